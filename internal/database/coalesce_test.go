@@ -1,0 +1,160 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// gate is a fetch that tells when it starts and waits to be let go.
+type gate struct {
+	started chan []int
+	release chan error
+}
+
+func newGate() *gate { return &gate{started: make(chan []int, 16), release: make(chan error, 16)} }
+
+func (g *gate) fetch(_ context.Context, keys []int) (map[int]string, error) {
+	g.started <- keys
+	if err := <-g.release; err != nil {
+		return nil, err
+	}
+	out := make(map[int]string)
+	for _, k := range keys {
+		if k >= 0 {
+			out[k] = fmt.Sprint(k)
+		}
+	}
+	return out, nil
+}
+
+// waiting blocks until n keys wait for the next query.
+func waiting(c *Coalescer[int, string], n int) {
+	for {
+		c.mu.Lock()
+		got := 0
+		if c.next != nil {
+			got = len(c.next.keys)
+		}
+		c.mu.Unlock()
+		if got >= n {
+			return
+		}
+	}
+}
+
+func TestCoalescerSharesTheNextQuery(t *testing.T) {
+	g := newGate()
+	c := NewCoalescer(100, g.fetch)
+	var wg sync.WaitGroup
+	get := func(key int) {
+		wg.Go(func() {
+			v, ok, err := c.Get(context.Background(), key)
+			if err != nil || ok != (key >= 0) || (ok && v != fmt.Sprint(key)) {
+				t.Errorf("Get(%d) = %q, %v, %v", key, v, ok, err)
+			}
+		})
+	}
+	get(1)
+	if keys := <-g.started; len(keys) != 1 {
+		t.Errorf("the first query asks for %v", keys)
+	}
+	for _, key := range []int{1, 2, 3, 3, -4} {
+		get(key)
+	}
+	waiting(c, 4)
+	g.release <- nil
+	if keys := <-g.started; len(keys) != 4 {
+		t.Errorf("the second query asks for %v, want the four keys that came meanwhile, each once", keys)
+	}
+	g.release <- nil
+	wg.Wait()
+}
+
+func TestCoalescerNeverAnswersFromAQueryThatBeganBefore(t *testing.T) {
+	var value atomic.Int64
+	c := NewCoalescer(10, func(context.Context, []string) (map[string]int64, error) {
+		return map[string]int64{"k": value.Load()}, nil
+	})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 2000 {
+				before := value.Add(1)
+				if got, _, _ := c.Get(context.Background(), "k"); got < before {
+					t.Errorf("read %d after %d was written", got, before)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestCoalescerKeepsErrorsAndCancellationApart(t *testing.T) {
+	g := newGate()
+	c := NewCoalescer(100, g.fetch)
+	boom := errors.New("boom")
+	failed := make(chan error, 1)
+	go func() {
+		_, _, err := c.Get(context.Background(), 1)
+		failed <- err
+	}()
+	<-g.started
+	ctx, cancel := context.WithCancel(context.Background())
+	cancelled, fine := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, _, err := c.Get(ctx, 2)
+		cancelled <- err
+	}()
+	go func() {
+		_, _, err := c.Get(context.Background(), 3)
+		fine <- err
+	}()
+	waiting(c, 2)
+	cancel()
+	if err := <-cancelled; !errors.Is(err, context.Canceled) {
+		t.Errorf("the cancelled caller got %v", err)
+	}
+	g.release <- boom
+	if err := <-failed; !errors.Is(err, boom) {
+		t.Errorf("the first query's caller got %v", err)
+	}
+	<-g.started
+	g.release <- nil
+	if err := <-fine; err != nil {
+		t.Errorf("the second query's caller got %v", err)
+	}
+}
+
+func TestCoalescerBoundsAQuery(t *testing.T) {
+	var most atomic.Int64
+	c := NewCoalescer(5, func(_ context.Context, keys []int) (map[int]int, error) {
+		for {
+			old := most.Load()
+			if int64(len(keys)) <= old || most.CompareAndSwap(old, int64(len(keys))) {
+				break
+			}
+		}
+		out := make(map[int]int)
+		for _, k := range keys {
+			out[k] = k
+		}
+		return out, nil
+	})
+	var wg sync.WaitGroup
+	for i := range 300 {
+		wg.Go(func() {
+			if v, ok, err := c.Get(context.Background(), i); v != i || !ok || err != nil {
+				t.Errorf("Get(%d) = %d, %v, %v", i, v, ok, err)
+			}
+		})
+	}
+	wg.Wait()
+	if most.Load() > 5 {
+		t.Errorf("a query asked for %d keys, the limit is 5", most.Load())
+	}
+}

@@ -1,0 +1,278 @@
+// Package database opens the database that a URL names, brings its schema up to
+// date, and runs transactions: the same calls on SQLite and on MySQL's family.
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	sqlite "github.com/ncruces/go-sqlite3/driver"
+	"github.com/ncruces/go-sqlite3/gormlite"
+	gormmysql "gorm.io/driver/mysql"
+	"gorm.io/gorm"
+	"gorm.io/gorm/logger"
+)
+
+// Dialect is the family of SQL that a database speaks.
+type Dialect string
+
+// The dialects, by the names that GORM has for them.
+const (
+	MySQL  Dialect = "mysql"
+	SQLite Dialect = "sqlite"
+)
+
+const (
+	// connectTimeout bounds one attempt to reach the server.
+	connectTimeout = 5 * time.Second
+	// statementTimeout bounds what a caller waits for one statement on a silent
+	// network; presence relies on no read outlasting a minute.
+	statementTimeout = 30 * time.Second
+	// mysqlConns bounds the connections that one node holds to a server.
+	mysqlConns = 64
+	// sqliteReaders bounds the read connections to a file; each has a cache.
+	sqliteReaders = 8
+)
+
+// DB is an open database. Reads go through Read, changes through Tx.
+type DB struct {
+	dialect Dialect
+	name    string
+	read    *gorm.DB
+	// write is read again for MySQL; for SQLite it has the file's only writing
+	// connection, so writers queue here in order instead of polling for a lock.
+	write *gorm.DB
+}
+
+// Open opens the database that rawURL names, `sqlite:PATH` or
+// `mysql://user:password@host:port/name`, and makes sure that it answers. The
+// error is one line that names what was tried, never the password.
+func Open(ctx context.Context, rawURL string) (*DB, error) {
+	scheme, rest, ok := strings.Cut(rawURL, ":")
+	switch {
+	case ok && scheme == string(SQLite):
+		return openSQLite(ctx, rest)
+	case ok && scheme == string(MySQL):
+		return openMySQL(ctx, rawURL)
+	}
+	return nil, errors.New("the database URL must start with sqlite: or mysql://")
+}
+
+func openSQLite(ctx context.Context, path string) (*DB, error) {
+	if path == "" {
+		return nil, errors.New("the database URL sqlite: names no file; write sqlite:PATH")
+	}
+	name := "sqlite:" + path
+	if dir := filepath.Dir(path); dir != "." {
+		if _, err := os.Stat(dir); err != nil {
+			return nil, fmt.Errorf("cannot open database %s: the folder %s does not exist", name, dir)
+		}
+	}
+	// busy_timeout first: the pragmas after it may have to wait for another
+	// process. synchronous=FULL: what was answered survives a power cut.
+	dsn := func(extra string) string {
+		return (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() +
+			"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+			"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-8192)" + extra
+	}
+	if !filepath.IsAbs(path) {
+		base := dsn
+		dsn = func(extra string) string { return strings.Replace(base(extra), "file:", "file:./", 1) }
+	}
+	writer, err := sqlite.Open(dsn("&_txlock=immediate"))
+	if err != nil {
+		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
+	}
+	writer.SetMaxOpenConns(1)
+	if err := ping(ctx, writer); err != nil {
+		writer.Close()
+		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
+	}
+	reader, err := sqlite.Open(dsn("&_pragma=query_only(1)"))
+	if err != nil {
+		writer.Close()
+		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
+	}
+	reader.SetMaxOpenConns(sqliteReaders)
+	reader.SetMaxIdleConns(sqliteReaders)
+	db := &DB{dialect: SQLite, name: name}
+	if db.write, err = wrap(gormlite.OpenDB(writer)); err == nil {
+		db.read, err = wrap(gormlite.OpenDB(reader))
+	}
+	if err != nil {
+		writer.Close()
+		reader.Close()
+		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
+	}
+	return db, nil
+}
+
+func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
+	cfg, err := parseMySQL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("mysql://%s@%s/%s", cfg.User, cfg.Addr, cfg.DBName)
+	base, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
+	}
+	pool := sql.OpenDB(sessionConnector{base})
+	pool.SetMaxOpenConns(mysqlConns)
+	pool.SetMaxIdleConns(mysqlConns)
+	pool.SetConnMaxIdleTime(time.Minute)
+	if err := ping(ctx, pool); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("cannot reach database %s: %w", name, err)
+	}
+	gdb, err := wrap(gormmysql.New(gormmysql.Config{Conn: pool, SkipInitializeWithVersion: true}))
+	if err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
+	}
+	return &DB{dialect: MySQL, name: name, read: gdb, write: gdb}, nil
+}
+
+// parseMySQL reads mysql://user:password@host:port/name?tls=… and
+// mysql://user@unix(/path/to.sock)/name. Its errors hold no part of the URL
+// that could be a password.
+func parseMySQL(rawURL string) (*mysql.Config, error) {
+	rest, ok := strings.CutPrefix(rawURL, "mysql://")
+	if !ok {
+		return nil, errors.New("the database URL must start with mysql://")
+	}
+	cfg := mysql.NewConfig()
+	socket := ""
+	if before, after, found := strings.Cut(rest, "unix("); found && (before == "" || strings.HasSuffix(before, "@")) {
+		path, tail, closed := strings.Cut(after, ")")
+		if !closed || path == "" {
+			return nil, errors.New("the database URL's unix(…) names no socket")
+		}
+		socket, rest = path, before+"socket"+tail
+	}
+	u, err := url.Parse("mysql://" + rest)
+	if err != nil {
+		// url.Error repeats the whole URL, password included.
+		return nil, errors.New("the database URL cannot be read; write mysql://user:password@host:3306/name, with special characters percent-encoded")
+	}
+	if u.User == nil || u.User.Username() == "" {
+		return nil, errors.New("the database URL names no user; write mysql://user:password@host:3306/name")
+	}
+	cfg.User = u.User.Username()
+	cfg.Passwd, _ = u.User.Password()
+	cfg.DBName = strings.TrimPrefix(u.Path, "/")
+	if cfg.DBName == "" || strings.Contains(cfg.DBName, "/") {
+		return nil, errors.New("the database URL names no database; write mysql://user:password@host:3306/name")
+	}
+	switch {
+	case socket != "":
+		cfg.Net, cfg.Addr = "unix", socket
+	case u.Hostname() == "":
+		return nil, errors.New("the database URL names no host; write mysql://user:password@host:3306/name")
+	default:
+		port := u.Port()
+		if port == "" {
+			port = "3306"
+		}
+		cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(u.Hostname(), port)
+	}
+	for key, values := range u.Query() {
+		if key != "tls" || len(values) != 1 {
+			return nil, fmt.Errorf("the database URL has the parameter %q; only tls is known", key)
+		}
+		switch values[0] {
+		case "true", "false", "skip-verify", "preferred":
+			cfg.TLSConfig = values[0]
+		default:
+			return nil, errors.New("the database URL's tls must be true, false, skip-verify or preferred")
+		}
+	}
+	cfg.Collation = "utf8mb4_bin"
+	cfg.Timeout = connectTimeout
+	cfg.ReadTimeout = statementTimeout
+	cfg.WriteTimeout = statementTimeout
+	// One round trip a statement instead of prepare, execute and close; safe with
+	// utf8mb4, where no byte of a character can pass for a quote.
+	cfg.InterpolateParams = true
+	// An UPDATE answers the rows that it matched, as SQLite does.
+	cfg.ClientFoundRows = true
+	cfg.Logger = &mysql.NopLogger{}
+	return cfg, nil
+}
+
+// sessionConnector gives each new connection READ COMMITTED: no gap locks, and
+// each statement of a transaction sees the newest committed rows. The variable's
+// name differs between MySQL and MariaDB, this statement does not.
+type sessionConnector struct{ driver.Connector }
+
+func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	_, err = conn.(driver.ExecerContext).ExecContext(ctx,
+		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", nil)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+func wrap(dialector gorm.Dialector) (*gorm.DB, error) {
+	return gorm.Open(dialector, &gorm.Config{
+		Logger:         logger.Discard, // callers log errors with their request's ID
+		TranslateError: true,
+		// Tx owns the transactions; a single statement is atomic by itself.
+		SkipDefaultTransaction: true,
+		DisableAutomaticPing:   true,
+		NowFunc:                func() time.Time { return time.Now().UTC() },
+	})
+}
+
+func ping(ctx context.Context, pool *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	return pool.PingContext(ctx)
+}
+
+// Dialect answers which SQL the database speaks.
+func (db *DB) Dialect() Dialect { return db.dialect }
+
+// String is the database's URL without its password.
+func (db *DB) String() string { return db.name }
+
+// Read answers a handle for queries. On SQLite it cannot write.
+func (db *DB) Read(ctx context.Context) *gorm.DB { return db.read.WithContext(ctx) }
+
+// Ping answers nil when the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	pool, err := db.read.DB()
+	if err != nil {
+		return err
+	}
+	return ping(ctx, pool)
+}
+
+// Close ends all connections.
+func (db *DB) Close() error {
+	var errs []error
+	for _, gdb := range []*gorm.DB{db.read, db.write} {
+		pool, err := gdb.DB()
+		if err == nil {
+			err = pool.Close()
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

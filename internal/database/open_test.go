@@ -1,0 +1,108 @@
+package database
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestOpenRefusesInOneClearLine(t *testing.T) {
+	tests := []struct{ name, url, want string }{
+		{"nothing", "", "must start with sqlite: or mysql://"},
+		{"unknown scheme", "postgres://a:b@c/d", "must start with sqlite: or mysql://"},
+		{"no file", "sqlite:", "names no file"},
+		{"no folder", "sqlite:/no/such/folder/x.db", "the folder /no/such/folder does not exist"},
+		{"a folder", "sqlite:" + t.TempDir(), "cannot open database sqlite:"},
+		{"no slashes", "mysql:root@localhost/x", "must start with mysql://"},
+		{"no user", "mysql://localhost/x", "names no user"},
+		{"no host", "mysql://root:hunter2@/x", "names no host"},
+		{"no database", "mysql://root:hunter2@localhost", "names no database"},
+		{"two databases", "mysql://root:hunter2@localhost/a/b", "names no database"},
+		{"open socket", "mysql://root:hunter2@unix(/tmp/x", "names no socket"},
+		{"bad escape", "mysql://root:hunter2%zz@localhost/x", "cannot be read"},
+		{"unknown parameter", "mysql://root:hunter2@localhost/x?foo=1", `parameter "foo"`},
+		{"unknown tls", "mysql://root:hunter2@localhost/x?tls=perhaps", "tls must be"},
+		{"nobody there", "mysql://root:hunter2@127.0.0.1:1/x", "cannot reach database mysql://root@127.0.0.1:1/x"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			db, err := Open(context.Background(), test.url)
+			if err == nil {
+				db.Close()
+				t.Fatal("opened")
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %q, want it to say %q", err, test.want)
+			}
+			if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error %q tells the password", err)
+			}
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("error %q has several lines", err)
+			}
+		})
+	}
+}
+
+func TestParseMySQL(t *testing.T) {
+	tests := []struct{ url, user, password, network, address, name, tls string }{
+		{"mysql://ann:pw@db.example:3307/im", "ann", "pw", "tcp", "db.example:3307", "im", ""},
+		{"mysql://ann@db.example/im", "ann", "", "tcp", "db.example:3306", "im", ""},
+		{"mysql://ann:p%40%2F@db.example/im?tls=true", "ann", "p@/", "tcp", "db.example:3306", "im", "true"},
+		{"mysql://ann@unix(/run/my.sock)/im", "ann", "", "unix", "/run/my.sock", "im", ""},
+		{"mysql://ann:pw@[::1]:3306/im", "ann", "pw", "tcp", "[::1]:3306", "im", ""},
+	}
+	for _, test := range tests {
+		cfg, err := parseMySQL(test.url)
+		if err != nil {
+			t.Errorf("%s: %v", test.url, err)
+			continue
+		}
+		got := [...]string{cfg.User, cfg.Passwd, cfg.Net, cfg.Addr, cfg.DBName, cfg.TLSConfig}
+		want := [...]string{test.user, test.password, test.network, test.address, test.name, test.tls}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", test.url, got, want)
+		}
+	}
+}
+
+// FuzzParseMySQL: no URL makes the parser panic, and no error repeats what could
+// be a password.
+func FuzzParseMySQL(f *testing.F) {
+	f.Add("mysql://ann:secret-word@db.example:3307/im?tls=true")
+	f.Add("mysql://ann:secret-word@unix(/run/my.sock)/im")
+	f.Add("mysql://:@/")
+	f.Fuzz(func(t *testing.T, url string) {
+		if _, err := parseMySQL(url); err != nil && strings.Contains(err.Error(), "secret-word") && !strings.Contains(url, "?") {
+			t.Errorf("error %q tells the password", err)
+		}
+	})
+}
+
+func TestSQLitePathsWithSpecialCharacters(t *testing.T) {
+	for _, name := range []string{"plain.db", "with space.db", "q?a=b#c.db", "100%.db"} {
+		path := filepath.Join(t.TempDir(), name)
+		db, err := Open(context.Background(), "sqlite:"+path)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err := db.Migrate(context.Background()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		db.Close()
+		if found, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(found) == 0 || found[0] != path {
+			t.Errorf("%s: the folder has %q", name, found)
+		}
+	}
+	t.Chdir(t.TempDir())
+	db, err := Open(context.Background(), "sqlite:relative.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if found, _ := filepath.Glob("relative.db"); len(found) != 1 {
+		t.Error("a relative path made no file here")
+	}
+}

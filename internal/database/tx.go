@@ -1,0 +1,53 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/ncruces/go-sqlite3"
+	"gorm.io/gorm"
+)
+
+// txAttempts bounds how often a transaction that lost to another is run again.
+const txAttempts = 12
+
+// Tx runs fn in one transaction: committed when fn answers nil, else undone. A
+// transaction that the database gave up for another's sake (a deadlock, a lock
+// time-out) is run again from the start, so fn must have no effect but on tx,
+// and set what it answers anew each time.
+func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	for attempt := 1; ; attempt++ {
+		err := db.write.WithContext(ctx).Transaction(fn)
+		if err == nil || !lost(err) {
+			return err
+		}
+		if attempt == txAttempts {
+			return fmt.Errorf("transaction given up after %d attempts: %w", attempt, err)
+		}
+		// Those who collided must not collide again in step.
+		pause := time.Duration(rand.Int64N(int64(attempt) * int64(2*time.Millisecond)))
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// lost says whether the database undid a transaction only because of another.
+func lost(err error) bool {
+	var my *mysql.MySQLError
+	if errors.As(err, &my) {
+		switch my.Number {
+		case 1213, // deadlock
+			1205, // lock wait time-out
+			1020: // row changed since it was read (MariaDB with snapshot isolation)
+			return true
+		}
+	}
+	return errors.Is(err, sqlite3.BUSY)
+}

@@ -1,0 +1,133 @@
+// Package validate checks what callers send against the rules written in struct
+// tags, with go-playground/validator, and says no in the terms of the API: which
+// field, which rule, and a sentence for people.
+package validate
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/go-playground/validator/v10"
+
+	"rollcall/internal/fault"
+)
+
+// MaxIDBytes is the length of the longest user ID.
+const MaxIDBytes = 64
+
+// userID is the alphabet of user IDs.
+var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=-]+$`)
+
+// Validator checks values. Its own rules beside the library's:
+//
+//	userid     only A-Z a-z 0-9 _ - . @ =
+//	notblank   something but white space
+//	nocontrol  no control characters (Unicode Cc)
+//	maxbytes=N at most N bytes
+type Validator struct{ v *validator.Validate }
+
+// New answers a Validator.
+func New() *Validator {
+	v := validator.New(validator.WithRequiredStructEnabled())
+	v.RegisterTagNameFunc(func(f reflect.StructField) string {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		return name
+	})
+	rules := map[string]validator.Func{
+		"userid":   func(f validator.FieldLevel) bool { return userID.MatchString(f.Field().String()) },
+		"notblank": func(f validator.FieldLevel) bool { return strings.TrimSpace(f.Field().String()) != "" },
+		"nocontrol": func(f validator.FieldLevel) bool {
+			return !strings.ContainsFunc(f.Field().String(), unicode.IsControl)
+		},
+		"maxbytes": func(f validator.FieldLevel) bool {
+			limit, err := strconv.Atoi(f.Param())
+			return err == nil && len(f.Field().String()) <= limit
+		},
+	}
+	for tag, rule := range rules {
+		if err := v.RegisterValidation(tag, rule); err != nil {
+			panic(err) // a rule's name is a constant of this file
+		}
+	}
+	return &Validator{v: v}
+}
+
+// Unwrap has values of these types checked as what fn answers for them; without
+// it the library panics on a wrapper type.
+func (v *Validator) Unwrap(fn func(reflect.Value) any, types ...any) {
+	v.v.RegisterCustomTypeFunc(fn, types...)
+}
+
+// Struct checks the struct that value is or points to, by its tags. The error is
+// a fault INVALID_ARGUMENT whose field starts with path.
+func (v *Validator) Struct(path string, value any) error {
+	return refusal(path, v.v.Struct(value), true)
+}
+
+// Var checks value against rule. The error is a fault INVALID_ARGUMENT for path.
+func (v *Validator) Var(path string, value any, rule string) error {
+	return refusal(path, v.v.Var(value, rule), false)
+}
+
+// refusal turns the first of the library's errors into ours.
+func refusal(path string, err error, isStruct bool) error {
+	var list validator.ValidationErrors
+	if err == nil || !errors.As(err, &list) {
+		return err
+	}
+	first := list[0]
+	field := path
+	name := first.Namespace()
+	if isStruct {
+		// The namespace begins with the struct's Go name, which is no business
+		// of callers.
+		_, name, _ = strings.Cut(name, ".")
+		field += "." + name
+	} else {
+		field += name
+	}
+	// ids[3] is written ids.3
+	field = strings.TrimSuffix(strings.NewReplacer("[", ".", "]", "").Replace(field), ".")
+	return fault.Invalid(field, first.Tag(), "%s %s", field, sentence(first))
+}
+
+// sentence says what rule a field breaks.
+func sentence(e validator.FieldError) string {
+	unit := ""
+	switch e.Kind() {
+	case reflect.String:
+		unit = " characters"
+	case reflect.Slice, reflect.Array, reflect.Map:
+		unit = " items"
+	}
+	switch e.Tag() {
+	case "required":
+		return "must not be empty"
+	case "max", "lte":
+		if unit == "" {
+			return "must be at most " + e.Param()
+		}
+		return "must have at most " + e.Param() + unit
+	case "min", "gte":
+		if unit == "" {
+			return "must be at least " + e.Param()
+		}
+		return "must have at least " + e.Param() + unit
+	case "maxbytes":
+		return "must have at most " + e.Param() + " bytes"
+	case "userid":
+		return "must consist of A-Z a-z 0-9 _ - . @ = only"
+	case "notblank":
+		return "must not be only white space"
+	case "nocontrol":
+		return "must not hold control characters"
+	case "http_url":
+		return "must be an http or https URL"
+	}
+	return fmt.Sprintf("breaks the rule %s", e.Tag())
+}

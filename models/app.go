@@ -1,0 +1,79 @@
+package models
+
+// Environment says what an app is for; it never changes after creation.
+type Environment string
+
+// The environments. A DEVELOPMENT app holds at most DevelopmentUserLimit users,
+// which operators may delete; a PRODUCTION app's users can only be deactivated.
+const (
+	EnvironmentDevelopment Environment = "DEVELOPMENT"
+	EnvironmentProduction  Environment = "PRODUCTION"
+)
+
+// Edition is what the app's owner has booked.
+type Edition string
+
+// The editions, lowest first. STANDARD limits the users of a PRODUCTION app and
+// lacks the status switches; the others have neither limit.
+const (
+	EditionStandard Edition = "STANDARD"
+	EditionFlagship Edition = "FLAGSHIP"
+	EditionPremium  Edition = "PREMIUM"
+)
+
+// DevelopmentUserLimit is how many registered users a DEVELOPMENT app holds,
+// whatever its edition (as RongCloud's development environment does).
+const DevelopmentUserLimit = 100
+
+// AppSettings are the switches and limits of one app that its App Server sees.
+type AppSettings struct {
+	StatusQueryEnabled        bool `json:"statusQueryEnabled"`
+	FriendStatusNotifyEnabled bool `json:"friendStatusNotifyEnabled"`
+	OnlyFriendsCanMessage     bool `json:"onlyFriendsCanMessage"`
+	FriendLimit               int  `json:"friendLimit" validate:"min=0,max=100000"`
+	BlocklistLimit            int  `json:"blocklistLimit" validate:"min=0,max=100000"`
+	WhitelistLimit            int  `json:"whitelistLimit" validate:"min=0,max=100000"`
+	StatusSubscriptionLimit   int  `json:"statusSubscriptionLimit" validate:"min=0,max=10000"`
+}
+
+// DefaultAppSettings are those of a new app: every switch off.
+func DefaultAppSettings() AppSettings {
+	return AppSettings{FriendLimit: 1000, BlocklistLimit: 500, WhitelistLimit: 3000, StatusSubscriptionLimit: 200}
+}
+
+// App is one tenant: a customer's application in one environment. Every other
+// row belongs to one app, and nothing of one app is visible from another.
+type App struct {
+	ID          int64 `gorm:"primaryKey"`
+	Key         string
+	Name        string
+	Environment Environment
+	Edition     Edition
+	// SecretHash is the SHA-256 of the secret; the secret itself is 256 random
+	// bits, so a slow password hash would add nothing.
+	SecretHash []byte
+	// SecretGeneration grows with each rotation; tokens carry the one they were
+	// issued under and die with it.
+	SecretGeneration int
+	// UserLimit bounds the registered users of a PRODUCTION app in edition
+	// STANDARD; elsewhere it is kept but not in force. See RegisteredUserLimit.
+	UserLimit int
+	// RegisteredUserCount is changed in the transaction that registers,
+	// deactivates, reactivates or deletes; deactivated users do not count.
+	RegisteredUserCount int
+	Settings            AppSettings `gorm:"embedded"`
+	CreatedAt           Time        `gorm:"autoCreateTime:false"`
+}
+
+// RegisteredUserLimit is the limit in force: nil means none.
+func (a *App) RegisteredUserLimit() *int {
+	switch {
+	case a.Environment == EnvironmentDevelopment:
+		limit := DevelopmentUserLimit
+		return &limit
+	case a.Edition == EditionStandard:
+		limit := a.UserLimit
+		return &limit
+	}
+	return nil
+}
