@@ -1,0 +1,218 @@
+// Package apps holds the rules about apps (the tenants), their settings and
+// secrets, and about operators, their sessions and the audit.
+package apps
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/internal/token"
+	"rollcall/models"
+)
+
+// The bounds of an app token's lifetime, in seconds.
+const (
+	MinTokenTTL     = 1
+	MaxTokenTTL     = 30 * 24 * 60 * 60
+	DefaultTokenTTL = 24 * 60 * 60
+)
+
+// defaultUserLimit bounds a new PRODUCTION app in edition STANDARD.
+const defaultUserLimit = 10_000
+
+// Service carries out the rules about apps.
+type Service struct {
+	db    *database.DB
+	keys  *token.Keys
+	clock func() time.Time
+}
+
+// New answers a Service; clock is time.Now outside tests.
+func New(db *database.DB, keys *token.Keys, clock func() time.Time) *Service {
+	return &Service{db: db, keys: keys, clock: clock}
+}
+
+// NewApp says what app to make.
+type NewApp struct {
+	// Name must be new among apps.
+	Name        string
+	Environment models.Environment
+	Edition     models.Edition
+	// Settings are DefaultAppSettings where nil. What the edition lacks is refused.
+	Settings *models.AppSettings
+}
+
+// Create makes an app and answers it with its secret, which is not to be had
+// again. Errors: INVALID_ARGUMENT.
+func (s *Service) Create(ctx context.Context, in NewApp) (*models.App, string, error) {
+	if err := checkName(in.Name); err != nil {
+		return nil, "", err
+	}
+	if err := checkEnvironment(in.Environment); err != nil {
+		return nil, "", err
+	}
+	if err := checkEdition(in.Edition); err != nil {
+		return nil, "", err
+	}
+	secret, hash := newSecret()
+	app := &models.App{
+		Key:         newKey(),
+		Name:        in.Name,
+		Environment: in.Environment,
+		Edition:     in.Edition,
+		SecretHash:  hash,
+		UserLimit:   defaultUserLimit,
+		Settings:    models.DefaultAppSettings(),
+		CreatedAt:   models.TimeOf(s.clock()),
+	}
+	if in.Settings != nil {
+		app.Settings = *in.Settings
+	}
+	if err := checkSwitches(app); err != nil {
+		return nil, "", err
+	}
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		app.ID = 0
+		return tx.Create(app).Error
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return nil, "", fault.Invalid("name", "unique", "there is an app named %q already", in.Name)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("creating app: %w", err)
+	}
+	return app, secret, nil
+}
+
+// List answers all apps, oldest first.
+func (s *Service) List(ctx context.Context) ([]*models.App, error) {
+	var list []*models.App
+	if err := s.db.Read(ctx).Order("id").Find(&list).Error; err != nil {
+		return nil, fmt.Errorf("listing apps: %w", err)
+	}
+	return list, nil
+}
+
+// ByKey answers the app with that key, nil where there is none.
+func (s *Service) ByKey(ctx context.Context, key string) (*models.App, error) {
+	return s.one(ctx, &models.App{Key: key}, "key")
+}
+
+// ByID answers the app with that apps.id, nil where there is none.
+func (s *Service) ByID(ctx context.Context, id int64) (*models.App, error) {
+	return s.one(ctx, &models.App{ID: id}, "id")
+}
+
+func (s *Service) one(ctx context.Context, where *models.App, column string) (*models.App, error) {
+	app := &models.App{}
+	err := s.db.Read(ctx).Where(where, column).Take(app).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading app: %w", err)
+	}
+	return app, nil
+}
+
+// IssueToken answers an app token to whoever holds the app's secret. An unknown
+// key and a wrong secret are the same UNAUTHENTICATED.
+func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.Duration) (string, models.Time, error) {
+	app, err := s.ByKey(ctx, key)
+	if err != nil {
+		return "", 0, err
+	}
+	hash := sha256.Sum256([]byte(secret))
+	if app == nil || subtle.ConstantTimeCompare(hash[:], app.SecretHash) != 1 {
+		return "", 0, fault.New(fault.Unauthenticated, "the app key or the secret is wrong")
+	}
+	now := models.TimeOf(s.clock())
+	expires := now.Add(ttl)
+	text, err := s.keys.Sign(token.Claims{
+		AppID:            app.ID,
+		SecretGeneration: app.SecretGeneration,
+		IssuedAt:         now,
+		ExpiresAt:        expires,
+	})
+	if err != nil {
+		return "", 0, fmt.Errorf("signing app token: %w", err)
+	}
+	return text, expires, nil
+}
+
+// RotateSecret gives the app a new secret and answers it. All app and user
+// tokens issued before end; live connections stay. nil, "" where the key is unknown.
+func (s *Service) RotateSecret(ctx context.Context, key string) (*models.App, string, error) {
+	secret, hash := newSecret()
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		return tx.Model(&models.App{}).Where(&models.App{Key: key}, "key").Updates(map[string]any{
+			"secret_hash":       hash,
+			"secret_generation": gorm.Expr("secret_generation + 1"),
+		}).Error
+	})
+	if err != nil {
+		return nil, "", fmt.Errorf("rotating secret: %w", err)
+	}
+	app, err := s.ByKey(ctx, key)
+	if app == nil {
+		return nil, "", err
+	}
+	return app, secret, nil
+}
+
+// newKey answers an app key: 100 random bits, in letters and digits only, so
+// that a double click selects it.
+func newKey() string {
+	raw := make([]byte, 20)
+	rand.Read(raw)
+	return "rc" + strings.ToLower(base32.StdEncoding.EncodeToString(raw))[:20]
+}
+
+func newSecret() (secret string, hash []byte) {
+	raw := make([]byte, 32)
+	rand.Read(raw)
+	secret = base64.RawURLEncoding.EncodeToString(raw)
+	sum := sha256.Sum256([]byte(secret))
+	return secret, sum[:]
+}
+
+func checkName(name string) error {
+	const limit = 64
+	if n := utf8.RuneCountInString(name); n < 1 || n > limit || !utf8.ValidString(name) {
+		return fault.Invalid("name", "max", "name must have 1 to %d characters", limit)
+	}
+	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
+		return fault.Invalid("name", "name", "name must not begin or end with white space or hold control characters")
+	}
+	return nil
+}
+
+func checkEnvironment(env models.Environment) error {
+	switch env {
+	case models.EnvironmentDevelopment, models.EnvironmentProduction:
+		return nil
+	}
+	return fault.Invalid("environment", "oneof", "environment must be development or production")
+}
+
+func checkEdition(edition models.Edition) error {
+	switch edition {
+	case models.EditionStandard, models.EditionFlagship, models.EditionPremium:
+		return nil
+	}
+	return fault.Invalid("edition", "oneof", "edition must be standard, flagship or premium")
+}

@@ -1,0 +1,70 @@
+package apps
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"rollcall/models"
+)
+
+// The actions of the audit that concern operators.
+const (
+	ActionLogin          = "operator.login"
+	ActionLoginFailed    = "operator.login_failed"
+	ActionLogout         = "operator.logout"
+	ActionOperatorCreate = "operator.create"
+	ActionPasswordSet    = "operator.set_password"
+	ActionSessionEnd     = "operator.end_session"
+)
+
+// The audit's columns, in characters.
+const (
+	auditActorLength   = 64
+	auditTargetLength  = 128
+	auditDetailLength  = 1024
+	auditAddressLength = 64
+)
+
+// WriteAudit adds e in tx, the transaction of what it tells of, so that neither
+// is there without the other. At and Action must be set; what is longer than
+// its column is cut. Detail must never hold a secret or a token.
+func WriteAudit(tx *gorm.DB, e models.AuditEntry) error {
+	if e.At == 0 || e.Action == "" {
+		return errors.New("writing audit entry: at or action is missing")
+	}
+	e.ID = 0
+	e.Actor = clip(e.Actor, auditActorLength)
+	e.Target = clip(e.Target, auditTargetLength)
+	e.Detail = clip(e.Detail, auditDetailLength)
+	e.Address = clipASCII(e.Address, auditAddressLength)
+	if err := tx.Create(&e).Error; err != nil {
+		return fmt.Errorf("writing audit entry: %w", err)
+	}
+	return nil
+}
+
+// clip answers text as valid UTF-8 of at most limit characters.
+func clip(text string, limit int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	count := 0
+	for at := range text {
+		if count == limit {
+			return text[:at]
+		}
+		count++
+	}
+	return text
+}
+
+// clipASCII answers text for an ASCII column of limit characters.
+func clipASCII(text string, limit int) string {
+	return clip(strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text), limit)
+}

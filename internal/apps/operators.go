@@ -1,0 +1,143 @@
+package apps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// Operators carries out the rules about operators: their accounts here, their
+// logins and sessions in sessions.go.
+type Operators struct {
+	db       *database.DB
+	clock    func() time.Time
+	hasher   *hasher
+	throttle *throttle
+}
+
+// NewOperators answers an Operators; clock is time.Now outside tests.
+func NewOperators(db *database.DB, clock func() time.Time) *Operators {
+	return &Operators{db: db, clock: clock, hasher: newHasher(), throttle: newThrottle()}
+}
+
+// Create makes an operator and answers its password: the one given, or where
+// that is "" a generated one, which is not to be had again.
+func (o *Operators) Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error) {
+	if err := checkName(name); err != nil {
+		return "", err
+	}
+	if role != models.RoleAdmin && role != models.RoleViewer {
+		return "", fault.Invalid("role", "oneof", "role must be admin or viewer")
+	}
+	password, hash, err := o.prepare(ctx, password)
+	if err != nil {
+		return "", err
+	}
+	now := models.TimeOf(o.clock())
+	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
+		operator := &models.Operator{Name: name, PasswordHash: hash, Role: role, CreatedAt: now}
+		if err := tx.Create(operator).Error; err != nil {
+			return err
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			At: now, Actor: by.Name, Action: ActionOperatorCreate, Target: name, Detail: "role " + string(role), Address: by.Address,
+		})
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return "", fault.Invalid("name", "unique", "there is an operator named %q already", name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("creating operator: %w", err)
+	}
+	return password, nil
+}
+
+// SetPassword gives the operator another password, generated where it is "", and
+// answers it. Its sessions end, all but keep: the operator_sessions.id from which
+// the operator itself does this, else 0. An unknown name is INVALID_ARGUMENT.
+func (o *Operators) SetPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (string, error) {
+	operator, err := o.ByName(ctx, name)
+	if err != nil {
+		return "", err
+	}
+	if operator == nil {
+		return "", fault.Invalid("name", "exists", "there is no operator named %q", name)
+	}
+	password, hash, err := o.prepare(ctx, password)
+	if err != nil {
+		return "", err
+	}
+	now := models.TimeOf(o.clock())
+	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
+		if err := tx.Model(operator).Update("password_hash", hash).Error; err != nil {
+			return err
+		}
+		ended := tx.Where("operator_id = ? AND id <> ?", operator.ID, keep).Delete(&models.OperatorSession{})
+		if ended.Error != nil {
+			return ended.Error
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			At: now, Actor: by.Name, Action: ActionPasswordSet, Target: name, Address: by.Address,
+			Detail: fmt.Sprintf("%d sessions ended", ended.RowsAffected),
+		})
+	})
+	if err != nil {
+		return "", fmt.Errorf("setting operator's password: %w", err)
+	}
+	return password, nil
+}
+
+// prepare checks a password, or makes one where it is "", and hashes it.
+func (o *Operators) prepare(ctx context.Context, password string) (plain, hash string, err error) {
+	if password == "" {
+		password = newPassword()
+	}
+	if err := CheckPassword(password); err != nil {
+		return "", "", err
+	}
+	if hash, err = o.hasher.hash(ctx, password); err != nil {
+		return "", "", fmt.Errorf("hashing password: %w", err)
+	}
+	return password, hash, nil
+}
+
+// List answers all operators by name.
+func (o *Operators) List(ctx context.Context) ([]*models.Operator, error) {
+	var list []*models.Operator
+	if err := o.db.Read(ctx).Order("name").Find(&list).Error; err != nil {
+		return nil, fmt.Errorf("listing operators: %w", err)
+	}
+	return list, nil
+}
+
+// ByName answers the operator of exactly that name, nil where there is none.
+func (o *Operators) ByName(ctx context.Context, name string) (*models.Operator, error) {
+	if checkName(name) != nil {
+		return nil, nil // nobody can have it, and a database may not even read it
+	}
+	operator := &models.Operator{}
+	err := o.db.Read(ctx).Where("name = ?", name).Take(operator).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading operator: %w", err)
+	}
+	return operator, nil
+}
+
+// Any says whether there is an operator at all.
+func (o *Operators) Any(ctx context.Context) (bool, error) {
+	var found []int64
+	if err := o.db.Read(ctx).Model(&models.Operator{}).Limit(1).Pluck("id", &found).Error; err != nil {
+		return false, fmt.Errorf("looking for operators: %w", err)
+	}
+	return len(found) > 0, nil
+}

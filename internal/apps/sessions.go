@@ -1,0 +1,252 @@
+package apps
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+const (
+	// SessionIdle ends a session that was not used for so long.
+	SessionIdle = 12 * time.Hour
+	// SessionLifetime ends a session so long after its login, used or not.
+	SessionLifetime = 7 * 24 * time.Hour
+	// touchInterval keeps a page from costing a write.
+	touchInterval = time.Minute
+)
+
+// sessionTokenBytes is the entropy of a session's token; guessing is out of the
+// question, so its plain SHA-256 may stand in the database.
+const sessionTokenBytes = 32
+
+// userAgentLength is the column's, in characters.
+const userAgentLength = 255
+
+// errPasswordChanged: another request gave the operator a new password while
+// this login compared the old one.
+var errPasswordChanged = errors.New("password changed")
+
+// Login answers a session's token for the right password. A wrong name and a
+// wrong password are the same UNAUTHENTICATED and take the same time. After five
+// wrong passwords for a name from an address, further attempts from there are
+// RATE_LIMITED with the extension retryAfterMs, whatever their password.
+func (o *Operators) Login(ctx context.Context, name, password, address, userAgent string) (string, *models.Operator, error) {
+	key := keyOf(name, address)
+	if wait := o.throttle.begin(key, o.clock()); wait > 0 {
+		return "", nil, fault.New(fault.RateLimited, "too many wrong passwords, wait before trying again").
+			With("retryAfterMs", wait.Milliseconds()+1)
+	}
+	operator, right, err := o.compare(ctx, name, password)
+	if err != nil {
+		o.throttle.cancel(key)
+		return "", nil, err
+	}
+	token := ""
+	if right {
+		token, err = o.begin(ctx, operator, address, userAgent)
+		if errors.Is(err, errPasswordChanged) {
+			right, err = false, nil
+		}
+	}
+	if err != nil {
+		o.throttle.cancel(key)
+		return "", nil, err
+	}
+	if !right {
+		if err := o.auditFailure(ctx, operator, address); err != nil {
+			return "", nil, err
+		}
+		return "", nil, fault.New(fault.Unauthenticated, "the name or the password is wrong")
+	}
+	o.throttle.success(key)
+	return token, operator, nil
+}
+
+// compare answers the operator of that name, nil where there is none, and
+// whether the password is its own.
+func (o *Operators) compare(ctx context.Context, name, password string) (*models.Operator, bool, error) {
+	operator, err := o.ByName(ctx, name)
+	if err != nil {
+		return nil, false, err
+	}
+	hash := ""
+	if operator != nil {
+		hash = operator.PasswordHash
+	}
+	right, err := o.hasher.verify(ctx, clip(password, MaxPasswordLength+1), hash)
+	if err != nil {
+		return nil, false, fmt.Errorf("comparing password: %w", err)
+	}
+	return operator, right, nil
+}
+
+// begin writes the session and its audit entry, and sweeps away sessions that
+// have ended by time.
+func (o *Operators) begin(ctx context.Context, operator *models.Operator, address, userAgent string) (string, error) {
+	raw := make([]byte, sessionTokenBytes)
+	rand.Read(raw)
+	token := base64.RawURLEncoding.EncodeToString(raw)
+	now := models.TimeOf(o.clock())
+	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
+		// Holds the operator's row until the commit, so that a change of password
+		// either sees this session and ends it, or is seen here.
+		same := tx.Model(&models.Operator{}).Where("id = ? AND password_hash = ?", operator.ID, operator.PasswordHash).
+			Update("password_hash", operator.PasswordHash)
+		if same.Error != nil {
+			return same.Error
+		}
+		if same.RowsAffected == 0 {
+			return errPasswordChanged
+		}
+		if err := tx.Where("last_seen_at <= ? OR created_at <= ?", now.Add(-SessionIdle), now.Add(-SessionLifetime)).
+			Delete(&models.OperatorSession{}).Error; err != nil {
+			return err
+		}
+		session := &models.OperatorSession{
+			TokenHash:  hashToken(token),
+			OperatorID: operator.ID,
+			CreatedAt:  now,
+			LastSeenAt: now,
+			Address:    clipASCII(address, auditAddressLength),
+			UserAgent:  clip(userAgent, userAgentLength),
+		}
+		if err := tx.Create(session).Error; err != nil {
+			return err
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			At: now, Actor: operator.Name, Action: ActionLogin, Target: operator.Name, Address: address,
+		})
+	})
+	if err != nil {
+		return "", fmt.Errorf("beginning session: %w", err)
+	}
+	return token, nil
+}
+
+// auditFailure writes down a wrong password. An unknown name is left out: it may
+// be a password in the wrong field.
+func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator, address string) error {
+	entry := models.AuditEntry{
+		At: models.TimeOf(o.clock()), Action: ActionLoginFailed, Detail: "unknown name", Address: address,
+	}
+	if operator != nil {
+		entry.Target, entry.Detail = operator.Name, "wrong password"
+	}
+	err := o.db.Tx(ctx, func(tx *gorm.DB) error { return WriteAudit(tx, entry) })
+	if err != nil {
+		return fmt.Errorf("auditing failed login: %w", err)
+	}
+	return nil
+}
+
+// ByToken answers the session that has the token, and whose it is. A token that
+// is unknown, or whose session has ended, is UNAUTHENTICATED.
+func (o *Operators) ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
+	ended := fault.New(fault.Unauthenticated, "the session has ended")
+	session := &models.OperatorSession{}
+	err := o.db.Read(ctx).Where("token_hash = ?", hashToken(token)).Take(session).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil, ended
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading session: %w", err)
+	}
+	now := models.TimeOf(o.clock())
+	if !live(session, now) {
+		return nil, nil, ended
+	}
+	operator := &models.Operator{}
+	err = o.db.Read(ctx).Where("id = ?", session.OperatorID).Take(operator).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil, ended
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading session's operator: %w", err)
+	}
+	if err := o.touch(ctx, session, now); err != nil {
+		return nil, nil, err
+	}
+	return session, operator, nil
+}
+
+// live says whether a session has not ended by time.
+func live(session *models.OperatorSession, now models.Time) bool {
+	return now < session.LastSeenAt.Add(SessionIdle) && now < session.CreatedAt.Add(SessionLifetime)
+}
+
+// touch notes that the session is in use, at most once in touchInterval.
+func (o *Operators) touch(ctx context.Context, session *models.OperatorSession, now models.Time) error {
+	if now < session.LastSeenAt.Add(touchInterval) {
+		return nil
+	}
+	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
+		return tx.Model(&models.OperatorSession{}).Where("id = ? AND last_seen_at < ?", session.ID, now).
+			Update("last_seen_at", now).Error
+	})
+	if err != nil {
+		return fmt.Errorf("touching session: %w", err)
+	}
+	session.LastSeenAt = now
+	return nil
+}
+
+// Logout ends the session that by's browser is in; it is no error when it has
+// ended already.
+func (o *Operators) Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error {
+	_, err := o.end(ctx, session.OperatorID, session.ID, ActionLogout, by)
+	return err
+}
+
+// ListSessions answers the operator's sessions that have not ended, newest first.
+func (o *Operators) ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error) {
+	now := models.TimeOf(o.clock())
+	var list []*models.OperatorSession
+	err := o.db.Read(ctx).
+		Where("operator_id = ? AND last_seen_at > ? AND created_at > ?", operatorID, now.Add(-SessionIdle), now.Add(-SessionLifetime)).
+		Order("id DESC").Find(&list).Error
+	if err != nil {
+		return nil, fmt.Errorf("listing sessions: %w", err)
+	}
+	return list, nil
+}
+
+// EndSession ends a session of the operator and says whether there was one.
+func (o *Operators) EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error) {
+	return o.end(ctx, operatorID, sessionID, ActionSessionEnd, by)
+}
+
+func (o *Operators) end(ctx context.Context, operatorID, sessionID int64, action string, by models.Actor) (bool, error) {
+	ended := false
+	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
+		gone := tx.Where("id = ? AND operator_id = ?", sessionID, operatorID).Delete(&models.OperatorSession{})
+		ended = gone.RowsAffected > 0
+		if gone.Error != nil || !ended {
+			return gone.Error
+		}
+		operator := &models.Operator{}
+		if err := tx.Where("id = ?", operatorID).Take(operator).Error; err != nil {
+			return err
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			At: models.TimeOf(o.clock()), Actor: by.Name, Action: action, Target: operator.Name, Address: by.Address,
+		})
+	})
+	if err != nil {
+		return false, fmt.Errorf("ending session: %w", err)
+	}
+	return ended, nil
+}
+
+func hashToken(token string) []byte {
+	sum := sha256.Sum256([]byte(token))
+	return sum[:]
+}

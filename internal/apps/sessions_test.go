@@ -1,0 +1,240 @@
+package apps
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// mustLogin logs in an operator that mustCreate made.
+func mustLogin(t *testing.T, o *Operators, name string) (string, *models.Operator) {
+	t.Helper()
+	token, operator, err := o.Login(context.Background(), name, "password12", "192.0.2.1", "browser")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token, operator
+}
+
+func TestLogin(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, clock := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleViewer)
+
+		token, operator, err := o.Login(ctx, "ada", "password12", "2001:db8::1", strings.Repeat("ü", 400)+"\xff")
+		if err != nil || operator.Name != "ada" || operator.Role != models.RoleViewer {
+			t.Fatalf("Login = %+v, %v", operator, err)
+		}
+		if raw, err := base64.RawURLEncoding.DecodeString(token); err != nil || len(raw) != 32 {
+			t.Errorf("token %q is not 256 bits", token)
+		}
+		session, who, err := o.ByToken(ctx, token)
+		if err != nil || who.ID != operator.ID || session.OperatorID != operator.ID || session.Address != "2001:db8::1" {
+			t.Fatalf("ByToken = %+v, %+v, %v", session, who, err)
+		}
+		if strings.Contains(string(session.TokenHash), token) {
+			t.Error("the database holds the token")
+		}
+		if session.CreatedAt != models.TimeOf(clock.now) {
+			t.Errorf("created at %v", session.CreatedAt)
+		}
+
+		for _, bad := range [][2]string{{"ada", "password13"}, {"ada", ""}, {"nobody", "password12"}, {"ada ", "password12"}, {"\xff", "\xff"}} {
+			if _, _, err := o.Login(ctx, bad[0], bad[1], "192.0.2.7", ""); fault.CodeOf(err) != fault.Unauthenticated {
+				t.Errorf("Login%q: %v", bad, err)
+			}
+		}
+		if _, _, err := o.ByToken(ctx, "nonsense"); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("an unknown token: %v", err)
+		}
+		want := []string{
+			"shell operator.create ada: role viewer",
+			"ada operator.login ada: ",
+			" operator.login_failed ada: wrong password",
+			" operator.login_failed ada: wrong password",
+			" operator.login_failed : unknown name",
+			" operator.login_failed : unknown name",
+			" operator.login_failed : unknown name",
+		}
+		if got := audited(t, o); !slices.Equal(got, want) {
+			t.Errorf("audit:\n%s", strings.Join(got, "\n"))
+		}
+	})
+}
+
+func TestLoginIsThrottled(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, clock := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		for range freeAttempts {
+			if _, _, err := o.Login(ctx, "ada", "wrong password", "192.0.2.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
+				t.Fatal(err)
+			}
+		}
+		_, _, err := o.Login(ctx, "ada", "password12", "192.0.2.1", "")
+		var refusal *fault.Error
+		if !errors.As(err, &refusal) || refusal.Code != fault.RateLimited {
+			t.Fatalf("the sixth attempt: %v", err)
+		}
+		if ms, ok := refusal.Extensions["retryAfterMs"].(int64); !ok || ms < 1000 || ms > 1001 {
+			t.Errorf("retryAfterMs = %v", refusal.Extensions["retryAfterMs"])
+		}
+		if _, _, err := o.Login(ctx, "ada", "password12", "192.0.2.2", ""); err != nil {
+			t.Errorf("the right password from another address: %v", err)
+		}
+		clock.now = clock.now.Add(time.Second)
+		if _, _, err := o.Login(ctx, "ada", "password12", "192.0.2.1", ""); err != nil {
+			t.Errorf("the right password after the delay: %v", err)
+		}
+		if _, _, err := o.Login(ctx, "ada", "wrong password", "192.0.2.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("a right password does not begin anew: %v", err)
+		}
+	})
+}
+
+func TestLoginsAtOnceAreNoWayAroundTheThrottle(t *testing.T) {
+	db := testenv.Open(t, testenv.SQLiteURL(t))
+	o, _ := newOperators(db)
+	mustCreate(t, o, "ada", models.RoleAdmin)
+	const tries = 20
+	codes := make([]fault.Code, tries)
+	var all sync.WaitGroup
+	for i := range tries {
+		all.Go(func() {
+			_, _, err := o.Login(context.Background(), "ada", "wrong password", "192.0.2.1", "")
+			codes[i] = fault.CodeOf(err)
+		})
+	}
+	all.Wait()
+	compared := 0
+	for _, code := range codes {
+		if code == fault.Unauthenticated {
+			compared++
+		} else if code != fault.RateLimited {
+			t.Errorf("code %s", code)
+		}
+	}
+	if compared != freeAttempts {
+		t.Errorf("%d of %d passwords were compared, want %d", compared, tries, freeAttempts)
+	}
+}
+
+func TestSessionsEndByTime(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, clock := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		idle, operator := mustLogin(t, o, "ada")
+		used, _ := mustLogin(t, o, "ada")
+
+		// Used every 11 hours a session lives until its seventh day ends.
+		step := 11 * time.Hour
+		for since := step; since < SessionLifetime; since += step {
+			clock.now = epoch.Add(since)
+			if _, _, err := o.ByToken(ctx, used); err != nil {
+				t.Fatalf("after %v: %v", since, err)
+			}
+		}
+		if list, err := o.ListSessions(ctx, operator.ID); err != nil || len(list) != 1 {
+			t.Errorf("ListSessions = %+v, %v, want the one in use", list, err)
+		}
+		clock.now = epoch.Add(SessionLifetime)
+		for name, token := range map[string]string{"idle": idle, "used": used} {
+			if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
+				t.Errorf("the %s session after its lifetime: %v", name, err)
+			}
+		}
+		// The next login sweeps them away.
+		mustLogin(t, o, "ada")
+		var left int64
+		if err := db.Read(ctx).Model(&models.OperatorSession{}).Count(&left).Error; err != nil || left != 1 {
+			t.Errorf("%d sessions in the database, %v, want 1", left, err)
+		}
+	})
+}
+
+func TestSessionIdleIsExact(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, clock := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		token, _ := mustLogin(t, o, "ada")
+
+		lastSeen := func() models.Time {
+			t.Helper()
+			session, _, err := o.ByToken(ctx, token)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return session.LastSeenAt
+		}
+		clock.now = epoch.Add(touchInterval - time.Millisecond)
+		if at := lastSeen(); at != models.TimeOf(epoch) {
+			t.Errorf("touched within a minute: %v", at)
+		}
+		clock.now = epoch.Add(touchInterval)
+		if at := lastSeen(); at != models.TimeOf(clock.now) {
+			t.Errorf("not touched after a minute: %v", at)
+		}
+		clock.now = clock.now.Add(SessionIdle)
+		if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("after %v without use: %v", SessionIdle, err)
+		}
+	})
+}
+
+func TestSessionsAreEnded(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, _ := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		mustCreate(t, o, "bob", models.RoleAdmin)
+		first, ada := mustLogin(t, o, "ada")
+		second, _ := mustLogin(t, o, "ada")
+		_, bob := mustLogin(t, o, "bob")
+
+		session, _, err := o.ByToken(ctx, first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Logout(ctx, session, models.Actor{Name: "ada"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Logout(ctx, session, models.Actor{Name: "ada"}); err != nil {
+			t.Errorf("logging out twice: %v", err)
+		}
+		if _, _, err := o.ByToken(ctx, first); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("after the logout: %v", err)
+		}
+		list, err := o.ListSessions(ctx, ada.ID)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("ListSessions = %+v, %v", list, err)
+		}
+		if ended, err := o.EndSession(ctx, bob.ID, list[0].ID, shell); ended || err != nil {
+			t.Errorf("ended another operator's session: %v, %v", ended, err)
+		}
+		if ended, err := o.EndSession(ctx, ada.ID, list[0].ID, shell); !ended || err != nil {
+			t.Errorf("EndSession = %v, %v", ended, err)
+		}
+		if _, _, err := o.ByToken(ctx, second); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("after its end: %v", err)
+		}
+		got := audited(t, o)
+		want := []string{"ada operator.logout ada: ", "shell operator.end_session ada: "}
+		if tail := got[len(got)-2:]; !slices.Equal(tail, want) {
+			t.Errorf("audit:\n%s", strings.Join(got, "\n"))
+		}
+	})
+}

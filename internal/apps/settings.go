@@ -1,0 +1,172 @@
+package apps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// maxUserLimit is the most that registeredUserLimit can be set to.
+const maxUserLimit = 1_000_000_000
+
+// setting is one thing about an app that can be changed by its name in the API.
+type setting struct {
+	column string
+	// set reads text into app, or answers why it cannot.
+	set func(app *models.App, text string) error
+	// get answers the value for the column.
+	get func(app *models.App) any
+}
+
+var settings = map[string]setting{
+	"name": {
+		column: "name",
+		set:    func(a *models.App, text string) error { a.Name = text; return checkName(text) },
+		get:    func(a *models.App) any { return a.Name },
+	},
+	"edition": {
+		column: "edition",
+		set: func(a *models.App, text string) error {
+			a.Edition = models.Edition(strings.ToUpper(text))
+			return checkEdition(a.Edition)
+		},
+		get: func(a *models.App) any { return a.Edition },
+	},
+	"registeredUserLimit":       number("user_limit", maxUserLimit, func(a *models.App) *int { return &a.UserLimit }),
+	"statusQueryEnabled":        toggle("status_query_enabled", func(a *models.App) *bool { return &a.Settings.StatusQueryEnabled }),
+	"friendStatusNotifyEnabled": toggle("friend_status_notify_enabled", func(a *models.App) *bool { return &a.Settings.FriendStatusNotifyEnabled }),
+	"onlyFriendsCanMessage":     toggle("only_friends_can_message", func(a *models.App) *bool { return &a.Settings.OnlyFriendsCanMessage }),
+	"friendLimit":               number("friend_limit", 100_000, func(a *models.App) *int { return &a.Settings.FriendLimit }),
+	"blocklistLimit":            number("blocklist_limit", 100_000, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
+	"whitelistLimit":            number("whitelist_limit", 100_000, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),
+	"statusSubscriptionLimit":   number("status_subscription_limit", 10_000, func(a *models.App) *int { return &a.Settings.StatusSubscriptionLimit }),
+}
+
+func toggle(column string, field func(*models.App) *bool) setting {
+	return setting{
+		column: column,
+		set: func(a *models.App, text string) error {
+			switch text {
+			case "true":
+				*field(a) = true
+			case "false":
+				*field(a) = false
+			default:
+				return errors.New("must be true or false")
+			}
+			return nil
+		},
+		get: func(a *models.App) any { return *field(a) },
+	}
+}
+
+func number(column string, limit int, field func(*models.App) *int) setting {
+	return setting{
+		column: column,
+		set: func(a *models.App, text string) error {
+			n, err := strconv.Atoi(text)
+			if err != nil || n < 0 || n > limit {
+				return fmt.Errorf("must be a number from 0 to %d", limit)
+			}
+			*field(a) = n
+			return nil
+		},
+		get: func(a *models.App) any { return *field(a) },
+	}
+}
+
+// SettingNames answers what Set can change, sorted.
+func SettingNames() []string { return slices.Sorted(maps.Keys(settings)) }
+
+// Set changes settings of the app by their names in the API, all or none, and
+// answers the app as it is then; nil where the key is unknown. What the app's
+// edition lacks is refused; a limit below what is there stops growth and
+// removes nothing.
+func (s *Service) Set(ctx context.Context, key string, values map[string]string) (*models.App, error) {
+	var app *models.App
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		app = &models.App{}
+		err := tx.Where(&models.App{Key: key}, "key").Take(app).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			app = nil
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		columns := make(map[string]any, len(values))
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			known, ok := settings[name]
+			if !ok {
+				return fault.Invalid(name, "oneof", "there is no setting %q; known are %s", name, strings.Join(SettingNames(), ", "))
+			}
+			if err := known.set(app, values[name]); err != nil {
+				if fault.CodeOf(err) == fault.InvalidArgument {
+					return err
+				}
+				return fault.Invalid(name, "oneof", "%s %s", name, err)
+			}
+			columns[known.column] = known.get(app)
+		}
+		if err := checkSwitches(app); err != nil {
+			return err
+		}
+		if _, given := values["registeredUserLimit"]; given {
+			if err := checkUserLimit(app); err != nil {
+				return err
+			}
+		}
+		return tx.Model(&models.App{}).Where("id = ?", app.ID).Updates(columns).Error
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return nil, fault.Invalid("name", "unique", "there is an app named %q already", values["name"])
+	}
+	var refusal *fault.Error
+	if err != nil && !errors.As(err, &refusal) {
+		return nil, fmt.Errorf("setting app: %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return app, nil
+}
+
+// checkSwitches refuses an app, as it would be, whose edition lacks a switch that
+// is on.
+func checkSwitches(app *models.App) error {
+	if app.Edition != models.EditionStandard {
+		return nil
+	}
+	lacks := func(name string) error {
+		return fault.Invalid(name, "edition", "edition STANDARD lacks %s; leave it off, or choose FLAGSHIP or PREMIUM", name)
+	}
+	switch {
+	case app.Settings.StatusQueryEnabled:
+		return lacks("statusQueryEnabled")
+	case app.Settings.FriendStatusNotifyEnabled:
+		return lacks("friendStatusNotifyEnabled")
+	}
+	return nil
+}
+
+// checkUserLimit refuses a limit of users for an app, as it would be, that has
+// none of its own.
+func checkUserLimit(app *models.App) error {
+	const name = "registeredUserLimit"
+	switch {
+	case app.Environment == models.EnvironmentDevelopment:
+		return fault.Invalid(name, "environment", "a DEVELOPMENT app always holds at most %d users", models.DevelopmentUserLimit)
+	case app.Edition != models.EditionStandard:
+		return fault.Invalid(name, "edition", "edition %s has no limit of users", app.Edition)
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+// Package clientaddr says where a request came from, behind proxies that are
+// trusted to tell and nobody else.
+package clientaddr
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Resolver knows the trusted proxies.
+type Resolver struct{ trusted []netip.Prefix }
+
+// New answers a Resolver that believes the X-Forwarded-* headers of these
+// networks.
+func New(trusted []netip.Prefix) *Resolver { return &Resolver{trusted: trusted} }
+
+// Address answers the client's address: the peer's, or, where the peer is a
+// trusted proxy, the last address in X-Forwarded-For that is none.
+func (r *Resolver) Address(req *http.Request) string {
+	peer := peerOf(req)
+	if !r.trusts(peer) {
+		return peer
+	}
+	hops := strings.Split(strings.Join(req.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		address, err := netip.ParseAddr(strings.TrimSpace(hop))
+		if err != nil {
+			break
+		}
+		peer = address.Unmap().String()
+		if !r.trusts(peer) {
+			break
+		}
+	}
+	return peer
+}
+
+// Secure says whether the client's connection is encrypted: here, or at a
+// trusted proxy that says so.
+func (r *Resolver) Secure(req *http.Request) bool {
+	return req.TLS != nil ||
+		r.trusts(peerOf(req)) && strings.EqualFold(req.Header.Get("X-Forwarded-Proto"), "https")
+}
+
+func (r *Resolver) trusts(address string) bool {
+	addr, err := netip.ParseAddr(address)
+	return err == nil && slices.ContainsFunc(r.trusted, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })
+}
+
+func peerOf(req *http.Request) string {
+	host, _, err := net.SplitHostPort(req.RemoteAddr)
+	if err != nil {
+		return req.RemoteAddr
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().WithZone("").String()
+	}
+	return host
+}

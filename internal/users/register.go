@@ -1,0 +1,151 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/token"
+	"rollcall/models"
+)
+
+// Registration is what the App Server says of a user. Its values have been
+// validated: form and length are the adapter's to check.
+type Registration struct {
+	ID   string
+	Name string
+	// AvatarURL is overwritten only where AvatarGiven; then nil clears it.
+	AvatarURL   *string
+	AvatarGiven bool
+	// TokenTTL is how long the token lives; 0: it does not expire.
+	TokenTTL time.Duration
+}
+
+// Registered is the answer to a registration.
+type Registered struct {
+	User  *models.User
+	Token string
+	// ExpiresAt is nil for a token that does not expire.
+	ExpiresAt *models.Time
+	// Created says whether the user is new.
+	Created bool
+}
+
+// Register makes the user, or updates the one there is, and gives it a further
+// token. Errors: USER_LIMIT_REACHED with `limit`, exact under concurrency;
+// USER_DEACTIVATED. A banned user can be registered again and stays banned.
+func (s *Service) Register(ctx context.Context, app *models.App, in Registration) (*Registered, error) {
+	user, created, err := s.upsert(ctx, app, in)
+	if err != nil {
+		return nil, err
+	}
+	out := &Registered{User: user, Created: created}
+	claims := token.Claims{
+		AppID:            app.ID,
+		UserID:           user.ID,
+		SecretGeneration: app.SecretGeneration,
+		TokenGeneration:  user.TokenGeneration,
+		IssuedAt:         s.now(),
+	}
+	if in.TokenTTL > 0 {
+		claims.ExpiresAt = claims.IssuedAt.Add(in.TokenTTL)
+		out.ExpiresAt = &claims.ExpiresAt
+	}
+	if out.Token, err = s.keys.Sign(claims); err != nil {
+		return nil, fmt.Errorf("signing user token: %w", err)
+	}
+	return out, nil
+}
+
+// upsert registers without a token. Two that register the same new ID at the
+// same moment: one inserts, the other finds the row and updates it.
+func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) (user *models.User, created bool, err error) {
+	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+		user, err = find(tx, app.ID, in.ID)
+		if err != nil || user != nil {
+			created = false
+			return errors.Join(err, s.overwrite(tx, user, in))
+		}
+		created = true
+		user = s.newUser(app, in)
+		return insert(tx, app, user)
+	})
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+			user, err = find(tx, app.ID, in.ID)
+			if err == nil && user == nil {
+				return fmt.Errorf("user %q came and went while it was registered", in.ID)
+			}
+			created = false
+			return errors.Join(err, s.overwrite(tx, user, in))
+		})
+	}
+	var refusal *fault.Error
+	if err != nil && !errors.As(err, &refusal) {
+		err = fmt.Errorf("registering user: %w", err)
+	}
+	return user, created, err
+}
+
+func (s *Service) newUser(app *models.App, in Registration) *models.User {
+	now := s.now()
+	return &models.User{
+		AppID:      app.ID,
+		ExternalID: in.ID,
+		Name:       in.Name,
+		SearchName: models.SearchForm(in.Name),
+		AvatarURL:  in.AvatarURL,
+		CreatedAt:  now,
+		UpdatedAt:  now,
+	}
+}
+
+// insert adds the row and takes a place in the app, in this order everywhere:
+// the app's row is the one that all registrations queue for, so it is locked
+// last and for the shortest time.
+func insert(tx *gorm.DB, app *models.App, user *models.User) error {
+	if err := tx.Create(user).Error; err != nil {
+		return err
+	}
+	return takePlaces(tx, app, 1)
+}
+
+// takePlaces counts n more users, or refuses where the app has no room for them.
+func takePlaces(tx *gorm.DB, app *models.App, n int) error {
+	count := tx.Model(&models.App{}).Where("id = ?", app.ID)
+	limit := app.RegisteredUserLimit()
+	if limit != nil {
+		count = count.Where("registered_user_count <= ?", *limit-n)
+	}
+	taken := count.Update("registered_user_count", gorm.Expr("registered_user_count + ?", n))
+	if taken.Error != nil {
+		return taken.Error
+	}
+	if taken.RowsAffected == 0 {
+		return fault.New(fault.UserLimitReached, "the app may hold %d users, and has no room for %d more", *limit, n).With("limit", *limit)
+	}
+	return nil
+}
+
+// overwrite gives a user that is there what a registration says.
+func (s *Service) overwrite(tx *gorm.DB, user *models.User, in Registration) error {
+	if user == nil {
+		return nil
+	}
+	change := Change{Name: &in.Name, AvatarURL: in.AvatarURL, AvatarGiven: in.AvatarGiven}
+	return s.apply(tx, user, change)
+}
+
+// find answers the user, nil where there is none.
+func find(tx *gorm.DB, appID int64, externalID string) (*models.User, error) {
+	user := &models.User{}
+	err := tx.Where("app_id = ? AND external_id = ?", appID, externalID).Take(user).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil
+	}
+	return user, err
+}

@@ -1,0 +1,64 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// seedBatch is how many example users one transaction makes.
+const seedBatch = 500
+
+// Seed makes the example users user-0000001 to user-N of the app, in batches of
+// one transaction each; those that are there already stay as they are. It calls
+// progress after each batch with how many of N are done. Errors:
+// USER_LIMIT_REACHED, with nothing done in that batch.
+func (s *Service) Seed(ctx context.Context, app *models.App, n int, progress func(done int)) error {
+	for start := 0; start < n; start += seedBatch {
+		end := min(start+seedBatch, n)
+		batch := make([]*models.User, 0, end-start)
+		for i := start; i < end; i++ {
+			batch = append(batch, s.newUser(app, Registration{
+				ID:   fmt.Sprintf("user-%07d", i+1),
+				Name: seedName(i),
+			}))
+		}
+		err := s.db.Tx(ctx, func(tx *gorm.DB) error { return s.seedBatch(tx, app, batch) })
+		var refusal *fault.Error
+		if err != nil && !errors.As(err, &refusal) {
+			err = fmt.Errorf("seeding users: %w", err)
+		}
+		if err != nil {
+			return err
+		}
+		progress(end)
+	}
+	return nil
+}
+
+func (s *Service) seedBatch(tx *gorm.DB, app *models.App, batch []*models.User) error {
+	modifier := "IGNORE"
+	if s.db.Dialect() == database.SQLite {
+		modifier = "OR IGNORE"
+	}
+	made := tx.Clauses(clause.Insert{Modifier: modifier}).Create(&batch)
+	if made.Error != nil || made.RowsAffected == 0 {
+		return made.Error
+	}
+	return takePlaces(tx, app, int(made.RowsAffected))
+}
+
+// seedName gives example users names that search and sorting can show something
+// with.
+func seedName(i int) string {
+	given := []string{"Ann", "Bo", "Chen", "Dana", "Emre", "Fay", "Gita", "Hugo", "伊娜", "João", "Kim", "丽", "Mia", "Nils", "Ola", "Pia"}
+	family := []string{"Abe", "Brandt", "Costa", "Diaz", "Eriksen", "Fischer", "García", "何", "Ivanov", "Jansen", "Kaya", "林", "Moreau", "Novak", "Okafor"}
+	return given[i%len(given)] + " " + family[i/len(given)%len(family)]
+}
