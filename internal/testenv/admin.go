@@ -1,0 +1,45 @@
+package testenv
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// adminTimeout bounds one statement; dropping a database waits for a test that
+// left a transaction open.
+const adminTimeout = 30 * time.Second
+
+// adminExec runs one statement on the server, outside of any database.
+func adminExec(server, statement string) error {
+	admin, err := openAdmin(server)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	defer cancel()
+	_, err = admin.ExecContext(ctx, statement)
+	return err
+}
+
+// openAdmin reads what MariaDB.URL writes.
+func openAdmin(server string) (*sql.DB, error) {
+	rest, ok := strings.CutPrefix(server, "mysql://root@unix(")
+	socket, end, closed := strings.Cut(rest, ")")
+	if !ok || !closed || end != "/" {
+		return nil, fmt.Errorf("%s must read mysql://root@unix(SOCKET)/, but is %q", ServerVariable, server)
+	}
+	cfg := mysql.NewConfig()
+	cfg.User, cfg.Net, cfg.Addr = "root", "unix", socket
+	cfg.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}

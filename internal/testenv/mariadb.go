@@ -1,0 +1,176 @@
+package testenv
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// startTimeout is for a loaded machine; a start takes about a second.
+	startTimeout = 2 * time.Minute
+	pollInterval = 20 * time.Millisecond
+	// socketPathMax stays below what the kernels allow (104 to 108 bytes).
+	socketPathMax = 100
+	// logShown is how much of the server's log an error holds.
+	logShown = 16 << 10
+)
+
+// guard.sh runs the server and ends it, and its folder, when this process ends.
+//
+//go:embed guard.sh
+var guardScript string
+
+// MariaDB is a running server with an empty root password, reachable through a
+// socket in a folder of its own.
+type MariaDB struct {
+	dir    string
+	socket string
+	guard  *exec.Cmd
+	leash  io.Closer     // the guard's standard input: closed, the server ends
+	exited chan struct{} // closed once the guard, and so the server, is gone
+	stop   sync.Once
+}
+
+// StartMariaDB starts a server in a new temporary folder and answers once it
+// takes connections. It lives until Stop, or until this process ends, be it by
+// SIGKILL. Durability is off: the data is worth nothing after the tests.
+func StartMariaDB() (*MariaDB, error) {
+	mariadbd, err := lookProgram("mariadbd")
+	if err != nil {
+		return nil, err
+	}
+	install, err := lookProgram("mariadb-install-db")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := tempDir()
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for MariaDB: %w", err)
+	}
+	server, err := start(dir, mariadbd, install)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting MariaDB: %w", err), os.RemoveAll(dir))
+	}
+	return server, nil
+}
+
+func start(dir, mariadbd, install string) (*MariaDB, error) {
+	common := []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data")}
+	if os.Geteuid() == 0 {
+		common = append(common, "--user=root") // else the server refuses to run as root
+	}
+	output, err := exec.Command(install, append(common,
+		"--auth-root-authentication-method=normal", "--skip-test-db")...).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w\n%s", install, err, output)
+	}
+
+	server := &MariaDB{dir: dir, socket: filepath.Join(dir, "sock"), exited: make(chan struct{})}
+	args := append([]string{"-c", guardScript, "guard", dir, mariadbd}, common...)
+	args = append(args,
+		"--socket="+server.socket,
+		"--pid-file="+filepath.Join(dir, "pid"),
+		"--tmpdir="+dir,
+		"--skip-networking",
+		"--skip-log-bin",
+		"--max-connections=1000",
+		"--innodb-buffer-pool-size=128M",
+		"--innodb-log-file-size=32M",
+		"--innodb-flush-log-at-trx-commit=0",
+		"--innodb-flush-method=nosync",
+		"--innodb-doublewrite=0",
+		"--character-set-server=utf8mb4",
+	)
+	// A file, because a guard that outlives this process could not write to a pipe.
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	server.guard = exec.Command("/bin/sh", args...)
+	server.guard.Stdout, server.guard.Stderr = log, log
+	// A group of its own, so that Ctrl-C on a terminal ends the tests first.
+	server.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if server.leash, err = server.guard.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if err := server.guard.Start(); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(server.exited)
+		_ = server.guard.Wait()
+	}()
+	if err := server.ready(); err != nil {
+		server.Stop()
+		said, _ := io.ReadAll(io.NewSectionReader(log, 0, logShown)) // for the message only
+		return nil, fmt.Errorf("%w\n%s", err, said)
+	}
+	return server, nil
+}
+
+// ready waits for the first answer.
+func (m *MariaDB) ready() error {
+	admin, err := openAdmin(m.URL())
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for {
+		err := admin.PingContext(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-m.exited:
+			return errors.New("the server ended at once")
+		case <-ctx.Done():
+			return fmt.Errorf("no answer within %s: %w", startTimeout, err)
+		case <-time.After(pollInterval):
+		}
+	}
+}
+
+// URL names the server in the form of ROLLCALL_DATABASE_URL but for the name of
+// a database, which the caller appends.
+func (m *MariaDB) URL() string { return "mysql://root@unix(" + m.socket + ")/" }
+
+// Stop ends the server and removes its folder. It may be called more than once.
+func (m *MariaDB) Stop() {
+	m.stop.Do(func() { _ = m.leash.Close() })
+	<-m.exited
+}
+
+// lookProgram also looks where Debian keeps servers, which is on root's PATH alone.
+func lookProgram(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err == nil {
+		return path, nil
+	}
+	for _, dir := range []string{"/usr/sbin", "/usr/libexec", "/usr/local/sbin"} {
+		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed; `make deps` installs what the tests need", name)
+}
+
+// tempDir makes a folder whose path is short enough for a socket in it.
+func tempDir() (string, error) {
+	const pattern = "rollcall-mariadb-"
+	if len(os.TempDir())+len(pattern)+len("/4294967295/sock") < socketPathMax {
+		return os.MkdirTemp("", pattern)
+	}
+	return os.MkdirTemp("/tmp", pattern)
+}

@@ -1,0 +1,109 @@
+package testenv
+
+import (
+	"context"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"rollcall/internal/database"
+)
+
+// ServerVariable is the environment variable that names the run's MariaDB
+// server, as MariaDB.URL does.
+const ServerVariable = "ROLLCALL_TEST_MYSQL"
+
+// Each runs test once for each kind of database, as the subtests "sqlite" and
+// "mariadb", on a fresh database that is migrated and closed afterwards.
+func Each(t *testing.T, test func(t *testing.T, db *database.DB)) {
+	t.Helper()
+	EachURL(t, func(t *testing.T, url string) {
+		t.Helper()
+		test(t, Open(t, url))
+	})
+}
+
+// EachURL is Each without opening: test gets the URL of a database that has no
+// tables yet.
+func EachURL(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { test(t, SQLiteURL(t)) })
+	t.Run("mariadb", func(t *testing.T) { test(t, MySQLURL(t)) })
+}
+
+// Open opens and migrates the database that url names, and closes it when the
+// test ends.
+func Open(tb testing.TB, url string) *database.DB {
+	tb.Helper()
+	db, err := database.Open(context.Background(), url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			tb.Errorf("closing %s: %v", db, err)
+		}
+	})
+	if err := db.Migrate(context.Background()); err != nil {
+		tb.Fatal(err)
+	}
+	return db
+}
+
+// SQLiteURL is a ROLLCALL_DATABASE_URL for a file that does not exist yet, in a
+// folder that is removed when the test ends.
+func SQLiteURL(tb testing.TB) string {
+	tb.Helper()
+	return "sqlite:" + filepath.Join(tb.TempDir(), "rollcall.db")
+}
+
+// MySQLURL is a ROLLCALL_DATABASE_URL for a new empty database on a MariaDB
+// server, dropped when the test ends.
+func MySQLURL(tb testing.TB) string {
+	tb.Helper()
+	server, err := serverURL()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	name := "t_" + strings.ToLower(rand.Text())
+	if err := adminExec(server, "CREATE DATABASE "+name); err != nil {
+		tb.Fatalf("making a database on MariaDB: %v", err)
+	}
+	tb.Cleanup(func() {
+		if err := adminExec(server, "DROP DATABASE "+name); err != nil {
+			tb.Errorf("dropping the test's database on MariaDB: %v", err)
+		}
+	})
+	return server + name
+}
+
+// Main runs a package's tests, from its TestMain, and stops the server that they
+// may have started. Without it the server ends a moment after the tests do.
+func Main(m *testing.M) {
+	code := m.Run()
+	if own.server != nil {
+		own.server.Stop()
+	}
+	os.Exit(code)
+}
+
+// own is the server of this process, for when the environment names none.
+var own struct {
+	once   sync.Once
+	server *MariaDB
+	err    error
+}
+
+func serverURL() (string, error) {
+	if url := os.Getenv(ServerVariable); url != "" {
+		return url, nil
+	}
+	own.once.Do(func() { own.server, own.err = StartMariaDB() })
+	if own.err != nil {
+		return "", own.err
+	}
+	return own.server.URL(), nil
+}

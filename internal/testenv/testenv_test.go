@@ -1,0 +1,160 @@
+package testenv_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+)
+
+// ownerVariable makes the test binary a process that starts a server, says where
+// it is and waits: see TestServerEndsWithItsOwner.
+const ownerVariable = "ROLLCALL_TESTENV_OWNER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(ownerVariable) != "" {
+		server, err := testenv.StartMariaDB()
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		fmt.Println(server.URL())
+		select {}
+	}
+	testenv.Main(m)
+}
+
+func TestEachGivesBothDialects(t *testing.T) {
+	var dialects []database.Dialect
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		dialects = append(dialects, db.Dialect())
+		version, err := db.Version(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version.Current != version.Latest {
+			t.Errorf("schema is at version %d, want %d", version.Current, version.Latest)
+		}
+	})
+	if len(dialects) != 2 || dialects[0] != database.SQLite || dialects[1] != database.MySQL {
+		t.Errorf("ran on %v, want on sqlite and mysql", dialects)
+	}
+}
+
+func TestDatabasesAreEmptyAndApart(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, first string) {
+		testenv.Open(t, first)
+		second := testenv.SQLiteURL(t)
+		if strings.HasPrefix(first, "mysql:") {
+			second = testenv.MySQLURL(t)
+		}
+		db, err := database.Open(context.Background(), second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		version, err := db.Version(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if version.Current != 0 {
+			t.Errorf("a new database has the schema's version %d already", version.Current)
+		}
+	})
+}
+
+func TestDatabaseGoesWithItsTest(t *testing.T) {
+	var url string
+	t.Run("user", func(t *testing.T) {
+		url = testenv.MySQLURL(t)
+		testenv.Open(t, url)
+	})
+	db, err := database.Open(context.Background(), url)
+	if err == nil {
+		db.Close()
+		t.Fatal("the database outlived its test")
+	}
+	if !strings.Contains(err.Error(), "Unknown database") {
+		t.Errorf("opening a dropped database: %v", err)
+	}
+}
+
+func TestStopRemovesEverything(t *testing.T) {
+	server, err := testenv.StartMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := socketOf(t, server.URL())
+	server.Stop()
+	server.Stop()
+	requireGone(t, socket)
+}
+
+// A test binary can end without running another line of Go: a panic in a
+// goroutine, go test's time-out, kill -9.
+func TestServerEndsWithItsOwner(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := exec.Command(exe)
+	owner.Env = append(os.Environ(), ownerVariable+"=1")
+	owner.Stderr = os.Stderr
+	stdout, err := owner.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := owner.Start(); err != nil {
+		t.Fatal(err)
+	}
+	url, readErr := bufio.NewReader(stdout).ReadString('\n')
+	if err := owner.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = owner.Wait() // killed, as asked
+	if readErr != nil {
+		t.Fatalf("the owner started no server: %v", readErr)
+	}
+	requireGone(t, socketOf(t, strings.TrimSpace(url)))
+}
+
+func socketOf(t *testing.T, url string) string {
+	t.Helper()
+	_, rest, _ := strings.Cut(url, "unix(")
+	socket, _, ok := strings.Cut(rest, ")")
+	if !ok || len(socket) > 100 {
+		t.Fatalf("%q has no socket with a short path", url)
+	}
+	return socket
+}
+
+// requireGone waits until nothing listens on the socket and its folder is removed.
+func requireGone(t *testing.T, socket string) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for {
+		conn, dialErr := net.Dial("unix", socket)
+		if dialErr == nil {
+			conn.Close()
+		}
+		_, statErr := os.Stat(filepath.Dir(socket))
+		if dialErr != nil && os.IsNotExist(statErr) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the server or its folder is still there: %v, %v (want %v)", dialErr, statErr, fs.ErrNotExist)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
