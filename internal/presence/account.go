@@ -1,0 +1,240 @@
+package presence
+
+import (
+	"slices"
+
+	"rollcall/models"
+)
+
+// Account says who connects, logs out or is watched. Make it with AccountOf.
+type Account struct {
+	ID         int64 // users.id
+	AppID      int64
+	ExternalID string
+	// Presence and PresenceAt are what the user's row held when it was read, at
+	// most a minute ago. They count only while the hub holds nothing newer.
+	Presence   models.Presence
+	PresenceAt *models.Time
+}
+
+// AccountOf answers the account of a row that was read within the last minute.
+func AccountOf(u *models.User) Account {
+	return Account{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID, Presence: u.Presence, PresenceAt: u.PresenceAt}
+}
+
+// state is a presence and since when: what the columns users.presence and
+// users.presence_at hold.
+type state struct {
+	presence models.Presence
+	at       models.Time // 0: never logged in, NULL in the column
+}
+
+// unknown stands for columns that may hold anything: nothing was written yet, a
+// write failed, or one is under way.
+var unknown = state{presence: -1}
+
+// stateOf is the state that a row speaks of. ONLINE in a row means only that the
+// user was connected when last written; whoever is online is in memory.
+func stateOf(p models.Presence, at *models.Time) state {
+	s := state{presence: p}
+	if at != nil {
+		s.at = *at
+	}
+	if s.presence == models.PresenceOnline {
+		s.presence = models.PresenceOffline
+	}
+	return s
+}
+
+// status is the state as others see it.
+func (s state) status(userID string) models.UserStatus {
+	status := models.UserStatus{UserID: userID, Presence: s.presence}
+	if s.at != 0 {
+		status.ChangedAt = &s.at
+	}
+	return status
+}
+
+// entry is one account in memory, guarded by its shard's mutex.
+//
+// A login is announced only after the database holds it. So devices without
+// ONLINE are devices whose login is still being written, all of them alike.
+type entry struct {
+	id, appID  int64
+	externalID string
+	// current is the status that everybody may know, and was announced.
+	current state
+	// devices in the order in which they came; few, so a slice.
+	devices []*Device
+	// loginAt is when the first of the devices came whose login is being written.
+	loginAt models.Time
+	// durable is what the columns hold.
+	durable state
+	// queued: the writer will come by.
+	queued bool
+	// dropped: the user is deleted, the entry forgotten.
+	dropped bool
+	// waiters want to know when the database holds what they did, or newer.
+	waiters []waiter
+	// idleSince is when the entry last had no device and nothing to write.
+	idleSince models.Time
+}
+
+// waiter is a caller that waits for the database.
+type waiter struct {
+	// device is the one that logs in; nil: a logout.
+	device *Device
+	// done has room for the one answer.
+	done chan error
+}
+
+func newEntry(acc Account) *entry {
+	return &entry{
+		id: acc.ID, appID: acc.AppID, externalID: acc.ExternalID,
+		current: stateOf(acc.Presence, acc.PresenceAt),
+		durable: unknown,
+	}
+}
+
+func (e *entry) online() bool { return e.current.presence == models.PresenceOnline }
+
+// after answers the moment, or one later than the present status where it is not:
+// a clock that was set back, or two changes in one millisecond, must not let an
+// older status look like the newest.
+func (e *entry) after(at models.Time) models.Time { return max(at, e.current.at+1) }
+
+func (e *entry) has(d *Device) bool { return slices.Contains(e.devices, d) }
+
+// wanted is what the columns should hold.
+func (e *entry) wanted() state {
+	if len(e.devices) > 0 && !e.online() {
+		return state{presence: models.PresenceOnline, at: e.loginAt}
+	}
+	return e.current
+}
+
+// idle says whether the row tells everything that the entry does.
+func (e *entry) idle() bool {
+	return len(e.devices) == 0 && !e.queued && e.durable == e.current
+}
+
+func (e *entry) wait(d *Device) waiter {
+	w := waiter{device: d, done: make(chan error, 1)}
+	e.waiters = append(e.waiters, w)
+	return w
+}
+
+func finish(waiters []waiter, err error) {
+	for _, w := range waiters {
+		w.done <- err
+	}
+}
+
+// turn gives e another presence and announces it. What is none changes nothing:
+// links that break make OFFLINE only of who is ONLINE.
+func (s *shard) turn(e *entry, to models.Presence, at models.Time) {
+	from := e.current.presence
+	if from == to || (to == models.PresenceOffline && from != models.PresenceOnline) {
+		return
+	}
+	e.current = state{presence: to, at: e.after(at)}
+	switch models.PresenceOnline {
+	case to:
+		s.hub.countOnline(e.appID, 1)
+	case from:
+		s.hub.countOnline(e.appID, -1)
+	}
+	s.hub.metrics.events.Inc()
+	s.enqueue(job{event: newEvent(e.id, e.appID, e.current.status(e.externalID))})
+}
+
+// end takes the devices that leave out of e, turns e to the presence after the
+// last one, and answers those taken out. Without any device e turns all the same.
+func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (ended []*Device) {
+	e.devices = slices.DeleteFunc(e.devices, func(d *Device) bool {
+		if leaves(d) {
+			ended = append(ended, d)
+			return true
+		}
+		return false
+	})
+	s.hub.metrics.devices.Sub(float64(len(ended)))
+	if len(e.devices) == 0 {
+		s.turn(e, to, s.hub.now())
+	}
+	s.save(e)
+	return ended
+}
+
+func every(*Device) bool { return true }
+
+func only(device *Device) func(*Device) bool {
+	return func(d *Device) bool { return d == device }
+}
+
+// save has the writer come by where the columns are not as they should be.
+func (s *shard) save(e *entry) {
+	if !e.queued && !e.dropped && e.durable != e.wanted() {
+		e.queued = true
+		s.hub.writer.push(s, e)
+	}
+}
+
+// beginWrite answers the state that the writer is to write, and who waits for
+// it; false where there is nothing to write.
+func (s *shard) beginWrite(e *entry) (write, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e.queued = false
+	if e.dropped {
+		return write{}, false
+	}
+	if e.durable == e.wanted() {
+		s.settle(e)
+		return write{}, false
+	}
+	w := write{shard: s, entry: e, state: e.wanted(), waiters: e.waiters}
+	e.waiters = nil
+	e.durable = unknown
+	return w, true
+}
+
+// endWrite carries out what hangs on a write: when it succeeded, the login is
+// announced; when it failed, the logins that waited for it are undone. It
+// answers whether the writer must try this entry again.
+func (s *shard) endWrite(w write, err error) (again bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := w.entry
+	defer finish(w.waiters, err)
+	if err == nil {
+		e.durable = w.state
+		s.settle(e)
+		return false
+	}
+	again = !e.queued && !e.dropped
+	e.queued = true // by the writer's own hand, so that ending devices does not hurry it
+	for _, waiter := range w.waiters {
+		if waiter.device != nil && e.has(waiter.device) && !e.online() {
+			s.end(e, only(waiter.device), models.PresenceOffline)
+		}
+	}
+	return again
+}
+
+// settle follows a write: what the columns hold now may be announced. Where they
+// are behind again already, the writer comes by once more.
+func (s *shard) settle(e *entry) {
+	if e.durable != e.wanted() {
+		s.save(e)
+		return
+	}
+	if len(e.devices) > 0 {
+		s.turn(e, models.PresenceOnline, e.loginAt)
+	}
+	finish(e.waiters, nil)
+	e.waiters = nil
+	if e.idle() {
+		s.rest(e)
+	}
+}

@@ -1,0 +1,321 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+func TestConnectIsDurable(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		w.wantPresence(0, models.PresenceUnlogined)
+		d, _ := w.connect(0)
+		row, status := w.row(0), w.StatusOf(w.users[0])
+		if row.Presence != models.PresenceOnline || *row.PresenceAt != *status.ChangedAt {
+			t.Fatalf("the row holds %s since %v, want ONLINE since %v", row.Presence, row.PresenceAt, status.ChangedAt)
+		}
+		if status.Presence != models.PresenceOnline || status.UserID != "u0" || status.CustomStatus != "" {
+			t.Fatalf("the status is %+v", status)
+		}
+		if got := w.Devices(w.users[0].ID); len(got) != 1 || got[0] != d.Info() || len(got[0].ID) != deviceIDLength || got[0].Platform != models.PlatformWeb {
+			t.Fatalf("the devices are %+v", got)
+		}
+		if d.Account().ExternalID != "u0" {
+			t.Fatalf("the device's account is %+v", d.Account())
+		}
+	})
+}
+
+func TestClosingOneOfTwoDevicesKeepsOnline(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		seen := new(recorder)
+		w.WatchApp(w.app.ID, seen)
+		first, _ := w.connect(0)
+		second, _ := w.connect(0)
+		first.Gone()
+		first.Gone()
+		w.wantPresence(0, models.PresenceOnline)
+		if n := w.OnlineCount(w.app.ID); n != 1 {
+			t.Fatalf("%d users are online, want 1", n)
+		}
+		second.Gone()
+		w.wantPresence(0, models.PresenceOffline)
+		w.wantRow(0, models.PresenceOffline)
+		if n := w.OnlineCount(w.app.ID); n != 0 {
+			t.Fatalf("%d users are online, want 0", n)
+		}
+		w.delivered()
+		seen.want(t, "u0:ONLINE u0:OFFLINE")
+	})
+}
+
+func TestQuickReconnectEndsOnline(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		d, _ := w.connect(0)
+		for range 50 {
+			d.Gone()
+			d, _ = w.connect(0)
+		}
+		w.written()
+		w.wantPresence(0, models.PresenceOnline)
+		w.wantRow(0, models.PresenceOnline)
+	})
+}
+
+func TestLogout(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		seen := new(recorder)
+		w.WatchApp(w.app.ID, seen)
+		durable := func(want models.Presence) {
+			t.Helper()
+			w.wantPresence(0, want)
+			if got := w.row(0).Presence; got != want {
+				t.Fatalf("the row holds %s after the answer, want %s", got, want)
+			}
+		}
+
+		first, firstLink := w.connect(0)
+		second, secondLink := w.connect(0)
+		w.logout(0, first, false)
+		durable(models.PresenceOnline)
+		w.logout(0, second, false)
+		durable(models.PresenceUnlogined)
+		first.Gone()
+		second.Gone()
+		durable(models.PresenceUnlogined)
+		firstLink.want(t)
+		secondLink.want(t)
+		if !first.LoggedOut() || !second.LoggedOut() {
+			t.Fatal("the devices do not know that they are logged out")
+		}
+
+		first, firstLink = w.connect(0)
+		_, secondLink = w.connect(0)
+		w.logout(0, first, true)
+		durable(models.PresenceUnlogined)
+		firstLink.want(t)
+		secondLink.want(t, ReasonLoggedOut)
+
+		first, firstLink = w.connect(0)
+		w.logout(0, nil, false)
+		durable(models.PresenceUnlogined)
+		firstLink.want(t, ReasonLoggedOut)
+		if !first.LoggedOut() {
+			t.Fatal("the device does not know that it is logged out")
+		}
+
+		first, _ = w.connect(0)
+		first.Gone()
+		w.wantRow(0, models.PresenceOffline)
+		w.logout(0, nil, false)
+		durable(models.PresenceUnlogined)
+		w.logout(0, nil, true)
+		durable(models.PresenceUnlogined)
+
+		w.delivered()
+		seen.want(t, "u0:ONLINE u0:UNLOGINED u0:ONLINE u0:UNLOGINED u0:ONLINE u0:UNLOGINED u0:ONLINE u0:OFFLINE u0:UNLOGINED")
+	})
+}
+
+// A hub that has never heard of a user takes the row's word for what was before.
+func TestLogoutAfterRestart(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 2)
+		d, _ := w.connect(0)
+		d.Gone()
+		w.closeHub(w.Hub)
+		w.start()
+		seen := new(recorder)
+		w.WatchApp(w.app.ID, seen)
+		w.logout(0, nil, false)
+		w.logout(1, nil, false)
+		if row := w.row(0); row.Presence != models.PresenceUnlogined || row.PresenceAt == nil {
+			t.Fatalf("the row holds %s since %v", row.Presence, row.PresenceAt)
+		}
+		if row := w.row(1); row.Presence != models.PresenceUnlogined || row.PresenceAt != nil {
+			t.Fatalf("the row of who never logged in holds %s since %v", row.Presence, row.PresenceAt)
+		}
+		w.delivered()
+		seen.want(t, "u0:UNLOGINED")
+	})
+}
+
+func TestDisconnect(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 2)
+		first, firstLink := w.connect(0)
+		second, secondLink := w.connect(0)
+		_, thirdLink := w.connect(0)
+		acc := w.account(0)
+		ids := []string{second.Info().ID, second.Info().ID, "unknown"}
+		if n := w.Disconnect(context.Background(), acc, ids, ReasonDisconnected); n != 1 {
+			t.Fatalf("%d devices were disconnected, want 1", n)
+		}
+		w.wantPresence(0, models.PresenceOnline)
+		secondLink.want(t, ReasonDisconnected)
+		if n := w.Disconnect(context.Background(), acc, nil, ReasonDisconnected); n != 2 {
+			t.Fatalf("%d devices were disconnected, want 2", n)
+		}
+		w.wantPresence(0, models.PresenceOffline)
+		first.Gone()
+		firstLink.want(t, ReasonDisconnected)
+		thirdLink.want(t, ReasonDisconnected)
+		if n := w.Disconnect(context.Background(), w.account(1), nil, ReasonDisconnected); n != 0 {
+			t.Fatalf("%d devices of nobody were disconnected", n)
+		}
+		w.wantPresence(1, models.PresenceUnlogined)
+	})
+}
+
+func TestAccessRevoked(t *testing.T) {
+	for _, test := range []struct {
+		reason bus.Reason
+		cut    Reason
+		want   models.Presence
+		events string
+	}{
+		{bus.ReasonBanned, ReasonBanned, models.PresenceOffline, "u0:ONLINE u0:OFFLINE"},
+		{bus.ReasonDeactivated, ReasonDeactivated, models.PresenceUnlogined, "u0:ONLINE u0:UNLOGINED"},
+		{bus.ReasonDeleted, ReasonDeleted, models.PresenceUnlogined, "u0:ONLINE u0:UNLOGINED"},
+	} {
+		t.Run(string(test.reason), func(t *testing.T) {
+			testenv.Each(t, func(t *testing.T, db *database.DB) {
+				w := newWorld(t, db, 2)
+				seen := new(recorder)
+				w.WatchApp(w.app.ID, seen)
+				first, firstLink := w.connect(0)
+				_, secondLink := w.connect(0)
+				revoked := bus.AccessRevoked{AppID: w.app.ID, UserID: w.users[0].ID, Reason: test.reason}
+				w.bus.PublishAccessRevoked(context.Background(), revoked)
+				firstLink.want(t, test.cut)
+				secondLink.want(t, test.cut)
+				if n := len(w.Devices(w.users[0].ID)); n != 0 {
+					t.Fatalf("%d devices remain", n)
+				}
+				first.Gone()
+				revoked.UserID = w.users[1].ID // one who is not there
+				w.bus.PublishAccessRevoked(context.Background(), revoked)
+				w.delivered()
+				seen.want(t, test.events)
+				if test.reason == bus.ReasonDeleted {
+					if e := w.shard(w.users[0].ID).entries[w.users[0].ID]; e != nil {
+						t.Fatal("the entry of a deleted user remains")
+					}
+					return
+				}
+				w.wantPresence(0, test.want)
+				w.wantRow(0, test.want)
+			})
+		})
+	}
+}
+
+// While a login is still being written nobody sees it, and a revocation ends it.
+func TestRevokedDuringLogin(t *testing.T) {
+	for _, reason := range []bus.Reason{bus.ReasonBanned, bus.ReasonDeactivated, bus.ReasonDeleted} {
+		t.Run(string(reason), func(t *testing.T) {
+			testenv.Each(t, func(t *testing.T, db *database.DB) {
+				w := newWorld(t, db, 1)
+				seen := new(recorder)
+				w.WatchApp(w.app.ID, seen)
+				acc, l := w.account(0), new(link)
+				release := w.hold(0)
+				defer release()
+				connected := make(chan error, 1)
+				go func() {
+					_, err := w.Connect(context.Background(), acc, models.PlatformIOS, l)
+					connected <- err
+				}()
+				w.eventually(func() bool { return w.devicesOf(0) == 1 }, "the device")
+				w.wantPresence(0, models.PresenceUnlogined)
+				w.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{AppID: acc.AppID, UserID: acc.ID, Reason: reason})
+				if len(l.reasons) != 1 {
+					t.Fatal("the link was not cut")
+				}
+				release()
+				if err := <-connected; err != nil {
+					t.Fatal(err)
+				}
+				if w.devicesOf(0) != 0 || len(w.Devices(acc.ID)) != 0 {
+					t.Fatal("the device remains")
+				}
+				w.written()
+				w.delivered()
+				seen.want(t, "")
+				if reason != bus.ReasonDeleted {
+					w.wantRow(0, models.PresenceUnlogined)
+				}
+			})
+		})
+	}
+}
+
+func TestConnectUndoneWhenContextEnds(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		seen := new(recorder)
+		w.WatchApp(w.app.ID, seen)
+		acc := w.account(0)
+		release := w.hold(0)
+		defer release()
+		ctx, cancel := context.WithCancel(context.Background())
+		connected := make(chan error, 1)
+		go func() {
+			_, err := w.Connect(ctx, acc, models.PlatformIOS, new(link))
+			connected <- err
+		}()
+		w.eventually(func() bool { return w.devicesOf(0) == 1 }, "the device")
+		cancel()
+		if err := <-connected; !errors.Is(err, context.Canceled) {
+			t.Fatalf("Connect answered %v", err)
+		}
+		if w.devicesOf(0) != 0 {
+			t.Fatal("the device remains")
+		}
+		release()
+		w.written()
+		if row := w.row(0); row.Presence != models.PresenceUnlogined || row.PresenceAt != nil {
+			t.Fatalf("the row holds %s since %v", row.Presence, row.PresenceAt)
+		}
+		w.delivered()
+		seen.want(t, "")
+	})
+}
+
+func TestConnectAfterClose(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		acc := w.account(0)
+		w.closeHub(w.Hub)
+		if _, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link)); !errors.Is(err, ErrClosed) {
+			t.Fatalf("Connect answered %v", err)
+		}
+		if err := w.Logout(context.Background(), acc, nil, true); !errors.Is(err, ErrClosed) {
+			t.Fatalf("Logout answered %v", err)
+		}
+	})
+}
+
+// The user was deleted after the request was let in.
+func TestConnectWithoutRow(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		acc := w.account(0)
+		acc.ID += 1000
+		d, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Gone()
+		w.written()
+	})
+}

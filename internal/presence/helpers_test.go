@@ -1,0 +1,313 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// patience bounds every wait for something that must happen.
+const patience = 20 * time.Second
+
+// world is a hub on a database with one app and some users.
+type world struct {
+	*Hub
+	t     testing.TB
+	db    *database.DB
+	bus   *bus.Bus
+	clock *clock
+	app   models.App
+	users []*models.User
+}
+
+// newWorld starts a hub and registers users u0, u1 …, who never logged in.
+func newWorld(t testing.TB, db *database.DB, users int) *world {
+	t.Helper()
+	w := &world{t: t, db: db, clock: newClock()}
+	w.app = models.App{
+		Key: "key", Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship,
+		SecretHash: []byte("hash"), Settings: models.DefaultAppSettings(), CreatedAt: 1,
+	}
+	for i := range users {
+		w.users = append(w.users, &models.User{ExternalID: fmt.Sprint("u", i), Name: "name", CreatedAt: 1, UpdatedAt: 1})
+	}
+	err := db.Tx(context.Background(), func(tx *gorm.DB) error {
+		if err := tx.Create(&w.app).Error; err != nil {
+			return err
+		}
+		for _, u := range w.users {
+			u.AppID = w.app.ID
+		}
+		if users == 0 {
+			return nil
+		}
+		return tx.CreateInBatches(w.users, 500).Error
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.start()
+	return w
+}
+
+// start sets a new hub going on the world's database.
+func (w *world) start() {
+	w.t.Helper()
+	w.bus = new(bus.Bus)
+	hub := New(w.db, w.bus, Options{Clock: w.clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	w.Hub = hub
+	if err := hub.Start(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { w.closeHub(hub) })
+}
+
+func (w *world) closeHub(hub *Hub) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := hub.Close(ctx); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// crash ends the hub as kill -9 would: nothing more is written.
+func (w *world) crash() {
+	w.kill()
+	w.Hub.close()
+	w.background.Wait()
+}
+
+// account is what a request that comes in now knows of the user.
+func (w *world) account(i int) Account {
+	w.t.Helper()
+	return AccountOf(w.row(i))
+}
+
+func (w *world) row(i int) *models.User {
+	w.t.Helper()
+	var u models.User
+	if err := w.db.Read(context.Background()).Take(&u, w.users[i].ID).Error; err != nil {
+		w.t.Fatal(err)
+	}
+	return &u
+}
+
+func (w *world) connect(i int) (*Device, *link) {
+	w.t.Helper()
+	l := new(link)
+	d, err := w.Connect(context.Background(), w.account(i), models.PlatformWeb, l)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d, l
+}
+
+func (w *world) logout(i int, own *Device, all bool) {
+	w.t.Helper()
+	if err := w.Logout(context.Background(), w.account(i), own, all); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) presence(i int) models.Presence {
+	w.t.Helper()
+	return w.StatusOf(w.row(i)).Presence
+}
+
+func (w *world) wantPresence(i int, want models.Presence) {
+	w.t.Helper()
+	if got := w.presence(i); got != want {
+		w.t.Fatalf("u%d is %s, want %s", i, got, want)
+	}
+}
+
+// wantRow waits until the user's row holds what memory says of it.
+func (w *world) wantRow(i int, want models.Presence) {
+	w.t.Helper()
+	w.eventually(func() bool { return w.row(i).Presence == want }, "the row of u%d to hold %s", i, want)
+}
+
+// eventually waits for what must happen.
+func (w *world) eventually(happened func() bool, what string, args ...any) {
+	w.t.Helper()
+	for deadline := time.Now().Add(patience); !happened(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("waited in vain for "+what, args...)
+		}
+	}
+}
+
+// delivered waits until the watchers have heard of everything so far.
+func (w *world) delivered() {
+	w.t.Helper()
+	w.eventually(func() bool {
+		for i := range w.shards {
+			s := &w.shards[i]
+			s.mu.Lock()
+			busy := s.delivering
+			s.mu.Unlock()
+			if busy {
+				return false
+			}
+		}
+		return true
+	}, "the deliveries to end")
+}
+
+// written waits until the database holds everything so far.
+func (w *world) written() {
+	w.t.Helper()
+	w.eventually(func() bool {
+		for i := range w.shards {
+			s := &w.shards[i]
+			s.mu.Lock()
+			for _, e := range s.entries {
+				if e.queued || e.durable != e.wanted() {
+					s.mu.Unlock()
+					return false
+				}
+			}
+			s.mu.Unlock()
+		}
+		return true
+	}, "the writes to end")
+}
+
+// devicesOf counts a user's devices, those included whose login is being written.
+func (w *world) devicesOf(i int) int {
+	s := w.shard(w.users[i].ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.entries[w.users[i].ID]; e != nil {
+		return len(e.devices)
+	}
+	return 0
+}
+
+// hold keeps the user's row locked until release is called.
+func (w *world) hold(i int) (release func()) {
+	w.t.Helper()
+	locked, free, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		var once sync.Once
+		ended <- w.db.Tx(context.Background(), func(tx *gorm.DB) error {
+			if err := tx.Exec("UPDATE users SET name = name WHERE id = ?", w.users[i].ID).Error; err != nil {
+				return err
+			}
+			once.Do(func() { close(locked) })
+			<-free
+			return nil
+		})
+	}()
+	<-locked
+	return sync.OnceFunc(func() {
+		close(free)
+		if err := <-ended; err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+// breakDatabase makes every write of a status fail until repair is called.
+func (w *world) breakDatabase() (repair func()) {
+	w.t.Helper()
+	rename := func(from, to string) {
+		w.t.Helper()
+		err := w.db.Tx(context.Background(), func(tx *gorm.DB) error {
+			return tx.Exec("ALTER TABLE " + from + " RENAME TO " + to).Error
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	rename("users", "users_away")
+	return sync.OnceFunc(func() { rename("users_away", "users") })
+}
+
+// clock moves by a millisecond with each look, so that no two changes of an
+// account have the same time.
+type clock struct{ ms atomic.Int64 }
+
+func newClock() *clock {
+	c := new(clock)
+	c.ms.Store(1_700_000_000_000)
+	return c
+}
+
+func (c *clock) Now() time.Time          { return time.UnixMilli(c.ms.Add(1)) }
+func (c *clock) Advance(d time.Duration) { c.ms.Add(d.Milliseconds()) }
+
+// link remembers why it was cut.
+type link struct {
+	mu      sync.Mutex
+	reasons []Reason
+}
+
+func (l *link) Cut(reason Reason) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reasons = append(l.reasons, reason)
+}
+
+func (l *link) want(t testing.TB, want ...Reason) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if fmt.Sprint(l.reasons) != fmt.Sprint(want) {
+		t.Fatalf("the link was cut for %v, want %v", l.reasons, want)
+	}
+}
+
+// recorder is a sink that keeps everything.
+type recorder struct {
+	mu     sync.Mutex
+	events []*Event
+}
+
+func (r *recorder) Deliver(ev *Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events = append(r.events, ev)
+}
+
+// statuses answers what was delivered, by users.id.
+func (r *recorder) statuses() map[int64][]models.UserStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := map[int64][]models.UserStatus{}
+	for _, ev := range r.events {
+		all[ev.Key()] = append(all[ev.Key()], *ev.Value().(*models.UserStatus))
+	}
+	return all
+}
+
+// want compares all that was delivered, as "u0:ONLINE u0:OFFLINE".
+func (r *recorder) want(t testing.TB, want string) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	got := ""
+	for i, ev := range r.events {
+		if i > 0 {
+			got += " "
+		}
+		got += ev.status.UserID + ":" + ev.status.Presence.String()
+	}
+	if got != want {
+		t.Fatalf("delivered %q, want %q", got, want)
+	}
+}

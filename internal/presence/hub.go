@@ -1,0 +1,124 @@
+// Package presence knows who is online: it keeps the devices of every account,
+// decides each account's status, remembers it in the database and tells those
+// who watch.
+//
+// Memory is the truth about who is online; the columns users.presence and
+// users.presence_at are its durable mirror, which a restart reads. Everything
+// that happens to one account happens under the mutex of its shard, so its
+// changes have one order, and that is the order in which the database and the
+// watchers learn of them:
+//
+//	Connect, Gone, Logout …  →  shard: one account's transition
+//	                              ├→ writer: newest state to the database, many accounts a statement
+//	                              └→ the shard's queue → topics → every watcher's Sink
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/models"
+)
+
+// shardCount spreads accounts over so many locks and queues. A power of two.
+const shardCount = 64
+
+// ErrClosed is what Connect answers once Close has begun.
+var ErrClosed = errors.New("presence is shutting down")
+
+// Options are a Hub's surroundings; the zero value is good for tests.
+type Options struct {
+	// Clock tells the time of every change; nil: time.Now.
+	Clock func() time.Time
+	// Logger hears of failures that no caller is answered; nil: slog.Default.
+	Logger *slog.Logger
+	// Metrics is where the hub registers its metrics; nil: nowhere.
+	Metrics prometheus.Registerer
+}
+
+// Hub holds the devices and statuses of all accounts that are, or lately were,
+// connected to this process. All methods may be called from any goroutine.
+type Hub struct {
+	db      *database.DB
+	clock   func() time.Time
+	metrics *metrics
+	writer  *writer
+	online  onlineCounts
+	shards  [shardCount]shard
+
+	// background is every goroutine of the hub.
+	background sync.WaitGroup
+	// closing ends when Close begins, life when Close can wait no longer.
+	closing, life context.Context
+	close, kill   context.CancelFunc
+}
+
+// New answers a hub that hears on b whose access was revoked. Call Start before
+// any other method, and Close at the end.
+func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
+	h := &Hub{db: db, clock: opts.Clock, metrics: newMetrics(opts.Metrics)}
+	h.closing, h.close = context.WithCancel(context.Background())
+	h.life, h.kill = context.WithCancel(context.Background())
+	h.writer = newWriter(db, h.metrics, opts.Logger)
+	for i := range h.shards {
+		h.shards[i] = shard{hub: h, entries: map[int64]*entry{}, topics: topics{}}
+	}
+	b.OnAccessRevoked(h.revoke)
+	return h
+}
+
+// Start turns the users whom an earlier process left ONLINE in the database to
+// OFFLINE, then sets the hub going. No other hub may run on the database.
+func (h *Hub) Start(ctx context.Context) error {
+	if err := h.endEarlierRun(ctx); err != nil {
+		return fmt.Errorf("marking users of an earlier run OFFLINE: %w", err)
+	}
+	h.background.Go(func() { h.writer.run(h.closing, h.life) })
+	h.background.Go(h.sweepRegularly)
+	return nil
+}
+
+// Close counts every device as gone, writes all statuses to the database,
+// delivers the last events and stops the hub. It does not cut links: whoever
+// drains the connections does. When ctx ends first, Close answers how many
+// statuses the database does not have; the next Start makes up for them.
+func (h *Hub) Close(ctx context.Context) error {
+	for i := range h.shards {
+		h.shards[i].close()
+	}
+	h.close()
+	stopped := make(chan struct{})
+	go func() {
+		h.background.Wait()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+		h.kill()
+		return nil
+	case <-ctx.Done():
+		h.kill()
+		<-stopped
+		return fmt.Errorf("closing presence before %d users' statuses were written: %w", h.writer.unwritten(), ctx.Err())
+	}
+}
+
+func (h *Hub) shard(userID int64) *shard { return &h.shards[shardIndex(userID)] }
+
+func shardIndex(userID int64) int { return int(userID & (shardCount - 1)) }
+
+func (h *Hub) now() models.Time { return models.TimeOf(h.clock()) }

@@ -1,0 +1,40 @@
+package presence
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics are what the hub shows of itself.
+type metrics struct {
+	devices, onlineUsers              prometheus.Gauge
+	events, deliveries, writeFailures prometheus.Counter
+	writeSeconds                      prometheus.Histogram
+}
+
+// newMetrics registers the metrics on r; nil: nowhere.
+func newMetrics(r prometheus.Registerer) *metrics {
+	factory := promauto.With(r)
+	return &metrics{
+		devices: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_devices", Help: "Devices connected to this process.",
+		}),
+		onlineUsers: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_online_users", Help: "Users with at least one device connected.",
+		}),
+		events: factory.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_status_events_total", Help: "Changes of a user's status.",
+		}),
+		deliveries: factory.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_status_deliveries_total", Help: "Status changes handed to a subscription.",
+		}),
+		writeSeconds: factory.NewHistogram(prometheus.HistogramOpts{
+			Name:    "rollcall_presence_write_seconds",
+			Help:    "How long the database took for a batch of statuses.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}),
+		writeFailures: factory.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_presence_write_failures_total", Help: "Batches of statuses that could not be written; they are tried again.",
+		}),
+	}
+}

@@ -1,0 +1,80 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"gorm.io/gorm"
+
+	"rollcall/models"
+)
+
+// StatusOf answers a user's status now. The row must have been read within the
+// last minute: it tells what memory has forgotten.
+func (h *Hub) StatusOf(u *models.User) models.UserStatus {
+	s := h.shard(u.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current(AccountOf(u)).status(u.ExternalID)
+}
+
+// Statuses answers the statuses of an app's users with these external IDs, in
+// the order asked, nil where there is no such user. It asks the database once.
+func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*models.UserStatus, error) {
+	statuses := make([]*models.UserStatus, len(ids))
+	known := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if isASCII(id) {
+			known = append(known, id)
+		}
+	}
+	if len(known) == 0 {
+		return statuses, nil
+	}
+	rows, err := gorm.G[models.User](h.db.Read(ctx)).
+		Select("id", "app_id", "external_id", "presence", "presence_at").
+		Where("app_id = ? AND external_id IN ?", appID, known).Find(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the statuses of %d users: %w", len(known), err)
+	}
+	found := make(map[string]*models.UserStatus, len(rows))
+	for i := range rows {
+		status := h.StatusOf(&rows[i])
+		found[rows[i].ExternalID] = &status
+	}
+	for i, id := range ids {
+		// By the exact ID: MySQL takes "ann " for "ann".
+		statuses[i] = found[id]
+	}
+	return statuses, nil
+}
+
+// isASCII says whether the column can hold s at all; MySQL would compare the
+// rest without the index.
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > 127 }) < 0
+}
+
+// OnlineCount answers how many users of the app are ONLINE.
+func (h *Hub) OnlineCount(appID int64) int { return int(h.online.of(appID).Load()) }
+
+func (h *Hub) countOnline(appID int64, by int64) {
+	h.online.of(appID).Add(by)
+	h.metrics.onlineUsers.Add(float64(by))
+}
+
+// onlineCounts are the numbers of ONLINE users by app.
+type onlineCounts struct {
+	apps sync.Map // apps.id → *atomic.Int64
+}
+
+func (c *onlineCounts) of(appID int64) *atomic.Int64 {
+	n, ok := c.apps.Load(appID)
+	if !ok {
+		n, _ = c.apps.LoadOrStore(appID, new(atomic.Int64))
+	}
+	return n.(*atomic.Int64)
+}

@@ -1,0 +1,129 @@
+package presence
+
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// publishChunk is how many watchers one goroutine takes at a time when an
+	// event goes to many; below twice that, one goroutine serves them all.
+	publishChunk = 256
+	// topicSlack: a list with so many times more room than members is made anew.
+	topicSlack = 4
+)
+
+// topics are the lists of watchers in one shard, by topic key. Each watch costs
+// a member here and a slot at the watcher, 32 bytes, and both know where the
+// other is, so that leaving takes constant time.
+type topics map[int64]*topic
+
+// topic is the list of those who watch one user or, for the users of one shard,
+// one app.
+type topic struct {
+	key     int64
+	members []member
+}
+
+// member is one watcher on a topic's list; slot says which of its watches it is.
+type member struct {
+	watcher *watcher
+	slot    uint32
+}
+
+// slot is one watch of a watcher: where it stands on which topic's list.
+type slot struct {
+	topic *topic
+	index uint32
+}
+
+// userTopic and appTopic keep users and apps apart in one map: keys of rows are
+// positive.
+func userTopic(userID int64) int64 { return userID }
+func appTopic(appID int64) int64   { return -appID }
+
+// join puts a watcher on the lists of its topics.
+func (ts topics) join(j *joining) {
+	for i, key := range j.keys {
+		t := ts[key]
+		if t == nil {
+			t = &topic{key: key}
+			ts[key] = t
+		}
+		n := j.first + uint32(i)
+		j.watcher.slots[n] = slot{topic: t, index: uint32(len(t.members))}
+		t.members = append(t.members, member{watcher: j.watcher, slot: n})
+	}
+	if g := j.watcher.gate.Load(); g != nil {
+		g.joined(j.watcher)
+	}
+}
+
+// leave takes a watcher off the lists of its topics.
+func (ts topics) leave(l *leaving) {
+	for n := l.first; n < l.end; n++ {
+		at := &l.watcher.slots[n]
+		at.topic.remove(at.index)
+		if len(at.topic.members) == 0 {
+			delete(ts, at.topic.key)
+		}
+		at.topic = nil
+	}
+}
+
+// remove puts the last member into the place of the one that leaves.
+func (t *topic) remove(index uint32) {
+	last := len(t.members) - 1
+	moved := t.members[last]
+	t.members[index] = moved
+	moved.watcher.slots[moved.slot].index = index
+	t.members[last] = member{}
+	t.members = t.members[:last]
+	if cap(t.members) > 2*topicSlack && cap(t.members) > topicSlack*last {
+		t.members = append(make([]member, 0, 2*last), t.members...)
+	}
+}
+
+// publish hands ev to all who watch its user or its app, and answers to how many.
+func (ts topics) publish(ev *Event) int {
+	n := 0
+	for _, key := range [...]int64{userTopic(ev.userID), appTopic(ev.appID)} {
+		if t := ts[key]; t != nil {
+			publish(t.members, ev)
+			n += len(t.members)
+		}
+	}
+	return n
+}
+
+// publish splits a long list among the processors, and returns when all have
+// been served, so that the next event cannot overtake this one.
+func publish(members []member, ev *Event) {
+	helpers := min(runtime.GOMAXPROCS(0), len(members)/publishChunk) - 1
+	if helpers < 1 {
+		for _, m := range members {
+			m.watcher.deliver(ev)
+		}
+		return
+	}
+	var next atomic.Int64
+	serve := func() {
+		for {
+			end := int(next.Add(publishChunk))
+			start := end - publishChunk
+			if start >= len(members) {
+				return
+			}
+			for _, m := range members[start:min(end, len(members))] {
+				m.watcher.deliver(ev)
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	for range helpers {
+		wg.Go(serve)
+	}
+	serve()
+	wg.Wait()
+}
