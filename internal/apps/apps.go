@@ -109,6 +109,9 @@ func (s *Service) List(ctx context.Context) ([]*models.App, error) {
 
 // ByKey answers the app with that key, nil where there is none.
 func (s *Service) ByKey(ctx context.Context, key string) (*models.App, error) {
+	if !database.IsASCII(key) {
+		return nil, nil
+	}
 	return s.one(ctx, &models.App{Key: key}, "key")
 }
 
@@ -157,6 +160,9 @@ func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.D
 // RotateSecret gives the app a new secret and answers it. All app and user
 // tokens issued before end; live connections stay. nil, "" where the key is unknown.
 func (s *Service) RotateSecret(ctx context.Context, key string) (*models.App, string, error) {
+	if !database.IsASCII(key) {
+		return nil, "", nil
+	}
 	secret, hash := newSecret()
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		return tx.Model(&models.App{}).Where(&models.App{Key: key}, "key").Updates(map[string]any{

@@ -11,6 +11,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -92,6 +93,9 @@ func SettingNames() []string { return slices.Sorted(maps.Keys(settings)) }
 // edition lacks is refused; a limit below what is there stops growth and
 // removes nothing.
 func (s *Service) Set(ctx context.Context, key string, values map[string]string) (*models.App, error) {
+	if !database.IsASCII(key) {
+		return nil, nil
+	}
 	var app *models.App
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		app = &models.App{}

@@ -51,3 +51,8 @@ func lost(err error) bool {
 	}
 	return errors.Is(err, sqlite3.BUSY)
 }
+
+// Exec runs one statement that changes rows, in a transaction of its own.
+func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
+	return db.Tx(ctx, func(tx *gorm.DB) error { return tx.Exec(sql, args...).Error })
+}

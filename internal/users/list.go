@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/models"
@@ -49,8 +50,13 @@ func (s *Service) Page(ctx context.Context, app *models.App, q Query) (*Page, er
 		rows = rows.Where("created_at <= ? AND (created_at < ? OR id < ?)", key.At, key.At, key.ID)
 	}
 	if q.Search != "" {
-		rows = rows.Where("(external_id >= ? AND external_id < ? OR search_name LIKE ? ESCAPE '!')",
-			q.Search, q.Search+afterID, "%"+escapeLike(models.SearchForm(q.Search))+"%")
+		inName := "%" + escapeLike(models.SearchForm(q.Search)) + "%"
+		if database.IsASCII(q.Search) {
+			rows = rows.Where("(external_id >= ? AND external_id < ? OR search_name LIKE ? ESCAPE '!')",
+				q.Search, q.Search+afterID, inName)
+		} else {
+			rows = rows.Where("search_name LIKE ? ESCAPE '!'", inName)
+		}
 	}
 	out := &Page{Total: app.RegisteredUserCount}
 	// One more than asked says whether there is a next page.

@@ -1,0 +1,64 @@
+package graph_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/graph/graphtest"
+)
+
+func TestIssueAppToken(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		const issue = `mutation($input: IssueAppTokenInput!) { issueAppToken(input: $input) { token expiresAt } }`
+		w.Run(
+			graphtest.Scenario{Name: "a day unless said", Query: issue, Variables: input("appKey", w.App.Key, "appSecret", w.App.Secret),
+				WantData: `{"issueAppToken":{"token":"*","expiresAt":"2026-11-21T08:15:30.123Z"}}`},
+			graphtest.Scenario{Name: "30 days", Query: issue, Variables: input("appKey", w.App.Key, "appSecret", w.App.Secret, "ttlSeconds", 2_592_000),
+				WantData: `{"issueAppToken":{"token":"*","expiresAt":"2026-12-20T08:15:30.123Z"}}`},
+			graphtest.Scenario{Name: "more than 30 days", Query: issue, Variables: input("appKey", w.App.Key, "appSecret", w.App.Secret, "ttlSeconds", 2_592_001),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.ttlSeconds", "max")},
+			graphtest.Scenario{Name: "no time at all", Query: issue, Variables: input("appKey", w.App.Key, "appSecret", w.App.Secret, "ttlSeconds", 0),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.ttlSeconds", "min")},
+			graphtest.Scenario{Name: "wrong secret", Query: issue, Variables: input("appKey", w.App.Key, "appSecret", w.Other.Secret), WantCode: "UNAUTHENTICATED"},
+			graphtest.Scenario{Name: "wrong key", Query: issue, Variables: input("appKey", "键", "appSecret", w.App.Secret), WantCode: "UNAUTHENTICATED"},
+			graphtest.Scenario{Name: "no secret", Query: issue, Variables: input("appKey", w.App.Key, "appSecret", ""),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.appSecret", "required")},
+		)
+		if strings.Contains(w.Log.String(), w.App.Secret) {
+			w.T.Error("the log has a secret")
+		}
+	})
+}
+
+func TestApp(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Register(w.App, "ann")
+		const app = `{ app { name environment edition registeredUserCount registeredUserLimit onlineUserCount createdAt
+			settings { statusQueryEnabled friendStatusNotifyEnabled onlyFriendsCanMessage friendLimit blocklistLimit whitelistLimit statusSubscriptionLimit } } }`
+		const want = `{"app":{"name":"NAME","environment":"DEVELOPMENT","edition":"FLAGSHIP","registeredUserCount":COUNT,"registeredUserLimit":100,"onlineUserCount":0,
+			"createdAt":"2026-11-20T08:15:30.123Z","settings":{"statusQueryEnabled":true,"friendStatusNotifyEnabled":true,"onlyFriendsCanMessage":false,
+			"friendLimit":1000,"blocklistLimit":500,"whitelistLimit":3000,"statusSubscriptionLimit":200}}}`
+		w.Run(
+			graphtest.Scenario{Name: "one's own", As: graphtest.AppServer, Query: app,
+				WantData: strings.NewReplacer("NAME", "app", "COUNT", "1").Replace(want)},
+			graphtest.Scenario{Name: "the other's own", As: graphtest.OtherServer, Query: app,
+				WantData: strings.NewReplacer("NAME", "other", "COUNT", "0").Replace(want)},
+			graphtest.Scenario{Name: "a user", As: "ann", Query: app, WantCode: "FORBIDDEN"},
+		)
+		// A change by an operator shows in the next request.
+		w.Set(map[string]string{"friendLimit": "7"})
+		w.Run(graphtest.Scenario{Name: "after a change", As: graphtest.AppServer, Query: `{ app { settings { friendLimit } } }`,
+			WantData: `{"app":{"settings":{"friendLimit":7}}}`})
+	})
+}
+
+func TestAppTokenExpires(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		bearer := w.Bearer(graphtest.AppServer)
+		w.Clock.Pass(time.Hour)
+		if r := w.Do(bearer, `{ app { key } }`, nil); r.Status != 401 || r.Code() != "UNAUTHENTICATED" {
+			w.T.Errorf("%d %s", r.Status, r.Body)
+		}
+	})
+}

@@ -1,0 +1,56 @@
+package auth
+
+import (
+	"context"
+	"strings"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/users"
+)
+
+// Authenticator turns an Authorization into a Principal.
+type Authenticator struct {
+	// Users is asked on every request whether a token is still good.
+	Users *users.Service
+}
+
+// Authenticate answers who sends this Authorization header; an empty one is a
+// guest's. Errors: UNAUTHENTICATED for what is no Bearer token or one that is
+// not good; USER_BANNED with `until`.
+func (a *Authenticator) Authenticate(ctx context.Context, authorization string) (*Principal, error) {
+	if authorization == "" {
+		return guest, nil
+	}
+	scheme, text, ok := strings.Cut(authorization, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return nil, fault.New(fault.Unauthenticated, "the Authorization is no Bearer token; write Bearer TOKEN")
+	}
+	app, user, err := a.Users.Verify(ctx, strings.TrimSpace(text))
+	switch {
+	case err != nil:
+		return nil, err
+	case user == nil:
+		return &Principal{Kind: AppServer, App: app}, nil
+	}
+	return &Principal{Kind: User, App: app, User: user}, nil
+}
+
+// Refresh answers p as the database has it now, for one more operation on a live
+// connection. Errors as Authenticate's; a token's age is not looked at again.
+func (a *Authenticator) Refresh(ctx context.Context, p *Principal) (*Principal, error) {
+	switch p.Kind {
+	case AppServer:
+		app, err := a.Users.CurrentApp(ctx, p.App.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &Principal{Kind: AppServer, App: app}, nil
+	case User:
+		app, user, err := a.Users.Current(ctx, p.User.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &Principal{Kind: User, App: app, User: user}, nil
+	}
+	return p, nil
+}

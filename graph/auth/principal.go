@@ -1,0 +1,82 @@
+// Package auth says who asks: it turns an Authorization into a Principal, and
+// carries it through the context to every rule.
+package auth
+
+import (
+	"context"
+
+	"rollcall/internal/presence"
+	"rollcall/models"
+)
+
+// Kind is a kind of caller.
+type Kind int8
+
+// The kinds.
+const (
+	// Guest came without a token.
+	Guest Kind = iota
+	// AppServer holds an app token: the customer's back end.
+	AppServer
+	// User holds a user token: one of the user's devices.
+	User
+)
+
+// String is the kind's name in the schema's @auth.
+func (k Kind) String() string {
+	switch k {
+	case AppServer:
+		return "APP_SERVER"
+	case User:
+		return "USER"
+	}
+	return "GUEST"
+}
+
+// Principal is who asks, as the database had it when the request came in.
+type Principal struct {
+	Kind Kind
+	// App is the caller's app; nil for a guest.
+	App *models.App
+	// User is set for Kind User only.
+	User *models.User
+}
+
+// Account names the principal's user to internal/presence; only for Kind User.
+func (p *Principal) Account() presence.Account {
+	return presence.AccountOf(p.User)
+}
+
+// IsUser says whether the caller is the user with the key users.id.
+func (p *Principal) IsUser(id int64) bool { return p.Kind == User && p.User.ID == id }
+
+type principalKey struct{}
+
+type deviceKey struct{}
+
+var guest = &Principal{Kind: Guest}
+
+// From answers who asks; a context without a principal is a guest's.
+func From(ctx context.Context) *Principal {
+	if p, ok := ctx.Value(principalKey{}).(*Principal); ok {
+		return p
+	}
+	return guest
+}
+
+// With answers a context in which p asks.
+func With(ctx context.Context, p *Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// DeviceFrom answers the device over whose connection the request came; nil for
+// plain HTTP and for app tokens.
+func DeviceFrom(ctx context.Context) *presence.Device {
+	d, _ := ctx.Value(deviceKey{}).(*presence.Device)
+	return d
+}
+
+// WithDevice answers a context of requests that come over d's connection.
+func WithDevice(ctx context.Context, d *presence.Device) context.Context {
+	return context.WithValue(ctx, deviceKey{}, d)
+}

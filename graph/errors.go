@@ -1,0 +1,82 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/graph/requestid"
+	"rollcall/graph/stream"
+	"rollcall/internal/fault"
+)
+
+// presenter turns whatever went wrong into what the caller reads: the one table
+// from errors of the domain and of gqlgen to errors of the API. What is in
+// neither is INTERNAL, and only the log says more.
+type presenter struct{ log *slog.Logger }
+
+// present is gqlgen's error presenter; the transports use it too.
+func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
+	out := &gqlerror.Error{}
+	var from *gqlerror.Error
+	if errors.As(err, &from) {
+		out.Message, out.Path, out.Locations = from.Message, from.Path, from.Locations
+		out.Rule = from.Rule
+	} else if graphql.HasOperationContext(ctx) {
+		out.Path = graphql.GetPath(ctx)
+	}
+	var refusal *fault.Error
+	switch {
+	case errors.As(err, &refusal):
+		out.Message = refusal.Message
+		out.Extensions = make(map[string]any, len(refusal.Extensions)+2)
+		for key, value := range refusal.Extensions {
+			out.Extensions[key] = value
+		}
+		out.Extensions["code"] = string(refusal.Code)
+	case errors.Is(err, stream.ErrNoStream):
+		out.Message = stream.ErrNoStream.Error()
+		out.Extensions = map[string]any{"code": string(fault.InvalidArgument)}
+	case from != nil && isRequestError(from):
+		out.Extensions = map[string]any{"code": requestErrorCode(from)}
+	case errors.Is(err, context.Canceled):
+		out.Message = "the request was cancelled"
+		out.Extensions = map[string]any{"code": string(fault.Internal)}
+	default:
+		p.log.ErrorContext(ctx, "request failed",
+			"requestId", requestid.From(ctx), "path", fmt.Sprint(out.Path), "error", err)
+		out.Message = "internal error; the log has it under this requestId"
+		out.Extensions = map[string]any{"code": string(fault.Internal)}
+	}
+	out.Extensions["requestId"] = requestid.From(ctx)
+	return out
+}
+
+// recovered is gqlgen's recover function: a panic is INTERNAL, and logged.
+func (p presenter) recovered(ctx context.Context, cause any) error {
+	return fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
+}
+
+// tokenLimitMessage is how gqlparser's lexer begins when a document has too many
+// tokens; it has no code of its own.
+const tokenLimitMessage = "exceeded token limit"
+
+// isRequestError says whether gqlgen or gqlparser itself refused the request.
+func isRequestError(err *gqlerror.Error) bool {
+	code, _ := err.Extensions["code"].(string)
+	return code == errcode.ParseFailed || code == errcode.ValidationFailed
+}
+
+func requestErrorCode(err *gqlerror.Error) string {
+	if strings.HasPrefix(err.Message, tokenLimitMessage) || err.Rule == tooComplexRule {
+		return string(fault.QueryTooComplex)
+	}
+	return err.Extensions["code"].(string)
+}

@@ -1,0 +1,185 @@
+// Package graphtest is for tests of the API: a whole node on a real database
+// behind real HTTP, prepared apps and users, and scenarios as data (who asks,
+// what, what must come back).
+package graphtest
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/graph"
+	"rollcall/graph/auth"
+	"rollcall/graph/transport"
+	"rollcall/internal/apps"
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/presence"
+	"rollcall/internal/testenv"
+	"rollcall/internal/token"
+	"rollcall/internal/users"
+	"rollcall/models"
+)
+
+// World is one node with two apps: App, and Other, from which nothing of App may
+// be seen or changed.
+type World struct {
+	T        *testing.T
+	DB       *database.DB
+	Apps     *apps.Service
+	Users    *users.Service
+	Presence *presence.Hub
+	Executor *graph.Executor
+	Clock    *Clock
+	// Log has all that the node has logged.
+	Log *Log
+	// URL is the address of the GraphQL path.
+	URL string
+	// App is FLAGSHIP, DEVELOPMENT, all switches on; Other is the same.
+	App, Other Tenant
+}
+
+// Tenant is an app with its secret.
+type Tenant struct {
+	*models.App
+	Secret string
+}
+
+// Each runs test in a fresh world on each kind of database.
+func Each(t *testing.T, test func(w *World)) {
+	t.Helper()
+	testenv.Each(t, func(t *testing.T, db *database.DB) { test(New(t, db)) })
+}
+
+// New answers a world on db, taken down when the test ends.
+func New(t *testing.T, db *database.DB) *World {
+	t.Helper()
+	ctx := context.Background()
+	w := &World{T: t, DB: db, Clock: &Clock{}, Log: &Log{}}
+	log := slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	keys, err := token.OpenKeys(ctx, db, "", w.Clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	events := &bus.Bus{}
+	w.Apps = apps.New(db, keys, w.Clock.Now)
+	w.Users = users.New(db, events, keys, w.Clock.Now)
+	w.Presence = presence.New(db, events, presence.Options{Clock: w.Clock.Now, Logger: log})
+	if err := w.Presence.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.Executor = graph.NewExecutor(graph.NewResolver(w.Apps, w.Users, w.Presence, w.Clock.Now),
+		graph.Options{Introspection: true, Logger: log})
+	server := transport.New(transport.Config{
+		Executor:    w.Executor,
+		Present:     w.Executor.Present,
+		Auth:        &auth.Authenticator{Users: w.Users},
+		Presence:    w.Presence,
+		SharedByAll: graph.SharedByAll,
+		Logger:      log,
+	})
+	front := httptest.NewServer(server)
+	w.URL = front.URL
+	t.Cleanup(func() {
+		ending, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if err := server.Shutdown(ending); err != nil {
+			t.Errorf("shutting down: %v", err)
+		}
+		front.Close()
+		if err := w.Presence.Close(ending); err != nil {
+			t.Errorf("closing presence: %v", err)
+		}
+	})
+	w.App, w.Other = w.Tenant("app"), w.Tenant("other")
+	return w
+}
+
+// Tenant makes a FLAGSHIP DEVELOPMENT app with all status switches on.
+func (w *World) Tenant(name string) Tenant {
+	w.T.Helper()
+	settings := models.DefaultAppSettings()
+	settings.StatusQueryEnabled, settings.FriendStatusNotifyEnabled = true, true
+	app, secret, err := w.Apps.Create(context.Background(), apps.NewApp{
+		Name: name, Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship, Settings: &settings,
+	})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return Tenant{app, secret}
+}
+
+// Set changes settings of w.App.
+func (w *World) Set(values map[string]string) {
+	w.T.Helper()
+	if _, err := w.Apps.Set(context.Background(), w.App.Key, values); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+// Register makes a user of the tenant, named like its ID, and answers its token.
+func (w *World) Register(tenant Tenant, id string) string {
+	w.T.Helper()
+	r, err := w.Users.Register(context.Background(), tenant.App, users.Registration{ID: id, Name: id})
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return r.Token
+}
+
+// AppToken answers an app token of the tenant.
+func (w *World) AppToken(tenant Tenant) string {
+	w.T.Helper()
+	text, _, err := w.Apps.IssueToken(context.Background(), tenant.Key, tenant.Secret, time.Hour)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return text
+}
+
+// Clock is a clock that stands still until a test moves it.
+type Clock struct {
+	mu     sync.Mutex
+	offset time.Duration
+}
+
+// Now answers the time: a fixed moment plus what has passed.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Date(2026, 11, 20, 8, 15, 30, 123_000_000, time.UTC).Add(c.offset)
+}
+
+// Pass moves the clock on.
+func (c *Clock) Pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset += d
+}
+
+// Log keeps what was logged.
+type Log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+var _ io.Writer = (*Log)(nil)
+
+// Write adds lines.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String answers all lines so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

@@ -1,0 +1,148 @@
+package graph
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/stream"
+	"rollcall/internal/fault"
+	"rollcall/internal/validate"
+)
+
+// guard stands before every resolver. It lets in the callers that the schema's
+// @auth names, nobody where it names none, and refuses arguments that break
+// their @validate or their input's tags.
+type guard struct {
+	validator *validate.Validator
+	// checks has an entry for each field that has something to check: all root
+	// fields, and others with arguments.
+	checks map[*ast.FieldDefinition]check
+}
+
+// check is what one field asks before it is resolved.
+type check struct {
+	root    bool
+	callers []string
+	args    []argument
+}
+
+// argument is an argument that has rules.
+type argument struct {
+	name string
+	// rule is empty where the rules are in the tags of an input type.
+	rule string
+}
+
+// NewValidator answers a validator that knows the wrapper types of gqlgen's
+// inputs.
+func NewValidator() *validate.Validator {
+	v := validate.New()
+	v.Unwrap(unwrapOmittable, graphql.Omittable[*string]{})
+	return v
+}
+
+func newGuard(schema *ast.Schema) *guard {
+	g := &guard{validator: NewValidator(), checks: make(map[*ast.FieldDefinition]check)}
+	roots := []*ast.Definition{schema.Query, schema.Mutation, schema.Subscription}
+	for _, def := range schema.Types {
+		if def.Kind != ast.Object || strings.HasPrefix(def.Name, "__") {
+			continue
+		}
+		for _, field := range def.Fields {
+			// The specification's own fields (__schema, __type) are for everybody;
+			// the switch for introspection is elsewhere.
+			if strings.HasPrefix(field.Name, "__") {
+				continue
+			}
+			c := check{root: slices.Contains(roots, def), callers: callers(field), args: arguments(schema, field)}
+			if c.root || len(c.args) > 0 {
+				g.checks[field] = c
+			}
+		}
+	}
+	return g
+}
+
+// callers answers who @auth lets in.
+func callers(field *ast.FieldDefinition) []string {
+	mark := field.Directives.ForName("auth")
+	if mark == nil {
+		return nil
+	}
+	var list []string
+	for _, child := range mark.Arguments.ForName("to").Value.Children {
+		list = append(list, child.Value.Raw)
+	}
+	return list
+}
+
+func arguments(schema *ast.Schema, field *ast.FieldDefinition) []argument {
+	var list []argument
+	for _, arg := range field.Arguments {
+		if mark := arg.Directives.ForName("validate"); mark != nil {
+			list = append(list, argument{arg.Name, mark.Arguments.ForName("rule").Value.Raw})
+		} else if schema.Types[arg.Type.Name()].Kind == ast.InputObject {
+			list = append(list, argument{name: arg.Name})
+		}
+	}
+	return list
+}
+
+// unwrapOmittable has an Omittable checked as the value it holds.
+func unwrapOmittable(v reflect.Value) any {
+	if o := v.Interface().(graphql.Omittable[*string]); o.IsSet() && o.Value() != nil {
+		return *o.Value()
+	}
+	return (*string)(nil)
+}
+
+// field is gqlgen's field middleware.
+func (g *guard) field(ctx context.Context, next graphql.Resolver) (any, error) {
+	fc := graphql.GetFieldContext(ctx)
+	c, ok := g.checks[fc.Field.Definition]
+	// An event belongs to an operation that was checked when it started.
+	if !ok || stream.IsEvent(ctx) {
+		return next(ctx)
+	}
+	if c.root {
+		if err := admit(auth.From(ctx), c.callers); err != nil {
+			return nil, err
+		}
+	}
+	for _, arg := range c.args {
+		if err := g.argument(arg, fc.Args[arg.name]); err != nil {
+			return nil, err
+		}
+	}
+	return next(ctx)
+}
+
+// admit refuses whom callers does not name.
+func admit(p *auth.Principal, callers []string) error {
+	switch {
+	case slices.Contains(callers, p.Kind.String()):
+		return nil
+	case p.Kind == auth.Guest:
+		return fault.New(fault.Unauthenticated, "a token is required: send the header Authorization: Bearer TOKEN")
+	case len(callers) == 1 && callers[0] == auth.User.String():
+		return fault.New(fault.Forbidden, "only a user may do this, with a user token")
+	}
+	return fault.New(fault.Forbidden, "only the App Server may do this, with an app token")
+}
+
+func (g *guard) argument(arg argument, value any) error {
+	v := reflect.ValueOf(value)
+	switch {
+	case arg.rule != "":
+		return g.validator.Var(arg.name, value, arg.rule)
+	case v.Kind() == reflect.Struct, v.Kind() == reflect.Pointer && !v.IsNil():
+		return g.validator.Struct(arg.name, value)
+	}
+	return nil
+}

@@ -1,0 +1,29 @@
+// Package graph is the GraphQL adapter: the schema, resolvers that read
+// arguments, call one rule and answer, and the checks that stand before every
+// resolver (who may call, form of the arguments, size of the operation).
+package graph
+
+import (
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/presence"
+	"rollcall/internal/users"
+	"rollcall/models"
+)
+
+// Resolver holds the rules that resolvers call.
+type Resolver struct {
+	apps     *apps.Service
+	users    *users.Service
+	presence *presence.Hub
+	clock    func() time.Time
+}
+
+// NewResolver answers a Resolver that calls these rules; clock is time.Now
+// outside tests.
+func NewResolver(a *apps.Service, u *users.Service, p *presence.Hub, clock func() time.Time) *Resolver {
+	return &Resolver{apps: a, users: u, presence: p, clock: clock}
+}
+
+func (r *Resolver) now() models.Time { return models.TimeOf(r.clock()) }

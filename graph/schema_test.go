@@ -1,0 +1,203 @@
+package graph_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/graph"
+	"rollcall/graph/generated"
+	"rollcall/graph/graphtest"
+	"rollcall/internal/validate"
+)
+
+// ours are the definitions that this project wrote.
+func ours(schema *ast.Schema) map[string]*ast.Definition {
+	out := make(map[string]*ast.Definition)
+	for name, def := range schema.Types {
+		if !def.BuiltIn && !strings.HasPrefix(name, "__") {
+			out[name] = def
+		}
+	}
+	return out
+}
+
+func schema() *ast.Schema {
+	return generated.NewExecutableSchema(generated.Config{Resolvers: &graph.Resolver{}}).Schema()
+}
+
+func TestEveryRootFieldSaysWhoMayCall(t *testing.T) {
+	s := schema()
+	for _, root := range []*ast.Definition{s.Query, s.Mutation, s.Subscription} {
+		for _, field := range root.Fields {
+			if strings.HasPrefix(field.Name, "__") {
+				continue
+			}
+			mark := field.Directives.ForName("auth")
+			if mark == nil || len(mark.Arguments.ForName("to").Value.Children) == 0 {
+				t.Errorf("%s.%s has no @auth: nobody may call it", root.Name, field.Name)
+			}
+		}
+	}
+}
+
+func TestEverythingIsDescribed(t *testing.T) {
+	s := schema()
+	for name, def := range ours(s) {
+		if def.Description == "" && def != s.Query && def != s.Mutation && def != s.Subscription {
+			t.Errorf("%s has no description", name)
+		}
+		for _, value := range def.EnumValues {
+			if value.Description == "" {
+				t.Errorf("%s.%s has no description", name, value.Name)
+			}
+		}
+		for _, field := range def.Fields {
+			if strings.HasPrefix(field.Name, "__") {
+				continue
+			}
+			if field.Description == "" {
+				t.Errorf("%s.%s has no description", name, field.Name)
+			}
+			for _, arg := range field.Arguments {
+				if arg.Description == "" {
+					t.Errorf("%s.%s(%s) has no description", name, field.Name, arg.Name)
+				}
+			}
+		}
+	}
+}
+
+// TestEveryInputIsValidated: each list and ID that a caller gives has a rule.
+func TestEveryInputIsValidated(t *testing.T) {
+	s := schema()
+	for name, def := range ours(s) {
+		if def.Kind == ast.InputObject {
+			for _, field := range def.Fields {
+				if field.Directives.ForName("goTag") == nil && s.Types[field.Type.Name()].Kind == ast.Scalar && field.Type.Name() != "DateTime" {
+					t.Errorf("%s.%s has no rule", name, field.Name)
+				}
+			}
+			continue
+		}
+		for _, field := range def.Fields {
+			for _, arg := range field.Arguments {
+				kind := arg.Type.Name()
+				if (kind == "ID" || arg.Type.Elem != nil) && s.Types[kind].Kind == ast.Scalar &&
+					arg.Directives.ForName("validate") == nil && !strings.HasPrefix(name, "__") && !strings.HasPrefix(field.Name, "__") {
+					t.Errorf("%s.%s(%s) has no rule", name, field.Name, arg.Name)
+				}
+			}
+		}
+	}
+}
+
+// TestZeroInputsDoNotPanic: the validator panics on types that it was not told
+// how to read.
+func TestZeroInputsDoNotPanic(t *testing.T) {
+	v := graph.NewValidator()
+	for _, input := range []any{generated.IssueAppTokenInput{}, generated.RegisterUserInput{}, generated.UpdateUserInput{}} {
+		if err := v.Struct("input", input); err == nil {
+			t.Errorf("the zero %s is accepted", reflect.TypeOf(input).Name())
+		}
+	}
+	var _ *validate.Validator = v
+	inputs := 0
+	for _, def := range ours(schema()) {
+		if def.Kind == ast.InputObject {
+			inputs++
+		}
+	}
+	if inputs != 3 {
+		t.Errorf("the schema has %d inputs: add the new ones to this test", inputs)
+	}
+}
+
+// TestAuthorisationMatrix asks for every root field as everybody whom its @auth
+// does not name.
+func TestAuthorisationMatrix(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		bearer := map[string]string{
+			"GUEST":      "",
+			"APP_SERVER": w.Bearer(graphtest.AppServer),
+			"USER":       w.Bearer("ann"),
+		}
+		s := w.Executor.Schema()
+		for _, root := range []*ast.Definition{s.Query, s.Mutation} {
+			for _, field := range root.Fields {
+				if strings.HasPrefix(field.Name, "__") {
+					continue
+				}
+				let := field.Directives.ForName("auth").Arguments.ForName("to").Value.String()
+				for kind, authorization := range bearer {
+					if strings.Contains(let, kind) {
+						continue
+					}
+					want := "FORBIDDEN"
+					if kind == "GUEST" {
+						want = "UNAUTHENTICATED"
+					}
+					query, variables := example(s, root, field)
+					if r := w.Do(authorization, query, variables); r.Code() != want {
+						w.T.Errorf("%s as %s: code %q, want %s: %s", field.Name, kind, r.Code(), want, r.Body)
+					}
+				}
+			}
+		}
+	})
+}
+
+// example writes an operation that asks for one root field with arguments of the
+// right types.
+func example(s *ast.Schema, root *ast.Definition, field *ast.FieldDefinition) (string, map[string]any) {
+	variables := make(map[string]any)
+	var declared, given []string
+	for _, arg := range field.Arguments {
+		if !arg.Type.NonNull {
+			continue
+		}
+		declared = append(declared, "$"+arg.Name+": "+arg.Type.String())
+		given = append(given, arg.Name+": $"+arg.Name)
+		variables[arg.Name] = exampleValue(s, arg.Type)
+	}
+	query := strings.ToLower(root.Name)
+	if declared != nil {
+		query += "(" + strings.Join(declared, ", ") + ")"
+	}
+	query += " { " + field.Name
+	if given != nil {
+		query += "(" + strings.Join(given, ", ") + ")"
+	}
+	if s.Types[field.Type.Name()].Kind == ast.Object {
+		query += " { __typename }"
+	}
+	return query + " }", variables
+}
+
+func exampleValue(s *ast.Schema, typ *ast.Type) any {
+	if typ.Elem != nil {
+		return []any{exampleValue(s, typ.Elem)}
+	}
+	def := s.Types[typ.Name()]
+	switch {
+	case def.Kind == ast.InputObject:
+		out := make(map[string]any)
+		for _, field := range def.Fields {
+			if field.Type.NonNull {
+				out[field.Name] = exampleValue(s, field.Type)
+			}
+		}
+		return out
+	case def.Kind == ast.Enum:
+		return def.EnumValues[0].Name
+	case typ.Name() == "Int":
+		return 1
+	case typ.Name() == "Boolean":
+		return true
+	case typ.Name() == "DateTime":
+		return "2026-11-20T08:15:30.123Z"
+	}
+	return "x"
+}

@@ -1,0 +1,106 @@
+package transport
+
+import (
+	"mime"
+	"strconv"
+	"strings"
+)
+
+// The media types of GraphQL over HTTP.
+const (
+	mediaJSON     = "application/json"
+	mediaResponse = "application/graphql-response+json"
+	mediaStream   = "text/event-stream"
+)
+
+// acceptance is what a caller can read, out of what this package can write.
+type acceptance struct {
+	// media is mediaJSON or mediaResponse, the caller's preferred of the two; ""
+	// where it accepts neither.
+	media string
+	// stream: an SSE stream will do.
+	stream bool
+	// streamFirst: an SSE stream is liked best, also for a single answer.
+	streamFirst bool
+}
+
+// accepted reads the Accept header. No header, and */*, mean application/json,
+// as GraphQL-over-HTTP has it for callers from before its own media type. An SSE
+// stream is answered only to who names it.
+func accepted(header []string) acceptance {
+	accept := strings.Join(header, ",")
+	switch accept {
+	case "", "*/*", mediaJSON:
+		return acceptance{media: mediaJSON}
+	case mediaResponse:
+		return acceptance{media: mediaResponse}
+	case mediaStream:
+		return acceptance{stream: true, streamFirst: true}
+	}
+
+	var json, response, stream wish
+	for position, part := range strings.Split(accept, ",") {
+		name, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		quality := 1.0
+		if q, ok := params["q"]; ok {
+			if quality, err = strconv.ParseFloat(q, 64); err != nil {
+				continue
+			}
+		}
+		switch name {
+		case mediaJSON:
+			json.take(wish{quality, 3, position})
+		case mediaResponse:
+			response.take(wish{quality, 3, position})
+		case mediaStream:
+			stream.take(wish{quality, 3, position})
+		case "application/*":
+			json.take(wish{quality, 2, position})
+			response.take(wish{quality, 2, position})
+		case "*/*":
+			json.take(wish{quality, 1, position})
+			response.take(wish{quality, 1, position})
+		}
+	}
+
+	best, media := json, mediaJSON
+	if response.above(best) {
+		best, media = response, mediaResponse
+	}
+	if best.quality <= 0 {
+		media = ""
+	}
+	return acceptance{
+		media:       media,
+		stream:      stream.quality > 0,
+		streamFirst: stream.quality > 0 && (media == "" || stream.above(best)),
+	}
+}
+
+// wish is how much a caller wants one media type; the zero value is not at all.
+type wish struct {
+	quality  float64
+	precise  int // 3: named, 2: application/*, 1: */*, 0: not mentioned
+	position int // in the header
+}
+
+// take makes w the more precise of itself and other, which is the one that counts.
+func (w *wish) take(other wish) {
+	if other.precise > w.precise {
+		*w = other
+	}
+}
+
+// above says whether w comes before other: by quality, then precision, then place.
+func (w wish) above(other wish) bool {
+	switch {
+	case w.quality != other.quality:
+		return w.quality > other.quality
+	case w.precise != other.precise:
+		return w.precise > other.precise
+	}
+	return w.position < other.position
+}

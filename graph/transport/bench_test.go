@@ -1,0 +1,34 @@
+package transport
+
+import (
+	"io"
+	"sync/atomic"
+	"testing"
+
+	"rollcall/internal/presence"
+)
+
+// BenchmarkDeliver sends one event after another to a subscriber that reads: what
+// each of many subscribers adds to the cost of a status change.
+func BenchmarkDeliver(b *testing.B) {
+	w := newWorld(b, worldOptions{})
+	c := w.connect("app")
+	c.subscribe("s", `subscription{captured{userId presence}}`)
+	sink := <-w.schema.sinks
+	until(b, "the subscription to run", func() bool { return sink.(*subscription).running() })
+	var captured capture
+	stop := w.hub.WatchUsers([]presence.Account{w.account(0)}, &captured, true)
+	until(b, "an event", func() bool { return captured.Load() != nil })
+	stop()
+	ev := captured.Load()
+	go io.Copy(io.Discard, c.conn)
+	b.ReportAllocs()
+	for b.Loop() {
+		sink.Deliver(ev)
+	}
+}
+
+// capture is a sink that keeps the last event.
+type capture struct{ atomic.Pointer[presence.Event] }
+
+func (c *capture) Deliver(ev *presence.Event) { c.Store(ev) }

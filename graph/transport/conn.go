@@ -1,0 +1,351 @@
+package transport
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/requestid"
+	"rollcall/internal/fault"
+	"rollcall/internal/presence"
+	"rollcall/models"
+)
+
+// conn is one WebSocket. While it is idle it costs one goroutine, which waits for
+// the client without a buffer and on a small stack: each message is handled in a
+// goroutine of its own, which the first one waits for as far as the order of
+// messages matters.
+type conn struct {
+	server *Server
+	id     string // the request ID of the upgrade
+	sock   socket
+	out    sender
+	// nextPing is when the sweeper asks for a sign of life.
+	nextPing int64
+
+	// Set by connection_init; messages are handled one after another until then.
+	initialised bool
+	principal   *auth.Principal // nil until acknowledged
+	device      *presence.Device
+
+	mu sync.Mutex
+	// operations run, or wait to; they hold their IDs.
+	operations []*operation
+	// busy counts the goroutines at work on operations.
+	busy int
+	// retiring is how the connection ends as soon as nobody is busy; no operation
+	// is taken any more.
+	retiring *closing
+}
+
+var _ presence.Link = (*conn)(nil)
+
+func newConn(s *Server, id string, netConn net.Conn, unread []byte) *conn {
+	c := &conn{server: s, id: id, nextPing: nextPing(time.Now(), s.cfg.HeartbeatTimeout)}
+	c.sock.init(netConn, unread)
+	c.out.sock, c.out.pacing = &c.sock, &s.pacing
+	_ = netConn.SetReadDeadline(time.Now().Add(s.cfg.Limits.InitTimeout)) // a link that is gone shows when read
+	s.metrics.connections.Inc()
+	return c
+}
+
+// serve is the connection's goroutine.
+func (c *conn) serve() {
+	err := c.read()
+	if how, ok := errors.AsType[closing](err); ok {
+		c.close(how)
+	} else if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.close(closeInitTimeout) // unless it was closed, which woke this goroutine
+	}
+	c.letGo()
+	c.linger(err)
+	c.finish()
+}
+
+// read takes messages until the connection ends; it answers why.
+func (c *conn) read() error {
+	for {
+		text, err := readText(&c.sock, c.server.cfg.Limits.MessageBytes, c.control)
+		if err != nil {
+			return err
+		}
+		handled := make(chan struct{})
+		go c.handle(text, handled)
+		<-handled
+		if c.out.isClosed() {
+			return net.ErrClosed
+		}
+	}
+}
+
+// control handles a control frame.
+func (c *conn) control(op ws.OpCode, payload []byte) error {
+	switch op {
+	case ws.OpPing:
+		c.send(message{op: ws.OpPong, payload: payload})
+	case ws.OpClose:
+		return closedByPeer(payload)
+	}
+	return nil
+}
+
+// closedByPeer answers the client's close frame with the same code.
+func closedByPeer(payload []byte) closing {
+	if len(payload) == 0 {
+		return closing{code: ws.StatusNoStatusRcvd}
+	}
+	if len(payload) < 2 {
+		return closeBrokenWS
+	}
+	code := ws.StatusCode(binary.BigEndian.Uint16(payload))
+	if code.IsNotUsed() || code.IsProtocolReserved() {
+		return closeBrokenWS
+	}
+	return closing{code: code}
+}
+
+// letGo ends everything that the connection had going.
+func (c *conn) letGo() {
+	c.mu.Lock()
+	operations := c.operations
+	c.operations = nil
+	c.mu.Unlock()
+	for _, op := range operations {
+		op.stop()
+	}
+	if c.device != nil {
+		c.device.Gone()
+	}
+}
+
+// linger gives the client time to read the close frame before the socket goes:
+// data of the client's that nobody read would make it a reset.
+func (c *conn) linger(readErr error) {
+	_, by, broken := c.out.end()
+	if !by.IsZero() && !broken && readErr != io.EOF {
+		_ = c.sock.SetReadDeadline(by)          // fails only on a link that is gone
+		_, _ = io.Copy(io.Discard, c.sock.Conn) // until the client closes, or the deadline
+	}
+	_ = c.sock.Close() // nobody is left to tell
+}
+
+// finish counts and forgets the connection.
+func (c *conn) finish() {
+	how, _, _ := c.out.end()
+	if how.code == 0 {
+		how = closeAbnormally
+	}
+	m := c.server.metrics
+	m.connections.Dec()
+	m.closed(how)
+	if ctx := context.Background(); c.server.log.Enabled(ctx, slog.LevelDebug) {
+		c.server.log.DebugContext(ctx, "websocket closed", "requestId", c.id, "code", int(how.code), "reason", how.reason)
+	}
+	leave(c.server, c.server.conns, c)
+}
+
+// close sends the close frame of how and has the connection's goroutine end. It
+// does not wait, and may be called more than once: the first closing counts.
+func (c *conn) close(how closing) {
+	if !c.out.close(how, how == closeTooSlow) {
+		return
+	}
+	c.mu.Lock()
+	for _, op := range c.operations {
+		if op.cancel != nil {
+			op.cancel()
+		}
+	}
+	c.mu.Unlock()
+	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a link that is gone
+}
+
+// retire closes the connection once its queries and mutations are answered.
+func (c *conn) retire(how closing) {
+	c.mu.Lock()
+	if c.retiring == nil {
+		c.retiring = &how
+	}
+	idle := c.busy == 0
+	c.mu.Unlock()
+	if idle {
+		c.close(how)
+	}
+}
+
+// Cut ends the connection because its device may no longer be connected.
+func (c *conn) Cut(reason presence.Reason) { c.close(closingOf(reason)) }
+
+// send sends m, or cuts a client that has let too much wait.
+func (c *conn) send(m message) {
+	if err := c.out.push(m); err != nil {
+		c.close(closeTooSlow)
+	}
+}
+
+// handle does what one message asks for. It closes handled when the next message
+// may be read.
+func (c *conn) handle(text []byte, handled chan<- struct{}) {
+	release := sync.OnceFunc(func() { close(handled) })
+	defer release()
+	defer func() {
+		if cause := recover(); cause != nil {
+			c.server.log.Error("panic in a WebSocket", "requestId", c.id, "panic", cause, "stack", string(debug.Stack()))
+			c.close(closeInternal)
+		}
+	}()
+	req, err := readRequest(text)
+	if err == nil {
+		err = c.obey(req, release)
+	}
+	if how, ok := errors.AsType[closing](err); ok {
+		c.close(how)
+	}
+}
+
+// obey answers a closing where the client has broken the protocol.
+func (c *conn) obey(req request, release func()) error {
+	switch req.kind {
+	case typeInit:
+		return c.init(req)
+	case typePing:
+		c.send(pongMessage(req.payload))
+	case typeSubscribe:
+		return c.subscribe(req, release)
+	case typeComplete:
+		c.complete(req.id)
+	}
+	return nil
+}
+
+// init finds out who has connected, and registers a user's device.
+func (c *conn) init(req request) error {
+	if c.initialised {
+		return closeSecondInit
+	}
+	c.initialised = true
+	init, err := readInit(req.payload)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(requestid.With(context.Background(), c.id), c.server.cfg.Limits.InitTimeout)
+	defer cancel()
+	principal, err := c.admit(ctx, init)
+	if err != nil {
+		if how, ok := errors.AsType[closing](err); ok {
+			return how
+		}
+		how := closingFor(err)
+		if how == closeInternal {
+			c.server.log.ErrorContext(ctx, "connection_init failed", "requestId", c.id, "error", err)
+		}
+		return how
+	}
+	_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a link that is gone
+	if c.out.isClosed() {
+		// The deadline may have been the one that close had set.
+		return net.ErrClosed
+	}
+	c.principal = principal
+	c.send(ackMessage())
+	return nil
+}
+
+// admit answers the principal of a connection that may be opened.
+func (c *conn) admit(ctx context.Context, init initPayload) (*auth.Principal, error) {
+	cfg := &c.server.cfg
+	principal, err := cfg.Auth.Authenticate(ctx, init.authorization)
+	if err != nil {
+		return nil, fmt.Errorf("authenticate: %w", err)
+	}
+	switch principal.Kind {
+	case auth.Guest:
+		return nil, closeNoToken
+	case auth.User:
+		c.device, err = cfg.Presence.Connect(ctx, principal.Account(), models.PlatformOf(init.platform), c)
+		if err != nil {
+			return nil, fmt.Errorf("connect the device: %w", err)
+		}
+		// Once more, now that a ban would cut the device: one that came between the
+		// two has not.
+		if principal, err = cfg.Auth.Refresh(ctx, principal); err != nil {
+			return nil, fmt.Errorf("authenticate again: %w", err)
+		}
+	}
+	return principal, nil
+}
+
+// open takes in an operation, which cancel cancels; nil where the connection
+// takes none any more.
+func (c *conn) open(id []byte, cancel context.CancelFunc) (*operation, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.retiring != nil || c.out.isClosed() {
+		return nil, nil
+	}
+	if slices.ContainsFunc(c.operations, func(op *operation) bool { return string(op.id) == string(id) }) {
+		return nil, closeDuplicateID
+	}
+	// A client that does not read its answers has no operations left but keeps
+	// goroutines busy, so both are counted.
+	if limit := c.server.cfg.Limits.Operations; len(c.operations) >= limit || c.busy >= 2*limit {
+		return nil, fault.New(fault.TooManyOperations, "%d operations are running on this connection; at most %d may", len(c.operations), limit)
+	}
+	op := &operation{conn: c, id: id, cancel: cancel}
+	c.operations = append(c.operations, op)
+	c.busy++
+	return op, nil
+}
+
+// remove frees op's ID. It answers false where it was free: the client has ended
+// the operation, or the connection has.
+func (c *conn) remove(op *operation) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := slices.Index(c.operations, op)
+	if at >= 0 {
+		c.operations = slices.Delete(c.operations, at, at+1)
+	}
+	return at >= 0
+}
+
+// settle says that a goroutine at work on an operation is done.
+func (c *conn) settle() {
+	if c.device != nil && c.device.LoggedOut() {
+		c.retire(closeLoggedOut)
+	}
+	c.mu.Lock()
+	c.busy--
+	retiring := c.retiring
+	idle := c.busy == 0
+	c.mu.Unlock()
+	if retiring != nil && idle {
+		c.close(*retiring)
+	}
+}
+
+// complete ends an operation because the client says so.
+func (c *conn) complete(id []byte) {
+	c.mu.Lock()
+	at := slices.IndexFunc(c.operations, func(op *operation) bool { return string(op.id) == string(id) })
+	if at < 0 {
+		c.mu.Unlock()
+		return // it has ended meanwhile
+	}
+	op := c.operations[at]
+	c.operations = slices.Delete(c.operations, at, at+1)
+	c.mu.Unlock()
+	op.stop()
+}

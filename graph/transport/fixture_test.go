@@ -1,0 +1,431 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"gorm.io/gorm"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/requestid"
+	"rollcall/graph/stream"
+	"rollcall/internal/bus"
+	"rollcall/internal/fault"
+	"rollcall/internal/presence"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// patience bounds every wait for something that must happen.
+const patience = 20 * time.Second
+
+const testSchema = `
+type Query {
+	who: String!
+	requestId: String!
+	device: String!
+	text(kilobytes: Int!): String!
+	fail: String
+	wait: String!
+}
+type Mutation { logout(all: Boolean = false): Boolean! }
+type Status { userId: ID!  presence: String!  padding(kilobytes: Int!): String! }
+type Subscription {
+	statuses(ids: [ID!]!): Status!
+	captured: Status!
+	disabled: Status!
+	crash: Status!
+}`
+
+// world is a Server on a hub with users u0, u1 …, behind a web server. The
+// executor is gqlgen's; the schema's resolvers are written by hand, so that a
+// test decides when they answer.
+type world struct {
+	t      testing.TB
+	server *Server
+	http   *httptest.Server
+	hub    *presence.Hub
+	auth   *fakeAuth
+	schema *fakeSchema
+	log    *lockedWriter
+}
+
+type worldOptions struct {
+	users     int
+	origins   []string
+	heartbeat time.Duration
+	limits    Limits
+	tls       bool
+}
+
+func newWorld(t testing.TB, opts worldOptions) *world {
+	t.Helper()
+	db := testenv.Open(t, testenv.SQLiteURL(t))
+	app := &models.App{
+		Key: "key", Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship,
+		SecretHash: []byte("hash"), Settings: models.DefaultAppSettings(), CreatedAt: 1,
+	}
+	users := make([]*models.User, max(opts.users, 2))
+	for i := range users {
+		users[i] = &models.User{ExternalID: fmt.Sprint("u", i), Name: "name", CreatedAt: 1, UpdatedAt: 1}
+	}
+	err := db.Tx(context.Background(), func(tx *gorm.DB) error {
+		if err := tx.Create(app).Error; err != nil {
+			return err
+		}
+		for _, u := range users {
+			u.AppID = app.ID
+		}
+		return tx.CreateInBatches(users, 500).Error
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, log: new(lockedWriter)}
+	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	w.hub = presence.New(db, new(bus.Bus), presence.Options{Logger: log})
+	if err := w.hub.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	w.auth = &fakeAuth{app: app, users: users, refused: make(map[string]error)}
+	w.schema = &fakeSchema{
+		definition: gqlparser.MustLoadSchema(&ast.Source{Input: testSchema}), world: w,
+		waiting: make(chan struct{}, 1000), proceed: make(chan struct{}), sinks: make(chan presence.Sink, 1),
+	}
+	exec := executor.New(w.schema)
+	exec.SetErrorPresenter(present)
+	w.server = New(Config{
+		Executor: exec, Auth: w.auth, Presence: w.hub, Present: present, Logger: log,
+		SharedByAll:    func(*ast.OperationDefinition) bool { return true },
+		AllowedOrigins: opts.origins, HeartbeatTimeout: opts.heartbeat, Limits: opts.limits,
+		Metrics: prometheus.NewRegistry(),
+	})
+	w.http = httptest.NewUnstartedServer(w.server)
+	w.http.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
+	if opts.tls {
+		w.http.StartTLS()
+	} else {
+		w.http.Start()
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := w.server.Shutdown(ctx); err != nil {
+			t.Error(err)
+		}
+		w.http.Close()
+		if err := w.hub.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// account answers the account of the user with that number.
+func (w *world) account(i int) presence.Account {
+	p := auth.Principal{Kind: auth.User, App: w.auth.app, User: w.auth.users[i]}
+	return p.Account()
+}
+
+// ids answers the IDs of the first n users as a GraphQL list.
+func (w *world) ids(n int) string {
+	var list []string
+	for _, u := range w.auth.users[:n] {
+		list = append(list, `"`+u.ExternalID+`"`)
+	}
+	return "[" + strings.Join(list, ",") + "]"
+}
+
+// online connects a device that is none of the transports' until the test or
+// offline ends it.
+func (w *world) online(i int) (offline func()) {
+	w.t.Helper()
+	d, err := w.hub.Connect(context.Background(), w.account(i), models.PlatformOther, noLink{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return d.Gone
+}
+
+type noLink struct{}
+
+func (noLink) Cut(presence.Reason) {}
+
+// devices answers how many devices the user has.
+func (w *world) devices(i int) int { return len(w.hub.Devices(w.auth.users[i].ID)) }
+
+// until waits for ok to hold.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never came: %s", what)
+		}
+	}
+}
+
+// present is the presenter of a server, as far as the transports care.
+func present(ctx context.Context, err error) *gqlerror.Error {
+	out := &gqlerror.Error{Message: err.Error(), Extensions: map[string]any{}}
+	if from, ok := errors.AsType[*gqlerror.Error](err); ok {
+		out.Message, out.Path = from.Message, from.Path
+		if code, ok := from.Extensions["code"]; ok {
+			out.Extensions["code"] = code
+		}
+	}
+	if refusal, ok := errors.AsType[*fault.Error](err); ok {
+		out.Message = refusal.Message
+	}
+	if out.Extensions["code"] == nil {
+		out.Extensions["code"] = string(fault.CodeOf(err))
+	}
+	out.Extensions["requestId"] = requestid.From(ctx)
+	return out
+}
+
+// fakeAuth knows the tokens "app", and "u0", "u1" … for the users, and refuses
+// whom it is told to.
+type fakeAuth struct {
+	app   *models.App
+	users []*models.User
+
+	mu        sync.Mutex
+	refused   map[string]error // by token, on Authenticate
+	refreshed error            // on Refresh
+}
+
+func (a *fakeAuth) Authenticate(_ context.Context, authorization string) (*auth.Principal, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if authorization == "" {
+		return &auth.Principal{Kind: auth.Guest}, nil
+	}
+	token, ok := strings.CutPrefix(authorization, "Bearer ")
+	if !ok {
+		return nil, fault.New(fault.Unauthenticated, "not a Bearer token")
+	}
+	if err := a.refused[token]; err != nil {
+		return nil, err
+	}
+	if token == "app" {
+		return &auth.Principal{Kind: auth.AppServer, App: a.app}, nil
+	}
+	for _, u := range a.users {
+		if u.ExternalID == token {
+			return &auth.Principal{Kind: auth.User, App: a.app, User: u}, nil
+		}
+	}
+	return nil, fault.New(fault.Unauthenticated, "the token is not good")
+}
+
+func (a *fakeAuth) Refresh(_ context.Context, p *auth.Principal) (*auth.Principal, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return p, a.refreshed
+}
+
+func (a *fakeAuth) refuse(token string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused[token] = err
+}
+
+func (a *fakeAuth) refuseRefresh(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refreshed = err
+}
+
+// fakeSchema executes operations of testSchema.
+type fakeSchema struct {
+	definition *ast.Schema
+	world      *world
+	// waiting tells of each `wait` that is under way; each ends with one proceed.
+	waiting, proceed chan struct{}
+	// sinks are those of `captured`.
+	sinks chan presence.Sink
+	// encoded counts the executions for an event.
+	encoded counter
+}
+
+func (s *fakeSchema) Schema() *ast.Schema { return s.definition }
+
+func (s *fakeSchema) Complexity(context.Context, string, string, int, map[string]any) (int, bool) {
+	return 0, false
+}
+
+func (s *fakeSchema) Exec(ctx context.Context) graphql.ResponseHandler {
+	op := graphql.GetOperationContext(ctx)
+	fields := graphql.CollectFields(op, op.Operation.SelectionSet, nil)
+	if op.Operation.Operation == ast.Subscription {
+		return s.subscription(ctx, op, fields[0])
+	}
+	return func(ctx context.Context) *graphql.Response { return s.once(ctx, op, fields) }
+}
+
+func (s *fakeSchema) once(ctx context.Context, op *graphql.OperationContext, fields []graphql.CollectedField) *graphql.Response {
+	out := graphql.NewFieldSet(fields)
+	for i, f := range fields {
+		value, err := s.field(ctx, f, f.ArgumentMap(op.Variables))
+		if err != nil {
+			graphql.AddError(ctx, err)
+			value = nil
+		}
+		out.Values[i] = marshal(value)
+	}
+	return response(out)
+}
+
+func marshal(value any) graphql.Marshaler {
+	switch v := value.(type) {
+	case string:
+		return graphql.MarshalString(v)
+	case bool:
+		return graphql.MarshalBoolean(v)
+	}
+	return graphql.Null
+}
+
+func response(m graphql.Marshaler) *graphql.Response {
+	var b strings.Builder
+	m.MarshalGQL(&b)
+	return &graphql.Response{Data: []byte(b.String())}
+}
+
+func (s *fakeSchema) field(ctx context.Context, f graphql.CollectedField, args map[string]any) (any, error) {
+	switch f.Name {
+	case "__typename":
+		return f.ObjectDefinition.Name, nil
+	case "who":
+		return auth.From(ctx).Kind.String(), nil
+	case "requestId":
+		return requestid.From(ctx), nil
+	case "device":
+		if d := auth.DeviceFrom(ctx); d != nil {
+			return string(d.Info().Platform), nil
+		}
+		return "", nil
+	case "text":
+		return strings.Repeat("x", kilobytes(args)), nil
+	case "fail":
+		return nil, fault.New(fault.Forbidden, "no")
+	case "wait":
+		s.waiting <- struct{}{}
+		select {
+		case <-s.proceed:
+			return "done", nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	case "logout":
+		p := auth.From(ctx)
+		return true, s.world.hub.Logout(ctx, p.Account(), auth.DeviceFrom(ctx), args["all"].(bool))
+	}
+	return nil, nil
+}
+
+func kilobytes(args map[string]any) int {
+	n, _ := graphql.UnmarshalInt(args["kilobytes"])
+	return n << 10
+}
+
+func (s *fakeSchema) subscription(ctx context.Context, op *graphql.OperationContext, f graphql.CollectedField) graphql.ResponseHandler {
+	if f.Name == "crash" {
+		panic("crash")
+	}
+	events, err := stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
+		switch f.Name {
+		case "disabled":
+			return nil, fault.New(fault.FeatureDisabled, "switched off").With("number", 72001)
+		case "captured":
+			s.sinks <- sink
+			return func() {}, nil
+		}
+		var accounts []presence.Account
+		for i, u := range s.world.auth.users {
+			for _, id := range f.ArgumentMap(op.Variables)["ids"].([]any) {
+				if u.ExternalID == id {
+					accounts = append(accounts, s.world.account(i))
+				}
+			}
+		}
+		return s.world.hub.WatchUsers(accounts, sink, true), nil
+	})
+	if err != nil {
+		graphql.AddError(ctx, err)
+		return nil
+	}
+	return func(context.Context) *graphql.Response {
+		status, ok := <-events
+		if !ok {
+			return nil
+		}
+		s.encoded.add()
+		fields := graphql.CollectFields(op, f.Selections, nil)
+		inner := graphql.NewFieldSet(fields)
+		for i, field := range fields {
+			switch field.Name {
+			case "userId":
+				inner.Values[i] = graphql.MarshalString(status.UserID)
+			case "presence":
+				inner.Values[i] = graphql.MarshalString(status.Presence.String())
+			case "padding":
+				inner.Values[i] = graphql.MarshalString(strings.Repeat("x", kilobytes(field.ArgumentMap(op.Variables))))
+			}
+		}
+		outer := graphql.NewFieldSet([]graphql.CollectedField{f})
+		outer.Values[0] = graphql.WriterFunc(func(w io.Writer) { inner.MarshalGQL(w) })
+		return response(outer)
+	}
+}
+
+type counter struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (c *counter) add() {
+	c.mu.Lock()
+	c.n++
+	c.mu.Unlock()
+}
+
+func (c *counter) get() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.n
+}
+
+// lockedWriter is where the log goes.
+type lockedWriter struct {
+	mu  sync.Mutex
+	log strings.Builder
+}
+
+func (l *lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.log.Write(p)
+}
+
+func (l *lockedWriter) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.log.String()
+}

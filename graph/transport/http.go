@@ -1,0 +1,199 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/requestid"
+	"rollcall/internal/fault"
+)
+
+const allowedMethods = "GET, POST, OPTIONS"
+
+// statusClientGone is what is counted where nobody was left to be answered.
+const statusClientGone = 499
+
+// exchange is one HTTP request and its answer.
+type exchange struct {
+	server *Server
+	w      http.ResponseWriter
+	r      *http.Request
+	began  time.Time
+	accept acceptance
+
+	// What is known at the end, for logs and metrics.
+	transport string
+	operation string
+	status    int
+}
+
+// serve answers anything but a WebSocket's upgrade.
+func (x *exchange) serve() {
+	switch x.r.Method {
+	case http.MethodOptions:
+		x.transport = "options"
+		x.status = http.StatusNoContent
+		x.server.origins.preflight(x.w, x.r)
+		return
+	case http.MethodGet:
+		x.transport = "get"
+	case http.MethodPost:
+		x.transport = "post"
+	default:
+		x.transport = "other"
+		x.w.Header().Set("Allow", allowedMethods)
+		x.refuse(bad(http.StatusMethodNotAllowed, "GraphQL is asked with GET and POST"))
+		return
+	}
+	principal, err := x.server.cfg.Auth.Authenticate(x.r.Context(), x.r.Header.Get("Authorization"))
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	x.r = x.r.WithContext(auth.With(x.r.Context(), principal))
+	if x.accept.media == "" && !x.accept.stream {
+		x.refuse(bad(http.StatusNotAcceptable, "the answer can be %s, %s or %s", mediaJSON, mediaResponse, mediaStream))
+		return
+	}
+	params, refused := x.params()
+	if refused != nil {
+		x.refuse(refused)
+		return
+	}
+	x.execute(params)
+}
+
+func (x *exchange) params() (*graphql.RawParams, *badRequest) {
+	read := graphql.TraceTiming{Start: x.began}
+	var params *graphql.RawParams
+	var refused *badRequest
+	if x.r.Method == http.MethodGet {
+		params, refused = getParams(x.r.URL.RawQuery)
+	} else {
+		params, refused = postParams(x.w, x.r, int64(x.server.cfg.Limits.MessageBytes))
+	}
+	if refused == nil {
+		read.End = time.Now()
+		params.Headers, params.ReadTime = x.r.Header, read
+	}
+	return params, refused
+}
+
+// execute runs the operation in the form that the caller accepts.
+func (x *exchange) execute(params *graphql.RawParams) {
+	ctx := x.r.Context()
+	opCtx, errs, refusal := x.server.prepare(ctx, params)
+	if refusal != nil {
+		// graphql-sse has a document that does not validate answered in a stream, and
+		// one that is none as a bad request.
+		if x.accept.streamFirst && isValidation(errs) {
+			x.streamOnce(refusal)
+		} else {
+			x.respond(refusal)
+		}
+		return
+	}
+	x.operation = opCtx.Operation.Name
+	switch kind := opCtx.Operation.Operation; {
+	case kind == ast.Mutation && x.r.Method == http.MethodGet:
+		x.w.Header().Set("Allow", http.MethodPost)
+		x.refuse(bad(http.StatusMethodNotAllowed, "a mutation needs POST"))
+	case kind == ast.Subscription && x.accept.stream:
+		x.stream(opCtx)
+	case kind == ast.Subscription:
+		x.refuse(bad(http.StatusBadRequest, "a subscription needs a WebSocket, or Accept: %s", mediaStream))
+	default:
+		resp := x.server.dispatch(ctx, opCtx)
+		switch {
+		case resp == nil && ctx.Err() != nil:
+			x.status = statusClientGone
+		case resp == nil:
+			x.fail(context.Cause(ctx))
+		case x.accept.streamFirst:
+			x.streamOnce(resp)
+		default:
+			x.respond(resp)
+		}
+	}
+}
+
+// isValidation says whether a document that could be parsed was refused.
+func isValidation(errs gqlerror.List) bool {
+	return len(errs) > 0 && errs[0].Extensions["code"] != errcode.ParseFailed
+}
+
+// respond answers with the status that GraphQL-over-HTTP has for resp. For
+// application/json it is 200 whenever the request was one: programs from before
+// GraphQL's own media type look at the body alone.
+func (x *exchange) respond(resp *graphql.Response) {
+	status := http.StatusOK
+	if resp.Data == nil && x.accept.media != mediaJSON {
+		status = http.StatusBadRequest
+	}
+	x.write(status, resp)
+}
+
+// refuse answers a request that is no GraphQL.
+func (x *exchange) refuse(b *badRequest) {
+	x.write(b.status, x.server.failure(x.r.Context(), b.cause))
+}
+
+// fail answers an error of the way to the operation: who asks, the server's state.
+func (x *exchange) fail(err error) {
+	status := http.StatusInternalServerError
+	switch fault.CodeOf(err) {
+	case fault.Unauthenticated:
+		status = http.StatusUnauthorized
+		x.w.Header().Set("WWW-Authenticate", "Bearer")
+	case fault.UserBanned, fault.Forbidden:
+		status = http.StatusForbidden
+	}
+	x.write(status, x.server.failure(x.r.Context(), err))
+}
+
+func (x *exchange) write(status int, resp *graphql.Response) {
+	media := x.accept.media
+	if media == "" {
+		media = mediaJSON
+	}
+	body := encodeResponse(resp)
+	h := x.w.Header()
+	h.Set("Content-Type", media+"; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Add("Vary", "Accept")
+	x.status = status
+	x.w.WriteHeader(status)
+	if _, err := x.w.Write(body); err != nil {
+		x.status = statusClientGone
+	}
+}
+
+// finish counts and logs the exchange. A panic on the way is answered where
+// nothing was yet.
+func (x *exchange) finish() {
+	if cause := recover(); cause != nil {
+		if cause == http.ErrAbortHandler || x.status != 0 {
+			defer panic(cause)
+		} else {
+			x.write(http.StatusInternalServerError, x.server.panicked(x.r.Context(), cause))
+		}
+	}
+	x.server.metrics.requests.WithLabelValues(x.transport, strconv.Itoa(x.status)).Inc()
+	ctx := x.r.Context()
+	if x.server.log.Enabled(ctx, slog.LevelDebug) {
+		x.server.log.DebugContext(ctx, "request",
+			"requestId", requestid.From(ctx), "transport", x.transport, "operation", x.operation,
+			"status", x.status, "took", time.Since(x.began))
+	}
+}

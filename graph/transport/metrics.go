@@ -1,0 +1,67 @@
+package transport
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+type metrics struct {
+	connections   prometheus.Gauge
+	streams       prometheus.Gauge
+	subscriptions prometheus.Gauge
+	closes        *prometheus.CounterVec
+	requests      *prometheus.CounterVec
+	seconds       map[ast.Operation]prometheus.Observer
+}
+
+// newMetrics makes the transports' metrics and registers them where there is a
+// registry.
+func newMetrics(registry prometheus.Registerer) *metrics {
+	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "rollcall_request_seconds",
+		Help:    "Time to execute an operation; of a subscription, to start it.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+	}, []string{"type"})
+	m := &metrics{
+		connections: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_websocket_connections", Help: "Open WebSockets.",
+		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_sse_streams", Help: "Open SSE streams.",
+		}),
+		subscriptions: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_subscriptions", Help: "Running subscription operations.",
+		}),
+		closes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_websocket_closes_total", Help: "Ended WebSockets by close code; 1006: the link broke.",
+		}, []string{"code"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_http_requests_total", Help: "Answered HTTP requests.",
+		}, []string{"transport", "status"}),
+		seconds: make(map[ast.Operation]prometheus.Observer),
+	}
+	for _, kind := range []ast.Operation{ast.Query, ast.Mutation, ast.Subscription} {
+		m.seconds[kind] = seconds.WithLabelValues(string(kind))
+	}
+	if registry != nil {
+		registry.MustRegister(m.connections, m.streams, m.subscriptions, m.closes, m.requests, seconds)
+	}
+	return m
+}
+
+// observe counts an operation that began at that moment and has ended.
+func (m *metrics) observe(kind ast.Operation, began time.Time) {
+	m.seconds[kind].Observe(time.Since(began).Seconds())
+}
+
+// closed counts an ended WebSocket. A code that a client made up counts as "other".
+func (m *metrics) closed(how closing) {
+	label := strconv.Itoa(int(how.code))
+	if how.code > 1015 && (how.code < 4400 || how.code > 4500) {
+		label = "other"
+	}
+	m.closes.WithLabelValues(label).Inc()
+}

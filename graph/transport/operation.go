@@ -1,0 +1,161 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/requestid"
+	"rollcall/internal/fault"
+)
+
+// operation is one operation on a WebSocket, from subscribe to complete.
+type operation struct {
+	conn *conn
+	id   []byte // as JSON
+
+	// Guarded by conn.mu.
+	cancel context.CancelFunc // nil once nothing is left to cancel
+	sub    *subscription      // nil unless it is a subscription that runs
+}
+
+var _ outlet = (*operation)(nil)
+
+// subscribe begins an operation. It returns when the operation has been answered,
+// or as a subscription runs, and calls release when the next message may be read:
+// for a subscription that is after its start, so that whoever subscribes and then
+// asks misses nothing.
+func (c *conn) subscribe(req request, release func()) error {
+	if c.principal == nil {
+		return closeUnauthorized
+	}
+	params, refused := jsonParams(req.payload)
+	if refused != nil {
+		return closeBadPayload
+	}
+	ctx, cancel := context.WithCancel(requestid.With(context.Background(), requestid.New()))
+	defer cancel()
+	op, err := c.open(req.id, cancel)
+	if refusal, ok := errors.AsType[*fault.Error](err); ok {
+		c.send(errorMessage(req.id, encodeJSON(gqlerror.List{c.server.cfg.Present(ctx, refusal)})))
+		return nil
+	}
+	if op == nil {
+		return err
+	}
+	defer c.settle()
+	op.run(graphql.StartOperationTrace(ctx), params, release)
+	return nil
+}
+
+// run executes the operation, or starts it if it is a subscription.
+func (op *operation) run(ctx context.Context, params *graphql.RawParams, release func()) {
+	c, s := op.conn, op.conn.server
+	began := time.Now()
+	opCtx, _, refusal := s.prepare(auth.With(ctx, c.principal), params)
+	if refusal != nil {
+		op.answer(refusal)
+		return
+	}
+	defer op.log(ctx, opCtx, began)
+	kind := opCtx.Operation.Operation
+	if kind != ast.Subscription {
+		release()
+	}
+	principal, err := s.cfg.Auth.Refresh(ctx, c.principal)
+	if err != nil {
+		op.answer(s.failure(ctx, err))
+		if how := closingFor(err); how != closeInternal {
+			c.retire(how)
+		}
+		return
+	}
+	ctx = auth.With(ctx, principal)
+	if c.device != nil {
+		ctx = auth.WithDevice(ctx, c.device)
+	}
+	if kind == ast.Subscription {
+		op.start(ctx, opCtx)
+	} else if resp := s.dispatch(ctx, opCtx); resp != nil {
+		op.answer(resp)
+	} else if ctx.Err() == nil {
+		op.answer(s.failure(ctx, nil))
+	}
+}
+
+// start starts a subscription.
+func (op *operation) start(ctx context.Context, opCtx *graphql.OperationContext) {
+	sub, refusal := op.conn.server.subscribe(ctx, opCtx, op, op.id)
+	if refusal != nil {
+		op.answer(refusal)
+		return
+	}
+	op.conn.mu.Lock()
+	op.sub, op.cancel = sub, nil
+	op.conn.mu.Unlock()
+	if !sub.run() {
+		sub.stop()
+	}
+}
+
+// answer sends a response and ends the operation, unless the client has ended it.
+// It waits while too much else waits to be sent.
+func (op *operation) answer(resp *graphql.Response) {
+	c := op.conn
+	if !c.remove(op) {
+		return
+	}
+	if resp.Data == nil {
+		c.out.pushWait(errorMessage(op.id, encodeJSON(resp.Errors)))
+		return
+	}
+	c.out.pushWait(nextMessage(op.id, encodeResponse(resp)), completeMessage(op.id))
+}
+
+// stop ends the operation without another word.
+func (op *operation) stop() {
+	op.conn.mu.Lock()
+	cancel, sub := op.cancel, op.sub
+	op.conn.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+	if sub != nil {
+		sub.stop()
+	}
+}
+
+func (op *operation) cork()   { op.conn.out.cork() }
+func (op *operation) uncork() { op.conn.out.uncork() }
+
+func (op *operation) next(sub *subscription, key int64, payload []byte) {
+	op.conn.send(textEvent(sub, key, payload))
+}
+
+func (op *operation) end(_ *subscription, err error) {
+	c := op.conn
+	if !c.remove(op) {
+		return
+	}
+	if err == nil {
+		c.send(completeMessage(op.id))
+		return
+	}
+	ctx := requestid.With(context.Background(), requestid.New())
+	c.send(errorMessage(op.id, encodeJSON(gqlerror.List{c.server.cfg.Present(ctx, err)})))
+}
+
+func (op *operation) log(ctx context.Context, opCtx *graphql.OperationContext, began time.Time) {
+	log := op.conn.server.log
+	if log.Enabled(ctx, slog.LevelDebug) {
+		log.DebugContext(ctx, "operation",
+			"requestId", requestid.From(ctx), "connection", op.conn.id, "transport", "websocket",
+			"type", string(opCtx.Operation.Operation), "operation", opCtx.Operation.Name, "took", time.Since(began))
+	}
+}

@@ -1,0 +1,60 @@
+package transport
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// origins says which web pages may call: pages of the server's own host, and of
+// the listed origins. It guards CORS and the WebSocket's Origin alike; a caller
+// that is no browser sends no Origin and is always let in.
+type origins []string
+
+// allow says whether r comes from a page that may call.
+func (o origins) allow(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || o.lists(origin) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// lists says whether origin is one of the listed ones; "*" lists all.
+func (o origins) lists(origin string) bool {
+	return slices.ContainsFunc(o, func(listed string) bool {
+		return listed == "*" || strings.EqualFold(listed, origin)
+	})
+}
+
+// share tells a browser that the page which asked may read the answer. There are
+// no credentials to allow: tokens travel in a header that the page sets itself.
+func (o origins) share(h http.Header, r *http.Request) {
+	if len(o) == 0 {
+		return
+	}
+	h.Add("Vary", "Origin")
+	if origin := r.Header.Get("Origin"); origin != "" && o.lists(origin) {
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", headerRequestID)
+	}
+}
+
+// preflight answers OPTIONS: a browser that asks whether a page may call, or
+// anyone who asks for the methods.
+func (o origins) preflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Allow", allowedMethods)
+	if r.Header.Get("Access-Control-Request-Method") != "" {
+		if !o.allow(r) {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		h.Set("Access-Control-Allow-Methods", "GET, POST")
+		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, "+headerRequestID+", "+headerPlatform)
+		h.Set("Access-Control-Max-Age", "7200")
+	}
+	w.WriteHeader(http.StatusNoContent)
+}

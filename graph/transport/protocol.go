@@ -1,0 +1,163 @@
+package transport
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+
+	"github.com/gobwas/ws"
+)
+
+// subprotocol is the one that the WebSocket speaks, specified at
+// https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md.
+const subprotocol = "graphql-transport-ws"
+
+// maxOperationID bounds an operation's ID, which every message about it repeats.
+const maxOperationID = 256
+
+// maxReason is the longest reason that fits a close frame.
+const maxReason = ws.MaxControlFramePayloadSize - 2
+
+// The messages that a client may send.
+const (
+	typeInit      = "connection_init"
+	typePing      = "ping"
+	typePong      = "pong"
+	typeSubscribe = "subscribe"
+	typeComplete  = "complete"
+)
+
+// request is a message from a client, as far as its type allows.
+type request struct {
+	kind    string
+	id      []byte // as JSON; for subscribe and complete
+	payload json.RawMessage
+}
+
+// readRequest reads a message. What is none is answered with its closing.
+func readRequest(text []byte) (request, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return request{}, closeBadMessage
+	}
+	var req request
+	if err := json.Unmarshal(fields["type"], &req.kind); err != nil {
+		return request{}, closeBadMessage
+	}
+	req.payload = fields["payload"]
+	switch req.kind {
+	case typeInit, typePing, typePong:
+		if !isObjectOrNull(req.payload) {
+			return request{}, closeBadPayload
+		}
+	case typeSubscribe, typeComplete:
+		var id string
+		if err := json.Unmarshal(fields["id"], &id); err != nil || id == "" || len(id) > maxOperationID {
+			return request{}, closeBadID
+		}
+		req.id = encodeJSON(id)
+	default:
+		return request{}, closeUnknownType
+	}
+	return req, nil
+}
+
+func isObjectOrNull(raw json.RawMessage) bool { return isNull(raw) || raw[0] == '{' }
+
+// initPayload is what connection_init may say.
+type initPayload struct {
+	authorization string
+	platform      string
+}
+
+// readInit reads connection_init's payload. The token's field is also taken in
+// lower case, as HTTP headers are; a platform that is no string is none.
+func readInit(payload json.RawMessage) (initPayload, error) {
+	var init initPayload
+	var fields map[string]json.RawMessage
+	if len(payload) > 0 && json.Unmarshal(payload, &fields) != nil {
+		return init, closeBadPayload
+	}
+	raw, ok := fields["Authorization"]
+	if !ok {
+		raw = fields["authorization"]
+	}
+	var err error
+	if init.authorization, err = stringField(raw); err != nil {
+		return init, closeBadPayload
+	}
+	if init.platform, err = stringField(fields["platform"]); err != nil {
+		init.platform = ""
+	}
+	return init, nil
+}
+
+// The messages that the server sends, beside the `next` of an event, which
+// appendMessage writes.
+
+func textMessage(payload []byte) message { return message{op: ws.OpText, payload: payload} }
+
+func textEvent(sub *subscription, key int64, payload []byte) message {
+	return message{op: ws.OpText, sub: sub, key: key, payload: payload}
+}
+
+func ackMessage() message { return textMessage([]byte(`{"type":"connection_ack"}`)) }
+
+func pongMessage(payload json.RawMessage) message {
+	if len(payload) == 0 {
+		return textMessage([]byte(`{"type":"pong"}`))
+	}
+	return textMessage(slices.Concat([]byte(`{"type":"pong","payload":`), payload, []byte(`}`)))
+}
+
+func nextMessage(id, response []byte) message {
+	return textMessage(slices.Concat([]byte(nextHead), id, []byte(nextBody), response, []byte(nextTail)))
+}
+
+func errorMessage(id, errors []byte) message {
+	return textMessage(slices.Concat([]byte(`{"id":`), id, []byte(`,"type":"error","payload":`), errors, []byte(`}`)))
+}
+
+func completeMessage(id []byte) message {
+	return textMessage(slices.Concat([]byte(`{"id":`), id, []byte(`,"type":"complete"}`)))
+}
+
+// closeMessage is the close frame of how.
+func closeMessage(how closing) message {
+	if how.code == ws.StatusNoStatusRcvd {
+		return message{op: ws.OpClose}
+	}
+	return message{op: ws.OpClose, payload: ws.NewCloseFrameBody(how.code, how.reason[:min(len(how.reason), maxReason)])}
+}
+
+// The text around an event's response.
+const (
+	nextHead = `{"id":`
+	nextBody = `,"type":"next","payload":`
+	nextTail = `}`
+)
+
+// appendMessage appends m as one WebSocket frame.
+func appendMessage(dst []byte, m message) []byte {
+	if m.sub == nil {
+		return append(appendFrameHeader(dst, m.op, len(m.payload)), m.payload...)
+	}
+	dst = appendFrameHeader(dst, m.op, len(nextHead)+len(m.sub.id)+len(nextBody)+len(m.payload)+len(nextTail))
+	dst = append(dst, nextHead...)
+	dst = append(dst, m.sub.id...)
+	dst = append(dst, nextBody...)
+	dst = append(dst, m.payload...)
+	return append(dst, nextTail...)
+}
+
+// appendFrameHeader appends the header of a whole, unmasked message.
+func appendFrameHeader(dst []byte, op ws.OpCode, length int) []byte {
+	dst = append(dst, 0x80|byte(op))
+	switch {
+	case length < 126:
+		return append(dst, byte(length))
+	case length <= 0xffff:
+		return binary.BigEndian.AppendUint16(append(dst, 126), uint16(length))
+	}
+	return binary.BigEndian.AppendUint64(append(dst, 127), uint64(length))
+}

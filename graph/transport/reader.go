@@ -1,0 +1,82 @@
+package transport
+
+import (
+	"io"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+)
+
+// readStep is how much memory a frame gets at a time: its header's claim alone
+// reserves nothing.
+const readStep = 4096
+
+// readText reads the next text message from r, whole and valid, at most limit
+// bytes long. Control frames in between go to control, payload unmasked. What
+// breaks the protocol is answered with its closing; other errors are r's.
+func readText(r io.Reader, limit int, control func(op ws.OpCode, payload []byte) error) ([]byte, error) {
+	var text []byte
+	for fragmented := false; ; {
+		header, err := ws.ReadHeader(r)
+		if err != nil {
+			return nil, readError(err)
+		}
+		switch {
+		case !header.Masked, header.Rsv != 0, header.OpCode.IsReserved():
+			return nil, closeBrokenWS
+		case header.OpCode.IsControl():
+			if !header.Fin || header.Length > ws.MaxControlFramePayloadSize {
+				return nil, closeBrokenWS
+			}
+			payload, err := readPayload(nil, r, header)
+			if err != nil {
+				return nil, err
+			}
+			if err := control(header.OpCode, payload); err != nil {
+				return nil, err
+			}
+			continue
+		case fragmented != (header.OpCode == ws.OpContinuation):
+			return nil, closeBrokenWS
+		case header.OpCode == ws.OpBinary:
+			return nil, closeNotText
+		case header.Length > int64(limit-len(text)):
+			return nil, closeTooBig
+		}
+		if text, err = readPayload(text, r, header); err != nil {
+			return nil, err
+		}
+		if header.Fin {
+			if !utf8.Valid(text) {
+				return nil, closeNotUTF8
+			}
+			return text, nil
+		}
+		fragmented = true
+	}
+}
+
+// readPayload appends the frame's payload to dst, unmasked.
+func readPayload(dst []byte, r io.Reader, header ws.Header) ([]byte, error) {
+	start := len(dst)
+	for left := int(header.Length); left > 0; {
+		step := min(left, max(readStep, len(dst)))
+		at := len(dst)
+		dst = slices.Grow(dst, step)[:at+step]
+		if _, err := io.ReadFull(r, dst[at:]); err != nil {
+			return nil, err
+		}
+		left -= step
+	}
+	ws.Cipher(dst[start:], header.Mask, 0)
+	return dst, nil
+}
+
+// readError tells a header that is none from a link that failed.
+func readError(err error) error {
+	if err == ws.ErrHeaderLengthMSB || err == ws.ErrHeaderLengthUnexpected {
+		return closeBrokenWS
+	}
+	return err
+}

@@ -1,0 +1,63 @@
+package transport
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// encodeResponse answers resp as JSON in one line. A response without data, one
+// to a request that was never executed, has no data entry at all. The data is
+// taken as the executor wrote it, not parsed and written a second time.
+func encodeResponse(resp *graphql.Response) []byte {
+	data := oneLine(resp.Data)
+	var out bytes.Buffer
+	out.Grow(len(data) + len(`{"data":}`))
+	out.WriteByte('{')
+	if len(resp.Errors) > 0 {
+		out.WriteString(`"errors":`)
+		out.Write(encodeJSON(resp.Errors))
+	}
+	if data != nil {
+		separate(&out)
+		out.WriteString(`"data":`)
+		out.Write(data)
+	}
+	if len(resp.Extensions) > 0 {
+		separate(&out)
+		out.WriteString(`"extensions":`)
+		out.Write(encodeJSON(resp.Extensions))
+	}
+	out.WriteByte('}')
+	return out.Bytes()
+}
+
+func separate(out *bytes.Buffer) {
+	if out.Len() > 1 {
+		out.WriteByte(',')
+	}
+}
+
+// oneLine answers data without the line breaks that a scalar may have written
+// between its tokens: in SSE they would end the message.
+func oneLine(data json.RawMessage) []byte {
+	if bytes.IndexByte(data, '\n') < 0 {
+		return data
+	}
+	var out bytes.Buffer
+	if err := json.Compact(&out, data); err != nil {
+		panic(fmt.Errorf("graphql data is not JSON: %w", err))
+	}
+	return out.Bytes()
+}
+
+// encodeJSON answers v, made of what JSON can hold, as JSON.
+func encodeJSON(v any) []byte {
+	out, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Errorf("encode %T: %w", v, err))
+	}
+	return out
+}

@@ -1,0 +1,278 @@
+package transport
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"time"
+)
+
+// gatherSize is how much of the queue is written at a time: little enough that a
+// slow reader's events can still be replaced, enough for few system calls.
+const gatherSize = 64 << 10
+
+// writeBuffers are lent to whoever writes.
+var writeBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+func giveBackWriteBuffer(buf *[]byte) {
+	if cap(*buf) <= gatherSize*2 {
+		*buf = (*buf)[:0]
+		writeBuffers.Put(buf)
+	}
+}
+
+// pacing is how much and how long a sender waits for its reader.
+type pacing struct {
+	bounds
+	writeTimeout time.Duration // for gatherSize bytes
+	closeTimeout time.Duration // from the decision to close to the end of the link
+}
+
+// errTooSlow says that the queue is full.
+var errTooSlow = errors.New("the client reads too slowly")
+
+// sender sends messages over a socket without ever making its caller wait for
+// the reader. A message is written at once while the kernel takes it; when it
+// does not, a goroutine writes, for as long as something is left, and what comes
+// meanwhile waits in the queue.
+type sender struct {
+	sock   *socket
+	pacing *pacing
+
+	mu    sync.Mutex
+	queue queue
+	// corked counts who wants what follows gathered into one write.
+	corked int
+	// draining: the goroutine is at work and owns the socket's writing side.
+	draining bool
+	// closed: a close frame is in the queue or sent, or the link broke; nothing
+	// more is taken.
+	closed  bool
+	how     *closing
+	closeBy int64 // in nanoseconds since 1970
+	// err is why the link broke while writing.
+	err error
+	// room is closed when the queue has shrunk; nil while nobody waits for that.
+	room chan struct{}
+}
+
+// push sends m. It answers errTooSlow, and drops m, where too much waits already.
+func (s *sender) push(m message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	if !s.queue.replaces(m) && !s.queue.fits(len(m.payload), s.pacing.bounds) {
+		return errTooSlow
+	}
+	s.add(m)
+	return nil
+}
+
+// pushWait sends ms together. Where too much waits already it waits too: for a
+// caller that answers a request and may take its time.
+func (s *sender) pushWait(ms ...message) {
+	size := 0
+	for _, m := range ms {
+		size += len(m.payload)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !s.closed && !s.queue.fits(size, s.pacing.bounds) {
+		if s.room == nil {
+			s.room = make(chan struct{})
+		}
+		room := s.room
+		s.mu.Unlock()
+		<-room
+		s.mu.Lock()
+	}
+	if s.closed {
+		return
+	}
+	s.corked++
+	for _, m := range ms {
+		s.add(m)
+	}
+	s.corked--
+	s.flush()
+}
+
+// cork gathers what is pushed from now on, until uncork.
+func (s *sender) cork() {
+	s.mu.Lock()
+	s.corked++
+	s.mu.Unlock()
+}
+
+// uncork sends what was gathered.
+func (s *sender) uncork() {
+	s.mu.Lock()
+	s.corked--
+	s.flush()
+	s.mu.Unlock()
+}
+
+// close sends the close frame of how after what was pushed before, or instead of
+// it where drop is set, and lets go of the writing side within the pacing's
+// closeTimeout. It answers false where the sender was closed before.
+func (s *sender) close(how closing, drop bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.closed, s.how = true, &how
+	s.closeBy = time.Now().Add(s.pacing.closeTimeout).UnixNano()
+	if drop {
+		s.queue = queue{}
+	}
+	s.makeRoom()
+	if s.draining {
+		_ = s.sock.SetWriteDeadline(time.Unix(0, s.closeBy)) // fails only on a link that is gone
+	}
+	s.queue.push(closeMessage(how))
+	s.flush()
+	return true
+}
+
+// isClosed says whether nothing more is taken.
+func (s *sender) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// end answers how the sender was closed and until when it may still be at work;
+// zero if it was not. broken: there is nobody to write to any more.
+func (s *sender) end() (how closing, by time.Time, broken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.how != nil {
+		how, by = *s.how, time.Unix(0, s.closeBy)
+	}
+	if s.err == errTooSlow {
+		how = closeTooSlow
+	}
+	return how, by, s.err != nil
+}
+
+// add sends or queues m, which fits.
+func (s *sender) add(m message) {
+	if s.draining || s.corked > 0 || !s.queue.empty() {
+		s.queue.push(m)
+		return
+	}
+	buf := writeBuffers.Get().(*[]byte)
+	*buf = appendMessage(*buf, m)
+	s.write(buf)
+}
+
+// flush writes what is queued, unless somebody else will.
+func (s *sender) flush() {
+	for !s.draining && s.corked == 0 && s.err == nil && !s.queue.empty() {
+		buf := writeBuffers.Get().(*[]byte)
+		s.gather(buf)
+		s.write(buf)
+	}
+	s.finish()
+}
+
+// gather moves messages from the queue into buf.
+func (s *sender) gather(buf *[]byte) {
+	*buf = (*buf)[:0]
+	for !s.queue.empty() && len(*buf) < gatherSize {
+		*buf = appendMessage(*buf, s.queue.pop())
+	}
+	s.makeRoom()
+}
+
+func (s *sender) makeRoom() {
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
+	}
+}
+
+// write writes buf as far as the kernel takes it, and has the rest drained.
+func (s *sender) write(buf *[]byte) {
+	n, err := s.sock.tryWrite(*buf)
+	switch {
+	case err != nil:
+		s.fail(err)
+	case n == len(*buf):
+		giveBackWriteBuffer(buf)
+	default:
+		s.draining = true
+		go s.drain(buf, n)
+	}
+}
+
+// drain writes buf from the offset, and then what has been queued, until nothing
+// is left.
+func (s *sender) drain(buf *[]byte, offset int) {
+	for {
+		err := s.writeWaiting((*buf)[offset:])
+		s.mu.Lock()
+		switch {
+		case err != nil:
+			s.fail(err)
+		case s.queue.empty():
+			s.draining = false
+			_ = s.sock.SetWriteDeadline(time.Time{}) // fails only on a link that is gone
+			s.finish()
+		default:
+			s.gather(buf)
+			s.mu.Unlock()
+			offset = 0
+			continue
+		}
+		s.mu.Unlock()
+		giveBackWriteBuffer(buf)
+		return
+	}
+}
+
+// writeWaiting writes p, giving the reader time for each part of it.
+func (s *sender) writeWaiting(p []byte) error {
+	for len(p) > 0 {
+		part := p[:min(len(p), gatherSize)]
+		s.mu.Lock()
+		by := time.Now().Add(s.pacing.writeTimeout)
+		if s.closed && s.closeBy < by.UnixNano() {
+			by = time.Unix(0, s.closeBy)
+		}
+		err := s.sock.SetWriteDeadline(by)
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if _, err := s.sock.Write(part); err != nil {
+			return err
+		}
+		p = p[len(part):]
+	}
+	return nil
+}
+
+// finish ends the writing side after the close frame.
+func (s *sender) finish() {
+	if s.closed && !s.draining && s.err == nil && s.queue.empty() {
+		s.sock.closeWrite()
+	}
+}
+
+// fail drops the link, which wakes its reader. A reader that took nothing for
+// the whole time-out counts as too slow.
+func (s *sender) fail(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errTooSlow
+	}
+	s.err = err
+	s.closed = true
+	s.draining = false
+	s.queue = queue{}
+	s.makeRoom()
+	s.sock.abort()
+}

@@ -1,0 +1,124 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/requestid"
+	"rollcall/graph/stream"
+	"rollcall/internal/presence"
+)
+
+// shape is what equal subscriptions share: the same document, operation and
+// variables, asked for by principals who may see the same. An event is executed
+// once for a shape, whatever the number of its subscribers.
+type shape struct {
+	key   shapeKey
+	users int // guarded by owner.mu
+	owner *shapes
+	opCtx *graphql.OperationContext
+	// ctx carries the principal of whoever subscribed first; the executions of
+	// events belong to no single subscriber and end with none.
+	ctx context.Context
+}
+
+// shapeKey is what makes two subscriptions equal.
+type shapeKey struct {
+	document  string
+	operation string
+	variables string // as JSON
+	viewer    viewer
+}
+
+// viewer is who may see the same: everyone of a kind in an app, or one user.
+type viewer struct {
+	kind auth.Kind
+	app  int64
+	user int64 // 0: every one
+}
+
+func viewerOf(p *auth.Principal, everyone bool) viewer {
+	v := viewer{kind: p.Kind}
+	if p.App != nil {
+		v.app = p.App.ID
+	}
+	if p.User != nil && !everyone {
+		v.user = p.User.ID
+	}
+	return v
+}
+
+// encode executes the subscription for ev and answers the response as JSON; nil
+// where there is none.
+func (s *shape) encode(ev *presence.Event) (payload []byte) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.owner.logger.ErrorContext(s.ctx, "panic while encoding an event",
+				"requestId", requestid.From(s.ctx), "panic", r, "stack", string(debug.Stack()))
+			payload = nil
+		}
+	}()
+	responses, ctx := s.owner.exec.DispatchOperation(stream.WithEvent(s.ctx, ev), s.opCtx)
+	resp := responses(ctx)
+	if resp == nil {
+		return nil
+	}
+	return encodeResponse(resp)
+}
+
+// shapes interns shapes, so that equal subscriptions share one.
+type shapes struct {
+	exec     graphql.GraphExecutor
+	everyone func(*ast.OperationDefinition) bool
+	logger   *slog.Logger
+	running  prometheus.Gauge
+
+	mu   sync.Mutex
+	held map[shapeKey]*shape
+}
+
+// acquire answers the shape of the subscription opCtx that ctx's principal asks
+// for. The caller releases it.
+func (s *shapes) acquire(ctx context.Context, opCtx *graphql.OperationContext) *shape {
+	principal := auth.From(ctx)
+	key := shapeKey{
+		document:  opCtx.RawQuery,
+		operation: opCtx.OperationName,
+		viewer:    viewerOf(principal, s.everyone != nil && s.everyone(opCtx.Operation)),
+	}
+	if len(opCtx.Variables) > 0 {
+		key.variables = string(encodeJSON(opCtx.Variables))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.held[key]
+	if !ok {
+		shared := requestid.With(auth.With(context.Background(), principal), requestid.From(ctx))
+		found = &shape{key: key, owner: s, opCtx: opCtx, ctx: shared}
+		if s.held == nil {
+			s.held = make(map[shapeKey]*shape)
+		}
+		s.held[key] = found
+	}
+	found.users++
+	s.running.Inc()
+	return found
+}
+
+// release gives back what acquire answered; a shape without users is forgotten.
+func (s *shape) release() {
+	s.owner.mu.Lock()
+	defer s.owner.mu.Unlock()
+	s.owner.running.Dec()
+	s.users--
+	if s.users == 0 {
+		delete(s.owner.held, s.key)
+	}
+}

@@ -1,0 +1,253 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rollcall/graph/auth"
+	"rollcall/internal/fault"
+	"rollcall/internal/presence"
+)
+
+// eventStream reads an SSE answer.
+type eventStream struct {
+	t    testing.TB
+	resp *http.Response
+	in   *bufio.Scanner
+}
+
+// stream asks for an SSE stream with that token; none if it is "".
+func (w *world) stream(token, query string) *eventStream {
+	w.t.Helper()
+	return w.streamRequest(http.MethodPost, "", fmt.Sprintf(`{"query":%q}`, query), token)
+}
+
+func (w *world) streamRequest(method, urlQuery, body, token string) *eventStream {
+	w.t.Helper()
+	req, err := http.NewRequest(method, w.http.URL+urlQuery, strings.NewReader(body))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Accept", mediaStream)
+	req.Header.Set(headerPlatform, "IOS")
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", mediaJSON)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { resp.Body.Close() })
+	in := bufio.NewScanner(resp.Body)
+	in.Buffer(nil, 16<<20)
+	return &eventStream{t: w.t, resp: resp, in: in}
+}
+
+// next answers the next event as "name data"; comments are passed over.
+func (s *eventStream) next() (string, error) {
+	var lines []string
+	for s.in.Scan() {
+		line := s.in.Text()
+		switch {
+		case line == "" && len(lines) > 0:
+			return strings.Join(lines, " "), nil
+		case line != "" && line[0] != ':':
+			name, value, _ := strings.Cut(line, ":")
+			if name != "event" && name != "data" {
+				s.t.Errorf("unexpected line %q", line)
+			}
+			lines = append(lines, strings.TrimPrefix(value, " "))
+		}
+	}
+	if err := s.in.Err(); err != nil {
+		return "", err
+	}
+	return "", io.EOF
+}
+
+func (s *eventStream) expect(want string) {
+	s.t.Helper()
+	got, err := s.next()
+	if err != nil || got != want {
+		s.t.Fatalf("got %q, %v; want %q", got, err, want)
+	}
+}
+
+// expectEnd expects an error with that code, if one is given, and the complete
+// event.
+func (s *eventStream) expectEnd(code string) {
+	s.t.Helper()
+	if code != "" {
+		got, err := s.next()
+		if err != nil || !strings.HasPrefix(got, `next {"errors":[`) || !strings.Contains(got, `"`+code+`"`) || strings.Contains(got, `"data"`) {
+			s.t.Fatalf("got %q, %v; want the error %s", got, err, code)
+		}
+	}
+	s.expect("complete ")
+	if got, err := s.next(); err != io.EOF {
+		s.t.Fatalf("got %q, %v after the end", got, err)
+	}
+}
+
+func sseStatus(user, presence string) string {
+	return fmt.Sprintf(`next {"data":{"statuses":{"userId":%q,"presence":%q}}}`, user, presence)
+}
+
+func TestSSESubscription(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	s := w.stream("u0", watchU1)
+	if got := s.resp.Header.Get("Content-Type"); s.resp.StatusCode != 200 || got != "text/event-stream; charset=utf-8" {
+		t.Fatalf("%d %s", s.resp.StatusCode, got)
+	}
+	s.expect(sseStatus("u1", "UNLOGINED"))
+	devices := w.hub.Devices(w.auth.users[0].ID)
+	if len(devices) != 1 || devices[0].Platform != "IOS" {
+		t.Fatalf("devices: %v", devices)
+	}
+	offline := w.online(1)
+	s.expect(sseStatus("u1", "ONLINE"))
+	offline()
+	s.expect(sseStatus("u1", "OFFLINE"))
+	s.resp.Body.Close()
+	until(t, "the device to be gone", func() bool { return w.devices(0) == 0 })
+	until(t, "the stream to be gone", func() bool {
+		m := w.server.metrics
+		return testutil.ToFloat64(m.streams) == 0 && testutil.ToFloat64(m.subscriptions) == 0
+	})
+}
+
+func TestSSEOverGET(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	s := w.streamRequest(http.MethodGet, "?query="+url.QueryEscape(watchU1), "", "app")
+	s.expect(sseStatus("u1", "UNLOGINED"))
+}
+
+func TestSSESingleAnswers(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	s := w.stream("app", `{who}`)
+	s.expect(`next {"data":{"who":"APP_SERVER"}}`)
+	s.expectEnd("")
+	w.stream("", `{nope}`).expectEnd("GRAPHQL_VALIDATION_FAILED")
+	w.stream("app", `subscription{disabled{userId}}`).expectEnd("FEATURE_DISABLED")
+	w.stream("app", `subscription{crash{userId}}`).expectEnd("INTERNAL")
+	if got := w.stream("", `{`).resp; got.StatusCode != 400 || got.Header.Get("Content-Type") != mediaJSON+"; charset=utf-8" {
+		t.Errorf("a document that is none: %d", got.StatusCode)
+	}
+	if got := w.stream("x", watchU1).resp.StatusCode; got != 401 {
+		t.Errorf("a bad token: %d", got)
+	}
+	w.auth.refuseRefresh(fault.New(fault.UserBanned, "banned just now"))
+	if got := w.stream("u0", watchU1).resp.StatusCode; got != 403 {
+		t.Errorf("banned while connecting: %d", got)
+	}
+	until(t, "no device", func() bool { return w.devices(0) == 0 })
+}
+
+func TestSSECut(t *testing.T) {
+	for reason, code := range map[presence.Reason]string{
+		presence.ReasonBanned:       "USER_BANNED",
+		presence.ReasonDisconnected: "FORBIDDEN",
+		presence.ReasonDeactivated:  "UNAUTHENTICATED",
+		presence.ReasonDeleted:      "UNAUTHENTICATED",
+	} {
+		t.Run(reason.String(), func(t *testing.T) {
+			w := newWorld(t, worldOptions{})
+			s := w.stream("u0", watchU1)
+			s.expect(sseStatus("u1", "UNLOGINED"))
+			w.hub.Disconnect(context.Background(), w.account(0), nil, reason)
+			s.expectEnd(code)
+		})
+	}
+}
+
+func TestSSELogoutOverHTTP(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	s := w.stream("u0", watchU1)
+	s.expect(sseStatus("u1", "UNLOGINED"))
+	w.stream("u0", `mutation{logout}`).expect(`next {"data":{"logout":true}}`)
+	s.expectEnd("UNAUTHENTICATED")
+}
+
+func TestSSEEndFromOutside(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	s := w.stream("app", `subscription{captured{userId}}`)
+	(<-w.schema.sinks).(Ender).End(fault.New(fault.FeatureDisabled, "switched off"))
+	s.expectEnd("FEATURE_DISABLED")
+	until(t, "no subscription", func() bool { return testutil.ToFloat64(w.server.metrics.subscriptions) == 0 })
+}
+
+func TestSSEShutdown(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	s := w.stream("u0", watchU1)
+	s.expect(sseStatus("u1", "UNLOGINED"))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := w.server.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	s.expectEnd("")
+	if got := w.stream("u0", watchU1).resp.StatusCode; got != 503 {
+		t.Errorf("a stream while draining: %d", got)
+	}
+}
+
+func TestSSEKeepAlive(t *testing.T) {
+	w := newWorld(t, worldOptions{limits: Limits{KeepAlive: 20 * time.Millisecond}})
+	s := w.stream("app", `subscription{captured{userId}}`)
+	<-w.schema.sinks
+	for comments := 0; comments < 3; {
+		if !s.in.Scan() {
+			t.Fatal(s.in.Err())
+		}
+		if s.in.Text() == ":" {
+			comments++
+		}
+	}
+}
+
+// TestSSEStalledReader: a client that reads nothing is cut, with a link that
+// breaks, so that it knows that this was not the end.
+func TestSSEStalledReader(t *testing.T) {
+	const users = 60
+	w := newWorld(t, worldOptions{users: users, limits: Limits{QueueBytes: 64 << 10, WriteTimeout: 500 * time.Millisecond}})
+	s := w.stream("u0", `subscription{statuses(ids:`+w.ids(users)+`){padding(kilobytes:400)}}`)
+	until(t, "the stalled reader to be cut", func() bool { return w.devices(0) == 0 })
+	for {
+		if _, err := s.next(); err != nil {
+			if err == io.EOF {
+				t.Error("the stream ended as if complete")
+			}
+			return
+		}
+	}
+}
+
+// TestViewer: the visibility of one user's operations is that user's.
+func TestViewer(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	user := func(i int) *auth.Principal {
+		return &auth.Principal{Kind: auth.User, App: w.auth.app, User: w.auth.users[i]}
+	}
+	server := &auth.Principal{Kind: auth.AppServer, App: w.auth.app}
+	if viewerOf(user(0), false) == viewerOf(user(1), false) {
+		t.Error("two users see the same without SharedByAll")
+	}
+	if viewerOf(user(0), true) != viewerOf(user(1), true) {
+		t.Error("two users do not share with SharedByAll")
+	}
+	if viewerOf(user(0), true) == viewerOf(server, true) {
+		t.Error("a user sees what the App Server sees")
+	}
+}

@@ -1,0 +1,146 @@
+package transport
+
+import (
+	"sync"
+
+	"rollcall/graph/stream"
+	"rollcall/internal/presence"
+)
+
+// Ender is what a subscription's sink also is: whoever feeds it may end it, for
+// example because the app's owner turned the feature off. End may be called from
+// any goroutine, under any lock, and more than once; nothing is delivered after
+// it. The caller is told nil for a plain end.
+type Ender interface {
+	End(err error)
+}
+
+// outlet is where the messages of one subscription go: a WebSocket's operation
+// or an SSE stream. None of its methods waits for the reader at the other side.
+type outlet interface {
+	// cork gathers what follows into one write, until uncork.
+	cork()
+	uncork()
+	// next sends an event's encoded response. An undelivered one of the same key
+	// may be dropped for it.
+	next(sub *subscription, key int64, payload []byte)
+	// end sends the end of the subscription: err's, or a plain one for nil.
+	end(sub *subscription, err error)
+}
+
+// subscription is one running subscription operation: the sink of its events. It
+// has no goroutine; whoever delivers an event also hands it to the connection.
+type subscription struct {
+	// id is the operation's ID as JSON; nil on SSE, where there is one operation.
+	id    []byte
+	shape *shape
+	out   outlet
+	start stream.Start
+
+	mu    sync.Mutex
+	state subscriptionState
+	// early is what came before the start had succeeded, when nothing may be sent
+	// yet; nil afterwards.
+	early *early
+}
+
+type subscriptionState int8
+
+const (
+	subscriptionStarting subscriptionState = iota
+	subscriptionRunning
+	// subscriptionEndedEarly: End was called while it started.
+	subscriptionEndedEarly
+	subscriptionEnded
+)
+
+type early struct {
+	events []earlyEvent
+	endErr error
+}
+
+type earlyEvent struct {
+	key     int64
+	payload []byte
+}
+
+func newSubscription(id []byte, shape *shape, out outlet) *subscription {
+	s := &subscription{id: id, shape: shape, out: out, early: new(early)}
+	s.start.Sink = s
+	return s
+}
+
+var (
+	_ presence.Sink = (*subscription)(nil)
+	_ Ender         = (*subscription)(nil)
+)
+
+// Deliver sends ev to the subscriber.
+func (s *subscription) Deliver(ev *presence.Event) {
+	payload := ev.Encoded(s.shape, func() []byte { return s.shape.encode(ev) })
+	if payload == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.state {
+	case subscriptionStarting:
+		s.early.events = append(s.early.events, earlyEvent{ev.Key(), payload})
+	case subscriptionRunning:
+		s.out.next(s, ev.Key(), payload)
+	}
+}
+
+// run sends what came while the subscription started, and lets the rest
+// through. It answers false where the subscription has been ended meanwhile; the
+// caller then stops it.
+func (s *subscription) run() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out.cork()
+	defer s.out.uncork()
+	early := s.early
+	s.early = nil
+	for _, ev := range early.events {
+		s.out.next(s, ev.key, ev.payload)
+	}
+	if s.state == subscriptionEndedEarly {
+		s.out.end(s, early.endErr)
+		return false
+	}
+	s.state = subscriptionRunning
+	return true
+}
+
+// End ends the subscription from the events' side.
+func (s *subscription) End(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch s.state {
+	case subscriptionStarting:
+		s.state, s.early.endErr = subscriptionEndedEarly, err
+	case subscriptionRunning:
+		s.state = subscriptionEnded
+		s.out.end(s, err)
+		// Stopping may take locks that the caller of End holds.
+		go s.letGo()
+	}
+}
+
+// stop ends the subscription from the subscriber's side: nothing is sent any
+// more. It may be called more than once, but not while the subscription starts.
+func (s *subscription) stop() {
+	s.mu.Lock()
+	ended := s.state == subscriptionEnded
+	s.state = subscriptionEnded
+	s.mu.Unlock()
+	if !ended {
+		s.letGo()
+	}
+}
+
+// letGo gives back what the subscription holds; once.
+func (s *subscription) letGo() {
+	s.start.Stop()
+	s.shape.release()
+}

@@ -1,0 +1,58 @@
+package transport
+
+import (
+	"bufio"
+	"net/http"
+
+	"github.com/gobwas/ws"
+)
+
+// upgrade turns the exchange into a WebSocket and lets go of net/http: when it
+// returns, the connection belongs to one goroutine of its own, and the buffers
+// that net/http read and wrote it with are garbage.
+func (x *exchange) upgrade(id string) {
+	x.transport = "websocket"
+	s := x.server
+	if !s.origins.allow(x.r) {
+		x.refuse(bad(http.StatusForbidden, "pages of this origin may not connect"))
+		return
+	}
+	if s.isDraining() {
+		x.refuse(bad(http.StatusServiceUnavailable, "the server is going away"))
+		return
+	}
+	upgrader := ws.HTTPUpgrader{
+		Timeout:  s.cfg.Limits.WriteTimeout,
+		Header:   http.Header{headerRequestID: {id}},
+		Protocol: func(offered string) bool { return offered == subprotocol },
+	}
+	netConn, rw, handshake, err := upgrader.Upgrade(x.r, x.w)
+	if err != nil {
+		x.status = http.StatusBadRequest
+		if netConn != nil {
+			_ = netConn.Close() // the refusal is already sent, as far as that goes
+		}
+		return
+	}
+	x.status = http.StatusSwitchingProtocols
+	c := newConn(s, id, netConn, unread(rw.Reader))
+	if !enter(s, s.conns, c) {
+		_ = netConn.Close() // it has been open for an instant
+		return
+	}
+	if handshake.Protocol != subprotocol {
+		c.close(closeBadSubprotocol)
+	}
+	go c.serve()
+}
+
+// unread answers what net/http had read of the connection beyond the request.
+func unread(r *bufio.Reader) []byte {
+	n := r.Buffered()
+	if n == 0 {
+		return nil
+	}
+	rest := make([]byte, n)
+	_, _ = r.Read(rest) // buffered bytes are there
+	return rest
+}

@@ -1,0 +1,678 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/gobwas/ws"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/presence"
+)
+
+const watchU1 = `subscription{statuses(ids:["u1"]){userId presence}}`
+
+func statusOf(id, user, presence string) string {
+	return fmt.Sprintf(`{"id":%q,"type":"next","payload":{"data":{"statuses":{"userId":%q,"presence":%q}}}}`, id, user, presence)
+}
+
+// TestCloseCodes has a client do each thing that ends its connection.
+func TestCloseCodes(t *testing.T) {
+	w := newWorld(t, worldOptions{users: 12, limits: Limits{InitTimeout: 300 * time.Millisecond, MessageBytes: 1000}})
+	w.auth.refuse("banned", fault.New(fault.UserBanned, "banned"))
+	w.auth.refuse("broken", errors.New("the database is away"))
+
+	ready := func(t *testing.T, user string) *client { return w.on(t).connect(user) }
+	for _, c := range []struct {
+		name string
+		code ws.StatusCode
+		act  func(t *testing.T) *client
+	}{
+		{"no subprotocol", 4406, func(t *testing.T) *client { return w.on(t).dialWith(ws.Dialer{}) }},
+		{"other subprotocol", 4406, func(t *testing.T) *client { return w.on(t).dialWith(ws.Dialer{Protocols: []string{"graphql-ws"}}) }},
+		{"no init", 4408, func(t *testing.T) *client { return w.on(t).dial() }},
+		{"no payload", 4401, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init"}`) }},
+		{"null payload", 4401, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":null}`) }},
+		{"no token", 4401, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":{}}`) }},
+		{"bad token", 4401, func(t *testing.T) *client {
+			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":"Bearer x"}}`)
+		}},
+		{"banned", 4403, func(t *testing.T) *client {
+			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":"Bearer banned"}}`)
+		}},
+		{"the server fails", 4500, func(t *testing.T) *client {
+			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":"Bearer broken"}}`)
+		}},
+		{"payload is a string", 4400, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":"x"}`) }},
+		{"token is a number", 4400, func(t *testing.T) *client {
+			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":1}}`)
+		}},
+		{"second init", 4429, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"connection_init"}`) }},
+		{"subscribe before ack", 4401, func(t *testing.T) *client {
+			return w.on(t).dial().with(`{"id":"1","type":"subscribe","payload":{"query":"{who}"}}`)
+		}},
+		{"duplicate id", 4409, func(t *testing.T) *client {
+			c := ready(t, "app")
+			c.subscribe("1", `subscription{captured{userId}}`)
+			<-w.schema.sinks
+			c.subscribe("1", `{who}`)
+			return c
+		}},
+		{"no JSON", 4400, func(t *testing.T) *client { return ready(t, "app").with(`hello`) }},
+		{"no object", 4400, func(t *testing.T) *client { return ready(t, "app").with(`[]`) }},
+		{"null", 4400, func(t *testing.T) *client { return ready(t, "app").with(`null`) }},
+		{"no type", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{}`) }},
+		{"unknown type", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"start"}`) }},
+		{"a server's type", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"connection_ack"}`) }},
+		{"no id", 4400, func(t *testing.T) *client {
+			return ready(t, "app").with(`{"type":"subscribe","payload":{"query":"{who}"}}`)
+		}},
+		{"empty id", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"id":"","type":"complete"}`) }},
+		{"id is a number", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"id":1,"type":"complete"}`) }},
+		{"giant id", 4400, func(t *testing.T) *client {
+			return ready(t, "app").with(`{"id":"` + strings.Repeat("x", 257) + `","type":"complete"}`)
+		}},
+		{"no payload in subscribe", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"id":"1","type":"subscribe"}`) }},
+		{"no query", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"id":"1","type":"subscribe","payload":{}}`) }},
+		{"query is a number", 4400, func(t *testing.T) *client {
+			return ready(t, "app").with(`{"id":"1","type":"subscribe","payload":{"query":1}}`)
+		}},
+		{"variables are a list", 4400, func(t *testing.T) *client {
+			return ready(t, "app").with(`{"id":"1","type":"subscribe","payload":{"query":"{who}","variables":[]}}`)
+		}},
+		{"ping payload is a list", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"ping","payload":[]}`) }},
+		{"binary", 4400, func(t *testing.T) *client {
+			return ready(t, "app").withFrame(ws.NewBinaryFrame([]byte(`{"type":"ping"}`)))
+		}},
+		{"invalid UTF-8", 1007, func(t *testing.T) *client { return ready(t, "app").with("{\"type\":\"ping\xff\"}") }},
+		{"giant message", 1009, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"ping"}` + strings.Repeat(" ", 1000)) }},
+		{"giant message in fragments", 1009, func(t *testing.T) *client {
+			c := ready(t, "app")
+			c.frame(ws.NewFrame(ws.OpText, false, bytes.Repeat([]byte(" "), 900)))
+			return c.withFrame(ws.NewFrame(ws.OpContinuation, true, bytes.Repeat([]byte(" "), 101)))
+		}},
+		{"unmasked", 1002, func(t *testing.T) *client {
+			c := ready(t, "app")
+			if err := ws.WriteFrame(c.conn, ws.NewTextFrame([]byte(`{"type":"ping"}`))); err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}},
+		{"reserved bit", 1002, func(t *testing.T) *client {
+			f := ws.NewTextFrame([]byte(`{"type":"ping"}`))
+			f.Header.Rsv = ws.Rsv(true, false, false)
+			return ready(t, "app").withFrame(f)
+		}},
+		{"reserved opcode", 1002, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewFrame(3, true, nil)) }},
+		{"continuation of nothing", 1002, func(t *testing.T) *client {
+			return ready(t, "app").withFrame(ws.NewFrame(ws.OpContinuation, true, nil))
+		}},
+		{"text in a text", 1002, func(t *testing.T) *client {
+			c := ready(t, "app")
+			c.frame(ws.NewFrame(ws.OpText, false, []byte(`{`)))
+			return c.withFrame(ws.NewTextFrame([]byte(`}`)))
+		}},
+		{"giant control frame", 1002, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewPingFrame(make([]byte, 126))) }},
+		{"fragmented control frame", 1002, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewFrame(ws.OpPing, false, nil)) }},
+		{"closed normally", 1000, func(t *testing.T) *client {
+			return ready(t, "app").withFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "bye")))
+		}},
+		{"closed without a code", 0, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewCloseFrame(nil)) }},
+		{"closed with half a code", 1002, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewCloseFrame([]byte{3})) }},
+		{"closed with a code that is none", 1002, func(t *testing.T) *client {
+			return ready(t, "app").withFrame(ws.NewCloseFrame([]byte{0x03, 0xed})) // 1005
+		}},
+
+		{"ban", 4403, func(t *testing.T) *client {
+			c := ready(t, "u2")
+			w.hub.Disconnect(context.Background(), w.account(2), nil, presence.ReasonBanned)
+			return c
+		}},
+		{"disconnectUser", 4403, func(t *testing.T) *client {
+			c := ready(t, "u3")
+			w.hub.Disconnect(context.Background(), w.account(3), nil, presence.ReasonDisconnected)
+			return c
+		}},
+		{"deactivation", 4401, func(t *testing.T) *client {
+			c := ready(t, "u4")
+			w.hub.Disconnect(context.Background(), w.account(4), nil, presence.ReasonDeactivated)
+			return c
+		}},
+		{"deletion", 4401, func(t *testing.T) *client {
+			c := ready(t, "u5")
+			w.hub.Disconnect(context.Background(), w.account(5), nil, presence.ReasonDeleted)
+			return c
+		}},
+		{"logged out by another device", 4401, func(t *testing.T) *client {
+			c, other := ready(t, "u6"), ready(t, "u6")
+			other.subscribe("x", `mutation{logout(all:true)}`)
+			other.expect(`{"id":"x","type":"next","payload":{"data":{"logout":true}}}`)
+			return c
+		}},
+		{"logout is answered first", 4401, func(t *testing.T) *client {
+			c := ready(t, "u7")
+			c.subscribe("x", `mutation{logout}`)
+			c.expect(`{"id":"x","type":"next","payload":{"data":{"logout":true}}}`)
+			c.expect(`{"id":"x","type":"complete"}`)
+			return c
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.act(t).expectClose(c.code) })
+	}
+	until(t, "no connections", func() bool { return testutil.ToFloat64(w.server.metrics.connections) == 0 })
+	for code, atLeast := range map[string]float64{"4400": 16, "4406": 2, "4408": 1, "4409": 1, "4429": 1, "4500": 1, "1009": 2, "1005": 1} {
+		if got := testutil.ToFloat64(w.server.metrics.closes.WithLabelValues(code)); got < atLeast {
+			t.Errorf("counted %v closes with %s, want at least %v", got, code, atLeast)
+		}
+	}
+	for i := range w.auth.users {
+		if n := w.devices(i); n != 0 {
+			t.Errorf("u%d has %d devices left", i, n)
+		}
+	}
+}
+
+// on answers the world for a subtest.
+func (w *world) on(t testing.TB) *world {
+	sub := *w
+	sub.t = t
+	return &sub
+}
+
+func (c *client) with(text string) *client { return c.withFrame(ws.NewTextFrame([]byte(text))) }
+
+func (c *client) withFrame(f ws.Frame) *client {
+	c.t.Helper()
+	c.frame(f)
+	return c
+}
+
+func TestConnectWhileBannedLoses(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	w.auth.refuseRefresh(fault.New(fault.UserBanned, "banned just now"))
+	c := w.dial().with(`{"type":"connection_init","payload":{"authorization":"Bearer u0"}}`)
+	c.expectClose(4403)
+	until(t, "no device", func() bool { return w.devices(0) == 0 })
+}
+
+func TestOperationAfterBan(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	c := w.connect("u0")
+	w.auth.refuseRefresh(fault.New(fault.UserBanned, "banned just now"))
+	c.subscribe("1", `{who}`)
+	c.expectError("1", "USER_BANNED")
+	c.expectClose(4403)
+}
+
+func TestOperations(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	c := w.connect("u0")
+	if w.devices(0) != 1 {
+		t.Fatal("the connection is no device")
+	}
+	c.subscribe("q", `{who device}`)
+	c.expect(`{"id":"q","type":"next","payload":{"data":{"who":"USER","device":"WEB"}}}`)
+	c.expect(`{"id":"q","type":"complete"}`)
+	c.subscribe("q", `{nope}`)
+	c.expectError("q", "GRAPHQL_VALIDATION_FAILED")
+	c.subscribe("q", ``)
+	c.expectError("q", "GRAPHQL_VALIDATION_FAILED")
+	c.subscribe(`odd "id" <é>`, `{who}`)
+	c.expect(`{"id":"odd \"id\" \u003cé\u003e","type":"next","payload":{"data":{"who":"USER"}}}`)
+	c.text()
+	c.subscribe("s", `subscription{disabled{userId}}`)
+	c.expectError("s", "FEATURE_DISABLED")
+	c.subscribe("s", `subscription{crash{userId}}`)
+	c.expectError("s", "INTERNAL")
+	c.send(`{"type":"ping","payload":{"a":1}}`)
+	c.expect(`{"type":"pong","payload":{"a":1}}`)
+	c.send(`{"type":"ping"}`)
+	c.expect(`{"type":"pong"}`)
+	c.send(`{"type":"pong"}`)
+	c.send(`{"id":"unknown","type":"complete"}`)
+
+	c.subscribe("s", watchU1)
+	c.expect(statusOf("s", "u1", "UNLOGINED"))
+	offline := w.online(1)
+	c.expect(statusOf("s", "u1", "ONLINE"))
+	offline()
+	c.expect(statusOf("s", "u1", "OFFLINE"))
+	c.send(`{"id":"s","type":"complete"}`)
+	c.subscribe("q", `{who}`)
+	c.expect(`{"id":"q","type":"next","payload":{"data":{"who":"USER"}}}`)
+	c.expect(`{"id":"q","type":"complete"}`)
+	if got := testutil.ToFloat64(w.server.metrics.subscriptions); got != 0 {
+		t.Errorf("%v subscriptions are left", got)
+	}
+	if n := len(w.server.shapes.held); n != 0 {
+		t.Errorf("%d shapes are left", n)
+	}
+
+	c.conn.Close()
+	until(t, "no device", func() bool { return w.devices(0) == 0 })
+}
+
+func TestEndFromOutside(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	c := w.connect("u0")
+	c.subscribe("s", `subscription{captured{userId}}`)
+	sink := <-w.schema.sinks
+	until(t, "the subscription to run", func() bool { return sink.(*subscription).running() })
+	sink.(Ender).End(fault.New(fault.FeatureDisabled, "switched off"))
+	sink.(Ender).End(nil)
+	c.expectError("s", "FEATURE_DISABLED")
+	c.subscribe("s", `subscription{captured{userId}}`)
+	sink = <-w.schema.sinks
+	sink.(Ender).End(nil) // perhaps before it runs
+	c.expect(`{"id":"s","type":"complete"}`)
+	until(t, "no subscription", func() bool { return testutil.ToFloat64(w.server.metrics.subscriptions) == 0 })
+}
+
+func (s *subscription) running() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state == subscriptionRunning
+}
+
+func TestTooManyOperations(t *testing.T) {
+	w := newWorld(t, worldOptions{limits: Limits{Operations: 3}})
+	c := w.connect("app")
+	for i := range 3 {
+		c.subscribe(fmt.Sprint(i), `{wait}`)
+		<-w.schema.waiting
+	}
+	c.subscribe("x", `{who}`)
+	c.expectError("x", "TOO_MANY_OPERATIONS")
+	c.send(`{"id":"1","type":"complete"}`) // cancels it
+	c.subscribe("x", `{who}`)
+	c.expect(`{"id":"x","type":"next","payload":{"data":{"who":"APP_SERVER"}}}`)
+	c.expect(`{"id":"x","type":"complete"}`)
+	w.schema.proceed <- struct{}{}
+	if got := c.text(); !strings.Contains(got, "done") {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestOneExecution: equal subscriptions share the execution of an event.
+func TestOneExecution(t *testing.T) {
+	const clients = 20
+	w := newWorld(t, worldOptions{})
+	var all []*client
+	for range clients {
+		c := w.connect("app")
+		c.subscribe("s", watchU1)
+		c.expect(statusOf("s", "u1", "UNLOGINED"))
+		all = append(all, c)
+	}
+	other := w.connect("app")
+	other.subscribe("o", `subscription{statuses(ids:["u1"]){presence}}`)
+	other.text()
+	before := w.schema.encoded.get()
+	w.online(1)
+	for _, c := range all {
+		c.expect(statusOf("s", "u1", "ONLINE"))
+	}
+	other.expect(`{"id":"o","type":"next","payload":{"data":{"statuses":{"presence":"ONLINE"}}}}`)
+	if got := w.schema.encoded.get() - before; got != 2 {
+		t.Errorf("the event was executed %d times for two shapes", got)
+	}
+}
+
+func TestFragmentsAndPings(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	c := w.connect("app")
+	text := []byte(`{"id":"é","type":"subscribe","payload":{"query":"{who}"}}`)
+	c.frame(ws.NewFrame(ws.OpText, false, text[:8])) // in the middle of the é
+	c.frame(ws.NewPingFrame([]byte("are you there")))
+	c.frame(ws.NewFrame(ws.OpContinuation, false, nil))
+	c.frame(ws.NewPongFrame(nil))
+	c.frame(ws.NewFrame(ws.OpContinuation, true, text[8:]))
+	f, err := c.receive()
+	if err != nil || f.Header.OpCode != ws.OpPong || string(f.Payload) != "are you there" {
+		t.Fatalf("got %v %q, %v", f.Header.OpCode, f.Payload, err)
+	}
+	c.expect(`{"id":"é","type":"next","payload":{"data":{"who":"APP_SERVER"}}}`)
+}
+
+func TestByteByByte(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	c := w.dial()
+	var all bytes.Buffer
+	for _, text := range []string{
+		`{"type":"connection_init","payload":{"Authorization":"Bearer app"}}`,
+		`{"id":"1","type":"subscribe","payload":{"query":"{who}"}}`,
+	} {
+		if err := ws.WriteFrame(&all, ws.MaskFrame(ws.NewTextFrame([]byte(text)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, b := range all.Bytes() {
+		if _, err := c.conn.Write([]byte{b}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.expect(`{"type":"connection_ack"}`)
+	c.expect(`{"id":"1","type":"next","payload":{"data":{"who":"APP_SERVER"}}}`)
+}
+
+// TestEarlyBytes: the client sends its first messages together with the upgrade
+// request, so that net/http reads them.
+func TestEarlyBytes(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	var all bytes.Buffer
+	all.WriteString("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n")
+	if err := ws.WriteFrame(&all, ws.MaskFrame(ws.NewTextFrame([]byte(`{"type":"connection_init","payload":{"Authorization":"Bearer app"}}`)))); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", w.http.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write(all.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	c := &client{t: t, conn: conn, in: newReader(conn)}
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil || resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get(headerRequestID) == "" {
+		t.Fatalf("got %v, %v", resp, err)
+	}
+	c.expect(`{"type":"connection_ack"}`)
+}
+
+func TestUpgradeRefused(t *testing.T) {
+	w := newWorld(t, worldOptions{origins: []string{"https://chat.example.com"}})
+	for origin, want := range map[string]int{
+		"https://evil.example.com": 403,
+		"null":                     403,
+		"https://chat.example.com": 101,
+		w.http.URL:                 101,
+	} {
+		conn, _, _, err := ws.Dialer{Protocols: []string{subprotocol}, Header: header("Origin", origin)}.Dial(
+			context.Background(), "ws"+strings.TrimPrefix(w.http.URL, "http"))
+		status, _ := errors.AsType[ws.StatusError](err)
+		if err == nil {
+			conn.Close()
+			status = 101
+		}
+		if int(status) != want {
+			t.Errorf("Origin %s: %d %v, want %d", origin, status, err, want)
+		}
+	}
+	req, err := http.NewRequest(http.MethodGet, w.http.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Upgrade", "websocket")
+	req.Header.Set("Connection", "Upgrade")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("an upgrade without a key: %d, want 400", resp.StatusCode)
+	}
+}
+
+// TestStalledReader: a client that reads nothing is cut, and nobody waits for it.
+func TestStalledReader(t *testing.T) {
+	const users = 60
+	for _, tls := range []bool{false, true} {
+		t.Run(fmt.Sprint("tls=", tls), func(t *testing.T) {
+			w := newWorld(t, worldOptions{users: users, tls: tls, limits: Limits{QueueBytes: 64 << 10, CloseTimeout: 300 * time.Millisecond}})
+			stalled := w.connect("u0")
+			healthy := w.connect("u1")
+			stalled.subscribe("s", `subscription{statuses(ids:`+w.ids(users)+`){padding(kilobytes:400)}}`)
+			healthy.subscribe("s", `subscription{statuses(ids:["u2"]){userId presence}}`)
+			healthy.expect(statusOf("s", "u2", "UNLOGINED"))
+			until(t, "the stalled reader to be cut", func() bool { return w.devices(0) == 0 })
+			offline := w.online(2)
+			healthy.expect(statusOf("s", "u2", "ONLINE"))
+			offline()
+			healthy.expect(statusOf("s", "u2", "OFFLINE"))
+			stalled.expectGone()
+			until(t, "the close to be counted", func() bool {
+				return testutil.ToFloat64(w.server.metrics.closes.WithLabelValues("1013")) == 1
+			})
+		})
+	}
+}
+
+// TestWriteTimeout: a client that reads nothing is cut also where little waits.
+func TestWriteTimeout(t *testing.T) {
+	w := newWorld(t, worldOptions{limits: Limits{WriteTimeout: 200 * time.Millisecond}})
+	c := w.connect("u0")
+	c.subscribe("1", `{text(kilobytes:20000)}`)
+	until(t, "the stalled reader to be cut", func() bool { return w.devices(0) == 0 })
+	c.expectGone()
+	until(t, "the close to be counted", func() bool {
+		return testutil.ToFloat64(w.server.metrics.closes.WithLabelValues("1013")) == 1
+	})
+}
+
+// TestAnswersWait: answers that a client asked for are not cut short, however
+// much it asks for at once, as long as it reads.
+func TestAnswersWait(t *testing.T) {
+	w := newWorld(t, worldOptions{limits: Limits{QueueBytes: 64 << 10}})
+	c := w.connect("u0")
+	const answers = 50
+	for i := range answers {
+		c.subscribe(fmt.Sprint(i), `{text(kilobytes:300)}`)
+	}
+	for got := 0; got < answers; {
+		if text := c.text(); strings.Contains(text, `"complete"`) {
+			got++
+		} else if len(text) < 300<<10 {
+			t.Fatalf("got %s", text)
+		}
+	}
+}
+
+// TestLastStatusArrives: a reader that pauses misses intermediate statuses,
+// never the last.
+func TestLastStatusArrives(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	c := w.connect("u0")
+	c.subscribe("s", `subscription{statuses(ids:["u1"]){userId presence padding(kilobytes:1000)}}`)
+	c.text() // the snapshot
+	const changes = 40
+	for range changes {
+		w.online(1)()
+	}
+	w.online(1)
+	until(t, "all changes to be delivered", func() bool { return w.schema.encoded.get() == 1+2*changes+1 })
+	seen := 1
+	for !strings.Contains(c.text(), `"presence":"ONLINE"`) || !c.drained() {
+		seen++
+	}
+	t.Logf("%d of %d changes arrived", seen, 2*changes+1)
+}
+
+// drained says whether nothing more comes for a while.
+func (c *client) drained() bool {
+	if err := c.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		c.t.Fatal(err)
+	}
+	_, err := c.in.Peek(1)
+	return err != nil
+}
+
+func TestHeartbeat(t *testing.T) {
+	w := newWorld(t, worldOptions{heartbeat: 600 * time.Millisecond})
+	silent := w.connect("u0")
+	alive := w.connect("u1")
+	alive.subscribe("s", `subscription{captured{userId}}`)
+	<-w.schema.sinks
+	pings := make(chan struct{}, 1000)
+	go func() {
+		for {
+			f, err := ws.ReadFrame(alive.in)
+			if err != nil {
+				return
+			}
+			if f.Header.OpCode == ws.OpPing {
+				pings <- struct{}{}
+				_ = ws.WriteFrame(alive.conn, ws.MaskFrame(ws.NewPongFrame(f.Payload)))
+			}
+		}
+	}()
+	// The one never reads, so it answers no ping.
+	until(t, "the silent device to be gone", func() bool { return w.devices(0) == 0 })
+	for range 8 { // two time-outs
+		<-pings
+	}
+	if w.devices(1) != 1 {
+		t.Error("the device that answers is gone")
+	}
+	for {
+		f, err := ws.ReadFrame(silent.in)
+		if err != nil {
+			t.Fatalf("no close frame: %v", err)
+		}
+		if f.Header.OpCode == ws.OpClose {
+			if code, _ := ws.ParseCloseFrameData(f.Payload); code != 1001 {
+				t.Errorf("closed with %d", code)
+			}
+			return
+		}
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	idle := w.connect("u0")
+	idle.subscribe("s", watchU1)
+	idle.text()
+	busy := w.connect("app")
+	busy.subscribe("q", `{wait}`)
+	<-w.schema.waiting
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		done <- w.server.Shutdown(ctx)
+	}()
+	idle.expectClose(1012)
+	until(t, "the busy connection to retire", w.retiring)
+	busy.subscribe("late", `{who}`) // is left for the next server
+	resp, err := http.Get(w.http.URL + "?query={who}")
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("a plain request while draining: %v %v", resp, err)
+	}
+	resp.Body.Close()
+	if _, _, _, err := (ws.Dialer{Protocols: []string{subprotocol}}).Dial(context.Background(), "ws"+strings.TrimPrefix(w.http.URL, "http")); err == nil {
+		t.Error("a WebSocket was opened while draining")
+	}
+	w.schema.proceed <- struct{}{}
+	busy.expect(`{"id":"q","type":"next","payload":{"data":{"wait":"done"}}}`)
+	busy.expect(`{"id":"q","type":"complete"}`)
+	busy.expectClose(1012)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// retiring says whether all connections take no operations any more.
+func (w *world) retiring() bool {
+	for _, c := range w.server.appendConns(nil) {
+		c.mu.Lock()
+		retiring := c.retiring != nil
+		c.mu.Unlock()
+		if !retiring {
+			return false
+		}
+	}
+	return true
+}
+
+func TestShutdownDropsWhatDoesNotEnd(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	c := w.connect("u0")
+	c.subscribe("q", `{wait}`)
+	<-w.schema.waiting
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := w.server.Shutdown(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	c.expectGone()
+}
+
+// TestOneGoroutine: an idle connection costs one goroutine.
+func TestOneGoroutine(t *testing.T) {
+	const clients = 50
+	w := newWorld(t, worldOptions{})
+	w.connect("app").conn.Close()
+	until(t, "a quiet server", func() bool { return testutil.ToFloat64(w.server.metrics.connections) == 0 })
+	http.DefaultClient.CloseIdleConnections()
+	before := runtime.NumGoroutine()
+	for range clients {
+		c := w.connect("u0")
+		c.subscribe("s", watchU1)
+		c.text()
+	}
+	until(t, "one goroutine a connection", func() bool { return runtime.NumGoroutine() <= before+clients })
+}
+
+// TestOtherClient speaks with a client library of another author.
+func TestOtherClient(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, _, err := websocket.Dial(ctx, w.http.URL, &websocket.DialOptions{Subprotocols: []string{subprotocol}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	c.SetReadLimit(1 << 20)
+	roundTrip := func(send string, want ...string) {
+		t.Helper()
+		if err := c.Write(ctx, websocket.MessageText, []byte(send)); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range want {
+			_, got, err := c.Read(ctx)
+			if err != nil || string(got) != w {
+				t.Fatalf("got %s, %v; want %s", got, err, w)
+			}
+		}
+	}
+	roundTrip(`{"type":"connection_init","payload":{"Authorization":"Bearer u0"}}`, `{"type":"connection_ack"}`)
+	roundTrip(`{"id":"1","type":"subscribe","payload":{"query":"{text(kilobytes:70)}"}}`,
+		`{"id":"1","type":"next","payload":{"data":{"text":"`+strings.Repeat("x", 70<<10)+`"}}}`, `{"id":"1","type":"complete"}`)
+	roundTrip(`{"id":"1","type":"subscribe","payload":{"query":"mutation{logout}"}}`,
+		`{"id":"1","type":"next","payload":{"data":{"logout":true}}}`, `{"id":"1","type":"complete"}`)
+	if _, _, err := c.Read(ctx); websocket.CloseStatus(err) != 4401 {
+		t.Errorf("got %v, want 4401", err)
+	}
+}
+
+// TestHostileLength: a header's claim reserves no memory.
+func TestHostileLength(t *testing.T) {
+	claim := append([]byte{0x81, 0xff}, binary.BigEndian.AppendUint64(nil, 1<<20)...)
+	claim = append(claim, 0, 0, 0, 0, 'x')
+	r := bytes.NewReader(claim)
+	allocated := testing.AllocsPerRun(1, func() {
+		r.Reset(claim)
+		if _, err := readText(r, 1<<20, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("got %v", err)
+		}
+	})
+	if allocated > 10 {
+		t.Errorf("%v allocations", allocated)
+	}
+}

@@ -1,0 +1,129 @@
+package apps
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/internal/testenv"
+	"rollcall/internal/token"
+	"rollcall/models"
+)
+
+func eachService(t *testing.T, test func(t *testing.T, s *Service)) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		keys, err := token.OpenKeys(context.Background(), db, "", time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test(t, New(db, keys, time.Now))
+	})
+}
+
+func TestCreateApp(t *testing.T) {
+	eachService(t, func(t *testing.T, s *Service) {
+		ctx := context.Background()
+		app, secret, err := s.Create(ctx, NewApp{Name: "聊天", Environment: models.EnvironmentProduction, Edition: models.EditionStandard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := s.ByKey(ctx, app.Key)
+		if err != nil || stored.Name != "聊天" || stored.Settings != models.DefaultAppSettings() || *stored.RegisteredUserLimit() != 10_000 {
+			t.Errorf("%+v, %v", stored, err)
+		}
+		if len(secret) < 40 || string(stored.SecretHash) == secret {
+			t.Error("the secret is short, or stored as it is")
+		}
+		on := models.AppSettings{StatusQueryEnabled: true}
+		for name, in := range map[string]NewApp{
+			"taken name":      {Name: "聊天", Environment: models.EnvironmentProduction, Edition: models.EditionStandard},
+			"no name":         {Environment: models.EnvironmentProduction, Edition: models.EditionStandard},
+			"padded name":     {Name: " x", Environment: models.EnvironmentProduction, Edition: models.EditionStandard},
+			"environment":     {Name: "x", Environment: "STAGING", Edition: models.EditionStandard},
+			"edition":         {Name: "x", Environment: models.EnvironmentProduction, Edition: "GOLD"},
+			"edition's lacks": {Name: "x", Environment: models.EnvironmentProduction, Edition: models.EditionStandard, Settings: &on},
+		} {
+			if _, _, err := s.Create(ctx, in); fault.CodeOf(err) != fault.InvalidArgument {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestOneNameAtOnceMakesOneApp(t *testing.T) {
+	eachService(t, func(t *testing.T, s *Service) {
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				_, _, err := s.Create(context.Background(), NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship})
+				if err != nil && fault.CodeOf(err) != fault.InvalidArgument {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if list, err := s.List(context.Background()); err != nil || len(list) != 1 {
+			t.Errorf("%d apps, %v", len(list), err)
+		}
+	})
+}
+
+func TestSettings(t *testing.T) {
+	eachService(t, func(t *testing.T, s *Service) {
+		ctx := context.Background()
+		app, _, err := s.Create(ctx, NewApp{Name: "a", Environment: models.EnvironmentProduction, Edition: models.EditionStandard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.Create(ctx, NewApp{Name: "b", Environment: models.EnvironmentProduction, Edition: models.EditionStandard}); err != nil {
+			t.Fatal(err)
+		}
+		type values = map[string]string
+		for _, step := range []struct {
+			name   string
+			values values
+			field  string // of the refusal; empty: none
+		}{
+			{"a switch that STANDARD lacks", values{"statusQueryEnabled": "true"}, "statusQueryEnabled"},
+			{"the other one", values{"friendStatusNotifyEnabled": "true"}, "friendStatusNotifyEnabled"},
+			{"one that it has", values{"onlyFriendsCanMessage": "true"}, ""},
+			{"edition and switches at once", values{"edition": "flagship", "statusQueryEnabled": "true", "friendStatusNotifyEnabled": "true"}, ""},
+			{"a lower edition while a switch is on", values{"edition": "STANDARD"}, "statusQueryEnabled"},
+			{"a lower edition with the switches off", values{"edition": "Standard", "statusQueryEnabled": "false", "friendStatusNotifyEnabled": "false"}, ""},
+			{"limits", values{"friendLimit": "5", "blocklistLimit": "6", "whitelistLimit": "7", "statusSubscriptionLimit": "8", "registeredUserLimit": "9"}, ""},
+			{"all or none", values{"friendLimit": "500", "blocklistLimit": "many"}, "blocklistLimit"},
+			{"a negative limit", values{"friendLimit": "-1"}, "friendLimit"},
+			{"neither true nor false", values{"onlyFriendsCanMessage": "yes"}, "onlyFriendsCanMessage"},
+			{"an unknown setting", values{"colour": "red"}, "colour"},
+			{"a taken name", values{"name": "b"}, "name"},
+			{"an empty name", values{"name": ""}, "name"},
+			{"an unknown edition", values{"edition": "gold"}, "edition"},
+			{"a new name", values{"name": "c"}, ""},
+			{"no limit of users in PREMIUM", values{"edition": "premium", "registeredUserLimit": "9"}, "registeredUserLimit"},
+		} {
+			before, _ := s.ByKey(ctx, app.Key)
+			_, err := s.Set(ctx, app.Key, step.values)
+			after, _ := s.ByKey(ctx, app.Key)
+			refusal, _ := err.(*fault.Error)
+			switch {
+			case step.field == "" && err != nil:
+				t.Errorf("%s: %v", step.name, err)
+			case step.field != "" && (refusal == nil || refusal.Extensions["field"] != step.field):
+				t.Errorf("%s: %v", step.name, err)
+			case step.field != "" && (before.Settings != after.Settings || before.Edition != after.Edition || before.Name != after.Name):
+				t.Errorf("%s: refused, but something changed", step.name)
+			}
+		}
+		got, _ := s.ByKey(ctx, app.Key)
+		want := models.AppSettings{OnlyFriendsCanMessage: true, FriendLimit: 5, BlocklistLimit: 6, WhitelistLimit: 7, StatusSubscriptionLimit: 8}
+		if got.Settings != want || got.Name != "c" || got.UserLimit != 9 || got.Edition != models.EditionStandard {
+			t.Errorf("%+v", got)
+		}
+		if unknown, err := s.Set(ctx, "键", values{"friendLimit": "5"}); unknown != nil || err != nil {
+			t.Errorf("an unknown key: %v, %v", unknown, err)
+		}
+	})
+}

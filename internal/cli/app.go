@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"rollcall/internal/apps"
+	"rollcall/models"
+)
+
+type appCommand struct {
+	Create       appCreate       `cmd:"" help:"Create an app and print its key and, once, its secret."`
+	List         appList         `cmd:"" help:"List the apps."`
+	Set          appSet          `cmd:"" help:"Change an app's settings, all or none."`
+	RotateSecret appRotateSecret `cmd:"" help:"Give an app a new secret; all tokens issued before end."`
+}
+
+// appJSON is an app as --json prints it.
+type appJSON struct {
+	Key         string              `json:"key"`
+	Secret      string              `json:"secret,omitempty"`
+	Name        string              `json:"name"`
+	Environment models.Environment  `json:"environment"`
+	Edition     models.Edition      `json:"edition"`
+	Settings    *models.AppSettings `json:"settings,omitempty"`
+	// UserLimit is null where there is none.
+	UserLimit *int `json:"registeredUserLimit,omitempty"`
+}
+
+type appCreate struct {
+	Name        string `required:"" help:"The app's name, new among apps."`
+	Environment string `required:"" help:"development or production."`
+	Edition     string `default:"standard" help:"standard, flagship or premium."`
+	JSON        bool   `help:"Print one JSON object."`
+}
+
+// Run creates the app.
+func (c appCreate) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withApps(ctx, func(rules *apps.Service) error {
+		app, secret, err := rules.Create(ctx, apps.NewApp{
+			Name:        c.Name,
+			Environment: models.Environment(strings.ToUpper(c.Environment)),
+			Edition:     models.Edition(strings.ToUpper(c.Edition)),
+		})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			return printJSON(streams.Out, appJSON{Key: app.Key, Secret: secret, Name: app.Name, Environment: app.Environment, Edition: app.Edition})
+		}
+		fmt.Fprintf(streams.Out, "app     %s (%s, %s)\nkey     %s\nsecret  %s   (shown only now)\n",
+			app.Name, app.Environment, app.Edition, app.Key, secret)
+		return nil
+	})
+}
+
+type appList struct {
+	JSON bool `help:"Print one JSON array."`
+}
+
+// Run lists the apps.
+func (c appList) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withApps(ctx, func(rules *apps.Service) error {
+		list, err := rules.List(ctx)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			out := make([]appJSON, len(list))
+			for i, app := range list {
+				out[i] = appJSON{Key: app.Key, Name: app.Name, Environment: app.Environment, Edition: app.Edition,
+					Settings: &app.Settings, UserLimit: app.RegisteredUserLimit()}
+			}
+			return printJSON(streams.Out, out)
+		}
+		table := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "KEY\tNAME\tENVIRONMENT\tEDITION\tUSERS\tLIMIT")
+		for _, app := range list {
+			limit := "none"
+			if n := app.RegisteredUserLimit(); n != nil {
+				limit = fmt.Sprint(*n)
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", app.Key, app.Name, app.Environment, app.Edition, app.RegisteredUserCount, limit)
+		}
+		return table.Flush()
+	})
+}
+
+type appSet struct {
+	Key    string   `arg:"" help:"The app key."`
+	Values []string `arg:"" name:"setting=value" help:"Such as friendLimit=500; see the API's AppSettings, and name, edition, registeredUserLimit."`
+}
+
+// Run changes the settings.
+func (c appSet) Run(ctx context.Context, s *settings, streams *Streams) error {
+	values := make(map[string]string, len(c.Values))
+	for _, text := range c.Values {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return usageError{fmt.Errorf("%q is not SETTING=VALUE", text)}
+		}
+		if _, twice := values[name]; twice {
+			return usageError{fmt.Errorf("%s is set twice", name)}
+		}
+		values[name] = value
+	}
+	return s.withApps(ctx, func(rules *apps.Service) error {
+		app, err := rules.Set(ctx, c.Key, values)
+		if err != nil {
+			return err
+		}
+		if app == nil {
+			return unknownApp(c.Key)
+		}
+		fmt.Fprintf(streams.Out, "%s is changed; a running server follows at its next request\n", app.Name)
+		return nil
+	})
+}
+
+type appRotateSecret struct {
+	Key  string `arg:"" help:"The app key."`
+	JSON bool   `help:"Print one JSON object."`
+}
+
+// Run rotates the secret.
+func (c appRotateSecret) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withApps(ctx, func(rules *apps.Service) error {
+		app, secret, err := rules.RotateSecret(ctx, c.Key)
+		if err != nil {
+			return err
+		}
+		if app == nil {
+			return unknownApp(c.Key)
+		}
+		if c.JSON {
+			return printJSON(streams.Out, struct {
+				Key    string `json:"key"`
+				Secret string `json:"secret"`
+			}{app.Key, secret})
+		}
+		fmt.Fprintf(streams.Out, "key     %s\nsecret  %s   (shown only now)\n", app.Key, secret)
+		return nil
+	})
+}
+
+func unknownApp(key string) error { return usageError{fmt.Errorf("there is no app with the key %q", key)} }

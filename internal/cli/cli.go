@@ -1,0 +1,125 @@
+// Package cli holds the commands of the rollcall binary: each reads its flags,
+// opens what it needs and calls the rules.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"rollcall/internal/fault"
+)
+
+// The exit statuses.
+const (
+	exitOK      = 0
+	exitFailure = 1 // the database cannot be reached, a file cannot be read, …
+	exitUsage   = 2 // a wrong flag, setting or value
+)
+
+// Streams are where a command reads and writes.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+	// InPiped says whether In holds something that was piped or redirected in.
+	InPiped bool
+	// ErrTerminal says whether a person looks at Err.
+	ErrTerminal bool
+}
+
+// System answers the process's own streams.
+func System() Streams {
+	return Streams{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
+		InPiped:     !isCharDevice(os.Stdin),
+		ErrTerminal: isCharDevice(os.Stderr),
+	}
+}
+
+// isCharDevice says whether f is a terminal (or the null device) and not a pipe
+// or a file.
+func isCharDevice(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// commands is the table of contents: every command with its flags.
+type commands struct {
+	settings
+
+	Serve    serveCommand    `cmd:"" default:"withargs" help:"Migrate if needed, and serve (the default)."`
+	Migrate  migrateCommand  `cmd:"" help:"The database's schema."`
+	App      appCommand      `cmd:"" help:"Apps: create, list, change, rotate the secret."`
+	Operator operatorCommand `cmd:"" help:"Operators of the console."`
+	Seed     seedCommand     `cmd:"" help:"Make example users."`
+	Version  versionCommand  `cmd:"" help:"Print the version."`
+}
+
+// Run carries out the command that args name and answers the exit status. A
+// server ends gracefully when ctx does.
+func Run(ctx context.Context, args []string, streams Streams) int {
+	var root commands
+	status := -1
+	parser, err := kong.New(&root,
+		kong.Name("rollcall"),
+		kong.Description("The user service of an instant-messaging platform."),
+		kong.Writers(streams.Out, streams.Err),
+		kong.Exit(func(code int) { status = code }), // after --help
+		kong.UsageOnError(),
+	)
+	if err != nil {
+		panic(err) // the commands are compiled in
+	}
+	parsed, err := parser.Parse(args)
+	if status >= 0 {
+		return status
+	}
+	if err != nil {
+		fmt.Fprintf(streams.Err, "rollcall: %s\n", oneLine(err))
+		return exitUsage
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	err = parsed.Run(&root.settings, &streams)
+	return report(streams.Err, err)
+}
+
+// usageError is the caller's mistake, answered with status 2.
+type usageError struct{ error }
+
+// report prints one line for err and answers the exit status.
+func report(w io.Writer, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	var usage usageError
+	var refusal *fault.Error
+	switch {
+	case errors.As(err, &refusal):
+		fmt.Fprintf(w, "rollcall: %s\n", oneLine(errors.New(refusal.Message)))
+		return exitUsage
+	case errors.As(err, &usage):
+		fmt.Fprintf(w, "rollcall: %s\n", oneLine(err))
+		return exitUsage
+	}
+	fmt.Fprintf(w, "rollcall: %s\n", oneLine(err))
+	return exitFailure
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+
+// printJSON writes v as what --json prints: one value and a line's end.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// clock is what every rule asks for the time.
+var clock func() time.Time = time.Now

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"rollcall/internal/testenv"
+)
+
+func TestAppCommands(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		t.Setenv("ROLLCALL_DATABASE_URL", url)
+		status, out, errs := run(t, "", "app", "create", "--name", "chat", "--environment", "Production", "--edition", "FLAGSHIP", "--json")
+		var created map[string]string
+		if err := json.Unmarshal([]byte(out), &created); status != 0 || err != nil || strings.Count(out, "\n") != 1 {
+			t.Fatalf("status %d, %v, %q, %q", status, err, out, errs)
+		}
+		if created["name"] != "chat" || created["environment"] != "PRODUCTION" || created["edition"] != "FLAGSHIP" || created["key"] == "" || created["secret"] == "" || len(created) != 5 {
+			t.Errorf("%v", created)
+		}
+		key := created["key"]
+		if status, _, errs := run(t, "", "app", "set", key, "statusQueryEnabled=true", "friendLimit=3"); status != 0 {
+			t.Errorf("status %d, %q", status, errs)
+		}
+		status, out, _ = run(t, "", "app", "list", "--json")
+		var list []struct {
+			Key, Secret, Edition string
+			Settings             struct {
+				StatusQueryEnabled bool
+				FriendLimit        int
+			}
+		}
+		if err := json.Unmarshal([]byte(out), &list); status != 0 || err != nil || len(list) != 1 {
+			t.Fatalf("status %d, %v, %q", status, err, out)
+		}
+		if list[0].Key != key || list[0].Secret != "" || !list[0].Settings.StatusQueryEnabled || list[0].Settings.FriendLimit != 3 {
+			t.Errorf("%+v", list[0])
+		}
+		status, out, _ = run(t, "", "app", "rotate-secret", key, "--json")
+		var rotated map[string]string
+		if err := json.Unmarshal([]byte(out), &rotated); status != 0 || err != nil || rotated["key"] != key || rotated["secret"] == created["secret"] || len(rotated) != 2 {
+			t.Errorf("status %d, %v, %q", status, err, out)
+		}
+		if status, out, _ := run(t, "", "app", "list"); status != 0 || !strings.Contains(out, key) || strings.Contains(out, rotated["secret"]) {
+			t.Errorf("status %d, %q", status, out)
+		}
+		if status, _, errs := run(t, "", "seed", "--app", key, "--users", "1200"); status != 0 || !strings.Contains(errs, "1200/1200") {
+			t.Errorf("seed: status %d, %q", status, errs)
+		}
+		if status, out, _ := run(t, "", "app", "list"); status != 0 || !strings.Contains(out, "1200") {
+			t.Errorf("status %d, %q", status, out)
+		}
+	})
+}
+
+func TestOperatorCommands(t *testing.T) {
+	t.Setenv("ROLLCALL_DATABASE_URL", testenv.SQLiteURL(t))
+	if status, out, errs := run(t, "correct horse battery\n", "operator", "create", "ann", "--role", "viewer"); status != 0 || strings.Contains(out, "horse") {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	if status, out, errs := run(t, "", "operator", "create", "bob", "--role", "admin"); status != 0 || !strings.Contains(out, "password  ") {
+		t.Errorf("a generated password is printed: status %d, %q, %q", status, out, errs)
+	}
+	if status, out, errs := run(t, "", "operator", "set-password", "ann"); status != 0 || !strings.Contains(out, "password  ") {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	if status, out, _ := run(t, "", "operator", "list"); status != 0 || !strings.Contains(out, "ann") || !strings.Contains(out, "viewer") || !strings.Contains(out, "bob") {
+		t.Errorf("status %d, %q", status, out)
+	}
+}
+
+func TestMigrateCommands(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		t.Setenv("ROLLCALL_DATABASE_URL", url)
+		if status, out, _ := run(t, "", "migrate", "status"); status != 0 || !strings.Contains(out, "at version 0 of") {
+			t.Errorf("status %d, %q", status, out)
+		}
+		if status, _, errs := run(t, "", "serve", "--no-migrate", "--listen", "127.0.0.1:0", "--ops-listen", ""); status != 1 || !strings.Contains(errs, "migrate up") {
+			t.Errorf("status %d, %q", status, errs)
+		}
+		if status, out, errs := run(t, "", "migrate", "up"); status != 0 {
+			t.Errorf("status %d, %q, %q", status, out, errs)
+		}
+		if status, out, _ := run(t, "", "migrate", "status"); status != 0 || !strings.Contains(out, "up to date") {
+			t.Errorf("status %d, %q", status, out)
+		}
+	})
+}
+
+// TestMistakesEndInOneLine: a wrong flag or value is status 2, what cannot be
+// reached is status 1, and no password is told.
+func TestMistakesEndInOneLine(t *testing.T) {
+	t.Setenv("ROLLCALL_DATABASE_URL", testenv.SQLiteURL(t))
+	for _, c := range []struct {
+		args   string
+		status int
+		says   string
+	}{
+		{"dance", 2, "dance"},
+		{"--colour red", 2, "colour"},
+		{"serve --listen nowhere", 2, "ROLLCALL_LISTEN"},
+		{"serve --ops-listen nowhere", 2, "ROLLCALL_OPS_LISTEN"},
+		{"serve --heartbeat-timeout soon", 2, "heartbeat-timeout"},
+		{"serve --heartbeat-timeout 0s", 2, "ROLLCALL_HEARTBEAT_TIMEOUT"},
+		{"serve --token-key short", 2, "ROLLCALL_TOKEN_KEY"},
+		{"serve --introspection maybe", 2, "introspection"},
+		{"serve --allowed-origins chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},
+		{"serve --trusted-proxies proxy", 2, "ROLLCALL_TRUSTED_PROXIES"},
+		{"serve --redis-url redis://localhost", 2, "ROLLCALL_REDIS_URL"},
+		{"serve --admin-password short --listen 127.0.0.1:0 --ops-listen=", 2, "ROLLCALL_ADMIN_PASSWORD"},
+		{"--log-level loud", 2, "log-level"},
+		{"--database-url postgres://x", 1, "sqlite: or mysql://"},
+		{"--database-url mysql://root:hunter2@127.0.0.1:1/x", 1, "mysql://root@127.0.0.1:1/x"},
+		{"app create --name x", 2, "environment"},
+		{"app create --name x --environment staging", 2, "environment must be"},
+		{"app create --name x --environment production --edition gold", 2, "edition must be"},
+		{"app set nobody friendLimit=1", 2, "nobody"},
+		{"app set nobody friendLimit", 2, "SETTING=VALUE"},
+		{"app set nobody friendLimit=1 friendLimit=2", 2, "twice"},
+		{"app rotate-secret nobody", 2, "nobody"},
+		{"operator create ann", 2, "role"},
+		{"operator create ann --role king", 2, "role"},
+		{"operator set-password nobody", 2, "nobody"},
+		{"seed --app nobody --users 5", 2, "nobody"},
+		{"seed --app nobody --users 0", 2, "users"},
+	} {
+		status, out, errs := run(t, "", strings.Fields(c.args)...)
+		if status != c.status || !strings.Contains(errs, c.says) || strings.Count(errs, "\n") != 1 || out != "" {
+			t.Errorf("%s: status %d, %q, %q", c.args, status, out, errs)
+		}
+		if strings.Contains(errs, "hunter2") {
+			t.Errorf("%s: the password is told: %q", c.args, errs)
+		}
+	}
+}
+
+func TestVersionAndHelp(t *testing.T) {
+	if status, out, _ := run(t, "", "version"); status != 0 || !strings.HasPrefix(out, "rollcall ") {
+		t.Errorf("status %d, %q", status, out)
+	}
+	if status, out, _ := run(t, "", "--help"); status != 0 || !strings.Contains(out, "ROLLCALL_DATABASE_URL") || !strings.Contains(out, "migrate") {
+		t.Errorf("status %d, %q", status, out)
+	}
+}

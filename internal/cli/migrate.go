@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"rollcall/internal/database"
+)
+
+type migrateCommand struct {
+	Up     migrateUp     `cmd:"" help:"Bring the schema up to this binary's version."`
+	Status migrateStatus `cmd:"" help:"Say where the schema stands."`
+}
+
+type migrateUp struct{}
+
+// Run migrates.
+func (migrateUp) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withDB(ctx, func(db *database.DB) error {
+		v, err := db.Version(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(streams.Out, "%s is at version %d of %d\n", db, v.Current, v.Latest)
+		return nil
+	})
+}
+
+type migrateStatus struct{}
+
+// Run looks and changes nothing.
+func (migrateStatus) Run(ctx context.Context, s *settings, streams *Streams) error {
+	db, err := database.Open(ctx, s.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	v, err := db.Version(ctx)
+	if err != nil {
+		return err
+	}
+	state := "up to date"
+	if v.Current < v.Latest {
+		state = fmt.Sprintf("%d to apply; run `rollcall migrate up`", v.Latest-v.Current)
+	}
+	fmt.Fprintf(streams.Out, "%s is at version %d of %d: %s\n", db, v.Current, v.Latest, state)
+	return nil
+}

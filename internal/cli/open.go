@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/database"
+	"rollcall/internal/token"
+)
+
+// open opens the database and brings its schema up to date.
+func (s *settings) open(ctx context.Context) (*database.DB, error) {
+	db, err := database.Open(ctx, s.DatabaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Migrate(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// withApps runs fn with the rules about apps on the database.
+func (s *settings) withApps(ctx context.Context, fn func(*apps.Service) error) error {
+	return s.withDB(ctx, func(db *database.DB) error {
+		keys, err := token.OpenKeys(ctx, db, "", clock)
+		if err != nil {
+			return err
+		}
+		return fn(apps.New(db, keys, clock))
+	})
+}
+
+// withDB runs fn with the database.
+func (s *settings) withDB(ctx context.Context, fn func(*database.DB) error) error {
+	db, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	return fn(db)
+}
+
+// checkSchema refuses a schema that is not this binary's.
+func checkSchema(ctx context.Context, db *database.DB) error {
+	v, err := db.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if v.Current < v.Latest {
+		return fmt.Errorf("the schema of %s is at version %d, this binary needs %d: run `rollcall migrate up`, or start without --no-migrate", db, v.Current, v.Latest)
+	}
+	return nil
+}

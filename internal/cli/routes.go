@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/pprof"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/vektah/gqlparser/v2/formatter"
+
+	"rollcall/graph"
+	"rollcall/internal/database"
+)
+
+// routes is all that the public address serves.
+func routes(graphql http.Handler, exec *graph.Executor, console http.Handler, h *health, introspection bool) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", graphql)
+	if introspection {
+		mux.Handle("GET /graphql/schema.graphql", schemaText(exec))
+	}
+	mux.Handle("/console/", console)
+	mux.HandleFunc("GET /healthz", h.alive)
+	mux.HandleFunc("GET /readyz", h.ready)
+	mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
+	return mux
+}
+
+// opsRoutes is what the operators' own address serves.
+func opsRoutes(metrics *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// schemaText serves the schema as its authors wrote it, descriptions included.
+func schemaText(exec *graph.Executor) http.Handler {
+	var text bytes.Buffer
+	formatter.NewFormatter(&text, formatter.WithIndent("  ")).FormatSchema(exec.Schema())
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/graphql; charset=utf-8")
+		_, _ = w.Write(text.Bytes())
+	})
+}
+
+// health answers the probes of whoever runs the node.
+type health struct {
+	db       *database.DB
+	log      *slog.Logger
+	draining atomic.Bool
+}
+
+func (h *health) drain() { h.draining.Store(true) }
+
+// alive says that the process answers.
+func (h *health) alive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
+
+// ready says whether requests should be sent here.
+func (h *health) ready(w http.ResponseWriter, r *http.Request) {
+	if h.draining.Load() {
+		http.Error(w, "draining", http.StatusServiceUnavailable)
+		return
+	}
+	if err := h.db.Ping(r.Context()); err != nil && r.Context().Err() == nil {
+		h.log.WarnContext(context.WithoutCancel(r.Context()), "not ready: the database does not answer", "database", h.db.String(), "error", err)
+		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}

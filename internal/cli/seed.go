@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/token"
+	"rollcall/internal/users"
+)
+
+type seedCommand struct {
+	App   string `required:"" help:"The app key."`
+	Users int    `required:"" help:"How many users the app shall have of those made here."`
+}
+
+// Run makes the users.
+func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) error {
+	if c.Users < 1 {
+		return usageError{fmt.Errorf("--users must be at least 1")}
+	}
+	return s.withDB(ctx, func(db *database.DB) error {
+		keys, err := token.OpenKeys(ctx, db, "", clock)
+		if err != nil {
+			return err
+		}
+		app, err := apps.New(db, keys, clock).ByKey(ctx, c.App)
+		if err != nil {
+			return err
+		}
+		if app == nil {
+			return unknownApp(c.App)
+		}
+		bar := &progressBar{out: streams.Err, total: c.Users, live: streams.ErrTerminal}
+		err = users.New(db, &bus.Bus{}, keys, clock).Seed(ctx, app, c.Users, bar.set)
+		bar.end()
+		return err
+	})
+}
+
+// progressBar draws how far long work has come: a bar that moves on a terminal,
+// a line for every tenth elsewhere.
+type progressBar struct {
+	out   io.Writer
+	total int
+	live  bool
+
+	tenth int
+	drawn bool
+}
+
+func (b *progressBar) set(done int) {
+	const width = 40
+	if b.live {
+		full := width * done / b.total
+		fmt.Fprintf(b.out, "\r[%s%s] %d/%d", strings.Repeat("#", full), strings.Repeat(".", width-full), done, b.total)
+		b.drawn = true
+		return
+	}
+	if tenth := 10 * done / b.total; tenth > b.tenth {
+		b.tenth = tenth
+		fmt.Fprintf(b.out, "%d/%d\n", done, b.total)
+	}
+}
+
+func (b *progressBar) end() {
+	if b.drawn {
+		fmt.Fprintln(b.out)
+	}
+}

@@ -1,0 +1,233 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"rollcall/console"
+	"rollcall/graph"
+	"rollcall/graph/auth"
+	"rollcall/graph/transport"
+	"rollcall/internal/apps"
+	"rollcall/internal/bus"
+	"rollcall/internal/clientaddr"
+	"rollcall/internal/database"
+	"rollcall/internal/presence"
+	"rollcall/internal/token"
+	"rollcall/internal/users"
+)
+
+// What the HTTP server grants a client before it is known.
+const (
+	maxHeaderBytes    = 16 << 10
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 120 * time.Second
+)
+
+type serveCommand struct {
+	serveSettings
+	NoMigrate bool `help:"Refuse to start on an old schema instead of changing it."`
+}
+
+// Run serves until ctx ends, and then drains.
+func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) error {
+	if err := c.check(); err != nil {
+		return err
+	}
+	proxies, err := networks("ROLLCALL_TRUSTED_PROXIES", c.TrustedProxies)
+	if err != nil {
+		return err
+	}
+	log := s.logger(streams)
+	db, err := database.Open(ctx, s.DatabaseURL)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if c.NoMigrate {
+		err = checkSchema(ctx, db)
+	} else {
+		err = db.Migrate(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	srv, err := c.newServer(ctx, db, clientaddr.New(proxies), log)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on ROLLCALL_LISTEN %s: %w", c.Listen, err)
+	}
+	defer listener.Close()
+	ops, err := c.listenOps()
+	if err != nil {
+		return err
+	}
+	if ops != nil {
+		defer ops.Close()
+	}
+	first, err := firstStart(ctx, srv.apps, srv.operators, c.AdminPassword)
+	if err != nil {
+		return err
+	}
+	if err := srv.presence.Start(ctx); err != nil {
+		return err
+	}
+	base := "http://" + listener.Addr().String()
+	log.Info("serving", "url", base, "console", base+"/console/", "database", db.String(), "version", Version)
+	err = first.print(streams.Out, base, func(a madeApp) (string, error) {
+		text, _, err := srv.apps.IssueToken(ctx, a.app.Key, a.secret, apps.DefaultTokenTTL*time.Second)
+		return text, err
+	})
+	if err != nil {
+		return fmt.Errorf("printing what the first start made: %w", err)
+	}
+	return srv.run(ctx, listener, ops, c.DrainTimeout)
+}
+
+// listenOps answers the listener for metrics and profiles; nil where it is off.
+func (c *serveCommand) listenOps() (net.Listener, error) {
+	if c.OpsListen == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", c.OpsListen)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on ROLLCALL_OPS_LISTEN %s: %w", c.OpsListen, err)
+	}
+	return l, nil
+}
+
+// server is one node: the rules, and the adapters in front of them.
+type server struct {
+	log       *slog.Logger
+	db        *database.DB
+	apps      *apps.Service
+	operators *apps.Operators
+	presence  *presence.Hub
+	graphql   *transport.Server
+	health    *health
+	handler   http.Handler
+	ops       http.Handler
+}
+
+func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses *clientaddr.Resolver, log *slog.Logger) (*server, error) {
+	keys, err := token.OpenKeys(ctx, db, c.TokenKey, clock)
+	if err != nil {
+		return nil, err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	db.Observe(metrics)
+
+	events := &bus.Bus{}
+	appRules := apps.New(db, keys, clock)
+	userRules := users.New(db, events, keys, clock)
+	operators := apps.NewOperators(db, clock)
+	hub := presence.New(db, events, presence.Options{Clock: clock, Logger: log, Metrics: metrics})
+	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, hub, clock), graph.Options{
+		Introspection: c.Introspection == "on",
+		Logger:        log,
+	})
+	gql := transport.New(transport.Config{
+		Executor:         exec,
+		Present:          exec.Present,
+		Auth:             &auth.Authenticator{Users: userRules},
+		Presence:         hub,
+		AllowedOrigins:   trimSlashes(c.AllowedOrigins),
+		HeartbeatTimeout: c.HeartbeatTimeout,
+		Logger:           log,
+		Metrics:          metrics,
+		SharedByAll:      graph.SharedByAll,
+	})
+	h := &health{db: db, log: log}
+	pages := console.New(console.Deps{
+		Operators:     operators,
+		Apps:          appRules,
+		Users:         userRules,
+		Presence:      hub,
+		Logger:        log,
+		ClientAddress: addresses.Address,
+		Secure:        addresses.Secure,
+		Clock:         clock,
+	})
+	return &server{
+		log: log, db: db, apps: appRules, operators: operators, presence: hub, graphql: gql, health: h,
+		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
+		ops:     opsRoutes(metrics),
+	}, nil
+}
+
+func trimSlashes(origins []string) []string {
+	out := make([]string, len(origins))
+	for i, origin := range origins {
+		out[i] = strings.TrimSuffix(origin, "/")
+	}
+	return out
+}
+
+// run serves on both listeners until ctx ends or one of them fails, and then
+// drains: not ready, no new connections, running requests end, sockets close
+// with 1012, and everyone's status is written.
+func (s *server) run(ctx context.Context, listener, ops net.Listener, drain time.Duration) error {
+	public := &http.Server{
+		Handler:           s.handler,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 2)
+	go func() { failed <- public.Serve(listener) }()
+	internal := &http.Server{Handler: s.ops, ReadHeaderTimeout: readHeaderTimeout}
+	if ops != nil {
+		go func() { failed <- internal.Serve(ops) }()
+		defer internal.Close()
+	}
+	var err error
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+		s.log.Info("draining", "timeout", drain.String())
+	}
+	s.health.drain()
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	return errors.Join(err, s.shutdown(patience, public))
+}
+
+// shutdown ends what is running; what has not ended when ctx does is cut.
+func (s *server) shutdown(ctx context.Context, public *http.Server) error {
+	sockets := make(chan error, 1)
+	go func() { sockets <- s.graphql.Shutdown(ctx) }()
+	if err := public.Shutdown(ctx); err != nil {
+		s.log.Warn("requests were cut at the end of the drain time-out", "error", err)
+		public.Close()
+	}
+	if err := <-sockets; err != nil {
+		s.log.Warn("connections were cut at the end of the drain time-out", "error", err)
+	}
+	// Statuses are written even when the patience is used up.
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusWriteTimeout)
+	defer cancel()
+	if err := s.presence.Close(writing); err != nil {
+		return fmt.Errorf("writing the last statuses: %w", err)
+	}
+	s.log.Info("stopped")
+	return nil
+}
+
+// statusWriteTimeout bounds the last write of a node that stops; what it misses
+// the next start puts right.
+const statusWriteTimeout = 5 * time.Second

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// settings are what every command shares: a flag, or the environment. The flag wins.
+type settings struct {
+	DatabaseURL string `env:"ROLLCALL_DATABASE_URL" default:"sqlite:rollcall.db" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=…, or mysql://user@unix(/path/to.sock)/name (${env})."`
+	LogLevel    string `env:"ROLLCALL_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error (${env})."`
+	LogFormat   string `env:"ROLLCALL_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text or json; auto: text on a terminal, json elsewhere (${env})."`
+}
+
+// logger answers the program's log, which goes to standard error.
+func (s *settings) logger(streams *Streams) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // kong has checked the word
+	return newLogger(streams.Err, level, s.LogFormat == "text" || s.LogFormat == "auto" && streams.ErrTerminal)
+}
+
+func newLogger(w io.Writer, level slog.Level, text bool) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if text {
+		return slog.New(slog.NewTextHandler(w, opts))
+	}
+	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// serveSettings are what only a server needs.
+type serveSettings struct {
+	Listen           string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
+	OpsListen        string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
+	RedisURL         string        `env:"ROLLCALL_REDIS_URL" help:"Reserved for several nodes on one database; not in this version (${env})."`
+	AdminPassword    string        `env:"ROLLCALL_ADMIN_PASSWORD" help:"The first operator's password, first start only; generated unless given (${env})."`
+	TokenKey         string        `env:"ROLLCALL_TOKEN_KEY" help:"Signs tokens, at least 32 characters; generated at the first start unless given (${env})."`
+	HeartbeatTimeout time.Duration `env:"ROLLCALL_HEARTBEAT_TIMEOUT" default:"400s" help:"How long a device may be silent (${env})."`
+	AllowedOrigins   []string      `env:"ROLLCALL_ALLOWED_ORIGINS" help:"Origins of other sites that may use the API from browsers, as https://chat.example; * for all (${env})."`
+	TrustedProxies   []string      `env:"ROLLCALL_TRUSTED_PROXIES" help:"Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto count (${env})."`
+	Introspection    string        `env:"ROLLCALL_INTROSPECTION" default:"on" enum:"on,off" help:"Whether clients may ask for the schema: on or off (${env})."`
+	DrainTimeout     time.Duration `env:"ROLLCALL_DRAIN_TIMEOUT" default:"20s" help:"How long running requests may take after SIGTERM (${env})."`
+}
+
+// The bounds of what can be set.
+const (
+	minTokenKey         = 32
+	minHeartbeatTimeout = time.Second
+	maxHeartbeatTimeout = 24 * time.Hour
+)
+
+// check refuses values that cannot work, naming the setting.
+func (s *serveSettings) check() error {
+	if err := checkAddress("ROLLCALL_LISTEN", s.Listen); err != nil {
+		return err
+	}
+	if s.OpsListen != "" {
+		if err := checkAddress("ROLLCALL_OPS_LISTEN", s.OpsListen); err != nil {
+			return err
+		}
+	}
+	switch {
+	case s.RedisURL != "":
+		return usageError{errors.New("ROLLCALL_REDIS_URL is set, but this version runs one node only; unset it")}
+	case s.TokenKey != "" && len(s.TokenKey) < minTokenKey:
+		return usageError{fmt.Errorf("ROLLCALL_TOKEN_KEY must have at least %d characters", minTokenKey)}
+	case s.HeartbeatTimeout < minHeartbeatTimeout || s.HeartbeatTimeout > maxHeartbeatTimeout:
+		return usageError{fmt.Errorf("ROLLCALL_HEARTBEAT_TIMEOUT must be from %s to %s", minHeartbeatTimeout, maxHeartbeatTimeout)}
+	case s.DrainTimeout < 0:
+		return usageError{errors.New("ROLLCALL_DRAIN_TIMEOUT must not be negative")}
+	}
+	for _, origin := range s.AllowedOrigins {
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || strings.TrimSuffix(origin, "/") != u.Scheme+"://"+u.Host) {
+			return usageError{fmt.Errorf("ROLLCALL_ALLOWED_ORIGINS: %q is no origin such as https://chat.example", origin)}
+		}
+	}
+	return nil
+}
+
+func checkAddress(name, address string) error {
+	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+		return usageError{fmt.Errorf("%s: %q is no HOST:PORT", name, address)}
+	}
+	return nil
+}
+
+// networks reads addresses and networks.
+func networks(name string, list []string) ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range list {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			address, addrErr := netip.ParseAddr(text)
+			if addrErr != nil {
+				return nil, usageError{fmt.Errorf("%s: %q is no address or network", name, text)}
+			}
+			prefix = netip.PrefixFrom(address, address.BitLen())
+		}
+		out = append(out, prefix.Masked())
+	}
+	return out, nil
+}

@@ -1,0 +1,52 @@
+package clientaddr
+
+import (
+	"crypto/tls"
+	"net/http"
+	"net/netip"
+	"testing"
+)
+
+func TestAddress(t *testing.T) {
+	r := New([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")})
+	for name, c := range map[string]struct {
+		peer      string
+		forwarded []string
+		want      string
+	}{
+		"direct":                       {"192.0.2.1:5", nil, "192.0.2.1"},
+		"a stranger's header":          {"192.0.2.1:5", []string{"198.51.100.7"}, "192.0.2.1"},
+		"one proxy":                    {"10.1.1.1:5", []string{"198.51.100.7"}, "198.51.100.7"},
+		"a client that lies":           {"10.1.1.1:5", []string{"203.0.113.9, 198.51.100.7"}, "198.51.100.7"},
+		"two proxies":                  {"10.1.1.1:5", []string{"198.51.100.7, 10.2.2.2"}, "198.51.100.7"},
+		"two headers":                  {"10.1.1.1:5", []string{"198.51.100.7", "10.2.2.2"}, "198.51.100.7"},
+		"nonsense":                     {"10.1.1.1:5", []string{"unknown"}, "10.1.1.1"},
+		"no header":                    {"10.1.1.1:5", nil, "10.1.1.1"},
+		"IPv6":                         {"[::1]:5", []string{"2001:db8::1"}, "2001:db8::1"},
+		"IPv4 written as IPv6":         {"[::ffff:10.1.1.1]:5", []string{"::ffff:198.51.100.7"}, "198.51.100.7"},
+		"only proxies, the first wins": {"10.1.1.1:5", []string{"10.3.3.3, 10.2.2.2"}, "10.3.3.3"},
+	} {
+		req := &http.Request{RemoteAddr: c.peer, Header: http.Header{"X-Forwarded-For": c.forwarded}}
+		if got := r.Address(req); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+func TestSecure(t *testing.T) {
+	r := New([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
+	https := http.Header{"X-Forwarded-Proto": {"https"}}
+	for name, c := range map[string]struct {
+		req  *http.Request
+		want bool
+	}{
+		"plain":      {&http.Request{RemoteAddr: "10.1.1.1:5"}, false},
+		"TLS here":   {&http.Request{RemoteAddr: "192.0.2.1:5", TLS: &tls.ConnectionState{}}, true},
+		"a proxy":    {&http.Request{RemoteAddr: "10.1.1.1:5", Header: https}, true},
+		"a stranger": {&http.Request{RemoteAddr: "192.0.2.1:5", Header: https}, false},
+	} {
+		if got := r.Secure(c.req); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

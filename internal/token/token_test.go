@@ -1,0 +1,137 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+func open(t *testing.T, db *database.DB, configured string, at time.Time) *Keys {
+	t.Helper()
+	keys, err := OpenKeys(context.Background(), db, configured, func() time.Time { return at })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func sign(t *testing.T, k *Keys) string {
+	t.Helper()
+	text, err := k.Sign(Claims{AppID: 1, UserID: 2, IssuedAt: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestOldKeysKeepVerifyingAfterARotation(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		start := time.UnixMilli(1_790_000_000_000)
+		first := open(t, db, "", start)
+		old := sign(t, first)
+		second := open(t, db, strings.Repeat("k", 32), start.Add(time.Hour))
+		newer := sign(t, second)
+		third := open(t, db, strings.Repeat("l", 32), start.Add(2*time.Hour))
+		back := open(t, db, strings.Repeat("k", 32), start.Add(3*time.Hour))
+		for name, keys := range map[string]*Keys{"second": second, "third": third, "back": back} {
+			for which, text := range map[string]string{"old": old, "newer": newer} {
+				if claims, err := keys.Verify(ctx, text); err != nil || claims.AppID != 1 || claims.UserID != 2 || claims.IssuedAt != 3 {
+					t.Errorf("the %s keys say of the %s token %+v, %v", name, which, claims, err)
+				}
+			}
+		}
+		// A node that started before the rotation learns the new key by itself.
+		if _, err := first.Verify(ctx, sign(t, third)); err != nil {
+			t.Errorf("a key that came later: %v", err)
+		}
+		if kid(t, sign(t, back)) != kid(t, newer) || kid(t, newer) == kid(t, old) {
+			t.Error("the configured key does not sign")
+		}
+	})
+}
+
+func kid(t *testing.T, text string) string {
+	t.Helper()
+	head, _, _ := strings.Cut(text, ".")
+	return head
+}
+
+func TestNodesThatStartTogetherShareOneKey(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		tokens := make([]string, 8)
+		var wg sync.WaitGroup
+		for i := range tokens {
+			wg.Go(func() { tokens[i] = sign(t, open(t, db, "", time.UnixMilli(1))) })
+		}
+		wg.Wait()
+		keys := open(t, db, "", time.UnixMilli(1))
+		for i, text := range tokens {
+			if _, err := keys.Verify(context.Background(), text); err != nil {
+				t.Errorf("node %d has a key of its own: %v", i, err)
+			}
+		}
+	})
+}
+
+func TestADatabaseThatIsAwayIsNoBadToken(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		keys := open(t, db, "", time.UnixMilli(1))
+		foreign := open(t, testenv.Open(t, testenv.SQLiteURL(t)), strings.Repeat("f", 32), time.UnixMilli(1))
+		text := sign(t, foreign)
+		if _, err := keys.Verify(context.Background(), text); !errors.Is(err, ErrInvalid) {
+			t.Errorf("a foreign token: %v", err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		if _, err := keys.Verify(ctx, text); err == nil || errors.Is(err, ErrInvalid) {
+			t.Errorf("with no database: %v", err)
+		}
+	})
+}
+
+func TestTheCacheIsBounded(t *testing.T) {
+	keys := open(t, testenv.Open(t, testenv.SQLiteURL(t)), "", time.UnixMilli(1))
+	for i := range cacheSize + 10 {
+		keys.remember([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, Claims{})
+	}
+	if len(keys.verified) != cacheSize {
+		t.Errorf("%d signatures are kept, at most %d should", len(keys.verified), cacheSize)
+	}
+}
+
+// FuzzVerify: nothing but our own tokens passes, and nothing panics.
+func FuzzVerify(f *testing.F) {
+	db, err := database.Open(context.Background(), "sqlite:"+f.TempDir()+"/x.db")
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Migrate(context.Background()); err != nil {
+		f.Fatal(err)
+	}
+	keys, err := OpenKeys(context.Background(), db, "", time.Now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	good, err := keys.Sign(Claims{AppID: 1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good + "x")
+	f.Add("a.b.c")
+	f.Add("eyJhbGciOiJub25lIn0.e30.")
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := keys.Verify(context.Background(), text); err == nil && text != good {
+			t.Errorf("%q passes", text)
+		}
+	})
+}

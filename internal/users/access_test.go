@@ -1,0 +1,163 @@
+package users
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// verify answers what a token is worth: "" when it is good, else the code.
+func (w *world) verify(text string) fault.Code {
+	_, _, err := w.users.Verify(context.Background(), text)
+	return fault.CodeOf(err)
+}
+
+func TestUserTokens(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		r, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Ann", TokenTTL: time.Hour})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if want := w.users.now().Add(time.Hour); r.ExpiresAt == nil || *r.ExpiresAt != want {
+			w.t.Errorf("expires at %v, want %v", r.ExpiresAt, want)
+		}
+		app, user, err := w.users.Verify(ctx, r.Token)
+		if err != nil || app.Key != w.app.Key || user.ExternalID != "ann" || user.Name != "Ann" || !app.CreatedAt.Time().Equal(w.app.CreatedAt.Time()) {
+			w.t.Errorf("%+v, %+v, %v", app, user, err)
+		}
+		w.pass(time.Hour - time.Millisecond)
+		if code := w.verify(r.Token); code != "" {
+			w.t.Errorf("a millisecond before its end: %s", code)
+		}
+		w.pass(time.Millisecond)
+		if code := w.verify(r.Token); code != fault.Unauthenticated {
+			w.t.Errorf("after its end: %q", code)
+		}
+	})
+}
+
+func TestForgedTokens(t *testing.T) {
+	each(t, func(w *world) {
+		good := w.register(w.app, "ann").Token
+		parts := strings.Split(good, ".")
+		none := "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0." + parts[1] + "."
+		for name, text := range map[string]string{
+			"empty":       "",
+			"words":       "not a token",
+			"cut":         good[:len(good)-1],
+			"other tail":  parts[0] + "." + parts[1] + ".AAAA",
+			"no signing":  none,
+			"two parts":   parts[0] + "." + parts[1],
+			"other claim": parts[0] + ".eyJhcHAiOjF9." + parts[2],
+		} {
+			if code := w.verify(text); code != fault.Unauthenticated {
+				w.t.Errorf("%s: %q", name, code)
+			}
+		}
+	})
+}
+
+func TestTokensEndWithTheAccount(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		now := w.users.now
+		for name, end := range map[string]struct {
+			do   func(r *Registered)
+			want fault.Code
+		}{
+			"deactivated": {func(r *Registered) { w.set(r.User, "deactivated_at", now()) }, fault.Unauthenticated},
+			"banned":      {func(r *Registered) { w.set(r.User, "banned_until", now()+1) }, fault.UserBanned},
+			"expired":     {func(r *Registered) { w.set(r.User, "tokens_valid_from", now()+1) }, fault.Unauthenticated},
+			"generation":  {func(r *Registered) { w.set(r.User, "token_generation", 1) }, fault.Unauthenticated},
+			"deleted": {func(r *Registered) {
+				if _, err := w.users.Delete(ctx, w.app, []string{r.User.ExternalID}, models.Actor{Name: "op"}); err != nil {
+					w.t.Fatal(err)
+				}
+			}, fault.Unauthenticated},
+		} {
+			r := w.register(w.app, name)
+			if code := w.verify(r.Token); code != "" {
+				w.t.Errorf("%s, before: %s", name, code)
+			}
+			end.do(r)
+			if code := w.verify(r.Token); code != end.want {
+				w.t.Errorf("%s: %q, want %s", name, code, end.want)
+			}
+			if _, _, err := w.users.Current(ctx, r.User.ID); name != "expired" && name != "generation" && fault.CodeOf(err) != end.want {
+				w.t.Errorf("%s, on a live connection: %v, want %s", name, err, end.want)
+			}
+		}
+		// Registering the deleted ID again makes another user.
+		old := w.register(w.app, "again")
+		if _, err := w.users.Delete(ctx, w.app, []string{"again"}, models.Actor{Name: "op"}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.register(w.app, "again")
+		if code := w.verify(old.Token); code != fault.Unauthenticated {
+			w.t.Errorf("a deleted user's token fits its successor: %q", code)
+		}
+	})
+}
+
+func TestBanTellsUntilAndEndsByTheClock(t *testing.T) {
+	each(t, func(w *world) {
+		r := w.register(w.app, "ann")
+		until := w.users.now() + 60_000
+		w.set(r.User, "banned_until", until)
+		_, _, err := w.users.Verify(context.Background(), r.Token)
+		refusal, _ := err.(*fault.Error)
+		if refusal == nil || refusal.Extensions["until"] != until.String() {
+			w.t.Fatalf("error %v", err)
+		}
+		w.pass(time.Minute)
+		if code := w.verify(r.Token); code != "" {
+			w.t.Errorf("after the ban: %s", code)
+		}
+	})
+}
+
+func TestAppTokensAndRotation(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		app, secret, err := w.apps.Create(ctx, apps.NewApp{Name: "x", Environment: models.EnvironmentDevelopment, Edition: models.EditionStandard})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		text, expires, err := w.apps.IssueToken(ctx, app.Key, secret, time.Hour)
+		if err != nil || expires != w.users.now().Add(time.Hour) {
+			w.t.Fatal(expires, err)
+		}
+		got, user, err := w.users.Verify(ctx, text)
+		if err != nil || got.ID != app.ID || user != nil {
+			w.t.Errorf("%v, %v, %v", got, user, err)
+		}
+		ann := w.register(app, "ann")
+		_, second, err := w.apps.RotateSecret(ctx, app.Key)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for name, old := range map[string]string{"app": text, "user": ann.Token} {
+			if code := w.verify(old); code != fault.Unauthenticated {
+				w.t.Errorf("the %s token outlived the rotation: %q", name, code)
+			}
+		}
+		if _, _, err := w.users.Current(ctx, ann.User.ID); err != nil {
+			w.t.Errorf("a live connection ended with the rotation: %v", err)
+		}
+		if _, _, err := w.apps.IssueToken(ctx, app.Key, secret, time.Hour); fault.CodeOf(err) != fault.Unauthenticated {
+			w.t.Errorf("the old secret: %v", err)
+		}
+		if _, _, err := w.apps.IssueToken(ctx, "rcnobody", second, time.Hour); fault.CodeOf(err) != fault.Unauthenticated {
+			w.t.Errorf("an unknown key: %v", err)
+		}
+		if _, _, err := w.apps.IssueToken(ctx, app.Key, second, time.Hour); err != nil {
+			w.t.Errorf("the new secret: %v", err)
+		}
+	})
+}

@@ -1,0 +1,92 @@
+package users
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+	"rollcall/internal/token"
+	"rollcall/models"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// world is the rules on one database, with a clock that tests set.
+type world struct {
+	t     *testing.T
+	db    *database.DB
+	bus   *bus.Bus
+	apps  *apps.Service
+	users *Service
+	app   *models.App
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func each(t *testing.T, test func(w *world)) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := &world{t: t, db: db, bus: &bus.Bus{}, now: time.UnixMilli(1_790_000_000_000)}
+		keys, err := token.OpenKeys(context.Background(), db, "", w.clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.apps = apps.New(db, keys, w.clock)
+		w.users = New(db, w.bus, keys, w.clock)
+		w.app = w.newApp("app", models.EnvironmentDevelopment, models.EditionFlagship)
+		test(w)
+	})
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func (w *world) newApp(name string, env models.Environment, edition models.Edition) *models.App {
+	w.t.Helper()
+	app, _, err := w.apps.Create(context.Background(), apps.NewApp{Name: name, Environment: env, Edition: edition})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return app
+}
+
+func (w *world) register(app *models.App, id string) *Registered {
+	w.t.Helper()
+	r, err := w.users.Register(context.Background(), app, Registration{ID: id, Name: "Name of " + id})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// reload answers the app as it is now.
+func (w *world) reload(app *models.App) *models.App {
+	w.t.Helper()
+	app, err := w.apps.ByKey(context.Background(), app.Key)
+	if err != nil || app == nil {
+		w.t.Fatal(app, err)
+	}
+	return app
+}
+
+// set writes a column of a user directly, for states that a later rule makes.
+func (w *world) set(user *models.User, column string, value any) {
+	w.t.Helper()
+	if err := w.db.Exec(context.Background(), "UPDATE users SET "+column+" = ? WHERE id = ?", value, user.ID); err != nil {
+		w.t.Fatal(err)
+	}
+}
