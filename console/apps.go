@@ -1,0 +1,53 @@
+package console
+
+import (
+	"rollcall/models"
+)
+
+// appsPage is what apps.html shows.
+type appsPage struct{ Apps []appRow }
+
+type appRow struct {
+	*models.App
+	// UsersPath is where the app's users are.
+	UsersPath string
+	// Limit bounds the app's users where Limited.
+	Limit   int
+	Limited bool
+	Online  int
+}
+
+// Development says whether the app is for trying out.
+func (r appRow) Development() bool { return r.Environment == models.EnvironmentDevelopment }
+
+func (c *console) listApps(v *visit) error {
+	list, err := c.Apps.List(v.r.Context())
+	if err != nil {
+		return err
+	}
+	page := appsPage{}
+	for _, app := range list {
+		page.Apps = append(page.Apps, c.appRow(app))
+	}
+	return c.show(v, "apps", page)
+}
+
+func (c *console) appRow(app *models.App) appRow {
+	row := appRow{App: app, UsersPath: usersPath(app), Online: c.Presence.OnlineCount(app.ID)}
+	if limit := app.RegisteredUserLimit(); limit != nil {
+		row.Limit, row.Limited = *limit, true
+	}
+	return row
+}
+
+// app answers the app whose key is in the path; an unknown one is a problem.
+func (c *console) app(v *visit) (*models.App, error) {
+	app, err := c.Apps.ByKey(v.r.Context(), v.r.PathValue("key"))
+	if err != nil {
+		return nil, err
+	}
+	if app == nil {
+		return nil, c.notFound(v)
+	}
+	return app, nil
+}

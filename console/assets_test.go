@@ -1,0 +1,113 @@
+package console
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+	"testing"
+)
+
+func TestAssetsAreKeptForEver(t *testing.T) {
+	s := onSQLite(t)
+	b := s.browser() // nobody is logged in
+	a, err := loadAssets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, address := range a.addresses {
+		want, err := staticFiles.ReadFile("static/" + name)
+		s.check(err)
+		for _, encoding := range []string{"identity", "gzip"} {
+			b.head.Set("Accept-Encoding", encoding)
+			got := b.get(address)
+			got.want(t, http.StatusOK)
+			body := []byte(got.body)
+			if encoding == "gzip" {
+				r, err := gzip.NewReader(bytes.NewReader(body))
+				s.check(err)
+				body, err = io.ReadAll(r)
+				s.check(err)
+			}
+			if !bytes.Equal(body, want) {
+				t.Errorf("%s as %s is not the file", name, encoding)
+			}
+			if cache := got.Header.Get("Cache-Control"); cache != "public, max-age=31536000, immutable" {
+				t.Errorf("%s: Cache-Control %q", name, cache)
+			}
+			if kind := got.Header.Get("Content-Type"); kind != assetTypes[path.Ext(name)] {
+				t.Errorf("%s: Content-Type %q", name, kind)
+			}
+		}
+		b.get("/console/static/000000000000/"+name).want(t, http.StatusNotFound)
+		b.get("/console/static/"+name).want(t, http.StatusNotFound)
+	}
+}
+
+func TestVendoredFilesArePinned(t *testing.T) {
+	sums, err := staticFiles.ReadFile("static/vendor/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pinned := map[string]string{}
+	for lines := bufio.NewScanner(bytes.NewReader(sums)); lines.Scan(); {
+		sum, name, _ := strings.Cut(lines.Text(), "  ")
+		pinned[name] = sum
+	}
+	err = fs.WalkDir(staticFiles, "static/vendor", func(file string, entry fs.DirEntry, err error) error {
+		if _, code := assetTypes[path.Ext(file)]; err != nil || !code {
+			return err
+		}
+		body, err := staticFiles.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(body)
+		if name := strings.TrimPrefix(file, "static/vendor/"); pinned[name] != hex.EncodeToString(sum[:]) {
+			t.Errorf("%s is not the file that SHA256SUMS has", name)
+		}
+		if _, err := staticFiles.ReadFile(path.Dir(file) + "/LICENSE"); err != nil {
+			t.Errorf("%s has no licence: %v", file, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFirstPageIsLight holds what a browser loads for the first page below
+// 100 KB.
+func TestFirstPageIsLight(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	b.head.Set("Accept-Encoding", "gzip")
+	page := b.get("/console/")
+	total := len(page.body)
+	for name, address := range s.assetsOn(page) {
+		size := len(b.get(address).body)
+		t.Logf("%-28s %6d bytes", name, size)
+		total += size
+	}
+	if total > 100_000 {
+		t.Errorf("%d bytes", total)
+	}
+}
+
+func (s *site) assetsOn(page *answer) map[string]string {
+	a, err := loadAssets()
+	s.check(err)
+	found := map[string]string{}
+	for name, address := range a.addresses {
+		if strings.Contains(page.body, address) {
+			found[name] = address
+		}
+	}
+	return found
+}

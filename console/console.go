@@ -1,0 +1,98 @@
+// Package console is the operators' website: pages made by the server from
+// templates, which call the same rules as the GraphQL resolvers. Everything that
+// changes data is an HTML form and works without JavaScript.
+//
+// routes.go is the table of contents; each page has a file of its own.
+package console
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"rollcall/internal/page"
+	"rollcall/internal/users"
+	"rollcall/models"
+)
+
+// Root is the path that the console is mounted at.
+const Root = "/console/"
+
+// Operators is what the console needs of the rules about operators
+// (apps.Operators).
+type Operators interface {
+	Login(ctx context.Context, name, password, address, userAgent string) (token string, operator *models.Operator, err error)
+	ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
+	Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error
+}
+
+// Apps is what the console needs of the rules about apps (apps.Service).
+type Apps interface {
+	List(ctx context.Context) ([]*models.App, error)
+	// ByKey answers nil for an unknown key.
+	ByKey(ctx context.Context, key string) (*models.App, error)
+}
+
+// Users is what the console needs of the rules about users (users.Service).
+type Users interface {
+	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
+	// ByID answers nil for an unknown ID.
+	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
+	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]models.ItemResult, error)
+}
+
+// Presence is what the console needs to know about who is online (presence.Hub).
+type Presence interface {
+	// StatusOf answers the status now of a user whose row was just read.
+	StatusOf(u *models.User) models.UserStatus
+	OnlineCount(appID int64) int
+	// Devices answers the live connections of the user with that users.id.
+	Devices(userID int64) []models.Device
+}
+
+// Deps is what the console stands on. All fields are needed.
+type Deps struct {
+	Operators Operators
+	Apps      Apps
+	Users     Users
+	Presence  Presence
+	Logger    *slog.Logger
+	// Clock is time.Now outside tests.
+	Clock func() time.Time
+	// ClientAddress answers the address that a request came from, trusted proxies
+	// seen through.
+	ClientAddress func(*http.Request) string
+	// Secure says whether the browser's side of the connection is TLS.
+	Secure func(*http.Request) bool
+}
+
+// console is the website; its handlers are in the files named after the pages.
+type console struct {
+	Deps
+	assets  *assets
+	locales []*locale
+	pages   *pages
+}
+
+// New answers the handler of all paths below Root. It panics where the embedded
+// templates or texts are broken: no setting can cause that, and every test here
+// would find it.
+func New(deps Deps) http.Handler {
+	c := &console{Deps: deps, assets: must(loadAssets()), locales: must(loadLocales())}
+	c.pages = must(parsePages(c.locales, c.assets))
+	mux := http.NewServeMux()
+	mux.Handle("GET "+assetRoot, c.assets)
+	for _, rt := range routes {
+		mux.Handle(rt.pattern, c.handler(rt))
+	}
+	return c.guard(mux)
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		panic(fmt.Errorf("console: %w", err))
+	}
+	return value
+}

@@ -1,0 +1,63 @@
+package console
+
+import (
+	"encoding/base64"
+	"encoding/json"
+)
+
+// flashCookie carries a message over a redirect, to the next page.
+const flashCookie = "rollcall_flash"
+
+// flashAge is how many seconds a message waits for its page.
+const flashAge = 60
+
+// flash is a message about what a form has done.
+type flash struct {
+	// Text is a key of flashTexts.
+	Text string
+	// Subject is put for {subject} in the text.
+	Subject string
+}
+
+// flashTexts are the messages there are, true for those of success. A cookie
+// with any other is none of ours.
+var flashTexts = map[string]bool{
+	"delete.done":    true,
+	"delete.gone":    false,
+	"delete.refused": false,
+}
+
+// Good says whether what was asked for was done.
+func (f *flash) Good() bool { return flashTexts[f.Text] }
+
+// setFlash has the next page say text about subject.
+func (c *console) setFlash(v *visit, text, subject string) error {
+	raw, err := json.Marshal(flash{Text: text, Subject: subject})
+	if err != nil {
+		return err
+	}
+	c.setCookie(v, flashCookie, base64.RawURLEncoding.EncodeToString(raw), flashAge)
+	return nil
+}
+
+// takeFlash answers the message for this page, nil when there is none, and
+// removes it.
+func (c *console) takeFlash(v *visit) *flash {
+	cookie, err := v.r.Cookie(flashCookie)
+	if err != nil {
+		return nil
+	}
+	c.setCookie(v, flashCookie, "", -1)
+	raw, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	if err != nil {
+		return nil
+	}
+	f := &flash{}
+	if json.Unmarshal(raw, f) != nil {
+		return nil
+	}
+	if _, known := flashTexts[f.Text]; !known {
+		return nil
+	}
+	return f
+}

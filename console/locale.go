@@ -1,0 +1,140 @@
+package console
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+//go:embed locales/*.json
+var localeFiles embed.FS
+
+// languages are the console's, the default first. Each has a file in locales/.
+var languages = []struct{ tag, name string }{
+	{"en", "English"},
+	{"zh-CN", "简体中文"},
+}
+
+// languageCookie holds the language that a reader chose.
+const languageCookie = "rollcall_language"
+
+// languageAge is how many seconds the choice is remembered: a year.
+const languageAge = 365 * 24 * 60 * 60
+
+// locale is a language with its texts.
+type locale struct {
+	tag, name string
+	texts     map[string]string
+}
+
+func loadLocales() ([]*locale, error) {
+	var list []*locale
+	for _, language := range languages {
+		l := &locale{tag: language.tag, name: language.name}
+		raw, err := localeFiles.ReadFile("locales/" + l.tag + ".json")
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(raw, &l.texts); err != nil {
+			return nil, fmt.Errorf("reading locales/%s.json: %w", l.tag, err)
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+// text answers the text of key, with each {name} in it replaced by what args,
+// names and values in turn, have for it.
+func (l *locale) text(key string, args ...any) (string, error) {
+	text, ok := l.texts[key]
+	if !ok {
+		return "", fmt.Errorf("locale %s has no text %q", l.tag, key)
+	}
+	if len(args)%2 != 0 {
+		return "", fmt.Errorf("text %q: a name without a value", key)
+	}
+	var pairs []string
+	for i := 0; i < len(args); i += 2 {
+		pairs = append(pairs, fmt.Sprintf("{%v}", args[i]), display(args[i+1]))
+	}
+	return strings.NewReplacer(pairs...).Replace(text), nil
+}
+
+// count answers the text of key for n things: key.one or key.other, with {n}.
+func (l *locale) count(key string, n int) (string, error) {
+	if n == 1 {
+		return l.text(key+".one", "n", n)
+	}
+	return l.text(key+".other", "n", n)
+}
+
+// display is how a value stands in a text; numbers are grouped, 12,345, which
+// readers of both languages know.
+func display(value any) string {
+	n, ok := value.(int)
+	if !ok {
+		return fmt.Sprint(value)
+	}
+	digits := strconv.Itoa(n)
+	for at := len(digits) - 3; at > 0 && digits[at-1] != '-'; at -= 3 {
+		digits = digits[:at] + "," + digits[at:]
+	}
+	return digits
+}
+
+// localeOf answers the language for a request: the one chosen, else the first
+// that the browser asks for and the console has, else the default.
+func (c *console) localeOf(r *http.Request) *locale {
+	if cookie, err := r.Cookie(languageCookie); err == nil {
+		if l := c.localeByTag(cookie.Value); l != nil {
+			return l
+		}
+	}
+	best, bestQuality := c.locales[0], 0.0
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
+		tag, weight, weighted := strings.Cut(strings.TrimSpace(part), ";q=")
+		quality := 1.0
+		if weighted {
+			var err error
+			if quality, err = strconv.ParseFloat(weight, 64); err != nil {
+				continue
+			}
+		}
+		if quality <= bestQuality {
+			continue
+		}
+		for _, l := range c.locales {
+			if strings.EqualFold(primary(tag), primary(l.tag)) {
+				best, bestQuality = l, quality
+				break
+			}
+		}
+	}
+	return best
+}
+
+// primary is the language of a tag, without script and region.
+func primary(tag string) string {
+	language, _, _ := strings.Cut(tag, "-")
+	return language
+}
+
+func (c *console) localeByTag(tag string) *locale {
+	for _, l := range c.locales {
+		if l.tag == tag {
+			return l
+		}
+	}
+	return nil
+}
+
+// chooseLanguage remembers the language chosen in the footer.
+func (c *console) chooseLanguage(v *visit) error {
+	if l := c.localeByTag(v.r.PostFormValue("language")); l != nil {
+		c.setCookie(v, languageCookie, l.tag, languageAge)
+	}
+	return v.redirect(localPath(v.r.PostFormValue("next")))
+}

@@ -1,0 +1,188 @@
+package console
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var placeholders = regexp.MustCompile(`\{\w+\}`)
+
+func TestLanguagesHaveTheSameTexts(t *testing.T) {
+	locales, err := loadLocales()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := locales[0]
+	for _, l := range locales[1:] {
+		for key, text := range first.texts {
+			other, ok := l.texts[key]
+			if !ok {
+				t.Errorf("%s lacks %q", l.tag, key)
+				continue
+			}
+			want, got := placeholders.FindAllString(text, -1), placeholders.FindAllString(other, -1)
+			slices.Sort(want)
+			slices.Sort(got)
+			if !slices.Equal(want, got) {
+				t.Errorf("%s: %q has %v, %s has %v", l.tag, key, got, first.tag, want)
+			}
+		}
+		for key := range l.texts {
+			if _, ok := first.texts[key]; !ok {
+				t.Errorf("%s lacks %q, which %s has", first.tag, key, l.tag)
+			}
+		}
+	}
+}
+
+var (
+	// quoted finds what may be a key, in Go and in templates.
+	quoted = regexp.MustCompile(`"([a-z_]+(?:\.[A-Za-z_0-9]+)*)"`)
+	// begun finds the fixed part of a key that a template puts together.
+	begun = regexp.MustCompile(`\(print "([a-z_.]+\.)"`)
+	// asked finds the keys that a template asks for, with the function's name.
+	asked = regexp.MustCompile(`\b([tn]) "([^"]+)"`)
+)
+
+func TestTextsAreAllThereAndAllUsed(t *testing.T) {
+	locales, err := loadLocales()
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := locales[0].texts
+	templates, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	var prefixes []string
+	for _, file := range append(templates, sources...) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, match := range quoted.FindAllStringSubmatch(string(text), -1) {
+			used[match[1]] = true
+		}
+		if strings.HasSuffix(file, ".go") {
+			continue
+		}
+		for _, match := range begun.FindAllStringSubmatch(string(text), -1) {
+			prefixes = append(prefixes, match[1])
+		}
+		for _, match := range asked.FindAllStringSubmatch(string(text), -1) {
+			keys := []string{match[2]}
+			if match[1] == "n" {
+				keys = []string{match[2] + ".one", match[2] + ".other"}
+			}
+			for _, key := range keys {
+				used[key] = true
+				if _, ok := texts[key]; !ok {
+					t.Errorf("%s asks for %q, which there is not", file, key)
+				}
+			}
+		}
+	}
+	for key := range texts {
+		begins := func(prefix string) bool { return strings.HasPrefix(key, prefix) }
+		if !used[key] && !slices.ContainsFunc(prefixes, begins) {
+			t.Errorf("nothing uses %q", key)
+		}
+	}
+	for text := range flashTexts {
+		if _, ok := texts[text]; !ok {
+			t.Errorf("the flash %q has no text", text)
+		}
+	}
+}
+
+func TestCountAndNumbers(t *testing.T) {
+	l := &locale{tag: "en", texts: map[string]string{"x.one": "{n} thing", "x.other": "{n} things", "y": "{a} of {b}: {a}"}}
+	for n, want := range map[int]string{
+		0: "0 things", 1: "1 thing", 2: "2 things", 999: "999 things", 1000: "1,000 things", 1234567: "1,234,567 things", -1234: "-1,234 things", -123: "-123 things",
+	} {
+		if got, err := l.count("x", n); err != nil || got != want {
+			t.Errorf("count(%d) = %q, %v", n, got, err)
+		}
+	}
+	if got, err := l.text("y", "a", "{b}", "b", "<&>"); err != nil || got != "{b} of <&>: {b}" {
+		t.Errorf("text = %q, %v", got, err)
+	}
+	if _, err := l.text("z"); err == nil {
+		t.Error("a missing text is no error")
+	}
+	if _, err := l.text("y", "a"); err == nil {
+		t.Error("a name without a value is no error")
+	}
+}
+
+func TestLanguageIsNegotiated(t *testing.T) {
+	s := onSQLite(t)
+	for header, want := range map[string]string{
+		"":                              "en",
+		"en-GB,en;q=0.9":                "en",
+		"zh-CN,zh;q=0.9,en;q=0.8":       "zh-CN",
+		"zh":                            "zh-CN",
+		"ZH-hans-SG":                    "zh-CN",
+		"de,fr;q=0.9":                   "en",
+		"de;q=1, zh;q=0.5, en;q=0.4":    "zh-CN",
+		"en;q=0.4,zh;q=0.5":             "zh-CN",
+		"zh;q=0":                        "en",
+		"zh;q=x":                        "en",
+		strings.Repeat("x,", 2000) + "": "en",
+	} {
+		b := s.browser()
+		b.head.Set("Accept-Language", header)
+		got := b.get("/console/login")
+		got.want(t, http.StatusOK, fmt.Sprintf(`<html lang="%s">`, want))
+		if tag := got.Header.Get("Content-Language"); tag != want {
+			t.Errorf("%q: Content-Language %q, want %q", header, tag, want)
+		}
+	}
+}
+
+func TestLanguageIsChosen(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("viewer")
+	path := usersPath(s.dev) + "?q=a&after="
+	b.get(path).want(t, http.StatusOK, `name="next" value="`+strings.ReplaceAll(path, "&", "&amp;")+`"`)
+	b.post("/console/language", url.Values{"language": {"zh-CN"}, "next": {path}}).wantRedirect(t, path)
+	b.get("/console/").want(t, http.StatusOK, `<html lang="zh-CN">`, "应用", "退出登录")
+	b.post("/console/language", url.Values{"language": {"xx"}, "next": {"//evil.example"}}).wantRedirect(t, "/console/")
+	b.get("/console/").want(t, http.StatusOK, `<html lang="zh-CN">`)
+}
+
+// TestEveryPageInEveryLanguage finds a text that is asked for with a key made at
+// run time, and that a language lacks.
+func TestEveryPageInEveryLanguage(t *testing.T) {
+	s := onSQLite(t)
+	s.connect(s.dev, "ann", silent{})
+	for _, language := range languages {
+		b := s.as("admin")
+		b.post("/console/language", url.Values{"language": {language.tag}})
+		for _, rt := range routes {
+			if method, path := s.path(rt); method == http.MethodGet && path != "/console/login" {
+				status := http.StatusOK
+				if strings.HasSuffix(path, "nowhere") {
+					status = http.StatusNotFound
+				}
+				b.get(path).want(t, status, `<html lang="`+language.tag+`">`)
+			}
+		}
+	}
+}

@@ -1,0 +1,128 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+)
+
+func TestLoginAndLogout(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		b := s.browser()
+		target := "/console/apps/" + s.dev.Key + "/users?q=ab"
+		login := b.get(target).Header.Get("Location")
+		b.get(login).want(t, http.StatusOK, `name="next" value="`+target+`"`, "!Log out")
+
+		wrong := b.post("/console/login", url.Values{"name": {hostile}, "password": {"wrong password"}, "next": {target}})
+		wrong.want(t, http.StatusUnauthorized, "The name or the password is wrong.", `role="alert"`, `aria-invalid="true"`,
+			"&lt;script&gt;", "!<script>alert", "!wrong password")
+		if len(wrong.Cookies()) != 0 {
+			t.Errorf("cookies after a wrong password: %v", wrong.Cookies())
+		}
+
+		b.post("/console/login", url.Values{"name": {"admin"}, "password": {password}, "next": {target}}).wantRedirect(t, target)
+		b.get(target).want(t, http.StatusOK, "admin", "Log out")
+		b.get("/console/login").wantRedirect(t, "/console/")
+		b.get("/console/login?next="+url.QueryEscape("//evil.example")).wantRedirect(t, "/console/")
+
+		other := s.as("admin")
+		b.post("/console/logout", nil).wantRedirect(t, "/console/login")
+		b.get("/console/").wantRedirect(t, "/console/login")
+		other.get("/console/").want(t, http.StatusOK)
+	})
+}
+
+func TestLoginLeadsNowhereElse(t *testing.T) {
+	s := onSQLite(t)
+	b := s.browser()
+	got := b.post("/console/login", url.Values{"name": {"admin"}, "password": {password}, "next": {"https://evil.example/console/"}})
+	got.wantRedirect(t, "/console/")
+}
+
+func TestCookies(t *testing.T) {
+	s := onSQLite(t)
+	for _, secure := range []bool{false, true} {
+		b := s.browser()
+		if secure {
+			b.head.Set("X-Test-TLS", "yes")
+		}
+		form := url.Values{"name": {"admin"}, "password": {password}, "language": {"en"}}
+		for path, name := range map[string]string{"/console/login": sessionCookie, "/console/language": languageCookie} {
+			cookies := b.post(path, form).Cookies()
+			if len(cookies) != 1 || cookies[0].Name != name {
+				t.Fatalf("%s sets %v", path, cookies)
+			}
+			c := cookies[0]
+			if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/console/" || c.Secure != secure || c.Domain != "" {
+				t.Errorf("%s: cookie %v, TLS %v", path, c, secure)
+			}
+		}
+	}
+}
+
+func TestALoginIsANewSession(t *testing.T) {
+	s := onSQLite(t)
+	b := s.browser()
+	b.head.Set("Cookie", sessionCookie+"=chosen-by-someone-else")
+	cookies := b.login("admin", password).Cookies()
+	if len(cookies) != 1 || cookies[0].Value == "chosen-by-someone-else" || len(cookies[0].Value) < 43 {
+		t.Errorf("cookies %v", cookies)
+	}
+	b.get("/console/").wantRedirect(t, "/console/login")
+	if strings.Contains(s.log.String(), cookies[0].Value) {
+		t.Error("the log has the session's token")
+	}
+}
+
+func TestLoginIsThrottled(t *testing.T) {
+	s := onSQLite(t)
+	b := s.browser()
+	b.head.Set("X-Test-Address", "192.0.2.1")
+	for range 5 {
+		b.login("admin", "wrong password").want(t, http.StatusUnauthorized)
+	}
+	got := b.login("admin", password)
+	got.want(t, http.StatusTooManyRequests, "Too many wrong passwords. Try again in 2 seconds.")
+	if wait := got.Header.Get("Retry-After"); wait != "2" {
+		t.Errorf("Retry-After %q", wait)
+	}
+	elsewhere := s.browser()
+	elsewhere.head.Set("X-Test-Address", "192.0.2.2")
+	elsewhere.login("admin", password).wantRedirect(t, "/console/")
+	s.now = s.now.Add(2 * time.Second)
+	b.login("admin", password).wantRedirect(t, "/console/")
+}
+
+func TestSessionEndsByTime(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	s.now = s.now.Add(apps.SessionIdle - time.Second)
+	b.get("/console/").want(t, http.StatusOK)
+	s.now = s.now.Add(apps.SessionIdle)
+	b.get("/console/").wantRedirect(t, "/console/login")
+}
+
+func TestBrokenForms(t *testing.T) {
+	s := onSQLite(t)
+	b := s.browser()
+	b.post("/console/login", url.Values{"password": {strings.Repeat("x", 100<<10)}}).want(t, http.StatusBadRequest)
+	b.post("/console/login", nil).want(t, http.StatusUnauthorized)
+}
+
+func TestLoggedOutScriptIsSentToTheLogin(t *testing.T) {
+	s := onSQLite(t)
+	b := s.browser()
+	b.head.Set("HX-Request", "true")
+	got := b.get("/console/")
+	got.want(t, http.StatusUnauthorized)
+	if target := got.Header.Get("HX-Redirect"); target != "/console/login" {
+		t.Errorf("HX-Redirect %q", target)
+	}
+}

@@ -1,0 +1,203 @@
+package console
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// maxForm bounds the body of a POST: names and passwords.
+const maxForm = 64 << 10
+
+// contentPolicy lets a page load and run only the console's own files: nothing
+// inline, nothing of another host, no framing.
+const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+
+// guard is around every request: it sets the headers of all answers, logs, keeps
+// a panic from leaking, and refuses forms that another site sends.
+func (c *console) guard(next http.Handler) http.Handler {
+	crossOrigin := http.NewCrossOriginProtection()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &recorder{ResponseWriter: w}
+		begun := c.Clock()
+		id := strings.ToLower(rand.Text())
+		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		defer func() {
+			if cause := recover(); cause != nil {
+				c.panicked(answer, r, cause)
+			}
+			level := slog.LevelInfo
+			if strings.HasPrefix(r.URL.Path, assetRoot) {
+				level = slog.LevelDebug
+			}
+			c.Logger.LogAttrs(r.Context(), level, "console request",
+				slog.String("requestId", id),
+				slog.String("route", r.Pattern),
+				slog.Int("status", answer.status),
+				slog.Duration("took", c.Clock().Sub(begun)))
+		}()
+		head := answer.Header()
+		head.Set("X-Request-Id", id)
+		head.Set("Content-Security-Policy", contentPolicy)
+		head.Set("X-Content-Type-Options", "nosniff")
+		head.Set("X-Frame-Options", "DENY")
+		// Not no-referrer: with it browsers hide the origin of the console's own forms.
+		head.Set("Referrer-Policy", "same-origin")
+		head.Set("Cross-Origin-Opener-Policy", "same-origin")
+		head.Set("Cross-Origin-Resource-Policy", "same-origin")
+		head.Set("Cache-Control", "no-store")
+		if err := crossOrigin.Check(r); err != nil {
+			c.fail(c.visit(answer, r), problem{status: http.StatusForbidden, text: "error.cross_site"})
+			return
+		}
+		if !utf8.ValidString(r.URL.Path) {
+			// No key and no ID is such, and a database may not even compare it.
+			c.fail(c.visit(answer, r), problem{status: http.StatusNotFound, text: "error.not_found"})
+			return
+		}
+		r.Body = http.MaxBytesReader(answer, r.Body, maxForm)
+		next.ServeHTTP(answer, r)
+	})
+}
+
+type requestIDKey struct{}
+
+// requestID answers the ID under which the log has the request.
+func requestID(r *http.Request) string {
+	id, _ := r.Context().Value(requestIDKey{}).(string)
+	return id
+}
+
+// panicked logs what went wrong in a handler and answers 500, unless the answer
+// is under way already.
+func (c *console) panicked(answer *recorder, r *http.Request, cause any) {
+	if cause == http.ErrAbortHandler {
+		panic(cause)
+	}
+	c.Logger.ErrorContext(r.Context(), "console panic",
+		"requestId", requestID(r), "route", r.Pattern, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	if answer.status == 0 {
+		failPlain(answer, r)
+	}
+}
+
+// handler lets those in who may use the route, and turns its error into a page.
+func (c *console) handler(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := c.visit(w, r)
+		err := c.identify(v)
+		if err == nil {
+			err = admit(v, rt.access)
+		}
+		switch {
+		case errors.Is(err, errLoggedOut):
+			toLogin(v)
+			return
+		case err == nil:
+			err = rt.handle(c, v)
+		}
+		if err != nil {
+			c.fail(v, err)
+		}
+	})
+}
+
+func (c *console) visit(w http.ResponseWriter, r *http.Request) *visit {
+	return &visit{w: w, r: r, locale: c.localeOf(r)}
+}
+
+// identify finds out who is logged in.
+func (c *console) identify(v *visit) error {
+	cookie, err := v.r.Cookie(sessionCookie)
+	if err != nil {
+		return nil // nobody
+	}
+	session, operator, err := c.Operators.ByToken(v.r.Context(), cookie.Value)
+	if fault.CodeOf(err) == fault.Unauthenticated {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v.session, v.operator = session, operator
+	return nil
+}
+
+// errLoggedOut: the route is not for who is not logged in.
+var errLoggedOut = errors.New("nobody is logged in")
+
+func admit(v *visit, who access) error {
+	switch {
+	case who == anyone:
+		return nil
+	case v.operator == nil:
+		return errLoggedOut
+	case who == admins && v.operator.Role != models.RoleAdmin:
+		return problem{status: http.StatusForbidden, text: "error.viewer"}
+	}
+	return nil
+}
+
+// toLogin sends the browser to the login, from where it comes back.
+func toLogin(v *visit) {
+	target := Root + "login"
+	if here := v.here(); here != Root {
+		target += "?" + url.Values{"next": {here}}.Encode()
+	}
+	if v.r.Header.Get("HX-Request") == "true" {
+		// htmx would put the login into a part of the page.
+		v.w.Header().Set("HX-Redirect", Root+"login")
+		v.w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	_ = v.redirect(target)
+}
+
+// recorder remembers the status of an answer; 0 means that there is none yet.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the status.
+func (a *recorder) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write notes that the answer has begun.
+func (a *recorder) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (a *recorder) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// setCookie sets a cookie of the console, which no script and no other site's
+// form gets to use. maxAge in seconds; negative removes it.
+func (c *console) setCookie(v *visit, name, value string, maxAge int) {
+	http.SetCookie(v.w, &http.Cookie{
+		Name: name, Value: value, Path: Root, MaxAge: maxAge,
+		HttpOnly: true, Secure: c.Secure(v.r), SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// seconds is a duration as Max-Age and Retry-After have it, rounded up.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

@@ -1,0 +1,72 @@
+package console
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"rollcall/internal/fault"
+)
+
+// problem is an error that a page has its own words for.
+type problem struct {
+	status int
+	// text is the key of what the page says.
+	text string
+}
+
+// Error is for the log; the reader gets the text of the key.
+func (p problem) Error() string { return fmt.Sprintf("%d %s", p.status, p.text) }
+
+// notFound answers for what is not there, be it a path, an app or a user.
+func (c *console) notFound(*visit) error {
+	return problem{status: http.StatusNotFound, text: "error.not_found"}
+}
+
+// problemOf finds words for an error of the rules. ok is false for one that is
+// nobody's business but the log's.
+func problemOf(err error) (p problem, ok bool) {
+	if errors.As(err, &p) {
+		return p, true
+	}
+	switch fault.CodeOf(err) {
+	case fault.Forbidden:
+		return problem{http.StatusForbidden, "error.forbidden"}, true
+	case fault.UserNotFound:
+		return problem{http.StatusNotFound, "error.not_found"}, true
+	case fault.InvalidArgument:
+		return problem{http.StatusBadRequest, "error.invalid"}, true
+	case fault.RateLimited:
+		return problem{http.StatusTooManyRequests, "error.rate_limited"}, true
+	}
+	return problem{http.StatusInternalServerError, "error.internal"}, false
+}
+
+// errorPage is what error.html shows.
+type errorPage struct {
+	Status int
+	Text   string
+	// RequestID is "" where the log has nothing to tell.
+	RequestID string
+}
+
+// fail answers with a page that says what went wrong.
+func (c *console) fail(v *visit, err error) {
+	p, expected := problemOf(err)
+	content := errorPage{Status: p.status, Text: p.text}
+	if !expected {
+		content.RequestID = requestID(v.r)
+		c.Logger.ErrorContext(v.r.Context(), "console error",
+			"requestId", content.RequestID, "route", v.r.Pattern, "error", err)
+	}
+	if err := c.render(v, p.status, "error", content); err != nil {
+		c.Logger.ErrorContext(v.r.Context(), "console error page",
+			"requestId", requestID(v.r), "route", v.r.Pattern, "error", err)
+		failPlain(v.w, v.r)
+	}
+}
+
+// failPlain answers when not even the error page can be made.
+func failPlain(w http.ResponseWriter, r *http.Request) {
+	http.Error(w, "Something went wrong. The log has it under "+requestID(r)+".", http.StatusInternalServerError)
+}

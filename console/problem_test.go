@@ -1,0 +1,104 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/users"
+	"rollcall/models"
+)
+
+// brokenApps answers what a test wants instead of apps.
+type brokenApps func() error
+
+func (b brokenApps) List(context.Context) ([]*models.App, error) { return nil, b() }
+
+func (b brokenApps) ByKey(context.Context, string) (*models.App, error) { return nil, b() }
+
+func TestErrorsAreForTheLog(t *testing.T) {
+	for name, broken := range map[string]brokenApps{
+		"an error": func() error { return errors.New("secret SQL") },
+		"a panic":  func() error { panic("secret SQL") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := onSQLite(t)
+			s.deps.Apps = broken
+			s.serve()
+			got := s.as("admin").get("/console/")
+			got.want(t, http.StatusInternalServerError, "Something went wrong", "!secret SQL")
+			id := got.Header.Get("X-Request-Id")
+			if id == "" || !strings.Contains(got.body, id) {
+				t.Errorf("the page does not say %q\n%s", id, got.body)
+			}
+			log := s.log.String()
+			if !strings.Contains(log, "secret SQL") || !strings.Contains(log, "requestId="+id) {
+				t.Errorf("the log lacks the error:\n%s", log)
+			}
+			if strings.Contains(log, password) {
+				t.Errorf("the log has a password:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestRefusalsHavePages(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		text   string
+	}{
+		{fault.New(fault.Forbidden, "no"), http.StatusForbidden, "You may not do this."},
+		{fault.New(fault.UserNotFound, "no"), http.StatusNotFound, "There is nothing here."},
+		{fault.Invalid("x", "y", "no"), http.StatusBadRequest, "not as it should be"},
+		{fault.New(fault.RateLimited, "no"), http.StatusTooManyRequests, "Wait a moment"},
+		{fault.New(fault.NotOnline, "no"), http.StatusInternalServerError, "The service could not answer."},
+	} {
+		s := onSQLite(t)
+		s.deps.Apps = brokenApps(func() error { return c.err })
+		s.serve()
+		s.as("admin").get("/console/").want(t, c.status, c.text)
+	}
+}
+
+// refusingUsers refuses to delete, item by item.
+type refusingUsers struct{ *users.Service }
+
+func (refusingUsers) Delete(context.Context, *models.App, []string, models.Actor) ([]models.ItemResult, error) {
+	return []models.ItemResult{{ID: "ann", Outcome: models.OutcomeRefused}}, nil
+}
+
+func TestDeleteSaysWhenItWasRefused(t *testing.T) {
+	s := onSQLite(t)
+	s.deps.Users = refusingUsers{s.users}
+	s.serve()
+	b := s.as("admin")
+	b.post(userPath(s.dev, "ann")+"/delete", url.Values{}).wantRedirect(t, usersPath(s.dev))
+	b.get(usersPath(s.dev)).want(t, http.StatusOK, "ann was not deleted")
+}
+
+func TestAPageThatCannotBeMadeIsNotSentInPart(t *testing.T) {
+	s := onSQLite(t)
+	c := &console{Deps: s.deps, assets: must(loadAssets()), locales: must(loadLocales())}
+	c.pages = must(parsePages(c.locales, c.assets))
+	for name, content := range map[string]any{"apps": struct{ Nothing int }{}, "nothing": nil} {
+		rt := route{access: anyone, handle: func(c *console, v *visit) error { return c.show(v, name, content) }}
+		got := record(c.guard(c.handler(rt)))
+		if got.Code != http.StatusInternalServerError || !strings.Contains(got.Body.String(), "Something went wrong") ||
+			strings.Count(got.Body.String(), "<!doctype html>") != 1 {
+			t.Errorf("%s: %d\n%s", name, got.Code, got.Body)
+		}
+	}
+}
+
+// record answers what a handler says to a plain GET.
+func record(h http.Handler) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/console/", nil))
+	return w
+}

@@ -1,0 +1,131 @@
+package console
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"path"
+	"strings"
+
+	"rollcall/models"
+)
+
+//go:embed templates/*.html
+var templateFiles embed.FS
+
+// layoutFile has what all pages share; every other file in templates/ is a page.
+const layoutFile = "layout.html"
+
+// pages are the templates of all pages, parsed once for each language.
+type pages struct {
+	byLanguage map[string]map[string]*template.Template // tag, page
+}
+
+func parsePages(locales []*locale, files *assets) (*pages, error) {
+	p := &pages{byLanguage: map[string]map[string]*template.Template{}}
+	names, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range locales {
+		layout, err := template.New(layoutFile).
+			Option("missingkey=error").
+			Funcs(template.FuncMap{
+				"t":     l.text,
+				"n":     l.count,
+				"num":   display,
+				"lang":  func() string { return l.tag },
+				"asset": files.address,
+				"time":  timeOf,
+			}).
+			ParseFS(templateFiles, "templates/"+layoutFile)
+		if err != nil {
+			return nil, fmt.Errorf("parsing templates: %w", err)
+		}
+		set := map[string]*template.Template{}
+		for _, name := range names {
+			if path.Base(name) == layoutFile {
+				continue
+			}
+			page, err := layout.Clone()
+			if err == nil {
+				page, err = page.ParseFS(templateFiles, name)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("parsing templates: %w", err)
+			}
+			set[strings.TrimSuffix(path.Base(name), ".html")] = page
+		}
+		p.byLanguage[l.tag] = set
+	}
+	return p, nil
+}
+
+// view is what a template gets: the page's own content and what all have.
+type view struct {
+	Page     any
+	Operator *models.Operator
+	// Nav is empty when nobody is logged in.
+	Nav       []navItem
+	Flash     *flash
+	Languages []languageItem
+	// Here is where choosing a language leads back to.
+	Here string
+}
+
+type navItem struct {
+	Path, Text string
+	Current    bool
+}
+
+type languageItem struct {
+	Tag, Name string
+	Current   bool
+}
+
+// render answers with a page of templates/. It is made in memory first, so one
+// that fails never arrives in part.
+func (c *console) render(v *visit, status int, page string, content any) error {
+	tmpl, ok := c.pages.byLanguage[v.locale.tag][page]
+	if !ok {
+		return fmt.Errorf("there is no page %q", page)
+	}
+	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Here: v.here()}
+	if v.operator != nil {
+		explorer := strings.HasPrefix(v.r.URL.Path, explorerPath)
+		data.Nav = []navItem{
+			{Path: Root, Text: "nav.apps", Current: !explorer},
+			{Path: explorerPath, Text: "nav.explorer", Current: explorer},
+		}
+	}
+	for _, l := range c.locales {
+		data.Languages = append(data.Languages, languageItem{Tag: l.tag, Name: l.name, Current: l == v.locale})
+	}
+	var out bytes.Buffer
+	if err := tmpl.ExecuteTemplate(&out, layoutFile, data); err != nil {
+		return fmt.Errorf("rendering page %s: %w", page, err)
+	}
+	head := v.w.Header()
+	head.Set("Content-Type", "text/html; charset=utf-8")
+	head.Set("Content-Language", v.locale.tag)
+	head.Set("Vary", "Cookie, Accept-Language")
+	v.w.WriteHeader(status)
+	_, _ = v.w.Write(out.Bytes()) // the browser may be gone
+	return nil
+}
+
+// show is render with status 200.
+func (c *console) show(v *visit, page string, content any) error {
+	return c.render(v, http.StatusOK, page, content)
+}
+
+// timeElement is a moment for <time>: for machines, and for people in UTC. A
+// script shows it in the reader's zone.
+type timeElement struct{ Machine, UTC string }
+
+func timeOf(t models.Time) timeElement {
+	return timeElement{Machine: t.String(), UTC: t.Time().Format("2006-01-02 15:04") + " UTC"}
+}

@@ -1,0 +1,39 @@
+package console
+
+// access says who may use a route.
+type access int
+
+const (
+	// anyone: also who is not logged in.
+	anyone access = iota
+	// operators: every operator, also a viewer.
+	operators
+	// admins: operators who may change things.
+	admins
+)
+
+// route is one line of the console's table of contents.
+type route struct {
+	pattern string
+	access  access
+	handle  func(*console, *visit) error
+}
+
+// routes is every path of the console but the static files. What changes data is
+// a POST for admins.
+var routes = []route{
+	{"GET /console/login", anyone, (*console).showLogin},
+	{"POST /console/login", anyone, (*console).login},
+	{"POST /console/logout", operators, (*console).logout},
+	{"POST /console/language", anyone, (*console).chooseLanguage},
+
+	{"GET /console/{$}", operators, (*console).listApps},
+	{"GET /console/apps/{key}/users", operators, (*console).listUsers},
+	{"GET /console/apps/{key}/users/{id}", operators, (*console).showUser},
+	{"GET /console/apps/{key}/users/{id}/delete", admins, (*console).askDeleteUser},
+	{"POST /console/apps/{key}/users/{id}/delete", admins, (*console).deleteUser},
+
+	{"GET /console/explorer", operators, (*console).showExplorer},
+
+	{"/console/", operators, (*console).notFound},
+}

@@ -1,0 +1,236 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/presence"
+	"rollcall/internal/testenv"
+	"rollcall/internal/token"
+	"rollcall/internal/users"
+	"rollcall/models"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// password is that of both operators.
+const password = "password12"
+
+// hostile is a user's name that must arrive on a page as it is.
+const hostile = `<script>alert(1)</script>"'&<img src=x onerror=alert(2)>`
+
+// site is a console on real rules and a real database, with a DEVELOPMENT and a
+// PRODUCTION app that have the user "ann" each, and the operators "admin" and
+// "viewer".
+type site struct {
+	t         *testing.T
+	deps      Deps
+	url       string
+	now       time.Time
+	log       *bytes.Buffer
+	users     *users.Service
+	presence  *presence.Hub
+	dev, prod *models.App
+}
+
+func newSite(t *testing.T, db *database.DB) *site {
+	t.Helper()
+	ctx := context.Background()
+	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &bytes.Buffer{}}
+	clock := func() time.Time { return s.now }
+	events := &bus.Bus{}
+	keys, err := token.OpenKeys(ctx, db, "", clock)
+	s.check(err)
+	rules := apps.New(db, keys, clock)
+	s.users = users.New(db, events, keys, clock)
+	s.presence = presence.New(db, events, presence.Options{Clock: clock})
+	s.check(s.presence.Start(ctx))
+	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })
+	operators := apps.NewOperators(db, clock)
+	for name, role := range map[string]models.Role{"admin": models.RoleAdmin, "viewer": models.RoleViewer} {
+		_, err := operators.Create(ctx, name, role, password, models.Actor{})
+		s.check(err)
+	}
+	s.dev, _, err = rules.Create(ctx, apps.NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship})
+	s.check(err)
+	s.prod, _, err = rules.Create(ctx, apps.NewApp{Name: "live", Environment: models.EnvironmentProduction, Edition: models.EditionFlagship})
+	s.check(err)
+	s.register(s.dev, "ann", "Ann")
+	s.register(s.prod, "ann", "Ann")
+	s.deps = Deps{
+		Operators: operators, Apps: rules, Users: s.users, Presence: s.presence,
+		Logger: slog.New(slog.NewTextHandler(s.log, nil)), Clock: clock,
+		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
+		Secure:        func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" },
+	}
+	s.serve()
+	return s
+}
+
+// onSQLite is newSite for tests that do not depend on the database.
+func onSQLite(t *testing.T) *site {
+	t.Helper()
+	return newSite(t, testenv.Open(t, testenv.SQLiteURL(t)))
+}
+
+// serve starts the console with the deps as they are now.
+func (s *site) serve() {
+	server := httptest.NewServer(New(s.deps))
+	s.t.Cleanup(server.Close)
+	s.url = server.URL
+}
+
+func (s *site) check(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *site) register(app *models.App, id, name string) *users.Registered {
+	s.t.Helper()
+	registered, err := s.users.Register(context.Background(), app, users.Registration{ID: id, Name: name})
+	s.check(err)
+	return registered
+}
+
+// there says whether the app has the user.
+func (s *site) there(app *models.App, id string) bool {
+	s.t.Helper()
+	u, err := s.users.ByID(context.Background(), app.ID, id)
+	s.check(err)
+	return u != nil
+}
+
+// browser keeps cookies and does not follow redirects.
+type browser struct {
+	*site
+	client *http.Client
+	// head is sent with every request.
+	head http.Header
+}
+
+func (s *site) browser() *browser {
+	s.t.Helper()
+	jar, err := cookiejar.New(nil)
+	s.check(err)
+	return &browser{site: s, head: http.Header{}, client: &http.Client{
+		Jar:           jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// as is a browser that is logged in; "" is one that is not.
+func (s *site) as(operator string) *browser {
+	s.t.Helper()
+	b := s.browser()
+	if operator == "" {
+		return b
+	}
+	if got := b.login(operator, password); got.StatusCode != http.StatusSeeOther {
+		s.t.Fatalf("login of %s: %d %s", operator, got.StatusCode, got.body)
+	}
+	return b
+}
+
+func (b *browser) login(name, password string) *answer {
+	b.t.Helper()
+	return b.post("/console/login", url.Values{"name": {name}, "password": {password}})
+}
+
+// answer is a response that was read.
+type answer struct {
+	*http.Response
+	body string
+}
+
+func (b *browser) get(path string) *answer {
+	b.t.Helper()
+	return b.send(http.MethodGet, path, nil)
+}
+
+func (b *browser) post(path string, form url.Values) *answer {
+	b.t.Helper()
+	return b.send(http.MethodPost, path, form)
+}
+
+func (b *browser) send(method, path string, form url.Values) *answer {
+	b.t.Helper()
+	// As a browser does, dots in the path are steps, also when escaped.
+	path = strings.NewReplacer("%2e", ".", "%2E", ".").Replace(path)
+	base, err := url.Parse(b.url)
+	b.check(err)
+	reference, err := url.Parse(path)
+	b.check(err)
+	r, err := http.NewRequest(method, base.ResolveReference(reference).String(), strings.NewReader(form.Encode()))
+	b.check(err)
+	for name, values := range b.head {
+		r.Header[name] = values
+	}
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	response, err := b.client.Do(r)
+	b.check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	b.check(err)
+	return &answer{response, string(body)}
+}
+
+// want fails the test unless the answer has the status and the texts, each of
+// which must stand on the page, or must not where it begins with "!".
+func (a *answer) want(t *testing.T, status int, texts ...string) {
+	t.Helper()
+	where := a.Request.Method + " " + a.Request.URL.RequestURI()
+	if a.StatusCode != status {
+		t.Fatalf("%s: status %d, want %d\n%s", where, a.StatusCode, status, a.body)
+	}
+	for _, text := range texts {
+		text, absent := strings.CutPrefix(text, "!")
+		if strings.Contains(a.body, text) == absent {
+			t.Errorf("%s: page has %q: %v\n%s", where, text, !absent, a.body)
+		}
+	}
+}
+
+// wantRedirect fails the test unless the answer leads to target.
+func (a *answer) wantRedirect(t *testing.T, target string) {
+	t.Helper()
+	if got := a.Header.Get("Location"); a.StatusCode != http.StatusSeeOther || got != target {
+		t.Errorf("%s %s: %d to %q, want 303 to %q", a.Request.Method, a.Request.URL.RequestURI(), a.StatusCode, got, target)
+	}
+}
+
+var hrefs = regexp.MustCompile(`<a[^>]* href="([^"]*)"`)
+
+// links are where the page's links lead.
+func (a *answer) links() []string {
+	var list []string
+	for _, match := range hrefs.FindAllStringSubmatch(a.body, -1) {
+		list = append(list, strings.NewReplacer("&amp;", "&", "&#43;", "+").Replace(match[1]))
+	}
+	return list
+}
+
+// path fills a route's pattern in: the user ann of the DEVELOPMENT app.
+func (s *site) path(rt route) (method, path string) {
+	method, path, spaced := strings.Cut(rt.pattern, " ")
+	if !spaced {
+		method, path = http.MethodGet, rt.pattern+"nowhere"
+	}
+	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann").Replace(path)
+}

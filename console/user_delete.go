@@ -1,0 +1,49 @@
+package console
+
+import (
+	"net/http"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// errProduction says in the console's words what the rule refuses.
+var errProduction = problem{http.StatusForbidden, "delete.production"}
+
+// askDeleteUser shows what will be deleted, with the button that does it.
+func (c *console) askDeleteUser(v *visit) error {
+	page, err := c.userPage(v)
+	if err != nil {
+		return err
+	}
+	if !page.App.Development() {
+		return errProduction
+	}
+	return c.show(v, "user_delete", page)
+}
+
+func (c *console) deleteUser(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	id := v.userID()
+	results, err := c.Users.Delete(v.r.Context(), app, []string{id}, c.actor(v))
+	if fault.CodeOf(err) == fault.Forbidden {
+		return errProduction
+	}
+	if err != nil {
+		return err
+	}
+	text := "delete.refused"
+	switch results[0].Outcome {
+	case models.OutcomeDone:
+		text = "delete.done"
+	case models.OutcomeNotFound, models.OutcomeAlready:
+		text = "delete.gone"
+	}
+	if err := c.setFlash(v, text, id); err != nil {
+		return err
+	}
+	return v.redirect(usersPath(app))
+}

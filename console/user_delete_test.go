@@ -1,0 +1,82 @@
+package console
+
+import (
+	"net/http"
+	"testing"
+
+	"rollcall/internal/database"
+	"rollcall/internal/presence"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// cut tells what a device's link was cut for.
+type cut chan presence.Reason
+
+func (c cut) Cut(reason presence.Reason) { c <- reason }
+
+func TestDeleteUser(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		link := make(cut, 1)
+		s.connect(s.dev, "ann", link)
+		b := s.as("admin")
+		root, path := usersPath(s.dev), userPath(s.dev, "ann")
+
+		b.get(path+"/delete").want(t, http.StatusOK, "Delete ann?", "Its devices are disconnected", `action="`+path+`/delete"`)
+		if !s.there(s.dev, "ann") {
+			t.Fatal("asking deleted the user")
+		}
+		b.post(root+"/ann%20/delete", nil).wantRedirect(t, root)
+		b.post(root+"/ANN/delete", nil).wantRedirect(t, root)
+		if !s.there(s.dev, "ann") {
+			t.Fatal("another's ID deleted the user")
+		}
+		b.get(root).want(t, http.StatusOK, "ANN was gone already")
+
+		b.post(path+"/delete", nil).wantRedirect(t, root)
+		if s.there(s.dev, "ann") {
+			t.Error("the user is still there")
+		}
+		if !s.there(s.prod, "ann") {
+			t.Error("the user of that ID in another app is gone")
+		}
+		if reason := <-link; reason != presence.ReasonDeleted {
+			t.Errorf("the device was cut for %v", reason)
+		}
+		b.get(root).want(t, http.StatusOK, "ann was deleted.", "No users yet", "0 of 100")
+		b.get(root).want(t, http.StatusOK, "!ann was deleted.")
+		b.get(path).want(t, http.StatusNotFound)
+
+		b.post(path+"/delete", nil).wantRedirect(t, root)
+		b.get(root).want(t, http.StatusOK, "ann was gone already")
+
+		var entries []models.AuditEntry
+		s.check(db.Read(t.Context()).Where("action = ?", "user.delete").Find(&entries).Error)
+		if len(entries) != 1 || entries[0].Actor != "admin" || entries[0].Target != "ann" {
+			t.Errorf("audit %+v", entries)
+		}
+	})
+}
+
+func TestProductionUserIsKept(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		b := s.as("admin")
+		path := userPath(s.prod, "ann") + "/delete"
+		b.get(path).want(t, http.StatusForbidden, "Users of a production app cannot be deleted")
+		b.post(path, nil).want(t, http.StatusForbidden, "Users of a production app cannot be deleted")
+		if !s.there(s.prod, "ann") {
+			t.Error("the user is gone")
+		}
+	})
+}
+
+func TestForgedFlashesSayNothing(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	for _, value := range []string{"x", "e30", "bnVsbA", "eyJUZXh0IjoibG9nb3V0In0"} { // {}, null, {"Text":"logout"}
+		b.head.Set("Cookie", flashCookie+"="+value)
+		b.get("/console/").want(t, http.StatusOK, `!role="status"`)
+	}
+}
