@@ -61,6 +61,8 @@ type App struct {
 	// RegisteredUserCount is changed in the transaction that registers,
 	// deactivates, reactivates or deletes; deactivated users do not count.
 	RegisteredUserCount int
+	// DeactivatedUserCount is how many users are deactivated, changed likewise.
+	DeactivatedUserCount int
 	Settings            AppSettings `gorm:"embedded"`
 	CreatedAt           Time        `gorm:"autoCreateTime:false"`
 }

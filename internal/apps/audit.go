@@ -28,20 +28,26 @@ const (
 	auditAddressLength = 64
 )
 
-// WriteAudit adds e in tx, the transaction of what it tells of, so that neither
-// is there without the other. At and Action must be set; what is longer than
-// its column is cut. Detail must never hold a secret or a token.
-func WriteAudit(tx *gorm.DB, e models.AuditEntry) error {
-	if e.At == 0 || e.Action == "" {
-		return errors.New("writing audit entry: at or action is missing")
+// ActionUserDelete is an operator's deleting a user.
+const ActionUserDelete = "user.delete"
+
+// WriteAudit adds entries in tx, the transaction of what they tell of, so that
+// neither is there without the other. At and Action must be set; what is longer
+// than its column is cut. Detail must never hold a secret or a token.
+func WriteAudit(tx *gorm.DB, entries ...models.AuditEntry) error {
+	for i := range entries {
+		e := &entries[i]
+		if e.At == 0 || e.Action == "" {
+			return errors.New("writing audit entry: at or action is missing")
+		}
+		e.ID = 0
+		e.Actor = clip(e.Actor, auditActorLength)
+		e.Target = clip(e.Target, auditTargetLength)
+		e.Detail = clip(e.Detail, auditDetailLength)
+		e.Address = clipASCII(e.Address, auditAddressLength)
 	}
-	e.ID = 0
-	e.Actor = clip(e.Actor, auditActorLength)
-	e.Target = clip(e.Target, auditTargetLength)
-	e.Detail = clip(e.Detail, auditDetailLength)
-	e.Address = clipASCII(e.Address, auditAddressLength)
-	if err := tx.Create(&e).Error; err != nil {
-		return fmt.Errorf("writing audit entry: %w", err)
+	if err := tx.Create(&entries).Error; err != nil {
+		return fmt.Errorf("writing audit entries: %w", err)
 	}
 	return nil
 }

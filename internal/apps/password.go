@@ -16,7 +16,7 @@ import (
 
 // The bounds of an operator's password, in characters.
 const (
-	MinPasswordLength = 10
+	MinPasswordLength = 8
 	MaxPasswordLength = 256
 )
 

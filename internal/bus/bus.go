@@ -6,6 +6,8 @@ package bus
 import (
 	"context"
 	"sync"
+
+	"rollcall/models"
 )
 
 // Reason says why an account's connections must end.
@@ -20,8 +22,8 @@ const (
 
 // AccessRevoked says, after the commit, that a user may no longer be connected.
 type AccessRevoked struct {
-	AppID  int64
-	UserID int64 // users.id
+	// User is the row as it was before.
+	User   *models.User
 	Reason Reason
 }
 

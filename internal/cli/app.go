@@ -145,4 +145,6 @@ func (c appRotateSecret) Run(ctx context.Context, s *settings, streams *Streams)
 	})
 }
 
-func unknownApp(key string) error { return usageError{fmt.Errorf("there is no app with the key %q", key)} }
+func unknownApp(key string) error {
+	return usageError{fmt.Errorf("there is no app with the key %q", key)}
+}

@@ -205,18 +205,21 @@ func (h *Hub) Disconnect(_ context.Context, acc Account, deviceIDs []string, rea
 	if deviceIDs != nil {
 		leaves = func(d *Device) bool { return slices.Contains(deviceIDs, d.info.ID) }
 	}
-	return h.cut(acc.ID, leaves, models.PresenceOffline, reason)
+	return h.cut(acc, leaves, models.PresenceOffline, reason)
 }
 
 // cut ends devices from outside, turns the account to the presence after the last
 // one, and answers how many there were.
-func (h *Hub) cut(userID int64, leaves func(*Device) bool, to models.Presence, reason Reason) int {
-	s := h.shard(userID)
+func (h *Hub) cut(acc Account, leaves func(*Device) bool, to models.Presence, reason Reason) int {
+	s := h.shard(acc.ID)
 	s.mu.Lock()
-	e := s.entries[userID]
+	e := s.entries[acc.ID]
 	if e == nil {
-		s.mu.Unlock()
-		return 0
+		if s.closed || to == models.PresenceOffline || stateOf(acc.Presence, acc.PresenceAt).presence == to {
+			s.mu.Unlock()
+			return 0 // nobody is connected, and nothing changes
+		}
+		e = s.entry(acc)
 	}
 	ended := s.end(e, leaves, to)
 	if reason == ReasonDeleted {
@@ -231,13 +234,14 @@ func (h *Hub) cut(userID int64, leaves func(*Device) bool, to models.Presence, r
 
 // revoke ends all devices of a user who may no longer be connected.
 func (h *Hub) revoke(_ context.Context, ev bus.AccessRevoked) {
+	acc := AccountOf(ev.User)
 	switch ev.Reason {
 	case bus.ReasonBanned:
-		h.cut(ev.UserID, every, models.PresenceOffline, ReasonBanned)
+		h.cut(acc, every, models.PresenceOffline, ReasonBanned)
 	case bus.ReasonDeactivated:
-		h.cut(ev.UserID, every, models.PresenceUnlogined, ReasonDeactivated)
+		h.cut(acc, every, models.PresenceUnlogined, ReasonDeactivated)
 	case bus.ReasonDeleted:
-		h.cut(ev.UserID, every, models.PresenceUnlogined, ReasonDeleted)
+		h.cut(acc, every, models.PresenceUnlogined, ReasonDeleted)
 	}
 }
 

@@ -194,7 +194,7 @@ func TestAccessRevoked(t *testing.T) {
 				w.WatchApp(w.app.ID, seen)
 				first, firstLink := w.connect(0)
 				_, secondLink := w.connect(0)
-				revoked := bus.AccessRevoked{AppID: w.app.ID, UserID: w.users[0].ID, Reason: test.reason}
+				revoked := bus.AccessRevoked{User: w.users[0], Reason: test.reason}
 				w.bus.PublishAccessRevoked(context.Background(), revoked)
 				firstLink.want(t, test.cut)
 				secondLink.want(t, test.cut)
@@ -202,7 +202,7 @@ func TestAccessRevoked(t *testing.T) {
 					t.Fatalf("%d devices remain", n)
 				}
 				first.Gone()
-				revoked.UserID = w.users[1].ID // one who is not there
+				revoked.User = w.users[1] // one who is not there
 				w.bus.PublishAccessRevoked(context.Background(), revoked)
 				w.delivered()
 				seen.want(t, test.events)
@@ -237,7 +237,7 @@ func TestRevokedDuringLogin(t *testing.T) {
 				}()
 				w.eventually(func() bool { return w.devicesOf(0) == 1 }, "the device")
 				w.wantPresence(0, models.PresenceUnlogined)
-				w.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{AppID: acc.AppID, UserID: acc.ID, Reason: reason})
+				w.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: &models.User{ID: acc.ID, AppID: acc.AppID, ExternalID: acc.ExternalID}, Reason: reason})
 				if len(l.reasons) != 1 {
 					t.Fatal("the link was not cut")
 				}

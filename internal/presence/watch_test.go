@@ -237,7 +237,7 @@ func (w *world) misbehave(random *rand.Rand, steps int, watches *watchLog) {
 			}
 		case 9:
 			reason := []bus.Reason{bus.ReasonBanned, bus.ReasonDeactivated}[random.IntN(2)]
-			w.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{AppID: acc.AppID, UserID: acc.ID, Reason: reason})
+			w.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{User: &models.User{ID: acc.ID, AppID: acc.AppID, ExternalID: acc.ExternalID}, Reason: reason})
 		case 10:
 			record := &watchRecord{users: random.Perm(len(w.users))[:1+random.IntN(len(w.users))], seen: new(recorder), snapshot: random.IntN(4) > 0}
 			accs := make([]Account, len(record.users))

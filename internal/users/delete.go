@@ -2,7 +2,6 @@ package users
 
 import (
 	"context"
-	"fmt"
 
 	"gorm.io/gorm"
 
@@ -21,60 +20,43 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 	if app.Environment != models.EnvironmentDevelopment {
 		return nil, fault.New(fault.Forbidden, "users of a PRODUCTION app cannot be deleted, only deactivated")
 	}
-	var results []models.ItemResult
-	var deleted []int64
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		results, deleted = make([]models.ItemResult, len(ids)), nil
-		for i, id := range ids {
-			key, err := s.deleteOne(tx, app, id, by)
-			if err != nil {
+	var gone map[int64]bool
+	results, before, err := s.batch(ctx, app, ids, change{
+		prepare: func(*gorm.DB) error { gone = make(map[int64]bool); return nil },
+		item: func(u *models.User) (models.Outcome, *fault.Error) {
+			if gone[u.ID] {
+				return models.OutcomeNotFound, nil
+			}
+			gone[u.ID] = true
+			return models.OutcomeDone, nil
+		},
+		write: func(tx *gorm.DB, changed []*models.User) error {
+			if err := tx.Where("id IN ?", keys(changed)).Delete(&models.User{}).Error; err != nil {
 				return err
 			}
-			results[i] = models.ItemResult{ID: id, Outcome: models.OutcomeDone}
-			if key == 0 {
-				results[i].Outcome = models.OutcomeNotFound
-				results[i].Error = &models.ItemError{
-					Code:    string(fault.UserNotFound),
-					Message: fmt.Sprintf("there is no user %q", id),
+			var registered, deactivated int
+			audit := make([]models.AuditEntry, len(changed))
+			for i, u := range changed {
+				if u.DeactivatedAt == nil {
+					registered++
+				} else {
+					deactivated++
 				}
-				continue
+				audit[i] = models.AuditEntry{
+					AppID: &app.ID, At: s.now(), Actor: by.Name, Action: apps.ActionUserDelete, Target: u.ExternalID, Address: by.Address,
+				}
 			}
-			deleted = append(deleted, key)
-		}
-		return nil
+			if err := count(tx, app, -registered, -deactivated); err != nil {
+				return err
+			}
+			return apps.WriteAudit(tx, audit...)
+		},
 	})
-	if err != nil {
-		return nil, fmt.Errorf("deleting users: %w", err)
-	}
-	for _, key := range deleted {
-		s.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{AppID: app.ID, UserID: key, Reason: bus.ReasonDeleted})
-	}
-	return results, nil
-}
-
-// deleteOne answers the users.id of what it deleted, 0 where there was none.
-func (s *Service) deleteOne(tx *gorm.DB, app *models.App, id string, by models.Actor) (int64, error) {
-	user, err := find(tx, app.ID, id)
-	if err != nil || user == nil {
-		return 0, err
-	}
-	gone := tx.Where("id = ?", user.ID).Delete(&models.User{})
-	if gone.Error != nil || gone.RowsAffected == 0 {
-		return 0, gone.Error
-	}
-	if user.DeactivatedAt == nil {
-		err = tx.Model(&models.App{}).Where("id = ?", app.ID).
-			Update("registered_user_count", gorm.Expr("registered_user_count - 1")).Error
-		if err != nil {
-			return 0, err
+	for i, r := range results {
+		if r.Outcome == models.OutcomeNotFound && r.Error == nil { // the second time
+			results[i].Error = itemError(unknown(r.ID))
 		}
 	}
-	return user.ID, apps.WriteAudit(tx, models.AuditEntry{
-		AppID:   &app.ID,
-		At:      s.now(),
-		Actor:   by.Name,
-		Action:  "user.delete",
-		Target:  id,
-		Address: by.Address,
-	})
+	s.revoke(ctx, before, bus.ReasonDeleted)
+	return results, wrap(err, "deleting users")
 }

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
+	"rollcall/internal/page"
 	"rollcall/models"
 )
 
@@ -21,6 +22,15 @@ func ids(list []*models.User) []string {
 		}
 	}
 	return out
+}
+
+func (w *world) list(app *models.App, f Filter, r page.Request) *Connection {
+	w.t.Helper()
+	c, err := w.users.List(context.Background(), app, f, r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c
 }
 
 func TestByIDs(t *testing.T) {
@@ -54,27 +64,22 @@ func TestPageIsStableWhileRowsComeAndGo(t *testing.T) {
 		}
 		slices.Reverse(want)
 		var got []string
-		after := ""
-		for page := 0; ; page++ {
-			p, err := w.users.Page(ctx, app, Query{First: 10, After: after})
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			got = append(got, ids(p.Users)...)
-			w.register(app, fmt.Sprintf("new%d", page)) // newer than the page: not seen
-			if after = p.Next; after == "" {
+		request := page.Request{First: 10}
+		for n := 0; ; n++ {
+			c := w.list(app, Filter{}, request)
+			got = append(got, ids(c.Nodes())...)
+			w.register(app, fmt.Sprintf("new%d", n)) // newer than the page: not seen
+			if !c.PageInfo().HasNextPage {
 				break
 			}
+			request.After = c.PageInfo().EndCursor
 		}
 		if !slices.Equal(got, want) {
 			w.t.Errorf("got %q\nwant %q", got, want)
 		}
-		foreign, err := w.users.Page(ctx, app, Query{First: 1})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for name, cursor := range map[string]string{"made up": "abc", "of another app": foreign.Next} {
-			if _, err := w.users.Page(ctx, w.app, Query{First: 10, After: cursor}); fault.CodeOf(err) != fault.InvalidArgument {
+		foreign := *w.list(app, Filter{}, page.Request{First: 1}).PageInfo().EndCursor
+		for name, cursor := range map[string]string{"made up": "abc", "empty": "", "of another app": foreign} {
+			if _, err := w.users.List(ctx, w.app, Filter{}, page.Request{First: 10, After: &cursor}); fault.CodeOf(err) != fault.InvalidArgument {
 				w.t.Errorf("a cursor %s: %v", name, err)
 			}
 		}
@@ -99,14 +104,14 @@ func TestSearch(t *testing.T) {
 			"%":       {"bob"},
 			"nobody":  {},
 		} {
-			p, err := w.users.Page(context.Background(), w.app, Query{First: 100, Search: search})
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			got := ids(p.Users)
+			c := w.list(w.app, Filter{Search: search}, page.Request{First: 100})
+			got := ids(c.Nodes())
 			slices.Sort(got)
 			if !slices.Equal(got, want) {
 				w.t.Errorf("search %q: got %q, want %q", search, got, want)
+			}
+			if n, err := c.TotalCount(context.Background()); n != len(want) || err != nil {
+				w.t.Errorf("search %q: %d in all (%v), want %d", search, n, err, len(want))
 			}
 		}
 	})
@@ -117,8 +122,8 @@ func TestDelete(t *testing.T) {
 		ctx := context.Background()
 		var revoked []int64
 		w.bus.OnAccessRevoked(func(_ context.Context, ev bus.AccessRevoked) {
-			if ev.Reason == bus.ReasonDeleted && ev.AppID == w.app.ID {
-				revoked = append(revoked, ev.UserID)
+			if ev.Reason == bus.ReasonDeleted && ev.User.AppID == w.app.ID {
+				revoked = append(revoked, ev.User.ID)
 			}
 		})
 		ann, bob := w.register(w.app, "ann").User, w.register(w.app, "bob").User

@@ -8,7 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/fault"
+	"rollcall/internal/database"
 	"rollcall/internal/token"
 	"rollcall/models"
 )
@@ -44,11 +44,16 @@ func (s *Service) Register(ctx context.Context, app *models.App, in Registration
 		return nil, err
 	}
 	out := &Registered{User: user, Created: created}
+	return out, s.issue(app, in, out)
+}
+
+// issue gives a registered user its token.
+func (s *Service) issue(app *models.App, in Registration, out *Registered) (err error) {
 	claims := token.Claims{
 		AppID:            app.ID,
-		UserID:           user.ID,
+		UserID:           out.User.ID,
 		SecretGeneration: app.SecretGeneration,
-		TokenGeneration:  user.TokenGeneration,
+		TokenGeneration:  out.User.TokenGeneration,
 		IssuedAt:         s.now(),
 	}
 	if in.TokenTTL > 0 {
@@ -56,9 +61,9 @@ func (s *Service) Register(ctx context.Context, app *models.App, in Registration
 		out.ExpiresAt = &claims.ExpiresAt
 	}
 	if out.Token, err = s.keys.Sign(claims); err != nil {
-		return nil, fmt.Errorf("signing user token: %w", err)
+		return fmt.Errorf("signing user token: %w", err)
 	}
-	return out, nil
+	return nil
 }
 
 // upsert registers without a token. Two that register the same new ID at the
@@ -84,11 +89,7 @@ func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) 
 			return errors.Join(err, s.overwrite(tx, user, in))
 		})
 	}
-	var refusal *fault.Error
-	if err != nil && !errors.As(err, &refusal) {
-		err = fmt.Errorf("registering user: %w", err)
-	}
-	return user, created, err
+	return user, created, wrap(err, "registering user")
 }
 
 func (s *Service) newUser(app *models.App, in Registration) *models.User {
@@ -126,7 +127,7 @@ func takePlaces(tx *gorm.DB, app *models.App, n int) error {
 		return taken.Error
 	}
 	if taken.RowsAffected == 0 {
-		return fault.New(fault.UserLimitReached, "the app may hold %d users, and has no room for %d more", *limit, n).With("limit", *limit)
+		return full(app)
 	}
 	return nil
 }
@@ -142,10 +143,13 @@ func (s *Service) overwrite(tx *gorm.DB, user *models.User, in Registration) err
 
 // find answers the user, nil where there is none.
 func find(tx *gorm.DB, appID int64, externalID string) (*models.User, error) {
+	if !database.IsASCII(externalID) {
+		return nil, nil
+	}
 	user := &models.User{}
 	err := tx.Where("app_id = ? AND external_id = ?", appID, externalID).Take(user).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, nil
+	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && user.ExternalID != externalID {
+		return nil, nil // MySQL takes "ann " for "ann"
 	}
 	return user, err
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/page"
 	"rollcall/models"
 )
 
@@ -35,11 +36,8 @@ func TestDevelopmentLimitHoldsUnderConcurrentRegistration(t *testing.T) {
 		}
 		w.checkCount(w.app, 100)
 		// Who is there can be registered again although the app is full.
-		list, err := w.users.Page(context.Background(), w.app, Query{First: 1})
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		again, err := w.users.Register(context.Background(), w.app, Registration{ID: list.Users[0].ExternalID, Name: "Again"})
+		there := w.list(w.app, Filter{}, page.Request{First: 1}).Nodes()[0]
+		again, err := w.users.Register(context.Background(), w.app, Registration{ID: there.ExternalID, Name: "Again"})
 		if err != nil || again.Created || again.User.Name != "Again" {
 			w.t.Errorf("registering again: %+v, %v", again, err)
 		}

@@ -2,14 +2,12 @@ package users
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"rollcall/internal/database"
-	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -31,12 +29,8 @@ func (s *Service) Seed(ctx context.Context, app *models.App, n int, progress fun
 			}))
 		}
 		err := s.db.Tx(ctx, func(tx *gorm.DB) error { return s.seedBatch(tx, app, batch) })
-		var refusal *fault.Error
-		if err != nil && !errors.As(err, &refusal) {
-			err = fmt.Errorf("seeding users: %w", err)
-		}
 		if err != nil {
-			return err
+			return wrap(err, "seeding users")
 		}
 		progress(end)
 	}

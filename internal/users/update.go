@@ -2,12 +2,9 @@ package users
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -32,36 +29,41 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 			return err
 		}
 		if user == nil {
-			return fault.New(fault.UserNotFound, "there is no user %q", id)
+			return unknown(id)
 		}
 		return s.apply(tx, user, change)
 	})
-	var refusal *fault.Error
-	if err != nil && !errors.As(err, &refusal) {
-		err = fmt.Errorf("updating user: %w", err)
-	}
 	if err != nil {
-		return nil, err
+		return nil, wrap(err, "updating user")
 	}
 	return user, nil
 }
 
-// apply writes a change to the row and to user. The condition makes a
-// deactivation that commits in between win.
-func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
-	values := map[string]any{"updated_at": s.now()}
+// alter makes a change in memory.
+func (s *Service) alter(user *models.User, change Change) {
 	user.UpdatedAt = s.now()
 	if change.Name != nil {
 		user.Name, user.SearchName = *change.Name, models.SearchForm(*change.Name)
-		values["name"], values["search_name"] = user.Name, user.SearchName
 	}
 	if change.AvatarGiven {
 		user.AvatarURL = change.AvatarURL
-		values["avatar_url"] = change.AvatarURL
 	}
-	done := tx.Model(&models.User{}).Where("id = ? AND deactivated_at IS NULL", user.ID).Updates(values)
+}
+
+// apply makes a change in memory and in the row. The condition makes a
+// deactivation that commits in between win.
+func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
+	s.alter(user, change)
+	columns := []string{"updated_at"}
+	if change.Name != nil {
+		columns = append(columns, "name", "search_name")
+	}
+	if change.AvatarGiven {
+		columns = append(columns, "avatar_url")
+	}
+	done := tx.Model(&models.User{}).Where("id = ? AND deactivated_at IS NULL", user.ID).Select(columns).Updates(user)
 	if done.Error == nil && done.RowsAffected == 0 {
-		return fault.New(fault.UserDeactivated, "the user %q is deactivated", user.ExternalID)
+		return deactivated(user.ExternalID)
 	}
 	return done.Error
 }

@@ -50,6 +50,9 @@ func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
 
 // ByID answers the user of the app with that external ID, nil where there is none.
 func (s *Service) ByID(ctx context.Context, appID int64, id string) (*models.User, error) {
+	if !database.IsASCII(id) {
+		return nil, nil
+	}
 	u, _, err := s.byExternalID.Get(ctx, externalKey{appID, id})
 	return u, err
 }
@@ -58,11 +61,12 @@ func (s *Service) ByID(ctx context.Context, appID int64, id string) (*models.Use
 // none; one query whatever their number. The same ID twice is answered twice.
 func (s *Service) ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error) {
 	out := make([]*models.User, len(ids))
-	if len(ids) == 0 {
+	possible := wellFormed(ids)
+	if len(possible) == 0 {
 		return out, nil
 	}
 	var rows []*models.User
-	err := s.db.Read(ctx).Where("app_id = ? AND external_id IN ?", appID, ids).Find(&rows).Error
+	err := s.db.Read(ctx).Where("app_id = ? AND external_id IN ?", appID, possible).Find(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("reading users: %w", err)
 	}
@@ -95,4 +99,15 @@ func (s *Service) fetchByExternalID(ctx context.Context, keys []externalKey) (ma
 		out[externalKey{u.AppID, u.ExternalID}] = u
 	}
 	return out, nil
+}
+
+// wellFormed answers those of ids that somebody could have.
+func wellFormed(ids []string) []string {
+	out := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if database.IsASCII(id) {
+			out = append(out, id)
+		}
+	}
+	return out
 }

@@ -9,6 +9,7 @@ CREATE TABLE apps (
     secret_generation INT NOT NULL,
     user_limit INT NOT NULL,
     registered_user_count INT NOT NULL,
+    deactivated_user_count INT NOT NULL,
     status_query_enabled BOOLEAN NOT NULL,
     friend_status_notify_enabled BOOLEAN NOT NULL,
     only_friends_can_message BOOLEAN NOT NULL,

@@ -9,6 +9,7 @@ CREATE TABLE apps (
     secret_generation INTEGER NOT NULL,
     user_limit INTEGER NOT NULL,
     registered_user_count INTEGER NOT NULL,
+    deactivated_user_count INTEGER NOT NULL,
     status_query_enabled BOOLEAN NOT NULL,
     friend_status_notify_enabled BOOLEAN NOT NULL,
     only_friends_can_message BOOLEAN NOT NULL,

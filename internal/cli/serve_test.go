@@ -1,0 +1,220 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/testenv"
+)
+
+// node is a server that runs in this process.
+type node struct {
+	t        *testing.T
+	out, err buffer
+	stop     context.CancelFunc
+	status   chan int
+	base     string
+}
+
+var served = regexp.MustCompile(`"url":"(http://[^"]+)"`)
+
+// start runs `serve` on free ports and waits until it listens.
+func start(t *testing.T, url string, args ...string) *node {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	n := &node{t: t, stop: stop, status: make(chan int, 1)}
+	args = append([]string{"serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen="}, args...)
+	go func() {
+		n.status <- Run(ctx, args, Streams{In: strings.NewReader(""), Out: &n.out, Err: &n.err})
+	}()
+	t.Cleanup(func() { n.end() })
+	for deadline := time.Now().Add(30 * time.Second); n.base == ""; {
+		if found := served.FindStringSubmatch(n.err.String()); found != nil {
+			n.base = found[1]
+		}
+		select {
+		case status := <-n.status:
+			t.Fatalf("ended with status %d: %s", status, n.err.String())
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("does not serve: %s", n.err.String())
+		}
+	}
+	return n
+}
+
+// end stops the server and answers its exit status; a second call does nothing.
+func (n *node) end() int {
+	n.stop()
+	select {
+	case status, ok := <-n.status:
+		if ok {
+			close(n.status)
+		}
+		return status
+	case <-time.After(30 * time.Second):
+		n.t.Errorf("does not stop: %s", n.err.String())
+		return -1
+	}
+}
+
+// banner waits until the server has printed what the first start made.
+func (n *node) banner() string {
+	n.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		if text := n.out.String(); strings.HasSuffix(text, "\n\n") {
+			return text
+		}
+		if time.Now().After(deadline) {
+			n.t.Fatalf("no banner: %q", n.out.String())
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func TestFirstStart(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		n := start(t, url)
+		banner := n.banner()
+		for _, want := range []string{n.base + "/console/", "admin", "demo (DEVELOPMENT, FLAGSHIP)", "demo-production (PRODUCTION, FLAGSHIP)"} {
+			if !strings.Contains(banner, want) {
+				t.Errorf("the banner lacks %q:\n%s", want, banner)
+			}
+		}
+		// What is printed to be pasted registers a user.
+		curl := regexp.MustCompile(`curl -s (\S+) \\\n +-H '([^:]+): (.+)' \\\n +-H '([^:]+): (.+)' \\\n +-d '(.+)'`).FindStringSubmatch(banner)
+		if curl == nil {
+			t.Fatalf("no curl in the banner:\n%s", banner)
+		}
+		req, err := http.NewRequest(http.MethodPost, curl[1], strings.NewReader(curl[6]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set(curl[2], curl[3])
+		req.Header.Set(curl[4], curl[5])
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !strings.Contains(string(body), `"created":true`) {
+			t.Errorf("%s, %v", body, err)
+		}
+		// Neither passwords nor secrets nor tokens are logged.
+		for _, secret := range regexp.MustCompile(`(?m)^(?:Password|App secret) +(\S+)$|Bearer (\S+)'`).FindAllStringSubmatch(banner, -1) {
+			if value := secret[1] + secret[2]; strings.Contains(n.err.String(), value) {
+				t.Errorf("the log has %q", value)
+			}
+		}
+		if status := n.end(); status != 0 {
+			t.Errorf("status %d: %s", status, n.err.String())
+		}
+		// The second start makes and tells nothing new.
+		again := start(t, url)
+		if banner := again.banner(); strings.Contains(banner, "Password") || strings.Contains(banner, "secret") {
+			t.Errorf("the second start prints:\n%s", banner)
+		}
+	})
+}
+
+func TestNodesThatStartTogether(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		first := make(chan *node, 3)
+		for range cap(first) {
+			go func() { first <- start(t, url) }()
+		}
+		var all string
+		for range cap(first) {
+			all += (<-first).banner()
+		}
+		for _, once := range []string{"Password ", "App         demo (", "App         demo-production ("} {
+			if strings.Count(all, once) != 1 {
+				t.Errorf("%q is printed %d times:\n%s", once, strings.Count(all, once), all)
+			}
+		}
+	})
+}
+
+func TestPaths(t *testing.T) {
+	n := start(t, testenv.SQLiteURL(t), "--admin-password", "correct horse battery")
+	if strings.Contains(n.banner(), "Password    correct horse battery") == false {
+		t.Errorf("the banner lacks the given password:\n%s", n.banner())
+	}
+	for path, want := range map[string]struct {
+		status int
+		says   string
+	}{
+		"/healthz":                {200, "ok"},
+		"/readyz":                 {200, "ok"},
+		"/graphql/schema.graphql": {200, "type Query"},
+		"/":                       {200, "<form"}, // leads to the console, which leads to the login
+		"/nothing":                {404, ""},
+	} {
+		if status, body := get(t, n.base+path); status != want.status || !strings.Contains(body, want.says) {
+			t.Errorf("%s: %d %.200s", path, status, body)
+		}
+	}
+}
+
+func TestIntrospectionOff(t *testing.T) {
+	n := start(t, testenv.SQLiteURL(t), "--introspection", "off")
+	if status, _ := get(t, n.base+"/graphql/schema.graphql"); status != 404 {
+		t.Errorf("the schema's text: %d", status)
+	}
+	for query, want := range map[string]string{
+		`{__schema{types{name}}}`: `"code":"FORBIDDEN"`,
+		`{__typename}`:            `{"__typename":"Query"}`,
+		`{usr}`:                   `Cannot query field`,
+	} {
+		resp, err := http.Post(n.base+"/graphql", "application/json", strings.NewReader(`{"query":"`+query+`"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !strings.Contains(string(body), want) || strings.Contains(string(body), "Did you mean") {
+			t.Errorf("%s: %s, %v", query, body, err)
+		}
+	}
+}
+
+// TestReadinessFollowsTheDatabase takes the database away and gives it back.
+func TestReadinessFollowsTheDatabase(t *testing.T) {
+	server, err := testenv.StartMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Stop()
+	n := start(t, server.URL()+"mysql")
+	if status, _ := get(t, n.base+"/readyz"); status != 200 {
+		t.Fatalf("ready: %d", status)
+	}
+	server.Stop()
+	if status, body := get(t, n.base+"/readyz"); status != 503 || !strings.Contains(body, "database") {
+		t.Errorf("without a database: %d %s", status, body)
+	}
+	if status, _ := get(t, n.base+"/healthz"); status != 200 {
+		t.Errorf("alive: %d", status)
+	}
+}

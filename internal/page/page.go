@@ -1,0 +1,104 @@
+package page
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+)
+
+// Request is which page of a list somebody wants.
+type Request struct {
+	// First is the size of the page; it has been checked.
+	First int
+	// After is the cursor behind which the page begins; nil: from the start.
+	After *string
+}
+
+// Order says how a list is ordered: by a moment and then by a numeric key, both
+// descending, which an index with these columns at its end has ready.
+type Order struct {
+	// List names the list in its cursors, and Owner whose it is.
+	List  string
+	Owner int64
+	// At and ID are the columns.
+	At, ID string
+}
+
+// Connection is one page, in the form of Relay's cursor connections
+// (https://relay.dev/graphql/connections.htm).
+type Connection[T any] struct {
+	items   []T
+	cursors []string
+	info    Info
+	total   func(ctx context.Context) (int, error)
+}
+
+// Edge is an item with its cursor.
+type Edge[T any] struct {
+	Cursor string
+	Node   T
+}
+
+// Info says where the page lies in its list.
+type Info struct {
+	HasNextPage     bool
+	HasPreviousPage bool
+	StartCursor     *string
+	EndCursor       *string
+}
+
+// Nodes answers the items.
+func (c *Connection[T]) Nodes() []T { return c.items }
+
+// Edges answers the items with their cursors.
+func (c *Connection[T]) Edges() []*Edge[T] {
+	edges := make([]*Edge[T], len(c.items))
+	for i, item := range c.items {
+		edges[i] = &Edge[T]{Cursor: c.cursors[i], Node: item}
+	}
+	return edges
+}
+
+// PageInfo answers where the page lies.
+func (c *Connection[T]) PageInfo() *Info { return &c.info }
+
+// TotalCount answers how many items the whole list has; it is asked for only
+// where somebody wants to know.
+func (c *Connection[T]) TotalCount(ctx context.Context) (int, error) { return c.total(ctx) }
+
+// Limit answers query cut down to the page that is asked for, and one row more,
+// which tells whether there is a next page. Errors: INVALID_ARGUMENT for a cursor
+// that is none of this list.
+func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
+	if r.After != nil {
+		key, err := Decode(o.List, o.Owner, *r.After)
+		if errors.Is(err, ErrCursor) {
+			return nil, fault.Invalid("after", "cursor", "after: %s", err)
+		}
+		// Not a comparison of pairs: MySQL finds no range for those.
+		query = query.Where(fmt.Sprintf("%s <= ? AND (%s < ? OR %s < ?)", o.At, o.At, o.ID), key.At, key.At, key.ID)
+	}
+	return query.Order(fmt.Sprintf("%s DESC, %s DESC", o.At, o.ID)).Limit(r.First + 1), nil
+}
+
+// Of answers the page that rows, read with Limit, make. key answers where a row
+// stands in the order.
+func Of[T any](o Order, r Request, rows []T, key func(T) Key, total func(ctx context.Context) (int, error)) *Connection[T] {
+	c := &Connection[T]{items: rows, total: total}
+	if len(rows) > r.First {
+		c.items, c.info.HasNextPage = rows[:r.First], true
+	}
+	c.info.HasPreviousPage = r.After != nil
+	c.cursors = make([]string, len(c.items))
+	for i, item := range c.items {
+		c.cursors[i] = Encode(o.List, o.Owner, key(item))
+	}
+	if n := len(c.items); n > 0 {
+		c.info.StartCursor, c.info.EndCursor = &c.cursors[0], &c.cursors[n-1]
+	}
+	return c
+}

@@ -1,0 +1,154 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// change is one operation on many users. The batch is carried out item by item
+// in the order asked, as if called one after the other, but on rows that are read
+// and locked once and written once.
+type change struct {
+	// prepare is called with the transaction before the first item; nil: nothing
+	// to prepare. It is called again when the transaction is run again.
+	prepare func(tx *gorm.DB) error
+	// item does the operation to u, a user that exists, in memory: OutcomeDone
+	// where it changed, OutcomeAlready where it was so before, or why not.
+	item func(u *models.User) (models.Outcome, *fault.Error)
+	// write writes those that changed, each once.
+	write func(tx *gorm.DB, changed []*models.User) error
+}
+
+// batch carries out c on the app's users with these IDs and answers each item at
+// its place, and the rows of those that changed as they were before.
+func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c change) ([]models.ItemResult, []*models.User, error) {
+	var results []models.ItemResult
+	var before []*models.User
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		users, err := lock(tx, app, ids)
+		if err != nil {
+			return err
+		}
+		if c.prepare != nil {
+			if err := c.prepare(tx); err != nil {
+				return err
+			}
+		}
+		results, before = make([]models.ItemResult, len(ids)), nil
+		var changed []*models.User
+		seen := make(map[int64]bool)
+		for i, id := range ids {
+			u := users[id]
+			if u == nil {
+				results[i] = refused(id, models.OutcomeNotFound, unknown(id))
+				continue
+			}
+			was := *u
+			outcome, refusal := c.item(u)
+			if refusal != nil {
+				results[i] = refused(id, models.OutcomeRefused, refusal)
+				continue
+			}
+			results[i] = models.ItemResult{ID: id, Outcome: outcome}
+			if outcome == models.OutcomeDone && !seen[u.ID] {
+				seen[u.ID] = true
+				changed, before = append(changed, u), append(before, &was)
+			}
+		}
+		if len(changed) == 0 {
+			return nil
+		}
+		return c.write(tx, changed)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return results, before, nil
+}
+
+// lock reads the app's users with these IDs for changing them, in one query, in
+// one order for everybody. Ill-formed IDs are nobody's.
+func lock(tx *gorm.DB, app *models.App, ids []string) (map[string]*models.User, error) {
+	known := wellFormed(ids)
+	users := make(map[string]*models.User, len(known))
+	if len(known) == 0 {
+		return users, nil
+	}
+	var rows []*models.User
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("app_id = ? AND external_id IN ?", app.ID, known).Order("external_id").Find(&rows).Error
+	for _, u := range rows {
+		users[u.ExternalID] = u
+	}
+	return users, err
+}
+
+// keys answers the users' numeric keys.
+func keys(users []*models.User) []int64 {
+	out := make([]int64, len(users))
+	for i, u := range users {
+		out[i] = u.ID
+	}
+	return out
+}
+
+// count changes the app's counters of registered and of deactivated users.
+func count(tx *gorm.DB, app *models.App, registered, deactivated int) error {
+	return tx.Model(&models.App{}).Where("id = ?", app.ID).Updates(map[string]any{
+		"registered_user_count":  gorm.Expr("registered_user_count + ?", registered),
+		"deactivated_user_count": gorm.Expr("deactivated_user_count + ?", deactivated),
+	}).Error
+}
+
+// room answers how many more users the app may hold, with its row locked so that
+// the answer stays true until the transaction ends; -1: any number.
+func room(tx *gorm.DB, app *models.App) (int, error) {
+	now := &models.App{}
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", app.ID).Take(now).Error
+	if err != nil {
+		return 0, err
+	}
+	limit := now.RegisteredUserLimit()
+	if limit == nil {
+		return -1, nil
+	}
+	return max(0, *limit-now.RegisteredUserCount), nil
+}
+
+func refused(id string, outcome models.Outcome, err *fault.Error) models.ItemResult {
+	return models.ItemResult{ID: id, Outcome: outcome, Error: itemError(err)}
+}
+
+func itemError(err *fault.Error) *models.ItemError {
+	return &models.ItemError{Code: string(err.Code), Message: err.Message}
+}
+
+func unknown(id string) *fault.Error {
+	return fault.New(fault.UserNotFound, "there is no user %q", id)
+}
+
+func deactivated(id string) *fault.Error {
+	return fault.New(fault.UserDeactivated, "the user %q is deactivated", id)
+}
+
+// full is the refusal of one more user. app is the one that was asked.
+func full(app *models.App) *fault.Error {
+	limit := *app.RegisteredUserLimit()
+	return fault.New(fault.UserLimitReached, "the app holds the %d users that it may", limit).With("limit", limit)
+}
+
+// wrap names the operation that an error without a code for callers came from.
+func wrap(err error, operation string) error {
+	var refusal *fault.Error
+	if err == nil || errors.As(err, &refusal) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}

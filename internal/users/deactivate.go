@@ -1,0 +1,85 @@
+package users
+
+import (
+	"context"
+	"maps"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// Deactivate closes accounts for good: devices are disconnected, all tokens end,
+// and everything about the user but its ID is erased, a ban with its reason
+// included. The place in the app is free; the ID stays taken until Reactivate.
+// Of one who is deactivated: ALREADY.
+func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string) ([]models.ItemResult, error) {
+	now := s.now()
+	results, before, err := s.batch(ctx, app, ids, change{
+		item: func(u *models.User) (models.Outcome, *fault.Error) {
+			if u.DeactivatedAt != nil {
+				return models.OutcomeAlready, nil
+			}
+			u.DeactivatedAt = &now
+			return models.OutcomeDone, nil
+		},
+		write: func(tx *gorm.DB, changed []*models.User) error {
+			columns := map[string]any{
+				"name": "", "search_name": "", "avatar_url": nil,
+				"updated_at":       now,
+				"deactivated_at":   now,
+				"token_generation": gorm.Expr("token_generation + 1"),
+				// Never backwards: see the status's changedAt.
+				"presence_at": gorm.Expr("CASE WHEN presence = ? THEN presence_at ELSE ? END", models.PresenceUnlogined, now),
+			}
+			maps.Copy(columns, noBan())
+			if err := tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Updates(columns).Error; err != nil {
+				return err
+			}
+			// After presence_at, which asks for the presence of before.
+			err := tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Update("presence", models.PresenceUnlogined).Error
+			if err != nil {
+				return err
+			}
+			return count(tx, app, -len(changed), len(changed))
+		},
+	})
+	s.revoke(ctx, before, bus.ReasonDeactivated)
+	return results, wrap(err, "deactivating users")
+}
+
+// Reactivate gives back empty accounts: no name, no token, UNLOGINED; the App
+// Server registers them again to name them. Of one who is not deactivated:
+// ALREADY; where the app has no room: REFUSED, USER_LIMIT_REACHED.
+func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string) ([]models.ItemResult, error) {
+	now := s.now()
+	var free int
+	results, _, err := s.batch(ctx, app, ids, change{
+		prepare: func(tx *gorm.DB) (err error) {
+			free, err = room(tx, app)
+			return err
+		},
+		item: func(u *models.User) (models.Outcome, *fault.Error) {
+			switch {
+			case u.DeactivatedAt == nil:
+				return models.OutcomeAlready, nil
+			case free == 0:
+				return "", full(app)
+			}
+			free-- // below zero where there is no limit, and never zero again
+			u.DeactivatedAt = nil
+			return models.OutcomeDone, nil
+		},
+		write: func(tx *gorm.DB, changed []*models.User) error {
+			err := tx.Model(&models.User{}).Where("id IN ?", keys(changed)).
+				Updates(map[string]any{"deactivated_at": nil, "updated_at": now}).Error
+			if err != nil {
+				return err
+			}
+			return count(tx, app, len(changed), -len(changed))
+		},
+	})
+	return results, wrap(err, "reactivating users")
+}

@@ -1,0 +1,30 @@
+package users
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// ExpireTokens ends every token of these users that was issued before the moment;
+// one in the future counts as now. Live connections are not cut, but cannot come
+// back. ALREADY: all such tokens had ended before, a deactivated user's among them.
+func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time) ([]models.ItemResult, error) {
+	from := min(issuedBefore, s.now())
+	results, _, err := s.batch(ctx, app, ids, change{
+		item: func(u *models.User) (models.Outcome, *fault.Error) {
+			if u.DeactivatedAt != nil || u.TokensValidFrom >= from {
+				return models.OutcomeAlready, nil
+			}
+			u.TokensValidFrom = from
+			return models.OutcomeDone, nil
+		},
+		write: func(tx *gorm.DB, changed []*models.User) error {
+			return tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Update("tokens_valid_from", from).Error
+		},
+	})
+	return results, wrap(err, "expiring tokens")
+}

@@ -1,0 +1,148 @@
+package users
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// Item is the answer for one registration of a batch: Registered, or the refusal.
+type Item struct {
+	*Registered
+	Err *fault.Error
+}
+
+// attempts bounds how often a batch is tried again because somebody else
+// registered one of its new IDs at the same moment.
+const attempts = 10
+
+// RegisterMany registers users in the order given, as Register one after the
+// other would: those that the app has no room for are USER_LIMIT_REACHED, those
+// that are deactivated USER_DEACTIVATED, and the others are done. It needs as many
+// statements for a hundred as for two.
+func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Registration) ([]Item, error) {
+	var items []Item
+	var err error
+	for range attempts {
+		err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+			items, err = s.registerAll(tx, app, in)
+			return err
+		})
+		if !errors.Is(err, gorm.ErrDuplicatedKey) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, wrap(err, "registering users")
+	}
+	for i, item := range items {
+		if item.Err != nil {
+			continue
+		}
+		if err := s.issue(app, in[i], item.Registered); err != nil {
+			return nil, err
+		}
+	}
+	return items, nil
+}
+
+func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) ([]Item, error) {
+	ids := make([]string, len(in))
+	for i, r := range in {
+		ids[i] = r.ID
+	}
+	users, err := lock(tx, app, ids)
+	if err != nil {
+		return nil, err
+	}
+	free := 0
+	if slices.ContainsFunc(ids, func(id string) bool { return users[id] == nil }) {
+		if free, err = room(tx, app); err != nil {
+			return nil, err
+		}
+	}
+	items := make([]Item, len(in))
+	var created, changed []*models.User
+	rows := make([]*models.User, len(in))
+	for i, r := range in {
+		u := users[r.ID]
+		switch {
+		case u == nil && free == 0:
+			items[i].Err = full(app)
+			continue
+		case u == nil:
+			free-- // below zero where there is no limit, and never zero again
+			u = s.newUser(app, r)
+			users[r.ID] = u
+			created = append(created, u)
+			items[i].Registered = &Registered{Created: true}
+		case u.DeactivatedAt != nil:
+			items[i].Err = deactivated(r.ID)
+			continue
+		default:
+			s.alter(u, Change{Name: &r.Name, AvatarURL: r.AvatarURL, AvatarGiven: r.AvatarGiven})
+			if u.ID != 0 && !slices.Contains(changed, u) {
+				changed = append(changed, u)
+			}
+			items[i].Registered = &Registered{}
+		}
+		rows[i] = u
+		was := *u // as this item left it; a later one may overwrite it
+		items[i].User = &was
+	}
+	if err := s.writeAll(tx, app, created, changed); err != nil {
+		return nil, err
+	}
+	for i, u := range rows {
+		if u != nil {
+			items[i].User.ID = u.ID // known only now for those created
+		}
+	}
+	return items, nil
+}
+
+func (s *Service) writeAll(tx *gorm.DB, app *models.App, created, changed []*models.User) error {
+	if len(created) > 0 {
+		if err := tx.Create(&created).Error; err != nil {
+			return err
+		}
+		if err := count(tx, app, len(created), 0); err != nil {
+			return err
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	return overwriteAll(tx, changed)
+}
+
+// overwriteAll writes the profiles of locked rows, each its own, in one statement.
+func overwriteAll(tx *gorm.DB, users []*models.User) error {
+	var set string
+	var args []any
+	for _, column := range []struct {
+		name  string
+		value func(*models.User) any
+	}{
+		{"name", func(u *models.User) any { return u.Name }},
+		{"search_name", func(u *models.User) any { return u.SearchName }},
+		{"avatar_url", func(u *models.User) any { return u.AvatarURL }},
+		{"updated_at", func(u *models.User) any { return u.UpdatedAt }},
+	} {
+		if set != "" {
+			set += ", "
+		}
+		set += column.name + " = CASE id"
+		for _, u := range users {
+			set += " WHEN ? THEN ?"
+			args = append(args, u.ID, column.value(u))
+		}
+		set += " END"
+	}
+	return tx.Exec("UPDATE users SET "+set+" WHERE id IN ?", append(args, keys(users))...).Error
+}
