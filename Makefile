@@ -1,0 +1,78 @@
+# Rollcall's tasks. `make test` is all that CI does, on a machine that has only Go.
+
+GO ?= go
+
+# The tools of `make lint`: exact versions, kept out of the product's go.mod.
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOIMPORTS   := golang.org/x/tools/cmd/goimports@v0.51.0
+
+# TAP is for machines; a person reads the other one more easily.
+REPORTER ?= $(if $(CI),tap,spec)
+
+BUILD := $(CURDIR)/.build
+# The code that people wrote: new files too, generated ones not.
+SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go' | xargs grep -L '^// Code generated .* DO NOT EDIT\.$$')
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## shows this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+.PHONY: run
+run: ## serves on http://127.0.0.1:8080 with an embedded database
+	$(GO) run .
+
+.PHONY: build
+build: ## builds the server into .build/
+	$(GO) build -trimpath -o $(BUILD)/rollcall .
+
+.PHONY: generate
+generate: ## writes the code that follows from the GraphQL schema
+	$(GO) tool gqlgen generate
+	$(GO) run $(GOIMPORTS) -w -local rollcall/ graph/*.resolvers.go # gqlgen has an order of its own
+
+.PHONY: deps
+deps: ## installs what the tests need where it is missing
+	@scripts/deps
+
+.PHONY: fresh
+fresh: ## fails if the generated code does not follow from the schema
+	@scripts/fresh graph $(MAKE) --no-print-directory generate
+
+.PHONY: lint
+lint: ## checks format, imports, go vet and staticcheck
+	@scripts/silent "not formatted; run: make format" gofmt -s -l $(SOURCES)
+	@scripts/silent "imports not in order; run: make format" $(GO) run $(GOIMPORTS) -l -local rollcall/ $(SOURCES)
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+.PHONY: format
+format: ## puts format and imports right
+	gofmt -s -w $(SOURCES)
+	$(GO) run $(GOIMPORTS) -w -local rollcall/ $(SOURCES)
+
+# The server under the end-to-end tests is built with the race detector too: it
+# shares the packages that `go test -race` builds.
+.PHONY: test
+test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to-end tests
+	$(GO) build -race -o $(BUILD)/ . ./internal/testenv/cmd/withservers
+	$(BUILD)/withservers -- $(MAKE) --no-print-directory go-tests e2e-tests
+
+.PHONY: go-tests
+go-tests: # needs no server: each package starts its own where none is named
+	$(GO) test -race -vet=off -timeout 5m ./...
+
+.PHONY: e2e-tests
+e2e-tests: # needs `make deps`; ROLLCALL_BIN names another server to test
+	cd e2e && ROLLCALL_BIN="$${ROLLCALL_BIN-$(BUILD)/rollcall}" npm test --silent -- --test-reporter=$(REPORTER)
+
+.PHONY: cover
+cover: deps ## the Go tests' coverage, by package and in .build/cover.html
+	$(GO) build -o $(BUILD)/ ./internal/testenv/cmd/withservers
+	$(BUILD)/withservers -- $(GO) test -coverpkg=./... -coverprofile=$(BUILD)/cover.out ./...
+	$(GO) tool cover -html=$(BUILD)/cover.out -o $(BUILD)/cover.html
+
+.PHONY: bench
+bench: deps ## measures against the floors; see bench/README.md
+	$(GO) run ./bench $(ARGS)

@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { AppServer, send } from './lib/api.mjs';
+import { launch, Operator } from './lib/browser.mjs';
+import { Server } from './lib/server.mjs';
+import { Connection } from './lib/socket.mjs';
+import { within } from './lib/wait.mjs';
+
+describe('the console in Chromium', () => {
+  let server;
+  let browser;
+  let development;
+  let production;
+  let app; // the back end of `development`
+  before(async () => {
+    server = await Server.create();
+    development = await server.createApp({ name: 'Chat in development' });
+    production = await server.createApp({ name: 'Chat in production', environment: 'production' });
+    await server.start();
+    app = await AppServer.login(server, development);
+    for (let n = 1; n <= 45; n++) await app.register(`member-${n}`, `Member number ${n}`);
+    const productive = await AppServer.login(server, production);
+    await productive.register('real', 'A real user');
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.remove();
+  });
+
+  for (const javaScriptEnabled of [true, false]) {
+    test(`an operator deletes a test user, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const id = javaScriptEnabled ? 'leaver.with-js' : 'leaver.without-js';
+      const token = await app.register(id, 'Lea Leaver');
+      const device = await Connection.open(server, token, 'IOS');
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+
+      await operator.login();
+      await page.getByRole('link', { name: 'Chat in development' }).click();
+      await page.getByText('of 100 users registered').waitFor();
+      const search = page.getByRole('search').getByLabel('Beginning of an ID, or part of a name');
+      await search.fill('ea Leav'); // part of the name
+      await page.getByRole('button', { name: 'Search' }).click();
+      await page.getByRole('link', { name: id, exact: true }).waitFor();
+      await page.getByRole('link', { name: 'member-', exact: false }).first().waitFor({ state: 'detached' });
+      await search.fill(id.slice(0, -2)); // the beginning of the ID
+      await page.getByRole('button', { name: 'Search' }).click();
+      const row = page.getByRole('row').filter({ has: page.getByRole('link', { name: id, exact: true }) });
+      await row.getByText('Online').waitFor();
+
+      await row.getByRole('link', { name: id }).click();
+      await page.getByRole('heading', { name: 'Lea Leaver' }).waitFor();
+      await page.getByRole('cell', { name: 'iOS' }).waitFor();
+      await page.getByRole('link', { name: 'Delete this user' }).click();
+
+      // Asked first; and whoever thinks better of it has changed nothing.
+      await page.getByRole('heading', { name: `Delete ${id}?` }).waitFor();
+      await page.getByRole('link', { name: 'Keep the user' }).click();
+      assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
+      await page.getByRole('link', { name: 'Delete this user' }).click();
+      await page.getByRole('button', { name: 'Delete for good' }).click();
+
+      await page.getByRole('status').filter({ hasText: `${id} was deleted.` }).waitFor();
+      assert.equal(await page.getByRole('link', { name: id, exact: true }).count(), 0);
+      assert.equal((await within(device.closed, 'the close of the device')).code, 4401);
+      await assert.rejects(send(server, token, '{ me { id } }'), { status: 401, code: 'UNAUTHENTICATED' });
+      await assert.rejects(Connection.open(server, token), { code: 4401 });
+      assert.equal((await app.send('query ($id: ID!) { user(id: $id) { id } }', { id })).user, null);
+
+      // Its ID is free, and the one who gets it is not the one who left.
+      const successor = await app.register(id, 'Somebody else');
+      assert.equal((await send(server, successor, '{ me { name } }')).me.name, 'Somebody else');
+      await assert.rejects(send(server, token, '{ me { id } }'), { status: 401 });
+
+      await page.getByRole('button', { name: 'Log out' }).click();
+      await page.getByLabel('Password').waitFor();
+      await operator.open(`/console/apps/${development.key}/users`);
+      await page.getByLabel('Password').waitFor();
+      await operator.leave();
+    });
+
+    test(`pages of users, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await operator.open(`/console/apps/${development.key}/users?q=member-`);
+      const seen = [];
+      for (;;) {
+        const links = page.getByRole('link', { name: /^member-\d+$/ });
+        await links.first().waitFor();
+        seen.push(...(await links.allTextContents()));
+        const older = page.getByRole('link', { name: 'Older' });
+        if (!(await older.count())) break;
+        await older.click();
+        await page.getByText(seen.at(-1), { exact: true }).waitFor({ state: 'detached' });
+      }
+      assert.deepEqual(seen, Array.from({ length: 45 }, (_, n) => `member-${45 - n}`)); // newest first
+      await operator.leave();
+    });
+  }
+
+  test('searching as one types needs no button', async () => {
+    const operator = await Operator.arrive(browser, server);
+    const { page } = operator;
+    await operator.login();
+    await page.getByRole('link', { name: 'Chat in development' }).click();
+    await page.getByRole('search').getByRole('searchbox').pressSequentially('member-17');
+    await page.getByRole('link', { name: 'member-18', exact: true }).waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
+    await operator.leave();
+  });
+
+  test('a user of a PRODUCTION app cannot be deleted', async () => {
+    const operator = await Operator.arrive(browser, server);
+    const { page } = operator;
+    await operator.login();
+    await page.getByRole('link', { name: 'Chat in production' }).click();
+    await page.getByRole('link', { name: 'real', exact: true }).click();
+    await page.getByText('Users of a production app cannot be deleted.').waitFor();
+    assert.equal(await page.getByRole('link', { name: 'Delete this user' }).count(), 0);
+
+    // The page has no button, and the service refuses who sends the form all the same.
+    const forged = await operator.post(`/console/apps/${production.key}/users/real/delete`);
+    assert.equal(forged.status(), 403);
+    const productive = await AppServer.login(server, production);
+    assert.equal((await productive.send('{ user(id: "real") { id } }')).user.id, 'real');
+    await operator.leave();
+  });
+
+  test('a form from another site, and one without a login, change nothing', async () => {
+    await app.register('target');
+    const path = `/console/apps/${development.key}/users/target/delete`;
+    const operator = await Operator.arrive(browser, server);
+    const stranger = await operator.post(path);
+    assert.ok([302, 303].includes(stranger.status()), 'led to the login');
+    await operator.login();
+    for (const headers of [{ Origin: 'https://evil.example' }, { 'Sec-Fetch-Site': 'cross-site' }]) {
+      assert.equal((await operator.post(path, headers)).status(), 403);
+    }
+    assert.equal((await app.send('{ user(id: "target") { id } }')).user.id, 'target');
+    await operator.leave();
+  });
+
+  test('a viewer sees the users and deletes none', async () => {
+    const password = 'only looking around';
+    await server.commandWith(password, 'operator', 'create', 'vera', '--role', 'viewer');
+    await app.register('watched', 'Watched');
+    const operator = await Operator.arrive(browser, server);
+    const { page } = operator;
+    await operator.login('vera', password);
+    await operator.open(`/console/apps/${development.key}/users/watched`);
+    await page.getByRole('heading', { name: 'Watched' }).waitFor();
+    assert.equal(await page.getByRole('link', { name: 'Delete this user' }).count(), 0);
+    assert.equal((await operator.post(`/console/apps/${development.key}/users/watched/delete`)).status(), 403);
+    assert.equal((await app.send('{ user(id: "watched") { id } }')).user.id, 'watched');
+    await operator.leave();
+  });
+
+  test('the cookie and the headers keep others out', async () => {
+    const operator = await Operator.arrive(browser, server);
+    const answer = await operator.open('/console/');
+    const headers = answer.headers();
+    assert.match(headers['content-security-policy'], /default-src 'none'/);
+    assert.doesNotMatch(headers['content-security-policy'], /unsafe|https?:|\*/);
+    assert.equal(headers['x-content-type-options'], 'nosniff');
+    await operator.login();
+    const [cookie] = await operator.context.cookies();
+    assert.equal(cookie.httpOnly, true);
+    assert.match(cookie.sameSite, /^(Lax|Strict)$/);
+    await operator.leave();
+  });
+
+  test('the explorer asks this server, and nobody else', async () => {
+    const operator = await Operator.arrive(browser, server);
+    const { page } = operator;
+    await operator.login();
+    await operator.open('/console/explorer');
+    await page.getByRole('heading', { name: 'GraphQL explorer' }).waitFor();
+    await page.getByRole('button', { name: /execute/i }).click();
+    await page.getByText('"Query"').waitFor(); // the answer to { __typename }
+    await operator.screenshot('explorer');
+    await operator.leave();
+  });
+
+  for (const width of [1280, 390]) {
+    for (const colorScheme of ['light', 'dark']) {
+      test(`every page is readable and reachable: ${width} px, ${colorScheme}`, async () => {
+        const operator = await Operator.arrive(browser, server, { viewport: { width, height: 844 }, colorScheme });
+        const shoot = async (name) => {
+          await operator.check(name);
+          await operator.screenshot(`${name}-${width}-${colorScheme}`);
+        };
+        await operator.open('/console/login');
+        await shoot('login');
+        await operator.login();
+        await shoot('apps');
+        const users = `/console/apps/${development.key}/users`;
+        const device = await Connection.open(server, await app.register('member-45', 'Member number 45'), 'ANDROID');
+        for (const [name, path] of [
+          ['users', users],
+          ['users-none', `${users}?q=nobody`],
+          ['user', `${users}/member-45`],
+          ['user-delete', `${users}/member-45/delete`],
+        ]) {
+          await operator.open(path);
+          await shoot(name);
+        }
+        await device.close();
+        await operator.leave();
+      });
+    }
+  }
+});

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { adminPassword } from './server.mjs';
+
+const axeSource = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Where a person can look at what the tests saw. */
+const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url));
+
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox', // root, in a container or on a build machine, has none
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+}
+
+/**
+ * An operator at the console. Everything that the pages ask of another host, and
+ * every error that the browser reports (a script's, a refusal of the content
+ * security policy, a file that is missing), is remembered and fails `leave`.
+ */
+export class Operator {
+  static async arrive(browser, server, options = {}) {
+    const context = await browser.newContext({ locale: 'en', viewport: { width: 1280, height: 900 }, ...options });
+    return new Operator(server, context, await context.newPage());
+  }
+
+  constructor(server, context, page) {
+    this.server = server;
+    this.context = context;
+    this.page = page;
+    this.strangers = [];
+    this.errors = [];
+    page.on('request', (request) => {
+      const { protocol, host } = new URL(request.url());
+      if (protocol !== 'data:' && host !== server.address) this.strangers.push(request.url());
+    });
+    page.on('pageerror', (error) => this.errors.push(String(error)));
+    page.on('console', (message) => {
+      if (['error', 'warning'].includes(message.type())) this.errors.push(message.text());
+    });
+  }
+
+  open(path) {
+    return this.page.goto(`${this.server.url}${path}`);
+  }
+
+  async login(name = 'admin', password = adminPassword) {
+    await this.open('/console/');
+    await this.page.getByLabel('Name').fill(name);
+    await this.page.getByLabel('Password').fill(password);
+    await this.page.getByRole('button', { name: 'Log in' }).click();
+    await this.page.getByRole('heading', { name: 'Apps' }).waitFor();
+  }
+
+  /** Sends a form as a program with the operator's cookie would; answers the response. */
+  post(path, headers = {}) {
+    return this.context.request.post(`${this.server.url}${path}`, { headers, maxRedirects: 0 });
+  }
+
+  screenshot(name) {
+    return this.page.screenshot({ path: `${screenshots}${name}.png`, fullPage: true });
+  }
+
+  /**
+   * Fails if axe finds a barrier on the page, if it must be scrolled sideways, or if
+   * it shows what only a program understands: an address, a text without its words.
+   */
+  async check(what) {
+    const text = await this.page.locator('body').innerText();
+    assert.doesNotMatch(text, /\b0x[0-9a-f]{6,}|%!|<no value>|<nil>|\bNaN\b|\{(n|id|count|limit|search|subject)\}/, what);
+    const violations = await this.page.evaluate(`${await axeSource};
+      axe.run(document).then(({ violations }) => violations.map(({ id, nodes }) =>
+        id + ': ' + nodes.map((node) => node.html + ' ' + node.failureSummary).join('; ')))`);
+    assert.deepEqual(violations, [], `barriers on ${what}`);
+    const overflow = await this.page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
+    assert.equal(overflow, 0, `${what} is wider than the window`);
+  }
+
+  async leave() {
+    await this.context.close();
+    assert.deepEqual(this.strangers, [], 'requests to other hosts');
+    assert.deepEqual(this.errors, [], 'errors that the browser reported');
+  }
+}

@@ -1,0 +1,235 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import WebSocket from 'ws';
+import { AppServer } from './lib/api.mjs';
+import { databases } from './lib/databases.mjs';
+import { statusChanged, userStatus } from './lib/events.mjs';
+import { Server } from './lib/server.mjs';
+import { Connection, RawSocket } from './lib/socket.mjs';
+import { until, within } from './lib/wait.mjs';
+
+for (const { name, create, skip } of databases) {
+  describe(`npm graphql-ws on ${name}`, { skip }, () => {
+    let server;
+    let app; // the back end of an app whose users may see each other
+    let closedApp; // of one whose users may not
+    before(async () => {
+      server = await Server.create(create);
+      const open = await server.createApp({ name: 'open', statusQueryEnabled: true });
+      const closed = await server.createApp({ name: 'closed', edition: 'standard' });
+      await server.start();
+      app = await AppServer.login(server, open);
+      closedApp = await AppServer.login(server, closed);
+    });
+    after(() => server?.remove());
+
+    test('an App Server registers and asks over its socket', async () => {
+      const back = await Connection.open(server, app.token);
+      const { data } = await back.request(
+        `mutation { registerUser(input: {id: "over-ws", name: "Over WS"}) { created token user { id name state status { presence changedAt } } } }`,
+      );
+      assert.equal(data.registerUser.created, true);
+      assert.deepEqual(data.registerUser.user, {
+        id: 'over-ws',
+        name: 'Over WS',
+        state: 'ACTIVE',
+        status: { presence: 'UNLOGINED', changedAt: null },
+      });
+      const { data: asked } = await back.request(
+        '{ app { environment edition onlineUserCount } users(ids: ["nobody", "over-ws"]) { id } userStatuses(ids: ["over-ws", "nobody"]) { userId presence } }',
+      );
+      assert.deepEqual(asked, {
+        app: { environment: 'DEVELOPMENT', edition: 'FLAGSHIP', onlineUserCount: 0 }, // an App Server is no device
+        users: [null, { id: 'over-ws' }],
+        userStatuses: [{ userId: 'over-ws', presence: 'UNLOGINED' }, null],
+      });
+      await back.close();
+    });
+
+    test('a user sees another come, break away, return and log out', async () => {
+      const [annToken, benToken, calToken] = [await app.register('ann'), await app.register('ben'), await app.register('cal')];
+      const ann = await Connection.open(server, annToken);
+      const seen = ann.subscribe(userStatus, { ids: ['ben', 'cal'] });
+      assert.deepEqual([await seen.takeStatus(), await seen.takeStatus()].sort(), ['ben UNLOGINED', 'cal UNLOGINED']);
+
+      const first = await Connection.open(server, benToken, 'IOS');
+      assert.equal(await seen.takeStatus(), 'ben ONLINE');
+      const second = await Connection.open(server, benToken, 'ANDROID'); // no change, so no event
+      await first.terminate();
+      await second.terminate();
+      assert.equal(await seen.takeStatus(), 'ben OFFLINE');
+
+      const third = await Connection.open(server, benToken);
+      assert.equal(await seen.takeStatus(), 'ben ONLINE');
+      const { data } = await third.request('mutation { logout }');
+      assert.equal(data.logout, true);
+      assert.equal((await within(third.closed, 'the close after logout')).code, 4401);
+      assert.equal(await seen.takeStatus(), 'ben UNLOGINED');
+
+      // Nothing but this came: the next event is cal's.
+      const cal = await Connection.open(server, calToken);
+      assert.equal(await seen.takeStatus(), 'cal ONLINE');
+      assert.deepEqual(await app.presences('ann', 'ben', 'cal'), ['ONLINE', 'UNLOGINED', 'ONLINE']);
+
+      // The token outlives the logout.
+      const again = await Connection.open(server, benToken);
+      assert.equal(await seen.takeStatus(), 'ben ONLINE');
+      await Promise.all([again, cal, ann].map((connection) => connection.close()));
+      await until(async () => (await app.presences('ann', 'ben', 'cal')).every((p) => p === 'OFFLINE'), 'all to be OFFLINE');
+    });
+
+    test("a device hears of its own account's changes, and all devices log out at once", async () => {
+      const token = await app.register('dot');
+      const phone = await Connection.open(server, token, 'IOS');
+      const laptop = await Connection.open(server, token, 'DESKTOP');
+      const back = await Connection.open(server, app.token);
+      const seen = back.subscribe(userStatus, { ids: ['dot'] });
+      assert.equal(await seen.takeStatus(), 'dot ONLINE');
+      const own = phone.subscribe(statusChanged);
+      const { data } = await laptop.request('mutation { logout(allDevices: true) }');
+      assert.equal(data.logout, true);
+      for (const device of [phone, laptop]) {
+        assert.equal((await within(device.closed, 'the close after logout')).code, 4401);
+      }
+      assert.equal(await seen.takeStatus(), 'dot UNLOGINED');
+      await own.ended;
+      await back.close();
+    });
+
+    test('a logout over HTTP ends the devices', async () => {
+      const token = await app.register('eve');
+      const device = await Connection.open(server, token);
+      await new AppServer(server, token).send('mutation { logout }');
+      assert.equal((await within(device.closed, 'the close after logout')).code, 4401);
+      assert.deepEqual(await app.presences('eve'), ['UNLOGINED']);
+    });
+
+    test('where the app has no status query, others are hidden and oneself is not', async () => {
+      const token = await closedApp.register('fay');
+      await closedApp.register('gus');
+      const fay = await Connection.open(server, token);
+      const { errors } = await fay.request('{ userStatuses(ids: ["gus"]) { presence } }');
+      assert.equal(errors[0].extensions.code, 'FEATURE_DISABLED');
+      assert.equal(errors[0].extensions.number, 72001);
+      const { data } = await fay.request('{ me { id status { presence } } userStatuses(ids: ["fay"]) { presence } }');
+      assert.deepEqual(data, { me: { id: 'fay', status: { presence: 'ONLINE' } }, userStatuses: [{ presence: 'ONLINE' }] });
+      const [refused] = await within(fay.subscribe(userStatus, { ids: ['gus'] }).ended, 'the refusal');
+      assert.equal(refused.extensions.code, 'FEATURE_DISABLED');
+      const own = fay.subscribe(userStatus, { ids: ['fay'] });
+      assert.equal(await own.takeStatus(), 'fay ONLINE');
+      await fay.close();
+    });
+
+    test('two apps never see each other', async () => {
+      await closedApp.register('only-there');
+      assert.deepEqual(await app.presences('only-there'), [null]);
+      const back = await Connection.open(server, app.token);
+      const [refused] = await within(back.subscribe(userStatus, { ids: ['only-there'] }).ended, 'the refusal');
+      assert.equal(refused.extensions.code, 'USER_NOT_FOUND');
+      await back.close();
+    });
+
+    test('what an operation lacks is said on the operation, and the connection goes on', async () => {
+      const device = await Connection.open(server, await app.register('hal'));
+      const [unknown] = await within(device.subscribe('subscription { nothing }').ended, 'the refusal');
+      assert.match(unknown.message, /nothing/);
+      const { errors } = await device.request('mutation { registerUser(input: {id: "x", name: "x"}) { created } }');
+      assert.equal(errors[0].extensions.code, 'FORBIDDEN');
+      const back = await Connection.open(server, app.token);
+      const bad = await back.request('mutation { registerUser(input: {id: "no spaces ", name: "x"}) { created } }');
+      assert.deepEqual(
+        { code: bad.errors[0].extensions.code, field: bad.errors[0].extensions.field },
+        { code: 'INVALID_ARGUMENT', field: 'input.id' },
+      );
+      assert.equal((await device.request('{ me { id } }')).data.me.id, 'hal');
+      await Promise.all([device.close(), back.close()]);
+    });
+
+    test('a connection without a good token is closed with 4401', async () => {
+      const token = await app.register('ivy');
+      for (const bad of [undefined, 'nonsense', `${token}x`, token.slice(0, -8)]) {
+        await assert.rejects(Connection.open(server, bad), { code: 4401 });
+      }
+      assert.deepEqual(await app.presences('ivy'), ['UNLOGINED']);
+    });
+  });
+}
+
+describe('graphql-transport-ws to the letter', () => {
+  let server;
+  let app;
+  before(async () => {
+    server = await Server.create();
+    const created = await server.createApp();
+    await server.start();
+    app = await AppServer.login(server, created);
+  });
+  after(() => server?.remove());
+
+  const init = () => ({ type: 'connection_init', payload: { Authorization: `Bearer ${app.token}` } });
+  const subscribe = (id) => ({ id, type: 'subscribe', payload: { query: userStatus, variables: { ids: ['jan'] } } });
+
+  async function acknowledged() {
+    const raw = await RawSocket.open(server);
+    raw.send(init());
+    assert.equal((await raw.message()).type, 'connection_ack');
+    return raw;
+  }
+
+  test('4400: a message that is none', async () => {
+    for (const message of ['{', '[]', '{"type":"nothing"}', '{"type":"subscribe"}']) {
+      const raw = await acknowledged();
+      raw.send(message);
+      assert.equal(await raw.closeCode(), 4400, message);
+    }
+  });
+
+  test('4401: an operation before the acknowledgement', async () => {
+    const raw = await RawSocket.open(server);
+    raw.send(subscribe('1'));
+    assert.equal(await raw.closeCode(), 4401);
+  });
+
+  test('4406: another subprotocol', async () => {
+    const socket = new WebSocket(server.socket, 'graphql-ws');
+    const ended = new Promise((resolve) => {
+      socket.on('close', (code) => resolve(code));
+      socket.on('error', () => resolve('refused')); // at the upgrade already
+    });
+    assert.ok([4406, 'refused'].includes(await within(ended, 'the close')));
+  });
+
+  test('4409: an operation ID in use; 4429: a second connection_init', async () => {
+    await app.register('jan');
+    const taken = await acknowledged();
+    taken.send(subscribe('1'));
+    assert.equal((await taken.message()).type, 'next');
+    taken.send(subscribe('1'));
+    assert.equal(await taken.closeCode(), 4409);
+
+    const twice = await acknowledged();
+    twice.send(init());
+    assert.equal(await twice.closeCode(), 4429);
+  });
+
+  test('a ping is answered with a pong, and a completed ID is free again', async () => {
+    await app.register('jan');
+    const raw = await acknowledged();
+    raw.send({ type: 'ping', payload: { at: 1 } });
+    assert.equal((await raw.message()).type, 'pong');
+    for (let round = 0; round < 2; round++) {
+      raw.send(subscribe('1'));
+      assert.deepEqual((await raw.message()).payload.data.userStatus.userId, 'jan');
+      raw.send({ id: '1', type: 'complete' });
+    }
+    raw.socket.close();
+  });
+
+  test('1012: the server goes away, and its users are OFFLINE after the restart', async () => {
+    const device = await Connection.open(server, await app.register('kim'));
+    assert.equal(await server.stop(), 0);
+    assert.equal((await within(device.closed, 'the close')).code, 1012);
+    await server.start();
+    assert.deepEqual(await app.presences('kim'), ['OFFLINE']);
+  });
+});
