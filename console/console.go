@@ -40,7 +40,7 @@ type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
 	// ByID answers nil for an unknown ID.
 	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
-	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]models.ItemResult, error)
+	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 }
 
 // Presence is what the console needs to know about who is online (presence.Hub).

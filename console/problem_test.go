@@ -69,8 +69,8 @@ func TestRefusalsHavePages(t *testing.T) {
 // refusingUsers refuses to delete, item by item.
 type refusingUsers struct{ *users.Service }
 
-func (refusingUsers) Delete(context.Context, *models.App, []string, models.Actor) ([]models.ItemResult, error) {
-	return []models.ItemResult{{ID: "ann", Outcome: models.OutcomeRefused}}, nil
+func (refusingUsers) Delete(context.Context, *models.App, []string, models.Actor) ([]*models.ItemResult, error) {
+	return []*models.ItemResult{{ID: "ann", Outcome: models.OutcomeRefused}}, nil
 }
 
 func TestDeleteSaysWhenItWasRefused(t *testing.T) {

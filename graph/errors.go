@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/requestid"
@@ -41,6 +42,9 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 			out.Extensions[key] = value
 		}
 		out.Extensions["code"] = string(refusal.Code)
+		if refusal.Extensions["field"] == "" {
+			out.Extensions["field"] = argumentPath(out.Path)
+		}
 	case errors.Is(err, stream.ErrNoStream):
 		out.Message = stream.ErrNoStream.Error()
 		out.Extensions = map[string]any{"code": string(fault.InvalidArgument)}
@@ -57,6 +61,18 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	}
 	out.Extensions["requestId"] = requestid.From(ctx)
 	return out
+}
+
+// argumentPath names the argument that a scalar has refused, in the terms of
+// `extensions.field`: gqlgen's path of it begins with the root field.
+func argumentPath(path ast.Path) string {
+	var parts []string
+	for i, element := range path {
+		if i > 0 {
+			parts = append(parts, fmt.Sprint(element))
+		}
+	}
+	return strings.Join(parts, ".")
 }
 
 // recovered is gqlgen's recover function: a panic is INTERNAL, and logged.

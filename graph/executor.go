@@ -29,7 +29,10 @@ type Executor struct {
 
 // NewExecutor answers an Executor whose resolvers call r's rules.
 func NewExecutor(r *Resolver, opts Options) *Executor {
-	es := generated.NewExecutableSchema(generated.Config{Resolvers: r})
+	es := generated.NewExecutableSchema(generated.Config{
+		Resolvers:  r,
+		Directives: generated.DirectiveRoot{Private: private},
+	})
 	p := presenter{log: opts.Logger}
 	exec := executor.New(es)
 	exec.SetErrorPresenter(p.present)

@@ -21,7 +21,7 @@ import (
 type guard struct {
 	validator *validate.Validator
 	// checks has an entry for each field that has something to check: all root
-	// fields, and others with arguments.
+	// fields, and others with callers or arguments.
 	checks map[*ast.FieldDefinition]check
 }
 
@@ -61,7 +61,7 @@ func newGuard(schema *ast.Schema) *guard {
 				continue
 			}
 			c := check{root: slices.Contains(roots, def), callers: callers(field), args: arguments(schema, field)}
-			if c.root || len(c.args) > 0 {
+			if c.root || c.callers != nil || len(c.args) > 0 {
 				g.checks[field] = c
 			}
 		}
@@ -110,7 +110,7 @@ func (g *guard) field(ctx context.Context, next graphql.Resolver) (any, error) {
 	if !ok || stream.IsEvent(ctx) {
 		return next(ctx)
 	}
-	if c.root {
+	if c.root || c.callers != nil {
 		if err := admit(auth.From(ctx), c.callers); err != nil {
 			return nil, err
 		}

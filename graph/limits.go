@@ -21,10 +21,13 @@ const (
 	// MaxComplexity bounds the sum over all fields: one for a field and its
 	// children, times the size of the page or the number of IDs asked for.
 	MaxComplexity = 20_000
+	// A longer page or list is refused by its field, which says so better than
+	// the complexity would.
+	maxPage, maxList = 100, 500
 )
 
-// limits refuses operations that ask for too much, after they have been parsed
-// and before anything is done. gqlgen's own extension does not know list sizes
+// limits refuses operations that ask for too much, or with variables of a wrong
+// type, after they have been parsed and before anything is done. gqlgen's own extension does not know list sizes
 // and walks a fragment once for each spread, which nested fragments make
 // exponential.
 type limits struct {
@@ -44,6 +47,9 @@ func (l limits) MutateOperationContext(_ context.Context, op *graphql.OperationC
 	op.DisableIntrospection = !l.introspection
 	if !l.introspection && asksSchema(op.Operation.SelectionSet) {
 		return refuse(fault.Forbidden, "introspection is switched off")
+	}
+	if err := checkVariables(l.schema, op.Operation, op.Variables); err != nil {
+		return err
 	}
 	w := walker{vars: op.Variables, fragments: make(map[*ast.FragmentDefinition]size)}
 	s := w.selection(op.Operation.SelectionSet)
@@ -126,10 +132,10 @@ func (w walker) items(field *ast.Field) int {
 	n := 1
 	for name, value := range args {
 		if name == "first" {
-			n = max(n, number(value))
+			n = max(n, min(number(value), maxPage))
 			continue
 		}
-		n = max(n, longest(value))
+		n = max(n, min(longest(value), maxList))
 	}
 	if def := field.Definition.Arguments.ForName("first"); def != nil && args["first"] == nil && def.DefaultValue != nil {
 		if value, err := def.DefaultValue.Value(nil); err == nil {

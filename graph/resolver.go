@@ -9,6 +9,7 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/presence"
 	"rollcall/internal/users"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -18,12 +19,14 @@ type Resolver struct {
 	users    *users.Service
 	presence *presence.Hub
 	clock    func() time.Time
+	// validator checks what is validated item by item; see guard for the rest.
+	validator *validate.Validator
 }
 
 // NewResolver answers a Resolver that calls these rules; clock is time.Now
 // outside tests.
 func NewResolver(a *apps.Service, u *users.Service, p *presence.Hub, clock func() time.Time) *Resolver {
-	return &Resolver{apps: a, users: u, presence: p, clock: clock}
+	return &Resolver{apps: a, users: u, presence: p, clock: clock, validator: NewValidator()}
 }
 
 func (r *Resolver) now() models.Time { return models.TimeOf(r.clock()) }

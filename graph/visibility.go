@@ -3,9 +3,12 @@ package graph
 import (
 	"context"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"rollcall/graph/auth"
 	"rollcall/internal/fault"
 	"rollcall/internal/presence"
+	"rollcall/models"
 )
 
 // featureDisabledNumber goes with FEATURE_DISABLED for statuses; it is the
@@ -26,6 +29,21 @@ func maySeeStatuses(ctx context.Context, ids ...string) error {
 		}
 	}
 	return nil
+}
+
+// maySeePrivate says whether the caller may see what concerns only the user and
+// its App Server. A user of another app is never reached at all.
+func maySeePrivate(ctx context.Context, u *models.User) bool {
+	p := auth.From(ctx)
+	return p.Kind == auth.AppServer || p.IsUser(u.ID)
+}
+
+// private is the schema's @private.
+func private(ctx context.Context, obj any, next graphql.Resolver) (any, error) {
+	if u, ok := obj.(*models.User); !ok || !maySeePrivate(ctx, u) {
+		return nil, fault.New(fault.Forbidden, "only the user itself and its App Server may see this")
+	}
+	return next(ctx)
 }
 
 // accounts answers whom the IDs name in the caller's app, or USER_NOT_FOUND.

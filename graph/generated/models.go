@@ -20,6 +20,42 @@ type AppToken struct {
 	ExpiresAt models.Time `json:"expiresAt"`
 }
 
+// A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user are allowed.
+type Ban struct {
+	// When it ends by itself.
+	Until models.Time `json:"until"`
+	// When it began; banning again replaces the end, not the beginning.
+	Since models.Time `json:"since"`
+	// Why, as the App Server or an operator wrote it; null: not said.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// Who is banned, and for how long.
+type BanUsersInput struct {
+	// 1 to 20 user IDs.
+	Ids []string `json:"ids" validate:"min=1,max=20"`
+	// The ban's length from now in minutes, 1 to 43 200 (30 days).
+	Minutes int `json:"minutes" validate:"min=1,max=43200"`
+	// Why, for operators to read: at most 255 characters, no control characters.
+	Reason *string `json:"reason,omitempty" validate:"omitnil,max=255,nocontrol"`
+}
+
+// Which devices are disconnected.
+type DisconnectUserInput struct {
+	// The user ID.
+	UserID string `json:"userId" validate:"required,max=64,userid"`
+	// 1 to 100 device IDs; left out or null: all of the user's devices.
+	DeviceIds []string `json:"deviceIds,omitempty" validate:"omitnil,min=1,max=100"`
+}
+
+// Whose tokens end.
+type ExpireTokensInput struct {
+	// 1 to 20 user IDs.
+	Ids []string `json:"ids" validate:"min=1,max=20"`
+	// Tokens issued before this moment end; one in the future counts as now.
+	IssuedBefore models.Time `json:"issuedBefore"`
+}
+
 // Who holds an app's secret.
 type IssueAppTokenInput struct {
 	// The app key.
@@ -48,6 +84,22 @@ type RegisterUserInput struct {
 	TokenTTLSeconds *int `json:"tokenTtlSeconds,omitempty" validate:"omitnil,min=1,max=315360000"`
 }
 
+// The answer for one registration of a batch.
+type RegisterUserResult struct {
+	// The user ID, as it was given.
+	ID string `json:"id"`
+	// The user as this registration left it; null: refused.
+	User *models.User `json:"user,omitempty"`
+	// A user token, shown only here; null: refused.
+	Token *string `json:"token,omitempty"`
+	// When the token expires; null: it does not, or the registration was refused.
+	ExpiresAt *models.Time `json:"expiresAt,omitempty"`
+	// Whether the user is new.
+	Created bool `json:"created"`
+	// Why it was refused: INVALID_ARGUMENT, USER_LIMIT_REACHED, USER_DEACTIVATED; null: it was not.
+	Error *models.ItemError `json:"error,omitempty"`
+}
+
 type Subscription struct {
 }
 
@@ -59,6 +111,19 @@ type UpdateUserInput struct {
 	Name graphql.Omittable[*string] `json:"name,omitempty" validate:"omitnil,required,max=64,notblank,nocontrol"`
 	// The new avatar's http or https URL, at most 1024 bytes; null clears it.
 	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
+}
+
+// Which users to list: those that fit all that is given.
+type UserFilter struct {
+	// The beginning of the ID (with regard to case), or a part of the name (without):
+	// 1 to 64 characters. To cost the same in every app, a search looks at the first
+	// 10 000 IDs that begin with it, in the order of the IDs, and at the names of the
+	// 50 000 newest users.
+	Search *string `json:"search,omitempty" validate:"omitnil,required,max=64"`
+	// Users in one of these states; left out or empty: in any.
+	States []models.UserState `json:"states,omitempty" validate:"max=10"`
+	// Users who are online, or those who are not; follows within a moment.
+	Online *bool `json:"online,omitempty"`
 }
 
 // A kind of caller, by the token that a request carries.

@@ -29,7 +29,7 @@ func TestContext(t *testing.T) {
 	if got := requestid.From(requestid.With(context.Background(), "x")); got != "x" {
 		t.Errorf("From(With(x)) = %q", got)
 	}
-	if requestid.New() == requestid.New() {
+	if first, second := requestid.New(), requestid.New(); first == second {
 		t.Error("New answered the same ID twice")
 	}
 }

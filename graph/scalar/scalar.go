@@ -8,6 +8,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -20,15 +21,16 @@ func MarshalDateTime(t models.Time) graphql.Marshaler {
 }
 
 // UnmarshalDateTime reads RFC 3339, in any zone and with up to nine decimals,
-// which are cut to milliseconds.
+// which are cut to milliseconds. What it refuses is INVALID_ARGUMENT; the error
+// presenter knows the field.
 func UnmarshalDateTime(v any) (models.Time, error) {
 	text, ok := v.(string)
 	if !ok {
-		return 0, fmt.Errorf("a DateTime is a string such as %q", models.Time(0))
+		return 0, fault.Invalid("", "datetime", "a DateTime is a string such as %q", models.Time(0))
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no RFC 3339 moment such as %q", text, models.Time(0))
+		return 0, fault.Invalid("", "datetime", "%q is no RFC 3339 moment such as %q", text, models.Time(0))
 	}
 	return models.TimeOf(t), nil
 }

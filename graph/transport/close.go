@@ -21,7 +21,6 @@ func (c closing) Error() string { return c.reason }
 // The closings of RFC 6455's own codes. Clients stop for good on 1002, 1007 and
 // 1009, which only a broken or hostile one gets, and come back after the others.
 var (
-	closeNormal     = closing{ws.StatusNormalClosure, ""}
 	closeSilent     = closing{ws.StatusGoingAway, "Nothing heard for too long"}
 	closeBrokenWS   = closing{ws.StatusProtocolError, "WebSocket protocol violated"}
 	closeNotUTF8    = closing{ws.StatusInvalidFramePayloadData, "Text is not UTF-8"}

@@ -4,23 +4,18 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/gobwas/ws"
 
 	"rollcall/graph/auth"
-	"rollcall/graph/requestid"
-	"rollcall/internal/fault"
 	"rollcall/internal/presence"
-	"rollcall/models"
 )
 
 // conn is one WebSocket. While it is idle it costs one goroutine, which waits for
@@ -228,124 +223,4 @@ func (c *conn) obey(req request, release func()) error {
 		c.complete(req.id)
 	}
 	return nil
-}
-
-// init finds out who has connected, and registers a user's device.
-func (c *conn) init(req request) error {
-	if c.initialised {
-		return closeSecondInit
-	}
-	c.initialised = true
-	init, err := readInit(req.payload)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(requestid.With(context.Background(), c.id), c.server.cfg.Limits.InitTimeout)
-	defer cancel()
-	principal, err := c.admit(ctx, init)
-	if err != nil {
-		if how, ok := errors.AsType[closing](err); ok {
-			return how
-		}
-		how := closingFor(err)
-		if how == closeInternal {
-			c.server.log.ErrorContext(ctx, "connection_init failed", "requestId", c.id, "error", err)
-		}
-		return how
-	}
-	_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a link that is gone
-	if c.out.isClosed() {
-		// The deadline may have been the one that close had set.
-		return net.ErrClosed
-	}
-	c.principal = principal
-	c.send(ackMessage())
-	return nil
-}
-
-// admit answers the principal of a connection that may be opened.
-func (c *conn) admit(ctx context.Context, init initPayload) (*auth.Principal, error) {
-	cfg := &c.server.cfg
-	principal, err := cfg.Auth.Authenticate(ctx, init.authorization)
-	if err != nil {
-		return nil, fmt.Errorf("authenticate: %w", err)
-	}
-	switch principal.Kind {
-	case auth.Guest:
-		return nil, closeNoToken
-	case auth.User:
-		c.device, err = cfg.Presence.Connect(ctx, principal.Account(), models.PlatformOf(init.platform), c)
-		if err != nil {
-			return nil, fmt.Errorf("connect the device: %w", err)
-		}
-		// Once more, now that a ban would cut the device: one that came between the
-		// two has not.
-		if principal, err = cfg.Auth.Refresh(ctx, principal); err != nil {
-			return nil, fmt.Errorf("authenticate again: %w", err)
-		}
-	}
-	return principal, nil
-}
-
-// open takes in an operation, which cancel cancels; nil where the connection
-// takes none any more.
-func (c *conn) open(id []byte, cancel context.CancelFunc) (*operation, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.retiring != nil || c.out.isClosed() {
-		return nil, nil
-	}
-	if slices.ContainsFunc(c.operations, func(op *operation) bool { return string(op.id) == string(id) }) {
-		return nil, closeDuplicateID
-	}
-	// A client that does not read its answers has no operations left but keeps
-	// goroutines busy, so both are counted.
-	if limit := c.server.cfg.Limits.Operations; len(c.operations) >= limit || c.busy >= 2*limit {
-		return nil, fault.New(fault.TooManyOperations, "%d operations are running on this connection; at most %d may", len(c.operations), limit)
-	}
-	op := &operation{conn: c, id: id, cancel: cancel}
-	c.operations = append(c.operations, op)
-	c.busy++
-	return op, nil
-}
-
-// remove frees op's ID. It answers false where it was free: the client has ended
-// the operation, or the connection has.
-func (c *conn) remove(op *operation) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	at := slices.Index(c.operations, op)
-	if at >= 0 {
-		c.operations = slices.Delete(c.operations, at, at+1)
-	}
-	return at >= 0
-}
-
-// settle says that a goroutine at work on an operation is done.
-func (c *conn) settle() {
-	if c.device != nil && c.device.LoggedOut() {
-		c.retire(closeLoggedOut)
-	}
-	c.mu.Lock()
-	c.busy--
-	retiring := c.retiring
-	idle := c.busy == 0
-	c.mu.Unlock()
-	if retiring != nil && idle {
-		c.close(*retiring)
-	}
-}
-
-// complete ends an operation because the client says so.
-func (c *conn) complete(id []byte) {
-	c.mu.Lock()
-	at := slices.IndexFunc(c.operations, func(op *operation) bool { return string(op.id) == string(id) })
-	if at < 0 {
-		c.mu.Unlock()
-		return // it has ended meanwhile
-	}
-	op := c.operations[at]
-	c.operations = slices.Delete(c.operations, at, at+1)
-	c.mu.Unlock()
-	op.stop()
 }

@@ -9,103 +9,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
-	"rollcall/graph/stream"
-	"rollcall/internal/presence"
-	"rollcall/models"
 )
-
-// The headers that are Rollcall's own.
-const (
-	headerRequestID = "X-Request-Id"
-	headerPlatform  = "X-Platform"
-)
-
-// Authenticator says who asks; *auth.Authenticator is one.
-type Authenticator interface {
-	// Authenticate reads an Authorization header: "" is a guest's. It fails with
-	// UNAUTHENTICATED or USER_BANNED, or because it could not find out.
-	Authenticate(ctx context.Context, authorization string) (*auth.Principal, error)
-	// Refresh answers p as it is now, for one more operation on its connection.
-	Refresh(ctx context.Context, p *auth.Principal) (*auth.Principal, error)
-}
-
-// Presence registers devices; *presence.Hub is one.
-type Presence interface {
-	Connect(ctx context.Context, acc presence.Account, platform models.Platform, link presence.Link) (*presence.Device, error)
-}
-
-// Config is what a Server needs. Executor, Auth, Presence, Present and Logger are
-// required.
-type Config struct {
-	Executor graphql.GraphExecutor
-	Auth     Authenticator
-	Presence Presence
-	// Present turns any error into one for the caller.
-	Present func(ctx context.Context, err error) *gqlerror.Error
-	Logger  *slog.Logger
-	// SharedByAll says of a subscription that all callers of one kind in an app
-	// are sent the same bytes for the same event, so that it is executed once for
-	// all of them. nil: of none; only one user's devices share.
-	SharedByAll func(op *ast.OperationDefinition) bool
-	// AllowedOrigins are the origins, such as https://chat.example.com, whose pages
-	// may call besides those of the server's own host; "*" is all.
-	AllowedOrigins []string
-	// HeartbeatTimeout is how long a WebSocket's client may be silent; it is asked
-	// for a sign of life three times as often. 0: 400 s.
-	HeartbeatTimeout time.Duration
-	// Metrics is where the transports' metrics are registered; nil: nowhere.
-	Metrics prometheus.Registerer
-	// Limits are the limits against abuse; those that are 0 have their defaults.
-	Limits Limits
-}
-
-// Limits bound what one caller can make the server hold or wait for.
-type Limits struct {
-	// MessageBytes bounds an HTTP body and a WebSocket message. 1 MiB.
-	MessageBytes int
-	// InitTimeout is how long a WebSocket may take to send connection_init. 10 s.
-	InitTimeout time.Duration
-	// Operations is how many may run at once on one WebSocket. 100.
-	Operations int
-	// QueueBytes and QueueMessages bound what waits for a slow reader. 1 MiB, 4096.
-	QueueBytes    int
-	QueueMessages int
-	// WriteTimeout is how long a reader may take for 64 KiB. 10 s.
-	WriteTimeout time.Duration
-	// CloseTimeout is how long a WebSocket that was told to close may take. 5 s.
-	CloseTimeout time.Duration
-	// KeepAlive is how often an SSE stream without events gets a comment. 12 s.
-	KeepAlive time.Duration
-}
-
-func (l *Limits) setDefaults() {
-	setDefault(&l.MessageBytes, 1<<20)
-	setDefault(&l.InitTimeout, 10*time.Second)
-	setDefault(&l.Operations, 100)
-	setDefault(&l.QueueBytes, 1<<20)
-	setDefault(&l.QueueMessages, 4096)
-	setDefault(&l.WriteTimeout, 10*time.Second)
-	setDefault(&l.CloseTimeout, 5*time.Second)
-	setDefault(&l.KeepAlive, 12*time.Second)
-}
-
-func setDefault[T int | time.Duration](v *T, to T) {
-	if *v == 0 {
-		*v = to
-	}
-}
 
 // Server is the handler of the GraphQL path.
 type Server struct {
@@ -229,59 +140,4 @@ func leave[T comparable](s *Server, set map[T]struct{}, v T) {
 	delete(set, v)
 	s.mu.Unlock()
 	s.open.Done()
-}
-
-// prepare parses and checks an operation. What is refused has a response.
-func (s *Server) prepare(ctx context.Context, params *graphql.RawParams) (opCtx *graphql.OperationContext, errs gqlerror.List, refusal *graphql.Response) {
-	defer func() {
-		if r := recover(); r != nil {
-			refusal = s.panicked(ctx, r)
-		}
-	}()
-	opCtx, errs = s.exec.CreateOperationContext(ctx, params)
-	if len(errs) > 0 {
-		refusal = s.exec.DispatchError(graphql.WithOperationContext(ctx, opCtx), errs)
-	}
-	return opCtx, errs, refusal
-}
-
-// dispatch executes a prepared operation and answers its first response; nil when
-// ctx has ended, and for a subscription that has started.
-func (s *Server) dispatch(ctx context.Context, opCtx *graphql.OperationContext) (resp *graphql.Response) {
-	defer func() {
-		if r := recover(); r != nil {
-			resp = s.panicked(ctx, r)
-		}
-	}()
-	defer s.metrics.observe(opCtx.Operation.Operation, time.Now())
-	responses, ctx := s.exec.DispatchOperation(ctx, opCtx)
-	return responses(ctx)
-}
-
-// subscribe starts a subscription whose messages go to out. The caller has it run
-// and stops it. One that is refused answers a response instead.
-func (s *Server) subscribe(ctx context.Context, opCtx *graphql.OperationContext, out outlet, id []byte) (*subscription, *graphql.Response) {
-	sub := newSubscription(id, s.shapes.acquire(ctx, opCtx), out)
-	resp := s.dispatch(stream.WithStart(ctx, &sub.start), opCtx)
-	if resp == nil && sub.start.Started() {
-		return sub, nil
-	}
-	sub.stop()
-	if resp == nil {
-		resp = s.failure(ctx, context.Cause(ctx))
-	}
-	return nil, resp
-}
-
-// failure is the response to an operation that was never executed because of err.
-func (s *Server) failure(ctx context.Context, err error) *graphql.Response {
-	if err == nil {
-		err = fmt.Errorf("the operation answered nothing")
-	}
-	return &graphql.Response{Errors: gqlerror.List{s.cfg.Present(ctx, err)}}
-}
-
-// panicked is the response to an operation that panicked outside of a resolver.
-func (s *Server) panicked(ctx context.Context, cause any) *graphql.Response {
-	return s.failure(ctx, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 }

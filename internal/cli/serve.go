@@ -30,6 +30,8 @@ import (
 const (
 	maxHeaderBytes    = 16 << 10
 	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second // WebSockets and SSE streams have deadlines of their own
 	idleTimeout       = 120 * time.Second
 )
 
@@ -184,6 +186,8 @@ func (s *server) run(ctx context.Context, listener, ops net.Listener, drain time
 		Handler:           s.handler,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

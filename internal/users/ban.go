@@ -21,7 +21,7 @@ const (
 // every request and connect is USER_BANNED until the ban ends by itself or by
 // Unban. Banning again replaces the end and the reason; a ban that runs keeps
 // its beginning. Of a deactivated user: REFUSED, USER_DEACTIVATED.
-func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string) ([]models.ItemResult, error) {
+func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string) ([]*models.ItemResult, error) {
 	now := s.now()
 	until := now.Add(length)
 	results, before, err := s.batch(ctx, app, ids, change{
@@ -44,7 +44,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 }
 
 // Unban ends bans. Of one who is not banned: ALREADY.
-func (s *Service) Unban(ctx context.Context, app *models.App, ids []string) ([]models.ItemResult, error) {
+func (s *Service) Unban(ctx context.Context, app *models.App, ids []string) ([]*models.ItemResult, error) {
 	now := s.now()
 	results, _, err := s.batch(ctx, app, ids, change{
 		item: func(u *models.User) (models.Outcome, *fault.Error) {

@@ -28,8 +28,8 @@ type change struct {
 
 // batch carries out c on the app's users with these IDs and answers each item at
 // its place, and the rows of those that changed as they were before.
-func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c change) ([]models.ItemResult, []*models.User, error) {
-	var results []models.ItemResult
+func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c change) ([]*models.ItemResult, []*models.User, error) {
+	var results []*models.ItemResult
 	var before []*models.User
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		users, err := lock(tx, app, ids)
@@ -41,7 +41,7 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c ch
 				return err
 			}
 		}
-		results, before = make([]models.ItemResult, len(ids)), nil
+		results, before = make([]*models.ItemResult, len(ids)), nil
 		var changed []*models.User
 		seen := make(map[int64]bool)
 		for i, id := range ids {
@@ -56,7 +56,7 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c ch
 				results[i] = refused(id, models.OutcomeRefused, refusal)
 				continue
 			}
-			results[i] = models.ItemResult{ID: id, Outcome: outcome}
+			results[i] = &models.ItemResult{ID: id, Outcome: outcome}
 			if outcome == models.OutcomeDone && !seen[u.ID] {
 				seen[u.ID] = true
 				changed, before = append(changed, u), append(before, &was)
@@ -122,8 +122,8 @@ func room(tx *gorm.DB, app *models.App) (int, error) {
 	return max(0, *limit-now.RegisteredUserCount), nil
 }
 
-func refused(id string, outcome models.Outcome, err *fault.Error) models.ItemResult {
-	return models.ItemResult{ID: id, Outcome: outcome, Error: itemError(err)}
+func refused(id string, outcome models.Outcome, err *fault.Error) *models.ItemResult {
+	return &models.ItemResult{ID: id, Outcome: outcome, Error: itemError(err)}
 }
 
 func itemError(err *fault.Error) *models.ItemError {

@@ -15,7 +15,7 @@ import (
 // and everything about the user but its ID is erased, a ban with its reason
 // included. The place in the app is free; the ID stays taken until Reactivate.
 // Of one who is deactivated: ALREADY.
-func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string) ([]models.ItemResult, error) {
+func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string) ([]*models.ItemResult, error) {
 	now := s.now()
 	results, before, err := s.batch(ctx, app, ids, change{
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
@@ -53,7 +53,7 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string)
 // Reactivate gives back empty accounts: no name, no token, UNLOGINED; the App
 // Server registers them again to name them. Of one who is not deactivated:
 // ALREADY; where the app has no room: REFUSED, USER_LIMIT_REACHED.
-func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string) ([]models.ItemResult, error) {
+func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string) ([]*models.ItemResult, error) {
 	now := s.now()
 	var free int
 	results, _, err := s.batch(ctx, app, ids, change{

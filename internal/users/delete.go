@@ -16,7 +16,7 @@ import (
 // The answers come in the order asked; an ID given twice is NOT_FOUND the second
 // time. All is done in one transaction, with an audit entry for each user.
 // Errors: FORBIDDEN in a PRODUCTION app, where nothing is done.
-func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]models.ItemResult, error) {
+func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	if app.Environment != models.EnvironmentDevelopment {
 		return nil, fault.New(fault.Forbidden, "users of a PRODUCTION app cannot be deleted, only deactivated")
 	}

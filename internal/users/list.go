@@ -37,6 +37,9 @@ type Filter struct {
 // Connection is one page of users.
 type Connection = page.Connection[*models.User]
 
+// Edge is a user in a page.
+type Edge = page.Edge[*models.User]
+
 // List answers a page of the app's users, newest first. Errors: INVALID_ARGUMENT
 // for a cursor that is none of this list.
 func (s *Service) List(ctx context.Context, app *models.App, f Filter, r page.Request) (*Connection, error) {

@@ -1,0 +1,70 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/requestid"
+	"rollcall/models"
+)
+
+// init finds out who has connected, and registers a user's device.
+func (c *conn) init(req request) error {
+	if c.initialised {
+		return closeSecondInit
+	}
+	c.initialised = true
+	init, err := readInit(req.payload)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(requestid.With(context.Background(), c.id), c.server.cfg.Limits.InitTimeout)
+	defer cancel()
+	principal, err := c.admit(ctx, init)
+	if err != nil {
+		if how, ok := errors.AsType[closing](err); ok {
+			return how
+		}
+		how := closingFor(err)
+		if how == closeInternal {
+			c.server.log.ErrorContext(ctx, "connection_init failed", "requestId", c.id, "error", err)
+		}
+		return how
+	}
+	_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a link that is gone
+	if c.out.isClosed() {
+		// The deadline may have been the one that close had set.
+		return net.ErrClosed
+	}
+	c.principal = principal
+	c.send(ackMessage())
+	return nil
+}
+
+// admit answers the principal of a connection that may be opened.
+func (c *conn) admit(ctx context.Context, init initPayload) (*auth.Principal, error) {
+	cfg := &c.server.cfg
+	principal, err := cfg.Auth.Authenticate(ctx, init.authorization)
+	if err != nil {
+		return nil, fmt.Errorf("authenticate: %w", err)
+	}
+	switch principal.Kind {
+	case auth.Guest:
+		return nil, closeNoToken
+	case auth.User:
+		c.device, err = cfg.Presence.Connect(ctx, principal.Account(), models.PlatformOf(init.platform), c)
+		if err != nil {
+			return nil, fmt.Errorf("connect the device: %w", err)
+		}
+		// Once more, now that a ban would cut the device: one that came between the
+		// two has not.
+		if principal, err = cfg.Auth.Refresh(ctx, principal); err != nil {
+			return nil, fmt.Errorf("authenticate again: %w", err)
+		}
+	}
+	return principal, nil
+}

@@ -1,0 +1,119 @@
+package graph
+
+import (
+	"context"
+	"time"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/generated"
+	"rollcall/internal/fault"
+	"rollcall/internal/page"
+	"rollcall/internal/presence"
+	"rollcall/internal/users"
+	"rollcall/models"
+)
+
+func (r *mutationResolver) RegisterUser(ctx context.Context, input generated.RegisterUserInput) (*users.Registered, error) {
+	return r.users.Register(ctx, auth.From(ctx).App, registration(input))
+}
+
+func (r *mutationResolver) UpdateUser(ctx context.Context, input generated.UpdateUserInput) (*models.User, error) {
+	if input.Name.IsSet() && input.Name.Value() == nil {
+		return nil, fault.Invalid("input.name", "required", "input.name cannot be null; leave it out to keep it")
+	}
+	return r.users.Update(ctx, auth.From(ctx).App, input.ID, users.Change{
+		Name:        input.Name.Value(),
+		AvatarURL:   input.AvatarURL.Value(),
+		AvatarGiven: input.AvatarURL.IsSet(),
+	})
+}
+
+func (r *mutationResolver) RegisterUsers(ctx context.Context, input []*generated.RegisterUserInput) ([]*generated.RegisterUserResult, error) {
+	return registerMany(input, r.validator, func(valid []users.Registration) ([]users.Item, error) {
+		return r.users.RegisterMany(ctx, auth.From(ctx).App, valid)
+	})
+}
+
+func (r *mutationResolver) ExpireTokens(ctx context.Context, input generated.ExpireTokensInput) ([]*models.ItemResult, error) {
+	return r.users.ExpireTokens(ctx, auth.From(ctx).App, input.Ids, input.IssuedBefore)
+}
+
+func (r *mutationResolver) DeactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
+	return r.users.Deactivate(ctx, auth.From(ctx).App, ids)
+}
+
+func (r *mutationResolver) ReactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
+	return r.users.Reactivate(ctx, auth.From(ctx).App, ids)
+}
+
+func (r *mutationResolver) BanUsers(ctx context.Context, input generated.BanUsersInput) ([]*models.ItemResult, error) {
+	return r.users.Ban(ctx, auth.From(ctx).App, input.Ids, time.Duration(input.Minutes)*time.Minute, input.Reason)
+}
+
+func (r *mutationResolver) UnbanUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
+	return r.users.Unban(ctx, auth.From(ctx).App, ids)
+}
+
+func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.DisconnectUserInput) (int, error) {
+	accounts, err := r.accounts(ctx, []string{input.UserID})
+	if err != nil {
+		return 0, err
+	}
+	return r.presence.Disconnect(ctx, accounts[0], input.DeviceIds, presence.ReasonDisconnected), nil
+}
+
+func (r *queryResolver) Me(ctx context.Context) (*models.User, error) {
+	return auth.From(ctx).User, nil
+}
+
+func (r *queryResolver) User(ctx context.Context, id string) (*models.User, error) {
+	return r.users.ByID(ctx, auth.From(ctx).App.ID, id)
+}
+
+func (r *queryResolver) Users(ctx context.Context, ids []string) ([]*models.User, error) {
+	return r.users.ByIDs(ctx, auth.From(ctx).App.ID, ids)
+}
+
+func (r *queryResolver) UserList(ctx context.Context, first *int, after *string, filter *generated.UserFilter) (*page.Connection[*models.User], error) {
+	return r.users.List(ctx, auth.From(ctx).App, userFilter(filter), pageRequest(first, after))
+}
+
+func (r *queryResolver) BannedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error) {
+	return r.users.Banned(ctx, auth.From(ctx).App, pageRequest(first, after))
+}
+
+func (r *queryResolver) DeactivatedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error) {
+	return r.users.Deactivated(ctx, auth.From(ctx).App, pageRequest(first, after))
+}
+
+func (r *userResolver) State(ctx context.Context, obj *models.User) (models.UserState, error) {
+	return obj.State(r.now()), nil
+}
+
+func (r *userResolver) Ban(ctx context.Context, obj *models.User) (*generated.Ban, error) {
+	if obj.State(r.now()) != models.UserBanned || !maySeePrivate(ctx, obj) {
+		return nil, nil
+	}
+	return &generated.Ban{Until: *obj.BannedUntil, Since: *obj.BannedAt, Reason: obj.BanReason}, nil
+}
+
+func (r *userResolver) Status(ctx context.Context, obj *models.User) (*models.UserStatus, error) {
+	if err := maySeeStatuses(ctx, obj.ExternalID); err != nil {
+		return nil, err
+	}
+	status := r.presence.StatusOf(obj)
+	return &status, nil
+}
+
+func (r *userResolver) Devices(ctx context.Context, obj *models.User) ([]*models.Device, error) {
+	devices := r.presence.Devices(obj.ID)
+	out := make([]*models.Device, len(devices))
+	for i := range devices {
+		out[i] = &devices[i]
+	}
+	return out, nil
+}
+
+func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
+
+type userResolver struct{ *Resolver }

@@ -1,0 +1,109 @@
+package graph
+
+import (
+	"encoding/json"
+	"math"
+	"reflect"
+	"slices"
+
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// checkVariables refuses values that the specification does not let be coerced
+// to their variable's type and gqlparser does: it takes any JSON number for a
+// String, a String of digits for an Int, and enum values in any case.
+func checkVariables(schema *ast.Schema, op *ast.OperationDefinition, values map[string]any) *gqlerror.Error {
+	for _, def := range op.VariableDefinitions {
+		value, given := values[def.Variable]
+		if !given {
+			continue
+		}
+		path := ast.Path{ast.PathName("variable"), ast.PathName(def.Variable)}
+		if err := checkValue(schema, def.Type, value, path); err != nil {
+			errcode.Set(err, errcode.ValidationFailed)
+			return err
+		}
+	}
+	return nil
+}
+
+func checkValue(schema *ast.Schema, typ *ast.Type, value any, path ast.Path) *gqlerror.Error {
+	if value == nil {
+		return nil // whether null is allowed has been checked
+	}
+	if typ.Elem != nil {
+		list := reflect.ValueOf(value)
+		if list.Kind() != reflect.Slice { // a single value stands for a list of it
+			return checkValue(schema, typ.Elem, value, path)
+		}
+		for i := range list.Len() {
+			if err := checkValue(schema, typ.Elem, list.Index(i).Interface(), append(slices.Clone(path), ast.PathIndex(i))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	def := schema.Types[typ.NamedType]
+	switch def.Kind {
+	case ast.InputObject:
+		object, _ := value.(map[string]any)
+		for _, field := range def.Fields {
+			if err := checkValue(schema, field.Type, object[field.Name], append(slices.Clone(path), ast.PathName(field.Name))); err != nil {
+				return err
+			}
+		}
+		return nil
+	case ast.Enum:
+		if text, ok := value.(string); ok && def.EnumValues.ForName(text) != nil {
+			return nil
+		}
+	case ast.Scalar:
+		if isScalar(def.Name, value) {
+			return nil
+		}
+	}
+	return gqlerror.ErrorPathf(path, "cannot use this value as %s", typ.NamedType)
+}
+
+// isScalar says whether a JSON value is one of the scalar, as input. How a number
+// is held depends on whether gqlparser has looked at it.
+func isScalar(name string, value any) bool {
+	switch name {
+	case "Int":
+		n, ok := integer(value)
+		return ok && n >= math.MinInt32 && n <= math.MaxInt32
+	case "Float":
+		switch v := value.(type) {
+		case json.Number:
+			_, err := v.Float64()
+			return err == nil
+		case float64, int64:
+			return true
+		}
+		return false
+	case "String":
+		_, ok := value.(string)
+		return ok
+	case "Boolean":
+		_, ok := value.(bool)
+		return ok
+	case "ID":
+		_, isText := value.(string)
+		_, isInteger := integer(value)
+		return isText || isInteger
+	}
+	return true // the scalar's own reader says what it takes
+}
+
+func integer(value any) (int64, bool) {
+	switch v := value.(type) {
+	case int64:
+		return v, true
+	case json.Number:
+		n, err := v.Int64()
+		return n, err == nil
+	}
+	return 0, false
+}
