@@ -11,7 +11,7 @@ REPORTER ?= $(if $(CI),tap,spec)
 
 BUILD := $(CURDIR)/.build
 # The code that people wrote: new files too, generated ones not.
-SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go' | xargs grep -L '^// Code generated .* DO NOT EDIT\.$$')
+SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go' | xargs grep -sL '^// Code generated .* DO NOT EDIT\.$$')
 
 .DEFAULT_GOAL := help
 
@@ -30,7 +30,6 @@ build: ## builds the server into .build/
 .PHONY: generate
 generate: ## writes the code that follows from the GraphQL schema
 	$(GO) tool gqlgen generate
-	$(GO) run $(GOIMPORTS) -w -local rollcall/ graph/*.resolvers.go # gqlgen has an order of its own
 
 .PHONY: deps
 deps: ## installs what the tests need where it is missing
@@ -38,7 +37,7 @@ deps: ## installs what the tests need where it is missing
 
 .PHONY: fresh
 fresh: ## fails if the generated code does not follow from the schema
-	@scripts/fresh graph $(MAKE) --no-print-directory generate
+	@scripts/fresh graph/generated $(MAKE) --no-print-directory generate
 
 .PHONY: lint
 lint: ## checks format, imports, go vet and staticcheck

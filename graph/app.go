@@ -2,11 +2,12 @@ package graph
 
 import (
 	"context"
+	"time"
+
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
 	"rollcall/internal/apps"
 	"rollcall/models"
-	"time"
 )
 
 func (r *appResolver) OnlineUserCount(ctx context.Context, obj *models.App) (int, error) {

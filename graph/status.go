@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
 	"rollcall/graph/stream"

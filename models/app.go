@@ -63,8 +63,8 @@ type App struct {
 	RegisteredUserCount int
 	// DeactivatedUserCount is how many users are deactivated, changed likewise.
 	DeactivatedUserCount int
-	Settings            AppSettings `gorm:"embedded"`
-	CreatedAt           Time        `gorm:"autoCreateTime:false"`
+	Settings             AppSettings `gorm:"embedded"`
+	CreatedAt            Time        `gorm:"autoCreateTime:false"`
 }
 
 // RegisteredUserLimit is the limit in force: nil means none.
