@@ -13,7 +13,7 @@ import (
 	"context"
 	"errors"
 
-	"rollcall/internal/presence"
+	"rollcall/internal/fanout"
 )
 
 // ErrNoStream is answered to a subscription that came over a transport that
@@ -25,7 +25,7 @@ var ErrNoStream = errors.New("a subscription needs a WebSocket or an SSE stream"
 type Start struct {
 	// Sink takes the operation's events from the moment it is registered,
 	// possibly before the execution that registers it has returned.
-	Sink presence.Sink
+	Sink fanout.Sink
 
 	stop func()
 }
@@ -51,7 +51,7 @@ func WithStart(ctx context.Context, start *Start) context.Context {
 }
 
 // WithEvent answers a context in which subscription resolvers yield ev and end.
-func WithEvent(ctx context.Context, ev *presence.Event) context.Context {
+func WithEvent(ctx context.Context, ev *fanout.Event) context.Context {
 	return context.WithValue(ctx, eventKey{}, ev)
 }
 
@@ -62,8 +62,8 @@ func IsEvent(ctx context.Context) bool { return ctx.Value(eventKey{}) != nil }
 // From is the whole body of a subscription resolver whose events are of type T:
 // it calls open, once, to register the operation's sink, or yields the event at
 // hand. It answers ErrNoStream where the transport cannot stream.
-func From[T any](ctx context.Context, open func(sink presence.Sink) (stop func(), err error)) (<-chan T, error) {
-	if ev, ok := ctx.Value(eventKey{}).(*presence.Event); ok {
+func From[T any](ctx context.Context, open func(sink fanout.Sink) (stop func(), err error)) (<-chan T, error) {
+	if ev, ok := ctx.Value(eventKey{}).(*fanout.Event); ok {
 		out := make(chan T, 1)
 		out <- ev.Value().(T)
 		close(out)

@@ -3,6 +3,7 @@ package presence
 import (
 	"slices"
 
+	"rollcall/internal/fanout"
 	"rollcall/models"
 )
 
@@ -145,7 +146,8 @@ func (s *shard) turn(e *entry, to models.Presence, at models.Time) {
 		s.hub.countOnline(e.appID, -1)
 	}
 	s.hub.metrics.events.Inc()
-	s.enqueue(job{event: newEvent(e.id, e.appID, e.current.status(e.externalID))})
+	status := e.current.status(e.externalID)
+	s.enqueue(job{event: fanout.New(e.id, &status), appID: e.appID})
 }
 
 // end takes the devices that leave out of e, turns e to the presence after the

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"rollcall/internal/fanout"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -23,10 +24,10 @@ func BenchmarkPublish(b *testing.B) {
 		w := &watcher{sink: new(idle), slots: make([]slot, 1)}
 		ts.join(&joining{watcher: w, keys: []int64{userTopic(1)}})
 	}
-	ev := newEvent(1, 1, models.UserStatus{})
+	ev := fanout.New(1, &models.UserStatus{})
 	b.ReportAllocs()
 	for b.Loop() {
-		ts.publish(ev)
+		ts.publish(ev, 1)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/watchers, "ns/delivery")
 }

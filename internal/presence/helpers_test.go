@@ -305,7 +305,8 @@ func (r *recorder) want(t testing.TB, want string) {
 		if i > 0 {
 			got += " "
 		}
-		got += ev.status.UserID + ":" + ev.status.Presence.String()
+		status := ev.Value().(*models.UserStatus)
+		got += status.UserID + ":" + status.Presence.String()
 	}
 	if got != want {
 		t.Fatalf("delivered %q, want %q", got, want)

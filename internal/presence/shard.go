@@ -40,9 +40,10 @@ type resting struct {
 	since models.Time
 }
 
-// job is one thing for the goroutine that delivers to do: one field is set.
+// job is one thing for the goroutine that delivers to do: event, join or leave is set.
 type job struct {
 	event *Event
+	appID int64 // the event's user's
 	join  *joining
 	leave *leaving
 }
@@ -135,7 +136,7 @@ func (s *shard) deliver() {
 		for i, j := range jobs {
 			switch {
 			case j.event != nil:
-				s.hub.metrics.deliveries.Add(float64(s.topics.publish(j.event)))
+				s.hub.metrics.deliveries.Add(float64(s.topics.publish(j.event, j.appID)))
 			case j.join != nil:
 				s.topics.join(j.join)
 			case j.leave != nil:

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"rollcall/internal/fanout"
 )
 
 // watcher is one subscription operation: a sink and all that it watches. Each
@@ -90,7 +92,8 @@ func (h *Hub) WatchUsers(accs []Account, sink Sink, snapshot bool) (stop func())
 		for _, a := range list[first:p.end] {
 			keys = append(keys, userTopic(a.ID))
 			if snapshot {
-				present[a.at] = newEvent(a.ID, a.AppID, s.current(*a.Account).status(a.ExternalID))
+				status := s.current(*a.Account).status(a.ExternalID)
+				present[a.at] = fanout.New(a.ID, &status)
 			}
 		}
 		s.enqueue(job{join: &joining{watcher: w, first: first, keys: keys}})

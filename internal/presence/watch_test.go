@@ -120,8 +120,8 @@ func TestManyWatchersHearInOrder(t *testing.T) {
 			if n%2 == 1 {
 				want = models.PresenceOffline
 			}
-			if ev.status.Presence != want {
-				t.Fatalf("change %d for watcher %d is %s", n, i, ev.status.Presence)
+			if ev.Value().(*models.UserStatus).Presence != want {
+				t.Fatalf("change %d for watcher %d is %s", n, i, ev.Value().(*models.UserStatus).Presence)
 			}
 		}
 	}

@@ -1,17 +1,21 @@
-package presence
+package fanout
 
 import (
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
-
-	"rollcall/models"
 )
 
+func TestUniqueEventsReplaceNone(t *testing.T) {
+	if a, b := NewUnique(1), NewUnique(1); a.Key() == b.Key() || a.Key() >= 0 || b.Key() >= 0 {
+		t.Errorf("keys %d and %d", a.Key(), b.Key())
+	}
+}
+
 func TestEncodedRunsOnceForEachShape(t *testing.T) {
-	ev := newEvent(7, 1, models.UserStatus{UserID: "a"})
-	if ev.Key() != 7 || ev.Value().(*models.UserStatus).UserID != "a" {
+	ev := New(7, "value")
+	if ev.Key() != 7 || ev.Value() != "value" {
 		t.Fatalf("key %d, value %+v", ev.Key(), ev.Value())
 	}
 	shapes := []any{new(int), new(int), "text"}

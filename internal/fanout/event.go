@@ -1,0 +1,81 @@
+// Package fanout is the form in which changes go to many subscribers: an event
+// that is encoded once for all who asked for it in the same shape, and the sinks
+// that take it.
+package fanout
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// Sink takes the events of one subscription operation.
+type Sink interface {
+	// Deliver must not block. It is called by one goroutine at a time for events
+	// with the same Key, in the order in which they happened, and possibly by
+	// several at once for different ones. A call that is under way when the watch
+	// is stopped may still end after that.
+	Deliver(ev *Event)
+}
+
+// Event is one change. The same Event goes to all who are to hear of it.
+type Event struct {
+	key   int64
+	value any
+
+	// last is the encoding asked for last: nearly always the one asked for next.
+	last      atomic.Pointer[encoding]
+	mu        sync.Mutex
+	encodings map[any]*encoding
+}
+
+// encoding is an event's bytes in one shape.
+type encoding struct {
+	shape any
+	once  sync.Once
+	bytes []byte
+}
+
+// unique counts the keys of events that replace none, downwards.
+var unique atomic.Int64
+
+// New answers an event of which only the newest with this key matters, such as a
+// user's status with the users.id; keys are positive. The value is shared and
+// must not be changed.
+func New(key int64, value any) *Event { return &Event{key: key, value: value} }
+
+// NewUnique answers an event that replaces no other and is replaced by none.
+func NewUnique(value any) *Event { return New(unique.Add(-1), value) }
+
+// Key tells events apart: of two undelivered ones with one key the older is
+// worthless.
+func (e *Event) Key() int64 { return e.key }
+
+// Value is what happened, shared and not to be changed.
+func (e *Event) Value() any { return e.value }
+
+// Encoded answers the event's bytes in a shape, a comparable value that stands
+// for everything the bytes depend on. The first to ask has encode run; all others,
+// also those who ask meanwhile, get the same bytes, which nobody may change.
+func (e *Event) Encoded(shape any, encode func() []byte) []byte {
+	enc := e.last.Load()
+	if enc == nil || enc.shape != shape {
+		enc = e.encoding(shape)
+		e.last.Store(enc)
+	}
+	enc.once.Do(func() { enc.bytes = encode() })
+	return enc.bytes
+}
+
+func (e *Event) encoding(shape any) *encoding {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	enc := e.encodings[shape]
+	if enc == nil {
+		if e.encodings == nil {
+			e.encodings = make(map[any]*encoding, 1)
+		}
+		enc = &encoding{shape: shape}
+		e.encodings[shape] = enc
+	}
+	return enc
+}
