@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/presence"
+	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -55,7 +56,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	keys, err := token.OpenKeys(ctx, db, "", clock)
 	s.check(err)
 	rules := apps.New(db, keys, clock)
-	s.users = users.New(db, events, keys, clock)
+	s.users = users.New(db, events, keys, relations.New(db, clock), clock)
 	s.presence = presence.New(db, events, presence.Options{Clock: clock})
 	s.check(s.presence.Start(ctx))
 	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })

@@ -6,17 +6,19 @@ import (
 	"rollcall/internal/users"
 )
 
-// defaultPage is the size of a page where `first: null` is given; the schema has
-// the same for where it is left out.
-const defaultPage = 20
+// The sizes of pages where `first: null` is given; the schema has the same for
+// where it is left out.
+const (
+	userPage = 20 // lists of an app's users
+	listPage = 10 // a user's own lists
+)
 
 // pageRequest reads a list's arguments, which have been validated.
-func pageRequest(first *int, after *string) page.Request {
-	r := page.Request{First: defaultPage, After: after}
+func pageRequest(first *int, after *string, size int) page.Request {
 	if first != nil {
-		r.First = *first
+		size = *first
 	}
-	return r
+	return page.Request{First: size, After: after}
 }
 
 func userFilter(in *generated.UserFilter) users.Filter {

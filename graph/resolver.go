@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/presence"
+	"rollcall/internal/relations"
 	"rollcall/internal/users"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -15,18 +16,19 @@ import (
 
 // Resolver holds the rules that resolvers call.
 type Resolver struct {
-	apps     *apps.Service
-	users    *users.Service
-	presence *presence.Hub
-	clock    func() time.Time
+	apps      *apps.Service
+	users     *users.Service
+	relations *relations.Service
+	presence  *presence.Hub
+	clock     func() time.Time
 	// validator checks what is validated item by item; see guard for the rest.
 	validator *validate.Validator
 }
 
 // NewResolver answers a Resolver that calls these rules; clock is time.Now
 // outside tests.
-func NewResolver(a *apps.Service, u *users.Service, p *presence.Hub, clock func() time.Time) *Resolver {
-	return &Resolver{apps: a, users: u, presence: p, clock: clock, validator: NewValidator()}
+func NewResolver(a *apps.Service, u *users.Service, l *relations.Service, p *presence.Hub, clock func() time.Time) *Resolver {
+	return &Resolver{apps: a, users: u, relations: l, presence: p, clock: clock, validator: NewValidator()}
 }
 
 func (r *Resolver) now() models.Time { return models.TimeOf(r.clock()) }

@@ -100,8 +100,10 @@ func TestEveryInputIsValidated(t *testing.T) {
 func TestZeroInputsDoNotPanic(t *testing.T) {
 	v := graph.NewValidator()
 	inputs := []any{
-		generated.BanUsersInput{}, generated.DisconnectUserInput{}, generated.ExpireTokensInput{}, generated.IssueAppTokenInput{},
-		generated.RegisterUserInput{}, generated.UpdateUserInput{}, generated.UserFilter{},
+		generated.AddFriendInput{}, generated.BanUsersInput{}, generated.BlocklistInput{}, generated.DisconnectUserInput{},
+		generated.ExpireTokensInput{}, generated.FriendInput{}, generated.IssueAppTokenInput{}, generated.MessagePair{},
+		generated.RegisterUserInput{}, generated.SendFriendRequestInput{}, generated.SetFriendRemarkInput{},
+		generated.SetWhitelistEnabledInput{}, generated.UpdateUserInput{}, generated.UserFilter{}, generated.WhitelistInput{},
 	}
 	tested := make(map[string]bool)
 	for _, input := range inputs {

@@ -75,15 +75,15 @@ func (r *queryResolver) Users(ctx context.Context, ids []string) ([]*models.User
 }
 
 func (r *queryResolver) UserList(ctx context.Context, first *int, after *string, filter *generated.UserFilter) (*page.Connection[*models.User], error) {
-	return r.users.List(ctx, auth.From(ctx).App, userFilter(filter), pageRequest(first, after))
+	return r.users.List(ctx, auth.From(ctx).App, userFilter(filter), pageRequest(first, after, userPage))
 }
 
 func (r *queryResolver) BannedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error) {
-	return r.users.Banned(ctx, auth.From(ctx).App, pageRequest(first, after))
+	return r.users.Banned(ctx, auth.From(ctx).App, pageRequest(first, after, userPage))
 }
 
 func (r *queryResolver) DeactivatedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error) {
-	return r.users.Deactivated(ctx, auth.From(ctx).App, pageRequest(first, after))
+	return r.users.Deactivated(ctx, auth.From(ctx).App, pageRequest(first, after, userPage))
 }
 
 func (r *userResolver) State(ctx context.Context, obj *models.User) (models.UserState, error) {

@@ -40,6 +40,12 @@ type User struct {
 	Presence Presence
 	// PresenceAt is when Presence last changed; nil: never logged in.
 	PresenceAt *Time
+	// The counts of the user's lists, changed in the transactions that change them.
+	FriendCount    int
+	BlockCount     int
+	WhitelistCount int
+	// WhitelistEnabled: only who is on the whitelist may message the user.
+	WhitelistEnabled bool
 }
 
 // State is the account's state at the moment now.

@@ -12,6 +12,16 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
+// Two users who become friends.
+type AddFriendInput struct {
+	// One of them, who gives the remark.
+	UserID string `json:"userId" validate:"required,max=64,userid"`
+	// The other.
+	FriendID string `json:"friendId" validate:"required,max=64,userid"`
+	// What the first calls the other, at most 100 characters; empty: nothing, left out: as it is.
+	Remark *string `json:"remark,omitempty" validate:"omitnil,max=100,nocontrol"`
+}
+
 // An app token: the bearer may do everything in its app but delete users.
 type AppToken struct {
 	// The token, for the header `Authorization: Bearer TOKEN`.
@@ -40,6 +50,14 @@ type BanUsersInput struct {
 	Reason *string `json:"reason,omitempty" validate:"omitnil,max=255,nocontrol"`
 }
 
+// A change of a blocklist.
+type BlocklistInput struct {
+	// Whose: required with an app token; with a user token the caller, and left out.
+	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
+	// 1 to 100 user IDs.
+	Ids []string `json:"ids" validate:"min=1,max=100"`
+}
+
 // Which devices are disconnected.
 type DisconnectUserInput struct {
 	// The user ID.
@@ -56,6 +74,14 @@ type ExpireTokensInput struct {
 	IssuedBefore models.Time `json:"issuedBefore"`
 }
 
+// A user and a friend.
+type FriendInput struct {
+	// The user: required with an app token; with a user token the caller, and left out.
+	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
+	// The friend.
+	FriendID string `json:"friendId" validate:"required,max=64,userid"`
+}
+
 // Who holds an app's secret.
 type IssueAppTokenInput struct {
 	// The app key.
@@ -64,6 +90,14 @@ type IssueAppTokenInput struct {
 	AppSecret string `json:"appSecret" validate:"required,max=256"`
 	// The token's lifetime in seconds, 1 to 2 592 000 (30 days); left out: 86 400 (a day).
 	TTLSeconds *int `json:"ttlSeconds,omitempty" validate:"omitnil,min=1,max=2592000"`
+}
+
+// Who would message whom.
+type MessagePair struct {
+	// The sender's user ID.
+	From string `json:"from" validate:"max=1024"`
+	// The recipient's user ID.
+	To string `json:"to" validate:"max=1024"`
 }
 
 type Mutation struct {
@@ -100,6 +134,32 @@ type RegisterUserResult struct {
 	Error *models.ItemError `json:"error,omitempty"`
 }
 
+// A friend request.
+type SendFriendRequestInput struct {
+	// Who is asked.
+	To string `json:"to" validate:"required,max=64,userid"`
+	// What the asker says, at most 100 characters.
+	Message *string `json:"message,omitempty" validate:"omitnil,max=100,nocontrol"`
+}
+
+// What a user calls a friend.
+type SetFriendRemarkInput struct {
+	// The user: required with an app token; with a user token the caller, and left out.
+	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
+	// The friend.
+	FriendID string `json:"friendId" validate:"required,max=64,userid"`
+	// At most 100 characters; empty clears it.
+	Remark string `json:"remark" validate:"max=100,nocontrol"`
+}
+
+// Whose whitelists are turned on or off.
+type SetWhitelistEnabledInput struct {
+	// 1 to 20 user IDs.
+	UserIds []string `json:"userIds" validate:"min=1,max=20"`
+	// On or off.
+	Enabled bool `json:"enabled"`
+}
+
 type Subscription struct {
 }
 
@@ -124,6 +184,14 @@ type UserFilter struct {
 	States []models.UserState `json:"states,omitempty" validate:"max=10"`
 	// Users who are online, or those who are not; follows within a moment.
 	Online *bool `json:"online,omitempty"`
+}
+
+// A change of a whitelist.
+type WhitelistInput struct {
+	// Whose.
+	UserID string `json:"userId" validate:"required,max=64,userid"`
+	// 1 to 100 user IDs.
+	Ids []string `json:"ids" validate:"min=1,max=100"`
 }
 
 // A kind of caller, by the token that a request carries.
@@ -182,6 +250,64 @@ func (e *Caller) UnmarshalJSON(b []byte) error {
 }
 
 func (e Caller) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// Which friend requests are meant.
+type RequestDirection string
+
+const (
+	// Those that others sent to the user.
+	RequestDirectionIncoming RequestDirection = "INCOMING"
+	// Those that the user sent.
+	RequestDirectionOutgoing RequestDirection = "OUTGOING"
+)
+
+var AllRequestDirection = []RequestDirection{
+	RequestDirectionIncoming,
+	RequestDirectionOutgoing,
+}
+
+func (e RequestDirection) IsValid() bool {
+	switch e {
+	case RequestDirectionIncoming, RequestDirectionOutgoing:
+		return true
+	}
+	return false
+}
+
+func (e RequestDirection) String() string {
+	return string(e)
+}
+
+func (e *RequestDirection) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = RequestDirection(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid RequestDirection", str)
+	}
+	return nil
+}
+
+func (e RequestDirection) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *RequestDirection) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e RequestDirection) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

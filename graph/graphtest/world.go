@@ -20,6 +20,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/presence"
+	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -29,13 +30,14 @@ import (
 // World is one node with two apps: App, and Other, from which nothing of App may
 // be seen or changed.
 type World struct {
-	T        *testing.T
-	DB       *database.DB
-	Apps     *apps.Service
-	Users    *users.Service
-	Presence *presence.Hub
-	Executor *graph.Executor
-	Clock    *Clock
+	T         *testing.T
+	DB        *database.DB
+	Apps      *apps.Service
+	Users     *users.Service
+	Relations *relations.Service
+	Presence  *presence.Hub
+	Executor  *graph.Executor
+	Clock     *Clock
 	// Log has all that the node has logged.
 	Log *Log
 	// URL is the address of the GraphQL path.
@@ -68,12 +70,13 @@ func New(t *testing.T, db *database.DB) *World {
 	}
 	events := &bus.Bus{}
 	w.Apps = apps.New(db, keys, w.Clock.Now)
-	w.Users = users.New(db, events, keys, w.Clock.Now)
+	w.Relations = relations.New(db, w.Clock.Now)
+	w.Users = users.New(db, events, keys, w.Relations, w.Clock.Now)
 	w.Presence = presence.New(db, events, presence.Options{Clock: w.Clock.Now, Logger: log})
 	if err := w.Presence.Start(ctx); err != nil {
 		t.Fatal(err)
 	}
-	w.Executor = graph.NewExecutor(graph.NewResolver(w.Apps, w.Users, w.Presence, w.Clock.Now),
+	w.Executor = graph.NewExecutor(graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, w.Clock.Now),
 		graph.Options{Introspection: true, Logger: log})
 	server := transport.New(transport.Config{
 		Executor:    w.Executor,

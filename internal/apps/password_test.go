@@ -77,8 +77,8 @@ func TestHasherWaitsItsTurn(t *testing.T) {
 func TestCheckPassword(t *testing.T) {
 	for password, rule := range map[string]string{
 		"":                       "min",
-		"1234567":              "min",
-		"一二三四五六七":              "min",
+		"1234567":                "min",
+		"一二三四五六七":                "min",
 		"1234567890":             "",
 		"一二三四五六七八九十":             "",
 		strings.Repeat("é", 256): "",

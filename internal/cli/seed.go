@@ -9,13 +9,15 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/relations"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
 )
 
 type seedCommand struct {
-	App   string `required:"" help:"The app key."`
-	Users int    `required:"" help:"How many users the app shall have of those made here."`
+	App     string `required:"" help:"The app key."`
+	Users   int    `required:"" help:"How many users the app shall have of those made here."`
+	Friends int    `help:"How many friends each of them shall have, an even number."`
 }
 
 // Run makes the users.
@@ -36,7 +38,19 @@ func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) err
 			return unknownApp(c.App)
 		}
 		bar := &progressBar{out: streams.Err, total: c.Users, live: streams.ErrTerminal}
-		err = users.New(db, &bus.Bus{}, keys, clock).Seed(ctx, app, c.Users, bar.set)
+		links := relations.New(db, clock)
+		people := users.New(db, &bus.Bus{}, keys, links, clock)
+		err = people.Seed(ctx, app, c.Users, bar.set)
+		bar.end()
+		if err != nil || c.Friends == 0 {
+			return err
+		}
+		seeded, err := people.SeededKeys(ctx, app, c.Users)
+		if err != nil {
+			return err
+		}
+		bar = &progressBar{out: streams.Err, total: c.Users, live: streams.ErrTerminal}
+		err = links.Seed(ctx, app, seeded, c.Friends, bar.set)
 		bar.end()
 		return err
 	})

@@ -22,6 +22,7 @@ import (
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
 	"rollcall/internal/presence"
+	"rollcall/internal/relations"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
 )
@@ -134,10 +135,11 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 
 	events := &bus.Bus{}
 	appRules := apps.New(db, keys, clock)
-	userRules := users.New(db, events, keys, clock)
+	relationRules := relations.New(db, clock)
+	userRules := users.New(db, events, keys, relationRules, clock)
 	operators := apps.NewOperators(db, clock)
 	hub := presence.New(db, events, presence.Options{Clock: clock, Logger: log, Metrics: metrics})
-	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, hub, clock), graph.Options{
+	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, clock), graph.Options{
 		Introspection: c.Introspection == "on",
 		Logger:        log,
 	})

@@ -85,17 +85,17 @@ func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
 	return query.Order(fmt.Sprintf("%s DESC, %s DESC", o.At, o.ID)).Limit(r.First + 1), nil
 }
 
-// Of answers the page that rows, read with Limit, make. key answers where a row
-// stands in the order.
-func Of[T any](o Order, r Request, rows []T, key func(T) Key, total func(ctx context.Context) (int, error)) *Connection[T] {
+// Of answers the page that rows, read with Limit, make. keys says where each of
+// them stands in the order.
+func Of[T any](o Order, r Request, rows []T, keys []Key, total func(ctx context.Context) (int, error)) *Connection[T] {
 	c := &Connection[T]{items: rows, total: total}
 	if len(rows) > r.First {
 		c.items, c.info.HasNextPage = rows[:r.First], true
 	}
 	c.info.HasPreviousPage = r.After != nil
 	c.cursors = make([]string, len(c.items))
-	for i, item := range c.items {
-		c.cursors[i] = Encode(o.List, o.Owner, key(item))
+	for i := range c.items {
+		c.cursors[i] = Encode(o.List, o.Owner, keys[i])
 	}
 	if n := len(c.items); n > 0 {
 		c.info.StartCursor, c.info.EndCursor = &c.cursors[0], &c.cursors[n-1]

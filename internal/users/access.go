@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -96,7 +97,7 @@ func banned(u *models.User) error {
 }
 
 // accessColumns lists both tables' columns under the prefixes of access.
-var accessColumns = columns("users", "u_", models.User{}) + ", " + columns("apps", "a_", models.App{})
+var accessColumns = database.Columns("users", "u_", models.User{}) + ", " + database.Columns("apps", "a_", models.App{})
 
 func (s *Service) fetchAccess(ctx context.Context, ids []int64) (map[int64]*access, error) {
 	var rows []*access

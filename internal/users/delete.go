@@ -21,6 +21,7 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 		return nil, fault.New(fault.Forbidden, "users of a PRODUCTION app cannot be deleted, only deactivated")
 	}
 	var gone map[int64]bool
+	announce := func() {}
 	results, before, err := s.batch(ctx, app, ids, change{
 		prepare: func(*gorm.DB) error { gone = make(map[int64]bool); return nil },
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
@@ -31,6 +32,10 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
+			var err error
+			if announce, err = s.eraser.Erase(tx, changed); err != nil {
+				return err
+			}
 			if err := tx.Where("id IN ?", keys(changed)).Delete(&models.User{}).Error; err != nil {
 				return err
 			}
@@ -58,5 +63,8 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 		}
 	}
 	s.revoke(ctx, before, bus.ReasonDeleted)
+	if len(before) > 0 {
+		announce()
+	}
 	return results, wrap(err, "deleting users")
 }

@@ -117,8 +117,11 @@ func list(ctx context.Context, query func(context.Context) *gorm.DB, order page.
 	if err := rows.Find(&users).Error; err != nil {
 		return nil, fmt.Errorf("listing users: %w", err)
 	}
-	key := func(u *models.User) page.Key { return page.Key{At: at(u), ID: u.ID} }
-	return page.Of(order, r, users, key, total), nil
+	keys := make([]page.Key, len(users))
+	for i, u := range users {
+		keys[i] = page.Key{At: at(u), ID: u.ID}
+	}
+	return page.Of(order, r, users, keys, total), nil
 }
 
 // counting answers a count of what query keeps.

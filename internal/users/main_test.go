@@ -9,6 +9,7 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -37,7 +38,7 @@ func each(t *testing.T, test func(w *world)) {
 			t.Fatal(err)
 		}
 		w.apps = apps.New(db, keys, w.clock)
-		w.users = New(db, w.bus, keys, w.clock)
+		w.users = New(db, w.bus, keys, relations.New(db, w.clock), w.clock)
 		w.app = w.newApp("app", models.EnvironmentDevelopment, models.EditionFlagship)
 		test(w)
 	})

@@ -24,7 +24,7 @@ func (s *Service) Seed(ctx context.Context, app *models.App, n int, progress fun
 		batch := make([]*models.User, 0, end-start)
 		for i := start; i < end; i++ {
 			batch = append(batch, s.newUser(app, Registration{
-				ID:   fmt.Sprintf("user-%07d", i+1),
+				ID:   seedID(i),
 				Name: seedName(i),
 			}))
 		}
@@ -36,6 +36,20 @@ func (s *Service) Seed(ctx context.Context, app *models.App, n int, progress fun
 	}
 	return nil
 }
+
+// SeededKeys answers the users.id of the first n example users that Seed makes.
+func (s *Service) SeededKeys(ctx context.Context, app *models.App, n int) ([]int64, error) {
+	var keys []int64
+	err := s.db.Read(ctx).Model(&models.User{}).
+		Where("app_id = ? AND external_id >= ? AND external_id <= ?", app.ID, seedID(0), seedID(n-1)).
+		Order("external_id").Pluck("id", &keys).Error
+	if err != nil {
+		return nil, fmt.Errorf("reading seeded users: %w", err)
+	}
+	return keys, nil
+}
+
+func seedID(i int) string { return fmt.Sprintf("user-%07d", i+1) }
 
 func (s *Service) seedBatch(tx *gorm.DB, app *models.App, batch []*models.User) error {
 	modifier := "IGNORE"

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"gorm.io/gorm"
+
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/token"
@@ -21,14 +23,22 @@ const MaxIDs = 500
 
 // Service carries out the rules about users.
 type Service struct {
-	db    *database.DB
-	bus   *bus.Bus
-	keys  *token.Keys
-	clock func() time.Time
+	db     *database.DB
+	bus    *bus.Bus
+	keys   *token.Keys
+	clock  func() time.Time
+	eraser Eraser
 
 	byExternalID *database.Coalescer[externalKey, *models.User]
 	access       *database.Coalescer[int64, *access]
 	appByID      *database.Coalescer[int64, *models.App]
+}
+
+// Eraser removes what other rules keep about users who are deactivated or
+// deleted, in the transaction that does it. announce is called when that has
+// committed.
+type Eraser interface {
+	Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error)
 }
 
 // externalKey names a user as the API does.
@@ -38,8 +48,8 @@ type externalKey struct {
 }
 
 // New answers a Service; clock is time.Now outside tests.
-func New(db *database.DB, b *bus.Bus, keys *token.Keys, clock func() time.Time) *Service {
-	s := &Service{db: db, bus: b, keys: keys, clock: clock}
+func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock func() time.Time) *Service {
+	s := &Service{db: db, bus: b, keys: keys, eraser: eraser, clock: clock}
 	s.byExternalID = database.NewCoalescer(MaxIDs, s.fetchByExternalID)
 	s.access = database.NewCoalescer(MaxIDs, s.fetchAccess)
 	s.appByID = database.NewCoalescer(MaxIDs, s.fetchApps)

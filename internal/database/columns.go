@@ -1,4 +1,4 @@
-package users
+package database
 
 import (
 	"strings"
@@ -7,9 +7,9 @@ import (
 	"gorm.io/gorm/schema"
 )
 
-// columns lists the columns of a model's table for a SELECT, each under its name
+// Columns lists the columns of a model's table for a SELECT, each under its name
 // with the prefix: what GORM needs to fill a struct that embeds the model.
-func columns(table, prefix string, model any) string {
+func Columns(table, prefix string, model any) string {
 	parsed, err := schema.Parse(model, &sync.Map{}, schema.NamingStrategy{})
 	if err != nil {
 		panic(err) // the models are compiled in

@@ -1,0 +1,160 @@
+package graph
+
+import (
+	"context"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/generated"
+	"rollcall/graph/stream"
+	"rollcall/internal/fanout"
+	"rollcall/internal/fault"
+	"rollcall/internal/relations"
+	"rollcall/models"
+)
+
+// self answers whose lists an operation is about: with an app token the userId
+// that is given, with a user token the caller, which userId may only repeat.
+func self(ctx context.Context, userID *string) (string, error) {
+	p := auth.From(ctx)
+	switch {
+	case p.Kind == auth.AppServer && userID == nil:
+		return "", fault.Invalid("input.userId", "required", "input.userId is required with an app token")
+	case p.Kind == auth.AppServer:
+		return *userID, nil
+	case userID != nil && *userID != p.User.ExternalID:
+		return "", fault.New(fault.Forbidden, "a user may change only its own lists")
+	}
+	return p.User.ExternalID, nil
+}
+
+func (r *mutationResolver) AddFriend(ctx context.Context, input generated.AddFriendInput) (*relations.Friendship, error) {
+	return r.relations.AddFriend(ctx, auth.From(ctx).App, input.UserID, input.FriendID, input.Remark)
+}
+
+func (r *mutationResolver) RemoveFriend(ctx context.Context, input generated.FriendInput) (*models.ItemResult, error) {
+	owner, err := self(ctx, input.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return r.relations.RemoveFriend(ctx, auth.From(ctx).App, owner, input.FriendID)
+}
+
+func (r *mutationResolver) SetFriendRemark(ctx context.Context, input generated.SetFriendRemarkInput) (*relations.Friendship, error) {
+	owner, err := self(ctx, input.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return r.relations.SetFriendRemark(ctx, auth.From(ctx).App, owner, input.FriendID, input.Remark)
+}
+
+func (r *mutationResolver) SendFriendRequest(ctx context.Context, input generated.SendFriendRequestInput) (*relations.Sent, error) {
+	p := auth.From(ctx)
+	return r.relations.SendFriendRequest(ctx, p.App, p.User.ExternalID, input.To, input.Message)
+}
+
+func (r *mutationResolver) AcceptFriendRequest(ctx context.Context, id string) (*relations.Friendship, error) {
+	p := auth.From(ctx)
+	return r.relations.AcceptFriendRequest(ctx, p.App, p.User, id)
+}
+
+func (r *mutationResolver) DeclineFriendRequest(ctx context.Context, id string) (*models.ItemResult, error) {
+	p := auth.From(ctx)
+	return r.relations.DeclineFriendRequest(ctx, p.App, p.User, id)
+}
+
+func (r *mutationResolver) CancelFriendRequest(ctx context.Context, id string) (*models.ItemResult, error) {
+	p := auth.From(ctx)
+	return r.relations.CancelFriendRequest(ctx, p.App, p.User, id)
+}
+
+func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*models.ItemResult, error) {
+	owner, err := self(ctx, input.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return r.relations.AddToBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)
+}
+
+func (r *mutationResolver) RemoveFromBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*models.ItemResult, error) {
+	owner, err := self(ctx, input.UserID)
+	if err != nil {
+		return nil, err
+	}
+	return r.relations.RemoveFromBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)
+}
+
+func (r *mutationResolver) SetWhitelistEnabled(ctx context.Context, input generated.SetWhitelistEnabledInput) ([]*models.ItemResult, error) {
+	return r.relations.SetWhitelistEnabled(ctx, auth.From(ctx).App, input.UserIds, input.Enabled)
+}
+
+func (r *mutationResolver) AddToWhitelist(ctx context.Context, input generated.WhitelistInput) ([]*models.ItemResult, error) {
+	return r.relations.AddToWhitelist(ctx, auth.From(ctx).App, input.UserID, input.Ids)
+}
+
+func (r *mutationResolver) RemoveFromWhitelist(ctx context.Context, input generated.WhitelistInput) ([]*models.ItemResult, error) {
+	return r.relations.RemoveFromWhitelist(ctx, auth.From(ctx).App, input.UserID, input.Ids)
+}
+
+func (r *queryResolver) MessagePermission(ctx context.Context, from, to string) (*relations.Permission, error) {
+	p := auth.From(ctx)
+	if p.Kind == auth.User && p.User.ExternalID != from {
+		return nil, fault.New(fault.Forbidden, "a user may ask only for itself as the sender")
+	}
+	return r.relations.Permission(ctx, p.App, relations.Pair{From: from, To: to})
+}
+
+func (r *queryResolver) MessagePermissions(ctx context.Context, pairs []*generated.MessagePair) ([]*relations.Permission, error) {
+	asked := make([]relations.Pair, len(pairs))
+	for i, pair := range pairs {
+		asked[i] = relations.Pair{From: pair.From, To: pair.To}
+	}
+	return r.relations.Permissions(ctx, auth.From(ctx).App, asked)
+}
+
+func (r *subscriptionResolver) RelationshipChanged(ctx context.Context) (<-chan *relations.Event, error) {
+	return stream.From[*relations.Event](ctx, func(sink fanout.Sink) (func(), error) {
+		return r.relations.Watch(auth.From(ctx).User.ID, sink), nil
+	})
+}
+
+func (r *userResolver) Friends(ctx context.Context, obj *models.User, first *int, after *string) (*relations.FriendshipConnection, error) {
+	return r.relations.Friends(ctx, obj, pageRequest(first, after, listPage))
+}
+
+func (r *userResolver) FriendIds(ctx context.Context, obj *models.User) ([]string, error) {
+	return r.relations.FriendIDs(ctx, obj)
+}
+
+func (r *userResolver) Friendship(ctx context.Context, obj *models.User, with string) (*relations.Friendship, error) {
+	return r.relations.Friendship(ctx, auth.From(ctx).App, obj, with)
+}
+
+func (r *userResolver) FriendRequests(ctx context.Context, obj *models.User, direction generated.RequestDirection, first *int, after *string) (*relations.FriendRequestConnection, error) {
+	incoming := direction == generated.RequestDirectionIncoming
+	return r.relations.Requests(ctx, obj, incoming, pageRequest(first, after, listPage))
+}
+
+func (r *userResolver) Blocklist(ctx context.Context, obj *models.User, first *int, after *string) (*relations.BlockConnection, error) {
+	return r.relations.Blocklist(ctx, obj, pageRequest(first, after, listPage))
+}
+
+func (r *userResolver) BlockedIds(ctx context.Context, obj *models.User) ([]string, error) {
+	return r.relations.BlockedIDs(ctx, obj)
+}
+
+func (r *userResolver) HasBlocked(ctx context.Context, obj *models.User, id string) (bool, error) {
+	return r.relations.HasBlocked(ctx, auth.From(ctx).App, obj, id)
+}
+
+func (r *userResolver) Whitelist(_ context.Context, obj *models.User) (*relations.Whitelist, error) {
+	return &relations.Whitelist{Owner: obj, Enabled: obj.WhitelistEnabled}, nil
+}
+
+func (r *whitelistResolver) Entries(ctx context.Context, obj *relations.Whitelist, first *int, after *string) (*relations.WhitelistEntryConnection, error) {
+	return r.relations.Whitelist(ctx, obj.Owner, pageRequest(first, after, listPage))
+}
+
+// Whitelist answers the resolvers of a whitelist.
+func (r *Resolver) Whitelist() generated.WhitelistResolver { return &whitelistResolver{r} }
+
+type whitelistResolver struct{ *Resolver }

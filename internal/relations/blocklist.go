@@ -1,0 +1,61 @@
+package relations
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// AddToBlocklist puts users on userID's blocklist, friends or not; a friend stays
+// a friend. The requests pending between the two end. Items: REFUSED with
+// SELF_REFERENCE, USER_DEACTIVATED or BLOCKLIST_LIMIT_REACHED.
+func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
+	e := blocklist(app)
+	e.add = true
+	e.changed = func(tx *gorm.DB, owner, other *models.User, n *notes) error {
+		n.tell(owner, BlockAdded, other)
+		requests, err := endRequests(tx, owner, other)
+		for _, r := range requests {
+			switch {
+			case r.ExpiresAt <= n.at:
+			case r.FromID == owner.ID:
+				n.tell(other, FriendRequestCancelled, owner)
+			default:
+				n.tell(other, FriendRequestDeclined, owner)
+			}
+		}
+		return err
+	}
+	return s.edit(ctx, app, userID, ids, e)
+}
+
+// RemoveFromBlocklist takes users off userID's blocklist, and all is as before.
+func (s *Service) RemoveFromBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
+	e := blocklist(app)
+	e.changed = func(_ *gorm.DB, owner, other *models.User, n *notes) error {
+		n.tell(owner, BlockRemoved, other)
+		return nil
+	}
+	return s.edit(ctx, app, userID, ids, e)
+}
+
+func blocklist(app *models.App) edit {
+	return edit{
+		column: "blocked_id", counter: "block_count", table: &models.Block{},
+		limit: app.Settings.BlocklistLimit, full: fault.BlocklistLimitReached,
+		write: func(tx *gorm.DB, owner *models.User, others []*models.User, at models.Time) error {
+			rows := make([]models.Block, len(others))
+			for i, u := range others {
+				rows[i] = models.Block{UserID: owner.ID, CreatedAt: at, BlockedID: u.ID}
+			}
+			return tx.Create(rows).Error
+		},
+	}
+}
+
+func hasBlocked(tx *gorm.DB, ownerID, otherID int64) (bool, error) {
+	return exists(tx, &models.Block{}, "user_id = ? AND blocked_id = ?", ownerID, otherID)
+}

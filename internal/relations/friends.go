@@ -1,0 +1,211 @@
+package relations
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// MaxRemark is the length of the longest remark, in characters.
+const MaxRemark = 100
+
+// Friendship is a friendship as one of the two, its owner, sees it.
+type Friendship struct {
+	// User is the friend.
+	User *models.User
+	// Remark is what the owner calls the friend; nil: nothing.
+	Remark    *string
+	CreatedAt models.Time
+	// Blocked: the owner has the friend on its blocklist.
+	Blocked bool
+}
+
+// AddFriend makes two users friends, whatever their lists say, and ends the
+// requests pending between them. Of two who are friends it changes nothing but a
+// given remark, which belongs to userID. Errors: SELF_REFERENCE, USER_NOT_FOUND,
+// USER_DEACTIVATED and FRIEND_LIMIT_REACHED, which say whose with `userId`.
+func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friendID string, remark *string) (*Friendship, error) {
+	if userID == friendID {
+		return nil, oneself()
+	}
+	var out *Friendship
+	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who people, n *notes) error {
+		owner, err := who.active(userID)
+		if err != nil {
+			return err
+		}
+		friend, err := who.active(friendID)
+		if err != nil {
+			return err
+		}
+		row, err := friendship(tx, owner, friend)
+		switch {
+		case err != nil:
+			return err
+		case row == nil:
+			row, err = befriend(tx, app, owner, friend, remark, n)
+		case remark != nil:
+			err = setRemark(tx, owner, friend, row, *remark, n)
+		}
+		if err != nil {
+			return err
+		}
+		out, err = view(tx, owner, friend, row)
+		return err
+	})
+	return out, err
+}
+
+// RemoveFriend ends a friendship, both directions and remarks. ALREADY: the two
+// were none; NOT_FOUND: there is no such user. Errors: of the owner,
+// USER_NOT_FOUND and USER_DEACTIVATED.
+func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, friendID string) (*models.ItemResult, error) {
+	var out *models.ItemResult
+	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who people, n *notes) error {
+		owner, err := who.active(userID)
+		if err != nil {
+			return err
+		}
+		friend := who[friendID]
+		if friend == nil {
+			out = refused(friendID, unknown(friendID))
+			return nil
+		}
+		gone := tx.Where("user_id = ? AND friend_id = ? OR user_id = ? AND friend_id = ?", owner.ID, friend.ID, friend.ID, owner.ID).
+			Delete(&models.Friendship{})
+		if gone.Error != nil {
+			return gone.Error
+		}
+		if gone.RowsAffected == 0 {
+			out = already(friendID)
+			return nil
+		}
+		out = done(friendID)
+		n.tell(owner, FriendRemoved, friend)
+		n.tell(friend, FriendRemoved, owner)
+		return countFriends(tx, -1, owner, friend)
+	})
+	return out, err
+}
+
+// SetFriendRemark gives a friend another remark; "" clears it. Errors:
+// NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED.
+func (s *Service) SetFriendRemark(ctx context.Context, app *models.App, userID, friendID, remark string) (*Friendship, error) {
+	var out *Friendship
+	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who people, n *notes) error {
+		owner, err := who.active(userID)
+		if err != nil {
+			return err
+		}
+		friend := who[friendID]
+		if friend == nil {
+			return unknown(friendID)
+		}
+		row, err := friendship(tx, owner, friend)
+		if err != nil {
+			return err
+		}
+		if row == nil {
+			return fault.New(fault.NotFriends, "the users %q and %q are not friends", userID, friendID)
+		}
+		if err := setRemark(tx, owner, friend, row, remark, n); err != nil {
+			return err
+		}
+		out, err = view(tx, owner, friend, row)
+		return err
+	})
+	return out, err
+}
+
+// friendship answers owner's row about friend, nil where they are no friends.
+func friendship(tx *gorm.DB, owner, friend *models.User) (*models.Friendship, error) {
+	row := &models.Friendship{}
+	err := tx.Where("user_id = ? AND friend_id = ?", owner.ID, friend.ID).Take(row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil
+	}
+	return row, err
+}
+
+// befriend makes friends of two locked users who are none, and answers owner's
+// row. The requests between them count as accepted.
+func befriend(tx *gorm.DB, app *models.App, owner, friend *models.User, remark *string, n *notes) (*models.Friendship, error) {
+	for _, u := range []*models.User{owner, friend} {
+		if err := friendRoom(app, u); err != nil {
+			return nil, err
+		}
+	}
+	requests, err := endRequests(tx, owner, friend)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range requests {
+		if r.ExpiresAt <= n.at {
+			continue
+		}
+		if r.FromID == owner.ID {
+			n.tell(owner, FriendRequestAccepted, friend)
+		} else {
+			n.tell(friend, FriendRequestAccepted, owner)
+		}
+	}
+	rows := []*models.Friendship{
+		{UserID: owner.ID, CreatedAt: n.at, FriendID: friend.ID, Remark: nonEmpty(remark)},
+		{UserID: friend.ID, CreatedAt: n.at, FriendID: owner.ID},
+	}
+	if err := tx.Create(rows).Error; err != nil {
+		return nil, err
+	}
+	n.tell(owner, FriendAdded, friend)
+	n.tell(friend, FriendAdded, owner)
+	return rows[0], countFriends(tx, 1, owner, friend)
+}
+
+// friendRoom refuses a locked user who has as many friends as it may.
+func friendRoom(app *models.App, u *models.User) error {
+	if limit := app.Settings.FriendLimit; u.FriendCount >= limit {
+		return fault.New(fault.FriendLimitReached, "the user %q has the %d friends that it may", u.ExternalID, limit).
+			With("limit", limit).With("userId", u.ExternalID)
+	}
+	return nil
+}
+
+func countFriends(tx *gorm.DB, by int, a, b *models.User) error {
+	return tx.Model(&models.User{}).Where("id IN ?", []int64{a.ID, b.ID}).
+		Update("friend_count", gorm.Expr("friend_count + ?", by)).Error
+}
+
+func setRemark(tx *gorm.DB, owner, friend *models.User, row *models.Friendship, remark string, n *notes) error {
+	value := nonEmpty(&remark)
+	if text(row.Remark) == remark {
+		return nil
+	}
+	row.Remark = value
+	n.tell(owner, FriendRemarkChanged, friend)
+	return tx.Model(&models.Friendship{}).Where("user_id = ? AND friend_id = ?", owner.ID, friend.ID).Update("remark", value).Error
+}
+
+// view answers owner's friendship as the API shows it.
+func view(tx *gorm.DB, owner, friend *models.User, row *models.Friendship) (*Friendship, error) {
+	blocked, err := hasBlocked(tx, owner.ID, friend.ID)
+	return &Friendship{User: friend, Remark: row.Remark, CreatedAt: row.CreatedAt, Blocked: blocked}, err
+}
+
+// nonEmpty answers nil for "", which is how "none" is stored.
+func nonEmpty(s *string) *string {
+	if s == nil || *s == "" {
+		return nil
+	}
+	return s
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,178 @@
+// Package relations holds the rules about what users are to each other: friends
+// and friend requests, blocklists and whitelists, and who may message whom.
+package relations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// Service carries out the rules.
+type Service struct {
+	db          *database.DB
+	clock       func() time.Time
+	watchers    watchers
+	permissions *database.Coalescer[question, answer]
+
+	// turns has those who change the same users' relations queue up, from before
+	// the transaction until their events are out: events reach subscribers in the
+	// order of the commits, and the database sees few deadlocks. What holds under
+	// concurrency holds by the row locks, not by this.
+	turns [256]sync.Mutex
+}
+
+// New answers a Service; clock is time.Now outside tests.
+func New(db *database.DB, clock func() time.Time) *Service {
+	s := &Service{db: db, clock: clock}
+	s.permissions = database.NewCoalescer(MaxPairs, s.decide)
+	return s
+}
+
+func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
+
+// people are users by their external IDs.
+type people map[string]*models.User
+
+// find reads the app's users with these IDs, in one query.
+func (s *Service) find(tx *gorm.DB, app *models.App, ids []string) (people, error) {
+	var rows []*models.User
+	out := make(people, len(ids))
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !database.IsASCII(id) })
+	if len(ids) == 0 {
+		return out, nil
+	}
+	if err := tx.Where("app_id = ? AND external_id IN ?", app.ID, ids).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	for _, u := range rows {
+		out[u.ExternalID] = u
+	}
+	return out, nil
+}
+
+// change runs fn in a transaction in which the users with these IDs are locked,
+// and then sends the events that fn has noted. Locks are taken in the order of
+// the numeric keys by everybody.
+func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn func(tx *gorm.DB, who people, note *notes) error) error {
+	found, err := s.find(s.db.Read(ctx), app, ids)
+	if err != nil {
+		return fmt.Errorf("reading users: %w", err)
+	}
+	keys := make([]int64, 0, len(found))
+	for _, u := range found {
+		keys = append(keys, u.ID)
+	}
+	slices.Sort(keys)
+	defer s.takeTurns(keys)()
+	var n *notes
+	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+		n = &notes{at: s.now()}
+		who, err := lock(tx, keys)
+		if err != nil {
+			return err
+		}
+		return fn(tx, who, n)
+	})
+	if err != nil {
+		return wrap(err)
+	}
+	s.watchers.send(n)
+	return nil
+}
+
+// lock reads users for changing their relations. One who has been deleted since
+// the keys were found is missing.
+func lock(tx *gorm.DB, keys []int64) (people, error) {
+	out := make(people, len(keys))
+	if len(keys) == 0 {
+		return out, nil
+	}
+	var rows []*models.User
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id IN ?", keys).Order("id").Find(&rows).Error
+	for _, u := range rows {
+		out[u.ExternalID] = u
+	}
+	return out, err
+}
+
+// takeTurns waits until nobody else in this process changes these users'
+// relations, and answers what lets the next one go on.
+func (s *Service) takeTurns(sortedKeys []int64) (done func()) {
+	var places []int
+	for _, key := range sortedKeys {
+		places = append(places, int(uint64(key)%uint64(len(s.turns))))
+	}
+	slices.Sort(places)
+	places = slices.Compact(places)
+	for _, i := range places {
+		s.turns[i].Lock()
+	}
+	return func() {
+		for _, i := range places {
+			s.turns[i].Unlock()
+		}
+	}
+}
+
+// active answers the user, or why nothing can be done with it.
+func (p people) active(id string) (*models.User, error) {
+	u := p[id]
+	switch {
+	case u == nil:
+		return nil, unknown(id)
+	case u.DeactivatedAt != nil:
+		return nil, deactivated(id)
+	}
+	return u, nil
+}
+
+func unknown(id string) *fault.Error {
+	return fault.New(fault.UserNotFound, "there is no user %q", id).With("userId", id)
+}
+
+func deactivated(id string) *fault.Error {
+	return fault.New(fault.UserDeactivated, "the user %q is deactivated", id).With("userId", id)
+}
+
+func oneself() *fault.Error {
+	return fault.New(fault.SelfReference, "this is between two different users")
+}
+
+// refused is the answer for an item that was not done.
+func refused(id string, err error) *models.ItemResult {
+	var refusal *fault.Error
+	errors.As(err, &refusal)
+	outcome := models.OutcomeRefused
+	if refusal.Code == fault.UserNotFound {
+		outcome = models.OutcomeNotFound
+	}
+	return &models.ItemResult{ID: id, Outcome: outcome, Error: &models.ItemError{Code: string(refusal.Code), Message: refusal.Message}}
+}
+
+func done(id string) *models.ItemResult {
+	return &models.ItemResult{ID: id, Outcome: models.OutcomeDone}
+}
+
+func already(id string) *models.ItemResult {
+	return &models.ItemResult{ID: id, Outcome: models.OutcomeAlready}
+}
+
+// wrap names the package for errors that are not for callers.
+func wrap(err error) error {
+	var refusal *fault.Error
+	if err == nil || errors.As(err, &refusal) {
+		return err
+	}
+	return fmt.Errorf("changing relations: %w", err)
+}

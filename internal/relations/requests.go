@@ -1,0 +1,233 @@
+package relations
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// RequestLifetime is how long a friend request can be answered.
+const RequestLifetime = 7 * 24 * time.Hour
+
+// FriendRequest is a pending friend request with the two users.
+type FriendRequest struct {
+	ID        string
+	From, To  *models.User
+	Message   *string
+	CreatedAt models.Time
+	ExpiresAt models.Time
+}
+
+// Sent is the answer to a friend request: one of the two.
+type Sent struct {
+	Request    *FriendRequest
+	Friendship *Friendship
+}
+
+// SendFriendRequest asks to to become from's friend. Sending again keeps the
+// request and replaces its message and expiry; one that crosses a request from
+// the other side makes both friends. Errors: SELF_REFERENCE, USER_NOT_FOUND,
+// USER_DEACTIVATED, BLOCKED (by either), NOT_IN_WHITELIST, ALREADY_FRIENDS,
+// FRIEND_LIMIT_REACHED (from's own; where a crossing makes friends, either's).
+func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, to string, message *string) (*Sent, error) {
+	if from == to {
+		return nil, oneself()
+	}
+	var out *Sent
+	err := s.change(ctx, app, []string{from, to}, func(tx *gorm.DB, who people, n *notes) error {
+		sender, err := who.active(from)
+		if err != nil {
+			return err
+		}
+		recipient, err := who.active(to)
+		if err != nil {
+			return err
+		}
+		if err := mayAsk(tx, app, sender, recipient); err != nil {
+			return err
+		}
+		crossing, err := pending(tx, recipient.ID, sender.ID, n.at)
+		if err != nil {
+			return err
+		}
+		if crossing != nil {
+			row, err := befriend(tx, app, sender, recipient, nil, n)
+			if err != nil {
+				return err
+			}
+			shown, err := view(tx, sender, recipient, row)
+			out = &Sent{Friendship: shown}
+			return err
+		}
+		request, err := ask(tx, sender, recipient, nonEmpty(message), n.at)
+		if err != nil {
+			return err
+		}
+		n.tell(recipient, FriendRequestReceived, sender)
+		out = &Sent{Request: shown(request, sender, recipient)}
+		return nil
+	})
+	return out, err
+}
+
+// mayAsk refuses a friend request that what is between the two forbids.
+func mayAsk(tx *gorm.DB, app *models.App, sender, recipient *models.User) error {
+	for _, pair := range [][2]int64{{recipient.ID, sender.ID}, {sender.ID, recipient.ID}} {
+		blocked, err := hasBlocked(tx, pair[0], pair[1])
+		if err != nil {
+			return err
+		}
+		if blocked {
+			return fault.New(fault.Blocked, "one of the two has the other on the blocklist")
+		}
+	}
+	if recipient.WhitelistEnabled {
+		listed, err := exists(tx, &models.WhitelistEntry{}, "user_id = ? AND allowed_id = ?", recipient.ID, sender.ID)
+		if err != nil {
+			return err
+		}
+		if !listed {
+			return fault.New(fault.NotInWhitelist, "the user %q hears only from its whitelist", recipient.ExternalID)
+		}
+	}
+	row, err := friendship(tx, sender, recipient)
+	if err != nil {
+		return err
+	}
+	if row != nil {
+		return fault.New(fault.AlreadyFriends, "the two are friends already")
+	}
+	return friendRoom(app, sender)
+}
+
+// ask writes the request, new or again. One that has expired is as good as none.
+func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models.Time) (*models.FriendRequest, error) {
+	row := &models.FriendRequest{}
+	err := tx.Where("from_id = ? AND to_id = ?", sender.ID, recipient.ID).Take(row).Error
+	switch {
+	case err == nil && row.ExpiresAt > at:
+		row.Message, row.ExpiresAt = message, at.Add(RequestLifetime)
+		return row, tx.Model(row).Select("message", "expires_at").Updates(row).Error
+	case err == nil:
+		err = tx.Delete(row).Error
+	case errors.Is(err, gorm.ErrRecordNotFound):
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	row = &models.FriendRequest{
+		FromID: sender.ID, ToID: recipient.ID, Message: message, CreatedAt: at, ExpiresAt: at.Add(RequestLifetime),
+	}
+	return row, tx.Create(row).Error
+}
+
+// AcceptFriendRequest makes the two friends and answers the friendship as the
+// recipient sees it. Errors: REQUEST_NOT_FOUND for what is no pending request to
+// this user; FRIEND_LIMIT_REACHED of either.
+func (s *Service) AcceptFriendRequest(ctx context.Context, app *models.App, recipient *models.User, id string) (*Friendship, error) {
+	var out *Friendship
+	err := s.answer(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) error {
+		row, err := befriend(tx, app, to, from, nil, n)
+		if err != nil {
+			return err
+		}
+		out, err = view(tx, to, from, row)
+		return err
+	})
+	return out, err
+}
+
+// DeclineFriendRequest ends a request to this user. Errors: REQUEST_NOT_FOUND.
+func (s *Service) DeclineFriendRequest(ctx context.Context, app *models.App, recipient *models.User, id string) (*models.ItemResult, error) {
+	err := s.answer(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) error {
+		n.tell(from, FriendRequestDeclined, to)
+		return tx.Where("from_id = ? AND to_id = ?", from.ID, to.ID).Delete(&models.FriendRequest{}).Error
+	})
+	return done(id), err
+}
+
+// CancelFriendRequest takes back a request of this user. Errors: REQUEST_NOT_FOUND.
+func (s *Service) CancelFriendRequest(ctx context.Context, app *models.App, sender *models.User, id string) (*models.ItemResult, error) {
+	err := s.answer(ctx, app, id, "from_id", sender, func(tx *gorm.DB, from, to *models.User, n *notes) error {
+		n.tell(to, FriendRequestCancelled, from)
+		return tx.Where("from_id = ? AND to_id = ?", from.ID, to.ID).Delete(&models.FriendRequest{}).Error
+	})
+	return done(id), err
+}
+
+// errNoRequest is the same for a request that is not there and for one that is
+// somebody else's.
+var errNoRequest = fault.New(fault.RequestNotFound, "there is no such friend request to be answered")
+
+// answer runs fn with the two users of a pending request whose column names the
+// caller, both locked and the request still there.
+func (s *Service) answer(ctx context.Context, app *models.App, id, column string, caller *models.User,
+	fn func(tx *gorm.DB, from, to *models.User, n *notes) error) error {
+	key, err := strconv.ParseInt(id, 10, 64)
+	if err != nil || strconv.FormatInt(key, 10) != id {
+		return errNoRequest
+	}
+	var parties []*models.User
+	err = s.db.Read(ctx).Joins("JOIN friend_requests r ON r.from_id = users.id OR r.to_id = users.id").
+		Where("r.id = ? AND r."+column+" = ?", key, caller.ID).Find(&parties).Error
+	if err != nil {
+		return wrap(err)
+	}
+	if len(parties) != 2 {
+		return errNoRequest
+	}
+	return s.change(ctx, app, []string{parties[0].ExternalID, parties[1].ExternalID}, func(tx *gorm.DB, who people, n *notes) error {
+		row := &models.FriendRequest{}
+		err := tx.Where("id = ? AND "+column+" = ? AND expires_at > ?", key, caller.ID, n.at).Take(row).Error
+		if errors.Is(err, gorm.ErrRecordNotFound) {
+			return errNoRequest
+		}
+		if err != nil {
+			return err
+		}
+		from, to := who[parties[0].ExternalID], who[parties[1].ExternalID]
+		if from == nil || to == nil {
+			return errNoRequest
+		}
+		if from.ID != row.FromID {
+			from, to = to, from
+		}
+		return fn(tx, from, to, n)
+	})
+}
+
+// pending answers the request from one to the other that can be answered, nil
+// where there is none.
+func pending(tx *gorm.DB, from, to int64, at models.Time) (*models.FriendRequest, error) {
+	row := &models.FriendRequest{}
+	err := tx.Where("from_id = ? AND to_id = ? AND expires_at > ?", from, to, at).Take(row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil
+	}
+	return row, err
+}
+
+// endRequests deletes the requests between two locked users, and answers those
+// that there were, expired ones too.
+func endRequests(tx *gorm.DB, a, b *models.User) ([]*models.FriendRequest, error) {
+	var rows []*models.FriendRequest
+	err := tx.Where("from_id = ? AND to_id = ? OR from_id = ? AND to_id = ?", a.ID, b.ID, b.ID, a.ID).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return rows, tx.Delete(&rows).Error
+}
+
+func shown(row *models.FriendRequest, from, to *models.User) *FriendRequest {
+	return &FriendRequest{
+		ID: strconv.FormatInt(row.ID, 10), From: from, To: to,
+		Message: row.Message, CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt,
+	}
+}

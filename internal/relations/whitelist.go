@@ -1,0 +1,66 @@
+package relations
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// AddToWhitelist lets users message userID while its whitelist is on; the list
+// can be edited while it is off. Items: REFUSED with SELF_REFERENCE,
+// USER_DEACTIVATED or WHITELIST_LIMIT_REACHED.
+func (s *Service) AddToWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
+	e := whitelist(app)
+	e.add = true
+	return s.edit(ctx, app, userID, ids, e)
+}
+
+// RemoveFromWhitelist takes users off userID's whitelist.
+func (s *Service) RemoveFromWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
+	return s.edit(ctx, app, userID, ids, whitelist(app))
+}
+
+func whitelist(app *models.App) edit {
+	return edit{
+		column: "allowed_id", counter: "whitelist_count", table: &models.WhitelistEntry{},
+		limit: app.Settings.WhitelistLimit, full: fault.WhitelistLimitReached,
+		write: func(tx *gorm.DB, owner *models.User, others []*models.User, at models.Time) error {
+			rows := make([]models.WhitelistEntry, len(others))
+			for i, u := range others {
+				rows[i] = models.WhitelistEntry{UserID: owner.ID, CreatedAt: at, AllowedID: u.ID}
+			}
+			return tx.Create(rows).Error
+		},
+	}
+}
+
+// SetWhitelistEnabled turns users' whitelists on or off. Items: ALREADY,
+// NOT_FOUND, REFUSED with USER_DEACTIVATED.
+func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool) ([]*models.ItemResult, error) {
+	var results []*models.ItemResult
+	err := s.change(ctx, app, userIDs, func(tx *gorm.DB, who people, _ *notes) error {
+		results = make([]*models.ItemResult, len(userIDs))
+		var changed []int64
+		for i, id := range userIDs {
+			u, err := who.active(id)
+			switch {
+			case err != nil:
+				results[i] = refused(id, err)
+			case u.WhitelistEnabled == enabled:
+				results[i] = already(id)
+			default:
+				results[i] = done(id)
+				u.WhitelistEnabled = enabled
+				changed = append(changed, u.ID)
+			}
+		}
+		if len(changed) == 0 {
+			return nil
+		}
+		return tx.Model(&models.User{}).Where("id IN ?", changed).Update("whitelist_enabled", enabled).Error
+	})
+	return results, err
+}
