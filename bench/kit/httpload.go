@@ -1,0 +1,180 @@
+//go:build linux
+
+package kit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// answerTimeout is how long nobody may answer at all.
+const answerTimeout = 10 * time.Second
+
+// HTTPLoad keeps HTTP/1.1 connections to one server; each asks, waits for the
+// answer and asks again. One goroutine serves them all.
+type HTTPLoad struct {
+	poller  *poller
+	conns   []*httpConn
+	request func(dst []byte) (request, want []byte)
+	buf     []byte
+}
+
+// httpConn is one connection of a load.
+type httpConn struct {
+	fd      int
+	request []byte
+	want    []byte // what the answer must contain
+	sent    time.Time
+	answer  []byte // as far as it has come
+}
+
+// DialHTTP opens n connections to HOST:PORT. request appends a whole request to
+// dst, and answers what the body of a right answer contains.
+func DialHTTP(address string, n int, request func(dst []byte) (req, want []byte)) (*HTTPLoad, error) {
+	p, err := newPoller()
+	if err != nil {
+		return nil, err
+	}
+	l := &HTTPLoad{poller: p, request: request, buf: make([]byte, 64<<10)}
+	for i := range n {
+		fd, err := dial(address, netip.Addr{})
+		if err != nil {
+			l.Close()
+			return nil, err
+		}
+		l.conns = append(l.conns, &httpConn{fd: fd})
+		if err := errors.Join(unix.SetNonblock(fd, true), p.add(fd, i)); err != nil {
+			l.Close()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// Close ends the connections.
+func (l *HTTPLoad) Close() {
+	for _, c := range l.conns {
+		_ = unix.Close(c.fd)
+	}
+	l.poller.close()
+}
+
+// HTTPSample is what a load has seen.
+type HTTPSample struct {
+	Requests int
+	Elapsed  time.Duration
+	P50, P99 time.Duration
+}
+
+// PerSecond is the throughput.
+func (s HTTPSample) PerSecond() float64 { return float64(s.Requests) / s.Elapsed.Seconds() }
+
+// Run loads the server for d, and until the last request is answered. Any answer
+// but the right one is an error.
+func (l *HTTPLoad) Run(d time.Duration) (HTTPSample, error) {
+	began := time.Now()
+	end := began.Add(d)
+	for _, c := range l.conns {
+		if err := l.ask(c); err != nil {
+			return HTTPSample{}, err
+		}
+	}
+	var latencies []time.Duration
+	for waiting := len(l.conns); waiting > 0; {
+		err := l.poller.wait(time.Now().Add(answerTimeout), func(tag int) error {
+			c := l.conns[tag]
+			done, err := l.take(c)
+			if err != nil || !done {
+				return err
+			}
+			now := time.Now()
+			latencies = append(latencies, now.Sub(c.sent))
+			if now.Before(end) {
+				return l.ask(c)
+			}
+			waiting--
+			return nil
+		})
+		if err != nil {
+			return HTTPSample{}, err
+		}
+	}
+	s := HTTPSample{Requests: len(latencies), Elapsed: time.Since(began)}
+	s.P50, s.P99 = percentiles(latencies)
+	return s, nil
+}
+
+func (l *HTTPLoad) ask(c *httpConn) error {
+	c.request, c.want = l.request(c.request[:0])
+	c.answer = c.answer[:0]
+	c.sent = time.Now()
+	return writeAll(c.fd, c.request)
+}
+
+// take reads what has come of an answer, and says whether it is whole.
+func (l *HTTPLoad) take(c *httpConn) (whole bool, err error) {
+	n, err := read(c.fd, l.buf)
+	if err != nil {
+		return false, err
+	}
+	answer := l.buf[:n]
+	if len(c.answer) > 0 {
+		c.answer = append(c.answer, answer...)
+		answer = c.answer
+	}
+	body, whole, err := httpBody(answer)
+	switch {
+	case err != nil:
+		return false, err
+	case !whole:
+		if len(c.answer) == 0 {
+			c.answer = append(c.answer, answer...)
+		}
+		return false, nil
+	case !bytes.Contains(body, c.want):
+		return false, fmt.Errorf("the answer %q does not contain %q", body, c.want)
+	}
+	return true, nil
+}
+
+var (
+	headEnd       = []byte("\r\n\r\n")
+	statusOK      = []byte("HTTP/1.1 200 ")
+	contentLength = []byte("\r\nContent-Length: ")
+)
+
+// httpBody finds the body of an answer, in the form in which net/http writes it.
+func httpBody(answer []byte) (body []byte, whole bool, err error) {
+	head, body, found := bytes.Cut(answer, headEnd)
+	if !found {
+		return nil, false, nil
+	}
+	if !bytes.HasPrefix(head, statusOK) {
+		return nil, false, fmt.Errorf("the server answers %q", answer)
+	}
+	_, rest, found := bytes.Cut(head, contentLength)
+	if !found {
+		return nil, false, fmt.Errorf("the answer has no length: %q", head)
+	}
+	digits, _, _ := bytes.Cut(rest, []byte("\r\n"))
+	length, err := strconv.Atoi(string(digits))
+	if err != nil {
+		return nil, false, fmt.Errorf("the answer's length is %q", digits)
+	}
+	return body, len(body) >= length, nil
+}
+
+func percentiles(latencies []time.Duration) (p50, p99 time.Duration) {
+	if len(latencies) == 0 {
+		return 0, 0
+	}
+	slices.Sort(latencies)
+	return latencies[len(latencies)/2], latencies[len(latencies)*99/100]
+}

@@ -1,0 +1,210 @@
+//go:build linux
+
+package kit
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/testenv"
+)
+
+// FloorCommand is the argument that makes this program a floor, by the name that
+// follows.
+const FloorCommand = "floor"
+
+// Lab has what the rows share, made when it is first asked for, and ends all of
+// it with Close.
+type Lab struct {
+	// Short: small and quick, to see that a row works. The figures mean nothing.
+	Short bool
+	// Profiles is the folder for CPU profiles of the server; "": none are taken.
+	Profiles string
+	// Binary is the server's; "": it is built when it is first needed.
+	Binary string
+	// Log hears what is being done.
+	Log func(format string, args ...any)
+
+	dir        string
+	mariadb    *testenv.MariaDB
+	mariadbPID int
+	databases  int
+	asked      int // by DatabaseQueries
+	world      *World
+	closures   []func()
+}
+
+// NewLab answers a lab with a temporary folder.
+func NewLab() (*Lab, error) {
+	dir, err := os.MkdirTemp("", "rollcall-bench-")
+	if err != nil {
+		return nil, err
+	}
+	l := &Lab{dir: dir}
+	l.atEnd(func() { _ = os.RemoveAll(dir) }) // a temporary folder is anyone's to tidy
+	return l, nil
+}
+
+// Close stops every process and removes every file.
+func (l *Lab) Close() {
+	for _, end := range slices.Backward(l.closures) {
+		end()
+	}
+	l.closures = nil
+}
+
+func (l *Lab) atEnd(fn func()) { l.closures = append(l.closures, fn) }
+
+// Pick answers full, or short in a short run.
+func Pick[T any](l *Lab, full, short T) T {
+	if l.Short {
+		return short
+	}
+	return full
+}
+
+// Dir makes a new folder.
+func (l *Lab) Dir() (string, error) { return os.MkdirTemp(l.dir, "") }
+
+// Build answers the server's binary, built as it is released.
+func (l *Lab) Build(ctx context.Context) (string, error) {
+	if l.Binary != "" {
+		return l.Binary, nil
+	}
+	l.Log("building the server")
+	path := filepath.Join(l.dir, "rollcall")
+	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "rollcall").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building the server: %w\n%s", err, out)
+	}
+	l.Binary = path
+	return path, nil
+}
+
+// Database makes an empty database on the lab's MariaDB and answers its
+// ROLLCALL_DATABASE_URL.
+func (l *Lab) Database(ctx context.Context) (string, error) {
+	if l.mariadb == nil {
+		if err := l.startMariaDB(ctx); err != nil {
+			return "", err
+		}
+	}
+	l.databases++
+	name := fmt.Sprintf("bench_%d", l.databases)
+	err := onServer(l.mariadb.URL(), func(db *sql.DB) error {
+		_, err := db.ExecContext(ctx, "CREATE DATABASE "+name)
+		return err
+	})
+	return l.mariadb.URL() + name, err
+}
+
+// DatabaseCPU answers the processor time that MariaDB has used.
+func (l *Lab) DatabaseCPU() (time.Duration, error) { return CPU(l.mariadbPID) }
+
+// DatabaseQueries answers how many statements MariaDB has been sent, this one
+// not counted.
+func (l *Lab) DatabaseQueries(ctx context.Context) (int, error) {
+	var name string
+	var n int
+	err := onServer(l.mariadb.URL(), func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &n)
+	})
+	l.asked++
+	return n - l.asked, err
+}
+
+func (l *Lab) startMariaDB(ctx context.Context) error {
+	l.Log("starting MariaDB")
+	var err error
+	if l.mariadb, err = testenv.StartMariaDB(); err != nil {
+		return err
+	}
+	l.atEnd(l.mariadb.Stop)
+	var file string
+	err = onServer(l.mariadb.URL(), func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, "SELECT @@pid_file").Scan(&file)
+	})
+	if err != nil {
+		return fmt.Errorf("asking MariaDB for its process: %w", err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	l.mariadbPID, err = strconv.Atoi(strings.TrimSpace(string(text)))
+	return err
+}
+
+// DSN is a ROLLCALL_DATABASE_URL of the lab's in the form of the MySQL driver.
+func DSN(url string) string { return strings.TrimPrefix(url, "mysql://") }
+
+func onServer(url string, do func(*sql.DB) error) error {
+	db, err := sql.Open("mysql", DSN(url))
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(db), db.Close())
+}
+
+// Floor is a floor in a process of its own.
+type Floor struct {
+	*Process
+	Debug
+	// Address is the HOST:PORT that it serves.
+	Address string
+}
+
+// Addresses is what a floor prints as JSON once it serves.
+type Addresses struct {
+	Address string `json:"address"`
+	Debug   string `json:"debug"`
+}
+
+// StartFloor starts a floor with its flags; the lab stops it at the end.
+func (l *Lab) StartFloor(name string, flags ...string) (*Floor, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, append([]string{FloorCommand, name}, flags...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p, err := start("the floor "+name, cmd)
+	if err != nil {
+		return nil, err
+	}
+	l.atEnd(p.Stop)
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	var at Addresses
+	if err == nil {
+		err = json.Unmarshal(line, &at)
+	}
+	if err != nil {
+		return nil, p.wrap(err)
+	}
+	return &Floor{Process: p, Debug: Debug{at.Debug}, Address: at.Address}, nil
+}
+
+// FreeAddress answers an address of the loopback with a port that was free a
+// moment ago.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}

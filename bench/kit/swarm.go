@@ -1,0 +1,313 @@
+//go:build linux
+
+package kit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// swarmDialers is how many WebSockets are being opened at once.
+	swarmDialers = 16
+	// perSource is how many connections leave from one address of the loopback,
+	// well below the number of ports.
+	perSource = 5000
+	// deliveryTimeout is how long no subscriber at all may hear of a change.
+	deliveryTimeout = 10 * time.Second
+)
+
+// Swarm holds many WebSockets to one server and watches messages arrive at all
+// of them. It lives in a process of its own (see Agent), because of the limit on
+// open files and because its work must not count as anybody else's.
+type Swarm struct {
+	poller  *poller
+	devices []*device
+	buf     []byte
+	last    int // the size of the last message, in bytes
+	change  change
+}
+
+// Crowd says what WebSockets to open.
+type Crowd struct {
+	Address string
+	Path    string
+	// Tokens are the user tokens, one for each WebSocket.
+	Tokens []string
+	// Subscribe is the subscription that each of them asks for. "": no GraphQL is
+	// spoken at all, and the server speaks first.
+	Subscribe string
+	// Snapshot: the subscription begins with an event of its own.
+	Snapshot bool
+}
+
+// Open opens a crowd; it answers once all of it is connected, acknowledged and
+// has its snapshot.
+func (s *Swarm) Open(crowd *Crowd, _ *None) error {
+	var err error
+	if s.poller, err = newPoller(); err != nil {
+		return err
+	}
+	s.buf = make([]byte, 64<<10)
+	s.devices = make([]*device, len(crowd.Tokens))
+	failures := make(chan error, swarmDialers)
+	var next atomic.Int64
+	var dialers sync.WaitGroup
+	for range swarmDialers {
+		dialers.Go(func() {
+			buf := make([]byte, 16<<10)
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(crowd.Tokens) {
+					return
+				}
+				d, err := crowd.open(i, buf)
+				if err != nil {
+					failures <- fmt.Errorf("WebSocket %d of %d: %w", i+1, len(crowd.Tokens), err)
+					return
+				}
+				s.devices[i] = d
+			}
+		})
+	}
+	dialers.Wait()
+	close(failures)
+	if err := <-failures; err != nil {
+		return err
+	}
+	for i, d := range s.devices {
+		if err := errors.Join(unix.SetNonblock(d.fd, true), s.poller.add(d.fd, i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// open opens the WebSocket number i.
+func (c *Crowd) open(i int, buf []byte) (*device, error) {
+	source := netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + i/perSource)})
+	d, err := upgrade(c.Address, c.Path, source, buf)
+	if err != nil {
+		return nil, err
+	}
+	if c.Subscribe == "" {
+		_, err := d.await(buf)
+		return d, err
+	}
+	if err := d.init(c.Tokens[i]); err != nil {
+		return nil, err
+	}
+	if err := d.acknowledged(buf); err != nil {
+		return nil, err
+	}
+	subscribe, err := json.Marshal(map[string]any{"id": "1", "type": "subscribe", "payload": map[string]string{"query": c.Subscribe}})
+	if err != nil {
+		return nil, err
+	}
+	if err := writeAll(d.fd, appendFrame(nil, string(subscribe))); err != nil {
+		return nil, err
+	}
+	if c.Snapshot {
+		if message, err := d.await(buf); err != nil || !bytes.Contains(message, []byte(`"next"`)) {
+			return nil, fmt.Errorf("subscribing: %q, %w", message, err)
+		}
+	}
+	return d, nil
+}
+
+// upgrade opens a WebSocket.
+func upgrade(address, path string, source netip.Addr, buf []byte) (*device, error) {
+	fd, err := dial(address, source)
+	if err != nil {
+		return nil, err
+	}
+	request := "GET " + path + " HTTP/1.1\r\nHost: " + address +
+		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+	if err := writeAll(fd, []byte(request)); err != nil {
+		return nil, err
+	}
+	var answer, head, rest []byte
+	for found := false; !found; head, rest, found = bytes.Cut(answer, headEnd) {
+		n, err := read(fd, buf)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			return nil, errLate
+		}
+		answer = append(answer, buf[:n]...)
+	}
+	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
+		return nil, fmt.Errorf("the upgrade is answered %q", answer)
+	}
+	return &device{fd: fd, rest: rest}, nil
+}
+
+// init sends connection_init.
+func (d *device) init(token string) error {
+	return writeAll(d.fd, appendFrame(nil, `{"type":"connection_init","payload":{"Authorization":"Bearer `+token+`","platform":"ANDROID"}}`))
+}
+
+// acknowledged waits for connection_ack.
+func (d *device) acknowledged(buf []byte) error {
+	message, err := d.await(buf)
+	if err == nil && !bytes.Contains(message, []byte(`"connection_ack"`)) {
+		err = fmt.Errorf("connection_init is answered %q", message)
+	}
+	return err
+}
+
+// Round asks for one status change after another, each when all WebSockets have
+// heard of the one before.
+type Round struct {
+	// For is how long a round takes at least; one change is always made.
+	For time.Duration
+	// Device makes the changes with this user's coming and going on Address. "":
+	// they are made by a POST to /change.
+	Device  string
+	Address string
+}
+
+// Deliveries is what a round has seen.
+type Deliveries struct {
+	Changes, Count int
+	// Elapsed is the time from each change's cause to its last delivery, summed.
+	Elapsed time.Duration
+	// P50, P99 and Max are of the time from a change's cause to a delivery.
+	P50, P99, Max time.Duration
+	// MessageBytes is how long the last message was.
+	MessageBytes int
+}
+
+// PerSecond is the throughput.
+func (d Deliveries) PerSecond() float64 { return float64(d.Count) / d.Elapsed.Seconds() }
+
+// Play plays a round.
+func (s *Swarm) Play(round *Round, out *Deliveries) error {
+	if s.change == nil {
+		var err error
+		if s.change, err = round.newChange(); err != nil {
+			return err
+		}
+	}
+	var latencies []time.Duration
+	for began := time.Now(); out.Changes == 0 || time.Since(began) < round.For; out.Changes++ {
+		if err := s.change.prepare(s.buf); err != nil {
+			return err
+		}
+		cause := time.Now()
+		if err := s.change.cause(); err != nil {
+			return err
+		}
+		got := 0
+		for got < len(s.devices) {
+			err := s.poller.wait(time.Now().Add(deliveryTimeout), func(tag int) error {
+				d := s.devices[tag]
+				n, err := read(d.fd, s.buf)
+				if err != nil {
+					return err
+				}
+				late := time.Since(cause)
+				return d.take(s.buf[:n], func(text []byte) {
+					got++
+					latencies = append(latencies, late)
+					s.last = len(text)
+				})
+			})
+			if err != nil {
+				return fmt.Errorf("%d of %d have heard of the change: %w", got, len(s.devices), err)
+			}
+		}
+		out.Elapsed += latencies[len(latencies)-1]
+		if got > len(s.devices) {
+			return fmt.Errorf("one change came %d times to %d subscribers", got, len(s.devices))
+		}
+		if err := s.change.settle(s.buf); err != nil {
+			return err
+		}
+	}
+	out.Count = len(latencies)
+	out.P50, out.P99 = percentiles(latencies)
+	out.Max = slices.Max(latencies)
+	out.MessageBytes = s.last
+	return nil
+}
+
+// change makes one status change after another.
+type change interface {
+	// prepare does what a change needs and does not belong to it.
+	prepare(buf []byte) error
+	// cause makes the change.
+	cause() error
+	// settle follows when everybody has heard of the change.
+	settle(buf []byte) error
+}
+
+func (r *Round) newChange() (change, error) {
+	if r.Device != "" {
+		return &comingAndGoing{address: r.Address, token: r.Device}, nil
+	}
+	fd, err := dial(r.Address, netip.Addr{})
+	if err != nil {
+		return nil, err
+	}
+	return &postedChange{fd: fd, request: []byte("POST /change HTTP/1.1\r\nHost: " + r.Address + "\r\nContent-Length: 0\r\n\r\n")}, nil
+}
+
+// comingAndGoing is a user's only device, which logs in and then loses its
+// connection, again and again: ONLINE, OFFLINE, ONLINE …
+type comingAndGoing struct {
+	address, token string
+	device         *device // nil: the user is not there
+	leaving        bool
+}
+
+func (c *comingAndGoing) prepare(buf []byte) error {
+	c.leaving = c.device != nil
+	if c.leaving {
+		return nil
+	}
+	var err error
+	c.device, err = upgrade(c.address, "/graphql", netip.Addr{}, buf)
+	return err
+}
+
+func (c *comingAndGoing) cause() error {
+	if c.leaving {
+		return unix.Close(c.device.fd)
+	}
+	return c.device.init(c.token)
+}
+
+func (c *comingAndGoing) settle(buf []byte) error {
+	if c.leaving {
+		c.device = nil
+		return nil
+	}
+	return c.device.acknowledged(buf)
+}
+
+// postedChange asks the floor for a broadcast.
+type postedChange struct {
+	fd      int
+	request []byte
+}
+
+func (*postedChange) prepare([]byte) error { return nil }
+
+func (c *postedChange) cause() error { return writeAll(c.fd, c.request) }
+
+func (c *postedChange) settle(buf []byte) error {
+	_, err := read(c.fd, buf)
+	return err
+}

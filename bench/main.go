@@ -1,0 +1,131 @@
+//go:build linux
+
+// Bench measures Rollcall side by side with its floors, the least hand-written
+// programs that do the same work, and prints the table of README.md beside it.
+//
+//	go run ./bench                    every row; the table in bench/README.md is written anew
+//	go run ./bench -row user-http     one row
+//	go run ./bench -short             a few seconds a row, to see that they work
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"rollcall/bench/floor"
+	"rollcall/bench/kit"
+)
+
+// row is one benchmark, in a file of its own.
+type row struct {
+	name string
+	// number is the row's in the design's list.
+	number int
+	run    func(context.Context, *kit.Lab) ([]kit.Figure, error)
+}
+
+// rows are the benchmarks in the order of the table. Those that want memory
+// untouched by others' work start servers of their own.
+var rows = []row{userHTTP, idleDevice, fanout, start}
+
+// The programs in a round, in this order.
+const (
+	ours = iota
+	theFloor
+)
+
+// timeLimit bounds a row, so that the whole ends in any case.
+const timeLimit = 3 * time.Minute
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case kit.FloorCommand:
+			return floor.Run(ctx, args[1:])
+		case kit.AgentCommand:
+			return kit.Agent(ctx)
+		}
+	}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	name := flags.String("row", "", "run this row alone: "+strings.Join(names(), ", "))
+	short := flags.Bool("short", false, "a few seconds a row, to see that they work; the figures mean nothing")
+	profiles := flags.String("profiles", "", "write CPU profiles of the server into this folder")
+	binary := flags.String("binary", "", "measure this binary of the server instead of building one")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	chosen := rows
+	if *name != "" {
+		i := slices.Index(names(), *name)
+		if i < 0 {
+			return fmt.Errorf("there is no row %q; there are %s", *name, strings.Join(names(), ", "))
+		}
+		chosen = rows[i : i+1]
+	}
+	lab, err := kit.NewLab()
+	if err != nil {
+		return err
+	}
+	defer lab.Close()
+	lab.Short, lab.Profiles, lab.Binary = *short, *profiles, *binary
+	figures, err := measure(ctx, lab, chosen)
+	if err != nil {
+		return err
+	}
+	table := kit.Table(figures)
+	fmt.Println(table)
+	if *short || *name != "" || *binary != "" {
+		return nil
+	}
+	return updateReadme("bench/README.md", table)
+}
+
+func names() []string {
+	var list []string
+	for _, r := range rows {
+		list = append(list, r.name)
+	}
+	return list
+}
+
+func measure(ctx context.Context, lab *kit.Lab, chosen []row) ([]kit.Figure, error) {
+	began := time.Now()
+	var figures []kit.Figure
+	for _, r := range chosen {
+		lab.Log = func(format string, args ...any) {
+			fmt.Fprintf(os.Stderr, "%5.1fs  %-12s %s\n", time.Since(began).Seconds(), r.name, fmt.Sprintf(format, args...))
+		}
+		limited, cancel := context.WithTimeout(ctx, timeLimit)
+		got, err := r.run(limited, lab)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("not done within %s: %w", timeLimit, err)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("row %s: %w", r.name, err)
+		}
+		for _, f := range got {
+			f.Row = r.number
+			figures = append(figures, f)
+		}
+	}
+	return figures, nil
+}
