@@ -47,7 +47,7 @@ func New(cfg Config) *Server {
 		cfg:     cfg,
 		exec:    cfg.Executor,
 		origins: cfg.AllowedOrigins,
-		shapes:  shapes{exec: cfg.Executor, everyone: cfg.SharedByAll, logger: cfg.Logger, running: m.subscriptions},
+		shapes:  shapes{exec: cfg.Executor, refresh: cfg.Auth.Refresh, everyone: cfg.SharedByAll, logger: cfg.Logger, running: m.subscriptions},
 		metrics: m,
 		log:     cfg.Logger,
 		pacing: pacing{

@@ -65,7 +65,18 @@ func (s *shape) encode(ev *presence.Event) (payload []byte) {
 			payload = nil
 		}
 	}()
-	responses, ctx := s.owner.exec.DispatchOperation(stream.WithEvent(s.ctx, ev), s.opCtx)
+	ctx := s.ctx
+	if s.key.viewer.user != 0 {
+		// What depends on the viewer depends on what it may see now.
+		principal, err := s.owner.refresh(ctx, auth.From(ctx))
+		if err != nil {
+			s.owner.logger.WarnContext(ctx, "an event was not sent: its viewer could not be checked",
+				"requestId", requestid.From(ctx), "error", err)
+			return nil
+		}
+		ctx = auth.With(ctx, principal)
+	}
+	responses, ctx := s.owner.exec.DispatchOperation(stream.WithEvent(ctx, ev), s.opCtx)
 	resp := responses(ctx)
 	if resp == nil {
 		return nil
@@ -76,6 +87,7 @@ func (s *shape) encode(ev *presence.Event) (payload []byte) {
 // shapes interns shapes, so that equal subscriptions share one.
 type shapes struct {
 	exec     graphql.GraphExecutor
+	refresh  func(context.Context, *auth.Principal) (*auth.Principal, error)
 	everyone func(*ast.OperationDefinition) bool
 	logger   *slog.Logger
 	running  prometheus.Gauge
