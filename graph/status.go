@@ -44,6 +44,7 @@ func (r *subscriptionResolver) UserStatus(ctx context.Context, ids []string) (<-
 	})
 }
 
+// Subscription answers the resolvers of subscriptions.
 func (r *Resolver) Subscription() generated.SubscriptionResolver { return &subscriptionResolver{r} }
 
 type subscriptionResolver struct{ *Resolver }
