@@ -114,6 +114,7 @@ func (r *userResolver) Devices(ctx context.Context, obj *models.User) ([]*models
 	return out, nil
 }
 
+// User answers the resolvers of a user.
 func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
 
 type userResolver struct{ *Resolver }
