@@ -28,7 +28,8 @@ func (s *site) connect(app *models.App, id string, link presence.Link) {
 	u, err := s.users.ByID(context.Background(), app.ID, id)
 	s.check(err)
 	acc := presence.Account{ID: u.ID, AppID: app.ID, ExternalID: id}
-	_, err = s.presence.Connect(context.Background(), acc, models.PlatformHarmonyOS, link)
+	allowed := func(context.Context) error { return nil }
+	_, err = s.presence.Connect(context.Background(), acc, models.PlatformHarmonyOS, link, allowed)
 	s.check(err)
 }
 

@@ -106,8 +106,9 @@ func unwrapOmittable(v reflect.Value) any {
 func (g *guard) field(ctx context.Context, next graphql.Resolver) (any, error) {
 	fc := graphql.GetFieldContext(ctx)
 	c, ok := g.checks[fc.Field.Definition]
-	// An event belongs to an operation that was checked when it started.
-	if !ok || stream.IsEvent(ctx) {
+	// An event belongs to an operation whose root was checked when it started; what
+	// is below is reached with the events alone.
+	if !ok || c.root && stream.IsEvent(ctx) {
 		return next(ctx)
 	}
 	if c.root || c.callers != nil {

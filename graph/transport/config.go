@@ -32,7 +32,8 @@ type Authenticator interface {
 
 // Presence registers devices; *presence.Hub is one.
 type Presence interface {
-	Connect(ctx context.Context, acc presence.Account, platform models.Platform, link presence.Link) (*presence.Device, error)
+	Connect(ctx context.Context, acc presence.Account, platform models.Platform, link presence.Link,
+		check func(context.Context) error) (*presence.Device, error)
 }
 
 // Config is what a Server needs. Executor, Auth, Presence, Present and Logger are

@@ -101,7 +101,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	if err := w.hub.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	w.auth = &fakeAuth{app: app, users: users, refused: make(map[string]error)}
+	w.auth = &fakeAuth{app: app, users: users, refused: make(map[string]error), asked: make(map[string]bool)}
 	w.schema = &fakeSchema{
 		definition: gqlparser.MustLoadSchema(&ast.Source{Input: testSchema}), world: w,
 		waiting: make(chan struct{}, 1000), proceed: make(chan struct{}), sinks: make(chan presence.Sink, 1),
@@ -156,7 +156,7 @@ func (w *world) ids(n int) string {
 // offline ends it.
 func (w *world) online(i int) (offline func()) {
 	w.t.Helper()
-	d, err := w.hub.Connect(context.Background(), w.account(i), models.PlatformOther, noLink{})
+	d, err := w.hub.Connect(context.Background(), w.account(i), models.PlatformOther, noLink{}, allowed)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -166,6 +166,9 @@ func (w *world) online(i int) (offline func()) {
 type noLink struct{}
 
 func (noLink) Cut(presence.Reason) {}
+
+// allowed lets everybody connect.
+func allowed(context.Context) error { return nil }
 
 // devices answers how many devices the user has.
 func (w *world) devices(i int) int { return len(w.hub.Devices(w.auth.users[i].ID)) }
@@ -207,6 +210,8 @@ type fakeAuth struct {
 
 	mu        sync.Mutex
 	refused   map[string]error // by token, on Authenticate
+	again     error            // on Authenticate with a token that was good before
+	asked     map[string]bool  // tokens that were good
 	refreshed error            // on Refresh
 }
 
@@ -223,6 +228,10 @@ func (a *fakeAuth) Authenticate(_ context.Context, authorization string) (*auth.
 	if err := a.refused[token]; err != nil {
 		return nil, err
 	}
+	if a.asked[token] && a.again != nil {
+		return nil, a.again
+	}
+	a.asked[token] = true
 	if token == "app" {
 		return &auth.Principal{Kind: auth.AppServer, App: a.app}, nil
 	}
@@ -244,6 +253,14 @@ func (a *fakeAuth) refuse(token string, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.refused[token] = err
+}
+
+// refuseAgain has the next look at a token fail that was good at the first.
+func (a *fakeAuth) refuseAgain(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.asked)
+	a.again = err
 }
 
 func (a *fakeAuth) refuseRefresh(err error) {

@@ -56,14 +56,13 @@ func (c *conn) admit(ctx context.Context, init initPayload) (*auth.Principal, er
 	case auth.Guest:
 		return nil, closeNoToken
 	case auth.User:
-		c.device, err = cfg.Presence.Connect(ctx, principal.Account(), models.PlatformOf(init.platform), c)
+		c.device, err = cfg.Presence.Connect(ctx, principal.Account(), models.PlatformOf(init.platform), c,
+			func(ctx context.Context) (err error) {
+				principal, err = cfg.Auth.Authenticate(ctx, init.authorization)
+				return err
+			})
 		if err != nil {
 			return nil, fmt.Errorf("connect the device: %w", err)
-		}
-		// Once more, now that a ban would cut the device: one that came between the
-		// two has not.
-		if principal, err = cfg.Auth.Refresh(ctx, principal); err != nil {
-			return nil, fmt.Errorf("authenticate again: %w", err)
 		}
 	}
 	return principal, nil

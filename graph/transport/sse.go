@@ -74,17 +74,15 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 
 	if principal := auth.From(ctx); principal.Kind == auth.User {
 		platform := models.PlatformOf(x.r.Header.Get(headerPlatform))
-		device, err := s.cfg.Presence.Connect(ctx, principal.Account(), platform, st)
+		device, err := s.cfg.Presence.Connect(ctx, principal.Account(), platform, st, func(ctx context.Context) (err error) {
+			principal, err = s.cfg.Auth.Authenticate(ctx, x.r.Header.Get("Authorization"))
+			return err
+		})
 		if err != nil {
 			x.fail(fmt.Errorf("connect the device: %w", err))
 			return
 		}
 		defer device.Gone()
-		// Once more, now that a ban would cut the device; see conn.admit.
-		if principal, err = s.cfg.Auth.Refresh(ctx, principal); err != nil {
-			x.fail(fmt.Errorf("authenticate again: %w", err))
-			return
-		}
 		ctx = auth.WithDevice(auth.With(ctx, principal), device)
 	}
 	sub, refusal := s.subscribe(ctx, opCtx, st, nil)

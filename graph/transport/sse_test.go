@@ -148,7 +148,7 @@ func TestSSESingleAnswers(t *testing.T) {
 	if got := w.stream("x", watchU1).resp.StatusCode; got != 401 {
 		t.Errorf("a bad token: %d", got)
 	}
-	w.auth.refuseRefresh(fault.New(fault.UserBanned, "banned just now"))
+	w.auth.refuseAgain(fault.New(fault.UserBanned, "banned just now"))
 	if got := w.stream("u0", watchU1).resp.StatusCode; got != 403 {
 		t.Errorf("banned while connecting: %d", got)
 	}

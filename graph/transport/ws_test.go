@@ -201,7 +201,7 @@ func (c *client) withFrame(f ws.Frame) *client {
 
 func TestConnectWhileBannedLoses(t *testing.T) {
 	w := newWorld(t, worldOptions{})
-	w.auth.refuseRefresh(fault.New(fault.UserBanned, "banned just now"))
+	w.auth.refuseAgain(fault.New(fault.UserBanned, "banned just now"))
 	c := w.dial().with(`{"type":"connection_init","payload":{"authorization":"Bearer u0"}}`)
 	c.expectClose(4403)
 	until(t, "no device", func() bool { return w.devices(0) == 0 })

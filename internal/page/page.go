@@ -19,7 +19,8 @@ type Request struct {
 }
 
 // Order says how a list is ordered: by a moment and then by a numeric key, both
-// descending, which an index with these columns at its end has ready.
+// descending, which an index with these columns at its end has ready. The query
+// should name that index (database.DB.Using), or its deep pages may cost more.
 type Order struct {
 	// List names the list in its cursors, and Owner whose it is.
 	List  string
@@ -79,8 +80,10 @@ func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
 		if errors.Is(err, ErrCursor) {
 			return nil, fault.Invalid("after", "cursor", "after: %s", err)
 		}
-		// Not a comparison of pairs: MySQL finds no range for those.
-		query = query.Where(fmt.Sprintf("%s <= ? AND (%s < ? OR %s < ?)", o.At, o.At, o.ID), key.At, key.At, key.ID)
+		// Not a comparison of pairs, for which MySQL finds no range; and the first
+		// condition, which the others imply, because without it SQLite finds two.
+		query = query.Where(fmt.Sprintf("%s <= ? AND (%s < ? OR %s = ? AND %s < ?)", o.At, o.At, o.At, o.ID),
+			key.At, key.At, key.At, key.ID)
 	}
 	return query.Order(fmt.Sprintf("%s DESC, %s DESC", o.At, o.ID)).Limit(r.First + 1), nil
 }

@@ -18,8 +18,11 @@ var somebody = Account{ID: 1, AppID: 1, ExternalID: "a"}
 
 func (s *shard) mustRegister(t *testing.T) *Device {
 	t.Helper()
-	d, _, err := s.register(somebody, models.PlatformWeb, new(link))
+	d, err := s.arrive(somebody, models.PlatformWeb, new(link))
 	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.letIn(d); err != nil {
 		t.Fatal(err)
 	}
 	return d

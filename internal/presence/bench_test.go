@@ -69,7 +69,7 @@ func BenchmarkStorm(b *testing.B) {
 				devices := make([]*Device, users)
 				for i := range devices {
 					connects.Go(func() {
-						d, err := w.Connect(context.Background(), AccountOf(w.users[i]), models.PlatformWeb, new(link))
+						d, err := w.Connect(context.Background(), AccountOf(w.users[i]), models.PlatformWeb, new(link), allowed)
 						if err != nil {
 							b.Error(err)
 						}

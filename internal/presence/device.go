@@ -57,7 +57,8 @@ const deviceIDLength = 16
 
 // Device is one live connection of a user.
 type Device struct {
-	hub       *Hub
+	hub *Hub
+	// entry is nil until the device has been let in; see Connect.
 	entry     *entry
 	account   Account
 	info      models.Device
@@ -77,24 +78,35 @@ func (d *Device) LoggedOut() bool { return d.loggedOut.Load() }
 // Gone says that the link has ended. Calling it again, or after the hub has cut
 // the device or a logout has ended it, does nothing.
 func (d *Device) Gone() {
-	s := d.hub.shard(d.entry.id)
+	s := d.hub.shard(d.account.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d.entry.has(d) {
+	if d.entry != nil && d.entry.has(d) {
 		s.end(d.entry, only(d), models.PresenceOffline)
 	}
 }
 
 // Connect adds a device to the account. It answers once the database holds that
 // the user has logged in, so a crash from then on leaves OFFLINE, and the user
-// is ONLINE. On an error (the database does not answer, ctx ends first, ErrClosed)
-// nothing remains of the device.
+// is ONLINE. On an error (the database does not answer, ctx ends first, ErrClosed,
+// what check answers) nothing remains of the device.
 //
-// Whoever may have lost the right to connect in the meantime must be checked
-// again after Connect: the hub cuts only the devices it had when it heard of it.
-func (h *Hub) Connect(ctx context.Context, acc Account, platform models.Platform, link Link) (*Device, error) {
+// check says whether the user may still connect, as the database has it now. It is
+// called when the hub would already cut the device, and before anybody sees it: a
+// ban that commits before check is answered by check, and one that commits later
+// cuts the link. So whoever races with a ban loses, and was never ONLINE.
+func (h *Hub) Connect(ctx context.Context, acc Account, platform models.Platform, link Link,
+	check func(context.Context) error) (*Device, error) {
 	s := h.shard(acc.ID)
-	d, w, err := s.register(acc, platform, link)
+	d, err := s.arrive(acc, platform, link)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(ctx); err != nil {
+		s.turnAway(d)
+		return nil, err
+	}
+	w, err := s.letIn(d)
 	if err != nil || w == nil {
 		return d, err
 	}
@@ -118,33 +130,56 @@ func (h *Hub) Connect(ctx context.Context, acc Account, platform models.Platform
 	return nil, fmt.Errorf("recording the login of user %d: %w", acc.ID, err)
 }
 
-// register adds a device; the waiter is nil where the user is ONLINE already.
-func (s *shard) register(acc Account, platform models.Platform, link Link) (*Device, *waiter, error) {
-	now := s.hub.now()
+// arrive makes a device that nobody sees yet, and that cuts reach.
+func (s *shard) arrive(acc Account, platform models.Platform, link Link) (*Device, error) {
 	d := &Device{
 		hub:     s.hub,
 		account: acc,
-		info:    models.Device{ID: rand.Text()[:deviceIDLength], Platform: platform, ConnectedAt: now},
+		info:    models.Device{ID: rand.Text()[:deviceIDLength], Platform: platform, ConnectedAt: s.hub.now()},
 		link:    link,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, nil, ErrClosed
+		return nil, ErrClosed
 	}
-	e := s.entry(acc)
+	s.arriving[d] = struct{}{}
+	return d, nil
+}
+
+// turnAway forgets a device that may not connect.
+func (s *shard) turnAway(d *Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.arriving, d)
+}
+
+// letIn adds a device to its account. The waiter is nil where there is nothing to
+// wait for: the user is ONLINE already, or the link was cut meanwhile.
+func (s *shard) letIn(d *Device) (*waiter, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, arriving := s.arriving[d]
+	delete(s.arriving, d)
+	switch {
+	case s.closed:
+		return nil, ErrClosed
+	case !arriving:
+		return nil, nil
+	}
+	e := s.entry(d.account)
 	if len(e.devices) == 0 {
-		e.loginAt = e.after(now)
+		e.loginAt = e.after(d.info.ConnectedAt)
 	}
 	d.entry = e
 	e.devices = append(e.devices, d)
 	s.hub.metrics.devices.Inc()
 	if e.online() {
-		return d, nil, nil
+		return nil, nil
 	}
 	w := e.wait(d)
 	s.save(e)
-	return d, &w, nil
+	return &w, nil
 }
 
 // Logout ends the device own, or all of the account's devices where all is set
@@ -209,27 +244,45 @@ func (h *Hub) Disconnect(_ context.Context, acc Account, deviceIDs []string, rea
 }
 
 // cut ends devices from outside, turns the account to the presence after the last
-// one, and answers how many there were.
+// one, and answers how many there were. Those that are arriving go with the rest.
 func (h *Hub) cut(acc Account, leaves func(*Device) bool, to models.Presence, reason Reason) int {
 	s := h.shard(acc.ID)
 	s.mu.Lock()
-	e := s.entries[acc.ID]
-	if e == nil {
-		if s.closed || to == models.PresenceOffline || stateOf(acc.Presence, acc.PresenceAt).presence == to {
-			s.mu.Unlock()
-			return 0 // nobody is connected, and nothing changes
+	ended := s.takeArriving(acc, leaves)
+	if e := s.changing(acc, to); e != nil {
+		ended = append(ended, s.end(e, leaves, to)...)
+		if reason == ReasonDeleted {
+			s.drop(e)
 		}
-		e = s.entry(acc)
-	}
-	ended := s.end(e, leaves, to)
-	if reason == ReasonDeleted {
-		s.drop(e)
 	}
 	s.mu.Unlock()
 	for _, d := range ended {
 		d.link.Cut(reason)
 	}
 	return len(ended)
+}
+
+// takeArriving takes the account's arriving devices that leave.
+func (s *shard) takeArriving(acc Account, leaves func(*Device) bool) (taken []*Device) {
+	for d := range s.arriving {
+		if d.account.ID == acc.ID && leaves(d) {
+			delete(s.arriving, d)
+			taken = append(taken, d)
+		}
+	}
+	return taken
+}
+
+// changing answers the account's entry; nil where it is not in memory and turning
+// it to the presence changes nothing.
+func (s *shard) changing(acc Account, to models.Presence) *entry {
+	if e := s.entries[acc.ID]; e != nil {
+		return e
+	}
+	if s.closed || to == models.PresenceOffline || stateOf(acc.Presence, acc.PresenceAt).presence == to {
+		return nil
+	}
+	return s.entry(acc)
 }
 
 // revoke ends all devices of a user who may no longer be connected.

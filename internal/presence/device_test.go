@@ -232,7 +232,7 @@ func TestRevokedDuringLogin(t *testing.T) {
 				defer release()
 				connected := make(chan error, 1)
 				go func() {
-					_, err := w.Connect(context.Background(), acc, models.PlatformIOS, l)
+					_, err := w.Connect(context.Background(), acc, models.PlatformIOS, l, allowed)
 					connected <- err
 				}()
 				w.eventually(func() bool { return w.devicesOf(0) == 1 }, "the device")
@@ -270,7 +270,7 @@ func TestConnectUndoneWhenContextEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		connected := make(chan error, 1)
 		go func() {
-			_, err := w.Connect(ctx, acc, models.PlatformIOS, new(link))
+			_, err := w.Connect(ctx, acc, models.PlatformIOS, new(link), allowed)
 			connected <- err
 		}()
 		w.eventually(func() bool { return w.devicesOf(0) == 1 }, "the device")
@@ -296,7 +296,7 @@ func TestConnectAfterClose(t *testing.T) {
 		w := newWorld(t, db, 1)
 		acc := w.account(0)
 		w.closeHub(w.Hub)
-		if _, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link)); !errors.Is(err, ErrClosed) {
+		if _, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed); !errors.Is(err, ErrClosed) {
 			t.Fatalf("Connect answered %v", err)
 		}
 		if err := w.Logout(context.Background(), acc, nil, true); !errors.Is(err, ErrClosed) {
@@ -311,11 +311,68 @@ func TestConnectWithoutRow(t *testing.T) {
 		w := newWorld(t, db, 1)
 		acc := w.account(0)
 		acc.ID += 1000
-		d, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link))
+		d, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed)
 		if err != nil {
 			t.Fatal(err)
 		}
 		d.Gone()
 		w.written()
+	})
+}
+
+// While a device's right to connect is being checked, nobody sees it, and a cut
+// reaches it: what the check has not seen yet, it need not see.
+func TestCutWhileBeingChecked(t *testing.T) {
+	for _, reason := range []bus.Reason{bus.ReasonBanned, bus.ReasonDeactivated, bus.ReasonDeleted} {
+		t.Run(string(reason), func(t *testing.T) {
+			testenv.Each(t, func(t *testing.T, db *database.DB) {
+				w := newWorld(t, db, 2)
+				seen := new(recorder)
+				w.WatchApp(w.app.ID, seen)
+				acc, l := w.account(0), new(link)
+				d, err := w.Connect(context.Background(), acc, models.PlatformIOS, l, func(context.Context) error {
+					w.wantPresence(0, models.PresenceUnlogined)
+					for i := range 2 { // the other is nobody's business
+						w.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: w.row(1 - i), Reason: reason})
+					}
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(l.reasons) != 1 {
+					t.Fatalf("the link was cut %d times", len(l.reasons))
+				}
+				if len(w.Devices(acc.ID)) != 0 || w.OnlineCount(w.app.ID) != 0 {
+					t.Fatal("the device remains")
+				}
+				d.Gone()
+				w.written()
+				w.delivered()
+				seen.want(t, "")
+				w.wantRow(0, models.PresenceUnlogined)
+			})
+		})
+	}
+}
+
+// Whoever the check turns away was never there.
+func TestTurnedAway(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		seen := new(recorder)
+		w.WatchApp(w.app.ID, seen)
+		refusal := errors.New("refused")
+		acc := w.account(0)
+		_, err := w.Connect(context.Background(), acc, models.PlatformIOS, new(link), func(context.Context) error { return refusal })
+		if err != refusal {
+			t.Fatalf("Connect answered %v", err)
+		}
+		w.written()
+		w.delivered()
+		seen.want(t, "")
+		if s := w.shard(acc.ID); len(s.arriving)+len(s.entries) != 0 {
+			t.Fatal("something remains of the device")
+		}
 	})
 }

@@ -75,7 +75,7 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	h.life, h.kill = context.WithCancel(context.Background())
 	h.writer = newWriter(db, h.metrics, opts.Logger)
 	for i := range h.shards {
-		h.shards[i] = shard{hub: h, entries: map[int64]*entry{}, topics: topics{}}
+		h.shards[i] = shard{hub: h, entries: map[int64]*entry{}, arriving: map[*Device]struct{}{}, topics: topics{}}
 	}
 	b.OnAccessRevoked(h.revoke)
 	return h

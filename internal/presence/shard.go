@@ -22,7 +22,9 @@ type shard struct {
 
 	mu      sync.Mutex
 	entries map[int64]*entry // by users.id
-	closed  bool
+	// arriving are devices whose right to connect is being checked; see Connect.
+	arriving map[*Device]struct{}
+	closed   bool
 	// resting are the idle entries, the longest idle first.
 	resting []resting
 	// jobs wait for the goroutine that delivers; it runs while there are any.

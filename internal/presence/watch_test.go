@@ -214,7 +214,7 @@ func (w *world) misbehave(random *rand.Rand, steps int, watches *watchLog) {
 		acc := AccountOf(w.users[i]) // as nobody had logged in before the hub, good for ever
 		switch random.IntN(12) {
 		case 0, 1, 2, 3:
-			d, err := w.Connect(ctx, acc, models.PlatformWeb, new(link))
+			d, err := w.Connect(ctx, acc, models.PlatformWeb, new(link), allowed)
 			if err != nil {
 				w.t.Error(err)
 				continue

@@ -28,7 +28,7 @@ func TestFailingDatabase(t *testing.T) {
 
 		repair := w.breakDatabase()
 		defer repair()
-		if _, err := w.Connect(context.Background(), accs[2], models.PlatformWeb, new(link)); err == nil || !strings.Contains(err.Error(), "recording the login") {
+		if _, err := w.Connect(context.Background(), accs[2], models.PlatformWeb, new(link), allowed); err == nil || !strings.Contains(err.Error(), "recording the login") {
 			t.Fatalf("Connect answered %v", err)
 		}
 		if w.devicesOf(2) != 0 {
@@ -68,7 +68,7 @@ func TestClosedDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	acc := Account{ID: 1, AppID: 1, ExternalID: "a"}
-	if _, err := hub.Connect(context.Background(), acc, models.PlatformWeb, new(link)); err == nil {
+	if _, err := hub.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed); err == nil {
 		t.Fatal("Connect succeeded without a database")
 	}
 	if n := len(hub.Devices(acc.ID)) + hub.OnlineCount(acc.AppID); n != 0 {
@@ -100,7 +100,7 @@ func TestLoginsShareWrites(t *testing.T) {
 		var connects sync.WaitGroup
 		connect := func(i int) {
 			connects.Go(func() {
-				if _, err := w.Connect(context.Background(), accs[i], models.PlatformWeb, new(link)); err != nil {
+				if _, err := w.Connect(context.Background(), accs[i], models.PlatformWeb, new(link), allowed); err != nil {
 					t.Error(err)
 				}
 			})

@@ -49,7 +49,7 @@ func blocklist(app *models.App) edit {
 		write: func(tx *gorm.DB, owner *models.User, others []*models.User, at models.Time) error {
 			rows := make([]models.Block, len(others))
 			for i, u := range others {
-				rows[i] = models.Block{UserID: owner.ID, CreatedAt: at, BlockedID: u.ID}
+				rows[i] = models.Block{UserID: owner.ID, CreatedAt: at + models.Time(i), BlockedID: u.ID}
 			}
 			return tx.Create(rows).Error
 		},

@@ -34,8 +34,9 @@ type Event struct {
 
 // notes are the events of one transaction, sent when it has committed.
 type notes struct {
-	at   models.Time
-	list []notice
+	at    models.Time
+	turns turns
+	list  []notice
 }
 
 type notice struct {

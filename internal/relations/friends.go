@@ -153,9 +153,10 @@ func befriend(tx *gorm.DB, app *models.App, owner, friend *models.User, remark *
 			n.tell(friend, FriendRequestAccepted, owner)
 		}
 	}
+	at := n.turns.moments(n.at, 1)
 	rows := []*models.Friendship{
-		{UserID: owner.ID, CreatedAt: n.at, FriendID: friend.ID, Remark: nonEmpty(remark)},
-		{UserID: friend.ID, CreatedAt: n.at, FriendID: owner.ID},
+		{UserID: owner.ID, CreatedAt: at, FriendID: friend.ID, Remark: nonEmpty(remark)},
+		{UserID: friend.ID, CreatedAt: at, FriendID: owner.ID},
 	}
 	if err := tx.Create(rows).Error; err != nil {
 		return nil, err
@@ -174,7 +175,11 @@ func friendRoom(app *models.App, u *models.User) error {
 	return nil
 }
 
+// countFriends changes the two counts, also in the users at hand, whom the answer
+// may show.
 func countFriends(tx *gorm.DB, by int, a, b *models.User) error {
+	a.FriendCount += by
+	b.FriendCount += by
 	return tx.Model(&models.User{}).Where("id IN ?", []int64{a.ID, b.ID}).
 		Update("friend_count", gorm.Expr("friend_count + ?", by)).Error
 }

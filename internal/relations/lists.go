@@ -21,7 +21,7 @@ type edit struct {
 	// limit is how many entries there may be, and full the refusal of one more.
 	limit int
 	full  fault.Code
-	// write writes the rows of those that are added.
+	// write writes the rows of those that are added, a millisecond apart from at on.
 	write func(tx *gorm.DB, owner *models.User, others []*models.User, at models.Time) error
 	// changed notes what a changed entry means for others.
 	changed func(tx *gorm.DB, owner, other *models.User, n *notes) error
@@ -90,7 +90,7 @@ func (e edit) apply(tx *gorm.DB, owner *models.User, changed []*models.User, n *
 	by := len(changed)
 	var err error
 	if e.add {
-		err = e.write(tx, owner, changed, n.at)
+		err = e.write(tx, owner, changed, n.turns.moments(n.at, len(changed)))
 	} else {
 		by = -by
 		keys := make([]int64, len(changed))

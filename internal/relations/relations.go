@@ -29,7 +29,14 @@ type Service struct {
 	// the transaction until their events are out: events reach subscribers in the
 	// order of the commits, and the database sees few deadlocks. What holds under
 	// concurrency holds by the row locks, not by this.
-	turns [256]sync.Mutex
+	turns [256]turn
+}
+
+// turn is held by who changes the relations of some users.
+type turn struct {
+	sync.Mutex
+	// last is the latest moment that an entry of their lists was given.
+	last models.Time
 }
 
 // New answers a Service; clock is time.Now outside tests.
@@ -74,10 +81,11 @@ func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn 
 		keys = append(keys, u.ID)
 	}
 	slices.Sort(keys)
-	defer s.takeTurns(keys)()
+	held := s.takeTurns(keys)
+	defer held.end()
 	var n *notes
 	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
-		n = &notes{at: s.now()}
+		n = &notes{at: s.now(), turns: held}
 		who, err := lock(tx, keys)
 		if err != nil {
 			return err
@@ -106,23 +114,44 @@ func lock(tx *gorm.DB, keys []int64) (people, error) {
 	return out, err
 }
 
+// turns are those of all users whose relations change together.
+type turns []*turn
+
 // takeTurns waits until nobody else in this process changes these users'
-// relations, and answers what lets the next one go on.
-func (s *Service) takeTurns(sortedKeys []int64) (done func()) {
-	var places []int
-	for _, key := range sortedKeys {
-		places = append(places, int(uint64(key)%uint64(len(s.turns))))
+// relations.
+func (s *Service) takeTurns(keys []int64) turns {
+	places := make([]int, len(keys))
+	for i, key := range keys {
+		places[i] = int(uint64(key) % uint64(len(s.turns)))
 	}
-	slices.Sort(places)
+	slices.Sort(places) // the order in which everybody takes them
 	places = slices.Compact(places)
-	for _, i := range places {
-		s.turns[i].Lock()
+	held := make(turns, len(places))
+	for i, place := range places {
+		held[i] = &s.turns[place]
+		held[i].Lock()
 	}
-	return func() {
-		for _, i := range places {
-			s.turns[i].Unlock()
-		}
+	return held
+}
+
+// end lets the next ones go on.
+func (held turns) end() {
+	for _, t := range held {
+		t.Unlock()
 	}
+}
+
+// moments answers the first of n moments, each a millisecond after the one
+// before, that are after all that the users' lists have been given: a list has
+// the newest entry first also where many are made in one millisecond.
+func (held turns) moments(at models.Time, n int) models.Time {
+	for _, t := range held {
+		at = max(at, t.last+1)
+	}
+	for _, t := range held {
+		t.last = at + models.Time(n-1)
+	}
+	return at
 }
 
 // active answers the user, or why nothing can be done with it.

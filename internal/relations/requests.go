@@ -65,6 +65,9 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 			out = &Sent{Friendship: shown}
 			return err
 		}
+		if err := forget(tx, sender, recipient, n.at); err != nil {
+			return err
+		}
 		request, err := ask(tx, sender, recipient, nonEmpty(message), n.at)
 		if err != nil {
 			return err
@@ -106,20 +109,26 @@ func mayAsk(tx *gorm.DB, app *models.App, sender, recipient *models.User) error 
 	return friendRoom(app, sender)
 }
 
-// ask writes the request, new or again. One that has expired is as good as none.
+// forget removes the expired requests from the sender and to the recipient, both
+// locked, this one among them: the lists that a request makes longer hold none but
+// live ones, and those that expired since the last.
+func forget(tx *gorm.DB, sender, recipient *models.User, at models.Time) error {
+	err := tx.Where("from_id = ? AND expires_at <= ?", sender.ID, at).Delete(&models.FriendRequest{}).Error
+	if err != nil {
+		return err
+	}
+	return tx.Where("to_id = ? AND expires_at <= ?", recipient.ID, at).Delete(&models.FriendRequest{}).Error
+}
+
+// ask writes the request, new or again.
 func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models.Time) (*models.FriendRequest, error) {
 	row := &models.FriendRequest{}
 	err := tx.Where("from_id = ? AND to_id = ?", sender.ID, recipient.ID).Take(row).Error
 	switch {
-	case err == nil && row.ExpiresAt > at:
+	case err == nil:
 		row.Message, row.ExpiresAt = message, at.Add(RequestLifetime)
 		return row, tx.Model(row).Select("message", "expires_at").Updates(row).Error
-	case err == nil:
-		err = tx.Delete(row).Error
-	case errors.Is(err, gorm.ErrRecordNotFound):
-		err = nil
-	}
-	if err != nil {
+	case !errors.Is(err, gorm.ErrRecordNotFound):
 		return nil, err
 	}
 	row = &models.FriendRequest{

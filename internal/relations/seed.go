@@ -3,6 +3,7 @@ package relations
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -47,19 +48,36 @@ func (s *Service) Seed(ctx context.Context, app *models.App, keys []int64, frien
 		}
 		progress(end)
 	}
-	// The counts in one go, from the rows.
-	err := s.db.Exec(ctx, `UPDATE users SET friend_count =
-		(SELECT COUNT(*) FROM friendships f WHERE f.user_id = users.id) WHERE app_id = ?`, app.ID)
-	if err != nil {
-		return fmt.Errorf("counting seeded friendships: %w", err)
-	}
 	return nil
 }
 
+// seedBatch writes friendships, but for those with the dead, and counts anew those
+// of the users concerned.
 func (s *Service) seedBatch(tx *gorm.DB, rows []models.Friendship) error {
+	keys := make([]int64, len(rows)) // each user owns a row
+	for i, row := range rows {
+		keys[i] = row.UserID
+	}
+	slices.Sort(keys)
+	keys = slices.Compact(keys)
+	who, err := lock(tx, keys)
+	if err != nil {
+		return err
+	}
+	alive := make(map[int64]bool, len(who))
+	for _, u := range who {
+		alive[u.ID] = u.DeactivatedAt == nil
+	}
+	rows = slices.DeleteFunc(slices.Clone(rows), func(row models.Friendship) bool {
+		return !alive[row.UserID] || !alive[row.FriendID]
+	})
 	modifier := "IGNORE"
 	if s.db.Dialect() == database.SQLite {
 		modifier = "OR IGNORE"
 	}
-	return tx.Clauses(clause.Insert{Modifier: modifier}).CreateInBatches(rows, 1000).Error
+	if err := tx.Clauses(clause.Insert{Modifier: modifier}).CreateInBatches(rows, 1000).Error; err != nil {
+		return err
+	}
+	return tx.Exec(`UPDATE users SET friend_count =
+		(SELECT COUNT(*) FROM friendships f WHERE f.user_id = users.id) WHERE id IN ?`, keys).Error
 }

@@ -30,7 +30,7 @@ func whitelist(app *models.App) edit {
 		write: func(tx *gorm.DB, owner *models.User, others []*models.User, at models.Time) error {
 			rows := make([]models.WhitelistEntry, len(others))
 			for i, u := range others {
-				rows[i] = models.WhitelistEntry{UserID: owner.ID, CreatedAt: at, AllowedID: u.ID}
+				rows[i] = models.WhitelistEntry{UserID: owner.ID, CreatedAt: at + models.Time(i), AllowedID: u.ID}
 			}
 			return tx.Create(rows).Error
 		},

@@ -27,7 +27,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 	results, before, err := s.batch(ctx, app, ids, change{
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
-				return "", deactivated(u.ExternalID)
+				return models.OutcomeRefused, deactivated(u.ExternalID)
 			}
 			return models.OutcomeDone, nil
 		},

@@ -20,7 +20,8 @@ type change struct {
 	// to prepare. It is called again when the transaction is run again.
 	prepare func(tx *gorm.DB) error
 	// item does the operation to u, a user that exists, in memory: OutcomeDone
-	// where it changed, OutcomeAlready where it was so before, or why not.
+	// where it changed, OutcomeAlready where it was so before, or another outcome
+	// and why not.
 	item func(u *models.User) (models.Outcome, *fault.Error)
 	// write writes those that changed, each once.
 	write func(tx *gorm.DB, changed []*models.User) error
@@ -47,16 +48,12 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c ch
 		for i, id := range ids {
 			u := users[id]
 			if u == nil {
-				results[i] = refused(id, models.OutcomeNotFound, unknown(id))
+				results[i] = answer(id, models.OutcomeNotFound, unknown(id))
 				continue
 			}
 			was := *u
 			outcome, refusal := c.item(u)
-			if refusal != nil {
-				results[i] = refused(id, models.OutcomeRefused, refusal)
-				continue
-			}
-			results[i] = &models.ItemResult{ID: id, Outcome: outcome}
+			results[i] = answer(id, outcome, refusal)
 			if outcome == models.OutcomeDone && !seen[u.ID] {
 				seen[u.ID] = true
 				changed, before = append(changed, u), append(before, &was)
@@ -107,23 +104,43 @@ func count(tx *gorm.DB, app *models.App, registered, deactivated int) error {
 	}).Error
 }
 
-// room answers how many more users the app may hold, with its row locked so that
-// the answer stays true until the transaction ends; -1: any number.
-func room(tx *gorm.DB, app *models.App) (int, error) {
+// places are what room an app has for more users.
+type places struct {
+	app *models.App
+	// free is below zero where there is no limit.
+	free int
+}
+
+// openPlaces answers the app's places, with its row locked so that they stay true
+// until the transaction ends.
+func openPlaces(tx *gorm.DB, app *models.App) (*places, error) {
 	now := &models.App{}
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", app.ID).Take(now).Error
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	limit := now.RegisteredUserLimit()
-	if limit == nil {
-		return -1, nil
+	p := &places{app: now, free: -1}
+	if limit := now.RegisteredUserLimit(); limit != nil {
+		p.free = max(0, *limit-now.RegisteredUserCount)
 	}
-	return max(0, *limit-now.RegisteredUserCount), nil
+	return p, nil
 }
 
-func refused(id string, outcome models.Outcome, err *fault.Error) *models.ItemResult {
-	return &models.ItemResult{ID: id, Outcome: outcome, Error: itemError(err)}
+// take takes a place for one more user, or refuses.
+func (p *places) take() *fault.Error {
+	if p.free == 0 {
+		return full(p.app)
+	}
+	p.free-- // without a limit it never comes to zero
+	return nil
+}
+
+func answer(id string, outcome models.Outcome, refusal *fault.Error) *models.ItemResult {
+	result := &models.ItemResult{ID: id, Outcome: outcome}
+	if refusal != nil {
+		result.Error = itemError(refusal)
+	}
+	return result
 }
 
 func itemError(err *fault.Error) *models.ItemError {
@@ -138,7 +155,7 @@ func deactivated(id string) *fault.Error {
 	return fault.New(fault.UserDeactivated, "the user %q is deactivated", id)
 }
 
-// full is the refusal of one more user. app is the one that was asked.
+// full is the refusal of one more user.
 func full(app *models.App) *fault.Error {
 	limit := *app.RegisteredUserLimit()
 	return fault.New(fault.UserLimitReached, "the app holds the %d users that it may", limit).With("limit", limit)

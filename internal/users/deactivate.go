@@ -62,20 +62,19 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string)
 // ALREADY; where the app has no room: REFUSED, USER_LIMIT_REACHED.
 func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string) ([]*models.ItemResult, error) {
 	now := s.now()
-	var free int
+	var room *places
 	results, _, err := s.batch(ctx, app, ids, change{
 		prepare: func(tx *gorm.DB) (err error) {
-			free, err = room(tx, app)
+			room, err = openPlaces(tx, app)
 			return err
 		},
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
-			switch {
-			case u.DeactivatedAt == nil:
+			if u.DeactivatedAt == nil {
 				return models.OutcomeAlready, nil
-			case free == 0:
-				return "", full(app)
 			}
-			free-- // below zero where there is no limit, and never zero again
+			if refusal := room.take(); refusal != nil {
+				return models.OutcomeRefused, refusal
+			}
 			u.DeactivatedAt = nil
 			return models.OutcomeDone, nil
 		},

@@ -26,7 +26,7 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 		prepare: func(*gorm.DB) error { gone = make(map[int64]bool); return nil },
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if gone[u.ID] {
-				return models.OutcomeNotFound, nil
+				return models.OutcomeNotFound, unknown(u.ExternalID)
 			}
 			gone[u.ID] = true
 			return models.OutcomeDone, nil
@@ -57,11 +57,6 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 			return apps.WriteAudit(tx, audit...)
 		},
 	})
-	for i, r := range results {
-		if r.Outcome == models.OutcomeNotFound && r.Error == nil { // the second time
-			results[i].Error = itemError(unknown(r.ID))
-		}
-	}
 	s.revoke(ctx, before, bus.ReasonDeleted)
 	if len(before) > 0 {
 		announce()

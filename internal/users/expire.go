@@ -10,10 +10,13 @@ import (
 )
 
 // ExpireTokens ends every token of these users that was issued before the moment;
-// one in the future counts as now. Live connections are not cut, but cannot come
-// back. ALREADY: all such tokens had ended before, a deactivated user's among them.
+// one in the future counts as now, and ends all that were issued until now. Live
+// connections are not cut, but cannot come back. ALREADY: all such tokens had
+// ended before, a deactivated user's among them.
 func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time) ([]*models.ItemResult, error) {
-	from := min(issuedBefore, s.now())
+	// The next millisecond, because a token may be as young as this one; those of
+	// the rest of it are dated later, see issue.
+	from := min(issuedBefore, s.now()+1)
 	results, _, err := s.batch(ctx, app, ids, change{
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil || u.TokensValidFrom >= from {

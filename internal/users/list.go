@@ -8,7 +8,6 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/database"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
@@ -91,7 +90,7 @@ func (s *Service) total(ctx context.Context, app *models.App, f Filter) (int, er
 // Banned answers a page of those whose ban runs, the latest end first.
 func (s *Service) Banned(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB {
-		return s.db.Read(ctx).Model(&models.User{}).Where("app_id = ? AND banned_until > ?", app.ID, s.now())
+		return s.by(ctx, "users_app_banned").Where("app_id = ? AND banned_until > ?", app.ID, s.now())
 	}
 	order := page.Order{List: "banned", Owner: app.ID, At: "banned_until", ID: "id"}
 	return list(ctx, query, order, r, func(u *models.User) models.Time { return *u.BannedUntil }, counting(query))
@@ -100,7 +99,7 @@ func (s *Service) Banned(ctx context.Context, app *models.App, r page.Request) (
 // Deactivated answers a page of those deactivated, the latest first.
 func (s *Service) Deactivated(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB {
-		return s.db.Read(ctx).Model(&models.User{}).Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID)
+		return s.by(ctx, "users_app_deactivated").Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID)
 	}
 	order := page.Order{List: "deactivated", Owner: app.ID, At: "deactivated_at", ID: "id"}
 	total := func(context.Context) (int, error) { return app.DeactivatedUserCount, nil }
@@ -136,9 +135,9 @@ func counting(query func(context.Context) *gorm.DB) func(context.Context) (int, 
 }
 
 func (s *Service) filter(ctx context.Context, app *models.App, f Filter) *gorm.DB {
-	query := s.db.Read(ctx).Model(&models.User{}).Where("app_id = ?", app.ID)
+	query := s.among(ctx, app, f).Where("app_id = ?", app.ID)
 	if f.Search != "" {
-		query = query.Where("id IN (?)", s.search(ctx, app, f.Search))
+		query = query.Where(s.matches(ctx, f.Search))
 	}
 	if len(f.States) > 0 {
 		query = query.Where(s.inStates(ctx, f.States))
@@ -152,6 +151,47 @@ func (s *Service) filter(ctx context.Context, app *models.App, f Filter) *gorm.D
 		}
 	}
 	return query
+}
+
+// among answers the users among whom f's are to be looked for: the fewest that an
+// index can tell from the rest.
+func (s *Service) among(ctx context.Context, app *models.App, f Filter) *gorm.DB {
+	has := func(state models.UserState) bool { return slices.Contains(f.States, state) }
+	few := len(f.States) > 0 && !has(models.UserActive)
+	switch {
+	case f.Search != "":
+		return s.these(ctx, s.searched(ctx, app, f.Search))
+	case f.Online != nil && *f.Online:
+		return s.by(ctx, "users_app_presence")
+	case few && has(models.UserBanned) && has(models.UserDeactivated):
+		// One by one: for either of both SQLite would look at everybody.
+		return s.these(ctx, union(s.db.Read(ctx),
+			s.filter(ctx, app, Filter{States: []models.UserState{models.UserBanned}}),
+			s.filter(ctx, app, Filter{States: []models.UserState{models.UserDeactivated}})))
+	case few && has(models.UserBanned):
+		return s.by(ctx, "users_app_banned")
+	case few:
+		return s.by(ctx, "users_app_deactivated")
+	}
+	return s.by(ctx, "users_app_created")
+}
+
+// by answers the users as an index has them.
+func (s *Service) by(ctx context.Context, index string) *gorm.DB {
+	return s.db.Read(ctx).Model(&models.User{}).Table(s.db.Using("users", index))
+}
+
+// these answers the users whose keys a query answers.
+func (s *Service) these(ctx context.Context, keys *gorm.DB) *gorm.DB {
+	return s.db.Read(ctx).Model(&models.User{}).
+		Table("(?) AS these "+s.db.Then()+" users ON users.id = these.these_id", keys)
+}
+
+// union answers the keys of the users of both queries, each once. Each is put in
+// one more select, because MySQL allows a LIMIT in a united select only in
+// parentheses, which SQLite does not allow.
+func union(db *gorm.DB, a, b *gorm.DB) *gorm.DB {
+	return db.Table("(SELECT id AS these_id FROM (?) AS a UNION SELECT id FROM (?) AS b) AS united", a.Select("id"), b.Select("id"))
 }
 
 // inStates is the condition of being in one of states now.
@@ -170,28 +210,39 @@ func (s *Service) inStates(ctx context.Context, states []models.UserState) *gorm
 	return either
 }
 
-// search answers the keys of the users that match. Two selects of bounded size
-// united, because an OR of both conditions would make the database look at
-// everybody; each in one more select, because MySQL allows a LIMIT neither in a
-// united select without parentheses nor in an IN.
-func (s *Service) search(ctx context.Context, app *models.App, text string) *gorm.DB {
-	// Who is in the names' reach first, then who of them matches: the limit is on
-	// the looking.
-	names := s.db.Read(ctx).Table("(?) AS newest", s.db.Read(ctx).Model(&models.User{}).Select("id", "search_name").
-		Where("app_id = ?", app.ID).Order("created_at DESC, id DESC").Limit(SearchNames)).
-		Select("id").Where("search_name LIKE ? ESCAPE '!'", "%"+escapeLike(models.SearchForm(text))+"%")
-	if !database.IsASCII(text) {
-		return names
+// searched answers the keys of those whom a search looks at, however many there
+// are of the app.
+func (s *Service) searched(ctx context.Context, app *models.App, text string) *gorm.DB {
+	newest := s.by(ctx, "users_app_created").Where("app_id = ?", app.ID).Order("created_at DESC, id DESC").Limit(SearchNames)
+	if !mayBeginID(text) {
+		return newest.Select("id AS these_id")
 	}
-	ids := s.db.Read(ctx).Table("(?) AS prefixed", s.db.Read(ctx).Model(&models.User{}).Select("id").
-		Where("app_id = ? AND external_id >= ? AND external_id < ?", app.ID, text, text+afterID).
-		Order("external_id").Limit(SearchIDs)).Select("id")
-	return s.db.Read(ctx).Table("(? UNION ?) AS found", ids, names).Select("id")
+	prefixed := s.by(ctx, "users_app_external").Where("app_id = ?", app.ID).
+		Where(beginsWith, text, text+afterID).Order("external_id").Limit(SearchIDs)
+	return union(s.db.Read(ctx), prefixed, newest)
 }
 
-// afterID sorts after every character of an ID, so that the IDs with a prefix are
-// the range from it to it + afterID: unlike LIKE, the same on every database.
+// matches is the condition that a search finds a user whom it looks at.
+func (s *Service) matches(ctx context.Context, text string) *gorm.DB {
+	either := s.db.Read(ctx).Where("search_name LIKE ? ESCAPE '!'", "%"+escapeLike(models.SearchForm(text))+"%")
+	if mayBeginID(text) {
+		either = either.Or(beginsWith, text, text+afterID)
+	}
+	return either
+}
+
+// beginsWith is the condition of an ID with a prefix: a range, unlike LIKE the
+// same on every database.
+const beginsWith = "external_id >= ? AND external_id < ?"
+
+// afterID sorts after every character of an ID.
 const afterID = "~"
+
+// mayBeginID says whether text has no character that no ID has: MySQL takes
+// "ann " for "ann", and compares what is not ASCII with an error.
+func mayBeginID(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= '~' })
+}
 
 // escapeLike makes text stand for itself in a LIKE … ESCAPE '!'.
 func escapeLike(text string) string {

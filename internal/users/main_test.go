@@ -44,6 +44,11 @@ func each(t *testing.T, test func(w *world)) {
 	})
 }
 
+// with answers the same world for a subtest.
+func (w *world) with(t *testing.T) *world {
+	return &world{t: t, db: w.db, bus: w.bus, apps: w.apps, users: w.users, app: w.app}
+}
+
 func (w *world) clock() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()

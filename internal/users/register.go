@@ -8,7 +8,6 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/database"
 	"rollcall/internal/token"
 	"rollcall/models"
 )
@@ -47,17 +46,19 @@ func (s *Service) Register(ctx context.Context, app *models.App, in Registration
 	return out, s.issue(app, in, out)
 }
 
-// issue gives a registered user its token.
+// issue gives a registered user its token. It counts as issued after the last
+// expiry, also when the clock has not moved on since, or was set back.
 func (s *Service) issue(app *models.App, in Registration, out *Registered) (err error) {
+	now := s.now()
 	claims := token.Claims{
 		AppID:            app.ID,
 		UserID:           out.User.ID,
 		SecretGeneration: app.SecretGeneration,
 		TokenGeneration:  out.User.TokenGeneration,
-		IssuedAt:         s.now(),
+		IssuedAt:         max(now, out.User.TokensValidFrom),
 	}
 	if in.TokenTTL > 0 {
-		claims.ExpiresAt = claims.IssuedAt.Add(in.TokenTTL)
+		claims.ExpiresAt = now.Add(in.TokenTTL)
 		out.ExpiresAt = &claims.ExpiresAt
 	}
 	if out.Token, err = s.keys.Sign(claims); err != nil {
@@ -66,30 +67,37 @@ func (s *Service) issue(app *models.App, in Registration, out *Registered) (err 
 	return nil
 }
 
-// upsert registers without a token. Two that register the same new ID at the
-// same moment: one inserts, the other finds the row and updates it.
+// upsert registers without a token. Of two that register the same new ID at the
+// same moment one inserts; the other finds the row when it tries again.
 func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) (user *models.User, created bool, err error) {
-	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
-		user, err = find(tx, app.ID, in.ID)
-		if err != nil || user != nil {
-			created = false
-			return errors.Join(err, s.overwrite(tx, user, in))
+	err = s.register(ctx, func(tx *gorm.DB) error {
+		user, err = find(tx, app, in.ID)
+		if err != nil {
+			return err
 		}
-		created = true
-		user = s.newUser(app, in)
-		return insert(tx, app, user)
+		created = user == nil
+		if created {
+			user = s.newUser(app, in)
+			return insert(tx, app, user)
+		}
+		return s.apply(tx, user, Change{Name: &in.Name, AvatarURL: in.AvatarURL, AvatarGiven: in.AvatarGiven})
 	})
-	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		err = s.db.Tx(ctx, func(tx *gorm.DB) error {
-			user, err = find(tx, app.ID, in.ID)
-			if err == nil && user == nil {
-				return fmt.Errorf("user %q came and went while it was registered", in.ID)
-			}
-			created = false
-			return errors.Join(err, s.overwrite(tx, user, in))
-		})
-	}
 	return user, created, wrap(err, "registering user")
+}
+
+// attempts bounds how often a registration is tried again because somebody else
+// registered one of its new IDs at the same moment.
+const attempts = 10
+
+// register runs fn in a transaction, and again where an ID that it found free was
+// taken before it inserted.
+func (s *Service) register(ctx context.Context, fn func(tx *gorm.DB) error) (err error) {
+	for range attempts {
+		if err = s.db.Tx(ctx, fn); !errors.Is(err, gorm.ErrDuplicatedKey) {
+			return err
+		}
+	}
+	return err
 }
 
 func (s *Service) newUser(app *models.App, in Registration) *models.User {
@@ -105,9 +113,9 @@ func (s *Service) newUser(app *models.App, in Registration) *models.User {
 	}
 }
 
-// insert adds the row and takes a place in the app, in this order everywhere:
-// the app's row is the one that all registrations queue for, so it is locked
-// last and for the shortest time.
+// insert adds the row and takes a place in the app, in this order: the app's row
+// is the one that all registrations queue for, so it is locked last and for the
+// shortest time.
 func insert(tx *gorm.DB, app *models.App, user *models.User) error {
 	if err := tx.Create(user).Error; err != nil {
 		return err
@@ -132,24 +140,8 @@ func takePlaces(tx *gorm.DB, app *models.App, n int) error {
 	return nil
 }
 
-// overwrite gives a user that is there what a registration says.
-func (s *Service) overwrite(tx *gorm.DB, user *models.User, in Registration) error {
-	if user == nil {
-		return nil
-	}
-	change := Change{Name: &in.Name, AvatarURL: in.AvatarURL, AvatarGiven: in.AvatarGiven}
-	return s.apply(tx, user, change)
-}
-
-// find answers the user, nil where there is none.
-func find(tx *gorm.DB, appID int64, externalID string) (*models.User, error) {
-	if !database.IsASCII(externalID) {
-		return nil, nil
-	}
-	user := &models.User{}
-	err := tx.Where("app_id = ? AND external_id = ?", appID, externalID).Take(user).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) || err == nil && user.ExternalID != externalID {
-		return nil, nil // MySQL takes "ann " for "ann"
-	}
-	return user, err
+// find answers the user, locked for changing it; nil where there is none.
+func find(tx *gorm.DB, app *models.App, id string) (*models.User, error) {
+	users, err := lock(tx, app, []string{id})
+	return users[id], err
 }

@@ -2,7 +2,6 @@ package users
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"gorm.io/gorm"
@@ -17,26 +16,16 @@ type Item struct {
 	Err *fault.Error
 }
 
-// attempts bounds how often a batch is tried again because somebody else
-// registered one of its new IDs at the same moment.
-const attempts = 10
-
 // RegisterMany registers users in the order given, as Register one after the
 // other would: those that the app has no room for are USER_LIMIT_REACHED, those
 // that are deactivated USER_DEACTIVATED, and the others are done. It needs as many
 // statements for a hundred as for two.
 func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Registration) ([]Item, error) {
 	var items []Item
-	var err error
-	for range attempts {
-		err = s.db.Tx(ctx, func(tx *gorm.DB) error {
-			items, err = s.registerAll(tx, app, in)
-			return err
-		})
-		if !errors.Is(err, gorm.ErrDuplicatedKey) {
-			break
-		}
-	}
+	err := s.register(ctx, func(tx *gorm.DB) (err error) {
+		items, err = s.registerAll(tx, app, in)
+		return err
+	})
 	if err != nil {
 		return nil, wrap(err, "registering users")
 	}
@@ -60,9 +49,9 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 	if err != nil {
 		return nil, err
 	}
-	free := 0
+	var room *places // nil where nobody is new
 	if slices.ContainsFunc(ids, func(id string) bool { return users[id] == nil }) {
-		if free, err = room(tx, app); err != nil {
+		if room, err = openPlaces(tx, app); err != nil {
 			return nil, err
 		}
 	}
@@ -72,11 +61,10 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 	for i, r := range in {
 		u := users[r.ID]
 		switch {
-		case u == nil && free == 0:
-			items[i].Err = full(app)
-			continue
 		case u == nil:
-			free-- // below zero where there is no limit, and never zero again
+			if items[i].Err = room.take(); items[i].Err != nil {
+				continue
+			}
 			u = s.newUser(app, r)
 			users[r.ID] = u
 			created = append(created, u)
@@ -108,7 +96,7 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 
 func (s *Service) writeAll(tx *gorm.DB, app *models.App, created, changed []*models.User) error {
 	if len(created) > 0 {
-		if err := tx.Create(&created).Error; err != nil {
+		if err := insertAll(tx, app, created); err != nil {
 			return err
 		}
 		if err := count(tx, app, len(created), 0); err != nil {
@@ -119,6 +107,26 @@ func (s *Service) writeAll(tx *gorm.DB, app *models.App, created, changed []*mod
 		return nil
 	}
 	return overwriteAll(tx, changed)
+}
+
+// insertAll adds rows in one statement and reads their keys in another: in a
+// cluster they need not follow one another, and a token must not fit a neighbour.
+func insertAll(tx *gorm.DB, app *models.App, users []*models.User) error {
+	if err := tx.Create(&users).Error; err != nil {
+		return err
+	}
+	ids := make([]string, len(users))
+	for i, u := range users {
+		ids[i] = u.ExternalID
+	}
+	rows, err := lock(tx, app, ids)
+	if err != nil {
+		return err
+	}
+	for _, u := range users {
+		u.ID = rows[u.ExternalID].ID
+	}
+	return nil
 }
 
 // overwriteAll writes the profiles of locked rows, each its own, in one statement.

@@ -24,7 +24,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 	var user *models.User
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		var err error
-		user, err = find(tx, app.ID, id)
+		user, err = find(tx, app, id)
 		if err != nil {
 			return err
 		}
@@ -50,9 +50,11 @@ func (s *Service) alter(user *models.User, change Change) {
 	}
 }
 
-// apply makes a change in memory and in the row. The condition makes a
-// deactivation that commits in between win.
+// apply makes a change in memory and in the row, which is locked.
 func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
+	if user.DeactivatedAt != nil {
+		return deactivated(user.ExternalID)
+	}
 	s.alter(user, change)
 	columns := []string{"updated_at"}
 	if change.Name != nil {
@@ -61,9 +63,5 @@ func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
 	if change.AvatarGiven {
 		columns = append(columns, "avatar_url")
 	}
-	done := tx.Model(&models.User{}).Where("id = ? AND deactivated_at IS NULL", user.ID).Select(columns).Updates(user)
-	if done.Error == nil && done.RowsAffected == 0 {
-		return deactivated(user.ExternalID)
-	}
-	return done.Error
+	return tx.Model(&models.User{}).Where("id = ?", user.ID).Select(columns).Updates(user).Error
 }

@@ -44,7 +44,9 @@ CREATE TABLE friend_requests (
     PRIMARY KEY (id),
     UNIQUE KEY friend_requests_pair (from_id, to_id),
     KEY friend_requests_outgoing (from_id, created_at, id),
-    KEY friend_requests_incoming (to_id, created_at, id)
+    KEY friend_requests_incoming (to_id, created_at, id),
+    KEY friend_requests_outgoing_end (from_id, expires_at),
+    KEY friend_requests_incoming_end (to_id, expires_at)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
 -- +goose Down

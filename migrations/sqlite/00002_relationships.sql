@@ -44,6 +44,8 @@ CREATE TABLE friend_requests (
 CREATE UNIQUE INDEX friend_requests_pair ON friend_requests (from_id, to_id);
 CREATE INDEX friend_requests_outgoing ON friend_requests (from_id, created_at, id);
 CREATE INDEX friend_requests_incoming ON friend_requests (to_id, created_at, id);
+CREATE INDEX friend_requests_outgoing_end ON friend_requests (from_id, expires_at);
+CREATE INDEX friend_requests_incoming_end ON friend_requests (to_id, expires_at);
 
 -- +goose Down
 DROP TABLE friend_requests;

@@ -1,0 +1,22 @@
+package database
+
+// Using answers table, as a FROM names it, to be read by this index and no other.
+// It is for lists and counts whose right index is known: the databases choose by
+// what they guess of the rows, and MySQL's family then walks a list from its start
+// where it could seek to a page, and SQLite, which has no statistics unless
+// somebody runs ANALYZE, walks all of an app to find the few.
+func (db *DB) Using(table, index string) string {
+	if db.dialect == MySQL {
+		return table + " FORCE INDEX (" + index + ")"
+	}
+	return table + " INDEXED BY " + index
+}
+
+// Then answers a JOIN that reads the table on its left first, whatever the
+// database guesses.
+func (db *DB) Then() string {
+	if db.dialect == MySQL {
+		return "STRAIGHT_JOIN"
+	}
+	return "CROSS JOIN"
+}

@@ -1,0 +1,187 @@
+package relations
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+	"rollcall/models"
+)
+
+// populate makes n users directly, and answers their keys.
+func (w *world) populate(n int) []int64 {
+	w.t.Helper()
+	rows := make([]*models.User, n)
+	for i := range rows {
+		rows[i] = &models.User{AppID: w.app.ID, ExternalID: fmt.Sprint("u", i), CreatedAt: 1, UpdatedAt: 1, Presence: models.PresenceUnlogined}
+	}
+	w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error { return tx.CreateInBatches(rows, 1000).Error }))
+	keys := make([]int64, n)
+	for i, u := range rows {
+		keys[i] = u.ID
+	}
+	return keys
+}
+
+// TestPlans: what is asked often reads by indexes alone, a few rows for each of
+// the users it is about, however many others there are.
+func TestPlans(t *testing.T) {
+	each(t, func(w *world) {
+		const n, many = 2000, 480
+		keys := w.populate(n)
+		at := models.TimeOf(w.clock())
+		w.ok(w.relations.Seed(ctx, w.app, keys, 6, func(int) {}))
+		w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error {
+			var friends []models.Friendship
+			var blocks []models.Block
+			var allowed []models.WhitelistEntry
+			var requests []models.FriendRequest
+			for i, key := range keys {
+				steps := 3
+				if i == 7 {
+					steps = many // one who has nearly all that there may be
+				}
+				for step := 1; step <= steps; step++ {
+					other := keys[(i+step)%n]
+					if step > 3 {
+						friends = append(friends, models.Friendship{UserID: key, CreatedAt: at, FriendID: other},
+							models.Friendship{UserID: other, CreatedAt: at, FriendID: key})
+					}
+					blocks = append(blocks, models.Block{UserID: key, CreatedAt: at, BlockedID: other})
+					allowed = append(allowed, models.WhitelistEntry{UserID: key, CreatedAt: at, AllowedID: other})
+					requests = append(requests, models.FriendRequest{FromID: key, ToID: other, CreatedAt: at, ExpiresAt: at + 1})
+				}
+			}
+			for _, rows := range []any{friends, blocks, allowed, requests} {
+				if err := tx.CreateInBatches(rows, 1000).Error; err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+
+		owner := w.user("u7")
+		pairs := make([]Pair, MaxPairs)
+		for i := range pairs {
+			pairs[i] = Pair{fmt.Sprint("u", i), fmt.Sprint("u", 2*i)}
+		}
+		requests := func(incoming bool) func() error {
+			return func() error {
+				c, err := w.relations.Requests(ctx, owner, incoming, first(50))
+				if err == nil {
+					_, err = c.TotalCount(ctx)
+				}
+				return err
+			}
+		}
+		reads := map[string]func() error{
+			"a decision":        func() error { _, err := w.relations.Permission(ctx, w.app, pairs[1]); return err },
+			"two decisions":     func() error { _, err := w.relations.Permissions(ctx, w.app, pairs[:2]); return err },
+			"500 decisions":     func() error { _, err := w.relations.Permissions(ctx, w.app, pairs); return err },
+			"friends":           func() error { _, err := w.relations.Friends(ctx, owner, first(50)); return err },
+			"friend IDs":        func() error { _, err := w.relations.FriendIDs(ctx, owner); return err },
+			"a friendship":      func() error { _, err := w.relations.Friendship(ctx, w.app, owner, "u8"); return err },
+			"the blocklist":     func() error { _, err := w.relations.Blocklist(ctx, owner, first(50)); return err },
+			"blocked IDs":       func() error { _, err := w.relations.BlockedIDs(ctx, owner); return err },
+			"the whitelist":     func() error { _, err := w.relations.Whitelist(ctx, owner, first(50)); return err },
+			"incoming requests": requests(true),
+			"outgoing requests": requests(false),
+			"further friends": func() error {
+				c, err := w.relations.Friends(ctx, owner, first(3))
+				if err == nil {
+					r := first(3)
+					r.After = c.PageInfo().EndCursor
+					_, err = w.relations.Friends(ctx, owner, r)
+				}
+				return err
+			},
+		}
+		check := func() {
+			for name, read := range reads {
+				for _, statement := range w.statements(read) {
+					w.usesIndexes(name, statement)
+				}
+			}
+		}
+		check() // as it is on a database that nobody has analysed
+		w.analyse()
+		check()
+	})
+}
+
+// analyse has the database know how much there is of what.
+func (w *world) analyse() {
+	w.t.Helper()
+	statement := "ANALYZE"
+	if w.db.Dialect() == database.MySQL {
+		statement = "ANALYZE TABLE users, friendships, friend_requests, blocks, whitelist_entries"
+	}
+	w.ok(w.db.Exec(ctx, statement))
+}
+
+// statement is one that a read has run.
+type statement struct {
+	sql  string
+	vars []any
+}
+
+// statements answers what read runs.
+func (w *world) statements(read func() error) []statement {
+	w.t.Helper()
+	var list []statement
+	note := func(db *gorm.DB) { list = append(list, statement{db.Statement.SQL.String(), db.Statement.Vars}) }
+	callbacks := w.db.Read(ctx).Callback()
+	w.ok(callbacks.Query().Register("relations:note", note))
+	w.ok(callbacks.Row().Register("relations:note", note))
+	w.ok(read())
+	w.ok(callbacks.Query().Remove("relations:note"))
+	w.ok(callbacks.Row().Remove("relations:note"))
+	if len(list) == 0 {
+		w.t.Fatal("no statement was seen")
+	}
+	return list
+}
+
+// usesIndexes checks that a statement scans no table and sorts no list, but for
+// one that a limit bounds, from the smaller index that has all of it. The
+// questions of a decision are a table of their own, which is scanned.
+func (w *world) usesIndexes(name string, s statement) {
+	w.t.Helper()
+	bad := func(format string, args ...any) {
+		w.t.Helper()
+		w.t.Errorf("%s: %s\n%.500s", name, fmt.Sprintf(format, args...), s.sql)
+	}
+	if w.db.Dialect() == database.SQLite {
+		var plan []struct{ Detail string }
+		w.ok(w.db.Read(ctx).Raw("EXPLAIN QUERY PLAN "+s.sql, s.vars...).Scan(&plan).Error)
+		for _, step := range plan {
+			questions := slices.Contains([]string{"SCAN q", "SCAN CONSTANT ROW"}, step.Detail) ||
+				strings.HasPrefix(step.Detail, "SCAN (subquery") || strings.HasSuffix(step.Detail, "-ROW VALUES CLAUSE")
+			if strings.HasPrefix(step.Detail, "SCAN") && !questions || strings.Contains(step.Detail, "TEMP B-TREE") || strings.Contains(step.Detail, "AUTOMATIC") {
+				bad("%s", step.Detail)
+			}
+		}
+		return
+	}
+	var plan []struct {
+		Table *string
+		Type  *string
+		Key   *string
+		Rows  int
+		Extra string
+	}
+	w.ok(w.db.Read(ctx).Raw("EXPLAIN "+s.sql, s.vars...).Scan(&plan).Error)
+	for _, step := range plan {
+		if step.Table == nil || strings.HasPrefix(*step.Table, "<") {
+			continue
+		}
+		sorts := strings.Contains(step.Extra, "filesort") && !strings.HasSuffix(text(step.Key), "_pair")
+		if step.Key == nil || *step.Type == "ALL" || *step.Type == "index" || step.Rows > 600 || sorts {
+			bad("%s: %s by %q, %d rows, %s", *step.Table, *step.Type, text(step.Key), step.Rows, step.Extra)
+		}
+	}
+}

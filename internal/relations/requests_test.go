@@ -1,0 +1,225 @@
+package relations
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// requests answers the user's live requests, "from>to" each, and their total.
+func (w *world) requests(owner string, incoming bool) ([]string, int) {
+	w.t.Helper()
+	c, err := w.relations.Requests(ctx, w.user(owner), incoming, first(100))
+	w.ok(err)
+	total, err := c.TotalCount(ctx)
+	w.ok(err)
+	return collect(c.Nodes(), func(r *FriendRequest) string { return r.From.ExternalID + ">" + r.To.ExternalID }), total
+}
+
+func (w *world) listed(owner string, incoming bool, want ...string) {
+	w.t.Helper()
+	if got, total := w.requests(owner, incoming); fmt.Sprint(got) != fmt.Sprint(want) || total != len(want) {
+		w.t.Errorf("%s has %d requests %q (incoming: %v), want %q", owner, total, got, incoming, want)
+	}
+}
+
+func TestARequestSentAgainIsTheSame(t *testing.T) {
+	each(t, func(w *world) {
+		send := func(message *string) *FriendRequest {
+			sent, err := w.relations.SendFriendRequest(ctx, w.app, "ann", "bob", message)
+			w.ok(err)
+			return sent.Request
+		}
+		hello, empty := "Hello", ""
+		one := send(&hello)
+		start := models.TimeOf(w.clock())
+		if text(one.Message) != hello || one.CreatedAt != start || one.ExpiresAt != start.Add(7*24*time.Hour) ||
+			one.From.ExternalID != "ann" || one.To.ExternalID != "bob" {
+			w.t.Errorf("%+v", one)
+		}
+		w.pass(time.Hour)
+		two := send(nil)
+		if two.ID != one.ID || two.CreatedAt != start || two.Message != nil || two.ExpiresAt != one.ExpiresAt.Add(time.Hour) {
+			w.t.Errorf("again: %+v, first %+v", two, one)
+		}
+		if three := send(&empty); three.Message != nil {
+			w.t.Errorf("an empty message is %q", *three.Message)
+		}
+		w.listed("ann", false, "ann>bob")
+		w.listed("bob", true, "ann>bob")
+		w.listed("ann", true)
+		w.listed("bob", false)
+		// It lives as long as the last time says.
+		w.pass(RequestLifetime - time.Millisecond)
+		_, err := w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), one.ID)
+		w.ok(err)
+	}, "ann", "bob")
+}
+
+func TestAnExpiredRequestIsNone(t *testing.T) {
+	each(t, func(w *world) {
+		id := w.request("ann", "bob")
+		w.request("cid", "bob")
+		w.request("ann", "cid")
+		w.pass(RequestLifetime)
+		ann, bob := w.user("ann"), w.user("bob")
+		w.listed("ann", false)
+		w.listed("bob", true)
+		_, err := w.relations.AcceptFriendRequest(ctx, w.app, bob, id)
+		w.refused(err, fault.RequestNotFound)
+		_, err = w.relations.DeclineFriendRequest(ctx, w.app, bob, id)
+		w.refused(err, fault.RequestNotFound)
+		_, err = w.relations.CancelFriendRequest(ctx, w.app, ann, id)
+		w.refused(err, fault.RequestNotFound)
+		if again := w.request("ann", "bob"); again == id {
+			w.t.Error("an expired request came to life")
+		}
+		w.listed("bob", true, "ann>bob")
+		if n := w.count("SELECT COUNT(*) FROM friend_requests"); n != 1 {
+			w.t.Errorf("%d requests are kept: those that expired make their lists no longer", n)
+		}
+		// One that crosses an expired one makes no friends.
+		w.pass(RequestLifetime)
+		w.request("bob", "ann")
+		w.consistent()
+	}, "ann", "bob", "cid")
+}
+
+func TestACrossingRequestMakesBothFriends(t *testing.T) {
+	each(t, func(w *world) {
+		w.request("ann", "bob")
+		sent, err := w.relations.SendFriendRequest(ctx, w.app, "bob", "ann", nil)
+		w.ok(err)
+		if sent.Request != nil || sent.Friendship == nil || sent.Friendship.User.ExternalID != "ann" {
+			w.t.Errorf("%+v", sent)
+		}
+		w.listed("ann", false)
+		w.listed("bob", true)
+		w.consistent()
+	}, "ann", "bob")
+}
+
+func TestRequestsAreRefused(t *testing.T) {
+	each(t, func(w *world) {
+		refused := func(from, to string, code fault.Code) *fault.Error {
+			w.t.Helper()
+			_, err := w.relations.SendFriendRequest(ctx, w.app, from, to, nil)
+			return w.refused(err, code)
+		}
+		refused("ann", "ann", fault.SelfReference)
+		refused("ann", "nobody", fault.UserNotFound)
+		w.deactivate("dead")
+		refused("ann", "dead", fault.UserDeactivated)
+
+		w.block("ann", "bob") // either of the two
+		refused("ann", "bob", fault.Blocked)
+		refused("bob", "ann", fault.Blocked)
+		results, err := w.relations.RemoveFromBlocklist(ctx, w.app, "ann", []string{"bob"})
+		w.batch(results, err)("DONE")
+
+		w.whitelist(true, "bob")
+		refused("ann", "bob", fault.NotInWhitelist)
+		w.request("bob", "ann") // one's own whitelist does not matter
+		w.clear()
+		w.whitelist(true, "bob")
+		w.allow("bob", "ann")
+		w.request("ann", "bob")
+
+		w.befriend("ann", "bob")
+		refused("ann", "bob", fault.AlreadyFriends)
+		w.block("bob", "ann")
+		refused("ann", "bob", fault.Blocked)
+
+		w.app.Settings.FriendLimit = 1 // the sender's own room only
+		if e := refused("ann", "cid", fault.FriendLimitReached); e.Extensions["userId"] != "ann" || e.Extensions["limit"] != 1 {
+			w.t.Errorf("%+v", e)
+		}
+		w.request("cid", "ann")
+	}, "ann", "bob", "cid", "dead")
+}
+
+func TestTheRecipientsRoomIsCheckedWhenItAccepts(t *testing.T) {
+	each(t, func(w *world) {
+		w.app.Settings.FriendLimit = 1
+		w.befriend("bob", "cid")
+		id := w.request("ann", "bob")
+		_, err := w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), id)
+		if e := w.refused(err, fault.FriendLimitReached); e.Extensions["userId"] != "bob" {
+			w.t.Errorf("%+v", e)
+		}
+		w.listed("bob", true, "ann>bob") // it stays
+		_, err = w.relations.RemoveFriend(ctx, w.app, "bob", "cid")
+		w.ok(err)
+		w.befriend("ann", "dan") // now the sender has none
+		_, err = w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), id)
+		if e := w.refused(err, fault.FriendLimitReached); e.Extensions["userId"] != "ann" {
+			w.t.Errorf("%+v", e)
+		}
+		_, err = w.relations.RemoveFriend(ctx, w.app, "ann", "dan")
+		w.ok(err)
+		f, err := w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), id)
+		w.ok(err)
+		if f.User.ExternalID != "ann" {
+			w.t.Errorf("%+v", f)
+		}
+		w.consistent()
+	}, "ann", "bob", "cid", "dan")
+}
+
+// TestOnlyThePartiesAnswer: to everybody else the request is not there.
+func TestOnlyThePartiesAnswer(t *testing.T) {
+	each(t, func(w *world) {
+		id := w.request("ann", "bob")
+		calls := map[string]func(who *models.User, id string) error{
+			"accept": func(who *models.User, id string) error {
+				_, err := w.relations.AcceptFriendRequest(ctx, w.app, who, id)
+				return err
+			},
+			"decline": func(who *models.User, id string) error {
+				_, err := w.relations.DeclineFriendRequest(ctx, w.app, who, id)
+				return err
+			},
+			"cancel": func(who *models.User, id string) error {
+				_, err := w.relations.CancelFriendRequest(ctx, w.app, who, id)
+				return err
+			},
+		}
+		for name, call := range calls {
+			strangers := []string{"ann", "cid"}
+			if name == "cancel" {
+				strangers[0] = "bob"
+			}
+			for _, who := range strangers {
+				w.refused(call(w.user(who), id), fault.RequestNotFound)
+			}
+			for _, made := range []string{"", "0", "-1", "+" + id, "0" + id, id + " ", "999999999", "99999999999999999999", "x", "１"} {
+				w.refused(call(w.user("bob"), made), fault.RequestNotFound)
+			}
+		}
+		w.ok(calls["decline"](w.user("bob"), id))
+		w.refused(calls["decline"](w.user("bob"), id), fault.RequestNotFound)
+		w.refused(calls["cancel"](w.user("ann"), id), fault.RequestNotFound)
+		id = w.request("ann", "bob")
+		w.ok(calls["cancel"](w.user("ann"), id))
+		w.refused(calls["accept"](w.user("bob"), id), fault.RequestNotFound)
+		w.listed("bob", true)
+	}, "ann", "bob", "cid")
+}
+
+func TestBlockingEndsRequests(t *testing.T) {
+	each(t, func(w *world) {
+		id := w.request("ann", "bob")
+		w.request("cid", "ann")
+		w.block("ann", "bob", "cid")
+		_, err := w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), id)
+		w.refused(err, fault.RequestNotFound)
+		w.listed("ann", true)
+		w.listed("ann", false)
+		results, err := w.relations.RemoveFromBlocklist(ctx, w.app, "ann", []string{"bob"})
+		w.batch(results, err)("DONE")
+		w.request("bob", "ann")
+	}, "ann", "bob", "cid")
+}

@@ -1,0 +1,297 @@
+package users
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+	"rollcall/internal/page"
+	"rollcall/models"
+)
+
+// plan is how a database reads the table users for one statement.
+type plan struct {
+	// indexes are those that it reads, with a beginning of each that it looks up.
+	indexes []string
+	// scans says whether it reads all of the table, or all of an index.
+	scans bool
+	// sorts says whether it sorts what it has read.
+	sorts bool
+	text  string
+}
+
+func (w *world) plan(s statement) plan {
+	w.t.Helper()
+	if w.db.Dialect() == database.SQLite {
+		return w.planSQLite(s)
+	}
+	return w.planMySQL(s)
+}
+
+func (w *world) planSQLite(s statement) (p plan) {
+	var rows []struct{ Detail string }
+	if err := w.db.Read(context.Background()).Raw("EXPLAIN QUERY PLAN "+s.sql, s.vars...).Scan(&rows).Error; err != nil {
+		w.t.Fatal(err, s.sql)
+	}
+	for _, row := range rows {
+		p.text += "\n  " + row.Detail
+		rest, search := strings.CutPrefix(row.Detail, "SEARCH users USING ")
+		switch {
+		case search && strings.HasPrefix(rest, "INTEGER PRIMARY KEY"):
+			p.indexes = append(p.indexes, "PRIMARY")
+		case search:
+			rest = rest[strings.Index(rest, "INDEX ")+len("INDEX "):]
+			p.indexes = append(p.indexes, strings.Fields(rest)[0])
+		case strings.HasPrefix(row.Detail, "SCAN users"):
+			p.scans = true
+		case strings.Contains(row.Detail, "TEMP B-TREE"):
+			p.sorts = true
+		}
+	}
+	return p
+}
+
+func (w *world) planMySQL(s statement) (p plan) {
+	var rows []struct{ Table, Type, Key, Extra string }
+	if err := w.db.Read(context.Background()).Raw("EXPLAIN "+s.sql, s.vars...).Scan(&rows).Error; err != nil {
+		w.t.Fatal(err, s.sql)
+	}
+	for _, row := range rows {
+		p.text += fmt.Sprintf("\n  %+v", row)
+		p.sorts = p.sorts || strings.Contains(row.Extra, "filesort") || strings.Contains(row.Extra, "temporary")
+		if row.Table == "users" {
+			p.indexes = append(p.indexes, row.Key)
+			p.scans = p.scans || row.Type == "ALL" || row.Type == "index"
+		}
+	}
+	return p
+}
+
+// reads answers how many rows of tables, indexes and intermediate results a
+// statement reads; false where the database does not say.
+func (w *world) reads(s statement) (n int, ok bool) {
+	w.t.Helper()
+	if w.db.Dialect() != database.MySQL {
+		return 0, false
+	}
+	err := w.db.Read(context.Background()).Connection(func(conn *gorm.DB) error {
+		if err := conn.Exec("FLUSH STATUS").Error; err != nil {
+			return err
+		}
+		var rows []map[string]any
+		if err := conn.Raw(s.sql, s.vars...).Scan(&rows).Error; err != nil {
+			return err
+		}
+		var counters []struct{ Value int }
+		if err := conn.Raw("SHOW SESSION STATUS LIKE 'Handler_read%'").Scan(&counters).Error; err != nil {
+			return err
+		}
+		for _, c := range counters {
+			n += c.Value
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err, s.sql)
+	}
+	return n, true
+}
+
+// crowd is an app with many users, few of whom are banned, deactivated or online.
+type crowd struct {
+	*world
+	app  *models.App
+	size int
+	// few is how many are in each of these states.
+	few int
+}
+
+func newCrowd(w *world, size int) *crowd {
+	ctx := context.Background()
+	c := &crowd{world: w, app: w.newApp("crowd", models.EnvironmentProduction, models.EditionFlagship), size: size, few: size / 1000}
+	err := w.users.Seed(ctx, c.app, size, func(int) { w.pass(time.Millisecond) })
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	now := w.users.now()
+	where := func(end string) string {
+		return fmt.Sprintf(" WHERE app_id = %d AND external_id LIKE '%%%s'", c.app.ID, end)
+	}
+	for _, sql := range []string{
+		fmt.Sprintf("UPDATE users SET banned_at = %d, banned_until = %d + id", now, now) + where("501"),
+		fmt.Sprintf("UPDATE users SET deactivated_at = %d - id", now) + where("502"),
+		fmt.Sprintf("UPDATE users SET presence = %d", models.PresenceOnline) + where("503"),
+		fmt.Sprintf("UPDATE apps SET registered_user_count = %d, deactivated_user_count = %d WHERE id = %d", size-c.few, c.few, c.app.ID),
+	} {
+		if err := w.db.Exec(ctx, sql); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	c.app = w.reload(c.app)
+	return c
+}
+
+func (c *crowd) analyze() {
+	c.t.Helper()
+	sql := "ANALYZE TABLE users"
+	if c.db.Dialect() == database.SQLite {
+		sql = "ANALYZE"
+	}
+	if err := c.db.Exec(context.Background(), sql); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func TestPlans(t *testing.T) {
+	each(t, func(w *world) {
+		c := newCrowd(w, 20_000)
+		statements := w.recorder()
+		if w.db.Dialect() == database.SQLite { // which nobody analyses in production
+			c.testPlans("unanalysed", statements)
+		}
+		c.analyze()
+		c.testPlans("analysed", statements)
+	})
+}
+
+func (c *crowd) testPlans(statistics string, statements func(func()) []statement) {
+	yes, no := true, false
+	states := func(list ...models.UserState) Filter { return Filter{States: list} }
+	list := func(f Filter) func(page.Request) (*Connection, error) {
+		return func(r page.Request) (*Connection, error) { return c.users.List(context.Background(), c.app, f, r) }
+	}
+	const created, presence, banned, deactivated = "users_app_created", "users_app_presence", "users_app_banned", "users_app_deactivated"
+	type want struct {
+		list  func(page.Request) (*Connection, error)
+		total int
+		// indexes are those that the page and the count may read.
+		indexes []string
+		// sorts: the page may sort the few that it finds.
+		sorts bool
+		// reads is how many rows a page of 20 and a count may read.
+		reads int
+		// searches: the count may also sort the keys of those whom it looks at.
+		searches bool
+	}
+	find := func(f Filter, total int) want {
+		return want{list(f), total, []string{created, "users_app_external", "PRIMARY"}, true, 6 * c.size, true}
+	}
+	for name, want := range map[string]want{
+		"all":                   {list(Filter{}), c.size, []string{created}, false, 30, false},
+		"active":                {list(states(models.UserActive)), c.size - 2*c.few, []string{created, banned}, false, 100, false},
+		"banned":                {list(states(models.UserBanned)), c.few, []string{banned}, true, 200, false},
+		"deactivated":           {list(states(models.UserDeactivated)), c.few, []string{deactivated}, true, 200, false},
+		"banned or deactivated": {list(states(models.UserBanned, models.UserDeactivated)), 2 * c.few, []string{banned, deactivated, "PRIMARY"}, true, 900, false},
+		"active or banned":      {list(states(models.UserActive, models.UserBanned)), c.size - c.few, []string{created}, false, 30, false},
+		"active or deactivated": {list(states(models.UserActive, models.UserDeactivated)), c.size - c.few, []string{created, banned}, false, 100, false},
+		"every state":           {list(states(models.UserActive, models.UserDeactivated, models.UserBanned)), c.size, []string{created}, false, 30, false},
+		"online":                {list(Filter{Online: &yes}), c.few, []string{presence}, false, 100, false},
+		"not online":            {list(Filter{Online: &no}), c.size - c.few, []string{created, presence}, false, 100, false},
+		"online and active":     {list(Filter{Online: &yes, States: states(models.UserActive).States}), c.few, []string{presence}, false, 100, false},
+		"not online and banned": {list(Filter{Online: &no, States: states(models.UserBanned).States}), c.few, []string{banned, presence}, true, 200, false},
+		"search by ID":          find(Filter{Search: "user-000012"}, 10),
+		"search by name":        find(Filter{Search: "丽 novak"}, 83),
+		"search in vain":        find(Filter{Search: "nobody"}, 0),
+		"search the banned":     find(Filter{Search: "user-0000", States: states(models.UserBanned).States}, 1),
+		"bannedUsers": {func(r page.Request) (*Connection, error) { return c.users.Banned(context.Background(), c.app, r) },
+			c.few, []string{banned}, false, 100, false},
+		"deactivatedUsers": {func(r page.Request) (*Connection, error) { return c.users.Deactivated(context.Background(), c.app, r) },
+			c.few, []string{deactivated}, false, 30, false},
+	} {
+		c.t.Run(statistics+"/"+name, func(t *testing.T) {
+			c := &crowd{c.world.with(t), c.app, c.size, c.few}
+			check := func(sorts bool, do func()) {
+				t.Helper()
+				for _, s := range statements(do) {
+					c.check(s, want.indexes, sorts, want.reads)
+				}
+			}
+			var first, last *Connection
+			var err error
+			check(want.sorts, func() { first, err = want.list(page.Request{First: 20}) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			var total int
+			check(want.searches, func() { total, err = first.TotalCount(context.Background()) })
+			if err != nil || total != want.total {
+				t.Errorf("%d in all, want %d; %v", total, want.total, err)
+			}
+			if total < 2 {
+				return
+			}
+			deep := c.before(want.list)
+			check(want.sorts, func() { last, err = want.list(page.Request{First: 20, After: &deep}) })
+			if err != nil || len(last.Nodes()) == 0 || last.PageInfo().HasNextPage {
+				t.Errorf("%d on the last page, %v", len(last.Nodes()), err)
+			}
+		})
+	}
+}
+
+// before answers the cursor of a row near the end of a list.
+func (c *crowd) before(list func(page.Request) (*Connection, error)) string {
+	c.t.Helper()
+	all, err := list(page.Request{First: 2 * c.size})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	edges := all.Edges()
+	return edges[max(0, len(edges)-12)].Cursor
+}
+
+func (c *crowd) check(s statement, indexes []string, sorts bool, reads int) {
+	c.t.Helper()
+	p := c.plan(s)
+	fail := func(what string) { c.t.Errorf("%s\n%s%s", what, s.sql, p.text) }
+	if strings.Contains(s.sql, "OFFSET") {
+		fail("an OFFSET")
+	}
+	if p.scans {
+		fail("a scan")
+	}
+	if p.sorts && !sorts {
+		fail("a sort")
+	}
+	for _, index := range p.indexes {
+		if !slices.Contains(indexes, index) {
+			fail("another index than " + strings.Join(indexes, " or "))
+		}
+	}
+	if len(p.indexes) == 0 {
+		fail("no index at all")
+	}
+	if n, ok := c.reads(s); ok && n > reads {
+		fail(fmt.Sprintf("%d rows read, at most %d expected", n, reads))
+	}
+}
+
+// TestSearchBounds: what a search looks at has an end, as its description says.
+func TestSearchBounds(t *testing.T) {
+	each(t, func(w *world) {
+		const size = SearchNames + 1
+		c := newCrowd(w, size)
+		ctx := context.Background()
+		for _, u := range []struct{ id, name string }{{"user-0000001", "Oldest Of All"}, {fmt.Sprintf("user-%07d", size), "Newest Of All"}} {
+			if _, err := w.users.Update(ctx, c.app, u.id, Change{Name: &u.name}); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		for search, want := range map[string]int{
+			"of all": 1, "newest of": 1, "oldest of": 0, // names: the 50 000 newest
+			"user-0000001": 1, fmt.Sprintf("user-%07d", size): 1, // IDs: whoever it is
+			"user-00000": 99,
+		} {
+			list := w.list(c.app, Filter{Search: search}, page.Request{First: 100})
+			if n, err := list.TotalCount(ctx); n != want || len(list.Nodes()) != want || err != nil {
+				w.t.Errorf("search %q: %d on the page and %d in all (%v), want %d", search, len(list.Nodes()), n, err, want)
+			}
+		}
+	})
+}
