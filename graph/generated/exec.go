@@ -2022,7 +2022,7 @@ input AddFriendInput {
   "The other."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "What the first calls the other, at most 100 characters; empty: nothing, left out: as it is."
-  remark: String @goTag(key: "validate", value: "omitnil,max=100,nocontrol")
+  remark: String @goTag(key: "validate", value: "omitnil,max=100")
 }
 
 "A user and a friend."
@@ -2040,7 +2040,7 @@ input SetFriendRemarkInput {
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "At most 100 characters; empty clears it."
-  remark: String! @goTag(key: "validate", value: "max=100,nocontrol")
+  remark: String! @goTag(key: "validate", value: "max=100")
 }
 
 "A friend request."
@@ -2048,7 +2048,7 @@ input SendFriendRequestInput {
   "Who is asked."
   to: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "What the asker says, at most 100 characters."
-  message: String @goTag(key: "validate", value: "omitnil,max=100,nocontrol")
+  message: String @goTag(key: "validate", value: "omitnil,max=100")
 }
 
 "A change of a blocklist."
@@ -2121,11 +2121,11 @@ extend type Mutation {
   Accepts a request to the caller. Errors: REQUEST_NOT_FOUND for what is no pending
   request to the caller; FRIEND_LIMIT_REACHED of either, with ` + "`" + `userId` + "`" + `.
   """
-  acceptFriendRequest("The request's ID." id: ID! @validate(rule: "max=64")): Friendship! @auth(to: [USER])
+  acceptFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): Friendship! @auth(to: [USER])
   "Declines a request to the caller. Errors: REQUEST_NOT_FOUND."
-  declineFriendRequest("The request's ID." id: ID! @validate(rule: "max=64")): ItemResult! @auth(to: [USER])
+  declineFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
   "Takes back a request of the caller. Errors: REQUEST_NOT_FOUND."
-  cancelFriendRequest("The request's ID." id: ID! @validate(rule: "max=64")): ItemResult! @auth(to: [USER])
+  cancelFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
 }
 
 extend type Subscription {

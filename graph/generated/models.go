@@ -19,7 +19,7 @@ type AddFriendInput struct {
 	// The other.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
 	// What the first calls the other, at most 100 characters; empty: nothing, left out: as it is.
-	Remark *string `json:"remark,omitempty" validate:"omitnil,max=100,nocontrol"`
+	Remark *string `json:"remark,omitempty" validate:"omitnil,max=100"`
 }
 
 // An app token: the bearer may do everything in its app but delete users.
@@ -139,7 +139,7 @@ type SendFriendRequestInput struct {
 	// Who is asked.
 	To string `json:"to" validate:"required,max=64,userid"`
 	// What the asker says, at most 100 characters.
-	Message *string `json:"message,omitempty" validate:"omitnil,max=100,nocontrol"`
+	Message *string `json:"message,omitempty" validate:"omitnil,max=100"`
 }
 
 // What a user calls a friend.
@@ -149,7 +149,7 @@ type SetFriendRemarkInput struct {
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
 	// At most 100 characters; empty clears it.
-	Remark string `json:"remark" validate:"max=100,nocontrol"`
+	Remark string `json:"remark" validate:"max=100"`
 }
 
 // Whose whitelists are turned on or off.

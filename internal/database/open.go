@@ -94,7 +94,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
 	writer.SetMaxOpenConns(1)
-	if err := ping(ctx, writer); err != nil {
+	if err := firstPing(ctx, writer); err != nil {
 		writer.Close()
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
@@ -238,6 +238,25 @@ func wrap(dialector gorm.Dialector) (*gorm.DB, error) {
 		DisableAutomaticPing:   true,
 		NowFunc:                func() time.Time { return time.Now().UTC() },
 	})
+}
+
+// firstPing makes the first connection to a file. Several processes that turn a
+// new file to WAL at the same moment refuse each other at once, whatever the
+// busy time-out; who is refused tries again.
+func firstPing(ctx context.Context, pool *sql.DB) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	for {
+		err := pool.PingContext(ctx)
+		if err == nil || !isBusy(err) {
+			return err
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func ping(ctx context.Context, pool *sql.DB) error {

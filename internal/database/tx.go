@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -49,7 +50,13 @@ func lost(err error) bool {
 			return true
 		}
 	}
-	return errors.Is(err, sqlite3.BUSY)
+	return isBusy(err)
+}
+
+// isBusy says whether SQLite gave way to another connection.
+func isBusy(err error) bool {
+	// A pragma in the URL that fails comes as text.
+	return errors.Is(err, sqlite3.BUSY) || strings.Contains(err.Error(), "database is locked")
 }
 
 // Exec runs one statement that changes rows, in a transaction of its own.

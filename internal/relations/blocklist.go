@@ -15,19 +15,24 @@ import (
 func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
 	e := blocklist(app)
 	e.add = true
-	e.changed = func(tx *gorm.DB, owner, other *models.User, n *notes) error {
-		n.tell(owner, BlockAdded, other)
-		requests, err := endRequests(tx, owner, other)
-		for _, r := range requests {
-			switch {
-			case r.ExpiresAt <= n.at:
-			case r.FromID == owner.ID:
-				n.tell(other, FriendRequestCancelled, owner)
-			default:
-				n.tell(other, FriendRequestDeclined, owner)
+	e.changed = func(tx *gorm.DB, owner *models.User, others []*models.User, n *notes) error {
+		requests, err := endRequests(tx, owner, others...)
+		if err != nil {
+			return err
+		}
+		for _, other := range others {
+			n.tell(owner, BlockAdded, other)
+			for _, r := range requests {
+				switch {
+				case r.ExpiresAt <= n.at:
+				case r.ToID == other.ID:
+					n.tell(other, FriendRequestCancelled, owner)
+				case r.FromID == other.ID:
+					n.tell(other, FriendRequestDeclined, owner)
+				}
 			}
 		}
-		return err
+		return nil
 	}
 	return s.edit(ctx, app, userID, ids, e)
 }
@@ -35,8 +40,10 @@ func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID st
 // RemoveFromBlocklist takes users off userID's blocklist, and all is as before.
 func (s *Service) RemoveFromBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
 	e := blocklist(app)
-	e.changed = func(_ *gorm.DB, owner, other *models.User, n *notes) error {
-		n.tell(owner, BlockRemoved, other)
+	e.changed = func(_ *gorm.DB, owner *models.User, others []*models.User, n *notes) error {
+		for _, other := range others {
+			n.tell(owner, BlockRemoved, other)
+		}
 		return nil
 	}
 	return s.edit(ctx, app, userID, ids, e)

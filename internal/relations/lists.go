@@ -23,8 +23,8 @@ type edit struct {
 	full  fault.Code
 	// write writes the rows of those that are added, a millisecond apart from at on.
 	write func(tx *gorm.DB, owner *models.User, others []*models.User, at models.Time) error
-	// changed notes what a changed entry means for others.
-	changed func(tx *gorm.DB, owner, other *models.User, n *notes) error
+	// changed carries out and notes what the changed entries mean for others.
+	changed func(tx *gorm.DB, owner *models.User, others []*models.User, n *notes) error
 }
 
 // edit carries out e on the list of userID and answers each item at its place.
@@ -103,10 +103,8 @@ func (e edit) apply(tx *gorm.DB, owner *models.User, changed []*models.User, n *
 		return err
 	}
 	if e.changed != nil {
-		for _, other := range changed {
-			if err := e.changed(tx, owner, other, n); err != nil {
-				return err
-			}
+		if err := e.changed(tx, owner, changed, n); err != nil {
+			return err
 		}
 	}
 	return tx.Model(&models.User{}).Where("id = ?", owner.ID).Update(e.counter, gorm.Expr(e.counter+" + ?", by)).Error

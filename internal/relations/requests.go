@@ -223,11 +223,15 @@ func pending(tx *gorm.DB, from, to int64, at models.Time) (*models.FriendRequest
 	return row, err
 }
 
-// endRequests deletes the requests between two locked users, and answers those
-// that there were, expired ones too.
-func endRequests(tx *gorm.DB, a, b *models.User) ([]*models.FriendRequest, error) {
+// endRequests deletes the requests between a user and each of others, all locked,
+// and answers those that there were, expired ones too.
+func endRequests(tx *gorm.DB, user *models.User, others ...*models.User) ([]*models.FriendRequest, error) {
+	keys := make([]int64, len(others))
+	for i, u := range others {
+		keys[i] = u.ID
+	}
 	var rows []*models.FriendRequest
-	err := tx.Where("from_id = ? AND to_id = ? OR from_id = ? AND to_id = ?", a.ID, b.ID, b.ID, a.ID).Find(&rows).Error
+	err := tx.Where("from_id = ? AND to_id IN ? OR to_id = ? AND from_id IN ?", user.ID, keys, user.ID, keys).Find(&rows).Error
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
