@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -12,9 +13,10 @@ import (
 // ExpireTokens ends every token of these users that was issued before the moment;
 // one in the future counts as now. Live connections are not cut, but cannot come
 // back. ALREADY: all such tokens had ended before, a deactivated user's among them.
-func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time) ([]*models.ItemResult, error) {
+func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error) {
 	from := min(issuedBefore, s.now())
 	results, _, err := s.batch(ctx, app, ids, change{
+		action: apps.ActionUserExpireTokens, detail: "before=" + from.String(), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil || u.TokensValidFrom >= from {
 				return models.OutcomeAlready, nil
