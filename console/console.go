@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/internal/page"
+	"rollcall/internal/presence"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -40,7 +41,14 @@ type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
 	// ByID answers nil for an unknown ID.
 	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
+	Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string, by models.Actor) ([]*models.ItemResult, error)
+	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
+	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error)
+	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
+	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
+	// AuditDisconnect comes before Presence.Disconnect.
+	AuditDisconnect(ctx context.Context, app *models.App, id string, devices int, by models.Actor) error
 }
 
 // Presence is what the console needs to know about who is online (presence.Hub).
@@ -50,6 +58,8 @@ type Presence interface {
 	OnlineCount(appID int64) int
 	// Devices answers the live connections of the user with that users.id.
 	Devices(userID int64) []models.Device
+	// Disconnect cuts the devices with these IDs, nil: all, and answers how many.
+	Disconnect(ctx context.Context, acc presence.Account, deviceIDs []string, reason presence.Reason) int
 }
 
 // Deps is what the console stands on. All fields are needed.

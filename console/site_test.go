@@ -42,6 +42,7 @@ type site struct {
 	url       string
 	now       time.Time
 	log       *bytes.Buffer
+	db        *database.DB
 	users     *users.Service
 	presence  *presence.Hub
 	dev, prod *models.App
@@ -50,7 +51,7 @@ type site struct {
 func newSite(t *testing.T, db *database.DB) *site {
 	t.Helper()
 	ctx := context.Background()
-	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &bytes.Buffer{}}
+	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &bytes.Buffer{}, db: db}
 	clock := func() time.Time { return s.now }
 	events := &bus.Bus{}
 	keys, err := token.OpenKeys(ctx, db, "", clock)

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"slices"
+
 	"rollcall/models"
 )
 
@@ -9,10 +11,27 @@ type userPage struct {
 	App     appRow
 	User    userRow
 	Devices []models.Device
-	// MayDelete: the visitor may change things. Whether the app lets users be
+	// MayChange: the visitor may change things. Whether the app lets users be
 	// deleted is the app's environment.
-	MayDelete bool
+	MayChange bool
 }
+
+// Actions are those that fit the user as it is.
+func (p *userPage) Actions() []*userAction {
+	return slices.DeleteFunc(slices.Clone(userActions), func(a *userAction) bool { return !a.fits(p) })
+}
+
+// device answers the user's live connection with that ID, nil where there is none.
+func (p *userPage) device(id string) *models.Device {
+	at := slices.IndexFunc(p.Devices, func(d models.Device) bool { return d.ID == id })
+	if at < 0 {
+		return nil
+	}
+	return &p.Devices[at]
+}
+
+// ids is the user, for rules that take many.
+func (p *userPage) ids() []string { return []string{p.User.ExternalID} }
 
 func (c *console) showUser(v *visit) error {
 	page, err := c.userPage(v)
@@ -40,6 +59,6 @@ func (c *console) userPage(v *visit) (*userPage, error) {
 		App:       c.appRow(app),
 		User:      c.userRow(app, u),
 		Devices:   c.Presence.Devices(u.ID),
-		MayDelete: v.operator.Role == models.RoleAdmin,
+		MayChange: v.operator.Role == models.RoleAdmin,
 	}, nil
 }

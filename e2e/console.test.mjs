@@ -80,6 +80,56 @@ describe('the console in Chromium', () => {
       await operator.leave();
     });
 
+    test(`an operator bans somebody for a day, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const id = javaScriptEnabled ? 'loud.with-js' : 'loud.without-js';
+      const token = await app.register(id, 'Lou Loud');
+      const device = await Connection.open(server, token, 'ANDROID');
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await operator.open(`/console/apps/${development.key}/users/${id}`);
+      await page.getByRole('link', { name: 'Ban this user' }).click();
+      await page.getByRole('heading', { name: `Ban ${id}?` }).waitFor();
+
+      // A mistake is told beside its field, and what was typed stays.
+      await page.getByRole('radio', { name: 'Own length' }).check();
+      await page.getByLabel('How many').fill('31');
+      await page.getByLabel('Reason').fill('Advertising in every room');
+      await page.getByRole('button', { name: 'Ban the user' }).click();
+      await page.getByRole('alert').filter({ hasText: '1 minute to 30 days' }).waitFor();
+      assert.equal(await page.getByLabel('How many').inputValue(), '31');
+      assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
+
+      await page.getByRole('radio', { name: '1 day', exact: true }).check();
+      await page.getByRole('button', { name: 'Ban the user' }).click();
+      await page.getByRole('status').filter({ hasText: `${id} is banned.` }).waitFor();
+      await page.getByText('Advertising in every room').waitFor();
+      assert.equal((await within(device.closed, 'the close of the device')).code, 4403);
+      await assert.rejects(send(server, token, '{ me { id } }'), { status: 403, code: 'USER_BANNED' });
+
+      await page.getByRole('link', { name: 'Lift the ban' }).click();
+      await page.getByRole('button', { name: 'Lift the ban' }).click();
+      await page.getByRole('status').filter({ hasText: `The ban of ${id} is lifted.` }).waitFor();
+      assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
+
+      // One device of two, and then the tokens.
+      const devices = [await Connection.open(server, token, 'IOS'), await Connection.open(server, token, 'WEB')];
+      await page.reload();
+      const row = page.getByRole('row').filter({ has: page.getByRole('cell', { name: 'iOS' }) });
+      await row.getByRole('link', { name: 'Disconnect' }).click();
+      await page.getByRole('button', { name: 'Disconnect' }).click();
+      await page.getByRole('status').filter({ hasText: `${id} was disconnected.` }).waitFor();
+      assert.equal((await within(devices[0].closed, 'the close of the device')).code, 4403);
+      await page.getByRole('cell', { name: 'Web', exact: true }).waitFor();
+      await page.getByRole('link', { name: 'End all tokens' }).click();
+      await page.getByRole('button', { name: 'End all tokens' }).click();
+      await page.getByRole('status').filter({ hasText: `All tokens of ${id} have ended.` }).waitFor();
+      await assert.rejects(send(server, token, '{ me { id } }'), { status: 401, code: 'UNAUTHENTICATED' });
+      await devices[1].close();
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the mistake above
+      await operator.leave();
+    });
+
     test(`pages of users, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
       const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
       const { page } = operator;
@@ -202,6 +252,9 @@ describe('the console in Chromium', () => {
           ['users-none', `${users}?q=nobody`],
           ['user', `${users}/member-45`],
           ['user-delete', `${users}/member-45/delete`],
+          ['user-ban', `${users}/member-45/ban`],
+          ['user-disconnect', `${users}/member-45/disconnect`],
+          ['user-deactivate', `${users}/member-45/deactivate`],
         ]) {
           await operator.open(path);
           await shoot(name);
