@@ -12,8 +12,10 @@ import (
 	"net/http"
 	"time"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
+	"rollcall/internal/relations"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -34,6 +36,18 @@ type Apps interface {
 	List(ctx context.Context) ([]*models.App, error)
 	// ByKey answers nil for an unknown key.
 	ByKey(ctx context.Context, key string) (*models.App, error)
+	Audit(ctx context.Context, f apps.AuditFilter, r page.Request) (*page.Connection[*models.AuditEntry], error)
+}
+
+// Relations is what the console needs of the rules about what users are to each
+// other (relations.Service).
+type Relations interface {
+	Friends(ctx context.Context, owner *models.User, r page.Request) (*relations.FriendshipConnection, error)
+	Requests(ctx context.Context, owner *models.User, incoming bool, r page.Request) (*relations.FriendRequestConnection, error)
+	Blocklist(ctx context.Context, owner *models.User, r page.Request) (*relations.BlockConnection, error)
+	Whitelist(ctx context.Context, owner *models.User, r page.Request) (*relations.WhitelistEntryConnection, error)
+	SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool, by models.Actor) ([]*models.ItemResult, error)
+	Permission(ctx context.Context, app *models.App, pair relations.Pair) (*relations.Permission, error)
 }
 
 // Users is what the console needs of the rules about users (users.Service).
@@ -67,6 +81,7 @@ type Deps struct {
 	Operators Operators
 	Apps      Apps
 	Users     Users
+	Relations Relations
 	Presence  Presence
 	Logger    *slog.Logger
 	// Clock is time.Now outside tests.

@@ -33,6 +33,10 @@ var flashTexts = map[string]bool{
 	"action.deactivate.already":    false,
 	"action.reactivate.done":       true,
 	"action.reactivate.already":    false,
+	"action.whitelist-on.done":     true,
+	"action.whitelist-on.already":  false,
+	"action.whitelist-off.done":    true,
+	"action.whitelist-off.already": false,
 	"action.refused":               false,
 	// By the code of the refusal.
 	"action.refused.USER_NOT_FOUND":     false,

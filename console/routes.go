@@ -30,6 +30,11 @@ var routes = []route{
 	{"GET /console/{$}", operators, (*console).listApps},
 	{"GET /console/apps/{key}/users", operators, (*console).listUsers},
 	{"GET /console/apps/{key}/users/{id}", operators, (*console).showUser},
+	{"GET /console/apps/{key}/users/{id}/friends", operators, showPeople(friendList)},
+	{"GET /console/apps/{key}/users/{id}/incoming", operators, showPeople(incomingList)},
+	{"GET /console/apps/{key}/users/{id}/outgoing", operators, showPeople(outgoingList)},
+	{"GET /console/apps/{key}/users/{id}/blocklist", operators, showPeople(blockList)},
+	{"GET /console/apps/{key}/users/{id}/whitelist", operators, showPeople(whiteList)},
 	{"GET /console/apps/{key}/users/{id}/ban", admins, (*console).askBan},
 	{"POST /console/apps/{key}/users/{id}/ban", admins, (*console).ban},
 	{"GET /console/apps/{key}/users/{id}/unban", admins, ask(unbanUser)},
@@ -38,6 +43,10 @@ var routes = []route{
 	{"POST /console/apps/{key}/users/{id}/disconnect", admins, act(disconnectUser)},
 	{"GET /console/apps/{key}/users/{id}/expire-tokens", admins, ask(expireTokens)},
 	{"POST /console/apps/{key}/users/{id}/expire-tokens", admins, act(expireTokens)},
+	{"GET /console/apps/{key}/users/{id}/whitelist-on", admins, ask(whitelistOn)},
+	{"POST /console/apps/{key}/users/{id}/whitelist-on", admins, act(whitelistOn)},
+	{"GET /console/apps/{key}/users/{id}/whitelist-off", admins, ask(whitelistOff)},
+	{"POST /console/apps/{key}/users/{id}/whitelist-off", admins, act(whitelistOff)},
 	{"GET /console/apps/{key}/users/{id}/deactivate", admins, ask(deactivateUser)},
 	{"POST /console/apps/{key}/users/{id}/deactivate", admins, act(deactivateUser)},
 	{"GET /console/apps/{key}/users/{id}/reactivate", admins, ask(reactivateUser)},
@@ -45,6 +54,9 @@ var routes = []route{
 	{"GET /console/apps/{key}/users/{id}/delete", admins, (*console).askDeleteUser},
 	{"POST /console/apps/{key}/users/{id}/delete", admins, (*console).deleteUser},
 
+	{"GET /console/apps/{key}/permission", operators, (*console).explainPermission},
+
+	{"GET /console/audit", operators, (*console).showAudit},
 	{"GET /console/explorer", operators, (*console).showExplorer},
 
 	{"/console/", operators, (*console).notFound},

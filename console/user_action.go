@@ -58,8 +58,23 @@ var (
 			return single(c.Users.Reactivate(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
 		},
 	}
-	userActions = []*userAction{banUser, unbanUser, disconnectUser, expireTokens, deactivateUser, reactivateUser}
+	whitelistOn  = whitelistSwitch("whitelist-on", true)
+	whitelistOff = whitelistSwitch("whitelist-off", false)
+	userActions  = []*userAction{
+		banUser, unbanUser, disconnectUser, expireTokens, whitelistOn, whitelistOff, deactivateUser, reactivateUser,
+	}
 )
+
+// whitelistSwitch is turning the user's whitelist on or off.
+func whitelistSwitch(name string, on bool) *userAction {
+	return &userAction{
+		Name: name,
+		fits: func(p *userPage) bool { return p.User.State != models.UserDeactivated && p.User.WhitelistEnabled != on },
+		do: func(c *console, v *visit, p *userPage) (*models.ItemResult, error) {
+			return single(c.Relations.SetWhitelistEnabled(v.r.Context(), p.App.App, p.ids(), on, c.actor(v)))
+		},
+	}
+}
 
 // single is the answer of a rule that was asked about one user.
 func single(results []*models.ItemResult, err error) (*models.ItemResult, error) {

@@ -1,11 +1,9 @@
 package console
 
 import (
-	"net/url"
 	"strings"
 	"unicode"
 
-	"rollcall/internal/page"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -38,10 +36,7 @@ func (c *console) listUsers(v *visit) error {
 	}
 	query := v.r.URL.Query()
 	search := searchText(query.Get("q"))
-	request := page.Request{First: usersPerPage}
-	if after := query.Get("after"); after != "" {
-		request.After = &after
-	}
+	request := pageOf(v, usersPerPage)
 	found, err := c.Users.List(v.r.Context(), app, users.Filter{Search: search}, request)
 	if err != nil {
 		return err
@@ -50,9 +45,7 @@ func (c *console) listUsers(v *visit) error {
 	for _, u := range found.Nodes() {
 		shown.Users = append(shown.Users, c.userRow(app, u))
 	}
-	if info := found.PageInfo(); info.HasNextPage {
-		shown.Next = shown.App.UsersPath + "?" + pageQuery(search, *info.EndCursor)
-	}
+	shown.Next = nextPage(v, found.PageInfo())
 	return c.show(v, "users", shown)
 }
 
@@ -74,12 +67,4 @@ func (c *console) userRow(app *models.App, u *models.User) userRow {
 		State:  u.State(models.TimeOf(c.Clock())),
 		Status: c.Presence.StatusOf(u),
 	}
-}
-
-func pageQuery(search, after string) string {
-	values := url.Values{"after": {after}}
-	if search != "" {
-		values.Set("q", search)
-	}
-	return values.Encode()
 }

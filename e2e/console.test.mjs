@@ -130,6 +130,42 @@ describe('the console in Chromium', () => {
       await operator.leave();
     });
 
+    test(`an operator finds out why one cannot message another, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const [a, b] = javaScriptEnabled ? ['asker', 'shy'] : ['asker.plain', 'shy.plain'];
+      await app.register(a);
+      await app.register(b);
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await operator.open(`/console/apps/${development.key}/users/${b}/whitelist-on`);
+      await page.getByRole('button', { name: 'Turn it on' }).click();
+      await page.getByRole('status').filter({ hasText: `The whitelist of ${b} is on.` }).waitFor();
+
+      await page.getByRole('link', { name: 'Chat in development' }).click();
+      await page.getByRole('link', { name: 'Who may message whom' }).click();
+      await page.getByLabel('ID of the sender').fill(a);
+      await page.getByLabel('ID of the recipient').fill(b);
+      await page.getByRole('button', { name: 'Find out' }).click();
+      await page.getByRole('heading', { name: `${a} may not message ${b}` }).waitFor();
+      await page.getByText(`The whitelist of ${b} is on, and ${a} is not on it.`).waitFor();
+      await page.getByText(`The App Server puts ${a} on the whitelist of ${b}`).waitFor();
+
+      await app.send('mutation ($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }', {
+        input: { userId: b, ids: [a] },
+      });
+      await page.reload();
+      await page.getByRole('heading', { name: `${a} may message ${b}` }).waitFor();
+
+      // And tomorrow somebody asks who did it.
+      await page.getByRole('link', { name: 'Audit' }).click();
+      await page.getByLabel('Whom').fill(b);
+      await page.getByRole('button', { name: 'Filter' }).click();
+      const row = page.getByRole('row').filter({ hasText: 'Turned a whitelist on' });
+      await row.getByRole('cell', { name: 'admin' }).waitFor();
+      await row.getByRole('cell', { name: '127.0.0.1' }).waitFor();
+      await operator.leave();
+    });
+
     test(`pages of users, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
       const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
       const { page } = operator;
@@ -246,12 +282,22 @@ describe('the console in Chromium', () => {
         await operator.login();
         await shoot('apps');
         const users = `/console/apps/${development.key}/users`;
+        for (const friendId of ['member-44', 'member-43']) {
+          await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { remark } }', {
+            input: { userId: 'member-45', friendId, remark: `Number ${friendId.slice(-2)} from school` },
+          });
+        }
         const device = await Connection.open(server, await app.register('member-45', 'Member number 45'), 'ANDROID');
         for (const [name, path] of [
           ['users', users],
           ['users-none', `${users}?q=nobody`],
           ['user', `${users}/member-45`],
           ['user-delete', `${users}/member-45/delete`],
+          ['user-friends', `${users}/member-45/friends`],
+          ['user-blocklist', `${users}/member-45/blocklist`],
+          ['permission', `/console/apps/${development.key}/permission?from=member-1&to=member-45`],
+          ['audit', '/console/audit'],
+          ['audit-none', '/console/audit?actor=nobody'],
           ['user-ban', `${users}/member-45/ban`],
           ['user-disconnect', `${users}/member-45/disconnect`],
           ['user-deactivate', `${users}/member-45/deactivate`],

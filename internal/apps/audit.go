@@ -36,8 +36,19 @@ const (
 	ActionUserReactivate   = "user.reactivate"
 	ActionUserExpireTokens = "user.expire_tokens"
 	ActionUserDisconnect   = "user.disconnect"
+	ActionUserWhitelistOn  = "user.whitelist_on"
+	ActionUserWhitelistOff = "user.whitelist_off"
 	ActionUserDelete       = "user.delete"
 )
+
+// Actions are all that the audit tells of.
+func Actions() []string {
+	return []string{
+		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
+		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
+		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionPasswordSet, ActionSessionEnd,
+	}
+}
 
 // AppServer is the actor of what an app's own back end has done.
 var AppServer = models.Actor{Name: "App Server"}
