@@ -55,12 +55,16 @@ type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
 	// ByID answers nil for an unknown ID.
 	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
+	ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error)
+	Banned(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
+	Deactivated(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
 	Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string, by models.Actor) ([]*models.ItemResult, error)
 	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error)
 	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
+	Clear(ctx context.Context, app *models.App, by models.Actor) (deleted int, err error)
 	// AuditDisconnect comes before Presence.Disconnect.
 	AuditDisconnect(ctx context.Context, app *models.App, id string, devices int, by models.Actor) error
 }

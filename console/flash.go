@@ -43,6 +43,11 @@ var flashTexts = map[string]bool{
 	"action.refused.USER_DEACTIVATED":   false,
 	"action.refused.USER_LIMIT_REACHED": false,
 
+	"bulk.ban.done":      true,
+	"bulk.ban.partly":    false,
+	"bulk.delete.done":   true,
+	"bulk.delete.partly": false,
+
 	"delete.done":    true,
 	"delete.gone":    false,
 	"delete.refused": false,

@@ -87,6 +87,8 @@ type navItem struct {
 func appTabs(v *visit, app *models.App) []navItem {
 	tabs := []navItem{
 		{Path: usersPath(app), Text: "tab.users"},
+		{Path: bannedList.path(app), Text: "tab.banned"},
+		{Path: deactivatedList.path(app), Text: "tab.deactivated"},
 		{Path: permissionPath(app), Text: "tab.permission"},
 	}
 	for i := range tabs {

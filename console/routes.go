@@ -54,6 +54,14 @@ var routes = []route{
 	{"GET /console/apps/{key}/users/{id}/delete", admins, (*console).askDeleteUser},
 	{"POST /console/apps/{key}/users/{id}/delete", admins, (*console).deleteUser},
 
+	{"GET /console/apps/{key}/bulk/ban", admins, (*console).askBulkBan},
+	{"POST /console/apps/{key}/bulk/ban", admins, (*console).bulkBan},
+	{"GET /console/apps/{key}/bulk/delete", admins, (*console).askBulkDelete},
+	{"POST /console/apps/{key}/bulk/delete", admins, (*console).bulkDelete},
+	{"GET /console/apps/{key}/clear", admins, (*console).askClear},
+	{"POST /console/apps/{key}/clear", admins, (*console).clear},
+	{"GET /console/apps/{key}/banned", operators, showStates(bannedList)},
+	{"GET /console/apps/{key}/deactivated", operators, showStates(deactivatedList)},
 	{"GET /console/apps/{key}/permission", operators, (*console).explainPermission},
 
 	{"GET /console/audit", operators, (*console).showAudit},

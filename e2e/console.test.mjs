@@ -186,6 +186,55 @@ describe('the console in Chromium', () => {
     });
   }
 
+  for (const javaScriptEnabled of [true, false]) {
+    test(`an operator clears a development app, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const name = `Trial ${javaScriptEnabled ? 'with' : 'without'} script`;
+      const trial = await server.createApp({ name });
+      const backend = await AppServer.login(server, trial);
+      for (let n = 1; n <= 7; n++) await backend.register(`tester-${n}`);
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await page.getByRole('link', { name }).click();
+
+      // Some of them first.
+      await page.getByRole('checkbox', { name: 'Choose tester-2' }).check();
+      await page.getByRole('checkbox', { name: 'Choose tester-5' }).check();
+      await page.getByRole('button', { name: 'Delete the chosen' }).click();
+      await page.getByRole('heading', { name: 'Delete 2 users?' }).waitFor();
+      await page.getByRole('button', { name: 'Delete for good' }).click();
+      await page.getByRole('status').filter({ hasText: 'Users deleted: 2.' }).waitFor();
+      await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
+      await page.getByRole('button', { name: 'Ban the chosen' }).click();
+      await page.getByRole('heading', { name: 'Ban 1 user?' }).waitFor();
+      await page.getByRole('button', { name: 'Ban them' }).click();
+      await page.getByRole('status').filter({ hasText: 'Users banned: 1.' }).waitFor();
+      await page.getByRole('link', { name: 'Banned', exact: true }).click();
+      await page.getByRole('link', { name: 'tester-1', exact: true }).waitFor();
+      await page.getByRole('link', { name: 'Users', exact: true }).click();
+      await page.getByLabel('Which users').selectOption('Banned');
+      await page.getByRole('button', { name: 'Search' }).click();
+      await page.getByRole('link', { name: 'tester-3', exact: true }).waitFor({ state: 'detached' });
+      if (javaScriptEnabled) {
+        await page.getByRole('button', { name: 'Choose all shown' }).click();
+        assert.ok(await page.getByRole('checkbox', { name: 'Choose tester-1' }).isChecked());
+      }
+
+      await page.getByRole('link', { name: 'Delete all test users' }).click();
+      await page.getByLabel('Type 5 to confirm').fill('7');
+      await page.getByRole('button', { name: 'Delete them all for good' }).click();
+      await page.getByRole('alert').filter({ hasText: 'The number is not 5' }).waitFor();
+      assert.notEqual((await backend.send('{ user(id: "tester-3") { id } }')).user, null);
+      await page.getByLabel('Type 5 to confirm').fill('5');
+      await page.getByRole('button', { name: 'Delete them all for good' }).click();
+      await page.getByRole('status').filter({ hasText: 'Users deleted: 5.' }).waitFor();
+      await page.getByRole('heading', { name: 'No users yet' }).waitFor();
+      assert.equal((await backend.send('{ user(id: "tester-3") { id } }')).user, null);
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the wrong number above
+      await operator.leave();
+    });
+  }
+
   test('searching as one types needs no button', async () => {
     const operator = await Operator.arrive(browser, server);
     const { page } = operator;
@@ -287,6 +336,7 @@ describe('the console in Chromium', () => {
             input: { userId: 'member-45', friendId, remark: `Number ${friendId.slice(-2)} from school` },
           });
         }
+        await app.send('mutation { banUsers(input: { ids: ["member-40"], minutes: 60, reason: "Advertising" }) { outcome } }');
         const device = await Connection.open(server, await app.register('member-45', 'Member number 45'), 'ANDROID');
         for (const [name, path] of [
           ['users', users],
@@ -296,6 +346,10 @@ describe('the console in Chromium', () => {
           ['user-friends', `${users}/member-45/friends`],
           ['user-blocklist', `${users}/member-45/blocklist`],
           ['permission', `/console/apps/${development.key}/permission?from=member-1&to=member-45`],
+          ['bulk-ban', `/console/apps/${development.key}/bulk/ban?id=member-1&id=member-2`],
+          ['clear', `/console/apps/${development.key}/clear`],
+          ['banned', `/console/apps/${development.key}/banned`],
+          ['deactivated', `/console/apps/${development.key}/deactivated`],
           ['audit', '/console/audit'],
           ['audit-none', '/console/audit?actor=nobody'],
           ['user-ban', `${users}/member-45/ban`],
