@@ -11,6 +11,8 @@ type appRow struct {
 	*models.App
 	// UsersPath is where the app's users are.
 	UsersPath string
+	// BulkPath is where something is done to many of them.
+	BulkPath string
 	// Limit bounds the app's users where Limited.
 	Limit   int
 	Limited bool
@@ -33,7 +35,7 @@ func (c *console) listApps(v *visit) error {
 }
 
 func (c *console) appRow(app *models.App) appRow {
-	row := appRow{App: app, UsersPath: usersPath(app), Online: c.Presence.OnlineCount(app.ID)}
+	row := appRow{App: app, UsersPath: usersPath(app), BulkPath: bulkPath(app), Online: c.Presence.OnlineCount(app.ID)}
 	if limit := app.RegisteredUserLimit(); limit != nil {
 		row.Limit, row.Limited = *limit, true
 	}

@@ -12,7 +12,10 @@ import (
 	"net/http"
 	"time"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/page"
+	"rollcall/internal/presence"
+	"rollcall/internal/relations"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -33,6 +36,18 @@ type Apps interface {
 	List(ctx context.Context) ([]*models.App, error)
 	// ByKey answers nil for an unknown key.
 	ByKey(ctx context.Context, key string) (*models.App, error)
+	Audit(ctx context.Context, f apps.AuditFilter, r page.Request) (*page.Connection[*models.AuditEntry], error)
+}
+
+// Relations is what the console needs of the rules about what users are to each
+// other (relations.Service).
+type Relations interface {
+	Friends(ctx context.Context, owner *models.User, r page.Request) (*relations.FriendshipConnection, error)
+	Requests(ctx context.Context, owner *models.User, incoming bool, r page.Request) (*relations.FriendRequestConnection, error)
+	Blocklist(ctx context.Context, owner *models.User, r page.Request) (*relations.BlockConnection, error)
+	Whitelist(ctx context.Context, owner *models.User, r page.Request) (*relations.WhitelistEntryConnection, error)
+	SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool, by models.Actor) ([]*models.ItemResult, error)
+	Permission(ctx context.Context, app *models.App, pair relations.Pair) (*relations.Permission, error)
 }
 
 // Users is what the console needs of the rules about users (users.Service).
@@ -40,7 +55,18 @@ type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
 	// ByID answers nil for an unknown ID.
 	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
+	ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error)
+	Banned(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
+	Deactivated(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
+	Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string, by models.Actor) ([]*models.ItemResult, error)
+	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
+	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error)
+	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
+	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
+	Clear(ctx context.Context, app *models.App, by models.Actor) (deleted int, err error)
+	// AuditDisconnect comes before Presence.Disconnect.
+	AuditDisconnect(ctx context.Context, app *models.App, id string, devices int, by models.Actor) error
 }
 
 // Presence is what the console needs to know about who is online (presence.Hub).
@@ -50,6 +76,8 @@ type Presence interface {
 	OnlineCount(appID int64) int
 	// Devices answers the live connections of the user with that users.id.
 	Devices(userID int64) []models.Device
+	// Disconnect cuts the devices with these IDs, nil: all, and answers how many.
+	Disconnect(ctx context.Context, acc presence.Account, deviceIDs []string, reason presence.Reason) int
 }
 
 // Deps is what the console stands on. All fields are needed.
@@ -57,6 +85,7 @@ type Deps struct {
 	Operators Operators
 	Apps      Apps
 	Users     Users
+	Relations Relations
 	Presence  Presence
 	Logger    *slog.Logger
 	// Clock is time.Now outside tests.

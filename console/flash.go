@@ -22,9 +22,41 @@ type flash struct {
 // flashTexts are the messages there are, true for those of success. A cookie
 // with any other is none of ours.
 var flashTexts = map[string]bool{
+	"action.ban.done":              true,
+	"action.unban.done":            true,
+	"action.unban.already":         false,
+	"action.disconnect.done":       true,
+	"action.disconnect.already":    false,
+	"action.expire-tokens.done":    true,
+	"action.expire-tokens.already": false,
+	"action.deactivate.done":       true,
+	"action.deactivate.already":    false,
+	"action.reactivate.done":       true,
+	"action.reactivate.already":    false,
+	"action.whitelist-on.done":     true,
+	"action.whitelist-on.already":  false,
+	"action.whitelist-off.done":    true,
+	"action.whitelist-off.already": false,
+	"action.refused":               false,
+	// By the code of the refusal.
+	"action.refused.USER_NOT_FOUND":     false,
+	"action.refused.USER_DEACTIVATED":   false,
+	"action.refused.USER_LIMIT_REACHED": false,
+
+	"bulk.ban.done":      true,
+	"bulk.ban.partly":    false,
+	"bulk.delete.done":   true,
+	"bulk.delete.partly": false,
+
 	"delete.done":    true,
 	"delete.gone":    false,
 	"delete.refused": false,
+}
+
+// hasFlash says whether there is that message.
+func hasFlash(text string) bool {
+	_, ok := flashTexts[text]
+	return ok
 }
 
 // Good says whether what was asked for was done.
@@ -56,7 +88,7 @@ func (c *console) takeFlash(v *visit) *flash {
 	if json.Unmarshal(raw, f) != nil {
 		return nil
 	}
-	if _, known := flashTexts[f.Text]; !known {
+	if !hasFlash(f.Text) {
 		return nil
 	}
 	return f

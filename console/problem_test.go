@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/fault"
+	"rollcall/internal/page"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -64,6 +66,10 @@ func TestRefusalsHavePages(t *testing.T) {
 		s.serve()
 		s.as("admin").get("/console/").want(t, c.status, c.text)
 	}
+}
+
+func (b brokenApps) Audit(context.Context, apps.AuditFilter, page.Request) (*page.Connection[*models.AuditEntry], error) {
+	return nil, b()
 }
 
 // refusingUsers refuses to delete, item by item.

@@ -69,7 +69,9 @@ type view struct {
 	Page     any
 	Operator *models.Operator
 	// Nav is empty when nobody is logged in.
-	Nav       []navItem
+	Nav []navItem
+	// Tabs are the pages of the app in the path, empty where there is none.
+	Tabs      []navItem
 	Flash     *flash
 	Languages []languageItem
 	// Here is where choosing a language leads back to.
@@ -79,6 +81,20 @@ type view struct {
 type navItem struct {
 	Path, Text string
 	Current    bool
+}
+
+// appTabs leads to the pages of an app.
+func appTabs(v *visit, app *models.App) []navItem {
+	tabs := []navItem{
+		{Path: usersPath(app), Text: "tab.users"},
+		{Path: bannedList.path(app), Text: "tab.banned"},
+		{Path: deactivatedList.path(app), Text: "tab.deactivated"},
+		{Path: permissionPath(app), Text: "tab.permission"},
+	}
+	for i := range tabs {
+		tabs[i].Current = v.r.URL.EscapedPath() == tabs[i].Path
+	}
+	return tabs
 }
 
 type languageItem struct {
@@ -96,10 +112,15 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Here: v.here()}
 	if v.operator != nil {
 		explorer := strings.HasPrefix(v.r.URL.Path, explorerPath)
+		audit := strings.HasPrefix(v.r.URL.Path, auditPath)
 		data.Nav = []navItem{
-			{Path: Root, Text: "nav.apps", Current: !explorer},
+			{Path: Root, Text: "nav.apps", Current: !explorer && !audit},
+			{Path: auditPath, Text: "nav.audit", Current: audit},
 			{Path: explorerPath, Text: "nav.explorer", Current: explorer},
 		}
+	}
+	if key := v.r.PathValue("key"); key != "" {
+		data.Tabs = appTabs(v, &models.App{Key: key})
 	}
 	for _, l := range c.locales {
 		data.Languages = append(data.Languages, languageItem{Tag: l.tag, Name: l.name, Current: l == v.locale})

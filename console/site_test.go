@@ -42,7 +42,9 @@ type site struct {
 	url       string
 	now       time.Time
 	log       *bytes.Buffer
+	db        *database.DB
 	users     *users.Service
+	relations *relations.Service
 	presence  *presence.Hub
 	dev, prod *models.App
 }
@@ -50,13 +52,14 @@ type site struct {
 func newSite(t *testing.T, db *database.DB) *site {
 	t.Helper()
 	ctx := context.Background()
-	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &bytes.Buffer{}}
+	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &bytes.Buffer{}, db: db}
 	clock := func() time.Time { return s.now }
 	events := &bus.Bus{}
 	keys, err := token.OpenKeys(ctx, db, "", clock)
 	s.check(err)
 	rules := apps.New(db, keys, clock)
-	s.users = users.New(db, events, keys, relations.New(db, clock), clock)
+	s.relations = relations.New(db, clock)
+	s.users = users.New(db, events, keys, s.relations, clock)
 	s.presence = presence.New(db, events, presence.Options{Clock: clock})
 	s.check(s.presence.Start(ctx))
 	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })
@@ -72,7 +75,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.register(s.dev, "ann", "Ann")
 	s.register(s.prod, "ann", "Ann")
 	s.deps = Deps{
-		Operators: operators, Apps: rules, Users: s.users, Presence: s.presence,
+		Operators: operators, Apps: rules, Users: s.users, Relations: s.relations, Presence: s.presence,
 		Logger: slog.New(slog.NewTextHandler(s.log, nil)), Clock: clock,
 		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
 		Secure:        func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" },

@@ -1,26 +1,74 @@
 package console
 
 import (
+	"slices"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/page"
 	"rollcall/models"
 )
+
+// auditOnUser is how many entries of the audit a user's page shows.
+const auditOnUser = 5
 
 // userPage is what user.html and user_delete.html show.
 type userPage struct {
 	App     appRow
 	User    userRow
 	Devices []models.Device
-	// MayDelete: the visitor may change things. Whether the app lets users be
+	// MayChange: the visitor may change things. Whether the app lets users be
 	// deleted is the app's environment.
-	MayDelete bool
+	MayChange bool
+	// Lists are the first entries of each list of people that the user has.
+	Lists []*peopleView
+	// Audit is what was done to the user lately, and AuditPath where the rest is.
+	Audit     []auditRow
+	AuditPath string
 }
 
+// Actions are those that fit the user as it is.
+func (p *userPage) Actions() []*userAction {
+	return slices.DeleteFunc(slices.Clone(userActions), func(a *userAction) bool { return !a.fits(p) })
+}
+
+// device answers the user's live connection with that ID, nil where there is none.
+func (p *userPage) device(id string) *models.Device {
+	at := slices.IndexFunc(p.Devices, func(d models.Device) bool { return d.ID == id })
+	if at < 0 {
+		return nil
+	}
+	return &p.Devices[at]
+}
+
+// ids is the user, for rules that take many.
+func (p *userPage) ids() []string { return []string{p.User.ExternalID} }
+
 func (c *console) showUser(v *visit) error {
-	page, err := c.userPage(v)
+	p, err := c.userPage(v)
 	if err != nil {
 		return err
 	}
-	return c.show(v, "user", page)
+	for _, l := range peopleLists {
+		list, info, err := c.people(v, p, l, request(peopleOnUser))
+		if err != nil {
+			return err
+		}
+		if info.HasNextPage {
+			list.Next = list.Path
+		}
+		p.Lists = append(p.Lists, list)
+	}
+	app, id := p.App.App, p.User.ExternalID
+	audit, err := c.Apps.Audit(v.r.Context(), apps.AuditFilter{App: app, Target: id}, request(auditOnUser))
+	if err != nil {
+		return err
+	}
+	p.Audit, p.AuditPath = auditRows(nil, audit.Nodes()), auditOf(app, id)
+	return c.show(v, "user", p)
 }
+
+// request is the first page of a list.
+func request(size int) page.Request { return page.Request{First: size} }
 
 // userPage reads the user whose app and ID are in the path; unknown ones are a
 // problem.
@@ -40,6 +88,6 @@ func (c *console) userPage(v *visit) (*userPage, error) {
 		App:       c.appRow(app),
 		User:      c.userRow(app, u),
 		Devices:   c.Presence.Devices(u.ID),
-		MayDelete: v.operator.Role == models.RoleAdmin,
+		MayChange: v.operator.Role == models.RoleAdmin,
 	}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"unicode"
 
-	"rollcall/internal/page"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -19,9 +18,45 @@ type usersPage struct {
 	Users []userRow
 	// Search is what was asked for.
 	Search string
+	// Show is which users are asked for: "" for all, or one of showFilters.
+	Show string
+	// MayChange: the visitor may choose users to change them, or clear the app.
+	MayChange bool
+	ClearPath string
 	// First is whether this is the first page; Next leads to the next, "" on the last.
 	First bool
 	Next  string
+}
+
+var isOnline = true
+
+// showFilters are the users to choose from.
+var showFilters = map[string]users.Filter{
+	"":            {},
+	"online":      {Online: &isOnline},
+	"active":      {States: []models.UserState{models.UserActive}},
+	"banned":      {States: []models.UserState{models.UserBanned}},
+	"deactivated": {States: []models.UserState{models.UserDeactivated}},
+}
+
+// Shows are the choices in their order.
+func (usersPage) Shows() []string { return []string{"online", "active", "banned", "deactivated"} }
+
+// Filtered says whether some users may be left out.
+func (p usersPage) Filtered() bool { return p.Search+p.Show != "" }
+
+// FirstPage is where the list begins.
+func (p usersPage) FirstPage() string {
+	query := url.Values{}
+	for name, value := range map[string]string{"q": p.Search, "show": p.Show} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if len(query) == 0 {
+		return p.App.UsersPath
+	}
+	return p.App.UsersPath + "?" + query.Encode()
 }
 
 type userRow struct {
@@ -37,22 +72,25 @@ func (c *console) listUsers(v *visit) error {
 		return err
 	}
 	query := v.r.URL.Query()
-	search := searchText(query.Get("q"))
-	request := page.Request{First: usersPerPage}
-	if after := query.Get("after"); after != "" {
-		request.After = &after
+	search, show := searchText(query.Get("q")), query.Get("show")
+	filter, known := showFilters[show]
+	if !known {
+		return c.notFound(v)
 	}
-	found, err := c.Users.List(v.r.Context(), app, users.Filter{Search: search}, request)
+	filter.Search = search
+	request := pageOf(v, usersPerPage)
+	found, err := c.Users.List(v.r.Context(), app, filter, request)
 	if err != nil {
 		return err
 	}
-	shown := usersPage{App: c.appRow(app), Search: search, First: request.After == nil}
+	shown := usersPage{
+		App: c.appRow(app), Search: search, Show: show, First: request.After == nil,
+		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app),
+	}
 	for _, u := range found.Nodes() {
 		shown.Users = append(shown.Users, c.userRow(app, u))
 	}
-	if info := found.PageInfo(); info.HasNextPage {
-		shown.Next = shown.App.UsersPath + "?" + pageQuery(search, *info.EndCursor)
-	}
+	shown.Next = nextPage(v, found.PageInfo())
 	return c.show(v, "users", shown)
 }
 
@@ -74,12 +112,4 @@ func (c *console) userRow(app *models.App, u *models.User) userRow {
 		State:  u.State(models.TimeOf(c.Clock())),
 		Status: c.Presence.StatusOf(u),
 	}
-}
-
-func pageQuery(search, after string) string {
-	values := url.Values{"after": {after}}
-	if search != "" {
-		values.Set("q", search)
-	}
-	return values.Encode()
 }

@@ -126,7 +126,7 @@ func TestUsersSearchKeepsItsWordsOverPages(t *testing.T) {
 	}
 	second := b.get(first.links()[next])
 	second.want(t, http.StatusOK, `value="r &amp; C"`, "x-4", "!"+root+"/ann", "Newest")
-	if back := root + "?q=r%20%26%20C"; !slices.Contains(second.links(), back) {
+	if back := root + "?q=r+%26+C"; !slices.Contains(second.links(), back) {
 		t.Errorf("links %v, want %s", second.links(), back)
 	}
 }

@@ -49,10 +49,11 @@ func localPath(target string) string {
 	return target
 }
 
+// appPath begins the paths of an app's pages.
+func appPath(app *models.App) string { return Root + "apps/" + url.PathEscape(app.Key) }
+
 // usersPath is where an app's users are listed.
-func usersPath(app *models.App) string {
-	return Root + "apps/" + url.PathEscape(app.Key) + "/users"
-}
+func usersPath(app *models.App) string { return appPath(app) + "/users" }
 
 // idMark stands in front of the IDs that cannot be a path's segment; no ID has it.
 const idMark = "~"

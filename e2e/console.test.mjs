@@ -80,6 +80,92 @@ describe('the console in Chromium', () => {
       await operator.leave();
     });
 
+    test(`an operator bans somebody for a day, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const id = javaScriptEnabled ? 'loud.with-js' : 'loud.without-js';
+      const token = await app.register(id, 'Lou Loud');
+      const device = await Connection.open(server, token, 'ANDROID');
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await operator.open(`/console/apps/${development.key}/users/${id}`);
+      await page.getByRole('link', { name: 'Ban this user' }).click();
+      await page.getByRole('heading', { name: `Ban ${id}?` }).waitFor();
+
+      // A mistake is told beside its field, and what was typed stays.
+      await page.getByRole('radio', { name: 'Own length' }).check();
+      await page.getByLabel('How many').fill('31');
+      await page.getByLabel('Reason').fill('Advertising in every room');
+      await page.getByRole('button', { name: 'Ban the user' }).click();
+      await page.getByRole('alert').filter({ hasText: '1 minute to 30 days' }).waitFor();
+      assert.equal(await page.getByLabel('How many').inputValue(), '31');
+      assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
+
+      await page.getByRole('radio', { name: '1 day', exact: true }).check();
+      await page.getByRole('button', { name: 'Ban the user' }).click();
+      await page.getByRole('status').filter({ hasText: `${id} is banned.` }).waitFor();
+      await page.getByText('Advertising in every room').waitFor();
+      assert.equal((await within(device.closed, 'the close of the device')).code, 4403);
+      await assert.rejects(send(server, token, '{ me { id } }'), { status: 403, code: 'USER_BANNED' });
+
+      await page.getByRole('link', { name: 'Lift the ban' }).click();
+      await page.getByRole('button', { name: 'Lift the ban' }).click();
+      await page.getByRole('status').filter({ hasText: `The ban of ${id} is lifted.` }).waitFor();
+      assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
+
+      // One device of two, and then the tokens.
+      const devices = [await Connection.open(server, token, 'IOS'), await Connection.open(server, token, 'WEB')];
+      await page.reload();
+      const row = page.getByRole('row').filter({ has: page.getByRole('cell', { name: 'iOS' }) });
+      await row.getByRole('link', { name: 'Disconnect' }).click();
+      await page.getByRole('button', { name: 'Disconnect' }).click();
+      await page.getByRole('status').filter({ hasText: `${id} was disconnected.` }).waitFor();
+      assert.equal((await within(devices[0].closed, 'the close of the device')).code, 4403);
+      await page.getByRole('cell', { name: 'Web', exact: true }).waitFor();
+      await page.getByRole('link', { name: 'End all tokens' }).click();
+      await page.getByRole('button', { name: 'End all tokens' }).click();
+      await page.getByRole('status').filter({ hasText: `All tokens of ${id} have ended.` }).waitFor();
+      await assert.rejects(send(server, token, '{ me { id } }'), { status: 401, code: 'UNAUTHENTICATED' });
+      await devices[1].close();
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the mistake above
+      await operator.leave();
+    });
+
+    test(`an operator finds out why one cannot message another, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const [a, b] = javaScriptEnabled ? ['asker', 'shy'] : ['asker.plain', 'shy.plain'];
+      await app.register(a);
+      await app.register(b);
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await operator.open(`/console/apps/${development.key}/users/${b}/whitelist-on`);
+      await page.getByRole('button', { name: 'Turn it on' }).click();
+      await page.getByRole('status').filter({ hasText: `The whitelist of ${b} is on.` }).waitFor();
+
+      await page.getByRole('link', { name: 'Chat in development' }).click();
+      await page.getByRole('link', { name: 'Who may message whom' }).click();
+      await page.getByLabel('ID of the sender').fill(a);
+      await page.getByLabel('ID of the recipient').fill(b);
+      await page.getByRole('button', { name: 'Find out' }).click();
+      await page.getByRole('heading', { name: `${a} may not message ${b}` }).waitFor();
+      await page.getByText(`The whitelist of ${b} is on, and ${a} is not on it.`).waitFor();
+      await page.getByText(`The App Server puts ${a} on the whitelist of ${b}`).waitFor();
+
+      await app.send('mutation ($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }', {
+        input: { userId: b, ids: [a] },
+      });
+      await page.reload();
+      await page.getByRole('heading', { name: `${a} may message ${b}` }).waitFor();
+
+      // And tomorrow somebody asks who did it.
+      await page.getByRole('link', { name: 'Audit' }).click();
+      await page.getByLabel('Whom').fill(b);
+      await page.getByRole('button', { name: 'Filter' }).click();
+      const row = page.getByRole('row').filter({ hasText: 'Turned a whitelist on' });
+      await row.getByRole('cell', { name: 'admin' }).waitFor();
+      await row.getByRole('cell', { name: '127.0.0.1' }).waitFor();
+      await operator.leave();
+    });
+
     test(`pages of users, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
       const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
       const { page } = operator;
@@ -96,6 +182,55 @@ describe('the console in Chromium', () => {
         await page.getByText(seen.at(-1), { exact: true }).waitFor({ state: 'detached' });
       }
       assert.deepEqual(seen, Array.from({ length: 45 }, (_, n) => `member-${45 - n}`)); // newest first
+      await operator.leave();
+    });
+  }
+
+  for (const javaScriptEnabled of [true, false]) {
+    test(`an operator clears a development app, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const name = `Trial ${javaScriptEnabled ? 'with' : 'without'} script`;
+      const trial = await server.createApp({ name });
+      const backend = await AppServer.login(server, trial);
+      for (let n = 1; n <= 7; n++) await backend.register(`tester-${n}`);
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await page.getByRole('link', { name }).click();
+
+      // Some of them first.
+      await page.getByRole('checkbox', { name: 'Choose tester-2' }).check();
+      await page.getByRole('checkbox', { name: 'Choose tester-5' }).check();
+      await page.getByRole('button', { name: 'Delete the chosen' }).click();
+      await page.getByRole('heading', { name: 'Delete 2 users?' }).waitFor();
+      await page.getByRole('button', { name: 'Delete for good' }).click();
+      await page.getByRole('status').filter({ hasText: 'Users deleted: 2.' }).waitFor();
+      await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
+      await page.getByRole('button', { name: 'Ban the chosen' }).click();
+      await page.getByRole('heading', { name: 'Ban 1 user?' }).waitFor();
+      await page.getByRole('button', { name: 'Ban them' }).click();
+      await page.getByRole('status').filter({ hasText: 'Users banned: 1.' }).waitFor();
+      await page.getByRole('link', { name: 'Banned', exact: true }).click();
+      await page.getByRole('link', { name: 'tester-1', exact: true }).waitFor();
+      await page.getByRole('link', { name: 'Users', exact: true }).click();
+      await page.getByLabel('Which users').selectOption('Banned');
+      await page.getByRole('button', { name: 'Search' }).click();
+      await page.getByRole('link', { name: 'tester-3', exact: true }).waitFor({ state: 'detached' });
+      if (javaScriptEnabled) {
+        await page.getByRole('button', { name: 'Choose all shown' }).click();
+        assert.ok(await page.getByRole('checkbox', { name: 'Choose tester-1' }).isChecked());
+      }
+
+      await page.getByRole('link', { name: 'Delete all test users' }).click();
+      await page.getByLabel('Type 5 to confirm').fill('7');
+      await page.getByRole('button', { name: 'Delete them all for good' }).click();
+      await page.getByRole('alert').filter({ hasText: 'The number is not 5' }).waitFor();
+      assert.notEqual((await backend.send('{ user(id: "tester-3") { id } }')).user, null);
+      await page.getByLabel('Type 5 to confirm').fill('5');
+      await page.getByRole('button', { name: 'Delete them all for good' }).click();
+      await page.getByRole('status').filter({ hasText: 'Users deleted: 5.' }).waitFor();
+      await page.getByRole('heading', { name: 'No users yet' }).waitFor();
+      assert.equal((await backend.send('{ user(id: "tester-3") { id } }')).user, null);
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the wrong number above
       await operator.leave();
     });
   }
@@ -196,12 +331,30 @@ describe('the console in Chromium', () => {
         await operator.login();
         await shoot('apps');
         const users = `/console/apps/${development.key}/users`;
+        for (const friendId of ['member-44', 'member-43']) {
+          await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { remark } }', {
+            input: { userId: 'member-45', friendId, remark: `Number ${friendId.slice(-2)} from school` },
+          });
+        }
+        await app.send('mutation { banUsers(input: { ids: ["member-40"], minutes: 60, reason: "Advertising" }) { outcome } }');
         const device = await Connection.open(server, await app.register('member-45', 'Member number 45'), 'ANDROID');
         for (const [name, path] of [
           ['users', users],
           ['users-none', `${users}?q=nobody`],
           ['user', `${users}/member-45`],
           ['user-delete', `${users}/member-45/delete`],
+          ['user-friends', `${users}/member-45/friends`],
+          ['user-blocklist', `${users}/member-45/blocklist`],
+          ['permission', `/console/apps/${development.key}/permission?from=member-1&to=member-45`],
+          ['bulk-ban', `/console/apps/${development.key}/bulk/ban?id=member-1&id=member-2`],
+          ['clear', `/console/apps/${development.key}/clear`],
+          ['banned', `/console/apps/${development.key}/banned`],
+          ['deactivated', `/console/apps/${development.key}/deactivated`],
+          ['audit', '/console/audit'],
+          ['audit-none', '/console/audit?actor=nobody'],
+          ['user-ban', `${users}/member-45/ban`],
+          ['user-disconnect', `${users}/member-45/disconnect`],
+          ['user-deactivate', `${users}/member-45/deactivate`],
         ]) {
           await operator.open(path);
           await shoot(name);

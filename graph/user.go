@@ -6,6 +6,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
+	"rollcall/internal/apps"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
@@ -35,27 +36,31 @@ func (r *mutationResolver) RegisterUsers(ctx context.Context, input []*generated
 }
 
 func (r *mutationResolver) ExpireTokens(ctx context.Context, input generated.ExpireTokensInput) ([]*models.ItemResult, error) {
-	return r.users.ExpireTokens(ctx, auth.From(ctx).App, input.Ids, input.IssuedBefore)
+	return r.users.ExpireTokens(ctx, auth.From(ctx).App, input.Ids, input.IssuedBefore, apps.AppServer)
 }
 
 func (r *mutationResolver) DeactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-	return r.users.Deactivate(ctx, auth.From(ctx).App, ids)
+	return r.users.Deactivate(ctx, auth.From(ctx).App, ids, apps.AppServer)
 }
 
 func (r *mutationResolver) ReactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-	return r.users.Reactivate(ctx, auth.From(ctx).App, ids)
+	return r.users.Reactivate(ctx, auth.From(ctx).App, ids, apps.AppServer)
 }
 
 func (r *mutationResolver) BanUsers(ctx context.Context, input generated.BanUsersInput) ([]*models.ItemResult, error) {
-	return r.users.Ban(ctx, auth.From(ctx).App, input.Ids, time.Duration(input.Minutes)*time.Minute, input.Reason)
+	return r.users.Ban(ctx, auth.From(ctx).App, input.Ids, time.Duration(input.Minutes)*time.Minute, input.Reason, apps.AppServer)
 }
 
 func (r *mutationResolver) UnbanUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-	return r.users.Unban(ctx, auth.From(ctx).App, ids)
+	return r.users.Unban(ctx, auth.From(ctx).App, ids, apps.AppServer)
 }
 
 func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.DisconnectUserInput) (int, error) {
 	accounts, err := r.accounts(ctx, []string{input.UserID})
+	if err != nil {
+		return 0, err
+	}
+	err = r.users.AuditDisconnect(ctx, auth.From(ctx).App, input.UserID, len(input.DeviceIds), apps.AppServer)
 	if err != nil {
 		return 0, err
 	}

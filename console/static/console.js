@@ -21,6 +21,25 @@
     if (said && source) said.textContent = source.dataset.announce;
   });
 
+  // One click chooses everybody on the page.
+  function offerAll(root) {
+    for (const place of root.querySelectorAll("[data-bulk]:not([data-offered])")) {
+      place.dataset.offered = "true";
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = place.dataset.bulk;
+      button.addEventListener("click", () => {
+        const boxes = [...document.querySelectorAll('input[form="bulk"]')];
+        const on = !boxes.every((box) => box.checked);
+        for (const box of boxes) box.checked = on;
+      });
+      place.prepend(button);
+    }
+  }
+
+  offerAll(document);
+  document.addEventListener("htmx:afterSwap", () => offerAll(document));
+
   // Say so when the server cannot be reached, until it can again.
   const contact = document.getElementById("contact");
   document.addEventListener("htmx:sendError", () => { contact.hidden = false; });

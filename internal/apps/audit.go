@@ -28,8 +28,30 @@ const (
 	auditAddressLength = 64
 )
 
-// ActionUserDelete is an operator's deleting a user.
-const ActionUserDelete = "user.delete"
+// The actions of the audit that concern a user, whose ID is the target.
+const (
+	ActionUserBan          = "user.ban"
+	ActionUserUnban        = "user.unban"
+	ActionUserDeactivate   = "user.deactivate"
+	ActionUserReactivate   = "user.reactivate"
+	ActionUserExpireTokens = "user.expire_tokens"
+	ActionUserDisconnect   = "user.disconnect"
+	ActionUserWhitelistOn  = "user.whitelist_on"
+	ActionUserWhitelistOff = "user.whitelist_off"
+	ActionUserDelete       = "user.delete"
+)
+
+// Actions are all that the audit tells of.
+func Actions() []string {
+	return []string{
+		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
+		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
+		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionPasswordSet, ActionSessionEnd,
+	}
+}
+
+// AppServer is the actor of what an app's own back end has done.
+var AppServer = models.Actor{Name: "App Server"}
 
 // WriteAudit adds entries in tx, the transaction of what they tell of, so that
 // neither is there without the other. At and Action must be set; what is longer

@@ -159,6 +159,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		Operators:     operators,
 		Apps:          appRules,
 		Users:         userRules,
+		Relations:     relationRules,
 		Presence:      hub,
 		Logger:        log,
 		ClientAddress: addresses.Address,

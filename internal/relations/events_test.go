@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"rollcall/internal/apps"
+
 	"rollcall/models"
 )
 
@@ -242,7 +244,7 @@ func TestManyEndAtOnce(t *testing.T) {
 			w.t.Errorf("told %q\nwant %q", got, want)
 		}
 		w.consistent()
-		results, err := w.users.Reactivate(ctx, w.app, gone[:1])
+		results, err := w.users.Reactivate(ctx, w.app, gone[:1], apps.AppServer)
 		w.batch(results, err)("DONE")
 		if u := w.user("gone0"); u.FriendCount+u.BlockCount+u.WhitelistCount != 0 || u.WhitelistEnabled {
 			w.t.Errorf("the reactivated account is not empty: %+v", u)

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/apps"
+
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -112,7 +114,7 @@ func TestUsersOfAnotherAppAreUnknown(t *testing.T) {
 		other.ID++
 		_, err := w.relations.AddFriend(ctx, &other, "ann", "bob", nil)
 		w.refused(err, fault.UserNotFound)
-		results, err := w.relations.SetWhitelistEnabled(ctx, &other, []string{"ann"}, true)
+		results, err := w.relations.SetWhitelistEnabled(ctx, &other, []string{"ann"}, true, apps.AppServer)
 		w.batch(results, err)("USER_NOT_FOUND")
 	}, "ann", "bob")
 }

@@ -3,6 +3,8 @@ package relations
 import (
 	"testing"
 
+	"rollcall/internal/apps"
+
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -141,7 +143,7 @@ func TestSetWhitelistEnabled(t *testing.T) {
 	each(t, func(w *world) {
 		w.deactivate("dead")
 		set := func(on bool, ids ...string) func(...string) {
-			return w.batch(w.relations.SetWhitelistEnabled(ctx, w.app, ids, on))
+			return w.batch(w.relations.SetWhitelistEnabled(ctx, w.app, ids, on, apps.AppServer))
 		}
 		if w.user("ann").WhitelistEnabled {
 			w.t.Error("it is on at first")

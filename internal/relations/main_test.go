@@ -152,13 +152,13 @@ func (w *world) allow(owner string, ids ...string) {
 
 func (w *world) whitelist(enabled bool, ids ...string) {
 	w.t.Helper()
-	results, err := w.relations.SetWhitelistEnabled(ctx, w.app, ids, enabled)
+	results, err := w.relations.SetWhitelistEnabled(ctx, w.app, ids, enabled, apps.AppServer)
 	w.batch(results, err)(slices.Repeat([]string{"DONE"}, len(ids))...)
 }
 
 func (w *world) deactivate(ids ...string) {
 	w.t.Helper()
-	results, err := w.users.Deactivate(ctx, w.app, ids)
+	results, err := w.users.Deactivate(ctx, w.app, ids, apps.AppServer)
 	w.batch(results, err)(slices.Repeat([]string{"DONE"}, len(ids))...)
 }
 

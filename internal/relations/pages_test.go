@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"rollcall/internal/apps"
+
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/testenv"
@@ -119,7 +121,7 @@ func TestPagesAreStable(t *testing.T) {
 			if !slices.Equal(behind, []string{"u10", "u9"}) {
 				w.t.Errorf("%s: behind an entry that has gone come %q", list.name, behind)
 			}
-			_, err = w.users.Reactivate(ctx, w.app, []string{last})
+			_, err = w.users.Reactivate(ctx, w.app, []string{last}, apps.AppServer)
 			w.ok(err)
 			w.clear()
 			for i := range 3 {

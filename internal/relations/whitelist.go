@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -38,12 +39,17 @@ func whitelist(app *models.App) edit {
 }
 
 // SetWhitelistEnabled turns users' whitelists on or off. Items: ALREADY,
-// NOT_FOUND, REFUSED with USER_DEACTIVATED.
-func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool) ([]*models.ItemResult, error) {
+// NOT_FOUND, REFUSED with USER_DEACTIVATED. Each that changes has an audit entry.
+func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool, by models.Actor) ([]*models.ItemResult, error) {
+	action := apps.ActionUserWhitelistOff
+	if enabled {
+		action = apps.ActionUserWhitelistOn
+	}
 	var results []*models.ItemResult
-	err := s.change(ctx, app, userIDs, func(tx *gorm.DB, who people, _ *notes) error {
+	err := s.change(ctx, app, userIDs, func(tx *gorm.DB, who people, n *notes) error {
 		results = make([]*models.ItemResult, len(userIDs))
 		var changed []int64
+		var audit []models.AuditEntry
 		for i, id := range userIDs {
 			u, err := who.active(id)
 			switch {
@@ -55,12 +61,19 @@ func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, user
 				results[i] = done(id)
 				u.WhitelistEnabled = enabled
 				changed = append(changed, u.ID)
+				audit = append(audit, models.AuditEntry{
+					AppID: &app.ID, At: n.at, Actor: by.Name, Action: action, Target: id, Address: by.Address,
+				})
 			}
 		}
 		if len(changed) == 0 {
 			return nil
 		}
-		return tx.Model(&models.User{}).Where("id IN ?", changed).Update("whitelist_enabled", enabled).Error
+		err := tx.Model(&models.User{}).Where("id IN ?", changed).Update("whitelist_enabled", enabled).Error
+		if err != nil {
+			return err
+		}
+		return apps.WriteAudit(tx, audit...)
 	})
 	return results, err
 }

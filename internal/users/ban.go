@@ -2,10 +2,12 @@ package users
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/models"
@@ -21,10 +23,11 @@ const (
 // every request and connect is USER_BANNED until the ban ends by itself or by
 // Unban. Banning again replaces the end and the reason; a ban that runs keeps
 // its beginning. Of a deactivated user: REFUSED, USER_DEACTIVATED.
-func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string) ([]*models.ItemResult, error) {
+func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
 	until := now.Add(length)
 	results, before, err := s.batch(ctx, app, ids, change{
+		action: apps.ActionUserBan, detail: fmt.Sprintf("minutes=%d", length/time.Minute), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
 				return models.OutcomeRefused, deactivated(u.ExternalID)
@@ -44,9 +47,10 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 }
 
 // Unban ends bans. Of one who is not banned: ALREADY.
-func (s *Service) Unban(ctx context.Context, app *models.App, ids []string) ([]*models.ItemResult, error) {
+func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
 	results, _, err := s.batch(ctx, app, ids, change{
+		action: apps.ActionUserUnban, by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.State(now) != models.UserBanned {
 				return models.OutcomeAlready, nil

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -16,6 +17,11 @@ import (
 // in the order asked, as if called one after the other, but on rows that are read
 // and locked once and written once.
 type change struct {
+	// action and detail are what the audit says of each user that changed, and by
+	// is who did it. An entry outlives the user, so detail holds lengths and codes,
+	// never a text about somebody that an erasure would have to find.
+	action, detail string
+	by             models.Actor
 	// prepare is called with the transaction before the first item; nil: nothing
 	// to prepare. It is called again when the transaction is run again.
 	prepare func(tx *gorm.DB) error
@@ -27,8 +33,9 @@ type change struct {
 	write func(tx *gorm.DB, changed []*models.User) error
 }
 
-// batch carries out c on the app's users with these IDs and answers each item at
-// its place, and the rows of those that changed as they were before.
+// batch carries out c on the app's users with these IDs, with an audit entry for
+// each that changed, and answers each item at its place, and the rows of those
+// that changed as they were before.
 func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c change) ([]*models.ItemResult, []*models.User, error) {
 	var results []*models.ItemResult
 	var before []*models.User
@@ -62,12 +69,26 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c ch
 		if len(changed) == 0 {
 			return nil
 		}
-		return c.write(tx, changed)
+		if err := c.write(tx, changed); err != nil {
+			return err
+		}
+		entries := make([]models.AuditEntry, len(changed))
+		for i, u := range changed {
+			entries[i] = s.entry(app, c.by, c.action, u.ExternalID, c.detail)
+		}
+		return apps.WriteAudit(tx, entries...)
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	return results, before, nil
+}
+
+// entry is what the audit says of one user.
+func (s *Service) entry(app *models.App, by models.Actor, action, id, detail string) models.AuditEntry {
+	return models.AuditEntry{
+		AppID: &app.ID, At: s.now(), Actor: by.Name, Action: action, Target: id, Detail: detail, Address: by.Address,
+	}
 }
 
 // lock reads the app's users with these IDs for changing them, in one query, in

@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/models"
@@ -15,10 +16,11 @@ import (
 // and everything about the user but its ID is erased, a ban with its reason
 // included. The place in the app is free; the ID stays taken until Reactivate.
 // Of one who is deactivated: ALREADY.
-func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string) ([]*models.ItemResult, error) {
+func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
 	announce := func() {}
 	results, before, err := s.batch(ctx, app, ids, change{
+		action: apps.ActionUserDeactivate, by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
 				return models.OutcomeAlready, nil
@@ -60,10 +62,11 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string)
 // Reactivate gives back empty accounts: no name, no token, UNLOGINED; the App
 // Server registers them again to name them. Of one who is not deactivated:
 // ALREADY; where the app has no room: REFUSED, USER_LIMIT_REACHED.
-func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string) ([]*models.ItemResult, error) {
+func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
 	var room *places
 	results, _, err := s.batch(ctx, app, ids, change{
+		action: apps.ActionUserReactivate, by: by,
 		prepare: func(tx *gorm.DB) (err error) {
 			room, err = openPlaces(tx, app)
 			return err

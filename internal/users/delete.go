@@ -23,6 +23,7 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 	var gone map[int64]bool
 	announce := func() {}
 	results, before, err := s.batch(ctx, app, ids, change{
+		action: apps.ActionUserDelete, by: by,
 		prepare: func(*gorm.DB) error { gone = make(map[int64]bool); return nil },
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if gone[u.ID] {
@@ -40,21 +41,14 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 				return err
 			}
 			var registered, deactivated int
-			audit := make([]models.AuditEntry, len(changed))
-			for i, u := range changed {
+			for _, u := range changed {
 				if u.DeactivatedAt == nil {
 					registered++
 				} else {
 					deactivated++
 				}
-				audit[i] = models.AuditEntry{
-					AppID: &app.ID, At: s.now(), Actor: by.Name, Action: apps.ActionUserDelete, Target: u.ExternalID, Address: by.Address,
-				}
 			}
-			if err := count(tx, app, -registered, -deactivated); err != nil {
-				return err
-			}
-			return apps.WriteAudit(tx, audit...)
+			return count(tx, app, -registered, -deactivated)
 		},
 	})
 	s.revoke(ctx, before, bus.ReasonDeleted)

@@ -1,0 +1,157 @@
+package console
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/page"
+	"rollcall/models"
+)
+
+const (
+	// auditPath is where the audit is.
+	auditPath = Root + "audit"
+	// auditPerPage is how many entries a page shows.
+	auditPerPage = 50
+)
+
+// auditPage is what audit.html shows.
+type auditPage struct {
+	// What is asked for.
+	App, Actor, Action, Target string
+	// Apps and Actions are the choices.
+	Apps    []*models.App
+	Actions []string
+	Entries []auditRow
+	First   bool
+	Next    string
+}
+
+// Filtered says whether something is asked for.
+func (p auditPage) Filtered() bool { return p.App+p.Actor+p.Action+p.Target != "" }
+
+// Path is where the audit begins.
+func (auditPage) Path() string { return auditPath }
+
+// auditRow is an entry as a page shows it.
+type auditRow struct {
+	*models.AuditEntry
+	// AppName is "" for what concerns no app.
+	AppName string
+	// TargetPath leads to the user that it was done to, "" for what is no user.
+	TargetPath string
+}
+
+func (c *console) showAudit(v *visit) error {
+	list, err := c.Apps.List(v.r.Context())
+	if err != nil {
+		return err
+	}
+	query := v.r.URL.Query()
+	shown := auditPage{
+		App:     query.Get("app"),
+		Actor:   searchText(query.Get("actor")),
+		Action:  query.Get("action"),
+		Target:  searchText(query.Get("target")),
+		Apps:    list,
+		Actions: apps.Actions(),
+		First:   query.Get("after") == "",
+	}
+	filter := apps.AuditFilter{Actor: shown.Actor, Action: shown.Action, Target: shown.Target}
+	if at := slices.IndexFunc(list, func(a *models.App) bool { return a.Key == shown.App }); at >= 0 {
+		filter.App = list[at]
+	}
+	if shown.App != "" && filter.App == nil || shown.Action != "" && !slices.Contains(shown.Actions, shown.Action) {
+		return c.notFound(v)
+	}
+	found, err := c.Apps.Audit(v.r.Context(), filter, pageOf(v, auditPerPage))
+	if err != nil {
+		return err
+	}
+	shown.Entries = auditRows(list, found.Nodes())
+	shown.Next = nextPage(v, found.PageInfo())
+	return c.show(v, "audit", shown)
+}
+
+// auditRows says of each entry which app it belongs to, and where its user is.
+func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
+	rows := make([]auditRow, len(entries))
+	for i, e := range entries {
+		rows[i].AuditEntry = e
+		for _, app := range list {
+			if e.AppID == nil || app.ID != *e.AppID {
+				continue
+			}
+			rows[i].AppName = app.Name
+			if strings.HasPrefix(e.Action, "user.") {
+				rows[i].TargetPath = userPath(app, e.Target)
+			}
+		}
+	}
+	return rows
+}
+
+// auditOf is where the audit of one user is.
+func auditOf(app *models.App, id string) string {
+	return auditPath + "?" + url.Values{"app": {app.Key}, "target": {id}}.Encode()
+}
+
+// Length is how long a ban lasts, nil for what is no ban.
+func (r auditRow) Length() *banLength {
+	minutes := r.number("minutes")
+	if minutes == 0 {
+		return nil
+	}
+	length := &banLength{minutes, "minutes", minutes}
+	for _, unit := range banUnits {
+		if minutes%unitMinutes[unit] == 0 {
+			length.Unit, length.Amount = unit, minutes/unitMinutes[unit]
+		}
+	}
+	return length
+}
+
+// Devices is how many devices a disconnect named; 0: all, or no disconnect.
+func (r auditRow) Devices() int { return r.number("devices") }
+
+// Before is the moment up to which tokens have ended, nil where none have.
+func (r auditRow) Before() *models.Time {
+	text, _ := strings.CutPrefix(r.Detail, "before=")
+	moment, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return nil
+	}
+	at := models.TimeOf(moment)
+	return &at
+}
+
+// number answers what the detail has for name, 0 where it has nothing.
+func (r auditRow) number(name string) int {
+	digits, _ := strings.CutPrefix(r.Detail, name+"=")
+	n, _ := strconv.Atoi(digits)
+	return n
+}
+
+// pageOf answers which page of a list the address asks for.
+func pageOf(v *visit, size int) page.Request {
+	r := page.Request{First: size}
+	if after := v.r.URL.Query().Get("after"); after != "" {
+		r.After = &after
+	}
+	return r
+}
+
+// nextPage answers where the next page of the list on this page is, "" on the
+// last.
+func nextPage(v *visit, info *page.Info) string {
+	if !info.HasNextPage {
+		return ""
+	}
+	query := v.r.URL.Query()
+	query.Set("after", *info.EndCursor)
+	return v.r.URL.EscapedPath() + "?" + query.Encode()
+}

@@ -1,0 +1,131 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// maxBulk is how many users may be chosen at once; a page has fewer.
+const maxBulk = 100
+
+// bulkPage is what bulk.html shows.
+type bulkPage struct {
+	App   appRow
+	Users []userRow
+	// Action is ban or delete.
+	Action string
+	Form   banForm
+}
+
+// bulkPath is where something is done to many users.
+func bulkPath(app *models.App) string { return appPath(app) + "/bulk" }
+
+// askBulkBan shows whom a ban is about, and asks for how long and why.
+func (c *console) askBulkBan(v *visit) error {
+	p, err := c.bulkPage(v, "ban", v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	p.Form = banForm{Length: strconv.Itoa(banLengths[2].Minutes), Unit: "days"}
+	return c.show(v, "bulk", p)
+}
+
+func (c *console) bulkBan(v *visit) error {
+	form, length := readBan(v.r)
+	p, err := c.bulkPage(v, "ban", v.r.PostForm)
+	if err != nil {
+		return err
+	}
+	if p.Form = form; len(form.Errors) > 0 {
+		return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
+	}
+	results, err := c.Users.Ban(v.r.Context(), p.App.App, p.ids(), length, form.reason(), c.actor(v))
+	if err != nil {
+		return err
+	}
+	return c.answerBulk(v, p, results)
+}
+
+// askBulkDelete shows who will be deleted.
+func (c *console) askBulkDelete(v *visit) error {
+	p, err := c.bulkPage(v, "delete", v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	if !p.App.Development() {
+		return errProduction
+	}
+	return c.show(v, "bulk", p)
+}
+
+func (c *console) bulkDelete(v *visit) error {
+	if err := v.r.ParseForm(); err != nil {
+		return problem{http.StatusBadRequest, "error.invalid"}
+	}
+	p, err := c.bulkPage(v, "delete", v.r.PostForm)
+	if err != nil {
+		return err
+	}
+	results, err := c.Users.Delete(v.r.Context(), p.App.App, p.ids(), c.actor(v))
+	if fault.CodeOf(err) == fault.Forbidden {
+		return errProduction
+	}
+	if err != nil {
+		return err
+	}
+	return c.answerBulk(v, p, results)
+}
+
+// bulkPage reads the users that were chosen; those who are gone are left out.
+func (c *console) bulkPage(v *visit, action string, values url.Values) (*bulkPage, error) {
+	app, err := c.app(v)
+	if err != nil {
+		return nil, err
+	}
+	ids := values["id"]
+	if len(ids) > maxBulk {
+		return nil, problem{http.StatusBadRequest, "error.invalid"}
+	}
+	found, err := c.Users.ByIDs(v.r.Context(), app.ID, ids)
+	if err != nil {
+		return nil, err
+	}
+	p := &bulkPage{App: c.appRow(app), Action: action}
+	for _, u := range found {
+		if u != nil {
+			p.Users = append(p.Users, c.userRow(app, u))
+		}
+	}
+	return p, nil
+}
+
+func (p *bulkPage) ids() []string {
+	ids := make([]string, len(p.Users))
+	for i, u := range p.Users {
+		ids[i] = u.ExternalID
+	}
+	return ids
+}
+
+// answerBulk leads back to the users with what came of it.
+func (c *console) answerBulk(v *visit, p *bulkPage, results []*models.ItemResult) error {
+	done := 0
+	for _, r := range results {
+		if r.Outcome == models.OutcomeDone {
+			done++
+		}
+	}
+	text, subject := "bulk."+p.Action+".done", display(done)
+	if done < len(results) || done == 0 {
+		text, subject = "bulk."+p.Action+".partly", fmt.Sprintf("%d/%d", done, len(results))
+	}
+	if err := c.setFlash(v, text, subject); err != nil {
+		return err
+	}
+	return v.redirect(p.App.UsersPath)
+}

@@ -1,0 +1,142 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/presence"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+func TestBulk(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		s.register(s.dev, "bob", hostile)
+		s.register(s.dev, "eve", "Eve")
+		link := make(cut, 2)
+		s.connect(s.dev, "bob", link)
+		b := s.as("admin")
+		root, bulk := usersPath(s.dev), bulkPath(s.dev)
+		b.get(root).want(t, http.StatusOK, `form="bulk" name="id" value="bob"`, "Ban the chosen", "Delete the chosen", "Delete all test users")
+		b.get(usersPath(s.prod)).want(t, http.StatusOK, "Ban the chosen", "!Delete the chosen", "!Delete all")
+		s.as("viewer").get(root).want(t, http.StatusOK, "!checkbox", "!Ban the chosen", "!Delete all")
+
+		b.get(bulk+"/ban").want(t, http.StatusOK, "Nobody is chosen")
+		b.get(bulk+"/ban?id=nobody&id=%ff&id=王").want(t, http.StatusOK, "Nobody is chosen")
+		b.get(bulk+"/ban?id=bob&id=ann&id=nobody").want(t, http.StatusOK, "Ban 2 users?", `name="id" value="bob"`, "&lt;script&gt;", "!<script>alert")
+		b.get(bulk+"/delete?id=bob").want(t, http.StatusOK, "Delete 1 user?")
+		b.get(bulk+"/delete?"+strings.Repeat("id=bob&", 101)).want(t, http.StatusBadRequest)
+		b.get(bulkPath(s.prod)+"/delete?id=ann").want(t, http.StatusForbidden, "Users of a production app cannot be deleted")
+		b.post(bulkPath(s.prod)+"/delete", url.Values{"id": {"ann"}}).want(t, http.StatusForbidden, "Users of a production app cannot be deleted")
+
+		both := url.Values{"id": {"bob", "ann", "nobody"}, "length": {"60"}, "reason": {"spam"}}
+		b.post(bulk+"/ban", url.Values{"id": {"bob"}, "length": {"x"}}).want(t, http.StatusUnprocessableEntity, "Choose how long", "Ban 1 user?")
+		b.post(bulk+"/ban", both).wantRedirect(t, root)
+		b.get(root).want(t, http.StatusOK, "Users banned: 2.")
+		for id, want := range map[string]models.UserState{"bob": models.UserBanned, "ann": models.UserBanned, "eve": models.UserActive} {
+			if got := s.user(s.dev, id).State(models.TimeOf(s.now)); got != want {
+				t.Errorf("%s is %s", id, got)
+			}
+		}
+		if reason := <-link; reason != presence.ReasonBanned {
+			t.Errorf("the device was cut for %v", reason)
+		}
+		_, err := s.users.Deactivate(context.Background(), s.dev, []string{"ann"}, models.Actor{Name: "test"})
+		s.check(err)
+		b.post(bulk+"/ban", both).wantRedirect(t, root)
+		b.get(root).want(t, http.StatusOK, "Users banned: 1/2.")
+		b.post(bulk+"/delete", both).wantRedirect(t, root)
+		b.get(root).want(t, http.StatusOK, "Users deleted: 2.", "eve")
+		b.post(bulk+"/delete", both).wantRedirect(t, root)
+		b.get(root).want(t, http.StatusOK, "Users deleted: 0/0.")
+		if s.there(s.dev, "bob") || s.there(s.dev, "ann") || !s.there(s.dev, "eve") || !s.there(s.prod, "ann") {
+			t.Error("others were deleted than chosen")
+		}
+		want := []string{
+			"admin user.ban ann minutes=60", "admin user.ban bob minutes=60", "admin user.ban bob minutes=60",
+			"admin user.delete ann", "admin user.delete bob", "test user.deactivate ann",
+		}
+		if got := slices.Sorted(slices.Values(s.audited(s.dev))); !slices.Equal(got, want) {
+			t.Errorf("audit\n%s", strings.Join(got, "\n"))
+		}
+	})
+}
+
+func TestClear(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		for i := range 30 {
+			s.register(s.dev, fmt.Sprintf("u%d", i), "User")
+		}
+		b := s.as("admin")
+		path := clearPath(s.dev)
+		b.post(userPath(s.dev, "u1")+"/deactivate", nil)
+		b.get(path).want(t, http.StatusOK, "31 users", "Type 31 to confirm")
+		for _, typed := range []string{"", "30", "32", "31x", "-31"} {
+			b.post(path, url.Values{"count": {typed}}).want(t, http.StatusUnprocessableEntity, "The number is not 31", `id="count-error" role="alert"`)
+		}
+		if !s.there(s.dev, "ann") {
+			t.Fatal("deleted without the number")
+		}
+		b.get(clearPath(s.prod)).want(t, http.StatusForbidden, "Users of a production app cannot be deleted")
+		b.post(clearPath(s.prod), url.Values{"count": {"1"}}).want(t, http.StatusForbidden, "Users of a production app cannot be deleted")
+		b.post(path, url.Values{"count": {" 31 "}}).wantRedirect(t, usersPath(s.dev))
+		b.get(usersPath(s.dev)).want(t, http.StatusOK, "Users deleted: 31.", "No users yet", "0 of 100")
+		b.get(path).want(t, http.StatusOK, "No users yet", "!Type")
+		if !s.there(s.prod, "ann") {
+			t.Error("a user of another app is gone")
+		}
+		deletions := 0
+		for _, line := range s.audited(s.dev) {
+			if strings.HasPrefix(line, "admin user.delete ") {
+				deletions++
+			}
+		}
+		if deletions != 31 {
+			t.Errorf("%d deletions in the audit", deletions)
+		}
+	})
+}
+
+func TestFiltersAndStates(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		by := models.Actor{Name: "test"}
+		for _, id := range []string{"online", "banned", "gone"} {
+			s.register(s.dev, "user-"+id, id)
+		}
+		s.connect(s.dev, "user-online", silent{})
+		reason := hostile
+		_, err := s.users.Ban(context.Background(), s.dev, []string{"user-banned"}, time.Hour, &reason, by)
+		s.check(err)
+		_, err = s.users.Deactivate(context.Background(), s.dev, []string{"user-gone"}, by)
+		s.check(err)
+		b := s.as("viewer")
+		root := usersPath(s.dev)
+		link := func(id string) string { return userPath(s.dev, id) + `"` }
+		for show, want := range map[string][]string{
+			"online":      {link("user-online"), "!" + link("user-banned"), "!" + link("user-gone"), "!" + link("ann")},
+			"active":      {link("user-online"), "!" + link("user-banned"), "!" + link("user-gone"), link("ann")},
+			"banned":      {"!" + link("user-online"), link("user-banned"), "!" + link("user-gone")},
+			"deactivated": {"!" + link("user-online"), "!" + link("user-banned"), link("user-gone")},
+		} {
+			b.get(root+"?show="+show).want(t, http.StatusOK, append(want, `<option value="`+show+`" selected>`)...)
+		}
+		b.get(root+"?show=banned&q=user-on").want(t, http.StatusOK, "Nobody matches")
+		b.get(usersPath(s.prod)+"?show=banned").want(t, http.StatusOK, "Nobody is banned", "Show all users")
+		b.get(root+"?show=nonsense").want(t, http.StatusNotFound)
+		b.get(bannedList.path(s.dev)).want(t, http.StatusOK, link("user-banned"), "2026-11-20 09:00 UTC", "&lt;script&gt;", "!<script>alert", "!"+link("ann"))
+		b.get(deactivatedList.path(s.dev)).want(t, http.StatusOK, link("user-gone"), "!"+link("ann"), "!"+link("user-banned"))
+		b.get(bannedList.path(s.prod)).want(t, http.StatusOK, "Nobody is banned")
+		b.get(deactivatedList.path(s.prod)).want(t, http.StatusOK, "Nobody is deactivated")
+		b.get(bannedList.path(s.dev)+"?after=nonsense").want(t, http.StatusBadRequest)
+	})
+}

@@ -1,0 +1,67 @@
+package console
+
+import (
+	"net/http"
+	"strings"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// clearPage is what clear.html shows.
+type clearPage struct {
+	App  appRow
+	Path string
+	// Count is how many users there are, which is typed to confirm.
+	Count int
+	Typed string
+	// Wrong: something else was typed.
+	Wrong bool
+}
+
+func clearPath(app *models.App) string { return appPath(app) + "/clear" }
+
+// askClear says how many users of a DEVELOPMENT app would be deleted.
+func (c *console) askClear(v *visit) error {
+	p, err := c.clearPage(v)
+	if err != nil {
+		return err
+	}
+	return c.show(v, "clear", p)
+}
+
+// clear deletes all users of a DEVELOPMENT app once their number has been typed:
+// the one that the page showed, so that nobody goes unseen.
+func (c *console) clear(v *visit) error {
+	p, err := c.clearPage(v)
+	if err != nil {
+		return err
+	}
+	p.Typed = strings.TrimSpace(v.r.PostFormValue("count"))
+	if strings.ReplaceAll(p.Typed, ",", "") != strings.ReplaceAll(display(p.Count), ",", "") {
+		p.Wrong = true
+		return c.render(v, http.StatusUnprocessableEntity, "clear", p)
+	}
+	deleted, err := c.Users.Clear(v.r.Context(), p.App.App, c.actor(v))
+	if fault.CodeOf(err) == fault.Forbidden {
+		return errProduction
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.setFlash(v, "bulk.delete.done", display(deleted)); err != nil {
+		return err
+	}
+	return v.redirect(p.App.UsersPath)
+}
+
+func (c *console) clearPage(v *visit) (*clearPage, error) {
+	app, err := c.app(v)
+	if err != nil {
+		return nil, err
+	}
+	if app.Environment != models.EnvironmentDevelopment {
+		return nil, errProduction
+	}
+	return &clearPage{App: c.appRow(app), Path: clearPath(app), Count: app.RegisteredUserCount + app.DeactivatedUserCount}, nil
+}

@@ -1,0 +1,64 @@
+package console
+
+import (
+	"rollcall/internal/relations"
+	"rollcall/models"
+)
+
+// permissionPage is what permission.html shows.
+type permissionPage struct {
+	App appRow
+	// Path is where the page is, From and To who is asked about.
+	Path, From, To string
+	// Permission is the decision, nil while nobody is asked about.
+	Permission *relations.Permission
+	// Sender and Recipient are nil where there is no such user.
+	Sender, Recipient *userRow
+}
+
+// Reason names the rule that decided: the reason of a denial, or ALLOWED.
+func (p permissionPage) Reason() string {
+	if p.Permission.Allowed {
+		return "ALLOWED"
+	}
+	return string(*p.Permission.Reason)
+}
+
+// permissionPath is where an app's decisions are explained.
+func permissionPath(app *models.App) string { return appPath(app) + "/permission" }
+
+// explainPermission tells whether one user may message another, and why.
+func (c *console) explainPermission(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	query := v.r.URL.Query()
+	p := permissionPage{
+		App: c.appRow(app), Path: permissionPath(app),
+		From: searchText(query.Get("from")), To: searchText(query.Get("to")),
+	}
+	if p.From == "" || p.To == "" {
+		return c.show(v, "permission", p)
+	}
+	if p.Permission, err = c.Relations.Permission(v.r.Context(), app, relations.Pair{From: p.From, To: p.To}); err != nil {
+		return err
+	}
+	if p.Sender, err = c.rowOf(v, app, p.From); err != nil {
+		return err
+	}
+	if p.Recipient, err = c.rowOf(v, app, p.To); err != nil {
+		return err
+	}
+	return c.show(v, "permission", p)
+}
+
+// rowOf answers the user with that ID, nil where there is none.
+func (c *console) rowOf(v *visit, app *models.App, id string) (*userRow, error) {
+	u, err := c.Users.ByID(v.r.Context(), app.ID, id)
+	if u == nil || err != nil {
+		return nil, err
+	}
+	row := c.userRow(app, u)
+	return &row, nil
+}

@@ -1,0 +1,166 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/presence"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// user answers a user's row as it is now.
+func (s *site) user(app *models.App, id string) *models.User {
+	s.t.Helper()
+	u, err := s.users.ByID(context.Background(), app.ID, id)
+	s.check(err)
+	return u
+}
+
+// audited answers "actor action target detail" of what was done in the app, oldest
+// first.
+func (s *site) audited(app *models.App) []string {
+	s.t.Helper()
+	var entries []models.AuditEntry
+	s.check(s.db.Read(context.Background()).Where("app_id = ?", app.ID).Order("id").Find(&entries).Error)
+	lines := make([]string, len(entries))
+	for i, e := range entries {
+		lines[i] = strings.TrimSpace(strings.Join([]string{e.Actor, e.Action, e.Target, e.Detail}, " "))
+	}
+	return lines
+}
+
+func TestUserActions(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		link := make(cut, 1)
+		s.connect(s.dev, "ann", link)
+		b := s.as("admin")
+		path := userPath(s.dev, "ann")
+		ban := url.Values{"length": {"1440"}, "reason": {" spam & more "}}
+		steps := []struct {
+			action string
+			form   url.Values
+			// says stands on the user's page afterwards, asked on the page before.
+			asked, says string
+			state       models.UserState
+		}{
+			{"unban", nil, "ann is not banned", "ann is not banned", models.UserActive},
+			{"disconnect", nil, "Disconnect all devices of ann?", "ann was disconnected.", models.UserActive},
+			{"disconnect", nil, "no such connection", "no such connection", models.UserActive},
+			{"ban", ban, "All devices are disconnected at once", "ann is banned.", models.UserBanned},
+			{"ban", ban, "A ban is in force", "ann is banned.", models.UserBanned},
+			{"unban", nil, "Lift the ban of ann?", "The ban of ann is lifted.", models.UserActive},
+			{"expire-tokens", nil, "End all tokens of ann?", "All tokens of ann have ended.", models.UserActive},
+			{"expire-tokens", nil, "End all tokens of ann?", "had ended already", models.UserActive},
+			{"reactivate", nil, "ann is not deactivated", "ann is not deactivated", models.UserActive},
+			{"deactivate", nil, "erased for good", "ann is deactivated.", models.UserDeactivated},
+			{"deactivate", nil, "was deactivated already", "was deactivated already", models.UserDeactivated},
+			{"expire-tokens", nil, "had ended already", "had ended already", models.UserDeactivated},
+			{"ban", ban, "Reactivate the user first", "Reactivate the user first", models.UserDeactivated},
+			{"reactivate", nil, "Reactivate ann?", "ann is reactivated.", models.UserActive},
+		}
+		for _, step := range steps {
+			before := s.user(s.dev, "ann").State(models.TimeOf(s.now))
+			b.get(path+"/"+step.action).want(t, http.StatusOK, step.asked)
+			if after := s.user(s.dev, "ann").State(models.TimeOf(s.now)); after != before {
+				t.Fatalf("%s: asking made the user %s", step.action, after)
+			}
+			b.post(path+"/"+step.action, step.form).wantRedirect(t, path)
+			b.get(path).want(t, http.StatusOK, step.says)
+			b.get(path).want(t, http.StatusOK, "!"+step.says)
+			u := s.user(s.dev, "ann")
+			if got := u.State(models.TimeOf(s.now)); got != step.state {
+				t.Errorf("after %s the user is %s, want %s", step.action, got, step.state)
+			}
+			if step.state == models.UserBanned {
+				if *u.BannedUntil != models.TimeOf(s.now).Add(24*time.Hour) || *u.BanReason != "spam & more" {
+					t.Errorf("banned until %s for %q", u.BannedUntil, *u.BanReason)
+				}
+				b.get(path).want(t, http.StatusOK, "2026-11-21 08:00 UTC", "spam &amp; more")
+			}
+		}
+		if reason := <-link; reason != presence.ReasonDisconnected {
+			t.Errorf("the device was cut for %v", reason)
+		}
+		want := []string{
+			"admin user.disconnect ann", "admin user.ban ann minutes=1440", "admin user.ban ann minutes=1440", "admin user.unban ann",
+			"admin user.expire_tokens ann before=2026-11-20T08:00:00.000Z", "admin user.deactivate ann", "admin user.reactivate ann",
+		}
+		if got := s.audited(s.dev); !slices.Equal(got, want) {
+			t.Errorf("audit\n%s", strings.Join(got, "\n"))
+		}
+		if got := s.audited(s.prod); len(got) != 0 {
+			t.Errorf("audit of the other app %v", got)
+		}
+	})
+}
+
+func TestReactivatingWithoutRoom(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	path := userPath(s.dev, "ann")
+	b.post(path+"/deactivate", nil)
+	s.check(s.db.Exec(context.Background(), "UPDATE apps SET registered_user_count = 100 WHERE id = ?", s.dev.ID))
+	b.post(path+"/reactivate", nil).wantRedirect(t, path)
+	b.get(path).want(t, http.StatusOK, "the app holds all the users it may", "Deactivated")
+}
+
+func TestDisconnectOneDevice(t *testing.T) {
+	s := onSQLite(t)
+	first, second := make(cut, 1), make(cut, 1)
+	s.connect(s.dev, "ann", first)
+	s.connect(s.dev, "ann", second)
+	b := s.as("admin")
+	path := userPath(s.dev, "ann")
+	device := s.presence.Devices(s.user(s.dev, "ann").ID)[1].ID
+	b.get(path).want(t, http.StatusOK, path+"/disconnect?device="+device)
+	b.get(path+"/disconnect?device="+device).want(t, http.StatusOK, "Disconnect this device of ann?", `name="device" value="`+device+`"`)
+	b.get(path+"/disconnect?device=NOBODYS").want(t, http.StatusOK, "no such connection")
+	b.post(path+"/disconnect", url.Values{"device": {"NOBODYS"}}).wantRedirect(t, path)
+	b.get(path).want(t, http.StatusOK, "no such connection", device)
+	b.post(path+"/disconnect", url.Values{"device": {device}}).wantRedirect(t, path)
+	b.get(path).want(t, http.StatusOK, "ann was disconnected.", "!"+device, "Online")
+	if <-second; len(first) != 0 {
+		t.Error("the other device was cut")
+	}
+	if got := s.audited(s.dev); !slices.Equal(got, []string{"admin user.disconnect ann devices=1"}) {
+		t.Errorf("audit %v", got)
+	}
+}
+
+func TestBanForm(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	path := userPath(s.dev, "ann") + "/ban"
+	for name, form := range map[string]url.Values{
+		"length is not chosen":   {},
+		"length is none offered": {"length": {"61"}},
+		"amount is missing":      {"length": {"own"}, "unit": {"days"}},
+		"amount is zero":         {"length": {"own"}, "amount": {"0"}, "unit": {"days"}},
+		"amount is too much":     {"length": {"own"}, "amount": {"31"}, "unit": {"days"}},
+		"amount is in no unit":   {"length": {"own"}, "amount": {"1"}, "unit": {"years"}},
+		"amount is huge":         {"length": {"own"}, "amount": {"9223372036854775807"}, "unit": {"days"}},
+		"reason is long":         {"length": {"60"}, "reason": {strings.Repeat("长", 256)}},
+		"reason has two lines":   {"length": {"60"}, "reason": {"a\nb"}},
+	} {
+		field, _, _ := strings.Cut(name, " ")
+		b.post(path, form).want(t, http.StatusUnprocessableEntity, `id="`+field+`-error" role="alert"`, `aria-describedby="`)
+		if s.user(s.dev, "ann").BannedUntil != nil {
+			t.Fatalf("%s: banned all the same", name)
+		}
+	}
+	b.post(path, url.Values{"length": {"own"}, "amount": {"43201"}, "unit": {"minutes"}, "reason": {hostile}}).
+		want(t, http.StatusUnprocessableEntity, `value="43201"`, "&lt;script&gt;", "!<script>alert", `<option value="minutes" selected>`)
+	b.post(path, url.Values{"length": {"own"}, "amount": {" 90 "}, "unit": {"minutes"}, "reason": {strings.Repeat("长", 255)}}).
+		wantRedirect(t, userPath(s.dev, "ann"))
+	if until := *s.user(s.dev, "ann").BannedUntil; until != models.TimeOf(s.now).Add(90*time.Minute) {
+		t.Errorf("banned until %s", until)
+	}
+}

@@ -1,0 +1,132 @@
+package console
+
+import (
+	"context"
+
+	"rollcall/internal/page"
+	"rollcall/internal/relations"
+	"rollcall/models"
+)
+
+const (
+	// peopleOnUser is how many entries of each list a user's page shows.
+	peopleOnUser = 5
+	// peoplePerPage is how many a page of one list shows.
+	peoplePerPage = 50
+)
+
+// peopleList is a list of users that somebody has. Its name ends its path and
+// its texts.
+type peopleList struct {
+	name string
+	read func(Relations, context.Context, *models.User, page.Request) ([]person, *page.Info, error)
+}
+
+// person is an entry of a list.
+type person struct {
+	*models.User
+	Path  string
+	Since models.Time
+	// Remark is what the owner calls a friend, or the message of a request.
+	Remark *string
+	// Blocked: the friend is on the owner's blocklist.
+	Blocked bool
+	// Expires is the end of a request.
+	Expires *models.Time
+}
+
+var (
+	friendList = &peopleList{"friends", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(r.Friends(ctx, u, p))(func(f *relations.Friendship) person {
+			return person{User: f.User, Since: f.CreatedAt, Remark: f.Remark, Blocked: f.Blocked}
+		})
+	}}
+	incomingList = &peopleList{"incoming", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(r.Requests(ctx, u, true, p))(func(q *relations.FriendRequest) person {
+			return person{User: q.From, Since: q.CreatedAt, Remark: q.Message, Expires: &q.ExpiresAt}
+		})
+	}}
+	outgoingList = &peopleList{"outgoing", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(r.Requests(ctx, u, false, p))(func(q *relations.FriendRequest) person {
+			return person{User: q.To, Since: q.CreatedAt, Remark: q.Message, Expires: &q.ExpiresAt}
+		})
+	}}
+	blockList = &peopleList{"blocklist", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(r.Blocklist(ctx, u, p))(func(b *relations.Block) person {
+			return person{User: b.User, Since: b.CreatedAt}
+		})
+	}}
+	whiteList = &peopleList{"whitelist", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(r.Whitelist(ctx, u, p))(func(w *relations.WhitelistEntry) person {
+			return person{User: w.User, Since: w.CreatedAt}
+		})
+	}}
+	peopleLists = []*peopleList{friendList, incomingList, outgoingList, blockList, whiteList}
+)
+
+// people answers what makes persons of a page of entries.
+func people[T any](found *page.Connection[T], err error) func(func(T) person) ([]person, *page.Info, error) {
+	return func(of func(T) person) ([]person, *page.Info, error) {
+		if err != nil {
+			return nil, nil, err
+		}
+		list := make([]person, len(found.Nodes()))
+		for i, entry := range found.Nodes() {
+			list[i] = of(entry)
+		}
+		return list, found.PageInfo(), nil
+	}
+}
+
+// peopleView is a page of a list, as people.html and a user's page show it.
+type peopleView struct {
+	Name   string
+	People []person
+	// Path is where the whole list is.
+	Path  string
+	First bool
+	// Next leads to the next page, "" on the last.
+	Next string
+}
+
+// Marked says whether the list's entries have a remark or a message.
+func (p peopleView) Marked() bool { return p.Requests() || p.Name == friendList.name }
+
+// Requests says whether it is a list of friend requests.
+func (p peopleView) Requests() bool {
+	return p.Name == incomingList.name || p.Name == outgoingList.name
+}
+
+// peoplePage is what people.html shows.
+type peoplePage struct {
+	*userPage
+	List *peopleView
+}
+
+// showPeople answers the pages of a list.
+func showPeople(l *peopleList) func(*console, *visit) error {
+	return func(c *console, v *visit) error {
+		p, err := c.userPage(v)
+		if err != nil {
+			return err
+		}
+		list, info, err := c.people(v, p, l, pageOf(v, peoplePerPage))
+		if err != nil {
+			return err
+		}
+		list.Next = nextPage(v, info)
+		return c.show(v, "people", peoplePage{p, list})
+	}
+}
+
+// people reads a page of a user's list.
+func (c *console) people(v *visit, p *userPage, l *peopleList, r page.Request) (*peopleView, *page.Info, error) {
+	list, info, err := l.read(c.Relations, v.r.Context(), p.User.User, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range list {
+		list[i].Path = userPath(p.App.App, list[i].ExternalID)
+	}
+	return &peopleView{Name: l.name, People: list, Path: p.User.Path + "/" + l.name, First: r.After == nil}, info, nil
+}

@@ -1,0 +1,147 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// befriend makes ann and somebody friends.
+func (s *site) befriend(id string, remark *string) {
+	s.t.Helper()
+	_, err := s.relations.AddFriend(context.Background(), s.dev, "ann", id, remark)
+	s.check(err)
+}
+
+func TestUserLists(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		s := newSite(t, db)
+		for _, id := range []string{"bob", "cat", "dan", "eve"} {
+			s.register(s.dev, id, "Name of "+id)
+		}
+		remark, message := hostile, "Hello & <b>welcome</b>"
+		s.befriend("bob", &remark)
+		_, err := s.relations.AddToBlocklist(ctx, s.dev, "ann", []string{"bob"})
+		s.check(err)
+		_, err = s.relations.SendFriendRequest(ctx, s.dev, "cat", "ann", &message)
+		s.check(err)
+		_, err = s.relations.SendFriendRequest(ctx, s.dev, "ann", "dan", nil)
+		s.check(err)
+		_, err = s.relations.AddToWhitelist(ctx, s.dev, "ann", []string{"eve"})
+		s.check(err)
+		b := s.as("viewer")
+		path := userPath(s.dev, "ann")
+		b.get(path).want(t, http.StatusOK, "Name of bob", "&lt;script&gt;", "!<script>alert", "blocked",
+			"Name of cat", "Hello &amp; &lt;b&gt;", "2026-11-27 08:00 UTC", "Name of dan", "Name of eve", "The whitelist is off", "Nothing so far.")
+		for list, who := range map[string]string{"friends": "bob", "incoming": "cat", "outgoing": "dan", "blocklist": "bob", "whitelist": "eve"} {
+			b.get(path+"/"+list).want(t, http.StatusOK, "Name of "+who, userPath(s.dev, who)+`"`)
+			b.get(userPath(s.prod, "ann")+"/"+list).want(t, http.StatusOK, "!Name of", "Back to the user")
+			b.get(userPath(s.dev, "nobody")+"/"+list).want(t, http.StatusNotFound)
+			b.get(path+"/"+list+"?after=nonsense").want(t, http.StatusBadRequest)
+		}
+	})
+}
+
+func TestFriendsPaging(t *testing.T) {
+	s := onSQLite(t)
+	var want []string
+	for i := range 60 {
+		id := fmt.Sprintf("f%02d", i)
+		s.register(s.dev, id, "F")
+		s.now = s.now.Add(time.Millisecond)
+		s.befriend(id, nil)
+		want = append(want, userPath(s.dev, id))
+	}
+	slices.Reverse(want)
+	b := s.as("viewer")
+	path := userPath(s.dev, "ann")
+	b.get(path).want(t, http.StatusOK, "All friends", want[0], want[4], "!"+want[5]+`"`)
+	var got []string
+	for next := path + "/friends"; next != ""; {
+		links := b.get(next).links()
+		next = ""
+		for _, link := range links {
+			if strings.HasPrefix(link, userPath(s.dev, "f")) {
+				got = append(got, link)
+			}
+			if strings.HasPrefix(link, path+"/friends?after=") {
+				next = link
+			}
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%d friends: %v", len(got), got)
+	}
+}
+
+func TestWhitelistSwitch(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		b := s.as("admin")
+		path := userPath(s.dev, "ann")
+		for _, step := range []struct {
+			name, says string
+			on         bool
+		}{
+			{"whitelist-off", "The whitelist of ann is off; there is nothing to do.", false},
+			{"whitelist-on", "The whitelist of ann is on.", true},
+			{"whitelist-on", "The whitelist of ann is on; there is nothing to do.", true},
+			{"whitelist-off", "The whitelist of ann is off.", false},
+		} {
+			b.post(path+"/"+step.name, nil).wantRedirect(t, path)
+			b.get(path).want(t, http.StatusOK, step.says)
+			if got := s.user(s.dev, "ann").WhitelistEnabled; got != step.on {
+				t.Errorf("after %s the whitelist is %v", step.name, got)
+			}
+		}
+		if got := s.audited(s.dev); !slices.Equal(got, []string{"admin user.whitelist_on ann", "admin user.whitelist_off ann"}) {
+			t.Errorf("audit %v", got)
+		}
+	})
+}
+
+func TestPermissionIsExplained(t *testing.T) {
+	s := onSQLite(t)
+	ctx := context.Background()
+	day := 24 * time.Hour
+	by := models.Actor{Name: "test"}
+	for _, id := range []string{"bob", "banned", "gone", "blocked", "shy"} {
+		s.register(s.dev, id, id)
+	}
+	_, err := s.users.Ban(ctx, s.dev, []string{"banned"}, day, nil, by)
+	s.check(err)
+	_, err = s.users.Deactivate(ctx, s.dev, []string{"gone"}, by)
+	s.check(err)
+	_, err = s.relations.AddToBlocklist(ctx, s.dev, "ann", []string{"blocked"})
+	s.check(err)
+	_, err = s.relations.SetWhitelistEnabled(ctx, s.dev, []string{"shy"}, true, by)
+	s.check(err)
+	b := s.as("viewer")
+	path := permissionPath(s.dev)
+	b.get(path).want(t, http.StatusOK, "ID of the sender", "!Decision")
+	for _, c := range []struct{ from, to, rule, remedy string }{
+		{"bob", "ann", "No rule forbids it.", "would stop it"},
+		{"nobody", "ann", "The app has no user nobody.", "has to register nobody"},
+		{"gone", "ann", "gone is deactivated.", "Reactivate gone"},
+		{"banned", "ann", "banned is banned.", "Lift the ban of banned"},
+		{"ann", "nobody", "The app has no user nobody.", "has to register nobody"},
+		{"ann", "gone", "gone is deactivated.", "Reactivate gone"},
+		{"ann", "shy", "The whitelist of shy is on, and ann is not on it.", "puts ann on the whitelist of shy"},
+		{"blocked", "ann", "ann has blocked on its blocklist.", "takes blocked off the blocklist of ann"},
+		{hostile, "王", "The app has no user", "&lt;script&gt;"},
+	} {
+		b.get(path+"?"+url.Values{"from": {c.from}, "to": {c.to}}.Encode()).want(t, http.StatusOK, c.rule, c.remedy, "!<script>alert")
+	}
+	s.check(s.db.Exec(ctx, "UPDATE apps SET only_friends_can_message = ? WHERE id = ?", true, s.dev.ID))
+	b.get(path+"?from=bob&to=ann").want(t, http.StatusOK, "the two are no friends", "onlyFriendsCanMessage", userPath(s.dev, "bob"))
+}

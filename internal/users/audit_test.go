@@ -1,0 +1,87 @@
+package users
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/apps"
+	"rollcall/models"
+)
+
+// audited answers "actor action target detail" of the app's audit entries, oldest
+// first.
+func (w *world) audited() []string {
+	w.t.Helper()
+	var entries []models.AuditEntry
+	if err := w.db.Read(context.Background()).Where("app_id = ?", w.app.ID).Order("id").Find(&entries).Error; err != nil {
+		w.t.Fatal(err)
+	}
+	var lines []string
+	for _, e := range entries {
+		if e.At != w.users.now() || e.Address != "192.0.2.1" {
+			w.t.Errorf("entry %+v", e)
+		}
+		lines = append(lines, strings.Join([]string{e.Actor, e.Action, e.Target, e.Detail}, " "))
+	}
+	return lines
+}
+
+func TestChangesAreAudited(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		by := models.Actor{Name: "op", Address: "192.0.2.1"}
+		for _, id := range []string{"ann", "bob"} {
+			w.register(w.app, id)
+		}
+		now := w.users.now()
+		both, reason := []string{"ann", "bob", "nobody", "ann"}, "called Ann names"
+		for _, do := range []func() error{
+			func() error { _, err := w.users.Ban(ctx, w.app, both, time.Hour, &reason, by); return err },
+			func() error { _, err := w.users.Unban(ctx, w.app, both[:1], by); return err },
+			func() error { _, err := w.users.Unban(ctx, w.app, both[:1], by); return err }, // ALREADY
+			func() error { _, err := w.users.ExpireTokens(ctx, w.app, both[:1], now+1, by); return err },
+			func() error { return w.users.AuditDisconnect(ctx, w.app, "ann", 2, by) },
+			func() error { return w.users.AuditDisconnect(ctx, w.app, "ann", 0, by) },
+			func() error { _, err := w.users.Deactivate(ctx, w.app, both[:1], by); return err },
+			func() error { _, err := w.users.Ban(ctx, w.app, both[:1], time.Hour, &reason, by); return err }, // REFUSED
+			func() error { _, err := w.users.Reactivate(ctx, w.app, both[:1], by); return err },
+			func() error { _, err := w.users.Delete(ctx, w.app, both, by); return err },
+		} {
+			if err := do(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := []string{
+			"op user.ban ann minutes=60", "op user.ban bob minutes=60", "op user.unban ann ",
+			"op user.expire_tokens ann before=" + now.String(),
+			"op user.disconnect ann devices=2", "op user.disconnect ann ",
+			"op user.deactivate ann ", "op user.reactivate ann ", "op user.delete ann ", "op user.delete bob ",
+		}
+		if got := w.audited(); !slices.Equal(got, want) {
+			t.Errorf("audit\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}
+
+// TestNoChangeWithoutItsAudit: what cannot be audited is not done.
+func TestNoChangeWithoutItsAudit(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		ann := w.register(w.app, "ann")
+		err := w.db.Tx(ctx, func(tx *gorm.DB) error { return tx.Migrator().RenameTable("audit_entries", "elsewhere") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Hour, nil, apps.AppServer); err == nil {
+			t.Error("a ban without an audit entry is no error")
+		}
+		if code := w.verify(ann.Token); code != "" {
+			t.Errorf("the ban is in force: %s", code)
+		}
+	})
+}
