@@ -58,7 +58,7 @@ func TestChangesAreAudited(t *testing.T) {
 		}
 		want := []string{
 			"op user.ban ann minutes=60", "op user.ban bob minutes=60", "op user.unban ann ",
-			"op user.expire_tokens ann before=" + now.String(),
+			"op user.expire_tokens ann before=" + (now + 1).String(),
 			"op user.disconnect ann devices=2", "op user.disconnect ann ",
 			"op user.deactivate ann ", "op user.reactivate ann ", "op user.delete ann ", "op user.delete bob ",
 		}
