@@ -18,6 +18,14 @@ func (r *mutationResolver) Logout(ctx context.Context, allDevices *bool) (bool, 
 	return true, nil
 }
 
+func (r *mutationResolver) SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error) {
+	status, err := r.presence.SetStatus(auth.From(ctx).Account(), customStatus)
+	if err != nil {
+		return nil, err
+	}
+	return &status, nil
+}
+
 func (r *queryResolver) UserStatuses(ctx context.Context, ids []string) ([]*models.UserStatus, error) {
 	if err := maySeeStatuses(ctx, ids...); err != nil {
 		return nil, err
@@ -41,6 +49,12 @@ func (r *subscriptionResolver) UserStatus(ctx context.Context, ids []string) (<-
 			return nil, err
 		}
 		return r.presence.WatchUsers(accounts, sink, true), nil
+	})
+}
+
+func (r *subscriptionResolver) AppStatusChanged(ctx context.Context) (<-chan *models.UserStatus, error) {
+	return stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
+		return r.presence.WatchApp(auth.From(ctx).App.ID, sink), nil
 	})
 }
 

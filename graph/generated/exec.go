@@ -180,6 +180,7 @@ type ComplexityRoot struct {
 		RemoveFromWhitelist  func(childComplexity int, input WhitelistInput) int
 		SendFriendRequest    func(childComplexity int, input SendFriendRequestInput) int
 		SetFriendRemark      func(childComplexity int, input SetFriendRemarkInput) int
+		SetStatus            func(childComplexity int, customStatus string) int
 		SetWhitelistEnabled  func(childComplexity int, input SetWhitelistEnabledInput) int
 		UnbanUsers           func(childComplexity int, ids []string) int
 		UpdateUser           func(childComplexity int, input UpdateUserInput) int
@@ -233,6 +234,7 @@ type ComplexityRoot struct {
 	}
 
 	Subscription struct {
+		AppStatusChanged    func(childComplexity int) int
 		RelationshipChanged func(childComplexity int) int
 		StatusChanged       func(childComplexity int) int
 		UserStatus          func(childComplexity int, ids []string) int
@@ -322,6 +324,7 @@ type MutationResolver interface {
 	AcceptFriendRequest(ctx context.Context, id string) (*relations.Friendship, error)
 	DeclineFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
 	CancelFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
+	SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error)
 	Logout(ctx context.Context, allDevices *bool) (bool, error)
 	RegisterUser(ctx context.Context, input RegisterUserInput) (*users.Registered, error)
 	UpdateUser(ctx context.Context, input UpdateUserInput) (*models.User, error)
@@ -347,6 +350,7 @@ type QueryResolver interface {
 }
 type SubscriptionResolver interface {
 	StatusChanged(ctx context.Context) (<-chan *models.UserStatus, error)
+	AppStatusChanged(ctx context.Context) (<-chan *models.UserStatus, error)
 	UserStatus(ctx context.Context, ids []string) (<-chan *models.UserStatus, error)
 	RelationshipChanged(ctx context.Context) (<-chan *relations.Event, error)
 }
@@ -1002,6 +1006,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetFriendRemark(childComplexity, args["input"].(SetFriendRemarkInput)), true
+	case "Mutation.setStatus":
+		if e.ComplexityRoot.Mutation.SetStatus == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setStatus_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetStatus(childComplexity, args["customStatus"].(string)), true
 	case "Mutation.setWhitelistEnabled":
 		if e.ComplexityRoot.Mutation.SetWhitelistEnabled == nil {
 			break
@@ -1257,6 +1272,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SendFriendRequestPayload.Request(childComplexity), true
 
+	case "Subscription.appStatusChanged":
+		if e.ComplexityRoot.Subscription.AppStatusChanged == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.AppStatusChanged(childComplexity), true
 	case "Subscription.relationshipChanged":
 		if e.ComplexityRoot.Subscription.RelationshipChanged == nil {
 			break
@@ -2281,6 +2302,12 @@ extend type Query {
 
 extend type Mutation {
   """
+  Sets the caller's custom status, one for all its devices. It lasts while the
+  user is ONLINE, and goes when it is not. Errors: NOT_ONLINE, when no device is
+  connected.
+  """
+  setStatus("At most 100 bytes of UTF-8, no control characters; empty clears it." customStatus: String! @validate(rule: "maxbytes=100,nocontrol")): UserStatus! @auth(to: [USER])
+  """
   Ends the login of the device that this comes over: it is answered, then closed
   with 4401. With ` + "`" + `allDevices` + "`" + `, or over HTTP where a request is no device, all of
   the user's devices. Tokens stay valid. The user whose last device this was, or
@@ -2292,6 +2319,8 @@ extend type Mutation {
 type Subscription {
   "Status changes that concern the caller: its own, on all its devices."
   statusChanged: UserStatus! @auth(to: [USER])
+  "Every status change in the app."
+  appStatusChanged: UserStatus! @auth(to: [APP_SERVER])
   """
   First each of these users' present status, then every change while the
   operation lasts. A user asks for others' only with the app's
@@ -3389,6 +3418,20 @@ func (ec *executionContext) field_Mutation_setFriendRemark_args(ctx context.Cont
 		return nil, err
 	}
 	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_setStatus_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "customStatus",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["customStatus"] = arg0
 	return args, nil
 }
 
@@ -5981,6 +6024,50 @@ func (ec *executionContext) fieldContext_Mutation_cancelFriendRequest(ctx contex
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_setStatus(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_setStatus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SetStatus(ctx, fc.Args["customStatus"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.UserStatus) graphql.Marshaler {
+			return ec.marshalNUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_setStatus(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserStatus(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_setStatus_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_logout(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7424,6 +7511,38 @@ func (ec *executionContext) _Subscription_statusChanged(ctx context.Context, fie
 	)
 }
 func (ec *executionContext) fieldContext_Subscription_statusChanged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserStatus(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_appStatusChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_appStatusChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Subscription().AppStatusChanged(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.UserStatus) graphql.Marshaler {
+			return ec.marshalNUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_appStatusChanged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Subscription",
 		Field:      field,
@@ -11530,6 +11649,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "setStatus":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_setStatus(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "logout":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_logout(ctx, field)
@@ -12171,6 +12297,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	switch fields[0].Name {
 	case "statusChanged":
 		return ec._Subscription_statusChanged(ctx, fields[0])
+	case "appStatusChanged":
+		return ec._Subscription_appStatusChanged(ctx, fields[0])
 	case "userStatus":
 		return ec._Subscription_userStatus(ctx, fields[0])
 	case "relationshipChanged":

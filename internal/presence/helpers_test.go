@@ -295,7 +295,7 @@ func (r *recorder) statuses() map[int64][]models.UserStatus {
 	return all
 }
 
-// want compares all that was delivered, as "u0:ONLINE u0:OFFLINE".
+// want compares all that was delivered, as "u0:ONLINE u0:ONLINE:away u0:OFFLINE".
 func (r *recorder) want(t testing.TB, want string) {
 	t.Helper()
 	r.mu.Lock()
@@ -307,6 +307,9 @@ func (r *recorder) want(t testing.TB, want string) {
 		}
 		status := ev.Value().(*models.UserStatus)
 		got += status.UserID + ":" + status.Presence.String()
+		if status.CustomStatus != "" {
+			got += ":" + status.CustomStatus
+		}
 	}
 	if got != want {
 		t.Fatalf("delivered %q, want %q", got, want)

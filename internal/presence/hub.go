@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,7 +53,9 @@ type Hub struct {
 	metrics *metrics
 	writer  *writer
 	online  onlineCounts
-	shards  [shardCount]shard
+	// seq is the number of the latest change of a status in this process.
+	seq    atomic.Int64
+	shards [shardCount]shard
 
 	// background is every goroutine of the hub.
 	background sync.WaitGroup

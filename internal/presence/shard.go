@@ -58,12 +58,12 @@ func (s *shard) entry(acc Account) *entry {
 	return e
 }
 
-// current answers the account's state: memory's, else the row's.
-func (s *shard) current(acc Account) state {
+// status answers the account's status: memory's, else the row's.
+func (s *shard) status(acc Account) models.UserStatus {
 	if e := s.entries[acc.ID]; e != nil {
-		return e.current
+		return e.status()
 	}
-	return stateOf(acc.Presence, acc.PresenceAt)
+	return statusOf(acc.ExternalID, stateOf(acc.Presence, acc.PresenceAt), custom{})
 }
 
 // drop forgets a deleted user.

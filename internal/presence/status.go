@@ -9,6 +9,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -18,7 +19,24 @@ func (h *Hub) StatusOf(u *models.User) models.UserStatus {
 	s := h.shard(u.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current(AccountOf(u)).status(u.ExternalID)
+	return s.status(AccountOf(u))
+}
+
+// SetStatus gives an ONLINE user a custom status, "": none, and answers the
+// status. The text that is there already changes nothing. Errors: NOT_ONLINE.
+func (h *Hub) SetStatus(acc Account, text string) (models.UserStatus, error) {
+	s := h.shard(acc.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[acc.ID]
+	if e == nil || !e.online() {
+		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
+	}
+	if e.custom.text != text {
+		e.custom = custom{text: text, at: e.after(h.now())}
+		s.announce(e)
+	}
+	return e.status(), nil
 }
 
 // Statuses answers the statuses of an app's users with these external IDs, in

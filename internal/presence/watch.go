@@ -92,7 +92,7 @@ func (h *Hub) WatchUsers(accs []Account, sink Sink, snapshot bool) (stop func())
 		for _, a := range list[first:p.end] {
 			keys = append(keys, userTopic(a.ID))
 			if snapshot {
-				status := s.current(*a.Account).status(a.ExternalID)
+				status := s.status(*a.Account)
 				present[a.at] = fanout.New(a.ID, &status)
 			}
 		}
