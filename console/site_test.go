@@ -55,8 +55,8 @@ func newSite(t *testing.T, db *database.DB) *site {
 	events := &bus.Bus{}
 	keys, err := token.OpenKeys(ctx, db, "", clock)
 	s.check(err)
-	rules := apps.New(db, keys, clock)
-	s.users = users.New(db, events, keys, relations.New(db, clock), clock)
+	rules := apps.New(db, events, keys, clock)
+	s.users = users.New(db, events, keys, relations.New(db, events, clock), clock)
 	s.presence = presence.New(db, events, presence.Options{Clock: clock})
 	s.check(s.presence.Start(ctx))
 	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })

@@ -182,6 +182,9 @@ func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (en
 	})
 	s.hub.metrics.devices.Sub(float64(len(ended)))
 	if len(e.devices) == 0 {
+		if len(ended) > 0 {
+			s.hub.lingerers.note(e.id, s.hub.now())
+		}
 		s.turn(e, to, s.hub.now())
 	}
 	s.save(e)

@@ -21,8 +21,8 @@ func BenchmarkPublish(b *testing.B) {
 	const watchers = 10_000
 	ts := topics{}
 	for range watchers {
-		w := &watcher{sink: new(idle), slots: make([]slot, 1)}
-		ts.join(&joining{watcher: w, keys: []int64{userTopic(1)}})
+		w := &watcher{sink: new(idle)}
+		ts.join(&joining{watcher: w, watches: []*watch{{watcher: w, key: userTopic(1)}}})
 	}
 	ev := fanout.New(1, &models.UserStatus{})
 	b.ReportAllocs()

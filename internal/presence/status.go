@@ -3,12 +3,12 @@ package presence
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -45,7 +45,7 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 	statuses := make([]*models.UserStatus, len(ids))
 	known := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if isASCII(id) {
+		if database.IsASCII(id) {
 			known = append(known, id)
 		}
 	}
@@ -68,12 +68,6 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 		statuses[i] = found[id]
 	}
 	return statuses, nil
-}
-
-// isASCII says whether the column can hold s at all; MySQL would compare the
-// rest without the index.
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r > 127 }) < 0
 }
 
 // OnlineCount answers how many users of the app are ONLINE.
