@@ -98,7 +98,7 @@ func (r *userResolver) Ban(ctx context.Context, obj *models.User) (*generated.Ba
 }
 
 func (r *userResolver) Status(ctx context.Context, obj *models.User) (*models.UserStatus, error) {
-	if err := maySeeStatuses(ctx, obj.ExternalID); err != nil {
+	if err := r.maySeeStatuses(ctx, obj.ExternalID); err != nil {
 		return nil, err
 	}
 	status := r.presence.StatusOf(obj)
@@ -112,6 +112,10 @@ func (r *userResolver) Devices(ctx context.Context, obj *models.User) ([]*models
 		out[i] = &devices[i]
 	}
 	return out, nil
+}
+
+func (r *userResolver) StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*presence.SubscriptionConnection, error) {
+	return r.presence.Subscriptions(ctx, obj, pageRequest(first, after, listPage))
 }
 
 func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
