@@ -375,16 +375,17 @@ func (s *shard) missed(watches []*watch, a *absence) (events []*Event) {
 	}
 	for _, w := range watches {
 		e, row := s.entries[w.key], a.rows[w.key]
+		seq := s.hub.seq.Load()
 		var status models.UserStatus
 		switch {
 		case e != nil && e.seq > a.since.seq:
-			status = e.status()
+			seq, status = e.seq, e.status()
 		case e != nil && e.seq != 0, row == nil:
 			continue
 		default: // the row was the last to know
 			status = s.status(AccountOf(row))
 		}
-		events = append(events, fanout.NewAt(s.hub.seq.Load(), w.key, &status))
+		events = append(events, fanout.NewAt(seq, w.key, &status))
 	}
 	return events
 }
