@@ -380,10 +380,12 @@ func (s *shard) missed(watches []*watch, a *absence) (events []*Event) {
 		switch {
 		case e != nil && e.seq > a.since.seq:
 			seq, status = e.seq, e.status()
-		case e != nil && e.seq != 0, row == nil:
-			continue
-		default: // the row was the last to know
+		case e != nil && e.seq == 0 && e.current.at >= a.since.at:
+			status = e.status() // memory had forgotten, and knows it by the row
+		case e == nil && row != nil:
 			status = s.status(AccountOf(row))
+		default:
+			continue
 		}
 		events = append(events, fanout.NewAt(seq, w.key, &status))
 	}

@@ -323,4 +323,3 @@ func queries(db *database.DB, fn func()) (n int) {
 	defer mu.Unlock()
 	return n
 }
-
