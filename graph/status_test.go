@@ -2,9 +2,12 @@ package graph_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -606,4 +609,71 @@ func registered(w *graphtest.World, id string) string {
 	w.T.Helper()
 	w.Register(w.App, id)
 	return id
+}
+
+// TestSocketStorm has the devices of all users lose their connections and come
+// back at once, over real WebSockets.
+func TestSocketStorm(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		const users, each = 90, 3
+		bearers := make([]string, users)
+		for i := range bearers {
+			bearers[i] = w.Bearer(fmt.Sprintf("user%02d", i))
+			if i > 0 {
+				do(w, graphtest.AppServer, addFriend, vars("a", fmt.Sprintf("user%02d", i), "b", fmt.Sprintf("user%02d", i-1)))
+			}
+		}
+		before := runtime.NumGoroutine()
+		devices := make([]*graphtest.Live, users*each)
+		for range 2 {
+			var all sync.WaitGroup
+			for i := range devices {
+				all.Go(func() {
+					if devices[i] != nil {
+						devices[i].Close()
+					}
+					devices[i] = w.Live("websocket", bearers[i%users], changed, nil)
+				})
+			}
+			all.Wait()
+		}
+		online := func(want int) func() bool {
+			return func() bool {
+				r := do(w, graphtest.AppServer, `{ app { onlineUserCount } userList(first: 100) { nodes { devices { id } } } }`, nil)
+				var data struct {
+					App      struct{ OnlineUserCount int }
+					UserList struct {
+						Nodes []struct{ Devices []struct{ ID string } }
+					}
+				}
+				if err := json.Unmarshal(r.Data, &data); err != nil {
+					w.T.Fatal(err)
+				}
+				if data.App.OnlineUserCount != want {
+					return false
+				}
+				for _, u := range data.UserList.Nodes {
+					if len(u.Devices)*users != want*each {
+						return false // a device that is lost may not have been noticed yet
+					}
+				}
+				return true
+			}
+		}
+		eventually(w, online(users))
+		do(w, "user00", setStatus, vars("text", "calm"))
+		for _, d := range []*graphtest.Live{devices[0], devices[users], devices[1], devices[users+1]} {
+			for got := ""; got != "user00 ONLINE calm"; {
+				got = d.Status()
+			}
+		}
+		for _, d := range devices {
+			d.Close()
+		}
+		eventually(w, online(0))
+		eventually(w, func() bool {
+			http.DefaultClient.CloseIdleConnections()
+			return runtime.NumGoroutine() <= before+20
+		})
+	})
 }
