@@ -57,8 +57,8 @@ func newSite(t *testing.T, db *database.DB) *site {
 	events := &bus.Bus{}
 	keys, err := token.OpenKeys(ctx, db, "", clock)
 	s.check(err)
-	rules := apps.New(db, keys, clock)
-	s.relations = relations.New(db, clock)
+	rules := apps.New(db, events, keys, clock)
+	s.relations = relations.New(db, events, clock)
 	s.users = users.New(db, events, keys, s.relations, clock)
 	s.presence = presence.New(db, events, presence.Options{Clock: clock})
 	s.check(s.presence.Start(ctx))

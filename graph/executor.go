@@ -42,6 +42,7 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	exec.SetDisableSuggestion(!opts.Introspection)
 	exec.SetQueryCache(documentCache{lru.New[*ast.QueryDocument](documentCacheSize)})
 	exec.Use(limits{schema: es.Schema(), introspection: opts.Introspection})
+	exec.AroundOperations(countRoots)
 	exec.AroundFields(newGuard(es.Schema()).field)
 	return &Executor{Executor: exec, schema: es.Schema(), present: p.present}
 }

@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/presence"
+	"rollcall/internal/ratelimit"
 	"rollcall/internal/relations"
 	"rollcall/internal/users"
 	"rollcall/internal/validate"
@@ -21,6 +22,8 @@ type Resolver struct {
 	relations *relations.Service
 	presence  *presence.Hub
 	clock     func() time.Time
+	// rates limit how often a user does something.
+	rates *ratelimit.Limiter[rateKey]
 	// validator checks what is validated item by item; see guard for the rest.
 	validator *validate.Validator
 }
@@ -28,7 +31,10 @@ type Resolver struct {
 // NewResolver answers a Resolver that calls these rules; clock is time.Now
 // outside tests.
 func NewResolver(a *apps.Service, u *users.Service, l *relations.Service, p *presence.Hub, clock func() time.Time) *Resolver {
-	return &Resolver{apps: a, users: u, relations: l, presence: p, clock: clock, validator: NewValidator()}
+	return &Resolver{
+		apps: a, users: u, relations: l, presence: p,
+		clock: clock, rates: newRates(clock), validator: NewValidator(),
+	}
 }
 
 func (r *Resolver) now() models.Time { return models.TimeOf(r.clock()) }

@@ -6,6 +6,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
 	"rollcall/graph/stream"
+	"rollcall/internal/fanout"
 	"rollcall/internal/presence"
 	"rollcall/models"
 )
@@ -18,8 +19,38 @@ func (r *mutationResolver) Logout(ctx context.Context, allDevices *bool) (bool, 
 	return true, nil
 }
 
+func (r *mutationResolver) SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error) {
+	status, err := r.presence.SetStatus(auth.From(ctx).Account(), customStatus)
+	if err != nil {
+		return nil, err
+	}
+	return &status, nil
+}
+
+func (r *mutationResolver) SubscribeStatus(ctx context.Context, ids []string) (*presence.Subscribed, error) {
+	p := auth.From(ctx)
+	if err := mayQueryStatuses(p.App); err != nil {
+		return nil, err
+	}
+	if err := r.limitRate(ctx, subscribing); err != nil {
+		return nil, err
+	}
+	return r.presence.Subscribe(ctx, p.App, p.User, ids)
+}
+
+func (r *mutationResolver) UnsubscribeStatus(ctx context.Context, ids []string) (int, error) {
+	p := auth.From(ctx)
+	if err := mayQueryStatuses(p.App); err != nil {
+		return 0, err
+	}
+	if err := r.limitRate(ctx, unsubscribing); err != nil {
+		return 0, err
+	}
+	return r.presence.Unsubscribe(ctx, p.App, p.User, ids)
+}
+
 func (r *queryResolver) UserStatuses(ctx context.Context, ids []string) ([]*models.UserStatus, error) {
-	if err := maySeeStatuses(ctx, ids...); err != nil {
+	if err := r.maySeeStatuses(ctx, ids...); err != nil {
 		return nil, err
 	}
 	return r.presence.Statuses(ctx, auth.From(ctx).App.ID, ids)
@@ -27,20 +58,35 @@ func (r *queryResolver) UserStatuses(ctx context.Context, ids []string) ([]*mode
 
 func (r *subscriptionResolver) StatusChanged(ctx context.Context) (<-chan *models.UserStatus, error) {
 	return stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
-		return r.presence.WatchUsers([]presence.Account{auth.From(ctx).Account()}, sink, false), nil
+		p := auth.From(ctx)
+		return r.presence.WatchCircle(ctx, p.App, p.Account(), sink)
 	})
 }
 
 func (r *subscriptionResolver) UserStatus(ctx context.Context, ids []string) (<-chan *models.UserStatus, error) {
 	return stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
-		if err := maySeeStatuses(ctx, ids...); err != nil {
+		if err := r.maySeeStatuses(ctx, ids...); err != nil {
 			return nil, err
 		}
 		accounts, err := r.accounts(ctx, ids)
 		if err != nil {
 			return nil, err
 		}
-		return r.presence.WatchUsers(accounts, sink, true), nil
+		stop := r.presence.WatchUsers(accounts, sink, true)
+		if !asksForOthers(ctx, ids...) {
+			return stop, nil
+		}
+		stopFollowing := r.presence.WhileQueried(auth.From(ctx).App, func() { sink.(fanout.Ender).End(errFeatureDisabled) })
+		return func() {
+			stopFollowing()
+			stop()
+		}, nil
+	})
+}
+
+func (r *subscriptionResolver) AppStatusChanged(ctx context.Context) (<-chan *models.UserStatus, error) {
+	return stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
+		return r.presence.WatchApp(auth.From(ctx).App.ID, sink), nil
 	})
 }
 

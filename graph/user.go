@@ -103,7 +103,7 @@ func (r *userResolver) Ban(ctx context.Context, obj *models.User) (*generated.Ba
 }
 
 func (r *userResolver) Status(ctx context.Context, obj *models.User) (*models.UserStatus, error) {
-	if err := maySeeStatuses(ctx, obj.ExternalID); err != nil {
+	if err := r.maySeeStatuses(ctx, obj.ExternalID); err != nil {
 		return nil, err
 	}
 	status := r.presence.StatusOf(obj)
@@ -117,6 +117,10 @@ func (r *userResolver) Devices(ctx context.Context, obj *models.User) ([]*models
 		out[i] = &devices[i]
 	}
 	return out, nil
+}
+
+func (r *userResolver) StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*presence.SubscriptionConnection, error) {
+	return r.presence.Subscriptions(ctx, obj, pageRequest(first, after, listPage))
 }
 
 // User answers the resolvers of a user.

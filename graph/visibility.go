@@ -2,31 +2,54 @@ package graph
 
 import (
 	"context"
+	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/graph/auth"
+	"rollcall/graph/stream"
 	"rollcall/internal/fault"
 	"rollcall/internal/presence"
 	"rollcall/models"
 )
 
-// featureDisabledNumber goes with FEATURE_DISABLED for statuses; it is the
-// number that Tencent IM answers where the console's switch is off.
-const featureDisabledNumber = 72001
+// errFeatureDisabled refuses what needs the app's statusQueryEnabled. The number
+// is the one that Tencent IM answers where the console's switch is off.
+var errFeatureDisabled = fault.New(fault.FeatureDisabled, "the app has the status query and notification switched off").
+	With("number", 72001)
 
 // maySeeStatuses refuses a user who asks for others' statuses in an app whose
-// switch is off.
-func maySeeStatuses(ctx context.Context, ids ...string) error {
-	p := auth.From(ctx)
-	if p.Kind != auth.User || p.App.Settings.StatusQueryEnabled {
+// switch is off, or too often.
+func (r *Resolver) maySeeStatuses(ctx context.Context, ids ...string) error {
+	if !asksForOthers(ctx, ids...) {
 		return nil
 	}
-	for _, id := range ids {
-		if id != p.User.ExternalID {
-			return fault.New(fault.FeatureDisabled, "the app has the status query and notification switched off").
-				With("number", featureDisabledNumber)
+	app := auth.From(ctx).App
+	if stream.IsEvent(ctx) {
+		// The principal is from when the operation began.
+		var err error
+		if app, err = r.users.CurrentApp(ctx, app.ID); err != nil {
+			return err
 		}
+		return mayQueryStatuses(app)
+	}
+	if err := mayQueryStatuses(app); err != nil {
+		return err
+	}
+	return r.limitReading(ctx)
+}
+
+// asksForOthers says whether a user asks for a user other than itself; an App
+// Server never counts as one who does.
+func asksForOthers(ctx context.Context, ids ...string) bool {
+	p := auth.From(ctx)
+	return p.Kind == auth.User && slices.ContainsFunc(ids, func(id string) bool { return id != p.User.ExternalID })
+}
+
+// mayQueryStatuses refuses what needs the app's statusQueryEnabled.
+func mayQueryStatuses(app *models.App) error {
+	if !app.Settings.StatusQueryEnabled {
+		return errFeatureDisabled
 	}
 	return nil
 }

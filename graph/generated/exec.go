@@ -10,6 +10,7 @@ import (
 	"math"
 	"rollcall/graph/scalar"
 	"rollcall/internal/page"
+	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/users"
 	"rollcall/models"
@@ -180,8 +181,11 @@ type ComplexityRoot struct {
 		RemoveFromWhitelist  func(childComplexity int, input WhitelistInput) int
 		SendFriendRequest    func(childComplexity int, input SendFriendRequestInput) int
 		SetFriendRemark      func(childComplexity int, input SetFriendRemarkInput) int
+		SetStatus            func(childComplexity int, customStatus string) int
 		SetWhitelistEnabled  func(childComplexity int, input SetWhitelistEnabledInput) int
+		SubscribeStatus      func(childComplexity int, ids []string) int
 		UnbanUsers           func(childComplexity int, ids []string) int
+		UnsubscribeStatus    func(childComplexity int, ids []string) int
 		UpdateUser           func(childComplexity int, input UpdateUserInput) int
 	}
 
@@ -232,31 +236,55 @@ type ComplexityRoot struct {
 		Request    func(childComplexity int) int
 	}
 
+	StatusSubscription struct {
+		SubscribedAt func(childComplexity int) int
+		User         func(childComplexity int) int
+	}
+
+	StatusSubscriptionConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	StatusSubscriptionEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	SubscribeStatusPayload struct {
+		EvictedIDs func(childComplexity int) int
+		Statuses   func(childComplexity int) int
+	}
+
 	Subscription struct {
+		AppStatusChanged    func(childComplexity int) int
 		RelationshipChanged func(childComplexity int) int
 		StatusChanged       func(childComplexity int) int
 		UserStatus          func(childComplexity int, ids []string) int
 	}
 
 	User struct {
-		AvatarURL      func(childComplexity int) int
-		Ban            func(childComplexity int) int
-		BlockedIds     func(childComplexity int) int
-		Blocklist      func(childComplexity int, first *int, after *string) int
-		CreatedAt      func(childComplexity int) int
-		DeactivatedAt  func(childComplexity int) int
-		Devices        func(childComplexity int) int
-		ExternalID     func(childComplexity int) int
-		FriendIds      func(childComplexity int) int
-		FriendRequests func(childComplexity int, direction RequestDirection, first *int, after *string) int
-		Friends        func(childComplexity int, first *int, after *string) int
-		Friendship     func(childComplexity int, with string) int
-		HasBlocked     func(childComplexity int, id string) int
-		Name           func(childComplexity int) int
-		State          func(childComplexity int) int
-		Status         func(childComplexity int) int
-		UpdatedAt      func(childComplexity int) int
-		Whitelist      func(childComplexity int) int
+		AvatarURL           func(childComplexity int) int
+		Ban                 func(childComplexity int) int
+		BlockedIds          func(childComplexity int) int
+		Blocklist           func(childComplexity int, first *int, after *string) int
+		CreatedAt           func(childComplexity int) int
+		DeactivatedAt       func(childComplexity int) int
+		Devices             func(childComplexity int) int
+		ExternalID          func(childComplexity int) int
+		FriendIds           func(childComplexity int) int
+		FriendRequests      func(childComplexity int, direction RequestDirection, first *int, after *string) int
+		Friends             func(childComplexity int, first *int, after *string) int
+		Friendship          func(childComplexity int, with string) int
+		HasBlocked          func(childComplexity int, id string) int
+		Name                func(childComplexity int) int
+		State               func(childComplexity int) int
+		Status              func(childComplexity int) int
+		StatusSubscriptions func(childComplexity int, first *int, after *string) int
+		UpdatedAt           func(childComplexity int) int
+		Whitelist           func(childComplexity int) int
 	}
 
 	UserConnection struct {
@@ -322,6 +350,9 @@ type MutationResolver interface {
 	AcceptFriendRequest(ctx context.Context, id string) (*relations.Friendship, error)
 	DeclineFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
 	CancelFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
+	SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error)
+	SubscribeStatus(ctx context.Context, ids []string) (*presence.Subscribed, error)
+	UnsubscribeStatus(ctx context.Context, ids []string) (int, error)
 	Logout(ctx context.Context, allDevices *bool) (bool, error)
 	RegisterUser(ctx context.Context, input RegisterUserInput) (*users.Registered, error)
 	UpdateUser(ctx context.Context, input UpdateUserInput) (*models.User, error)
@@ -347,6 +378,7 @@ type QueryResolver interface {
 }
 type SubscriptionResolver interface {
 	StatusChanged(ctx context.Context) (<-chan *models.UserStatus, error)
+	AppStatusChanged(ctx context.Context) (<-chan *models.UserStatus, error)
 	UserStatus(ctx context.Context, ids []string) (<-chan *models.UserStatus, error)
 	RelationshipChanged(ctx context.Context) (<-chan *relations.Event, error)
 }
@@ -364,6 +396,7 @@ type UserResolver interface {
 	BlockedIds(ctx context.Context, obj *models.User) ([]string, error)
 	HasBlocked(ctx context.Context, obj *models.User, id string) (bool, error)
 	Whitelist(ctx context.Context, obj *models.User) (*relations.Whitelist, error)
+	StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*page.Connection[*presence.Subscription], error)
 }
 type WhitelistResolver interface {
 	Entries(ctx context.Context, obj *relations.Whitelist, first *int, after *string) (*page.Connection[*relations.WhitelistEntry], error)
@@ -1002,6 +1035,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetFriendRemark(childComplexity, args["input"].(SetFriendRemarkInput)), true
+	case "Mutation.setStatus":
+		if e.ComplexityRoot.Mutation.SetStatus == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setStatus_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetStatus(childComplexity, args["customStatus"].(string)), true
 	case "Mutation.setWhitelistEnabled":
 		if e.ComplexityRoot.Mutation.SetWhitelistEnabled == nil {
 			break
@@ -1013,6 +1057,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetWhitelistEnabled(childComplexity, args["input"].(SetWhitelistEnabledInput)), true
+	case "Mutation.subscribeStatus":
+		if e.ComplexityRoot.Mutation.SubscribeStatus == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_subscribeStatus_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SubscribeStatus(childComplexity, args["ids"].([]string)), true
 	case "Mutation.unbanUsers":
 		if e.ComplexityRoot.Mutation.UnbanUsers == nil {
 			break
@@ -1024,6 +1079,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UnbanUsers(childComplexity, args["ids"].([]string)), true
+	case "Mutation.unsubscribeStatus":
+		if e.ComplexityRoot.Mutation.UnsubscribeStatus == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_unsubscribeStatus_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UnsubscribeStatus(childComplexity, args["ids"].([]string)), true
 	case "Mutation.updateUser":
 		if e.ComplexityRoot.Mutation.UpdateUser == nil {
 			break
@@ -1257,6 +1323,76 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SendFriendRequestPayload.Request(childComplexity), true
 
+	case "StatusSubscription.subscribedAt":
+		if e.ComplexityRoot.StatusSubscription.SubscribedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscription.SubscribedAt(childComplexity), true
+	case "StatusSubscription.user":
+		if e.ComplexityRoot.StatusSubscription.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscription.User(childComplexity), true
+
+	case "StatusSubscriptionConnection.edges":
+		if e.ComplexityRoot.StatusSubscriptionConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscriptionConnection.Edges(childComplexity), true
+	case "StatusSubscriptionConnection.nodes":
+		if e.ComplexityRoot.StatusSubscriptionConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscriptionConnection.Nodes(childComplexity), true
+	case "StatusSubscriptionConnection.pageInfo":
+		if e.ComplexityRoot.StatusSubscriptionConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscriptionConnection.PageInfo(childComplexity), true
+	case "StatusSubscriptionConnection.totalCount":
+		if e.ComplexityRoot.StatusSubscriptionConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscriptionConnection.TotalCount(childComplexity), true
+
+	case "StatusSubscriptionEdge.cursor":
+		if e.ComplexityRoot.StatusSubscriptionEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscriptionEdge.Cursor(childComplexity), true
+	case "StatusSubscriptionEdge.node":
+		if e.ComplexityRoot.StatusSubscriptionEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscriptionEdge.Node(childComplexity), true
+
+	case "SubscribeStatusPayload.evictedIds":
+		if e.ComplexityRoot.SubscribeStatusPayload.EvictedIDs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscribeStatusPayload.EvictedIDs(childComplexity), true
+	case "SubscribeStatusPayload.statuses":
+		if e.ComplexityRoot.SubscribeStatusPayload.Statuses == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SubscribeStatusPayload.Statuses(childComplexity), true
+
+	case "Subscription.appStatusChanged":
+		if e.ComplexityRoot.Subscription.AppStatusChanged == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Subscription.AppStatusChanged(childComplexity), true
 	case "Subscription.relationshipChanged":
 		if e.ComplexityRoot.Subscription.RelationshipChanged == nil {
 			break
@@ -1402,6 +1538,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Status(childComplexity), true
+	case "User.statusSubscriptions":
+		if e.ComplexityRoot.User.StatusSubscriptions == nil {
+			break
+		}
+
+		args, err := ec.field_User_statusSubscriptions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.User.StatusSubscriptions(childComplexity, args["first"].(*int), args["after"].(*string)), true
 	case "User.updatedAt":
 		if e.ComplexityRoot.User.UpdatedAt == nil {
 			break
@@ -2274,12 +2421,65 @@ extend type Query {
   """
   The statuses of these users in the order asked, null where unknown. A user asks
   for others' only with the app's ` + "`" + `statusQueryEnabled` + "`" + ` (else FEATURE_DISABLED,
-  number 72001), for its own always; the App Server always.
+  number 72001), for its own always; the App Server always. A user may reach
+  others' statuses in 20 root fields in 5 s, of whatever size, ` + "`" + `user` + "`" + `, ` + "`" + `users` + "`" + ` and
+  the subscription ` + "`" + `userStatus` + "`" + ` included (else RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `).
   """
   userStatuses("At most 500 user IDs." ids: [ID!]! @validate(rule: "max=500,dive,required,max=64,userid")): [UserStatus]! @auth(to: [APP_SERVER, USER])
 }
 
+extend type User {
+  """
+  Whose status changes the user has subscribed, the newest first. They end when
+  the user has had no device for a while (400 s unless configured).
+  """
+  statusSubscriptions(
+    "The size of the page, 1 to 100."
+    first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
+    "The cursor behind which the page begins."
+    after: String
+  ): StatusSubscriptionConnection! @private
+}
+
+"One whose status changes a user has subscribed."
+type StatusSubscription {
+  "The other user."
+  user: User!
+  "When it was subscribed last."
+  subscribedAt: DateTime!
+}
+
+"The answer to a subscription."
+type SubscribeStatusPayload {
+  "The statuses of the users asked for, each once, in the order asked; no change after them is missed."
+  statuses: [UserStatus!]!
+  "Who had to go because the list is full, the earliest subscribed first."
+  evictedIds: [ID!]!
+}
+
 extend type Mutation {
+  """
+  Sets the caller's custom status, one for all its devices. It lasts while the
+  user is ONLINE, and goes when it is not. Errors: NOT_ONLINE, when no device is
+  connected.
+  """
+  setStatus("At most 100 bytes of UTF-8, no control characters; empty clears it." customStatus: String! @validate(rule: "maxbytes=100,nocontrol")): UserStatus! @auth(to: [USER])
+  """
+  Has the caller's ` + "`" + `statusChanged` + "`" + ` carry these users' changes, friends or not. The
+  last of them is the newest on the list; one that is there already becomes new
+  again. Past the app's ` + "`" + `statusSubscriptionLimit` + "`" + ` the earliest go. Lasts for all
+  the user's devices, and a while (400 s unless configured) after the last of them
+  is gone. At most 20 calls in 5 s. Errors: FEATURE_DISABLED (number 72001) without
+  the app's ` + "`" + `statusQueryEnabled` + "`" + `; SELF_REFERENCE; USER_NOT_FOUND and
+  USER_DEACTIVATED with ` + "`" + `userId` + "`" + `; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
+  """
+  subscribeStatus("1 to 100 user IDs; one given twice counts once." ids: [ID!]! @validate(rule: "min=1,max=100,dive,required,max=64,userid")): SubscribeStatusPayload! @auth(to: [USER])
+  """
+  Ends subscriptions, and answers how many. At most 20 calls in 5 s. Errors:
+  FEATURE_DISABLED (number 72001) without the app's ` + "`" + `statusQueryEnabled` + "`" + `;
+  RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
+  """
+  unsubscribeStatus("At most 100 user IDs; left out or empty: all." ids: [ID!] @validate(rule: "omitnil,max=100,dive,required,max=64,userid")): Int! @auth(to: [USER])
   """
   Ends the login of the device that this comes over: it is answered, then closed
   with 4401. With ` + "`" + `allDevices` + "`" + `, or over HTTP where a request is no device, all of
@@ -2290,15 +2490,44 @@ extend type Mutation {
 }
 
 type Subscription {
-  "Status changes that concern the caller: its own, on all its devices."
+  """
+  Status changes that concern the caller, each once: its own; its friends', with
+  the app's ` + "`" + `friendStatusNotifyEnabled` + "`" + `; those of users that it has subscribed
+  (` + "`" + `subscribeStatus` + "`" + `), with the app's ` + "`" + `statusQueryEnabled` + "`" + `. New and ended
+  friendships and subscriptions, and the switches, are followed while it runs.
+  Whoever begins this and then asks misses nothing.
+  """
   statusChanged: UserStatus! @auth(to: [USER])
+  "Every status change in the app."
+  appStatusChanged: UserStatus! @auth(to: [APP_SERVER])
   """
   First each of these users' present status, then every change while the
   operation lasts. A user asks for others' only with the app's
   ` + "`" + `statusQueryEnabled` + "`" + `: else, or when it is switched off later, FEATURE_DISABLED
-  (number 72001). Errors: USER_NOT_FOUND; INVALID_ARGUMENT.
+  (number 72001). Errors: USER_NOT_FOUND; INVALID_ARGUMENT; RATE_LIMITED with
+  ` + "`" + `retryAfterMs` + "`" + `, see ` + "`" + `userStatuses` + "`" + `.
   """
   userStatus("At most 200 user IDs." ids: [ID!]! @validate(rule: "max=200,dive,required,max=64,userid")): UserStatus! @auth(to: [APP_SERVER, USER])
+}
+
+"A page of status subscriptions."
+type StatusSubscriptionConnection {
+  "The subscriptions with their cursors."
+  edges: [StatusSubscriptionEdge!]!
+  "The subscriptions."
+  nodes: [StatusSubscription!]!
+  "Where the page lies in the list."
+  pageInfo: PageInfo!
+  "How many subscriptions the whole list has."
+  totalCount: Int!
+}
+
+"A status subscription in a page."
+type StatusSubscriptionEdge {
+  "Where it stands in the list; for ` + "`" + `after` + "`" + `."
+  cursor: String!
+  "The subscription."
+  node: StatusSubscription!
 }
 `, BuiltIn: false},
 	{Name: "../schema/user.graphqls", Input: `"What an account may do now."
@@ -2331,8 +2560,8 @@ type User {
   deactivatedAt: DateTime
   """
   Whether the user is there. A user sees others' only with the app's
-  ` + "`" + `statusQueryEnabled` + "`" + ` (else FEATURE_DISABLED, number 72001), its own always;
-  the App Server sees all.
+  ` + "`" + `statusQueryEnabled` + "`" + ` (else FEATURE_DISABLED, number 72001) and not too often
+  (RATE_LIMITED, see ` + "`" + `userStatuses` + "`" + `), its own always; the App Server sees all.
   """
   status: UserStatus!
   "The devices that are connected now, the first to connect first. For the App Server and the user itself, else FORBIDDEN."
@@ -2872,6 +3101,50 @@ func (ec *executionContext) childFields_SendFriendRequestPayload(ctx context.Con
 	return nil, fmt.Errorf("no field named %q was found under type SendFriendRequestPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_StatusSubscription(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_StatusSubscription_user(ctx, field)
+	case "subscribedAt":
+		return ec.fieldContext_StatusSubscription_subscribedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StatusSubscription", field.Name)
+}
+
+func (ec *executionContext) childFields_StatusSubscriptionConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_StatusSubscriptionConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_StatusSubscriptionConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_StatusSubscriptionConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_StatusSubscriptionConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StatusSubscriptionConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_StatusSubscriptionEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_StatusSubscriptionEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_StatusSubscriptionEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StatusSubscriptionEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_SubscribeStatusPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "statuses":
+		return ec.fieldContext_SubscribeStatusPayload_statuses(ctx, field)
+	case "evictedIds":
+		return ec.fieldContext_SubscribeStatusPayload_evictedIds(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SubscribeStatusPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -2910,6 +3183,8 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_hasBlocked(ctx, field)
 	case "whitelist":
 		return ec.fieldContext_User_whitelist(ctx, field)
+	case "statusSubscriptions":
+		return ec.fieldContext_User_statusSubscriptions(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type User", field.Name)
 }
@@ -3392,6 +3667,20 @@ func (ec *executionContext) field_Mutation_setFriendRemark_args(ctx context.Cont
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_setStatus_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "customStatus",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["customStatus"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_setWhitelistEnabled_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -3406,12 +3695,40 @@ func (ec *executionContext) field_Mutation_setWhitelistEnabled_args(ctx context.
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_subscribeStatus_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
+		func(ctx context.Context, v any) ([]string, error) {
+			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ids"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_unbanUsers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
 		func(ctx context.Context, v any) ([]string, error) {
 			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ids"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_unsubscribeStatus_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
+		func(ctx context.Context, v any) ([]string, error) {
+			return ec.unmarshalOID2ᚕstringᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3713,6 +4030,28 @@ func (ec *executionContext) field_User_hasBlocked_args(ctx context.Context, rawA
 		return nil, err
 	}
 	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_User_statusSubscriptions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
 	return args, nil
 }
 
@@ -5981,6 +6320,138 @@ func (ec *executionContext) fieldContext_Mutation_cancelFriendRequest(ctx contex
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_setStatus(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_setStatus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SetStatus(ctx, fc.Args["customStatus"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.UserStatus) graphql.Marshaler {
+			return ec.marshalNUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_setStatus(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserStatus(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_setStatus_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_subscribeStatus(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_subscribeStatus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SubscribeStatus(ctx, fc.Args["ids"].([]string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *presence.Subscribed) graphql.Marshaler {
+			return ec.marshalNSubscribeStatusPayload2ᚖrollcallᚋinternalᚋpresenceᚐSubscribed(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_subscribeStatus(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SubscribeStatusPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_subscribeStatus_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_unsubscribeStatus(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_unsubscribeStatus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UnsubscribeStatus(ctx, fc.Args["ids"].([]string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_unsubscribeStatus(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type Int does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_unsubscribeStatus_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_logout(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7404,6 +7875,290 @@ func (ec *executionContext) fieldContext_SendFriendRequestPayload_friendship(_ c
 	return fc, nil
 }
 
+func (ec *executionContext) _StatusSubscription_user(ctx context.Context, field graphql.CollectedField, obj *presence.Subscription) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscription_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscription_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StatusSubscription",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _StatusSubscription_subscribedAt(ctx context.Context, field graphql.CollectedField, obj *presence.Subscription) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscription_subscribedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SubscribedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v models.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2rollcallᚋmodelsᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscription_subscribedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StatusSubscription", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _StatusSubscriptionConnection_edges(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*presence.Subscription]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscriptionConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*page.Edge[*presence.Subscription]) graphql.Marshaler {
+			return ec.marshalNStatusSubscriptionEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscriptionConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StatusSubscriptionConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_StatusSubscriptionEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _StatusSubscriptionConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*presence.Subscription]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscriptionConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*presence.Subscription) graphql.Marshaler {
+			return ec.marshalNStatusSubscription2ᚕᚖrollcallᚋinternalᚋpresenceᚐSubscriptionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscriptionConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StatusSubscriptionConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_StatusSubscription(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _StatusSubscriptionConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*presence.Subscription]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscriptionConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *page.Info) graphql.Marshaler {
+			return ec.marshalNPageInfo2ᚖrollcallᚋinternalᚋpageᚐInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscriptionConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StatusSubscriptionConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _StatusSubscriptionConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*presence.Subscription]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscriptionConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscriptionConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StatusSubscriptionConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _StatusSubscriptionEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*presence.Subscription]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscriptionEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscriptionEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StatusSubscriptionEdge", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _StatusSubscriptionEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*presence.Subscription]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscriptionEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *presence.Subscription) graphql.Marshaler {
+			return ec.marshalNStatusSubscription2ᚖrollcallᚋinternalᚋpresenceᚐSubscription(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscriptionEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "StatusSubscriptionEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_StatusSubscription(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SubscribeStatusPayload_statuses(ctx context.Context, field graphql.CollectedField, obj *presence.Subscribed) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SubscribeStatusPayload_statuses(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Statuses, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*models.UserStatus) graphql.Marshaler {
+			return ec.marshalNUserStatus2ᚕᚖrollcallᚋmodelsᚐUserStatusᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SubscribeStatusPayload_statuses(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SubscribeStatusPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserStatus(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SubscribeStatusPayload_evictedIds(ctx context.Context, field graphql.CollectedField, obj *presence.Subscribed) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SubscribeStatusPayload_evictedIds(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EvictedIDs, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNID2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SubscribeStatusPayload_evictedIds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SubscribeStatusPayload", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
 func (ec *executionContext) _Subscription_statusChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
 	return graphql.ResolveFieldStream(
 		ctx,
@@ -7424,6 +8179,38 @@ func (ec *executionContext) _Subscription_statusChanged(ctx context.Context, fie
 	)
 }
 func (ec *executionContext) fieldContext_Subscription_statusChanged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserStatus(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_appStatusChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_appStatusChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Subscription().AppStatusChanged(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.UserStatus) graphql.Marshaler {
+			return ec.marshalNUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_appStatusChanged(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Subscription",
 		Field:      field,
@@ -8167,6 +8954,63 @@ func (ec *executionContext) fieldContext_User_whitelist(_ context.Context, field
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Whitelist(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _User_statusSubscriptions(ctx context.Context, field graphql.CollectedField, obj *models.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_statusSubscriptions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.User().StatusSubscriptions(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Private == nil {
+					var zeroVal *page.Connection[*presence.Subscription]
+					return zeroVal, errors.New("directive private is not implemented")
+				}
+				return ec.Directives.Private(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*presence.Subscription]) graphql.Marshaler {
+			return ec.marshalNStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_User_statusSubscriptions(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "User",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_StatusSubscriptionConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_User_statusSubscriptions_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -11530,6 +12374,27 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "setStatus":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_setStatus(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "subscribeStatus":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_subscribeStatus(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "unsubscribeStatus":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_unsubscribeStatus(ctx, field)
+			})
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "logout":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_logout(ctx, field)
@@ -12156,6 +13021,221 @@ func (ec *executionContext) _SendFriendRequestPayload(ctx context.Context, sel a
 	return out
 }
 
+var statusSubscriptionImplementors = []string{"StatusSubscription"}
+
+func (ec *executionContext) _StatusSubscription(ctx context.Context, sel ast.SelectionSet, obj *presence.Subscription) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, statusSubscriptionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StatusSubscription")
+		case "user":
+			out.Values[i] = ec._StatusSubscription_user(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "subscribedAt":
+			out.Values[i] = ec._StatusSubscription_subscribedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var statusSubscriptionConnectionImplementors = []string{"StatusSubscriptionConnection"}
+
+func (ec *executionContext) _StatusSubscriptionConnection(ctx context.Context, sel ast.SelectionSet, obj *page.Connection[*presence.Subscription]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, statusSubscriptionConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StatusSubscriptionConnection")
+		case "edges":
+			out.Values[i] = ec._StatusSubscriptionConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._StatusSubscriptionConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._StatusSubscriptionConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._StatusSubscriptionConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var statusSubscriptionEdgeImplementors = []string{"StatusSubscriptionEdge"}
+
+func (ec *executionContext) _StatusSubscriptionEdge(ctx context.Context, sel ast.SelectionSet, obj *page.Edge[*presence.Subscription]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, statusSubscriptionEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("StatusSubscriptionEdge")
+		case "cursor":
+			out.Values[i] = ec._StatusSubscriptionEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._StatusSubscriptionEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var subscribeStatusPayloadImplementors = []string{"SubscribeStatusPayload"}
+
+func (ec *executionContext) _SubscribeStatusPayload(ctx context.Context, sel ast.SelectionSet, obj *presence.Subscribed) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, subscribeStatusPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SubscribeStatusPayload")
+		case "statuses":
+			out.Values[i] = ec._SubscribeStatusPayload_statuses(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "evictedIds":
+			out.Values[i] = ec._SubscribeStatusPayload_evictedIds(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var subscriptionImplementors = []string{"Subscription"}
 
 func (ec *executionContext) _Subscription(ctx context.Context, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
@@ -12171,6 +13251,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	switch fields[0].Name {
 	case "statusChanged":
 		return ec._Subscription_statusChanged(ctx, fields[0])
+	case "appStatusChanged":
+		return ec._Subscription_appStatusChanged(ctx, fields[0])
 	case "userStatus":
 		return ec._Subscription_userStatus(ctx, fields[0])
 	case "relationshipChanged":
@@ -12650,6 +13732,44 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_whitelist(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "statusSubscriptions":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._User_statusSubscriptions(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -14212,6 +15332,68 @@ func (ec *executionContext) unmarshalNSetWhitelistEnabledInput2rollcallᚋgraph�
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalNStatusSubscription2ᚕᚖrollcallᚋinternalᚋpresenceᚐSubscriptionᚄ(ctx context.Context, sel ast.SelectionSet, v []*presence.Subscription) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNStatusSubscription2ᚖrollcallᚋinternalᚋpresenceᚐSubscription(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNStatusSubscription2ᚖrollcallᚋinternalᚋpresenceᚐSubscription(ctx context.Context, sel ast.SelectionSet, v *presence.Subscription) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._StatusSubscription(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*presence.Subscription]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._StatusSubscriptionConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNStatusSubscriptionEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*page.Edge[*presence.Subscription]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNStatusSubscriptionEdge2ᚖrollcallᚋinternalᚋpageᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNStatusSubscriptionEdge2ᚖrollcallᚋinternalᚋpageᚐEdge(ctx context.Context, sel ast.SelectionSet, v *page.Edge[*presence.Subscription]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._StatusSubscriptionEdge(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {
 	res, err := graphql.UnmarshalString(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -14226,6 +15408,16 @@ func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.S
 		}
 	}
 	return res
+}
+
+func (ec *executionContext) marshalNSubscribeStatusPayload2ᚖrollcallᚋinternalᚋpresenceᚐSubscribed(ctx context.Context, sel ast.SelectionSet, v *presence.Subscribed) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._SubscribeStatusPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNUpdateUserInput2rollcallᚋgraphᚋgeneratedᚐUpdateUserInput(ctx context.Context, v any) (UpdateUserInput, error) {
@@ -14328,6 +15520,22 @@ func (ec *executionContext) marshalNUserStatus2ᚕᚖrollcallᚋmodelsᚐUserSta
 		fc.Result = &v[i]
 		return ec.marshalOUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, sel, v[i])
 	})
+
+	return ret
+}
+
+func (ec *executionContext) marshalNUserStatus2ᚕᚖrollcallᚋmodelsᚐUserStatusᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.UserStatus) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
 
 	return ret
 }

@@ -69,10 +69,10 @@ func New(t *testing.T, db *database.DB) *World {
 		t.Fatal(err)
 	}
 	events := &bus.Bus{}
-	w.Apps = apps.New(db, keys, w.Clock.Now)
-	w.Relations = relations.New(db, w.Clock.Now)
-	w.Users = users.New(db, events, keys, w.Relations, w.Clock.Now)
+	w.Apps = apps.New(db, events, keys, w.Clock.Now)
+	w.Relations = relations.New(db, events, w.Clock.Now)
 	w.Presence = presence.New(db, events, presence.Options{Clock: w.Clock.Now, Logger: log})
+	w.Users = users.New(db, events, keys, users.Erasers{w.Relations, w.Presence}, w.Clock.Now)
 	if err := w.Presence.Start(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/graph/auth"
+	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/presence"
 )
@@ -183,7 +184,7 @@ func TestSSELogoutOverHTTP(t *testing.T) {
 func TestSSEEndFromOutside(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	s := w.stream("app", `subscription{captured{userId}}`)
-	(<-w.schema.sinks).(Ender).End(fault.New(fault.FeatureDisabled, "switched off"))
+	(<-w.schema.sinks).(fanout.Ender).End(fault.New(fault.FeatureDisabled, "switched off"))
 	s.expectEnd("FEATURE_DISABLED")
 	until(t, "no subscription", func() bool { return testutil.ToFloat64(w.server.metrics.subscriptions) == 0 })
 }

@@ -4,16 +4,9 @@ import (
 	"sync"
 
 	"rollcall/graph/stream"
+	"rollcall/internal/fanout"
 	"rollcall/internal/presence"
 )
-
-// Ender is what a subscription's sink also is: whoever feeds it may end it, for
-// example because the app's owner turned the feature off. End may be called from
-// any goroutine, under any lock, and more than once; nothing is delivered after
-// it. The caller is told nil for a plain end.
-type Ender interface {
-	End(err error)
-}
 
 // outlet is where the messages of one subscription go: a WebSocket's operation
 // or an SSE stream. None of its methods waits for the reader at the other side.
@@ -72,7 +65,7 @@ func newSubscription(id []byte, shape *shape, out outlet) *subscription {
 
 var (
 	_ presence.Sink = (*subscription)(nil)
-	_ Ender         = (*subscription)(nil)
+	_ fanout.Ender  = (*subscription)(nil)
 )
 
 // Deliver sends ev to the subscriber.

@@ -18,6 +18,7 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/presence"
 )
@@ -270,12 +271,12 @@ func TestEndFromOutside(t *testing.T) {
 	c.subscribe("s", `subscription{captured{userId}}`)
 	sink := <-w.schema.sinks
 	until(t, "the subscription to run", func() bool { return sink.(*subscription).running() })
-	sink.(Ender).End(fault.New(fault.FeatureDisabled, "switched off"))
-	sink.(Ender).End(nil)
+	sink.(fanout.Ender).End(fault.New(fault.FeatureDisabled, "switched off"))
+	sink.(fanout.Ender).End(nil)
 	c.expectError("s", "FEATURE_DISABLED")
 	c.subscribe("s", `subscription{captured{userId}}`)
 	sink = <-w.schema.sinks
-	sink.(Ender).End(nil) // perhaps before it runs
+	sink.(fanout.Ender).End(nil) // perhaps before it runs
 	c.expect(`{"id":"s","type":"complete"}`)
 	until(t, "no subscription", func() bool { return testutil.ToFloat64(w.server.metrics.subscriptions) == 0 })
 }

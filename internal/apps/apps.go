@@ -18,6 +18,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/token"
@@ -37,13 +38,15 @@ const defaultUserLimit = 10_000
 // Service carries out the rules about apps.
 type Service struct {
 	db    *database.DB
+	bus   *bus.Bus
 	keys  *token.Keys
 	clock func() time.Time
 }
 
-// New answers a Service; clock is time.Now outside tests.
-func New(db *database.DB, keys *token.Keys, clock func() time.Time) *Service {
-	return &Service{db: db, keys: keys, clock: clock}
+// New answers a Service that tells b which apps change; clock is time.Now outside
+// tests.
+func New(db *database.DB, b *bus.Bus, keys *token.Keys, clock func() time.Time) *Service {
+	return &Service{db: db, bus: b, keys: keys, clock: clock}
 }
 
 // NewApp says what app to make.

@@ -11,6 +11,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/models"
@@ -140,6 +141,9 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if app != nil {
+		s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})
 	}
 	return app, nil
 }

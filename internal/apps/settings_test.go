@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
@@ -19,7 +20,7 @@ func eachService(t *testing.T, test func(t *testing.T, s *Service)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(t, New(db, keys, time.Now))
+		test(t, New(db, new(bus.Bus), keys, time.Now))
 	})
 }
 

@@ -27,27 +27,74 @@ type AccessRevoked struct {
 	Reason Reason
 }
 
+// FriendshipChanged says, after the commit, that a user has a friend more or
+// less. Each friendship has two, one for each side. Those between the same two
+// users come in the order of their commits.
+type FriendshipChanged struct {
+	// UserID and FriendID are users.id.
+	UserID, FriendID int64
+	// Friends: the two have become friends; else they are none any more.
+	Friends bool
+}
+
+// AppChanged says, after the commit, that an app's settings are others.
+type AppChanged struct {
+	// App is the row as it is now.
+	App *models.App
+}
+
 // Bus hands events to everyone who listens in this process. The zero value works.
 type Bus struct {
-	mu        sync.RWMutex
-	listeners []func(context.Context, AccessRevoked)
+	accessRevoked     listeners[AccessRevoked]
+	friendshipChanged listeners[FriendshipChanged]
+	appChanged        listeners[AppChanged]
 }
 
 // OnAccessRevoked has fn called for every AccessRevoked from now on. It runs in
-// the goroutine that publishes, so it must not block.
-func (b *Bus) OnAccessRevoked(fn func(context.Context, AccessRevoked)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.listeners = append(b.listeners, fn)
-}
+// the goroutine that publishes, so it must not block; so do those of the other
+// events.
+func (b *Bus) OnAccessRevoked(fn func(context.Context, AccessRevoked)) { b.accessRevoked.add(fn) }
 
 // PublishAccessRevoked tells every listener and returns when all have heard it,
-// so that what a caller is answered afterwards is already in force.
+// so that what a caller is answered afterwards is already in force; so do those
+// for the other events.
 func (b *Bus) PublishAccessRevoked(ctx context.Context, ev AccessRevoked) {
-	b.mu.RLock()
-	listeners := b.listeners
-	b.mu.RUnlock()
-	for _, fn := range listeners {
+	b.accessRevoked.tell(ctx, ev)
+}
+
+// OnFriendshipChanged has fn called for every FriendshipChanged from now on.
+func (b *Bus) OnFriendshipChanged(fn func(context.Context, FriendshipChanged)) {
+	b.friendshipChanged.add(fn)
+}
+
+// PublishFriendshipChanged tells every listener.
+func (b *Bus) PublishFriendshipChanged(ctx context.Context, ev FriendshipChanged) {
+	b.friendshipChanged.tell(ctx, ev)
+}
+
+// OnAppChanged has fn called for every AppChanged from now on.
+func (b *Bus) OnAppChanged(fn func(context.Context, AppChanged)) { b.appChanged.add(fn) }
+
+// PublishAppChanged tells every listener.
+func (b *Bus) PublishAppChanged(ctx context.Context, ev AppChanged) { b.appChanged.tell(ctx, ev) }
+
+// listeners are those who want to hear of one kind of event.
+type listeners[E any] struct {
+	mu   sync.RWMutex
+	list []func(context.Context, E)
+}
+
+func (l *listeners[E]) add(fn func(context.Context, E)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.list = append(l.list, fn)
+}
+
+func (l *listeners[E]) tell(ctx context.Context, ev E) {
+	l.mu.RLock()
+	list := l.list
+	l.mu.RUnlock()
+	for _, fn := range list {
 		fn(ctx, ev)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/token"
 )
@@ -29,7 +30,7 @@ func (s *settings) withApps(ctx context.Context, fn func(*apps.Service) error) e
 		if err != nil {
 			return err
 		}
-		return fn(apps.New(db, keys, clock))
+		return fn(apps.New(db, new(bus.Bus), keys, clock))
 	})
 }
 

@@ -30,7 +30,7 @@ func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) err
 		if err != nil {
 			return err
 		}
-		app, err := apps.New(db, keys, clock).ByKey(ctx, c.App)
+		app, err := apps.New(db, new(bus.Bus), keys, clock).ByKey(ctx, c.App)
 		if err != nil {
 			return err
 		}
@@ -38,7 +38,7 @@ func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) err
 			return unknownApp(c.App)
 		}
 		bar := &progressBar{out: streams.Err, total: c.Users, live: streams.ErrTerminal}
-		links := relations.New(db, clock)
+		links := relations.New(db, new(bus.Bus), clock)
 		people := users.New(db, &bus.Bus{}, keys, links, clock)
 		err = people.Seed(ctx, app, c.Users, bar.set)
 		bar.end()

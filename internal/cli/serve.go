@@ -134,11 +134,13 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 	db.Observe(metrics)
 
 	events := &bus.Bus{}
-	appRules := apps.New(db, keys, clock)
-	relationRules := relations.New(db, clock)
-	userRules := users.New(db, events, keys, relationRules, clock)
+	appRules := apps.New(db, events, keys, clock)
+	relationRules := relations.New(db, events, clock)
+	hub := presence.New(db, events, presence.Options{
+		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics,
+	})
+	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)
 	operators := apps.NewOperators(db, clock)
-	hub := presence.New(db, events, presence.Options{Clock: clock, Logger: log, Metrics: metrics})
 	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, clock), graph.Options{
 		Introspection: c.Introspection == "on",
 		Logger:        log,

@@ -36,16 +36,17 @@ func newLogger(w io.Writer, level slog.Level, text bool) *slog.Logger {
 
 // serveSettings are what only a server needs.
 type serveSettings struct {
-	Listen           string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
-	OpsListen        string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
-	RedisURL         string        `env:"ROLLCALL_REDIS_URL" help:"Reserved for several nodes on one database; not in this version (${env})."`
-	AdminPassword    string        `env:"ROLLCALL_ADMIN_PASSWORD" help:"The first operator's password, first start only; generated unless given (${env})."`
-	TokenKey         string        `env:"ROLLCALL_TOKEN_KEY" help:"Signs tokens, at least 32 characters; generated at the first start unless given (${env})."`
-	HeartbeatTimeout time.Duration `env:"ROLLCALL_HEARTBEAT_TIMEOUT" default:"400s" help:"How long a device may be silent (${env})."`
-	AllowedOrigins   []string      `env:"ROLLCALL_ALLOWED_ORIGINS" help:"Origins of other sites that may use the API from browsers, as https://chat.example; * for all (${env})."`
-	TrustedProxies   []string      `env:"ROLLCALL_TRUSTED_PROXIES" help:"Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto count (${env})."`
-	Introspection    string        `env:"ROLLCALL_INTROSPECTION" default:"on" enum:"on,off" help:"Whether clients may ask for the schema: on or off (${env})."`
-	DrainTimeout     time.Duration `env:"ROLLCALL_DRAIN_TIMEOUT" default:"20s" help:"How long running requests may take after SIGTERM (${env})."`
+	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
+	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
+	RedisURL           string        `env:"ROLLCALL_REDIS_URL" help:"Reserved for several nodes on one database; not in this version (${env})."`
+	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" help:"The first operator's password, first start only; generated unless given (${env})."`
+	TokenKey           string        `env:"ROLLCALL_TOKEN_KEY" help:"Signs tokens, at least 32 characters; generated at the first start unless given (${env})."`
+	HeartbeatTimeout   time.Duration `env:"ROLLCALL_HEARTBEAT_TIMEOUT" default:"400s" help:"How long a device may be silent (${env})."`
+	SubscriptionLinger time.Duration `env:"ROLLCALL_STATUS_SUBSCRIPTION_LINGER" name:"status-subscription-linger" default:"400s" help:"How long status subscriptions outlive the user's last device (${env})."`
+	AllowedOrigins     []string      `env:"ROLLCALL_ALLOWED_ORIGINS" help:"Origins of other sites that may use the API from browsers, as https://chat.example; * for all (${env})."`
+	TrustedProxies     []string      `env:"ROLLCALL_TRUSTED_PROXIES" help:"Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto count (${env})."`
+	Introspection      string        `env:"ROLLCALL_INTROSPECTION" default:"on" enum:"on,off" help:"Whether clients may ask for the schema: on or off (${env})."`
+	DrainTimeout       time.Duration `env:"ROLLCALL_DRAIN_TIMEOUT" default:"20s" help:"How long running requests may take after SIGTERM (${env})."`
 }
 
 // The bounds of what can be set.
@@ -53,6 +54,8 @@ const (
 	minTokenKey         = 32
 	minHeartbeatTimeout = time.Second
 	maxHeartbeatTimeout = 24 * time.Hour
+	minLinger           = time.Second
+	maxLinger           = 30 * 24 * time.Hour
 )
 
 // check refuses values that cannot work, naming the setting.
@@ -72,6 +75,8 @@ func (s *serveSettings) check() error {
 		return usageError{fmt.Errorf("ROLLCALL_TOKEN_KEY must have at least %d characters", minTokenKey)}
 	case s.HeartbeatTimeout < minHeartbeatTimeout || s.HeartbeatTimeout > maxHeartbeatTimeout:
 		return usageError{fmt.Errorf("ROLLCALL_HEARTBEAT_TIMEOUT must be from %s to %s", minHeartbeatTimeout, maxHeartbeatTimeout)}
+	case s.SubscriptionLinger < minLinger || s.SubscriptionLinger > maxLinger:
+		return usageError{fmt.Errorf("ROLLCALL_STATUS_SUBSCRIPTION_LINGER must be from %s to %s", minLinger, maxLinger)}
 	case s.DrainTimeout < 0:
 		return usageError{errors.New("ROLLCALL_DRAIN_TIMEOUT must not be negative")}
 	}

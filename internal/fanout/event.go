@@ -17,9 +17,18 @@ type Sink interface {
 	Deliver(ev *Event)
 }
 
+// Ender is a sink that whoever feeds it may end, for example because the app's
+// owner has turned the feature off.
+type Ender interface {
+	// End may be called from any goroutine, under any lock, and more than once;
+	// nothing is delivered after it. The subscriber is told nil as a plain end.
+	End(err error)
+}
+
 // Event is one change. The same Event goes to all who are to hear of it.
 type Event struct {
 	key   int64
+	seq   int64
 	value any
 
 	// last is the encoding asked for last: nearly always the one asked for next.
@@ -43,12 +52,18 @@ var unique atomic.Int64
 // must not be changed.
 func New(key int64, value any) *Event { return &Event{key: key, value: value} }
 
+// NewAt is New for the change with that number; numbers grow with the changes.
+func NewAt(seq, key int64, value any) *Event { return &Event{seq: seq, key: key, value: value} }
+
 // NewUnique answers an event that replaces no other and is replaced by none.
 func NewUnique(value any) *Event { return New(unique.Add(-1), value) }
 
 // Key tells events apart: of two undelivered ones with one key the older is
 // worthless.
 func (e *Event) Key() int64 { return e.key }
+
+// Seq is the change's number; 0: it has none.
+func (e *Event) Seq() int64 { return e.seq }
 
 // Value is what happened, shared and not to be changed.
 func (e *Event) Value() any { return e.value }

@@ -47,11 +47,18 @@ func stateOf(p models.Presence, at *models.Time) state {
 	return s
 }
 
-// status is the state as others see it.
-func (s state) status(userID string) models.UserStatus {
-	status := models.UserStatus{UserID: userID, Presence: s.presence}
-	if s.at != 0 {
-		status.ChangedAt = &s.at
+// custom is the text that a user has set. It lives in memory alone, and only
+// while the user is ONLINE.
+type custom struct {
+	text string
+	at   models.Time // when it was last set or cleared; 0: not since the login
+}
+
+// statusOf answers a state and a text as others see them.
+func statusOf(userID string, s state, c custom) models.UserStatus {
+	status := models.UserStatus{UserID: userID, Presence: s.presence, CustomStatus: c.text}
+	if at := max(s.at, c.at); at != 0 {
+		status.ChangedAt = &at
 	}
 	return status
 }
@@ -63,8 +70,11 @@ func (s state) status(userID string) models.UserStatus {
 type entry struct {
 	id, appID  int64
 	externalID string
-	// current is the status that everybody may know, and was announced.
+	// current and custom are the status that everybody may know, and was announced.
 	current state
+	custom  custom
+	// seq is the number of the latest change; 0: none since the row was read.
+	seq int64
 	// devices in the order in which they came; few, so a slice.
 	devices []*Device
 	// loginAt is when the first of the devices came whose login is being written.
@@ -102,7 +112,11 @@ func (e *entry) online() bool { return e.current.presence == models.PresenceOnli
 // after answers the moment, or one later than the present status where it is not:
 // a clock that was set back, or two changes in one millisecond, must not let an
 // older status look like the newest.
-func (e *entry) after(at models.Time) models.Time { return max(at, e.current.at+1) }
+func (e *entry) after(at models.Time) models.Time {
+	return max(at, max(e.current.at, e.custom.at)+1)
+}
+
+func (e *entry) status() models.UserStatus { return statusOf(e.externalID, e.current, e.custom) }
 
 func (e *entry) has(d *Device) bool { return slices.Contains(e.devices, d) }
 
@@ -131,23 +145,29 @@ func finish(waiters []waiter, err error) {
 	}
 }
 
-// turn gives e another presence and announces it. What is none changes nothing:
-// links that break make OFFLINE only of who is ONLINE.
+// turn gives e another presence, without a custom status, and announces it. What
+// is none changes nothing: links that break make OFFLINE only of who is ONLINE.
 func (s *shard) turn(e *entry, to models.Presence, at models.Time) {
 	from := e.current.presence
 	if from == to || (to == models.PresenceOffline && from != models.PresenceOnline) {
 		return
 	}
-	e.current = state{presence: to, at: e.after(at)}
+	e.current, e.custom = state{presence: to, at: e.after(at)}, custom{}
 	switch models.PresenceOnline {
 	case to:
 		s.hub.countOnline(e.appID, 1)
 	case from:
 		s.hub.countOnline(e.appID, -1)
 	}
+	s.announce(e)
+}
+
+// announce tells those who watch what e's status is now.
+func (s *shard) announce(e *entry) {
 	s.hub.metrics.events.Inc()
-	status := e.current.status(e.externalID)
-	s.enqueue(job{event: fanout.New(e.id, &status), appID: e.appID})
+	e.seq = s.hub.seq.Add(1)
+	status := e.status()
+	s.enqueue(job{event: fanout.NewAt(e.seq, e.id, &status), appID: e.appID})
 }
 
 // end takes the devices that leave out of e, turns e to the presence after the
@@ -162,6 +182,9 @@ func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (en
 	})
 	s.hub.metrics.devices.Sub(float64(len(ended)))
 	if len(e.devices) == 0 {
+		if len(ended) > 0 {
+			s.hub.lingerers.note(e.id, s.hub.now())
+		}
 		s.turn(e, to, s.hub.now())
 	}
 	s.save(e)

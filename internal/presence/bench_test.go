@@ -21,8 +21,8 @@ func BenchmarkPublish(b *testing.B) {
 	const watchers = 10_000
 	ts := topics{}
 	for range watchers {
-		w := &watcher{sink: new(idle), slots: make([]slot, 1)}
-		ts.join(&joining{watcher: w, keys: []int64{userTopic(1)}})
+		w := &watcher{sink: new(idle)}
+		ts.join(&joining{watcher: w, watches: []*watch{{watcher: w, key: userTopic(1)}}})
 	}
 	ev := fanout.New(1, &models.UserStatus{})
 	b.ReportAllocs()
@@ -93,4 +93,29 @@ func heap() uint64 {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return stats.HeapAlloc
+}
+
+// BenchmarkCircleMemory is what a watch of a circle costs: 1000 accounts with 200
+// of 2000 users each on their lists.
+func BenchmarkCircleMemory(b *testing.B) {
+	const circles, users, each = 1000, 2000, 200
+	w := newWorld(b, testenv.Open(b, testenv.SQLiteURL(b)), 0)
+	for b.Loop() {
+		before := heap()
+		all := make([]*circle, circles)
+		for i := range all {
+			all[i] = newCircle(w.Hub, Account{ID: int64(users + i + 1), AppID: 1}, fromFriends)
+			ids := make([]int64, each)
+			for n := range ids {
+				ids[n] = int64(1 + (i*37+n)%users)
+			}
+			all[i].add(ids, fromFriends, nil)
+		}
+		w.delivered()
+		b.ReportMetric(float64(heap()-before)/(circles*each), "B/watch")
+		for _, c := range all {
+			c.close()
+		}
+		w.delivered()
+	}
 }

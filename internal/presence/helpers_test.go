@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -89,6 +91,99 @@ func (w *world) crash() {
 	w.kill()
 	w.Hub.close()
 	w.background.Wait()
+}
+
+// circle begins a statusChanged operation of the user.
+func (w *world) circle(i int, sink Sink) (stop func()) {
+	w.t.Helper()
+	row := w.row(i)
+	stop, err := w.WatchCircle(context.Background(), w.appNow(), AccountOf(row), sink)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return stop
+}
+
+// appNow is the app as a request that comes in now knows it.
+func (w *world) appNow() *models.App {
+	w.t.Helper()
+	var app models.App
+	if err := w.db.Read(context.Background()).Take(&app, w.app.ID).Error; err != nil {
+		w.t.Fatal(err)
+	}
+	return &app
+}
+
+// turn sets the app's switches as another process would.
+func (w *world) turn(queries, friends bool) {
+	w.t.Helper()
+	err := w.db.Tx(context.Background(), func(tx *gorm.DB) error {
+		return tx.Model(&models.App{}).Where("id = ?", w.app.ID).
+			Updates(map[string]any{"status_query_enabled": queries, "friend_status_notify_enabled": friends}).Error
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// turnHere is turn in this process; the circles have followed when it returns.
+func (w *world) turnHere(queries, friends bool) {
+	w.t.Helper()
+	w.turn(queries, friends)
+	w.bus.PublishAppChanged(context.Background(), bus.AppChanged{App: w.appNow()})
+	w.followed()
+}
+
+// followed waits until the circles have loaded what they are to watch.
+func (w *world) followed() {
+	w.t.Helper()
+	w.eventually(func() bool {
+		w.audience.mu.Lock()
+		defer w.audience.mu.Unlock()
+		for _, c := range w.audience.circles {
+			c.mu.Lock()
+			loading := slices.ContainsFunc(c.lists[:], func(l list) bool { return l.state == listLoading })
+			c.mu.Unlock()
+			if loading {
+				return false
+			}
+		}
+		return true
+	}, "the circles to be loaded")
+}
+
+func (w *world) subscribe(i int, targets ...int) *Subscribed {
+	w.t.Helper()
+	ids := make([]string, len(targets))
+	for n, target := range targets {
+		ids[n] = w.users[target].ExternalID
+	}
+	out, err := w.Subscribe(context.Background(), w.appNow(), w.row(i), ids)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+// relations are the rules about friends, who tell the world's hub.
+func (w *world) relations() *relations.Service {
+	return relations.New(w.db, w.bus, w.clock.Now)
+}
+
+func (w *world) befriend(a, b int) {
+	w.t.Helper()
+	_, err := w.relations().AddFriend(context.Background(), w.appNow(), w.users[a].ExternalID, w.users[b].ExternalID, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) unfriend(a, b int) {
+	w.t.Helper()
+	_, err := w.relations().RemoveFriend(context.Background(), w.appNow(), w.users[a].ExternalID, w.users[b].ExternalID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // account is what a request that comes in now knows of the user.
@@ -298,7 +393,7 @@ func (r *recorder) statuses() map[int64][]models.UserStatus {
 	return all
 }
 
-// want compares all that was delivered, as "u0:ONLINE u0:OFFLINE".
+// want compares all that was delivered, as "u0:ONLINE u0:ONLINE:away u0:OFFLINE".
 func (r *recorder) want(t testing.TB, want string) {
 	t.Helper()
 	r.mu.Lock()
@@ -310,6 +405,9 @@ func (r *recorder) want(t testing.TB, want string) {
 		}
 		status := ev.Value().(*models.UserStatus)
 		got += status.UserID + ":" + status.Presence.String()
+		if status.CustomStatus != "" {
+			got += ":" + status.CustomStatus
+		}
 	}
 	if got != want {
 		t.Fatalf("delivered %q, want %q", got, want)

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,6 +39,9 @@ var ErrClosed = errors.New("presence is shutting down")
 type Options struct {
 	// Clock tells the time of every change; nil: time.Now.
 	Clock func() time.Time
+	// SubscriptionLinger is how long subscriptions outlive the account's last
+	// device; 0: DefaultSubscriptionLinger.
+	SubscriptionLinger time.Duration
 	// Logger hears of failures that no caller is answered; nil: slog.Default.
 	Logger *slog.Logger
 	// Metrics is where the hub registers its metrics; nil: nowhere.
@@ -49,10 +53,22 @@ type Options struct {
 type Hub struct {
 	db      *database.DB
 	clock   func() time.Time
+	log     *slog.Logger
 	metrics *metrics
 	writer  *writer
 	online  onlineCounts
-	shards  [shardCount]shard
+	// seq is the number of the latest change of a status in this process.
+	seq    atomic.Int64
+	shards [shardCount]shard
+	// audience hears of statuses as far as the apps' switches allow; loaders read
+	// whom its circles watch.
+	audience audience
+	// turns order the changes of an account's subscriptions; lingerers have no
+	// device, and so keep them for subscriptionLinger only.
+	turns              turns
+	lingerers          lingerers
+	subscriptionLinger time.Duration
+	loaders            [len(lists)]*database.Coalescer[int64, []int64]
 
 	// background is every goroutine of the hub.
 	background sync.WaitGroup
@@ -70,7 +86,14 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	h := &Hub{db: db, clock: opts.Clock, metrics: newMetrics(opts.Metrics)}
+	if opts.SubscriptionLinger == 0 {
+		opts.SubscriptionLinger = DefaultSubscriptionLinger
+	}
+	h := &Hub{
+		subscriptionLinger: opts.SubscriptionLinger,
+		db:                 db, clock: opts.Clock, log: opts.Logger, metrics: newMetrics(opts.Metrics),
+		audience: newAudience(), loaders: newLoaders(db),
+	}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())
 	h.writer = newWriter(db, h.metrics, opts.Logger)
@@ -78,6 +101,8 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 		h.shards[i] = shard{hub: h, entries: map[int64]*entry{}, arriving: map[*Device]struct{}{}, topics: topics{}}
 	}
 	b.OnAccessRevoked(h.revoke)
+	b.OnFriendshipChanged(h.friendshipChanged)
+	b.OnAppChanged(h.appChanged)
 	return h
 }
 
@@ -89,6 +114,8 @@ func (h *Hub) Start(ctx context.Context) error {
 	}
 	h.background.Go(func() { h.writer.run(h.closing, h.life) })
 	h.background.Go(h.sweepRegularly)
+	h.background.Go(h.followSwitches)
+	h.background.Go(h.clearRegularly)
 	return nil
 }
 

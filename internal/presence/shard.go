@@ -42,12 +42,13 @@ type resting struct {
 	since models.Time
 }
 
-// job is one thing for the goroutine that delivers to do: event, join or leave is set.
+// job is one thing for the goroutine that delivers to do: event, join or leave is
+// set.
 type job struct {
 	event *Event
 	appID int64 // the event's user's
 	join  *joining
-	leave *leaving
+	leave []*watch
 }
 
 // entry answers the account's entry, made from acc where there is none.
@@ -60,12 +61,12 @@ func (s *shard) entry(acc Account) *entry {
 	return e
 }
 
-// current answers the account's state: memory's, else the row's.
-func (s *shard) current(acc Account) state {
+// status answers the account's status: memory's, else the row's.
+func (s *shard) status(acc Account) models.UserStatus {
 	if e := s.entries[acc.ID]; e != nil {
-		return e.current
+		return e.status()
 	}
-	return stateOf(acc.Presence, acc.PresenceAt)
+	return statusOf(acc.ExternalID, stateOf(acc.Presence, acc.PresenceAt), custom{})
 }
 
 // drop forgets a deleted user.
@@ -120,6 +121,13 @@ func (s *shard) enqueue(j job) {
 		s.delivering = true
 		s.hub.background.Go(s.deliver)
 	}
+}
+
+// post is enqueue for those who do not hold the mutex.
+func (s *shard) post(j job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.enqueue(j)
 }
 
 // deliver does job after job until there is none. There is at most one such

@@ -3,12 +3,13 @@ package presence
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -18,7 +19,24 @@ func (h *Hub) StatusOf(u *models.User) models.UserStatus {
 	s := h.shard(u.ID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.current(AccountOf(u)).status(u.ExternalID)
+	return s.status(AccountOf(u))
+}
+
+// SetStatus gives an ONLINE user a custom status, "": none, and answers the
+// status. The text that is there already changes nothing. Errors: NOT_ONLINE.
+func (h *Hub) SetStatus(acc Account, text string) (models.UserStatus, error) {
+	s := h.shard(acc.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[acc.ID]
+	if e == nil || !e.online() {
+		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
+	}
+	if e.custom.text != text {
+		e.custom = custom{text: text, at: e.after(h.now())}
+		s.announce(e)
+	}
+	return e.status(), nil
 }
 
 // Statuses answers the statuses of an app's users with these external IDs, in
@@ -27,7 +45,7 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 	statuses := make([]*models.UserStatus, len(ids))
 	known := make([]string, 0, len(ids))
 	for _, id := range ids {
-		if isASCII(id) {
+		if database.IsASCII(id) {
 			known = append(known, id)
 		}
 	}
@@ -50,12 +68,6 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 		statuses[i] = found[id]
 	}
 	return statuses, nil
-}
-
-// isASCII says whether the column can hold s at all; MySQL would compare the
-// rest without the index.
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r > 127 }) < 0
 }
 
 // OnlineCount answers how many users of the app are ONLINE.

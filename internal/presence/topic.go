@@ -14,28 +14,13 @@ const (
 	topicSlack = 4
 )
 
-// topics are the lists of watchers in one shard, by topic key. Each watch costs
-// a member here and a slot at the watcher, 32 bytes, and both know where the
-// other is, so that leaving takes constant time.
+// topics are the lists of watches in one shard, by topic key.
 type topics map[int64]*topic
 
 // topic is the list of those who watch one user or, for the users of one shard,
 // one app.
 type topic struct {
-	key     int64
-	members []member
-}
-
-// member is one watcher on a topic's list; slot says which of its watches it is.
-type member struct {
-	watcher *watcher
-	slot    uint32
-}
-
-// slot is one watch of a watcher: where it stands on which topic's list.
-type slot struct {
-	topic *topic
-	index uint32
+	members []*watch
 }
 
 // userTopic and appTopic keep users and apps apart in one map: keys of rows are
@@ -43,32 +28,33 @@ type slot struct {
 func userTopic(userID int64) int64 { return userID }
 func appTopic(appID int64) int64   { return -appID }
 
-// join puts a watcher on the lists of its topics.
+// join puts watches on the lists of their topics.
 func (ts topics) join(j *joining) {
-	for i, key := range j.keys {
-		t := ts[key]
+	for _, w := range j.watches {
+		t := ts[w.key]
 		if t == nil {
-			t = &topic{key: key}
-			ts[key] = t
+			t = &topic{}
+			ts[w.key] = t
 		}
-		n := j.first + uint32(i)
-		j.watcher.slots[n] = slot{topic: t, index: uint32(len(t.members))}
-		t.members = append(t.members, member{watcher: j.watcher, slot: n})
+		w.index = uint32(len(t.members))
+		t.members = append(t.members, w)
+	}
+	for _, ev := range j.missed {
+		j.watcher.deliver(ev)
 	}
 	if g := j.watcher.gate.Load(); g != nil {
 		g.joined(j.watcher)
 	}
 }
 
-// leave takes a watcher off the lists of its topics.
-func (ts topics) leave(l *leaving) {
-	for n := l.first; n < l.end; n++ {
-		at := &l.watcher.slots[n]
-		at.topic.remove(at.index)
-		if len(at.topic.members) == 0 {
-			delete(ts, at.topic.key)
+// leave takes watches off the lists of their topics.
+func (ts topics) leave(watches []*watch) {
+	for _, w := range watches {
+		t := ts[w.key]
+		t.remove(w.index)
+		if len(t.members) == 0 {
+			delete(ts, w.key)
 		}
-		at.topic = nil
 	}
 }
 
@@ -77,11 +63,11 @@ func (t *topic) remove(index uint32) {
 	last := len(t.members) - 1
 	moved := t.members[last]
 	t.members[index] = moved
-	moved.watcher.slots[moved.slot].index = index
-	t.members[last] = member{}
+	moved.index = index
+	t.members[last] = nil
 	t.members = t.members[:last]
 	if cap(t.members) > 2*topicSlack && cap(t.members) > topicSlack*last {
-		t.members = append(make([]member, 0, 2*last), t.members...)
+		t.members = append(make([]*watch, 0, 2*last), t.members...)
 	}
 }
 
@@ -100,7 +86,7 @@ func (ts topics) publish(ev *Event, appID int64) int {
 
 // publish splits a long list among the processors, and returns when all have
 // been served, so that the next event cannot overtake this one.
-func publish(members []member, ev *Event) {
+func publish(members []*watch, ev *Event) {
 	helpers := min(runtime.GOMAXPROCS(0), len(members)/publishChunk) - 1
 	if helpers < 1 {
 		for _, m := range members {

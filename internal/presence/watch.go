@@ -9,34 +9,33 @@ import (
 	"rollcall/internal/fanout"
 )
 
-// watcher is one subscription operation: a sink and all that it watches. Each
-// part of its slots belongs to the deliverer of one shard.
+// watcher is a sink with all that it watches: one subscription operation, or a
+// circle, which stands for several.
 type watcher struct {
-	sink  Sink
-	slots []slot
-	// parts say which shard has which slots, in the order of the slots.
-	parts   []part
+	sink    Sink
 	stopped atomic.Bool
 	// gate holds events back until the snapshot is out; nil once open.
 	gate atomic.Pointer[gate]
 }
 
-// part is a shard's share of a watcher's slots: from the part before up to end.
-type part struct {
-	shard, end uint32
+// watch is one watcher's place on one topic's list: 24 bytes, and 8 on the list.
+// Both know where the other is, so that leaving takes constant time.
+type watch struct {
+	watcher *watcher
+	// key is the topic's.
+	key int64
+	// index is where on the list; it belongs to the shard's deliverer.
+	index uint32
+	// why belongs to the circle's mutex; see there.
+	why sources
 }
 
-// joining puts a watcher on the lists of keys; its slots begin at first.
+// joining puts watches of one watcher on their topics' lists.
 type joining struct {
 	watcher *watcher
-	first   uint32
-	keys    []int64
-}
-
-// leaving takes the watches first to end of a watcher off their lists.
-type leaving struct {
-	watcher    *watcher
-	first, end uint32
+	watches []*watch
+	// missed is delivered first: what the watcher should have heard before.
+	missed []*Event
 }
 
 // deliver hands ev to the sink, unless the watch is stopped or the snapshot is
@@ -72,64 +71,82 @@ func (h *Hub) WatchUsers(accs []Account, sink Sink, snapshot bool) (stop func())
 	})
 	list = slices.CompactFunc(list, func(a, b asked) bool { return a.ID == b.ID })
 
-	w := &watcher{sink: sink, slots: make([]slot, len(list))}
+	w := &watcher{sink: sink}
+	watches := make([]watch, len(list))
 	for i, a := range list {
-		if i+1 == len(list) || shardIndex(list[i+1].ID) != shardIndex(a.ID) {
-			w.parts = append(w.parts, part{shard: uint32(shardIndex(a.ID)), end: uint32(i + 1)})
-		}
+		watches[i] = watch{watcher: w, key: userTopic(a.ID)}
 	}
-	w.parts = slices.Clip(w.parts)
+	parts := byShard(pointers(watches))
 	var present []*Event
 	if snapshot {
 		present = make([]*Event, len(accs))
-		w.gate.Store(&gate{joins: len(w.parts), snapshot: present})
+		w.gate.Store(&gate{joins: len(parts), snapshot: present})
 	}
-	first := uint32(0)
-	for _, p := range w.parts {
-		s := &h.shards[p.shard]
-		keys := make([]int64, 0, p.end-first)
+	for _, part := range parts {
+		s := h.shard(part[0].key)
 		s.mu.Lock()
-		for _, a := range list[first:p.end] {
-			keys = append(keys, userTopic(a.ID))
-			if snapshot {
-				status := s.current(*a.Account).status(a.ExternalID)
-				present[a.at] = fanout.New(a.ID, &status)
+		if snapshot {
+			for _, a := range list[:len(part)] {
+				status := s.status(*a.Account)
+				present[a.at] = fanout.NewAt(h.seq.Load(), a.ID, &status)
 			}
 		}
-		s.enqueue(job{join: &joining{watcher: w, first: first, keys: keys}})
+		s.enqueue(job{join: &joining{watcher: w, watches: part}})
 		s.mu.Unlock()
-		first = p.end
+		list = list[len(part):]
 	}
-	return func() { h.stop(w) }
+	return func() {
+		if !w.stopped.Swap(true) {
+			h.leave(pointers(watches))
+		}
+	}
 }
 
 // WatchApp has sink told of every change of a status in the app from now on.
 // stop ends the watch; calling it again does nothing.
 func (h *Hub) WatchApp(appID int64, sink Sink) (stop func()) {
-	w := &watcher{sink: sink, slots: make([]slot, shardCount), parts: make([]part, shardCount)}
-	keys := []int64{appTopic(appID)}
-	for i := range uint32(shardCount) {
-		w.parts[i] = part{shard: i, end: i + 1}
-		s := &h.shards[i]
-		s.mu.Lock()
-		s.enqueue(job{join: &joining{watcher: w, first: i, keys: keys}})
-		s.mu.Unlock()
+	w := &watcher{sink: sink}
+	watches := make([]watch, shardCount)
+	each := pointers(watches)
+	for i := range each {
+		watches[i] = watch{watcher: w, key: appTopic(appID)}
+		h.shards[i].post(job{join: &joining{watcher: w, watches: each[i : i+1]}})
 	}
-	return func() { h.stop(w) }
+	return func() {
+		if w.stopped.Swap(true) {
+			return
+		}
+		for i := range each {
+			h.shards[i].post(job{leave: each[i : i+1]})
+		}
+	}
 }
 
-func (h *Hub) stop(w *watcher) {
-	if w.stopped.Swap(true) {
-		return
+// leave takes watches of users, sorted by shard, off their lists.
+func (h *Hub) leave(watches []*watch) {
+	for _, part := range byShard(watches) {
+		h.shard(part[0].key).post(job{leave: part})
 	}
-	first := uint32(0)
-	for _, p := range w.parts {
-		s := &h.shards[p.shard]
-		s.mu.Lock()
-		s.enqueue(job{leave: &leaving{watcher: w, first: first, end: p.end}})
-		s.mu.Unlock()
-		first = p.end
+}
+
+func pointers(watches []watch) []*watch {
+	out := make([]*watch, len(watches))
+	for i := range watches {
+		out[i] = &watches[i]
 	}
+	return out
+}
+
+// byShard cuts watches of users, sorted by shard, into each shard's.
+func byShard(watches []*watch) (parts [][]*watch) {
+	first := 0
+	for i := range watches {
+		if next := i + 1; next == len(watches) || shardIndex(watches[next].key) != shardIndex(watches[i].key) {
+			parts = append(parts, watches[first:next])
+			first = next
+		}
+	}
+	return parts
 }
 
 // gate lets a watcher's snapshot out before any change: the shards join the

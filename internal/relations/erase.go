@@ -1,6 +1,7 @@
 package relations
 
 import (
+	"context"
 	"slices"
 
 	"gorm.io/gorm"
@@ -34,7 +35,7 @@ func (s *Service) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 	err = tx.Model(&models.User{}).Where("id IN ?", keys).Updates(map[string]any{
 		"friend_count": 0, "block_count": 0, "whitelist_count": 0, "whitelist_enabled": false,
 	}).Error
-	return func() { s.watchers.send(n) }, err
+	return func() { s.send(context.Background(), n) }, err
 }
 
 // pair is a row of a list: whose it is, and about whom.

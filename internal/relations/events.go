@@ -1,9 +1,11 @@
 package relations
 
 import (
+	"context"
 	"slices"
 	"sync"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/fanout"
 	"rollcall/models"
 )
@@ -82,8 +84,18 @@ func (w *watchers) remove(userID int64, sink fanout.Sink) {
 	w.byID[userID] = list
 }
 
-// send delivers events in the order in which they were noted.
-func (w *watchers) send(n *notes) {
+// send tells presence of the friendships that have begun or ended, and then
+// delivers the events in the order in which they were noted: whoever hears of a
+// new friend already hears of the friend's status.
+func (s *Service) send(ctx context.Context, n *notes) {
+	for _, notice := range n.list {
+		if kind := notice.event.Kind; kind == FriendAdded || kind == FriendRemoved {
+			s.bus.PublishFriendshipChanged(ctx, bus.FriendshipChanged{
+				UserID: notice.to, FriendID: notice.event.User.ID, Friends: kind == FriendAdded,
+			})
+		}
+	}
+	w := &s.watchers
 	for _, notice := range n.list {
 		w.mu.Lock()
 		sinks := w.byID[notice.to]

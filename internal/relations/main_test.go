@@ -53,9 +53,9 @@ func newWorld(t testing.TB, db *database.DB) *world {
 	w := &world{t: t, db: db, now: time.UnixMilli(1_790_000_000_000)}
 	keys, err := token.OpenKeys(ctx, db, "", w.clock)
 	w.ok(err)
-	w.relations = New(db, w.clock)
+	w.relations = New(db, &bus.Bus{}, w.clock)
 	w.users = users.New(db, &bus.Bus{}, keys, w.relations, w.clock)
-	w.app, _, err = apps.New(db, keys, w.clock).Create(ctx, apps.NewApp{
+	w.app, _, err = apps.New(db, &bus.Bus{}, keys, w.clock).Create(ctx, apps.NewApp{
 		Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship,
 	})
 	w.ok(err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/bus"
 
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
@@ -170,7 +171,7 @@ func TestAnAnsweredChangeShowsInTheNextDecision(t *testing.T) {
 		second, err := database.Open(ctx, url)
 		w.ok(err)
 		defer second.Close()
-		gateway := New(second, w.clock)
+		gateway := New(second, &bus.Bus{}, w.clock)
 		expect := func(what string, want bool) {
 			t.Helper()
 			got, err := gateway.Permission(ctx, w.app, Pair{"ann", "bob"})

@@ -13,6 +13,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/models"
@@ -21,6 +22,7 @@ import (
 // Service carries out the rules.
 type Service struct {
 	db          *database.DB
+	bus         *bus.Bus
 	clock       func() time.Time
 	watchers    watchers
 	permissions *database.Coalescer[question, answer]
@@ -39,9 +41,9 @@ type turn struct {
 	last models.Time
 }
 
-// New answers a Service; clock is time.Now outside tests.
-func New(db *database.DB, clock func() time.Time) *Service {
-	s := &Service{db: db, clock: clock}
+// New answers a Service that tells b which friendships begin and end; clock is time.Now outside tests.
+func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
+	s := &Service{db: db, bus: b, clock: clock}
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide)
 	return s
 }
@@ -95,7 +97,7 @@ func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn 
 	if err != nil {
 		return wrap(err)
 	}
-	s.watchers.send(n)
+	s.send(ctx, n)
 	return nil
 }
 

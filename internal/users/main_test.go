@@ -37,8 +37,8 @@ func each(t *testing.T, test func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.apps = apps.New(db, keys, w.clock)
-		w.users = New(db, w.bus, keys, relations.New(db, w.clock), w.clock)
+		w.apps = apps.New(db, w.bus, keys, w.clock)
+		w.users = New(db, w.bus, keys, relations.New(db, w.bus, w.clock), w.clock)
 		w.app = w.newApp("app", models.EnvironmentDevelopment, models.EditionFlagship)
 		test(w)
 	})

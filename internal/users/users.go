@@ -41,6 +41,24 @@ type Eraser interface {
 	Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error)
 }
 
+// Erasers are several, one after the other.
+type Erasers []Eraser
+
+// Erase has each of them erase, and all of them announce.
+func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
+	announcements := make([]func(), len(es))
+	for i, e := range es {
+		if announcements[i], err = e.Erase(tx, gone); err != nil {
+			return nil, err
+		}
+	}
+	return func() {
+		for _, announce := range announcements {
+			announce()
+		}
+	}, nil
+}
+
 // externalKey names a user as the API does.
 type externalKey struct {
 	appID      int64

@@ -1,0 +1,679 @@
+package graph_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/graph/graphtest"
+	"rollcall/internal/apps"
+	"rollcall/internal/bus"
+)
+
+const (
+	changed     = `subscription { statusChanged { userId presence customStatus } }`
+	appChanged  = `subscription { appStatusChanged { userId presence customStatus } }`
+	userStatus  = `subscription($ids: [ID!]!) { userStatus(ids: $ids) { userId presence customStatus } }`
+	statuses    = `query($ids: [ID!]!) { userStatuses(ids: $ids) { userId presence customStatus } }`
+	setStatus   = `mutation($text: String!) { setStatus(customStatus: $text) { userId presence customStatus } }`
+	subscribe   = `mutation($ids: [ID!]!) { subscribeStatus(ids: $ids) { statuses { userId presence } evictedIds } }`
+	unsub       = `mutation($ids: [ID!]) { unsubscribeStatus(ids: $ids) }`
+	makeFriends = `mutation($a: ID!, $b: ID!) { addFriend(input: {userId: $a, friendId: $b}) { user { id } } }`
+	unfriend    = `mutation($a: ID!, $b: ID!) { removeFriend(input: {userId: $a, friendId: $b}) { outcome } }`
+	ban         = `mutation($id: ID!) { banUsers(input: {ids: [$id], minutes: 1}) { outcome } }`
+	deactivate  = `mutation($id: ID!) { deactivateUsers(ids: [$id]) { outcome } }`
+	disconnect  = `mutation($id: ID!) { disconnectUser(input: {userId: $id}) }`
+)
+
+// eachTransport runs test over WebSocket and SSE on both databases.
+func eachTransport(t *testing.T, test func(w *graphtest.World, transport string)) {
+	for _, transport := range graphtest.Transports {
+		t.Run(transport, func(t *testing.T) {
+			graphtest.Each(t, func(w *graphtest.World) { test(w, transport) })
+		})
+	}
+}
+
+// do sends an operation that must succeed.
+func do(w *graphtest.World, as, query string, variables map[string]any) *graphtest.Response {
+	w.T.Helper()
+	r := w.Do(w.Bearer(as), query, variables)
+	if r.Code() != "" {
+		w.T.Fatalf("%s: %s", query, r.Body)
+	}
+	return r
+}
+
+func vars(pairs ...any) map[string]any { return input(pairs...)["input"].(map[string]any) }
+
+// watching connects a device of the user that watches statusChanged.
+func watching(w *graphtest.World, transport, id string) *graphtest.Live {
+	w.T.Helper()
+	return w.Live(transport, w.Bearer(id), changed, nil)
+}
+
+// everyone watches the app's statuses as its App Server.
+func everyone(w *graphtest.World) *graphtest.Live {
+	w.T.Helper()
+	return w.Live("websocket", w.Bearer(graphtest.AppServer), appChanged, nil)
+}
+
+func TestStatusFollowsDevices(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		all := everyone(w)
+		first := watching(w, transport, "ann")
+		all.Want("ann ONLINE")
+		second := watching(w, transport, "ann")
+		r := do(w, "ann", `{ me { status { presence } devices { platform } } }`, nil)
+		if !graphtest.Match(w.T, `{"me":{"status":{"presence":"ONLINE"},"devices":[{"platform":"WEB"},{"platform":"WEB"}]}}`, r.Data) {
+			w.T.Fatalf("two devices: %s", r.Body)
+		}
+		if r := do(w, graphtest.AppServer, `{ app { onlineUserCount } }`, nil); !graphtest.Match(w.T, `{"app":{"onlineUserCount":1}}`, r.Data) {
+			w.T.Fatalf("one user is online: %s", r.Body)
+		}
+		// Closing one of two keeps the user ONLINE.
+		first.Close()
+		eventually(w, func() bool {
+			r := do(w, "ann", `{ me { devices { id } status { presence } } }`, nil)
+			return graphtest.Match(w.T, `{"me":{"devices":[{"id":"*"}],"status":{"presence":"ONLINE"}}}`, r.Data)
+		})
+		second.Close()
+		all.Want("ann OFFLINE")
+		// A quick reconnect ends ONLINE.
+		last := watching(w, transport, "ann")
+		for range 5 {
+			next := watching(w, transport, "ann")
+			last.Close()
+			last = next
+		}
+		all.Want("ann ONLINE")
+		all.Quiet()
+		if r := do(w, graphtest.AppServer, statuses, vars("ids", []string{"ann", "nobody"})); !graphtest.Match(w.T,
+			`{"userStatuses":[{"userId":"ann","presence":"ONLINE","customStatus":""},null]}`, r.Data) {
+			w.T.Fatalf("after reconnecting: %s", r.Body)
+		}
+	})
+}
+
+func eventually(w *graphtest.World, happened func() bool) {
+	w.T.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !happened(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.T.Fatal("waited in vain")
+		}
+	}
+}
+
+func TestLogoutOverWebSocket(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		all := everyone(w)
+		first, second := w.Socket(w.Bearer("ann")), w.Socket(w.Bearer("ann"))
+		all.Want("ann ONLINE")
+		if r := first.Do(`mutation { logout }`, nil); string(r.Data) != `{"logout":true}` {
+			w.T.Fatalf("logout answered %s", r.Body)
+		}
+		if code := first.CloseCode(); code != 4401 {
+			w.T.Fatalf("closed with %d, want 4401", code)
+		}
+		second.Do(`mutation { setStatus(customStatus: "still here") { presence } }`, nil)
+		all.Want("ann ONLINE still here")
+		third := w.Socket(w.Bearer("ann"))
+		third.Do(`mutation { logout(allDevices: true) }`, nil)
+		if code := second.CloseCode(); code != 4401 {
+			w.T.Fatalf("the other device was closed with %d, want 4401", code)
+		}
+		all.Want("ann UNLOGINED")
+		all.Quiet()
+	})
+}
+
+func TestLogoutOverHTTPEndsAllDevices(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		all := everyone(w)
+		ann := watching(w, transport, "ann")
+		do(w, "ann", `mutation { logout }`, nil)
+		all.Want("ann ONLINE", "ann UNLOGINED")
+		if ann.Socket != nil {
+			if code := ann.Socket.CloseCode(); code != 4401 {
+				w.T.Fatalf("closed with %d, want 4401", code)
+			}
+		} else {
+			// The stream may tell of the user's own change before it ends.
+			got := ann.Status()
+			if got == "ann UNLOGINED" {
+				got = ann.Status()
+			}
+			if got != "UNAUTHENTICATED" {
+				w.T.Fatalf("the stream ended with %q", got)
+			}
+		}
+		do(w, "ann", `mutation { logout }`, nil) // with none connected
+		watching(w, transport, "ann")
+		all.Want("ann ONLINE")
+	})
+}
+
+// Whatever takes the last device away: one event, and the custom status is gone
+// with it.
+func TestDevicesAreTakenAway(t *testing.T) {
+	for _, test := range []struct {
+		name, query, want string
+		code              int
+		over              string // how an SSE stream ends
+	}{
+		{"disconnectUser", disconnect, "ann OFFLINE", 4403, "FORBIDDEN"},
+		{"ban", ban, "ann OFFLINE", 4403, "USER_BANNED"},
+		{"deactivation", deactivate, "ann UNLOGINED", 4401, "UNAUTHENTICATED"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			eachTransport(t, func(w *graphtest.World, transport string) {
+				all := everyone(w)
+				first, second := watching(w, transport, "ann"), watching(w, transport, "ann")
+				do(w, "ann", setStatus, vars("text", "busy"))
+				do(w, graphtest.AppServer, test.query, vars("id", "ann"))
+				all.Want("ann ONLINE", "ann ONLINE busy", test.want)
+				for _, d := range []*graphtest.Live{first, second} {
+					if d.Socket != nil {
+						if code := d.Socket.CloseCode(); code != test.code {
+							t.Errorf("closed with %d, want %d", code, test.code)
+						}
+						continue
+					}
+					got := d.Status()
+					for strings.HasPrefix(got, "ann ") {
+						got = d.Status()
+					}
+					if got != test.over {
+						t.Errorf("the stream ended with %q, want %s", got, test.over)
+					}
+				}
+				all.Quiet()
+			})
+		})
+	}
+}
+
+func TestCustomStatus(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		text := strings.Repeat("丽", 33) + "x" // 100 bytes
+		w.Run(graphtest.Scenario{Name: "without a device", As: "ann", Query: setStatus, Variables: vars("text", "x"), WantCode: "NOT_ONLINE"})
+		first, second := watching(w, transport, "ann"), watching(w, transport, "ann")
+		w.Run(
+			graphtest.Scenario{Name: "100 bytes", As: "ann", Query: setStatus, Variables: vars("text", text),
+				WantData: `{"setStatus":{"userId":"ann","presence":"ONLINE","customStatus":"` + text + `"}}`},
+			graphtest.Scenario{Name: "the same again", As: "ann", Query: setStatus, Variables: vars("text", text),
+				WantData: `{"setStatus":{"userId":"ann","presence":"ONLINE","customStatus":"` + text + `"}}`},
+			graphtest.Scenario{Name: "101 bytes", As: "ann", Query: setStatus, Variables: vars("text", text+"y"),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("customStatus", "maxbytes")},
+			graphtest.Scenario{Name: "a control character", As: "ann", Query: setStatus, Variables: vars("text", "a\nb"),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("customStatus", "nocontrol")},
+			graphtest.Scenario{Name: "what others see", As: graphtest.AppServer, Query: `{ user(id: "ann") { status { customStatus } } }`,
+				WantData: `{"user":{"status":{"customStatus":"` + text + `"}}}`},
+			graphtest.Scenario{Name: "cleared", As: "ann", Query: setStatus, Variables: vars("text", ""),
+				WantData: `{"setStatus":{"userId":"ann","presence":"ONLINE","customStatus":""}}`},
+			graphtest.Scenario{Name: "an App Server has none", As: graphtest.AppServer, Query: setStatus, Variables: vars("text", "x"), WantCode: "FORBIDDEN"},
+		)
+		// Cut inside a character.
+		if got := postRaw(w, "ann", `{"query":"mutation { setStatus(customStatus: \"`+text[:99]+`\xe4\") { presence } }"}`); got != http.StatusBadRequest {
+			w.T.Errorf("a text cut inside a character answered %d", got)
+		}
+		for _, d := range []*graphtest.Live{first, second} {
+			got := d.Status()
+			if got == "ann ONLINE" { // the second device's connecting may be heard of by nobody
+				got = d.Status()
+			}
+			if got != "ann ONLINE "+text {
+				w.T.Fatalf("told %q", got)
+			}
+			d.Want("ann ONLINE")
+			d.Quiet()
+		}
+	})
+}
+
+func postRaw(w *graphtest.World, as, body string) (status int) {
+	w.T.Helper()
+	req, err := http.NewRequest(http.MethodPost, w.URL, strings.NewReader(body))
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", w.Bearer(as))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+var disabled = map[string]any{"number": 72001}
+
+func TestAskingNeedsTheSwitch(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Register(w.App, "bob")
+		refused := func(name, query string, ids ...string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name, As: "ann", Query: query, Variables: vars("ids", ids),
+				WantCode: "FEATURE_DISABLED", WantExtensions: disabled}
+		}
+		friends := `query { me { friends { nodes { user { status { presence } } } } } }`
+		do(w, graphtest.AppServer, makeFriends, vars("a", "bob", "b", registered(w, "ann")))
+		w.Run(graphtest.Scenario{Name: "on", As: "ann", Query: friends, WantData: `{"me":{"friends":{"nodes":[{"user":{"status":{"presence":"UNLOGINED"}}}]}}}`})
+		w.Set(map[string]string{"statusQueryEnabled": "false"})
+		w.Run(
+			refused("others", statuses, "ann", "bob"),
+			refused("another's field", `query($ids: [ID!]!) { users(ids: $ids) { status { presence } } }`, "bob"),
+			refused("a friend's field", friends),
+			refused("subscribing", subscribe, "bob"),
+			refused("unsubscribing", unsub, "bob"),
+			graphtest.Scenario{Name: "oneself", As: "ann", Query: statuses, Variables: vars("ids", []string{"ann"}),
+				WantData: `{"userStatuses":[{"userId":"ann","presence":"UNLOGINED","customStatus":""}]}`},
+			graphtest.Scenario{Name: "one's own field", As: "ann", Query: `{ me { status { presence } } }`, WantData: `{"me":{"status":{"presence":"UNLOGINED"}}}`},
+			graphtest.Scenario{Name: "nobody", As: "ann", Query: statuses, Variables: vars("ids", []string{}), WantData: `{"userStatuses":[]}`},
+			graphtest.Scenario{Name: "the App Server", As: graphtest.AppServer, Query: statuses, Variables: vars("ids", []string{"bob"}),
+				WantData: `{"userStatuses":[{"userId":"bob","presence":"UNLOGINED","customStatus":""}]}`},
+		)
+		for _, transport := range graphtest.Transports {
+			r := w.Live(transport, w.Bearer("ann"), userStatus, vars("ids", []string{"bob"})).Next()
+			if r.Code() != "FEATURE_DISABLED" || fmt.Sprint(r.Errors[0].Extensions["number"]) != "72001" {
+				w.T.Errorf("userStatus over %s answered %s", transport, r.Body)
+			}
+			w.Live(transport, w.Bearer(graphtest.AppServer), userStatus, vars("ids", []string{"bob"})).Want("bob UNLOGINED")
+		}
+	})
+}
+
+func TestSwitchEndsUserStatus(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		for _, id := range []string{"ann", "bob"} {
+			w.Register(w.App, id)
+		}
+		both := vars("ids", []string{"ann", "bob"})
+		user := w.Live(transport, w.Bearer("ann"), userStatus, both)
+		user.Want("ann ONLINE", "bob UNLOGINED")
+		own := w.Live(transport, w.Bearer("ann"), userStatus, vars("ids", []string{"ann"}))
+		own.Want("ann ONLINE")
+		server := w.Live(transport, w.Bearer(graphtest.AppServer), userStatus, both)
+		server.Want("ann ONLINE", "bob UNLOGINED")
+
+		w.Set(map[string]string{"statusQueryEnabled": "false"})
+		r := user.Next()
+		if r.Code() != "FEATURE_DISABLED" || fmt.Sprint(r.Errors[0].Extensions["number"]) != "72001" {
+			w.T.Fatalf("the operation ended with %s", r.Body)
+		}
+		watching(w, transport, "bob")
+		do(w, "ann", setStatus, vars("text", "here"))
+		server.Want("bob ONLINE", "ann ONLINE here")
+		own.Want("ann ONLINE here")
+		if transport == "websocket" {
+			user.Quiet()
+		}
+		w.Set(map[string]string{"statusQueryEnabled": "true"})
+		again := w.Live(transport, w.Bearer("ann"), userStatus, both)
+		again.Want("ann ONLINE here", "bob ONLINE")
+		// As another process does it.
+		elsewhere := apps.New(w.DB, new(bus.Bus), nil, w.Clock.Now)
+		if _, err := elsewhere.Set(context.Background(), w.App.Key, map[string]string{"statusQueryEnabled": "false"}); err != nil {
+			w.T.Fatal(err)
+		}
+		again.Want("FEATURE_DISABLED")
+	})
+}
+
+func TestSubscribeStatus(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		for _, id := range []string{"ann", "bob", "cid", "dan", "eve"} {
+			w.Register(w.App, id)
+		}
+		w.Register(w.Other, "foreign")
+		w.Set(map[string]string{"statusSubscriptionLimit": "3"})
+		many := make([]string, 101)
+		for i := range many {
+			many[i] = fmt.Sprint("x", i)
+		}
+		const list = `query($after: String) { me { statusSubscriptions(first: 2, after: $after) { nodes { user { id } subscribedAt } pageInfo { hasNextPage } totalCount } } }`
+		sub := func(name string, want string, ids ...string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name, As: "ann", Query: subscribe, Variables: vars("ids", ids), WantData: want}
+		}
+		refused := func(name, code string, extensions map[string]any, ids ...string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name, As: "ann", Query: subscribe, Variables: vars("ids", ids), WantCode: code, WantExtensions: extensions}
+		}
+		w.Run(
+			sub("three, one of them twice", `{"subscribeStatus":{"statuses":[{"userId":"bob","presence":"UNLOGINED"},{"userId":"cid","presence":"UNLOGINED"},{"userId":"dan","presence":"UNLOGINED"}],"evictedIds":[]}}`, "bob", "cid", "bob", "dan"),
+			sub("one of them again", `{"subscribeStatus":{"statuses":[{"userId":"bob","presence":"UNLOGINED"}],"evictedIds":[]}}`, "bob"),
+			sub("a fourth", `{"subscribeStatus":{"statuses":[{"userId":"eve","presence":"UNLOGINED"}],"evictedIds":["cid"]}}`, "eve"),
+			graphtest.Scenario{Name: "the list", As: "ann", Query: list,
+				WantData: `{"me":{"statusSubscriptions":{"nodes":[{"user":{"id":"eve"},"subscribedAt":"2026-11-20T08:15:30.123Z"},{"user":{"id":"bob"},"subscribedAt":"*"}],"pageInfo":{"hasNextPage":true},"totalCount":3}}}`},
+			graphtest.Scenario{Name: "another's list", As: "bob", Query: `{ user(id: "ann") { statusSubscriptions { totalCount } } }`, WantCode: "FORBIDDEN"},
+			graphtest.Scenario{Name: "the App Server sees it", As: graphtest.AppServer, Query: `{ user(id: "ann") { statusSubscriptions { totalCount } } }`,
+				WantData: `{"user":{"statusSubscriptions":{"totalCount":3}}}`},
+			graphtest.Scenario{Name: "a cursor of another list", As: "ann", Query: list, Variables: vars("after", ""),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("after", "cursor")},
+			refused("oneself", "SELF_REFERENCE", nil, "bob", "ann"),
+			refused("unknown", "USER_NOT_FOUND", map[string]any{"userId": "nobody"}, "bob", "nobody"),
+			refused("foreign", "USER_NOT_FOUND", map[string]any{"userId": "foreign"}, "foreign"),
+			refused("ill-formed", "INVALID_ARGUMENT", breaks("ids.1", "userid"), "bob", "b b"),
+			refused("none", "INVALID_ARGUMENT", breaks("ids", "min"), []string{}...),
+			refused("101", "INVALID_ARGUMENT", breaks("ids", "max"), many...),
+			graphtest.Scenario{Name: "an App Server", As: graphtest.AppServer, Query: subscribe, Variables: vars("ids", []string{"bob"}), WantCode: "FORBIDDEN"},
+			graphtest.Scenario{Name: "unsubscribing one", As: "ann", Query: unsub, Variables: vars("ids", []string{"bob", "cid"}), WantData: `{"unsubscribeStatus":1}`},
+			graphtest.Scenario{Name: "unsubscribing 101", As: "ann", Query: unsub, Variables: vars("ids", many), WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("ids", "max")},
+			graphtest.Scenario{Name: "unsubscribing all", As: "ann", Query: unsub, Variables: vars("ids", []string{}), WantData: `{"unsubscribeStatus":2}`},
+			graphtest.Scenario{Name: "unsubscribing all of none", As: "ann", Query: `mutation { unsubscribeStatus }`, WantData: `{"unsubscribeStatus":0}`},
+		)
+	})
+}
+
+func TestSubscriptionsEndAfterTheLastDevice(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		for _, id := range []string{"ann", "bob", "cid"} {
+			w.Register(w.App, id)
+		}
+		count := func(id string) string {
+			return string(do(w, graphtest.AppServer, fmt.Sprintf(`{ user(id: %q) { statusSubscriptions { totalCount } } }`, id), nil).Data)
+		}
+		const none = `{"user":{"statusSubscriptions":{"totalCount":0}}}`
+		ann := watching(w, transport, "ann")
+		watching(w, transport, "bob")
+		for _, id := range []string{"ann", "bob"} {
+			do(w, id, subscribe, vars("ids", []string{"cid"}))
+		}
+		all := everyone(w)
+		ann.Close()
+		all.Want("ann OFFLINE")
+		w.Clock.Pass(399 * time.Second)
+		if count("ann") == none {
+			w.T.Fatal("the subscriptions ended too early")
+		}
+		w.Clock.Pass(2 * time.Second)
+		eventually(w, func() bool { return count("ann") == none })
+		if count("bob") == none {
+			w.T.Fatal("the subscriptions of a user who is ONLINE ended")
+		}
+	})
+}
+
+func TestNotices(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		for _, id := range []string{"ann", "bob", "cid", "dan", "eve"} {
+			w.Register(w.App, id)
+		}
+		befriend := func(a, b string) { do(w, graphtest.AppServer, makeFriends, vars("a", a, "b", b)) }
+		// tell has each of them change, one after the other.
+		devices := map[string]*graphtest.Live{}
+		tell := func(text string, ids ...string) {
+			for _, id := range ids {
+				if devices[id] == nil {
+					devices[id] = watching(w, transport, id)
+				}
+				do(w, id, setStatus, vars("text", text))
+			}
+		}
+		befriend("ann", "bob")
+		befriend("cid", "ann")
+		ann, tablet := watching(w, transport, "ann"), watching(w, transport, "ann")
+		do(w, "ann", subscribe, vars("ids", []string{"cid", "dan"}))
+		want := func(want ...string) {
+			w.T.Helper()
+			ann.Want(want...)
+			tablet.Want(want...)
+		}
+		tell("1", "bob")
+		want("bob ONLINE", "bob ONLINE 1")
+		tell("1", "cid") // a friend who is subscribed too: one event
+		want("cid ONLINE", "cid ONLINE 1")
+		tell("1", "dan")
+		want("dan ONLINE", "dan ONLINE 1")
+		tell("1", "eve", "ann")
+		want("ann ONLINE 1")
+		do(w, "ann", unsub, vars("ids", []string{"cid"}))
+		tell("2", "cid")
+		want("cid ONLINE 2")
+		do(w, graphtest.AppServer, unfriend, vars("a", "cid", "b", "ann"))
+		tell("3", "cid")
+		befriend("eve", "ann")
+		tell("2", "eve")
+		want("eve ONLINE 2")
+
+		w.Set(map[string]string{"friendStatusNotifyEnabled": "false"})
+		tell("3", "bob", "eve")
+		tell("2", "dan")
+		want("dan ONLINE 2")
+		w.Set(map[string]string{"statusQueryEnabled": "false"})
+		tell("3", "dan", "ann")
+		want("ann ONLINE 3")
+		w.Set(map[string]string{"statusQueryEnabled": "true"})
+		want("dan ONLINE 3") // how it is now, because it has changed
+		tell("4", "dan")
+		want("dan ONLINE 4")
+
+		do(w, graphtest.AppServer, deactivate, vars("id", "dan"))
+		want("dan UNLOGINED")
+		do(w, graphtest.AppServer, `mutation { reactivateUsers(ids: ["dan"]) { outcome } }`, nil)
+		devices["dan"] = nil
+		tell("5", "dan", "ann")
+		want("ann ONLINE 5")
+		ann.Quiet()
+		tablet.Quiet()
+	})
+}
+
+// Whoever subscribes first and asks then misses nothing, also after a reconnect.
+func TestNoGap(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		for _, id := range []string{"ann", "bob"} {
+			w.Register(w.App, id)
+		}
+		do(w, graphtest.AppServer, makeFriends, vars("a", "ann", "b", "bob"))
+		bob := w.Bearer("bob")
+		w.Live(transport, bob, changed, nil)
+		const rounds, changes = 4, 20
+		for round := range rounds {
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				for i := range changes {
+					w.Do(bob, setStatus, vars("text", fmt.Sprintf("%02d-%02d", round, i)))
+				}
+			}()
+			ann := w.Live(transport, w.Bearer("ann"), changed, nil)
+			r := do(w, "ann", `{ user(id: "bob") { status { customStatus } } }`, nil)
+			asked := strings.Split(string(r.Data), `"`)[7]
+			<-done
+			final := fmt.Sprintf("%02d-%02d", round, changes-1)
+			for last := ""; asked != final && last != final; {
+				told := strings.TrimPrefix(ann.Status(), "bob ONLINE ")
+				if told <= last {
+					w.T.Fatalf("told %s after %s", told, last)
+				}
+				last = told
+			}
+			ann.Close()
+			w.Clock.Pass(10 * time.Second) // the rate limit
+		}
+	})
+}
+
+func TestStatusRates(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		for _, id := range []string{"bob", "cid"} {
+			w.Register(w.App, id)
+		}
+		ann := w.Bearer("ann")
+		w.Live("websocket", ann, changed, nil)
+		// call expects an operation to be granted, or to be told when to come again.
+		call := func(name, query string, variables map[string]any, wantRetry int) {
+			w.T.Helper()
+			r := w.Do(ann, query, variables)
+			if wantRetry == 0 && r.Code() != "" || wantRetry != 0 && r.Code() != "RATE_LIMITED" {
+				w.T.Fatalf("%s: %s", name, r.Body)
+			}
+			if wantRetry != 0 && fmt.Sprint(r.Errors[0].Extensions["retryAfterMs"]) != fmt.Sprint(wantRetry) {
+				w.T.Fatalf("%s: %s, want retryAfterMs %d", name, r.Body, wantRetry)
+			}
+		}
+		ids := func(ids ...string) map[string]any { return vars("ids", ids) }
+		several := `{ a: user(id: "bob") { status { presence } } b: users(ids: ["bob", "cid", "ann"]) { status { presence } } me { status { presence } } }`
+		call("1 of 20", statuses, ids("bob", "cid", "ann"), 0)
+		w.Clock.Pass(time.Second)
+		for range 8 {
+			call("2 to 17", several, nil, 0)
+		}
+		call("18", `{ me { id } userStatuses(ids: ["bob"]) { presence } }`, nil, 0)
+		w.Live("websocket", ann, userStatus, ids("bob")).Want("bob UNLOGINED")
+		w.Live("sse", ann, userStatus, ids("bob", "ann")).Want("bob UNLOGINED", "ann ONLINE")
+		w.Clock.Pass(time.Second)
+		call("21", statuses, ids("bob"), 3000)
+		call("21", several, nil, 3000)
+		if r := w.Live("websocket", ann, userStatus, ids("bob")).Next(); r.Code() != "RATE_LIMITED" {
+			w.T.Fatalf("the 21st call, a subscription, answered %s", r.Body)
+		}
+		// Free: one's own, setting, what reaches no status, others' callers.
+		for range 30 {
+			call("own", `query($ids: [ID!]!) { me { status { presence } } user(id: "ann") { status { presence } } userStatuses(ids: $ids) { presence } bob: user(id: "bob") { name } }`, ids("ann"), 0)
+			call("setting", setStatus, vars("text", "x"), 0)
+			do(w, graphtest.AppServer, statuses, ids("bob"))
+		}
+		do(w, "bob", statuses, ids("ann"))
+		w.Clock.Pass(3*time.Second - time.Millisecond)
+		call("too early", statuses, ids("bob"), 1)
+		w.Clock.Pass(time.Millisecond)
+		call("21, later", statuses, ids("bob"), 0)
+		call("22", statuses, ids("bob"), 1000)
+
+		for range 20 {
+			call("subscribing", subscribe, ids("bob"), 0)
+			call("unsubscribing", unsub, ids("bob"), 0)
+		}
+		call("subscribing too often", subscribe, ids("bob"), 5000)
+		call("unsubscribing too often", unsub, ids("bob"), 5000)
+		// Two aliases are two calls.
+		w.Clock.Pass(5 * time.Second)
+		for range 19 {
+			call("19", statuses, ids("bob"), 0)
+		}
+		r := w.Do(ann, `{ a: userStatuses(ids: ["bob"]) { presence } b: userStatuses(ids: ["cid"]) { presence } }`, nil)
+		if r.Code() != "RATE_LIMITED" || len(r.Errors) != 1 {
+			w.T.Fatalf("two aliases answered %s", r.Body)
+		}
+	})
+}
+
+func TestWhoMaySubscribe(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		w.Register(w.App, "bob")
+		for _, test := range []struct{ as, query, code string }{
+			{"ann", appChanged, "FORBIDDEN"},
+			{graphtest.AppServer, changed, "FORBIDDEN"},
+			{graphtest.OtherServer, userStatus, "USER_NOT_FOUND"},
+		} {
+			r := w.Live(transport, w.Bearer(test.as), test.query, vars("ids", []string{"bob"})).Next()
+			if r.Code() != test.code {
+				w.T.Errorf("%s as %s answered %s, want %s", test.query, test.as, r.Body, test.code)
+			}
+		}
+		if transport == "sse" {
+			r := w.Live(transport, "", changed, nil).Next()
+			if r.Code() != "UNAUTHENTICATED" {
+				w.T.Errorf("a guest was answered %s", r.Body)
+			}
+		}
+	})
+}
+
+// An event of another subscription shows a status only as the switch is now.
+func TestEventsFollowTheSwitch(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		w.Register(w.App, "bob")
+		ann := w.Live(transport, w.Bearer("ann"), `subscription { relationshipChanged { kind user { id status { presence } } } }`, nil)
+		do(w, graphtest.AppServer, makeFriends, vars("a", "ann", "b", "bob"))
+		if r := ann.Next(); !graphtest.Match(w.T, `{"relationshipChanged":{"kind":"FRIEND_ADDED","user":{"id":"bob","status":{"presence":"UNLOGINED"}}}}`, r.Data) {
+			w.T.Fatalf("told %s", r.Body)
+		}
+		w.Set(map[string]string{"statusQueryEnabled": "false"})
+		do(w, graphtest.AppServer, unfriend, vars("a", "ann", "b", "bob"))
+		if r := ann.Next(); r.Code() != "FEATURE_DISABLED" {
+			w.T.Fatalf("told %s", r.Body)
+		}
+	})
+}
+
+// registered registers a user and answers its ID.
+func registered(w *graphtest.World, id string) string {
+	w.T.Helper()
+	w.Register(w.App, id)
+	return id
+}
+
+// TestSocketStorm has the devices of all users lose their connections and come
+// back at once, over real WebSockets.
+func TestSocketStorm(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		const users, each = 90, 3
+		bearers := make([]string, users)
+		for i := range bearers {
+			bearers[i] = w.Bearer(fmt.Sprintf("user%02d", i))
+			if i > 0 {
+				do(w, graphtest.AppServer, makeFriends, vars("a", fmt.Sprintf("user%02d", i), "b", fmt.Sprintf("user%02d", i-1)))
+			}
+		}
+		before := runtime.NumGoroutine()
+		devices := make([]*graphtest.Live, users*each)
+		for range 2 {
+			var all sync.WaitGroup
+			for i := range devices {
+				all.Go(func() {
+					if devices[i] != nil {
+						devices[i].Close()
+					}
+					devices[i] = w.Live("websocket", bearers[i%users], changed, nil)
+				})
+			}
+			all.Wait()
+		}
+		online := func(want int) func() bool {
+			return func() bool {
+				r := do(w, graphtest.AppServer, `{ app { onlineUserCount } userList(first: 100) { nodes { devices { id } } } }`, nil)
+				var data struct {
+					App      struct{ OnlineUserCount int }
+					UserList struct {
+						Nodes []struct{ Devices []struct{ ID string } }
+					}
+				}
+				if err := json.Unmarshal(r.Data, &data); err != nil {
+					w.T.Fatal(err)
+				}
+				if data.App.OnlineUserCount != want {
+					return false
+				}
+				for _, u := range data.UserList.Nodes {
+					if len(u.Devices)*users != want*each {
+						return false // a device that is lost may not have been noticed yet
+					}
+				}
+				return true
+			}
+		}
+		eventually(w, online(users))
+		do(w, "user00", setStatus, vars("text", "calm"))
+		for _, d := range []*graphtest.Live{devices[0], devices[users], devices[1], devices[users+1]} {
+			for got := ""; got != "user00 ONLINE calm"; {
+				got = d.Status()
+			}
+		}
+		for _, d := range devices {
+			d.Close()
+		}
+		eventually(w, online(0))
+		eventually(w, func() bool {
+			http.DefaultClient.CloseIdleConnections()
+			return runtime.NumGoroutine() <= before+20
+		})
+	})
+}

@@ -1,0 +1,260 @@
+package presence
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/bus"
+	"rollcall/models"
+)
+
+// switchInterval is how often the apps' switches are read while they have an
+// audience: another process may turn them.
+const switchInterval = time.Second
+
+// audience is everyone here who hears of statuses only as far as an app's
+// switches allow: the circles, and the operations that a user asked about others.
+// It follows the switches at once where they are turned in this process, and
+// within switchInterval where another has done it.
+type audience struct {
+	mu      sync.Mutex
+	circles map[int64]*circle // by users.id
+	apps    map[int64]*gallery
+	// heard counts the changes of apps that were heard of on the bus: switches
+	// read before the latest of them may be older.
+	heard int
+	// wake has the switches read now.
+	wake chan struct{}
+}
+
+// gallery is the audience in one app; it is there while it has anyone.
+type gallery struct {
+	// on are the lists that the app's switches let a circle carry.
+	on sources
+	// behind: a circle could not follow a switch and is to be told again.
+	behind  bool
+	circles int
+	asking  map[*asking]struct{}
+}
+
+// asking is an operation that ends when the app's statusQueryEnabled goes off.
+type asking struct{ off func() }
+
+func newAudience() audience {
+	return audience{
+		circles: make(map[int64]*circle), apps: make(map[int64]*gallery), wake: make(chan struct{}, 1),
+	}
+}
+
+// switchedOn answers the lists that an app's switches let a circle carry.
+func switchedOn(s models.AppSettings) (on sources) {
+	if s.FriendStatusNotifyEnabled {
+		on |= fromFriends
+	}
+	if s.StatusQueryEnabled {
+		on |= fromSubscriptions
+	}
+	return on
+}
+
+// gallery answers the app's, made where there is none. app was read for the
+// request at hand; where it is not what is known, one of the two is old.
+func (a *audience) gallery(app *models.App) *gallery {
+	g := a.apps[app.ID]
+	if g == nil {
+		g = &gallery{on: switchedOn(app.Settings), asking: make(map[*asking]struct{})}
+		a.apps[app.ID] = g
+		// It may have been turned since the request began.
+		a.look()
+	} else if g.on != switchedOn(app.Settings) {
+		a.look()
+	}
+	return g
+}
+
+// look has the switches read now.
+func (a *audience) look() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// release forgets the app where nobody is left.
+func (a *audience) release(appID int64) {
+	if g := a.apps[appID]; g != nil && g.circles == 0 && len(g.asking) == 0 {
+		delete(a.apps, appID)
+	}
+}
+
+// join adds l to the account's circle; first: there was none, and the caller
+// loads it.
+func (a *audience) join(h *Hub, app *models.App, acc Account, l *listener) (c *circle, first bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	g := a.gallery(app)
+	c = a.circles[acc.ID]
+	if first = c == nil; first {
+		c = newCircle(h, acc, g.on)
+		a.circles[acc.ID] = c
+		g.circles++
+	}
+	listeners := append(slices.Clone(*c.listeners.Load()), l)
+	c.listeners.Store(&listeners)
+	return c, first
+}
+
+// part takes l out of c and says whether c has nobody left.
+func (a *audience) part(c *circle, l *listener) (empty bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	listeners := slices.DeleteFunc(slices.Clone(*c.listeners.Load()), func(other *listener) bool { return other == l })
+	c.listeners.Store(&listeners)
+	if len(listeners) == 0 {
+		a.remove(c)
+	}
+	return len(listeners) == 0
+}
+
+// forget has the account's next operation make a circle anew.
+func (a *audience) forget(c *circle) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.remove(c)
+}
+
+func (a *audience) remove(c *circle) {
+	if a.circles[c.id] != c {
+		return
+	}
+	delete(a.circles, c.id)
+	a.apps[c.appID].circles--
+	a.release(c.appID)
+}
+
+// circle answers the account's circle, nil where it has none.
+func (a *audience) circle(userID int64) *circle {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.circles[userID]
+}
+
+// retry has the app's circles told of the switches again.
+func (a *audience) retry(appID int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if g := a.apps[appID]; g != nil {
+		g.behind = true
+	}
+}
+
+// WhileQueried has off called when the app's statusQueryEnabled goes off, under a
+// lock, so it must not block. stop ends that; calling it again does nothing.
+func (h *Hub) WhileQueried(app *models.App, off func()) (stop func()) {
+	a, q := &h.audience, &asking{off: off}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gallery(app).asking[q] = struct{}{}
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if g := a.apps[app.ID]; g != nil {
+			delete(g.asking, q)
+			a.release(app.ID)
+		}
+	}
+}
+
+// follow has everyone in the app follow its switches.
+func (a *audience) follow(appID int64, settings models.AppSettings) {
+	g := a.apps[appID]
+	if g == nil {
+		return
+	}
+	on := switchedOn(settings)
+	turned := on != g.on || g.behind
+	g.on, g.behind = on, false
+	if on&fromSubscriptions == 0 {
+		for q := range g.asking {
+			q.off()
+		}
+		clear(g.asking)
+	}
+	if turned {
+		for _, c := range a.circles {
+			if c.appID == appID {
+				c.follow(on)
+			}
+		}
+	}
+	a.release(appID)
+}
+
+// appChanged follows a change that was made in this process.
+func (h *Hub) appChanged(_ context.Context, ev bus.AppChanged) {
+	a := &h.audience
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.heard++
+	a.follow(ev.App.ID, ev.App.Settings)
+	// Of two changes at once, the one heard of last need not be the last.
+	a.look()
+}
+
+// followSwitches reads the switches of the apps that have an audience, until the
+// hub closes.
+func (h *Hub) followSwitches() {
+	ticker := time.NewTicker(switchInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-h.audience.wake:
+		case <-h.closing.Done():
+			return
+		}
+		if err := h.readSwitches(h.closing); err != nil && h.closing.Err() == nil {
+			h.log.Error("reading the apps' switches failed, will be tried again", "error", err)
+		}
+	}
+}
+
+func (h *Hub) readSwitches(ctx context.Context) error {
+	a := &h.audience
+	a.mu.Lock()
+	heard := a.heard
+	ids := make([]int64, 0, len(a.apps))
+	for id := range a.apps {
+		ids = append(ids, id)
+	}
+	a.mu.Unlock()
+	for chunk := range slices.Chunk(ids, loadChunk) {
+		rows, err := gorm.G[models.App](h.db.Read(ctx)).
+			Select("id", "status_query_enabled", "friend_status_notify_enabled").Where("id IN ?", chunk).Find(ctx)
+		if err != nil {
+			return err
+		}
+		a.mu.Lock()
+		if a.heard != heard {
+			a.mu.Unlock()
+			a.look() // the rows may be older than what was heard
+			return nil
+		}
+		for _, app := range rows {
+			a.follow(app.ID, app.Settings)
+		}
+		a.mu.Unlock()
+	}
+	return nil
+}
+
+// friendshipChanged has the user's circle follow its friends.
+func (h *Hub) friendshipChanged(_ context.Context, ev bus.FriendshipChanged) {
+	if c := h.audience.circle(ev.UserID); c != nil {
+		c.change(fromFriends, change{ids: []int64{ev.FriendID}, on: ev.Friends})
+	}
+}

@@ -1,0 +1,422 @@
+package presence
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fanout"
+	"rollcall/models"
+)
+
+// sources are reasons for an account to be told of a user's changes. A user whom
+// several of them select is still watched, and told of, once.
+type sources uint8
+
+const (
+	fromSelf sources = 1 << iota
+	// fromFriends: the user is a friend, and the app's friendStatusNotifyEnabled is on.
+	fromFriends
+	// fromSubscriptions: the user is subscribed, and the app's statusQueryEnabled is on.
+	fromSubscriptions
+)
+
+// lists are the sources that the database knows.
+var lists = [...]sources{fromFriends, fromSubscriptions}
+
+// circle is all whose changes one account is told of: itself, its friends and the
+// users that it has subscribed. It is one watcher, shared by the statusChanged
+// operations of all the account's devices, and changes while it runs: a watch
+// begins with the first source that selects a user, and ends with the last.
+type circle struct {
+	watcher // its sink is the circle
+	hub     *Hub
+	id      int64 // the owner's users.id
+	appID   int64
+	// listeners are the operations; the slice is replaced, never changed.
+	listeners atomic.Pointer[[]*listener]
+	// ready is closed when the lists have been loaded first; err says how.
+	ready chan struct{}
+	err   error
+
+	mu     sync.Mutex
+	closed bool
+	// watches are in the order of compareKeys.
+	watches []*watch
+	lists   [len(lists)]list
+}
+
+// listener is one statusChanged operation.
+type listener struct {
+	sink Sink
+	// since is the number of the latest change before it began; who asks after
+	// beginning must not be told of what is older than the answer.
+	since int64
+}
+
+// list is one of the circle's lists.
+type list struct {
+	state listState
+	// loads counts, so that the answer to an earlier one is known.
+	loads int
+	// since is when the list was turned off, or the circle began without it.
+	since moment
+	// pending are the changes that came while it was loaded, in their order.
+	pending []change
+}
+
+type listState int8
+
+const (
+	listOff listState = iota
+	listLoading
+	listOn
+)
+
+// moment is a point in the history of statuses: the latest change, and the time.
+// The zero moment stands for none.
+type moment struct {
+	seq int64
+	at  models.Time
+}
+
+// change says that users have come onto a list, or gone from it.
+type change struct {
+	ids []int64
+	on  bool
+}
+
+// WatchCircle has sink told of the changes that concern the account: its own,
+// those of its friends and those of the users that it has subscribed, as far as
+// the app's switches allow. Changes of friendships, subscriptions and switches
+// are followed. It asks the database at most twice, and not at all where another
+// device of the account has the same running. The events come from another
+// goroutine, possibly before WatchCircle has returned.
+//
+// stop ends the watch; calling it again does nothing.
+func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc Account, sink Sink) (stop func(), err error) {
+	l := &listener{sink: sink, since: h.seq.Load()}
+	c, first := h.audience.join(h, app, acc, l)
+	if first {
+		c.err = c.loadFirst(context.WithoutCancel(ctx))
+		if c.err != nil {
+			h.audience.forget(c)
+		}
+		close(c.ready)
+	}
+	select {
+	case <-c.ready:
+		err = c.err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	stop = sync.OnceFunc(func() {
+		if h.audience.part(c, l) {
+			c.close()
+		}
+	})
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("reading whom user %d watches: %w", acc.ID, err)
+	}
+	return stop, nil
+}
+
+// newCircle answers a circle that watches its owner alone, and is to load lists.
+func newCircle(h *Hub, acc Account, wanted sources) *circle {
+	c := &circle{hub: h, id: acc.ID, appID: acc.AppID, ready: make(chan struct{})}
+	c.watcher.sink = c
+	c.listeners.Store(new([]*listener))
+	for i, from := range lists {
+		if wanted&from != 0 {
+			c.lists[i] = list{state: listLoading, loads: 1}
+		} else {
+			c.lists[i].since = h.moment()
+		}
+	}
+	c.add([]int64{acc.ID}, fromSelf, nil)
+	return c
+}
+
+func (h *Hub) moment() moment { return moment{seq: h.seq.Load(), at: h.now()} }
+
+// Deliver hands a change to all operations that began before it.
+func (c *circle) Deliver(ev *Event) {
+	for _, l := range *c.listeners.Load() {
+		if ev.Seq() > l.since {
+			l.sink.Deliver(ev)
+		}
+	}
+}
+
+// close ends all watches.
+func (c *circle) close() {
+	c.stopped.Store(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	c.hub.leave(c.watches)
+	c.watches = nil
+}
+
+// loadFirst loads the lists that the circle begins with.
+func (c *circle) loadFirst(ctx context.Context) error {
+	for i := range lists {
+		c.mu.Lock()
+		wanted := c.lists[i].state == listLoading && c.lists[i].loads == 1
+		c.mu.Unlock()
+		if !wanted {
+			continue
+		}
+		if err := c.load(ctx, i, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow turns lists on and off as the app's switches say. It answers at once;
+// what is turned on is loaded in the background, and tried again by the next
+// call where that fails.
+func (c *circle) follow(on sources) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, from := range lists {
+		l := &c.lists[i]
+		switch {
+		case c.closed:
+		case on&from == 0 && l.state != listOff:
+			if l.state == listOn || l.since == (moment{}) {
+				l.since = c.hub.moment()
+			}
+			l.state, l.pending = listOff, nil
+			c.drop(from)
+		case on&from != 0 && l.state == listOff:
+			l.state = listLoading
+			l.loads++
+			go c.resume(i, l.loads)
+		}
+	}
+}
+
+// resume loads a list that was turned on.
+func (c *circle) resume(i, load int) {
+	err := c.load(c.hub.life, i, load)
+	if err == nil || c.hub.closing.Err() != nil {
+		return
+	}
+	c.hub.log.Error("loading whom a user watches failed, will be tried again", "user", c.id, "error", err)
+	c.mu.Lock()
+	if l := &c.lists[i]; l.loads == load && l.state == listLoading {
+		l.state, l.pending = listOff, nil
+	}
+	c.mu.Unlock()
+	c.hub.audience.retry(c.appID)
+}
+
+// load reads a list and watches all who are on it. Whoever has changed since the
+// list was turned off is told of.
+func (c *circle) load(ctx context.Context, i, load int) error {
+	shared, _, err := c.hub.loaders[i].Get(ctx, c.id)
+	if err != nil {
+		return err
+	}
+	ids := slices.Clone(shared)
+	c.mu.Lock()
+	since := c.lists[i].since
+	c.mu.Unlock()
+	var from *absence
+	if since != (moment{}) {
+		if from, err = c.hub.absent(ctx, since, ids); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := &c.lists[i]
+	if c.closed || l.loads != load || l.state != listLoading {
+		return nil
+	}
+	l.state = listOn
+	c.add(ids, lists[i], from)
+	for _, p := range l.pending {
+		c.apply(i, p)
+	}
+	l.pending = nil
+	return nil
+}
+
+// change says that a list of the owner has changed. Changes of one user's place
+// on it come in their order.
+func (c *circle) change(from sources, p change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.Index(lists[:], from)
+	switch l := &c.lists[i]; {
+	case c.closed:
+	case l.state == listLoading:
+		l.pending = append(l.pending, p)
+	case l.state == listOn:
+		c.apply(i, p)
+	}
+}
+
+func (c *circle) apply(i int, p change) {
+	if p.on {
+		c.add(slices.Clone(p.ids), lists[i], nil)
+		return
+	}
+	for _, id := range p.ids {
+		c.remove(id, lists[i])
+	}
+}
+
+// compareKeys orders users by shard, and then by key.
+func compareKeys(a, b int64) int {
+	return cmp.Or(cmp.Compare(shardIndex(a), shardIndex(b)), cmp.Compare(a, b))
+}
+
+// find answers where the watch of the user is, or would be.
+func (c *circle) find(id int64) (at int, found bool) {
+	return slices.BinarySearchFunc(c.watches, id, func(w *watch, id int64) int { return compareKeys(w.key, id) })
+}
+
+// add watches users for a further reason. Who was not watched before, and has
+// changed in the absence, is told of first; nil: there was none.
+func (c *circle) add(ids []int64, from sources, missing *absence) {
+	slices.SortFunc(ids, compareKeys)
+	ids = slices.Compact(ids)
+	room := make([]watch, 0, len(ids))
+	fresh := make([]*watch, 0, len(ids))
+	for _, id := range ids {
+		if at, found := c.find(id); found {
+			c.watches[at].why |= from
+			continue
+		}
+		room = append(room, watch{watcher: &c.watcher, key: userTopic(id), why: from})
+		fresh = append(fresh, &room[len(room)-1])
+	}
+	if len(fresh) == 0 {
+		return
+	}
+	all := make([]*watch, 0, len(c.watches)+len(fresh))
+	all = append(append(all, c.watches...), fresh...)
+	slices.SortFunc(all, func(a, b *watch) int { return compareKeys(a.key, b.key) })
+	c.watches = all
+	for _, part := range byShard(fresh) {
+		s := c.hub.shard(part[0].key)
+		s.mu.Lock()
+		s.enqueue(job{join: &joining{watcher: &c.watcher, watches: part, missed: s.missed(part, missing)}})
+		s.mu.Unlock()
+	}
+}
+
+// remove takes a reason for watching a user away.
+func (c *circle) remove(id int64, from sources) {
+	at, found := c.find(id)
+	if !found {
+		return
+	}
+	w := c.watches[at]
+	if w.why &^= from; w.why == 0 {
+		c.watches = slices.Delete(c.watches, at, at+1)
+		c.hub.leave([]*watch{w})
+	}
+}
+
+// drop takes a reason away from all.
+func (c *circle) drop(from sources) {
+	var gone []*watch
+	c.watches = slices.DeleteFunc(c.watches, func(w *watch) bool {
+		w.why &^= from
+		if w.why == 0 {
+			gone = append(gone, w)
+		}
+		return w.why == 0
+	})
+	c.hub.leave(gone)
+}
+
+// absence is a time in which users were not watched, and who of them may have
+// changed in it by their rows.
+type absence struct {
+	since moment
+	rows  map[int64]*models.User
+}
+
+// absent reads which of the users have changed since the moment, as far as the
+// database knows.
+func (h *Hub) absent(ctx context.Context, since moment, ids []int64) (*absence, error) {
+	a := &absence{since: since, rows: make(map[int64]*models.User)}
+	for chunk := range slices.Chunk(ids, loadChunk) {
+		rows, err := gorm.G[models.User](h.db.Read(ctx)).
+			Select("id", "app_id", "external_id", "presence", "presence_at").
+			Where("id IN ? AND presence_at >= ?", chunk, since.at).Find(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows {
+			a.rows[rows[i].ID] = &rows[i]
+		}
+	}
+	return a, nil
+}
+
+// missed answers the present statuses of those who have changed in the absence.
+func (s *shard) missed(watches []*watch, a *absence) (events []*Event) {
+	if a == nil {
+		return nil
+	}
+	for _, w := range watches {
+		e, row := s.entries[w.key], a.rows[w.key]
+		seq := s.hub.seq.Load()
+		var status models.UserStatus
+		switch {
+		case e != nil && e.seq > a.since.seq:
+			seq, status = e.seq, e.status()
+		case e != nil && e.seq == 0 && e.current.at >= a.since.at:
+			status = e.status() // memory had forgotten, and knows it by the row
+		case e == nil && row != nil:
+			status = s.status(AccountOf(row))
+		default:
+			continue
+		}
+		events = append(events, fanout.NewAt(seq, w.key, &status))
+	}
+	return events
+}
+
+const (
+	// loadOwners is how many accounts' lists one query reads.
+	loadOwners = 100
+	// loadChunk is how many rows one query looks up by key.
+	loadChunk = 1000
+)
+
+// newLoaders answer what reads the lists: accounts that begin together share a
+// query.
+func newLoaders(db *database.DB) (loaders [len(lists)]*database.Coalescer[int64, []int64]) {
+	for i, query := range [...]string{
+		"SELECT user_id AS owner_id, friend_id AS other_id FROM friendships WHERE user_id IN ?",
+		"SELECT user_id AS owner_id, target_id AS other_id FROM status_subscriptions WHERE user_id IN ?",
+	} {
+		loaders[i] = database.NewCoalescer(loadOwners, func(ctx context.Context, owners []int64) (map[int64][]int64, error) {
+			var rows []struct{ OwnerID, OtherID int64 }
+			if err := db.Read(ctx).Raw(query, owners).Scan(&rows).Error; err != nil {
+				return nil, err
+			}
+			out := make(map[int64][]int64, len(owners))
+			for _, row := range rows {
+				out[row.OwnerID] = append(out[row.OwnerID], row.OtherID)
+			}
+			return out, nil
+		})
+	}
+	return loaders
+}

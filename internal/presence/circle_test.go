@@ -1,0 +1,325 @@
+package presence
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+)
+
+// change lets a user come and go.
+func (w *world) blink(i int) {
+	w.t.Helper()
+	d, _ := w.connect(i)
+	d.Gone()
+}
+
+func TestCircleHasThreeSources(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 5)
+		w.turn(true, true)
+		w.befriend(0, 1)
+		w.subscribe(0, 2)
+		w.befriend(0, 3)
+		w.subscribe(0, 3) // whom two sources select is told of once
+		seen := new(recorder)
+		stop := w.circle(0, seen)
+		for i := range w.users {
+			w.blink(i)
+		}
+		w.delivered()
+		seen.want(t, "u0:ONLINE u0:OFFLINE u1:ONLINE u1:OFFLINE u2:ONLINE u2:OFFLINE u3:ONLINE u3:OFFLINE")
+		stop()
+		stop()
+		w.blink(1)
+		w.delivered()
+		seen.want(t, "u0:ONLINE u0:OFFLINE u1:ONLINE u1:OFFLINE u2:ONLINE u2:OFFLINE u3:ONLINE u3:OFFLINE")
+		for i := range w.shards {
+			if n := len(w.shards[i].topics); n != 0 {
+				t.Fatalf("%d topics remain", n)
+			}
+		}
+		if len(w.audience.circles) != 0 || len(w.audience.apps) != 0 {
+			t.Fatal("a circle remains")
+		}
+	})
+}
+
+func TestCircleFollowsItsLists(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 3)
+		w.turn(true, true)
+		seen := new(recorder)
+		w.circle(0, seen)
+		want := ""
+		step := func(do func(), more string) {
+			t.Helper()
+			do()
+			w.blink(1)
+			w.delivered()
+			want = strings.TrimSpace(want + " " + more)
+			seen.want(t, want)
+		}
+		const told = "u1:ONLINE u1:OFFLINE"
+		step(func() {}, "")
+		step(func() { w.befriend(1, 0) }, told)
+		step(func() { w.subscribe(0, 1) }, told)
+		step(func() { w.unfriend(0, 1) }, told)
+		step(func() {
+			if n, err := w.Unsubscribe(context.Background(), w.appNow(), w.row(0), nil); n != 1 || err != nil {
+				t.Fatalf("unsubscribing answered %d, %v", n, err)
+			}
+		}, "")
+		step(func() { w.subscribe(1, 0) }, "")
+		step(func() { w.befriend(0, 1) }, told)
+		step(func() { w.unfriend(1, 0) }, "")
+	})
+}
+
+// The devices of an account share a circle; an operation hears of what happened
+// after it began, no older.
+func TestCircleIsShared(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 2)
+		w.turn(true, true)
+		w.befriend(0, 1)
+		first, second := new(recorder), new(recorder)
+		stop := w.circle(0, first)
+		d, _ := w.connect(1)
+		w.circle(0, second)
+		if n := len(w.audience.circles); n != 1 {
+			t.Fatalf("there are %d circles", n)
+		}
+		d.Gone()
+		w.delivered()
+		stop()
+		w.blink(1)
+		w.delivered()
+		first.want(t, "u1:ONLINE u1:OFFLINE")
+		second.want(t, "u1:OFFLINE u1:ONLINE u1:OFFLINE")
+	})
+}
+
+func TestCircleFollowsSwitches(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 4)
+		w.befriend(0, 1)
+		w.subscribe(0, 2)
+		seen := new(recorder)
+		w.circle(0, seen) // both switches are off
+		w.blink(1)
+		w.connect(2)
+		w.delivered()
+		seen.want(t, "")
+		w.turnHere(false, true)
+		w.delivered()
+		seen.want(t, "u1:OFFLINE") // how it is now, because it has changed
+		w.turnHere(true, true)
+		w.delivered()
+		seen.want(t, "u1:OFFLINE u2:ONLINE")
+		w.turnHere(false, false)
+		w.turnHere(true, true)
+		w.delivered()
+		seen.want(t, "u1:OFFLINE u2:ONLINE") // nothing has changed
+
+		w.turnHere(true, false)
+		d, _ := w.connect(1)
+		w.delivered()
+		seen.want(t, "u1:OFFLINE u2:ONLINE")
+		w.befriend(0, 3) // while the switch is off
+		w.turnHere(true, true)
+		w.connect(3)
+		d.Gone()
+		w.delivered()
+		seen.want(t, "u1:OFFLINE u2:ONLINE u1:ONLINE u3:ONLINE u1:OFFLINE")
+	})
+}
+
+// Another process turns the switches: whoever is told follows within a moment.
+func TestSwitchesTurnedElsewhere(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 2)
+		w.turn(true, true)
+		w.befriend(0, 1)
+		seen := new(recorder)
+		w.circle(0, seen)
+		ended := make(chan struct{})
+		w.WhileQueried(w.appNow(), sync.OnceFunc(func() { close(ended) }))
+		stopOther := w.WhileQueried(w.appNow(), func() { t.Error("what had ended was ended again") })
+		stopOther()
+		stopOther()
+		on := func() sources {
+			w.audience.mu.Lock()
+			defer w.audience.mu.Unlock()
+			return w.audience.apps[w.app.ID].on
+		}
+		w.turn(false, false)
+		w.eventually(func() bool { return on() == 0 }, "the switches to go off")
+		<-ended
+		w.connect(1)
+		w.delivered()
+		seen.want(t, "")
+		w.turn(false, true)
+		w.eventually(func() bool { return on() == fromFriends }, "the switch to go on")
+		w.followed()
+		w.delivered()
+		seen.want(t, "u1:ONLINE")
+	})
+}
+
+// What was turned off, and then forgotten by memory, is found in the database.
+func TestSwitchOnAfterALongTime(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 3)
+		w.befriend(0, 1)
+		w.befriend(0, 2)
+		w.blink(2)
+		w.written()
+		w.clock.Advance(2 * linger)
+		w.sweep()
+		seen := new(recorder)
+		w.circle(0, seen)
+		w.blink(1)
+		w.written()
+		w.clock.Advance(2 * linger)
+		w.sweep()
+		w.turnHere(true, true)
+		w.delivered()
+		seen.want(t, "u1:OFFLINE")
+	})
+}
+
+// A list that cannot be read is tried again.
+func TestCircleWithoutDatabase(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 2)
+		w.befriend(0, 1)
+		seen := new(recorder)
+		app, acc := w.appNow(), w.account(0)
+		stop, err := w.WatchCircle(context.Background(), app, acc, seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rename := func(from, to string) {
+			if err := w.db.Exec(context.Background(), "ALTER TABLE "+from+" RENAME TO "+to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rename("friendships", "friendships_away")
+		w.turn(false, true)
+		w.bus.PublishAppChanged(context.Background(), bus.AppChanged{App: w.appNow()})
+		w.followed()
+		stop()
+		app = w.appNow()
+		if _, err := w.WatchCircle(context.Background(), app, acc, seen); err == nil {
+			t.Fatal("a circle began without its friends")
+		}
+		if len(w.audience.circles) != 0 {
+			t.Fatal("the circle that could not be loaded remains")
+		}
+		w.turn(false, false)
+		w.circle(0, seen)
+		w.turn(false, true)
+		w.bus.PublishAppChanged(context.Background(), bus.AppChanged{App: w.appNow()})
+		w.followed()
+		rename("friendships_away", "friendships")
+		w.eventually(func() bool {
+			c := w.audience.circle(w.users[0].ID)
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.lists[0].state == listOn
+		}, "the friends to be read")
+		w.blink(1)
+		w.delivered()
+		seen.want(t, "u1:ONLINE u1:OFFLINE")
+	})
+}
+
+// Starting costs two queries, whatever the number of friends, and none where
+// another device has the same running.
+func TestCircleQueries(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		const friends = 1000
+		w := newWorld(t, db, friends+1)
+		w.turn(true, true)
+		err := db.Tx(context.Background(), func(tx *gorm.DB) error {
+			for i := 1; i <= friends; i++ {
+				if err := tx.Exec("INSERT INTO friendships (user_id, created_at, friend_id) VALUES (?, ?, ?)",
+					w.users[0].ID, i, w.users[i].ID).Error; err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 1; i <= 200; i++ {
+			if i%100 == 0 {
+				targets := make([]int, 100)
+				for n := range targets {
+					targets[n] = i - n
+				}
+				w.subscribe(0, targets...)
+			}
+		}
+		app, acc := w.appNow(), w.account(0)
+		seen := new(recorder)
+		begin := func(want int) {
+			t.Helper()
+			n := queries(db, func() {
+				if _, err := w.WatchCircle(context.Background(), app, acc, seen); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if n > want {
+				t.Fatalf("beginning took %d queries, want at most %d", n, want)
+			}
+		}
+		begin(2)
+		begin(0)
+		w.blink(friends)
+		w.delivered()
+		if n := len(seen.events); n != 4 {
+			t.Fatalf("two operations heard of %d changes, want 4", n)
+		}
+	})
+}
+
+// queries counts the rows' reads that fn makes: those of the hub's lists.
+func queries(db *database.DB, fn func()) (n int) {
+	var mu sync.Mutex
+	count := func(tx *gorm.DB) {
+		sql := tx.Statement.SQL.String()
+		if strings.Contains(sql, "FROM `apps`") {
+			return // the switches, once a second for all
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		n++
+	}
+	for _, register := range []func(string, func(*gorm.DB)) error{
+		db.Read(context.Background()).Callback().Query().After("gorm:query").Register,
+		db.Read(context.Background()).Callback().Raw().After("gorm:raw").Register,
+		db.Read(context.Background()).Callback().Row().After("gorm:row").Register,
+	} {
+		if err := register("count", count); err != nil {
+			panic(err)
+		}
+	}
+	defer func() {
+		db.Read(context.Background()).Callback().Query().Remove("count")
+		db.Read(context.Background()).Callback().Raw().Remove("count")
+		db.Read(context.Background()).Callback().Row().Remove("count")
+	}()
+	fn()
+	mu.Lock()
+	defer mu.Unlock()
+	return n
+}

@@ -1,0 +1,184 @@
+package presence
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/models"
+)
+
+// DefaultSubscriptionLinger is how long subscriptions outlive the account's last
+// device unless Options say otherwise.
+const DefaultSubscriptionLinger = 400 * time.Second
+
+const (
+	// clearInterval is how often subscriptions are looked for that have lingered
+	// enough.
+	clearInterval = time.Second
+	// lingererChunk is how many accounts one query looks up.
+	lingererChunk = 500
+)
+
+// lingerers are the accounts that may have subscriptions but no device, and since
+// when: since the last device went, or since they subscribed without one.
+type lingerers struct {
+	mu    sync.Mutex
+	since map[int64]models.Time // by users.id
+}
+
+// note says that the account was there at that time.
+func (l *lingerers) note(userID int64, at models.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since == nil {
+		l.since = make(map[int64]models.Time)
+	}
+	l.since[userID] = max(l.since[userID], at)
+}
+
+// due answers who has not been there since the moment.
+func (l *lingerers) due(before models.Time) map[int64]models.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make(map[int64]models.Time)
+	for id, at := range l.since {
+		if at <= before {
+			out[id] = at
+		}
+	}
+	return out
+}
+
+// is says whether the account has not been there since that time.
+func (l *lingerers) is(userID int64, since models.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, ok := l.since[userID]
+	return ok && at == since
+}
+
+// forget takes the account out, unless it has been there again.
+func (l *lingerers) forget(userID int64, since models.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.since[userID] == since {
+		delete(l.since, userID)
+	}
+}
+
+// clearRegularly runs until the hub closes. It begins with the subscriptions that
+// an earlier process has left.
+func (h *Hub) clearRegularly() {
+	ticker := time.NewTicker(clearInterval)
+	defer ticker.Stop()
+	for found := false; ; {
+		var err error
+		if !found {
+			err = h.findLingerers(h.closing)
+			found = err == nil
+		}
+		if found {
+			err = h.clearSubscriptions(h.closing)
+		}
+		if err != nil && h.closing.Err() == nil {
+			h.log.Error("clearing subscriptions failed, will be tried again", "error", err)
+		}
+		select {
+		case <-ticker.C:
+		case <-h.closing.Done():
+			return
+		}
+	}
+}
+
+// findLingerers notes the owners of all subscriptions that there are.
+func (h *Hub) findLingerers(ctx context.Context) error {
+	last := int64(0)
+	for {
+		var rows []struct {
+			ID         int64
+			Subscribed models.Time
+			PresenceAt *models.Time
+		}
+		err := h.db.Read(ctx).Table("status_subscriptions s").
+			Select("s.user_id AS id, MAX(s.subscribed_at) AS subscribed, MAX(users.presence_at) AS presence_at").
+			Joins("JOIN users ON users.id = s.user_id").Where("s.user_id > ?", last).
+			Group("s.user_id").Order("s.user_id").Limit(lingererChunk).Find(&rows).Error
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			at := row.Subscribed
+			if row.PresenceAt != nil {
+				at = max(at, *row.PresenceAt)
+			}
+			h.lingerers.note(row.ID, at)
+			last = row.ID
+		}
+		if len(rows) < lingererChunk {
+			return nil
+		}
+	}
+}
+
+// clearSubscriptions ends the subscriptions of those who have had no device for
+// the linger.
+func (h *Hub) clearSubscriptions(ctx context.Context) error {
+	due := h.lingerers.due(h.now().Add(-h.subscriptionLinger))
+	ids := make([]int64, 0, min(len(due), lingererChunk))
+	flush := func() error {
+		var owners []int64
+		err := h.db.Read(ctx).Model(&models.StatusSubscription{}).
+			Where("user_id IN ?", ids).Distinct().Pluck("user_id", &owners).Error
+		if err != nil {
+			return err
+		}
+		for _, id := range owners {
+			if err := h.clearOf(ctx, id, due[id]); err != nil {
+				return err
+			}
+		}
+		for _, id := range ids {
+			h.lingerers.forget(id, due[id])
+		}
+		ids = ids[:0]
+		return nil
+	}
+	for id := range due {
+		if ids = append(ids, id); len(ids) == lingererChunk {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return flush()
+}
+
+// clearOf ends the subscriptions of one who has not been there since that time.
+func (h *Hub) clearOf(ctx context.Context, userID int64, since models.Time) error {
+	defer h.turns.take(userID)()
+	_, err := h.unsubscribe(ctx, userID, func(tx *gorm.DB) *gorm.DB {
+		// Whoever subscribes now waits for the row that is locked here, and has
+		// noted itself before.
+		if !h.lingerers.is(userID, since) || h.connected(userID) {
+			return nil
+		}
+		return tx
+	})
+	return err
+}
+
+// connected says whether the user has a device.
+func (h *Hub) connected(userID int64) bool {
+	s := h.shard(userID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[userID]
+	return e != nil && len(e.devices) > 0
+}

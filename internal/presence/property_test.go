@@ -1,0 +1,484 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/page"
+	"rollcall/internal/testenv"
+	"rollcall/internal/token"
+	"rollcall/internal/users"
+	"rollcall/models"
+)
+
+const (
+	modelUsers   = 50
+	modelDevices = 200
+	modelLimit   = 4 // subscriptions of one account
+)
+
+// model is what the rules say should be so, in a few lines without concurrency;
+// the test compares the hub with it.
+type model struct {
+	*world
+	random  *rand.Rand
+	users   *users.Service
+	people  [modelUsers]person
+	devices []*modelDevice
+	queries bool // the app's switches
+	friends bool
+	seq     int // of the latest change
+}
+
+type person struct {
+	status      string // as recorder has it
+	custom      string
+	changed     int // seq of the latest change
+	friends     map[int]bool
+	subscribed  []int // the earliest first
+	deactivated bool
+	// friendsOff and subscribedOff are when the list of the circle was turned off.
+	friendsOff, subscribedOff int
+}
+
+// modelDevice is a device, and its statusChanged operation where it has one.
+type modelDevice struct {
+	owner  int
+	device *Device
+	seen   *recorder
+	stop   func()
+	began  int
+	want   map[int]string // by user
+}
+
+func newModel(t *testing.T, db *database.DB, seed uint64) *model {
+	m := &model{world: newWorld(t, db, modelUsers), random: rand.New(rand.NewPCG(seed, seed))}
+	m.limit(modelLimit)
+	keys, err := token.OpenKeys(context.Background(), db, "", m.clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.users = users.New(db, m.bus, keys, users.Erasers{m.relations(), m.Hub}, m.clock.Now)
+	for i := range m.people {
+		m.people[i] = person{status: "UNLOGINED", friends: map[int]bool{}}
+	}
+	return m
+}
+
+func (m *model) watching(i int) (running []*modelDevice) {
+	for _, d := range m.devices {
+		if d.owner == i && d.seen != nil {
+			running = append(running, d)
+		}
+	}
+	return running
+}
+
+func (m *model) devicesOf(i int) (devices []*modelDevice) {
+	for _, d := range m.devices {
+		if d.owner == i {
+			devices = append(devices, d)
+		}
+	}
+	return devices
+}
+
+// tells says whether the user's circle has the other in it.
+func (m *model) tells(i, other int) bool {
+	p := &m.people[i]
+	return i == other || m.friends && p.friends[other] || m.queries && slices.Contains(p.subscribed, other)
+}
+
+// becomes changes a user's status, where it is another, and says who hears of it.
+func (m *model) becomes(i int, status, custom string) {
+	p := &m.people[i]
+	if p.status == status && p.custom == custom {
+		return
+	}
+	p.status, p.custom = status, custom
+	m.seq++
+	p.changed = m.seq
+	for _, d := range m.devices {
+		if d.seen != nil && m.tells(d.owner, i) {
+			d.hears(i, p)
+		}
+	}
+}
+
+func (d *modelDevice) hears(i int, p *person) {
+	text := p.status
+	if p.custom != "" {
+		text += ":" + p.custom
+	}
+	d.want[i] = strings.TrimSpace(d.want[i] + " " + text)
+}
+
+// gone takes the user's devices out of the model, their operations compared.
+func (m *model) gone(devices ...*modelDevice) {
+	for _, d := range devices {
+		m.devices = slices.DeleteFunc(m.devices, func(other *modelDevice) bool { return other == d })
+		m.compare(d)
+		if d.stop != nil {
+			d.stop()
+		}
+	}
+}
+
+// compare compares what an operation was told with what it should have been.
+func (m *model) compare(d *modelDevice) {
+	m.t.Helper()
+	if d.seen == nil {
+		return
+	}
+	m.followed()
+	m.delivered()
+	got := map[int]string{}
+	for _, statuses := range d.seen.statuses() {
+		for _, status := range statuses {
+			var i int
+			fmt.Sscanf(status.UserID, "u%d", &i)
+			p := person{status: status.Presence.String(), custom: status.CustomStatus}
+			(&modelDevice{want: got}).hears(i, &p)
+		}
+	}
+	for i := range m.people {
+		if got[i] != d.want[i] {
+			m.t.Fatalf("a device of u%d was told of u%d: %q, want %q", d.owner, i, got[i], d.want[i])
+		}
+	}
+}
+
+// step does one random thing, in the hub and in the model.
+func (m *model) step() {
+	i, other := m.random.IntN(modelUsers), m.random.IntN(modelUsers)
+	p := &m.people[i]
+	devices := m.devicesOf(i)
+	switch action := m.random.IntN(100); {
+	case action < 35:
+		if !p.deactivated && len(m.devices) < modelDevices {
+			m.connects(i)
+		}
+	case action < 45: // drop
+		if len(devices) > 0 {
+			d := devices[m.random.IntN(len(devices))]
+			d.device.Gone()
+			if len(devices) == 1 {
+				m.becomes(i, "OFFLINE", "")
+			}
+			m.gone(d)
+		}
+	case action < 50: // logout of one device, or of all
+		if p.deactivated {
+			return
+		}
+		var own *Device
+		leaving := devices
+		if len(devices) > 0 && m.random.IntN(2) == 0 {
+			own, leaving = devices[0].device, devices[:1]
+		}
+		m.logout(i, own, false)
+		if len(leaving) == len(devices) && p.changed != 0 {
+			m.becomes(i, "UNLOGINED", "")
+		}
+		m.gone(leaving...)
+	case action < 65: // set or clear
+		text := []string{"", "busy", "away"}[m.random.IntN(3)]
+		_, err := m.SetStatus(m.account(i), text)
+		if (err == nil) != (len(devices) > 0) {
+			m.t.Fatalf("setting the status of u%d with %d devices answered %v", i, len(devices), err)
+		}
+		if err == nil {
+			m.becomes(i, p.status, text)
+		}
+	case action < 75:
+		if i != other && !p.deactivated && !m.people[other].deactivated {
+			m.befriend(i, other)
+			p.friends[other], m.people[other].friends[i] = true, true
+		}
+	case action < 81:
+		if i != other && !p.deactivated && !m.people[other].deactivated {
+			m.unfriend(i, other)
+			delete(p.friends, other)
+			delete(m.people[other].friends, i)
+		}
+	case action < 90:
+		if i != other && !p.deactivated && !m.people[other].deactivated {
+			m.subscribes(i, other)
+		}
+	case action < 93:
+		if !p.deactivated {
+			n, err := m.Unsubscribe(context.Background(), m.appNow(), m.row(i), []string{fmt.Sprint("u", other)})
+			if err != nil || (n == 1) != slices.Contains(p.subscribed, other) {
+				m.t.Fatalf("unsubscribing answered %d, %v", n, err)
+			}
+			p.subscribed = slices.DeleteFunc(p.subscribed, func(target int) bool { return target == other })
+		}
+	case action < 95:
+		m.activates(i)
+	default:
+		m.turns(m.random.IntN(4) > 0, m.random.IntN(4) > 0)
+	}
+}
+
+func (m *model) connects(i int) {
+	p := &m.people[i]
+	d := &modelDevice{owner: i, want: map[int]string{}}
+	d.device, _ = m.connect(i)
+	m.becomes(i, "ONLINE", p.custom)
+	if m.random.IntN(4) > 0 {
+		if len(m.watching(i)) == 0 { // a new circle, without what is off
+			p.friendsOff, p.subscribedOff = m.seq, m.seq
+		}
+		d.seen, d.began = new(recorder), m.seq
+		d.stop = m.circle(i, d.seen)
+	}
+	m.devices = append(m.devices, d)
+}
+
+func (m *model) subscribes(i, other int) {
+	p := &m.people[i]
+	out := m.subscribe(i, other)
+	p.subscribed = append(slices.DeleteFunc(p.subscribed, func(target int) bool { return target == other }), other)
+	evicted := ""
+	if len(p.subscribed) > modelLimit {
+		evicted = fmt.Sprint("u", p.subscribed[0])
+		p.subscribed = p.subscribed[1:]
+	}
+	if got := strings.Join(out.EvictedIDs, " "); got != evicted {
+		m.t.Fatalf("subscribing evicted %q, want %q", got, evicted)
+	}
+	if got := out.Statuses[0]; got.Presence.String() != m.people[other].status || got.CustomStatus != m.people[other].custom {
+		m.t.Fatalf("subscribing u%d answered %+v, want %+v", other, got, m.people[other])
+	}
+}
+
+// activates deactivates a user, or gives a deactivated one back.
+func (m *model) activates(i int) {
+	p, id := &m.people[i], []string{fmt.Sprint("u", i)}
+	do := m.users.Deactivate
+	if p.deactivated {
+		do = m.users.Reactivate
+	}
+	results, err := do(context.Background(), m.appNow(), id, apps.AppServer)
+	if err != nil || results[0].Outcome != models.OutcomeDone {
+		m.t.Fatalf("u%d: %+v, %v", i, results, err)
+	}
+	p.deactivated = !p.deactivated
+	if !p.deactivated {
+		return
+	}
+	if p.status != "UNLOGINED" {
+		m.becomes(i, "UNLOGINED", "")
+	}
+	m.gone(m.devicesOf(i)...)
+	for other := range p.friends {
+		delete(m.people[other].friends, i)
+	}
+	for other := range m.people {
+		o := &m.people[other]
+		o.subscribed = slices.DeleteFunc(o.subscribed, func(target int) bool { return target == i })
+	}
+	clear(p.friends)
+	p.subscribed = nil
+}
+
+// turns sets the app's switches. Whoever is told of again is told of a change in
+// the meantime.
+func (m *model) turns(queries, friends bool) {
+	m.delivered()
+	before := *m
+	m.turnHere(queries, friends)
+	m.queries, m.friends = queries, friends
+	for i := range m.people {
+		p := &m.people[i]
+		if before.friends && !friends {
+			p.friendsOff = m.seq
+		}
+		if before.queries && !queries {
+			p.subscribedOff = m.seq
+		}
+		for _, d := range m.watching(i) {
+			for other := range m.people {
+				o := &m.people[other]
+				if before.tells(i, other) || !m.tells(i, other) {
+					continue
+				}
+				missed := !before.friends && friends && p.friends[other] && o.changed > p.friendsOff ||
+					!before.queries && queries && slices.Contains(p.subscribed, other) && o.changed > p.subscribedOff
+				if missed && o.changed > d.began {
+					d.hears(other, o)
+				}
+			}
+		}
+	}
+}
+
+func seedOf(t *testing.T) uint64 {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("again with: go test ./internal/presence -run '%s' -seed %d", t.Name(), seed)
+		}
+	})
+	return seed
+}
+
+// TestEveryEventIsTheModels does random things with 50 users and up to 200
+// devices, one after the other. Each operation is told exactly what the rules
+// say: one event for each change that concerns it, and none without.
+func TestEveryEventIsTheModels(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		m := newModel(t, db, seedOf(t))
+		m.turns(true, true)
+		for range 1000 {
+			m.step()
+		}
+		for _, d := range slices.Clone(m.devices) {
+			m.compare(d)
+		}
+		for i := range m.people {
+			p := &m.people[i]
+			status := m.StatusOf(m.row(i))
+			if status.Presence.String() != p.status || status.CustomStatus != p.custom {
+				t.Errorf("u%d is %+v, want %s %q", i, status, p.status, p.custom)
+			}
+			list := slices.Clone(p.subscribed)
+			slices.Reverse(list)
+			want := ""
+			for _, target := range list {
+				want = strings.TrimSpace(want + fmt.Sprint(" u", target))
+			}
+			m.wantSubscriptions(i, want)
+		}
+		m.gone(slices.Clone(m.devices)...)
+	})
+}
+
+// TestCirclesUnderConcurrency lets several goroutines change devices, statuses,
+// friendships, subscriptions and switches at once. Nobody is told an older status
+// after a newer one or one twice; and when all is quiet, a further change of every
+// user reaches exactly those whom the database says it concerns.
+func TestCirclesUnderConcurrency(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		seed := seedOf(t)
+		const workers, steps, population = 8, 60, 24
+		w := newWorld(t, db, population)
+		w.limit(modelLimit)
+		w.turn(true, true)
+		app := w.appNow()
+		links := w.relations()
+		seen := make([]*recorder, population)
+		for i := range seen {
+			seen[i] = new(recorder)
+			w.circle(i, seen[i])
+		}
+		var all sync.WaitGroup
+		for n := range workers {
+			all.Go(func() {
+				random := rand.New(rand.NewPCG(seed, uint64(n)))
+				ctx := context.Background()
+				for range steps {
+					i, other := random.IntN(population), random.IntN(population-1)
+					if other >= i {
+						other++
+					}
+					a, b := w.users[i].ExternalID, w.users[other].ExternalID
+					var err error
+					switch random.IntN(10) {
+					case 0, 1, 2:
+						var d *Device
+						if d, err = w.Connect(ctx, AccountOf(w.users[i]), models.PlatformWeb, new(link), allowed); err == nil {
+							_, _ = w.SetStatus(AccountOf(w.users[i]), fmt.Sprint(random.IntN(3)))
+							d.Gone()
+						}
+					case 3, 4:
+						_, err = links.AddFriend(ctx, app, a, b, nil)
+					case 5:
+						_, err = links.RemoveFriend(ctx, app, a, b)
+					case 6, 7:
+						_, err = w.Subscribe(ctx, app, w.users[i], []string{b})
+					case 8:
+						_, err = w.Unsubscribe(ctx, app, w.users[i], []string{b})
+					case 9:
+						now := *app
+						now.Settings.FriendStatusNotifyEnabled = random.IntN(2) == 0
+						w.bus.PublishAppChanged(ctx, bus.AppChanged{App: &now})
+					}
+					if err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		w.bus.PublishAppChanged(context.Background(), bus.AppChanged{App: app})
+		w.followed()
+		w.delivered()
+		for i, r := range seen {
+			wantHistory(t, r)
+			seen[i].mu.Lock()
+			seen[i].events = nil
+			seen[i].mu.Unlock()
+		}
+		for i := range w.users {
+			d, _ := w.connect(i)
+			if _, err := w.SetStatus(w.account(i), "last"); err != nil {
+				t.Fatal(err)
+			}
+			d.Gone()
+		}
+		w.delivered()
+		for i, r := range seen {
+			want := map[string]bool{w.users[i].ExternalID: true}
+			friends, err := links.FriendIDs(context.Background(), w.row(i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			subscribed, err := w.Subscriptions(context.Background(), w.row(i), page.Request{First: 100})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range subscribed.Nodes() {
+				friends = append(friends, s.User.ExternalID)
+			}
+			for _, id := range friends {
+				want[id] = true
+			}
+			got := map[string]bool{}
+			for _, statuses := range r.statuses() {
+				if len(statuses) != 3 {
+					t.Errorf("u%d was told of %+v, want 3 changes", i, statuses)
+				}
+				got[statuses[0].UserID] = true
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("u%d was told of %v, want %v", i, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+			}
+		}
+	})
+}
+
+// wantHistory says that nobody's status was told out of order.
+func wantHistory(t *testing.T, seen *recorder) {
+	t.Helper()
+	for _, statuses := range seen.statuses() {
+		for i := 1; i < len(statuses); i++ {
+			if *statuses[i-1].ChangedAt > *statuses[i].ChangedAt {
+				t.Errorf("%+v was told after %+v", statuses[i], statuses[i-1])
+			}
+		}
+	}
+}

@@ -1,0 +1,372 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/internal/page"
+	"rollcall/models"
+)
+
+// Subscribed is the answer to a subscription.
+type Subscribed struct {
+	// Statuses are those of the users asked for, each once.
+	Statuses []*models.UserStatus
+	// EvictedIDs are the users that had to go, the earliest subscribed first.
+	EvictedIDs []string
+}
+
+// Subscription is an entry of a user's subscriptions.
+type Subscription struct {
+	User         *models.User
+	SubscribedAt models.Time
+}
+
+// A page of subscriptions, and its items with cursors.
+type (
+	SubscriptionConnection = page.Connection[*Subscription]
+	SubscriptionEdge       = page.Edge[*Subscription]
+)
+
+// turns has the changes of one account's subscriptions reach its circle in the
+// order of their commits. What holds under concurrency holds by the row locks,
+// not by this.
+type turns [64]sync.Mutex
+
+func (t *turns) take(userID int64) (done func()) {
+	m := &t[uint64(userID)%uint64(len(t))]
+	m.Lock()
+	return m.Unlock
+}
+
+// Subscribe puts users onto the owner's list of those whose changes it hears of,
+// and answers their statuses, which are not older than the first change it hears
+// of. The last of ids is the newest on the list; one that is there already moves,
+// one given twice counts as the first time. Where the app's limit is exceeded,
+// the earliest go. Errors, upon which nothing is done: SELF_REFERENCE;
+// USER_NOT_FOUND and USER_DEACTIVATED, with `userId`.
+func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User, ids []string) (*Subscribed, error) {
+	defer h.turns.take(owner.ID)()
+	ids = distinct(ids)
+	targets, err := h.targets(ctx, app, owner, ids)
+	if err != nil {
+		return nil, err
+	}
+	// Before the commit, so that no sweep takes what is new for old.
+	h.lingerers.note(owner.ID, h.now())
+	evicted, err := h.subscribe(ctx, app, owner, targets, false)
+	if errors.Is(err, errAgain) {
+		evicted, err = h.subscribe(ctx, app, owner, targets, true)
+	}
+	if err != nil {
+		return nil, wrap(err, "subscribing")
+	}
+
+	out := &Subscribed{Statuses: make([]*models.UserStatus, len(targets)), EvictedIDs: make([]string, len(evicted))}
+	gone := make([]int64, len(evicted))
+	for i, u := range evicted {
+		out.EvictedIDs[i], gone[i] = u.ExternalID, u.ID
+	}
+	if c := h.audience.circle(owner.ID); c != nil {
+		c.change(fromSubscriptions, change{ids: keysOf(targets), on: true})
+		c.change(fromSubscriptions, change{ids: gone})
+	}
+	for i, u := range targets {
+		status := h.StatusOf(u)
+		out.Statuses[i] = &status
+	}
+	return out, nil
+}
+
+// errAgain says that a list has changed between looking at it and locking it.
+var errAgain = errors.New("the subscriptions have changed meanwhile")
+
+// subscribe does it in a transaction; see enlist.
+func (h *Hub) subscribe(ctx context.Context, app *models.App, owner *models.User, targets []*models.User, all bool) (evicted []*models.User, err error) {
+	err = h.db.Tx(ctx, func(tx *gorm.DB) (err error) {
+		evicted, err = h.enlist(tx, app, owner, targets, all)
+		return err
+	})
+	return evicted, err
+}
+
+// enlist puts the targets at the end of the owner's list and answers who had to
+// go from its beginning, in a transaction in which the owner is locked, and those who
+// are new on its list: whoever goes from the app at the same moment either sees
+// the subscription and erases it, or is seen to be gone. Those on the list
+// already need no lock, so that a thousand users who come back to the same
+// subscriptions do not queue up. All of the targets are locked where all is set.
+func (h *Hub) enlist(tx *gorm.DB, app *models.App, owner *models.User, targets []*models.User, all bool) (evicted []*models.User, err error) {
+	targetKeys := keysOf(targets)
+	var known []int64
+	if !all {
+		err := tx.Model(&models.StatusSubscription{}).Where("user_id = ? AND target_id IN ?", owner.ID, targetKeys).Pluck("target_id", &known).Error
+		if err != nil {
+			return nil, err
+		}
+	}
+	locked, err := lockUsers(tx, append(without(targetKeys, known), owner.ID))
+	if err != nil {
+		return nil, err
+	}
+	var rows []*models.StatusSubscription
+	err = tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
+		Where("user_id = ?", owner.ID).Order("position").Find(&rows).Error
+	if err != nil {
+		return nil, err
+	}
+	listed := make(map[int64]bool, len(rows))
+	last := int64(0)
+	for _, row := range rows {
+		listed[row.TargetID] = true
+		last = row.Position
+	}
+	for _, u := range append([]*models.User{owner}, targets...) {
+		now := locked[u.ID]
+		switch {
+		case now != nil && now.DeactivatedAt != nil:
+			return nil, fault.New(fault.UserDeactivated, "the user %q is deactivated", u.ExternalID).With("userId", u.ExternalID)
+		case now == nil && !listed[u.ID] && !slices.Contains(known, u.ID):
+			return nil, notFound(u.ExternalID)
+		case now == nil && !listed[u.ID]:
+			return nil, errAgain
+		}
+	}
+	at := h.now()
+	for i, u := range targets {
+		rows = slices.DeleteFunc(rows, func(row *models.StatusSubscription) bool { return row.TargetID == u.ID })
+		rows = append(rows, &models.StatusSubscription{UserID: owner.ID, Position: last + 1 + int64(i), TargetID: u.ID, SubscribedAt: at})
+	}
+	surplus := rows[:max(0, len(rows)-app.Settings.StatusSubscriptionLimit)]
+	var surplusKeys []int64
+	for _, row := range surplus {
+		surplusKeys = append(surplusKeys, row.TargetID)
+	}
+	err = tx.Where("user_id = ? AND target_id IN ?", owner.ID, append(slices.Clone(targetKeys), surplusKeys...)).
+		Delete(&models.StatusSubscription{}).Error
+	if err != nil {
+		return nil, err
+	}
+	// The rows of this call are the last.
+	if added := rows[max(len(surplus), len(rows)-len(targets)):]; len(added) > 0 {
+		if err := tx.Create(added).Error; err != nil {
+			return nil, err
+		}
+	}
+	return usersInOrder(tx, surplusKeys)
+}
+
+// Unsubscribe takes users off the owner's list, all of them where ids is empty,
+// and answers how many were on it. IDs that are not are passed over.
+func (h *Hub) Unsubscribe(ctx context.Context, app *models.App, owner *models.User, ids []string) (int, error) {
+	defer h.turns.take(owner.ID)()
+	targets, err := h.find(ctx, app, ids)
+	if err != nil || len(ids) > 0 && len(targets) == 0 {
+		return 0, wrap(err, "unsubscribing")
+	}
+	var keys []int64
+	for _, u := range targets {
+		keys = append(keys, u.ID)
+	}
+	gone, err := h.unsubscribe(ctx, owner.ID, func(tx *gorm.DB) *gorm.DB {
+		if len(ids) > 0 {
+			return tx.Where("target_id IN ?", keys)
+		}
+		return tx
+	})
+	return len(gone), wrap(err, "unsubscribing")
+}
+
+// unsubscribe takes those off the owner's list whom the condition names, and
+// answers them. A nil condition: it need not be done after all. The caller has
+// the owner's turn.
+func (h *Hub) unsubscribe(ctx context.Context, ownerID int64, condition func(tx *gorm.DB) *gorm.DB) (gone []int64, err error) {
+	err = h.db.Tx(ctx, func(tx *gorm.DB) error {
+		gone = nil
+		if _, err := lockUsers(tx, []int64{ownerID}); err != nil {
+			return err
+		}
+		named := condition(tx)
+		if named == nil {
+			return nil
+		}
+		err := named.Model(&models.StatusSubscription{}).Where("user_id = ?", ownerID).Pluck("target_id", &gone).Error
+		if err != nil || len(gone) == 0 {
+			return err
+		}
+		return tx.Where("user_id = ? AND target_id IN ?", ownerID, gone).Delete(&models.StatusSubscription{}).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c := h.audience.circle(ownerID); c != nil {
+		c.change(fromSubscriptions, change{ids: gone})
+	}
+	return gone, nil
+}
+
+var subscriptionColumns = database.Columns("users", "u_", models.User{})
+
+// Subscriptions answers a page of the owner's subscriptions, the newest first,
+// in one query. Errors: INVALID_ARGUMENT for a cursor that is none of this list.
+func (h *Hub) Subscriptions(ctx context.Context, owner *models.User, r page.Request) (*SubscriptionConnection, error) {
+	order := page.Order{List: "subscriptions", Owner: owner.ID, At: "s.position", ID: "s.target_id"}
+	query, err := order.Limit(h.db.Read(ctx).Table("status_subscriptions s").
+		Select(subscriptionColumns+", s.position, s.subscribed_at").
+		Joins("JOIN users ON users.id = s.target_id").Where("s.user_id = ?", owner.ID), r)
+	if err != nil {
+		return nil, err
+	}
+	var rows []*struct {
+		User         models.User `gorm:"embedded;embeddedPrefix:u_"`
+		Position     models.Time
+		SubscribedAt models.Time
+	}
+	if err := query.Find(&rows).Error; err != nil {
+		return nil, fmt.Errorf("listing subscriptions: %w", err)
+	}
+	items := make([]*Subscription, len(rows))
+	keys := make([]page.Key, len(rows))
+	for i, row := range rows {
+		items[i] = &Subscription{User: &row.User, SubscribedAt: row.SubscribedAt}
+		keys[i] = page.Key{At: row.Position, ID: row.User.ID}
+	}
+	total := func(ctx context.Context) (int, error) {
+		var n int64
+		err := h.db.Read(ctx).Model(&models.StatusSubscription{}).Where("user_id = ?", owner.ID).Count(&n).Error
+		return int(n), wrap(err, "counting subscriptions")
+	}
+	return page.Of(order, r, items, keys, total), nil
+}
+
+// Erase removes the subscriptions of users who are deactivated or deleted in tx,
+// and others' to them. It answers what has others' circles follow when tx has
+// committed.
+func (h *Hub) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
+	keys := keysOf(gone)
+	var rows []*models.StatusSubscription
+	err = tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("target_id IN ?", keys).Find(&rows).Error
+	if err != nil {
+		return nil, err
+	}
+	for _, column := range []string{"user_id", "target_id"} {
+		if err := tx.Where(column+" IN ?", keys).Delete(&models.StatusSubscription{}).Error; err != nil {
+			return nil, err
+		}
+	}
+	return func() {
+		for _, row := range rows {
+			if c := h.audience.circle(row.UserID); c != nil {
+				c.change(fromSubscriptions, change{ids: []int64{row.TargetID}})
+			}
+		}
+	}, nil
+}
+
+// targets answers the users to subscribe, in the order of ids.
+func (h *Hub) targets(ctx context.Context, app *models.App, owner *models.User, ids []string) ([]*models.User, error) {
+	if slices.Contains(ids, owner.ExternalID) {
+		return nil, fault.New(fault.SelfReference, "nobody subscribes to itself: own changes are told without")
+	}
+	found, err := h.find(ctx, app, ids)
+	if err != nil {
+		return nil, wrap(err, "subscribing")
+	}
+	targets := make([]*models.User, len(ids))
+	for i, id := range ids {
+		u := found[id]
+		switch {
+		case u == nil:
+			return nil, notFound(id)
+		case u.DeactivatedAt != nil:
+			return nil, fault.New(fault.UserDeactivated, "the user %q is deactivated", id).With("userId", id)
+		}
+		targets[i] = u
+	}
+	return targets, nil
+}
+
+// find reads the app's users with these IDs, in one query.
+func (h *Hub) find(ctx context.Context, app *models.App, ids []string) (map[string]*models.User, error) {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !database.IsASCII(id) })
+	out := make(map[string]*models.User, len(ids))
+	if len(ids) == 0 {
+		return out, nil
+	}
+	var rows []*models.User
+	if err := h.db.Read(ctx).Where("app_id = ? AND external_id IN ?", app.ID, ids).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	for _, u := range rows {
+		out[u.ExternalID] = u
+	}
+	return out, nil
+}
+
+// lockUsers locks users in the order of their keys, as everybody does.
+func lockUsers(tx *gorm.DB, keys []int64) (map[int64]*models.User, error) {
+	slices.Sort(keys)
+	var rows []*models.User
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id IN ?", keys).Order("id").Find(&rows).Error
+	out := make(map[int64]*models.User, len(rows))
+	for _, u := range rows {
+		out[u.ID] = u
+	}
+	return out, err
+}
+
+// usersInOrder answers the users with these keys, in this order.
+func usersInOrder(tx *gorm.DB, keys []int64) ([]*models.User, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	var rows []*models.User
+	if err := tx.Where("id IN ?", keys).Find(&rows).Error; err != nil {
+		return nil, err
+	}
+	slices.SortFunc(rows, func(a, b *models.User) int { return slices.Index(keys, a.ID) - slices.Index(keys, b.ID) })
+	return rows, nil
+}
+
+func keysOf(users []*models.User) []int64 {
+	keys := make([]int64, len(users))
+	for i, u := range users {
+		keys[i] = u.ID
+	}
+	return keys
+}
+
+func without(keys, others []int64) []int64 {
+	return slices.DeleteFunc(slices.Clone(keys), func(key int64) bool { return slices.Contains(others, key) })
+}
+
+// distinct answers each ID once, where it stands first.
+func distinct(ids []string) []string {
+	seen := make(map[string]bool, len(ids))
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {
+		again := seen[id]
+		seen[id] = true
+		return again
+	})
+}
+
+func notFound(id string) *fault.Error {
+	return fault.New(fault.UserNotFound, "there is no user %q", id).With("userId", id)
+}
+
+// wrap names the operation that an error without a code for callers came from.
+func wrap(err error, operation string) error {
+	var refusal *fault.Error
+	if err == nil || errors.As(err, &refusal) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}
