@@ -150,6 +150,47 @@ for (const { name, create, skip } of databases) {
       await ann.close();
     });
 
+    test('the friend list follows friends, their statuses and new friends', async () => {
+      const open = async (user) => {
+        const page = await browser.newPage();
+        await page.goto(`${example.origin}/friends.html`);
+        await page.getByLabel('Server').fill(server.socket);
+        await page.getByLabel('Your user token').fill(await tokenOf(user));
+        await page.getByRole('button', { name: 'Connect' }).click();
+        await page.getByText('Connected as').waitFor();
+        return page;
+      };
+      const appToken = JSON.parse(await readFile(`${server.folder}/app-token.json`, 'utf8')).data.issueAppToken.token;
+      const friends = async (field) => {
+        const response = await fetch(server.graphql, {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${appToken}` },
+          body: JSON.stringify({ query: `mutation { ${field}(input: {userId: "ann", friendId: "bob"}) { __typename } }` }),
+        });
+        assert.equal((await response.json()).errors, undefined);
+      };
+      const ann = await open('ann');
+      await friends('addFriend');
+      await ann.getByText('Bob: OFFLINE').waitFor();
+      const bob = await open('bob');
+      await bob.getByText('Ann: ONLINE').waitFor();
+      await ann.getByText('Bob: ONLINE').waitFor();
+      await bob.getByLabel('Your status').fill('at lunch');
+      await bob.getByRole('button', { name: 'Set' }).click();
+      await ann.getByText('Bob: ONLINE (at lunch)').waitFor();
+
+      // A lost connection: what has changed meanwhile is asked for.
+      await server.stop();
+      await ann.getByText('Closed').waitFor();
+      await server.start(Object.fromEntries([here(tour.server).match(/^(\S+) go run \.\n$/)[1].split('=')]));
+      await ann.getByText('Bob: ONLINE', { exact: true }).waitFor({ timeout: 60_000 });
+      await bob.close();
+      await ann.getByText('Bob: OFFLINE').waitFor();
+      await friends('removeFriend');
+      await ann.getByText('Bob').waitFor({ state: 'detached' });
+      await ann.close();
+    });
+
     test('the operator logs in with what the tour names', async () => {
       const operator = await Operator.arrive(browser, server);
       await operator.login();

@@ -103,6 +103,7 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		{"serve --ops-listen nowhere", 2, "ROLLCALL_OPS_LISTEN"},
 		{"serve --heartbeat-timeout soon", 2, "heartbeat-timeout"},
 		{"serve --heartbeat-timeout 0s", 2, "ROLLCALL_HEARTBEAT_TIMEOUT"},
+		{"serve --status-subscription-linger 0s", 2, "ROLLCALL_STATUS_SUBSCRIPTION_LINGER"},
 		{"serve --token-key short", 2, "ROLLCALL_TOKEN_KEY"},
 		{"serve --introspection maybe", 2, "introspection"},
 		{"serve --allowed-origins chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},

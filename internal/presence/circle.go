@@ -50,6 +50,9 @@ type circle struct {
 	// watches are in the order of compareKeys.
 	watches []*watch
 	lists   [len(lists)]list
+	// lost says since when users are not watched who were when the last list with
+	// them was turned off; nil while all lists are on.
+	lost map[int64]moment
 }
 
 // listener is one statusChanged operation.
@@ -196,7 +199,7 @@ func (c *circle) follow(on sources) {
 				l.since = c.hub.moment()
 			}
 			l.state, l.pending = listOff, nil
-			c.drop(from)
+			c.drop(from, l.since)
 		case on&from != 0 && l.state == listOff:
 			l.state = listLoading
 			l.loads++
@@ -249,6 +252,9 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 		c.apply(i, p)
 	}
 	l.pending = nil
+	if !slices.ContainsFunc(c.lists[:], func(l list) bool { return l.state != listOn }) {
+		c.lost = nil
+	}
 	return nil
 }
 
@@ -312,8 +318,15 @@ func (c *circle) add(ids []int64, from sources, missing *absence) {
 	for _, part := range byShard(fresh) {
 		s := c.hub.shard(part[0].key)
 		s.mu.Lock()
-		s.enqueue(job{join: &joining{watcher: &c.watcher, watches: part, missed: s.missed(part, missing)}})
+		j := &joining{watcher: &c.watcher, watches: part}
+		if missing != nil {
+			j.missed = s.missed(part, missing, c.lost)
+		}
+		s.enqueue(job{join: j})
 		s.mu.Unlock()
+	}
+	for _, w := range fresh {
+		delete(c.lost, w.key)
 	}
 }
 
@@ -330,8 +343,8 @@ func (c *circle) remove(id int64, from sources) {
 	}
 }
 
-// drop takes a reason away from all.
-func (c *circle) drop(from sources) {
+// drop takes a reason away from all, at that moment.
+func (c *circle) drop(from sources, at moment) {
 	var gone []*watch
 	c.watches = slices.DeleteFunc(c.watches, func(w *watch) bool {
 		w.why &^= from
@@ -341,6 +354,12 @@ func (c *circle) drop(from sources) {
 		return w.why == 0
 	})
 	c.hub.leave(gone)
+	if c.lost == nil {
+		c.lost = make(map[int64]moment, len(gone))
+	}
+	for _, w := range gone {
+		c.lost[w.key] = at
+	}
 }
 
 // absence is a time in which users were not watched, and who of them may have
@@ -368,21 +387,23 @@ func (h *Hub) absent(ctx context.Context, since moment, ids []int64) (*absence, 
 	return a, nil
 }
 
-// missed answers the present statuses of those who have changed in the absence.
-func (s *shard) missed(watches []*watch, a *absence) (events []*Event) {
-	if a == nil {
-		return nil
-	}
+// missed answers the present statuses of those who have changed in the absence,
+// which began later for those who were lost later.
+func (s *shard) missed(watches []*watch, a *absence, lost map[int64]moment) (events []*Event) {
 	for _, w := range watches {
+		since := a.since
+		if at, ok := lost[w.key]; ok && at.seq >= since.seq {
+			since = at
+		}
 		e, row := s.entries[w.key], a.rows[w.key]
 		seq := s.hub.seq.Load()
 		var status models.UserStatus
 		switch {
-		case e != nil && e.seq > a.since.seq:
+		case e != nil && e.seq > since.seq:
 			seq, status = e.seq, e.status()
-		case e != nil && e.seq == 0 && e.current.at >= a.since.at:
+		case e != nil && e.seq == 0 && e.current.at >= since.at:
 			status = e.status() // memory had forgotten, and knows it by the row
-		case e == nil && row != nil:
+		case e == nil && row != nil && *row.PresenceAt >= since.at:
 			status = s.status(AccountOf(row))
 		default:
 			continue

@@ -13,11 +13,13 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// change lets a user come and go.
+// blink lets a user come and go, and waits until that has been told: of different
+// users' changes there is no order.
 func (w *world) blink(i int) {
 	w.t.Helper()
 	d, _ := w.connect(i)
 	d.Gone()
+	w.delivered()
 }
 
 func TestCircleHasThreeSources(t *testing.T) {
@@ -135,6 +137,7 @@ func TestCircleFollowsSwitches(t *testing.T) {
 		w.befriend(0, 3) // while the switch is off
 		w.turnHere(true, true)
 		w.connect(3)
+		w.delivered()
 		d.Gone()
 		w.delivered()
 		seen.want(t, "u1:OFFLINE u2:ONLINE u1:ONLINE u3:ONLINE u1:OFFLINE")

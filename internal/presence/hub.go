@@ -1,6 +1,7 @@
 // Package presence knows who is online: it keeps the devices of every account,
 // decides each account's status, remembers it in the database and tells those
-// who watch.
+// who watch: whoever named the users, the app's server, and each account's circle
+// of friends and of users that it has subscribed.
 //
 // Memory is the truth about who is online; the columns users.presence and
 // users.presence_at are its durable mirror, which a restart reads. Everything

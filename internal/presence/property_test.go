@@ -49,6 +49,8 @@ type person struct {
 	deactivated bool
 	// friendsOff and subscribedOff are when the list of the circle was turned off.
 	friendsOff, subscribedOff int
+	// lost is when others ceased to be told of because a switch was turned.
+	lost map[int]int
 }
 
 // modelDevice is a device, and its statusChanged operation where it has one.
@@ -70,7 +72,7 @@ func newModel(t *testing.T, db *database.DB, seed uint64) *model {
 	}
 	m.users = users.New(db, m.bus, keys, users.Erasers{m.relations(), m.Hub}, m.clock.Now)
 	for i := range m.people {
-		m.people[i] = person{status: "UNLOGINED", friends: map[int]bool{}}
+		m.people[i] = person{lost: map[int]int{}, status: "UNLOGINED", friends: map[int]bool{}}
 	}
 	return m
 }
@@ -237,7 +239,7 @@ func (m *model) connects(i int) {
 	m.becomes(i, "ONLINE", p.custom)
 	if m.random.IntN(4) > 0 {
 		if len(m.watching(i)) == 0 { // a new circle, without what is off
-			p.friendsOff, p.subscribedOff = m.seq, m.seq
+			p.friendsOff, p.subscribedOff, p.lost = m.seq, m.seq, map[int]int{}
 		}
 		d.seen, d.began = new(recorder), m.seq
 		d.stop = m.circle(i, d.seen)
@@ -315,9 +317,17 @@ func (m *model) turns(queries, friends bool) {
 				}
 				missed := !before.friends && friends && p.friends[other] && o.changed > p.friendsOff ||
 					!before.queries && queries && slices.Contains(p.subscribed, other) && o.changed > p.subscribedOff
-				if missed && o.changed > d.began {
+				if missed && o.changed > p.lost[other] && o.changed > d.began {
 					d.hears(other, o)
 				}
+			}
+		}
+		for other := range m.people {
+			switch {
+			case m.tells(i, other) || queries && friends:
+				delete(p.lost, other)
+			case before.tells(i, other):
+				p.lost[other] = m.seq
 			}
 		}
 	}

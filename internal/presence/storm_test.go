@@ -37,7 +37,7 @@ func TestReconnectStorm(t *testing.T) {
 		app := w.appNow()
 		before := runtime.NumGoroutine()
 		devices, stops := make([]*Device, count), make([]func(), count)
-		seen := make([]recorder, count)
+		seen := make([]*recorder, count)
 		storm := func() {
 			var all sync.WaitGroup
 			for i, u := range w.users {
@@ -45,15 +45,15 @@ func TestReconnectStorm(t *testing.T) {
 					if devices[i] != nil {
 						devices[i].Gone()
 						stops[i]()
-						seen[i] = recorder{}
 					}
+					seen[i] = new(recorder)
 					acc := AccountOf(u) // a row of before: who is back is in memory
 					d, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed)
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					stop, err := w.WatchCircle(context.Background(), app, acc, &seen[i])
+					stop, err := w.WatchCircle(context.Background(), app, acc, seen[i])
 					if err != nil {
 						t.Error(err)
 						return
@@ -78,8 +78,8 @@ func TestReconnectStorm(t *testing.T) {
 		if err != nil || rowsOnline != count {
 			t.Fatalf("%d rows are ONLINE, %v", rowsOnline, err)
 		}
-		for i := range seen {
-			seen[i].events = nil
+		for _, r := range seen {
+			r.events = nil
 		}
 		for i := range w.users {
 			if _, err := w.SetStatus(AccountOf(w.users[i]), "back"); err != nil {
