@@ -48,6 +48,8 @@ var flashTexts = map[string]bool{
 	"bulk.delete.done":   true,
 	"bulk.delete.partly": false,
 
+	"settings.done": true,
+
 	"delete.done":    true,
 	"delete.gone":    false,
 	"delete.refused": false,

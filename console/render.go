@@ -90,6 +90,7 @@ func appTabs(v *visit, app *models.App) []navItem {
 		{Path: bannedList.path(app), Text: "tab.banned"},
 		{Path: deactivatedList.path(app), Text: "tab.deactivated"},
 		{Path: permissionPath(app), Text: "tab.permission"},
+		{Path: settingsPath(app), Text: "tab.settings"},
 	}
 	for i := range tabs {
 		tabs[i].Current = v.r.URL.EscapedPath() == tabs[i].Path

@@ -62,6 +62,10 @@ var routes = []route{
 	{"POST /console/apps/{key}/clear", admins, (*console).clear},
 	{"GET /console/apps/{key}/banned", operators, showStates(bannedList)},
 	{"GET /console/apps/{key}/deactivated", operators, showStates(deactivatedList)},
+	{"GET /console/apps/{key}/settings", operators, (*console).showSettings},
+	{"POST /console/apps/{key}/settings", admins, (*console).saveSettings},
+	{"GET /console/apps/{key}/rotate-secret", admins, (*console).askRotateSecret},
+	{"POST /console/apps/{key}/rotate-secret", admins, (*console).rotateSecret},
 	{"GET /console/apps/{key}/permission", operators, (*console).explainPermission},
 
 	{"GET /console/audit", operators, (*console).showAudit},

@@ -46,6 +46,8 @@ type site struct {
 	users     *users.Service
 	relations *relations.Service
 	presence  *presence.Hub
+	// issue makes an app token.
+	issue     func(key, secret string, ttl time.Duration) (string, models.Time, error)
 	dev, prod *models.App
 }
 
@@ -58,6 +60,9 @@ func newSite(t *testing.T, db *database.DB) *site {
 	keys, err := token.OpenKeys(ctx, db, "", clock)
 	s.check(err)
 	rules := apps.New(db, keys, clock)
+	s.issue = func(key, secret string, ttl time.Duration) (string, models.Time, error) {
+		return rules.IssueToken(ctx, key, secret, ttl)
+	}
 	s.relations = relations.New(db, clock)
 	s.users = users.New(db, events, keys, s.relations, clock)
 	s.presence = presence.New(db, events, presence.Options{Clock: clock})

@@ -235,6 +235,44 @@ describe('the console in Chromium', () => {
     });
   }
 
+  for (const javaScriptEnabled of [true, false]) {
+    test(`an operator changes an app's settings and its secret, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const name = `Settled ${javaScriptEnabled ? 'with' : 'without'} script`;
+      const settled = await server.createApp({ name, environment: 'production', edition: 'standard' });
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await page.getByRole('link', { name }).click();
+      await page.getByRole('link', { name: 'Settings', exact: true }).click();
+      const query = page.getByRole('checkbox', { name: 'Users may ask for others’ status' });
+      await query.check();
+      await page.getByRole('button', { name: 'Save the settings' }).click();
+      await page.getByRole('alert').filter({ hasText: 'Edition Standard lacks this switch' }).waitFor();
+      assert.ok(await query.isChecked());
+      await page.getByLabel('Edition').selectOption('Flagship');
+      await page.getByLabel('Friends a user may have').fill('12');
+      await page.getByRole('button', { name: 'Save the settings' }).click();
+      await page.getByRole('status').filter({ hasText: 'are saved and in force' }).waitFor();
+      const [saved] = JSON.parse(await server.command('app', 'list', '--json')).filter((a) => a.key === settled.key);
+      assert.equal(saved.edition, 'FLAGSHIP');
+      assert.equal(saved.settings.friendLimit, 12);
+      assert.equal(saved.settings.statusQueryEnabled, true);
+
+      await page.getByRole('link', { name: 'Rotate the secret' }).click();
+      await page.getByRole('button', { name: 'Make a new secret' }).click();
+      await page.getByText('shown this once').waitFor();
+      const secret = await page.getByRole('definition').nth(1).innerText();
+      await assert.rejects(AppServer.login(server, settled), { code: 'UNAUTHENTICATED' });
+      await AppServer.login(server, { ...settled, secret });
+      assert.ok(!server.output.includes(secret), 'the secret is in the log');
+      await page.getByRole('link', { name: 'Audit' }).click();
+      await page.getByRole('cell', { name: 'Rotated the secret' }).first().waitFor();
+      assert.ok(!(await page.content()).includes(secret), 'the secret is in the audit');
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the switch above
+      await operator.leave();
+    });
+  }
+
   test('searching as one types needs no button', async () => {
     const operator = await Operator.arrive(browser, server);
     const { page } = operator;
@@ -350,6 +388,8 @@ describe('the console in Chromium', () => {
           ['clear', `/console/apps/${development.key}/clear`],
           ['banned', `/console/apps/${development.key}/banned`],
           ['deactivated', `/console/apps/${development.key}/deactivated`],
+          ['settings', `/console/apps/${development.key}/settings`],
+          ['rotate-secret', `/console/apps/${development.key}/rotate-secret`],
           ['audit', '/console/audit'],
           ['audit-none', '/console/audit?actor=nobody'],
           ['user-ban', `${users}/member-45/ban`],
