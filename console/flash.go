@@ -49,6 +49,9 @@ var flashTexts = map[string]bool{
 	"bulk.delete.partly": false,
 
 	"settings.done": true,
+	"password.done": true,
+	"session.done":  true,
+	"session.gone":  false,
 
 	"delete.done":    true,
 	"delete.gone":    false,

@@ -68,6 +68,14 @@ var routes = []route{
 	{"POST /console/apps/{key}/rotate-secret", admins, (*console).rotateSecret},
 	{"GET /console/apps/{key}/permission", operators, (*console).explainPermission},
 
+	{"GET /console/operators", operators, (*console).listOperators},
+	{"POST /console/operators", admins, (*console).createOperator},
+	{"GET /console/operators/{operator}", operators, (*console).showOperator},
+	{"POST /console/operators/{operator}/password", admins, (*console).resetPassword},
+	{"POST /console/operators/{operator}/end-session", admins, (*console).endOperatorSession},
+	{"GET /console/account", operators, (*console).showAccount},
+	{"POST /console/account/password", operators, (*console).changePassword},
+	{"POST /console/account/end-session", operators, (*console).endOwnSession},
 	{"GET /console/audit", operators, (*console).showAudit},
 	{"GET /console/explorer", operators, (*console).showExplorer},
 

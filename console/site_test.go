@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -235,11 +236,25 @@ func (a *answer) links() []string {
 	return list
 }
 
+// operatorID answers an operator's ID as it stands in a path.
+func (s *site) operatorID(name string) string {
+	s.t.Helper()
+	list, err := s.deps.Operators.List(context.Background())
+	s.check(err)
+	for _, o := range list {
+		if o.Name == name {
+			return strconv.FormatInt(o.ID, 10)
+		}
+	}
+	s.t.Fatalf("no operator %s", name)
+	return ""
+}
+
 // path fills a route's pattern in: the user ann of the DEVELOPMENT app.
 func (s *site) path(rt route) (method, path string) {
 	method, path, spaced := strings.Cut(rt.pattern, " ")
 	if !spaced {
 		method, path = http.MethodGet, rt.pattern+"nowhere"
 	}
-	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann").Replace(path)
+	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer")).Replace(path)
 }

@@ -358,7 +358,9 @@ describe('the console in Chromium', () => {
 
   for (const width of [1280, 390]) {
     for (const colorScheme of ['light', 'dark']) {
-      test(`every page is readable and reachable: ${width} px, ${colorScheme}`, async () => {
+      // Chinese once in each theme and width: its lines are shorter, its glyphs wider.
+      const language = (width === 390) === (colorScheme === 'light') ? 'zh-CN' : 'en';
+      test(`every page is readable and reachable: ${width} px, ${colorScheme}, ${language}`, async () => {
         const operator = await Operator.arrive(browser, server, { viewport: { width, height: 844 }, colorScheme });
         const shoot = async (name) => {
           await operator.check(name);
@@ -367,6 +369,9 @@ describe('the console in Chromium', () => {
         await operator.open('/console/login');
         await shoot('login');
         await operator.login();
+        await operator.context.addCookies([{ name: 'rollcall_language', value: language, url: `${server.url}/console/` }]);
+        await operator.open('/console/');
+        assert.equal(await operator.page.locator('html').getAttribute('lang'), language);
         await shoot('apps');
         const users = `/console/apps/${development.key}/users`;
         for (const friendId of ['member-44', 'member-43']) {
@@ -390,6 +395,9 @@ describe('the console in Chromium', () => {
           ['deactivated', `/console/apps/${development.key}/deactivated`],
           ['settings', `/console/apps/${development.key}/settings`],
           ['rotate-secret', `/console/apps/${development.key}/rotate-secret`],
+          ['operators', '/console/operators'],
+          ['operator', '/console/operators/1'],
+          ['account', '/console/account'],
           ['audit', '/console/audit'],
           ['audit-none', '/console/audit?actor=nobody'],
           ['user-ban', `${users}/member-45/ban`],
