@@ -28,6 +28,13 @@ const Root = "/console/"
 type Operators interface {
 	Login(ctx context.Context, name, password, address, userAgent string) (token string, operator *models.Operator, err error)
 	ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
+	List(ctx context.Context) ([]*models.Operator, error)
+	// Create and SetPassword answer the password, which is generated where it is "".
+	Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error)
+	SetPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (string, error)
+	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) error
+	ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error)
+	EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error)
 	Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error
 }
 
@@ -36,6 +43,8 @@ type Apps interface {
 	List(ctx context.Context) ([]*models.App, error)
 	// ByKey answers nil for an unknown key.
 	ByKey(ctx context.Context, key string) (*models.App, error)
+	Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error)
+	RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error)
 	Audit(ctx context.Context, f apps.AuditFilter, r page.Request) (*page.Connection[*models.AuditEntry], error)
 }
 

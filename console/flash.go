@@ -48,6 +48,11 @@ var flashTexts = map[string]bool{
 	"bulk.delete.done":   true,
 	"bulk.delete.partly": false,
 
+	"settings.done": true,
+	"password.done": true,
+	"session.done":  true,
+	"session.gone":  false,
+
 	"delete.done":    true,
 	"delete.gone":    false,
 	"delete.refused": false,

@@ -63,6 +63,12 @@ func (l *locale) text(key string, args ...any) (string, error) {
 	return strings.NewReplacer(pairs...).Replace(text), nil
 }
 
+// has says whether there is a text for key.
+func (l *locale) has(key string) bool {
+	_, ok := l.texts[key]
+	return ok
+}
+
 // count answers the text of key for n things: key.one or key.other, with {n}.
 func (l *locale) count(key string, n int) (string, error) {
 	if n == 1 {

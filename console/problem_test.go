@@ -68,6 +68,14 @@ func TestRefusalsHavePages(t *testing.T) {
 	}
 }
 
+func (b brokenApps) Set(context.Context, string, map[string]string, models.Actor) (*models.App, error) {
+	return nil, b()
+}
+
+func (b brokenApps) RotateSecret(context.Context, string, models.Actor) (*models.App, string, error) {
+	return nil, "", b()
+}
+
 func (b brokenApps) Audit(context.Context, apps.AuditFilter, page.Request) (*page.Connection[*models.AuditEntry], error) {
 	return nil, b()
 }

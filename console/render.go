@@ -90,6 +90,7 @@ func appTabs(v *visit, app *models.App) []navItem {
 		{Path: bannedList.path(app), Text: "tab.banned"},
 		{Path: deactivatedList.path(app), Text: "tab.deactivated"},
 		{Path: permissionPath(app), Text: "tab.permission"},
+		{Path: settingsPath(app), Text: "tab.settings"},
 	}
 	for i := range tabs {
 		tabs[i].Current = v.r.URL.EscapedPath() == tabs[i].Path
@@ -111,12 +112,18 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	}
 	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Here: v.here()}
 	if v.operator != nil {
-		explorer := strings.HasPrefix(v.r.URL.Path, explorerPath)
-		audit := strings.HasPrefix(v.r.URL.Path, auditPath)
 		data.Nav = []navItem{
-			{Path: Root, Text: "nav.apps", Current: !explorer && !audit},
-			{Path: auditPath, Text: "nav.audit", Current: audit},
-			{Path: explorerPath, Text: "nav.explorer", Current: explorer},
+			{Path: Root, Text: "nav.apps"},
+			{Path: operatorsPath, Text: "nav.operators"},
+			{Path: auditPath, Text: "nav.audit"},
+			{Path: explorerPath, Text: "nav.explorer"},
+		}
+		// The last that fits: Root is the beginning of them all.
+		for i := len(data.Nav) - 1; i >= 0; i-- {
+			if strings.HasPrefix(v.r.URL.Path, data.Nav[i].Path) && !strings.HasPrefix(v.r.URL.Path, accountPath) {
+				data.Nav[i].Current = true
+				break
+			}
 		}
 	}
 	if key := v.r.PathValue("key"); key != "" {

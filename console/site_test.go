@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,8 @@ type site struct {
 	users     *users.Service
 	relations *relations.Service
 	presence  *presence.Hub
+	// issue makes an app token.
+	issue     func(key, secret string, ttl time.Duration) (string, models.Time, error)
 	dev, prod *models.App
 }
 
@@ -58,6 +61,9 @@ func newSite(t *testing.T, db *database.DB) *site {
 	keys, err := token.OpenKeys(ctx, db, "", clock)
 	s.check(err)
 	rules := apps.New(db, events, keys, clock)
+	s.issue = func(key, secret string, ttl time.Duration) (string, models.Time, error) {
+		return rules.IssueToken(ctx, key, secret, ttl)
+	}
 	s.relations = relations.New(db, events, clock)
 	s.users = users.New(db, events, keys, s.relations, clock)
 	s.presence = presence.New(db, events, presence.Options{Clock: clock})
@@ -230,11 +236,25 @@ func (a *answer) links() []string {
 	return list
 }
 
+// operatorID answers an operator's ID as it stands in a path.
+func (s *site) operatorID(name string) string {
+	s.t.Helper()
+	list, err := s.deps.Operators.List(context.Background())
+	s.check(err)
+	for _, o := range list {
+		if o.Name == name {
+			return strconv.FormatInt(o.ID, 10)
+		}
+	}
+	s.t.Fatalf("no operator %s", name)
+	return ""
+}
+
 // path fills a route's pattern in: the user ann of the DEVELOPMENT app.
 func (s *site) path(rt route) (method, path string) {
 	method, path, spaced := strings.Cut(rt.pattern, " ")
 	if !spaced {
 		method, path = http.MethodGet, rt.pattern+"nowhere"
 	}
-	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann").Replace(path)
+	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer")).Replace(path)
 }

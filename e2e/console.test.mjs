@@ -235,6 +235,44 @@ describe('the console in Chromium', () => {
     });
   }
 
+  for (const javaScriptEnabled of [true, false]) {
+    test(`an operator changes an app's settings and its secret, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const name = `Settled ${javaScriptEnabled ? 'with' : 'without'} script`;
+      const settled = await server.createApp({ name, environment: 'production', edition: 'standard' });
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await page.getByRole('link', { name }).click();
+      await page.getByRole('link', { name: 'Settings', exact: true }).click();
+      const query = page.getByRole('checkbox', { name: 'Users may ask for others’ status' });
+      await query.check();
+      await page.getByRole('button', { name: 'Save the settings' }).click();
+      await page.getByRole('alert').filter({ hasText: 'Edition Standard lacks this switch' }).waitFor();
+      assert.ok(await query.isChecked());
+      await page.getByLabel('Edition').selectOption('Flagship');
+      await page.getByLabel('Friends a user may have').fill('12');
+      await page.getByRole('button', { name: 'Save the settings' }).click();
+      await page.getByRole('status').filter({ hasText: 'are saved and in force' }).waitFor();
+      const [saved] = JSON.parse(await server.command('app', 'list', '--json')).filter((a) => a.key === settled.key);
+      assert.equal(saved.edition, 'FLAGSHIP');
+      assert.equal(saved.settings.friendLimit, 12);
+      assert.equal(saved.settings.statusQueryEnabled, true);
+
+      await page.getByRole('link', { name: 'Rotate the secret' }).click();
+      await page.getByRole('button', { name: 'Make a new secret' }).click();
+      await page.getByText('shown this once').waitFor();
+      const secret = await page.getByRole('definition').nth(1).innerText();
+      await assert.rejects(AppServer.login(server, settled), { code: 'UNAUTHENTICATED' });
+      await AppServer.login(server, { ...settled, secret });
+      assert.ok(!server.output.includes(secret), 'the secret is in the log');
+      await page.getByRole('link', { name: 'Audit' }).click();
+      await page.getByRole('cell', { name: 'Rotated the secret' }).first().waitFor();
+      assert.ok(!(await page.content()).includes(secret), 'the secret is in the audit');
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the switch above
+      await operator.leave();
+    });
+  }
+
   test('searching as one types needs no button', async () => {
     const operator = await Operator.arrive(browser, server);
     const { page } = operator;
@@ -320,7 +358,9 @@ describe('the console in Chromium', () => {
 
   for (const width of [1280, 390]) {
     for (const colorScheme of ['light', 'dark']) {
-      test(`every page is readable and reachable: ${width} px, ${colorScheme}`, async () => {
+      // Chinese once in each theme and width: its lines are shorter, its glyphs wider.
+      const language = (width === 390) === (colorScheme === 'light') ? 'zh-CN' : 'en';
+      test(`every page is readable and reachable: ${width} px, ${colorScheme}, ${language}`, async () => {
         const operator = await Operator.arrive(browser, server, { viewport: { width, height: 844 }, colorScheme });
         const shoot = async (name) => {
           await operator.check(name);
@@ -329,6 +369,9 @@ describe('the console in Chromium', () => {
         await operator.open('/console/login');
         await shoot('login');
         await operator.login();
+        await operator.context.addCookies([{ name: 'rollcall_language', value: language, url: `${server.url}/console/` }]);
+        await operator.open('/console/');
+        assert.equal(await operator.page.locator('html').getAttribute('lang'), language);
         await shoot('apps');
         const users = `/console/apps/${development.key}/users`;
         for (const friendId of ['member-44', 'member-43']) {
@@ -350,6 +393,11 @@ describe('the console in Chromium', () => {
           ['clear', `/console/apps/${development.key}/clear`],
           ['banned', `/console/apps/${development.key}/banned`],
           ['deactivated', `/console/apps/${development.key}/deactivated`],
+          ['settings', `/console/apps/${development.key}/settings`],
+          ['rotate-secret', `/console/apps/${development.key}/rotate-secret`],
+          ['operators', '/console/operators'],
+          ['operator', '/console/operators/1'],
+          ['account', '/console/account'],
           ['audit', '/console/audit'],
           ['audit-none', '/console/audit?actor=nobody'],
           ['user-ban', `${users}/member-45/ban`],

@@ -120,7 +120,7 @@ func (w *World) Tenant(name string) Tenant {
 // Set changes settings of w.App.
 func (w *World) Set(values map[string]string) {
 	w.T.Helper()
-	if _, err := w.Apps.Set(context.Background(), w.App.Key, values); err != nil {
+	if _, err := w.Apps.Set(context.Background(), w.App.Key, values, models.Actor{Name: "test"}); err != nil {
 		w.T.Fatal(err)
 	}
 }

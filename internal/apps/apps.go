@@ -162,22 +162,29 @@ func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.D
 
 // RotateSecret gives the app a new secret and answers it. All app and user
 // tokens issued before end; live connections stay. nil, "" where the key is unknown.
-func (s *Service) RotateSecret(ctx context.Context, key string) (*models.App, string, error) {
-	if !database.IsASCII(key) {
-		return nil, "", nil
+func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error) {
+	app, err := s.ByKey(ctx, key)
+	if app == nil || err != nil {
+		return nil, "", err
 	}
 	secret, hash := newSecret()
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		return tx.Model(&models.App{}).Where(&models.App{Key: key}, "key").Updates(map[string]any{
+	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+		err := tx.Model(&models.App{}).Where("id = ?", app.ID).Updates(map[string]any{
 			"secret_hash":       hash,
 			"secret_generation": gorm.Expr("secret_generation + 1"),
 		}).Error
+		if err != nil {
+			return err
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: ActionAppRotateSecret,
+			Target: app.Key, Address: by.Address,
+		})
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("rotating secret: %w", err)
 	}
-	app, err := s.ByKey(ctx, key)
-	if app == nil {
+	if app, err = s.ByID(ctx, app.ID); err != nil {
 		return nil, "", err
 	}
 	return app, secret, nil

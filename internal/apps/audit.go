@@ -46,9 +46,16 @@ func Actions() []string {
 	return []string{
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
+		ActionAppSet, ActionAppRotateSecret,
 		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionPasswordSet, ActionSessionEnd,
 	}
 }
+
+// The actions of the audit that concern an app, whose key is the target.
+const (
+	ActionAppSet          = "app.set"
+	ActionAppRotateSecret = "app.rotate_secret"
+)
 
 // AppServer is the actor of what an app's own back end has done.
 var AppServer = models.Actor{Name: "App Server"}

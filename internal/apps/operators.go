@@ -33,6 +33,9 @@ func (o *Operators) Create(ctx context.Context, name string, role models.Role, p
 	if err := checkName(name); err != nil {
 		return "", err
 	}
+	if name == AppServer.Name {
+		return "", fault.Invalid("name", "unique", "the audit calls somebody else %q", name)
+	}
 	if role != models.RoleAdmin && role != models.RoleViewer {
 		return "", fault.Invalid("role", "oneof", "role must be admin or viewer")
 	}

@@ -17,8 +17,15 @@ import (
 	"rollcall/models"
 )
 
-// maxUserLimit is the most that registeredUserLimit can be set to.
-const maxUserLimit = 1_000_000_000
+// The most that limits can be set to.
+const (
+	// MaxUserLimit bounds registeredUserLimit.
+	MaxUserLimit = 1_000_000_000
+	// MaxListLimit bounds friendLimit, blocklistLimit and whitelistLimit.
+	MaxListLimit = 100_000
+	// MaxSubscriptionLimit bounds statusSubscriptionLimit.
+	MaxSubscriptionLimit = 10_000
+)
 
 // setting is one thing about an app that can be changed by its name in the API.
 type setting struct {
@@ -43,14 +50,14 @@ var settings = map[string]setting{
 		},
 		get: func(a *models.App) any { return a.Edition },
 	},
-	"registeredUserLimit":       number("user_limit", maxUserLimit, func(a *models.App) *int { return &a.UserLimit }),
+	"registeredUserLimit":       number("user_limit", MaxUserLimit, func(a *models.App) *int { return &a.UserLimit }),
 	"statusQueryEnabled":        toggle("status_query_enabled", func(a *models.App) *bool { return &a.Settings.StatusQueryEnabled }),
 	"friendStatusNotifyEnabled": toggle("friend_status_notify_enabled", func(a *models.App) *bool { return &a.Settings.FriendStatusNotifyEnabled }),
 	"onlyFriendsCanMessage":     toggle("only_friends_can_message", func(a *models.App) *bool { return &a.Settings.OnlyFriendsCanMessage }),
-	"friendLimit":               number("friend_limit", 100_000, func(a *models.App) *int { return &a.Settings.FriendLimit }),
-	"blocklistLimit":            number("blocklist_limit", 100_000, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
-	"whitelistLimit":            number("whitelist_limit", 100_000, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),
-	"statusSubscriptionLimit":   number("status_subscription_limit", 10_000, func(a *models.App) *int { return &a.Settings.StatusSubscriptionLimit }),
+	"friendLimit":               number("friend_limit", MaxListLimit, func(a *models.App) *int { return &a.Settings.FriendLimit }),
+	"blocklistLimit":            number("blocklist_limit", MaxListLimit, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
+	"whitelistLimit":            number("whitelist_limit", MaxListLimit, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),
+	"statusSubscriptionLimit":   number("status_subscription_limit", MaxSubscriptionLimit, func(a *models.App) *int { return &a.Settings.StatusSubscriptionLimit }),
 }
 
 func toggle(column string, field func(*models.App) *bool) setting {
@@ -92,8 +99,8 @@ func SettingNames() []string { return slices.Sorted(maps.Keys(settings)) }
 // Set changes settings of the app by their names in the API, all or none, and
 // answers the app as it is then; nil where the key is unknown. What the app's
 // edition lacks is refused; a limit below what is there stops growth and
-// removes nothing.
-func (s *Service) Set(ctx context.Context, key string, values map[string]string) (*models.App, error) {
+// removes nothing. What changes has one audit entry.
+func (s *Service) Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error) {
 	if !database.IsASCII(key) {
 		return nil, nil
 	}
@@ -109,18 +116,23 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string)
 			return err
 		}
 		columns := make(map[string]any, len(values))
+		var changes []string
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			known, ok := settings[name]
 			if !ok {
 				return fault.Invalid(name, "oneof", "there is no setting %q; known are %s", name, strings.Join(SettingNames(), ", "))
 			}
+			before := known.get(app)
 			if err := known.set(app, values[name]); err != nil {
 				if fault.CodeOf(err) == fault.InvalidArgument {
 					return err
 				}
 				return fault.Invalid(name, "oneof", "%s %s", name, err)
 			}
-			columns[known.column] = known.get(app)
+			if after := known.get(app); after != before {
+				columns[known.column] = after
+				changes = append(changes, fmt.Sprintf("%s=%v", name, after))
+			}
 		}
 		if err := checkSwitches(app); err != nil {
 			return err
@@ -130,7 +142,16 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string)
 				return err
 			}
 		}
-		return tx.Model(&models.App{}).Where("id = ?", app.ID).Updates(columns).Error
+		if len(columns) == 0 {
+			return nil
+		}
+		if err := tx.Model(&models.App{}).Where("id = ?", app.ID).Updates(columns).Error; err != nil {
+			return err
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: ActionAppSet,
+			Target: app.Key, Detail: strings.Join(changes, " "), Address: by.Address,
+		})
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return nil, fault.Invalid("name", "unique", "there is an app named %q already", values["name"])

@@ -2,6 +2,8 @@ package apps
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -106,7 +108,7 @@ func TestSettings(t *testing.T) {
 			{"no limit of users in PREMIUM", values{"edition": "premium", "registeredUserLimit": "9"}, "registeredUserLimit"},
 		} {
 			before, _ := s.ByKey(ctx, app.Key)
-			_, err := s.Set(ctx, app.Key, step.values)
+			_, err := s.Set(ctx, app.Key, step.values, models.Actor{Name: "test"})
 			after, _ := s.ByKey(ctx, app.Key)
 			refusal, _ := err.(*fault.Error)
 			switch {
@@ -123,7 +125,28 @@ func TestSettings(t *testing.T) {
 		if got.Settings != want || got.Name != "c" || got.UserLimit != 9 || got.Edition != models.EditionStandard {
 			t.Errorf("%+v", got)
 		}
-		if unknown, err := s.Set(ctx, "键", values{"friendLimit": "5"}); unknown != nil || err != nil {
+		var audit []models.AuditEntry
+		if err := s.db.Read(ctx).Order("id").Find(&audit).Error; err != nil {
+			t.Fatal(err)
+		}
+		details := make([]string, len(audit))
+		for i, e := range audit {
+			details[i] = e.Actor + " " + e.Action + " " + e.Detail
+			if e.Target != app.Key || *e.AppID != app.ID {
+				t.Errorf("audit entry %+v", e)
+			}
+		}
+		wantAudit := []string{
+			"test app.set onlyFriendsCanMessage=true",
+			"test app.set edition=FLAGSHIP friendStatusNotifyEnabled=true statusQueryEnabled=true",
+			"test app.set edition=STANDARD friendStatusNotifyEnabled=false statusQueryEnabled=false",
+			"test app.set blocklistLimit=6 friendLimit=5 registeredUserLimit=9 statusSubscriptionLimit=8 whitelistLimit=7",
+			"test app.set name=c",
+		}
+		if !slices.Equal(details, wantAudit) {
+			t.Errorf("audit\n%s", strings.Join(details, "\n"))
+		}
+		if unknown, err := s.Set(ctx, "键", values{"friendLimit": "5"}, models.Actor{Name: "test"}); unknown != nil || err != nil {
 			t.Errorf("an unknown key: %v, %v", unknown, err)
 		}
 	})

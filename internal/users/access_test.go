@@ -138,7 +138,7 @@ func TestAppTokensAndRotation(t *testing.T) {
 			w.t.Errorf("%v, %v, %v", got, user, err)
 		}
 		ann := w.register(app, "ann")
-		_, second, err := w.apps.RotateSecret(ctx, app.Key)
+		_, second, err := w.apps.RotateSecret(ctx, app.Key, models.Actor{Name: "test"})
 		if err != nil {
 			w.t.Fatal(err)
 		}

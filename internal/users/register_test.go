@@ -88,7 +88,7 @@ func TestProductionLimits(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		standard := w.newApp("standard", models.EnvironmentProduction, models.EditionStandard)
-		standard, err := w.apps.Set(ctx, standard.Key, map[string]string{"registeredUserLimit": "2"})
+		standard, err := w.apps.Set(ctx, standard.Key, map[string]string{"registeredUserLimit": "2"}, models.Actor{Name: "test"})
 		if err != nil {
 			w.t.Fatal(err)
 		}

@@ -1,0 +1,125 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// accountPath is where operators see to their own account.
+const accountPath = Root + "account"
+
+// accountPage is what account.html shows.
+type accountPage struct {
+	Path, SessionPath string
+	Sessions          []sessionRow
+	// WrongField is the field of the password's form that was refused, and Wrong
+	// the end of the text that says why.
+	WrongField, Wrong string
+}
+
+// MinPassword is how long a password must be.
+func (accountPage) MinPassword() int { return apps.MinPasswordLength }
+
+// MayEnd: these are the visitor's own sessions.
+func (accountPage) MayEnd() bool { return true }
+
+// sessionRow is a session in a list.
+type sessionRow struct {
+	*models.OperatorSession
+	// Own is the one that the page is seen with.
+	Own bool
+}
+
+func (c *console) showAccount(v *visit) error {
+	p, err := c.accountPage(v)
+	if err != nil {
+		return err
+	}
+	return c.show(v, "account", p)
+}
+
+func (c *console) accountPage(v *visit) (*accountPage, error) {
+	rows, err := c.sessions(v, v.operator.ID)
+	return &accountPage{Path: accountPath, SessionPath: accountPath + "/end-session", Sessions: rows}, err
+}
+
+// sessions answers an operator's sessions that have not ended.
+func (c *console) sessions(v *visit, operatorID int64) ([]sessionRow, error) {
+	list, err := c.Operators.ListSessions(v.r.Context(), operatorID)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]sessionRow, len(list))
+	for i, s := range list {
+		rows[i] = sessionRow{s, s.ID == v.session.ID}
+	}
+	return rows, nil
+}
+
+// changePassword changes the visitor's own password, which ends its other
+// sessions.
+func (c *console) changePassword(v *visit) error {
+	p, err := c.accountPage(v)
+	if err != nil {
+		return err
+	}
+	next := v.r.PostFormValue("password")
+	if next != v.r.PostFormValue("again") {
+		p.WrongField, p.Wrong = "again", "password.again"
+		return c.render(v, http.StatusUnprocessableEntity, "account", p)
+	}
+	err = c.Operators.ChangePassword(v.r.Context(), v.operator, v.session, v.r.PostFormValue("current"), next, c.actor(v))
+	var refusal *fault.Error
+	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
+		p.WrongField, p.Wrong = wrongPassword(v, refusal)
+		return c.render(v, http.StatusUnprocessableEntity, "account", p)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.setFlash(v, "password.done", ""); err != nil {
+		return err
+	}
+	return v.redirect(accountPath)
+}
+
+// wrongPassword answers the field of a form with a password that the rules
+// refused, and the end of the text that says why.
+func wrongPassword(v *visit, refusal *fault.Error) (field, text string) {
+	field, _ = refusal.Extensions["field"].(string)
+	rule, _ := refusal.Extensions["rule"].(string)
+	if text = field + "." + rule; !v.locale.has("wrong." + text) {
+		text = "other"
+	}
+	return field, text
+}
+
+// endOwnSession ends one of the visitor's sessions.
+func (c *console) endOwnSession(v *visit) error {
+	return c.endSession(v, v.operator.ID, accountPath)
+}
+
+// endSession ends the session of the form and leads back.
+func (c *console) endSession(v *visit, operatorID int64, back string) error {
+	id, err := strconv.ParseInt(v.r.PostFormValue("session"), 10, 64)
+	if err != nil {
+		return problem{http.StatusBadRequest, "error.invalid"}
+	}
+	ended, err := c.Operators.EndSession(v.r.Context(), operatorID, id, c.actor(v))
+	if err != nil {
+		return err
+	}
+	text := "session.gone"
+	if ended {
+		text = "session.done"
+	}
+	if err := c.setFlash(v, text, ""); err != nil {
+		return err
+	}
+	return v.redirect(back)
+}

@@ -1,0 +1,135 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// settingsPage is what settings.html shows.
+type settingsPage struct {
+	App        appRow
+	Path       string
+	RotatePath string
+	// Name and Edition are what the form holds.
+	Name, Edition string
+	Switches      []switchField
+	Limits        []limitField
+	// MayChange: the visitor may change things.
+	MayChange bool
+	// WrongField is the field that the rules refused, and Wrong the text that says why.
+	WrongField, Wrong string
+}
+
+// switchField is a setting that is on or off.
+type switchField struct {
+	Name string
+	On   bool
+}
+
+// limitField is a setting that is a number.
+type limitField struct {
+	Name, Value string
+	Max         int
+}
+
+// WrongMax is the bound of the limit that was refused.
+func (p *settingsPage) WrongMax() int {
+	for _, l := range p.Limits {
+		if l.Name == p.WrongField {
+			return l.Max
+		}
+	}
+	return 0
+}
+
+// Editions are the choices.
+func (*settingsPage) Editions() []models.Edition {
+	return []models.Edition{models.EditionStandard, models.EditionFlagship, models.EditionPremium}
+}
+
+func settingsPath(app *models.App) string { return appPath(app) + "/settings" }
+
+func (c *console) showSettings(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	return c.show(v, "settings", c.settingsPage(v, app))
+}
+
+func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
+	set := app.Settings
+	p := &settingsPage{
+		App: c.appRow(app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret",
+		Name: app.Name, Edition: string(app.Edition), MayChange: v.operator.Role == models.RoleAdmin,
+		Switches: []switchField{
+			{"statusQueryEnabled", set.StatusQueryEnabled},
+			{"friendStatusNotifyEnabled", set.FriendStatusNotifyEnabled},
+			{"onlyFriendsCanMessage", set.OnlyFriendsCanMessage},
+		},
+		Limits: []limitField{
+			{"friendLimit", strconv.Itoa(set.FriendLimit), apps.MaxListLimit},
+			{"blocklistLimit", strconv.Itoa(set.BlocklistLimit), apps.MaxListLimit},
+			{"whitelistLimit", strconv.Itoa(set.WhitelistLimit), apps.MaxListLimit},
+			{"statusSubscriptionLimit", strconv.Itoa(set.StatusSubscriptionLimit), apps.MaxSubscriptionLimit},
+		},
+	}
+	if app.Environment == models.EnvironmentProduction {
+		p.Limits = append(p.Limits, limitField{registeredUserLimit, strconv.Itoa(app.UserLimit), apps.MaxUserLimit})
+	}
+	return p
+}
+
+// registeredUserLimit is the limit that counts in one edition only.
+const registeredUserLimit = "registeredUserLimit"
+
+// read puts what the form holds into the page, and answers it for the rules.
+func (p *settingsPage) read(r *http.Request) map[string]string {
+	p.Name, p.Edition = strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("edition")
+	values := map[string]string{"name": p.Name, "edition": p.Edition}
+	for i := range p.Switches {
+		s := &p.Switches[i]
+		s.On = r.PostFormValue(s.Name) == "true"
+		values[s.Name] = strconv.FormatBool(s.On)
+	}
+	for i := range p.Limits {
+		l := &p.Limits[i]
+		l.Value = strings.TrimSpace(r.PostFormValue(l.Name))
+		if l.Name != registeredUserLimit || p.Edition == string(models.EditionStandard) {
+			values[l.Name] = l.Value
+		}
+	}
+	return values
+}
+
+func (c *console) saveSettings(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	p := c.settingsPage(v, app)
+	_, err = c.Apps.Set(v.r.Context(), app.Key, p.read(v.r), c.actor(v))
+	var refusal *fault.Error
+	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
+		p.WrongField, _ = refusal.Extensions["field"].(string)
+		rule, _ := refusal.Extensions["rule"].(string)
+		p.Wrong = "settings.wrong." + rule
+		if !v.locale.has(p.Wrong) || rule == "oneof" && p.WrongMax() == 0 {
+			p.Wrong = "error.invalid"
+		}
+		return c.render(v, http.StatusUnprocessableEntity, "settings", p)
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.setFlash(v, "settings.done", p.Name); err != nil {
+		return err
+	}
+	return v.redirect(p.Path)
+}
