@@ -17,18 +17,18 @@ import (
 )
 
 const (
-	changed     = `subscription { statusChanged { userId presence customStatus } }`
-	appChanged  = `subscription { appStatusChanged { userId presence customStatus } }`
-	userStatus  = `subscription($ids: [ID!]!) { userStatus(ids: $ids) { userId presence customStatus } }`
-	statuses    = `query($ids: [ID!]!) { userStatuses(ids: $ids) { userId presence customStatus } }`
-	setStatus   = `mutation($text: String!) { setStatus(customStatus: $text) { userId presence customStatus } }`
-	subscribe   = `mutation($ids: [ID!]!) { subscribeStatus(ids: $ids) { statuses { userId presence } evictedIds } }`
-	unsub       = `mutation($ids: [ID!]) { unsubscribeStatus(ids: $ids) }`
-	makeFriends = `mutation($a: ID!, $b: ID!) { addFriend(input: {userId: $a, friendId: $b}) { user { id } } }`
-	unfriend    = `mutation($a: ID!, $b: ID!) { removeFriend(input: {userId: $a, friendId: $b}) { outcome } }`
-	ban         = `mutation($id: ID!) { banUsers(input: {ids: [$id], minutes: 1}) { outcome } }`
-	deactivate  = `mutation($id: ID!) { deactivateUsers(ids: [$id]) { outcome } }`
-	disconnect  = `mutation($id: ID!) { disconnectUser(input: {userId: $id}) }`
+	changed       = `subscription { statusChanged { userId presence customStatus } }`
+	appChanged    = `subscription { appStatusChanged { userId presence customStatus } }`
+	userStatus    = `subscription($ids: [ID!]!) { userStatus(ids: $ids) { userId presence customStatus } }`
+	statuses      = `query($ids: [ID!]!) { userStatuses(ids: $ids) { userId presence customStatus } }`
+	setStatus     = `mutation($text: String!) { setStatus(customStatus: $text) { userId presence customStatus } }`
+	subscribe     = `mutation($ids: [ID!]!) { subscribeStatus(ids: $ids) { statuses { userId presence } evictedIds } }`
+	unsub         = `mutation($ids: [ID!]) { unsubscribeStatus(ids: $ids) }`
+	makeFriends   = `mutation($a: ID!, $b: ID!) { addFriend(input: {userId: $a, friendId: $b}) { user { id } } }`
+	unfriend      = `mutation($a: ID!, $b: ID!) { removeFriend(input: {userId: $a, friendId: $b}) { outcome } }`
+	banAMinute    = `mutation($id: ID!) { banUsers(input: {ids: [$id], minutes: 1}) { outcome } }`
+	closeAccounts = `mutation($id: ID!) { deactivateUsers(ids: [$id]) { outcome } }`
+	cutOff        = `mutation($id: ID!) { disconnectUser(input: {userId: $id}) }`
 )
 
 // eachTransport runs test over WebSocket and SSE on both databases.
@@ -167,9 +167,9 @@ func TestDevicesAreTakenAway(t *testing.T) {
 		code              int
 		over              string // how an SSE stream ends
 	}{
-		{"disconnectUser", disconnect, "ann OFFLINE", 4403, "FORBIDDEN"},
-		{"ban", ban, "ann OFFLINE", 4403, "USER_BANNED"},
-		{"deactivation", deactivate, "ann UNLOGINED", 4401, "UNAUTHENTICATED"},
+		{"disconnectUser", cutOff, "ann OFFLINE", 4403, "FORBIDDEN"},
+		{"ban", banAMinute, "ann OFFLINE", 4403, "USER_BANNED"},
+		{"deactivation", closeAccounts, "ann UNLOGINED", 4401, "UNAUTHENTICATED"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eachTransport(t, func(w *graphtest.World, transport string) {
@@ -453,7 +453,7 @@ func TestNotices(t *testing.T) {
 		tell("4", "dan")
 		want("dan ONLINE 4")
 
-		do(w, graphtest.AppServer, deactivate, vars("id", "dan"))
+		do(w, graphtest.AppServer, closeAccounts, vars("id", "dan"))
 		want("dan UNLOGINED")
 		do(w, graphtest.AppServer, `mutation { reactivateUsers(ids: ["dan"]) { outcome } }`, nil)
 		devices["dan"] = nil

@@ -2630,11 +2630,11 @@ type UserEdge {
 input UserFilter {
   """
   The beginning of the ID (with regard to case), or a part of the name (without):
-  1 to 64 characters. To cost the same in every app, a search looks at the first
-  10 000 IDs that begin with it, in the order of the IDs, and at the names of the
-  50 000 newest users.
+  at most 64 characters; left out or empty: all users. To cost the same in every
+  app, a search looks at the first 10 000 IDs that begin with it, in the order of
+  the IDs, and at the names of the 50 000 newest users.
   """
-  search: String @goTag(key: "validate", value: "omitnil,required,max=64")
+  search: String @goTag(key: "validate", value: "omitnil,max=64")
   "Users in one of these states; left out or empty: in any."
   states: [UserState!] @goTag(key: "validate", value: "max=10")
   "Users who are online, or those who are not; follows within a moment."
@@ -2685,7 +2685,7 @@ type RegisterUserResult {
 input ExpireTokensInput {
   "1 to 20 user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
-  "Tokens issued before this moment end; one in the future counts as now."
+  "Tokens issued before this moment end; one in the future counts as now, and ends all that there are."
   issuedBefore: DateTime!
 }
 

@@ -70,7 +70,7 @@ type DisconnectUserInput struct {
 type ExpireTokensInput struct {
 	// 1 to 20 user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=20"`
-	// Tokens issued before this moment end; one in the future counts as now.
+	// Tokens issued before this moment end; one in the future counts as now, and ends all that there are.
 	IssuedBefore models.Time `json:"issuedBefore"`
 }
 
@@ -176,10 +176,10 @@ type UpdateUserInput struct {
 // Which users to list: those that fit all that is given.
 type UserFilter struct {
 	// The beginning of the ID (with regard to case), or a part of the name (without):
-	// 1 to 64 characters. To cost the same in every app, a search looks at the first
-	// 10 000 IDs that begin with it, in the order of the IDs, and at the names of the
-	// 50 000 newest users.
-	Search *string `json:"search,omitempty" validate:"omitnil,required,max=64"`
+	// at most 64 characters; left out or empty: all users. To cost the same in every
+	// app, a search looks at the first 10 000 IDs that begin with it, in the order of
+	// the IDs, and at the names of the 50 000 newest users.
+	Search *string `json:"search,omitempty" validate:"omitnil,max=64"`
 	// Users in one of these states; left out or empty: in any.
 	States []models.UserState `json:"states,omitempty" validate:"max=10"`
 	// Users who are online, or those who are not; follows within a moment.

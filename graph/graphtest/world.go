@@ -44,6 +44,8 @@ type World struct {
 	URL string
 	// App is FLAGSHIP, DEVELOPMENT, all switches on; Other is the same.
 	App, Other Tenant
+
+	stop func() // takes the node down; once
 }
 
 // Tenant is an app with its secret.
@@ -61,20 +63,36 @@ func Each(t *testing.T, test func(w *World)) {
 // New answers a world on db, taken down when the test ends.
 func New(t *testing.T, db *database.DB) *World {
 	t.Helper()
-	ctx := context.Background()
 	w := &World{T: t, DB: db, Clock: &Clock{}, Log: &Log{}}
+	w.start()
+	w.App, w.Other = w.Tenant("app"), w.Tenant("other")
+	return w
+}
+
+// Restart takes the node down and starts another on the same database, which
+// knows only what is in there.
+func (w *World) Restart() {
+	w.T.Helper()
+	w.stop()
+	w.start()
+}
+
+// start sets a node going.
+func (w *World) start() {
+	w.T.Helper()
+	ctx := context.Background()
 	log := slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	keys, err := token.OpenKeys(ctx, db, "", w.Clock.Now)
+	keys, err := token.OpenKeys(ctx, w.DB, "", w.Clock.Now)
 	if err != nil {
-		t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	events := &bus.Bus{}
-	w.Apps = apps.New(db, events, keys, w.Clock.Now)
-	w.Relations = relations.New(db, events, w.Clock.Now)
-	w.Presence = presence.New(db, events, presence.Options{Clock: w.Clock.Now, Logger: log})
-	w.Users = users.New(db, events, keys, users.Erasers{w.Relations, w.Presence}, w.Clock.Now)
+	w.Apps = apps.New(w.DB, events, keys, w.Clock.Now)
+	w.Relations = relations.New(w.DB, events, w.Clock.Now)
+	w.Presence = presence.New(w.DB, events, presence.Options{Clock: w.Clock.Now, Logger: log})
+	w.Users = users.New(w.DB, events, keys, users.Erasers{w.Relations, w.Presence}, w.Clock.Now)
 	if err := w.Presence.Start(ctx); err != nil {
-		t.Fatal(err)
+		w.T.Fatal(err)
 	}
 	w.Executor = graph.NewExecutor(graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, w.Clock.Now),
 		graph.Options{Introspection: true, Logger: log})
@@ -88,19 +106,19 @@ func New(t *testing.T, db *database.DB) *World {
 	})
 	front := httptest.NewServer(server)
 	w.URL = front.URL
-	t.Cleanup(func() {
+	hub := w.Presence
+	w.stop = sync.OnceFunc(func() {
 		ending, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		if err := server.Shutdown(ending); err != nil {
-			t.Errorf("shutting down: %v", err)
+			w.T.Errorf("shutting down: %v", err)
 		}
 		front.Close()
-		if err := w.Presence.Close(ending); err != nil {
-			t.Errorf("closing presence: %v", err)
+		if err := hub.Close(ending); err != nil {
+			w.T.Errorf("closing presence: %v", err)
 		}
 	})
-	w.App, w.Other = w.Tenant("app"), w.Tenant("other")
-	return w
+	w.T.Cleanup(w.stop)
 }
 
 // Tenant makes a FLAGSHIP DEVELOPMENT app with all status switches on.

@@ -80,9 +80,10 @@ func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
 		if errors.Is(err, ErrCursor) {
 			return nil, fault.Invalid("after", "cursor", "after: %s", err)
 		}
-		// Not a comparison of pairs, for which MySQL finds no range; and the first
-		// condition, which the others imply, because without it SQLite finds two.
-		query = query.Where(fmt.Sprintf("%s <= ? AND (%s < ? OR %s = ? AND %s < ?)", o.At, o.At, o.At, o.ID),
+		// Not a comparison of pairs, for which MySQL finds no range. The signs are
+		// for SQLite, which leaves such terms to the first condition's range; it would
+		// otherwise read two, to the end, and sort.
+		query = query.Where(fmt.Sprintf("%s <= ? AND (+%s < ? OR +%s = ? AND +%s < ?)", o.At, o.At, o.At, o.ID),
 			key.At, key.At, key.At, key.ID)
 	}
 	return query.Order(fmt.Sprintf("%s DESC, %s DESC", o.At, o.ID)).Limit(r.First + 1), nil

@@ -22,6 +22,9 @@ const (
 	SearchNames = 50_000
 )
 
+// reach is how far a search looks.
+type reach struct{ ids, names int }
+
 // Filter keeps some of an app's users; its zero value keeps all.
 type Filter struct {
 	// Search keeps users whose ID begins with it, or whose name has it in it
@@ -213,12 +216,12 @@ func (s *Service) inStates(ctx context.Context, states []models.UserState) *gorm
 // searched answers the keys of those whom a search looks at, however many there
 // are of the app.
 func (s *Service) searched(ctx context.Context, app *models.App, text string) *gorm.DB {
-	newest := s.by(ctx, "users_app_created").Where("app_id = ?", app.ID).Order("created_at DESC, id DESC").Limit(SearchNames)
+	newest := s.by(ctx, "users_app_created").Where("app_id = ?", app.ID).Order("created_at DESC, id DESC").Limit(s.reach.names)
 	if !mayBeginID(text) {
 		return newest.Select("id AS these_id")
 	}
 	prefixed := s.by(ctx, "users_app_external").Where("app_id = ?", app.ID).
-		Where(beginsWith, text, text+afterID).Order("external_id").Limit(SearchIDs)
+		Where(beginsWith, text, text+afterID).Order("external_id").Limit(s.reach.ids)
 	return union(s.db.Read(ctx), prefixed, newest)
 }
 

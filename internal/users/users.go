@@ -28,6 +28,7 @@ type Service struct {
 	keys   *token.Keys
 	clock  func() time.Time
 	eraser Eraser
+	reach  reach
 
 	byExternalID *database.Coalescer[externalKey, *models.User]
 	access       *database.Coalescer[int64, *access]
@@ -67,7 +68,7 @@ type externalKey struct {
 
 // New answers a Service; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock func() time.Time) *Service {
-	s := &Service{db: db, bus: b, keys: keys, eraser: eraser, clock: clock}
+	s := &Service{db: db, bus: b, keys: keys, eraser: eraser, clock: clock, reach: reach{SearchIDs, SearchNames}}
 	s.byExternalID = database.NewCoalescer(MaxIDs, s.fetchByExternalID)
 	s.access = database.NewCoalescer(MaxIDs, s.fetchAccess)
 	s.appByID = database.NewCoalescer(MaxIDs, s.fetchApps)

@@ -1,0 +1,112 @@
+package graph_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/graph/graphtest"
+)
+
+const bannedList = `{ bannedUsers { totalCount nodes { id state ban { since until reason } } } }`
+
+func TestBan(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		ann := w.Bearer("ann")
+		bob := w.Bearer("bob")
+		as := func(name, bearer, query, data, code string) {
+			w.T.Helper()
+			r := w.Do(bearer, query, nil)
+			if r.Code() != code || data != "" && !graphtest.Match(w.T, data, r.Data) {
+				w.T.Errorf("%s: %s", name, r.Body)
+			}
+		}
+		as("before", ann, `{ me { state ban { until } } }`, `{"me":{"state":"ACTIVE","ban":null}}`, "")
+		w.Run(
+			graphtest.Scenario{Name: "ban", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 2, "reason", "spam"),
+				WantData: results("banUsers", result{"ann", "DONE", ""})},
+			graphtest.Scenario{Name: "the App Server sees it", As: graphtest.AppServer, Query: `{ user(id: "ann") { state ban { since until reason } deactivatedAt } }`,
+				WantData: `{"user":{"state":"BANNED","ban":{"since":"2026-11-20T08:15:30.123Z","until":"2026-11-20T08:17:30.123Z","reason":"spam"},"deactivatedAt":null}}`},
+			graphtest.Scenario{Name: "it is listed", As: graphtest.AppServer, Query: bannedList,
+				WantData: `{"bannedUsers":{"totalCount":1,"nodes":[{"id":"ann","state":"BANNED","ban":{"since":"2026-11-20T08:15:30.123Z","until":"2026-11-20T08:17:30.123Z","reason":"spam"}}]}}`},
+			graphtest.Scenario{Name: "not in another app", As: graphtest.OtherServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
+			graphtest.Scenario{Name: "it keeps its place", As: graphtest.AppServer, Query: `{ app { registeredUserCount } }`, WantData: `{"app":{"registeredUserCount":2}}`},
+		)
+		as("another user sees the state alone", bob, `{ user(id: "ann") { name state ban { until } } }`, `{"user":{"name":"ann","state":"BANNED","ban":null}}`, "")
+		for name, query := range map[string]string{"a query": `{ me { id } }`, "a public one": `{ __typename }`, "a mutation": `mutation { logout }`} {
+			r := w.Do(ann, query, nil)
+			if r.Status != http.StatusForbidden || r.Code() != "USER_BANNED" || r.Errors[0].Extensions["until"] != "2026-11-20T08:17:30.123Z" {
+				w.T.Errorf("%s while banned: %d %s", name, r.Status, r.Body)
+			}
+		}
+		if _, code := w.Connect(ann); code != 4403 {
+			w.T.Errorf("a connect while banned: closed with %d", code)
+		}
+
+		w.Clock.Pass(time.Minute)
+		w.Run(
+			graphtest.Scenario{Name: "again: another end and reason, the same beginning", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 43_200),
+				WantData: results("banUsers", result{"ann", "DONE", ""})},
+			graphtest.Scenario{Name: "the ban of 30 days", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { since until reason } } }`,
+				WantData: `{"user":{"ban":{"since":"2026-11-20T08:15:30.123Z","until":"2026-12-20T08:16:30.123Z","reason":null}}}`},
+			graphtest.Scenario{Name: "a shorter one", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 1),
+				WantData: results("banUsers", result{"ann", "DONE", ""})},
+		)
+		registered := w.Bearer("ann") // a banned user can be registered again
+		w.Run(graphtest.Scenario{Name: "and updated", As: graphtest.AppServer, Query: update, Variables: input("id", "ann", "name", "Ann B."),
+			WantData: `{"updateUser":{"id":"ann","name":"Ann B.","avatarUrl":null}}`})
+		as("it stays banned", registered, `{ me { id } }`, "", "USER_BANNED")
+
+		w.Clock.Pass(time.Minute - time.Millisecond)
+		as("a millisecond before the end", ann, `{ me { id } }`, "", "USER_BANNED")
+		w.Clock.Pass(time.Millisecond)
+		as("the ban has ended by itself", ann, `{ me { state ban { until } } }`, `{"me":{"state":"ACTIVE","ban":null}}`, "")
+		w.MustConnect(ann).Close()
+		w.Run(
+			graphtest.Scenario{Name: "nobody is listed", As: graphtest.AppServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
+			graphtest.Scenario{Name: "nor found", As: graphtest.AppServer, Query: `{ banned: userList(filter: {states: [BANNED]}) { totalCount nodes { id } } active: userList(filter: {states: [ACTIVE]}) { totalCount nodes { id } } }`,
+				WantData: `{"banned":{"totalCount":0,"nodes":[]},"active":{"totalCount":2,"nodes":[{"id":"bob"},{"id":"ann"}]}}`},
+			graphtest.Scenario{Name: "unban after the end", As: graphtest.AppServer, Query: unban, Variables: inIDs([]string{"ann"}),
+				WantData: results("unbanUsers", result{"ann", "ALREADY", ""})},
+			graphtest.Scenario{Name: "a new ban begins anew", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 1)},
+			graphtest.Scenario{Name: "since now", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { since until } } }`,
+				WantData: `{"user":{"ban":{"since":"2026-11-20T08:17:30.123Z","until":"2026-11-20T08:18:30.123Z"}}}`},
+			graphtest.Scenario{Name: "unban", As: graphtest.AppServer, Query: unban, Variables: inIDs([]string{"ann"}),
+				WantData: results("unbanUsers", result{"ann", "DONE", ""})},
+		)
+		as("unbanned", ann, `{ me { name state ban { until } } }`, `{"me":{"name":"Ann B.","state":"ACTIVE","ban":null}}`, "")
+	})
+}
+
+func TestBadBansAreRefused(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Register(w.App, "ann")
+		ids := []string{"ann"}
+		for _, c := range []struct {
+			name, field, rule string
+			pairs             []any
+		}{
+			{"0 minutes", "input.minutes", "min", []any{"ids", ids, "minutes", 0}},
+			{"negative minutes", "input.minutes", "min", []any{"ids", ids, "minutes", -1}},
+			{"43201 minutes", "input.minutes", "max", []any{"ids", ids, "minutes", 43_201}},
+			{"a reason of 256 characters", "input.reason", "max", []any{"ids", ids, "minutes", 1, "reason", strings.Repeat("林", 256)}},
+			{"a reason with a control character", "input.reason", "nocontrol", []any{"ids", ids, "minutes", 1, "reason", "a\nb"}},
+		} {
+			w.Run(graphtest.Scenario{Name: c.name, As: graphtest.AppServer, Query: banMany, Variables: input(c.pairs...),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks(c.field, c.rule)})
+		}
+		for name, minutes := range map[string]any{"half a minute": 1.5, "more than an Int": 1 << 31, "words": "1"} {
+			r := w.Do(w.Bearer(graphtest.AppServer), banMany, input("ids", ids, "minutes", minutes))
+			if len(r.Errors) == 0 {
+				w.T.Errorf("%s: %s", name, r.Body)
+			}
+		}
+		w.Run(
+			graphtest.Scenario{Name: "nobody was banned", As: graphtest.AppServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
+			graphtest.Scenario{Name: "a reason of 255 characters", As: graphtest.AppServer, Query: banMany, Variables: input("ids", ids, "minutes", 1, "reason", strings.Repeat("林", 255))},
+			graphtest.Scenario{Name: "as it was given", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { reason } } }`,
+				WantData: `{"user":{"ban":{"reason":"` + strings.Repeat("林", 255) + `"}}}`},
+		)
+	})
+}

@@ -1,0 +1,240 @@
+package graph_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"rollcall/graph/graphtest"
+)
+
+// The operations on many users, with what they answer of each.
+const (
+	registerMany = `mutation($input: [RegisterUserInput!]!) { registerUsers(input: $input) { id created user { id name avatarUrl } token expiresAt error { code } } }`
+	expire       = `mutation($input: ExpireTokensInput!) { expireTokens(input: $input) { id outcome error { code } } }`
+	banMany      = `mutation($input: BanUsersInput!) { banUsers(input: $input) { id outcome error { code } } }`
+	unban        = `mutation($ids: [ID!]!) { unbanUsers(ids: $ids) { id outcome error { code } } }`
+	deactivate   = `mutation($ids: [ID!]!) { deactivateUsers(ids: $ids) { id outcome error { code } } }`
+	reactivate   = `mutation($ids: [ID!]!) { reactivateUsers(ids: $ids) { id outcome error { code } } }`
+	disconnect   = `mutation($input: DisconnectUserInput!) { disconnectUser(input: $input) }`
+)
+
+// soon is later than the tests' clock ever gets.
+const soon = "2100-01-01T00:00:00.000Z"
+
+// batches are the operations on IDs: what each is called with, how many IDs it
+// takes, and where in the arguments they are.
+var batches = []struct {
+	name, query string
+	variables   func(ids []string) map[string]any
+	limit       int
+	field       string
+}{
+	{"expireTokens", expire, func(ids []string) map[string]any { return input("ids", ids, "issuedBefore", soon) }, 20, "input.ids"},
+	{"banUsers", banMany, func(ids []string) map[string]any { return input("ids", ids, "minutes", 10) }, 20, "input.ids"},
+	{"unbanUsers", unban, inIDs, 20, "ids"},
+	{"deactivateUsers", deactivate, inIDs, 100, "ids"},
+	{"reactivateUsers", reactivate, inIDs, 100, "ids"},
+}
+
+func inIDs(ids []string) map[string]any { return map[string]any{"ids": ids} }
+
+// result is the answer for one ID; no code: no error.
+type result struct{ id, outcome, code string }
+
+// results is the data of a batch's answer.
+func results(field string, list ...result) string {
+	out := make([]map[string]any, len(list))
+	for i, it := range list {
+		out[i] = map[string]any{"id": it.id, "outcome": it.outcome, "error": nil}
+		if it.code != "" {
+			out[i]["error"] = map[string]any{"code": it.code}
+		}
+	}
+	text, err := json.Marshal(map[string]any{field: out})
+	if err != nil {
+		panic(err) // strings only
+	}
+	return string(text)
+}
+
+// many answers n IDs that nobody has.
+func many(n int) []string {
+	ids := make([]string, n)
+	for i := range ids {
+		ids[i] = fmt.Sprint("nobody-", i)
+	}
+	return ids
+}
+
+// refusals are an operation of the App Server's, asked for by those who may not.
+func refusals(name, query string, variables map[string]any, user string) []graphtest.Scenario {
+	return []graphtest.Scenario{
+		{Name: name + " as a guest", Query: query, Variables: variables, WantCode: "UNAUTHENTICATED"},
+		{Name: name + " as a user", As: user, Query: query, Variables: variables, WantCode: "FORBIDDEN"},
+	}
+}
+
+func TestBatchesAnswerItemByItem(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Register(w.Other, "eve")
+		for _, id := range []string{"ann", "Ann", "gone", "bob"} {
+			w.Register(w.App, id)
+		}
+		w.Run(graphtest.Scenario{Name: "one is deactivated", As: graphtest.AppServer, Query: deactivate, Variables: inIDs([]string{"gone"}),
+			WantData: results("deactivateUsers", result{"gone", "DONE", ""})})
+		nobody := func(id string) result { return result{id, "NOT_FOUND", "USER_NOT_FOUND"} }
+		illFormed := []string{"", "ann ", "a b", "ann\x00", "丽", strings.Repeat("x", 65)}
+		ids := append([]string{"ann", "nobody", "eve", "gone", "ann"}, illFormed...)
+		wants := map[string][2][]result{ // for ann, gone and ann again
+			"expireTokens":    {{{"ann", "DONE", ""}}, {{"gone", "ALREADY", ""}, {"ann", "ALREADY", ""}}},
+			"banUsers":        {{{"ann", "DONE", ""}}, {{"gone", "REFUSED", "USER_DEACTIVATED"}, {"ann", "DONE", ""}}},
+			"unbanUsers":      {{{"ann", "DONE", ""}}, {{"gone", "ALREADY", ""}, {"ann", "ALREADY", ""}}},
+			"deactivateUsers": {{{"ann", "DONE", ""}}, {{"gone", "ALREADY", ""}, {"ann", "ALREADY", ""}}},
+			"reactivateUsers": {{{"ann", "DONE", ""}}, {{"gone", "DONE", ""}, {"ann", "ALREADY", ""}}},
+		}
+		for _, b := range batches {
+			want := append(wants[b.name][0], nobody("nobody"), nobody("eve"))
+			want = append(want, wants[b.name][1]...)
+			for _, id := range illFormed {
+				want = append(want, nobody(id))
+			}
+			w.Run(refusals(b.name, b.query, b.variables([]string{"ann"}), "bob")...)
+			w.Run(
+				graphtest.Scenario{Name: b.name + " as another app's App Server", As: graphtest.OtherServer, Query: b.query,
+					Variables: b.variables([]string{"ann", "gone"}), WantData: results(b.name, nobody("ann"), nobody("gone"))},
+				graphtest.Scenario{Name: b.name, As: graphtest.AppServer, Query: b.query, Variables: b.variables(ids),
+					WantData: results(b.name, want...)},
+			)
+		}
+		w.Run(graphtest.Scenario{Name: "nobody else was touched", As: graphtest.AppServer,
+			Query:    `{ users(ids: ["Ann", "bob", "gone"]) { id name state } app { registeredUserCount } }`,
+			WantData: `{"users":[{"id":"Ann","name":"Ann","state":"ACTIVE"},{"id":"bob","name":"bob","state":"ACTIVE"},{"id":"gone","name":"","state":"ACTIVE"}],"app":{"registeredUserCount":4}}`})
+	})
+}
+
+func TestBatchSizes(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Register(w.App, "ann")
+		for _, b := range batches {
+			over := append(many(b.limit), "ann")
+			w.Run(
+				graphtest.Scenario{Name: b.name + " of none", As: graphtest.AppServer, Query: b.query, Variables: b.variables([]string{}),
+					WantCode: "INVALID_ARGUMENT", WantExtensions: breaks(b.field, "min")},
+				graphtest.Scenario{Name: b.name + " of too many", As: graphtest.AppServer, Query: b.query, Variables: b.variables(over),
+					WantCode: "INVALID_ARGUMENT", WantExtensions: breaks(b.field, "max")},
+				graphtest.Scenario{Name: b.name + " of as many as may be", As: graphtest.AppServer, Query: b.query, Variables: b.variables(over[:b.limit])},
+			)
+		}
+		w.Run(graphtest.Scenario{Name: "nothing was done", As: graphtest.AppServer, Query: `{ user(id: "ann") { name state } }`,
+			WantData: `{"user":{"name":"ann","state":"ACTIVE"}}`})
+	})
+}
+
+// inputs are inputs of registerUsers.
+func inputs(ids ...string) map[string]any {
+	in := make([]map[string]any, len(ids))
+	for i, id := range ids {
+		in[i] = map[string]any{"id": id, "name": "Name of " + id}
+	}
+	return map[string]any{"input": in}
+}
+
+func TestRegisterUsers(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		for _, id := range []string{"gone", "there", "banned"} {
+			w.Register(w.App, id)
+		}
+		w.Run(refusals("registering", registerMany, inputs("x"), "bob")...)
+		batch := map[string]any{"input": []map[string]any{
+			{"id": "new", "name": "New", "avatarUrl": "https://example.org/1.png", "tokenTtlSeconds": 60},
+			{"id": "there", "name": "There", "avatarUrl": "https://example.org/2.png"},
+			{"id": "gone", "name": "Back"},
+			{"id": "a b", "name": "Ill-formed"},
+			{"id": "", "name": "Nobody"},
+			{"id": "blank", "name": " "},
+			{"id": "old", "name": "Old", "tokenTtlSeconds": 0},
+			{"id": "new", "name": "Newer"},
+			{"id": "new", "name": "Newest", "avatarUrl": nil},
+			{"id": "New", "name": "Another"},
+			{"id": "banned", "name": "Still"},
+		}}
+		w.Run(
+			graphtest.Scenario{Name: "one is deactivated", As: graphtest.AppServer, Query: deactivate, Variables: inIDs([]string{"gone"})},
+			graphtest.Scenario{Name: "one is banned", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"banned"}, "minutes", 1)},
+			graphtest.Scenario{Name: "each at its place", As: graphtest.AppServer, Query: registerMany, Variables: batch, WantData: `{"registerUsers":[
+				{"id":"new","created":true,"user":{"id":"new","name":"New","avatarUrl":"https://example.org/1.png"},"token":"*","expiresAt":"2026-11-20T08:16:30.123Z","error":null},
+				{"id":"there","created":false,"user":{"id":"there","name":"There","avatarUrl":"https://example.org/2.png"},"token":"*","expiresAt":null,"error":null},
+				{"id":"gone","created":false,"user":null,"token":null,"expiresAt":null,"error":{"code":"USER_DEACTIVATED"}},
+				{"id":"a b","created":false,"user":null,"token":null,"expiresAt":null,"error":{"code":"INVALID_ARGUMENT"}},
+				{"id":"","created":false,"user":null,"token":null,"expiresAt":null,"error":{"code":"INVALID_ARGUMENT"}},
+				{"id":"blank","created":false,"user":null,"token":null,"expiresAt":null,"error":{"code":"INVALID_ARGUMENT"}},
+				{"id":"old","created":false,"user":null,"token":null,"expiresAt":null,"error":{"code":"INVALID_ARGUMENT"}},
+				{"id":"new","created":false,"user":{"id":"new","name":"Newer","avatarUrl":"https://example.org/1.png"},"token":"*","expiresAt":null,"error":null},
+				{"id":"new","created":false,"user":{"id":"new","name":"Newest","avatarUrl":null},"token":"*","expiresAt":null,"error":null},
+				{"id":"New","created":true,"user":{"id":"New","name":"Another","avatarUrl":null},"token":"*","expiresAt":null,"error":null},
+				{"id":"banned","created":false,"user":{"id":"banned","name":"Still","avatarUrl":null},"token":"*","expiresAt":null,"error":null}]}`},
+			graphtest.Scenario{Name: "as they are stored", As: graphtest.AppServer,
+				Query: `{ users(ids: ["new", "New", "there", "gone", "blank", "old", "banned"]) { id name avatarUrl state } }`,
+				WantData: `{"users":[{"id":"new","name":"Newest","avatarUrl":null,"state":"ACTIVE"},{"id":"New","name":"Another","avatarUrl":null,"state":"ACTIVE"},
+					{"id":"there","name":"There","avatarUrl":"https://example.org/2.png","state":"ACTIVE"},{"id":"gone","name":"","avatarUrl":null,"state":"DEACTIVATED"},
+					null,null,{"id":"banned","name":"Still","avatarUrl":null,"state":"BANNED"}]}`},
+			graphtest.Scenario{Name: "of none", As: graphtest.AppServer, Query: registerMany, Variables: inputs(),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input", "min")},
+			graphtest.Scenario{Name: "of too many", As: graphtest.AppServer, Query: registerMany, Variables: inputs(many(101)...),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input", "max")},
+			graphtest.Scenario{Name: "nobody of those", As: graphtest.AppServer, Query: `{ users(ids: ["nobody-0", "nobody-100"]) { id } }`, WantData: `{"users":[null,null]}`},
+		)
+	})
+}
+
+// TestTokensOfABatch: each is its user's.
+func TestTokensOfABatch(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Register(w.App, "u07")
+		ids := make([]string, 40)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("u%02d", i%30)
+		}
+		r := w.Do(w.Bearer(graphtest.AppServer), registerMany, inputs(ids...))
+		var answer struct {
+			RegisterUsers []struct{ ID, Token string }
+		}
+		if err := json.Unmarshal(r.Data, &answer); err != nil || len(answer.RegisterUsers) != len(ids) {
+			w.T.Fatalf("%v: %s", err, r.Body)
+		}
+		for i, one := range answer.RegisterUsers {
+			me := w.Do("Bearer "+one.Token, `{ me { id name } }`, nil)
+			if want := fmt.Sprintf(`{"me":{"id":%q,"name":"Name of %s"}}`, ids[i], ids[i]); one.ID != ids[i] || string(me.Data) != want {
+				w.T.Errorf("item %d: %s, %s", i, one.ID, me.Body)
+			}
+		}
+	})
+}
+
+func TestABatchCrossesTheLimit(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Run(graphtest.Scenario{Name: "97 users", As: graphtest.AppServer, Query: registerMany, Variables: inputs(many(97)...)})
+		const short = `mutation($input: [RegisterUserInput!]!) { registerUsers(input: $input) { id created error { code } } }`
+		w.Run(
+			graphtest.Scenario{Name: "three fit", As: graphtest.AppServer, Query: short, Variables: inputs("a", "nobody-3", "b", "a", "bad id", "c", "d", "c", "nobody-4", "d"),
+				WantData: `{"registerUsers":[{"id":"a","created":true,"error":null},{"id":"nobody-3","created":false,"error":null},
+					{"id":"b","created":true,"error":null},{"id":"a","created":false,"error":null},{"id":"bad id","created":false,"error":{"code":"INVALID_ARGUMENT"}},
+					{"id":"c","created":true,"error":null},{"id":"d","created":false,"error":{"code":"USER_LIMIT_REACHED"}},{"id":"c","created":false,"error":null},
+					{"id":"nobody-4","created":false,"error":null},{"id":"d","created":false,"error":{"code":"USER_LIMIT_REACHED"}}]}`},
+			graphtest.Scenario{Name: "the app is full", As: graphtest.AppServer, Query: `{ app { registeredUserCount registeredUserLimit } }`,
+				WantData: `{"app":{"registeredUserCount":100,"registeredUserLimit":100}}`},
+			graphtest.Scenario{Name: "the 101st alone", As: graphtest.AppServer, Query: register, Variables: input("id", "d", "name", "D"),
+				WantCode: "USER_LIMIT_REACHED", WantExtensions: map[string]any{"limit": 100}},
+			graphtest.Scenario{Name: "who is there again", As: graphtest.AppServer, Query: register, Variables: input("id", "c", "name", "C")},
+			graphtest.Scenario{Name: "deactivating frees two places", As: graphtest.AppServer, Query: deactivate, Variables: inIDs([]string{"nobody-0", "nobody-1"})},
+			graphtest.Scenario{Name: "one is taken", As: graphtest.AppServer, Query: short, Variables: inputs("d"),
+				WantData: `{"registerUsers":[{"id":"d","created":true,"error":null}]}`},
+			graphtest.Scenario{Name: "one comes back, the other finds no room", As: graphtest.AppServer, Query: reactivate, Variables: inIDs([]string{"nobody-1", "c", "nobody-0", "nobody-1"}),
+				WantData: results("reactivateUsers", result{"nobody-1", "DONE", ""}, result{"c", "ALREADY", ""}, result{"nobody-0", "REFUSED", "USER_LIMIT_REACHED"}, result{"nobody-1", "ALREADY", ""})},
+			graphtest.Scenario{Name: "full again", As: graphtest.AppServer, Query: `{ app { registeredUserCount } deactivatedUsers { totalCount nodes { id } } }`,
+				WantData: `{"app":{"registeredUserCount":100},"deactivatedUsers":{"totalCount":1,"nodes":[{"id":"nobody-0"}]}}`},
+		)
+	})
+}

@@ -1,0 +1,277 @@
+package graph_test
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"rollcall/graph/graphtest"
+	"rollcall/internal/database"
+	"rollcall/models"
+)
+
+// What nobody else has, so that a trace of it is a trace of the user.
+const (
+	erasedName   = "Zebulon Qvist"
+	erasedAvatar = "https://example.org/qvist-portrait.png"
+	erasedReason = "sold snake oil"
+	erasedRemark = "my uncle Zeb"
+	erasedAsking = "remember the regatta"
+	// erasedKey is what the first user's users.id is made to be: no other number in
+	// any table is as large, but moments, which are larger.
+	erasedKey = 900_000_000_001
+)
+
+// traces looks through every column of every table for what is left of the users
+// with keys from erasedKey on, and for what only they had.
+func traces(w *graphtest.World, erased map[int64]bool) []string {
+	w.T.Helper()
+	tables := `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()`
+	if w.DB.Dialect() == database.SQLite {
+		tables = `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`
+	}
+	ctx := context.Background()
+	var names, found []string
+	if err := w.DB.Read(ctx).Raw(tables).Scan(&names).Error; err != nil || len(names) < 6 {
+		w.T.Fatal(names, err)
+	}
+	for _, table := range names {
+		rows, err := w.DB.Read(ctx).Raw("SELECT * FROM " + table).Rows()
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		columns, err := rows.Columns()
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		values, into := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		for rows.Next() {
+			if err := rows.Scan(into...); err != nil {
+				w.T.Fatal(err)
+			}
+			for i, column := range columns {
+				if text := values[i].String; trace(text) {
+					found = append(found, fmt.Sprintf("%s.%s: %s", table, column, text))
+				} else if key, err := strconv.ParseInt(text, 10, 64); err == nil && erased[key] && (table != "users" || column != "id") {
+					found = append(found, fmt.Sprintf("%s.%s: the key of an erased user", table, column))
+				}
+			}
+		}
+		if err := rows.Err(); err != nil {
+			w.T.Fatal(err)
+		}
+		rows.Close()
+	}
+	return found
+}
+
+// trace says whether text has anything that was erased.
+func trace(text string) bool {
+	text = strings.ToLower(text)
+	for _, secret := range []string{erasedName, "zebulon", "qvist", erasedReason, erasedRemark, erasedAsking} {
+		if strings.Contains(text, strings.ToLower(secret)) {
+			return true
+		}
+	}
+	return false
+}
+
+// numberFrom has the next users' keys begin behind a number.
+func numberFrom(w *graphtest.World, key int64) {
+	w.T.Helper()
+	ctx := context.Background()
+	for _, sql := range []string{
+		fmt.Sprintf(`INSERT INTO users (id, app_id, external_id, name, search_name, created_at, updated_at, token_generation, tokens_valid_from, presence)
+			VALUES (%d, 0, '', '', '', 0, 0, 0, 0, 0)`, key-1),
+		fmt.Sprintf(`DELETE FROM users WHERE id = %d`, key-1),
+	} {
+		if err := w.DB.Exec(ctx, sql); err != nil {
+			w.T.Fatal(err)
+		}
+	}
+}
+
+// involve gives a user all that an account can have, with five others.
+func involve(w *graphtest.World, id string) {
+	w.T.Helper()
+	app := w.Bearer(graphtest.AppServer)
+	user := "Bearer " + mustRegister(w, id, erasedName)
+	others := map[string]string{}
+	for _, other := range []string{"friend", "asker", "asked", "blocked", "listed"} {
+		others[other] = "Bearer " + mustRegister(w, other, other)
+	}
+	for _, step := range []struct {
+		bearer, query string
+		variables     map[string]any
+	}{
+		{app, update, input("id", id, "avatarUrl", erasedAvatar)},
+		{app, `mutation($input: AddFriendInput!) { addFriend(input: $input) { createdAt } }`, input("userId", id, "friendId", "friend", "remark", "a friend of "+erasedName)},
+		{others["friend"], `mutation($input: SetFriendRemarkInput!) { setFriendRemark(input: $input) { remark } }`, input("friendId", id, "remark", erasedRemark)},
+		{others["asker"], `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { request { id } } }`, input("to", id, "message", erasedAsking)},
+		{user, `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { request { id } } }`, input("to", "asked", "message", erasedName)},
+		{user, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { outcome } }`, input("ids", []string{"blocked", "friend"})},
+		{others["listed"], `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { outcome } }`, input("ids", []string{id})},
+		{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }`, input("userId", id, "ids", []string{"listed"})},
+		{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }`, input("userId", "listed", "ids", []string{id})},
+		{app, `mutation($input: SetWhitelistEnabledInput!) { setWhitelistEnabled(input: $input) { outcome } }`, input("userIds", []string{id}, "enabled", true)},
+		{app, banMany, input("ids", []string{id}, "minutes", 60, "reason", erasedReason)},
+	} {
+		if r := w.Do(step.bearer, step.query, step.variables); r.Code() != "" {
+			w.T.Fatalf("%s: %s", step.query, r.Body)
+		}
+	}
+}
+
+func TestErasureIsComplete(t *testing.T) {
+	for _, end := range ends[1:3] { // deactivation and deletion
+		t.Run(end.name, func(t *testing.T) {
+			graphtest.Each(t, func(w *graphtest.World) {
+				numberFrom(w, erasedKey)
+				involve(w, "zeb")
+				if found := traces(w, map[int64]bool{erasedKey: true}); len(found) < 12 {
+					t.Fatalf("there is too little to erase: %q", found)
+				}
+				// Who hears of the end hears nothing else.
+				var watchers []*graphtest.Client
+				for who, subscription := range map[string]string{
+					"friend":              `subscription { relationshipChanged { kind user { id name avatarUrl ban { reason } } } }`,
+					graphtest.AppServer:   `subscription { userStatus(ids: ["zeb"]) { userId customStatus presence } }`,
+					"asked":               `subscription { relationshipChanged { kind user { id name avatarUrl } } }`,
+					"listed":              `subscription { relationshipChanged { kind user { id name avatarUrl } } }`,
+					"asker":               `subscription { relationshipChanged { kind user { id name avatarUrl } } }`,
+					graphtest.OtherServer: `{ app { name } }`,
+				} {
+					s := w.MustConnect(w.Bearer(who))
+					s.Begin(subscription, nil)
+					s.Begin(`{ __typename }`, nil)
+					for s.Next() != `{"__typename":"Query"}` { // and whatever the first has said
+					}
+					watchers = append(watchers, s)
+				}
+				end.do(w, "zeb")
+				if found := traces(w, map[int64]bool{erasedKey: true}); len(found) != 0 {
+					t.Errorf("left of the user:\n%s", strings.Join(found, "\n"))
+				}
+				for _, s := range watchers {
+					s.Begin(`{ __typename }`, nil)
+					for {
+						said := s.Next()
+						if said == `{"__typename":"Query"}` {
+							break
+						}
+						if trace(said) {
+							t.Errorf("an event says %s", said)
+						}
+					}
+					s.Close()
+				}
+				if trace(w.Log.String()) {
+					t.Errorf("the log has a trace:\n%s", w.Log)
+				}
+				// What pointed there is gone, and counted right.
+				for _, other := range []string{"friend", "asker", "asked", "blocked", "listed"} {
+					w.Run(graphtest.Scenario{Name: other, As: other, Query: `{ me { friendIds friends { totalCount } blockedIds blocklist { totalCount }
+						incoming: friendRequests(direction: INCOMING) { totalCount } outgoing: friendRequests(direction: OUTGOING) { totalCount } } }`,
+						WantData: `{"me":{"friendIds":[],"friends":{"totalCount":0},"blockedIds":[],"blocklist":{"totalCount":0},"incoming":{"totalCount":0},"outgoing":{"totalCount":0}}}`})
+				}
+				w.Run(graphtest.Scenario{Name: "the whitelist", As: graphtest.AppServer, Query: `{ user(id: "listed") { whitelist { entries { totalCount nodes { user { id } } } } } }`,
+					WantData: `{"user":{"whitelist":{"entries":{"totalCount":0,"nodes":[]}}}}`})
+				w.Restart()
+				if found := traces(w, map[int64]bool{erasedKey: true}); len(found) != 0 {
+					t.Errorf("left of the user after a restart:\n%s", strings.Join(found, "\n"))
+				}
+				if end.name == "deactivate" {
+					call(w, reactivate, inIDs([]string{"zeb"}))
+					w.Run(graphtest.Scenario{Name: "given back empty", As: graphtest.AppServer, Query: `{ user(id: "zeb") { name avatarUrl ban { reason } friendIds blockedIds
+						friendRequests(direction: INCOMING) { totalCount } whitelist { enabled entries { totalCount } } } }`,
+						WantData: `{"user":{"name":"","avatarUrl":null,"ban":null,"friendIds":[],"blockedIds":[],"friendRequests":{"totalCount":0},"whitelist":{"enabled":false,"entries":{"totalCount":0}}}}`})
+				}
+			})
+		})
+	}
+}
+
+// TestErasureWhileOthersWrite: nothing that is written at the same moment remains.
+func TestErasureWhileOthersWrite(t *testing.T) {
+	const rounds = 8
+	graphtest.Each(t, func(w *graphtest.World) {
+		numberFrom(w, erasedKey)
+		app := w.Bearer(graphtest.AppServer)
+		other := "Bearer " + mustRegister(w, "other", "other")
+		erased := map[int64]bool{}
+		for round := range rounds {
+			id := fmt.Sprint("zeb-", round)
+			user := "Bearer " + mustRegister(w, id, erasedName)
+			row, err := w.Users.ByID(context.Background(), w.App.ID, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			erased[row.ID] = true
+			var writers sync.WaitGroup
+			answered := make(chan struct{})
+			for _, write := range []struct {
+				bearer, query string
+				variables     map[string]any
+			}{
+				{app, update, input("id", id, "name", erasedName, "avatarUrl", erasedAvatar)},
+				{app, register, input("id", id, "name", erasedName)},
+				{app, registerMany, map[string]any{"input": []map[string]any{{"id": id, "name": erasedName}, {"id": "other", "name": "other"}}}},
+				{app, banMany, input("ids", []string{id}, "minutes", 1, "reason", erasedReason)},
+				{app, `mutation($input: AddFriendInput!) { addFriend(input: $input) { createdAt } }`, input("userId", "other", "friendId", id, "remark", erasedRemark)},
+				{other, `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { request { id } } }`, input("to", id, "message", erasedAsking)},
+				{other, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { outcome } }`, input("ids", []string{id})},
+				{user, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { outcome } }`, input("ids", []string{"other"})},
+				{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }`, input("userId", "other", "ids", []string{id})},
+			} {
+				writers.Go(func() {
+					for {
+						r := w.Do(write.bearer, write.query, write.variables)
+						if r.Code() == "INTERNAL" {
+							t.Errorf("%s: %s", write.query, r.Body)
+						}
+						select {
+						case <-answered:
+							return
+						default:
+						}
+					}
+				})
+			}
+			for range round {
+				w.Do(app, `{ __typename }`, nil)
+			}
+			call(w, deactivate, inIDs([]string{id}))
+			close(answered)
+			writers.Wait()
+		}
+		if found := traces(w, erased); len(found) != 0 {
+			t.Errorf("left of the users:\n%s", strings.Join(found, "\n"))
+		}
+		if trace(w.Log.String()) {
+			t.Errorf("the log has a trace:\n%s", w.Log)
+		}
+		var row models.User
+		if err := w.DB.Read(context.Background()).Where("external_id = ?", "other").Take(&row).Error; err != nil {
+			t.Fatal(err)
+		}
+		if row.FriendCount != 0 || row.BlockCount != 0 || row.WhitelistCount != 0 {
+			t.Errorf("the counts of who is left: %+v", row)
+		}
+		r := w.Do(app, `{ app { registeredUserCount } deactivatedUsers { totalCount } }`, nil)
+		var data struct {
+			App              struct{ RegisteredUserCount int }
+			DeactivatedUsers struct{ TotalCount int }
+		}
+		if err := json.Unmarshal(r.Data, &data); err != nil || data.App.RegisteredUserCount != 1 || data.DeactivatedUsers.TotalCount != rounds {
+			t.Errorf("the counts of the app: %s %v", r.Body, err)
+		}
+	})
+}

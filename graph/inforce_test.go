@@ -1,0 +1,274 @@
+package graph_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rollcall/graph/graphtest"
+	"rollcall/internal/presence"
+	"rollcall/models"
+)
+
+// ends are the ways in which a user's access ends.
+var ends = []struct {
+	name string
+	// do ends the access of the user, and answers when that is in force.
+	do func(w *graphtest.World, id string)
+	// code and closing are what a request and a WebSocket of the user get then.
+	code    string
+	status  int
+	closing int
+	// cuts: open devices are closed with it too.
+	cuts bool
+	// leaves is what a user is who was ONLINE before.
+	leaves models.Presence
+}{
+	{"ban", func(w *graphtest.World, id string) {
+		call(w, banMany, input("ids", []string{id}, "minutes", 1))
+	}, "USER_BANNED", http.StatusForbidden, 4403, true, models.PresenceOffline},
+	{"deactivate", func(w *graphtest.World, id string) { call(w, deactivate, inIDs([]string{id})) },
+		"UNAUTHENTICATED", http.StatusUnauthorized, 4401, true, models.PresenceUnlogined},
+	{"delete", func(w *graphtest.World, id string) {
+		if _, err := w.Users.Delete(context.Background(), w.App.App, []string{id}, models.Actor{Name: "operator"}); err != nil {
+			w.T.Error(err)
+		}
+	}, "UNAUTHENTICATED", http.StatusUnauthorized, 4401, true, models.PresenceUnlogined},
+	{"expire", func(w *graphtest.World, id string) {
+		call(w, expire, input("ids", []string{id}, "issuedBefore", soon))
+	}, "UNAUTHENTICATED", http.StatusUnauthorized, 4401, false, models.PresenceOnline},
+}
+
+// call has the App Server do something that must succeed.
+func call(w *graphtest.World, query string, variables map[string]any) {
+	w.T.Helper()
+	if r := w.Do(w.Bearer(graphtest.AppServer), query, variables); r.Code() != "" {
+		w.T.Errorf("%s", r.Body)
+	}
+}
+
+// events keeps what is delivered about users' statuses.
+type events struct {
+	mu   sync.Mutex
+	list []models.Presence
+}
+
+func (e *events) Deliver(ev *presence.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, ev.Value().(*models.UserStatus).Presence)
+}
+
+func (e *events) seen() []models.Presence {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]models.Presence{}, e.list...)
+}
+
+// until waits for what must happen.
+func until(t testing.TB, what string, happened func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !happened(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never came: %s", what)
+		}
+	}
+}
+
+// TestConnectsThatRaceLose: devices of a user connect without pause while its
+// access ends. What begins after the answer is refused; what began before is
+// refused, or cut with the same code.
+func TestConnectsThatRaceLose(t *testing.T) {
+	const rounds, racers = 12, 3
+	graphtest.Each(t, func(w *graphtest.World) {
+		tokens := make(map[string]string) // by what ended them
+		for _, end := range ends {
+			for round := range rounds {
+				id := fmt.Sprint(end.name, "-", round)
+				bearer := w.Bearer(id)
+				tokens[bearer] = end.code
+				user, err := w.Users.ByID(context.Background(), w.App.ID, id)
+				if err != nil {
+					t.Fatal(err)
+				}
+				seen := new(events)
+				stop := w.Presence.WatchUsers([]presence.Account{presence.AccountOf(user)}, seen, false)
+
+				var answered atomic.Bool
+				var accepted atomic.Int64
+				var wg sync.WaitGroup
+				for range racers {
+					wg.Go(func() {
+						for late := false; !late; {
+							late = answered.Load()
+							socket, code := w.Connect(bearer)
+							switch {
+							case socket == nil && code != end.closing:
+								t.Errorf("%s: a connect was closed with %d", id, code)
+							case socket != nil && late:
+								t.Errorf("%s: a connect that began after the answer was accepted", id)
+							case socket != nil:
+								accepted.Add(1)
+								if !end.cuts {
+									socket.Close()
+								} else if code := socket.Closed(); code != end.closing {
+									t.Errorf("%s: a device was closed with %d", id, code)
+								} else {
+									late = true // nobody connects twice
+								}
+							}
+						}
+					})
+				}
+				for range round { // at another moment each time
+					w.Do(w.Bearer(graphtest.AppServer), `{ __typename }`, nil)
+				}
+				end.do(w, id)
+				answered.Store(true)
+				if r := w.Do(bearer, `{ me { id } }`, nil); r.Code() != end.code || r.Status != end.status {
+					t.Errorf("%s: the next request: %d %s", id, r.Status, r.Body)
+				}
+				if n := len(w.Presence.Devices(user.ID)); n > 0 && end.cuts {
+					t.Errorf("%s: %d devices after the answer", id, n)
+				}
+				wg.Wait()
+				if n := len(w.Presence.Devices(user.ID)); n > 0 && end.cuts {
+					t.Errorf("%s: %d devices after all", id, n)
+				}
+				if end.cuts {
+					// What a later watch is told first comes after all that this one is.
+					fence := new(events)
+					stopFence := w.Presence.WatchUsers([]presence.Account{presence.AccountOf(user)}, fence, true)
+					until(t, "the statuses of "+id, func() bool { return len(fence.seen()) > 0 })
+					stopFence()
+					// Who lost was never there; whoever was leaves what the table says.
+					list := seen.seen()
+					if len(list) > 0 && list[len(list)-1] != end.leaves {
+						t.Errorf("%s: the statuses were %v", id, list)
+					}
+					for i, p := range list {
+						if online := i%2 == 0; online != (p == models.PresenceOnline) {
+							t.Errorf("%s: the statuses were %v", id, list)
+							break
+						}
+					}
+				}
+				stop()
+			}
+		}
+		w.Restart()
+		for bearer, code := range tokens {
+			if r := w.Do(bearer, `{ me { id } }`, nil); r.Code() != code {
+				t.Errorf("after a restart: %s, want %s", r.Body, code)
+			}
+		}
+	})
+}
+
+// TestOpenDevicesAreCut: with the code of the table, in one event, and not a
+// moment after the answer.
+func TestOpenDevicesAreCut(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		watcher := w.MustConnect(w.Bearer(graphtest.AppServer))
+		defer watcher.Close()
+		for _, end := range ends {
+			id := end.name
+			bearer := w.Bearer(id)
+			var sockets []*graphtest.Client
+			for range 3 {
+				sockets = append(sockets, w.MustConnect(bearer))
+			}
+			status := func(p models.Presence) string {
+				return fmt.Sprintf(`{"userStatus":{"userId":%q,"presence":%q}}`, id, p.String())
+			}
+			watcher.Begin(`subscription($ids: [ID!]!) { userStatus(ids: $ids) { userId presence } }`, inIDs([]string{id}))
+			watcher.Want(status(models.PresenceOnline))
+			end.do(w, id)
+			if got := devices(w, id); end.cuts && end.name != "delete" && len(got) != 0 {
+				t.Errorf("%s: devices after the answer: %q", id, got)
+			}
+			for _, s := range sockets {
+				if !end.cuts {
+					s.Begin(`{ me { id } }`, nil)
+					s.Want(fmt.Sprintf(`{"me":{"id":%q}}`, id))
+					s.Close()
+				} else if code := s.Closed(); code != end.closing {
+					t.Errorf("%s: a device was closed with %d", id, code)
+				}
+			}
+			if !end.cuts {
+				watcher.Want(status(models.PresenceOffline)) // the test has closed them
+				continue
+			}
+			watcher.Want(status(end.leaves))
+			// One event, then: the next is of a later connect.
+			switch end.name {
+			case "ban":
+				call(w, unban, inIDs([]string{id}))
+			case "deactivate":
+				call(w, reactivate, inIDs([]string{id}))
+				bearer = w.Bearer(id)
+			case "delete":
+				continue // there is nobody left
+			}
+			again := w.MustConnect(bearer)
+			watcher.Want(status(models.PresenceOnline))
+			again.Close()
+			watcher.Want(status(models.PresenceOffline))
+		}
+	})
+}
+
+// TestDeactivationOfTheAbsent: UNLOGINED, in one event, also of one who is
+// remembered by the database alone; and so it stays.
+func TestDeactivationOfTheAbsent(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		bearer := w.Bearer("ann")
+		never := w.Bearer("never")
+		w.MustConnect(bearer).Close()
+		offline := func(p string) func() bool {
+			return func() bool {
+				r := w.Do(w.Bearer(graphtest.AppServer), `{ user(id: "ann") { status { presence } } }`, nil)
+				return string(r.Data) == `{"user":{"status":{"presence":"`+p+`"}}}`
+			}
+		}
+		until(t, "ann to be OFFLINE", offline("OFFLINE"))
+		w.Restart()
+		watcher := w.MustConnect(w.Bearer(graphtest.AppServer))
+		watch := func(id string) string {
+			watcher.Begin(`subscription($ids: [ID!]!) { userStatus(ids: $ids) { userId presence } }`, inIDs([]string{id}))
+			return `{"userStatus":{"userId":"` + id + `","presence":"`
+		}
+		ann := watch("ann")
+		watcher.Want(ann + `OFFLINE"}}`)
+		call(w, deactivate, inIDs([]string{"ann", "ann"}))
+		watcher.Want(ann + `UNLOGINED"}}`)
+		call(w, deactivate, inIDs([]string{"ann"}))
+		call(w, reactivate, inIDs([]string{"ann"}))
+		if !offline("UNLOGINED")() {
+			t.Error("reactivation changed the status")
+		}
+		w.MustConnect(w.Bearer("ann")).Close()
+		watcher.Want(ann+`ONLINE"}}`, ann+`OFFLINE"}}`)
+
+		// Of one who never logged in there is nothing to tell.
+		nobody := watch("never")
+		watcher.Want(nobody + `UNLOGINED"}}`)
+		call(w, deactivate, inIDs([]string{"never"}))
+		call(w, reactivate, inIDs([]string{"never"}))
+		if r := w.Do(never, `{ me { id } }`, nil); r.Code() != "UNAUTHENTICATED" {
+			t.Errorf("the old token: %s", r.Body)
+		}
+		w.MustConnect(w.Bearer("never")).Close()
+		watcher.Want(nobody+`ONLINE"}}`, nobody+`OFFLINE"}}`)
+		watcher.Close()
+		w.Restart()
+		if !offline("OFFLINE")() {
+			t.Error("a restart changed the status")
+		}
+	})
+}

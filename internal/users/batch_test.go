@@ -1,0 +1,256 @@
+package users
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/apps"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// registrations are of users u0, u1 … from first on.
+func registrations(first, n int) []Registration {
+	out := make([]Registration, n)
+	for i := range out {
+		out[i] = Registration{ID: fmt.Sprint("u", first+i), Name: fmt.Sprint("U ", first+i)}
+	}
+	return out
+}
+
+func idsOf(in []Registration) []string {
+	out := make([]string, len(in))
+	for i, r := range in {
+		out[i] = r.ID
+	}
+	return out
+}
+
+// TestStatementsOfABatch: as many for a hundred as for two.
+func TestStatementsOfABatch(t *testing.T) {
+	each(t, func(w *world) {
+		ctx, by := context.Background(), models.Actor{Name: "operator"}
+		statements := w.recorder()
+		count := func(name string, ids []string) map[string]int {
+			out := make(map[string]int)
+			in := make([]Registration, len(ids))
+			for i, id := range ids {
+				in[i] = Registration{ID: id, Name: name}
+			}
+			for _, op := range []struct {
+				name string
+				do   func() (any, error)
+			}{
+				{"register", func() (any, error) { return w.users.RegisterMany(ctx, w.app, in) }},
+				{"register again", func() (any, error) { return w.users.RegisterMany(ctx, w.app, in) }},
+				{"ban", func() (any, error) { return w.users.Ban(ctx, w.app, ids, time.Minute, nil, apps.AppServer) }},
+				{"unban", func() (any, error) { return w.users.Unban(ctx, w.app, ids, apps.AppServer) }},
+				{"expire", func() (any, error) { return w.users.ExpireTokens(ctx, w.app, ids, w.users.now(), apps.AppServer) }},
+				{"deactivate", func() (any, error) { return w.users.Deactivate(ctx, w.app, ids, apps.AppServer) }},
+				{"reactivate", func() (any, error) { return w.users.Reactivate(ctx, w.app, ids, apps.AppServer) }},
+				{"read", func() (any, error) { return w.users.ByIDs(ctx, w.app.ID, ids) }},
+				{"delete", func() (any, error) { return w.users.Delete(ctx, w.app, ids, by) }},
+			} {
+				done := statements(func() {
+					if _, err := op.do(); err != nil {
+						t.Errorf("%s: %v", op.name, err)
+					}
+				})
+				out[op.name] = len(done)
+			}
+			return out
+		}
+		two := count("A", idsOf(registrations(0, 2)))
+		hundred := count("B", idsOf(registrations(0, 100)))
+		for name, n := range hundred {
+			if n != two[name] || n == 0 || n > 20 {
+				t.Errorf("%s: %d statements for 100 users and %d for two", name, n, two[name])
+			}
+		}
+	})
+}
+
+// TestBatchesHoldTheLimit: batches that cross the limit at the same moment, with
+// IDs in common, let in exactly as many as there is room for.
+func TestBatchesHoldTheLimit(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		const rounds = 3
+		for round := range rounds {
+			app := w.newApp(fmt.Sprint("round ", round), models.EnvironmentDevelopment, models.EditionFlagship)
+			var mu sync.Mutex
+			created := make(map[string]int)
+			refused := make(map[string]bool)
+			var wg sync.WaitGroup
+			for i := range 12 {
+				in := registrations(15*i, 40) // a third are the neighbour's too
+				rand.Shuffle(len(in), func(a, b int) { in[a], in[b] = in[b], in[a] })
+				wg.Go(func() {
+					items, err := w.users.RegisterMany(ctx, app, in)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					for j, item := range items {
+						switch {
+						case item.Err == nil && item.Created:
+							created[in[j].ID]++
+						case item.Err != nil && item.Err.Code == fault.UserLimitReached:
+							refused[in[j].ID] = true
+						case item.Err != nil:
+							t.Errorf("%s: %v", in[j].ID, item.Err)
+						case item.User.ExternalID != in[j].ID || w.verify(item.Token) != "":
+							t.Errorf("%s: %+v", in[j].ID, item.User)
+						}
+					}
+				})
+				wg.Go(func() { // and alone
+					_, err := w.users.Register(ctx, app, Registration{ID: in[0].ID, Name: "Alone"})
+					if code := fault.CodeOf(err); code != "" && code != fault.UserLimitReached {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			w.checkCount(app, 100)
+			for id, n := range created {
+				if n != 1 {
+					t.Errorf("%s was created %d times", id, n)
+				}
+			}
+		}
+	})
+}
+
+// TestPlacesUnderConcurrency: registering, deactivating, reactivating and deleting
+// at once never count a place twice, or let in one too many.
+func TestPlacesUnderConcurrency(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		if _, err := w.users.RegisterMany(ctx, w.app, registrations(0, 95)); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				for range 12 {
+					in := registrations(rand.IntN(110), 10)
+					var err error
+					switch rand.IntN(4) {
+					case 0:
+						_, err = w.users.RegisterMany(ctx, w.app, in)
+					case 1:
+						_, err = w.users.Deactivate(ctx, w.app, idsOf(in), apps.AppServer)
+					case 2:
+						_, err = w.users.Reactivate(ctx, w.app, idsOf(in), apps.AppServer)
+					case 3:
+						_, err = w.users.Delete(ctx, w.app, idsOf(in[:3]), models.Actor{Name: "operator"})
+					}
+					if err != nil {
+						t.Error(err)
+					}
+					if n := w.reload(w.app).RegisteredUserCount; n > 100 || n < 0 {
+						t.Errorf("%d users are counted", n)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		app := w.reload(w.app)
+		w.checkCount(app, app.RegisteredUserCount)
+		var gone int64
+		err := w.db.Read(ctx).Model(&models.User{}).Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID).Count(&gone).Error
+		if err != nil || int(gone) != app.DeactivatedUserCount {
+			t.Errorf("%d are deactivated and %d counted; %v", gone, app.DeactivatedUserCount, err)
+		}
+	})
+}
+
+// TestTheLimitMayChangeMeanwhile: an app that was asked for before an operator
+// changed its edition is held to what it is now.
+func TestTheLimitMayChangeMeanwhile(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		before := w.newApp("production", models.EnvironmentProduction, models.EditionFlagship)
+		w.register(before, "gone")
+		if _, err := w.users.Deactivate(ctx, before, []string{"gone"}, apps.AppServer); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.apps.Set(ctx, before.Key, map[string]string{"edition": "standard", "registeredUserLimit": "1"}, apps.AppServer); err != nil {
+			t.Fatal(err)
+		}
+		items, err := w.users.RegisterMany(ctx, before, registrations(0, 2))
+		if err != nil || items[0].Err != nil || items[1].Err == nil || items[1].Err.Extensions["limit"] != 1 {
+			t.Errorf("registering two: %+v, %v", items, err)
+		}
+		results, err := w.users.Reactivate(ctx, before, []string{"gone"}, apps.AppServer)
+		if err != nil || results[0].Outcome != models.OutcomeRefused || results[0].Error.Code != string(fault.UserLimitReached) {
+			t.Errorf("reactivating: %+v, %v", results, err)
+		}
+		w.checkCount(before, 1)
+	})
+}
+
+// TestRegisteringWhileDeleted: whoever registers an ID while it is deleted gets
+// the old user or a new one, never an error.
+func TestRegisteringWhileDeleted(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		for range 20 {
+			w.register(w.app, "ann")
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					r, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Ann"})
+					if err != nil || r.User.Name != "Ann" {
+						t.Errorf("registering: %+v, %v", r, err)
+					}
+				})
+			}
+			wg.Go(func() {
+				if _, err := w.users.Delete(ctx, w.app, []string{"ann"}, models.Actor{Name: "operator"}); err != nil {
+					t.Error(err)
+				}
+			})
+			wg.Wait()
+		}
+		n := w.reload(w.app).RegisteredUserCount
+		w.checkCount(w.app, n)
+	})
+}
+
+// TestTokensAfterAnExpiry: later tokens live, also where the clock stands still or
+// goes back.
+func TestTokensAfterAnExpiry(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		old := w.register(w.app, "ann").Token
+		if _, err := w.users.ExpireTokens(ctx, w.app, []string{"ann"}, w.users.now()+1_000_000, apps.AppServer); err != nil {
+			t.Fatal(err)
+		}
+		same := w.register(w.app, "ann").Token
+		w.pass(-time.Hour)
+		back, err := w.users.RegisterMany(ctx, w.app, []Registration{{ID: "ann", Name: "Ann", TokenTTL: time.Minute}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, token := range map[string]string{"in the same millisecond": same, "by a clock set back": back[0].Token} {
+			if code := w.verify(token); code != "" {
+				t.Errorf("a token issued %s: %s", name, code)
+			}
+		}
+		if want := w.users.now().Add(time.Minute); *back[0].ExpiresAt != want {
+			t.Errorf("it expires at %s, want %s", back[0].ExpiresAt, want)
+		}
+		if code := w.verify(old); code != fault.Unauthenticated {
+			t.Errorf("the old token: %q", code)
+		}
+	})
+}
