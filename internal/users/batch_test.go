@@ -254,3 +254,37 @@ func TestTokensAfterAnExpiry(t *testing.T) {
 		}
 	})
 }
+
+// TestDeactivationIsInOneTransaction: a crash right after the answer leaves
+// nothing that somebody else would still have to write.
+func TestDeactivationIsInOneTransaction(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		loginAt := w.users.now()
+		for id, presence := range map[string]models.Presence{"on": models.PresenceOnline, "off": models.PresenceOffline, "out": models.PresenceUnlogined} {
+			u := w.register(w.app, id).User
+			w.set(u, "presence", presence)
+			w.set(u, "presence_at", loginAt)
+		}
+		never := w.register(w.app, "never").User
+		w.pass(time.Second)
+		ids := []string{"on", "off", "out", "never"}
+		if _, err := w.users.Deactivate(ctx, w.app, ids); err != nil {
+			t.Fatal(err)
+		}
+		now := w.users.now()
+		found, err := w.users.ByIDs(ctx, w.app.ID, ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, at := range []*models.Time{&now, &now, &loginAt, nil} {
+			u := found[i]
+			if u.Presence != models.PresenceUnlogined || (u.PresenceAt == nil) != (at == nil) || at != nil && *u.PresenceAt != *at {
+				t.Errorf("%s is %s since %v, want UNLOGINED since %v", u.ExternalID, u.Presence, u.PresenceAt, at)
+			}
+			if u.State(now) != models.UserDeactivated || u.TokenGeneration != never.TokenGeneration+1 {
+				t.Errorf("%s: %+v", u.ExternalID, u)
+			}
+		}
+	})
+}
