@@ -269,7 +269,7 @@ func TestDeactivationIsInOneTransaction(t *testing.T) {
 		never := w.register(w.app, "never").User
 		w.pass(time.Second)
 		ids := []string{"on", "off", "out", "never"}
-		if _, err := w.users.Deactivate(ctx, w.app, ids); err != nil {
+		if _, err := w.users.Deactivate(ctx, w.app, ids, apps.AppServer); err != nil {
 			t.Fatal(err)
 		}
 		now := w.users.now()
