@@ -39,8 +39,9 @@ var (
 		Name: "expire-tokens",
 		fits: func(p *userPage) bool { return p.User.State != models.UserDeactivated },
 		do: func(c *console, v *visit, p *userPage) (*models.ItemResult, error) {
-			now := models.TimeOf(c.Clock())
-			return single(c.Users.ExpireTokens(v.r.Context(), p.App.App, p.ids(), now, c.actor(v)))
+			// The next millisecond, so that the youngest token ends too.
+			from := models.TimeOf(c.Clock()) + 1
+			return single(c.Users.ExpireTokens(v.r.Context(), p.App.App, p.ids(), from, c.actor(v)))
 		},
 	}
 	deactivateUser = &userAction{

@@ -91,7 +91,7 @@ func TestUserActions(t *testing.T) {
 		}
 		want := []string{
 			"admin user.disconnect ann", "admin user.ban ann minutes=1440", "admin user.ban ann minutes=1440", "admin user.unban ann",
-			"admin user.expire_tokens ann before=2026-11-20T08:00:00.000Z", "admin user.deactivate ann", "admin user.reactivate ann",
+			"admin user.expire_tokens ann before=2026-11-20T08:00:00.001Z", "admin user.deactivate ann", "admin user.reactivate ann",
 		}
 		if got := s.audited(s.dev); !slices.Equal(got, want) {
 			t.Errorf("audit\n%s", strings.Join(got, "\n"))
