@@ -42,7 +42,7 @@ func TestBulk(t *testing.T) {
 		b.post(bulk+"/ban", both).wantRedirect(t, root)
 		b.get(root).want(t, http.StatusOK, "Users banned: 2.")
 		for id, want := range map[string]models.UserState{"bob": models.UserBanned, "ann": models.UserBanned, "eve": models.UserActive} {
-			if got := s.user(s.dev, id).State(models.TimeOf(s.now)); got != want {
+			if got := s.user(s.dev, id).State(models.TimeOf(s.clock())); got != want {
 				t.Errorf("%s is %s", id, got)
 			}
 		}

@@ -96,16 +96,16 @@ func TestLoginIsThrottled(t *testing.T) {
 	elsewhere := s.browser()
 	elsewhere.head.Set("X-Test-Address", "192.0.2.2")
 	elsewhere.login("admin", password).wantRedirect(t, "/console/")
-	s.now = s.now.Add(2 * time.Second)
+	s.pass(2 * time.Second)
 	b.login("admin", password).wantRedirect(t, "/console/")
 }
 
 func TestSessionEndsByTime(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("admin")
-	s.now = s.now.Add(apps.SessionIdle - time.Second)
+	s.pass(apps.SessionIdle - time.Second)
 	b.get("/console/").want(t, http.StatusOK)
-	s.now = s.now.Add(apps.SessionIdle)
+	s.pass(apps.SessionIdle)
 	b.get("/console/").wantRedirect(t, "/console/login")
 }
 

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,7 +42,8 @@ type site struct {
 	t         *testing.T
 	deps      Deps
 	url       string
-	now       time.Time
+	mu        sync.Mutex
+	now       time.Time // the rules read it in goroutines of their own
 	log       *bytes.Buffer
 	db        *database.DB
 	users     *users.Service
@@ -56,7 +58,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	t.Helper()
 	ctx := context.Background()
 	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &bytes.Buffer{}, db: db}
-	clock := func() time.Time { return s.now }
+	clock := s.clock
 	events := &bus.Bus{}
 	keys, err := token.OpenKeys(ctx, db, "", clock)
 	s.check(err)
@@ -108,6 +110,19 @@ func (s *site) check(err error) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+func (s *site) clock() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now
+}
+
+// pass lets time go by.
+func (s *site) pass(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now = s.now.Add(d)
 }
 
 func (s *site) register(app *models.App, id, name string) *users.Registered {

@@ -67,20 +67,20 @@ func TestUserActions(t *testing.T) {
 			{"reactivate", nil, "Reactivate ann?", "ann is reactivated.", models.UserActive},
 		}
 		for _, step := range steps {
-			before := s.user(s.dev, "ann").State(models.TimeOf(s.now))
+			before := s.user(s.dev, "ann").State(models.TimeOf(s.clock()))
 			b.get(path+"/"+step.action).want(t, http.StatusOK, step.asked)
-			if after := s.user(s.dev, "ann").State(models.TimeOf(s.now)); after != before {
+			if after := s.user(s.dev, "ann").State(models.TimeOf(s.clock())); after != before {
 				t.Fatalf("%s: asking made the user %s", step.action, after)
 			}
 			b.post(path+"/"+step.action, step.form).wantRedirect(t, path)
 			b.get(path).want(t, http.StatusOK, step.says)
 			b.get(path).want(t, http.StatusOK, "!"+step.says)
 			u := s.user(s.dev, "ann")
-			if got := u.State(models.TimeOf(s.now)); got != step.state {
+			if got := u.State(models.TimeOf(s.clock())); got != step.state {
 				t.Errorf("after %s the user is %s, want %s", step.action, got, step.state)
 			}
 			if step.state == models.UserBanned {
-				if *u.BannedUntil != models.TimeOf(s.now).Add(24*time.Hour) || *u.BanReason != "spam & more" {
+				if *u.BannedUntil != models.TimeOf(s.clock()).Add(24*time.Hour) || *u.BanReason != "spam & more" {
 					t.Errorf("banned until %s for %q", u.BannedUntil, *u.BanReason)
 				}
 				b.get(path).want(t, http.StatusOK, "2026-11-21 08:00 UTC", "spam &amp; more")
@@ -160,7 +160,7 @@ func TestBanForm(t *testing.T) {
 		want(t, http.StatusUnprocessableEntity, `value="43201"`, "&lt;script&gt;", "!<script>alert", `<option value="minutes" selected>`)
 	b.post(path, url.Values{"length": {"own"}, "amount": {" 90 "}, "unit": {"minutes"}, "reason": {strings.Repeat("长", 255)}}).
 		wantRedirect(t, userPath(s.dev, "ann"))
-	if until := *s.user(s.dev, "ann").BannedUntil; until != models.TimeOf(s.now).Add(90*time.Minute) {
+	if until := *s.user(s.dev, "ann").BannedUntil; until != models.TimeOf(s.clock()).Add(90*time.Minute) {
 		t.Errorf("banned until %s", until)
 	}
 }

@@ -58,7 +58,7 @@ func TestFriendsPaging(t *testing.T) {
 	for i := range 60 {
 		id := fmt.Sprintf("f%02d", i)
 		s.register(s.dev, id, "F")
-		s.now = s.now.Add(time.Millisecond)
+		s.pass(time.Millisecond)
 		s.befriend(id, nil)
 		want = append(want, userPath(s.dev, id))
 	}

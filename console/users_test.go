@@ -67,7 +67,7 @@ func TestUsersPaging(t *testing.T) {
 		want := []string{"ann"}
 		for i := range 44 {
 			id := fmt.Sprintf("user-%02d", i)
-			s.now = s.now.Add(time.Millisecond * time.Duration(i%2)) // some in the same moment
+			s.pass(time.Millisecond * time.Duration(i%2)) // some in the same moment
 			s.register(s.dev, id, "User")
 			want = append(want, id)
 		}
