@@ -27,7 +27,7 @@ type Service struct {
 	watchers    watchers
 	permissions *database.Coalescer[question, answer]
 
-	turns       turns
+	turns turns
 }
 
 // New answers a Service that tells b which friendships begin and end; clock is time.Now outside tests.
