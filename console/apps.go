@@ -9,6 +9,8 @@ type appsPage struct{ Apps []appRow }
 
 type appRow struct {
 	*models.App
+	// OverviewPath is where an operator begins with the app.
+	OverviewPath string
 	// UsersPath is where the app's users are.
 	UsersPath string
 	// BulkPath is where something is done to many of them.
@@ -35,7 +37,10 @@ func (c *console) listApps(v *visit) error {
 }
 
 func (c *console) appRow(app *models.App) appRow {
-	row := appRow{App: app, UsersPath: usersPath(app), BulkPath: bulkPath(app), Online: c.Presence.OnlineCount(app.ID)}
+	row := appRow{
+		App: app, OverviewPath: overviewPath(app), UsersPath: usersPath(app), BulkPath: bulkPath(app),
+		Online: c.Presence.OnlineCount(app.ID),
+	}
 	if limit := app.RegisteredUserLimit(); limit != nil {
 		row.Limit, row.Limited = *limit, true
 	}

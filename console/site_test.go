@@ -19,11 +19,13 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/figures"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
+	"rollcall/internal/vitals"
 	"rollcall/models"
 )
 
@@ -49,6 +51,7 @@ type site struct {
 	users     *users.Service
 	relations *relations.Service
 	presence  *presence.Hub
+	figures   *figures.Recorder
 	// issue makes an app token.
 	issue     func(key, secret string, ttl time.Duration) (string, models.Time, error)
 	dev, prod *models.App
@@ -71,6 +74,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.presence = presence.New(db, events, presence.Options{Clock: clock})
 	s.check(s.presence.Start(ctx))
 	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })
+	s.figures = figures.New(db, s.presence.OnlineCount, clock, slog.New(slog.DiscardHandler))
 	operators := apps.NewOperators(db, clock)
 	for name, role := range map[string]models.Role{"admin": models.RoleAdmin, "viewer": models.RoleViewer} {
 		_, err := operators.Create(ctx, name, role, password, models.Actor{})
@@ -84,6 +88,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.register(s.prod, "ann", "Ann")
 	s.deps = Deps{
 		Operators: operators, Apps: rules, Users: s.users, Relations: s.relations, Presence: s.presence,
+		Figures: s.figures, Node: vitals.New(db, s.presence.DeviceCount, "1.2.3", clock),
 		Logger: slog.New(slog.NewTextHandler(s.log, nil)), Clock: clock,
 		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
 		Secure:        func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" },
