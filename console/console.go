@@ -35,6 +35,11 @@ type Operators interface {
 	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) error
 	ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error)
 	EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error)
+	// EndSessions ends all but keep, and answers how many.
+	EndSessions(ctx context.Context, operatorID, keep int64, by models.Actor) (int, error)
+	// SetRole and Delete refuse oneself and the last admin, by the rule of the field "operator".
+	SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error)
+	Delete(ctx context.Context, name string, by models.Actor) error
 	Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error
 }
 

@@ -12,12 +12,15 @@ import (
 
 // The actions of the audit that concern operators.
 const (
-	ActionLogin          = "operator.login"
-	ActionLoginFailed    = "operator.login_failed"
-	ActionLogout         = "operator.logout"
-	ActionOperatorCreate = "operator.create"
-	ActionPasswordSet    = "operator.set_password"
-	ActionSessionEnd     = "operator.end_session"
+	ActionLogin           = "operator.login"
+	ActionLoginFailed     = "operator.login_failed"
+	ActionLogout          = "operator.logout"
+	ActionOperatorCreate  = "operator.create"
+	ActionOperatorSetRole = "operator.set_role"
+	ActionOperatorDelete  = "operator.delete"
+	ActionPasswordSet     = "operator.set_password"
+	ActionSessionEnd      = "operator.end_session"
+	ActionSessionsEnd     = "operator.end_sessions"
 )
 
 // The audit's columns, in characters.
@@ -47,7 +50,8 @@ func Actions() []string {
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
 		ActionAppSet, ActionAppRotateSecret,
-		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionPasswordSet, ActionSessionEnd,
+		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
+		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 	}
 }
 
@@ -59,6 +63,9 @@ const (
 
 // AppServer is the actor of what an app's own back end has done.
 var AppServer = models.Actor{Name: "App Server"}
+
+// CommandLine is the actor of what a command has done.
+var CommandLine = models.Actor{Name: "command line"}
 
 // WriteAudit adds entries in tx, the transaction of what they tell of, so that
 // neither is there without the other. At and Action must be set; what is longer
