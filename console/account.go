@@ -81,4 +81,3 @@ func wrongPassword(v *visit, refusal *fault.Error) (field, text string) {
 	}
 	return field, text
 }
-

@@ -48,6 +48,7 @@ type Apps interface {
 	List(ctx context.Context) ([]*models.App, error)
 	// ByKey answers nil for an unknown key.
 	ByKey(ctx context.Context, key string) (*models.App, error)
+	Create(ctx context.Context, in apps.NewApp, by models.Actor) (app *models.App, secret string, err error)
 	Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error)
 	RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error)
 	Audit(ctx context.Context, f apps.AuditFilter, r page.Request) (*page.Connection[*models.AuditEntry], error)

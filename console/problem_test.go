@@ -68,6 +68,10 @@ func TestRefusalsHavePages(t *testing.T) {
 	}
 }
 
+func (b brokenApps) Create(context.Context, apps.NewApp, models.Actor) (*models.App, string, error) {
+	return nil, "", b()
+}
+
 func (b brokenApps) Set(context.Context, string, map[string]string, models.Actor) (*models.App, error) {
 	return nil, b()
 }

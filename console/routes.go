@@ -28,6 +28,8 @@ var routes = []route{
 	{"POST /console/language", anyone, (*console).chooseLanguage},
 
 	{"GET /console/{$}", operators, (*console).listApps},
+	{"GET /console/apps/new", admins, (*console).askCreateApp},
+	{"POST /console/apps/new", admins, (*console).createApp},
 	{"GET /console/apps/{key}/users", operators, (*console).listUsers},
 	{"GET /console/apps/{key}/users/{id}", operators, (*console).showUser},
 	{"GET /console/apps/{key}/users/{id}/friends", operators, showPeople(friendList)},

@@ -61,7 +61,7 @@ type NewApp struct {
 
 // Create makes an app and answers it with its secret, which is not to be had
 // again. Errors: INVALID_ARGUMENT.
-func (s *Service) Create(ctx context.Context, in NewApp) (*models.App, string, error) {
+func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*models.App, string, error) {
 	if err := checkName(in.Name); err != nil {
 		return nil, "", err
 	}
@@ -90,7 +90,13 @@ func (s *Service) Create(ctx context.Context, in NewApp) (*models.App, string, e
 	}
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		app.ID = 0
-		return tx.Create(app).Error
+		if err := tx.Create(app).Error; err != nil {
+			return err
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			AppID: &app.ID, At: app.CreatedAt, Actor: by.Name, Action: ActionAppCreate, Target: app.Key,
+			Detail: fmt.Sprintf("name=%s environment=%s edition=%s", app.Name, app.Environment, app.Edition), Address: by.Address,
+		})
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return nil, "", fault.Invalid("name", "unique", "there is an app named %q already", in.Name)

@@ -49,7 +49,7 @@ func Actions() []string {
 	return []string{
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
-		ActionAppSet, ActionAppRotateSecret,
+		ActionAppCreate, ActionAppSet, ActionAppRotateSecret,
 		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 	}
@@ -57,6 +57,7 @@ func Actions() []string {
 
 // The actions of the audit that concern an app, whose key is the target.
 const (
+	ActionAppCreate       = "app.create"
 	ActionAppSet          = "app.set"
 	ActionAppRotateSecret = "app.rotate_secret"
 )

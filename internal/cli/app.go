@@ -43,7 +43,7 @@ func (c appCreate) Run(ctx context.Context, s *settings, streams *Streams) error
 			Name:        c.Name,
 			Environment: models.Environment(strings.ToUpper(c.Environment)),
 			Edition:     models.Edition(strings.ToUpper(c.Edition)),
-		})
+		}, apps.CommandLine)
 		if err != nil {
 			return err
 		}
