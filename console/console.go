@@ -50,6 +50,7 @@ type Apps interface {
 	ByKey(ctx context.Context, key string) (*models.App, error)
 	Create(ctx context.Context, in apps.NewApp, by models.Actor) (app *models.App, secret string, err error)
 	Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error)
+	GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (token string, expires models.Time, err error)
 	RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error)
 	Audit(ctx context.Context, f apps.AuditFilter, r page.Request) (*page.Connection[*models.AuditEntry], error)
 }
@@ -80,6 +81,8 @@ type Users interface {
 	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Clear(ctx context.Context, app *models.App, by models.Actor) (deleted int, err error)
+	// GrantToken refuses users whose token would be good for nothing.
+	GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*users.Registered, error)
 	// AuditDisconnect comes before Presence.Disconnect.
 	AuditDisconnect(ctx context.Context, app *models.App, id string, devices int, by models.Actor) error
 }

@@ -93,6 +93,7 @@ var routes = []route{
 	{"POST /console/account/end-sessions", operators, endOwnSessions((*console).endSessions)},
 	{"GET /console/audit", operators, (*console).showAudit},
 	{"GET /console/explorer", operators, (*console).showExplorer},
+	{"POST /console/explorer", admins, (*console).fillExplorer},
 
 	{"/console/", operators, (*console).notFound},
 }

@@ -42,6 +42,7 @@ const (
 	ActionUserWhitelistOn  = "user.whitelist_on"
 	ActionUserWhitelistOff = "user.whitelist_off"
 	ActionUserDelete       = "user.delete"
+	ActionUserGrantToken   = "user.grant_token"
 )
 
 // Actions are all that the audit tells of.
@@ -49,7 +50,8 @@ func Actions() []string {
 	return []string{
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
-		ActionAppCreate, ActionAppSet, ActionAppRotateSecret,
+		ActionUserGrantToken,
+		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken,
 		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 	}
@@ -60,6 +62,7 @@ const (
 	ActionAppCreate       = "app.create"
 	ActionAppSet          = "app.set"
 	ActionAppRotateSecret = "app.rotate_secret"
+	ActionAppGrantToken   = "app.grant_token"
 )
 
 // AppServer is the actor of what an app's own back end has done.
