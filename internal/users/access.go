@@ -3,9 +3,7 @@ package users
 import (
 	"context"
 	"errors"
-	"fmt"
 
-	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -18,8 +16,8 @@ var errRefused = fault.New(fault.Unauthenticated, "the token is malformed, forei
 // access is what a user token's fate hangs on: the user and its app, read in
 // one query.
 type access struct {
-	User models.User `gorm:"embedded;embeddedPrefix:u_"`
-	App  models.App  `gorm:"embedded;embeddedPrefix:a_"`
+	User models.User
+	App  models.App
 }
 
 // Verify answers whose token it is: the app and, for a user token, the user, as
@@ -94,34 +92,4 @@ func (s *Service) admit(a *access) (*models.App, *models.User, error) {
 func banned(u *models.User) error {
 	return fault.New(fault.UserBanned, "the user is banned until %s", u.BannedUntil).
 		With("until", u.BannedUntil.String())
-}
-
-// accessColumns lists both tables' columns under the prefixes of access.
-var accessColumns = database.Columns("users", "u_", models.User{}) + ", " + database.Columns("apps", "a_", models.App{})
-
-func (s *Service) fetchAccess(ctx context.Context, ids []int64) (map[int64]*access, error) {
-	var rows []*access
-	err := s.db.Read(ctx).Table("users").Select(accessColumns).
-		Joins("JOIN apps ON apps.id = users.app_id").
-		Where("users.id IN ?", ids).Find(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("reading users: %w", err)
-	}
-	out := make(map[int64]*access, len(rows))
-	for _, a := range rows {
-		out[a.User.ID] = a
-	}
-	return out, nil
-}
-
-func (s *Service) fetchApps(ctx context.Context, ids []int64) (map[int64]*models.App, error) {
-	var rows []*models.App
-	if err := s.db.Read(ctx).Where("id IN ?", ids).Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("reading apps: %w", err)
-	}
-	out := make(map[int64]*models.App, len(rows))
-	for _, app := range rows {
-		out[app.ID] = app
-	}
-	return out, nil
 }
