@@ -7,18 +7,19 @@ import (
 )
 
 // Coalescer reads rows by key and lets reads that arrive together share one
-// query: the keys that come in while a query is under way are asked for by the
-// next one. It never waits for company, so a lone read is as fast as without it,
+// query: the keys that come in while a query is under way (see Alone) are asked
+// for by the next one. It never waits for company, so a lone read is as fast as without it,
 // and it caches nothing: a read always runs in a query that began after it was
 // asked, so it sees every change that had been answered by then.
 type Coalescer[K comparable, V any] struct {
 	fetch func(ctx context.Context, keys []K) (map[K]V, error)
 	limit int
+	alone int
 
 	mu sync.Mutex
-	// running: somebody asks, and will ask for next too or have it asked for.
-	running bool
-	next    *batch[K, V]
+	// flying is how many keys are being asked for.
+	flying int
+	next   *batch[K, V]
 }
 
 // batch is one query and those who wait for it.
@@ -38,13 +39,22 @@ var errNotAsked = errors.New("the query broke off")
 // because no single caller's may end what others wait for, so it must have an end
 // by itself, as statements on a DB's connections have.
 func NewCoalescer[K comparable, V any](limit int, fetch func(ctx context.Context, keys []K) (map[K]V, error)) *Coalescer[K, V] {
-	return &Coalescer[K, V]{fetch: fetch, limit: limit}
+	return &Coalescer[K, V]{fetch: fetch, limit: limit, alone: 1}
+}
+
+// Alone lets keys be asked for at once, each by a query of its own, as long as
+// fewer than n are being asked for, and answers c. Few readers wait for nobody
+// then, while many still share: with more than n of them a query soon asks for
+// enough that the next ones gather.
+func (c *Coalescer[K, V]) Alone(n int) *Coalescer[K, V] {
+	c.alone = n
+	return c
 }
 
 // Get answers the row with that key; false where there is none. The value is
 // shared with other callers and must not be changed. When ctx ends first, only
-// this caller is answered its error; who finds nobody asking runs the query
-// itself, which saves two changes of goroutine, and then stays to its end.
+// this caller is answered its error; who needs not wait runs the query itself,
+// which saves two changes of goroutine, and then stays to its end.
 func (c *Coalescer[K, V]) Get(ctx context.Context, key K) (V, bool, error) {
 	var zero V
 	if err := ctx.Err(); err != nil {
@@ -67,20 +77,21 @@ func (c *Coalescer[K, V]) Get(ctx context.Context, key K) (V, bool, error) {
 	return row, ok, nil
 }
 
-// join adds key to the batch that has not started yet. mine: nobody else asks, so
-// the caller has to.
+// join adds key to the batch that has not started yet. mine: the batch may be
+// asked for now, by the caller.
 func (c *Coalescer[K, V]) join(key K) (b *batch[K, V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.running {
-		c.running = true
+	if c.flying < c.alone && c.next == nil {
+		c.flying++
 		return &batch[K, V]{keys: []K{key}, done: make(chan struct{})}, true
 	}
 	b = c.next
 	if b == nil || len(b.keys) >= c.limit {
 		// A full batch goes off by itself beside the one under way.
 		if b != nil {
-			go c.query(b)
+			c.flying += len(b.keys)
+			go c.run(b)
 		}
 		b = &batch[K, V]{seen: make(map[K]struct{}), done: make(chan struct{})}
 		c.next = b
@@ -96,29 +107,33 @@ func (c *Coalescer[K, V]) join(key K) (b *batch[K, V], mine bool) {
 // who have come meanwhile.
 func (c *Coalescer[K, V]) lead(b *batch[K, V]) {
 	defer func() {
-		if next := c.take(); next != nil {
+		if next := c.take(b); next != nil {
 			go c.run(next)
 		}
 	}()
 	c.query(b)
 }
 
-// run asks batch after batch until nobody waits.
+// run asks for batch after batch until nobody waits, or others ask enough.
 func (c *Coalescer[K, V]) run(b *batch[K, V]) {
 	for b != nil {
 		c.query(b)
-		b = c.take()
+		b = c.take(b)
 	}
 }
 
-// take answers the batch that waits; nil where none does, and then nobody asks
-// any more.
-func (c *Coalescer[K, V]) take() *batch[K, V] {
+// take answers the batch that waits, once b has been asked for; nil where none
+// may be asked for now.
+func (c *Coalescer[K, V]) take(b *batch[K, V]) *batch[K, V] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := c.next
+	c.flying -= len(b.keys)
+	if c.next == nil || c.flying >= c.alone {
+		return nil
+	}
+	b = c.next
 	c.next = nil
-	c.running = b != nil
+	c.flying += len(b.keys)
 	return b
 }
 

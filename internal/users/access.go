@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -24,35 +25,75 @@ type access struct {
 // the database has them now. Errors: UNAUTHENTICATED for a token that is not
 // good; USER_BANNED, with `until`, while the user is banned.
 func (s *Service) Verify(ctx context.Context, text string) (*models.App, *models.User, error) {
-	claims, err := s.keys.Verify(ctx, text)
-	if errors.Is(err, token.ErrInvalid) {
-		return nil, nil, errRefused
-	}
+	claim, err := s.Inspect(ctx, text)
 	if err != nil {
 		return nil, nil, err
 	}
-	if claims.UserID == 0 {
-		app, ok, err := s.appByID.Get(ctx, claims.AppID)
+	return s.Confirm(ctx, claim)
+}
+
+// Claim is what a token of ours says that has not expired. It is worth nothing
+// until the database has been asked: see Confirm and ByIDFor.
+type Claim struct{ claims token.Claims }
+
+// IsUsers says whether it is a user's token, not an App Server's.
+func (c Claim) IsUsers() bool { return c.claims.UserID != 0 }
+
+// Inspect answers what a token says. Errors: UNAUTHENTICATED for what is no token
+// of ours or has expired.
+func (s *Service) Inspect(ctx context.Context, text string) (Claim, error) {
+	claims, err := s.keys.Verify(ctx, text)
+	if errors.Is(err, token.ErrInvalid) {
+		err = errRefused
+	}
+	return Claim{claims}, err
+}
+
+// Confirm answers the app and, for a user token, the user, as the database has
+// them now. Errors as Verify's.
+func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.User, error) {
+	if !c.IsUsers() {
+		app, ok, err := s.appByID.Get(ctx, c.claims.AppID)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !ok || app.SecretGeneration != claims.SecretGeneration {
+		if !ok || !c.fits(app) {
 			return nil, nil, errRefused
 		}
 		return app, nil, nil
 	}
-	a, ok, err := s.access.Get(ctx, claims.UserID)
+	a, ok, err := s.access.Get(ctx, c.claims.UserID)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !ok || a.App.ID != claims.AppID ||
-		a.App.SecretGeneration != claims.SecretGeneration ||
-		a.User.TokenGeneration != claims.TokenGeneration ||
-		claims.IssuedAt < a.User.TokensValidFrom {
+	if !ok || a.App.ID != c.claims.AppID || !c.fits(&a.App) ||
+		a.User.TokenGeneration != c.claims.TokenGeneration ||
+		c.claims.IssuedAt < a.User.TokensValidFrom {
 		return nil, nil, errRefused
 	}
 	return s.admit(a)
 }
+
+// ByIDFor is Confirm and ByID for an App Server's claim in one read of the
+// database. Errors as Verify's; then nothing is said about the user.
+func (s *Service) ByIDFor(ctx context.Context, c Claim, id string) (*models.App, *models.User, error) {
+	if database.IsASCII(id) {
+		a, ok, err := s.accessByExternalID.Get(ctx, externalKey{c.claims.AppID, id})
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case ok && !c.fits(&a.App):
+			return nil, nil, errRefused
+		case ok:
+			return &a.App, &a.User, nil
+		}
+	}
+	app, _, err := s.Confirm(ctx, c)
+	return app, nil, err
+}
+
+// fits says whether the token is of the app's present secret.
+func (c Claim) fits(app *models.App) bool { return c.claims.SecretGeneration == app.SecretGeneration }
 
 // Current answers the user and its app as they are now, for one more operation
 // on a connection that a token has opened; its age is not looked at again.

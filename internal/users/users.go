@@ -31,9 +31,10 @@ type Service struct {
 
 	fetchByExternalID func(ctx context.Context, keys []externalKey) (map[externalKey]*models.User, error)
 
-	byExternalID *database.Coalescer[externalKey, *models.User]
-	access       *database.Coalescer[int64, *access]
-	appByID      *database.Coalescer[int64, *models.App]
+	byExternalID       *database.Coalescer[externalKey, *models.User]
+	access             *database.Coalescer[int64, *access]
+	accessByExternalID *database.Coalescer[externalKey, *access]
+	appByID            *database.Coalescer[int64, *models.App]
 }
 
 // Eraser removes what other rules keep about users who are deactivated or
@@ -71,9 +72,10 @@ type externalKey struct {
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock func() time.Time) *Service {
 	s := &Service{db: db, bus: b, keys: keys, eraser: eraser, clock: clock, reach: reach{SearchIDs, SearchNames}}
 	s.fetchByExternalID = database.Fetcher(db, byExternalID(db))
-	s.byExternalID = database.NewCoalescer(MaxIDs, s.fetchByExternalID)
-	s.access = database.NewCoalescer(MaxIDs, database.Fetcher(db, accessByID))
-	s.appByID = database.NewCoalescer(MaxIDs, database.Fetcher(db, appByID))
+	s.byExternalID = coalescer(s.fetchByExternalID)
+	s.access = coalescer(database.Fetcher(db, accessByID))
+	s.accessByExternalID = coalescer(database.Fetcher(db, accessByExternalID(db)))
+	s.appByID = coalescer(database.Fetcher(db, appByID))
 	return s
 }
 
