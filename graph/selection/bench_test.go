@@ -13,24 +13,39 @@ import (
 	"rollcall/models"
 )
 
-// fifty is stub with a page of 50 friends, and nothing wrong with it.
+// fifty is stub with a page of 50 friends. It has all at hand, so that it is not
+// what is measured.
 type fifty struct{ stub }
 
-func (f fifty) User() generated.UserResolver { return fiftyUser{stubUser{f.stub}, new(models.UserStatus)} }
-
-type fiftyUser struct {
-	stubUser
-	status *models.UserStatus
+func (f fifty) Query() generated.QueryResolver { return fiftyQuery{stubQuery{f.stub}} }
+func (f fifty) User() generated.UserResolver   { return fiftyUser{stubUser{f.stub}} }
+func (f fifty) Subscription() generated.SubscriptionResolver {
+	return fiftySubscription{stubSubscription{f.stub}}
 }
 
-// Status costs nothing, so that what is measured is not it.
-func (u fiftyUser) Status(context.Context, *models.User) (*models.UserStatus, error) {
-	return u.status, nil
+type (
+	fiftyQuery        struct{ stubQuery }
+	fiftyUser         struct{ stubUser }
+	fiftySubscription struct{ stubSubscription }
+)
+
+func (fiftyQuery) User(context.Context, string) (*models.User, error) {
+	return friends.Nodes()[0].User, nil
 }
 
-func (u fiftyUser) Friends(context.Context, *models.User, *int, *string) (*page.Connection[*relations.Friendship], error) {
+func (fiftyUser) Status(context.Context, *models.User) (*models.UserStatus, error) {
+	return &status, nil
+}
+
+func (fiftyUser) Friends(context.Context, *models.User, *int, *string) (*page.Connection[*relations.Friendship], error) {
 	return friends, nil
 }
+
+func (fiftySubscription) StatusChanged(context.Context) (<-chan *models.UserStatus, error) {
+	return events([]*models.UserStatus{&status}, nil)
+}
+
+var status = models.UserStatus{UserID: "ann", Presence: models.PresenceOnline, CustomStatus: "busy"}
 
 var friends = func() *relations.FriendshipConnection {
 	avatar := "https://example.org/avatars/0123456789abcdef.png"
@@ -56,8 +71,7 @@ func Benchmark(b *testing.B) {
 	} {
 		for _, direct := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/direct=%t", c.name, direct), func(b *testing.B) {
-				s := fifty{stub{seed: 1}}
-				exec, _ := newExecutor(s, direct)
+				exec, _ := newExecutor(fifty{}, direct)
 				ctx := graphql.StartOperationTrace(context.Background())
 				b.ReportAllocs()
 				for b.Loop() {

@@ -75,3 +75,7 @@ func (s *sink) WriteString(p string) (int, error) {
 	s.out = append(s.out, p...)
 	return len(p), nil
 }
+
+// AvailableBuffer is the room behind what has been written, as bytes.Buffer has
+// it: what is appended there and then written need not be moved.
+func (s *sink) AvailableBuffer() []byte { return s.out[len(s.out):] }

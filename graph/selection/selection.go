@@ -19,6 +19,9 @@
 // their paths and how far null spreads are its business alone. Hence what is
 // encoded directly must do the same when it is done twice.
 //
+// The events of a subscription are objects that no field middleware sees: gqlgen
+// encodes their own fields, and the question is asked below those.
+//
 // A field that has arguments, or a directive of the schema that might run
 // something, is never encoded directly, so no check is passed by. Field
 // middlewares do not run for what is: those of an executor that uses the

@@ -78,7 +78,7 @@ func answers(t testing.TB, ctx context.Context, exec graphql.GraphExecutor, docu
 	ctx = graphql.StartOperationTrace(ctx)
 	op, errs := exec.CreateOperationContext(ctx, &graphql.RawParams{Query: document, Variables: variables})
 	if errs != nil {
-		if errs[0].Extensions["code"] != string(fault.QueryTooComplex) {
+		if fault.CodeOf(errs[0]) != fault.QueryTooComplex {
 			t.Fatalf("%s\nis refused: %v", document, errs)
 		}
 		return []string{errs.Error()}
