@@ -131,7 +131,7 @@ func (w *World) Tenant(name string) Tenant {
 	settings.StatusQueryEnabled, settings.FriendStatusNotifyEnabled = true, true
 	app, secret, err := w.Apps.Create(context.Background(), apps.NewApp{
 		Name: name, Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship, Settings: &settings,
-	})
+	}, models.Actor{})
 	if err != nil {
 		w.T.Fatal(err)
 	}
