@@ -125,7 +125,7 @@ func TestPollsAreQuietInTheLog(t *testing.T) {
 	for _, part := range []string{"/now", "/charts", "/counts"} {
 		b.get("/console/apps/"+s.dev.Key+part).want(t, http.StatusOK)
 	}
-	b.get("/console/apps/" + s.dev.Key).want(t, http.StatusOK)
+	b.get("/console/apps/"+s.dev.Key).want(t, http.StatusOK)
 	if log := s.log.String(); strings.Contains(log, "/counts") || !strings.Contains(log, `route="GET /console/apps/{key}"`) {
 		t.Errorf("the log:\n%s", log)
 	}
