@@ -25,6 +25,7 @@ type Service struct {
 	bus         *bus.Bus
 	clock       func() time.Time
 	watchers    watchers
+	decide      func(ctx context.Context, questions []question) (map[question]answer, error)
 	permissions *database.Coalescer[question, answer]
 
 	turns turns
@@ -33,7 +34,8 @@ type Service struct {
 // New answers a Service that tells b which friendships begin and end; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
 	s := &Service{db: db, bus: b, clock: clock, turns: turns{seed: maphash.MakeSeed()}}
-	s.permissions = database.NewCoalescer(MaxPairs, s.decide)
+	s.decide = database.Fetcher(db, decisions(db))
+	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
 	return s
 }
 

@@ -2,6 +2,7 @@ package relations
 
 import (
 	"context"
+	"hash/maphash"
 	"testing"
 
 	"gorm.io/gorm"
@@ -94,7 +95,7 @@ func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
 // TestATurnIsOfOneApp: the same ID in another app has another turn, and a batch
 // takes each turn once.
 func TestATurnIsOfOneApp(t *testing.T) {
-	s := New(nil, new(bus.Bus), nil)
+	s := &Service{turns: turns{seed: maphash.MakeSeed()}}
 	one, other := &models.App{ID: 1}, &models.App{ID: 2}
 	release := s.Hold(one, []string{"x", "y", "x"})
 	s.Hold(other, []string{"x"})()
