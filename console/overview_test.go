@@ -61,7 +61,7 @@ func TestOverview(t *testing.T) {
 		b.get(path).want(t, http.StatusOK, append(append([]string{s.dev.Key, "Flagship", "Development"}, now...), series...)...)
 		b.get(path+"/now").want(t, http.StatusOK, append(now, "!<html", "!Last hour")...)
 		b.get(path+"/charts").want(t, http.StatusOK, append(series, "!<html", "!Online now")...)
-		b.get("/console/apps/"+s.prod.Key).want(t, http.StatusOK, "no limit", "!<meter", "!>4 in all<")
+		b.get("/console/apps/"+s.prod.Key).want(t, http.StatusOK, "no limit", "!<progress", "!>4 in all<")
 		for _, part := range []string{"", "/now", "/charts", "/counts"} {
 			b.get("/console/apps/nothing"+part).want(t, http.StatusNotFound)
 		}
