@@ -28,7 +28,7 @@
       return times.flatMap((time, i) => (i > 3 && time.getMinutes() % step === 0 ? [i] : []));
     }
     const step = width < 340 ? 9 : 5;
-    return times.flatMap((_, i) => (i > 1 && (times.length - 1 - i) % step === 0 ? [i] : []));
+    return times.flatMap((_, i) => (i > 2 && (times.length - 1 - i) % step === 0 ? [i] : []));
   }
 
   function draw(place, data, byHour) {
