@@ -5,7 +5,11 @@ import (
 )
 
 // appsPage is what apps.html shows.
-type appsPage struct{ Apps []appRow }
+type appsPage struct {
+	Apps []appRow
+	// NewPath is where an app is created, "" for who may not.
+	NewPath string
+}
 
 type appRow struct {
 	*models.App
@@ -30,6 +34,9 @@ func (c *console) listApps(v *visit) error {
 		return err
 	}
 	page := appsPage{}
+	if v.operator.Role == models.RoleAdmin {
+		page.NewPath = newAppPath
+	}
 	for _, app := range list {
 		page.Apps = append(page.Apps, c.appRow(app))
 	}

@@ -39,6 +39,11 @@ type Operators interface {
 	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) error
 	ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error)
 	EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error)
+	// EndSessions ends all but keep, and answers how many.
+	EndSessions(ctx context.Context, operatorID, keep int64, by models.Actor) (int, error)
+	// SetRole and Delete refuse oneself and the last admin, by the rule of the field "operator".
+	SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error)
+	Delete(ctx context.Context, name string, by models.Actor) error
 	Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error
 }
 
@@ -47,7 +52,9 @@ type Apps interface {
 	List(ctx context.Context) ([]*models.App, error)
 	// ByKey answers nil for an unknown key.
 	ByKey(ctx context.Context, key string) (*models.App, error)
+	Create(ctx context.Context, in apps.NewApp, by models.Actor) (app *models.App, secret string, err error)
 	Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error)
+	GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (token string, expires models.Time, err error)
 	RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error)
 	Audit(ctx context.Context, f apps.AuditFilter, r page.Request) (*page.Connection[*models.AuditEntry], error)
 }
@@ -79,6 +86,8 @@ type Users interface {
 	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Clear(ctx context.Context, app *models.App, by models.Actor) (deleted int, err error)
+	// GrantToken refuses users whose token would be good for nothing.
+	GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*users.Registered, error)
 	// AuditDisconnect comes before Presence.Disconnect.
 	AuditDisconnect(ctx context.Context, app *models.App, id string, devices int, by models.Actor) error
 }

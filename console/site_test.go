@@ -37,6 +37,9 @@ const password = "password12"
 // hostile is a user's name that must arrive on a page as it is.
 const hostile = `<script>alert(1)</script>"'&<img src=x onerror=alert(2)>`
 
+// setup is who makes, in the audit, what a site begins with.
+var setup = models.Actor{Name: "setup"}
+
 // site is a console on real rules and a real database, with a DEVELOPMENT and a
 // PRODUCTION app that have the user "ann" each, and the operators "admin" and
 // "viewer".
@@ -77,12 +80,12 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.figures = figures.New(db, s.presence.OnlineCount, clock, slog.New(slog.DiscardHandler))
 	operators := apps.NewOperators(db, clock)
 	for name, role := range map[string]models.Role{"admin": models.RoleAdmin, "viewer": models.RoleViewer} {
-		_, err := operators.Create(ctx, name, role, password, models.Actor{})
+		_, err := operators.Create(ctx, name, role, password, setup)
 		s.check(err)
 	}
-	s.dev, _, err = rules.Create(ctx, apps.NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship})
+	s.dev, _, err = rules.Create(ctx, apps.NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, setup)
 	s.check(err)
-	s.prod, _, err = rules.Create(ctx, apps.NewApp{Name: "live", Environment: models.EnvironmentProduction, Edition: models.EditionFlagship})
+	s.prod, _, err = rules.Create(ctx, apps.NewApp{Name: "live", Environment: models.EnvironmentProduction, Edition: models.EditionFlagship}, setup)
 	s.check(err)
 	s.register(s.dev, "ann", "Ann")
 	s.register(s.prod, "ann", "Ann")

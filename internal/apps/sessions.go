@@ -122,9 +122,7 @@ func (o *Operators) begin(ctx context.Context, operator *models.Operator, addres
 		if err := tx.Create(session).Error; err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
-			At: now, Actor: operator.Name, Action: ActionLogin, Target: operator.Name, Address: address,
-		})
+		return o.audit(tx, models.Actor{Name: operator.Name, Address: address}, ActionLogin, operator.Name, "")
 	})
 	if err != nil {
 		return "", fmt.Errorf("beginning session: %w", err)
@@ -233,6 +231,27 @@ func (o *Operators) EndSession(ctx context.Context, operatorID, sessionID int64,
 	return o.end(ctx, operatorID, sessionID, ActionSessionEnd, by)
 }
 
+// EndSessions ends all sessions of the operator but keep, an operator_sessions.id
+// or 0, and answers how many.
+func (o *Operators) EndSessions(ctx context.Context, operatorID, keep int64, by models.Actor) (ended int, err error) {
+	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
+		gone := tx.Where("operator_id = ? AND id <> ?", operatorID, keep).Delete(&models.OperatorSession{})
+		ended = int(gone.RowsAffected)
+		if gone.Error != nil || ended == 0 {
+			return gone.Error
+		}
+		operator := &models.Operator{}
+		if err := tx.Where("id = ?", operatorID).Take(operator).Error; err != nil {
+			return err
+		}
+		return o.audit(tx, by, ActionSessionsEnd, operator.Name, fmt.Sprintf("%d sessions ended", ended))
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ending sessions: %w", err)
+	}
+	return ended, nil
+}
+
 func (o *Operators) end(ctx context.Context, operatorID, sessionID int64, action string, by models.Actor) (bool, error) {
 	ended := false
 	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -245,9 +264,7 @@ func (o *Operators) end(ctx context.Context, operatorID, sessionID int64, action
 		if err := tx.Where("id = ?", operatorID).Take(operator).Error; err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
-			At: models.TimeOf(o.clock()), Actor: by.Name, Action: action, Target: operator.Name, Address: by.Address,
-		})
+		return o.audit(tx, by, action, operator.Name, "")
 	})
 	if err != nil {
 		return false, fmt.Errorf("ending session: %w", err)
