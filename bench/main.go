@@ -34,7 +34,7 @@ type row struct {
 
 // rows are the benchmarks in the order of the table. Those that want memory
 // untouched by others' work start servers of their own.
-var rows = []row{userHTTP, idleDevice, watchMemory, fanout, start}
+var rows = []row{userHTTP, idleDevice, watchMemory, fanout, start, console}
 
 // The programs in a round, in this order.
 const (
