@@ -34,9 +34,9 @@ type row struct {
 
 // rows are the benchmarks in the order of the table. Those that want memory
 // untouched by others' work start servers of their own.
-var rows = []row{userHTTP, idleDevice, fanout, start}
+var rows = []row{userHTTP, permission, friendPage, addFriend, idleDevice, fanout, start}
 
-// The programs in a round, in this order.
+// The programs in a round, in this order; the comparator follows.
 const (
 	ours = iota
 	theFloor
