@@ -213,7 +213,7 @@ func (c contest) figure(rounds [][]httpSlice, work string, goal float64, stock .
 		Allocations: all(rounds, allocations, kit.Count),
 	}
 	for i, name := range stock {
-		ratio := kit.Compare(rounds, theFloor+1+i, theFloor, perSecond).Median
+		ratio := kit.Compare(rounds, theStock+i, theFloor, perSecond).Median
 		f.Stock += strings.TrimSpace(fmt.Sprintf("%s %.2f", name, ratio))
 		if i < len(stock)-1 {
 			f.Stock += ", "

@@ -34,12 +34,14 @@ type row struct {
 
 // rows are the benchmarks in the order of the table. Those that want memory
 // untouched by others' work start servers of their own.
-var rows = []row{userHTTP, permission, friendPage, addFriend, idleDevice, fanout, start}
+var rows = []row{userHTTP, permission, friendPage, addFriend, idleDevice, fanout, burst, storm, start}
 
-// The programs in a round, in this order; the comparator follows.
+// The programs in a round, in this order. Where friends are read, there are two of
+// the last: with a query for each friend, and with a JOIN.
 const (
 	ours = iota
 	theFloor
+	theStock
 )
 
 // timeLimit bounds a row, so that the whole ends in any case.

@@ -51,6 +51,7 @@ type Lab struct {
 	stock      string // the comparator's binary
 	mariadb    *testenv.MariaDB
 	mariadbPID int
+	status     *sql.DB // one connection: leaving is a statement too
 	databases  int
 	asked      int // by DatabaseQueries
 	world      *World
@@ -173,9 +174,7 @@ func (l *Lab) DatabaseCPU() (time.Duration, error) { return CPU(l.mariadbPID) }
 func (l *Lab) DatabaseQueries(ctx context.Context) (int, error) {
 	var name string
 	var n int
-	err := onServer(l.mariadb.URL(), func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &n)
-	})
+	err := l.status.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &n)
 	l.asked++
 	return n - l.asked, err
 }
@@ -187,11 +186,13 @@ func (l *Lab) startMariaDB(ctx context.Context) error {
 		return err
 	}
 	l.atEnd(l.mariadb.Stop)
+	if l.status, err = sql.Open("mysql", DSN(l.mariadb.URL())); err != nil {
+		return err
+	}
+	l.status.SetMaxOpenConns(1)
+	l.atEnd(func() { _ = l.status.Close() }) // the server goes next
 	var file string
-	err = onServer(l.mariadb.URL(), func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, "SELECT @@pid_file").Scan(&file)
-	})
-	if err != nil {
+	if err := l.status.QueryRowContext(ctx, "SELECT @@pid_file").Scan(&file); err != nil {
 		return fmt.Errorf("asking MariaDB for its process: %w", err)
 	}
 	text, err := os.ReadFile(file)
