@@ -65,7 +65,22 @@ func TestOperatorCommands(t *testing.T) {
 	if status, out, errs := run(t, "", "operator", "set-password", "ann"); status != 0 || !strings.Contains(out, "password  ") {
 		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
-	if status, out, _ := run(t, "", "operator", "list"); status != 0 || !strings.Contains(out, "ann") || !strings.Contains(out, "viewer") || !strings.Contains(out, "bob") {
+	if status, out, errs := run(t, "", "operator", "set-role", "ann", "--role", "admin"); status != 0 || out != "ann is admin now\n" {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	if status, out, errs := run(t, "", "operator", "delete", "bob"); status != 0 || out != "bob is deleted\n" {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	if status, _, errs := run(t, "", "operator", "delete", "ann"); status != 2 || !strings.Contains(errs, "only admin") {
+		t.Errorf("the last admin: status %d, %q", status, errs)
+	}
+	if status, _, errs := run(t, "", "operator", "set-role", "ann", "--role", "viewer"); status != 2 || !strings.Contains(errs, "only admin") {
+		t.Errorf("the last admin: status %d, %q", status, errs)
+	}
+	if status, out, errs := run(t, "", "operator", "set-role", "ann", "--role", "admin"); status != 0 || out != "ann is admin already\n" {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	if status, out, _ := run(t, "", "operator", "list"); status != 0 || !strings.Contains(out, "ann") || !strings.Contains(out, "admin") || strings.Contains(out, "bob") {
 		t.Errorf("status %d, %q", status, out)
 	}
 }
@@ -123,6 +138,9 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		{"operator create ann", 2, "role"},
 		{"operator create ann --role king", 2, "role"},
 		{"operator set-password nobody", 2, "nobody"},
+		{"operator set-role nobody --role admin", 2, "nobody"},
+		{"operator set-role ann --role king", 2, "role"},
+		{"operator delete nobody", 2, "nobody"},
 		{"seed --app nobody --users 5", 2, "nobody"},
 		{"seed --app nobody --users 0", 2, "users"},
 	} {
