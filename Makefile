@@ -30,7 +30,7 @@ build: ## builds the server into .build/
 .PHONY: generate
 generate: ## writes the code that follows from the GraphQL schema
 	$(GO) run ./graph/selection/generate
-	cd bench/stock && $(GO) tool gqlgen generate
+	cd bench/stock && $(GO) run ./generate
 
 .PHONY: deps
 deps: ## installs what the tests need where it is missing
