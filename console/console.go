@@ -69,6 +69,8 @@ type Relations interface {
 // Users is what the console needs of the rules about users (users.Service).
 type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
+	// Export answers all whom a filter keeps to write, page by page.
+	Export(ctx context.Context, app *models.App, f users.Filter, by models.Actor, write func([]*models.User) error) error
 	// ByID answers nil for an unknown ID.
 	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
 	ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error)

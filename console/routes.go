@@ -31,6 +31,7 @@ var routes = []route{
 	{"GET /console/apps/new", admins, (*console).askCreateApp},
 	{"POST /console/apps/new", admins, (*console).createApp},
 	{"GET /console/apps/{key}/users", operators, (*console).listUsers},
+	{"POST /console/apps/{key}/users.csv", admins, (*console).exportUsers},
 	{"GET /console/apps/{key}/users/{id}", operators, (*console).showUser},
 	{"GET /console/apps/{key}/users/{id}/friends", operators, showPeople(friendList)},
 	{"GET /console/apps/{key}/users/{id}/incoming", operators, showPeople(incomingList)},
