@@ -141,6 +141,15 @@ func auditOf(app *models.App, id string) string {
 	return auditPath + "?" + url.Values{"app": {app.Key}, "target": {id}}.Encode()
 }
 
+// auditOfJob is where the audit has what a job's operator did of its kind.
+func auditOfJob(app *models.App, job *models.Job) string {
+	action := apps.ActionUserDelete
+	if job.Kind == models.JobBan {
+		action = apps.ActionUserBan
+	}
+	return auditPath + "?" + url.Values{"app": {app.Key}, "actor": {job.Actor}, "action": {action}}.Encode()
+}
+
 // Length is how long a ban lasts, nil for what is no ban.
 func (r auditRow) Length() *banLength {
 	minutes := r.number("minutes")

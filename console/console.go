@@ -82,7 +82,8 @@ type Users interface {
 	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
-	Clear(ctx context.Context, app *models.App, by models.Actor) (deleted int, err error)
+	// Clear tells progress after each batch, and ends with its error.
+	Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error
 	// GrantToken refuses users whose token would be good for nothing.
 	GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*users.Registered, error)
 	// AuditDisconnect comes before Presence.Disconnect.
@@ -107,6 +108,7 @@ type Deps struct {
 	Users     Users
 	Relations Relations
 	Presence  Presence
+	Jobs      Jobs
 	Logger    *slog.Logger
 	// Clock is time.Now outside tests.
 	Clock func() time.Time

@@ -63,6 +63,8 @@ var routes = []route{
 	{"POST /console/apps/{key}/bulk/delete", admins, (*console).bulkDelete},
 	{"GET /console/apps/{key}/clear", admins, (*console).askClear},
 	{"POST /console/apps/{key}/clear", admins, (*console).clear},
+	{"GET /console/apps/{key}/jobs", operators, (*console).listJobs},
+	{"GET /console/apps/{key}/jobs/{job}", operators, (*console).showJob},
 	{"GET /console/apps/{key}/banned", operators, showStates(bannedList)},
 	{"GET /console/apps/{key}/deactivated", operators, showStates(deactivatedList)},
 	{"GET /console/apps/{key}/settings", operators, (*console).showSettings},

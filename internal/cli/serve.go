@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
+	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/token"
@@ -118,6 +119,7 @@ type server struct {
 	apps      *apps.Service
 	operators *apps.Operators
 	presence  *presence.Hub
+	jobs      *jobs.Service
 	graphql   *transport.Server
 	health    *health
 	handler   http.Handler
@@ -156,6 +158,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		Metrics:          metrics,
 		SharedByAll:      graph.SharedByAll,
 	})
+	longWork := jobs.New(db, log, clock)
 	h := &health{db: db, log: log}
 	pages := console.New(console.Deps{
 		Operators:     operators,
@@ -163,13 +166,14 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		Users:         userRules,
 		Relations:     relationRules,
 		Presence:      hub,
+		Jobs:          longWork,
 		Logger:        log,
 		ClientAddress: addresses.Address,
 		Secure:        addresses.Secure,
 		Clock:         clock,
 	})
 	return &server{
-		log: log, db: db, apps: appRules, operators: operators, presence: hub, graphql: gql, health: h,
+		log: log, db: db, apps: appRules, operators: operators, presence: hub, jobs: longWork, graphql: gql, health: h,
 		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
 		ops:     opsRoutes(metrics),
 	}, nil
@@ -226,6 +230,9 @@ func (s *server) shutdown(ctx context.Context, public *http.Server) error {
 	}
 	if err := <-sockets; err != nil {
 		s.log.Warn("connections were cut at the end of the drain time-out", "error", err)
+	}
+	if err := s.jobs.Close(ctx); err != nil {
+		s.log.Warn("jobs were cut at the end of the drain time-out", "error", err)
 	}
 	// Statuses are written even when the patience is used up.
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusWriteTimeout)
