@@ -45,9 +45,16 @@ type dayField struct {
 	Wrong       bool
 }
 
-// Days are the fields of the days.
+// Days are the fields of the days. What is no day is not shown again: no browser
+// holds it in a field for one.
 func (p auditPage) Days() []dayField {
-	return []dayField{{"from", p.From, p.WrongField == "from"}, {"until", p.Until, p.WrongField == "until"}}
+	days := []dayField{{Name: "from", Value: p.From}, {Name: "until", Value: p.Until}}
+	for i := range days {
+		if d := &days[i]; d.Name == p.WrongField {
+			d.Value, d.Wrong = "", true
+		}
+	}
+	return days
 }
 
 // Path is where the audit begins.
