@@ -45,9 +45,16 @@ type dayField struct {
 	Wrong       bool
 }
 
-// Days are the fields of the days.
+// Days are the fields of the days. What is no day is not shown again: no browser
+// holds it in a field for one.
 func (p auditPage) Days() []dayField {
-	return []dayField{{"from", p.From, p.WrongField == "from"}, {"until", p.Until, p.WrongField == "until"}}
+	days := []dayField{{Name: "from", Value: p.From}, {Name: "until", Value: p.Until}}
+	for i := range days {
+		if d := &days[i]; d.Name == p.WrongField {
+			d.Value, d.Wrong = "", true
+		}
+	}
+	return days
 }
 
 // Path is where the audit begins.
@@ -139,6 +146,15 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 // auditOf is where the audit of one user is.
 func auditOf(app *models.App, id string) string {
 	return auditPath + "?" + url.Values{"app": {app.Key}, "target": {id}}.Encode()
+}
+
+// auditOfJob is where the audit has what a job's operator did of its kind.
+func auditOfJob(app *models.App, job *models.Job) string {
+	action := apps.ActionUserDelete
+	if job.Kind == models.JobBan {
+		action = apps.ActionUserBan
+	}
+	return auditPath + "?" + url.Values{"app": {app.Key}, "actor": {job.Actor}, "action": {action}}.Encode()
 }
 
 // Length is how long a ban lasts, nil for what is no ban.

@@ -205,12 +205,14 @@ describe('the console in Chromium', () => {
       await page.getByRole('button', { name: 'Delete the chosen' }).click();
       await page.getByRole('heading', { name: 'Delete 2 users?' }).waitFor();
       await page.getByRole('button', { name: 'Delete for good' }).click();
-      await page.getByRole('status').filter({ hasText: 'Users deleted: 2.' }).waitFor();
+      await operator.finished('Users deleted: 2.');
+      await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
       await page.getByRole('button', { name: 'Ban the chosen' }).click();
       await page.getByRole('heading', { name: 'Ban 1 user?' }).waitFor();
       await page.getByRole('button', { name: 'Ban them' }).click();
-      await page.getByRole('status').filter({ hasText: 'Users banned: 1.' }).waitFor();
+      await operator.finished('Users banned: 1.');
+      await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('link', { name: 'Banned', exact: true }).click();
       await page.getByRole('link', { name: 'tester-1', exact: true }).waitFor();
       await page.getByRole('link', { name: 'Users', exact: true }).click();
@@ -229,7 +231,10 @@ describe('the console in Chromium', () => {
       assert.notEqual((await backend.send('{ user(id: "tester-3") { id } }')).user, null);
       await page.getByLabel('Type 5 to confirm').fill('5');
       await page.getByRole('button', { name: 'Delete them all for good' }).click();
-      await page.getByRole('status').filter({ hasText: 'Users deleted: 5.' }).waitFor();
+      await operator.finished('Users deleted: 5.');
+      await page.getByRole('link', { name: 'Long work' }).first().click();
+      await page.getByRole('row').filter({ hasText: 'Deleting all test users' }).getByText('Done').waitFor();
+      await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByRole('heading', { name: 'No users yet' }).waitFor();
       assert.equal((await backend.send('{ user(id: "tester-3") { id } }')).user, null);
       operator.errors = operator.errors.filter((error) => !error.includes('422')); // the wrong number above

@@ -22,6 +22,7 @@ import (
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
+	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/token"
@@ -122,6 +123,7 @@ type server struct {
 	operators *apps.Operators
 	presence  *presence.Hub
 	figures   *figures.Recorder
+	jobs      *jobs.Service
 	graphql   *transport.Server
 	health    *health
 	handler   http.Handler
@@ -161,6 +163,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		SharedByAll:      graph.SharedByAll,
 	})
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
+	longWork := jobs.New(db, log, clock)
 	h := &health{db: db, log: log}
 	pages := console.New(console.Deps{
 		Operators:     operators,
@@ -170,13 +173,15 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		Presence:      hub,
 		Figures:       recorder,
 		Node:          vitals.New(db, hub.DeviceCount, Version, clock),
+		Jobs:          longWork,
 		Logger:        log,
 		ClientAddress: addresses.Address,
 		Secure:        addresses.Secure,
 		Clock:         clock,
 	})
 	return &server{
-		log: log, db: db, apps: appRules, operators: operators, presence: hub, figures: recorder, graphql: gql, health: h,
+		log: log, db: db, apps: appRules, operators: operators, presence: hub, figures: recorder, jobs: longWork,
+		graphql: gql, health: h,
 		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
 		ops:     opsRoutes(metrics),
 	}, nil
@@ -247,6 +252,9 @@ func (s *server) shutdown(ctx context.Context, public *http.Server) error {
 	}
 	if err := <-sockets; err != nil {
 		s.log.Warn("connections were cut at the end of the drain time-out", "error", err)
+	}
+	if err := s.jobs.Close(ctx); err != nil {
+		s.log.Warn("jobs were cut at the end of the drain time-out", "error", err)
 	}
 	// Statuses are written even when the patience is used up.
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusWriteTimeout)
