@@ -28,6 +28,11 @@ type Service struct {
 	decide      func(ctx context.Context, questions []question) (map[question]answer, error)
 	permissions *database.Coalescer[question, answer]
 
+	friends            *pages[*Friendship]
+	incoming, outgoing *pages[*FriendRequest]
+	blocks             *pages[*Block]
+	allowed            *pages[*WhitelistEntry]
+
 	// turns has those who change the same users' relations queue up, from before
 	// the transaction until their events are out: events reach subscribers in the
 	// order of the commits, and the database sees few deadlocks. What holds under
@@ -44,7 +49,11 @@ type turn struct {
 
 // New answers a Service that tells b which friendships begin and end; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
-	s := &Service{db: db, bus: b, clock: clock}
+	s := &Service{
+		db: db, bus: b, clock: clock,
+		friends: friendPages(db), incoming: requestPages(db, true), outgoing: requestPages(db, false),
+		blocks: blockPages(db), allowed: whitelistPages(db),
+	}
 	s.decide = database.Fetcher(db, decisions(db))
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
 	return s
