@@ -16,7 +16,7 @@ func (c *console) askRotateSecret(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "rotate_secret", secretPage{App: c.appRow(app), Path: v.r.URL.EscapedPath(), Back: settingsPath(app)})
+	return c.show(v, "rotate_secret", secretPage{App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: settingsPath(app)})
 }
 
 // rotateSecret answers with the new secret itself, without a redirect: it stands
@@ -33,5 +33,5 @@ func (c *console) rotateSecret(v *visit) error {
 	if app == nil {
 		return c.notFound(v)
 	}
-	return c.show(v, "rotate_secret", secretPage{App: c.appRow(app), Back: settingsPath(app), Secret: secret})
+	return c.show(v, "rotate_secret", secretPage{App: c.appRow(v, app), Back: settingsPath(app), Secret: secret})
 }

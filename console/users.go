@@ -84,11 +84,11 @@ func (c *console) listUsers(v *visit) error {
 		return err
 	}
 	shown := usersPage{
-		App: c.appRow(app), Search: search, Show: show, First: request.After == nil,
+		App: c.appRow(v, app), Search: search, Show: show, First: request.After == nil,
 		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app),
 	}
 	for _, u := range found.Nodes() {
-		shown.Users = append(shown.Users, c.userRow(app, u))
+		shown.Users = append(shown.Users, c.userRow(v, app, u))
 	}
 	shown.Next = nextPage(v, found.PageInfo())
 	return c.show(v, "users", shown)
@@ -105,11 +105,11 @@ func searchText(text string) string {
 	}, strings.ToValidUTF8(text, "")))
 }
 
-func (c *console) userRow(app *models.App, u *models.User) userRow {
+func (c *console) userRow(v *visit, app *models.App, u *models.User) userRow {
 	return userRow{
 		User:   u,
 		Path:   userPath(app, u.ExternalID),
 		State:  u.State(models.TimeOf(c.Clock())),
-		Status: c.Presence.StatusOf(u),
+		Status: c.status(v, u),
 	}
 }

@@ -163,6 +163,27 @@ func (w *World) AppToken(tenant Tenant) string {
 	return text
 }
 
+// Devices answers the devices of a user.
+func (w *World) Devices(u *models.User) []models.Device {
+	w.T.Helper()
+	devices, err := w.Presence.Devices(context.Background(), u.ID)
+	if err != nil {
+		w.T.Error(err)
+	}
+	return devices
+}
+
+// Watch has sink told of the changes of a user's status, with snapshot from its
+// present one on, until stop is called.
+func (w *World) Watch(u *models.User, sink presence.Sink, snapshot bool) (stop func()) {
+	w.T.Helper()
+	stop, err := w.Presence.WatchUsers(context.Background(), []presence.Account{presence.AccountOf(u)}, sink, snapshot)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return stop
+}
+
 // Clock is a clock that stands still until a test moves it.
 type Clock struct {
 	mu     sync.Mutex

@@ -114,6 +114,53 @@ func (w *world) appNow() *models.App {
 	return &app
 }
 
+// StatusOf, SetStatus, Devices, OnlineCount, Disconnect, WatchUsers and WatchApp are
+// the hub's, which must not fail.
+func (w *world) StatusOf(u *models.User) models.UserStatus {
+	w.t.Helper()
+	return must(w.Hub.StatusOf(context.Background(), u))(w.t)
+}
+
+func (w *world) SetStatus(acc Account, text string) (models.UserStatus, error) {
+	return w.Hub.SetStatus(context.Background(), acc, text)
+}
+
+func (w *world) Devices(userID int64) []models.Device {
+	w.t.Helper()
+	return must(w.Hub.Devices(context.Background(), userID))(w.t)
+}
+
+func (w *world) OnlineCount(appID int64) int {
+	w.t.Helper()
+	return must(w.Hub.OnlineCount(context.Background(), appID))(w.t)
+}
+
+func (w *world) Disconnect(ctx context.Context, acc Account, ids []string, reason Reason) int {
+	w.t.Helper()
+	return must(w.Hub.Disconnect(ctx, acc, ids, reason))(w.t)
+}
+
+func (w *world) WatchUsers(accs []Account, sink Sink, snapshot bool) (stop func()) {
+	w.t.Helper()
+	return must(w.Hub.WatchUsers(context.Background(), accs, sink, snapshot))(w.t)
+}
+
+func (w *world) WatchApp(appID int64, sink Sink) (stop func()) {
+	w.t.Helper()
+	return must(w.Hub.WatchApp(context.Background(), appID, sink))(w.t)
+}
+
+// must answers what a call answered, unless it failed.
+func must[T any](value T, err error) func(t testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
 // turn sets the app's switches as another process would.
 func (w *world) turn(queries, friends bool) {
 	w.t.Helper()
