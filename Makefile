@@ -29,7 +29,7 @@ build: ## builds the server into .build/
 
 .PHONY: generate
 generate: ## writes the code that follows from the GraphQL schema
-	$(GO) tool gqlgen generate
+	$(GO) run ./graph/selection/generate
 
 .PHONY: deps
 deps: ## installs what the tests need where it is missing

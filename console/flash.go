@@ -52,6 +52,17 @@ var flashTexts = map[string]bool{
 	"password.done": true,
 	"session.done":  true,
 	"session.gone":  false,
+	"sessions.done": true,
+	"sessions.gone": false,
+
+	"operator.make-admin.done":     true,
+	"operator.make-admin.already":  false,
+	"operator.make-viewer.done":    true,
+	"operator.make-viewer.already": false,
+	"operator.delete.done":         true,
+	// By the rule of the refusal.
+	"operator.refused.self":       false,
+	"operator.refused.last_admin": false,
 
 	"delete.done":    true,
 	"delete.gone":    false,

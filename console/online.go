@@ -7,14 +7,17 @@ import (
 // Pages show what they can while it cannot be told who is online, so that an
 // operator can still do what the database alone decides.
 
+// online is how many users of an app are online.
+type online struct{ Users int }
+
 // online answers how many users of the app are online; nil: that is not known.
-func (c *console) online(v *visit, app *models.App) *int {
+func (c *console) online(v *visit, app *models.App) *online {
 	n, err := c.Presence.OnlineCount(v.r.Context(), app.ID)
 	if err != nil {
 		c.unknown(v, err)
 		return nil
 	}
-	return &n
+	return &online{n}
 }
 
 // status answers the status of a user whose row was just read, where nothing else

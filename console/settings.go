@@ -49,9 +49,9 @@ func (p *settingsPage) WrongMax() int {
 }
 
 // Editions are the choices.
-func (*settingsPage) Editions() []models.Edition {
-	return []models.Edition{models.EditionStandard, models.EditionFlagship, models.EditionPremium}
-}
+func (*settingsPage) Editions() []models.Edition { return editions }
+
+var editions = []models.Edition{models.EditionStandard, models.EditionFlagship, models.EditionPremium}
 
 func settingsPath(app *models.App) string { return appPath(app) + "/settings" }
 

@@ -19,11 +19,13 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/figures"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
+	"rollcall/internal/vitals"
 	"rollcall/models"
 )
 
@@ -34,6 +36,9 @@ const password = "password12"
 
 // hostile is a user's name that must arrive on a page as it is.
 const hostile = `<script>alert(1)</script>"'&<img src=x onerror=alert(2)>`
+
+// setup is who makes, in the audit, what a site begins with.
+var setup = models.Actor{Name: "setup"}
 
 // site is a console on real rules and a real database, with a DEVELOPMENT and a
 // PRODUCTION app that have the user "ann" each, and the operators "admin" and
@@ -49,6 +54,7 @@ type site struct {
 	users     *users.Service
 	relations *relations.Service
 	presence  *presence.Hub
+	figures   *figures.Recorder
 	// issue makes an app token.
 	issue     func(key, secret string, ttl time.Duration) (string, models.Time, error)
 	dev, prod *models.App
@@ -71,19 +77,21 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.presence = presence.New(db, events, presence.Options{Clock: clock})
 	s.check(s.presence.Start(ctx))
 	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })
+	s.figures = figures.New(db, s.presence.OnlineCount, clock, slog.New(slog.DiscardHandler))
 	operators := apps.NewOperators(db, clock)
 	for name, role := range map[string]models.Role{"admin": models.RoleAdmin, "viewer": models.RoleViewer} {
-		_, err := operators.Create(ctx, name, role, password, models.Actor{})
+		_, err := operators.Create(ctx, name, role, password, setup)
 		s.check(err)
 	}
-	s.dev, _, err = rules.Create(ctx, apps.NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship})
+	s.dev, _, err = rules.Create(ctx, apps.NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, setup)
 	s.check(err)
-	s.prod, _, err = rules.Create(ctx, apps.NewApp{Name: "live", Environment: models.EnvironmentProduction, Edition: models.EditionFlagship})
+	s.prod, _, err = rules.Create(ctx, apps.NewApp{Name: "live", Environment: models.EnvironmentProduction, Edition: models.EditionFlagship}, setup)
 	s.check(err)
 	s.register(s.dev, "ann", "Ann")
 	s.register(s.prod, "ann", "Ann")
 	s.deps = Deps{
 		Operators: operators, Apps: rules, Users: s.users, Relations: s.relations, Presence: s.presence,
+		Figures: s.figures, Node: vitals.New(db, s.presence.DeviceCount, "1.2.3", clock),
 		Logger: slog.New(slog.NewTextHandler(s.log, nil)), Clock: clock,
 		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
 		Secure:        func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" },

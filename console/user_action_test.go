@@ -23,12 +23,12 @@ func (s *site) user(app *models.App, id string) *models.User {
 	return u
 }
 
-// audited answers "actor action target detail" of what was done in the app, oldest
-// first.
+// audited answers "actor action target detail" of what was done in the app since
+// the site was set up, oldest first.
 func (s *site) audited(app *models.App) []string {
 	s.t.Helper()
 	var entries []models.AuditEntry
-	s.check(s.db.Read(context.Background()).Where("app_id = ?", app.ID).Order("id").Find(&entries).Error)
+	s.check(s.db.Read(context.Background()).Where("app_id = ? AND actor <> ?", app.ID, setup.Name).Order("id").Find(&entries).Error)
 	lines := make([]string, len(entries))
 	for i, e := range entries {
 		lines[i] = strings.TrimSpace(strings.Join([]string{e.Actor, e.Action, e.Target, e.Detail}, " "))

@@ -223,6 +223,15 @@ func TestCustomStatus(t *testing.T) {
 		if got := postRaw(w, "ann", `{"query":"mutation { setStatus(customStatus: \"`+text[:99]+`\xe4\") { presence } }"}`); got != http.StatusBadRequest {
 			w.T.Errorf("a text cut inside a character answered %d", got)
 		}
+		// Half of a character that UTF-16 has in two, in a variable and in a document.
+		for _, body := range []string{
+			`{"query":"mutation($text: String!) { setStatus(customStatus: $text) { presence } }","variables":{"text":"a\ud83d"}}`,
+			`{"query":"mutation { setStatus(customStatus: \"a\\ud83d\") { presence } }"}`,
+		} {
+			if got := postRaw(w, "ann", body); got != http.StatusBadRequest {
+				w.T.Errorf("half a character answered %d to %s", got, body)
+			}
+		}
 		for _, d := range []*graphtest.Live{first, second} {
 			got := d.Status()
 			if got == "ann ONLINE" { // the second device's connecting may be heard of by nobody

@@ -56,10 +56,12 @@ func NewLink(b *Bus, client *redis.Client, log *slog.Logger) *Link {
 	return l
 }
 
-// Close ends the link; what waits is not sent any more.
+// Close sends what waits, once, and ends the link.
 func (l *Link) Close() {
 	l.stop()
 	l.sender.Wait()
+	for l.sendSome() {
+	}
 	l.feed.Close()
 }
 
@@ -107,12 +109,12 @@ func (l *Link) send() {
 		case <-l.ctx.Done():
 			return
 		}
-		for l.sendSome() {
+		for l.ctx.Err() == nil && l.sendSome() {
 		}
 	}
 }
 
-// sendSome answers whether there is more to do.
+// sendSome sends a part of the outbox and answers whether there may be more.
 func (l *Link) sendSome() bool {
 	l.mu.Lock()
 	n := min(len(l.outbox), sendChunk)
@@ -127,7 +129,11 @@ func (l *Link) sendSome() bool {
 	if len(messages) == 0 {
 		return false
 	}
-	if err := l.publish(messages); err != nil && l.ctx.Err() == nil {
+	err := l.publish(messages)
+	if err != nil && l.ctx.Err() != nil {
+		return false
+	}
+	if err != nil {
 		l.log.Error("telling other nodes through Redis failed, they will be told to look for themselves", "messages", len(messages), "error", err)
 		select {
 		case <-time.After(resendPause):
@@ -135,11 +141,11 @@ func (l *Link) sendSome() bool {
 		}
 		l.Missed()
 	}
-	return l.ctx.Err() == nil
+	return true
 }
 
 func (l *Link) publish(messages []string) error {
-	ctx, cancel := context.WithTimeout(l.ctx, redis.OperationTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), redis.OperationTimeout)
 	defer cancel()
 	commands := make(rueidis.Commands, len(messages))
 	for i, text := range messages {

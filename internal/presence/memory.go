@@ -284,9 +284,9 @@ func (m memory) missed(s *shard, watches []*watch, a *absence, lost map[int64]mo
 		switch {
 		case e != nil && e.seq > since.seq:
 			seq, status = e.seq, e.status()
-		case e != nil && e.seq == 0 && e.current.at >= since.at:
+		case e != nil && e.seq == 0 && e.current.at > since.at:
 			status = e.status() // memory had forgotten, and knows it by the row
-		case e == nil && row != nil && *row.PresenceAt >= since.at:
+		case e == nil && row != nil && *row.PresenceAt > since.at:
 			status = s.status(AccountOf(row))
 		default:
 			continue
