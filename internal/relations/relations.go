@@ -49,6 +49,7 @@ func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
 		friends: friendPages(db), incoming: requestPages(db, true), outgoing: requestPages(db, false),
 		blocks: blockPages(db), allowed: whitelistPages(db),
 	}
+	aboutEvent.Hear(b, func(_ context.Context, t told) { s.watchers.deliver(t.To, t.Event) })
 	s.decide = database.Fetcher(db, decisions(db))
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
 	return s
