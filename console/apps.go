@@ -13,6 +13,8 @@ type appsPage struct {
 
 type appRow struct {
 	*models.App
+	// OverviewPath is where an operator begins with the app.
+	OverviewPath string
 	// UsersPath is where the app's users are.
 	UsersPath string
 	// BulkPath is where something is done to many of them.
@@ -42,7 +44,10 @@ func (c *console) listApps(v *visit) error {
 }
 
 func (c *console) appRow(app *models.App) appRow {
-	row := appRow{App: app, UsersPath: usersPath(app), BulkPath: bulkPath(app), Online: c.Presence.OnlineCount(app.ID)}
+	row := appRow{
+		App: app, OverviewPath: overviewPath(app), UsersPath: usersPath(app), BulkPath: bulkPath(app),
+		Online: c.Presence.OnlineCount(app.ID),
+	}
 	if limit := app.RegisteredUserLimit(); limit != nil {
 		row.Limit, row.Limited = *limit, true
 	}

@@ -13,10 +13,12 @@ import (
 	"time"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/figures"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/users"
+	"rollcall/internal/vitals"
 	"rollcall/models"
 )
 
@@ -28,6 +30,8 @@ const Root = "/console/"
 type Operators interface {
 	Login(ctx context.Context, name, password, address, userAgent string) (token string, operator *models.Operator, err error)
 	ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
+	// Peek is ByToken for what a page asks by itself.
+	Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
 	List(ctx context.Context) ([]*models.Operator, error)
 	// Create and SetPassword answer the password, which is generated where it is "".
 	Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error)
@@ -76,6 +80,7 @@ type Users interface {
 	ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error)
 	Banned(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
 	Deactivated(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
+	BannedCount(ctx context.Context, app *models.App) (int, error)
 	Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string, by models.Actor) ([]*models.ItemResult, error)
 	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error)
@@ -97,8 +102,20 @@ type Presence interface {
 	OnlineCount(appID int64) int
 	// Devices answers the live connections of the user with that users.id.
 	Devices(userID int64) []models.Device
+	Subscriptions(ctx context.Context, owner *models.User, r page.Request) (*presence.SubscriptionConnection, error)
 	// Disconnect cuts the devices with these IDs, nil: all, and answers how many.
 	Disconnect(ctx context.Context, acc presence.Account, deviceIDs []string, reason presence.Reason) int
+}
+
+// Figures is what the console needs of the apps' histories (figures.Recorder).
+type Figures interface {
+	LastHour(ctx context.Context, appID int64) ([]figures.Point, error)
+	LastDays(ctx context.Context, appID int64, n int, zone *time.Location) ([]figures.Point, error)
+}
+
+// Node is what the console needs to know of the process (vitals.Node).
+type Node interface {
+	Report(ctx context.Context) (*vitals.Report, error)
 }
 
 // Deps is what the console stands on. All fields are needed.
@@ -108,6 +125,8 @@ type Deps struct {
 	Users     Users
 	Relations Relations
 	Presence  Presence
+	Figures   Figures
+	Node      Node
 	Jobs      Jobs
 	Logger    *slog.Logger
 	// Clock is time.Now outside tests.
@@ -125,18 +144,21 @@ type console struct {
 	assets  *assets
 	locales []*locale
 	pages   *pages
+	// polls are the patterns of what pages ask by themselves.
+	polls map[string]bool
 }
 
 // New answers the handler of all paths below Root. It panics where the embedded
 // templates or texts are broken: no setting can cause that, and every test here
 // would find it.
 func New(deps Deps) http.Handler {
-	c := &console{Deps: deps, assets: must(loadAssets()), locales: must(loadLocales())}
+	c := &console{Deps: deps, assets: must(loadAssets()), locales: must(loadLocales()), polls: map[string]bool{}}
 	c.pages = must(parsePages(c.locales, c.assets))
 	mux := http.NewServeMux()
 	mux.Handle("GET "+assetRoot, c.assets)
 	for _, rt := range routes {
 		mux.Handle(rt.pattern, c.handler(rt))
+		c.polls[rt.pattern] = rt.access == polls
 	}
 	return c.guard(mux)
 }

@@ -10,6 +10,9 @@ const (
 	operators
 	// admins: operators who may change things.
 	admins
+	// polls: every operator's pages, which ask by themselves. That is no use of the
+	// session, and when it has ended the page says so instead of leading away.
+	polls
 )
 
 // route is one line of the console's table of contents.
@@ -30,14 +33,20 @@ var routes = []route{
 	{"GET /console/{$}", operators, (*console).listApps},
 	{"GET /console/apps/new", admins, (*console).askCreateApp},
 	{"POST /console/apps/new", admins, (*console).createApp},
+	{"GET /console/apps/{key}", operators, (*console).showOverview},
+	{"GET /console/apps/{key}/now", polls, (*console).pollOverview},
+	{"GET /console/apps/{key}/charts", polls, (*console).pollCharts},
+	{"GET /console/apps/{key}/counts", polls, (*console).pollCounts},
 	{"GET /console/apps/{key}/users", operators, (*console).listUsers},
 	{"POST /console/apps/{key}/users.csv", admins, (*console).exportUsers},
 	{"GET /console/apps/{key}/users/{id}", operators, (*console).showUser},
+	{"GET /console/apps/{key}/users/{id}/now", polls, (*console).pollUser},
 	{"GET /console/apps/{key}/users/{id}/friends", operators, showPeople(friendList)},
 	{"GET /console/apps/{key}/users/{id}/incoming", operators, showPeople(incomingList)},
 	{"GET /console/apps/{key}/users/{id}/outgoing", operators, showPeople(outgoingList)},
 	{"GET /console/apps/{key}/users/{id}/blocklist", operators, showPeople(blockList)},
 	{"GET /console/apps/{key}/users/{id}/whitelist", operators, showPeople(whiteList)},
+	{"GET /console/apps/{key}/users/{id}/subscriptions", operators, showPeople(subscriptionList)},
 	{"GET /console/apps/{key}/users/{id}/ban", admins, (*console).askBan},
 	{"POST /console/apps/{key}/users/{id}/ban", admins, (*console).ban},
 	{"GET /console/apps/{key}/users/{id}/unban", admins, ask(unbanUser)},

@@ -19,12 +19,14 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
+	"rollcall/internal/vitals"
 	"rollcall/models"
 )
 
@@ -54,6 +56,7 @@ type site struct {
 	relations *relations.Service
 	jobs      *jobs.Service
 	presence  *presence.Hub
+	figures   *figures.Recorder
 	// issue makes an app token.
 	issue     func(key, secret string, ttl time.Duration) (string, models.Time, error)
 	dev, prod *models.App
@@ -78,6 +81,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.check(s.presence.Start(ctx))
 	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
+	s.figures = figures.New(db, s.presence.OnlineCount, clock, logger)
 	s.jobs = jobs.New(db, logger, clock)
 	t.Cleanup(func() { s.check(s.jobs.Close(context.Background())) })
 	operators := apps.NewOperators(db, clock)
@@ -93,6 +97,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.register(s.prod, "ann", "Ann")
 	s.deps = Deps{
 		Operators: operators, Apps: rules, Users: s.users, Relations: s.relations, Presence: s.presence, Jobs: s.jobs,
+		Figures: s.figures, Node: vitals.New(db, s.presence.DeviceCount, "1.2.3", clock),
 		Logger: logger, Clock: clock,
 		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
 		Secure:        func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" },

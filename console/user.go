@@ -67,6 +67,15 @@ func (c *console) showUser(v *visit) error {
 	return c.show(v, "user", p)
 }
 
+// pollUser answers what of a user changes from one moment to the next.
+func (c *console) pollUser(v *visit) error {
+	p, err := c.userPage(v)
+	if err != nil {
+		return err
+	}
+	return c.showPart(v, "user", "user-now", p)
+}
+
 // request is the first page of a list.
 func request(size int) page.Request { return page.Request{First: size} }
 

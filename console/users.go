@@ -96,6 +96,15 @@ func (c *console) listUsers(v *visit) error {
 	return c.show(v, "users", shown)
 }
 
+// pollCounts answers how many users there are, and how many are online.
+func (c *console) pollCounts(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	return c.showPart(v, "users", "counts", c.appRow(app))
+}
+
 // searchText leaves out what no ID and no name has, and what was typed by mistake
 // around it.
 func searchText(text string) string {

@@ -38,6 +38,7 @@ describe('the console in Chromium', () => {
 
       await operator.login();
       await page.getByRole('link', { name: 'Chat in development' }).click();
+      await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByText('of 100 users registered').waitFor();
       const search = page.getByRole('search').getByLabel('Beginning of an ID, or part of a name');
       await search.fill('ea Leav'); // part of the name
@@ -196,6 +197,7 @@ describe('the console in Chromium', () => {
       const { page } = operator;
       await operator.login();
       await page.getByRole('link', { name }).click();
+      await page.getByRole('link', { name: 'Users', exact: true }).click();
 
       // Some of them first.
       await page.getByRole('checkbox', { name: 'Choose tester-2' }).check();
@@ -283,6 +285,7 @@ describe('the console in Chromium', () => {
     const { page } = operator;
     await operator.login();
     await page.getByRole('link', { name: 'Chat in development' }).click();
+    await page.getByRole('link', { name: 'Users', exact: true }).click();
     await page.getByRole('search').getByRole('searchbox').pressSequentially('member-17');
     await page.getByRole('link', { name: 'member-18', exact: true }).waitFor({ state: 'detached' });
     await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
@@ -294,6 +297,7 @@ describe('the console in Chromium', () => {
     const { page } = operator;
     await operator.login();
     await page.getByRole('link', { name: 'Chat in production' }).click();
+    await page.getByRole('link', { name: 'Users', exact: true }).click();
     await page.getByRole('link', { name: 'real', exact: true }).click();
     await page.getByText('Users of a production app cannot be deleted.').waitFor();
     assert.equal(await page.getByRole('link', { name: 'Delete this user' }).count(), 0);
@@ -387,11 +391,13 @@ describe('the console in Chromium', () => {
         await app.send('mutation { banUsers(input: { ids: ["member-40"], minutes: 60, reason: "Advertising" }) { outcome } }');
         const device = await Connection.open(server, await app.register('member-45', 'Member number 45'), 'ANDROID');
         for (const [name, path] of [
+          ['overview', `/console/apps/${development.key}`],
           ['users', users],
           ['users-none', `${users}?q=nobody`],
           ['user', `${users}/member-45`],
           ['user-delete', `${users}/member-45/delete`],
           ['user-friends', `${users}/member-45/friends`],
+          ['user-subscriptions', `${users}/member-45/subscriptions`],
           ['user-blocklist', `${users}/member-45/blocklist`],
           ['permission', `/console/apps/${development.key}/permission?from=member-1&to=member-45`],
           ['bulk-ban', `/console/apps/${development.key}/bulk/ban?id=member-1&id=member-2`],

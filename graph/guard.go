@@ -27,10 +27,17 @@ type guard struct {
 
 // check is what one field asks before it is resolved.
 type check struct {
-	root    bool
-	callers []string
-	args    []argument
+	root bool
+	// confirms: the resolver itself confirms the caller, by the read that it makes
+	// anyway.
+	confirms bool
+	callers  []string
+	args     []argument
 }
+
+// confirmingField is the query whose resolver confirms the caller: the one that
+// is asked most.
+const confirmingField = "user"
 
 // argument is an argument that has rules.
 type argument struct {
@@ -61,6 +68,7 @@ func newGuard(schema *ast.Schema) *guard {
 				continue
 			}
 			c := check{root: slices.Contains(roots, def), callers: callers(field), args: arguments(schema, field)}
+			c.confirms = def == schema.Query && field.Name == confirmingField
 			if c.root || c.callers != nil || len(c.args) > 0 {
 				g.checks[field] = c
 			}
@@ -112,7 +120,13 @@ func (g *guard) field(ctx context.Context, next graphql.Resolver) (any, error) {
 		return next(ctx)
 	}
 	if c.root || c.callers != nil {
-		if err := admit(auth.From(ctx), c.callers); err != nil {
+		p := auth.From(ctx)
+		if !c.confirms {
+			if err := p.Confirm(ctx); err != nil {
+				return nil, err
+			}
+		}
+		if err := admit(p, c.callers); err != nil {
 			return nil, err
 		}
 	}

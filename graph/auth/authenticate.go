@@ -15,8 +15,9 @@ type Authenticator struct {
 }
 
 // Authenticate answers who sends this Authorization header; an empty one is a
-// guest's. Errors: UNAUTHENTICATED for what is no Bearer token or one that is
-// not good; USER_BANNED with `until`.
+// guest's. A user's principal is confirmed; an App Server's is not yet: see
+// Principal.Confirm. Errors: UNAUTHENTICATED for what is no Bearer token or one
+// that is not good; USER_BANNED with `until`.
 func (a *Authenticator) Authenticate(ctx context.Context, authorization string) (*Principal, error) {
 	if authorization == "" {
 		return guest, nil
@@ -25,12 +26,16 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization string) 
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return nil, fault.New(fault.Unauthenticated, "the Authorization is no Bearer token; write Bearer TOKEN")
 	}
-	app, user, err := a.Users.Verify(ctx, strings.TrimSpace(text))
-	switch {
-	case err != nil:
+	claim, err := a.Users.Inspect(ctx, strings.TrimSpace(text))
+	if err != nil {
 		return nil, err
-	case user == nil:
-		return &Principal{Kind: AppServer, App: app}, nil
+	}
+	if !claim.IsUsers() {
+		return &Principal{Kind: AppServer, claim: &pending{Claim: claim, users: a.Users}}, nil
+	}
+	app, user, err := a.Users.Confirm(ctx, claim)
+	if err != nil {
+		return nil, err
 	}
 	return &Principal{Kind: User, App: app, User: user}, nil
 }

@@ -33,13 +33,16 @@ func (k Kind) String() string {
 	return "GUEST"
 }
 
-// Principal is who asks, as the database had it when the request came in.
+// Principal is who asks, as the database has had it since the request came in.
 type Principal struct {
 	Kind Kind
-	// App is the caller's app; nil for a guest.
+	// App is the caller's app; nil for a guest, and for an App Server that has not
+	// been confirmed.
 	App *models.App
 	// User is set for Kind User only.
 	User *models.User
+
+	claim *pending // nil: there is nothing to confirm
 }
 
 // Account names the principal's user to internal/presence; only for Kind User.

@@ -37,7 +37,9 @@ type World struct {
 	Relations *relations.Service
 	Presence  *presence.Hub
 	Executor  *graph.Executor
-	Clock     *Clock
+	// Stock is the same without package selection, to compare with.
+	Stock *graph.Executor
+	Clock *Clock
 	// Log has all that the node has logged.
 	Log *Log
 	// URL is the address of the GraphQL path.
@@ -94,8 +96,9 @@ func (w *World) start() {
 	if err := w.Presence.Start(ctx); err != nil {
 		w.T.Fatal(err)
 	}
-	w.Executor = graph.NewExecutor(graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, w.Clock.Now),
-		graph.Options{Introspection: true, Logger: log})
+	resolver := graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, w.Clock.Now)
+	w.Executor = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log})
+	w.Stock = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, Stock: true})
 	server := transport.New(transport.Config{
 		Executor:    w.Executor,
 		Present:     w.Executor.Present,

@@ -24,7 +24,8 @@ const (
 // Authenticator says who asks; *auth.Authenticator is one.
 type Authenticator interface {
 	// Authenticate reads an Authorization header: "" is a guest's. It fails with
-	// UNAUTHENTICATED or USER_BANNED, or because it could not find out.
+	// UNAUTHENTICATED or USER_BANNED, or because it could not find out. What it
+	// answers may still have to be confirmed, which fails likewise.
 	Authenticate(ctx context.Context, authorization string) (*auth.Principal, error)
 	// Refresh answers p as it is now, for one more operation on its connection.
 	Refresh(ctx context.Context, p *auth.Principal) (*auth.Principal, error)

@@ -61,15 +61,28 @@ func (x *exchange) serve() {
 	}
 	x.r = x.r.WithContext(auth.With(x.r.Context(), principal))
 	if x.accept.media == "" && !x.accept.stream {
-		x.refuse(bad(http.StatusNotAcceptable, "the answer can be %s, %s or %s", mediaJSON, mediaResponse, mediaStream))
+		x.confirmed(func() {
+			x.refuse(bad(http.StatusNotAcceptable, "the answer can be %s, %s or %s", mediaJSON, mediaResponse, mediaStream))
+		})
 		return
 	}
 	params, refused := x.params()
 	if refused != nil {
-		x.refuse(refused)
+		x.confirmed(func() { x.refuse(refused) })
 		return
 	}
 	x.execute(params)
+}
+
+// confirmed has then go on, unless the caller's token turns out to be worth
+// nothing: nothing but that is answered then.
+func (x *exchange) confirmed(then func()) {
+	ctx := x.r.Context()
+	if err := auth.From(ctx).Confirm(ctx); err != nil {
+		x.fail(err)
+		return
+	}
+	then()
 }
 
 func (x *exchange) params() (*graphql.RawParams, *badRequest) {
@@ -90,32 +103,53 @@ func (x *exchange) params() (*graphql.RawParams, *badRequest) {
 
 // execute runs the operation in the form that the caller accepts.
 func (x *exchange) execute(params *graphql.RawParams) {
-	ctx := x.r.Context()
-	opCtx, errs, refusal := x.server.prepare(ctx, params)
+	opCtx, errs, refusal := x.server.prepare(x.r.Context(), params)
 	if refusal != nil {
-		// graphql-sse has a document that does not validate answered in a stream, and
-		// one that is none as a bad request.
-		if x.accept.streamFirst && isValidation(errs) {
-			x.streamOnce(refusal)
-		} else {
-			x.respond(refusal)
-		}
+		x.confirmed(func() {
+			// graphql-sse has a document that does not validate answered in a stream, and
+			// one that is none as a bad request.
+			if x.accept.streamFirst && isValidation(errs) {
+				x.streamOnce(refusal)
+			} else {
+				x.respond(refusal)
+			}
+		})
 		return
 	}
 	x.operation = opCtx.Operation.Name
+	if opCtx.Operation.Operation == ast.Query {
+		x.once(opCtx)
+		return
+	}
+	x.confirmed(func() { x.change(opCtx) })
+}
+
+// change runs a mutation or a subscription.
+func (x *exchange) change(opCtx *graphql.OperationContext) {
 	switch kind := opCtx.Operation.Operation; {
 	case kind == ast.Mutation && x.r.Method == http.MethodGet:
 		x.w.Header().Set("Allow", http.MethodPost)
 		x.refuse(bad(http.StatusMethodNotAllowed, "a mutation needs POST"))
-	case kind == ast.Subscription && x.accept.stream:
+	case kind == ast.Mutation:
+		x.once(opCtx)
+	case x.accept.stream:
 		x.stream(opCtx)
-	case kind == ast.Subscription:
-		x.refuse(bad(http.StatusBadRequest, "a subscription needs a WebSocket, or Accept: %s", mediaStream))
 	default:
-		resp := x.server.dispatch(ctx, opCtx)
+		x.refuse(bad(http.StatusBadRequest, "a subscription needs a WebSocket, or Accept: %s", mediaStream))
+	}
+}
+
+// once runs an operation that has one answer. A query may confirm the caller on
+// its way, which is made sure of before anything is answered.
+func (x *exchange) once(opCtx *graphql.OperationContext) {
+	ctx := x.r.Context()
+	resp := x.server.dispatch(ctx, opCtx)
+	if resp == nil && ctx.Err() != nil {
+		x.status = statusClientGone
+		return
+	}
+	x.confirmed(func() {
 		switch {
-		case resp == nil && ctx.Err() != nil:
-			x.status = statusClientGone
 		case resp == nil:
 			x.fail(context.Cause(ctx))
 		case x.accept.streamFirst:
@@ -123,7 +157,7 @@ func (x *exchange) execute(params *graphql.RawParams) {
 		default:
 			x.respond(resp)
 		}
-	}
+	})
 }
 
 // isValidation says whether a document that could be parsed was refused.

@@ -49,6 +49,9 @@ func (c *conn) init(req request) error {
 func (c *conn) admit(ctx context.Context, init initPayload) (*auth.Principal, error) {
 	cfg := &c.server.cfg
 	principal, err := cfg.Auth.Authenticate(ctx, init.authorization)
+	if err == nil {
+		err = principal.Confirm(ctx)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("authenticate: %w", err)
 	}

@@ -146,9 +146,22 @@ func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator,
 	return nil
 }
 
-// ByToken answers the session that has the token, and whose it is. A token that
-// is unknown, or whose session has ended, is UNAUTHENTICATED.
+// ByToken answers the session that has the token, and whose it is, and counts as
+// its use. A token that is unknown, or whose session has ended, is UNAUTHENTICATED.
 func (o *Operators) ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
+	session, operator, err := o.Peek(ctx, token)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := o.touch(ctx, session, models.TimeOf(o.clock())); err != nil {
+		return nil, nil, err
+	}
+	return session, operator, nil
+}
+
+// Peek is ByToken for what a page asks by itself: it does not count as use, so a
+// page that is left open keeps no session from ending.
+func (o *Operators) Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
 	ended := fault.New(fault.Unauthenticated, "the session has ended")
 	session := &models.OperatorSession{}
 	err := o.db.Read(ctx).Where("token_hash = ?", hashToken(token)).Take(session).Error
@@ -158,8 +171,7 @@ func (o *Operators) ByToken(ctx context.Context, token string) (*models.Operator
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading session: %w", err)
 	}
-	now := models.TimeOf(o.clock())
-	if !live(session, now) {
+	if !live(session, models.TimeOf(o.clock())) {
 		return nil, nil, ended
 	}
 	operator := &models.Operator{}
@@ -169,9 +181,6 @@ func (o *Operators) ByToken(ctx context.Context, token string) (*models.Operator
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading session's operator: %w", err)
-	}
-	if err := o.touch(ctx, session, now); err != nil {
-		return nil, nil, err
 	}
 	return session, operator, nil
 }

@@ -21,11 +21,13 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
+	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
+	"rollcall/internal/vitals"
 )
 
 // What the HTTP server grants a client before it is known.
@@ -88,6 +90,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) e
 	if err := srv.presence.Start(ctx); err != nil {
 		return err
 	}
+	defer srv.record(ctx)()
 	base := "http://" + listener.Addr().String()
 	log.Info("serving", "url", base, "console", base+"/console/", "database", db.String(), "version", Version)
 	err = first.print(streams.Out, base, func(a madeApp) (string, error) {
@@ -119,6 +122,7 @@ type server struct {
 	apps      *apps.Service
 	operators *apps.Operators
 	presence  *presence.Hub
+	figures   *figures.Recorder
 	jobs      *jobs.Service
 	graphql   *transport.Server
 	health    *health
@@ -158,6 +162,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		Metrics:          metrics,
 		SharedByAll:      graph.SharedByAll,
 	})
+	recorder := figures.New(db, hub.OnlineCount, clock, log)
 	longWork := jobs.New(db, log, clock)
 	h := &health{db: db, log: log}
 	pages := console.New(console.Deps{
@@ -166,6 +171,8 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		Users:         userRules,
 		Relations:     relationRules,
 		Presence:      hub,
+		Figures:       recorder,
+		Node:          vitals.New(db, hub.DeviceCount, Version, clock),
 		Jobs:          longWork,
 		Logger:        log,
 		ClientAddress: addresses.Address,
@@ -173,10 +180,25 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		Clock:         clock,
 	})
 	return &server{
-		log: log, db: db, apps: appRules, operators: operators, presence: hub, jobs: longWork, graphql: gql, health: h,
+		log: log, db: db, apps: appRules, operators: operators, presence: hub, figures: recorder, jobs: longWork,
+		graphql: gql, health: h,
 		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
 		ops:     opsRoutes(metrics),
 	}, nil
+}
+
+// record begins to record figures; end waits until nothing writes any more.
+func (s *server) record(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.figures.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 func trimSlashes(origins []string) []string {

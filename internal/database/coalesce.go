@@ -2,25 +2,24 @@ package database
 
 import (
 	"context"
+	"errors"
 	"sync"
-	"time"
 )
 
-// coalesceTimeout bounds a shared query: no single caller's context may end it.
-const coalesceTimeout = 10 * time.Second
-
 // Coalescer reads rows by key and lets reads that arrive together share one
-// query: the keys that come in while a query is under way are asked for by the
-// next one. It never waits for company, so a lone read is as fast as without it,
+// query: the keys that come in while a query is under way (see Alone) are asked
+// for by the next one. It never waits for company, so a lone read is as fast as without it,
 // and it caches nothing: a read always runs in a query that began after it was
 // asked, so it sees every change that had been answered by then.
 type Coalescer[K comparable, V any] struct {
 	fetch func(ctx context.Context, keys []K) (map[K]V, error)
 	limit int
+	alone int
 
-	mu      sync.Mutex
-	running bool
-	next    *batch[K, V]
+	mu sync.Mutex
+	// flying is how many keys are being asked for.
+	flying int
+	next   *batch[K, V]
 }
 
 // batch is one query and those who wait for it.
@@ -32,22 +31,44 @@ type batch[K comparable, V any] struct {
 	err  error
 }
 
+// errNotAsked is the answer of a query that never came to its end.
+var errNotAsked = errors.New("the query broke off")
+
 // NewCoalescer answers a Coalescer whose queries are run by fetch, with at most
-// limit keys in one. fetch answers the rows that exist.
+// limit keys in one. fetch answers the rows that exist; its context never ends,
+// because no single caller's may end what others wait for, so it must have an end
+// by itself, as statements on a DB's connections have.
 func NewCoalescer[K comparable, V any](limit int, fetch func(ctx context.Context, keys []K) (map[K]V, error)) *Coalescer[K, V] {
-	return &Coalescer[K, V]{fetch: fetch, limit: limit}
+	return &Coalescer[K, V]{fetch: fetch, limit: limit, alone: 1}
+}
+
+// Alone lets keys be asked for at once, each by a query of its own, as long as
+// fewer than n are being asked for, and answers c. Few readers wait for nobody
+// then, while many still share: with more than n of them a query soon asks for
+// enough that the next ones gather.
+func (c *Coalescer[K, V]) Alone(n int) *Coalescer[K, V] {
+	c.alone = n
+	return c
 }
 
 // Get answers the row with that key; false where there is none. The value is
 // shared with other callers and must not be changed. When ctx ends first, only
-// this caller is answered its error.
+// this caller is answered its error; who needs not wait runs the query itself,
+// which saves two changes of goroutine, and then stays to its end.
 func (c *Coalescer[K, V]) Get(ctx context.Context, key K) (V, bool, error) {
 	var zero V
-	b := c.join(key)
-	select {
-	case <-b.done:
-	case <-ctx.Done():
-		return zero, false, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return zero, false, err
+	}
+	b, mine := c.join(key)
+	if mine {
+		c.lead(b)
+	} else {
+		select {
+		case <-b.done:
+		case <-ctx.Done():
+			return zero, false, ctx.Err()
+		}
 	}
 	if b.err != nil {
 		return zero, false, b.err
@@ -56,52 +77,68 @@ func (c *Coalescer[K, V]) Get(ctx context.Context, key K) (V, bool, error) {
 	return row, ok, nil
 }
 
-// join adds key to the batch that has not started yet.
-func (c *Coalescer[K, V]) join(key K) *batch[K, V] {
+// join adds key to the batch that has not started yet. mine: the batch may be
+// asked for now, by the caller.
+func (c *Coalescer[K, V]) join(key K) (b *batch[K, V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := c.next
+	if c.flying < c.alone && c.next == nil {
+		c.flying++
+		return &batch[K, V]{keys: []K{key}, done: make(chan struct{})}, true
+	}
+	b = c.next
 	if b == nil || len(b.keys) >= c.limit {
 		// A full batch goes off by itself beside the one under way.
 		if b != nil {
-			go c.query(b)
+			c.flying += len(b.keys)
+			go c.run(b)
 		}
-		b = &batch[K, V]{done: make(chan struct{})}
+		b = &batch[K, V]{seen: make(map[K]struct{}), done: make(chan struct{})}
 		c.next = b
 	}
 	if _, ok := b.seen[key]; !ok {
-		if b.seen == nil {
-			b.seen = make(map[K]struct{}, 1)
-		}
 		b.seen[key] = struct{}{}
 		b.keys = append(b.keys, key)
 	}
-	if !c.running {
-		c.running = true
-		go c.run()
-	}
-	return b
+	return b, false
 }
 
-// run asks batch after batch until nobody waits.
-func (c *Coalescer[K, V]) run() {
-	for {
-		c.mu.Lock()
-		b := c.next
-		c.next = nil
-		if b == nil {
-			c.running = false
-			c.mu.Unlock()
-			return
+// lead asks for the caller's own batch, and has another goroutine ask for those
+// who have come meanwhile.
+func (c *Coalescer[K, V]) lead(b *batch[K, V]) {
+	defer func() {
+		if next := c.take(b); next != nil {
+			go c.run(next)
 		}
-		c.mu.Unlock()
+	}()
+	c.query(b)
+}
+
+// run asks for batch after batch until nobody waits, or others ask enough.
+func (c *Coalescer[K, V]) run(b *batch[K, V]) {
+	for b != nil {
 		c.query(b)
+		b = c.take(b)
 	}
+}
+
+// take answers the batch that waits, once b has been asked for; nil where none
+// may be asked for now.
+func (c *Coalescer[K, V]) take(b *batch[K, V]) *batch[K, V] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flying -= len(b.keys)
+	if c.next == nil || c.flying >= c.alone {
+		return nil
+	}
+	b = c.next
+	c.next = nil
+	c.flying += len(b.keys)
+	return b
 }
 
 func (c *Coalescer[K, V]) query(b *batch[K, V]) {
 	defer close(b.done)
-	ctx, cancel := context.WithTimeout(context.Background(), coalesceTimeout)
-	defer cancel()
-	b.rows, b.err = c.fetch(ctx, b.keys)
+	b.err = errNotAsked
+	b.rows, b.err = c.fetch(context.Background(), b.keys)
 }

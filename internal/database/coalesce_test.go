@@ -158,3 +158,94 @@ func TestCoalescerBoundsAQuery(t *testing.T) {
 		t.Errorf("a query asked for %d keys, the limit is 5", most.Load())
 	}
 }
+
+// TestCoalescerLetsAFewReadAlone: those below the bound wait for nobody, those
+// above it gather.
+func TestCoalescerLetsAFewReadAlone(t *testing.T) {
+	g := newGate()
+	c := NewCoalescer(100, g.fetch).Alone(3)
+	var wg sync.WaitGroup
+	get := func(key int) {
+		wg.Go(func() {
+			if v, ok, err := c.Get(context.Background(), key); v != fmt.Sprint(key) || !ok || err != nil {
+				t.Errorf("Get(%d) = %q, %v, %v", key, v, ok, err)
+			}
+		})
+	}
+	for key := range 3 {
+		get(key)
+		if keys := <-g.started; len(keys) != 1 {
+			t.Errorf("query %d asks for %v", key, keys)
+		}
+	}
+	for key := range 4 {
+		get(10 + key)
+	}
+	waiting(c, 4)
+	g.release <- nil
+	if keys := <-g.started; len(keys) != 4 {
+		t.Errorf("the query after them asks for %v, want all who waited", keys)
+	}
+	get(20)
+	waiting(c, 1)
+	g.release <- nil
+	g.release <- nil
+	g.release <- nil
+	if keys := <-g.started; len(keys) != 1 {
+		t.Errorf("the last query asks for %v", keys)
+	}
+	g.release <- nil
+	wg.Wait()
+	for flying := 1; flying > 0; { // nobody is left in the air
+		c.mu.Lock()
+		flying = c.flying
+		c.mu.Unlock()
+	}
+}
+
+// TestCoalescerSurvivesAPanic: whoever ran the query has it, those who wait for
+// the next one are answered.
+func TestCoalescerSurvivesAPanic(t *testing.T) {
+	g := newGate()
+	first := true
+	c := NewCoalescer(100, func(ctx context.Context, keys []int) (map[int]string, error) {
+		found, err := g.fetch(ctx, keys)
+		if first {
+			first = false
+			panic("boom")
+		}
+		return found, err
+	})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer func() {
+			if recover() != "boom" {
+				t.Error("the panic did not come to who ran the query")
+			}
+		}()
+		_, _, _ = c.Get(context.Background(), 1)
+	})
+	<-g.started
+	wg.Go(func() {
+		if v, _, err := c.Get(context.Background(), 2); v != "2" || err != nil {
+			t.Errorf("the next one got %q, %v", v, err)
+		}
+	})
+	waiting(c, 1)
+	g.release <- nil
+	<-g.started
+	g.release <- nil
+	wg.Wait()
+}
+
+func TestCoalescerRefusesWhoHasLeftAlready(t *testing.T) {
+	c := NewCoalescer(100, func(context.Context, []int) (map[int]int, error) {
+		t.Error("a query for nobody")
+		return nil, nil
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, _, err := c.Get(ctx, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}

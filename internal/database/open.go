@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-sql-driver/mysql"
@@ -49,9 +50,13 @@ type DB struct {
 	dialect Dialect
 	name    string
 	read    *gorm.DB
+	// pool is read's connections, for hand-written statements.
+	pool *sql.DB
 	// write is read again for MySQL; for SQLite it has the file's only writing
 	// connection, so writers queue here in order instead of polling for a lock.
 	write *gorm.DB
+
+	watchers atomic.Pointer[[]*watcher]
 }
 
 // Open opens the database that rawURL names, `sqlite:PATH` or
@@ -105,7 +110,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	reader.SetMaxOpenConns(sqliteReaders)
 	reader.SetMaxIdleConns(sqliteReaders)
-	db := &DB{dialect: SQLite, name: name}
+	db := &DB{dialect: SQLite, name: name, pool: reader}
 	if db.write, err = wrap(gormlite.OpenDB(writer)); err == nil {
 		db.read, err = wrap(gormlite.OpenDB(reader))
 	}
@@ -140,7 +145,7 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	return &DB{dialect: MySQL, name: name, read: gdb, write: gdb}, nil
+	return &DB{dialect: MySQL, name: name, read: gdb, pool: pool, write: gdb}, nil
 }
 
 // parseMySQL reads mysql://user:password@host:port/name?tls=… and

@@ -12,6 +12,9 @@ import (
 // MaxPairs is how many decisions may be asked for at once.
 const MaxPairs = 500
 
+// decidersAlone is how many decisions have queries of their own before they share.
+const decidersAlone = 4
+
 // DenialReason says which rule forbids a message.
 type DenialReason string
 
@@ -46,7 +49,6 @@ type question struct {
 
 // answer is everything that a decision hangs on.
 type answer struct {
-	N int
 	// The sender's and the recipient's rows; 0: there is none.
 	SenderID, RecipientID                   int64
 	SenderDeactivatedAt, SenderBannedUntil  models.Time
@@ -66,17 +68,17 @@ func (s *Service) Permission(ctx context.Context, app *models.App, pair Pair) (*
 
 // Permissions decides for up to MaxPairs pairs, in the order asked, in one query.
 func (s *Service) Permissions(ctx context.Context, app *models.App, pairs []Pair) ([]*Permission, error) {
-	questions := make([]question, len(pairs))
+	asked := make([]question, len(pairs))
 	for i, pair := range pairs {
-		questions[i] = question{app.ID, pair}
+		asked[i] = question{app.ID, pair}
 	}
-	answers, err := s.decide(ctx, questions)
+	answers, err := s.decide(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]*Permission, len(pairs))
 	for i, pair := range pairs {
-		out[i] = s.judge(app, pair, answers[questions[i]])
+		out[i] = s.judge(app, pair, answers[asked[i]])
 	}
 	return out, nil
 }
@@ -109,36 +111,70 @@ func (s *Service) judge(app *models.App, pair Pair, a answer) *Permission {
 	return &Permission{From: pair.From, To: pair.To, Allowed: true}
 }
 
-// decide reads what decisions hang on, all in one statement: it is asked for
-// every message that is sent. The questions are a table of their own; each finds
-// its rows by unique keys.
-func (s *Service) decide(ctx context.Context, questions []question) (map[question]answer, error) {
-	out := make(map[question]answer, len(questions))
-	if len(questions) == 0 {
-		return out, nil
+// decisions reads what decisions hang on, all in one statement: it is asked for
+// every message that is sent.
+func decisions(db *database.DB) database.Lookup[question, answer] {
+	return database.Lookup[question, answer]{
+		What: "permissions",
+		Text: func(n int) string { return questions(db, n) },
+		Bind: func(args []any, q question) []any {
+			return append(args, possible(q.From), possible(q.To), q.appID)
+		},
+		Rows: func(keys []question) ([]any, func() (question, answer)) {
+			var n int
+			var a answer
+			targets := []any{&n, &a.SenderID, &a.SenderDeactivatedAt, &a.SenderBannedUntil,
+				&a.RecipientID, &a.RecipientDeactivatedAt, &a.WhitelistEnabled, &a.Listed, &a.Blocked, &a.Fond}
+			return targets, func() (question, answer) {
+				return keys[min(n, len(keys)-1)], a // the last one may have been asked again
+			}
+		},
 	}
-	table, args := s.questions(questions)
-	var rows []answer
-	err := s.db.Read(ctx).Raw(`SELECT q.n,
-			COALESCE(s.id, 0) AS sender_id,
-			COALESCE(s.deactivated_at, 0) AS sender_deactivated_at,
-			COALESCE(s.banned_until, 0) AS sender_banned_until,
-			COALESCE(r.id, 0) AS recipient_id,
-			COALESCE(r.deactivated_at, 0) AS recipient_deactivated_at,
-			COALESCE(r.whitelist_enabled, 0) AS whitelist_enabled,
-			EXISTS (SELECT 1 FROM whitelist_entries w WHERE w.user_id = r.id AND w.allowed_id = s.id) AS listed,
-			EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = r.id AND b.blocked_id = s.id) AS blocked,
-			EXISTS (SELECT 1 FROM friendships f WHERE f.user_id = r.id AND f.friend_id = s.id) AS fond
-		FROM (`+table+`) q
-		LEFT JOIN users s ON s.app_id = q.app AND s.external_id = q.sender
-		LEFT JOIN users r ON r.app_id = q.app AND r.external_id = q.recipient`, args...).Scan(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("reading permissions: %w", err)
+}
+
+const decisionColumns = `
+	COALESCE(s.id, 0), COALESCE(s.deactivated_at, 0), COALESCE(s.banned_until, 0),
+	COALESCE(r.id, 0), COALESCE(r.deactivated_at, 0), COALESCE(r.whitelist_enabled, 0),
+	w.user_id IS NOT NULL, b.user_id IS NOT NULL, f.user_id IS NOT NULL
+FROM `
+
+// questions writes the statement that reads what n decisions hang on: users and
+// entries, each found by a unique key.
+func questions(db *database.DB, n int) string {
+	const entries = `
+LEFT JOIN whitelist_entries w ON w.user_id = r.id AND w.allowed_id = s.id
+LEFT JOIN blocks b ON b.user_id = r.id AND b.blocked_id = s.id
+LEFT JOIN friendships f ON f.user_id = r.id AND f.friend_id = s.id`
+	if n == 1 && db.Dialect() == database.MySQL {
+		// Without a table of questions, which it would make first, all rows are
+		// found before there is anything to plan. The app's row is there to hang on.
+		return "SELECT 0," + decisionColumns + `apps a
+LEFT JOIN users s ON s.app_id = a.id AND s.external_id = ?
+LEFT JOIN users r ON r.app_id = a.id AND r.external_id = ?` + entries + `
+WHERE a.id = ?`
 	}
-	for _, row := range rows {
-		out[questions[row.N]] = row
+	var sql strings.Builder
+	// What a derived table holds is utf8mb4, and MySQL would convert the whole
+	// column of IDs to compare with it, and find no index.
+	const id = "CONVERT(? USING ascii) COLLATE ascii_bin"
+	for i := range n {
+		switch {
+		case i == 0 && db.Dialect() == database.SQLite:
+			sql.WriteString("SELECT column1 AS n, column2 AS sender, column3 AS recipient, column4 AS app FROM (VALUES (0, ?, ?, ?)")
+		case db.Dialect() == database.SQLite:
+			fmt.Fprintf(&sql, ", (%d, ?, ?, ?)", i) // SQLite allows only 500 united selects
+		case i == 0:
+			fmt.Fprintf(&sql, "SELECT 0 AS n, %s AS sender, %s AS recipient, ? AS app", id, id)
+		default:
+			fmt.Fprintf(&sql, " UNION ALL SELECT %d, %s, %s, ?", i, id, id)
+		}
 	}
-	return out, nil
+	if db.Dialect() == database.SQLite {
+		sql.WriteString(")")
+	}
+	return "SELECT q.n," + decisionColumns + "(" + sql.String() + `) q
+LEFT JOIN users s ON s.app_id = q.app AND s.external_id = q.sender
+LEFT JOIN users r ON r.app_id = q.app AND r.external_id = q.recipient` + entries
 }
 
 // possible answers an ID that somebody could have, or "", which is nobody's: MySQL
@@ -148,34 +184,4 @@ func possible(id string) string {
 		return ""
 	}
 	return id
-}
-
-// questions writes the questions as a SELECT with the columns n, app, sender and
-// recipient.
-func (s *Service) questions(questions []question) (string, []any) {
-	// What a derived table holds is utf8mb4, and MySQL would convert the whole
-	// column of IDs to compare with it, and find no index.
-	id := "CONVERT(? USING ascii) COLLATE ascii_bin"
-	if s.db.Dialect() == database.SQLite {
-		id = "?"
-	}
-	var sql strings.Builder
-	var args []any
-	for n, q := range questions {
-		switch {
-		case n == 0 && s.db.Dialect() == database.SQLite:
-			sql.WriteString("SELECT column1 AS n, column2 AS app, column3 AS sender, column4 AS recipient FROM (VALUES (?, ?, ?, ?)")
-		case s.db.Dialect() == database.SQLite:
-			sql.WriteString(", (?, ?, ?, ?)") // SQLite allows only 500 united selects
-		case n == 0:
-			fmt.Fprintf(&sql, "SELECT ? AS n, ? AS app, %s AS sender, %s AS recipient", id, id)
-		default:
-			fmt.Fprintf(&sql, " UNION ALL SELECT ?, ?, %s, %s", id, id)
-		}
-		args = append(args, n, q.appID, possible(q.From), possible(q.To))
-	}
-	if s.db.Dialect() == database.SQLite {
-		sql.WriteString(")")
-	}
-	return sql.String(), args
 }

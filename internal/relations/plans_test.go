@@ -137,7 +137,9 @@ func (w *world) statements(read func() error) []statement {
 	callbacks := w.db.Read(ctx).Callback()
 	w.ok(callbacks.Query().Register("relations:note", note))
 	w.ok(callbacks.Row().Register("relations:note", note))
+	stop := w.db.Watch(func(text string, args []any) { list = append(list, statement{text, args}) })
 	w.ok(read())
+	stop()
 	w.ok(callbacks.Query().Remove("relations:note"))
 	w.ok(callbacks.Row().Remove("relations:note"))
 	if len(list) == 0 {

@@ -6,8 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
-	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -25,26 +25,17 @@ type Service struct {
 	bus         *bus.Bus
 	clock       func() time.Time
 	watchers    watchers
+	decide      func(ctx context.Context, questions []question) (map[question]answer, error)
 	permissions *database.Coalescer[question, answer]
 
-	// turns has those who change the same users' relations queue up, from before
-	// the transaction until their events are out: events reach subscribers in the
-	// order of the commits, and the database sees few deadlocks. What holds under
-	// concurrency holds by the row locks, not by this.
-	turns [256]turn
-}
-
-// turn is held by who changes the relations of some users.
-type turn struct {
-	sync.Mutex
-	// last is the latest moment that an entry of their lists was given.
-	last models.Time
+	turns turns
 }
 
 // New answers a Service that tells b which friendships begin and end; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
-	s := &Service{db: db, bus: b, clock: clock}
-	s.permissions = database.NewCoalescer(MaxPairs, s.decide)
+	s := &Service{db: db, bus: b, clock: clock, turns: turns{seed: maphash.MakeSeed()}}
+	s.decide = database.Fetcher(db, decisions(db))
+	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
 	return s
 }
 
@@ -83,7 +74,7 @@ func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn 
 		keys = append(keys, u.ID)
 	}
 	slices.Sort(keys)
-	held := s.takeTurns(keys)
+	held := s.takeTurns(app, ids)
 	defer held.end()
 	var n *notes
 	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -114,46 +105,6 @@ func lock(tx *gorm.DB, keys []int64) (people, error) {
 		out[u.ExternalID] = u
 	}
 	return out, err
-}
-
-// turns are those of all users whose relations change together.
-type turns []*turn
-
-// takeTurns waits until nobody else in this process changes these users'
-// relations.
-func (s *Service) takeTurns(keys []int64) turns {
-	places := make([]int, len(keys))
-	for i, key := range keys {
-		places[i] = int(uint64(key) % uint64(len(s.turns)))
-	}
-	slices.Sort(places) // the order in which everybody takes them
-	places = slices.Compact(places)
-	held := make(turns, len(places))
-	for i, place := range places {
-		held[i] = &s.turns[place]
-		held[i].Lock()
-	}
-	return held
-}
-
-// end lets the next ones go on.
-func (held turns) end() {
-	for _, t := range held {
-		t.Unlock()
-	}
-}
-
-// moments answers the first of n moments, each a millisecond after the one
-// before, that are after all that the users' lists have been given: a list has
-// the newest entry first also where many are made in one millisecond.
-func (held turns) moments(at models.Time, n int) models.Time {
-	for _, t := range held {
-		at = max(at, t.last+1)
-	}
-	for _, t := range held {
-		t.last = at + models.Time(n-1)
-	}
-	return at
 }
 
 // active answers the user, or why nothing can be done with it.

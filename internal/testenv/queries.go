@@ -10,7 +10,8 @@ import (
 	"rollcall/internal/database"
 )
 
-// Queries counts the statements that db runs for reading, from now on.
+// Queries counts the statements that db runs for reading, by GORM and by hand, from
+// now on.
 func Queries(tb testing.TB, db *database.DB) *atomic.Int64 {
 	tb.Helper()
 	n := new(atomic.Int64)
@@ -22,5 +23,6 @@ func Queries(tb testing.TB, db *database.DB) *atomic.Int64 {
 	if err := callbacks.Row().Register("testenv:count", count); err != nil { // Raw and Rows
 		tb.Fatal(err)
 	}
+	tb.Cleanup(db.Watch(func(string, []any) { n.Add(1) }))
 	return n
 }

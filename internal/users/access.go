@@ -3,7 +3,6 @@ package users
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -18,43 +17,83 @@ var errRefused = fault.New(fault.Unauthenticated, "the token is malformed, forei
 // access is what a user token's fate hangs on: the user and its app, read in
 // one query.
 type access struct {
-	User models.User `gorm:"embedded;embeddedPrefix:u_"`
-	App  models.App  `gorm:"embedded;embeddedPrefix:a_"`
+	User models.User
+	App  models.App
 }
 
 // Verify answers whose token it is: the app and, for a user token, the user, as
 // the database has them now. Errors: UNAUTHENTICATED for a token that is not
 // good; USER_BANNED, with `until`, while the user is banned.
 func (s *Service) Verify(ctx context.Context, text string) (*models.App, *models.User, error) {
-	claims, err := s.keys.Verify(ctx, text)
-	if errors.Is(err, token.ErrInvalid) {
-		return nil, nil, errRefused
-	}
+	claim, err := s.Inspect(ctx, text)
 	if err != nil {
 		return nil, nil, err
 	}
-	if claims.UserID == 0 {
-		app, ok, err := s.appByID.Get(ctx, claims.AppID)
+	return s.Confirm(ctx, claim)
+}
+
+// Claim is what a token of ours says that has not expired. It is worth nothing
+// until the database has been asked: see Confirm and ByIDFor.
+type Claim struct{ claims token.Claims }
+
+// IsUsers says whether it is a user's token, not an App Server's.
+func (c Claim) IsUsers() bool { return c.claims.UserID != 0 }
+
+// Inspect answers what a token says. Errors: UNAUTHENTICATED for what is no token
+// of ours or has expired.
+func (s *Service) Inspect(ctx context.Context, text string) (Claim, error) {
+	claims, err := s.keys.Verify(ctx, text)
+	if errors.Is(err, token.ErrInvalid) {
+		err = errRefused
+	}
+	return Claim{claims}, err
+}
+
+// Confirm answers the app and, for a user token, the user, as the database has
+// them now. Errors as Verify's.
+func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.User, error) {
+	if !c.IsUsers() {
+		app, ok, err := s.appByID.Get(ctx, c.claims.AppID)
 		if err != nil {
 			return nil, nil, err
 		}
-		if !ok || app.SecretGeneration != claims.SecretGeneration {
+		if !ok || !c.fits(app) {
 			return nil, nil, errRefused
 		}
 		return app, nil, nil
 	}
-	a, ok, err := s.access.Get(ctx, claims.UserID)
+	a, ok, err := s.access.Get(ctx, c.claims.UserID)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !ok || a.App.ID != claims.AppID ||
-		a.App.SecretGeneration != claims.SecretGeneration ||
-		a.User.TokenGeneration != claims.TokenGeneration ||
-		claims.IssuedAt < a.User.TokensValidFrom {
+	if !ok || a.App.ID != c.claims.AppID || !c.fits(&a.App) ||
+		a.User.TokenGeneration != c.claims.TokenGeneration ||
+		c.claims.IssuedAt < a.User.TokensValidFrom {
 		return nil, nil, errRefused
 	}
 	return s.admit(a)
 }
+
+// ByIDFor is Confirm and ByID for an App Server's claim in one read of the
+// database. Errors as Verify's; then nothing is said about the user.
+func (s *Service) ByIDFor(ctx context.Context, c Claim, id string) (*models.App, *models.User, error) {
+	if database.IsASCII(id) {
+		a, ok, err := s.accessByExternalID.Get(ctx, externalKey{c.claims.AppID, id})
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case ok && !c.fits(&a.App):
+			return nil, nil, errRefused
+		case ok:
+			return &a.App, &a.User, nil
+		}
+	}
+	app, _, err := s.Confirm(ctx, c)
+	return app, nil, err
+}
+
+// fits says whether the token is of the app's present secret.
+func (c Claim) fits(app *models.App) bool { return c.claims.SecretGeneration == app.SecretGeneration }
 
 // Current answers the user and its app as they are now, for one more operation
 // on a connection that a token has opened; its age is not looked at again.
@@ -94,34 +133,4 @@ func (s *Service) admit(a *access) (*models.App, *models.User, error) {
 func banned(u *models.User) error {
 	return fault.New(fault.UserBanned, "the user is banned until %s", u.BannedUntil).
 		With("until", u.BannedUntil.String())
-}
-
-// accessColumns lists both tables' columns under the prefixes of access.
-var accessColumns = database.Columns("users", "u_", models.User{}) + ", " + database.Columns("apps", "a_", models.App{})
-
-func (s *Service) fetchAccess(ctx context.Context, ids []int64) (map[int64]*access, error) {
-	var rows []*access
-	err := s.db.Read(ctx).Table("users").Select(accessColumns).
-		Joins("JOIN apps ON apps.id = users.app_id").
-		Where("users.id IN ?", ids).Find(&rows).Error
-	if err != nil {
-		return nil, fmt.Errorf("reading users: %w", err)
-	}
-	out := make(map[int64]*access, len(rows))
-	for _, a := range rows {
-		out[a.User.ID] = a
-	}
-	return out, nil
-}
-
-func (s *Service) fetchApps(ctx context.Context, ids []int64) (map[int64]*models.App, error) {
-	var rows []*models.App
-	if err := s.db.Read(ctx).Where("id IN ?", ids).Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("reading apps: %w", err)
-	}
-	out := make(map[int64]*models.App, len(rows))
-	for _, app := range rows {
-		out[app.ID] = app
-	}
-	return out, nil
 }

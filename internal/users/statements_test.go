@@ -28,6 +28,13 @@ func (w *world) recorder() (statements func(do func()) []statement) {
 			list = append(list, statement{db.Statement.SQL.String(), slices.Clone(db.Statement.Vars)})
 		}
 	}
+	w.t.Cleanup(w.db.Watch(func(text string, args []any) {
+		mu.Lock()
+		defer mu.Unlock()
+		if on {
+			list = append(list, statement{text, args})
+		}
+	}))
 	handles := []*gorm.DB{w.db.Read(context.Background())}
 	err := w.db.Tx(context.Background(), func(tx *gorm.DB) error {
 		if tx.Callback() != handles[0].Callback() {

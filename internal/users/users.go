@@ -4,10 +4,7 @@ package users
 
 import (
 	"context"
-	"fmt"
 	"time"
-
-	"gorm.io/gorm"
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
@@ -30,34 +27,12 @@ type Service struct {
 	eraser Eraser
 	reach  reach
 
-	byExternalID *database.Coalescer[externalKey, *models.User]
-	access       *database.Coalescer[int64, *access]
-	appByID      *database.Coalescer[int64, *models.App]
-}
+	fetchByExternalID func(ctx context.Context, keys []externalKey) (map[externalKey]*models.User, error)
 
-// Eraser removes what other rules keep about users who are deactivated or
-// deleted, in the transaction that does it. announce is called when that has
-// committed.
-type Eraser interface {
-	Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error)
-}
-
-// Erasers are several, one after the other.
-type Erasers []Eraser
-
-// Erase has each of them erase, and all of them announce.
-func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
-	announcements := make([]func(), len(es))
-	for i, e := range es {
-		if announcements[i], err = e.Erase(tx, gone); err != nil {
-			return nil, err
-		}
-	}
-	return func() {
-		for _, announce := range announcements {
-			announce()
-		}
-	}, nil
+	byExternalID       *database.Coalescer[externalKey, *models.User]
+	access             *database.Coalescer[int64, *access]
+	accessByExternalID *database.Coalescer[externalKey, *access]
+	appByID            *database.Coalescer[int64, *models.App]
 }
 
 // externalKey names a user as the API does.
@@ -69,9 +44,11 @@ type externalKey struct {
 // New answers a Service; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock func() time.Time) *Service {
 	s := &Service{db: db, bus: b, keys: keys, eraser: eraser, clock: clock, reach: reach{SearchIDs, SearchNames}}
-	s.byExternalID = database.NewCoalescer(MaxIDs, s.fetchByExternalID)
-	s.access = database.NewCoalescer(MaxIDs, s.fetchAccess)
-	s.appByID = database.NewCoalescer(MaxIDs, s.fetchApps)
+	s.fetchByExternalID = database.Fetcher(db, byExternalID(db))
+	s.byExternalID = coalescer(s.fetchByExternalID)
+	s.access = coalescer(database.Fetcher(db, accessByID))
+	s.accessByExternalID = coalescer(database.Fetcher(db, accessByExternalID(db)))
+	s.appByID = coalescer(database.Fetcher(db, appByID))
 	return s
 }
 
@@ -89,43 +66,17 @@ func (s *Service) ByID(ctx context.Context, appID int64, id string) (*models.Use
 // ByIDs answers the users of the app in the order asked, nil where there is
 // none; one query whatever their number. The same ID twice is answered twice.
 func (s *Service) ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error) {
-	out := make([]*models.User, len(ids))
-	possible := wellFormed(ids)
-	if len(possible) == 0 {
-		return out, nil
+	var asked []externalKey
+	for _, id := range wellFormed(ids) {
+		asked = append(asked, externalKey{appID, id})
 	}
-	var rows []*models.User
-	err := s.db.Read(ctx).Where("app_id = ? AND external_id IN ?", appID, possible).Find(&rows).Error
+	found, err := s.fetchByExternalID(ctx, asked)
 	if err != nil {
-		return nil, fmt.Errorf("reading users: %w", err)
+		return nil, err
 	}
-	byID := make(map[string]*models.User, len(rows))
-	for _, u := range rows {
-		byID[u.ExternalID] = u
-	}
+	out := make([]*models.User, len(ids))
 	for i, id := range ids {
-		out[i] = byID[id]
-	}
-	return out, nil
-}
-
-// fetchByExternalID reads the users of several apps at once.
-func (s *Service) fetchByExternalID(ctx context.Context, keys []externalKey) (map[externalKey]*models.User, error) {
-	byApp := make(map[int64][]string, 1)
-	for _, k := range keys {
-		byApp[k.appID] = append(byApp[k.appID], k.externalID)
-	}
-	query := s.db.Read(ctx)
-	for appID, ids := range byApp {
-		query = query.Or("app_id = ? AND external_id IN ?", appID, ids)
-	}
-	var rows []*models.User
-	if err := query.Find(&rows).Error; err != nil {
-		return nil, fmt.Errorf("reading users: %w", err)
-	}
-	out := make(map[externalKey]*models.User, len(rows))
-	for _, u := range rows {
-		out[externalKey{u.AppID, u.ExternalID}] = u
+		out[i] = found[externalKey{appID, id}]
 	}
 	return out, nil
 }
