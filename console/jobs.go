@@ -70,7 +70,7 @@ func (c *console) listJobs(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := jobsPage{App: c.appRow(app), Path: jobsPath(app), First: request.After == nil, Next: nextPage(v, found.PageInfo())}
+	p := jobsPage{App: c.appRow(v, app), Path: jobsPath(app), First: request.After == nil, Next: nextPage(v, found.PageInfo())}
 	for _, job := range found.Nodes() {
 		p.Jobs = append(p.Jobs, jobRowOf(app, job))
 	}
@@ -94,7 +94,7 @@ func (c *console) showJob(v *visit) error {
 	if job == nil {
 		return c.notFound(v)
 	}
-	p := jobPage{App: c.appRow(app), Job: jobRowOf(app, job), JobsPath: jobsPath(app), AuditPath: auditOfJob(app, job)}
+	p := jobPage{App: c.appRow(v, app), Job: jobRowOf(app, job), JobsPath: jobsPath(app), AuditPath: auditOfJob(app, job)}
 	if job.Kind == models.JobClear && v.operator.Role == models.RoleAdmin {
 		p.AgainPath = clearPath(app)
 	}
