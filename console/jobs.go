@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 
 	"rollcall/internal/jobs"
@@ -97,8 +98,15 @@ func (c *console) showJob(v *visit) error {
 	if job.Kind == models.JobClear && v.operator.Role == models.RoleAdmin {
 		p.AgainPath = clearPath(app)
 	}
-	return c.show(v, "job", p)
+	status := http.StatusOK
+	if !p.Job.Running() && v.r.Header.Get("HX-Request") == "true" {
+		status = stopPolling
+	}
+	return c.render(v, status, "job", p)
 }
+
+// stopPolling is the status by which htmx knows that there is no news to come.
+const stopPolling = 286
 
 // start begins a job and leads to its page.
 func (c *console) start(v *visit, app *models.App, kind models.JobKind, total int, work jobs.Work) error {
