@@ -38,8 +38,9 @@ func TestRoutesSayWhoMayChange(t *testing.T) {
 		"POST /console/logout":   true, // one's own session
 		"POST /console/language": true, // a cookie
 		// One's own account.
-		"POST /console/account/password":    true,
-		"POST /console/account/end-session": true,
+		"POST /console/account/password":     true,
+		"POST /console/account/end-session":  true,
+		"POST /console/account/end-sessions": true,
 	}
 	for _, rt := range routes {
 		if strings.HasPrefix(rt.pattern, "POST ") && rt.access != admins && !open[rt.pattern] {

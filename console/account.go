@@ -3,11 +3,9 @@ package console
 import (
 	"errors"
 	"net/http"
-	"strconv"
 
 	"rollcall/internal/apps"
 	"rollcall/internal/fault"
-	"rollcall/models"
 )
 
 // accountPath is where operators see to their own account.
@@ -15,8 +13,8 @@ const accountPath = Root + "account"
 
 // accountPage is what account.html shows.
 type accountPage struct {
-	Path, SessionPath string
-	Sessions          []sessionRow
+	Path, SessionPath, SessionsPath string
+	Sessions                        []sessionRow
 	// WrongField is the field of the password's form that was refused, and Wrong
 	// the end of the text that says why.
 	WrongField, Wrong string
@@ -25,15 +23,11 @@ type accountPage struct {
 // MinPassword is how long a password must be.
 func (accountPage) MinPassword() int { return apps.MinPasswordLength }
 
+// Others is how many sessions there are besides the one that the page is seen with.
+func (p accountPage) Others() int { return others(p.Sessions) }
+
 // MayEnd: these are the visitor's own sessions.
 func (accountPage) MayEnd() bool { return true }
-
-// sessionRow is a session in a list.
-type sessionRow struct {
-	*models.OperatorSession
-	// Own is the one that the page is seen with.
-	Own bool
-}
 
 func (c *console) showAccount(v *visit) error {
 	p, err := c.accountPage(v)
@@ -45,20 +39,9 @@ func (c *console) showAccount(v *visit) error {
 
 func (c *console) accountPage(v *visit) (*accountPage, error) {
 	rows, err := c.sessions(v, v.operator.ID)
-	return &accountPage{Path: accountPath, SessionPath: accountPath + "/end-session", Sessions: rows}, err
-}
-
-// sessions answers an operator's sessions that have not ended.
-func (c *console) sessions(v *visit, operatorID int64) ([]sessionRow, error) {
-	list, err := c.Operators.ListSessions(v.r.Context(), operatorID)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]sessionRow, len(list))
-	for i, s := range list {
-		rows[i] = sessionRow{s, s.ID == v.session.ID}
-	}
-	return rows, nil
+	return &accountPage{
+		Path: accountPath, SessionPath: accountPath + "/end-session", SessionsPath: accountPath + "/end-sessions", Sessions: rows,
+	}, err
 }
 
 // changePassword changes the visitor's own password, which ends its other
@@ -97,29 +80,4 @@ func wrongPassword(v *visit, refusal *fault.Error) (field, text string) {
 		text = "other"
 	}
 	return field, text
-}
-
-// endOwnSession ends one of the visitor's sessions.
-func (c *console) endOwnSession(v *visit) error {
-	return c.endSession(v, v.operator.ID, accountPath)
-}
-
-// endSession ends the session of the form and leads back.
-func (c *console) endSession(v *visit, operatorID int64, back string) error {
-	id, err := strconv.ParseInt(v.r.PostFormValue("session"), 10, 64)
-	if err != nil {
-		return problem{http.StatusBadRequest, "error.invalid"}
-	}
-	ended, err := c.Operators.EndSession(v.r.Context(), operatorID, id, c.actor(v))
-	if err != nil {
-		return err
-	}
-	text := "session.gone"
-	if ended {
-		text = "session.done"
-	}
-	if err := c.setFlash(v, text, ""); err != nil {
-		return err
-	}
-	return v.redirect(back)
 }

@@ -5,10 +5,16 @@ import (
 )
 
 // appsPage is what apps.html shows.
-type appsPage struct{ Apps []appRow }
+type appsPage struct {
+	Apps []appRow
+	// NewPath is where an app is created, "" for who may not.
+	NewPath string
+}
 
 type appRow struct {
 	*models.App
+	// OverviewPath is where an operator begins with the app.
+	OverviewPath string
 	// UsersPath is where the app's users are.
 	UsersPath string
 	// BulkPath is where something is done to many of them.
@@ -16,7 +22,7 @@ type appRow struct {
 	// Limit bounds the app's users where Limited.
 	Limit   int
 	Limited bool
-	Online  int
+	Online  *online // nil: not known
 }
 
 // Development says whether the app is for trying out.
@@ -28,14 +34,20 @@ func (c *console) listApps(v *visit) error {
 		return err
 	}
 	page := appsPage{}
+	if v.operator.Role == models.RoleAdmin {
+		page.NewPath = newAppPath
+	}
 	for _, app := range list {
-		page.Apps = append(page.Apps, c.appRow(app))
+		page.Apps = append(page.Apps, c.appRow(v, app))
 	}
 	return c.show(v, "apps", page)
 }
 
-func (c *console) appRow(app *models.App) appRow {
-	row := appRow{App: app, UsersPath: usersPath(app), BulkPath: bulkPath(app), Online: c.Presence.OnlineCount(app.ID)}
+func (c *console) appRow(v *visit, app *models.App) appRow {
+	row := appRow{
+		App: app, OverviewPath: overviewPath(app), UsersPath: usersPath(app), BulkPath: bulkPath(app),
+		Online: c.online(v, app),
+	}
 	if limit := app.RegisteredUserLimit(); limit != nil {
 		row.Limit, row.Limited = *limit, true
 	}

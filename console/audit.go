@@ -1,6 +1,7 @@
 package console
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -23,6 +24,10 @@ const (
 type auditPage struct {
 	// What is asked for.
 	App, Actor, Action, Target string
+	// From and Until are days, both of them included.
+	From, Until string
+	// WrongField is the one of the two that is no day.
+	WrongField string
 	// Apps and Actions are the choices.
 	Apps    []*models.App
 	Actions []string
@@ -32,7 +37,25 @@ type auditPage struct {
 }
 
 // Filtered says whether something is asked for.
-func (p auditPage) Filtered() bool { return p.App+p.Actor+p.Action+p.Target != "" }
+func (p auditPage) Filtered() bool { return p.App+p.Actor+p.Action+p.Target+p.From+p.Until != "" }
+
+// dayField is a day in the filter.
+type dayField struct {
+	Name, Value string
+	Wrong       bool
+}
+
+// Days are the fields of the days. What is no day is not shown again: no browser
+// holds it in a field for one.
+func (p auditPage) Days() []dayField {
+	days := []dayField{{Name: "from", Value: p.From}, {Name: "until", Value: p.Until}}
+	for i := range days {
+		if d := &days[i]; d.Name == p.WrongField {
+			d.Value, d.Wrong = "", true
+		}
+	}
+	return days
+}
 
 // Path is where the audit begins.
 func (auditPage) Path() string { return auditPath }
@@ -57,6 +80,8 @@ func (c *console) showAudit(v *visit) error {
 		Actor:   searchText(query.Get("actor")),
 		Action:  query.Get("action"),
 		Target:  searchText(query.Get("target")),
+		From:    searchText(query.Get("from")),
+		Until:   searchText(query.Get("until")),
 		Apps:    list,
 		Actions: apps.Actions(),
 		First:   query.Get("after") == "",
@@ -68,6 +93,9 @@ func (c *console) showAudit(v *visit) error {
 	if shown.App != "" && filter.App == nil || shown.Action != "" && !slices.Contains(shown.Actions, shown.Action) {
 		return c.notFound(v)
 	}
+	if shown.WrongField = shown.days(&filter); shown.WrongField != "" {
+		return c.render(v, http.StatusUnprocessableEntity, "audit", shown)
+	}
 	found, err := c.Apps.Audit(v.r.Context(), filter, pageOf(v, auditPerPage))
 	if err != nil {
 		return err
@@ -75,6 +103,26 @@ func (c *console) showAudit(v *visit) error {
 	shown.Entries = auditRows(list, found.Nodes())
 	shown.Next = nextPage(v, found.PageInfo())
 	return c.show(v, "audit", shown)
+}
+
+// days reads the days into the filter, and answers the field of one that is none.
+// They are days of UTC: without a script nobody knows the reader's zone.
+func (p auditPage) days(filter *apps.AuditFilter) (wrong string) {
+	for _, bound := range []struct {
+		field, text string
+		at          *models.Time
+		days        int
+	}{{"from", p.From, &filter.From, 0}, {"until", p.Until, &filter.Until, 1}} {
+		if bound.text == "" {
+			continue
+		}
+		day, err := time.Parse(time.DateOnly, bound.text)
+		if err != nil {
+			return bound.field
+		}
+		*bound.at = models.TimeOf(day.AddDate(0, 0, bound.days))
+	}
+	return ""
 }
 
 // auditRows says of each entry which app it belongs to, and where its user is.
@@ -98,6 +146,15 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 // auditOf is where the audit of one user is.
 func auditOf(app *models.App, id string) string {
 	return auditPath + "?" + url.Values{"app": {app.Key}, "target": {id}}.Encode()
+}
+
+// auditOfJob is where the audit has what a job's operator did of its kind.
+func auditOfJob(app *models.App, job *models.Job) string {
+	action := apps.ActionUserDelete
+	if job.Kind == models.JobBan {
+		action = apps.ActionUserBan
+	}
+	return auditPath + "?" + url.Values{"app": {app.Key}, "actor": {job.Actor}, "action": {action}}.Encode()
 }
 
 // Length is how long a ban lasts, nil for what is no ban.

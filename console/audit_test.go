@@ -27,16 +27,22 @@ func TestAudit(t *testing.T) {
 		b.get(userPath(s.dev, "ann")).want(t, http.StatusOK, "36 hours", "192.0.2.7", "All of it in the audit", "!1 day</span>")
 		b.get(auditPath).want(t, http.StatusOK, "36 hours", "1 day", "Logged in", "Created an operator", "!secret reason", userPath(s.dev, "ann"))
 		for query, want := range map[string][]string{
-			"app=" + s.dev.Key:   {"36 hours", "!1 day</span>", "!<td role=\"cell\" data-label=\"What\"><span>Logged in"},
-			"action=user.ban":    {"36 hours", "1 day"},
-			"actor=admin":        {"36 hours", "1 day"},
-			"actor=ADMIN":        {"No entries", "Show all entries"},
-			"target=nobody":      {"No entries"},
-			"actor=%3Cscript%3E": {"No entries", "!<script>"},
-			"actor=%ff%00":       {"36 hours"},
+			"app=" + s.dev.Key:                 {"36 hours", "!1 day</span>", "!<td role=\"cell\" data-label=\"What\"><span>Logged in"},
+			"action=user.ban":                  {"36 hours", "1 day"},
+			"actor=admin":                      {"36 hours", "1 day"},
+			"actor=ADMIN":                      {"No entries", "Show all entries"},
+			"target=nobody":                    {"No entries"},
+			"actor=%3Cscript%3E":               {"No entries", "!<script>"},
+			"actor=%ff%00":                     {"36 hours"},
+			"from=2026-11-20&until=2026-11-20": {"36 hours", `value="2026-11-20"`},
+			"from=2026-11-21":                  {"No entries", "Show all entries"},
+			"until=2026-11-19":                 {"No entries"},
 			"app=" + s.prod.Key + "&target=ann&actor=admin&action=user.ban": {"1 day", "!36 hours"},
 		} {
 			b.get(auditPath+"?"+query).want(t, http.StatusOK, want...)
+		}
+		for _, day := range []string{"x", "2026-13-01", "2026-11-20T00:00:00Z", "%3Cscript%3E"} {
+			b.get(auditPath+"?until="+day).want(t, http.StatusUnprocessableEntity, `id="until-error" role="alert"`, "!<script>alert", "!36 hours")
 		}
 		b.get(auditPath+"?app=nothing").want(t, http.StatusNotFound)
 		b.get(auditPath+"?action=nothing").want(t, http.StatusNotFound)

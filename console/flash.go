@@ -43,15 +43,21 @@ var flashTexts = map[string]bool{
 	"action.refused.USER_DEACTIVATED":   false,
 	"action.refused.USER_LIMIT_REACHED": false,
 
-	"bulk.ban.done":      true,
-	"bulk.ban.partly":    false,
-	"bulk.delete.done":   true,
-	"bulk.delete.partly": false,
-
 	"settings.done": true,
 	"password.done": true,
 	"session.done":  true,
 	"session.gone":  false,
+	"sessions.done": true,
+	"sessions.gone": false,
+
+	"operator.make-admin.done":     true,
+	"operator.make-admin.already":  false,
+	"operator.make-viewer.done":    true,
+	"operator.make-viewer.already": false,
+	"operator.delete.done":         true,
+	// By the rule of the refusal.
+	"operator.refused.self":       false,
+	"operator.refused.last_admin": false,
 
 	"delete.done":    true,
 	"delete.gone":    false,

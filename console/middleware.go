@@ -39,7 +39,7 @@ func (c *console) guard(next http.Handler) http.Handler {
 				c.panicked(answer, r, cause)
 			}
 			level := slog.LevelInfo
-			if strings.HasPrefix(r.URL.Path, assetRoot) {
+			if strings.HasPrefix(r.URL.Path, assetRoot) || c.polls[r.Pattern] {
 				level = slog.LevelDebug
 			}
 			c.Logger.LogAttrs(r.Context(), level, "console request",
@@ -97,13 +97,13 @@ func (c *console) panicked(answer *recorder, r *http.Request, cause any) {
 func (c *console) handler(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := c.visit(w, r)
-		err := c.identify(v)
+		err := c.identify(v, rt.access)
 		if err == nil {
 			err = admit(v, rt.access)
 		}
 		switch {
 		case errors.Is(err, errLoggedOut):
-			toLogin(v)
+			toLogin(v, rt.access)
 			return
 		case err == nil:
 			err = rt.handle(c, v)
@@ -119,12 +119,16 @@ func (c *console) visit(w http.ResponseWriter, r *http.Request) *visit {
 }
 
 // identify finds out who is logged in.
-func (c *console) identify(v *visit) error {
+func (c *console) identify(v *visit, to access) error {
 	cookie, err := v.r.Cookie(sessionCookie)
 	if err != nil {
 		return nil // nobody
 	}
-	session, operator, err := c.Operators.ByToken(v.r.Context(), cookie.Value)
+	read := c.Operators.ByToken
+	if to == polls {
+		read = c.Operators.Peek
+	}
+	session, operator, err := read(v.r.Context(), cookie.Value)
 	if fault.CodeOf(err) == fault.Unauthenticated {
 		return nil
 	}
@@ -150,15 +154,18 @@ func admit(v *visit, who access) error {
 	return nil
 }
 
-// toLogin sends the browser to the login, from where it comes back.
-func toLogin(v *visit) {
+// toLogin sends the browser to the login, from where it comes back. A page that
+// asks by itself is only told.
+func toLogin(v *visit, from access) {
 	target := Root + "login"
 	if here := v.here(); here != Root {
 		target += "?" + url.Values{"next": {here}}.Encode()
 	}
 	if v.r.Header.Get("HX-Request") == "true" {
 		// htmx would put the login into a part of the page.
-		v.w.Header().Set("HX-Redirect", Root+"login")
+		if from != polls {
+			v.w.Header().Set("HX-Redirect", Root+"login")
+		}
 		v.w.WriteHeader(http.StatusUnauthorized)
 		return
 	}

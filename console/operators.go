@@ -84,16 +84,25 @@ func (c *console) createOperator(v *visit) error {
 	return c.show(v, "operator_password", passwordPage{name, password, operatorsPath})
 }
 
-// operatorPage is what operator.html shows.
+// operatorPage is what operator.html and operator_action.html show.
 type operatorPage struct {
 	Operator    operatorRow
 	SessionPath string
 	Sessions    []sessionRow
-	MayChange   bool
+	// Session is the one that an action is about, nil where it is about none.
+	Session *sessionRow
+	// Own: it is the visitor's account.
+	Own       bool
+	MayChange bool
 }
 
 // MayEnd: the visitor may end the sessions.
 func (p *operatorPage) MayEnd() bool { return p.MayChange }
+
+// Actions are those that fit the operator as it is.
+func (p *operatorPage) Actions() []*operatorAction {
+	return slices.DeleteFunc(slices.Clone(operatorActions), func(a *operatorAction) bool { return !a.fits(p) })
+}
 
 // operator answers the operator in the path; an unknown one is a problem.
 func (c *console) operator(v *visit) (*models.Operator, error) {
@@ -109,44 +118,26 @@ func (c *console) operator(v *visit) (*models.Operator, error) {
 }
 
 func (c *console) showOperator(v *visit) error {
-	o, err := c.operator(v)
+	p, err := c.operatorPage(v)
 	if err != nil {
 		return err
+	}
+	return c.show(v, "operator", p)
+}
+
+// operatorPage reads the operator in the path with its sessions.
+func (c *console) operatorPage(v *visit) (*operatorPage, error) {
+	o, err := c.operator(v)
+	if err != nil {
+		return nil, err
 	}
 	rows, err := c.sessions(v, o.ID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	path := operatorPath(o)
-	return c.show(v, "operator", &operatorPage{
+	return &operatorPage{
 		Operator: operatorRow{o, path}, SessionPath: path + "/end-session", Sessions: rows,
-		MayChange: v.operator.Role == models.RoleAdmin,
-	})
-}
-
-// resetPassword gives an operator a new password, which ends its sessions, and
-// shows it. One's own session goes on.
-func (c *console) resetPassword(v *visit) error {
-	o, err := c.operator(v)
-	if err != nil {
-		return err
-	}
-	var keep int64
-	if o.ID == v.operator.ID {
-		keep = v.session.ID
-	}
-	password, err := c.Operators.SetPassword(v.r.Context(), o.Name, "", keep, c.actor(v))
-	if err != nil {
-		return err
-	}
-	return c.show(v, "operator_password", passwordPage{o.Name, password, operatorPath(o)})
-}
-
-// endOperatorSession ends a session of another operator.
-func (c *console) endOperatorSession(v *visit) error {
-	o, err := c.operator(v)
-	if err != nil {
-		return err
-	}
-	return c.endSession(v, o.ID, operatorPath(o))
+		Own: o.ID == v.operator.ID, MayChange: v.operator.Role == models.RoleAdmin,
+	}, nil
 }

@@ -9,11 +9,15 @@ import (
 	"testing"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
 
 var shownPassword = regexp.MustCompile(`<dt>Password</dt><dd><code>([^<]+)</code>`)
+
+// linkedSession finds a session that can be ended.
+var linkedSession = regexp.MustCompile(`end-session\?session=(\d+)"`)
 
 // login says whether the operator gets in with the password.
 func (s *site) login(name, password string) bool {
@@ -38,14 +42,18 @@ func TestOperators(t *testing.T) {
 		b.get(operatorsPath).want(t, http.StatusOK, "&lt;script&gt;", "!<script>alert", "!"+secret)
 		path := operatorsPath + "/" + s.operatorID(hostile)
 		page := b.get(path)
-		page.want(t, http.StatusOK, `name="session"`, "!<script>alert")
-		session := regexp.MustCompile(`name="session" value="(\d+)"`).FindStringSubmatch(page.body)[1]
+		page.want(t, http.StatusOK, "end-session?session=", "!<script>alert")
+		session := linkedSession.FindStringSubmatch(page.body)[1]
+		b.get(path+"/end-session?session="+session).want(t, http.StatusOK, "End this session of", `name="session" value="`+session+`"`, "!<script>alert")
+		b.get(path+"/end-session?session=0").want(t, http.StatusOK, "there is nothing to do", "!<form class")
 		b.post(path+"/end-session", url.Values{"session": {"x"}}).want(t, http.StatusBadRequest)
 		other := operatorsPath + "/" + s.operatorID("viewer")
 		b.post(other+"/end-session", url.Values{"session": {session}}).wantRedirect(t, other)
-		b.get(path).want(t, http.StatusOK, "The session had ended already.", `name="session" value="`+session+`"`)
+		b.get(other).want(t, http.StatusOK, "The session had ended already.")
+		b.get(path).want(t, http.StatusOK, "end-session?session="+session+`"`)
 		b.post(path+"/end-session", url.Values{"session": {session}}).wantRedirect(t, path)
 		b.get(path).want(t, http.StatusOK, "The session has ended.", "Nobody is logged in.")
+		b.get(path+"/password").want(t, http.StatusOK, "Set a new password for", "all sessions of the operator end")
 		again := b.post(path+"/password", nil)
 		again.want(t, http.StatusOK, "shown this once", "!"+secret)
 		if s.login(hostile, secret) || !s.login(hostile, shownPassword.FindStringSubmatch(again.body)[1]) {
@@ -56,7 +64,7 @@ func TestOperators(t *testing.T) {
 		b.get(auditPath+"?action=operator.set_password").want(t, http.StatusOK, "!"+secret, "Set a password")
 		viewer := s.as("viewer")
 		viewer.get(operatorsPath).want(t, http.StatusOK, "!Create the operator")
-		viewer.get(path).want(t, http.StatusOK, "!Set a new password</button>", `!name="session"`)
+		viewer.get(path).want(t, http.StatusOK, "!Set a new password", "!Delete this operator", "!end-session")
 	})
 }
 
@@ -76,22 +84,31 @@ func TestOwnAccount(t *testing.T) {
 		}
 		elsewhere.get("/console/").want(t, http.StatusOK, "Log out")
 		b.post(accountPath+"/password", form(password, "another password", "another password")).wantRedirect(t, accountPath)
-		b.get(accountPath).want(t, http.StatusOK, "Your password is changed", "this one", `!name="session"`)
+		b.get(accountPath).want(t, http.StatusOK, "Your password is changed", "this one", "!end-session")
 		elsewhere.get("/console/").wantRedirect(t, "/console/login")
 		if s.login("viewer", password) || !s.login("viewer", "another password") {
 			t.Error("the password is not the new one")
 		}
 		page := b.get(accountPath)
-		session := regexp.MustCompile(`name="session" value="(\d+)"`).FindStringSubmatch(page.body)[1]
+		session := linkedSession.FindStringSubmatch(page.body)[1]
+		admin.get(accountPath+"/end-session?session="+session).want(t, http.StatusOK, "there is nothing to do") // it is not the admin's
 		admin.post(accountPath+"/end-session", url.Values{"session": {session}}).wantRedirect(t, accountPath)
 		admin.get(accountPath).want(t, http.StatusOK, "The session had ended already.") // it is not the admin's
-		b.get(accountPath).want(t, http.StatusOK, `name="session" value="`+session+`"`)
+		b.get(accountPath).want(t, http.StatusOK, "end-session?session="+session+`"`, "End all other sessions")
+		b.get(accountPath+"/end-session?session="+session).want(t, http.StatusOK, "End this session?", `name="session" value="`+session+`"`)
 		b.post(accountPath+"/end-session", url.Values{"session": {session}}).wantRedirect(t, accountPath)
-		b.get(accountPath).want(t, http.StatusOK, "The session has ended.", `!name="session" value="`+session+`"`)
+		b.get(accountPath).want(t, http.StatusOK, "The session has ended.", "!session="+session+`"`, "!End all other sessions")
+		b.get(accountPath+"/end-sessions").want(t, http.StatusOK, "there is nothing to do")
+		third := s.browser()
+		third.login("viewer", "another password")
+		b.get(accountPath+"/end-sessions").want(t, http.StatusOK, "End all your other sessions?")
+		b.post(accountPath+"/end-sessions", nil).wantRedirect(t, accountPath)
+		b.get(accountPath).want(t, http.StatusOK, "The sessions have ended.", "this one")
+		third.get("/console/").wantRedirect(t, "/console/login")
 
 		var entries []models.AuditEntry
-		s.check(db.Read(context.Background()).Where("action IN ?", []string{"operator.set_password", "operator.end_session"}).Order("id").Find(&entries).Error)
-		if len(entries) != 2 || entries[0].Actor != "viewer" || entries[1].Actor != "viewer" || strings.Contains(s.log.String(), "another password") {
+		s.check(db.Read(context.Background()).Where("action IN ?", []string{"operator.set_password", "operator.end_session", "operator.end_sessions"}).Order("id").Find(&entries).Error)
+		if len(entries) != 3 || entries[0].Actor != "viewer" || entries[1].Actor != "viewer" || entries[2].Actor != "viewer" || strings.Contains(s.log.String(), "another password") {
 			t.Errorf("audit %+v", entries)
 		}
 	})
@@ -106,4 +123,80 @@ func TestGuessingThePresentPassword(t *testing.T) {
 	}
 	form.Set("current", password)
 	b.post(accountPath+"/password", form).want(t, http.StatusTooManyRequests, "Wait a moment")
+}
+
+func TestOperatorActions(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		b, viewer := s.as("admin"), s.as("viewer")
+		path, own := operatorsPath+"/"+s.operatorID("viewer"), operatorsPath+"/"+s.operatorID("admin")
+
+		// Nobody changes the own account so, be it by the page or by a form.
+		b.get(own).want(t, http.StatusOK, "This is your own account", "!Make a viewer", "!Delete this operator")
+		for _, action := range []string{"make-viewer", "delete"} {
+			b.get(own+"/"+action).want(t, http.StatusOK, "This is your own account", "!<form class")
+			b.post(own+"/"+action, nil).wantRedirect(t, own)
+			b.get(own).want(t, http.StatusOK, "Ask another admin")
+		}
+
+		// A role counts from the next request on.
+		clear := clearPath(s.dev)
+		viewer.get(clear).want(t, http.StatusForbidden)
+		b.get(path).want(t, http.StatusOK, "Make an admin", "!Make a viewer")
+		b.get(path+"/make-viewer").want(t, http.StatusOK, "there is nothing to do", "!<form class")
+		b.get(path+"/make-admin").want(t, http.StatusOK, "Make viewer an admin?", `action="`+path+`/make-admin"`)
+		viewer.get(clear).want(t, http.StatusForbidden) // asking changes nothing
+		b.post(path+"/make-admin", nil).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "viewer is an admin now.", "Make a viewer")
+		viewer.get(clear).want(t, http.StatusOK)
+		b.post(path+"/make-admin", nil).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "viewer was an admin already.")
+		viewer.post(own+"/make-viewer", nil).wantRedirect(t, own)
+		b.get(clear).want(t, http.StatusForbidden)
+		b.post(path+"/delete", nil).want(t, http.StatusForbidden)
+		viewer.post(own+"/make-admin", nil).wantRedirect(t, own)
+
+		// All sessions, and then the account.
+		again := s.as("viewer")
+		b.get(path+"/end-sessions").want(t, http.StatusOK, "End all sessions of viewer?", "2 sessions")
+		b.post(path+"/end-sessions", nil).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "The sessions have ended.", "Nobody is logged in.", "!End all sessions")
+		for _, ended := range []*browser{viewer, again} {
+			ended.get("/console/").wantRedirect(t, "/console/login")
+		}
+		last := s.as("viewer")
+		b.get(path+"/delete").want(t, http.StatusOK, "Delete the operator viewer?", "1 session")
+		b.post(path+"/delete", nil).wantRedirect(t, operatorsPath)
+		b.get(operatorsPath).want(t, http.StatusOK, "The operator viewer was deleted.", "!"+path+`"`)
+		last.get("/console/").wantRedirect(t, "/console/login")
+		b.post(path+"/delete", nil).want(t, http.StatusNotFound)
+		b.get(path).want(t, http.StatusNotFound)
+
+		for action, words := range map[string]string{
+			"operator.set_role": "Changed a role", "operator.delete": "Deleted an operator", "operator.end_sessions": "Ended all sessions",
+		} {
+			b.get(auditPath+"?actor=admin&action="+action).want(t, http.StatusOK, words+" <span")
+		}
+	})
+}
+
+// TestTheLastAdminIsTold: also one who got by the question.
+func TestTheLastAdminIsTold(t *testing.T) {
+	s := onSQLite(t)
+	operators := s.deps.Operators
+	_, err := operators.Create(context.Background(), "second", models.RoleAdmin, password, models.Actor{})
+	s.check(err)
+	path := operatorsPath + "/" + s.operatorID("second")
+	s.deps.Operators = lastAdmin{operators}
+	s.serve()
+	b := s.as("admin")
+	b.post(path+"/delete", nil).wantRedirect(t, path)
+	b.get(path).want(t, http.StatusOK, "second is the only admin; nothing was changed.")
+}
+
+// lastAdmin refuses as the rules do when another admin was removed in the meantime.
+type lastAdmin struct{ Operators }
+
+func (lastAdmin) Delete(context.Context, string, models.Actor) error {
+	return fault.Invalid("operator", "last_admin", "the only admin")
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/apps"
 	"rollcall/internal/fault"
@@ -66,6 +67,14 @@ func TestRefusalsHavePages(t *testing.T) {
 		s.serve()
 		s.as("admin").get("/console/").want(t, c.status, c.text)
 	}
+}
+
+func (b brokenApps) Create(context.Context, apps.NewApp, models.Actor) (*models.App, string, error) {
+	return nil, "", b()
+}
+
+func (b brokenApps) GrantToken(context.Context, *models.App, time.Duration, models.Actor) (string, models.Time, error) {
+	return "", 0, b()
 }
 
 func (b brokenApps) Set(context.Context, string, map[string]string, models.Actor) (*models.App, error) {

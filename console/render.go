@@ -86,10 +86,12 @@ type navItem struct {
 // appTabs leads to the pages of an app.
 func appTabs(v *visit, app *models.App) []navItem {
 	tabs := []navItem{
+		{Path: overviewPath(app), Text: "tab.overview"},
 		{Path: usersPath(app), Text: "tab.users"},
 		{Path: bannedList.path(app), Text: "tab.banned"},
 		{Path: deactivatedList.path(app), Text: "tab.deactivated"},
 		{Path: permissionPath(app), Text: "tab.permission"},
+		{Path: jobsPath(app), Text: "tab.jobs"},
 		{Path: settingsPath(app), Text: "tab.settings"},
 	}
 	for i := range tabs {
@@ -132,9 +134,28 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	for _, l := range c.locales {
 		data.Languages = append(data.Languages, languageItem{Tag: l.tag, Name: l.name, Current: l == v.locale})
 	}
+	return v.answer(tmpl, layoutFile, status, data)
+}
+
+// show answers 200 with a page.
+func (c *console) show(v *visit, page string, content any) error {
+	return c.render(v, http.StatusOK, page, content)
+}
+
+// showPart answers 200 with a part of a page, for one that asks by itself.
+func (c *console) showPart(v *visit, page, part string, content any) error {
+	tmpl, ok := c.pages.byLanguage[v.locale.tag][page]
+	if !ok {
+		return fmt.Errorf("there is no page %q", page)
+	}
+	return v.answer(tmpl, part, http.StatusOK, content)
+}
+
+// answer sends what a template makes of data.
+func (v *visit) answer(tmpl *template.Template, name string, status int, data any) error {
 	var out bytes.Buffer
-	if err := tmpl.ExecuteTemplate(&out, layoutFile, data); err != nil {
-		return fmt.Errorf("rendering page %s: %w", page, err)
+	if err := tmpl.ExecuteTemplate(&out, name, data); err != nil {
+		return fmt.Errorf("rendering %s: %w", name, err)
 	}
 	head := v.w.Header()
 	head.Set("Content-Type", "text/html; charset=utf-8")
@@ -143,11 +164,6 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	v.w.WriteHeader(status)
 	_, _ = v.w.Write(out.Bytes()) // the browser may be gone
 	return nil
-}
-
-// show is render with status 200.
-func (c *console) show(v *visit, page string, content any) error {
-	return c.render(v, http.StatusOK, page, content)
 }
 
 // timeElement is a moment for <time>: for machines, and for people in UTC. A

@@ -1,13 +1,19 @@
 package console
 
-// secretPage is what rotate_secret.html shows.
+// secretPage is what app_secret.html shows: a secret that was just made, on this
+// one answer, which nothing keeps, and nowhere else.
 type secretPage struct {
-	App  appRow
-	Path string
+	App appRow
+	// Title is the text that says why there is a secret.
+	Title, Secret string
 	// Back leads to the app's settings.
 	Back string
-	// Secret is "" until it has been made.
-	Secret string
+}
+
+// rotatePage is what rotate_secret.html shows.
+type rotatePage struct {
+	App        appRow
+	Path, Back string
 }
 
 // askRotateSecret says what a new secret will end.
@@ -16,11 +22,10 @@ func (c *console) askRotateSecret(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "rotate_secret", secretPage{App: c.appRow(app), Path: v.r.URL.EscapedPath(), Back: settingsPath(app)})
+	return c.show(v, "rotate_secret", rotatePage{App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: settingsPath(app)})
 }
 
-// rotateSecret answers with the new secret itself, without a redirect: it stands
-// on this one answer, which nothing keeps, and nowhere else.
+// rotateSecret answers with the new secret itself, without a redirect.
 func (c *console) rotateSecret(v *visit) error {
 	app, err := c.app(v)
 	if err != nil {
@@ -33,5 +38,5 @@ func (c *console) rotateSecret(v *visit) error {
 	if app == nil {
 		return c.notFound(v)
 	}
-	return c.show(v, "rotate_secret", secretPage{App: c.appRow(app), Back: settingsPath(app), Secret: secret})
+	return c.show(v, "app_secret", secretPage{App: c.appRow(v, app), Title: "secret.done", Secret: secret, Back: settingsPath(app)})
 }

@@ -10,6 +10,9 @@ const (
 	operators
 	// admins: operators who may change things.
 	admins
+	// polls: every operator's pages, which ask by themselves. That is no use of the
+	// session, and when it has ended the page says so instead of leading away.
+	polls
 )
 
 // route is one line of the console's table of contents.
@@ -28,13 +31,22 @@ var routes = []route{
 	{"POST /console/language", anyone, (*console).chooseLanguage},
 
 	{"GET /console/{$}", operators, (*console).listApps},
+	{"GET /console/apps/new", admins, (*console).askCreateApp},
+	{"POST /console/apps/new", admins, (*console).createApp},
+	{"GET /console/apps/{key}", operators, (*console).showOverview},
+	{"GET /console/apps/{key}/now", polls, (*console).pollOverview},
+	{"GET /console/apps/{key}/charts", polls, (*console).pollCharts},
+	{"GET /console/apps/{key}/counts", polls, (*console).pollCounts},
 	{"GET /console/apps/{key}/users", operators, (*console).listUsers},
+	{"POST /console/apps/{key}/users.csv", admins, (*console).exportUsers},
 	{"GET /console/apps/{key}/users/{id}", operators, (*console).showUser},
+	{"GET /console/apps/{key}/users/{id}/now", polls, (*console).pollUser},
 	{"GET /console/apps/{key}/users/{id}/friends", operators, showPeople(friendList)},
 	{"GET /console/apps/{key}/users/{id}/incoming", operators, showPeople(incomingList)},
 	{"GET /console/apps/{key}/users/{id}/outgoing", operators, showPeople(outgoingList)},
 	{"GET /console/apps/{key}/users/{id}/blocklist", operators, showPeople(blockList)},
 	{"GET /console/apps/{key}/users/{id}/whitelist", operators, showPeople(whiteList)},
+	{"GET /console/apps/{key}/users/{id}/subscriptions", operators, showPeople(subscriptionList)},
 	{"GET /console/apps/{key}/users/{id}/ban", admins, (*console).askBan},
 	{"POST /console/apps/{key}/users/{id}/ban", admins, (*console).ban},
 	{"GET /console/apps/{key}/users/{id}/unban", admins, ask(unbanUser)},
@@ -60,6 +72,8 @@ var routes = []route{
 	{"POST /console/apps/{key}/bulk/delete", admins, (*console).bulkDelete},
 	{"GET /console/apps/{key}/clear", admins, (*console).askClear},
 	{"POST /console/apps/{key}/clear", admins, (*console).clear},
+	{"GET /console/apps/{key}/jobs", operators, (*console).listJobs},
+	{"GET /console/apps/{key}/jobs/{job}", operators, (*console).showJob},
 	{"GET /console/apps/{key}/banned", operators, showStates(bannedList)},
 	{"GET /console/apps/{key}/deactivated", operators, showStates(deactivatedList)},
 	{"GET /console/apps/{key}/settings", operators, (*console).showSettings},
@@ -71,13 +85,27 @@ var routes = []route{
 	{"GET /console/operators", operators, (*console).listOperators},
 	{"POST /console/operators", admins, (*console).createOperator},
 	{"GET /console/operators/{operator}", operators, (*console).showOperator},
-	{"POST /console/operators/{operator}/password", admins, (*console).resetPassword},
-	{"POST /console/operators/{operator}/end-session", admins, (*console).endOperatorSession},
+	{"GET /console/operators/{operator}/make-admin", admins, askOperator(makeAdmin)},
+	{"POST /console/operators/{operator}/make-admin", admins, actOnOperator(makeAdmin)},
+	{"GET /console/operators/{operator}/make-viewer", admins, askOperator(makeViewer)},
+	{"POST /console/operators/{operator}/make-viewer", admins, actOnOperator(makeViewer)},
+	{"GET /console/operators/{operator}/end-session", admins, askOperator(endOperatorSession)},
+	{"POST /console/operators/{operator}/end-session", admins, actOnOperator(endOperatorSession)},
+	{"GET /console/operators/{operator}/end-sessions", admins, askOperator(endOperatorSessions)},
+	{"POST /console/operators/{operator}/end-sessions", admins, actOnOperator(endOperatorSessions)},
+	{"GET /console/operators/{operator}/password", admins, askOperator(resetPassword)},
+	{"POST /console/operators/{operator}/password", admins, actOnOperator(resetPassword)},
+	{"GET /console/operators/{operator}/delete", admins, askOperator(deleteOperator)},
+	{"POST /console/operators/{operator}/delete", admins, actOnOperator(deleteOperator)},
 	{"GET /console/account", operators, (*console).showAccount},
 	{"POST /console/account/password", operators, (*console).changePassword},
-	{"POST /console/account/end-session", operators, (*console).endOwnSession},
+	{"GET /console/account/end-session", operators, (*console).askEndSession},
+	{"POST /console/account/end-session", operators, endOwnSessions((*console).endSession)},
+	{"GET /console/account/end-sessions", operators, (*console).askEndSessions},
+	{"POST /console/account/end-sessions", operators, endOwnSessions((*console).endSessions)},
 	{"GET /console/audit", operators, (*console).showAudit},
 	{"GET /console/explorer", operators, (*console).showExplorer},
+	{"POST /console/explorer", admins, (*console).fillExplorer},
 
 	{"/console/", operators, (*console).notFound},
 }

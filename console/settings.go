@@ -49,9 +49,9 @@ func (p *settingsPage) WrongMax() int {
 }
 
 // Editions are the choices.
-func (*settingsPage) Editions() []models.Edition {
-	return []models.Edition{models.EditionStandard, models.EditionFlagship, models.EditionPremium}
-}
+func (*settingsPage) Editions() []models.Edition { return editions }
+
+var editions = []models.Edition{models.EditionStandard, models.EditionFlagship, models.EditionPremium}
 
 func settingsPath(app *models.App) string { return appPath(app) + "/settings" }
 
@@ -66,7 +66,7 @@ func (c *console) showSettings(v *visit) error {
 func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 	set := app.Settings
 	p := &settingsPage{
-		App: c.appRow(app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret",
+		App: c.appRow(v, app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret",
 		Name: app.Name, Edition: string(app.Edition), MayChange: v.operator.Role == models.RoleAdmin,
 		Switches: []switchField{
 			{"statusQueryEnabled", set.StatusQueryEnabled},

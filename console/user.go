@@ -67,6 +67,15 @@ func (c *console) showUser(v *visit) error {
 	return c.show(v, "user", p)
 }
 
+// pollUser answers what of a user changes from one moment to the next.
+func (c *console) pollUser(v *visit) error {
+	p, err := c.userPage(v)
+	if err != nil {
+		return err
+	}
+	return c.showPart(v, "user", "user-now", p)
+}
+
 // request is the first page of a list.
 func request(size int) page.Request { return page.Request{First: size} }
 
@@ -85,9 +94,9 @@ func (c *console) userPage(v *visit) (*userPage, error) {
 		return nil, c.notFound(v)
 	}
 	return &userPage{
-		App:       c.appRow(app),
-		User:      c.userRow(app, u),
-		Devices:   c.Presence.Devices(u.ID),
+		App:       c.appRow(v, app),
+		User:      c.userRow(v, app, u),
+		Devices:   c.devices(v, u),
 		MayChange: v.operator.Role == models.RoleAdmin,
 	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"rollcall/internal/page"
+	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/models"
 )
@@ -19,7 +20,7 @@ const (
 // its texts.
 type peopleList struct {
 	name string
-	read func(Relations, context.Context, *models.User, page.Request) ([]person, *page.Info, error)
+	read func(Deps, context.Context, *models.User, page.Request) ([]person, *page.Info, error)
 }
 
 // person is an entry of a list.
@@ -36,32 +37,38 @@ type person struct {
 }
 
 var (
-	friendList = &peopleList{"friends", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(r.Friends(ctx, u, p))(func(f *relations.Friendship) person {
+	friendList = &peopleList{"friends", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(d.Relations.Friends(ctx, u, p))(func(f *relations.Friendship) person {
 			return person{User: f.User, Since: f.CreatedAt, Remark: f.Remark, Blocked: f.Blocked}
 		})
 	}}
-	incomingList = &peopleList{"incoming", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(r.Requests(ctx, u, true, p))(func(q *relations.FriendRequest) person {
+	incomingList = &peopleList{"incoming", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(d.Relations.Requests(ctx, u, true, p))(func(q *relations.FriendRequest) person {
 			return person{User: q.From, Since: q.CreatedAt, Remark: q.Message, Expires: &q.ExpiresAt}
 		})
 	}}
-	outgoingList = &peopleList{"outgoing", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(r.Requests(ctx, u, false, p))(func(q *relations.FriendRequest) person {
+	outgoingList = &peopleList{"outgoing", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(d.Relations.Requests(ctx, u, false, p))(func(q *relations.FriendRequest) person {
 			return person{User: q.To, Since: q.CreatedAt, Remark: q.Message, Expires: &q.ExpiresAt}
 		})
 	}}
-	blockList = &peopleList{"blocklist", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(r.Blocklist(ctx, u, p))(func(b *relations.Block) person {
+	blockList = &peopleList{"blocklist", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(d.Relations.Blocklist(ctx, u, p))(func(b *relations.Block) person {
 			return person{User: b.User, Since: b.CreatedAt}
 		})
 	}}
-	whiteList = &peopleList{"whitelist", func(r Relations, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(r.Whitelist(ctx, u, p))(func(w *relations.WhitelistEntry) person {
+	whiteList = &peopleList{"whitelist", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(d.Relations.Whitelist(ctx, u, p))(func(w *relations.WhitelistEntry) person {
 			return person{User: w.User, Since: w.CreatedAt}
 		})
 	}}
-	peopleLists = []*peopleList{friendList, incomingList, outgoingList, blockList, whiteList}
+	// subscriptionList are those of whose status the user hears without being friends.
+	subscriptionList = &peopleList{"subscriptions", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
+		return people(d.Presence.Subscriptions(ctx, u, p))(func(s *presence.Subscription) person {
+			return person{User: s.User, Since: s.SubscribedAt}
+		})
+	}}
+	peopleLists = []*peopleList{friendList, incomingList, outgoingList, blockList, whiteList, subscriptionList}
 )
 
 // people answers what makes persons of a page of entries.
@@ -121,7 +128,7 @@ func showPeople(l *peopleList) func(*console, *visit) error {
 
 // people reads a page of a user's list.
 func (c *console) people(v *visit, p *userPage, l *peopleList, r page.Request) (*peopleView, *page.Info, error) {
-	list, info, err := l.read(c.Relations, v.r.Context(), p.User.User, r)
+	list, info, err := l.read(c.Deps, v.r.Context(), p.User.User, r)
 	if err != nil {
 		return nil, nil, err
 	}

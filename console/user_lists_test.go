@@ -41,9 +41,11 @@ func TestUserLists(t *testing.T) {
 		s.check(err)
 		b := s.as("viewer")
 		path := userPath(s.dev, "ann")
+		_, err = s.presence.Subscribe(ctx, s.dev, s.user(s.dev, "ann"), []string{"bob"})
+		s.check(err)
 		b.get(path).want(t, http.StatusOK, "Name of bob", "&lt;script&gt;", "!<script>alert", "blocked",
 			"Name of cat", "Hello &amp; &lt;b&gt;", "2026-11-27 08:00 UTC", "Name of dan", "Name of eve", "The whitelist is off", "Nothing so far.")
-		for list, who := range map[string]string{"friends": "bob", "incoming": "cat", "outgoing": "dan", "blocklist": "bob", "whitelist": "eve"} {
+		for list, who := range map[string]string{"friends": "bob", "incoming": "cat", "outgoing": "dan", "blocklist": "bob", "whitelist": "eve", "subscriptions": "bob"} {
 			b.get(path+"/"+list).want(t, http.StatusOK, "Name of "+who, userPath(s.dev, who)+`"`)
 			b.get(userPath(s.prod, "ann")+"/"+list).want(t, http.StatusOK, "!Name of", "Back to the user")
 			b.get(userPath(s.dev, "nobody")+"/"+list).want(t, http.StatusNotFound)

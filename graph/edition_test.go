@@ -17,7 +17,7 @@ func settle(w *graphtest.World, environment models.Environment, edition models.E
 	w.T.Helper()
 	app, secret, err := w.Apps.Create(context.Background(), apps.NewApp{
 		Name: fmt.Sprint(environment, " ", edition), Environment: environment, Edition: edition,
-	})
+	}, models.Actor{})
 	if err != nil {
 		w.T.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/generated"
+	"rollcall/graph/selection"
 )
 
 // Options say how operations are carried out.
@@ -18,6 +19,9 @@ type Options struct {
 	// Introspection says whether clients may ask for the schema.
 	Introspection bool
 	Logger        *slog.Logger
+	// Stock leaves all to the code that gqlgen generates, which package selection
+	// is compared with: nothing is encoded directly.
+	Stock bool
 }
 
 // Executor parses, checks and carries out operations; the transports drive it.
@@ -44,6 +48,11 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	exec.Use(limits{schema: es.Schema(), introspection: opts.Introspection})
 	exec.AroundOperations(countRoots)
 	exec.AroundFields(newGuard(es.Schema()).field)
+	if !opts.Stock {
+		exec.Use(selection.New(generated.Selections(r), selection.Options{
+			Operations: documentCacheSize, DocumentBytes: maxCachedDocument,
+		}))
+	}
 	return &Executor{Executor: exec, schema: es.Schema(), present: p.present}
 }
 

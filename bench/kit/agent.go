@@ -10,6 +10,7 @@ import (
 	"net/rpc"
 	"os"
 	"os/exec"
+	"time"
 )
 
 // AgentCommand is the argument that makes this program an agent.
@@ -74,6 +75,17 @@ func (l *Lab) StartSwarm() (*SwarmAgent, error) {
 // Open has the swarm open a crowd.
 func (a *SwarmAgent) Open(ctx context.Context, crowd *Crowd) error {
 	return a.call(ctx, "Swarm.Open", crowd, &None{})
+}
+
+// Storm has the swarm open a crowd, and answers how long it has taken.
+func (a *SwarmAgent) Storm(ctx context.Context, crowd *Crowd) (took time.Duration, err error) {
+	err = a.call(ctx, "Swarm.Storm", crowd, &took)
+	return took, err
+}
+
+// HangUp has the swarm close its WebSockets.
+func (a *SwarmAgent) HangUp(ctx context.Context) error {
+	return a.call(ctx, "Swarm.HangUp", &None{}, &None{})
 }
 
 // Play has the swarm play a round.

@@ -42,6 +42,21 @@ func (d Debug) Memory(ctx context.Context) (GoMemory, error) {
 	return m, nil
 }
 
+// Allocations answers how many objects the program has allocated so far.
+func (d Debug) Allocations(ctx context.Context) (int64, error) {
+	text, err := d.get(ctx, "/debug/pprof/heap?debug=1")
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for line := range strings.Lines(text) {
+		if found, _ := fmt.Sscanf(line, "# Mallocs = %d", &n); found == 1 {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("the heap profile of %s tells no allocations", d.DebugAddress)
+}
+
 // Goroutines answers how many there are.
 func (d Debug) Goroutines(ctx context.Context) (int, error) {
 	text, err := d.get(ctx, "/debug/pprof/goroutine?debug=1")

@@ -167,7 +167,7 @@ func (s *Server) Await(ctx context.Context, name string, value float64) error {
 			return err
 		}
 		select {
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("%s is %v and does not become %v", name, got, value)
 		}

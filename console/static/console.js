@@ -2,12 +2,21 @@
 (() => {
   "use strict";
 
-  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const language = document.documentElement.lang;
+  const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+  const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
 
-  // Moments come in UTC; show them in the reader's zone, with UTC on hover.
+  // Moments come in UTC; show them in the reader's zone, with UTC on hover. A day
+  // is one of the zone that its list says.
   function localiseTimes(root) {
     for (const element of root.querySelectorAll("time[datetime]:not([title])")) {
-      element.title = element.textContent;
+      const list = element.closest("[data-show]");
+      const show = list ? list.dataset.show : "";
+      let format = show === "hour" ? clock : moment;
+      if (show === "days") {
+        format = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone: list.dataset.zone });
+      }
+      element.title = show === "days" ? element.dateTime : element.textContent;
       element.textContent = format.format(new Date(element.dateTime));
     }
   }
@@ -40,8 +49,46 @@
   offerAll(document);
   document.addEventListener("htmx:afterSwap", () => offerAll(document));
 
+  // Pages ask by themselves, but not where nobody sees them, nor once the session
+  // has ended or what they show is gone.
+  const polls = (element) => element.matches("[data-poll]");
+  let over = false;
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (polls(event.target) && (over || document.hidden)) event.preventDefault();
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    for (const element of document.querySelectorAll("[data-poll]")) htmx.trigger(element, "refresh");
+  });
+  document.addEventListener("htmx:configRequest", (event) => {
+    if (event.target.dataset.poll === "zone") {
+      event.detail.parameters.zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    }
+  });
+
+  // An answer that is the same as before changes nothing, and so disturbs nobody.
+  const answers = new WeakMap();
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (!polls(event.target) || !event.detail.shouldSwap) return;
+    if (answers.get(event.target) === event.detail.serverResponse) event.detail.shouldSwap = false;
+    answers.set(event.target, event.detail.serverResponse);
+  });
+
   // Say so when the server cannot be reached, until it can again.
-  const contact = document.getElementById("contact");
-  document.addEventListener("htmx:sendError", () => { contact.hidden = false; });
-  document.addEventListener("htmx:afterOnLoad", () => { contact.hidden = true; });
+  function say(what) {
+    for (const notice of document.querySelectorAll("[data-contact]")) notice.hidden = notice.dataset.contact !== what;
+  }
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (over) return;
+    const { successful, xhr } = event.detail;
+    const problem = { 401: "ended", 404: "gone" }[xhr.status];
+    if (successful) {
+      say("");
+    } else if (polls(event.target) && problem) {
+      over = true;
+      say(problem);
+    } else {
+      say("lost");
+    }
+  });
 })();

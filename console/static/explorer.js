@@ -30,6 +30,7 @@
   ReactDOM.createRoot(place).render(React.createElement(GraphiQL, {
     fetcher,
     defaultHeaders: '{"Authorization": "Bearer "}',
+    headers: place.dataset.headers, // with the token that was just made; else none
     defaultEditorToolsVisibility: "headers",
     shouldPersistHeaders: false,
     defaultQuery: "query Hello {\n  __typename\n}\n",

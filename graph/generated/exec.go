@@ -1847,7 +1847,7 @@ type App {
   "How many there may be: 100 in DEVELOPMENT; in PRODUCTION the app's limit in edition STANDARD, else null for no limit."
   registeredUserLimit: Int
   "How many users have at least one device connected now."
-  onlineUserCount: Int!
+  onlineUserCount: Int! @goInline
   "When the app was created."
   createdAt: DateTime!
 }
@@ -1997,6 +1997,14 @@ directive @goField(
   "The Go field's type."
   type: String
 ) on INPUT_FIELD_DEFINITION | FIELD_DEFINITION
+
+"""
+Whether the resolver may be called without gqlgen around it: it asks nothing but
+the memory, answers the same twice, returns its errors instead of adding them to
+the response, and of the fields around it looks at the root alone. Of no meaning
+to callers.
+"""
+directive @goInline on FIELD_DEFINITION
 `, BuiltIn: false},
 	{Name: "../schema/relation.graphqls", Input: `"A friendship as one of the two, its owner, sees it."
 type Friendship {
@@ -2553,9 +2561,9 @@ type User {
   "When the name or the avatar was last given."
   updatedAt: DateTime!
   "What the account may do now; a ban that has ended counts no more."
-  state: UserState! @goField(forceResolver: true)
+  state: UserState! @goField(forceResolver: true) @goInline
   "The ban that runs; null: none, and for every viewer but the App Server and the user itself."
-  ban: Ban @goField(forceResolver: true)
+  ban: Ban @goField(forceResolver: true) @goInline
   "When the account was deactivated; null: it is not."
   deactivatedAt: DateTime
   """
@@ -2563,7 +2571,7 @@ type User {
   ` + "`" + `statusQueryEnabled` + "`" + ` (else FEATURE_DISABLED, number 72001) and not too often
   (RATE_LIMITED, see ` + "`" + `userStatuses` + "`" + `), its own always; the App Server sees all.
   """
-  status: UserStatus!
+  status: UserStatus! @goInline
   "The devices that are connected now, the first to connect first. For the App Server and the user itself, else FORBIDDEN."
   devices: [Device!]! @goField(forceResolver: true) @private
 }

@@ -13,11 +13,18 @@ import (
 )
 
 // MarshalDateTime writes a moment as RFC 3339 in UTC with milliseconds.
-func MarshalDateTime(t models.Time) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		const layout = `"2006-01-02T15:04:05.000Z"`
-		_, _ = w.Write(t.Time().AppendFormat(make([]byte, 0, len(layout)), layout))
-	})
+func MarshalDateTime(t models.Time) graphql.Marshaler { return moment(t) }
+
+type moment models.Time
+
+// MarshalGQL writes straight into a buffer that has room, such as bytes.Buffer.
+func (m moment) MarshalGQL(w io.Writer) {
+	const layout = `"2006-01-02T15:04:05.000Z"`
+	var room []byte
+	if b, ok := w.(interface{ AvailableBuffer() []byte }); ok {
+		room = b.AvailableBuffer()
+	}
+	_, _ = w.Write(models.Time(m).Time().AppendFormat(room, layout))
 }
 
 // UnmarshalDateTime reads RFC 3339, in any zone and with up to nine decimals,
@@ -36,10 +43,15 @@ func UnmarshalDateTime(v any) (models.Time, error) {
 }
 
 // MarshalPresence writes a presence by its name.
-func MarshalPresence(p models.Presence) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		_, _ = io.WriteString(w, `"`+p.String()+`"`)
-	})
+func MarshalPresence(p models.Presence) graphql.Marshaler { return name(p) }
+
+type name models.Presence
+
+// MarshalGQL writes the name in quotes; names need no escapes.
+func (n name) MarshalGQL(w io.Writer) {
+	_, _ = io.WriteString(w, `"`)
+	_, _ = io.WriteString(w, models.Presence(n).String())
+	_, _ = io.WriteString(w, `"`)
 }
 
 // UnmarshalPresence reads a presence's name.

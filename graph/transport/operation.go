@@ -36,7 +36,7 @@ func (c *conn) subscribe(req request, release func()) error {
 		return closeUnauthorized
 	}
 	params, refused := jsonParams(req.payload)
-	if refused != nil {
+	if refused != nil && !refused.text {
 		return closeBadPayload
 	}
 	ctx, cancel := context.WithCancel(requestid.With(context.Background(), requestid.New()))
@@ -50,6 +50,10 @@ func (c *conn) subscribe(req request, release func()) error {
 		return err
 	}
 	defer c.settle()
+	if refused != nil {
+		op.answer(c.server.failure(ctx, refused.cause))
+		return nil
+	}
 	op.run(graphql.StartOperationTrace(ctx), params, release)
 	return nil
 }

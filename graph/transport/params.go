@@ -25,10 +25,12 @@ const codeBadRequest fault.Code = "BAD_REQUEST"
 type badRequest struct {
 	status int
 	cause  *fault.Error
+	// text: all but a text in the request is good, so a connection may stay.
+	text bool
 }
 
 func bad(status int, format string, args ...any) *badRequest {
-	return &badRequest{status, fault.New(codeBadRequest, format, args...)}
+	return &badRequest{status: status, cause: fault.New(codeBadRequest, format, args...)}
 }
 
 // postParams reads the operation from a POST's body.
@@ -84,6 +86,11 @@ func jsonParams(body []byte) (*graphql.RawParams, *badRequest) {
 		return nil, bad(http.StatusBadRequest, "the body is not valid JSON")
 	}
 
+	for _, name := range paramNames {
+		if hasHalf(fields[name]) {
+			return nil, halfCharacter(name)
+		}
+	}
 	params := new(graphql.RawParams)
 	var err error
 	if params.Query, err = stringField(fields["query"]); err != nil || isNull(fields["query"]) {
@@ -98,6 +105,26 @@ func jsonParams(body []byte) (*graphql.RawParams, *badRequest) {
 	if params.Extensions, err = objectField(fields["extensions"]); err != nil {
 		return nil, bad(http.StatusBadRequest, "the parameter extensions must be an object")
 	}
+	return wholeDocument(params)
+}
+
+// paramNames are the parameters of a request.
+var paramNames = [...]string{"query", "operationName", "variables", "extensions"}
+
+// halfCharacter refuses a parameter with an escape that is half a character.
+func halfCharacter(name string) *badRequest {
+	refused := bad(http.StatusBadRequest, "the parameter %s has a \\u escape that is half of a surrogate pair", name)
+	refused.text = true
+	return refused
+}
+
+// wholeDocument has characters in the document that are escaped in two halves
+// read as they are meant.
+func wholeDocument(params *graphql.RawParams) (*graphql.RawParams, *badRequest) {
+	var ok bool
+	if params.Query, ok = joinHalves(params.Query); !ok {
+		return nil, halfCharacter("query")
+	}
 	return params, nil
 }
 
@@ -107,9 +134,14 @@ func getParams(rawQuery string) (*graphql.RawParams, *badRequest) {
 	if err != nil {
 		return nil, bad(http.StatusBadRequest, "the URL's query is malformed")
 	}
-	for _, name := range [...]string{"query", "operationName", "variables", "extensions"} {
+	for _, name := range paramNames {
 		if !utf8.ValidString(values.Get(name)) {
 			return nil, bad(http.StatusBadRequest, "the parameter %s is not valid UTF-8", name)
+		}
+	}
+	for _, name := range [...]string{"variables", "extensions"} {
+		if hasHalf([]byte(values.Get(name))) {
+			return nil, halfCharacter(name)
 		}
 	}
 	params := &graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName")}
@@ -122,7 +154,7 @@ func getParams(rawQuery string) (*graphql.RawParams, *badRequest) {
 	if params.Extensions, err = objectField([]byte(values.Get("extensions"))); err != nil {
 		return nil, bad(http.StatusBadRequest, "the parameter extensions must be a JSON object")
 	}
-	return params, nil
+	return wholeDocument(params)
 }
 
 func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }

@@ -138,22 +138,22 @@ func TestCloseCodes(t *testing.T) {
 
 		{"ban", 4403, func(t *testing.T) *client {
 			c := ready(t, "u2")
-			w.hub.Disconnect(context.Background(), w.account(2), nil, presence.ReasonBanned)
+			w.disconnect(2, presence.ReasonBanned)
 			return c
 		}},
 		{"disconnectUser", 4403, func(t *testing.T) *client {
 			c := ready(t, "u3")
-			w.hub.Disconnect(context.Background(), w.account(3), nil, presence.ReasonDisconnected)
+			w.disconnect(3, presence.ReasonDisconnected)
 			return c
 		}},
 		{"deactivation", 4401, func(t *testing.T) *client {
 			c := ready(t, "u4")
-			w.hub.Disconnect(context.Background(), w.account(4), nil, presence.ReasonDeactivated)
+			w.disconnect(4, presence.ReasonDeactivated)
 			return c
 		}},
 		{"deletion", 4401, func(t *testing.T) *client {
 			c := ready(t, "u5")
-			w.hub.Disconnect(context.Background(), w.account(5), nil, presence.ReasonDeleted)
+			w.disconnect(5, presence.ReasonDeleted)
 			return c
 		}},
 		{"logged out by another device", 4401, func(t *testing.T) *client {
@@ -230,6 +230,10 @@ func TestOperations(t *testing.T) {
 	c.expectError("q", "GRAPHQL_VALIDATION_FAILED")
 	c.subscribe("q", ``)
 	c.expectError("q", "GRAPHQL_VALIDATION_FAILED")
+	c.send(`{"id":"q","type":"subscribe","payload":{"query":"{who}","variables":{"a":"\ud83d"}}}`)
+	c.expectError("q", "BAD_REQUEST")
+	c.subscribe("q", `{__type(name: "\ude00") {name}}`)
+	c.expectError("q", "BAD_REQUEST")
 	c.subscribe(`odd "id" <é>`, `{who}`)
 	c.expect(`{"id":"odd \"id\" \u003cé\u003e","type":"next","payload":{"data":{"who":"USER"}}}`)
 	c.text()

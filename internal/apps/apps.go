@@ -61,7 +61,7 @@ type NewApp struct {
 
 // Create makes an app and answers it with its secret, which is not to be had
 // again. Errors: INVALID_ARGUMENT.
-func (s *Service) Create(ctx context.Context, in NewApp) (*models.App, string, error) {
+func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*models.App, string, error) {
 	if err := checkName(in.Name); err != nil {
 		return nil, "", err
 	}
@@ -90,7 +90,13 @@ func (s *Service) Create(ctx context.Context, in NewApp) (*models.App, string, e
 	}
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		app.ID = 0
-		return tx.Create(app).Error
+		if err := tx.Create(app).Error; err != nil {
+			return err
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			AppID: &app.ID, At: app.CreatedAt, Actor: by.Name, Action: ActionAppCreate, Target: app.Key,
+			Detail: fmt.Sprintf("name=%s environment=%s edition=%s", app.Name, app.Environment, app.Edition), Address: by.Address,
+		})
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return nil, "", fault.Invalid("name", "unique", "there is an app named %q already", in.Name)
@@ -146,6 +152,29 @@ func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.D
 	if app == nil || subtle.ConstantTimeCompare(hash[:], app.SecretHash) != 1 {
 		return "", 0, fault.New(fault.Unauthenticated, "the app key or the secret is wrong")
 	}
+	return s.sign(app, ttl)
+}
+
+// GrantToken answers an app token to an operator, who needs no secret for it, and
+// writes that down. Nothing is written where it fails.
+func (s *Service) GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (text string, expires models.Time, err error) {
+	err = s.db.Tx(ctx, func(tx *gorm.DB) (err error) {
+		if text, expires, err = s.sign(app, ttl); err != nil {
+			return err
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: ActionAppGrantToken,
+			Target: app.Key, Detail: fmt.Sprintf("minutes=%d", ttl/time.Minute), Address: by.Address,
+		})
+	})
+	if err != nil {
+		return "", 0, fmt.Errorf("granting app token: %w", err)
+	}
+	return text, expires, nil
+}
+
+// sign makes an app token.
+func (s *Service) sign(app *models.App, ttl time.Duration) (string, models.Time, error) {
 	now := models.TimeOf(s.clock())
 	expires := now.Add(ttl)
 	text, err := s.keys.Sign(token.Claims{

@@ -12,12 +12,15 @@ import (
 
 // The actions of the audit that concern operators.
 const (
-	ActionLogin          = "operator.login"
-	ActionLoginFailed    = "operator.login_failed"
-	ActionLogout         = "operator.logout"
-	ActionOperatorCreate = "operator.create"
-	ActionPasswordSet    = "operator.set_password"
-	ActionSessionEnd     = "operator.end_session"
+	ActionLogin           = "operator.login"
+	ActionLoginFailed     = "operator.login_failed"
+	ActionLogout          = "operator.logout"
+	ActionOperatorCreate  = "operator.create"
+	ActionOperatorSetRole = "operator.set_role"
+	ActionOperatorDelete  = "operator.delete"
+	ActionPasswordSet     = "operator.set_password"
+	ActionSessionEnd      = "operator.end_session"
+	ActionSessionsEnd     = "operator.end_sessions"
 )
 
 // The audit's columns, in characters.
@@ -39,6 +42,7 @@ const (
 	ActionUserWhitelistOn  = "user.whitelist_on"
 	ActionUserWhitelistOff = "user.whitelist_off"
 	ActionUserDelete       = "user.delete"
+	ActionUserGrantToken   = "user.grant_token"
 )
 
 // Actions are all that the audit tells of.
@@ -46,19 +50,27 @@ func Actions() []string {
 	return []string{
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
-		ActionAppSet, ActionAppRotateSecret,
-		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionPasswordSet, ActionSessionEnd,
+		ActionUserGrantToken,
+		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
+		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
+		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 	}
 }
 
 // The actions of the audit that concern an app, whose key is the target.
 const (
+	ActionAppCreate       = "app.create"
 	ActionAppSet          = "app.set"
 	ActionAppRotateSecret = "app.rotate_secret"
+	ActionAppGrantToken   = "app.grant_token"
+	ActionAppExportUsers  = "app.export_users"
 )
 
 // AppServer is the actor of what an app's own back end has done.
 var AppServer = models.Actor{Name: "App Server"}
+
+// CommandLine is the actor of what a command has done.
+var CommandLine = models.Actor{Name: "command line"}
 
 // WriteAudit adds entries in tx, the transaction of what they tell of, so that
 // neither is there without the other. At and Action must be set; what is longer

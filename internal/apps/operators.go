@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -33,11 +34,11 @@ func (o *Operators) Create(ctx context.Context, name string, role models.Role, p
 	if err := checkName(name); err != nil {
 		return "", err
 	}
-	if name == AppServer.Name {
+	if slices.Contains(notOperators, name) {
 		return "", fault.Invalid("name", "unique", "the audit calls somebody else %q", name)
 	}
-	if role != models.RoleAdmin && role != models.RoleViewer {
-		return "", fault.Invalid("role", "oneof", "role must be admin or viewer")
+	if err := checkRole(role); err != nil {
+		return "", err
 	}
 	password, hash, err := o.prepare(ctx, password)
 	if err != nil {
@@ -49,9 +50,7 @@ func (o *Operators) Create(ctx context.Context, name string, role models.Role, p
 		if err := tx.Create(operator).Error; err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
-			At: now, Actor: by.Name, Action: ActionOperatorCreate, Target: name, Detail: "role " + string(role), Address: by.Address,
-		})
+		return o.audit(tx, by, ActionOperatorCreate, name, "role "+string(role))
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return "", fault.Invalid("name", "unique", "there is an operator named %q already", name)
@@ -60,6 +59,37 @@ func (o *Operators) Create(ctx context.Context, name string, role models.Role, p
 		return "", fmt.Errorf("creating operator: %w", err)
 	}
 	return password, nil
+}
+
+// notOperators are names that the audit has for others.
+var notOperators = []string{AppServer.Name, CommandLine.Name}
+
+func checkRole(role models.Role) error {
+	if role != models.RoleAdmin && role != models.RoleViewer {
+		return fault.Invalid("role", "oneof", "role must be admin or viewer")
+	}
+	return nil
+}
+
+func errNoOperator(name string) error {
+	return fault.Invalid("name", "exists", "there is no operator named %q", name)
+}
+
+// audit writes down in tx what by did to an operator.
+func (o *Operators) audit(tx *gorm.DB, by models.Actor, action, name, detail string) error {
+	return WriteAudit(tx, models.AuditEntry{
+		At: models.TimeOf(o.clock()), Actor: by.Name, Action: action, Target: name, Detail: detail, Address: by.Address,
+	})
+}
+
+// wrapOperators names the operation that an error without words for callers came
+// from.
+func wrapOperators(err error, operation string) error {
+	var refusal *fault.Error
+	if err == nil || errors.As(err, &refusal) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", operation, err)
 }
 
 // SetPassword gives the operator another password, generated where it is "", and
@@ -71,13 +101,12 @@ func (o *Operators) SetPassword(ctx context.Context, name, password string, keep
 		return "", err
 	}
 	if operator == nil {
-		return "", fault.Invalid("name", "exists", "there is no operator named %q", name)
+		return "", errNoOperator(name)
 	}
 	password, hash, err := o.prepare(ctx, password)
 	if err != nil {
 		return "", err
 	}
-	now := models.TimeOf(o.clock())
 	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
 		if err := tx.Model(operator).Update("password_hash", hash).Error; err != nil {
 			return err
@@ -86,10 +115,7 @@ func (o *Operators) SetPassword(ctx context.Context, name, password string, keep
 		if ended.Error != nil {
 			return ended.Error
 		}
-		return WriteAudit(tx, models.AuditEntry{
-			At: now, Actor: by.Name, Action: ActionPasswordSet, Target: name, Address: by.Address,
-			Detail: fmt.Sprintf("%d sessions ended", ended.RowsAffected),
-		})
+		return o.audit(tx, by, ActionPasswordSet, name, fmt.Sprintf("%d sessions ended", ended.RowsAffected))
 	})
 	if err != nil {
 		return "", fmt.Errorf("setting operator's password: %w", err)

@@ -122,9 +122,7 @@ func (o *Operators) begin(ctx context.Context, operator *models.Operator, addres
 		if err := tx.Create(session).Error; err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
-			At: now, Actor: operator.Name, Action: ActionLogin, Target: operator.Name, Address: address,
-		})
+		return o.audit(tx, models.Actor{Name: operator.Name, Address: address}, ActionLogin, operator.Name, "")
 	})
 	if err != nil {
 		return "", fmt.Errorf("beginning session: %w", err)
@@ -148,9 +146,22 @@ func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator,
 	return nil
 }
 
-// ByToken answers the session that has the token, and whose it is. A token that
-// is unknown, or whose session has ended, is UNAUTHENTICATED.
+// ByToken answers the session that has the token, and whose it is, and counts as
+// its use. A token that is unknown, or whose session has ended, is UNAUTHENTICATED.
 func (o *Operators) ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
+	session, operator, err := o.Peek(ctx, token)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := o.touch(ctx, session, models.TimeOf(o.clock())); err != nil {
+		return nil, nil, err
+	}
+	return session, operator, nil
+}
+
+// Peek is ByToken for what a page asks by itself: it does not count as use, so a
+// page that is left open keeps no session from ending.
+func (o *Operators) Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
 	ended := fault.New(fault.Unauthenticated, "the session has ended")
 	session := &models.OperatorSession{}
 	err := o.db.Read(ctx).Where("token_hash = ?", hashToken(token)).Take(session).Error
@@ -160,8 +171,7 @@ func (o *Operators) ByToken(ctx context.Context, token string) (*models.Operator
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading session: %w", err)
 	}
-	now := models.TimeOf(o.clock())
-	if !live(session, now) {
+	if !live(session, models.TimeOf(o.clock())) {
 		return nil, nil, ended
 	}
 	operator := &models.Operator{}
@@ -171,9 +181,6 @@ func (o *Operators) ByToken(ctx context.Context, token string) (*models.Operator
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading session's operator: %w", err)
-	}
-	if err := o.touch(ctx, session, now); err != nil {
-		return nil, nil, err
 	}
 	return session, operator, nil
 }
@@ -224,6 +231,27 @@ func (o *Operators) EndSession(ctx context.Context, operatorID, sessionID int64,
 	return o.end(ctx, operatorID, sessionID, ActionSessionEnd, by)
 }
 
+// EndSessions ends all sessions of the operator but keep, an operator_sessions.id
+// or 0, and answers how many.
+func (o *Operators) EndSessions(ctx context.Context, operatorID, keep int64, by models.Actor) (ended int, err error) {
+	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
+		gone := tx.Where("operator_id = ? AND id <> ?", operatorID, keep).Delete(&models.OperatorSession{})
+		ended = int(gone.RowsAffected)
+		if gone.Error != nil || ended == 0 {
+			return gone.Error
+		}
+		operator := &models.Operator{}
+		if err := tx.Where("id = ?", operatorID).Take(operator).Error; err != nil {
+			return err
+		}
+		return o.audit(tx, by, ActionSessionsEnd, operator.Name, fmt.Sprintf("%d sessions ended", ended))
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ending sessions: %w", err)
+	}
+	return ended, nil
+}
+
 func (o *Operators) end(ctx context.Context, operatorID, sessionID int64, action string, by models.Actor) (bool, error) {
 	ended := false
 	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -236,9 +264,7 @@ func (o *Operators) end(ctx context.Context, operatorID, sessionID int64, action
 		if err := tx.Where("id = ?", operatorID).Take(operator).Error; err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
-			At: models.TimeOf(o.clock()), Actor: by.Name, Action: action, Target: operator.Name, Address: by.Address,
-		})
+		return o.audit(tx, by, action, operator.Name, "")
 	})
 	if err != nil {
 		return false, fmt.Errorf("ending session: %w", err)

@@ -165,6 +165,26 @@ func TestSessionsEndByTime(t *testing.T) {
 	})
 }
 
+func TestPeekIsNoUse(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, clock := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		token, _ := mustLogin(t, o, "ada")
+		for since := time.Hour; since < SessionIdle; since += time.Hour {
+			clock.now = epoch.Add(since)
+			session, operator, err := o.Peek(ctx, token)
+			if err != nil || operator.Name != "ada" || session.LastSeenAt != models.TimeOf(epoch) {
+				t.Fatalf("after %v: Peek = %+v, %+v, %v", since, session, operator, err)
+			}
+		}
+		clock.now = epoch.Add(SessionIdle)
+		if _, _, err := o.Peek(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("a session that was only peeked at lives on: %v", err)
+		}
+	})
+}
+
 func TestSessionIdleIsExact(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()

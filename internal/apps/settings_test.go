@@ -29,7 +29,7 @@ func eachService(t *testing.T, test func(t *testing.T, s *Service)) {
 func TestCreateApp(t *testing.T) {
 	eachService(t, func(t *testing.T, s *Service) {
 		ctx := context.Background()
-		app, secret, err := s.Create(ctx, NewApp{Name: "聊天", Environment: models.EnvironmentProduction, Edition: models.EditionStandard})
+		app, secret, err := s.Create(ctx, NewApp{Name: "聊天", Environment: models.EnvironmentProduction, Edition: models.EditionStandard}, shell)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,6 +40,12 @@ func TestCreateApp(t *testing.T) {
 		if len(secret) < 40 || string(stored.SecretHash) == secret {
 			t.Error("the secret is short, or stored as it is")
 		}
+		var entry models.AuditEntry
+		err = s.db.Read(ctx).Where("action = ?", ActionAppCreate).Take(&entry).Error
+		if err != nil || entry.Actor != shell.Name || entry.Address != shell.Address || *entry.AppID != app.ID || entry.Target != app.Key ||
+			entry.Detail != "name=聊天 environment=PRODUCTION edition=STANDARD" {
+			t.Errorf("audit %+v, %v", entry, err)
+		}
 		on := models.AppSettings{StatusQueryEnabled: true}
 		for name, in := range map[string]NewApp{
 			"taken name":      {Name: "聊天", Environment: models.EnvironmentProduction, Edition: models.EditionStandard},
@@ -49,7 +55,7 @@ func TestCreateApp(t *testing.T) {
 			"edition":         {Name: "x", Environment: models.EnvironmentProduction, Edition: "GOLD"},
 			"edition's lacks": {Name: "x", Environment: models.EnvironmentProduction, Edition: models.EditionStandard, Settings: &on},
 		} {
-			if _, _, err := s.Create(ctx, in); fault.CodeOf(err) != fault.InvalidArgument {
+			if _, _, err := s.Create(ctx, in, shell); fault.CodeOf(err) != fault.InvalidArgument {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -61,7 +67,7 @@ func TestOneNameAtOnceMakesOneApp(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 10 {
 			wg.Go(func() {
-				_, _, err := s.Create(context.Background(), NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship})
+				_, _, err := s.Create(context.Background(), NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, shell)
 				if err != nil && fault.CodeOf(err) != fault.InvalidArgument {
 					t.Error(err)
 				}
@@ -77,11 +83,11 @@ func TestOneNameAtOnceMakesOneApp(t *testing.T) {
 func TestSettings(t *testing.T) {
 	eachService(t, func(t *testing.T, s *Service) {
 		ctx := context.Background()
-		app, _, err := s.Create(ctx, NewApp{Name: "a", Environment: models.EnvironmentProduction, Edition: models.EditionStandard})
+		app, _, err := s.Create(ctx, NewApp{Name: "a", Environment: models.EnvironmentProduction, Edition: models.EditionStandard}, shell)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Create(ctx, NewApp{Name: "b", Environment: models.EnvironmentProduction, Edition: models.EditionStandard}); err != nil {
+		if _, _, err := s.Create(ctx, NewApp{Name: "b", Environment: models.EnvironmentProduction, Edition: models.EditionStandard}, shell); err != nil {
 			t.Fatal(err)
 		}
 		type values = map[string]string
@@ -126,7 +132,7 @@ func TestSettings(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		var audit []models.AuditEntry
-		if err := s.db.Read(ctx).Order("id").Find(&audit).Error; err != nil {
+		if err := s.db.Read(ctx).Where("action = ?", ActionAppSet).Order("id").Find(&audit).Error; err != nil {
 			t.Fatal(err)
 		}
 		details := make([]string, len(audit))

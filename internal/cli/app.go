@@ -43,7 +43,7 @@ func (c appCreate) Run(ctx context.Context, s *settings, streams *Streams) error
 			Name:        c.Name,
 			Environment: models.Environment(strings.ToUpper(c.Environment)),
 			Edition:     models.Edition(strings.ToUpper(c.Edition)),
-		})
+		}, apps.CommandLine)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func (c appSet) Run(ctx context.Context, s *settings, streams *Streams) error {
 		values[name] = value
 	}
 	return s.withApps(ctx, func(rules *apps.Service) error {
-		app, err := rules.Set(ctx, c.Key, values, commandActor)
+		app, err := rules.Set(ctx, c.Key, values, apps.CommandLine)
 		if err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ type appRotateSecret struct {
 // Run rotates the secret.
 func (c appRotateSecret) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withApps(ctx, func(rules *apps.Service) error {
-		app, secret, err := rules.RotateSecret(ctx, c.Key, commandActor)
+		app, secret, err := rules.RotateSecret(ctx, c.Key, apps.CommandLine)
 		if err != nil {
 			return err
 		}

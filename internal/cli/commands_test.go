@@ -65,7 +65,22 @@ func TestOperatorCommands(t *testing.T) {
 	if status, out, errs := run(t, "", "operator", "set-password", "ann"); status != 0 || !strings.Contains(out, "password  ") {
 		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
-	if status, out, _ := run(t, "", "operator", "list"); status != 0 || !strings.Contains(out, "ann") || !strings.Contains(out, "viewer") || !strings.Contains(out, "bob") {
+	if status, out, errs := run(t, "", "operator", "set-role", "ann", "--role", "admin"); status != 0 || out != "ann is admin now\n" {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	if status, out, errs := run(t, "", "operator", "delete", "bob"); status != 0 || out != "bob is deleted\n" {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	if status, _, errs := run(t, "", "operator", "delete", "ann"); status != 2 || !strings.Contains(errs, "only admin") {
+		t.Errorf("the last admin: status %d, %q", status, errs)
+	}
+	if status, _, errs := run(t, "", "operator", "set-role", "ann", "--role", "viewer"); status != 2 || !strings.Contains(errs, "only admin") {
+		t.Errorf("the last admin: status %d, %q", status, errs)
+	}
+	if status, out, errs := run(t, "", "operator", "set-role", "ann", "--role", "admin"); status != 0 || out != "ann is admin already\n" {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	if status, out, _ := run(t, "", "operator", "list"); status != 0 || !strings.Contains(out, "ann") || !strings.Contains(out, "admin") || strings.Contains(out, "bob") {
 		t.Errorf("status %d, %q", status, out)
 	}
 }
@@ -108,7 +123,11 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		{"serve --introspection maybe", 2, "introspection"},
 		{"serve --allowed-origins chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},
 		{"serve --trusted-proxies proxy", 2, "ROLLCALL_TRUSTED_PROXIES"},
-		{"serve --redis-url redis://localhost", 2, "ROLLCALL_REDIS_URL"},
+		{"serve --redis-url localhost:6379", 2, "ROLLCALL_REDIS_URL"},
+		{"serve --redis-url http://u:hunter2@localhost", 2, "ROLLCALL_REDIS_URL"},
+		{"serve --redis-url redis://u:hunter2@localhost/zero", 2, "ROLLCALL_REDIS_URL"},
+		{"serve --redis-url redis://u:hunter2@%zz", 2, "ROLLCALL_REDIS_URL"},
+		{"serve --redis-url redis://u:hunter2@127.0.0.1:1/3", 1, "redis://u@127.0.0.1:1/3"},
 		{"serve --admin-password short --listen 127.0.0.1:0 --ops-listen=", 2, "ROLLCALL_ADMIN_PASSWORD"},
 		{"--log-level loud", 2, "log-level"},
 		{"--database-url postgres://x", 1, "sqlite: or mysql://"},
@@ -123,6 +142,9 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		{"operator create ann", 2, "role"},
 		{"operator create ann --role king", 2, "role"},
 		{"operator set-password nobody", 2, "nobody"},
+		{"operator set-role nobody --role admin", 2, "nobody"},
+		{"operator set-role ann --role king", 2, "role"},
+		{"operator delete nobody", 2, "nobody"},
 		{"seed --app nobody --users 5", 2, "nobody"},
 		{"seed --app nobody --users 0", 2, "users"},
 	} {

@@ -15,6 +15,9 @@ import (
 // firstOperator is the account of a new installation.
 const firstOperator = "admin"
 
+// startActor is who made, in the audit, what a first start has made.
+var startActor = models.Actor{Name: "first start"}
+
 // made is what a first start has made and prints once.
 type made struct {
 	operator, password string
@@ -36,7 +39,7 @@ func firstStart(ctx context.Context, rules *apps.Service, operators *apps.Operat
 		return nil, err
 	}
 	if !any {
-		got, err := operators.Create(ctx, firstOperator, models.RoleAdmin, password, models.Actor{Name: "first start"})
+		got, err := operators.Create(ctx, firstOperator, models.RoleAdmin, password, startActor)
 		switch {
 		case err == nil:
 			out.operator, out.password = firstOperator, got
@@ -55,7 +58,7 @@ func firstStart(ctx context.Context, rules *apps.Service, operators *apps.Operat
 		{Name: "demo-production", Environment: models.EnvironmentProduction},
 	} {
 		demo.Edition, demo.Settings = models.EditionFlagship, &settings
-		app, secret, err := rules.Create(ctx, demo)
+		app, secret, err := rules.Create(ctx, demo, startActor)
 		if taken(err) {
 			continue
 		}

@@ -12,12 +12,11 @@ import (
 	"rollcall/models"
 )
 
-// commandActor is who did it, in the audit, where a command did.
-var commandActor = models.Actor{Name: "command line"}
-
 type operatorCommand struct {
 	Create      operatorCreate      `cmd:"" help:"Create an operator; the password comes from standard input or is generated."`
 	SetPassword operatorSetPassword `cmd:"" help:"Give an operator a new password, from standard input or generated; ends its sessions."`
+	SetRole     operatorSetRole     `cmd:"" help:"Change what an operator may do, from its next request on."`
+	Delete      operatorDelete      `cmd:"" help:"Delete an operator; its sessions end at once."`
 	List        operatorList        `cmd:"" help:"List the operators."`
 }
 
@@ -33,7 +32,7 @@ func (c operatorCreate) Run(ctx context.Context, s *settings, streams *Streams) 
 		if err != nil {
 			return err
 		}
-		password, err := apps.NewOperators(db, clock).Create(ctx, c.Name, models.Role(c.Role), given, commandActor)
+		password, err := apps.NewOperators(db, clock).Create(ctx, c.Name, models.Role(c.Role), given, apps.CommandLine)
 		if err != nil {
 			return err
 		}
@@ -53,11 +52,47 @@ func (c operatorSetPassword) Run(ctx context.Context, s *settings, streams *Stre
 		if err != nil {
 			return err
 		}
-		password, err := apps.NewOperators(db, clock).SetPassword(ctx, c.Name, given, 0, commandActor)
+		password, err := apps.NewOperators(db, clock).SetPassword(ctx, c.Name, given, 0, apps.CommandLine)
 		if err != nil {
 			return err
 		}
 		printPassword(streams, c.Name, given, password)
+		return nil
+	})
+}
+
+type operatorSetRole struct {
+	Name string `arg:"" help:"The operator's name."`
+	Role string `required:"" enum:"admin,viewer" help:"admin or viewer."`
+}
+
+// Run changes the role.
+func (c operatorSetRole) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withDB(ctx, func(db *database.DB) error {
+		changed, err := apps.NewOperators(db, clock).SetRole(ctx, c.Name, models.Role(c.Role), apps.CommandLine)
+		if err != nil {
+			return err
+		}
+		if changed {
+			fmt.Fprintf(streams.Out, "%s is %s now\n", c.Name, c.Role)
+		} else {
+			fmt.Fprintf(streams.Out, "%s is %s already\n", c.Name, c.Role)
+		}
+		return nil
+	})
+}
+
+type operatorDelete struct {
+	Name string `arg:"" help:"The operator's name."`
+}
+
+// Run deletes the operator.
+func (c operatorDelete) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withDB(ctx, func(db *database.DB) error {
+		if err := apps.NewOperators(db, clock).Delete(ctx, c.Name, apps.CommandLine); err != nil {
+			return err
+		}
+		fmt.Fprintf(streams.Out, "%s is deleted\n", c.Name)
 		return nil
 	})
 }

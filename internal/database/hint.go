@@ -28,3 +28,12 @@ func (db *DB) Then() string {
 	}
 	return "CROSS JOIN"
 }
+
+// ByKey answers table, as an UPDATE names it, with its rows found by their primary
+// key, which SQLite does by itself.
+func (db *DB) ByKey(table string) string {
+	if db.dialect == MySQL {
+		return table + " FORCE INDEX (PRIMARY)"
+	}
+	return table
+}

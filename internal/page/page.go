@@ -61,8 +61,10 @@ func (c *Connection[T]) Nodes() []T { return c.items }
 // Edges answers the items with their cursors.
 func (c *Connection[T]) Edges() []*Edge[T] {
 	edges := make([]*Edge[T], len(c.items))
+	all := make([]Edge[T], len(c.items))
 	for i, item := range c.items {
-		edges[i] = &Edge[T]{Cursor: c.cursors[i], Node: item}
+		all[i] = Edge[T]{Cursor: c.cursors[i], Node: item}
+		edges[i] = &all[i]
 	}
 	return edges
 }

@@ -11,7 +11,6 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
-	"rollcall/internal/fanout"
 	"rollcall/models"
 )
 
@@ -50,8 +49,8 @@ type circle struct {
 	// watches are in the order of compareKeys.
 	watches []*watch
 	lists   [len(lists)]list
-	// lost says since when users are not watched who were when the last list with
-	// them was turned off; nil while all lists are on.
+	// lost says up to where users were watched who are not any more; kept while
+	// some list is off, because they may come back with it.
 	lost map[int64]moment
 }
 
@@ -66,8 +65,8 @@ type listener struct {
 // list is one of the circle's lists.
 type list struct {
 	state listState
-	// loads counts, so that the answer to an earlier one is known.
-	loads int
+	// loads counts, so that the answer to an earlier one is known; so does changes.
+	loads, changes int
 	// since is when the list was turned off, or the circle began without it.
 	since moment
 	// pending are the changes that came while it was loaded, in their order.
@@ -82,8 +81,9 @@ const (
 	listOn
 )
 
-// moment is a point in the history of statuses: the latest change, and the time.
-// The zero moment stands for none.
+// moment is a point in the history of statuses: the number of the latest change
+// and, for those whose numbers memory has forgotten, a time; whatever comes after
+// has a greater one of each. The zero moment stands for none.
 type moment struct {
 	seq int64
 	at  models.Time
@@ -119,6 +119,9 @@ func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc Account, sin
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
+	if err == nil {
+		err = h.store.settle(ctx)
+	}
 	stop = sync.OnceFunc(func() {
 		if h.audience.part(c, l) {
 			c.close()
@@ -147,7 +150,18 @@ func newCircle(h *Hub, acc Account, wanted sources) *circle {
 	return c
 }
 
-func (h *Hub) moment() moment { return moment{seq: h.seq.Load(), at: h.now()} }
+func (h *Hub) moment() moment { return moment{seq: h.seq.Load(), at: h.now() - 1} }
+
+// moment is how far the changes of the user have been handed to the watches on
+// it; the caller has the mutex. What memory knows of is not left to the clock,
+// which may be set back.
+func (s *shard) moment(userID int64) moment {
+	m := s.hub.moment()
+	if e := s.entries[userID]; e != nil {
+		m.at = e.current.at
+	}
+	return m
+}
 
 // Deliver hands a change to all operations that began before it.
 func (c *circle) Deliver(ev *Event) {
@@ -199,7 +213,7 @@ func (c *circle) follow(on sources) {
 				l.since = c.hub.moment()
 			}
 			l.state, l.pending = listOff, nil
-			c.drop(from, l.since)
+			c.drop(from)
 		case on&from != 0 && l.state == listOff:
 			l.state = listLoading
 			l.loads++
@@ -233,18 +247,31 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 	ids := slices.Clone(shared)
 	c.mu.Lock()
 	since := c.lists[i].since
+	earliest := since.at
+	for _, at := range c.lost {
+		earliest = min(earliest, at.at)
+	}
 	c.mu.Unlock()
 	var from *absence
 	if since != (moment{}) {
-		if from, err = c.hub.absent(ctx, since, ids); err != nil {
+		if from, err = c.hub.absent(ctx, since, earliest, ids); err != nil {
 			return err
 		}
 	}
+	if !c.loaded(i, load, ids, from) || from == nil {
+		return nil
+	}
+	return c.hub.store.catchUp(ctx, &c.watcher, from)
+}
+
+// loaded watches all who are on a list that was read; false: the list is not
+// wanted any more.
+func (c *circle) loaded(i, load int, ids []int64, from *absence) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := &c.lists[i]
 	if c.closed || l.loads != load || l.state != listLoading {
-		return nil
+		return false
 	}
 	l.state = listOn
 	c.add(ids, lists[i], from)
@@ -252,10 +279,10 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 		c.apply(i, p)
 	}
 	l.pending = nil
-	if !slices.ContainsFunc(c.lists[:], func(l list) bool { return l.state != listOn }) {
+	if c.complete() {
 		c.lost = nil
 	}
-	return nil
+	return true
 }
 
 // change says that a list of the owner has changed. Changes of one user's place
@@ -263,8 +290,13 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 func (c *circle) change(from sources, p change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.Index(lists[:], from)
-	switch l := &c.lists[i]; {
+	c.changed(slices.Index(lists[:], from), p)
+}
+
+func (c *circle) changed(i int, p change) {
+	l := &c.lists[i]
+	l.changes++
+	switch {
 	case c.closed:
 	case l.state == listLoading:
 		l.pending = append(l.pending, p)
@@ -315,12 +347,15 @@ func (c *circle) add(ids []int64, from sources, missing *absence) {
 	all = append(append(all, c.watches...), fresh...)
 	slices.SortFunc(all, func(a, b *watch) int { return compareKeys(a.key, b.key) })
 	c.watches = all
+	for _, w := range fresh {
+		c.hub.store.follow(w.key)
+	}
 	for _, part := range byShard(fresh) {
 		s := c.hub.shard(part[0].key)
 		s.mu.Lock()
 		j := &joining{watcher: &c.watcher, watches: part}
 		if missing != nil {
-			j.missed = s.missed(part, missing, c.lost)
+			j.missed = c.hub.store.missed(s, part, missing, c.lost)
 		}
 		s.enqueue(job{join: j})
 		s.mu.Unlock()
@@ -339,12 +374,12 @@ func (c *circle) remove(id int64, from sources) {
 	w := c.watches[at]
 	if w.why &^= from; w.why == 0 {
 		c.watches = slices.Delete(c.watches, at, at+1)
-		c.hub.leave([]*watch{w})
+		c.leave([]*watch{w})
 	}
 }
 
-// drop takes a reason away from all, at that moment.
-func (c *circle) drop(from sources, at moment) {
+// drop takes a reason away from all.
+func (c *circle) drop(from sources) {
 	var gone []*watch
 	c.watches = slices.DeleteFunc(c.watches, func(w *watch) bool {
 		w.why &^= from
@@ -353,13 +388,34 @@ func (c *circle) drop(from sources, at moment) {
 		}
 		return w.why == 0
 	})
-	c.hub.leave(gone)
-	if c.lost == nil {
+	c.leave(gone)
+}
+
+// leave ends watches, in the order of compareKeys. Up to where each was told of is
+// noted under the mutex under which changes are handed to it, so that what comes
+// in the same instant is told either before or by the list that brings the user
+// back, and not by both.
+func (c *circle) leave(gone []*watch) {
+	back := !c.complete()
+	if back && c.lost == nil {
 		c.lost = make(map[int64]moment, len(gone))
 	}
-	for _, w := range gone {
-		c.lost[w.key] = at
+	for _, part := range byShard(gone) {
+		s := c.hub.shard(part[0].key)
+		s.mu.Lock()
+		s.enqueue(job{leave: part})
+		if back {
+			for _, w := range part {
+				c.lost[w.key] = s.moment(w.key)
+			}
+		}
+		s.mu.Unlock()
 	}
+}
+
+// complete says whether all lists are on.
+func (c *circle) complete() bool {
+	return !slices.ContainsFunc(c.lists[:], func(l list) bool { return l.state != listOn })
 }
 
 // absence is a time in which users were not watched, and who of them may have
@@ -367,16 +423,18 @@ func (c *circle) drop(from sources, at moment) {
 type absence struct {
 	since moment
 	rows  map[int64]*models.User
+	// gaps are those of which the store tells later.
+	gaps []gap
 }
 
-// absent reads which of the users have changed since the moment, as far as the
-// database knows.
-func (h *Hub) absent(ctx context.Context, since moment, ids []int64) (*absence, error) {
+// absent reads which of the users have changed since the earliest time that is of
+// interest, as far as the database knows.
+func (h *Hub) absent(ctx context.Context, since moment, earliest models.Time, ids []int64) (*absence, error) {
 	a := &absence{since: since, rows: make(map[int64]*models.User)}
 	for chunk := range slices.Chunk(ids, loadChunk) {
 		rows, err := gorm.G[models.User](h.db.Read(ctx)).
 			Select("id", "app_id", "external_id", "presence", "presence_at").
-			Where("id IN ? AND presence_at >= ?", chunk, since.at).Find(ctx)
+			Where("id IN ? AND presence_at > ?", chunk, earliest).Find(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -385,32 +443,6 @@ func (h *Hub) absent(ctx context.Context, since moment, ids []int64) (*absence, 
 		}
 	}
 	return a, nil
-}
-
-// missed answers the present statuses of those who have changed in the absence,
-// which began later for those who were lost later.
-func (s *shard) missed(watches []*watch, a *absence, lost map[int64]moment) (events []*Event) {
-	for _, w := range watches {
-		since := a.since
-		if at, ok := lost[w.key]; ok && at.seq >= since.seq {
-			since = at
-		}
-		e, row := s.entries[w.key], a.rows[w.key]
-		seq := s.hub.seq.Load()
-		var status models.UserStatus
-		switch {
-		case e != nil && e.seq > since.seq:
-			seq, status = e.seq, e.status()
-		case e != nil && e.seq == 0 && e.current.at >= since.at:
-			status = e.status() // memory had forgotten, and knows it by the row
-		case e == nil && row != nil && *row.PresenceAt >= since.at:
-			status = s.status(AccountOf(row))
-		default:
-			continue
-		}
-		events = append(events, fanout.NewAt(seq, w.key, &status))
-	}
-	return events
 }
 
 const (

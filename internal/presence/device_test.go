@@ -45,6 +45,9 @@ func TestClosingOneOfTwoDevicesKeepsOnline(t *testing.T) {
 		if n := w.OnlineCount(w.app.ID); n != 1 {
 			t.Fatalf("%d users are online, want 1", n)
 		}
+		if n := w.DeviceCount(); n != 1 {
+			t.Fatalf("%d devices are connected, want 1", n)
+		}
 		second.Gone()
 		w.wantPresence(0, models.PresenceOffline)
 		w.wantRow(0, models.PresenceOffline)

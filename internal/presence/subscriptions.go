@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"slices"
 	"sync"
 
@@ -36,15 +37,63 @@ type (
 	SubscriptionEdge       = page.Edge[*Subscription]
 )
 
-// turns has the changes of one account's subscriptions reach its circle in the
-// order of their commits. What holds under concurrency holds by the row locks,
-// not by this.
-type turns [64]sync.Mutex
+// turns has the changes of subscriptions reach the circles in the order of their
+// commits: those of one owner among themselves, and new ones against the erasure
+// of their owner or of a target. Whoever takes both takes the owner's first. What
+// holds under concurrency holds by the row locks, not by this.
+type turns struct {
+	owners [64]sync.Mutex
+	// lives are locked by who erases users, and shared by those who subscribe
+	// them: a thousand who come back to the same users do not queue up.
+	lives [1024]sync.RWMutex
+}
 
-func (t *turns) take(userID int64) (done func()) {
-	m := &t[uint64(userID)%uint64(len(t))]
+// take waits until nobody else in this process changes the owner's subscriptions.
+func (t *turns) take(ownerID int64) (done func()) {
+	m := &t.owners[uint64(ownerID)%uint64(len(t.owners))]
 	m.Lock()
 	return m.Unlock
+}
+
+// places answers where the lives of the app's users with these IDs are, in the
+// order in which everybody locks them.
+func (t *turns) places(app *models.App, ids []string) []int {
+	places := make([]int, len(ids))
+	for i, id := range ids {
+		places[i] = int((maphash.String(livesSeed, id) + uint64(app.ID)) % uint64(len(t.lives)))
+	}
+	slices.Sort(places)
+	return slices.Compact(places)
+}
+
+var livesSeed = maphash.MakeSeed()
+
+// share waits until nobody in this process erases any of these users, and keeps
+// it so.
+func (t *turns) share(app *models.App, ids []string) (done func()) {
+	places := t.places(app, ids)
+	for _, place := range places {
+		t.lives[place].RLock()
+	}
+	return func() {
+		for _, place := range places {
+			t.lives[place].RUnlock()
+		}
+	}
+}
+
+// Hold keeps the app's users with these IDs, who are to be erased, from being
+// subscribed until release, and from subscribing.
+func (h *Hub) Hold(app *models.App, ids []string) (release func()) {
+	places := h.turns.places(app, ids)
+	for _, place := range places {
+		h.turns.lives[place].Lock()
+	}
+	return func() {
+		for _, place := range places {
+			h.turns.lives[place].Unlock()
+		}
+	}
 }
 
 // Subscribe puts users onto the owner's list of those whose changes it hears of,
@@ -56,6 +105,7 @@ func (t *turns) take(userID int64) (done func()) {
 func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User, ids []string) (*Subscribed, error) {
 	defer h.turns.take(owner.ID)()
 	ids = distinct(ids)
+	defer h.turns.share(app, append([]string{owner.ExternalID}, ids...))()
 	targets, err := h.targets(ctx, app, owner, ids)
 	if err != nil {
 		return nil, err
@@ -79,9 +129,20 @@ func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User
 		c.change(fromSubscriptions, change{ids: keysOf(targets), on: true})
 		c.change(fromSubscriptions, change{ids: gone})
 	}
+	h.tellList(fromSubscriptions, owner.ID, append(keysOf(targets), gone...)...)
+	if err := h.store.settle(ctx); err != nil {
+		return nil, wrap(err, "subscribing")
+	}
+	accs := make([]Account, len(targets))
 	for i, u := range targets {
-		status := h.StatusOf(u)
-		out.Statuses[i] = &status
+		accs[i] = AccountOf(u)
+	}
+	statuses, err := h.store.statuses(ctx, accs)
+	if err != nil {
+		return nil, wrap(err, "subscribing")
+	}
+	for i := range statuses {
+		out.Statuses[i] = &statuses[i]
 	}
 	return out, nil
 }
@@ -210,6 +271,7 @@ func (h *Hub) unsubscribe(ctx context.Context, ownerID int64, condition func(tx 
 	if c := h.audience.circle(ownerID); c != nil {
 		c.change(fromSubscriptions, change{ids: gone})
 	}
+	h.tellList(fromSubscriptions, ownerID, gone...)
 	return gone, nil
 }
 
@@ -249,7 +311,7 @@ func (h *Hub) Subscriptions(ctx context.Context, owner *models.User, r page.Requ
 
 // Erase removes the subscriptions of users who are deactivated or deleted in tx,
 // and others' to them. It answers what has others' circles follow when tx has
-// committed.
+// committed; until then the caller holds the users, see Hold.
 func (h *Hub) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
 	keys := keysOf(gone)
 	var rows []*models.StatusSubscription
@@ -267,6 +329,7 @@ func (h *Hub) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err erro
 			if c := h.audience.circle(row.UserID); c != nil {
 				c.change(fromSubscriptions, change{ids: []int64{row.TargetID}})
 			}
+			h.tellList(fromSubscriptions, row.UserID, row.TargetID)
 		}
 	}, nil
 }

@@ -48,7 +48,7 @@ type party struct {
 
 // addPlain makes friends of two who are active, none yet, and have room for each
 // other. errNotPlain: one of this is not so, and nothing has been changed.
-func (s *Service) addPlain(ctx context.Context, app *models.App, owner, friend int64, remark *string, held turns) (*Friendship, *notes, error) {
+func (s *Service) addPlain(ctx context.Context, app *models.App, owner, friend int64, remark *string, held heldTurns) (*Friendship, *notes, error) {
 	if owner == 0 || friend == 0 {
 		return nil, nil, errNotPlain
 	}

@@ -12,122 +12,143 @@ import (
 // eraseChunk is how many users one statement looks up.
 const eraseChunk = 1000
 
+// Hold takes the turns of the app's users with these IDs, who are to be erased:
+// until release, nobody else in this process changes what is between them and
+// others, so that events reach subscribers in the order of the commits.
+func (s *Service) Hold(app *models.App, ids []string) (release func()) {
+	return s.takeTurns(app, ids).end
+}
+
 // Erase removes every relation of users who are deactivated or deleted in tx, the
 // entries that others have about them too, with the counts of those others. It
-// answers what tells the others when tx has committed.
+// answers what tells the others when tx has committed; the caller holds the
+// users' turns until that is done, see Hold.
 func (s *Service) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
-	n := &notes{at: s.now()}
-	byKey := make(map[int64]*models.User, len(gone))
-	keys := make([]int64, len(gone))
+	e := &erasure{gone: make(map[int64]*models.User, len(gone)), keys: make([]int64, len(gone)), notes: &notes{at: s.now()}}
 	for i, u := range gone {
-		keys[i] = u.ID
+		e.keys[i] = u.ID
 		// Others are told who it was, and nothing else about it.
-		byKey[u.ID] = &models.User{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID,
-			CreatedAt: u.CreatedAt, UpdatedAt: n.at, DeactivatedAt: &n.at}
+		e.gone[u.ID] = &models.User{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID,
+			CreatedAt: u.CreatedAt, UpdatedAt: e.notes.at, DeactivatedAt: &e.notes.at}
 	}
-	for _, step := range []func(*gorm.DB, []int64, map[int64]*models.User, *notes) error{
-		eraseFriendships, eraseBlocks, eraseWhitelists, eraseRequests,
-	} {
-		if err := step(tx, keys, byKey, n); err != nil {
+	for _, l := range keptLists {
+		if err := e.eraseList(tx, l); err != nil {
 			return nil, err
 		}
 	}
-	err = tx.Model(&models.User{}).Where("id IN ?", keys).Updates(map[string]any{
+	if err := e.eraseRequests(tx); err != nil {
+		return nil, err
+	}
+	err = tx.Model(&models.User{}).Where("id IN ?", e.keys).Updates(map[string]any{
 		"friend_count": 0, "block_count": 0, "whitelist_count": 0, "whitelist_enabled": false,
 	}).Error
-	return func() { s.send(context.Background(), n) }, err
+	return func() { s.send(context.Background(), e.notes) }, err
 }
 
-// pair is a row of a list: whose it is, and about whom.
-type pair struct{ OwnerID, OtherID int64 }
+// erasure is one call of Erase.
+type erasure struct {
+	// gone are the users by their keys.
+	gone  map[int64]*models.User
+	keys  []int64
+	notes *notes
+}
 
-func eraseFriendships(tx *gorm.DB, keys []int64, gone map[int64]*models.User, n *notes) error {
-	var rows []pair
-	err := tx.Model(&models.Friendship{}).Select("friend_id AS owner_id, user_id AS other_id").Where("user_id IN ?", keys).Find(&rows).Error
+// keptList is a kind of list that users keep of others.
+type keptList struct {
+	// table is an empty entry, column its column of the other user.
+	table  any
+	column string
+	// counter is the owner's count of entries.
+	counter string
+	// mirrored: an entry has a counterpart on the other's list.
+	mirrored bool
+	// removed is what an owner is told of an entry that goes; "": nothing.
+	removed EventKind
+}
+
+var keptLists = []keptList{
+	{table: &models.Friendship{}, column: "friend_id", counter: "friend_count", mirrored: true, removed: FriendRemoved},
+	{table: &models.Block{}, column: "blocked_id", counter: "block_count", removed: BlockRemoved},
+	{table: &models.WhitelistEntry{}, column: "allowed_id", counter: "whitelist_count"},
+}
+
+// eraseList removes the lists of those who are gone, and them from others'.
+func (e *erasure) eraseList(tx *gorm.DB, l keptList) error {
+	entries, err := e.inOthers(tx, l)
 	if err != nil {
 		return err
 	}
-	if err := tx.Where("user_id IN ?", keys).Delete(&models.Friendship{}).Error; err != nil {
+	if err := tx.Where("user_id IN ?", e.keys).Delete(l.table).Error; err != nil {
 		return err
 	}
-	return shorten(tx, rows, keys, gone, &models.Friendship{}, "friend_id", "friend_count", FriendRemoved, n)
-}
-
-func eraseBlocks(tx *gorm.DB, keys []int64, gone map[int64]*models.User, n *notes) error {
-	var rows []pair
-	err := tx.Model(&models.Block{}).Select("user_id AS owner_id, blocked_id AS other_id").Where("blocked_id IN ?", keys).Find(&rows).Error
-	if err != nil {
-		return err
-	}
-	if err := tx.Where("user_id IN ?", keys).Delete(&models.Block{}).Error; err != nil {
-		return err
-	}
-	return shorten(tx, rows, keys, gone, &models.Block{}, "blocked_id", "block_count", BlockRemoved, n)
-}
-
-func eraseWhitelists(tx *gorm.DB, keys []int64, gone map[int64]*models.User, n *notes) error {
-	var rows []pair
-	err := tx.Model(&models.WhitelistEntry{}).Select("user_id AS owner_id, allowed_id AS other_id").Where("allowed_id IN ?", keys).Find(&rows).Error
-	if err != nil {
-		return err
-	}
-	if err := tx.Where("user_id IN ?", keys).Delete(&models.WhitelistEntry{}).Error; err != nil {
-		return err
-	}
-	return shorten(tx, rows, keys, gone, &models.WhitelistEntry{}, "allowed_id", "whitelist_count", "", n)
-}
-
-func eraseRequests(tx *gorm.DB, keys []int64, gone map[int64]*models.User, n *notes) error {
-	var rows []models.FriendRequest
-	if err := tx.Where("from_id IN ? OR to_id IN ?", keys, keys).Find(&rows).Error; err != nil || len(rows) == 0 {
-		return err
-	}
-	for _, r := range rows {
-		switch from, to := gone[r.FromID], gone[r.ToID]; {
-		case r.ExpiresAt <= n.at, from != nil && to != nil:
-		case from != nil:
-			n.tell(&models.User{ID: r.ToID}, FriendRequestCancelled, from)
-		default:
-			n.tell(&models.User{ID: r.FromID}, FriendRequestDeclined, to)
-		}
-	}
-	return tx.Where("from_id IN ? OR to_id IN ?", keys, keys).Delete(&models.FriendRequest{}).Error
-}
-
-// shorten takes the users that are gone out of others' lists: the rows say which.
-func shorten(tx *gorm.DB, rows []pair, keys []int64, gone map[int64]*models.User,
-	table any, column, counter string, kind EventKind, n *notes) error {
-	byLoss := make(map[int]([]int64)) // owners by how many entries they lose
-	losses := make(map[int64]int)
-	for _, row := range rows {
-		if gone[row.OwnerID] != nil {
+	losses := make(map[int64]int) // entries by their owner
+	for _, entry := range entries {
+		if e.gone[entry.OwnerID] != nil {
 			continue // its whole list has been removed
 		}
-		losses[row.OwnerID]++
-		if kind != "" {
-			n.tell(&models.User{ID: row.OwnerID}, kind, gone[row.OtherID])
+		losses[entry.OwnerID]++
+		if l.removed != "" {
+			e.notes.tell(&models.User{ID: entry.OwnerID}, l.removed, e.gone[entry.OtherID])
 		}
 	}
-	var owners []int64
+	return e.shorten(tx, l, losses)
+}
+
+// pair is an entry of a list: whose it is, and about whom.
+type pair struct{ OwnerID, OtherID int64 }
+
+// inOthers answers the entries about those who are gone.
+func (e *erasure) inOthers(tx *gorm.DB, l keptList) (entries []pair, err error) {
+	owner, other := "user_id", l.column
+	if l.mirrored {
+		owner, other = other, owner // the table is ordered by owner
+	}
+	err = tx.Model(l.table).Select(owner+" AS owner_id, "+other+" AS other_id").
+		Where(other+" IN ?", e.keys).Find(&entries).Error
+	return entries, err
+}
+
+// shorten takes those who are gone out of others' lists, and so many off each
+// owner's count.
+func (e *erasure) shorten(tx *gorm.DB, l keptList, losses map[int64]int) error {
+	owners := make([]int64, 0, len(losses))
 	for owner := range losses {
 		owners = append(owners, owner)
 	}
 	slices.Sort(owners) // the order in which everybody locks users
 	for chunk := range slices.Chunk(owners, eraseChunk) {
-		clear(byLoss)
+		byLoss := make(map[int][]int64)
 		for _, owner := range chunk {
 			byLoss[losses[owner]] = append(byLoss[losses[owner]], owner)
 		}
 		for loss, who := range byLoss {
-			err := tx.Model(&models.User{}).Where("id IN ?", who).Update(counter, gorm.Expr(counter+" - ?", loss)).Error
+			err := tx.Model(&models.User{}).Where("id IN ?", who).Update(l.counter, gorm.Expr(l.counter+" - ?", loss)).Error
 			if err != nil {
 				return err
 			}
 		}
-		err := tx.Where("user_id IN ? AND "+column+" IN ?", chunk, keys).Delete(table).Error
+		err := tx.Where("user_id IN ? AND "+l.column+" IN ?", chunk, e.keys).Delete(l.table).Error
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// eraseRequests ends the requests from and to those who are gone.
+func (e *erasure) eraseRequests(tx *gorm.DB) error {
+	var rows []models.FriendRequest
+	if err := tx.Where("from_id IN ? OR to_id IN ?", e.keys, e.keys).Find(&rows).Error; err != nil || len(rows) == 0 {
+		return err
+	}
+	for _, r := range rows {
+		switch from, to := e.gone[r.FromID], e.gone[r.ToID]; {
+		case r.ExpiresAt <= e.notes.at, from != nil && to != nil:
+		case from != nil:
+			e.notes.tell(&models.User{ID: r.ToID}, FriendRequestCancelled, from)
+		default:
+			e.notes.tell(&models.User{ID: r.FromID}, FriendRequestDeclined, to)
+		}
+	}
+	return tx.Where("from_id IN ? OR to_id IN ?", e.keys, e.keys).Delete(&models.FriendRequest{}).Error
 }

@@ -33,7 +33,7 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 		return nil, oneself()
 	}
 	var out *Friendship
-	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held turns) (n *notes, err error) {
+	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held heldTurns) (n *notes, err error) {
 		out, n, err = s.addPlain(ctx, app, keys[userID], keys[friendID], remark, held)
 		if !errors.Is(err, errNotPlain) {
 			return n, err

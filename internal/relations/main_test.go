@@ -57,7 +57,7 @@ func newWorld(t testing.TB, db *database.DB) *world {
 	w.users = users.New(db, &bus.Bus{}, keys, w.relations, w.clock)
 	w.app, _, err = apps.New(db, &bus.Bus{}, keys, w.clock).Create(ctx, apps.NewApp{
 		Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship,
-	})
+	}, models.Actor{})
 	w.ok(err)
 	return w
 }

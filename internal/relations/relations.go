@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"gorm.io/gorm"
@@ -38,28 +38,18 @@ type Service struct {
 	blocks             *pages[*Block]
 	allowed            *pages[*WhitelistEntry]
 
-	// turns has those who change the same users' relations queue up, from before
-	// the transaction until their events are out: events reach subscribers in the
-	// order of the commits, and the database sees few deadlocks. What holds under
-	// concurrency holds by the row locks, not by this.
-	turns [256]turn
-}
-
-// turn is held by who changes the relations of some users.
-type turn struct {
-	sync.Mutex
-	// last is the latest moment that an entry of their lists was given.
-	last models.Time
+	turns turns
 }
 
 // New answers a Service that tells b which friendships begin and end; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
 	s := &Service{
-		db: db, bus: b, clock: clock,
+		db: db, bus: b, clock: clock, turns: turns{seed: maphash.MakeSeed()},
 		keys: database.Fetcher(db, userKeys(db)), adding: newAdding(db),
 		friends: friendPages(db), incoming: requestPages(db, true), outgoing: requestPages(db, false),
 		blocks: blockPages(db), allowed: whitelistPages(db),
 	}
+	aboutEvent.Hear(b, func(_ context.Context, t told) { s.watchers.deliver(t.To, t.Event) })
 	s.decide = database.Fetcher(db, decisions(db))
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
 	return s
@@ -91,19 +81,19 @@ func (s *Service) find(tx *gorm.DB, app *models.App, ids []string) (people, erro
 // and then sends the events that fn has noted. Locks are taken in the order of
 // the numeric keys by everybody.
 func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn func(tx *gorm.DB, who people, note *notes) error) error {
-	return s.inTurn(ctx, app, ids, func(keys map[string]int64, held turns) (*notes, error) {
+	return s.inTurn(ctx, app, ids, func(keys map[string]int64, held heldTurns) (*notes, error) {
 		return s.locked(ctx, keys, held, fn)
 	})
 }
 
 // inTurn runs fn, which changes relations of the users with these IDs, when it is
 // their turn, and sends the events that fn has noted. fn is told the users' keys.
-func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn func(keys map[string]int64, held turns) (*notes, error)) error {
+func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn func(keys map[string]int64, held heldTurns) (*notes, error)) error {
 	keys, err := s.keysOf(ctx, app, ids)
 	if err != nil {
 		return err
 	}
-	held := s.takeTurns(slices.Collect(maps.Values(keys)))
+	held := s.takeTurns(app, ids)
 	defer held.end()
 	n, err := fn(keys, held)
 	if err != nil {
@@ -114,7 +104,7 @@ func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn 
 }
 
 // locked runs fn in a transaction in which the users with these keys are locked.
-func (s *Service) locked(ctx context.Context, keys map[string]int64, held turns, fn func(tx *gorm.DB, who people, note *notes) error) (*notes, error) {
+func (s *Service) locked(ctx context.Context, keys map[string]int64, held heldTurns, fn func(tx *gorm.DB, who people, note *notes) error) (*notes, error) {
 	var n *notes
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		n = &notes{at: s.now(), turns: held}
@@ -183,46 +173,6 @@ func lock(tx *gorm.DB, keys []int64) (people, error) {
 		out[u.ExternalID] = u
 	}
 	return out, err
-}
-
-// turns are those of all users whose relations change together.
-type turns []*turn
-
-// takeTurns waits until nobody else in this process changes these users'
-// relations.
-func (s *Service) takeTurns(keys []int64) turns {
-	places := make([]int, len(keys))
-	for i, key := range keys {
-		places[i] = int(uint64(key) % uint64(len(s.turns)))
-	}
-	slices.Sort(places) // the order in which everybody takes them
-	places = slices.Compact(places)
-	held := make(turns, len(places))
-	for i, place := range places {
-		held[i] = &s.turns[place]
-		held[i].Lock()
-	}
-	return held
-}
-
-// end lets the next ones go on.
-func (held turns) end() {
-	for _, t := range held {
-		t.Unlock()
-	}
-}
-
-// moments answers the first of n moments, each a millisecond after the one
-// before, that are after all that the users' lists have been given: a list has
-// the newest entry first also where many are made in one millisecond.
-func (held turns) moments(at models.Time, n int) models.Time {
-	for _, t := range held {
-		at = max(at, t.last+1)
-	}
-	for _, t := range held {
-		t.last = at + models.Time(n-1)
-	}
-	return at
 }
 
 // active answers the user, or why nothing can be done with it.

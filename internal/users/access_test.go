@@ -125,7 +125,7 @@ func TestBanTellsUntilAndEndsByTheClock(t *testing.T) {
 func TestAppTokensAndRotation(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
-		app, secret, err := w.apps.Create(ctx, apps.NewApp{Name: "x", Environment: models.EnvironmentDevelopment, Edition: models.EditionStandard})
+		app, secret, err := w.apps.Create(ctx, apps.NewApp{Name: "x", Environment: models.EnvironmentDevelopment, Edition: models.EditionStandard}, models.Actor{})
 		if err != nil {
 			w.t.Fatal(err)
 		}

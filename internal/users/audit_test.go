@@ -13,12 +13,12 @@ import (
 	"rollcall/models"
 )
 
-// audited answers "actor action target detail" of the app's audit entries, oldest
-// first.
+// audited answers "actor action target detail" of the audit entries about the
+// app's users, oldest first.
 func (w *world) audited() []string {
 	w.t.Helper()
 	var entries []models.AuditEntry
-	if err := w.db.Read(context.Background()).Where("app_id = ?", w.app.ID).Order("id").Find(&entries).Error; err != nil {
+	if err := w.db.Read(context.Background()).Where("app_id = ? AND action LIKE 'user.%'", w.app.ID).Order("id").Find(&entries).Error; err != nil {
 		w.t.Fatal(err)
 	}
 	var lines []string

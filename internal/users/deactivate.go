@@ -18,8 +18,7 @@ import (
 // Of one who is deactivated: ALREADY.
 func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
-	announce := func() {}
-	results, before, err := s.batch(ctx, app, ids, change{
+	results, err := s.erase(ctx, app, ids, bus.ReasonDeactivated, change{
 		action: apps.ActionUserDeactivate, by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
@@ -46,16 +45,9 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 			if err != nil {
 				return err
 			}
-			if announce, err = s.eraser.Erase(tx, changed); err != nil {
-				return err
-			}
 			return count(tx, app, -len(changed), len(changed))
 		},
 	})
-	s.revoke(ctx, before, bus.ReasonDeactivated)
-	if len(before) > 0 {
-		announce()
-	}
 	return results, wrap(err, "deactivating users")
 }
 

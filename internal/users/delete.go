@@ -21,8 +21,7 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 		return nil, fault.New(fault.Forbidden, "users of a PRODUCTION app cannot be deleted, only deactivated")
 	}
 	var gone map[int64]bool
-	announce := func() {}
-	results, before, err := s.batch(ctx, app, ids, change{
+	results, err := s.erase(ctx, app, ids, bus.ReasonDeleted, change{
 		action: apps.ActionUserDelete, by: by,
 		prepare: func(*gorm.DB) error { gone = make(map[int64]bool); return nil },
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
@@ -33,10 +32,6 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
-			var err error
-			if announce, err = s.eraser.Erase(tx, changed); err != nil {
-				return err
-			}
 			if err := tx.Where("id IN ?", keys(changed)).Delete(&models.User{}).Error; err != nil {
 				return err
 			}
@@ -51,9 +46,5 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 			return count(tx, app, -registered, -deactivated)
 		},
 	})
-	s.revoke(ctx, before, bus.ReasonDeleted)
-	if len(before) > 0 {
-		announce()
-	}
 	return results, wrap(err, "deleting users")
 }

@@ -92,11 +92,20 @@ func (s *Service) total(ctx context.Context, app *models.App, f Filter) (int, er
 
 // Banned answers a page of those whose ban runs, the latest end first.
 func (s *Service) Banned(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
-	query := func(ctx context.Context) *gorm.DB {
-		return s.by(ctx, "users_app_banned").Where("app_id = ? AND banned_until > ?", app.ID, s.now())
-	}
+	query := func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) }
 	order := page.Order{List: "banned", Owner: app.ID, At: "banned_until", ID: "id"}
-	return list(ctx, query, order, r, func(u *models.User) models.Time { return *u.BannedUntil }, counting(query))
+	total := func(ctx context.Context) (int, error) { return s.BannedCount(ctx, app) }
+	return list(ctx, query, order, r, func(u *models.User) models.Time { return *u.BannedUntil }, total)
+}
+
+// BannedCount answers how many bans run. It looks at each of them, and at nobody
+// else.
+func (s *Service) BannedCount(ctx context.Context, app *models.App) (int, error) {
+	return counting(func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) })(ctx)
+}
+
+func (s *Service) banned(ctx context.Context, app *models.App) *gorm.DB {
+	return s.by(ctx, "users_app_banned").Where("app_id = ? AND banned_until > ?", app.ID, s.now())
 }
 
 // Deactivated answers a page of those deactivated, the latest first.

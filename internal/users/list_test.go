@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
@@ -143,7 +144,7 @@ func TestDelete(t *testing.T) {
 		}
 		w.checkCount(w.app, 1)
 		var audit []models.AuditEntry
-		if err := w.db.Read(ctx).Order("id").Find(&audit).Error; err != nil || len(audit) != 2 ||
+		if err := w.db.Read(ctx).Where("action = ?", apps.ActionUserDelete).Order("id").Find(&audit).Error; err != nil || len(audit) != 2 ||
 			audit[0].Target != "bob" || audit[0].Actor != "op" || audit[0].Address != "192.0.2.1" || *audit[0].AppID != w.app.ID {
 			w.t.Errorf("audit %+v, %v", audit, err)
 		}

@@ -63,7 +63,7 @@ func (w *world) pass(d time.Duration) {
 
 func (w *world) newApp(name string, env models.Environment, edition models.Edition) *models.App {
 	w.t.Helper()
-	app, _, err := w.apps.Create(context.Background(), apps.NewApp{Name: name, Environment: env, Edition: edition})
+	app, _, err := w.apps.Create(context.Background(), apps.NewApp{Name: name, Environment: env, Edition: edition}, models.Actor{})
 	if err != nil {
 		w.t.Fatal(err)
 	}

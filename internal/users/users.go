@@ -6,8 +6,6 @@ import (
 	"context"
 	"time"
 
-	"gorm.io/gorm"
-
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/token"
@@ -35,31 +33,6 @@ type Service struct {
 	access        *database.Coalescer[int64, *access]
 	userAndSecret *database.Coalescer[externalKey, *userAndSecret]
 	appByID       *database.Coalescer[int64, *models.App]
-}
-
-// Eraser removes what other rules keep about users who are deactivated or
-// deleted, in the transaction that does it. announce is called when that has
-// committed.
-type Eraser interface {
-	Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error)
-}
-
-// Erasers are several, one after the other.
-type Erasers []Eraser
-
-// Erase has each of them erase, and all of them announce.
-func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
-	announcements := make([]func(), len(es))
-	for i, e := range es {
-		if announcements[i], err = e.Erase(tx, gone); err != nil {
-			return nil, err
-		}
-	}
-	return func() {
-		for _, announce := range announcements {
-			announce()
-		}
-	}, nil
 }
 
 // externalKey names a user as the API does.

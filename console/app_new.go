@@ -1,0 +1,61 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// newAppPath is where an app is created; no app has the key "new".
+const newAppPath = Root + "apps/new"
+
+// newAppPage is what app_new.html shows: what the form holds, and what is wrong
+// with it.
+type newAppPage struct {
+	Path                       string
+	Name, Environment, Edition string
+	// WrongField is the field that the rules refused, and Wrong the text that says why.
+	WrongField, Wrong string
+}
+
+// Environments are the choices.
+func (newAppPage) Environments() []models.Environment {
+	return []models.Environment{models.EnvironmentDevelopment, models.EnvironmentProduction}
+}
+
+// Editions are the choices.
+func (newAppPage) Editions() []models.Edition { return editions }
+
+func (c *console) askCreateApp(v *visit) error {
+	return c.show(v, "app_new", newAppPage{
+		Path: newAppPath, Environment: string(models.EnvironmentDevelopment), Edition: string(models.EditionStandard),
+	})
+}
+
+// createApp answers with the app's secret itself, as rotating it does.
+func (c *console) createApp(v *visit) error {
+	p := newAppPage{
+		Path: newAppPath, Name: strings.TrimSpace(v.r.PostFormValue("name")),
+		Environment: v.r.PostFormValue("environment"), Edition: v.r.PostFormValue("edition"),
+	}
+	app, secret, err := c.Apps.Create(v.r.Context(), apps.NewApp{
+		Name: p.Name, Environment: models.Environment(p.Environment), Edition: models.Edition(p.Edition),
+	}, c.actor(v))
+	var refusal *fault.Error
+	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
+		p.WrongField, _ = refusal.Extensions["field"].(string)
+		rule, _ := refusal.Extensions["rule"].(string)
+		if p.Wrong = "settings.wrong." + rule; p.WrongField != "name" {
+			p.Wrong = "wrong.choice"
+		}
+		return c.render(v, http.StatusUnprocessableEntity, "app_new", p)
+	}
+	if err != nil {
+		return err
+	}
+	return c.show(v, "app_secret", secretPage{App: c.appRow(v, app), Title: "app.made", Secret: secret, Back: settingsPath(app)})
+}

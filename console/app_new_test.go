@@ -1,0 +1,57 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+)
+
+func TestCreateApp(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		b := s.as("admin")
+		b.get(Root).want(t, http.StatusOK, `href="/console/apps/new"`)
+		s.as("viewer").get(Root).want(t, http.StatusOK, "!New app")
+		b.get(newAppPath).want(t, http.StatusOK, `value="DEVELOPMENT" checked`, "Create the app")
+
+		form := func(name, environment, edition string) url.Values {
+			return url.Values{"name": {name}, "environment": {environment}, "edition": {edition}}
+		}
+		for _, c := range []struct {
+			form         url.Values
+			field, words string
+		}{
+			{form("", "DEVELOPMENT", "STANDARD"), "name", "1 to 64 characters"},
+			{form(strings.Repeat("x", 65), "DEVELOPMENT", "STANDARD"), "name", "1 to 64 characters"},
+			{form("a\x00b", "DEVELOPMENT", "STANDARD"), "name", "no control characters"},
+			{form("demo", "PRODUCTION", "PREMIUM"), "name", "Another app has this name."},
+			{form("new", "STAGING", "STANDARD"), "environment", "Choose one of these."},
+			{form("new", "DEVELOPMENT", ""), "edition", "Choose one of these."},
+		} {
+			b.post(newAppPath, c.form).want(t, http.StatusUnprocessableEntity, `id="`+c.field+`-error" role="alert"`, c.words)
+		}
+		// What was typed stays.
+		b.post(newAppPath, form("demo", "PRODUCTION", "PREMIUM")).want(t, http.StatusUnprocessableEntity,
+			`value="demo"`, `value="PRODUCTION" checked`, `value="PREMIUM" selected`)
+
+		made := b.post(newAppPath, form(hostile, "PRODUCTION", "PREMIUM"))
+		made.want(t, http.StatusOK, "The app is created", "shown this once", "&lt;script&gt;", "!<script>alert")
+		secret := shownSecret.FindStringSubmatch(made.body)[1]
+		key := regexp.MustCompile(`<code>(rc[a-z0-9]{20})</code>`).FindStringSubmatch(made.body)[1]
+		if _, _, err := s.issue(key, secret, time.Hour); err != nil {
+			t.Error("the secret does not work:", err)
+		}
+		b.post(newAppPath, form(hostile, "PRODUCTION", "PREMIUM")).want(t, http.StatusUnprocessableEntity, "Another app has this name.")
+		b.get(Root).want(t, http.StatusOK, key, "!<script>alert", "!"+secret)
+		b.get(auditPath+"?actor=admin&action=app.create").want(t, http.StatusOK, "Created an app", key, "environment=PRODUCTION edition=PREMIUM", "!"+secret, "!<script>alert")
+		if strings.Contains(s.log.String(), secret) {
+			t.Error("the secret is in the log")
+		}
+	})
+}

@@ -1,0 +1,145 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// record has the figures recorded once.
+func (s *site) record() {
+	s.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.figures.Run(ctx)
+	}()
+	for {
+		points, err := s.figures.LastHour(ctx, s.dev.ID)
+		s.check(err)
+		if points[59].Registrations > 0 {
+			break
+		}
+	}
+	cancel()
+	<-done
+}
+
+func TestOverview(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		s := newSite(t, db)
+		for _, id := range []string{"bob", "cat", "dan"} {
+			s.register(s.dev, id, id)
+		}
+		s.connect(s.dev, "ann", silent{})
+		by := models.Actor{Name: "test"}
+		_, err := s.users.Ban(ctx, s.dev, []string{"bob", "cat"}, time.Hour, nil, by)
+		s.check(err)
+		_, err = s.users.Deactivate(ctx, s.dev, []string{"dan"}, by)
+		s.check(err)
+		s.record()
+		schema, err := db.Version(ctx)
+		s.check(err)
+		b := s.as("viewer")
+		path := "/console/apps/" + s.dev.Key
+		now := []string{
+			`<span>Registered</span> <strong>3</strong> <small>of 100</small>`, `<span>Online now</span> <strong>1</strong>`,
+			`<span>Banned</span> <strong>2</strong>`, `<span>Deactivated</span> <strong>1</strong>`,
+			"answers in", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall 1.2.3, go",
+		}
+		series := []string{
+			">4 in all<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,
+			`<time datetime="2026-11-20T08:00:00.000Z">08:00 UTC</time></th><td>4</td><td>1</td>`,
+		}
+		b.get(path).want(t, http.StatusOK, append(append([]string{s.dev.Key, "Flagship", "Development"}, now...), series...)...)
+		b.get(path+"/now").want(t, http.StatusOK, append(now, "!<html", "!Last hour")...)
+		b.get(path+"/charts").want(t, http.StatusOK, append(series, "!<html", "!Online now")...)
+		b.get("/console/apps/"+s.prod.Key).want(t, http.StatusOK, "no limit", "!<progress", "!>4 in all<")
+		for _, part := range []string{"", "/now", "/charts", "/counts"} {
+			b.get("/console/apps/nothing"+part).want(t, http.StatusNotFound)
+		}
+	})
+}
+
+// TestDaysOfTheReadersZone: a browser names its zone, and gets the days of it.
+func TestDaysOfTheReadersZone(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("viewer")
+	path := "/console/apps/" + s.dev.Key + "/charts?zone="
+	for zone, says := range map[string]string{
+		"Asia/Shanghai":          `data-zone="Asia/Shanghai"|<time datetime="2026-11-19T16:00:00.000Z">2026-11-20</time>`,
+		"America/New_York":       `data-zone="America/New_York"|<time datetime="2026-11-20T05:00:00.000Z">2026-11-20</time>`,
+		"":                       `data-zone="UTC"|<time datetime="2026-11-20T00:00:00.000Z"`,
+		"Local":                  `data-zone="UTC"|<time datetime="2026-11-20T00:00:00.000Z"`,
+		"..%2F..%2Fetc%2Fpasswd": `data-zone="UTC"`,
+		"%00%ff":                 `data-zone="UTC"`,
+	} {
+		b.get(path+zone).want(t, http.StatusOK, strings.Split(says, "|")...)
+	}
+}
+
+func TestUsersAndUserAreLive(t *testing.T) {
+	s := onSQLite(t)
+	s.connect(s.dev, "ann", silent{})
+	path := userPath(s.dev, "ann")
+	b := s.as("admin")
+	b.get("/console/apps/"+s.dev.Key+"/counts").want(t, http.StatusOK, "1 of 100 users registered", "1 online now", "!<html")
+	b.get(path+"/now").want(t, http.StatusOK, "HarmonyOS", "Online", path+"/disconnect?device=", "Delete this user", "!<html", "!Friends")
+	s.as("viewer").get(path+"/now").want(t, http.StatusOK, "HarmonyOS", "Your role is viewer", "!Delete this user")
+	b.get(userPath(s.dev, "nobody")+"/now").want(t, http.StatusNotFound)
+}
+
+// TestPollsAreNoUseOfTheSession: a page that is left open does not keep the
+// session from ending, and is told of its end without being led away.
+func TestPollsAreNoUseOfTheSession(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("viewer")
+	b.head.Set("HX-Request", "true")
+	path := "/console/apps/" + s.dev.Key + "/counts"
+	for used := time.Hour; used < apps.SessionIdle; used += time.Hour {
+		s.pass(time.Hour)
+		b.get(path).want(t, http.StatusOK)
+	}
+	s.pass(time.Hour)
+	got := b.get(path)
+	got.want(t, http.StatusUnauthorized)
+	if to := got.Header.Get("HX-Redirect"); to != "" {
+		t.Errorf("led away to %s", to)
+	}
+	if got := b.get(usersPath(s.dev)).Header.Get("HX-Redirect"); got != "/console/login" {
+		t.Errorf("a search is led to %q", got)
+	}
+}
+
+// TestPollsAreQuietInTheLog: an open page does not fill it.
+func TestPollsAreQuietInTheLog(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("viewer")
+	for _, part := range []string{"/now", "/charts", "/counts"} {
+		b.get("/console/apps/"+s.dev.Key+part).want(t, http.StatusOK)
+	}
+	b.get("/console/apps/"+s.dev.Key).want(t, http.StatusOK)
+	if log := s.log.String(); strings.Contains(log, "/counts") || !strings.Contains(log, `route="GET /console/apps/{key}"`) {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
+func TestMilliseconds(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "< 0.1", 99 * time.Microsecond: "< 0.1", 100 * time.Microsecond: "0.1", 1250 * time.Microsecond: "1.3", 12 * time.Millisecond: "12",
+	} {
+		if got := milliseconds(d); got != want {
+			t.Errorf("milliseconds(%s) = %q, want %q", d, got, want)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package selection_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/graph/generated"
+	"rollcall/graph/selection"
+)
+
+// TestOnlyPlainFieldsAreDirect: a field with arguments, or with a directive that
+// means something when it is asked for, is never encoded directly, so that no
+// check is passed by.
+func TestOnlyPlainFieldsAreDirect(t *testing.T) {
+	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	direct := 0
+	for name, typ := range generated.Selections(stub{}) {
+		if def := schema.Types[name]; def == schema.Query || def == schema.Mutation || def == schema.Subscription {
+			t.Errorf("%s is a root", name)
+		}
+		for _, field := range typ.Names() {
+			direct++
+			def := schema.Types[name].Fields.ForName(field)
+			for _, d := range def.Directives {
+				if !slices.Contains([]string{"goField", "goTag", "goInline"}, d.Name) {
+					t.Errorf("%s.%s has @%s", name, field, d.Name)
+				}
+			}
+			if len(def.Arguments) > 0 {
+				t.Errorf("%s.%s has arguments", name, field)
+			}
+		}
+	}
+	if direct < 100 {
+		t.Errorf("only %d fields are encoded directly", direct)
+	}
+}
+
+// planned answers an executor with an extension that keeps so many plans.
+func planned(opts selection.Options) (*executor.Executor, *selection.Extension) {
+	exec := executor.New(generated.NewExecutableSchema(generated.Config{Resolvers: stub{}}))
+	exec.SetQueryCache(lru.New[*ast.QueryDocument](1000))
+	x := selection.New(generated.Selections(stub{}), opts)
+	exec.Use(x)
+	return exec, x
+}
+
+func TestPlansAreBounded(t *testing.T) {
+	// Each fragment spreads the next one twice, which is looked at once.
+	var chain strings.Builder
+	chain.WriteString(`{ me { ...F0 } }`)
+	for i := range 12 {
+		fmt.Fprintf(&chain, ` fragment F%d on User { s%[1]d: status { presence } ...F%d ...F%[2]d }`, i, i+1)
+	}
+	chain.WriteString(` fragment F12 on User { id }`)
+	// Each fragment spreads the next one in eleven places, which are all different.
+	spread := func(on, field, next string) string {
+		var text strings.Builder
+		fmt.Fprintf(&text, " fragment %s on %[1]s {", on)
+		for i := range 11 {
+			fmt.Fprintf(&text, " f%d: %s { ...%s }", i, field, next)
+		}
+		return text.String() + " }"
+	}
+	tree := `{ userList { ...UserConnection } } fragment UserStatus on UserStatus { presence }` +
+		spread("UserConnection", "edges", "UserEdge") + spread("UserEdge", "node", "User") + spread("User", "status", "UserStatus")
+	wide := `{ me {`
+	for i := range 3000 {
+		wide += fmt.Sprintf(" f%d: name", i)
+	}
+	wide += ` } }`
+	usual := selection.Options{Operations: 10, DocumentBytes: 1 << 20}
+	for _, c := range []struct {
+		name                       string
+		opts                       selection.Options
+		documents                  []string
+		operations, values, fields int
+	}{
+		{"few", usual, []string{`{ me { id } }`, `{ me { name } }`}, 2, 2, 2},
+		{"more than are kept", selection.Options{Operations: 2, DocumentBytes: 99}, []string{`{ me { id } }`, `{ me { name } }`, `{ app { name } }`}, 2, 2, 2},
+		{"a longer one than is kept", selection.Options{Operations: 10, DocumentBytes: 14}, []string{`{ me { id } }`, `{ me { id name } }`}, 1, 1, 1},
+		{"a wide one", usual, []string{wide}, 1, 1, 0},
+		{"a chain of fragments", usual, []string{chain.String()}, 1, 1, 25},
+		{"a tree of fragments", usual, []string{tree}, 1, 1, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			exec, x := planned(c.opts)
+			for _, document := range c.documents {
+				answers(t, context.Background(), exec, document, nil)
+			}
+			if operations, values, fields := x.Kept(); operations != c.operations || values != c.values || fields != c.fields {
+				t.Errorf("kept %d operations with %d values of %d fields, want %d with %d of %d",
+					operations, values, fields, c.operations, c.values, c.fields)
+			}
+		})
+	}
+}
+
+// TestVariablesMakePlans: a document has a plan for each way in which its
+// variables let it be, up to the bound.
+func TestVariablesMakePlans(t *testing.T) {
+	exec, x := planned(selection.Options{Operations: 10, DocumentBytes: 1 << 20})
+	const document = `query($a: Boolean!, $b: Boolean!) { me { id @skip(if: $a) __typename @include(if: $b) } }`
+	for range 2 {
+		for i, want := range []string{`{"me":{"id":"me"}}`, `{"me":{}}`, `{"me":{"id":"me","__typename":"User"}}`, `{"me":{"__typename":"User"}}`} {
+			variables := map[string]any{"a": i%2 == 1, "b": i >= 2}
+			if got := answers(t, context.Background(), exec, document, variables); got[0] != want {
+				t.Errorf("%v: %s, want %s", variables, got[0], want)
+			}
+		}
+	}
+	if operations, values, fields := x.Kept(); operations != 1 || values != 4 || fields != 4 {
+		t.Errorf("kept %d operations with %d values of %d fields, want 1 with 4 of 4", operations, values, fields)
+	}
+}
+
+// TestDeferIsLeftAlone: what comes later is gqlgen's to send.
+func TestDeferIsLeftAlone(t *testing.T) {
+	exec, x := planned(selection.Options{Operations: 10, DocumentBytes: 1 << 20})
+	got := answers(t, context.Background(), exec, `{ me { name ... @defer { status { presence } } } }`, nil)
+	if _, _, fields := x.Kept(); fields != 0 {
+		t.Errorf("answered %s, with %d fields directly", got, fields)
+	}
+}

@@ -1,0 +1,76 @@
+package selection
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// maxFields bounds how many fields are looked at to plan one operation, and so
+// what its plan holds. Fragments are looked at in each place where they are spread.
+const maxFields = 1000
+
+// plan is how the values of one parsed operation are written. It fills while the
+// operation is executed, and stays valid for every execution.
+type plan struct {
+	// known has the []entry of each *ast.Field that was asked for.
+	known sync.Map
+
+	mu     sync.Mutex
+	budget int
+}
+
+// entry is what was found out about one field. There may be several: a field of
+// a fragment is merged with different ones in different places, and variables
+// change what is selected.
+type entry struct {
+	selections ast.SelectionSet
+	conditions []condition
+	// value is nil where the field is left to gqlgen.
+	value *value
+}
+
+// value answers how the value of a collected field is written; nil: not directly.
+func (p *plan) value(types Types, op *graphql.OperationContext, field graphql.CollectedField) *value {
+	if v, ok := p.find(op, field); ok {
+		return v
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if v, ok := p.find(op, field); ok || p.budget <= 0 {
+		return v
+	}
+	c := compiler{types: types, op: op, budget: p.budget, visited: make(map[*ast.FragmentDefinition]bool)}
+	found := entry{selections: field.Selections}
+	if c.search(field.Selections) {
+		found.value = c.value(field.Definition.Type, field.Selections)
+	}
+	found.conditions = c.conditions
+	p.budget = c.budget - 1
+	known, _ := p.known.Load(field.Field)
+	entries, _ := known.([]entry)
+	p.known.Store(field.Field, append(slices.Clip(entries), found))
+	return found.value
+}
+
+// find looks among what is known. Selections that hold the same nodes of the
+// document are equal, wherever they were collected.
+func (p *plan) find(op *graphql.OperationContext, field graphql.CollectedField) (*value, bool) {
+	known, _ := p.known.Load(field.Field)
+	entries, _ := known.([]entry)
+next:
+	for _, e := range entries {
+		if !slices.Equal(e.selections, field.Selections) {
+			continue
+		}
+		for _, c := range e.conditions {
+			if conditionOf(c.variable, op.Variables) != c {
+				continue next
+			}
+		}
+		return e.value, true
+	}
+	return nil, false
+}

@@ -1,0 +1,203 @@
+package selection_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/generated"
+	"rollcall/graph/graphtest"
+	"rollcall/graph/selection"
+	"rollcall/internal/fault"
+	"rollcall/internal/testenv"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// documents is how many documents each test makes up.
+const documents = 200
+
+// random answers what a test draws from; where it fails it says the seed.
+func random(t testing.TB) *rand.Rand {
+	seed := rand.Uint64()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the seed was %d", seed)
+		}
+	})
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// resolvers are stub's, or some with others in their place.
+type resolvers interface {
+	generated.ResolverRoot
+	fault(where string) error
+}
+
+// newExecutor answers a bare executor on stub; calls counts the fields that gqlgen
+// resolves.
+func newExecutor(s resolvers, direct bool) (exec *executor.Executor, calls *atomic.Int64) {
+	exec = executor.New(generated.NewExecutableSchema(generated.Config{
+		Resolvers: s,
+		Directives: generated.DirectiveRoot{Private: func(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
+			if err := s.fault("private " + graphql.GetPath(ctx).String()); err != nil {
+				return nil, err
+			}
+			return next(ctx)
+		}},
+	}))
+	exec.SetQueryCache(lru.New[*ast.QueryDocument](100))
+	exec.SetRecoverFunc(func(_ context.Context, cause any) error { return fmt.Errorf("recovered from %v", cause) })
+	calls = new(atomic.Int64)
+	exec.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
+		calls.Add(1)
+		return next(ctx)
+	})
+	if direct {
+		exec.Use(selection.New(generated.Selections(s), selection.Options{Operations: 100, DocumentBytes: 1 << 20}))
+	}
+	return exec, calls
+}
+
+// answers executes a document and answers all responses. Errors are sorted:
+// gqlgen's goroutines report them in any order.
+func answers(t testing.TB, ctx context.Context, exec graphql.GraphExecutor, document string, variables map[string]any) []string {
+	t.Helper()
+	ctx = graphql.StartOperationTrace(ctx)
+	op, errs := exec.CreateOperationContext(ctx, &graphql.RawParams{Query: document, Variables: variables})
+	if errs != nil {
+		if fault.CodeOf(errs[0]) != fault.QueryTooComplex {
+			t.Fatalf("%s\nis refused: %v", document, errs)
+		}
+		return []string{errs.Error()}
+	}
+	responses, ctx := exec.DispatchOperation(ctx, op)
+	var all []string
+	for resp := responses(ctx); resp != nil; resp = responses(ctx) {
+		text := string(resp.Data)
+		var lines []string
+		for _, err := range resp.Errors {
+			line, _ := json.Marshal(err)
+			lines = append(lines, "\n"+string(line))
+		}
+		slices.Sort(lines)
+		all = append(all, text+strings.Join(lines, ""))
+		if op.Operation.Operation != ast.Subscription {
+			break
+		}
+	}
+	return all
+}
+
+// same executes a document with both and compares the answers, twice with each
+// of some variables: what is planned first must fit later.
+func same(t testing.TB, ctx context.Context, r *rand.Rand, direct, stock graphql.GraphExecutor, document string, names map[string]bool) {
+	t.Helper()
+	for range 3 {
+		variables := make(map[string]any)
+		for name := range names {
+			if name != "c" || r.IntN(2) == 0 {
+				variables[name] = r.IntN(2) == 0
+			}
+		}
+		for range 2 {
+			got, want := answers(t, ctx, direct, document, variables), answers(t, ctx, stock, document, variables)
+			if !slices.Equal(got, want) {
+				t.Fatalf("%s\nwith %v is answered\n%s\n\ngqlgen alone answers\n%s", document, variables,
+					strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+	}
+}
+
+// TestSameAsGqlgen: whatever is asked and whatever goes wrong, the answer is the
+// one that gqlgen's generated code gives.
+func TestSameAsGqlgen(t *testing.T) {
+	r := random(t)
+	for _, faults := range []uint64{0, 5, 50, 300} {
+		t.Run(fmt.Sprint(faults, " faults"), func(t *testing.T) {
+			s := stub{seed: r.Uint64(), faults: faults}
+			direct, directCalls := newExecutor(s, true)
+			stock, stockCalls := newExecutor(s, false)
+			schema := generated.NewExecutableSchema(generated.Config{Resolvers: s}).Schema()
+			w := &writer{Rand: r, schema: schema, ids: []string{"ann", "bob", "cid", "dan"}}
+			for i := range documents {
+				root, fields := schema.Query, 4
+				if i%4 == 0 {
+					root, fields = schema.Subscription, 1
+				}
+				document, variables := w.document(root, fields)
+				same(t, context.Background(), r, direct, stock, document, variables)
+			}
+			if with, alone := directCalls.Load(), stockCalls.Load(); with >= alone || faults == 0 && with > alone*9/10 {
+				t.Errorf("gqlgen has resolved %d fields, and %d alone: hardly anything was encoded directly", with, alone)
+			}
+		})
+	}
+}
+
+// TestSameAsGqlgenInTheServer: the same with the server's own resolvers, checks
+// and limits on a real database, for each kind of caller.
+func TestSameAsGqlgenInTheServer(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		r := random(w.T)
+		fill(w)
+		app, err := w.Apps.ByID(context.Background(), w.App.ID)
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		ann, err := w.Users.ByID(context.Background(), app.ID, "ann")
+		if err != nil {
+			w.T.Fatal(err)
+		}
+		writer := &writer{Rand: r, schema: w.Executor.Schema(), ids: []string{"ann", "bob", "nobody", "cid", "dan"}}
+		for i := range documents / 4 {
+			p := &auth.Principal{Kind: auth.AppServer, App: app}
+			if i%2 == 0 {
+				p = &auth.Principal{Kind: auth.User, App: app, User: ann}
+			}
+			document, variables := writer.document(writer.schema.Query, 1)
+			same(w.T, auth.With(context.Background(), p), r, w.Executor, w.Stock, document, variables)
+			w.Clock.Pass(time.Minute) // or else calls would be refused for coming too often
+		}
+	})
+}
+
+// fill makes users of all kinds with relations of all kinds.
+func fill(w *graphtest.World) {
+	for _, id := range []string{"ann", "bob", "cid", "dan", "eve", "fay"} {
+		w.Register(w.App, id)
+	}
+	ann := w.MustConnect("Bearer " + w.Register(w.App, "ann"))
+	ann.Begin(`mutation { setStatus(customStatus: "busy \"☃\"") { presence } }`, nil)
+	ann.Next()
+	server := w.Bearer(graphtest.AppServer)
+	for _, mutation := range []string{
+		`addFriend(input: {userId: "ann", friendId: "bob", remark: "B"}) { blocked }`,
+		`addFriend(input: {userId: "ann", friendId: "cid"}) { blocked }`,
+		`addFriend(input: {userId: "bob", friendId: "cid"}) { blocked }`,
+		`addToBlocklist(input: {userId: "ann", ids: ["cid", "dan"]}) { outcome }`,
+		`addToWhitelist(input: {userId: "ann", ids: ["bob"]}) { outcome }`,
+		`banUsers(input: {ids: ["bob"], minutes: 9000, reason: "so"}) { outcome }`,
+		`deactivateUsers(ids: ["eve"]) { outcome }`,
+		`updateUser(input: {id: "cid", avatarUrl: "https://example.org/c.png"}) { id }`,
+	} {
+		if r := w.Do(server, "mutation { "+mutation+" }", nil); r.Code() != "" {
+			w.T.Fatalf("%s: %s", mutation, r.Body)
+		}
+	}
+	w.Run(graphtest.Scenario{Name: "a request waits", As: "ann",
+		Query: `mutation { sendFriendRequest(input: {to: "fay", message: "hello"}) { request { id } } }`})
+}

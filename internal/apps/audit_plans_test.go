@@ -1,0 +1,169 @@
+package apps
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+	"rollcall/internal/page"
+	"rollcall/models"
+)
+
+// fillAudit writes n entries, four in each moment from 1000 on, by two actors with
+// two actions in two apps to many targets.
+func fillAudit(t *testing.T, s *Service, n int) {
+	t.Helper()
+	entries := make([]models.AuditEntry, n)
+	for i := range entries {
+		app := int64(1 + i%2)
+		entries[i] = models.AuditEntry{
+			AppID: &app, At: models.Time(1000 + i/4), Actor: fmt.Sprintf("actor %d", i/2%2),
+			Action: []string{ActionUserBan, ActionUserUnban}[i/3%2], Target: fmt.Sprintf("user-%d", i%50),
+		}
+	}
+	err := s.db.Tx(context.Background(), func(tx *gorm.DB) error {
+		for chunk := range slices.Chunk(entries, 500) {
+			if err := WriteAudit(tx, chunk...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var auditFilters = map[string]struct {
+	filter AuditFilter
+	index  string
+}{
+	"all":            {AuditFilter{}, "audit_entries_at"},
+	"app":            {AuditFilter{App: &models.App{ID: 1}}, "audit_entries_app_at"},
+	"actor":          {AuditFilter{Actor: "actor 1"}, "audit_entries_actor"},
+	"action":         {AuditFilter{Action: ActionUserBan}, "audit_entries_action"},
+	"target":         {AuditFilter{Target: "user-7"}, "audit_entries_target"},
+	"app and target": {AuditFilter{App: &models.App{ID: 2}, Target: "user-7"}, "audit_entries_app_target"},
+	"app and action": {AuditFilter{App: &models.App{ID: 2}, Action: ActionUserBan}, "audit_entries_action"},
+	"time":           {AuditFilter{From: 1100, Until: 1400}, "audit_entries_at"},
+	"actor and time": {AuditFilter{Actor: "actor 0", From: 1100, Until: 1400}, "audit_entries_actor"},
+	"everything": {AuditFilter{App: &models.App{ID: 2}, Actor: "actor 0", Action: ActionUserBan, Target: "user-7", From: 1100, Until: 1400},
+		"audit_entries_app_target"},
+}
+
+// keeps says whether f keeps e.
+func (f AuditFilter) keeps(e *models.AuditEntry) bool {
+	return (f.App == nil || *e.AppID == f.App.ID) && (f.Actor == "" || f.Actor == e.Actor) &&
+		(f.Action == "" || f.Action == e.Action) && (f.Target == "" || f.Target == e.Target) &&
+		e.At >= f.From && (f.Until == 0 || e.At < f.Until)
+}
+
+// TestAuditPages: whatever is asked for, the pages together are all of it, once
+// and in order.
+func TestAuditPages(t *testing.T) {
+	eachService(t, func(t *testing.T, s *Service) {
+		ctx := context.Background()
+		fillAudit(t, s, 2000)
+		var all []*models.AuditEntry
+		if err := s.db.Read(ctx).Order("at DESC, id DESC").Find(&all).Error; err != nil {
+			t.Fatal(err)
+		}
+		for name, c := range auditFilters {
+			var want, got []int64
+			for _, e := range all {
+				if c.filter.keeps(e) {
+					want = append(want, e.ID)
+				}
+			}
+			for request := (page.Request{First: 90}); ; {
+				found, err := s.Audit(ctx, c.filter, request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n, err := found.TotalCount(ctx); n != len(want) || err != nil {
+					t.Errorf("%s: %d in all, want %d; %v", name, n, len(want), err)
+				}
+				for _, e := range found.Nodes() {
+					got = append(got, e.ID)
+				}
+				if request.After = found.PageInfo().EndCursor; !found.PageInfo().HasNextPage {
+					break
+				}
+			}
+			if len(want) == 0 || !slices.Equal(got, want) {
+				t.Errorf("%s: got %d entries, want %d", name, len(got), len(want))
+			}
+		}
+	})
+}
+
+// TestAuditPlans: every filter, on the first page and far down, seeks in an index
+// and sorts nothing.
+func TestAuditPlans(t *testing.T) {
+	eachService(t, func(t *testing.T, s *Service) {
+		fillAudit(t, s, 4000)
+		cursor := page.Encode("audit", 0, page.Key{At: 1200, ID: 800})
+		for name, c := range auditFilters {
+			for _, after := range []*string{nil, &cursor} {
+				request := page.Request{First: 50, After: after}
+				rows, err := page.Order{List: "audit", At: "at", ID: "id"}.Limit(s.audit(context.Background(), c.filter, after != nil), request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				statement := rows.Session(&gorm.Session{DryRun: true}).Find(&[]*models.AuditEntry{}).Statement
+				plan := explain(t, s.db, statement.SQL.String(), statement.Vars)
+				if seeks := name != "all" || after != nil; !plan.reads(c.index, seeks) {
+					t.Errorf("%s, later page %v: %s\n%s", name, after != nil, statement.SQL.String(), plan)
+				}
+			}
+		}
+	})
+}
+
+// plan is what a database says of how it would read.
+type plan []string
+
+func explain(t *testing.T, db *database.DB, sql string, vars []any) (p plan) {
+	t.Helper()
+	read := db.Read(context.Background())
+	if db.Dialect() == database.SQLite {
+		var rows []struct{ Detail string }
+		if err := read.Raw("EXPLAIN QUERY PLAN "+sql, vars...).Scan(&rows).Error; err != nil {
+			t.Fatal(err, sql)
+		}
+		for _, row := range rows {
+			p = append(p, row.Detail)
+		}
+		return p
+	}
+	var rows []struct{ Type, Key, Extra string }
+	if err := read.Raw("EXPLAIN "+sql, vars...).Scan(&rows).Error; err != nil {
+		t.Fatal(err, sql)
+	}
+	for _, row := range rows {
+		p = append(p, fmt.Sprintf("%s USING INDEX %s (%s)", row.Type, row.Key, row.Extra))
+	}
+	return p
+}
+
+// reads says whether the plan is one look at the index, without a sort, and where
+// seeks is set not at all of it.
+func (p plan) reads(index string, seeks bool) bool {
+	if len(p) != 1 || !strings.Contains(p[0]+" ", "INDEX "+index+" ") {
+		return false
+	}
+	for _, sort := range []string{"filesort", "temporary"} {
+		if strings.Contains(p[0], sort) {
+			return false
+		}
+	}
+	whole := strings.HasPrefix(p[0], "SCAN") || strings.HasPrefix(p[0], "index ") || strings.HasPrefix(p[0], "ALL ")
+	return !whole || !seeks
+}
+
+func (p plan) String() string { return strings.Join(p, "\n") }

@@ -1,0 +1,195 @@
+package apps
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// ruleOf is the rule that a refusal names, "" for another error or none.
+func ruleOf(err error) string {
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) {
+		return ""
+	}
+	rule, _ := refusal.Extensions["rule"].(string)
+	return rule
+}
+
+func TestSetRole(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, _ := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		mustCreate(t, o, "vera", models.RoleViewer)
+		ada := models.Actor{Name: "ada"}
+		for name, c := range map[string]struct {
+			operator string
+			role     models.Role
+			by       models.Actor
+			rule     string
+		}{
+			"unknown":        {"nobody", models.RoleAdmin, ada, "exists"},
+			"another case":   {"VERA", models.RoleAdmin, ada, "exists"},
+			"unknown role":   {"vera", "god", ada, "oneof"},
+			"oneself":        {"ada", models.RoleViewer, ada, "self"},
+			"the last admin": {"ada", models.RoleViewer, shell, "last_admin"},
+		} {
+			if changed, err := o.SetRole(ctx, c.operator, c.role, c.by); changed || ruleOf(err) != c.rule {
+				t.Errorf("%s: %v, %v", name, changed, err)
+			}
+		}
+		token, _, err := o.Login(ctx, "vera", "password12", "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []bool{true, false} {
+			if changed, err := o.SetRole(ctx, "vera", models.RoleAdmin, ada); changed != want || err != nil {
+				t.Errorf("time %d: %v, %v", i, changed, err)
+			}
+		}
+		// In force for the session that there is.
+		if _, vera, err := o.ByToken(ctx, token); err != nil || vera.Role != models.RoleAdmin {
+			t.Errorf("%+v, %v", vera, err)
+		}
+		if changed, err := o.SetRole(ctx, "ada", models.RoleViewer, shell); !changed || err != nil {
+			t.Errorf("one of two admins: %v, %v", changed, err)
+		}
+		want := []string{"ada operator.set_role vera: role admin", "shell operator.set_role ada: role viewer"}
+		got := slices.DeleteFunc(audited(t, o), func(line string) bool { return !strings.Contains(line, "set_role") })
+		if !slices.Equal(got, want) {
+			t.Errorf("audit %q", got)
+		}
+	})
+}
+
+func TestDeleteOperator(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, _ := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		mustCreate(t, o, "vera", models.RoleViewer)
+		ada := models.Actor{Name: "ada"}
+		if err := o.Delete(ctx, "nobody", ada); ruleOf(err) != "exists" {
+			t.Errorf("unknown: %v", err)
+		}
+		if err := o.Delete(ctx, "ada", ada); ruleOf(err) != "self" {
+			t.Errorf("oneself: %v", err)
+		}
+		if err := o.Delete(ctx, "ada", shell); ruleOf(err) != "last_admin" {
+			t.Errorf("the last admin: %v", err)
+		}
+		token, _, err := o.Login(ctx, "vera", "password12", "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Delete(ctx, "vera", ada); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("the session lives: %v", err)
+		}
+		if _, _, err := o.Login(ctx, "vera", "password12", "", ""); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("the login works: %v", err)
+		}
+		// The name is free, and its next owner gets no old session.
+		mustCreate(t, o, "vera", models.RoleAdmin)
+		if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("the session lives on: %v", err)
+		}
+		if got := audited(t, o); !slices.Contains(got, "ada operator.delete vera: 1 sessions ended") {
+			t.Errorf("audit %q", got)
+		}
+	})
+}
+
+// TestOneAdminStays: however many admins remove each other at once.
+func TestOneAdminStays(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, _ := newOperators(db)
+		names := []string{"a", "b", "c", "d", "e", "f"}
+		for _, name := range names {
+			mustCreate(t, o, name, models.RoleAdmin)
+		}
+		var wg sync.WaitGroup
+		for i, name := range names {
+			victim := names[(i+1)%len(names)]
+			wg.Go(func() {
+				var err error
+				if i%2 == 0 {
+					_, err = o.SetRole(ctx, victim, models.RoleViewer, models.Actor{Name: name})
+				} else {
+					err = o.Delete(ctx, victim, models.Actor{Name: name})
+				}
+				if err != nil && ruleOf(err) != "last_admin" {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		list, err := o.List(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		admins := 0
+		for _, operator := range list {
+			if operator.Role == models.RoleAdmin {
+				admins++
+			}
+		}
+		if admins != 1 {
+			t.Errorf("%d admins are left", admins)
+		}
+	})
+}
+
+func TestEndSessions(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, _ := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		mustCreate(t, o, "vera", models.RoleViewer)
+		for _, name := range []string{"ada", "vera", "vera", "vera"} {
+			if _, _, err := o.Login(ctx, name, "password12", "", ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		vera, err := o.ByName(ctx, "vera")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sessions, err := o.ListSessions(ctx, vera.ID)
+		if err != nil || len(sessions) != 3 {
+			t.Fatal(len(sessions), err)
+		}
+		for _, c := range []struct {
+			keep int64
+			want int
+		}{{sessions[1].ID, 2}, {sessions[1].ID, 0}, {0, 1}} {
+			if ended, err := o.EndSessions(ctx, vera.ID, c.keep, shell); ended != c.want || err != nil {
+				t.Errorf("keeping %d: %d, want %d; %v", c.keep, ended, c.want, err)
+			}
+		}
+		ada, err := o.ByName(ctx, "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left, err := o.ListSessions(ctx, ada.ID); len(left) != 1 || err != nil {
+			t.Errorf("somebody else's: %d, %v", len(left), err)
+		}
+		want := []string{"shell operator.end_sessions vera: 2 sessions ended", "shell operator.end_sessions vera: 1 sessions ended"}
+		got := slices.DeleteFunc(audited(t, o), func(line string) bool { return !strings.Contains(line, "end_sessions") })
+		if !slices.Equal(got, want) {
+			t.Errorf("audit %q", got)
+		}
+	})
+}

@@ -1,0 +1,123 @@
+package presence
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+)
+
+// TestChangesInTheInstantOfASwitch: a user changes all the time while the list
+// that it is on is turned off and on. Each status is told at most once, in order,
+// and none that was the present one when the list came back is missing.
+func TestChangesInTheInstantOfASwitch(t *testing.T) {
+	for _, seed := range []uint64{1, 2, rand.Uint64()} {
+		testenv.Each(t, func(t *testing.T, db *database.DB) {
+			const turns = 100
+			w := newWorld(t, db, 2)
+			w.turn(false, true)
+			w.befriend(0, 1)
+			seen := new(recorder)
+			w.circle(0, seen)
+			w.connect(1)
+			c, acc := w.audience.circle(w.users[0].ID), w.account(1)
+			stop, done := make(chan struct{}), make(chan int)
+			go func() {
+				for n := 1; ; n++ {
+					if _, err := w.SetStatus(acc, fmt.Sprint(n)); err != nil {
+						t.Error(err)
+					}
+					select {
+					case <-stop:
+						done <- n
+						return
+					default:
+						runtime.Gosched()
+					}
+				}
+			}()
+			random := rand.New(rand.NewPCG(seed, 0))
+			for range turns {
+				c.follow(0)
+				for range random.IntN(50) {
+					runtime.Gosched()
+				}
+				c.follow(fromFriends)
+				w.followed()
+			}
+			close(stop)
+			last := <-done
+			w.delivered()
+			told := 0
+			for _, status := range seen.statuses()[w.users[1].ID][1:] {
+				var n int
+				if _, err := fmt.Sscan(status.CustomStatus, &n); err != nil || n <= told {
+					t.Fatalf("seed %d: told of %q after %d (%v)", seed, status.CustomStatus, told, err)
+				}
+				told = n
+			}
+			if told != last {
+				t.Fatalf("seed %d: told of %d at last, want %d", seed, told, last)
+			}
+		})
+	}
+}
+
+// TestAWatchThatEndsWhileAListIsOff: who is on two lists, one of them off, and
+// goes from the other, was told of until then; the list that comes back tells only
+// what is newer.
+func TestAWatchThatEndsWhileAListIsOff(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 3)
+		w.turn(true, true)
+		for i := 1; i <= 2; i++ {
+			w.befriend(0, i)
+		}
+		w.subscribe(0, 1, 2)
+		seen := new(recorder)
+		w.circle(0, seen)
+		w.turnHere(false, true)
+		w.connect(1)
+		w.delivered()
+		w.connect(2)
+		w.delivered()
+		w.unfriend(0, 1)
+		w.unfriend(0, 2)
+		if _, err := w.SetStatus(w.account(2), "new"); err != nil {
+			t.Fatal(err)
+		}
+		w.delivered()
+		seen.want(t, "u1:ONLINE u2:ONLINE")
+		w.turnHere(true, true)
+		w.delivered()
+		seen.want(t, "u1:ONLINE u2:ONLINE u2:ONLINE:new")
+	})
+}
+
+// TestSwitchOnAfterTheClockWasSetBack: what was told before the list went off is
+// not told again when memory has forgotten it, though by the clock it is newer.
+func TestSwitchOnAfterTheClockWasSetBack(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 3)
+		w.turn(false, true)
+		w.befriend(0, 1)
+		w.befriend(0, 2)
+		seen := new(recorder)
+		w.circle(0, seen)
+		w.blink(1)
+		w.blink(2)
+		w.clock.Advance(-10 * time.Second)
+		w.turnHere(false, false)
+		w.blink(2)
+		w.written()
+		w.clock.Advance(2 * linger)
+		w.sweep()
+		w.turnHere(false, true)
+		w.delivered()
+		seen.want(t, "u1:ONLINE u1:OFFLINE u2:ONLINE u2:OFFLINE u2:OFFLINE")
+	})
+}

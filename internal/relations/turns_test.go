@@ -1,0 +1,104 @@
+package relations
+
+import (
+	"context"
+	"hash/maphash"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/bus"
+	"rollcall/internal/users"
+	"rollcall/models"
+)
+
+// held says whether somebody has the user's turn.
+func (w *world) held(id string) bool {
+	turn := &w.relations.turns.all[w.relations.turns.place(w.app, id)]
+	if !turn.TryLock() {
+		return true
+	}
+	turn.Unlock()
+	return false
+}
+
+// TestTurnsAreHeldUntilAllIsTold: whoever erases a user, and whoever changes what
+// is between it and another, has its turn while the rows change and until the last
+// has been told. So no two of them are ever told in another order than that in
+// which they were committed.
+func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
+	changes := []struct {
+		name string
+		do   func(w *world) error
+		// told is how many are told of it on the bus.
+		told int
+	}{
+		{"befriended", func(w *world) error {
+			_, err := w.relations.AddFriend(ctx, w.app, "x", "cid", nil)
+			return err
+		}, 2},
+		{"deactivated", func(w *world) error {
+			_, err := w.users.Deactivate(ctx, w.app, []string{"x", "nobody"}, apps.AppServer)
+			return err
+		}, 3},
+		{"deleted", func(w *world) error {
+			_, err := w.users.Delete(ctx, w.app, []string{"nobody", "x"}, models.Actor{Name: "op"})
+			return err
+		}, 3},
+	}
+	for _, change := range changes {
+		t.Run(change.name, func(t *testing.T) {
+			each(t, func(w *world) {
+				events := new(bus.Bus)
+				w.relations = New(w.db, events, w.clock)
+				w.users = users.New(w.db, events, nil, w.relations, w.clock)
+				w.befriend("x", "ann", "bob")
+
+				ann, bob := w.user("ann").ID, w.user("bob").ID
+				var writer *gorm.DB
+				told, written := 0, 0
+				wantHeld := func(when string) {
+					if !w.held("x") {
+						w.t.Errorf("nobody has the user's turn %s", when)
+					}
+				}
+				events.OnAccessRevoked(func(context.Context, bus.AccessRevoked) {
+					told++
+					wantHeld("when its devices are cut")
+				})
+				events.OnFriendshipChanged(func(_ context.Context, ev bus.FriendshipChanged) {
+					if ev.Friends || ev.UserID == ann || ev.UserID == bob {
+						told++
+						wantHeld("when others are told")
+					}
+				})
+				w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error { writer = tx; return nil }))
+				callbacks := writer.Callback()
+				note := func(*gorm.DB) { written++; wantHeld("when rows are written") }
+				w.ok(callbacks.Create().Before("*").Register("turns:held", note))
+				w.ok(callbacks.Delete().Before("*").Register("turns:held", note))
+				w.ok(change.do(w))
+				w.ok(callbacks.Create().Remove("turns:held"))
+				w.ok(callbacks.Delete().Remove("turns:held"))
+				if told != change.told || written == 0 {
+					w.t.Errorf("%d were told, want %d; %d statements wrote", told, change.told, written)
+				}
+				if w.held("x") {
+					w.t.Error("the turn was not given back")
+				}
+			}, "x", "ann", "bob", "cid")
+		})
+	}
+}
+
+// TestATurnIsOfOneApp: the same ID in another app has another turn, and a batch
+// takes each turn once.
+func TestATurnIsOfOneApp(t *testing.T) {
+	s := &Service{turns: turns{seed: maphash.MakeSeed()}}
+	one, other := &models.App{ID: 1}, &models.App{ID: 2}
+	release := s.Hold(one, []string{"x", "y", "x"})
+	s.Hold(other, []string{"x"})()
+	release()
+	s.Hold(one, []string{"y", "x"})()
+}

@@ -1,0 +1,43 @@
+package users
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/apps"
+	"rollcall/models"
+)
+
+// GrantToken answers an operator a token of a user, with which it acts as that
+// user, and writes that down. Errors: USER_NOT_FOUND; USER_DEACTIVATED and
+// USER_BANNED, whose token would be good for nothing. Nothing is written then.
+func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*Registered, error) {
+	var out *Registered
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		u, err := find(tx, app, id)
+		if err != nil {
+			return err
+		}
+		if u == nil {
+			return unknown(id)
+		}
+		switch u.State(s.now()) {
+		case models.UserDeactivated:
+			return deactivated(id)
+		case models.UserBanned:
+			return banned(u)
+		}
+		out = &Registered{User: u}
+		if err := s.issue(app, Registration{TokenTTL: ttl}, out); err != nil {
+			return err
+		}
+		return apps.WriteAudit(tx, s.entry(app, by, apps.ActionUserGrantToken, id, fmt.Sprintf("minutes=%d", ttl/time.Minute)))
+	})
+	if err != nil {
+		return nil, wrap(err, "granting user token")
+	}
+	return out, nil
+}
