@@ -62,6 +62,7 @@ func onMySQL(t *testing.T, test func(db *database.DB)) {
 // A node that cannot reach Redis counts as gone for the others; when it is back,
 // everybody's view is right.
 func TestPartitionedNode(t *testing.T) {
+	t.Parallel() // waits, mostly
 	onMySQL(t, func(db *database.DB) {
 		url, service := testenv.RedisURL(t), testenv.Service()
 		proxy := testenv.NewProxy(t, url[len("redis://"):])
@@ -156,6 +157,7 @@ func TestRedisAwayAndBackEmpty(t *testing.T) {
 
 // A service that was killed altogether has left users ONLINE in the database.
 func TestServiceKilled(t *testing.T) {
+	t.Parallel() // waits, mostly
 	onMySQL(t, func(db *database.DB) {
 		n := newNodes(t, db, 1, 3)
 		w := n[0]
