@@ -134,6 +134,10 @@ func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 	case bus.ReasonDeleted:
 		_, err = h.store.cut(ctx, acc, nil, models.PresenceUnlogined, ReasonDeleted)
 	}
+	if err == nil && ev.Reason != bus.ReasonBanned {
+		// What is erased with it must not keep anybody here from being told of it.
+		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for
+	}
 	if err != nil {
 		// Its requests are refused by the database all the same, and every node looks
 		// at its devices when it is told that something was missed.

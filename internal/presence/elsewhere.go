@@ -43,6 +43,8 @@ func (h *Hub) hearElsewhere() {
 		if c == nil || i < 0 {
 			return
 		}
+		// Whoever goes from a list because it is gone altogether is told of first.
+		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for
 		err := c.reread(ctx, i, hint.Others)
 		if err == nil {
 			// Whoever hears of a new friend next already hears of the friend's status.

@@ -62,6 +62,13 @@ func (l *lease) another(ctx context.Context, than string) error {
 	}
 }
 
+// isAway says whether Redis did not answer last.
+func (l *lease) isAway() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.away.IsZero()
+}
+
 // hurry has the lease renewed now.
 func (l *lease) hurry() {
 	select {

@@ -267,6 +267,7 @@ func (m memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there bo
 // What happens in this process is heard of without more ado.
 func (m memory) follow(int64)                                      {}
 func (m memory) unfollow(int64)                                    {}
+func (m memory) catchUpAll(context.Context) error                  { return nil }
 func (m memory) settle(context.Context) error                      { return nil }
 func (m memory) catchUp(context.Context, *watcher, *absence) error { return nil }
 

@@ -242,6 +242,7 @@ func TestStoppedNode(t *testing.T) {
 
 // A node that is killed is swept by another.
 func TestKilledNode(t *testing.T) {
+	t.Parallel() // waits for a lease to lapse
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		n := newNodes(t, db, 3, 3)
 		seen := new(recorder)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -44,6 +45,8 @@ type repair struct {
 	// lapse is when to look for users whom the database has as ONLINE and nobody
 	// holds; zero: not at all.
 	lapse time.Time
+	// born is the Redis for which that holds.
+	born int64
 	// unheard are users of whom Redis knew nothing when the link was back, and up to
 	// which version they had been heard of; looked at when those of lapse have been.
 	unheard map[int64]int64
@@ -79,16 +82,14 @@ func (r *repair) sweep(dead []string) {
 // askLapse has users looked for who are ONLINE in the database alone, when every
 // node has had time to write its devices since Redis was first seen empty.
 func (r *repair) askLapse(born int64) {
-	r.change(func() { r.lapse = time.UnixMicro(born).Add(homecoming) })
+	r.change(func() { r.born, r.lapse = born, time.UnixMicro(born).Add(homecoming) })
 }
 
 // doubt has users looked at of whom Redis knows nothing.
 func (r *repair) doubt(users map[int64]int64) {
 	if len(users) > 0 {
 		r.change(func() {
-			for id, heard := range users {
-				r.unheard[id] = heard
-			}
+			maps.Copy(r.unheard, users)
 			r.lapse = time.Now().Add(homecoming)
 		})
 	}
@@ -110,7 +111,9 @@ func (s *shared) repairWhenAsked() {
 			return
 		}
 		if err != nil {
-			s.hub.log.Error("making up for what was missed failed, will be tried again", "error", err)
+			if !s.lease.isAway() {
+				s.hub.log.Error("making up for what was missed failed, will be tried again", "error", err)
+			}
 			pause = repairPause
 		}
 		later = nil
@@ -290,7 +293,7 @@ func (s *shared) restoreOne(ctx context.Context, l *local) error {
 func (s *shared) lapseWhenDue(ctx context.Context) (pause time.Duration, err error) {
 	r := &s.repair
 	r.mu.Lock()
-	due, unheard := r.lapse, r.unheard
+	due, born, unheard := r.lapse, r.born, r.unheard
 	if due.IsZero() {
 		r.mu.Unlock()
 		return 0, nil
@@ -301,12 +304,16 @@ func (s *shared) lapseWhenDue(ctx context.Context) (pause time.Duration, err err
 	}
 	r.lapse, r.unheard = time.Time{}, make(map[int64]int64)
 	r.mu.Unlock()
-	if err = s.lapseAll(ctx); err == nil {
+	if err = s.lapseAll(ctx, born); err == nil {
 		err = s.hearRows(ctx, unheard)
 	}
 	if err != nil {
-		r.change(func() { r.lapse = due })
-		r.doubt(unheard)
+		r.change(func() {
+			if r.lapse.Before(due) {
+				r.lapse = due
+			}
+			maps.Copy(r.unheard, unheard)
+		})
 	}
 	return 0, err
 }
@@ -314,7 +321,7 @@ func (s *shared) lapseWhenDue(ctx context.Context) (pause time.Duration, err err
 // lapseAll turns the users to OFFLINE whom the database has as ONLINE, and no node
 // has a device of: they were left by a service that was killed, or by a node whose
 // devices Redis has lost.
-func (s *shared) lapseAll(ctx context.Context) error {
+func (s *shared) lapseAll(ctx context.Context, born int64) error {
 	apps, err := gorm.G[models.App](s.hub.db.Read(ctx)).Select("id").Find(ctx)
 	if err != nil {
 		return fmt.Errorf("reading apps: %w", err)
@@ -327,7 +334,7 @@ func (s *shared) lapseAll(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("reading who is ONLINE: %w", err)
 			}
-			if err := s.lapseSome(ctx, rows); err != nil {
+			if err := s.lapseSome(ctx, born, rows); err != nil {
 				return s.failed(err)
 			}
 			if len(rows) < restartChunk {
@@ -339,7 +346,7 @@ func (s *shared) lapseAll(ctx context.Context) error {
 	return nil
 }
 
-func (s *shared) lapseSome(ctx context.Context, rows []models.User) error {
+func (s *shared) lapseSome(ctx context.Context, born int64, rows []models.User) error {
 	ids := make([]int64, len(rows))
 	for i := range rows {
 		ids[i] = rows[i].ID
@@ -353,7 +360,7 @@ func (s *shared) lapseSome(ctx context.Context, rows []models.User) error {
 			continue
 		}
 		u := AccountOf(&rows[i])
-		record, err := s.ledger.Lapse(ctx, userOf(u), s.hub.now())
+		record, err := s.ledger.Lapse(ctx, born, userOf(u), s.hub.now())
 		if err != nil {
 			return err
 		}

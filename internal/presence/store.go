@@ -42,6 +42,8 @@ type store interface {
 	unfollow(topic int64)
 	// settle waits until the changes of all topics followed before are heard of.
 	settle(ctx context.Context) error
+	// catchUpAll waits until this node has heard of all changes so far.
+	catchUpAll(ctx context.Context) error
 	// join follows the users of watches, sorted by shard, and puts these on their
 	// lists. present, where it is not nil, is filled with the statuses of accs, which
 	// are in the order of the watches, and no change falls in between.

@@ -193,6 +193,8 @@ func (s *shared) settle(ctx context.Context) error {
 	return nil
 }
 
+func (s *shared) catchUpAll(ctx context.Context) error { return s.feed.CatchUp(ctx) }
+
 // hear takes a message from Redis.
 func (s *shared) hear(channel, text string) {
 	if channel == s.ledger.CutChannel() {

@@ -21,6 +21,9 @@ const (
 	dialTimeout      = 2 * time.Second
 	OperationTimeout = 3 * time.Second
 	pingInterval     = time.Second
+	// A read is tried again so often, after that long.
+	readAttempts = 2
+	readPause    = 20 * time.Millisecond
 	// bufferSize is each connection's for reading and for writing.
 	bufferSize = 64 << 10
 )
@@ -76,6 +79,7 @@ func Open(text string) (*Client, error) {
 	opt.DisableCache = true
 	opt.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: pingInterval}
 	opt.ConnWriteTimeout = OperationTimeout
+	opt.RetryDelay = retryDelay
 	opt.ReadBufferEachConn, opt.WriteBufferEachConn = bufferSize, bufferSize
 	client, err := rueidis.NewClient(opt)
 	if err != nil {
@@ -83,6 +87,15 @@ func Open(text string) (*Client, error) {
 	}
 	// Channels belong to no database, so their names must say which it is.
 	return &Client{Client: client, name: name, prefix: fmt.Sprintf("rollcall:%d:", opt.SelectDB)}, nil
+}
+
+// retryDelay has a read tried again whose connection was lost, but not for as long
+// as Redis is away.
+func retryDelay(attempts int, _ rueidis.Completed, _ error) time.Duration {
+	if attempts > readAttempts {
+		return -1
+	}
+	return readPause
 }
 
 // String names the Redis without its password.

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -49,14 +50,24 @@ type Feed struct {
 	// them, for which the connection has not been told.
 	wanted  map[string]struct{}
 	changed []string
-	// settling wait until the connection knows what was asked for before them.
-	settling []chan struct{}
-	wake     chan struct{}
-	// arrived are messages for the listener; the one without a channel is a gap.
-	arrived []rueidis.PubSubMessage
+	// settling wait until the connection knows what was asked for before them,
+	// catching until the listener has heard what was published before them.
+	settling, catching []chan struct{}
+	wake               chan struct{}
+	// arrived is for the listener, in order.
+	arrived []arrival
 	news    chan struct{}
+	// connected: a connection hears what is wanted.
+	connected bool
 	// broken is told that the connection is not to be trusted.
 	broken chan struct{}
+}
+
+// arrival is a message, or a gap, or somebody who waits for what came before.
+type arrival struct {
+	channel, text string
+	gap           bool
+	caught        chan struct{}
 }
 
 // Listen begins to hear messages on the channels.
@@ -106,18 +117,37 @@ func (f *Feed) change(channels []string) {
 
 // Settle waits until all channels that were asked for before are heard.
 func (f *Feed) Settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
-	defer cancel()
 	settled := make(chan struct{})
 	f.mu.Lock()
 	f.settling = append(f.settling, settled)
 	signal(f.wake)
 	f.mu.Unlock()
+	return f.wait(ctx, settled)
+}
+
+// CatchUp waits until the listener has heard all that was published before. It
+// fails at once where there is no connection.
+func (f *Feed) CatchUp(ctx context.Context) error {
+	caught := make(chan struct{})
+	f.mu.Lock()
+	if !f.connected {
+		f.mu.Unlock()
+		return errors.New("there is no connection to Redis for messages")
+	}
+	f.catching = append(f.catching, caught)
+	signal(f.wake)
+	f.mu.Unlock()
+	return f.wait(ctx, caught)
+}
+
+func (f *Feed) wait(ctx context.Context, done <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
 	select {
-	case <-settled:
+	case <-done:
 		return nil
 	case <-ctx.Done():
-		return errors.Join(errors.New("subscribing in Redis"), ctx.Err())
+		return fmt.Errorf("waiting for the messages of Redis: %w", ctx.Err())
 	case <-f.ctx.Done():
 		return f.ctx.Err()
 	}
@@ -125,16 +155,17 @@ func (f *Feed) Settle(ctx context.Context) error {
 
 // connect keeps a connection until the feed is closed.
 func (f *Feed) connect() {
-	pause := reconnectFirst
+	pause, level := reconnectFirst, slog.LevelWarn
 	for again := false; ; again = true {
 		healthy, err := f.hear(again)
 		if f.ctx.Err() != nil {
 			return
 		}
 		if healthy {
-			pause = reconnectFirst
+			pause, level = reconnectFirst, slog.LevelWarn
 		}
-		f.log.Warn("the link for messages from Redis is lost, will be made anew", "redis", f.client.String(), "error", err)
+		f.log.Log(f.ctx, level, "the link for messages from Redis is lost, will be made anew", "redis", f.client.String(), "error", err)
+		level = slog.LevelDebug // it is the same trouble still
 		select {
 		case <-time.After(pause):
 		case <-f.ctx.Done():
@@ -149,7 +180,10 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 	conn, release := f.client.Dedicate()
 	defer release()
 	defer conn.Close()
-	lost := conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: f.arrive})
+	defer f.setConnected(false)
+	lost := conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: func(m rueidis.PubSubMessage) {
+		f.arrive(arrival{channel: m.Channel, text: m.Message})
+	}})
 	f.mu.Lock()
 	f.changed = f.changed[:0]
 	for channel := range f.wanted {
@@ -166,9 +200,10 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 			return healthy, err
 		}
 		if again {
-			f.arrive(rueidis.PubSubMessage{})
+			f.arrive(arrival{gap: true})
 		}
 		healthy = true
+		f.setConnected(true)
 		select {
 		case <-f.wake:
 		case err := <-lost:
@@ -202,18 +237,24 @@ func (f *Feed) tell(conn rueidis.DedicatedClient, have map[string]struct{}) erro
 		}
 	}
 	f.changed = nil
-	settling := f.settling
-	f.settling = nil
+	settling, catching := f.settling, f.catching
+	f.settling, f.catching = nil, nil
 	f.mu.Unlock()
 
 	if err := f.send(conn, asked, more, less); err != nil {
 		f.mu.Lock()
 		f.settling = append(settling, f.settling...)
 		f.mu.Unlock()
+		for _, caught := range catching {
+			close(caught) // nothing more comes over this connection
+		}
 		return err
 	}
 	for _, settled := range settling {
 		close(settled)
+	}
+	for _, caught := range catching {
+		f.arrive(arrival{caught: caught})
 	}
 	return nil
 }
@@ -247,11 +288,17 @@ func (f *Feed) send(conn rueidis.DedicatedClient, asked, more, less []string) er
 	return nil
 }
 
-// arrive queues a message for the listener.
-func (f *Feed) arrive(m rueidis.PubSubMessage) {
+func (f *Feed) setConnected(connected bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.arrived = append(f.arrived, m)
+	f.connected = connected
+}
+
+// arrive queues something for the listener.
+func (f *Feed) arrive(a arrival) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.arrived = append(f.arrived, a)
 	signal(f.news)
 }
 
@@ -264,20 +311,23 @@ func (f *Feed) deliver() {
 			return
 		}
 		f.mu.Lock()
-		messages := f.arrived
+		arrived := f.arrived
 		f.arrived = nil
 		f.mu.Unlock()
-		for _, m := range messages {
+		for _, a := range arrived {
 			if f.ctx.Err() != nil {
 				return
 			}
-			if m.Channel != "" {
-				f.listener.Message(m.Channel, m.Message)
-				continue
-			}
-			if err := f.listener.Gap(f.ctx); err != nil {
-				f.log.Warn("reading what was missed from Redis failed, will be tried again", "error", err)
-				signal(f.broken)
+			switch {
+			case a.caught != nil:
+				close(a.caught)
+			case a.gap:
+				if err := f.listener.Gap(f.ctx); err != nil {
+					f.log.Warn("reading what was missed from Redis failed, will be tried again", "error", err)
+					signal(f.broken)
+				}
+			default:
+				f.listener.Message(a.channel, a.text)
 			}
 		}
 	}

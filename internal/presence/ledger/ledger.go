@@ -66,6 +66,10 @@ var (
 // enter anew, under another name.
 var ErrLeaseLost = errors.New("the node holds no lease in Redis")
 
+// ErrDataLost is the answer for a step that relies on what Redis does not have any
+// more.
+var ErrDataLost = errors.New("Redis has lost its data")
+
 // RevokedError asks the caller of Connect to look whether the user may connect
 // once more, because a revocation may have come since it did.
 type RevokedError struct {
@@ -249,16 +253,19 @@ func (l *Ledger) Restore(ctx context.Context, node string, known *Record, device
 }
 
 // Lapse turns an account whose row holds ONLINE, and of which no node has a device,
-// to OFFLINE, and answers it; nil: there is a device.
-func (l *Ledger) Lapse(ctx context.Context, u User, now models.Time) (*Record, error) {
-	out, err := l.run(ctx, lapseScript, text(u.ID), text(u.AppID), u.ExternalID, text(int64(u.Since)), text(int64(now)))
-	if err != nil {
+// to OFFLINE, and answers it; nil: there is a device. Nodes must have had time to
+// write their devices since the database was born; ErrDataLost: it is another one.
+func (l *Ledger) Lapse(ctx context.Context, born int64, u User, now models.Time) (*Record, error) {
+	out, err := l.run(ctx, lapseScript, text(u.ID), text(u.AppID), u.ExternalID, text(int64(u.Since)), text(int64(now)), text(born))
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("turning an account without devices OFFLINE: %w", err)
-	}
-	if len(out) == 0 {
+	case out[0] == "lost":
+		return nil, ErrDataLost
+	case len(out) == 1:
 		return nil, nil
 	}
-	return Parse(out[0])
+	return Parse(out[1])
 }
 
 // Version answers the latest version of all.
