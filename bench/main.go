@@ -132,7 +132,7 @@ func measure(ctx context.Context, lab *kit.Lab, chosen []row) ([]kit.Figure, err
 			return nil, fmt.Errorf("row %s: %w", r.name, err)
 		}
 		for _, f := range got {
-			f.Row = r.number
+			f.Row, f.Name = r.number, r.name
 			figures = append(figures, f)
 		}
 	}

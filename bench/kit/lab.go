@@ -267,7 +267,7 @@ func (l *Lab) startFloor(name string, cmd *exec.Cmd) (*Floor, error) {
 		err = json.Unmarshal(line, &at)
 	}
 	if err != nil {
-		return nil, p.wrap(err)
+		return nil, p.Wrap(err)
 	}
 	return &Floor{Process: p, Debug: Debug{at.Debug}, Address: at.Address}, nil
 }
