@@ -47,7 +47,7 @@ const (
 
 const (
 	// rowLimit bounds a row, so that it ends in any case.
-	rowLimit = 7 * time.Minute
+	rowLimit = 10 * time.Minute
 	// timeLimit bounds the whole.
 	timeLimit = 15 * time.Minute
 )
@@ -94,11 +94,11 @@ func run(ctx context.Context, args []string) error {
 	defer lab.Close()
 	lab.Short, lab.Profiles, lab.Binary = *short, *profiles, *binary
 	figures, err := measure(ctx, lab, chosen)
+	table := kit.Table(figures)
+	fmt.Println(table)
 	if err != nil {
 		return err
 	}
-	table := kit.Table(figures)
-	fmt.Println(table)
 	if *short || *name != "" || *binary != "" {
 		return nil
 	}
@@ -113,6 +113,7 @@ func names() []string {
 	return list
 }
 
+// measure answers the figures of the rows, with an error those of the rows before.
 func measure(ctx context.Context, lab *kit.Lab, chosen []row) ([]kit.Figure, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
@@ -123,13 +124,15 @@ func measure(ctx context.Context, lab *kit.Lab, chosen []row) ([]kit.Figure, err
 			fmt.Fprintf(os.Stderr, "%5.1fs  %-12s %s\n", time.Since(began).Seconds(), r.name, fmt.Sprintf(format, args...))
 		}
 		limited, cancel := context.WithTimeout(ctx, rowLimit)
+		start := time.Now()
 		got, err := r.run(limited, lab)
 		cancel()
+		lab.Log("took %s", time.Since(start).Round(time.Second))
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("not done in time (%s for a row, %s for all): %w", rowLimit, timeLimit, err)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("row %s: %w", r.name, err)
+			return figures, fmt.Errorf("row %s: %w", r.name, err)
 		}
 		for _, f := range got {
 			f.Row, f.Name = r.number, r.name
