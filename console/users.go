@@ -23,6 +23,8 @@ type usersPage struct {
 	// MayChange: the visitor may choose users to change them, or clear the app.
 	MayChange bool
 	ClearPath string
+	// ExportPath is where the file of those shown is made.
+	ExportPath string
 	// First is whether this is the first page; Next leads to the next, "" on the last.
 	First bool
 	Next  string
@@ -84,11 +86,11 @@ func (c *console) listUsers(v *visit) error {
 		return err
 	}
 	shown := usersPage{
-		App: c.appRow(app), Search: search, Show: show, First: request.After == nil,
-		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app),
+		App: c.appRow(v, app), Search: search, Show: show, First: request.After == nil,
+		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app), ExportPath: usersPath(app) + ".csv",
 	}
 	for _, u := range found.Nodes() {
-		shown.Users = append(shown.Users, c.userRow(app, u))
+		shown.Users = append(shown.Users, c.userRow(v, app, u))
 	}
 	shown.Next = nextPage(v, found.PageInfo())
 	return c.show(v, "users", shown)
@@ -100,7 +102,7 @@ func (c *console) pollCounts(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.showPart(v, "users", "counts", c.appRow(app))
+	return c.showPart(v, "users", "counts", c.appRow(v, app))
 }
 
 // searchText leaves out what no ID and no name has, and what was typed by mistake
@@ -114,11 +116,11 @@ func searchText(text string) string {
 	}, strings.ToValidUTF8(text, "")))
 }
 
-func (c *console) userRow(app *models.App, u *models.User) userRow {
+func (c *console) userRow(v *visit, app *models.App, u *models.User) userRow {
 	return userRow{
 		User:   u,
 		Path:   userPath(app, u.ExternalID),
 		State:  u.State(models.TimeOf(c.Clock())),
-		Status: c.Presence.StatusOf(u),
+		Status: c.status(v, u),
 	}
 }

@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { testenv.Main(m) }
 
 // documents is how many documents each test makes up.
-const documents = 400
+const documents = 200
 
 // random answers what a test draws from; where it fails it says the seed.
 func random(t testing.TB) *rand.Rand {

@@ -22,7 +22,9 @@ import (
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
+	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
+	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -66,10 +68,18 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) e
 	if err != nil {
 		return err
 	}
-	srv, err := c.newServer(ctx, db, clientaddr.New(proxies), log)
+	shared, err := c.openRedis()
 	if err != nil {
 		return err
 	}
+	if shared != nil {
+		defer shared.Close()
+	}
+	srv, err := c.newServer(ctx, db, shared, clientaddr.New(proxies), log)
+	if err != nil {
+		return err
+	}
+	defer srv.link()()
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on ROLLCALL_LISTEN %s: %w", c.Listen, err)
@@ -118,17 +128,20 @@ func (c *serveCommand) listenOps() (net.Listener, error) {
 type server struct {
 	log       *slog.Logger
 	db        *database.DB
+	bus       *bus.Bus
+	redis     *redis.Client // nil: there is one node
 	apps      *apps.Service
 	operators *apps.Operators
 	presence  *presence.Hub
 	figures   *figures.Recorder
+	jobs      *jobs.Service
 	graphql   *transport.Server
 	health    *health
 	handler   http.Handler
 	ops       http.Handler
 }
 
-func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses *clientaddr.Resolver, log *slog.Logger) (*server, error) {
+func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *redis.Client, addresses *clientaddr.Resolver, log *slog.Logger) (*server, error) {
 	keys, err := token.OpenKeys(ctx, db, c.TokenKey, clock)
 	if err != nil {
 		return nil, err
@@ -141,11 +154,15 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 	appRules := apps.New(db, events, keys, clock)
 	relationRules := relations.New(db, events, clock)
 	hub := presence.New(db, events, presence.Options{
-		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics,
+		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics, Redis: shared,
 	})
+	rates := graph.LocalRates(clock)
+	if shared != nil {
+		rates = graph.SharedRates(shared)
+	}
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)
 	operators := apps.NewOperators(db, clock)
-	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, clock), graph.Options{
+	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, rates, clock), graph.Options{
 		Introspection: c.Introspection == "on",
 		Logger:        log,
 	})
@@ -161,7 +178,8 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		SharedByAll:      graph.SharedByAll,
 	})
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
-	h := &health{db: db, log: log}
+	longWork := jobs.New(db, log, clock)
+	h := &health{db: db, redis: shared, log: log}
 	pages := console.New(console.Deps{
 		Operators:     operators,
 		Apps:          appRules,
@@ -170,16 +188,34 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		Presence:      hub,
 		Figures:       recorder,
 		Node:          vitals.New(db, hub.DeviceCount, Version, clock),
+		Jobs:          longWork,
 		Logger:        log,
 		ClientAddress: addresses.Address,
 		Secure:        addresses.Secure,
 		Clock:         clock,
 	})
 	return &server{
-		log: log, db: db, apps: appRules, operators: operators, presence: hub, figures: recorder, graphql: gql, health: h,
+		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder,
+		jobs: longWork, graphql: gql, health: h,
 		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
 		ops:     opsRoutes(metrics),
 	}, nil
+}
+
+// openRedis answers the Redis of a service of several nodes; nil: there is one node.
+func (c *serveCommand) openRedis() (*redis.Client, error) {
+	if c.RedisURL == "" {
+		return nil, nil
+	}
+	return redis.Open(c.RedisURL)
+}
+
+// link connects this node's bus with the other nodes'; end does the contrary.
+func (s *server) link() (end func()) {
+	if s.redis == nil {
+		return func() {}
+	}
+	return bus.NewLink(s.bus, s.redis, s.log).Close
 }
 
 // record begins to record figures; end waits until nothing writes any more.
@@ -247,6 +283,9 @@ func (s *server) shutdown(ctx context.Context, public *http.Server) error {
 	}
 	if err := <-sockets; err != nil {
 		s.log.Warn("connections were cut at the end of the drain time-out", "error", err)
+	}
+	if err := s.jobs.Close(ctx); err != nil {
+		s.log.Warn("jobs were cut at the end of the drain time-out", "error", err)
 	}
 	// Statuses are written even when the patience is used up.
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusWriteTimeout)
