@@ -14,6 +14,9 @@ const patience = 20 * time.Second
 // Transports are the ways to hold a subscription open.
 var Transports = []string{"websocket", "sse"}
 
+// Ways are the ways to send a query or mutation.
+var Ways = append([]string{"http"}, Transports...)
+
 // Live is one running subscription.
 type Live struct {
 	// Socket is the connection; nil over SSE.
