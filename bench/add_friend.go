@@ -82,7 +82,7 @@ func runAddFriend(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 
 func compareAddFriend(ctx context.Context, lab *kit.Lab, database bool, work string, contenders ...contender) (kit.Figure, error) {
 	lab.Log("%s", work)
-	c := contest{lab: lab, connections: 32, rounds: 15, database: database, contenders: contenders}
+	c := contest{lab: lab, connections: 32, rounds: 11, database: database, contenders: contenders}
 	rounds, err := c.run(ctx)
 	if err != nil {
 		return kit.Figure{}, err

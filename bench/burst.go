@@ -14,7 +14,7 @@ import (
 var burst = row{name: "burst", number: 7, run: runBurst}
 
 func runBurst(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
-	t := broadcastTest{lab: lab, subscribers: kit.Pick(lab, 5_000, 200), actors: 10, rounds: 13}
+	t := broadcastTest{lab: lab, subscribers: kit.Pick(lab, 5_000, 200), actors: 10, rounds: 11}
 	rounds, err := t.run(ctx)
 	if err != nil {
 		return nil, err

@@ -69,14 +69,17 @@ func runConsole(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 		if err != nil {
 			return nil, err
 		}
+		p50 := float64(took[len(took)/2])
 		figures = append(figures,
 			kit.Figure{
 				Work: fmt.Sprintf("the console's %s of %d users, SQLite", page.name, users), Goal: "≤ 50 ms",
-				Ours: kit.Millis(float64(took[len(took)/2])),
+				Met:  kit.AtMost(p50, float64(50*time.Millisecond)),
+				Ours: kit.Millis(p50),
 				Note: "p50, one after the other; p99 " + kit.Millis(float64(took[len(took)*99/100])),
 			},
 			kit.Figure{
 				Work: "the same, loaded for the first time", Goal: "≤ 100 KB",
+				Met:  kit.AtMost(float64(size), 100_000),
 				Ours: fmt.Sprintf("%.1f KB", float64(size)/1000),
 				Note: fmt.Sprintf("what crosses the network, heads included: the page, what it asks for at once, and %d files, which a browser then keeps", files),
 			})

@@ -15,7 +15,7 @@ import (
 var fanout = row{name: "fanout", number: 6, run: runFanout}
 
 func runFanout(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
-	t := broadcastTest{lab: lab, subscribers: kit.Pick(lab, 10_000, 200), rounds: 15, profiled: "fanout"}
+	t := broadcastTest{lab: lab, subscribers: kit.Pick(lab, 10_000, 200), rounds: 13, profiled: "fanout"}
 	rounds, err := t.run(ctx)
 	if err != nil {
 		return nil, err

@@ -39,7 +39,7 @@ func runFriendPage(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	}
 	defer r.stop()
 	lab.Log("measuring")
-	c := contest{lab: lab, connections: 32, rounds: 13, database: true, contenders: r.contenders(readFriends(world))}
+	c := contest{lab: lab, connections: 32, rounds: 11, database: true, contenders: r.contenders(readFriends(world))}
 	if err := c.agree(ctx); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func runGrowth(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 		{"`addFriend`", func(w *kit.World) operation { return befriend(w, 0, 1) }},
 	} {
 		lab.Log("%s", work.name)
-		c := contest{lab: lab, connections: 32, rounds: 9, database: true}
+		c := contest{lab: lab, connections: 32, rounds: 7, database: true}
 		for i, world := range worlds {
 			c.contenders = append(c.contenders, rivals[i].contenders(work.ask(world))...)
 		}

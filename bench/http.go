@@ -152,7 +152,7 @@ func (c contest) slice(ctx context.Context, one contender, load *kit.HTTPLoad) (
 	}
 	sample, err := load.Run(kit.Pick(c.lab, time.Second, time.Second/5))
 	if err != nil {
-		return s, err
+		return s, one.process.Wrap(err)
 	}
 	s, err = c.spent(ctx, one)
 	s.HTTPSample = sample

@@ -62,7 +62,7 @@ func runPermission(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	}
 	defer r.stop()
 	lab.Log("measuring")
-	single := contest{lab: lab, connections: 32, rounds: 15, database: true, contenders: r.contenders(decide(world))}
+	single := contest{lab: lab, connections: 32, rounds: 13, database: true, contenders: r.contenders(decide(world))}
 	if err := single.agree(ctx); err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func runUserHTTP(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 		goal        float64
 	}{{32, 1.1}, {4, 0.85}} {
 		lab.Log("%d connections", c.connections)
-		contest := contest{lab: lab, connections: c.connections, rounds: 13, database: true, contenders: r.contenders(readUser(world))}
+		contest := contest{lab: lab, connections: c.connections, rounds: 11, database: true, contenders: r.contenders(readUser(world))}
 		if err := contest.agree(ctx); err != nil {
 			return nil, err
 		}

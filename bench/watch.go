@@ -110,7 +110,10 @@ func circles(ctx context.Context, hub *presence.Hub, app *models.App, accounts [
 	// The watches are listed in the background, in order: these are the last.
 	listed := new(sync.WaitGroup)
 	listed.Add(len(accounts))
-	stop := hub.WatchUsers(accounts, counting{listed}, true)
+	stop, err := hub.WatchUsers(ctx, accounts, counting{listed}, true)
+	if err != nil {
+		return 0, err
+	}
 	listed.Wait()
 	stop()
 	return (liveHeap() - before) / float64(len(accounts)), nil

@@ -57,5 +57,5 @@ func (c *console) createApp(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "app_secret", secretPage{App: c.appRow(app), Title: "app.made", Secret: secret, Back: settingsPath(app)})
+	return c.show(v, "app_secret", secretPage{App: c.appRow(v, app), Title: "app.made", Secret: secret, Back: settingsPath(app)})
 }

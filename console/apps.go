@@ -22,7 +22,7 @@ type appRow struct {
 	// Limit bounds the app's users where Limited.
 	Limit   int
 	Limited bool
-	Online  int
+	Online  *online // nil: not known
 }
 
 // Development says whether the app is for trying out.
@@ -38,15 +38,15 @@ func (c *console) listApps(v *visit) error {
 		page.NewPath = newAppPath
 	}
 	for _, app := range list {
-		page.Apps = append(page.Apps, c.appRow(app))
+		page.Apps = append(page.Apps, c.appRow(v, app))
 	}
 	return c.show(v, "apps", page)
 }
 
-func (c *console) appRow(app *models.App) appRow {
+func (c *console) appRow(v *visit, app *models.App) appRow {
 	row := appRow{
 		App: app, OverviewPath: overviewPath(app), UsersPath: usersPath(app), BulkPath: bulkPath(app),
-		Online: c.Presence.OnlineCount(app.ID),
+		Online: c.online(v, app),
 	}
 	if limit := app.RegisteredUserLimit(); limit != nil {
 		row.Limit, row.Limited = *limit, true

@@ -186,11 +186,28 @@ func (r auditRow) Before() *models.Time {
 	return &at
 }
 
+// Sessions is how many sessions ended with it.
+func (r auditRow) Sessions() int { return r.number("sessions") }
+
+// Role is the one that an operator was given, "" for what gives none.
+func (r auditRow) Role() string { return r.value("role") }
+
+// Reason says why a login failed, "" for what is none.
+func (r auditRow) Reason() string { return r.value("reason") }
+
 // number answers what the detail has for name, 0 where it has nothing.
 func (r auditRow) number(name string) int {
-	digits, _ := strings.CutPrefix(r.Detail, name+"=")
-	n, _ := strconv.Atoi(digits)
+	n, _ := strconv.Atoi(r.value(name))
 	return n
+}
+
+// value answers the detail where it is name's, else "".
+func (r auditRow) value(name string) string {
+	value, found := strings.CutPrefix(r.Detail, name+"=")
+	if !found {
+		return ""
+	}
+	return value
 }
 
 // pageOf answers which page of a list the address asks for.

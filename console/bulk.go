@@ -102,10 +102,10 @@ func (c *console) bulkPage(v *visit, action string, values url.Values) (*bulkPag
 	if err != nil {
 		return nil, err
 	}
-	p := &bulkPage{App: c.appRow(app), Action: action}
+	p := &bulkPage{App: c.appRow(v, app), Action: action}
 	for _, u := range found {
 		if u != nil {
-			p.Users = append(p.Users, c.userRow(app, u))
+			p.Users = append(p.Users, c.userRow(v, app, u))
 		}
 	}
 	return p, nil

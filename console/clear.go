@@ -57,5 +57,5 @@ func (c *console) clearPage(v *visit) (*clearPage, error) {
 	if app.Environment != models.EnvironmentDevelopment {
 		return nil, errProduction
 	}
-	return &clearPage{App: c.appRow(app), Path: clearPath(app), Count: app.RegisteredUserCount + app.DeactivatedUserCount}, nil
+	return &clearPage{App: c.appRow(v, app), Path: clearPath(app), Count: app.RegisteredUserCount + app.DeactivatedUserCount}, nil
 }

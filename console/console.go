@@ -98,13 +98,13 @@ type Users interface {
 // Presence is what the console needs to know about who is online (presence.Hub).
 type Presence interface {
 	// StatusOf answers the status now of a user whose row was just read.
-	StatusOf(u *models.User) models.UserStatus
-	OnlineCount(appID int64) int
+	StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error)
+	OnlineCount(ctx context.Context, appID int64) (int, error)
 	// Devices answers the live connections of the user with that users.id.
-	Devices(userID int64) []models.Device
+	Devices(ctx context.Context, userID int64) ([]models.Device, error)
 	Subscriptions(ctx context.Context, owner *models.User, r page.Request) (*presence.SubscriptionConnection, error)
 	// Disconnect cuts the devices with these IDs, nil: all, and answers how many.
-	Disconnect(ctx context.Context, acc presence.Account, deviceIDs []string, reason presence.Reason) int
+	Disconnect(ctx context.Context, acc presence.Account, deviceIDs []string, reason presence.Reason) (int, error)
 }
 
 // Figures is what the console needs of the apps' histories (figures.Recorder).

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 
 	"rollcall/internal/jobs"
@@ -69,7 +70,7 @@ func (c *console) listJobs(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := jobsPage{App: c.appRow(app), Path: jobsPath(app), First: request.After == nil, Next: nextPage(v, found.PageInfo())}
+	p := jobsPage{App: c.appRow(v, app), Path: jobsPath(app), First: request.After == nil, Next: nextPage(v, found.PageInfo())}
 	for _, job := range found.Nodes() {
 		p.Jobs = append(p.Jobs, jobRowOf(app, job))
 	}
@@ -93,12 +94,19 @@ func (c *console) showJob(v *visit) error {
 	if job == nil {
 		return c.notFound(v)
 	}
-	p := jobPage{App: c.appRow(app), Job: jobRowOf(app, job), JobsPath: jobsPath(app), AuditPath: auditOfJob(app, job)}
+	p := jobPage{App: c.appRow(v, app), Job: jobRowOf(app, job), JobsPath: jobsPath(app), AuditPath: auditOfJob(app, job)}
 	if job.Kind == models.JobClear && v.operator.Role == models.RoleAdmin {
 		p.AgainPath = clearPath(app)
 	}
-	return c.show(v, "job", p)
+	status := http.StatusOK
+	if !p.Job.Running() && v.r.Header.Get("HX-Request") == "true" {
+		status = stopPolling
+	}
+	return c.render(v, status, "job", p)
 }
+
+// stopPolling is the status by which htmx knows that there is no news to come.
+const stopPolling = 286
 
 // start begins a job and leads to its page.
 func (c *console) start(v *visit, app *models.App, kind models.JobKind, total int, work jobs.Work) error {

@@ -35,8 +35,11 @@ func TestJobPage(t *testing.T) {
 		<-handled
 		path := jobRowOf(s.dev, job).Path
 		// With a script the page asks again by itself; without one there is a link.
-		viewer.get(path).want(t, http.StatusOK, "25 of 40 users", `max="40" value="25"`, "Running", `hx-get="`+path+`"`, `href="`+path+`">Refresh`,
+		viewer.get(path).want(t, http.StatusOK, "25 of 40 users", `max="40" value="25"`, "Running", `hx-get="`+path+`"`, `id="job-refresh" href="`+path+`"`,
 			"you may leave this page", "!Users deleted", "!<script>alert")
+		b.head.Set("HX-Request", "true")
+		b.get(path).want(t, http.StatusOK, "25 of 40 users")
+		b.head.Del("HX-Request")
 		viewer.get(list).want(t, http.StatusOK, path, "Running", "25 <span", "&lt;script&gt;", "!<script>alert")
 		viewer.get(jobsPath(s.prod)).want(t, http.StatusOK, "No long work yet")
 		viewer.get(jobsPath(s.prod)+strings.TrimPrefix(path, list)).want(t, http.StatusNotFound)
@@ -45,12 +48,14 @@ func TestJobPage(t *testing.T) {
 
 		// Its node is not heard of for a while, and then is.
 		s.pass(time.Minute)
-		b.get(path).want(t, http.StatusOK, "Interrupted", "Users deleted: 24.", "cannot be heard", "Delete the rest", "!hx-trigger", `role="status"`)
+		b.get(path).want(t, http.StatusOK, "Interrupted", "Users deleted: 24.", "cannot be heard", "Delete the rest", "!data-poll", `role="status"`)
 		viewer.get(path).want(t, http.StatusOK, "Interrupted", "!Delete the rest")
 		goOn <- errors.New("secret SQL")
 		s.wait(s.dev, job.ID)
-		b.get(path).want(t, http.StatusOK, "Failed", "An error ended it", "Users deleted: 24.", "Delete the rest", "!secret SQL", "!hx-trigger")
+		b.get(path).want(t, http.StatusOK, "Failed", "An error ended it", "Users deleted: 24.", "Delete the rest", "!secret SQL", "!data-poll")
 		b.get(list).want(t, http.StatusOK, "Failed")
+		b.head.Set("HX-Request", "true")
+		b.get(path).want(t, stopPolling, "Failed")
 		if !strings.Contains(s.log.String(), "secret SQL") {
 			t.Error("the log does not say why")
 		}

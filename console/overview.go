@@ -91,7 +91,7 @@ func (c *console) overview(v *visit) (*overviewPage, error) {
 		return nil, err
 	}
 	return &overviewPage{
-		App: c.appRow(app), Banned: banned,
+		App: c.appRow(v, app), Banned: banned,
 		OnlinePath: usersPath(app) + "?show=online", BannedPath: bannedList.path(app), DeactivatedPath: deactivatedList.path(app),
 		Node: nodeRow{Report: report, RoundTrip: milliseconds(report.RoundTrip), Memory: report.Memory >> 20},
 	}, nil

@@ -35,7 +35,7 @@ func (c *console) explainPermission(v *visit) error {
 	}
 	query := v.r.URL.Query()
 	p := permissionPage{
-		App: c.appRow(app), Path: permissionPath(app),
+		App: c.appRow(v, app), Path: permissionPath(app),
 		From: searchText(query.Get("from")), To: searchText(query.Get("to")),
 	}
 	if p.From == "" || p.To == "" {
@@ -59,6 +59,6 @@ func (c *console) rowOf(v *visit, app *models.App, id string) (*userRow, error) 
 	if u == nil || err != nil {
 		return nil, err
 	}
-	row := c.userRow(app, u)
+	row := c.userRow(v, app, u)
 	return &row, nil
 }

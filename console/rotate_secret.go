@@ -22,7 +22,7 @@ func (c *console) askRotateSecret(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "rotate_secret", rotatePage{App: c.appRow(app), Path: v.r.URL.EscapedPath(), Back: settingsPath(app)})
+	return c.show(v, "rotate_secret", rotatePage{App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: settingsPath(app)})
 }
 
 // rotateSecret answers with the new secret itself, without a redirect.
@@ -38,5 +38,5 @@ func (c *console) rotateSecret(v *visit) error {
 	if app == nil {
 		return c.notFound(v)
 	}
-	return c.show(v, "app_secret", secretPage{App: c.appRow(app), Title: "secret.done", Secret: secret, Back: settingsPath(app)})
+	return c.show(v, "app_secret", secretPage{App: c.appRow(v, app), Title: "secret.done", Secret: secret, Back: settingsPath(app)})
 }

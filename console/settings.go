@@ -66,7 +66,7 @@ func (c *console) showSettings(v *visit) error {
 func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 	set := app.Settings
 	p := &settingsPage{
-		App: c.appRow(app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret",
+		App: c.appRow(v, app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret",
 		Name: app.Name, Edition: string(app.Edition), MayChange: v.operator.Role == models.RoleAdmin,
 		Switches: []switchField{
 			{"statusQueryEnabled", set.StatusQueryEnabled},

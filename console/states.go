@@ -46,9 +46,9 @@ func showStates(l *stateList) func(*console, *visit) error {
 		if err != nil {
 			return err
 		}
-		p := statesPage{App: c.appRow(app), Name: l.name, Path: l.path(app), First: request.After == nil}
+		p := statesPage{App: c.appRow(v, app), Name: l.name, Path: l.path(app), First: request.After == nil}
 		for _, u := range found.Nodes() {
-			p.Users = append(p.Users, c.userRow(app, u))
+			p.Users = append(p.Users, c.userRow(v, app, u))
 		}
 		p.Next = nextPage(v, found.PageInfo())
 		return c.show(v, "states", p)

@@ -94,9 +94,9 @@ func (c *console) userPage(v *visit) (*userPage, error) {
 		return nil, c.notFound(v)
 	}
 	return &userPage{
-		App:       c.appRow(app),
-		User:      c.userRow(app, u),
-		Devices:   c.Presence.Devices(u.ID),
+		App:       c.appRow(v, app),
+		User:      c.userRow(v, app, u),
+		Devices:   c.devices(v, u),
 		MayChange: v.operator.Role == models.RoleAdmin,
 	}, nil
 }

@@ -163,8 +163,9 @@ func (c *console) disconnect(v *visit, p *userPage) (*models.ItemResult, error) 
 	if err != nil {
 		return nil, err
 	}
-	if c.Presence.Disconnect(v.r.Context(), presence.AccountOf(p.User.User), devices, presence.ReasonDisconnected) == 0 {
-		return already, nil
+	n, err := c.Presence.Disconnect(v.r.Context(), presence.AccountOf(p.User.User), devices, presence.ReasonDisconnected)
+	if n == 0 || err != nil {
+		return already, err
 	}
 	return &models.ItemResult{ID: p.User.ExternalID, Outcome: models.OutcomeDone}, nil
 }

@@ -119,7 +119,11 @@ func TestDisconnectOneDevice(t *testing.T) {
 	s.connect(s.dev, "ann", second)
 	b := s.as("admin")
 	path := userPath(s.dev, "ann")
-	device := s.presence.Devices(s.user(s.dev, "ann").ID)[1].ID
+	devices, err := s.presence.Devices(t.Context(), s.user(s.dev, "ann").ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	device := devices[1].ID
 	b.get(path).want(t, http.StatusOK, path+"/disconnect?device="+device)
 	b.get(path+"/disconnect?device="+device).want(t, http.StatusOK, "Disconnect this device of ann?", `name="device" value="`+device+`"`)
 	b.get(path+"/disconnect?device=NOBODYS").want(t, http.StatusOK, "no such connection")

@@ -86,11 +86,11 @@ func (c *console) listUsers(v *visit) error {
 		return err
 	}
 	shown := usersPage{
-		App: c.appRow(app), Search: search, Show: show, First: request.After == nil,
+		App: c.appRow(v, app), Search: search, Show: show, First: request.After == nil,
 		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app), ExportPath: usersPath(app) + ".csv",
 	}
 	for _, u := range found.Nodes() {
-		shown.Users = append(shown.Users, c.userRow(app, u))
+		shown.Users = append(shown.Users, c.userRow(v, app, u))
 	}
 	shown.Next = nextPage(v, found.PageInfo())
 	return c.show(v, "users", shown)
@@ -102,7 +102,7 @@ func (c *console) pollCounts(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.showPart(v, "users", "counts", c.appRow(app))
+	return c.showPart(v, "users", "counts", c.appRow(v, app))
 }
 
 // searchText leaves out what no ID and no name has, and what was typed by mistake
@@ -116,11 +116,11 @@ func searchText(text string) string {
 	}, strings.ToValidUTF8(text, "")))
 }
 
-func (c *console) userRow(app *models.App, u *models.User) userRow {
+func (c *console) userRow(v *visit, app *models.App, u *models.User) userRow {
 	return userRow{
 		User:   u,
 		Path:   userPath(app, u.ExternalID),
 		State:  u.State(models.TimeOf(c.Clock())),
-		Status: c.Presence.StatusOf(u),
+		Status: c.status(v, u),
 	}
 }

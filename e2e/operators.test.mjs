@@ -218,11 +218,14 @@ describe('operators, apps and tokens in Chromium', () => {
     await page.getByLabel(`Type 3,000 to confirm`).fill(String(total));
     await page.getByRole('button', { name: 'Delete them all for good' }).click();
     await page.getByText('It goes on by itself').waitFor();
+    await operator.screenshot('job-running');
     await server.kill();
-    await page.getByRole('alert').filter({ hasText: 'The server cannot be reached.' }).waitFor();
+    await page.getByText('The server cannot be reached.').waitFor();
     await server.start();
     // Its node is not heard of for half a minute; the page finds out by itself.
     await page.getByText('The server that was at it has stopped').waitFor({ timeout: 60_000 });
+    await operator.check('an interrupted job');
+    await operator.screenshot('job-interrupted');
     const [, handled] = (await page.getByText(/of 3,000 users/).innerText()).match(/^([\d,]+) of/);
     const { deactivatedUsers } = await backend.send('{ deactivatedUsers { totalCount } }');
     const gone = total - deactivatedUsers.totalCount;

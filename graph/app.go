@@ -11,7 +11,7 @@ import (
 )
 
 func (r *appResolver) OnlineUserCount(ctx context.Context, obj *models.App) (int, error) {
-	return r.presence.OnlineCount(obj.ID), nil
+	return r.presence.OnlineCount(ctx, obj.ID)
 }
 
 func (r *mutationResolver) IssueAppToken(ctx context.Context, input generated.IssueAppTokenInput) (*generated.AppToken, error) {

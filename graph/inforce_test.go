@@ -96,7 +96,7 @@ func TestConnectsThatRaceLose(t *testing.T) {
 					t.Fatal(err)
 				}
 				seen := new(events)
-				stop := w.Presence.WatchUsers([]presence.Account{presence.AccountOf(user)}, seen, false)
+				stop := w.Watch(user, seen, false)
 
 				var answered atomic.Bool
 				var accepted atomic.Int64
@@ -132,17 +132,17 @@ func TestConnectsThatRaceLose(t *testing.T) {
 				if r := w.Do(bearer, `{ me { id } }`, nil); r.Code() != end.code || r.Status != end.status {
 					t.Errorf("%s: the next request: %d %s", id, r.Status, r.Body)
 				}
-				if n := len(w.Presence.Devices(user.ID)); n > 0 && end.cuts {
+				if n := len(w.Devices(user)); n > 0 && end.cuts {
 					t.Errorf("%s: %d devices after the answer", id, n)
 				}
 				wg.Wait()
-				if n := len(w.Presence.Devices(user.ID)); n > 0 && end.cuts {
+				if n := len(w.Devices(user)); n > 0 && end.cuts {
 					t.Errorf("%s: %d devices after all", id, n)
 				}
 				if end.cuts {
 					// What a later watch is told first comes after all that this one is.
 					fence := new(events)
-					stopFence := w.Presence.WatchUsers([]presence.Account{presence.AccountOf(user)}, fence, true)
+					stopFence := w.Watch(user, fence, true)
 					until(t, "the statuses of "+id, func() bool { return len(fence.seen()) > 0 })
 					stopFence()
 					// Who lost was never there; whoever was leaves what the table says.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/internal/fault"
 	"rollcall/internal/ratelimit"
+	"rollcall/internal/redis"
 )
 
 // How often a user may do what costs others something: rateCalls in any
@@ -34,15 +36,28 @@ type rateKey struct {
 	operation rated
 }
 
-func newRates(clock func() time.Time) *ratelimit.Limiter[rateKey] {
-	return ratelimit.New[rateKey](rateCalls, rateWindow, clock)
+// Rates count what is limited, and answer how long to wait before one more.
+type Rates func(ctx context.Context, key rateKey) (wait time.Duration, err error)
+
+// LocalRates count in this process, for a service of one node.
+func LocalRates(clock func() time.Time) Rates {
+	limiter := ratelimit.New[rateKey](rateCalls, rateWindow, clock)
+	return func(_ context.Context, key rateKey) (time.Duration, error) { return limiter.Allow(key), nil }
+}
+
+// SharedRates count for all nodes of a service.
+func SharedRates(client *redis.Client) Rates {
+	limiter := ratelimit.NewShared(client, rateCalls, rateWindow)
+	return func(ctx context.Context, key rateKey) (time.Duration, error) {
+		return limiter.Allow(ctx, fmt.Sprintf("%d:%d", key.user, key.operation))
+	}
 }
 
 // limitRate refuses a user who does something too often.
 func (r *Resolver) limitRate(ctx context.Context, operation rated) error {
-	wait := r.rates.Allow(rateKey{auth.From(ctx).User.ID, operation})
-	if wait == 0 {
-		return nil
+	wait, err := r.rates(ctx, rateKey{auth.From(ctx).User.ID, operation})
+	if wait == 0 || err != nil {
+		return err
 	}
 	ms := (wait + time.Millisecond - 1) / time.Millisecond
 	return fault.New(fault.RateLimited, "at most %d calls in %s; try again in %d ms", rateCalls, rateWindow, ms).

@@ -20,7 +20,7 @@ func (r *mutationResolver) Logout(ctx context.Context, allDevices *bool) (bool, 
 }
 
 func (r *mutationResolver) SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error) {
-	status, err := r.presence.SetStatus(auth.From(ctx).Account(), customStatus)
+	status, err := r.presence.SetStatus(ctx, auth.From(ctx).Account(), customStatus)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,10 @@ func (r *subscriptionResolver) UserStatus(ctx context.Context, ids []string) (<-
 		if err != nil {
 			return nil, err
 		}
-		stop := r.presence.WatchUsers(accounts, sink, true)
+		stop, err := r.presence.WatchUsers(ctx, accounts, sink, true)
+		if err != nil {
+			return nil, err
+		}
 		if !asksForOthers(ctx, ids...) {
 			return stop, nil
 		}
@@ -86,7 +89,7 @@ func (r *subscriptionResolver) UserStatus(ctx context.Context, ids []string) (<-
 
 func (r *subscriptionResolver) AppStatusChanged(ctx context.Context) (<-chan *models.UserStatus, error) {
 	return stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
-		return r.presence.WatchApp(auth.From(ctx).App.ID, sink), nil
+		return r.presence.WatchApp(ctx, auth.From(ctx).App.ID, sink)
 	})
 }
 

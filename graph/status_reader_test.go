@@ -41,7 +41,7 @@ func account(w *graphtest.World, id string) presence.Account {
 // set sets a custom status without a request: there are many in these tests.
 func set(w *graphtest.World, acc presence.Account, text string) {
 	w.T.Helper()
-	if _, err := w.Presence.SetStatus(acc, text); err != nil {
+	if _, err := w.Presence.SetStatus(context.Background(), acc, text); err != nil {
 		w.T.Fatal(err)
 	}
 }

@@ -64,7 +64,7 @@ func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.D
 	if err != nil {
 		return 0, err
 	}
-	return r.presence.Disconnect(ctx, accounts[0], input.DeviceIds, presence.ReasonDisconnected), nil
+	return r.presence.Disconnect(ctx, accounts[0], input.DeviceIds, presence.ReasonDisconnected)
 }
 
 func (r *queryResolver) Me(ctx context.Context) (*models.User, error) {
@@ -106,12 +106,18 @@ func (r *userResolver) Status(ctx context.Context, obj *models.User) (*models.Us
 	if err := r.maySeeStatuses(ctx, obj.ExternalID); err != nil {
 		return nil, err
 	}
-	status := r.presence.StatusOf(obj)
+	status, err := r.presence.StatusOf(ctx, obj)
+	if err != nil {
+		return nil, err
+	}
 	return &status, nil
 }
 
 func (r *userResolver) Devices(ctx context.Context, obj *models.User) ([]*models.Device, error) {
-	devices := r.presence.Devices(obj.ID)
+	devices, err := r.presence.Devices(ctx, obj.ID)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]*models.Device, len(devices))
 	for i := range devices {
 		out[i] = &devices[i]

@@ -105,7 +105,7 @@ func (a *SwarmAgent) call(ctx context.Context, method string, args, reply any) e
 		return ctx.Err()
 	}
 	if errors.Is(call.Error, rpc.ErrShutdown) || errors.Is(call.Error, io.ErrUnexpectedEOF) {
-		return a.process.wrap(call.Error)
+		return a.process.Wrap(call.Error)
 	}
 	if call.Error != nil {
 		return fmt.Errorf("load generator: %w", call.Error)

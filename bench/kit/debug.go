@@ -77,6 +77,15 @@ func (d Debug) Profile(ctx context.Context, length time.Duration, file string) e
 	return os.WriteFile(file, []byte(text), 0o644)
 }
 
+// Snapshot writes the program's profile of that name, "heap" or "allocs", to a file.
+func (d Debug) Snapshot(ctx context.Context, profile, file string) error {
+	text, err := d.get(ctx, "/debug/pprof/"+profile)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}
+
 func (d Debug) get(ctx context.Context, path string) (string, error) {
 	return get(ctx, "http://"+d.DebugAddress+path)
 }

@@ -40,7 +40,7 @@ const FloorCommand = "floor"
 type Lab struct {
 	// Short: small and quick, to see that a row works. The figures mean nothing.
 	Short bool
-	// Profiles is the folder for CPU profiles of the server; "": none are taken.
+	// Profiles is the folder for profiles of the server; "": none are taken.
 	Profiles string
 	// Binary is the server's; "": it is built when it is first needed.
 	Binary string
@@ -267,7 +267,7 @@ func (l *Lab) startFloor(name string, cmd *exec.Cmd) (*Floor, error) {
 		err = json.Unmarshal(line, &at)
 	}
 	if err != nil {
-		return nil, p.wrap(err)
+		return nil, p.Wrap(err)
 	}
 	return &Floor{Process: p, Debug: Debug{at.Debug}, Address: at.Address}, nil
 }

@@ -51,9 +51,9 @@ func (p *Process) AwaitAnswer(ctx context.Context, address, path string) error {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-p.exited:
-			return p.wrap(errors.New("it has ended at once"))
+			return p.Wrap(errors.New("it has ended at once"))
 		case <-ctx.Done():
-			return p.wrap(err)
+			return p.Wrap(err)
 		}
 	}
 }
@@ -126,7 +126,7 @@ func (s *Server) Ask(ctx context.Context, token, query string, variables, out an
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return s.wrap(err)
+		return s.Wrap(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)

@@ -10,8 +10,9 @@ import (
 
 // Figure is a line of the table. What does not apply is empty.
 type Figure struct {
-	// Row is the number in the design's list.
+	// Row is the number in the design's list, Name what the benchmark is called.
 	Row  int
+	Name string
 	Work string
 	Goal string
 	// Ours and Floor are figures with their units; machines differ, so they only
@@ -36,7 +37,7 @@ func Table(figures []Figure) string {
 	b.WriteString("| row | work | goal | met | ours | floor | ratio (quartiles) | stock gqlgen + GORM: ratio to the floor | CPU of the server: ours / floor / stock | queries | allocations | note |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, f := range figures {
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", f.Row, f.Work, dash(f.Goal), dash(f.Met),
+		fmt.Fprintf(&b, "| %d `%s` | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", f.Row, f.Name, f.Work, dash(f.Goal), dash(f.Met),
 			dash(f.Ours), dash(f.Floor), dash(f.Ratio), dash(f.Stock), dash(f.CPU), dash(f.Queries), dash(f.Allocations), f.Note)
 	}
 	return b.String()

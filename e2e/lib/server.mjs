@@ -41,6 +41,12 @@ export class Server {
     return new Server(await createDatabase(), await mkdtemp(join(tmpdir(), 'rollcall-e2e-')));
   }
 
+  /** Another node on the same database; it is to be removed before this one. */
+  async beside() {
+    const database = { url: this.database.url, remove: async () => {} };
+    return new Server(database, await mkdtemp(join(tmpdir(), 'rollcall-e2e-')));
+  }
+
   constructor(database, folder) {
     this.database = database;
     this.folder = folder;

@@ -99,7 +99,7 @@ func (w *World) start() {
 	if err := w.Presence.Start(ctx); err != nil {
 		w.T.Fatal(err)
 	}
-	resolver := graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, w.Clock.Now)
+	resolver := graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, graph.LocalRates(w.Clock.Now), w.Clock.Now)
 	w.Executor = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log})
 	w.Stock = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, Stock: true})
 	config := transport.Config{
@@ -171,6 +171,27 @@ func (w *World) AppToken(tenant Tenant) string {
 		w.T.Fatal(err)
 	}
 	return text
+}
+
+// Devices answers the devices of a user.
+func (w *World) Devices(u *models.User) []models.Device {
+	w.T.Helper()
+	devices, err := w.Presence.Devices(context.Background(), u.ID)
+	if err != nil {
+		w.T.Error(err)
+	}
+	return devices
+}
+
+// Watch has sink told of the changes of a user's status, with snapshot from its
+// present one on, until stop is called.
+func (w *World) Watch(u *models.User, sink presence.Sink, snapshot bool) (stop func()) {
+	w.T.Helper()
+	stop, err := w.Presence.WatchUsers(context.Background(), []presence.Account{presence.AccountOf(u)}, sink, snapshot)
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return stop
 }
 
 // Clock is a clock that stands still until a test moves it.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"context"
 	"io"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,10 @@ func BenchmarkDeliver(b *testing.B) {
 	sink := <-w.schema.sinks
 	until(b, "the subscription to run", func() bool { return sink.(*subscription).running() })
 	var captured capture
-	stop := w.hub.WatchUsers([]presence.Account{w.account(0)}, &captured, true)
+	stop, err := w.hub.WatchUsers(context.Background(), []presence.Account{w.account(0)}, &captured, true)
+	if err != nil {
+		b.Fatal(err)
+	}
 	until(b, "an event", func() bool { return captured.Load() != nil })
 	stop()
 	ev := captured.Load()

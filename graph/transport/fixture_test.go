@@ -171,7 +171,22 @@ func (noLink) Cut(presence.Reason) {}
 func allowed(context.Context) error { return nil }
 
 // devices answers how many devices the user has.
-func (w *world) devices(i int) int { return len(w.hub.Devices(w.auth.users[i].ID)) }
+func (w *world) devices(i int) int { return len(w.devicesOf(i)) }
+
+func (w *world) devicesOf(i int) []models.Device {
+	devices, err := w.hub.Devices(context.Background(), w.auth.users[i].ID)
+	if err != nil {
+		w.t.Error(err)
+	}
+	return devices
+}
+
+// disconnect ends the user's devices for the reason.
+func (w *world) disconnect(i int, reason presence.Reason) {
+	if _, err := w.hub.Disconnect(context.Background(), w.account(i), nil, reason); err != nil {
+		w.t.Error(err)
+	}
+}
 
 // until waits for ok to hold.
 func until(t testing.TB, what string, ok func() bool) {
@@ -382,7 +397,7 @@ func (s *fakeSchema) subscription(ctx context.Context, op *graphql.OperationCont
 				}
 			}
 		}
-		return s.world.hub.WatchUsers(accounts, sink, true), nil
+		return s.world.hub.WatchUsers(ctx, accounts, sink, true)
 	})
 	if err != nil {
 		graphql.AddError(ctx, err)

@@ -113,7 +113,7 @@ func TestSSESubscription(t *testing.T) {
 		t.Fatalf("%d %s", s.resp.StatusCode, got)
 	}
 	s.expect(sseStatus("u1", "UNLOGINED"))
-	devices := w.hub.Devices(w.auth.users[0].ID)
+	devices := w.devicesOf(0)
 	if len(devices) != 1 || devices[0].Platform != "IOS" {
 		t.Fatalf("devices: %v", devices)
 	}
@@ -167,7 +167,7 @@ func TestSSECut(t *testing.T) {
 			w := newWorld(t, worldOptions{})
 			s := w.stream("u0", watchU1)
 			s.expect(sseStatus("u1", "UNLOGINED"))
-			w.hub.Disconnect(context.Background(), w.account(0), nil, reason)
+			w.disconnect(0, reason)
 			s.expectEnd(code)
 		})
 	}

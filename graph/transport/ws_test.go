@@ -138,22 +138,22 @@ func TestCloseCodes(t *testing.T) {
 
 		{"ban", 4403, func(t *testing.T) *client {
 			c := ready(t, "u2")
-			w.hub.Disconnect(context.Background(), w.account(2), nil, presence.ReasonBanned)
+			w.disconnect(2, presence.ReasonBanned)
 			return c
 		}},
 		{"disconnectUser", 4403, func(t *testing.T) *client {
 			c := ready(t, "u3")
-			w.hub.Disconnect(context.Background(), w.account(3), nil, presence.ReasonDisconnected)
+			w.disconnect(3, presence.ReasonDisconnected)
 			return c
 		}},
 		{"deactivation", 4401, func(t *testing.T) *client {
 			c := ready(t, "u4")
-			w.hub.Disconnect(context.Background(), w.account(4), nil, presence.ReasonDeactivated)
+			w.disconnect(4, presence.ReasonDeactivated)
 			return c
 		}},
 		{"deletion", 4401, func(t *testing.T) *client {
 			c := ready(t, "u5")
-			w.hub.Disconnect(context.Background(), w.account(5), nil, presence.ReasonDeleted)
+			w.disconnect(5, presence.ReasonDeleted)
 			return c
 		}},
 		{"logged out by another device", 4401, func(t *testing.T) *client {

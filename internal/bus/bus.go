@@ -43,11 +43,14 @@ type AppChanged struct {
 	App *models.App
 }
 
-// Bus hands events to everyone who listens in this process. The zero value works.
+// Bus hands events to everyone who listens in this process and, once it has
+// peers, messages to the other nodes of the service. The zero value works.
 type Bus struct {
 	accessRevoked     listeners[AccessRevoked]
 	friendshipChanged listeners[FriendshipChanged]
 	appChanged        listeners[AppChanged]
+
+	elsewhere
 }
 
 // OnAccessRevoked has fn called for every AccessRevoked from now on. It runs in

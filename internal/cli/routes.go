@@ -15,6 +15,7 @@ import (
 
 	"rollcall/graph"
 	"rollcall/internal/database"
+	"rollcall/internal/redis"
 )
 
 // routes is all that the public address serves.
@@ -56,6 +57,7 @@ func schemaText(exec *graph.Executor) http.Handler {
 // health answers the probes of whoever runs the node.
 type health struct {
 	db       *database.DB
+	redis    *redis.Client // nil: there is none
 	log      *slog.Logger
 	draining atomic.Bool
 }
@@ -75,6 +77,13 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		h.log.WarnContext(context.WithoutCancel(r.Context()), "not ready: the database does not answer", "database", h.db.String(), "error", err)
 		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
 		return
+	}
+	if h.redis != nil {
+		if err := h.redis.Ping(r.Context()); err != nil && r.Context().Err() == nil {
+			h.log.WarnContext(context.WithoutCancel(r.Context()), "not ready: Redis does not answer", "redis", h.redis.String(), "error", err)
+			http.Error(w, "Redis does not answer", http.StatusServiceUnavailable)
+			return
+		}
 	}
 	fmt.Fprintln(w, "ok")
 }

@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
+	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -67,10 +68,18 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) e
 	if err != nil {
 		return err
 	}
-	srv, err := c.newServer(ctx, db, clientaddr.New(proxies), log)
+	shared, err := c.openRedis()
 	if err != nil {
 		return err
 	}
+	if shared != nil {
+		defer shared.Close()
+	}
+	srv, err := c.newServer(ctx, db, shared, clientaddr.New(proxies), log)
+	if err != nil {
+		return err
+	}
+	defer srv.link()()
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on ROLLCALL_LISTEN %s: %w", c.Listen, err)
@@ -119,6 +128,8 @@ func (c *serveCommand) listenOps() (net.Listener, error) {
 type server struct {
 	log       *slog.Logger
 	db        *database.DB
+	bus       *bus.Bus
+	redis     *redis.Client // nil: there is one node
 	apps      *apps.Service
 	operators *apps.Operators
 	presence  *presence.Hub
@@ -130,7 +141,7 @@ type server struct {
 	ops       http.Handler
 }
 
-func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses *clientaddr.Resolver, log *slog.Logger) (*server, error) {
+func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *redis.Client, addresses *clientaddr.Resolver, log *slog.Logger) (*server, error) {
 	keys, err := token.OpenKeys(ctx, db, c.TokenKey, clock)
 	if err != nil {
 		return nil, err
@@ -143,11 +154,15 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 	appRules := apps.New(db, events, keys, clock)
 	relationRules := relations.New(db, events, clock)
 	hub := presence.New(db, events, presence.Options{
-		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics,
+		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics, Redis: shared,
 	})
+	rates := graph.LocalRates(clock)
+	if shared != nil {
+		rates = graph.SharedRates(shared)
+	}
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)
 	operators := apps.NewOperators(db, clock)
-	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, clock), graph.Options{
+	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, rates, clock), graph.Options{
 		Introspection: c.Introspection == "on",
 		Logger:        log,
 	})
@@ -164,7 +179,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 	})
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
 	longWork := jobs.New(db, log, clock)
-	h := &health{db: db, log: log}
+	h := &health{db: db, redis: shared, log: log}
 	pages := console.New(console.Deps{
 		Operators:     operators,
 		Apps:          appRules,
@@ -180,11 +195,27 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, addresses
 		Clock:         clock,
 	})
 	return &server{
-		log: log, db: db, apps: appRules, operators: operators, presence: hub, figures: recorder, jobs: longWork,
-		graphql: gql, health: h,
+		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder,
+		jobs: longWork, graphql: gql, health: h,
 		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
 		ops:     opsRoutes(metrics),
 	}, nil
+}
+
+// openRedis answers the Redis of a service of several nodes; nil: there is one node.
+func (c *serveCommand) openRedis() (*redis.Client, error) {
+	if c.RedisURL == "" {
+		return nil, nil
+	}
+	return redis.Open(c.RedisURL)
+}
+
+// link connects this node's bus with the other nodes'; end does the contrary.
+func (s *server) link() (end func()) {
+	if s.redis == nil {
+		return func() {}
+	}
+	return bus.NewLink(s.bus, s.redis, s.log).Close
 }
 
 // record begins to record figures; end waits until nothing writes any more.

@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"rollcall/internal/redis"
 )
 
 // settings are what every command shares: a flag, or the environment. The flag wins.
@@ -38,7 +40,7 @@ func newLogger(w io.Writer, level slog.Level, text bool) *slog.Logger {
 type serveSettings struct {
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
-	RedisURL           string        `env:"ROLLCALL_REDIS_URL" help:"Reserved for several nodes on one database; not in this version (${env})."`
+	RedisURL           string        `env:"ROLLCALL_REDIS_URL" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
 	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" help:"The first operator's password, first start only; generated unless given (${env})."`
 	TokenKey           string        `env:"ROLLCALL_TOKEN_KEY" help:"Signs tokens, at least 32 characters; generated at the first start unless given (${env})."`
 	HeartbeatTimeout   time.Duration `env:"ROLLCALL_HEARTBEAT_TIMEOUT" default:"400s" help:"How long a device may be silent (${env})."`
@@ -68,9 +70,12 @@ func (s *serveSettings) check() error {
 			return err
 		}
 	}
+	if s.RedisURL != "" {
+		if err := redis.CheckURL(s.RedisURL); err != nil {
+			return usageError{fmt.Errorf("ROLLCALL_REDIS_URL %w", err)}
+		}
+	}
 	switch {
-	case s.RedisURL != "":
-		return usageError{errors.New("ROLLCALL_REDIS_URL is set, but this version runs one node only; unset it")}
 	case s.TokenKey != "" && len(s.TokenKey) < minTokenKey:
 		return usageError{fmt.Errorf("ROLLCALL_TOKEN_KEY must have at least %d characters", minTokenKey)}
 	case s.HeartbeatTimeout < minHeartbeatTimeout || s.HeartbeatTimeout > maxHeartbeatTimeout:

@@ -42,7 +42,7 @@ const (
 // methods may be called from any goroutine.
 type Recorder struct {
 	db     *database.DB
-	online func(appID int64) int
+	online func(ctx context.Context, appID int64) (int, error)
 	clock  func() time.Time
 	log    *slog.Logger
 
@@ -61,7 +61,7 @@ type key struct {
 
 // New answers a Recorder. online answers how many users of the app with that
 // apps.id are online now, on all nodes; clock is time.Now outside tests.
-func New(db *database.DB, online func(appID int64) int, clock func() time.Time, log *slog.Logger) *Recorder {
+func New(db *database.DB, online func(ctx context.Context, appID int64) (int, error), clock func() time.Time, log *slog.Logger) *Recorder {
 	return &Recorder{db: db, online: online, clock: clock, log: log, written: map[key]models.AppFigures{}}
 }
 

@@ -48,7 +48,7 @@ func (w *world) exec(sql string, args ...any) {
 
 // node is another process that records.
 func (w *world) node() *Recorder {
-	return New(w.db, func(app int64) int { return w.online[app] }, func() time.Time { return w.now }, slog.New(slog.DiscardHandler))
+	return New(w.db, func(_ context.Context, app int64) (int, error) { return w.online[app], nil }, func() time.Time { return w.now }, slog.New(slog.DiscardHandler))
 }
 
 func (w *world) record(r *Recorder) {
@@ -247,7 +247,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
-		New(db, func(int64) int { return 0 }, time.Now, slog.New(slog.DiscardHandler)).Run(ctx)
+		New(db, func(context.Context, int64) (int, error) { return 0, nil }, time.Now, slog.New(slog.DiscardHandler)).Run(ctx)
 		close(done)
 	}()
 	cancel()

@@ -59,7 +59,10 @@ func (r *Recorder) look(ctx context.Context, apps []int64, from, now models.Time
 		minutes[k] = f
 	}
 	for _, app := range apps {
-		online := r.online(app)
+		online, err := r.online(ctx, app)
+		if err != nil {
+			return nil, err
+		}
 		if online == 0 {
 			continue
 		}

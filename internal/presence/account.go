@@ -167,7 +167,7 @@ func (s *shard) announce(e *entry) {
 	s.hub.metrics.events.Inc()
 	e.seq = s.hub.seq.Add(1)
 	status := e.status()
-	s.enqueue(job{event: fanout.NewAt(e.seq, e.id, &status), appID: e.appID})
+	s.enqueue(job{event: fanout.NewAt(e.seq, e.id, &status), to: [...]int64{userTopic(e.id), appTopic(e.appID)}})
 }
 
 // end takes the devices that leave out of e, turns e to the presence after the

@@ -196,6 +196,7 @@ func (a *audience) follow(appID int64, settings models.AppSettings) {
 
 // appChanged follows a change that was made in this process.
 func (h *Hub) appChanged(_ context.Context, ev bus.AppChanged) {
+	aboutApp.Tell(h.bus, ev.App.ID)
 	a := &h.audience
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -257,4 +258,5 @@ func (h *Hub) friendshipChanged(_ context.Context, ev bus.FriendshipChanged) {
 	if c := h.audience.circle(ev.UserID); c != nil {
 		c.change(fromFriends, change{ids: []int64{ev.FriendID}, on: ev.Friends})
 	}
+	h.tellList(fromFriends, ev.UserID, ev.FriendID)
 }

@@ -27,7 +27,7 @@ func BenchmarkPublish(b *testing.B) {
 	ev := fanout.New(1, &models.UserStatus{})
 	b.ReportAllocs()
 	for b.Loop() {
-		ts.publish(ev, 1)
+		ts.publish(ev, [...]int64{userTopic(1), appTopic(1)})
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/watchers, "ns/delivery")
 }

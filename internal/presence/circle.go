@@ -11,7 +11,6 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
-	"rollcall/internal/fanout"
 	"rollcall/models"
 )
 
@@ -66,8 +65,8 @@ type listener struct {
 // list is one of the circle's lists.
 type list struct {
 	state listState
-	// loads counts, so that the answer to an earlier one is known.
-	loads int
+	// loads counts, so that the answer to an earlier one is known; so does changes.
+	loads, changes int
 	// since is when the list was turned off, or the circle began without it.
 	since moment
 	// pending are the changes that came while it was loaded, in their order.
@@ -119,6 +118,9 @@ func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc Account, sin
 		err = c.err
 	case <-ctx.Done():
 		err = ctx.Err()
+	}
+	if err == nil {
+		err = h.store.settle(ctx)
 	}
 	stop = sync.OnceFunc(func() {
 		if h.audience.part(c, l) {
@@ -256,11 +258,20 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 			return err
 		}
 	}
+	if !c.loaded(i, load, ids, from) || from == nil {
+		return nil
+	}
+	return c.hub.store.catchUp(ctx, &c.watcher, from)
+}
+
+// loaded watches all who are on a list that was read; false: the list is not
+// wanted any more.
+func (c *circle) loaded(i, load int, ids []int64, from *absence) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := &c.lists[i]
 	if c.closed || l.loads != load || l.state != listLoading {
-		return nil
+		return false
 	}
 	l.state = listOn
 	c.add(ids, lists[i], from)
@@ -271,7 +282,7 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 	if c.complete() {
 		c.lost = nil
 	}
-	return nil
+	return true
 }
 
 // change says that a list of the owner has changed. Changes of one user's place
@@ -279,8 +290,13 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 func (c *circle) change(from sources, p change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := slices.Index(lists[:], from)
-	switch l := &c.lists[i]; {
+	c.changed(slices.Index(lists[:], from), p)
+}
+
+func (c *circle) changed(i int, p change) {
+	l := &c.lists[i]
+	l.changes++
+	switch {
 	case c.closed:
 	case l.state == listLoading:
 		l.pending = append(l.pending, p)
@@ -331,12 +347,15 @@ func (c *circle) add(ids []int64, from sources, missing *absence) {
 	all = append(append(all, c.watches...), fresh...)
 	slices.SortFunc(all, func(a, b *watch) int { return compareKeys(a.key, b.key) })
 	c.watches = all
+	for _, w := range fresh {
+		c.hub.store.follow(w.key)
+	}
 	for _, part := range byShard(fresh) {
 		s := c.hub.shard(part[0].key)
 		s.mu.Lock()
 		j := &joining{watcher: &c.watcher, watches: part}
 		if missing != nil {
-			j.missed = s.missed(part, missing, c.lost)
+			j.missed = c.hub.store.missed(s, part, missing, c.lost)
 		}
 		s.enqueue(job{join: j})
 		s.mu.Unlock()
@@ -404,6 +423,8 @@ func (c *circle) complete() bool {
 type absence struct {
 	since moment
 	rows  map[int64]*models.User
+	// gaps are those of which the store tells later.
+	gaps []gap
 }
 
 // absent reads which of the users have changed since the earliest time that is of
@@ -422,32 +443,6 @@ func (h *Hub) absent(ctx context.Context, since moment, earliest models.Time, id
 		}
 	}
 	return a, nil
-}
-
-// missed answers the present statuses of those who have changed in the absence,
-// which began later for those who were lost later.
-func (s *shard) missed(watches []*watch, a *absence, lost map[int64]moment) (events []*Event) {
-	for _, w := range watches {
-		since := a.since
-		if at, ok := lost[w.key]; ok && at.seq >= since.seq {
-			since = at
-		}
-		e, row := s.entries[w.key], a.rows[w.key]
-		seq := s.hub.seq.Load()
-		var status models.UserStatus
-		switch {
-		case e != nil && e.seq > since.seq:
-			seq, status = e.seq, e.status()
-		case e != nil && e.seq == 0 && e.current.at > since.at:
-			status = e.status() // memory had forgotten, and knows it by the row
-		case e == nil && row != nil && *row.PresenceAt > since.at:
-			status = s.status(AccountOf(row))
-		default:
-			continue
-		}
-		events = append(events, fanout.NewAt(seq, w.key, &status))
-	}
-	return events
 }
 
 const (

@@ -3,8 +3,6 @@ package presence
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
-	"slices"
 	"sync/atomic"
 
 	"rollcall/internal/bus"
@@ -64,6 +62,9 @@ type Device struct {
 	info      models.Device
 	link      Link
 	loggedOut atomic.Bool
+	// ended and leaving are the shared store's: the link has ended; whoever logs the
+	// device out will end its link.
+	ended, leaving atomic.Bool
 }
 
 // Info is what the API shows of the device.
@@ -77,14 +78,7 @@ func (d *Device) LoggedOut() bool { return d.loggedOut.Load() }
 
 // Gone says that the link has ended. Calling it again, or after the hub has cut
 // the device or a logout has ended it, does nothing.
-func (d *Device) Gone() {
-	s := d.hub.shard(d.account.ID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if d.entry != nil && d.entry.has(d) {
-		s.end(d.entry, only(d), models.PresenceOffline)
-	}
-}
+func (d *Device) Gone() { d.hub.store.gone(d) }
 
 // Connect adds a device to the account. It answers once the database holds that
 // the user has logged in, so a crash from then on leaves OFFLINE, and the user
@@ -97,89 +91,17 @@ func (d *Device) Gone() {
 // cuts the link. So whoever races with a ban loses, and was never ONLINE.
 func (h *Hub) Connect(ctx context.Context, acc Account, platform models.Platform, link Link,
 	check func(context.Context) error) (*Device, error) {
-	s := h.shard(acc.ID)
-	d, err := s.arrive(acc, platform, link)
-	if err != nil {
-		return nil, err
-	}
-	if err := check(ctx); err != nil {
-		s.turnAway(d)
-		return nil, err
-	}
-	w, err := s.letIn(d)
-	if err != nil || w == nil {
-		return d, err
-	}
-	select {
-	case err = <-w.done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case d.entry.has(d) && d.entry.online():
-		return d, nil
-	case err == nil && s.closed:
-		err = ErrClosed
-	case err == nil:
-		return d, nil // the link was cut already
-	case d.entry.has(d):
-		s.end(d.entry, only(d), models.PresenceOffline)
-	}
-	return nil, fmt.Errorf("recording the login of user %d: %w", acc.ID, err)
+	return h.store.connect(ctx, acc, platform, link, check)
 }
 
-// arrive makes a device that nobody sees yet, and that cuts reach.
-func (s *shard) arrive(acc Account, platform models.Platform, link Link) (*Device, error) {
-	d := &Device{
-		hub:     s.hub,
+// newDevice answers a device that comes now.
+func (h *Hub) newDevice(acc Account, platform models.Platform, link Link) *Device {
+	return &Device{
+		hub:     h,
 		account: acc,
-		info:    models.Device{ID: rand.Text()[:deviceIDLength], Platform: platform, ConnectedAt: s.hub.now()},
+		info:    models.Device{ID: rand.Text()[:deviceIDLength], Platform: platform, ConnectedAt: h.now()},
 		link:    link,
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, ErrClosed
-	}
-	s.arriving[d] = struct{}{}
-	return d, nil
-}
-
-// turnAway forgets a device that may not connect.
-func (s *shard) turnAway(d *Device) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.arriving, d)
-}
-
-// letIn adds a device to its account. The waiter is nil where there is nothing to
-// wait for: the user is ONLINE already, or the link was cut meanwhile.
-func (s *shard) letIn(d *Device) (*waiter, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, arriving := s.arriving[d]
-	delete(s.arriving, d)
-	switch {
-	case s.closed:
-		return nil, ErrClosed
-	case !arriving:
-		return nil, nil
-	}
-	e := s.entry(d.account)
-	if len(e.devices) == 0 {
-		e.loginAt = e.after(d.info.ConnectedAt)
-	}
-	d.entry = e
-	e.devices = append(e.devices, d)
-	s.hub.metrics.devices.Inc()
-	if e.online() {
-		return nil, nil
-	}
-	w := e.wait(d)
-	s.save(e)
-	return &w, nil
 }
 
 // Logout ends the device own, or all of the account's devices where all is set
@@ -191,126 +113,41 @@ func (s *shard) letIn(d *Device) (*waiter, error) {
 // the same, but a crash may still leave the user OFFLINE. ErrClosed: nothing was
 // done.
 func (h *Hub) Logout(ctx context.Context, acc Account, own *Device, all bool) error {
-	leaves := every
-	if own != nil && !all {
-		leaves = only(own)
-	}
-	s := h.shard(acc.ID)
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return ErrClosed
-	}
-	e := s.entry(acc)
-	ended := s.end(e, leaves, models.PresenceUnlogined)
-	var done chan error
-	if len(e.devices) == 0 && e.durable != e.current {
-		done = e.wait(nil).done
-	}
-	s.mu.Unlock()
-
-	if own != nil {
-		own.loggedOut.Store(true)
-	}
-	for _, d := range ended {
-		d.loggedOut.Store(true)
-		if d != own {
-			d.link.Cut(ReasonLoggedOut)
-		}
-	}
-	if done == nil {
-		return nil
-	}
-	var err error
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	if err != nil {
-		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
-	}
-	return nil
+	return h.store.logout(ctx, acc, own, all)
 }
 
 // Disconnect cuts the account's devices with these IDs, nil: all of them, and
 // answers how many there were.
-func (h *Hub) Disconnect(_ context.Context, acc Account, deviceIDs []string, reason Reason) int {
-	leaves := every
-	if deviceIDs != nil {
-		leaves = func(d *Device) bool { return slices.Contains(deviceIDs, d.info.ID) }
-	}
-	return h.cut(acc, leaves, models.PresenceOffline, reason)
-}
-
-// cut ends devices from outside, turns the account to the presence after the last
-// one, and answers how many there were. Those that are arriving go with the rest.
-func (h *Hub) cut(acc Account, leaves func(*Device) bool, to models.Presence, reason Reason) int {
-	s := h.shard(acc.ID)
-	s.mu.Lock()
-	ended := s.takeArriving(acc, leaves)
-	if e := s.changing(acc, to); e != nil {
-		ended = append(ended, s.end(e, leaves, to)...)
-		if reason == ReasonDeleted {
-			s.drop(e)
-		}
-	}
-	s.mu.Unlock()
-	for _, d := range ended {
-		d.link.Cut(reason)
-	}
-	return len(ended)
-}
-
-// takeArriving takes the account's arriving devices that leave.
-func (s *shard) takeArriving(acc Account, leaves func(*Device) bool) (taken []*Device) {
-	for d := range s.arriving {
-		if d.account.ID == acc.ID && leaves(d) {
-			delete(s.arriving, d)
-			taken = append(taken, d)
-		}
-	}
-	return taken
-}
-
-// changing answers the account's entry; nil where it is not in memory and turning
-// it to the presence changes nothing.
-func (s *shard) changing(acc Account, to models.Presence) *entry {
-	if e := s.entries[acc.ID]; e != nil {
-		return e
-	}
-	if s.closed || to == models.PresenceOffline || stateOf(acc.Presence, acc.PresenceAt).presence == to {
-		return nil
-	}
-	return s.entry(acc)
+func (h *Hub) Disconnect(ctx context.Context, acc Account, deviceIDs []string, reason Reason) (int, error) {
+	return h.store.cut(ctx, acc, deviceIDs, models.PresenceOffline, reason)
 }
 
 // revoke ends all devices of a user who may no longer be connected.
-func (h *Hub) revoke(_ context.Context, ev bus.AccessRevoked) {
+func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 	acc := AccountOf(ev.User)
+	var err error
 	switch ev.Reason {
 	case bus.ReasonBanned:
-		h.cut(acc, every, models.PresenceOffline, ReasonBanned)
+		_, err = h.store.cut(ctx, acc, nil, models.PresenceOffline, ReasonBanned)
 	case bus.ReasonDeactivated:
-		h.cut(acc, every, models.PresenceUnlogined, ReasonDeactivated)
+		_, err = h.store.cut(ctx, acc, nil, models.PresenceUnlogined, ReasonDeactivated)
 	case bus.ReasonDeleted:
-		h.cut(acc, every, models.PresenceUnlogined, ReasonDeleted)
+		_, err = h.store.cut(ctx, acc, nil, models.PresenceUnlogined, ReasonDeleted)
+	}
+	if err == nil && ev.Reason != bus.ReasonBanned {
+		// What is erased with it must not keep anybody here from being told of it.
+		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for
+	}
+	if err != nil {
+		// Its requests are refused by the database all the same, and every node looks
+		// at its devices when it is told that something was missed.
+		h.log.Error("ending the devices of a user on other nodes failed, will be made up for", "user", acc.ID, "reason", ev.Reason, "error", err)
+		h.bus.Missed()
 	}
 }
 
 // Devices answers the devices of the user with that users.id, the first to
 // connect first.
-func (h *Hub) Devices(userID int64) []models.Device {
-	s := h.shard(userID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.entries[userID]
-	if e == nil || !e.online() {
-		return nil
-	}
-	infos := make([]models.Device, len(e.devices))
-	for i, d := range e.devices {
-		infos[i] = d.info
-	}
-	return infos
+func (h *Hub) Devices(ctx context.Context, userID int64) ([]models.Device, error) {
+	return h.store.devices(ctx, userID)
 }

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -33,12 +34,23 @@ type world struct {
 	clock *clock
 	app   models.App
 	users []*models.User
+	// redis is where the world's node meets others; nil: it is the only one.
+	redis *redis.Client
+	log   *slog.Logger
 }
 
 // newWorld starts a hub and registers users u0, u1 …, who never logged in.
 func newWorld(t testing.TB, db *database.DB, users int) *world {
 	t.Helper()
-	w := &world{t: t, db: db, clock: newClock()}
+	w := &world{t: t, db: db, clock: newClock(), log: slog.New(slog.DiscardHandler)}
+	w.register(users)
+	w.start()
+	return w
+}
+
+// register makes the app and its users.
+func (w *world) register(users int) {
+	w.t.Helper()
 	w.app = models.App{
 		Key: "key", Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship,
 		SecretHash: []byte("hash"), Settings: models.DefaultAppSettings(), CreatedAt: 1,
@@ -46,7 +58,7 @@ func newWorld(t testing.TB, db *database.DB, users int) *world {
 	for i := range users {
 		w.users = append(w.users, &models.User{ExternalID: fmt.Sprint("u", i), Name: "name", CreatedAt: 1, UpdatedAt: 1})
 	}
-	err := db.Tx(context.Background(), func(tx *gorm.DB) error {
+	err := w.db.Tx(context.Background(), func(tx *gorm.DB) error {
 		if err := tx.Create(&w.app).Error; err != nil {
 			return err
 		}
@@ -59,18 +71,23 @@ func newWorld(t testing.TB, db *database.DB, users int) *world {
 		return tx.CreateInBatches(w.users, 500).Error
 	})
 	if err != nil {
-		t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	w.start()
-	return w
 }
 
 // start sets a new hub going on the world's database.
 func (w *world) start() {
 	w.t.Helper()
 	w.bus = new(bus.Bus)
-	hub := New(w.db, w.bus, Options{Clock: w.clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	hub := New(w.db, w.bus, Options{Clock: w.clock.Now, Logger: w.log, Redis: w.redis})
 	w.Hub = hub
+	if w.redis != nil {
+		link := bus.NewLink(w.bus, w.redis, w.log)
+		w.t.Cleanup(link.Close)
+		if err := link.Settle(context.Background()); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 	if err := hub.Start(context.Background()); err != nil {
 		w.t.Fatal(err)
 	}
@@ -112,6 +129,53 @@ func (w *world) appNow() *models.App {
 		w.t.Fatal(err)
 	}
 	return &app
+}
+
+// StatusOf, SetStatus, Devices, OnlineCount, Disconnect, WatchUsers and WatchApp are
+// the hub's, which must not fail.
+func (w *world) StatusOf(u *models.User) models.UserStatus {
+	w.t.Helper()
+	return must(w.Hub.StatusOf(context.Background(), u))(w.t)
+}
+
+func (w *world) SetStatus(acc Account, text string) (models.UserStatus, error) {
+	return w.Hub.SetStatus(context.Background(), acc, text)
+}
+
+func (w *world) Devices(userID int64) []models.Device {
+	w.t.Helper()
+	return must(w.Hub.Devices(context.Background(), userID))(w.t)
+}
+
+func (w *world) OnlineCount(appID int64) int {
+	w.t.Helper()
+	return must(w.Hub.OnlineCount(context.Background(), appID))(w.t)
+}
+
+func (w *world) Disconnect(ctx context.Context, acc Account, ids []string, reason Reason) int {
+	w.t.Helper()
+	return must(w.Hub.Disconnect(ctx, acc, ids, reason))(w.t)
+}
+
+func (w *world) WatchUsers(accs []Account, sink Sink, snapshot bool) (stop func()) {
+	w.t.Helper()
+	return must(w.Hub.WatchUsers(context.Background(), accs, sink, snapshot))(w.t)
+}
+
+func (w *world) WatchApp(appID int64, sink Sink) (stop func()) {
+	w.t.Helper()
+	return must(w.Hub.WatchApp(context.Background(), appID, sink))(w.t)
+}
+
+// must answers what a call answered, unless it failed.
+func must[T any](value T, err error) func(t testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
 }
 
 // turn sets the app's switches as another process would.
@@ -370,6 +434,17 @@ func (l *link) want(t testing.TB, want ...Reason) {
 	}
 }
 
+// wants waits until the link has been cut for the reason, by another node.
+func (l *link) wants(w *world, want Reason) {
+	w.t.Helper()
+	w.eventually(func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.reasons) > 0
+	}, "the link to be cut")
+	l.want(w.t, want)
+}
+
 // recorder is a sink that keeps everything.
 type recorder struct {
 	mu     sync.Mutex
@@ -393,9 +468,8 @@ func (r *recorder) statuses() map[int64][]models.UserStatus {
 	return all
 }
 
-// want compares all that was delivered, as "u0:ONLINE u0:ONLINE:away u0:OFFLINE".
-func (r *recorder) want(t testing.TB, want string) {
-	t.Helper()
+// text is all that was delivered, as "u0:ONLINE u0:ONLINE:away u0:OFFLINE".
+func (r *recorder) text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	got := ""
@@ -409,6 +483,15 @@ func (r *recorder) want(t testing.TB, want string) {
 			got += ":" + status.CustomStatus
 		}
 	}
+	return got
+}
+
+func (r *recorder) String() string { return r.text() }
+
+// want compares all that was delivered.
+func (r *recorder) want(t testing.TB, want string) {
+	t.Helper()
+	got := r.text()
 	if got != want {
 		t.Fatalf("delivered %q, want %q", got, want)
 	}

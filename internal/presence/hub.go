@@ -27,6 +27,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/redis"
 	"rollcall/models"
 )
 
@@ -47,12 +48,17 @@ type Options struct {
 	Logger *slog.Logger
 	// Metrics is where the hub registers its metrics; nil: nowhere.
 	Metrics prometheus.Registerer
+	// Redis is where the nodes of the service know of each other; nil: there is one
+	// node, and who is online is in its memory.
+	Redis *redis.Client
 }
 
 // Hub holds the devices and statuses of all accounts that are, or lately were,
 // connected to this process. All methods may be called from any goroutine.
 type Hub struct {
 	db      *database.DB
+	bus     *bus.Bus
+	store   store
 	clock   func() time.Time
 	log     *slog.Logger
 	metrics *metrics
@@ -70,6 +76,8 @@ type Hub struct {
 	lingerers          lingerers
 	subscriptionLinger time.Duration
 	loaders            [len(lists)]*database.Coalescer[int64, []int64]
+	// rereading has room for one wish to read the circles' lists again.
+	rereading chan struct{}
 
 	// background is every goroutine of the hub.
 	background sync.WaitGroup
@@ -92,14 +100,19 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	}
 	h := &Hub{
 		subscriptionLinger: opts.SubscriptionLinger,
-		db:                 db, clock: opts.Clock, log: opts.Logger, metrics: newMetrics(opts.Metrics),
-		audience: newAudience(), loaders: newLoaders(db),
+		db:                 db, bus: b, clock: opts.Clock, log: opts.Logger, metrics: newMetrics(opts.Metrics),
+		audience: newAudience(), loaders: newLoaders(db), rereading: make(chan struct{}, 1),
 	}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())
 	h.writer = newWriter(db, h.metrics, opts.Logger)
 	for i := range h.shards {
 		h.shards[i] = shard{hub: h, entries: map[int64]*entry{}, arriving: map[*Device]struct{}{}, topics: topics{}}
+	}
+	if opts.Redis == nil {
+		h.store = memory{h}
+	} else {
+		h.store = newShared(h, opts.Redis)
 	}
 	b.OnAccessRevoked(h.revoke)
 	b.OnFriendshipChanged(h.friendshipChanged)
@@ -108,13 +121,12 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 }
 
 // Start turns the users whom an earlier process left ONLINE in the database to
-// OFFLINE, then sets the hub going. No other hub may run on the database.
+// OFFLINE, then sets the hub going. Without Redis no other hub may run on the
+// database; with it, those are left whom another node holds.
 func (h *Hub) Start(ctx context.Context) error {
-	if err := h.endEarlierRun(ctx); err != nil {
-		return fmt.Errorf("marking users of an earlier run OFFLINE: %w", err)
+	if err := h.store.start(ctx); err != nil {
+		return fmt.Errorf("starting presence: %w", err)
 	}
-	h.background.Go(func() { h.writer.run(h.closing, h.life) })
-	h.background.Go(h.sweepRegularly)
 	h.background.Go(h.followSwitches)
 	h.background.Go(h.clearRegularly)
 	return nil
@@ -125,9 +137,7 @@ func (h *Hub) Start(ctx context.Context) error {
 // drains the connections does. When ctx ends first, Close answers how many
 // statuses the database does not have; the next Start makes up for them.
 func (h *Hub) Close(ctx context.Context) error {
-	for i := range h.shards {
-		h.shards[i].close()
-	}
+	h.store.close(ctx)
 	h.close()
 	stopped := make(chan struct{})
 	go func() {
@@ -141,8 +151,15 @@ func (h *Hub) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		h.kill()
 		<-stopped
-		return fmt.Errorf("closing presence before %d users' statuses were written: %w", h.writer.unwritten(), ctx.Err())
+		return fmt.Errorf("closing presence before %d users' statuses were written: %w", h.store.unwritten(), ctx.Err())
 	}
+}
+
+// Networked says whether asking for a status goes over the network, and not to
+// this process's memory.
+func (h *Hub) Networked() bool {
+	_, local := h.store.(memory)
+	return !local
 }
 
 func (h *Hub) shard(userID int64) *shard { return &h.shards[shardIndex(userID)] }

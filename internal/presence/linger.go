@@ -2,7 +2,9 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -27,6 +29,8 @@ const (
 type lingerers struct {
 	mu    sync.Mutex
 	since map[int64]models.Time // by users.id
+	// unknown: there may be some that the database knows, and this process does not.
+	unknown atomic.Bool
 }
 
 // note says that the account was there at that time.
@@ -74,14 +78,15 @@ func (l *lingerers) forget(userID int64, since models.Time) {
 func (h *Hub) clearRegularly() {
 	ticker := time.NewTicker(clearInterval)
 	defer ticker.Stop()
-	for found := false; ; {
+	for h.lingerers.unknown.Store(true); ; {
 		var err error
-		if !found {
+		if h.lingerers.unknown.Swap(false) {
 			err = h.findLingerers(h.closing)
-			found = err == nil
 		}
-		if found {
+		if err == nil {
 			err = h.clearSubscriptions(h.closing)
+		} else {
+			h.lingerers.unknown.Store(true)
 		}
 		if err != nil && h.closing.Err() == nil {
 			h.log.Error("clearing subscriptions failed, will be tried again", "error", err)
@@ -163,22 +168,21 @@ func (h *Hub) clearSubscriptions(ctx context.Context) error {
 // clearOf ends the subscriptions of one who has not been there since that time.
 func (h *Hub) clearOf(ctx context.Context, userID int64, since models.Time) error {
 	defer h.turns.take(userID)()
+	var failed error
 	_, err := h.unsubscribe(ctx, userID, func(tx *gorm.DB) *gorm.DB {
 		// Whoever subscribes now waits for the row that is locked here, and has
 		// noted itself before.
-		if !h.lingerers.is(userID, since) || h.connected(userID) {
+		if !h.lingerers.is(userID, since) {
+			return nil
+		}
+		there, at, err := h.store.lastThere(ctx, tx, userID)
+		if at > since {
+			h.lingerers.note(userID, at)
+		}
+		if failed = err; err != nil || there || at > since {
 			return nil
 		}
 		return tx
 	})
-	return err
-}
-
-// connected says whether the user has a device.
-func (h *Hub) connected(userID int64) bool {
-	s := h.shard(userID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.entries[userID]
-	return e != nil && len(e.devices) > 0
+	return errors.Join(err, failed)
 }

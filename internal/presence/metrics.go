@@ -9,6 +9,7 @@ import (
 type metrics struct {
 	devices, onlineUsers              prometheus.Gauge
 	events, deliveries, writeFailures prometheus.Counter
+	redisFailures, nodesSwept         prometheus.Counter
 	writeSeconds                      prometheus.Histogram
 }
 
@@ -20,7 +21,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "rollcall_devices", Help: "Devices connected to this process.",
 		}),
 		onlineUsers: factory.NewGauge(prometheus.GaugeOpts{
-			Name: "rollcall_online_users", Help: "Users with at least one device connected.",
+			Name: "rollcall_online_users", Help: "Users with at least one device connected to this process.",
 		}),
 		events: factory.NewCounter(prometheus.CounterOpts{
 			Name: "rollcall_status_events_total", Help: "Changes of a user's status.",
@@ -32,6 +33,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name:    "rollcall_presence_write_seconds",
 			Help:    "How long the database took for a batch of statuses.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+		}),
+		redisFailures: factory.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_presence_redis_failures_total", Help: "Steps in Redis that failed or were not answered in time.",
+		}),
+		nodesSwept: factory.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_presence_nodes_swept_total", Help: "Nodes whose devices this node has taken away after their lease had lapsed.",
 		}),
 		writeFailures: factory.NewCounter(prometheus.CounterOpts{
 			Name: "rollcall_presence_write_failures_total", Help: "Batches of statuses that could not be written; they are tried again.",

@@ -31,6 +31,8 @@ const (
 // the test compares the hub with it.
 type model struct {
 	*world
+	// nodes are all of a service of several, world is the one in use.
+	nodes   nodes
 	random  *rand.Rand
 	users   *users.Service
 	people  [modelUsers]person
@@ -56,6 +58,7 @@ type person struct {
 // modelDevice is a device, and its statusChanged operation where it has one.
 type modelDevice struct {
 	owner  int
+	at     *world
 	device *Device
 	seen   *recorder
 	stop   func()
@@ -64,17 +67,28 @@ type modelDevice struct {
 }
 
 func newModel(t *testing.T, db *database.DB, seed uint64) *model {
-	m := &model{world: newWorld(t, db, modelUsers), random: rand.New(rand.NewPCG(seed, seed))}
+	return modelOf(newWorld(t, db, modelUsers), seed)
+}
+
+func modelOf(w *world, seed uint64) *model {
+	m := &model{world: w, random: rand.New(rand.NewPCG(seed, seed))}
 	m.limit(modelLimit)
-	keys, err := token.OpenKeys(context.Background(), db, "", m.clock.Now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.users = users.New(db, m.bus, keys, users.Erasers{m.relations(), m.Hub}, m.clock.Now)
+	m.use(w)
 	for i := range m.people {
 		m.people[i] = person{lost: map[int]int{}, status: "UNLOGINED", friends: map[int]bool{}}
 	}
 	return m
+}
+
+// use has what follows happen at that node.
+func (m *model) use(w *world) {
+	m.t.Helper()
+	m.world = w
+	keys, err := token.OpenKeys(context.Background(), w.db, "", w.clock.Now)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.users = users.New(w.db, w.bus, keys, users.Erasers{w.relations(), w.Hub}, w.clock.Now)
 }
 
 func (m *model) watching(i int) (running []*modelDevice) {
@@ -142,8 +156,24 @@ func (m *model) compare(d *modelDevice) {
 	if d.seen == nil {
 		return
 	}
+	if m.nodes != nil {
+		var got map[int]string
+		m.eventually(func() bool { got = m.told(d); return maps.Equal(got, d.want) },
+			"a device of u%d to be told %v; it was %v", d.owner, d.want, mapOf{&got})
+		return
+	}
 	m.followed()
 	m.delivered()
+	got := m.told(d)
+	for i := range m.people {
+		if got[i] != d.want[i] {
+			m.t.Fatalf("a device of u%d was told of u%d: %q, want %q", d.owner, i, got[i], d.want[i])
+		}
+	}
+}
+
+// told is what an operation was told, by user.
+func (m *model) told(d *modelDevice) map[int]string {
 	got := map[int]string{}
 	for _, statuses := range d.seen.statuses() {
 		for _, status := range statuses {
@@ -153,11 +183,7 @@ func (m *model) compare(d *modelDevice) {
 			(&modelDevice{want: got}).hears(i, &p)
 		}
 	}
-	for i := range m.people {
-		if got[i] != d.want[i] {
-			m.t.Fatalf("a device of u%d was told of u%d: %q, want %q", d.owner, i, got[i], d.want[i])
-		}
-	}
+	return got
 }
 
 // step does one random thing, in the hub and in the model.
@@ -187,6 +213,7 @@ func (m *model) step() {
 		leaving := devices
 		if len(devices) > 0 && m.random.IntN(2) == 0 {
 			own, leaving = devices[0].device, devices[:1]
+			m.use(devices[0].at)
 		}
 		m.logout(i, own, false)
 		if len(leaving) == len(devices) && p.changed != 0 {
@@ -227,14 +254,14 @@ func (m *model) step() {
 		}
 	case action < 95:
 		m.activates(i)
-	default:
+	case m.nodes == nil:
 		m.turns(m.random.IntN(4) > 0, m.random.IntN(4) > 0)
 	}
 }
 
 func (m *model) connects(i int) {
 	p := &m.people[i]
-	d := &modelDevice{owner: i, want: map[int]string{}}
+	d := &modelDevice{owner: i, at: m.world, want: map[int]string{}}
 	d.device, _ = m.connect(i)
 	m.becomes(i, "ONLINE", p.custom)
 	if m.random.IntN(4) > 0 {
@@ -482,7 +509,7 @@ func TestCirclesUnderConcurrency(t *testing.T) {
 }
 
 // wantHistory says that nobody's status was told out of order.
-func wantHistory(t *testing.T, seen *recorder) {
+func wantHistory(t testing.TB, seen *recorder) {
 	t.Helper()
 	for _, statuses := range seen.statuses() {
 		for i := 1; i < len(statuses); i++ {
@@ -492,3 +519,67 @@ func wantHistory(t *testing.T, seen *recorder) {
 		}
 	}
 }
+
+// TestEveryEventIsTheModelsOnThreeNodes is the same for a service of three nodes,
+// of which each step takes one at random. Switches are left on.
+func TestEveryEventIsTheModelsOnThreeNodes(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		list := newNodes(t, db, 3, modelUsers)
+		list[0].turn(true, true)
+		m := modelOf(list[0], seedOf(t))
+		m.nodes, m.queries, m.friends = list, true, true
+		for range 250 {
+			m.use(list[m.random.IntN(len(list))])
+			m.step()
+			m.agreed()
+		}
+		for _, w := range list {
+			for i := range m.people {
+				p := &m.people[i]
+				status := w.StatusOf(w.row(i))
+				if status.Presence.String() != p.status || status.CustomStatus != p.custom {
+					t.Errorf("u%d is %+v, want %s %q", i, status, p.status, p.custom)
+				}
+			}
+		}
+		m.gone(slices.Clone(m.devices)...)
+	})
+}
+
+// agreed waits until every node follows the last step: everybody has been told
+// what it should, and every circle is what it should be.
+func (m *model) agreed() {
+	m.t.Helper()
+	for _, d := range m.devices {
+		m.compare(d)
+	}
+	for _, w := range m.nodes {
+		for _, d := range m.devices {
+			if d.seen == nil || d.at != w {
+				continue
+			}
+			want := map[int64]bool{}
+			for other := range m.people {
+				if m.tells(d.owner, other) {
+					want[w.users[other].ID] = true
+				}
+			}
+			c := w.audience.circle(w.users[d.owner].ID)
+			w.eventually(func() bool {
+				got := map[int64]bool{}
+				for _, id := range c.listed(fromSelf | fromFriends | fromSubscriptions) {
+					got[id] = true
+				}
+				return maps.Equal(got, want)
+			}, "the circle of u%d", d.owner)
+		}
+		if err := w.store.settle(context.Background()); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
+// mapOf prints a map as it is when the message is made.
+type mapOf struct{ m *map[int]string }
+
+func (m mapOf) String() string { return fmt.Sprint(*m.m) }

@@ -46,7 +46,7 @@ type resting struct {
 // set.
 type job struct {
 	event *Event
-	appID int64 // the event's user's
+	to    [2]int64 // the event's topics; 0 is none
 	join  *joining
 	leave []*watch
 }
@@ -146,7 +146,7 @@ func (s *shard) deliver() {
 		for i, j := range jobs {
 			switch {
 			case j.event != nil:
-				s.hub.metrics.deliveries.Add(float64(s.topics.publish(j.event, j.appID)))
+				s.hub.metrics.deliveries.Add(float64(s.topics.publish(j.event, j.to)))
 			case j.join != nil:
 				s.topics.join(j.join)
 			case j.leave != nil:

@@ -9,34 +9,23 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
-	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
 // StatusOf answers a user's status now. The row must have been read within the
-// last minute: it tells what memory has forgotten.
-func (h *Hub) StatusOf(u *models.User) models.UserStatus {
-	s := h.shard(u.ID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.status(AccountOf(u))
+// last minute: it tells what has been forgotten elsewhere.
+func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error) {
+	statuses, err := h.store.statuses(ctx, []Account{AccountOf(u)})
+	if err != nil {
+		return models.UserStatus{}, err
+	}
+	return statuses[0], nil
 }
 
 // SetStatus gives an ONLINE user a custom status, "": none, and answers the
 // status. The text that is there already changes nothing. Errors: NOT_ONLINE.
-func (h *Hub) SetStatus(acc Account, text string) (models.UserStatus, error) {
-	s := h.shard(acc.ID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.entries[acc.ID]
-	if e == nil || !e.online() {
-		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
-	}
-	if e.custom.text != text {
-		e.custom = custom{text: text, at: e.after(h.now())}
-		s.announce(e)
-	}
-	return e.status(), nil
+func (h *Hub) SetStatus(ctx context.Context, acc Account, text string) (models.UserStatus, error) {
+	return h.store.setStatus(ctx, acc, text)
 }
 
 // Statuses answers the statuses of an app's users with these external IDs, in
@@ -58,10 +47,17 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 	if err != nil {
 		return nil, fmt.Errorf("reading the statuses of %d users: %w", len(known), err)
 	}
+	accs := make([]Account, len(rows))
+	for i := range rows {
+		accs[i] = AccountOf(&rows[i])
+	}
+	present, err := h.store.statuses(ctx, accs)
+	if err != nil {
+		return nil, err
+	}
 	found := make(map[string]*models.UserStatus, len(rows))
 	for i := range rows {
-		status := h.StatusOf(&rows[i])
-		found[rows[i].ExternalID] = &status
+		found[rows[i].ExternalID] = &present[i]
 	}
 	for i, id := range ids {
 		// By the exact ID: MySQL takes "ann " for "ann".
@@ -71,7 +67,9 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 }
 
 // OnlineCount answers how many users of the app are ONLINE.
-func (h *Hub) OnlineCount(appID int64) int { return int(h.online.of(appID).Load()) }
+func (h *Hub) OnlineCount(ctx context.Context, appID int64) (int, error) {
+	return h.store.onlineCount(ctx, appID)
+}
 
 func (h *Hub) countOnline(appID int64, by int64) {
 	h.online.of(appID).Add(by)

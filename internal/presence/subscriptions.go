@@ -129,9 +129,20 @@ func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User
 		c.change(fromSubscriptions, change{ids: keysOf(targets), on: true})
 		c.change(fromSubscriptions, change{ids: gone})
 	}
+	h.tellList(fromSubscriptions, owner.ID, append(keysOf(targets), gone...)...)
+	if err := h.store.settle(ctx); err != nil {
+		return nil, wrap(err, "subscribing")
+	}
+	accs := make([]Account, len(targets))
 	for i, u := range targets {
-		status := h.StatusOf(u)
-		out.Statuses[i] = &status
+		accs[i] = AccountOf(u)
+	}
+	statuses, err := h.store.statuses(ctx, accs)
+	if err != nil {
+		return nil, wrap(err, "subscribing")
+	}
+	for i := range statuses {
+		out.Statuses[i] = &statuses[i]
 	}
 	return out, nil
 }
@@ -260,6 +271,7 @@ func (h *Hub) unsubscribe(ctx context.Context, ownerID int64, condition func(tx 
 	if c := h.audience.circle(ownerID); c != nil {
 		c.change(fromSubscriptions, change{ids: gone})
 	}
+	h.tellList(fromSubscriptions, ownerID, gone...)
 	return gone, nil
 }
 
@@ -317,6 +329,7 @@ func (h *Hub) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err erro
 			if c := h.audience.circle(row.UserID); c != nil {
 				c.change(fromSubscriptions, change{ids: []int64{row.TargetID}})
 			}
+			h.tellList(fromSubscriptions, row.UserID, row.TargetID)
 		}
 	}, nil
 }

@@ -71,11 +71,10 @@ func (t *topic) remove(index uint32) {
 	}
 }
 
-// publish hands ev to all who watch its user or its user's app, and answers to
-// how many.
-func (ts topics) publish(ev *Event, appID int64) int {
+// publish hands ev to all who watch one of the topics, and answers to how many.
+func (ts topics) publish(ev *Event, to [2]int64) int {
 	n := 0
-	for _, key := range [...]int64{userTopic(ev.Key()), appTopic(appID)} {
+	for _, key := range to {
 		if t := ts[key]; t != nil {
 			publish(t.members, ev)
 			n += len(t.members)

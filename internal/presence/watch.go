@@ -2,11 +2,11 @@ package presence
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"rollcall/internal/fanout"
 )
 
 // watcher is a sink with all that it watches: one subscription operation, or a
@@ -57,11 +57,7 @@ func (w *watcher) deliver(ev *Event) {
 // has returned.
 //
 // stop ends the watch; calling it again does nothing.
-func (h *Hub) WatchUsers(accs []Account, sink Sink, snapshot bool) (stop func()) {
-	type asked struct {
-		*Account
-		at int
-	}
+func (h *Hub) WatchUsers(ctx context.Context, accs []Account, sink Sink, snapshot bool) (stop func(), err error) {
 	list := make([]asked, len(accs))
 	for i := range accs {
 		list[i] = asked{&accs[i], i}
@@ -82,50 +78,58 @@ func (h *Hub) WatchUsers(accs []Account, sink Sink, snapshot bool) (stop func())
 		present = make([]*Event, len(accs))
 		w.gate.Store(&gate{joins: len(parts), snapshot: present})
 	}
-	for _, part := range parts {
-		s := h.shard(part[0].key)
-		s.mu.Lock()
-		if snapshot {
-			for _, a := range list[:len(part)] {
-				status := s.status(*a.Account)
-				present[a.at] = fanout.NewAt(h.seq.Load(), a.ID, &status)
-			}
-		}
-		s.enqueue(job{join: &joining{watcher: w, watches: part}})
-		s.mu.Unlock()
-		list = list[len(part):]
-	}
-	return func() {
+	stop = func() {
 		if !w.stopped.Swap(true) {
 			h.leave(pointers(watches))
 		}
 	}
+	if err := h.store.join(ctx, w, parts, list, present); err != nil {
+		stop()
+		return nil, fmt.Errorf("watching %d users: %w", len(accs), err)
+	}
+	return stop, nil
+}
+
+// asked is an account that somebody watches, and its place among those asked for.
+type asked struct {
+	*Account
+	at int
 }
 
 // WatchApp has sink told of every change of a status in the app from now on.
 // stop ends the watch; calling it again does nothing.
-func (h *Hub) WatchApp(appID int64, sink Sink) (stop func()) {
+func (h *Hub) WatchApp(ctx context.Context, appID int64, sink Sink) (stop func(), err error) {
 	w := &watcher{sink: sink}
 	watches := make([]watch, shardCount)
 	each := pointers(watches)
+	h.store.follow(appTopic(appID))
 	for i := range each {
 		watches[i] = watch{watcher: w, key: appTopic(appID)}
 		h.shards[i].post(job{join: &joining{watcher: w, watches: each[i : i+1]}})
 	}
-	return func() {
+	stop = func() {
 		if w.stopped.Swap(true) {
 			return
 		}
+		h.store.unfollow(appTopic(appID))
 		for i := range each {
 			h.shards[i].post(job{leave: each[i : i+1]})
 		}
 	}
+	if err := h.store.settle(ctx); err != nil {
+		stop()
+		return nil, fmt.Errorf("watching app %d: %w", appID, err)
+	}
+	return stop, nil
 }
 
 // leave takes watches of users, sorted by shard, off their lists.
 func (h *Hub) leave(watches []*watch) {
 	for _, part := range byShard(watches) {
 		h.shard(part[0].key).post(job{leave: part})
+		for _, w := range part {
+			h.store.unfollow(w.key)
+		}
 	}
 }
 
@@ -188,7 +192,7 @@ func (g *gate) joined(w *watcher) {
 			}
 		}
 		g.mu.Lock()
-		events, g.held = g.held, nil
+		events, g.held = g.news(), nil
 		g.open = len(events) == 0
 		g.mu.Unlock()
 		if len(events) == 0 {
@@ -196,4 +200,22 @@ func (g *gate) joined(w *watcher) {
 			return
 		}
 	}
+}
+
+// news answers what was held and is newer than the snapshot, which may have been
+// taken when changes before it were still under way.
+func (g *gate) news() []*Event {
+	if len(g.held) == 0 {
+		return nil
+	}
+	versions := make(map[int64]int64, len(g.snapshot))
+	for _, ev := range g.snapshot {
+		if ev != nil {
+			versions[ev.Key()] = ev.Seq()
+		}
+	}
+	return slices.DeleteFunc(g.held, func(ev *Event) bool {
+		version, ok := versions[ev.Key()]
+		return ok && ev.Seq() <= version
+	})
 }

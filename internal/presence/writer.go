@@ -163,7 +163,7 @@ func (w *writer) store(ctx context.Context, writes []write) error {
 	defer cancel()
 	// Rows are locked in the order of their keys, as everywhere else.
 	slices.SortFunc(writes, func(a, b write) int { return cmp.Compare(a.entry.id, b.entry.id) })
-	statement, args := updateStates(writes)
+	statement, args := updateStates(len(writes), func(i int) row { return row{writes[i].entry.id, writes[i].state} }, false)
 	err := w.db.Tx(ctx, func(tx *gorm.DB) error { return tx.Exec(statement, args...).Error })
 	if err != nil {
 		return fmt.Errorf("updating the presence of %d users: %w", len(writes), err)
@@ -171,25 +171,41 @@ func (w *writer) store(ctx context.Context, writes []write) error {
 	return nil
 }
 
-// updateStates answers one UPDATE for rows that each get a value of their own:
-// a commit, not a row, is what costs.
-func updateStates(writes []write) (statement string, args []any) {
-	arms := strings.Repeat(" WHEN ? THEN ?", len(writes))
+// row is a user's columns.
+type row struct {
+	id    int64
+	state state
+}
+
+// updateStates answers one UPDATE for n rows that each get a value of their own: a
+// commit, not a row, is what costs. forward: no row that holds something newer is
+// changed.
+func updateStates(n int, at func(i int) row, forward bool) (statement string, args []any) {
+	arms := strings.Repeat(" WHEN ? THEN ?", n)
 	statement = "UPDATE users SET presence = CASE id" + arms + " END, presence_at = CASE id" + arms + " END" +
-		" WHERE id IN (?" + strings.Repeat(", ?", len(writes)-1) + ")"
-	args = make([]any, 0, 5*len(writes))
-	for _, w := range writes {
-		args = append(args, w.entry.id, int64(w.state.presence))
+		" WHERE id IN (?" + strings.Repeat(", ?", n-1) + ")"
+	args = make([]any, 0, 7*n)
+	for i := range n {
+		r := at(i)
+		args = append(args, r.id, int64(r.state.presence))
 	}
-	for _, w := range writes {
-		var at any // NULL
-		if w.state.at != 0 {
-			at = int64(w.state.at)
+	moments := func() {
+		for i := range n {
+			r := at(i)
+			var at any // NULL
+			if r.state.at != 0 {
+				at = int64(r.state.at)
+			}
+			args = append(args, r.id, at)
 		}
-		args = append(args, w.entry.id, at)
 	}
-	for _, w := range writes {
-		args = append(args, w.entry.id)
+	moments()
+	for i := range n {
+		args = append(args, at(i).id)
+	}
+	if forward {
+		statement += " AND (presence_at IS NULL OR presence_at <= CASE id" + arms + " END)"
+		moments()
 	}
 	return statement, args
 }

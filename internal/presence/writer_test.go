@@ -71,7 +71,7 @@ func TestClosedDatabase(t *testing.T) {
 	if _, err := hub.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed); err == nil {
 		t.Fatal("Connect succeeded without a database")
 	}
-	if n := len(hub.Devices(acc.ID)) + hub.OnlineCount(acc.AppID); n != 0 {
+	if n := len(must(hub.Devices(context.Background(), acc.ID))(t)) + must(hub.OnlineCount(context.Background(), acc.AppID))(t); n != 0 {
 		t.Fatal("the device of a failed Connect remains")
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -95,17 +95,31 @@ func (s *Service) send(ctx context.Context, n *notes) {
 			})
 		}
 	}
-	w := &s.watchers
 	for _, notice := range n.list {
-		w.mu.Lock()
-		sinks := w.byID[notice.to]
-		w.mu.Unlock()
-		if len(sinks) == 0 {
-			continue
-		}
-		ev := fanout.NewUnique(notice.event)
-		for _, sink := range sinks {
-			sink.Deliver(ev)
-		}
+		s.watchers.deliver(notice.to, notice.event)
+		aboutEvent.Tell(s.bus, told{notice.to, notice.event})
+	}
+}
+
+// aboutEvent tells other nodes of an event, whose sinks are there.
+const aboutEvent bus.Subject[told] = "relation"
+
+// told is an event for one user, by users.id.
+type told struct {
+	To    int64
+	Event *Event
+}
+
+// deliver hands an event to the user's sinks here.
+func (w *watchers) deliver(userID int64, event *Event) {
+	w.mu.Lock()
+	sinks := w.byID[userID]
+	w.mu.Unlock()
+	if len(sinks) == 0 {
+		return
+	}
+	ev := fanout.NewUnique(event)
+	for _, sink := range sinks {
+		sink.Deliver(ev)
 	}
 }

@@ -20,9 +20,8 @@ const (
 	// seedBatch is how many users get their friends in one transaction.
 	seedBatch = 200
 	// seedStatement is how many friendships one statement writes: enough that its
-	// round trip does not count, few enough for every database's limit on
-	// parameters.
-	seedStatement = 1000
+	// round trip does not count, few enough that it is soon parsed.
+	seedStatement = 200
 	// seedWriters is how many transactions are under way on a server; a file has
 	// one writer.
 	seedWriters = 2
@@ -132,17 +131,42 @@ func (s *Service) seedBatch(tx *gorm.DB, rows []models.Friendship) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	for part := range slices.Chunk(rows, seedStatement) {
-		args := make([]any, 0, 3*len(part))
-		for _, row := range part {
-			args = append(args, row.UserID, int64(row.CreatedAt), row.FriendID)
-		}
-		values := "(?,?,?)" + strings.Repeat(",(?,?,?)", len(part)-1)
-		if err := tx.Exec("INSERT INTO friendships (user_id, created_at, friend_id) VALUES "+values, args...).Error; err != nil {
-			return err
-		}
+	if err := insertSeeded(tx, rows); err != nil {
+		return err
 	}
 	return s.countSeeded(tx, rows)
+}
+
+// insertSeeded writes new friendships, with a statement that is prepared once for
+// all of them but the rest.
+func insertSeeded(tx *gorm.DB, rows []models.Friendship) error {
+	insert := func(n int) string {
+		return "INSERT INTO friendships (user_id, created_at, friend_id) VALUES (?,?,?)" + strings.Repeat(",(?,?,?)", n-1)
+	}
+	values := func(rows []models.Friendship) []any {
+		args := make([]any, 0, 3*len(rows))
+		for _, row := range rows {
+			args = append(args, row.UserID, int64(row.CreatedAt), row.FriendID)
+		}
+		return args
+	}
+	if len(rows) >= seedStatement {
+		ctx := tx.Statement.Context
+		full, err := tx.Statement.ConnPool.PrepareContext(ctx, insert(seedStatement))
+		if err != nil {
+			return err
+		}
+		defer full.Close()
+		for ; len(rows) >= seedStatement; rows = rows[seedStatement:] {
+			if _, err := full.ExecContext(ctx, values(rows[:seedStatement])...); err != nil {
+				return err
+			}
+		}
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return tx.Exec(insert(len(rows)), values(rows)...).Error
 }
 
 // direction names a friendship's row.

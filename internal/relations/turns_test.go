@@ -3,6 +3,7 @@ package relations
 import (
 	"context"
 	"hash/maphash"
+	"strings"
 	"testing"
 
 	"gorm.io/gorm"
@@ -78,7 +79,13 @@ func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
 				note := func(*gorm.DB) { written++; wantHeld("when rows are written") }
 				w.ok(callbacks.Create().Before("*").Register("turns:held", note))
 				w.ok(callbacks.Delete().Before("*").Register("turns:held", note))
+				stop := w.db.Watch(func(text string, _ []any) {
+					if !strings.HasPrefix(text, "SELECT") {
+						note(nil)
+					}
+				})
 				w.ok(change.do(w))
+				stop()
 				w.ok(callbacks.Create().Remove("turns:held"))
 				w.ok(callbacks.Delete().Remove("turns:held"))
 				if told != change.told || written == 0 {

@@ -80,12 +80,15 @@ func MySQLURL(tb testing.TB) string {
 	return server + name
 }
 
-// Main runs a package's tests, from its TestMain, and stops the server that they
-// may have started. Without it the server ends a moment after the tests do.
+// Main runs a package's tests, from its TestMain, and stops the servers that they
+// may have started. Without it these end a moment after the tests do.
 func Main(m *testing.M) {
 	code := m.Run()
 	if own.server != nil {
 		own.server.Stop()
+	}
+	if ownRedis.server != nil {
+		ownRedis.server.Stop()
 	}
 	os.Exit(code)
 }

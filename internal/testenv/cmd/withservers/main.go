@@ -2,9 +2,10 @@
 //
 //	withservers -- go test ./...
 //
-// It starts MariaDB, names it in ROLLCALL_TEST_MYSQL, runs the command, stops the
-// server and ends with the command's exit status. SIGINT and SIGTERM are passed
-// on to the command, whose end is waited for.
+// It starts MariaDB and Redis, names them in ROLLCALL_TEST_MYSQL and
+// ROLLCALL_TEST_REDIS, runs the command, stops the servers and ends with the
+// command's exit status. SIGINT and SIGTERM are passed on to the command, whose end
+// is waited for.
 package main
 
 import (
@@ -46,10 +47,16 @@ func run(args []string) int {
 		return exitNoServer
 	}
 	defer server.Stop()
+	redis, err := testenv.StartRedis()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "withservers:", err)
+		return exitNoServer
+	}
+	defer redis.Stop()
 
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), testenv.ServerVariable+"="+server.URL())
+	cmd.Env = append(os.Environ(), testenv.ServerVariable+"="+server.URL(), testenv.RedisVariable+"="+redis.URL())
 	if err := cmd.Start(); err != nil {
 		fmt.Fprintln(os.Stderr, "withservers:", err)
 		return exitNotRun

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { AppServer } from './lib/api.mjs';
+import { databases } from './lib/databases.mjs';
+import { userStatus } from './lib/events.mjs';
+import { Server } from './lib/server.mjs';
+import { Connection } from './lib/socket.mjs';
+import { until } from './lib/wait.mjs';
+
+// The Redis that `withservers` started; the Go tests leave this database alone.
+const redis = process.env.ROLLCALL_TEST_REDIS && `${process.env.ROLLCALL_TEST_REDIS}/1`;
+const mariadb = databases.find(({ name }) => name === 'MariaDB');
+const skip = mariadb.skip || (redis ? false : 'ROLLCALL_TEST_REDIS names no server; `make e2e-tests` through withservers does');
+
+describe('three nodes on one MariaDB and one Redis', { skip }, () => {
+  const nodes = [];
+  let app; // the back end at the first node
+  let tokens;
+  before(async () => {
+    nodes.push(await Server.create(mariadb.create));
+    const created = await nodes[0].createApp({ statusQueryEnabled: true, friendStatusNotifyEnabled: true });
+    nodes.push(await nodes[0].beside(), await nodes[0].beside());
+    await Promise.all(nodes.map((node) => node.start({ ROLLCALL_REDIS_URL: redis })));
+    app = await AppServer.login(nodes[0], created);
+    tokens = Object.fromEntries(await Promise.all(['ann', 'ben', 'cal', 'dan'].map(async (id) => [id, await app.register(id)])));
+  });
+  after(async () => {
+    for (const node of nodes.toReversed()) await node.remove();
+  });
+
+  test('a user at one node sees another come and go at a second', async () => {
+    const ann = await Connection.open(nodes[0], tokens.ann);
+    const seen = ann.subscribe(userStatus, { ids: ['ben'] });
+    assert.equal(await seen.takeStatus(), 'ben UNLOGINED');
+    const ben = await Connection.open(nodes[1], tokens.ben, 'IOS');
+    assert.equal(await seen.takeStatus(), 'ben ONLINE');
+    const { user, app: counts } = await app.send('{ user(id: "ben") { status { presence } devices { platform } } app { onlineUserCount } }');
+    assert.deepEqual(user, { status: { presence: 'ONLINE' }, devices: [{ platform: 'IOS' }] });
+    assert.deepEqual(counts, { onlineUserCount: 2 });
+    const { data } = await ben.request('mutation { logout }');
+    assert.equal(data.logout, true);
+    assert.equal(await seen.takeStatus(), 'ben UNLOGINED');
+    await ann.close();
+  });
+
+  test('bans, disconnects and logouts close devices at other nodes', async () => {
+    const closes = async (mutation, code) => {
+      const device = await Connection.open(nodes[1], tokens.cal);
+      await mutation();
+      assert.equal((await device.closed).code, code);
+    };
+    await closes(() => app.send('mutation { disconnectUser(input: {userId: "cal"}) }'), 4403);
+    await closes(() => new AppServer(nodes[2], tokens.cal).send('mutation { logout(allDevices: true) }'), 4401);
+    await closes(() => app.send('mutation { banUsers(input: {ids: ["cal"], minutes: 5}) { outcome } }'), 4403);
+    await assert.rejects(Connection.open(nodes[2], tokens.cal), { code: 4403 });
+    await app.send('mutation { unbanUsers(ids: ["cal"]) { outcome } }');
+    await closes(() => app.send('mutation { deactivateUsers(ids: ["cal"]) { outcome } }'), 4401);
+  });
+
+  test('friends made at one node are told, and see each other, at others', async () => {
+    const ann = await Connection.open(nodes[1], tokens.ann);
+    const relations = ann.subscribe('subscription { relationshipChanged { kind user { id } } }');
+    const statuses = ann.subscribe('subscription { statusChanged { userId presence } }');
+    await ann.request('{ __typename }'); // both run when this is answered
+    await app.send('mutation { addFriend(input: {userId: "ann", friendId: "dan"}) { user { id } } }');
+    assert.deepEqual(await relations.take(), { kind: 'FRIEND_ADDED', user: { id: 'dan' } });
+    const dan = await Connection.open(nodes[2], tokens.dan);
+    assert.equal(await statuses.takeStatus(), 'dan ONLINE');
+    await dan.close();
+    assert.equal(await statuses.takeStatus(), 'dan OFFLINE');
+    await ann.close();
+  });
+
+  test('a user may call so often at all nodes together', async () => {
+    const ben = nodes.map((node) => new AppServer(node, tokens.ben));
+    const calls = await Promise.allSettled(
+      Array.from({ length: 30 }, (_, n) => ben[n % ben.length].send('{ userStatuses(ids: ["ann"]) { presence } }')),
+    );
+    assert.equal(calls.filter(({ status }) => status === 'fulfilled').length, 20);
+    for (const { reason } of calls) assert.ok(!reason || reason.code === 'RATE_LIMITED', reason);
+  });
+
+  test('whoever was connected to a node that is killed is OFFLINE for the others within 10 s', async () => {
+    const ann = await Connection.open(nodes[0], tokens.ann);
+    const seen = ann.subscribe(userStatus, { ids: ['ben', 'dan'] });
+    await seen.takeStatus();
+    await seen.takeStatus();
+    await Connection.open(nodes[2], tokens.ben);
+    assert.equal(await seen.takeStatus(), 'ben ONLINE');
+    await Connection.open(nodes[2], tokens.dan);
+    assert.equal(await seen.takeStatus(), 'dan ONLINE');
+    const elsewhere = await Connection.open(nodes[1], tokens.dan); // stays
+    await nodes[2].kill();
+    assert.equal(await seen.takeStatus(), 'ben OFFLINE');
+    assert.deepEqual(await app.presences('ben', 'dan'), ['OFFLINE', 'ONLINE']);
+
+    // The node comes back, and takes up where it was.
+    await nodes[2].start({ ROLLCALL_REDIS_URL: redis });
+    const back = await Connection.open(nodes[2], tokens.ben);
+    assert.equal(await seen.takeStatus(), 'ben ONLINE');
+
+    // One that stops takes its devices with it at once, and its sockets are told to come back.
+    assert.equal(await nodes[2].stop(), 0);
+    assert.equal((await back.closed).code, 1012);
+    assert.equal(await seen.takeStatus(), 'ben OFFLINE');
+    await elsewhere.close();
+    assert.equal(await seen.takeStatus(), 'dan OFFLINE');
+    await ann.close();
+    await until(async () => (await app.send('{ app { onlineUserCount } }')).app.onlineUserCount === 0, 'nobody to be online');
+  });
+});

@@ -1,0 +1,185 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"rollcall/internal/bus"
+)
+
+// What nodes tell each other beside statuses: hints at what has changed in the
+// database, which the hearer reads.
+const (
+	// aboutList is a change of a user's friends or subscriptions.
+	aboutList bus.Subject[listHint] = "list"
+	// aboutApp is a change of an app's settings.
+	aboutApp bus.Subject[int64] = "app"
+)
+
+// listHint says that others may have come onto one of the owner's lists, or gone.
+type listHint struct {
+	List   sources
+	Owner  int64
+	Others []int64
+}
+
+// rereadPause is the time between attempts to read lists again.
+const rereadPause = time.Second
+
+// tellList hints the other nodes at a change of one of the owner's lists.
+func (h *Hub) tellList(list sources, owner int64, others ...int64) {
+	if len(others) > 0 {
+		aboutList.Tell(h.bus, listHint{list, owner, others})
+	}
+}
+
+// hearElsewhere has the circles here follow what other nodes change.
+func (h *Hub) hearElsewhere() {
+	aboutApp.Hear(h.bus, func(context.Context, int64) { h.audience.look() })
+	aboutList.Hear(h.bus, func(ctx context.Context, hint listHint) {
+		c, i := h.audience.circle(hint.Owner), slices.Index(lists[:], hint.List)
+		if c == nil || i < 0 {
+			return
+		}
+		// Whoever goes from a list because it is gone altogether is told of first.
+		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for
+		err := c.reread(ctx, i, hint.Others)
+		if err == nil {
+			// Whoever hears of a new friend next already hears of the friend's status.
+			err = h.store.settle(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			h.log.Error("reading a changed list failed, will be tried again", "user", hint.Owner, "error", err)
+			h.rereadAll()
+		}
+	})
+	h.bus.OnMissed(func(context.Context) {
+		h.audience.look()
+		h.rereadAll()
+	})
+}
+
+// rereadAll has all circles read their lists again, in the background.
+func (h *Hub) rereadAll() {
+	select {
+	case h.rereading <- struct{}{}:
+	default: // will be done anyway
+	}
+}
+
+// rereadWhenAsked does so until the hub closes.
+func (h *Hub) rereadWhenAsked() {
+	for {
+		select {
+		case <-h.rereading:
+		case <-h.closing.Done():
+			return
+		}
+		err := h.audience.reread(h.closing)
+		if err == nil || h.closing.Err() != nil {
+			continue
+		}
+		h.log.Error("reading whom users watch failed, will be tried again", "error", err)
+		select {
+		case <-time.After(rereadPause):
+			h.rereadAll()
+		case <-h.closing.Done():
+		}
+	}
+}
+
+// reread has all circles read their lists again.
+func (a *audience) reread(ctx context.Context) error {
+	a.mu.Lock()
+	circles := make([]*circle, 0, len(a.circles))
+	for _, c := range a.circles {
+		circles = append(circles, c)
+	}
+	a.mu.Unlock()
+	for _, c := range circles {
+		for i := range lists {
+			if err := c.rereadList(ctx, i); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reread follows the database in who of the others is on a list.
+func (c *circle) reread(ctx context.Context, i int, others []int64) error {
+	for {
+		changes := c.changes(i)
+		on, err := c.hub.onList(ctx, i, c.id, others)
+		if err != nil {
+			return err
+		}
+		off := slices.DeleteFunc(slices.Clone(others), func(id int64) bool { return slices.Contains(on, id) })
+		if c.changeFrom(i, changes, change{ids: on, on: true}, change{ids: off}) {
+			return nil
+		}
+	}
+}
+
+// rereadList follows the database in who is on a list at all.
+func (c *circle) rereadList(ctx context.Context, i int) error {
+	for {
+		changes := c.changes(i)
+		shared, _, err := c.hub.loaders[i].Get(ctx, c.id)
+		if err != nil {
+			return fmt.Errorf("reading whom user %d watches: %w", c.id, err)
+		}
+		ids := slices.Clone(shared)
+		off := slices.DeleteFunc(c.listed(lists[i]), func(id int64) bool { return slices.Contains(ids, id) })
+		if c.changeFrom(i, changes, change{ids: ids, on: true}, change{ids: off}) {
+			return nil
+		}
+	}
+}
+
+// changes answers how often the list was changed so far.
+func (c *circle) changes(i int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lists[i].changes
+}
+
+// changeFrom applies what was read since the list had been changed so often; false:
+// it has been changed meanwhile, and what was read may be older.
+func (c *circle) changeFrom(i, changes int, read ...change) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.lists[i].changes != changes {
+		return false
+	}
+	for _, p := range read {
+		c.changed(i, p)
+	}
+	return true
+}
+
+// listed answers whom the list selects.
+func (c *circle) listed(from sources) (ids []int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, w := range c.watches {
+		if w.why&from != 0 {
+			ids = append(ids, w.key)
+		}
+	}
+	return ids
+}
+
+// onList answers who of the others is on the owner's list.
+func (h *Hub) onList(ctx context.Context, i int, owner int64, others []int64) (on []int64, err error) {
+	query := [...]string{
+		"SELECT friend_id FROM friendships WHERE user_id = ? AND friend_id IN ?",
+		"SELECT target_id FROM status_subscriptions WHERE user_id = ? AND target_id IN ?",
+	}[i]
+	if err := h.db.Read(ctx).Raw(query, owner, others).Scan(&on).Error; err != nil {
+		return nil, fmt.Errorf("reading who is on a list of user %d: %w", owner, err)
+	}
+	return on, nil
+}

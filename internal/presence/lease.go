@@ -1,0 +1,159 @@
+package presence
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"rollcall/internal/presence/ledger"
+)
+
+const (
+	// leaseLength is how long a node that says nothing still counts as there. Its
+	// devices are taken away after that by whichever node sees it first.
+	leaseLength = 3 * time.Second
+	// leaseRenewal is how often a node says that it is there.
+	leaseRenewal = time.Second
+)
+
+// lease is this node's name in Redis. A node that has lost its lease, or does not
+// know whether its steps were carried out, enters under another name: whatever
+// is in Redis under the old one is then swept like a dead node's, and what is
+// true is written again under the new one.
+type lease struct {
+	mu   sync.Mutex
+	name string
+	// renamed is closed when the name changes.
+	renamed chan struct{}
+	// doubtful: something that failed may have been carried out, or the other way round.
+	doubtful bool
+	// away says since when Redis does not answer; zero: it does.
+	away time.Time
+	// born is the database that was seen last; see ledger.Lease.
+	born int64
+	wake chan struct{}
+}
+
+func (l *lease) init() {
+	l.name, l.renamed, l.wake = rand.Text(), make(chan struct{}), make(chan struct{}, 1)
+}
+
+func (l *lease) current() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.name
+}
+
+// another waits until the node has another name than that one.
+func (l *lease) another(ctx context.Context, than string) error {
+	l.mu.Lock()
+	name, renamed := l.name, l.renamed
+	l.mu.Unlock()
+	if name != than {
+		return nil
+	}
+	l.hurry()
+	select {
+	case <-renamed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// isAway says whether Redis did not answer last.
+func (l *lease) isAway() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.away.IsZero()
+}
+
+// hurry has the lease renewed now.
+func (l *lease) hurry() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// distrust says that a step has failed, so that what is in Redis under this node's
+// name may not be so.
+func (s *shared) distrust(err error) {
+	s.hub.log.Warn("a step in Redis failed, this node's devices will be written again", "error", s.failed(err))
+	s.lease.mu.Lock()
+	s.lease.doubtful = true
+	s.lease.mu.Unlock()
+}
+
+// beatRegularly renews the lease until the hub closes.
+func (s *shared) beatRegularly() {
+	ticker := time.NewTicker(leaseRenewal)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+		case <-s.lease.wake:
+		case <-s.hub.closing.Done():
+			return
+		}
+		_ = s.beat(s.hub.closing) // has been logged
+	}
+}
+
+// beat renews the lease once, under another name where that must be, and has done
+// what follows from the answer.
+func (s *shared) beat(ctx context.Context) error {
+	l := &s.lease
+	l.mu.Lock()
+	name, first, doubtful := l.name, l.born == 0, l.doubtful
+	l.doubtful = false
+	l.mu.Unlock()
+	answer, err := s.ledger.Renew(ctx, name, leaseLength, first)
+	if err == nil && (!answer.Held || doubtful) {
+		name = rand.Text()
+		answer, err = s.ledger.Renew(ctx, name, leaseLength, true)
+	}
+	if err != nil {
+		s.unanswered(err, doubtful)
+		return err
+	}
+	s.hub.observe(answer.Version)
+	s.answered(name, answer)
+	return nil
+}
+
+func (s *shared) unanswered(err error, doubtful bool) {
+	l := &s.lease
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubtful = l.doubtful || doubtful
+	if l.away.IsZero() {
+		l.away = time.Now()
+		s.hub.log.Error("Redis does not answer; connected devices stay, statuses cannot be told", "redis", s.redis.String(), "error", err)
+	}
+	s.failed(err)
+}
+
+func (s *shared) answered(name string, answer ledger.Lease) {
+	l := &s.lease
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.away.IsZero() {
+		s.hub.log.Info("Redis answers again", "redis", s.redis.String(), "away", time.Since(l.away).Round(time.Millisecond).String())
+		l.away = time.Time{}
+	}
+	if name != l.name {
+		s.hub.log.Warn("this node's lease in Redis was lost or is not to be trusted, its devices are written again", "redis", s.redis.String())
+		s.repair.retire(l.name)
+		l.name = name
+		close(l.renamed)
+		l.renamed = make(chan struct{})
+		s.repair.ask(restoreDevices)
+	}
+	if answer.Born != l.born {
+		l.born = answer.Born
+		s.repair.askLapse(answer.Born)
+	}
+	s.repair.sweep(answer.Dead)
+}

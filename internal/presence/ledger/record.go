@@ -1,0 +1,117 @@
+// Package ledger keeps, in Redis, who is connected to which node of a service and
+// what follows for each account's status. Every change is one script: it compares
+// and publishes in one step, so that only real transitions are announced, in the
+// order of their versions, however many nodes there are.
+package ledger
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"rollcall/models"
+)
+
+// User says whose record is meant, and what the database's row says where there
+// is no record.
+type User struct {
+	ID, AppID  int64
+	ExternalID string
+	Presence   models.Presence
+	Since      models.Time // 0: never logged in
+}
+
+// Record is an account as Redis has it.
+type Record struct {
+	ID, AppID  int64
+	ExternalID string
+	// Version grows with each change of any account.
+	Version     int64
+	Presence    models.Presence
+	Since       models.Time
+	Custom      string
+	CustomSince models.Time
+}
+
+// Status is the record as others see it.
+func (r *Record) Status() models.UserStatus {
+	status := models.UserStatus{UserID: r.ExternalID, Presence: r.Presence, CustomStatus: r.Custom}
+	if at := max(r.Since, r.CustomSince); at != 0 {
+		status.ChangedAt = &at
+	}
+	return status
+}
+
+// Parse reads what the scripts write as text; it is what is published, too.
+func Parse(text string) (*Record, error) {
+	fields := strings.SplitN(text, " ", 8)
+	if len(fields) != 8 {
+		return nil, fmt.Errorf("%q is no record", text)
+	}
+	var numbers [6]int64
+	for i := range numbers {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%q is no record: %w", text, err)
+		}
+		numbers[i] = n
+	}
+	return &Record{
+		Version: numbers[0], Presence: models.Presence(numbers[1]),
+		Since: models.Time(numbers[2]), CustomSince: models.Time(numbers[3]),
+		ID: numbers[4], AppID: numbers[5], ExternalID: fields[6], Custom: fields[7],
+	}, nil
+}
+
+func parseAll(texts []string) ([]*Record, error) {
+	records := make([]*Record, len(texts))
+	for i, text := range texts {
+		var err error
+		if records[i], err = Parse(text); err != nil {
+			return nil, err
+		}
+	}
+	return records, nil
+}
+
+// Cut says that devices of an account have been taken out of Redis and their
+// links are to end.
+type Cut struct {
+	UserID int64
+	// Reason is what Leave was given.
+	Reason string
+	// Revoked: the user may no longer be connected, so those that are arriving go
+	// with the rest.
+	Revoked bool
+	Devices []string
+}
+
+// ParseCut reads what is published on CutChannel.
+func ParseCut(text string) (Cut, error) {
+	fields := strings.Fields(text)
+	if len(fields) < 3 {
+		return Cut{}, fmt.Errorf("%q is no cut", text)
+	}
+	id, err := strconv.ParseInt(fields[0], 10, 64)
+	if err != nil {
+		return Cut{}, fmt.Errorf("%q is no cut: %w", text, err)
+	}
+	return Cut{UserID: id, Reason: fields[1], Revoked: fields[2] == "1", Devices: fields[3:]}, nil
+}
+
+// device is a device's value in its account's hash, without the node.
+func device(d models.Device) string {
+	return string(d.Platform) + " " + strconv.FormatInt(int64(d.ConnectedAt), 10)
+}
+
+func parseDevice(id, value string) (models.Device, error) {
+	fields := strings.Fields(value)
+	if len(fields) != 3 {
+		return models.Device{}, fmt.Errorf("%q is no device", value)
+	}
+	at, err := strconv.ParseInt(fields[2], 10, 64)
+	if err != nil {
+		return models.Device{}, fmt.Errorf("%q is no device: %w", value, err)
+	}
+	return models.Device{ID: id, Platform: models.Platform(fields[1]), ConnectedAt: models.Time(at)}, nil
+}

@@ -1,0 +1,315 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fanout"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// memory is the store of a service of one node: the entries of the hub's shards.
+type memory struct{ *Hub }
+
+func (m memory) start(ctx context.Context) error {
+	if err := m.endEarlierRun(ctx); err != nil {
+		return fmt.Errorf("marking users of an earlier run OFFLINE: %w", err)
+	}
+	m.background.Go(func() { m.writer.run(m.closing, m.life) })
+	m.background.Go(m.sweepRegularly)
+	return nil
+}
+
+func (m memory) close(context.Context) {
+	for i := range m.shards {
+		m.shards[i].close()
+	}
+}
+
+func (m memory) unwritten() int { return m.writer.unwritten() }
+
+func (m memory) gone(d *Device) {
+	s := m.shard(d.account.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.entry != nil && d.entry.has(d) {
+		s.end(d.entry, only(d), models.PresenceOffline)
+	}
+}
+
+func (m memory) connect(ctx context.Context, acc Account, platform models.Platform, link Link,
+	check func(context.Context) error) (*Device, error) {
+	s := m.shard(acc.ID)
+	d, err := s.arrive(acc, platform, link)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(ctx); err != nil {
+		s.turnAway(d)
+		return nil, err
+	}
+	w, err := s.letIn(d)
+	if err != nil || w == nil {
+		return d, err
+	}
+	select {
+	case err = <-w.done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case d.entry.has(d) && d.entry.online():
+		return d, nil
+	case err == nil && s.closed:
+		err = ErrClosed
+	case err == nil:
+		return d, nil // the link was cut already
+	case d.entry.has(d):
+		s.end(d.entry, only(d), models.PresenceOffline)
+	}
+	return nil, fmt.Errorf("recording the login of user %d: %w", acc.ID, err)
+}
+
+// arrive makes a device that nobody sees yet, and that cuts reach.
+func (s *shard) arrive(acc Account, platform models.Platform, link Link) (*Device, error) {
+	d := s.hub.newDevice(acc, platform, link)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	s.arriving[d] = struct{}{}
+	return d, nil
+}
+
+// turnAway forgets a device that may not connect.
+func (s *shard) turnAway(d *Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.arriving, d)
+}
+
+// letIn adds a device to its account. The waiter is nil where there is nothing to
+// wait for: the user is ONLINE already, or the link was cut meanwhile.
+func (s *shard) letIn(d *Device) (*waiter, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, arriving := s.arriving[d]
+	delete(s.arriving, d)
+	switch {
+	case s.closed:
+		return nil, ErrClosed
+	case !arriving:
+		return nil, nil
+	}
+	e := s.entry(d.account)
+	if len(e.devices) == 0 {
+		e.loginAt = e.after(d.info.ConnectedAt)
+	}
+	d.entry = e
+	e.devices = append(e.devices, d)
+	s.hub.metrics.devices.Inc()
+	if e.online() {
+		return nil, nil
+	}
+	w := e.wait(d)
+	s.save(e)
+	return &w, nil
+}
+
+func (m memory) logout(ctx context.Context, acc Account, own *Device, all bool) error {
+	leaves := every
+	if own != nil && !all {
+		leaves = only(own)
+	}
+	s := m.shard(acc.ID)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	e := s.entry(acc)
+	ended := s.end(e, leaves, models.PresenceUnlogined)
+	var done chan error
+	if len(e.devices) == 0 && e.durable != e.current {
+		done = e.wait(nil).done
+	}
+	s.mu.Unlock()
+
+	if own != nil {
+		own.loggedOut.Store(true)
+	}
+	for _, d := range ended {
+		d.loggedOut.Store(true)
+		if d != own {
+			d.link.Cut(ReasonLoggedOut)
+		}
+	}
+	if done == nil {
+		return nil
+	}
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
+	}
+	return nil
+}
+
+func (m memory) cut(_ context.Context, acc Account, deviceIDs []string, to models.Presence, reason Reason) (int, error) {
+	leaves := every
+	if deviceIDs != nil {
+		leaves = func(d *Device) bool { return slices.Contains(deviceIDs, d.info.ID) }
+	}
+	s := m.shard(acc.ID)
+	s.mu.Lock()
+	ended := s.takeArriving(acc, leaves)
+	if e := s.changing(acc, to); e != nil {
+		ended = append(ended, s.end(e, leaves, to)...)
+		if reason == ReasonDeleted {
+			s.drop(e)
+		}
+	}
+	s.mu.Unlock()
+	for _, d := range ended {
+		d.link.Cut(reason)
+	}
+	return len(ended), nil
+}
+
+// takeArriving takes the account's arriving devices that leave.
+func (s *shard) takeArriving(acc Account, leaves func(*Device) bool) (taken []*Device) {
+	for d := range s.arriving {
+		if d.account.ID == acc.ID && leaves(d) {
+			delete(s.arriving, d)
+			taken = append(taken, d)
+		}
+	}
+	return taken
+}
+
+// changing answers the account's entry; nil where it is not in memory and turning
+// it to the presence changes nothing.
+func (s *shard) changing(acc Account, to models.Presence) *entry {
+	if e := s.entries[acc.ID]; e != nil {
+		return e
+	}
+	if s.closed || to == models.PresenceOffline || stateOf(acc.Presence, acc.PresenceAt).presence == to {
+		return nil
+	}
+	return s.entry(acc)
+}
+
+func (m memory) devices(_ context.Context, userID int64) ([]models.Device, error) {
+	s := m.shard(userID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[userID]
+	if e == nil || !e.online() {
+		return nil, nil
+	}
+	infos := make([]models.Device, len(e.devices))
+	for i, d := range e.devices {
+		infos[i] = d.info
+	}
+	return infos, nil
+}
+
+func (m memory) statuses(_ context.Context, accs []Account) ([]models.UserStatus, error) {
+	statuses := make([]models.UserStatus, len(accs))
+	for i, acc := range accs {
+		s := m.shard(acc.ID)
+		s.mu.Lock()
+		statuses[i] = s.status(acc)
+		s.mu.Unlock()
+	}
+	return statuses, nil
+}
+
+func (m memory) setStatus(_ context.Context, acc Account, text string) (models.UserStatus, error) {
+	s := m.shard(acc.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[acc.ID]
+	if e == nil || !e.online() {
+		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
+	}
+	if e.custom.text != text {
+		e.custom = custom{text: text, at: e.after(m.now())}
+		s.announce(e)
+	}
+	return e.status(), nil
+}
+
+func (m memory) onlineCount(_ context.Context, appID int64) (int, error) {
+	return int(m.online.of(appID).Load()), nil
+}
+
+// lastThere answers no moment: the lingerers of this one node have all of them.
+func (m memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there bool, at models.Time, err error) {
+	s := m.shard(userID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.entries[userID]
+	return e != nil && len(e.devices) > 0, 0, nil
+}
+
+// What happens in this process is heard of without more ado.
+func (m memory) follow(int64)                                      {}
+func (m memory) unfollow(int64)                                    {}
+func (m memory) catchUpAll(context.Context) error                  { return nil }
+func (m memory) settle(context.Context) error                      { return nil }
+func (m memory) catchUp(context.Context, *watcher, *absence) error { return nil }
+
+// missed answers the present statuses of those who have changed in the absence,
+// which began later for those who were lost later.
+func (m memory) missed(s *shard, watches []*watch, a *absence, lost map[int64]moment) (events []*Event) {
+	for _, w := range watches {
+		since := a.since
+		if at, ok := lost[w.key]; ok && at.seq >= since.seq {
+			since = at
+		}
+		e, row := s.entries[w.key], a.rows[w.key]
+		seq := s.hub.seq.Load()
+		var status models.UserStatus
+		switch {
+		case e != nil && e.seq > since.seq:
+			seq, status = e.seq, e.status()
+		case e != nil && e.seq == 0 && e.current.at > since.at:
+			status = e.status() // memory had forgotten, and knows it by the row
+		case e == nil && row != nil && *row.PresenceAt > since.at:
+			status = s.status(AccountOf(row))
+		default:
+			continue
+		}
+		events = append(events, fanout.NewAt(seq, w.key, &status))
+	}
+	return events
+}
+
+func (m memory) join(_ context.Context, w *watcher, parts [][]*watch, accs []asked, present []*Event) error {
+	for _, part := range parts {
+		s := m.shard(part[0].key)
+		s.mu.Lock()
+		if present != nil {
+			for _, a := range accs[:len(part)] {
+				status := s.status(*a.Account)
+				present[a.at] = fanout.NewAt(m.seq.Load(), a.ID, &status)
+			}
+		}
+		s.enqueue(job{join: &joining{watcher: w, watches: part}})
+		s.mu.Unlock()
+		accs = accs[len(part):]
+	}
+	return nil
+}

@@ -1,0 +1,271 @@
+package presence
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// nodes are worlds whose hubs are one service: they have the same app and users.
+type nodes []*world
+
+// newNodes starts nodes on one database and one Redis.
+func newNodes(t testing.TB, db *database.DB, count, users int) nodes {
+	t.Helper()
+	url, service := testenv.RedisURL(t), testenv.Service()
+	urls := make([]string, count)
+	for i := range urls {
+		urls[i] = url
+	}
+	return newNodesAt(t, db, service, urls, users)
+}
+
+// newNodesAt is newNodes with a way to Redis for each node.
+func newNodesAt(t testing.TB, db *database.DB, service string, urls []string, users int) nodes {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	if os.Getenv("ROLLCALL_TEST_LOG") != "" {
+		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	list := make(nodes, len(urls))
+	for i, url := range urls {
+		w := &world{t: t, db: db, clock: newClock(), log: log.With("node", i)}
+		if i == 0 {
+			w.register(users)
+		} else {
+			w.app, w.users, w.clock = list[0].app, list[0].users, list[0].clock
+		}
+		w.redis = testenv.OpenRedis(t, url, service)
+		w.start()
+		list[i] = w
+	}
+	return list
+}
+
+// shared is the world's store.
+func (w *world) shared() *shared { return w.store.(*shared) }
+
+// hears waits until the recorder has heard exactly that, in the end.
+func (r *recorder) hears(w *world, want string) {
+	w.t.Helper()
+	w.eventually(func() bool { return r.text() == want }, "%q to be told; it was %q", want, r)
+}
+
+func TestNodesAreOneService(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		n := newNodes(t, db, 3, 2)
+		a, b, c := n[0], n[1], n[2]
+		users, app := new(recorder), new(recorder)
+		c.WatchUsers([]Account{c.account(0)}, users, true)
+		c.WatchApp(c.app.ID, app)
+		first, _ := a.connect(0)
+		second, secondLink := b.connect(0)
+		for _, w := range n {
+			w.wantPresence(0, models.PresenceOnline)
+			if got := w.OnlineCount(w.app.ID); got != 1 {
+				t.Fatalf("%d users are online, want 1", got)
+			}
+			if got := w.Devices(w.users[0].ID); len(got) != 2 || got[0] != first.Info() || got[1] != second.Info() {
+				t.Fatalf("the devices are %+v", got)
+			}
+		}
+		if _, err := c.SetStatus(c.account(0), "busy"); err != nil {
+			t.Fatal(err)
+		}
+		if got := a.StatusOf(a.row(0)); got.CustomStatus != "busy" {
+			t.Fatalf("the status is %+v", got)
+		}
+		first.Gone()
+		a.wantPresence(0, models.PresenceOnline)
+		c.logout(0, nil, true)
+		secondLink.wants(b, ReasonLoggedOut)
+		for _, w := range n {
+			w.wantPresence(0, models.PresenceUnlogined)
+		}
+		if got := a.row(0).Presence; got != models.PresenceUnlogined {
+			t.Fatalf("the row holds %s after the answer", got)
+		}
+		if _, err := a.SetStatus(a.account(0), "x"); fault.CodeOf(err) != fault.NotOnline {
+			t.Fatalf("setting a status without a device answered %v", err)
+		}
+		want := "u0:ONLINE u0:ONLINE:busy u0:UNLOGINED"
+		users.hears(c, "u0:UNLOGINED "+want)
+		app.hears(c, want)
+	})
+}
+
+func TestCutsReachOtherNodes(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		for _, test := range []struct {
+			reason bus.Reason
+			cut    Reason
+			leaves models.Presence
+		}{
+			{bus.ReasonBanned, ReasonBanned, models.PresenceOffline},
+			{bus.ReasonDeactivated, ReasonDeactivated, models.PresenceUnlogined},
+			{bus.ReasonDeleted, ReasonDeleted, models.PresenceUnlogined},
+		} {
+			n := newNodes(t, db, 2, 1)
+			seen := new(recorder)
+			n[1].WatchApp(n[1].app.ID, seen)
+			_, here := n[0].connect(0)
+			d, there := n[1].connect(0)
+			n[0].bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: n[0].users[0], Reason: test.reason})
+			here.want(t, test.cut)
+			there.wants(n[1], test.cut)
+			d.Gone()
+			n[1].wantPresence(0, test.leaves)
+			seen.hears(n[1], "u0:ONLINE u0:"+test.leaves.String())
+			drop(t, db)
+		}
+	})
+}
+
+// drop empties the tables of a database that serves several services in turn.
+func drop(t *testing.T, db *database.DB) {
+	t.Helper()
+	for _, table := range []string{"users", "apps"} {
+		if err := exec(db, "DELETE FROM "+table); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A device that another node knows nothing of yet loses against a ban there.
+func TestBanElsewhereBeatsConnect(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		n := newNodes(t, db, 2, 1)
+		seen := new(recorder)
+		n[0].WatchApp(n[0].app.ID, seen)
+		l, checks := new(link), 0
+		acc, row := n[1].account(0), n[0].row(0)
+		refused := fault.New(fault.UserBanned, "banned")
+		_, err := n[1].Connect(context.Background(), acc, models.PlatformWeb, l, func(context.Context) error {
+			if checks++; checks > 1 {
+				return refused
+			}
+			n[0].bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: row, Reason: bus.ReasonBanned})
+			return nil
+		})
+		if fault.CodeOf(err) != fault.UserBanned || checks != 2 {
+			t.Fatalf("Connect answered %v after %d checks", err, checks)
+		}
+		n[1].wantPresence(0, models.PresenceUnlogined)
+		// The ban has ended.
+		n[1].connect(0)
+		seen.hears(n[0], "u0:ONLINE")
+	})
+}
+
+func TestDisconnectElsewhere(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		n := newNodes(t, db, 2, 1)
+		d, there := n[1].connect(0)
+		_, other := n[1].connect(0)
+		if count := n[0].Disconnect(context.Background(), n[0].account(0), []string{d.Info().ID, "unknown"}, ReasonDisconnected); count != 1 {
+			t.Fatalf("%d devices were disconnected, want 1", count)
+		}
+		there.wants(n[1], ReasonDisconnected)
+		n[0].wantPresence(0, models.PresenceOnline)
+		if count := n[0].Disconnect(context.Background(), n[0].account(0), nil, ReasonDisconnected); count != 1 {
+			t.Fatalf("%d devices were disconnected, want 1", count)
+		}
+		other.wants(n[1], ReasonDisconnected)
+		n[0].wantPresence(0, models.PresenceOffline)
+		n[0].wantRow(0, models.PresenceOffline)
+	})
+}
+
+// A circle hears of changes that were made at another node: of friends,
+// subscriptions and switches.
+func TestCirclesFollowOtherNodes(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		n := newNodes(t, db, 2, 3)
+		a, b := n[0], n[1]
+		a.turn(true, true)
+		seen := new(recorder)
+		b.circle(0, seen)
+		follows := func(i int, want bool) {
+			t.Helper()
+			b.eventually(func() bool {
+				c := b.audience.circle(b.users[0].ID)
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				_, found := c.find(b.users[i].ID)
+				return found == want
+			}, "the circle to follow u%d: %v", i, want)
+			if err := b.store.settle(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.befriend(0, 1)
+		follows(1, true)
+		a.blink(1)
+		seen.hears(b, "u1:ONLINE u1:OFFLINE")
+		a.unfriend(0, 1)
+		follows(1, false)
+		a.subscribe(0, 2)
+		follows(2, true)
+		a.blink(1)
+		a.blink(2)
+		seen.hears(b, "u1:ONLINE u1:OFFLINE u2:ONLINE u2:OFFLINE")
+		if _, err := a.Unsubscribe(context.Background(), a.appNow(), a.row(0), nil); err != nil {
+			t.Fatal(err)
+		}
+		follows(2, false)
+	})
+}
+
+// A node that stops takes its devices with it at once.
+func TestStoppedNode(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		n := newNodes(t, db, 2, 2)
+		seen := new(recorder)
+		n[0].WatchApp(n[0].app.ID, seen)
+		n[1].connect(0)
+		n[1].connect(1)
+		n[0].connect(1)
+		n[1].closeHub(n[1].Hub)
+		seen.hears(n[0], "u0:ONLINE u1:ONLINE u0:OFFLINE")
+		n[0].wantRow(0, models.PresenceOffline)
+		n[0].wantPresence(1, models.PresenceOnline)
+	})
+}
+
+// A node that is killed is swept by another.
+func TestKilledNode(t *testing.T) {
+	t.Parallel() // waits for a lease to lapse
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		n := newNodes(t, db, 3, 3)
+		seen := new(recorder)
+		n[0].WatchApp(n[0].app.ID, seen)
+		for i := range 3 {
+			n[2].connect(i)
+		}
+		n[1].connect(2)
+		if _, err := n[0].SetStatus(n[0].account(0), "here"); err != nil {
+			t.Fatal(err)
+		}
+		killed := time.Now()
+		n[2].crash()
+		n[0].eventually(func() bool {
+			return n[0].presence(0) == models.PresenceOffline && n[0].presence(1) == models.PresenceOffline
+		}, "the users to be OFFLINE")
+		t.Logf("OFFLINE after %s", time.Since(killed))
+		n[0].wantRow(0, models.PresenceOffline)
+		n[0].wantRow(1, models.PresenceOffline)
+		n[0].wantPresence(2, models.PresenceOnline)
+		if got := n[0].StatusOf(n[0].row(0)).CustomStatus; got != "" {
+			t.Fatalf("the custom status is %q", got)
+		}
+		n[0].eventually(func() bool { return len(seen.statuses()[n[0].users[0].ID]) == 3 }, "the end of u0")
+	})
+}

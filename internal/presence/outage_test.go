@@ -1,0 +1,174 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"time"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// outage is two nodes of which the second's way to Redis, or Redis itself, goes
+// away, and what one at each node is told of others.
+type outage struct {
+	nodes nodes
+	seen  [2]*recorder
+}
+
+// newOutage has u0 and u1 connected to the nodes of these numbers, and at each node
+// somebody who watches u0 to u3.
+func newOutage(t *testing.T, n nodes) *outage {
+	o := &outage{nodes: n}
+	for i, w := range n {
+		o.seen[i] = new(recorder)
+		w.WatchUsers([]Account{w.account(0), w.account(1), w.account(2), w.account(3)}, o.seen[i], false)
+	}
+	for i, w := range n {
+		w.connect(i)
+	}
+	for i, w := range n {
+		w.eventually(func() bool { return len(o.seen[i].statuses()) == 2 }, "the users to be told of")
+	}
+	return o
+}
+
+// told waits until both have been told this last of the user.
+func (o *outage) told(user int, want models.Presence) {
+	for i, w := range o.nodes {
+		w.t.Helper()
+		w.eventually(func() bool {
+			statuses := o.seen[i].statuses()[w.users[user].ID]
+			return len(statuses) > 0 && statuses[len(statuses)-1].Presence == want
+		}, "node %d to be told that u%d is %s", i, user, want)
+		w.wantPresence(user, want)
+	}
+	for i := range o.nodes {
+		wantHistory(o.nodes[i].t, o.seen[i])
+	}
+}
+
+// onMySQL runs a test of nodes on one kind of database: what it is about is Redis.
+func onMySQL(t *testing.T, test func(db *database.DB)) {
+	t.Helper()
+	test(testenv.Open(t, testenv.MySQLURL(t)))
+}
+
+// A node that cannot reach Redis counts as gone for the others; when it is back,
+// everybody's view is right.
+func TestPartitionedNode(t *testing.T) {
+	t.Parallel() // waits, mostly
+	onMySQL(t, func(db *database.DB) {
+		url, service := testenv.RedisURL(t), testenv.Service()
+		proxy := testenv.NewProxy(t, url[len("redis://"):])
+		n := newNodesAt(t, db, service, []string{url, "redis://" + proxy.Address()}, 5)
+		a, b := n[0], n[1]
+		o := newOutage(t, n)
+		banned, bannedLink := b.connect(4)
+		proxy.Cut()
+		seen := o.seen[0]
+		a.eventually(func() bool {
+			statuses := seen.statuses()[a.users[1].ID]
+			return statuses[len(statuses)-1].Presence == models.PresenceOffline
+		}, "the partitioned node's user to be OFFLINE")
+		a.connect(2)
+		until := models.TimeOf(a.clock.Now().Add(time.Hour))
+		if err := exec(db, "UPDATE users SET banned_until = ?, banned_at = 1 WHERE id = ?", until, a.users[4].ID); err != nil {
+			t.Fatal(err)
+		}
+		a.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: a.row(4), Reason: bus.ReasonBanned})
+		if _, err := b.Hub.StatusOf(context.Background(), b.row(0)); err == nil || fault.CodeOf(err) == fault.NotOnline {
+			t.Fatalf("asking at the partitioned node answered %v", err)
+		}
+		proxy.Heal()
+		healed := time.Now()
+		o.told(0, models.PresenceOnline)
+		o.told(1, models.PresenceOnline)
+		o.told(2, models.PresenceOnline)
+		bannedLink.wants(b, ReasonBanned)
+		t.Logf("right after %s", time.Since(healed))
+		banned.Gone()
+		a.wantPresence(4, models.PresenceOffline)
+		if devices := a.Devices(a.users[1].ID); len(devices) != 1 {
+			t.Fatalf("the devices are %+v", devices)
+		}
+	})
+}
+
+// Redis goes away for a while and comes back without its data.
+func TestRedisAwayAndBackEmpty(t *testing.T) {
+	onMySQL(t, func(db *database.DB) {
+		server, err := testenv.StartRedis()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { server.Stop() }()
+		n := newNodesAt(t, db, testenv.Service(), []string{server.URL(), server.URL()}, 5)
+		a, b := n[0], n[1]
+		o := newOutage(t, n)
+		if _, err := a.SetStatus(a.account(1), "here"); err != nil {
+			t.Fatal(err)
+		}
+		leaving, _ := b.connect(2)
+		o.told(2, models.PresenceOnline)
+		b.eventually(func() bool { return len(o.seen[0].statuses()[b.users[1].ID]) == 2 }, "the custom status")
+		goroutines := runtime.NumGoroutine()
+
+		server.Stop()
+		for _, w := range n {
+			_, err := w.Connect(context.Background(), w.account(3), models.PlatformWeb, new(link), allowed)
+			if err == nil || errors.Is(err, ErrClosed) {
+				t.Fatalf("connecting without Redis answered %v", err)
+			}
+		}
+		leaving.Gone()
+		for range 20 {
+			_, _ = a.Hub.StatusOf(context.Background(), a.row(0)) // fails; must leave nothing behind
+		}
+		a.eventually(func() bool { return runtime.NumGoroutine() <= goroutines+10 }, "the goroutines to end")
+
+		if server, err = testenv.StartRedisOn(server.Port()); err != nil {
+			t.Fatal(err)
+		}
+		back := time.Now()
+		o.told(2, models.PresenceOffline)
+		o.told(0, models.PresenceOnline)
+		o.told(1, models.PresenceOnline)
+		a.connect(3)
+		o.told(3, models.PresenceOnline)
+		t.Logf("right after %s", time.Since(back))
+		if got := b.StatusOf(b.row(1)).CustomStatus; got != "here" {
+			t.Fatalf("the custom status is %q", got)
+		}
+		// Nobody was told of what was none.
+		for i, w := range n {
+			if got := len(o.seen[i].statuses()[w.users[0].ID]); got != 1 {
+				t.Fatalf("node %d was told %d changes of u0, want 1: %s", i, got, o.seen[i])
+			}
+		}
+		b.wantRow(2, models.PresenceOffline)
+	})
+}
+
+// A service that was killed altogether has left users ONLINE in the database.
+func TestServiceKilled(t *testing.T) {
+	t.Parallel() // waits, mostly
+	onMySQL(t, func(db *database.DB) {
+		n := newNodes(t, db, 1, 3)
+		w := n[0]
+		at := models.TimeOf(w.clock.Now().Add(-time.Hour))
+		if err := exec(db, "UPDATE users SET presence = ?, presence_at = ? WHERE id <> ?", models.PresenceOnline, at, w.users[2].ID); err != nil {
+			t.Fatal(err)
+		}
+		w.connect(1)
+		w.wantPresence(0, models.PresenceOffline)
+		w.wantRow(0, models.PresenceOffline)
+		w.wantRow(1, models.PresenceOnline)
+		w.wantRow(2, models.PresenceUnlogined)
+	})
+}

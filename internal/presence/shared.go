@@ -1,0 +1,254 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/presence/ledger"
+	"rollcall/internal/redis"
+	"rollcall/models"
+)
+
+// shared is the store of a service of several nodes. What a status is follows from
+// the devices of all nodes, which are in Redis, and is decided there, one step for
+// one change; this node has its own devices with their links, and what it has
+// heard of those whom somebody here watches.
+//
+//	Connect, Gone, Logout …  →  ledger: one account's step, compared and published
+//	                              ├→ mirror: who made a transition has it written to the database
+//	                              └→ Redis's channels → views → topics → every watcher's Sink
+//
+// The node holds a lease, see lease.go; what follows when Redis was away, or this
+// node was, is in repair.go.
+type shared struct {
+	hub    *Hub
+	redis  *redis.Client
+	ledger *ledger.Ledger
+	mirror *mirror
+	views  views
+	feed   *redis.Feed
+	lease  lease
+	repair repair
+
+	mu     sync.Mutex
+	locals map[int64]*local // by users.id
+	closed bool
+}
+
+// local is an account with devices here.
+type local struct {
+	account Account
+	// step is held during a step in Redis that this node makes for the account, so
+	// that they have one order.
+	step sync.Mutex
+
+	// The rest is guarded by the store's mutex. The account is forgotten when nobody
+	// uses it: each device here is a user, and whoever makes a step.
+	users    int
+	arriving map[*Device]struct{}
+	devices  []*Device // in the order in which they came
+}
+
+func newShared(h *Hub, client *redis.Client) *shared {
+	s := &shared{
+		hub: h, redis: client, ledger: ledger.New(client), mirror: newMirror(h.db, h.metrics, h.log),
+		locals: make(map[int64]*local),
+	}
+	s.views.init(s)
+	s.lease.init()
+	s.repair.init()
+	return s
+}
+
+func (s *shared) start(ctx context.Context) error {
+	if err := s.beat(ctx); err != nil {
+		return err
+	}
+	s.feed = s.redis.Listen(redis.Listener{
+		Message: s.hear, Gap: s.rehear, Before: s.views.before, After: s.views.after,
+	}, s.hub.log, s.ledger.CutChannel())
+	if err := s.feed.Settle(ctx); err != nil {
+		s.feed.Close()
+		return err
+	}
+	h := s.hub
+	h.hearElsewhere()
+	h.bus.OnMissed(func(context.Context) { s.repair.ask(verifyDevices) })
+	h.background.Go(func() { s.mirror.run(h.closing, h.life) })
+	h.background.Go(s.beatRegularly)
+	h.background.Go(s.repairWhenAsked)
+	h.background.Go(h.rereadWhenAsked)
+	return nil
+}
+
+// close takes this node's devices out of Redis in one sweep, by which those are
+// OFFLINE at once who have none elsewhere.
+func (s *shared) close(ctx context.Context) {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	node := s.lease.current()
+	err := s.ledger.Retire(ctx, node)
+	if err == nil {
+		err = s.sweep(ctx, node)
+	}
+	if err != nil {
+		s.hub.log.Warn("taking this node's devices out of Redis failed, other nodes will", "error", s.failed(err))
+	}
+	s.feed.Close()
+	for i := range s.hub.shards {
+		sh := &s.hub.shards[i]
+		sh.mu.Lock()
+		sh.closed = true
+		sh.mu.Unlock()
+	}
+}
+
+func (s *shared) unwritten() int { return s.mirror.unwritten() }
+
+// use answers what is here of the account, for whoever calls done in the end.
+func (s *shared) use(acc Account) *local {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.useLocked(acc)
+}
+
+func (s *shared) useLocked(acc Account) *local {
+	l := s.locals[acc.ID]
+	if l == nil {
+		l = &local{account: acc, arriving: make(map[*Device]struct{})}
+		s.locals[acc.ID] = l
+	}
+	l.users++
+	return l
+}
+
+func (s *shared) done(l *local) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.users--; l.users == 0 {
+		delete(s.locals, l.account.ID)
+	}
+}
+
+// userOf is the account as the ledger knows it.
+func userOf(acc Account) ledger.User {
+	row := stateOf(acc.Presence, acc.PresenceAt)
+	return ledger.User{ID: acc.ID, AppID: acc.AppID, ExternalID: acc.ExternalID, Presence: row.presence, Since: row.at}
+}
+
+// stateIn is the record's part that the columns hold.
+func stateIn(r *ledger.Record) state { return state{presence: r.Presence, at: r.Since} }
+
+// failed counts what is no answer of the ledger's.
+func (s *shared) failed(err error) error {
+	s.hub.metrics.redisFailures.Inc()
+	return err
+}
+
+// turned says that this node has made a transition.
+func (s *shared) turned(r *ledger.Record) {
+	s.hub.metrics.events.Inc()
+	s.hub.observe(r.Version)
+	if r.Presence != models.PresenceOnline {
+		s.hub.lingerers.note(r.ID, s.hub.now())
+	}
+}
+
+// observe notes the number of a change.
+func (h *Hub) observe(version int64) {
+	for {
+		seen := h.seq.Load()
+		if version <= seen || h.seq.CompareAndSwap(seen, version) {
+			return
+		}
+	}
+}
+
+func (s *shared) setStatus(ctx context.Context, acc Account, text string) (models.UserStatus, error) {
+	r, err := s.ledger.SetStatus(ctx, acc.ID, text, s.hub.now())
+	switch {
+	case err != nil:
+		return models.UserStatus{}, s.failed(err)
+	case r == nil:
+		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
+	}
+	s.hub.observe(r.Version)
+	return r.Status(), nil
+}
+
+func (s *shared) statuses(ctx context.Context, accs []Account) ([]models.UserStatus, error) {
+	ids := make([]int64, len(accs))
+	for i, acc := range accs {
+		ids[i] = acc.ID
+	}
+	records, err := s.ledger.Records(ctx, ids)
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	statuses := make([]models.UserStatus, len(accs))
+	for i, r := range records {
+		statuses[i], _ = s.seen(accs[i], r)
+	}
+	return statuses, nil
+}
+
+// seen answers an account's status and its number: the record's, else the row's.
+func (s *shared) seen(acc Account, r *ledger.Record) (models.UserStatus, int64) {
+	if r == nil {
+		return statusOf(acc.ExternalID, stateOf(acc.Presence, acc.PresenceAt), custom{}), 0
+	}
+	s.hub.observe(r.Version)
+	return r.Status(), r.Version
+}
+
+func (s *shared) devices(ctx context.Context, userID int64) ([]models.Device, error) {
+	devices, err := s.ledger.Devices(ctx, userID)
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	return devices, nil
+}
+
+func (s *shared) onlineCount(ctx context.Context, appID int64) (int, error) {
+	n, err := s.ledger.OnlineCount(ctx, appID)
+	if err != nil {
+		return 0, s.failed(err)
+	}
+	return n, nil
+}
+
+// lastThere asks Redis and, because other nodes' lingerers are not known here, the
+// database.
+func (s *shared) lastThere(ctx context.Context, tx *gorm.DB, userID int64) (there bool, at models.Time, err error) {
+	records, err := s.ledger.Records(ctx, []int64{userID})
+	if err != nil {
+		return false, 0, s.failed(err)
+	}
+	if r := records[0]; r != nil {
+		if r.Presence == models.PresenceOnline {
+			return true, 0, nil
+		}
+		at = r.Since
+	}
+	var last struct{ Subscribed, PresenceAt *models.Time }
+	err = tx.Raw("SELECT (SELECT MAX(subscribed_at) FROM status_subscriptions WHERE user_id = ?) AS subscribed,"+
+		" (SELECT presence_at FROM users WHERE id = ?) AS presence_at", userID, userID).Scan(&last).Error
+	if err != nil {
+		return false, 0, fmt.Errorf("reading when user %d was last there: %w", userID, err)
+	}
+	for _, t := range []*models.Time{last.Subscribed, last.PresenceAt} {
+		if t != nil {
+			at = max(at, *t)
+		}
+	}
+	return false, at, nil
+}
+
+// leaseLost says whether the node must enter anew before the step can be made.
+func leaseLost(err error) bool { return errors.Is(err, ledger.ErrLeaseLost) }

@@ -1,0 +1,312 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"rollcall/internal/presence/ledger"
+	"rollcall/models"
+)
+
+func (s *shared) connect(ctx context.Context, acc Account, platform models.Platform, link Link,
+	check func(context.Context) error) (*Device, error) {
+	d := s.hub.newDevice(acc, platform, link)
+	l, err := s.arrive(d)
+	if err != nil {
+		return nil, err
+	}
+	err = check(ctx)
+	if err == nil {
+		err = s.letIn(ctx, l, d, check)
+	}
+	if err != nil {
+		s.takeOut(l, func(other *Device) bool { return other == d }, true)
+		return nil, err
+	}
+	return d, nil
+}
+
+// arrive makes a place for a device that nobody sees yet, and that cuts reach. The
+// account's own topic is followed from here on: what is heard of it tells what to
+// write again after Redis was away.
+func (s *shared) arrive(d *Device) (*local, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	l := s.useLocked(d.account)
+	l.arriving[d] = struct{}{}
+	s.views.follow(userTopic(d.account.ID))
+	return l, nil
+}
+
+// letIn has Redis and the database know the device. Where a revocation may have
+// come since the user's right was looked at, it is looked at again, so that nobody
+// is ever ONLINE by racing with a ban.
+func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(context.Context) error) error {
+	login := ledger.Login{User: userOf(d.account), Device: d.info}
+	for {
+		err := ctx.Err()
+		if err == nil {
+			login.Node, login.Now = s.lease.current(), s.hub.now()
+			var there bool
+			if there, err = s.register(ctx, l, d, login); there {
+				return nil
+			}
+		}
+		var revoked *ledger.RevokedError
+		var unrecorded *ledger.LoginError
+		switch {
+		case err == nil: // once more
+		case leaseLost(err):
+			err = s.lease.another(ctx, login.Node)
+		case errors.As(err, &revoked):
+			login.Mark = revoked.Mark
+			err = check(ctx)
+		case errors.As(err, &unrecorded):
+			login.Recorded = unrecorded.At
+			err = s.mirror.login(ctx, d.account.ID, state{presence: models.PresenceOnline, at: unrecorded.At})
+			if err != nil {
+				err = fmt.Errorf("recording the login of user %d: %w", d.account.ID, err)
+			}
+		}
+		if err != nil {
+			s.abandon(d, login)
+			return err
+		}
+	}
+}
+
+// register makes one attempt to have Redis know the device; there: it does, or the
+// device was cut meanwhile.
+func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger.Login) (there bool, err error) {
+	l.step.Lock()
+	defer l.step.Unlock()
+	r, came, err := s.ledger.Connect(ctx, login)
+	var revoked *ledger.RevokedError
+	var unrecorded *ledger.LoginError
+	if err != nil {
+		if !leaseLost(err) && !errors.As(err, &revoked) && !errors.As(err, &unrecorded) {
+			s.distrust(err)
+		}
+		return false, err
+	}
+	if came {
+		s.turned(r)
+		if r.Since != login.Recorded {
+			s.mirror.keep(r.ID, stateIn(r))
+		}
+	}
+	s.views.learn(r)
+	return s.admit(ctx, l, d, login.Node), nil
+}
+
+// admit makes an arriving device one that is there; false: it was written under a
+// name that the node has no more, and must be again.
+func (s *shared) admit(ctx context.Context, l *local, d *Device, node string) bool {
+	s.mu.Lock()
+	_, arriving := l.arriving[d]
+	if arriving && s.lease.current() != node {
+		s.mu.Unlock()
+		return false
+	}
+	if arriving {
+		delete(l.arriving, d)
+		l.devices = append(l.devices, d)
+		s.hub.metrics.devices.Inc()
+		if len(l.devices) == 1 {
+			s.hub.metrics.onlineUsers.Inc()
+		}
+	}
+	s.mu.Unlock()
+	if !arriving { // it was cut meanwhile; its end, which takes it out, is still to come
+		s.leaveLocked(ctx, d)
+	}
+	return true
+}
+
+// abandon undoes what a login that failed has left behind: the database may hold
+// ONLINE for nothing.
+func (s *shared) abandon(d *Device, login ledger.Login) {
+	if login.Recorded == 0 {
+		return
+	}
+	ctx := context.Background()
+	s.leaveLocked(ctx, d)
+	records, err := s.ledger.Records(ctx, []int64{d.account.ID})
+	if err != nil {
+		s.distrust(err)
+		return
+	}
+	if r := records[0]; r != nil && r.Presence != models.PresenceOnline {
+		s.mirror.keep(r.ID, state{presence: r.Presence, at: max(r.Since, login.Recorded)})
+	}
+}
+
+func (s *shared) gone(d *Device) {
+	if d.ended.Swap(true) {
+		return
+	}
+	l := s.use(d.account)
+	defer s.done(l)
+	s.takeOut(l, func(other *Device) bool { return other == d }, true)
+	l.step.Lock()
+	defer l.step.Unlock()
+	// Also where a cut has taken it out already: it may have been written again since.
+	s.leaveLocked(context.Background(), d)
+}
+
+// leaveLocked takes one device out of Redis, if it is there; its account's step is held.
+func (s *shared) leaveLocked(ctx context.Context, d *Device) {
+	r, turned, _, err := s.ledger.Leave(ctx, ledger.Departure{
+		User: userOf(d.account), Devices: []string{d.info.ID}, To: models.PresenceOffline, Now: s.hub.now(),
+	})
+	if err != nil {
+		s.distrust(err)
+		return
+	}
+	if turned {
+		s.turned(r)
+		s.mirror.keep(r.ID, stateIn(r))
+	}
+}
+
+// takeOut takes devices that leave out of what is here, and answers them. Those
+// that are arriving are asked too where arriving is set.
+func (s *shared) takeOut(l *local, leaves func(*Device) bool, arriving bool) (taken []*Device) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for d := range l.arriving {
+		if arriving && leaves(d) {
+			delete(l.arriving, d)
+			taken = append(taken, d)
+		}
+	}
+	before := len(l.devices)
+	l.devices = slices.DeleteFunc(l.devices, func(d *Device) bool {
+		if leaves(d) {
+			taken = append(taken, d)
+			return true
+		}
+		return false
+	})
+	s.hub.metrics.devices.Sub(float64(before - len(l.devices)))
+	if before > 0 && len(l.devices) == 0 {
+		s.hub.metrics.onlineUsers.Dec()
+	}
+	for range taken {
+		s.views.unfollow(userTopic(l.account.ID))
+		if l.users--; l.users == 0 {
+			delete(s.locals, l.account.ID)
+		}
+	}
+	return taken
+}
+
+func (s *shared) logout(ctx context.Context, acc Account, own *Device, all bool) error {
+	l := s.use(acc)
+	defer s.done(l)
+	s.mu.Lock()
+	closed := s.closed
+	s.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	departure := ledger.Departure{
+		User: userOf(acc), All: true, To: models.PresenceUnlogined, Now: s.hub.now(), Reason: word(ReasonLoggedOut),
+	}
+	if own != nil && !all {
+		departure.All, departure.Devices = false, []string{own.info.ID}
+	}
+	if own != nil {
+		own.leaving.Store(true) // its link is left to the caller
+	}
+	l.step.Lock()
+	r, turned, gone, err := s.ledger.Leave(ctx, departure)
+	l.step.Unlock()
+	if err != nil {
+		if own != nil {
+			own.leaving.Store(false)
+		}
+		s.distrust(err)
+		return fmt.Errorf("logging user %d out: %w", acc.ID, err)
+	}
+	if own != nil {
+		own.loggedOut.Store(true)
+	}
+	s.cutHere(acc.ID, gone, ReasonLoggedOut, false)
+	if !turned {
+		return nil
+	}
+	s.turned(r)
+	if err := s.mirror.keepNow(ctx, r.ID, stateIn(r)); err != nil {
+		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
+	}
+	return nil
+}
+
+func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to models.Presence, reason Reason) (int, error) {
+	revoked := reason == ReasonBanned || reason == ReasonDeactivated || reason == ReasonDeleted
+	l := s.use(acc)
+	defer s.done(l)
+	l.step.Lock()
+	r, turned, gone, err := s.ledger.Leave(ctx, ledger.Departure{
+		User: userOf(acc), All: deviceIDs == nil, Devices: deviceIDs, To: to, Now: s.hub.now(),
+		Revoke: revoked, Reason: word(reason),
+	})
+	l.step.Unlock()
+	if err != nil {
+		s.distrust(err)
+		s.cutHere(acc.ID, nil, reason, revoked)
+		return 0, fmt.Errorf("disconnecting user %d: %w", acc.ID, err)
+	}
+	n := len(gone)
+	for _, d := range s.cutHere(acc.ID, gone, reason, revoked) {
+		if !slices.Contains(gone, d.info.ID) {
+			n++ // was arriving
+		}
+	}
+	if turned {
+		s.turned(r)
+		if reason != ReasonDeleted {
+			s.mirror.keep(r.ID, stateIn(r))
+		}
+	}
+	return n, nil
+}
+
+// cutHere cuts those of the account's devices that are here and have been taken
+// out of Redis; where the user's access was revoked, all there are.
+func (s *shared) cutHere(userID int64, gone []string, reason Reason, revoked bool) []*Device {
+	s.mu.Lock()
+	l := s.locals[userID]
+	s.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	taken := s.takeOut(l, func(d *Device) bool { return revoked || slices.Contains(gone, d.info.ID) }, revoked)
+	for _, d := range taken {
+		if reason == ReasonLoggedOut {
+			d.loggedOut.Store(true)
+		}
+		if !d.leaving.Load() {
+			d.link.Cut(reason)
+		}
+	}
+	return taken
+}
+
+// word is how nodes tell each other a reason; reasonOf reads it.
+func word(reason Reason) string { return strconv.Itoa(int(reason)) }
+
+func reasonOf(word string) Reason {
+	n, err := strconv.Atoi(word)
+	if err != nil {
+		return ReasonDisconnected // of a node of another version
+	}
+	return Reason(n)
+}

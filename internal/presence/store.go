@@ -1,0 +1,56 @@
+package presence
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"rollcall/models"
+)
+
+// store decides who is online. There are two: memory, for a service of one node,
+// and shared, for one whose nodes know of each other through Redis. What the hub
+// does for those who watch is the same with both.
+type store interface {
+	// start makes the statuses those of who is connected now.
+	start(ctx context.Context) error
+	// close counts this node's devices as gone and takes no more.
+	close(ctx context.Context)
+	// unwritten answers how many statuses the database does not have yet.
+	unwritten() int
+
+	// See Hub's methods of these names.
+	connect(ctx context.Context, acc Account, platform models.Platform, link Link, check func(context.Context) error) (*Device, error)
+	gone(d *Device)
+	logout(ctx context.Context, acc Account, own *Device, all bool) error
+	setStatus(ctx context.Context, acc Account, text string) (models.UserStatus, error)
+	devices(ctx context.Context, userID int64) ([]models.Device, error)
+	onlineCount(ctx context.Context, appID int64) (int, error)
+
+	// cut ends devices from outside, those with these IDs, nil: all, turns the account
+	// to the presence after the last one, and answers how many there were. Those that
+	// are arriving go with the rest.
+	cut(ctx context.Context, acc Account, deviceIDs []string, to models.Presence, reason Reason) (int, error)
+	// statuses answers the accounts' statuses now.
+	statuses(ctx context.Context, accs []Account) ([]models.UserStatus, error)
+	// lastThere says whether the account has a device and, where other nodes know
+	// more of it than this one's lingerers, when it was last there.
+	lastThere(ctx context.Context, tx *gorm.DB, userID int64) (there bool, at models.Time, err error)
+
+	// follow and unfollow say that there is a watch more, or less, of a topic.
+	follow(topic int64)
+	unfollow(topic int64)
+	// settle waits until the changes of all topics followed before are heard of.
+	settle(ctx context.Context) error
+	// catchUpAll waits until this node has heard of all changes so far.
+	catchUpAll(ctx context.Context) error
+	// join follows the users of watches, sorted by shard, and puts these on their
+	// lists. present, where it is not nil, is filled with the statuses of accs, which
+	// are in the order of the watches, and no change falls in between.
+	join(ctx context.Context, w *watcher, parts [][]*watch, accs []asked, present []*Event) error
+	// missed answers what the watcher of watches that join now, all of one shard, is
+	// to be told first of an absence before; the shard is locked. catchUp, called
+	// afterwards, tells it what could not be known then.
+	missed(s *shard, watches []*watch, a *absence, lost map[int64]moment) []*Event
+	catchUp(ctx context.Context, w *watcher, a *absence) error
+}

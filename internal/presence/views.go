@@ -1,0 +1,363 @@
+package presence
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+
+	"rollcall/internal/fanout"
+	"rollcall/internal/presence/ledger"
+)
+
+// views are what this node has heard of the topics that somebody here watches. A
+// topic is a channel in Redis for each user and for each app: a node subscribes
+// only to what is watched there, so that what a node hears grows with its own
+// devices and not with the service. Subscribing is batched, and costs Redis as much
+// memory as a short key.
+type views struct {
+	store *shared
+	mu    sync.Mutex
+	// byTopic has the topics that are watched.
+	byTopic map[int64]*view
+	// baseline is the version before the channels were subscribed that are now.
+	baseline int64
+}
+
+// view is one topic.
+type view struct {
+	watches int
+	// heard is the version up to which its watchers know everything. What comes with
+	// an older one is late, and dropped.
+	heard int64
+	// fresh: its channel is not heard yet; since is the version from which it is.
+	fresh bool
+	since int64
+	// record is the latest of a user, heard or read; nil: none.
+	record *ledger.Record
+}
+
+func (v *views) init(s *shared) { v.store, v.byTopic = s, make(map[int64]*view) }
+
+func (v *views) follow(topic int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	w := v.byTopic[topic]
+	if w == nil {
+		seen := v.store.hub.seq.Load()
+		w = &view{fresh: true, heard: seen, since: seen}
+		v.byTopic[topic] = w
+		v.store.feed.Subscribe(v.channel(topic))
+	}
+	w.watches++
+}
+
+func (v *views) unfollow(topic int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	w := v.byTopic[topic]
+	if w.watches--; w.watches == 0 {
+		delete(v.byTopic, topic)
+		v.store.feed.Unsubscribe(v.channel(topic))
+	}
+}
+
+func (v *views) channel(topic int64) string {
+	if topic < 0 {
+		return v.store.ledger.AppChannel(-topic)
+	}
+	return v.store.ledger.UserChannel(topic)
+}
+
+// topicOf reads a channel's name; 0: it is no topic's.
+func (v *views) topicOf(channel string) int64 {
+	name, app := strings.CutPrefix(channel, v.store.redis.Key("app:"))
+	if !app {
+		name, _ = strings.CutPrefix(channel, v.store.redis.Key("user:"))
+	}
+	id, err := strconv.ParseInt(name, 10, 64)
+	switch {
+	case err != nil:
+		return 0
+	case app:
+		return appTopic(id)
+	}
+	return userTopic(id)
+}
+
+// before notes where the history of channels begins that are subscribed now.
+func (v *views) before(ctx context.Context) error {
+	version, err := v.store.ledger.Version(ctx)
+	if err != nil {
+		return err
+	}
+	v.store.hub.observe(version)
+	v.mu.Lock()
+	v.baseline = version
+	v.mu.Unlock()
+	return nil
+}
+
+// after notes that these channels are heard.
+func (v *views) after(channels []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, channel := range channels {
+		if w := v.byTopic[v.topicOf(channel)]; w != nil && w.fresh {
+			w.fresh = false
+			w.since = max(w.since, v.baseline)
+			w.heard = max(w.heard, w.since)
+		}
+	}
+}
+
+// learn notes an account's record that was read, without telling anybody.
+func (v *views) learn(r *ledger.Record) {
+	v.store.hub.observe(r.Version)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if w := v.byTopic[userTopic(r.ID)]; w != nil && (w.record == nil || w.record.Version < r.Version) {
+		w.record = r
+	}
+}
+
+// record answers the latest of a user, nil where none is known.
+func (v *views) record(topic int64) *ledger.Record {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if w := v.byTopic[topic]; w != nil {
+		return w.record
+	}
+	return nil
+}
+
+// accept notes that a change is told to a topic's watchers; false: they know it, or
+// a newer one, or there are none.
+func (v *views) accept(topic int64, r *ledger.Record) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	w := v.byTopic[topic]
+	if w == nil || r.Version <= w.heard {
+		return false
+	}
+	w.heard = r.Version
+	if topic > 0 && (w.record == nil || w.record.Version < r.Version) {
+		w.record = r
+	}
+	return true
+}
+
+// mark answers up to which version whoever joins the topic now knows nothing of
+// it; 0: up to the one with which its channel begins to be heard.
+func (v *views) mark(topic int64) int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if w := v.byTopic[topic]; w != nil && !w.fresh {
+		return w.heard
+	}
+	return 0
+}
+
+// bounds answers a topic's since and heard.
+func (v *views) bounds(topic int64) (since, heard int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if w := v.byTopic[topic]; w != nil {
+		return w.since, w.heard
+	}
+	return 0, 0
+}
+
+// heardOf answers the topics, and up to which version each was heard.
+func (v *views) heardOf() (users, apps map[int64]int64) {
+	users, apps = make(map[int64]int64), make(map[int64]int64)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for topic, w := range v.byTopic {
+		if topic > 0 {
+			users[topic] = w.heard
+		} else {
+			apps[-topic] = w.heard
+		}
+	}
+	return users, apps
+}
+
+func (s *shared) follow(topic int64)   { s.views.follow(topic) }
+func (s *shared) unfollow(topic int64) { s.views.unfollow(topic) }
+
+func (s *shared) settle(ctx context.Context) error {
+	if err := s.feed.Settle(ctx); err != nil {
+		return s.failed(err)
+	}
+	return nil
+}
+
+func (s *shared) catchUpAll(ctx context.Context) error { return s.feed.CatchUp(ctx) }
+
+// hear takes a message from Redis.
+func (s *shared) hear(channel, text string) {
+	if channel == s.ledger.CutChannel() {
+		cut, err := ledger.ParseCut(text)
+		if err != nil {
+			s.hub.log.Error("a message from Redis cannot be read", "channel", channel, "error", err)
+			return
+		}
+		s.cutHere(cut.UserID, cut.Devices, reasonOf(cut.Reason), cut.Revoked)
+		return
+	}
+	r, err := ledger.Parse(text)
+	if err != nil {
+		s.hub.log.Error("a message from Redis cannot be read", "channel", channel, "error", err)
+		return
+	}
+	s.hub.observe(r.Version)
+	s.tell(s.views.topicOf(channel), r)
+}
+
+// tell hands a change to a topic's watchers, unless they know it already.
+func (s *shared) tell(topic int64, r *ledger.Record) {
+	sh := s.hub.shard(r.ID)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if s.views.accept(topic, r) {
+		status := r.Status()
+		sh.enqueue(job{event: fanout.NewAt(r.Version, r.ID, &status), to: [...]int64{topic, 0}})
+	}
+}
+
+// rehear reads what was missed while the link was lost, and tells of it.
+func (s *shared) rehear(ctx context.Context) error {
+	s.repair.ask(verifyDevices)
+	users, apps := s.views.heardOf()
+	ids := make([]int64, 0, len(users))
+	for id := range users {
+		ids = append(ids, id)
+	}
+	records, err := s.ledger.Records(ctx, ids)
+	if err != nil {
+		return s.failed(err)
+	}
+	unheard := make(map[int64]int64)
+	for i, r := range records {
+		if r == nil {
+			unheard[ids[i]] = users[ids[i]]
+			continue
+		}
+		s.hub.observe(r.Version)
+		s.tell(userTopic(r.ID), r)
+	}
+	s.repair.doubt(unheard)
+	for app, heard := range apps {
+		for {
+			changed, last, err := s.ledger.Changes(ctx, app, heard)
+			if err != nil {
+				return s.failed(err)
+			}
+			if last == 0 {
+				break
+			}
+			for _, r := range changed {
+				s.tell(appTopic(app), r)
+			}
+			heard = last
+		}
+	}
+	return nil
+}
+
+// join lets nobody hear of a change before the snapshot: the gate opens when the
+// watches are on their lists, their channels are heard, and the snapshot was read
+// after that.
+func (s *shared) join(ctx context.Context, w *watcher, parts [][]*watch, accs []asked, present []*Event) error {
+	g := w.gate.Load()
+	if g != nil {
+		g.joins++
+	}
+	for _, a := range accs {
+		s.views.follow(userTopic(a.ID))
+	}
+	for _, part := range parts {
+		s.hub.shard(part[0].key).post(job{join: &joining{watcher: w, watches: part}})
+	}
+	if err := s.settle(ctx); err != nil || g == nil {
+		return err
+	}
+	ids := make([]int64, len(accs))
+	for i, a := range accs {
+		ids[i] = a.ID
+	}
+	records, err := s.ledger.Records(ctx, ids)
+	if err != nil {
+		return s.failed(err)
+	}
+	for i, r := range records {
+		status, version := s.seen(*accs[i].Account, r)
+		present[accs[i].at] = fanout.NewAt(version, accs[i].ID, &status)
+		if r != nil {
+			// For those who watch already: what is under way is late from now on.
+			s.tell(userTopic(r.ID), r)
+		}
+	}
+	g.joined(w)
+	return nil
+}
+
+// gap is a time in which a watcher was not told of a user: changes with versions
+// after since and up to until, 0: up to the one with which its channel begins.
+type gap struct {
+	topic        int64
+	since, until int64
+}
+
+func (s *shared) missed(_ *shard, watches []*watch, a *absence, lost map[int64]moment) []*Event {
+	for _, w := range watches {
+		since := a.since
+		if at, ok := lost[w.key]; ok && at.seq >= since.seq {
+			since = at
+		}
+		a.gaps = append(a.gaps, gap{topic: w.key, since: since.seq, until: s.views.mark(w.key)})
+	}
+	return nil
+}
+
+func (s *shared) catchUp(ctx context.Context, w *watcher, a *absence) error {
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	ids := make([]int64, len(a.gaps))
+	for i, g := range a.gaps {
+		ids[i] = g.topic
+	}
+	records, err := s.ledger.Records(ctx, ids)
+	if err != nil {
+		return s.failed(err)
+	}
+	for i, g := range a.gaps {
+		r := records[i]
+		if row := a.rows[g.topic]; r == nil && row != nil {
+			u := userOf(AccountOf(row))
+			r = &ledger.Record{ID: u.ID, ExternalID: u.ExternalID, Version: g.since + 1, Presence: u.Presence, Since: u.Since}
+		}
+		if r != nil && r.Version > g.since {
+			s.tellOne(w, g, r)
+		}
+	}
+	return nil
+}
+
+// tellOne tells one watcher what it has missed, unless that, or newer, comes to it
+// with the topic.
+func (s *shared) tellOne(w *watcher, g gap, r *ledger.Record) {
+	sh := s.hub.shard(r.ID)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	since, heard := s.views.bounds(g.topic)
+	if g.until == 0 {
+		g.until = since
+	}
+	if r.Version <= g.until && heard <= g.until {
+		status := r.Status()
+		sh.enqueue(job{join: &joining{watcher: w, missed: []*Event{fanout.NewAt(r.Version, r.ID, &status)}}})
+	}
+}

@@ -1,0 +1,118 @@
+// Package redis is the connection to the Redis (7 and later, or Valkey) through
+// which the nodes of one service know of each other. What is kept there, and
+// what is said, belongs to the packages that use it.
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+const (
+	// dialTimeout bounds the making of a connection, OperationTimeout what one
+	// answer may take. A link that says nothing is noticed within both together.
+	dialTimeout      = 2 * time.Second
+	OperationTimeout = 3 * time.Second
+	pingInterval     = time.Second
+	// A read is tried again so often, after that long.
+	readAttempts = 2
+	readPause    = 20 * time.Millisecond
+	// bufferSize is each connection's for reading and for writing.
+	bufferSize = 64 << 10
+)
+
+// errForm is the answer for whatever is no URL of a Redis; the text at hand may
+// hold a password.
+var errForm = errors.New("must read redis://user:password@host:6379/0 or rediss://…")
+
+// Client is a Redis database. All methods may be called from any goroutine; while
+// Redis is away they fail, and when it is back they work again.
+type Client struct {
+	rueidis.Client
+	name, prefix string
+}
+
+// CheckURL says what is wrong with the form of a ROLLCALL_REDIS_URL; the error
+// holds no password.
+func CheckURL(text string) error {
+	_, _, err := parse(text)
+	return err
+}
+
+// parse answers how to connect, and the URL without password.
+func parse(text string) (opt rueidis.ClientOption, name string, err error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
+		return opt, "", errForm
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return opt, "", errForm
+		}
+	}
+	opt, err = rueidis.ParseURL(text)
+	if err != nil || opt.SelectDB < 0 {
+		return opt, "", errForm
+	}
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
+	if u.User != nil && u.User.Username() != "" {
+		shown.User = url.User(u.User.Username())
+	}
+	return opt, shown.String(), nil
+}
+
+// Open connects to the Redis that the URL names. The error names it without its
+// password.
+func Open(text string) (*Client, error) {
+	opt, name, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	opt.ForceSingleClient = true // the scripts' keys are those of one database
+	opt.DisableCache = true
+	opt.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: pingInterval}
+	opt.ConnWriteTimeout = OperationTimeout
+	opt.RetryDelay = retryDelay
+	opt.ReadBufferEachConn, opt.WriteBufferEachConn = bufferSize, bufferSize
+	client, err := rueidis.NewClient(opt)
+	if err != nil {
+		return nil, fmt.Errorf("cannot reach Redis at %s: %w", name, err)
+	}
+	// Channels belong to no database, so their names must say which it is.
+	return &Client{Client: client, name: name, prefix: fmt.Sprintf("rollcall:%d:", opt.SelectDB)}, nil
+}
+
+// retryDelay has a read tried again whose connection was lost, but not for as long
+// as Redis is away.
+func retryDelay(attempts int, _ rueidis.Completed, _ error) time.Duration {
+	if attempts > readAttempts {
+		return -1
+	}
+	return readPause
+}
+
+// String names the Redis without its password.
+func (c *Client) String() string { return c.name }
+
+// Key is the name of a key or channel of this service.
+func (c *Client) Key(name string) string { return c.prefix + name }
+
+// Within answers the client for a service of its own in the same database, under
+// other names; it shares the connections.
+func (c *Client) Within(name string) *Client {
+	return &Client{Client: c.Client, name: c.name, prefix: c.prefix + name + ":"}
+}
+
+// Ping says whether Redis answers.
+func (c *Client) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
+	defer cancel()
+	return c.Do(ctx, c.B().Ping().Build()).Error()
+}

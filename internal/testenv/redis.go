@@ -1,0 +1,175 @@
+package testenv
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"rollcall/internal/redis"
+)
+
+// RedisVariable is the environment variable that names the run's Redis server as
+// a ROLLCALL_REDIS_URL without database.
+const RedisVariable = "ROLLCALL_TEST_REDIS"
+
+// portAttempts is how many ports are tried: between finding one that is free and
+// the server's start somebody else may take it.
+const portAttempts = 5
+
+// Redis is a running server without persistence on a port of its own of this
+// machine.
+type Redis struct {
+	port   int
+	guard  *exec.Cmd
+	leash  io.Closer     // the guard's standard input: closed, the server ends
+	exited chan struct{} // closed once the guard, and so the server, is gone
+	stop   sync.Once
+}
+
+// StartRedis starts a server and answers once it takes connections. It lives until
+// Stop, or until this process ends, be it by SIGKILL.
+func StartRedis() (*Redis, error) {
+	var err error
+	for range portAttempts {
+		var port int
+		if port, err = freePort(); err != nil {
+			return nil, err
+		}
+		var server *Redis
+		if server, err = StartRedisOn(port); err == nil {
+			return server, nil
+		}
+	}
+	return nil, err
+}
+
+// StartRedisOn is StartRedis on that port: after Stop, a server that comes back
+// empty.
+func StartRedisOn(port int) (*Redis, error) {
+	program, err := lookProgram("redis-server")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "rollcall-redis-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder for Redis: %w", err)
+	}
+	server := &Redis{port: port, exited: make(chan struct{})}
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	defer log.Close()
+	server.guard = exec.Command("/bin/sh", "-c", guardScript, "guard", dir, program,
+		"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "no")
+	server.guard.Stdout, server.guard.Stderr = log, log
+	server.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if server.leash, err = server.guard.StdinPipe(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	if err := server.guard.Start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	go func() {
+		defer close(server.exited)
+		_ = server.guard.Wait()
+	}()
+	if err := server.ready(); err != nil {
+		said, _ := io.ReadAll(io.NewSectionReader(log, 0, logShown)) // for the message only
+		server.Stop()
+		return nil, fmt.Errorf("starting Redis: %w\n%s", err, said)
+	}
+	return server, nil
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("looking for a free port: %w", err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// ready waits for the first answer.
+func (r *Redis) ready() error {
+	for deadline := time.Now().Add(startTimeout); ; {
+		client, err := redis.Open(r.URL())
+		if err == nil {
+			err = client.Ping(context.Background())
+			client.Close()
+		}
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-r.exited:
+			return errors.New("the server ended at once")
+		case <-time.After(pollInterval):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("no answer within %s: %w", startTimeout, err)
+		}
+	}
+}
+
+// Address is where the server listens, Port its port.
+func (r *Redis) Address() string { return "127.0.0.1:" + strconv.Itoa(r.port) }
+
+// Port is the server's port.
+func (r *Redis) Port() int { return r.port }
+
+// URL names the server as a ROLLCALL_REDIS_URL.
+func (r *Redis) URL() string { return "redis://" + r.Address() }
+
+// Stop ends the server at once. It may be called more than once.
+func (r *Redis) Stop() {
+	r.stop.Do(func() { _ = r.leash.Close() })
+	<-r.exited
+}
+
+// ownRedis is the server of this process, for when the environment names none.
+var ownRedis struct {
+	once   sync.Once
+	server *Redis
+	err    error
+}
+
+// RedisURL names a Redis server that tests share.
+func RedisURL(tb testing.TB) string {
+	tb.Helper()
+	if url := os.Getenv(RedisVariable); url != "" {
+		return url
+	}
+	ownRedis.once.Do(func() { ownRedis.server, ownRedis.err = StartRedis() })
+	if ownRedis.err != nil {
+		tb.Fatal(ownRedis.err)
+	}
+	return ownRedis.server.URL()
+}
+
+// OpenRedis answers a client, closed when the test ends, for a service that nobody
+// else has on the server of that URL.
+func OpenRedis(tb testing.TB, url, service string) *redis.Client {
+	tb.Helper()
+	client, err := redis.Open(url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(client.Close)
+	return client.Within(service)
+}
+
+// Service is a name for OpenRedis that nobody else has.
+func Service() string { return rand.Text() }
