@@ -349,6 +349,26 @@ func (l *Ledger) Devices(ctx context.Context, userID int64) ([]models.Device, er
 	return devices, nil
 }
 
+// Missing answers which of these devices the account does not have.
+func (l *Ledger) Missing(ctx context.Context, userID int64, devices []string) (missing []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
+	defer cancel()
+	fields := make([]string, len(devices))
+	for i, id := range devices {
+		fields[i] = "d:" + id
+	}
+	values, err := l.redis.Do(ctx, l.redis.B().Hmget().Key(l.userKey(userID)).Field(fields...).Build()).AsStrSlice()
+	if err != nil {
+		return nil, fmt.Errorf("looking for devices in Redis: %w", err)
+	}
+	for i, value := range values {
+		if value == "" {
+			missing = append(missing, devices[i])
+		}
+	}
+	return missing, nil
+}
+
 // OnlineCount answers how many users of the app are ONLINE.
 func (l *Ledger) OnlineCount(ctx context.Context, appID int64) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
