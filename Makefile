@@ -24,12 +24,13 @@ run: ## serves on http://127.0.0.1:8080 with an embedded database
 	$(GO) run .
 
 .PHONY: build
-build: ## builds the server into .build/
-	$(GO) build -trimpath -o $(BUILD)/rollcall .
+build: ## builds the server into .build/, without debugging information as `go run` does
+	$(GO) build -trimpath -ldflags='-s -w' -o $(BUILD)/rollcall .
 
 .PHONY: generate
 generate: ## writes the code that follows from the GraphQL schema
 	$(GO) run ./graph/selection/generate
+	cd bench/stock && $(GO) run ./generate
 
 .PHONY: deps
 deps: ## installs what the tests need where it is missing
@@ -37,7 +38,7 @@ deps: ## installs what the tests need where it is missing
 
 .PHONY: fresh
 fresh: ## fails if the generated code does not follow from the schema
-	@scripts/fresh graph/generated $(MAKE) --no-print-directory generate
+	@scripts/fresh "graph/generated bench/stock/generated" $(MAKE) --no-print-directory generate
 
 .PHONY: lint
 lint: ## checks format, imports, go vet and staticcheck
@@ -73,5 +74,5 @@ cover: deps ## the Go tests' coverage, by package and in .build/cover.html
 	$(GO) tool cover -html=$(BUILD)/cover.out -o $(BUILD)/cover.html
 
 .PHONY: bench
-bench: deps ## measures against the floors; see bench/README.md
-	$(GO) run ./bench $(ARGS)
+bench: deps ## measures against the floors, ROW=name alone; see bench/README.md
+	$(GO) run ./bench $(if $(ROW),-row $(ROW)) $(ARGS)

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 
 	"rollcall/bench/kit"
 )
@@ -50,13 +51,13 @@ func runIdleDevice(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	}
 	return []kit.Figure{
 		{
-			Work: fmt.Sprintf("an idle device's memory, of %d", len(tokens)), Goal: "≤ 10 KB",
+			Work: fmt.Sprintf("an idle device's memory, of %d", len(tokens)), Goal: "≤ 10 KB", Met: kit.AtMost(ours.rss, 10_000),
 			Ours: kit.KB(ours.rss), Floor: kit.KB(theirs.rss), Ratio: fmt.Sprintf("%.2f", ours.rss/theirs.rss),
 			Note: fmt.Sprintf("resident; of it live heap %s / %s, stacks %s / %s",
 				kit.KB(ours.heap), kit.KB(theirs.heap), kit.KB(ours.stacks), kit.KB(theirs.stacks)),
 		},
 		{
-			Work: "an idle device's goroutines", Goal: "1",
+			Work: "an idle device's goroutines", Goal: "1", Met: kit.AtMost(ours.goroutines, 1.01),
 			Ours: fmt.Sprintf("%.2f", ours.goroutines), Floor: fmt.Sprintf("%.2f", theirs.goroutines),
 		},
 	}, nil
@@ -87,6 +88,11 @@ func weigh(ctx context.Context, lab *kit.Lab, p *kit.Process, d kit.Debug, crowd
 	after, err := kit.Settle(ctx, p, d)
 	if err != nil {
 		return weight{}, err
+	}
+	if lab.Profiles != "" && crowd.Subscribe != "" {
+		if err := d.Snapshot(ctx, "heap", filepath.Join(lab.Profiles, "idle-device.heap.pprof")); err != nil {
+			return weight{}, err
+		}
 	}
 	n := float64(len(crowd.Tokens))
 	return weight{

@@ -12,8 +12,9 @@ import (
 	"rollcall/bench/kit"
 )
 
-// profile writes a CPU profile of the server under load into the lab's folder
-// for profiles. load loads it for as long as it is told.
+// profile writes profiles of the server under load into the lab's folder for
+// profiles: its CPU, and what it has allocated since it started. load loads it for
+// as long as it is told.
 func profile(ctx context.Context, lab *kit.Lab, name string, server kit.Debug, load func(time.Duration) error) error {
 	length := kit.Pick(lab, 10*time.Second, 3*time.Second)
 	lab.Log("profiling")
@@ -25,5 +26,5 @@ func profile(ctx context.Context, lab *kit.Lab, name string, server kit.Debug, l
 	if err := errors.Join(load(length+length/10), <-profiled); err != nil {
 		return fmt.Errorf("profiling: %w", err)
 	}
-	return nil
+	return server.Snapshot(ctx, "allocs", filepath.Join(lab.Profiles, name+".allocs.pprof"))
 }

@@ -27,7 +27,7 @@ func updateReadme(file, table string) error {
 	if !begins || !ends {
 		return fmt.Errorf("%s has no place for the table", file)
 	}
-	head := fmt.Sprintf("Measured on %s; %s; %s/%s, %s.\n\n",
+	head := fmt.Sprintf("Measured by `make bench` on %s; %s; %s/%s, %s. `make bench ROW=name` measures a row alone.\n\n",
 		time.Now().UTC().Format(time.DateOnly), machine(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 	return os.WriteFile(file, []byte(before+tableBegins+head+table+tableEnds+after), 0o644)
 }

@@ -45,9 +45,16 @@ type dayField struct {
 	Wrong       bool
 }
 
-// Days are the fields of the days.
+// Days are the fields of the days. What is no day is not shown again: no browser
+// holds it in a field for one.
 func (p auditPage) Days() []dayField {
-	return []dayField{{"from", p.From, p.WrongField == "from"}, {"until", p.Until, p.WrongField == "until"}}
+	days := []dayField{{Name: "from", Value: p.From}, {Name: "until", Value: p.Until}}
+	for i := range days {
+		if d := &days[i]; d.Name == p.WrongField {
+			d.Value, d.Wrong = "", true
+		}
+	}
+	return days
 }
 
 // Path is where the audit begins.
@@ -141,6 +148,15 @@ func auditOf(app *models.App, id string) string {
 	return auditPath + "?" + url.Values{"app": {app.Key}, "target": {id}}.Encode()
 }
 
+// auditOfJob is where the audit has what a job's operator did of its kind.
+func auditOfJob(app *models.App, job *models.Job) string {
+	action := apps.ActionUserDelete
+	if job.Kind == models.JobBan {
+		action = apps.ActionUserBan
+	}
+	return auditPath + "?" + url.Values{"app": {app.Key}, "actor": {job.Actor}, "action": {action}}.Encode()
+}
+
 // Length is how long a ban lasts, nil for what is no ban.
 func (r auditRow) Length() *banLength {
 	minutes := r.number("minutes")
@@ -170,11 +186,28 @@ func (r auditRow) Before() *models.Time {
 	return &at
 }
 
+// Sessions is how many sessions ended with it.
+func (r auditRow) Sessions() int { return r.number("sessions") }
+
+// Role is the one that an operator was given, "" for what gives none.
+func (r auditRow) Role() string { return r.value("role") }
+
+// Reason says why a login failed, "" for what is none.
+func (r auditRow) Reason() string { return r.value("reason") }
+
 // number answers what the detail has for name, 0 where it has nothing.
 func (r auditRow) number(name string) int {
-	digits, _ := strings.CutPrefix(r.Detail, name+"=")
-	n, _ := strconv.Atoi(digits)
+	n, _ := strconv.Atoi(r.value(name))
 	return n
+}
+
+// value answers the detail where it is name's, else "".
+func (r auditRow) value(name string) string {
+	value, found := strings.CutPrefix(r.Detail, name+"=")
+	if !found {
+		return ""
+	}
+	return value
 }
 
 // pageOf answers which page of a list the address asks for.

@@ -1,12 +1,12 @@
 package console
 
 import (
-	"fmt"
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
 
-	"rollcall/internal/fault"
+	"rollcall/internal/jobs"
 	"rollcall/models"
 )
 
@@ -44,11 +44,10 @@ func (c *console) bulkBan(v *visit) error {
 	if p.Form = form; len(form.Errors) > 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
 	}
-	results, err := c.Users.Ban(v.r.Context(), p.App.App, p.ids(), length, form.reason(), c.actor(v))
-	if err != nil {
-		return err
-	}
-	return c.answerBulk(v, p, results)
+	app, by := p.App.App, c.actor(v)
+	return c.startBulk(v, p, models.JobBan, func(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
+		return c.Users.Ban(ctx, app, ids, length, form.reason(), by)
+	})
 }
 
 // askBulkDelete shows who will be deleted.
@@ -71,14 +70,22 @@ func (c *console) bulkDelete(v *visit) error {
 	if err != nil {
 		return err
 	}
-	results, err := c.Users.Delete(v.r.Context(), p.App.App, p.ids(), c.actor(v))
-	if fault.CodeOf(err) == fault.Forbidden {
+	if !p.App.Development() {
 		return errProduction
 	}
-	if err != nil {
-		return err
+	app, by := p.App.App, c.actor(v)
+	return c.startBulk(v, p, models.JobDelete, func(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
+		return c.Users.Delete(ctx, app, ids, by)
+	})
+}
+
+// startBulk does something to the chosen, and leads to where its progress is; back
+// to the question where nobody of them is there any more.
+func (c *console) startBulk(v *visit, p *bulkPage, kind models.JobKind, do func(context.Context, []string) ([]*models.ItemResult, error)) error {
+	if len(p.Users) == 0 {
+		return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
 	}
-	return c.answerBulk(v, p, results)
+	return c.start(v, p.App.App, kind, len(p.Users), jobs.Each(p.ids(), do))
 }
 
 // bulkPage reads the users that were chosen; those who are gone are left out.
@@ -110,22 +117,4 @@ func (p *bulkPage) ids() []string {
 		ids[i] = u.ExternalID
 	}
 	return ids
-}
-
-// answerBulk leads back to the users with what came of it.
-func (c *console) answerBulk(v *visit, p *bulkPage, results []*models.ItemResult) error {
-	done := 0
-	for _, r := range results {
-		if r.Outcome == models.OutcomeDone {
-			done++
-		}
-	}
-	text, subject := "bulk."+p.Action+".done", display(done)
-	if done < len(results) || done == 0 {
-		text, subject = "bulk."+p.Action+".partly", fmt.Sprintf("%d/%d", done, len(results))
-	}
-	if err := c.setFlash(v, text, subject); err != nil {
-		return err
-	}
-	return v.redirect(p.App.UsersPath)
 }

@@ -39,8 +39,7 @@ func TestBulk(t *testing.T) {
 
 		both := url.Values{"id": {"bob", "ann", "nobody"}, "length": {"60"}, "reason": {"spam"}}
 		b.post(bulk+"/ban", url.Values{"id": {"bob"}, "length": {"x"}}).want(t, http.StatusUnprocessableEntity, "Choose how long", "Ban 1 user?")
-		b.post(bulk+"/ban", both).wantRedirect(t, root)
-		b.get(root).want(t, http.StatusOK, "Users banned: 2.")
+		b.finish(b.post(bulk+"/ban", both)).want(t, http.StatusOK, "Users banned: 2.", "2 of 2 users", "Done", "!The others")
 		for id, want := range map[string]models.UserState{"bob": models.UserBanned, "ann": models.UserBanned, "eve": models.UserActive} {
 			if got := s.user(s.dev, id).State(models.TimeOf(s.clock())); got != want {
 				t.Errorf("%s is %s", id, got)
@@ -51,12 +50,10 @@ func TestBulk(t *testing.T) {
 		}
 		_, err := s.users.Deactivate(context.Background(), s.dev, []string{"ann"}, models.Actor{Name: "test"})
 		s.check(err)
-		b.post(bulk+"/ban", both).wantRedirect(t, root)
-		b.get(root).want(t, http.StatusOK, "Users banned: 1/2.")
-		b.post(bulk+"/delete", both).wantRedirect(t, root)
-		b.get(root).want(t, http.StatusOK, "Users deleted: 2.", "eve")
-		b.post(bulk+"/delete", both).wantRedirect(t, root)
-		b.get(root).want(t, http.StatusOK, "Users deleted: 0/0.")
+		b.finish(b.post(bulk+"/ban", both)).want(t, http.StatusOK, "Users banned: 1. The others are deactivated or gone.")
+		b.finish(b.post(bulk+"/delete", both)).want(t, http.StatusOK, "Users deleted: 2.", "!The others")
+		b.get(root).want(t, http.StatusOK, "eve", "!bob")
+		b.post(bulk+"/delete", both).want(t, http.StatusUnprocessableEntity, "Nobody is chosen")
 		if s.there(s.dev, "bob") || s.there(s.dev, "ann") || !s.there(s.dev, "eve") || !s.there(s.prod, "ann") {
 			t.Error("others were deleted than chosen")
 		}
@@ -88,8 +85,8 @@ func TestClear(t *testing.T) {
 		}
 		b.get(clearPath(s.prod)).want(t, http.StatusForbidden, "Users of a production app cannot be deleted")
 		b.post(clearPath(s.prod), url.Values{"count": {"1"}}).want(t, http.StatusForbidden, "Users of a production app cannot be deleted")
-		b.post(path, url.Values{"count": {" 31 "}}).wantRedirect(t, usersPath(s.dev))
-		b.get(usersPath(s.dev)).want(t, http.StatusOK, "Users deleted: 31.", "No users yet", "0 of 100")
+		b.finish(b.post(path, url.Values{"count": {" 31 "}})).want(t, http.StatusOK, "Users deleted: 31.", "31 of 31 users", "!Delete the rest")
+		b.get(usersPath(s.dev)).want(t, http.StatusOK, "No users yet", "0 of 100")
 		b.get(path).want(t, http.StatusOK, "No users yet", "!Type")
 		if !s.there(s.prod, "ann") {
 			t.Error("a user of another app is gone")

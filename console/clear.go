@@ -1,10 +1,11 @@
 package console
 
 import (
+	"context"
 	"net/http"
 	"strings"
 
-	"rollcall/internal/fault"
+	"rollcall/internal/jobs"
 	"rollcall/models"
 )
 
@@ -30,7 +31,7 @@ func (c *console) askClear(v *visit) error {
 	return c.show(v, "clear", p)
 }
 
-// clear deletes all users of a DEVELOPMENT app once their number has been typed:
+// clear begins to delete all users of a DEVELOPMENT app once their number has been typed:
 // the one that the page showed, so that nobody goes unseen.
 func (c *console) clear(v *visit) error {
 	p, err := c.clearPage(v)
@@ -42,17 +43,10 @@ func (c *console) clear(v *visit) error {
 		p.Wrong = true
 		return c.render(v, http.StatusUnprocessableEntity, "clear", p)
 	}
-	deleted, err := c.Users.Clear(v.r.Context(), p.App.App, c.actor(v))
-	if fault.CodeOf(err) == fault.Forbidden {
-		return errProduction
-	}
-	if err != nil {
-		return err
-	}
-	if err := c.setFlash(v, "bulk.delete.done", display(deleted)); err != nil {
-		return err
-	}
-	return v.redirect(p.App.UsersPath)
+	app, by := p.App.App, c.actor(v)
+	return c.start(v, app, models.JobClear, p.Count, func(ctx context.Context, progress jobs.Progress) error {
+		return c.Users.Clear(ctx, app, by, progress)
+	})
 }
 
 func (c *console) clearPage(v *visit) (*clearPage, error) {

@@ -73,6 +73,8 @@ type Relations interface {
 // Users is what the console needs of the rules about users (users.Service).
 type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
+	// Export answers all whom a filter keeps to write, page by page.
+	Export(ctx context.Context, app *models.App, f users.Filter, by models.Actor, write func([]*models.User) error) error
 	// ByID answers nil for an unknown ID.
 	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
 	ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error)
@@ -85,7 +87,8 @@ type Users interface {
 	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
-	Clear(ctx context.Context, app *models.App, by models.Actor) (deleted int, err error)
+	// Clear tells progress after each batch, and ends with its error.
+	Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error
 	// GrantToken refuses users whose token would be good for nothing.
 	GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*users.Registered, error)
 	// AuditDisconnect comes before Presence.Disconnect.
@@ -124,6 +127,7 @@ type Deps struct {
 	Presence  Presence
 	Figures   Figures
 	Node      Node
+	Jobs      Jobs
 	Logger    *slog.Logger
 	// Clock is time.Now outside tests.
 	Clock func() time.Time

@@ -43,11 +43,6 @@ var flashTexts = map[string]bool{
 	"action.refused.USER_DEACTIVATED":   false,
 	"action.refused.USER_LIMIT_REACHED": false,
 
-	"bulk.ban.done":      true,
-	"bulk.ban.partly":    false,
-	"bulk.delete.done":   true,
-	"bulk.delete.partly": false,
-
 	"settings.done": true,
 	"password.done": true,
 	"session.done":  true,

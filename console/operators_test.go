@@ -172,11 +172,15 @@ func TestOperatorActions(t *testing.T) {
 		b.post(path+"/delete", nil).want(t, http.StatusNotFound)
 		b.get(path).want(t, http.StatusNotFound)
 
-		for action, words := range map[string]string{
-			"operator.set_role": "Changed a role", "operator.delete": "Deleted an operator", "operator.end_sessions": "Ended all sessions",
+		for action, words := range map[string][]string{
+			"operator.set_role": {"Changed a role <span", ">admin</span>"}, "operator.delete": {"Deleted an operator <span", "1 session<"},
+			"operator.end_sessions": {"Ended all sessions <span", "2 sessions<"},
 		} {
-			b.get(auditPath+"?actor=admin&action="+action).want(t, http.StatusOK, words+" <span")
+			b.get(auditPath+"?actor=admin&action="+action).want(t, http.StatusOK, words...)
 		}
+		b.login("nobody", "x")
+		b.login("admin", "x")
+		b.get(auditPath+"?action=operator.login_failed").want(t, http.StatusOK, "unknown name<", "wrong password<", "!reason=")
 	})
 }
 

@@ -120,13 +120,14 @@ func chartOf(name string, points []figures.Point, zone *time.Location) chart {
 	return c
 }
 
-// Day is when a point's day begins, as a date.
-func (c chart) Day(p figures.Point) string {
-	return p.BeginsAt.Time().In(zoneOf(c.Zone)).Format(time.DateOnly)
+// Label is when a point begins, for whoever has no script: a day of the zone, or a
+// minute.
+func (c chart) Label(p figures.Point) string {
+	if c.Name == "days" {
+		return p.BeginsAt.Time().In(zoneOf(c.Zone)).Format(time.DateOnly)
+	}
+	return p.BeginsAt.Time().Format("15:04") + " UTC"
 }
-
-// Clock is when a point's minute begins, for whoever has no script.
-func (chart) Clock(p figures.Point) string { return p.BeginsAt.Time().Format("15:04") + " UTC" }
 
 // zoneOf answers the zone that a browser names, UTC for one that is none.
 func zoneOf(name string) *time.Location {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -47,21 +48,23 @@ func TestOverview(t *testing.T) {
 		_, err = s.users.Deactivate(ctx, s.dev, []string{"dan"}, by)
 		s.check(err)
 		s.record()
+		schema, err := db.Version(ctx)
+		s.check(err)
 		b := s.as("viewer")
 		path := "/console/apps/" + s.dev.Key
 		now := []string{
 			`<span>Registered</span> <strong>3</strong> <small>of 100</small>`, `<span>Online now</span> <strong>1</strong>`,
 			`<span>Banned</span> <strong>2</strong>`, `<span>Deactivated</span> <strong>1</strong>`,
-			"answers in", "Version 4, up to date", "2026-11-20 08:00 UTC", "Rollcall 1.2.3, go",
+			"answers in", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall 1.2.3, go",
 		}
 		series := []string{
-			">4 in all<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z" data-show="day">2026-11-20</time></th><td class="number">4</td><td class="number">1</td>`,
-			`<time datetime="2026-11-20T08:00:00.000Z" data-show="clock">08:00 UTC</time></th><td class="number">4</td><td class="number">1</td>`,
+			">4 in all<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,
+			`<time datetime="2026-11-20T08:00:00.000Z">08:00 UTC</time></th><td>4</td><td>1</td>`,
 		}
 		b.get(path).want(t, http.StatusOK, append(append([]string{s.dev.Key, "Flagship", "Development"}, now...), series...)...)
 		b.get(path+"/now").want(t, http.StatusOK, append(now, "!<html", "!Last hour")...)
 		b.get(path+"/charts").want(t, http.StatusOK, append(series, "!<html", "!Online now")...)
-		b.get("/console/apps/"+s.prod.Key).want(t, http.StatusOK, "no limit", "!<meter", "!>4 in all<")
+		b.get("/console/apps/"+s.prod.Key).want(t, http.StatusOK, "no limit", "!<progress", "!>4 in all<")
 		for _, part := range []string{"", "/now", "/charts", "/counts"} {
 			b.get("/console/apps/nothing"+part).want(t, http.StatusNotFound)
 		}
@@ -74,12 +77,12 @@ func TestDaysOfTheReadersZone(t *testing.T) {
 	b := s.as("viewer")
 	path := "/console/apps/" + s.dev.Key + "/charts?zone="
 	for zone, says := range map[string]string{
-		"Asia/Shanghai":          `data-zone="Asia/Shanghai">|<time datetime="2026-11-19T16:00:00.000Z" data-show="day">2026-11-20</time>`,
-		"America/New_York":       `data-zone="America/New_York">|<time datetime="2026-11-20T05:00:00.000Z" data-show="day">2026-11-20</time>`,
-		"":                       `data-zone="UTC">|<time datetime="2026-11-20T00:00:00.000Z"`,
-		"Local":                  `data-zone="UTC">|<time datetime="2026-11-20T00:00:00.000Z"`,
-		"..%2F..%2Fetc%2Fpasswd": `data-zone="UTC">`,
-		"%00%ff":                 `data-zone="UTC">`,
+		"Asia/Shanghai":          `data-zone="Asia/Shanghai"|<time datetime="2026-11-19T16:00:00.000Z">2026-11-20</time>`,
+		"America/New_York":       `data-zone="America/New_York"|<time datetime="2026-11-20T05:00:00.000Z">2026-11-20</time>`,
+		"":                       `data-zone="UTC"|<time datetime="2026-11-20T00:00:00.000Z"`,
+		"Local":                  `data-zone="UTC"|<time datetime="2026-11-20T00:00:00.000Z"`,
+		"..%2F..%2Fetc%2Fpasswd": `data-zone="UTC"`,
+		"%00%ff":                 `data-zone="UTC"`,
 	} {
 		b.get(path+zone).want(t, http.StatusOK, strings.Split(says, "|")...)
 	}
@@ -125,7 +128,7 @@ func TestPollsAreQuietInTheLog(t *testing.T) {
 	for _, part := range []string{"/now", "/charts", "/counts"} {
 		b.get("/console/apps/"+s.dev.Key+part).want(t, http.StatusOK)
 	}
-	b.get("/console/apps/" + s.dev.Key).want(t, http.StatusOK)
+	b.get("/console/apps/"+s.dev.Key).want(t, http.StatusOK)
 	if log := s.log.String(); strings.Contains(log, "/counts") || !strings.Contains(log, `route="GET /console/apps/{key}"`) {
 		t.Errorf("the log:\n%s", log)
 	}

@@ -91,6 +91,7 @@ func appTabs(v *visit, app *models.App) []navItem {
 		{Path: bannedList.path(app), Text: "tab.banned"},
 		{Path: deactivatedList.path(app), Text: "tab.deactivated"},
 		{Path: permissionPath(app), Text: "tab.permission"},
+		{Path: jobsPath(app), Text: "tab.jobs"},
 		{Path: settingsPath(app), Text: "tab.settings"},
 	}
 	for i := range tabs {

@@ -20,6 +20,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
+	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
@@ -53,11 +54,13 @@ type site struct {
 	db        *database.DB
 	users     *users.Service
 	relations *relations.Service
+	jobs      *jobs.Service
 	presence  *presence.Hub
 	figures   *figures.Recorder
 	// issue makes an app token.
 	issue     func(key, secret string, ttl time.Duration) (string, models.Time, error)
 	dev, prod *models.App
+	anyJob    *models.Job
 }
 
 func newSite(t *testing.T, db *database.DB) *site {
@@ -77,7 +80,10 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.presence = presence.New(db, events, presence.Options{Clock: clock})
 	s.check(s.presence.Start(ctx))
 	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })
-	s.figures = figures.New(db, s.presence.OnlineCount, clock, slog.New(slog.DiscardHandler))
+	logger := slog.New(slog.NewTextHandler(s.log, nil))
+	s.figures = figures.New(db, s.presence.OnlineCount, clock, logger)
+	s.jobs = jobs.New(db, logger, clock)
+	t.Cleanup(func() { s.check(s.jobs.Close(context.Background())) })
 	operators := apps.NewOperators(db, clock)
 	for name, role := range map[string]models.Role{"admin": models.RoleAdmin, "viewer": models.RoleViewer} {
 		_, err := operators.Create(ctx, name, role, password, setup)
@@ -90,9 +96,9 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.register(s.dev, "ann", "Ann")
 	s.register(s.prod, "ann", "Ann")
 	s.deps = Deps{
-		Operators: operators, Apps: rules, Users: s.users, Relations: s.relations, Presence: s.presence,
+		Operators: operators, Apps: rules, Users: s.users, Relations: s.relations, Presence: s.presence, Jobs: s.jobs,
 		Figures: s.figures, Node: vitals.New(db, s.presence.DeviceCount, "1.2.3", clock),
-		Logger: slog.New(slog.NewTextHandler(s.log, nil)), Clock: clock,
+		Logger: logger, Clock: clock,
 		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
 		Secure:        func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" },
 	}
@@ -273,11 +279,38 @@ func (s *site) operatorID(name string) string {
 	return ""
 }
 
+// jobID answers the ID of a job that is done, as it stands in a path.
+func (s *site) jobID() string {
+	s.t.Helper()
+	if s.anyJob == nil {
+		nothing := func(context.Context, jobs.Progress) error { return nil }
+		var err error
+		s.anyJob, err = s.jobs.Start(context.Background(), s.dev, models.JobClear, 0, setup, nothing)
+		s.check(err)
+	}
+	return strconv.FormatInt(s.anyJob.ID, 10)
+}
+
+// finish follows an answer that leads to a job, and answers the job's page when
+// the job has ended.
+func (b *browser) finish(a *answer) *answer {
+	b.t.Helper()
+	target := a.Header.Get("Location")
+	if a.StatusCode != http.StatusSeeOther || !strings.Contains(target, "/jobs/") {
+		b.t.Fatalf("%s: %d to %q, want a job", a.Request.URL.Path, a.StatusCode, target)
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		if page := b.get(target); !strings.Contains(page.body, "data-poll") || time.Now().After(deadline) {
+			return page
+		}
+	}
+}
+
 // path fills a route's pattern in: the user ann of the DEVELOPMENT app.
 func (s *site) path(rt route) (method, path string) {
 	method, path, spaced := strings.Cut(rt.pattern, " ")
 	if !spaced {
 		method, path = http.MethodGet, rt.pattern+"nowhere"
 	}
-	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer")).Replace(path)
+	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer"), "{job}", s.jobID()).Replace(path)
 }

@@ -23,6 +23,8 @@ type usersPage struct {
 	// MayChange: the visitor may choose users to change them, or clear the app.
 	MayChange bool
 	ClearPath string
+	// ExportPath is where the file of those shown is made.
+	ExportPath string
 	// First is whether this is the first page; Next leads to the next, "" on the last.
 	First bool
 	Next  string
@@ -85,7 +87,7 @@ func (c *console) listUsers(v *visit) error {
 	}
 	shown := usersPage{
 		App: c.appRow(v, app), Search: search, Show: show, First: request.After == nil,
-		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app),
+		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app), ExportPath: usersPath(app) + ".csv",
 	}
 	for _, u := range found.Nodes() {
 		shown.Users = append(shown.Users, c.userRow(v, app, u))

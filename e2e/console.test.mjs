@@ -38,6 +38,7 @@ describe('the console in Chromium', () => {
 
       await operator.login();
       await page.getByRole('link', { name: 'Chat in development' }).click();
+      await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByText('of 100 users registered').waitFor();
       const search = page.getByRole('search').getByLabel('Beginning of an ID, or part of a name');
       await search.fill('ea Leav'); // part of the name
@@ -196,6 +197,7 @@ describe('the console in Chromium', () => {
       const { page } = operator;
       await operator.login();
       await page.getByRole('link', { name }).click();
+      await page.getByRole('link', { name: 'Users', exact: true }).click();
 
       // Some of them first.
       await page.getByRole('checkbox', { name: 'Choose tester-2' }).check();
@@ -203,12 +205,14 @@ describe('the console in Chromium', () => {
       await page.getByRole('button', { name: 'Delete the chosen' }).click();
       await page.getByRole('heading', { name: 'Delete 2 users?' }).waitFor();
       await page.getByRole('button', { name: 'Delete for good' }).click();
-      await page.getByRole('status').filter({ hasText: 'Users deleted: 2.' }).waitFor();
+      await operator.finished('Users deleted: 2.');
+      await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
       await page.getByRole('button', { name: 'Ban the chosen' }).click();
       await page.getByRole('heading', { name: 'Ban 1 user?' }).waitFor();
       await page.getByRole('button', { name: 'Ban them' }).click();
-      await page.getByRole('status').filter({ hasText: 'Users banned: 1.' }).waitFor();
+      await operator.finished('Users banned: 1.');
+      await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('link', { name: 'Banned', exact: true }).click();
       await page.getByRole('link', { name: 'tester-1', exact: true }).waitFor();
       await page.getByRole('link', { name: 'Users', exact: true }).click();
@@ -227,7 +231,10 @@ describe('the console in Chromium', () => {
       assert.notEqual((await backend.send('{ user(id: "tester-3") { id } }')).user, null);
       await page.getByLabel('Type 5 to confirm').fill('5');
       await page.getByRole('button', { name: 'Delete them all for good' }).click();
-      await page.getByRole('status').filter({ hasText: 'Users deleted: 5.' }).waitFor();
+      await operator.finished('Users deleted: 5.');
+      await page.getByRole('link', { name: 'Long work' }).first().click();
+      await page.getByRole('row').filter({ hasText: 'Deleting all test users' }).getByText('Done').waitFor();
+      await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByRole('heading', { name: 'No users yet' }).waitFor();
       assert.equal((await backend.send('{ user(id: "tester-3") { id } }')).user, null);
       operator.errors = operator.errors.filter((error) => !error.includes('422')); // the wrong number above
@@ -278,6 +285,7 @@ describe('the console in Chromium', () => {
     const { page } = operator;
     await operator.login();
     await page.getByRole('link', { name: 'Chat in development' }).click();
+    await page.getByRole('link', { name: 'Users', exact: true }).click();
     await page.getByRole('search').getByRole('searchbox').pressSequentially('member-17');
     await page.getByRole('link', { name: 'member-18', exact: true }).waitFor({ state: 'detached' });
     await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
@@ -289,6 +297,7 @@ describe('the console in Chromium', () => {
     const { page } = operator;
     await operator.login();
     await page.getByRole('link', { name: 'Chat in production' }).click();
+    await page.getByRole('link', { name: 'Users', exact: true }).click();
     await page.getByRole('link', { name: 'real', exact: true }).click();
     await page.getByText('Users of a production app cannot be deleted.').waitFor();
     assert.equal(await page.getByRole('link', { name: 'Delete this user' }).count(), 0);
@@ -382,11 +391,13 @@ describe('the console in Chromium', () => {
         await app.send('mutation { banUsers(input: { ids: ["member-40"], minutes: 60, reason: "Advertising" }) { outcome } }');
         const device = await Connection.open(server, await app.register('member-45', 'Member number 45'), 'ANDROID');
         for (const [name, path] of [
+          ['overview', `/console/apps/${development.key}`],
           ['users', users],
           ['users-none', `${users}?q=nobody`],
           ['user', `${users}/member-45`],
           ['user-delete', `${users}/member-45/delete`],
           ['user-friends', `${users}/member-45/friends`],
+          ['user-subscriptions', `${users}/member-45/subscriptions`],
           ['user-blocklist', `${users}/member-45/blocklist`],
           ['permission', `/console/apps/${development.key}/permission?from=member-1&to=member-45`],
           ['bulk-ban', `/console/apps/${development.key}/bulk/ban?id=member-1&id=member-2`],

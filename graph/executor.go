@@ -49,7 +49,13 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	exec.AroundOperations(countRoots)
 	exec.AroundFields(newGuard(es.Schema()).field)
 	if !opts.Stock {
-		exec.Use(selection.New(generated.Selections(r), selection.Options{
+		types := generated.Selections(r)
+		if r.presence.Networked() {
+			// Side by side the statuses of a page share their way; one after the
+			// other, as they would be here, each would wait for its own.
+			types = types.Without("User", "status")
+		}
+		exec.Use(selection.New(types, selection.Options{
 			Operations: documentCacheSize, DocumentBytes: maxCachedDocument,
 		}))
 	}

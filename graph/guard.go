@@ -122,7 +122,7 @@ func (g *guard) field(ctx context.Context, next graphql.Resolver) (any, error) {
 	if c.root || c.callers != nil {
 		p := auth.From(ctx)
 		if !c.confirms {
-			if err := p.Confirm(ctx); err != nil {
+			if err := p.LoadApp(ctx); err != nil {
 				return nil, err
 			}
 		}

@@ -127,7 +127,11 @@ func (r *userResolver) FriendIds(ctx context.Context, obj *models.User) ([]strin
 }
 
 func (r *userResolver) Friendship(ctx context.Context, obj *models.User, with string) (*relations.Friendship, error) {
-	return r.relations.Friendship(ctx, auth.From(ctx).App, obj, with)
+	p := auth.From(ctx)
+	if err := p.LoadApp(ctx); err != nil {
+		return nil, err
+	}
+	return r.relations.Friendship(ctx, p.App, obj, with)
 }
 
 func (r *userResolver) FriendRequests(ctx context.Context, obj *models.User, direction generated.RequestDirection, first *int, after *string) (*relations.FriendRequestConnection, error) {
@@ -144,7 +148,11 @@ func (r *userResolver) BlockedIds(ctx context.Context, obj *models.User) ([]stri
 }
 
 func (r *userResolver) HasBlocked(ctx context.Context, obj *models.User, id string) (bool, error) {
-	return r.relations.HasBlocked(ctx, auth.From(ctx).App, obj, id)
+	p := auth.From(ctx)
+	if err := p.LoadApp(ctx); err != nil {
+		return false, err
+	}
+	return r.relations.HasBlocked(ctx, p.App, obj, id)
 }
 
 func (r *userResolver) Whitelist(_ context.Context, obj *models.User) (*relations.Whitelist, error) {

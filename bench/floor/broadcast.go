@@ -6,12 +6,13 @@ import (
 	"flag"
 	"net/http"
 	"runtime"
+	"strconv"
 	"sync"
 
 	"github.com/gorilla/websocket"
 )
 
-// newBroadcast is the floor of rows 5 and 6: WebSockets of gorilla/websocket,
+// newBroadcast is the floor of rows 5, 6 and 7: WebSockets of gorilla/websocket,
 // each with the goroutine that reads it, and a broadcast of bytes that were
 // prepared once, split among the processors. It knows no users, no subscriptions
 // and no slow readers.
@@ -61,9 +62,26 @@ func (b *broadcast) connect(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (b *broadcast) send(w http.ResponseWriter, _ *http.Request) {
+// send broadcasts the message; several times, one after the other, where the query
+// has times.
+func (b *broadcast) send(w http.ResponseWriter, r *http.Request) {
+	times := 1
+	if text := r.URL.Query().Get("times"); text != "" {
+		var err error
+		if times, err = strconv.Atoi(text); err != nil {
+			http.Error(w, "times is no number", http.StatusBadRequest)
+			return
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	for range times {
+		b.broadcast()
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (b *broadcast) broadcast() {
 	parts := runtime.GOMAXPROCS(0)
 	var wg sync.WaitGroup
 	for i := range parts {
@@ -74,5 +92,4 @@ func (b *broadcast) send(w http.ResponseWriter, _ *http.Request) {
 		})
 	}
 	wg.Wait()
-	w.WriteHeader(http.StatusNoContent)
 }

@@ -16,9 +16,13 @@ import (
 
 // floors has each floor by its name; it answers the handler that its flags ask for.
 var floors = map[string]func(ctx context.Context, flags []string) (http.Handler, error){
-	"user":      newUser,
-	"broadcast": newBroadcast,
-	"nothing":   newNothing,
+	"user":        newUser,
+	"permission":  newPermission,
+	"friend-page": newFriendPage,
+	"add-friend":  newAddFriend,
+	"broadcast":   newBroadcast,
+	"upgrade":     newUpgrade,
+	"nothing":     newNothing,
 }
 
 // Run serves the floor that args name, with its flags, until ctx ends. Once it

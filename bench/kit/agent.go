@@ -10,6 +10,7 @@ import (
 	"net/rpc"
 	"os"
 	"os/exec"
+	"time"
 )
 
 // AgentCommand is the argument that makes this program an agent.
@@ -76,6 +77,17 @@ func (a *SwarmAgent) Open(ctx context.Context, crowd *Crowd) error {
 	return a.call(ctx, "Swarm.Open", crowd, &None{})
 }
 
+// Storm has the swarm open a crowd, and answers how long it has taken.
+func (a *SwarmAgent) Storm(ctx context.Context, crowd *Crowd) (took time.Duration, err error) {
+	err = a.call(ctx, "Swarm.Storm", crowd, &took)
+	return took, err
+}
+
+// HangUp has the swarm close its WebSockets.
+func (a *SwarmAgent) HangUp(ctx context.Context) error {
+	return a.call(ctx, "Swarm.HangUp", &None{}, &None{})
+}
+
 // Play has the swarm play a round.
 func (a *SwarmAgent) Play(ctx context.Context, round *Round) (*Deliveries, error) {
 	out := &Deliveries{}
@@ -93,7 +105,7 @@ func (a *SwarmAgent) call(ctx context.Context, method string, args, reply any) e
 		return ctx.Err()
 	}
 	if errors.Is(call.Error, rpc.ErrShutdown) || errors.Is(call.Error, io.ErrUnexpectedEOF) {
-		return a.process.wrap(call.Error)
+		return a.process.Wrap(call.Error)
 	}
 	if call.Error != nil {
 		return fmt.Errorf("load generator: %w", call.Error)

@@ -42,6 +42,21 @@ func (d Debug) Memory(ctx context.Context) (GoMemory, error) {
 	return m, nil
 }
 
+// Allocations answers how many objects the program has allocated so far.
+func (d Debug) Allocations(ctx context.Context) (int64, error) {
+	text, err := d.get(ctx, "/debug/pprof/heap?debug=1")
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for line := range strings.Lines(text) {
+		if found, _ := fmt.Sscanf(line, "# Mallocs = %d", &n); found == 1 {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("the heap profile of %s tells no allocations", d.DebugAddress)
+}
+
 // Goroutines answers how many there are.
 func (d Debug) Goroutines(ctx context.Context) (int, error) {
 	text, err := d.get(ctx, "/debug/pprof/goroutine?debug=1")
@@ -56,6 +71,15 @@ func (d Debug) Goroutines(ctx context.Context) (int, error) {
 // Profile writes a CPU profile of the next seconds to a file.
 func (d Debug) Profile(ctx context.Context, length time.Duration, file string) error {
 	text, err := d.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(length.Seconds())))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}
+
+// Snapshot writes the program's profile of that name, "heap" or "allocs", to a file.
+func (d Debug) Snapshot(ctx context.Context, profile, file string) error {
+	text, err := d.get(ctx, "/debug/pprof/"+profile)
 	if err != nil {
 		return err
 	}

@@ -77,16 +77,25 @@ func (d *device) take(data []byte, text func([]byte)) error {
 }
 
 // await answers the next text message.
-func (d *device) await(buf []byte) ([]byte, error) {
-	var message []byte
+func (d *device) await(buf []byte) ([]byte, error) { return d.awaitAll(buf, 1) }
+
+// awaitAll waits for as many text messages as it is told, and answers the last. No
+// more may be on their way.
+func (d *device) awaitAll(buf []byte, messages int) (last []byte, err error) {
+	got := 0
 	for n := 0; ; {
-		if err := d.take(buf[:n], func(text []byte) { message = append([]byte{}, text...) }); err != nil {
+		err := d.take(buf[:n], func(text []byte) {
+			last = append(last[:0], text...)
+			got++
+		})
+		switch {
+		case err != nil:
 			return nil, err
+		case got == messages:
+			return last, nil
+		case got > messages:
+			return nil, fmt.Errorf("%d messages instead of %d; the last: %q", got, messages, last)
 		}
-		if message != nil {
-			return message, nil
-		}
-		var err error
 		if n, err = read(d.fd, buf); err != nil {
 			return nil, err
 		}

@@ -148,6 +148,7 @@ var (
 	headEnd       = []byte("\r\n\r\n")
 	statusOK      = []byte("HTTP/1.1 200 ")
 	contentLength = []byte("\r\nContent-Length: ")
+	chunked       = []byte("\r\nTransfer-Encoding: chunked")
 )
 
 // httpBody finds the body of an answer, in the form in which net/http writes it.
@@ -159,6 +160,9 @@ func httpBody(answer []byte) (body []byte, whole bool, err error) {
 	if !bytes.HasPrefix(head, statusOK) {
 		return nil, false, fmt.Errorf("the server answers %q", answer)
 	}
+	if bytes.Contains(head, chunked) {
+		return joinChunks(body)
+	}
 	_, rest, found := bytes.Cut(head, contentLength)
 	if !found {
 		return nil, false, fmt.Errorf("the answer has no length: %q", head)
@@ -169,6 +173,29 @@ func httpBody(answer []byte) (body []byte, whole bool, err error) {
 		return nil, false, fmt.Errorf("the answer's length is %q", digits)
 	}
 	return body, len(body) >= length, nil
+}
+
+// joinChunks answers what the chunks hold once the last one has come.
+func joinChunks(chunks []byte) (body []byte, whole bool, err error) {
+	for {
+		digits, rest, found := bytes.Cut(chunks, []byte("\r\n"))
+		if !found {
+			return nil, false, nil
+		}
+		size, err := strconv.ParseUint(string(digits), 16, 31)
+		if err != nil {
+			return nil, false, fmt.Errorf("a chunk's length is %q", digits)
+		}
+		end := int(size)
+		if len(rest) < end+len("\r\n") {
+			return nil, false, nil
+		}
+		if end == 0 {
+			return body, true, nil
+		}
+		body = append(body, rest[:end]...)
+		chunks = rest[end+len("\r\n"):]
+	}
 }
 
 func percentiles(latencies []time.Duration) (p50, p99 time.Duration) {

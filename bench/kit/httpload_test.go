@@ -71,3 +71,19 @@ func TestHTTPBody(t *testing.T) {
 		t.Error("an answer without a length was taken")
 	}
 }
+
+func TestHTTPBodyInChunks(t *testing.T) {
+	answer := "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
+	for end := range len(answer) {
+		if _, whole, err := httpBody([]byte(answer[:end])); whole || err != nil {
+			t.Fatalf("%q: whole %v, %v", answer[:end], whole, err)
+		}
+	}
+	body, whole, err := httpBody([]byte(answer))
+	if string(body) != "hello world" || !whole || err != nil {
+		t.Errorf("%q, whole %v, %v", body, whole, err)
+	}
+	if _, _, err := httpBody([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n")); err == nil {
+		t.Error("a chunk without a length went unnoticed")
+	}
+}

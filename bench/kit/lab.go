@@ -21,6 +21,16 @@ import (
 	"rollcall/internal/testenv"
 )
 
+// mariadbOptions are what a MariaDB in use has: every commit is on the disk before
+// it is answered, and memory holds the tables.
+var mariadbOptions = []string{
+	"--innodb-flush-log-at-trx-commit=1",
+	"--innodb-flush-method=O_DIRECT",
+	"--innodb-doublewrite=1",
+	"--innodb-buffer-pool-size=4G",
+	"--innodb-log-file-size=1G",
+}
+
 // FloorCommand is the argument that makes this program a floor, by the name that
 // follows.
 const FloorCommand = "floor"
@@ -30,7 +40,7 @@ const FloorCommand = "floor"
 type Lab struct {
 	// Short: small and quick, to see that a row works. The figures mean nothing.
 	Short bool
-	// Profiles is the folder for CPU profiles of the server; "": none are taken.
+	// Profiles is the folder for profiles of the server; "": none are taken.
 	Profiles string
 	// Binary is the server's; "": it is built when it is first needed.
 	Binary string
@@ -38,8 +48,10 @@ type Lab struct {
 	Log func(format string, args ...any)
 
 	dir        string
+	stock      string // the comparator's binary
 	mariadb    *testenv.MariaDB
 	mariadbPID int
+	status     *sql.DB // one connection: leaving is a statement too
 	databases  int
 	asked      int // by DatabaseQueries
 	world      *World
@@ -83,13 +95,20 @@ func (l *Lab) Build(ctx context.Context) (string, error) {
 	if l.Binary != "" {
 		return l.Binary, nil
 	}
-	l.Log("building the server")
-	path := filepath.Join(l.dir, "rollcall")
-	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, "rollcall").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("building the server: %w\n%s", err, out)
+	path, err := l.build(ctx, "rollcall", "rollcall")
+	if err == nil {
+		l.Binary = path
 	}
-	l.Binary = path
+	return path, err
+}
+
+func (l *Lab) build(ctx context.Context, name, pkg string) (string, error) {
+	l.Log("building %s", name)
+	path := filepath.Join(l.dir, name)
+	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
+	}
 	return path, nil
 }
 
@@ -110,17 +129,52 @@ func (l *Lab) Database(ctx context.Context) (string, error) {
 	return l.mariadb.URL() + name, err
 }
 
+// Quiet waits until nobody sends MariaDB anything: what was put off has been done.
+func (l *Lab) Quiet(ctx context.Context) error {
+	last, err := l.DatabaseQueries(ctx)
+	for same := 0; err == nil && same < quietChecks; {
+		select {
+		case <-time.After(quietInterval):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		var now int
+		now, err = l.DatabaseQueries(ctx)
+		same++
+		if now != last {
+			same = 0
+		}
+		last = now
+	}
+	return err
+}
+
+const (
+	quietInterval = 100 * time.Millisecond
+	quietChecks   = 5
+)
+
+// Exec changes a database of the lab's, past the server.
+func (l *Lab) Exec(ctx context.Context, database string, statements ...string) error {
+	return onServer(database, func(db *sql.DB) error {
+		for _, statement := range statements {
+			if _, err := db.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		return nil
+	})
+}
+
 // DatabaseCPU answers the processor time that MariaDB has used.
 func (l *Lab) DatabaseCPU() (time.Duration, error) { return CPU(l.mariadbPID) }
 
-// DatabaseQueries answers how many statements MariaDB has been sent, this one
-// not counted.
+// DatabaseQueries answers how many statements MariaDB has been sent, those of the
+// lab's own not counted.
 func (l *Lab) DatabaseQueries(ctx context.Context) (int, error) {
 	var name string
 	var n int
-	err := onServer(l.mariadb.URL(), func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &n)
-	})
+	err := l.status.QueryRowContext(ctx, "SHOW GLOBAL STATUS LIKE 'Questions'").Scan(&name, &n)
 	l.asked++
 	return n - l.asked, err
 }
@@ -128,15 +182,17 @@ func (l *Lab) DatabaseQueries(ctx context.Context) (int, error) {
 func (l *Lab) startMariaDB(ctx context.Context) error {
 	l.Log("starting MariaDB")
 	var err error
-	if l.mariadb, err = testenv.StartMariaDB(); err != nil {
+	if l.mariadb, err = testenv.StartMariaDB(mariadbOptions...); err != nil {
 		return err
 	}
 	l.atEnd(l.mariadb.Stop)
+	if l.status, err = sql.Open("mysql", DSN(l.mariadb.URL())); err != nil {
+		return err
+	}
+	l.status.SetMaxOpenConns(1)
+	l.atEnd(func() { _ = l.status.Close() }) // the server goes next
 	var file string
-	err = onServer(l.mariadb.URL(), func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, "SELECT @@pid_file").Scan(&file)
-	})
-	if err != nil {
+	if err := l.status.QueryRowContext(ctx, "SELECT @@pid_file").Scan(&file); err != nil {
 		return fmt.Errorf("asking MariaDB for its process: %w", err)
 	}
 	text, err := os.ReadFile(file)
@@ -158,7 +214,7 @@ func onServer(url string, do func(*sql.DB) error) error {
 	return errors.Join(do(db), db.Close())
 }
 
-// Floor is a floor in a process of its own.
+// Floor is a floor, or the comparator, in a process of its own.
 type Floor struct {
 	*Process
 	Debug
@@ -178,12 +234,29 @@ func (l *Lab) StartFloor(name string, flags ...string) (*Floor, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, append([]string{FloorCommand, name}, flags...)...)
+	return l.startFloor("the floor "+name, exec.Command(self, append([]string{FloorCommand, name}, flags...)...))
+}
+
+// StartStock builds and starts the comparator, stock gqlgen with GORM, on the
+// lab's MariaDB; the lab stops it at the end.
+func (l *Lab) StartStock(ctx context.Context, database string, flags ...string) (*Floor, error) {
+	if l.stock == "" {
+		path, err := l.build(ctx, "stock", "rollcall/bench/stock")
+		if err != nil {
+			return nil, err
+		}
+		l.stock = path
+	}
+	return l.startFloor("the comparator", exec.Command(l.stock, append([]string{"-dsn", DSN(database)}, flags...)...))
+}
+
+// startFloor starts a program that prints its Addresses.
+func (l *Lab) startFloor(name string, cmd *exec.Cmd) (*Floor, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	p, err := start("the floor "+name, cmd)
+	p, err := start(name, cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +267,7 @@ func (l *Lab) StartFloor(name string, flags ...string) (*Floor, error) {
 		err = json.Unmarshal(line, &at)
 	}
 	if err != nil {
-		return nil, p.wrap(err)
+		return nil, p.Wrap(err)
 	}
 	return &Floor{Process: p, Debug: Debug{at.Debug}, Address: at.Address}, nil
 }

@@ -72,8 +72,8 @@ func (p *Process) Stop() {
 	}
 }
 
-// wrap adds what the process has logged to err.
-func (p *Process) wrap(err error) error {
+// Wrap adds the name of the process and what the process has logged to err.
+func (p *Process) Wrap(err error) error {
 	return fmt.Errorf("%s: %w\n%s", p.name, err, p.log.text())
 }
 

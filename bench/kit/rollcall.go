@@ -51,9 +51,9 @@ func (p *Process) AwaitAnswer(ctx context.Context, address, path string) error {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-p.exited:
-			return p.wrap(errors.New("it has ended at once"))
+			return p.Wrap(errors.New("it has ended at once"))
 		case <-ctx.Done():
-			return p.wrap(err)
+			return p.Wrap(err)
 		}
 	}
 }
@@ -126,7 +126,7 @@ func (s *Server) Ask(ctx context.Context, token, query string, variables, out an
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return s.wrap(err)
+		return s.Wrap(err)
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -167,7 +167,7 @@ func (s *Server) Await(ctx context.Context, name string, value float64) error {
 			return err
 		}
 		select {
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
 			return fmt.Errorf("%s is %v and does not become %v", name, got, value)
 		}

@@ -20,8 +20,11 @@ const (
 	// swarmDialers is how many WebSockets are being opened at once.
 	swarmDialers = 16
 	// perSource is how many connections leave from one address of the loopback,
-	// well below the number of ports.
-	perSource = 5000
+	// well below the number of ports, of which those that were closed lately are
+	// not free.
+	perSource = 1000
+	// spareFiles is how many files a swarm has open beside its WebSockets.
+	spareFiles = 100
 	// deliveryTimeout is how long no subscriber at all may hear of a change.
 	deliveryTimeout = 10 * time.Second
 )
@@ -31,6 +34,7 @@ const (
 // open files and because its work must not count as anybody else's.
 type Swarm struct {
 	poller  *poller
+	actors  []*device
 	devices []*device
 	buf     []byte
 	last    int // the size of the last message, in bytes
@@ -46,18 +50,32 @@ type Crowd struct {
 	// Subscribe is the subscription that each of them asks for. "": no GraphQL is
 	// spoken at all, and the server speaks first.
 	Subscribe string
-	// Snapshot: the subscription begins with an event of its own.
+	// Snapshot: the subscription begins with an event of its own, or with one for
+	// each actor.
 	Snapshot bool
+	// Actors are the tokens of users who are watched by all and change their statuses
+	// in a burst, see Round. They connect before anybody else.
+	Actors []string
 }
 
 // Open opens a crowd; it answers once all of it is connected, acknowledged and
 // has its snapshot.
 func (s *Swarm) Open(crowd *Crowd, _ *None) error {
 	var err error
+	if err := enoughFiles(len(crowd.Actors) + len(crowd.Tokens)); err != nil {
+		return err
+	}
 	if s.poller, err = newPoller(); err != nil {
 		return err
 	}
 	s.buf = make([]byte, 64<<10)
+	for _, token := range crowd.Actors {
+		actor, err := login(crowd.Address, crowd.Path, token, netip.Addr{}, s.buf)
+		if err != nil {
+			return fmt.Errorf("connecting those who act: %w", err)
+		}
+		s.actors = append(s.actors, actor)
+	}
 	s.devices = make([]*device, len(crowd.Tokens))
 	failures := make(chan error, swarmDialers)
 	var next atomic.Int64
@@ -92,36 +110,73 @@ func (s *Swarm) Open(crowd *Crowd, _ *None) error {
 	return nil
 }
 
+// enoughFiles says why that many WebSockets cannot be opened by one process. The
+// limit is each process's own: the server has its own, too.
+func enoughFiles(n int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("getrlimit: %w", err)
+	}
+	if need := uint64(n + spareFiles); limit.Cur < need {
+		return fmt.Errorf("a process may open %d files and needs %d; raise it with ulimit -n", limit.Cur, need)
+	}
+	return nil
+}
+
+// Storm is Open, and answers how long it has taken.
+func (s *Swarm) Storm(crowd *Crowd, took *time.Duration) error {
+	began := time.Now()
+	err := s.Open(crowd, &None{})
+	*took = time.Since(began)
+	return err
+}
+
+// HangUp closes all WebSockets, without a word. The swarm can open another crowd.
+func (s *Swarm) HangUp(*None, *None) error {
+	for _, d := range append(s.actors, s.devices...) {
+		_ = unix.Close(d.fd)
+	}
+	s.poller.close()
+	*s = Swarm{}
+	return nil
+}
+
 // open opens the WebSocket number i.
 func (c *Crowd) open(i int, buf []byte) (*device, error) {
 	source := netip.AddrFrom4([4]byte{127, 0, 0, byte(2 + i/perSource)})
-	d, err := upgrade(c.Address, c.Path, source, buf)
-	if err != nil {
-		return nil, err
-	}
 	if c.Subscribe == "" {
-		_, err := d.await(buf)
+		d, err := upgrade(c.Address, c.Path, source, buf)
+		if err != nil {
+			return nil, err
+		}
+		_, err = d.await(buf)
 		return d, err
 	}
-	if err := d.init(c.Tokens[i]); err != nil {
-		return nil, err
-	}
-	if err := d.acknowledged(buf); err != nil {
-		return nil, err
-	}
-	subscribe, err := json.Marshal(map[string]any{"id": "1", "type": "subscribe", "payload": map[string]string{"query": c.Subscribe}})
+	d, err := login(c.Address, c.Path, c.Tokens[i], source, buf)
 	if err != nil {
 		return nil, err
 	}
-	if err := writeAll(d.fd, appendFrame(nil, string(subscribe))); err != nil {
+	if err := d.subscribe(c.Subscribe); err != nil {
 		return nil, err
 	}
 	if c.Snapshot {
-		if message, err := d.await(buf); err != nil || !bytes.Contains(message, []byte(`"next"`)) {
+		if message, err := d.awaitAll(buf, max(1, len(c.Actors))); err != nil || !bytes.Contains(message, []byte(`"next"`)) {
 			return nil, fmt.Errorf("subscribing: %q, %w", message, err)
 		}
 	}
 	return d, nil
+}
+
+// login opens a WebSocket as the device of a token's user.
+func login(address, path, token string, source netip.Addr, buf []byte) (*device, error) {
+	d, err := upgrade(address, path, source, buf)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.init(token); err != nil {
+		return nil, err
+	}
+	return d, d.acknowledged(buf)
 }
 
 // upgrade opens a WebSocket.
@@ -158,6 +213,15 @@ func (d *device) init(token string) error {
 	return writeAll(d.fd, appendFrame(nil, `{"type":"connection_init","payload":{"Authorization":"Bearer `+token+`","platform":"ANDROID"}}`))
 }
 
+// subscribe sends an operation, of whatever kind.
+func (d *device) subscribe(query string) error {
+	text, err := json.Marshal(map[string]any{"id": "1", "type": "subscribe", "payload": map[string]string{"query": query}})
+	if err != nil {
+		return err
+	}
+	return writeAll(d.fd, appendFrame(nil, string(text)))
+}
+
 // acknowledged waits for connection_ack.
 func (d *device) acknowledged(buf []byte) error {
 	message, err := d.await(buf)
@@ -176,7 +240,14 @@ type Round struct {
 	// they are made by a POST to /change.
 	Device  string
 	Address string
+	// Burst: a change is one of each of the crowd's actors, all at once. Of a floor,
+	// which has no actors, it is as many broadcasts as Events says.
+	Burst bool
+	// Events is how many messages a change brings to each WebSocket; 0 is 1.
+	Events int
 }
+
+func (r *Round) events() int { return max(1, r.Events) }
 
 // Deliveries is what a round has seen.
 type Deliveries struct {
@@ -196,7 +267,7 @@ func (d Deliveries) PerSecond() float64 { return float64(d.Count) / d.Elapsed.Se
 func (s *Swarm) Play(round *Round, out *Deliveries) error {
 	if s.change == nil {
 		var err error
-		if s.change, err = round.newChange(); err != nil {
+		if s.change, err = round.newChange(s.actors); err != nil {
 			return err
 		}
 	}
@@ -209,8 +280,8 @@ func (s *Swarm) Play(round *Round, out *Deliveries) error {
 		if err := s.change.cause(); err != nil {
 			return err
 		}
-		got := 0
-		for got < len(s.devices) {
+		got, all := 0, len(s.devices)*round.events()
+		for got < all {
 			err := s.poller.wait(time.Now().Add(deliveryTimeout), func(tag int) error {
 				d := s.devices[tag]
 				n, err := read(d.fd, s.buf)
@@ -225,12 +296,12 @@ func (s *Swarm) Play(round *Round, out *Deliveries) error {
 				})
 			})
 			if err != nil {
-				return fmt.Errorf("%d of %d have heard of the change: %w", got, len(s.devices), err)
+				return fmt.Errorf("%d of %d messages have come: %w", got, all, err)
 			}
 		}
 		out.Elapsed += latencies[len(latencies)-1]
-		if got > len(s.devices) {
-			return fmt.Errorf("one change came %d times to %d subscribers", got, len(s.devices))
+		if got > all {
+			return fmt.Errorf("one change brought %d messages instead of %d", got, all)
 		}
 		if err := s.change.settle(s.buf); err != nil {
 			return err
@@ -253,7 +324,10 @@ type change interface {
 	settle(buf []byte) error
 }
 
-func (r *Round) newChange() (change, error) {
+func (r *Round) newChange(actors []*device) (change, error) {
+	if r.Burst && len(actors) > 0 {
+		return &burst{actors: actors}, nil
+	}
 	if r.Device != "" {
 		return &comingAndGoing{address: r.Address, token: r.Device}, nil
 	}
@@ -261,7 +335,38 @@ func (r *Round) newChange() (change, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &postedChange{fd: fd, request: []byte("POST /change HTTP/1.1\r\nHost: " + r.Address + "\r\nContent-Length: 0\r\n\r\n")}, nil
+	return &postedChange{fd: fd, request: fmt.Appendf(nil, "POST /change?times=%d HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\n\r\n", r.events(), r.Address)}, nil
+}
+
+// burst has all actors set a status that none of them had.
+type burst struct {
+	actors []*device
+	n      int
+}
+
+func (b *burst) prepare([]byte) error {
+	b.n++
+	return nil
+}
+
+func (b *burst) cause() error {
+	query := fmt.Sprintf("mutation { setStatus(customStatus: %q) { presence } }", fmt.Sprintf("status %09d", b.n))
+	for _, actor := range b.actors {
+		if err := actor.subscribe(query); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settle waits for the answers, each with its `complete`.
+func (b *burst) settle(buf []byte) error {
+	for _, actor := range b.actors {
+		if message, err := actor.awaitAll(buf, 2); err != nil || !bytes.Contains(message, []byte(`"complete"`)) {
+			return fmt.Errorf("setStatus: %q, %w", message, err)
+		}
+	}
+	return nil
 }
 
 // comingAndGoing is a user's only device, which logs in and then loses its

@@ -10,29 +10,50 @@ import (
 
 // Figure is a line of the table. What does not apply is empty.
 type Figure struct {
-	// Row is the number in the design's list.
+	// Row is the number in the design's list, Name what the benchmark is called.
 	Row  int
+	Name string
 	Work string
 	Goal string
 	// Ours and Floor are figures with their units; machines differ, so they only
 	// say what the ratio is made of.
 	Ours, Floor string
+	// Met says whether the goal is met, as AtLeast and AtMost have it.
+	Met string
 	// Ratio is ours to the floor's.
 	Ratio string
+	// Stock is what stock gqlgen with GORM brings, with its ratio to the floor.
+	Stock string
 	// CPU is the processor time for each request or delivery, ours and the floor's.
-	CPU  string
-	Note string
+	CPU string
+	// Queries and Allocations are for each request, in the same order.
+	Queries, Allocations string
+	Note                 string
 }
 
 // Table is the figures in Markdown.
 func Table(figures []Figure) string {
 	var b strings.Builder
-	b.WriteString("| row | work | goal | ours | floor | ratio (quartiles) | CPU of the server: ours / floor | note |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| row | work | goal | met | ours | floor | ratio (quartiles) | stock gqlgen + GORM: ratio to the floor | CPU of the server: ours / floor / stock | queries | allocations | note |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, f := range figures {
-		fmt.Fprintf(&b, "| %d | %s | %s | %s | %s | %s | %s | %s |\n", f.Row, f.Work, f.Goal, dash(f.Ours), dash(f.Floor), dash(f.Ratio), dash(f.CPU), f.Note)
+		fmt.Fprintf(&b, "| %d `%s` | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", f.Row, f.Name, f.Work, dash(f.Goal), dash(f.Met),
+			dash(f.Ours), dash(f.Floor), dash(f.Ratio), dash(f.Stock), dash(f.CPU), dash(f.Queries), dash(f.Allocations), f.Note)
 	}
 	return b.String()
+}
+
+// AtLeast says whether a value reaches its goal.
+func AtLeast(value, goal float64) string { return met(value >= goal) }
+
+// AtMost says whether a value stays within its goal.
+func AtMost(value, goal float64) string { return met(value <= goal) }
+
+func met(reached bool) string {
+	if reached {
+		return "yes"
+	}
+	return "**no**"
 }
 
 func dash(s string) string {
@@ -47,6 +68,12 @@ func Micros(d float64) string { return fmt.Sprintf("%.1f µs", d/float64(time.Mi
 
 // Millis writes a duration in milliseconds.
 func Millis(d float64) string { return fmt.Sprintf("%.1f ms", d/float64(time.Millisecond)) }
+
+// Count writes a number.
+func Count(n float64) string { return fmt.Sprintf("%.0f", n) }
+
+// Hundredths writes a number with two decimals.
+func Hundredths(n float64) string { return fmt.Sprintf("%.2f", n) }
 
 // MB writes a size in megabytes.
 func MB(bytes float64) string { return fmt.Sprintf("%.1f MB", bytes/1e6) }

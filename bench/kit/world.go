@@ -10,14 +10,18 @@ import (
 	"sync"
 )
 
-// World is an app with users in a database of its own on MariaDB.
+// World is an app with users in a database of its own.
 type World struct {
 	lab *Lab
 	// Database is its ROLLCALL_DATABASE_URL.
 	Database string
 	// Users is how many users there are, UserID(1) to UserID(Users).
 	Users int
+	// Friends is how many friends each of them has: user n those from n-Friends/2 to
+	// n+Friends/2, as if they stood in a ring.
+	Friends int
 
+	rules       bool // Rules has been called
 	key, secret string
 	tokens      []string // of the first users
 }
@@ -29,20 +33,19 @@ func UserID(n int) string { return fmt.Sprintf("user-%07d", n) }
 // PRODUCTION app in the FLAGSHIP edition, both status switches on.
 func (l *Lab) World(ctx context.Context, users int) (*World, error) {
 	if l.world == nil {
-		w, err := l.newWorld(ctx)
+		database, err := l.Database(ctx)
 		if err != nil {
 			return nil, err
 		}
-		l.world = w
+		if l.world, err = l.NewWorld(ctx, database, 0); err != nil {
+			return nil, err
+		}
 	}
 	return l.world, l.world.grow(ctx, users)
 }
 
-func (l *Lab) newWorld(ctx context.Context) (*World, error) {
-	database, err := l.Database(ctx)
-	if err != nil {
-		return nil, err
-	}
+// NewWorld makes a world of its own in a database, with that many users.
+func (l *Lab) NewWorld(ctx context.Context, database string, users int) (*World, error) {
 	out, err := l.command(ctx, database, "app", "create", "--name", "bench", "--environment", "production", "--edition", "flagship", "--json")
 	if err != nil {
 		return nil, err
@@ -51,8 +54,65 @@ func (l *Lab) newWorld(ctx context.Context) (*World, error) {
 	if err := json.Unmarshal(out, &app); err != nil {
 		return nil, fmt.Errorf("reading the app: %w", err)
 	}
-	_, err = l.command(ctx, database, "app", "set", app.Key, "statusQueryEnabled=true", "friendStatusNotifyEnabled=true")
-	return &World{lab: l, Database: database, key: app.Key, secret: app.Secret}, err
+	w := &World{lab: l, Database: database, key: app.Key, secret: app.Secret}
+	if err := w.set(ctx, "statusQueryEnabled=true", "friendStatusNotifyEnabled=true"); err != nil {
+		return nil, err
+	}
+	return w, w.grow(ctx, users)
+}
+
+func (w *World) set(ctx context.Context, settings ...string) error {
+	_, err := w.lab.command(ctx, w.Database, append([]string{"app", "set", w.key}, settings...)...)
+	return err
+}
+
+// Befriend gives each user that many friends.
+func (w *World) Befriend(ctx context.Context, friends int) error {
+	if friends <= w.Friends {
+		return nil
+	}
+	w.lab.Log("making %d friendships", w.Users*friends/2)
+	if _, err := w.lab.command(ctx, w.Database, "seed", "--app", w.key, "--users", fmt.Sprint(w.Users), "--friends", fmt.Sprint(friends)); err != nil {
+		return err
+	}
+	w.Friends = friends
+	return w.analyse(ctx)
+}
+
+// Rules has every rule about messages in play, on MariaDB: only friends may write;
+// an eighth of the users have their whitelist on, with a quarter of their friends,
+// and another eighth have a quarter of theirs on the blocklist.
+func (w *World) Rules(ctx context.Context) error {
+	if w.rules {
+		return nil
+	}
+	w.rules = true
+	w.lab.Log("making blocklists and whitelists")
+	if err := w.set(ctx, "onlyFriendsCanMessage=true"); err != nil {
+		return err
+	}
+	err := w.lab.Exec(ctx, w.Database,
+		`INSERT INTO whitelist_entries (user_id, created_at, allowed_id)
+			SELECT user_id, created_at, friend_id FROM friendships WHERE user_id % 8 = 0 AND friend_id % 4 = 0`,
+		`INSERT INTO blocks (user_id, created_at, blocked_id)
+			SELECT user_id, created_at, friend_id FROM friendships WHERE user_id % 8 = 1 AND friend_id % 4 = 0`,
+		`UPDATE users JOIN (SELECT user_id, COUNT(*) AS n FROM whitelist_entries GROUP BY user_id) w ON w.user_id = users.id
+			SET whitelist_enabled = 1, whitelist_count = w.n`,
+		`UPDATE users JOIN (SELECT user_id, COUNT(*) AS n FROM blocks GROUP BY user_id) b ON b.user_id = users.id
+			SET block_count = b.n`)
+	if err != nil {
+		return err
+	}
+	return w.analyse(ctx)
+}
+
+// analyse has MariaDB know at once how large the tables are, which it would find
+// out by itself some seconds later.
+func (w *World) analyse(ctx context.Context) error {
+	if !strings.HasPrefix(w.Database, "mysql:") {
+		return nil
+	}
+	return w.lab.Exec(ctx, w.Database, "ANALYZE TABLE users, friendships, blocks, whitelist_entries")
 }
 
 func (w *World) grow(ctx context.Context, users int) error {
@@ -64,7 +124,7 @@ func (w *World) grow(ctx context.Context, users int) error {
 		return err
 	}
 	w.Users = users
-	return nil
+	return w.analyse(ctx)
 }
 
 // AppToken has a server on the world's database issue an app token.

@@ -10,12 +10,13 @@
   // is one of the zone that its list says.
   function localiseTimes(root) {
     for (const element of root.querySelectorAll("time[datetime]:not([title])")) {
-      let format = element.dataset.show === "clock" ? clock : moment;
-      if (element.dataset.show === "day") {
-        const zone = element.closest("[data-zone]").dataset.zone;
-        format = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone: zone });
+      const list = element.closest("[data-show]");
+      const show = list ? list.dataset.show : "";
+      let format = show === "hour" ? clock : moment;
+      if (show === "days") {
+        format = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone: list.dataset.zone });
       }
-      element.title = element.dataset.show === "day" ? element.dateTime : element.textContent;
+      element.title = show === "days" ? element.dateTime : element.textContent;
       element.textContent = format.format(new Date(element.dateTime));
     }
   }

@@ -6,7 +6,7 @@
   const language = document.documentElement.lang;
   const number = new Intl.NumberFormat(language);
   const height = 170;
-  const steps = [1, 2, 5].flatMap((n) => Array.from({ length: 8 }, (_, power) => n * 10 ** power)).sort((a, b) => a - b);
+  const steps = [1, 2, 5, ...Array.from({ length: 8 }, (_, power) => [10, 20, 25, 50].map((n) => n * 10 ** power)).flat()];
 
   // The rows are the newest first; a chart goes from left to right.
   function read(section) {
@@ -20,15 +20,15 @@
     };
   }
 
-  // Which of the points have a label: so many that they do not touch, of the last
-  // hour those on the round minutes of the reader's clock.
+  // Which of the points have a label: so many that they touch neither each other
+  // nor the scale, of the last hour those on the round minutes of the reader's clock.
   function ticks({ times }, byHour, width) {
     if (byHour) {
       const step = width < 340 ? 20 : 10;
-      return times.flatMap((time, i) => (time.getMinutes() % step === 0 ? [i] : []));
+      return times.flatMap((time, i) => (i > 3 && time.getMinutes() % step === 0 ? [i] : []));
     }
     const step = width < 340 ? 9 : 5;
-    return times.flatMap((_, i) => ((times.length - 1 - i) % step === 0 ? [i] : []));
+    return times.flatMap((_, i) => (i > 2 && (times.length - 1 - i) % step === 0 ? [i] : []));
   }
 
   function draw(place, data, byHour) {
@@ -46,7 +46,7 @@
     new uPlot({
       width: place.clientWidth,
       height,
-      padding: [8, 12, 0, 0],
+      padding: [8, 22, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { show: !bars } },
       scales: {
@@ -55,7 +55,7 @@
       },
       axes: [
         { ...axis, size: 28, grid: { show: false }, splits: () => ticks(data, byHour, place.clientWidth), values: (_, at) => at.map((i) => data.labels[i]) },
-        { ...axis, size: 48, space: 34, incrs: steps, values: (_, at) => at.map((n) => number.format(n)) },
+        { ...axis, size: 48, space: 30, incrs: steps, values: (_, at) => at.map((n) => number.format(n)) },
       ],
       series: [
         {},

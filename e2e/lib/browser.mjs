@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { adminPassword } from './server.mjs';
+import { until } from './wait.mjs';
 
 const axeSource = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -33,7 +34,9 @@ export function launch() {
 export class Operator {
   static async arrive(browser, server, options = {}) {
     const context = await browser.newContext({ locale: 'en', viewport: { width: 1280, height: 900 }, ...options });
-    return new Operator(server, context, await context.newPage());
+    const operator = new Operator(server, context, await context.newPage());
+    operator.scripted = options.javaScriptEnabled !== false;
+    return operator;
   }
 
   constructor(server, context, page) {
@@ -67,6 +70,16 @@ export class Operator {
   /** Sends a form as a program with the operator's cookie would; answers the response. */
   post(path, headers = {}) {
     return this.context.request.post(`${this.server.url}${path}`, { headers, maxRedirects: 0 });
+  }
+
+  /** Waits on the page of some long work until it is done and says so. */
+  async finished(words) {
+    await until(async () => {
+      const refresh = this.page.getByRole('link', { name: 'Refresh' });
+      // Without a script the reader asks again; with one the page does.
+      if (!this.scripted && (await refresh.count())) await refresh.click();
+      return this.page.getByRole('status').filter({ hasText: words }).count();
+    }, words);
   }
 
   screenshot(name) {

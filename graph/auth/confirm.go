@@ -16,8 +16,8 @@ type pending struct {
 	users *users.Service
 
 	mu   sync.Mutex
-	done bool
-	err  error
+	good bool
+	err  error // why it is not good
 }
 
 // Confirm asks the database, once, whether the principal's token is still good,
@@ -26,47 +26,73 @@ type pending struct {
 // the transports, which refuse the whole request, to the second. Errors as
 // Authenticate's.
 //
-// It is apart from Authenticate for User, which reads the token's app with the
-// user that is asked for: one round trip to the database instead of two.
+// It is apart from Authenticate for UserByID, which asks together with its own
+// question: one round trip to the database instead of two.
 func (p *Principal) Confirm(ctx context.Context) error {
-	return p.confirm(func(c *pending) (app *models.App, err error) {
-		app, _, err = c.users.Confirm(ctx, c.Claim)
-		return app, err
-	})
-}
-
-// UserByID answers the user of the caller's app with that ID, nil where there is
-// none, and confirms the principal by the same read. Errors as Confirm's; of a
-// user's principal, none but the database's.
-func (p *Principal) UserByID(ctx context.Context, service *users.Service, id string) (user *models.User, err error) {
-	asked := false
-	err = p.confirm(func(c *pending) (app *models.App, err error) {
-		asked = true
-		app, user, err = service.ByIDFor(ctx, c.Claim, id)
-		return app, err
-	})
-	if asked || err != nil {
-		return user, err
-	}
-	return service.ByID(ctx, p.App.ID, id)
-}
-
-// confirm has ask say what app the token is of, unless that is known. A question
-// that was not answered, for want of a database or because the caller is gone, may
-// be asked again.
-func (p *Principal) confirm(ask func(*pending) (*models.App, error)) error {
 	c := p.claim
 	if c == nil {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.done {
-		app, err := ask(c)
-		if app == nil && fault.CodeOf(err) != fault.Unauthenticated {
-			return err
-		}
-		p.App, c.err, c.done = app, err, true
+	if c.good {
+		return nil
 	}
-	return c.err
+	return p.load(ctx)
+}
+
+// LoadApp confirms the principal and has App hold its app. The guard calls it
+// before every root field but the one that calls UserByID.
+func (p *Principal) LoadApp(ctx context.Context) error {
+	c := p.claim
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p.App != nil {
+		return nil
+	}
+	return p.load(ctx)
+}
+
+// load reads the app of a claim that is locked.
+func (p *Principal) load(ctx context.Context) error {
+	c := p.claim
+	if c.err != nil {
+		return c.err
+	}
+	app, _, err := c.users.Confirm(ctx, c.Claim)
+	p.App = app
+	return c.settle(err)
+}
+
+// settle notes what the database has said, and answers it. What it has not said,
+// because it is away or the caller is gone, may be asked again.
+func (c *pending) settle(err error) error {
+	c.good = err == nil
+	if fault.CodeOf(err) == fault.Unauthenticated {
+		c.err = err
+	}
+	return err
+}
+
+// UserByID answers the user of the caller's app with that ID, nil where there is
+// none, and confirms the principal by the same read. Errors as Confirm's.
+func (p *Principal) UserByID(ctx context.Context, service *users.Service, id string) (*models.User, error) {
+	c := p.claim
+	if c == nil {
+		return service.ByID(ctx, p.App.ID, id)
+	}
+	c.mu.Lock()
+	if c.good || c.err != nil {
+		c.mu.Unlock()
+		if c.err != nil {
+			return nil, c.err
+		}
+		return service.ByID(ctx, c.AppID(), id)
+	}
+	defer c.mu.Unlock()
+	user, err := service.ByIDFor(ctx, c.Claim, id)
+	return user, c.settle(err)
 }

@@ -36,8 +36,8 @@ func (k Kind) String() string {
 // Principal is who asks, as the database has had it since the request came in.
 type Principal struct {
 	Kind Kind
-	// App is the caller's app; nil for a guest, and for an App Server that has not
-	// been confirmed.
+	// App is the caller's app; nil for a guest, and for an App Server until LoadApp
+	// has been called.
 	App *models.App
 	// User is set for Kind User only.
 	User *models.User

@@ -2000,8 +2000,9 @@ directive @goField(
 
 """
 Whether the resolver may be called without gqlgen around it: it asks nothing but
-the memory, answers the same twice, and looks in its context for nothing below
-the root field. Of no meaning to callers.
+the memory, answers the same twice, returns its errors instead of adding them to
+the response, and of the fields around it looks at the root alone. Of no meaning
+to callers.
 """
 directive @goInline on FIELD_DEFINITION
 `, BuiltIn: false},

@@ -17,16 +17,16 @@ import (
 // what is measured.
 type fifty struct{ stub }
 
-func (f fifty) Query() generated.QueryResolver { return fiftyQuery{stubQuery{f.stub}} }
-func (f fifty) User() generated.UserResolver   { return fiftyUser{stubUser{f.stub}} }
+func (f fifty) Query() generated.QueryResolver { return fiftyQuery{f.stub.Query()} }
+func (f fifty) User() generated.UserResolver   { return fiftyUser{f.stub.User()} }
 func (f fifty) Subscription() generated.SubscriptionResolver {
-	return fiftySubscription{stubSubscription{f.stub}}
+	return fiftySubscription{f.stub.Subscription()}
 }
 
 type (
-	fiftyQuery        struct{ stubQuery }
-	fiftyUser         struct{ stubUser }
-	fiftySubscription struct{ stubSubscription }
+	fiftyQuery        struct{ generated.QueryResolver }
+	fiftyUser         struct{ generated.UserResolver }
+	fiftySubscription struct{ generated.SubscriptionResolver }
 )
 
 func (fiftyQuery) User(context.Context, string) (*models.User, error) {

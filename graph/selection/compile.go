@@ -92,7 +92,7 @@ func (c *compiler) search(set ast.SelectionSet) bool {
 				return false
 			}
 		}
-		if c.budget < 0 || !c.search(below) {
+		if !c.search(below) {
 			return false
 		}
 	}

@@ -53,38 +53,51 @@ func planned(opts selection.Options) (*executor.Executor, *selection.Extension) 
 }
 
 func TestPlansAreBounded(t *testing.T) {
-	// Each fragment has the next one twice: 2^12 statuses.
-	var deep strings.Builder
-	deep.WriteString(`{ me { ...F0 } } `)
+	// Each fragment spreads the next one twice, which is looked at once.
+	var chain strings.Builder
+	chain.WriteString(`{ me { ...F0 } }`)
 	for i := range 12 {
-		fmt.Fprintf(&deep, `fragment F%d on User { a%[1]d: status { presence } ...F%d } `, i, i+1)
+		fmt.Fprintf(&chain, ` fragment F%d on User { s%[1]d: status { presence } ...F%d ...F%[2]d }`, i, i+1)
 	}
-	deep.WriteString(`fragment F12 on User { id }`)
-	var wide strings.Builder
-	wide.WriteString(`{ me {`)
+	chain.WriteString(` fragment F12 on User { id }`)
+	// Each fragment spreads the next one in eleven places, which are all different.
+	spread := func(on, field, next string) string {
+		var text strings.Builder
+		fmt.Fprintf(&text, " fragment %s on %[1]s {", on)
+		for i := range 11 {
+			fmt.Fprintf(&text, " f%d: %s { ...%s }", i, field, next)
+		}
+		return text.String() + " }"
+	}
+	tree := `{ userList { ...UserConnection } } fragment UserStatus on UserStatus { presence }` +
+		spread("UserConnection", "edges", "UserEdge") + spread("UserEdge", "node", "User") + spread("User", "status", "UserStatus")
+	wide := `{ me {`
 	for i := range 3000 {
-		fmt.Fprintf(&wide, ` f%d: name`, i)
+		wide += fmt.Sprintf(" f%d: name", i)
 	}
-	wide.WriteString(` } }`)
+	wide += ` } }`
+	usual := selection.Options{Operations: 10, DocumentBytes: 1 << 20}
 	for _, c := range []struct {
-		name                    string
-		documents               []string
-		opts                    selection.Options
-		operations, atMostAlone int
+		name                       string
+		opts                       selection.Options
+		documents                  []string
+		operations, values, fields int
 	}{
-		{"few", []string{`{ me { id } }`, `{ me { name } }`}, selection.Options{Operations: 10, DocumentBytes: 1 << 20}, 2, 2},
-		{"many", []string{`{ me { id } }`, `{ me { name } }`, `{ app { name } }`}, selection.Options{Operations: 2, DocumentBytes: 1 << 20}, 2, 2},
-		{"long", []string{`{ me { id } }`, `{ me { id name } }`}, selection.Options{Operations: 10, DocumentBytes: 14}, 1, 1},
-		{"wide", []string{wide.String()}, selection.Options{Operations: 10, DocumentBytes: 1 << 20}, 1, 0},
-		{"fragments", []string{deep.String()}, selection.Options{Operations: 10, DocumentBytes: 1 << 20}, 1, 1000},
+		{"few", usual, []string{`{ me { id } }`, `{ me { name } }`}, 2, 2, 2},
+		{"more than are kept", selection.Options{Operations: 2, DocumentBytes: 99}, []string{`{ me { id } }`, `{ me { name } }`, `{ app { name } }`}, 2, 2, 2},
+		{"a longer one than is kept", selection.Options{Operations: 10, DocumentBytes: 14}, []string{`{ me { id } }`, `{ me { id name } }`}, 1, 1, 1},
+		{"a wide one", usual, []string{wide}, 1, 1, 0},
+		{"a chain of fragments", usual, []string{chain.String()}, 1, 1, 25},
+		{"a tree of fragments", usual, []string{tree}, 1, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			exec, x := planned(c.opts)
 			for _, document := range c.documents {
 				answers(t, context.Background(), exec, document, nil)
 			}
-			if operations, fields := x.Kept(); operations != c.operations || fields > c.atMostAlone {
-				t.Errorf("kept %d operations with %d fields, want %d with at most %d", operations, fields, c.operations, c.atMostAlone)
+			if operations, values, fields := x.Kept(); operations != c.operations || values != c.values || fields != c.fields {
+				t.Errorf("kept %d operations with %d values of %d fields, want %d with %d of %d",
+					operations, values, fields, c.operations, c.values, c.fields)
 			}
 		})
 	}
@@ -103,8 +116,8 @@ func TestVariablesMakePlans(t *testing.T) {
 			}
 		}
 	}
-	if operations, fields := x.Kept(); operations != 1 || fields != 4 {
-		t.Errorf("kept %d operations with %d fields, want 1 with 4", operations, fields)
+	if operations, values, fields := x.Kept(); operations != 1 || values != 4 || fields != 4 {
+		t.Errorf("kept %d operations with %d values of %d fields, want 1 with 4 of 4", operations, values, fields)
 	}
 }
 
@@ -112,7 +125,7 @@ func TestVariablesMakePlans(t *testing.T) {
 func TestDeferIsLeftAlone(t *testing.T) {
 	exec, x := planned(selection.Options{Operations: 10, DocumentBytes: 1 << 20})
 	got := answers(t, context.Background(), exec, `{ me { name ... @defer { status { presence } } } }`, nil)
-	if _, fields := x.Kept(); fields != 0 {
+	if _, _, fields := x.Kept(); fields != 0 {
 		t.Errorf("answered %s, with %d fields directly", got, fields)
 	}
 }

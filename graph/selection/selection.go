@@ -35,6 +35,13 @@ package selection
 // Types are the object types of a schema, by name.
 type Types map[string]Type
 
+// Without takes a field of an object type out, which is then left to gqlgen, and
+// answers ts.
+func (ts Types) Without(object, field string) Types {
+	delete(ts[object].fields, field)
+	return ts
+}
+
 // Fields are the fields of an object type that can be encoded directly, by name.
 // Exactly one function of each is set.
 type Fields map[string]Field

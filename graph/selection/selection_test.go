@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { testenv.Main(m) }
 
 // documents is how many documents each test makes up.
-const documents = 400
+const documents = 200
 
 // random answers what a test draws from; where it fails it says the seed.
 func random(t testing.TB) *rand.Rand {
@@ -180,9 +180,8 @@ func fill(w *graphtest.World) {
 	for _, id := range []string{"ann", "bob", "cid", "dan", "eve", "fay"} {
 		w.Register(w.App, id)
 	}
-	ann := w.MustConnect("Bearer " + w.Register(w.App, "ann"))
-	ann.Begin(`mutation { setStatus(customStatus: "busy \"☃\"") { presence } }`, nil)
-	ann.Next()
+	ann := w.Socket("Bearer " + w.Register(w.App, "ann"))
+	ann.Want(`mutation { setStatus(customStatus: "busy \"☃\"") { presence } }`, `{"setStatus":{"presence":"ONLINE"}}`)
 	server := w.Bearer(graphtest.AppServer)
 	for _, mutation := range []string{
 		`addFriend(input: {userId: "ann", friendId: "bob", remark: "B"}) { blocked }`,

@@ -50,7 +50,7 @@ func (c *conn) admit(ctx context.Context, init initPayload) (*auth.Principal, er
 	cfg := &c.server.cfg
 	principal, err := cfg.Auth.Authenticate(ctx, init.authorization)
 	if err == nil {
-		err = principal.Confirm(ctx)
+		err = principal.LoadApp(ctx) // for as long as the connection lasts
 	}
 	if err != nil {
 		return nil, fmt.Errorf("authenticate: %w", err)

@@ -51,7 +51,7 @@ func Actions() []string {
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
 		ActionUserGrantToken,
-		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken,
+		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
 		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 	}
@@ -63,6 +63,7 @@ const (
 	ActionAppSet          = "app.set"
 	ActionAppRotateSecret = "app.rotate_secret"
 	ActionAppGrantToken   = "app.grant_token"
+	ActionAppExportUsers  = "app.export_users"
 )
 
 // AppServer is the actor of what an app's own back end has done.

@@ -50,7 +50,7 @@ func (o *Operators) Create(ctx context.Context, name string, role models.Role, p
 		if err := tx.Create(operator).Error; err != nil {
 			return err
 		}
-		return o.audit(tx, by, ActionOperatorCreate, name, "role "+string(role))
+		return o.audit(tx, by, ActionOperatorCreate, name, "role="+string(role))
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return "", fault.Invalid("name", "unique", "there is an operator named %q already", name)
@@ -115,7 +115,7 @@ func (o *Operators) SetPassword(ctx context.Context, name, password string, keep
 		if ended.Error != nil {
 			return ended.Error
 		}
-		return o.audit(tx, by, ActionPasswordSet, name, fmt.Sprintf("%d sessions ended", ended.RowsAffected))
+		return o.audit(tx, by, ActionPasswordSet, name, fmt.Sprintf("sessions=%d", ended.RowsAffected))
 	})
 	if err != nil {
 		return "", fmt.Errorf("setting operator's password: %w", err)

@@ -63,7 +63,7 @@ func TestSetRole(t *testing.T) {
 		if changed, err := o.SetRole(ctx, "ada", models.RoleViewer, shell); !changed || err != nil {
 			t.Errorf("one of two admins: %v, %v", changed, err)
 		}
-		want := []string{"ada operator.set_role vera: role admin", "shell operator.set_role ada: role viewer"}
+		want := []string{"ada operator.set_role vera: role=admin", "shell operator.set_role ada: role=viewer"}
 		got := slices.DeleteFunc(audited(t, o), func(line string) bool { return !strings.Contains(line, "set_role") })
 		if !slices.Equal(got, want) {
 			t.Errorf("audit %q", got)
@@ -105,7 +105,7 @@ func TestDeleteOperator(t *testing.T) {
 		if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("the session lives on: %v", err)
 		}
-		if got := audited(t, o); !slices.Contains(got, "ada operator.delete vera: 1 sessions ended") {
+		if got := audited(t, o); !slices.Contains(got, "ada operator.delete vera: sessions=1") {
 			t.Errorf("audit %q", got)
 		}
 	})
@@ -186,7 +186,7 @@ func TestEndSessions(t *testing.T) {
 		if left, err := o.ListSessions(ctx, ada.ID); len(left) != 1 || err != nil {
 			t.Errorf("somebody else's: %d, %v", len(left), err)
 		}
-		want := []string{"shell operator.end_sessions vera: 2 sessions ended", "shell operator.end_sessions vera: 1 sessions ended"}
+		want := []string{"shell operator.end_sessions vera: sessions=2", "shell operator.end_sessions vera: sessions=1"}
 		got := slices.DeleteFunc(audited(t, o), func(line string) bool { return !strings.Contains(line, "end_sessions") })
 		if !slices.Equal(got, want) {
 			t.Errorf("audit %q", got)

@@ -72,7 +72,7 @@ func TestOperatorCreate(t *testing.T) {
 		if err != nil || len(list) != 2 || list[0].Name != "Ada" || list[1].Name != "ada" || list[1].Role != models.RoleAdmin {
 			t.Errorf("List = %+v, %v", list, err)
 		}
-		want := []string{"shell operator.create ada: role admin", "shell operator.create Ada: role viewer"}
+		want := []string{"shell operator.create ada: role=admin", "shell operator.create Ada: role=viewer"}
 		if got := audited(t, o); strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("audit:\n%s", strings.Join(got, "\n"))
 		}

@@ -134,10 +134,10 @@ func (o *Operators) begin(ctx context.Context, operator *models.Operator, addres
 // be a password in the wrong field.
 func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator, address string) error {
 	entry := models.AuditEntry{
-		At: models.TimeOf(o.clock()), Action: ActionLoginFailed, Detail: "unknown name", Address: address,
+		At: models.TimeOf(o.clock()), Action: ActionLoginFailed, Detail: "reason=unknown_name", Address: address,
 	}
 	if operator != nil {
-		entry.Target, entry.Detail = operator.Name, "wrong password"
+		entry.Target, entry.Detail = operator.Name, "reason=wrong_password"
 	}
 	err := o.db.Tx(ctx, func(tx *gorm.DB) error { return WriteAudit(tx, entry) })
 	if err != nil {
@@ -244,7 +244,7 @@ func (o *Operators) EndSessions(ctx context.Context, operatorID, keep int64, by 
 		if err := tx.Where("id = ?", operatorID).Take(operator).Error; err != nil {
 			return err
 		}
-		return o.audit(tx, by, ActionSessionsEnd, operator.Name, fmt.Sprintf("%d sessions ended", ended))
+		return o.audit(tx, by, ActionSessionsEnd, operator.Name, fmt.Sprintf("sessions=%d", ended))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("ending sessions: %w", err)

@@ -59,13 +59,13 @@ func TestLogin(t *testing.T) {
 			t.Errorf("an unknown token: %v", err)
 		}
 		want := []string{
-			"shell operator.create ada: role viewer",
+			"shell operator.create ada: role=viewer",
 			"ada operator.login ada: ",
-			" operator.login_failed ada: wrong password",
-			" operator.login_failed ada: wrong password",
-			" operator.login_failed : unknown name",
-			" operator.login_failed : unknown name",
-			" operator.login_failed : unknown name",
+			" operator.login_failed ada: reason=wrong_password",
+			" operator.login_failed ada: reason=wrong_password",
+			" operator.login_failed : reason=unknown_name",
+			" operator.login_failed : reason=unknown_name",
+			" operator.login_failed : reason=unknown_name",
 		}
 		if got := audited(t, o); !slices.Equal(got, want) {
 			t.Errorf("audit:\n%s", strings.Join(got, "\n"))

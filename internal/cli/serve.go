@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ import (
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
+	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
@@ -108,6 +110,9 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) e
 	if err != nil {
 		return fmt.Errorf("printing what the first start made: %w", err)
 	}
+	// Migrating and hashing the first password take memory that nothing needs
+	// afterwards, and the runtime would keep most of it for a long time.
+	go debug.FreeOSMemory()
 	return srv.run(ctx, listener, ops, c.DrainTimeout)
 }
 
@@ -133,6 +138,7 @@ type server struct {
 	operators *apps.Operators
 	presence  *presence.Hub
 	figures   *figures.Recorder
+	jobs      *jobs.Service
 	graphql   *transport.Server
 	health    *health
 	handler   http.Handler
@@ -176,6 +182,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		SharedByAll:      graph.SharedByAll,
 	})
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
+	longWork := jobs.New(db, log, clock)
 	h := &health{db: db, redis: shared, log: log}
 	pages := console.New(console.Deps{
 		Operators:     operators,
@@ -185,13 +192,15 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Presence:      hub,
 		Figures:       recorder,
 		Node:          vitals.New(db, hub.DeviceCount, Version, clock),
+		Jobs:          longWork,
 		Logger:        log,
 		ClientAddress: addresses.Address,
 		Secure:        addresses.Secure,
 		Clock:         clock,
 	})
 	return &server{
-		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder, graphql: gql, health: h,
+		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder,
+		jobs: longWork, graphql: gql, health: h,
 		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
 		ops:     opsRoutes(metrics),
 	}, nil
@@ -278,6 +287,9 @@ func (s *server) shutdown(ctx context.Context, public *http.Server) error {
 	}
 	if err := <-sockets; err != nil {
 		s.log.Warn("connections were cut at the end of the drain time-out", "error", err)
+	}
+	if err := s.jobs.Close(ctx); err != nil {
+		s.log.Warn("jobs were cut at the end of the drain time-out", "error", err)
 	}
 	// Statuses are written even when the patience is used up.
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusWriteTimeout)

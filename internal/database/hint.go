@@ -12,6 +12,14 @@ func (db *DB) Using(table, index string) string {
 	return table + " INDEXED BY " + index
 }
 
+// InOrder is Using for the table's primary key, in whose order its rows lie.
+func (db *DB) InOrder(table string) string {
+	if db.dialect == MySQL {
+		return table + " FORCE INDEX (PRIMARY)"
+	}
+	return table // SQLite has no name for it, and takes it where the order asks for it
+}
+
 // Then answers a JOIN that reads the table on its left first, whatever the
 // database guesses.
 func (db *DB) Then() string {
@@ -19,4 +27,13 @@ func (db *DB) Then() string {
 		return "STRAIGHT_JOIN"
 	}
 	return "CROSS JOIN"
+}
+
+// ByKey answers table, as an UPDATE names it, with its rows found by their primary
+// key, which SQLite does by itself.
+func (db *DB) ByKey(table string) string {
+	if db.dialect == MySQL {
+		return table + " FORCE INDEX (PRIMARY)"
+	}
+	return table
 }

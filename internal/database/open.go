@@ -53,8 +53,9 @@ type DB struct {
 	// pool is read's connections, for hand-written statements.
 	pool *sql.DB
 	// write is read again for MySQL; for SQLite it has the file's only writing
-	// connection, so writers queue here in order instead of polling for a lock.
-	write *gorm.DB
+	// connection, for which writers queue in order instead of polling for a lock.
+	write  *gorm.DB
+	writer *writer // nil for MySQL
 
 	watchers atomic.Pointer[[]*watcher]
 }
@@ -119,6 +120,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		reader.Close()
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
+	db.writer = newWriter(writer, db.write)
 	return db, nil
 }
 

@@ -8,20 +8,63 @@ import (
 	"sync/atomic"
 
 	"github.com/go-sql-driver/mysql"
+	"gorm.io/gorm"
 )
 
-// Query is a hand-written SELECT for what is read all the time: it does without
-// GORM and is prepared once on each connection, where the database then has
-// nothing left to parse.
-type Query struct {
+// statement is hand-written SQL that is run all the time: it does without GORM and
+// is prepared once on each connection, where the database then has nothing left to
+// parse.
+type statement struct {
 	db       *DB
 	text     string
 	prepared atomic.Pointer[sql.Stmt]
 }
 
+// prepare answers the prepared statement. Several who come first may prepare it
+// each; one of theirs stays.
+func (s *statement) prepare() (*sql.Stmt, error) {
+	if stmt := s.prepared.Load(); stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := s.db.pool.PrepareContext(context.Background(), s.text)
+	if err != nil {
+		return nil, err
+	}
+	if !s.prepared.CompareAndSwap(nil, stmt) {
+		_ = stmt.Close() // the other one is as good
+	}
+	return s.prepared.Load(), nil
+}
+
+// in answers the connection of a transaction, and the statement prepared for it;
+// nil where it is to be run as text. It prepares nothing new, because that takes
+// another connection, and all may be taken by transactions that want one more.
+func (s *statement) in(tx *gorm.DB, args []any) (*sql.Tx, *sql.Stmt) {
+	conn := tx.Statement.ConnPool.(*sql.Tx)
+	s.db.saw(s.text, args)
+	stmt := s.prepared.Load()
+	if stmt == nil || s.db.dialect == SQLite { // whose writer is not of the pool
+		return conn, nil
+	}
+	return conn, conn.Stmt(stmt)
+}
+
+// unprepared says whether a statement was refused only because it was prepared.
+func unprepared(err error) bool {
+	var my *mysql.MySQLError
+	if !errors.As(err, &my) {
+		return false
+	}
+	return my.Number == 1461 || // the server holds as many prepared statements as it may
+		my.Number == 1615 // its table has changed too often meanwhile
+}
+
+// Query is a hand-written SELECT.
+type Query struct{ statement }
+
 // NewQuery answers a Query with that text. It is prepared when it is first run,
 // and kept: there should be few of them, each with a text that stays the same.
-func (db *DB) NewQuery(text string) *Query { return &Query{db: db, text: text} }
+func (db *DB) NewQuery(text string) *Query { return &Query{statement{db: db, text: text}} }
 
 // Each runs the query and, for each row, fills the targets, as sql.Rows.Scan has
 // it, and calls take.
@@ -39,40 +82,35 @@ func (q *Query) Each(args []any, targets []any, take func()) error {
 	if unprepared(err) {
 		rows, err = q.db.pool.Query(q.text, args...)
 	}
+	return each(rows, err, targets, take)
+}
+
+// EachIn is Each in a transaction.
+func (q *Query) EachIn(tx *gorm.DB, args []any, targets []any, take func()) error {
+	conn, stmt := q.in(tx, args)
+	var rows *sql.Rows
+	var err error
+	if stmt != nil {
+		rows, err = stmt.Query(args...)
+	}
+	if stmt == nil || unprepared(err) {
+		rows, err = conn.Query(q.text, args...)
+	}
+	return each(rows, err, targets, take)
+}
+
+// queryText runs a hand-written SELECT that is not worth preparing.
+func (db *DB) queryText(text string, args []any, targets []any, take func()) error {
+	db.saw(text, args)
+	rows, err := db.pool.Query(text, args...)
+	return each(rows, err, targets, take)
+}
+
+// each reads all rows, unless there was an error.
+func each(rows *sql.Rows, err error, targets []any, take func()) error {
 	if err != nil {
 		return err
 	}
-	return each(rows, targets, take)
-}
-
-// prepare answers the prepared statement. Several who come first may prepare it
-// each; one of theirs stays.
-func (q *Query) prepare() (*sql.Stmt, error) {
-	if stmt := q.prepared.Load(); stmt != nil {
-		return stmt, nil
-	}
-	stmt, err := q.db.pool.PrepareContext(context.Background(), q.text)
-	if err != nil {
-		return nil, err
-	}
-	if !q.prepared.CompareAndSwap(nil, stmt) {
-		_ = stmt.Close() // the other one is as good
-	}
-	return q.prepared.Load(), nil
-}
-
-// unprepared says whether a statement was refused only because it was prepared.
-func unprepared(err error) bool {
-	var my *mysql.MySQLError
-	if !errors.As(err, &my) {
-		return false
-	}
-	return my.Number == 1461 || // the server holds as many prepared statements as it may
-		my.Number == 1615 // its table has changed too often meanwhile
-}
-
-// each reads all rows.
-func each(rows *sql.Rows, targets []any, take func()) error {
 	defer rows.Close()
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {
@@ -83,12 +121,45 @@ func each(rows *sql.Rows, targets []any, take func()) error {
 	return rows.Err()
 }
 
-// queryText runs a hand-written SELECT that is not worth preparing.
-func (db *DB) queryText(text string, args []any, targets []any, take func()) error {
-	db.saw(text, args)
-	rows, err := db.pool.Query(text, args...)
-	if err != nil {
-		return err
+// Command is a hand-written statement that changes rows.
+type Command struct{ statement }
+
+// NewCommand answers a Command with that text.
+func (db *DB) NewCommand(text string) *Command { return &Command{statement{db: db, text: text}} }
+
+// Run runs the command in a transaction and answers how many rows it changed, on
+// MySQL's family also those that were like that before.
+func (c *Command) Run(tx *gorm.DB, args ...any) (int64, error) {
+	conn, stmt := c.in(tx, args)
+	var result sql.Result
+	var err error
+	if stmt != nil {
+		result, err = stmt.Exec(args...)
 	}
-	return each(rows, targets, take)
+	if stmt == nil || unprepared(err) {
+		result, err = conn.Exec(c.text, args...)
+	}
+	if err != nil {
+		if t, ok := tx.Dialector.(gorm.ErrorTranslator); ok {
+			err = t.Translate(err) // as GORM's own statements' are
+		}
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// Prepare makes the statements of a transaction ready before it begins. One that
+// cannot be prepared, because the server holds as many as it may, is run as text.
+func Prepare(statements ...interface{ ready() error }) error {
+	for _, s := range statements {
+		if err := s.ready(); err != nil && !unprepared(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *statement) ready() error {
+	_, err := s.prepare()
+	return err
 }

@@ -20,15 +20,21 @@ const txAttempts = 12
 // transaction that the database gave up for another's sake (a deadlock, a lock
 // time-out) is run again from the start, so fn must have no effect but on tx,
 // and set what it answers anew each time.
+//
+// When ctx ends before fn has begun, its error is answered; then no longer: the
+// transaction is carried out or fails by itself. On SQLite those who queue up for
+// the writing connection share a commit, see writer.
 func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	alone := false
 	for attempt := 1; ; attempt++ {
-		err := db.write.WithContext(ctx).Transaction(fn)
+		err := db.once(ctx, alone, fn)
 		if err == nil || !lost(err) {
 			return err
 		}
 		if attempt == txAttempts {
 			return fmt.Errorf("transaction given up after %d attempts: %w", attempt, err)
 		}
+		alone = errors.Is(err, errGroup)
 		// Those who collided must not collide again in step.
 		pause := time.Duration(rand.Int64N(int64(attempt) * int64(2*time.Millisecond)))
 		select {
@@ -37,6 +43,23 @@ func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// once runs fn in a transaction and answers what came of it; alone: it shares its
+// commit with no other.
+func (db *DB) once(ctx context.Context, alone bool, fn func(tx *gorm.DB) error) error {
+	if db.writer != nil {
+		return db.writer.run(ctx, alone, fn)
+	}
+	conn, err := db.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	// See Query.Each for what a context costs that can end.
+	session := db.write.Session(&gorm.Session{NewDB: true, Context: context.WithoutCancel(ctx)})
+	session.Statement.ConnPool = conn
+	return session.Transaction(fn)
 }
 
 // lost says whether the database undid a transaction only because of another.
@@ -50,7 +73,7 @@ func lost(err error) bool {
 			return true
 		}
 	}
-	return isBusy(err)
+	return errors.Is(err, errGroup) || isBusy(err)
 }
 
 // isBusy says whether SQLite gave way to another connection.

@@ -35,8 +35,11 @@ type Connection[T any] struct {
 	items   []T
 	cursors []string
 	info    Info
-	total   func(ctx context.Context) (int, error)
+	total   Total
 }
+
+// Total answers how many items a whole list has.
+type Total func(ctx context.Context) (int, error)
 
 // Edge is an item with its cursor.
 type Edge[T any] struct {
@@ -77,23 +80,43 @@ func (c *Connection[T]) TotalCount(ctx context.Context) (int, error) { return c.
 // which tells whether there is a next page. Errors: INVALID_ARGUMENT for a cursor
 // that is none of this list.
 func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
-	if r.After != nil {
-		key, err := Decode(o.List, o.Owner, *r.After)
-		if errors.Is(err, ErrCursor) {
-			return nil, fault.Invalid("after", "cursor", "after: %s", err)
-		}
-		// Not a comparison of pairs, for which MySQL finds no range. The signs are
-		// for SQLite, which leaves such terms to the first condition's range; it would
-		// otherwise read two, to the end, and sort.
-		query = query.Where(fmt.Sprintf("%s <= ? AND (+%s < ? OR +%s = ? AND +%s < ?)", o.At, o.At, o.At, o.ID),
-			key.At, key.At, key.At, key.ID)
+	args, err := o.Behind(r)
+	if err != nil {
+		return nil, err
 	}
-	return query.Order(fmt.Sprintf("%s DESC, %s DESC", o.At, o.ID)).Limit(r.First + 1), nil
+	if args != nil {
+		query = query.Where(o.Condition(), args...)
+	}
+	return query.Order(o.By()).Limit(r.First + 1), nil
 }
+
+// Condition is the condition for what lies behind a cursor; Behind has its
+// arguments. It is not a comparison of pairs, for which MySQL finds no range. The
+// signs are for SQLite, which leaves such terms to the first condition's range; it
+// would otherwise read two, to the end, and sort.
+func (o Order) Condition() string {
+	return fmt.Sprintf("%s <= ? AND (+%s < ? OR +%s = ? AND +%s < ?)", o.At, o.At, o.At, o.ID)
+}
+
+// Behind answers the arguments of Condition, nil where the page begins at the
+// start. Errors: INVALID_ARGUMENT for a cursor that is none of this list.
+func (o Order) Behind(r Request) ([]any, error) {
+	if r.After == nil {
+		return nil, nil
+	}
+	key, err := Decode(o.List, o.Owner, *r.After)
+	if errors.Is(err, ErrCursor) {
+		return nil, fault.Invalid("after", "cursor", "after: %s", err)
+	}
+	return []any{key.At, key.At, key.At, key.ID}, nil
+}
+
+// By is the order for an ORDER BY.
+func (o Order) By() string { return o.At + " DESC, " + o.ID + " DESC" }
 
 // Of answers the page that rows, read with Limit, make. keys says where each of
 // them stands in the order.
-func Of[T any](o Order, r Request, rows []T, keys []Key, total func(ctx context.Context) (int, error)) *Connection[T] {
+func Of[T any](o Order, r Request, rows []T, keys []Key, total Total) *Connection[T] {
 	c := &Connection[T]{items: rows, total: total}
 	if len(rows) > r.First {
 		c.items, c.info.HasNextPage = rows[:r.First], true

@@ -155,6 +155,13 @@ func (h *Hub) Close(ctx context.Context) error {
 	}
 }
 
+// Networked says whether asking for a status goes over the network, and not to
+// this process's memory.
+func (h *Hub) Networked() bool {
+	_, local := h.store.(memory)
+	return !local
+}
+
 func (h *Hub) shard(userID int64) *shard { return &h.shards[shardIndex(userID)] }
 
 func shardIndex(userID int64) int { return int(userID & (shardCount - 1)) }

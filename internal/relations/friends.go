@@ -33,29 +33,35 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 		return nil, oneself()
 	}
 	var out *Friendship
-	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who people, n *notes) error {
-		owner, err := who.active(userID)
-		if err != nil {
-			return err
+	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held heldTurns) (n *notes, err error) {
+		out, n, err = s.addPlain(ctx, app, keys[userID], keys[friendID], remark, held)
+		if !errors.Is(err, errNotPlain) {
+			return n, err
 		}
-		friend, err := who.active(friendID)
-		if err != nil {
+		return s.locked(ctx, keys, held, func(tx *gorm.DB, who people, n *notes) error {
+			owner, err := who.active(userID)
+			if err != nil {
+				return err
+			}
+			friend, err := who.active(friendID)
+			if err != nil {
+				return err
+			}
+			row, err := friendship(tx, owner, friend)
+			switch {
+			case err != nil:
+				return err
+			case row == nil:
+				row, err = befriend(tx, app, owner, friend, remark, n)
+			case remark != nil:
+				err = setRemark(tx, owner, friend, row, *remark, n)
+			}
+			if err != nil {
+				return err
+			}
+			out, err = view(tx, owner, friend, row)
 			return err
-		}
-		row, err := friendship(tx, owner, friend)
-		switch {
-		case err != nil:
-			return err
-		case row == nil:
-			row, err = befriend(tx, app, owner, friend, remark, n)
-		case remark != nil:
-			err = setRemark(tx, owner, friend, row, *remark, n)
-		}
-		if err != nil {
-			return err
-		}
-		out, err = view(tx, owner, friend, row)
-		return err
+		})
 	})
 	return out, err
 }

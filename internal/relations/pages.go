@@ -45,27 +45,28 @@ type (
 	WhitelistEntryEdge       = page.Edge[*WhitelistEntry]
 )
 
-// userColumns are the other user's columns as GORM fills an embedded model.
-var userColumns = database.Columns("users", "u_", models.User{})
-
 // Friends answers a page of the owner's friends, the newest first, in one query.
 // Errors: INVALID_ARGUMENT for a cursor that is none of this list.
-func (s *Service) Friends(ctx context.Context, owner *models.User, r page.Request) (*FriendshipConnection, error) {
-	type row struct {
-		User      models.User `gorm:"embedded;embeddedPrefix:u_"`
-		Remark    *string
-		CreatedAt models.Time
-		Blocked   bool
-	}
-	query := s.db.Read(ctx).Table("friendships f").
-		Select(userColumns+`, f.remark, f.created_at,
-			EXISTS (SELECT 1 FROM blocks b WHERE b.user_id = f.user_id AND b.blocked_id = f.friend_id) AS blocked`).
-		Joins("JOIN users ON users.id = f.friend_id").Where("f.user_id = ?", owner.ID)
-	order := page.Order{List: "friends", Owner: owner.ID, At: "f.created_at", ID: "f.friend_id"}
-	return read(query, order, r, known(owner.FriendCount), func(r *row) (*Friendship, page.Key) {
-		f := &Friendship{User: &r.User, Remark: r.Remark, CreatedAt: r.CreatedAt, Blocked: r.Blocked}
-		return f, page.Key{At: r.CreatedAt, ID: r.User.ID}
-	})
+func (s *Service) Friends(_ context.Context, owner *models.User, r page.Request) (*FriendshipConnection, error) {
+	return s.friends.read(owner, r, known(owner.FriendCount))
+}
+
+func friendPages(db *database.DB) *pages[*Friendship] {
+	return newPages(db, page.Order{List: "friends", At: "f.created_at", ID: "f.friend_id"},
+		"f.remark, f.created_at, b.user_id IS NOT NULL",
+		db.InOrder("friendships f")+" "+db.Then()+` users ON users.id = f.friend_id
+			LEFT JOIN blocks b ON b.user_id = f.user_id AND b.blocked_id = f.friend_id WHERE f.user_id = ?`,
+		func(*models.User) ([]any, *models.User, func() (*Friendship, page.Key)) {
+			var row struct {
+				friend models.User
+				Friendship
+			}
+			return []any{&row.Remark, &row.CreatedAt, &row.Blocked}, &row.friend, func() (*Friendship, page.Key) {
+				one := row
+				one.User = &one.friend
+				return &one.Friendship, page.Key{At: one.CreatedAt, ID: one.friend.ID}
+			}
+		})
 }
 
 // Friendship answers the owner's friendship with the user of that ID, nil where
@@ -101,53 +102,66 @@ func (s *Service) FriendIDs(ctx context.Context, owner *models.User) ([]string, 
 
 // Requests answers a page of the friend requests to the owner that can be
 // answered, or of those from the owner, the newest first.
-func (s *Service) Requests(ctx context.Context, owner *models.User, incoming bool, r page.Request) (*FriendRequestConnection, error) {
-	type row struct {
-		User      models.User `gorm:"embedded;embeddedPrefix:u_"`
-		ID        int64
-		Message   *string
-		CreatedAt models.Time
-		ExpiresAt models.Time
-	}
-	own, other, list := "from_id", "to_id", "outgoing"
+func (s *Service) Requests(_ context.Context, owner *models.User, incoming bool, r page.Request) (*FriendRequestConnection, error) {
+	list, own := s.outgoing, "from_id"
 	if incoming {
-		own, other, list = other, own, "incoming"
+		list, own = s.incoming, "to_id"
 	}
-	requests := func(ctx context.Context) *gorm.DB {
-		return s.db.Read(ctx).Table("friend_requests q").Where("q."+own+" = ?", owner.ID)
-	}
-	// The plus keeps SQLite from finding the live ones by the index of their ends,
-	// and sorting all of them for one page.
-	query := requests(ctx).Select(userColumns+", q.id, q.message, q.created_at, q.expires_at").
-		Joins("JOIN users ON users.id = q."+other).Where("+q.expires_at > ?", s.now())
-	order := page.Order{List: list, Owner: owner.ID, At: "q.created_at", ID: "q.id"}
 	total := func(ctx context.Context) (int, error) {
 		var n int64
-		if err := requests(ctx).Where("q.expires_at > ?", s.now()).Count(&n).Error; err != nil {
+		err := s.db.Read(ctx).Table("friend_requests").Where(own+" = ? AND expires_at > ?", owner.ID, s.now()).Count(&n).Error
+		if err != nil {
 			return 0, fmt.Errorf("counting friend requests: %w", err)
 		}
 		return int(n), nil
 	}
-	return read(query, order, r, total, func(r *row) (*FriendRequest, page.Key) {
-		request := &FriendRequest{
-			ID: strconv.FormatInt(r.ID, 10), From: owner, To: &r.User,
-			Message: r.Message, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt,
-		}
-		if incoming {
-			request.From, request.To = request.To, request.From
-		}
-		return request, page.Key{At: r.CreatedAt, ID: r.ID}
-	})
+	return list.read(owner, r, total, s.now())
+}
+
+func requestPages(db *database.DB, incoming bool) *pages[*FriendRequest] {
+	own, other, list := "from_id", "to_id", "outgoing"
+	if incoming {
+		own, other, list = other, own, "incoming"
+	}
+	// The plus keeps SQLite from finding the live ones by the index of their ends,
+	// and sorting all of them for one page.
+	from := db.Using("friend_requests q", "friend_requests_"+list) + " " + db.Then() + " users ON users.id = q." + other +
+		" WHERE q." + own + " = ? AND +q.expires_at > ?"
+	return newPages(db, page.Order{List: list, At: "q.created_at", ID: "q.id"},
+		"q.id, q.message, q.created_at, q.expires_at", from,
+		func(owner *models.User) ([]any, *models.User, func() (*FriendRequest, page.Key)) {
+			var row struct {
+				other models.User
+				id    int64
+				FriendRequest
+			}
+			return []any{&row.id, &row.Message, &row.CreatedAt, &row.ExpiresAt}, &row.other, func() (*FriendRequest, page.Key) {
+				one := row
+				one.ID = strconv.FormatInt(one.id, 10)
+				one.From, one.To = owner, &one.other
+				if incoming {
+					one.From, one.To = one.To, one.From
+				}
+				return &one.FriendRequest, page.Key{At: one.CreatedAt, ID: one.id}
+			}
+		})
 }
 
 // Blocklist answers a page of the owner's blocklist, the newest first.
-func (s *Service) Blocklist(ctx context.Context, owner *models.User, r page.Request) (*BlockConnection, error) {
-	query := s.db.Read(ctx).Table("blocks b").Select(userColumns+", b.created_at").
-		Joins("JOIN users ON users.id = b.blocked_id").Where("b.user_id = ?", owner.ID)
-	order := page.Order{List: "blocklist", Owner: owner.ID, At: "b.created_at", ID: "b.blocked_id"}
-	return read(query, order, r, known(owner.BlockCount), func(r *entry) (*Block, page.Key) {
-		return &Block{User: &r.User, CreatedAt: r.CreatedAt}, page.Key{At: r.CreatedAt, ID: r.User.ID}
-	})
+func (s *Service) Blocklist(_ context.Context, owner *models.User, r page.Request) (*BlockConnection, error) {
+	return s.blocks.read(owner, r, known(owner.BlockCount))
+}
+
+func blockPages(db *database.DB) *pages[*Block] {
+	return newPages(db, page.Order{List: "blocklist", At: "b.created_at", ID: "b.blocked_id"}, "b.created_at",
+		db.InOrder("blocks b")+" "+db.Then()+" users ON users.id = b.blocked_id WHERE b.user_id = ?",
+		func(*models.User) ([]any, *models.User, func() (*Block, page.Key)) {
+			var row entry
+			return []any{&row.CreatedAt}, &row.User, func() (*Block, page.Key) {
+				one := row
+				return &Block{User: &one.User, CreatedAt: one.CreatedAt}, page.Key{At: one.CreatedAt, ID: one.User.ID}
+			}
+		})
 }
 
 // BlockedIDs answers the IDs of the owner's latest MaxBlockedIDs blocks.
@@ -173,44 +187,31 @@ func (s *Service) HasBlocked(ctx context.Context, app *models.App, owner *models
 }
 
 // Whitelist answers a page of the owner's whitelist, the newest first.
-func (s *Service) Whitelist(ctx context.Context, owner *models.User, r page.Request) (*WhitelistEntryConnection, error) {
-	query := s.db.Read(ctx).Table("whitelist_entries w").Select(userColumns+", w.created_at").
-		Joins("JOIN users ON users.id = w.allowed_id").Where("w.user_id = ?", owner.ID)
-	order := page.Order{List: "whitelist", Owner: owner.ID, At: "w.created_at", ID: "w.allowed_id"}
-	return read(query, order, r, known(owner.WhitelistCount), func(r *entry) (*WhitelistEntry, page.Key) {
-		return &WhitelistEntry{User: &r.User, CreatedAt: r.CreatedAt}, page.Key{At: r.CreatedAt, ID: r.User.ID}
-	})
+func (s *Service) Whitelist(_ context.Context, owner *models.User, r page.Request) (*WhitelistEntryConnection, error) {
+	return s.allowed.read(owner, r, known(owner.WhitelistCount))
+}
+
+func whitelistPages(db *database.DB) *pages[*WhitelistEntry] {
+	return newPages(db, page.Order{List: "whitelist", At: "w.created_at", ID: "w.allowed_id"}, "w.created_at",
+		db.InOrder("whitelist_entries w")+" "+db.Then()+" users ON users.id = w.allowed_id WHERE w.user_id = ?",
+		func(*models.User) ([]any, *models.User, func() (*WhitelistEntry, page.Key)) {
+			var row entry
+			return []any{&row.CreatedAt}, &row.User, func() (*WhitelistEntry, page.Key) {
+				one := row
+				return &WhitelistEntry{User: &one.User, CreatedAt: one.CreatedAt}, page.Key{At: one.CreatedAt, ID: one.User.ID}
+			}
+		})
 }
 
 // entry is a row of a list of users.
 type entry struct {
-	User      models.User `gorm:"embedded;embeddedPrefix:u_"`
+	User      models.User
 	CreatedAt models.Time
 }
 
 // known answers a total that the owner's row has.
-func known(n int) func(context.Context) (int, error) {
+func known(n int) page.Total {
 	return func(context.Context) (int, error) { return n, nil }
-}
-
-// read answers the page of a list; item makes an item of a row.
-func read[R, T any](query *gorm.DB, order page.Order, r page.Request, total func(context.Context) (int, error),
-	item func(*R) (T, page.Key)) (*page.Connection[T], error) {
-	rows, err := order.Limit(query, r)
-	if err != nil {
-		return nil, err
-	}
-	var found []*R
-	if err := rows.Find(&found).Error; err != nil {
-		return nil, fmt.Errorf("listing %s: %w", order.List, err)
-	}
-	items := make([]T, 0, len(found))
-	keys := make([]page.Key, 0, len(found))
-	for _, row := range found {
-		one, key := item(row)
-		items, keys = append(items, one), append(keys, key)
-	}
-	return page.Of(order, r, items, keys, total), nil
 }
 
 func pluck(query *gorm.DB) ([]string, error) {

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -28,12 +30,25 @@ type Service struct {
 	decide      func(ctx context.Context, questions []question) (map[question]answer, error)
 	permissions *database.Coalescer[question, answer]
 
+	keys   func(ctx context.Context, ids []externalKey) (map[externalKey]int64, error)
+	adding *adding
+
+	friends            *pages[*Friendship]
+	incoming, outgoing *pages[*FriendRequest]
+	blocks             *pages[*Block]
+	allowed            *pages[*WhitelistEntry]
+
 	turns turns
 }
 
 // New answers a Service that tells b which friendships begin and end; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
-	s := &Service{db: db, bus: b, clock: clock, turns: turns{seed: maphash.MakeSeed()}}
+	s := &Service{
+		db: db, bus: b, clock: clock, turns: turns{seed: maphash.MakeSeed()},
+		keys: database.Fetcher(db, userKeys(db)), adding: newAdding(db),
+		friends: friendPages(db), incoming: requestPages(db, true), outgoing: requestPages(db, false),
+		blocks: blockPages(db), allowed: whitelistPages(db),
+	}
 	aboutEvent.Hear(b, func(_ context.Context, t told) { s.watchers.deliver(t.To, t.Event) })
 	s.decide = database.Fetcher(db, decisions(db))
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
@@ -66,31 +81,83 @@ func (s *Service) find(tx *gorm.DB, app *models.App, ids []string) (people, erro
 // and then sends the events that fn has noted. Locks are taken in the order of
 // the numeric keys by everybody.
 func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn func(tx *gorm.DB, who people, note *notes) error) error {
-	found, err := s.find(s.db.Read(ctx), app, ids)
+	return s.inTurn(ctx, app, ids, func(keys map[string]int64, held heldTurns) (*notes, error) {
+		return s.locked(ctx, keys, held, fn)
+	})
+}
+
+// inTurn runs fn, which changes relations of the users with these IDs, when it is
+// their turn, and sends the events that fn has noted. fn is told the users' keys.
+func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn func(keys map[string]int64, held heldTurns) (*notes, error)) error {
+	keys, err := s.keysOf(ctx, app, ids)
 	if err != nil {
-		return fmt.Errorf("reading users: %w", err)
+		return err
 	}
-	keys := make([]int64, 0, len(found))
-	for _, u := range found {
-		keys = append(keys, u.ID)
-	}
-	slices.Sort(keys)
 	held := s.takeTurns(app, ids)
 	defer held.end()
-	var n *notes
-	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
-		n = &notes{at: s.now(), turns: held}
-		who, err := lock(tx, keys)
-		if err != nil {
-			return err
-		}
-		return fn(tx, who, n)
-	})
+	n, err := fn(keys, held)
 	if err != nil {
 		return wrap(err)
 	}
 	s.send(ctx, n)
 	return nil
+}
+
+// locked runs fn in a transaction in which the users with these keys are locked.
+func (s *Service) locked(ctx context.Context, keys map[string]int64, held heldTurns, fn func(tx *gorm.DB, who people, note *notes) error) (*notes, error) {
+	var n *notes
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		n = &notes{at: s.now(), turns: held}
+		who, err := lock(tx, slices.Sorted(maps.Values(keys)))
+		if err != nil {
+			return err
+		}
+		return fn(tx, who, n)
+	})
+	return n, err
+}
+
+// externalKey names a user as the API does.
+type externalKey struct {
+	appID int64
+	id    string
+}
+
+// keysOf answers users.id of those of the IDs that somebody has.
+func (s *Service) keysOf(ctx context.Context, app *models.App, ids []string) (map[string]int64, error) {
+	var asked []externalKey
+	for _, id := range ids {
+		if database.IsASCII(id) {
+			asked = append(asked, externalKey{app.ID, id})
+		}
+	}
+	found, err := s.keys(ctx, asked)
+	if err != nil {
+		return nil, err
+	}
+	keys := make(map[string]int64, len(found))
+	for external, key := range found {
+		keys[external.id] = key
+	}
+	return keys, nil
+}
+
+// userKeys reads users.id from the index of the IDs that the API has.
+func userKeys(db *database.DB) database.Lookup[externalKey, int64] {
+	const one = "app_id = ? AND external_id = ?"
+	return database.Lookup[externalKey, int64]{
+		What: "users",
+		Text: func(n int) string {
+			return "SELECT app_id, external_id, id FROM " + db.Using("users", "users_app_external") +
+				" WHERE " + strings.Repeat(one+" OR ", n-1) + one
+		},
+		Bind: func(args []any, key externalKey) []any { return append(args, key.appID, key.id) },
+		Rows: func([]externalKey) ([]any, func() (externalKey, int64)) {
+			var external externalKey
+			var key int64
+			return []any{&external.appID, &external.id, &key}, func() (externalKey, int64) { return external, key }
+		},
+	}
 }
 
 // lock reads users for changing their relations. One who has been deleted since

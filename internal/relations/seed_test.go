@@ -15,7 +15,7 @@ func TestSeed(t *testing.T) {
 		w.deactivate("u5")
 		var steps []int
 		w.ok(w.relations.Seed(ctx, w.app, keys, 6, func(done int) { steps = append(steps, done) }))
-		if !slices.Equal(steps, []int{200, 250}) {
+		if len(steps) != 2 || steps[0] >= 250 || steps[1] != 250 {
 			w.t.Errorf("progress %v", steps)
 		}
 		w.consistent()

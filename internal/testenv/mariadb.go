@@ -42,8 +42,9 @@ type MariaDB struct {
 
 // StartMariaDB starts a server in a new temporary folder and answers once it
 // takes connections. It lives until Stop, or until this process ends, be it by
-// SIGKILL. Durability is off: the data is worth nothing after the tests.
-func StartMariaDB() (*MariaDB, error) {
+// SIGKILL. Durability is off: the data is worth nothing after the tests. options
+// are mariadbd's, and win over those that the tests have.
+func StartMariaDB(options ...string) (*MariaDB, error) {
 	mariadbd, err := lookProgram("mariadbd")
 	if err != nil {
 		return nil, err
@@ -56,14 +57,14 @@ func StartMariaDB() (*MariaDB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for MariaDB: %w", err)
 	}
-	server, err := start(dir, mariadbd, install)
+	server, err := start(dir, mariadbd, install, options)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting MariaDB: %w", err), os.RemoveAll(dir))
 	}
 	return server, nil
 }
 
-func start(dir, mariadbd, install string) (*MariaDB, error) {
+func start(dir, mariadbd, install string, options []string) (*MariaDB, error) {
 	common := []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data")}
 	if os.Geteuid() == 0 {
 		common = append(common, "--user=root") // else the server refuses to run as root
@@ -90,6 +91,7 @@ func start(dir, mariadbd, install string) (*MariaDB, error) {
 		"--innodb-doublewrite=0",
 		"--character-set-server=utf8mb4",
 	)
+	args = append(args, options...)
 	// A file, because a guard that outlives this process could not write to a pipe.
 	log, err := os.Create(filepath.Join(dir, "log"))
 	if err != nil {

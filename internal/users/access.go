@@ -39,6 +39,9 @@ type Claim struct{ claims token.Claims }
 // IsUsers says whether it is a user's token, not an App Server's.
 func (c Claim) IsUsers() bool { return c.claims.UserID != 0 }
 
+// AppID is the apps.id that it says.
+func (c Claim) AppID() int64 { return c.claims.AppID }
+
 // Inspect answers what a token says. Errors: UNAUTHENTICATED for what is no token
 // of ours or has expired.
 func (s *Service) Inspect(ctx context.Context, text string) (Claim, error) {
@@ -75,21 +78,22 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 }
 
 // ByIDFor is Confirm and ByID for an App Server's claim in one read of the
-// database. Errors as Verify's; then nothing is said about the user.
-func (s *Service) ByIDFor(ctx context.Context, c Claim, id string) (*models.App, *models.User, error) {
+// database, without the app. Errors as Verify's; then nothing is said about the
+// user.
+func (s *Service) ByIDFor(ctx context.Context, c Claim, id string) (*models.User, error) {
 	if database.IsASCII(id) {
-		a, ok, err := s.accessByExternalID.Get(ctx, externalKey{c.claims.AppID, id})
+		found, ok, err := s.userAndSecret.Get(ctx, externalKey{c.claims.AppID, id})
 		switch {
 		case err != nil:
-			return nil, nil, err
-		case ok && !c.fits(&a.App):
-			return nil, nil, errRefused
+			return nil, err
+		case ok && found.secretGeneration != c.claims.SecretGeneration:
+			return nil, errRefused
 		case ok:
-			return &a.App, &a.User, nil
+			return &found.User, nil
 		}
 	}
-	app, _, err := s.Confirm(ctx, c)
-	return app, nil, err
+	_, _, err := s.Confirm(ctx, c)
+	return nil, err
 }
 
 // fits says whether the token is of the app's present secret.

@@ -8,16 +8,17 @@ import (
 )
 
 // clearBatch is how many users one transaction of Clear deletes.
-const clearBatch = 200
+const clearBatch = 25
 
 // Clear deletes all users that a DEVELOPMENT app has now, deactivated ones too, as
-// Delete does, and answers how many. It works in batches: after an error, or when
-// ctx ends, those deleted so far are gone. Errors: FORBIDDEN in a PRODUCTION app.
-func (s *Service) Clear(ctx context.Context, app *models.App, by models.Actor) (deleted int, err error) {
+// Delete does. It works in batches and tells progress after each how many it
+// found and how many it deleted; after an error, progress's own included, those
+// deleted so far are gone. Errors: FORBIDDEN in a PRODUCTION app.
+func (s *Service) Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error {
 	var last int64
 	if err := s.db.Read(ctx).Model(&models.User{}).Where("app_id = ?", app.ID).
 		Select("COALESCE(MAX(id), 0)").Scan(&last).Error; err != nil {
-		return 0, fmt.Errorf("clearing app: %w", err)
+		return fmt.Errorf("clearing app: %w", err)
 	}
 	for {
 		var ids []string
@@ -25,19 +26,23 @@ func (s *Service) Clear(ctx context.Context, app *models.App, by models.Actor) (
 		err := s.db.Read(ctx).Model(&models.User{}).Where("app_id = ? AND id <= ?", app.ID, last).
 			Order("created_at, id").Limit(clearBatch).Pluck("external_id", &ids).Error
 		if err != nil {
-			return deleted, fmt.Errorf("clearing app: %w", err)
+			return fmt.Errorf("clearing app: %w", err)
 		}
 		if len(ids) == 0 {
-			return deleted, nil
+			return nil
 		}
 		results, err := s.Delete(ctx, app, ids, by)
 		if err != nil {
-			return deleted, err
+			return err
 		}
+		deleted := 0
 		for _, r := range results {
 			if r.Outcome == models.OutcomeDone {
 				deleted++
 			}
+		}
+		if err := progress(len(ids), deleted); err != nil {
+			return err
 		}
 	}
 }

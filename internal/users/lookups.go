@@ -43,19 +43,27 @@ func byExternalID(db *database.DB) database.Lookup[externalKey, *models.User] {
 	}
 }
 
-// accessByExternalID is byExternalID with the users' apps.
-func accessByExternalID(db *database.DB) database.Lookup[externalKey, *access] {
-	return database.Lookup[externalKey, *access]{
-		What: "users and apps",
+// userAndSecret is a user with what tells whether its app's tokens are good.
+type userAndSecret struct {
+	models.User
+	secretGeneration int
+}
+
+// userAndSecretByExternalID is byExternalID with that. The app's other columns
+// would make the statement a third dearer.
+func userAndSecretByExternalID(db *database.DB) database.Lookup[externalKey, *userAndSecret] {
+	return database.Lookup[externalKey, *userAndSecret]{
+		What: "users and secrets",
 		Text: func(n int) string {
-			return selectAccess + " FROM " + byIndex(db) + " JOIN apps ON apps.id = users.app_id" + whereExternalID(n)
+			return "SELECT " + userRow.Columns("users") + ", apps.secret_generation FROM " + byIndex(db) +
+				" JOIN apps ON apps.id = users.app_id" + whereExternalID(n)
 		},
 		Bind: bindExternalKey,
-		Rows: func([]externalKey) ([]any, func() (externalKey, *access)) {
-			targets, take := accessTargets()
-			return targets, func() (externalKey, *access) {
-				a := take()
-				return externalKey{a.App.ID, a.User.ExternalID}, a
+		Rows: func([]externalKey) ([]any, func() (externalKey, *userAndSecret)) {
+			var row userAndSecret
+			return append(userRow.Targets(&row.User), &row.secretGeneration), func() (externalKey, *userAndSecret) {
+				u := row
+				return externalKey{u.AppID, u.ExternalID}, &u
 			}
 		},
 	}
@@ -78,28 +86,17 @@ func bindExternalKey(args []any, key externalKey) []any {
 var accessByID = database.Lookup[int64, *access]{
 	What: "users and apps",
 	Text: func(n int) string {
-		return selectAccess + " FROM users JOIN apps ON apps.id = users.app_id WHERE users.id IN " + placeholders(n)
+		return "SELECT " + userRow.Columns("users") + ", " + appRow.Columns("apps") +
+			" FROM users JOIN apps ON apps.id = users.app_id WHERE users.id IN " + placeholders(n)
 	},
 	Bind: bindID,
 	Rows: func([]int64) ([]any, func() (int64, *access)) {
-		targets, take := accessTargets()
-		return targets, func() (int64, *access) {
-			a := take()
-			return a.User.ID, a
+		var row access
+		return append(userRow.Targets(&row.User), appRow.Targets(&row.App)...), func() (int64, *access) {
+			a := row
+			return a.User.ID, &a
 		}
 	},
-}
-
-var selectAccess = "SELECT " + userRow.Columns("users") + ", " + appRow.Columns("apps")
-
-// accessTargets answers what the columns of selectAccess are scanned into, and a
-// function that answers a copy.
-func accessTargets() ([]any, func() *access) {
-	var row access
-	return append(userRow.Targets(&row.User), appRow.Targets(&row.App)...), func() *access {
-		a := row
-		return &a
-	}
 }
 
 // appByID reads apps by apps.id.

@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/page"
+	"rollcall/internal/token"
 	"rollcall/models"
 )
 
@@ -313,5 +314,49 @@ func TestSearchBounds(t *testing.T) {
 				t.Errorf("search %q: %d on the page and %d in all (%v), want %d", search, len(list.Nodes()), n, err, want)
 			}
 		}
+	})
+}
+
+// TestLookupPlans: what nearly every request asks reads the rows that it names by
+// an index, and no others, however large the app is.
+func TestLookupPlans(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		c := newCrowd(w, 5000)
+		statements := w.recorder()
+		ids := make([]string, MaxIDs)
+		for i := range ids {
+			ids[i] = fmt.Sprintf("user-%07d", 7*i+1)
+		}
+		ann, err := w.users.ByID(ctx, c.app.ID, ids[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		claim := Claim{token.Claims{AppID: c.app.ID, SecretGeneration: c.app.SecretGeneration}}
+		const external, key = "users_app_external", "PRIMARY"
+		check := func(statistics string) {
+			for name, read := range map[string]struct {
+				index string
+				users int
+				do    func() error
+			}{
+				"a user":              {external, 1, func() error { _, err := w.users.ByID(ctx, c.app.ID, ids[1]); return err }},
+				"a user for a claim":  {external, 1, func() error { _, err := w.users.ByIDFor(ctx, claim, ids[1]); return err }},
+				"three users":         {external, 4, func() error { _, err := w.users.ByIDs(ctx, c.app.ID, ids[:3]); return err }},
+				"500 users":           {external, MaxIDs, func() error { _, err := w.users.ByIDs(ctx, c.app.ID, ids); return err }},
+				"who a token is from": {key, 1, func() error { _, _, err := w.users.Current(ctx, ann.ID); return err }},
+			} {
+				var err error
+				list := statements(func() { err = read.do() })
+				if err != nil || len(list) != 1 {
+					w.t.Fatalf("%s, %s: %d statements, %v", statistics, name, len(list), err)
+				}
+				// One more for each: the end of its range, or its app.
+				c.check(list[0], []string{read.index}, false, 2*read.users+2)
+			}
+		}
+		check("unanalysed")
+		c.analyze()
+		check("analysed")
 	})
 }

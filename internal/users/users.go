@@ -29,10 +29,10 @@ type Service struct {
 
 	fetchByExternalID func(ctx context.Context, keys []externalKey) (map[externalKey]*models.User, error)
 
-	byExternalID       *database.Coalescer[externalKey, *models.User]
-	access             *database.Coalescer[int64, *access]
-	accessByExternalID *database.Coalescer[externalKey, *access]
-	appByID            *database.Coalescer[int64, *models.App]
+	byExternalID  *database.Coalescer[externalKey, *models.User]
+	access        *database.Coalescer[int64, *access]
+	userAndSecret *database.Coalescer[externalKey, *userAndSecret]
+	appByID       *database.Coalescer[int64, *models.App]
 }
 
 // externalKey names a user as the API does.
@@ -47,7 +47,7 @@ func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock fun
 	s.fetchByExternalID = database.Fetcher(db, byExternalID(db))
 	s.byExternalID = coalescer(s.fetchByExternalID)
 	s.access = coalescer(database.Fetcher(db, accessByID))
-	s.accessByExternalID = coalescer(database.Fetcher(db, accessByExternalID(db)))
+	s.userAndSecret = coalescer(database.Fetcher(db, userAndSecretByExternalID(db)))
 	s.appByID = coalescer(database.Fetcher(db, appByID))
 	return s
 }

@@ -29,7 +29,7 @@ func New(db *database.DB, devices func() int, version string, clock func() time.
 
 // Report is how the process and its database are at one moment.
 type Report struct {
-	// RoundTrip is how long the database took for the least that it can be asked.
+	// RoundTrip is how long the database took for the smallest question.
 	RoundTrip time.Duration
 	// Schema is where the database's schema stands; a node goes on serving while a
 	// newer one migrates.
@@ -48,7 +48,7 @@ type Report struct {
 // Report looks. It fails when the database does not answer.
 func (n *Node) Report(ctx context.Context) (*Report, error) {
 	begun := n.clock()
-	if err := n.db.Ping(ctx); err != nil {
+	if err := n.db.Read(ctx).Raw("SELECT 1").Scan(new(int)).Error; err != nil {
 		return nil, fmt.Errorf("reaching the database: %w", err)
 	}
 	r := &Report{

@@ -1,0 +1,114 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+	"gorm.io/gorm"
+
+	"rollcall/models"
+)
+
+var errUnauthenticated = errors.New("unauthenticated")
+
+// principal is who asks: an app, or one of its users.
+type principal struct {
+	app  *models.App
+	user *models.User // nil: the App Server
+}
+
+// claims are what the server's tokens say.
+type claims struct {
+	jwt.RegisteredClaims
+	AppID            int64 `json:"app"`
+	UserID           int64 `json:"usr"`
+	SecretGeneration int   `json:"sgn"`
+	TokenGeneration  int   `json:"tgn"`
+}
+
+// authenticator knows the keys that sign tokens.
+type authenticator struct {
+	db     *gorm.DB
+	keys   map[string][]byte
+	parser *jwt.Parser
+}
+
+func newAuthenticator(db *gorm.DB) (*authenticator, error) {
+	var keys []models.TokenKey
+	if err := db.Find(&keys).Error; err != nil {
+		return nil, err
+	}
+	a := &authenticator{db: db, keys: make(map[string][]byte), parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}))}
+	for _, key := range keys {
+		a.keys[key.ID] = key.Secret
+	}
+	return a, nil
+}
+
+// authenticate checks the signature, and in the database that the token is still
+// good: a secret that was rotated or a user who was deactivated ends it at once.
+func (a *authenticator) authenticate(ctx context.Context, authorization string) (*principal, error) {
+	text, ok := strings.CutPrefix(authorization, "Bearer ")
+	if !ok {
+		return nil, errUnauthenticated
+	}
+	var c claims
+	_, err := a.parser.ParseWithClaims(text, &c, func(t *jwt.Token) (any, error) {
+		id, _ := t.Header["kid"].(string)
+		return a.keys[id], nil
+	})
+	if err != nil {
+		return nil, errUnauthenticated
+	}
+	p := &principal{app: &models.App{}}
+	if err := a.db.WithContext(ctx).First(p.app, c.AppID).Error; err != nil {
+		return nil, fmt.Errorf("reading the app: %w", err)
+	}
+	if p.app.SecretGeneration != c.SecretGeneration {
+		return nil, errUnauthenticated
+	}
+	if c.UserID == 0 {
+		return p, nil
+	}
+	p.user = &models.User{}
+	if err := a.db.WithContext(ctx).First(p.user, c.UserID).Error; err != nil {
+		return nil, fmt.Errorf("reading the user: %w", err)
+	}
+	if p.user.TokenGeneration != c.TokenGeneration || p.user.DeactivatedAt != nil {
+		return nil, errUnauthenticated
+	}
+	return p, nil
+}
+
+// middleware lets in who has a good token. A WebSocket brings its token later.
+func (a *authenticator) middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") == "" {
+			p, err := a.authenticate(r.Context(), r.Header.Get("Authorization"))
+			if err != nil {
+				http.Error(w, err.Error(), http.StatusUnauthorized)
+				return
+			}
+			r = r.WithContext(withPrincipal(r.Context(), p))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+type principalKey struct{}
+
+func withPrincipal(ctx context.Context, p *principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// principalOf answers who asks, nil where nobody has said yet.
+func principalOf(ctx context.Context) *principal {
+	p, _ := ctx.Value(principalKey{}).(*principal)
+	return p
+}

@@ -1,0 +1,3 @@
+// Package generated is gqlgen's code for the comparator. It is written by
+// `make generate` alone.
+package generated

@@ -1,0 +1,118 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"rollcall/internal/jobs"
+	"rollcall/internal/page"
+	"rollcall/models"
+)
+
+// Jobs is what the console needs of the rules about long work (jobs.Service).
+type Jobs interface {
+	// Start answers at once; the work goes on after the request.
+	Start(ctx context.Context, app *models.App, kind models.JobKind, total int, by models.Actor, work jobs.Work) (*models.Job, error)
+	// ByID answers nil for an unknown ID.
+	ByID(ctx context.Context, app *models.App, id int64) (*models.Job, error)
+	List(ctx context.Context, app *models.App, r page.Request) (*page.Connection[*models.Job], error)
+}
+
+// jobsPage is what jobs.html shows.
+type jobsPage struct {
+	App   appRow
+	Path  string
+	Jobs  []jobRow
+	First bool
+	Next  string
+}
+
+// jobRow is a job as a page shows it.
+type jobRow struct {
+	*models.Job
+	Path string
+}
+
+// Running says whether the job is under way.
+func (r jobRow) Running() bool { return r.State == models.JobRunning }
+
+// Done says whether the job came to its end.
+func (r jobRow) Done() bool { return r.State == models.JobDone }
+
+// Scale is what Handled is measured by: some may have been gone, or come, since
+// the job was counted.
+func (r jobRow) Scale() int { return max(r.Total, r.Handled, 1) }
+
+// jobPage is what job.html shows.
+type jobPage struct {
+	App appRow
+	Job jobRow
+	// JobsPath is where all jobs of the app are, AuditPath what was done, and
+	// AgainPath where the rest can be done, "" where that is to be chosen anew.
+	JobsPath, AuditPath, AgainPath string
+}
+
+// jobsPath is where an app's long work is listed.
+func jobsPath(app *models.App) string { return appPath(app) + "/jobs" }
+
+func jobRowOf(app *models.App, job *models.Job) jobRow {
+	return jobRow{job, jobsPath(app) + "/" + strconv.FormatInt(job.ID, 10)}
+}
+
+func (c *console) listJobs(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	request := pageOf(v, usersPerPage)
+	found, err := c.Jobs.List(v.r.Context(), app, request)
+	if err != nil {
+		return err
+	}
+	p := jobsPage{App: c.appRow(v, app), Path: jobsPath(app), First: request.After == nil, Next: nextPage(v, found.PageInfo())}
+	for _, job := range found.Nodes() {
+		p.Jobs = append(p.Jobs, jobRowOf(app, job))
+	}
+	return c.show(v, "jobs", p)
+}
+
+// showJob says how far a job is. It can be left and found again.
+func (c *console) showJob(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	id, err := strconv.ParseInt(v.r.PathValue("job"), 10, 64)
+	if err != nil {
+		return c.notFound(v)
+	}
+	job, err := c.Jobs.ByID(v.r.Context(), app, id)
+	if err != nil {
+		return err
+	}
+	if job == nil {
+		return c.notFound(v)
+	}
+	p := jobPage{App: c.appRow(v, app), Job: jobRowOf(app, job), JobsPath: jobsPath(app), AuditPath: auditOfJob(app, job)}
+	if job.Kind == models.JobClear && v.operator.Role == models.RoleAdmin {
+		p.AgainPath = clearPath(app)
+	}
+	status := http.StatusOK
+	if !p.Job.Running() && v.r.Header.Get("HX-Request") == "true" {
+		status = stopPolling
+	}
+	return c.render(v, status, "job", p)
+}
+
+// stopPolling is the status by which htmx knows that there is no news to come.
+const stopPolling = 286
+
+// start begins a job and leads to its page.
+func (c *console) start(v *visit, app *models.App, kind models.JobKind, total int, work jobs.Work) error {
+	job, err := c.Jobs.Start(v.r.Context(), app, kind, total, c.actor(v), work)
+	if err != nil {
+		return err
+	}
+	return v.redirect(jobRowOf(app, job).Path)
+}

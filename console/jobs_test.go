@@ -1,0 +1,107 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/jobs"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+func TestJobPage(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		s := newSite(t, db)
+		b, viewer := s.as("admin"), s.as("viewer")
+		list := jobsPath(s.dev)
+		viewer.get(list).want(t, http.StatusOK, "No long work yet")
+
+		handled, goOn := make(chan struct{}), make(chan error)
+		job, err := s.jobs.Start(ctx, s.dev, models.JobClear, 40, models.Actor{Name: hostile}, func(_ context.Context, progress jobs.Progress) error {
+			if err := progress(25, 24); err != nil {
+				return err
+			}
+			close(handled)
+			return <-goOn
+		})
+		s.check(err)
+		<-handled
+		path := jobRowOf(s.dev, job).Path
+		// With a script the page asks again by itself; without one there is a link.
+		viewer.get(path).want(t, http.StatusOK, "25 of 40 users", `max="40" value="25"`, "Running", `hx-get="`+path+`"`, `id="job-refresh" href="`+path+`"`,
+			"you may leave this page", "!Users deleted", "!<script>alert")
+		b.head.Set("HX-Request", "true")
+		b.get(path).want(t, http.StatusOK, "25 of 40 users")
+		b.head.Del("HX-Request")
+		viewer.get(list).want(t, http.StatusOK, path, "Running", "25 <span", "&lt;script&gt;", "!<script>alert")
+		viewer.get(jobsPath(s.prod)).want(t, http.StatusOK, "No long work yet")
+		viewer.get(jobsPath(s.prod)+strings.TrimPrefix(path, list)).want(t, http.StatusNotFound)
+		viewer.get(list+"/0").want(t, http.StatusNotFound)
+		viewer.get(list+"/x").want(t, http.StatusNotFound)
+
+		// Its node is not heard of for a while, and then is.
+		s.pass(time.Minute)
+		b.get(path).want(t, http.StatusOK, "Interrupted", "Users deleted: 24.", "cannot be heard", "Delete the rest", "!data-poll", `role="status"`)
+		viewer.get(path).want(t, http.StatusOK, "Interrupted", "!Delete the rest")
+		goOn <- errors.New("secret SQL")
+		s.wait(s.dev, job.ID)
+		b.get(path).want(t, http.StatusOK, "Failed", "An error ended it", "Users deleted: 24.", "Delete the rest", "!secret SQL", "!data-poll")
+		b.get(list).want(t, http.StatusOK, "Failed")
+		b.head.Set("HX-Request", "true")
+		b.get(path).want(t, stopPolling, "Failed")
+		if !strings.Contains(s.log.String(), "secret SQL") {
+			t.Error("the log does not say why")
+		}
+	})
+}
+
+// wait returns when the job's node has noted how it ended.
+func (s *site) wait(app *models.App, id int64) {
+	s.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		var job models.Job
+		s.check(s.db.Read(context.Background()).Where("app_id = ? AND id = ?", app.ID, id).Take(&job).Error)
+		if job.State != models.JobRunning {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("job %d does not end", id)
+		}
+	}
+}
+
+func TestJobsPaging(t *testing.T) {
+	s := onSQLite(t)
+	nothing := func(context.Context, jobs.Progress) error { return nil }
+	for range 45 {
+		_, err := s.jobs.Start(context.Background(), s.dev, models.JobBan, 0, setup, nothing)
+		s.check(err)
+	}
+	b := s.as("viewer")
+	job := regexp.MustCompile(`/jobs/(\d+)"`)
+	seen := map[string]bool{}
+	pages := 0
+	for path := jobsPath(s.dev); path != ""; pages++ {
+		page := b.get(path)
+		for _, match := range job.FindAllStringSubmatch(page.body, -1) {
+			seen[match[1]] = true
+		}
+		path = ""
+		for _, link := range page.links() {
+			if strings.Contains(link, "after=") {
+				path = link
+			}
+		}
+	}
+	if pages != 3 || len(seen) != 45 {
+		t.Errorf("%d pages, %d jobs", pages, len(seen))
+	}
+	b.get(jobsPath(s.dev)+"?after=nonsense").want(t, http.StatusBadRequest)
+}

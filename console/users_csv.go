@@ -1,0 +1,117 @@
+package console
+
+import (
+	"encoding/csv"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"rollcall/models"
+)
+
+// exportPatience is how long the browser may take for a part of an export.
+const exportPatience = time.Minute
+
+// byteOrderMark tells spreadsheets that a file is UTF-8; without it they take
+// names for the local code page's. What reads CSV otherwise skips it.
+const byteOrderMark = "\uFEFF"
+
+// exportColumns are named as the API names them, in every language: programs read
+// the file too.
+var exportColumns = []string{"id", "name", "avatarUrl", "state", "presence", "registeredAt", "bannedUntil", "banReason", "deactivatedAt"}
+
+// exportUsers answers the users whom the list shows, all pages of it, as CSV. It
+// is a form for admins: who sends it takes everybody's data along, and is audited.
+func (c *console) exportUsers(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	filter, known := showFilters[v.r.PostFormValue("show")]
+	if !known {
+		return c.notFound(v)
+	}
+	filter.Search = searchText(v.r.PostFormValue("q"))
+	out := csv.NewWriter(v.w)
+	out.UseCRLF = true
+	control := http.NewResponseController(v.w)
+	begun := false
+	err = c.Users.Export(v.r.Context(), app, filter, c.actor(v), func(users []*models.User) error {
+		if !begun {
+			begun = true
+			v.w.Header().Set("Content-Type", "text/csv; charset=utf-8")
+			v.w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": c.exportName(app)}))
+			_, _ = v.w.Write([]byte(byteOrderMark)) // an error comes again at the flush
+			_ = out.Write(exportColumns)
+		}
+		// The server's own deadline is for a page, not for all of them.
+		if err := control.SetWriteDeadline(time.Now().Add(exportPatience)); err != nil {
+			return err
+		}
+		for _, u := range users {
+			_ = out.Write(c.exportRow(v, u))
+		}
+		if out.Flush(); out.Error() != nil {
+			return out.Error()
+		}
+		return control.Flush()
+	})
+	if err != nil && begun {
+		c.Logger.WarnContext(v.r.Context(), "console export broke off", "requestId", requestID(v.r), "error", err)
+		panic(http.ErrAbortHandler) // so that the browser sees that the file is not whole
+	}
+	return err
+}
+
+// exportName is the file's: of the app and the day.
+func (c *console) exportName(app *models.App) string {
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, app.Name)
+	return "users-" + name + "-" + c.Clock().UTC().Format(time.DateOnly) + ".csv"
+}
+
+func (c *console) exportRow(v *visit, u *models.User) []string {
+	moment := func(at *models.Time) string {
+		if at == nil {
+			return ""
+		}
+		return at.String()
+	}
+	text := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	state := u.State(models.TimeOf(c.Clock()))
+	row := []string{
+		u.ExternalID, u.Name, text(u.AvatarURL), string(state), c.status(v, u).Presence.String(),
+		u.CreatedAt.String(), "", "", moment(u.DeactivatedAt),
+	}
+	if state == models.UserBanned {
+		row[6], row[7] = moment(u.BannedUntil), text(u.BanReason)
+	}
+	for i := range row {
+		row[i] = inertCell(row[i])
+	}
+	return row
+}
+
+// formulaStarts begin what a spreadsheet carries out instead of showing it.
+const formulaStarts = "=+-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20"
+
+// inertCell answers text so that no spreadsheet takes it for a formula: behind an
+// apostrophe, which it does not show. Names and even IDs may begin so, and are
+// their owners' to choose.
+func inertCell(text string) string {
+	if text != "" && strings.ContainsRune(formulaStarts, []rune(text)[0]) {
+		return "'" + text
+	}
+	return text
+}

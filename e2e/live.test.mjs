@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { AppServer } from './lib/api.mjs';
+import { launch, Operator } from './lib/browser.mjs';
+import { Server } from './lib/server.mjs';
+import { Connection } from './lib/socket.mjs';
+import { until } from './lib/wait.mjs';
+
+const says = {
+  en: {
+    online: 'Online now', registered: 'Registered', banned: 'Banned', table: 'Show as a table', health: 'Health of this node and its database',
+    hour: 'Last hour', days: 'Last 30 days', lost: 'The server cannot be reached', ended: 'Your session has ended', login: 'Log in again',
+    noDevice: 'No device is connected.', subscriptions: 'Status subscriptions', all: 'All subscriptions', counts: (n) => `${n} online now`,
+  },
+  'zh-CN': {
+    online: '当前在线', registered: '已注册', banned: '已封禁', table: '以表格显示', health: '此节点与数据库的运行状况',
+    hour: '最近一小时', days: '最近 30 天', lost: '无法连接服务器', ended: '会话已结束', login: '重新登录',
+    noDevice: '没有已连接的设备。', subscriptions: '状态订阅', all: '全部订阅', counts: (n) => `${n} 人在线`,
+  },
+};
+
+describe('pages that show what is now', () => {
+  let server;
+  let browser;
+  let development;
+  let app; // the back end of `development`
+  before(async () => {
+    server = await Server.create();
+    development = await server.createApp({ name: 'Live chat', statusQueryEnabled: true });
+    await server.start();
+    app = await AppServer.login(server, development);
+    for (let n = 1; n <= 12; n++) await app.register(`member-${n}`, `Member number ${n}`);
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.remove();
+  });
+
+  const overview = () => `/console/apps/${development.key}`;
+
+  /** An operator who is logged in and reads the language. */
+  async function arrive(language, options) {
+    const operator = await Operator.arrive(browser, server, options);
+    await operator.page.clock.install();
+    await operator.login();
+    await operator.context.addCookies([{ name: 'rollcall_language', value: language, url: `${server.url}/console/` }]);
+    return operator;
+  }
+
+  /** Lets the page's time go by until something is as it should be. */
+  const soon = (page, check, what) => until(async () => {
+    await page.clock.runFor(5_000);
+    return check();
+  }, what);
+  const shown = (page, locator) => soon(page, () => locator.isVisible(), `${locator}`);
+
+  for (const language of ['en', 'zh-CN']) {
+    const text = says[language];
+    const tile = (page, name) => page.getByRole('link', { name: new RegExp(`^${name}`) }).locator('strong');
+
+    test(`the overview follows who comes and goes, ${language}`, async () => {
+      const operator = await arrive(language);
+      const { page } = operator;
+      await operator.open(overview());
+      await page.getByRole('heading', { name: 'Live chat' }).waitFor();
+      assert.equal(await tile(page, text.online).innerText(), '0');
+      await page.getByRole('heading', { name: text.health }).waitFor();
+      const device = await Connection.open(server, await app.register('member-1'), 'IOS');
+      await shown(page, tile(page, text.online).filter({ hasText: '1' }));
+      await device.close();
+      await shown(page, tile(page, text.online).filter({ hasText: '0' }));
+      await operator.leave();
+    });
+
+    test(`charts are drawn, and are tables for who cannot see them, ${language}`, async () => {
+      const operator = await arrive(language, { timezoneId: 'Asia/Shanghai' });
+      const { page } = operator;
+      // What was registered is recorded within seconds.
+      await until(async () => {
+        await operator.open(overview());
+        return !(await page.locator('#hour-registrations').innerText()).startsWith('0');
+      }, 'the registrations in the figures');
+      assert.equal(await page.locator('.plot canvas').count(), 4);
+      await page.locator('#days-rows[data-zone="Asia/Shanghai"]').waitFor({ state: 'attached' });
+      for (const series of ['hour', 'days']) {
+        const section = page.getByRole('region', { name: text[series] });
+        await section.getByText(text.table).press('Enter');
+        assert.equal(await section.getByRole('row').count(), series === 'hour' ? 61 : 31);
+        const total = (await section.getByRole('cell').allInnerTexts()).filter((_, i) => i % 2 === 0).reduce((sum, n) => sum + Number(n), 0);
+        assert.ok(total >= 12, `${total} registrations`);
+      }
+      const today = new Intl.DateTimeFormat(language, { month: 'short', day: 'numeric', timeZone: 'Asia/Shanghai' }).format(new Date());
+      assert.equal(await page.locator('#days-rows time').first().innerText(), today);
+      await operator.leave();
+    });
+
+    test(`without JavaScript the overview is there all the same, ${language}`, async () => {
+      const operator = await arrive(language, { javaScriptEnabled: false });
+      const { page } = operator;
+      await operator.open(overview());
+      assert.ok(Number(await tile(page, text.registered).innerText()) >= 12);
+      await page.getByRole('region', { name: text.hour }).getByText(text.table).click();
+      assert.equal(await page.getByRole('region', { name: text.hour }).getByRole('row').count(), 61);
+      await tile(page, text.banned).click();
+      assert.ok(page.url().endsWith('/banned'));
+      await operator.leave();
+    });
+
+    test(`users and a user are live, ${language}`, async () => {
+      const operator = await arrive(language);
+      const { page } = operator;
+      await operator.open(`${overview()}/users`);
+      const list = page.getByText(text.counts(1));
+      const device = await Connection.open(server, await app.register('member-2'), 'ANDROID');
+      await shown(page, list);
+      await operator.open(`${overview()}/users/member-2`);
+      await page.getByRole('cell', { name: 'Android' }).waitFor();
+      // Where the keyboard is, it stays.
+      const end = page.getByRole('row').filter({ hasText: 'Android' }).getByRole('link');
+      await end.focus();
+      const second = await Connection.open(server, await app.register('member-2'), 'IOS');
+      await shown(page, page.getByRole('cell', { name: 'iOS' }));
+      assert.ok(await end.evaluate((link) => link === document.activeElement));
+      await device.close();
+      await second.close();
+      await shown(page, page.getByText(text.noDevice));
+      await operator.leave();
+    });
+
+    test(`a user's subscriptions are listed, ${language}`, async () => {
+      const device = await Connection.open(server, await app.register('member-3'), 'WEB');
+      const ids = Array.from({ length: 8 }, (_, i) => `member-${i + 5}`);
+      const { errors } = await device.request('mutation ($ids: [ID!]!) { subscribeStatus(ids: $ids) { evictedIds } }', { ids });
+      assert.equal(errors, undefined);
+      const operator = await arrive(language);
+      const { page } = operator;
+      await operator.open(`${overview()}/users/member-3`);
+      const section = page.getByRole('region', { name: text.subscriptions });
+      assert.equal(await section.getByRole('rowheader').count(), 5);
+      await section.getByRole('link', { name: text.all }).click();
+      await page.getByRole('link', { name: 'member-5', exact: true }).waitFor();
+      assert.equal(await page.getByRole('rowheader').count(), 8);
+      await device.close();
+      await operator.leave();
+    });
+
+    test(`a page says when it has lost contact, and when it has it again, ${language}`, async () => {
+      const operator = await arrive(language);
+      const { page } = operator;
+      await operator.open(overview());
+      const lost = page.getByText(text.lost);
+      assert.equal(await lost.isVisible(), false);
+      await server.kill();
+      await shown(page, lost);
+      await operator.check('an overview without contact');
+      await operator.screenshot(`contact-lost-${language}`);
+      await server.start();
+      await soon(page, () => lost.isHidden(), 'the notice to go');
+      operator.errors = []; // of the lost contact
+      await operator.leave();
+    });
+
+    test(`a page says when the session has ended, ${language}`, async () => {
+      const operator = await arrive(language);
+      const { page } = operator;
+      await operator.open(`${overview()}/users/member-4`);
+      await operator.post('/console/logout');
+      await shown(page, page.getByText(text.ended));
+      await operator.check('a user after the session');
+      await page.getByRole('link', { name: text.login }).click();
+      await page.waitForURL('**/console/login?next=*');
+      assert.equal(new URL(page.url()).searchParams.get('next'), `${overview()}/users/member-4`);
+      operator.errors = []; // the refusal
+      await operator.leave();
+    });
+  }
+
+  test('a page that nobody sees does not ask', async () => {
+    const operator = await arrive('en');
+    const { page } = operator;
+    await operator.open(overview());
+    await page.locator('#days-rows:not([data-zone=""])').waitFor({ state: 'attached' });
+    const asked = [];
+    page.on('request', (request) => asked.push(request.url()));
+    const show = (hidden) => page.evaluate((value) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => value });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, hidden);
+    await show(true);
+    await page.clock.runFor(120_000);
+    assert.deepEqual(asked, []);
+    const answer = page.waitForResponse('**/now');
+    await show(false); // asks at once
+    await answer;
+    await operator.leave();
+  });
+
+  for (const width of [1280, 390]) {
+    for (const colorScheme of ['light', 'dark']) {
+      for (const language of ['en', 'zh-CN']) {
+        test(`the overview is readable: ${width} px, ${colorScheme}, ${language}`, async () => {
+          const operator = await arrive(language, { viewport: { width, height: 844 }, colorScheme });
+          await operator.open(overview());
+          await operator.page.locator('.plot canvas').first().waitFor();
+          const name = `overview-${width}-${colorScheme}-${language}`;
+          await operator.check(name);
+          await operator.screenshot(name);
+          for (const summary of await operator.page.locator('summary').all()) await summary.click();
+          await operator.check(`${name} with its tables`);
+          await operator.screenshot(`${name}-tables`);
+          await operator.leave();
+        });
+      }
+    }
+  }
+});

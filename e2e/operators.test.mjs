@@ -1,0 +1,341 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import { AppServer } from './lib/api.mjs';
+import { launch, Operator } from './lib/browser.mjs';
+import { Server } from './lib/server.mjs';
+import { until } from './lib/wait.mjs';
+
+describe('operators, apps and tokens in Chromium', () => {
+  let server;
+  let browser;
+  let development;
+  let app; // its back end
+  before(async () => {
+    server = await Server.create();
+    development = await server.createApp({ name: 'Chat in development' });
+    await server.start();
+    app = await AppServer.login(server, development);
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.remove();
+  });
+
+  /**
+   * Puts a query in the place of the one in GraphiQL, and runs it until the answer
+   * comes: GraphiQL takes notice of what was typed a moment later.
+   */
+  async function run(page, query, answer) {
+    await page.getByRole('region', { name: 'Query Editor' }).locator('.CodeMirror').first().click();
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.insertText(query);
+    await until(async () => {
+      await page.getByRole('button', { name: /execute query/i }).click();
+      return page.getByText(answer).waitFor({ timeout: 1000 }).then(() => true, () => false);
+    }, `the answer ${answer} to ${query}`);
+  }
+
+  test('the explorer gets tokens, for HTTP and for subscriptions', async () => {
+    await app.register('exa', 'Exa Mined');
+    const operator = await Operator.arrive(browser, server);
+    const { page } = operator;
+    await operator.login();
+    await page.getByRole('link', { name: 'Explorer' }).click();
+    await page.getByLabel('User ID').fill('nobody');
+    await page.getByRole('button', { name: 'Fill in a token' }).click();
+    await page.getByRole('alert').filter({ hasText: 'The app has no user nobody.' }).waitFor();
+    await page.getByLabel('User ID').fill('exa');
+    await page.getByRole('button', { name: 'Fill in a token' }).click();
+    await page.getByRole('status').filter({ hasText: 'A token of the user exa' }).waitFor();
+    await operator.screenshot('explorer-token');
+    await run(page, '{ me { name } }', '"Exa Mined"');
+    assert.deepEqual(await app.presences('exa'), ['UNLOGINED']);
+    await run(page, 'subscription { userStatus(ids: ["exa"]) { presence } }', '"ONLINE"');
+    assert.deepEqual(await app.presences('exa'), ['ONLINE']); // a subscription is a device
+    await page.getByRole('button', { name: /stop query/i }).click();
+
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+    await page.getByRole('link', { name: 'Query', exact: true }).click();
+    await page.getByText('Whether from may message to', { exact: false }).first().waitFor();
+    // The unknown user above, and what GraphiQL sent before it had taken notice.
+    operator.errors = operator.errors.filter((error) => !/status of 4(00|22)/.test(error));
+    await operator.leave();
+  });
+
+  for (const javaScriptEnabled of [true, false]) {
+    const mode = javaScriptEnabled ? 'with' : 'without';
+
+    test(`an admin changes a role and deletes an operator, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const name = `olga.${mode}`;
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await page.getByRole('link', { name: 'Operators' }).click();
+      const form = page.getByRole('form', { name: 'New operator' });
+      await form.getByLabel('Name').fill('admin');
+      await form.getByRole('button', { name: 'Create the operator' }).click();
+      await page.getByRole('alert').filter({ hasText: 'Another operator has this name.' }).waitFor();
+      await form.getByLabel('Name').fill(name);
+      await form.getByRole('button', { name: 'Create the operator' }).click();
+      const password = await page.getByRole('definition').nth(1).innerText();
+      const other = await Operator.arrive(browser, server, { javaScriptEnabled });
+      await other.login(name, password);
+      assert.equal(await other.page.getByRole('link', { name: 'New app' }).count(), 0);
+
+      await page.getByRole('link', { name: 'Go back' }).click();
+      await page.getByRole('link', { name, exact: true }).click();
+      await page.getByRole('link', { name: 'Make an admin' }).click();
+      await page.getByRole('heading', { name: `Make ${name} an admin?` }).waitFor();
+      await page.getByRole('button', { name: 'Make an admin' }).click();
+      await page.getByRole('status').filter({ hasText: `${name} is an admin now.` }).waitFor();
+      await other.page.reload();
+      await other.page.getByRole('link', { name: 'New app' }).waitFor();
+
+      // One session, and then the account with the next.
+      await page.getByRole('link', { name: /^End 127/ }).click();
+      await page.getByRole('heading', { name: `End this session of ${name}?` }).waitFor();
+      await page.getByRole('button', { name: 'End the session' }).click();
+      await page.getByRole('status').filter({ hasText: 'The session has ended.' }).waitFor();
+      await other.page.reload();
+      await other.login(name, password);
+      await page.getByRole('link', { name: 'Delete this operator' }).click();
+      await page.getByRole('heading', { name: `Delete the operator ${name}?` }).waitFor();
+      await page.getByRole('button', { name: 'Delete for good' }).click();
+      await page.getByRole('status').filter({ hasText: `The operator ${name} was deleted.` }).waitFor();
+      await other.page.reload();
+      await other.page.getByLabel('Password').waitFor();
+
+      // Not oneself.
+      await page.getByRole('link', { name: 'admin', exact: true }).first().click();
+      await operator.open('/console/operators/1');
+      await page.getByText('This is your own account.').waitFor();
+      assert.equal(await page.getByRole('link', { name: 'Delete this operator' }).count(), 0);
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the taken name
+      await operator.leave();
+      await other.leave();
+    });
+
+    test(`an operator changes the own password and ends the own sessions, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const name = `vera.${mode}`;
+      await server.commandWith('only looking around', 'operator', 'create', name, '--role', 'viewer');
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const other = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login(name, 'only looking around');
+      await other.login(name, 'only looking around');
+      await page.getByRole('link', { name, exact: true }).click();
+      await page.getByRole('link', { name: 'End all other sessions' }).click();
+      await page.getByRole('button', { name: 'End them' }).click();
+      await page.getByRole('status').filter({ hasText: 'The sessions have ended.' }).waitFor();
+      await other.page.reload();
+      await other.page.getByLabel('Password').waitFor();
+      const [current, next, again] = ['Present password', 'New password', 'New password once more'].map((label) =>
+        page.getByLabel(label, { exact: true }));
+      await current.fill('a wrong guess');
+      await next.fill('another good one');
+      await again.fill('another good one');
+      await page.getByRole('button', { name: 'Change the password' }).click();
+      await page.getByRole('alert').filter({ hasText: 'That is not your present password.' }).waitFor();
+      assert.equal(await next.inputValue(), ''); // passwords do not come back
+      await current.fill('only looking around');
+      await next.fill('another good one');
+      await again.fill('another good one');
+      await page.getByRole('button', { name: 'Change the password' }).click();
+      await page.getByRole('status').filter({ hasText: 'Your password is changed' }).waitFor();
+      await other.login(name, 'another good one');
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the wrong guess
+      await operator.leave();
+      await other.leave();
+    });
+
+    test(`an admin creates an app, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
+      const { page } = operator;
+      await operator.login();
+      await page.getByRole('link', { name: 'New app' }).click();
+      await page.getByLabel('Name').fill('Chat in development');
+      await page.getByRole('radio', { name: 'Production' }).check();
+      await page.getByLabel('Edition').selectOption('Premium');
+      await page.getByRole('button', { name: 'Create the app' }).click();
+      await page.getByRole('alert').filter({ hasText: 'Another app has this name.' }).waitFor();
+      assert.ok(await page.getByRole('radio', { name: 'Production' }).isChecked());
+      await page.getByLabel('Name').fill(`Made ${mode} script`);
+      await page.getByRole('button', { name: 'Create the app' }).click();
+      await page.getByText('shown this once').waitFor();
+      const [key, secret] = await page.getByRole('definition').allInnerTexts();
+      await AppServer.login(server, { key, secret });
+      const [made] = JSON.parse(await server.command('app', 'list', '--json')).filter((a) => a.key === key);
+      assert.deepEqual([made.environment, made.edition], ['PRODUCTION', 'PREMIUM']);
+      assert.ok(!server.output.includes(secret), 'the secret is in the log');
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the taken name
+      await operator.leave();
+    });
+
+    test(`an admin saves users as CSV, and the audit tells, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+      await app.register(`-dash.${mode}`, `=1+1, "${mode}"`);
+      await app.register(`other.${mode}`);
+      const operator = await Operator.arrive(browser, server, { javaScriptEnabled, acceptDownloads: true });
+      const { page } = operator;
+      await operator.login();
+      await operator.open(`/console/apps/${development.key}/users?q=-dash.${mode}`);
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save as CSV' }).click()]);
+      assert.match(download.suggestedFilename(), /^users-Chat-in-development-\d{4}-\d\d-\d\d\.csv$/);
+      const text = await readFile(await download.path(), 'utf8');
+      const [head, row, end, ...rest] = text.split('\r\n');
+      assert.equal(head, '\uFEFFid,name,avatarUrl,state,presence,registeredAt,bannedUntil,banReason,deactivatedAt');
+      assert.ok(row.startsWith(`'-dash.${mode},"'=1+1, ""${mode}""",,ACTIVE,UNLOGINED,20`), row);
+      assert.deepEqual([end, rest], ['', []]);
+
+      await page.getByRole('link', { name: 'Audit' }).click();
+      await page.getByLabel('What').selectOption('Exported users');
+      await page.getByLabel('From day').fill('2000-01-01');
+      await page.getByRole('button', { name: 'Filter' }).click();
+      await page.getByRole('row').filter({ hasText: 'Exported users' }).first().getByRole('cell', { name: 'admin' }).waitFor();
+      await page.getByLabel('To day').fill('2000-01-02');
+      await page.getByRole('button', { name: 'Filter' }).click();
+      await page.getByRole('heading', { name: 'No entries' }).waitFor();
+      await page.getByRole('link', { name: 'Show all entries' }).click();
+      await page.getByRole('row').filter({ hasText: 'Exported users' }).first().waitFor();
+      await operator.leave();
+    });
+  }
+
+  test('work that a crash interrupts says so, and the rest can be done', async () => {
+    const crowded = await server.createApp({ name: 'Crowded' });
+    const backend = await AppServer.login(server, crowded);
+    const total = 3000;
+    for (let n = 0; n < total; n += 100) {
+      const ids = Array.from({ length: 100 }, (_, i) => `u${n + i}`);
+      await backend.send('mutation ($in: [RegisterUserInput!]!) { registerUsers(input: $in) { created } }', { in: ids.map((id) => ({ id, name: id })) });
+      await backend.send('mutation ($ids: [ID!]!) { deactivateUsers(ids: $ids) { outcome } }', { ids });
+    }
+    const operator = await Operator.arrive(browser, server);
+    const { page } = operator;
+    await operator.login();
+    await operator.open(`/console/apps/${crowded.key}/clear`);
+    await page.getByLabel(`Type 3,000 to confirm`).fill(String(total));
+    await page.getByRole('button', { name: 'Delete them all for good' }).click();
+    await page.getByText('It goes on by itself').waitFor();
+    await operator.screenshot('job-running');
+    await server.kill();
+    await page.getByText('The server cannot be reached.').waitFor();
+    await server.start();
+    // Its node is not heard of for half a minute; the page finds out by itself.
+    await page.getByText('The server that was at it has stopped').waitFor({ timeout: 60_000 });
+    await operator.check('an interrupted job');
+    await operator.screenshot('job-interrupted');
+    const [, handled] = (await page.getByText(/of 3,000 users/).innerText()).match(/^([\d,]+) of/);
+    const { deactivatedUsers } = await backend.send('{ deactivatedUsers { totalCount } }');
+    const gone = total - deactivatedUsers.totalCount;
+    // The last chunk may have been done and not yet told.
+    assert.ok(gone >= Number(handled.replace(',', '')) && gone < total, `${gone} gone, ${handled} told`);
+    await page.getByRole('link', { name: 'Delete the rest' }).click();
+    await page.getByLabel(/^Type [\d,]+ to confirm/).fill(String(deactivatedUsers.totalCount));
+    await page.getByRole('button', { name: 'Delete them all for good' }).click();
+    await operator.finished(`Users deleted: ${deactivatedUsers.totalCount.toLocaleString('en')}.`);
+    operator.errors = operator.errors.filter((error) => !/ERR_CONNECTION|htmx:/.test(error)); // while it was down
+    await operator.leave();
+  });
+
+  for (const width of [1280, 390]) {
+    for (const colorScheme of ['light', 'dark']) {
+      const language = (width === 390) === (colorScheme === 'light') ? 'zh-CN' : 'en';
+      test(`every page of theirs is readable and reachable: ${width} px, ${colorScheme}, ${language}`, async () => {
+        const kind = `${width}-${colorScheme}`;
+        const name = `sam.${kind}`;
+        await server.commandWith('only looking around', 'operator', 'create', name, '--role', 'viewer');
+        const [made] = (await server.command('operator', 'list')).split('\n').slice(1).filter((line) => line.startsWith(name));
+        assert.ok(made);
+        const other = await Operator.arrive(browser, server);
+        await other.login(name, 'only looking around');
+        const operator = await Operator.arrive(browser, server, { viewport: { width, height: 844 }, colorScheme });
+        const { page } = operator;
+        const shoot = async (what) => {
+          await operator.check(what);
+          await operator.screenshot(`${what}-${kind}`);
+        };
+        /** Sends the page's form of that action as it is, but for some fields that are filled. */
+        const submit = async (action, fields = {}) => {
+          const form = page.locator(`form[action="${action}"]`);
+          await form.evaluate((node) => { node.noValidate = true; });
+          for (const [field, value] of Object.entries(fields)) {
+            const input = form.locator(`[name="${field}"]`).first();
+            if ((await input.evaluate((node) => node.tagName)) === 'SELECT') await input.selectOption(value);
+            else await input.fill(value);
+          }
+          await Promise.all([page.waitForEvent('load'), form.locator('button').last().click()]);
+        };
+        await operator.login();
+        await operator.context.addCookies([{ name: 'rollcall_language', value: language, url: `${server.url}/console/` }]);
+
+        await operator.open('/console/apps/new');
+        await shoot('app-new');
+        await submit('/console/apps/new', { name: 'Chat in development' });
+        await shoot('app-new-wrong');
+        await submit('/console/apps/new', { name: `Shown ${kind}` });
+        await shoot('app-secret');
+
+        await operator.open('/console/operators');
+        await submit('/console/operators', { name: 'admin' });
+        await shoot('operators-wrong');
+        await submit('/console/operators', { name: `new.${kind}` });
+        await shoot('operator-password');
+        await operator.open('/console/operators');
+        const path = await page.getByRole('link', { name, exact: true }).getAttribute('href');
+        await operator.open(path);
+        await shoot('operator-other');
+        const session = await page.locator('a[href*="session="]').first().getAttribute('href');
+        for (const [what, address] of [
+          ['operator-own', '/console/operators/1'],
+          ['operator-end-session', session],
+          ['operator-end-sessions', `${path}/end-sessions`],
+          ['operator-make-admin', `${path}/make-admin`],
+          ['operator-new-password', `${path}/password`],
+          ['operator-delete', `${path}/delete`],
+          ['operator-nothing', `${path}/make-viewer`],
+          ['account-end-sessions', '/console/account/end-sessions'],
+          ['audit-day', '/console/audit?from=2026-01-01&until=2026-12-31'],
+          ['audit-day-wrong', '/console/audit?from=soon'],
+          ['jobs-none', `/console/apps/${development.key}/jobs`],
+        ]) {
+          await operator.open(address);
+          await shoot(what);
+        }
+        await operator.open('/console/account');
+        await submit('/console/account/password', { current: 'a', password: 'b', again: 'c' });
+        await shoot('account-wrong');
+
+        await operator.open('/console/explorer');
+        await submit('/console/explorer', { user: 'nobody' });
+        await page.locator('.graphiql-container').waitFor();
+        await operator.screenshot(`explorer-wrong-${kind}`);
+        await submit('/console/explorer', { user: '' });
+        await page.locator('.graphiql-container').waitFor();
+        await operator.screenshot(`explorer-filled-${kind}`);
+
+        // Bulk work, to its end.
+        const busy = await server.createApp({ name: `Busy ${kind}` });
+        const backend = await AppServer.login(server, busy);
+        for (let n = 0; n < 15; n++) await backend.register(`u${n}`);
+        await operator.open(`/console/apps/${busy.key}/clear`);
+        await submit(`/console/apps/${busy.key}/clear`, { count: '7' });
+        await shoot('clear-wrong');
+        await operator.open(`/console/apps/${busy.key}/bulk/ban?id=u1&id=u2`);
+        await page.locator('input[value="own"]').check();
+        await submit(`/console/apps/${busy.key}/bulk/ban`, { amount: '99999' });
+        await shoot('bulk-ban-wrong');
+        await operator.open(`/console/apps/${busy.key}/clear`);
+        await submit(`/console/apps/${busy.key}/clear`, { count: '15' });
+        await operator.finished('15');
+        await shoot('job');
+        await operator.open(`/console/apps/${busy.key}/jobs`);
+        await shoot('jobs');
+        operator.errors = operator.errors.filter((error) => !error.includes('422')); // the mistakes above
+        await operator.leave();
+        await other.leave();
+      });
+    }
+  }
+});

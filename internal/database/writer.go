@@ -1,0 +1,203 @@
+package database
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+)
+
+// What a group takes in before it is committed although others wait.
+const (
+	groupSize = 64
+	groupAge  = 10 * time.Millisecond
+)
+
+// writer runs the transactions on SQLite's only writing connection, one after the
+// other in the order in which they came. A commit waits for the disk; those who
+// queue up meanwhile make up a group, which is committed once for all of them, as
+// durably as each alone. Nobody waits for company, and each member of a group has
+// its own result: what one undoes is undone to where it began, and nobody is told
+// anything before all that it may have seen has been committed.
+type writer struct {
+	pool *sql.DB
+	gorm *gorm.DB
+
+	mu sync.Mutex
+	// busy: somebody has the turn, to change or to commit.
+	busy  bool
+	queue []chan struct{} // each is closed when it is its turn
+	// group is the one that is open; it belongs to who has the turn.
+	group *group
+}
+
+// group is one transaction of SQLite's with the changes of several callers.
+type group struct {
+	tx      *sql.Tx
+	began   time.Time
+	members int
+	alone   bool  // it has one member only
+	broken  error // SQLite has undone all of it, or may have
+
+	ended chan struct{}
+	err   error // nothing of it was committed
+}
+
+// errGroup is answered to who was in a group of which nothing was committed, for
+// another's sake: its transaction is to be run again.
+var errGroup = errors.New("the transactions committed together were undone")
+
+func newWriter(pool *sql.DB, handle *gorm.DB) *writer { return &writer{pool: pool, gorm: handle} }
+
+// run runs fn as a transaction; alone: in no group. Errors: fn's own; ctx's, where
+// it ends before it is the caller's turn; errGroup, not if alone.
+func (w *writer) run(ctx context.Context, alone bool, fn func(tx *gorm.DB) error) error {
+	if err := w.takeTurn(ctx); err != nil {
+		return err
+	}
+	g, err := w.open(alone)
+	if err != nil {
+		w.passTurn()
+		return err
+	}
+	broke, err := w.member(ctx, g, fn)
+	<-g.ended
+	switch {
+	case g.err == nil, broke:
+		return err
+	case g.members == 1:
+		return cmp.Or(err, g.err)
+	}
+	return fmt.Errorf("%w: %w", errGroup, g.err)
+}
+
+// takeTurn waits until everybody who came before has had its turn.
+func (w *writer) takeTurn(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	if !w.busy {
+		w.busy = true
+		w.mu.Unlock()
+		return nil
+	}
+	turn := make(chan struct{})
+	w.queue = append(w.queue, turn)
+	w.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	w.mu.Lock()
+	i := slices.Index(w.queue, turn)
+	if i >= 0 {
+		w.queue = slices.Delete(w.queue, i, i+1)
+	}
+	w.mu.Unlock()
+	if i < 0 { // it came at the same moment
+		w.passTurn()
+	}
+	return ctx.Err()
+}
+
+// passTurn commits the group, unless it goes on with the next in the queue, and
+// gives the turn to that one.
+func (w *writer) passTurn() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if g := w.group; g != nil && (len(w.queue) == 0 || !g.takesMore()) {
+		w.mu.Unlock()
+		w.end()
+		w.mu.Lock()
+	}
+	if len(w.queue) == 0 {
+		w.busy = false
+		return
+	}
+	close(w.queue[0])
+	w.queue = w.queue[1:]
+}
+
+// open answers the open group, or begins one.
+func (w *writer) open(alone bool) (*group, error) {
+	if alone && w.group != nil {
+		w.end()
+	}
+	if w.group == nil {
+		tx, err := w.pool.BeginTx(context.Background(), nil)
+		if err != nil {
+			return nil, err
+		}
+		w.group = &group{tx: tx, began: time.Now(), alone: alone, ended: make(chan struct{})}
+	}
+	return w.group, nil
+}
+
+// member runs fn in the group, undoes it where it fails or panics, and passes the
+// turn on. broke: it is because of this member that the group cannot be committed.
+func (w *writer) member(ctx context.Context, g *group, fn func(tx *gorm.DB) error) (broke bool, err error) {
+	g.members++
+	kept := false
+	defer func() {
+		if !kept && g.broken == nil {
+			g.undo()
+		}
+		broke = g.broken != nil
+		w.passTurn()
+	}()
+	if err := g.exec("SAVEPOINT member"); err != nil {
+		g.broken = err
+		return true, err
+	}
+	// A context that ends would interrupt a statement, and SQLite would undo the
+	// whole group for that.
+	tx := w.gorm.Session(&gorm.Session{NewDB: true, Context: context.WithoutCancel(ctx)})
+	tx.Statement.ConnPool = g.tx
+	if err := fn(tx); err != nil {
+		return false, err
+	}
+	if err := g.exec("RELEASE member"); err != nil {
+		g.broken = err
+		return true, err
+	}
+	kept = true
+	return false, nil
+}
+
+// undo undoes what the last member did.
+func (g *group) undo() {
+	// Where SQLite has undone all by itself there is no such savepoint any more.
+	if g.broken = g.exec("ROLLBACK TO member"); g.broken == nil {
+		g.broken = g.exec("RELEASE member")
+	}
+}
+
+func (g *group) exec(statement string) error {
+	_, err := g.tx.Exec(statement)
+	return err
+}
+
+func (g *group) takesMore() bool {
+	return !g.alone && g.broken == nil && g.members < groupSize && time.Since(g.began) < groupAge
+}
+
+// end commits the open group and tells its members.
+func (w *writer) end() {
+	g := w.group
+	w.group = nil
+	g.err = g.broken
+	if g.err == nil {
+		g.err = g.tx.Commit()
+	} else {
+		_ = g.tx.Rollback() // there may be nothing left to undo
+	}
+	close(g.ended)
+}

@@ -1,0 +1,268 @@
+// Package jobs carries out work on many users that outlasts a request: in chunks,
+// each of which is whole and audited by the rule that does it. How far a job is
+// stands in the database, so that every node can tell, also after a restart.
+//
+// A job is not taken up again by another node or after a restart: it has said
+// what it did, and an operator decides whether to start it once more.
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+	"rollcall/internal/page"
+	"rollcall/models"
+)
+
+const (
+	// heartbeat is how often a node says that it is at its jobs.
+	heartbeat = 5 * time.Second
+	// silence is how long after its last word a job counts as interrupted: its node
+	// is gone, or has lost the database.
+	silence = 6 * heartbeat
+	// memory is how long jobs that have ended are remembered.
+	memory = 30 * 24 * time.Hour
+	// chunk is how many users one step of Each is about.
+	chunk = 10
+)
+
+// ErrStopped ends a job whose node stops, and is the answer to starting one there.
+var ErrStopped = errors.New("the node stops")
+
+// Progress says after a chunk how many users it was about, and how many of these
+// changed. Its error must end the job.
+type Progress func(handled, changed int) error
+
+// Work is what a job does. It calls progress after each chunk; ctx does not end
+// while a chunk is under way.
+type Work func(ctx context.Context, progress Progress) error
+
+// Service starts jobs and knows how far they are.
+type Service struct {
+	db    *database.DB
+	log   *slog.Logger
+	clock func() time.Time
+
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	stopped bool
+}
+
+// New answers a Service; clock is time.Now outside tests.
+func New(db *database.DB, log *slog.Logger, clock func() time.Time) *Service {
+	return &Service{db: db, log: log, clock: clock}
+}
+
+func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
+
+// Start begins a job about total users of the app and answers it at once; the
+// work goes on when ctx has ended. Errors: ErrStopped after Close.
+func (s *Service) Start(ctx context.Context, app *models.App, kind models.JobKind, total int, by models.Actor, work Work) (*models.Job, error) {
+	if !s.enter() {
+		return nil, ErrStopped
+	}
+	now := s.now()
+	job := &models.Job{
+		AppID: app.ID, Kind: kind, Actor: by.Name, State: models.JobRunning, Total: total, StartedAt: now, SeenAt: now,
+	}
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		job.ID = 0
+		if err := tx.Where("app_id = ? AND started_at < ?", app.ID, now.Add(-memory)).Delete(&models.Job{}).Error; err != nil {
+			return err
+		}
+		return tx.Create(job).Error
+	})
+	if err != nil {
+		s.running.Done()
+		return nil, fmt.Errorf("starting a job: %w", err)
+	}
+	answer := *job
+	go func() {
+		defer s.running.Done()
+		s.run(context.WithoutCancel(ctx), job, work)
+	}()
+	return &answer, nil
+}
+
+// enter counts one more running job, and says false where the node stops.
+func (s *Service) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.running.Add(1)
+	}
+	return !s.stopped
+}
+
+// run does the work and notes how it ends.
+func (s *Service) run(ctx context.Context, job *models.Job, work Work) {
+	stopBeating := s.beat(ctx, job.ID)
+	err := s.attempt(ctx, job, work)
+	stopBeating()
+	state := models.JobDone
+	switch {
+	case errors.Is(err, ErrStopped):
+		state = models.JobInterrupted
+	case err != nil:
+		state = models.JobFailed
+		s.log.ErrorContext(ctx, "job failed", "job", job.ID, "kind", job.Kind, "error", err)
+	}
+	if err := s.update(ctx, job.ID, map[string]any{"state": state}); err != nil {
+		// It will count as interrupted, for its silence.
+		s.log.ErrorContext(ctx, "job ended unnoticed", "job", job.ID, "kind", job.Kind, "state", state, "error", err)
+	}
+}
+
+// attempt does the work; a panic in it is an error of the job, not the node's end.
+func (s *Service) attempt(ctx context.Context, job *models.Job, work Work) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v", cause)
+		}
+	}()
+	return work(ctx, func(handled, changed int) error {
+		err := s.update(ctx, job.ID, map[string]any{
+			"handled": gorm.Expr("handled + ?", handled), "changed": gorm.Expr("changed + ?", changed),
+		})
+		if err == nil && s.stops() {
+			return ErrStopped
+		}
+		return err
+	})
+}
+
+// stops says whether Close was called.
+func (s *Service) stops() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
+
+// beat says that the job is under way, again and again, until stop is called: a
+// chunk may take longer than silence.
+func (s *Service) beat(ctx context.Context, id int64) (stop func()) {
+	done := make(chan struct{})
+	var beating sync.WaitGroup
+	beating.Go(func() {
+		ticker := time.NewTicker(heartbeat)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+				if err := s.update(ctx, id, map[string]any{}); err != nil {
+					s.log.WarnContext(ctx, "job's heartbeat", "job", id, "error", err)
+				}
+			}
+		}
+	})
+	return func() { close(done); beating.Wait() }
+}
+
+// update writes columns of the job, and that its node is at it.
+func (s *Service) update(ctx context.Context, id int64, columns map[string]any) error {
+	columns["seen_at"] = s.now()
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		return tx.Model(&models.Job{}).Where("id = ?", id).Updates(columns).Error
+	})
+	if err != nil {
+		return fmt.Errorf("writing a job's progress: %w", err)
+	}
+	return nil
+}
+
+// Close stops the jobs of this node after the chunk that each is at, and returns
+// when they have been noted as interrupted, or with ctx's error.
+func (s *Service) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopped = true
+	s.mu.Unlock()
+	ended := make(chan struct{})
+	go func() { s.running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// ByID answers the app's job with that ID as it is now, nil where there is none.
+func (s *Service) ByID(ctx context.Context, app *models.App, id int64) (*models.Job, error) {
+	job := &models.Job{}
+	err := s.db.Read(ctx).Where("app_id = ? AND id = ?", app.ID, id).Take(job).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading a job: %w", err)
+	}
+	s.hear(job)
+	return job, nil
+}
+
+// List answers a page of the app's jobs, the newest first. Errors:
+// INVALID_ARGUMENT for a cursor that is none of this list.
+func (s *Service) List(ctx context.Context, app *models.App, r page.Request) (*page.Connection[*models.Job], error) {
+	query := func(ctx context.Context) *gorm.DB {
+		return s.db.Read(ctx).Model(&models.Job{}).Table(s.db.Using("jobs", "jobs_app_started")).Where("app_id = ?", app.ID)
+	}
+	order := page.Order{List: "jobs", Owner: app.ID, At: "started_at", ID: "id"}
+	rows, err := order.Limit(query(ctx), r)
+	if err != nil {
+		return nil, err
+	}
+	var list []*models.Job
+	if err := rows.Find(&list).Error; err != nil {
+		return nil, fmt.Errorf("listing jobs: %w", err)
+	}
+	keys := make([]page.Key, len(list))
+	for i, job := range list {
+		s.hear(job)
+		keys[i] = page.Key{At: job.StartedAt, ID: job.ID}
+	}
+	return page.Of(order, r, list, keys, func(ctx context.Context) (int, error) {
+		var n int64
+		err := query(ctx).Count(&n).Error
+		return int(n), err
+	}), nil
+}
+
+// hear takes a job that was not heard of for too long for interrupted.
+func (s *Service) hear(job *models.Job) {
+	if job.State == models.JobRunning && s.now() > job.SeenAt.Add(silence) {
+		job.State = models.JobInterrupted
+	}
+}
+
+// Each is work that does something to the users with these IDs, some at a time.
+func Each(ids []string, do func(ctx context.Context, ids []string) ([]*models.ItemResult, error)) Work {
+	return func(ctx context.Context, progress Progress) error {
+		for some := range slices.Chunk(ids, chunk) {
+			results, err := do(ctx, some)
+			if err != nil {
+				return err
+			}
+			changed := 0
+			for _, r := range results {
+				if r.Outcome == models.OutcomeDone {
+					changed++
+				}
+			}
+			if err := progress(len(some), changed); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,249 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/page"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+var ann = models.Actor{Name: "ann", Address: "192.0.2.1"}
+
+// world is a Service on a database with a clock that is moved by hand.
+type world struct {
+	*Service
+	t   *testing.T
+	app *models.App
+	log bytes.Buffer
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func each(t *testing.T, test func(w *world)) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := &world{t: t, app: &models.App{ID: 1}, now: time.UnixMilli(1_790_000_000_000)}
+		w.Service = New(db, slog.New(slog.NewTextHandler(&w.log, nil)), func() time.Time {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.now
+		})
+		test(w)
+	})
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+func (w *world) start(work Work) int64 {
+	w.t.Helper()
+	job, err := w.Start(context.Background(), w.app, models.JobDelete, 30, ann, work)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return job.ID
+}
+
+func (w *world) job(id int64) *models.Job {
+	w.t.Helper()
+	job, err := w.ByID(context.Background(), w.app, id)
+	if err != nil || job == nil {
+		w.t.Fatal(job, err)
+	}
+	return job
+}
+
+// want fails the test unless the job stands so.
+func (w *world) want(id int64, state models.JobState, handled, changed int) {
+	w.t.Helper()
+	job := w.job(id)
+	if job.State != state || job.Handled != handled || job.Changed != changed || job.Total != 30 || job.Kind != models.JobDelete || job.Actor != "ann" {
+		w.t.Errorf("%+v, want %s, %d handled, %d changed", job, state, handled, changed)
+	}
+}
+
+func TestEnds(t *testing.T) {
+	each(t, func(w *world) {
+		ctx, cancel := context.WithCancel(context.Background())
+		twoChunks := func(end error) Work {
+			return func(_ context.Context, progress Progress) error {
+				for range 2 {
+					if err := progress(10, 9); err != nil {
+						return err
+					}
+				}
+				return end
+			}
+		}
+		done := w.start(twoChunks(nil))
+		failed := w.start(twoChunks(errors.New("no such luck")))
+		panicked := w.start(func(_ context.Context, progress Progress) error {
+			if err := progress(10, 9); err != nil {
+				return err
+			}
+			panic("out of cheese")
+		})
+		// The request that started it goes away.
+		job, err := w.Start(ctx, w.app, models.JobDelete, 30, ann, func(ctx context.Context, progress Progress) error {
+			cancel()
+			return errors.Join(ctx.Err(), progress(1, 1))
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.running.Wait()
+		w.want(done, models.JobDone, 20, 18)
+		w.want(failed, models.JobFailed, 20, 18)
+		w.want(panicked, models.JobFailed, 10, 9)
+		w.want(job.ID, models.JobDone, 1, 1)
+		for _, words := range []string{"no such luck", "out of cheese"} {
+			if !strings.Contains(w.log.String(), words) {
+				w.t.Errorf("the log lacks %q", words)
+			}
+		}
+		if stranger, err := w.ByID(context.Background(), &models.App{ID: 2}, done); stranger != nil || err != nil {
+			w.t.Errorf("for another app: %+v, %v", stranger, err)
+		}
+	})
+}
+
+// TestClose: a node that stops ends its jobs after the chunk that they are at.
+func TestClose(t *testing.T) {
+	each(t, func(w *world) {
+		begun, goOn := make(chan struct{}), make(chan struct{})
+		id := w.start(func(_ context.Context, progress Progress) error {
+			close(begun)
+			<-goOn
+			for {
+				if err := progress(10, 9); err != nil {
+					return err
+				}
+			}
+		})
+		<-begun
+		impatient, cancel := context.WithCancel(context.Background())
+		cancel()
+		if err := w.Close(impatient); !errors.Is(err, context.Canceled) {
+			w.t.Errorf("closed with a job under way: %v", err)
+		}
+		w.want(id, models.JobRunning, 0, 0)
+		close(goOn)
+		if err := w.Close(context.Background()); err != nil {
+			w.t.Fatal(err)
+		}
+		w.want(id, models.JobInterrupted, 10, 9)
+		late, err := w.Start(context.Background(), w.app, models.JobDelete, 30, ann, func(context.Context, Progress) error {
+			w.t.Error("begun on a node that stops")
+			return nil
+		})
+		if late != nil || !errors.Is(err, ErrStopped) {
+			w.t.Errorf("%+v, %v", late, err)
+		}
+	})
+}
+
+// TestSilence: a job whose node is gone counts as interrupted, on every node and
+// after a restart, and as running again when it is heard of.
+func TestSilence(t *testing.T) {
+	each(t, func(w *world) {
+		next, went := make(chan struct{}), make(chan struct{})
+		id := w.start(func(_ context.Context, progress Progress) error {
+			for range next {
+				if err := progress(10, 10); err != nil {
+					return err
+				}
+				went <- struct{}{}
+			}
+			return nil
+		})
+		next <- struct{}{}
+		<-went
+		restarted := New(w.db, slog.New(slog.DiscardHandler), w.clock)
+		sees := func(want models.JobState) {
+			w.t.Helper()
+			list, err := restarted.List(context.Background(), w.app, page.Request{First: 10})
+			if err != nil || len(list.Nodes()) != 1 || list.Nodes()[0].State != want {
+				w.t.Errorf("%+v, %v; want %s", list.Nodes(), err, want)
+			}
+		}
+		w.pass(silence)
+		sees(models.JobRunning)
+		w.pass(time.Millisecond)
+		sees(models.JobInterrupted)
+		w.want(id, models.JobInterrupted, 10, 10)
+		next <- struct{}{}
+		<-went
+		sees(models.JobRunning)
+		close(next)
+		w.running.Wait()
+		w.pass(time.Hour)
+		sees(models.JobDone)
+	})
+}
+
+func TestOldJobsAreForgotten(t *testing.T) {
+	each(t, func(w *world) {
+		nothing := func(context.Context, Progress) error { return nil }
+		w.start(nothing)
+		w.pass(memory)
+		kept := w.start(nothing)
+		w.pass(time.Millisecond)
+		w.start(nothing)
+		w.running.Wait()
+		list, err := w.List(context.Background(), w.app, page.Request{First: 10})
+		if err != nil || len(list.Nodes()) != 2 || list.Nodes()[1].ID != kept {
+			w.t.Errorf("%+v, %v", list.Nodes(), err)
+		}
+		if n, err := list.TotalCount(context.Background()); n != 2 || err != nil {
+			w.t.Errorf("%d, %v", n, err)
+		}
+	})
+}
+
+func TestEach(t *testing.T) {
+	var ids, seen []string
+	for i := range 25 {
+		ids = append(ids, fmt.Sprint(i))
+	}
+	do := func(_ context.Context, some []string) ([]*models.ItemResult, error) {
+		if slices.Contains(some, "24") && len(seen) > 40 {
+			return nil, errors.New("the second time")
+		}
+		seen = append(seen, some...)
+		results := make([]*models.ItemResult, len(some))
+		for i := range some {
+			results[i] = &models.ItemResult{Outcome: models.OutcomeDone}
+		}
+		results[0].Outcome = models.OutcomeNotFound
+		return results, nil
+	}
+	var steps [][2]int
+	note := func(handled, changed int) error { steps = append(steps, [2]int{handled, changed}); return nil }
+	err := Each(ids, do)(context.Background(), note)
+	if err != nil || !slices.Equal(seen, ids) || !slices.Equal(steps, [][2]int{{10, 9}, {10, 9}, {5, 4}}) {
+		t.Errorf("%v, %v, %v", seen, steps, err)
+	}
+	if err := Each(ids, do)(context.Background(), note); err == nil || len(seen) != 45 {
+		t.Errorf("after an error: %d, %v", len(seen), err)
+	}
+	stop := errors.New("stop")
+	if err := Each(ids, do)(context.Background(), func(int, int) error { return stop }); !errors.Is(err, stop) || len(seen) != 55 {
+		t.Errorf("after progress's error: %d, %v", len(seen), err)
+	}
+}
