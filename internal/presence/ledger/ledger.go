@@ -332,19 +332,21 @@ func (l *Ledger) Devices(ctx context.Context, userID int64) ([]models.Device, er
 		return nil, nil
 	}
 	var devices []models.Device
+	added := make(map[string]int64)
 	for name, value := range fields {
 		id, ok := strings.CutPrefix(name, "d:")
 		if !ok {
 			continue
 		}
-		d, err := parseDevice(id, value)
+		d, when, err := parseDevice(id, value)
 		if err != nil {
 			return nil, err
 		}
+		added[id] = when
 		devices = append(devices, d)
 	}
 	slices.SortFunc(devices, func(a, b models.Device) int {
-		return cmp.Or(cmp.Compare(a.ConnectedAt, b.ConnectedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.ConnectedAt, b.ConnectedAt), cmp.Compare(added[a.ID], added[b.ID]), cmp.Compare(a.ID, b.ID))
 	})
 	return devices, nil
 }
