@@ -24,8 +24,8 @@ run: ## serves on http://127.0.0.1:8080 with an embedded database
 	$(GO) run .
 
 .PHONY: build
-build: ## builds the server into .build/
-	$(GO) build -trimpath -o $(BUILD)/rollcall .
+build: ## builds the server into .build/, without debugging information as `go run` does
+	$(GO) build -trimpath -ldflags='-s -w' -o $(BUILD)/rollcall .
 
 .PHONY: generate
 generate: ## writes the code that follows from the GraphQL schema

@@ -332,21 +332,43 @@ func (l *Ledger) Devices(ctx context.Context, userID int64) ([]models.Device, er
 		return nil, nil
 	}
 	var devices []models.Device
+	added := make(map[string]int64)
 	for name, value := range fields {
 		id, ok := strings.CutPrefix(name, "d:")
 		if !ok {
 			continue
 		}
-		d, err := parseDevice(id, value)
+		d, when, err := parseDevice(id, value)
 		if err != nil {
 			return nil, err
 		}
+		added[id] = when
 		devices = append(devices, d)
 	}
 	slices.SortFunc(devices, func(a, b models.Device) int {
-		return cmp.Or(cmp.Compare(a.ConnectedAt, b.ConnectedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.ConnectedAt, b.ConnectedAt), cmp.Compare(added[a.ID], added[b.ID]), cmp.Compare(a.ID, b.ID))
 	})
 	return devices, nil
+}
+
+// Missing answers which of these devices the account does not have.
+func (l *Ledger) Missing(ctx context.Context, userID int64, devices []string) (missing []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
+	defer cancel()
+	fields := make([]string, len(devices))
+	for i, id := range devices {
+		fields[i] = "d:" + id
+	}
+	values, err := l.redis.Do(ctx, l.redis.B().Hmget().Key(l.userKey(userID)).Field(fields...).Build()).AsStrSlice()
+	if err != nil {
+		return nil, fmt.Errorf("looking for devices in Redis: %w", err)
+	}
+	for i, value := range values {
+		if value == "" {
+			missing = append(missing, devices[i])
+		}
+	}
+	return missing, nil
 }
 
 // OnlineCount answers how many users of the app are ONLINE.
