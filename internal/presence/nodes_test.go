@@ -3,7 +3,6 @@ package presence
 import (
 	"context"
 	"log/slog"
-	"os"
 	"testing"
 	"time"
 
@@ -31,13 +30,9 @@ func newNodes(t testing.TB, db *database.DB, count, users int) nodes {
 // newNodesAt is newNodes with a way to Redis for each node.
 func newNodesAt(t testing.TB, db *database.DB, service string, urls []string, users int) nodes {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	if os.Getenv("ROLLCALL_TEST_LOG") != "" {
-		log = slog.New(slog.NewTextHandler(os.Stderr, nil))
-	}
 	list := make(nodes, len(urls))
 	for i, url := range urls {
-		w := &world{t: t, db: db, clock: newClock(), log: log.With("node", i)}
+		w := &world{t: t, db: db, clock: newClock(), log: slog.New(slog.DiscardHandler)}
 		if i == 0 {
 			w.register(users)
 		} else {
@@ -49,9 +44,6 @@ func newNodesAt(t testing.TB, db *database.DB, service string, urls []string, us
 	}
 	return list
 }
-
-// shared is the world's store.
-func (w *world) shared() *shared { return w.store.(*shared) }
 
 // hears waits until the recorder has heard exactly that, in the end.
 func (r *recorder) hears(w *world, want string) {
