@@ -11,6 +11,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fanout"
 	"rollcall/models"
 )
 
@@ -168,6 +169,29 @@ func (c *circle) Deliver(ev *Event) {
 	for _, l := range *c.listeners.Load() {
 		if ev.Seq() > l.since {
 			l.sink.Deliver(ev)
+		}
+	}
+}
+
+// Gather is Deliver, but what the operations gather waits for Flush.
+func (c *circle) Gather(ev *Event) {
+	for _, l := range *c.listeners.Load() {
+		if ev.Seq() <= l.since {
+			continue
+		}
+		if g, ok := l.sink.(fanout.Gatherer); ok {
+			g.Gather(ev)
+		} else {
+			l.sink.Deliver(ev)
+		}
+	}
+}
+
+// Flush has all operations send what they have gathered.
+func (c *circle) Flush() {
+	for _, l := range *c.listeners.Load() {
+		if g, ok := l.sink.(fanout.Gatherer); ok {
+			g.Flush()
 		}
 	}
 }

@@ -67,6 +67,8 @@ type Hub struct {
 	// seq is the number of the latest change of a status in this process.
 	seq    atomic.Int64
 	shards [shardCount]shard
+	// publishing counts the shards that hand events to watchers at this moment.
+	publishing atomic.Int32
 	// audience hears of statuses as far as the apps' switches allow; loaders read
 	// whom its circles watch.
 	audience audience
