@@ -78,6 +78,8 @@ type Hub struct {
 	lingerers          lingerers
 	subscriptionLinger time.Duration
 	loaders            [len(lists)]*database.Coalescer[int64, []int64]
+	// beginnings read all lists of a circle that begins.
+	beginnings *database.Coalescer[int64, *[len(lists)][]int64]
 	// rereading has room for one wish to read the circles' lists again.
 	rereading chan struct{}
 
@@ -103,7 +105,7 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	h := &Hub{
 		subscriptionLinger: opts.SubscriptionLinger,
 		db:                 db, bus: b, clock: opts.Clock, log: opts.Logger, metrics: newMetrics(opts.Metrics),
-		audience: newAudience(), loaders: newLoaders(db), rereading: make(chan struct{}, 1),
+		audience: newAudience(), loaders: newLoaders(db), beginnings: newBeginnings(db), rereading: make(chan struct{}, 1),
 	}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())
