@@ -58,7 +58,7 @@ func TestSlowReaderEndsAtTheLast(t *testing.T) {
 		other := w.Live(name, w.Bearer("other"), userStatus, vars("ids", []string{"ann"}))
 		resume := slow.Pause()
 		defer resume()
-		const last = 2000
+		const last = 700
 		ann := account(w, "ann")
 		for n := range last + 1 {
 			set(w, ann, numbered(n))

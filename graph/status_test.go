@@ -318,6 +318,37 @@ func TestAskingNeedsTheSwitch(t *testing.T) {
 	})
 }
 
+// In the order asked, null for whom the app does not have.
+func TestUserStatuses(t *testing.T) {
+	eachWay(t, func(w *graphtest.World, way string) {
+		for _, id := range []string{"bob", "gone"} {
+			w.Register(w.App, id)
+		}
+		w.Register(w.Other, "foreign")
+		watching(w, "websocket", "bob")
+		do(w, "bob", setStatus, vars("text", "busy"))
+		do(w, graphtest.AppServer, closeAccounts, vars("id", "gone"))
+		ask := func(name, as, want string, ids ...string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name + " as " + as, As: as, Query: statuses, Variables: vars("ids", ids), WantData: want}
+		}
+		bad := func(name, as, field, rule string, ids ...string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name + " as " + as, As: as, Query: statuses, Variables: vars("ids", ids),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks(field, rule)}
+		}
+		const bob = `{"userId":"bob","presence":"ONLINE","customStatus":"busy"}`
+		for _, as := range []string{"ann", graphtest.AppServer} {
+			w.RunOver(way,
+				ask("known, unknown and foreign", as, `{"userStatuses":[null,`+bob+`,null,null,{"userId":"gone","presence":"UNLOGINED","customStatus":""},`+bob+`]}`,
+					"nobody", "bob", "foreign", "Bob", "gone", "bob"),
+				ask("none", as, `{"userStatuses":[]}`, []string{}...),
+				ask("500", as, "", many(500)...),
+				bad("501", as, "ids", "max", many(501)...),
+				bad("an ill-formed ID", as, "ids.1", "userid", "bob", "b b"),
+			)
+		}
+	})
+}
+
 func TestWatchingNeedsTheSwitch(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		w.Register(w.App, "bob")

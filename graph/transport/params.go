@@ -7,11 +7,13 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/tidwall/gjson"
 
 	"rollcall/internal/fault"
 )
@@ -111,30 +113,46 @@ func jsonParams(body []byte) (*graphql.RawParams, *badRequest) {
 	case !json.Valid(body):
 		return nil, bad(http.StatusBadRequest, "the body is not valid JSON")
 	}
-	fields, err := jsonEntries(body, paramNames[:]...)
-	if err != nil {
+	request := gjson.ParseBytes(body)
+	if !request.IsObject() {
 		return nil, bad(http.StatusBadRequest, "the body must be one JSON object")
 	}
+	var fields [len(paramNames)]gjson.Result
+	request.ForEach(func(name, value gjson.Result) bool {
+		if i := slices.Index(paramNames[:], name.Str); i >= 0 {
+			fields[i] = value
+		}
+		return true
+	})
 	for i, name := range paramNames {
-		if hasHalf(fields[i]) {
+		if hasHalf(fields[i].Raw) {
 			return nil, halfCharacter(name)
 		}
 	}
 	query, operation, variables, extensions := fields[0], fields[1], fields[2], fields[3]
 	params := new(graphql.RawParams)
-	if params.Query, err = stringField(query); err != nil || isNull(query) {
+	var err error
+	if params.Query, err = stringField(query); err != nil || query.Type == gjson.Null {
 		return nil, bad(http.StatusBadRequest, "the parameter query must be a string with a GraphQL document")
 	}
 	if params.OperationName, err = stringField(operation); err != nil {
 		return nil, bad(http.StatusBadRequest, "the parameter operationName must be a string")
 	}
 	if params.Variables, err = objectField(variables); err != nil {
-		return nil, bad(http.StatusBadRequest, "the parameter variables must be an object")
+		return nil, badObject("variables", err)
 	}
 	if params.Extensions, err = objectField(extensions); err != nil {
-		return nil, bad(http.StatusBadRequest, "the parameter extensions must be an object")
+		return nil, badObject("extensions", err)
 	}
 	return wholeDocument(params)
+}
+
+// badObject refuses a parameter that objectField could not read.
+func badObject(name string, err error) *badRequest {
+	if errors.Is(err, errTooDeep) {
+		return bad(http.StatusBadRequest, "the parameter %s must not nest more than %d levels deep", name, maxNesting)
+	}
+	return bad(http.StatusBadRequest, "the parameter %s must be a JSON object", name)
 }
 
 // paramNames are the parameters of a request.
@@ -169,7 +187,7 @@ func getParams(rawQuery string) (*graphql.RawParams, *badRequest) {
 		}
 	}
 	for _, name := range [...]string{"variables", "extensions"} {
-		if hasHalf([]byte(values.Get(name))) {
+		if hasHalf(values.Get(name)) {
 			return nil, halfCharacter(name)
 		}
 	}
@@ -178,10 +196,10 @@ func getParams(rawQuery string) (*graphql.RawParams, *badRequest) {
 		return nil, bad(http.StatusBadRequest, "the parameter query must be a GraphQL document")
 	}
 	if params.Variables, err = objectText(values.Get("variables")); err != nil {
-		return nil, bad(http.StatusBadRequest, "the parameter variables must be a JSON object")
+		return nil, badObject("variables", err)
 	}
 	if params.Extensions, err = objectText(values.Get("extensions")); err != nil {
-		return nil, bad(http.StatusBadRequest, "the parameter extensions must be a JSON object")
+		return nil, badObject("extensions", err)
 	}
 	return wholeDocument(params)
 }
@@ -191,25 +209,5 @@ func objectText(text string) (map[string]any, error) {
 	if text != "" && !json.Valid([]byte(text)) {
 		return nil, errNoObject
 	}
-	return objectField([]byte(text))
-}
-
-func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
-
-// stringField reads a parameter that may be left out or null. What is there must be
-// valid JSON.
-func stringField(raw json.RawMessage) (string, error) {
-	if len(raw) == 0 {
-		return "", nil
-	}
-	return unquote(raw)
-}
-
-// objectField reads a parameter that may be left out or null. What is there must be
-// valid JSON.
-func objectField(raw json.RawMessage) (map[string]any, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	return jsonObject(raw)
+	return objectField(gjson.Parse(text))
 }

@@ -216,6 +216,11 @@ func (st *sseStream) next(sub *subscription, key int64, payload []byte) {
 	st.signal()
 }
 
+// hold is next: the stream's own goroutine writes all that waits.
+func (st *sseStream) hold(sub *subscription, key int64, payload []byte) { st.next(sub, key, payload) }
+
+func (st *sseStream) release() {}
+
 func (st *sseStream) end(_ *subscription, err error) {
 	if err != nil {
 		st.endWith(err)
