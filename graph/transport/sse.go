@@ -62,7 +62,7 @@ func (x *exchange) streamOnce(resp *graphql.Response) {
 // wrong is answered as plain HTTP has it.
 func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	x.transport = "sse"
-	s, ctx := x.server, x.r.Context()
+	s, ctx := x.server, x.ctx
 	st := &sseStream{server: s, ctx: ctx, wake: make(chan struct{}, 1)}
 	if !enter(s, s.streams, st) {
 		x.refuse(bad(http.StatusServiceUnavailable, "the server is going away"))
