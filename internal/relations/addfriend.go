@@ -44,10 +44,11 @@ type addition struct {
 	held          heldTurns
 }
 
-// added is what came of an addition.
+// added is what came of an addition: a friendship and its events, or an error.
 type added struct {
 	friendship *Friendship
 	notes      *notes
+	err        error
 }
 
 // party is one of two users who are to become friends, with what it has about the
@@ -97,12 +98,37 @@ func (a *adding) add(ctx context.Context, wanted *addition) (*added, error) {
 	}
 	// It keeps the turns to the end: the next ones' events come after these.
 	out, _, err := a.queue.Get(context.WithoutCancel(ctx), wanted)
+	if err == nil && out != nil {
+		err = out.err
+	}
 	return out, err
 }
 
-// together begins the friendships that may simply begin, in one transaction, and
-// answers them.
+// together begins the friendships that may simply begin and answers what came of
+// them; the others are missing.
 func (a *adding) together(ctx context.Context, wanted []*addition) (map[*addition]*added, error) {
+	out, err := a.begin(ctx, wanted)
+	n := len(wanted)
+	switch {
+	case errors.Is(err, database.ErrLocked) && n > 1:
+		// Whoever it is that others change now, most are not concerned.
+		out, _ = a.together(ctx, wanted[:n/2])
+		rest, _ := a.together(ctx, wanted[n/2:])
+		maps.Copy(out, rest)
+	case errors.Is(err, database.ErrLocked):
+		return map[*addition]*added{}, nil
+	case err != nil:
+		out = make(map[*addition]*added, n)
+		for _, w := range wanted {
+			out[w] = &added{err: err}
+		}
+	}
+	return out, nil
+}
+
+// begin is together in one transaction, in which all friendships begin or none.
+// Errors: database.ErrLocked, where another transaction is changing one of them.
+func (a *adding) begin(ctx context.Context, wanted []*addition) (map[*addition]*added, error) {
 	n := len(wanted)
 	if err := database.Prepare(a.read[filled(n)], a.count[filled(n)], a.insert[n-1]); err != nil {
 		return nil, err
@@ -129,9 +155,6 @@ func (a *adding) together(ctx context.Context, wanted []*addition) (map[*additio
 		}
 		return a.write(tx, plain, parties, out)
 	})
-	if errors.Is(err, database.ErrLocked) {
-		return nil, nil
-	}
 	return out, err
 }
 

@@ -82,7 +82,7 @@ func TestFriendshipsShareATransaction(t *testing.T) {
 // has nobody wait but those who want to be friends with just that one.
 func TestFriendshipsWaitForNoOthers(t *testing.T) {
 	w := newWorld(t, testenv.Open(t, testenv.MySQLURL(t))) // SQLite's transactions wait for each other anyway
-	w.register("ann", "bob", "cid", "dan")
+	w.register("ann", "bob", "cid", "dan", "eve")
 	ann, cid := w.addition("ann", "bob"), w.addition("cid", "dan")
 	var added chan error
 	w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -90,15 +90,15 @@ func TestFriendshipsWaitForNoOthers(t *testing.T) {
 			return err
 		}
 		done, err := w.relations.adding.together(ctx, []*addition{cid, ann})
-		if err != nil || len(done) != 0 {
-			return fmt.Errorf("with a locked user: %d friendships, %v", len(done), err)
+		if err != nil || done[cid] == nil || done[cid].err != nil || done[ann] != nil {
+			return fmt.Errorf("beside a locked user: %v, %v", done, err)
 		}
 		added = make(chan error, 1)
 		go func() {
 			_, err := w.relations.AddFriend(ctx, w.app, "ann", "bob", nil)
 			added <- err
 		}()
-		_, err = w.relations.AddFriend(ctx, w.app, "cid", "dan", nil)
+		_, err = w.relations.AddFriend(ctx, w.app, "cid", "eve", nil)
 		return err
 	}))
 	w.ok(<-added)
