@@ -195,23 +195,4 @@ describe('pages that show what is now', () => {
     await answer;
     await operator.leave();
   });
-
-  for (const width of [1280, 390]) {
-    for (const colorScheme of ['light', 'dark']) {
-      for (const language of ['en', 'zh-CN']) {
-        test(`the overview is readable: ${width} px, ${colorScheme}, ${language}`, async () => {
-          const operator = await arrive(language, { viewport: { width, height: 844 }, colorScheme });
-          await operator.open(overview());
-          await operator.page.locator('.plot canvas').first().waitFor();
-          const name = `overview-${width}-${colorScheme}-${language}`;
-          await operator.check(name);
-          await operator.screenshot(name);
-          for (const summary of await operator.page.locator('summary').all()) await summary.click();
-          await operator.check(`${name} with its tables`);
-          await operator.screenshot(`${name}-tables`);
-          await operator.leave();
-        });
-      }
-    }
-  }
 });
