@@ -24,8 +24,8 @@ run: ## serves on http://127.0.0.1:8080 with an embedded database
 	$(GO) run .
 
 .PHONY: build
-build: ## builds the server into .build/
-	$(GO) build -trimpath -o $(BUILD)/rollcall .
+build: ## builds the server into .build/, without debugging information as `go run` does
+	$(GO) build -trimpath -ldflags='-s -w' -o $(BUILD)/rollcall .
 
 .PHONY: generate
 generate: ## writes the code that follows from the GraphQL schema
@@ -61,7 +61,7 @@ test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to
 
 .PHONY: go-tests
 go-tests: # needs no server: each package starts its own where none is named
-	$(GO) test -race -vet=off -timeout 5m ./...
+	$(GO) test -race -vet=off -timeout 10m ./...
 
 .PHONY: e2e-tests
 e2e-tests: # needs `make deps`; ROLLCALL_BIN names another server to test

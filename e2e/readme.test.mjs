@@ -195,6 +195,7 @@ for (const { name, create, skip } of databases) {
       const operator = await Operator.arrive(browser, server);
       await operator.login();
       await operator.page.getByRole('link', { name: 'demo', exact: true }).click();
+      await operator.page.getByRole('link', { name: 'Users', exact: true }).click();
       await operator.page.getByRole('link', { name: 'bob', exact: true }).waitFor();
       await operator.leave();
     });

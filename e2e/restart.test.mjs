@@ -16,6 +16,8 @@ for (const { name, create, skip } of databases) {
     const sent = new Set(); // every ID whose registration was asked for
     const answered = new Map(); // ID to token, where the registration was answered
     const connected = new Set(); // IDs whose connection was acknowledged
+    const leaving = new Set(); // those of them who asked to be logged out
+    const loggedOut = new Set(); // those of them whose logout was answered
     before(async () => {
       server = await Server.create(create);
       // PRODUCTION: no limit of users stands in the way of the load.
@@ -24,6 +26,15 @@ for (const { name, create, skip } of databases) {
       app = await AppServer.login(server, created);
     });
     after(() => server?.remove());
+
+    async function connect(id, leaves) {
+      const device = await Connection.open(server, answered.get(id));
+      connected.add(id);
+      if (!leaves) return;
+      leaving.add(id);
+      const { data } = await device.request('mutation { logout }');
+      if (data?.logout) loggedOut.add(id);
+    }
 
     /** Registers and connects users without a pause until the server dies. */
     async function load(round, onRegistered) {
@@ -41,10 +52,7 @@ for (const { name, create, skip } of databases) {
           }
           onRegistered();
           if (n % 2) continue;
-          Connection.open(server, answered.get(id)).then(
-            () => connected.add(id),
-            () => {}, // died meanwhile
-          );
+          connect(id, n % 4 === 0).catch(() => {}); // died meanwhile
         }
       };
       await Promise.all(Array.from({ length: REGISTRARS }, (_, registrar) => register(registrar)));
@@ -81,8 +89,10 @@ for (const { name, create, skip } of databases) {
 
         const online = [...presences].filter(([, presence]) => presence === 'ONLINE');
         assert.deepEqual(online, []);
-        const forgotten = [...connected].filter((id) => presences.get(id) !== 'OFFLINE');
+        const forgotten = [...connected].filter((id) => !leaving.has(id) && presences.get(id) !== 'OFFLINE');
         assert.deepEqual(forgotten, [], 'users who had connected and are not OFFLINE');
+        const returned = [...loggedOut].filter((id) => presences.get(id) !== 'UNLOGINED');
+        assert.deepEqual(returned, [], 'users who had logged out and are not UNLOGINED');
         assert.ok(connected.size > 0, 'the load connected nobody');
 
         const [id, token] = [...answered].at(-1);

@@ -62,7 +62,7 @@ func TestBan(t *testing.T) {
 		as("a millisecond before the end", ann, `{ me { id } }`, "", "USER_BANNED")
 		w.Clock.Pass(time.Millisecond)
 		as("the ban has ended by itself", ann, `{ me { state ban { until } } }`, `{"me":{"state":"ACTIVE","ban":null}}`, "")
-		w.MustConnect(ann).Close()
+		w.Socket(ann).Close()
 		w.Run(
 			graphtest.Scenario{Name: "nobody is listed", As: graphtest.AppServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
 			graphtest.Scenario{Name: "nor found", As: graphtest.AppServer, Query: `{ banned: userList(filter: {states: [BANNED]}) { totalCount nodes { id } } active: userList(filter: {states: [ACTIVE]}) { totalCount nodes { id } } }`,

@@ -91,7 +91,7 @@ func TestAnAppTokenOfAnOldSecretGetsNothing(t *testing.T) {
 		if u, err := w.Users.ByID(t.Context(), w.App.ID, "eve"); u != nil || err != nil {
 			w.T.Errorf("the mutation was carried out: %+v, %v", u, err)
 		}
-		if code := w.Dial(stale).CloseCode(); code != 4401 {
+		if _, code := w.Connect(stale); code != 4401 {
 			w.T.Errorf("a WebSocket was closed with %d", code)
 		}
 	})

@@ -66,6 +66,6 @@ func TestDeactivate(t *testing.T) {
 		w.Run(graphtest.Scenario{Name: "registered again", As: graphtest.AppServer, Query: register, Variables: input("id", "ann", "name", "Ann II"),
 			WantData: `{"registerUser":{"created":false,"token":"*","expiresAt":null,"user":{"id":"ann","name":"Ann II","avatarUrl":null,"state":"ACTIVE"}}}`})
 		refused("after registration")
-		w.MustConnect(w.Bearer("ann")).Close()
+		w.Socket(w.Bearer("ann")).Close()
 	})
 }

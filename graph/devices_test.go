@@ -37,7 +37,7 @@ func TestDevicesAndDisconnectUser(t *testing.T) {
 		if got := devices(w, "ann"); len(got) != 0 {
 			t.Errorf("devices before the first connect: %q", got)
 		}
-		first, second, third := w.MustConnect(ann), w.MustConnect(ann), w.MustConnect(ann)
+		first, second, third := w.Socket(ann), w.Socket(ann), w.Socket(ann)
 		ids := devices(w, "ann")
 		if len(ids) != 3 {
 			t.Fatalf("devices %q", ids)
@@ -62,7 +62,7 @@ func TestDevicesAndDisconnectUser(t *testing.T) {
 			graphtest.Scenario{Name: "still there", As: graphtest.AppServer, Query: presence, WantData: `{"user":{"status":{"presence":"ONLINE"}}}`},
 			graphtest.Scenario{Name: "one, given twice", As: graphtest.AppServer, Query: disconnect, Variables: some(ids[1], ids[1], "nothing"), WantData: `{"disconnectUser":1}`},
 		)
-		if code := second.Closed(); code != 4403 {
+		if code := second.CloseCode(); code != 4403 {
 			t.Errorf("the second device was closed with %d", code)
 		}
 		if left := devices(w, "ann"); fmt.Sprint(left) != fmt.Sprint([]string{ids[0], ids[2]}) {
@@ -74,19 +74,19 @@ func TestDevicesAndDisconnectUser(t *testing.T) {
 			graphtest.Scenario{Name: "none remains", As: graphtest.AppServer, Query: presence, WantData: `{"user":{"status":{"presence":"OFFLINE"}}}`},
 			graphtest.Scenario{Name: "all of none", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "ann"), WantData: `{"disconnectUser":0}`},
 		)
-		for _, s := range []*graphtest.Client{first, third} {
-			if code := s.Closed(); code != 4403 {
+		for _, s := range []*graphtest.Socket{first, third} {
+			if code := s.CloseCode(); code != 4403 {
 				t.Errorf("closed with %d", code)
 			}
 		}
-		w.MustConnect(ann).Close() // the token is as good as before
+		w.Socket(ann).Close() // the token is as good as before
 	})
 }
 
 // TestPrivateFields: what a User tells whom.
 func TestPrivateFields(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
-		ann := w.MustConnect(w.Bearer("ann"))
+		ann := w.Socket(w.Bearer("ann"))
 		defer ann.Close()
 		const private = `{ user(id: "ann") { id devices { id } ban { reason } } }`
 		w.Run(

@@ -100,7 +100,7 @@ func TestRotation(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		app, ann := w.Bearer(graphtest.AppServer), w.Bearer("ann")
 		foreign := w.Bearer(graphtest.OtherServer)
-		device, server := w.MustConnect(ann), w.MustConnect(app)
+		device, server := w.Socket(ann), w.Socket(app)
 		defer device.Close()
 		defer server.Close()
 		rotated, secret, err := w.Apps.RotateSecret(context.Background(), w.App.Key, apps.AppServer)
@@ -115,10 +115,8 @@ func TestRotation(t *testing.T) {
 				t.Errorf("the %s token connects: closed with %d", name, code)
 			}
 		}
-		device.Begin(`{ me { id } }`, nil)
-		device.Want(`{"me":{"id":"ann"}}`)
-		server.Begin(`{ app { name } }`, nil)
-		server.Want(`{"app":{"name":"app"}}`)
+		device.Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)
+		server.Want(`{ app { name } }`, `{"app":{"name":"app"}}`)
 		if r := w.Do(foreign, `{ app { name } }`, nil); r.Code() != "" {
 			t.Errorf("another app's token: %s", r.Body)
 		}
@@ -138,7 +136,7 @@ func TestDeletionIsForDevelopment(t *testing.T) {
 		ctx, by := context.Background(), models.Actor{Name: "operator"}
 		ann, bob := w.Bearer("ann"), w.Bearer("bob")
 		w.Register(w.Other, "eve")
-		socket := w.MustConnect(ann)
+		socket := w.Socket(ann)
 		got, err := w.Users.Delete(ctx, w.App.App, []string{"bob", "eve", "ann", "bob", "a b"}, by)
 		if err != nil {
 			t.Fatal(err)
@@ -150,7 +148,7 @@ func TestDeletionIsForDevelopment(t *testing.T) {
 		if want := []models.Outcome{models.OutcomeDone, models.OutcomeNotFound, models.OutcomeDone, models.OutcomeNotFound, models.OutcomeNotFound}; !slices.Equal(outcomes, want) {
 			t.Errorf("outcomes %v, want %v", outcomes, want)
 		}
-		if code := socket.Closed(); code != 4401 {
+		if code := socket.CloseCode(); code != 4401 {
 			t.Errorf("the device was closed with %d", code)
 		}
 		for _, bearer := range []string{ann, bob} {

@@ -140,7 +140,7 @@ func TestErasureIsComplete(t *testing.T) {
 					t.Fatalf("there is too little to erase: %q", found)
 				}
 				// Who hears of the end hears nothing else.
-				var watchers []*graphtest.Client
+				var watchers []*graphtest.Live
 				for who, subscription := range map[string]string{
 					"friend":              `subscription { relationshipChanged { kind user { id name avatarUrl ban { reason } } } }`,
 					graphtest.AppServer:   `subscription { userStatus(ids: ["zeb"]) { userId customStatus presence } }`,
@@ -149,29 +149,22 @@ func TestErasureIsComplete(t *testing.T) {
 					"asker":               `subscription { relationshipChanged { kind user { id name avatarUrl } } }`,
 					graphtest.OtherServer: `{ app { name } }`,
 				} {
-					s := w.MustConnect(w.Bearer(who))
-					s.Begin(subscription, nil)
-					s.Begin(`{ __typename }`, nil)
-					for s.Next() != `{"__typename":"Query"}` { // and whatever the first has said
-					}
-					watchers = append(watchers, s)
+					watch := w.Live("websocket", w.Bearer(who), subscription, nil)
+					watch.Pending() // the status before
+					watchers = append(watchers, watch)
 				}
 				end.do(w, "zeb")
 				if found := traces(w, map[int64]bool{erasedKey: true}); len(found) != 0 {
 					t.Errorf("left of the user:\n%s", strings.Join(found, "\n"))
 				}
-				for _, s := range watchers {
-					s.Begin(`{ __typename }`, nil)
-					for {
-						said := s.Next()
-						if said == `{"__typename":"Query"}` {
-							break
-						}
-						if trace(said) {
-							t.Errorf("an event says %s", said)
+				for _, watch := range watchers {
+					watch.Socket.Do(`{ __typename }`, nil)
+					for _, event := range watch.Pending() {
+						if trace(string(event.Body)) {
+							t.Errorf("an event says %s", event.Body)
 						}
 					}
-					s.Close()
+					watch.Close()
 				}
 				if trace(w.Log.String()) {
 					t.Errorf("the log has a trace:\n%s", w.Log)

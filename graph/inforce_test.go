@@ -115,7 +115,7 @@ func TestConnectsThatRaceLose(t *testing.T) {
 								accepted.Add(1)
 								if !end.cuts {
 									socket.Close()
-								} else if code := socket.Closed(); code != end.closing {
+								} else if code := socket.CloseCode(); code != end.closing {
 									t.Errorf("%s: a device was closed with %d", id, code)
 								} else {
 									late = true // nobody connects twice
@@ -173,38 +173,34 @@ func TestConnectsThatRaceLose(t *testing.T) {
 // moment after the answer.
 func TestOpenDevicesAreCut(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
-		watcher := w.MustConnect(w.Bearer(graphtest.AppServer))
+		watcher := w.Socket(w.Bearer(graphtest.AppServer))
 		defer watcher.Close()
 		for _, end := range ends {
 			id := end.name
 			bearer := w.Bearer(id)
-			var sockets []*graphtest.Client
+			var sockets []*graphtest.Socket
 			for range 3 {
-				sockets = append(sockets, w.MustConnect(bearer))
+				sockets = append(sockets, w.Socket(bearer))
 			}
-			status := func(p models.Presence) string {
-				return fmt.Sprintf(`{"userStatus":{"userId":%q,"presence":%q}}`, id, p.String())
-			}
-			watcher.Begin(`subscription($ids: [ID!]!) { userStatus(ids: $ids) { userId presence } }`, inIDs([]string{id}))
-			watcher.Want(status(models.PresenceOnline))
+			watch := watcher.Subscribe(userStatus, inIDs([]string{id}))
+			watch.Want(id + " ONLINE")
 			end.do(w, id)
 			if got := devices(w, id); end.cuts && end.name != "delete" && len(got) != 0 {
 				t.Errorf("%s: devices after the answer: %q", id, got)
 			}
 			for _, s := range sockets {
 				if !end.cuts {
-					s.Begin(`{ me { id } }`, nil)
-					s.Want(fmt.Sprintf(`{"me":{"id":%q}}`, id))
+					s.Want(`{ me { id } }`, fmt.Sprintf(`{"me":{"id":%q}}`, id))
 					s.Close()
-				} else if code := s.Closed(); code != end.closing {
+				} else if code := s.CloseCode(); code != end.closing {
 					t.Errorf("%s: a device was closed with %d", id, code)
 				}
 			}
 			if !end.cuts {
-				watcher.Want(status(models.PresenceOffline)) // the test has closed them
+				watch.Want(id + " OFFLINE") // the test has closed them
 				continue
 			}
-			watcher.Want(status(end.leaves))
+			watch.Want(id + " " + end.leaves.String())
 			// One event, then: the next is of a later connect.
 			switch end.name {
 			case "ban":
@@ -215,10 +211,10 @@ func TestOpenDevicesAreCut(t *testing.T) {
 			case "delete":
 				continue // there is nobody left
 			}
-			again := w.MustConnect(bearer)
-			watcher.Want(status(models.PresenceOnline))
+			again := w.Socket(bearer)
+			watch.Want(id + " ONLINE")
 			again.Close()
-			watcher.Want(status(models.PresenceOffline))
+			watch.Want(id + " OFFLINE")
 		}
 	})
 }
@@ -229,7 +225,7 @@ func TestDeactivationOfTheAbsent(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		bearer := w.Bearer("ann")
 		never := w.Bearer("never")
-		w.MustConnect(bearer).Close()
+		w.Socket(bearer).Close()
 		offline := func(p string) func() bool {
 			return func() bool {
 				r := w.Do(w.Bearer(graphtest.AppServer), `{ user(id: "ann") { status { presence } } }`, nil)
@@ -238,33 +234,29 @@ func TestDeactivationOfTheAbsent(t *testing.T) {
 		}
 		until(t, "ann to be OFFLINE", offline("OFFLINE"))
 		w.Restart()
-		watcher := w.MustConnect(w.Bearer(graphtest.AppServer))
-		watch := func(id string) string {
-			watcher.Begin(`subscription($ids: [ID!]!) { userStatus(ids: $ids) { userId presence } }`, inIDs([]string{id}))
-			return `{"userStatus":{"userId":"` + id + `","presence":"`
-		}
-		ann := watch("ann")
-		watcher.Want(ann + `OFFLINE"}}`)
+		watcher := w.Socket(w.Bearer(graphtest.AppServer))
+		ann := watcher.Subscribe(userStatus, inIDs([]string{"ann"}))
+		ann.Want("ann OFFLINE")
 		call(w, deactivate, inIDs([]string{"ann", "ann"}))
-		watcher.Want(ann + `UNLOGINED"}}`)
+		ann.Want("ann UNLOGINED")
 		call(w, deactivate, inIDs([]string{"ann"}))
 		call(w, reactivate, inIDs([]string{"ann"}))
 		if !offline("UNLOGINED")() {
 			t.Error("reactivation changed the status")
 		}
-		w.MustConnect(w.Bearer("ann")).Close()
-		watcher.Want(ann+`ONLINE"}}`, ann+`OFFLINE"}}`)
+		w.Socket(w.Bearer("ann")).Close()
+		ann.Want("ann ONLINE", "ann OFFLINE")
 
 		// Of one who never logged in there is nothing to tell.
-		nobody := watch("never")
-		watcher.Want(nobody + `UNLOGINED"}}`)
+		nobody := watcher.Subscribe(userStatus, inIDs([]string{"never"}))
+		nobody.Want("never UNLOGINED")
 		call(w, deactivate, inIDs([]string{"never"}))
 		call(w, reactivate, inIDs([]string{"never"}))
 		if r := w.Do(never, `{ me { id } }`, nil); r.Code() != "UNAUTHENTICATED" {
 			t.Errorf("the old token: %s", r.Body)
 		}
-		w.MustConnect(w.Bearer("never")).Close()
-		watcher.Want(nobody+`ONLINE"}}`, nobody+`OFFLINE"}}`)
+		w.Socket(w.Bearer("never")).Close()
+		nobody.Want("never ONLINE", "never OFFLINE")
 		watcher.Close()
 		w.Restart()
 		if !offline("OFFLINE")() {

@@ -1,116 +1,38 @@
 package graph_test
 
 import (
-	"context"
 	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"rollcall/graph/graphtest"
 )
 
-// patience bounds every wait for something that must happen.
-const patience = 20 * time.Second
-
 const changes = `subscription { relationshipChanged { kind user { id } at } }`
 
-// device is a connected device of a user with one subscription.
-type device struct {
-	t    *testing.T
-	conn *websocket.Conn
-}
-
-// connect connects a device and answers when its subscription is running: an
-// operation that came after it has been answered.
-func connect(w *graphtest.World, as, subscription string) *device {
+// upTo answers the events of relationshipChanged, "KIND user" each, up to the one
+// about the user mark.
+func upTo(w *graphtest.World, live *graphtest.Live, mark string) []string {
 	w.T.Helper()
-	d := dial(w, as)
-	d.subscribe("changes", subscription)
-	d.subscribe("ready", `{ __typename }`)
-	d.await("next")
-	d.await("complete")
-	return d
-}
-
-// dial opens an acknowledged connection.
-func dial(w *graphtest.World, as string) *device {
-	w.T.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, _, err := websocket.Dial(ctx, w.URL, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
-	if err != nil {
-		w.T.Fatal(err)
-	}
-	w.T.Cleanup(func() { _ = conn.CloseNow() })
-	d := &device{w.T, conn}
-	d.send(map[string]any{"type": "connection_init", "payload": map[string]any{"Authorization": w.Bearer(as), "platform": "WEB"}})
-	d.await("connection_ack")
-	return d
-}
-
-func (d *device) subscribe(id, query string) {
-	d.t.Helper()
-	d.send(map[string]any{"type": "subscribe", "id": id, "payload": map[string]any{"query": query}})
-}
-
-func (d *device) send(message map[string]any) {
-	d.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	text, err := json.Marshal(message)
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	if err := d.conn.Write(ctx, websocket.MessageText, text); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-// await answers the payload of the next message, which must be of that type.
-func (d *device) await(kind string) json.RawMessage {
-	d.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	_, text, err := d.conn.Read(ctx)
-	if err != nil {
-		d.t.Fatalf("waiting for %s: %v", kind, err)
-	}
-	var message struct {
-		Type    string
-		Payload json.RawMessage
-	}
-	if err := json.Unmarshal(text, &message); err != nil || message.Type != kind {
-		d.t.Fatalf("got %s, want %s", text, kind)
-	}
-	return message.Payload
-}
-
-// until answers the events, "KIND user" each, up to the one about the user mark.
-func (d *device) until(mark string) []string {
-	d.t.Helper()
 	var list []string
 	for {
-		payload := d.await("next")
+		r := live.Next()
 		var event struct {
-			Data struct {
-				RelationshipChanged struct {
-					Kind string
-					User struct{ ID string }
-					At   time.Time
-				}
+			RelationshipChanged struct {
+				Kind string
+				User struct{ ID string }
+				At   time.Time
 			}
 		}
-		if err := json.Unmarshal(payload, &event); err != nil || event.Data.RelationshipChanged.At.IsZero() {
-			d.t.Fatalf("the event %s: %v", payload, err)
+		if err := json.Unmarshal(r.Data, &event); err != nil || r.Code() != "" || event.RelationshipChanged.At.IsZero() {
+			w.T.Fatalf("the event %s: %v", r.Body, err)
 		}
-		if event.Data.RelationshipChanged.User.ID == mark {
+		if event.RelationshipChanged.User.ID == mark {
 			return list
 		}
-		list = append(list, event.Data.RelationshipChanged.Kind+" "+event.Data.RelationshipChanged.User.ID)
+		list = append(list, event.RelationshipChanged.Kind+" "+event.RelationshipChanged.User.ID)
 	}
 }
 
@@ -119,9 +41,9 @@ func (d *device) until(mark string) []string {
 func TestRelationshipChanged(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		people(w, "ann", "bob", "cid", "gone", "mark")
-		devices := map[string]*device{}
+		devices := map[string]*graphtest.Live{}
 		for name, as := range map[string]string{"ann": "ann", "ann's other": "ann", "bob": "bob", "cid": "cid"} {
-			devices[name] = connect(w, as, changes)
+			devices[name] = w.Live("websocket", w.Bearer(as), changes, nil)
 		}
 		do := func(as, query string, variables map[string]any) {
 			w.T.Helper()
@@ -134,14 +56,14 @@ func TestRelationshipChanged(t *testing.T) {
 			do(server, block, input("userId", "ann", "ids", []string{"mark"}))
 			do(server, block, input("userId", "bob", "ids", []string{"mark"}))
 			for name, want := range map[string][]string{"ann": ann, "ann's other": ann, "bob": bob} {
-				if got := devices[name].until("mark"); !slices.Equal(got, want) {
+				if got := upTo(w, devices[name], "mark"); !slices.Equal(got, want) {
 					w.T.Errorf("%s: %s's device was told %q, want %q", what, name, got, want)
 				}
 			}
 			do(server, unblock, input("userId", "ann", "ids", []string{"mark"}))
 			do(server, unblock, input("userId", "bob", "ids", []string{"mark"}))
 			for _, name := range []string{"ann", "ann's other", "bob"} {
-				devices[name].until("mark")
+				upTo(w, devices[name], "mark")
 			}
 		}
 		do("ann", sendRequest, input("to", "bob"))
@@ -178,7 +100,7 @@ func TestRelationshipChanged(t *testing.T) {
 		do(server, `mutation { deactivateUsers(ids: ["gone"]) { outcome } }`, nil)
 		expect("deactivation", []string{"FRIEND_ADDED gone", "FRIEND_REMOVED gone"}, []string{"BLOCK_ADDED gone", "BLOCK_REMOVED gone"})
 		do(server, block, input("userId", "cid", "ids", []string{"mark"}))
-		if got := devices["cid"].until("mark"); got != nil {
+		if got := upTo(w, devices["cid"], "mark"); got != nil {
 			w.T.Errorf("cid, whom nothing concerned, was told %q", got)
 		}
 	})
@@ -194,34 +116,32 @@ func TestEventsShowNoMore(t *testing.T) {
 			`friendIds`, `friends { totalCount }`, `blockedIds`, `blocklist { totalCount }`, `hasBlocked(id: "ann")`, `friendship(with: "ann") { remark }`,
 			`friendRequests(direction: INCOMING) { totalCount }`, `whitelist { enabled }`, `whitelist { entries { totalCount } }`, `devices { id }`,
 		} {
-			d := connect(w, "ann", strings.Replace(of, "%s", field, 1))
+			live := w.Live("websocket", w.Bearer("ann"), strings.Replace(of, "%s", field, 1), nil)
 			w.Run(step("blocking", "ann", block, input("ids", []string{"bob"}), items("addToBlocklist", "bob", "DONE")))
-			var answer graphtest.Response
-			if err := json.Unmarshal(d.await("next"), &answer); err != nil || answer.Code() != "FORBIDDEN" {
-				w.T.Errorf("%s is answered %+v, %v", field, answer, err)
+			if r := live.Next(); r.Code() != "FORBIDDEN" {
+				w.T.Errorf("%s is answered %s", field, r.Body)
 			}
 			w.Run(step("unblocking", "ann", unblock, input("ids", []string{"bob"}), items("removeFromBlocklist", "bob", "DONE")))
 		}
-		d := connect(w, "ann", strings.Replace(of, "%s", `id name avatarUrl state deactivatedAt ban { until } status { userId presence customStatus }`, 1))
+		live := w.Live("websocket", w.Bearer("ann"),
+			strings.Replace(of, "%s", `id name avatarUrl state deactivatedAt ban { until } status { userId presence customStatus }`, 1), nil)
 		w.Run(
 			step("adding", server, addFriend, input("userId", "ann", "friendId", "bob"), ""),
 			step("deactivating", server, `mutation { deactivateUsers(ids: ["bob"]) { outcome } }`, nil, ""),
 		)
-		d.await("next")
-		want := `{"data":{"relationshipChanged":{"kind":"FRIEND_REMOVED","user":{"id":"bob","name":"","avatarUrl":null,"state":"DEACTIVATED","deactivatedAt":"2026-11-20T08:15:30.123Z","ban":null,
-			"status":{"userId":"bob","presence":"UNLOGINED","customStatus":""}}}}}`
-		if got := d.await("next"); !graphtest.Match(w.T, want, got) {
-			w.T.Errorf("the end of a friend is told as %s", got)
+		live.Next()
+		want := `{"relationshipChanged":{"kind":"FRIEND_REMOVED","user":{"id":"bob","name":"","avatarUrl":null,"state":"DEACTIVATED","deactivatedAt":"2026-11-20T08:15:30.123Z","ban":null,
+			"status":{"userId":"bob","presence":"UNLOGINED","customStatus":""}}}}`
+		if r := live.Next(); !graphtest.Match(w.T, want, r.Data) {
+			w.T.Errorf("the end of a friend is told as %s", r.Body)
 		}
 	})
 }
 
 func TestOnlyUsersHearOfRelations(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
-		d := dial(w, server)
-		d.subscribe("changes", changes)
-		if refusal := string(d.await("error")); !strings.Contains(refusal, `"code":"FORBIDDEN"`) {
-			w.T.Errorf("the App Server is answered %s", refusal)
+		if r := w.Live("websocket", w.Bearer(server), changes, nil).Next(); r.Code() != "FORBIDDEN" {
+			w.T.Errorf("the App Server is answered %s", r.Body)
 		}
 	})
 }

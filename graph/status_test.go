@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -33,9 +34,18 @@ const (
 
 // eachTransport runs test over WebSocket and SSE on both databases.
 func eachTransport(t *testing.T, test func(w *graphtest.World, transport string)) {
-	for _, transport := range graphtest.Transports {
-		t.Run(transport, func(t *testing.T) {
-			graphtest.Each(t, func(w *graphtest.World) { test(w, transport) })
+	eachOf(t, graphtest.Transports, test)
+}
+
+// eachWay runs test over plain HTTP too.
+func eachWay(t *testing.T, test func(w *graphtest.World, way string)) {
+	eachOf(t, graphtest.Ways, test)
+}
+
+func eachOf(t *testing.T, names []string, test func(w *graphtest.World, name string)) {
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			graphtest.Each(t, func(w *graphtest.World) { test(w, name) })
 		})
 	}
 }
@@ -175,9 +185,11 @@ func TestDevicesAreTakenAway(t *testing.T) {
 			eachTransport(t, func(w *graphtest.World, transport string) {
 				all := everyone(w)
 				first, second := watching(w, transport, "ann"), watching(w, transport, "ann")
+				all.Want("ann ONLINE")
 				do(w, "ann", setStatus, vars("text", "busy"))
+				all.Want("ann ONLINE busy")
 				do(w, graphtest.AppServer, test.query, vars("id", "ann"))
-				all.Want("ann ONLINE", "ann ONLINE busy", test.want)
+				all.Want(test.want)
 				for _, d := range []*graphtest.Live{first, second} {
 					if d.Socket != nil {
 						if code := d.Socket.CloseCode(); code != test.code {
@@ -193,6 +205,12 @@ func TestDevicesAreTakenAway(t *testing.T) {
 						t.Errorf("the stream ended with %q, want %s", got, test.over)
 					}
 				}
+				if test.query == closeAccounts {
+					do(w, graphtest.AppServer, `mutation { reactivateUsers(ids: ["ann"]) { outcome } }`, nil)
+				}
+				if got := "ann " + presenceOf(w, "ann"); got != test.want {
+					t.Errorf("in the end %s, want %s", got, test.want)
+				}
 				all.Quiet()
 			})
 		})
@@ -202,6 +220,10 @@ func TestDevicesAreTakenAway(t *testing.T) {
 func TestCustomStatus(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		text := strings.Repeat("丽", 33) + "x" // 100 bytes
+		refused := func(name, text string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name, As: "ann", Query: setStatus, Variables: vars("text", text),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("customStatus", "nocontrol")}
+		}
 		w.Run(graphtest.Scenario{Name: "without a device", As: "ann", Query: setStatus, Variables: vars("text", "x"), WantCode: "NOT_ONLINE"})
 		first, second := watching(w, transport, "ann"), watching(w, transport, "ann")
 		w.Run(
@@ -211,8 +233,10 @@ func TestCustomStatus(t *testing.T) {
 				WantData: `{"setStatus":{"userId":"ann","presence":"ONLINE","customStatus":"` + text + `"}}`},
 			graphtest.Scenario{Name: "101 bytes", As: "ann", Query: setStatus, Variables: vars("text", text+"y"),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("customStatus", "maxbytes")},
-			graphtest.Scenario{Name: "a control character", As: "ann", Query: setStatus, Variables: vars("text", "a\nb"),
-				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("customStatus", "nocontrol")},
+			refused("a line break", "a\nb"),
+			refused("NUL", "\x00"),
+			refused("DEL", "a\x7f"),
+			refused("a C1 control character", "\u0085b"),
 			graphtest.Scenario{Name: "what others see", As: graphtest.AppServer, Query: `{ user(id: "ann") { status { customStatus } } }`,
 				WantData: `{"user":{"status":{"customStatus":"` + text + `"}}}`},
 			graphtest.Scenario{Name: "an App Server has none", As: graphtest.AppServer, Query: setStatus, Variables: vars("text", "x"), WantCode: "FORBIDDEN"},
@@ -268,7 +292,7 @@ func postRaw(w *graphtest.World, as, body string) (status int) {
 var disabled = map[string]any{"number": 72001}
 
 func TestAskingNeedsTheSwitch(t *testing.T) {
-	graphtest.Each(t, func(w *graphtest.World) {
+	eachWay(t, func(w *graphtest.World, way string) {
 		w.Register(w.App, "bob")
 		refused := func(name, query string, ids ...string) graphtest.Scenario {
 			return graphtest.Scenario{Name: name, As: "ann", Query: query, Variables: vars("ids", ids),
@@ -278,25 +302,107 @@ func TestAskingNeedsTheSwitch(t *testing.T) {
 		do(w, graphtest.AppServer, makeFriends, vars("a", "bob", "b", registered(w, "ann")))
 		w.Run(graphtest.Scenario{Name: "on", As: "ann", Query: friends, WantData: `{"me":{"friends":{"nodes":[{"user":{"status":{"presence":"UNLOGINED"}}}]}}}`})
 		w.Set(map[string]string{"statusQueryEnabled": "false"})
-		w.Run(
+		w.RunOver(way,
 			refused("others", statuses, "ann", "bob"),
 			refused("another's field", `query($ids: [ID!]!) { users(ids: $ids) { status { presence } } }`, "bob"),
 			refused("a friend's field", friends),
 			refused("subscribing", subscribe, "bob"),
 			refused("unsubscribing", unsub, "bob"),
 			graphtest.Scenario{Name: "oneself", As: "ann", Query: statuses, Variables: vars("ids", []string{"ann"}),
-				WantData: `{"userStatuses":[{"userId":"ann","presence":"UNLOGINED","customStatus":""}]}`},
-			graphtest.Scenario{Name: "one's own field", As: "ann", Query: `{ me { status { presence } } }`, WantData: `{"me":{"status":{"presence":"UNLOGINED"}}}`},
+				WantData: `{"userStatuses":[{"userId":"ann","presence":"*","customStatus":""}]}`},
+			graphtest.Scenario{Name: "one's own field", As: "ann", Query: `{ me { status { presence } } }`, WantData: `{"me":{"status":{"presence":"*"}}}`},
 			graphtest.Scenario{Name: "nobody", As: "ann", Query: statuses, Variables: vars("ids", []string{}), WantData: `{"userStatuses":[]}`},
 			graphtest.Scenario{Name: "the App Server", As: graphtest.AppServer, Query: statuses, Variables: vars("ids", []string{"bob"}),
 				WantData: `{"userStatuses":[{"userId":"bob","presence":"UNLOGINED","customStatus":""}]}`},
 		)
-		for _, transport := range graphtest.Transports {
-			r := w.Live(transport, w.Bearer("ann"), userStatus, vars("ids", []string{"bob"})).Next()
-			if r.Code() != "FEATURE_DISABLED" || fmt.Sprint(r.Errors[0].Extensions["number"]) != "72001" {
-				w.T.Errorf("userStatus over %s answered %s", transport, r.Body)
-			}
-			w.Live(transport, w.Bearer(graphtest.AppServer), userStatus, vars("ids", []string{"bob"})).Want("bob UNLOGINED")
+	})
+}
+
+// In the order asked, null for whom the app does not have.
+func TestUserStatuses(t *testing.T) {
+	eachWay(t, func(w *graphtest.World, way string) {
+		for _, id := range []string{"bob", "gone"} {
+			w.Register(w.App, id)
+		}
+		w.Register(w.Other, "foreign")
+		watching(w, "websocket", "bob")
+		do(w, "bob", setStatus, vars("text", "busy"))
+		do(w, graphtest.AppServer, closeAccounts, vars("id", "gone"))
+		ask := func(name, as, want string, ids ...string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name + " as " + as, As: as, Query: statuses, Variables: vars("ids", ids), WantData: want}
+		}
+		bad := func(name, as, field, rule string, ids ...string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name + " as " + as, As: as, Query: statuses, Variables: vars("ids", ids),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks(field, rule)}
+		}
+		const bob = `{"userId":"bob","presence":"ONLINE","customStatus":"busy"}`
+		for _, as := range []string{"ann", graphtest.AppServer} {
+			w.RunOver(way,
+				ask("known, unknown and foreign", as, `{"userStatuses":[null,`+bob+`,null,null,{"userId":"gone","presence":"UNLOGINED","customStatus":""},`+bob+`]}`,
+					"nobody", "bob", "foreign", "Bob", "gone", "bob"),
+				ask("none", as, `{"userStatuses":[]}`, []string{}...),
+				ask("500", as, "", many(500)...),
+				bad("501", as, "ids", "max", many(501)...),
+				bad("an ill-formed ID", as, "ids.1", "userid", "bob", "b b"),
+			)
+		}
+	})
+}
+
+func TestWatchingNeedsTheSwitch(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		w.Register(w.App, "bob")
+		w.Set(map[string]string{"statusQueryEnabled": "false"})
+		bob := vars("ids", []string{"bob"})
+		w.RunOver(transport, graphtest.Scenario{Name: "a user", As: "ann", Query: userStatus, Variables: bob,
+			WantCode: "FEATURE_DISABLED", WantExtensions: disabled})
+		w.Live(transport, w.Bearer("ann"), userStatus, vars("ids", []string{"ann"})).Want("ann ONLINE")
+		one := w.Live(transport, w.Bearer(graphtest.AppServer), userStatus, bob)
+		all := w.Live(transport, w.Bearer(graphtest.AppServer), appChanged, nil)
+		watching(w, transport, "bob")
+		one.Want("bob UNLOGINED", "bob ONLINE")
+		all.Want("bob ONLINE")
+	})
+}
+
+// First each user's present status, then changes.
+func TestUserStatus(t *testing.T) {
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		for _, id := range []string{"ann", "bob", "cid"} {
+			w.Register(w.App, id)
+		}
+		w.Register(w.Other, "foreign")
+		bob := watching(w, transport, "bob")
+		do(w, "bob", setStatus, vars("text", "busy"))
+		for _, as := range []string{"ann", graphtest.AppServer} {
+			seen := w.Live(transport, w.Bearer(as), userStatus, vars("ids", []string{"bob"}))
+			seen.Want("bob ONLINE busy")
+			do(w, "bob", setStatus, vars("text", ""))
+			seen.Want("bob ONLINE")
+			do(w, "bob", setStatus, vars("text", "busy"))
+			seen.Want("bob ONLINE busy")
+			seen.Close()
+		}
+		twice := w.Live(transport, w.Bearer(graphtest.AppServer), userStatus, vars("ids", []string{"bob", "cid", "bob"}))
+		first := []string{twice.Status(), twice.Status()}
+		slices.Sort(first)
+		if !slices.Equal(first, []string{"bob ONLINE busy", "cid UNLOGINED"}) {
+			w.T.Errorf("two users, one of them asked for twice, are told as %q", first)
+		}
+		bob.Close()
+		twice.Want("bob OFFLINE")
+		watch := func(name, as, code string, extensions map[string]any, ids ...string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name, As: as, Query: userStatus, Variables: vars("ids", ids), WantCode: code, WantExtensions: extensions}
+		}
+		for _, as := range []string{"ann", graphtest.AppServer} {
+			w.RunOver(transport,
+				watch("unknown to "+as, as, "USER_NOT_FOUND", map[string]any{"userId": "nobody"}, "bob", "nobody"),
+				watch("foreign to "+as, as, "USER_NOT_FOUND", map[string]any{"userId": "foreign"}, "foreign"),
+				watch("another case for "+as, as, "USER_NOT_FOUND", map[string]any{"userId": "Bob"}, "Bob"),
+				watch("ill-formed for "+as, as, "INVALID_ARGUMENT", breaks("ids.1", "userid"), "bob", "b b"),
+				watch("200 for "+as, as, "USER_NOT_FOUND", nil, many(200)...),
+				watch("201 for "+as, as, "INVALID_ARGUMENT", breaks("ids", "max"), many(201)...),
+			)
 		}
 	})
 }
@@ -340,7 +446,7 @@ func TestSwitchEndsUserStatus(t *testing.T) {
 }
 
 func TestSubscribeStatus(t *testing.T) {
-	graphtest.Each(t, func(w *graphtest.World) {
+	eachWay(t, func(w *graphtest.World, way string) {
 		for _, id := range []string{"ann", "bob", "cid", "dan", "eve"} {
 			w.Register(w.App, id)
 		}
@@ -357,12 +463,14 @@ func TestSubscribeStatus(t *testing.T) {
 		refused := func(name, code string, extensions map[string]any, ids ...string) graphtest.Scenario {
 			return graphtest.Scenario{Name: name, As: "ann", Query: subscribe, Variables: vars("ids", ids), WantCode: code, WantExtensions: extensions}
 		}
-		w.Run(
+		w.RunOver(way,
 			sub("three, one of them twice", `{"subscribeStatus":{"statuses":[{"userId":"bob","presence":"UNLOGINED"},{"userId":"cid","presence":"UNLOGINED"},{"userId":"dan","presence":"UNLOGINED"}],"evictedIds":[]}}`, "bob", "cid", "bob", "dan"),
 			sub("one of them again", `{"subscribeStatus":{"statuses":[{"userId":"bob","presence":"UNLOGINED"}],"evictedIds":[]}}`, "bob"),
 			sub("a fourth", `{"subscribeStatus":{"statuses":[{"userId":"eve","presence":"UNLOGINED"}],"evictedIds":["cid"]}}`, "eve"),
+			graphtest.Scenario{Name: "making one a friend", As: graphtest.AppServer, Query: makeFriends, Variables: vars("a", "ann", "b", "cid")},
+			sub("a friend counts too", `{"subscribeStatus":{"statuses":[{"userId":"cid","presence":"UNLOGINED"}],"evictedIds":["dan"]}}`, "cid"),
 			graphtest.Scenario{Name: "the list", As: "ann", Query: list,
-				WantData: `{"me":{"statusSubscriptions":{"nodes":[{"user":{"id":"eve"},"subscribedAt":"2026-11-20T08:15:30.123Z"},{"user":{"id":"bob"},"subscribedAt":"*"}],"pageInfo":{"hasNextPage":true},"totalCount":3}}}`},
+				WantData: `{"me":{"statusSubscriptions":{"nodes":[{"user":{"id":"cid"},"subscribedAt":"2026-11-20T08:15:30.123Z"},{"user":{"id":"eve"},"subscribedAt":"*"}],"pageInfo":{"hasNextPage":true},"totalCount":3}}}`},
 			graphtest.Scenario{Name: "another's list", As: "bob", Query: `{ user(id: "ann") { statusSubscriptions { totalCount } } }`, WantCode: "FORBIDDEN"},
 			graphtest.Scenario{Name: "the App Server sees it", As: graphtest.AppServer, Query: `{ user(id: "ann") { statusSubscriptions { totalCount } } }`,
 				WantData: `{"user":{"statusSubscriptions":{"totalCount":3}}}`},
@@ -375,7 +483,7 @@ func TestSubscribeStatus(t *testing.T) {
 			refused("none", "INVALID_ARGUMENT", breaks("ids", "min"), []string{}...),
 			refused("101", "INVALID_ARGUMENT", breaks("ids", "max"), many...),
 			graphtest.Scenario{Name: "an App Server", As: graphtest.AppServer, Query: subscribe, Variables: vars("ids", []string{"bob"}), WantCode: "FORBIDDEN"},
-			graphtest.Scenario{Name: "unsubscribing one", As: "ann", Query: unsub, Variables: vars("ids", []string{"bob", "cid"}), WantData: `{"unsubscribeStatus":1}`},
+			graphtest.Scenario{Name: "unsubscribing one", As: "ann", Query: unsub, Variables: vars("ids", []string{"bob", "dan"}), WantData: `{"unsubscribeStatus":1}`},
 			graphtest.Scenario{Name: "unsubscribing 101", As: "ann", Query: unsub, Variables: vars("ids", many), WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("ids", "max")},
 			graphtest.Scenario{Name: "unsubscribing all", As: "ann", Query: unsub, Variables: vars("ids", []string{}), WantData: `{"unsubscribeStatus":2}`},
 			graphtest.Scenario{Name: "unsubscribing all of none", As: "ann", Query: `mutation { unsubscribeStatus }`, WantData: `{"unsubscribeStatus":0}`},
@@ -519,11 +627,18 @@ func TestStatusRates(t *testing.T) {
 			w.Register(w.App, id)
 		}
 		ann := w.Bearer("ann")
-		w.Live("websocket", ann, changed, nil)
+		device := w.Live("websocket", ann, changed, nil).Socket
 		// call expects an operation to be granted, or to be told when to come again.
+		// It is the same over HTTP and, every other time, over a WebSocket.
+		calls := 0
 		call := func(name, query string, variables map[string]any, wantRetry int) {
 			w.T.Helper()
-			r := w.Do(ann, query, variables)
+			var r graphtest.Response
+			if calls++; calls%2 == 0 {
+				r = device.Do(query, variables)
+			} else {
+				r = *w.Do(ann, query, variables)
+			}
 			if wantRetry == 0 && r.Code() != "" || wantRetry != 0 && r.Code() != "RATE_LIMITED" {
 				w.T.Fatalf("%s: %s", name, r.Body)
 			}
@@ -544,8 +659,12 @@ func TestStatusRates(t *testing.T) {
 		w.Clock.Pass(time.Second)
 		call("21", statuses, ids("bob"), 3000)
 		call("21", several, nil, 3000)
-		if r := w.Live("websocket", ann, userStatus, ids("bob")).Next(); r.Code() != "RATE_LIMITED" {
-			w.T.Fatalf("the 21st call, a subscription, answered %s", r.Body)
+		for _, transport := range graphtest.Transports {
+			r := w.Live(transport, ann, userStatus, ids("bob")).Next()
+			if r.Code() != "RATE_LIMITED" || fmt.Sprint(r.Errors[0].Extensions["retryAfterMs"]) != "3000" {
+				w.T.Fatalf("the 21st call, a subscription over %s, answered %s", transport, r.Body)
+			}
+			w.Live(transport, ann, userStatus, ids("ann")).Want("ann ONLINE")
 		}
 		// Free: one's own, setting, what reaches no status, others' callers.
 		for range 30 {
@@ -562,6 +681,8 @@ func TestStatusRates(t *testing.T) {
 
 		for range 20 {
 			call("subscribing", subscribe, ids("bob"), 0)
+		}
+		for range 20 {
 			call("unsubscribing", unsub, ids("bob"), 0)
 		}
 		call("subscribing too often", subscribe, ids("bob"), 5000)
@@ -571,9 +692,20 @@ func TestStatusRates(t *testing.T) {
 		for range 19 {
 			call("19", statuses, ids("bob"), 0)
 		}
-		r := w.Do(ann, `{ a: userStatuses(ids: ["bob"]) { presence } b: userStatuses(ids: ["cid"]) { presence } }`, nil)
-		if r.Code() != "RATE_LIMITED" || len(r.Errors) != 1 {
-			w.T.Fatalf("two aliases answered %s", r.Body)
+		for range 19 {
+			call("subscribing", subscribe, ids("bob"), 0)
+		}
+		for range 19 {
+			call("unsubscribing", unsub, ids("bob"), 0)
+		}
+		for _, two := range []string{
+			`{ a: userStatuses(ids: ["bob"]) { presence } b: userStatuses(ids: ["cid"]) { presence } }`,
+			`mutation { a: subscribeStatus(ids: ["bob"]) { evictedIds } b: subscribeStatus(ids: ["cid"]) { evictedIds } }`,
+			`mutation { a: unsubscribeStatus(ids: ["bob"]) b: unsubscribeStatus(ids: ["cid"]) }`,
+		} {
+			if r := w.Do(ann, two, nil); r.Code() != "RATE_LIMITED" || len(r.Errors) != 1 {
+				w.T.Fatalf("%s answered %s", two, r.Body)
+			}
 		}
 	})
 }

@@ -229,7 +229,7 @@ func TestFilters(t *testing.T) {
 				t.Fatalf("%s", r.Body)
 			}
 		}
-		socket := w.MustConnect("Bearer " + mustRegister(w, "li", "林丽 Lin"))
+		socket := w.Socket("Bearer " + mustRegister(w, "li", "林丽 Lin"))
 		defer socket.Close()
 		for _, c := range []struct {
 			name   string

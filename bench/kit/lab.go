@@ -105,7 +105,7 @@ func (l *Lab) Build(ctx context.Context) (string, error) {
 func (l *Lab) build(ctx context.Context, name, pkg string) (string, error) {
 	l.Log("building %s", name)
 	path := filepath.Join(l.dir, name)
-	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, pkg).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}

@@ -58,15 +58,33 @@ func (r *Response) Code() string {
 	return code
 }
 
-// Run runs the scenarios in order, each as a subtest, in one world.
+// Run runs the scenarios in order over plain HTTP, each as a subtest, in one world.
 func (w *World) Run(scenarios ...Scenario) {
 	w.T.Helper()
+	w.RunOver("http", scenarios...)
+}
+
+// RunOver is Run over a way to ask, each scenario over a connection of its own.
+// What is no plain HTTP is a device of the user that asks.
+func (w *World) RunOver(way string, scenarios ...Scenario) {
+	w.T.Helper()
 	for _, s := range scenarios {
-		w.T.Run(s.Name, func(t *testing.T) {
-			r := w.Do(w.Bearer(s.As), s.Query, s.Variables)
-			w.check(t, s, r)
-		})
+		w.T.Run(s.Name, func(t *testing.T) { w.check(t, s, w.ask(way, s)) })
 	}
+}
+
+func (w *World) ask(way string, s Scenario) *Response {
+	w.T.Helper()
+	if way == "http" {
+		return w.Do(w.Bearer(s.As), s.Query, s.Variables)
+	}
+	live := w.Live(way, w.Bearer(s.As), s.Query, s.Variables)
+	defer live.Close()
+	r := live.Next()
+	if r.Status == 0 {
+		r.Status = http.StatusOK
+	}
+	return &r
 }
 
 func (w *World) check(t *testing.T, s Scenario, r *Response) {

@@ -44,6 +44,9 @@ type World struct {
 	Log *Log
 	// URL is the address of the GraphQL path.
 	URL string
+	// Adjust, where set, changes the transports of a node before it starts: with
+	// Restart, that of the next.
+	Adjust func(*transport.Config)
 	// App is FLAGSHIP, DEVELOPMENT, all switches on; Other is the same.
 	App, Other Tenant
 
@@ -99,14 +102,18 @@ func (w *World) start() {
 	resolver := graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, graph.LocalRates(w.Clock.Now), w.Clock.Now)
 	w.Executor = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log})
 	w.Stock = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, Stock: true})
-	server := transport.New(transport.Config{
+	config := transport.Config{
 		Executor:    w.Executor,
 		Present:     w.Executor.Present,
 		Auth:        &auth.Authenticator{Users: w.Users},
 		Presence:    w.Presence,
 		SharedByAll: graph.SharedByAll,
 		Logger:      log,
-	})
+	}
+	if w.Adjust != nil {
+		w.Adjust(&config)
+	}
+	server := transport.New(config)
 	front := httptest.NewServer(server)
 	w.URL = front.URL
 	hub := w.Presence

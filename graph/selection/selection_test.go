@@ -180,9 +180,8 @@ func fill(w *graphtest.World) {
 	for _, id := range []string{"ann", "bob", "cid", "dan", "eve", "fay"} {
 		w.Register(w.App, id)
 	}
-	ann := w.MustConnect("Bearer " + w.Register(w.App, "ann"))
-	ann.Begin(`mutation { setStatus(customStatus: "busy \"☃\"") { presence } }`, nil)
-	ann.Next()
+	ann := w.Socket("Bearer " + w.Register(w.App, "ann"))
+	ann.Want(`mutation { setStatus(customStatus: "busy \"☃\"") { presence } }`, `{"setStatus":{"presence":"ONLINE"}}`)
 	server := w.Bearer(graphtest.AppServer)
 	for _, mutation := range []string{
 		`addFriend(input: {userId: "ann", friendId: "bob", remark: "B"}) { blocked }`,

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -109,6 +110,9 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) e
 	if err != nil {
 		return fmt.Errorf("printing what the first start made: %w", err)
 	}
+	// Migrating and hashing the first password take memory that nothing needs
+	// afterwards, and the runtime would keep most of it for a long time.
+	go debug.FreeOSMemory()
 	return srv.run(ctx, listener, ops, c.DrainTimeout)
 }
 

@@ -58,7 +58,7 @@ func (m *mirror) keep(userID int64, s state) {
 	})
 }
 
-// kept is keep for those who wait for it.
+// keepNow is keep for those who wait for it.
 func (m *mirror) keepNow(ctx context.Context, userID int64, s state) error {
 	return m.wait(ctx, userID, func(r *mirrored) {
 		if s.at >= r.kept.at {

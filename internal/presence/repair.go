@@ -31,7 +31,8 @@ type repairs uint8
 const (
 	// restoreDevices writes this node's devices to Redis again.
 	restoreDevices repairs = 1 << iota
-	// verifyDevices looks whether their users may still be connected.
+	// verifyDevices looks whether their users may still be connected, and whether
+	// another node has taken any of them out.
 	verifyDevices
 )
 
@@ -134,6 +135,9 @@ func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error)
 	if wanted != 0 {
 		if err = s.verify(ctx); err == nil && wanted&restoreDevices != 0 {
 			err = s.restore(ctx)
+		}
+		if err == nil {
+			err = s.cutMissing(ctx)
 		}
 		if err != nil {
 			r.ask(wanted)
@@ -259,15 +263,54 @@ func (s *shared) restore(ctx context.Context) error {
 	return errors.Join(failed, ctx.Err())
 }
 
-func (s *shared) restoreOne(ctx context.Context, l *local) error {
-	l.step.Lock()
-	defer l.step.Unlock()
+// devicesHere answers the account's devices at this node.
+func (s *shared) devicesHere(l *local) []models.Device {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	devices := make([]models.Device, len(l.devices))
 	for i, d := range l.devices {
 		devices[i] = d.info
 	}
-	s.mu.Unlock()
+	return devices
+}
+
+// cutMissing cuts the devices here that are not in Redis: another node has taken
+// them out, and this one has not heard of it.
+func (s *shared) cutMissing(ctx context.Context) error {
+	for _, l := range s.accounts() {
+		if err := s.cutMissingOf(ctx, l); err != nil {
+			return s.failed(err)
+		}
+	}
+	return nil
+}
+
+func (s *shared) cutMissingOf(ctx context.Context, l *local) error {
+	l.step.Lock()
+	defer l.step.Unlock()
+	var ids []string
+	for _, d := range s.devicesHere(l) {
+		ids = append(ids, d.ID)
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	missing, err := s.ledger.Missing(ctx, l.account.ID, ids)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	// A node that has lost its lease misses all of its devices; it will write them.
+	answer, err := s.ledger.Renew(ctx, s.lease.current(), leaseLength, false)
+	if err == nil && answer.Held {
+		s.cutHere(l.account.ID, missing, ReasonDisconnected, false)
+	}
+	return err
+}
+
+func (s *shared) restoreOne(ctx context.Context, l *local) error {
+	l.step.Lock()
+	defer l.step.Unlock()
+	devices := s.devicesHere(l)
 	if len(devices) == 0 {
 		return nil
 	}

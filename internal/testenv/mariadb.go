@@ -69,8 +69,10 @@ func start(dir, mariadbd, install string, options []string) (*MariaDB, error) {
 	if os.Geteuid() == 0 {
 		common = append(common, "--user=root") // else the server refuses to run as root
 	}
-	output, err := exec.Command(install, append(common,
-		"--auth-root-authentication-method=normal", "--skip-test-db")...).CombinedOutput()
+	installing := exec.Command(install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
+	// Two that install at once must not meet in one folder for temporary files.
+	installing.Env = append(os.Environ(), "TMPDIR="+dir)
+	output, err := installing.CombinedOutput()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", install, err, output)
 	}

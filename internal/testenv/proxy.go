@@ -1,7 +1,6 @@
 package testenv
 
 import (
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -105,7 +104,7 @@ func (p *Proxy) pass(from, to net.Conn) {
 		if p.isCut() {
 			continue
 		}
-		if _, err := to.Write(buffer[:n]); err != nil && err != io.EOF {
+		if _, err := to.Write(buffer[:n]); err != nil {
 			return
 		}
 	}

@@ -68,7 +68,7 @@ var ErrLeaseLost = errors.New("the node holds no lease in Redis")
 
 // ErrDataLost is the answer for a step that relies on what Redis does not have any
 // more.
-var ErrDataLost = errors.New("Redis has lost its data")
+var ErrDataLost = errors.New("the data in Redis was lost")
 
 // RevokedError asks the caller of Connect to look whether the user may connect
 // once more, because a revocation may have come since it did.
@@ -96,11 +96,14 @@ type Ledger struct{ redis *redis.Client }
 // New answers the ledger in that Redis.
 func New(client *redis.Client) *Ledger { return &Ledger{client} }
 
-// The channels. UserChannel and AppChannel carry records as Parse reads them,
-// CutChannel what ParseCut does.
+// UserChannel carries the user's records, as Parse reads them.
 func (l *Ledger) UserChannel(userID int64) string { return l.redis.Key("user:" + text(userID)) }
-func (l *Ledger) AppChannel(appID int64) string   { return l.redis.Key("app:" + text(appID)) }
-func (l *Ledger) CutChannel() string              { return l.redis.Key("cut") }
+
+// AppChannel carries the records of all users of the app.
+func (l *Ledger) AppChannel(appID int64) string { return l.redis.Key("app:" + text(appID)) }
+
+// CutChannel carries what ParseCut reads, for all nodes.
+func (l *Ledger) CutChannel() string { return l.redis.Key("cut") }
 
 // run carries out a script in one bounded step, which the caller's end does not
 // leave half known.
@@ -332,21 +335,43 @@ func (l *Ledger) Devices(ctx context.Context, userID int64) ([]models.Device, er
 		return nil, nil
 	}
 	var devices []models.Device
+	added := make(map[string]int64)
 	for name, value := range fields {
 		id, ok := strings.CutPrefix(name, "d:")
 		if !ok {
 			continue
 		}
-		d, err := parseDevice(id, value)
+		d, when, err := parseDevice(id, value)
 		if err != nil {
 			return nil, err
 		}
+		added[id] = when
 		devices = append(devices, d)
 	}
 	slices.SortFunc(devices, func(a, b models.Device) int {
-		return cmp.Or(cmp.Compare(a.ConnectedAt, b.ConnectedAt), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.ConnectedAt, b.ConnectedAt), cmp.Compare(added[a.ID], added[b.ID]), cmp.Compare(a.ID, b.ID))
 	})
 	return devices, nil
+}
+
+// Missing answers which of these devices the account does not have.
+func (l *Ledger) Missing(ctx context.Context, userID int64, devices []string) (missing []string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
+	defer cancel()
+	fields := make([]string, len(devices))
+	for i, id := range devices {
+		fields[i] = "d:" + id
+	}
+	values, err := l.redis.Do(ctx, l.redis.B().Hmget().Key(l.userKey(userID)).Field(fields...).Build()).AsStrSlice()
+	if err != nil {
+		return nil, fmt.Errorf("looking for devices in Redis: %w", err)
+	}
+	for i, value := range values {
+		if value == "" {
+			missing = append(missing, devices[i])
+		}
+	}
+	return missing, nil
 }
 
 // OnlineCount answers how many users of the app are ONLINE.

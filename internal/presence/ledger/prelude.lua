@@ -4,7 +4,7 @@
 --
 -- user:ID (hash)      an account: p presence, a since when, c custom status, ca since when, s version,
 --                     n number of devices, l the last moment reserved for a login, r version of the
---                     last revocation, app, x external ID; d:DEVICE a device, "NODE PLATFORM SINCE"
+--                     last revocation, app, x external ID; d:DEVICE a device, "NODE PLATFORM SINCE ADDED"
 -- node:NODE (set)     accounts with devices at the node
 -- nodes (sorted set)  nodes by the end of their leases; dead (set) those to be swept
 -- online:APP (set)    who is ONLINE; changes:APP (sorted set) who has changed, by version
@@ -92,7 +92,7 @@ local function turn(u, to, at)
 end
 
 local function add(u, node, device, value)
-  if redis.call('HSET', P .. 'user:' .. u.id, 'd:' .. device, node .. ' ' .. value) == 1 then u.n = u.n + 1 end
+  if redis.call('HSET', P .. 'user:' .. u.id, 'd:' .. device, node .. ' ' .. value .. ' ' .. int(micros())) == 1 then u.n = u.n + 1 end
   redis.call('SADD', P .. 'node:' .. node, u.id)
 end
 

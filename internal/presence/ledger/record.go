@@ -104,14 +104,15 @@ func device(d models.Device) string {
 	return string(d.Platform) + " " + strconv.FormatInt(int64(d.ConnectedAt), 10)
 }
 
-func parseDevice(id, value string) (models.Device, error) {
+// parseDevice reads it with what is around it, and when it was added.
+func parseDevice(id, value string) (d models.Device, added int64, err error) {
 	fields := strings.Fields(value)
-	if len(fields) != 3 {
-		return models.Device{}, fmt.Errorf("%q is no device", value)
+	if len(fields) != 4 {
+		return d, 0, fmt.Errorf("%q is no device", value)
 	}
 	at, err := strconv.ParseInt(fields[2], 10, 64)
 	if err != nil {
-		return models.Device{}, fmt.Errorf("%q is no device: %w", value, err)
+		return d, 0, fmt.Errorf("%q is no device: %w", value, err)
 	}
-	return models.Device{ID: id, Platform: models.Platform(fields[1]), ConnectedAt: models.Time(at)}, nil
+	return models.Device{ID: id, Platform: models.Platform(fields[1]), ConnectedAt: models.Time(at)}, number(fields[3]), nil
 }

@@ -1,0 +1,53 @@
+package presence
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+)
+
+// TestWorkGrowsWithWatchers: a change is handed to those who watch its user and to
+// nobody else, and asks the database nothing, however many users are online and
+// watch one another.
+func TestWorkGrowsWithWatchers(t *testing.T) {
+	for _, online := range []int{10, 300} {
+		t.Run(fmt.Sprint(online, " online"), func(t *testing.T) {
+			testenv.Each(t, func(t *testing.T, db *database.DB) {
+				w := newWorld(t, db, online)
+				w.turn(true, true)
+				const watchers = 4 // of u0: itself, two friends and a subscriber
+				w.befriend(0, 1)
+				w.befriend(0, 2)
+				w.subscribe(3, 0)
+				for i := range w.users {
+					if i > 2 {
+						w.befriend(i, i-1)
+					}
+					w.connect(i)
+					w.circle(i, new(recorder))
+				}
+				w.delivered()
+				before := testutil.ToFloat64(w.metrics.deliveries)
+				const changes = 5
+				asked := queries(db, func() {
+					for n := range changes {
+						if _, err := w.SetStatus(AccountOf(w.users[0]), fmt.Sprint("text ", n)); err != nil {
+							t.Fatal(err)
+						}
+					}
+					w.delivered()
+				})
+				if n := testutil.ToFloat64(w.metrics.deliveries) - before; n != changes*watchers {
+					t.Errorf("%d changes were delivered %v times, want %d", changes, n, changes*watchers)
+				}
+				if asked > 0 {
+					t.Errorf("%d changes took %d queries", changes, asked)
+				}
+			})
+		})
+	}
+}

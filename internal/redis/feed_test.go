@@ -1,0 +1,121 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/redis"
+	"rollcall/internal/testenv"
+)
+
+// heard keeps what a feed brings.
+type heard struct {
+	mu       sync.Mutex
+	messages []string
+	gaps     int
+	failGap  bool
+}
+
+func (h *heard) listener() redis.Listener {
+	return redis.Listener{
+		Message: func(channel, text string) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.messages = append(h.messages, text)
+		},
+		Gap: func(context.Context) error {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.gaps++
+			if h.failGap {
+				h.failGap = false
+				return errors.New("not yet")
+			}
+			return nil
+		},
+	}
+}
+
+func (h *heard) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return fmt.Sprint(h.messages, h.gaps)
+}
+
+func (h *heard) wants(t *testing.T, want string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); h.String() != want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("heard %s, want %s", h, want)
+		}
+	}
+}
+
+func publish(t *testing.T, c *redis.Client, channel, text string) {
+	t.Helper()
+	if err := c.Do(context.Background(), c.B().Publish().Channel(c.Key(channel)).Message(text).Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestFeed(t *testing.T) {
+	ctx := context.Background()
+	c := testenv.OpenRedis(t, testenv.RedisURL(t), testenv.Service())
+	h := new(heard)
+	f := c.Listen(h.listener(), slog.New(slog.DiscardHandler), c.Key("a"))
+	defer f.Close()
+	settle := func() {
+		t.Helper()
+		if err := f.Settle(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle()
+	publish(t, c, "a", "1")
+	publish(t, c, "b", "nobody hears")
+	f.Subscribe(c.Key("b"))
+	settle()
+	publish(t, c, "b", "2")
+	f.Unsubscribe(c.Key("a"))
+	f.Subscribe(c.Key("b"), c.Key("c"))
+	settle()
+	publish(t, c, "a", "nobody hears")
+	publish(t, c, "c", "3")
+	if err := f.CatchUp(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := h.String(); got != "[1 2 3] 0" {
+		t.Fatalf("heard %s after catching up", got)
+	}
+}
+
+// A connection that is lost is made anew with all channels, and the listener told.
+func TestFeedAfterALostLink(t *testing.T) {
+	ctx := context.Background()
+	url, service := testenv.RedisURL(t), testenv.Service()
+	proxy := testenv.NewProxy(t, url[len("redis://"):])
+	c, other := testenv.OpenRedis(t, "redis://"+proxy.Address(), service), testenv.OpenRedis(t, url, service)
+	h := &heard{failGap: true}
+	f := c.Listen(h.listener(), slog.New(slog.DiscardHandler), c.Key("a"))
+	defer f.Close()
+	if err := f.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	proxy.Cut()
+	publish(t, other, "a", "lost")
+	if err := f.CatchUp(ctx); err == nil {
+		t.Fatal("caught up over a link that is cut")
+	}
+	proxy.Heal()
+	h.wants(t, "[] 2") // the first attempt to read what was missed failed
+	if err := f.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, other, "a", "1")
+	h.wants(t, "[1] 2")
+}
