@@ -209,7 +209,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.show('overview-tables');
     await walk.visit([
       ['users', `${root}/users`],
-      ['users-none', `${root}/users?q=nobody`],
+      ['users-none', `${root}/users?q=somebody-else`],
       ['users-production', `/console/apps/${production.key}/users`],
       ['banned', `${root}/banned`],
       ['deactivated', `${root}/deactivated`],
