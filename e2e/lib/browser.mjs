@@ -87,20 +87,30 @@ export class Operator {
     return this.page.screenshot({ path: `${screenshots}${name}.png`, fullPage: true });
   }
 
-  /**
-   * Fails if axe finds a barrier on the page, if it must be scrolled sideways, if it
-   * shows what only a program understands (an address, a text without its words), or
-   * if it has words of another language. `names` are data of the test's in its messages.
-   */
+  /** Fails if the page has barriers, is too wide, or says what its readers do not understand. */
   async check(what, names = []) {
+    await this.reads(what, names);
+    await this.hasNoBarrier(what);
+    await this.fits(what);
+  }
+
+  /**
+   * Fails if the page shows what only a program understands (an address, a text
+   * without its words), or has words of another language. `names` are data of the
+   * test's in its messages.
+   */
+  async reads(what, names = []) {
     const text = await this.page.locator('body').innerText();
     assert.doesNotMatch(text, /\b0x[0-9a-f]{6,}|%!|<no value>|<nil>|\bNaN\b|\{(n|id|count|limit|search|subject)\}/, what);
     assert.deepEqual(await foreignWords(this.page, names), [], `words of another language on ${what}`);
+  }
+
+  /** Fails if axe finds a barrier on the page. */
+  async hasNoBarrier(what) {
     const violations = await this.page.evaluate(`${await axeSource};
       axe.run({ exclude: ${JSON.stringify(this.beyond ? [this.beyond] : [])} }, { resultTypes: ['violations'], preload: false }).then(({ violations }) => violations.map(({ id, nodes }) =>
         id + ': ' + nodes.map((node) => node.html + ' ' + node.failureSummary).join('; ')))`);
     assert.deepEqual(violations, [], `barriers on ${what}`);
-    await this.fits(what);
   }
 
   /** Fails if the page must be scrolled sideways. */
