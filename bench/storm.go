@@ -79,6 +79,19 @@ func runStorm(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	if lab.Profiles != "" {
+		err = profile(ctx, lab, "storm", server.Debug, func(length time.Duration) error {
+			for begin := time.Now(); time.Since(begin) < length; {
+				if _, err := mine.storm(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	ratio := kit.Compare(rounds, ours, theFloor, stormSlice.perSecond)
 	asked := kit.Median(rounds, ours, stormSlice.asked)
 	return []kit.Figure{

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -50,7 +49,7 @@ type site struct {
 	url       string
 	mu        sync.Mutex
 	now       time.Time // the rules read it in goroutines of their own
-	log       *bytes.Buffer
+	log       *testenv.Log
 	db        *database.DB
 	users     *users.Service
 	relations *relations.Service
@@ -66,7 +65,7 @@ type site struct {
 func newSite(t *testing.T, db *database.DB) *site {
 	t.Helper()
 	ctx := context.Background()
-	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &bytes.Buffer{}, db: db}
+	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &testenv.Log{}, db: db}
 	clock := s.clock
 	events := &bus.Bus{}
 	keys, err := token.OpenKeys(ctx, db, "", clock)

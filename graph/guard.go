@@ -35,9 +35,9 @@ type check struct {
 	args     []argument
 }
 
-// confirmingField is the query whose resolver confirms the caller: the one that
-// is asked most.
-const confirmingField = "user"
+// confirmingFields are the queries whose resolvers confirm the caller: those that
+// are asked most.
+var confirmingFields = []string{"user", "messagePermission"}
 
 // argument is an argument that has rules.
 type argument struct {
@@ -68,7 +68,7 @@ func newGuard(schema *ast.Schema) *guard {
 				continue
 			}
 			c := check{root: slices.Contains(roots, def), callers: callers(field), args: arguments(schema, field)}
-			c.confirms = def == schema.Query && field.Name == confirmingField
+			c.confirms = def == schema.Query && slices.Contains(confirmingFields, field.Name)
 			if c.root || c.callers != nil || len(c.args) > 0 {
 				g.checks[field] = c
 			}

@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -125,7 +126,7 @@ func (w walker) selection(set ast.SelectionSet) size {
 // items answers how many things a field may answer: its page size, or the length
 // of the longest list among its arguments.
 func (w walker) items(field *ast.Field) int {
-	if field.Definition == nil || len(field.Definition.Arguments) == 0 || strings.HasPrefix(field.Name, "__") {
+	if field.Definition == nil || strings.HasPrefix(field.Name, "__") || !slices.ContainsFunc(field.Definition.Arguments, isMany) {
 		return 1
 	}
 	args := field.ArgumentMap(w.vars)
@@ -143,6 +144,19 @@ func (w walker) items(field *ast.Field) int {
 		}
 	}
 	return n
+}
+
+// isMany says whether an argument may say how many things are answered: a page's
+// size, or what a list may be in. What is a plain value says nothing of it.
+func isMany(arg *ast.ArgumentDefinition) bool {
+	if arg.Name == "first" {
+		return true
+	}
+	switch arg.Type.NamedType { // "" for a list
+	case "ID", "String", "Boolean", "Int", "Float":
+		return false
+	}
+	return true
 }
 
 // longest answers the length of the longest list in an argument's value.

@@ -101,7 +101,15 @@ func (r *queryResolver) MessagePermission(ctx context.Context, from, to string) 
 	if p.Kind == auth.User && p.User.ExternalID != from {
 		return nil, fault.New(fault.Forbidden, "a user may ask only for itself as the sender")
 	}
-	return r.relations.Permission(ctx, p.App, relations.Pair{From: from, To: to})
+	var out *relations.Permission
+	err := p.ConfirmBy(func(appID int64) (secretGeneration int, err error) {
+		out, secretGeneration, err = r.relations.PermissionWithSecret(ctx, appID, relations.Pair{From: from, To: to})
+		return secretGeneration, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (r *queryResolver) MessagePermissions(ctx context.Context, pairs []*generated.MessagePair) ([]*relations.Permission, error) {

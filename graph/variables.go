@@ -20,27 +20,33 @@ func checkVariables(schema *ast.Schema, op *ast.OperationDefinition, values map[
 		if !given {
 			continue
 		}
-		path := ast.Path{ast.PathName("variable"), ast.PathName(def.Variable)}
-		if err := checkValue(schema, def.Type, value, path); err != nil {
+		if err := checkValue(schema, def.Type, value); err != nil {
 			errcode.Set(err, errcode.ValidationFailed)
-			return err
+			return within(ast.PathName("variable"), within(ast.PathName(def.Variable), err))
 		}
 	}
 	return nil
 }
 
-func checkValue(schema *ast.Schema, typ *ast.Type, value any, path ast.Path) *gqlerror.Error {
+// within answers an error of a part of what is at place.
+func within(place ast.PathElement, err *gqlerror.Error) *gqlerror.Error {
+	err.Path = slices.Insert(err.Path, 0, place)
+	return err
+}
+
+// checkValue answers an error with its path inside of value.
+func checkValue(schema *ast.Schema, typ *ast.Type, value any) *gqlerror.Error {
 	if value == nil {
 		return nil // whether null is allowed has been checked
 	}
 	if typ.Elem != nil {
 		list := reflect.ValueOf(value)
 		if list.Kind() != reflect.Slice { // a single value stands for a list of it
-			return checkValue(schema, typ.Elem, value, path)
+			return checkValue(schema, typ.Elem, value)
 		}
 		for i := range list.Len() {
-			if err := checkValue(schema, typ.Elem, list.Index(i).Interface(), append(slices.Clone(path), ast.PathIndex(i))); err != nil {
-				return err
+			if err := checkValue(schema, typ.Elem, list.Index(i).Interface()); err != nil {
+				return within(ast.PathIndex(i), err)
 			}
 		}
 		return nil
@@ -50,8 +56,8 @@ func checkValue(schema *ast.Schema, typ *ast.Type, value any, path ast.Path) *gq
 	case ast.InputObject:
 		object, _ := value.(map[string]any)
 		for _, field := range def.Fields {
-			if err := checkValue(schema, field.Type, object[field.Name], append(slices.Clone(path), ast.PathName(field.Name))); err != nil {
-				return err
+			if err := checkValue(schema, field.Type, object[field.Name]); err != nil {
+				return within(ast.PathName(field.Name), err)
 			}
 		}
 		return nil
@@ -64,7 +70,7 @@ func checkValue(schema *ast.Schema, typ *ast.Type, value any, path ast.Path) *gq
 			return nil
 		}
 	}
-	return gqlerror.ErrorPathf(path, "cannot use this value as %s", typ.NamedType)
+	return gqlerror.Errorf("cannot use this value as %s", typ.NamedType)
 }
 
 // isScalar says whether a JSON value is one of the scalar, as input. How a number

@@ -26,8 +26,8 @@ type pending struct {
 // the transports, which refuse the whole request, to the second. Errors as
 // Authenticate's.
 //
-// It is apart from Authenticate for UserByID, which asks together with its own
-// question: one round trip to the database instead of two.
+// It is apart from Authenticate for UserByID and ConfirmBy, which ask together with
+// another question: one round trip to the database instead of two.
 func (p *Principal) Confirm(ctx context.Context) error {
 	c := p.claim
 	if c == nil {
@@ -42,7 +42,7 @@ func (p *Principal) Confirm(ctx context.Context) error {
 }
 
 // LoadApp confirms the principal and has App hold its app. The guard calls it
-// before every root field but the one that calls UserByID.
+// before every root field but those that call UserByID or ConfirmBy.
 func (p *Principal) LoadApp(ctx context.Context) error {
 	c := p.claim
 	if c == nil {
@@ -95,4 +95,30 @@ func (p *Principal) UserByID(ctx context.Context, service *users.Service, id str
 	defer c.mu.Unlock()
 	user, err := service.ByIDFor(ctx, c.Claim, id)
 	return user, c.settle(err)
+}
+
+// ConfirmBy confirms the principal by a read that its caller makes in any case: read is
+// told the app, by apps.id, and answers the generation of that app's secret. Where an
+// error is answered, nothing may be said of what was read. Errors as Confirm's.
+func (p *Principal) ConfirmBy(read func(appID int64) (secretGeneration int, err error)) error {
+	c := p.claim
+	if c == nil {
+		_, err := read(p.App.ID)
+		return err
+	}
+	c.mu.Lock()
+	if c.good || c.err != nil {
+		c.mu.Unlock()
+		if c.err != nil {
+			return c.err
+		}
+		_, err := read(c.AppID())
+		return err
+	}
+	defer c.mu.Unlock()
+	generation, err := read(c.AppID())
+	if err == nil {
+		err = c.Check(generation)
+	}
+	return c.settle(err)
 }

@@ -5,10 +5,8 @@ package graphtest
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -41,7 +39,7 @@ type World struct {
 	Stock *graph.Executor
 	Clock *Clock
 	// Log has all that the node has logged.
-	Log *Log
+	Log *testenv.Log
 	// URL is the address of the GraphQL path.
 	URL string
 	// Adjust, where set, changes the transports of a node before it starts: with
@@ -68,7 +66,7 @@ func Each(t *testing.T, test func(w *World)) {
 // New answers a world on db, taken down when the test ends.
 func New(t *testing.T, db *database.DB) *World {
 	t.Helper()
-	w := &World{T: t, DB: db, Clock: &Clock{}, Log: &Log{}}
+	w := &World{T: t, DB: db, Clock: &Clock{}, Log: &testenv.Log{}}
 	w.start()
 	w.App, w.Other = w.Tenant("app"), w.Tenant("other")
 	return w
@@ -212,26 +210,4 @@ func (c *Clock) Pass(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.offset += d
-}
-
-// Log keeps what was logged.
-type Log struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-var _ io.Writer = (*Log)(nil)
-
-// Write adds lines.
-func (l *Log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-// String answers all lines so far.
-func (l *Log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

@@ -184,8 +184,11 @@ func (c *conn) retire(how closing) {
 func (c *conn) Cut(reason presence.Reason) { c.close(closingOf(reason)) }
 
 // send sends m, or cuts a client that has let too much wait.
-func (c *conn) send(m message) {
-	if err := c.out.push(m); err != nil {
+func (c *conn) send(m message) { c.sent(c.out.push(m)) }
+
+// sent cuts a client that has let too much wait, which is what err says.
+func (c *conn) sent(err error) {
+	if err != nil {
 		c.close(closeTooSlow)
 	}
 }

@@ -61,7 +61,7 @@ type world struct {
 	hub    *presence.Hub
 	auth   *fakeAuth
 	schema *fakeSchema
-	log    *lockedWriter
+	log    *testenv.Log
 }
 
 type worldOptions struct {
@@ -95,7 +95,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, log: new(lockedWriter)}
+	w := &world{t: t, log: new(testenv.Log)}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.hub = presence.New(db, new(bus.Bus), presence.Options{Logger: log})
 	if err := w.hub.Start(context.Background()); err != nil {
@@ -442,22 +442,4 @@ func (c *counter) get() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.n
-}
-
-// lockedWriter is where the log goes.
-type lockedWriter struct {
-	mu  sync.Mutex
-	log strings.Builder
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.log.Write(p)
-}
-
-func (l *lockedWriter) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.log.String()
 }

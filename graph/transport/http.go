@@ -27,6 +27,8 @@ type exchange struct {
 	server *Server
 	w      http.ResponseWriter
 	r      *http.Request
+	// ctx is r's, with what is known of who asks.
+	ctx    context.Context
 	began  time.Time
 	accept acceptance
 
@@ -54,12 +56,12 @@ func (x *exchange) serve() {
 		x.refuse(bad(http.StatusMethodNotAllowed, "GraphQL is asked with GET and POST"))
 		return
 	}
-	principal, err := x.server.cfg.Auth.Authenticate(x.r.Context(), x.r.Header.Get("Authorization"))
+	principal, err := x.server.cfg.Auth.Authenticate(x.ctx, x.r.Header.Get("Authorization"))
 	if err != nil {
 		x.fail(err)
 		return
 	}
-	x.r = x.r.WithContext(auth.With(x.r.Context(), principal))
+	x.ctx = auth.With(x.ctx, principal)
 	if x.accept.media == "" && !x.accept.stream {
 		x.confirmed(func() {
 			x.refuse(bad(http.StatusNotAcceptable, "the answer can be %s, %s or %s", mediaJSON, mediaResponse, mediaStream))
@@ -77,7 +79,7 @@ func (x *exchange) serve() {
 // confirmed has then go on, unless the caller's token turns out to be worth
 // nothing: nothing but that is answered then.
 func (x *exchange) confirmed(then func()) {
-	ctx := x.r.Context()
+	ctx := x.ctx
 	if err := auth.From(ctx).Confirm(ctx); err != nil {
 		x.fail(err)
 		return
@@ -103,7 +105,7 @@ func (x *exchange) params() (*graphql.RawParams, *badRequest) {
 
 // execute runs the operation in the form that the caller accepts.
 func (x *exchange) execute(params *graphql.RawParams) {
-	opCtx, errs, refusal := x.server.prepare(x.r.Context(), params)
+	opCtx, errs, refusal := x.server.prepare(x.ctx, params)
 	if refusal != nil {
 		x.confirmed(func() {
 			// graphql-sse has a document that does not validate answered in a stream, and
@@ -142,7 +144,7 @@ func (x *exchange) change(opCtx *graphql.OperationContext) {
 // once runs an operation that has one answer. A query may confirm the caller on
 // its way, which is made sure of before anything is answered.
 func (x *exchange) once(opCtx *graphql.OperationContext) {
-	ctx := x.r.Context()
+	ctx := x.ctx
 	resp := x.server.dispatch(ctx, opCtx)
 	if resp == nil && ctx.Err() != nil {
 		x.status = statusClientGone
@@ -178,7 +180,7 @@ func (x *exchange) respond(resp *graphql.Response) {
 
 // refuse answers a request that is no GraphQL.
 func (x *exchange) refuse(b *badRequest) {
-	x.write(b.status, x.server.failure(x.r.Context(), b.cause))
+	x.write(b.status, x.server.failure(x.ctx, b.cause))
 }
 
 // fail answers an error of the way to the operation: who asks, the server's state.
@@ -191,8 +193,19 @@ func (x *exchange) fail(err error) {
 	case fault.UserBanned, fault.Forbidden:
 		status = http.StatusForbidden
 	}
-	x.write(status, x.server.failure(x.r.Context(), err))
+	x.write(status, x.server.failure(x.ctx, err))
 }
+
+// The headers that all answers have. They are set without Header.Set, which makes
+// a list for each value.
+var (
+	contentTypes = map[string][]string{
+		mediaJSON:     {mediaJSON + "; charset=utf-8"},
+		mediaResponse: {mediaResponse + "; charset=utf-8"},
+	}
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
 
 func (x *exchange) write(status int, resp *graphql.Response) {
 	media := x.accept.media
@@ -201,11 +214,11 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 	}
 	body := encodeResponse(resp)
 	h := x.w.Header()
-	h.Set("Content-Type", media+"; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Add("Vary", "Accept")
+	h["Content-Type"] = contentTypes[media]
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Cache-Control"] = noStore
+	h["X-Content-Type-Options"] = noSniff
+	h["Vary"] = append(h["Vary"], "Accept")
 	x.status = status
 	x.w.WriteHeader(status)
 	if _, err := x.w.Write(body); err != nil {
@@ -220,11 +233,11 @@ func (x *exchange) finish() {
 		if cause == http.ErrAbortHandler || x.status != 0 {
 			defer panic(cause)
 		} else {
-			x.write(http.StatusInternalServerError, x.server.panicked(x.r.Context(), cause))
+			x.write(http.StatusInternalServerError, x.server.panicked(x.ctx, cause))
 		}
 	}
 	x.server.metrics.requests.WithLabelValues(x.transport, strconv.Itoa(x.status)).Inc()
-	ctx := x.r.Context()
+	ctx := x.ctx
 	if x.server.log.Enabled(ctx, slog.LevelDebug) {
 		x.server.log.DebugContext(ctx, "request",
 			"requestId", requestid.From(ctx), "transport", x.transport, "operation", x.operation,

@@ -142,6 +142,12 @@ func (op *operation) next(sub *subscription, key int64, payload []byte) {
 	op.conn.send(textEvent(sub, key, payload))
 }
 
+func (op *operation) hold(sub *subscription, key int64, payload []byte) {
+	op.conn.sent(op.conn.out.hold(textEvent(sub, key, payload)))
+}
+
+func (op *operation) release() { op.conn.out.release() }
+
 func (op *operation) end(_ *subscription, err error) {
 	c := op.conn
 	if !c.remove(op) {

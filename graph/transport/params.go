@@ -4,14 +4,16 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/tidwall/gjson"
 
 	"rollcall/internal/fault"
 )
@@ -35,37 +37,69 @@ func bad(status int, format string, args ...any) *badRequest {
 
 // postParams reads the operation from a POST's body.
 func postParams(w http.ResponseWriter, r *http.Request, limit int64) (*graphql.RawParams, *badRequest) {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != mediaJSON {
-		return nil, bad(http.StatusUnsupportedMediaType, "the body must have Content-Type: application/json")
-	}
-	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return nil, bad(http.StatusUnsupportedMediaType, "the body must be UTF-8")
+	if refused := jsonBody(r.Header.Get("Content-Type")); refused != nil {
+		return nil, refused
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return nil, bad(http.StatusUnsupportedMediaType, "the body must not be compressed")
 	}
-	body, refused := readBody(w, r, limit)
-	if refused != nil {
+	body := bodies.Get().(*bytes.Buffer)
+	defer release(body)
+	if refused := readBody(body, w, r, limit); refused != nil {
 		return nil, refused
 	}
-	return jsonParams(body)
+	return jsonParams(body.Bytes())
+}
+
+// jsonBody refuses a Content-Type that is not JSON's.
+func jsonBody(contentType string) *badRequest {
+	if contentType == mediaJSON {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil || media != mediaJSON {
+		return bad(http.StatusUnsupportedMediaType, "the body must have Content-Type: application/json")
+	}
+	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return bad(http.StatusUnsupportedMediaType, "the body must be UTF-8")
+	}
+	return nil
+}
+
+// bodies are buffers for requests' bodies, of which nothing is kept.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// maxPooledBody keeps a few large bodies from holding memory for good.
+const maxPooledBody = 64 << 10
+
+func release(body *bytes.Buffer) {
+	if body.Cap() <= maxPooledBody {
+		body.Reset()
+		bodies.Put(body)
+	}
 }
 
 // readBody reads all of r's body, or refuses one that is longer than limit.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *badRequest) {
-	tooLarge := bad(http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", limit)
+func readBody(body *bytes.Buffer, w http.ResponseWriter, r *http.Request, limit int64) *badRequest {
 	if r.ContentLength > limit {
-		return nil, tooLarge
+		return tooLarge(limit)
 	}
-	body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead))
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
+	from := r.Body
+	if r.ContentLength < 0 { // net/http ends others where they say
+		from = http.MaxBytesReader(w, from, limit)
+	}
+	body.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
+	if _, err := body.ReadFrom(from); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, tooLarge
+			return tooLarge(limit)
 		}
-		return nil, bad(http.StatusBadRequest, "the body could not be read to its end")
+		return bad(http.StatusBadRequest, "the body could not be read to its end")
 	}
-	return body.Bytes(), nil
+	return nil
+}
+
+func tooLarge(limit int64) *badRequest {
+	return bad(http.StatusRequestEntityTooLarge, "the body is longer than %d bytes", limit)
 }
 
 // jsonParams reads the operation from a JSON object: a body, or the payload of a
@@ -76,36 +110,49 @@ func jsonParams(body []byte) (*graphql.RawParams, *badRequest) {
 		return nil, bad(http.StatusBadRequest, "the body is empty")
 	case !utf8.Valid(body):
 		return nil, bad(http.StatusBadRequest, "the body is not valid UTF-8")
-	}
-	// A map, not a struct: encoding/json matches a struct's fields in any case.
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			return nil, bad(http.StatusBadRequest, "the body must be one JSON object")
-		}
+	case !json.Valid(body):
 		return nil, bad(http.StatusBadRequest, "the body is not valid JSON")
 	}
-
-	for _, name := range paramNames {
-		if hasHalf(fields[name]) {
+	request := gjson.ParseBytes(body)
+	if !request.IsObject() {
+		return nil, bad(http.StatusBadRequest, "the body must be one JSON object")
+	}
+	var fields [len(paramNames)]gjson.Result
+	request.ForEach(func(name, value gjson.Result) bool {
+		if i := slices.Index(paramNames[:], name.Str); i >= 0 {
+			fields[i] = value
+		}
+		return true
+	})
+	for i, name := range paramNames {
+		if hasHalf(fields[i].Raw) {
 			return nil, halfCharacter(name)
 		}
 	}
+	query, operation, variables, extensions := fields[0], fields[1], fields[2], fields[3]
 	params := new(graphql.RawParams)
 	var err error
-	if params.Query, err = stringField(fields["query"]); err != nil || isNull(fields["query"]) {
+	if params.Query, err = stringField(query); err != nil || query.Type == gjson.Null {
 		return nil, bad(http.StatusBadRequest, "the parameter query must be a string with a GraphQL document")
 	}
-	if params.OperationName, err = stringField(fields["operationName"]); err != nil {
+	if params.OperationName, err = stringField(operation); err != nil {
 		return nil, bad(http.StatusBadRequest, "the parameter operationName must be a string")
 	}
-	if params.Variables, err = objectField(fields["variables"]); err != nil {
-		return nil, bad(http.StatusBadRequest, "the parameter variables must be an object")
+	if params.Variables, err = objectField(variables); err != nil {
+		return nil, badObject("variables", err)
 	}
-	if params.Extensions, err = objectField(fields["extensions"]); err != nil {
-		return nil, bad(http.StatusBadRequest, "the parameter extensions must be an object")
+	if params.Extensions, err = objectField(extensions); err != nil {
+		return nil, badObject("extensions", err)
 	}
 	return wholeDocument(params)
+}
+
+// badObject refuses a parameter that objectField could not read.
+func badObject(name string, err error) *badRequest {
+	if errors.Is(err, errTooDeep) {
+		return bad(http.StatusBadRequest, "the parameter %s must not nest more than %d levels deep", name, maxNesting)
+	}
+	return bad(http.StatusBadRequest, "the parameter %s must be a JSON object", name)
 }
 
 // paramNames are the parameters of a request.
@@ -140,7 +187,7 @@ func getParams(rawQuery string) (*graphql.RawParams, *badRequest) {
 		}
 	}
 	for _, name := range [...]string{"variables", "extensions"} {
-		if hasHalf([]byte(values.Get(name))) {
+		if hasHalf(values.Get(name)) {
 			return nil, halfCharacter(name)
 		}
 	}
@@ -148,41 +195,19 @@ func getParams(rawQuery string) (*graphql.RawParams, *badRequest) {
 	if params.Query == "" {
 		return nil, bad(http.StatusBadRequest, "the parameter query must be a GraphQL document")
 	}
-	if params.Variables, err = objectField([]byte(values.Get("variables"))); err != nil {
-		return nil, bad(http.StatusBadRequest, "the parameter variables must be a JSON object")
+	if params.Variables, err = objectText(values.Get("variables")); err != nil {
+		return nil, badObject("variables", err)
 	}
-	if params.Extensions, err = objectField([]byte(values.Get("extensions"))); err != nil {
-		return nil, bad(http.StatusBadRequest, "the parameter extensions must be a JSON object")
+	if params.Extensions, err = objectText(values.Get("extensions")); err != nil {
+		return nil, badObject("extensions", err)
 	}
 	return wholeDocument(params)
 }
 
-func isNull(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
-
-// stringField reads a parameter that may be left out or null.
-func stringField(raw json.RawMessage) (string, error) {
-	if len(raw) == 0 {
-		return "", nil
+// objectText is objectField of text that may be no JSON.
+func objectText(text string) (map[string]any, error) {
+	if text != "" && !json.Valid([]byte(text)) {
+		return nil, errNoObject
 	}
-	var s string
-	err := json.Unmarshal(raw, &s)
-	return s, err
-}
-
-// objectField reads a parameter that may be left out or null. Numbers keep their
-// digits, as the executor expects them.
-func objectField(raw []byte) (map[string]any, error) {
-	if len(raw) == 0 {
-		return nil, nil
-	}
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var object map[string]any
-	if err := decoder.Decode(&object); err != nil {
-		return nil, err
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return nil, errors.New("something follows the object")
-	}
-	return object, nil
+	return objectField(gjson.Parse(text))
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/gobwas/ws"
+	"github.com/tidwall/gjson"
 )
 
 // subprotocol is the one that the WebSocket speaks, specified at
@@ -62,7 +63,9 @@ func readRequest(text []byte) (request, error) {
 	return req, nil
 }
 
-func isObjectOrNull(raw json.RawMessage) bool { return isNull(raw) || raw[0] == '{' }
+func isObjectOrNull(raw json.RawMessage) bool {
+	return len(raw) == 0 || raw[0] == '{' || string(raw) == "null"
+}
 
 // initPayload is what connection_init may say.
 type initPayload struct {
@@ -70,25 +73,19 @@ type initPayload struct {
 	platform      string
 }
 
-// readInit reads connection_init's payload. The token's field is also taken in
-// lower case, as HTTP headers are; a platform that is no string is none.
-func readInit(payload json.RawMessage) (initPayload, error) {
-	var init initPayload
-	var fields map[string]json.RawMessage
-	if len(payload) > 0 && json.Unmarshal(payload, &fields) != nil {
+// readInit reads connection_init's payload, an object if anything. The token's field
+// is also taken in lower case, as HTTP headers are; a platform that is no string is
+// none.
+func readInit(payload json.RawMessage) (init initPayload, err error) {
+	fields := gjson.ParseBytes(payload)
+	token := fields.Get("Authorization")
+	if !token.Exists() {
+		token = fields.Get("authorization")
+	}
+	if init.authorization, err = stringField(token); err != nil {
 		return init, closeBadPayload
 	}
-	raw, ok := fields["Authorization"]
-	if !ok {
-		raw = fields["authorization"]
-	}
-	var err error
-	if init.authorization, err = stringField(raw); err != nil {
-		return init, closeBadPayload
-	}
-	if init.platform, err = stringField(fields["platform"]); err != nil {
-		init.platform = ""
-	}
+	init.platform, _ = stringField(fields.Get("platform"))
 	return init, nil
 }
 

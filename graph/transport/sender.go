@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,12 @@ func giveBackWriteBuffer(buf *[]byte) {
 		writeBuffers.Put(buf)
 	}
 }
+
+// heldMost is how many events are held at most.
+const heldMost = 32
+
+// heldLists are lent to the senders that hold events.
+var heldLists = sync.Pool{New: func() any { return new([]message) }}
 
 // pacing is how much and how long a sender waits for its reader.
 type pacing struct {
@@ -41,6 +48,10 @@ type sender struct {
 
 	mu    sync.Mutex
 	queue queue
+	// held are events that wait for release, in order and before all of the queue;
+	// nil where there are none. It changes under the mutex only, and is nil while
+	// the goroutine drains.
+	held atomic.Pointer[[]message]
 	// corked counts who wants what follows gathered into one write.
 	corked int
 	// draining: the goroutine is at work and owns the socket's writing side.
@@ -68,6 +79,63 @@ func (s *sender) push(m message) error {
 	}
 	s.add(m)
 	return nil
+}
+
+// hold is push for an event that may wait for release: several in one write are
+// far cheaper. Nothing that is held is replaced by something newer, since its
+// reader is not slow.
+func (s *sender) hold(m message) error {
+	s.mu.Lock()
+	if s.closed || s.draining || s.corked > 0 || !s.queue.empty() {
+		s.mu.Unlock()
+		return s.push(m)
+	}
+	defer s.mu.Unlock()
+	held := s.held.Load()
+	if held == nil {
+		held = heldLists.Get().(*[]message)
+		s.held.Store(held)
+	}
+	*held = append(*held, m)
+	if len(*held) == heldMost {
+		s.flush()
+	}
+	return nil
+}
+
+// release sends what is held.
+func (s *sender) release() {
+	if s.held.Load() == nil {
+		return // whoever took it has sent it, or is about to
+	}
+	s.mu.Lock()
+	s.flush()
+	s.mu.Unlock()
+}
+
+// takeHeld appends what is held to buf, as it goes over the wire.
+func (s *sender) takeHeld(buf *[]byte) {
+	held := s.held.Swap(nil)
+	if held == nil {
+		return
+	}
+	for _, m := range *held {
+		*buf = appendMessage(*buf, m)
+	}
+	giveBackHeld(held)
+}
+
+// dropHeld forgets what is held.
+func (s *sender) dropHeld() {
+	if held := s.held.Swap(nil); held != nil {
+		giveBackHeld(held)
+	}
+}
+
+func giveBackHeld(held *[]message) {
+	clear(*held)
+	*held = (*held)[:0]
+	heldLists.Put(held)
 }
 
 // pushWait sends ms together. Where too much waits already it waits too: for a
@@ -127,6 +195,7 @@ func (s *sender) close(how closing, drop bool) bool {
 	s.closeBy = time.Now().Add(s.pacing.closeTimeout).UnixNano()
 	if drop {
 		s.queue = queue{}
+		s.dropHeld()
 	}
 	s.makeRoom()
 	if s.draining {
@@ -165,13 +234,14 @@ func (s *sender) add(m message) {
 		return
 	}
 	buf := writeBuffers.Get().(*[]byte)
+	s.takeHeld(buf)
 	*buf = appendMessage(*buf, m)
 	s.write(buf)
 }
 
 // flush writes what is queued, unless somebody else will.
 func (s *sender) flush() {
-	for !s.draining && s.corked == 0 && s.err == nil && !s.queue.empty() {
+	for !s.draining && s.corked == 0 && s.err == nil && !s.idle() {
 		buf := writeBuffers.Get().(*[]byte)
 		s.gather(buf)
 		s.write(buf)
@@ -179,9 +249,13 @@ func (s *sender) flush() {
 	s.finish()
 }
 
-// gather moves messages from the queue into buf.
+// idle says whether there is nothing to write.
+func (s *sender) idle() bool { return s.queue.empty() && s.held.Load() == nil }
+
+// gather moves what is held, and then messages from the queue, into buf.
 func (s *sender) gather(buf *[]byte) {
 	*buf = (*buf)[:0]
+	s.takeHeld(buf)
 	for !s.queue.empty() && len(*buf) < gatherSize {
 		*buf = appendMessage(*buf, s.queue.pop())
 	}
@@ -258,7 +332,7 @@ func (s *sender) writeWaiting(p []byte) error {
 
 // finish ends the writing side after the close frame.
 func (s *sender) finish() {
-	if s.closed && !s.draining && s.err == nil && s.queue.empty() {
+	if s.closed && !s.draining && s.err == nil && s.idle() {
 		s.sock.closeWrite()
 	}
 }
@@ -273,6 +347,7 @@ func (s *sender) fail(err error) {
 	s.closed = true
 	s.draining = false
 	s.queue = queue{}
+	s.dropHeld()
 	s.makeRoom()
 	s.sock.abort()
 }

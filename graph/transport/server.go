@@ -68,8 +68,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set(headerRequestID, id)
 	s.origins.share(h, r)
-	r = r.WithContext(graphql.StartOperationTrace(requestid.With(r.Context(), id)))
-	x := &exchange{server: s, w: w, r: r, began: time.Now(), accept: accepted(r.Header.Values("Accept"))}
+	ctx := graphql.StartOperationTrace(requestid.With(r.Context(), id))
+	x := &exchange{server: s, w: w, r: r, ctx: ctx, began: time.Now(), accept: accepted(r.Header.Values("Accept"))}
 	defer x.finish()
 	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
 		x.upgrade(id)

@@ -62,7 +62,7 @@ func (x *exchange) streamOnce(resp *graphql.Response) {
 // wrong is answered as plain HTTP has it.
 func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	x.transport = "sse"
-	s, ctx := x.server, x.r.Context()
+	s, ctx := x.server, x.ctx
 	st := &sseStream{server: s, ctx: ctx, wake: make(chan struct{}, 1)}
 	if !enter(s, s.streams, st) {
 		x.refuse(bad(http.StatusServiceUnavailable, "the server is going away"))
@@ -215,6 +215,11 @@ func (st *sseStream) next(sub *subscription, key int64, payload []byte) {
 	st.mu.Unlock()
 	st.signal()
 }
+
+// hold is next: the stream's own goroutine writes all that waits.
+func (st *sseStream) hold(sub *subscription, key int64, payload []byte) { st.next(sub, key, payload) }
+
+func (st *sseStream) release() {}
 
 func (st *sseStream) end(_ *subscription, err error) {
 	if err != nil {

@@ -17,6 +17,9 @@ type outlet interface {
 	// next sends an event's encoded response. An undelivered one of the same key
 	// may be dropped for it.
 	next(sub *subscription, key int64, payload []byte)
+	// hold is next, but the event may wait for release.
+	hold(sub *subscription, key int64, payload []byte)
+	release()
 	// end sends the end of the subscription: err's, or a plain one for nil.
 	end(sub *subscription, err error)
 }
@@ -64,12 +67,21 @@ func newSubscription(id []byte, shape *shape, out outlet) *subscription {
 }
 
 var (
-	_ presence.Sink = (*subscription)(nil)
-	_ fanout.Ender  = (*subscription)(nil)
+	_ fanout.Gatherer = (*subscription)(nil)
+	_ fanout.Ender    = (*subscription)(nil)
 )
 
 // Deliver sends ev to the subscriber.
-func (s *subscription) Deliver(ev *presence.Event) {
+func (s *subscription) Deliver(ev *presence.Event) { s.take(ev, false) }
+
+// Gather has ev sent to the subscriber by Flush at the latest.
+func (s *subscription) Gather(ev *presence.Event) { s.take(ev, true) }
+
+// Flush sends what was gathered.
+func (s *subscription) Flush() { s.out.release() }
+
+// take sends ev, or has it held.
+func (s *subscription) take(ev *presence.Event, hold bool) {
 	payload := ev.Encoded(s.shape, func() []byte { return s.shape.encode(ev) })
 	if payload == nil {
 		return
@@ -80,7 +92,11 @@ func (s *subscription) Deliver(ev *presence.Event) {
 	case subscriptionStarting:
 		s.early.events = append(s.early.events, earlyEvent{ev.Key(), payload})
 	case subscriptionRunning:
-		s.out.next(s, ev.Key(), payload)
+		if hold {
+			s.out.hold(s, ev.Key(), payload)
+		} else {
+			s.out.next(s, ev.Key(), payload)
+		}
 	}
 }
 

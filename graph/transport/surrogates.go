@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -9,19 +8,19 @@ import (
 
 // UTF-16 writes a character beyond U+FFFF as two halves, each an escape of its own
 // in JSON and in GraphQL: "\ud83d\ude00". A half without the other is no
-// character. encoding/json silently reads U+FFFD for it, and gqlparser does so
+// character. JSON's readers silently read U+FFFD for it, and gqlparser does so
 // even for both halves; so they are looked for here, before either reads.
 
 // hasHalf says whether JSON text escapes half a character in a string.
-func hasHalf(text []byte) bool {
-	if !bytes.Contains(text, []byte(`\u`)) {
+func hasHalf(text string) bool {
+	if !strings.Contains(text, `\u`) {
 		return false
 	}
 	for i := 0; i+1 < len(text); i++ {
 		if text[i] != '\\' {
 			continue
 		}
-		if _, length := escaped(string(text[i:min(len(text), i+12)])); length < 0 {
+		if _, length := escaped(text[i:]); length < 0 {
 			return true
 		} else if length > 0 {
 			i += length - 1

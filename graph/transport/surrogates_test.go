@@ -10,7 +10,7 @@ func TestHasHalf(t *testing.T) {
 		`"\ud83d \ude00"`: true, `"\\\ud83d"`: true, `{"\udfff":1}`: true, `"\ud83d\\ude00"`: true,
 		`\ud83`: false, `\`: false, `\u`: false, // no JSON, which the parser says
 	} {
-		if got := hasHalf([]byte(text)); got != want {
+		if got := hasHalf(text); got != want {
 			t.Errorf("%s: %t, want %t", text, got, want)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"strings"
-	"sync"
 	"testing"
 
 	"rollcall/internal/testenv"
@@ -20,22 +19,4 @@ func run(t *testing.T, stdin string, args ...string) (status int, stdout, stderr
 		In: strings.NewReader(stdin), Out: &out, Err: &err, InPiped: true,
 	})
 	return status, out.String(), err.String()
-}
-
-// buffer is a bytes.Buffer that several goroutines may use.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

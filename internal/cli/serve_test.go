@@ -15,7 +15,7 @@ import (
 // node is a server that runs in this process.
 type node struct {
 	t        *testing.T
-	out, err buffer
+	out, err testenv.Log
 	stop     context.CancelFunc
 	status   chan int
 	base     string

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 )
 
@@ -35,7 +36,7 @@ type batch[K comparable, V any] struct {
 var errNotAsked = errors.New("the query broke off")
 
 // NewCoalescer answers a Coalescer whose queries are run by fetch, with at most
-// limit keys in one. fetch answers the rows that exist; its context never ends,
+// limit keys in one, unless a caller asks for more by itself. fetch answers the rows that exist; its context never ends,
 // because no single caller's may end what others wait for, so it must have an end
 // by itself, as statements on a DB's connections have.
 func NewCoalescer[K comparable, V any](limit int, fetch func(ctx context.Context, keys []K) (map[K]V, error)) *Coalescer[K, V] {
@@ -60,34 +61,49 @@ func (c *Coalescer[K, V]) Get(ctx context.Context, key K) (V, bool, error) {
 	if err := ctx.Err(); err != nil {
 		return zero, false, err
 	}
-	b, mine := c.join(key)
+	rows, err := c.ask(ctx, key)
+	if err != nil {
+		return zero, false, err
+	}
+	row, ok := rows[key]
+	return row, ok, nil
+}
+
+// GetAll is Get of several rows, in one query: it answers those that exist, by their
+// keys, perhaps with others. The map, too, is shared.
+func (c *Coalescer[K, V]) GetAll(ctx context.Context, keys []K) (map[K]V, error) {
+	if err := ctx.Err(); err != nil || len(keys) == 0 {
+		return nil, err
+	}
+	return c.ask(ctx, keys...)
+}
+
+// ask answers the rows of the query that asks for the keys.
+func (c *Coalescer[K, V]) ask(ctx context.Context, keys ...K) (map[K]V, error) {
+	b, mine := c.join(keys...)
 	if mine {
 		c.lead(b)
 	} else {
 		select {
 		case <-b.done:
 		case <-ctx.Done():
-			return zero, false, ctx.Err()
+			return nil, ctx.Err()
 		}
 	}
-	if b.err != nil {
-		return zero, false, b.err
-	}
-	row, ok := b.rows[key]
-	return row, ok, nil
+	return b.rows, b.err
 }
 
-// join adds key to the batch that has not started yet. mine: the batch may be
+// join adds the keys to the batch that has not started yet. mine: the batch may be
 // asked for now, by the caller.
-func (c *Coalescer[K, V]) join(key K) (b *batch[K, V], mine bool) {
+func (c *Coalescer[K, V]) join(keys ...K) (b *batch[K, V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.flying < c.alone && c.next == nil {
-		c.flying++
-		return &batch[K, V]{keys: []K{key}, done: make(chan struct{})}, true
+		c.flying += len(keys)
+		return &batch[K, V]{keys: slices.Clone(keys), done: make(chan struct{})}, true
 	}
 	b = c.next
-	if b == nil || len(b.keys) >= c.limit {
+	if b == nil || len(b.keys)+len(keys) > c.limit {
 		// A full batch goes off by itself beside the one under way.
 		if b != nil {
 			c.flying += len(b.keys)
@@ -96,9 +112,11 @@ func (c *Coalescer[K, V]) join(key K) (b *batch[K, V], mine bool) {
 		b = &batch[K, V]{seen: make(map[K]struct{}), done: make(chan struct{})}
 		c.next = b
 	}
-	if _, ok := b.seen[key]; !ok {
-		b.seen[key] = struct{}{}
-		b.keys = append(b.keys, key)
+	for _, key := range keys {
+		if _, ok := b.seen[key]; !ok {
+			b.seen[key] = struct{}{}
+			b.keys = append(b.keys, key)
+		}
 	}
 	return b, false
 }

@@ -249,3 +249,42 @@ func TestCoalescerRefusesWhoHasLeftAlready(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestCoalescerReadsSeveralRowsInOneQuery(t *testing.T) {
+	g := newGate()
+	c := NewCoalescer(3, g.fetch)
+	var wg sync.WaitGroup
+	get := func(keys ...int) {
+		wg.Go(func() {
+			rows, err := c.GetAll(context.Background(), keys)
+			if err != nil {
+				t.Errorf("GetAll(%d): %v", keys, err)
+			}
+			for _, key := range keys {
+				if v, ok := rows[key]; ok != (key >= 0) || ok && v != fmt.Sprint(key) {
+					t.Errorf("GetAll(%d) has %q, %v for %d", keys, v, ok, key)
+				}
+			}
+		})
+	}
+	asked := func(want ...int) {
+		t.Helper()
+		if keys := <-g.started; fmt.Sprint(keys) != fmt.Sprint(want) {
+			t.Errorf("a query asks for %d, not %d", keys, want)
+		}
+	}
+	get(1, -1, 2, 3) // more than a query has of several callers
+	asked(1, -1, 2, 3)
+	get(4, 5)
+	waiting(c, 2)
+	get(6, 7) // which do not fit in beside them
+	asked(4, 5)
+	for range 3 {
+		g.release <- nil
+	}
+	asked(6, 7)
+	wg.Wait()
+	if rows, err := c.GetAll(context.Background(), nil); len(rows) > 0 || err != nil {
+		t.Errorf("no keys have the rows %v, %v", rows, err)
+	}
+}

@@ -25,9 +25,15 @@ const txAttempts = 12
 // transaction is carried out or fails by itself. On SQLite those who queue up for
 // the writing connection share a commit, see writer.
 func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	return again(ctx, func(alone bool) error { return db.once(ctx, alone, fn) })
+}
+
+// again carries a transaction out until it loses to no other; alone: it must share
+// its commit with no other.
+func again(ctx context.Context, do func(alone bool) error) error {
 	alone := false
 	for attempt := 1; ; attempt++ {
-		err := db.once(ctx, alone, fn)
+		err := do(alone)
 		if err == nil || !lost(err) {
 			return err
 		}
@@ -51,6 +57,11 @@ func (db *DB) once(ctx context.Context, alone bool, fn func(tx *gorm.DB) error) 
 	if db.writer != nil {
 		return db.writer.run(ctx, alone, fn)
 	}
+	return db.onConn(ctx, func(session *gorm.DB) error { return session.Transaction(fn) })
+}
+
+// onConn runs fn on a connection of its own, not on SQLite.
+func (db *DB) onConn(ctx context.Context, fn func(session *gorm.DB) error) error {
 	conn, err := db.pool.Conn(ctx)
 	if err != nil {
 		return err
@@ -59,7 +70,7 @@ func (db *DB) once(ctx context.Context, alone bool, fn func(tx *gorm.DB) error) 
 	// See Query.Each for what a context costs that can end.
 	session := db.write.Session(&gorm.Session{NewDB: true, Context: context.WithoutCancel(ctx)})
 	session.Statement.ConnPool = conn
-	return session.Transaction(fn)
+	return fn(session)
 }
 
 // lost says whether the database undid a transaction only because of another.
@@ -82,7 +93,13 @@ func isBusy(err error) bool {
 	return errors.Is(err, sqlite3.BUSY) || strings.Contains(err.Error(), "database is locked")
 }
 
-// Exec runs one statement that changes rows, in a transaction of its own.
+// Exec runs one statement that changes rows, in a transaction of its own, as Tx
+// does. Where the database commits by itself what comes outside a transaction,
+// that is one statement and not three.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
-	return db.Tx(ctx, func(tx *gorm.DB) error { return tx.Exec(sql, args...).Error })
+	run := func(session *gorm.DB) error { return session.Exec(sql, args...).Error }
+	if db.writer != nil {
+		return db.Tx(ctx, run)
+	}
+	return again(ctx, func(bool) error { return db.onConn(ctx, run) })
 }

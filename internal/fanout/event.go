@@ -17,6 +17,17 @@ type Sink interface {
 	Deliver(ev *Event)
 }
 
+// Gatherer is a sink for which several events that come close together are
+// cheaper than each alone.
+type Gatherer interface {
+	Sink
+	// Gather is Deliver, but what it was given may wait for Flush, which the caller
+	// calls as soon as it has handed over the other events that are there.
+	Gather(ev *Event)
+	// Flush sends what waits, whoever has gathered it.
+	Flush()
+}
+
 // Ender is a sink that whoever feeds it may end, for example because the app's
 // owner has turned the feature off.
 type Ender interface {

@@ -5,12 +5,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fanout"
 	"rollcall/models"
 )
 
@@ -172,6 +174,29 @@ func (c *circle) Deliver(ev *Event) {
 	}
 }
 
+// Gather is Deliver, but what the operations gather waits for Flush.
+func (c *circle) Gather(ev *Event) {
+	for _, l := range *c.listeners.Load() {
+		if ev.Seq() <= l.since {
+			continue
+		}
+		if g, ok := l.sink.(fanout.Gatherer); ok {
+			g.Gather(ev)
+		} else {
+			l.sink.Deliver(ev)
+		}
+	}
+}
+
+// Flush has all operations send what they have gathered.
+func (c *circle) Flush() {
+	for _, l := range *c.listeners.Load() {
+		if g, ok := l.sink.(fanout.Gatherer); ok {
+			g.Flush()
+		}
+	}
+}
+
 // close ends all watches.
 func (c *circle) close() {
 	c.stopped.Store(true)
@@ -182,15 +207,32 @@ func (c *circle) close() {
 	c.watches = nil
 }
 
-// loadFirst loads the lists that the circle begins with.
+// loadFirst loads the lists that the circle begins with; where it is all of them,
+// with one query.
 func (c *circle) loadFirst(ctx context.Context) error {
-	for i := range lists {
-		c.mu.Lock()
-		wanted := c.lists[i].state == listLoading && c.lists[i].loads == 1
-		c.mu.Unlock()
-		if !wanted {
-			continue
+	var wanted []int
+	c.mu.Lock()
+	for i, l := range c.lists {
+		if l.state == listLoading && l.loads == 1 {
+			wanted = append(wanted, i)
 		}
+	}
+	c.mu.Unlock()
+	if len(wanted) == len(lists) {
+		all, _, err := c.hub.beginnings.Get(ctx, c.id)
+		if err != nil {
+			return err
+		}
+		for i := range lists {
+			var ids []int64
+			if all != nil {
+				ids = slices.Clone(all[i])
+			}
+			c.loaded(i, 1, ids, nil)
+		}
+		return nil
+	}
+	for _, i := range wanted {
 		if err := c.load(ctx, i, 1); err != nil {
 			return err
 		}
@@ -452,15 +494,24 @@ const (
 	loadChunk = 1000
 )
 
-// newLoaders answer what reads the lists: accounts that begin together share a
-// query.
+// listQueries ask who is on each of the lists of some accounts.
+var listQueries = [len(lists)]string{
+	"SELECT user_id AS owner_id, friend_id AS other_id, 0 AS list FROM friendships WHERE user_id IN ?",
+	"SELECT user_id AS owner_id, target_id AS other_id, 1 AS list FROM status_subscriptions WHERE user_id IN ?",
+}
+
+// listRow is what they answer.
+type listRow struct {
+	OwnerID, OtherID int64
+	List             int
+}
+
+// newLoaders answer what reads each of the lists: accounts that ask together share
+// a query.
 func newLoaders(db *database.DB) (loaders [len(lists)]*database.Coalescer[int64, []int64]) {
-	for i, query := range [...]string{
-		"SELECT user_id AS owner_id, friend_id AS other_id FROM friendships WHERE user_id IN ?",
-		"SELECT user_id AS owner_id, target_id AS other_id FROM status_subscriptions WHERE user_id IN ?",
-	} {
+	for i, query := range listQueries {
 		loaders[i] = database.NewCoalescer(loadOwners, func(ctx context.Context, owners []int64) (map[int64][]int64, error) {
-			var rows []struct{ OwnerID, OtherID int64 }
+			var rows []listRow
 			if err := db.Read(ctx).Raw(query, owners).Scan(&rows).Error; err != nil {
 				return nil, err
 			}
@@ -472,4 +523,24 @@ func newLoaders(db *database.DB) (loaders [len(lists)]*database.Coalescer[int64,
 		})
 	}
 	return loaders
+}
+
+// newBeginnings answers what reads all lists at once.
+func newBeginnings(db *database.DB) *database.Coalescer[int64, *[len(lists)][]int64] {
+	query := strings.Join(listQueries[:], " UNION ALL ")
+	return database.NewCoalescer(loadOwners, func(ctx context.Context, owners []int64) (map[int64]*[len(lists)][]int64, error) {
+		var rows []listRow
+		if err := db.Read(ctx).Raw(query, owners, owners).Scan(&rows).Error; err != nil {
+			return nil, err
+		}
+		out := make(map[int64]*[len(lists)][]int64, len(owners))
+		for _, row := range rows {
+			if out[row.OwnerID] == nil {
+				out[row.OwnerID] = new([len(lists)][]int64)
+			}
+			of := &out[row.OwnerID][row.List]
+			*of = append(*of, row.OtherID)
+		}
+		return out, nil
+	})
 }

@@ -67,6 +67,8 @@ type Hub struct {
 	// seq is the number of the latest change of a status in this process.
 	seq    atomic.Int64
 	shards [shardCount]shard
+	// publishing counts the shards that hand events to watchers at this moment.
+	publishing atomic.Int32
 	// audience hears of statuses as far as the apps' switches allow; loaders read
 	// whom its circles watch.
 	audience audience
@@ -76,6 +78,8 @@ type Hub struct {
 	lingerers          lingerers
 	subscriptionLinger time.Duration
 	loaders            [len(lists)]*database.Coalescer[int64, []int64]
+	// beginnings read all lists of a circle that begins.
+	beginnings *database.Coalescer[int64, *[len(lists)][]int64]
 	// rereading has room for one wish to read the circles' lists again.
 	rereading chan struct{}
 
@@ -101,7 +105,7 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	h := &Hub{
 		subscriptionLinger: opts.SubscriptionLinger,
 		db:                 db, bus: b, clock: opts.Clock, log: opts.Logger, metrics: newMetrics(opts.Metrics),
-		audience: newAudience(), loaders: newLoaders(db), rereading: make(chan struct{}, 1),
+		audience: newAudience(), loaders: newLoaders(db), beginnings: newBeginnings(db), rereading: make(chan struct{}, 1),
 	}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())

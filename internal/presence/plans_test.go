@@ -67,6 +67,7 @@ func TestPlans(t *testing.T) {
 			}},
 			{"a circle's friends", func() error { return load(0) }},
 			{"a circle's subscriptions", func() error { return load(1) }},
+			{"a circle's beginning", func() error { _, _, err := w.beginnings.Get(ctx, owner.ID); return err }},
 			{"who changed in an absence", func() error {
 				_, err := w.absent(ctx, moment{}, 0, []int64{w.users[1].ID, w.users[2].ID})
 				return err

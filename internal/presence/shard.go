@@ -143,19 +143,53 @@ func (s *shard) deliver() {
 		if len(jobs) == 0 {
 			return
 		}
-		for i, j := range jobs {
-			switch {
-			case j.event != nil:
-				s.hub.metrics.deliveries.Add(float64(s.topics.publish(j.event, j.to)))
+		for i := 0; i < len(jobs); {
+			n := events(jobs[i:])
+			switch j := jobs[i]; {
+			case n > 0:
+				s.publish(jobs[i : i+n])
+				i += n
+				continue
 			case j.join != nil:
 				s.topics.join(j.join)
 			case j.leave != nil:
 				s.topics.leave(j.leave)
 			}
-			jobs[i] = job{}
+			i++
 		}
+		clear(jobs)
 		done = jobs
 	}
+}
+
+// events answers how many events come next, as far as they are published together.
+func events(jobs []job) (n int) {
+	for n < min(len(jobs), publishTogether) && jobs[n].event != nil {
+		n++
+	}
+	return n
+}
+
+// publish hands events to those who watch. One that comes alone goes to each
+// watcher at once. Events that come together, here or in several shards, are
+// handed to all before the first is sent: nearly everybody then gets all of
+// them in one write, by whichever shard comes by first.
+func (s *shard) publish(events []job) {
+	busy := &s.hub.publishing
+	alone := busy.Add(1) == 1 && len(events) == 1
+	defer busy.Add(-1)
+	n := 0
+	if alone {
+		n = s.topics.publish(events[0].event, events[0].to)
+	} else {
+		for _, j := range events {
+			n += s.topics.gather(j.event, j.to)
+		}
+		for _, j := range events {
+			s.topics.flush(j.to)
+		}
+	}
+	s.hub.metrics.deliveries.Add(float64(n))
 }
 
 // sweepRegularly runs until the hub closes.

@@ -10,6 +10,8 @@ const (
 	// publishChunk is how many watchers one goroutine takes at a time when an
 	// event goes to many; below twice that, one goroutine serves them all.
 	publishChunk = 256
+	// publishTogether is how many events are handed out before the first is sent.
+	publishTogether = 64
 	// topicSlack: a list with so many times more room than members is made anew.
 	topicSlack = 4
 )
@@ -73,23 +75,36 @@ func (t *topic) remove(index uint32) {
 
 // publish hands ev to all who watch one of the topics, and answers to how many.
 func (ts topics) publish(ev *Event, to [2]int64) int {
-	n := 0
+	return ts.each(to, true, func(w *watcher) { w.deliver(ev) })
+}
+
+// gather is publish, but those who gather may wait for flush.
+func (ts topics) gather(ev *Event, to [2]int64) int {
+	return ts.each(to, false, func(w *watcher) { w.gather(ev) })
+}
+
+// flush has all who watch one of the topics send what they have gathered.
+func (ts topics) flush(to [2]int64) { ts.each(to, true, (*watcher).flush) }
+
+// each does something with all who watch one of the topics, and answers how many
+// they are; sends: it asks the kernel to send, which takes long.
+func (ts topics) each(to [2]int64, sends bool, do func(w *watcher)) (n int) {
 	for _, key := range to {
 		if t := ts[key]; t != nil {
-			publish(t.members, ev)
+			each(t.members, sends, do)
 			n += len(t.members)
 		}
 	}
 	return n
 }
 
-// publish splits a long list among the processors, and returns when all have
-// been served, so that the next event cannot overtake this one.
-func publish(members []*watch, ev *Event) {
+// each splits a long list among the processors, and returns when all have been
+// served, so that the next event cannot overtake this one.
+func each(members []*watch, sends bool, do func(w *watcher)) {
 	helpers := min(runtime.GOMAXPROCS(0), len(members)/publishChunk) - 1
 	if helpers < 1 {
 		for _, m := range members {
-			m.watcher.deliver(ev)
+			do(m.watcher)
 		}
 		return
 	}
@@ -102,7 +117,11 @@ func publish(members []*watch, ev *Event) {
 				return
 			}
 			for _, m := range members[start:min(end, len(members))] {
-				m.watcher.deliver(ev)
+				do(m.watcher)
+			}
+			if sends {
+				// Events that have come meanwhile go out with this one.
+				runtime.Gosched()
 			}
 		}
 	}

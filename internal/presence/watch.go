@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"rollcall/internal/fanout"
 )
 
 // watcher is a sink with all that it watches: one subscription operation, or a
@@ -48,6 +50,23 @@ func (w *watcher) deliver(ev *Event) {
 		return
 	}
 	w.sink.Deliver(ev)
+}
+
+// gather is deliver, but what the sink gathers may wait for flush.
+func (w *watcher) gather(ev *Event) {
+	g, ok := w.sink.(fanout.Gatherer)
+	if !ok || w.gate.Load() != nil {
+		w.deliver(ev)
+	} else if !w.stopped.Load() {
+		g.Gather(ev)
+	}
+}
+
+// flush has the sink send what it has gathered.
+func (w *watcher) flush() {
+	if g, ok := w.sink.(fanout.Gatherer); ok {
+		g.Flush()
+	}
 }
 
 // WatchUsers has sink told of every change of these accounts' statuses from now

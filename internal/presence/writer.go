@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"gorm.io/gorm"
-
 	"rollcall/internal/database"
 )
 
@@ -164,8 +162,7 @@ func (w *writer) store(ctx context.Context, writes []write) error {
 	// Rows are locked in the order of their keys, as everywhere else.
 	slices.SortFunc(writes, func(a, b write) int { return cmp.Compare(a.entry.id, b.entry.id) })
 	statement, args := updateStates(len(writes), func(i int) row { return row{writes[i].entry.id, writes[i].state} }, false)
-	err := w.db.Tx(ctx, func(tx *gorm.DB) error { return tx.Exec(statement, args...).Error })
-	if err != nil {
+	if err := w.db.Exec(ctx, statement, args...); err != nil {
 		return fmt.Errorf("updating the presence of %d users: %w", len(writes), err)
 	}
 	return nil

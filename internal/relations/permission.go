@@ -54,7 +54,13 @@ type answer struct {
 	SenderDeactivatedAt, SenderBannedUntil  models.Time
 	RecipientDeactivatedAt                  models.Time
 	WhitelistEnabled, Listed, Blocked, Fond bool
+	// Of the app; noApp: there is none.
+	SecretGeneration int
+	FriendsOnly      bool
 }
+
+// noApp is no app's generation of the secret.
+const noApp = -1
 
 // Permission decides whether a message may be sent, by what the database holds
 // now; nothing is cached. Decisions that are asked for together share a query.
@@ -63,7 +69,21 @@ func (s *Service) Permission(ctx context.Context, app *models.App, pair Pair) (*
 	if err != nil {
 		return nil, err
 	}
-	return s.judge(app, pair, found), nil
+	return s.judge(app.Settings.OnlyFriendsCanMessage, pair, found), nil
+}
+
+// PermissionWithSecret is Permission in the app with the key apps.id, and answers the
+// generation of that app's secret from the same read, for who has to know whether a
+// token is still good; one that no token has where there is no such app.
+func (s *Service) PermissionWithSecret(ctx context.Context, appID int64, pair Pair) (*Permission, int, error) {
+	found, ok, err := s.permissions.Get(ctx, question{appID, pair})
+	if err != nil {
+		return nil, noApp, err
+	}
+	if !ok {
+		found.SecretGeneration = noApp
+	}
+	return s.judge(found.FriendsOnly, pair, found), found.SecretGeneration, nil
 }
 
 // Permissions decides for up to MaxPairs pairs, in the order asked, in one query.
@@ -78,13 +98,13 @@ func (s *Service) Permissions(ctx context.Context, app *models.App, pairs []Pair
 	}
 	out := make([]*Permission, len(pairs))
 	for i, pair := range pairs {
-		out[i] = s.judge(app, pair, answers[asked[i]])
+		out[i] = s.judge(app.Settings.OnlyFriendsCanMessage, pair, answers[asked[i]])
 	}
 	return out, nil
 }
 
 // judge applies the rules, the first that fits.
-func (s *Service) judge(app *models.App, pair Pair, a answer) *Permission {
+func (s *Service) judge(friendsOnly bool, pair Pair, a answer) *Permission {
 	now := s.now()
 	deny := func(reason DenialReason) *Permission {
 		return &Permission{From: pair.From, To: pair.To, Reason: &reason}
@@ -105,7 +125,7 @@ func (s *Service) judge(app *models.App, pair Pair, a answer) *Permission {
 		return deny(NotInWhitelist)
 	case !a.WhitelistEnabled && a.Blocked: // inert while the whitelist is on
 		return deny(BlockedByRecipient)
-	case app.Settings.OnlyFriendsCanMessage && !a.Fond:
+	case friendsOnly && !a.Fond:
 		return deny(NotFriends)
 	}
 	return &Permission{From: pair.From, To: pair.To, Allowed: true}
@@ -124,7 +144,8 @@ func decisions(db *database.DB) database.Lookup[question, answer] {
 			var n int
 			var a answer
 			targets := []any{&n, &a.SenderID, &a.SenderDeactivatedAt, &a.SenderBannedUntil,
-				&a.RecipientID, &a.RecipientDeactivatedAt, &a.WhitelistEnabled, &a.Listed, &a.Blocked, &a.Fond}
+				&a.RecipientID, &a.RecipientDeactivatedAt, &a.WhitelistEnabled, &a.Listed, &a.Blocked, &a.Fond,
+				&a.SecretGeneration, &a.FriendsOnly}
 			return targets, func() (question, answer) {
 				return keys[min(n, len(keys)-1)], a // the last one may have been asked again
 			}
@@ -135,8 +156,7 @@ func decisions(db *database.DB) database.Lookup[question, answer] {
 const decisionColumns = `
 	COALESCE(s.id, 0), COALESCE(s.deactivated_at, 0), COALESCE(s.banned_until, 0),
 	COALESCE(r.id, 0), COALESCE(r.deactivated_at, 0), COALESCE(r.whitelist_enabled, 0),
-	w.user_id IS NOT NULL, b.user_id IS NOT NULL, f.user_id IS NOT NULL
-FROM `
+	w.user_id IS NOT NULL, b.user_id IS NOT NULL, f.user_id IS NOT NULL, `
 
 // questions writes the statement that reads what n decisions hang on: users and
 // entries, each found by a unique key.
@@ -147,8 +167,9 @@ LEFT JOIN blocks b ON b.user_id = r.id AND b.blocked_id = s.id
 LEFT JOIN friendships f ON f.user_id = r.id AND f.friend_id = s.id`
 	if n == 1 && db.Dialect() == database.MySQL {
 		// Without a table of questions, which it would make first, all rows are
-		// found before there is anything to plan. The app's row is there to hang on.
-		return "SELECT 0," + decisionColumns + `apps a
+		// found before there is anything to plan.
+		return "SELECT 0," + decisionColumns + `a.secret_generation, a.only_friends_can_message
+FROM apps a
 LEFT JOIN users s ON s.app_id = a.id AND s.external_id = ?
 LEFT JOIN users r ON r.app_id = a.id AND r.external_id = ?` + entries + `
 WHERE a.id = ?`
@@ -172,7 +193,10 @@ WHERE a.id = ?`
 	if db.Dialect() == database.SQLite {
 		sql.WriteString(")")
 	}
-	return "SELECT q.n," + decisionColumns + "(" + sql.String() + `) q
+	return "SELECT q.n," + decisionColumns + `
+	COALESCE((SELECT secret_generation FROM apps WHERE id = q.app), -1),
+	COALESCE((SELECT only_friends_can_message FROM apps WHERE id = q.app), 0)
+FROM (` + sql.String() + `) q
 LEFT JOIN users s ON s.app_id = q.app AND s.external_id = q.sender
 LEFT JOIN users r ON r.app_id = q.app AND r.external_id = q.recipient` + entries
 }

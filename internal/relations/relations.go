@@ -30,7 +30,7 @@ type Service struct {
 	decide      func(ctx context.Context, questions []question) (map[question]answer, error)
 	permissions *database.Coalescer[question, answer]
 
-	keys   func(ctx context.Context, ids []externalKey) (map[externalKey]int64, error)
+	keys   *database.Coalescer[externalKey, int64]
 	adding *adding
 
 	friends            *pages[*Friendship]
@@ -41,11 +41,20 @@ type Service struct {
 	turns turns
 }
 
+const (
+	// keysTogether is how many users' keys are read by one query.
+	keysTogether = 64
+	// keysAlone is of how many users, mostly two a change, the keys are read by queries
+	// of their own before changes share them.
+	keysAlone = 8
+)
+
 // New answers a Service that tells b which friendships begin and end; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
 	s := &Service{
 		db: db, bus: b, clock: clock, turns: turns{seed: maphash.MakeSeed()},
-		keys: database.Fetcher(db, userKeys(db)), adding: newAdding(db),
+		keys:    database.NewCoalescer(keysTogether, database.Fetcher(db, userKeys(db))).Alone(keysAlone),
+		adding:  newAdding(db),
 		friends: friendPages(db), incoming: requestPages(db, true), outgoing: requestPages(db, false),
 		blocks: blockPages(db), allowed: whitelistPages(db),
 	}
@@ -131,13 +140,15 @@ func (s *Service) keysOf(ctx context.Context, app *models.App, ids []string) (ma
 			asked = append(asked, externalKey{app.ID, id})
 		}
 	}
-	found, err := s.keys(ctx, asked)
+	found, err := s.keys.GetAll(ctx, asked)
 	if err != nil {
 		return nil, err
 	}
-	keys := make(map[string]int64, len(found))
-	for external, key := range found {
-		keys[external.id] = key
+	keys := make(map[string]int64, len(asked))
+	for _, external := range asked {
+		if key, ok := found[external]; ok {
+			keys[external.id] = key
+		}
 	}
 	return keys, nil
 }

@@ -1,0 +1,30 @@
+package testenv
+
+import (
+	"io"
+	"strings"
+	"sync"
+)
+
+// Log keeps what a test's server printed. Several goroutines may write it while
+// the test reads.
+type Log struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+var _ io.Writer = (*Log)(nil)
+
+// Write adds lines.
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String answers all lines so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
