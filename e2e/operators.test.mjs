@@ -70,7 +70,8 @@ describe('operators, apps and tokens in Chromium', () => {
     const { page } = operator;
     await operator.login();
     await operator.open('/console/explorer');
-    await page.getByText('The explorer needs JavaScript').waitFor();
+    // Playwright's getByText does not look into a noscript.
+    await page.locator('noscript p', { hasText: 'The explorer needs JavaScript' }).waitFor();
     await page.getByLabel('User ID').fill('plain');
     await page.getByRole('button', { name: 'Fill in a token' }).click();
     const made = page.getByRole('status').filter({ hasText: 'A token of the user plain' });
