@@ -85,7 +85,7 @@ func (q *Query) Each(args []any, targets []any, take func()) error {
 	return each(rows, err, targets, take)
 }
 
-// ErrLocked: a row is locked by another transaction. See LockingUnlocked.
+// ErrLocked says that another transaction has locked a row. See LockingUnlocked.
 var ErrLocked = errors.New("another transaction has locked a row")
 
 // EachIn is Each in a transaction. Errors: ErrLocked.
