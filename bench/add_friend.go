@@ -42,7 +42,7 @@ func runAddFriend(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 		return nil, err
 	}
 	defer r.stop()
-	first, err := compareAddFriend(ctx, lab, true, "`addFriend`, MariaDB, 32 connections",
+	first, err := compareAddFriend(ctx, lab, true, "add-friend", "`addFriend`, MariaDB, 32 connections",
 		contenderServer(r.server, r.token, befriend(world, 0, 2)), contenderFloor(r.others[0], r.token, befriend(world, 1, 2)))
 	if err != nil {
 		return nil, err
@@ -75,17 +75,17 @@ func runAddFriend(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 		return nil, err
 	}
 	defer floor.Stop()
-	second, err := compareAddFriend(ctx, lab, false, "`addFriend`, SQLite, 32 connections",
+	second, err := compareAddFriend(ctx, lab, false, "add-friend-sqlite", "`addFriend`, SQLite, 32 connections",
 		contenderServer(server, token, befriend(worlds[0], 0, 1)), contenderFloor(floor, token, befriend(worlds[1], 0, 1)))
 	return []kit.Figure{first, second}, err
 }
 
-func compareAddFriend(ctx context.Context, lab *kit.Lab, database bool, work string, contenders ...contender) (kit.Figure, error) {
+func compareAddFriend(ctx context.Context, lab *kit.Lab, database bool, name, work string, contenders ...contender) (kit.Figure, error) {
 	lab.Log("%s", work)
 	c := contest{lab: lab, connections: 32, rounds: 11, database: database, contenders: contenders}
 	rounds, err := c.run(ctx)
 	if err != nil {
 		return kit.Figure{}, err
 	}
-	return c.figure(rounds, work, 1.0), nil
+	return c.figure(rounds, work, 1.0), c.profile(ctx, name)
 }

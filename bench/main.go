@@ -74,7 +74,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	name := flags.String("row", "", "run this row alone: "+strings.Join(names(), ", "))
 	short := flags.Bool("short", false, "a few seconds a row, to see that they work; the figures mean nothing")
-	profiles := flags.String("profiles", "", "write profiles of the server into this folder: CPU and allocations of rows 1, 3, 6 and 8, the heap of row 5")
+	profiles := flags.String("profiles", "", "write profiles of the server into this folder: CPU and allocations of rows 1 to 4, 6 and 8, the heap of row 5")
 	binary := flags.String("binary", "", "measure this binary of the server instead of building one")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -70,6 +70,9 @@ func runPermission(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := single.profile(ctx, "permission"); err != nil {
+		return nil, err
+	}
 	many := contest{lab: lab, connections: 4, rounds: 3, database: true, contenders: r.contenders(decideMany(world))[:1]}
 	batches, err := many.run(ctx)
 	if err != nil {

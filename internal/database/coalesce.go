@@ -11,7 +11,9 @@ import (
 // query: the keys that come in while a query is under way (see Alone) are asked
 // for by the next one. It never waits for company, so a lone read is as fast as without it,
 // and it caches nothing: a read always runs in a query that began after it was
-// asked, so it sees every change that had been answered by then.
+// asked, so it sees every change that had been answered by then. Changes can share
+// a transaction in the same way, where each is a key of its own and fetch carries
+// them out.
 type Coalescer[K comparable, V any] struct {
 	fetch func(ctx context.Context, keys []K) (map[K]V, error)
 	limit int

@@ -37,3 +37,13 @@ func (db *DB) ByKey(table string) string {
 	}
 	return table
 }
+
+// LockingUnlocked answers the end of a SELECT in a transaction that locks the rows
+// which it reads, and fails with ErrLocked where another transaction has one of them.
+// SQLite's transactions that change something are alone anyway.
+func (db *DB) LockingUnlocked() string {
+	if db.dialect == MySQL {
+		return " FOR UPDATE NOWAIT"
+	}
+	return ""
+}

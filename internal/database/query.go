@@ -85,7 +85,10 @@ func (q *Query) Each(args []any, targets []any, take func()) error {
 	return each(rows, err, targets, take)
 }
 
-// EachIn is Each in a transaction.
+// ErrLocked says that another transaction has locked a row. See LockingUnlocked.
+var ErrLocked = errors.New("another transaction has locked a row")
+
+// EachIn is Each in a transaction. Errors: ErrLocked.
 func (q *Query) EachIn(tx *gorm.DB, args []any, targets []any, take func()) error {
 	conn, stmt := q.in(tx, args)
 	var rows *sql.Rows
@@ -96,7 +99,12 @@ func (q *Query) EachIn(tx *gorm.DB, args []any, targets []any, take func()) erro
 	if stmt == nil || unprepared(err) {
 		rows, err = conn.Query(q.text, args...)
 	}
-	return each(rows, err, targets, take)
+	err = each(rows, err, targets, take)
+	var my *mysql.MySQLError
+	if errors.As(err, &my) && (my.Number == 1205 || my.Number == 3572) { // MariaDB's number, and MySQL's
+		return ErrLocked
+	}
+	return err
 }
 
 // queryText runs a hand-written SELECT that is not worth preparing.

@@ -33,10 +33,16 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 		return nil, oneself()
 	}
 	var out *Friendship
-	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held heldTurns) (n *notes, err error) {
-		out, n, err = s.addPlain(ctx, app, keys[userID], keys[friendID], remark, held)
-		if !errors.Is(err, errNotPlain) {
-			return n, err
+	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held heldTurns) (*notes, error) {
+		done, err := s.adding.add(ctx, &addition{
+			limit: app.Settings.FriendLimit, owner: keys[userID], friend: keys[friendID], remark: remark, held: held,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if done != nil {
+			out = done.friendship
+			return done.notes, nil
 		}
 		return s.locked(ctx, keys, held, func(tx *gorm.DB, who people, n *notes) error {
 			owner, err := who.active(userID)

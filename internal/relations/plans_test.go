@@ -1,6 +1,7 @@
 package relations
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,6 +81,7 @@ func TestPlans(t *testing.T) {
 				return err
 			}
 		}
+		apart := 0
 		reads := map[string]func() error{
 			"a decision":        func() error { _, err := w.relations.Permission(ctx, w.app, pairs[1]); return err },
 			"two decisions":     func() error { _, err := w.relations.Permissions(ctx, w.app, pairs[:2]); return err },
@@ -94,6 +96,18 @@ func TestPlans(t *testing.T) {
 			"outgoing requests": requests(false),
 			"becoming friends": func() error {
 				_, err := w.relations.AddFriend(ctx, w.app, "u7", "u1000", nil)
+				return err
+			},
+			"many becoming friends": func() error {
+				var wanted []*addition
+				for i := range addsTogether {
+					wanted = append(wanted, &addition{limit: n, owner: keys[i], friend: keys[n/2+i+apart]})
+				}
+				apart += addsTogether // others the next time
+				made, err := w.relations.adding.together(ctx, wanted)
+				if err == nil && len(made) == 0 {
+					err = errors.New("none has")
+				}
 				return err
 			},
 			"further friends": func() error {

@@ -54,11 +54,11 @@ func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
 	s := &Service{
 		db: db, bus: b, clock: clock, turns: turns{seed: maphash.MakeSeed()},
 		keys:    database.NewCoalescer(keysTogether, database.Fetcher(db, userKeys(db))).Alone(keysAlone),
-		adding:  newAdding(db),
 		friends: friendPages(db), incoming: requestPages(db, true), outgoing: requestPages(db, false),
 		blocks: blockPages(db), allowed: whitelistPages(db),
 	}
 	aboutEvent.Hear(b, func(_ context.Context, t told) { s.watchers.deliver(t.To, t.Event) })
+	s.adding = newAdding(db, s.now)
 	s.decide = database.Fetcher(db, decisions(db))
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
 	return s

@@ -76,8 +76,11 @@ func (v *Validator) Var(path string, value any, rule string) error {
 
 // refusal turns the first of the library's errors into ours.
 func refusal(path string, err error, isStruct bool) error {
+	if err == nil {
+		return nil // before there is a list, which is allocated
+	}
 	var list validator.ValidationErrors
-	if err == nil || !errors.As(err, &list) {
+	if !errors.As(err, &list) {
 		return err
 	}
 	first := list[0]

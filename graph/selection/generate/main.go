@@ -30,5 +30,8 @@ func run() error {
 	if err := os.Remove(p.filename); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the old code: %w", err)
 	}
-	return api.Generate(cfg, api.AddPlugin(p))
+	if err := api.Generate(cfg, api.AddPlugin(p)); err != nil {
+		return err
+	}
+	return spare(cfg.Exec.Filename)
 }

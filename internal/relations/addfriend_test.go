@@ -1,0 +1,106 @@
+package relations
+
+import (
+	"fmt"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// addition answers what AddFriend of the two asks for, without their turns.
+func (w *world) addition(owner, friend string) *addition {
+	w.t.Helper()
+	return &addition{limit: w.app.Settings.FriendLimit, owner: w.user(owner).ID, friend: w.user(friend).ID}
+}
+
+// TestFriendshipsShareATransaction: of those that come together each is judged by
+// itself, and who may not simply begin one is left out.
+func TestFriendshipsShareATransaction(t *testing.T) {
+	people := names("u", 2*addsTogether)
+	each(t, func(w *world) {
+		w.app.Settings.FriendLimit = 2
+		w.befriend("u0", "u1")
+		w.befriend("u2", "ann", "bob")
+		w.request("u4", "u5")
+		w.request("u7", "u6")
+		w.batch(w.users.Deactivate(ctx, w.app, []string{"u9"}, apps.AppServer))("DONE")
+		_, err := w.relations.AddToBlocklist(ctx, w.app, "u10", []string{"u11"})
+		w.ok(err)
+
+		var wanted []*addition
+		for i := 0; i < len(people); i += 2 {
+			wanted = append(wanted, w.addition(people[i], people[i+1]))
+		}
+		wanted[6].friend = 1 << 40 // nobody's
+		wanted[7].remark = new("Fifteen")
+		done, err := w.relations.adding.together(ctx, wanted)
+		w.ok(err)
+
+		left := map[int]string{0: "friends already", 1: "no room", 4: "deactivated", 6: "unknown"}
+		for i, one := range wanted {
+			why, refused := left[i]
+			switch made := done[one]; {
+			case refused && made != nil:
+				w.t.Errorf("%s: they have become friends", why)
+			case !refused && made == nil:
+				w.t.Errorf("%s and %s have not become friends", people[2*i], people[2*i+1])
+			case !refused:
+				f := made.friendship
+				if f.User.ExternalID != people[2*i+1] || f.User.FriendCount != 1 || f.Blocked != (i == 5) || text(f.Remark) != map[int]string{7: "Fifteen"}[i] {
+					w.t.Errorf("%s and %s: %+v", people[2*i], people[2*i+1], f)
+				}
+				var events []string
+				for _, n := range made.notes.list {
+					events = append(events, string(n.event.Kind)+" "+n.event.User.ExternalID)
+				}
+				want := fmt.Sprintf("[FRIEND_ADDED %s FRIEND_ADDED %s]", people[2*i+1], people[2*i])
+				switch i {
+				case 2:
+					want = "[FRIEND_REQUEST_ACCEPTED u5 FRIEND_ADDED u5 FRIEND_ADDED u4]"
+				case 3:
+					want = "[FRIEND_REQUEST_ACCEPTED u6 FRIEND_ADDED u7 FRIEND_ADDED u6]"
+				}
+				if got := fmt.Sprint(events); got != want {
+					w.t.Errorf("the events are %s, want %s", got, want)
+				}
+			}
+		}
+		var requests int64
+		w.ok(w.db.Read(ctx).Model(&models.FriendRequest{}).Count(&requests).Error)
+		if requests != 0 {
+			w.t.Errorf("%d requests are left between friends", requests)
+		}
+		w.consistent()
+	}, append(people, "ann", "bob")...)
+}
+
+// TestFriendshipsWaitForNoOthers: whose row is locked by a transaction elsewhere
+// has nobody wait but those who want to be friends with just that one.
+func TestFriendshipsWaitForNoOthers(t *testing.T) {
+	w := newWorld(t, testenv.Open(t, testenv.MySQLURL(t))) // SQLite's transactions wait for each other anyway
+	w.register("ann", "bob", "cid", "dan", "eve")
+	ann, cid := w.addition("ann", "bob"), w.addition("cid", "dan")
+	var added chan error
+	w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error {
+		if _, err := lock(tx, []int64{ann.owner}); err != nil {
+			return err
+		}
+		done, err := w.relations.adding.together(ctx, []*addition{cid, ann})
+		if err != nil || done[cid] == nil || done[cid].err != nil || done[ann] != nil {
+			return fmt.Errorf("beside a locked user: %v, %v", done, err)
+		}
+		added = make(chan error, 1)
+		go func() {
+			_, err := w.relations.AddFriend(ctx, w.app, "ann", "bob", nil)
+			added <- err
+		}()
+		_, err = w.relations.AddFriend(ctx, w.app, "cid", "eve", nil)
+		return err
+	}))
+	w.ok(<-added)
+	w.consistent()
+}
