@@ -30,8 +30,5 @@ func run() error {
 	if err := os.Remove(p.filename); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the old code: %w", err)
 	}
-	if err := api.Generate(cfg, api.AddPlugin(p)); err != nil {
-		return err
-	}
-	return spare(cfg.Exec.Filename)
+	return api.Generate(cfg, api.AddPlugin(p))
 }
