@@ -169,7 +169,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"BlockEdge": selection.Of[page.Edge[*relations.Block]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.Block])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -250,7 +250,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"FriendRequestEdge": selection.Of[page.Edge[*relations.FriendRequest]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.FriendRequest])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -304,7 +304,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"FriendshipEdge": selection.Of[page.Edge[*relations.Friendship]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.Friendship])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -519,7 +519,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"StatusSubscriptionEdge": selection.Of[page.Edge[*presence.Subscription]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*presence.Subscription])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -617,7 +617,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"UserEdge": selection.Of[page.Edge[*models.User]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*models.User])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -690,7 +690,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"WhitelistEntryEdge": selection.Of[page.Edge[*relations.WhitelistEntry]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.WhitelistEntry])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
