@@ -15,11 +15,7 @@ import (
 // StatusOf answers a user's status now. The row must have been read within the
 // last minute: it tells what has been forgotten elsewhere.
 func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error) {
-	statuses, err := h.store.statuses(ctx, []Account{AccountOf(u)})
-	if err != nil {
-		return models.UserStatus{}, err
-	}
-	return statuses[0], nil
+	return h.store.status(ctx, AccountOf(u))
 }
 
 // SetStatus gives an ONLINE user a custom status, "": none, and answers the
