@@ -57,12 +57,14 @@ func friendPages(db *database.DB) *pages[*Friendship] {
 		db.InOrder("friendships f")+" "+db.Then()+` users ON users.id = f.friend_id
 			LEFT JOIN blocks b ON b.user_id = f.user_id AND b.blocked_id = f.friend_id WHERE f.user_id = ?`,
 		func(*models.User) ([]any, *models.User, func() (*Friendship, page.Key)) {
-			var row struct {
+			type friendship struct {
 				friend models.User
 				Friendship
 			}
+			var row friendship
+			var rows slab[friendship]
 			return []any{&row.Remark, &row.CreatedAt, &row.Blocked}, &row.friend, func() (*Friendship, page.Key) {
-				one := row
+				one := rows.keep(row)
 				one.User = &one.friend
 				return &one.Friendship, page.Key{At: one.CreatedAt, ID: one.friend.ID}
 			}
