@@ -80,21 +80,20 @@ type nullableText struct{ to **string }
 
 // Scan implements sql.Scanner.
 func (t nullableText) Scan(src any) error {
-	var v string
-	switch src := src.(type) {
-	case nil:
+	if src == nil {
 		*t.to = nil
 		return nil
-	case []byte:
-		v = string(src)
-	case string:
-		v = src
-	default:
-		if err := convert(&v, src); err != nil {
-			return err
-		}
 	}
-	*t.to = &v
+	v := new(string)
+	*t.to = v
+	switch src := src.(type) {
+	case []byte:
+		*v = string(src)
+	case string:
+		*v = src
+	default:
+		return convert(v, src)
+	}
 	return nil
 }
 
