@@ -18,6 +18,16 @@ func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, 
 	return h.store.status(ctx, AccountOf(u))
 }
 
+// StatusesOf answers what StatusOf answers for each of the users, in their order,
+// in one round trip for a page of them.
+func (h *Hub) StatusesOf(ctx context.Context, users []*models.User) ([]models.UserStatus, error) {
+	accs := make([]Account, len(users))
+	for i, u := range users {
+		accs[i] = AccountOf(u)
+	}
+	return h.store.statuses(ctx, accs)
+}
+
 // SetStatus gives an ONLINE user a custom status, "": none, and answers the
 // status. The text that is there already changes nothing. Errors: NOT_ONLINE.
 func (h *Hub) SetStatus(ctx context.Context, acc Account, text string) (models.UserStatus, error) {
