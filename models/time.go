@@ -17,4 +17,13 @@ func (t Time) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
 func (t Time) Add(d time.Duration) Time { return t + Time(d.Milliseconds()) }
 
 // String is RFC 3339 in UTC with exactly three decimals, as the API writes it.
-func (t Time) String() string { return t.Time().Format("2006-01-02T15:04:05.000Z") }
+func (t Time) String() string { return string(t.Append(nil)) }
+
+// Append appends what String answers to b. Package time has RFC 3339 without
+// decimals at hand, and takes twice as long for any other form.
+func (t Time) Append(b []byte) []byte {
+	at := t.Time()
+	b = at.AppendFormat(b, time.RFC3339)
+	ms := at.Nanosecond() / int(time.Millisecond)
+	return append(b[:len(b)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+}

@@ -4820,7 +4820,7 @@ func (ec *executionContext) _BlockEdge_cursor(ctx context.Context, field graphql
 			return ec.fieldContext_BlockEdge_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -4831,7 +4831,7 @@ func (ec *executionContext) _BlockEdge_cursor(ctx context.Context, field graphql
 	)
 }
 func (ec *executionContext) fieldContext_BlockEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("BlockEdge", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("BlockEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _BlockEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*relations.Block]) (ret graphql.Marshaler) {
@@ -5219,7 +5219,7 @@ func (ec *executionContext) _FriendRequestEdge_cursor(ctx context.Context, field
 			return ec.fieldContext_FriendRequestEdge_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -5230,7 +5230,7 @@ func (ec *executionContext) _FriendRequestEdge_cursor(ctx context.Context, field
 	)
 }
 func (ec *executionContext) fieldContext_FriendRequestEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("FriendRequestEdge", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("FriendRequestEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _FriendRequestEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*relations.FriendRequest]) (ret graphql.Marshaler) {
@@ -5494,7 +5494,7 @@ func (ec *executionContext) _FriendshipEdge_cursor(ctx context.Context, field gr
 			return ec.fieldContext_FriendshipEdge_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -5505,7 +5505,7 @@ func (ec *executionContext) _FriendshipEdge_cursor(ctx context.Context, field gr
 	)
 }
 func (ec *executionContext) fieldContext_FriendshipEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("FriendshipEdge", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("FriendshipEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _FriendshipEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*relations.Friendship]) (ret graphql.Marshaler) {
@@ -8066,7 +8066,7 @@ func (ec *executionContext) _StatusSubscriptionEdge_cursor(ctx context.Context, 
 			return ec.fieldContext_StatusSubscriptionEdge_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -8077,7 +8077,7 @@ func (ec *executionContext) _StatusSubscriptionEdge_cursor(ctx context.Context, 
 	)
 }
 func (ec *executionContext) fieldContext_StatusSubscriptionEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("StatusSubscriptionEdge", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("StatusSubscriptionEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _StatusSubscriptionEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*presence.Subscription]) (ret graphql.Marshaler) {
@@ -9151,7 +9151,7 @@ func (ec *executionContext) _UserEdge_cursor(ctx context.Context, field graphql.
 			return ec.fieldContext_UserEdge_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -9162,7 +9162,7 @@ func (ec *executionContext) _UserEdge_cursor(ctx context.Context, field graphql.
 	)
 }
 func (ec *executionContext) fieldContext_UserEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("UserEdge", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("UserEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _UserEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*models.User]) (ret graphql.Marshaler) {
@@ -9539,7 +9539,7 @@ func (ec *executionContext) _WhitelistEntryEdge_cursor(ctx context.Context, fiel
 			return ec.fieldContext_WhitelistEntryEdge_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -9550,7 +9550,7 @@ func (ec *executionContext) _WhitelistEntryEdge_cursor(ctx context.Context, fiel
 	)
 }
 func (ec *executionContext) fieldContext_WhitelistEntryEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("WhitelistEntryEdge", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("WhitelistEntryEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _WhitelistEntryEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*relations.WhitelistEntry]) (ret graphql.Marshaler) {

@@ -14,6 +14,8 @@ import (
 
 // Selections says how the schema's types are encoded directly; see package selection.
 func Selections(resolvers ResolverRoot) selection.Types {
+	appResolvers := resolvers.App()
+	userResolvers := resolvers.User()
 	return selection.Types{
 		"App": selection.Of[models.App](selection.Fields{
 			"key": {Leaf: func(e *selection.Encoder, o any) bool {
@@ -56,7 +58,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			}},
 			"onlineUserCount": {Leaf: func(e *selection.Encoder, o any) bool {
 				ctx, obj := e.Context(), o.(*models.App)
-				v, err := resolvers.App().OnlineUserCount(ctx, obj)
+				v, err := appResolvers.OnlineUserCount(ctx, obj)
 				if err != nil {
 					return false
 				}
@@ -169,7 +171,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"BlockEdge": selection.Of[page.Edge[*relations.Block]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.Block])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -250,7 +252,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"FriendRequestEdge": selection.Of[page.Edge[*relations.FriendRequest]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.FriendRequest])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -304,7 +306,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"FriendshipEdge": selection.Of[page.Edge[*relations.Friendship]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.Friendship])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -519,7 +521,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"StatusSubscriptionEdge": selection.Of[page.Edge[*presence.Subscription]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*presence.Subscription])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -566,7 +568,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			}},
 			"state": {Leaf: func(e *selection.Encoder, o any) bool {
 				ctx, obj := e.Context(), o.(*models.User)
-				v, err := resolvers.User().State(ctx, obj)
+				v, err := userResolvers.State(ctx, obj)
 				if err != nil {
 					return false
 				}
@@ -574,7 +576,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			}},
 			"ban": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				ctx, obj := e.Context(), o.(*models.User)
-				v, err := resolvers.User().Ban(ctx, obj)
+				v, err := userResolvers.Ban(ctx, obj)
 				if err != nil {
 					return nil, false
 				}
@@ -590,7 +592,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			}},
 			"status": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				ctx, obj := e.Context(), o.(*models.User)
-				v, err := resolvers.User().Status(ctx, obj)
+				v, err := userResolvers.Status(ctx, obj)
 				if err != nil {
 					return nil, false
 				}
@@ -617,7 +619,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"UserEdge": selection.Of[page.Edge[*models.User]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*models.User])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -690,7 +692,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 		"WhitelistEntryEdge": selection.Of[page.Edge[*relations.WhitelistEntry]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.WhitelistEntry])
-				v := obj.Cursor
+				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {

@@ -19,12 +19,11 @@ type moment models.Time
 
 // MarshalGQL writes straight into a buffer that has room, such as bytes.Buffer.
 func (m moment) MarshalGQL(w io.Writer) {
-	const layout = `"2006-01-02T15:04:05.000Z"`
 	var room []byte
 	if b, ok := w.(interface{ AvailableBuffer() []byte }); ok {
 		room = b.AvailableBuffer()
 	}
-	_, _ = w.Write(models.Time(m).Time().AppendFormat(room, layout))
+	_, _ = w.Write(append(models.Time(m).Append(append(room, '"')), '"'))
 }
 
 // UnmarshalDateTime reads RFC 3339, in any zone and with up to nine decimals,

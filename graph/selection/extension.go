@@ -107,7 +107,8 @@ func encode(ctx context.Context, v *value, x any) (out graphql.Marshaler, ok boo
 			out, ok = nil, false
 		}
 	}()
-	e := Encoder{ctx: ctx, out: make([]byte, 0, v.size.Load())}
+	last := v.size.Load()
+	e := Encoder{ctx: ctx, out: make([]byte, 0, last+last/16)} // lengths vary a little
 	if !v.write(&e, x) {
 		return nil, false
 	}

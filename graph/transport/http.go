@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -212,16 +213,18 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 	if media == "" {
 		media = mediaJSON
 	}
-	body := encodeResponse(resp)
+	body := bodies.Get().(*bytes.Buffer)
+	defer release(body)
+	writeResponse(body, resp)
 	h := x.w.Header()
 	h["Content-Type"] = contentTypes[media]
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Content-Length"] = []string{strconv.Itoa(body.Len())}
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
 	h["Vary"] = append(h["Vary"], "Accept")
 	x.status = status
 	x.w.WriteHeader(status)
-	if _, err := x.w.Write(body); err != nil {
+	if _, err := x.w.Write(body.Bytes()); err != nil {
 		x.status = statusClientGone
 	}
 }

@@ -66,7 +66,8 @@ func jsonBody(contentType string) *badRequest {
 	return nil
 }
 
-// bodies are buffers for requests' bodies, of which nothing is kept.
+// bodies are buffers for the bodies of requests and of their answers, of which
+// nothing is kept.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // maxPooledBody keeps a few large bodies from holding memory for good.

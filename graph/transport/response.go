@@ -12,8 +12,14 @@ import (
 // to a request that was never executed, has no data entry at all. The data is
 // taken as the executor wrote it, not parsed and written a second time.
 func encodeResponse(resp *graphql.Response) []byte {
-	data := oneLine(resp.Data)
 	var out bytes.Buffer
+	writeResponse(&out, resp)
+	return out.Bytes()
+}
+
+// writeResponse is encodeResponse into an empty buffer.
+func writeResponse(out *bytes.Buffer, resp *graphql.Response) {
+	data := oneLine(resp.Data)
 	out.Grow(len(data) + len(`{"data":}`))
 	out.WriteByte('{')
 	if len(resp.Errors) > 0 {
@@ -21,17 +27,16 @@ func encodeResponse(resp *graphql.Response) []byte {
 		out.Write(encodeJSON(resp.Errors))
 	}
 	if data != nil {
-		separate(&out)
+		separate(out)
 		out.WriteString(`"data":`)
 		out.Write(data)
 	}
 	if len(resp.Extensions) > 0 {
-		separate(&out)
+		separate(out)
 		out.WriteString(`"extensions":`)
 		out.Write(encodeJSON(resp.Extensions))
 	}
 	out.WriteByte('}')
-	return out.Bytes()
 }
 
 func separate(out *bytes.Buffer) {

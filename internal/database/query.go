@@ -67,7 +67,7 @@ type Query struct{ statement }
 func (db *DB) NewQuery(text string) *Query { return &Query{statement{db: db, text: text}} }
 
 // Each runs the query and, for each row, fills the targets, as sql.Rows.Scan has
-// it, and calls take.
+// it, and calls take. The slice of the targets is the query's from then on.
 //
 // It takes no context. A context that can end has the driver watch it for each
 // statement and drop the connection when it does, which costs more than the few
@@ -120,6 +120,7 @@ func each(rows *sql.Rows, err error, targets []any, take func()) error {
 		return err
 	}
 	defer rows.Close()
+	direct(targets)
 	for rows.Next() {
 		if err := rows.Scan(targets...); err != nil {
 			return fmt.Errorf("scanning: %w", err)

@@ -29,14 +29,15 @@ func Encode(list string, owner int64, key Key) string {
 	raw := make([]byte, 16, 16+checkSize)
 	binary.BigEndian.PutUint64(raw, uint64(key.At))
 	binary.BigEndian.PutUint64(raw[8:], uint64(key.ID))
-	return base64.RawURLEncoding.EncodeToString(append(raw, check(list, owner, raw)...))
+	sum := check(list, owner, raw)
+	return base64.RawURLEncoding.EncodeToString(append(raw, sum[:]...))
 }
 
 // Decode answers where cursor points in that list of that owner, or ErrCursor:
 // a cursor of another list, another owner, or made up is refused, not guessed at.
 func Decode(list string, owner int64, cursor string) (Key, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(raw) != 16+checkSize || string(raw[16:]) != string(check(list, owner, raw[:16])) {
+	if err != nil || len(raw) != 16+checkSize || [checkSize]byte(raw[16:]) != check(list, owner, raw[:16]) {
 		return Key{}, ErrCursor
 	}
 	return Key{
@@ -47,10 +48,10 @@ func Decode(list string, owner int64, cursor string) (Key, error) {
 
 // check tells lists and owners apart. It keeps nothing secret and guards
 // nothing: every list checks who reads it, whatever the cursor.
-func check(list string, owner int64, key []byte) []byte {
-	h := sha256.New()
-	h.Write([]byte(list))
-	h.Write(binary.BigEndian.AppendUint64([]byte{0}, uint64(owner)))
-	h.Write(key)
-	return h.Sum(nil)[:checkSize]
+func check(list string, owner int64, key []byte) [checkSize]byte {
+	of := make([]byte, 0, 64) // on the stack: a page may have many cursors
+	of = append(append(of, list...), 0)
+	of = binary.BigEndian.AppendUint64(of, uint64(owner))
+	sum := sha256.Sum256(append(of, key...))
+	return [checkSize]byte(sum[:])
 }

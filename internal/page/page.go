@@ -32,10 +32,13 @@ type Order struct {
 // Connection is one page, in the form of Relay's cursor connections
 // (https://relay.dev/graphql/connections.htm).
 type Connection[T any] struct {
-	items   []T
-	cursors []string
-	info    Info
-	total   Total
+	order Order
+	items []T
+	// keys say where each of the items stands in the order.
+	keys []Key
+	// before and behind say whether the list has more on these sides.
+	before, behind bool
+	total          Total
 }
 
 // Total answers how many items a whole list has.
@@ -43,9 +46,14 @@ type Total func(ctx context.Context) (int, error)
 
 // Edge is an item with its cursor.
 type Edge[T any] struct {
-	Cursor string
-	Node   T
+	Node  T
+	order *Order
+	key   Key
 }
+
+// Cursor answers the item's cursor. It is made when it is asked for, which for
+// most items of most pages is never.
+func (e *Edge[T]) Cursor() string { return e.order.cursor(e.key) }
 
 // Info says where the page lies in its list.
 type Info struct {
@@ -63,14 +71,21 @@ func (c *Connection[T]) Edges() []*Edge[T] {
 	edges := make([]*Edge[T], len(c.items))
 	all := make([]Edge[T], len(c.items))
 	for i, item := range c.items {
-		all[i] = Edge[T]{Cursor: c.cursors[i], Node: item}
+		all[i] = Edge[T]{Node: item, order: &c.order, key: c.keys[i]}
 		edges[i] = &all[i]
 	}
 	return edges
 }
 
 // PageInfo answers where the page lies.
-func (c *Connection[T]) PageInfo() *Info { return &c.info }
+func (c *Connection[T]) PageInfo() *Info {
+	info := &Info{HasNextPage: c.behind, HasPreviousPage: c.before}
+	if n := len(c.items); n > 0 {
+		start, end := c.order.cursor(c.keys[0]), c.order.cursor(c.keys[n-1])
+		info.StartCursor, info.EndCursor = &start, &end
+	}
+	return info
+}
 
 // TotalCount answers how many items the whole list has; it is asked for only
 // where somebody wants to know.
@@ -114,20 +129,15 @@ func (o Order) Behind(r Request) ([]any, error) {
 // By is the order for an ORDER BY.
 func (o Order) By() string { return o.At + " DESC, " + o.ID + " DESC" }
 
+// cursor answers the cursor of the row at key.
+func (o *Order) cursor(key Key) string { return Encode(o.List, o.Owner, key) }
+
 // Of answers the page that rows, read with Limit, make. keys says where each of
 // them stands in the order.
 func Of[T any](o Order, r Request, rows []T, keys []Key, total Total) *Connection[T] {
-	c := &Connection[T]{items: rows, total: total}
+	c := &Connection[T]{order: o, items: rows, keys: keys, before: r.After != nil, total: total}
 	if len(rows) > r.First {
-		c.items, c.info.HasNextPage = rows[:r.First], true
-	}
-	c.info.HasPreviousPage = r.After != nil
-	c.cursors = make([]string, len(c.items))
-	for i := range c.items {
-		c.cursors[i] = Encode(o.List, o.Owner, keys[i])
-	}
-	if n := len(c.items); n > 0 {
-		c.info.StartCursor, c.info.EndCursor = &c.cursors[0], &c.cursors[n-1]
+		c.items, c.behind = rows[:r.First], true
 	}
 	return c
 }

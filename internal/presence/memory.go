@@ -225,13 +225,17 @@ func (m memory) devices(_ context.Context, userID int64) ([]models.Device, error
 	return infos, nil
 }
 
-func (m memory) statuses(_ context.Context, accs []Account) ([]models.UserStatus, error) {
+func (m memory) status(_ context.Context, acc Account) (models.UserStatus, error) {
+	s := m.shard(acc.ID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.status(acc), nil
+}
+
+func (m memory) statuses(ctx context.Context, accs []Account) ([]models.UserStatus, error) {
 	statuses := make([]models.UserStatus, len(accs))
 	for i, acc := range accs {
-		s := m.shard(acc.ID)
-		s.mu.Lock()
-		statuses[i] = s.status(acc)
-		s.mu.Unlock()
+		statuses[i], _ = m.status(ctx, acc)
 	}
 	return statuses, nil
 }

@@ -182,6 +182,14 @@ func (s *shared) setStatus(ctx context.Context, acc Account, text string) (model
 	return r.Status(), nil
 }
 
+func (s *shared) status(ctx context.Context, acc Account) (models.UserStatus, error) {
+	statuses, err := s.statuses(ctx, []Account{acc})
+	if err != nil {
+		return models.UserStatus{}, err
+	}
+	return statuses[0], nil
+}
+
 func (s *shared) statuses(ctx context.Context, accs []Account) ([]models.UserStatus, error) {
 	ids := make([]int64, len(accs))
 	for i, acc := range accs {

@@ -15,11 +15,7 @@ import (
 // StatusOf answers a user's status now. The row must have been read within the
 // last minute: it tells what has been forgotten elsewhere.
 func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error) {
-	statuses, err := h.StatusesOf(ctx, []*models.User{u})
-	if err != nil {
-		return models.UserStatus{}, err
-	}
-	return statuses[0], nil
+	return h.store.status(ctx, AccountOf(u))
 }
 
 // StatusesOf answers what StatusOf answers for each of the users, in their order,

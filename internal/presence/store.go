@@ -31,7 +31,8 @@ type store interface {
 	// to the presence after the last one, and answers how many there were. Those that
 	// are arriving go with the rest.
 	cut(ctx context.Context, acc Account, deviceIDs []string, to models.Presence, reason Reason) (int, error)
-	// statuses answers the accounts' statuses now.
+	// status answers the account's status now, and statuses those of several.
+	status(ctx context.Context, acc Account) (models.UserStatus, error)
 	statuses(ctx context.Context, accs []Account) ([]models.UserStatus, error)
 	// lastThere says whether the account has a device and, where other nodes know
 	// more of it than this one's lingerers, when it was last there.

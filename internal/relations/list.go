@@ -19,6 +19,21 @@ type pages[T any] struct {
 	row            func(owner *models.User) (own []any, other *models.User, item func() (T, page.Key))
 }
 
+// slab keeps copies of rows a few together, which costs an allocation for all of
+// these. They live as long as one of them does: until the page has been written.
+type slab[T any] []T
+
+const slabSize = 16
+
+// keep answers a copy of the row.
+func (s *slab[T]) keep(row T) *T {
+	if len(*s) == cap(*s) {
+		*s = make([]T, 0, slabSize)
+	}
+	*s = append(*s, row)
+	return &(*s)[len(*s)-1]
+}
+
 // newPages answers the pages of a list: columns are those of its entries, and from
 // is what follows the FROM, with the other user as users and a condition whose
 // first argument is the owner's key. row answers what these columns and the

@@ -46,23 +46,37 @@ type (
 )
 
 // Friends answers a page of the owner's friends, the newest first, in one query.
-// Errors: INVALID_ARGUMENT for a cursor that is none of this list.
+// The owner must have been read since the page was asked for: its BlockCount says
+// whether to look for blocks. Errors: INVALID_ARGUMENT for a cursor that is none of
+// this list.
 func (s *Service) Friends(_ context.Context, owner *models.User, r page.Request) (*FriendshipConnection, error) {
-	return s.friends.read(owner, r, known(owner.FriendCount))
+	list := s.friends
+	if owner.BlockCount > 0 {
+		list = s.friendsAndBlocks
+	}
+	return list.read(owner, r, known(owner.FriendCount))
 }
 
-func friendPages(db *database.DB) *pages[*Friendship] {
+// friendPages answers the pages of friends; blocks says whether it is looked up
+// which of them the owner has blocked, or taken that there is none.
+func friendPages(db *database.DB, blocks bool) *pages[*Friendship] {
+	blocked, join := "FALSE", ""
+	if blocks {
+		blocked = "b.user_id IS NOT NULL"
+		join = " LEFT JOIN blocks b ON b.user_id = f.user_id AND b.blocked_id = f.friend_id"
+	}
 	return newPages(db, page.Order{List: "friends", At: "f.created_at", ID: "f.friend_id"},
-		"f.remark, f.created_at, b.user_id IS NOT NULL",
-		db.InOrder("friendships f")+" "+db.Then()+` users ON users.id = f.friend_id
-			LEFT JOIN blocks b ON b.user_id = f.user_id AND b.blocked_id = f.friend_id WHERE f.user_id = ?`,
+		"f.remark, f.created_at, "+blocked,
+		db.InOrder("friendships f")+" "+db.Then()+" users ON users.id = f.friend_id"+join+" WHERE f.user_id = ?",
 		func(*models.User) ([]any, *models.User, func() (*Friendship, page.Key)) {
-			var row struct {
+			type friendship struct {
 				friend models.User
 				Friendship
 			}
+			var row friendship
+			var rows slab[friendship]
 			return []any{&row.Remark, &row.CreatedAt, &row.Blocked}, &row.friend, func() (*Friendship, page.Key) {
-				one := row
+				one := rows.keep(row)
 				one.User = &one.friend
 				return &one.Friendship, page.Key{At: one.CreatedAt, ID: one.friend.ID}
 			}

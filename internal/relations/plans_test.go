@@ -68,6 +68,8 @@ func TestPlans(t *testing.T) {
 		}))
 
 		owner := w.user("u7")
+		blocker := *owner
+		blocker.BlockCount = many
 		pairs := make([]Pair, MaxPairs)
 		for i := range pairs {
 			pairs[i] = Pair{fmt.Sprint("u", i), fmt.Sprint("u", 2*i)}
@@ -82,11 +84,21 @@ func TestPlans(t *testing.T) {
 			}
 		}
 		apart := 0
+		further := func(owner *models.User) error {
+			c, err := w.relations.Friends(ctx, owner, first(3))
+			if err == nil {
+				r := first(3)
+				r.After = c.PageInfo().EndCursor
+				_, err = w.relations.Friends(ctx, owner, r)
+			}
+			return err
+		}
 		reads := map[string]func() error{
 			"a decision":        func() error { _, err := w.relations.Permission(ctx, w.app, pairs[1]); return err },
 			"two decisions":     func() error { _, err := w.relations.Permissions(ctx, w.app, pairs[:2]); return err },
 			"500 decisions":     func() error { _, err := w.relations.Permissions(ctx, w.app, pairs); return err },
 			"friends":           func() error { _, err := w.relations.Friends(ctx, owner, first(50)); return err },
+			"friends, blocked":  func() error { _, err := w.relations.Friends(ctx, &blocker, first(50)); return err },
 			"friend IDs":        func() error { _, err := w.relations.FriendIDs(ctx, owner); return err },
 			"a friendship":      func() error { _, err := w.relations.Friendship(ctx, w.app, owner, "u8"); return err },
 			"the blocklist":     func() error { _, err := w.relations.Blocklist(ctx, owner, first(50)); return err },
@@ -110,15 +122,8 @@ func TestPlans(t *testing.T) {
 				}
 				return err
 			},
-			"further friends": func() error {
-				c, err := w.relations.Friends(ctx, owner, first(3))
-				if err == nil {
-					r := first(3)
-					r.After = c.PageInfo().EndCursor
-					_, err = w.relations.Friends(ctx, owner, r)
-				}
-				return err
-			},
+			"further friends":          func() error { return further(owner) },
+			"further friends, blocked": func() error { return further(&blocker) },
 		}
 		check := func() {
 			for name, read := range reads {
@@ -238,7 +243,9 @@ func TestDeepPagesReadNoMore(t *testing.T) {
 		return nil
 	}))
 	owner := w.user("u0")
-	check := func(statistics string) {
+	blocker := *owner
+	blocker.BlockCount = n
+	check := func(statistics string, owner *models.User) {
 		for name, read := range map[string]func(r page.Request) (int, error){
 			"friends": func(r page.Request) (int, error) {
 				c, err := w.relations.Friends(ctx, owner, r)
@@ -278,9 +285,11 @@ func TestDeepPagesReadNoMore(t *testing.T) {
 			}
 		}
 	}
-	check("unanalysed")
+	check("unanalysed", owner)
+	check("unanalysed, blocks", &blocker)
 	w.analyse()
-	check("analysed")
+	check("analysed", owner)
+	check("analysed, blocks", &blocker)
 }
 
 // reads answers how many rows of tables, indexes and intermediate results MariaDB

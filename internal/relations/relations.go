@@ -33,10 +33,12 @@ type Service struct {
 	keys   *database.Coalescer[externalKey, int64]
 	adding *adding
 
-	friends            *pages[*Friendship]
-	incoming, outgoing *pages[*FriendRequest]
-	blocks             *pages[*Block]
-	allowed            *pages[*WhitelistEntry]
+	// friends are those of owners whose blocklist is empty, who can have blocked
+	// none of them.
+	friends, friendsAndBlocks *pages[*Friendship]
+	incoming, outgoing        *pages[*FriendRequest]
+	blocks                    *pages[*Block]
+	allowed                   *pages[*WhitelistEntry]
 
 	turns turns
 }
@@ -54,7 +56,8 @@ func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
 	s := &Service{
 		db: db, bus: b, clock: clock, turns: turns{seed: maphash.MakeSeed()},
 		keys:    database.NewCoalescer(keysTogether, database.Fetcher(db, userKeys(db))).Alone(keysAlone),
-		friends: friendPages(db), incoming: requestPages(db, true), outgoing: requestPages(db, false),
+		friends: friendPages(db, false), friendsAndBlocks: friendPages(db, true),
+		incoming: requestPages(db, true), outgoing: requestPages(db, false),
 		blocks: blockPages(db), allowed: whitelistPages(db),
 	}
 	aboutEvent.Hear(b, func(_ context.Context, t told) { s.watchers.deliver(t.To, t.Event) })

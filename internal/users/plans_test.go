@@ -249,7 +249,7 @@ func (c *crowd) testPlans(statistics string, statements func(func()) []statement
 			}
 			after := cursors
 			if strings.HasSuffix(name, "Users") { // other lists, other orders
-				after = []string{first.Edges()[len(first.Edges())-2].Cursor}
+				after = []string{first.Edges()[len(first.Edges())-2].Cursor()}
 			}
 			for i, cursor := range after {
 				check(want.sorts, func() { later, err = want.list(page.Request{First: 20, After: &cursor}) })

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"go/types"
+	"slices"
 	"strings"
 
 	"github.com/99designs/gqlgen/codegen"
@@ -40,6 +41,15 @@ type object struct {
 	*codegen.Object
 	Fields []field
 }
+
+// HasInline says whether one of the fields has a resolver.
+func (o object) HasInline() bool {
+	return slices.ContainsFunc(o.Fields, func(f field) bool { return f.IsResolver })
+}
+
+// Resolvers is the Go variable with the resolvers of the type. They are asked for
+// once, and not for each object again.
+func (o object) Resolvers() string { return templates.ToGoPrivate(o.Name) + "Resolvers" }
 
 // field is one of them.
 type field struct {
