@@ -113,6 +113,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) e
 	// Migrating and hashing the first password take memory that nothing needs
 	// afterwards, and the runtime would keep most of it for a long time.
 	go debug.FreeOSMemory()
+	paceCollections()
 	return srv.run(ctx, listener, ops, c.DrainTimeout)
 }
 

@@ -34,3 +34,16 @@ func TestOpenTellsNoPassword(t *testing.T) {
 		t.Fatalf("an unreachable Redis: %v", err)
 	}
 }
+
+// FuzzCheckURL: no URL makes the parser panic, and no error repeats what could be a
+// password.
+func FuzzCheckURL(f *testing.F) {
+	f.Add("redis://ann:hunter2@redis.example:6380/1")
+	f.Add("rediss://:hunter2@[::1]:6379?db=1&tls=x")
+	f.Add("redis://hunter2@host:0/%zz")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := redis.CheckURL(text); err != nil && strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("error %q tells the password", err)
+		}
+	})
+}

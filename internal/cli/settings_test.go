@@ -1,0 +1,43 @@
+package cli
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// FuzzSettings: whatever is set, it is taken or refused with the setting's name, and
+// what is secret is not repeated.
+func FuzzSettings(f *testing.F) {
+	f.Add("127.0.0.1:8080", "redis://ann:hunter2@host:6379/0", "hunter2hunter2hunter2hunter2hunter2", "https://chat.example", "10.0.0.0/8", int64(400*time.Second))
+	f.Add(":0", "", "hunter2", "*", "::1", int64(0))
+	f.Add("nowhere", "redis://hunter2@", "", "chat.example/path", "10.0.0.0/33", int64(-1))
+	f.Add("[::1]:http", "http://hunter2@host", "", "https://a@b/", "fe80::1%eth0", int64(1<<62))
+	f.Fuzz(func(t *testing.T, listen, redisURL, tokenKey, origin, proxy string, duration int64) {
+		s := serveSettings{
+			Listen: listen, OpsListen: listen, RedisURL: redisURL, TokenKey: tokenKey, AllowedOrigins: []string{origin},
+			HeartbeatTimeout: time.Duration(duration), SubscriptionLinger: time.Duration(duration), DrainTimeout: time.Duration(duration),
+		}
+		refused(t, s.check())
+		prefixes, err := networks("ROLLCALL_TRUSTED_PROXIES", []string{proxy})
+		refused(t, err)
+		if err == nil && (len(prefixes) != 1 || !prefixes[0].IsValid()) {
+			t.Errorf("%q is the network %v", proxy, prefixes)
+		}
+	})
+}
+
+// refused checks the error of a setting, if it is one.
+func refused(t *testing.T, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if _, usage := errors.AsType[usageError](err); !usage || !strings.HasPrefix(err.Error(), "ROLLCALL_") {
+		t.Errorf("the error %q names no setting", err)
+	}
+	if strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("the error %q tells a secret", err)
+	}
+}
