@@ -27,7 +27,7 @@ type Server struct {
 	metrics *metrics
 	log     *slog.Logger
 	pacing  pacing
-	workers workers
+	workers *workers
 
 	stopSweeping func()
 

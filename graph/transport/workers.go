@@ -1,18 +1,26 @@
 package transport
 
-import "time"
+import (
+	"sync/atomic"
+	"time"
+)
 
-// workerRest is how long a worker waits for its next message before it ends.
-const workerRest = time.Second
+const (
+	// workerRest is how long a worker waits for its next message before it ends.
+	workerRest = time.Second
+	// restingWorkers is how many wait at most: a burst leaves no crowd behind.
+	restingWorkers = 16
+)
 
 // workers handle the WebSockets' messages, each in a goroutine that then waits a
 // little for another one. An operation goes deep, and a new goroutine's stack is
 // made larger several times over on the way, each time by copying it. A worker has
-// done that before; there are about as many as messages are being handled at once,
-// and none where all is silent.
+// done that before; there are little more than messages are being handled at once, and
+// none where all is silent.
 type workers struct {
 	// messages has no room: what is sent is taken by a worker that waits.
 	messages chan received
+	resting  atomic.Int32
 }
 
 // received is a message that a connection has read.
@@ -23,10 +31,10 @@ type received struct {
 	handled chan<- struct{}
 }
 
-func newWorkers() workers { return workers{make(chan received)} }
+func newWorkers() *workers { return &workers{messages: make(chan received)} }
 
 // handle has a worker handle m, and does not wait for it.
-func (w workers) handle(m received) {
+func (w *workers) handle(m received) {
 	select {
 	case w.messages <- m:
 	default:
@@ -35,16 +43,22 @@ func (w workers) handle(m received) {
 }
 
 // work handles m, and what comes within workerRest after.
-func (w workers) work(m received) {
+func (w *workers) work(m received) {
 	rest := time.NewTimer(workerRest)
 	defer rest.Stop()
 	for {
 		m.conn.handle(m.text, m.handled)
 		m = received{} // nothing is held on to
+		if w.resting.Add(1) > restingWorkers {
+			w.resting.Add(-1)
+			return
+		}
 		rest.Reset(workerRest)
 		select {
 		case m = <-w.messages:
+			w.resting.Add(-1)
 		case <-rest.C:
+			w.resting.Add(-1)
 			return
 		}
 	}
