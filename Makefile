@@ -67,6 +67,11 @@ go-tests: # needs no server: each package starts its own where none is named
 e2e-tests: # needs `make deps`; ROLLCALL_BIN names another server to test
 	cd e2e && ROLLCALL_BIN="$${ROLLCALL_BIN-$(BUILD)/rollcall}" npm test --silent -- --test-reporter=$(REPORTER)
 
+.PHONY: pictures
+pictures: deps build ## takes the README's pictures of the console anew
+	$(GO) build -o $(BUILD)/ ./internal/testenv/cmd/withservers
+	cd e2e && ROLLCALL_BIN=$(BUILD)/rollcall $(BUILD)/withservers -- node pictures.mjs
+
 .PHONY: cover
 cover: deps ## the Go tests' coverage, by package and in .build/cover.html
 	$(GO) build -o $(BUILD)/ ./internal/testenv/cmd/withservers

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"rollcall/internal/jobs"
@@ -102,13 +103,8 @@ func (c *console) bulkPage(v *visit, action string, values url.Values) (*bulkPag
 	if err != nil {
 		return nil, err
 	}
-	p := &bulkPage{App: c.appRow(v, app), Action: action}
-	for _, u := range found {
-		if u != nil {
-			p.Users = append(p.Users, c.userRow(v, app, u))
-		}
-	}
-	return p, nil
+	found = slices.DeleteFunc(found, func(u *models.User) bool { return u == nil })
+	return &bulkPage{App: c.appRow(v, app), Action: action, Users: c.userRows(v, app, found)}, nil
 }
 
 func (p *bulkPage) ids() []string {

@@ -97,8 +97,8 @@ type Users interface {
 
 // Presence is what the console needs to know about who is online (presence.Hub).
 type Presence interface {
-	// StatusOf answers the status now of a user whose row was just read.
-	StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error)
+	// StatusesOf answers the statuses now of users whose rows were just read.
+	StatusesOf(ctx context.Context, users []*models.User) ([]models.UserStatus, error)
 	OnlineCount(ctx context.Context, appID int64) (int, error)
 	// Devices answers the live connections of the user with that users.id.
 	Devices(ctx context.Context, userID int64) ([]models.Device, error)

@@ -20,15 +20,20 @@ func (c *console) online(v *visit, app *models.App) *online {
 	return &online{n}
 }
 
-// status answers the status of a user whose row was just read, where nothing else
-// is known the row's.
-func (c *console) status(v *visit, u *models.User) models.UserStatus {
-	status, err := c.Presence.StatusOf(v.r.Context(), u)
-	if err != nil {
-		c.unknown(v, err)
-		return models.UserStatus{UserID: u.ExternalID, Presence: u.Presence, ChangedAt: u.PresenceAt}
+// statuses answers the statuses of users whose rows were just read, where nothing
+// else is known the rows'. All are asked for at once: they may be another server's
+// to tell.
+func (c *console) statuses(v *visit, users []*models.User) []models.UserStatus {
+	statuses, err := c.Presence.StatusesOf(v.r.Context(), users)
+	if err == nil {
+		return statuses
 	}
-	return status
+	c.unknown(v, err)
+	statuses = make([]models.UserStatus, len(users))
+	for i, u := range users {
+		statuses[i] = models.UserStatus{UserID: u.ExternalID, Presence: u.Presence, ChangedAt: u.PresenceAt}
+	}
+	return statuses
 }
 
 // devices answers a user's devices, none where that is not known.

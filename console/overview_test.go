@@ -55,7 +55,7 @@ func TestOverview(t *testing.T) {
 		now := []string{
 			`<span>Registered</span> <strong>3</strong> <small>of 100</small>`, `<span>Online now</span> <strong>1</strong>`,
 			`<span>Banned</span> <strong>2</strong>`, `<span>Deactivated</span> <strong>1</strong>`,
-			"answers in", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall 1.2.3, go",
+			"answers in", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall <bdi>1.2.3</bdi>, <bdi>go",
 		}
 		series := []string{
 			">4 in all<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,

@@ -47,9 +47,7 @@ func showStates(l *stateList) func(*console, *visit) error {
 			return err
 		}
 		p := statesPage{App: c.appRow(v, app), Name: l.name, Path: l.path(app), First: request.After == nil}
-		for _, u := range found.Nodes() {
-			p.Users = append(p.Users, c.userRow(v, app, u))
-		}
+		p.Users = c.userRows(v, app, found.Nodes())
 		p.Next = nextPage(v, found.PageInfo())
 		return c.show(v, "states", p)
 	}

@@ -89,9 +89,7 @@ func (c *console) listUsers(v *visit) error {
 		App: c.appRow(v, app), Search: search, Show: show, First: request.After == nil,
 		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app), ExportPath: usersPath(app) + ".csv",
 	}
-	for _, u := range found.Nodes() {
-		shown.Users = append(shown.Users, c.userRow(v, app, u))
-	}
+	shown.Users = c.userRows(v, app, found.Nodes())
 	shown.Next = nextPage(v, found.PageInfo())
 	return c.show(v, "users", shown)
 }
@@ -117,10 +115,15 @@ func searchText(text string) string {
 }
 
 func (c *console) userRow(v *visit, app *models.App, u *models.User) userRow {
-	return userRow{
-		User:   u,
-		Path:   userPath(app, u.ExternalID),
-		State:  u.State(models.TimeOf(c.Clock())),
-		Status: c.status(v, u),
+	return c.userRows(v, app, []*models.User{u})[0]
+}
+
+func (c *console) userRows(v *visit, app *models.App, users []*models.User) []userRow {
+	now := models.TimeOf(c.Clock())
+	statuses := c.statuses(v, users)
+	rows := make([]userRow, len(users))
+	for i, u := range users {
+		rows[i] = userRow{User: u, Path: userPath(app, u.ExternalID), State: u.State(now), Status: statuses[i]}
 	}
+	return rows
 }

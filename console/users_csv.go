@@ -50,8 +50,8 @@ func (c *console) exportUsers(v *visit) error {
 		if err := control.SetWriteDeadline(time.Now().Add(exportPatience)); err != nil {
 			return err
 		}
-		for _, u := range users {
-			_ = out.Write(c.exportRow(v, u))
+		for i, status := range c.statuses(v, users) {
+			_ = out.Write(c.exportRow(users[i], status.Presence))
 		}
 		if out.Flush(); out.Error() != nil {
 			return out.Error()
@@ -76,7 +76,7 @@ func (c *console) exportName(app *models.App) string {
 	return "users-" + name + "-" + c.Clock().UTC().Format(time.DateOnly) + ".csv"
 }
 
-func (c *console) exportRow(v *visit, u *models.User) []string {
+func (c *console) exportRow(u *models.User, presence models.Presence) []string {
 	moment := func(at *models.Time) string {
 		if at == nil {
 			return ""
@@ -91,7 +91,7 @@ func (c *console) exportRow(v *visit, u *models.User) []string {
 	}
 	state := u.State(models.TimeOf(c.Clock()))
 	row := []string{
-		u.ExternalID, u.Name, text(u.AvatarURL), string(state), c.status(v, u).Presence.String(),
+		u.ExternalID, u.Name, text(u.AvatarURL), string(state), presence.String(),
 		u.CreatedAt.String(), "", "", moment(u.DeactivatedAt),
 	}
 	if state == models.UserBanned {

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { adminPassword } from './server.mjs';
 import { until } from './wait.mjs';
+import { foreignWords } from './words.mjs';
 
 const axeSource = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -61,10 +62,10 @@ export class Operator {
 
   async login(name = 'admin', password = adminPassword) {
     await this.open('/console/');
-    await this.page.getByLabel('Name').fill(name);
-    await this.page.getByLabel('Password').fill(password);
-    await this.page.getByRole('button', { name: 'Log in' }).click();
-    await this.page.getByRole('heading', { name: 'Apps' }).waitFor();
+    await this.page.locator('#name').fill(name);
+    await this.page.locator('#password').fill(password);
+    await this.page.locator('form[action="/console/login"] button').click();
+    await this.page.waitForURL('**/console/');
   }
 
   /** Sends a form as a program with the operator's cookie would; answers the response. */
@@ -86,17 +87,34 @@ export class Operator {
     return this.page.screenshot({ path: `${screenshots}${name}.png`, fullPage: true });
   }
 
+  /** Fails if the page has barriers, is too wide, or says what its readers do not understand. */
+  async check(what, names = []) {
+    await this.reads(what, names);
+    await this.hasNoBarrier(what);
+    await this.fits(what);
+  }
+
   /**
-   * Fails if axe finds a barrier on the page, if it must be scrolled sideways, or if
-   * it shows what only a program understands: an address, a text without its words.
+   * Fails if the page shows what only a program understands (an address, a text
+   * without its words), or has words of another language. `names` are data of the
+   * test's in its messages.
    */
-  async check(what) {
+  async reads(what, names = []) {
     const text = await this.page.locator('body').innerText();
     assert.doesNotMatch(text, /\b0x[0-9a-f]{6,}|%!|<no value>|<nil>|\bNaN\b|\{(n|id|count|limit|search|subject)\}/, what);
+    assert.deepEqual(await foreignWords(this.page, names), [], `words of another language on ${what}`);
+  }
+
+  /** Fails if axe finds a barrier on the page. */
+  async hasNoBarrier(what) {
     const violations = await this.page.evaluate(`${await axeSource};
-      axe.run(document).then(({ violations }) => violations.map(({ id, nodes }) =>
+      axe.run({ exclude: ${JSON.stringify(this.beyond ? [this.beyond] : [])} }, { resultTypes: ['violations'], preload: false }).then(({ violations }) => violations.map(({ id, nodes }) =>
         id + ': ' + nodes.map((node) => node.html + ' ' + node.failureSummary).join('; ')))`);
     assert.deepEqual(violations, [], `barriers on ${what}`);
+  }
+
+  /** Fails if the page must be scrolled sideways. */
+  async fits(what) {
     const overflow = await this.page.evaluate('document.documentElement.scrollWidth - document.documentElement.clientWidth');
     assert.equal(overflow, 0, `${what} is wider than the window`);
   }

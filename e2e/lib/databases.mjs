@@ -31,11 +31,16 @@ export async function createSQLite() {
   };
 }
 
-async function createMariaDB() {
+/** Such a database on the server of `withservers`; `sql` carries out statements in it. */
+export async function createMariaDB() {
   const socket = mariadb.match(/unix\((.*)\)/)[1];
   const name = `e2e_${randomBytes(8).toString('hex')}`;
   const sql = (statement) =>
     run('mariadb', ['--no-defaults', `--socket=${socket}`, '--user=root', '--execute', statement]);
   await sql(`CREATE DATABASE ${name}`);
-  return { url: `${mariadb}${name}`, remove: () => sql(`DROP DATABASE ${name}`) };
+  return {
+    url: `${mariadb}${name}`,
+    sql: (statements) => sql(`USE ${name}; ${statements}`),
+    remove: () => sql(`DROP DATABASE ${name}`),
+  };
 }

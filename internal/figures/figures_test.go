@@ -126,7 +126,9 @@ func TestMinutesAndDays(t *testing.T) {
 		w.want(w.hour(r, 1), "[08:30 4 5][08:31 1 1]")
 		w.want(w.hour(r, 2), "[08:31 4 0]")
 		w.want(w.days(r, 1, time.UTC), "[Nov 20 00:00 5 5]")
-		w.now = w.now.Add(time.Hour)
+		w.now = w.now.Add(time.Minute)
+		w.want(w.hour(r, 1), "[08:30 4 5][08:31 1 1][08:32 0 1]") // not looked at yet
+		w.now = w.now.Add(time.Hour - time.Minute)
 		w.record(r)
 		w.want(w.hour(r, 1), "[09:31 0 1]")
 		w.want(w.days(r, 1, time.UTC), "[Nov 20 00:00 5 5]")
@@ -214,6 +216,7 @@ func TestQuietAppsCostNoWrite(t *testing.T) {
 		w.record(r)
 		w.exec("DELETE FROM app_figures")
 		w.record(r)
+		w.online[2] = 0
 		w.want(w.hour(r, 1)+w.hour(r, 2), "")
 	})
 }

@@ -43,7 +43,8 @@ func (r *Recorder) LastDays(ctx context.Context, appID int64, n int, zone *time.
 }
 
 // fill sums the app's buckets of span up into points, each of which lasts until
-// the next.
+// the next. Who is online now counts in the last one, whose bucket may have begun
+// since it was last looked; where that cannot be told, what is written stands.
 func (r *Recorder) fill(ctx context.Context, appID, span int64, points []Point) error {
 	var rows []models.AppFigures
 	err := r.db.Read(ctx).Where("app_id = ? AND span = ? AND begins_at >= ?", appID, span, points[0].BeginsAt).
@@ -58,6 +59,10 @@ func (r *Recorder) fill(ctx context.Context, appID, span int64, points []Point) 
 		}
 		points[at].Registrations += row.Registrations
 		points[at].PeakOnline = max(points[at].PeakOnline, row.PeakOnline)
+	}
+	if online, err := r.online(ctx, appID); err == nil {
+		last := &points[len(points)-1]
+		last.PeakOnline = max(last.PeakOnline, online)
 	}
 	return nil
 }

@@ -15,11 +15,21 @@ import (
 // StatusOf answers a user's status now. The row must have been read within the
 // last minute: it tells what has been forgotten elsewhere.
 func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error) {
-	statuses, err := h.store.statuses(ctx, []Account{AccountOf(u)})
+	statuses, err := h.StatusesOf(ctx, []*models.User{u})
 	if err != nil {
 		return models.UserStatus{}, err
 	}
 	return statuses[0], nil
+}
+
+// StatusesOf answers what StatusOf answers for each of the users, in their order,
+// in one round trip for a page of them.
+func (h *Hub) StatusesOf(ctx context.Context, users []*models.User) ([]models.UserStatus, error) {
+	accs := make([]Account, len(users))
+	for i, u := range users {
+		accs[i] = AccountOf(u)
+	}
+	return h.store.statuses(ctx, accs)
 }
 
 // SetStatus gives an ONLINE user a custom status, "": none, and answers the

@@ -1,0 +1,191 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/models"
+)
+
+// change makes a POST that changes something, on a new site with the browser of
+// "admin" and where need be after a step of its own.
+type change func(*site) url.Values
+
+func form(pairs ...string) change {
+	values := url.Values{}
+	for i := 0; i < len(pairs); i += 2 {
+		values.Add(pairs[i], pairs[i+1])
+	}
+	return func(*site) url.Values { return values }
+}
+
+// after is form, and the step that comes before.
+func after(step func(*site) error, pairs ...string) change {
+	return func(s *site) url.Values {
+		s.check(step(s))
+		return form(pairs...)(s)
+	}
+}
+
+// sessionOf names the operator's newest session, from one more login.
+func sessionOf(operator string) change {
+	return func(s *site) url.Values {
+		s.as(operator)
+		var session models.OperatorSession
+		s.check(s.db.Read(context.Background()).Where("operator_id = ?", s.operatorID(operator)).Order("id DESC").Take(&session).Error)
+		return form("session", strconv.FormatInt(session.ID, 10))(s)
+	}
+}
+
+// changes are all routes that change something. A POST that is in neither this
+// list nor in unaudited fails the test.
+var changes = map[string]change{
+	"POST /console/login":                     form("name", "admin", "password", password),
+	"POST /console/logout":                    form(),
+	"POST /console/apps/new":                  form("name", "new", "environment", "PRODUCTION", "edition", "STANDARD"),
+	"POST /console/apps/{key}/users.csv":      form(),
+	"POST /console/apps/{key}/users/{id}/ban": form("length", "60"),
+	"POST /console/apps/{key}/users/{id}/unban": after(func(s *site) error {
+		_, err := s.users.Ban(context.Background(), s.dev, []string{"ann"}, time.Hour, nil, setup)
+		return err
+	}),
+	"POST /console/apps/{key}/users/{id}/disconnect": after(func(s *site) error {
+		s.connect(s.dev, "ann", silent{})
+		return nil
+	}),
+	"POST /console/apps/{key}/users/{id}/expire-tokens": form(),
+	"POST /console/apps/{key}/users/{id}/whitelist-on":  form(),
+	"POST /console/apps/{key}/users/{id}/whitelist-off": after(func(s *site) error {
+		_, err := s.relations.SetWhitelistEnabled(context.Background(), s.dev, []string{"ann"}, true, setup)
+		return err
+	}),
+	"POST /console/apps/{key}/users/{id}/deactivate": form(),
+	"POST /console/apps/{key}/users/{id}/reactivate": after(func(s *site) error {
+		_, err := s.users.Deactivate(context.Background(), s.dev, []string{"ann"}, setup)
+		return err
+	}),
+	"POST /console/apps/{key}/users/{id}/delete": form(),
+	"POST /console/apps/{key}/bulk/ban":          form("id", "ann", "length", "60"),
+	"POST /console/apps/{key}/bulk/delete":       form("id", "ann"),
+	"POST /console/apps/{key}/clear":             form("count", "1"),
+	"POST /console/apps/{key}/settings": form("name", "renamed", "edition", "FLAGSHIP",
+		"friendLimit", "7", "blocklistLimit", "8", "whitelistLimit", "9", "statusSubscriptionLimit", "10"),
+	"POST /console/apps/{key}/rotate-secret":        form(),
+	"POST /console/operators":                       form("name", "new", "role", "viewer"),
+	"POST /console/operators/{operator}/make-admin": form(),
+	"POST /console/operators/{operator}/make-viewer": after(func(s *site) error {
+		_, err := s.deps.Operators.SetRole(context.Background(), "viewer", models.RoleAdmin, setup)
+		return err
+	}),
+	"POST /console/operators/{operator}/end-session":  sessionOf("viewer"),
+	"POST /console/operators/{operator}/end-sessions": sessionOf("viewer"),
+	"POST /console/operators/{operator}/password":     form(),
+	"POST /console/operators/{operator}/delete":       form(),
+	"POST /console/account/password":                  form("current", password, "password", "another password", "again", "another password"),
+	"POST /console/account/end-session":               sessionOf("admin"),
+	"POST /console/account/end-sessions":              sessionOf("admin"),
+	"POST /console/explorer":                          func(s *site) url.Values { return form("app", s.dev.Key, "user", "ann")(s) },
+}
+
+// rowless changes leave no row but the audit's: what is read, granted or cut.
+var rowless = map[string]bool{
+	"POST /console/apps/{key}/users.csv":             true,
+	"POST /console/apps/{key}/users/{id}/disconnect": true,
+	"POST /console/explorer":                         true,
+}
+
+// unaudited changes nothing but the reader's own cookie.
+var unaudited = map[string]bool{"POST /console/language": true}
+
+// TestEveryChangeIsAuditedInItsTransaction tries each change twice: while no audit
+// entry can be written it fails and leaves all tables as they are; then it is done,
+// and told.
+func TestEveryChangeIsAuditedInItsTransaction(t *testing.T) {
+	for _, rt := range routes {
+		if !strings.HasPrefix(rt.pattern, "POST ") || unaudited[rt.pattern] {
+			continue
+		}
+		t.Run(rt.pattern, func(t *testing.T) {
+			prepare := changes[rt.pattern]
+			if prepare == nil {
+				t.Fatal("is there an audit entry? The list of changes lacks this route")
+			}
+			s := onSQLite(t)
+			b := s.as("admin")
+			values := prepare(s)
+			_, path := s.path(rt)
+			before, told := s.tables(), s.auditCount()
+
+			s.exec("CREATE TRIGGER mute BEFORE INSERT ON audit_entries BEGIN SELECT RAISE(ABORT, 'mute'); END")
+			got := b.post(path, values)
+			if strings.Contains(got.Header.Get("Location"), "/jobs/") {
+				b.finish(got).want(t, http.StatusOK, "Failed")
+			} else {
+				got.want(t, http.StatusInternalServerError, "Something went wrong")
+			}
+			for table, rows := range s.tables() {
+				if rows != before[table] {
+					t.Errorf("without an audit entry, %s is\n%s\nand was\n%s", table, rows, before[table])
+				}
+			}
+
+			s.exec("DROP TRIGGER mute")
+			got = b.post(path, values)
+			if strings.Contains(got.Header.Get("Location"), "/jobs/") {
+				b.finish(got).want(t, http.StatusOK, "Done")
+			} else if got.StatusCode >= http.StatusBadRequest {
+				t.Errorf("then %d\n%s", got.StatusCode, got.body)
+			}
+			if !rowless[rt.pattern] && maps.Equal(s.tables(), before) {
+				t.Error("it changed nothing")
+			}
+			if s.auditCount() == told {
+				t.Error("no audit entry tells of it")
+			}
+		})
+	}
+	for pattern := range changes {
+		if !slices.ContainsFunc(routes, func(rt route) bool { return rt.pattern == pattern }) {
+			t.Errorf("%s is no route", pattern)
+		}
+	}
+}
+
+func (s *site) exec(statement string) {
+	s.t.Helper()
+	s.check(s.db.Exec(context.Background(), statement))
+}
+
+func (s *site) auditCount() (n int64) {
+	s.t.Helper()
+	s.check(s.db.Read(context.Background()).Model(&models.AuditEntry{}).Count(&n).Error)
+	return n
+}
+
+// tables answers all rows of each table of a SQLite database, but for the audit and
+// the jobs, which also tell of what failed.
+func (s *site) tables() map[string]string {
+	s.t.Helper()
+	db := s.db.Read(context.Background())
+	var names []string
+	s.check(db.Raw("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('audit_entries', 'jobs', 'sqlite_sequence')").Scan(&names).Error)
+	all := map[string]string{}
+	for _, name := range names {
+		var rows []map[string]any
+		s.check(db.Table(name).Find(&rows).Error)
+		lines := make([]string, len(rows))
+		for i, row := range rows {
+			lines[i] = fmt.Sprint(row) // maps are printed by their keys' order
+		}
+		all[name] = strings.Join(lines, "\n")
+	}
+	return all
+}

@@ -1,0 +1,101 @@
+// Takes the pictures of the console that the README shows, of a made-up app with
+// a past. Run by `make pictures`, which starts the MariaDB that the past is written to.
+import { fileURLToPath } from 'node:url';
+import { AppServer } from './lib/api.mjs';
+import { launch, Operator } from './lib/browser.mjs';
+import { createMariaDB } from './lib/databases.mjs';
+import { Server } from './lib/server.mjs';
+import { Connection } from './lib/socket.mjs';
+import { until } from './lib/wait.mjs';
+
+/** Who registered last, and what they are connected with. */
+const people = [
+  ['wang.xiaoming', '王小明', 'ANDROID'], ['hannah.berg', 'Hannah Berg', 'IOS'], ['diego.r', 'Diego Ramírez'],
+  ['priya.nair', 'Priya Nair', 'WEB'], ['tomasz', 'Tomasz Zieliński', 'WINDOWS'], ['omar.haddad', 'Omar Haddad'],
+  ['lena.fischer', 'Lena Fischer', 'IOS', 'WEB'], ['sofia.rossi', 'Sofia Rossi', 'ANDROID'], ['jonas.weber', 'Jonas Weber'],
+  ['amara.okafor', 'Amara Okafor', 'WEB'], ['yuki.tanaka', 'Yuki Tanaka', 'HARMONYOS'], ['ines.duarte', 'Inês Duarte', 'MACOS'],
+];
+const seeded = 5200;
+const crowd = 140;
+
+/** Gives the app a month behind it: figures by the hour and the minute, and when each user registered. */
+async function writePast(database, key) {
+  const app = `(SELECT id FROM apps WHERE \`key\` = '${key}')`;
+  const now = 'CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)';
+  const figures = (span, points, registrations, online) => `REPLACE INTO app_figures
+    SELECT ${app}, ${span}, (${now} DIV ${span} - seq) * ${span}, ${registrations}, ${online} FROM seq_0_to_${points}`;
+  // A wave by the day, higher at weekends, rising over the month.
+  const wave = `(1 + SIN((seq + 22 - HOUR(UTC_TIME())) / 24 * 2 * PI()))
+    * IF(WEEKDAY(NOW() - INTERVAL seq HOUR) > 4, 1.3, 1) * (1.3 - seq / 1800) * (0.9 + RAND(seq DIV 24) / 5)`;
+  await database.sql(`
+    UPDATE users JOIN (SELECT MAX(id) AS newest FROM users) AS all_of_them
+      SET created_at = ${now} - 240000 - (newest - id) * 1560000;
+    ${figures(3_600_000, 719, `ROUND(2 * ${wave} + RAND(seq))`, `ROUND(60 + 45 * ${wave} + 12 * RAND(seq))`)};
+    ${figures(60_000, 59, 'IF(RAND() > 0.85, 1 + FLOOR(2 * RAND()), 0)', '146 + ROUND(5 * SIN(seq / 7) + 3 * RAND(seq))')};`);
+}
+
+const server = await Server.create(createMariaDB);
+const devices = [];
+const browser = await launch();
+try {
+  const made = await server.createApp({ name: 'Harbour Chat', environment: 'production', edition: 'standard' });
+  await server.command('seed', '--app', made.key, '--users', String(seeded), '--friends', '20');
+  await server.start();
+  const app = await AppServer.login(server, made);
+  const connect = async (token, platform) => devices.push(await Connection.open(server, token, platform));
+
+  for (let n = 0; n < crowd; n++) await connect(await app.register(`crew-${n}`), 'ANDROID');
+  for (const [id, name, ...platforms] of people.toReversed()) {
+    const token = await app.register(id, name);
+    for (const platform of platforms) await connect(token, platform);
+    if (id === 'diego.r') await (await Connection.open(server, token)).close();
+    if (id === 'lena.fischer') await devices.at(-1).request('mutation { setStatus(customStatus: "On the night train") { presence } }');
+  }
+  await writePast(server.database, made.key);
+
+  for (const [friendId, remark] of [['amara.okafor', 'from the rowing club'], ['wang.xiaoming', '同事']]) {
+    const input = { userId: 'lena.fischer', friendId, remark };
+    await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { remark } }', { input });
+  }
+  await app.send('mutation { addToBlocklist(input: { userId: "lena.fischer", ids: ["omar.haddad"] }) { outcome } }');
+  const ids = ['jonas.weber', ...Array.from({ length: 6 }, (_, n) => `user-${String(n + 4711).padStart(7, '0')}`)];
+  const input = { ids, minutes: 1440, reason: 'Advertising in every room' };
+  await app.send('mutation ($input: BanUsersInput!) { banUsers(input: $input) { outcome } }', { input });
+  await app.send('mutation ($ids: [ID!]!) { deactivateUsers(ids: $ids) { outcome } }', {
+    ids: Array.from({ length: 23 }, (_, n) => `user-${String(n * 87 + 12).padStart(7, '0')}`),
+  });
+
+  const root = `/console/apps/${made.key}`;
+  const picture = async ({ page }, name, height) => {
+    await page.setViewportSize({ ...page.viewportSize(), height });
+    await page.mouse.move(0, 0); // on nothing that would show it
+    await page.screenshot({ path: fileURLToPath(new URL(`../docs/console-${name}.png`, import.meta.url)) });
+  };
+  const drawn = ({ page }) => until(async () => (await page.locator('.plot canvas').count()) === 4, 'the charts');
+
+  const desk = await Operator.arrive(browser, server);
+  await desk.login();
+  await desk.open(root);
+  await drawn(desk);
+  await picture(desk, 'overview', 1000);
+  await desk.open(`${root}/users`);
+  await picture(desk, 'users', 860);
+  await desk.open(`${root}/users/lena.fischer`);
+  await picture(desk, 'user', 860);
+  await desk.open(`${root}/permission?from=omar.haddad&to=lena.fischer`);
+  await picture(desk, 'permission', 780);
+  await desk.leave();
+
+  const phone = await Operator.arrive(browser, server, {
+    colorScheme: 'dark', locale: 'zh-CN', deviceScaleFactor: 1.5, viewport: { width: 390, height: 844 },
+  });
+  await phone.login();
+  await phone.open(root);
+  await drawn(phone);
+  await picture(phone, 'phone', 844);
+  await phone.leave();
+} finally {
+  await browser.close();
+  await Promise.all(devices.map((device) => device.close()));
+  await server.remove();
+}

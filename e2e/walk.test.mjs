@@ -1,0 +1,385 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { AppServer } from './lib/api.mjs';
+import { launch, Operator } from './lib/browser.mjs';
+import { Server } from './lib/server.mjs';
+import { Connection } from './lib/socket.mjs';
+
+/** What stands in the messages of pages that name it nowhere else. */
+const names = ['member', 'busy', 'sam', 'new', 'admin', 'nobody', 'Shown', 'Chat in development'];
+
+/**
+ * A walk through all pages and all answers, by one operator in one language and
+ * theme. A page is pictured at one width, the other for the next one and in the
+ * other language; it fits both. In each theme one of the languages is examined by
+ * axe too.
+ */
+class Walk {
+  #shown = 0;
+
+  constructor(server, operator, { language, colorScheme }) {
+    Object.assign(this, { server, operator, language, colorScheme, page: operator.page });
+    this.examined = (language === 'en') === (colorScheme === 'light');
+  }
+
+  async show(name) {
+    const widths = [1280, 390];
+    if ((this.#shown++ % 2 === 0) === (this.language === 'en')) widths.reverse();
+    for (const width of widths) {
+      await this.page.setViewportSize({ width, height: 844 });
+      await this.operator.fits(`${name} at ${width} px`);
+    }
+    const seen = `${name}-${widths.at(-1)}-${this.colorScheme}-${this.language}`;
+    assert.equal(await this.page.locator('html').getAttribute('lang'), this.language, seen);
+    await this.operator.reads(seen, names);
+    if (this.examined) await this.operator.hasNoBarrier(seen);
+    await this.operator.screenshot(seen);
+  }
+
+  /** Opens each of [name, path] and shows it; a third says with which status, if not 200. */
+  async visit(pages) {
+    for (const [name, path, status = 200] of pages) {
+      const answer = await this.operator.open(path);
+      assert.equal(answer.status(), status, path);
+      await this.show(name);
+    }
+  }
+
+  /** Sends the page's form of that action, some fields filled; answers the status of the page it leads to. */
+  async submit(action, fields = {}) {
+    const form = this.page.locator(`form[action="${action}"]`);
+    await form.evaluate((node) => { node.noValidate = true; });
+    for (const [field, value] of Object.entries(fields)) {
+      const input = form.locator(`[name="${field}"]`).first();
+      const kind = await input.evaluate((node) => node.type);
+      if (kind === 'select-one') await input.selectOption(value);
+      else if (kind === 'radio') await form.locator(`[name="${field}"][value="${value}"]`).check();
+      else await input.fill(value);
+    }
+    const [answer] = await Promise.all([
+      this.page.waitForResponse((response) => response.request().isNavigationRequest() && response.status() !== 303),
+      this.page.waitForEvent('load'),
+      form.locator('button').last().click(),
+    ]);
+    return answer.status();
+  }
+
+  /** Goes over a page with Tab alone: every control has its turn, is in sight then, and shows it. */
+  async tabThrough(path) {
+    const { page } = this;
+    await this.operator.open(path);
+    const controls = await page.evaluate(() => {
+      // A page that nobody sees does not ask by itself, and so stays as it is.
+      Object.defineProperty(document, 'hidden', { value: true });
+      const all = [...document.querySelectorAll('a[href], button, input:not([type="hidden"]), select, summary')];
+      const visible = all.filter((control) => !control.disabled && control.checkVisibility());
+      visible.forEach((control, at) => { control.dataset.stop = at; });
+      return visible.map((control) => control.outerHTML);
+    });
+    assert.ok(controls.length > 10, path);
+    const left = new Set(controls.keys());
+    for (let presses = controls.length + 3; presses > 0 && left.size > 0; presses--) {
+      await page.keyboard.press('Tab');
+      const stop = await page.evaluate(() => {
+        const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+        const { top, bottom, left, right } = document.activeElement.getBoundingClientRect();
+        return {
+          at: Number(document.activeElement.dataset.stop ?? -1),
+          marked: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2,
+          inSight: bottom > 0 && right > 0 && top < innerHeight && left < innerWidth,
+        };
+      });
+      if (stop.at < 0) continue; // the browser's own stops, such as a pane that scrolls
+      assert.deepEqual([stop.marked, stop.inSight], [true, true], `the focus on ${controls[stop.at]} of ${path} can be seen`);
+      left.delete(stop.at);
+    }
+    assert.deepEqual([...left].map((at) => controls[at]), [], `Tab does not reach them on ${path}`);
+  }
+
+  /** The same as submit, and shows the answer. */
+  async answer(name, status, action, fields) {
+    assert.equal(await this.submit(action, fields), status, name);
+    await this.show(name);
+  }
+}
+
+describe('every page and every answer, as people see it', { concurrency: 2 }, () => {
+  let browser;
+  before(async () => {
+    browser = await launch();
+  });
+  after(() => browser?.close());
+
+  for (const language of ['en', 'zh-CN']) {
+    for (const colorScheme of ['light', 'dark']) {
+      test(`${language}, ${colorScheme}`, async (t) => {
+        const server = await Server.create();
+        t.after(() => server.remove());
+        await server.start();
+        const operator = await Operator.arrive(browser, server, { colorScheme, locale: language });
+        const walk = new Walk(server, operator, { language, colorScheme });
+        await operator.context.addCookies([{ name: 'rollcall_language', value: 'en', url: `${server.url}/console/` }]);
+        await beforeLogin(walk);
+        await emptyConsole(walk);
+        const world = await populate(server);
+        await appPages(walk, world);
+        await userPages(walk, world);
+        for (const path of ['', '/users', '/users/member-1']) await walk.tabThrough(`${world.root}${path}`);
+        await settingsAndPermission(walk, world);
+        await longWork(walk, world);
+        await operatorsAndAccount(walk, world);
+        await explorer(walk, world);
+        await refusals(walk, world);
+        await world.device.close();
+        // The browser reports the statuses that were asked for.
+        operator.errors = operator.errors.filter((error) => !/status of 4(00|01|03|04|22|29)/.test(error));
+        await operator.leave();
+      });
+    }
+  }
+
+  async function beforeLogin(walk) {
+    const { operator, page, language } = walk;
+    await operator.open('/console/login');
+    await page.locator(`button[value="${language}"]`).click();
+    await page.locator(`html[lang="${language}"]`).waitFor();
+    await walk.show('login');
+    const login = (password) => walk.submit('/console/login', { name: 'nobody', password });
+    assert.equal(await login('wrong'), 401);
+    await walk.show('login-wrong');
+    while ((await login('wrong')) !== 429);
+    await walk.show('login-throttled');
+    await walk.operator.login();
+  }
+
+  /** An app without users, whose lists say what to do next. */
+  async function emptyConsole(walk) {
+    const { key } = await walk.server.createApp({ name: 'Nobody here' });
+    const empty = `/console/apps/${key}`;
+    await walk.visit([
+      ['empty-apps', '/console/'],
+      ['empty-overview', empty],
+      ['empty-users', `${empty}/users`],
+      ['empty-users-online', `${empty}/users?show=online`],
+      ['empty-banned', `${empty}/banned`],
+      ['empty-deactivated', `${empty}/deactivated`],
+      ['empty-jobs', `${empty}/jobs`],
+      ['empty-clear', `${empty}/clear`],
+      ['empty-bulk', `${empty}/bulk/ban`],
+      ['empty-audit', '/console/audit?actor=nobody'],
+      ['audit-wrong', '/console/audit?from=soon', 422],
+    ]);
+  }
+
+  async function populate(server) {
+    const development = await server.createApp({ name: 'Chat in development', statusQueryEnabled: true });
+    const production = await server.createApp({ name: 'Chat in production', environment: 'production' });
+    const app = await AppServer.login(server, development);
+    const input = Array.from({ length: 34 }, (_, i) => ({ id: `member-${i + 1}`, name: `Member number ${i + 1}` }));
+    input.push(
+      { id: 'x'.repeat(64), name: 'A name that nobody can read aloud without breath, '.repeat(2).slice(0, 64) },
+      { id: '20260101_王', name: '王小明 🎈 مرحبا' }, { id: 'no-name', name: '' },
+    );
+    const { registerUsers } = await app.send('mutation ($input: [RegisterUserInput!]!) { registerUsers(input: $input) { id error { message } } }', { input });
+    const ids = registerUsers.filter(({ error }) => !error).map(({ id }) => id);
+    const productive = await AppServer.login(server, production);
+    await productive.register('member-1', 'A real user');
+    const device = await Connection.open(server, await app.register('member-1', 'Member number 1'), 'ANDROID');
+    for (const friendId of ['member-2', 'member-3', ids.at(-1)]) {
+      await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { remark } }', { input: { userId: 'member-1', friendId, remark: `${friendId} from school` } });
+    }
+    await device.request('mutation { setStatus(customStatus: "Out for lunch") { presence } }');
+    await device.request('mutation { sendFriendRequest(input: { to: "member-4", message: "It is me" }) { __typename } }');
+    await device.request('mutation { addToBlocklist(input: { ids: ["member-6"] }) { outcome } }');
+    await device.request('mutation { subscribeStatus(ids: ["member-2", "member-3"]) { evictedIds } }');
+    await app.send('mutation { addToWhitelist(input: { userId: "member-1", ids: ["member-2"] }) { outcome } }');
+    await app.send('mutation { banUsers(input: { ids: ["member-5", "member-7"], minutes: 60, reason: "Advertising in every room" }) { outcome } }');
+    await app.send('mutation { deactivateUsers(ids: ["member-8"]) { outcome } }');
+    return { development, production, app, device, root: `/console/apps/${development.key}` };
+  }
+
+  async function appPages(walk, { root, production }) {
+    await walk.visit([
+      ['apps', '/console/'],
+      ['app-new', '/console/apps/new'],
+    ]);
+    await walk.answer('app-new-wrong', 422, '/console/apps/new', { name: 'Chat in development' });
+    await walk.answer('app-secret', 200, '/console/apps/new', { name: 'Shown once' });
+    await walk.operator.open(root);
+    await walk.page.locator('.plot canvas').first().waitFor();
+    await walk.show('overview');
+    for (const summary of await walk.page.locator('summary').all()) await summary.click();
+    await walk.show('overview-tables');
+    await walk.visit([
+      ['users', `${root}/users`],
+      ['users-none', `${root}/users?q=somebody-else`],
+      ['users-production', `/console/apps/${production.key}/users`],
+      ['banned', `${root}/banned`],
+      ['deactivated', `${root}/deactivated`],
+    ]);
+  }
+
+  async function userPages(walk, { root, production }) {
+    const user = `${root}/users/member-1`;
+    await walk.visit([
+      ['user', user],
+      ['user-alone', `${root}/users/member-30`],
+      ['user-banned', `${root}/users/member-5`],
+      ['user-deactivated', `${root}/users/member-8`],
+      ['user-production', `/console/apps/${production.key}/users/member-1`],
+      ...['friends', 'incoming', 'outgoing', 'blocklist', 'whitelist', 'subscriptions'].flatMap((list) => [
+        [`user-${list}`, `${user}/${list}`],
+        [`user-${list}-empty`, `${root}/users/member-30/${list}`],
+      ]),
+      ['user-ban', `${user}/ban`],
+      ['user-ban-deactivated', `${root}/users/member-8/ban`],
+      ...['disconnect', 'expire-tokens', 'deactivate', 'whitelist-on', 'delete'].map((action) => [`user-${action}`, `${user}/${action}`]),
+      ['user-unban', `${root}/users/member-5/unban`],
+      ['user-unban-nothing', `${user}/unban`],
+      ['user-reactivate', `${root}/users/member-8/reactivate`],
+    ]);
+    const other = `${root}/users/member-9`;
+    await walk.operator.open(`${other}/ban`);
+    await walk.answer('user-ban-wrong', 422, `${other}/ban`, { length: 'own', amount: '31' });
+    await walk.answer('user-ban-done', 200, `${other}/ban`, { length: '1440', reason: 'Advertising' });
+    for (const action of ['unban', 'expire-tokens', 'whitelist-on', 'whitelist-off', 'deactivate', 'reactivate']) {
+      await walk.operator.open(`${other}/${action}`);
+      await walk.answer(`user-${action}-done`, 200, `${other}/${action}`);
+    }
+    // Whoever comes too late is told.
+    await walk.operator.open(`${other}/deactivate`);
+    await walk.operator.post(`${other}/deactivate`);
+    await walk.answer('user-deactivate-late', 200, `${other}/deactivate`);
+    await walk.operator.open(`${root}/users/member-10/delete`);
+    await walk.answer('user-delete-done', 200, `${root}/users/member-10/delete`);
+  }
+
+  async function settingsAndPermission(walk, { root }) {
+    await walk.visit([
+      ['settings', `${root}/settings`],
+      ['rotate-secret', `${root}/rotate-secret`],
+      ['permission', `${root}/permission`],
+      ['permission-allowed', `${root}/permission?from=member-2&to=member-1`],
+      ['permission-denied', `${root}/permission?from=member-6&to=member-1`],
+      ['permission-unknown', `${root}/permission?from=nobody&to=member-1`],
+    ]);
+    await walk.operator.open(`${root}/settings`);
+    await walk.answer('settings-wrong', 422, `${root}/settings`, { friendLimit: '-1' });
+    await walk.answer('settings-done', 200, `${root}/settings`, { friendLimit: '12' });
+    await walk.operator.open(`${root}/rotate-secret`);
+    await walk.answer('rotate-secret-done', 200, `${root}/rotate-secret`);
+  }
+
+  async function longWork(walk, { root }) {
+    const busy = await walk.server.createApp({ name: 'Busy' });
+    const backend = await AppServer.login(walk.server, busy);
+    for (let n = 0; n < 9; n++) await backend.register(`busy-${n}`);
+    const app = `/console/apps/${busy.key}`;
+    const chosen = 'id=busy-1&id=busy-2';
+    await walk.visit([
+      ['bulk-ban', `${app}/bulk/ban?${chosen}`],
+      ['bulk-delete', `${app}/bulk/delete?${chosen}`],
+    ]);
+    await walk.operator.open(`${app}/bulk/ban?${chosen}`);
+    await walk.answer('bulk-ban-wrong', 422, `${app}/bulk/ban`, { length: 'own', amount: '99999' });
+    await walk.submit(`${app}/bulk/ban`, { length: '60' });
+    await walk.operator.finished('2');
+    await walk.show('job-ban');
+    await walk.operator.open(`${app}/clear`);
+    await walk.show('clear');
+    await walk.answer('clear-wrong', 422, `${app}/clear`, { count: '7' });
+    await walk.submit(`${app}/clear`, { count: '9' });
+    await walk.operator.finished('9');
+    await walk.show('job-clear');
+    await walk.visit([['jobs', `${app}/jobs`], ['jobs-empty', `${root}/jobs`]]);
+  }
+
+  async function operatorsAndAccount(walk) {
+    const { operator, page } = walk;
+    await walk.server.commandWith('only looking around', 'operator', 'create', 'sam', '--role', 'viewer');
+    const sam = await Operator.arrive(page.context().browser(), walk.server);
+    await sam.login('sam', 'only looking around');
+    await walk.visit([['operators', '/console/operators']]);
+    await walk.answer('operators-wrong', 422, '/console/operators', { name: 'admin' });
+    await walk.answer('operator-made', 200, '/console/operators', { name: 'new' });
+    await operator.open('/console/operators');
+    const path = await page.getByRole('link', { name: 'sam', exact: true }).getAttribute('href');
+    await walk.visit([['operator', path], ['operator-own', '/console/operators/1']]);
+    await operator.open(path);
+    const session = await page.locator('a[href*="session="]').first().getAttribute('href');
+    await walk.visit([
+      ['operator-end-session', session],
+      ['operator-end-session-nothing', `${path}/end-session?session=0`],
+      ['operator-end-sessions', `${path}/end-sessions`],
+      ['operator-make-admin', `${path}/make-admin`],
+      ['operator-make-viewer-nothing', `${path}/make-viewer`],
+      ['operator-password', `${path}/password`],
+      ['operator-delete', `${path}/delete`],
+      ['operator-delete-own', '/console/operators/1/delete'],
+    ]);
+    await operator.open(session);
+    await walk.answer('operator-end-session-done', 200, `${path}/end-session`);
+    for (const action of ['make-admin', 'make-viewer', 'password']) {
+      await operator.open(`${path}/${action}`);
+      await walk.answer(`operator-${action}-done`, 200, `${path}/${action}`);
+    }
+    await operator.open(`${path}/delete`);
+    await walk.answer('operator-delete-done', 200, `${path}/delete`);
+    await sam.leave();
+
+    const again = await Operator.arrive(page.context().browser(), walk.server);
+    await again.login();
+    await walk.visit([['account', '/console/account']]);
+    const own = await page.locator('a[href*="session="]').first().getAttribute('href');
+    await walk.visit([['account-end-session', own], ['account-end-sessions', '/console/account/end-sessions']]);
+    await walk.answer('account-end-sessions-done', 200, '/console/account/end-sessions');
+    await walk.answer('account-wrong', 422, '/console/account/password', { current: 'a', password: 'b', again: 'c' });
+    await again.leave();
+    await walk.visit([
+      ['audit', '/console/audit'],
+      ['audit-filtered', '/console/audit?actor=admin&action=user.ban&from=2026-01-01'],
+    ]);
+  }
+
+  async function explorer(walk, { development }) {
+    const ready = () => walk.page.locator('.graphiql-container').waitFor();
+    // GraphiQL's own marks are beyond the console; what stands above it is not.
+    walk.operator.beyond = '#explorer';
+    await walk.operator.open('/console/explorer');
+    await ready();
+    await walk.show('explorer');
+    assert.equal(await walk.submit('/console/explorer', { app: development.key, user: 'nobody' }), 422);
+    await ready();
+    await walk.show('explorer-wrong');
+    assert.equal(await walk.submit('/console/explorer', { app: development.key, user: 'member-1' }), 200);
+    await ready();
+    await walk.show('explorer-filled');
+    walk.operator.beyond = undefined;
+  }
+
+  async function refusals(walk, { root, production }) {
+    const { operator, page } = walk;
+    await walk.visit([
+      ['error-404', '/console/nowhere', 404],
+      ['error-404-user', `${root}/users/nobody`, 404],
+      ['error-403-production', `/console/apps/${production.key}/users/member-1/delete`, 403],
+      ['error-400', `${root}/bulk/ban?${'id=a&'.repeat(101)}`, 400],
+    ]);
+    await walk.server.commandWith('only looking around', 'operator', 'create', 'sam', '--role', 'viewer');
+    await operator.post('/console/logout');
+    await operator.login('sam', 'only looking around');
+    await walk.visit([
+      ['viewer-apps', '/console/'],
+      ['viewer-users', `${root}/users`],
+      ['viewer-user', `${root}/users/member-1`],
+      ['viewer-settings', `${root}/settings`],
+      ['viewer-operators', '/console/operators'],
+      ['viewer-error-403', `${root}/users/member-1/ban`, 403],
+    ]);
+    walk.operator.beyond = '#explorer';
+    await operator.open('/console/explorer');
+    await page.locator('.graphiql-container').waitFor();
+    await walk.show('viewer-explorer');
+    walk.operator.beyond = undefined;
+  }
+});
