@@ -14,10 +14,10 @@ type Authenticator struct {
 	Users *users.Service
 }
 
-// Authenticate answers who sends this Authorization header; an empty one is a
-// guest's. A user's principal is confirmed; an App Server's is not yet: see
-// Principal.Confirm. Errors: UNAUTHENTICATED for what is no Bearer token or one
-// that is not good; USER_BANNED with `until`.
+// Authenticate answers who sends this Authorization header, by what it says; an
+// empty one is a guest's. The database has not been asked yet: see Principal.Confirm.
+// Errors: UNAUTHENTICATED for what is no Bearer token, or one that is not ours or
+// has expired.
 func (a *Authenticator) Authenticate(ctx context.Context, authorization string) (*Principal, error) {
 	if authorization == "" {
 		return guest, nil
@@ -30,18 +30,15 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization string) 
 	if err != nil {
 		return nil, err
 	}
-	if !claim.IsUsers() {
-		return &Principal{Kind: AppServer, claim: &pending{Claim: claim, users: a.Users}}, nil
+	kind := AppServer
+	if claim.IsUsers() {
+		kind = User
 	}
-	app, user, err := a.Users.Confirm(ctx, claim)
-	if err != nil {
-		return nil, err
-	}
-	return &Principal{Kind: User, App: app, User: user}, nil
+	return &Principal{Kind: kind, claim: &pending{Claim: claim, users: a.Users}}, nil
 }
 
 // Refresh answers p as the database has it now, for one more operation on a live
-// connection. Errors as Authenticate's; a token's age is not looked at again.
+// connection. Errors as Confirm's; a token's age is not looked at again.
 func (a *Authenticator) Refresh(ctx context.Context, p *Principal) (*Principal, error) {
 	switch p.Kind {
 	case AppServer:

@@ -9,8 +9,8 @@ import (
 	"rollcall/models"
 )
 
-// pending is an App Server's token whose signature is good, and what the database
-// says of it once it has been asked.
+// pending is a token whose signature is good, and what the database says of it once
+// it has been asked.
 type pending struct {
 	users.Claim
 	users *users.Service
@@ -23,11 +23,13 @@ type pending struct {
 // Confirm asks the database, once, whether the principal's token is still good,
 // where that is still open. Nothing may be done or answered for a principal that
 // has not been confirmed: the guard before every root field sees to the first,
-// the transports, which refuse the whole request, to the second. Errors as
-// Authenticate's.
+// the transports, which refuse the whole request, to the second. Errors:
+// UNAUTHENTICATED; USER_BANNED with `until`.
 //
 // It is apart from Authenticate for UserByID and ConfirmBy, which ask together with
-// another question: one round trip to the database instead of two.
+// another question: one round trip to the database instead of two. And a device is
+// known by its user's key before the database is asked, which then need be asked
+// only once.
 func (p *Principal) Confirm(ctx context.Context) error {
 	c := p.claim
 	if c == nil {
@@ -56,14 +58,23 @@ func (p *Principal) LoadApp(ctx context.Context) error {
 	return p.load(ctx)
 }
 
-// load reads the app of a claim that is locked.
+// Confirmed answers p confirmed, with its app and user, and without its token: what
+// outlives a request. Errors as Confirm's.
+func (p *Principal) Confirmed(ctx context.Context) (*Principal, error) {
+	if err := p.LoadApp(ctx); err != nil {
+		return nil, err
+	}
+	return &Principal{Kind: p.Kind, App: p.App, User: p.User}, nil
+}
+
+// load reads the app, and the user, of a claim that is locked.
 func (p *Principal) load(ctx context.Context) error {
 	c := p.claim
 	if c.err != nil {
 		return c.err
 	}
-	app, _, err := c.users.Confirm(ctx, c.Claim)
-	p.App = app
+	app, user, err := c.users.Confirm(ctx, c.Claim)
+	p.App, p.User = app, user
 	return c.settle(err)
 }
 

@@ -36,16 +36,25 @@ func (k Kind) String() string {
 // Principal is who asks, as the database has had it since the request came in.
 type Principal struct {
 	Kind Kind
-	// App is the caller's app; nil for a guest, and for an App Server until LoadApp
-	// has been called.
+	// App is the caller's app; nil for a guest, and until LoadApp has been called.
 	App *models.App
-	// User is set for Kind User only.
+	// User is set for Kind User only, once it is confirmed.
 	User *models.User
 
 	claim *pending // nil: there is nothing to confirm
 }
 
-// Account names the principal's user to internal/presence; only for Kind User.
+// UserID is the users.id of the principal's user, known before it is confirmed;
+// only for Kind User.
+func (p *Principal) UserID() int64 {
+	if p.User == nil {
+		return p.claim.UserID()
+	}
+	return p.User.ID
+}
+
+// Account names the principal's user to internal/presence; only for Kind User, once
+// it is confirmed.
 func (p *Principal) Account() presence.Account {
 	return presence.AccountOf(p.User)
 }

@@ -33,6 +33,10 @@ type Authenticator interface {
 
 // Presence registers devices; *presence.Hub is one.
 type Presence interface {
+	// Admit registers the device of a user of whom a token tells no more than the
+	// key, Connect that of one who has been read.
+	Admit(ctx context.Context, userID int64, platform models.Platform, link presence.Link,
+		who func(context.Context) (presence.Account, error)) (*presence.Device, error)
 	Connect(ctx context.Context, acc presence.Account, platform models.Platform, link presence.Link,
 		check func(context.Context) error) (*presence.Device, error)
 }

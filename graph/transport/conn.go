@@ -19,9 +19,8 @@ import (
 )
 
 // conn is one WebSocket. While it is idle it costs one goroutine, which waits for
-// the client without a buffer and on a small stack: each message is handled in a
-// goroutine of its own, which the first one waits for as far as the order of
-// messages matters.
+// the client without a buffer and on a small stack: each message is handled by a worker's
+// goroutine, which the first one waits for as far as the order of messages matters.
 type conn struct {
 	server *Server
 	id     string // the request ID of the upgrade
@@ -77,7 +76,7 @@ func (c *conn) read() error {
 			return err
 		}
 		handled := make(chan struct{})
-		go c.handle(text, handled)
+		c.server.workers.handle(received{c, text, handled})
 		<-handled
 		if c.out.isClosed() {
 			return net.ErrClosed

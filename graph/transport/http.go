@@ -58,6 +58,9 @@ func (x *exchange) serve() {
 		return
 	}
 	principal, err := x.server.cfg.Auth.Authenticate(x.ctx, x.r.Header.Get("Authorization"))
+	if err == nil && principal.Kind == auth.User {
+		principal, err = principal.Confirmed(x.ctx)
+	}
 	if err != nil {
 		x.fail(err)
 		return

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
+	"rollcall/internal/presence"
 	"rollcall/models"
 )
 
@@ -46,27 +47,41 @@ func (c *conn) init(req request) error {
 }
 
 // admit answers the principal of a connection that may be opened.
-func (c *conn) admit(ctx context.Context, init initPayload) (*auth.Principal, error) {
+func (c *conn) admit(ctx context.Context, init initPayload) (principal *auth.Principal, err error) {
 	cfg := &c.server.cfg
-	principal, err := cfg.Auth.Authenticate(ctx, init.authorization)
-	if err == nil {
-		err = principal.LoadApp(ctx) // for as long as the connection lasts
-	}
+	claimed, err := cfg.Auth.Authenticate(ctx, init.authorization)
 	if err != nil {
 		return nil, fmt.Errorf("authenticate: %w", err)
 	}
-	switch principal.Kind {
+	switch claimed.Kind {
 	case auth.Guest:
 		return nil, closeNoToken
 	case auth.User:
-		c.device, err = cfg.Presence.Connect(ctx, principal.Account(), models.PlatformOf(init.platform), c,
-			func(ctx context.Context) (err error) {
-				principal, err = cfg.Auth.Authenticate(ctx, init.authorization)
-				return err
+		c.device, err = cfg.Presence.Admit(ctx, claimed.UserID(), models.PlatformOf(init.platform), c,
+			func(ctx context.Context) (acc presence.Account, err error) {
+				if principal, err = c.server.confirmed(ctx, init.authorization); err == nil {
+					acc = principal.Account()
+				}
+				return acc, err
 			})
 		if err != nil {
 			return nil, fmt.Errorf("connect the device: %w", err)
 		}
+	default:
+		if principal, err = claimed.Confirmed(ctx); err != nil {
+			return nil, fmt.Errorf("authenticate: %w", err)
+		}
 	}
 	return principal, nil
+}
+
+// confirmed answers who sends this Authorization header, as the database has it
+// now. It asks anew each time: the answer is for who has become reachable for a
+// revocation before.
+func (s *Server) confirmed(ctx context.Context, authorization string) (*auth.Principal, error) {
+	principal, err := s.cfg.Auth.Authenticate(ctx, authorization)
+	if err != nil {
+		return nil, err
+	}
+	return principal.Confirmed(ctx)
 }

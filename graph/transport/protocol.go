@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 	"github.com/tidwall/gjson"
@@ -37,30 +39,66 @@ type request struct {
 
 // readRequest reads a message. What is none is answered with its closing.
 func readRequest(text []byte) (request, error) {
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(text, &fields); err != nil {
+	if !json.Valid(text) {
 		return request{}, closeBadMessage
 	}
-	var req request
-	if err := json.Unmarshal(fields["type"], &req.kind); err != nil {
+	var kind, id, payload gjson.Result
+	gjson.ParseBytes(text).ForEach(func(name, value gjson.Result) bool {
+		switch name.Str {
+		case "type":
+			kind = value
+		case "id":
+			id = value
+		case "payload":
+			payload = value
+		}
+		return true
+	})
+	if kind.Type != gjson.String && kind.Raw != "null" {
 		return request{}, closeBadMessage
 	}
-	req.payload = fields["payload"]
+	req := request{kind: kind.Str, payload: json.RawMessage(payload.Raw)}
 	switch req.kind {
 	case typeInit, typePing, typePong:
 		if !isObjectOrNull(req.payload) {
 			return request{}, closeBadPayload
 		}
 	case typeSubscribe, typeComplete:
-		var id string
-		if err := json.Unmarshal(fields["id"], &id); err != nil || id == "" || len(id) > maxOperationID {
+		var ok bool
+		if req.id, ok = operationID(id.Raw); !ok {
 			return request{}, closeBadID
 		}
-		req.id = encodeJSON(id)
 	default:
 		return request{}, closeUnknownType
 	}
 	return req, nil
+}
+
+// operationID answers the ID of an operation, given as JSON, in the one form of JSON
+// that there is for it here; false: it is none.
+func operationID(raw string) ([]byte, bool) {
+	if plainString(raw) {
+		return []byte(raw), len(raw)-2 <= maxOperationID
+	}
+	var id string
+	if err := json.Unmarshal([]byte(raw), &id); err != nil || id == "" || len(id) > maxOperationID {
+		return nil, false
+	}
+	return encodeJSON(id), true
+}
+
+// plainString says whether a JSON value is a string, not empty, that encoding/json
+// writes as it stands.
+func plainString(raw string) bool {
+	if len(raw) < 3 || raw[0] != '"' {
+		return false
+	}
+	for _, c := range []byte(raw[1 : len(raw)-1]) {
+		if c >= utf8.RuneSelf || strings.IndexByte(`\<>&`, c) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func isObjectOrNull(raw json.RawMessage) bool {

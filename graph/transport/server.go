@@ -27,6 +27,7 @@ type Server struct {
 	metrics *metrics
 	log     *slog.Logger
 	pacing  pacing
+	workers *workers
 
 	stopSweeping func()
 
@@ -55,6 +56,7 @@ func New(cfg Config) *Server {
 			writeTimeout: cfg.Limits.WriteTimeout,
 			closeTimeout: cfg.Limits.CloseTimeout,
 		},
+		workers: newWorkers(),
 		conns:   make(map[*conn]struct{}),
 		streams: make(map[*sseStream]struct{}),
 	}

@@ -75,7 +75,7 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	if principal := auth.From(ctx); principal.Kind == auth.User {
 		platform := models.PlatformOf(x.r.Header.Get(headerPlatform))
 		device, err := s.cfg.Presence.Connect(ctx, principal.Account(), platform, st, func(ctx context.Context) (err error) {
-			principal, err = s.cfg.Auth.Authenticate(ctx, x.r.Header.Get("Authorization"))
+			principal, err = s.confirmed(ctx, x.r.Header.Get("Authorization"))
 			return err
 		})
 		if err != nil {

@@ -20,6 +20,9 @@ type Lookup[K comparable, V any] struct {
 	Text func(n int) string
 	// Bind appends a key's arguments.
 	Bind func(args []any, key K) []any
+	// Times is how often the statement has all the keys, one list after the other;
+	// 0 is once.
+	Times int
 	// Rows answers the targets that each row is scanned into, and a function that
 	// answers the row they hold, to be kept. It is called once for a statement,
 	// with the keys that were asked for.
@@ -44,19 +47,21 @@ func Fetcher[K comparable, V any](db *DB, l Lookup[K, V]) func(ctx context.Conte
 			key, value := row()
 			found[key] = value
 		}
+		size, n := bits.Len(uint(len(keys)-1)), len(keys)
+		if n <= preparedKeys {
+			n = 1 << size
+		}
 		var args []any
-		for _, key := range keys {
-			args = l.Bind(args, key)
+		for range max(l.Times, 1) {
+			for i := range n {
+				args = l.Bind(args, keys[min(i, len(keys)-1)])
+			}
 		}
 		var err error
-		if len(keys) <= preparedKeys {
-			i := bits.Len(uint(len(keys) - 1))
-			for range 1<<i - len(keys) {
-				args = l.Bind(args, keys[len(keys)-1])
-			}
-			err = queries[i].Each(args, targets, take)
+		if n <= preparedKeys {
+			err = queries[size].Each(args, targets, take)
 		} else {
-			err = db.queryText(l.Text(len(keys)), args, targets, take)
+			err = db.queryText(l.Text(n), args, targets, take)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("reading %s: %w", l.What, err)

@@ -149,12 +149,17 @@ func (c *Command) Run(tx *gorm.DB, args ...any) (int64, error) {
 		result, err = conn.Exec(c.text, args...)
 	}
 	if err != nil {
-		if t, ok := tx.Dialector.(gorm.ErrorTranslator); ok {
-			err = t.Translate(err) // as GORM's own statements' are
-		}
-		return 0, err
+		return 0, translated(tx, err)
 	}
 	return result.RowsAffected()
+}
+
+// translated answers a hand-written statement's error as those of GORM's own are.
+func translated(tx *gorm.DB, err error) error {
+	if t, ok := tx.Dialector.(gorm.ErrorTranslator); ok && err != nil {
+		return t.Translate(err)
+	}
+	return err
 }
 
 // Prepare makes the statements of a transaction ready before it begins. One that

@@ -95,9 +95,14 @@ func isBusy(err error) bool {
 
 // Exec runs one statement that changes rows, in a transaction of its own, as Tx
 // does. Where the database commits by itself what comes outside a transaction,
-// that is one statement and not three.
+// that is one statement and not three. It is hand-written: each argument stands for
+// one question mark.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
-	run := func(session *gorm.DB) error { return session.Exec(sql, args...).Error }
+	db.saw(sql, args)
+	run := func(session *gorm.DB) error {
+		_, err := session.Statement.ConnPool.ExecContext(session.Statement.Context, sql, args...)
+		return translated(session, err)
+	}
 	if db.writer != nil {
 		return db.Tx(ctx, run)
 	}

@@ -525,22 +525,29 @@ func newLoaders(db *database.DB) (loaders [len(lists)]*database.Coalescer[int64,
 	return loaders
 }
 
-// newBeginnings answers what reads all lists at once.
+// newBeginnings answers what reads all lists at once. Every device that connects
+// asks for them.
 func newBeginnings(db *database.DB) *database.Coalescer[int64, *[len(lists)][]int64] {
-	query := strings.Join(listQueries[:], " UNION ALL ")
-	return database.NewCoalescer(loadOwners, func(ctx context.Context, owners []int64) (map[int64]*[len(lists)][]int64, error) {
-		var rows []listRow
-		if err := db.Read(ctx).Raw(query, owners, owners).Scan(&rows).Error; err != nil {
-			return nil, err
-		}
-		out := make(map[int64]*[len(lists)][]int64, len(owners))
-		for _, row := range rows {
-			if out[row.OwnerID] == nil {
-				out[row.OwnerID] = new([len(lists)][]int64)
+	return database.NewCoalescer(loadOwners, database.Fetcher(db, database.Lookup[int64, *[len(lists)][]int64]{
+		What: "whom users watch",
+		Text: func(n int) string {
+			query := strings.Join(listQueries[:], " UNION ALL ")
+			return strings.ReplaceAll(query, "IN ?", "IN (?"+strings.Repeat(", ?", n-1)+")")
+		},
+		Bind:  func(args []any, owner int64) []any { return append(args, owner) },
+		Times: len(lists),
+		Rows: func(owners []int64) ([]any, func() (int64, *[len(lists)][]int64)) {
+			var row listRow
+			all := make(map[int64]*[len(lists)][]int64, len(owners))
+			return []any{&row.OwnerID, &row.OtherID, &row.List}, func() (int64, *[len(lists)][]int64) {
+				of := all[row.OwnerID]
+				if of == nil {
+					of = new([len(lists)][]int64)
+					all[row.OwnerID] = of
+				}
+				of[row.List] = append(of[row.List], row.OtherID)
+				return row.OwnerID, of
 			}
-			of := &out[row.OwnerID][row.List]
-			*of = append(*of, row.OtherID)
-		}
-		return out, nil
-	})
+		},
+	}))
 }

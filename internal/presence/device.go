@@ -57,7 +57,8 @@ const deviceIDLength = 16
 type Device struct {
 	hub *Hub
 	// entry is nil until the device has been let in; see Connect.
-	entry     *entry
+	entry *entry
+	// account has no more than its ID until then.
 	account   Account
 	info      models.Device
 	link      Link
@@ -91,7 +92,15 @@ func (d *Device) Gone() { d.hub.store.gone(d) }
 // cuts the link. So whoever races with a ban loses, and was never ONLINE.
 func (h *Hub) Connect(ctx context.Context, acc Account, platform models.Platform, link Link,
 	check func(context.Context) error) (*Device, error) {
-	return h.store.connect(ctx, acc, platform, link, check)
+	return h.store.connect(ctx, acc, platform, link, func(ctx context.Context) (Account, error) { return acc, check(ctx) })
+}
+
+// Admit is Connect for a user of whom no more than users.id is known: who answers
+// its account, as the database has it now, where check would say only whether the
+// user may connect. So one look at the database does for both.
+func (h *Hub) Admit(ctx context.Context, userID int64, platform models.Platform, link Link,
+	who func(context.Context) (Account, error)) (*Device, error) {
+	return h.store.connect(ctx, Account{ID: userID}, platform, link, who)
 }
 
 // newDevice answers a device that comes now.

@@ -42,16 +42,17 @@ func (m memory) gone(d *Device) {
 }
 
 func (m memory) connect(ctx context.Context, acc Account, platform models.Platform, link Link,
-	check func(context.Context) error) (*Device, error) {
+	who func(context.Context) (Account, error)) (*Device, error) {
 	s := m.shard(acc.ID)
 	d, err := s.arrive(acc, platform, link)
 	if err != nil {
 		return nil, err
 	}
-	if err := check(ctx); err != nil {
+	if acc, err = who(ctx); err != nil {
 		s.turnAway(d)
 		return nil, err
 	}
+	s.identify(d, acc)
 	w, err := s.letIn(d)
 	if err != nil || w == nil {
 		return d, err
@@ -86,6 +87,13 @@ func (s *shard) arrive(acc Account, platform models.Platform, link Link) (*Devic
 	}
 	s.arriving[d] = struct{}{}
 	return d, nil
+}
+
+// identify notes the account of a device that has arrived, as it has been read since.
+func (s *shard) identify(d *Device, acc Account) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.account = acc
 }
 
 // turnAway forgets a device that may not connect.

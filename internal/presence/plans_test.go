@@ -143,6 +143,7 @@ func (w *world) statements(do func() error) (list []statement) {
 		}
 		remove = append(remove, c.Query().Remove, c.Row().Remove, c.Delete().Remove, c.Update().Remove)
 	}
+	defer w.db.Watch(func(text string, args []any) { list = append(list, statement{text, args}) })()
 	reader := w.db.Read(context.Background())
 	watch(reader)
 	if err := w.db.Tx(context.Background(), func(tx *gorm.DB) error {

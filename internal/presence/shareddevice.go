@@ -12,7 +12,20 @@ import (
 )
 
 func (s *shared) connect(ctx context.Context, acc Account, platform models.Platform, link Link,
-	check func(context.Context) error) (*Device, error) {
+	who func(context.Context) (Account, error)) (*Device, error) {
+	check := func(ctx context.Context) error {
+		_, err := who(ctx)
+		return err
+	}
+	if acc.AppID == 0 {
+		// What is written to Redis for an account, also before the device is let in,
+		// takes all of it.
+		known, err := who(ctx)
+		if err != nil {
+			return nil, err
+		}
+		acc = known
+	}
 	d := s.hub.newDevice(acc, platform, link)
 	l, err := s.arrive(d)
 	if err != nil {

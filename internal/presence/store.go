@@ -20,7 +20,10 @@ type store interface {
 	unwritten() int
 
 	// See Hub's methods of these names.
-	connect(ctx context.Context, acc Account, platform models.Platform, link Link, check func(context.Context) error) (*Device, error)
+	//
+	// connect is Connect, and Admit where acc has nothing but its ID.
+	connect(ctx context.Context, acc Account, platform models.Platform, link Link,
+		who func(context.Context) (Account, error)) (*Device, error)
 	gone(d *Device)
 	logout(ctx context.Context, acc Account, own *Device, all bool) error
 	setStatus(ctx context.Context, acc Account, text string) (models.UserStatus, error)

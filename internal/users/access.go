@@ -39,6 +39,9 @@ type Claim struct{ claims token.Claims }
 // IsUsers says whether it is a user's token, not an App Server's.
 func (c Claim) IsUsers() bool { return c.claims.UserID != 0 }
 
+// UserID is the users.id that it says; 0: it is an App Server's.
+func (c Claim) UserID() int64 { return c.claims.UserID }
+
 // AppID is the apps.id that it says.
 func (c Claim) AppID() int64 { return c.claims.AppID }
 
@@ -81,6 +84,9 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 // database, without the app. Errors as Verify's; then nothing is said about the
 // user.
 func (s *Service) ByIDFor(ctx context.Context, c Claim, id string) (*models.User, error) {
+	if c.IsUsers() {
+		return nil, errRefused // of whose app alone is asked
+	}
 	if database.IsASCII(id) {
 		found, ok, err := s.userAndSecret.Get(ctx, externalKey{c.claims.AppID, id})
 		switch {

@@ -1,0 +1,70 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// A device of whom a token tells no more than the key is within a ban's reach
+// before its account is read, and is like any other afterwards.
+func TestAdmit(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		seen := new(recorder)
+		w.WatchApp(w.app.ID, seen)
+		acc, ctx := w.account(0), context.Background()
+
+		banned := new(link)
+		_, err := w.Admit(ctx, acc.ID, models.PlatformIOS, banned, func(context.Context) (Account, error) {
+			w.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{User: w.row(0), Reason: bus.ReasonBanned})
+			return acc, nil
+		})
+		if err != nil || len(banned.reasons) != 1 {
+			t.Fatalf("whoever is banned while it is read: %v, cut %d times", err, len(banned.reasons))
+		}
+		refusal := errors.New("refused")
+		_, err = w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (Account, error) { return Account{}, refusal })
+		if err != refusal {
+			t.Fatalf("whoever is refused: %v", err)
+		}
+		if s := w.shard(acc.ID); len(s.arriving)+len(s.entries) != 0 {
+			t.Fatal("something remains of those who were not let in")
+		}
+
+		d, err := w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (Account, error) { return acc, nil })
+		if err != nil || d.Account() != acc {
+			t.Fatalf("whoever may connect: %v, the device of %+v", err, d.Account())
+		}
+		d.Gone()
+		w.written()
+		w.delivered()
+		seen.want(t, "u0:ONLINE u0:OFFLINE")
+		w.wantRow(0, models.PresenceOffline)
+	})
+}
+
+// In a service of several nodes a ban on another one is seen, too.
+func TestAdmitWhileBannedElsewhere(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		n := newNodes(t, db, 2, 1)
+		acc, row, refused := n[1].account(0), n[0].row(0), errors.New("refused")
+		asked := 0
+		_, err := n[1].Admit(context.Background(), acc.ID, models.PlatformWeb, new(link), func(context.Context) (Account, error) {
+			if asked++; asked == 1 {
+				n[0].bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: row, Reason: bus.ReasonBanned})
+				return acc, nil
+			}
+			return Account{}, refused
+		})
+		if err != refused {
+			t.Fatalf("Admit answered %v after %d questions", err, asked)
+		}
+		n[1].wantPresence(0, models.PresenceUnlogined)
+	})
+}
