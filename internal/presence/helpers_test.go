@@ -107,6 +107,9 @@ func (w *world) closeHub(hub *Hub) {
 func (w *world) crash() {
 	w.kill()
 	w.Hub.close()
+	if s, ok := w.store.(*shared); ok {
+		s.feed.Close() // what it brings begins more work in the background
+	}
 	w.background.Wait()
 }
 
