@@ -72,7 +72,7 @@ type broadcastTest struct {
 // run has everybody subscribe to the server, the floor and the comparator, and
 // measures them in shuffled slices.
 func (t broadcastTest) run(ctx context.Context) ([][]deliveries, error) {
-	world, err := t.lab.World(ctx, 0)
+	world, err := t.lab.Strangers(ctx)
 	if err != nil {
 		return nil, err
 	}

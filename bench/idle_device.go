@@ -16,7 +16,7 @@ import (
 var idleDevice = row{name: "idle-device", number: 5, run: runIdleDevice}
 
 func runIdleDevice(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
-	world, err := lab.World(ctx, 0)
+	world, err := lab.Strangers(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (s stormSlice) allocated() float64 { return float64(s.allocations) / float6
 
 func runStorm(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	n := kit.Pick(lab, 10_000, 200)
-	world, err := lab.World(ctx, 0)
+	world, err := lab.Strangers(ctx)
 	if err != nil {
 		return nil, err
 	}

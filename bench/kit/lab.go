@@ -55,6 +55,7 @@ type Lab struct {
 	databases  int
 	asked      int // by DatabaseQueries
 	world      *World
+	strangers  *World
 	closures   []func()
 }
 

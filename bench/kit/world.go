@@ -29,19 +29,34 @@ type World struct {
 // UserID is the ID of the nth user, from 1.
 func UserID(n int) string { return fmt.Sprintf("user-%07d", n) }
 
-// World answers the world that the rows share, with that many users at least: a
-// PRODUCTION app in the FLAGSHIP edition, both status switches on.
+// World answers the world that the rows about requests share, with that many users at
+// least: a PRODUCTION app in the FLAGSHIP edition, both status switches on.
 func (l *Lab) World(ctx context.Context, users int) (*World, error) {
-	if l.world == nil {
-		database, err := l.Database(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if l.world, err = l.NewWorld(ctx, database, 0); err != nil {
-			return nil, err
-		}
+	if err := l.found(ctx, &l.world); err != nil {
+		return nil, err
 	}
 	return l.world, l.world.grow(ctx, users)
+}
+
+// Strangers answers the world that the rows about devices share. It is as World's,
+// but nobody ever makes friends there: what a device hears of, and takes, does not
+// hang on which rows have run before.
+func (l *Lab) Strangers(ctx context.Context) (*World, error) {
+	err := l.found(ctx, &l.strangers)
+	return l.strangers, err
+}
+
+// found makes a shared world on MariaDB, where it is not there yet.
+func (l *Lab) found(ctx context.Context, world **World) error {
+	if *world != nil {
+		return nil
+	}
+	database, err := l.Database(ctx)
+	if err != nil {
+		return err
+	}
+	*world, err = l.NewWorld(ctx, database, 0)
+	return err
 }
 
 // NewWorld makes a world of its own in a database, with that many users.
