@@ -127,7 +127,7 @@ func (r *subscriptionResolver) RelationshipChanged(ctx context.Context) (<-chan 
 }
 
 func (r *userResolver) Friends(ctx context.Context, obj *models.User, first *int, after *string) (*relations.FriendshipConnection, error) {
-	return r.relations.Friends(ctx, obj, pageRequest(first, after, listPage))
+	return r.relations.Friends(ctx, obj, pageRequest(ctx, first, after, listPage))
 }
 
 func (r *userResolver) FriendIds(ctx context.Context, obj *models.User) ([]string, error) {
@@ -144,11 +144,11 @@ func (r *userResolver) Friendship(ctx context.Context, obj *models.User, with st
 
 func (r *userResolver) FriendRequests(ctx context.Context, obj *models.User, direction generated.RequestDirection, first *int, after *string) (*relations.FriendRequestConnection, error) {
 	incoming := direction == generated.RequestDirectionIncoming
-	return r.relations.Requests(ctx, obj, incoming, pageRequest(first, after, listPage))
+	return r.relations.Requests(ctx, obj, incoming, pageRequest(ctx, first, after, listPage))
 }
 
 func (r *userResolver) Blocklist(ctx context.Context, obj *models.User, first *int, after *string) (*relations.BlockConnection, error) {
-	return r.relations.Blocklist(ctx, obj, pageRequest(first, after, listPage))
+	return r.relations.Blocklist(ctx, obj, pageRequest(ctx, first, after, listPage))
 }
 
 func (r *userResolver) BlockedIds(ctx context.Context, obj *models.User) ([]string, error) {
@@ -168,7 +168,7 @@ func (r *userResolver) Whitelist(_ context.Context, obj *models.User) (*relation
 }
 
 func (r *whitelistResolver) Entries(ctx context.Context, obj *relations.Whitelist, first *int, after *string) (*relations.WhitelistEntryConnection, error) {
-	return r.relations.Whitelist(ctx, obj.Owner, pageRequest(first, after, listPage))
+	return r.relations.Whitelist(ctx, obj.Owner, pageRequest(ctx, first, after, listPage))
 }
 
 // Whitelist answers the resolvers of a whitelist.

@@ -28,6 +28,17 @@ func RowOf[T any](without ...string) Row[T] {
 	return r
 }
 
+// Only answers the Row of the columns named, which r has.
+func (r Row[T]) Only(names ...string) Row[T] {
+	var some Row[T]
+	for i, name := range r.names {
+		if slices.Contains(names, name) {
+			some.names, some.places = append(some.names, name), append(some.places, r.places[i])
+		}
+	}
+	return some
+}
+
 // Columns lists the columns of the table, which may be an alias, for a SELECT.
 func (r Row[T]) Columns(table string) string {
 	list := make([]string, len(r.names))

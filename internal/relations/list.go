@@ -8,15 +8,26 @@ import (
 	"rollcall/models"
 )
 
-// userRow is another user as a list shows it.
-var userRow = database.RowOf[models.User]("search_name", "token_generation", "tokens_valid_from")
+// Another user as a list shows it: whatever may be selected, or what
+// page.Request.Profiles asks for.
+var (
+	userRow    = database.RowOf[models.User]("search_name", "token_generation", "tokens_valid_from")
+	profileRow = userRow.Only("id", "external_id", "name", "avatar_url", "presence", "presence_at")
+)
 
 // pages reads the pages of one of a user's lists, each by one hand-written
 // statement that is prepared.
 type pages[T any] struct {
-	order          page.Order // of nobody yet
+	order           page.Order // of nobody yet
+	users, profiles pageQueries
+	row             func(owner *models.User) (own []any, other *models.User, item func() (T, page.Key))
+}
+
+// pageQueries read a page at the beginning and further ones, with these columns of
+// the other users.
+type pageQueries struct {
+	other          database.Row[models.User]
 	begin, further *database.Query
-	row            func(owner *models.User) (own []any, other *models.User, item func() (T, page.Key))
 }
 
 // slab keeps copies of rows a few together, which costs an allocation for all of
@@ -40,14 +51,16 @@ func (s *slab[T]) keep(row T) *T {
 // other's are scanned into, and a function that makes an item of what they hold.
 func newPages[T any](db *database.DB, order page.Order, columns, from string,
 	row func(owner *models.User) (own []any, other *models.User, item func() (T, page.Key))) *pages[T] {
-	text := "SELECT " + userRow.Columns("users") + ", " + columns + " FROM " + from
-	end := " ORDER BY " + order.By() + " LIMIT ?"
-	return &pages[T]{
-		order:   order,
-		begin:   db.NewQuery(text + end),
-		further: db.NewQuery(text + " AND " + order.Condition() + end),
-		row:     row,
+	queries := func(other database.Row[models.User]) pageQueries {
+		text := "SELECT " + other.Columns("users") + ", " + columns + " FROM " + from
+		end := " ORDER BY " + order.By() + " LIMIT ?"
+		return pageQueries{
+			other:   other,
+			begin:   db.NewQuery(text + end),
+			further: db.NewQuery(text + " AND " + order.Condition() + end),
+		}
 	}
+	return &pages[T]{order: order, users: queries(userRow), profiles: queries(profileRow), row: row}
 }
 
 // read answers a page; args are those of the condition behind the owner's key.
@@ -58,15 +71,20 @@ func (p *pages[T]) read(owner *models.User, r page.Request, total page.Total, ar
 	if err != nil {
 		return nil, err
 	}
-	query := p.begin
+	queries := p.users
+	if r.Profiles {
+		queries = p.profiles
+	}
+	query := queries.begin
 	if behind != nil {
-		query = p.further
+		query = queries.further
 	}
 	args = append(append([]any{owner.ID}, args...), behind...)
 	own, other, item := p.row(owner)
+	other.AppID = owner.AppID // which profiles do not read
 	items := make([]T, 0, r.First+1)
 	keys := make([]page.Key, 0, r.First+1)
-	err = query.Each(append(args, r.First+1), append(userRow.Targets(other), own...), func() {
+	err = query.Each(append(args, r.First+1), append(queries.other.Targets(other), own...), func() {
 		one, key := item()
 		items, keys = append(items, one), append(keys, key)
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"rollcall/internal/apps"
 
@@ -204,4 +205,23 @@ func TestAPageCostsOneQuery(t *testing.T) {
 			}
 		}
 	}, append(ids, "x")...)
+}
+
+// TestProfiles: where they suffice, no more is read of the users than they show.
+func TestProfiles(t *testing.T) {
+	each(t, func(w *world) {
+		w.befriend("x", "ann")
+		_, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Minute, nil, apps.AppServer)
+		w.ok(err)
+		ann := w.user("ann")
+		for _, profiles := range []bool{false, true} {
+			c, err := w.relations.Friends(ctx, w.user("x"), page.Request{First: 1, Profiles: profiles})
+			w.ok(err)
+			got := c.Nodes()[0].User
+			if got.ID != ann.ID || got.AppID != ann.AppID || got.ExternalID != "ann" || got.Name != ann.Name ||
+				got.Presence != ann.Presence || (got.BannedUntil == nil) != profiles {
+				w.t.Errorf("with Profiles %v: %+v", profiles, got)
+			}
+		}
+	}, "x", "ann")
 }

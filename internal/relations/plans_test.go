@@ -94,11 +94,15 @@ func TestPlans(t *testing.T) {
 			return err
 		}
 		reads := map[string]func() error{
-			"a decision":        func() error { _, err := w.relations.Permission(ctx, w.app, pairs[1]); return err },
-			"two decisions":     func() error { _, err := w.relations.Permissions(ctx, w.app, pairs[:2]); return err },
-			"500 decisions":     func() error { _, err := w.relations.Permissions(ctx, w.app, pairs); return err },
-			"friends":           func() error { _, err := w.relations.Friends(ctx, owner, first(50)); return err },
-			"friends, blocked":  func() error { _, err := w.relations.Friends(ctx, &blocker, first(50)); return err },
+			"a decision":       func() error { _, err := w.relations.Permission(ctx, w.app, pairs[1]); return err },
+			"two decisions":    func() error { _, err := w.relations.Permissions(ctx, w.app, pairs[:2]); return err },
+			"500 decisions":    func() error { _, err := w.relations.Permissions(ctx, w.app, pairs); return err },
+			"friends":          func() error { _, err := w.relations.Friends(ctx, owner, first(50)); return err },
+			"friends, blocked": func() error { _, err := w.relations.Friends(ctx, &blocker, first(50)); return err },
+			"friends' profiles": func() error {
+				_, err := w.relations.Friends(ctx, owner, page.Request{First: 50, Profiles: true})
+				return err
+			},
 			"friend IDs":        func() error { _, err := w.relations.FriendIDs(ctx, owner); return err },
 			"a friendship":      func() error { _, err := w.relations.Friendship(ctx, w.app, owner, "u8"); return err },
 			"the blocklist":     func() error { _, err := w.relations.Blocklist(ctx, owner, first(50)); return err },
