@@ -2,10 +2,6 @@ package graph
 
 import (
 	"context"
-	"slices"
-
-	"github.com/99designs/gqlgen/graphql"
-	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/graph/generated"
 	"rollcall/internal/page"
@@ -25,46 +21,7 @@ func pageRequest(ctx context.Context, first *int, after *string, size int) page.
 	if first != nil {
 		size = *first
 	}
-	return page.Request{First: size, After: after, Profiles: profilesOnly(graphql.GetFieldContext(ctx).Field.Selections)}
-}
-
-// profileFields are the fields of a user that need no more of it than
-// page.Request.Profiles reads.
-var profileFields = []string{"id", "name", "avatarUrl", "status", "__typename"}
-
-// maxLook is in how many fields and fragments it is looked for others. It bounds
-// what fragments that spread each other cost; what asks for that much is large anyway.
-const maxLook = 64
-
-// profilesOnly says whether of the users below a selection nothing is selected but
-// profileFields.
-func profilesOnly(set ast.SelectionSet) bool {
-	left := maxLook
-	var only func(set ast.SelectionSet) bool
-	only = func(set ast.SelectionSet) bool {
-		for _, selection := range set {
-			if left--; left < 0 {
-				return false
-			}
-			var below ast.SelectionSet
-			switch s := selection.(type) {
-			case *ast.Field:
-				if s.ObjectDefinition.Name == "User" && !slices.Contains(profileFields, s.Name) {
-					return false
-				}
-				below = s.SelectionSet
-			case *ast.InlineFragment:
-				below = s.SelectionSet
-			case *ast.FragmentSpread:
-				below = s.Definition.SelectionSet
-			}
-			if !only(below) {
-				return false
-			}
-		}
-		return true
-	}
-	return only(set)
+	return page.Request{First: size, After: after, Profiles: profilesOnly(ctx)}
 }
 
 func userFilter(in *generated.UserFilter) users.Filter {

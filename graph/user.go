@@ -72,7 +72,7 @@ func (r *queryResolver) Me(ctx context.Context) (*models.User, error) {
 }
 
 func (r *queryResolver) User(ctx context.Context, id string) (*models.User, error) {
-	return auth.From(ctx).UserByID(ctx, r.users, id) // the guard's confirmingField
+	return auth.From(ctx).UserByID(ctx, r.users, id, profilesOnly(ctx)) // the guard's confirmingField
 }
 
 func (r *queryResolver) Users(ctx context.Context, ids []string) ([]*models.User, error) {

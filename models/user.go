@@ -48,6 +48,11 @@ type User struct {
 	WhitelistEnabled bool
 }
 
+// ProfileColumns are the columns of which a profile is made, and a status: a user
+// that has been read with these alone shows its IDs, app, name, avatar, Presence and
+// PresenceAt, and must be asked for nothing else.
+var ProfileColumns = []string{"id", "app_id", "external_id", "name", "avatar_url", "presence", "presence_at"}
+
 // State is the account's state at the moment now.
 func (u *User) State(now Time) UserState {
 	switch {

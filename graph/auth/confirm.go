@@ -89,8 +89,9 @@ func (c *pending) settle(err error) error {
 }
 
 // UserByID answers the user of the caller's app with that ID, nil where there is
-// none, and confirms the principal by the same read. Errors as Confirm's.
-func (p *Principal) UserByID(ctx context.Context, service *users.Service, id string) (*models.User, error) {
+// none, and confirms the principal by the same read; profile: of the user,
+// models.ProfileColumns suffice. Errors as Confirm's.
+func (p *Principal) UserByID(ctx context.Context, service *users.Service, id string, profile bool) (*models.User, error) {
 	c := p.claim
 	if c == nil {
 		return service.ByID(ctx, p.App.ID, id)
@@ -104,7 +105,7 @@ func (p *Principal) UserByID(ctx context.Context, service *users.Service, id str
 		return service.ByID(ctx, c.AppID(), id)
 	}
 	defer c.mu.Unlock()
-	user, err := service.ByIDFor(ctx, c.Claim, id)
+	user, err := service.ByIDFor(ctx, c.Claim, id, profile)
 	return user, c.settle(err)
 }
 

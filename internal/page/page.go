@@ -16,8 +16,8 @@ type Request struct {
 	First int
 	// After is the cursor behind which the page begins; nil: from the start.
 	After *string
-	// Profiles says that of the users in the list no more is wanted than IDs, names,
-	// avatars and statuses. A list may leave the rest of their rows unread then.
+	// Profiles says that of the users in the list models.ProfileColumns suffice. A
+	// list may leave the rest of their rows unread then.
 	Profiles bool
 }
 

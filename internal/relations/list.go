@@ -12,7 +12,7 @@ import (
 // page.Request.Profiles asks for.
 var (
 	userRow    = database.RowOf[models.User]("search_name", "token_generation", "tokens_valid_from")
-	profileRow = userRow.Only("id", "external_id", "name", "avatar_url", "presence", "presence_at")
+	profileRow = userRow.Only(models.ProfileColumns...)
 )
 
 // pages reads the pages of one of a user's lists, each by one hand-written
@@ -81,7 +81,6 @@ func (p *pages[T]) read(owner *models.User, r page.Request, total page.Total, ar
 	}
 	args = append(append([]any{owner.ID}, args...), behind...)
 	own, other, item := p.row(owner)
-	other.AppID = owner.AppID // which profiles do not read
 	items := make([]T, 0, r.First+1)
 	keys := make([]page.Key, 0, r.First+1)
 	err = query.Each(append(args, r.First+1), append(queries.other.Targets(other), own...), func() {

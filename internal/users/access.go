@@ -81,14 +81,18 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 }
 
 // ByIDFor is Confirm and ByID for an App Server's claim in one read of the
-// database, without the app. Errors as Verify's; then nothing is said about the
-// user.
-func (s *Service) ByIDFor(ctx context.Context, c Claim, id string) (*models.User, error) {
+// database, without the app; profile: of the user, models.ProfileColumns suffice.
+// Errors as Verify's; then nothing is said about the user.
+func (s *Service) ByIDFor(ctx context.Context, c Claim, id string, profile bool) (*models.User, error) {
 	if c.IsUsers() {
 		return nil, errRefused // of whose app alone is asked
 	}
 	if database.IsASCII(id) {
-		found, ok, err := s.userAndSecret.Get(ctx, externalKey{c.claims.AppID, id})
+		read := s.userAndSecret
+		if profile {
+			read = s.profileAndSecret
+		}
+		found, ok, err := read.Get(ctx, externalKey{c.claims.AppID, id})
 		switch {
 		case err != nil:
 			return nil, err

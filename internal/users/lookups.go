@@ -13,6 +13,8 @@ import (
 var (
 	userRow = database.RowOf[models.User]("search_name")
 	appRow  = database.RowOf[models.App]("secret_hash")
+
+	profileRow = userRow.Only(models.ProfileColumns...)
 )
 
 // readersAlone is how many readers have queries of their own. Measured with
@@ -49,19 +51,19 @@ type userAndSecret struct {
 	secretGeneration int
 }
 
-// userAndSecretByExternalID is byExternalID with that. The app's other columns
-// would make the statement a third dearer.
-func userAndSecretByExternalID(db *database.DB) database.Lookup[externalKey, *userAndSecret] {
+// userAndSecretByExternalID is byExternalID with that, and with these columns of the
+// user. The app's other columns would make the statement a third dearer.
+func userAndSecretByExternalID(db *database.DB, user database.Row[models.User]) database.Lookup[externalKey, *userAndSecret] {
 	return database.Lookup[externalKey, *userAndSecret]{
 		What: "users and secrets",
 		Text: func(n int) string {
-			return "SELECT " + userRow.Columns("users") + ", apps.secret_generation FROM " + byIndex(db) +
+			return "SELECT " + user.Columns("users") + ", apps.secret_generation FROM " + byIndex(db) +
 				" JOIN apps ON apps.id = users.app_id" + whereExternalID(n)
 		},
 		Bind: bindExternalKey,
 		Rows: func([]externalKey) ([]any, func() (externalKey, *userAndSecret)) {
 			var row userAndSecret
-			return append(userRow.Targets(&row.User), &row.secretGeneration), func() (externalKey, *userAndSecret) {
+			return append(user.Targets(&row.User), &row.secretGeneration), func() (externalKey, *userAndSecret) {
 				u := row
 				return externalKey{u.AppID, u.ExternalID}, &u
 			}

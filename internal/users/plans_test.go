@@ -341,7 +341,8 @@ func TestLookupPlans(t *testing.T) {
 				do    func() error
 			}{
 				"a user":              {external, 1, func() error { _, err := w.users.ByID(ctx, c.app.ID, ids[1]); return err }},
-				"a user for a claim":  {external, 1, func() error { _, err := w.users.ByIDFor(ctx, claim, ids[1]); return err }},
+				"a user for a claim":  {external, 1, func() error { _, err := w.users.ByIDFor(ctx, claim, ids[1], false); return err }},
+				"a profile":           {external, 1, func() error { _, err := w.users.ByIDFor(ctx, claim, ids[1], true); return err }},
 				"three users":         {external, 4, func() error { _, err := w.users.ByIDs(ctx, c.app.ID, ids[:3]); return err }},
 				"500 users":           {external, MaxIDs, func() error { _, err := w.users.ByIDs(ctx, c.app.ID, ids); return err }},
 				"who a token is from": {key, 1, func() error { _, _, err := w.users.Current(ctx, ann.ID); return err }},

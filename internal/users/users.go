@@ -29,10 +29,11 @@ type Service struct {
 
 	fetchByExternalID func(ctx context.Context, keys []externalKey) (map[externalKey]*models.User, error)
 
-	byExternalID  *database.Coalescer[externalKey, *models.User]
-	access        *database.Coalescer[int64, *access]
-	userAndSecret *database.Coalescer[externalKey, *userAndSecret]
-	appByID       *database.Coalescer[int64, *models.App]
+	byExternalID     *database.Coalescer[externalKey, *models.User]
+	access           *database.Coalescer[int64, *access]
+	userAndSecret    *database.Coalescer[externalKey, *userAndSecret]
+	profileAndSecret *database.Coalescer[externalKey, *userAndSecret]
+	appByID          *database.Coalescer[int64, *models.App]
 }
 
 // externalKey names a user as the API does.
@@ -47,7 +48,8 @@ func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock fun
 	s.fetchByExternalID = database.Fetcher(db, byExternalID(db))
 	s.byExternalID = coalescer(s.fetchByExternalID)
 	s.access = coalescer(database.Fetcher(db, accessByID))
-	s.userAndSecret = coalescer(database.Fetcher(db, userAndSecretByExternalID(db)))
+	s.userAndSecret = coalescer(database.Fetcher(db, userAndSecretByExternalID(db, userRow)))
+	s.profileAndSecret = coalescer(database.Fetcher(db, userAndSecretByExternalID(db, profileRow)))
 	s.appByID = coalescer(database.Fetcher(db, appByID))
 	return s
 }

@@ -12,10 +12,10 @@ import (
 	"rollcall/graph/graphtest"
 )
 
-// TestEveryFieldOfAListedUser asks each list for each field of its users alone, and
-// gets what each of them answers by itself: however little is selected, what is
-// selected has been read.
-func TestEveryFieldOfAListedUser(t *testing.T) {
+// TestEveryFieldAlone asks for each field of a user alone, by itself and in each
+// list, and gets what `users` answers, which reads all: however little is selected,
+// what is selected has been read.
+func TestEveryFieldAlone(t *testing.T) {
 	lists := []struct {
 		owner, field string
 		path         []string
@@ -29,7 +29,7 @@ func TestEveryFieldOfAListedUser(t *testing.T) {
 		{"amy", "friendRequests(direction: INCOMING)", []string{"friendRequests", "nodes", "from"}},
 	}
 	graphtest.Each(t, func(w *graphtest.World) {
-		people(w, "ann", "bob", "cid", "ben", "amy", "x")
+		people(w, "ann", "bob", "cid", "gone", "ben", "amy", "x")
 		ask := func(as, query string, variables map[string]any) map[string]any {
 			w.T.Helper()
 			r := w.Do(w.Bearer(as), query, variables)
@@ -57,16 +57,21 @@ func TestEveryFieldOfAListedUser(t *testing.T) {
 		ask("ann", block, input("ids", both))
 		ask(server, allow, input("userId", "ann", "ids", both))
 		ask(server, banMany, input("ids", []string{"cid"}, "minutes", 10, "reason", "noise"))
+		ask(server, deactivate, vars("ids", []string{"gone"}))
 
 		s := w.Executor.Schema()
 		for _, field := range s.Types["User"].Fields {
 			alone, variables := example(s, s.Query, field)
 			head, body, _ := strings.Cut(strings.TrimSuffix(alone, "}"), "{")
 			body = strings.Replace(body, "{ __typename }", leaves(s, field.Type, 3), 1)
-			want := make(map[string]any)
-			for _, id := range both {
-				want[id] = ask(server, head+`{ user(id: "`+id+`") { id `+body+"} }", variables)["user"]
+			all := ask(server, head+`{ users(ids: ["bob", "cid", "gone"]) { id `+body+"} }", variables)["users"].([]any)
+			for i, id := range []string{"bob", "cid", "gone"} {
+				query := head + `{ user(id: "` + id + `") { id ` + body + "} }"
+				if got := ask(server, query, variables)["user"]; !reflect.DeepEqual(got, all[i]) {
+					w.T.Errorf("%s\n%v\nin users:\n%v", query, got, all[i])
+				}
 			}
+			want := map[string]any{"bob": all[0], "cid": all[1]}
 			for _, list := range lists {
 				query := head + `{ user(id: "` + list.owner + `") { ` + strings.Join(append([]string{list.field}, list.path[1:]...), " { ") +
 					" { " + "id " + body + strings.Repeat(" }", len(list.path)+2)
@@ -75,7 +80,7 @@ func TestEveryFieldOfAListedUser(t *testing.T) {
 					got[u.(map[string]any)["id"].(string)] = u
 				}
 				if !reflect.DeepEqual(got, want) {
-					w.T.Errorf("%s\n%v\neach by itself:\n%v", query, got, want)
+					w.T.Errorf("%s\n%v\nin users:\n%v", query, got, want)
 				}
 			}
 		}
@@ -116,44 +121,48 @@ func within(value any, path []string) []any {
 	return within(value.(map[string]any)[path[0]], path[1:])
 }
 
-// TestProfilesAreReadAlone: a list whose users are shown by name and status reads
-// no more of them, however that is written, and else all that may be selected.
+// TestProfilesAreReadAlone: who shows users by name and status has no more read of
+// them, however that is written, and else all that may be selected.
 func TestProfilesAreReadAlone(t *testing.T) {
+	const friend = `{ user(id: "ann") { friends { nodes { user { `
 	tests := []struct {
-		name, selection, fragments string
-		whole                      bool
+		name, query string
+		whole       bool
 	}{
-		{"a profile", `nodes { remark user { id name avatarUrl status { presence } __typename } }`, ``, false},
-		{"edges", `edges { cursor node { user { id } } } pageInfo { endCursor } totalCount`, ``, false},
-		{"no user", `totalCount`, ``, false},
-		{"fragments", `... on FriendshipConnection { nodes { ...f } }`, `fragment f on Friendship { user { ... { alias: name } } }`, false},
-		{"the state", `nodes { user { id s: state } }`, ``, true},
-		{"under one of its names", `nodes { user { id } } edges { node { user { updatedAt } } }`, ``, true},
-		{"in a fragment in a fragment", `nodes { ...f }`, `fragment f on Friendship { user { ...g } } fragment g on User { ban { until } }`, true},
-		{"in an inline fragment", `nodes { user { ... on User { ... @include(if: true) { createdAt } } } }`, ``, true},
-		{"a list below", `nodes { user { blocklist { totalCount } } }`, ``, true},
-		{"fragments that spread each other", `nodes { user { ...a } }`, manyFragments(7), true},
+		{"a user", `{ user(id: "ann") { id name avatarUrl status { presence customStatus } __typename } }`, false},
+		{"a user by a fragment", `{ user(id: "ann") { ...f } } fragment f on User { ... on User { alias: name } }`, false},
+		{"its state", `{ user(id: "ann") { id state } }`, true},
+		{"a friend", friend + `id } remark } } } }`, false},
+		{"edges", `{ user(id: "ann") { friends { edges { cursor node { user { id } } } pageInfo { endCursor } totalCount } } }`, false},
+		{"no friend", `{ user(id: "ann") { friends { totalCount } } }`, false},
+		{"fragments", `{ user(id: "ann") { friends { ... on FriendshipConnection { nodes { ...f } } } } } fragment f on Friendship { user { ... { name } } }`, false},
+		{"a friend's state", friend + `id s: state } } } } }`, true},
+		{"under one of its names", friend + `id } } edges { node { user { updatedAt } } } } } }`, true},
+		{"in a fragment in a fragment", friend + `...f } } } } } fragment f on User { ...g } fragment g on User { ban { until } }`, true},
+		{"in an inline fragment", friend + `... on User { ... @include(if: true) { createdAt } } } } } } }`, true},
+		{"a private field", friend + `friendIds } } } } }`, true},
+		{"fragments that spread each other", friend + `...a } } } } } ` + manyFragments(7), true},
 	}
 	graphtest.Each(t, func(w *graphtest.World) {
 		people(w, "ann", "bob")
 		w.Run(step("friends", server, addFriend, input("userId", "ann", "friendId", "bob"), ""))
 		var mu sync.Mutex
-		var seen []string
+		var last string // to read users
 		stop := w.DB.Watch(func(text string, _ []any) {
 			mu.Lock()
 			defer mu.Unlock()
-			if strings.Contains(text, "friendships f") {
-				seen = append(seen, text)
+			if strings.Contains(text, "avatar_url") {
+				last = text
 			}
 		})
 		defer stop()
 		for _, test := range tests {
-			r := w.Do(w.Bearer(server), `{ user(id: "ann") { friends { `+test.selection+` } } } `+test.fragments, nil)
+			r := w.Do(w.Bearer(server), test.query, nil)
 			mu.Lock()
-			if r.Code() != "" || len(seen) != 1 || strings.Contains(seen[0], "ban_reason") != test.whole {
-				w.T.Errorf("%s: %s, read by %q", test.name, r.Body, seen)
+			if r.Code() != "" || last == "" || strings.Contains(last, "ban_reason") != test.whole {
+				w.T.Errorf("%s: %s, read by %q", test.name, r.Body, last)
 			}
-			seen = nil
+			last = ""
 			mu.Unlock()
 		}
 	})
