@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/bench/listen"
 	"rollcall/internal/testenv"
 )
 
@@ -223,12 +224,6 @@ type Floor struct {
 	Address string
 }
 
-// Addresses is what a floor prints as JSON once it serves.
-type Addresses struct {
-	Address string `json:"address"`
-	Debug   string `json:"debug"`
-}
-
 // StartFloor starts a floor with its flags; the lab stops it at the end.
 func (l *Lab) StartFloor(name string, flags ...string) (*Floor, error) {
 	self, err := os.Executable()
@@ -251,7 +246,7 @@ func (l *Lab) StartStock(ctx context.Context, database string, flags ...string) 
 	return l.startFloor("the comparator", exec.Command(l.stock, append([]string{"-dsn", DSN(database)}, flags...)...))
 }
 
-// startFloor starts a program that prints its Addresses.
+// startFloor starts a program that prints its listen.Addresses.
 func (l *Lab) startFloor(name string, cmd *exec.Cmd) (*Floor, error) {
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -263,7 +258,7 @@ func (l *Lab) startFloor(name string, cmd *exec.Cmd) (*Floor, error) {
 	}
 	l.atEnd(p.Stop)
 	line, err := bufio.NewReader(out).ReadBytes('\n')
-	var at Addresses
+	var at listen.Addresses
 	if err == nil {
 		err = json.Unmarshal(line, &at)
 	}

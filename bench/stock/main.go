@@ -8,13 +8,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
-	"net"
 	"net/http"
-	_ "net/http/pprof" // on the debug address
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,6 +24,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"rollcall/bench/listen"
 	"rollcall/bench/stock/generated"
 )
 
@@ -64,27 +61,7 @@ func run(ctx context.Context, args []string) error {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", who.middleware(server(root, who)))
 
-	public, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	debug, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	failed := make(chan error, 2)
-	go func() { failed <- http.Serve(public, mux) }()
-	go func() { failed <- http.Serve(debug, http.DefaultServeMux) }()
-	err = json.NewEncoder(os.Stdout).Encode(map[string]string{"address": public.Addr().String(), "debug": debug.Addr().String()})
-	if err != nil {
-		return err
-	}
-	select {
-	case err := <-failed:
-		return errors.Join(errors.New("serving"), err)
-	case <-ctx.Done():
-		return nil
-	}
+	return listen.Until(ctx, mux)
 }
 
 func open(dsn string) (*gorm.DB, error) {
