@@ -87,6 +87,11 @@ func run(ctx context.Context, args []string) error {
 		}
 		chosen = rows[i : i+1]
 	}
+	if *profiles != "" {
+		if err := os.MkdirAll(*profiles, 0o777); err != nil {
+			return fmt.Errorf("the folder for profiles: %w", err)
+		}
+	}
 	lab, err := kit.NewLab()
 	if err != nil {
 		return err
