@@ -4,13 +4,12 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/database"
 	"rollcall/internal/page"
+	"rollcall/internal/testenv"
 	"rollcall/models"
 )
 
@@ -116,54 +115,12 @@ func TestAuditPlans(t *testing.T) {
 					t.Fatal(err)
 				}
 				statement := rows.Session(&gorm.Session{DryRun: true}).Find(&[]*models.AuditEntry{}).Statement
-				plan := explain(t, s.db, statement.SQL.String(), statement.Vars)
-				if seeks := name != "all" || after != nil; !plan.reads(c.index, seeks) {
-					t.Errorf("%s, later page %v: %s\n%s", name, after != nil, statement.SQL.String(), plan)
+				plan := testenv.Explain(t, s.db, testenv.Statement{SQL: statement.SQL.String(), Vars: statement.Vars})
+				seeks := name != "all" || after != nil // else it begins at the index's end
+				if len(plan) != 1 || plan[0].Index != c.index || plan[0].Sorts || plan[0].Scans && seeks {
+					t.Errorf("%s, later page %v: %s%s", name, after != nil, statement.SQL.String(), plan)
 				}
 			}
 		}
 	})
 }
-
-// plan is what a database says of how it would read.
-type plan []string
-
-func explain(t *testing.T, db *database.DB, sql string, vars []any) (p plan) {
-	t.Helper()
-	read := db.Read(context.Background())
-	if db.Dialect() == database.SQLite {
-		var rows []struct{ Detail string }
-		if err := read.Raw("EXPLAIN QUERY PLAN "+sql, vars...).Scan(&rows).Error; err != nil {
-			t.Fatal(err, sql)
-		}
-		for _, row := range rows {
-			p = append(p, row.Detail)
-		}
-		return p
-	}
-	var rows []struct{ Type, Key, Extra string }
-	if err := read.Raw("EXPLAIN "+sql, vars...).Scan(&rows).Error; err != nil {
-		t.Fatal(err, sql)
-	}
-	for _, row := range rows {
-		p = append(p, fmt.Sprintf("%s USING INDEX %s (%s)", row.Type, row.Key, row.Extra))
-	}
-	return p
-}
-
-// reads says whether the plan is one look at the index, without a sort, and where
-// seeks is set not at all of it.
-func (p plan) reads(index string, seeks bool) bool {
-	if len(p) != 1 || !strings.Contains(p[0]+" ", "INDEX "+index+" ") {
-		return false
-	}
-	for _, sort := range []string{"filesort", "temporary"} {
-		if strings.Contains(p[0], sort) {
-			return false
-		}
-	}
-	whole := strings.HasPrefix(p[0], "SCAN") || strings.HasPrefix(p[0], "index ") || strings.HasPrefix(p[0], "ALL ")
-	return !whole || !seeks
-}
-
-func (p plan) String() string { return strings.Join(p, "\n") }

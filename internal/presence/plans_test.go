@@ -2,7 +2,7 @@ package presence
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -108,93 +108,33 @@ func TestPlans(t *testing.T) {
 		// At a start all owners are read, in the order of the index and a chunk at a
 		// time; nothing is sorted.
 		for _, s := range w.statements(func() error { return w.findLingerers(ctx) }) {
-			if plan := w.explain(s); strings.Contains(plan, "TEMP B-TREE") || strings.Contains(plan, "filesort") || strings.Contains(plan, "temporary") {
-				t.Errorf("lingerers: %s\n%s", plan, s.sql)
+			plan := testenv.Explain(t, db, s)
+			if slices.ContainsFunc(plan, func(step testenv.Step) bool { return step.Sorts }) {
+				t.Errorf("lingerers: %s\n%s", plan, s.SQL)
 			}
 		}
 	})
 }
 
-// statement is one that was run.
-type statement struct {
-	sql  string
-	vars []any
-}
-
-// statements answers those that do runs, but for those that insert, and for those
-// about the apps, who are few.
-func (w *world) statements(do func() error) (list []statement) {
+// statements answers those that do runs, but for GORM's that insert and GORM's about
+// the apps, who are few.
+func (w *world) statements(do func() error) []testenv.Statement {
 	w.t.Helper()
-	note := func(tx *gorm.DB) {
-		if sql := tx.Statement.SQL.String(); !strings.Contains(sql, "apps") {
-			list = append(list, statement{sql, tx.Statement.Vars})
-		}
-	}
-	var remove []func(string) error
-	watch := func(db *gorm.DB) {
-		c := db.Callback()
-		for _, err := range []error{
-			c.Query().Register("presence:note", note), c.Row().Register("presence:note", note),
-			c.Delete().Register("presence:note", note), c.Update().Register("presence:note", note),
-		} {
-			if err != nil {
-				w.t.Fatal(err)
-			}
-		}
-		remove = append(remove, c.Query().Remove, c.Row().Remove, c.Delete().Remove, c.Update().Remove)
-	}
-	defer w.db.Watch(func(text string, args []any) { list = append(list, statement{text, args}) })()
-	reader := w.db.Read(context.Background())
-	watch(reader)
-	if err := w.db.Tx(context.Background(), func(tx *gorm.DB) error {
-		if tx.Callback() != reader.Callback() { // SQLite has one for each
-			watch(tx)
-		}
-		return nil
-	}); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := do(); err != nil {
-		w.t.Fatal(err)
-	}
-	for _, remove := range remove {
-		if err := remove("presence:note"); err != nil {
+	list := testenv.Statements(w.t, w.db, func() {
+		if err := do(); err != nil {
 			w.t.Fatal(err)
 		}
-	}
-	return list
-}
-
-// explain answers the database's plan as text, a line a table.
-func (w *world) explain(s statement) string {
-	w.t.Helper()
-	prefix := "EXPLAIN "
-	if w.db.Dialect() == database.SQLite {
-		prefix = "EXPLAIN QUERY PLAN "
-	}
-	var rows []map[string]any
-	if err := w.db.Read(context.Background()).Raw(prefix+s.sql, s.vars...).Scan(&rows).Error; err != nil {
-		w.t.Fatal(err, s.sql)
-	}
-	plan := ""
-	for _, row := range rows {
-		if detail, ok := row["detail"]; ok {
-			plan += fmt.Sprintln(detail)
-		} else {
-			plan += fmt.Sprintf("%s: type=%s key=%v rows=%v %s\n", row["table"], row["type"], row["key"], row["rows"], row["Extra"])
-		}
-	}
-	return plan
+	})
+	return slices.DeleteFunc(list, func(s testenv.Statement) bool {
+		return strings.HasPrefix(s.SQL, "INSERT INTO `") || strings.Contains(s.SQL, "`apps`")
+	})
 }
 
 // byIndex checks that a statement scans no table and sorts nothing.
-func (w *world) byIndex(name string, s statement) {
+func (w *world) byIndex(name string, s testenv.Statement) {
 	w.t.Helper()
-	plan := w.explain(s)
-	for _, bad := range []string{"SCAN ", "TEMP B-TREE FOR ORDER", "type=ALL", "type=index ", "filesort"} {
-		if strings.Contains(plan, bad) {
-			w.t.Errorf("%s:\n%s%.300s", name, plan, s.sql)
-			return
-		}
+	plan := testenv.Explain(w.t, w.db, s)
+	if slices.ContainsFunc(plan, func(step testenv.Step) bool { return step.Scans || step.Sorts }) {
+		w.t.Errorf("%s:%s\n%.300s", name, plan, s.SQL)
 	}
 }

@@ -131,9 +131,9 @@ func TestPlans(t *testing.T) {
 		}
 		check := func() {
 			for name, read := range reads {
-				for _, statement := range w.statements(read) {
-					if !strings.HasPrefix(statement.sql, "INSERT") { // which finds nothing
-						w.usesIndexes(name, statement)
+				for _, s := range w.statements(read) {
+					if !strings.HasPrefix(s.SQL, "INSERT") { // which finds nothing
+						w.usesIndexes(name, s)
 					}
 				}
 			}
@@ -144,35 +144,14 @@ func TestPlans(t *testing.T) {
 	})
 }
 
-// analyse has the database know how much there is of what.
 func (w *world) analyse() {
-	w.t.Helper()
-	statement := "ANALYZE"
-	if w.db.Dialect() == database.MySQL {
-		statement = "ANALYZE TABLE users, friendships, friend_requests, blocks, whitelist_entries"
-	}
-	w.ok(w.db.Exec(ctx, statement))
-}
-
-// statement is one that a read has run.
-type statement struct {
-	sql  string
-	vars []any
+	testenv.Analyse(w.t, w.db, "users", "friendships", "friend_requests", "blocks", "whitelist_entries")
 }
 
 // statements answers what read runs.
-func (w *world) statements(read func() error) []statement {
+func (w *world) statements(read func() error) []testenv.Statement {
 	w.t.Helper()
-	var list []statement
-	note := func(db *gorm.DB) { list = append(list, statement{db.Statement.SQL.String(), db.Statement.Vars}) }
-	callbacks := w.db.Read(ctx).Callback()
-	w.ok(callbacks.Query().Register("relations:note", note))
-	w.ok(callbacks.Row().Register("relations:note", note))
-	stop := w.db.Watch(func(text string, args []any) { list = append(list, statement{text, args}) })
-	w.ok(read())
-	stop()
-	w.ok(callbacks.Query().Remove("relations:note"))
-	w.ok(callbacks.Row().Remove("relations:note"))
+	list := testenv.Statements(w.t, w.db, func() { w.ok(read()) })
 	if len(list) == 0 {
 		w.t.Fatal("no statement was seen")
 	}
@@ -182,39 +161,20 @@ func (w *world) statements(read func() error) []statement {
 // usesIndexes checks that a statement scans no table and sorts no list, but for
 // one that a limit bounds, from the smaller index that has all of it. The
 // questions of a decision are a table of their own, which is scanned.
-func (w *world) usesIndexes(name string, s statement) {
+func (w *world) usesIndexes(name string, s testenv.Statement) {
 	w.t.Helper()
-	bad := func(format string, args ...any) {
-		w.t.Helper()
-		w.t.Errorf("%s: %s\n%.500s", name, fmt.Sprintf(format, args...), s.sql)
-	}
-	if w.db.Dialect() == database.SQLite {
-		var plan []struct{ Detail string }
-		w.ok(w.db.Read(ctx).Raw("EXPLAIN QUERY PLAN "+s.sql, s.vars...).Scan(&plan).Error)
-		for _, step := range plan {
-			questions := slices.Contains([]string{"SCAN q", "SCAN CONSTANT ROW"}, step.Detail) ||
-				strings.HasPrefix(step.Detail, "SCAN (subquery") || strings.HasSuffix(step.Detail, "-ROW VALUES CLAUSE")
-			if strings.HasPrefix(step.Detail, "SCAN") && !questions || strings.Contains(step.Detail, "TEMP B-TREE") || strings.Contains(step.Detail, "AUTOMATIC") {
-				bad("%s", step.Detail)
-			}
-		}
-		return
-	}
-	var plan []struct {
-		Table *string
-		Type  *string
-		Key   *string
-		Rows  int
-		Extra string
-	}
-	w.ok(w.db.Read(ctx).Raw("EXPLAIN "+s.sql, s.vars...).Scan(&plan).Error)
-	for _, step := range plan {
-		if step.Table == nil || strings.HasPrefix(*step.Table, "<") {
+	sqlite := w.db.Dialect() == database.SQLite
+	for _, step := range testenv.Explain(w.t, w.db, s) {
+		bad := step.Index == "" || step.Scans || step.Rows > 600 || step.Sorts && !strings.HasSuffix(step.Index, "_pair")
+		if sqlite {
+			questions := slices.Contains([]string{"SCAN q", "SCAN CONSTANT ROW"}, step.Text) ||
+				strings.HasPrefix(step.Text, "SCAN (subquery") || strings.HasSuffix(step.Text, "-ROW VALUES CLAUSE")
+			bad = step.Scans && !questions || step.Sorts || strings.Contains(step.Text, "AUTOMATIC")
+		} else if step.Table == "" || strings.HasPrefix(step.Table, "<") {
 			continue
 		}
-		sorts := strings.Contains(step.Extra, "filesort") && !strings.HasSuffix(text(step.Key), "_pair")
-		if step.Key == nil || *step.Type == "ALL" || *step.Type == "index" || step.Rows > 600 || sorts {
-			bad("%s: %s by %q, %d rows, %s", *step.Table, *step.Type, text(step.Key), step.Rows, step.Extra)
+		if bad {
+			w.t.Errorf("%s: %s\n%.500s", name, step.Text, s.SQL)
 		}
 	}
 }
@@ -282,8 +242,8 @@ func TestDeepPagesReadNoMore(t *testing.T) {
 					return err
 				}) {
 					// Each entry, its user, and what is looked up about the two.
-					if got := w.reads(s); got < size || got > 4*(size+1)+10 {
-						w.t.Errorf("%s, %s: a page behind %d reads %d rows\n%s", statistics, name, depth, got, s.sql)
+					if got, _ := testenv.RowsRead(w.t, w.db, s); got < size || got > 4*(size+1)+10 {
+						w.t.Errorf("%s, %s: a page behind %d reads %d rows\n%s", statistics, name, depth, got, s.SQL)
 					}
 				}
 			}
@@ -294,28 +254,4 @@ func TestDeepPagesReadNoMore(t *testing.T) {
 	w.analyse()
 	check("analysed", owner)
 	check("analysed, blocks", &blocker)
-}
-
-// reads answers how many rows of tables, indexes and intermediate results MariaDB
-// reads for a statement.
-func (w *world) reads(s statement) (n int) {
-	w.t.Helper()
-	w.ok(w.db.Read(ctx).Connection(func(conn *gorm.DB) error {
-		if err := conn.Exec("FLUSH STATUS").Error; err != nil {
-			return err
-		}
-		var rows []map[string]any
-		if err := conn.Raw(s.sql, s.vars...).Scan(&rows).Error; err != nil {
-			return err
-		}
-		var counters []struct{ Value int }
-		if err := conn.Raw("SHOW SESSION STATUS LIKE 'Handler_read%'").Scan(&counters).Error; err != nil {
-			return err
-		}
-		for _, c := range counters {
-			n += c.Value
-		}
-		return nil
-	}))
-	return n
 }

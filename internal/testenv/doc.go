@@ -6,6 +6,9 @@
 //		testenv.Each(t, func(t *testing.T, db *database.DB) { … })
 //	}
 //
+// Statements, Explain and RowsRead tell what such a database was asked to do, and how
+// it goes about it.
+//
 // One server of each kind serves a whole test run: the command withservers, which
 // `make test` wraps around `go test ./...`, starts them and names them in the
 // environment. Where one is not named (a package tested alone by `go test ./pkg`)

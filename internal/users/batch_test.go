@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/apps"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/testenv"
 	"rollcall/models"
 )
 
@@ -35,7 +36,6 @@ func idsOf(in []Registration) []string {
 func TestStatementsOfABatch(t *testing.T) {
 	each(t, func(w *world) {
 		ctx, by := context.Background(), models.Actor{Name: "operator"}
-		statements := w.recorder()
 		count := func(name string, ids []string) map[string]int {
 			out := make(map[string]int)
 			in := make([]Registration, len(ids))
@@ -56,7 +56,7 @@ func TestStatementsOfABatch(t *testing.T) {
 				{"read", func() (any, error) { return w.users.ByIDs(ctx, w.app.ID, ids) }},
 				{"delete", func() (any, error) { return w.users.Delete(ctx, w.app, ids, by) }},
 			} {
-				done := statements(func() {
+				done := testenv.Statements(w.t, w.db, func() {
 					if _, err := op.do(); err != nil {
 						t.Errorf("%s: %v", op.name, err)
 					}

@@ -8,101 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"gorm.io/gorm"
-
 	"rollcall/internal/database"
 	"rollcall/internal/page"
+	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/models"
 )
-
-// plan is how a database reads the table users for one statement.
-type plan struct {
-	// indexes are those that it reads, with a beginning of each that it looks up.
-	indexes []string
-	// scans says whether it reads all of the table, or all of an index.
-	scans bool
-	// sorts says whether it sorts what it has read.
-	sorts bool
-	text  string
-}
-
-func (w *world) plan(s statement) plan {
-	w.t.Helper()
-	if w.db.Dialect() == database.SQLite {
-		return w.planSQLite(s)
-	}
-	return w.planMySQL(s)
-}
-
-func (w *world) planSQLite(s statement) (p plan) {
-	var rows []struct{ Detail string }
-	if err := w.db.Read(context.Background()).Raw("EXPLAIN QUERY PLAN "+s.sql, s.vars...).Scan(&rows).Error; err != nil {
-		w.t.Fatal(err, s.sql)
-	}
-	for _, row := range rows {
-		p.text += "\n  " + row.Detail
-		rest, search := strings.CutPrefix(row.Detail, "SEARCH users USING ")
-		switch {
-		case search && strings.HasPrefix(rest, "INTEGER PRIMARY KEY"):
-			p.indexes = append(p.indexes, "PRIMARY")
-		case search:
-			rest = rest[strings.Index(rest, "INDEX ")+len("INDEX "):]
-			p.indexes = append(p.indexes, strings.Fields(rest)[0])
-		case strings.HasPrefix(row.Detail, "SCAN users"):
-			p.scans = true
-		case strings.Contains(row.Detail, "TEMP B-TREE"):
-			p.sorts = true
-		}
-	}
-	return p
-}
-
-func (w *world) planMySQL(s statement) (p plan) {
-	var rows []struct{ Table, Type, Key, Extra string }
-	if err := w.db.Read(context.Background()).Raw("EXPLAIN "+s.sql, s.vars...).Scan(&rows).Error; err != nil {
-		w.t.Fatal(err, s.sql)
-	}
-	for _, row := range rows {
-		p.text += fmt.Sprintf("\n  %+v", row)
-		p.sorts = p.sorts || strings.Contains(row.Extra, "filesort") || strings.Contains(row.Extra, "temporary")
-		if row.Table == "users" {
-			p.indexes = append(p.indexes, row.Key)
-			p.scans = p.scans || row.Type == "ALL" || row.Type == "index"
-		}
-	}
-	return p
-}
-
-// reads answers how many rows of tables, indexes and intermediate results a
-// statement reads; false where the database does not say.
-func (w *world) reads(s statement) (n int, ok bool) {
-	w.t.Helper()
-	if w.db.Dialect() != database.MySQL {
-		return 0, false
-	}
-	err := w.db.Read(context.Background()).Connection(func(conn *gorm.DB) error {
-		if err := conn.Exec("FLUSH STATUS").Error; err != nil {
-			return err
-		}
-		var rows []map[string]any
-		if err := conn.Raw(s.sql, s.vars...).Scan(&rows).Error; err != nil {
-			return err
-		}
-		var counters []struct{ Value int }
-		if err := conn.Raw("SHOW SESSION STATUS LIKE 'Handler_read%'").Scan(&counters).Error; err != nil {
-			return err
-		}
-		for _, c := range counters {
-			n += c.Value
-		}
-		return nil
-	})
-	if err != nil {
-		w.t.Fatal(err, s.sql)
-	}
-	return n, true
-}
 
 // crowd is an app with many users, few of whom are banned, deactivated or online.
 type crowd struct {
@@ -138,17 +49,6 @@ func newCrowd(w *world, size int) *crowd {
 	return c
 }
 
-func (c *crowd) analyze() {
-	c.t.Helper()
-	sql := "ANALYZE TABLE users"
-	if c.db.Dialect() == database.SQLite {
-		sql = "ANALYZE"
-	}
-	if err := c.db.Exec(context.Background(), sql); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
 func TestPlans(t *testing.T) {
 	each(t, func(w *world) {
 		size := 20_000
@@ -156,16 +56,15 @@ func TestPlans(t *testing.T) {
 			size = 2000 // what it chooses does not depend on it
 		}
 		c := newCrowd(w, size)
-		statements := w.recorder()
 		if w.db.Dialect() == database.SQLite { // which nobody analyses in production
-			c.testPlans("unanalysed", statements)
+			c.testPlans("unanalysed")
 		}
-		c.analyze()
-		c.testPlans("analysed", statements)
+		testenv.Analyse(w.t, w.db, "users")
+		c.testPlans("analysed")
 	})
 }
 
-func (c *crowd) testPlans(statistics string, statements func(func()) []statement) {
+func (c *crowd) testPlans(statistics string) {
 	yes, no := true, false
 	states := func(list ...models.UserState) Filter { return Filter{States: list} }
 	list := func(f Filter) func(page.Request) (*Connection, error) {
@@ -229,7 +128,7 @@ func (c *crowd) testPlans(statistics string, statements func(func()) []statement
 			c := &crowd{c.world.with(t), c.app, c.size, c.few}
 			check := func(sorts bool, do func()) {
 				t.Helper()
-				for _, s := range statements(do) {
+				for _, s := range testenv.Statements(t, c.db, do) {
 					c.check(s, want.indexes, sorts, want.reads)
 				}
 			}
@@ -261,28 +160,33 @@ func (c *crowd) testPlans(statistics string, statements func(func()) []statement
 	}
 }
 
-func (c *crowd) check(s statement, indexes []string, sorts bool, reads int) {
+func (c *crowd) check(s testenv.Statement, indexes []string, sorts bool, reads int) {
 	c.t.Helper()
-	p := c.plan(s)
-	fail := func(what string) { c.t.Errorf("%s\n%s%s", what, s.sql, p.text) }
-	if strings.Contains(s.sql, "OFFSET") {
+	plan := testenv.Explain(c.t, c.db, s)
+	fail := func(what string) { c.t.Errorf("%s\n%s%s", what, s.SQL, plan) }
+	if strings.Contains(s.SQL, "OFFSET") {
 		fail("an OFFSET")
 	}
-	if p.scans {
-		fail("a scan")
-	}
-	if p.sorts && !sorts {
-		fail("a sort")
-	}
-	for _, index := range p.indexes {
-		if !slices.Contains(indexes, index) {
+	found := false
+	for _, step := range plan {
+		if step.Sorts && !sorts {
+			fail("a sort")
+		}
+		if step.Table != "users" {
+			continue
+		}
+		found = true
+		if step.Scans {
+			fail("a scan")
+		}
+		if !slices.Contains(indexes, step.Index) {
 			fail("another index than " + strings.Join(indexes, " or "))
 		}
 	}
-	if len(p.indexes) == 0 {
+	if !found {
 		fail("no index at all")
 	}
-	if n, ok := c.reads(s); ok && n > reads {
+	if n, ok := testenv.RowsRead(c.t, c.db, s); ok && n > reads {
 		fail(fmt.Sprintf("%d rows read, at most %d expected", n, reads))
 	}
 }
@@ -323,7 +227,6 @@ func TestLookupPlans(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		c := newCrowd(w, 5000)
-		statements := w.recorder()
 		ids := make([]string, MaxIDs)
 		for i := range ids {
 			ids[i] = fmt.Sprintf("user-%07d", 7*i+1)
@@ -348,7 +251,7 @@ func TestLookupPlans(t *testing.T) {
 				"who a token is from": {key, 1, func() error { _, _, err := w.users.Current(ctx, ann.ID); return err }},
 			} {
 				var err error
-				list := statements(func() { err = read.do() })
+				list := testenv.Statements(w.t, w.db, func() { err = read.do() })
 				if err != nil || len(list) != 1 {
 					w.t.Fatalf("%s, %s: %d statements, %v", statistics, name, len(list), err)
 				}
@@ -357,7 +260,7 @@ func TestLookupPlans(t *testing.T) {
 			}
 		}
 		check("unanalysed")
-		c.analyze()
+		testenv.Analyse(w.t, w.db, "users")
 		check("analysed")
 	})
 }

@@ -1,0 +1,180 @@
+package testenv
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+)
+
+// Statement is one that a database was asked to run.
+type Statement struct {
+	SQL  string
+	Vars []any
+}
+
+// Statements answers all that db runs while do does, each as it ends: GORM's and
+// those written by hand, in transactions and outside, on whatever goroutine. Nobody
+// else may use db when do begins or ends, because GORM's callbacks change then.
+func Statements(tb testing.TB, db *database.DB, do func()) (list []Statement) {
+	tb.Helper()
+	var mu sync.Mutex
+	note := func(sql string, vars []any) {
+		mu.Lock()
+		defer mu.Unlock()
+		list = append(list, Statement{sql, slices.Clone(vars)})
+	}
+	callback := func(db *gorm.DB) {
+		if !db.DryRun { // else it is a part of another statement
+			note(db.Statement.SQL.String(), db.Statement.Vars)
+		}
+	}
+	handles := []*gorm.DB{db.Read(context.Background())}
+	err := db.Tx(context.Background(), func(tx *gorm.DB) error {
+		if tx.Callback() != handles[0].Callback() { // SQLite has one for each
+			handles = append(handles[:1], tx)
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	type processor interface {
+		Register(name string, fn func(*gorm.DB)) error
+		Remove(name string) error
+	}
+	for _, handle := range handles {
+		c := handle.Callback()
+		for _, p := range []processor{c.Create(), c.Query(), c.Update(), c.Delete(), c.Row(), c.Raw()} {
+			if err := p.Register("testenv:note", callback); err != nil {
+				tb.Fatal(err)
+			}
+			defer func() {
+				if err := p.Remove("testenv:note"); err != nil {
+					tb.Error(err)
+				}
+			}()
+		}
+	}
+	defer db.Watch(note)()
+	do()
+	return list
+}
+
+// Step is one line of a plan: most often how one table is read.
+type Step struct {
+	// Table is whose rows are read, by its alias if it has one; else it is empty, or
+	// what the database calls an intermediate result.
+	Table string
+	// Index is by which; PRIMARY for the primary key, and empty for none. For one
+	// that SQLite makes for this statement alone it is no index's name.
+	Index string
+	// Scans says whether it walks through all of the table, or of the index, instead
+	// of looking something up.
+	Scans bool
+	// Sorts says whether rows are put aside to be sorted, grouped or told apart.
+	Sorts bool
+	// Rows is how many MariaDB expects to read; SQLite does not say.
+	Rows int
+	// Text is what the database says.
+	Text string
+}
+
+// Plan is how a database would run a statement.
+type Plan []Step
+
+// String answers the plan for a message, each step on a line of its own.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, step := range p {
+		b.WriteString("\n  " + step.Text)
+	}
+	return b.String()
+}
+
+// sqliteStep finds what is read how, in which table, by which index.
+var sqliteStep = regexp.MustCompile(`^(SCAN|SEARCH) (\S+)(?: USING .*?(?:INDEX (\S+)|(PRIMARY) KEY))?`)
+
+// Explain answers the plan of a statement, which it does not run. Databases plan by
+// the rows that they guess there are: fill the tables first, and see Analyse.
+func Explain(tb testing.TB, db *database.DB, s Statement) (p Plan) {
+	tb.Helper()
+	explain := "EXPLAIN "
+	if db.Dialect() == database.SQLite {
+		explain = "EXPLAIN QUERY PLAN "
+	}
+	var rows []struct {
+		Detail                  string // SQLite's
+		Table, Type, Key, Extra string // MariaDB's
+		Rows                    int
+	}
+	if err := db.Read(context.Background()).Raw(explain+s.SQL, s.Vars...).Scan(&rows).Error; err != nil {
+		tb.Fatal(err, s.SQL)
+	}
+	for _, row := range rows {
+		if found := sqliteStep.FindStringSubmatch(row.Detail); found != nil {
+			p = append(p, Step{Table: found[2], Index: cmp.Or(found[3], found[4]), Scans: found[1] == "SCAN", Text: row.Detail})
+		} else if db.Dialect() == database.SQLite {
+			p = append(p, Step{Sorts: strings.Contains(row.Detail, "TEMP B-TREE"), Text: row.Detail})
+		} else {
+			p = append(p, Step{
+				Table: row.Table, Index: row.Key, Scans: row.Type == "ALL" || row.Type == "index",
+				Sorts: strings.Contains(row.Extra, "filesort") || strings.Contains(row.Extra, "temporary"), Rows: row.Rows,
+				Text: fmt.Sprintf("%s: %s by %q, %d rows, %s", row.Table, row.Type, row.Key, row.Rows, row.Extra),
+			})
+		}
+	}
+	return p
+}
+
+// Analyse has a database know how much there is of what in these tables. Nobody may
+// ever have asked a real one to: plans must be good before it and after it.
+func Analyse(tb testing.TB, db *database.DB, tables ...string) {
+	tb.Helper()
+	sql := "ANALYZE TABLE " + strings.Join(tables, ", ")
+	if db.Dialect() == database.SQLite {
+		sql = "ANALYZE" // all of them
+	}
+	if err := db.Exec(context.Background(), sql); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// RowsRead runs a SELECT and answers how many rows of tables, indexes and
+// intermediate results it really read; false on SQLite, which does not say. An index
+// can be a bad way too, when it leads past many rows: no plan tells that.
+func RowsRead(tb testing.TB, db *database.DB, s Statement) (n int, ok bool) {
+	tb.Helper()
+	if db.Dialect() == database.SQLite {
+		return 0, false
+	}
+	err := db.Read(context.Background()).Connection(func(conn *gorm.DB) error { // which counts for itself
+		if err := conn.Exec("FLUSH STATUS").Error; err != nil {
+			return err
+		}
+		var rows []map[string]any
+		if err := conn.Raw(s.SQL, s.Vars...).Scan(&rows).Error; err != nil {
+			return err
+		}
+		var counters []struct{ Value int }
+		if err := conn.Raw("SHOW SESSION STATUS LIKE 'Handler_read%'").Scan(&counters).Error; err != nil {
+			return err
+		}
+		for _, c := range counters {
+			n += c.Value
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err, s.SQL)
+	}
+	return n, true
+}
