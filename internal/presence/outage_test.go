@@ -22,12 +22,12 @@ type outage struct {
 }
 
 // newOutage has u0 and u1 connected to the nodes of these numbers, and at each node
-// somebody who watches u0 to u3.
+// somebody who watches u0 to u4.
 func newOutage(t *testing.T, n nodes) *outage {
 	o := &outage{nodes: n}
 	for i, w := range n {
 		o.seen[i] = new(recorder)
-		w.WatchUsers([]Account{w.account(0), w.account(1), w.account(2), w.account(3)}, o.seen[i], false)
+		w.WatchUsers([]Account{w.account(0), w.account(1), w.account(2), w.account(3), w.account(4)}, o.seen[i], false)
 	}
 	for i, w := range n {
 		w.connect(i)
@@ -45,7 +45,7 @@ func (o *outage) told(user int, want models.Presence) {
 		w.eventually(func() bool {
 			statuses := o.seen[i].statuses()[w.users[user].ID]
 			return len(statuses) > 0 && statuses[len(statuses)-1].Presence == want
-		}, "node %d to be told that u%d is %s", i, user, want)
+		}, "node %d to be told that u%d is %s; it was told %s", i, user, want, o.seen[i])
 		w.wantPresence(user, want)
 	}
 	for i := range o.nodes {
@@ -152,6 +152,77 @@ func TestRedisAwayAndBackEmpty(t *testing.T) {
 			}
 		}
 		b.wantRow(2, models.PresenceOffline)
+	})
+}
+
+// Who is banned or deactivated while Redis is away, at the node with their devices or
+// another, or once it is back and empty, is gone for everybody.
+func TestRevokedWhileRedisIsAway(t *testing.T) {
+	t.Parallel() // waits, mostly
+	onMySQL(t, func(db *database.DB) {
+		server, err := testenv.StartRedis()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { server.Stop() }()
+		n := newNodesAt(t, db, testenv.Service(), []string{server.URL(), server.URL()}, 6)
+		a, b := n[0], n[1]
+		o := newOutage(t, n)
+		app := new(recorder)
+		a.WatchApp(a.app.ID, app)
+		links := make(map[int]*link)
+		for _, user := range []int{2, 3, 4} {
+			_, links[user] = b.connect(user) // for the first time ever
+			o.told(user, models.PresenceOnline)
+		}
+		revoke := func(node *world, user int, column string, at models.Time, reason bus.Reason) {
+			if err := exec(db, "UPDATE users SET "+column+" = ? WHERE id = ?", at, a.users[user].ID); err != nil {
+				t.Fatal(err)
+			}
+			node.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: a.row(user), Reason: reason})
+		}
+		anHour := models.TimeOf(a.clock.Now().Add(time.Hour))
+		server.Stop()
+		revoke(a, 2, "banned_until", anHour, bus.ReasonBanned)
+		revoke(a, 3, "deactivated_at", 1, bus.ReasonDeactivated)
+		revoke(b, 4, "deactivated_at", 1, bus.ReasonDeactivated)
+		if server, err = testenv.StartRedisOn(server.Port()); err != nil {
+			t.Fatal(err)
+		}
+		o.told(2, models.PresenceOffline)
+		o.told(3, models.PresenceUnlogined)
+		o.told(4, models.PresenceUnlogined)
+		links[2].wants(b, ReasonBanned)
+		links[3].wants(b, ReasonDeactivated)
+		links[4].wants(b, ReasonDeactivated)
+		b.wantRow(2, models.PresenceOffline)
+		b.wantRow(3, models.PresenceUnlogined)
+		b.wantRow(4, models.PresenceUnlogined)
+		a.eventually(func() bool {
+			statuses := app.statuses()[a.users[3].ID]
+			return len(statuses) > 0 && statuses[len(statuses)-1].Presence == models.PresenceUnlogined
+		}, "the app to be told of u3's end; it was told %s", app)
+		for i := range n {
+			for _, user := range []int{2, 3, 4} {
+				if got := len(o.seen[i].statuses()[a.users[user].ID]); got != 2 {
+					t.Errorf("node %d was told %d changes of u%d, want 2: %s", i, got, user, o.seen[i])
+				}
+			}
+		}
+
+		// Empty, before the node with the devices has seen that.
+		_, link := b.connect(5)
+		a.wantRow(5, models.PresenceOnline)
+		seen := new(recorder)
+		a.WatchUsers([]Account{a.account(5)}, seen, false)
+		a.followed()
+		if err := a.redis.Do(context.Background(), a.redis.B().Flushall().Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+		revoke(a, 5, "banned_until", anHour, bus.ReasonBanned)
+		seen.hears(a, "u5:OFFLINE")
+		link.wants(b, ReasonBanned)
+		b.wantRow(5, models.PresenceOffline)
 	})
 }
 

@@ -51,12 +51,16 @@ type repair struct {
 	// unheard are users of whom Redis knew nothing when the link was back, and up to
 	// which version they had been heard of; looked at when those of lapse have been.
 	unheard map[int64]int64
-	wake    chan struct{}
+	// owed are departures from here of which Redis could not be told, by users.id. An
+	// empty one would never miss the devices, and nobody be told of their end.
+	owed map[int64]ledger.Departure
+	wake chan struct{}
 }
 
 func (r *repair) init() {
 	r.wake = make(chan struct{}, 1)
 	r.unheard = make(map[int64]int64)
+	r.owed = make(map[int64]ledger.Departure)
 }
 
 func (r *repair) change(fn func()) {
@@ -78,6 +82,14 @@ func (r *repair) sweep(dead []string) {
 	if len(dead) > 0 {
 		r.change(func() { r.dead = dead })
 	}
+}
+
+// owe has Redis told later which devices have left.
+func (r *repair) owe(d ledger.Departure) {
+	r.change(func() {
+		d.Devices = append(r.owed[d.User.ID].Devices, d.Devices...)
+		r.owed[d.User.ID] = d
+	})
 }
 
 // askLapse has users looked for who are ONLINE in the database alone, when every
@@ -143,6 +155,9 @@ func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error)
 			r.ask(wanted)
 		}
 	}
+	if err == nil {
+		err = s.payOwed(ctx)
+	}
 	// After what is true has been written again.
 	for i, name := range retired {
 		if err == nil {
@@ -166,6 +181,28 @@ func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error)
 		return 0, err
 	}
 	return s.lapseWhenDue(ctx)
+}
+
+// payOwed tells Redis of the departures that it could not be told of.
+func (s *shared) payOwed(ctx context.Context) error {
+	r := &s.repair
+	r.mu.Lock()
+	owed := r.owed
+	r.owed = make(map[int64]ledger.Departure)
+	r.mu.Unlock()
+	var err error
+	for _, d := range owed {
+		if err == nil {
+			err = s.leave(ctx, d)
+		}
+		if err != nil {
+			r.owe(d)
+		}
+	}
+	if err != nil {
+		return s.failed(err)
+	}
+	return nil
 }
 
 // sweep takes the devices of a node away that is gone.

@@ -175,17 +175,22 @@ func (s *shared) gone(d *Device) {
 
 // leaveLocked takes one device out of Redis, if it is there; its account's step is held.
 func (s *shared) leaveLocked(ctx context.Context, d *Device) {
-	r, turned, _, err := s.ledger.Leave(ctx, ledger.Departure{
+	err := s.leave(ctx, ledger.Departure{
 		User: userOf(d.account), Devices: []string{d.info.ID}, To: models.PresenceOffline, Now: s.hub.now(),
 	})
 	if err != nil {
 		s.distrust(err)
-		return
 	}
-	if turned {
+}
+
+// leave takes devices out of Redis that are not here any more.
+func (s *shared) leave(ctx context.Context, d ledger.Departure) error {
+	r, turned, _, err := s.ledger.Leave(ctx, d)
+	if err == nil && turned {
 		s.turned(r)
 		s.mirror.keep(r.ID, stateIn(r))
 	}
+	return err
 }
 
 // takeOut takes devices that leave out of what is here, and answers them. Those
@@ -230,10 +235,10 @@ func (s *shared) logout(ctx context.Context, acc Account, own *Device, all bool)
 		return ErrClosed
 	}
 	departure := ledger.Departure{
-		User: userOf(acc), All: true, To: models.PresenceUnlogined, Now: s.hub.now(), Reason: word(ReasonLoggedOut),
+		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.hub.now(), Reason: word(ReasonLoggedOut),
 	}
 	if own != nil && !all {
-		departure.All, departure.Devices = false, []string{own.info.ID}
+		departure.User, departure.All, departure.Devices = userOf(acc), false, []string{own.info.ID}
 	}
 	if own != nil {
 		own.leaving.Store(true) // its link is left to the caller
@@ -266,15 +271,24 @@ func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to mo
 	revoked := reason == ReasonBanned || reason == ReasonDeactivated || reason == ReasonDeleted
 	l := s.use(acc)
 	defer s.done(l)
+	departure := ledger.Departure{
+		User: userOf(acc), Devices: deviceIDs, To: to, Now: s.hub.now(), Revoke: revoked, Reason: word(reason),
+	}
+	if deviceIDs == nil {
+		departure.User, departure.All = s.leaver(l, acc), true
+	}
 	l.step.Lock()
-	r, turned, gone, err := s.ledger.Leave(ctx, ledger.Departure{
-		User: userOf(acc), All: deviceIDs == nil, Devices: deviceIDs, To: to, Now: s.hub.now(),
-		Revoke: revoked, Reason: word(reason),
-	})
+	r, turned, gone, err := s.ledger.Leave(ctx, departure)
 	l.step.Unlock()
 	if err != nil {
 		s.distrust(err)
-		s.cutHere(acc.ID, nil, reason, revoked)
+		departure.All, departure.Devices, departure.Revoke, departure.Reason = false, nil, false, ""
+		for _, d := range s.cutHere(acc.ID, nil, reason, revoked) {
+			departure.Devices = append(departure.Devices, d.info.ID)
+		}
+		if len(departure.Devices) > 0 {
+			s.repair.owe(departure)
+		}
 		return 0, fmt.Errorf("disconnecting user %d: %w", acc.ID, err)
 	}
 	n := len(gone)
@@ -290,6 +304,19 @@ func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to mo
 		}
 	}
 	return n, nil
+}
+
+// leaver is userOf for an account all of whose devices leave: ONLINE where it has
+// some here, or the row says so. A Redis that has lost its data knows nothing of that,
+// and would take it for one that had not been there, of whose end nobody is told.
+func (s *shared) leaver(l *local, acc Account) ledger.User {
+	u := userOf(acc)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(l.devices) > 0 || acc.Presence == models.PresenceOnline {
+		u.Presence = models.PresenceOnline
+	}
+	return u
 }
 
 // cutHere cuts those of the account's devices that are here and have been taken
