@@ -110,3 +110,23 @@ func TestBadBansAreRefused(t *testing.T) {
 		)
 	})
 }
+
+// TestBannedStream: an open SSE stream ends with what a request is answered.
+func TestBannedStream(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Register(w.App, "ann")
+		stream := w.Live("sse", w.Bearer("ann"), `subscription { statusChanged { userId } }`, nil)
+		defer stream.Close()
+		w.Run(step("ban", server, banMany, input("ids", []string{"ann"}, "minutes", 2), ""))
+		for {
+			r := stream.Next()
+			if r.Code() == "" && r.Data != nil {
+				continue // its own status
+			}
+			if r.Code() != "USER_BANNED" || r.Errors[0].Extensions["until"] != "2026-11-20T08:17:30.123Z" {
+				w.T.Errorf("the stream ended with %+v", r)
+			}
+			return
+		}
+	})
+}

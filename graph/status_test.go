@@ -343,7 +343,7 @@ func TestUserStatuses(t *testing.T) {
 				ask("none", as, `{"userStatuses":[]}`, []string{}...),
 				ask("500", as, "", many(500)...),
 				bad("501", as, "ids", "max", many(501)...),
-				bad("an ill-formed ID", as, "ids.1", "userid", "bob", "b b"),
+				ask("ill-formed", as, `{"userStatuses":[`+bob+`,null,null,null,null]}`, "bob", "b b", "", "bob ", "丽"),
 			)
 		}
 	})

@@ -82,7 +82,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Shutdown lets what runs end: new WebSockets and streams are refused, each
 // WebSocket is closed with 1012 once its queries and mutations have been
-// answered, and SSE streams complete. When ctx ends first, it drops what is left
+// answered, and SSE streams break off: a stream that completes would tell its
+// client not to come back. When ctx ends first, it drops what is left
 // and answers ctx's error. Plain requests are http.Server's to wait for.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
@@ -91,7 +92,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		c.retire(closeGoingAway)
 	}
 	for st := range s.streams {
-		st.complete()
+		st.goAway()
 	}
 	s.mu.Unlock()
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/auth"
+	"rollcall/internal/fault"
 	"rollcall/internal/presence"
 	"rollcall/models"
 )
@@ -31,17 +33,25 @@ type sseStream struct {
 	server *Server
 	// ctx is the request's.
 	ctx context.Context
+	// confirm answers an error where the device may no longer be connected.
+	confirm func(context.Context) error
 
 	mu     sync.Mutex
 	queue  queue
 	corked int
-	// ending: nothing is taken any more, what is queued is the rest.
+	// ending: nothing is taken any more. What is queued is the rest, but for last.
 	ending bool
-	// broken: the link is to be dropped without an end.
+	// last answers what ends the stream; the request's goroutine calls it, so it may
+	// ask the database. nil: the link breaks instead, which has clients come back.
+	last func() []byte
+	// broken: the link is to be dropped at once.
 	broken bool
 	// wake has room for one signal that there is something to do.
 	wake chan struct{}
 }
+
+// errGoingAway says that a stream breaks off because the server stops.
+var errGoingAway = errors.New("the server is going away")
 
 var (
 	_ outlet        = (*sseStream)(nil)
@@ -63,7 +73,14 @@ func (x *exchange) streamOnce(resp *graphql.Response) {
 func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	x.transport = "sse"
 	s, ctx := x.server, x.ctx
+	confirmed := func(ctx context.Context) (*auth.Principal, error) {
+		return s.confirmed(ctx, x.r.Header.Get("Authorization"))
+	}
 	st := &sseStream{server: s, ctx: ctx, wake: make(chan struct{}, 1)}
+	st.confirm = func(ctx context.Context) error {
+		_, err := confirmed(ctx)
+		return err
+	}
 	if !enter(s, s.streams, st) {
 		x.refuse(bad(http.StatusServiceUnavailable, "the server is going away"))
 		return
@@ -75,7 +92,7 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	if principal := auth.From(ctx); principal.Kind == auth.User {
 		platform := models.PlatformOf(x.r.Header.Get(headerPlatform))
 		device, err := s.cfg.Presence.Connect(ctx, principal.Account(), platform, st, func(ctx context.Context) (err error) {
-			principal, err = s.confirmed(ctx, x.r.Header.Get("Authorization"))
+			principal, err = confirmed(ctx)
 			return err
 		})
 		if err != nil {
@@ -130,6 +147,16 @@ func (st *sseStream) write(w http.ResponseWriter) error {
 		if chunk, ended, err = st.take(chunk); err != nil {
 			return err
 		}
+		if ended {
+			st.mu.Lock()
+			last := st.last
+			st.mu.Unlock()
+			if last != nil {
+				chunk = append(chunk, last()...)
+			} else {
+				err = errGoingAway
+			}
+		}
 		if len(chunk) > 0 {
 			if err := control.SetWriteDeadline(time.Now().Add(limits.WriteTimeout)); err != nil {
 				return fmt.Errorf("set the write deadline: %w", err)
@@ -146,7 +173,7 @@ func (st *sseStream) write(w http.ResponseWriter) error {
 			}
 		}
 		if ended {
-			return nil
+			return err
 		}
 		select {
 		case <-st.wake:
@@ -222,37 +249,48 @@ func (st *sseStream) hold(sub *subscription, key int64, payload []byte) { st.nex
 func (st *sseStream) release() {}
 
 func (st *sseStream) end(_ *subscription, err error) {
-	if err != nil {
-		st.endWith(err)
-	} else {
-		st.complete()
-	}
+	st.finish(func() []byte {
+		if err != nil {
+			return st.failure(err)
+		}
+		return []byte(sseComplete)
+	})
 }
 
 // Cut ends the stream because its device may no longer be connected. There are no
-// close codes, so an error says why.
-func (st *sseStream) Cut(reason presence.Reason) { st.endWith(faultOf(reason)) }
-
-// endWith completes the stream after a response with err.
-func (st *sseStream) endWith(err error) {
-	body := encodeResponse(&graphql.Response{Errors: gqlerror.List{st.server.cfg.Present(st.ctx, err)}})
-	st.finish(slices.Concat([]byte(sseNextHead), body, []byte(sseTail+sseComplete)))
+// close codes, so an error says why; of a ban, as every request is answered it, also
+// until when.
+func (st *sseStream) Cut(reason presence.Reason) {
+	st.finish(func() []byte {
+		if reason == presence.ReasonBanned {
+			if err := st.confirm(st.ctx); fault.CodeOf(err) == fault.UserBanned {
+				return st.failure(err)
+			}
+		}
+		return st.failure(faultOf(reason))
+	})
 }
 
-// complete completes the stream after what is queued.
-func (st *sseStream) complete() { st.finish([]byte(sseComplete)) }
+// failure is the end of a stream after a response with err.
+func (st *sseStream) failure(err error) []byte {
+	body := encodeResponse(&graphql.Response{Errors: gqlerror.List{st.server.cfg.Present(st.ctx, err)}})
+	return slices.Concat([]byte(sseNextHead), body, []byte(sseTail+sseComplete))
+}
 
-func (st *sseStream) finish(last []byte) {
+// finish ends the stream after what is queued, see last.
+func (st *sseStream) finish(last func() []byte) {
 	st.mu.Lock()
 	if !st.ending {
-		st.ending = true
-		st.queue.push(textMessage(last))
+		st.ending, st.last = true, last
 	}
 	st.mu.Unlock()
 	st.signal()
 }
 
-// breakOff drops the link without an end.
+// goAway breaks the link after what is queued, because the server is going away.
+func (st *sseStream) goAway() { st.finish(nil) }
+
+// breakOff drops the link at once.
 func (st *sseStream) breakOff() {
 	st.mu.Lock()
 	st.broken = true

@@ -189,6 +189,7 @@ func TestSSEEndFromOutside(t *testing.T) {
 	until(t, "no subscription", func() bool { return testutil.ToFloat64(w.server.metrics.subscriptions) == 0 })
 }
 
+// TestSSEShutdown: the stream breaks instead of ending, or its client would stay away.
 func TestSSEShutdown(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	s := w.stream("u0", watchU1)
@@ -198,7 +199,9 @@ func TestSSEShutdown(t *testing.T) {
 	if err := w.server.Shutdown(ctx); err != nil {
 		t.Error(err)
 	}
-	s.expectEnd("")
+	if got, err := s.next(); err == nil || err == io.EOF {
+		t.Errorf("the stream ended with %q, %v", got, err)
+	}
 	if got := w.stream("u0", watchU1).resp.StatusCode; got != 503 {
 		t.Errorf("a stream while draining: %d", got)
 	}

@@ -34,7 +34,7 @@ import (
 
 // What the HTTP server grants a client before it is known.
 const (
-	maxHeaderBytes    = 16 << 10
+	maxHeaderBytes    = 16<<10 - 4<<10 // net/http grants 4 KiB more
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 30 * time.Second
 	writeTimeout      = 60 * time.Second // WebSockets and SSE streams have deadlines of their own

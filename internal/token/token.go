@@ -189,7 +189,7 @@ func (k *Keys) Verify(ctx context.Context, text string) (Claims, error) {
 
 func (k *Keys) parse(ctx context.Context, text string) (Claims, error) {
 	var claims Claims
-	_, err := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithoutClaimsValidation()).
+	_, err := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding()).
 		ParseWithClaims(text, &claims, func(t *jwt.Token) (any, error) {
 			id, _ := t.Header["kid"].(string)
 			return k.secret(ctx, id)

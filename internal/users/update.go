@@ -55,6 +55,9 @@ func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
 	if user.DeactivatedAt != nil {
 		return deactivated(user.ExternalID)
 	}
+	if change == (Change{}) {
+		return nil
+	}
 	s.alter(user, change)
 	columns := []string{"updated_at"}
 	if change.Name != nil {

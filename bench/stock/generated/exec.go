@@ -2447,7 +2447,7 @@ extend type Query {
   others' statuses in 20 root fields in 5 s, of whatever size, ` + "`" + `user` + "`" + `, ` + "`" + `users` + "`" + ` and
   the subscription ` + "`" + `userStatus` + "`" + ` included (else RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `).
   """
-  userStatuses("At most 500 user IDs." ids: [ID!]! @validate(rule: "max=500,dive,required,max=64,userid")): [UserStatus]! @auth(to: [APP_SERVER, USER])
+  userStatuses("At most 500 user IDs." ids: [ID!]! @validate(rule: "max=500")): [UserStatus]! @auth(to: [APP_SERVER, USER])
 }
 
 extend type User {
@@ -2744,8 +2744,8 @@ extend type Query {
   me: User! @auth(to: [USER])
   "The user with this ID; null: unknown in this app."
   user("The user ID." id: ID! @validate(rule: "required,max=64,userid")): User @auth(to: [APP_SERVER, USER])
-  "The users with these IDs in the order asked, null where unknown."
-  users("At most 500 user IDs; one given twice is answered twice." ids: [ID!]! @validate(rule: "max=500,dive,required,max=64,userid")): [User]! @auth(to: [APP_SERVER, USER])
+  "The users with these IDs in the order asked; null: unknown in this app, as whatever is no user ID."
+  users("At most 500 user IDs; one given twice is answered twice." ids: [ID!]! @validate(rule: "max=500")): [User]! @auth(to: [APP_SERVER, USER])
 }
 
 extend type Query {
