@@ -17,15 +17,27 @@
     return send(params, { ...options, headers: Object.fromEntries(headers) });
   }
 
-  // GraphiQL's editors come without names and cannot all be scrolled by keyboard.
-  function name(root) {
-    for (const area of root.querySelectorAll("textarea:not([aria-label])")) {
-      const section = area.closest("[aria-label]");
-      area.setAttribute("aria-label", section && section !== place ? section.getAttribute("aria-label") : "Editor");
+  // false leaves a key to the browser: Tab goes on from an editor as from any field.
+  // Ctrl-[ and Ctrl-] still indent.
+  const leavesTab = { Tab: false, "Shift-Tab": false };
+
+  // The places of the editors below the query's: of variables, then of headers. One
+  // of them is hidden, and their section has the name of the other.
+  const toolEditors = ".graphiql-editor-tool > .graphiql-editor";
+
+  // GraphiQL's editors come without names, and keep Tab to themselves.
+  function open() {
+    const tools = [...place.querySelectorAll(toolEditors)];
+    for (const wrapper of place.querySelectorAll(".CodeMirror")) {
+      const editor = wrapper.CodeMirror;
+      if (editor.state.keyMaps.includes(leavesTab)) continue;
+      editor.addKeyMap(leavesTab);
+      const index = tools.findIndex((tool) => tool.contains(wrapper));
+      const name = index < 0 ? wrapper.closest("[aria-label]").getAttribute("aria-label") : ["Variables", "Headers"][index];
+      editor.getInputField().setAttribute("aria-label", name);
     }
-    for (const scroller of root.querySelectorAll('.CodeMirror-scroll[tabindex="-1"]')) scroller.tabIndex = 0;
   }
-  new MutationObserver(() => name(place)).observe(place, { childList: true, subtree: true });
+  new MutationObserver(open).observe(place, { childList: true, subtree: true });
 
   ReactDOM.createRoot(place).render(React.createElement(GraphiQL, {
     fetcher,

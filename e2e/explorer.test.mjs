@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { launch, Operator } from './lib/browser.mjs';
+import { Server } from './lib/server.mjs';
+import { until } from './lib/wait.mjs';
+
+describe('the explorer in Chromium', () => {
+  let server;
+  let browser;
+  before(async () => {
+    server = await Server.create();
+    await server.createApp({ name: 'Chat' });
+    await server.start();
+    browser = await launch();
+  });
+  after(async () => {
+    await browser?.close();
+    await server?.remove();
+  });
+
+  /** An operator at the explorer, ready to type. */
+  async function arrive(options) {
+    const operator = await Operator.arrive(browser, server, options);
+    await operator.login();
+    await operator.open('/console/explorer');
+    await ready(operator.page);
+    return operator;
+  }
+
+  async function ready(page) {
+    for (const name of ['Query Editor', 'Variables', 'Headers', 'Result Window']) {
+      await editor(page, name).waitFor({ state: 'attached' });
+    }
+  }
+
+  /** What gets the keys of one of GraphiQL's editors. */
+  function editor(page, name) {
+    return page.locator(`.CodeMirror textarea[aria-label="${name}"]`);
+  }
+
+  /** The text in it, also what is not drawn. */
+  function text(page, name) {
+    return editor(page, name).evaluate((area) => area.closest('.CodeMirror').CodeMirror.getValue());
+  }
+
+  /** The names of what the key moves the focus to, from the element on. */
+  async function stops(page, from, key, count) {
+    await from.focus();
+    const names = [];
+    while (names.length < count) {
+      await page.keyboard.press(key);
+      names.push(await page.evaluate(() => {
+        const at = document.activeElement;
+        return (at.getAttribute('aria-label') ?? at.textContent).replace(/ \(.*\)$/, ''); // without its short cut
+      }));
+    }
+    return names;
+  }
+
+  const inOrder = [
+    'Add tab', 'GraphiQL', 'Query Editor', 'Execute query', 'Prettify query', 'Merge fragments into query', 'Copy query',
+    'Variables', 'Headers', 'Hide editor tools', 'Headers', 'Result Window', 'English',
+  ];
+
+  for (const colorScheme of ['light', 'dark']) {
+    test(`Tab leaves every editor, and one sees where it is, ${colorScheme}`, async () => {
+      const operator = await arrive({ colorScheme });
+      const { page } = operator;
+      const before = await text(page, 'Query Editor');
+      const start = page.getByRole('button', { name: 'Open settings dialog' });
+      assert.deepEqual(await stops(page, start, 'Tab', inOrder.length), inOrder);
+      const back = inOrder.toReversed().slice(1);
+      assert.deepEqual(await stops(page, page.getByRole('button', { name: 'English' }), 'Shift+Tab', back.length), back);
+
+      await page.getByRole('button', { name: 'Variables' }).click();
+      assert.deepEqual(await stops(page, editor(page, 'Variables'), 'Tab', 1), ['Result Window']);
+      assert.deepEqual(await stops(page, editor(page, 'Variables'), 'Shift+Tab', 1), ['Hide editor tools']);
+      assert.equal(await text(page, 'Query Editor'), before); // no key was typed
+      assert.equal(await text(page, 'Variables'), '');
+
+      const ring = (element) => element.evaluate((at) => {
+        const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(at.closest('.CodeMirror') ?? at);
+        return `${outlineStyle} ${outlineWidth} ${outlineColor}`;
+      });
+      const accent = colorScheme === 'dark' ? 'rgb(169, 166, 255)' : 'rgb(69, 64, 214)';
+      const execute = page.getByRole('button', { name: /execute query/i });
+      for (const element of [...['Query Editor', 'Variables', 'Result Window'].map((name) => editor(page, name)), execute]) {
+        assert.doesNotMatch(await ring(element), /^solid/);
+        await element.focus();
+        await until(async () => (await ring(element)) === `solid 2px ${accent}`, 'a ring around what has the focus');
+      }
+      await page.getByLabel('User ID').focus(); // away from the button, whose tooltip stands outside of all landmarks
+      await page.getByRole('tooltip').waitFor({ state: 'detached' });
+      await operator.hasNoBarrier('the explorer');
+      await operator.leave();
+    });
+  }
+});
