@@ -95,4 +95,44 @@ describe('the explorer in Chromium', () => {
       await operator.leave();
     });
   }
+
+  test('on a phone the answer comes into sight, and nothing is scrolled sideways', async () => {
+    const operator = await arrive({ viewport: { width: 390, height: 844 } });
+    const { page } = operator;
+    for (const name of [/execute query/i, 'Variables', 'Headers', 'Show Documentation Explorer']) {
+      const { x, width } = await page.getByRole('button', { name }).boundingBox();
+      assert.ok(x >= 0 && x + width <= 390, `${name} is from ${x} to ${x + width}`);
+    }
+    await page.getByRole('button', { name: /execute query/i }).click();
+    const answer = page.getByText('"Query"'); // to { __typename }
+    await answer.waitFor();
+    const box = await answer.boundingBox();
+    assert.ok(box.x >= 0 && box.x + box.width <= 390 && box.y >= 0 && box.y + box.height <= 844, JSON.stringify(box));
+    await operator.fits('the explorer');
+    const wider = await page.evaluate(() => [...document.querySelectorAll('#explorer, #explorer *:not(.CodeMirror, .CodeMirror *)')]
+      .filter((at) => at.scrollWidth > at.clientWidth && getComputedStyle(at).overflowX === 'auto').map((at) => at.className));
+    assert.deepEqual(wider, []);
+    await operator.screenshot('explorer-phone');
+
+    await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
+    await page.getByRole('link', { name: 'Query', exact: true }).click();
+    await operator.fits('the explorer with its documentation');
+    await operator.leave();
+  });
+
+  test('an answer that was dragged away on a wide window is there on a narrow one', async () => {
+    const operator = await arrive();
+    const { page } = operator;
+    const bar = await page.locator('.graphiql-horizontal-drag-bar').boundingBox();
+    await page.mouse.move(bar.x + bar.width / 2, bar.y + 100);
+    await page.mouse.down();
+    await page.mouse.move(1275, bar.y + 100, { steps: 4 });
+    await page.mouse.up();
+    const pane = page.locator('.graphiql-response');
+    await until(async () => (await pane.boundingBox()).x < 0, 'the pane to be gone');
+    await page.setViewportSize({ width: 390, height: 844 });
+    const { x, width, height } = await pane.boundingBox();
+    assert.ok(x >= 0 && width > 300 && height > 200, JSON.stringify({ x, width, height }));
+    await operator.leave();
+  });
 });
