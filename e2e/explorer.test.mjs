@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { AppServer } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
 import { Server } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
@@ -7,10 +8,13 @@ import { until } from './lib/wait.mjs';
 describe('the explorer in Chromium', () => {
   let server;
   let browser;
+  let production;
   before(async () => {
     server = await Server.create();
-    await server.createApp({ name: 'Chat' });
+    const development = await server.createApp({ name: 'Chat in development' });
+    production = await server.createApp({ name: 'Quiet', environment: 'production' });
     await server.start();
+    await (await AppServer.login(server, development)).register('exa', 'Exa Mined');
     browser = await launch();
   });
   after(async () => {
@@ -133,6 +137,50 @@ describe('the explorer in Chromium', () => {
     await page.setViewportSize({ width: 390, height: 844 });
     const { x, width, height } = await pane.boundingBox();
     assert.ok(x >= 0 && width > 300 && height > 200, JSON.stringify({ x, width, height }));
+    await operator.leave();
+  });
+
+  test('an app that has no users yet is chosen in the explorer', async () => {
+    const operator = await arrive();
+    const { page } = operator;
+    const chosen = () => page.getByLabel('App', { exact: true }).evaluate((at) => at.selectedOptions[0].textContent);
+    assert.equal(await chosen(), 'Chat in development · Development');
+    await operator.open(`/console/apps/${production.key}/users`);
+    await page.getByRole('link', { name: 'Open the explorer' }).click();
+    await page.getByRole('heading', { name: 'GraphQL explorer' }).waitFor();
+    assert.equal(await chosen(), 'Quiet · Production');
+    await operator.leave();
+  });
+
+  test('a refusal of a token leaves the headers as they are', async () => {
+    const operator = await arrive();
+    const { page } = operator;
+    const fill = async (user) => {
+      await page.getByLabel('User ID').fill(user);
+      await page.getByRole('button', { name: 'Fill in a token' }).click();
+    };
+    await fill('exa');
+    await page.getByRole('status').filter({ hasText: 'A token of the user exa' }).waitFor();
+    await ready(page);
+    const filled = await text(page, 'Headers');
+    assert.match(filled, /^\{"Authorization":"Bearer [^"]+"\}$/);
+
+    // Also those that somebody typed, in more than one line.
+    const own = filled.replace('}', ',\n  "X-Own": "<&>"}');
+    await editor(page, 'Headers').focus();
+    await page.keyboard.press('ControlOrMeta+a');
+    await page.keyboard.insertText(own);
+    for (const user of ['nobody', 'nobody.else']) {
+      await fill(user);
+      await page.getByRole('alert').filter({ hasText: `The app has no user ${user}.` }).waitFor();
+      await ready(page);
+      assert.equal(await text(page, 'Headers'), own);
+    }
+    await fill('exa');
+    await page.getByRole('status').filter({ hasText: 'A token of the user exa' }).waitFor();
+    await ready(page);
+    assert.doesNotMatch(await text(page, 'Headers'), /X-Own/);
+    operator.errors = operator.errors.filter((error) => !error.includes('422')); // the unknown users above
     await operator.leave();
   });
 });

@@ -46,10 +46,16 @@
   }
   new MutationObserver(open).observe(place, { childList: true, subtree: true });
 
+  // The page that refuses a token gets the headers back, which no place keeps.
+  document.getElementById("token")?.addEventListener("formdata", ({ formData }) => {
+    const editor = place.querySelectorAll(toolEditors)[1]?.querySelector(".CodeMirror")?.CodeMirror;
+    if (editor) formData.set("headers", editor.getValue());
+  });
+
   ReactDOM.createRoot(place).render(React.createElement(GraphiQL, {
     fetcher,
     defaultHeaders: '{"Authorization": "Bearer "}',
-    headers: place.dataset.headers, // with the token that was just made; else none
+    headers: place.dataset.headers, // the token that was just made, or what stood there; else none
     defaultEditorToolsVisibility: "headers",
     shouldPersistHeaders: false,
     defaultQuery: "query Hello {\n  __typename\n}\n",
