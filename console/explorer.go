@@ -30,26 +30,29 @@ type explorerPage struct {
 	// Token was just made; it stands on this one answer and nowhere else. "": none.
 	Token   string
 	Expires models.Time
+	// Kept is what stood in the Headers pane when a token was refused.
+	Kept string
 	// Wrong is the text that says why there is no token for the user.
 	Wrong string
 }
 
-// Headers is what the explorer sends with the token, "" without one.
+// Headers is what the Headers pane begins with, "" for what GraphiQL begins with.
 func (p explorerPage) Headers() (string, error) {
 	if p.Token == "" {
-		return "", nil
+		return p.Kept, nil
 	}
 	text, err := json.Marshal(map[string]string{"Authorization": "Bearer " + p.Token})
 	return string(text), err
 }
 
 // showExplorer shows GraphiQL, which speaks to the API as any client does: with a
-// token, not with the console's session.
+// token, not with the console's session. A link to it may choose the app.
 func (c *console) showExplorer(v *visit) error {
 	p, err := c.explorerPage(v)
 	if err != nil {
 		return err
 	}
+	p.App = v.r.FormValue("app")
 	return c.show(v, "explorer", p)
 }
 
@@ -97,7 +100,7 @@ func (c *console) fillExplorer(v *visit) error {
 	granted, err := c.Users.GrantToken(v.r.Context(), app, p.User, explorerTokenTTL, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && tokenRefusals[refusal.Code] != "" {
-		p.Wrong = tokenRefusals[refusal.Code]
+		p.Wrong, p.Kept = tokenRefusals[refusal.Code], v.r.PostFormValue("headers")
 		return c.render(v, http.StatusUnprocessableEntity, "explorer", p)
 	}
 	if err != nil {

@@ -77,6 +77,13 @@ func TestExplorerToken(t *testing.T) {
 				`id="user-error" role="alert"`, words, "!data-headers", "!<script>alert")
 		}
 		b.post(explorerPath, url.Values{"app": {"nothing"}}).want(t, http.StatusNotFound)
+		const kept = `{"Authorization": "Bearer <old>"}`
+		b.post(explorerPath, url.Values{"app": {s.dev.Key}, "user": {"nobody"}, "headers": {kept}}).want(t,
+			http.StatusUnprocessableEntity, `data-headers="`+html.EscapeString(kept)+`"`)
+		replaced := b.post(explorerPath, url.Values{"app": {s.prod.Key}, "user": {""}, "headers": {kept}})
+		if token := filledToken(replaced); token == "" || strings.Contains(token, "old") {
+			t.Errorf("a new token in the place of an old one: %q", token)
+		}
 		want := []string{"admin app.grant_token " + s.dev.Key + " minutes=60", "admin user.grant_token ann minutes=60"}
 		if got := s.audited(s.dev); !slices.Equal(got, want) {
 			t.Errorf("audit %q", got)
@@ -99,4 +106,14 @@ func TestExplorerToken(t *testing.T) {
 			t.Errorf("after an hour: %v", err)
 		}
 	})
+}
+
+func TestExplorerChoosesApp(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	for _, app := range []*models.App{s.dev, s.prod} {
+		b.get(explorerPath+"?app="+app.Key).want(t, http.StatusOK, `value="`+app.Key+`" selected`)
+	}
+	b.get(explorerPath+"?app=nothing").want(t, http.StatusOK, "demo · Development", "live · Production", "! selected")
+	s.as("viewer").get(explorerPath+"?app="+s.dev.Key).want(t, http.StatusOK, "!<option")
 }

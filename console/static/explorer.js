@@ -12,25 +12,50 @@
 
   // A token that was not filled in yet must not turn a guest away.
   function fetcher(params, options = {}) {
+    if (params.operationName !== "IntrospectionQuery") showResponse();
     const headers = Object.entries(options.headers || {})
       .filter(([name, value]) => name.toLowerCase() !== "authorization" || /^Bearer\s+\S/i.test(value));
     return send(params, { ...options, headers: Object.fromEntries(headers) });
   }
 
-  // GraphiQL's editors come without names and cannot all be scrolled by keyboard.
-  function name(root) {
-    for (const area of root.querySelectorAll("textarea:not([aria-label])")) {
-      const section = area.closest("[aria-label]");
-      area.setAttribute("aria-label", section && section !== place ? section.getAttribute("aria-label") : "Editor");
-    }
-    for (const scroller of root.querySelectorAll('.CodeMirror-scroll[tabindex="-1"]')) scroller.tabIndex = 0;
+  // Where the panes stand one below the other, the answer comes below the window.
+  function showResponse() {
+    const pane = place.querySelector(".graphiql-response");
+    if (pane.getBoundingClientRect().top > innerHeight / 2) pane.scrollIntoView({ block: "nearest" });
   }
-  new MutationObserver(() => name(place)).observe(place, { childList: true, subtree: true });
+
+  // false leaves a key to the browser: Tab goes on from an editor as from any field.
+  // Ctrl-[ and Ctrl-] still indent.
+  const leavesTab = { Tab: false, "Shift-Tab": false };
+
+  // The places of the editors below the query's: of variables, then of headers. One
+  // of them is hidden, and their section has the name of the other.
+  const toolEditors = ".graphiql-editor-tool > .graphiql-editor";
+
+  // GraphiQL's editors come without names, and keep Tab to themselves.
+  function open() {
+    const tools = [...place.querySelectorAll(toolEditors)];
+    for (const wrapper of place.querySelectorAll(".CodeMirror")) {
+      const editor = wrapper.CodeMirror;
+      if (editor.state.keyMaps.includes(leavesTab)) continue;
+      editor.addKeyMap(leavesTab);
+      const index = tools.findIndex((tool) => tool.contains(wrapper));
+      const name = index < 0 ? wrapper.closest("[aria-label]").getAttribute("aria-label") : ["Variables", "Headers"][index];
+      editor.getInputField().setAttribute("aria-label", name);
+    }
+  }
+  new MutationObserver(open).observe(place, { childList: true, subtree: true });
+
+  // The page that refuses a token gets the headers back, which no place keeps.
+  document.getElementById("token")?.addEventListener("formdata", ({ formData }) => {
+    const editor = place.querySelectorAll(toolEditors)[1]?.querySelector(".CodeMirror")?.CodeMirror;
+    if (editor) formData.set("headers", editor.getValue());
+  });
 
   ReactDOM.createRoot(place).render(React.createElement(GraphiQL, {
     fetcher,
     defaultHeaders: '{"Authorization": "Bearer "}',
-    headers: place.dataset.headers, // with the token that was just made; else none
+    headers: place.dataset.headers, // the token that was just made, or what stood there; else none
     defaultEditorToolsVisibility: "headers",
     shouldPersistHeaders: false,
     defaultQuery: "query Hello {\n  __typename\n}\n",
