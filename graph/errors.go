@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -50,6 +51,7 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 		out.Extensions = map[string]any{"code": string(fault.InvalidArgument)}
 	case from != nil && isRequestError(from):
 		out.Extensions = map[string]any{"code": requestErrorCode(from)}
+		nameVariable(out)
 	case errors.Is(err, context.Canceled):
 		out.Message = "the request was cancelled"
 		out.Extensions = map[string]any{"code": string(fault.Internal)}
@@ -63,8 +65,37 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	return out
 }
 
+// wrongType is what gqlparser says of a variable of another type. The value in it
+// is not always the one that was sent.
+var wrongType = regexp.MustCompile(`^cannot use .* as (\S+)$`)
+
+// nameVariable says of an error in a variable which one it is, and the rule that it
+// breaks, as errors of arguments do. Its path is no place in the answer.
+func nameVariable(err *gqlerror.Error) {
+	if len(err.Path) < 2 || err.Path[0] != ast.PathName("variable") {
+		return
+	}
+	field := argumentPath(err.Path)
+	err.Path = nil
+	rule := "type"
+	switch found := wrongType.FindStringSubmatch(err.Message); {
+	case found != nil:
+		err.Message = field + " must be a value of the type " + found[1]
+	case err.Message == "cannot be null":
+		rule, err.Message = "required", field+" must not be null"
+	case err.Message == "must be defined":
+		rule, err.Message = "required", field+" must be given"
+	case err.Message == "unknown field":
+		rule, err.Message = "known", field+" is not known"
+	default:
+		err.Message = field + ": " + err.Message
+	}
+	err.Extensions["field"], err.Extensions["rule"] = field, rule
+}
+
 // argumentPath names the argument that a scalar has refused, in the terms of
-// `extensions.field`: gqlgen's path of it begins with the root field.
+// `extensions.field`: gqlgen's path of it begins with the root field, and that of a
+// variable with a word for it.
 func argumentPath(path ast.Path) string {
 	var parts []string
 	for i, element := range path {

@@ -60,3 +60,26 @@ func TestVariablesOfAWrongType(t *testing.T) {
 		w.Run(s)
 	}
 }
+
+// TestVariablesAreNamed: which variable breaks which rule, as errors of arguments say
+// it, and nothing that was not sent.
+func TestVariablesAreNamed(t *testing.T) {
+	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
+	const create = `mutation($in: RegisterUserInput!) { registerUser(input: $in) { created } }`
+	for _, c := range []struct{ query, value, message, field, rule string }{
+		{create, `{"id": "a", "name": "A", "tokenTtlSeconds": 1.5}`, "in.tokenTtlSeconds must be a value of the type Int", "in.tokenTtlSeconds", "type"},
+		{create, `{"id": "a", "name": "A", "tokenTtlSeconds": "60"}`, "in.tokenTtlSeconds must be a value of the type Int", "in.tokenTtlSeconds", "type"},
+		{create, `{"id": "a", "name": null}`, "in.name must not be null", "in.name", "required"},
+		{create, `{"id": "a"}`, "in.name must be given", "in.name", "required"},
+		{create, `{"id": "a", "name": "A", "colour": 1}`, "in.colour is not known", "in.colour", "known"},
+		{`query($in: [ID!]!) { users(ids: $in) { id } }`, `["a", {}]`, "in.1 must be a value of the type ID", "in.1", "type"},
+		{`query($in: UserFilter) { userList(filter: $in) { totalCount } }`, `{"states": ["BANNED", "GONE"]}`,
+			"in.states.1: GONE is not a valid UserState", "in.states.1", "type"},
+	} {
+		r := w.Do(w.Bearer(graphtest.AppServer), c.query, map[string]any{"in": json.RawMessage(c.value)})
+		if len(r.Errors) != 1 || r.Errors[0].Message != c.message || r.Errors[0].Path != nil ||
+			r.Errors[0].Extensions["field"] != c.field || r.Errors[0].Extensions["rule"] != c.rule {
+			t.Errorf("%s: %s", c.value, r.Body)
+		}
+	}
+}
