@@ -44,6 +44,7 @@ var flashTexts = map[string]bool{
 	"action.refused.USER_LIMIT_REACHED": false,
 
 	"settings.done": true,
+	"settings.same": false,
 	"password.done": true,
 	"session.done":  true,
 	"session.gone":  false,
