@@ -130,6 +130,10 @@ describe('operators, apps and tokens in Chromium', () => {
       await operator.open('/console/operators/1');
       await page.getByText('This is your own account.').waitFor();
       assert.equal(await page.getByRole('link', { name: 'Delete this operator' }).count(), 0);
+      assert.equal(await page.getByRole('link', { name: 'Set a new password' }).count(), 0);
+      await operator.open('/console/operators/1/password');
+      await page.getByRole('main').getByRole('link', { name: 'Your account' }).click();
+      await page.getByLabel('Present password').waitFor();
       operator.errors = operator.errors.filter((error) => !error.includes('422')); // the taken name
       await operator.leave();
       await other.leave();

@@ -316,6 +316,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['operator-password', `${path}/password`],
       ['operator-delete', `${path}/delete`],
       ['operator-delete-own', '/console/operators/1/delete'],
+      ['operator-password-own', '/console/operators/1/password'],
     ]);
     await operator.open(session);
     await walk.answer('operator-end-session-done', 200, `${path}/end-session`);

@@ -52,7 +52,7 @@ func (c operatorSetPassword) Run(ctx context.Context, s *settings, streams *Stre
 		if err != nil {
 			return err
 		}
-		password, err := apps.NewOperators(db, clock).SetPassword(ctx, c.Name, given, 0, apps.CommandLine)
+		password, err := apps.NewOperators(db, clock).SetPassword(ctx, c.Name, given, apps.CommandLine)
 		if err != nil {
 			return err
 		}
