@@ -335,6 +335,9 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.visit([['account-end-session', own], ['account-end-sessions', '/console/account/end-sessions']]);
     await walk.answer('account-end-sessions-done', 200, '/console/account/end-sessions');
     await walk.answer('account-wrong', 422, '/console/account/password', { current: 'a', password: 'b', again: 'c' });
+    const guess = { current: 'a guess', password: 'another good one', again: 'another good one' };
+    while ((await walk.submit('/console/account/password', guess)) !== 429);
+    await walk.show('account-throttled');
     await again.leave();
     await walk.visit([
       ['audit', '/console/audit'],
