@@ -138,5 +138,8 @@ func (c *console) resetPassword(v *visit, p *operatorPage) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return "", c.show(v, "operator_password", passwordPage{p.Operator.Name, password, p.Operator.Path})
+	return "", c.show(v, "operator_password", passwordPage{
+		Title: "operator.password", Name: p.Operator.Name, Role: p.Operator.Role, Password: password,
+		NextPath: p.Operator.Path, Next: "operator.back",
+	})
 }
