@@ -95,7 +95,7 @@ describe('pages that show what is now', () => {
       // Moments are the reader's, and UTC for whoever points at them.
       const since = page.locator('#node time');
       const began = new Date(await since.getAttribute('datetime'));
-      assert.equal(await since.getAttribute('title'), `${began.toISOString().slice(0, 16).replace('T', ' ')} UTC`);
+      assert.equal(await since.getAttribute('title'), `${began.toISOString().slice(0, 19).replace('T', ' ')} UTC`);
       assert.equal(await since.innerText(), began.toLocaleString(language, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'Asia/Shanghai' }));
       await operator.leave();
     });

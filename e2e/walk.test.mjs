@@ -168,6 +168,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['empty-bulk', `${empty}/bulk/ban`],
       ['empty-audit', '/console/audit?actor=nobody'],
       ['audit-wrong', '/console/audit?from=soon', 422],
+      ['audit-order', '/console/audit?from=2026-11-21&until=2026-11-20', 422],
     ]);
   }
 
@@ -266,6 +267,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.operator.open(`${root}/settings`);
     await walk.answer('settings-wrong', 422, `${root}/settings`, { friendLimit: '-1' });
     await walk.answer('settings-done', 200, `${root}/settings`, { friendLimit: '12' });
+    await walk.answer('settings-same', 200, `${root}/settings`);
     await walk.operator.open(`${root}/rotate-secret`);
     await walk.answer('rotate-secret-done', 200, `${root}/rotate-secret`);
   }
