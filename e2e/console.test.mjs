@@ -304,6 +304,11 @@ describe('the console in Chromium', () => {
     await page.getByRole('search').getByRole('searchbox').pressSequentially('member-17');
     await page.getByRole('link', { name: 'member-18', exact: true }).waitFor({ state: 'detached' });
     await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
+    await page.getByLabel('Which users').selectOption('Banned');
+    await page.getByRole('heading', { name: 'Nobody matches' }).waitFor();
+    assert.match(page.url(), /\?(?=.*q=member-17)(?=.*show=banned)/);
+    await page.getByLabel('Which users').selectOption('All users');
+    await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
     await operator.leave();
   });
 
