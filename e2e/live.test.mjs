@@ -68,6 +68,8 @@ describe('pages that show what is now', () => {
       await page.getByRole('heading', { name: text.health }).waitFor();
       const device = await Connection.open(server, await app.register('member-1'), 'IOS');
       await shown(page, tile(page, text.online).filter({ hasText: '1' }));
+      // The charts follow at once: nobody reads that fewer were online at most.
+      for (const series of ['days', 'hour']) await page.locator(`#${series}-online`).filter({ hasText: '1' }).waitFor();
       await device.close();
       await shown(page, tile(page, text.online).filter({ hasText: '0' }));
       await operator.leave();
