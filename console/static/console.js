@@ -24,6 +24,10 @@
 
   localiseTimes(document);
 
+  // On a phone the tabs scroll sideways: begin where the page's own is in sight.
+  const tab = document.querySelector(".tabs [aria-current]");
+  if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
+
   document.addEventListener("htmx:afterSwap", () => {
     localiseTimes(document);
     const said = document.getElementById("announcement");
