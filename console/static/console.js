@@ -24,9 +24,14 @@
 
   localiseTimes(document);
 
-  // On a phone the tabs scroll sideways: begin where the page's own is in sight.
+  // On a phone the tabs scroll sideways: begin where the page's own is in sight,
+  // and again when the phone is turned.
   const tab = document.querySelector(".tabs [aria-current]");
-  if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
+  if (tab) {
+    new ResizeObserver(([{ target }]) => {
+      target.scrollLeft = tab.offsetLeft - (target.clientWidth - tab.offsetWidth) / 2;
+    }).observe(tab.parentElement);
+  }
 
   document.addEventListener("htmx:afterSwap", () => {
     localiseTimes(document);
