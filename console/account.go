@@ -18,6 +18,8 @@ type accountPage struct {
 	// WrongField is the field of the password's form that was refused, and Wrong
 	// the end of the text that says why.
 	WrongField, Wrong string
+	// WaitSeconds is how long to wait after too many wrong present passwords.
+	WaitSeconds int
 }
 
 // MinPassword is how long a password must be.
@@ -61,6 +63,10 @@ func (c *console) changePassword(v *visit) error {
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
 		p.WrongField, p.Wrong = wrongPassword(v, refusal)
 		return c.render(v, http.StatusUnprocessableEntity, "account", p)
+	}
+	if refusal != nil && refusal.Code == fault.RateLimited {
+		p.WrongField, p.WaitSeconds = "current", retryAfter(v, refusal)
+		return c.render(v, http.StatusTooManyRequests, "account", p)
 	}
 	if err != nil {
 		return err

@@ -27,6 +27,9 @@ func (newAppPage) Environments() []models.Environment {
 	return []models.Environment{models.EnvironmentDevelopment, models.EnvironmentProduction}
 }
 
+// UserLimit is how many users an app in edition STANDARD begins with.
+func (newAppPage) UserLimit() int { return apps.DefaultUserLimit }
+
 // Editions are the choices.
 func (newAppPage) Editions() []models.Edition { return editions }
 
@@ -57,5 +60,7 @@ func (c *console) createApp(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "app_secret", secretPage{App: c.appRow(v, app), Title: "app.made", Secret: secret, Back: settingsPath(app)})
+	return c.show(v, "app_secret", secretPage{
+		App: c.appRow(v, app), Title: "app.made", Secret: secret, NextPath: overviewPath(app), Next: "app.made.next",
+	})
 }

@@ -18,7 +18,7 @@ func TestCreateApp(t *testing.T) {
 		b := s.as("admin")
 		b.get(Root).want(t, http.StatusOK, `href="/console/apps/new"`)
 		s.as("viewer").get(Root).want(t, http.StatusOK, "!New app")
-		b.get(newAppPath).want(t, http.StatusOK, `value="DEVELOPMENT" checked`, "Create the app")
+		b.get(newAppPath).want(t, http.StatusOK, `value="DEVELOPMENT" checked`, "Standard: at most 10,000 users in production", "Create the app")
 
 		form := func(name, environment, edition string) url.Values {
 			return url.Values{"name": {name}, "environment": {environment}, "edition": {edition}}
@@ -41,9 +41,10 @@ func TestCreateApp(t *testing.T) {
 			`value="demo"`, `value="PRODUCTION" checked`, `value="PREMIUM" selected`)
 
 		made := b.post(newAppPath, form(hostile, "PRODUCTION", "PREMIUM"))
-		made.want(t, http.StatusOK, "The app is created", "shown this once", "&lt;script&gt;", "!<script>alert")
+		made.want(t, http.StatusOK, "The app is created", "shown this once", "&lt;script&gt;", "!<script>alert", "!Back to the settings")
 		secret := shownSecret.FindStringSubmatch(made.body)[1]
 		key := regexp.MustCompile(`<code>(rc[a-z0-9]{20})</code>`).FindStringSubmatch(made.body)[1]
+		made.want(t, http.StatusOK, `href="/console/apps/`+key+`">To the app’s overview`)
 		if _, _, err := s.issue(key, secret, time.Hour); err != nil {
 			t.Error("the secret does not work:", err)
 		}

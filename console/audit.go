@@ -26,8 +26,9 @@ type auditPage struct {
 	App, Actor, Action, Target string
 	// From and Until are days, both of them included.
 	From, Until string
-	// WrongField is the one of the two that is no day.
-	WrongField string
+	// WrongField is the one of the two that is no day, or lies before the other, and
+	// Wrong the text that says so.
+	WrongField, Wrong string
 	// Apps and Actions are the choices.
 	Apps    []*models.App
 	Actions []string
@@ -42,7 +43,8 @@ func (p auditPage) Filtered() bool { return p.App+p.Actor+p.Action+p.Target+p.Fr
 // dayField is a day in the filter.
 type dayField struct {
 	Name, Value string
-	Wrong       bool
+	// Wrong is the text that says what is wrong with it, "" where nothing is.
+	Wrong string
 }
 
 // Days are the fields of the days. What is no day is not shown again: no browser
@@ -50,8 +52,12 @@ type dayField struct {
 func (p auditPage) Days() []dayField {
 	days := []dayField{{Name: "from", Value: p.From}, {Name: "until", Value: p.Until}}
 	for i := range days {
-		if d := &days[i]; d.Name == p.WrongField {
-			d.Value, d.Wrong = "", true
+		d := &days[i]
+		if d.Name == p.WrongField {
+			d.Wrong = p.Wrong
+		}
+		if d.Wrong == wrongDay {
+			d.Value = ""
 		}
 	}
 	return days
@@ -93,7 +99,7 @@ func (c *console) showAudit(v *visit) error {
 	if shown.App != "" && filter.App == nil || shown.Action != "" && !slices.Contains(shown.Actions, shown.Action) {
 		return c.notFound(v)
 	}
-	if shown.WrongField = shown.days(&filter); shown.WrongField != "" {
+	if shown.WrongField, shown.Wrong = shown.days(&filter); shown.Wrong != "" {
 		return c.render(v, http.StatusUnprocessableEntity, "audit", shown)
 	}
 	found, err := c.Apps.Audit(v.r.Context(), filter, pageOf(v, auditPerPage))
@@ -105,9 +111,15 @@ func (c *console) showAudit(v *visit) error {
 	return c.show(v, "audit", shown)
 }
 
-// days reads the days into the filter, and answers the field of one that is none.
-// They are days of UTC: without a script nobody knows the reader's zone.
-func (p auditPage) days(filter *apps.AuditFilter) (wrong string) {
+// The texts of what can be wrong with a day.
+const (
+	wrongDay   = "audit.day.wrong"
+	wrongOrder = "audit.day.order"
+)
+
+// days reads the days into the filter, and answers the field of one that is wrong
+// with the text that says why. They are days of UTC: without a script nobody knows the reader's zone.
+func (p auditPage) days(filter *apps.AuditFilter) (field, wrong string) {
 	for _, bound := range []struct {
 		field, text string
 		at          *models.Time
@@ -118,11 +130,14 @@ func (p auditPage) days(filter *apps.AuditFilter) (wrong string) {
 		}
 		day, err := time.Parse(time.DateOnly, bound.text)
 		if err != nil {
-			return bound.field
+			return bound.field, wrongDay
 		}
 		*bound.at = models.TimeOf(day.AddDate(0, 0, bound.days))
 	}
-	return ""
+	if filter.From != 0 && filter.Until != 0 && filter.From >= filter.Until {
+		return "until", wrongOrder
+	}
+	return "", ""
 }
 
 // auditRows says of each entry which app it belongs to, and where its user is.

@@ -44,6 +44,9 @@ func TestAudit(t *testing.T) {
 		for _, day := range []string{"x", "2026-13-01", "2026-11-20T00:00:00Z", "%3Cscript%3E"} {
 			b.get(auditPath+"?until="+day).want(t, http.StatusUnprocessableEntity, `id="until-error" role="alert"`, "!<script>alert", "!36 hours")
 		}
+		b.get(auditPath+"?from=2026-11-21&until=2026-11-20").want(t, http.StatusUnprocessableEntity,
+			`value="2026-11-20" max="9999-12-31" aria-invalid="true"`, `id="until-error" role="alert">The last day lies before the first.`,
+			`value="2026-11-21"`, "!Names and IDs", "!36 hours")
 		b.get(auditPath+"?app=nothing").want(t, http.StatusNotFound)
 		b.get(auditPath+"?action=nothing").want(t, http.StatusNotFound)
 		b.get(auditPath+"?after=nonsense").want(t, http.StatusBadRequest)

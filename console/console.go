@@ -34,8 +34,9 @@ type Operators interface {
 	Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
 	List(ctx context.Context) ([]*models.Operator, error)
 	// Create and SetPassword answer the password, which is generated where it is "".
+	// SetPassword refuses oneself by the rule of the field "operator".
 	Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error)
-	SetPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (string, error)
+	SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error)
 	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) error
 	ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error)
 	EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error)

@@ -44,6 +44,7 @@ var flashTexts = map[string]bool{
 	"action.refused.USER_LIMIT_REACHED": false,
 
 	"settings.done": true,
+	"settings.same": false,
 	"password.done": true,
 	"session.done":  true,
 	"session.gone":  false,
@@ -56,8 +57,9 @@ var flashTexts = map[string]bool{
 	"operator.make-viewer.already": false,
 	"operator.delete.done":         true,
 	// By the rule of the refusal.
-	"operator.refused.self":       false,
-	"operator.refused.last_admin": false,
+	"operator.refused.self":         false,
+	"operator.refused.last_admin":   false,
+	"operator.refused.own_password": false,
 
 	"delete.done":    true,
 	"delete.gone":    false,

@@ -47,12 +47,19 @@ func (c *console) login(v *visit) error {
 		page.Wrong = true
 		return c.render(v, http.StatusUnauthorized, "login", page)
 	case refusal.Code == fault.RateLimited:
-		ms, _ := refusal.Extensions["retryAfterMs"].(int64)
-		page.WaitSeconds = seconds(time.Duration(ms) * time.Millisecond)
-		v.w.Header().Set("Retry-After", strconv.Itoa(page.WaitSeconds))
+		page.WaitSeconds = retryAfter(v, refusal)
 		return c.render(v, http.StatusTooManyRequests, "login", page)
 	}
 	return err
+}
+
+// retryAfter answers how many seconds to wait before another try, and says it to
+// programs too.
+func retryAfter(v *visit, refusal *fault.Error) int {
+	ms, _ := refusal.Extensions["retryAfterMs"].(int64)
+	wait := seconds(time.Duration(ms) * time.Millisecond)
+	v.w.Header().Set("Retry-After", strconv.Itoa(wait))
+	return wait
 }
 
 func (c *console) logout(v *visit) error {

@@ -41,7 +41,7 @@ var (
 	}
 	resetPassword = &operatorAction{
 		Name: "password",
-		fits: func(*operatorPage) bool { return true },
+		fits: func(p *operatorPage) bool { return !p.Own },
 		do:   (*console).resetPassword,
 	}
 	deleteOperator = &operatorAction{
@@ -111,8 +111,11 @@ func actOnOperator(a *operatorAction) func(*console, *visit) error {
 		if err := c.setFlash(v, text, p.Operator.Name); err != nil {
 			return err
 		}
-		if text == "operator.delete.done" {
+		switch text {
+		case "operator.delete.done":
 			return v.redirect(operatorsPath)
+		case "operator.refused.own_password":
+			return v.redirect(accountPath)
 		}
 		return v.redirect(p.Operator.Path)
 	}
@@ -129,11 +132,14 @@ func (p *operatorPage) session(id string) *sessionRow {
 }
 
 // resetPassword gives an operator a new password, which ends its sessions, and
-// shows it. One's own session goes on.
+// shows it.
 func (c *console) resetPassword(v *visit, p *operatorPage) (string, error) {
-	password, err := c.Operators.SetPassword(v.r.Context(), p.Operator.Name, "", c.ownSession(v, p.Operator.ID), c.actor(v))
+	password, err := c.Operators.SetPassword(v.r.Context(), p.Operator.Name, "", c.actor(v))
 	if err != nil {
 		return "", err
 	}
-	return "", c.show(v, "operator_password", passwordPage{p.Operator.Name, password, p.Operator.Path})
+	return "", c.show(v, "operator_password", passwordPage{
+		Title: "operator.password", Name: p.Operator.Name, Role: p.Operator.Role, Password: password,
+		NextPath: p.Operator.Path, Next: "operator.back",
+	})
 }

@@ -37,7 +37,12 @@ type operatorRow struct {
 // passwordPage is what operator_password.html shows: a password that was just
 // made, on this one answer and nowhere else.
 type passwordPage struct {
-	Name, Password, Back string
+	// Title is the text that says why there is a password.
+	Title, Name string
+	Role        models.Role
+	Password    string
+	// NextPath is where to go from here, and Next the text that says so.
+	NextPath, Next string
 }
 
 func operatorPath(o *models.Operator) string {
@@ -81,7 +86,10 @@ func (c *console) createOperator(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "operator_password", passwordPage{name, password, operatorsPath})
+	return c.show(v, "operator_password", passwordPage{
+		Title: "operator.made", Name: name, Role: models.Role(role), Password: password,
+		NextPath: operatorsPath, Next: "operators.all",
+	})
 }
 
 // operatorPage is what operator.html and operator_action.html show.

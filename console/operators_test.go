@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -34,7 +35,7 @@ func TestOperators(t *testing.T) {
 		b.post(operatorsPath, url.Values{"name": {""}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`)
 		b.post(operatorsPath, url.Values{"name": {"x"}, "role": {"god"}}).want(t, http.StatusUnprocessableEntity, `id="role-error" role="alert"`)
 		made := b.post(operatorsPath, url.Values{"name": {hostile}, "role": {"viewer"}})
-		made.want(t, http.StatusOK, "shown this once", "!<script>alert")
+		made.want(t, http.StatusOK, "<h1>The operator is created</h1>", "shown this once", ">viewer</span>", `href="/console/operators">All operators`, "!<script>alert")
 		secret := shownPassword.FindStringSubmatch(made.body)[1]
 		if !s.login(hostile, secret) {
 			t.Fatal("the password shown does not work")
@@ -55,7 +56,7 @@ func TestOperators(t *testing.T) {
 		b.get(path).want(t, http.StatusOK, "The session has ended.", "Nobody is logged in.")
 		b.get(path+"/password").want(t, http.StatusOK, "Set a new password for", "all sessions of the operator end")
 		again := b.post(path+"/password", nil)
-		again.want(t, http.StatusOK, "shown this once", "!"+secret)
+		again.want(t, http.StatusOK, "<h1>The new password</h1>", "shown this once", "Back to the operator", "!"+secret)
 		if s.login(hostile, secret) || !s.login(hostile, shownPassword.FindStringSubmatch(again.body)[1]) {
 			t.Error("the password is not the new one")
 		}
@@ -122,7 +123,13 @@ func TestGuessingThePresentPassword(t *testing.T) {
 		b.post(accountPath+"/password", form).want(t, http.StatusUnprocessableEntity)
 	}
 	form.Set("current", password)
-	b.post(accountPath+"/password", form).want(t, http.StatusTooManyRequests, "Wait a moment")
+	throttled := b.post(accountPath+"/password", form)
+	throttled.want(t, http.StatusTooManyRequests, `id="current-error" role="alert">Too many wrong passwords. Try again in 2 seconds.`, "Your account", "!another password")
+	if got := throttled.Header.Get("Retry-After"); got != "2" {
+		t.Errorf("Retry-After: %q", got)
+	}
+	s.pass(2 * time.Second)
+	b.post(accountPath+"/password", form).wantRedirect(t, accountPath)
 }
 
 func TestOperatorActions(t *testing.T) {
@@ -132,11 +139,17 @@ func TestOperatorActions(t *testing.T) {
 		path, own := operatorsPath+"/"+s.operatorID("viewer"), operatorsPath+"/"+s.operatorID("admin")
 
 		// Nobody changes the own account so, be it by the page or by a form.
-		b.get(own).want(t, http.StatusOK, "This is your own account", "!Make a viewer", "!Delete this operator")
+		b.get(own).want(t, http.StatusOK, "This is your own account", "!Make a viewer", "!Delete this operator", "!Set a new password", `class="button" href="/console/account"`)
 		for _, action := range []string{"make-viewer", "delete"} {
 			b.get(own+"/"+action).want(t, http.StatusOK, "This is your own account", "!<form class")
 			b.post(own+"/"+action, nil).wantRedirect(t, own)
 			b.get(own).want(t, http.StatusOK, "Ask another admin")
+		}
+		b.get(own+"/password").want(t, http.StatusOK, "This is your own account", "!<form class", `class="button" href="/console/account"`)
+		b.post(own+"/password", nil).wantRedirect(t, accountPath)
+		b.get(accountPath).want(t, http.StatusOK, "Your own password is changed here, with the present one.")
+		if !s.login("admin", password) {
+			t.Fatal("the own password is another one")
 		}
 
 		// A role counts from the next request on.

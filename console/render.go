@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"time"
 
 	"rollcall/models"
 )
@@ -166,10 +167,11 @@ func (v *visit) answer(tmpl *template.Template, name string, status int, data an
 	return nil
 }
 
-// timeElement is a moment for <time>: for machines, and for people in UTC. A
-// script shows it in the reader's zone.
-type timeElement struct{ Machine, UTC string }
+// timeElement is a moment for <time>: for machines, and for people in UTC, to the
+// minute and to the second. A script shows it in the reader's zone.
+type timeElement struct{ Machine, UTC, Exact string }
 
 func timeOf(t models.Time) timeElement {
-	return timeElement{Machine: t.String(), UTC: t.Time().Format("2006-01-02 15:04") + " UTC"}
+	at := t.Time()
+	return timeElement{Machine: t.String(), UTC: at.Format("2006-01-02 15:04") + " UTC", Exact: at.Format(time.DateTime) + " UTC"}
 }

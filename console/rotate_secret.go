@@ -6,8 +6,8 @@ type secretPage struct {
 	App appRow
 	// Title is the text that says why there is a secret.
 	Title, Secret string
-	// Back leads to the app's settings.
-	Back string
+	// NextPath is where to go from here, and Next the text that says so.
+	NextPath, Next string
 }
 
 // rotatePage is what rotate_secret.html shows.
@@ -38,5 +38,7 @@ func (c *console) rotateSecret(v *visit) error {
 	if app == nil {
 		return c.notFound(v)
 	}
-	return c.show(v, "app_secret", secretPage{App: c.appRow(v, app), Title: "secret.done", Secret: secret, Back: settingsPath(app)})
+	return c.show(v, "app_secret", secretPage{
+		App: c.appRow(v, app), Title: "secret.done", Secret: secret, NextPath: settingsPath(app), Next: "secret.back",
+	})
 }

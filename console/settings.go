@@ -20,6 +20,9 @@ type settingsPage struct {
 	Name, Edition string
 	Switches      []switchField
 	Limits        []limitField
+	// Loaded is what the form held when it was loaded. What still is so is not
+	// written: somebody else may have changed it in the meantime.
+	Loaded map[string]string
 	// MayChange: the visitor may change things.
 	MayChange bool
 	// WrongField is the field that the rules refused, and Wrong the text that says why.
@@ -83,29 +86,54 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 	if app.Environment == models.EnvironmentProduction {
 		p.Limits = append(p.Limits, limitField{registeredUserLimit, strconv.Itoa(app.UserLimit), apps.MaxUserLimit})
 	}
+	p.Loaded = p.values()
 	return p
+}
+
+// values are what the form holds, for the rules.
+func (p *settingsPage) values() map[string]string {
+	values := map[string]string{"name": p.Name, "edition": p.Edition}
+	for _, s := range p.Switches {
+		values[s.Name] = strconv.FormatBool(s.On)
+	}
+	for _, l := range p.Limits {
+		values[l.Name] = l.Value
+	}
+	return values
 }
 
 // registeredUserLimit is the limit that counts in one edition only.
 const registeredUserLimit = "registeredUserLimit"
 
-// read puts what the form holds into the page, and answers it for the rules.
+// loadedPrefix begins the names of the hidden fields with what a form was loaded
+// with.
+const loadedPrefix = "loaded."
+
+// read puts what the form holds into the page, and answers what the operator has
+// changed in it. A form that does not say what it was loaded with means all it has.
 func (p *settingsPage) read(r *http.Request) map[string]string {
 	p.Name, p.Edition = strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("edition")
-	values := map[string]string{"name": p.Name, "edition": p.Edition}
 	for i := range p.Switches {
 		s := &p.Switches[i]
 		s.On = r.PostFormValue(s.Name) == "true"
-		values[s.Name] = strconv.FormatBool(s.On)
 	}
 	for i := range p.Limits {
 		l := &p.Limits[i]
 		l.Value = strings.TrimSpace(r.PostFormValue(l.Name))
-		if l.Name != registeredUserLimit || p.Edition == string(models.EditionStandard) {
-			values[l.Name] = l.Value
+	}
+	changed := p.values()
+	for name, value := range p.values() {
+		if r.PostForm.Has(loadedPrefix + name) {
+			p.Loaded[name] = r.PostForm.Get(loadedPrefix + name)
+			if p.Loaded[name] == value {
+				delete(changed, name)
+			}
 		}
 	}
-	return values
+	if p.Edition != string(models.EditionStandard) {
+		delete(changed, registeredUserLimit)
+	}
+	return changed
 }
 
 func (c *console) saveSettings(v *visit) error {
@@ -114,12 +142,22 @@ func (c *console) saveSettings(v *visit) error {
 		return err
 	}
 	p := c.settingsPage(v, app)
-	_, err = c.Apps.Set(v.r.Context(), app.Key, p.read(v.r), c.actor(v))
+	changed := p.read(v.r)
+	if len(changed) == 0 {
+		if err := c.setFlash(v, "settings.same", ""); err != nil {
+			return err
+		}
+		return v.redirect(p.Path)
+	}
+	app, err = c.Apps.Set(v.r.Context(), app.Key, changed, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
 		p.WrongField, _ = refusal.Extensions["field"].(string)
 		rule, _ := refusal.Extensions["rule"].(string)
 		p.Wrong = "settings.wrong." + rule
+		if p.WrongField == registeredUserLimit && rule == "edition" {
+			p.Wrong = "settings.wrong.unlimited"
+		}
 		if !v.locale.has(p.Wrong) || rule == "oneof" && p.WrongMax() == 0 {
 			p.Wrong = "error.invalid"
 		}
@@ -128,7 +166,10 @@ func (c *console) saveSettings(v *visit) error {
 	if err != nil {
 		return err
 	}
-	if err := c.setFlash(v, "settings.done", p.Name); err != nil {
+	if app == nil {
+		return c.notFound(v)
+	}
+	if err := c.setFlash(v, "settings.done", app.Name); err != nil {
 		return err
 	}
 	return v.redirect(p.Path)

@@ -52,7 +52,8 @@ func TestSettings(t *testing.T) {
 		if app.Settings != want || app.Name != "new & shiny" || app.Edition != models.EditionPremium || app.UserLimit == 11 {
 			t.Errorf("%+v", app)
 		}
-		audit := "admin app.set " + s.prod.Key + " blocklistLimit=8 edition=PREMIUM friendLimit=7 name=new & shiny statusQueryEnabled=true statusSubscriptionLimit=10 whitelistLimit=9"
+		audit := "admin app.set " + s.prod.Key + " blocklistLimit=8 (was 500) edition=PREMIUM (was FLAGSHIP) friendLimit=7 (was 1000) name=new & shiny (was live)" +
+			" statusQueryEnabled=true (was false) statusSubscriptionLimit=10 (was 200) whitelistLimit=9 (was 3000)"
 		if got := s.audited(s.prod); !slices.Equal(got, []string{audit}) {
 			t.Errorf("audit\n%s", strings.Join(got, "\n"))
 		}
@@ -64,6 +65,70 @@ func TestSettings(t *testing.T) {
 		}
 		s.as("viewer").get(path).want(t, http.StatusOK, "disabled", "!Save the settings", "!Rotate the secret")
 		b.get(settingsPath(s.dev)).want(t, http.StatusOK, "!registeredUserLimit")
+	})
+}
+
+// TestSettingsInTwoTabs: only what was changed in a form is written, and what
+// another form has saved since it was loaded stays.
+func TestSettingsInTwoTabs(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		b := s.as("admin")
+		path := settingsPath(s.prod)
+		app := func() *models.App {
+			app, err := s.deps.Apps.ByKey(context.Background(), s.prod.Key)
+			s.check(err)
+			return app
+		}
+		first, second := b.get(path).form(), b.get(path).form()
+
+		second.Set("friendLimit", "777")
+		second.Set("statusQueryEnabled", "true")
+		second.Set("name", "renamed")
+		b.post(path, second).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "The settings of renamed are saved")
+		first.Set("blocklistLimit", "many")
+		refused := b.post(path, first)
+		refused.want(t, http.StatusUnprocessableEntity, `id="blocklistLimit-error" role="alert"`)
+		first = refused.form() // what is shown again still knows what it was loaded with
+		first.Set("blocklistLimit", "55")
+		b.post(path, first).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "The settings of renamed are saved")
+		want := models.DefaultAppSettings()
+		want.FriendLimit, want.BlocklistLimit, want.StatusQueryEnabled = 777, 55, true
+		if got := app(); got.Settings != want || got.Name != "renamed" {
+			t.Errorf("%+v", got)
+		}
+		audit := []string{
+			"admin app.set " + s.prod.Key + " blocklistLimit=55 (was 500)",
+			"admin app.set " + s.prod.Key + " friendLimit=777 (was 1000) name=renamed (was live) statusQueryEnabled=true (was false)",
+		}
+		if got := s.audited(s.prod); !slices.Equal(slices.Sorted(slices.Values(got)), audit) {
+			t.Errorf("audit\n%s", strings.Join(got, "\n"))
+		}
+
+		// The switch that a form did not touch, and did not have, stays on.
+		first = b.get(path).form()
+		b.post(path, first).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "You changed nothing", "!are saved")
+		first.Del("statusQueryEnabled")
+		b.post(path, first).wantRedirect(t, path)
+		if got := app(); got.Settings.StatusQueryEnabled {
+			t.Error("the switch is on")
+		}
+		if got := s.audited(s.prod); len(got) != 3 {
+			t.Errorf("audit\n%s", strings.Join(got, "\n"))
+		}
+
+		// A limit that the edition, changed since, has no more.
+		first = b.get(path).form()
+		first.Set("edition", "STANDARD")
+		b.post(path, first).wantRedirect(t, path)
+		first, second = b.get(path).form(), b.get(path).form()
+		second.Set("edition", "PREMIUM")
+		b.post(path, second).wantRedirect(t, path)
+		first.Set("registeredUserLimit", "5")
+		b.post(path, first).want(t, http.StatusUnprocessableEntity, `id="registeredUserLimit-error" role="alert"`, "changed in the meantime")
 	})
 }
 

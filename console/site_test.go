@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
@@ -262,6 +263,35 @@ func (a *answer) links() []string {
 		list = append(list, strings.NewReplacer("&amp;", "&", "&#43;", "+").Replace(match[1]))
 	}
 	return list
+}
+
+var (
+	inputs    = regexp.MustCompile(`<input[^>]*>`)
+	options   = regexp.MustCompile(`<select[^>]* name="([^"]*)"|<option value="([^"]*)" selected`)
+	attribute = regexp.MustCompile(`(type|name|value)="([^"]*)"`)
+)
+
+// form is what the page's forms would send as they are, one name for one field.
+func (a *answer) form() url.Values {
+	form := url.Values{}
+	for _, input := range inputs.FindAllString(a.body, -1) {
+		has := map[string]string{}
+		for _, match := range attribute.FindAllStringSubmatch(input, -1) {
+			has[match[1]] = html.UnescapeString(match[2])
+		}
+		if choice := has["type"] == "checkbox" || has["type"] == "radio"; !choice || strings.Contains(input, " checked") {
+			form.Set(has["name"], has["value"])
+		}
+	}
+	name := ""
+	for _, match := range options.FindAllStringSubmatch(a.body, -1) {
+		if match[1] != "" {
+			name = match[1]
+			continue
+		}
+		form.Set(name, html.UnescapeString(match[2]))
+	}
+	return form
 }
 
 // operatorID answers an operator's ID as it stands in a path.

@@ -265,6 +265,21 @@ describe('the console in Chromium', () => {
       assert.equal(saved.settings.friendLimit, 12);
       assert.equal(saved.settings.statusQueryEnabled, true);
 
+      // Another tab changes something else, and neither undoes what the other did.
+      const other = await operator.context.newPage();
+      await other.goto(page.url());
+      await other.getByLabel('Friends a user may have').fill('777');
+      await other.getByRole('button', { name: 'Save the settings' }).click();
+      await other.getByRole('status').filter({ hasText: 'are saved and in force' }).waitFor();
+      await other.close();
+      await page.getByLabel('Entries on a blocklist').fill('55');
+      await page.getByRole('button', { name: 'Save the settings' }).click();
+      await page.getByRole('status').filter({ hasText: 'are saved and in force' }).waitFor();
+      assert.equal(await page.getByLabel('Friends a user may have').inputValue(), '777');
+      assert.equal(await page.getByLabel('Entries on a blocklist').inputValue(), '55');
+      await page.getByRole('button', { name: 'Save the settings' }).click();
+      await page.getByRole('status').filter({ hasText: 'You changed nothing' }).waitFor();
+
       await page.getByRole('link', { name: 'Rotate the secret' }).click();
       await page.getByRole('button', { name: 'Make a new secret' }).click();
       await page.getByText('shown this once').waitFor();
@@ -288,6 +303,11 @@ describe('the console in Chromium', () => {
     await page.getByRole('link', { name: 'Users', exact: true }).click();
     await page.getByRole('search').getByRole('searchbox').pressSequentially('member-17');
     await page.getByRole('link', { name: 'member-18', exact: true }).waitFor({ state: 'detached' });
+    await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
+    await page.getByLabel('Which users').selectOption('Banned');
+    await page.getByRole('heading', { name: 'Nobody matches' }).waitFor();
+    assert.match(page.url(), /\?(?=.*q=member-17)(?=.*show=banned)/);
+    await page.getByLabel('Which users').selectOption('All users');
     await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
     await operator.leave();
   });

@@ -68,6 +68,8 @@ describe('pages that show what is now', () => {
       await page.getByRole('heading', { name: text.health }).waitFor();
       const device = await Connection.open(server, await app.register('member-1'), 'IOS');
       await shown(page, tile(page, text.online).filter({ hasText: '1' }));
+      // The charts follow at once: nobody reads that fewer were online at most.
+      for (const series of ['days', 'hour']) await page.locator(`#${series}-online`).filter({ hasText: '1' }).waitFor();
       await device.close();
       await shown(page, tile(page, text.online).filter({ hasText: '0' }));
       await operator.leave();
@@ -95,7 +97,7 @@ describe('pages that show what is now', () => {
       // Moments are the reader's, and UTC for whoever points at them.
       const since = page.locator('#node time');
       const began = new Date(await since.getAttribute('datetime'));
-      assert.equal(await since.getAttribute('title'), `${began.toISOString().slice(0, 16).replace('T', ' ')} UTC`);
+      assert.equal(await since.getAttribute('title'), `${began.toISOString().slice(0, 19).replace('T', ' ')} UTC`);
       assert.equal(await since.innerText(), began.toLocaleString(language, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'Asia/Shanghai' }));
       await operator.leave();
     });

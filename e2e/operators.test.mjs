@@ -102,7 +102,7 @@ describe('operators, apps and tokens in Chromium', () => {
       await other.login(name, password);
       assert.equal(await other.page.getByRole('link', { name: 'New app' }).count(), 0);
 
-      await page.getByRole('link', { name: 'Go back' }).click();
+      await page.getByRole('link', { name: 'All operators' }).click();
       await page.getByRole('link', { name, exact: true }).click();
       await page.getByRole('link', { name: 'Make an admin' }).click();
       await page.getByRole('heading', { name: `Make ${name} an admin?` }).waitFor();
@@ -130,6 +130,10 @@ describe('operators, apps and tokens in Chromium', () => {
       await operator.open('/console/operators/1');
       await page.getByText('This is your own account.').waitFor();
       assert.equal(await page.getByRole('link', { name: 'Delete this operator' }).count(), 0);
+      assert.equal(await page.getByRole('link', { name: 'Set a new password' }).count(), 0);
+      await operator.open('/console/operators/1/password');
+      await page.getByRole('main').getByRole('link', { name: 'Your account' }).click();
+      await page.getByLabel('Present password').waitFor();
       operator.errors = operator.errors.filter((error) => !error.includes('422')); // the taken name
       await operator.leave();
       await other.leave();
@@ -182,11 +186,14 @@ describe('operators, apps and tokens in Chromium', () => {
       await page.getByLabel('Name').fill(`Made ${mode} script`);
       await page.getByRole('button', { name: 'Create the app' }).click();
       await page.getByText('shown this once').waitFor();
+      await page.getByRole('heading', { name: 'The app is created' }).waitFor();
       const [key, secret] = await page.getByRole('definition').allInnerTexts();
       await AppServer.login(server, { key, secret });
       const [made] = JSON.parse(await server.command('app', 'list', '--json')).filter((a) => a.key === key);
       assert.deepEqual([made.environment, made.edition], ['PRODUCTION', 'PREMIUM']);
       assert.ok(!server.output.includes(secret), 'the secret is in the log');
+      await page.getByRole('link', { name: 'To the app’s overview' }).click();
+      await page.getByRole('heading', { name: `Made ${mode} script` }).waitFor();
       operator.errors = operator.errors.filter((error) => !error.includes('422')); // the taken name
       await operator.leave();
     });

@@ -168,6 +168,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['empty-bulk', `${empty}/bulk/ban`],
       ['empty-audit', '/console/audit?actor=nobody'],
       ['audit-wrong', '/console/audit?from=soon', 422],
+      ['audit-order', '/console/audit?from=2026-11-21&until=2026-11-20', 422],
     ]);
   }
 
@@ -266,6 +267,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.operator.open(`${root}/settings`);
     await walk.answer('settings-wrong', 422, `${root}/settings`, { friendLimit: '-1' });
     await walk.answer('settings-done', 200, `${root}/settings`, { friendLimit: '12' });
+    await walk.answer('settings-same', 200, `${root}/settings`);
     await walk.operator.open(`${root}/rotate-secret`);
     await walk.answer('rotate-secret-done', 200, `${root}/rotate-secret`);
   }
@@ -316,6 +318,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['operator-password', `${path}/password`],
       ['operator-delete', `${path}/delete`],
       ['operator-delete-own', '/console/operators/1/delete'],
+      ['operator-password-own', '/console/operators/1/password'],
     ]);
     await operator.open(session);
     await walk.answer('operator-end-session-done', 200, `${path}/end-session`);
@@ -334,6 +337,9 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.visit([['account-end-session', own], ['account-end-sessions', '/console/account/end-sessions']]);
     await walk.answer('account-end-sessions-done', 200, '/console/account/end-sessions');
     await walk.answer('account-wrong', 422, '/console/account/password', { current: 'a', password: 'b', again: 'c' });
+    const guess = { current: 'a guess', password: 'another good one', again: 'another good one' };
+    while ((await walk.submit('/console/account/password', guess)) !== 429);
+    await walk.show('account-throttled');
     await again.leave();
     await walk.visit([
       ['audit', '/console/audit'],

@@ -6,22 +6,32 @@
   const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
   const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
 
-  // Moments come in UTC; show them in the reader's zone, with UTC on hover. A day
-  // is one of the zone that its list says.
+  // Moments come in UTC; show them in the reader's zone, with UTC, to the second,
+  // on hover. A day is one of the zone that its list says.
   function localiseTimes(root) {
-    for (const element of root.querySelectorAll("time[datetime]:not([title])")) {
+    for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
       const list = element.closest("[data-show]");
       const show = list ? list.dataset.show : "";
       let format = show === "hour" ? clock : moment;
       if (show === "days") {
         format = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", timeZone: list.dataset.zone });
       }
-      element.title = show === "days" ? element.dateTime : element.textContent;
+      element.dataset.local = "";
+      element.title ||= show === "days" ? element.dateTime : element.textContent;
       element.textContent = format.format(new Date(element.dateTime));
     }
   }
 
   localiseTimes(document);
+
+  // On a phone the tabs scroll sideways: begin where the page's own is in sight,
+  // and again when the phone is turned.
+  const tab = document.querySelector(".tabs [aria-current]");
+  if (tab) {
+    new ResizeObserver(([{ target }]) => {
+      target.scrollLeft = tab.offsetLeft - (target.clientWidth - tab.offsetWidth) / 2;
+    }).observe(tab.parentElement);
+  }
 
   document.addEventListener("htmx:afterSwap", () => {
     localiseTimes(document);

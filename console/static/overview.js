@@ -8,10 +8,12 @@
   const height = 170;
   const steps = [1, 2, 5, ...Array.from({ length: 8 }, (_, power) => [10, 20, 25, 50].map((n) => n * 10 ** power)).flat()];
 
+  const numberIn = (element) => Number(element.textContent.replace(/,/g, ""));
+
   // The rows are the newest first; a chart goes from left to right.
   function read(section) {
     const rows = [...section.querySelectorAll("tbody tr")].reverse();
-    const figure = (column) => rows.map((row) => Number(row.children[column].textContent.replace(/,/g, "")));
+    const figure = (column) => rows.map((row) => numberIn(row.children[column]));
     return {
       labels: rows.map((row) => row.querySelector("time").textContent),
       times: rows.map((row) => new Date(row.querySelector("time").dateTime)),
@@ -86,6 +88,15 @@
   drawAll();
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.dataset.poll === "zone") drawAll();
+  });
+
+  // The charts are asked for less often than who is online: anew at once where
+  // that is more than their last minute has.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.target.dataset.poll === "zone") return;
+    const online = numberIn(document.querySelector("#tile-online strong"));
+    const peak = numberIn(document.querySelector("#hour-rows tr td:last-child"));
+    if (online > peak) htmx.trigger("[data-poll=zone]", "refresh");
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
   let width = innerWidth;

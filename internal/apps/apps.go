@@ -32,8 +32,8 @@ const (
 	DefaultTokenTTL = 24 * 60 * 60
 )
 
-// defaultUserLimit bounds a new PRODUCTION app in edition STANDARD.
-const defaultUserLimit = 10_000
+// DefaultUserLimit bounds a new PRODUCTION app in edition STANDARD.
+const DefaultUserLimit = 10_000
 
 // Service carries out the rules about apps.
 type Service struct {
@@ -78,7 +78,7 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 		Environment: in.Environment,
 		Edition:     in.Edition,
 		SecretHash:  hash,
-		UserLimit:   defaultUserLimit,
+		UserLimit:   DefaultUserLimit,
 		Settings:    models.DefaultAppSettings(),
 		CreatedAt:   models.TimeOf(s.clock()),
 	}

@@ -30,6 +30,6 @@ func (o *Operators) ChangePassword(ctx context.Context, operator *models.Operato
 		return fault.Invalid("current", "wrong", "the present password is another one")
 	}
 	o.throttle.success(key)
-	_, err = o.SetPassword(ctx, operator.Name, next, session.ID, by)
+	_, err = o.setPassword(ctx, operator.Name, next, session.ID, by)
 	return err
 }

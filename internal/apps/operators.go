@@ -92,10 +92,20 @@ func wrapOperators(err error, operation string) error {
 	return fmt.Errorf("%s: %w", operation, err)
 }
 
-// SetPassword gives the operator another password, generated where it is "", and
-// answers it. Its sessions end, all but keep: the operator_sessions.id from which
-// the operator itself does this, else 0. An unknown name is INVALID_ARGUMENT.
-func (o *Operators) SetPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (string, error) {
+// SetPassword gives an operator another password, generated where it is "", and
+// answers it. Its sessions end. Errors: INVALID_ARGUMENT for an unknown name, and
+// for oneself (rule own_password): whoever finds a session open must not get the
+// account with it, so the own password is changed by ChangePassword alone.
+func (o *Operators) SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error) {
+	if name == by.Name {
+		return "", fault.Invalid("operator", "own_password", "the own password is changed with the present one")
+	}
+	return o.setPassword(ctx, name, password, 0, by)
+}
+
+// setPassword is SetPassword for anybody; the session keep, an
+// operator_sessions.id or 0, goes on.
+func (o *Operators) setPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (string, error) {
 	operator, err := o.ByName(ctx, name)
 	if err != nil {
 		return "", err

@@ -125,12 +125,16 @@ func TestSetPassword(t *testing.T) {
 		own, _ := mustLogin(t, o, "ada")
 		other, _ := mustLogin(t, o, "ada")
 		bobs, _ := mustLogin(t, o, "bob")
-		session, _, err := o.ByToken(ctx, own)
+		session, ada, err := o.ByToken(ctx, own)
 		if err != nil {
 			t.Fatal(err)
 		}
 
-		if _, err := o.SetPassword(ctx, "ada", "another password", session.ID, shell); err != nil {
+		self := models.Actor{Name: "ada", Address: "192.0.2.1"}
+		if _, err := o.SetPassword(ctx, "ada", "another password", self); ruleOf(err) != "own_password" {
+			t.Errorf("the own password, without the present one: %v", err)
+		}
+		if err := o.ChangePassword(ctx, ada, session, "password12", "another password", self); err != nil {
 			t.Fatal(err)
 		}
 		for token, want := range map[string]fault.Code{own: "", other: fault.Unauthenticated, bobs: ""} {
@@ -145,7 +149,7 @@ func TestSetPassword(t *testing.T) {
 			t.Errorf("the new password: %v", err)
 		}
 
-		generated, err := o.SetPassword(ctx, "ada", "", 0, shell)
+		generated, err := o.SetPassword(ctx, "ada", "", shell)
 		if err != nil || CheckPassword(generated) != nil {
 			t.Errorf("generated %q, %v", generated, err)
 		}
@@ -153,7 +157,7 @@ func TestSetPassword(t *testing.T) {
 			t.Errorf("with no session to keep: %v", err)
 		}
 		for _, bad := range [][2]string{{"nobody", "password12"}, {"ada", "short"}} {
-			if _, err := o.SetPassword(ctx, bad[0], bad[1], 0, shell); fault.CodeOf(err) != fault.InvalidArgument {
+			if _, err := o.SetPassword(ctx, bad[0], bad[1], shell); fault.CodeOf(err) != fault.InvalidArgument {
 				t.Errorf("SetPassword%q: %v", bad, err)
 			}
 		}

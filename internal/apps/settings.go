@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
@@ -99,7 +100,7 @@ func SettingNames() []string { return slices.Sorted(maps.Keys(settings)) }
 // Set changes settings of the app by their names in the API, all or none, and
 // answers the app as it is then; nil where the key is unknown. What the app's
 // edition lacks is refused; a limit below what is there stops growth and
-// removes nothing. What changes has one audit entry.
+// removes nothing. What changes has one audit entry, with what it was before.
 func (s *Service) Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error) {
 	if !database.IsASCII(key) {
 		return nil, nil
@@ -107,7 +108,9 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 	var app *models.App
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		app = &models.App{}
-		err := tx.Where(&models.App{Key: key}, "key").Take(app).Error
+		// Locked, so that the audit's old values and the switches that the edition
+		// is compared with are those that the change meets.
+		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where(&models.App{Key: key}, "key").Take(app).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			app = nil
 			return nil
@@ -131,7 +134,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 			}
 			if after := known.get(app); after != before {
 				columns[known.column] = after
-				changes = append(changes, fmt.Sprintf("%s=%v", name, after))
+				changes = append(changes, fmt.Sprintf("%s=%v (was %v)", name, after, before))
 			}
 		}
 		if err := checkSwitches(app); err != nil {

@@ -143,11 +143,11 @@ func TestSettings(t *testing.T) {
 			}
 		}
 		wantAudit := []string{
-			"test app.set onlyFriendsCanMessage=true",
-			"test app.set edition=FLAGSHIP friendStatusNotifyEnabled=true statusQueryEnabled=true",
-			"test app.set edition=STANDARD friendStatusNotifyEnabled=false statusQueryEnabled=false",
-			"test app.set blocklistLimit=6 friendLimit=5 registeredUserLimit=9 statusSubscriptionLimit=8 whitelistLimit=7",
-			"test app.set name=c",
+			"test app.set onlyFriendsCanMessage=true (was false)",
+			"test app.set edition=FLAGSHIP (was STANDARD) friendStatusNotifyEnabled=true (was false) statusQueryEnabled=true (was false)",
+			"test app.set edition=STANDARD (was FLAGSHIP) friendStatusNotifyEnabled=false (was true) statusQueryEnabled=false (was true)",
+			"test app.set blocklistLimit=6 (was 500) friendLimit=5 (was 1000) registeredUserLimit=9 (was 10000) statusSubscriptionLimit=8 (was 200) whitelistLimit=7 (was 3000)",
+			"test app.set name=c (was a)",
 		}
 		if !slices.Equal(details, wantAudit) {
 			t.Errorf("audit\n%s", strings.Join(details, "\n"))

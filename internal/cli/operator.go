@@ -22,7 +22,7 @@ type operatorCommand struct {
 
 type operatorCreate struct {
 	Name string `arg:"" help:"The operator's name."`
-	Role string `required:"" enum:"admin,viewer" help:"admin or viewer."`
+	Role string `required:"" enum:"admin,viewer" placeholder:"admin|viewer" help:"admin (does everything) or viewer (sees everything, changes nothing)."`
 }
 
 // Run creates the operator.
@@ -52,7 +52,7 @@ func (c operatorSetPassword) Run(ctx context.Context, s *settings, streams *Stre
 		if err != nil {
 			return err
 		}
-		password, err := apps.NewOperators(db, clock).SetPassword(ctx, c.Name, given, 0, apps.CommandLine)
+		password, err := apps.NewOperators(db, clock).SetPassword(ctx, c.Name, given, apps.CommandLine)
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (c operatorSetPassword) Run(ctx context.Context, s *settings, streams *Stre
 
 type operatorSetRole struct {
 	Name string `arg:"" help:"The operator's name."`
-	Role string `required:"" enum:"admin,viewer" help:"admin or viewer."`
+	Role string `required:"" enum:"admin,viewer" placeholder:"admin|viewer" help:"admin (does everything) or viewer (sees everything, changes nothing)."`
 }
 
 // Run changes the role.
