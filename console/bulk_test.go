@@ -39,6 +39,8 @@ func TestBulk(t *testing.T) {
 
 		both := url.Values{"id": {"bob", "ann", "nobody"}, "length": {"60"}, "reason": {"spam"}}
 		b.post(bulk+"/ban", url.Values{"id": {"bob"}, "length": {"x"}}).want(t, http.StatusUnprocessableEntity, "Choose how long", "Ban 1 user?")
+		b.post(bulk+"/ban", url.Values{"id": {"bob"}, "length": {"1440"}, "amount": {"3"}, "unit": {"hours"}}).
+			want(t, http.StatusUnprocessableEntity, "Another length is chosen above.", "Ban 1 user?", `value="3"`)
 		b.finish(b.post(bulk+"/ban", both)).want(t, http.StatusOK, "Users banned: 2.", "2 of 2 users", "Done", "!The others")
 		for id, want := range map[string]models.UserState{"bob": models.UserBanned, "ann": models.UserBanned, "eve": models.UserActive} {
 			if got := s.user(s.dev, id).State(models.TimeOf(s.clock())); got != want {

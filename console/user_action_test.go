@@ -150,6 +150,7 @@ func TestBanForm(t *testing.T) {
 		"amount is zero":         {"length": {"own"}, "amount": {"0"}, "unit": {"days"}},
 		"amount is too much":     {"length": {"own"}, "amount": {"31"}, "unit": {"days"}},
 		"amount is in no unit":   {"length": {"own"}, "amount": {"1"}, "unit": {"years"}},
+		"amount is not chosen":   {"length": {"1440"}, "amount": {"3"}, "unit": {"hours"}},
 		"amount is huge":         {"length": {"own"}, "amount": {"9223372036854775807"}, "unit": {"days"}},
 		"reason is long":         {"length": {"60"}, "reason": {strings.Repeat("长", 256)}},
 		"reason has two lines":   {"length": {"60"}, "reason": {"a\nb"}},
@@ -160,6 +161,8 @@ func TestBanForm(t *testing.T) {
 			t.Fatalf("%s: banned all the same", name)
 		}
 	}
+	b.post(path, url.Values{"length": {"1440"}, "amount": {"3"}, "unit": {"hours"}}).
+		want(t, http.StatusUnprocessableEntity, "Another length is chosen above.", `value="1440" checked`, `value="3"`, `<option value="hours" selected>`)
 	b.post(path, url.Values{"length": {"own"}, "amount": {"43201"}, "unit": {"minutes"}, "reason": {hostile}}).
 		want(t, http.StatusUnprocessableEntity, `value="43201"`, "&lt;script&gt;", "!<script>alert", `<option value="minutes" selected>`)
 	b.post(path, url.Values{"length": {"own"}, "amount": {" 90 "}, "unit": {"minutes"}, "reason": {strings.Repeat("长", 255)}}).

@@ -101,8 +101,12 @@ func readBan(r *http.Request) (form banForm, length time.Duration) {
 		minutes = amount * unit
 	} else {
 		minutes, _ = strconv.Atoi(form.Length)
-		if !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }) {
+		switch {
+		case !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }):
 			form.Errors["length"] = "ban.length.wrong"
+		case form.Amount != "":
+			// Whoever fills it in means it: nobody is banned for another length.
+			form.Errors["amount"] = "ban.amount.unchosen"
 		}
 	}
 	if !utf8.ValidString(form.Reason) || utf8.RuneCountInString(form.Reason) > maxBanReason ||
