@@ -54,6 +54,19 @@ func TestUserLists(t *testing.T) {
 	})
 }
 
+func TestUserPagesLeadOn(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("viewer")
+	path := userPath(s.dev, "ann")
+	users := `href="` + usersPath(s.dev) + `" aria-current="page"`
+	for _, page := range []string{path, path + "/friends"} {
+		b.get(page).want(t, http.StatusOK, users, `href="`+bannedList.path(s.dev)+`">`, `href="`+overviewPath(s.dev)+`">Overview`)
+	}
+	asks := permissionPath(s.dev) + "?to=ann"
+	b.get(path).want(t, http.StatusOK, `href="`+asks+`"`)
+	b.get(asks).want(t, http.StatusOK, `name="to" value="ann"`, "!Decision")
+}
+
 func TestFriendsPaging(t *testing.T) {
 	s := onSQLite(t)
 	var want []string
