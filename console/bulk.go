@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 
 	"rollcall/internal/jobs"
 	"rollcall/models"
@@ -32,7 +31,7 @@ func (c *console) askBulkBan(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p.Form = banForm{Length: strconv.Itoa(banLengths[2].Minutes), Unit: "days"}
+	p.Form = newBan()
 	return c.show(v, "bulk", p)
 }
 

@@ -55,7 +55,7 @@ func TestUserActions(t *testing.T) {
 			{"disconnect", nil, "Disconnect all devices of ann?", "ann was disconnected.", models.UserActive},
 			{"disconnect", nil, "no such connection", "no such connection", models.UserActive},
 			{"ban", ban, "All devices are disconnected at once", "ann is banned.", models.UserBanned},
-			{"ban", ban, "A ban is in force", "ann is banned.", models.UserBanned},
+			{"ban", ban, "Change the ban of ann?", "The ban of ann is changed.", models.UserBanned},
 			{"unban", nil, "Lift the ban of ann?", "The ban of ann is lifted.", models.UserActive},
 			{"expire-tokens", nil, "End all tokens of ann?", "All tokens of ann have ended.", models.UserActive},
 			{"expire-tokens", nil, "End all tokens of ann?", "had ended already", models.UserActive},
@@ -83,7 +83,8 @@ func TestUserActions(t *testing.T) {
 				if *u.BannedUntil != models.TimeOf(s.clock()).Add(24*time.Hour) || *u.BanReason != "spam & more" {
 					t.Errorf("banned until %s for %q", u.BannedUntil, *u.BanReason)
 				}
-				b.get(path).want(t, http.StatusOK, "2026-11-21 08:00 UTC", "spam &amp; more")
+				b.get(path).want(t, http.StatusOK, "2026-11-21 08:00 UTC", "spam &amp; more", `id="open-change-ban" href="`+path+`/ban"`, "!open-ban")
+				b.get(path+"/ban").want(t, http.StatusOK, `name="reason" value="spam &amp; more"`)
 			}
 		}
 		if reason := <-link; reason != presence.ReasonDisconnected {
