@@ -166,8 +166,11 @@ func auditOf(app *models.App, id string) string {
 // auditOfJob is where the audit has what a job's operator did of its kind.
 func auditOfJob(app *models.App, job *models.Job) string {
 	action := apps.ActionUserDelete
-	if job.Kind == models.JobBan {
+	switch job.Kind {
+	case models.JobBan:
 		action = apps.ActionUserBan
+	case models.JobUnban:
+		action = apps.ActionUserUnban
 	}
 	return auditPath + "?" + url.Values{"app": {app.Key}, "actor": {job.Actor}, "action": {action}}.Encode()
 }

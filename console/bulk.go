@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 
 	"rollcall/internal/jobs"
 	"rollcall/models"
@@ -18,9 +17,11 @@ const maxBulk = 100
 type bulkPage struct {
 	App   appRow
 	Users []userRow
-	// Action is ban or delete.
+	// Action is ban, unban or delete.
 	Action string
-	Form   banForm
+	// BackPath is the list that they were chosen from.
+	BackPath string
+	Form     banForm
 }
 
 // bulkPath is where something is done to many users.
@@ -32,7 +33,7 @@ func (c *console) askBulkBan(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p.Form = banForm{Length: strconv.Itoa(banLengths[2].Minutes), Unit: "days"}
+	p.Form = newBan()
 	return c.show(v, "bulk", p)
 }
 
@@ -48,6 +49,29 @@ func (c *console) bulkBan(v *visit) error {
 	app, by := p.App.App, c.actor(v)
 	return c.startBulk(v, p, models.JobBan, func(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
 		return c.Users.Ban(ctx, app, ids, length, form.reason(), by)
+	})
+}
+
+// askBulkUnban shows whose bans will end.
+func (c *console) askBulkUnban(v *visit) error {
+	p, err := c.bulkPage(v, "unban", v.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	return c.show(v, "bulk", p)
+}
+
+func (c *console) bulkUnban(v *visit) error {
+	if err := v.r.ParseForm(); err != nil {
+		return problem{http.StatusBadRequest, "error.invalid"}
+	}
+	p, err := c.bulkPage(v, "unban", v.r.PostForm)
+	if err != nil {
+		return err
+	}
+	app, by := p.App.App, c.actor(v)
+	return c.startBulk(v, p, models.JobUnban, func(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
+		return c.Users.Unban(ctx, app, ids, by)
 	})
 }
 
@@ -104,7 +128,11 @@ func (c *console) bulkPage(v *visit, action string, values url.Values) (*bulkPag
 		return nil, err
 	}
 	found = slices.DeleteFunc(found, func(u *models.User) bool { return u == nil })
-	return &bulkPage{App: c.appRow(v, app), Action: action, Users: c.userRows(v, app, found)}, nil
+	p := &bulkPage{App: c.appRow(v, app), Action: action, BackPath: usersPath(app), Users: c.userRows(v, app, found)}
+	if action == "unban" {
+		p.BackPath = bannedList.path(app)
+	}
+	return p, nil
 }
 
 func (p *bulkPage) ids() []string {

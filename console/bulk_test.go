@@ -39,6 +39,8 @@ func TestBulk(t *testing.T) {
 
 		both := url.Values{"id": {"bob", "ann", "nobody"}, "length": {"60"}, "reason": {"spam"}}
 		b.post(bulk+"/ban", url.Values{"id": {"bob"}, "length": {"x"}}).want(t, http.StatusUnprocessableEntity, "Choose how long", "Ban 1 user?")
+		b.post(bulk+"/ban", url.Values{"id": {"bob"}, "length": {"1440"}, "amount": {"3"}, "unit": {"hours"}}).
+			want(t, http.StatusUnprocessableEntity, "Another length is chosen above.", "Ban 1 user?", `value="3"`)
 		b.finish(b.post(bulk+"/ban", both)).want(t, http.StatusOK, "Users banned: 2.", "2 of 2 users", "Done", "!The others")
 		for id, want := range map[string]models.UserState{"bob": models.UserBanned, "ann": models.UserBanned, "eve": models.UserActive} {
 			if got := s.user(s.dev, id).State(models.TimeOf(s.clock())); got != want {
@@ -61,6 +63,45 @@ func TestBulk(t *testing.T) {
 			"admin user.ban ann minutes=60", "admin user.ban bob minutes=60", "admin user.ban bob minutes=60",
 			"admin user.delete ann", "admin user.delete bob", "test user.deactivate ann",
 		}
+		if got := slices.Sorted(slices.Values(s.audited(s.dev))); !slices.Equal(got, want) {
+			t.Errorf("audit\n%s", strings.Join(got, "\n"))
+		}
+	})
+}
+
+func TestBulkUnban(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		by := models.Actor{Name: "test"}
+		for _, id := range []string{"bob", "eve", "late"} {
+			s.register(s.dev, id, hostile)
+		}
+		_, err := s.users.Ban(context.Background(), s.dev, []string{"bob", "eve", "late"}, time.Hour, nil, by)
+		s.check(err)
+		b := s.as("admin")
+		list, bulk := bannedList.path(s.dev), bulkPath(s.dev)+"/unban"
+		b.get(list).want(t, http.StatusOK, `form="bulk" name="id" value="bob"`, `action="`+bulk+`"`, "Lift the bans")
+		s.as("viewer").get(list).want(t, http.StatusOK, "!checkbox", "!Lift the bans")
+		s.as("viewer").post(bulk, url.Values{"id": {"bob"}}).want(t, http.StatusForbidden)
+		b.get(deactivatedList.path(s.dev)).want(t, http.StatusOK, "!checkbox", "!Lift the bans")
+
+		back := `href="` + list + `">Back to the banned users`
+		b.get(bulk).want(t, http.StatusOK, "Nobody is chosen", back)
+		b.get(bulk+"?id=bob&id=eve&id=nobody").want(t, http.StatusOK, "Lift the bans of 2 users?", `name="id" value="eve"`, "!<script>alert", "!How many")
+		b.get(bulk+"?"+strings.Repeat("id=bob&", 101)).want(t, http.StatusBadRequest)
+		if state := s.user(s.dev, "bob").State(models.TimeOf(s.clock())); state != models.UserBanned {
+			t.Fatalf("asking made the user %s", state)
+		}
+		b.post(bulk, url.Values{"id": {"nobody"}}).want(t, http.StatusUnprocessableEntity, "Nobody is chosen", back)
+		// ann is not banned: nothing is done to her, and nothing is audited.
+		done := b.finish(b.post(bulk, url.Values{"id": {"bob", "eve", "ann", "nobody"}}))
+		done.want(t, http.StatusOK, "Lifting bans", "Bans lifted: 2.", "The others were not banned any more", "action=user.unban")
+		for id, want := range map[string]models.UserState{"bob": models.UserActive, "eve": models.UserActive, "late": models.UserBanned} {
+			if got := s.user(s.dev, id).State(models.TimeOf(s.clock())); got != want {
+				t.Errorf("%s is %s", id, got)
+			}
+		}
+		want := []string{"admin user.unban bob", "admin user.unban eve", "test user.ban bob minutes=60", "test user.ban eve minutes=60", "test user.ban late minutes=60"}
 		if got := slices.Sorted(slices.Values(s.audited(s.dev))); !slices.Equal(got, want) {
 			t.Errorf("audit\n%s", strings.Join(got, "\n"))
 		}

@@ -35,6 +35,11 @@ func after(step func(*site) error, pairs ...string) change {
 	}
 }
 
+func banAnn(s *site) error {
+	_, err := s.users.Ban(context.Background(), s.dev, []string{"ann"}, time.Hour, nil, setup)
+	return err
+}
+
 // sessionOf names the operator's newest session, from one more login.
 func sessionOf(operator string) change {
 	return func(s *site) url.Values {
@@ -48,15 +53,12 @@ func sessionOf(operator string) change {
 // changes are all routes that change something. A POST that is in neither this
 // list nor in unaudited fails the test.
 var changes = map[string]change{
-	"POST /console/login":                     form("name", "admin", "password", password),
-	"POST /console/logout":                    form(),
-	"POST /console/apps/new":                  form("name", "new", "environment", "PRODUCTION", "edition", "STANDARD"),
-	"POST /console/apps/{key}/users.csv":      form(),
-	"POST /console/apps/{key}/users/{id}/ban": form("length", "60"),
-	"POST /console/apps/{key}/users/{id}/unban": after(func(s *site) error {
-		_, err := s.users.Ban(context.Background(), s.dev, []string{"ann"}, time.Hour, nil, setup)
-		return err
-	}),
+	"POST /console/login":                       form("name", "admin", "password", password),
+	"POST /console/logout":                      form(),
+	"POST /console/apps/new":                    form("name", "new", "environment", "PRODUCTION", "edition", "STANDARD"),
+	"POST /console/apps/{key}/users.csv":        form(),
+	"POST /console/apps/{key}/users/{id}/ban":   form("length", "60"),
+	"POST /console/apps/{key}/users/{id}/unban": after(banAnn),
 	"POST /console/apps/{key}/users/{id}/disconnect": after(func(s *site) error {
 		s.connect(s.dev, "ann", silent{})
 		return nil
@@ -74,6 +76,7 @@ var changes = map[string]change{
 	}),
 	"POST /console/apps/{key}/users/{id}/delete": form(),
 	"POST /console/apps/{key}/bulk/ban":          form("id", "ann", "length", "60"),
+	"POST /console/apps/{key}/bulk/unban":        after(banAnn, "id", "ann"),
 	"POST /console/apps/{key}/bulk/delete":       form("id", "ann"),
 	"POST /console/apps/{key}/clear":             form("count", "1"),
 	"POST /console/apps/{key}/settings": form("name", "renamed", "edition", "FLAGSHIP",

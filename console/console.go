@@ -68,7 +68,7 @@ type Relations interface {
 	Blocklist(ctx context.Context, owner *models.User, r page.Request) (*relations.BlockConnection, error)
 	Whitelist(ctx context.Context, owner *models.User, r page.Request) (*relations.WhitelistEntryConnection, error)
 	SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool, by models.Actor) ([]*models.ItemResult, error)
-	Permission(ctx context.Context, app *models.App, pair relations.Pair) (*relations.Permission, error)
+	Explain(ctx context.Context, app *models.App, pair relations.Pair) (*relations.Explanation, error)
 }
 
 // Users is what the console needs of the rules about users (users.Service).

@@ -23,6 +23,7 @@ type flash struct {
 // with any other is none of ours.
 var flashTexts = map[string]bool{
 	"action.ban.done":              true,
+	"action.change-ban.done":       true,
 	"action.unban.done":            true,
 	"action.unban.already":         false,
 	"action.disconnect.done":       true,

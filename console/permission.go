@@ -10,18 +10,26 @@ type permissionPage struct {
 	App appRow
 	// Path is where the page is, From and To who is asked about.
 	Path, From, To string
-	// Permission is the decision, nil while nobody is asked about.
-	Permission *relations.Permission
+	// Decision is nil while nobody is asked about.
+	Decision *relations.Explanation
 	// Sender and Recipient are nil where there is no such user.
 	Sender, Recipient *userRow
 }
 
-// Reason names the rule that decided: the reason of a denial, or ALLOWED.
+// Reason names the rule that decided: the reason of a denial, or what allows.
 func (p permissionPage) Reason() string {
-	if p.Permission.Allowed {
-		return "ALLOWED"
+	switch {
+	case !p.Decision.Allowed:
+		return string(*p.Decision.Reason)
+	case p.From == p.To:
+		return "ONESELF"
 	}
-	return string(*p.Permission.Reason)
+	return "ALLOWED"
+}
+
+// Changes are what would change the decision.
+func (p permissionPage) Changes() []relations.Change {
+	return append(p.Decision.Needs, p.Decision.Stops...) // one of them is empty
 }
 
 // permissionPath is where an app's decisions are explained.
@@ -41,7 +49,7 @@ func (c *console) explainPermission(v *visit) error {
 	if p.From == "" || p.To == "" {
 		return c.show(v, "permission", p)
 	}
-	if p.Permission, err = c.Relations.Permission(v.r.Context(), app, relations.Pair{From: p.From, To: p.To}); err != nil {
+	if p.Decision, err = c.Relations.Explain(v.r.Context(), app, relations.Pair{From: p.From, To: p.To}); err != nil {
 		return err
 	}
 	if p.Sender, err = c.rowOf(v, app, p.From); err != nil {

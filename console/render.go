@@ -95,8 +95,10 @@ func appTabs(v *visit, app *models.App) []navItem {
 		{Path: jobsPath(app), Text: "tab.jobs"},
 		{Path: settingsPath(app), Text: "tab.settings"},
 	}
+	here := v.r.URL.EscapedPath()
 	for i := range tabs {
-		tabs[i].Current = v.r.URL.EscapedPath() == tabs[i].Path
+		// A user's page belongs to the users; the overview's path begins them all.
+		tabs[i].Current = here == tabs[i].Path || i > 0 && strings.HasPrefix(here, tabs[i].Path+"/")
 	}
 	return tabs
 }

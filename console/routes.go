@@ -68,6 +68,8 @@ var routes = []route{
 
 	{"GET /console/apps/{key}/bulk/ban", admins, (*console).askBulkBan},
 	{"POST /console/apps/{key}/bulk/ban", admins, (*console).bulkBan},
+	{"GET /console/apps/{key}/bulk/unban", admins, (*console).askBulkUnban},
+	{"POST /console/apps/{key}/bulk/unban", admins, (*console).bulkUnban},
 	{"GET /console/apps/{key}/bulk/delete", admins, (*console).askBulkDelete},
 	{"POST /console/apps/{key}/bulk/delete", admins, (*console).bulkDelete},
 	{"GET /console/apps/{key}/clear", admins, (*console).askClear},

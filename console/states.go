@@ -25,12 +25,17 @@ type statesPage struct {
 	App        appRow
 	Name, Path string
 	Users      []userRow
-	First      bool
-	Next       string
+	// MayChange: the visitor may choose those banned to lift their bans.
+	MayChange bool
+	First     bool
+	Next      string
 }
 
 // Banned says whether it is the list of those banned.
 func (p statesPage) Banned() bool { return p.Name == bannedList.name }
+
+// Choosing says whether there are users to choose.
+func (p statesPage) Choosing() bool { return p.Banned() && p.MayChange }
 
 func (l *stateList) path(app *models.App) string { return appPath(app) + "/" + l.name }
 
@@ -46,7 +51,7 @@ func showStates(l *stateList) func(*console, *visit) error {
 		if err != nil {
 			return err
 		}
-		p := statesPage{App: c.appRow(v, app), Name: l.name, Path: l.path(app), First: request.After == nil}
+		p := statesPage{App: c.appRow(v, app), Name: l.name, Path: l.path(app), First: request.After == nil, MayChange: v.operator.Role == models.RoleAdmin}
 		p.Users = c.userRows(v, app, found.Nodes())
 		p.Next = nextPage(v, found.PageInfo())
 		return c.show(v, "states", p)

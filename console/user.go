@@ -1,6 +1,7 @@
 package console
 
 import (
+	"net/url"
 	"slices"
 
 	"rollcall/internal/apps"
@@ -24,6 +25,11 @@ type userPage struct {
 	// Audit is what was done to the user lately, and AuditPath where the rest is.
 	Audit     []auditRow
 	AuditPath string
+}
+
+// PermissionPath asks who may message the user.
+func (p *userPage) PermissionPath() string {
+	return permissionPath(p.App.App) + "?" + url.Values{"to": {p.User.ExternalID}}.Encode()
 }
 
 // Actions are those that fit the user as it is.

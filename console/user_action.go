@@ -6,9 +6,11 @@ import (
 )
 
 // userAction is something an operator does to one user: a page that asks, and a
-// form that does it. The name ends its path and begins its texts.
+// form that does it. The name begins its texts, and ends its path unless that is
+// another's.
 type userAction struct {
 	Name string
+	path string
 	// Danger marks what cannot be taken back.
 	Danger bool
 	// fits says whether there is anything to do to the user as it is.
@@ -17,11 +19,17 @@ type userAction struct {
 }
 
 // userActions are what a user's page offers, in this order, where they fit.
-// Banning asks for more than a yes, and has a file of its own.
+// Banning asks for more than a yes, and has a file of its own; so has changing a
+// ban, which is banning again.
 var (
 	banUser = &userAction{
 		Name: "ban",
 		fits: func(p *userPage) bool { return p.User.State == models.UserActive },
+	}
+	changeBan = &userAction{
+		Name: "change-ban",
+		path: "ban",
+		fits: func(p *userPage) bool { return p.User.State == models.UserBanned },
 	}
 	unbanUser = &userAction{
 		Name: "unban",
@@ -62,9 +70,17 @@ var (
 	whitelistOn  = whitelistSwitch("whitelist-on", true)
 	whitelistOff = whitelistSwitch("whitelist-off", false)
 	userActions  = []*userAction{
-		banUser, unbanUser, disconnectUser, expireTokens, whitelistOn, whitelistOff, deactivateUser, reactivateUser,
+		banUser, unbanUser, changeBan, disconnectUser, expireTokens, whitelistOn, whitelistOff, deactivateUser, reactivateUser,
 	}
 )
+
+// Path is the end of the action's path.
+func (a *userAction) Path() string {
+	if a.path != "" {
+		return a.path
+	}
+	return a.Name
+}
 
 // whitelistSwitch is turning the user's whitelist on or off.
 func whitelistSwitch(name string, on bool) *userAction {

@@ -55,7 +55,7 @@ func TestUserActions(t *testing.T) {
 			{"disconnect", nil, "Disconnect all devices of ann?", "ann was disconnected.", models.UserActive},
 			{"disconnect", nil, "no such connection", "no such connection", models.UserActive},
 			{"ban", ban, "All devices are disconnected at once", "ann is banned.", models.UserBanned},
-			{"ban", ban, "A ban is in force", "ann is banned.", models.UserBanned},
+			{"ban", ban, "Change the ban of ann?", "The ban of ann is changed.", models.UserBanned},
 			{"unban", nil, "Lift the ban of ann?", "The ban of ann is lifted.", models.UserActive},
 			{"expire-tokens", nil, "End all tokens of ann?", "All tokens of ann have ended.", models.UserActive},
 			{"expire-tokens", nil, "End all tokens of ann?", "had ended already", models.UserActive},
@@ -83,7 +83,8 @@ func TestUserActions(t *testing.T) {
 				if *u.BannedUntil != models.TimeOf(s.clock()).Add(24*time.Hour) || *u.BanReason != "spam & more" {
 					t.Errorf("banned until %s for %q", u.BannedUntil, *u.BanReason)
 				}
-				b.get(path).want(t, http.StatusOK, "2026-11-21 08:00 UTC", "spam &amp; more")
+				b.get(path).want(t, http.StatusOK, "2026-11-21 08:00 UTC", "spam &amp; more", `id="open-change-ban" href="`+path+`/ban"`, "!open-ban")
+				b.get(path+"/ban").want(t, http.StatusOK, `name="reason" value="spam &amp; more"`)
 			}
 		}
 		if reason := <-link; reason != presence.ReasonDisconnected {
@@ -150,6 +151,7 @@ func TestBanForm(t *testing.T) {
 		"amount is zero":         {"length": {"own"}, "amount": {"0"}, "unit": {"days"}},
 		"amount is too much":     {"length": {"own"}, "amount": {"31"}, "unit": {"days"}},
 		"amount is in no unit":   {"length": {"own"}, "amount": {"1"}, "unit": {"years"}},
+		"amount is not chosen":   {"length": {"1440"}, "amount": {"3"}, "unit": {"hours"}},
 		"amount is huge":         {"length": {"own"}, "amount": {"9223372036854775807"}, "unit": {"days"}},
 		"reason is long":         {"length": {"60"}, "reason": {strings.Repeat("长", 256)}},
 		"reason has two lines":   {"length": {"60"}, "reason": {"a\nb"}},
@@ -160,6 +162,8 @@ func TestBanForm(t *testing.T) {
 			t.Fatalf("%s: banned all the same", name)
 		}
 	}
+	b.post(path, url.Values{"length": {"1440"}, "amount": {"3"}, "unit": {"hours"}}).
+		want(t, http.StatusUnprocessableEntity, "Another length is chosen above.", `value="1440" checked`, `value="3"`, `<option value="hours" selected>`)
 	b.post(path, url.Values{"length": {"own"}, "amount": {"43201"}, "unit": {"minutes"}, "reason": {hostile}}).
 		want(t, http.StatusUnprocessableEntity, `value="43201"`, "&lt;script&gt;", "!<script>alert", `<option value="minutes" selected>`)
 	b.post(path, url.Values{"length": {"own"}, "amount": {" 90 "}, "unit": {"minutes"}, "reason": {strings.Repeat("长", 255)}}).

@@ -58,12 +58,24 @@ type banPage struct {
 	Form banForm
 }
 
+// Action is what the form does to the user as it is.
+func (p banPage) Action() *userAction {
+	if changeBan.fits(p.userPage) {
+		return changeBan
+	}
+	return banUser
+}
+
 func (c *console) askBan(v *visit) error {
 	p, err := c.userPage(v)
 	if err != nil {
 		return err
 	}
-	return c.show(v, "user_ban", banPage{p, banForm{Length: strconv.Itoa(banLengths[2].Minutes), Unit: "days"}})
+	page := banPage{p, newBan()}
+	if page.Action() == changeBan && p.User.BanReason != nil {
+		page.Form.Reason = *p.User.BanReason // whoever changes the end keeps the reason
+	}
+	return c.show(v, "user_ban", page)
 }
 
 func (c *console) ban(v *visit) error {
@@ -72,14 +84,20 @@ func (c *console) ban(v *visit) error {
 		return err
 	}
 	form, length := readBan(v.r)
+	page := banPage{p, form}
 	if len(form.Errors) > 0 {
-		return c.render(v, http.StatusUnprocessableEntity, "user_ban", banPage{p, form})
+		return c.render(v, http.StatusUnprocessableEntity, "user_ban", page)
 	}
 	result, err := single(c.Users.Ban(v.r.Context(), p.App.App, p.ids(), length, form.reason(), c.actor(v)))
 	if err != nil {
 		return err
 	}
-	return c.answerAction(v, banUser, p, result)
+	return c.answerAction(v, page.Action(), p, result)
+}
+
+// newBan is the form before anything is filled in.
+func newBan() banForm {
+	return banForm{Length: strconv.Itoa(banLengths[2].Minutes), Unit: "days"}
 }
 
 // readBan reads the form and notes what is wrong with it.
@@ -101,8 +119,12 @@ func readBan(r *http.Request) (form banForm, length time.Duration) {
 		minutes = amount * unit
 	} else {
 		minutes, _ = strconv.Atoi(form.Length)
-		if !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }) {
+		switch {
+		case !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }):
 			form.Errors["length"] = "ban.length.wrong"
+		case form.Amount != "":
+			// Whoever fills it in means it: nobody is banned for another length.
+			form.Errors["amount"] = "ban.amount.unchosen"
 		}
 	}
 	if !utf8.ValidString(form.Reason) || utf8.RuneCountInString(form.Reason) > maxBanReason ||

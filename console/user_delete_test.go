@@ -69,6 +69,11 @@ func TestProductionUserIsKept(t *testing.T) {
 		if !s.there(s.prod, "ann") {
 			t.Error("the user is gone")
 		}
+		user := userPath(s.prod, "ann")
+		b.get(user).want(t, http.StatusOK, "only deactivated", "!This one is deactivated")
+		b.get(user+"/deactivate").want(t, http.StatusOK, "Deactivate and erase", "as an empty account", "!for good</button>")
+		b.post(user+"/deactivate", nil).wantRedirect(t, user)
+		b.get(user).want(t, http.StatusOK, "This one is deactivated: its profile and its lists are erased.", "!only deactivated")
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
+	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -52,6 +53,19 @@ func TestUserLists(t *testing.T) {
 			b.get(path+"/"+list+"?after=nonsense").want(t, http.StatusBadRequest)
 		}
 	})
+}
+
+func TestUserPagesLeadOn(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("viewer")
+	path := userPath(s.dev, "ann")
+	users := `href="` + usersPath(s.dev) + `" aria-current="page"`
+	for _, page := range []string{path, path + "/friends"} {
+		b.get(page).want(t, http.StatusOK, users, `href="`+bannedList.path(s.dev)+`">`, `href="`+overviewPath(s.dev)+`">Overview`)
+	}
+	asks := permissionPath(s.dev) + "?to=ann"
+	b.get(path).want(t, http.StatusOK, `href="`+asks+`"`)
+	b.get(asks).want(t, http.StatusOK, `name="to" value="ann"`, "!Decision")
 }
 
 func TestFriendsPaging(t *testing.T) {
@@ -130,9 +144,12 @@ func TestPermissionIsExplained(t *testing.T) {
 	s.check(err)
 	b := s.as("viewer")
 	path := permissionPath(s.dev)
+	ask := func(from, to string) string { return path + "?" + url.Values{"from": {from}, "to": {to}}.Encode() }
 	b.get(path).want(t, http.StatusOK, "ID of the sender", "!Decision")
 	for _, c := range []struct{ from, to, rule, remedy string }{
-		{"bob", "ann", "No rule forbids it.", "would stop it"},
+		{"bob", "ann", "No rule forbids it.", "The whitelist of ann is turned on: bob is not on it."},
+		{"ann", "ann", "Lists and settings do not count for messages to oneself.", "ann is banned or deactivated."},
+		{"banned", "banned", "banned is banned.", "Lift the ban of banned"},
 		{"nobody", "ann", "The app has no user nobody.", "has to register nobody"},
 		{"gone", "ann", "gone is deactivated.", "Reactivate gone"},
 		{"banned", "ann", "banned is banned.", "Lift the ban of banned"},
@@ -142,8 +159,31 @@ func TestPermissionIsExplained(t *testing.T) {
 		{"blocked", "ann", "ann has blocked on its blocklist.", "takes blocked off the blocklist of ann"},
 		{hostile, "王", "The app has no user", "&lt;script&gt;"},
 	} {
-		b.get(path+"?"+url.Values{"from": {c.from}, "to": {c.to}}.Encode()).want(t, http.StatusOK, c.rule, c.remedy, "!<script>alert")
+		b.get(ask(c.from, c.to)).want(t, http.StatusOK, c.rule, c.remedy, "!<script>alert")
 	}
+	b.get(ask("ann", "ann")).want(t, http.StatusOK, "!blocklist", "!whitelist", "!together", "!alone")
+	// An obstacle behind an obstacle, and what an allowed message hangs on.
+	_, err = s.relations.AddToBlocklist(ctx, s.dev, "shy", []string{"ann"})
+	s.check(err)
+	b.get(ask("ann", "shy")).want(t, http.StatusOK, "and ann is also taken off the blocklist of shy", "!together")
+	_, err = s.relations.AddToWhitelist(ctx, s.dev, "shy", []string{"ann"})
+	s.check(err)
+	b.get(ask("ann", "shy")).want(t, http.StatusOK, "Each of these alone forbids it:",
+		"takes ann off the whitelist of shy", "The whitelist of shy is turned off", "!turned on: ann", "!puts ann on the blocklist")
 	s.check(s.db.Exec(ctx, "UPDATE apps SET only_friends_can_message = ? WHERE id = ?", true, s.dev.ID))
-	b.get(path+"?from=bob&to=ann").want(t, http.StatusOK, "the two are no friends", "onlyFriendsCanMessage", userPath(s.dev, "bob"))
+	b.get(ask("bob", "ann")).want(t, http.StatusOK, "the two are no friends", "onlyFriendsCanMessage", userPath(s.dev, "bob"))
+	b.get(ask("blocked", "ann")).want(t, http.StatusOK, "All of this together allows it:", "takes blocked off the blocklist of ann", "The two become friends")
+	s.befriend("bob", nil)
+	b.get(ask("bob", "ann")).want(t, http.StatusOK, "The two are no longer friends", "!The two become friends")
+}
+
+// TestEveryChangeHasItsText: what the rules may advise can be said.
+func TestEveryChangeHasItsText(t *testing.T) {
+	for _, l := range must(loadLocales()) {
+		for _, change := range relations.Changes {
+			if !l.has("permission.change." + string(change)) {
+				t.Errorf("%s cannot say %s", l.tag, change)
+			}
+		}
+	}
 }

@@ -93,8 +93,23 @@ describe('the console in Chromium', () => {
       await page.getByRole('heading', { name: `Ban ${id}?` }).waitFor();
 
       // A mistake is told beside its field, and what was typed stays.
-      await page.getByRole('radio', { name: 'Own length' }).check();
+      // Filling in a length chooses it; without a script nobody is banned for another.
+      const own = page.getByRole('radio', { name: 'Own length' });
       await page.getByLabel('How many').fill('31');
+      if (javaScriptEnabled) {
+        assert.ok(await own.isChecked());
+        await page.getByRole('radio', { name: '7 days' }).check();
+        assert.equal(await page.getByLabel('How many').inputValue(), '');
+        await page.getByLabel('Unit').selectOption('hours');
+        assert.ok(await own.isChecked());
+        await page.getByLabel('Unit').selectOption('days');
+        await page.getByLabel('How many').fill('31');
+      } else {
+        await page.getByRole('button', { name: 'Ban the user' }).click();
+        await page.getByRole('alert').filter({ hasText: 'Another length is chosen' }).waitFor();
+        assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
+        await own.check();
+      }
       await page.getByLabel('Reason').fill('Advertising in every room');
       await page.getByRole('button', { name: 'Ban the user' }).click();
       await page.getByRole('alert').filter({ hasText: '1 minute to 30 days' }).waitFor();
@@ -102,6 +117,7 @@ describe('the console in Chromium', () => {
       assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
 
       await page.getByRole('radio', { name: '1 day', exact: true }).check();
+      if (!javaScriptEnabled) await page.getByLabel('How many').fill('');
       await page.getByRole('button', { name: 'Ban the user' }).click();
       await page.getByRole('status').filter({ hasText: `${id} is banned.` }).waitFor();
       await page.getByText('Advertising in every room').waitFor();
@@ -215,6 +231,24 @@ describe('the console in Chromium', () => {
       await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('link', { name: 'Banned', exact: true }).click();
       await page.getByRole('link', { name: 'tester-1', exact: true }).waitFor();
+      // The ban is lifted from the list of those banned, and set again.
+      if (javaScriptEnabled) await page.getByRole('button', { name: 'Choose all shown' }).click();
+      else await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
+      await page.getByRole('button', { name: 'Lift the bans' }).click();
+      await page.getByRole('heading', { name: 'Lift the ban of 1 user?' }).waitFor();
+      await page.getByRole('button', { name: 'Lift the bans' }).click();
+      await operator.finished('Bans lifted: 1.');
+      await operator.open(page.url().replace(server.url, '').replace(/jobs\/\d+$/, 'users/tester-1'));
+      await page.getByRole('link', { name: 'Ban this user' }).click();
+      await page.getByRole('button', { name: 'Ban the user' }).click();
+      await page.getByRole('status').filter({ hasText: 'tester-1 is banned.' }).waitFor();
+      await page.getByRole('link', { name: 'Change the ban' }).click();
+      await page.getByLabel('Reason').fill('Still testing');
+      await page.getByRole('button', { name: 'Change the ban' }).click();
+      await page.getByRole('status').filter({ hasText: 'The ban of tester-1 is changed.' }).waitFor();
+      await page.getByText('Still testing').waitFor();
+      await page.getByRole('link', { name: 'Who may message this user' }).click();
+      assert.equal(await page.getByLabel('ID of the recipient').inputValue(), 'tester-1');
       await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByLabel('Which users').selectOption('Banned');
       await page.getByRole('button', { name: 'Search' }).click();
@@ -319,7 +353,7 @@ describe('the console in Chromium', () => {
     await page.getByRole('link', { name: 'Chat in production' }).click();
     await page.getByRole('link', { name: 'Users', exact: true }).click();
     await page.getByRole('link', { name: 'real', exact: true }).click();
-    await page.getByText('Users of a production app cannot be deleted.').waitFor();
+    await page.getByText('Users of a production app cannot be deleted, only deactivated.').waitFor();
     assert.equal(await page.getByRole('link', { name: 'Delete this user' }).count(), 0);
 
     // The page has no button, and the service refuses who sends the form all the same.

@@ -166,6 +166,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['empty-jobs', `${empty}/jobs`],
       ['empty-clear', `${empty}/clear`],
       ['empty-bulk', `${empty}/bulk/ban`],
+      ['empty-bulk-unban', `${empty}/bulk/unban`],
       ['empty-audit', '/console/audit?actor=nobody'],
       ['audit-wrong', '/console/audit?from=soon', 422],
       ['audit-order', '/console/audit?from=2026-11-21&until=2026-11-20', 422],
@@ -185,6 +186,8 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     const ids = registerUsers.filter(({ error }) => !error).map(({ id }) => id);
     const productive = await AppServer.login(server, production);
     await productive.register('member-1', 'A real user');
+    await productive.register('member-2', 'A user who left');
+    await productive.send('mutation { deactivateUsers(ids: ["member-2"]) { outcome } }');
     const device = await Connection.open(server, await app.register('member-1', 'Member number 1'), 'ANDROID');
     for (const friendId of ['member-2', 'member-3', ids.at(-1)]) {
       await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { remark } }', { input: { userId: 'member-1', friendId, remark: `${friendId} from school` } });
@@ -228,6 +231,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['user-banned', `${root}/users/member-5`],
       ['user-deactivated', `${root}/users/member-8`],
       ['user-production', `/console/apps/${production.key}/users/member-1`],
+      ['user-production-deactivated', `/console/apps/${production.key}/users/member-2`],
       ...['friends', 'incoming', 'outgoing', 'blocklist', 'whitelist', 'subscriptions'].flatMap((list) => [
         [`user-${list}`, `${user}/${list}`],
         [`user-${list}-empty`, `${root}/users/member-30/${list}`],
@@ -237,6 +241,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ...['disconnect', 'expire-tokens', 'deactivate', 'whitelist-on', 'delete'].map((action) => [`user-${action}`, `${user}/${action}`]),
       ['user-unban', `${root}/users/member-5/unban`],
       ['user-unban-nothing', `${user}/unban`],
+      ['user-change-ban', `${root}/users/member-5/ban`],
       ['user-reactivate', `${root}/users/member-8/reactivate`],
     ]);
     const other = `${root}/users/member-9`;
@@ -255,13 +260,17 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.answer('user-delete-done', 200, `${root}/users/member-10/delete`);
   }
 
-  async function settingsAndPermission(walk, { root }) {
+  async function settingsAndPermission(walk, { root, app }) {
+    // One obstacle behind another, in an app where only friends may message.
+    await app.send('mutation { setWhitelistEnabled(input: { userIds: ["member-2"], enabled: true }) { outcome } addToBlocklist(input: { userId: "member-2", ids: ["member-3"] }) { outcome } }');
     await walk.visit([
       ['settings', `${root}/settings`],
       ['rotate-secret', `${root}/rotate-secret`],
       ['permission', `${root}/permission`],
       ['permission-allowed', `${root}/permission?from=member-2&to=member-1`],
       ['permission-denied', `${root}/permission?from=member-6&to=member-1`],
+      ['permission-behind', `${root}/permission?from=member-3&to=member-2`],
+      ['permission-oneself', `${root}/permission?from=member-1&to=member-1`],
       ['permission-unknown', `${root}/permission?from=nobody&to=member-1`],
     ]);
     await walk.operator.open(`${root}/settings`);
@@ -280,6 +289,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     const chosen = 'id=busy-1&id=busy-2';
     await walk.visit([
       ['bulk-ban', `${app}/bulk/ban?${chosen}`],
+      ['bulk-unban', `${app}/bulk/unban?${chosen}`],
       ['bulk-delete', `${app}/bulk/delete?${chosen}`],
     ]);
     await walk.operator.open(`${app}/bulk/ban?${chosen}`);
@@ -287,6 +297,10 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.submit(`${app}/bulk/ban`, { length: '60' });
     await walk.operator.finished('2');
     await walk.show('job-ban');
+    await walk.operator.open(`${app}/bulk/unban?${chosen}`);
+    await walk.submit(`${app}/bulk/unban`);
+    await walk.operator.finished('2');
+    await walk.show('job-unban');
     await walk.operator.open(`${app}/clear`);
     await walk.show('clear');
     await walk.answer('clear-wrong', 422, `${app}/clear`, { count: '7' });
@@ -377,6 +391,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.visit([
       ['viewer-apps', '/console/'],
       ['viewer-users', `${root}/users`],
+      ['viewer-banned', `${root}/banned`],
       ['viewer-user', `${root}/users/member-1`],
       ['viewer-settings', `${root}/settings`],
       ['viewer-operators', '/console/operators'],

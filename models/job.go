@@ -6,6 +6,7 @@ type JobKind string
 // The kinds of jobs.
 const (
 	JobBan    JobKind = "ban"
+	JobUnban  JobKind = "unban"
 	JobDelete JobKind = "delete"
 	// JobClear deletes all users of an app.
 	JobClear JobKind = "clear"

@@ -59,6 +59,16 @@
   offerAll(document);
   document.addEventListener("htmx:afterSwap", () => offerAll(document));
 
+  // Whoever fills in a length of their own chooses it, and whoever chooses another
+  // gives it up.
+  for (const own of document.querySelectorAll("[data-own]")) {
+    const radio = own.querySelector('input[type="radio"]');
+    own.addEventListener("input", () => { radio.checked = true; });
+    own.closest("fieldset").addEventListener("change", () => {
+      if (!radio.checked) own.querySelector('input:not([type="radio"])').value = "";
+    });
+  }
+
   // Pages ask by themselves, but not where nobody sees them, nor once the session
   // has ended or what they show is gone.
   const polls = (element) => element.matches("[data-poll]");

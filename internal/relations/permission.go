@@ -103,32 +103,41 @@ func (s *Service) Permissions(ctx context.Context, app *models.App, pairs []Pair
 	return out, nil
 }
 
-// judge applies the rules, the first that fits.
-func (s *Service) judge(friendsOnly bool, pair Pair, a answer) *Permission {
-	now := s.now()
-	deny := func(reason DenialReason) *Permission {
-		return &Permission{From: pair.From, To: pair.To, Reason: &reason}
+// judge decides by what is found.
+func (s *Service) judge(friendsOnly bool, pair Pair, found answer) *Permission {
+	found.FriendsOnly = friendsOnly
+	p := &Permission{From: pair.From, To: pair.To}
+	if reason := found.denial(s.now()); reason == "" {
+		p.Allowed = true
+	} else {
+		denied := reason // only a denial needs memory of its own
+		p.Reason = &denied
 	}
+	return p
+}
+
+// denial applies the rules: the first that forbids, or "".
+func (a answer) denial(now models.Time) DenialReason {
 	switch {
 	case a.SenderID == 0:
-		return deny(SenderNotFound)
+		return SenderNotFound
 	case a.SenderDeactivatedAt != 0:
-		return deny(SenderDeactivated)
+		return SenderDeactivated
 	case a.SenderBannedUntil > now:
-		return deny(SenderBanned)
+		return SenderBanned
 	case a.RecipientID == 0:
-		return deny(RecipientNotFound)
+		return RecipientNotFound
 	case a.RecipientDeactivatedAt != 0:
-		return deny(RecipientDeactivated)
+		return RecipientDeactivated
 	case a.SenderID == a.RecipientID:
 	case a.WhitelistEnabled && !a.Listed:
-		return deny(NotInWhitelist)
+		return NotInWhitelist
 	case !a.WhitelistEnabled && a.Blocked: // inert while the whitelist is on
-		return deny(BlockedByRecipient)
-	case friendsOnly && !a.Fond:
-		return deny(NotFriends)
+		return BlockedByRecipient
+	case a.FriendsOnly && !a.Fond:
+		return NotFriends
 	}
-	return &Permission{From: pair.From, To: pair.To, Allowed: true}
+	return ""
 }
 
 // decisions reads what decisions hang on, all in one statement: it is asked for
