@@ -61,6 +61,13 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) e
 		return err
 	}
 	defer db.Close()
+	if c.RedisURL == "" {
+		end, err := standAlone(ctx, db, log)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
 	if c.NoMigrate {
 		err = checkSchema(ctx, db)
 	} else {

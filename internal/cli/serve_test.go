@@ -140,9 +140,10 @@ func TestFirstStart(t *testing.T) {
 
 func TestNodesThatStartTogether(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
+		shared := testenv.RedisURL(t)
 		first := make(chan *node, 3)
 		for range cap(first) {
-			go func() { first <- start(t, url) }()
+			go func() { first <- start(t, url, "--redis-url", shared) }()
 		}
 		var all string
 		for range cap(first) {

@@ -57,6 +57,10 @@ type DB struct {
 	write  *gorm.DB
 	writer *writer // nil for MySQL
 
+	// For connections beside the pools: to the server, or to the file.
+	connector driver.Connector
+	path      string
+
 	watchers atomic.Pointer[[]*watcher]
 }
 
@@ -111,7 +115,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	reader.SetMaxOpenConns(sqliteReaders)
 	reader.SetMaxIdleConns(sqliteReaders)
-	db := &DB{dialect: SQLite, name: name, pool: reader}
+	db := &DB{dialect: SQLite, name: name, path: path, pool: reader}
 	if db.write, err = wrap(gormlite.OpenDB(writer)); err == nil {
 		db.read, err = wrap(gormlite.OpenDB(reader))
 	}
@@ -134,7 +138,8 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	pool := sql.OpenDB(sessionConnector{base})
+	connector := sessionConnector{base}
+	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(mysqlConns)
 	pool.SetMaxIdleConns(mysqlConns)
 	pool.SetConnMaxIdleTime(time.Minute)
@@ -147,7 +152,7 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	return &DB{dialect: MySQL, name: name, read: gdb, pool: pool, write: gdb}, nil
+	return &DB{dialect: MySQL, name: name, connector: connector, read: gdb, pool: pool, write: gdb}, nil
 }
 
 // parseMySQL reads mysql://user:password@host:port/name?tls=… and
