@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/ncruces/go-sqlite3"
 	sqlite "github.com/ncruces/go-sqlite3/driver"
 	"github.com/ncruces/go-sqlite3/gormlite"
 	gormmysql "gorm.io/driver/mysql"
@@ -106,7 +107,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	writer.SetMaxOpenConns(1)
 	if err := firstPing(ctx, writer); err != nil {
 		writer.Close()
-		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
+		return nil, fmt.Errorf("cannot open database %s: %w", name, plainly(err))
 	}
 	reader, err := sqlite.Open(dsn("&_pragma=query_only(1)"))
 	if err != nil {
@@ -269,6 +270,18 @@ func firstPing(ctx context.Context, pool *sql.DB) error {
 			return err
 		}
 	}
+}
+
+// plainly says in other words that a file is none of SQLite's. A pragma in the URL
+// that fails comes as text, and the first one to read the file does.
+func plainly(err error) error {
+	switch text := err.Error(); {
+	case errors.Is(err, sqlite3.NOTADB), strings.Contains(text, "file is not a database"):
+		return errors.New("the file is not an SQLite database")
+	case errors.Is(err, sqlite3.CORRUPT), strings.Contains(text, "database disk image is malformed"):
+		return errors.New("the file is damaged, or not all of an SQLite database")
+	}
+	return err
 }
 
 func ping(ctx context.Context, pool *sql.DB) error {
