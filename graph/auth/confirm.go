@@ -59,14 +59,11 @@ func (p *Principal) LoadApp(ctx context.Context) error {
 }
 
 // AppKey is the key of the caller's app, for logs: "" for a guest, and where the
-// token is not good. It may ask the database.
-func (p *Principal) AppKey(ctx context.Context) string {
+// request had no need to read the app, which a log is no reason for.
+func (p *Principal) AppKey() string {
 	if c := p.claim; c != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if p.App == nil {
-			_ = p.load(ctx)
-		}
 	}
 	if p.App == nil {
 		return ""

@@ -35,8 +35,10 @@ func taken(t *testing.T, lock database.NodeLock) bool {
 func TestNodeLockIsOnesOnly(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		first, second := nodeLock(t, url), nodeLock(t, url)
-		if !taken(t, first) || !taken(t, first) {
-			t.Fatal("nobody has it, but it is not to be had")
+		for range 2 { // who has it keeps it
+			if !taken(t, first) {
+				t.Fatal("nobody else has it, but it is not to be had")
+			}
 		}
 		if taken(t, second) {
 			t.Error("two have it")
