@@ -32,8 +32,8 @@ func (c *console) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &recorder{ResponseWriter: w}
 		begun := c.Clock()
-		id := strings.ToLower(rand.Text())
-		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		info := &requestInfo{id: strings.ToLower(rand.Text())}
+		r = r.WithContext(context.WithValue(r.Context(), requestInfoKey{}, info))
 		defer func() {
 			if cause := recover(); cause != nil {
 				c.panicked(answer, r, cause)
@@ -43,13 +43,14 @@ func (c *console) guard(next http.Handler) http.Handler {
 				level = slog.LevelDebug
 			}
 			c.Logger.LogAttrs(r.Context(), level, "console request",
-				slog.String("requestId", id),
+				slog.String("requestId", info.id),
+				slog.String("operator", info.operator),
 				slog.String("route", r.Pattern),
 				slog.Int("status", answer.status),
 				slog.Duration("took", c.Clock().Sub(begun)))
 		}()
 		head := answer.Header()
-		head.Set("X-Request-Id", id)
+		head.Set("X-Request-Id", info.id)
 		head.Set("Content-Security-Policy", contentPolicy)
 		head.Set("X-Content-Type-Options", "nosniff")
 		head.Set("X-Frame-Options", "DENY")
@@ -72,13 +73,23 @@ func (c *console) guard(next http.Handler) http.Handler {
 	})
 }
 
-type requestIDKey struct{}
+// requestInfo is what the log has of a request besides what was asked.
+type requestInfo struct {
+	id       string
+	operator string // "" until it is known who is logged in
+}
+
+type requestInfoKey struct{}
+
+func infoOf(r *http.Request) *requestInfo {
+	if info, ok := r.Context().Value(requestInfoKey{}).(*requestInfo); ok {
+		return info
+	}
+	return new(requestInfo)
+}
 
 // requestID answers the ID under which the log has the request.
-func requestID(r *http.Request) string {
-	id, _ := r.Context().Value(requestIDKey{}).(string)
-	return id
-}
+func requestID(r *http.Request) string { return infoOf(r).id }
 
 // panicked logs what went wrong in a handler and answers 500, unless the answer
 // is under way already.
@@ -136,6 +147,7 @@ func (c *console) identify(v *visit, to access) error {
 		return err
 	}
 	v.session, v.operator = session, operator
+	infoOf(v.r).operator = operator.Name
 	return nil
 }
 

@@ -58,6 +58,19 @@ func (p *Principal) LoadApp(ctx context.Context) error {
 	return p.load(ctx)
 }
 
+// AppKey is the key of the caller's app, for logs: "" for a guest, and where the
+// request had no need to read the app, which a log is no reason for.
+func (p *Principal) AppKey() string {
+	if c := p.claim; c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+	}
+	if p.App == nil {
+		return ""
+	}
+	return p.App.Key
+}
+
 // Confirmed answers p confirmed, with its app and user, and without its token: what
 // outlives a request. Errors as Confirm's.
 func (p *Principal) Confirmed(ctx context.Context) (*Principal, error) {

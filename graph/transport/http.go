@@ -246,7 +246,7 @@ func (x *exchange) finish() {
 	ctx := x.ctx
 	if x.server.log.Enabled(ctx, slog.LevelDebug) {
 		x.server.log.DebugContext(ctx, "request",
-			"requestId", requestid.From(ctx), "transport", x.transport, "operation", x.operation,
+			"requestId", requestid.From(ctx), "transport", x.transport, "app", auth.From(ctx).AppKey(), "operation", x.operation,
 			"status", x.status, "took", time.Since(x.began))
 	}
 }

@@ -165,7 +165,7 @@ func (op *operation) log(ctx context.Context, opCtx *graphql.OperationContext, b
 	log := op.conn.server.log
 	if log.Enabled(ctx, slog.LevelDebug) {
 		log.DebugContext(ctx, "operation",
-			"requestId", requestid.From(ctx), "connection", op.conn.id, "transport", "websocket",
+			"requestId", requestid.From(ctx), "connection", op.conn.id, "transport", "websocket", "app", op.conn.principal.AppKey(),
 			"type", string(opCtx.Operation.Operation), "operation", opCtx.Operation.Name, "took", time.Since(began))
 	}
 }

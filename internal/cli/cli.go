@@ -32,6 +32,9 @@ type Streams struct {
 	InPiped bool
 	// ErrTerminal says whether a person looks at Err.
 	ErrTerminal bool
+	// Environment is looked through for settings that are none; what is one is read
+	// from the process's own.
+	Environment []string
 }
 
 // System answers the process's own streams.
@@ -40,6 +43,7 @@ func System() Streams {
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
 		InPiped:     !isCharDevice(os.Stdin),
 		ErrTerminal: isCharDevice(os.Stderr),
+		Environment: os.Environ(),
 	}
 }
 

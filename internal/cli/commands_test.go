@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -99,6 +100,34 @@ func TestMigrateCommands(t *testing.T) {
 		}
 		if status, out, _ := run(t, "", "migrate", "status"); status != 0 || !strings.Contains(out, "up to date") {
 			t.Errorf("status %d, %q", status, out)
+		}
+	})
+}
+
+// TestSchemaOfANewerRelease: it is named by both versions, and stays as it is.
+func TestSchemaOfANewerRelease(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		db := testenv.Open(t, url)
+		v, err := db.Version(t.Context())
+		if err == nil {
+			err = db.Exec(t.Context(), "INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, ?)", v.Latest+1, true)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		newer, known := fmt.Sprintf("at version %d", v.Latest+1), fmt.Sprintf("knows version %d ", v.Latest)
+		t.Setenv("ROLLCALL_DATABASE_URL", url)
+		if status, out, errs := run(t, "", "migrate", "status"); status != 0 || !strings.Contains(out, newer) || !strings.Contains(out, known) || strings.Contains(out, "up to date") {
+			t.Errorf("status %d, %q, %q", status, out, errs)
+		}
+		for _, args := range []string{"migrate up", "serve --listen 127.0.0.1:0 --ops-listen=", "serve --no-migrate --listen 127.0.0.1:0 --ops-listen=", "app create --name x --environment production"} {
+			status, out, errs := run(t, "", strings.Fields(args)...)
+			if status != 1 || out != "" || strings.Count(errs, "\n") != 1 || !strings.Contains(errs, newer) || !strings.Contains(errs, known) {
+				t.Errorf("%s: status %d, %q, %q", args, status, out, errs)
+			}
+		}
+		if after, err := db.Version(t.Context()); err != nil || after.Current != v.Latest+1 {
+			t.Errorf("%+v, %v", after, err)
 		}
 	})
 }

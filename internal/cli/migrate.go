@@ -40,8 +40,12 @@ func (migrateStatus) Run(ctx context.Context, s *settings, streams *Streams) err
 		return err
 	}
 	state := "up to date"
-	if v.Current < v.Latest {
+	switch {
+	case v.Current < v.Latest:
 		state = fmt.Sprintf("%d to apply; run `rollcall migrate up`", v.Latest-v.Current)
+	case v.Current > v.Latest:
+		fmt.Fprintf(streams.Out, "%s is at version %d: newer than this release, which knows version %d and does not serve it\n", db, v.Current, v.Latest)
+		return nil
 	}
 	fmt.Fprintf(streams.Out, "%s is at version %d of %d: %s\n", db, v.Current, v.Latest, state)
 	return nil

@@ -44,7 +44,7 @@ func (s *settings) withDB(ctx context.Context, fn func(*database.DB) error) erro
 	return fn(db)
 }
 
-// checkSchema refuses a schema that is not this binary's.
+// checkSchema refuses a schema that is not this binary's, older or newer.
 func checkSchema(ctx context.Context, db *database.DB) error {
 	v, err := db.Version(ctx)
 	if err != nil {
@@ -53,5 +53,5 @@ func checkSchema(ctx context.Context, db *database.DB) error {
 	if v.Current < v.Latest {
 		return fmt.Errorf("the schema of %s is at version %d, this binary needs %d: run `rollcall migrate up`, or start without --no-migrate", db, v.Current, v.Latest)
 	}
-	return nil
+	return db.CheckNewer(v)
 }

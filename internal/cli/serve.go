@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -47,7 +48,7 @@ type serveCommand struct {
 }
 
 // Run serves until ctx ends, and then drains.
-func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) error {
+func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, parsed *kong.Context) error {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -56,11 +57,19 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams) e
 		return err
 	}
 	log := s.logger(streams)
+	warnOfUnknown(log, streams.Environment, parsed.Model.Node)
 	db, err := database.Open(ctx, s.DatabaseURL)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
+	if c.RedisURL == "" {
+		end, err := standAlone(ctx, db, log)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
 	if c.NoMigrate {
 		err = checkSchema(ctx, db)
 	} else {

@@ -26,11 +26,17 @@ var served = regexp.MustCompile(`"url":"(http://[^"]+)"`)
 // start runs `serve` on free ports and waits until it listens.
 func start(t *testing.T, url string, args ...string) *node {
 	t.Helper()
+	return startIn(t, nil, url, args...)
+}
+
+// startIn is start where the environment is to be looked through.
+func startIn(t *testing.T, environment []string, url string, args ...string) *node {
+	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	n := &node{t: t, stop: stop, status: make(chan int, 1)}
 	args = append([]string{"serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen="}, args...)
 	go func() {
-		n.status <- Run(ctx, args, Streams{In: strings.NewReader(""), Out: &n.out, Err: &n.err})
+		n.status <- Run(ctx, args, Streams{In: strings.NewReader(""), Out: &n.out, Err: &n.err, Environment: environment})
 	}()
 	t.Cleanup(func() { n.end() })
 	for deadline := time.Now().Add(30 * time.Second); n.base == ""; {
@@ -47,6 +53,19 @@ func start(t *testing.T, url string, args ...string) *node {
 		}
 	}
 	return n
+}
+
+var logTime = regexp.MustCompile(`"time":"[^"]+",`)
+
+// warnings are the log's, without their times.
+func (n *node) warnings() []string {
+	var out []string
+	for line := range strings.Lines(n.err.String()) {
+		if strings.Contains(line, `"level":"WARN"`) {
+			out = append(out, logTime.ReplaceAllString(strings.TrimSpace(line), ""))
+		}
+	}
+	return out
 }
 
 // end stops the server and answers its exit status; a second call does nothing.
@@ -140,9 +159,10 @@ func TestFirstStart(t *testing.T) {
 
 func TestNodesThatStartTogether(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
+		shared := testenv.RedisURL(t)
 		first := make(chan *node, 3)
 		for range cap(first) {
-			go func() { first <- start(t, url) }()
+			go func() { first <- start(t, url, "--redis-url", shared) }()
 		}
 		var all string
 		for range cap(first) {

@@ -29,11 +29,20 @@ func (s *settings) logger(streams *Streams) *slog.Logger {
 }
 
 func newLogger(w io.Writer, level slog.Level, text bool) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: level}
+	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: withUnit}
 	if text {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))
+}
+
+// withUnit writes a duration as 1.234ms in both formats: JSON alone would have a
+// bare number of nanoseconds.
+func withUnit(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().Round(time.Microsecond).String())
+	}
+	return a
 }
 
 // serveSettings are what only a server needs.

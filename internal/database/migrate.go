@@ -29,12 +29,22 @@ const (
 type Version struct {
 	// Current is the number of the last migration applied, 0 for none.
 	Current int64
-	// Latest is the number of the last migration in this binary.
+	// Latest is the number of the last migration in this binary; a newer release
+	// has more, and Current may be greater.
 	Latest int64
 }
 
-// Migrate brings the schema up to this binary's version. Nodes that call it at
-// the same moment take turns, and the later ones find nothing left to do.
+// CheckNewer refuses a newer release's schema, whose meaning this binary does not
+// know: what it wrote there could be wrong.
+func (db *DB) CheckNewer(v Version) error {
+	if v.Current <= v.Latest {
+		return nil
+	}
+	return fmt.Errorf("the schema of %s is at version %d, a newer release's: this release knows version %d and none after it", db.name, v.Current, v.Latest)
+}
+
+// Migrate brings the schema up to this binary's version; see CheckNewer. Nodes that
+// call it at the same moment take turns, and the later ones find nothing left to do.
 func (db *DB) Migrate(ctx context.Context) error {
 	pool, err := db.write.DB()
 	if err != nil {
@@ -45,6 +55,13 @@ func (db *DB) Migrate(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
+	version, err := db.Version(ctx)
+	if err == nil {
+		err = db.CheckNewer(version)
+	}
+	if err != nil {
+		return err
+	}
 	provider, err := db.provider(pool)
 	if err != nil {
 		return err
@@ -57,7 +74,7 @@ func (db *DB) Migrate(ctx context.Context) error {
 		// On SQLite another process may have applied the same migration between
 		// goose's look at the version and its transaction; look again then.
 		if db.dialect != SQLite || attempt == sqliteMigrateAttempts || ctx.Err() != nil {
-			return fmt.Errorf("migrating %s: %w", db.name, err)
+			return fmt.Errorf("migrating %s: %w", db.name, plainly(err))
 		}
 	}
 }
@@ -83,7 +100,7 @@ func (db *DB) Version(ctx context.Context) (Version, error) {
 		if errors.Is(err, database.ErrVersionNotFound) || isNoTable(err) {
 			return Version{Latest: version.Latest}, nil
 		}
-		return Version{}, fmt.Errorf("reading the schema's version of %s: %w", db.name, err)
+		return Version{}, fmt.Errorf("reading the schema's version of %s: %w", db.name, plainly(err))
 	}
 	return version, nil
 }

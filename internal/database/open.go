@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/ncruces/go-sqlite3"
 	sqlite "github.com/ncruces/go-sqlite3/driver"
 	"github.com/ncruces/go-sqlite3/gormlite"
 	gormmysql "gorm.io/driver/mysql"
@@ -56,6 +57,10 @@ type DB struct {
 	// connection, for which writers queue in order instead of polling for a lock.
 	write  *gorm.DB
 	writer *writer // nil for MySQL
+
+	// For connections beside the pools: to the server, or to the file.
+	connector driver.Connector
+	path      string
 
 	watchers atomic.Pointer[[]*watcher]
 }
@@ -102,7 +107,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	writer.SetMaxOpenConns(1)
 	if err := firstPing(ctx, writer); err != nil {
 		writer.Close()
-		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
+		return nil, fmt.Errorf("cannot open database %s: %w", name, plainly(err))
 	}
 	reader, err := sqlite.Open(dsn("&_pragma=query_only(1)"))
 	if err != nil {
@@ -111,7 +116,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	}
 	reader.SetMaxOpenConns(sqliteReaders)
 	reader.SetMaxIdleConns(sqliteReaders)
-	db := &DB{dialect: SQLite, name: name, pool: reader}
+	db := &DB{dialect: SQLite, name: name, path: path, pool: reader}
 	if db.write, err = wrap(gormlite.OpenDB(writer)); err == nil {
 		db.read, err = wrap(gormlite.OpenDB(reader))
 	}
@@ -134,7 +139,8 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	pool := sql.OpenDB(sessionConnector{base})
+	connector := sessionConnector{base}
+	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(mysqlConns)
 	pool.SetMaxIdleConns(mysqlConns)
 	pool.SetConnMaxIdleTime(time.Minute)
@@ -147,7 +153,7 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	return &DB{dialect: MySQL, name: name, read: gdb, pool: pool, write: gdb}, nil
+	return &DB{dialect: MySQL, name: name, connector: connector, read: gdb, pool: pool, write: gdb}, nil
 }
 
 // parseMySQL reads mysql://user:password@host:port/name?tls=… and
@@ -264,6 +270,18 @@ func firstPing(ctx context.Context, pool *sql.DB) error {
 			return err
 		}
 	}
+}
+
+// plainly says in other words that a file is none of SQLite's. A pragma in the URL
+// that fails comes as text, and the first one to read the file does.
+func plainly(err error) error {
+	switch text := err.Error(); {
+	case errors.Is(err, sqlite3.NOTADB), strings.Contains(text, "file is not a database"):
+		return errors.New("the file is not an SQLite database")
+	case errors.Is(err, sqlite3.CORRUPT), strings.Contains(text, "database disk image is malformed"):
+		return errors.New("the file is damaged, or not all of an SQLite database")
+	}
+	return err
 }
 
 func ping(ctx context.Context, pool *sql.DB) error {

@@ -1,7 +1,10 @@
 package database
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -63,6 +66,55 @@ func TestParseMySQL(t *testing.T) {
 		want := [...]string{test.user, test.password, test.network, test.address, test.name, test.tls}
 		if got != want {
 			t.Errorf("%s: got %q, want %q", test.url, got, want)
+		}
+	}
+}
+
+// TestFilesThatAreNoDatabase: what is no database, or the beginning of one, is
+// refused in one clear line by who opens it or reads its version, and kept as it is.
+func TestFilesThatAreNoDatabase(t *testing.T) {
+	good := filepath.Join(t.TempDir(), "good.db")
+	db, err := Open(t.Context(), "sqlite:"+good)
+	if err == nil {
+		err = errors.Join(db.Migrate(t.Context()), db.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scrambled := bytes.Clone(whole)
+	for i := 4096; i < len(scrambled); i++ {
+		scrambled[i] ^= 0x5a
+	}
+	const foreign, damaged = "the file is not an SQLite database", "the file is damaged"
+	for name, test := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"a text":          {bytes.Repeat([]byte("no database. "), 100), foreign},
+		"a word":          {[]byte("hi\n"), foreign},
+		"the header":      {whole[:50], damaged},
+		"the first page":  {whole[:4096], damaged},
+		"the first half":  {whole[:len(whole)/2], damaged},
+		"scrambled pages": {scrambled, damaged},
+	} {
+		path := filepath.Join(t.TempDir(), "x.db")
+		if err := os.WriteFile(path, test.content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		db, err := Open(t.Context(), "sqlite:"+path)
+		if err == nil {
+			err = db.Migrate(t.Context())
+			db.Close()
+		}
+		if err == nil || !strings.HasSuffix(strings.SplitN(err.Error(), ",", 2)[0], "sqlite:"+path+": "+test.want) {
+			t.Errorf("%s: error %v, want it to say %q", name, err, test.want)
+		}
+		if after, _ := os.ReadFile(path); !bytes.Equal(after, test.content) {
+			t.Errorf("%s: the file was changed", name)
 		}
 	}
 }

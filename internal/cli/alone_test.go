@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/testenv"
+)
+
+// waitForOthers sets how long a start waits for another server.
+func waitForOthers(t *testing.T, d time.Duration) {
+	old := otherNodeWait
+	otherNodeWait = d
+	t.Cleanup(func() { otherNodeWait = old })
+}
+
+func TestSecondServerWithoutRedis(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		waitForOthers(t, 600*time.Millisecond)
+		first := start(t, url)
+		status, _, errs := run(t, "", "serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen=")
+		lines := strings.Split(strings.TrimSpace(errs), "\n")
+		if last := lines[len(lines)-1]; status != 1 || len(lines) != 2 || !strings.Contains(lines[0], "waiting") ||
+			!strings.HasPrefix(last, "rollcall: another server runs on ") || !strings.Contains(last, "ROLLCALL_REDIS_URL") {
+			t.Errorf("status %d: %s", status, errs)
+		}
+		// Commands go on beside a server.
+		if status, _, errs := run(t, "", "app", "list", "--database-url", url); status != 0 {
+			t.Errorf("status %d: %s", status, errs)
+		}
+		if code, _ := get(t, first.base+"/readyz"); code != 200 {
+			t.Errorf("the first is not ready: %d", code)
+		}
+	})
+}
+
+// TestRollingRestart: the new server waits until the old one has ended.
+func TestRollingRestart(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		old := start(t, url)
+		next := make(chan *node)
+		go func() { next <- start(t, url) }()
+		select {
+		case <-next:
+			t.Error("both serve")
+		case <-time.After(time.Second):
+		}
+		if status := old.end(); status != 0 {
+			t.Errorf("status %d: %s", status, old.err.String())
+		}
+		n := <-next
+		if !strings.Contains(n.err.String(), "waiting") {
+			t.Errorf("the log does not tell of the wait: %s", n.err.String())
+		}
+	})
+}
+
+// TestServerWithoutRedisAfterTheDatabase: a restart of the database frees the lock;
+// who has it then is named, and the server goes on.
+func TestServerWithoutRedisAfterTheDatabase(t *testing.T) {
+	waitForOthers(t, 100*time.Millisecond)
+	url := testenv.MySQLURL(t)
+	n := start(t, url)
+	db := testenv.Open(t, url)
+	intruder, err := db.NodeLock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer intruder.Close()
+	var session int64
+	err = db.Read(t.Context()).Raw("SELECT IS_USED_LOCK(CONCAT('rollcall.node.', MD5(DATABASE())))").Scan(&session).Error
+	if err == nil {
+		err = db.Read(t.Context()).Exec("KILL ?", session).Error
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for held := false; !held; {
+		if held, err = intruder.Take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	says := func(words string) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); !strings.Contains(n.err.String(), words); time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("the log does not say %q: %s", words, n.err.String())
+			}
+		}
+	}
+	says(`"level":"WARN","msg":"another server runs on this database`)
+	if strings.Count(n.err.String(), "WARN") != 1 {
+		t.Errorf("warned more than once: %s", n.err.String())
+	}
+	intruder.Close()
+	says("no other server runs on this database any more")
+	if code, _ := get(t, n.base+"/readyz"); code != 200 {
+		t.Errorf("not ready: %d", code)
+	}
+}

@@ -1,0 +1,153 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// NodeLock shows the servers on one database that one of them is there. Only one
+// process has it, and its end frees it, however it ends: nothing is written that
+// could be found after a crash, and no clock is asked.
+type NodeLock interface {
+	// Take says whether this process has the lock now, because it had it already
+	// or nobody did. It does not wait for another.
+	Take(ctx context.Context) (bool, error)
+	Close() error
+}
+
+// NodeLock answers the database's lock, not taken yet.
+func (db *DB) NodeLock() (NodeLock, error) {
+	if db.dialect == SQLite {
+		return db.newFileLock()
+	}
+	pool := sql.OpenDB(db.connector)
+	pool.SetMaxOpenConns(1)
+	return &sessionLock{name: db.name, pool: pool}, nil
+}
+
+// nodeLockName is another than that of migrations; see migrationLockName.
+const nodeLockName = "CONCAT('rollcall.node.', MD5(DATABASE()))"
+
+const (
+	// NodeLockInterval is how often Take is to be called by who has the lock.
+	NodeLockInterval = 3 * time.Second
+	// nodeLockIdle, in seconds, is after how much silence the server ends the
+	// session: that of a machine that lost its power would keep the lock for hours.
+	nodeLockIdle = 10
+	// nodeLockTimeout bounds one Take; with the interval it stays below nodeLockIdle.
+	nodeLockTimeout = 5 * time.Second
+)
+
+// sessionLock is the lock on MySQL's family: the server frees it with the session.
+type sessionLock struct {
+	name    string
+	pool    *sql.DB   // apart from the others' pool, which closes what is idle
+	session *sql.Conn // nil: none, or lost
+}
+
+// Take implements NodeLock. A session that was lost is replaced.
+func (l *sessionLock) Take(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, nodeLockTimeout)
+	defer cancel()
+	held, err := l.take(ctx)
+	if err != nil {
+		l.drop()
+		return false, fmt.Errorf("taking the lock of a node on %s: %w", l.name, err)
+	}
+	return held, nil
+}
+
+func (l *sessionLock) take(ctx context.Context) (bool, error) {
+	if l.session == nil {
+		var err error
+		if l.session, err = l.pool.Conn(ctx); err != nil {
+			return false, err
+		}
+		if _, err := l.session.ExecContext(ctx, "SET SESSION wait_timeout = ?", nodeLockIdle); err != nil {
+			return false, err
+		}
+	}
+	// Whether the session still has it is asked too: a proxy between may have
+	// replaced the connection behind it.
+	var held sql.NullBool
+	err := l.session.QueryRowContext(ctx,
+		"SELECT IF(IS_USED_LOCK("+nodeLockName+") <=> CONNECTION_ID(), 1, GET_LOCK("+nodeLockName+", 0))").Scan(&held)
+	return held.Bool, err
+}
+
+// drop ends the session, and the lock with it.
+func (l *sessionLock) drop() {
+	if l.session == nil {
+		return
+	}
+	// Closing alone would hand the connection back to the pool.
+	_ = l.session.Raw(func(any) error { return driver.ErrBadConn })
+	l.session.Close()
+	l.session = nil
+}
+
+// Close implements NodeLock.
+func (l *sessionLock) Close() error {
+	l.drop()
+	return l.pool.Close()
+}
+
+// fileLock is the lock on SQLite: an exclusive transaction on an empty database
+// beside the file, which SQLite has the operating system lock on every platform.
+// The file stays: if one removed it while another opens it, both would have a lock.
+type fileLock struct {
+	path string
+	conn *sqlite3.Conn // nil: not taken
+}
+
+func (db *DB) newFileLock() (*fileLock, error) {
+	// Whoever comes by a symbolic link is on the same database.
+	path, err := filepath.EvalSymlinks(db.path)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot find database %s: %w", db.name, err)
+	}
+	return &fileLock{path: path + "-node"}, nil
+}
+
+// Take implements NodeLock.
+func (l *fileLock) Take(context.Context) (bool, error) {
+	if l.conn != nil {
+		return true, nil
+	}
+	conn, err := sqlite3.OpenFlags(l.path, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
+	if err != nil {
+		return false, fmt.Errorf("cannot open %s: %w", l.path, err)
+	}
+	if err = conn.BusyTimeout(0); err == nil {
+		err = conn.Exec("PRAGMA journal_mode=MEMORY; BEGIN EXCLUSIVE") // no further file
+	}
+	if err != nil {
+		conn.Close()
+		if errors.Is(err, sqlite3.BUSY) {
+			return false, nil
+		}
+		return false, fmt.Errorf("cannot lock %s: %w", l.path, err)
+	}
+	l.conn = conn
+	return true, nil
+}
+
+// Close implements NodeLock.
+func (l *fileLock) Close() error {
+	if l.conn == nil {
+		return nil
+	}
+	err := errors.Join(l.conn.Exec("ROLLBACK"), l.conn.Close())
+	l.conn = nil
+	return err
+}
