@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,17 +82,34 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	if err != nil {
 		panic(err) // the commands are compiled in
 	}
+	if len(args) > 0 && args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	parsed, err := parser.Parse(args)
 	if status >= 0 {
 		return status
 	}
 	if err != nil {
-		fmt.Fprintf(streams.Err, "rollcall: %s\n", oneLine(err))
+		fmt.Fprintf(streams.Err, "rollcall: %s\n", withSetting(parser.Model, oneLine(err)))
 		return exitUsage
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	err = parsed.Run(&root.settings, &streams)
 	return report(streams.Err, err)
+}
+
+// withSetting names the setting in front of a flag with which kong's message begins:
+// the value may have come from either.
+func withSetting(app *kong.Application, message string) string {
+	for _, node := range append([]*kong.Node{app.Node}, app.Children...) {
+		for _, flag := range node.Flags {
+			rest, found := strings.CutPrefix(message, "--"+flag.Name)
+			if found && len(flag.Envs) > 0 && strings.IndexAny(rest, " :") == 0 {
+				return flag.Envs[0] + " (--" + flag.Name + ")" + rest
+			}
+		}
+	}
+	return message
 }
 
 // usageError is the caller's mistake, answered with status 2.

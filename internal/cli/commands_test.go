@@ -144,13 +144,15 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		{"dance", 2, "dance"},
 		{"--colour red", 2, "colour"},
 		{"serve --listen nowhere", 2, "ROLLCALL_LISTEN"},
+		{"serve --listen 127.0.0.1:99999", 2, "ROLLCALL_LISTEN"},
 		{"serve --ops-listen nowhere", 2, "ROLLCALL_OPS_LISTEN"},
-		{"serve --heartbeat-timeout soon", 2, "heartbeat-timeout"},
+		{"serve --heartbeat-timeout soon", 2, "ROLLCALL_HEARTBEAT_TIMEOUT (--heartbeat-timeout): expected duration"},
 		{"serve --heartbeat-timeout 0s", 2, "ROLLCALL_HEARTBEAT_TIMEOUT"},
 		{"serve --status-subscription-linger 0s", 2, "ROLLCALL_STATUS_SUBSCRIPTION_LINGER"},
 		{"serve --token-key short", 2, "ROLLCALL_TOKEN_KEY"},
 		{"serve --introspection maybe", 2, "introspection"},
 		{"serve --allowed-origins chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},
+		{"serve --allowed-origins https://*.chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},
 		{"serve --trusted-proxies proxy", 2, "ROLLCALL_TRUSTED_PROXIES"},
 		{"serve --redis-url localhost:6379", 2, "ROLLCALL_REDIS_URL"},
 		{"serve --redis-url http://u:hunter2@localhost", 2, "ROLLCALL_REDIS_URL"},
@@ -158,8 +160,11 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		{"serve --redis-url redis://u:hunter2@%zz", 2, "ROLLCALL_REDIS_URL"},
 		{"serve --redis-url redis://u:hunter2@127.0.0.1:1/3", 1, "redis://u@127.0.0.1:1/3"},
 		{"serve --admin-password short --listen 127.0.0.1:0 --ops-listen=", 2, "ROLLCALL_ADMIN_PASSWORD"},
-		{"--log-level loud", 2, "log-level"},
-		{"--database-url postgres://x", 1, "sqlite: or mysql://"},
+		{"--log-level loud", 2, "ROLLCALL_LOG_LEVEL (--log-level) must be one of"},
+		{"--database-url postgres://x", 2, "ROLLCALL_DATABASE_URL: the database URL must start with sqlite: or mysql://"},
+		{"serve --database-url mysql://u:hunter2@host/", 2, "ROLLCALL_DATABASE_URL: the database URL names no database"},
+		{"serve --database-url mysql://u:hunter2@host/x?tls=banana", 2, "ROLLCALL_DATABASE_URL: the database URL has a tls"},
+		{"migrate status --database-url sqlite:", 2, "ROLLCALL_DATABASE_URL: the database URL sqlite: names no file"},
 		{"--database-url mysql://root:hunter2@127.0.0.1:1/x", 1, "mysql://root@127.0.0.1:1/x"},
 		{"app create --name x", 2, "environment"},
 		{"app create --name x --environment staging", 2, "environment must be"},
@@ -191,7 +196,9 @@ func TestVersionAndHelp(t *testing.T) {
 	if status, out, _ := run(t, "", "version"); status != 0 || !strings.HasPrefix(out, "rollcall ") {
 		t.Errorf("status %d, %q", status, out)
 	}
-	if status, out, _ := run(t, "", "--help"); status != 0 || !strings.Contains(out, "ROLLCALL_DATABASE_URL") || !strings.Contains(out, "migrate") {
-		t.Errorf("status %d, %q", status, out)
+	for _, help := range []string{"--help", "help"} {
+		if status, out, _ := run(t, "", help); status != 0 || !strings.Contains(out, "ROLLCALL_DATABASE_URL") || !strings.Contains(out, "migrate") {
+			t.Errorf("%s: status %d, %q", help, status, out)
+		}
 	}
 }

@@ -30,7 +30,7 @@ type migrateStatus struct{}
 
 // Run looks and changes nothing.
 func (migrateStatus) Run(ctx context.Context, s *settings, streams *Streams) error {
-	db, err := database.Open(ctx, s.DatabaseURL)
+	db, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"rollcall/internal/apps"
@@ -10,9 +11,18 @@ import (
 	"rollcall/internal/token"
 )
 
+// connect opens the database with the schema that it has.
+func (s *settings) connect(ctx context.Context) (*database.DB, error) {
+	db, err := database.Open(ctx, s.DatabaseURL)
+	if wrong, ok := errors.AsType[*database.URLError](err); ok {
+		return nil, usageError{fmt.Errorf("ROLLCALL_DATABASE_URL: %w", wrong)}
+	}
+	return db, err
+}
+
 // open opens the database and brings its schema up to date.
 func (s *settings) open(ctx context.Context) (*database.DB, error) {
-	db, err := database.Open(ctx, s.DatabaseURL)
+	db, err := s.connect(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,9 @@ func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) err
 		if app == nil {
 			return unknownApp(c.App)
 		}
+		if err := relations.CheckSeed(app, c.Users, c.Friends); err != nil {
+			return err
+		}
 		bar := &progressBar{out: streams.Err, total: c.Users, live: streams.ErrTerminal}
 		links := relations.New(db, new(bus.Bus), clock)
 		people := users.New(db, &bus.Bus{}, keys, links, clock)

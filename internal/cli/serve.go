@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -58,7 +57,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	}
 	log := s.logger(streams)
 	warnOfUnknown(log, streams.Environment, parsed.Model.Node)
-	db, err := database.Open(ctx, s.DatabaseURL)
+	db, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -185,7 +184,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Present:          exec.Present,
 		Auth:             &auth.Authenticator{Users: userRules},
 		Presence:         hub,
-		AllowedOrigins:   trimSlashes(c.AllowedOrigins),
+		AllowedOrigins:   c.AllowedOrigins,
 		HeartbeatTimeout: c.HeartbeatTimeout,
 		Logger:           log,
 		Metrics:          metrics,
@@ -244,14 +243,6 @@ func (s *server) record(ctx context.Context) (end func()) {
 		cancel()
 		<-done
 	}
-}
-
-func trimSlashes(origins []string) []string {
-	out := make([]string, len(origins))
-	for i, origin := range origins {
-		out[i] = strings.TrimSuffix(origin, "/")
-	}
-	return out
 }
 
 // run serves on both listeners until ctx ends or one of them fails, and then

@@ -94,9 +94,12 @@ func (s *serveSettings) check() error {
 	case s.DrainTimeout < 0:
 		return usageError{errors.New("ROLLCALL_DRAIN_TIMEOUT must not be negative")}
 	}
-	for _, origin := range s.AllowedOrigins {
+	for i, origin := range s.AllowedOrigins {
+		origin = strings.TrimSuffix(strings.TrimSpace(origin), "/")
+		s.AllowedOrigins[i] = origin
 		u, err := url.Parse(origin)
-		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || strings.TrimSuffix(origin, "/") != u.Scheme+"://"+u.Host) {
+		// A * in a host would be taken for a pattern, and there are none.
+		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host || strings.Contains(origin, "*")) {
 			return usageError{fmt.Errorf("ROLLCALL_ALLOWED_ORIGINS: %q is no origin such as https://chat.example", origin)}
 		}
 	}
@@ -104,7 +107,11 @@ func (s *serveSettings) check() error {
 }
 
 func checkAddress(name, address string) error {
-	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil && port != "" {
+		_, err = net.LookupPort("tcp", port) // a number, or a service's name
+	}
+	if err != nil || port == "" {
 		return usageError{fmt.Errorf("%s: %q is no HOST:PORT", name, address)}
 	}
 	return nil
@@ -114,6 +121,7 @@ func checkAddress(name, address string) error {
 func networks(name string, list []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, text := range list {
+		text = strings.TrimSpace(text)
 		prefix, err := netip.ParsePrefix(text)
 		if err != nil {
 			address, addrErr := netip.ParseAddr(text)

@@ -41,3 +41,17 @@ func refused(t *testing.T, err error) {
 		t.Errorf("the error %q tells a secret", err)
 	}
 }
+
+// TestListsAreWrittenFreely: spaces between, and a slash behind an origin, mean nothing.
+func TestListsAreWrittenFreely(t *testing.T) {
+	s := serveSettings{
+		Listen: ":0", AllowedOrigins: []string{"https://a.example", " https://b.example/ "},
+		HeartbeatTimeout: time.Minute, SubscriptionLinger: time.Minute,
+	}
+	if err := s.check(); err != nil || s.AllowedOrigins[1] != "https://b.example" {
+		t.Errorf("%q, %v", s.AllowedOrigins, err)
+	}
+	if list, err := networks("ROLLCALL_TRUSTED_PROXIES", []string{"10.0.0.1", " 10.1.0.0/16"}); err != nil || len(list) != 2 {
+		t.Errorf("%v, %v", list, err)
+	}
+}

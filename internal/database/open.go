@@ -65,9 +65,16 @@ type DB struct {
 	watchers atomic.Pointer[[]*watcher]
 }
 
+// URLError says that a database URL is none, whatever answers where.
+type URLError struct{ problem string }
+
+// Error names the URL's fault, never its password.
+func (e *URLError) Error() string { return "the database URL " + e.problem }
+
 // Open opens the database that rawURL names, `sqlite:PATH` or
 // `mysql://user:password@host:port/name`, and makes sure that it answers. The
-// error is one line that names what was tried, never the password.
+// error is one line that names what was tried, never the password; *URLError for a
+// URL that is none.
 func Open(ctx context.Context, rawURL string) (*DB, error) {
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	switch {
@@ -76,12 +83,12 @@ func Open(ctx context.Context, rawURL string) (*DB, error) {
 	case ok && scheme == string(MySQL):
 		return openMySQL(ctx, rawURL)
 	}
-	return nil, errors.New("the database URL must start with sqlite: or mysql://")
+	return nil, &URLError{"must start with sqlite: or mysql://"}
 }
 
 func openSQLite(ctx context.Context, path string) (*DB, error) {
 	if path == "" {
-		return nil, errors.New("the database URL sqlite: names no file; write sqlite:PATH")
+		return nil, &URLError{"sqlite: names no file; write sqlite:PATH"}
 	}
 	name := "sqlite:" + path
 	if dir := filepath.Dir(path); dir != "." {
@@ -162,36 +169,36 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 func parseMySQL(rawURL string) (*mysql.Config, error) {
 	rest, ok := strings.CutPrefix(rawURL, "mysql://")
 	if !ok {
-		return nil, errors.New("the database URL must start with mysql://")
+		return nil, &URLError{"must start with mysql://"}
 	}
 	cfg := mysql.NewConfig()
 	socket := ""
 	if before, after, found := strings.Cut(rest, "unix("); found && (before == "" || strings.HasSuffix(before, "@")) {
 		path, tail, closed := strings.Cut(after, ")")
 		if !closed || path == "" {
-			return nil, errors.New("the database URL's unix(…) names no socket")
+			return nil, &URLError{"has a unix(…) that names no socket"}
 		}
 		socket, rest = path, before+"socket"+tail
 	}
 	u, err := url.Parse("mysql://" + rest)
 	if err != nil {
 		// url.Error repeats the whole URL, password included.
-		return nil, errors.New("the database URL cannot be read; write mysql://user:password@host:3306/name, with special characters percent-encoded")
+		return nil, &URLError{"cannot be read; write mysql://user:password@host:3306/name, with special characters percent-encoded"}
 	}
 	if u.User == nil || u.User.Username() == "" {
-		return nil, errors.New("the database URL names no user; write mysql://user:password@host:3306/name")
+		return nil, &URLError{"names no user; write mysql://user:password@host:3306/name"}
 	}
 	cfg.User = u.User.Username()
 	cfg.Passwd, _ = u.User.Password()
 	cfg.DBName = strings.TrimPrefix(u.Path, "/")
 	if cfg.DBName == "" || strings.Contains(cfg.DBName, "/") {
-		return nil, errors.New("the database URL names no database; write mysql://user:password@host:3306/name")
+		return nil, &URLError{"names no database; write mysql://user:password@host:3306/name, with special characters percent-encoded"}
 	}
 	switch {
 	case socket != "":
 		cfg.Net, cfg.Addr = "unix", socket
 	case u.Hostname() == "":
-		return nil, errors.New("the database URL names no host; write mysql://user:password@host:3306/name")
+		return nil, &URLError{"names no host; write mysql://user:password@host:3306/name"}
 	default:
 		port := u.Port()
 		if port == "" {
@@ -201,13 +208,13 @@ func parseMySQL(rawURL string) (*mysql.Config, error) {
 	}
 	for key, values := range u.Query() {
 		if key != "tls" || len(values) != 1 {
-			return nil, fmt.Errorf("the database URL has the parameter %q; only tls is known", key)
+			return nil, &URLError{fmt.Sprintf("has the parameter %q; only tls is known", key)}
 		}
 		switch values[0] {
 		case "true", "false", "skip-verify", "preferred":
 			cfg.TLSConfig = values[0]
 		default:
-			return nil, errors.New("the database URL's tls must be true, false, skip-verify or preferred")
+			return nil, &URLError{"has a tls that is none of true, false, skip-verify and preferred"}
 		}
 	}
 	cfg.Collation = "utf8mb4_bin"

@@ -27,6 +27,20 @@ const (
 	seedWriters = 2
 )
 
+// CheckSeed refuses what Seed would, before there are users. Errors:
+// INVALID_ARGUMENT.
+func CheckSeed(app *models.App, users, friends int) error {
+	switch {
+	case friends%2 != 0 || friends < 0:
+		return fault.Invalid("friends", "even", "friends must be an even number")
+	case friends > 0 && friends >= users:
+		return fault.Invalid("friends", "max", "friends must be fewer than the users")
+	case friends > app.Settings.FriendLimit:
+		return fault.Invalid("friends", "max", "friends must be at most the app's friendLimit of %d", app.Settings.FriendLimit)
+	}
+	return nil
+}
+
 // Seed gives each of the app's users with these keys, in their order, friends: the
 // next ones in the list, as if it were a ring, half of friends on each side.
 // Friendships that are there already stay. It calls progress after each batch, with
@@ -37,17 +51,10 @@ const (
 // directions of its friendships, and writes them in the order of the primary key,
 // which goes on where the batch before has ended.
 func (s *Service) Seed(ctx context.Context, app *models.App, keys []int64, friends int, progress func(done int)) error {
-	half := friends / 2
-	switch {
-	case friends%2 != 0 || friends < 0:
-		return fault.Invalid("friends", "even", "friends must be an even number")
-	case friends >= len(keys):
-		return fault.Invalid("friends", "max", "friends must be fewer than the users")
-	case friends > app.Settings.FriendLimit:
-		return fault.Invalid("friends", "max", "friends must be at most the app's friendLimit of %d", app.Settings.FriendLimit)
-	case half == 0:
-		return nil
+	if err := CheckSeed(app, len(keys), friends); err != nil || friends == 0 {
+		return err
 	}
+	half := friends / 2
 	writers := seedWriters
 	if s.db.Dialect() == database.SQLite {
 		writers = 1
