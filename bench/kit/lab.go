@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -269,11 +270,16 @@ func (l *Lab) startFloor(name string, cmd *exec.Cmd) (*Floor, error) {
 }
 
 // FreeAddress answers an address of the loopback with a port that was free a
-// moment ago.
+// moment ago. It is below those that Linux gives to outgoing connections, one of
+// which would take it before whoever is to listen there.
 func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const first, ports, attempts = 20_000, 12_000, 100
+	var err error
+	for range attempts {
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.IntN(ports))); err == nil {
+			return l.Addr().String(), l.Close()
+		}
 	}
-	return l.Addr().String(), l.Close()
+	return "", err
 }
