@@ -162,11 +162,17 @@ func (s *Socket) Subscribe(query string, variables map[string]any) *Live {
 // before has been taken in then.
 func (s *Socket) Do(query string, variables map[string]any) Response {
 	s.t.Helper()
+	answers := s.begin(query, variables, 2) // the result and the end
 	select {
-	case r := <-s.begin(query, variables, 2): // the result and the end
+	case r := <-answers:
 		return r
 	case <-s.closed:
-		return Response{}
+		select {
+		case r := <-answers: // both have come
+			return r
+		default:
+			return Response{}
+		}
 	case <-time.After(patience):
 		s.t.Fatal("waited in vain for an answer")
 		return Response{}
