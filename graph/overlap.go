@@ -22,10 +22,11 @@ const tooComplexRule = "RollcallTooComplex"
 // spread in many places are looked at in each, which nesting multiplies.
 const maxMergeSteps = 20 * MaxTokens
 
-// validationRules are the specification's, with the one above in place of
-// gqlparser's.
+// validationRules returns gqlparser's rules, of which those that fall short of the specification
+// or cost too much are replaced.
 func validationRules() *rules.Rules {
 	list := rules.NewDefaultRules()
+	list.ReplaceRule(singleRootRule, singleRoot)
 	list.RemoveRule(overlapRule)
 	list.AddRule(overlapRule, merging(func(m *merger, conflict *ast.Field, _ *ast.OperationDefinition, addError core.AddErrFunc) {
 		if conflict != nil {
