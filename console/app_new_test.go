@@ -29,7 +29,9 @@ func TestCreateApp(t *testing.T) {
 		}{
 			{form("", "DEVELOPMENT", "STANDARD"), "name", "1 to 64 characters"},
 			{form(strings.Repeat("x", 65), "DEVELOPMENT", "STANDARD"), "name", "1 to 64 characters"},
-			{form("a\x00b", "DEVELOPMENT", "STANDARD"), "name", "no control characters"},
+			{form("a\x00b", "DEVELOPMENT", "STANDARD"), "name", "not contain control characters"},
+			{form("\u200b", "DEVELOPMENT", "STANDARD"), "name", "at least one visible character"},
+			{form("a\u202eb", "DEVELOPMENT", "STANDARD"), "name", "not contain bidirectional overrides"},
 			{form("demo", "PRODUCTION", "PREMIUM"), "name", "Another app has this name."},
 			{form("new", "STAGING", "STANDARD"), "environment", "Choose one of these."},
 			{form("new", "DEVELOPMENT", ""), "edition", "Choose one of these."},

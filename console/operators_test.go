@@ -33,6 +33,8 @@ func TestOperators(t *testing.T) {
 		b.post(operatorsPath, url.Values{"name": {"viewer"}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "Another operator has this name.")
 		b.post(operatorsPath, url.Values{"name": {"App Server"}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, "Another operator has this name.")
 		b.post(operatorsPath, url.Values{"name": {""}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`)
+		b.post(operatorsPath, url.Values{"name": {"\u3164"}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "at least one visible character")
+		b.post(operatorsPath, url.Values{"name": {"adm\u202ein"}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "not contain bidirectional overrides")
 		b.post(operatorsPath, url.Values{"name": {"x"}, "role": {"god"}}).want(t, http.StatusUnprocessableEntity, `id="role-error" role="alert"`)
 		made := b.post(operatorsPath, url.Values{"name": {hostile}, "role": {"viewer"}})
 		made.want(t, http.StatusOK, "<h1>The operator is created</h1>", "shown this once", ">viewer</span>", `href="/console/operators">All operators`, "!<script>alert")

@@ -40,6 +40,7 @@ func TestSettings(t *testing.T) {
 		} {
 			b.post(path, form).want(t, http.StatusUnprocessableEntity, `id="`+field+`-error" role="alert"`, "!{max}")
 		}
+		b.post(path, with("name", "\u200b")).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "at least one visible character")
 		if got := s.audited(s.prod); len(got) != 0 {
 			t.Fatalf("refused, but audited: %v", got)
 		}

@@ -6,10 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"rollcall/internal/users"
+	"rollcall/internal/validate"
 )
 
 // maxBanReason is how many characters a ban's reason may have, as in the API.
@@ -128,7 +128,7 @@ func readBan(r *http.Request) (form banForm, length time.Duration) {
 		}
 	}
 	if !utf8.ValidString(form.Reason) || utf8.RuneCountInString(form.Reason) > maxBanReason ||
-		strings.ContainsFunc(form.Reason, unicode.IsControl) {
+		validate.HasControl(form.Reason) {
 		form.Errors["reason"] = "ban.reason.wrong"
 	}
 	return form, time.Duration(minutes) * time.Minute

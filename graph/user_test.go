@@ -78,6 +78,8 @@ func TestBadUsersAreRefused(t *testing.T) {
 			{"empty name", "input.name", "required", []any{"id", "x", "name", ""}},
 			{"name of 65 characters", "input.name", "max", []any{"id", "x", "name", strings.Repeat("林", 65)}},
 			{"blank name", "input.name", "notblank", []any{"id", "x", "name", " \u3000 "}},
+			{"invisible name", "input.name", "notblank", []any{"id", "x", "name", "\u200b\u3164\u0301"}},
+			{"name with an override", "input.name", "nobidi", []any{"id", "x", "name", "ann\u202egnp.exe"}},
 			{"name with a control character", "input.name", "nocontrol", []any{"id", "x", "name", "a\u0007b"}},
 			{"avatar that is no URL", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "not a url"}},
 			{"avatar of another scheme", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "javascript:alert(1)"}},
@@ -104,6 +106,14 @@ func TestBadUsersAreRefused(t *testing.T) {
 			graphtest.Scenario{
 				Name: "updating to nothing", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", ""),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "required"),
+			},
+			graphtest.Scenario{
+				Name: "updating to what is invisible", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", "\ufeff"),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "notblank"),
+			},
+			graphtest.Scenario{
+				Name: "updating to an override", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", "a\u2066b"),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "nobidi"),
 			},
 			graphtest.Scenario{
 				Name: "updating nobody", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", "X"),

@@ -2653,8 +2653,8 @@ input UserFilter {
 input RegisterUserInput {
   "The user ID: 1 to 64 bytes of ` + "`" + `A-Z a-z 0-9 _ - . @ =` + "`" + `, case-sensitive."
   id: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "The name: 1 to 64 characters (Unicode code points), kept as given; not only white space, no control characters."
-  name: String! @goTag(key: "validate", value: "required,max=64,notblank,nocontrol")
+  "The name: 1 to 64 characters (Unicode code points), kept as given; at least one visible character, no control characters or bidirectional overrides."
+  name: String! @goTag(key: "validate", value: "required,max=64,notblank,nocontrol,nobidi")
   "The avatar's http or https URL, at most 1024 bytes; null clears it, left out it stays."
   avatarUrl: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,maxbytes=1024,http_url")
   "The token's lifetime in seconds, 1 to 315 360 000 (ten years); left out or null: it does not expire."
@@ -2720,7 +2720,7 @@ input UpdateUserInput {
   "The user ID."
   id: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The new name, under the rules of ` + "`" + `RegisterUserInput.name` + "`" + `; null is refused."
-  name: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,required,max=64,notblank,nocontrol")
+  name: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,required,max=64,notblank,nocontrol,nobidi")
   "The new avatar's http or https URL, at most 1024 bytes; null clears it."
   avatarUrl: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,maxbytes=1024,http_url")
 }

@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"gorm.io/gorm"
@@ -22,6 +21,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/token"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -235,13 +235,31 @@ func newSecret() (secret string, hash []byte) {
 	return secret, sum[:]
 }
 
+// checkName checks the name of a new app or operator.
 func checkName(name string) error {
+	if err := checkNameForm(name); err != nil {
+		return err
+	}
+	switch {
+	case !validate.HasVisible(name):
+		return fault.Invalid("name", "notblank", "name must have at least one visible character")
+	case validate.HasControl(name):
+		return fault.Invalid("name", "nocontrol", "name must not contain control characters")
+	case validate.HasOverride(name):
+		return fault.Invalid("name", "nobidi", "name must not contain bidirectional overrides")
+	}
+	return nil
+}
+
+// checkNameForm checks what a database needs to find exactly that name: MySQL ignores
+// spaces at the end, and refuses to read what is not UTF-8.
+func checkNameForm(name string) error {
 	const limit = 64
 	if n := utf8.RuneCountInString(name); n < 1 || n > limit || !utf8.ValidString(name) {
 		return fault.Invalid("name", "max", "name must have 1 to %d characters", limit)
 	}
-	if strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
-		return fault.Invalid("name", "name", "name must not begin or end with white space or hold control characters")
+	if strings.TrimSpace(name) != name {
+		return fault.Invalid("name", "name", "name must not begin or end with white space")
 	}
 	return nil
 }

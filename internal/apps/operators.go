@@ -158,8 +158,8 @@ func (o *Operators) List(ctx context.Context) ([]*models.Operator, error) {
 
 // ByName answers the operator of exactly that name, nil where there is none.
 func (o *Operators) ByName(ctx context.Context, name string) (*models.Operator, error) {
-	if checkName(name) != nil {
-		return nil, nil // nobody can have it, and a database may not even read it
+	if checkNameForm(name) != nil {
+		return nil, nil // no operator can have it
 	}
 	operator := &models.Operator{}
 	err := o.db.Read(ctx).Where("name = ?", name).Take(operator).Error

@@ -87,6 +87,9 @@ func TestOperatorCreate(t *testing.T) {
 			{strings.Repeat("é", 65), "password12", models.RoleAdmin, "name", "max"},
 			{"a\xff", "password12", models.RoleAdmin, "name", "max"},
 			{"ada ", "password12", models.RoleAdmin, "name", "name"},
+			{"\u3164", "password12", models.RoleAdmin, "name", "notblank"},
+			{"a\x00b", "password12", models.RoleAdmin, "name", "nocontrol"},
+			{"ad\u202ea", "password12", models.RoleAdmin, "name", "nobidi"},
 			{"bob", "password12", "owner", "role", "oneof"},
 			{"bob", "short", models.RoleAdmin, "password", "min"},
 		} {

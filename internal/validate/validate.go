@@ -10,7 +10,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/go-playground/validator/v10"
 
@@ -26,8 +25,9 @@ var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=-]+$`)
 // Validator checks values. Its own rules beside the library's:
 //
 //	userid     only A-Z a-z 0-9 _ - . @ =
-//	notblank   something but white space
-//	nocontrol  no control characters (Unicode Cc)
+//	notblank   at least one visible character, see HasVisible
+//	nocontrol  no control characters, see HasControl
+//	nobidi     no bidirectional overrides, see HasOverride
 //	maxbytes=N at most N bytes
 type Validator struct{ v *validator.Validate }
 
@@ -39,11 +39,10 @@ func New() *Validator {
 		return name
 	})
 	rules := map[string]validator.Func{
-		"userid":   func(f validator.FieldLevel) bool { return userID.MatchString(f.Field().String()) },
-		"notblank": func(f validator.FieldLevel) bool { return strings.TrimSpace(f.Field().String()) != "" },
-		"nocontrol": func(f validator.FieldLevel) bool {
-			return !strings.ContainsFunc(f.Field().String(), unicode.IsControl)
-		},
+		"userid":    func(f validator.FieldLevel) bool { return userID.MatchString(f.Field().String()) },
+		"notblank":  func(f validator.FieldLevel) bool { return HasVisible(f.Field().String()) },
+		"nocontrol": func(f validator.FieldLevel) bool { return !HasControl(f.Field().String()) },
+		"nobidi":    func(f validator.FieldLevel) bool { return !HasOverride(f.Field().String()) },
 		"maxbytes": func(f validator.FieldLevel) bool {
 			limit, err := strconv.Atoi(f.Param())
 			return err == nil && len(f.Field().String()) <= limit
@@ -126,9 +125,11 @@ func sentence(e validator.FieldError) string {
 	case "userid":
 		return "must consist of A-Z a-z 0-9 _ - . @ = only"
 	case "notblank":
-		return "must not be only white space"
+		return "must have at least one visible character"
 	case "nocontrol":
-		return "must not hold control characters"
+		return "must not contain control characters"
+	case "nobidi":
+		return "must not contain bidirectional overrides"
 	case "http_url":
 		return "must be an http or https URL"
 	}

@@ -12,7 +12,7 @@ type item struct {
 }
 
 type form struct {
-	Name  string   `json:"name" validate:"required,max=3,notblank,nocontrol"`
+	Name  string   `json:"name" validate:"required,max=3,notblank,nocontrol,nobidi"`
 	URL   *string  `json:"url" validate:"omitnil,maxbytes=30,http_url"`
 	IDs   []string `json:"ids" validate:"max=2,dive,required,max=64,userid"`
 	Items []item   `json:"items" validate:"dive"`
@@ -28,6 +28,8 @@ func TestStruct(t *testing.T) {
 		"missing":            {form{}, "input.name", "required"},
 		"characters":         {form{Name: "林林林林"}, "input.name", "max"},
 		"blank":              {form{Name: " \u2003"}, "input.name", "notblank"},
+		"invisible":          {form{Name: "\u200b\u3164"}, "input.name", "notblank"},
+		"override":           {form{Name: "a\u202eb"}, "input.name", "nobidi"},
 		"control":            {form{Name: "a\x00"}, "input.name", "nocontrol"},
 		"C1 control":         {form{Name: "a\u0085b"}, "input.name", "nocontrol"},
 		"no URL":             {form{Name: "a", URL: url("example.org")}, "input.url", "http_url"},

@@ -195,8 +195,8 @@ type Query struct {
 type RegisterUserInput struct {
 	// The user ID: 1 to 64 bytes of `A-Z a-z 0-9 _ - . @ =`, case-sensitive.
 	ID string `json:"id" validate:"required,max=64,userid"`
-	// The name: 1 to 64 characters (Unicode code points), kept as given; not only white space, no control characters.
-	Name string `json:"name" validate:"required,max=64,notblank,nocontrol"`
+	// The name: 1 to 64 characters (Unicode code points), kept as given; at least one visible character, no control characters or bidirectional overrides.
+	Name string `json:"name" validate:"required,max=64,notblank,nocontrol,nobidi"`
 	// The avatar's http or https URL, at most 1024 bytes; null clears it, left out it stays.
 	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
 	// The token's lifetime in seconds, 1 to 315 360 000 (ten years); left out or null: it does not expire.
@@ -311,7 +311,7 @@ type UpdateUserInput struct {
 	// The user ID.
 	ID string `json:"id" validate:"required,max=64,userid"`
 	// The new name, under the rules of `RegisterUserInput.name`; null is refused.
-	Name graphql.Omittable[*string] `json:"name,omitempty" validate:"omitnil,required,max=64,notblank,nocontrol"`
+	Name graphql.Omittable[*string] `json:"name,omitempty" validate:"omitnil,required,max=64,notblank,nocontrol,nobidi"`
 	// The new avatar's http or https URL, at most 1024 bytes; null clears it.
 	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
 }
