@@ -21,7 +21,7 @@ func (o *Operators) ChangePassword(ctx context.Context, operator *models.Operato
 		return fault.New(fault.RateLimited, "too many wrong passwords, wait before trying again").
 			With("retryAfterMs", wait.Milliseconds()+1)
 	}
-	right, err := o.hasher.verify(ctx, clip(current, MaxPasswordLength+1), operator.PasswordHash)
+	right, err := o.hasher.verify(ctx, current, operator.PasswordHash)
 	if err != nil {
 		o.throttle.cancel(key)
 		return fmt.Errorf("comparing password: %w", err)

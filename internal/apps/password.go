@@ -6,10 +6,12 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/text/unicode/norm"
 
 	"rollcall/internal/fault"
 )
@@ -34,10 +36,10 @@ const (
 // logins wait for each other instead of taking two gigabytes.
 const hashesAtOnce = 2
 
-// CheckPassword refuses a password that is too short to be one, too long to
-// have been typed, or no UTF-8.
+// CheckPassword refuses a password that is too short, too long to have been typed, or
+// not UTF-8. Its characters are counted in the form that is hashed; see canonical.
 func CheckPassword(password string) error {
-	switch n := utf8.RuneCountInString(password); {
+	switch n := utf8.RuneCountInString(canonical(password)); {
 	case !utf8.ValidString(password):
 		return fault.Invalid("password", "utf8", "password must be UTF-8")
 	case n < MinPasswordLength:
@@ -46,6 +48,32 @@ func CheckPassword(password string) error {
 		return fault.Invalid("password", "max", "password must have at most %d characters", MaxPasswordLength)
 	}
 	return nil
+}
+
+// canonical returns the form in which a password is hashed: NFC, because keyboards
+// differ in how they compose an accented letter, and without the byte order mark that
+// some editors put in front of a file.
+func canonical(password string) string {
+	return norm.NFC.String(strings.TrimPrefix(password, "\ufeff"))
+}
+
+// maxTypedLength is how many characters a valid password can have before it is in NFC,
+// where one character replaces up to four.
+const maxTypedLength = 4 * MaxPasswordLength
+
+// typedForms returns the forms of a typed password that may have been hashed: the
+// canonical one, and those that hashes made by earlier releases may have, exactly as
+// typed and decomposed. How many there are depends on the text alone, so the time of a
+// login does not tell whether the account exists. For most passwords all are the same.
+func typedForms(typed string) []string {
+	typed = clip(typed, maxTypedLength+1)
+	forms := []string{canonical(typed)}
+	for _, earlier := range []string{typed, norm.NFD.String(typed)} {
+		if !slices.Contains(forms, earlier) {
+			forms = append(forms, earlier)
+		}
+	}
+	return forms
 }
 
 // newPassword answers a password of 100 random bits in letters and digits that
@@ -61,36 +89,42 @@ type hasher struct{ slots chan struct{} }
 
 func newHasher() *hasher { return &hasher{slots: make(chan struct{}, hashesAtOnce)} }
 
-// hash answers password's argon2id hash in PHC form. It fails only when ctx ends
-// before its turn comes.
+// hash returns password's argon2id hash in PHC form. It fails only if ctx ends before
+// a slot is free.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, argonSaltBytes)
 	rand.Read(salt)
 	phc := phcHash{memory: argonMemoryKiB, time: argonTime, threads: argonThreads, salt: salt}
 	var err error
-	if phc.key, err = h.derive(ctx, password, phc, argonKeyBytes); err != nil {
+	if phc.key, err = h.derive(ctx, canonical(password), phc, argonKeyBytes); err != nil {
 		return "", err
 	}
 	return phc.String(), nil
 }
 
-// verify says whether password has that hash. Where encoded is "", because there
-// is no such account, it answers no after the same time as for a wrong password.
+// verify reports whether one of password's typedForms has that hash. If encoded is "",
+// because there is no such account, it returns false after the same time as for a wrong
+// password.
 func (h *hasher) verify(ctx context.Context, password, encoded string) (bool, error) {
-	if encoded == "" {
-		nobody := phcHash{memory: argonMemoryKiB, time: argonTime, threads: argonThreads, salt: make([]byte, argonSaltBytes)}
-		_, err := h.derive(ctx, password, nobody, argonKeyBytes)
-		return false, err
+	phc := phcHash{memory: argonMemoryKiB, time: argonTime, threads: argonThreads, salt: make([]byte, argonSaltBytes)}
+	keyBytes := argonKeyBytes
+	if encoded != "" {
+		var err error
+		if phc, err = parsePHC(encoded); err != nil {
+			return false, err
+		}
+		keyBytes = len(phc.key)
 	}
-	phc, err := parsePHC(encoded)
-	if err != nil {
-		return false, err
+	for _, form := range typedForms(password) {
+		key, err := h.derive(ctx, form, phc, keyBytes)
+		if err != nil {
+			return false, err
+		}
+		if subtle.ConstantTimeCompare(key, phc.key) == 1 {
+			return true, nil
+		}
 	}
-	key, err := h.derive(ctx, password, phc, len(phc.key))
-	if err != nil {
-		return false, err
-	}
-	return subtle.ConstantTimeCompare(key, phc.key) == 1, nil
+	return false, nil
 }
 
 func (h *hasher) derive(ctx context.Context, password string, phc phcHash, keyBytes int) ([]byte, error) {

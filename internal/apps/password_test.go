@@ -37,6 +37,75 @@ func TestHasher(t *testing.T) {
 	}
 }
 
+// TestHasher_ComparesInNFC: the same password typed on another keyboard, or written to a
+// file by an editor that begins it with a byte order mark.
+func TestHasher_ComparesInNFC(t *testing.T) {
+	const composed, decomposed = "mot de passé à gré", "mot de passe\u0301 a\u0300 gre\u0301"
+	const mixed = "mot de passé a\u0300 gré"
+	ctx := context.Background()
+	h := newHasher()
+	for name, c := range map[string]struct {
+		stored, typed string
+		want          bool
+	}{
+		"decomposed at the login":              {composed, decomposed, true},
+		"decomposed at the change":             {decomposed, composed, true},
+		"half composed":                        {mixed, decomposed, true},
+		"mark at the change":                   {"\ufeff" + composed, composed, true},
+		"mark at the login":                    {composed, "\ufeff" + decomposed, true},
+		"256 characters, 1024 when decomposed": {strings.Repeat("\u1f82", 256), strings.Repeat("\u03b1\u0313\u0300\u0345", 256), true},
+		"without the accents":                  {composed, "mot de passe a gre", false},
+		"compatibility form":                   {"ﬁnal password", "final password", false},
+		"mark in the middle":                   {"pass\ufeffword12", "password12", false},
+	} {
+		hash, err := h.hash(ctx, c.stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := h.verify(ctx, c.typed, hash); err != nil || got != c.want {
+			t.Errorf("%s: verify = %v, %v, want %v", name, got, err, c.want)
+		}
+	}
+}
+
+// TestHasher_AcceptsEarlierHashes: earlier releases hashed a password as it was typed.
+func TestHasher_AcceptsEarlierHashes(t *testing.T) {
+	const composed, decomposed, mixed = "passé é passé", "passe\u0301 e\u0301 passe\u0301", "passé e\u0301 passé"
+	ctx := context.Background()
+	h := newHasher()
+	for _, c := range []struct {
+		stored string
+		typed  []string
+	}{
+		{composed, []string{composed, decomposed, mixed}},
+		{decomposed, []string{composed, decomposed, mixed}},
+		{mixed, []string{mixed}},
+		{"\ufeffpassword12", []string{"\ufeffpassword12"}},
+	} {
+		earlier := phcHash{memory: 64, time: 1, threads: 1, salt: []byte("saltsalt")}
+		var err error
+		if earlier.key, err = h.derive(ctx, c.stored, earlier, argonKeyBytes); err != nil {
+			t.Fatal(err)
+		}
+		for _, typed := range c.typed {
+			if right, err := h.verify(ctx, typed, earlier.String()); err != nil || !right {
+				t.Errorf("%+q stored, %+q typed: %v, %v", c.stored, typed, right, err)
+			}
+		}
+	}
+}
+
+func TestTypedForms(t *testing.T) {
+	for typed, want := range map[string]int{"": 1, "password12": 1, "一二三四五六七八": 1, "passé": 2, "passe\u0301": 2, "é e\u0301": 3} {
+		if got := typedForms(typed); len(got) != want {
+			t.Errorf("%+q: %+q, want %d forms", typed, got, want)
+		}
+	}
+	if got := typedForms(strings.Repeat("é", 1<<20)); len(got[0]) > 10*maxTypedLength {
+		t.Errorf("%d bytes of a mebibyte are hashed", len(got[0]))
+	}
+}
+
 func TestHasherKeepsReadingOtherCosts(t *testing.T) {
 	ctx := context.Background()
 	h := newHasher()
@@ -84,6 +153,11 @@ func TestCheckPassword(t *testing.T) {
 		strings.Repeat("é", 256): "",
 		strings.Repeat("é", 257): "max",
 		"1234567890\xff":         "utf8",
+		"\ufeff1234567":          "min",
+		"\ufeff":                 "min",
+		// Counted as they are stored.
+		strings.Repeat("e\u0301", 7):   "min",
+		strings.Repeat("e\u0301", 256): "",
 	} {
 		err := CheckPassword(password)
 		var refusal *fault.Error

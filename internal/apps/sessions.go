@@ -82,7 +82,7 @@ func (o *Operators) compare(ctx context.Context, name, password string) (*models
 	if operator != nil {
 		hash = operator.PasswordHash
 	}
-	right, err := o.hasher.verify(ctx, clip(password, MaxPasswordLength+1), hash)
+	right, err := o.hasher.verify(ctx, password, hash)
 	if err != nil {
 		return nil, false, fmt.Errorf("comparing password: %w", err)
 	}

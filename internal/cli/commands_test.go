@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/testenv"
 )
 
@@ -83,6 +85,27 @@ func TestOperatorCommands(t *testing.T) {
 	}
 	if status, out, _ := run(t, "", "operator", "list"); status != 0 || !strings.Contains(out, "ann") || !strings.Contains(out, "admin") || strings.Contains(out, "bob") {
 		t.Errorf("status %d, %q", status, out)
+	}
+}
+
+// TestPasswordFromAnEditor: a file begins with a byte order mark and ends its lines as
+// Windows does, and the accents in it are composed otherwise than those typed.
+func TestPasswordFromAnEditor(t *testing.T) {
+	url := testenv.SQLiteURL(t)
+	t.Setenv("ROLLCALL_DATABASE_URL", url)
+	for _, args := range [][]string{{"operator", "create", "ann", "--role", "viewer"}, {"operator", "set-password", "ann"}} {
+		if status, out, errs := run(t, "\ufeffpasse\u0301 1234 "+args[1]+"\r\n", args...); status != 0 || strings.Contains(out, "password ") {
+			t.Errorf("%v: status %d, %q, %q", args, status, out, errs)
+		}
+		operators := apps.NewOperators(testenv.Open(t, url), time.Now)
+		if _, _, err := operators.Login(t.Context(), "ann", "passé 1234 "+args[1], "192.0.2.1", ""); err != nil {
+			t.Errorf("after %v: %v", args, err)
+		}
+	}
+	for _, stdin := range []string{"\ufeff\r\n", "\xff\xfep\x00a\x00s\x00s\x00w\x00o\x00r\x00d\x00"} {
+		if status, out, errs := run(t, stdin, "operator", "set-password", "ann"); status != 2 || out != "" {
+			t.Errorf("%q: status %d, %q, %q", stdin, status, out, errs)
+		}
 	}
 }
 
