@@ -27,6 +27,7 @@ const maxMergeSteps = 20 * MaxTokens
 func validationRules() *rules.Rules {
 	list := rules.NewDefaultRules()
 	list.ReplaceRule(singleRootRule, singleRoot)
+	list.AddRule(intRangeRule, intRange)
 	list.RemoveRule(overlapRule)
 	list.AddRule(overlapRule, merging(func(m *merger, conflict *ast.Field, _ *ast.OperationDefinition, addError core.AddErrFunc) {
 		if conflict != nil {

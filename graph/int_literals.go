@@ -1,0 +1,24 @@
+package graph
+
+import (
+	"strconv"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator/core"
+)
+
+// intRangeRule is the name of the rule intRange.
+const intRangeRule = "RollcallIntRange"
+
+// intRange refuses Int literals of 33 to 64 bits, as checkVariables refuses such variables: an Int
+// has 32 (GraphQL specification, section 3.5.1). gqlparser refuses only those beyond 64 bits.
+func intRange(observers *core.Events, addError core.AddErrFunc) {
+	observers.OnValue(func(_ *core.Walker, value *ast.Value) {
+		if value.Kind != ast.IntValue || value.Definition == nil || value.Definition.Name != "Int" {
+			return
+		}
+		if n, err := strconv.ParseInt(value.Raw, 10, 64); err == nil && n != int64(int32(n)) {
+			addError(core.Message("Int cannot represent non 32-bit signed integer value: %s", value.Raw), core.At(value.Position))
+		}
+	})
+}

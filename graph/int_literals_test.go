@@ -1,0 +1,71 @@
+package graph_test
+
+import (
+	"strings"
+	"testing"
+
+	"rollcall/graph/graphtest"
+	"rollcall/internal/testenv"
+)
+
+// TestIntLiterals_OutOfRange sends numbers in documents. What no Int can hold is refused like a
+// variable, before anything is executed; what an Int can hold and the argument's rule forbids is
+// the field's error.
+func TestIntLiterals_OutOfRange(t *testing.T) {
+	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
+	const (
+		refused = "GRAPHQL_VALIDATION_FAILED"
+		rule    = "INVALID_ARGUMENT"
+	)
+	for name, c := range map[string]struct{ query, code string }{
+		"argument":                   {`{ userList(first: 3000000000) { totalCount } }`, refused},
+		"argument, negative":         {`{ userList(first: -3000000000) { totalCount } }`, refused},
+		"argument, 64 bits":          {`{ userList(first: 9223372036854775808) { totalCount } }`, refused},
+		"one above 32 bits":          {`{ userList(first: 2147483648) { totalCount } }`, refused},
+		"the largest Int":            {`{ userList(first: 2147483647) { totalCount } }`, rule},
+		"the smallest Int":           {`{ userList(first: -2147483648) { totalCount } }`, rule},
+		"one below 32 bits":          {`{ userList(first: -2147483649) { totalCount } }`, refused},
+		"default value":              {`query($n: Int = 3000000000) { userList(first: $n) { totalCount } }`, refused},
+		"directive":                  {`{ app @skip(if: 3000000000) { key } }`, refused},
+		"input field":                {`mutation { registerUser(input: {id: "a", name: "A", tokenTtlSeconds: 3000000000}) { created } }`, refused},
+		"input field in a list":      {`mutation { registerUsers(input: [{id: "a", name: "A", tokenTtlSeconds: 3000000000}]) { created } }`, refused},
+		"input field in a default":   {`mutation($in: RegisterUserInput! = {id: "a", name: "A", tokenTtlSeconds: 3000000000}) { registerUser(input: $in) { created } }`, refused},
+		"in a fragment":              {`{ ...F } fragment F on Query { userList(first: 3000000000) { totalCount } }`, refused},
+		"below the root":             {`{ user(id: "a") { friends(first: 3000000000) { totalCount } } }`, refused},
+		"a float of an endless size": {`{ userList(first: 1e999) { totalCount } }`, refused},
+		"ID of 32 bits":              {`{ user(id: 3000000000) { id } }`, ""},
+		"ID of more than 64 bits":    {`{ user(id: 9223372036854775808) { id } }`, refused},
+		"DateTime of 64 bits":        {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: 3000000000}) { id } }`, rule},
+		"DateTime of more":           {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: 9223372036854775808}) { id } }`, refused},
+		"DateTime, endless":          {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: 1e999}) { id } }`, refused},
+		"DateTime as a default":      {`mutation($at: DateTime! = 9223372036854775808) { expireTokens(input: {ids: ["a"], issuedBefore: $at}) { id } }`, refused},
+		"DateTime in an object":      {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: {a: 9223372036854775808}}) { id } }`, refused},
+		"DateTime in a list":         {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: [9223372036854775808]}) { id } }`, refused},
+	} {
+		s := graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: c.query, WantCode: c.code}
+		if c.code == refused {
+			s.WantStatus = 400
+		}
+		w.Run(s)
+	}
+}
+
+// TestIntLiterals_InLists has the rule look into lists of Int, of which the schema has none yet.
+func TestIntLiterals_InLists(t *testing.T) {
+	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
+	for literal, want := range map[string]string{
+		`[1, 3000000000]`: "Int cannot represent non 32-bit signed integer value: 3000000000",
+		`[[3000000000]]`:  "Int cannot represent non 32-bit signed integer value: 3000000000",
+		`3000000000`:      "Int cannot represent non 32-bit signed integer value: 3000000000",
+		`[1, 2]`:          "",
+	} {
+		typ := "[Int!]"
+		if strings.HasPrefix(literal, "[[") {
+			typ = "[[Int!]]"
+		}
+		r := w.Do(w.Bearer(graphtest.AppServer), `query($n: `+typ+` = `+literal+`) { app { key } }`, nil)
+		if got := strings.Contains(string(r.Body), "Int cannot"); got != (want != "") || !strings.Contains(string(r.Body), want) {
+			t.Errorf("%s: %s, want %q", literal, r.Body, want)
+		}
+	}
+}
