@@ -166,11 +166,10 @@ func halfCharacter(name string) *badRequest {
 	return refused
 }
 
-// wholeDocument has characters in the document that are escaped in two halves
-// read as they are meant.
+// wholeDocument returns params with the document's escapes in a form that gqlparser reads.
 func wholeDocument(params *graphql.RawParams) (*graphql.RawParams, *badRequest) {
 	var ok bool
-	if params.Query, ok = joinHalves(params.Query); !ok {
+	if params.Query, ok = translateEscapes(params.Query); !ok {
 		return nil, halfCharacter("query")
 	}
 	return params, nil

@@ -1,15 +1,18 @@
 package transport
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 )
 
-// UTF-16 writes a character beyond U+FFFF as two halves, each an escape of its own
-// in JSON and in GraphQL: "\ud83d\ude00". A half without the other is no
-// character. JSON's readers silently read U+FFFD for it, and gqlparser does so
-// even for both halves; so they are looked for here, before either reads.
+// UTF-16 writes a character beyond U+FFFF as two halves, each an escape of its own in JSON and in
+// GraphQL: "\ud83d\ude00". A half without the other is no character. JSON's readers silently read
+// U+FFFD for it, and gqlparser does so even for both halves; so they are looked for here, before
+// either reads. GraphQL also has escapes of any width, "\u{1F600}" (specification of September 2025,
+// section 2.9.4), which gqlparser does not read.
 
 // hasHalf says whether JSON text escapes half a character in a string.
 func hasHalf(text string) bool {
@@ -31,9 +34,9 @@ func hasHalf(text string) bool {
 	return false
 }
 
-// joinHalves answers a GraphQL document in which the escapes of both halves of a
-// character are the character; false where one stands without the other.
-func joinHalves(document string) (joined string, ok bool) {
+// translateEscapes returns a GraphQL document with the escapes that gqlparser does not read written
+// as it reads them. It reports false if one of them is half a character.
+func translateEscapes(document string) (translated string, ok bool) {
 	if !strings.Contains(document, `\u`) {
 		return document, true
 	}
@@ -41,7 +44,7 @@ func joinHalves(document string) (joined string, ok bool) {
 	for len(document) > 0 {
 		text, length := token(document)
 		if strings.HasPrefix(text, `"`) && !strings.HasPrefix(text, `"""`) {
-			if text, ok = joinInString(text); !ok {
+			if text, ok = translateString(text); !ok {
 				return "", false
 			}
 		}
@@ -97,7 +100,9 @@ func stringEnd(document string) int {
 	return len(document)
 }
 
-func joinInString(text string) (joined string, ok bool) {
+// translateString is translateEscapes for one string of a document. What is no valid escape stays as
+// it is, for gqlparser to refuse.
+func translateString(text string) (translated string, ok bool) {
 	var out strings.Builder
 	for {
 		at := strings.IndexByte(text, '\\')
@@ -108,17 +113,51 @@ func joinInString(text string) (joined string, ok bool) {
 		out.WriteString(text[:at])
 		text = text[at:]
 		char, length := escaped(text)
+		if length == 0 {
+			char, length = bracedEscape(text)
+		}
 		switch {
 		case length < 0:
 			return "", false
-		case length > 0:
-			out.WriteRune(char)
-		default: // another escape
+		case length == 0: // another escape
 			length = 2
 			out.WriteString(text[:length])
+		case char > 0xFFFF:
+			out.WriteRune(char)
+		default: // may be a quote or a line's end
+			fmt.Fprintf(&out, `\u%04x`, char)
 		}
 		text = text[length:]
 	}
+}
+
+// bracedEscape reads an escape such as \u{1F600} at the beginning of text. length is 0 if text begins
+// with something else or with no character of Unicode, and below 0 for half a character.
+func bracedEscape(text string) (char rune, length int) {
+	const prefix = `\u{`
+	digits, ok := strings.CutPrefix(text, prefix)
+	if !ok {
+		return 0, 0
+	}
+	end := 0
+	for end < len(digits) && isHexDigit(digits[end]) {
+		end++
+	}
+	if end == len(digits) || digits[end] != '}' {
+		return 0, 0
+	}
+	n, err := strconv.ParseUint(digits[:end], 16, 32)
+	if err != nil || n > unicode.MaxRune {
+		return 0, 0
+	}
+	if utf16.IsSurrogate(rune(n)) {
+		return 0, -1
+	}
+	return rune(n), len(prefix) + end + len("}")
+}
+
+func isHexDigit(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
 // escaped reads the escapes of a character's two halves at the beginning of text.
