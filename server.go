@@ -12,6 +12,9 @@ import (
 )
 
 func main() {
+	// A write to a closed pipe is an error for whoever writes, not the end of the process:
+	// a command undoes what it cannot report, and a server outlives its log's reader.
+	signal.Ignore(syscall.SIGPIPE)
 	// The first signal asks the server to drain; a second one ends it at once,
 	// because stop gives the signals their usual meaning back.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

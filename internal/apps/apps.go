@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
@@ -41,12 +42,29 @@ type Service struct {
 	bus   *bus.Bus
 	keys  *token.Keys
 	clock func() time.Time
+	show  func(app *models.App, secret string) error // see Showing; nil: nothing
 }
 
 // New answers a Service that tells b which apps change; clock is time.Now outside
 // tests.
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, clock func() time.Time) *Service {
 	return &Service{db: db, bus: b, keys: keys, clock: clock}
+}
+
+// Showing returns a copy of s that calls show with each new secret, once, before the
+// change that makes it is committed. If show returns an error, nothing is changed.
+func (s *Service) Showing(show func(app *models.App, secret string) error) *Service {
+	shows := *s
+	shows.show = show
+	return &shows
+}
+
+// showing returns the showing of a new secret of app, which need not be complete yet.
+func (s *Service) showing(app *models.App, secret string) *showing {
+	if s.show == nil {
+		return &showing{}
+	}
+	return &showing{show: func() error { return s.show(app, secret) }}
 }
 
 // NewApp says what app to make.
@@ -88,21 +106,26 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 	if err := checkSwitches(app); err != nil {
 		return nil, "", err
 	}
+	shown := s.showing(app, secret)
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		app.ID = 0
 		if err := tx.Create(app).Error; err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
+		err := WriteAudit(tx, models.AuditEntry{
 			AppID: &app.ID, At: app.CreatedAt, Actor: by.Name, Action: ActionAppCreate, Target: app.Key,
 			Detail: fmt.Sprintf("name=%s environment=%s edition=%s", app.Name, app.Environment, app.Edition), Address: by.Address,
 		})
+		if err != nil {
+			return err
+		}
+		return shown.now()
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return nil, "", fault.Invalid("name", "unique", "there is an app named %q already", in.Name)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("creating app: %w", err)
+		return nil, "", fmt.Errorf("creating app: %w", shown.explain(err))
 	}
 	return app, secret, nil
 }
@@ -189,32 +212,40 @@ func (s *Service) sign(app *models.App, ttl time.Duration) (string, models.Time,
 	return text, expires, nil
 }
 
-// RotateSecret gives the app a new secret and answers it. All app and user
-// tokens issued before end; live connections stay. nil, "" where the key is unknown.
+// RotateSecret gives the app a new secret and returns it. All app and user tokens issued
+// before end; live connections stay. It returns nil and "" if the key is unknown.
 func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error) {
-	app, err := s.ByKey(ctx, key)
-	if app == nil || err != nil {
-		return nil, "", err
+	if !database.IsASCII(key) {
+		return nil, "", nil
 	}
 	secret, hash := newSecret()
-	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
-		err := tx.Model(&models.App{}).Where("id = ?", app.ID).Updates(map[string]any{
-			"secret_hash":       hash,
-			"secret_generation": gorm.Expr("secret_generation + 1"),
-		}).Error
+	app := &models.App{}
+	shown := s.showing(app, secret)
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		*app = models.App{}
+		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where(&models.App{Key: key}, "key").Take(app).Error
 		if err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
+		app.SecretHash = hash
+		app.SecretGeneration++
+		if err := tx.Model(app).Select("secret_hash", "secret_generation").Updates(app).Error; err != nil {
+			return err
+		}
+		err = WriteAudit(tx, models.AuditEntry{
 			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: ActionAppRotateSecret,
 			Target: app.Key, Address: by.Address,
 		})
+		if err != nil {
+			return err
+		}
+		return shown.now()
 	})
-	if err != nil {
-		return nil, "", fmt.Errorf("rotating secret: %w", err)
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, "", nil
 	}
-	if app, err = s.ByID(ctx, app.ID); err != nil {
-		return nil, "", err
+	if err != nil {
+		return nil, "", fmt.Errorf("rotating secret: %w", shown.explain(err))
 	}
 	return app, secret, nil
 }

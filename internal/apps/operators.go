@@ -21,11 +21,28 @@ type Operators struct {
 	clock    func() time.Time
 	hasher   *hasher
 	throttle *throttle
+	show     func(name, password string) error // see Showing; nil: nothing
 }
 
 // NewOperators answers an Operators; clock is time.Now outside tests.
 func NewOperators(db *database.DB, clock func() time.Time) *Operators {
 	return &Operators{db: db, clock: clock, hasher: newHasher(), throttle: newThrottle()}
+}
+
+// Showing returns a copy of o that calls show with each password that Create or
+// SetPassword sets, given or generated, once, before the change is committed. If show
+// returns an error, nothing is changed.
+func (o *Operators) Showing(show func(name, password string) error) *Operators {
+	shows := *o
+	shows.show = show
+	return &shows
+}
+
+func (o *Operators) showing(name, password string) *showing {
+	if o.show == nil {
+		return &showing{}
+	}
+	return &showing{show: func() error { return o.show(name, password) }}
 }
 
 // Create makes an operator and answers its password: the one given, or where
@@ -45,18 +62,22 @@ func (o *Operators) Create(ctx context.Context, name string, role models.Role, p
 		return "", err
 	}
 	now := models.TimeOf(o.clock())
+	shown := o.showing(name, password)
 	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
 		operator := &models.Operator{Name: name, PasswordHash: hash, Role: role, CreatedAt: now}
 		if err := tx.Create(operator).Error; err != nil {
 			return err
 		}
-		return o.audit(tx, by, ActionOperatorCreate, name, "role="+string(role))
+		if err := o.audit(tx, by, ActionOperatorCreate, name, "role="+string(role)); err != nil {
+			return err
+		}
+		return shown.now()
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return "", fault.Invalid("name", "unique", "there is an operator named %q already", name)
 	}
 	if err != nil {
-		return "", fmt.Errorf("creating operator: %w", err)
+		return "", fmt.Errorf("creating operator: %w", shown.explain(err))
 	}
 	return password, nil
 }
@@ -117,6 +138,7 @@ func (o *Operators) setPassword(ctx context.Context, name, password string, keep
 	if err != nil {
 		return "", err
 	}
+	shown := o.showing(name, password)
 	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
 		if err := tx.Model(operator).Update("password_hash", hash).Error; err != nil {
 			return err
@@ -125,10 +147,13 @@ func (o *Operators) setPassword(ctx context.Context, name, password string, keep
 		if ended.Error != nil {
 			return ended.Error
 		}
-		return o.audit(tx, by, ActionPasswordSet, name, fmt.Sprintf("sessions=%d", ended.RowsAffected))
+		if err := o.audit(tx, by, ActionPasswordSet, name, fmt.Sprintf("sessions=%d", ended.RowsAffected)); err != nil {
+			return err
+		}
+		return shown.now()
 	})
 	if err != nil {
-		return "", fmt.Errorf("setting operator's password: %w", err)
+		return "", fmt.Errorf("setting operator's password: %w", shown.explain(err))
 	}
 	return password, nil
 }

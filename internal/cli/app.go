@@ -36,23 +36,21 @@ type appCreate struct {
 	JSON        bool   `help:"Print one JSON object."`
 }
 
-// Run creates the app.
+// Run creates the app and prints its secret.
 func (c appCreate) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withApps(ctx, func(rules *apps.Service) error {
-		app, secret, err := rules.Create(ctx, apps.NewApp{
+		_, _, err := rules.Showing(func(app *models.App, secret string) error {
+			if c.JSON {
+				return printJSON(streams.Out, appJSON{Key: app.Key, Secret: secret, Name: app.Name, Environment: app.Environment, Edition: app.Edition})
+			}
+			return printText(streams.Out, "app     %s (%s, %s)\nkey     %s\nsecret  %s   (shown only now)\n",
+				app.Name, app.Environment, app.Edition, app.Key, secret)
+		}).Create(ctx, apps.NewApp{
 			Name:        c.Name,
 			Environment: models.Environment(strings.ToUpper(c.Environment)),
 			Edition:     models.Edition(strings.ToUpper(c.Edition)),
 		}, apps.CommandLine)
-		if err != nil {
-			return err
-		}
-		if c.JSON {
-			return printJSON(streams.Out, appJSON{Key: app.Key, Secret: secret, Name: app.Name, Environment: app.Environment, Edition: app.Edition})
-		}
-		fmt.Fprintf(streams.Out, "app     %s (%s, %s)\nkey     %s\nsecret  %s   (shown only now)\n",
-			app.Name, app.Environment, app.Edition, app.Key, secret)
-		return nil
+		return err
 	})
 }
 
@@ -124,24 +122,22 @@ type appRotateSecret struct {
 	JSON bool   `help:"Print one JSON object."`
 }
 
-// Run rotates the secret.
+// Run rotates the secret and prints the new one.
 func (c appRotateSecret) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withApps(ctx, func(rules *apps.Service) error {
-		app, secret, err := rules.RotateSecret(ctx, c.Key, apps.CommandLine)
-		if err != nil {
-			return err
-		}
-		if app == nil {
+		app, _, err := rules.Showing(func(app *models.App, secret string) error {
+			if c.JSON {
+				return printJSON(streams.Out, struct {
+					Key    string `json:"key"`
+					Secret string `json:"secret"`
+				}{app.Key, secret})
+			}
+			return printText(streams.Out, "key     %s\nsecret  %s   (shown only now)\n", app.Key, secret)
+		}).RotateSecret(ctx, c.Key, apps.CommandLine)
+		if err == nil && app == nil {
 			return unknownApp(c.Key)
 		}
-		if c.JSON {
-			return printJSON(streams.Out, struct {
-				Key    string `json:"key"`
-				Secret string `json:"secret"`
-			}{app.Key, secret})
-		}
-		fmt.Fprintf(streams.Out, "key     %s\nsecret  %s   (shown only now)\n", app.Key, secret)
-		return nil
+		return err
 	})
 }
 

@@ -136,11 +136,25 @@ func report(w io.Writer, err error) int {
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-// printJSON writes v as what --json prints: one value and a line's end.
+// printJSON writes v as what --json prints: one value and a line's end, in one write.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	return printed(enc.Encode(v))
+}
+
+// printText writes a text in one write.
+func printText(w io.Writer, format string, args ...any) error {
+	_, err := fmt.Fprintf(w, format, args...)
+	return printed(err)
+}
+
+// printed names the operation of an error of a write.
+func printed(err error) error {
+	if err != nil {
+		return fmt.Errorf("printing the result: %w", err)
+	}
+	return nil
 }
 
 // clock is what every rule asks for the time.

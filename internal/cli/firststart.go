@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"rollcall/internal/apps"
 	"rollcall/internal/fault"
@@ -18,56 +19,100 @@ const firstOperator = "admin"
 // startActor is who made, in the audit, what a first start has made.
 var startActor = models.Actor{Name: "first start"}
 
-// made is what a first start has made and prints once.
-type made struct {
-	operator, password string
-	apps               []madeApp
+// firstStart makes the first operator if there is none, and two apps to try things out
+// with if there is none. Each is printed before it is committed, so that a start whose
+// output is lost makes nothing. If nodes start together on an empty database, one of
+// them makes each; the others find the name taken.
+type firstStart struct {
+	apps      *apps.Service
+	operators *apps.Operators
+	out       io.Writer
+
+	made            bool   // something was made and printed
+	demoKey, secret string // of the DEVELOPMENT app, "" if it was not made
 }
 
-type madeApp struct {
-	app    *models.App
-	secret string
-}
-
-// firstStart makes the first operator where there is none, and two apps to try
-// things out with where there is none. Of nodes that start together on an empty
-// database one makes each of them; the others find the name taken.
-func firstStart(ctx context.Context, rules *apps.Service, operators *apps.Operators, password string) (*made, error) {
-	out := &made{}
-	any, err := operators.Any(ctx)
+// run makes them; password is the operator's, generated if it is "".
+func (f *firstStart) run(ctx context.Context, password string) error {
+	any, err := f.operators.Any(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !any {
-		got, err := operators.Create(ctx, firstOperator, models.RoleAdmin, password, startActor)
-		switch {
-		case err == nil:
-			out.operator, out.password = firstOperator, got
-		case !taken(err):
-			return nil, fmt.Errorf("making the first operator: %w", passwordError(err))
+		if err := f.makeOperator(ctx, password); err != nil {
+			return fmt.Errorf("making the first operator: %w", passwordError(err))
 		}
 	}
-	list, err := rules.List(ctx)
+	list, err := f.apps.List(ctx)
 	if err != nil || len(list) > 0 {
-		return out, err
+		return err
 	}
-	settings := models.DefaultAppSettings()
-	settings.StatusQueryEnabled, settings.FriendStatusNotifyEnabled = true, true
 	for _, demo := range []apps.NewApp{
 		{Name: "demo", Environment: models.EnvironmentDevelopment},
 		{Name: "demo-production", Environment: models.EnvironmentProduction},
 	} {
-		demo.Edition, demo.Settings = models.EditionFlagship, &settings
-		app, secret, err := rules.Create(ctx, demo, startActor)
-		if taken(err) {
-			continue
+		if err := f.makeApp(ctx, demo); err != nil {
+			return fmt.Errorf("making the app %s: %w", demo.Name, err)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("making the app %s: %w", demo.Name, err)
-		}
-		out.apps = append(out.apps, madeApp{app, secret})
 	}
-	return out, nil
+	return nil
+}
+
+func (f *firstStart) makeOperator(ctx context.Context, password string) error {
+	_, err := f.operators.Showing(func(name, password string) error {
+		return printText(f.out, "\nOperator    %s\nPassword    %s\n", name, password)
+	}).Create(ctx, firstOperator, models.RoleAdmin, password, startActor)
+	if taken(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.made = true
+	return nil
+}
+
+func (f *firstStart) makeApp(ctx context.Context, in apps.NewApp) error {
+	settings := models.DefaultAppSettings()
+	settings.StatusQueryEnabled, settings.FriendStatusNotifyEnabled = true, true
+	in.Edition, in.Settings = models.EditionFlagship, &settings
+	app, secret, err := f.apps.Showing(func(app *models.App, secret string) error {
+		return printText(f.out, "\nApp         %s (%s, %s)\nApp key     %s\nApp secret  %s\n",
+			app.Name, app.Environment, app.Edition, app.Key, secret)
+	}).Create(ctx, in, startActor)
+	if taken(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	f.made = true
+	if app.Environment == models.EnvironmentDevelopment {
+		f.demoKey, f.secret = app.Key, secret
+	}
+	return nil
+}
+
+// end prints, once the server listens at the URL base, where the console is and a curl
+// that registers a user of the new app.
+func (f *firstStart) end(ctx context.Context, base string) error {
+	var b strings.Builder
+	if f.made {
+		b.WriteString("\nPasswords and secrets are shown only now.\n")
+	}
+	fmt.Fprintf(&b, "\nConsole     %s/console/\n", base)
+	if f.demoKey != "" {
+		token, _, err := f.apps.IssueToken(ctx, f.demoKey, f.secret, apps.DefaultTokenTTL*time.Second)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&b, "\nRegister a user (the token is good for a day):\n\n"+
+			"curl -s %s/graphql \\\n"+
+			"  -H 'Content-Type: application/json' \\\n"+
+			"  -H 'Authorization: Bearer %s' \\\n"+
+			"  -d '{\"query\":\"mutation { registerUser(input: {id: \\\"ann\\\", name: \\\"Ann\\\"}) { created token user { id name } } }\"}'\n", base, token)
+	}
+	return printText(f.out, "%s\n", b.String())
 }
 
 // taken says whether another node has made what has this name.
@@ -82,39 +127,5 @@ func passwordError(err error) error {
 	if errors.As(err, &refusal) {
 		return usageError{fmt.Errorf("ROLLCALL_ADMIN_PASSWORD: %s", refusal.Message)}
 	}
-	return err
-}
-
-// print tells whoever started the server what it needs to begin with. base is
-// the server's URL; issue makes an app token for the curl.
-func (m *made) print(w io.Writer, base string, issue func(madeApp) (string, error)) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "\nConsole     %s/console/\n", base)
-	if m.operator != "" {
-		fmt.Fprintf(&b, "Operator    %s\nPassword    %s\n", m.operator, m.password)
-	}
-	for _, a := range m.apps {
-		fmt.Fprintf(&b, "\nApp         %s (%s, %s)\nApp key     %s\nApp secret  %s\n",
-			a.app.Name, a.app.Environment, a.app.Edition, a.app.Key, a.secret)
-	}
-	if m.operator != "" || len(m.apps) > 0 {
-		b.WriteString("\nPasswords and secrets are shown only now.\n")
-	}
-	for _, a := range m.apps {
-		if a.app.Environment != models.EnvironmentDevelopment {
-			continue
-		}
-		token, err := issue(a)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(&b, "\nRegister a user (the token is good for a day):\n\n"+
-			"curl -s %s/graphql \\\n"+
-			"  -H 'Content-Type: application/json' \\\n"+
-			"  -H 'Authorization: Bearer %s' \\\n"+
-			"  -d '{\"query\":\"mutation { registerUser(input: {id: \\\"ann\\\", name: \\\"Ann\\\"}) { created token user { id name } } }\"}'\n", base, token)
-	}
-	b.WriteString("\n")
-	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -25,19 +25,16 @@ type operatorCreate struct {
 	Role string `required:"" enum:"admin,viewer" placeholder:"admin|viewer" help:"admin (does everything) or viewer (sees everything, changes nothing)."`
 }
 
-// Run creates the operator.
+// Run creates the operator and prints a generated password.
 func (c operatorCreate) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
 		given, err := readPassword(streams)
 		if err != nil {
 			return err
 		}
-		password, err := apps.NewOperators(db, clock).Create(ctx, c.Name, models.Role(c.Role), given, apps.CommandLine)
-		if err != nil {
-			return err
-		}
-		printPassword(streams, c.Name, given, password)
-		return nil
+		_, err = apps.NewOperators(db, clock).Showing(passwordPrinter(streams, given)).
+			Create(ctx, c.Name, models.Role(c.Role), given, apps.CommandLine)
+		return err
 	})
 }
 
@@ -45,19 +42,16 @@ type operatorSetPassword struct {
 	Name string `arg:"" help:"The operator's name."`
 }
 
-// Run changes the password.
+// Run changes the password and prints a generated one.
 func (c operatorSetPassword) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
 		given, err := readPassword(streams)
 		if err != nil {
 			return err
 		}
-		password, err := apps.NewOperators(db, clock).SetPassword(ctx, c.Name, given, apps.CommandLine)
-		if err != nil {
-			return err
-		}
-		printPassword(streams, c.Name, given, password)
-		return nil
+		_, err = apps.NewOperators(db, clock).Showing(passwordPrinter(streams, given)).
+			SetPassword(ctx, c.Name, given, apps.CommandLine)
+		return err
 	})
 }
 
@@ -129,10 +123,12 @@ func readPassword(streams *Streams) (string, error) {
 	return strings.TrimRight(lines.Text(), "\r"), nil
 }
 
-func printPassword(streams *Streams, name, given, password string) {
-	if given != "" {
-		fmt.Fprintf(streams.Out, "operator  %s\n", name)
-		return
+// passwordPrinter returns what prints an operator, with the password unless it was given.
+func passwordPrinter(streams *Streams, given string) func(name, password string) error {
+	return func(name, password string) error {
+		if given != "" {
+			return printText(streams.Out, "operator  %s\n", name)
+		}
+		return printText(streams.Out, "operator  %s\npassword  %s   (shown only now)\n", name, password)
 	}
-	fmt.Fprintf(streams.Out, "operator  %s\npassword  %s   (shown only now)\n", name, password)
 }

@@ -101,8 +101,8 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if ops != nil {
 		defer ops.Close()
 	}
-	first, err := firstStart(ctx, srv.apps, srv.operators, c.AdminPassword)
-	if err != nil {
+	first := &firstStart{apps: srv.apps, operators: srv.operators, out: streams.Out}
+	if err := first.run(ctx, c.AdminPassword); err != nil {
 		return err
 	}
 	if err := srv.presence.Start(ctx); err != nil {
@@ -111,12 +111,8 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	defer srv.record(ctx)()
 	base := "http://" + listener.Addr().String()
 	log.Info("serving", "url", base, "console", base+"/console/", "database", db.String(), "version", Version)
-	err = first.print(streams.Out, base, func(a madeApp) (string, error) {
-		text, _, err := srv.apps.IssueToken(ctx, a.app.Key, a.secret, apps.DefaultTokenTTL*time.Second)
-		return text, err
-	})
-	if err != nil {
-		return fmt.Errorf("printing what the first start made: %w", err)
+	if err := first.end(ctx, base); err != nil {
+		log.Warn("the console's address cannot be printed", "error", err)
 	}
 	// Migrating and hashing the first password take memory that nothing needs
 	// afterwards, and the runtime would keep most of it for a long time.

@@ -26,18 +26,20 @@ var served = regexp.MustCompile(`"url":"(http://[^"]+)"`)
 // start runs `serve` on free ports and waits until it listens.
 func start(t *testing.T, url string, args ...string) *node {
 	t.Helper()
-	return startIn(t, nil, url, args...)
+	return startWith(t, Streams{}, url, args...)
 }
 
-// startIn is start where the environment is to be looked through.
-func startIn(t *testing.T, environment []string, url string, args ...string) *node {
+// startWith is start with these streams; those that are nil are the node's own.
+func startWith(t *testing.T, streams Streams, url string, args ...string) *node {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	n := &node{t: t, stop: stop, status: make(chan int, 1)}
 	args = append([]string{"serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen="}, args...)
-	go func() {
-		n.status <- Run(ctx, args, Streams{In: strings.NewReader(""), Out: &n.out, Err: &n.err, Environment: environment})
-	}()
+	streams.In, streams.Err = strings.NewReader(""), &n.err
+	if streams.Out == nil {
+		streams.Out = &n.out
+	}
+	go func() { n.status <- Run(ctx, args, streams) }()
 	t.Cleanup(func() { n.end() })
 	for deadline := time.Now().Add(30 * time.Second); n.base == ""; {
 		if found := served.FindStringSubmatch(n.err.String()); found != nil {

@@ -1,0 +1,35 @@
+package apps
+
+import "fmt"
+
+// showing shows a new secret in the transaction that stores its hash, as the last step
+// before the commit: a secret that its reader did not get must not replace the old one.
+// The zero value shows nothing.
+type showing struct {
+	show func() error
+
+	shown bool
+	err   error // what show returned
+}
+
+// now shows the secret. The transaction may be run again, for the same secret; what has
+// been shown is not repeated.
+func (s *showing) now() error {
+	if s.show == nil || s.shown {
+		return nil
+	}
+	s.shown = true
+	s.err = s.show()
+	return s.err
+}
+
+// explain adds to err, the transaction's, what a reader of the output must know.
+func (s *showing) explain(err error) error {
+	switch {
+	case err == nil || !s.shown:
+		return err
+	case s.err != nil:
+		return fmt.Errorf("%w; nothing was changed", err)
+	}
+	return fmt.Errorf("%w; do not use what was printed", err)
+}
