@@ -4,21 +4,32 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
-// Proxy is a link between a client and a server that a test can cut: what is said
-// then is lost, and no connection comes about, until it is healed.
+// Proxy is a link between clients and a server that a test can slow down, pause and cut.
 type Proxy struct {
 	listener net.Listener
-	target   string
 
-	mu    sync.Mutex
-	cut   bool
-	conns map[net.Conn]struct{}
+	mu     sync.Mutex
+	target string
+	delay  time.Duration
+	cut    bool
+	// resumed is closed when what is on the way may go on; nil if the link is not paused.
+	resumed chan struct{}
+	conns   map[net.Conn]struct{}
 }
 
-// NewProxy begins to pass on what comes to its address to the target; it ends with
-// the test.
+// chunk is bytes that arrive at a moment.
+type chunk struct {
+	bytes []byte
+	at    time.Time
+}
+
+// chunksOnTheWay is how many chunks a connection holds in one direction before its sender waits.
+const chunksOnTheWay = 1024
+
+// NewProxy returns a link to the server at the target address; it ends with the test.
 func NewProxy(tb testing.TB, target string) *Proxy {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -30,11 +41,8 @@ func NewProxy(tb testing.TB, target string) *Proxy {
 	tb.Cleanup(func() {
 		l.Close()
 		p.Cut()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for conn := range p.conns {
-			conn.Close()
-		}
+		p.Resume()
+		p.closeAll()
 	})
 	return p
 }
@@ -42,28 +50,62 @@ func NewProxy(tb testing.TB, target string) *Proxy {
 // Address is where clients connect.
 func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
-// Cut loses all that is said from now on. Connections stay as they are, as with a
-// broken network, so that nobody is told.
-func (p *Proxy) Cut() { p.set(true) }
-
-// Heal lets new connections through. The old ones are gone.
-func (p *Proxy) Heal() { p.set(false) }
-
-func (p *Proxy) set(cut bool) {
+// Delay makes everything that is sent from now on arrive that much later, in each direction.
+func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut = cut
-	if !cut {
-		for conn := range p.conns {
-			conn.Close()
-		}
+	p.delay = d
+}
+
+// Pause stops everything on the way until Resume. Nothing is lost.
+func (p *Proxy) Pause() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.resumed == nil {
+		p.resumed = make(chan struct{})
 	}
 }
 
-func (p *Proxy) isCut() bool {
+// Resume ends Pause.
+func (p *Proxy) Resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.cut
+	if p.resumed != nil {
+		close(p.resumed)
+		p.resumed = nil
+	}
+}
+
+// Cut loses everything that is sent from now on, or is on the way. Connections stay open as with a
+// broken network, so that neither side notices.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = true
+}
+
+// Heal ends Cut for new connections and closes the old ones.
+func (p *Proxy) Heal() {
+	p.mu.Lock()
+	p.cut = false
+	p.mu.Unlock()
+	p.closeAll()
+}
+
+// Retarget leads new connections to another server and closes the old ones.
+func (p *Proxy) Retarget(target string) {
+	p.mu.Lock()
+	p.target = target
+	p.mu.Unlock()
+	p.closeAll()
+}
+
+func (p *Proxy) closeAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		conn.Close()
+	}
 }
 
 func (p *Proxy) accept() {
@@ -72,7 +114,10 @@ func (p *Proxy) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", p.target)
+		p.mu.Lock()
+		target := p.target
+		p.mu.Unlock()
+		server, err := net.Dial("tcp", target)
 		if err != nil {
 			client.Close()
 			continue
@@ -80,32 +125,60 @@ func (p *Proxy) accept() {
 		p.mu.Lock()
 		p.conns[client], p.conns[server] = struct{}{}, struct{}{}
 		p.mu.Unlock()
-		go p.pass(client, server)
-		go p.pass(server, client)
+		p.pass(client, server)
+		p.pass(server, client)
 	}
 }
 
-// pass hands on what one side says, unless the link is cut.
+// pass hands on what one side sends until either side closes.
 func (p *Proxy) pass(from, to net.Conn) {
-	defer func() {
-		p.mu.Lock()
-		delete(p.conns, from)
-		delete(p.conns, to)
-		p.mu.Unlock()
-		from.Close()
-		to.Close()
+	onTheWay := make(chan chunk, chunksOnTheWay)
+	go func() {
+		defer close(onTheWay)
+		for {
+			buffer := make([]byte, 32<<10)
+			n, err := from.Read(buffer)
+			if err != nil {
+				return
+			}
+			p.mu.Lock()
+			at := time.Now().Add(p.delay)
+			p.mu.Unlock()
+			onTheWay <- chunk{buffer[:n], at}
+		}
 	}()
-	buffer := make([]byte, 32<<10)
+	go func() {
+		defer func() {
+			p.mu.Lock()
+			delete(p.conns, from)
+			delete(p.conns, to)
+			p.mu.Unlock()
+			from.Close()
+			to.Close()
+			for range onTheWay { // frees the reader
+			}
+		}()
+		for c := range onTheWay {
+			time.Sleep(time.Until(c.at))
+			if p.lost() {
+				continue
+			}
+			if _, err := to.Write(c.bytes); err != nil {
+				return
+			}
+		}
+	}()
+}
+
+// lost waits while the link is paused, and reports whether it is cut.
+func (p *Proxy) lost() bool {
 	for {
-		n, err := from.Read(buffer)
-		if err != nil {
-			return
+		p.mu.Lock()
+		resumed, cut := p.resumed, p.cut
+		p.mu.Unlock()
+		if resumed == nil || cut {
+			return cut
 		}
-		if p.isCut() {
-			continue
-		}
-		if _, err := to.Write(buffer[:n]); err != nil {
-			return
-		}
+		<-resumed
 	}
 }

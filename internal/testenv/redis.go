@@ -54,9 +54,10 @@ func StartRedis() (*Redis, error) {
 	return nil, err
 }
 
-// StartRedisOn is StartRedis on that port: after Stop, a server that comes back
-// empty.
-func StartRedisOn(port int) (*Redis, error) {
+// StartRedisOn is StartRedis on that port: after Stop, a server that comes back empty. Further
+// arguments of redis-server override the others; with "--dir" and a folder of the test, its data
+// stays there.
+func StartRedisOn(port int, args ...string) (*Redis, error) {
 	program, err := lookProgram("redis-server")
 	if err != nil {
 		return nil, err
@@ -71,8 +72,8 @@ func StartRedisOn(port int) (*Redis, error) {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	defer log.Close()
-	server.guard = exec.Command("/bin/sh", "-c", guardScript, "guard", dir, program,
-		"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "no")
+	server.guard = exec.Command("/bin/sh", append([]string{"-c", guardScript, "guard", dir, program,
+		"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--save", "", "--appendonly", "no"}, args...)...)
 	server.guard.Stdout, server.guard.Stderr = log, log
 	server.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if server.leash, err = server.guard.StdinPipe(); err != nil {
@@ -133,9 +134,26 @@ func (r *Redis) Port() int { return r.port }
 // URL names the server as a ROLLCALL_REDIS_URL.
 func (r *Redis) URL() string { return "redis://" + r.Address() }
 
-// Stop ends the server at once. It may be called more than once.
+// Pause freezes the server until Resume: connections stay open, and nothing is answered.
+func (r *Redis) Pause() error { return r.signal(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (r *Redis) Resume() error { return r.signal(syscall.SIGCONT) }
+
+// signal sends a signal to the server and its guard.
+func (r *Redis) signal(s syscall.Signal) error {
+	if err := syscall.Kill(-r.guard.Process.Pid, s); err != nil {
+		return fmt.Errorf("sending %s to Redis: %w", s, err)
+	}
+	return nil
+}
+
+// Stop kills the server. It may be called more than once.
 func (r *Redis) Stop() {
-	r.stop.Do(func() { _ = r.leash.Close() })
+	r.stop.Do(func() {
+		_ = r.leash.Close()
+		_ = r.Resume() // a paused guard kills nothing; fails if the server has ended by itself
+	})
 	<-r.exited
 }
 

@@ -3,7 +3,9 @@ package testenv_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -156,5 +158,112 @@ func requireGone(t *testing.T, socket string) {
 			t.Fatalf("the server or its folder is still there: %v, %v (want %v)", dialErr, statErr, fs.ErrNotExist)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+func TestProxyDelaysPausesAndCuts(t *testing.T) {
+	echo, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer echo.Close()
+	go func() {
+		for {
+			conn, err := echo.Accept()
+			if err != nil {
+				return
+			}
+			go func() { _, _ = io.Copy(conn, conn) }()
+		}
+	}()
+	p := testenv.NewProxy(t, echo.Addr().String())
+	dial := func() net.Conn {
+		t.Helper()
+		conn, err := net.Dial("tcp", p.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	conn := dial()
+	// comes sends a byte and reports whether it comes back within the time.
+	comes := func(within time.Duration) bool {
+		t.Helper()
+		if _, err := conn.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetReadDeadline(time.Now().Add(within)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := conn.Read(make([]byte, 1))
+		return err == nil
+	}
+	const long = 30 * time.Second
+	p.Delay(20 * time.Millisecond)
+	if start := time.Now(); !comes(long) || time.Since(start) < 40*time.Millisecond {
+		t.Errorf("an answer came after %s, want at least 40ms", time.Since(start))
+	}
+	p.Pause()
+	if comes(100 * time.Millisecond) {
+		t.Error("an answer came over a paused link")
+	}
+	p.Resume()
+	if err := conn.SetReadDeadline(time.Now().Add(long)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Errorf("what was sent over the paused link: %v", err)
+	}
+	p.Cut()
+	if comes(100 * time.Millisecond) {
+		t.Error("an answer came over a cut link")
+	}
+	p.Heal()
+	if err := conn.SetReadDeadline(time.Now().Add(long)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("a connection of before: %v", err)
+	}
+	if conn = dial(); !comes(long) {
+		t.Error("nothing comes over the healed link")
+	}
+}
+
+func TestRedisPausesAndKeepsItsData(t *testing.T) {
+	dir := t.TempDir()
+	server, err := testenv.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := server.Port()
+	server.Stop()
+	start := func() {
+		t.Helper()
+		if server, err = testenv.StartRedisOn(port, "--dir", dir, "--appendonly", "yes"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start()
+	defer func() { server.Stop() }()
+	client := testenv.OpenRedis(t, server.URL(), testenv.Service())
+	if err := client.Do(context.Background(), client.B().Set().Key("k").Value("v").Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	err = client.Ping(ctx)
+	cancel()
+	if err == nil {
+		t.Error("a paused Redis answered")
+	}
+	server.Stop() // also while it is paused
+	start()
+	other := testenv.OpenRedis(t, server.URL(), testenv.Service())
+	if got, err := other.Do(context.Background(), other.B().Get().Key("k").Build()).ToString(); err != nil || got != "v" {
+		t.Errorf("after a restart the value is %q, %v", got, err)
 	}
 }
