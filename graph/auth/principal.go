@@ -53,6 +53,17 @@ func (p *Principal) UserID() int64 {
 	return p.User.ID
 }
 
+// AppID returns the apps.id of the principal's app, known before it is confirmed; 0 for a guest.
+func (p *Principal) AppID() int64 {
+	switch {
+	case p.claim != nil:
+		return p.claim.AppID()
+	case p.App != nil:
+		return p.App.ID
+	}
+	return 0
+}
+
 // Account names the principal's user to internal/presence; only for Kind User, once
 // it is confirmed.
 func (p *Principal) Account() presence.Account {

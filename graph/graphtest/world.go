@@ -107,6 +107,8 @@ func (w *World) start() {
 		Presence:    w.Presence,
 		SharedByAll: graph.SharedByAll,
 		Logger:      log,
+
+		PersistedQueries: true,
 	}
 	if w.Adjust != nil {
 		w.Adjust(&config)

@@ -60,6 +60,8 @@ type Config struct {
 	// HeartbeatTimeout is how long a WebSocket's client may be silent; it is asked
 	// for a sign of life three times as often. 0: 400 s.
 	HeartbeatTimeout time.Duration
+	// PersistedQueries reports whether documents are stored for clients that send only their hash.
+	PersistedQueries bool
 	// Metrics is where the transports' metrics are registered; nil: nowhere.
 	Metrics prometheus.Registerer
 	// Limits are the limits against abuse; those that are 0 have their defaults.
@@ -70,6 +72,8 @@ type Config struct {
 type Limits struct {
 	// MessageBytes bounds an HTTP body and a WebSocket message. 1 MiB.
 	MessageBytes int
+	// PersistedBytes bounds the stored documents of all apps. 16 MiB.
+	PersistedBytes int
 	// InitTimeout is how long a WebSocket may take to send connection_init. 10 s.
 	InitTimeout time.Duration
 	// Operations is how many may run at once on one WebSocket. 100.
@@ -87,6 +91,7 @@ type Limits struct {
 
 func (l *Limits) setDefaults() {
 	setDefault(&l.MessageBytes, 1<<20)
+	setDefault(&l.PersistedBytes, 16<<20)
 	setDefault(&l.InitTimeout, 10*time.Second)
 	setDefault(&l.Operations, 100)
 	setDefault(&l.QueueBytes, 1<<20)

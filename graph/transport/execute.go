@@ -16,7 +16,8 @@ import (
 // errNoAnswer should never be seen: an operation that was not cancelled answers.
 var errNoAnswer = errors.New("the operation answered nothing")
 
-// prepare parses and checks an operation. What is refused has a response.
+// prepare parses and checks an operation whose params are complete. If it is refused, the response
+// is not nil.
 func (s *Server) prepare(ctx context.Context, params *graphql.RawParams) (opCtx *graphql.OperationContext, errs gqlerror.List, refusal *graphql.Response) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -26,6 +27,8 @@ func (s *Server) prepare(ctx context.Context, params *graphql.RawParams) (opCtx 
 	opCtx, errs = s.exec.CreateOperationContext(ctx, params)
 	if len(errs) > 0 {
 		refusal = s.exec.DispatchError(graphql.WithOperationContext(ctx, opCtx), errs)
+	} else {
+		s.persisted.store(ctx, params.Extensions, params.Query)
 	}
 	return opCtx, errs, refusal
 }

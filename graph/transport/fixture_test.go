@@ -70,6 +70,8 @@ type worldOptions struct {
 	heartbeat time.Duration
 	limits    Limits
 	tls       bool
+	// persistedOff switches persisted queries off.
+	persistedOff bool
 }
 
 func newWorld(t testing.TB, opts worldOptions) *world {
@@ -110,8 +112,9 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	exec.SetErrorPresenter(present)
 	w.server = New(Config{
 		Executor: exec, Auth: w.auth, Presence: w.hub, Present: present, Logger: log,
-		SharedByAll:    func(*ast.OperationDefinition) bool { return true },
-		AllowedOrigins: opts.origins, HeartbeatTimeout: opts.heartbeat, Limits: opts.limits,
+		SharedByAll:      func(*ast.OperationDefinition) bool { return true },
+		PersistedQueries: !opts.persistedOff,
+		AllowedOrigins:   opts.origins, HeartbeatTimeout: opts.heartbeat, Limits: opts.limits,
 		Metrics: prometheus.NewRegistry(),
 	})
 	w.http = httptest.NewUnstartedServer(w.server)
@@ -217,8 +220,8 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	return out
 }
 
-// fakeAuth knows the tokens "app", and "u0", "u1" … for the users, and refuses
-// whom it is told to.
+// fakeAuth knows the tokens "app" and "other", of two apps, and "u0", "u1" … of users of the
+// first one. It refuses the tokens that it is told to refuse.
 type fakeAuth struct {
 	app   *models.App
 	users []*models.User
@@ -249,6 +252,9 @@ func (a *fakeAuth) Authenticate(_ context.Context, authorization string) (*auth.
 	a.asked[token] = true
 	if token == "app" {
 		return &auth.Principal{Kind: auth.AppServer, App: a.app}, nil
+	}
+	if token == "other" {
+		return &auth.Principal{Kind: auth.AppServer, App: &models.App{ID: a.app.ID + 1, Key: "other"}}, nil
 	}
 	for _, u := range a.users {
 		if u.ExternalID == token {

@@ -103,6 +103,7 @@ func (x *exchange) params() (*graphql.RawParams, *badRequest) {
 	if refused == nil {
 		read.End = time.Now()
 		params.Headers, params.ReadTime = x.r.Header, read
+		refused = x.server.complete(x.ctx, params)
 	}
 	return params, refused
 }
@@ -182,9 +183,15 @@ func (x *exchange) respond(resp *graphql.Response) {
 	x.write(status, resp)
 }
 
-// refuse answers a request that is no GraphQL.
+// refuse responds to a request that is not executed. With status 200 the response has the form that
+// the caller prefers.
 func (x *exchange) refuse(b *badRequest) {
-	x.write(b.status, x.server.failure(x.ctx, b.cause))
+	resp := x.server.failure(x.ctx, b.cause)
+	if b.status == http.StatusOK && x.accept.streamFirst {
+		x.streamOnce(resp)
+	} else {
+		x.write(b.status, resp)
+	}
 }
 
 // fail answers an error of the way to the operation: who asks, the server's state.

@@ -9,12 +9,14 @@ import (
 )
 
 type metrics struct {
-	connections   prometheus.Gauge
-	streams       prometheus.Gauge
-	subscriptions prometheus.Gauge
-	closes        *prometheus.CounterVec
-	requests      *prometheus.CounterVec
-	seconds       map[ast.Operation]prometheus.Observer
+	connections    prometheus.Gauge
+	streams        prometheus.Gauge
+	subscriptions  prometheus.Gauge
+	closes         *prometheus.CounterVec
+	requests       *prometheus.CounterVec
+	persisted      *prometheus.CounterVec
+	persistedBytes prometheus.Gauge
+	seconds        map[ast.Operation]prometheus.Observer
 }
 
 // newMetrics makes the transports' metrics and registers them where there is a
@@ -41,13 +43,19 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_http_requests_total", Help: "Answered HTTP requests.",
 		}, []string{"transport", "status"}),
+		persisted: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rollcall_persisted_queries_total", Help: "Persisted queries by result: found, not_found or stored.",
+		}, []string{"result"}),
+		persistedBytes: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_persisted_query_bytes", Help: "Memory taken by the documents of persisted queries.",
+		}),
 		seconds: make(map[ast.Operation]prometheus.Observer),
 	}
 	for _, kind := range []ast.Operation{ast.Query, ast.Mutation, ast.Subscription} {
 		m.seconds[kind] = seconds.WithLabelValues(string(kind))
 	}
 	if registry != nil {
-		registry.MustRegister(m.connections, m.streams, m.subscriptions, m.closes, m.requests, seconds)
+		registry.MustRegister(m.connections, m.streams, m.subscriptions, m.closes, m.requests, m.persisted, m.persistedBytes, seconds)
 	}
 	return m
 }

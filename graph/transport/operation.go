@@ -41,6 +41,10 @@ func (c *conn) subscribe(req request, release func()) error {
 	}
 	ctx, cancel := context.WithCancel(requestid.With(context.Background(), requestid.New()))
 	defer cancel()
+	ctx = auth.With(ctx, c.principal)
+	if refused == nil {
+		refused = c.server.complete(ctx, params)
+	}
 	op, err := c.open(req.id, cancel)
 	if refusal, ok := errors.AsType[*fault.Error](err); ok {
 		c.send(errorMessage(req.id, encodeJSON(gqlerror.List{c.server.cfg.Present(ctx, refusal)})))
@@ -62,7 +66,7 @@ func (c *conn) subscribe(req request, release func()) error {
 func (op *operation) run(ctx context.Context, params *graphql.RawParams, release func()) {
 	c, s := op.conn, op.conn.server
 	began := time.Now()
-	opCtx, _, refusal := s.prepare(auth.With(ctx, c.principal), params)
+	opCtx, _, refusal := s.prepare(ctx, params)
 	if refusal != nil {
 		op.answer(refusal)
 		return

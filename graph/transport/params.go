@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"mime"
@@ -133,8 +134,8 @@ func jsonParams(body []byte) (*graphql.RawParams, *badRequest) {
 	query, operation, variables, extensions := fields[0], fields[1], fields[2], fields[3]
 	params := new(graphql.RawParams)
 	var err error
-	if params.Query, err = stringField(query); err != nil || query.Type == gjson.Null {
-		return nil, bad(http.StatusBadRequest, "the parameter query must be a string with a GraphQL document")
+	if params.Query, err = stringField(query); err != nil {
+		return nil, noDocument
 	}
 	if params.OperationName, err = stringField(operation); err != nil {
 		return nil, bad(http.StatusBadRequest, "the parameter operationName must be a string")
@@ -145,8 +146,14 @@ func jsonParams(body []byte) (*graphql.RawParams, *badRequest) {
 	if params.Extensions, err = objectField(extensions); err != nil {
 		return nil, badObject("extensions", err)
 	}
-	return wholeDocument(params)
+	if query.Type == gjson.Null && params.Extensions[persistedExtension] == nil {
+		return nil, noDocument
+	}
+	return params, nil
 }
+
+// noDocument refuses a request without a document.
+var noDocument = bad(http.StatusBadRequest, "the parameter query must be a string with a GraphQL document")
 
 // badObject refuses a parameter that objectField could not read.
 func badObject(name string, err error) *badRequest {
@@ -166,13 +173,17 @@ func halfCharacter(name string) *badRequest {
 	return refused
 }
 
-// wholeDocument returns params with the document's escapes in a form that gqlparser reads.
-func wholeDocument(params *graphql.RawParams) (*graphql.RawParams, *badRequest) {
+// complete looks up a document that is named by its hash, for the caller in ctx, and gives the
+// document's escapes a form that gqlparser reads.
+func (s *Server) complete(ctx context.Context, params *graphql.RawParams) *badRequest {
+	if refused := s.persisted.find(ctx, params); refused != nil {
+		return refused
+	}
 	var ok bool
 	if params.Query, ok = translateEscapes(params.Query); !ok {
-		return nil, halfCharacter("query")
+		return halfCharacter("query")
 	}
-	return params, nil
+	return nil
 }
 
 // getParams reads the operation from a URL's query.
@@ -192,16 +203,16 @@ func getParams(rawQuery string) (*graphql.RawParams, *badRequest) {
 		}
 	}
 	params := &graphql.RawParams{Query: values.Get("query"), OperationName: values.Get("operationName")}
-	if params.Query == "" {
-		return nil, bad(http.StatusBadRequest, "the parameter query must be a GraphQL document")
-	}
 	if params.Variables, err = objectText(values.Get("variables")); err != nil {
 		return nil, badObject("variables", err)
 	}
 	if params.Extensions, err = objectText(values.Get("extensions")); err != nil {
 		return nil, badObject("extensions", err)
 	}
-	return wholeDocument(params)
+	if params.Query == "" && params.Extensions[persistedExtension] == nil {
+		return nil, noDocument
+	}
+	return params, nil
 }
 
 // objectText is objectField of text that may be no JSON.

@@ -25,9 +25,11 @@ type Server struct {
 	origins origins
 	shapes  shapes
 	metrics *metrics
-	log     *slog.Logger
-	pacing  pacing
-	workers *workers
+	// persisted is nil if persisted queries are switched off.
+	persisted *persistedQueries
+	log       *slog.Logger
+	pacing    pacing
+	workers   *workers
 
 	stopSweeping func()
 
@@ -59,6 +61,9 @@ func New(cfg Config) *Server {
 		workers: newWorkers(),
 		conns:   make(map[*conn]struct{}),
 		streams: make(map[*sseStream]struct{}),
+	}
+	if cfg.PersistedQueries {
+		s.persisted = newPersistedQueries(cfg.Limits.PersistedBytes, m)
 	}
 	s.stopSweeping = s.startSweeping()
 	return s

@@ -182,6 +182,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Presence:         hub,
 		AllowedOrigins:   c.AllowedOrigins,
 		HeartbeatTimeout: c.HeartbeatTimeout,
+		PersistedQueries: c.PersistedQueries == "on",
 		Logger:           log,
 		Metrics:          metrics,
 		SharedByAll:      graph.SharedByAll,

@@ -57,6 +57,7 @@ type serveSettings struct {
 	AllowedOrigins     []string      `env:"ROLLCALL_ALLOWED_ORIGINS" help:"Origins of other sites that may use the API from browsers, as https://chat.example; * for all (${env})."`
 	TrustedProxies     []string      `env:"ROLLCALL_TRUSTED_PROXIES" help:"Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto count (${env})."`
 	Introspection      string        `env:"ROLLCALL_INTROSPECTION" default:"on" enum:"on,off" help:"Whether clients may ask for the schema: on or off (${env})."`
+	PersistedQueries   string        `env:"ROLLCALL_PERSISTED_QUERIES" default:"on" enum:"on,off" help:"Whether clients may send the hash of a document that they have sent before: on or off (${env})."`
 	DrainTimeout       time.Duration `env:"ROLLCALL_DRAIN_TIMEOUT" default:"20s" help:"How long running requests may take after SIGTERM (${env})."`
 }
 
