@@ -35,11 +35,11 @@ func stringField(field gjson.Result) (string, error) {
 	return "", errNoString
 }
 
-// objectField reads a parameter that may be left out or null. Numbers keep their
-// digits, as the executor expects them.
+// objectField reads a parameter that may be left out, null or an empty array, which is what PHP
+// writes for an object without fields. Numbers keep their digits, as the executor expects them.
 func objectField(field gjson.Result) (map[string]any, error) {
 	switch {
-	case field.Type == gjson.Null:
+	case field.Type == gjson.Null, isEmptyArray(field):
 		return nil, nil
 	case !field.IsObject():
 		return nil, errNoObject
@@ -49,6 +49,16 @@ func objectField(field gjson.Result) (map[string]any, error) {
 		return nil, err
 	}
 	return value.(map[string]any), nil
+}
+
+// isEmptyArray reports whether value, which is valid JSON, is an array without elements.
+func isEmptyArray(value gjson.Result) bool {
+	empty := value.IsArray()
+	value.ForEach(func(_, _ gjson.Result) bool {
+		empty = false
+		return false
+	})
+	return empty
 }
 
 // jsonValue answers what encoding/json makes of a value that nests at most depth

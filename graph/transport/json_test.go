@@ -15,7 +15,7 @@ import (
 // FuzzJSON compares what is read here with what encoding/json makes of it.
 func FuzzJSON(f *testing.F) {
 	for _, text := range []string{
-		`{}`, `null`, ` { } `, `[]`, `"a"`, `1`, `true`, `""`, `-1.5e+3`,
+		`{}`, `null`, ` { } `, `[]`, ` [ ] `, `[null]`, `"a"`, `1`, `true`, `""`, `-1.5e+3`,
 		`{"a":1,"b":[1.50,-2e10,"x",null,true,false,{},[]]}`,
 		"\t{ \"query\" :\r\n\"a\\n\\\"b\\u00e9\\\\\" , \"variables\" : { \"a\" : [ 1 , { \"b\" : [ ] } ] , \"c\" : { } } } \n",
 		`{"query":"first","query":"last","variables":{"a":1,"a":{"b":2}}}`,
@@ -45,7 +45,9 @@ func FuzzJSON(f *testing.F) {
 			t.Errorf("%q is the string %q, %v", text, got, err)
 		}
 		_, isObject := want.(map[string]any)
-		if got, err := objectField(value); (err == nil) != (isObject || want == nil) && err != errTooDeep || got == nil && isObject && err == nil {
+		list, isList := want.([]any)
+		isNone := want == nil || isList && len(list) == 0
+		if got, err := objectField(value); (err == nil) != (isObject || isNone) && err != errTooDeep || (got == nil) != isNone && err == nil {
 			t.Errorf("%q is the object %v, %v", text, got, err)
 		}
 	})

@@ -35,10 +35,10 @@ func (c *conn) subscribe(req request, release func()) error {
 	if c.principal == nil {
 		return closeUnauthorized
 	}
-	params, refused := jsonParams(req.payload)
-	if refused != nil && !refused.text {
+	if !isObject(req.payload) {
 		return closeBadPayload
 	}
+	params, refused := jsonParams(req.payload)
 	ctx, cancel := context.WithCancel(requestid.With(context.Background(), requestid.New()))
 	defer cancel()
 	ctx = auth.With(ctx, c.principal)

@@ -28,8 +28,6 @@ const codeBadRequest fault.Code = "BAD_REQUEST"
 type badRequest struct {
 	status int
 	cause  *fault.Error
-	// text: all but a text in the request is good, so a connection may stay.
-	text bool
 }
 
 func bad(status int, format string, args ...any) *badRequest {
@@ -168,9 +166,7 @@ var paramNames = [...]string{"query", "operationName", "variables", "extensions"
 
 // halfCharacter refuses a parameter with an escape that is half a character.
 func halfCharacter(name string) *badRequest {
-	refused := bad(http.StatusBadRequest, "the parameter %s has a \\u escape that is half of a surrogate pair", name)
-	refused.text = true
-	return refused
+	return bad(http.StatusBadRequest, "the parameter %s has a \\u escape that is half of a surrogate pair", name)
 }
 
 // complete looks up a document that is named by its hash, for the caller in ctx, and gives the

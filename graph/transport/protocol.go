@@ -60,7 +60,9 @@ func readRequest(text []byte) (request, error) {
 	req := request{kind: kind.Str, payload: json.RawMessage(payload.Raw)}
 	switch req.kind {
 	case typeInit, typePing, typePong:
-		if !isObjectOrNull(req.payload) {
+		if isEmptyArray(payload) {
+			req.payload = nil
+		} else if payload.Type != gjson.Null && !isObject(req.payload) {
 			return request{}, closeBadPayload
 		}
 	case typeSubscribe, typeComplete:
@@ -101,9 +103,7 @@ func plainString(raw string) bool {
 	return true
 }
 
-func isObjectOrNull(raw json.RawMessage) bool {
-	return len(raw) == 0 || raw[0] == '{' || string(raw) == "null"
-}
+func isObject(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '{' }
 
 // initPayload is what connection_init may say.
 type initPayload struct {

@@ -56,6 +56,7 @@ func TestCloseCodes(t *testing.T) {
 		{"the server fails", 4500, func(t *testing.T) *client {
 			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":"Bearer broken"}}`)
 		}},
+		{"empty list for no payload", 4401, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":[]}`) }},
 		{"payload is a string", 4400, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":"x"}`) }},
 		{"token is a number", 4400, func(t *testing.T) *client {
 			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":1}}`)
@@ -86,14 +87,10 @@ func TestCloseCodes(t *testing.T) {
 			return ready(t, "app").with(`{"id":"` + strings.Repeat("x", 257) + `","type":"complete"}`)
 		}},
 		{"no payload in subscribe", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"id":"1","type":"subscribe"}`) }},
-		{"no query", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"id":"1","type":"subscribe","payload":{}}`) }},
-		{"query is a number", 4400, func(t *testing.T) *client {
-			return ready(t, "app").with(`{"id":"1","type":"subscribe","payload":{"query":1}}`)
+		{"payload of subscribe is a list", 4400, func(t *testing.T) *client {
+			return ready(t, "app").with(`{"id":"1","type":"subscribe","payload":[]}`)
 		}},
-		{"variables are a list", 4400, func(t *testing.T) *client {
-			return ready(t, "app").with(`{"id":"1","type":"subscribe","payload":{"query":"{who}","variables":[]}}`)
-		}},
-		{"ping payload is a list", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"ping","payload":[]}`) }},
+		{"ping payload is a list", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"ping","payload":[1]}`) }},
 		{"binary", 4400, func(t *testing.T) *client {
 			return ready(t, "app").withFrame(ws.NewBinaryFrame([]byte(`{"type":"ping"}`)))
 		}},
@@ -173,7 +170,7 @@ func TestCloseCodes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { c.act(t).expectClose(c.code) })
 	}
 	until(t, "no connections", func() bool { return testutil.ToFloat64(w.server.metrics.connections) == 0 })
-	for code, atLeast := range map[string]float64{"4400": 16, "4406": 2, "4408": 1, "4409": 1, "4429": 1, "4500": 1, "1009": 2, "1005": 1} {
+	for code, atLeast := range map[string]float64{"4400": 14, "4406": 2, "4408": 1, "4409": 1, "4429": 1, "4500": 1, "1009": 2, "1005": 1} {
 		if got := testutil.ToFloat64(w.server.metrics.closes.WithLabelValues(code)); got < atLeast {
 			t.Errorf("counted %v closes with %s, want at least %v", got, code, atLeast)
 		}
@@ -244,6 +241,8 @@ func TestOperations(t *testing.T) {
 	c.send(`{"type":"ping","payload":{"a":1}}`)
 	c.expect(`{"type":"pong","payload":{"a":1}}`)
 	c.send(`{"type":"ping"}`)
+	c.expect(`{"type":"pong"}`)
+	c.send(`{"type":"ping","payload":[]}`)
 	c.expect(`{"type":"pong"}`)
 	c.send(`{"type":"pong"}`)
 	c.send(`{"id":"unknown","type":"complete"}`)
@@ -680,4 +679,44 @@ func TestHostileLength(t *testing.T) {
 	if allocated > 10 {
 		t.Errorf("%v allocations", allocated)
 	}
+}
+
+// TestOperations_WrongParameters has each wrong parameter refuse its operation alone: the connection
+// stays, and with it the device and the operations that run.
+func TestOperations_WrongParameters(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	c := w.connect("u0")
+	c.subscribe("s", watchU1)
+	c.expect(statusOf("s", "u1", "UNLOGINED"))
+	for name, payload := range map[string]string{
+		"no query":                   `{}`,
+		"query null":                 `{"query":null}`,
+		"query is a number":          `{"query":1}`,
+		"operationName is a number":  `{"query":"{who}","operationName":1}`,
+		"variables are a string":     `{"query":"{who}","variables":""}`,
+		"variables are a list":       `{"query":"{who}","variables":[1]}`,
+		"variables are a number":     `{"query":"{who}","variables":0}`,
+		"variables are false":        `{"query":"{who}","variables":false}`,
+		"variables nest too deep":    `{"query":"{who}","variables":{"a":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}}`,
+		"extensions are a string":    `{"query":"{who}","extensions":""}`,
+		"extensions are a list":      `{"query":"{who}","extensions":[[]]}`,
+		"half a character of a text": `{"query":"{who}","variables":{"a":"\ud83d"}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &client{t: t, conn: c.conn, in: c.in}
+			c.send(`{"id":"q","type":"subscribe","payload":` + payload + `}`)
+			c.expectError("q", "BAD_REQUEST")
+		})
+	}
+	for _, payload := range []string{
+		`{"query":"{who}","variables":[],"extensions":[]}`,
+		`{"query":"{who}","variables":[ ],"extensions":null}`,
+		`{"query":"{who}","variables":null,"extensions":{},"operationName":null}`,
+	} {
+		c.send(`{"id":"q","type":"subscribe","payload":` + payload + `}`)
+		c.expect(`{"id":"q","type":"next","payload":{"data":{"who":"USER"}}}`)
+		c.expect(`{"id":"q","type":"complete"}`)
+	}
+	w.online(1)
+	c.expect(statusOf("s", "u1", "ONLINE"))
 }
