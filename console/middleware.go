@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/outage"
 	"rollcall/models"
 )
 
@@ -139,7 +140,9 @@ func (c *console) identify(v *visit, to access) error {
 	if to == polls {
 		read = c.Operators.Peek
 	}
-	session, operator, err := read(v.r.Context(), cookie.Value)
+	ctx, cancel := context.WithTimeout(v.r.Context(), outage.AuthTimeout)
+	defer cancel()
+	session, operator, err := read(ctx, cookie.Value)
 	if fault.CodeOf(err) == fault.Unauthenticated {
 		return nil
 	}

@@ -3,9 +3,12 @@ package console
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"strconv"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/outage"
 )
 
 // problem is an error that a page has its own words for.
@@ -23,13 +26,15 @@ func (c *console) notFound(*visit) error {
 	return problem{status: http.StatusNotFound, text: "error.not_found"}
 }
 
-// problemOf finds words for an error of the rules. ok is false for one that is
-// nobody's business but the log's.
+// problemOf returns the page's words for an error. ok reports whether the error is expected; one
+// that is not, or that is an outage, is told to the log alone.
 func problemOf(err error) (p problem, ok bool) {
 	if errors.As(err, &p) {
 		return p, true
 	}
-	switch fault.CodeOf(err) {
+	switch outage.CodeOf(err) {
+	case fault.Unavailable:
+		return problem{http.StatusServiceUnavailable, "error.unavailable"}, false
 	case fault.Forbidden:
 		return problem{http.StatusForbidden, "error.forbidden"}, true
 	case fault.UserNotFound:
@@ -42,6 +47,9 @@ func problemOf(err error) (p problem, ok bool) {
 	return problem{http.StatusInternalServerError, "error.internal"}, false
 }
 
+// statusClientGone is what is logged for a browser that did not wait for its answer.
+const statusClientGone = 499
+
 // errorPage is what error.html shows.
 type errorPage struct {
 	Status int
@@ -52,11 +60,21 @@ type errorPage struct {
 
 // fail answers with a page that says what went wrong.
 func (c *console) fail(v *visit, err error) {
+	ctx := v.r.Context()
+	if outage.CallerGone(ctx, err) {
+		v.w.WriteHeader(statusClientGone)
+		return
+	}
 	p, expected := problemOf(err)
 	content := errorPage{Status: p.status, Text: p.text}
 	if !expected {
 		content.RequestID = requestID(v.r)
-		c.Logger.ErrorContext(v.r.Context(), "console error",
+		level := slog.LevelError
+		if p.status == http.StatusServiceUnavailable {
+			level = slog.LevelWarn
+			v.w.Header().Set("Retry-After", strconv.Itoa(seconds(outage.RetryAfter)))
+		}
+		c.Logger.Log(ctx, level, "console error",
 			"requestId", content.RequestID, "route", v.r.Pattern, "error", err)
 	}
 	if err := c.render(v, p.status, "error", content); err != nil {

@@ -2,7 +2,9 @@ package console
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -47,6 +49,22 @@ func TestErrorsAreForTheLog(t *testing.T) {
 				t.Errorf("the log has a password:\n%s", log)
 			}
 		})
+	}
+}
+
+// An outage is no fault of the console: programs are told when to come back, and the log keeps it
+// apart from errors.
+func TestOutageIsServiceUnavailable(t *testing.T) {
+	s := onSQLite(t)
+	s.deps.Apps = brokenApps(func() error { return fmt.Errorf("reading apps: %w", driver.ErrBadConn) })
+	s.serve()
+	got := s.as("admin").get("/console/")
+	got.want(t, http.StatusServiceUnavailable, "Try again in a few seconds", got.Header.Get("X-Request-Id"), "!reading apps")
+	if got.Header.Get("Retry-After") == "" {
+		t.Error("there is no Retry-After")
+	}
+	if log := s.log.String(); !strings.Contains(log, "reading apps") || strings.Contains(log, "level=ERROR") {
+		t.Errorf("the log:\n%s", log)
 	}
 }
 

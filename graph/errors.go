@@ -17,11 +17,12 @@ import (
 	"rollcall/graph/requestid"
 	"rollcall/graph/stream"
 	"rollcall/internal/fault"
+	"rollcall/internal/outage"
 )
 
-// presenter turns whatever went wrong into what the caller reads: the one table
-// from errors of the domain and of gqlgen to errors of the API. What is in
-// neither is INTERNAL, and only the log says more.
+// presenter turns any error into the one that the caller reads. It holds the only table from
+// errors of the domain and of gqlgen to errors of the API. Outages of the database and of Redis
+// are UNAVAILABLE, and every other error is INTERNAL; only the log says more about those two.
 type presenter struct{ log *slog.Logger }
 
 // present is gqlgen's error presenter; the transports use it too.
@@ -52,9 +53,14 @@ func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	case from != nil && isRequestError(from):
 		out.Extensions = map[string]any{"code": requestErrorCode(from)}
 		nameVariable(out)
-	case errors.Is(err, context.Canceled):
+	case outage.CallerGone(ctx, err):
 		out.Message = "the request was cancelled"
 		out.Extensions = map[string]any{"code": string(fault.Internal)}
+	case outage.CodeOf(err) == fault.Unavailable:
+		p.log.WarnContext(ctx, "request failed, the caller is asked to try again",
+			"requestId", requestid.From(ctx), "path", fmt.Sprint(out.Path), "error", err)
+		out.Message = outage.Message
+		out.Extensions = map[string]any{"code": string(fault.Unavailable)}
 	default:
 		p.log.ErrorContext(ctx, "request failed",
 			"requestId", requestid.From(ctx), "path", fmt.Sprint(out.Path), "error", err)

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"rollcall/internal/fault"
 	"rollcall/internal/users"
@@ -16,8 +17,8 @@ type pending struct {
 	users *users.Service
 
 	mu   sync.Mutex
-	good bool
-	err  error // why it is not good
+	good atomic.Bool // changes under the mutex only
+	err  error       // why it is not good
 }
 
 // Confirm asks the database, once, whether the principal's token is still good,
@@ -37,11 +38,14 @@ func (p *Principal) Confirm(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.good {
+	if c.good.Load() {
 		return nil
 	}
 	return p.load(ctx)
 }
+
+// IsConfirmed reports whether there is nothing left to confirm. It never waits.
+func (p *Principal) IsConfirmed() bool { return p.claim == nil || p.claim.good.Load() }
 
 // LoadApp confirms the principal and has App hold its app. The guard calls it
 // before every root field but those that call UserByID or ConfirmBy.
@@ -94,7 +98,7 @@ func (p *Principal) load(ctx context.Context) error {
 // settle notes what the database has said, and answers it. What it has not said,
 // because it is away or the caller is gone, may be asked again.
 func (c *pending) settle(err error) error {
-	c.good = err == nil
+	c.good.Store(err == nil)
 	if fault.CodeOf(err) == fault.Unauthenticated {
 		c.err = err
 	}
@@ -110,7 +114,7 @@ func (p *Principal) UserByID(ctx context.Context, service *users.Service, id str
 		return service.ByID(ctx, p.App.ID, id)
 	}
 	c.mu.Lock()
-	if c.good || c.err != nil {
+	if c.good.Load() || c.err != nil {
 		c.mu.Unlock()
 		if c.err != nil {
 			return nil, c.err
@@ -132,7 +136,7 @@ func (p *Principal) ConfirmBy(read func(appID int64) (secretGeneration int, err 
 		return err
 	}
 	c.mu.Lock()
-	if c.good || c.err != nil {
+	if c.good.Load() || c.err != nil {
 		c.mu.Unlock()
 		if c.err != nil {
 			return c.err

@@ -4,6 +4,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence"
 )
 
@@ -21,13 +22,14 @@ func (c closing) Error() string { return c.reason }
 // The closings of RFC 6455's own codes. Clients stop for good on 1002, 1007 and
 // 1009, which only a broken or hostile one gets, and come back after the others.
 var (
-	closeSilent     = closing{ws.StatusGoingAway, "Nothing heard for too long"}
-	closeBrokenWS   = closing{ws.StatusProtocolError, "WebSocket protocol violated"}
-	closeNotUTF8    = closing{ws.StatusInvalidFramePayloadData, "Text is not UTF-8"}
-	closeTooBig     = closing{ws.StatusMessageTooBig, "Message too big"}
-	closeGoingAway  = closing{1012, "Service restart"}
-	closeTooSlow    = closing{1013, "Client reads too slowly"}
-	closeAbnormally = closing{1006, ""} // counted, never sent: the link broke
+	closeSilent      = closing{ws.StatusGoingAway, "Nothing heard for too long"}
+	closeBrokenWS    = closing{ws.StatusProtocolError, "WebSocket protocol violated"}
+	closeNotUTF8     = closing{ws.StatusInvalidFramePayloadData, "Text is not UTF-8"}
+	closeTooBig      = closing{ws.StatusMessageTooBig, "Message too big"}
+	closeGoingAway   = closing{1012, "Service restart"}
+	closeTooSlow     = closing{1013, "Client reads too slowly"}
+	closeUnavailable = closing{1013, "Temporarily unavailable, try again later"}
+	closeAbnormally  = closing{1006, ""} // counted, never sent: the link broke
 )
 
 // The closings of graphql-transport-ws. Clients stop for good on all but
@@ -64,9 +66,12 @@ func closingOf(reason presence.Reason) closing {
 	return closeRevoked
 }
 
-// closingFor answers how a WebSocket ends because its principal was refused.
+// closingFor returns how a WebSocket ends because its principal was refused, or because the server
+// could not find out whether it may connect.
 func closingFor(err error) closing {
-	switch fault.CodeOf(err) {
+	switch outage.CodeOf(err) {
+	case fault.Unavailable:
+		return closeUnavailable
 	case fault.Unauthenticated:
 		return closeUnauthorized
 	case fault.UserBanned:

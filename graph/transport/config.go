@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/auth"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence"
 	"rollcall/models"
 )
@@ -76,6 +77,8 @@ type Limits struct {
 	PersistedBytes int
 	// InitTimeout is how long a WebSocket may take to send connection_init. 10 s.
 	InitTimeout time.Duration
+	// AuthTimeout bounds how long a caller waits to learn whether it is let in. 8 s.
+	AuthTimeout time.Duration
 	// Operations is how many may run at once on one WebSocket. 100.
 	Operations int
 	// QueueBytes and QueueMessages bound what waits for a slow reader. 1 MiB, 4096.
@@ -93,6 +96,7 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.MessageBytes, 1<<20)
 	setDefault(&l.PersistedBytes, 16<<20)
 	setDefault(&l.InitTimeout, 10*time.Second)
+	setDefault(&l.AuthTimeout, outage.AuthTimeout)
 	setDefault(&l.Operations, 100)
 	setDefault(&l.QueueBytes, 1<<20)
 	setDefault(&l.QueueMessages, 4096)

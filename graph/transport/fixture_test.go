@@ -25,6 +25,7 @@ import (
 	"rollcall/graph/stream"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -40,6 +41,8 @@ type Query {
 	device: String!
 	text(kilobytes: Int!): String!
 	fail: String
+	away: String
+	needed: String!
 	wait: String!
 }
 type Mutation { logout(all: Boolean = false): Boolean! }
@@ -48,6 +51,7 @@ type Subscription {
 	statuses(ids: [ID!]!): Status!
 	captured: Status!
 	disabled: Status!
+	away: Status!
 	crash: Status!
 }`
 
@@ -214,11 +218,14 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 		out.Message = refusal.Message
 	}
 	if out.Extensions["code"] == nil {
-		out.Extensions["code"] = string(fault.CodeOf(err))
+		out.Extensions["code"] = string(outage.CodeOf(err))
 	}
 	out.Extensions["requestId"] = requestid.From(ctx)
 	return out
 }
+
+// errAway is an error of a database or a Redis that is away.
+var errAway = fmt.Errorf("reading users: %w", io.EOF)
 
 // fakeAuth knows the tokens "app" and "other", of two apps, and "u0", "u1" … of users of the
 // first one. It refuses the tokens that it is told to refuse.
@@ -231,9 +238,14 @@ type fakeAuth struct {
 	again     error            // on Authenticate with a token that was good before
 	asked     map[string]bool  // tokens that were good
 	refreshed error            // on Refresh
+	hang      chan struct{}    // Authenticate with the token "hangs" waits until it is closed
 }
 
 func (a *fakeAuth) Authenticate(_ context.Context, authorization string) (*auth.Principal, error) {
+	if authorization == "Bearer hangs" {
+		<-a.hang
+		authorization = "Bearer u0"
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if authorization == "" {
@@ -324,6 +336,9 @@ func (s *fakeSchema) once(ctx context.Context, op *graphql.OperationContext, fie
 		if err != nil {
 			graphql.AddError(ctx, err)
 			value = nil
+			if f.Definition.Type.NonNull {
+				return response(graphql.Null)
+			}
 		}
 		out.Values[i] = marshal(value)
 	}
@@ -363,6 +378,8 @@ func (s *fakeSchema) field(ctx context.Context, f graphql.CollectedField, args m
 		return strings.Repeat("x", kilobytes(args)), nil
 	case "fail":
 		return nil, fault.New(fault.Forbidden, "no")
+	case "away", "needed":
+		return nil, errAway
 	case "wait":
 		s.waiting <- struct{}{}
 		select {
@@ -391,6 +408,8 @@ func (s *fakeSchema) subscription(ctx context.Context, op *graphql.OperationCont
 		switch f.Name {
 		case "disabled":
 			return nil, fault.New(fault.FeatureDisabled, "switched off").With("number", 72001)
+		case "away":
+			return nil, errAway
 		case "captured":
 			s.sinks <- sink
 			return func() {}, nil

@@ -5,7 +5,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -16,6 +18,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
 	"rollcall/internal/fault"
+	"rollcall/internal/outage"
 )
 
 const allowedMethods = "GET, POST, OPTIONS"
@@ -37,6 +40,48 @@ type exchange struct {
 	transport string
 	operation string
 	status    int
+
+	// mu orders the handler and the timer of await.
+	mu sync.Mutex
+	// waiting: the handler waits, and writes nothing meanwhile. late: the timer has answered.
+	waiting, late bool
+}
+
+// await calls wait, which may hang while the database or Redis is away, and reports whether the
+// exchange is still to be answered: after AuthTimeout it is answered with UNAVAILABLE, unless
+// admitted, which may be nil, reports that the caller has been let in by then. wait must not touch
+// the answer.
+func (x *exchange) await(admitted func() bool, wait func()) (inTime bool) {
+	x.mu.Lock()
+	x.waiting = true
+	x.mu.Unlock()
+	timer := time.AfterFunc(x.server.cfg.Limits.AuthTimeout, func() { x.giveUp(admitted) })
+	defer func() {
+		timer.Stop()
+		x.mu.Lock()
+		x.waiting = false
+		inTime = !x.late
+		x.mu.Unlock()
+	}()
+	wait()
+	return
+}
+
+// errAuthTimeout is what a caller is told whose right could not be found out in time.
+var errAuthTimeout = fault.New(fault.Unavailable, "who is calling could not be verified in time; try again")
+
+// giveUp answers in the place of a handler that still waits.
+func (x *exchange) giveUp(admitted func() bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.waiting || admitted != nil && admitted() {
+		return
+	}
+	x.late = true
+	x.server.log.WarnContext(x.ctx, "a caller could not be verified in time", "requestId", requestid.From(x.ctx))
+	x.w.Header().Set("Connection", "close") // the handler keeps it from the next request
+	x.fail(errAuthTimeout)
+	_ = http.NewResponseController(x.w).Flush() // fails only on a link that is gone
 }
 
 // serve answers anything but a WebSocket's upgrade.
@@ -57,11 +102,18 @@ func (x *exchange) serve() {
 		x.refuse(bad(http.StatusMethodNotAllowed, "GraphQL is asked with GET and POST"))
 		return
 	}
-	principal, err := x.server.cfg.Auth.Authenticate(x.ctx, x.r.Header.Get("Authorization"))
-	if err == nil && principal.Kind == auth.User {
-		principal, err = principal.Confirmed(x.ctx)
-	}
-	if err != nil {
+	var principal *auth.Principal
+	var err error
+	inTime := x.await(nil, func() {
+		principal, err = x.server.cfg.Auth.Authenticate(x.ctx, x.r.Header.Get("Authorization"))
+		if err == nil && principal.Kind == auth.User {
+			principal, err = principal.Confirmed(x.ctx)
+		}
+	})
+	switch {
+	case !inTime:
+		return
+	case err != nil:
 		x.fail(err)
 		return
 	}
@@ -84,11 +136,20 @@ func (x *exchange) serve() {
 // nothing: nothing but that is answered then.
 func (x *exchange) confirmed(then func()) {
 	ctx := x.ctx
-	if err := auth.From(ctx).Confirm(ctx); err != nil {
-		x.fail(err)
+	principal := auth.From(ctx)
+	if principal.IsConfirmed() {
+		then()
 		return
 	}
-	then()
+	var err error
+	inTime := x.await(nil, func() { err = principal.Confirm(ctx) })
+	switch {
+	case !inTime:
+	case err != nil:
+		x.fail(err)
+	default:
+		then()
+	}
 }
 
 func (x *exchange) params() (*graphql.RawParams, *badRequest) {
@@ -150,7 +211,12 @@ func (x *exchange) change(opCtx *graphql.OperationContext) {
 // its way, which is made sure of before anything is answered.
 func (x *exchange) once(opCtx *graphql.OperationContext) {
 	ctx := x.ctx
-	resp := x.server.dispatch(ctx, opCtx)
+	var resp *graphql.Response
+	if principal := auth.From(ctx); principal.IsConfirmed() {
+		resp = x.server.dispatch(ctx, opCtx)
+	} else if !x.await(principal.IsConfirmed, func() { resp = x.server.dispatch(ctx, opCtx) }) {
+		return
+	}
 	if resp == nil && ctx.Err() != nil {
 		x.status = statusClientGone
 		return
@@ -172,15 +238,26 @@ func isValidation(errs gqlerror.List) bool {
 	return len(errs) > 0 && errs[0].Extensions["code"] != errcode.ParseFailed
 }
 
-// respond answers with the status that GraphQL-over-HTTP has for resp. For
-// application/json it is 200 whenever the request was one: programs from before
-// GraphQL's own media type look at the body alone.
+// respond writes resp with the status of GraphQL over HTTP. For application/json that is 200
+// for every well-formed request, because programs older than GraphQL's own media type look at the
+// body alone. Where an outage has left nothing of the data, it is 503 for both.
 func (x *exchange) respond(resp *graphql.Response) {
 	status := http.StatusOK
-	if resp.Data == nil && x.accept.media != mediaJSON {
+	switch {
+	case isUnavailable(resp):
+		status = http.StatusServiceUnavailable
+	case resp.Data == nil && x.accept.media != mediaJSON:
 		status = http.StatusBadRequest
 	}
 	x.write(status, resp)
+}
+
+// isUnavailable reports whether resp has no data because of an outage.
+func isUnavailable(resp *graphql.Response) bool {
+	return (resp.Data == nil || string(resp.Data) == "null") &&
+		slices.ContainsFunc(resp.Errors, func(err *gqlerror.Error) bool {
+			return err.Extensions["code"] == string(fault.Unavailable)
+		})
 }
 
 // refuse responds to a request that is not executed. With status 200 the response has the form that
@@ -194,10 +271,17 @@ func (x *exchange) refuse(b *badRequest) {
 	}
 }
 
-// fail answers an error of the way to the operation: who asks, the server's state.
+// fail writes an error that came before the operation: of the caller's rights, or the server's
+// state.
 func (x *exchange) fail(err error) {
+	if outage.CallerGone(x.ctx, err) {
+		x.status = statusClientGone
+		return
+	}
 	status := http.StatusInternalServerError
-	switch fault.CodeOf(err) {
+	switch outage.CodeOf(err) {
+	case fault.Unavailable:
+		status = http.StatusServiceUnavailable
 	case fault.Unauthenticated:
 		status = http.StatusUnauthorized
 		x.w.Header().Set("WWW-Authenticate", "Bearer")
@@ -216,6 +300,8 @@ var (
 	}
 	noStore = []string{"no-store"}
 	noSniff = []string{"nosniff"}
+
+	retryAfter = []string{strconv.Itoa(int(outage.RetryAfter / time.Second))}
 )
 
 func (x *exchange) write(status int, resp *graphql.Response) {
@@ -231,6 +317,9 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 	h["Content-Length"] = []string{strconv.Itoa(body.Len())}
 	h["Cache-Control"] = noStore
 	h["X-Content-Type-Options"] = noSniff
+	if status == http.StatusServiceUnavailable {
+		h["Retry-After"] = retryAfter
+	}
 	h["Vary"] = append(h["Vary"], "Accept")
 	x.status = status
 	x.w.WriteHeader(status)

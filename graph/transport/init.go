@@ -23,16 +23,22 @@ func (c *conn) init(req request) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(requestid.With(context.Background(), c.id), c.server.cfg.Limits.InitTimeout)
+	limit := c.server.cfg.Limits.AuthTimeout
+	ctx, cancel := context.WithTimeout(requestid.With(context.Background(), c.id), limit)
 	defer cancel()
+	// Not everything on the way ends with ctx, such as a statement that waits for a lock.
+	defer time.AfterFunc(limit, func() { c.close(closeUnavailable) }).Stop()
 	principal, err := c.admit(ctx, init)
 	if err != nil {
 		if how, ok := errors.AsType[closing](err); ok {
 			return how
 		}
 		how := closingFor(err)
-		if how == closeInternal {
+		switch how {
+		case closeInternal:
 			c.server.log.ErrorContext(ctx, "connection_init failed", "requestId", c.id, "error", err)
+		case closeUnavailable:
+			c.server.log.WarnContext(ctx, "connection_init failed, the client is asked to try again", "requestId", c.id, "error", err)
 		}
 		return how
 	}

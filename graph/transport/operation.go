@@ -79,7 +79,7 @@ func (op *operation) run(ctx context.Context, params *graphql.RawParams, release
 	principal, err := s.cfg.Auth.Refresh(ctx, c.principal)
 	if err != nil {
 		op.answer(s.failure(ctx, err))
-		if how := closingFor(err); how != closeInternal {
+		if how := closingFor(err); how != closeInternal && how != closeUnavailable {
 			c.retire(how)
 		}
 		return

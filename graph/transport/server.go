@@ -16,6 +16,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/graph/requestid"
+	"rollcall/internal/fault"
 )
 
 // Server is the handler of the GraphQL path.
@@ -84,6 +85,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.serve()
 	}
 }
+
+// errDraining refuses what would stay open while the server stops.
+var errDraining = fault.New(fault.Unavailable, "the server is going away")
 
 // Shutdown lets what runs end: new WebSockets and streams are refused, each
 // WebSocket is closed with 1012 once its queries and mutations have been

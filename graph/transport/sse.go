@@ -13,7 +13,9 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/auth"
+	"rollcall/graph/requestid"
 	"rollcall/internal/fault"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence"
 	"rollcall/models"
 )
@@ -58,8 +60,12 @@ var (
 	_ presence.Link = (*sseStream)(nil)
 )
 
-// streamOnce answers a single response as a stream.
+// streamOnce writes a single response as a stream, unless it tells the caller to try again.
 func (x *exchange) streamOnce(resp *graphql.Response) {
+	if isUnavailable(resp) {
+		x.respond(resp)
+		return
+	}
 	x.beginStream()
 	body := slices.Concat([]byte(sseNextHead), encodeResponse(resp), []byte(sseTail+sseComplete))
 	if _, err := x.w.Write(body); err != nil {
@@ -82,7 +88,7 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 		return err
 	}
 	if !enter(s, s.streams, st) {
-		x.refuse(bad(http.StatusServiceUnavailable, "the server is going away"))
+		x.fail(errDraining)
 		return
 	}
 	defer leave(s, s.streams, st)
@@ -91,15 +97,26 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 
 	if principal := auth.From(ctx); principal.Kind == auth.User {
 		platform := models.PlatformOf(x.r.Header.Get(headerPlatform))
-		device, err := s.cfg.Presence.Connect(ctx, principal.Account(), platform, st, func(ctx context.Context) (err error) {
-			principal, err = confirmed(ctx)
-			return err
+		var device *presence.Device
+		var err error
+		inTime := x.await(nil, func() {
+			ctx, cancel := context.WithTimeout(ctx, s.cfg.Limits.AuthTimeout)
+			defer cancel()
+			device, err = s.cfg.Presence.Connect(ctx, principal.Account(), platform, st, func(ctx context.Context) (err error) {
+				principal, err = confirmed(ctx)
+				return err
+			})
 		})
-		if err != nil {
+		if device != nil {
+			defer device.Gone()
+		}
+		switch {
+		case !inTime:
+			return
+		case err != nil:
 			x.fail(fmt.Errorf("connect the device: %w", err))
 			return
 		}
-		defer device.Gone()
 		ctx = auth.WithDevice(auth.With(ctx, principal), device)
 	}
 	sub, refusal := s.subscribe(ctx, opCtx, st, nil)
@@ -249,6 +266,12 @@ func (st *sseStream) hold(sub *subscription, key int64, payload []byte) { st.nex
 func (st *sseStream) release() {}
 
 func (st *sseStream) end(_ *subscription, err error) {
+	if outage.CodeOf(err) == fault.Unavailable {
+		st.server.log.WarnContext(st.ctx, "an event stream breaks off, the client is asked to try again",
+			"requestId", requestid.From(st.ctx), "error", err)
+		st.finish(nil)
+		return
+	}
 	st.finish(func() []byte {
 		if err != nil {
 			return st.failure(err)

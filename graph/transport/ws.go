@@ -18,7 +18,7 @@ func (x *exchange) upgrade(id string) {
 		return
 	}
 	if s.isDraining() {
-		x.refuse(bad(http.StatusServiceUnavailable, "the server is going away"))
+		x.fail(errDraining)
 		return
 	}
 	upgrader := ws.HTTPUpgrader{

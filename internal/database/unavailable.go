@@ -24,7 +24,8 @@ func Unavailable(err error) bool {
 	if code, ok := errors.AsType[sqlite3.ErrorCode](err); ok {
 		return unavailableSQLite[code]
 	}
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || lost(err)
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) ||
+		errors.Is(err, ErrLocked) || lost(err)
 }
 
 // unavailableMySQL holds the error numbers of MySQL and MariaDB by which a server refuses

@@ -32,6 +32,7 @@ func TestUnavailable(t *testing.T) {
 		{sqlite3.FULL, true},
 		{sqlite3.IOERR_WRITE, true},
 		{errGroup, true},
+		{ErrLocked, true},
 		{driver.ErrBadConn, true},
 		{mysql.ErrInvalidConn, true},
 		{&net.OpError{Op: "dial", Err: errors.New("connection refused")}, true},

@@ -35,6 +35,7 @@ const (
 	NotOnline             Code = "NOT_ONLINE"
 	FeatureDisabled       Code = "FEATURE_DISABLED"
 	RateLimited           Code = "RATE_LIMITED"
+	Unavailable           Code = "UNAVAILABLE"
 	Internal              Code = "INTERNAL"
 )
 

@@ -16,7 +16,6 @@ package presence
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -27,6 +26,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/internal/redis"
 	"rollcall/models"
 )
@@ -34,8 +34,8 @@ import (
 // shardCount spreads accounts over so many locks and queues. A power of two.
 const shardCount = 64
 
-// ErrClosed is what Connect answers once Close has begun.
-var ErrClosed = errors.New("presence is shutting down")
+// ErrClosed is returned by Connect and Logout once Close has begun.
+var ErrClosed error = fault.New(fault.Unavailable, "the server is going away")
 
 // Options are a Hub's surroundings; the zero value is good for tests.
 type Options struct {

@@ -132,7 +132,7 @@ func (f *Feed) CatchUp(ctx context.Context) error {
 	f.mu.Lock()
 	if !f.connected {
 		f.mu.Unlock()
-		return errors.New("there is no connection to Redis for messages")
+		return errNotListening
 	}
 	f.catching = append(f.catching, caught)
 	signal(f.wake)

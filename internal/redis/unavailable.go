@@ -1,0 +1,57 @@
+package redis
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/redis/rueidis"
+)
+
+// errNotListening is returned while there is no connection for messages.
+var errNotListening = errors.New("there is no connection to Redis for messages")
+
+// Unavailable reports whether err means that Redis cannot be reached or cannot be used for the
+// moment, through no fault of the command: the same call may succeed later.
+func Unavailable(err error) bool {
+	if refused, ok := errors.AsType[*rueidis.RedisError](err); ok {
+		return passes(refused.Error())
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	for _, target := range []error{
+		rueidis.ErrClosing, errNotListening, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, os.ErrDeadlineExceeded,
+	} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// passes reports whether an error reply is one of a server that refuses commands for the moment.
+// A script's error before Redis 7 holds the reply of its command after a minus sign.
+func passes(reply string) bool {
+	if _, inner, ok := strings.Cut(reply, ": -"); ok && strings.HasPrefix(reply, "ERR Error running script") {
+		reply = inner
+	}
+	word, _, _ := strings.Cut(reply, " ")
+	switch word {
+	case "BUSY", // a script runs for too long
+		"CLUSTERDOWN",
+		"LOADING",    // the data is being read at the start
+		"MASTERDOWN", // a replica without its primary
+		"MISCONF",    // snapshots fail, so writes are refused
+		"MOVED",      // the slot is at another node now
+		"NOREPLICAS", // too few replicas for a write
+		"OOM",        // maxmemory is reached
+		"READONLY",   // a replica
+		"TRYAGAIN",   // the slot is being moved
+		"UNBLOCKED":  // the primary has become a replica
+		return true
+	}
+	return strings.HasPrefix(reply, "ERR max number of clients reached")
+}
