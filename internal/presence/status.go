@@ -9,12 +9,17 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fanout"
 	"rollcall/models"
 )
 
-// StatusOf answers a user's status now. The row must have been read within the
-// last minute: it tells what has been forgotten elsewhere.
+// StatusOf returns a user's status now. The row must have been read within the last
+// minute: it says what has been forgotten elsewhere.
+//
+// Like every method that returns statuses, it first announces the read to the context's
+// fanout.Reader, so that no event that is newer is sent before the answer.
 func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error) {
+	fanout.WillRead(ctx, u.ID)
 	return h.store.status(ctx, AccountOf(u))
 }
 
@@ -25,12 +30,23 @@ func (h *Hub) StatusesOf(ctx context.Context, users []*models.User) ([]models.Us
 	for i, u := range users {
 		accs[i] = AccountOf(u)
 	}
+	return h.statuses(ctx, accs)
+}
+
+// statuses returns the statuses of accounts in their order, for an answer.
+func (h *Hub) statuses(ctx context.Context, accs []Account) ([]models.UserStatus, error) {
+	ids := make([]int64, len(accs))
+	for i, acc := range accs {
+		ids[i] = acc.ID
+	}
+	fanout.WillRead(ctx, ids...)
 	return h.store.statuses(ctx, accs)
 }
 
 // SetStatus gives an ONLINE user a custom status, "": none, and answers the
 // status. The text that is there already changes nothing. Errors: NOT_ONLINE.
 func (h *Hub) SetStatus(ctx context.Context, acc Account, text string) (models.UserStatus, error) {
+	fanout.WillRead(ctx, acc.ID)
 	return h.store.setStatus(ctx, acc, text)
 }
 
@@ -57,7 +73,7 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 	for i := range rows {
 		accs[i] = AccountOf(&rows[i])
 	}
-	present, err := h.store.statuses(ctx, accs)
+	present, err := h.statuses(ctx, accs)
 	if err != nil {
 		return nil, err
 	}

@@ -137,7 +137,7 @@ func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User
 	for i, u := range targets {
 		accs[i] = AccountOf(u)
 	}
-	statuses, err := h.store.statuses(ctx, accs)
+	statuses, err := h.statuses(ctx, accs)
 	if err != nil {
 		return nil, wrap(err, "subscribing")
 	}
