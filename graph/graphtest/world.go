@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/presence"
+	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
@@ -48,6 +49,9 @@ type World struct {
 	// App is FLAGSHIP, DEVELOPMENT, all switches on; Other is the same.
 	App, Other Tenant
 
+	// redis is where the node meets others; nil: it is the only one.
+	redis *redis.Client
+
 	stop func() // takes the node down; once
 }
 
@@ -72,6 +76,26 @@ func New(t *testing.T, db *database.DB) *World {
 	return w
 }
 
+// NewNodes returns several nodes of one service on db, each a world of its own with
+// the same apps.
+func NewNodes(t *testing.T, db *database.DB, count int) []*World {
+	t.Helper()
+	url, service := testenv.RedisURL(t), testenv.Service()
+	nodes := make([]*World, count)
+	for i := range nodes {
+		w := &World{T: t, DB: db, Clock: &Clock{}, Log: &testenv.Log{}, redis: testenv.OpenRedis(t, url, service)}
+		nodes[i] = w
+		if i == 0 {
+			w.start()
+			w.App, w.Other = w.Tenant("app"), w.Tenant("other")
+			continue
+		}
+		w.App, w.Other, w.Clock = nodes[0].App, nodes[0].Other, nodes[0].Clock
+		w.start()
+	}
+	return nodes
+}
+
 // Restart takes the node down and starts another on the same database, which
 // knows only what is in there.
 func (w *World) Restart() {
@@ -92,8 +116,15 @@ func (w *World) start() {
 	events := &bus.Bus{}
 	w.Apps = apps.New(w.DB, events, keys, w.Clock.Now)
 	w.Relations = relations.New(w.DB, events, w.Clock.Now)
-	w.Presence = presence.New(w.DB, events, presence.Options{Clock: w.Clock.Now, Logger: log})
+	w.Presence = presence.New(w.DB, events, presence.Options{Clock: w.Clock.Now, Logger: log, Redis: w.redis})
 	w.Users = users.New(w.DB, events, keys, users.Erasers{w.Relations, w.Presence}, w.Clock.Now)
+	if w.redis != nil {
+		link := bus.NewLink(events, w.redis, log)
+		w.T.Cleanup(link.Close)
+		if err := link.Settle(ctx); err != nil {
+			w.T.Fatal(err)
+		}
+	}
 	if err := w.Presence.Start(ctx); err != nil {
 		w.T.Fatal(err)
 	}
