@@ -2421,7 +2421,7 @@ type UserStatus {
   presence: Presence!
   "The text that the user has set while online, at most 100 bytes; empty: none."
   customStatus: String!
-  "When this last changed; null: the user never logged in."
+  "When this last changed; later with each change of the user. null: the user never logged in."
   changedAt: DateTime
 }
 

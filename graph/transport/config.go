@@ -86,6 +86,9 @@ type Limits struct {
 	QueueMessages int
 	// WriteTimeout is how long a reader may take for 64 KiB. 10 s.
 	WriteTimeout time.Duration
+	// FenceTimeout is how long events wait for an answer that holds statuses of the same
+	// users. 5 s.
+	FenceTimeout time.Duration
 	// CloseTimeout is how long a WebSocket that was told to close may take. 5 s.
 	CloseTimeout time.Duration
 	// KeepAlive is how often an SSE stream without events gets a comment. 12 s.
@@ -101,6 +104,7 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.QueueBytes, 1<<20)
 	setDefault(&l.QueueMessages, 4096)
 	setDefault(&l.WriteTimeout, 10*time.Second)
+	setDefault(&l.FenceTimeout, 5*time.Second)
 	setDefault(&l.CloseTimeout, 5*time.Second)
 	setDefault(&l.KeepAlive, 12*time.Second)
 }

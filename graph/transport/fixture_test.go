@@ -24,6 +24,7 @@ import (
 	"rollcall/graph/requestid"
 	"rollcall/graph/stream"
 	"rollcall/internal/bus"
+	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence"
@@ -44,6 +45,7 @@ type Query {
 	away: String
 	needed: String!
 	wait: String!
+	reads(key: Int!): String!
 }
 type Mutation { logout(all: Boolean = false): Boolean! }
 type Status { userId: ID!  presence: String!  padding(kilobytes: Int!): String! }
@@ -380,7 +382,11 @@ func (s *fakeSchema) field(ctx context.Context, f graphql.CollectedField, args m
 		return nil, fault.New(fault.Forbidden, "no")
 	case "away", "needed":
 		return nil, errAway
-	case "wait":
+	case "wait", "reads":
+		if f.Name == "reads" {
+			key, _ := graphql.UnmarshalInt64(args["key"])
+			fanout.WillRead(ctx, key)
+		}
 		s.waiting <- struct{}{}
 		select {
 		case <-s.proceed:

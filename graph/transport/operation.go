@@ -12,6 +12,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
+	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 )
 
@@ -55,7 +56,7 @@ func (c *conn) subscribe(req request, release func()) error {
 	}
 	defer c.settle()
 	if refused != nil {
-		op.answer(c.server.failure(ctx, refused.cause))
+		op.answer(ctx, nil, c.server.failure(ctx, refused.cause))
 		return nil
 	}
 	op.run(graphql.StartOperationTrace(ctx), params, release)
@@ -68,7 +69,7 @@ func (op *operation) run(ctx context.Context, params *graphql.RawParams, release
 	began := time.Now()
 	opCtx, _, refusal := s.prepare(ctx, params)
 	if refusal != nil {
-		op.answer(refusal)
+		op.answer(ctx, nil, refusal)
 		return
 	}
 	defer op.log(ctx, opCtx, began)
@@ -78,7 +79,7 @@ func (op *operation) run(ctx context.Context, params *graphql.RawParams, release
 	}
 	principal, err := s.cfg.Auth.Refresh(ctx, c.principal)
 	if err != nil {
-		op.answer(s.failure(ctx, err))
+		op.answer(ctx, nil, s.failure(ctx, err))
 		if how := closingFor(err); how != closeInternal && how != closeUnavailable {
 			c.retire(how)
 		}
@@ -90,10 +91,14 @@ func (op *operation) run(ctx context.Context, params *graphql.RawParams, release
 	}
 	if kind == ast.Subscription {
 		op.start(ctx, opCtx)
-	} else if resp := s.dispatch(ctx, opCtx); resp != nil {
-		op.answer(resp)
+		return
+	}
+	f := c.out.newFence()
+	defer f.lower()
+	if resp := s.dispatch(fanout.WithReader(ctx, f), opCtx); resp != nil {
+		op.answer(ctx, f, resp)
 	} else if ctx.Err() == nil {
-		op.answer(s.failure(ctx, nil))
+		op.answer(ctx, nil, s.failure(ctx, nil))
 	}
 }
 
@@ -101,7 +106,7 @@ func (op *operation) run(ctx context.Context, params *graphql.RawParams, release
 func (op *operation) start(ctx context.Context, opCtx *graphql.OperationContext) {
 	sub, refusal := op.conn.server.subscribe(ctx, opCtx, op, op.id)
 	if refusal != nil {
-		op.answer(refusal)
+		op.answer(ctx, nil, refusal)
 		return
 	}
 	op.conn.mu.Lock()
@@ -113,17 +118,21 @@ func (op *operation) start(ctx context.Context, opCtx *graphql.OperationContext)
 }
 
 // answer sends a response and ends the operation, unless the client has ended it.
-// It waits while too much else waits to be sent.
-func (op *operation) answer(resp *graphql.Response) {
+// It waits while too much else waits to be sent. The fence is that of the statuses in
+// the response; nil: it has none.
+func (op *operation) answer(ctx context.Context, f *fence, resp *graphql.Response) {
 	c := op.conn
 	if !c.remove(op) {
 		return
 	}
-	if resp.Data == nil {
-		c.out.pushWait(errorMessage(op.id, encodeJSON(resp.Errors)))
-		return
+	if resp.Data != nil {
+		err := c.out.pushWait(f, nextMessage(op.id, encodeResponse(resp)), completeMessage(op.id))
+		if err == nil {
+			return
+		}
+		resp = c.server.failure(ctx, err)
 	}
-	c.out.pushWait(nextMessage(op.id, encodeResponse(resp)), completeMessage(op.id))
+	_ = c.out.pushWait(nil, errorMessage(op.id, encodeJSON(resp.Errors))) // fails only with a fence
 }
 
 // stop ends the operation without another word.
@@ -152,17 +161,17 @@ func (op *operation) hold(sub *subscription, key int64, payload []byte) {
 
 func (op *operation) release() { op.conn.out.release() }
 
-func (op *operation) end(_ *subscription, err error) {
+func (op *operation) end(sub *subscription, err error) {
 	c := op.conn
 	if !c.remove(op) {
 		return
 	}
-	if err == nil {
-		c.send(completeMessage(op.id))
-		return
+	m := completeMessage(op.id)
+	if err != nil {
+		ctx := requestid.With(context.Background(), requestid.New())
+		m = errorMessage(op.id, encodeJSON(gqlerror.List{c.server.cfg.Present(ctx, err)}))
 	}
-	ctx := requestid.With(context.Background(), requestid.New())
-	c.send(errorMessage(op.id, encodeJSON(gqlerror.List{c.server.cfg.Present(ctx, err)})))
+	c.sent(c.out.pushEnd(sub, m))
 }
 
 func (op *operation) log(ctx context.Context, opCtx *graphql.OperationContext, began time.Time) {

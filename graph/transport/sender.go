@@ -33,6 +33,7 @@ type pacing struct {
 	bounds
 	writeTimeout time.Duration // for gatherSize bytes
 	closeTimeout time.Duration // from the decision to close to the end of the link
+	fenceTimeout time.Duration // how long events wait for an answer that holds statuses
 }
 
 // errTooSlow says that the queue is full.
@@ -52,6 +53,8 @@ type sender struct {
 	// nil where there are none. It changes under the mutex only, and is nil while
 	// the goroutine drains.
 	held atomic.Pointer[[]message]
+	// fences are raised by operations that read statuses; nil if there are none.
+	fences *fences
 	// corked counts who wants what follows gathered into one write.
 	corked int
 	// draining: the goroutine is at work and owns the socket's writing side.
@@ -71,9 +74,24 @@ type sender struct {
 func (s *sender) push(m message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed || s.fences != nil && m.sub != nil && s.deferEvent(m) {
 		return nil
 	}
+	return s.addIfFits(m)
+}
+
+// pushEnd sends the end of a subscription after the subscription's events, like push.
+func (s *sender) pushEnd(sub *subscription, m message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.fences != nil && s.deferEnd(sub, m) {
+		return nil
+	}
+	return s.addIfFits(m)
+}
+
+// addIfFits is add, or returns errTooSlow if too much waits already.
+func (s *sender) addIfFits(m message) error {
 	if !s.queue.replaces(m) && !s.queue.fits(len(m.payload), s.pacing.bounds) {
 		return errTooSlow
 	}
@@ -86,21 +104,26 @@ func (s *sender) push(m message) error {
 // reader is not slow.
 func (s *sender) hold(m message) error {
 	s.mu.Lock()
-	if s.closed || s.draining || s.corked > 0 || !s.queue.empty() {
+	if s.closed || s.draining || s.corked > 0 || s.fences != nil || !s.queue.empty() {
 		s.mu.Unlock()
 		return s.push(m)
 	}
 	defer s.mu.Unlock()
+	if s.keepHeld(m) >= heldMost {
+		s.flush()
+	}
+	return nil
+}
+
+// keepHeld adds m to the held events and returns how many there are.
+func (s *sender) keepHeld(m message) int {
 	held := s.held.Load()
 	if held == nil {
 		held = heldLists.Get().(*[]message)
 		s.held.Store(held)
 	}
 	*held = append(*held, m)
-	if len(*held) == heldMost {
-		s.flush()
-	}
-	return nil
+	return len(*held)
 }
 
 // release sends what is held.
@@ -133,20 +156,28 @@ func (s *sender) dropHeld() {
 }
 
 func giveBackHeld(held *[]message) {
+	if cap(*held) > 2*heldMost {
+		return // events that waited for a fence can be many
+	}
 	clear(*held)
 	*held = (*held)[:0]
 	heldLists.Put(held)
 }
 
-// pushWait sends ms together. Where too much waits already it waits too: for a
-// caller that answers a request and may take its time.
-func (s *sender) pushWait(ms ...message) {
+// pushWait sends ms, an answer, together, and then lowers the answer's fence; nil: it
+// has none. If too much waits to be sent already, pushWait waits too. Returns
+// errOvertaken, and sends nothing, if events did not wait for the answer.
+func (s *sender) pushWait(f *fence, ms ...message) error {
 	size := 0
 	for _, m := range ms {
 		size += len(m.payload)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if f != nil {
+		f.ready()
+		defer s.lower(f)
+	}
 	for !s.closed && !s.queue.fits(size, s.pacing.bounds) {
 		if s.room == nil {
 			s.room = make(chan struct{})
@@ -156,8 +187,11 @@ func (s *sender) pushWait(ms ...message) {
 		<-room
 		s.mu.Lock()
 	}
-	if s.closed {
-		return
+	switch {
+	case s.closed:
+		return nil
+	case f != nil && f.overtaken:
+		return errOvertaken
 	}
 	s.corked++
 	for _, m := range ms {
@@ -165,6 +199,7 @@ func (s *sender) pushWait(ms ...message) {
 	}
 	s.corked--
 	s.flush()
+	return nil
 }
 
 // cork gathers what is pushed from now on, until uncork.
@@ -191,12 +226,15 @@ func (s *sender) close(how closing, drop bool) bool {
 	if s.closed {
 		return false
 	}
-	s.closed, s.how = true, &how
-	s.closeBy = time.Now().Add(s.pacing.closeTimeout).UnixNano()
 	if drop {
 		s.queue = queue{}
 		s.dropHeld()
+		s.dropFences()
+	} else if s.lowerAll(); s.closed {
+		return false // the link broke on the events that waited
 	}
+	s.closed, s.how = true, &how
+	s.closeBy = time.Now().Add(s.pacing.closeTimeout).UnixNano()
 	s.makeRoom()
 	if s.draining {
 		_ = s.sock.SetWriteDeadline(time.Unix(0, s.closeBy)) // fails only on a link that is gone
@@ -348,6 +386,7 @@ func (s *sender) fail(err error) {
 	s.draining = false
 	s.queue = queue{}
 	s.dropHeld()
+	s.dropFences()
 	s.makeRoom()
 	s.sock.abort()
 }

@@ -58,6 +58,7 @@ func New(cfg Config) *Server {
 			bounds:       bounds{bytes: cfg.Limits.QueueBytes, messages: cfg.Limits.QueueMessages},
 			writeTimeout: cfg.Limits.WriteTimeout,
 			closeTimeout: cfg.Limits.CloseTimeout,
+			fenceTimeout: cfg.Limits.FenceTimeout,
 		},
 		workers: newWorkers(),
 		conns:   make(map[*conn]struct{}),
