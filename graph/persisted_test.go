@@ -107,3 +107,19 @@ func TestPersistedQuery_RevokedTokenStoresNothing(t *testing.T) {
 		t.Errorf("its document: %s", got)
 	}
 }
+
+// A caller with a hash is not kept waiting while the database cannot confirm it.
+func TestPersistedQuery_TableLocked(t *testing.T) {
+	url := testenv.MySQLURL(t)
+	w := graphtest.New(t, testenv.Open(t, url))
+	impatient(w)
+	app := w.Bearer(graphtest.AppServer)
+	release := hold(t, url, "LOCK TABLES apps WRITE")
+	defer release()
+	const query = "{ __typename }"
+	for _, hashAlone := range []bool{false, true} {
+		if got := askPersisted(w, app, query, hashAlone); got != "UNAVAILABLE" {
+			t.Errorf("hash alone %v: %s", hashAlone, got)
+		}
+	}
+}

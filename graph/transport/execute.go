@@ -27,8 +27,6 @@ func (s *Server) prepare(ctx context.Context, params *graphql.RawParams) (opCtx 
 	opCtx, errs = s.exec.CreateOperationContext(ctx, params)
 	if len(errs) > 0 {
 		refusal = s.exec.DispatchError(graphql.WithOperationContext(ctx, opCtx), errs)
-	} else {
-		s.persisted.store(ctx, params.Extensions, params.Query)
 	}
 	return opCtx, errs, refusal
 }

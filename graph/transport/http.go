@@ -201,6 +201,7 @@ func (x *exchange) change(opCtx *graphql.OperationContext) {
 	case kind == ast.Mutation:
 		x.once(opCtx)
 	case x.accept.stream:
+		x.server.persisted.store(x.ctx, opCtx)
 		x.stream(opCtx)
 	default:
 		x.refuse(bad(http.StatusBadRequest, "a subscription needs a WebSocket, or Accept: %s", mediaStream))
@@ -222,6 +223,7 @@ func (x *exchange) once(opCtx *graphql.OperationContext) {
 		return
 	}
 	x.confirmed(func() {
+		x.server.persisted.store(ctx, opCtx)
 		switch {
 		case resp == nil:
 			x.fail(context.Cause(ctx))

@@ -86,6 +86,7 @@ func (op *operation) run(ctx context.Context, params *graphql.RawParams, release
 		return
 	}
 	ctx = auth.With(ctx, principal)
+	s.persisted.store(ctx, opCtx)
 	if c.device != nil {
 		ctx = auth.WithDevice(ctx, c.device)
 	}

@@ -122,22 +122,18 @@ func (q *persistedQueries) find(ctx context.Context, params *graphql.RawParams) 
 	return nil
 }
 
-// store stores text, the document of a request that find has accepted, if the request carries its
-// hash. The caller must have validated the document. Its escapes may be translated already: to
-// translate them once more changes nothing.
-func (q *persistedQueries) store(ctx context.Context, extensions map[string]any, text string) {
-	if q == nil || extensions[persistedExtension] == nil {
-		return
-	}
+// store stores the document of an operation whose request find has accepted, if the request carried
+// its hash. The operation must have been prepared, and the caller confirmed: a revoked token must
+// not fill its app's share. The document's escapes are translated already; to translate them once
+// more changes nothing.
+func (q *persistedQueries) store(ctx context.Context, opCtx *graphql.OperationContext) {
+	extension := opCtx.Extensions[persistedExtension]
 	principal := auth.From(ctx)
-	hash, refused := persistedHash(extensions[persistedExtension])
-	if refused != nil || principal.Kind == auth.Guest || q.has(principal.AppID(), hash) {
+	if q == nil || extension == nil || principal.Kind == auth.Guest {
 		return
 	}
-	// A token that turns out to be revoked must not fill its app's share. The transport refuses the
-	// request by the same check.
-	if principal.Confirm(ctx) == nil {
-		q.add(principal.AppID(), hash, text)
+	if hash, refused := persistedHash(extension); refused == nil {
+		q.add(principal.AppID(), hash, opCtx.RawQuery)
 	}
 }
 
@@ -156,15 +152,7 @@ func (q *persistedQueries) get(app int64, hash queryHash) (text string, found bo
 	return text, found
 }
 
-// has reports whether a document is stored.
-func (q *persistedQueries) has(app int64, hash queryHash) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	of := q.apps[app]
-	return of != nil && of.texts.Contains(hash)
-}
-
-// add stores a document and makes room for it.
+// add stores a document and makes room for it, unless it is stored already.
 func (q *persistedQueries) add(app int64, hash queryHash, text string) {
 	size := len(text) + storedQueryOverhead
 	if size > q.limit {
@@ -182,7 +170,7 @@ func (q *persistedQueries) add(app int64, hash queryHash, text string) {
 		q.apps[app] = of
 	}
 	if of.texts.Contains(hash) {
-		return // stored by a concurrent request
+		return
 	}
 	// The clone does not keep the rest of a URL in memory.
 	of.texts.Add(hash, strings.Clone(text))

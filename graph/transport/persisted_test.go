@@ -419,7 +419,7 @@ func TestPersistedQueries_FairShare(t *testing.T) {
 	group.Wait()
 	for app := range int64(4) {
 		for i := range 12 { // its share: 64 / 5
-			if !q.has(app, hash(14-i)) {
+			if !q.apps[app].texts.Contains(hash(14 - i)) {
 				t.Fatalf("app %d has lost its document %d", app, 14-i)
 			}
 		}
