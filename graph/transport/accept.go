@@ -1,9 +1,9 @@
 package transport
 
 import (
-	"mime"
-	"strconv"
-	"strings"
+	"net/http"
+
+	"rollcall/internal/httpheader"
 )
 
 // The media types of GraphQL over HTTP.
@@ -24,32 +24,28 @@ type acceptance struct {
 	streamFirst bool
 }
 
-// accepted reads the Accept header. No header, and */*, mean application/json,
-// as GraphQL-over-HTTP has it for callers from before its own media type. An SSE
-// stream is answered only to who names it.
-func accepted(header []string) acceptance {
-	accept := strings.Join(header, ",")
-	switch accept {
-	case "", "*/*", mediaJSON:
+// accepted reads the Accept header. No header, and */*, mean application/json, as defined in
+// GraphQL over HTTP for callers older than its own media type. A caller gets an SSE stream only if it
+// names it.
+func accepted(h http.Header) acceptance {
+	switch lines := h.Values("Accept"); len(lines) {
+	case 0:
 		return acceptance{media: mediaJSON}
-	case mediaResponse:
-		return acceptance{media: mediaResponse}
-	case mediaStream:
-		return acceptance{stream: true, streamFirst: true}
+	case 1:
+		switch lines[0] {
+		case "", "*/*", mediaJSON:
+			return acceptance{media: mediaJSON}
+		case mediaResponse:
+			return acceptance{media: mediaResponse}
+		case mediaStream:
+			return acceptance{stream: true, streamFirst: true}
+		}
 	}
 
 	var json, response, stream wish
-	for position, part := range strings.Split(accept, ",") {
-		name, params, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		quality := 1.0
-		if q, ok := params["q"]; ok {
-			if quality, err = strconv.ParseFloat(q, 64); err != nil {
-				continue
-			}
-		}
+	position := 0
+	for name, quality := range httpheader.Preferences(h, "Accept") {
+		position++
 		switch name {
 		case mediaJSON:
 			json.take(wish{quality, 3, position})

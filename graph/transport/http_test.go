@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -74,6 +75,8 @@ func TestHTTP(t *testing.T) {
 		{name: "form", body: "query=x", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, status: 415, code: "BAD_REQUEST"},
 		{name: "other charset", body: typename, header: map[string]string{"Content-Type": "application/json; charset=utf-16"}, status: 415, code: "BAD_REQUEST"},
 		{name: "compressed", body: typename, header: map[string]string{"Content-Encoding": "gzip"}, status: 415, code: "BAD_REQUEST"},
+		{name: "compressed twice", body: typename, header: map[string]string{"Content-Encoding": "identity, gzip"}, status: 415, code: "BAD_REQUEST"},
+		{name: "not compressed", body: typename, header: map[string]string{"Content-Encoding": "Identity"}, status: 200, data: `{"__typename":"Query"}`},
 		{name: "not acceptable", body: typename, header: map[string]string{"Accept": "image/png"}, status: 406, code: "BAD_REQUEST"},
 		{name: "empty body", body: "", status: 400, code: "BAD_REQUEST"},
 		{name: "malformed", body: `{ "secret-marker`, status: 400, code: "BAD_REQUEST", message: "not valid JSON"},
@@ -226,6 +229,14 @@ func (spaces) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func TestPostParams_CompressedBySecondLine(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"query":"{who}"}`))
+	r.Header = http.Header{"Content-Type": {mediaJSON}, "Content-Encoding": {"identity", "gzip"}}
+	if _, refused := postParams(httptest.NewRecorder(), r, 1<<20); refused == nil || refused.status != http.StatusUnsupportedMediaType {
+		t.Errorf("got %+v, want status 415", refused)
+	}
+}
+
 func TestAccepted(t *testing.T) {
 	for header, want := range map[string]acceptance{
 		"":                                     {media: mediaJSON},
@@ -244,9 +255,13 @@ func TestAccepted(t *testing.T) {
 		mediaStream + ";q=0":                   {},
 		mediaStream + ", " + mediaJSON:         {media: mediaJSON, stream: true, streamFirst: true},
 		mediaResponse + ", " + mediaJSON + ", " + mediaStream: {media: mediaResponse, stream: true},
-		mediaStream + ", */*": {media: mediaJSON, stream: true, streamFirst: true},
+		mediaStream + ", */*":                                {media: mediaJSON, stream: true, streamFirst: true},
+		"image/png|" + mediaResponse:                         {media: mediaResponse},
+		mediaResponse + ";q=0.5|" + mediaJSON:                {media: mediaJSON},
+		"|" + mediaStream:                                    {stream: true, streamFirst: true},
+		`image/png;a="x, y", ` + mediaResponse + `;a="x, y"`: {media: mediaResponse},
 	} {
-		if got := accepted([]string{header}); got != want {
+		if got := accepted(http.Header{"Accept": strings.Split(header, "|")}); got != want {
 			t.Errorf("accepted(%q) = %+v, want %+v", header, got, want)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/httpheader"
 )
 
 // codeBadRequest is the code of what is no GraphQL request at all; the rules
@@ -39,8 +40,10 @@ func postParams(w http.ResponseWriter, r *http.Request, limit int64) (*graphql.R
 	if refused := jsonBody(r.Header.Get("Content-Type")); refused != nil {
 		return nil, refused
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return nil, bad(http.StatusUnsupportedMediaType, "the body must not be compressed")
+	for coding := range httpheader.Elements(r.Header, "Content-Encoding") {
+		if !strings.EqualFold(coding, "identity") {
+			return nil, bad(http.StatusUnsupportedMediaType, "the body must not be compressed")
+		}
 	}
 	body := bodies.Get().(*bytes.Buffer)
 	defer release(body)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 
 	"rollcall/graph/requestid"
 	"rollcall/internal/fault"
+	"rollcall/internal/httpheader"
 )
 
 // Server is the handler of the GraphQL path.
@@ -78,9 +78,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set(headerRequestID, id)
 	s.origins.share(h, r)
 	ctx := graphql.StartOperationTrace(requestid.With(r.Context(), id))
-	x := &exchange{server: s, w: w, r: r, ctx: ctx, began: time.Now(), accept: accepted(r.Header.Values("Accept"))}
+	x := &exchange{server: s, w: w, r: r, ctx: ctx, began: time.Now(), accept: accepted(r.Header)}
 	defer x.finish()
-	if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+	if httpheader.Has(r.Header, "Upgrade", "websocket") {
 		x.upgrade(id)
 	} else {
 		x.serve()

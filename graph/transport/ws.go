@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/gobwas/ws"
+
+	"rollcall/internal/httpheader"
 )
 
 // upgrade turns the exchange into a WebSocket and lets go of net/http: when it
@@ -26,7 +28,7 @@ func (x *exchange) upgrade(id string) {
 		Header:   http.Header{headerRequestID: {id}},
 		Protocol: func(offered string) bool { return offered == subprotocol },
 	}
-	netConn, rw, handshake, err := upgrader.Upgrade(x.r, x.w)
+	netConn, rw, agreed, err := upgrader.Upgrade(handshakeOf(x.r), x.w)
 	if err != nil {
 		x.status = http.StatusBadRequest
 		if netConn != nil {
@@ -40,10 +42,32 @@ func (x *exchange) upgrade(id string) {
 		_ = netConn.Close() // it has been open for an instant
 		return
 	}
-	if handshake.Protocol != subprotocol {
+	if agreed.Protocol != subprotocol {
 		c.close(closeBadSubprotocol)
 	}
 	go c.serve()
+}
+
+// handshakeOf returns r with its handshake as gobwas/ws reads it, which takes Upgrade for a single
+// token and Connection for a single line.
+func handshakeOf(r *http.Request) *http.Request {
+	out := r.WithContext(r.Context())
+	out.Header = http.Header{"Upgrade": {"websocket"}}
+	for _, name := range []string{"Sec-Websocket-Key", "Sec-Websocket-Version"} {
+		if values := r.Header[name]; values != nil {
+			out.Header[name] = values
+		}
+	}
+	if httpheader.Has(r.Header, "Connection", "upgrade") {
+		out.Header["Connection"] = []string{"Upgrade"}
+	}
+	for offered := range httpheader.Elements(r.Header, "Sec-Websocket-Protocol") {
+		if offered == subprotocol {
+			out.Header["Sec-Websocket-Protocol"] = []string{subprotocol}
+			break
+		}
+	}
+	return out
 }
 
 // unread answers what net/http had read of the connection beyond the request.

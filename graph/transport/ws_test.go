@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -429,6 +430,74 @@ func TestUpgradeRefused(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("an upgrade without a key: %d, want 400", resp.StatusCode)
+	}
+}
+
+// TestUpgrade_HeaderLists sends the handshake's lists in the forms that RFC 9110 allows.
+func TestUpgrade_HeaderLists(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	const (
+		key       = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+		protocol  = "Sec-WebSocket-Protocol: graphql-transport-ws\r\n"
+		switching = 101
+	)
+	for name, c := range map[string]struct {
+		headers string
+		status  int
+		close   ws.StatusCode // 0: the connection stays
+	}{
+		"plain":                        {"Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + protocol, switching, 0},
+		"Connection as a list":         {"Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n" + key + protocol, switching, 0},
+		"Connection in two lines":      {"Connection: keep-alive\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" + key + protocol, switching, 0},
+		"Connection, the other order":  {"Connection: upgrade\r\nConnection: keep-alive\r\nUpgrade: websocket\r\n" + key + protocol, switching, 0},
+		"Upgrade as a list":            {"Connection: Upgrade\r\nUpgrade: h2c, websocket\r\n" + key + protocol, switching, 0},
+		"Upgrade in two lines":         {"Connection: Upgrade\r\nUpgrade: h2c\r\nUpgrade: WebSocket\r\n" + key + protocol, switching, 0},
+		"Upgrade with empty elements":  {"Connection: ,Upgrade,\r\nUpgrade: , websocket ,\r\n" + key + protocol, switching, 0},
+		"protocols as a list":          {"Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + "Sec-WebSocket-Protocol: graphql-ws, graphql-transport-ws\r\n", switching, 0},
+		"protocols in two lines":       {"Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + "Sec-WebSocket-Protocol: graphql-ws\r\n" + protocol, switching, 0},
+		"protocols and an empty line":  {"Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + "Sec-WebSocket-Protocol:\r\n" + protocol, switching, 0},
+		"another protocol":             {"Connection: Upgrade\r\nUpgrade: websocket\r\n" + key + "Sec-WebSocket-Protocol: graphql-ws\r\nSec-WebSocket-Protocol: GraphQL-Transport-WS\r\n", switching, 4406},
+		"no protocol":                  {"Connection: Upgrade\r\nUpgrade: websocket\r\n" + key, switching, 4406},
+		"no upgrade in Connection":     {"Connection: keep-alive\r\nConnection: close\r\nUpgrade: websocket\r\n" + key + protocol, 400, 0},
+		"no Connection":                {"Upgrade: websocket\r\n" + key + protocol, 400, 0},
+		"no key":                       {"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" + protocol, 400, 0},
+		"another version":              {"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 8\r\n" + protocol, 426, 0},
+		"an upgrade to something else": {"Connection: Upgrade\r\nUpgrade: h2c\r\n" + key, 400, 0}, // a GET without a query
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", w.http.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: example.com\r\n"+c.headers+"\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+				t.Fatal(err)
+			}
+			in := bufio.NewReader(conn)
+			resp, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.StatusCode != c.status {
+				t.Fatalf("status %d, want %d", resp.StatusCode, c.status)
+			}
+			if c.status != switching {
+				return
+			}
+			client := &client{t: t, conn: conn, in: in}
+			if c.close != 0 {
+				client.expectClose(c.close)
+				return
+			}
+			if got := resp.Header.Values("Sec-WebSocket-Protocol"); len(got) != 1 || got[0] != subprotocol {
+				t.Errorf("subprotocol %q", got)
+			}
+			client.send(`{"type":"connection_init","payload":{"Authorization":"Bearer app"}}`)
+			client.expect(`{"type":"connection_ack"}`)
+		})
 	}
 }
 
