@@ -12,6 +12,8 @@ import (
 	"path"
 	"strings"
 	"sync"
+
+	"rollcall/internal/httpheader"
 )
 
 //go:embed static
@@ -85,12 +87,22 @@ func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	head.Set("Cache-Control", "public, max-age=31536000, immutable")
 	head.Set("Vary", "Accept-Encoding")
 	body := file.body
-	if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if acceptsGzip(r.Header) {
 		head.Set("Content-Encoding", "gzip")
 		body = file.zipped()
 	}
 	head.Set("Content-Length", fmt.Sprint(len(body)))
 	_, _ = w.Write(body) // the browser may be gone
+}
+
+// acceptsGzip reports whether the Accept-Encoding header names gzip and does not refuse it.
+func acceptsGzip(h http.Header) bool {
+	for coding, quality := range httpheader.Preferences(h, "Accept-Encoding") {
+		if coding == "gzip" {
+			return quality > 0
+		}
+	}
+	return false
 }
 
 func zip(body []byte) []byte {

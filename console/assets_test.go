@@ -24,12 +24,14 @@ func TestAssetsAreKeptForEver(t *testing.T) {
 	for name, address := range a.addresses {
 		want, err := staticFiles.ReadFile("static/" + name)
 		s.check(err)
-		for _, encoding := range []string{"identity", "gzip"} {
+		for _, encoding := range []string{"identity", "gzip", "gzip;q=0, *", "br, GZIP; q=0.5"} {
 			b.head.Set("Accept-Encoding", encoding)
 			got := b.get(address)
 			got.want(t, http.StatusOK)
 			body := []byte(got.body)
-			if encoding == "gzip" {
+			if zipped := encoding == "gzip" || encoding == "br, GZIP; q=0.5"; zipped != (got.Header.Get("Content-Encoding") == "gzip") {
+				t.Fatalf("%s for Accept-Encoding %q: Content-Encoding %q", name, encoding, got.Header.Get("Content-Encoding"))
+			} else if zipped {
 				r, err := gzip.NewReader(bytes.NewReader(body))
 				s.check(err)
 				body, err = io.ReadAll(r)

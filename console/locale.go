@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"rollcall/internal/httpheader"
 )
 
 //go:embed locales/*.json
@@ -100,15 +102,7 @@ func (c *console) localeOf(r *http.Request) *locale {
 		}
 	}
 	best, bestQuality := c.locales[0], 0.0
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Language"), ",") {
-		tag, weight, weighted := strings.Cut(strings.TrimSpace(part), ";q=")
-		quality := 1.0
-		if weighted {
-			var err error
-			if quality, err = strconv.ParseFloat(weight, 64); err != nil {
-				continue
-			}
-		}
+	for tag, quality := range httpheader.Preferences(r.Header, "Accept-Language") {
 		if quality <= bestQuality {
 			continue
 		}

@@ -142,6 +142,7 @@ func TestLanguageIsNegotiated(t *testing.T) {
 		"de,fr;q=0.9":                   "en",
 		"de;q=1, zh;q=0.5, en;q=0.4":    "zh-CN",
 		"en;q=0.4,zh;q=0.5":             "zh-CN",
+		"de; q=1, zh ; q=0.5":           "zh-CN",
 		"zh;q=0":                        "en",
 		"zh;q=x":                        "en",
 		strings.Repeat("x,", 2000) + "": "en",
