@@ -115,14 +115,18 @@ func TestHTTP(t *testing.T) {
 		{name: "put", method: "PUT", body: typename, status: 405, code: "BAD_REQUEST", want: map[string]string{"Allow": "GET, POST, OPTIONS"}},
 
 		{name: "origin on the list", body: typename, header: map[string]string{"Origin": "https://chat.example.com"}, status: 200, data: `{"__typename":"Query"}`,
-			want: map[string]string{"Access-Control-Allow-Origin": "https://chat.example.com", "Access-Control-Expose-Headers": "X-Request-Id"}},
+			want: map[string]string{"Access-Control-Allow-Origin": "https://chat.example.com", "Access-Control-Expose-Headers": "X-Request-Id", "Vary": "Origin, Accept"}},
 		{name: "origin off the list", body: typename, header: map[string]string{"Origin": "https://evil.example.com"}, status: 200, data: `{"__typename":"Query"}`,
 			want: map[string]string{"Access-Control-Allow-Origin": ""}},
 		{name: "preflight", method: "OPTIONS", header: map[string]string{"Origin": "https://chat.example.com", "Access-Control-Request-Method": "POST"}, status: 204,
 			want: map[string]string{"Access-Control-Allow-Origin": "https://chat.example.com", "Access-Control-Allow-Methods": "GET, POST",
-				"Access-Control-Allow-Headers": "Authorization, Content-Type, X-Request-Id, X-Platform"}},
+				"Access-Control-Allow-Headers": "Authorization, Content-Type, X-Request-Id, X-Platform, " +
+					"Apollographql-Client-Name, Apollographql-Client-Version, Apollo-Require-Preflight, X-Apollo-Operation-Name, Traceparent, Tracestate, Baggage",
+				"Vary": "Origin, Access-Control-Request-Method"}},
+		{name: "options", method: "OPTIONS", status: 204,
+			want: map[string]string{"Allow": "GET, POST, OPTIONS", "Access-Control-Allow-Headers": "", "Vary": "Origin, Access-Control-Request-Method"}},
 		{name: "preflight off the list", method: "OPTIONS", header: map[string]string{"Origin": "https://evil.example.com", "Access-Control-Request-Method": "POST"}, status: 403,
-			want: map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Allow-Methods": ""}},
+			want: map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Allow-Methods": "", "Vary": "Origin, Access-Control-Request-Method"}},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, w.http.URL) })
 	}
@@ -159,7 +163,7 @@ func (c *exchangeCase) run(t *testing.T, base string) {
 		t.Errorf("status %d, want %d: %s", resp.StatusCode, c.status, body)
 	}
 	for name, want := range c.want {
-		if got := resp.Header.Get(name); got != want {
+		if got := strings.Join(resp.Header.Values(name), ", "); got != want {
 			t.Errorf("header %s is %q, want %q", name, got, want)
 		}
 	}

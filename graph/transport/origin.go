@@ -42,18 +42,27 @@ func (o origins) share(h http.Header, r *http.Request) {
 	}
 }
 
-// preflight answers OPTIONS: a browser that asks whether a page may call, or
-// anyone who asks for the methods.
+// allowedHeaders are the headers that a page of another origin may send: Rollcall's own, those that
+// Apollo's clients add, and those of distributed traces (W3C Trace Context and Baggage).
+var allowedHeaders = strings.Join([]string{
+	"Authorization", "Content-Type", headerRequestID, headerPlatform,
+	"Apollographql-Client-Name", "Apollographql-Client-Version", "Apollo-Require-Preflight", "X-Apollo-Operation-Name",
+	"Traceparent", "Tracestate", "Baggage",
+}, ", ")
+
+// preflight responds to OPTIONS: a browser that asks whether a page may call, or any caller that
+// asks for the methods.
 func (o origins) preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Allow", allowedMethods)
+	h.Set("Vary", "Origin, Access-Control-Request-Method")
 	if r.Header.Get("Access-Control-Request-Method") != "" {
 		if !o.allow(r) {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
 		h.Set("Access-Control-Allow-Methods", "GET, POST")
-		h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, "+headerRequestID+", "+headerPlatform)
+		h.Set("Access-Control-Allow-Headers", allowedHeaders)
 		h.Set("Access-Control-Max-Age", "7200")
 	}
 	w.WriteHeader(http.StatusNoContent)
