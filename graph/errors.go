@@ -25,8 +25,29 @@ import (
 // are UNAVAILABLE, and every other error is INTERNAL; only the log says more about those two.
 type presenter struct{ log *slog.Logger }
 
-// present is gqlgen's error presenter; the transports use it too.
+// presentField is gqlgen's error presenter. It returns nil for an error beyond those
+// that a response may have.
+func (p presenter) presentField(ctx context.Context, err error) *gqlerror.Error {
+	if run, ok := ctx.Value(executionKey{}).(*execution); ok && !run.mayReport(err) {
+		return nil
+	}
+	return p.present(ctx, err)
+}
+
+// present returns err as the caller reads it. Names and values that it repeats are
+// clipped.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
+	out := p.translate(ctx, err)
+	out.Message = clipMessage(out.Message)
+	for key, value := range out.Extensions {
+		if text, ok := value.(string); ok {
+			out.Extensions[key] = clipMessage(text)
+		}
+	}
+	return out
+}
+
+func (p presenter) translate(ctx context.Context, err error) *gqlerror.Error {
 	out := &gqlerror.Error{}
 	var from *gqlerror.Error
 	if errors.As(err, &from) {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -16,37 +15,45 @@ import (
 
 // Options say how operations are carried out.
 type Options struct {
-	// Introspection says whether clients may ask for the schema.
+	// Introspection reports whether clients may ask for the schema.
 	Introspection bool
 	Logger        *slog.Logger
+	// MaxResponse bounds a response, in bytes. 0: DefaultMaxResponse.
+	MaxResponse int
 	// Stock leaves all to the code that gqlgen generates, which package selection
 	// is compared with: nothing is encoded directly.
 	Stock bool
 }
 
+// DefaultMaxResponse is how large a response may be unless configured, in bytes.
+const DefaultMaxResponse = 8 << 20
+
 // Executor parses, checks and carries out operations; the transports drive it.
 type Executor struct {
 	*executor.Executor
-	schema  *ast.Schema
-	present func(ctx context.Context, err error) *gqlerror.Error
+	schema      *ast.Schema
+	documents   *documents
+	maxResponse int
+	present     func(ctx context.Context, err error) *gqlerror.Error
 }
 
-// NewExecutor answers an Executor whose resolvers call r's rules.
+var _ graphql.GraphExecutor = (*Executor)(nil)
+
+// NewExecutor returns an Executor whose resolvers call r's rules.
 func NewExecutor(r *Resolver, opts Options) *Executor {
 	es := generated.NewExecutableSchema(generated.Config{
 		Resolvers:  r,
 		Directives: generated.DirectiveRoot{Private: private},
 	})
+	if opts.MaxResponse == 0 {
+		opts.MaxResponse = DefaultMaxResponse
+	}
 	p := presenter{log: opts.Logger}
 	exec := executor.New(es)
-	exec.SetErrorPresenter(p.present)
+	exec.SetErrorPresenter(p.presentField)
 	exec.SetRecoverFunc(p.recovered)
-	exec.SetParserTokenLimit(MaxTokens)
-	exec.SetDefaultRulesFn(validationRules)
-	exec.SetDisableSuggestion(!opts.Introspection)
-	exec.SetQueryCache(documentCache{lru.New[*ast.QueryDocument](documentCacheSize)})
+	exec.SetQueryCache(loaded{})
 	exec.Use(limits{schema: es.Schema(), introspection: opts.Introspection})
-	exec.AroundOperations(countRoots)
 	exec.AroundFields(newGuard(es.Schema()).field)
 	if !opts.Stock {
 		types := generated.Selections(r)
@@ -56,37 +63,49 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 			types = types.Without("User", "status")
 		}
 		exec.Use(selection.New(types, selection.Options{
-			Operations: documentCacheSize, DocumentBytes: maxCachedDocument,
+			PlanOf:   func(op *graphql.OperationContext) *selection.Plan { return &operationOf(op).plan },
+			MaxBytes: opts.MaxResponse,
 		}))
 	}
-	return &Executor{Executor: exec, schema: es.Schema(), present: p.present}
+	return &Executor{
+		Executor: exec, schema: es.Schema(), present: p.present,
+		documents: newDocuments(es.Schema(), opts.Introspection), maxResponse: opts.MaxResponse,
+	}
 }
 
-// Schema answers the schema that is served.
+// CreateOperationContext parses and checks an operation. A document that is too large
+// is refused before anything but the parser looks at it.
+func (e *Executor) CreateOperationContext(ctx context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {
+	doc, errs := e.documents.load(ctx, params.Query)
+	if errs != nil {
+		return &graphql.OperationContext{RawQuery: params.Query, OperationName: params.OperationName}, errs
+	}
+	return e.Executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, doc), params)
+}
+
+// DispatchOperation executes an operation, or gives out the result of an introspection
+// that has been asked for before.
+func (e *Executor) DispatchOperation(ctx context.Context, op *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
+	known := operationOf(op)
+	if result := known.result.Load(); result != nil {
+		return graphql.OneShot(&graphql.Response{Data: *result}), ctx
+	}
+	run := &execution{}
+	run.left.Store(int64(e.maxResponse))
+	responses, ctx := e.Executor.DispatchOperation(context.WithValue(ctx, executionKey{}, run), op)
+	return func(ctx context.Context) *graphql.Response {
+		resp := e.bound(ctx, run, responses(ctx))
+		if known.schemaOnly && resp != nil && len(resp.Errors) == 0 && len(resp.Data) <= maxPrepared {
+			known.result.Store(&resp.Data)
+		}
+		return resp
+	}, ctx
+}
+
+// Schema returns the schema that is served.
 func (e *Executor) Schema() *ast.Schema { return e.schema }
 
 // Present turns any error into one of the API; see the table in errors.go.
 func (e *Executor) Present(ctx context.Context, err error) *gqlerror.Error {
 	return e.present(ctx, err)
-}
-
-const (
-	// documentCacheSize is how many parsed documents are kept.
-	documentCacheSize = 1000
-	// maxCachedDocument keeps large documents, which attacks have and
-	// applications do not, from filling the memory: parsed they take some
-	// twenty times their length.
-	maxCachedDocument = 8 << 10
-)
-
-// documentCache keeps documents that have been parsed and validated.
-type documentCache struct {
-	graphql.Cache[*ast.QueryDocument]
-}
-
-// Add keeps a document if it is small.
-func (c documentCache) Add(ctx context.Context, text string, doc *ast.QueryDocument) {
-	if len(text) <= maxCachedDocument {
-		c.Cache.Add(ctx, text, doc)
-	}
 }

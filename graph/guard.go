@@ -110,32 +110,42 @@ func unwrapOmittable(v reflect.Value) any {
 	return (*string)(nil)
 }
 
-// field is gqlgen's field middleware.
+// field is gqlgen's field middleware. What the field answers counts towards the size of
+// the response.
 func (g *guard) field(ctx context.Context, next graphql.Resolver) (any, error) {
+	if err := g.check(ctx); err != nil {
+		return nil, err
+	}
+	value, err := next(ctx)
+	return charged(ctx, value, err)
+}
+
+// check returns the error of a field that the caller may not resolve like this.
+func (g *guard) check(ctx context.Context) error {
 	fc := graphql.GetFieldContext(ctx)
 	c, ok := g.checks[fc.Field.Definition]
 	// An event belongs to an operation whose root was checked when it started; what
 	// is below is reached with the events alone.
 	if !ok || c.root && stream.IsEvent(ctx) {
-		return next(ctx)
+		return nil
 	}
 	if c.root || c.callers != nil {
 		p := auth.From(ctx)
 		if !c.confirms {
 			if err := p.LoadApp(ctx); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if err := admit(p, c.callers); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, arg := range c.args {
 		if err := g.argument(arg, fc.Args[arg.name]); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return next(ctx)
+	return nil
 }
 
 // admit refuses whom callers does not name.

@@ -2,7 +2,9 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -13,24 +15,22 @@ import (
 	"rollcall/internal/fault"
 )
 
-// What one operation may ask for.
+// What one operation may ask for, with its variables in place.
 const (
-	// MaxTokens bounds the document, before it is parsed.
-	MaxTokens = 10_000
-	// MaxDepth bounds how deep fields are nested.
-	MaxDepth = 20
 	// MaxComplexity bounds the sum over all fields: one for a field and its
 	// children, times the size of the page or the number of IDs asked for.
 	MaxComplexity = 20_000
 	// A longer page or list is refused by its field, which says so better than
 	// the complexity would.
 	maxPage, maxList = 100, 500
+	// maxSubscription bounds what a running subscription keeps of its document and its
+	// variables, in bytes. A connection may have a hundred of them.
+	maxSubscription = 256 << 10
 )
 
 // limits refuses operations that ask for too much, or with variables of a wrong
-// type, after they have been parsed and before anything is done. gqlgen's own extension does not know list sizes
-// and walks a fragment once for each spread, which nested fragments make
-// exponential.
+// type, before anything is done. The document has been measured and validated; what
+// its variables bring along has not.
 type limits struct {
 	schema        *ast.Schema
 	introspection bool
@@ -42,103 +42,132 @@ func (limits) ExtensionName() string { return "RollcallLimits" }
 // Validate accepts every schema.
 func (limits) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationContext refuses an operation that is too large; it changes
+// MutateOperationContext refuses an operation that is too large. It changes
 // nothing but the switch for introspection.
-func (l limits) MutateOperationContext(_ context.Context, op *graphql.OperationContext) *gqlerror.Error {
+func (l limits) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
+	doc := ctx.Value(documentKey{}).(*document)
+	known := doc.operations[op.Operation]
+	op.Stats.SetExtension(operationExtension, known)
 	op.DisableIntrospection = !l.introspection
-	if !l.introspection && asksSchema(op.Operation.SelectionSet) {
+	asksSchema := known.extent.schemas > 0 || known.extent.types > 0
+	if !l.introspection && asksSchema {
 		return refuse(fault.Forbidden, "introspection is switched off")
 	}
 	if err := checkVariables(l.schema, op.Operation, op.Variables); err != nil {
 		return err
 	}
-	w := walker{vars: op.Variables, fragments: make(map[*ast.FragmentDefinition]size)}
+	w := walker{vars: op.Variables}
 	s := w.selection(op.Operation.SelectionSet)
 	switch {
-	case s.depth > MaxDepth:
-		return refuse(fault.QueryTooComplex, "the operation nests fields %d deep; at most %d is allowed", s.depth, MaxDepth)
 	case s.cost > MaxComplexity:
 		return refuse(fault.QueryTooComplex, "the operation has complexity %d; at most %d is allowed", s.cost, MaxComplexity)
+	case s.values > maxValues:
+		return refuse(fault.QueryTooComplex, "the operation has %d values in its arguments; at most %d are allowed", s.values, maxValues)
+	case s.text > maxText:
+		return refuse(fault.QueryTooComplex, "the operation has %d bytes in its arguments; at most %d are allowed", s.text, maxText)
+	}
+	if op.Operation.Operation == ast.Subscription {
+		if n := plus(doc.memory, contentOf(op.Variables).memory()); n > maxSubscription {
+			return refuse(fault.QueryTooComplex, "the subscription takes about %d bytes of memory; at most %d are allowed", n, maxSubscription)
+		}
+	}
+	if asksSchema && known.result.Load() == nil {
+		c := introspection{schema: l.schema, vars: op.Variables}
+		if c.root(op.Operation.SelectionSet); c.n > maxIntrospected {
+			return refuse(fault.QueryTooComplex, "the operation lists more than %d fields of the schema", maxIntrospected)
+		}
 	}
 	return nil
 }
 
-// refuse answers an error of the whole request.
+// refuse returns an error of the whole request.
 func refuse(code fault.Code, format string, args ...any) *gqlerror.Error {
 	return gqlerror.WrapIfUnwrapped(fault.New(code, format, args...))
 }
 
-// asksSchema says whether a root selection has __schema or __type in it.
-func asksSchema(set ast.SelectionSet) bool {
-	for _, selection := range set {
-		switch s := selection.(type) {
-		case *ast.Field:
-			if s.Name == "__schema" || s.Name == "__type" {
-				return true
-			}
-		case *ast.InlineFragment:
-			if asksSchema(s.SelectionSet) {
-				return true
-			}
-		case *ast.FragmentSpread:
-			if asksSchema(s.Definition.SelectionSet) {
-				return true
-			}
-		}
-	}
-	return false
+// size is how much a selection asks for: its complexity, and the values and the bytes
+// in its arguments. Arguments are read once for each object that has the field.
+type size struct{ cost, values, text int }
+
+// add adds what stands beside s.
+func (s *size) add(other size) {
+	s.cost = plus(s.cost, other.cost)
+	s.values = plus(s.values, other.values)
+	s.text = plus(s.text, other.text)
 }
 
-// size is how much a selection asks for.
-type size struct{ cost, depth int }
-
-// walker measures selections, each fragment once.
+// walker measures selections, each fragment and each variable once.
 type walker struct {
 	vars      map[string]any
-	fragments map[*ast.FragmentDefinition]size
+	fragments map[*ast.FragmentDefinition]size // nil if none has been measured
+	known     []knownVariable
 }
 
-func (w walker) selection(set ast.SelectionSet) size {
+// knownVariable is a variable that has been measured.
+type knownVariable struct {
+	name    string
+	content content
+}
+
+func (w *walker) selection(set ast.SelectionSet) size {
 	var sum size
 	for _, selection := range set {
-		var one size
 		switch s := selection.(type) {
 		case *ast.Field:
-			children := w.selection(s.SelectionSet)
-			one.depth = children.depth + 1
-			one.cost = times(plus(children.cost, 1), w.items(s))
+			sum.add(w.field(s))
 		case *ast.InlineFragment:
-			one = w.selection(s.SelectionSet)
+			sum.add(w.selection(s.SelectionSet))
 		case *ast.FragmentSpread:
 			known, ok := w.fragments[s.Definition]
 			if !ok {
 				known = w.selection(s.Definition.SelectionSet)
+				if w.fragments == nil {
+					w.fragments = make(map[*ast.FragmentDefinition]size)
+				}
 				w.fragments[s.Definition] = known
 			}
-			one = known
+			sum.add(known)
 		}
-		sum.cost = plus(sum.cost, one.cost)
-		sum.depth = max(sum.depth, one.depth)
 	}
 	return sum
 }
 
-// items answers how many things a field may answer: its page size, or the length
+func (w *walker) field(field *ast.Field) size {
+	var one size
+	if len(field.SelectionSet) > 0 {
+		one = w.selection(field.SelectionSet)
+	}
+	var args content
+	for _, arg := range field.Arguments {
+		args.add(w.content(arg.Value))
+	}
+	items := w.items(field)
+	return size{
+		cost:   times(plus(one.cost, 1), items),
+		values: plus(times(one.values, items), args.values),
+		text:   plus(times(one.text, items), args.text),
+	}
+}
+
+// items returns how many things a field may answer: its page size, or the length
 // of the longest list among its arguments.
-func (w walker) items(field *ast.Field) int {
+func (w *walker) items(field *ast.Field) int {
 	if field.Definition == nil || strings.HasPrefix(field.Name, "__") || !slices.ContainsFunc(field.Definition.Arguments, isMany) {
 		return 1
 	}
-	args := field.ArgumentMap(w.vars)
 	n := 1
-	for name, value := range args {
-		if name == "first" {
-			n = max(n, min(number(value), maxPage))
+	paged := false
+	for _, arg := range field.Arguments {
+		if arg.Name != "first" {
+			n = max(n, min(w.content(arg.Value).longest, maxList))
 			continue
 		}
-		n = max(n, min(longest(value), maxList))
+		if value, err := arg.Value.Value(w.vars); err == nil && value != nil {
+			paged = true
+			n = max(n, min(number(value), maxPage))
+		}
 	}
-	if def := field.Definition.Arguments.ForName("first"); def != nil && args["first"] == nil && def.DefaultValue != nil {
+	if def := field.Definition.Arguments.ForName("first"); def != nil && !paged && def.DefaultValue != nil {
 		if value, err := def.DefaultValue.Value(nil); err == nil {
 			n = max(n, number(value))
 		}
@@ -146,7 +175,7 @@ func (w walker) items(field *ast.Field) int {
 	return n
 }
 
-// isMany says whether an argument may say how many things are answered: a page's
+// isMany reports whether an argument may say how many things are answered: a page's
 // size, or what a list may be in. What is a plain value says nothing of it.
 func isMany(arg *ast.ArgumentDefinition) bool {
 	if arg.Name == "first" {
@@ -159,21 +188,74 @@ func isMany(arg *ast.ArgumentDefinition) bool {
 	return true
 }
 
-// longest answers the length of the longest list in an argument's value.
-func longest(value any) int {
-	n := 0
-	switch v := value.(type) {
-	case []any:
-		n = len(v)
-		for _, item := range v {
-			n = max(n, longest(item))
-		}
-	case map[string]any:
-		for _, item := range v {
-			n = max(n, longest(item))
+// content is what is in a value: how many values, how many bytes of text, and the
+// length of the longest list.
+type content struct{ values, text, longest int }
+
+// add adds what is in a part of the value, or beside it.
+func (c *content) add(other content) {
+	c.values = plus(c.values, other.values)
+	c.text = plus(c.text, other.text)
+	c.longest = max(c.longest, other.longest)
+}
+
+// memory returns about how many bytes a variable's value takes.
+func (c content) memory() int { return plus(c.text, times(c.values, variableValueBytes)) }
+
+// variableValueBytes is what a value in a variable takes besides its text.
+const variableValueBytes = 64
+
+// content measures a value in the document.
+func (w *walker) content(v *ast.Value) content {
+	if v.Kind == ast.Variable {
+		return w.variable(v)
+	}
+	c := content{values: 1, text: len(v.Raw)}
+	if v.Kind == ast.ListValue {
+		c.longest = len(v.Children)
+	}
+	for _, child := range v.Children {
+		c.add(w.content(child.Value))
+	}
+	return c
+}
+
+// variable measures a variable, once.
+func (w *walker) variable(v *ast.Value) content {
+	for _, known := range w.known { // few: faster than a map
+		if known.name == v.Raw {
+			return known.content
 		}
 	}
-	return n
+	c := contentOf(w.vars[v.Raw])
+	w.known = append(w.known, knownVariable{v.Raw, c})
+	return c
+}
+
+// contentOf measures a variable's value.
+func contentOf(value any) content {
+	c := content{values: 1}
+	switch v := value.(type) {
+	case string:
+		c.text = len(v)
+	case json.Number:
+		c.text = len(v)
+	case map[string]any:
+		for name, item := range v {
+			c.text = plus(c.text, len(name))
+			c.add(contentOf(item))
+		}
+	case nil, bool, int64, float64:
+	default: // a list, which gqlparser may have made of a single value
+		list := reflect.ValueOf(value)
+		if list.Kind() == reflect.Slice {
+			c.longest = list.Len()
+			for i := range list.Len() {
+				c.add(contentOf(list.Index(i).Interface()))
+			}
+		}
+	}
+	return c
 }
 
 // number reads an Int as gqlgen has it in literals and in variables.
@@ -185,7 +267,7 @@ func number(value any) int {
 	return n
 }
 
-// plus and times stop at the largest number, so that nobody wraps around.
+// plus and times saturate instead of overflowing.
 func plus(a, b int) int {
 	if a > math.MaxInt-b {
 		return math.MaxInt

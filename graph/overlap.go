@@ -1,56 +1,53 @@
 package graph
 
 import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/validator/core"
-	"github.com/vektah/gqlparser/v2/validator/rules"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
 // gqlparser's rule for "fields in a set can merge" compares all pairs of fields
 // with the same response name: a document of 9000 times `key` keeps it busy for
-// twelve seconds. This one merges them instead, all fields of one response name
+// twelve seconds. merger merges them instead, all fields of one response name
 // at once, and needs time in proportion to the document. It relies on a schema
 // without interfaces and unions, where fields of one selection set always have
 // the same parent type, so that equal names and arguments are all there is to
 // compare; a test watches over that.
 const overlapRule = "OverlappingFieldsCanBeMerged"
 
-// tooComplexRule marks the error of a document that takes too long to check.
+// tooComplexRule marks the error of a document that takes too long to check or to
+// execute.
 const tooComplexRule = "RollcallTooComplex"
 
-// maxMergeSteps bounds the fields looked at while merging. Fragments that are
-// spread in many places are looked at in each, which nesting multiplies.
-const maxMergeSteps = 20 * MaxTokens
+const (
+	// maxMergeSteps bounds the fields that merging looks at, in all operations of a
+	// document. Fragments that are spread in many places are looked at in each, which
+	// nesting multiplies.
+	maxMergeSteps = 20 * MaxTokens
+	// maxCollectSteps bounds how often gqlgen compares two fields while it collects
+	// the fields of an operation: it compares each with all before it in the same
+	// place, and once more for each fragment around it.
+	maxCollectSteps = 20_000_000
+)
 
-// validationRules returns gqlparser's rules, of which those that fall short of the specification
-// or cost too much are replaced.
-func validationRules() *rules.Rules {
-	list := rules.NewDefaultRules()
-	list.ReplaceRule(singleRootRule, singleRoot)
-	list.AddRule(intRangeRule, intRange)
-	list.RemoveRule(overlapRule)
-	list.AddRule(overlapRule, merging(func(m *merger, conflict *ast.Field, _ *ast.OperationDefinition, addError core.AddErrFunc) {
-		if conflict != nil {
-			addError(core.Message(`Fields "%s" conflict: they ask for different things under one name. Use different aliases.`, responseName(conflict)), core.At(conflict.Position))
+// checkMerging returns an error if fields of doc, which is otherwise valid, cannot be
+// merged, or if merging them takes too long.
+func checkMerging(doc *ast.QueryDocument) *gqlerror.Error {
+	m := &merger{}
+	for _, op := range doc.Operations {
+		conflict := m.conflict([]ast.SelectionSet{op.SelectionSet})
+		switch {
+		case m.exhausted():
+			return tooComplex(op.Position, "the document repeats its fields and fragments too often")
+		case conflict != nil:
+			return documentError(overlapRule, conflict.Position,
+				`Fields "%s" conflict: they ask for different things under one name. Use different aliases.`, responseName(conflict))
 		}
-	}))
-	list.AddRule(tooComplexRule, merging(func(m *merger, _ *ast.Field, operation *ast.OperationDefinition, addError core.AddErrFunc) {
-		if m.steps > maxMergeSteps {
-			addError(core.Message("the document repeats its fragments too often"), core.At(operation.Position))
-		}
-	}))
-	return list
-}
-
-// merging answers a rule that merges each operation's fields and judges by what
-// came out.
-func merging(judge func(m *merger, conflict *ast.Field, operation *ast.OperationDefinition, addError core.AddErrFunc)) core.RuleFunc {
-	return func(observers *core.Events, addError core.AddErrFunc) {
-		observers.OnOperation(func(walker *core.Walker, operation *ast.OperationDefinition) {
-			m := &merger{fragments: walker.Document.Fragments}
-			judge(m, m.conflict([]ast.SelectionSet{operation.SelectionSet}), operation, addError)
-		})
 	}
+	return nil
 }
 
 func responseName(field *ast.Field) string {
@@ -62,65 +59,170 @@ func responseName(field *ast.Field) string {
 
 // merger merges selection sets as an executor would.
 type merger struct {
-	fragments ast.FragmentDefinitionList
+	arguments canon
 	steps     int
+	// collected is how many comparisons gqlgen will make; see maxCollectSteps.
+	collected int
 }
 
-// conflict answers a field that cannot be merged with another of its name in the
-// union of sets; nil where all can.
+// exhausted reports whether the merging has been given up.
+func (m *merger) exhausted() bool {
+	return m.steps > maxMergeSteps || m.collected > maxCollectSteps
+}
+
+// merged is what has been found of one merged selection set.
+type merged struct {
+	first map[string]*ast.Field
+	below map[string][]ast.SelectionSet
+	// order has the names in below, in the document's order.
+	order []string
+	seen  map[*ast.FragmentDefinition]bool
+}
+
+// conflict returns a field that cannot be merged with another of its name in the
+// union of sets, or nil if all can.
 func (m *merger) conflict(sets []ast.SelectionSet) *ast.Field {
-	first := make(map[string]*ast.Field)
-	below := make(map[string][]ast.SelectionSet)
-	var order []string
-	seen := make(map[string]bool)
-	for len(sets) > 0 {
-		set := sets[0]
-		sets = sets[1:]
-		for _, selection := range set {
-			if m.steps++; m.steps > maxMergeSteps {
-				return nil
-			}
-			switch s := selection.(type) {
-			case *ast.InlineFragment:
-				sets = append(sets, s.SelectionSet)
-			case *ast.FragmentSpread:
-				if def := m.fragments.ForName(s.Name); def != nil && !seen[s.Name] {
-					seen[s.Name] = true
-					sets = append(sets, def.SelectionSet)
-				}
-			case *ast.Field:
-				name := responseName(s)
-				if have, ok := first[name]; !ok {
-					first[name] = s
-				} else if have.Name != s.Name || !sameArguments(have.Arguments, s.Arguments) {
-					return s
-				}
-				if len(s.SelectionSet) > 0 {
-					if len(below[name]) == 0 {
-						order = append(order, name)
-					}
-					below[name] = append(below[name], s.SelectionSet)
-				}
-			}
+	in := &merged{
+		first: make(map[string]*ast.Field),
+		below: make(map[string][]ast.SelectionSet),
+		seen:  make(map[*ast.FragmentDefinition]bool),
+	}
+	for _, set := range sets {
+		if _, field := m.gather(in, set); field != nil || m.exhausted() {
+			return field
 		}
 	}
-	for _, name := range order {
-		if field := m.conflict(below[name]); field != nil {
+	for _, name := range in.order {
+		if field := m.conflict(in.below[name]); field != nil || m.exhausted() {
 			return field
 		}
 	}
 	return nil
 }
 
-func sameArguments(a, b ast.ArgumentList) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for _, arg := range a {
-		other := b.ForName(arg.Name)
-		if other == nil || other.Value.String() != arg.Value.String() {
-			return false
+// gather adds the fields of set to in. It returns how many they are, and the first
+// that conflicts with one of in.
+func (m *merger) gather(in *merged, set ast.SelectionSet) (n int, conflict *ast.Field) {
+	for _, selection := range set {
+		if m.steps++; m.exhausted() {
+			return n, nil
+		}
+		fields := 0
+		switch s := selection.(type) {
+		case *ast.InlineFragment:
+			fields, conflict = m.gather(in, s.SelectionSet)
+		case *ast.FragmentSpread:
+			if !in.seen[s.Definition] {
+				in.seen[s.Definition] = true
+				fields, conflict = m.gather(in, s.Definition.SelectionSet)
+			}
+		case *ast.Field:
+			fields, conflict = 1, m.field(in, s)
+		}
+		m.collected += fields * len(in.first)
+		if n += fields; conflict != nil {
+			return n, conflict
 		}
 	}
-	return true
+	return n, nil
+}
+
+// field adds one field to in. It returns the field if it conflicts with one of in.
+func (m *merger) field(in *merged, field *ast.Field) *ast.Field {
+	name := responseName(field)
+	if have, ok := in.first[name]; !ok {
+		in.first[name] = field
+	} else if have.Name != field.Name || !m.arguments.same(have, field) {
+		return field
+	}
+	if len(field.SelectionSet) > 0 {
+		if len(in.below[name]) == 0 {
+			in.order = append(in.order, name)
+		}
+		in.below[name] = append(in.below[name], field.SelectionSet)
+	}
+	return nil
+}
+
+// canon numbers the arguments of fields and the values in them, so that equal ones
+// have equal numbers. Each is looked at once, however often it is compared.
+type canon struct {
+	fields map[*ast.Field]uint64
+	values map[string]uint64
+}
+
+// same reports whether two fields have the same arguments.
+func (c *canon) same(a, b *ast.Field) bool {
+	if len(a.Arguments) != len(b.Arguments) {
+		return false
+	}
+	return len(a.Arguments) == 0 || a == b || c.field(a) == c.field(b)
+}
+
+// field returns the number of a field's arguments.
+func (c *canon) field(field *ast.Field) uint64 {
+	n, ok := c.fields[field]
+	if !ok {
+		entries := make([]canonEntry, len(field.Arguments))
+		for i, arg := range field.Arguments {
+			entries[i] = canonEntry{c.number('N', arg.Name), c.value(arg.Value)}
+		}
+		n = c.entries('A', entries)
+		if c.fields == nil {
+			c.fields = make(map[*ast.Field]uint64)
+		}
+		c.fields[field] = n
+	}
+	return n
+}
+
+// canonEntry is an argument or a field of an object: the numbers of its name and its
+// value.
+type canonEntry struct{ name, value uint64 }
+
+// value returns the number of a value. Strings and block strings are the same kind.
+func (c *canon) value(v *ast.Value) uint64 {
+	switch v.Kind {
+	case ast.ListValue:
+		var key []byte
+		for _, child := range v.Children {
+			key = binary.AppendUvarint(key, c.value(child.Value))
+		}
+		return c.number('L', string(key))
+	case ast.ObjectValue:
+		entries := make([]canonEntry, len(v.Children))
+		for i, child := range v.Children {
+			entries[i] = canonEntry{c.number('N', child.Name), c.value(child.Value)}
+		}
+		return c.entries('O', entries)
+	case ast.StringValue, ast.BlockValue:
+		return c.number('S', v.Raw)
+	}
+	return c.number(byte(v.Kind), v.Raw)
+}
+
+// entries returns the number of entries, whose order means nothing.
+func (c *canon) entries(kind byte, entries []canonEntry) uint64 {
+	slices.SortFunc(entries, func(a, b canonEntry) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.value, b.value))
+	})
+	var key []byte
+	for _, e := range entries {
+		key = binary.AppendUvarint(binary.AppendUvarint(key, e.name), e.value)
+	}
+	return c.number(kind, string(key))
+}
+
+// number returns the number of what is of a kind and has a text.
+func (c *canon) number(kind byte, text string) uint64 {
+	key := string(kind) + text
+	n, ok := c.values[key]
+	if !ok {
+		if c.values == nil {
+			c.values = make(map[string]uint64)
+		}
+		n = uint64(len(c.values))
+		c.values[key] = n
+	}
+	return n
 }

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -26,8 +27,6 @@ func TestTheSchemaHasNoAbstractTypes(t *testing.T) {
 func TestOverlapAgreesWithTheLibrary(t *testing.T) {
 	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
 	library := rules.NewRules(rules.OverlappingFieldsCanBeMergedRule)
-	ours := rules.NewRules()
-	ours.AddRule(overlapRule, validationRules().GetInner()[overlapRule])
 	for query, merges := range map[string]bool{
 		`{ me { id id } }`:                                                                        true,
 		`{ me { id } me { id name } }`:                                                            true,
@@ -51,42 +50,108 @@ func TestOverlapAgreesWithTheLibrary(t *testing.T) {
 		if err != nil {
 			t.Fatal(query, err)
 		}
-		for name, set := range map[string]*rules.Rules{"gqlparser": library, "ours": ours} {
-			if errs := validator.ValidateWithRules(schema, doc, set); (len(errs) == 0) != merges {
-				t.Errorf("%s: %s says %v, want merging %v", query, name, errs, merges)
-			}
+		if errs := validator.ValidateWithRules(schema, doc, library); (len(errs) == 0) != merges {
+			t.Errorf("%s: gqlparser says %v, want merging %v", query, errs, merges)
+		}
+		if err := checkMerging(doc); (err == nil) != merges {
+			t.Errorf("%s: checkMerging says %v, want merging %v", query, err, merges)
 		}
 	}
 }
 
-func TestMergingIsBounded(t *testing.T) {
-	// Each fragment asks for two users that spread the next: 2^40 paths.
-	var b strings.Builder
-	b.WriteString(`{ ...f0 }`)
-	for i := range 40 {
-		from, to := string(rune('A'+i%26))+string(rune('a'+i/26)), string(rune('A'+(i+1)%26))+string(rune('a'+(i+1)/26))
-		if i == 0 {
-			from = "f0"
-		}
-		b.WriteString(` fragment ` + from + ` on Query { a: me { ...` + to + ` } b: me { ...` + to + ` } }`)
-	}
-	doc, err := parser.ParseQuery(&ast.Source{Input: b.String()})
+// validated returns a document whose names have been looked up in the schema.
+func validated(t *testing.T, text string) *ast.QueryDocument {
+	t.Helper()
+	doc, err := parser.ParseQuery(&ast.Source{Input: text})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &merger{fragments: doc.Fragments}
-	if m.conflict([]ast.SelectionSet{doc.Operations[0].SelectionSet}); m.steps <= maxMergeSteps || m.steps > maxMergeSteps+1000 {
-		t.Errorf("%d steps", m.steps)
+	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
+	if errs := validator.ValidateWithRules(schema, doc, rules.NewRules()); errs != nil {
+		t.Fatal(errs)
+	}
+	return doc
+}
+
+func TestMergingIsBounded(t *testing.T) {
+	// Each fragment asks for two users that spread the next: 2^40 paths.
+	var paths strings.Builder
+	paths.WriteString(`{ ...f0 }`)
+	for i := range 40 {
+		fmt.Fprintf(&paths, ` fragment f%d on Query { a: me { ...f%d } b: me { ...f%d } }`, i, i+1, i+1)
+	}
+	paths.WriteString(` fragment f40 on Query { me { id } }`)
+	// gqlgen collects the fields once more for each fragment around them.
+	fields := ""
+	for i := range 2000 {
+		fields += fmt.Sprintf("a%d: __typename ", i)
+	}
+	around := strings.Repeat("... { ", 90) + fields + strings.Repeat("}", 90)
+	for name, c := range map[string]struct {
+		text    string
+		bounded bool
+	}{
+		"doubling paths":            {paths.String(), true},
+		"many fields, nested":       {"{ " + around + "}", true},
+		"many fields, not nested":   {"{ " + fields + "}", false},
+		"many fields, merged often": {"{ " + strings.Repeat("me { id name } ", 1000) + "}", false},
+	} {
+		m := &merger{}
+		m.conflict([]ast.SelectionSet{validated(t, c.text).Operations[0].SelectionSet})
+		if m.exhausted() != c.bounded || m.steps > maxMergeSteps+1000 {
+			t.Errorf("%s: %d steps, %d comparisons; given up: %t", name, m.steps, m.collected, m.exhausted())
+		}
 	}
 }
 
 // TestListsInAnotherOrderDoNotMerge: gqlparser's rule takes them for equal.
 func TestListsInAnotherOrderDoNotMerge(t *testing.T) {
-	doc, err := parser.ParseQuery(&ast.Source{Input: `{ users(ids: ["a", "b"]) { id } users(ids: ["b", "a"]) { id } }`})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if (&merger{}).conflict([]ast.SelectionSet{doc.Operations[0].SelectionSet}) == nil {
+	doc := validated(t, `{ users(ids: ["a", "b"]) { id } users(ids: ["b", "a"]) { id } }`)
+	if checkMerging(doc) == nil {
 		t.Error("they merge")
+	}
+}
+
+// TestValuesAreComparedByStructure: how a value is written does not matter, and each
+// literal is read once, whatever the number of places where it is compared.
+func TestValuesAreComparedByStructure(t *testing.T) {
+	for query, merges := range map[string]bool{
+		`{ userList(filter: {online: true, search: "a"}) { totalCount } userList(filter: {search: "a", online: true}) { totalCount } }`: true,
+		`{ userList(filter: {online: true, search: "a"}) { totalCount } userList(filter: {online: true, search: "b"}) { totalCount } }`: false,
+		`{ user(id: "a") { id } user(id: """a""") { id } }`:                                                                             true,
+		`{ user(id: "1") { id } user(id: 1) { id } }`:                                                                                   false,
+		`{ users(ids: ["a", "b"]) { id } users(ids: ["ab"]) { id } }`:                                                                   false,
+		`{ users(ids: []) { id } users(ids: [[]]) { id } }`:                                                                             false,
+		`query($a: ID!) { user(id: $a) { id } user(id: "a") { id } }`:                                                                   false,
+		`{ userList(first: 1, after: "a") { totalCount } userList(after: "a", first: 1) { totalCount } }`:                               true,
+	} {
+		if err := checkMerging(validated(t, query)); (err == nil) != merges {
+			t.Errorf("%s: %v, want merging %t", query, err, merges)
+		}
+	}
+}
+
+func TestMergingReadsEachLiteralOnce(t *testing.T) {
+	// Two fields in 2^13 places, each with a long literal.
+	literal := strings.Repeat("a", 100<<10)
+	var b strings.Builder
+	b.WriteString("{ ...f0 }")
+	for i := range 13 {
+		fmt.Fprintf(&b, " fragment f%d on Query { x%d: app { key } ...g%d ...h%d }", i, i, i, i)
+		fmt.Fprintf(&b, " fragment g%d on Query { ...f%d } fragment h%d on Query { ...f%d }", i, i+1, i, i+1)
+	}
+	fmt.Fprintf(&b, ` fragment f13 on Query { user(id: %q) { id } user(id: %q) { name } }`, literal, literal)
+	doc := validated(t, b.String())
+	m := &merger{}
+	for range 1000 {
+		if conflict := m.conflict([]ast.SelectionSet{doc.Operations[0].SelectionSet}); conflict != nil {
+			t.Fatal("a conflict")
+		}
+	}
+	if n := len(m.arguments.fields); n != 2 {
+		t.Errorf("the arguments of %d fields have been numbered, want 2", n)
+	}
+	if n := len(m.arguments.values); n != 3 { // the name, the literal and the arguments
+		t.Errorf("%d values have been numbered, want 3", n)
 	}
 }

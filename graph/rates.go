@@ -71,13 +71,6 @@ type rootCalls struct {
 	judged map[*graphql.FieldContext]error
 }
 
-type rootCallsKey struct{}
-
-// countRoots is gqlgen's operation middleware.
-func countRoots(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
-	return next(context.WithValue(ctx, rootCallsKey{}, new(rootCalls)))
-}
-
 // limitReading counts the root field at hand as a call that reaches others'
 // statuses, once.
 func (r *Resolver) limitReading(ctx context.Context) error {
@@ -85,7 +78,7 @@ func (r *Resolver) limitReading(ctx context.Context) error {
 	for root.Parent != nil && root.Parent.Parent != nil {
 		root = root.Parent
 	}
-	calls := ctx.Value(rootCallsKey{}).(*rootCalls)
+	calls := &executionOf(ctx).calls
 	calls.mu.Lock()
 	defer calls.mu.Unlock()
 	err, known := calls.judged[root]

@@ -8,7 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/core"
 )
 
-// singleRootRule is the name of gqlparser's rule that singleRoot replaces.
+// singleRootRule is the name of the rule singleRoot, which replaces gqlparser's.
 const singleRootRule = "SingleFieldSubscriptions"
 
 // singleRoot is the rule "Single Root Field" of the GraphQL specification of September 2025,

@@ -46,6 +46,8 @@ type World struct {
 	// Adjust, where set, changes the transports of a node before it starts: with
 	// Restart, that of the next.
 	Adjust func(*transport.Config)
+	// MaxResponse is the executors' option, which Restart applies.
+	MaxResponse int
 	// App is FLAGSHIP, DEVELOPMENT, all switches on; Other is the same.
 	App, Other Tenant
 
@@ -129,8 +131,8 @@ func (w *World) start() {
 		w.T.Fatal(err)
 	}
 	resolver := graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, graph.LocalRates(w.Clock.Now), w.Clock.Now)
-	w.Executor = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log})
-	w.Stock = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, Stock: true})
+	w.Executor = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse})
+	w.Stock = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse, Stock: true})
 	config := transport.Config{
 		Executor:    w.Executor,
 		Present:     w.Executor.Present,

@@ -13,7 +13,12 @@ import (
 type Encoder struct {
 	ctx context.Context
 	out []byte
+	// max bounds out, in bytes; 0: nothing does.
+	max int
 }
+
+// full reports whether more has been written than may be.
+func (e *Encoder) full() bool { return e.max > 0 && len(e.out) > e.max }
 
 // Context is the context of the field whose value is encoded, or of one in which
 // it lies: a resolver finds there who asks and which root field this belongs to.

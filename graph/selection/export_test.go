@@ -9,19 +9,17 @@ func (t Type) Names() []string {
 	return names
 }
 
-// Kept answers how many operations have a plan, how many values those know, and
-// how many fields are written in them.
-func (x *Extension) Kept() (operations, values, fields int) {
-	for _, p := range x.plans.Values() {
-		p.known.Range(func(_, entries any) bool {
-			for _, e := range entries.([]entry) {
-				values++
-				fields += e.value.count()
-			}
-			return true
-		})
-	}
-	return x.plans.Len(), values, fields
+// Kept returns how many values the plan knows, and how many fields are written in
+// them.
+func (p *Plan) Kept() (values, fields int) {
+	p.known.Range(func(_, entries any) bool {
+		for _, e := range entries.([]entry) {
+			values++
+			fields += e.value.count()
+		}
+		return true
+	})
+	return values, fields
 }
 
 func (v *value) count() int {

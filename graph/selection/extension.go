@@ -2,11 +2,10 @@ package selection
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/99designs/gqlgen/graphql"
-	lru "github.com/hashicorp/golang-lru/v2"
-	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
@@ -14,28 +13,27 @@ import (
 // that the executor uses, and so the innermost: the context that it gets is the
 // one that @goInline resolvers get.
 type Extension struct {
-	types       Types
-	plans       *lru.Cache[*ast.OperationDefinition, *plan]
-	maxDocument int
+	types Types
+	opts  Options
 }
 
-// Options bound what an Extension keeps. They should be those of the executor's
-// query cache: a plan belongs to a parsed document, and is of no use when that
-// has to be parsed again.
+// Options are what an Extension leaves to its executor. The zero value plans each
+// execution by itself and bounds nothing.
 type Options struct {
-	// Operations is how many operations have their plans kept.
-	Operations int
-	// DocumentBytes is the length of the longest document that is planned.
-	DocumentBytes int
+	// PlanOf returns the Plan of the operation, which the executor keeps for as long as
+	// it keeps the parsed document. If it returns nil, the plan serves one execution.
+	PlanOf func(op *graphql.OperationContext) *Plan
+	// MaxBytes bounds the encoded value of one field. A longer one is ErrTooLarge.
+	MaxBytes int
 }
 
-// New answers an Extension for a schema with these types.
+// ErrTooLarge is the error of a field whose encoded value is longer than
+// Options.MaxBytes.
+var ErrTooLarge = errors.New("the encoded value is too large")
+
+// New returns an Extension for a schema with these types.
 func New(types Types, opts Options) *Extension {
-	plans, err := lru.New[*ast.OperationDefinition, *plan](opts.Operations)
-	if err != nil {
-		panic(err) // a size below 1
-	}
-	return &Extension{types: types, plans: plans, maxDocument: opts.DocumentBytes}
+	return &Extension{types: types, opts: opts}
 }
 
 var (
@@ -53,22 +51,19 @@ func (*Extension) Validate(graphql.ExecutableSchema) error { return nil }
 
 // MutateOperationContext gives the operation its plan.
 func (x *Extension) MutateOperationContext(_ context.Context, op *graphql.OperationContext) *gqlerror.Error {
-	if len(op.RawQuery) > x.maxDocument {
-		return nil
+	var p *Plan
+	if x.opts.PlanOf != nil {
+		p = x.opts.PlanOf(op)
 	}
-	p, ok := x.plans.Get(op.Operation)
-	if !ok {
-		p = &plan{budget: maxFields}
-		if known, ok, _ := x.plans.PeekOrAdd(op.Operation, p); ok {
-			p = known
-		}
+	if p == nil {
+		p = new(Plan)
 	}
 	op.Stats.SetExtension(extensionName, p)
 	return nil
 }
 
-// InterceptField resolves the field, and answers the encoded value in place of
-// objects where that is possible.
+// InterceptField resolves the field, and returns the encoded value in place of
+// objects if that is possible. It returns ErrTooLarge if the value is too long.
 func (x *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	res, err := next(ctx)
 	if err != nil || res == nil {
@@ -79,7 +74,7 @@ func (x *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (
 		return res, nil
 	}
 	op := graphql.GetOperationContext(ctx)
-	p, ok := op.Stats.GetExtension(extensionName).(*plan)
+	p, ok := op.Stats.GetExtension(extensionName).(*Plan)
 	if !ok {
 		return res, nil
 	}
@@ -87,10 +82,11 @@ func (x *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (
 	if v == nil {
 		return res, nil
 	}
-	if out, ok := encode(ctx, v, res); ok {
-		return out, nil
+	out, err := x.encode(ctx, v, res)
+	if out == nil && err == nil {
+		return res, nil
 	}
-	return res, nil
+	return out, err
 }
 
 // encoded is a value that is ready to be sent.
@@ -99,19 +95,25 @@ type encoded []byte
 // MarshalGQL writes it.
 func (b encoded) MarshalGQL(w io.Writer) { _, _ = w.Write(b) } // the buffer of the response
 
-// encode answers false for what is not written directly. What panics there
+// Len returns the length of the encoded value, in bytes.
+func (b encoded) Len() int { return len(b) }
+
+// encode returns nil for what is not written directly. What panics there
 // panics once more in gqlgen's hands, which report it in its place.
-func encode(ctx context.Context, v *value, x any) (out graphql.Marshaler, ok bool) {
+func (x *Extension) encode(ctx context.Context, v *value, res any) (out graphql.Marshaler, err error) {
 	defer func() {
 		if recover() != nil {
-			out, ok = nil, false
+			out, err = nil, nil
 		}
 	}()
 	last := v.size.Load()
-	e := Encoder{ctx: ctx, out: make([]byte, 0, last+last/16)} // lengths vary a little
-	if !v.write(&e, x) {
-		return nil, false
+	e := Encoder{ctx: ctx, out: make([]byte, 0, last+last/16), max: x.opts.MaxBytes} // lengths vary a little
+	switch written := v.write(&e, res); {
+	case e.full():
+		return nil, ErrTooLarge
+	case !written:
+		return nil, nil
 	}
 	v.size.Store(int64(len(e.out)))
-	return encoded(e.out), true
+	return encoded(e.out), nil
 }

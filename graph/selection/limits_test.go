@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -43,13 +44,29 @@ func TestOnlyPlainFieldsAreDirect(t *testing.T) {
 	}
 }
 
-// planned answers an executor with an extension that keeps so many plans.
-func planned(opts selection.Options) (*executor.Executor, *selection.Extension) {
+// planned returns an executor with an extension, and the plans of its operations.
+func planned() (*executor.Executor, map[*ast.OperationDefinition]*selection.Plan) {
 	exec := executor.New(generated.NewExecutableSchema(generated.Config{Resolvers: stub{}}))
 	exec.SetQueryCache(lru.New[*ast.QueryDocument](1000))
-	x := selection.New(generated.Selections(stub{}), opts)
-	exec.Use(x)
-	return exec, x
+	plans := make(map[*ast.OperationDefinition]*selection.Plan)
+	exec.Use(selection.New(generated.Selections(stub{}), selection.Options{
+		PlanOf: func(op *graphql.OperationContext) *selection.Plan {
+			if plans[op.Operation] == nil {
+				plans[op.Operation] = new(selection.Plan)
+			}
+			return plans[op.Operation]
+		},
+	}))
+	return exec, plans
+}
+
+// kept returns how many values the plans know, and how many fields are written in them.
+func kept(plans map[*ast.OperationDefinition]*selection.Plan) (values, fields int) {
+	for _, p := range plans {
+		v, f := p.Kept()
+		values, fields = values+v, fields+f
+	}
+	return values, fields
 }
 
 func TestPlansAreBounded(t *testing.T) {
@@ -76,37 +93,45 @@ func TestPlansAreBounded(t *testing.T) {
 		wide += fmt.Sprintf(" f%d: name", i)
 	}
 	wide += ` } }`
-	usual := selection.Options{Operations: 10, DocumentBytes: 1 << 20}
 	for _, c := range []struct {
-		name                       string
-		opts                       selection.Options
-		documents                  []string
-		operations, values, fields int
+		name           string
+		documents      []string
+		values, fields int
 	}{
-		{"few", usual, []string{`{ me { id } }`, `{ me { name } }`}, 2, 2, 2},
-		{"more than are kept", selection.Options{Operations: 2, DocumentBytes: 99}, []string{`{ me { id } }`, `{ me { name } }`, `{ app { name } }`}, 2, 2, 2},
-		{"a longer one than is kept", selection.Options{Operations: 10, DocumentBytes: 14}, []string{`{ me { id } }`, `{ me { id name } }`}, 1, 1, 1},
-		{"a wide one", usual, []string{wide}, 1, 1, 0},
-		{"a chain of fragments", usual, []string{chain.String()}, 1, 1, 25},
-		{"a tree of fragments", usual, []string{tree}, 1, 1, 0},
+		{"few", []string{`{ me { id } }`, `{ me { name } }`}, 2, 2},
+		{"a wide one", []string{wide}, 1, 0},
+		{"a chain of fragments", []string{chain.String()}, 1, 25},
+		{"a tree of fragments", []string{tree}, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			exec, x := planned(c.opts)
+			exec, plans := planned()
 			for _, document := range c.documents {
 				answers(t, context.Background(), exec, document, nil)
 			}
-			if operations, values, fields := x.Kept(); operations != c.operations || values != c.values || fields != c.fields {
-				t.Errorf("kept %d operations with %d values of %d fields, want %d with %d of %d",
-					operations, values, fields, c.operations, c.values, c.fields)
+			if values, fields := kept(plans); values != c.values || fields != c.fields {
+				t.Errorf("kept %d values of %d fields, want %d of %d", values, fields, c.values, c.fields)
 			}
 		})
+	}
+}
+
+// TestEncodedValuesAreBounded: a value that is too long is an error, not a detour.
+func TestEncodedValuesAreBounded(t *testing.T) {
+	const document = `{ userList { nodes { id name } totalCount } }`
+	for max, large := range map[int]bool{10: true, 1 << 20: false} {
+		exec := executor.New(generated.NewExecutableSchema(generated.Config{Resolvers: stub{}}))
+		exec.Use(selection.New(generated.Selections(stub{}), selection.Options{MaxBytes: max}))
+		got := answers(t, context.Background(), exec, document, nil)
+		if strings.Contains(strings.Join(got, " "), selection.ErrTooLarge.Error()) != large {
+			t.Errorf("at most %d bytes: %s", max, got)
+		}
 	}
 }
 
 // TestVariablesMakePlans: a document has a plan for each way in which its
 // variables let it be, up to the bound.
 func TestVariablesMakePlans(t *testing.T) {
-	exec, x := planned(selection.Options{Operations: 10, DocumentBytes: 1 << 20})
+	exec, plans := planned()
 	const document = `query($a: Boolean!, $b: Boolean!) { me { id @skip(if: $a) __typename @include(if: $b) } }`
 	for range 2 {
 		for i, want := range []string{`{"me":{"id":"me"}}`, `{"me":{}}`, `{"me":{"id":"me","__typename":"User"}}`, `{"me":{"__typename":"User"}}`} {
@@ -116,16 +141,16 @@ func TestVariablesMakePlans(t *testing.T) {
 			}
 		}
 	}
-	if operations, values, fields := x.Kept(); operations != 1 || values != 4 || fields != 4 {
-		t.Errorf("kept %d operations with %d values of %d fields, want 1 with 4 of 4", operations, values, fields)
+	if values, fields := kept(plans); len(plans) != 1 || values != 4 || fields != 4 {
+		t.Errorf("kept %d operations with %d values of %d fields, want 1 with 4 of 4", len(plans), values, fields)
 	}
 }
 
 // TestDeferIsLeftAlone: what comes later is gqlgen's to send.
 func TestDeferIsLeftAlone(t *testing.T) {
-	exec, x := planned(selection.Options{Operations: 10, DocumentBytes: 1 << 20})
+	exec, plans := planned()
 	got := answers(t, context.Background(), exec, `{ me { name ... @defer { id } } }`, nil)
-	if _, _, fields := x.Kept(); fields != 0 {
+	if _, fields := kept(plans); fields != 0 {
 		t.Errorf("answered %s, with %d fields directly", got, fields)
 	}
 }

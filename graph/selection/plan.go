@@ -8,18 +8,20 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// maxFields bounds how many fields are looked at to plan one operation, and so
-// what its plan holds. Fragments are looked at in each place where they are spread.
-const maxFields = 1000
+// MaxPlanFields bounds how many fields are looked at to plan one operation, and so
+// what its Plan holds. Fragments are looked at in each place where they are spread.
+const MaxPlanFields = 1000
 
-// plan is how the values of one parsed operation are written. It fills while the
-// operation is executed, and stays valid for every execution.
-type plan struct {
+// Plan is how the values of one parsed operation are written. It fills while the
+// operation is executed, and stays valid for every execution. The zero value is an
+// empty plan.
+type Plan struct {
 	// known has the []entry of each *ast.Field that was asked for.
 	known sync.Map
 
-	mu     sync.Mutex
-	budget int
+	mu sync.Mutex
+	// spent is how many fields have been looked at.
+	spent int
 }
 
 // entry is what was found out about one field. There may be several: a field of
@@ -33,22 +35,23 @@ type entry struct {
 }
 
 // value answers how the value of a collected field is written; nil: not directly.
-func (p *plan) value(types Types, op *graphql.OperationContext, field graphql.CollectedField) *value {
+func (p *Plan) value(types Types, op *graphql.OperationContext, field graphql.CollectedField) *value {
 	if v, ok := p.find(op, field); ok {
 		return v
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if v, ok := p.find(op, field); ok || p.budget <= 0 {
+	if v, ok := p.find(op, field); ok || p.spent >= MaxPlanFields {
 		return v
 	}
-	c := compiler{types: types, op: op, budget: p.budget, visited: make(map[*ast.FragmentDefinition]bool)}
+	budget := MaxPlanFields - p.spent
+	c := compiler{types: types, op: op, budget: budget, visited: make(map[*ast.FragmentDefinition]bool)}
 	found := entry{selections: field.Selections}
 	if c.search(field.Selections) {
 		found.value = c.value(field.Definition.Type, field.Selections)
 	}
 	found.conditions = c.conditions
-	p.budget = c.budget - 1
+	p.spent += budget - c.budget + 1
 	known, _ := p.known.Load(field.Field)
 	entries, _ := known.([]entry)
 	p.known.Store(field.Field, append(slices.Clip(entries), found))
@@ -57,7 +60,7 @@ func (p *plan) value(types Types, op *graphql.OperationContext, field graphql.Co
 
 // find looks among what is known. Selections that hold the same nodes of the
 // document are equal, wherever they were collected.
-func (p *plan) find(op *graphql.OperationContext, field graphql.CollectedField) (*value, bool) {
+func (p *Plan) find(op *graphql.OperationContext, field graphql.CollectedField) (*value, bool) {
 	known, _ := p.known.Load(field.Field)
 	entries, _ := known.([]entry)
 next:

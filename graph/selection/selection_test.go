@@ -66,7 +66,7 @@ func newExecutor(s resolvers, direct bool) (exec *executor.Executor, calls *atom
 		return next(ctx)
 	})
 	if direct {
-		exec.Use(selection.New(generated.Selections(s), selection.Options{Operations: 100, DocumentBytes: 1 << 20}))
+		exec.Use(selection.New(generated.Selections(s), selection.Options{}))
 	}
 	return exec, calls
 }

@@ -55,6 +55,9 @@ func (v *value) object(e *Encoder, obj any, nullable bool) bool {
 	if obj == nil {
 		return nullable && e.Null()
 	}
+	if e.full() {
+		return false
+	}
 	e.out = append(e.out, '{')
 	for i := range v.members {
 		m := &v.members[i]

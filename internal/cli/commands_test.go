@@ -173,6 +173,8 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		{"serve --heartbeat-timeout 0s", 2, "ROLLCALL_HEARTBEAT_TIMEOUT"},
 		{"serve --status-subscription-linger 0s", 2, "ROLLCALL_STATUS_SUBSCRIPTION_LINGER"},
 		{"serve --token-key short", 2, "ROLLCALL_TOKEN_KEY"},
+		{"serve --max-response-size 1000", 2, "ROLLCALL_MAX_RESPONSE_SIZE must be from 1048576 to 1073741824"},
+		{"serve --max-response-size 8MiB", 2, "ROLLCALL_MAX_RESPONSE_SIZE (--max-response-size)"},
 		{"serve --introspection maybe", 2, "introspection"},
 		{"serve --allowed-origins chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},
 		{"serve --allowed-origins https://*.chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},

@@ -173,6 +173,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	operators := apps.NewOperators(db, clock)
 	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, rates, clock), graph.Options{
 		Introspection: c.Introspection == "on",
+		MaxResponse:   c.MaxResponseSize,
 		Logger:        log,
 	})
 	gql := transport.New(transport.Config{

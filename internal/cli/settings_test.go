@@ -46,7 +46,7 @@ func refused(t *testing.T, err error) {
 func TestListsAreWrittenFreely(t *testing.T) {
 	s := serveSettings{
 		Listen: ":0", AllowedOrigins: []string{"https://a.example", " https://b.example/ "},
-		HeartbeatTimeout: time.Minute, SubscriptionLinger: time.Minute,
+		HeartbeatTimeout: time.Minute, SubscriptionLinger: time.Minute, MaxResponseSize: minMaxResponse,
 	}
 	if err := s.check(); err != nil || s.AllowedOrigins[1] != "https://b.example" {
 		t.Errorf("%q, %v", s.AllowedOrigins, err)
