@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
@@ -45,6 +46,7 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 		Resolvers:  r,
 		Directives: generated.DirectiveRoot{Private: private},
 	})
+	withoutDefer.Do(func() { delete(es.Schema().Directives, "defer") })
 	if opts.MaxResponse == 0 {
 		opts.MaxResponse = DefaultMaxResponse
 	}
@@ -72,6 +74,11 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 		documents: newDocuments(es.Schema(), opts.Introspection), maxResponse: opts.MaxResponse,
 	}
 }
+
+// withoutDefer takes @defer out of the schema, which all Executors share. gqlparser puts
+// it into every schema, and gqlgen leaves null what it puts off: the transports send one
+// response for an operation.
+var withoutDefer sync.Once
 
 // CreateOperationContext parses and checks an operation. A document that is too large
 // is refused before anything but the parser looks at it.
