@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/database"
 	"rollcall/models"
 )
 
@@ -44,7 +45,7 @@ func (h *Hub) endEarlierRunIn(ctx context.Context, appID int64) (n int, err erro
 		return tx.Model(&models.User{}).Where("id IN ?", ids).Updates(map[string]any{
 			"presence": gorm.Expr("CASE WHEN deactivated_at IS NULL THEN ? ELSE ? END",
 				models.PresenceOffline, models.PresenceUnlogined),
-			"presence_at": h.now(),
+			"presence_at": database.Later("presence_at", h.now()),
 		}).Error
 	})
 	return n, err

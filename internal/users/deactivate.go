@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
+	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -33,8 +34,9 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 				"updated_at":       now,
 				"deactivated_at":   now,
 				"token_generation": gorm.Expr("token_generation + 1"),
-				// Never backwards: see the status's changedAt.
-				"presence_at": gorm.Expr("CASE WHEN presence = ? THEN presence_at ELSE ? END", models.PresenceUnlogined, now),
+				// The status's changedAt grows with each change, and only then.
+				"presence_at": gorm.Expr("CASE WHEN presence = ? THEN presence_at ELSE ? END",
+					models.PresenceUnlogined, database.Later("presence_at", now)),
 			}
 			maps.Copy(columns, noBan())
 			if err := tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Updates(columns).Error; err != nil {
