@@ -77,6 +77,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if err != nil {
 		return err
 	}
+	defer scrub(ctx, db, log)()
 	shared, err := c.openRedis()
 	if err != nil {
 		return err

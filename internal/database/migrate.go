@@ -21,6 +21,9 @@ const (
 	// migrationLockWait, in seconds, stays below the time a statement may take.
 	migrationLockWait     = 10
 	migrationLockAttempts = 12
+	// erasedVersion is the first version that a file of SQLite's can have of which no page
+	// was written by a release that left in it what had been deleted.
+	erasedVersion = 6
 	// sqliteMigrateAttempts is how many processes may start on one file at once.
 	sqliteMigrateAttempts = 16
 )
@@ -62,6 +65,11 @@ func (db *DB) Migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if db.dialect == SQLite && version.Current > 0 && version.Current < erasedVersion {
+		if err := rewrite(ctx, pool); err != nil {
+			return fmt.Errorf("rewriting %s without what was deleted: %w", db.name, err)
+		}
+	}
 	provider, err := db.provider(pool)
 	if err != nil {
 		return err
@@ -77,6 +85,27 @@ func (db *DB) Migrate(ctx context.Context) error {
 			return fmt.Errorf("migrating %s: %w", db.name, plainly(err))
 		}
 	}
+}
+
+// rewrite writes a file of SQLite's again, without free space and what is in it. The copy is
+// made in a temporary file, because it may not fit in memory.
+func rewrite(ctx context.Context, pool *sql.DB) error {
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, statement := range []string{
+		"PRAGMA temp_store = FILE",
+		"PRAGMA auto_vacuum = NONE", // see pageFile
+		"VACUUM",
+		"PRAGMA temp_store = MEMORY",
+	} {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Version answers where the schema stands, without changing it.

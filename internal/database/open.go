@@ -97,17 +97,18 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		}
 	}
 	// busy_timeout first: the pragmas after it may have to wait for another
-	// process. synchronous=FULL: what was answered survives a power cut.
+	// process. synchronous=FULL: what was answered survives a power cut. secure_delete,
+	// with pagesVFS and Scrub: what was deleted does not stay in the file.
 	dsn := func(extra string) string {
 		return (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() +
 			"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-			"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-8192)" + extra
+			"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-8192)&vfs=" + pagesVFS + extra
 	}
 	if !filepath.IsAbs(path) {
 		base := dsn
 		dsn = func(extra string) string { return strings.Replace(base(extra), "file:", "file:./", 1) }
 	}
-	writer, err := sqlite.Open(dsn("&_txlock=immediate"))
+	writer, err := sqlite.Open(dsn("&_pragma=secure_delete(1)&_txlock=immediate"))
 	if err != nil {
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}

@@ -126,6 +126,24 @@ func (w *writer) passTurn() {
 	w.queue = w.queue[1:]
 }
 
+// between runs fn on the connection, outside of a transaction, when it is the caller's
+// turn.
+func (w *writer) between(ctx context.Context, fn func(conn *sql.Conn) error) error {
+	if err := w.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer w.passTurn()
+	if w.group != nil {
+		w.end()
+	}
+	conn, err := w.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return fn(conn)
+}
+
 // open answers the open group, or begins one.
 func (w *writer) open(alone bool) (*group, error) {
 	if alone && w.group != nil {

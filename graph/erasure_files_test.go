@@ -1,0 +1,117 @@
+package graph_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"rollcall/graph/graphtest"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// secretMark matches the texts of TestErasure_LeavesNothingInFiles.
+var secretMark = regexp.MustCompile(`qvist-[a-z]+-\d{2}-(?:old|new)`)
+
+// fileSecrets returns the marks in SQLite's file and all files beside it.
+func fileSecrets(t *testing.T, path string) []string {
+	t.Helper()
+	names, err := filepath.Glob(path + "*")
+	if err != nil || !slices.Contains(names, path) {
+		t.Fatal(names, err)
+	}
+	found := make(map[string]bool)
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, mark := range secretMark.FindAll(data, -1) {
+			found[string(mark)] = true
+		}
+	}
+	var list []string
+	for mark := range found {
+		list = append(list, mark)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// TestErasure_LeavesNothingInFiles: the bytes of SQLite's files, of users that are
+// deactivated, deleted, or whose texts are overwritten.
+func TestErasure_LeavesNothingInFiles(t *testing.T) {
+	url := testenv.SQLiteURL(t)
+	_, path, _ := strings.Cut(url, ":")
+	w := graphtest.New(t, testenv.Open(t, url))
+	app := w.Bearer(graphtest.AppServer)
+	must := func(bearer, query string, variables map[string]any) {
+		t.Helper()
+		if r := w.Do(bearer, query, variables); r.Code() != "" || strings.Contains(string(r.Body), `"error":{`) {
+			t.Fatalf("%s: %s", query, r.Body)
+		}
+	}
+	const users, each = 60, 20
+	id := func(i int) string { return fmt.Sprintf("user-%02d", i) }
+	asked := "asked"
+	w.Register(w.App, asked)
+	// write gives the users all texts that there are, with the age in them.
+	write := func(from, to int, age string) {
+		t.Helper()
+		mark := func(kind string, i int) string { return fmt.Sprintf("qvist-%s-%02d-%s", kind, i, age) }
+		for i := from; i < to; i++ {
+			user := "Bearer " + mustRegister(w, id(i), mark("name", i))
+			must(app, update, input("id", id(i), "avatarUrl", "https://example.org/"+mark("avatar", i)))
+			must(app, `mutation($input: AddFriendInput!) { addFriend(input: $input) { createdAt } }`,
+				input("userId", id(i), "friendId", id(from+(i-from)^1), "remark", mark("remark", i)))
+			must(user, `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { request { id } } }`,
+				input("to", asked, "message", mark("request", i)))
+			must(app, banMany, input("ids", []string{id(i)}, "minutes", 5, "reason", mark("reason", i)))
+			must(app, `mutation($ids: [ID!]!) { unbanUsers(ids: $ids) { outcome } }`, inIDs([]string{id(i)}))
+			must(app, banMany, input("ids", []string{id(i)}, "minutes", 5, "reason", mark("ban", i)))
+		}
+	}
+	// Name, avatar, remark, request and ban; the first ban's reason is overwritten.
+	const live = 5
+	for from := 0; from < users; from += each {
+		for i := from; i < from+each; i++ {
+			mustRegister(w, id(i), id(i)) // friends must exist
+		}
+		write(from, from+each, "old")
+	}
+	if err := w.DB.Scrub(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if found := fileSecrets(t, path); len(found) != users*live || slices.ContainsFunc(found, func(s string) bool { return strings.Contains(s, "reason") }) {
+		t.Fatalf("%d texts are in the files, want %d: %q", len(found), users*live, found)
+	}
+
+	var first, second []string
+	for i := range each {
+		first, second = append(first, id(i)), append(second, id(each+i))
+	}
+	must(app, deactivate, inIDs(first))
+	results, err := w.Users.Delete(context.Background(), w.App.App, second, models.Actor{Name: "test"})
+	if err != nil || slices.ContainsFunc(results, func(r *models.ItemResult) bool { return r.Outcome != models.OutcomeDone }) {
+		t.Fatal(results, err)
+	}
+	for i := 2 * each; i < users; i++ {
+		must(app, `mutation($ids: [ID!]!) { unbanUsers(ids: $ids) { outcome } }`, inIDs([]string{id(i)}))
+	}
+	write(2*each, users, "new")
+	if len(fileSecrets(t, path)) <= each*live {
+		t.Error("nothing of what is erased was in the files before they were cleaned")
+	}
+	if err := w.DB.Scrub(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	found := fileSecrets(t, path)
+	if slices.ContainsFunc(found, func(s string) bool { return strings.HasSuffix(s, "old") || strings.Contains(s, "reason") }) || len(found) != each*live {
+		t.Errorf("%d texts are in the files, want %d: %q", len(found), each*live, found)
+	}
+}

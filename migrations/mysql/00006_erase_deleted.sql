@@ -1,0 +1,4 @@
+-- +goose Up
+-- Nothing to change; this is a version of SQLite's files.
+
+-- +goose Down
