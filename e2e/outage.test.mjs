@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { createClient as createStreams } from 'graphql-sse';
+import { createClient } from 'graphql-ws';
+import WebSocket from 'ws';
+import { AppServer } from './lib/api.mjs';
+import { databases } from './lib/databases.mjs';
+import { Events, statusChanged } from './lib/events.mjs';
+import { Server } from './lib/server.mjs';
+import { until, within } from './lib/wait.mjs';
+
+const mariadb = databases.find(({ name }) => name === 'MariaDB');
+
+/** A Redis of its own, to be stopped, paused and misconfigured. */
+class Redis {
+  static async start(port = 0) {
+    if (!port) {
+      const probe = net.createServer().listen(0, '127.0.0.1');
+      await once(probe, 'listening');
+      port = probe.address().port;
+      probe.close();
+    }
+    const redis = new Redis();
+    redis.folder = await mkdtemp(join(tmpdir(), 'rollcall-e2e-'));
+    redis.port = port;
+    await redis.run();
+    return redis;
+  }
+
+  async run() {
+    const options = ['--bind', '127.0.0.1', '--port', this.port, '--dir', this.folder, '--save', '', '--appendonly', 'no'];
+    this.process = spawn('redis-server', options, { stdio: 'ignore' });
+    await until(() => this.command('PING').then((answer) => answer === 'PONG', () => false), 'Redis to start');
+  }
+
+  get url() {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  async command(...words) {
+    const socket = net.connect(this.port, '127.0.0.1');
+    socket.setEncoding('utf8');
+    socket.write(`${words.join(' ')}\r\n`);
+    try {
+      const [answer] = await within(once(socket, 'data'), 'Redis to answer');
+      if (answer.startsWith('-')) throw new Error(answer);
+      return answer.slice(1).trim();
+    } finally {
+      socket.destroy();
+    }
+  }
+
+  async stop() {
+    this.process.kill('SIGKILL');
+    if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
+  }
+
+  async remove() {
+    await this.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** A way to the database's socket that can be closed, as a server that stops closes it. */
+class Gate {
+  static async open(target) {
+    const gate = new Gate();
+    gate.folder = await mkdtemp(join(tmpdir(), 'rollcall-e2e-'));
+    gate.path = join(gate.folder, 'sock');
+    gate.target = target;
+    await gate.reopen();
+    return gate;
+  }
+
+  async reopen() {
+    this.sockets = new Set();
+    this.server = net.createServer((client) => {
+      const there = net.connect(this.target);
+      for (const [from, to] of [[client, there], [there, client]]) {
+        this.sockets.add(from);
+        from.on('error', () => {});
+        from.on('close', () => {
+          this.sockets.delete(from);
+          to.destroy();
+        });
+        from.pipe(to);
+      }
+    });
+    this.server.listen(this.path);
+    await once(this.server, 'listening');
+  }
+
+  async close() {
+    const closed = once(this.server, 'close');
+    this.server.close();
+    for (const socket of this.sockets) socket.destroy();
+    await closed;
+  }
+
+  async remove() {
+    if (this.server.listening) await this.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** npm graphql-ws as an app would have it: it reconnects by itself, unless told to stop. */
+function persistent(server, token) {
+  const closes = [];
+  let fatal;
+  let connected;
+  const client = createClient({
+    url: server.socket,
+    webSocketImpl: WebSocket,
+    connectionParams: { Authorization: `Bearer ${token}`, platform: 'WEB' },
+    lazy: false,
+    retryAttempts: 10_000,
+    retryWait: () => new Promise((resolve) => setTimeout(resolve, 50)),
+    onNonLazyError: (error) => (fatal = error),
+    on: { closed: ({ code }) => closes.push(code), connected: () => (connected = true) },
+  });
+  const check = () => {
+    if (fatal) throw new Error(`graphql-ws has stopped for good: ${fatal.code ?? fatal}`);
+  };
+  return {
+    closes,
+    refused: () => until(() => (check(), closes.length), 'a refused connection'),
+    connected: () => until(() => (check(), connected), 'graphql-ws to reconnect'),
+    close: () => client.dispose(),
+  };
+}
+
+/** npm graphql-sse likewise, with a subscription that makes its user ONLINE. */
+function persistentStream(server, token) {
+  const client = createStreams({
+    url: server.graphql,
+    headers: { Authorization: `Bearer ${token}` },
+    retryAttempts: 10_000,
+    retry: () => new Promise((resolve) => setTimeout(resolve, 50)),
+  });
+  const events = new Events();
+  client.subscribe({ query: statusChanged }, events);
+  return { ended: events.ended, close: () => client.dispose() };
+}
+
+describe('clients during an outage of Redis or MariaDB', { skip: mariadb.skip }, () => {
+  let gate;
+  let redis;
+  let server;
+  let app;
+  let database;
+  let number = 0;
+  before(async () => {
+    database = await mariadb.create();
+    const [, socket, name] = database.url.match(/unix\((.*)\)\/(.*)/);
+    // An account that read_only holds for, unlike the root of the tests.
+    const user = `u${name.slice(-16)}`;
+    await database.sql(`CREATE USER ${user}@localhost; GRANT ALL ON ${name}.* TO ${user}@localhost`);
+    gate = await Gate.open(socket);
+    redis = await Redis.start();
+    server = new Server(
+      {
+        url: `mysql://${user}@unix(${gate.path})/${name}`,
+        remove: async () => {
+          await database.sql(`DROP USER ${user}@localhost`);
+          await database.remove();
+        },
+      },
+      await mkdtemp(join(tmpdir(), 'rollcall-e2e-')),
+    );
+    const created = await server.createApp({ statusQueryEnabled: true });
+    await server.start({ ROLLCALL_REDIS_URL: redis.url });
+    app = await AppServer.login(server, created);
+  });
+  after(async () => {
+    await server?.remove();
+    await redis?.remove();
+    await gate?.remove();
+  });
+
+  /** Asks as a program does that looks at statuses only. */
+  async function wantTryAgain(token, query, accept) {
+    const answer = await fetch(server.graphql, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Accept: accept, Authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query }),
+    });
+    const text = await answer.text();
+    assert.equal(answer.status, 503, `${query}: ${text}`);
+    assert.ok(Number(answer.headers.get('Retry-After')) > 0);
+    assert.equal(JSON.parse(text).errors[0].extensions.code, 'UNAVAILABLE');
+  }
+
+  for (const { name, begin, end, query } of [
+    { name: 'Redis is killed and comes back empty', begin: () => redis.stop(), end: () => redis.run() },
+    { name: 'Redis is paused', begin: () => redis.process.kill('SIGSTOP'), end: () => redis.process.kill('SIGCONT') },
+    {
+      name: 'Redis is a replica, which cannot be written',
+      begin: () => redis.command('REPLICAOF', '127.0.0.1', '1'),
+      end: () => redis.command('REPLICAOF', 'NO', 'ONE'),
+    },
+    {
+      name: 'Redis is out of memory',
+      begin: () => redis.command('CONFIG', 'SET', 'maxmemory', '1'),
+      end: () => redis.command('CONFIG', 'SET', 'maxmemory', '0'),
+    },
+    {
+      name: 'MariaDB is restarted',
+      begin: () => gate.close(),
+      end: () => gate.reopen(),
+      query: '{ me { id } }',
+    },
+    {
+      name: 'MariaDB is read-only',
+      begin: () => database.sql('SET GLOBAL read_only = 1'),
+      end: () => database.sql('SET GLOBAL read_only = 0'),
+    },
+  ]) {
+    test(`${name}: clients reconnect by themselves`, async () => {
+      const [socketToken, streamToken] = [await app.register(`socket-${++number}`), await app.register(`stream-${number}`)];
+      let socket;
+      let stream;
+      await begin();
+      try {
+        socket = persistent(server, socketToken);
+        stream = persistentStream(server, streamToken);
+        await Promise.all([
+          socket.refused(),
+          wantTryAgain(streamToken, statusChanged, 'text/event-stream'),
+          query && wantTryAgain(streamToken, query, 'application/json'),
+        ]);
+        assert.deepEqual([...new Set(socket.closes)], [1013]);
+      } finally {
+        await end();
+      }
+      await socket.connected();
+      await until(
+        async () =>
+          (await app.presences(`socket-${number}`, `stream-${number}`).catch(() => [])).join() === 'ONLINE,ONLINE',
+        'both to be ONLINE',
+      );
+      assert.equal(await Promise.race([stream.ended, 'open']), 'open', 'the stream has ended for good');
+      socket.close();
+      stream.close();
+    });
+  }
+});
