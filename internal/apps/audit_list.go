@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
@@ -45,6 +46,22 @@ func (s *Service) Audit(ctx context.Context, f AuditFilter, r page.Request) (*pa
 		err := s.audit(ctx, f, false).Count(&n).Error
 		return int(n), err
 	}), nil
+}
+
+// revokedMost is how many users RevokedSince returns at most.
+const revokedMost = 1000
+
+// RevokedSince returns the users of all apps that were banned, deactivated or deleted since the
+// time, as the audit has them. complete reports whether these are all: at most 1000 are returned.
+func (s *Service) RevokedSince(ctx context.Context, since models.Time) (users []bus.RevokedUser, complete bool, err error) {
+	err = s.db.Read(ctx).Table(s.db.Using("audit_entries", "audit_entries_action")).
+		Select("app_id", "target AS external_id").
+		Where("action IN ? AND at >= ?", []string{ActionUserBan, ActionUserDeactivate, ActionUserDelete}, since).
+		Limit(revokedMost + 1).Find(&users).Error
+	if err != nil {
+		return nil, false, fmt.Errorf("reading whose access was revoked: %w", err)
+	}
+	return users, len(users) <= revokedMost, nil
 }
 
 // audit answers the entries that f keeps. later is for a page behind a cursor.

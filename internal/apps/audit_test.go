@@ -2,11 +2,15 @@ package apps
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -34,6 +38,48 @@ func TestWriteAudit(t *testing.T) {
 			if write(bad) == nil {
 				t.Errorf("%+v was written", bad)
 			}
+		}
+	})
+}
+
+func TestRevokedSince(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		rules := New(db, new(bus.Bus), nil, time.Now)
+		app, other := int64(1), int64(2)
+		write := func(entries ...models.AuditEntry) {
+			t.Helper()
+			if err := db.Tx(ctx, func(tx *gorm.DB) error { return WriteAudit(tx, entries...) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write(
+			models.AuditEntry{AppID: &app, At: 9, Action: ActionUserBan, Target: "before"},
+			models.AuditEntry{AppID: &app, At: 10, Action: ActionUserBan, Target: "banned"},
+			models.AuditEntry{AppID: &other, At: 11, Action: ActionUserDeactivate, Target: "deactivated"},
+			models.AuditEntry{AppID: &app, At: 12, Action: ActionUserDelete, Target: "deleted"},
+			models.AuditEntry{AppID: &app, At: 12, Action: ActionUserUnban, Target: "unbanned"},
+			models.AuditEntry{At: 12, Action: ActionLogin},
+		)
+		users, complete, err := rules.RevokedSince(ctx, 10)
+		if err != nil || !complete {
+			t.Fatalf("complete %t, %v", complete, err)
+		}
+		slices.SortFunc(users, func(a, b bus.RevokedUser) int { return strings.Compare(a.ExternalID, b.ExternalID) })
+		if want := []bus.RevokedUser{{AppID: app, ExternalID: "banned"}, {AppID: other, ExternalID: "deactivated"}, {AppID: app, ExternalID: "deleted"}}; !slices.Equal(users, want) {
+			t.Errorf("got %v, want %v", users, want)
+		}
+
+		many := make([]models.AuditEntry, 1001)
+		for i := range many {
+			many[i] = models.AuditEntry{AppID: &app, At: 20, Action: ActionUserBan, Target: fmt.Sprint(i)}
+		}
+		write(many...)
+		if _, complete, err := rules.RevokedSince(ctx, 20); err != nil || complete {
+			t.Errorf("1001 users: complete %t, %v", complete, err)
+		}
+		if users, complete, err := rules.RevokedSince(ctx, 21); err != nil || !complete || len(users) != 0 {
+			t.Errorf("nobody: %v, complete %t, %v", users, complete, err)
 		}
 	})
 }

@@ -27,6 +27,12 @@ type AccessRevoked struct {
 	Reason Reason
 }
 
+// RevokedUser names a user whose access was revoked, as its app does.
+type RevokedUser struct {
+	AppID      int64
+	ExternalID string
+}
+
 // FriendshipChanged says, after the commit, that a user has a friend more or
 // less. Each friendship has two, one for each side. Those between the same two
 // users come in the order of their commits.

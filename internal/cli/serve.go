@@ -165,6 +165,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	relationRules := relations.New(db, events, clock)
 	hub := presence.New(db, events, presence.Options{
 		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics, Redis: shared,
+		RevokedSince: appRules.RevokedSince,
 	})
 	rates := graph.LocalRates(clock)
 	if shared != nil {

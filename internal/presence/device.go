@@ -43,6 +43,40 @@ func (r Reason) String() string {
 	return "unknown"
 }
 
+// revocations are the reasons by which a user may no longer be connected.
+var revocations = map[bus.Reason]Reason{
+	bus.ReasonBanned:      ReasonBanned,
+	bus.ReasonDeactivated: ReasonDeactivated,
+	bus.ReasonDeleted:     ReasonDeleted,
+}
+
+// isRevocation reports whether r means that the user may no longer be connected.
+func (r Reason) isRevocation() bool {
+	return r == ReasonBanned || r == ReasonDeactivated || r == ReasonDeleted
+}
+
+// leaves returns the presence of a user whose access was revoked for that reason.
+func (r Reason) leaves() models.Presence {
+	if r == ReasonBanned {
+		return models.PresenceOffline
+	}
+	return models.PresenceUnlogined
+}
+
+// revocationOf returns why the user with that row, nil if it is deleted, may not be connected.
+// revoked reports whether that is so.
+func revocationOf(u *models.User, now models.Time) (reason Reason, revoked bool) {
+	switch {
+	case u == nil:
+		return ReasonDeleted, true
+	case u.DeactivatedAt != nil:
+		return ReasonDeactivated, true
+	case u.State(now) == models.UserBanned:
+		return ReasonBanned, true
+	}
+	return 0, false
+}
+
 // Link is the transport's side of a device.
 type Link interface {
 	// Cut ends the connection for that reason. It must not block; it may be
@@ -133,16 +167,8 @@ func (h *Hub) Disconnect(ctx context.Context, acc Account, deviceIDs []string, r
 
 // revoke ends all devices of a user who may no longer be connected.
 func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
-	acc := AccountOf(ev.User)
-	var err error
-	switch ev.Reason {
-	case bus.ReasonBanned:
-		_, err = h.store.cut(ctx, acc, nil, models.PresenceOffline, ReasonBanned)
-	case bus.ReasonDeactivated:
-		_, err = h.store.cut(ctx, acc, nil, models.PresenceUnlogined, ReasonDeactivated)
-	case bus.ReasonDeleted:
-		_, err = h.store.cut(ctx, acc, nil, models.PresenceUnlogined, ReasonDeleted)
-	}
+	reason := revocations[ev.Reason]
+	_, err := h.store.cut(ctx, AccountOf(ev.User), nil, reason.leaves(), reason)
 	if err == nil && ev.Reason != bus.ReasonBanned {
 		// What is erased with it must not keep anybody here from being told of it.
 		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for
@@ -150,7 +176,7 @@ func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 	if err != nil {
 		// Its requests are refused by the database all the same, and every node looks
 		// at its devices when it is told that something was missed.
-		h.log.Error("ending the devices of a user on other nodes failed, will be made up for", "user", acc.ID, "reason", ev.Reason, "error", err)
+		h.log.Error("ending the devices of a user on other nodes failed, will be made up for", "user", ev.User.ID, "reason", ev.Reason, "error", err)
 		h.bus.Missed()
 	}
 }

@@ -37,6 +37,18 @@ type world struct {
 	// redis is where the world's node meets others; nil: it is the only one.
 	redis *redis.Client
 	log   *slog.Logger
+	// recent is what the database names as revoked lately.
+	recent atomic.Pointer[[]bus.RevokedUser]
+}
+
+// named has the database name those users as revoked lately.
+func (w *world) named(users ...bus.RevokedUser) { w.recent.Store(&users) }
+
+func (w *world) revokedSince(context.Context, models.Time) ([]bus.RevokedUser, bool, error) {
+	if users := w.recent.Load(); users != nil {
+		return *users, true, nil
+	}
+	return nil, true, nil
 }
 
 // newWorld starts a hub and registers users u0, u1 …, who never logged in.
@@ -79,7 +91,7 @@ func (w *world) register(users int) {
 func (w *world) start() {
 	w.t.Helper()
 	w.bus = new(bus.Bus)
-	hub := New(w.db, w.bus, Options{Clock: w.clock.Now, Logger: w.log, Redis: w.redis})
+	hub := New(w.db, w.bus, Options{Clock: w.clock.Now, Logger: w.log, Redis: w.redis, RevokedSince: w.revokedSince})
 	w.Hub = hub
 	if w.redis != nil {
 		link := bus.NewLink(w.bus, w.redis, w.log)

@@ -48,6 +48,10 @@ type Options struct {
 	Logger *slog.Logger
 	// Metrics is where the hub registers its metrics; nil: nowhere.
 	Metrics prometheus.Registerer
+	// RevokedSince returns the users that were banned, deactivated or deleted since the time,
+	// and complete reports whether these are all. It is called regularly where there is a Redis,
+	// so that a node need not rely on being told. nil: not called.
+	RevokedSince func(ctx context.Context, since models.Time) (users []bus.RevokedUser, complete bool, err error)
 	// Redis is where the nodes of the service know of each other; nil: there is one
 	// node, and who is online is in its memory.
 	Redis *redis.Client
@@ -60,6 +64,7 @@ type Hub struct {
 	bus     *bus.Bus
 	store   store
 	clock   func() time.Time
+	revoked func(ctx context.Context, since models.Time) ([]bus.RevokedUser, bool, error)
 	log     *slog.Logger
 	metrics *metrics
 	writer  *writer
@@ -104,7 +109,7 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	}
 	h := &Hub{
 		subscriptionLinger: opts.SubscriptionLinger,
-		db:                 db, bus: b, clock: opts.Clock, log: opts.Logger, metrics: newMetrics(opts.Metrics),
+		db:                 db, bus: b, clock: opts.Clock, revoked: opts.RevokedSince, log: opts.Logger, metrics: newMetrics(opts.Metrics),
 		audience: newAudience(), loaders: newLoaders(db), beginnings: newBeginnings(db), rereading: make(chan struct{}, 1),
 	}
 	h.closing, h.close = context.WithCancel(context.Background())

@@ -30,6 +30,8 @@ type lease struct {
 	doubtful bool
 	// away says since when Redis does not answer; zero: it does.
 	away time.Time
+	// heard is when Redis last answered.
+	heard time.Time
 	// born is the database that was seen last; see ledger.Lease.
 	born int64
 	wake chan struct{}
@@ -67,6 +69,18 @@ func (l *lease) isAway() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.away.IsZero()
+}
+
+// linkSilence is how long Redis may not answer before it counts as silent: one renewal is missing.
+const linkSilence = leaseRenewal + 500*time.Millisecond
+
+// isSilent reports whether Redis has not answered lately, so that this node may have missed
+// messages, and a step would wait in vain. It knows so earlier than isAway on a link that loses
+// everything without a word.
+func (l *lease) isSilent() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.away.IsZero() || time.Since(l.heard) > linkSilence
 }
 
 // hurry has the lease renewed now.
@@ -139,6 +153,7 @@ func (s *shared) answered(name string, answer ledger.Lease) {
 	l := &s.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.heard = time.Now()
 	if !l.away.IsZero() {
 		s.hub.log.Info("Redis answers again", "redis", s.redis.String(), "away", time.Since(l.away).Round(time.Millisecond).String())
 		l.away = time.Time{}

@@ -240,31 +240,15 @@ func (s *shared) accounts() []*local {
 // revocation may not have been heard.
 func (s *shared) verify(ctx context.Context) error {
 	for chunk := range slices.Chunk(s.accounts(), loadChunk) {
-		ids := make([]int64, len(chunk))
-		for i, l := range chunk {
-			ids[i] = l.account.ID
-		}
-		rows, err := gorm.G[models.User](s.hub.db.Read(ctx)).
-			Select("id", "banned_until", "deactivated_at").Where("id IN ?", ids).Find(ctx)
+		found, err := s.access(ctx, chunk)
 		if err != nil {
-			return fmt.Errorf("reading whether %d users may be connected: %w", len(ids), err)
-		}
-		found := make(map[int64]*models.User, len(rows))
-		for i := range rows {
-			found[rows[i].ID] = &rows[i]
+			return err
 		}
 		for _, l := range chunk {
-			u := found[l.account.ID]
-			switch {
-			case u == nil:
-				_, err = s.cut(ctx, l.account, nil, models.PresenceUnlogined, ReasonDeleted)
-			case u.DeactivatedAt != nil:
-				_, err = s.cut(ctx, l.account, nil, models.PresenceUnlogined, ReasonDeactivated)
-			case u.State(s.hub.now()) == models.UserBanned:
-				_, err = s.cut(ctx, l.account, nil, models.PresenceOffline, ReasonBanned)
-			}
-			if err != nil {
-				return err
+			if reason, revoked := revocationOf(found[l.account.ID], s.hub.now()); revoked {
+				if _, err := s.cut(ctx, l.account, nil, reason.leaves(), reason); err != nil {
+					return err
+				}
 			}
 		}
 	}

@@ -82,6 +82,7 @@ func (s *shared) start(ctx context.Context) error {
 	h.background.Go(func() { s.mirror.run(h.closing, h.life) })
 	h.background.Go(s.beatRegularly)
 	h.background.Go(s.repairWhenAsked)
+	h.background.Go(s.recheckRegularly)
 	h.background.Go(h.rereadWhenAsked)
 	return nil
 }

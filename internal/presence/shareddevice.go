@@ -268,7 +268,7 @@ func (s *shared) logout(ctx context.Context, acc Account, own *Device, all bool)
 }
 
 func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to models.Presence, reason Reason) (int, error) {
-	revoked := reason == ReasonBanned || reason == ReasonDeactivated || reason == ReasonDeleted
+	revoked := reason.isRevocation()
 	l := s.use(acc)
 	defer s.done(l)
 	departure := ledger.Departure{
@@ -277,13 +277,30 @@ func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to mo
 	if deviceIDs == nil {
 		departure.User, departure.All = s.leaver(l, acc), true
 	}
-	l.step.Lock()
-	r, turned, gone, err := s.ledger.Leave(ctx, departure)
-	l.step.Unlock()
+	var taken []*Device
+	var r *ledger.Record
+	var turned bool
+	var gone []string
+	err := errSilent
+	// While Redis does not answer, a revocation does not try: many users may be revoked at once,
+	// and each would wait for a time-out before the next one's devices are cut.
+	if !revoked || !s.lease.isSilent() {
+		l.step.Lock()
+		if revoked {
+			// Redis may take its time. The devices' own ends wait for the step.
+			taken = s.cutHere(acc.ID, nil, reason, true)
+		}
+		if r, turned, gone, err = s.ledger.Leave(ctx, departure); err != nil {
+			s.distrust(err)
+		}
+		l.step.Unlock()
+	}
 	if err != nil {
-		s.distrust(err)
 		departure.All, departure.Devices, departure.Revoke, departure.Reason = false, nil, false, ""
-		for _, d := range s.cutHere(acc.ID, nil, reason, revoked) {
+		if revoked {
+			taken = append(taken, s.cutHere(acc.ID, nil, reason, true)...)
+		}
+		for _, d := range taken {
 			departure.Devices = append(departure.Devices, d.info.ID)
 		}
 		if len(departure.Devices) > 0 {
@@ -291,8 +308,9 @@ func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to mo
 		}
 		return 0, fmt.Errorf("disconnecting user %d: %w", acc.ID, err)
 	}
+	taken = append(taken, s.cutHere(acc.ID, gone, reason, revoked)...)
 	n := len(gone)
-	for _, d := range s.cutHere(acc.ID, gone, reason, revoked) {
+	for _, d := range taken {
 		if !slices.Contains(gone, d.info.ID) {
 			n++ // was arriving
 		}
@@ -305,6 +323,9 @@ func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to mo
 	}
 	return n, nil
 }
+
+// errSilent is returned for a step that was not attempted because Redis does not answer.
+var errSilent = errors.New("no answer from Redis")
 
 // leaver is userOf for an account all of whose devices leave: ONLINE where it has
 // some here, or the row says so. A Redis that has lost its data knows nothing of that,

@@ -288,6 +288,13 @@ func (f *Feed) send(conn rueidis.DedicatedClient, asked, more, less []string) er
 	return nil
 }
 
+// Connected reports whether there is a connection for messages.
+func (f *Feed) Connected() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.connected
+}
+
 func (f *Feed) setConnected(connected bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

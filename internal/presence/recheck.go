@@ -1,0 +1,114 @@
+package presence
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/bus"
+	"rollcall/models"
+)
+
+const (
+	// A node asks the database after recheckLeast to recheckMost whether its users may still be
+	// connected, so that a revocation is in force within 5 s even if no message tells of it.
+	recheckLeast = 2 * time.Second
+	recheckMost  = 2500 * time.Millisecond
+	// recheckSpan is how far back revocations are looked for: their transactions commit some time
+	// after the moment that they are dated, by clocks that differ a little.
+	recheckSpan = time.Minute
+)
+
+// recheckRegularly cuts the devices here of users whose access was revoked without this node being
+// told, until the hub closes: its own link to Redis, or that of the node that revoked it, is down.
+func (s *shared) recheckRegularly() {
+	for {
+		select {
+		case <-time.After(recheckLeast + rand.N(recheckMost-recheckLeast)):
+		case <-s.hub.closing.Done():
+			return
+		}
+		if err := s.recheck(s.hub.closing); err != nil && s.hub.closing.Err() == nil {
+			s.hub.log.Warn("looking for users who may not be connected any more failed, will be tried again", "error", err)
+		}
+	}
+}
+
+// recheck looks at the accounts with devices here: at all of them without a link to Redis, else at
+// those that the database names as revoked lately.
+func (s *shared) recheck(ctx context.Context) error {
+	accounts := s.accounts()
+	if len(accounts) == 0 {
+		return nil
+	}
+	if !s.lease.isSilent() && s.feed.Connected() {
+		if s.hub.revoked == nil {
+			return nil
+		}
+		named, complete, err := s.hub.revoked(ctx, s.hub.now().Add(-recheckSpan))
+		if err != nil {
+			return err
+		}
+		if complete {
+			accounts = among(accounts, named)
+		}
+	}
+	for chunk := range slices.Chunk(accounts, loadChunk) {
+		if err := s.recheckSome(ctx, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// among returns the accounts that are named.
+func among(accounts []*local, named []bus.RevokedUser) []*local {
+	if len(named) == 0 {
+		return nil
+	}
+	wanted := make(map[bus.RevokedUser]bool, len(named))
+	for _, u := range named {
+		wanted[u] = true
+	}
+	return slices.DeleteFunc(accounts, func(l *local) bool {
+		return !wanted[bus.RevokedUser{AppID: l.account.AppID, ExternalID: l.account.ExternalID}]
+	})
+}
+
+func (s *shared) recheckSome(ctx context.Context, accounts []*local) error {
+	rows, err := s.access(ctx, accounts)
+	if err != nil {
+		return err
+	}
+	for _, l := range accounts {
+		if reason, revoked := revocationOf(rows[l.account.ID], s.hub.now()); revoked {
+			// Its devices here are cut also where Redis cannot be told.
+			if _, err := s.cut(ctx, l.account, nil, reason.leaves(), reason); err != nil {
+				s.hub.log.Warn("a revocation was found in the database, and Redis cannot be told yet", "user", l.account.ID, "reason", reason, "error", err)
+			}
+		}
+	}
+	return nil
+}
+
+// access returns the rows of accounts, as far as they say whether the user may be connected.
+func (s *shared) access(ctx context.Context, accounts []*local) (map[int64]*models.User, error) {
+	ids := make([]int64, len(accounts))
+	for i, l := range accounts {
+		ids[i] = l.account.ID
+	}
+	rows, err := gorm.G[models.User](s.hub.db.Read(ctx)).
+		Select("id", "banned_until", "deactivated_at").Where("id IN ?", ids).Find(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading whether %d users may be connected: %w", len(ids), err)
+	}
+	found := make(map[int64]*models.User, len(rows))
+	for i := range rows {
+		found[rows[i].ID] = &rows[i]
+	}
+	return found, nil
+}

@@ -1,0 +1,112 @@
+package presence
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// revoke ends a user's access in the database alone.
+func (w *world) revoke(user int, reason bus.Reason) {
+	w.t.Helper()
+	var err error
+	switch id := w.users[user].ID; reason {
+	case bus.ReasonBanned:
+		err = exec(w.db, "UPDATE users SET banned_at = 1, banned_until = ? WHERE id = ?", models.TimeOf(w.clock.Now().Add(time.Hour)), id)
+	case bus.ReasonDeactivated:
+		err = exec(w.db, "UPDATE users SET deactivated_at = 1 WHERE id = ?", id)
+	case bus.ReasonDeleted:
+		err = exec(w.db, "DELETE FROM users WHERE id = ?", id)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// linkTo is two nodes, the first's with a way to Redis that a test can cut.
+func linkTo(t *testing.T, db *database.DB, users int) (n nodes, way *testenv.Proxy) {
+	url := testenv.RedisURL(t)
+	way = testenv.NewProxy(t, url[len("redis://"):])
+	return newNodesAt(t, db, testenv.Service(), []string{"redis://" + way.Address(), url}, users), way
+}
+
+// A node without its link to Redis finds out by itself whose access was revoked elsewhere.
+func TestRevoked_DevicesAtNodeWithoutLink(t *testing.T) {
+	t.Parallel() // waits, mostly
+	onMySQL(t, func(db *database.DB) {
+		n, way := linkTo(t, db, 4)
+		without, other := n[0], n[1]
+		reasons := []bus.Reason{bus.ReasonBanned, bus.ReasonDeactivated, bus.ReasonDeleted}
+		links := make([]*link, 4)
+		for i := range links {
+			_, links[i] = without.connect(i)
+		}
+		way.Cut()
+		for i, reason := range reasons {
+			row := other.row(i)
+			other.revoke(i, reason)
+			other.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: row, Reason: reason})
+		}
+		began := time.Now()
+		for i, reason := range reasons {
+			links[i].wants(without, revocations[reason])
+		}
+		t.Logf("cut after %s", time.Since(began))
+		links[3].want(t)
+		way.Heal()
+	})
+}
+
+// A node whose own link works finds out whose access a node without one has revoked.
+func TestRevoked_ByNodeWithoutLink(t *testing.T) {
+	t.Parallel() // waits, mostly
+	onMySQL(t, func(db *database.DB) {
+		n, way := linkTo(t, db, 2)
+		without, other := n[0], n[1]
+		_, cut := other.connect(0)
+		_, stays := other.connect(1)
+		way.Cut()
+		without.revoke(0, bus.ReasonBanned)
+		other.named(bus.RevokedUser{AppID: other.app.ID, ExternalID: other.users[0].ExternalID},
+			bus.RevokedUser{AppID: other.app.ID + 1, ExternalID: other.users[1].ExternalID})
+		began := time.Now()
+		without.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: without.users[0], Reason: bus.ReasonBanned})
+		cut.wants(other, ReasonBanned)
+		t.Logf("cut after %s", time.Since(began))
+		stays.want(t)
+		way.Heal()
+	})
+}
+
+// Of many users that are revoked at once at a node without its link, none waits for the time-outs of
+// those before it.
+func TestRevoked_ManyWithoutLink(t *testing.T) {
+	t.Parallel() // waits, mostly
+	onMySQL(t, func(db *database.DB) {
+		const users = 40
+		n, way := linkTo(t, db, users)
+		without := n[0]
+		links := make([]*link, users)
+		for i := range links {
+			_, links[i] = without.connect(i)
+		}
+		way.Cut()
+		began := time.Now()
+		for i := range links {
+			without.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: without.users[i], Reason: bus.ReasonBanned})
+			links[i].want(t, ReasonBanned)
+		}
+		// A time-out of Redis each would be two minutes.
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("%d users' devices were cut after %s", users, took)
+		} else {
+			t.Logf("cut after %s", took)
+		}
+		way.Heal()
+	})
+}
