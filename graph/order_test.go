@@ -82,16 +82,22 @@ func (o *ordered) ask(query string, ids []string) {
 		o.t.Fatal(err)
 	}
 	o.send(`{"id":%q,"type":"subscribe","payload":{"query":%q,"variables":{"ids":%s}}}`, id, query, list)
-	for {
-		m := o.read()
+	o.follow(id)
+	if m := o.read(); m.Type != "complete" || m.ID != id {
+		o.t.Fatalf("%s %s after an answer", m.Type, m.ID)
+	}
+}
+
+// follow reads up to the next message of the operation with that ID, whose statuses it
+// compares with the events that came before it.
+func (o *ordered) follow(id string) {
+	o.t.Helper()
+	for m := o.read(); ; m = o.read() {
 		var payload struct {
 			Data   any
 			Errors []any
 		}
-		switch {
-		case m.Type == "complete" && m.ID == id:
-			return
-		case m.Type != "next":
+		if m.Type != "next" {
 			o.t.Fatalf("%s %s: %s", m.Type, m.ID, m.Payload)
 		}
 		if err := json.Unmarshal(m.Payload, &payload); err != nil || len(payload.Errors) > 0 {
@@ -111,6 +117,9 @@ func (o *ordered) ask(query string, ids []string) {
 				o.events[user] = changedAt
 			}
 		})
+		if m.ID == id {
+			return
+		}
 	}
 }
 
@@ -132,14 +141,75 @@ func statusesIn(data any, found func(user, changedAt string)) {
 	}
 }
 
-// TestAnswer_NeverOlderThanEventsBefore changes the custom statuses of 50 users all the
-// time, while one connection receives the changes and asks for the statuses.
-func TestAnswer_NeverOlderThanEventsBefore(t *testing.T) {
-	const users, asks = 50, 100
+// eachOrder runs test with one node and with two. The users are friends of ann and have devices on
+// the last node, where their custom statuses change until test returns.
+func eachOrder(t *testing.T, users int, test func(w *graphtest.World, ids []string)) {
 	ids := make([]string, users)
 	for i := range ids {
 		ids[i] = fmt.Sprint("user", i)
 	}
+	for _, count := range []int{1, 2} {
+		t.Run(fmt.Sprint("nodes: ", count), func(t *testing.T) {
+			db := testenv.Open(t, testenv.SQLiteURL(t))
+			nodes := []*graphtest.World{nil}
+			if count == 1 {
+				nodes[0] = graphtest.New(t, db)
+			} else {
+				nodes = graphtest.NewNodes(t, db, count)
+			}
+			here, there := nodes[0], nodes[count-1]
+			here.Register(here.App, "ann")
+			accounts := make([]presence.Account, users)
+			for i, id := range ids {
+				here.Register(here.App, id)
+				do(here, graphtest.AppServer, makeFriends, vars("a", "ann", "b", id))
+				accounts[i] = account(here, id)
+				if _, err := there.Presence.Connect(context.Background(), accounts[i], models.PlatformOther, nowhere{}, noCheck); err != nil {
+					t.Fatal(err)
+				}
+			}
+			done := make(chan struct{})
+			var changing sync.WaitGroup
+			changing.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					_, err := there.Presence.SetStatus(context.Background(), accounts[rand.IntN(len(accounts))], fmt.Sprint(n))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if n%10 == 0 {
+						time.Sleep(time.Millisecond)
+					}
+				}
+			})
+			defer changing.Wait()
+			defer close(done)
+			test(here, ids)
+		})
+	}
+}
+
+// check fails the test if answers were older than events, or if there was nothing to compare.
+func (o *ordered) check(answers, events int) {
+	o.t.Helper()
+	o.t.Logf("%d of %d answers' statuses were older; %d events", o.older, o.answers, o.held)
+	switch {
+	case o.answers != answers || o.held < events:
+		o.t.Errorf("%d statuses in answers and %d events are not what the test is about", o.answers, o.held)
+	case o.older > 0:
+		o.t.Errorf("%d of %d statuses in answers were older than an event before them", o.older, o.answers)
+	}
+}
+
+// TestAnswer_NeverOlderThanEventsBefore has one connection receive changes of statuses and ask for
+// the statuses.
+func TestAnswer_NeverOlderThanEventsBefore(t *testing.T) {
+	const users, asks = 50, 100
 	for _, test := range []struct{ name, as, subscription, query string }{
 		{"userStatuses", graphtest.AppServer, `subscription { appStatusChanged { userId changedAt } }`,
 			`query($ids: [ID!]!) { userStatuses(ids: $ids) { userId changedAt } }`},
@@ -150,62 +220,42 @@ func TestAnswer_NeverOlderThanEventsBefore(t *testing.T) {
 		{"subscribeStatus", "ann", `subscription { statusChanged { userId changedAt } }`,
 			`mutation($ids: [ID!]!) { subscribeStatus(ids: $ids) { statuses { userId changedAt } } }`},
 	} {
-		for _, nodes := range []int{1, 2} {
-			t.Run(fmt.Sprintf("%s, nodes: %d", test.name, nodes), func(t *testing.T) {
-				db := testenv.Open(t, testenv.SQLiteURL(t))
-				var list []*graphtest.World
-				if nodes == 1 {
-					list = []*graphtest.World{graphtest.New(t, db)}
-				} else {
-					list = graphtest.NewNodes(t, db, nodes)
-				}
-				here, there := list[0], list[nodes-1]
-				authorization := here.Bearer(test.as)
-				accounts := make([]presence.Account, users)
-				for i, id := range ids {
-					here.Register(here.App, id)
-					if test.name == "friends" {
-						do(here, graphtest.AppServer, makeFriends, vars("a", "ann", "b", id))
-					}
-					accounts[i] = account(here, id)
-					if _, err := there.Presence.Connect(context.Background(), accounts[i], models.PlatformOther, nowhere{}, noCheck); err != nil {
-						t.Fatal(err)
-					}
-				}
-				o := dialOrdered(here, authorization, test.subscription)
-				done := make(chan struct{})
-				var changing sync.WaitGroup
-				changing.Go(func() {
-					for n := 0; ; n++ {
-						select {
-						case <-done:
-							return
-						default:
-						}
-						_, err := there.Presence.SetStatus(context.Background(), accounts[rand.IntN(users)], fmt.Sprint(n))
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						if n%10 == 0 {
-							time.Sleep(time.Millisecond)
-						}
-					}
-				})
+		t.Run(test.name, func(t *testing.T) {
+			eachOrder(t, users, func(w *graphtest.World, ids []string) {
+				o := dialOrdered(w, w.Bearer(test.as), test.subscription)
 				for range asks {
-					here.Clock.Pass(time.Second) // past the rate limits
+					w.Clock.Pass(time.Second) // past the rate limits
 					o.ask(test.query, ids)
 				}
-				close(done)
-				changing.Wait()
-				t.Logf("%d of %d answers' statuses were older; %d events", o.older, o.answers, o.held)
-				switch {
-				case o.answers != asks*users || o.held < asks:
-					t.Errorf("%d statuses in answers and %d events are not what the test is about", o.answers, o.held)
-				case o.older > 0:
-					t.Errorf("%d of %d statuses in answers were older than an event before them", o.older, o.answers)
-				}
+				o.check(asks*users, asks)
 			})
-		}
+		})
 	}
+}
+
+// TestRelationshipChanged_NeverOlderThanEventsBefore has one connection receive changes of statuses
+// and events that hold statuses themselves.
+func TestRelationshipChanged_NeverOlderThanEventsBefore(t *testing.T) {
+	const changes = 300
+	eachOrder(t, 1, func(w *graphtest.World, ids []string) {
+		o := dialOrdered(w, w.Bearer("ann"), `subscription { statusChanged { userId changedAt } }`)
+		other := dialOrdered(w, w.Bearer("ann"), `subscription { relationshipChanged { user { status { userId changedAt } } } }`)
+		go func() { // reads the same events on another device
+			for {
+				if _, _, err := other.conn.Read(other.ctx); err != nil {
+					return
+				}
+			}
+		}()
+		o.send(`{"id":"relations","type":"subscribe","payload":{"query":%q}}`,
+			`subscription { relationshipChanged { user { status { userId changedAt } } } }`)
+		o.ask(`{ __typename }`, nil)
+		for i := range changes {
+			if _, err := w.Relations.SetFriendRemark(context.Background(), w.App.App, "ann", ids[0], fmt.Sprint(i)); err != nil {
+				w.T.Fatal(err)
+			}
+			o.follow("relations")
+		}
+		o.check(changes, 0)
+	})
 }

@@ -12,12 +12,17 @@ import (
 // at one moment and the answer is sent at a later one; an event sent in between could be
 // newer than the answer that follows it. So once an operation begins to read the status
 // of a user, the events of that user wait until the answer has been sent. The events of
-// other users do not wait, nor do those that came before the read.
+// other users do not wait, nor do those that came before the read. An event for which
+// statuses are read, such as that of a new friend, has a fence like an answer.
 //
 // Events wait for at most the pacing's fenceTimeout, and only as many as the bounds
-// allow. After that they are sent, and the answer is replaced by errOvertaken.
+// allow. After that they are sent, and the answer is replaced by errOvertaken; an event is
+// sent as it is.
 type fence struct {
 	out *sender
+	// event reports whether the answer is an event that holds statuses which were read for
+	// it. Such events do not wait for one another.
+	event bool
 
 	// The sender's mutex guards the rest.
 
@@ -62,12 +67,16 @@ type deferredEvent struct {
 	message
 	// of is the subscription that the message belongs to.
 	of *subscription
+	// own is the fence of statuses that the message holds, lowered when it is sent; nil if
+	// there is none.
+	own *fence
 	// fences counts those that the message still waits for.
 	fences int
 }
 
-// newFence returns a fence for one operation whose answer s sends. The caller lowers it.
-func (s *sender) newFence() *fence { return &fence{out: s} }
+// newFence returns a fence for one answer, or one event that holds statuses, which s sends.
+// The caller lowers it.
+func (s *sender) newFence(event bool) *fence { return &fence{out: s, event: event} }
 
 // WillRead raises the fence for the users with these keys.
 func (f *fence) WillRead(keys ...int64) {
@@ -151,6 +160,18 @@ func (s *sender) deferEvent(m message) bool {
 	return s.deferred(d)
 }
 
+// deferRead has an event that holds statuses wait for the operations that are reading any
+// of them.
+func (s *sender) deferRead(own *fence, m message) bool {
+	d := &deferredEvent{message: m, of: m.sub, own: own}
+	for _, f := range s.fences.raised {
+		if !f.event && (f.covers(m.key) || slices.ContainsFunc(own.keys, f.covers)) {
+			f.holdUp(d)
+		}
+	}
+	return s.deferred(d)
+}
+
 // deferEnd has the end of a subscription wait for the subscription's events.
 func (s *sender) deferEnd(sub *subscription, m message) bool {
 	d := &deferredEvent{message: m, of: sub}
@@ -222,6 +243,7 @@ func (s *sender) dropFences() {
 func (s *sender) resume() {
 	all := s.fences
 	waiting := all.deferred[:0]
+	var sent []*fence
 	for _, d := range all.deferred {
 		switch {
 		case d.fences > 0:
@@ -233,8 +255,14 @@ func (s *sender) resume() {
 			s.keepHeld(d.message)
 		}
 		all.bytes -= len(d.payload) + messageOverhead
+		if d.own != nil {
+			sent = append(sent, d.own)
+		}
 	}
 	clear(all.deferred[len(waiting):])
 	all.deferred = waiting
 	s.flush()
+	for _, f := range sent {
+		s.lower(f)
+	}
 }

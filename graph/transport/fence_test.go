@@ -65,6 +65,7 @@ func readAll(t *testing.T, reader net.Conn) (payloads []string) {
 //	read A 7     the operation A begins to read the status of the user 7
 //	event s 7 x  the event x of the user 7 is sent to the subscription s
 //	held s 7 x   the same, but it may wait for a flush
+//	tell E x     the event x, for which the statuses of the fence E were read, is sent
 //	flush        sends what waits for it
 //	end s x      the subscription s ends with the message x
 //	text x       the message x is sent
@@ -88,7 +89,7 @@ func (f *fenceScript) step(step string) {
 	}
 	fence := f.fences[words[1]]
 	if fence == nil {
-		fence = f.newFence()
+		fence = f.newFence(strings.HasPrefix(words[1], "E"))
 		f.fences[words[1]] = fence
 	}
 	var key int64
@@ -101,6 +102,8 @@ func (f *fenceScript) step(step string) {
 		err = f.push(event(sub, key, `"`+words[3]+`"`))
 	case "held":
 		err = f.hold(event(sub, key, `"`+words[3]+`"`))
+	case "tell":
+		err = f.pushRead(fence, event(sub, -1, `"`+words[2]+`"`))
 	case "flush":
 		f.release()
 	case "end":
@@ -139,6 +142,11 @@ func TestFence_EventsWaitForTheAnswer(t *testing.T) {
 		{"reading on after the end", "read A 7; drop A; read A 7; event s 7 a", "a"},
 		{"the end of the subscription", "read A 7; event s 7 a; end s b; answer A x", "x a b"},
 		{"the end of another subscription", "read A 7; event s 7 a; event r 8 b; end r c; answer A x", "b c x a"},
+		{"an event that holds statuses", "event s 7 a; read E 7; event s 7 b; event s 8 c; tell E e; event s 7 d", "a c e b d"},
+		{"an answer and an event that holds statuses", "read A 7; read E 7; read E 8; tell E e; event s 8 a; event s 7 b; answer A x", "x e a b"},
+		{"an event that holds other statuses", "read A 7; read E 8; event s 8 a; tell E e; answer A x", "e a x"},
+		{"two events that hold statuses", "read E 7; read E2 7; event s 7 a; tell E2 f; tell E e", "f e a"},
+		{"an event that holds statuses and is too long", "read A 7; read E 7; tell E e; event s 7 a; expire A; answer A x", "e a overtaken"},
 		{"too long", "read A 7; event s 7 a; event s 7 b; expire A; event s 7 c; answer A x", "a b c overtaken"},
 		{"too long for one of two", "read A 7; read B 8; event s 7 a; event s 8 b; expire A; answer B y; answer A x", "a y b overtaken"},
 		{"the connection is closed", "read A 7; event s 7 a", "a"},
@@ -302,7 +310,7 @@ func TestFence_Random(t *testing.T) {
 	for range 3 {
 		work.Go(func() {
 			for range rounds {
-				f := s.newFence()
+				f := s.newFence(false)
 				answer := "answer"
 				for range 1 + rand.IntN(users) {
 					key := rand.IntN(users)

@@ -94,7 +94,7 @@ func (op *operation) run(ctx context.Context, params *graphql.RawParams, release
 		op.start(ctx, opCtx)
 		return
 	}
-	f := c.out.newFence()
+	f := c.out.newFence(false)
 	defer f.lower()
 	if resp := s.dispatch(fanout.WithReader(ctx, f), opCtx); resp != nil {
 		op.answer(ctx, f, resp)
@@ -152,8 +152,15 @@ func (op *operation) stop() {
 func (op *operation) cork()   { op.conn.out.cork() }
 func (op *operation) uncork() { op.conn.out.uncork() }
 
-func (op *operation) next(sub *subscription, key int64, payload []byte) {
-	op.conn.send(textEvent(sub, key, payload))
+func (op *operation) newFence() *fence { return op.conn.out.newFence(true) }
+
+func (op *operation) next(sub *subscription, key int64, payload []byte, f *fence) {
+	m := textEvent(sub, key, payload)
+	if f == nil {
+		op.conn.send(m)
+	} else {
+		op.conn.sent(op.conn.out.pushRead(f, m))
+	}
 }
 
 func (op *operation) hold(sub *subscription, key int64, payload []byte) {

@@ -90,6 +90,19 @@ func (s *sender) pushEnd(sub *subscription, m message) error {
 	return s.addIfFits(m)
 }
 
+// pushRead is push for an event that holds statuses which were read behind the fence f. It
+// lowers f once the event has been sent.
+func (s *sender) pushRead(f *fence, m message) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.ready()
+	if s.closed || s.fences != nil && s.deferRead(f, m) {
+		return nil
+	}
+	defer s.lower(f)
+	return s.addIfFits(m)
+}
+
 // addIfFits is add, or returns errTooSlow if too much waits already.
 func (s *sender) addIfFits(m message) error {
 	if !s.queue.replaces(m) && !s.queue.fits(len(m.payload), s.pacing.bounds) {

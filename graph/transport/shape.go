@@ -27,6 +27,9 @@ type shape struct {
 	// ctx carries the principal of whoever subscribed first; the executions of
 	// events belong to no single subscriber and end with none.
 	ctx context.Context
+	// self reports whether a response holds nothing but the event's own status. Others
+	// may hold statuses that are read for them.
+	self bool
 }
 
 // shapeKey is what makes two subscriptions equal.
@@ -55,9 +58,9 @@ func viewerOf(p *auth.Principal, everyone bool) viewer {
 	return v
 }
 
-// encode executes the subscription for ev and answers the response as JSON; nil
-// where there is none.
-func (s *shape) encode(ev *presence.Event) (payload []byte) {
+// encode executes the subscription for ev and returns the response as JSON; nil if there
+// is none. ctx is the shape's own, or derived from it.
+func (s *shape) encode(ctx context.Context, ev *presence.Event) (payload []byte) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.owner.logger.ErrorContext(s.ctx, "panic while encoding an event",
@@ -65,7 +68,6 @@ func (s *shape) encode(ev *presence.Event) (payload []byte) {
 			payload = nil
 		}
 	}()
-	ctx := s.ctx
 	if s.key.viewer.user != 0 {
 		// What depends on the viewer depends on what it may see now.
 		principal, err := s.owner.refresh(ctx, auth.From(ctx))
@@ -100,10 +102,11 @@ type shapes struct {
 // for. The caller releases it.
 func (s *shapes) acquire(ctx context.Context, opCtx *graphql.OperationContext) *shape {
 	principal := auth.From(ctx)
+	everyone := s.everyone != nil && s.everyone(opCtx.Operation)
 	key := shapeKey{
 		document:  opCtx.RawQuery,
 		operation: opCtx.OperationName,
-		viewer:    viewerOf(principal, s.everyone != nil && s.everyone(opCtx.Operation)),
+		viewer:    viewerOf(principal, everyone),
 	}
 	if len(opCtx.Variables) > 0 {
 		key.variables = string(encodeJSON(opCtx.Variables))
@@ -113,7 +116,7 @@ func (s *shapes) acquire(ctx context.Context, opCtx *graphql.OperationContext) *
 	found, ok := s.held[key]
 	if !ok {
 		shared := requestid.With(auth.With(context.Background(), principal), requestid.From(ctx))
-		found = &shape{key: key, owner: s, opCtx: opCtx, ctx: shared}
+		found = &shape{key: key, owner: s, opCtx: opCtx, ctx: shared, self: everyone}
 		if s.held == nil {
 			s.held = make(map[shapeKey]*shape)
 		}

@@ -246,7 +246,10 @@ func (st *sseStream) signal() {
 	}
 }
 
-func (st *sseStream) next(sub *subscription, key int64, payload []byte) {
+// newFence returns nil: the stream carries its own operation alone.
+func (st *sseStream) newFence() *fence { return nil }
+
+func (st *sseStream) next(sub *subscription, key int64, payload []byte, _ *fence) {
 	st.mu.Lock()
 	m := textEvent(sub, key, payload)
 	switch {
@@ -261,7 +264,9 @@ func (st *sseStream) next(sub *subscription, key int64, payload []byte) {
 }
 
 // hold is next: the stream's own goroutine writes all that waits.
-func (st *sseStream) hold(sub *subscription, key int64, payload []byte) { st.next(sub, key, payload) }
+func (st *sseStream) hold(sub *subscription, key int64, payload []byte) {
+	st.next(sub, key, payload, nil)
+}
 
 func (st *sseStream) release() {}
 

@@ -14,9 +14,13 @@ type outlet interface {
 	// cork gathers what follows into one write, until uncork.
 	cork()
 	uncork()
+	// newFence returns a fence for statuses that an event's response holds; nil if the
+	// outlet carries nothing else.
+	newFence() *fence
 	// next sends an event's encoded response. An undelivered one of the same key
-	// may be dropped for it.
-	next(sub *subscription, key int64, payload []byte)
+	// may be dropped for it. If f is not nil, it is the response's fence, which next
+	// lowers.
+	next(sub *subscription, key int64, payload []byte, f *fence)
 	// hold is next, but the event may wait for release.
 	hold(sub *subscription, key int64, payload []byte)
 	release()
@@ -58,6 +62,7 @@ type early struct {
 type earlyEvent struct {
 	key     int64
 	payload []byte
+	fence   *fence
 }
 
 func newSubscription(id []byte, shape *shape, out outlet) *subscription {
@@ -82,22 +87,34 @@ func (s *subscription) Flush() { s.out.release() }
 
 // take sends ev, or has it held.
 func (s *subscription) take(ev *presence.Event, hold bool) {
-	payload := ev.Encoded(s.shape, func() []byte { return s.shape.encode(ev) })
-	if payload == nil {
-		return
-	}
+	payload, f := s.encode(ev)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch s.state {
-	case subscriptionStarting:
-		s.early.events = append(s.early.events, earlyEvent{ev.Key(), payload})
-	case subscriptionRunning:
-		if hold {
-			s.out.hold(s, ev.Key(), payload)
-		} else {
-			s.out.next(s, ev.Key(), payload)
+	switch {
+	case payload == nil:
+	case s.state == subscriptionStarting:
+		s.early.events = append(s.early.events, earlyEvent{ev.Key(), payload, f})
+		return
+	case s.state == subscriptionRunning && hold && f == nil:
+		s.out.hold(s, ev.Key(), payload)
+	case s.state == subscriptionRunning:
+		s.out.next(s, ev.Key(), payload, f)
+		return
+	}
+	if f != nil {
+		f.lower()
+	}
+}
+
+// encode returns ev's response, nil if there is none. If the response may hold statuses that
+// are read for it, they are read for this subscription alone, behind a fence of its connection.
+func (s *subscription) encode(ev *presence.Event) ([]byte, *fence) {
+	if !s.shape.self {
+		if f := s.out.newFence(); f != nil {
+			return s.shape.encode(fanout.WithReader(s.shape.ctx, f), ev), f
 		}
 	}
+	return ev.Encoded(s.shape, func() []byte { return s.shape.encode(s.shape.ctx, ev) }), nil
 }
 
 // run sends what came while the subscription started, and lets the rest
@@ -111,7 +128,7 @@ func (s *subscription) run() bool {
 	early := s.early
 	s.early = nil
 	for _, ev := range early.events {
-		s.out.next(s, ev.key, ev.payload)
+		s.out.next(s, ev.key, ev.payload, ev.fence)
 	}
 	if s.state == subscriptionEndedEarly {
 		s.out.end(s, early.endErr)
@@ -142,6 +159,14 @@ func (s *subscription) stop() {
 	s.mu.Lock()
 	ended := s.state == subscriptionEnded
 	s.state = subscriptionEnded
+	if s.early != nil {
+		for _, ev := range s.early.events {
+			if ev.fence != nil {
+				ev.fence.lower()
+			}
+		}
+		s.early = nil
+	}
 	s.mu.Unlock()
 	if !ended {
 		s.letGo()
