@@ -3,11 +3,9 @@ package graph
 import (
 	"context"
 	"log/slog"
-	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
-	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/generated"
@@ -32,7 +30,6 @@ const DefaultMaxResponse = 8 << 20
 // Executor parses, checks and carries out operations; the transports drive it.
 type Executor struct {
 	*executor.Executor
-	schema      *ast.Schema
 	documents   *documents
 	maxResponse int
 	present     func(ctx context.Context, err error) *gqlerror.Error
@@ -42,11 +39,12 @@ var _ graphql.GraphExecutor = (*Executor)(nil)
 
 // NewExecutor returns an Executor whose resolvers call r's rules.
 func NewExecutor(r *Resolver, opts Options) *Executor {
+	served := public().schema
 	es := generated.NewExecutableSchema(generated.Config{
+		Schema:     served,
 		Resolvers:  r,
 		Directives: generated.DirectiveRoot{Private: private},
 	})
-	withoutDefer.Do(func() { delete(es.Schema().Directives, "defer") })
 	if opts.MaxResponse == 0 {
 		opts.MaxResponse = DefaultMaxResponse
 	}
@@ -55,8 +53,8 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	exec.SetErrorPresenter(p.presentField)
 	exec.SetRecoverFunc(p.recovered)
 	exec.SetQueryCache(loaded{})
-	exec.Use(limits{schema: es.Schema(), introspection: opts.Introspection})
-	exec.AroundFields(newGuard(es.Schema()).field)
+	exec.Use(limits{schema: served, introspection: opts.Introspection})
+	exec.AroundFields(newGuard(sourceSchema(), served).field)
 	if !opts.Stock {
 		types := generated.Selections(r)
 		if r.presence.Networked() {
@@ -70,15 +68,10 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 		}))
 	}
 	return &Executor{
-		Executor: exec, schema: es.Schema(), present: p.present,
-		documents: newDocuments(es.Schema(), opts.Introspection), maxResponse: opts.MaxResponse,
+		Executor: exec, present: p.present,
+		documents: newDocuments(served, opts.Introspection), maxResponse: opts.MaxResponse,
 	}
 }
-
-// withoutDefer takes @defer out of the schema, which all Executors share. gqlparser puts
-// it into every schema, and gqlgen leaves null what it puts off: the transports send one
-// response for an operation.
-var withoutDefer sync.Once
 
 // CreateOperationContext parses and checks an operation. A document that is too large
 // is refused before anything but the parser looks at it.
@@ -109,8 +102,8 @@ func (e *Executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 	}, ctx
 }
 
-// Schema returns the schema that is served.
-func (e *Executor) Schema() *ast.Schema { return e.schema }
+// SchemaText returns the schema that is served, with all its descriptions.
+func (e *Executor) SchemaText() string { return public().text }
 
 // Present turns any error into one of the API; see the table in errors.go.
 func (e *Executor) Present(ctx context.Context, err error) *gqlerror.Error {

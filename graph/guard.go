@@ -54,11 +54,14 @@ func NewValidator() *validate.Validator {
 	return v
 }
 
-func newGuard(schema *ast.Schema) *guard {
+// newGuard returns a guard for the fields of the schema served, with the checks that the directives
+// of the schema source ask for.
+func newGuard(source, served *ast.Schema) *guard {
 	g := &guard{validator: NewValidator(), checks: make(map[*ast.FieldDefinition]check)}
-	roots := []*ast.Definition{schema.Query, schema.Mutation, schema.Subscription}
-	for _, def := range schema.Types {
-		if def.Kind != ast.Object || strings.HasPrefix(def.Name, "__") {
+	roots := []*ast.Definition{source.Query, source.Mutation, source.Subscription}
+	for _, def := range source.Types {
+		public := served.Types[def.Name]
+		if def.Kind != ast.Object || public == nil || strings.HasPrefix(def.Name, "__") {
 			continue
 		}
 		for _, field := range def.Fields {
@@ -67,10 +70,10 @@ func newGuard(schema *ast.Schema) *guard {
 			if strings.HasPrefix(field.Name, "__") {
 				continue
 			}
-			c := check{root: slices.Contains(roots, def), callers: callers(field), args: arguments(schema, field)}
-			c.confirms = def == schema.Query && slices.Contains(confirmingFields, field.Name)
+			c := check{root: slices.Contains(roots, def), callers: callers(field), args: arguments(source, field)}
+			c.confirms = def == source.Query && slices.Contains(confirmingFields, field.Name)
 			if c.root || c.callers != nil || len(c.args) > 0 {
-				g.checks[field] = c
+				g.checks[public.Fields.ForName(field.Name)] = c
 			}
 		}
 	}
@@ -93,8 +96,8 @@ func callers(field *ast.FieldDefinition) []string {
 func arguments(schema *ast.Schema, field *ast.FieldDefinition) []argument {
 	var list []argument
 	for _, arg := range field.Arguments {
-		if mark := arg.Directives.ForName("validate"); mark != nil {
-			list = append(list, argument{arg.Name, mark.Arguments.ForName("rule").Value.Raw})
+		if rule := argumentRule(arg); rule != "" {
+			list = append(list, argument{arg.Name, rule})
 		} else if schema.Types[arg.Type.Name()].Kind == ast.InputObject {
 			list = append(list, argument{name: arg.Name})
 		}

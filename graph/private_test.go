@@ -15,7 +15,7 @@ import (
 func TestEveryPrivateField(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "ann")
-		s := w.Executor.Schema()
+		s := schema()
 		tested := 0
 		for _, field := range s.Types["User"].Fields {
 			if field.Directives.ForName("private") == nil {
@@ -53,7 +53,7 @@ func below(s *ast.Schema, parent string, field *ast.FieldDefinition) (string, ma
 // for none.
 func TestDeadTokens(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
-		s := w.Executor.Schema()
+		s := schema()
 		dead := map[string]string{}
 		expired := w.Do(w.Bearer(graphtest.AppServer), register, input("id", "short", "name", "Short", "tokenTtlSeconds", 1))
 		_, rest, _ := strings.Cut(string(expired.Data), `"token":"`)

@@ -59,7 +59,7 @@ func TestEveryFieldAlone(t *testing.T) {
 		ask(server, banMany, input("ids", []string{"cid"}, "minutes", 10, "reason", "noise"))
 		ask(server, deactivate, vars("ids", []string{"gone"}))
 
-		s := w.Executor.Schema()
+		s := schema()
 		for _, field := range s.Types["User"].Fields {
 			alone, variables := example(s, s.Query, field)
 			head, body, _ := strings.Cut(strings.TrimSuffix(alone, "}"), "{")

@@ -1810,7 +1810,7 @@ func newExecutionContext(
 
 var sources = []*ast.Source{
 	{Name: "../schema/app.graphqls", Input: `"A moment in RFC 3339, in UTC with milliseconds: ` + "`" + `2026-11-20T08:15:30.123Z` + "`" + `."
-scalar DateTime
+scalar DateTime @specifiedBy(url: "https://scalars.graphql.org/andimarek/date-time.html")
 
 "What an app is for; it never changes."
 enum Environment {
@@ -1876,7 +1876,7 @@ input IssueAppTokenInput {
   appKey: ID! @goTag(key: "validate", value: "required,max=64")
   "The app secret."
   appSecret: String! @goTag(key: "validate", value: "required,max=256")
-  "The token's lifetime in seconds, 1 to 2 592 000 (30 days); left out: 86 400 (a day)."
+  "The token's lifetime in seconds, at most 30 days; left out: 86 400 (a day)."
   ttlSeconds: Int @goTag(key: "validate", value: "omitnil,min=1,max=2592000")
 }
 
@@ -1888,11 +1888,20 @@ type AppToken {
   expiresAt: DateTime!
 }
 
+"""
+What can be read. The description of each field says which token it requires, and
+that of an argument what it allows: anything else is INVALID_ARGUMENT, with the
+argument in ` + "`" + `extensions.field` + "`" + ` and the rule in ` + "`" + `extensions.rule` + "`" + `.
+"""
 type Query {
   "The caller's app."
   app: App! @auth(to: [APP_SERVER])
 }
 
+"""
+What can be changed. The mutations of a document are carried out one after the
+other; one that is refused changes nothing and does not affect the others.
+"""
 type Mutation {
   """
   An app token for whoever holds the app's secret.
@@ -1943,7 +1952,10 @@ type ItemError {
   message: String!
 }
 `, BuiltIn: false},
-	{Name: "../schema/directives.graphqls", Input: `"""
+	{Name: "../schema/directives.graphqls", Input: `# None of these directives is in the schema that is served: what they say to callers is added to the
+# descriptions there (graph/public_schema.go).
+
+"""
 Who may ask for a field. A root field without this mark is closed to everybody,
 and the tests fail on it; another field is open to whoever reaches its object.
 """
@@ -2064,7 +2076,7 @@ type Whitelist {
   enabled: Boolean!
   "Its entries, the newest first; they can be edited while it is off."
   entries(
-    "The size of the page, 1 to 100."
+    "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
@@ -2122,7 +2134,7 @@ input MessagePair {
 extend type User {
   "The user's friends, the newest first."
   friends(
-    "The size of the page, 1 to 100."
+    "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
@@ -2135,14 +2147,14 @@ extend type User {
   friendRequests(
     "Those to the user, or those from it."
     direction: RequestDirection!
-    "The size of the page, 1 to 100."
+    "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
   ): FriendRequestConnection! @private
   "The user's blocklist, the newest first."
   blocklist(
-    "The size of the page, 1 to 100."
+    "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
@@ -2151,7 +2163,7 @@ extend type User {
   blockedIds: [ID!]! @private
   "Whether this user is on the blocklist."
   hasBlocked("The other user's ID." id: ID! @validate(rule: "required,max=64,userid")): Boolean! @private
-  "The user's whitelist; only the App Server may see it."
+  "The user's whitelist."
   whitelist: Whitelist! @auth(to: [APP_SERVER])
 }
 
@@ -2167,7 +2179,7 @@ extend type Query {
     to: ID! @validate(rule: "max=1024")
   ): MessagePermission! @auth(to: [APP_SERVER, USER])
   "The same for many pairs, in the order asked."
-  messagePermissions("At most 500 pairs." pairs: [MessagePair!]! @validate(rule: "max=500,dive")): [MessagePermission!]! @auth(to: [APP_SERVER])
+  messagePermissions("The pairs." pairs: [MessagePair!]! @validate(rule: "max=500,dive")): [MessagePermission!]! @auth(to: [APP_SERVER])
 }
 
 "Two users who become friends."
@@ -2176,7 +2188,7 @@ input AddFriendInput {
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The other."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "What the first calls the other, at most 100 characters; empty: nothing, left out: as it is."
+  "What the first calls the other; empty: nothing, left out: as it is."
   remark: String @goTag(key: "validate", value: "omitnil,max=100")
 }
 
@@ -2194,7 +2206,7 @@ input SetFriendRemarkInput {
   userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "At most 100 characters; empty clears it."
+  "The remark; empty clears it."
   remark: String! @goTag(key: "validate", value: "max=100")
 }
 
@@ -2202,7 +2214,7 @@ input SetFriendRemarkInput {
 input SendFriendRequestInput {
   "Who is asked."
   to: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "What the asker says, at most 100 characters."
+  "What the asker says."
   message: String @goTag(key: "validate", value: "omitnil,max=100")
 }
 
@@ -2210,7 +2222,7 @@ input SendFriendRequestInput {
 input BlocklistInput {
   "Whose: required with an app token; with a user token the caller, and left out."
   userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
-  "1 to 100 user IDs."
+  "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
 }
 
@@ -2218,13 +2230,13 @@ input BlocklistInput {
 input WhitelistInput {
   "Whose."
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "1 to 100 user IDs."
+  "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
 }
 
 "Whose whitelists are turned on or off."
 input SetWhitelistEnabledInput {
-  "1 to 20 user IDs."
+  "The user IDs."
   userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
   "On or off."
   enabled: Boolean!
@@ -2433,7 +2445,7 @@ extend type Query {
   others' statuses in 20 root fields in 5 s, of whatever size, ` + "`" + `user` + "`" + `, ` + "`" + `users` + "`" + ` and
   the subscription ` + "`" + `userStatus` + "`" + ` included (else RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `).
   """
-  userStatuses("At most 500 user IDs." ids: [ID!]! @validate(rule: "max=500")): [UserStatus]! @auth(to: [APP_SERVER, USER])
+  userStatuses("The user IDs." ids: [ID!]! @validate(rule: "max=500")): [UserStatus]! @auth(to: [APP_SERVER, USER])
 }
 
 extend type User {
@@ -2442,7 +2454,7 @@ extend type User {
   the user has had no device for a while (400 s unless configured).
   """
   statusSubscriptions(
-    "The size of the page, 1 to 100."
+    "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
@@ -2471,7 +2483,7 @@ extend type Mutation {
   user is ONLINE, and goes when it is not. Errors: NOT_ONLINE, when no device is
   connected.
   """
-  setStatus("At most 100 bytes of UTF-8, no control characters; empty clears it." customStatus: String! @validate(rule: "maxbytes=100,nocontrol")): UserStatus! @auth(to: [USER])
+  setStatus("The text; empty clears it." customStatus: String! @validate(rule: "maxbytes=100,nocontrol")): UserStatus! @auth(to: [USER])
   """
   Has the caller's ` + "`" + `statusChanged` + "`" + ` carry these users' changes, friends or not. The
   last of them is the newest on the list; one that is there already becomes new
@@ -2481,13 +2493,13 @@ extend type Mutation {
   the app's ` + "`" + `statusQueryEnabled` + "`" + `; SELF_REFERENCE; USER_NOT_FOUND and
   USER_DEACTIVATED with ` + "`" + `userId` + "`" + `; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  subscribeStatus("1 to 100 user IDs; one given twice counts once." ids: [ID!]! @validate(rule: "min=1,max=100,dive,required,max=64,userid")): SubscribeStatusPayload! @auth(to: [USER])
+  subscribeStatus("The user IDs; one given twice counts once." ids: [ID!]! @validate(rule: "min=1,max=100,dive,required,max=64,userid")): SubscribeStatusPayload! @auth(to: [USER])
   """
   Ends subscriptions, and answers how many. At most 20 calls in 5 s. Errors:
   FEATURE_DISABLED (number 72001) without the app's ` + "`" + `statusQueryEnabled` + "`" + `;
   RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  unsubscribeStatus("At most 100 user IDs; left out or empty: all." ids: [ID!] @validate(rule: "omitnil,max=100,dive,required,max=64,userid")): Int! @auth(to: [USER])
+  unsubscribeStatus("The user IDs; left out or empty: all." ids: [ID!] @validate(rule: "omitnil,max=100,dive,required,max=64,userid")): Int! @auth(to: [USER])
   """
   Ends the login of the device that this comes over: it is answered, then closed
   with 4401. With ` + "`" + `allDevices` + "`" + `, or over HTTP where a request is no device, all of
@@ -2497,6 +2509,10 @@ extend type Mutation {
   logout("Whether all of the user's devices are meant." allDevices: Boolean = false): Boolean! @auth(to: [USER])
 }
 
+"""
+What can be followed, over a WebSocket or an SSE stream. A subscription selects
+exactly one of these fields, and runs until either side ends it.
+"""
 type Subscription {
   """
   Status changes that concern the caller, each once: its own; its friends', with
@@ -2515,7 +2531,7 @@ type Subscription {
   (number 72001). Errors: USER_NOT_FOUND; INVALID_ARGUMENT; RATE_LIMITED with
   ` + "`" + `retryAfterMs` + "`" + `, see ` + "`" + `userStatuses` + "`" + `.
   """
-  userStatus("At most 200 user IDs." ids: [ID!]! @validate(rule: "max=200,dive,required,max=64,userid")): UserStatus! @auth(to: [APP_SERVER, USER])
+  userStatus("The user IDs." ids: [ID!]! @validate(rule: "max=200,dive,required,max=64,userid")): UserStatus! @auth(to: [APP_SERVER, USER])
 }
 
 "A page of status subscriptions."
@@ -2572,7 +2588,7 @@ type User {
   (RATE_LIMITED, see ` + "`" + `userStatuses` + "`" + `), its own always; the App Server sees all.
   """
   status: UserStatus! @goInline
-  "The devices that are connected now, the first to connect first. For the App Server and the user itself, else FORBIDDEN."
+  "The devices that are connected now, the first to connect first."
   devices: [Device!]! @goField(forceResolver: true) @private
 }
 
@@ -2637,10 +2653,10 @@ type UserEdge {
 "Which users to list: those that fit all that is given."
 input UserFilter {
   """
-  The beginning of the ID (with regard to case), or a part of the name (without):
-  at most 64 characters; left out or empty: all users. To cost the same in every
-  app, a search looks at the first 10 000 IDs that begin with it, in the order of
-  the IDs, and at the names of the 50 000 newest users.
+  The beginning of the ID (with regard to case), or a part of the name (without);
+  left out or empty: all users. To cost the same in every app, a search looks at
+  the first 10 000 IDs that begin with it, in the order of the IDs, and at the
+  names of the 50 000 newest users.
   """
   search: String @goTag(key: "validate", value: "omitnil,max=64")
   "Users in one of these states; left out or empty: in any."
@@ -2651,13 +2667,13 @@ input UserFilter {
 
 "A user as its App Server registers it."
 input RegisterUserInput {
-  "The user ID: 1 to 64 bytes of ` + "`" + `A-Z a-z 0-9 _ - . @ =` + "`" + `, case-sensitive."
+  "The user ID, case-sensitive."
   id: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "The name: 1 to 64 characters (Unicode code points), kept as given; at least one visible character, no control characters or bidirectional overrides."
+  "The name, stored as given; its length is counted in Unicode code points."
   name: String! @goTag(key: "validate", value: "required,max=64,notblank,nocontrol,nobidi")
-  "The avatar's http or https URL, at most 1024 bytes; null clears it, left out it stays."
+  "The avatar's URL; null clears it, left out it stays."
   avatarUrl: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,maxbytes=1024,http_url")
-  "The token's lifetime in seconds, 1 to 315 360 000 (ten years); left out or null: it does not expire."
+  "The token's lifetime in seconds, at most ten years; left out or null: it does not expire."
   tokenTtlSeconds: Int @goTag(key: "validate", value: "omitnil,min=1,max=315360000")
 }
 
@@ -2691,7 +2707,7 @@ type RegisterUserResult {
 
 "Whose tokens end."
 input ExpireTokensInput {
-  "1 to 20 user IDs."
+  "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
   "Tokens issued before this moment end; one in the future counts as now, and ends all that there are."
   issuedBefore: DateTime!
@@ -2699,11 +2715,11 @@ input ExpireTokensInput {
 
 "Who is banned, and for how long."
 input BanUsersInput {
-  "1 to 20 user IDs."
+  "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
-  "The ban's length from now in minutes, 1 to 43 200 (30 days)."
+  "The ban's length from now in minutes, at most 30 days."
   minutes: Int! @goTag(key: "validate", value: "min=1,max=43200")
-  "Why, for operators to read: at most 255 characters, no control characters."
+  "Why, for operators to read."
   reason: String @goTag(key: "validate", value: "omitnil,max=255,nocontrol")
 }
 
@@ -2711,7 +2727,7 @@ input BanUsersInput {
 input DisconnectUserInput {
   "The user ID."
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "1 to 100 device IDs; left out or null: all of the user's devices."
+  "The device IDs; left out or null: all of the user's devices."
   deviceIds: [ID!] @goTag(key: "validate", value: "omitnil,min=1,max=100")
 }
 
@@ -2719,9 +2735,9 @@ input DisconnectUserInput {
 input UpdateUserInput {
   "The user ID."
   id: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "The new name, under the rules of ` + "`" + `RegisterUserInput.name` + "`" + `; null is refused."
+  "The new name; null is refused."
   name: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,required,max=64,notblank,nocontrol,nobidi")
-  "The new avatar's http or https URL, at most 1024 bytes; null clears it."
+  "The new avatar's URL; null clears it."
   avatarUrl: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,maxbytes=1024,http_url")
 }
 
@@ -2731,13 +2747,13 @@ extend type Query {
   "The user with this ID; null: unknown in this app."
   user("The user ID." id: ID! @validate(rule: "required,max=64,userid")): User @auth(to: [APP_SERVER, USER])
   "The users with these IDs in the order asked; null: unknown in this app, as whatever is no user ID."
-  users("At most 500 user IDs; one given twice is answered twice." ids: [ID!]! @validate(rule: "max=500")): [User]! @auth(to: [APP_SERVER, USER])
+  users("The user IDs; one given twice is answered twice." ids: [ID!]! @validate(rule: "max=500")): [User]! @auth(to: [APP_SERVER, USER])
 }
 
 extend type Query {
   "The app's users, newest first."
   userList(
-    "The size of the page, 1 to 100."
+    "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
@@ -2746,14 +2762,14 @@ extend type Query {
   ): UserConnection! @auth(to: [APP_SERVER])
   "The users whose ban runs, the latest end first."
   bannedUsers(
-    "The size of the page, 1 to 100."
+    "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
   ): UserConnection! @auth(to: [APP_SERVER])
   "The deactivated users, the latest deactivated first."
   deactivatedUsers(
-    "The size of the page, 1 to 100."
+    "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
@@ -2775,7 +2791,7 @@ extend type Mutation {
   Registers users in the order given, as ` + "`" + `registerUser` + "`" + ` one after the other would;
   each is answered at its place.
   """
-  registerUsers("1 to 100 users." input: [RegisterUserInput!]! @validate(rule: "min=1,max=100")): [RegisterUserResult!]! @auth(to: [APP_SERVER])
+  registerUsers("The users." input: [RegisterUserInput!]! @validate(rule: "min=1,max=100")): [RegisterUserResult!]! @auth(to: [APP_SERVER])
   """
   Ends tokens that were issued before a moment. Live connections stay, but cannot
   come back. ALREADY: they had ended before.
@@ -2785,12 +2801,12 @@ extend type Mutation {
   Closes accounts: devices are disconnected, tokens end, and all but the ID is
   erased. The ID stays taken until ` + "`" + `reactivateUsers` + "`" + `. ALREADY: it was closed.
   """
-  deactivateUsers("1 to 100 user IDs." ids: [ID!]! @validate(rule: "min=1,max=100")): [ItemResult!]! @auth(to: [APP_SERVER])
+  deactivateUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=100")): [ItemResult!]! @auth(to: [APP_SERVER])
   """
   Gives back empty accounts; register the users again to name them and to get a
   token. ALREADY: it was not deactivated. REFUSED: USER_LIMIT_REACHED.
   """
-  reactivateUsers("1 to 100 user IDs." ids: [ID!]! @validate(rule: "min=1,max=100")): [ItemResult!]! @auth(to: [APP_SERVER])
+  reactivateUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=100")): [ItemResult!]! @auth(to: [APP_SERVER])
   """
   Keeps users out for a while: devices are disconnected with 4403, and every
   request and connect is USER_BANNED. Banning again replaces the end and the
@@ -2798,7 +2814,7 @@ extend type Mutation {
   """
   banUsers("Who, how long, and why." input: BanUsersInput!): [ItemResult!]! @auth(to: [APP_SERVER])
   "Ends bans. ALREADY: the user is not banned."
-  unbanUsers("1 to 20 user IDs." ids: [ID!]! @validate(rule: "min=1,max=20")): [ItemResult!]! @auth(to: [APP_SERVER])
+  unbanUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=20")): [ItemResult!]! @auth(to: [APP_SERVER])
   """
   Disconnects a user's devices with 4403, which leaves the user OFFLINE if none
   remains, and answers how many there were. Errors: USER_NOT_FOUND.

@@ -18,7 +18,7 @@ type AddFriendInput struct {
 	UserID string `json:"userId" validate:"required,max=64,userid"`
 	// The other.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
-	// What the first calls the other, at most 100 characters; empty: nothing, left out: as it is.
+	// What the first calls the other; empty: nothing, left out: as it is.
 	Remark *string `json:"remark,omitempty" validate:"omitnil,max=100"`
 }
 
@@ -42,11 +42,11 @@ type Ban struct {
 
 // Who is banned, and for how long.
 type BanUsersInput struct {
-	// 1 to 20 user IDs.
+	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=20"`
-	// The ban's length from now in minutes, 1 to 43 200 (30 days).
+	// The ban's length from now in minutes, at most 30 days.
 	Minutes int `json:"minutes" validate:"min=1,max=43200"`
-	// Why, for operators to read: at most 255 characters, no control characters.
+	// Why, for operators to read.
 	Reason *string `json:"reason,omitempty" validate:"omitnil,max=255,nocontrol"`
 }
 
@@ -54,7 +54,7 @@ type BanUsersInput struct {
 type BlocklistInput struct {
 	// Whose: required with an app token; with a user token the caller, and left out.
 	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
-	// 1 to 100 user IDs.
+	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=100"`
 }
 
@@ -62,13 +62,13 @@ type BlocklistInput struct {
 type DisconnectUserInput struct {
 	// The user ID.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
-	// 1 to 100 device IDs; left out or null: all of the user's devices.
+	// The device IDs; left out or null: all of the user's devices.
 	DeviceIds []string `json:"deviceIds,omitempty" validate:"omitnil,min=1,max=100"`
 }
 
 // Whose tokens end.
 type ExpireTokensInput struct {
-	// 1 to 20 user IDs.
+	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=20"`
 	// Tokens issued before this moment end; one in the future counts as now, and ends all that there are.
 	IssuedBefore models.Time `json:"issuedBefore"`
@@ -88,7 +88,7 @@ type IssueAppTokenInput struct {
 	AppKey string `json:"appKey" validate:"required,max=64"`
 	// The app secret.
 	AppSecret string `json:"appSecret" validate:"required,max=256"`
-	// The token's lifetime in seconds, 1 to 2 592 000 (30 days); left out: 86 400 (a day).
+	// The token's lifetime in seconds, at most 30 days; left out: 86 400 (a day).
 	TTLSeconds *int `json:"ttlSeconds,omitempty" validate:"omitnil,min=1,max=2592000"`
 }
 
@@ -100,21 +100,26 @@ type MessagePair struct {
 	To string `json:"to" validate:"max=1024"`
 }
 
+// What can be changed. The mutations of a document are carried out one after the
+// other; one that is refused changes nothing and does not affect the others.
 type Mutation struct {
 }
 
+// What can be read. The description of each field says which token it requires, and
+// that of an argument what it allows: anything else is INVALID_ARGUMENT, with the
+// argument in `extensions.field` and the rule in `extensions.rule`.
 type Query struct {
 }
 
 // A user as its App Server registers it.
 type RegisterUserInput struct {
-	// The user ID: 1 to 64 bytes of `A-Z a-z 0-9 _ - . @ =`, case-sensitive.
+	// The user ID, case-sensitive.
 	ID string `json:"id" validate:"required,max=64,userid"`
-	// The name: 1 to 64 characters (Unicode code points), kept as given; at least one visible character, no control characters or bidirectional overrides.
+	// The name, stored as given; its length is counted in Unicode code points.
 	Name string `json:"name" validate:"required,max=64,notblank,nocontrol,nobidi"`
-	// The avatar's http or https URL, at most 1024 bytes; null clears it, left out it stays.
+	// The avatar's URL; null clears it, left out it stays.
 	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
-	// The token's lifetime in seconds, 1 to 315 360 000 (ten years); left out or null: it does not expire.
+	// The token's lifetime in seconds, at most ten years; left out or null: it does not expire.
 	TokenTTLSeconds *int `json:"tokenTtlSeconds,omitempty" validate:"omitnil,min=1,max=315360000"`
 }
 
@@ -138,7 +143,7 @@ type RegisterUserResult struct {
 type SendFriendRequestInput struct {
 	// Who is asked.
 	To string `json:"to" validate:"required,max=64,userid"`
-	// What the asker says, at most 100 characters.
+	// What the asker says.
 	Message *string `json:"message,omitempty" validate:"omitnil,max=100"`
 }
 
@@ -148,18 +153,20 @@ type SetFriendRemarkInput struct {
 	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
-	// At most 100 characters; empty clears it.
+	// The remark; empty clears it.
 	Remark string `json:"remark" validate:"max=100"`
 }
 
 // Whose whitelists are turned on or off.
 type SetWhitelistEnabledInput struct {
-	// 1 to 20 user IDs.
+	// The user IDs.
 	UserIds []string `json:"userIds" validate:"min=1,max=20"`
 	// On or off.
 	Enabled bool `json:"enabled"`
 }
 
+// What can be followed, over a WebSocket or an SSE stream. A subscription selects
+// exactly one of these fields, and runs until either side ends it.
 type Subscription struct {
 }
 
@@ -167,18 +174,18 @@ type Subscription struct {
 type UpdateUserInput struct {
 	// The user ID.
 	ID string `json:"id" validate:"required,max=64,userid"`
-	// The new name, under the rules of `RegisterUserInput.name`; null is refused.
+	// The new name; null is refused.
 	Name graphql.Omittable[*string] `json:"name,omitempty" validate:"omitnil,required,max=64,notblank,nocontrol,nobidi"`
-	// The new avatar's http or https URL, at most 1024 bytes; null clears it.
+	// The new avatar's URL; null clears it.
 	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
 }
 
 // Which users to list: those that fit all that is given.
 type UserFilter struct {
-	// The beginning of the ID (with regard to case), or a part of the name (without):
-	// at most 64 characters; left out or empty: all users. To cost the same in every
-	// app, a search looks at the first 10 000 IDs that begin with it, in the order of
-	// the IDs, and at the names of the 50 000 newest users.
+	// The beginning of the ID (with regard to case), or a part of the name (without);
+	// left out or empty: all users. To cost the same in every app, a search looks at
+	// the first 10 000 IDs that begin with it, in the order of the IDs, and at the
+	// names of the 50 000 newest users.
 	Search *string `json:"search,omitempty" validate:"omitnil,max=64"`
 	// Users in one of these states; left out or empty: in any.
 	States []models.UserState `json:"states,omitempty" validate:"max=10"`
@@ -190,7 +197,7 @@ type UserFilter struct {
 type WhitelistInput struct {
 	// Whose.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
-	// 1 to 100 user IDs.
+	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=100"`
 }
 

@@ -1,9 +1,9 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/vektah/gqlparser/v2/formatter"
 
 	"rollcall/graph"
 	"rollcall/internal/database"
@@ -44,13 +43,12 @@ func opsRoutes(metrics *prometheus.Registry) http.Handler {
 	return mux
 }
 
-// schemaText serves the schema as its authors wrote it, descriptions included.
+// schemaText serves the schema with all its descriptions.
 func schemaText(exec *graph.Executor) http.Handler {
-	var text bytes.Buffer
-	formatter.NewFormatter(&text, formatter.WithIndent("  ")).FormatSchema(exec.Schema())
+	text := exec.SchemaText()
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/graphql; charset=utf-8")
-		_, _ = w.Write(text.Bytes())
+		_, _ = io.WriteString(w, text)
 	})
 }
 

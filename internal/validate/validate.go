@@ -98,7 +98,7 @@ func refusal(path string, err error, isStruct bool) error {
 	return fault.Invalid(field, first.Tag(), "%s %s", field, sentence(first))
 }
 
-// sentence says what rule a field breaks.
+// sentence returns what an error says of a field that breaks a rule. Describe has the same rules.
 func sentence(e validator.FieldError) string {
 	unit := ""
 	switch e.Kind() {
@@ -122,16 +122,19 @@ func sentence(e validator.FieldError) string {
 		return "must have at least " + e.Param() + unit
 	case "maxbytes":
 		return "must have at most " + e.Param() + " bytes"
-	case "userid":
-		return "must consist of A-Z a-z 0-9 _ - . @ = only"
-	case "notblank":
-		return "must have at least one visible character"
-	case "nocontrol":
-		return "must not contain control characters"
-	case "nobidi":
-		return "must not contain bidirectional overrides"
-	case "http_url":
-		return "must be an http or https URL"
+	}
+	if words, ok := formRules[e.Tag()]; ok {
+		return words.refusal
 	}
 	return fmt.Sprintf("breaks the rule %s", e.Tag())
+}
+
+// formRules are the words for the rules without a parameter: what an error says of a value that
+// breaks the rule, and what Describe says of the rule.
+var formRules = map[string]struct{ refusal, allowed string }{
+	"userid":    {"must consist of A-Z a-z 0-9 _ - . @ = only", "only `A-Z a-z 0-9 _ - . @ =`"},
+	"notblank":  {"must have at least one visible character", "at least one visible character"},
+	"nocontrol": {"must not contain control characters", "no control characters"},
+	"nobidi":    {"must not contain bidirectional overrides", "no bidirectional overrides"},
+	"http_url":  {"must be an http or https URL", "an http or https URL"},
 }

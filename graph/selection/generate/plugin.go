@@ -94,11 +94,15 @@ func isInline(f *codegen.Field) bool {
 	return f.IsResolver && !f.IsBatch() && f.FieldDefinition.Directives.ForName(inlineMark) != nil && isPlain(f)
 }
 
-// isPlain says whether the field has no arguments, and no directives but those
-// that only say how the Go code is generated.
+// plainMarks are directives that change nothing about how a field is resolved: those that only say
+// how the Go code is generated, and the one that documents the field's scalar.
+var plainMarks = []string{inlineMark, "goField", "goTag", "specifiedBy"}
+
+// isPlain reports whether the field has no arguments, and neither the field nor its type has
+// directives other than plainMarks.
 func isPlain(f *codegen.Field) bool {
 	for _, d := range f.Directives {
-		if d.Name != inlineMark && d.Name != "goField" && d.Name != "goTag" {
+		if !slices.Contains(plainMarks, d.Name) {
 			return false
 		}
 	}

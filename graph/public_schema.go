@@ -1,0 +1,189 @@
+package graph
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/formatter"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/generated"
+	"rollcall/internal/validate"
+)
+
+// sourceSchema returns the schema as its authors wrote it, with the directives that say how it is
+// generated, guarded and validated.
+func sourceSchema() *ast.Schema {
+	return generated.NewExecutableSchema(generated.Config{}).Schema()
+}
+
+// publicSchema is the schema that callers see, by introspection and as text.
+type publicSchema struct {
+	schema *ast.Schema
+	text   string
+}
+
+// public is the public form of sourceSchema. It is shared by all executors and must not be changed.
+var public = sync.OnceValue(func() publicSchema {
+	p, err := publish(sourceSchema())
+	if err != nil {
+		panic(err) // the schema is a constant of the program
+	}
+	return p
+})
+
+// publish returns the public form of a schema: without the directives that concern only this
+// program, and what can be reached only through them, but with what they say to callers at the end
+// of the descriptions.
+func publish(source *ast.Schema) (publicSchema, error) {
+	p := publisher{source: source, types: make(map[string]*ast.Definition)}
+	for _, root := range []*ast.Definition{source.Query, source.Mutation, source.Subscription} {
+		if root != nil {
+			p.add(root.Name)
+		}
+	}
+	if p.err != nil {
+		return publicSchema{}, p.err
+	}
+	var text strings.Builder
+	formatter.NewFormatter(&text, formatter.WithIndent("  ")).FormatSchema(&ast.Schema{Types: p.types})
+	// What is served by introspection is read from the text, so that the two are equal.
+	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "schema.graphql", Input: text.String()})
+	if err != nil {
+		return publicSchema{}, fmt.Errorf("reading the public schema: %w", err)
+	}
+	delete(schema.Directives, "defer") // gqlparser adds it; the transports send no part of an answer later
+	return publicSchema{schema, text.String()}, nil
+}
+
+// publisher collects the public definitions of what can be reached from the roots.
+type publisher struct {
+	source *ast.Schema
+	types  map[string]*ast.Definition
+	err    error
+}
+
+// add adds the type of that name and those that its fields and arguments mention.
+func (p *publisher) add(name string) {
+	def := p.source.Types[name]
+	if p.types[name] != nil || def.BuiltIn {
+		return
+	}
+	out := *def
+	p.types[name] = &out
+	out.Directives = publicDirectives(def.Directives)
+	out.Fields = nil
+	for _, field := range def.Fields {
+		if strings.HasPrefix(field.Name, "__") {
+			continue
+		}
+		out.Fields = append(out.Fields, p.field(field))
+		p.add(field.Type.Name())
+	}
+}
+
+func (p *publisher) field(field *ast.FieldDefinition) *ast.FieldDefinition {
+	out := *field
+	out.Directives = publicDirectives(field.Directives)
+	out.Description = described(field.Description, callersText(field), p.allowed(field.Type, tagRule(field)))
+	out.Arguments = nil
+	for _, arg := range field.Arguments {
+		a := *arg
+		a.Directives = publicDirectives(arg.Directives)
+		a.Description = described(arg.Description, p.allowed(arg.Type, argumentRule(arg)))
+		out.Arguments = append(out.Arguments, &a)
+		p.add(arg.Type.Name())
+	}
+	return &out
+}
+
+// publicDirectives returns those of the GraphQL specification.
+func publicDirectives(list ast.DirectiveList) ast.DirectiveList {
+	var out ast.DirectiveList
+	for _, d := range list {
+		if d.Definition.Position.Src.BuiltIn {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// described returns a description with facts, each on a line of its own.
+func described(description string, facts ...string) string {
+	for _, fact := range facts {
+		if fact != "" {
+			description = strings.TrimPrefix(description+"\n"+fact, "\n")
+		}
+	}
+	return description
+}
+
+// callersText returns who may ask for a field, as @auth and @private say, or "" if whoever reaches
+// the object may.
+func callersText(field *ast.FieldDefinition) string {
+	if field.Directives.ForName("private") != nil {
+		return "Requires an app token, or the user token of this user; otherwise FORBIDDEN."
+	}
+	let := callers(field)
+	if let == nil {
+		return ""
+	}
+	words := map[string]string{auth.AppServer.String(): "an app token", auth.User.String(): "a user token"}
+	var tokens []string
+	for _, kind := range let {
+		if kind == auth.Guest.String() {
+			return "Requires no token."
+		}
+		tokens = append(tokens, words[kind])
+	}
+	return "Requires " + strings.Join(tokens, " or ") + "."
+}
+
+// allowed returns what a rule allows for an input of that type, or "" for no rule.
+func (p *publisher) allowed(typ *ast.Type, rule string) string {
+	if rule == "" {
+		return ""
+	}
+	var kinds []validate.Kind
+	for ; typ.Elem != nil; typ = typ.Elem {
+		kinds = append(kinds, validate.List)
+	}
+	switch typ.NamedType {
+	case "Int", "Float":
+		kinds = append(kinds, validate.Number)
+	default:
+		if p.source.Types[typ.NamedType].Kind == ast.Scalar {
+			kinds = append(kinds, validate.Text)
+		}
+	}
+	text, err := validate.Describe(rule, kinds...)
+	if err != nil {
+		p.err = err
+	}
+	if text == "" {
+		return ""
+	}
+	return "Allowed: " + text + "."
+}
+
+// argumentRule returns the rule of an argument, or "" if it has none.
+func argumentRule(arg *ast.ArgumentDefinition) string {
+	if mark := arg.Directives.ForName("validate"); mark != nil {
+		return mark.Arguments.ForName("rule").Value.Raw
+	}
+	return ""
+}
+
+// tagRule returns the rule of an input object's field, which gqlgen makes a struct tag, or "" if it
+// has none.
+func tagRule(field *ast.FieldDefinition) string {
+	for _, mark := range field.Directives.ForNames("goTag") {
+		if mark.Arguments.ForName("key").Value.Raw == "validate" {
+			return mark.Arguments.ForName("value").Value.Raw
+		}
+	}
+	return ""
+}
