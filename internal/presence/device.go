@@ -97,6 +97,8 @@ type Device struct {
 	info      models.Device
 	link      Link
 	loggedOut atomic.Bool
+	// added is the version with which Redis added the device; guarded by the shared store's mutex.
+	added int64
 	// ended and leaving are the shared store's: the link has ended; whoever logs the
 	// device out will end its link.
 	ended, leaving atomic.Bool

@@ -17,22 +17,26 @@ const (
 	leaseRenewal = time.Second
 )
 
-// lease is this node's name in Redis. A node that has lost its lease, or does not
-// know whether its steps were carried out, enters under another name: whatever
-// is in Redis under the old one is then swept like a dead node's, and what is
-// true is written again under the new one.
+// lease is this node's name in Redis. A node that has lost its lease, does not know whether its
+// steps were carried out, or sees that Redis lost data, enters under another name. It writes its
+// devices again under the new name; after that, whatever is in Redis under the old one is swept
+// like a dead node's.
 type lease struct {
 	mu   sync.Mutex
 	name string
+	// end is when the lease ends, as Redis returned it last.
+	end int64
 	// renamed is closed when the name changes.
 	renamed chan struct{}
 	// doubtful: something that failed may have been carried out, or the other way round.
 	doubtful bool
+	// reconnected: the connection was lost since the lease was renewed last.
+	reconnected bool
 	// away says since when Redis does not answer; zero: it does.
 	away time.Time
 	// heard is when Redis last answered.
 	heard time.Time
-	// born is the database that was seen last; see ledger.Lease.
+	// born is the data that was seen last; see ledger.Lease.
 	born int64
 	wake chan struct{}
 }
@@ -83,6 +87,14 @@ func (l *lease) isSilent() bool {
 	return !l.away.IsZero() || time.Since(l.heard) > linkSilence
 }
 
+// reconnect notes that the connection was lost, and renews the lease now.
+func (l *lease) reconnect() {
+	l.mu.Lock()
+	l.reconnected = true
+	l.mu.Unlock()
+	l.hurry()
+}
+
 // hurry has the lease renewed now.
 func (l *lease) hurry() {
 	select {
@@ -91,13 +103,17 @@ func (l *lease) hurry() {
 	}
 }
 
-// distrust says that a step has failed, so that what is in Redis under this node's
-// name may not be so.
-func (s *shared) distrust(err error) {
-	s.hub.log.Warn("a step in Redis failed, this node's devices will be written again", "error", s.failed(err))
+// distrust notes that a step has failed, so that what is in Redis under this node's name may be
+// wrong. It returns the error.
+func (s *shared) distrust(err error) error {
 	s.lease.mu.Lock()
+	doubtful := s.lease.doubtful
 	s.lease.doubtful = true
 	s.lease.mu.Unlock()
+	if !doubtful {
+		s.hub.log.Warn("a step in Redis failed, this node's devices will be written again", "error", err)
+	}
+	return s.failed(err)
 }
 
 // beatRegularly renews the lease until the hub closes.
@@ -115,33 +131,37 @@ func (s *shared) beatRegularly() {
 	}
 }
 
-// beat renews the lease once, under another name where that must be, and has done
-// what follows from the answer.
+// beat renews the lease once, under another name if necessary, and acts on the answer.
 func (s *shared) beat(ctx context.Context) error {
 	l := &s.lease
 	l.mu.Lock()
-	name, first, doubtful := l.name, l.born == 0, l.doubtful
-	l.doubtful = false
+	born, doubtful := l.born, l.doubtful
+	renewal := ledger.Renewal{Node: l.name, Length: leaseLength, Enter: born == 0, End: l.end, Reconnected: l.reconnected}
+	l.doubtful, l.reconnected = false, false
 	l.mu.Unlock()
-	answer, err := s.ledger.Renew(ctx, name, leaseLength, first)
-	if err == nil && (!answer.Held || doubtful) {
-		name = rand.Text()
-		answer, err = s.ledger.Renew(ctx, name, leaseLength, true)
+	renewal.Others = s.repair.names()
+	renewal.Version = s.hub.seq.Load()
+	answer, err := s.ledger.Renew(ctx, renewal)
+	reconnected := renewal.Reconnected
+	if err == nil && (!answer.Held || doubtful || born != 0 && answer.Born != born) {
+		renewal.Others = append(renewal.Others, renewal.Node)
+		renewal.Node, renewal.Enter, renewal.End, renewal.Reconnected = rand.Text(), true, 0, false
+		answer, err = s.ledger.Renew(ctx, renewal)
 	}
 	if err != nil {
-		s.unanswered(err, doubtful)
+		s.unanswered(err, doubtful, reconnected)
 		return err
 	}
 	s.hub.observe(answer.Version)
-	s.answered(name, answer)
+	s.answered(renewal.Node, answer)
 	return nil
 }
 
-func (s *shared) unanswered(err error, doubtful bool) {
+func (s *shared) unanswered(err error, doubtful, reconnected bool) {
 	l := &s.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.doubtful = l.doubtful || doubtful
+	l.doubtful, l.reconnected = l.doubtful || doubtful, l.reconnected || reconnected
 	if l.away.IsZero() {
 		l.away = time.Now()
 		s.hub.log.Error("Redis does not answer; connected devices stay, statuses cannot be told", "redis", s.redis.String(), "error", err)
@@ -158,13 +178,14 @@ func (s *shared) answered(name string, answer ledger.Lease) {
 		s.hub.log.Info("Redis answers again", "redis", s.redis.String(), "away", time.Since(l.away).Round(time.Millisecond).String())
 		l.away = time.Time{}
 	}
+	l.end = answer.End
 	if name != l.name {
-		s.hub.log.Warn("this node's lease in Redis was lost or is not to be trusted, its devices are written again", "redis", s.redis.String())
-		s.repair.retire(l.name)
+		s.hub.log.Warn("this node's lease or data in Redis was lost, or a step failed; its devices are written again", "redis", s.redis.String())
+		former := l.name
 		l.name = name
 		close(l.renamed)
 		l.renamed = make(chan struct{})
-		s.repair.ask(restoreDevices)
+		s.repair.replace(former)
 	}
 	if answer.Born != l.born {
 		l.born = answer.Born

@@ -95,14 +95,15 @@ func (s *shared) recheckSome(ctx context.Context, accounts []*local) error {
 	return nil
 }
 
-// access returns the rows of accounts, as far as they say whether the user may be connected.
+// access returns the rows of accounts, as far as they hold the presence and whether the user may be
+// connected.
 func (s *shared) access(ctx context.Context, accounts []*local) (map[int64]*models.User, error) {
 	ids := make([]int64, len(accounts))
 	for i, l := range accounts {
 		ids[i] = l.account.ID
 	}
 	rows, err := gorm.G[models.User](s.hub.db.Read(ctx)).
-		Select("id", "banned_until", "deactivated_at").Where("id IN ?", ids).Find(ctx)
+		Select("id", "banned_until", "deactivated_at", "presence", "presence_at").Where("id IN ?", ids).Find(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading whether %d users may be connected: %w", len(ids), err)
 	}

@@ -25,28 +25,22 @@ const (
 	repairPause = 500 * time.Millisecond
 )
 
-// repairs are kinds of work.
-type repairs uint8
+// errRenamed ends a repair during which the node's name changed. It starts again under the new name.
+var errRenamed = errors.New("the node has entered Redis under another name")
 
-const (
-	// restoreDevices writes this node's devices to Redis again.
-	restoreDevices repairs = 1 << iota
-	// verifyDevices looks whether their users may still be connected, and whether
-	// another node has taken any of them out.
-	verifyDevices
-)
-
-// repair is what this node has to do about what went wrong, here or elsewhere. One
-// goroutine does it, and tries again what fails.
+// repair is what this node has to do after a failure here or elsewhere. One goroutine does it, and
+// retries what fails.
 type repair struct {
-	mu     sync.Mutex
-	wanted repairs
-	// dead are nodes to be swept, retired those of them that were this one.
-	dead, retired []string
-	// lapse is when to look for users whom the database has as ONLINE and nobody
-	// holds; zero: not at all.
+	mu sync.Mutex
+	// wanted: the devices here must be compared with the database and with Redis.
+	wanted bool
+	// dead are nodes that must be swept. former are this node's former names, which must be swept
+	// when its devices have been written under the present one.
+	dead, former []string
+	// lapse is when to look for users that are ONLINE in the database and have no device in Redis;
+	// zero: not at all.
 	lapse time.Time
-	// born is the Redis for which that holds.
+	// born is the data in Redis for which that holds.
 	born int64
 	// unheard are users of whom Redis knew nothing when the link was back, and up to
 	// which version they had been heard of; looked at when those of lapse have been.
@@ -63,20 +57,40 @@ func (r *repair) init() {
 	r.owed = make(map[int64]ledger.Departure)
 }
 
-func (r *repair) change(fn func()) {
+// update changes what there is to do, for the goroutine that does it.
+func (r *repair) update(fn func()) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	fn()
-	r.mu.Unlock()
+}
+
+// change is update for others: it wakes that goroutine.
+func (r *repair) change(fn func()) {
+	r.update(fn)
 	select {
 	case r.wake <- struct{}{}:
 	default:
 	}
 }
 
-func (r *repair) ask(what repairs) { r.change(func() { r.wanted |= what }) }
+// ask schedules a repair of this node's devices.
+func (r *repair) ask() { r.change(func() { r.wanted = true }) }
 
-// retire has the devices swept that this node has under a name of before.
-func (r *repair) retire(name string) { r.change(func() { r.retired = append(r.retired, name) }) }
+// replace schedules a repair under the node's present name, and after it a sweep of what is in
+// Redis under the former one.
+func (r *repair) replace(former string) {
+	r.change(func() {
+		r.wanted = true
+		r.former = append(r.former, former)
+	})
+}
+
+// names returns this node's former names that are not swept yet.
+func (r *repair) names() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.former)
+}
 
 func (r *repair) sweep(dead []string) {
 	if len(dead) > 0 {
@@ -84,12 +98,13 @@ func (r *repair) sweep(dead []string) {
 	}
 }
 
-// owe has Redis told later which devices have left.
-func (r *repair) owe(d ledger.Departure) {
-	r.change(func() {
-		d.Devices = append(r.owed[d.User.ID].Devices, d.Devices...)
-		r.owed[d.User.ID] = d
-	})
+// owe schedules a departure that Redis could not be told of.
+func (r *repair) owe(d ledger.Departure) { r.change(func() { r.addOwed(d) }) }
+
+// addOwed notes a departure; r.mu is held.
+func (r *repair) addOwed(d ledger.Departure) {
+	d.Devices = append(r.owed[d.User.ID].Devices, d.Devices...)
+	r.owed[d.User.ID] = d
 }
 
 // askLapse has users looked for who are ONLINE in the database alone, when every
@@ -124,7 +139,7 @@ func (s *shared) repairWhenAsked() {
 			return
 		}
 		if err != nil {
-			if !s.lease.isAway() {
+			if !s.lease.isAway() && !errors.Is(err, errRenamed) && !leaseLost(err) {
 				s.hub.log.Error("making up for what was missed failed, will be tried again", "error", err)
 			}
 			pause = repairPause
@@ -136,38 +151,31 @@ func (s *shared) repairWhenAsked() {
 	}
 }
 
-// doRepairs does what there is to do, and answers when there is more.
+// doRepairs does what there is to do, and returns how long to wait until there is more.
 func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error) {
 	r := &s.repair
 	r.mu.Lock()
-	wanted, dead, retired := r.wanted, r.dead, r.retired
-	r.wanted, r.dead, r.retired = 0, nil, nil
+	wanted, dead, former := r.wanted, r.dead, slices.Clone(r.former)
+	r.wanted, r.dead = false, nil
 	r.mu.Unlock()
 
-	if wanted != 0 {
-		if err = s.verify(ctx); err == nil && wanted&restoreDevices != 0 {
-			err = s.restore(ctx)
-		}
-		if err == nil {
-			err = s.cutMissing(ctx)
-		}
-		if err != nil {
-			r.ask(wanted)
+	if wanted {
+		if err = s.rewrite(ctx, s.lease.current()); err != nil {
+			r.update(func() { r.wanted = true })
 		}
 	}
 	if err == nil {
 		err = s.payOwed(ctx)
 	}
-	// After what is true has been written again.
-	for i, name := range retired {
+	for _, name := range former {
 		if err == nil {
-			if err = s.ledger.Retire(ctx, name); err == nil {
-				err = s.sweep(ctx, name)
-			}
+			err = s.ledger.Retire(ctx, name)
 		}
-		if err != nil {
-			r.change(func() { r.retired = append(r.retired, retired[i:]...) })
-			return 0, err
+		if err == nil {
+			err = s.sweep(ctx, name)
+		}
+		if err == nil {
+			r.update(func() { r.former = slices.DeleteFunc(r.former, func(n string) bool { return n == name }) })
 		}
 	}
 	for _, name := range dead {
@@ -183,6 +191,17 @@ func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error)
 	return s.lapseWhenDue(ctx)
 }
 
+// rewrite cuts the devices here whose users may not be connected any more, and writes the others to
+// Redis again, all under that name of this node. Returns errRenamed if the node gets another name
+// meanwhile.
+func (s *shared) rewrite(ctx context.Context, name string) error {
+	rows, err := s.verify(ctx)
+	if err == nil {
+		err = s.restore(ctx, name, rows)
+	}
+	return err
+}
+
 // payOwed tells Redis of the departures that it could not be told of.
 func (s *shared) payOwed(ctx context.Context) error {
 	r := &s.repair
@@ -196,7 +215,7 @@ func (s *shared) payOwed(ctx context.Context) error {
 			err = s.leave(ctx, d)
 		}
 		if err != nil {
-			r.owe(d)
+			r.update(func() { r.addOwed(d) })
 		}
 	}
 	if err != nil {
@@ -208,9 +227,12 @@ func (s *shared) payOwed(ctx context.Context) error {
 // sweep takes the devices of a node away that is gone.
 func (s *shared) sweep(ctx context.Context, node string) error {
 	for more := true; more; {
+		ids, err := s.ledger.Unswept(ctx, node)
+		if err != nil {
+			return s.failed(err)
+		}
 		var turned []*ledger.Record
-		var err error
-		if turned, more, err = s.ledger.Sweep(ctx, node, s.hub.now()); err != nil {
+		if turned, more, err = s.ledger.Sweep(ctx, node, s.rowsOf(ctx, ids), s.hub.now()); err != nil {
 			return s.failed(err)
 		}
 		for _, r := range turned {
@@ -221,6 +243,31 @@ func (s *shared) sweep(ctx context.Context, node string) error {
 	// It may have known of others who are to lose their subscriptions.
 	s.hub.lingerers.unknown.Store(true)
 	return nil
+}
+
+// rowsOf returns what the database has of users, with nothing but their IDs if it has none or fails:
+// their devices must be swept all the same.
+func (s *shared) rowsOf(ctx context.Context, ids []int64) []ledger.User {
+	users, place := make([]ledger.User, len(ids)), make(map[int64]int, len(ids))
+	for i, id := range ids {
+		users[i].ID, place[id] = id, i
+	}
+	if len(ids) == 0 {
+		return users
+	}
+	rows, err := gorm.G[models.User](s.hub.db.Read(ctx)).Select("id", "presence", "presence_at").Where("id IN ?", ids).Find(ctx)
+	if err != nil {
+		s.hub.log.Error("reading the rows of swept users failed", "users", len(ids), "error", err)
+		return users
+	}
+	for _, row := range rows {
+		u := &users[place[row.ID]]
+		u.Presence = row.Presence
+		if row.PresenceAt != nil {
+			u.Since = *row.PresenceAt
+		}
+	}
+	return users
 }
 
 // accounts answers those with devices here.
@@ -236,27 +283,30 @@ func (s *shared) accounts() []*local {
 	return out
 }
 
-// verify cuts the devices here of users who may not be connected any more: their
-// revocation may not have been heard.
-func (s *shared) verify(ctx context.Context) error {
+// verify cuts the devices here of users that may not be connected any more: this node may have
+// missed their revocation. It returns the present rows of those that have devices here.
+func (s *shared) verify(ctx context.Context) (rows map[int64]*models.User, err error) {
+	rows = make(map[int64]*models.User)
 	for chunk := range slices.Chunk(s.accounts(), loadChunk) {
 		found, err := s.access(ctx, chunk)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		maps.Copy(rows, found)
 		for _, l := range chunk {
 			if reason, revoked := revocationOf(found[l.account.ID], s.hub.now()); revoked {
 				if _, err := s.cut(ctx, l.account, nil, reason.leaves(), reason); err != nil {
-					return err
+					return nil, err
 				}
 			}
 		}
 	}
-	return nil
+	return rows, nil
 }
 
-// restore writes the devices here to Redis again.
-func (s *shared) restore(ctx context.Context) error {
+// restore writes the devices here to Redis again, under that name of this node. Returns errRenamed
+// if the node gets another name meanwhile.
+func (s *shared) restore(ctx context.Context, name string, rows map[int64]*models.User) error {
 	var mu sync.Mutex
 	var failed error
 	accounts := s.accounts()
@@ -272,7 +322,7 @@ func (s *shared) restore(ctx context.Context) error {
 				l := accounts[0]
 				accounts = accounts[1:]
 				mu.Unlock()
-				if err := s.restoreOne(ctx, l); err != nil {
+				if err := s.restoreOne(ctx, name, l, rows[l.account.ID]); err != nil {
 					mu.Lock()
 					failed = err
 					mu.Unlock()
@@ -281,75 +331,76 @@ func (s *shared) restore(ctx context.Context) error {
 		})
 	}
 	workers.Wait()
-	return errors.Join(failed, ctx.Err())
-}
-
-// devicesHere answers the account's devices at this node.
-func (s *shared) devicesHere(l *local) []models.Device {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	devices := make([]models.Device, len(l.devices))
-	for i, d := range l.devices {
-		devices[i] = d.info
+	if err := errors.Join(failed, ctx.Err()); err != nil {
+		return err
 	}
-	return devices
+	return s.stillNamed(name)
 }
 
-// cutMissing cuts the devices here that are not in Redis: another node has taken
-// them out, and this one has not heard of it.
-func (s *shared) cutMissing(ctx context.Context) error {
-	for _, l := range s.accounts() {
-		if err := s.cutMissingOf(ctx, l); err != nil {
-			return s.failed(err)
-		}
+// stillNamed returns errRenamed if this is not the node's present name.
+func (s *shared) stillNamed(name string) error {
+	if s.lease.current() != name {
+		return errRenamed
 	}
 	return nil
 }
 
-func (s *shared) cutMissingOf(ctx context.Context, l *local) error {
-	l.step.Lock()
-	defer l.step.Unlock()
-	var ids []string
-	for _, d := range s.devicesHere(l) {
-		ids = append(ids, d.ID)
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	missing, err := s.ledger.Missing(ctx, l.account.ID, ids)
-	if err != nil || len(missing) == 0 {
-		return err
-	}
-	// A node that has lost its lease misses all of its devices; it will write them.
-	answer, err := s.ledger.Renew(ctx, s.lease.current(), leaseLength, false)
-	if err == nil && answer.Held {
-		s.cutHere(l.account.ID, missing, ReasonDisconnected, false)
-	}
-	return err
-}
-
-func (s *shared) restoreOne(ctx context.Context, l *local) error {
+// restoreOne writes the account's devices here again, and cuts those that another node has
+// disconnected without this one having received it. row is nil if it was not read.
+func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *models.User) error {
 	l.step.Lock()
 	defer l.step.Unlock()
 	devices := s.devicesHere(l)
 	if len(devices) == 0 {
 		return nil
 	}
-	known := s.views.record(userTopic(l.account.ID))
-	if known == nil { // all that had been heard of the account has gone with its last watch
-		row := userOf(l.account)
-		known = &ledger.Record{ID: row.ID, AppID: row.AppID, ExternalID: row.ExternalID, Presence: row.Presence, Since: row.Since}
+	if err := s.stillNamed(name); err != nil {
+		return err
 	}
-	r, came, err := s.ledger.Restore(ctx, s.lease.current(), known, devices, s.hub.now())
-	if err != nil {
-		return s.failed(err)
+	out, err := s.ledger.Restore(ctx, name, s.known(l, row), devices, s.hub.now())
+	switch {
+	case leaseLost(err):
+		s.lease.hurry()
+		return err
+	case err != nil:
+		// It may be carried out later, when a device has left.
+		return s.distrust(err)
 	}
-	if came {
-		s.turned(r)
-		s.mirror.keep(r.ID, stateIn(r))
+	if out.Came {
+		s.turned(out.Record)
+		s.mirror.keep(out.Record.ID, stateIn(out.Record))
 	}
-	s.views.learn(r)
+	s.views.learn(out.Record)
+	for device, reason := range out.Cut {
+		s.cutHere(l.account.ID, []string{device}, reasonOf(reason), false)
+	}
 	return nil
+}
+
+// known returns what this node knows of an account with devices here: what it heard last, unless
+// the database has something newer because another node swept the account, with the custom status
+// from when the account was ONLINE.
+func (s *shared) known(l *local, row *models.User) *ledger.Record {
+	known := s.views.known(l.account.ID)
+	if known.ID == 0 { // all that had been heard of the account has gone with its last watch
+		u := userOf(l.account)
+		known = ledger.Record{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID, Presence: u.Presence, Since: u.Since}
+	}
+	if row != nil && row.Presence != models.PresenceOnline && row.PresenceAt != nil && *row.PresenceAt > known.Since {
+		known.Presence, known.Since = row.Presence, *row.PresenceAt
+	}
+	return &known
+}
+
+// devicesHere returns the account's devices at this node.
+func (s *shared) devicesHere(l *local) []ledger.Placed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	devices := make([]ledger.Placed, len(l.devices))
+	for i, d := range l.devices {
+		devices[i] = ledger.Placed{Device: d.info, Added: d.added}
+	}
+	return devices
 }
 
 // lapseWhenDue looks for users whom only the database has as ONLINE, and answers
@@ -372,7 +423,7 @@ func (s *shared) lapseWhenDue(ctx context.Context) (pause time.Duration, err err
 		err = s.hearRows(ctx, unheard)
 	}
 	if err != nil {
-		r.change(func() {
+		r.update(func() {
 			if r.lapse.Before(due) {
 				r.lapse = due
 			}

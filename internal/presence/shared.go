@@ -78,7 +78,7 @@ func (s *shared) start(ctx context.Context) error {
 	}
 	h := s.hub
 	h.hearElsewhere()
-	h.bus.OnMissed(func(context.Context) { s.repair.ask(verifyDevices) })
+	h.bus.OnMissed(func(context.Context) { s.repair.ask() })
 	h.background.Go(func() { s.mirror.run(h.closing, h.life) })
 	h.background.Go(s.beatRegularly)
 	h.background.Go(s.repairWhenAsked)
@@ -93,10 +93,14 @@ func (s *shared) close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	node := s.lease.current()
-	err := s.ledger.Retire(ctx, node)
-	if err == nil {
-		err = s.sweep(ctx, node)
+	var err error
+	for _, name := range append(s.repair.names(), s.lease.current()) {
+		if err == nil {
+			err = s.ledger.Retire(ctx, name)
+		}
+		if err == nil {
+			err = s.sweep(ctx, name)
+		}
 	}
 	if err != nil {
 		s.hub.log.Warn("taking this node's devices out of Redis failed, other nodes will", "error", s.failed(err))
@@ -207,12 +211,18 @@ func (s *shared) statuses(ctx context.Context, accs []Account) ([]models.UserSta
 	return statuses, nil
 }
 
-// seen answers an account's status and its number: the record's, else the row's.
+// seen returns an account's status and its version: the record's, else the row's. A row that holds
+// a presence other than ONLINE counts if it is newer, because Redis's data has turned back.
 func (s *shared) seen(acc Account, r *ledger.Record) (models.UserStatus, int64) {
+	row := stateOf(acc.Presence, acc.PresenceAt)
 	if r == nil {
-		return statusOf(acc.ExternalID, stateOf(acc.Presence, acc.PresenceAt), custom{}), 0
+		s.views.mislead(acc)
+		return statusOf(acc.ExternalID, row, custom{}), 0
 	}
 	s.hub.observe(r.Version)
+	if acc.Presence != models.PresenceOnline && row.at > r.Since {
+		return statusOf(acc.ExternalID, row, custom{}), r.Version
+	}
 	return r.Status(), r.Version
 }
 

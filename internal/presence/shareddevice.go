@@ -36,7 +36,7 @@ func (s *shared) connect(ctx context.Context, acc Account, platform models.Platf
 		err = s.letIn(ctx, l, d, check)
 	}
 	if err != nil {
-		s.takeOut(l, func(other *Device) bool { return other == d }, true)
+		s.takeOut(l, func(other *Device) bool { return other == d })
 		return nil, err
 	}
 	return d, nil
@@ -99,7 +99,8 @@ func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(cont
 func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger.Login) (there bool, err error) {
 	l.step.Lock()
 	defer l.step.Unlock()
-	r, came, err := s.ledger.Connect(ctx, login)
+	fresh := s.views.isFresh(userTopic(d.account.ID))
+	in, err := s.ledger.Connect(ctx, login)
 	var revoked *ledger.RevokedError
 	var unrecorded *ledger.LoginError
 	if err != nil {
@@ -108,19 +109,22 @@ func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger
 		}
 		return false, err
 	}
-	if came {
+	if r := in.Record; in.Came {
 		s.turned(r)
 		if r.Since != login.Recorded {
 			s.mirror.keep(r.ID, stateIn(r))
 		}
 	}
-	s.views.learn(r)
-	return s.admit(ctx, l, d, login.Node), nil
+	s.views.learn(in.Record)
+	if fresh {
+		s.views.readOnceHeard(d.account.ID)
+	}
+	return s.admit(ctx, l, d, login.Node, in.Added), nil
 }
 
-// admit makes an arriving device one that is there; false: it was written under a
-// name that the node has no more, and must be again.
-func (s *shared) admit(ctx context.Context, l *local, d *Device, node string) bool {
+// admit makes an arriving device, added to Redis with that version, one that is there. It reports
+// false if the device was written under a former name of the node, and must be written again.
+func (s *shared) admit(ctx context.Context, l *local, d *Device, node string, added int64) bool {
 	s.mu.Lock()
 	_, arriving := l.arriving[d]
 	if arriving && s.lease.current() != node {
@@ -129,6 +133,7 @@ func (s *shared) admit(ctx context.Context, l *local, d *Device, node string) bo
 	}
 	if arriving {
 		delete(l.arriving, d)
+		d.added = added
 		l.devices = append(l.devices, d)
 		s.hub.metrics.devices.Inc()
 		if len(l.devices) == 1 {
@@ -166,7 +171,7 @@ func (s *shared) gone(d *Device) {
 	}
 	l := s.use(d.account)
 	defer s.done(l)
-	s.takeOut(l, func(other *Device) bool { return other == d }, true)
+	s.takeOut(l, func(other *Device) bool { return other == d })
 	l.step.Lock()
 	defer l.step.Unlock()
 	// Also where a cut has taken it out already: it may have been written again since.
@@ -193,13 +198,13 @@ func (s *shared) leave(ctx context.Context, d ledger.Departure) error {
 	return err
 }
 
-// takeOut takes devices that leave out of what is here, and answers them. Those
-// that are arriving are asked too where arriving is set.
-func (s *shared) takeOut(l *local, leaves func(*Device) bool, arriving bool) (taken []*Device) {
+// takeOut removes the devices that leave from what is here, also those that are still arriving, and
+// returns them.
+func (s *shared) takeOut(l *local, leaves func(*Device) bool) (taken []*Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for d := range l.arriving {
-		if arriving && leaves(d) {
+		if leaves(d) {
 			delete(l.arriving, d)
 			taken = append(taken, d)
 		}
@@ -349,7 +354,7 @@ func (s *shared) cutHere(userID int64, gone []string, reason Reason, revoked boo
 	if l == nil {
 		return nil
 	}
-	taken := s.takeOut(l, func(d *Device) bool { return revoked || slices.Contains(gone, d.info.ID) }, revoked)
+	taken := s.takeOut(l, func(d *Device) bool { return revoked || slices.Contains(gone, d.info.ID) })
 	for _, d := range taken {
 		if reason == ReasonLoggedOut {
 			d.loggedOut.Store(true)

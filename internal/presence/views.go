@@ -5,9 +5,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"rollcall/internal/fanout"
 	"rollcall/internal/presence/ledger"
+	"rollcall/models"
 )
 
 // views are what this node has heard of the topics that somebody here watches. A
@@ -22,7 +24,13 @@ type views struct {
 	byTopic map[int64]*view
 	// baseline is the version before the channels were subscribed that are now.
 	baseline int64
+	// misled are the users of which somebody here was told something else than what their node
+	// knows, and when, because Redis had lost their records.
+	misled map[int64]time.Time
 }
+
+// misledFor is how long that is remembered: longer than nodes take to write their devices again.
+const misledFor = time.Minute
 
 // view is one topic.
 type view struct {
@@ -33,11 +41,17 @@ type view struct {
 	// fresh: its channel is not heard yet; since is the version from which it is.
 	fresh bool
 	since int64
-	// record is the latest of a user, heard or read; nil: none.
-	record *ledger.Record
+	// unread: a device of the user was added here while the channel was not heard, so that the
+	// record must be read when it is.
+	unread bool
+	// record is the latest of a user, heard or read, and online the latest that was ONLINE; nil:
+	// none.
+	record, online *ledger.Record
 }
 
-func (v *views) init(s *shared) { v.store, v.byTopic = s, make(map[int64]*view) }
+func (v *views) init(s *shared) {
+	v.store, v.byTopic, v.misled = s, make(map[int64]*view), make(map[int64]time.Time)
+}
 
 func (v *views) follow(topic int64) {
 	v.mu.Lock()
@@ -100,13 +114,61 @@ func (v *views) before(ctx context.Context) error {
 
 // after notes that these channels are heard.
 func (v *views) after(channels []string) {
+	var unread []int64
 	v.mu.Lock()
-	defer v.mu.Unlock()
 	for _, channel := range channels {
-		if w := v.byTopic[v.topicOf(channel)]; w != nil && w.fresh {
+		topic := v.topicOf(channel)
+		if w := v.byTopic[topic]; w != nil && w.fresh {
 			w.fresh = false
 			w.since = max(w.since, v.baseline)
 			w.heard = max(w.heard, w.since)
+			if w.unread {
+				w.unread = false
+				unread = append(unread, topic)
+			}
+		}
+	}
+	v.mu.Unlock()
+	v.read(unread)
+}
+
+// isFresh reports whether the channel of a topic is not heard yet.
+func (v *views) isFresh(topic int64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	w := v.byTopic[topic]
+	return w != nil && w.fresh
+}
+
+// readOnceHeard reads the user's record when its channel is heard, now if it is.
+func (v *views) readOnceHeard(userID int64) {
+	v.mu.Lock()
+	w := v.byTopic[userTopic(userID)]
+	later := w == nil || w.fresh
+	if w != nil {
+		w.unread = later
+	}
+	v.mu.Unlock()
+	if !later {
+		v.read([]int64{userID})
+	}
+}
+
+// read reads users' records and tells them to whoever watches the users by now. If it fails, the
+// link is lost, and rehear reads them.
+func (v *views) read(userIDs []int64) {
+	if len(userIDs) == 0 {
+		return
+	}
+	records, err := v.store.ledger.Records(v.store.hub.closing, userIDs)
+	if err != nil {
+		v.store.hub.log.Warn("reading what was set before a channel of Redis was heard failed", "error", v.store.failed(err))
+		return
+	}
+	for _, r := range records {
+		if r != nil {
+			v.learn(r)
+			v.store.tell(userTopic(r.ID), r)
 		}
 	}
 }
@@ -116,23 +178,57 @@ func (v *views) learn(r *ledger.Record) {
 	v.store.hub.observe(r.Version)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if w := v.byTopic[userTopic(r.ID)]; w != nil && (w.record == nil || w.record.Version < r.Version) {
+	if w := v.byTopic[userTopic(r.ID)]; w != nil {
+		w.keep(r)
+	}
+}
+
+// keep notes a user's record.
+func (w *view) keep(r *ledger.Record) {
+	if w.record == nil || w.record.Version < r.Version {
 		w.record = r
 	}
+	if r.Presence == models.PresenceOnline && (w.online == nil || w.online.Version < r.Version) {
+		w.online = r
+	}
 }
 
-// record answers the latest of a user, nil where none is known.
-func (v *views) record(topic int64) *ledger.Record {
+// known returns the latest record of a user, with the custom status of the latest that was ONLINE;
+// without an ID if none is known.
+func (v *views) known(userID int64) (known ledger.Record) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if w := v.byTopic[topic]; w != nil {
-		return w.record
+	if w := v.byTopic[userTopic(userID)]; w != nil && w.record != nil {
+		known = *w.record
+		if w.online != nil {
+			known.Custom, known.CustomSince = w.online.Custom, w.online.CustomSince
+		}
 	}
-	return nil
+	return known
 }
 
-// accept notes that a change is told to a topic's watchers; false: they know it, or
-// a newer one, or there are none.
+// mislead notes that somebody here was told a user's row because Redis had no record. If nodes know
+// the user as ONLINE, Redis has lost the record, and whoever was told must be corrected when it is
+// written again.
+func (v *views) mislead(acc Account) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	w := v.byTopic[userTopic(acc.ID)]
+	if acc.Presence != models.PresenceOnline && (w == nil || w.record == nil || w.record.Presence != models.PresenceOnline) {
+		return
+	}
+	now := time.Now()
+	for id, at := range v.misled {
+		if now.Sub(at) > misledFor {
+			delete(v.misled, id)
+		}
+	}
+	v.misled[acc.ID] = now
+}
+
+// accept notes that a change is told to a topic's watchers. It reports false if they know it, or a
+// newer one, or if there are none. Of a record that was written again after Redis had lost it they
+// know the content, unless somebody was told something else in between.
 func (v *views) accept(topic int64, r *ledger.Record) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -140,11 +236,13 @@ func (v *views) accept(topic int64, r *ledger.Record) bool {
 	if w == nil || r.Version <= w.heard {
 		return false
 	}
+	_, misled := v.misled[r.ID]
+	told := !misled && r.Content < r.Version && r.Content <= w.heard && (w.record == nil || w.record.Content == r.Content)
 	w.heard = r.Version
-	if topic > 0 && (w.record == nil || w.record.Version < r.Version) {
-		w.record = r
+	if topic > 0 {
+		w.keep(r)
 	}
-	return true
+	return !told
 }
 
 // mark answers up to which version whoever joins the topic now knows nothing of
@@ -228,7 +326,8 @@ func (s *shared) tell(topic int64, r *ledger.Record) {
 
 // rehear reads what was missed while the link was lost, and tells of it.
 func (s *shared) rehear(ctx context.Context) error {
-	s.repair.ask(verifyDevices)
+	s.lease.reconnect()
+	s.repair.ask()
 	users, apps := s.views.heardOf()
 	ids := make([]int64, 0, len(users))
 	for id := range users {

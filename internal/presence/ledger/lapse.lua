@@ -1,12 +1,13 @@
--- Account (ID, APP, EXTERNAL, since when the row holds ONLINE), now, and the birth of the database
+-- Account (ID, APP, EXTERNAL, since when the row holds ONLINE), now, and the beginning of the data
 -- that nodes have had time to write their devices to. Turns an account that the
 -- database has as ONLINE, and no node has a device of, to OFFLINE.
--- Answers 'lost' where this is another database; else 'done', and the account
--- unless it has devices.
+-- Returns 'lost' if this is other data; else 'done', and the account unless it has devices.
 if redis.call('GET', P .. 'born') ~= ARGV[6] then return { 'lost' } end
-local u = read(ARGV[1])
+local u, since = read(ARGV[1]), tonumber(ARGV[4])
 if u and u.n > 0 then return { 'done' } end
-u = u or { id = ARGV[1], p = ONLINE, a = tonumber(ARGV[4]), c = '', ca = 0, s = 0, n = 0, l = 0, r = 0 }
+u = u or new(ARGV[1], ONLINE, since)
 u.app, u.x = ARGV[2], ARGV[3]
+-- A login that this data does not have: it turned back.
+if u.p ~= ONLINE and since > u.a and since > u.l then u.p, u.a = ONLINE, since end
 turn(u, OFFLINE, after(u, ARGV[5]))
 return { 'done', text(u) }

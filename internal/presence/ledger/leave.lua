@@ -1,25 +1,36 @@
 -- Account (ID, APP, EXTERNAL, PRESENCE, SINCE of the row), the presence after the last device,
--- now, '1' for a revocation, the reason that nodes are told for cutting, '' where they
--- are not, and the devices that leave, '*' for all.
--- Answers '1' where the status has changed, the account, and the devices that left.
+-- now, '1' for a revocation, the reason that nodes receive for cutting links, '' if they do not
+-- receive any, and the devices that leave, '*' for all.
+-- Returns '1' if the status has changed, the account, and the devices that left.
+--
+-- What is cut for a reason is remembered, so that a node that missed the message does not write
+-- the device again, also if the device was swept before.
 local u, devices = open(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 local to, now, revoke, reason = tonumber(ARGV[6]), ARGV[7], ARGV[8] == '1', ARGV[9]
+local all = ARGV[10] == '*'
 local leaving, gone = {}, {}
-if ARGV[10] == '*' then
+if all then
   for device in pairs(devices) do leaving[#leaving + 1] = device end
 else
   for i = 10, #ARGV do leaving[#leaving + 1] = ARGV[i] end
 end
+local cut = reason ~= ''
+local at = (cut or revoke) and version()
 for _, device in ipairs(leaving) do
   if devices[device] then
     remove(u, devices, device)
     gone[#gone + 1] = device
+    if cut and not all then
+      redis.call('HSET', P .. 'user:' .. u.id, 'g:' .. device, reason .. ' ' .. int(at))
+    end
   end
 end
-if revoke then u.r = version() end
+if revoke then u.r = at end
+if all and cut then u.g, u.gw = at, reason end
 local changed = u.n == 0 and turn(u, to, after(u, now))
-if not changed and (revoke or #gone > 0) then write(u) end
-if reason ~= '' and (revoke or #gone > 0) then
+if not changed and (revoke or #gone > 0 or (all and cut)) then write(u) end
+if all and cut then forget(u) end
+if cut and (revoke or #gone > 0) then
   redis.call('PUBLISH', P .. 'cut', table.concat({ u.id, reason, revoke and '1' or '0', table.concat(gone, ' ') }, ' '))
 end
 return { changed and '1' or '0', text(u), unpack(gone) }

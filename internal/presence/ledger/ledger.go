@@ -113,26 +113,50 @@ func (l *Ledger) run(ctx context.Context, s *rueidis.Lua, args ...string) ([]str
 	return s.Exec(ctx, l.redis.Client, []string{l.redis.Key("")}, args).AsStrSlice()
 }
 
-// Lease is what a node is told when it renews its own.
+// Renewal is a node that renews its lease.
+type Renewal struct {
+	Node   string
+	Length time.Duration
+	// Enter begins the lease if the node has none.
+	Enter bool
+	// Others are former names of the node whose leases are prolonged, if they have any.
+	Others []string
+	// End is the end of the lease that the last renewal returned; 0: there was none.
+	// Version is the latest version that the node has seen. If Redis has less than either, its
+	// data turned back.
+	End, Version int64
+	// Reconnected reports whether the connection was lost since the last renewal. It matters only
+	// if Redis refuses to tell which server it is.
+	Reconnected bool
+}
+
+// Lease is what Renew returns.
 type Lease struct {
-	// Held: the node holds its lease; else it must enter anew, under another name.
+	// Held reports whether the node holds its lease. If not, it must enter under another name.
 	Held bool
+	// End is when the lease ends, in ms of Redis's clock.
+	End int64
 	// Version is the latest of all.
 	Version int64
-	// Born is when this database was first seen empty: another one than before
-	// tells of lost data.
+	// Born is when this data began, in µs of Redis's clock. A value other than the one before
+	// means that data was lost: Redis came back empty or with older data, or another server has
+	// taken over.
 	Born int64
-	// Dead are nodes whose leases have lapsed, to be swept by whoever comes first.
+	// Dead are nodes whose leases have lapsed; the first node that can must sweep them.
 	Dead []string
 }
 
-// Renew prolongs a node's lease, or begins it where enter is set.
-func (l *Ledger) Renew(ctx context.Context, node string, length time.Duration, enter bool) (Lease, error) {
-	out, err := l.run(ctx, renewScript, node, text(length.Milliseconds()), flag(enter))
+// Renew prolongs a node's lease.
+func (l *Ledger) Renew(ctx context.Context, in Renewal) (Lease, error) {
+	args := append([]string{in.Node, text(in.Length.Milliseconds()), flag(in.Enter), text(in.End),
+		text(in.Version), flag(in.Reconnected)}, in.Others...)
+	out, err := l.run(ctx, renewScript, args...)
 	if err != nil {
 		return Lease{}, fmt.Errorf("renewing the node's lease: %w", err)
 	}
-	return Lease{Held: out[0] == "1", Version: number(out[1]), Born: number(out[2]), Dead: out[3:]}, nil
+	return Lease{
+		Held: out[0] == "1", End: number(out[1]), Version: number(out[2]), Born: number(out[3]), Dead: out[4:],
+	}, nil
 }
 
 // Retire ends a node's lease. Its devices are then to be swept.
@@ -143,13 +167,30 @@ func (l *Ledger) Retire(ctx context.Context, node string) error {
 	return nil
 }
 
-// sweepLimit is how many accounts one step sweeps, so that none holds Redis long.
+// sweepLimit is how many accounts one step sweeps at most, so that none blocks Redis for long.
 const sweepLimit = 200
 
-// Sweep takes some devices of a dead node away and answers the accounts that have
-// turned OFFLINE by it, and whether there are more.
-func (l *Ledger) Sweep(ctx context.Context, node string, now models.Time) (turned []*Record, more bool, err error) {
-	out, err := l.run(ctx, sweepScript, node, text(sweepLimit), text(int64(now)))
+// Unswept returns the IDs of some accounts with devices at the node, for Sweep.
+func (l *Ledger) Unswept(ctx context.Context, node string) ([]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
+	defer cancel()
+	members := l.redis.B().Srandmember().Key(l.redis.Key("node:" + node)).Count(sweepLimit).Build()
+	ids, err := l.redis.Do(ctx, members).AsIntSlice()
+	if err != nil {
+		return nil, fmt.Errorf("reading a dead node's accounts: %w", err)
+	}
+	return ids, nil
+}
+
+// Sweep takes the devices of a dead node away from these accounts. A row that holds a presence
+// other than ONLINE, newer than what Redis has, is what the account turns to. It returns the
+// accounts that have turned by it, and whether the node has further accounts.
+func (l *Ledger) Sweep(ctx context.Context, node string, rows []User, now models.Time) (turned []*Record, more bool, err error) {
+	args := []string{node, text(int64(now))}
+	for _, u := range rows {
+		args = append(args, text(u.ID), text(int64(u.Presence)), text(int64(u.Since)))
+	}
+	out, err := l.run(ctx, sweepScript, args...)
 	if err != nil {
 		return nil, false, fmt.Errorf("sweeping a dead node: %w", err)
 	}
@@ -169,25 +210,34 @@ type Login struct {
 	Recorded models.Time
 }
 
-// Connect adds a device. came: the user has come ONLINE by it. Errors: ErrLeaseLost,
-// *RevokedError and *LoginError, upon which the device was not added.
-func (l *Ledger) Connect(ctx context.Context, in Login) (record *Record, came bool, err error) {
+// Connected is a device that was added.
+type Connected struct {
+	Record *Record
+	// Came reports whether the user has come ONLINE by it.
+	Came bool
+	// Added is the version with which the device was added.
+	Added int64
+}
+
+// Connect adds a device. Errors: ErrLeaseLost, *RevokedError and *LoginError, upon which the
+// device was not added.
+func (l *Ledger) Connect(ctx context.Context, in Login) (Connected, error) {
 	args := append([]string{in.Node}, in.User.args()...)
 	args = append(args, in.Device.ID, device(in.Device), text(int64(in.Now)), text(in.Mark), text(int64(in.Recorded)))
 	out, err := l.run(ctx, connectScript, args...)
 	if err != nil {
-		return nil, false, fmt.Errorf("adding a device: %w", err)
+		return Connected{}, fmt.Errorf("adding a device: %w", err)
 	}
 	switch out[0] {
 	case "lost":
-		return nil, false, ErrLeaseLost
+		return Connected{}, ErrLeaseLost
 	case "revoked":
-		return nil, false, &RevokedError{Mark: number(out[1])}
+		return Connected{}, &RevokedError{Mark: number(out[1])}
 	case "login":
-		return nil, false, &LoginError{At: models.Time(number(out[1]))}
+		return Connected{}, &LoginError{At: models.Time(number(out[1]))}
 	}
-	record, err = Parse(out[2])
-	return record, out[1] == "1", err
+	record, err := Parse(out[2])
+	return Connected{Record: record, Came: out[1] == "1", Added: number(out[3])}, err
 }
 
 // Departure is devices that leave.
@@ -235,24 +285,44 @@ func (l *Ledger) SetStatus(ctx context.Context, userID int64, custom string, now
 	return Parse(out[0])
 }
 
-// Restore writes a node's devices of an account again, after Redis may have lost
-// them. known is what the node was told last. came: the user has come ONLINE by it.
-// Errors: ErrLeaseLost.
-func (l *Ledger) Restore(ctx context.Context, node string, known *Record, devices []models.Device, now models.Time) (record *Record, came bool, err error) {
-	args := []string{node, text(known.ID), text(known.AppID), known.ExternalID, text(known.Version),
+// Placed is a device and the version with which it was added.
+type Placed struct {
+	models.Device
+	Added int64
+}
+
+// Restored is what Restore returns.
+type Restored struct {
+	Record *Record
+	// Came reports whether the user has come ONLINE by it.
+	Came bool
+	// Cut are the devices that were not written, by their IDs, because they were disconnected,
+	// each with the reason that Leave was given.
+	Cut map[string]string
+}
+
+// Restore writes a node's devices of an account again, after Redis may have lost them or other
+// nodes may have swept them. known is what the node heard last of the account, with the custom
+// status that the account had when it was last ONLINE. Errors: ErrLeaseLost.
+func (l *Ledger) Restore(ctx context.Context, node string, known *Record, devices []Placed, now models.Time) (Restored, error) {
+	args := []string{node, text(known.ID), text(known.AppID), known.ExternalID, text(known.Version), text(known.Content),
 		text(int64(known.Presence)), text(int64(known.Since)), text(int64(known.CustomSince)), known.Custom, text(int64(now))}
 	for _, d := range devices {
-		args = append(args, d.ID, device(d))
+		args = append(args, d.ID, device(d.Device), text(d.Added))
 	}
 	out, err := l.run(ctx, restoreScript, args...)
 	if err != nil {
-		return nil, false, fmt.Errorf("writing devices again: %w", err)
+		return Restored{}, fmt.Errorf("writing devices again: %w", err)
 	}
 	if out[0] == "lost" {
-		return nil, false, ErrLeaseLost
+		return Restored{}, ErrLeaseLost
 	}
-	record, err = Parse(out[2])
-	return record, out[1] == "1", err
+	restored := Restored{Came: out[1] == "1", Cut: make(map[string]string)}
+	for cut := range slices.Chunk(out[3:], 2) {
+		restored.Cut[cut[0]] = cut[1]
+	}
+	restored.Record, err = Parse(out[2])
+	return restored, err
 }
 
 // Lapse turns an account whose row holds ONLINE, and of which no node has a device,
@@ -291,7 +361,7 @@ func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*Record, error
 	for chunk := range slices.Chunk(userIDs, readChunk) {
 		asked := make(rueidis.Commands, len(chunk))
 		for i, id := range chunk {
-			asked[i] = l.redis.B().Hmget().Key(l.userKey(id)).Field("p", "a", "c", "ca", "s", "app", "x").Build()
+			asked[i] = l.redis.B().Hmget().Key(l.userKey(id)).Field("p", "a", "c", "ca", "s", "app", "x", "k").Build()
 		}
 		for i, answer := range l.redis.DoMulti(ctx, asked...) {
 			fields, err := answer.AsStrSlice()
@@ -305,7 +375,7 @@ func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*Record, error
 			out = append(out, &Record{
 				ID: chunk[i], Presence: models.Presence(number(fields[0])), Since: models.Time(number(fields[1])),
 				Custom: fields[2], CustomSince: models.Time(number(fields[3])), Version: number(fields[4]),
-				AppID: number(fields[5]), ExternalID: fields[6],
+				AppID: number(fields[5]), ExternalID: fields[6], Content: number(fields[7]),
 			})
 		}
 	}
@@ -352,26 +422,6 @@ func (l *Ledger) Devices(ctx context.Context, userID int64) ([]models.Device, er
 		return cmp.Or(cmp.Compare(a.ConnectedAt, b.ConnectedAt), cmp.Compare(added[a.ID], added[b.ID]), cmp.Compare(a.ID, b.ID))
 	})
 	return devices, nil
-}
-
-// Missing answers which of these devices the account does not have.
-func (l *Ledger) Missing(ctx context.Context, userID int64, devices []string) (missing []string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
-	defer cancel()
-	fields := make([]string, len(devices))
-	for i, id := range devices {
-		fields[i] = "d:" + id
-	}
-	values, err := l.redis.Do(ctx, l.redis.B().Hmget().Key(l.userKey(userID)).Field(fields...).Build()).AsStrSlice()
-	if err != nil {
-		return nil, fmt.Errorf("looking for devices in Redis: %w", err)
-	}
-	for i, value := range values {
-		if value == "" {
-			missing = append(missing, devices[i])
-		}
-	}
-	return missing, nil
 }
 
 // OnlineCount answers how many users of the app are ONLINE.

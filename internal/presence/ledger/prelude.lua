@@ -1,17 +1,27 @@
--- What all steps share. KEYS[1] is what the names of this service's keys begin
--- with; everything else is ARGV. Times are in ms of the nodes' clocks, versions
--- in µs of Redis's: a Redis that has lost its data goes on above what was before.
+-- Shared by all scripts. KEYS[1] is the prefix of this service's keys; everything else is in ARGV.
+-- Times are in ms of the nodes' clocks, versions in µs of Redis's clock, so that a Redis that has
+-- lost its data continues above what was there before.
 --
--- user:ID (hash)      an account: p presence, a since when, c custom status, ca since when, s version,
---                     n number of devices, l the last moment reserved for a login, r version of the
---                     last revocation, app, x external ID; d:DEVICE a device, "NODE PLATFORM SINCE ADDED"
+-- user:ID (hash)      an account: p presence, a since when, c custom status, ca since when,
+--                     s version, k version since which it has had this content (lower than s if a
+--                     node wrote it again), b version with which Redis first saw it, n number of
+--                     devices, l the last moment reserved for a login, r version of the last
+--                     revocation, app, x external ID; d:DEVICE a device, "NODE PLATFORM SINCE
+--                     ADDED"; g:DEVICE a device that was disconnected, "REASON VERSION"; g version
+--                     up to which all devices were disconnected, gw for which reason; kc, kca the
+--                     custom status that the account last lost by going OFFLINE, kv with which
+--                     version
 -- node:NODE (set)     accounts with devices at the node
--- nodes (sorted set)  nodes by the end of their leases; dead (set) those to be swept
--- online:APP (set)    who is ONLINE; changes:APP (sorted set) who has changed, by version
--- seq                 the latest version; born when this database was first seen empty
+-- nodes (sorted set)  nodes by the end of their leases; dead (set) nodes that must be swept
+-- online:APP (set)    users that are ONLINE; changes:APP (sorted set) changed users by version
+-- seq                 the latest version
+-- born                when nodes last saw that the data is not the data of before; see renew.lua
+-- server              the replication ID of the server that last had this data
 local P = KEYS[1]
 local UNLOGINED, OFFLINE, ONLINE = 0, 1, 2
-local KEEP = 3600 -- seconds that an account without devices, or a change, is remembered
+-- KEEP is for how many seconds an account without devices, a change and a disconnected device are
+-- remembered.
+local KEEP = 3600
 
 local function int(n) return string.format('%.0f', n) end
 
@@ -26,44 +36,72 @@ local function version()
   return v
 end
 
--- read answers the account's fields, nil where it is unknown, and its devices.
+local NUMBERS = { 'p', 'a', 'ca', 's', 'k', 'b', 'n', 'l', 'r', 'g', 'kca', 'kv' }
+local TEXTS = { 'c', 'gw', 'kc' }
+
+-- read returns the account's fields, or nil if it is unknown, and its devices. u.cuts are its
+-- disconnected devices.
 local function read(id)
   local flat = redis.call('HGETALL', P .. 'user:' .. id)
   if #flat == 0 then return nil, {} end
-  local u, devices = { id = id }, {}
+  local u, devices = { id = id, cuts = {} }, {}
   for i = 1, #flat, 2 do
     local name = flat[i]
-    if string.sub(name, 1, 2) == 'd:' then
+    local kind = string.sub(name, 1, 2)
+    if kind == 'd:' then
       devices[string.sub(name, 3)] = flat[i + 1]
+    elseif kind == 'g:' then
+      u.cuts[string.sub(name, 3)] = flat[i + 1]
     else
       u[name] = flat[i + 1]
     end
   end
-  for _, name in ipairs({ 'p', 'a', 'ca', 's', 'n', 'l', 'r' }) do u[name] = tonumber(u[name] or 0) end
+  for _, name in ipairs(NUMBERS) do u[name] = tonumber(u[name] or 0) end
+  for _, name in ipairs(TEXTS) do u[name] = u[name] or '' end
   return u, devices
 end
 
--- open is read, with an unknown account made as the database's row has it.
+-- new returns an account that Redis sees for the first time.
+local function new(id, p, a)
+  local u = { id = id, cuts = {} }
+  for _, name in ipairs(NUMBERS) do u[name] = 0 end
+  for _, name in ipairs(TEXTS) do u[name] = '' end
+  u.p, u.a, u.b = tonumber(p), tonumber(a), version()
+  return u
+end
+
+-- open is read, but an unknown account is made from the database's row. If the row has a newer
+-- presence than an account without devices, Redis's data has turned back, and the row counts.
 local function open(id, app, external, p, a)
   local u, devices = read(id)
-  u = u or { id = id, p = tonumber(p), a = tonumber(a), c = '', ca = 0, s = 0, n = 0, l = 0, r = 0 }
+  p, a = tonumber(p), tonumber(a)
+  u = u or new(id, p, a)
   u.app, u.x = app, external
+  if u.n == 0 and u.p ~= ONLINE and a > u.a and a > u.l then u.p, u.a = p, a end
   return u, devices
 end
 
--- text is the account as nodes are told and answered it.
+-- text is the form in which nodes receive the account.
 local function text(u)
-  return table.concat({ int(u.s), u.p, int(u.a), int(u.ca), u.id, u.app, u.x, u.c }, ' ')
+  return table.concat({ int(u.s), int(u.k), u.p, int(u.a), int(u.ca), u.id, u.app, u.x, u.c }, ' ')
 end
+
+local function versionIn(value) return tonumber(string.match(value, '%S+$')) end
 
 local function write(u)
   local key = P .. 'user:' .. u.id
-  redis.call('HSET', key, 'p', u.p, 'a', int(u.a), 'c', u.c, 'ca', int(u.ca), 's', int(u.s),
-    'n', u.n, 'l', int(u.l), 'r', int(u.r), 'app', u.app, 'x', u.x)
+  redis.call('HSET', key, 'p', u.p, 'a', int(u.a), 'c', u.c, 'ca', int(u.ca), 's', int(u.s), 'k', int(u.k),
+    'b', int(u.b), 'n', u.n, 'l', int(u.l), 'r', int(u.r), 'app', u.app, 'x', u.x)
+  if u.g > 0 then redis.call('HSET', key, 'g', int(u.g), 'gw', u.gw) end
+  if u.kv > 0 then redis.call('HSET', key, 'kc', u.kc, 'kca', int(u.kca), 'kv', int(u.kv)) end
+  local oldest = micros() - KEEP * 1000000
+  for device, value in pairs(u.cuts) do
+    if versionIn(value) < oldest then redis.call('HDEL', key, 'g:' .. device) end
+  end
   if u.n > 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, KEEP) end
 end
 
--- tell writes the account and has everybody who watches it told.
+-- tell writes the account and publishes it to everyone who watches it.
 local function tell(u)
   write(u)
   if u.p == ONLINE then
@@ -80,25 +118,42 @@ local function tell(u)
   redis.call('PUBLISH', P .. 'app:' .. u.app, message)
 end
 
--- after answers a moment later than all that the account has been given.
+-- after returns a moment later than all that the account has been given.
 local function after(u, now) return math.max(tonumber(now), u.a + 1, u.ca + 1, u.l + 1) end
 
--- turn gives the account another presence, where that is one; false: it is none.
+-- change gives the account's new content a version and publishes it.
+local function change(u)
+  u.s = version()
+  u.k = u.s
+  tell(u)
+end
+
+-- turn gives the account another presence and reports whether that is a change.
 local function turn(u, to, at)
   if u.p == to or (to == OFFLINE and u.p ~= ONLINE) then return false end
-  u.p, u.a, u.c, u.ca, u.s = to, at, '', 0, version()
-  tell(u)
+  if u.p == ONLINE and u.ca > 0 then u.kc, u.kca, u.kv = u.c, u.ca, version() end
+  u.p, u.a, u.c, u.ca = to, at, '', 0
+  change(u)
   return true
 end
 
-local function add(u, node, device, value)
-  if redis.call('HSET', P .. 'user:' .. u.id, 'd:' .. device, node .. ' ' .. value .. ' ' .. int(micros())) == 1 then u.n = u.n + 1 end
+-- forget drops the custom status that restoring a device would bring back.
+local function forget(u)
+  if u.kv == 0 then return end
+  u.kc, u.kca, u.kv = '', 0, 0
+  redis.call('HDEL', P .. 'user:' .. u.id, 'kc', 'kca', 'kv')
+end
+
+-- add writes a device that came with the version added.
+local function add(u, node, device, value, added)
+  local field = node .. ' ' .. value .. ' ' .. int(added)
+  if redis.call('HSET', P .. 'user:' .. u.id, 'd:' .. device, field) == 1 then u.n = u.n + 1 end
   redis.call('SADD', P .. 'node:' .. node, u.id)
 end
 
 local function nodeOf(value) return string.match(value, '^%S+') end
 
--- remove takes a device out, and out of its node's set where it was the last one there.
+-- remove deletes a device, and its node's entry if it was the account's last one there.
 local function remove(u, devices, device)
   local node = nodeOf(devices[device])
   redis.call('HDEL', P .. 'user:' .. u.id, 'd:' .. device)
@@ -110,4 +165,5 @@ local function remove(u, devices, device)
   redis.call('SREM', P .. 'node:' .. node, u.id)
 end
 
+-- holds returns the end of the node's lease, or false if it has none.
 local function holds(node) return redis.call('ZSCORE', P .. 'nodes', node) end

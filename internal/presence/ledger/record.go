@@ -25,12 +25,14 @@ type User struct {
 type Record struct {
 	ID, AppID  int64
 	ExternalID string
-	// Version grows with each change of any account.
-	Version     int64
-	Presence    models.Presence
-	Since       models.Time
-	Custom      string
-	CustomSince models.Time
+	// Version grows with each change of any account. Content is the version since which the
+	// record has had its content: lower than Version if a node wrote the record again after Redis
+	// had lost it.
+	Version, Content int64
+	Presence         models.Presence
+	Since            models.Time
+	Custom           string
+	CustomSince      models.Time
 }
 
 // Status is the record as others see it.
@@ -44,11 +46,11 @@ func (r *Record) Status() models.UserStatus {
 
 // Parse reads what the scripts write as text; it is what is published, too.
 func Parse(text string) (*Record, error) {
-	fields := strings.SplitN(text, " ", 8)
-	if len(fields) != 8 {
+	fields := strings.SplitN(text, " ", 9)
+	if len(fields) != 9 {
 		return nil, fmt.Errorf("%q is no record", text)
 	}
-	var numbers [6]int64
+	var numbers [7]int64
 	for i := range numbers {
 		n, err := strconv.ParseInt(fields[i], 10, 64)
 		if err != nil {
@@ -57,9 +59,9 @@ func Parse(text string) (*Record, error) {
 		numbers[i] = n
 	}
 	return &Record{
-		Version: numbers[0], Presence: models.Presence(numbers[1]),
-		Since: models.Time(numbers[2]), CustomSince: models.Time(numbers[3]),
-		ID: numbers[4], AppID: numbers[5], ExternalID: fields[6], Custom: fields[7],
+		Version: numbers[0], Content: numbers[1], Presence: models.Presence(numbers[2]),
+		Since: models.Time(numbers[3]), CustomSince: models.Time(numbers[4]),
+		ID: numbers[5], AppID: numbers[6], ExternalID: fields[7], Custom: fields[8],
 	}, nil
 }
 

@@ -1,14 +1,52 @@
--- NODE, its lease in ms, '1' to enter anew. Answers whether the node holds its
--- lease, the latest version, when this database was first seen empty, and the
--- nodes to be swept.
+-- NODE, its lease in ms, '1' to enter, the end that its lease must have at least, the latest
+-- version that the node knows of, '1' if its connection was lost since it renewed the lease last,
+-- and further nodes whose leases it prolongs.
+-- Returns whether the node holds its lease, the lease's end, the latest version, when this data
+-- began, and the nodes that must be swept.
+--
+-- The data turned back (a snapshot was loaded, or a replica that lagged was promoted) if a node
+-- knows a later version or a later end of its own lease, or if another server has it. From then on
+-- it counts as data that has just begun, which every node notices.
 local node, lease, enter = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
-local now = micros() / 1000
-local held = enter or holds(node)
-if held then redis.call('ZADD', P .. 'nodes', int(now + lease), node) end
-for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', P .. 'nodes', '-inf', int(now))) do
-  redis.call('ZREM', P .. 'nodes', lapsed)
-  redis.call('SADD', P .. 'dead', lapsed)
+local nodes, now = P .. 'nodes', micros() / 1000
+local stored, known = tonumber(redis.call('GET', P .. 'seq') or 0), tonumber(ARGV[5])
+local ends = holds(node)
+local turnedBack = stored < known or (ends and tonumber(ends) < tonumber(ARGV[4]))
+if stored < known then redis.call('SET', P .. 'seq', int(known)) end
+
+-- Without the right to INFO, each new connection may be one to another server.
+local info = redis.pcall('INFO', 'replication')
+local server = type(info) == 'string' and string.match(info, 'master_replid:(%w+)')
+if server then
+  local before = redis.call('GET', P .. 'server')
+  turnedBack = turnedBack or (before and before ~= server)
+  if before ~= server then redis.call('SET', P .. 'server', server) end
+else
+  turnedBack = turnedBack or ARGV[6] == '1'
 end
-redis.call('SET', P .. 'born', int(micros()), 'NX')
-return { held and '1' or '0', redis.call('GET', P .. 'seq') or '0', redis.call('GET', P .. 'born'),
+local born = tonumber(redis.call('GET', P .. 'born') or 0)
+if turnedBack or born == 0 then
+  born = math.max(micros(), born + 1)
+  redis.call('SET', P .. 'born', int(born))
+end
+
+-- If no node has renewed its lease for a while, Redis did not answer: leases do not lapse by that.
+local latest = redis.call('ZREVRANGE', nodes, 0, 0, 'WITHSCORES')[2]
+local silent = latest and now - (tonumber(latest) - lease) > lease * 2 / 3
+local held = enter or ends
+local prolonged = { unpack(ARGV, 7) }
+if held then prolonged[#prolonged + 1] = node end
+if enter then redis.call('ZADD', nodes, int(now + lease), node) end
+for _, name in ipairs(prolonged) do
+  if holds(name) then redis.call('ZADD', nodes, int(now + lease), name) end
+end
+for _, lapsed in ipairs(redis.call('ZRANGEBYSCORE', nodes, '-inf', int(now))) do
+  if silent then
+    redis.call('ZADD', nodes, int(now + lease), lapsed)
+  else
+    redis.call('ZREM', nodes, lapsed)
+    redis.call('SADD', P .. 'dead', lapsed)
+  end
+end
+return { held and '1' or '0', int(now + lease), redis.call('GET', P .. 'seq') or '0', int(born),
   unpack(redis.call('SMEMBERS', P .. 'dead')) }

@@ -1,19 +1,59 @@
--- NODE, account (ID, APP, EXTERNAL), what the node knows of it (version, presence, since, custom
--- since, custom), now, and its devices there: each one's ID and "PLATFORM SINCE".
--- Writes them again. What the node knows counts where Redis has nothing newer.
--- Answers 'lost' where the node has no lease; else 'done', '1' where the user has
--- come ONLINE by it, and the account.
-local node, now = ARGV[1], ARGV[10]
+-- NODE, account (ID, APP, EXTERNAL), what the node knows of it (version, version of its content,
+-- presence, since, custom since, custom), now, and its devices there: each one's ID, "PLATFORM
+-- SINCE" and the version with which it was added.
+-- Writes the devices again, except those that were disconnected. What the node knows counts if
+-- Redis has nothing newer.
+-- Returns 'lost' if the node has no lease; else 'done', '1' if the user has come ONLINE by it,
+-- the account, and of each disconnected device the ID and the reason.
+local node, now = ARGV[1], ARGV[11]
 if not holds(node) then return { 'lost' } end
 local u = read(ARGV[2])
 local known = tonumber(ARGV[5])
-if not u or u.s < known then
-  u = u or { id = ARGV[2], n = 0, l = 0, r = 0 }
-  u.app, u.x = ARGV[3], ARGV[4]
-  u.s, u.p, u.a, u.ca, u.c = known, tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9]
-  tell(u)
+local lost = not u
+u = u or new(ARGV[2], ARGV[7], ARGV[8])
+u.app, u.x = ARGV[3], ARGV[4]
+-- earlier: a device was there when the account lost its custom status by going OFFLINE, so that
+-- in truth it never went.
+local written, earlier, cut = false, false, {}
+for i = 12, #ARGV, 3 do
+  local device, added = ARGV[i], tonumber(ARGV[i + 2])
+  local reason = u.cuts[device] and string.match(u.cuts[device], '^%S+')
+  if added <= u.g then reason = reason or u.gw end
+  if reason then
+    cut[#cut + 1], cut[#cut + 2] = device, reason
+  else
+    add(u, node, device, ARGV[i + 1], added)
+    written = true
+    earlier = earlier or added <= u.kv
+  end
 end
-for i = 11, #ARGV, 2 do add(u, node, ARGV[i], ARGV[i + 1]) end
-local came = turn(u, ONLINE, after(u, now))
-if not came then write(u) end
-return { 'done', came and '1' or '0', text(u) }
+if not written then return { 'done', '0', text(u), unpack(cut) } end
+
+local behind = lost or u.s < known
+local custom, customSince = '', 0
+if behind or known < u.b then
+  custom, customSince = ARGV[10], tonumber(ARGV[9])
+elseif earlier then
+  custom, customSince = u.kc, u.kca
+end
+if behind then
+  u.p, u.a, u.c, u.ca = tonumber(ARGV[7]), tonumber(ARGV[8]), custom, customSince
+end
+local came = u.p ~= ONLINE
+if came then
+  u.p, u.a = ONLINE, after(u, now)
+  u.c, u.ca = custom, customSince
+  change(u)
+elseif behind then
+  -- If Redis did not know the account, nodes know whom they told something else meanwhile, so the
+  -- content may count as told. If Redis had older data, they do not.
+  u.s = version()
+  u.k = lost and tonumber(ARGV[6]) or u.s
+  tell(u)
+elseif u.ca == 0 and custom ~= '' then
+  u.c, u.ca = custom, after(u, now)
+  change(u)
+else
+  write(u)
+end
+return { 'done', came and '1' or '0', text(u), unpack(cut) }

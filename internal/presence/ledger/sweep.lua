@@ -1,8 +1,11 @@
--- NODE, how many accounts at most, now. Takes the devices of a dead node away.
--- Answers whether there are more, and the accounts that have changed.
-local node, limit, now = ARGV[1], ARGV[2], ARGV[3]
+-- NODE, now, and accounts with devices there, each ID with PRESENCE and SINCE of its row ('0 0' if
+-- unknown). Takes the devices of a dead node away.
+-- Returns whether the node has further accounts, and those that have changed.
+local node, now = ARGV[1], ARGV[2]
 local out = {}
-for _, id in ipairs(redis.call('SPOP', P .. 'node:' .. node, limit)) do
+for i = 3, #ARGV, 3 do
+  local id, p, a = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  redis.call('SREM', P .. 'node:' .. node, id)
   local u, devices = read(id)
   if u then
     for device, value in pairs(devices) do
@@ -11,7 +14,10 @@ for _, id in ipairs(redis.call('SPOP', P .. 'node:' .. node, limit)) do
         u.n = math.max(u.n - 1, 0)
       end
     end
-    if u.n == 0 and turn(u, OFFLINE, after(u, now)) then out[#out + 1] = text(u) else write(u) end
+    -- The database knows of a later change than Redis, whose data turned back.
+    local to, at = OFFLINE, after(u, math.max(tonumber(now), a + 1))
+    if p ~= ONLINE and a > u.a then to, at = p, a end
+    if u.n == 0 and turn(u, to, at) then out[#out + 1] = text(u) else write(u) end
   end
 end
 local more = redis.call('EXISTS', P .. 'node:' .. node) == 1
