@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"rollcall/graph/graphtest"
 	"rollcall/internal/testenv"
@@ -118,8 +119,10 @@ func TestPersistedQuery_TableLocked(t *testing.T) {
 	defer release()
 	const query = "{ __typename }"
 	for _, hashAlone := range []bool{false, true} {
-		if got := askPersisted(w, app, query, hashAlone); got != "UNAVAILABLE" {
-			t.Errorf("hash alone %v: %s", hashAlone, got)
+		begun := time.Now()
+		got := askPersisted(w, app, query, hashAlone)
+		if took := time.Since(begun); got != "UNAVAILABLE" || took > 15*time.Second { // the lock lasts
+			t.Errorf("hash alone %v: %s after %s", hashAlone, got, took)
 		}
 	}
 }

@@ -28,6 +28,7 @@ var (
 	closeTooBig      = closing{ws.StatusMessageTooBig, "Message too big"}
 	closeGoingAway   = closing{1012, "Service restart"}
 	closeTooSlow     = closing{1013, "Client reads too slowly"}
+	closeLateMessage = closing{1013, "Message arrives too slowly"}
 	closeUnavailable = closing{1013, "Temporarily unavailable, try again later"}
 	closeAbnormally  = closing{1006, ""} // counted, never sent: the link broke
 )

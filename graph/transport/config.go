@@ -73,6 +73,12 @@ type Config struct {
 type Limits struct {
 	// MessageBytes bounds an HTTP body and a WebSocket message. 1 MiB.
 	MessageBytes int
+	// GuestBytes bounds those of a guest, and of a WebSocket that has not been acknowledged. 64 KiB.
+	GuestBytes int
+	// ReceivingBytes bounds the memory of all bodies and messages that are being received. 64 MiB.
+	ReceivingBytes int
+	// MessageTimeout is how long a WebSocket message of more than 4 KiB may take to arrive. 30 s.
+	MessageTimeout time.Duration
 	// PersistedBytes bounds the stored documents of all apps. 16 MiB.
 	PersistedBytes int
 	// InitTimeout is how long a WebSocket may take to send connection_init. 10 s.
@@ -97,6 +103,9 @@ type Limits struct {
 
 func (l *Limits) setDefaults() {
 	setDefault(&l.MessageBytes, 1<<20)
+	setDefault(&l.GuestBytes, 64<<10)
+	setDefault(&l.ReceivingBytes, 64<<20)
+	setDefault(&l.MessageTimeout, 30*time.Second)
 	setDefault(&l.PersistedBytes, 16<<20)
 	setDefault(&l.InitTimeout, 10*time.Second)
 	setDefault(&l.AuthTimeout, outage.AuthTimeout)
@@ -107,6 +116,14 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.FenceTimeout, 5*time.Second)
 	setDefault(&l.CloseTimeout, 5*time.Second)
 	setDefault(&l.KeepAlive, 12*time.Second)
+}
+
+// messageBytes returns how long a body or message of the caller may be; nil is a guest.
+func (l *Limits) messageBytes(p *auth.Principal) int {
+	if p == nil || p.Kind == auth.Guest {
+		return min(l.GuestBytes, l.MessageBytes)
+	}
+	return l.MessageBytes
 }
 
 func setDefault[T int | time.Duration](v *T, to T) {

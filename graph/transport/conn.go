@@ -61,27 +61,57 @@ func (c *conn) serve() {
 	if how, ok := errors.AsType[closing](err); ok {
 		c.close(how)
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
-		c.close(closeInitTimeout) // unless it was closed, which woke this goroutine
+		// Unless it was closed, which woke this goroutine.
+		if c.principal == nil {
+			c.close(closeInitTimeout)
+		} else {
+			c.close(closeLateMessage)
+		}
 	}
 	c.letGo()
 	c.linger(err)
 	c.finish()
 }
 
-// read takes messages until the connection ends; it answers why.
+// read handles messages until the connection ends, and returns the reason.
 func (c *conn) read() error {
+	var reserved reservation
+	defer func() { reserved.release() }()
+	reserve := func(size int) error { return c.reserve(&reserved, size) }
 	for {
-		text, err := readText(&c.sock, c.server.cfg.Limits.MessageBytes, c.control)
+		reserved = c.server.budget.reserve(c.principal)
+		text, err := readText(&c.sock, c.server.cfg.Limits.messageBytes(c.principal), reserve, c.control)
 		if err != nil {
 			return err
+		}
+		if reserved.bytes > 0 && c.principal != nil {
+			_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a link that is gone
 		}
 		handled := make(chan struct{})
 		c.server.workers.handle(received{c, text, handled})
 		<-handled
+		reserved.release()
+		// This also catches a close whose deadline was replaced.
 		if c.out.isClosed() {
 			return net.ErrClosed
 		}
 	}
+}
+
+// reserve extends the reservation of the message that is being read. A message that needs one must
+// arrive within MessageTimeout; a connection that is not acknowledged has its own deadline.
+func (c *conn) reserve(reserved *reservation, size int) error {
+	began := reserved.bytes == 0
+	if reserved.extend(size) != nil {
+		return closeUnavailable
+	}
+	if began && reserved.bytes > 0 && c.principal != nil {
+		_ = c.sock.SetReadDeadline(time.Now().Add(c.server.cfg.Limits.MessageTimeout)) // fails only on a link that is gone
+		if c.out.isClosed() {
+			return net.ErrClosed // the deadline was that of close
+		}
+	}
+	return nil
 }
 
 // control handles a control frame.

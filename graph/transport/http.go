@@ -159,7 +159,10 @@ func (x *exchange) params() (*graphql.RawParams, *badRequest) {
 	if x.r.Method == http.MethodGet {
 		params, refused = getParams(x.r.URL.RawQuery)
 	} else {
-		params, refused = postParams(x.w, x.r, int64(x.server.cfg.Limits.MessageBytes))
+		principal := auth.From(x.ctx)
+		reserved := x.server.budget.reserve(principal)
+		defer reserved.release()
+		params, refused = postParams(x.w, x.r, int64(x.server.cfg.Limits.messageBytes(principal)), &reserved)
 	}
 	if refused == nil {
 		read.End = time.Now()

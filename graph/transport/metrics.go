@@ -9,14 +9,16 @@ import (
 )
 
 type metrics struct {
-	connections    prometheus.Gauge
-	streams        prometheus.Gauge
-	subscriptions  prometheus.Gauge
-	closes         *prometheus.CounterVec
-	requests       *prometheus.CounterVec
-	persisted      *prometheus.CounterVec
-	persistedBytes prometheus.Gauge
-	seconds        map[ast.Operation]prometheus.Observer
+	connections      prometheus.Gauge
+	streams          prometheus.Gauge
+	subscriptions    prometheus.Gauge
+	closes           *prometheus.CounterVec
+	requests         *prometheus.CounterVec
+	receiving        prometheus.Gauge
+	receivingRefused prometheus.Counter
+	persisted        *prometheus.CounterVec
+	persistedBytes   prometheus.Gauge
+	seconds          map[ast.Operation]prometheus.Observer
 }
 
 // newMetrics makes the transports' metrics and registers them where there is a
@@ -43,6 +45,12 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_http_requests_total", Help: "Answered HTTP requests.",
 		}, []string{"transport", "status"}),
+		receiving: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_receiving_bytes", Help: "Memory reserved for bodies and messages that are being received.",
+		}),
+		receivingRefused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_receiving_refused_total", Help: "Bodies and messages refused because too many are being received.",
+		}),
 		persisted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_persisted_queries_total", Help: "Persisted queries by result: found, not_found or stored.",
 		}, []string{"result"}),
@@ -55,7 +63,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		m.seconds[kind] = seconds.WithLabelValues(string(kind))
 	}
 	if registry != nil {
-		registry.MustRegister(m.connections, m.streams, m.subscriptions, m.closes, m.requests, m.persisted, m.persistedBytes, seconds)
+		registry.MustRegister(m.connections, m.streams, m.subscriptions, m.closes, m.requests, m.receiving, m.receivingRefused, m.persisted, m.persistedBytes, seconds)
 	}
 	return m
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -35,8 +36,9 @@ func bad(status int, format string, args ...any) *badRequest {
 	return &badRequest{status: status, cause: fault.New(codeBadRequest, format, args...)}
 }
 
-// postParams reads the operation from a POST's body.
-func postParams(w http.ResponseWriter, r *http.Request, limit int64) (*graphql.RawParams, *badRequest) {
+// postParams reads the operation from a POST's body, whose memory is part of reserved until it
+// returns.
+func postParams(w http.ResponseWriter, r *http.Request, limit int64, reserved *reservation) (*graphql.RawParams, *badRequest) {
 	if refused := jsonBody(r.Header.Get("Content-Type")); refused != nil {
 		return nil, refused
 	}
@@ -47,7 +49,7 @@ func postParams(w http.ResponseWriter, r *http.Request, limit int64) (*graphql.R
 	}
 	body := bodies.Get().(*bytes.Buffer)
 	defer release(body)
-	if refused := readBody(body, w, r, limit); refused != nil {
+	if refused := readBody(body, w, r, limit, reserved); refused != nil {
 		return nil, refused
 	}
 	return jsonParams(body.Bytes())
@@ -82,8 +84,10 @@ func release(body *bytes.Buffer) {
 	}
 }
 
-// readBody reads all of r's body, or refuses one that is longer than limit.
-func readBody(body *bytes.Buffer, w http.ResponseWriter, r *http.Request, limit int64) *badRequest {
+// readBody reads all of r's body, or refuses one that is longer than limit or than what can be
+// reserved. The buffer grows with the bytes that arrive: a length that is only claimed takes no
+// memory.
+func readBody(body *bytes.Buffer, w http.ResponseWriter, r *http.Request, limit int64, reserved *reservation) *badRequest {
 	if r.ContentLength > limit {
 		return tooLarge(limit)
 	}
@@ -91,14 +95,27 @@ func readBody(body *bytes.Buffer, w http.ResponseWriter, r *http.Request, limit 
 	if r.ContentLength < 0 { // net/http ends others where they say
 		from = http.MaxBytesReader(w, from, limit)
 	}
-	body.Grow(int(max(r.ContentLength, 0)) + bytes.MinRead)
-	if _, err := body.ReadFrom(from); err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return tooLarge(limit)
+	for size := int64(freeBytes); ; size *= 2 {
+		if r.ContentLength >= 0 {
+			size = min(size, r.ContentLength)
 		}
-		return bad(http.StatusBadRequest, "the body could not be read to its end")
+		if err := reserved.extend(int(size)); err != nil {
+			// Otherwise net/http reads on before it sends the response.
+			w.Header().Set("Connection", "close")
+			return &badRequest{status: http.StatusServiceUnavailable, cause: errBusy}
+		}
+		rest := size - int64(body.Len())
+		body.Grow(int(rest) + bytes.MinRead)
+		if _, err := body.ReadFrom(io.LimitReader(from, rest)); err != nil {
+			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+				return tooLarge(limit)
+			}
+			return bad(http.StatusBadRequest, "the body could not be read to its end")
+		}
+		if read := int64(body.Len()); read < size || read == r.ContentLength {
+			return nil
+		}
 	}
-	return nil
 }
 
 func tooLarge(limit int64) *badRequest {

@@ -10,12 +10,13 @@ import (
 
 // readStep is how much memory a frame gets at a time: its header's claim alone
 // reserves nothing.
-const readStep = 4096
+const readStep = freeBytes
 
-// readText reads the next text message from r, whole and valid, at most limit
-// bytes long. Control frames in between go to control, payload unmasked. What
-// breaks the protocol is answered with its closing; other errors are r's.
-func readText(r io.Reader, limit int, control func(op ws.OpCode, payload []byte) error) ([]byte, error) {
+// readText reads the next text message from r, whole and valid, at most limit bytes long. It calls
+// reserve before it takes memory for a message of size bytes. Control frames in between go to
+// control, payload unmasked. A violation of the protocol is returned as its closing; other errors
+// are those of r and of reserve.
+func readText(r io.Reader, limit int, reserve func(size int) error, control func(op ws.OpCode, payload []byte) error) ([]byte, error) {
 	var text []byte
 	for fragmented := false; ; {
 		header, err := ws.ReadHeader(r)
@@ -29,7 +30,7 @@ func readText(r io.Reader, limit int, control func(op ws.OpCode, payload []byte)
 			if !header.Fin || header.Length > ws.MaxControlFramePayloadSize {
 				return nil, closeBrokenWS
 			}
-			payload, err := readPayload(nil, r, header)
+			payload, err := readPayload(nil, r, header, nil)
 			if err != nil {
 				return nil, err
 			}
@@ -44,7 +45,7 @@ func readText(r io.Reader, limit int, control func(op ws.OpCode, payload []byte)
 		case header.Length > int64(limit-len(text)):
 			return nil, closeTooBig
 		}
-		if text, err = readPayload(text, r, header); err != nil {
+		if text, err = readPayload(text, r, header, reserve); err != nil {
 			return nil, err
 		}
 		if header.Fin {
@@ -57,12 +58,17 @@ func readText(r io.Reader, limit int, control func(op ws.OpCode, payload []byte)
 	}
 }
 
-// readPayload appends the frame's payload to dst, unmasked.
-func readPayload(dst []byte, r io.Reader, header ws.Header) ([]byte, error) {
+// readPayload appends the frame's payload to dst, unmasked. A nil reserve is not called.
+func readPayload(dst []byte, r io.Reader, header ws.Header, reserve func(size int) error) ([]byte, error) {
 	start := len(dst)
 	for left := int(header.Length); left > 0; {
 		step := min(left, max(readStep, len(dst)))
 		at := len(dst)
+		if reserve != nil {
+			if err := reserve(at + step); err != nil {
+				return nil, err
+			}
+		}
 		dst = slices.Grow(dst, step)[:at+step]
 		if _, err := io.ReadFull(r, dst[at:]); err != nil {
 			return nil, err

@@ -31,7 +31,7 @@ func FuzzReadText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		r := bytes.NewReader(in)
 		for {
-			text, err := readText(r, limit, func(op ws.OpCode, payload []byte) error {
+			text, err := readText(r, limit, nil, func(op ws.OpCode, payload []byte) error {
 				if !op.IsControl() || len(payload) > 125 {
 					t.Errorf("control frame %v of %d bytes", op, len(payload))
 				}

@@ -26,6 +26,7 @@ type Server struct {
 	origins origins
 	shapes  shapes
 	metrics *metrics
+	budget  *budget
 	// persisted is nil if persisted queries are switched off.
 	persisted *persistedQueries
 	log       *slog.Logger
@@ -60,6 +61,7 @@ func New(cfg Config) *Server {
 			closeTimeout: cfg.Limits.CloseTimeout,
 			fenceTimeout: cfg.Limits.FenceTimeout,
 		},
+		budget:  newBudget(cfg.Limits.ReceivingBytes, m),
 		workers: newWorkers(),
 		conns:   make(map[*conn]struct{}),
 		streams: make(map[*sseStream]struct{}),

@@ -741,7 +741,7 @@ func TestHostileLength(t *testing.T) {
 	r := bytes.NewReader(claim)
 	allocated := testing.AllocsPerRun(1, func() {
 		r.Reset(claim)
-		if _, err := readText(r, 1<<20, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := readText(r, 1<<20, nil, nil); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("got %v", err)
 		}
 	})

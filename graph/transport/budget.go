@@ -1,0 +1,94 @@
+package transport
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/graph/auth"
+	"rollcall/internal/fault"
+)
+
+// freeBytes is how much of each body and message a budget does not count, so that small ones are
+// received whatever other callers send. It is as much as net/http takes for each connection anyway.
+const freeBytes = 4 << 10
+
+// budget bounds the memory of the bodies and messages that are being received. Guests, the users of
+// an app and its App Server may each have a quarter of it, so that none of them alone can keep the
+// others from sending.
+type budget struct {
+	limit   int
+	bytes   prometheus.Gauge
+	refused prometheus.Counter
+
+	mu        sync.Mutex
+	total     int
+	byCallers map[callers]int // none is 0
+}
+
+// callers are those that share a part of a budget.
+type callers struct {
+	app  int64 // apps.id, 0 for guests
+	kind auth.Kind
+}
+
+func newBudget(limit int, m *metrics) *budget {
+	return &budget{limit: limit, bytes: m.receiving, refused: m.receivingRefused, byCallers: make(map[callers]int)}
+}
+
+// reserve returns an empty reservation for the caller; nil is a guest.
+func (b *budget) reserve(p *auth.Principal) reservation {
+	if p == nil {
+		return reservation{budget: b}
+	}
+	return reservation{budget: b, callers: callers{p.AppID(), p.Kind}}
+}
+
+// errBusy refuses a body or a message for which the budget has no room.
+var errBusy = fault.New(fault.Unavailable, "the server is receiving too many large requests; try again")
+
+// reservation is the part of a budget that one body or message has.
+type reservation struct {
+	budget  *budget
+	callers callers
+	bytes   int
+}
+
+// extend makes the reservation large enough for size bytes. It returns errBusy, and changes
+// nothing, if there is no room for them.
+func (r *reservation) extend(size int) error {
+	more := size - freeBytes - r.bytes
+	if more <= 0 {
+		return nil
+	}
+	b := r.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.total+more > b.limit || b.byCallers[r.callers]+more > b.limit/4 {
+		b.refused.Inc()
+		return errBusy
+	}
+	r.add(more)
+	return nil
+}
+
+// release gives all back.
+func (r *reservation) release() {
+	if r.bytes == 0 {
+		return
+	}
+	r.budget.mu.Lock()
+	defer r.budget.mu.Unlock()
+	r.add(-r.bytes)
+}
+
+// add changes the reservation. The budget's mu is held.
+func (r *reservation) add(bytes int) {
+	b := r.budget
+	r.bytes += bytes
+	b.total += bytes
+	if b.byCallers[r.callers] += bytes; b.byCallers[r.callers] == 0 {
+		delete(b.byCallers, r.callers)
+	}
+	b.bytes.Set(float64(b.total))
+}
