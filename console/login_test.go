@@ -126,3 +126,14 @@ func TestLoggedOutScriptIsSentToTheLogin(t *testing.T) {
 		t.Errorf("HX-Redirect %q", target)
 	}
 }
+
+// TestGuestForms_Bounded sends the longest password that can be right, and forms longer than any.
+func TestGuestForms_Bounded(t *testing.T) {
+	s := onSQLite(t)
+	b := s.browser()
+	login := func(password string) *answer {
+		return b.post("/console/login", url.Values{"name": {"admin"}, "password": {password}})
+	}
+	login(strings.Repeat("\U0001F600", 4*apps.MaxPasswordLength)).want(t, http.StatusUnauthorized)
+	login(strings.Repeat("x", maxGuestForm)).want(t, http.StatusBadRequest)
+}

@@ -18,8 +18,13 @@ import (
 	"rollcall/models"
 )
 
-// maxForm bounds the body of a POST: names and passwords.
-const maxForm = 64 << 10
+const (
+	// maxForm bounds the body of a POST.
+	maxForm = 64 << 10
+	// maxGuestForm bounds it before the login: it has room for the longest password, percent-encoded.
+	// Anybody may send such forms, slowly and many at a time.
+	maxGuestForm = 16 << 10
+)
 
 // contentPolicy lets a page load and run only the console's own files: nothing
 // inline, nothing of another host, no framing.
@@ -118,6 +123,9 @@ func (c *console) handler(rt route) http.Handler {
 			toLogin(v, rt.access)
 			return
 		case err == nil:
+			if v.operator == nil {
+				r.Body = http.MaxBytesReader(w, r.Body, maxGuestForm)
+			}
 			err = rt.handle(c, v)
 		}
 		if err != nil {
