@@ -1891,7 +1891,9 @@ type AppToken {
 """
 What can be read. The description of each field says which token it requires, and
 that of an argument what it allows: anything else is INVALID_ARGUMENT, with the
-argument in ` + "`" + `extensions.field` + "`" + ` and the rule in ` + "`" + `extensions.rule` + "`" + `.
+argument in ` + "`" + `extensions.field` + "`" + ` and the rule in ` + "`" + `extensions.rule` + "`" + `. Any field fails with
+UNAVAILABLE while the database or Redis is temporarily unavailable: try again (if no data is left,
+with HTTP 503 and ` + "`" + `Retry-After` + "`" + `). INTERNAL is a fault of the server.
 """
 type Query {
   "The caller's app."
@@ -1900,7 +1902,8 @@ type Query {
 
 """
 What can be changed. The mutations of a document are carried out one after the
-other; one that is refused changes nothing and does not affect the others.
+other; one that is refused changes nothing and does not affect the others. One that fails
+with UNAVAILABLE or INTERNAL may have been carried out.
 """
 type Mutation {
   """
@@ -2511,7 +2514,9 @@ extend type Mutation {
 
 """
 What can be followed, over a WebSocket or an SSE stream. A subscription selects
-exactly one of these fields, and runs until either side ends it.
+exactly one of these fields, and runs until either side ends it. While the database or Redis
+is temporarily unavailable, a WebSocket that connects is closed with 1013, an SSE stream is
+refused with HTTP 503 or breaks off, and an operation fails with UNAVAILABLE: try again.
 """
 type Subscription {
   """
