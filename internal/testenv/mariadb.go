@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -44,7 +46,10 @@ type MariaDB struct {
 // takes connections. It lives until Stop, or until this process ends, be it by
 // SIGKILL. Durability is off: the data is worth nothing after the tests. options
 // are mariadbd's, and win over those that the tests have.
-func StartMariaDB(options ...string) (*MariaDB, error) {
+func StartMariaDB(options ...string) (*MariaDB, error) { return startMariaDB("root", options...) }
+
+// startMariaDB is StartMariaDB with the user who runs the server if root runs the tests.
+func startMariaDB(runAs string, options ...string) (*MariaDB, error) {
 	mariadbd, err := lookProgram("mariadbd")
 	if err != nil {
 		return nil, err
@@ -57,17 +62,20 @@ func StartMariaDB(options ...string) (*MariaDB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for MariaDB: %w", err)
 	}
-	server, err := start(dir, mariadbd, install, options)
+	server, err := start(dir, mariadbd, install, runAs, options)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting MariaDB: %w", err), os.RemoveAll(dir))
 	}
 	return server, nil
 }
 
-func start(dir, mariadbd, install string, options []string) (*MariaDB, error) {
+func start(dir, mariadbd, install, runAs string, options []string) (*MariaDB, error) {
 	common := []string{"--no-defaults", "--datadir=" + filepath.Join(dir, "data")}
 	if os.Geteuid() == 0 {
-		common = append(common, "--user=root") // else the server refuses to run as root
+		common = append(common, "--user="+runAs) // otherwise the server refuses to run as root
+		if err := giveTo(runAs, dir); err != nil {
+			return nil, err
+		}
 	}
 	installing := exec.Command(install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
 	// Two that install at once must not meet in one folder for temporary files.
@@ -122,6 +130,19 @@ func start(dir, mariadbd, install string, options []string) (*MariaDB, error) {
 	return server, nil
 }
 
+// giveTo makes the user the owner of the folder.
+func giveTo(name, dir string) error {
+	owner, err := user.Lookup(name)
+	if err != nil {
+		return err
+	}
+	id, err := strconv.Atoi(owner.Uid)
+	if err != nil {
+		return err
+	}
+	return os.Chown(dir, id, -1)
+}
+
 // ready waits for the first answer.
 func (m *MariaDB) ready() error {
 	admin, err := openAdmin(m.URL())
@@ -149,6 +170,24 @@ func (m *MariaDB) ready() error {
 // URL names the server in the form of ROLLCALL_DATABASE_URL but for the name of
 // a database, which the caller appends.
 func (m *MariaDB) URL() string { return "mysql://root@unix(" + m.socket + ")/" }
+
+// Socket is the path of the server's socket.
+func (m *MariaDB) Socket() string { return m.socket }
+
+// Exec runs one statement as root, outside of any database.
+func (m *MariaDB) Exec(statement string) error { return adminExec(m.URL(), statement) }
+
+// PlainDatabase makes an empty database and a user that may do everything in it, but has no
+// rights of an administrator. It returns their name, which is the same.
+func (m *MariaDB) PlainDatabase() (string, error) {
+	const name = "rollcall"
+	for _, statement := range []string{"CREATE DATABASE " + name, "CREATE USER " + name, "GRANT ALL ON " + name + ".* TO " + name} {
+		if err := m.Exec(statement); err != nil {
+			return "", fmt.Errorf("%s: %w", statement, err)
+		}
+	}
+	return name, nil
+}
 
 // Stop ends the server and removes its folder. It may be called more than once.
 func (m *MariaDB) Stop() {

@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,7 +30,8 @@ type chunk struct {
 // chunksOnTheWay is how many chunks a connection holds in one direction before its sender waits.
 const chunksOnTheWay = 1024
 
-// NewProxy returns a link to the server at the target address; it ends with the test.
+// NewProxy returns a link to the server at the target, which is an address or the path of a
+// socket; it ends with the test.
 func NewProxy(tb testing.TB, target string) *Proxy {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -94,10 +96,16 @@ func (p *Proxy) Heal() {
 
 // Retarget leads new connections to another server and closes the old ones.
 func (p *Proxy) Retarget(target string) {
-	p.mu.Lock()
-	p.target = target
-	p.mu.Unlock()
+	p.Lead(target)
 	p.closeAll()
+}
+
+// Lead leads new connections to another server. The old ones stay, as when a name is given to
+// another address.
+func (p *Proxy) Lead(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
 }
 
 func (p *Proxy) closeAll() {
@@ -117,7 +125,11 @@ func (p *Proxy) accept() {
 		p.mu.Lock()
 		target := p.target
 		p.mu.Unlock()
-		server, err := net.Dial("tcp", target)
+		network := "tcp"
+		if strings.HasPrefix(target, "/") {
+			network = "unix"
+		}
+		server, err := net.Dial(network, target)
 		if err != nil {
 			client.Close()
 			continue
