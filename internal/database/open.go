@@ -42,8 +42,16 @@ const (
 	statementTimeout = 30 * time.Second
 	// mysqlConns bounds the connections that one node holds to a server.
 	mysqlConns = 64
+	// mysqlWriters bounds those of them that transactions have: what waits for a lock must
+	// not keep all reads from being answered.
+	mysqlWriters = 48
 	// sqliteReaders bounds the read connections to a file; each has a cache.
 	sqliteReaders = 8
+	// busyPatience bounds how long a read waits for another process that has all of the file.
+	busyPatience = 5 * time.Second
+	// busyStep is the same for the writing connection, which then looks whether its caller
+	// still waits; see writer.begin.
+	busyStep = 250 * time.Millisecond
 )
 
 // DB is an open database. Reads go through Read, changes through Tx.
@@ -61,6 +69,10 @@ type DB struct {
 	// For connections beside the pools: to the server, or to the file.
 	connector driver.Connector
 	path      string
+	// patience is writePatience, shorter in tests.
+	patience time.Duration
+	// places bounds the transactions at the same time on MySQL.
+	places chan struct{}
 
 	watchers atomic.Pointer[[]*watcher]
 }
@@ -99,16 +111,19 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	// busy_timeout first: the pragmas after it may have to wait for another
 	// process. synchronous=FULL: what was answered survives a power cut. secure_delete,
 	// with pagesVFS and Scrub: what was deleted does not stay in the file.
-	dsn := func(extra string) string {
+	dsn := func(busy time.Duration, extra string) string {
 		return (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() +
-			"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+			fmt.Sprintf("?_pragma=busy_timeout(%d)", busy.Milliseconds()) +
+			"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 			"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-8192)&vfs=" + pagesVFS + extra
 	}
 	if !filepath.IsAbs(path) {
 		base := dsn
-		dsn = func(extra string) string { return strings.Replace(base(extra), "file:", "file:./", 1) }
+		dsn = func(busy time.Duration, extra string) string {
+			return strings.Replace(base(busy, extra), "file:", "file:./", 1)
+		}
 	}
-	writer, err := sqlite.Open(dsn("&_pragma=secure_delete(1)&_txlock=immediate"))
+	writer, err := sqlite.Open(dsn(busyStep, "&_pragma=secure_delete(1)&_txlock=immediate"))
 	if err != nil {
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
@@ -117,14 +132,14 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		writer.Close()
 		return nil, fmt.Errorf("cannot open database %s: %w", name, plainly(err))
 	}
-	reader, err := sqlite.Open(dsn("&_pragma=query_only(1)"))
+	reader, err := sqlite.Open(dsn(busyPatience, "&_pragma=query_only(1)"))
 	if err != nil {
 		writer.Close()
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
 	reader.SetMaxOpenConns(sqliteReaders)
 	reader.SetMaxIdleConns(sqliteReaders)
-	db := &DB{dialect: SQLite, name: name, path: path, pool: reader}
+	db := &DB{dialect: SQLite, name: name, path: path, pool: reader, patience: writePatience}
 	if db.write, err = wrap(gormlite.OpenDB(writer)); err == nil {
 		db.read, err = wrap(gormlite.OpenDB(reader))
 	}
@@ -161,7 +176,10 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	return &DB{dialect: MySQL, name: name, connector: connector, read: gdb, pool: pool, write: gdb}, nil
+	return &DB{
+		dialect: MySQL, name: name, connector: connector, read: gdb, pool: pool, write: gdb,
+		patience: writePatience, places: make(chan struct{}, mysqlWriters),
+	}, nil
 }
 
 // parseMySQL reads mysql://user:password@host:port/name?tls=… and
@@ -273,7 +291,7 @@ func firstPing(ctx context.Context, pool *sql.DB) error {
 			return err
 		}
 		select {
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(busyPause):
 		case <-ctx.Done():
 			return err
 		}

@@ -35,7 +35,10 @@ func (db *DB) Scrub(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("looking at the log of %s: %w", db.name, err)
 	}
-	err = db.writer.between(ctx, truncateLog)
+	err = db.writer.between(ctx, time.Now().Add(db.patience), truncateLog)
+	if errors.Is(err, errNoTurn) {
+		return ErrScrubBusy
+	}
 	if err != nil && !errors.Is(err, ErrScrubBusy) {
 		return fmt.Errorf("emptying the log of %s: %w", db.name, err)
 	}

@@ -2,9 +2,11 @@ package database
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"time"
 
@@ -13,90 +15,49 @@ import (
 	"gorm.io/gorm"
 )
 
-// txAttempts bounds how often a transaction that lost to another is run again.
-const txAttempts = 12
+const (
+	// writePatience bounds how long a transaction waits for its turn, and how long after its
+	// start it is run again. With the last run, which may wait for locks itself, the caller
+	// has an error within 30 s.
+	writePatience = 10 * time.Second
+	// pauseStep is by how much the longest pause before a transaction is run again grows.
+	pauseStep = 2 * time.Millisecond
+	pauseMost = 100 * time.Millisecond
+)
 
-// Tx runs fn in one transaction: committed when fn answers nil, else undone. A
-// transaction that the database gave up for another's sake (a deadlock, a lock
-// time-out) is run again from the start, so fn must have no effect but on tx,
-// and set what it answers anew each time.
+// errNoTurn is returned for a transaction whose turn did not come in time.
+var errNoTurn = errors.New("the database was busy with other changes for too long")
+
+// Tx runs fn in one transaction, which it commits if fn returns nil and undoes otherwise. It
+// runs a transaction again from the start if the database has undone it for a reason that may
+// have passed (see undone), for up to writePatience. So fn must have no effect but on tx, and
+// must set all of its results each time.
 //
-// When ctx ends before fn has begun, its error is answered; then no longer: the
-// transaction is carried out or fails by itself. On SQLite those who queue up for
-// the writing connection share a commit, see writer.
+// Returns ctx's error if ctx ends before fn has begun. After that, the transaction is carried
+// out or fails by itself. On SQLite transactions that wait for the writing connection share a
+// commit, see writer.
 func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
-	return again(ctx, func(alone bool) error { return db.once(ctx, alone, fn) })
-}
-
-// again carries a transaction out until it loses to no other; alone: it must share
-// its commit with no other.
-func again(ctx context.Context, do func(alone bool) error) error {
-	alone := false
-	for attempt := 1; ; attempt++ {
-		err := do(alone)
-		if err == nil || !lost(err) {
+	return db.again(ctx, func(a attempt) error {
+		if db.writer != nil {
+			return db.writer.run(ctx, a.deadline, a.alone, fn)
+		}
+		return db.onConn(ctx, a.deadline, func(session *gorm.DB) error {
+			var failed error
+			err := session.Transaction(func(tx *gorm.DB) error {
+				failed = fn(tx)
+				return failed
+			})
+			if failed == nil && err != nil {
+				return commitError{err}
+			}
 			return err
-		}
-		if attempt == txAttempts {
-			return fmt.Errorf("transaction given up after %d attempts: %w", attempt, err)
-		}
-		alone = errors.Is(err, errGroup)
-		// Those who collided must not collide again in step.
-		pause := time.Duration(rand.Int64N(int64(attempt) * int64(2*time.Millisecond)))
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+		})
+	})
 }
 
-// once runs fn in a transaction and answers what came of it; alone: it shares its
-// commit with no other.
-func (db *DB) once(ctx context.Context, alone bool, fn func(tx *gorm.DB) error) error {
-	if db.writer != nil {
-		return db.writer.run(ctx, alone, fn)
-	}
-	return db.onConn(ctx, func(session *gorm.DB) error { return session.Transaction(fn) })
-}
-
-// onConn runs fn on a connection of its own, not on SQLite.
-func (db *DB) onConn(ctx context.Context, fn func(session *gorm.DB) error) error {
-	conn, err := db.pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	// See Query.Each for what a context costs that can end.
-	session := db.write.Session(&gorm.Session{NewDB: true, Context: context.WithoutCancel(ctx)})
-	session.Statement.ConnPool = conn
-	return fn(session)
-}
-
-// lost says whether the database undid a transaction only because of another.
-func lost(err error) bool {
-	var my *mysql.MySQLError
-	if errors.As(err, &my) {
-		switch my.Number {
-		case 1213, // deadlock
-			1205, // lock wait time-out
-			1020: // row changed since it was read (MariaDB with snapshot isolation)
-			return true
-		}
-	}
-	return errors.Is(err, errGroup) || isBusy(err)
-}
-
-// isBusy says whether SQLite gave way to another connection.
-func isBusy(err error) bool {
-	// A pragma in the URL that fails comes as text.
-	return errors.Is(err, sqlite3.BUSY) || strings.Contains(err.Error(), "database is locked")
-}
-
-// Exec runs one statement that changes rows, in a transaction of its own, as Tx
-// does. Where the database commits by itself what comes outside a transaction,
-// that is one statement and not three. It is hand-written: each argument stands for
-// one question mark.
+// Exec runs one statement that changes rows, in a transaction of its own, as Tx does. On MySQL
+// that is one statement and not three, because the server commits a statement outside a
+// transaction by itself. It is hand-written: each argument stands for one question mark.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
 	db.saw(sql, args)
 	run := func(session *gorm.DB) error {
@@ -106,5 +67,117 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
 	if db.writer != nil {
 		return db.Tx(ctx, run)
 	}
-	return again(ctx, func(bool) error { return db.onConn(ctx, run) })
+	return db.again(ctx, func(a attempt) error {
+		return db.onConn(ctx, a.deadline, func(session *gorm.DB) error {
+			if err := run(session); err != nil {
+				return commitError{err}
+			}
+			return nil
+		})
+	})
+}
+
+// attempt is one run of a transaction.
+type attempt struct {
+	// deadline is when it is not begun any more.
+	deadline time.Time
+	// alone means that it must share its commit with no other.
+	alone bool
+}
+
+// again carries a transaction out until it is committed, fails for a reason of its own, or the
+// deadline has passed.
+func (db *DB) again(ctx context.Context, do func(attempt) error) error {
+	a := attempt{deadline: time.Now().Add(db.patience)}
+	for pause := pauseStep; ; pause = min(pause+pauseStep, pauseMost) {
+		err := do(a)
+		if err == nil || !undone(err) {
+			return err
+		}
+		if time.Now().After(a.deadline) {
+			return fmt.Errorf("giving up a transaction after %s: %w", db.patience, err)
+		}
+		a.alone = errors.Is(err, errGroup)
+		// Those that collided must not collide again in step.
+		select {
+		case <-time.After(rand.N(pause)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// onConn runs fn on a connection of its own, not on SQLite. Returns errNoTurn if there is none
+// before the deadline.
+func (db *DB) onConn(ctx context.Context, deadline time.Time, fn func(session *gorm.DB) error) error {
+	waiting, cancel := context.WithDeadlineCause(ctx, deadline, errNoTurn)
+	defer cancel()
+	select {
+	case db.places <- struct{}{}:
+		defer func() { <-db.places }()
+	case <-waiting.Done():
+		return context.Cause(waiting)
+	}
+	conn, err := db.pool.Conn(waiting)
+	if err != nil {
+		if waiting.Err() != nil && errors.Is(err, waiting.Err()) {
+			return context.Cause(waiting)
+		}
+		return beginError{err}
+	}
+	defer conn.Close()
+	// See Query.Each for what a context costs that can end.
+	session := db.write.Session(&gorm.Session{NewDB: true, Context: context.WithoutCancel(ctx)})
+	session.Statement.ConnPool = conn
+	return fn(session)
+}
+
+// commitError is an error of COMMIT, or of a statement that commits by itself.
+type commitError struct{ error }
+
+func (e commitError) Unwrap() error { return e.error }
+
+// beginError is an error of reaching the server.
+type beginError struct{ error }
+
+func (e beginError) Unwrap() error { return e.error }
+
+// undone reports whether err means that a transaction has certainly changed nothing, and may
+// succeed if it is run again at once.
+func undone(err error) bool {
+	if errors.Is(err, errGroup) || isBusy(err) {
+		return true
+	}
+	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		_, committing := errors.AsType[commitError](err)
+		switch {
+		case isMySQL(my, collided...), isMySQL(my, tooManyConnections...), isWriteConflict(my):
+			return true
+		case isMySQL(my, readOnly...):
+			return errors.Is(err, driver.ErrBadConn)
+		case isMySQL(my, useless...):
+			return errors.Is(err, driver.ErrBadConn) && !committing
+		case isMySQL(my, broken...):
+			return !committing
+		}
+		return false
+	}
+	if errors.Is(err, driver.ErrBadConn) {
+		return true // nothing was sent
+	}
+	if _, committing := errors.AsType[commitError](err); committing {
+		return false // the answer to COMMIT was lost
+	}
+	if _, beginning := errors.AsType[beginError](err); beginning {
+		return false // the server is away
+	}
+	// The connection broke before COMMIT.
+	_, network := errors.AsType[*net.OpError](err)
+	return network || errors.Is(err, mysql.ErrInvalidConn)
+}
+
+// isBusy reports whether another connection has SQLite's lock.
+func isBusy(err error) bool {
+	// A pragma in the URL that fails comes as text.
+	return errors.Is(err, sqlite3.BUSY) || strings.Contains(err.Error(), "database is locked")
 }

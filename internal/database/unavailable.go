@@ -4,6 +4,8 @@ import (
 	"database/sql/driver"
 	"errors"
 	"net"
+	"slices"
+	"strings"
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/ncruces/go-sqlite3"
@@ -16,7 +18,7 @@ func Unavailable(err error) bool {
 		return false
 	}
 	if my, ok := errors.AsType[*mysql.MySQLError](err); ok {
-		return unavailableMySQL[my.Number]
+		return slices.Contains(unavailableMySQL, my.Number) || isWriteConflict(my)
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return true
@@ -25,31 +27,91 @@ func Unavailable(err error) bool {
 		return unavailableSQLite[code]
 	}
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) ||
-		errors.Is(err, ErrLocked) || lost(err)
+		errors.Is(err, ErrLocked) || errors.Is(err, errNoTurn) || errors.Is(err, errGroup) || isBusy(err)
 }
 
-// unavailableMySQL holds the error numbers of MySQL and MariaDB by which a server refuses
-// statements for the moment.
-var unavailableMySQL = map[uint16]bool{
-	1020: true, // row changed since it was read
-	1021: true, // disk full
-	1040: true, // too many connections
-	1041: true, // out of memory
-	1047: true, // Galera: the member is not ready
-	1053: true, // the server is shutting down
-	1114: true, // table full, also of temporary tables on a full disk
-	1203: true, // the user has too many connections
-	1205: true, // lock wait time-out
-	1213: true, // deadlock
-	1226: true, // the user has used up a resource
-	1290: true, // read-only by --read-only
-	1317: true, // the statement was killed
-	1792: true, // read-only transaction
-	1836: true, // read-only mode
-	1927: true, // MariaDB: the connection was killed
-	1969: true, // MariaDB: max_statement_time
-	3024: true, // MySQL: max_execution_time
-	3572: true, // MySQL: the lock was not available at once
+// Error numbers of MySQL's family, by what they mean for the statement and its connection.
+var (
+	// collided: the server has undone the transaction because of another one.
+	collided = []uint16{
+		1020, // row changed since it was read
+		1205, // lock wait time-out
+		1213, // deadlock; on Galera also a conflict with another member's transaction
+		3101, // Group Replication: conflict with another member's transaction
+		8002, // TiDB: write conflict in a transaction with locking reads
+		8005, // TiDB: write conflict
+		8022, // TiDB: the commit failed and was undone
+		8028, // TiDB: the schema changed during the transaction
+		9007, // TiDB: write conflict
+	}
+	// tooManyConnections: no connection came about.
+	tooManyConnections = []uint16{
+		1040, // too many connections
+		1203, // the user has too many connections
+	}
+	// readOnly: the server accepts no changes, as a primary that has become a replica.
+	readOnly = []uint16{
+		1290, // read-only by --read-only or --super-read-only
+		1792, // read-only by transaction_read_only
+		1836, // read-only by --innodb-read-only
+	}
+	// useless: the server can be used by no connection. Another one may stand in for it.
+	useless = append([]uint16{
+		1047, // Galera: the member is not part of the cluster
+		1053, // the server is shutting down
+		3032, // the server is in offline mode
+	}, readOnly...)
+	// broken: the server ended the connection.
+	broken = []uint16{
+		1927, // MariaDB: the connection was killed
+		4031, // MySQL: the connection was idle for too long
+	}
+	// exhausted: the statement was ended, or could not begin, for want of something.
+	exhausted = []uint16{
+		1021, // disk full
+		1026, // error when writing a file
+		1041, // out of memory
+		1114, // table full, also of temporary tables on a full disk
+		1135, // no thread for the connection
+		1206, // no memory for locks
+		1226, // the user has used up a resource
+		1317, // the statement was killed
+		1637, // too many transactions
+		1969, // MariaDB: max_statement_time
+		3024, // MySQL: max_execution_time
+		3100, // Group Replication: the member cannot commit
+		3572, // MySQL: the lock was not available at once
+		8027, // TiDB: the schema is out of date
+		8229, // TiDB: the transaction was idle for too long
+		9001, // TiDB: the placement driver timed out
+		9002, // TiDB: the storage timed out
+		9003, // TiDB: the storage is busy
+		9004, // TiDB: too many conflicts over locks
+		9005, // TiDB: a region is unavailable
+	}
+	unavailableMySQL = slices.Concat(collided, tooManyConnections, useless, broken, exhausted)
+
+	// unknownVariable: the server does not know a variable, or does nothing with it.
+	unknownVariable = []uint16{
+		1193, // unknown system variable
+		1235, // TiDB: only there for compatibility
+		1238, // read-only variable
+	}
+)
+
+// isMySQL reports whether err is one of the server's errors with these numbers.
+func isMySQL(err error, numbers ...uint16) bool {
+	if err == nil {
+		return false
+	}
+	my, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && slices.Contains(numbers, my.Number)
+}
+
+// isWriteConflict reports whether err is a conflict of transactions by TiDB's storage, which it
+// passes on without a number of its own.
+func isWriteConflict(err *mysql.MySQLError) bool {
+	return err.Number == 1105 && strings.Contains(strings.ToLower(err.Message), "write conflict")
 }
 
 // unavailableSQLite holds the result codes by which SQLite refuses statements for the moment:

@@ -19,6 +19,9 @@ const (
 	groupAge  = 10 * time.Millisecond
 )
 
+// busyPause is the least time between two attempts to get a lock of SQLite's.
+const busyPause = 5 * time.Millisecond
+
 // writer runs the transactions on SQLite's only writing connection, one after the
 // other in the order in which they came. A commit waits for the disk; those who
 // queue up meanwhile make up a group, which is committed once for all of them, as
@@ -55,13 +58,14 @@ var errGroup = errors.New("the transactions committed together were undone")
 
 func newWriter(pool *sql.DB, handle *gorm.DB) *writer { return &writer{pool: pool, gorm: handle} }
 
-// run runs fn as a transaction; alone: in no group. Errors: fn's own; ctx's, where
-// it ends before it is the caller's turn; errGroup, not if alone.
-func (w *writer) run(ctx context.Context, alone bool, fn func(tx *gorm.DB) error) error {
-	if err := w.takeTurn(ctx); err != nil {
+// run runs fn as a transaction; alone: in no group. Returns fn's own errors; ctx's, if it ends
+// before it is the caller's turn; errNoTurn, if the deadline passes before that; SQLite's BUSY,
+// if the deadline passes while another process has the lock; errGroup, unless alone.
+func (w *writer) run(ctx context.Context, deadline time.Time, alone bool, fn func(tx *gorm.DB) error) error {
+	if err := w.takeTurn(ctx, deadline); err != nil {
 		return err
 	}
-	g, err := w.open(alone)
+	g, err := w.open(ctx, deadline, alone)
 	if err != nil {
 		w.passTurn()
 		return err
@@ -77,8 +81,8 @@ func (w *writer) run(ctx context.Context, alone bool, fn func(tx *gorm.DB) error
 	return fmt.Errorf("%w: %w", errGroup, g.err)
 }
 
-// takeTurn waits until everybody who came before has had its turn.
-func (w *writer) takeTurn(ctx context.Context) error {
+// takeTurn waits until all that came before have had their turn, but only until the deadline.
+func (w *writer) takeTurn(ctx context.Context, deadline time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -91,10 +95,16 @@ func (w *writer) takeTurn(ctx context.Context) error {
 	turn := make(chan struct{})
 	w.queue = append(w.queue, turn)
 	w.mu.Unlock()
+	late := time.NewTimer(time.Until(deadline))
+	defer late.Stop()
+	var err error
 	select {
 	case <-turn:
 		return nil
+	case <-late.C:
+		err = errNoTurn
 	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	w.mu.Lock()
 	i := slices.Index(w.queue, turn)
@@ -105,7 +115,7 @@ func (w *writer) takeTurn(ctx context.Context) error {
 	if i < 0 { // it came at the same moment
 		w.passTurn()
 	}
-	return ctx.Err()
+	return err
 }
 
 // passTurn commits the group, unless it goes on with the next in the queue, and
@@ -127,9 +137,9 @@ func (w *writer) passTurn() {
 }
 
 // between runs fn on the connection, outside of a transaction, when it is the caller's
-// turn.
-func (w *writer) between(ctx context.Context, fn func(conn *sql.Conn) error) error {
-	if err := w.takeTurn(ctx); err != nil {
+// turn. Returns errNoTurn if the deadline passes before that.
+func (w *writer) between(ctx context.Context, deadline time.Time, fn func(conn *sql.Conn) error) error {
+	if err := w.takeTurn(ctx, deadline); err != nil {
 		return err
 	}
 	defer w.passTurn()
@@ -144,19 +154,36 @@ func (w *writer) between(ctx context.Context, fn func(conn *sql.Conn) error) err
 	return fn(conn)
 }
 
-// open answers the open group, or begins one.
-func (w *writer) open(alone bool) (*group, error) {
+// open returns the open group, or begins one.
+func (w *writer) open(ctx context.Context, deadline time.Time, alone bool) (*group, error) {
 	if alone && w.group != nil {
 		w.end()
 	}
 	if w.group == nil {
-		tx, err := w.pool.BeginTx(context.Background(), nil)
+		tx, err := w.begin(ctx, deadline)
 		if err != nil {
 			return nil, err
 		}
 		w.group = &group{tx: tx, began: time.Now(), alone: alone, ended: make(chan struct{})}
 	}
 	return w.group, nil
+}
+
+// begin begins a transaction of SQLite's. While another process has the lock it tries again, in
+// steps of busyStep, until ctx ends or the deadline has passed.
+func (w *writer) begin(ctx context.Context, deadline time.Time) (*sql.Tx, error) {
+	for {
+		// A transaction is undone when the context ends with which it has begun.
+		tx, err := w.pool.BeginTx(context.Background(), nil)
+		if err == nil || !isBusy(err) || time.Now().After(deadline) {
+			return tx, err
+		}
+		select {
+		case <-time.After(busyPause): // SQLite does not always wait by itself
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 }
 
 // member runs fn in the group, undoes it where it fails or panics, and passes the

@@ -9,7 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/ncruces/go-sqlite3"
 	"gorm.io/gorm"
 )
 
@@ -346,4 +348,80 @@ func TestAWriterUnderLoad(t *testing.T) {
 	l.wg.Wait()
 	slices.Sort(told)
 	l.want(told...)
+}
+
+// otherProcess has the file's write lock, as another process may, until release is called.
+func (l *ledger) otherProcess() (release func()) {
+	l.Helper()
+	conn, err := sqlite3.Open(l.db.path)
+	if err == nil {
+		err = conn.Exec("BEGIN IMMEDIATE")
+	}
+	if err != nil {
+		l.Fatal(err)
+	}
+	return func() {
+		l.Helper()
+		l.ok(errors.Join(conn.Exec("ROLLBACK"), conn.Close()))
+	}
+}
+
+// TestWriter_AnotherProcessHasTheLock: all writers wait as long as the first one, not one after
+// the other, and then fail with an error that says why.
+func TestWriter_AnotherProcessHasTheLock(t *testing.T) {
+	l := newLedger(t)
+	l.db.patience = time.Second
+	release := l.otherProcess()
+	began := time.Now()
+	const n = 200
+	errs := make([]error, n)
+	for i := range n {
+		l.wg.Go(func() {
+			errs[i] = l.db.Tx(context.Background(), func(tx *gorm.DB) error { return insert(tx, i) })
+		})
+	}
+	l.wg.Wait()
+	if took := time.Since(began); took > 10*l.db.patience {
+		t.Errorf("the last of %d writers was answered after %s", n, took)
+	}
+	for i, err := range errs {
+		if !Unavailable(err) {
+			t.Errorf("writer %d: error %v", i, err)
+		}
+	}
+	// A lock that is short is waited for.
+	l.db.patience = writePatience
+	waiting := make(chan error)
+	go func() {
+		waiting <- l.db.Tx(context.Background(), func(tx *gorm.DB) error { return insert(tx, 1) })
+	}()
+	select {
+	case err := <-waiting:
+		t.Errorf("a writer did not wait: %v", err)
+	case <-time.After(2 * busyStep):
+	}
+	release()
+	l.ok(<-waiting)
+	l.want(1)
+}
+
+// TestWriter_CallerGoesWhileAnotherProcessHasTheLock: the next in the queue is not kept waiting.
+func TestWriter_CallerGoesWhileAnotherProcessHasTheLock(t *testing.T) {
+	l := newLedger(t)
+	release := l.otherProcess()
+	ctx, cancel := context.WithCancel(context.Background())
+	gone := make(chan error)
+	go func() { gone <- l.db.Tx(ctx, func(tx *gorm.DB) error { return insert(tx, 1) }) }()
+	for busy := false; !busy; {
+		l.db.writer.mu.Lock()
+		busy = l.db.writer.busy
+		l.db.writer.mu.Unlock()
+	}
+	cancel()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	release()
+	l.ok(l.db.Tx(context.Background(), func(tx *gorm.DB) error { return insert(tx, 2) }))
+	l.want(2)
 }
