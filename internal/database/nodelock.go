@@ -65,6 +65,9 @@ func (l *sessionLock) Take(ctx context.Context) (bool, error) {
 }
 
 func (l *sessionLock) take(ctx context.Context) (bool, error) {
+	if l.session != nil && l.session.Raw(func(conn any) error { return conn.(*session).usable() }) != nil {
+		l.drop() // the service has gone to another server
+	}
 	if l.session == nil {
 		var err error
 		if l.session, err = l.pool.Conn(ctx); err != nil {
@@ -95,6 +98,12 @@ func (l *sessionLock) drop() {
 
 // Close implements NodeLock.
 func (l *sessionLock) Close() error {
+	if l.session != nil {
+		// The server frees it a moment after the session's end.
+		ctx, cancel := context.WithTimeout(context.Background(), nodeLockTimeout)
+		defer cancel()
+		_, _ = l.session.ExecContext(ctx, "DO RELEASE_LOCK("+nodeLockName+")")
+	}
 	l.drop()
 	return l.pool.Close()
 }

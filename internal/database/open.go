@@ -5,7 +5,6 @@ package database
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -42,7 +41,10 @@ const (
 	statementTimeout = 30 * time.Second
 	// mysqlConns bounds the connections that one node holds to a server.
 	mysqlConns = 64
-	// mysqlWriters bounds those of them that transactions have: what waits for a lock must
+	// mysqlConnLife bounds the life of a connection, so that a name that has been moved to
+	// another server, and a new server behind a balancer, are followed.
+	mysqlConnLife = 3 * time.Minute
+	// mysqlWriters bounds those connections that transactions have: what waits for a lock must
 	// not keep all reads from being answered.
 	mysqlWriters = 48
 	// sqliteReaders bounds the read connections to a file; each has a cache.
@@ -67,7 +69,7 @@ type DB struct {
 	writer *writer // nil for MySQL
 
 	// For connections beside the pools: to the server, or to the file.
-	connector driver.Connector
+	connector *connector
 	path      string
 	// patience is writePatience, shorter in tests.
 	patience time.Duration
@@ -162,11 +164,12 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	connector := sessionConnector{base}
+	connector := &connector{Connector: base}
 	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(mysqlConns)
 	pool.SetMaxIdleConns(mysqlConns)
 	pool.SetConnMaxIdleTime(time.Minute)
+	pool.SetConnMaxLifetime(mysqlConnLife)
 	if err := ping(ctx, pool); err != nil {
 		pool.Close()
 		return nil, fmt.Errorf("cannot reach database %s: %w", name, err)
@@ -247,25 +250,6 @@ func parseMySQL(rawURL string) (*mysql.Config, error) {
 	cfg.ClientFoundRows = true
 	cfg.Logger = &mysql.NopLogger{}
 	return cfg, nil
-}
-
-// sessionConnector gives each new connection READ COMMITTED: no gap locks, and
-// each statement of a transaction sees the newest committed rows. The variable's
-// name differs between MySQL and MariaDB, this statement does not.
-type sessionConnector struct{ driver.Connector }
-
-func (c sessionConnector) Connect(ctx context.Context) (driver.Conn, error) {
-	conn, err := c.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
-	}
-	_, err = conn.(driver.ExecerContext).ExecContext(ctx,
-		"SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED", nil)
-	if err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return conn, nil
 }
 
 func wrap(dialector gorm.Dialector) (*gorm.DB, error) {

@@ -1,0 +1,272 @@
+package database
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sessionVariables are set on each connection, because the server's defaults may give the
+// statements another meaning. All servers know those outside of comments; MariaDB alone runs
+// what is in /*M! */, and MySQL and TiDB what is in /*!80000 */.
+var sessionVariables = []string{
+	"NAMES utf8mb4 COLLATE utf8mb4_bin", // a server may ignore what the handshake says
+	"autocommit = 1",
+	"completion_type = 'NO_CHAIN'",
+	"sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+	"time_zone = '+00:00'",
+	"sql_select_limit = 18446744073709551615",
+	"sql_big_selects = 1",
+	"sql_safe_updates = 0",
+	"sql_auto_is_null = 0",
+	"max_sort_length = 1024",
+	"foreign_key_checks = 1",
+	"unique_checks = 1",
+	"default_storage_engine = 'InnoDB'", // goose's table names none
+	// Below statementTimeout and writePatience, so that a transaction whose rows or tables
+	// are locked is run again and then ends with an error that says so.
+	"innodb_lock_wait_timeout = 5",
+	"lock_wait_timeout = 5",
+	"/*M! max_statement_time = 0, */ /*!80000 max_execution_time = 0, */ max_error_count = 64",
+}
+
+// isolation is READ COMMITTED: no gap locks, and each statement of a transaction sees the
+// newest committed rows. The variable's name differs between MySQL and MariaDB, this
+// statement does not.
+const isolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
+// galeraVariables make statements on one member of a Galera cluster wait until it has applied
+// what the others had committed by then: a ban is in force everywhere once it is acknowledged.
+// 7 is for reads and BEGIN, UPDATE and DELETE, INSERT and REPLACE; inside a transaction only
+// BEGIN waits. wsrep_dirty_reads would let a member without the cluster answer, and
+// wsrep_osu_method could keep a migration from the other members. Servers other than MariaDB
+// and Percona XtraDB Cluster do not know the variables.
+const galeraVariables = "SET SESSION wsrep_sync_wait = 7, wsrep_dirty_reads = 0, wsrep_osu_method = 'TOI'"
+
+const (
+	// renewInterval is the least time between two renewals of all sessions.
+	renewInterval = time.Second
+	// tooManyWait bounds how long a new connection waits for a place on the server.
+	tooManyWait  = 2 * time.Second
+	tooManyPause = 50 * time.Millisecond
+)
+
+// connector makes the sessions of all pools on one server of MySQL's family.
+type connector struct {
+	driver.Connector
+
+	// generation is that of new sessions. Sessions of former ones are given up at their next use.
+	generation atomic.Int64
+	mu         sync.Mutex
+	renewed    time.Time // when the generation began
+}
+
+// Connect implements driver.Connector.
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	generation := c.generation.Load()
+	conn, err := c.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{mysqlConn: conn.(mysqlConn), connector: c, generation: generation}
+	if err := s.prepare(ctx, sessionVariables); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("setting the session's variables: %w", err)
+	}
+	return s, nil
+}
+
+// dial connects. It waits a while if the server has too many connections.
+func (c *connector) dial(ctx context.Context) (driver.Conn, error) {
+	for began := time.Now(); ; {
+		conn, err := c.Connector.Connect(ctx)
+		if err == nil || !isMySQL(err, tooManyConnections...) || time.Since(began) > tooManyWait {
+			return conn, err
+		}
+		select {
+		case <-time.After(tooManyPause):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+// renew makes all sessions of the generation be given up, since one of them is of no use. It
+// reports whether a new session may be better: false if the generation has just begun.
+func (c *connector) renew(generation int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if generation != c.generation.Load() {
+		return true
+	}
+	if time.Since(c.renewed) < renewInterval {
+		return false
+	}
+	c.renewed = time.Now()
+	c.generation.Add(1)
+	return true
+}
+
+// mysqlConn is what database/sql uses of a connection of go-sql-driver/mysql.
+type mysqlConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.NamedValueChecker
+	driver.SessionResetter
+	driver.Validator
+}
+
+// session is a connection that is given up when its server cannot be used for the moment, as a
+// primary that has become a replica: where the URL leads now there may be another server.
+type session struct {
+	mysqlConn
+	connector  *connector
+	generation int64
+}
+
+// prepare sets the variables that the statements rely on.
+func (s *session) prepare(ctx context.Context, variables []string) error {
+	err := s.set(ctx, "SET "+strings.Join(variables, ", "))
+	if isMySQL(err, unknownVariable...) {
+		for _, variable := range variables {
+			if err = s.set(ctx, "SET "+variable); err != nil && !isMySQL(err, unknownVariable...) {
+				return err
+			}
+		}
+		err = nil
+	}
+	if err == nil {
+		err = s.set(ctx, isolation)
+	}
+	if err == nil {
+		if err = s.set(ctx, galeraVariables); isMySQL(err, unknownVariable...) {
+			err = nil
+		}
+	}
+	return err
+}
+
+func (s *session) set(ctx context.Context, statement string) error {
+	_, err := s.mysqlConn.ExecContext(ctx, statement, nil)
+	return err
+}
+
+func (s *session) current() bool { return s.generation == s.connector.generation.Load() }
+
+// ResetSession implements driver.SessionResetter.
+func (s *session) ResetSession(ctx context.Context) error {
+	if err := s.usable(); err != nil {
+		return err
+	}
+	return s.mysqlConn.ResetSession(ctx)
+}
+
+// usable returns driver.ErrBadConn if the session is to be given up.
+func (s *session) usable() error {
+	if !s.current() {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
+// IsValid implements driver.Validator.
+func (s *session) IsValid() bool { return s.current() && s.mysqlConn.IsValid() }
+
+// givenUp is the error of a statement that was refused by a server that cannot be used, where
+// another server may be reached. database/sql closes the connection, and outside of
+// transactions runs the statement on a new one.
+type givenUp struct{ error }
+
+func (e givenUp) Unwrap() error        { return e.error }
+func (e givenUp) Is(target error) bool { return target == driver.ErrBadConn }
+
+// judge returns the error of a statement, as givenUp if that is what it means.
+func (s *session) judge(err error) error {
+	if isMySQL(err, useless...) && s.connector.renew(s.generation) {
+		return givenUp{err}
+	}
+	return err
+}
+
+// BeginTx implements driver.ConnBeginTx.
+func (s *session) BeginTx(ctx context.Context, options driver.TxOptions) (driver.Tx, error) {
+	tx, err := s.mysqlConn.BeginTx(ctx, options)
+	if err != nil {
+		return nil, s.judge(err)
+	}
+	return sessionTx{tx, s}, nil
+}
+
+// ExecContext implements driver.ExecerContext.
+func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	result, err := s.mysqlConn.ExecContext(ctx, query, args)
+	if err != nil {
+		return nil, s.judge(err)
+	}
+	return result, nil
+}
+
+// QueryContext implements driver.QueryerContext.
+func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := s.mysqlConn.QueryContext(ctx, query, args)
+	if err != nil {
+		return nil, s.judge(err)
+	}
+	return rows, nil
+}
+
+// PrepareContext implements driver.ConnPrepareContext.
+func (s *session) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	stmt, err := s.mysqlConn.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, s.judge(err)
+	}
+	return sessionStmt{stmt.(mysqlStmt), s}, nil
+}
+
+type sessionTx struct {
+	driver.Tx
+	session *session
+}
+
+// Commit implements driver.Tx.
+func (t sessionTx) Commit() error { return t.session.judge(t.Tx.Commit()) }
+
+// mysqlStmt is what database/sql uses of a prepared statement of go-sql-driver/mysql.
+type mysqlStmt interface {
+	driver.Stmt
+	driver.StmtExecContext
+	driver.StmtQueryContext
+	driver.NamedValueChecker
+}
+
+type sessionStmt struct {
+	mysqlStmt
+	session *session
+}
+
+// ExecContext implements driver.StmtExecContext.
+func (s sessionStmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	result, err := s.mysqlStmt.ExecContext(ctx, args)
+	if err != nil {
+		return nil, s.session.judge(err)
+	}
+	return result, nil
+}
+
+// QueryContext implements driver.StmtQueryContext.
+func (s sessionStmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	rows, err := s.mysqlStmt.QueryContext(ctx, args)
+	if err != nil {
+		return nil, s.session.judge(err)
+	}
+	return rows, nil
+}
