@@ -115,8 +115,12 @@ func TestRotation(t *testing.T) {
 				t.Errorf("the %s token connects: closed with %d", name, code)
 			}
 		}
-		device.Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)
-		server.Want(`{ app { name } }`, `{"app":{"name":"app"}}`)
+		if code := server.CloseCode(); code != 4401 {
+			t.Errorf("the App Server's connection was closed with %d", code)
+		}
+		if r := device.Do(`{ me { id } }`, nil); r.Code() != "UNAUTHENTICATED" {
+			t.Errorf("an operation on the user's connection: %s", r.Body)
+		}
 		if r := w.Do(foreign, `{ app { name } }`, nil); r.Code() != "" {
 			t.Errorf("another app's token: %s", r.Body)
 		}

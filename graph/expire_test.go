@@ -36,7 +36,14 @@ func TestExpireTokens(t *testing.T) {
 		if _, code := w.Connect(first); code != 4401 {
 			w.T.Errorf("the first token connects: closed with %d", code)
 		}
-		socket.Want(`{ me { id } }`, `{"me":{"id":"ann"}}`) // a live connection is not cut
+		refuses := func(s *graphtest.Socket) {
+			w.T.Helper()
+			if r := s.Do(`{ me { id } }`, nil); r.Code() != "UNAUTHENTICATED" {
+				w.T.Errorf("an operation on the live connection of an ended token: %s", r.Body)
+			}
+		}
+		refuses(socket)
+		refuses(socket) // the first refusal did not close the connection
 		expireBefore("again", "2026-11-20T08:15:30.124Z", "ALREADY")
 		expireBefore("an older moment", "1969-12-31T23:59:59Z", "ALREADY")
 		good(second, true)

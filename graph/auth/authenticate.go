@@ -37,22 +37,52 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization string) 
 	return &Principal{Kind: kind, claim: &pending{Claim: claim, users: a.Users}}, nil
 }
 
-// Refresh answers p as the database has it now, for one more operation on a live
-// connection. Errors as Confirm's; a token's age is not looked at again.
+// Reauthenticate returns p as the database has it now, for one more operation on the connection that
+// its token has opened. It checks what a request over HTTP checks. ended reports that the connection
+// must be closed, too: a user's connection outlives expireTokens and a rotation of the app's secret,
+// for the events that it receives, but no other end of its token. Errors as Confirm's.
+func (a *Authenticator) Reauthenticate(ctx context.Context, p *Principal) (now *Principal, ended bool, err error) {
+	token := p.credential()
+	app, user, err := a.Users.Confirm(ctx, token)
+	switch {
+	case err == nil:
+		return &Principal{Kind: p.Kind, App: app, User: user, token: token}, false, nil
+	case fault.CodeOf(err) == fault.UserBanned:
+		return nil, true, err
+	case fault.CodeOf(err) != fault.Unauthenticated:
+		return nil, false, err
+	case p.Kind == User && !a.Users.Expired(token):
+		_, _, gone := a.Users.Current(ctx, token.UserID())
+		return nil, gone != nil, err
+	}
+	return nil, true, err
+}
+
+// Refresh returns p as the database has it now, for an event on its connection. The token is not
+// checked again, see Reauthenticate. Errors as Confirm's.
 func (a *Authenticator) Refresh(ctx context.Context, p *Principal) (*Principal, error) {
 	switch p.Kind {
 	case AppServer:
-		app, err := a.Users.CurrentApp(ctx, p.App.ID)
+		app, err := a.Users.CurrentApp(ctx, p.AppID())
 		if err != nil {
 			return nil, err
 		}
 		return &Principal{Kind: AppServer, App: app}, nil
 	case User:
-		app, user, err := a.Users.Current(ctx, p.User.ID)
+		app, user, err := a.Users.Current(ctx, p.UserID())
 		if err != nil {
 			return nil, err
 		}
 		return &Principal{Kind: User, App: app, User: user}, nil
 	}
 	return p, nil
+}
+
+// Ended reports for each of these App Servers whether its token has been revoked.
+func (a *Authenticator) Ended(ctx context.Context, appServers []*Principal) ([]bool, error) {
+	claims := make([]users.Claim, len(appServers))
+	for i, p := range appServers {
+		claims[i] = p.credential()
+	}
+	return a.Users.Ended(ctx, claims)
 }

@@ -75,13 +75,12 @@ func (p *Principal) AppKey() string {
 	return p.App.Key
 }
 
-// Confirmed answers p confirmed, with its app and user, and without its token: what
-// outlives a request. Errors as Confirm's.
+// Confirmed returns p confirmed, with its app and user: what outlives a request. Errors as Confirm's.
 func (p *Principal) Confirmed(ctx context.Context) (*Principal, error) {
 	if err := p.LoadApp(ctx); err != nil {
 		return nil, err
 	}
-	return &Principal{Kind: p.Kind, App: p.App, User: p.User}, nil
+	return &Principal{Kind: p.Kind, App: p.App, User: p.User, token: p.credential()}, nil
 }
 
 // load reads the app, and the user, of a claim that is locked.

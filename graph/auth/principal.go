@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"rollcall/internal/presence"
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
@@ -42,7 +43,20 @@ type Principal struct {
 	User *models.User
 
 	claim *pending // nil: there is nothing to confirm
+	// token is what the token said of a principal that outlives its request; see Confirmed.
+	token users.Claim
 }
+
+// credential returns what the principal's token says.
+func (p *Principal) credential() users.Claim {
+	if p.claim != nil {
+		return p.claim.Claim
+	}
+	return p.token
+}
+
+// ExpiresAt is when the principal's token expires; 0: never.
+func (p *Principal) ExpiresAt() models.Time { return p.credential().ExpiresAt() }
 
 // UserID is the users.id of the principal's user, known before it is confirmed;
 // only for Kind User.

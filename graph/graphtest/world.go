@@ -138,6 +138,7 @@ func (w *World) start() {
 		Present:     w.Executor.Present,
 		Auth:        &auth.Authenticator{Users: w.Users},
 		Presence:    w.Presence,
+		Clock:       w.Clock.Now,
 		SharedByAll: graph.SharedByAll,
 		Logger:      log,
 
@@ -147,6 +148,7 @@ func (w *World) start() {
 		w.Adjust(&config)
 	}
 	server := transport.New(config)
+	events.OnAppChanged(func(context.Context, bus.AppChanged) { server.CheckAppLinks() })
 	front := httptest.NewServer(server)
 	w.URL = front.URL
 	hub := w.Presence

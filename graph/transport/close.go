@@ -43,6 +43,7 @@ var (
 	closeBadID          = closing{4400, "Invalid message: the operation's id must be a string of 1 to 256 bytes"}
 	closeUnauthorized   = closing{4401, "Unauthorized"}
 	closeNoToken        = closing{4401, "Unauthorized: no token"}
+	closeTokenEnded     = closing{4401, "Unauthorized: the token has expired or was revoked"}
 	closeLoggedOut      = closing{4401, "Logged out"}
 	closeRevoked        = closing{4401, "Unauthorized: the account is gone"}
 	closeForbidden      = closing{4403, "Forbidden: the user is banned"}

@@ -28,8 +28,13 @@ type Authenticator interface {
 	// UNAUTHENTICATED or USER_BANNED, or because it could not find out. What it
 	// answers may still have to be confirmed, which fails likewise.
 	Authenticate(ctx context.Context, authorization string) (*auth.Principal, error)
-	// Refresh answers p as it is now, for one more operation on its connection.
+	// Reauthenticate returns p as it is now, for one more operation on its connection. If it fails,
+	// ended reports whether the connection must be closed, too.
+	Reauthenticate(ctx context.Context, p *auth.Principal) (now *auth.Principal, ended bool, err error)
+	// Refresh returns p as it is now, for an event on its connection.
 	Refresh(ctx context.Context, p *auth.Principal) (*auth.Principal, error)
+	// Ended reports for each of these App Servers whether its token has been revoked.
+	Ended(ctx context.Context, appServers []*auth.Principal) ([]bool, error)
 }
 
 // Presence registers devices; *presence.Hub is one.
@@ -58,6 +63,8 @@ type Config struct {
 	// AllowedOrigins are the origins, such as https://chat.example.com, whose pages
 	// may call besides those of the server's own host; "*" is all.
 	AllowedOrigins []string
+	// Clock returns the time by which tokens expire; nil: time.Now.
+	Clock func() time.Time
 	// HeartbeatTimeout is how long a WebSocket's client may be silent; it is asked
 	// for a sign of life three times as often. 0: 400 s.
 	HeartbeatTimeout time.Duration

@@ -33,6 +33,7 @@ type conn struct {
 	initialised bool
 	principal   *auth.Principal // nil until acknowledged
 	device      *presence.Device
+	expiry      *time.Timer // closes the connection when its token expires; nil: never
 
 	mu sync.Mutex
 	// operations run, or wait to; they hold their IDs.
@@ -149,6 +150,10 @@ func (c *conn) letGo() {
 	for _, op := range operations {
 		op.stop()
 	}
+	if c.expiry != nil {
+		c.expiry.Stop()
+	}
+	c.server.appLinks.remove(c)
 	if c.device != nil {
 		c.device.Gone()
 	}

@@ -278,6 +278,16 @@ func (a *fakeAuth) Authenticate(_ context.Context, authorization string) (*auth.
 	return nil, fault.New(fault.Unauthenticated, "the token is not good")
 }
 
+func (a *fakeAuth) Reauthenticate(ctx context.Context, p *auth.Principal) (*auth.Principal, bool, error) {
+	now, err := a.Refresh(ctx, p)
+	code := fault.CodeOf(err)
+	return now, code == fault.Unauthenticated || code == fault.UserBanned, err
+}
+
+func (a *fakeAuth) Ended(_ context.Context, appServers []*auth.Principal) ([]bool, error) {
+	return make([]bool, len(appServers)), nil
+}
+
 func (a *fakeAuth) Refresh(_ context.Context, p *auth.Principal) (*auth.Principal, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

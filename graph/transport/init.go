@@ -49,6 +49,8 @@ func (c *conn) init(req request) error {
 	}
 	c.principal = principal
 	c.send(ackMessage())
+	c.expiry = c.server.atExpiry(principal, c.revoke)
+	c.server.appLinks.add(c, principal)
 	return nil
 }
 

@@ -77,11 +77,11 @@ func (op *operation) run(ctx context.Context, params *graphql.RawParams, release
 	if kind != ast.Subscription {
 		release()
 	}
-	principal, err := s.cfg.Auth.Refresh(ctx, c.principal)
+	principal, ended, err := s.cfg.Auth.Reauthenticate(ctx, c.principal)
 	if err != nil {
 		op.answer(ctx, nil, s.failure(ctx, err))
-		if how := closingFor(err); how != closeInternal && how != closeUnavailable {
-			c.retire(how)
+		if ended {
+			c.retire(closingFor(err))
 		}
 		return
 	}

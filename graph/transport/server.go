@@ -33,7 +33,10 @@ type Server struct {
 	pacing    pacing
 	workers   *workers
 
+	appLinks *appLinks
+
 	stopSweeping func()
+	stopChecking context.CancelFunc
 
 	mu       sync.Mutex
 	draining bool
@@ -46,6 +49,9 @@ type Server struct {
 // New answers a Server; Shutdown ends it.
 func New(cfg Config) *Server {
 	cfg.Limits.setDefaults()
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
 	setDefault(&cfg.HeartbeatTimeout, 400*time.Second)
 	m := newMetrics(cfg.Metrics)
 	s := &Server{
@@ -70,6 +76,12 @@ func New(cfg Config) *Server {
 		s.persisted = newPersistedQueries(cfg.Limits.PersistedBytes, m)
 	}
 	s.stopSweeping = s.startSweeping()
+	s.appLinks = newAppLinks(cfg.Auth)
+	var checking context.Context
+	checking, s.stopChecking = context.WithCancel(context.Background())
+	go s.appLinks.run(checking, func(err error) {
+		s.log.Error("checking the tokens of connected App Servers failed, will be tried again", "error", err)
+	})
 	return s
 }
 
@@ -114,6 +126,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		close(gone)
 	}()
 	defer s.stopSweeping()
+	defer s.stopChecking()
 	select {
 	case <-gone:
 		return nil

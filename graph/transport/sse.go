@@ -119,6 +119,12 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 		}
 		ctx = auth.WithDevice(auth.With(ctx, principal), device)
 	}
+	principal := auth.From(ctx)
+	if expiry := s.atExpiry(principal, st.revoke); expiry != nil {
+		defer expiry.Stop()
+	}
+	s.appLinks.add(st, principal)
+	defer s.appLinks.remove(st)
 	sub, refusal := s.subscribe(ctx, opCtx, st, nil)
 	if refusal != nil {
 		x.streamOnce(refusal)

@@ -213,7 +213,8 @@ func (s *Service) sign(app *models.App, ttl time.Duration) (string, models.Time,
 }
 
 // RotateSecret gives the app a new secret and returns it. All app and user tokens issued
-// before end; live connections stay. It returns nil and "" if the key is unknown.
+// before end. App Servers' connections are closed; users' stay for the events that they
+// receive. It returns nil and "" if the key is unknown.
 func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error) {
 	if !database.IsASCII(key) {
 		return nil, "", nil
@@ -247,6 +248,7 @@ func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor)
 	if err != nil {
 		return nil, "", fmt.Errorf("rotating secret: %w", shown.explain(err))
 	}
+	s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})
 	return app, secret, nil
 }
 

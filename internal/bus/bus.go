@@ -43,7 +43,7 @@ type FriendshipChanged struct {
 	Friends bool
 }
 
-// AppChanged says, after the commit, that an app's settings are others.
+// AppChanged reports, after the commit, that an app's settings or its secret have changed.
 type AppChanged struct {
 	// App is the row as it is now.
 	App *models.App

@@ -183,6 +183,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Present:          exec.Present,
 		Auth:             &auth.Authenticator{Users: userRules},
 		Presence:         hub,
+		Clock:            clock,
 		AllowedOrigins:   c.AllowedOrigins,
 		HeartbeatTimeout: c.HeartbeatTimeout,
 		PersistedQueries: c.PersistedQueries == "on",
@@ -190,6 +191,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Metrics:          metrics,
 		SharedByAll:      graph.SharedByAll,
 	})
+	events.OnAppChanged(func(context.Context, bus.AppChanged) { gql.CheckAppLinks() })
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
 	longWork := jobs.New(db, log, clock)
 	h := &health{db: db, redis: shared, log: log}

@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -45,6 +46,9 @@ func (c Claim) UserID() int64 { return c.claims.UserID }
 // AppID is the apps.id that it says.
 func (c Claim) AppID() int64 { return c.claims.AppID }
 
+// ExpiresAt is when the token expires; 0: never.
+func (c Claim) ExpiresAt() models.Time { return c.claims.ExpiresAt }
+
 // Inspect answers what a token says. Errors: UNAUTHENTICATED for what is no token
 // of ours or has expired.
 func (s *Service) Inspect(ctx context.Context, text string) (Claim, error) {
@@ -55,9 +59,12 @@ func (s *Service) Inspect(ctx context.Context, text string) (Claim, error) {
 	return Claim{claims}, err
 }
 
-// Confirm answers the app and, for a user token, the user, as the database has
-// them now. Errors as Verify's.
+// Confirm returns the app and, for a user token, the user, as the database has them now. It may be
+// called again later, for a connection that the token has opened. Errors as Verify's.
 func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.User, error) {
+	if c.expired(s.now()) {
+		return nil, nil, errRefused
+	}
 	if !c.IsUsers() {
 		app, ok, err := s.appByID.Get(ctx, c.claims.AppID)
 		if err != nil {
@@ -115,12 +122,19 @@ func (c Claim) Check(secretGeneration int) error {
 	return nil
 }
 
+// Expired reports whether the token has expired.
+func (s *Service) Expired(c Claim) bool { return c.expired(s.now()) }
+
+// expired reports whether the token has expired.
+func (c Claim) expired(now models.Time) bool {
+	return c.claims.ExpiresAt != 0 && c.claims.ExpiresAt <= now
+}
+
 // fits says whether the token is of the app's present secret.
 func (c Claim) fits(app *models.App) bool { return c.claims.SecretGeneration == app.SecretGeneration }
 
-// Current answers the user and its app as they are now, for one more operation
-// on a connection that a token has opened; its age is not looked at again.
-// Errors as Verify's.
+// Current returns the user and its app as they are now, for an event on a connection that a token
+// has opened: the token itself is not checked again. Errors as Verify's.
 func (s *Service) Current(ctx context.Context, userID int64) (*models.App, *models.User, error) {
 	a, ok, err := s.access.Get(ctx, userID)
 	if err != nil {
@@ -132,7 +146,27 @@ func (s *Service) Current(ctx context.Context, userID int64) (*models.App, *mode
 	return s.admit(a)
 }
 
-// CurrentApp answers the app as it is now; UNAUTHENTICATED where it is gone.
+// Ended reports for each App Server's claim whether its token has been revoked, by one read of the
+// apps.
+func (s *Service) Ended(ctx context.Context, claims []Claim) ([]bool, error) {
+	var ids []int64
+	for _, c := range claims {
+		ids = append(ids, c.AppID())
+	}
+	slices.Sort(ids)
+	apps, err := s.appByID.GetAll(ctx, slices.Compact(ids))
+	if err != nil {
+		return nil, err
+	}
+	ended := make([]bool, len(claims))
+	for i, c := range claims {
+		app := apps[c.AppID()]
+		ended[i] = app == nil || !c.fits(app)
+	}
+	return ended, nil
+}
+
+// CurrentApp returns the app as it is now. Returns UNAUTHENTICATED if it is gone.
 func (s *Service) CurrentApp(ctx context.Context, appID int64) (*models.App, error) {
 	app, ok, err := s.appByID.Get(ctx, appID)
 	if err == nil && !ok {

@@ -2812,8 +2812,9 @@ extend type Mutation {
   """
   registerUsers("The users." input: [RegisterUserInput!]! @validate(rule: "min=1,max=100")): [RegisterUserResult!]! @auth(to: [APP_SERVER])
   """
-  Ends tokens that were issued before a moment. Live connections stay, but cannot
-  come back. ALREADY: they had ended before.
+  Ends tokens that were issued before a moment. Live connections stay for the events that they
+  receive, but every new operation on them is UNAUTHENTICATED and they cannot reconnect. ALREADY: they
+  had ended before.
   """
   expireTokens("Whose and since when." input: ExpireTokensInput!): [ItemResult!]! @auth(to: [APP_SERVER])
   """

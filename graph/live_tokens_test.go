@@ -1,0 +1,127 @@
+package graph_test
+
+import (
+	"testing"
+	"time"
+
+	"rollcall/graph/graphtest"
+	"rollcall/internal/apps"
+	"rollcall/internal/bus"
+	"rollcall/internal/presence"
+	"rollcall/internal/token"
+	"rollcall/internal/users"
+	"rollcall/models"
+)
+
+// short is the lifetime of a token that expires on a live connection.
+const short = time.Second
+
+// TestTokenExpiry_ClosesConnections: a connection must not outlive the token that opened it.
+func TestTokenExpiry_ClosesConnections(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		r, err := w.Users.Register(t.Context(), w.App.App, users.Registration{ID: "ann", Name: "Ann", TokenTTL: short})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, _, err := w.Apps.IssueToken(t.Context(), w.App.Key, w.App.Secret, short)
+		if err != nil {
+			t.Fatal(err)
+		}
+		user, server := "Bearer "+r.Token, "Bearer "+token
+		sockets := map[string]*graphtest.Socket{"user": w.Socket(user), "App Server": w.Socket(server)}
+		streams := map[string]*graphtest.Live{
+			"user":       w.Live("sse", user, `subscription { statusChanged { presence } }`, nil),
+			"App Server": w.Live("sse", server, `subscription { appStatusChanged { presence } }`, nil),
+		}
+		for name, s := range sockets {
+			if code := s.CloseCode(); code != 4401 {
+				t.Errorf("the %s's WebSocket was closed with %d", name, code)
+			}
+		}
+		for name, l := range streams {
+			last := l.Next()
+			for last.Code() == "" {
+				last = l.Next()
+			}
+			if last.Code() != "UNAUTHENTICATED" {
+				t.Errorf("the %s's event stream ended with %s", name, last.Body)
+			}
+		}
+		want := `{"user":{"status":{"presence":"OFFLINE"}}}`
+		const query = `{ user(id: "ann") { status { presence } } }`
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			r := w.Do(w.Bearer(graphtest.AppServer), query, nil)
+			if graphtest.Match(t, want, r.Data) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the user whose token has expired is %s", r.Body)
+			}
+		}
+	})
+}
+
+// TestTokenExpiry_RefusesOperations: an operation is refused although the connection is still open.
+func TestTokenExpiry_RefusesOperations(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		server := w.Socket(w.Bearer(graphtest.AppServer)) // for an hour, by a clock that stands still
+		server.Want(`{ app { name } }`, `{"app":{"name":"app"}}`)
+		w.Clock.Pass(time.Hour)
+		if r := server.Do(`mutation { registerUser(input: {id: "ann", name: "Ann"}) { token } }`, nil); r.Code() != "UNAUTHENTICATED" {
+			t.Errorf("an operation with an expired token: %s", r.Body)
+		}
+		if code := server.CloseCode(); code != 4401 {
+			t.Errorf("closed with %d", code)
+		}
+	})
+}
+
+// TestRotation_ClosesAppServersConnections: on this node at once, and on one that hears nothing of
+// the rotation, such as one by a command, by its own checks.
+func TestRotation_ClosesAppServersConnections(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		// Another process, whose bus nobody here hears.
+		keys, err := token.OpenKeys(t.Context(), w.DB, "", w.Clock.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		elsewhere := apps.New(w.DB, &bus.Bus{}, keys, w.Clock.Now)
+		app, other, ann := w.Bearer(graphtest.AppServer), w.Bearer(graphtest.OtherServer), w.Bearer("ann")
+		w.Bearer("bob")
+		device := w.Socket(ann)
+		events := device.Subscribe(`subscription { userStatus(ids: ["bob"]) { presence } }`, nil)
+		events.Next()
+		foreign := w.Socket(other)
+		sockets := []*graphtest.Socket{w.Socket(app), w.Socket(app)}
+		stream := w.Live("sse", app, `subscription { appStatusChanged { presence } }`, nil)
+		if _, _, err := elsewhere.RotateSecret(t.Context(), w.App.Key, apps.AppServer); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sockets {
+			if code := s.CloseCode(); code != 4401 {
+				t.Errorf("an App Server's WebSocket was closed with %d", code)
+			}
+		}
+		last := stream.Next()
+		for last.Code() == "" {
+			last = stream.Next()
+		}
+		if last.Code() != "UNAUTHENTICATED" {
+			t.Errorf("the App Server's event stream ended with %s", last.Body)
+		}
+		foreign.Want(`{ app { name } }`, `{"app":{"name":"other"}}`)
+		if r := device.Do(`mutation { setStatus(customStatus: "busy") { customStatus } }`, nil); r.Code() != "UNAUTHENTICATED" {
+			t.Errorf("an operation on a user's connection: %s", r.Body)
+		}
+		bob, err := w.Users.ByID(t.Context(), w.App.ID, "bob")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Presence.Connect(t.Context(), presence.AccountOf(bob), models.PlatformOther, nowhere{}, noCheck); err != nil {
+			t.Fatal(err)
+		}
+		if r := events.Next(); r.Code() != "" { // the connection stays for its events
+			t.Errorf("a user's event: %s", r.Body)
+		}
+	})
+}
