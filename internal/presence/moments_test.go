@@ -246,6 +246,22 @@ func TestChangedAt_Grows(t *testing.T) {
 	})
 }
 
+// TestChangedAt_GrowsFromTheRow: the row of a deactivation that Redis was not told of is newer than
+// the login, and no older than a custom status that it does not know.
+func TestChangedAt_GrowsFromTheRow(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		m := &moments{t: t, nodes: skewedNodes(t, db)}
+		for _, s := range []step{
+			{"login", connects(0), "ONLINE"},
+			{"custom status", sets(0, "a"), "ONLINE:a"},
+			{"deactivation", func(m *moments) { m.deactivate(m.at(0), new(bus.Bus)) }, "UNLOGINED"},
+		} {
+			s.do(m)
+			m.check(s)
+		}
+	})
+}
+
 // restart ends the only node in that way and starts it again.
 func (m *moments) restart(end func(*world)) {
 	w := m.at(0)

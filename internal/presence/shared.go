@@ -221,6 +221,8 @@ func (s *shared) seen(acc Account, r *ledger.Record) (models.UserStatus, int64) 
 	}
 	s.hub.observe(r.Version)
 	if acc.Presence != models.PresenceOnline && row.at > r.Since {
+		// The row does not know of custom statuses, and may come from a clock that is behind.
+		row.at = max(row.at, r.CustomSince+1)
 		return statusOf(acc.ExternalID, row, custom{}), r.Version
 	}
 	return r.Status(), r.Version
