@@ -23,6 +23,8 @@ type appRow struct {
 	Limit   int
 	Limited bool
 	Online  *online // nil: not known
+	// Users are the app's counts, on the pages that show them.
+	Users models.UserCounts
 }
 
 // Development says whether the app is for trying out.
@@ -37,8 +39,14 @@ func (c *console) listApps(v *visit) error {
 	if v.operator.Role == models.RoleAdmin {
 		page.NewPath = newAppPath
 	}
+	counts, err := c.Apps.UserCounts(v.r.Context(), list...)
+	if err != nil {
+		return err
+	}
 	for _, app := range list {
-		page.Apps = append(page.Apps, c.appRow(v, app))
+		row := c.appRow(v, app)
+		row.Users = counts[app.ID]
+		page.Apps = append(page.Apps, row)
 	}
 	return c.show(v, "apps", page)
 }
@@ -52,6 +60,17 @@ func (c *console) appRow(v *visit, app *models.App) appRow {
 		row.Limit, row.Limited = *limit, true
 	}
 	return row
+}
+
+// countedRow is appRow with the app's counts.
+func (c *console) countedRow(v *visit, app *models.App) (appRow, error) {
+	counts, err := c.Apps.UserCounts(v.r.Context(), app)
+	if err != nil {
+		return appRow{}, err
+	}
+	row := c.appRow(v, app)
+	row.Users = counts[app.ID]
+	return row, nil
 }
 
 // app answers the app whose key is in the path; an unknown one is a problem.

@@ -57,5 +57,9 @@ func (c *console) clearPage(v *visit) (*clearPage, error) {
 	if app.Environment != models.EnvironmentDevelopment {
 		return nil, errProduction
 	}
-	return &clearPage{App: c.appRow(v, app), Path: clearPath(app), Count: app.RegisteredUserCount + app.DeactivatedUserCount}, nil
+	row, err := c.countedRow(v, app)
+	if err != nil {
+		return nil, err
+	}
+	return &clearPage{App: row, Path: clearPath(app), Count: row.Users.Registered + row.Users.Deactivated}, nil
 }

@@ -53,6 +53,8 @@ type Apps interface {
 	List(ctx context.Context) ([]*models.App, error)
 	// ByKey answers nil for an unknown key.
 	ByKey(ctx context.Context, key string) (*models.App, error)
+	// UserCounts returns how many users each app has, by apps.id.
+	UserCounts(ctx context.Context, list ...*models.App) (map[int64]models.UserCounts, error)
 	Create(ctx context.Context, in apps.NewApp, by models.Actor) (app *models.App, secret string, err error)
 	Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error)
 	GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (token string, expires models.Time, err error)

@@ -82,6 +82,10 @@ func (c *console) overview(v *visit) (*overviewPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	row, err := c.countedRow(v, app)
+	if err != nil {
+		return nil, err
+	}
 	banned, err := c.Users.BannedCount(v.r.Context(), app)
 	if err != nil {
 		return nil, err
@@ -91,7 +95,7 @@ func (c *console) overview(v *visit) (*overviewPage, error) {
 		return nil, err
 	}
 	return &overviewPage{
-		App: c.appRow(v, app), Banned: banned,
+		App: row, Banned: banned,
 		OnlinePath: usersPath(app) + "?show=online", BannedPath: bannedList.path(app), DeactivatedPath: deactivatedList.path(app),
 		Node: nodeRow{Report: report, RoundTrip: milliseconds(report.RoundTrip), Memory: report.Memory >> 20},
 	}, nil

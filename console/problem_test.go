@@ -87,6 +87,10 @@ func TestRefusalsHavePages(t *testing.T) {
 	}
 }
 
+func (b brokenApps) UserCounts(context.Context, ...*models.App) (map[int64]models.UserCounts, error) {
+	return nil, b()
+}
+
 func (b brokenApps) Create(context.Context, apps.NewApp, models.Actor) (*models.App, string, error) {
 	return nil, "", b()
 }

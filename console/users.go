@@ -85,8 +85,12 @@ func (c *console) listUsers(v *visit) error {
 	if err != nil {
 		return err
 	}
+	row, err := c.countedRow(v, app)
+	if err != nil {
+		return err
+	}
 	shown := usersPage{
-		App: c.appRow(v, app), Search: search, Show: show, First: request.After == nil,
+		App: row, Search: search, Show: show, First: request.After == nil,
 		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app), ExportPath: usersPath(app) + ".csv",
 	}
 	shown.Users = c.userRows(v, app, found.Nodes())
@@ -100,7 +104,11 @@ func (c *console) pollCounts(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.showPart(v, "users", "counts", c.appRow(v, app))
+	row, err := c.countedRow(v, app)
+	if err != nil {
+		return err
+	}
+	return c.showPart(v, "users", "counts", row)
 }
 
 // searchText leaves out what no ID and no name has, and what was typed by mistake

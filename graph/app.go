@@ -14,6 +14,11 @@ func (r *appResolver) OnlineUserCount(ctx context.Context, obj *models.App) (int
 	return r.presence.OnlineCount(ctx, obj.ID)
 }
 
+func (r *appResolver) RegisteredUserCount(ctx context.Context, obj *models.App) (int, error) {
+	counts, err := r.users.Counts(ctx, obj)
+	return counts.Registered, err
+}
+
 func (r *mutationResolver) IssueAppToken(ctx context.Context, input generated.IssueAppTokenInput) (*generated.AppToken, error) {
 	ttl := apps.DefaultTokenTTL
 	if input.TTLSeconds != nil {

@@ -58,13 +58,26 @@ type App struct {
 	// UserLimit bounds the registered users of a PRODUCTION app in edition
 	// STANDARD; elsewhere it is kept but not in force. See RegisteredUserLimit.
 	UserLimit int
-	// RegisteredUserCount is changed in the transaction that registers,
-	// deactivates, reactivates or deletes; deactivated users do not count.
-	RegisteredUserCount int
-	// DeactivatedUserCount is how many users are deactivated, changed likewise.
-	DeactivatedUserCount int
-	Settings             AppSettings `gorm:"embedded"`
-	CreatedAt            Time        `gorm:"autoCreateTime:false"`
+	// Counted is the part of the counts of users that stands in this row: all of it in an
+	// app with a limit. See internal/headcount for the whole.
+	Counted   UserCounts  `gorm:"embedded"`
+	Settings  AppSettings `gorm:"embedded"`
+	CreatedAt Time        `gorm:"autoCreateTime:false"`
+}
+
+// UserCounts are how many users an app has.
+type UserCounts struct {
+	// Registered counts against the limit: all but the deactivated.
+	Registered  int `gorm:"column:registered_user_count"`
+	Deactivated int `gorm:"column:deactivated_user_count"`
+}
+
+// UserCountPart is a part of the counts of an app without a limit; see internal/headcount.
+type UserCountPart struct {
+	AppID       int64 `gorm:"primaryKey"`
+	Part        int   `gorm:"primaryKey;autoIncrement:false"`
+	Registered  int
+	Deactivated int
 }
 
 // RegisteredUserLimit is the limit in force: nil means none.

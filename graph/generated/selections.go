@@ -43,11 +43,6 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				v := obj.Settings
 				return v, true
 			}},
-			"registeredUserCount": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*models.App)
-				v := obj.RegisteredUserCount
-				return e.Int(v)
-			}},
 			"registeredUserLimit": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.App)
 				v := obj.RegisteredUserLimit()

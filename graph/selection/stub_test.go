@@ -180,6 +180,10 @@ func (s stubApp) OnlineUserCount(_ context.Context, obj *models.App) (int, error
 	return 7, s.fault("online " + obj.Key)
 }
 
+func (s stubApp) RegisteredUserCount(_ context.Context, obj *models.App) (int, error) {
+	return 9, s.fault("registered " + obj.Key)
+}
+
 func (s stubQuery) App(context.Context) (*models.App, error) { return result(s.stub, "app", s.app) }
 
 func (s stubQuery) Me(context.Context) (*models.User, error) { return result(s.stub, "me", s.user) }

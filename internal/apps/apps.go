@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/headcount"
 	"rollcall/internal/token"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -112,6 +113,11 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 		if err := tx.Create(app).Error; err != nil {
 			return err
 		}
+		if app.RegisteredUserLimit() == nil {
+			if err := headcount.Spread(tx, app.ID); err != nil {
+				return err
+			}
+		}
 		err := WriteAudit(tx, models.AuditEntry{
 			AppID: &app.ID, At: app.CreatedAt, Actor: by.Name, Action: ActionAppCreate, Target: app.Key,
 			Detail: fmt.Sprintf("name=%s environment=%s edition=%s", app.Name, app.Environment, app.Edition), Address: by.Address,
@@ -137,6 +143,15 @@ func (s *Service) List(ctx context.Context) ([]*models.App, error) {
 		return nil, fmt.Errorf("listing apps: %w", err)
 	}
 	return list, nil
+}
+
+// UserCounts returns how many users each of the apps has, by apps.id.
+func (s *Service) UserCounts(ctx context.Context, list ...*models.App) (map[int64]models.UserCounts, error) {
+	ids := make([]int64, len(list))
+	for i, app := range list {
+		ids[i] = app.ID
+	}
+	return headcount.Read(ctx, s.db, ids...)
 }
 
 // ByKey answers the app with that key, nil where there is none.

@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/headcount"
 	"rollcall/models"
 )
 
@@ -118,6 +119,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		if err != nil {
 			return err
 		}
+		unlimited := app.RegisteredUserLimit() == nil
 		columns := make(map[string]any, len(values))
 		var changes []string
 		for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -149,6 +151,16 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 			return nil
 		}
 		if err := tx.Model(&models.App{}).Where("id = ?", app.ID).Updates(columns).Error; err != nil {
+			return err
+		}
+		// The count of users is kept according to whether there is a limit to compare it with.
+		switch limited := app.RegisteredUserLimit() != nil; {
+		case unlimited && limited:
+			err = headcount.Gather(tx, app.ID)
+		case !unlimited && !limited:
+			err = headcount.Spread(tx, app.ID)
+		}
+		if err != nil {
 			return err
 		}
 		return WriteAudit(tx, models.AuditEntry{

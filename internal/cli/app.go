@@ -73,6 +73,10 @@ func (c appList) Run(ctx context.Context, s *settings, streams *Streams) error {
 			}
 			return printJSON(streams.Out, out)
 		}
+		counts, err := rules.UserCounts(ctx, list...)
+		if err != nil {
+			return err
+		}
 		table := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "KEY\tNAME\tENVIRONMENT\tEDITION\tUSERS\tLIMIT")
 		for _, app := range list {
@@ -80,7 +84,7 @@ func (c appList) Run(ctx context.Context, s *settings, streams *Streams) error {
 			if n := app.RegisteredUserLimit(); n != nil {
 				limit = fmt.Sprint(*n)
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", app.Key, app.Name, app.Environment, app.Edition, app.RegisteredUserCount, limit)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", app.Key, app.Name, app.Environment, app.Edition, counts[app.ID].Registered, limit)
 		}
 		return table.Flush()
 	})

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/fault"
+	"rollcall/internal/headcount"
 	"rollcall/models"
 )
 
@@ -117,45 +118,6 @@ func keys(users []*models.User) []int64 {
 	return out
 }
 
-// count changes the app's counters of registered and of deactivated users.
-func count(tx *gorm.DB, app *models.App, registered, deactivated int) error {
-	return tx.Model(&models.App{}).Where("id = ?", app.ID).Updates(map[string]any{
-		"registered_user_count":  gorm.Expr("registered_user_count + ?", registered),
-		"deactivated_user_count": gorm.Expr("deactivated_user_count + ?", deactivated),
-	}).Error
-}
-
-// places are what room an app has for more users.
-type places struct {
-	app *models.App
-	// free is below zero where there is no limit.
-	free int
-}
-
-// openPlaces answers the app's places, with its row locked so that they stay true
-// until the transaction ends.
-func openPlaces(tx *gorm.DB, app *models.App) (*places, error) {
-	now := &models.App{}
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", app.ID).Take(now).Error
-	if err != nil {
-		return nil, err
-	}
-	p := &places{app: now, free: -1}
-	if limit := now.RegisteredUserLimit(); limit != nil {
-		p.free = max(0, *limit-now.RegisteredUserCount)
-	}
-	return p, nil
-}
-
-// take takes a place for one more user, or refuses.
-func (p *places) take() *fault.Error {
-	if p.free == 0 {
-		return full(p.app)
-	}
-	p.free-- // without a limit it never comes to zero
-	return nil
-}
-
 func answer(id string, outcome models.Outcome, refusal *fault.Error) *models.ItemResult {
 	result := &models.ItemResult{ID: id, Outcome: outcome}
 	if refusal != nil {
@@ -176,10 +138,9 @@ func deactivated(id string) *fault.Error {
 	return fault.New(fault.UserDeactivated, "the user %q is deactivated", id)
 }
 
-// full is the refusal of one more user.
-func full(app *models.App) *fault.Error {
-	limit := *app.RegisteredUserLimit()
-	return fault.New(fault.UserLimitReached, "the app holds the %d users that it may", limit).With("limit", limit)
+// full returns the refusal of one more user.
+func full(none *headcount.FullError) *fault.Error {
+	return fault.New(fault.UserLimitReached, "the app holds the %d users that it may", none.Limit).With("limit", none.Limit)
 }
 
 // wrap names the operation that an error without a code for callers came from.

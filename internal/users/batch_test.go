@@ -156,19 +156,15 @@ func TestPlacesUnderConcurrency(t *testing.T) {
 					if err != nil {
 						t.Error(err)
 					}
-					if n := w.reload(w.app).RegisteredUserCount; n > 100 || n < 0 {
+					if n := w.counts(w.app).Registered; n > 100 || n < 0 {
 						t.Errorf("%d users are counted", n)
 					}
 				}
 			})
 		}
 		wg.Wait()
-		app := w.reload(w.app)
-		w.checkCount(app, app.RegisteredUserCount)
-		var gone int64
-		err := w.db.Read(ctx).Model(&models.User{}).Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID).Count(&gone).Error
-		if err != nil || int(gone) != app.DeactivatedUserCount {
-			t.Errorf("%d are deactivated and %d counted; %v", gone, app.DeactivatedUserCount, err)
+		if counts, rows := w.counts(w.app), w.rows(w.app); counts != rows {
+			t.Errorf("%+v are counted, there are %+v", counts, rows)
 		}
 	})
 }
@@ -187,6 +183,9 @@ func TestTheLimitMayChangeMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		items, err := w.users.RegisterMany(ctx, before, registrations(0, 2))
+		if _, alone := w.users.Register(ctx, before, Registration{ID: "alone", Name: "Alone"}); fault.CodeOf(alone) != fault.UserLimitReached {
+			t.Errorf("registering one more: %v", alone)
+		}
 		if err != nil || items[0].Err != nil || items[1].Err == nil || items[1].Err.Extensions["limit"] != 1 {
 			t.Errorf("registering two: %+v, %v", items, err)
 		}
@@ -221,8 +220,7 @@ func TestRegisteringWhileDeleted(t *testing.T) {
 			})
 			wg.Wait()
 		}
-		n := w.reload(w.app).RegisteredUserCount
-		w.checkCount(w.app, n)
+		w.checkCount(w.app, w.counts(w.app).Registered)
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/headcount"
 	"rollcall/models"
 )
 
@@ -47,7 +48,7 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 			if err != nil {
 				return err
 			}
-			return count(tx, app, -len(changed), len(changed))
+			return s.counts.In(tx, app).Add(models.UserCounts{Registered: -len(changed), Deactivated: len(changed)})
 		},
 	})
 	return results, wrap(err, "deactivating users")
@@ -58,19 +59,21 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 // ALREADY; where the app has no room: REFUSED, USER_LIMIT_REACHED.
 func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
-	var room *places
+	var tally *headcount.Tally
+	var room *headcount.Room
 	results, _, err := s.batch(ctx, app, ids, change{
 		action: apps.ActionUserReactivate, by: by,
 		prepare: func(tx *gorm.DB) (err error) {
-			room, err = openPlaces(tx, app)
+			tally = s.counts.In(tx, app)
+			room, err = tally.Room()
 			return err
 		},
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt == nil {
 				return models.OutcomeAlready, nil
 			}
-			if refusal := room.take(); refusal != nil {
-				return models.OutcomeRefused, refusal
+			if none := room.Take(); none != nil {
+				return models.OutcomeRefused, full(none)
 			}
 			u.DeactivatedAt = nil
 			return models.OutcomeDone, nil
@@ -81,7 +84,7 @@ func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string,
 			if err != nil {
 				return err
 			}
-			return count(tx, app, len(changed), -len(changed))
+			return tally.Add(models.UserCounts{Registered: len(changed), Deactivated: -len(changed)})
 		},
 	})
 	return results, wrap(err, "reactivating users")

@@ -35,15 +35,15 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 			if err := tx.Where("id IN ?", keys(changed)).Delete(&models.User{}).Error; err != nil {
 				return err
 			}
-			var registered, deactivated int
+			var gone models.UserCounts
 			for _, u := range changed {
 				if u.DeactivatedAt == nil {
-					registered++
+					gone.Registered--
 				} else {
-					deactivated++
+					gone.Deactivated--
 				}
 			}
-			return count(tx, app, -registered, -deactivated)
+			return s.counts.In(tx, app).Add(gone)
 		},
 	})
 	return results, wrap(err, "deleting users")

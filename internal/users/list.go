@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/headcount"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
@@ -71,11 +72,18 @@ func (s *Service) total(ctx context.Context, app *models.App, f Filter) (int, er
 	}
 	sum := 0
 	has := func(state models.UserState) bool { return len(f.States) == 0 || slices.Contains(f.States, state) }
+	var counts models.UserCounts
+	if has(models.UserDeactivated) || has(models.UserActive) {
+		var err error
+		if counts, err = s.Counts(ctx, app); err != nil {
+			return 0, err
+		}
+	}
 	if has(models.UserDeactivated) {
-		sum += app.DeactivatedUserCount
+		sum += counts.Deactivated
 	}
 	if has(models.UserActive) {
-		sum += app.RegisteredUserCount
+		sum += counts.Registered
 	}
 	if has(models.UserActive) != has(models.UserBanned) {
 		banned, err := countable(Filter{States: []models.UserState{models.UserBanned}})
@@ -88,6 +96,12 @@ func (s *Service) total(ctx context.Context, app *models.App, f Filter) (int, er
 		sum += banned
 	}
 	return sum, nil
+}
+
+// Counts returns how many users the app has.
+func (s *Service) Counts(ctx context.Context, app *models.App) (models.UserCounts, error) {
+	counts, err := headcount.Read(ctx, s.db, app.ID)
+	return counts[app.ID], err
 }
 
 // Banned answers a page of those whose ban runs, the latest end first.
@@ -114,7 +128,10 @@ func (s *Service) Deactivated(ctx context.Context, app *models.App, r page.Reque
 		return s.by(ctx, "users_app_deactivated").Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID)
 	}
 	order := page.Order{List: "deactivated", Owner: app.ID, At: "deactivated_at", ID: "id"}
-	total := func(context.Context) (int, error) { return app.DeactivatedUserCount, nil }
+	total := func(ctx context.Context) (int, error) {
+		counts, err := s.Counts(ctx, app)
+		return counts.Deactivated, err
+	}
 	return list(ctx, query, order, r, func(u *models.User) models.Time { return *u.DeactivatedAt }, total)
 }
 

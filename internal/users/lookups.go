@@ -12,7 +12,7 @@ import (
 // without the columns that no answer and no check needs.
 var (
 	userRow = database.RowOf[models.User]("search_name")
-	appRow  = database.RowOf[models.App]("secret_hash")
+	appRow  = database.RowOf[models.App]("secret_hash", "registered_user_count", "deactivated_user_count")
 
 	profileRow = userRow.Only(models.ProfileColumns...)
 )

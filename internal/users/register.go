@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/headcount"
 	"rollcall/internal/token"
 	"rollcall/models"
 )
@@ -78,7 +79,7 @@ func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) 
 		created = user == nil
 		if created {
 			user = s.newUser(app, in)
-			return insert(tx, app, user)
+			return s.insert(tx, app, user)
 		}
 		return s.apply(tx, user, Change{Name: &in.Name, AvatarURL: in.AvatarURL, AvatarGiven: in.AvatarGiven})
 	})
@@ -113,31 +114,22 @@ func (s *Service) newUser(app *models.App, in Registration) *models.User {
 	}
 }
 
-// insert adds the row and takes a place in the app, in this order: the app's row
-// is the one that all registrations queue for, so it is locked last and for the
-// shortest time.
-func insert(tx *gorm.DB, app *models.App, user *models.User) error {
+// insert adds the row and counts it, in this order: a row of counters may be one that other
+// registrations wait for, so it is locked last and for the shortest time.
+func (s *Service) insert(tx *gorm.DB, app *models.App, user *models.User) error {
 	if err := tx.Create(user).Error; err != nil {
 		return err
 	}
-	return takePlaces(tx, app, 1)
+	return s.countMore(tx, app, 1)
 }
 
-// takePlaces counts n more users, or refuses where the app has no room for them.
-func takePlaces(tx *gorm.DB, app *models.App, n int) error {
-	count := tx.Model(&models.App{}).Where("id = ?", app.ID)
-	limit := app.RegisteredUserLimit()
-	if limit != nil {
-		count = count.Where("registered_user_count <= ?", *limit-n)
+// countMore counts n users more. Returns USER_LIMIT_REACHED if the app has no room for them.
+func (s *Service) countMore(tx *gorm.DB, app *models.App, n int) error {
+	err := s.counts.In(tx, app).Register(n)
+	if none, ok := errors.AsType[*headcount.FullError](err); ok {
+		return full(none)
 	}
-	taken := count.Update("registered_user_count", gorm.Expr("registered_user_count + ?", n))
-	if taken.Error != nil {
-		return taken.Error
-	}
-	if taken.RowsAffected == 0 {
-		return full(app)
-	}
-	return nil
+	return err
 }
 
 // find answers the user, locked for changing it; nil where there is none.

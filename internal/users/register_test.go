@@ -2,10 +2,13 @@ package users
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
@@ -47,14 +50,32 @@ func TestDevelopmentLimitHoldsUnderConcurrentRegistration(t *testing.T) {
 // checkCount compares an app's counter and its rows with want.
 func (w *world) checkCount(app *models.App, want int) {
 	w.t.Helper()
-	var rows int64
-	err := w.db.Read(context.Background()).Model(&models.User{}).Where("app_id = ? AND deactivated_at IS NULL", app.ID).Count(&rows).Error
+	if got, rows := w.counts(app).Registered, w.rows(app).Registered; got != want || rows != want {
+		w.t.Errorf("the counter says %d and there are %d rows, want %d", got, rows, want)
+	}
+}
+
+// counts returns the app's counters.
+func (w *world) counts(app *models.App) models.UserCounts {
+	w.t.Helper()
+	counts, err := w.users.Counts(context.Background(), app)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if got := w.reload(app).RegisteredUserCount; got != want || int(rows) != want {
-		w.t.Errorf("the counter says %d and there are %d rows, want %d", got, rows, want)
+	return counts
+}
+
+// rows returns how many users the app has in the database.
+func (w *world) rows(app *models.App) models.UserCounts {
+	w.t.Helper()
+	var all, gone int64
+	of := func() *gorm.DB {
+		return w.db.Read(context.Background()).Model(&models.User{}).Where("app_id = ?", app.ID)
 	}
+	if err := errors.Join(of().Count(&all).Error, of().Where("deactivated_at IS NOT NULL").Count(&gone).Error); err != nil {
+		w.t.Fatal(err)
+	}
+	return models.UserCounts{Registered: int(all - gone), Deactivated: int(gone)}
 }
 
 func TestRegisteringOneIDAtOnceMakesOneUser(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/headcount"
 	"rollcall/models"
 )
 
@@ -49,9 +50,10 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 	if err != nil {
 		return nil, err
 	}
-	var room *places // nil where nobody is new
+	tally := s.counts.In(tx, app)
+	var room *headcount.Room // nil if no user is new
 	if slices.ContainsFunc(ids, func(id string) bool { return users[id] == nil }) {
-		if room, err = openPlaces(tx, app); err != nil {
+		if room, err = tally.Room(); err != nil {
 			return nil, err
 		}
 	}
@@ -62,7 +64,8 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 		u := users[r.ID]
 		switch {
 		case u == nil:
-			if items[i].Err = room.take(); items[i].Err != nil {
+			if none := room.Take(); none != nil {
+				items[i].Err = full(none)
 				continue
 			}
 			u = s.newUser(app, r)
@@ -83,7 +86,7 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 		was := *u // as this item left it; a later one may overwrite it
 		items[i].User = &was
 	}
-	if err := s.writeAll(tx, app, created, changed); err != nil {
+	if err := writeAll(tx, app, tally, created, changed); err != nil {
 		return nil, err
 	}
 	for i, u := range rows {
@@ -94,12 +97,12 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 	return items, nil
 }
 
-func (s *Service) writeAll(tx *gorm.DB, app *models.App, created, changed []*models.User) error {
+func writeAll(tx *gorm.DB, app *models.App, tally *headcount.Tally, created, changed []*models.User) error {
 	if len(created) > 0 {
 		if err := insertAll(tx, app, created); err != nil {
 			return err
 		}
-		if err := count(tx, app, len(created), 0); err != nil {
+		if err := tally.Add(models.UserCounts{Registered: len(created)}); err != nil {
 			return err
 		}
 	}

@@ -60,7 +60,7 @@ func (s *Service) seedBatch(tx *gorm.DB, app *models.App, batch []*models.User) 
 	if made.Error != nil || made.RowsAffected == 0 {
 		return made.Error
 	}
-	return takePlaces(tx, app, int(made.RowsAffected))
+	return s.countMore(tx, app, int(made.RowsAffected))
 }
 
 // seedName gives example users names that search and sorting can show something

@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/headcount"
 	"rollcall/internal/token"
 	"rollcall/models"
 )
@@ -26,6 +27,7 @@ type Service struct {
 	clock  func() time.Time
 	eraser Eraser
 	reach  reach
+	counts headcount.Counter
 
 	fetchByExternalID func(ctx context.Context, keys []externalKey) (map[externalKey]*models.User, error)
 

@@ -334,6 +334,8 @@ type ComplexityRoot struct {
 // region    ************************** generated!.gotpl **************************
 
 type AppResolver interface {
+	RegisteredUserCount(ctx context.Context, obj *models.App) (int, error)
+
 	OnlineUserCount(ctx context.Context, obj *models.App) (int, error)
 }
 type BlockResolver interface {
@@ -4314,7 +4316,7 @@ func (ec *executionContext) _App_registeredUserCount(ctx context.Context, field 
 			return ec.fieldContext_App_registeredUserCount(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.RegisteredUserCount, nil
+			return ec.Resolvers.App().RegisteredUserCount(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
@@ -4325,7 +4327,7 @@ func (ec *executionContext) _App_registeredUserCount(ctx context.Context, field 
 	)
 }
 func (ec *executionContext) fieldContext_App_registeredUserCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("App", field, false, false, errors.New("field of type Int does not have child fields"))
+	return graphql.NewScalarFieldContext("App", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _App_registeredUserLimit(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
@@ -11219,10 +11221,43 @@ func (ec *executionContext) _App(ctx context.Context, sel ast.SelectionSet, obj 
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "registeredUserCount":
-			out.Values[i] = ec._App_registeredUserCount(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._App_registeredUserCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "registeredUserLimit":
 			out.Values[i] = ec._App_registeredUserLimit(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
