@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/99designs/gqlgen/graphql"
+	usual "github.com/99designs/gqlgen/graphql/introspection"
 
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
@@ -196,6 +197,22 @@ func TestIntrospection_IsPrepared(t *testing.T) {
 	}
 	if string(first.Data) != string(third.Data) {
 		t.Errorf("%s\nis not\n%s", third.Data, first.Data)
+	}
+	// So is that of the query that tools send for all that there is, with room for a
+	// larger schema.
+	for range 3 {
+		known, first = introspect(t, e, usual.Query)
+	}
+	if known.result.Load() == nil || len(first.Data) > maxPrepared*3/4 {
+		t.Errorf("the usual introspection has %d bytes: kept %t", len(first.Data), known.result.Load() != nil)
+	}
+	c := introspection{schema: e.documents.schema}
+	doc, errs := e.documents.parse(usual.Query)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	if c.root(doc.tree.Operations[0].SelectionSet); c.n > maxIntrospected/3 {
+		t.Errorf("the usual introspection lists %d fields, of %d that are allowed", c.n, maxIntrospected)
 	}
 	// A name in a variable changes the result, and a guest's other queries are not kept.
 	for _, text := range []string{`query($n: String = "User") { __type(name: $n) { name } }`, `{ __typename me { id } }`} {

@@ -9,7 +9,7 @@ import (
 const (
 	// maxIntrospected bounds the fields in the answer to one introspection. The usual
 	// query for all that there is gets about a fifth of it.
-	maxIntrospected = 100_000
+	maxIntrospected = 30_000
 	// maxPrepared bounds the result of an introspection that is kept for those who ask
 	// the same again, in bytes.
 	maxPrepared = 192 << 10
