@@ -121,6 +121,7 @@ func TestValuesAreComparedByStructure(t *testing.T) {
 		`{ user(id: "a") { id } user(id: """a""") { id } }`:                                                                             true,
 		`{ user(id: "1") { id } user(id: 1) { id } }`:                                                                                   false,
 		`{ users(ids: ["a", "b"]) { id } users(ids: ["ab"]) { id } }`:                                                                   false,
+		`{ users(ids: ["a", "b"]) { id } users(ids: ["c", "b"]) { id } }`:                                                               false,
 		`{ users(ids: []) { id } users(ids: [[]]) { id } }`:                                                                             false,
 		`query($a: ID!) { user(id: $a) { id } user(id: "a") { id } }`:                                                                   false,
 		`{ userList(first: 1, after: "a") { totalCount } userList(after: "a", first: 1) { totalCount } }`:                               true,

@@ -14,6 +14,8 @@ import (
 
 	"rollcall/graph/generated"
 	"rollcall/graph/selection"
+	"rollcall/internal/relations"
+	"rollcall/models"
 )
 
 // TestOnlyPlainFieldsAreDirect: a field with arguments, or with a directive that
@@ -125,6 +127,32 @@ func TestEncodedValuesAreBounded(t *testing.T) {
 		if strings.Contains(strings.Join(got, " "), selection.ErrTooLarge.Error()) != large {
 			t.Errorf("at most %d bytes: %s", max, got)
 		}
+	}
+}
+
+// TestEncodingStopsWhenFull: what no longer fits is not encoded first.
+func TestEncodingStopsWhenFull(t *testing.T) {
+	encoded := 0
+	users := selection.Of[models.User](selection.Fields{"name": {Leaf: func(e *selection.Encoder, _ any) bool {
+		encoded++
+		return e.String(strings.Repeat("a", 100))
+	}}})
+	friendships := selection.Of[relations.Friendship](selection.Fields{"user": {Value: func(_ *selection.Encoder, obj any) (any, bool) {
+		return obj.(*relations.Friendship).User, true
+	}}})
+	connections := selection.Of[relations.FriendshipConnection](selection.Fields{"nodes": {Value: func(*selection.Encoder, any) (any, bool) {
+		return friends.Nodes(), true
+	}}})
+	exec := executor.New(generated.NewExecutableSchema(generated.Config{
+		Resolvers: fifty{},
+		Directives: generated.DirectiveRoot{Private: func(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
+			return next(ctx)
+		}},
+	}))
+	exec.Use(selection.New(selection.Types{"User": users, "Friendship": friendships, "FriendshipConnection": connections}, selection.Options{MaxBytes: 1000}))
+	got := answers(t, context.Background(), exec, `{ user(id: "ann") { friends { nodes { user { name } } } } }`, nil)
+	if !strings.Contains(strings.Join(got, " "), selection.ErrTooLarge.Error()) || encoded > 20 {
+		t.Errorf("%d of 50 users were encoded: %s", encoded, got)
 	}
 }
 
