@@ -40,6 +40,7 @@ var _ graphql.GraphExecutor = (*Executor)(nil)
 // NewExecutor returns an Executor whose resolvers call r's rules.
 func NewExecutor(r *Resolver, opts Options) *Executor {
 	served := public().schema
+	source := sourceSchema()
 	es := generated.NewExecutableSchema(generated.Config{
 		Schema:     served,
 		Resolvers:  r,
@@ -53,8 +54,8 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	exec.SetErrorPresenter(p.presentField)
 	exec.SetRecoverFunc(p.recovered)
 	exec.SetQueryCache(loaded{})
-	exec.Use(limits{schema: served, introspection: opts.Introspection})
-	exec.AroundFields(newGuard(sourceSchema(), served).field)
+	exec.Use(limits{schema: served, introspection: opts.Introspection, costs: newCosts(source, served)})
+	exec.AroundFields(newGuard(source, served).field)
 	if !opts.Stock {
 		types := generated.Selections(r)
 		if r.presence.Networked() {

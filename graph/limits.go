@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
-	"slices"
-	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -18,7 +16,8 @@ import (
 // What one operation may ask for, with its variables in place.
 const (
 	// MaxComplexity bounds the sum over all fields: one for a field and its
-	// children, times the size of the page or the number of IDs asked for.
+	// children, times the size of the page or the number of IDs asked for, and what @cost
+	// says in the schema.
 	MaxComplexity = 20_000
 	// A longer page or list is refused by its field, which says so better than
 	// the complexity would.
@@ -34,6 +33,7 @@ const (
 type limits struct {
 	schema        *ast.Schema
 	introspection bool
+	costs         costs
 }
 
 // ExtensionName names the extension to gqlgen.
@@ -56,7 +56,7 @@ func (l limits) MutateOperationContext(ctx context.Context, op *graphql.Operatio
 	if err := checkVariables(l.schema, op.Operation, op.Variables); err != nil {
 		return err
 	}
-	w := walker{vars: op.Variables}
+	w := walker{vars: op.Variables, costs: l.costs}
 	s := w.selection(op.Operation.SelectionSet)
 	switch {
 	case s.cost > MaxComplexity:
@@ -87,18 +87,25 @@ func refuse(code fault.Code, format string, args ...any) *gqlerror.Error {
 
 // size is how much a selection asks for: its complexity, and the values and the bytes
 // in its arguments. Arguments are read once for each object that has the field.
-type size struct{ cost, values, text int }
+type size struct {
+	cost, values, text int
+	// page is the complexity of what is resolved once for the page around the selection,
+	// whatever the page's size.
+	page int
+}
 
 // add adds what stands beside s.
 func (s *size) add(other size) {
 	s.cost = plus(s.cost, other.cost)
 	s.values = plus(s.values, other.values)
 	s.text = plus(s.text, other.text)
+	s.page = plus(s.page, other.page)
 }
 
 // walker measures selections, each fragment and each variable once.
 type walker struct {
 	vars      map[string]any
+	costs     costs
 	fragments map[*ast.FragmentDefinition]size // nil if none has been measured
 	known     []knownVariable
 }
@@ -141,21 +148,28 @@ func (w *walker) field(field *ast.Field) size {
 	for _, arg := range field.Arguments {
 		args.add(w.content(arg.Value))
 	}
-	items := w.items(field)
-	return size{
-		cost:   times(plus(one.cost, 1), items),
+	cost := w.costs[field.Definition]
+	items := w.items(cost, field)
+	s := size{
+		cost:   plus(times(plus(one.cost, 1), items), one.page),
 		values: plus(times(one.values, items), args.values),
 		text:   plus(times(one.text, items), args.text),
 	}
+	if weight := w.weight(cost, field); cost.ofPage {
+		s.page = weight
+	} else {
+		s.cost = plus(s.cost, weight)
+	}
+	return s
 }
 
-// items returns how many things a field may answer: its page size, or the length
-// of the longest list among its arguments.
-func (w *walker) items(field *ast.Field) int {
-	if field.Definition == nil || strings.HasPrefix(field.Name, "__") || !slices.ContainsFunc(field.Definition.Arguments, isMany) {
-		return 1
+// items returns the most values that a field may have: its page size, the length of the
+// longest list among its arguments, or the bound of a list without a page.
+func (w *walker) items(cost fieldCost, field *ast.Field) int {
+	n := max(1, cost.listSize)
+	if !cost.sized {
+		return n
 	}
-	n := 1
 	paged := false
 	for _, arg := range field.Arguments {
 		if arg.Name != "first" {

@@ -88,7 +88,7 @@ func (p *publisher) add(name string) {
 func (p *publisher) field(field *ast.FieldDefinition) *ast.FieldDefinition {
 	out := *field
 	out.Directives = publicDirectives(field.Directives)
-	out.Description = described(field.Description, callersText(field), p.allowed(field.Type, tagRule(field)))
+	out.Description = described(field.Description, costText(field), callersText(field), p.allowed(field.Type, tagRule(field)))
 	out.Arguments = nil
 	for _, arg := range field.Arguments {
 		a := *arg

@@ -108,6 +108,7 @@ func TestPublicSchema_SaysWhatIsRequired(t *testing.T) {
 		field("Query", "user").Description:                                           "Requires an app token or a user token.",
 		field("User", "devices").Description:                                         "Requires an app token, or the user token of this user; otherwise FORBIDDEN.",
 		field("User", "whitelist").Description:                                       "Requires an app token.",
+		field("UserConnection", "totalCount").Description:                            "Complexity: 2000.",
 		field("Query", "userList").Arguments.ForName("first").Description:            "Allowed: 1 to 100.",
 		field("Query", "users").Arguments.ForName("ids").Description:                 "Allowed: at most 500 items.",
 		field("Subscription", "userStatus").Arguments.ForName("ids").Description:     "Allowed: at most 200 items, each of 1 to 64 characters, only `A-Z a-z 0-9 _ - . @ =`.",

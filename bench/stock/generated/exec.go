@@ -1989,6 +1989,20 @@ anybody else the field is FORBIDDEN.
 """
 directive @private on FIELD_DEFINITION
 
+"""
+What a field counts towards an operation's complexity besides the one that each counts. The
+unit is about the work of reading a user by its ID.
+"""
+directive @cost(
+  """
+  What it counts each time it is resolved, and a filter's field each time it is given. The size of
+  its own page does not multiply it; those of the lists around it do.
+  """
+  weight: Int! = 0
+  "The number of values that a list without a page counts as: its bound."
+  listSize: Int! = 1
+) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION
+
 "A kind of caller, by the token that a request carries."
 enum Caller {
   "Anyone, also without a token."
@@ -2099,7 +2113,7 @@ type Whitelist {
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
-  ): WhitelistEntryConnection!
+  ): WhitelistEntryConnection! @cost(weight: 10)
 }
 
 "An entry of a whitelist."
@@ -2157,11 +2171,11 @@ extend type User {
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
-  ): FriendshipConnection! @private
+  ): FriendshipConnection! @private @cost(weight: 10)
   "The IDs of all friends, the newest first."
-  friendIds: [ID!]! @private
+  friendIds: [ID!]! @private @cost(listSize: 1000)
   "The friendship with this user; null: they are no friends."
-  friendship("The other user's ID." with: ID! @validate(rule: "required,max=64,userid")): Friendship @private
+  friendship("The other user's ID." with: ID! @validate(rule: "required,max=64,userid")): Friendship @private @cost(weight: 10)
   "The friend requests that can be answered, the newest first."
   friendRequests(
     "Those to the user, or those from it."
@@ -2170,18 +2184,18 @@ extend type User {
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
-  ): FriendRequestConnection! @private
+  ): FriendRequestConnection! @private @cost(weight: 10)
   "The user's blocklist, the newest first."
   blocklist(
     "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
-  ): BlockConnection! @private
+  ): BlockConnection! @private @cost(weight: 10)
   "The IDs of the latest 500 on the blocklist, the newest first."
-  blockedIds: [ID!]! @private
+  blockedIds: [ID!]! @private @cost(listSize: 500)
   "Whether this user is on the blocklist."
-  hasBlocked("The other user's ID." id: ID! @validate(rule: "required,max=64,userid")): Boolean! @private
+  hasBlocked("The other user's ID." id: ID! @validate(rule: "required,max=64,userid")): Boolean! @private @cost(weight: 10)
   "The user's whitelist."
   whitelist: Whitelist! @auth(to: [APP_SERVER])
 }
@@ -2383,7 +2397,7 @@ type FriendRequestConnection {
   "Where the page lies in the list."
   pageInfo: PageInfo!
   "How many friend requests the whole list has."
-  totalCount: Int!
+  totalCount: Int! @cost(weight: 100)
 }
 
 "A friend request in a page."
@@ -2610,7 +2624,7 @@ type User {
   """
   status: UserStatus! @goInline
   "The devices that are connected now, the first to connect first."
-  devices: [Device!]! @goField(forceResolver: true) @private
+  devices: [Device!]! @goField(forceResolver: true) @private @cost(listSize: 20)
 }
 
 "A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user are allowed."
@@ -2660,7 +2674,7 @@ type UserConnection {
   "Where the page lies in the list."
   pageInfo: PageInfo!
   "How many users the whole list has."
-  totalCount: Int!
+  totalCount: Int! @cost(weight: 2000)
 }
 
 "A user in a page."
@@ -2679,11 +2693,11 @@ input UserFilter {
   the first 10 000 IDs that begin with it, in the order of the IDs, and at the
   names of the 50 000 newest users.
   """
-  search: String @goTag(key: "validate", value: "omitnil,max=64")
+  search: String @cost(weight: 2000) @goTag(key: "validate", value: "omitnil,max=64")
   "Users in one of these states; left out or empty: in any."
-  states: [UserState!] @goTag(key: "validate", value: "max=10")
+  states: [UserState!] @cost(weight: 100) @goTag(key: "validate", value: "max=10")
   "Users who are online, or those who are not; follows within a moment."
-  online: Boolean
+  online: Boolean @cost(weight: 100)
 }
 
 "A user as its App Server registers it."
