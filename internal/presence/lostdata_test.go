@@ -337,7 +337,7 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel() // waits, mostly
 			onMySQL(t, func(db *database.DB) {
-				const users = 9
+				const users = 10
 				r := newRemoteNodes(t, db, 3, users, w.args(t)...)
 				a, b, c := r.nodes[0], r.nodes[1], r.nodes[2]
 				live := r.nodes[:2]
@@ -353,6 +353,13 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 				for i := range 6 {
 					live.endsWith(seen, i, "ONLINE")
 				}
+				// These have been there before, and left in the two ways.
+				for _, i := range []int{7, 8, 9} {
+					d, _ := b.connect(i)
+					d.Gone()
+				}
+				a.logout(9, nil, true)
+				live.endsWith(seen, 9, "UNLOGINED")
 				w.checkpoint(t, r)
 
 				leaves.Gone()
@@ -362,18 +369,22 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 				}
 				_, came := a.connect(6)
 				_, again := b.connect(5)
-				blinks, _ := a.connect(7)
+				a.connect(7)
+				a.logout(7, nil, true)
+				blinks, _ := a.connect(9)
 				blinks.Gone()
 				c.connect(8) // dies with Redis
 				c.connect(4)
 				live.endsWith(seen, 3, "ONLINE:new")
 				live.endsWith(seen, 8, "ONLINE")
-				live.endsWith(seen, 7, "OFFLINE")
+				live.endsWith(seen, 7, "UNLOGINED")
+				live.endsWith(seen, 9, "OFFLINE")
 				live.endsWith(seen, 2, "UNLOGINED")
 				live.endsWith(seen, 1, "OFFLINE")
 				b.wantRow(1, models.PresenceOffline)
 				b.wantRow(2, models.PresenceUnlogined)
-				b.wantRow(7, models.PresenceOffline)
+				b.wantRow(7, models.PresenceUnlogined)
+				b.wantRow(9, models.PresenceOffline)
 				c.crash()
 
 				release := a.holdRestore(6)
@@ -391,7 +402,7 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 				release()
 
 				for i, want := range []string{
-					"ONLINE", "OFFLINE", "UNLOGINED", "ONLINE:new", "OFFLINE", "ONLINE", "ONLINE", "OFFLINE", "OFFLINE",
+					"ONLINE", "OFFLINE", "UNLOGINED", "ONLINE:new", "OFFLINE", "ONLINE", "ONLINE", "UNLOGINED", "OFFLINE", "OFFLINE",
 				} {
 					live.endsWith(seen, i, want)
 				}
@@ -415,6 +426,9 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 				if got := a.OnlineCount(a.app.ID); got != 4 {
 					t.Errorf("%d users are online, want 4", got)
 				}
+				// Redis takes u9 for one that has logged out already.
+				a.logout(9, nil, true)
+				live.endsWith(seen, 9, "UNLOGINED")
 			})
 		})
 	}
@@ -626,6 +640,67 @@ func TestSweptNode_EndedCustomStatusStaysAway(t *testing.T) {
 		r.nodes[:1].endsWith(seen, 0, "ONLINE")
 		r.repaired()
 		r.nodes[:1].endsWith(seen, 0, "ONLINE")
+	})
+}
+
+// A node that was swept, and finds Redis empty when it is back, knows from the database that it was
+// swept: whoever was told so is told of the return.
+func TestSweptNode_ComesBackToEmptyRedis(t *testing.T) {
+	t.Parallel() // waits for a lease to lapse
+	onMySQL(t, func(db *database.DB) {
+		r := newRemoteNodes(t, db, 2, 1)
+		a, b := r.nodes[0], r.nodes[1]
+		b.connect(0)
+		if _, err := b.SetStatus(b.account(0), "here"); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.store.catchUpAll(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		seen := r.nodes[:1].watchAll(1)
+		app := new(recorder)
+		a.WatchApp(a.app.ID, app)
+		r.links[1].Cut()
+		a.eventually(func() bool { return seen[0].last(a, 0) == "OFFLINE" && app.last(a, 0) == "OFFLINE" }, "the user to be swept")
+		a.wantRow(0, models.PresenceOffline)
+		command(t, r.server, "FLUSHALL")
+		r.links[1].Heal()
+		r.nodes[:1].endsWith(seen, 0, "ONLINE:here")
+		a.eventually(func() bool { return app.last(a, 0) == "ONLINE:here" }, "the app to be told of the return; it was told %s", app)
+		b.wantRow(0, models.PresenceOnline)
+	})
+}
+
+// What is set while the channel of the user's own changes is not heard yet is known to the node.
+func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
+	onMySQL(t, func(db *database.DB) {
+		n := newNodes(t, db, 1, 1)
+		w := n[0]
+		s := w.store.(*shared)
+		first, _ := w.connect(0)
+		if err := w.store.settle(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		topic := userTopic(w.users[0].ID)
+		s.views.mu.Lock()
+		view := s.views.byTopic[topic]
+		view.fresh = true
+		s.views.mu.Unlock()
+		w.connect(0)
+		if _, err := w.SetStatus(w.account(0), "unheard"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.store.catchUpAll(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		s.views.mu.Lock()
+		view.record, view.online = nil, nil
+		s.views.mu.Unlock()
+		s.views.after([]string{s.ledger.UserChannel(w.users[0].ID)})
+		if got := s.views.known(w.users[0].ID).Custom; got != "unheard" {
+			t.Errorf("the node knows the custom status %q", got)
+		}
+		first.Gone()
 	})
 }
 
