@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"strings"
+	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
 
@@ -24,8 +27,10 @@ const (
 	// erasedVersion is the first version that a file of SQLite's can have of which no page
 	// was written by a release that left in it what had been deleted.
 	erasedVersion = 6
-	// sqliteMigrateAttempts is how many processes may start on one file at once.
-	sqliteMigrateAttempts = 16
+	// migrationPatience bounds how long a node waits for another one that is migrating without
+	// its version growing. What such a node left half done when it was killed shows after that.
+	migrationPatience = 30 * time.Second
+	migrationPause    = 200 * time.Millisecond
 )
 
 // Version says where a schema stands.
@@ -46,8 +51,8 @@ func (db *DB) CheckNewer(v Version) error {
 	return fmt.Errorf("the schema of %s is at version %d, a newer release's: this release knows version %d and none after it", db.name, v.Current, v.Latest)
 }
 
-// Migrate brings the schema up to this binary's version; see CheckNewer. Nodes that
-// call it at the same moment take turns, and the later ones find nothing left to do.
+// Migrate brings the schema up to this binary's version; see CheckNewer. Nodes that call it at the
+// same moment take turns, and the later ones find nothing left to do.
 func (db *DB) Migrate(ctx context.Context) error {
 	pool, err := db.write.DB()
 	if err != nil {
@@ -58,38 +63,80 @@ func (db *DB) Migrate(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	version, err := db.Version(ctx)
-	if err == nil {
-		err = db.CheckNewer(version)
-	}
-	if err != nil {
-		return err
-	}
-	if db.dialect == SQLite && version.Current > 0 && version.Current < erasedVersion {
-		if err := rewrite(ctx, pool); err != nil {
-			return fmt.Errorf("rewriting %s without what was deleted: %w", db.name, err)
-		}
-	}
+	return db.migrate(ctx, pool)
+}
+
+// migrate is Migrate without a lock. Others may apply the same migrations at the same moment:
+// SQLite has no such lock, and where a cluster has several members that take changes, such as
+// Galera's, each member has one of its own. A migration that somebody else has begun fails at its
+// first statement, which therefore must be one that fails when it is run twice; migrate then
+// looks at the version again, for as long as that grows.
+func (db *DB) migrate(ctx context.Context, pool *sql.DB) error {
 	provider, err := db.provider(pool)
 	if err != nil {
 		return err
 	}
-	for attempt := 1; ; attempt++ {
-		_, err := provider.Up(ctx)
+	var progress Version
+	rewritten := false
+	for since := time.Now(); ; {
+		version, err := db.Version(ctx)
+		if err == nil {
+			err = db.CheckNewer(version)
+		}
+		if err != nil {
+			return err
+		}
+		if version != progress {
+			progress, since = version, time.Now()
+		}
+		if db.dialect == SQLite && !rewritten && version.Current > 0 && version.Current < erasedVersion {
+			err = rewrite(ctx, pool)
+			rewritten = err == nil
+		}
+		if err == nil {
+			_, err = provider.Up(ctx)
+		}
 		if err == nil {
 			return nil
 		}
-		// On SQLite another process may have applied the same migration between
-		// goose's look at the version and its transaction; look again then.
-		if db.dialect != SQLite || attempt == sqliteMigrateAttempts || ctx.Err() != nil {
+		if !madeByOther(err) && !Unavailable(err) || time.Since(since) > migrationPatience || ctx.Err() != nil {
 			return fmt.Errorf("migrating %s: %w", db.name, plainly(err))
+		}
+		select {
+		case <-time.After(rand.N(migrationPause)):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 }
 
+// madeByOther reports whether a statement of a migration failed because it has been run already.
+func madeByOther(err error) bool {
+	if _, ok := errors.AsType[*mysql.MySQLError](err); ok {
+		return isMySQL(err,
+			1050, // the table exists
+			1060, // the column exists
+			1061, // the index exists
+			1062, // the row exists
+			1091, // what is to be dropped does not exist
+		)
+	}
+	text := err.Error() // SQLite has no codes for these
+	if strings.Contains(text, "missing zero version") {
+		return true // goose's table has been made, and has no row yet
+	}
+	return strings.Contains(text, "already exists") || strings.Contains(text, "duplicate column name") ||
+		strings.Contains(text, "no such column") || strings.Contains(text, "UNIQUE constraint failed")
+}
+
 // rewrite writes a file of SQLite's again, without free space and what is in it. The copy is
 // made in a temporary file, because it may not fit in memory.
-func rewrite(ctx context.Context, pool *sql.DB) error {
+func rewrite(ctx context.Context, pool *sql.DB) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("rewriting the file without what was deleted: %w", err)
+		}
+	}()
 	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return err
@@ -158,7 +205,7 @@ func (db *DB) provider(pool *sql.DB) (*goose.Provider, error) {
 }
 
 // migrationLock makes starting nodes wait for each other. goose has no session
-// lock for MySQL; SQLite has no such lock at all (see Migrate).
+// lock for MySQL; SQLite has no such lock at all (see migrate).
 func (db *DB) migrationLock(ctx context.Context, pool *sql.DB) (unlock func(), err error) {
 	if db.dialect != MySQL {
 		return func() {}, nil

@@ -12,30 +12,59 @@ import (
 	"rollcall/internal/testenv"
 )
 
-func TestMigrateByManyNodesAtOnce(t *testing.T) {
+func TestMigrate_ManyNodesAtOnce(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
-		const nodes = 8
-		var wg sync.WaitGroup
-		for range nodes {
-			wg.Go(func() {
-				db, err := database.Open(context.Background(), url)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer db.Close()
-				if err := db.Migrate(context.Background()); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		db := testenv.Open(t, url)
-		v, err := db.Version(context.Background())
-		if err != nil || v.Current != v.Latest || v.Latest == 0 {
-			t.Errorf("version %+v, %v", v, err)
-		}
+		migrateAtOnce(t, url, (*database.DB).Migrate)
 	})
+}
+
+// TestMigrate_ManyNodesAtOnceWithoutALock: on a Galera cluster GET_LOCK is each member's own.
+func TestMigrate_ManyNodesAtOnceWithoutALock(t *testing.T) {
+	url := testenv.MySQLURL(t)
+	db, err := database.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	// Without its table goose keeps the nodes apart by a second.
+	for _, statement := range []string{
+		"CREATE TABLE goose_db_version (id BIGINT AUTO_INCREMENT PRIMARY KEY, version_id BIGINT NOT NULL, is_applied BOOLEAN NOT NULL, tstamp TIMESTAMP DEFAULT NOW())",
+		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, TRUE)",
+	} {
+		if err := db.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	migrateAtOnce(t, url, (*database.DB).MigrateUnlocked)
+}
+
+// migrateAtOnce migrates an empty database on several nodes at the same moment.
+func migrateAtOnce(t *testing.T, url string, migrate func(*database.DB, context.Context) error) {
+	t.Helper()
+	const nodes = 8
+	var wg, ready sync.WaitGroup
+	ready.Add(nodes)
+	for range nodes {
+		wg.Go(func() {
+			db, err := database.Open(context.Background(), url)
+			ready.Done()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer db.Close()
+			ready.Wait()
+			if err := migrate(db, context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	db := testenv.Open(t, url)
+	v, err := db.Version(context.Background())
+	if err != nil || v.Current != v.Latest || v.Latest == 0 {
+		t.Errorf("version %+v, %v", v, err)
+	}
 }
 
 func TestVersionOfAnEmptyDatabase(t *testing.T) {
