@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -71,9 +72,13 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
 		return
 	}
-	if err := h.db.Ping(r.Context()); err != nil && r.Context().Err() == nil {
-		h.log.WarnContext(context.WithoutCancel(r.Context()), "not ready: the database does not answer", "database", h.db.String(), "error", err)
-		http.Error(w, "the database does not answer", http.StatusServiceUnavailable)
+	if err := h.db.Writable(r.Context()); err != nil && r.Context().Err() == nil {
+		problem, cause := "the database does not answer", err
+		if unwritable, ok := errors.AsType[*database.UnwritableError](err); ok {
+			problem, cause = unwritable.Error(), unwritable.Unwrap()
+		}
+		h.log.WarnContext(context.WithoutCancel(r.Context()), "not ready: "+problem, "database", h.db.String(), "error", cause)
+		http.Error(w, problem, http.StatusServiceUnavailable)
 		return
 	}
 	if h.redis != nil {

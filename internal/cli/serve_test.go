@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ncruces/go-sqlite3"
+
 	"rollcall/internal/testenv"
 )
 
@@ -221,22 +223,76 @@ func TestIntrospectionOff(t *testing.T) {
 	}
 }
 
-// TestReadinessFollowsTheDatabase takes the database away and gives it back.
-func TestReadinessFollowsTheDatabase(t *testing.T) {
+// TestReadyz_FollowsTheDatabase takes from a node in several ways the database that it may write,
+// and gives it back.
+func TestReadyz_FollowsTheDatabase(t *testing.T) {
 	server, err := testenv.StartMariaDB()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	n := start(t, server.URL()+"mysql")
-	if status, _ := get(t, n.base+"/readyz"); status != 200 {
-		t.Fatalf("ready: %d", status)
+	name, err := server.PlainDatabase()
+	if err != nil {
+		t.Fatal(err)
 	}
+	n := start(t, strings.Replace(server.URL(), "root@", name+"@", 1)+name)
+	administer := func(statement string) {
+		t.Helper()
+		if err := server.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	n.becomesReady(t, 200, "ok")
+
+	administer("SET GLOBAL read_only = 1")
+	n.becomesReady(t, 503, "the database cannot be written: it is read-only\n")
+	administer("SET GLOBAL read_only = 0")
+	n.becomesReady(t, 200, "ok")
+
+	unlock, err := server.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.becomesReady(t, 503, "the database cannot be written: it is locked\n")
+	unlock()
+	n.becomesReady(t, 200, "ok")
+
 	server.Stop()
-	if status, body := get(t, n.base+"/readyz"); status != 503 || !strings.Contains(body, "database") {
-		t.Errorf("without a database: %d %s", status, body)
-	}
+	n.becomesReady(t, 503, "the database does not answer\n")
 	if status, _ := get(t, n.base+"/healthz"); status != 200 {
 		t.Errorf("alive: %d", status)
+	}
+}
+
+func TestReadyz_FollowsSQLite(t *testing.T) {
+	url := testenv.SQLiteURL(t)
+	n := start(t, url)
+	n.becomesReady(t, 200, "ok")
+	other, err := sqlite3.Open(strings.TrimPrefix(url, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := other.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	n.becomesReady(t, 503, "the database cannot be written: it is locked\n")
+	if err := other.Exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	n.becomesReady(t, 200, "ok")
+}
+
+// becomesReady waits until the node's readiness is as wanted.
+func (n *node) becomesReady(t *testing.T, want int, says string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		status, body := get(t, n.base+"/readyz")
+		if status == want && strings.HasPrefix(body, says) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("ready: %d %q, want %d %q", status, body, want, says)
+		}
 	}
 }

@@ -76,6 +76,10 @@ type DB struct {
 	// places bounds the transactions at the same time on MySQL.
 	places chan struct{}
 
+	writes   writes
+	probe    *Coalescer[struct{}, struct{}]
+	freeDisk func(folder string) (bytes uint64, known bool) // of this package, but in tests
+
 	watchers atomic.Pointer[[]*watcher]
 }
 
@@ -151,6 +155,7 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
 	db.writer = newWriter(writer, db.write)
+	db.freeDisk, db.probe = freeDisk, db.newProbe()
 	return db, nil
 }
 
@@ -179,10 +184,12 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	return &DB{
+	db := &DB{
 		dialect: MySQL, name: name, connector: connector, read: gdb, pool: pool, write: gdb,
 		patience: writePatience, places: make(chan struct{}, mysqlWriters),
-	}, nil
+	}
+	db.probe = db.newProbe()
+	return db, nil
 }
 
 // parseMySQL reads mysql://user:password@host:port/name?tls=… and

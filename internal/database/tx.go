@@ -87,10 +87,12 @@ type attempt struct {
 
 // again carries a transaction out until it is committed, fails for a reason of its own, or the
 // deadline has passed.
-func (db *DB) again(ctx context.Context, do func(attempt) error) error {
+func (db *DB) again(ctx context.Context, do func(attempt) error) (err error) {
+	end := db.writes.start()
+	defer func() { end(err) }()
 	a := attempt{deadline: time.Now().Add(db.patience)}
 	for pause := pauseStep; ; pause = min(pause+pauseStep, pauseMost) {
-		err := do(a)
+		err = do(a)
 		if err == nil || !undone(err) {
 			return err
 		}

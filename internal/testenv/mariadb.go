@@ -177,6 +177,20 @@ func (m *MariaDB) Socket() string { return m.socket }
 // Exec runs one statement as root, outside of any database.
 func (m *MariaDB) Exec(statement string) error { return adminExec(m.URL(), statement) }
 
+// Lock keeps all connections from changing anything, as a backup does, until unlock is called.
+func (m *MariaDB) Lock() (unlock func(), err error) {
+	admin, err := openAdmin(m.URL())
+	if err != nil {
+		return nil, err
+	}
+	admin.SetMaxOpenConns(1)
+	if _, err := admin.Exec("FLUSH TABLES WITH READ LOCK"); err != nil {
+		admin.Close()
+		return nil, err
+	}
+	return func() { admin.Close() }, nil
+}
+
 // PlainDatabase makes an empty database and a user that may do everything in it, but has no
 // rights of an administrator. It returns their name, which is the same.
 func (m *MariaDB) PlainDatabase() (string, error) {
