@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/presence"
+	"rollcall/internal/ratelimit"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
@@ -109,7 +110,7 @@ func newFuzzWorld(f *testing.F) fuzzWorld {
 	if err != nil {
 		f.Fatal(err)
 	}
-	e := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, graph.LocalRates(time.Now), time.Now),
+	e := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, ratelimit.NewLocal(time.Now), time.Now),
 		graph.Options{Introspection: true, Logger: log})
 	return fuzzWorld{executor: e, schema: schema(), callers: []context.Context{ctx, auth.With(ctx, server)}}
 }

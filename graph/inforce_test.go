@@ -11,6 +11,7 @@ import (
 
 	"rollcall/graph/graphtest"
 	"rollcall/internal/presence"
+	"rollcall/internal/ratelimit"
 	"rollcall/models"
 )
 
@@ -85,6 +86,8 @@ func until(t testing.TB, what string, happened func() bool) {
 func TestConnectsThatRaceLose(t *testing.T) {
 	const rounds, racers = 12, 3
 	graphtest.Each(t, func(w *graphtest.World) {
+		w.Rates = ratelimit.Unlimited{}
+		w.Restart()
 		tokens := make(map[string]string) // by what ended them
 		for _, end := range ends {
 			for round := range rounds {

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -11,57 +10,65 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/internal/fault"
 	"rollcall/internal/ratelimit"
-	"rollcall/internal/redis"
 )
 
-// How often a user may do what costs others something: rateCalls in any
-// rateWindow, for each operation by itself.
-const (
-	rateCalls  = 20
-	rateWindow = 5 * time.Second
+// rateWindow is the window of all rates.
+const rateWindow = 5 * time.Second
+
+// The rates of users: what each user may do in any rateWindow because it costs others
+// something. App Servers have none.
+var (
+	// readingStatuses limits root fields that reach others' statuses, of whatever size.
+	readingStatuses = ratelimit.Rule{Name: "statuses", Limit: 20, Window: rateWindow}
+	subscribing     = ratelimit.Rule{Name: "subscribe", Limit: 20, Window: rateWindow}
+	unsubscribing   = ratelimit.Rule{Name: "unsubscribe", Limit: 20, Window: rateWindow}
+	// readingProfiles limits the users whose profiles a user reaches by naming their IDs.
+	readingProfiles = ratelimit.Rule{Name: "profiles", Limit: 1000, Window: rateWindow}
+	requesting      = ratelimit.Rule{Name: "requests", Limit: 20, Window: rateWindow}
+	// changingRelations limits the other changes of friends, requests and blocklist.
+	changingRelations = ratelimit.Rule{Name: "relations", Limit: 60, Window: rateWindow}
+	settingStatus     = ratelimit.Rule{Name: "set-status", Limit: 60, Window: rateWindow}
+	// connecting limits devices that connect: each may change the status twice.
+	connecting = ratelimit.Rule{Name: "connect", Limit: 60, Window: rateWindow}
 )
 
-// rated is an operation that is limited.
-type rated int8
-
-const (
-	readingStatuses rated = iota
-	subscribing
-	unsubscribing
-)
-
-// rateKey is a user, by users.id, who does something that is limited.
-type rateKey struct {
-	user      int64
-	operation rated
-}
-
-// Rates count what is limited, and answer how long to wait before one more.
-type Rates func(ctx context.Context, key rateKey) (wait time.Duration, err error)
-
-// LocalRates count in this process, for a service of one node.
-func LocalRates(clock func() time.Time) Rates {
-	limiter := ratelimit.New[rateKey](rateCalls, rateWindow, clock)
-	return func(_ context.Context, key rateKey) (time.Duration, error) { return limiter.Allow(key), nil }
-}
-
-// SharedRates count for all nodes of a service.
-func SharedRates(client *redis.Client) Rates {
-	limiter := ratelimit.NewShared(client, rateCalls, rateWindow)
-	return func(ctx context.Context, key rateKey) (time.Duration, error) {
-		return limiter.Allow(ctx, fmt.Sprintf("%d:%d", key.user, key.operation))
+// limitRate counts n of what rule limits for the caller. It returns RATE_LIMITED if a
+// user does it too often, and never for an App Server.
+func (r *Resolver) limitRate(ctx context.Context, rule ratelimit.Rule, n int) error {
+	p := auth.From(ctx)
+	if p.Kind != auth.User || n == 0 {
+		return nil
 	}
+	return limitRate(ctx, r.rates, rule, p.User.ID, n)
 }
 
-// limitRate refuses a user who does something too often.
-func (r *Resolver) limitRate(ctx context.Context, operation rated) error {
-	wait, err := r.rates(ctx, rateKey{auth.From(ctx).User.ID, operation})
+func limitRate(ctx context.Context, rates ratelimit.Limiter, rule ratelimit.Rule, user int64, n int) error {
+	wait, err := rates.Allow(ctx, rule, user, n)
 	if wait == 0 || err != nil {
 		return err
 	}
-	ms := (wait + time.Millisecond - 1) / time.Millisecond
-	return fault.New(fault.RateLimited, "at most %d calls in %s; try again in %d ms", rateCalls, rateWindow, ms).
-		With("retryAfterMs", int64(ms))
+	return fault.TooOften(wait, "at most %d in %s", rule.Limit, rule.Window)
+}
+
+// LimitConnects returns a function that counts a device that connects for the user with
+// that users.id, and returns RATE_LIMITED if that is too often.
+func LimitConnects(rates ratelimit.Limiter) func(ctx context.Context, user int64) error {
+	return func(ctx context.Context, user int64) error { return limitRate(ctx, rates, connecting, user, 1) }
+}
+
+// limitProfiles counts the profiles of others that a user reaches by naming these IDs.
+func (r *Resolver) limitProfiles(ctx context.Context, ids ...string) error {
+	p := auth.From(ctx)
+	if p.Kind != auth.User {
+		return nil
+	}
+	others := 0
+	for _, id := range ids {
+		if id != p.User.ExternalID {
+			others++
+		}
+	}
+	return r.limitRate(ctx, readingProfiles, others)
 }
 
 // rootCalls has, for one execution, how the rate limit has judged the root fields
@@ -86,7 +93,7 @@ func (r *Resolver) limitReading(ctx context.Context) error {
 		if calls.judged == nil {
 			calls.judged = make(map[*graphql.FieldContext]error, 1)
 		}
-		err = r.limitRate(ctx, readingStatuses)
+		err = r.limitRate(ctx, readingStatuses, 1)
 		calls.judged[root] = err
 	}
 	return err

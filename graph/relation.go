@@ -37,6 +37,9 @@ func (r *mutationResolver) RemoveFriend(ctx context.Context, input generated.Fri
 	if err != nil {
 		return nil, err
 	}
+	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
+		return nil, err
+	}
 	return r.relations.RemoveFriend(ctx, auth.From(ctx).App, owner, input.FriendID)
 }
 
@@ -45,25 +48,40 @@ func (r *mutationResolver) SetFriendRemark(ctx context.Context, input generated.
 	if err != nil {
 		return nil, err
 	}
+	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
+		return nil, err
+	}
 	return r.relations.SetFriendRemark(ctx, auth.From(ctx).App, owner, input.FriendID, input.Remark)
 }
 
 func (r *mutationResolver) SendFriendRequest(ctx context.Context, input generated.SendFriendRequestInput) (*relations.Sent, error) {
+	if err := r.limitRate(ctx, requesting, 1); err != nil {
+		return nil, err
+	}
 	p := auth.From(ctx)
 	return r.relations.SendFriendRequest(ctx, p.App, p.User.ExternalID, input.To, input.Message)
 }
 
 func (r *mutationResolver) AcceptFriendRequest(ctx context.Context, id string) (*relations.Friendship, error) {
+	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
+		return nil, err
+	}
 	p := auth.From(ctx)
 	return r.relations.AcceptFriendRequest(ctx, p.App, p.User, id)
 }
 
 func (r *mutationResolver) DeclineFriendRequest(ctx context.Context, id string) (*models.ItemResult, error) {
+	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
+		return nil, err
+	}
 	p := auth.From(ctx)
 	return r.relations.DeclineFriendRequest(ctx, p.App, p.User, id)
 }
 
 func (r *mutationResolver) CancelFriendRequest(ctx context.Context, id string) (*models.ItemResult, error) {
+	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
+		return nil, err
+	}
 	p := auth.From(ctx)
 	return r.relations.CancelFriendRequest(ctx, p.App, p.User, id)
 }
@@ -73,12 +91,21 @@ func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.B
 	if err != nil {
 		return nil, err
 	}
+	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
+		return nil, err
+	}
+	if err := r.limitProfiles(ctx, input.Ids...); err != nil {
+		return nil, err // the blocklist shows them
+	}
 	return r.relations.AddToBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)
 }
 
 func (r *mutationResolver) RemoveFromBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*models.ItemResult, error) {
 	owner, err := self(ctx, input.UserID)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
 		return nil, err
 	}
 	return r.relations.RemoveFromBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)

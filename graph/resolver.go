@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/presence"
+	"rollcall/internal/ratelimit"
 	"rollcall/internal/relations"
 	"rollcall/internal/users"
 	"rollcall/internal/validate"
@@ -22,14 +23,14 @@ type Resolver struct {
 	presence  *presence.Hub
 	clock     func() time.Time
 	// rates limit how often a user does something.
-	rates Rates
+	rates ratelimit.Limiter
 	// validator checks what is validated item by item; see guard for the rest.
 	validator *validate.Validator
 }
 
 // NewResolver answers a Resolver that calls these rules; clock is time.Now
 // outside tests.
-func NewResolver(a *apps.Service, u *users.Service, l *relations.Service, p *presence.Hub, rates Rates, clock func() time.Time) *Resolver {
+func NewResolver(a *apps.Service, u *users.Service, l *relations.Service, p *presence.Hub, rates ratelimit.Limiter, clock func() time.Time) *Resolver {
 	return &Resolver{
 		apps: a, users: u, relations: l, presence: p,
 		clock: clock, rates: rates, validator: NewValidator(),

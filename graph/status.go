@@ -20,6 +20,9 @@ func (r *mutationResolver) Logout(ctx context.Context, allDevices *bool) (bool, 
 }
 
 func (r *mutationResolver) SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error) {
+	if err := r.limitRate(ctx, settingStatus, 1); err != nil {
+		return nil, err
+	}
 	status, err := r.presence.SetStatus(ctx, auth.From(ctx).Account(), customStatus)
 	if err != nil {
 		return nil, err
@@ -32,8 +35,11 @@ func (r *mutationResolver) SubscribeStatus(ctx context.Context, ids []string) (*
 	if err := mayQueryStatuses(p.App); err != nil {
 		return nil, err
 	}
-	if err := r.limitRate(ctx, subscribing); err != nil {
+	if err := r.limitRate(ctx, subscribing, 1); err != nil {
 		return nil, err
+	}
+	if err := r.limitProfiles(ctx, ids...); err != nil {
+		return nil, err // the list of subscriptions shows them
 	}
 	return r.presence.Subscribe(ctx, p.App, p.User, ids)
 }
@@ -43,7 +49,7 @@ func (r *mutationResolver) UnsubscribeStatus(ctx context.Context, ids []string) 
 	if err := mayQueryStatuses(p.App); err != nil {
 		return 0, err
 	}
-	if err := r.limitRate(ctx, unsubscribing); err != nil {
+	if err := r.limitRate(ctx, unsubscribing, 1); err != nil {
 		return 0, err
 	}
 	return r.presence.Unsubscribe(ctx, p.App, p.User, ids)

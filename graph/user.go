@@ -72,10 +72,16 @@ func (r *queryResolver) Me(ctx context.Context) (*models.User, error) {
 }
 
 func (r *queryResolver) User(ctx context.Context, id string) (*models.User, error) {
+	if err := r.limitProfiles(ctx, id); err != nil {
+		return nil, err
+	}
 	return auth.From(ctx).UserByID(ctx, r.users, id, profilesOnly(ctx)) // the guard's confirmingField
 }
 
 func (r *queryResolver) Users(ctx context.Context, ids []string) ([]*models.User, error) {
+	if err := r.limitProfiles(ctx, ids...); err != nil {
+		return nil, err
+	}
 	return r.users.ByIDs(ctx, auth.From(ctx).App.ID, ids)
 }
 

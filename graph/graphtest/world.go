@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/presence"
+	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
@@ -48,6 +49,9 @@ type World struct {
 	Adjust func(*transport.Config)
 	// MaxResponse is the executors' option, which Restart applies.
 	MaxResponse int
+	// Rates limit the rates of users after the next Restart. nil: as in production, with Clock, or
+	// with the clock of Redis.
+	Rates ratelimit.Limiter
 	// App is FLAGSHIP, DEVELOPMENT, all switches on; Other is the same.
 	App, Other Tenant
 
@@ -82,7 +86,13 @@ func New(t *testing.T, db *database.DB) *World {
 // the same apps.
 func NewNodes(t *testing.T, db *database.DB, count int) []*World {
 	t.Helper()
-	url, service := testenv.RedisURL(t), testenv.Service()
+	return NewNodesAt(t, db, testenv.RedisURL(t), count)
+}
+
+// NewNodesAt is NewNodes with a Redis of the test's own.
+func NewNodesAt(t *testing.T, db *database.DB, url string, count int) []*World {
+	t.Helper()
+	service := testenv.Service()
 	nodes := make([]*World, count)
 	for i := range nodes {
 		w := &World{T: t, DB: db, Clock: &Clock{}, Log: &testenv.Log{}, redis: testenv.OpenRedis(t, url, service)}
@@ -130,7 +140,13 @@ func (w *World) start() {
 	if err := w.Presence.Start(ctx); err != nil {
 		w.T.Fatal(err)
 	}
-	resolver := graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, graph.LocalRates(w.Clock.Now), w.Clock.Now)
+	rates := w.Rates
+	if rates == nil && w.redis != nil {
+		rates = ratelimit.NewShared(w.redis, log)
+	} else if rates == nil {
+		rates = ratelimit.NewLocal(w.Clock.Now)
+	}
+	resolver := graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, rates, w.Clock.Now)
 	w.Executor = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse})
 	w.Stock = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse, Stock: true})
 	config := transport.Config{
@@ -142,6 +158,7 @@ func (w *World) start() {
 		SharedByAll: graph.SharedByAll,
 		Logger:      log,
 
+		LimitConnects:    graph.LimitConnects(rates),
 		PersistedQueries: true,
 	}
 	if w.Adjust != nil {

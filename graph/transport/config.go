@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -68,6 +69,14 @@ type Config struct {
 	// HeartbeatTimeout is how long a WebSocket's client may be silent; it is asked
 	// for a sign of life three times as often. 0: 400 s.
 	HeartbeatTimeout time.Duration
+	// LimitConnects counts a device that connects for the user with that users.id. It returns
+	// RATE_LIMITED if there are too many. nil: there is no limit.
+	LimitConnects func(ctx context.Context, userID int64) error
+	// ConnectionsPerAddress is how many WebSockets and SSE streams a client address may have open,
+	// where an IPv6 address counts by its /64 network. 0: there is no limit.
+	ConnectionsPerAddress int
+	// ClientAddress returns the client's address. Required with ConnectionsPerAddress.
+	ClientAddress func(*http.Request) string
 	// PersistedQueries reports whether documents are stored for clients that send only their hash.
 	PersistedQueries bool
 	// Metrics is where the transports' metrics are registered; nil: nowhere.

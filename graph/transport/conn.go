@@ -24,6 +24,7 @@ import (
 type conn struct {
 	server *Server
 	id     string // the request ID of the upgrade
+	from   *address
 	sock   socket
 	out    sender
 	// nextPing is when the sweeper asks for a sign of life.
@@ -182,6 +183,7 @@ func (c *conn) finish() {
 	if ctx := context.Background(); c.server.log.Enabled(ctx, slog.LevelDebug) {
 		c.server.log.DebugContext(ctx, "websocket closed", "requestId", c.id, "code", int(how.code), "reason", how.reason)
 	}
+	c.server.addresses.leave(c.from)
 	leave(c.server, c.server.conns, c)
 }
 

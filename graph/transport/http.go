@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -292,8 +293,21 @@ func (x *exchange) fail(err error) {
 		x.w.Header().Set("WWW-Authenticate", "Bearer")
 	case fault.UserBanned, fault.Forbidden:
 		status = http.StatusForbidden
+	case fault.RateLimited:
+		status = http.StatusTooManyRequests
+		x.w.Header().Set("Retry-After", retryAfterOf(err))
 	}
 	x.write(status, x.server.failure(x.ctx, err))
+}
+
+// retryAfterOf returns the Retry-After of a RATE_LIMITED error, in seconds.
+func retryAfterOf(err error) string {
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) {
+		return "1"
+	}
+	ms, _ := refusal.Extensions["retryAfterMs"].(int64)
+	return strconv.FormatInt((ms+999)/1000, 10)
 }
 
 // The headers that all answers have. They are set without Header.Set, which makes

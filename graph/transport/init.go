@@ -67,10 +67,14 @@ func (c *conn) admit(ctx context.Context, init initPayload) (principal *auth.Pri
 	case auth.User:
 		c.device, err = cfg.Presence.Admit(ctx, claimed.UserID(), models.PlatformOf(init.platform), c,
 			func(ctx context.Context) (acc presence.Account, err error) {
-				if principal, err = c.server.confirmed(ctx, init.authorization); err == nil {
-					acc = principal.Account()
+				first := principal == nil // it may be called again for the same device
+				if principal, err = c.server.confirmed(ctx, init.authorization); err != nil {
+					return acc, err
 				}
-				return acc, err
+				if first {
+					err = c.server.limitConnects(ctx, principal.User.ID)
+				}
+				return principal.Account(), err
 			})
 		if err != nil {
 			return nil, fmt.Errorf("connect the device: %w", err)
@@ -81,6 +85,14 @@ func (c *conn) admit(ctx context.Context, init initPayload) (principal *auth.Pri
 		}
 	}
 	return principal, nil
+}
+
+// limitConnects returns RATE_LIMITED if the user connects devices too often.
+func (s *Server) limitConnects(ctx context.Context, userID int64) error {
+	if s.cfg.LimitConnects == nil {
+		return nil
+	}
+	return s.cfg.LimitConnects(ctx, userID)
 }
 
 // confirmed answers who sends this Authorization header, as the database has it

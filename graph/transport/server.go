@@ -33,7 +33,8 @@ type Server struct {
 	pacing    pacing
 	workers   *workers
 
-	appLinks *appLinks
+	appLinks  *appLinks
+	addresses *addresses
 
 	stopSweeping func()
 	stopChecking context.CancelFunc
@@ -67,10 +68,11 @@ func New(cfg Config) *Server {
 			closeTimeout: cfg.Limits.CloseTimeout,
 			fenceTimeout: cfg.Limits.FenceTimeout,
 		},
-		budget:  newBudget(cfg.Limits.ReceivingBytes, m),
-		workers: newWorkers(),
-		conns:   make(map[*conn]struct{}),
-		streams: make(map[*sseStream]struct{}),
+		budget:    newBudget(cfg.Limits.ReceivingBytes, m),
+		workers:   newWorkers(),
+		addresses: newAddresses(&cfg),
+		conns:     make(map[*conn]struct{}),
+		streams:   make(map[*sseStream]struct{}),
 	}
 	if cfg.PersistedQueries {
 		s.persisted = newPersistedQueries(cfg.Limits.PersistedBytes, m)

@@ -87,6 +87,12 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 		_, err := confirmed(ctx)
 		return err
 	}
+	from, err := s.addresses.enter(x.r)
+	if err != nil {
+		x.fail(err)
+		return
+	}
+	defer s.addresses.leave(from)
 	if !enter(s, s.streams, st) {
 		x.fail(errDraining)
 		return
@@ -98,10 +104,12 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	if principal := auth.From(ctx); principal.Kind == auth.User {
 		platform := models.PlatformOf(x.r.Header.Get(headerPlatform))
 		var device *presence.Device
-		var err error
 		inTime := x.await(nil, func() {
 			ctx, cancel := context.WithTimeout(ctx, s.cfg.Limits.AuthTimeout)
 			defer cancel()
+			if err = s.limitConnects(ctx, principal.User.ID); err != nil {
+				return
+			}
 			device, err = s.cfg.Presence.Connect(ctx, principal.Account(), platform, st, func(ctx context.Context) (err error) {
 				principal, err = confirmed(ctx)
 				return err

@@ -23,6 +23,11 @@ func (x *exchange) upgrade(id string) {
 		x.fail(errDraining)
 		return
 	}
+	from, err := s.addresses.enter(x.r)
+	if err != nil {
+		x.fail(err)
+		return
+	}
 	upgrader := ws.HTTPUpgrader{
 		Timeout:  s.cfg.Limits.WriteTimeout,
 		Header:   http.Header{headerRequestID: {id}},
@@ -30,6 +35,7 @@ func (x *exchange) upgrade(id string) {
 	}
 	netConn, rw, agreed, err := upgrader.Upgrade(handshakeOf(x.r), x.w)
 	if err != nil {
+		s.addresses.leave(from)
 		x.status = http.StatusBadRequest
 		if netConn != nil {
 			_ = netConn.Close() // the refusal is already sent, as far as that goes
@@ -38,7 +44,9 @@ func (x *exchange) upgrade(id string) {
 	}
 	x.status = http.StatusSwitchingProtocols
 	c := newConn(s, id, netConn, unread(rw.Reader))
+	c.from = from
 	if !enter(s, s.conns, c) {
+		s.addresses.leave(from)
 		_ = netConn.Close() // it has been open for an instant
 		return
 	}

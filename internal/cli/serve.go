@@ -25,6 +25,7 @@ import (
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
+	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/token"
@@ -167,10 +168,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics, Redis: shared,
 		RevokedSince: appRules.RevokedSince,
 	})
-	rates := graph.LocalRates(clock)
-	if shared != nil {
-		rates = graph.SharedRates(shared)
-	}
+	rates := c.rates(shared, log)
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)
 	operators := apps.NewOperators(db, clock)
 	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, rates, clock), graph.Options{
@@ -190,6 +188,10 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Logger:           log,
 		Metrics:          metrics,
 		SharedByAll:      graph.SharedByAll,
+		LimitConnects:    graph.LimitConnects(rates),
+
+		ConnectionsPerAddress: c.ConnectionsPerAddr,
+		ClientAddress:         addresses.Address,
 	})
 	events.OnAppChanged(func(context.Context, bus.AppChanged) { gql.CheckAppLinks() })
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
@@ -215,6 +217,18 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
 		ops:     opsRoutes(metrics),
 	}, nil
+}
+
+// rates returns what limits the rates of users.
+func (c *serveCommand) rates(shared *redis.Client, log *slog.Logger) ratelimit.Limiter {
+	switch {
+	case c.RateLimits == "off":
+		log.Warn("ROLLCALL_RATE_LIMITS is off; the rates of users are not limited")
+		return ratelimit.Unlimited{}
+	case shared != nil:
+		return ratelimit.NewShared(shared, log)
+	}
+	return ratelimit.NewLocal(clock)
 }
 
 // openRedis answers the Redis of a service of several nodes; nil: there is one node.

@@ -59,6 +59,8 @@ type serveSettings struct {
 	Introspection      string        `env:"ROLLCALL_INTROSPECTION" default:"on" enum:"on,off" help:"Whether clients may ask for the schema: on or off (${env})."`
 	PersistedQueries   string        `env:"ROLLCALL_PERSISTED_QUERIES" default:"on" enum:"on,off" help:"Whether clients may send the hash of a document that they have sent before: on or off (${env})."`
 	MaxResponseSize    int           `env:"ROLLCALL_MAX_RESPONSE_SIZE" default:"8388608" help:"How large the response to an operation may be, in bytes (${env})."`
+	RateLimits         string        `env:"ROLLCALL_RATE_LIMITS" default:"on" enum:"on,off" help:"Whether the rates of users are limited: on, or off for load tests (${env})."`
+	ConnectionsPerAddr int           `env:"ROLLCALL_CONNECTIONS_PER_ADDRESS" name:"connections-per-address" default:"10000" help:"How many WebSockets and event streams a client address, or an IPv6 /64 network, may have open on this node; 0: no limit (${env})."`
 	DrainTimeout       time.Duration `env:"ROLLCALL_DRAIN_TIMEOUT" default:"20s" help:"How long running requests may take after SIGTERM (${env})."`
 }
 
@@ -97,6 +99,8 @@ func (s *serveSettings) check() error {
 		return usageError{fmt.Errorf("ROLLCALL_STATUS_SUBSCRIPTION_LINGER must be from %s to %s", minLinger, maxLinger)}
 	case s.MaxResponseSize < minMaxResponse || s.MaxResponseSize > maxMaxResponse:
 		return usageError{fmt.Errorf("ROLLCALL_MAX_RESPONSE_SIZE must be from %d to %d", minMaxResponse, maxMaxResponse)}
+	case s.ConnectionsPerAddr < 0:
+		return usageError{errors.New("ROLLCALL_CONNECTIONS_PER_ADDRESS must not be negative")}
 	case s.DrainTimeout < 0:
 		return usageError{errors.New("ROLLCALL_DRAIN_TIMEOUT must not be negative")}
 	}

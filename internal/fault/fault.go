@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 )
 
 // Code is a machine-readable reason, the same in the API, the console and logs.
@@ -57,6 +58,14 @@ func New(code Code, format string, args ...any) *Error {
 // as `input.id`, `ids.3`, `first`) that breaks rule (the validator's tag).
 func Invalid(field, rule, format string, args ...any) *Error {
 	return New(InvalidArgument, format, args...).With("field", field).With("rule", rule)
+}
+
+// TooOften returns RATE_LIMITED with retryAfterMs for a call that may be repeated after wait. The
+// message is the formatted limit and the wait.
+func TooOften(wait time.Duration, format string, args ...any) *Error {
+	ms := int64((wait + time.Millisecond - 1) / time.Millisecond)
+	limit := fmt.Sprintf(format, args...)
+	return New(RateLimited, "%s; try again in %d ms", limit, ms).With("retryAfterMs", ms)
 }
 
 // With answers a copy of e that also carries the extension.

@@ -3,8 +3,11 @@ package ratelimit
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -17,28 +20,59 @@ var allowLua string
 
 var allowScript = rueidis.NewLuaScript(allowLua)
 
+const (
+	// sharedTimeout bounds how long one call waits for Redis before this node counts
+	// by itself.
+	sharedTimeout = time.Second
+	// retryPause is how long this node counts by itself before it asks Redis again.
+	retryPause = time.Second
+)
+
 // Shared is a Limiter for all nodes of a service together, by the clock of their
-// Redis, which forgets keys that have not called for a window.
+// Redis, which forgets users that have not called for a window. While Redis is
+// unavailable each node counts for itself, so that what needs only the database
+// goes on.
 type Shared struct {
-	redis  *redis.Client
-	limit  int
-	window time.Duration
+	redis *redis.Client
+	local *Local
+	log   *slog.Logger
+	// localUntil is the Unix time in ns until which Redis is not asked.
+	localUntil atomic.Int64
 }
 
-// NewShared answers a Shared that grants limit calls in any window.
-func NewShared(client *redis.Client, limit int, window time.Duration) *Shared {
-	return &Shared{redis: client, limit: limit, window: window}
+// NewShared returns a Shared.
+func NewShared(client *redis.Client, log *slog.Logger) *Shared {
+	return &Shared{redis: client, local: NewLocal(time.Now), log: log}
 }
 
-// Allow grants a call, or answers how long to wait for one, more than 0. What is
-// refused does not count.
-func (s *Shared) Allow(ctx context.Context, key string) (wait time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
+// Allow implements Limiter. It fails only if ctx ends, or because of a fault in the
+// script.
+func (s *Shared) Allow(ctx context.Context, rule Rule, user int64, n int) (wait time.Duration, err error) {
+	until := s.localUntil.Load()
+	now := time.Now()
+	if now.UnixNano() < until {
+		return s.local.Allow(ctx, rule, user, n)
+	}
+	// After a failure, one caller tries while the others do not wait for it.
+	if until != 0 && !s.localUntil.CompareAndSwap(until, now.Add(sharedTimeout+retryPause).UnixNano()) {
+		return s.local.Allow(ctx, rule, user, n)
+	}
+	asking, cancel := context.WithTimeout(ctx, sharedTimeout)
 	defer cancel()
-	micros, err := allowScript.Exec(ctx, s.redis.Client, []string{s.redis.Key("rate:" + key)},
-		[]string{strconv.Itoa(s.limit), strconv.FormatInt(s.window.Microseconds(), 10)}).AsInt64()
-	if err != nil {
+	micros, err := allowScript.Exec(asking, s.redis.Client, []string{s.redis.Key(fmt.Sprintf("rate:%s:%d", rule.Name, user))},
+		[]string{strconv.Itoa(rule.Limit), strconv.FormatInt(rule.Window.Microseconds(), 10), strconv.Itoa(n)}).AsInt64()
+	switch {
+	case err == nil:
+		s.localUntil.Store(0)
+		return time.Duration(micros) * time.Microsecond, nil
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	case !errors.Is(err, context.DeadlineExceeded) && !redis.Unavailable(err):
 		return 0, fmt.Errorf("counting calls in Redis: %w", err)
 	}
-	return time.Duration(micros) * time.Microsecond, nil
+	if until == 0 {
+		s.log.WarnContext(ctx, "Redis is unavailable; rates of users are counted for each node", "error", err)
+	}
+	s.localUntil.Store(time.Now().Add(retryPause).UnixNano())
+	return s.local.Allow(ctx, rule, user, n)
 }

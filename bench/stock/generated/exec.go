@@ -2295,18 +2295,27 @@ extend type Mutation {
 
   """
   Ends a friendship, both ways, with its remarks. ALREADY: they were no friends.
-  Errors: USER_NOT_FOUND, USER_DEACTIVATED of the user.
+  A user may make 60 changes in 5 s by this, by the changes of a remark or of the
+  blocklist, and by what ends requests, together. Errors: USER_NOT_FOUND,
+  USER_DEACTIVATED of the user; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
   removeFriend("The two." input: FriendInput!): ItemResult! @auth(to: [APP_SERVER, USER])
-  "Gives a friend another remark. Errors: NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED."
+  """
+  Gives a friend another remark. Errors: NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED;
+  RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `.
+  """
   setFriendRemark("Of whom, and what." input: SetFriendRemarkInput!): Friendship! @auth(to: [APP_SERVER, USER])
   """
   Puts users on a blocklist; a friend stays a friend, and requests pending between
   the two end. REFUSED: SELF_REFERENCE, USER_DEACTIVATED, BLOCKLIST_LIMIT_REACHED.
-  Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner.
+  Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner; RATE_LIMITED, see
+  ` + "`" + `removeFriend` + "`" + `, and ` + "`" + `user` + "`" + `, as the list shows each user's profile.
   """
   addToBlocklist("Whose, and whom." input: BlocklistInput!): [ItemResult!]! @auth(to: [APP_SERVER, USER])
-  "Takes users off a blocklist. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner."
+  """
+  Takes users off a blocklist. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner;
+  RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `.
+  """
   removeFromBlocklist("Whose, and whom." input: BlocklistInput!): [ItemResult!]! @auth(to: [APP_SERVER, USER])
 
   """
@@ -2314,17 +2323,19 @@ extend type Mutation {
   replaces its message and expiry; one that crosses a request from the other side
   makes both friends. Errors: SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED,
   BLOCKED (by either), NOT_IN_WHITELIST, ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (the
-  caller's own; where a crossing makes friends, either's).
+  caller's own; where a crossing makes friends, either's), RATE_LIMITED with
+  ` + "`" + `retryAfterMs` + "`" + ` past 20 requests in 5 s.
   """
   sendFriendRequest("Whom, and with what message." input: SendFriendRequestInput!): SendFriendRequestPayload! @auth(to: [USER])
   """
   Accepts a request to the caller. Errors: REQUEST_NOT_FOUND for what is no pending
-  request to the caller; FRIEND_LIMIT_REACHED of either, with ` + "`" + `userId` + "`" + `.
+  request to the caller; FRIEND_LIMIT_REACHED of either, with ` + "`" + `userId` + "`" + `; RATE_LIMITED,
+  see ` + "`" + `removeFriend` + "`" + `.
   """
   acceptFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): Friendship! @auth(to: [USER])
-  "Declines a request to the caller. Errors: REQUEST_NOT_FOUND."
+  "Declines a request to the caller. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
   declineFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
-  "Takes back a request of the caller. Errors: REQUEST_NOT_FOUND."
+  "Takes back a request of the caller. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
   cancelFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
 }
 
@@ -2362,7 +2373,7 @@ enum RelationshipEventKind {
 type RelationshipEvent {
   "What happened."
   kind: RelationshipEventKind!
-  "The other party."
+  "The other party. With BLOCK_ADDED and BLOCK_REMOVED its status is FORBIDDEN."
   user: User!
   "When."
   at: DateTime!
@@ -2513,8 +2524,8 @@ type SubscribeStatusPayload {
 extend type Mutation {
   """
   Sets the caller's custom status, one for all its devices. It lasts while the
-  user is ONLINE, and goes when it is not. Errors: NOT_ONLINE, when no device is
-  connected.
+  user is ONLINE, and goes when it is not. At most 60 calls in 5 s. Errors: NOT_ONLINE,
+  when no device is connected; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
   setStatus("The text; empty clears it." customStatus: String! @validate(rule: "maxbytes=100,nocontrol")): UserStatus! @auth(to: [USER])
   """
@@ -2522,9 +2533,10 @@ extend type Mutation {
   last of them is the newest on the list; one that is there already becomes new
   again. Past the app's ` + "`" + `statusSubscriptionLimit` + "`" + ` the earliest go. Lasts for all
   the user's devices, and a while (400 s unless configured) after the last of them
-  is gone. At most 20 calls in 5 s. Errors: FEATURE_DISABLED (number 72001) without
-  the app's ` + "`" + `statusQueryEnabled` + "`" + `; SELF_REFERENCE; USER_NOT_FOUND and
-  USER_DEACTIVATED with ` + "`" + `userId` + "`" + `; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
+  is gone. At most 20 calls in 5 s; each ID also counts as a profile, see ` + "`" + `user` + "`" + `.
+  Errors: FEATURE_DISABLED (number 72001) without the app's ` + "`" + `statusQueryEnabled` + "`" + `;
+  SELF_REFERENCE; USER_NOT_FOUND and USER_DEACTIVATED with ` + "`" + `userId` + "`" + `; RATE_LIMITED with
+  ` + "`" + `retryAfterMs` + "`" + `.
   """
   subscribeStatus("The user IDs; one given twice counts once." ids: [ID!]! @validate(rule: "min=1,max=100,dive,required,max=64,userid")): SubscribeStatusPayload! @auth(to: [USER])
   """
@@ -2779,9 +2791,16 @@ input UpdateUserInput {
 extend type Query {
   "The caller itself."
   me: User! @auth(to: [USER])
-  "The user with this ID; null: unknown in this app."
+  """
+  The user with this ID; null: unknown in this app. A user may read 1000 profiles of
+  others in 5 s by ` + "`" + `user` + "`" + ` and ` + "`" + `users` + "`" + `, where each ID counts (else RATE_LIMITED with
+  ` + "`" + `retryAfterMs` + "`" + `).
+  """
   user("The user ID." id: ID! @validate(rule: "required,max=64,userid")): User @auth(to: [APP_SERVER, USER])
-  "The users with these IDs in the order asked; null: unknown in this app, as whatever is no user ID."
+  """
+  The users with these IDs in the order asked; null: unknown in this app, as whatever
+  is no user ID. Errors: RATE_LIMITED, see ` + "`" + `user` + "`" + `.
+  """
   users("The user IDs; one given twice is answered twice." ids: [ID!]! @validate(rule: "max=500")): [User]! @auth(to: [APP_SERVER, USER])
 }
 

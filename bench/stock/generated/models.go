@@ -243,7 +243,7 @@ type RegisterUserResult struct {
 type RelationshipEvent struct {
 	// What happened.
 	Kind RelationshipEventKind `json:"kind"`
-	// The other party.
+	// The other party. With BLOCK_ADDED and BLOCK_REMOVED its status is FORBIDDEN.
 	User *models.User `json:"user"`
 	// When.
 	At models.Time `json:"at"`

@@ -1,0 +1,87 @@
+package graph_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"testing"
+
+	"github.com/coder/websocket"
+
+	"rollcall/graph/graphtest"
+	"rollcall/graph/transport"
+	"rollcall/internal/clientaddr"
+)
+
+// TestConnectionsPerAddress opens WebSockets and event streams from clients behind a trusted proxy.
+func TestConnectionsPerAddress(t *testing.T) {
+	const limit = 3
+	graphtest.Each(t, func(w *graphtest.World) {
+		proxies := clientaddr.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")})
+		w.Adjust = func(c *transport.Config) {
+			c.ConnectionsPerAddress, c.ClientAddress = limit, proxies.Address
+		}
+		w.Restart()
+		ann := w.Bearer("ann")
+		dial := func(address string) (*websocket.Conn, *http.Response) {
+			conn, resp, err := websocket.Dial(context.Background(), w.URL, &websocket.DialOptions{
+				Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: http.Header{"X-Forwarded-For": {address}},
+			})
+			if err != nil && resp == nil {
+				w.T.Fatal(err)
+			}
+			return conn, resp
+		}
+		accepted := func(address string) *websocket.Conn {
+			w.T.Helper()
+			conn, resp := dial(address)
+			if conn == nil {
+				w.T.Fatalf("a connection from %s was refused with %d", address, resp.StatusCode)
+			}
+			w.T.Cleanup(func() { _ = conn.CloseNow() })
+			return conn
+		}
+		refused := func(address string) {
+			w.T.Helper()
+			conn, resp := dial(address)
+			if conn != nil || resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
+				w.T.Errorf("a WebSocket from %s was answered %d", address, resp.StatusCode)
+			}
+			stream := openStream(w, ann, address)
+			defer stream.Body.Close()
+			if stream.StatusCode != http.StatusTooManyRequests {
+				w.T.Errorf("an event stream from %s was answered %d", address, stream.StatusCode)
+			}
+		}
+		first := accepted("192.0.2.1")
+		accepted("192.0.2.1")
+		stream := openStream(w, ann, "192.0.2.1")
+		if stream.StatusCode != http.StatusOK {
+			w.T.Fatalf("an event stream was answered %d", stream.StatusCode)
+		}
+		refused("192.0.2.1")
+		refused("203.0.113.5, 192.0.2.1") // what the client itself claims does not count
+		accepted("192.0.2.2")
+		for i := range limit {
+			accepted(fmt.Sprintf("2001:db8:1:2::%d", i))
+		}
+		refused("2001:db8:1:2:ffff::1") // the same network
+		accepted("2001:db8:1:3::1")
+
+		_ = first.CloseNow()
+		until(w.T, "the place of a WebSocket that is gone", func() bool {
+			conn, _ := dial("192.0.2.1")
+			return conn != nil
+		})
+		refused("192.0.2.1")
+		stream.Body.Close()
+		until(w.T, "the place of an event stream that is gone", func() bool {
+			conn, _ := dial("192.0.2.1")
+			return conn != nil
+		})
+		refused("192.0.2.1")
+		// Other requests have no such limit.
+		do(w, "ann", `{ me { id } }`, nil)
+	})
+}
