@@ -1,7 +1,9 @@
 package graph_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -142,6 +144,32 @@ func TestOnlyUsersHearOfRelations(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		if r := w.Live("websocket", w.Bearer(server), changes, nil).Next(); r.Code() != "FORBIDDEN" {
 			w.T.Errorf("the App Server is answered %s", r.Body)
+		}
+	})
+}
+
+// TestRelationshipChanged_OwnBlockHasNoStatus: whoever blocks and unblocks others does not read
+// their statuses by the events.
+func TestRelationshipChanged_OwnBlockHasNoStatus(t *testing.T) {
+	const withStatus = `subscription { relationshipChanged { kind user { id status { presence } } } }`
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		people(w, "ann", "bob", "cid")
+		live := w.Live(transport, w.Bearer("ann"), withStatus, nil)
+		plain := w.Live(transport, w.Bearer("ann"), changes, nil)
+		do(w, "ann", block, input("ids", []string{"bob"}))
+		do(w, server, unblock, input("userId", "ann", "ids", []string{"bob"}))
+		for range 2 {
+			if r := live.Next(); r.Code() != "FORBIDDEN" || bytes.Contains(r.Data, []byte("presence")) {
+				w.T.Errorf("the event of a block: %s", r.Body)
+			}
+		}
+		do(w, "bob", sendRequest, input("to", "ann"))
+		if r := live.Next(); string(r.Data) != `{"relationshipChanged":{"kind":"FRIEND_REQUEST_RECEIVED","user":{"id":"bob","status":{"presence":"UNLOGINED"}}}}` {
+			w.T.Errorf("the event of another's request: %s", r.Body)
+		}
+		do(w, "cid", sendRequest, input("to", "ann"))
+		if got := upTo(w, plain, "cid"); fmt.Sprint(got) != "[BLOCK_ADDED bob BLOCK_REMOVED bob FRIEND_REQUEST_RECEIVED bob]" {
+			w.T.Errorf("without the status: %q", got)
 		}
 	})
 }

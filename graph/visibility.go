@@ -8,8 +8,10 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/graph/stream"
+	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/presence"
+	"rollcall/internal/relations"
 	"rollcall/models"
 )
 
@@ -27,10 +29,27 @@ func (r *Resolver) maySeeStatuses(ctx context.Context, ids ...string) error {
 	if err := mayQueryStatuses(auth.From(ctx).App); err != nil {
 		return err
 	}
-	if stream.IsEvent(ctx) {
-		return nil // nobody asks: it is told
+	if ev := stream.EventOf(ctx); ev != nil {
+		return mayShowStatuses(ev)
 	}
 	return r.limitReading(ctx)
+}
+
+// errOwnBlock refuses the status in an event that the user can cause as often as it likes for any
+// user.
+var errOwnBlock = fault.New(fault.Forbidden, "an event about the user's own blocklist carries no status; read it with userStatuses")
+
+// mayShowStatuses refuses an event that the user itself causes, by blocking or unblocking another:
+// otherwise it would read statuses without being counted. Other events are not counted, as nobody
+// asks for them.
+func mayShowStatuses(ev *fanout.Event) error {
+	if change, ok := ev.Value().(*relations.Event); ok {
+		switch change.Kind {
+		case relations.BlockAdded, relations.BlockRemoved:
+			return errOwnBlock
+		}
+	}
+	return nil
 }
 
 // asksForOthers says whether a user asks for a user other than itself; an App

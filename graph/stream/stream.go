@@ -59,6 +59,12 @@ func WithEvent(ctx context.Context, ev *fanout.Event) context.Context {
 // was authorised and validated when it started.
 func IsEvent(ctx context.Context) bool { return ctx.Value(eventKey{}) != nil }
 
+// EventOf returns the event that the execution encodes, or nil if it encodes none.
+func EventOf(ctx context.Context) *fanout.Event {
+	ev, _ := ctx.Value(eventKey{}).(*fanout.Event)
+	return ev
+}
+
 // From is the whole body of a subscription resolver whose events are of type T:
 // it calls open, once, to register the operation's sink, or yields the event at
 // hand. It answers ErrNoStream where the transport cannot stream.
