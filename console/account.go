@@ -58,7 +58,7 @@ func (c *console) changePassword(v *visit) error {
 		p.WrongField, p.Wrong = "again", "password.again"
 		return c.render(v, http.StatusUnprocessableEntity, "account", p)
 	}
-	err = c.Operators.ChangePassword(v.r.Context(), v.operator, v.session, v.r.PostFormValue("current"), next, c.actor(v))
+	device, err := c.Operators.ChangePassword(v.r.Context(), v.operator, v.session, v.r.PostFormValue("current"), next, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
 		p.WrongField, p.Wrong = wrongPassword(v, refusal)
@@ -71,6 +71,7 @@ func (c *console) changePassword(v *visit) error {
 	if err != nil {
 		return err
 	}
+	c.setCookie(v, deviceCookie, device, seconds(deviceAge))
 	if err := c.setFlash(v, "password.done", ""); err != nil {
 		return err
 	}

@@ -210,8 +210,14 @@ func (r auditRow) Sessions() int { return r.number("sessions") }
 // Role is the one that an operator was given, "" for what gives none.
 func (r auditRow) Role() string { return r.value("role") }
 
-// Reason says why a login failed, "" for what is none.
-func (r auditRow) Reason() string { return r.value("reason") }
+// Failures are the failed logins that the entry counts, nil for an entry of something else.
+func (r auditRow) Failures() *apps.LoginFailures {
+	if r.Action != apps.ActionLoginFailed {
+		return nil
+	}
+	failures := apps.ReadLoginFailures(r.Detail)
+	return &failures
+}
 
 // number answers what the detail has for name, 0 where it has nothing.
 func (r auditRow) number(name string) int {

@@ -28,7 +28,7 @@ const Root = "/console/"
 // Operators is what the console needs of the rules about operators
 // (apps.Operators).
 type Operators interface {
-	Login(ctx context.Context, name, password, address, userAgent string) (token string, operator *models.Operator, err error)
+	Login(ctx context.Context, in apps.LoginRequest) (*apps.Login, error)
 	ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
 	// Peek is ByToken for what a page asks by itself.
 	Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
@@ -37,7 +37,7 @@ type Operators interface {
 	// SetPassword refuses oneself by the rule of the field "operator".
 	Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error)
 	SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error)
-	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) error
+	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error)
 	ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error)
 	EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error)
 	// EndSessions ends all but keep, and answers how many.

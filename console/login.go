@@ -10,15 +10,23 @@ import (
 	"rollcall/internal/fault"
 )
 
-// sessionCookie holds the token of the operator's session.
-const sessionCookie = "rollcall_session"
+const (
+	// sessionCookie holds the token of the operator's session.
+	sessionCookie = "rollcall_session"
+	// deviceCookie marks a browser that an operator has logged in with; see apps.Login.
+	deviceCookie = "rollcall_device"
+	// deviceAge is how long it stays after the last login: as long as browsers allow.
+	deviceAge = 400 * 24 * time.Hour
+)
 
 // loginPage is what login.html shows.
 type loginPage struct {
 	Next, Name string
 	// Wrong: the name or the password was.
 	Wrong bool
-	// WaitSeconds is how long to wait after too many wrong passwords.
+	// Limited is the text that says which limit was reached, "" if none was, and WaitSeconds how
+	// long to wait.
+	Limited     string
 	WaitSeconds int
 }
 
@@ -35,11 +43,18 @@ func (c *console) login(v *visit) error {
 		return problem{http.StatusBadRequest, "error.invalid"}
 	}
 	page := loginPage{Next: localPath(v.r.PostForm.Get("next")), Name: v.r.PostForm.Get("name")}
-	token, _, err := c.Operators.Login(v.r.Context(), page.Name, v.r.PostForm.Get("password"), c.ClientAddress(v.r), v.r.UserAgent())
+	request := apps.LoginRequest{
+		Name: page.Name, Password: v.r.PostForm.Get("password"), Address: c.ClientAddress(v.r), UserAgent: v.r.UserAgent(),
+	}
+	if cookie, err := v.r.Cookie(deviceCookie); err == nil {
+		request.Device = cookie.Value
+	}
+	login, err := c.Operators.Login(v.r.Context(), request)
 	var refusal *fault.Error
 	switch {
 	case err == nil:
-		c.setCookie(v, sessionCookie, token, seconds(apps.SessionLifetime))
+		c.setCookie(v, sessionCookie, login.Token, seconds(apps.SessionLifetime))
+		c.setCookie(v, deviceCookie, login.Device, seconds(deviceAge))
 		return v.redirect(page.Next)
 	case !errors.As(err, &refusal):
 		return err
@@ -47,7 +62,7 @@ func (c *console) login(v *visit) error {
 		page.Wrong = true
 		return c.render(v, http.StatusUnauthorized, "login", page)
 	case refusal.Code == fault.RateLimited:
-		page.WaitSeconds = retryAfter(v, refusal)
+		page.Limited, page.WaitSeconds = limitText(refusal), retryAfter(v, refusal)
 		return c.render(v, http.StatusTooManyRequests, "login", page)
 	}
 	return err
@@ -60,6 +75,14 @@ func retryAfter(v *visit, refusal *fault.Error) int {
 	wait := seconds(time.Duration(ms) * time.Millisecond)
 	v.w.Header().Set("Retry-After", strconv.Itoa(wait))
 	return wait
+}
+
+// limitText returns the text that says which limit a login has reached.
+func limitText(refusal *fault.Error) string {
+	if refusal.Extensions["limit"] == apps.LimitLogins {
+		return "login.crowded"
+	}
+	return "login.throttled"
 }
 
 func (c *console) logout(v *visit) error {

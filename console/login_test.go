@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -56,12 +57,13 @@ func TestCookies(t *testing.T) {
 		form := url.Values{"name": {"admin"}, "password": {password}, "language": {"en"}}
 		for path, name := range map[string]string{"/console/login": sessionCookie, "/console/language": languageCookie} {
 			cookies := b.post(path, form).Cookies()
-			if len(cookies) != 1 || cookies[0].Name != name {
+			if len(cookies) == 0 || cookies[0].Name != name {
 				t.Fatalf("%s sets %v", path, cookies)
 			}
-			c := cookies[0]
-			if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/console/" || c.Secure != secure || c.Domain != "" {
-				t.Errorf("%s: cookie %v, TLS %v", path, c, secure)
+			for _, c := range cookies {
+				if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/console/" || c.Secure != secure || c.Domain != "" {
+					t.Errorf("%s: cookie %v, TLS %v", path, c, secure)
+				}
 			}
 		}
 	}
@@ -72,12 +74,15 @@ func TestALoginIsANewSession(t *testing.T) {
 	b := s.browser()
 	b.head.Set("Cookie", sessionCookie+"=chosen-by-someone-else")
 	cookies := b.login("admin", password).Cookies()
-	if len(cookies) != 1 || cookies[0].Value == "chosen-by-someone-else" || len(cookies[0].Value) < 43 {
+	if len(cookies) != 2 || cookies[0].Value == "chosen-by-someone-else" || len(cookies[0].Value) < 43 {
 		t.Errorf("cookies %v", cookies)
 	}
 	b.get("/console/").wantRedirect(t, "/console/login")
 	if strings.Contains(s.log.String(), cookies[0].Value) {
 		t.Error("the log has the session's token")
+	}
+	if strings.Contains(s.log.String(), cookies[1].Value) {
+		t.Error("the log has the browser's mark")
 	}
 }
 
@@ -98,6 +103,50 @@ func TestLoginIsThrottled(t *testing.T) {
 	elsewhere.login("admin", password).wantRedirect(t, "/console/")
 	s.pass(2 * time.Second)
 	b.login("admin", password).wantRedirect(t, "/console/")
+}
+
+// TestLogin_KnownBrowser: guests at the same address do not lock out a browser that the operator
+// has logged in with before.
+func TestLogin_KnownBrowser(t *testing.T) {
+	s := onSQLite(t)
+	known, guest := s.browser(), s.browser()
+	known.login("admin", password).wantRedirect(t, "/console/")
+	known.post("/console/logout", nil).wantRedirect(t, "/console/login")
+	for range 5 {
+		guest.login("admin", "wrong password").want(t, http.StatusUnauthorized)
+	}
+	guest.login("admin", password).want(t, http.StatusTooManyRequests)
+	known.login("admin", password).wantRedirect(t, "/console/")
+	// A new password marks the browser anew.
+	next := url.Values{"current": {password}, "password": {"another password"}, "again": {"another password"}}
+	known.post("/console/account/password", next).wantRedirect(t, "/console/account")
+	known.post("/console/logout", nil).wantRedirect(t, "/console/login")
+	known.login("admin", "another password").wantRedirect(t, "/console/")
+}
+
+// TestLogin_TooManyInAll: the page says when to try again, in both languages.
+func TestLogin_TooManyInAll(t *testing.T) {
+	s := onSQLite(t)
+	b := s.browser()
+	for i := range 30 {
+		b.login("name "+strconv.Itoa(i), "wrong password").want(t, http.StatusUnauthorized)
+	}
+	for language, text := range map[string]string{
+		"en":    "Too many logins are failing or waiting at the moment. Try again in 21 seconds.",
+		"zh-CN": "当前失败或等待中的登录过多。 请在 21 秒后重试。",
+	} {
+		b.head.Set("Accept-Language", language)
+		got := b.login("another name", "wrong password")
+		got.want(t, http.StatusTooManyRequests, text, `role="alert"`, "another name")
+		if wait := got.Header.Get("Retry-After"); wait != "21" {
+			t.Errorf("Retry-After %q", wait)
+		}
+	}
+	elsewhere := s.browser()
+	elsewhere.head.Set("X-Test-Address", "192.0.2.2")
+	elsewhere.login("admin", password).wantRedirect(t, "/console/")
+	elsewhere.get("/console/audit?action=operator.login_failed").want(t, http.StatusOK,
+		"unknown name, 30 times, last", "!name 1")
 }
 
 func TestSessionEndsByTime(t *testing.T) {

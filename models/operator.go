@@ -32,7 +32,8 @@ type OperatorSession struct {
 	UserAgent string
 }
 
-// AuditEntry says who did what to whom; rows are only ever added.
+// AuditEntry says who did what to whom. Rows are only added, except that one for failed logins
+// counts those that follow it.
 type AuditEntry struct {
 	ID int64 `gorm:"primaryKey"`
 	// AppID is nil for what concerns no app, such as a login.

@@ -5,28 +5,44 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/throttle"
 	"rollcall/models"
 )
 
 // Operators carries out the rules about operators: their accounts here, their
 // logins and sessions in sessions.go.
 type Operators struct {
-	db       *database.DB
-	clock    func() time.Time
-	hasher   *hasher
-	throttle *throttle
-	show     func(name, password string) error // see Showing; nil: nothing
+	db     *database.DB
+	clock  func() time.Time
+	hasher *hasher
+	rooms  rooms
+	// throttle counts failed logins.
+	throttle *throttle.Throttle
+	failures *sync.Mutex // held while a failed login is written down
+	// failureTime is what the time of a failed login is a multiple of; 0: nothing.
+	failureTime time.Duration
+	show        func(name, password string) error // see Showing; nil: nothing
 }
 
-// NewOperators answers an Operators; clock is time.Now outside tests.
+// NewOperators returns an Operators that counts failed logins by itself; clock is time.Now
+// outside tests.
 func NewOperators(db *database.DB, clock func() time.Time) *Operators {
-	return &Operators{db: db, clock: clock, hasher: newHasher(), throttle: newThrottle()}
+	return &Operators{db: db, clock: clock, hasher: newHasher(), rooms: newRooms(), throttle: throttle.New(clock), failures: new(sync.Mutex)}
+}
+
+// Limiting returns a copy of o that counts failed logins in t and delays them to a multiple of
+// failureTime.
+func (o *Operators) Limiting(t *throttle.Throttle, failureTime time.Duration) *Operators {
+	limits := *o
+	limits.throttle, limits.failureTime = t, failureTime
+	return &limits
 }
 
 // Showing returns a copy of o that calls show with each password that Create or
@@ -121,22 +137,23 @@ func (o *Operators) SetPassword(ctx context.Context, name, password string, by m
 	if name == by.Name {
 		return "", fault.Invalid("operator", "own_password", "the own password is changed with the present one")
 	}
-	return o.setPassword(ctx, name, password, 0, by)
+	_, password, err := o.setPassword(ctx, name, password, 0, by)
+	return password, err
 }
 
-// setPassword is SetPassword for anybody; the session keep, an
-// operator_sessions.id or 0, goes on.
-func (o *Operators) setPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (string, error) {
+// setPassword is SetPassword for any operator, whom it also returns as it is then. The session
+// keep, an operator_sessions.id or 0, goes on.
+func (o *Operators) setPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (*models.Operator, string, error) {
 	operator, err := o.ByName(ctx, name)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	if operator == nil {
-		return "", errNoOperator(name)
+		return nil, "", errNoOperator(name)
 	}
 	password, hash, err := o.prepare(ctx, password)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	shown := o.showing(name, password)
 	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -153,9 +170,9 @@ func (o *Operators) setPassword(ctx context.Context, name, password string, keep
 		return shown.now()
 	})
 	if err != nil {
-		return "", fmt.Errorf("setting operator's password: %w", shown.explain(err))
+		return nil, "", fmt.Errorf("setting operator's password: %w", shown.explain(err))
 	}
-	return password, nil
+	return operator, password, nil
 }
 
 // prepare checks a password, or makes one where it is "", and hashes it.

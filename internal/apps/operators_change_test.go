@@ -47,10 +47,7 @@ func TestSetRole(t *testing.T) {
 				t.Errorf("%s: %v, %v", name, changed, err)
 			}
 		}
-		token, _, err := o.Login(ctx, "vera", "password12", "", "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		token, _ := mustLogin(t, o, "vera")
 		for i, want := range []bool{true, false} {
 			if changed, err := o.SetRole(ctx, "vera", models.RoleAdmin, ada); changed != want || err != nil {
 				t.Errorf("time %d: %v, %v", i, changed, err)
@@ -87,17 +84,14 @@ func TestDeleteOperator(t *testing.T) {
 		if err := o.Delete(ctx, "ada", shell); ruleOf(err) != "last_admin" {
 			t.Errorf("the last admin: %v", err)
 		}
-		token, _, err := o.Login(ctx, "vera", "password12", "", "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		token, _ := mustLogin(t, o, "vera")
 		if err := o.Delete(ctx, "vera", ada); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("the session lives: %v", err)
 		}
-		if _, _, err := o.Login(ctx, "vera", "password12", "", ""); fault.CodeOf(err) != fault.Unauthenticated {
+		if _, err := o.Login(ctx, LoginRequest{Name: "vera", Password: "password12"}); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("the login works: %v", err)
 		}
 		// The name is free, and its next owner gets no old session.
@@ -159,7 +153,7 @@ func TestEndSessions(t *testing.T) {
 		mustCreate(t, o, "ada", models.RoleAdmin)
 		mustCreate(t, o, "vera", models.RoleViewer)
 		for _, name := range []string{"ada", "vera", "vera", "vera"} {
-			if _, _, err := o.Login(ctx, name, "password12", "", ""); err != nil {
+			if _, err := o.Login(ctx, LoginRequest{Name: name, Password: "password12"}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,6 +13,8 @@ import (
 	"rollcall/models"
 )
 
+var epoch = time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
+
 // shell is who acts in tests.
 var shell = models.Actor{Name: "shell", Address: "192.0.2.9"}
 
@@ -137,7 +139,7 @@ func TestSetPassword(t *testing.T) {
 		if _, err := o.SetPassword(ctx, "ada", "another password", self); ruleOf(err) != "own_password" {
 			t.Errorf("the own password, without the present one: %v", err)
 		}
-		if err := o.ChangePassword(ctx, ada, session, "password12", "another password", self); err != nil {
+		if _, err := o.ChangePassword(ctx, ada, session, "password12", "another password", self); err != nil {
 			t.Fatal(err)
 		}
 		for token, want := range map[string]fault.Code{own: "", other: fault.Unauthenticated, bobs: ""} {
@@ -145,10 +147,10 @@ func TestSetPassword(t *testing.T) {
 				t.Errorf("session after the change: %v, want %q", err, want)
 			}
 		}
-		if _, _, err := o.Login(ctx, "ada", "password12", "192.0.2.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.1"}); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("the old password: %v", err)
 		}
-		if _, _, err := o.Login(ctx, "ada", "another password", "192.0.2.1", ""); err != nil {
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "another password", Address: "192.0.2.1"}); err != nil {
 			t.Errorf("the new password: %v", err)
 		}
 

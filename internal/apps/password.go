@@ -32,10 +32,6 @@ const (
 	argonKeyBytes  = 32
 )
 
-// hashesAtOnce bounds the hashes computed at the same moment, so that a hundred
-// logins wait for each other instead of taking two gigabytes.
-const hashesAtOnce = 2
-
 // CheckPassword refuses a password that is too short, too long to have been typed, or
 // not UTF-8. Its characters are counted in the form that is hashed; see canonical.
 func CheckPassword(password string) error {
@@ -84,39 +80,39 @@ func newPassword() string {
 	return strings.Join([]string{text[:group], text[group : 2*group], text[2*group : 3*group], text[3*group:]}, "-")
 }
 
-// hasher computes password hashes, a few at a time.
-type hasher struct{ slots chan struct{} }
+// hasher computes password hashes in three lanes that do not wait for each other: for operators
+// and browsers that have logged in before, for other logins with the name of an operator, and
+// for logins with any other name. Each lane computes one hash at a time, so that a hundred logins
+// wait instead of taking two gigabytes.
+type hasher struct{ known, strangers, nobody lane }
 
-func newHasher() *hasher { return &hasher{slots: make(chan struct{}, hashesAtOnce)} }
+// lane has a slot for each hash that may be computed at the same moment.
+type lane chan struct{}
+
+func newHasher() *hasher {
+	return &hasher{known: make(lane, 1), strangers: make(lane, 1), nobody: make(lane, 1)}
+}
 
 // hash returns password's argon2id hash in PHC form. It fails only if ctx ends before
 // a slot is free.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
-	salt := make([]byte, argonSaltBytes)
-	rand.Read(salt)
-	phc := phcHash{memory: argonMemoryKiB, time: argonTime, threads: argonThreads, salt: salt}
+	phc := newPHC()
+	rand.Read(phc.salt)
 	var err error
-	if phc.key, err = h.derive(ctx, canonical(password), phc, argonKeyBytes); err != nil {
+	if phc.key, err = h.known.derive(ctx, canonical(password), phc, argonKeyBytes); err != nil {
 		return "", err
 	}
 	return phc.String(), nil
 }
 
-// verify reports whether one of password's typedForms has that hash. If encoded is "",
-// because there is no such account, it returns false after the same time as for a wrong
-// password.
-func (h *hasher) verify(ctx context.Context, password, encoded string) (bool, error) {
-	phc := phcHash{memory: argonMemoryKiB, time: argonTime, threads: argonThreads, salt: make([]byte, argonSaltBytes)}
-	keyBytes := argonKeyBytes
-	if encoded != "" {
-		var err error
-		if phc, err = parsePHC(encoded); err != nil {
-			return false, err
-		}
-		keyBytes = len(phc.key)
+// verify reports whether one of password's typedForms has that hash.
+func (h *hasher) verify(ctx context.Context, in lane, password, encoded string) (bool, error) {
+	phc, err := parsePHC(encoded)
+	if err != nil {
+		return false, err
 	}
 	for _, form := range typedForms(password) {
-		key, err := h.derive(ctx, form, phc, keyBytes)
+		key, err := in.derive(ctx, form, phc, len(phc.key))
 		if err != nil {
 			return false, err
 		}
@@ -127,13 +123,23 @@ func (h *hasher) verify(ctx context.Context, password, encoded string) (bool, er
 	return false, nil
 }
 
-func (h *hasher) derive(ctx context.Context, password string, phc phcHash, keyBytes int) ([]byte, error) {
+// verifyNothing takes the time of verify with a wrong password, for a name that no operator has.
+func (h *hasher) verifyNothing(ctx context.Context, password string) error {
+	for _, form := range typedForms(password) {
+		if _, err := h.nobody.derive(ctx, form, newPHC(), argonKeyBytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l lane) derive(ctx context.Context, password string, phc phcHash, keyBytes int) ([]byte, error) {
 	select {
-	case h.slots <- struct{}{}:
+	case l <- struct{}{}:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	defer func() { <-h.slots }()
+	defer func() { <-l }()
 	return argon2.IDKey([]byte(password), phc.salt, phc.time, phc.memory, phc.threads, uint32(keyBytes)), nil
 }
 
@@ -143,6 +149,11 @@ type phcHash struct {
 	memory, time uint32
 	threads      uint8
 	salt, key    []byte
+}
+
+// newPHC returns a hash of today's cost, without salt and key.
+func newPHC() phcHash {
+	return phcHash{memory: argonMemoryKiB, time: argonTime, threads: argonThreads, salt: make([]byte, argonSaltBytes)}
 }
 
 // phcFormat is the part of the string form in front of salt and key.

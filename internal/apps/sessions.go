@@ -35,60 +35,6 @@ const userAgentLength = 255
 // this login compared the old one.
 var errPasswordChanged = errors.New("password changed")
 
-// Login answers a session's token for the right password. A wrong name and a
-// wrong password are the same UNAUTHENTICATED and take the same time. After five
-// wrong passwords for a name from an address, further attempts from there are
-// RATE_LIMITED with the extension retryAfterMs, whatever their password.
-func (o *Operators) Login(ctx context.Context, name, password, address, userAgent string) (string, *models.Operator, error) {
-	key := keyOf(name, address)
-	if wait := o.throttle.begin(key, o.clock()); wait > 0 {
-		return "", nil, fault.New(fault.RateLimited, "too many wrong passwords, wait before trying again").
-			With("retryAfterMs", wait.Milliseconds()+1)
-	}
-	operator, right, err := o.compare(ctx, name, password)
-	if err != nil {
-		o.throttle.cancel(key)
-		return "", nil, err
-	}
-	token := ""
-	if right {
-		token, err = o.begin(ctx, operator, address, userAgent)
-		if errors.Is(err, errPasswordChanged) {
-			right, err = false, nil
-		}
-	}
-	if err != nil {
-		o.throttle.cancel(key)
-		return "", nil, err
-	}
-	if !right {
-		if err := o.auditFailure(ctx, operator, address); err != nil {
-			return "", nil, err
-		}
-		return "", nil, fault.New(fault.Unauthenticated, "the name or the password is wrong")
-	}
-	o.throttle.success(key)
-	return token, operator, nil
-}
-
-// compare answers the operator of that name, nil where there is none, and
-// whether the password is its own.
-func (o *Operators) compare(ctx context.Context, name, password string) (*models.Operator, bool, error) {
-	operator, err := o.ByName(ctx, name)
-	if err != nil {
-		return nil, false, err
-	}
-	hash := ""
-	if operator != nil {
-		hash = operator.PasswordHash
-	}
-	right, err := o.hasher.verify(ctx, password, hash)
-	if err != nil {
-		return nil, false, fmt.Errorf("comparing password: %w", err)
-	}
-	return operator, right, nil
-}
-
 // begin writes the session and its audit entry, and sweeps away sessions that
 // have ended by time.
 func (o *Operators) begin(ctx context.Context, operator *models.Operator, address, userAgent string) (string, error) {
@@ -128,22 +74,6 @@ func (o *Operators) begin(ctx context.Context, operator *models.Operator, addres
 		return "", fmt.Errorf("beginning session: %w", err)
 	}
 	return token, nil
-}
-
-// auditFailure writes down a wrong password. An unknown name is left out: it may
-// be a password in the wrong field.
-func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator, address string) error {
-	entry := models.AuditEntry{
-		At: models.TimeOf(o.clock()), Action: ActionLoginFailed, Detail: "reason=unknown_name", Address: address,
-	}
-	if operator != nil {
-		entry.Target, entry.Detail = operator.Name, "reason=wrong_password"
-	}
-	err := o.db.Tx(ctx, func(tx *gorm.DB) error { return WriteAudit(tx, entry) })
-	if err != nil {
-		return fmt.Errorf("auditing failed login: %w", err)
-	}
-	return nil
 }
 
 // ByToken answers the session that has the token, and whose it is, and counts as

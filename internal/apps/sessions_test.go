@@ -19,11 +19,13 @@ import (
 // mustLogin logs in an operator that mustCreate made.
 func mustLogin(t *testing.T, o *Operators, name string) (string, *models.Operator) {
 	t.Helper()
-	token, operator, err := o.Login(context.Background(), name, "password12", "192.0.2.1", "browser")
+	login, err := o.Login(context.Background(), LoginRequest{
+		Name: name, Password: "password12", Address: "192.0.2.1", UserAgent: "browser",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token, operator
+	return login.Token, login.Operator
 }
 
 func TestLogin(t *testing.T) {
@@ -32,10 +34,13 @@ func TestLogin(t *testing.T) {
 		o, clock := newOperators(db)
 		mustCreate(t, o, "ada", models.RoleViewer)
 
-		token, operator, err := o.Login(ctx, "ada", "password12", "2001:db8::1", strings.Repeat("ü", 400)+"\xff")
-		if err != nil || operator.Name != "ada" || operator.Role != models.RoleViewer {
-			t.Fatalf("Login = %+v, %v", operator, err)
+		login, err := o.Login(ctx, LoginRequest{
+			Name: "ada", Password: "password12", Address: "2001:db8::1", UserAgent: strings.Repeat("ü", 400) + "\xff",
+		})
+		if err != nil || login.Operator.Name != "ada" || login.Operator.Role != models.RoleViewer {
+			t.Fatalf("Login = %+v, %v", login, err)
 		}
+		token, operator := login.Token, login.Operator
 		if raw, err := base64.RawURLEncoding.DecodeString(token); err != nil || len(raw) != 32 {
 			t.Errorf("token %q is not 256 bits", token)
 		}
@@ -51,7 +56,7 @@ func TestLogin(t *testing.T) {
 		}
 
 		for _, bad := range [][2]string{{"ada", "password13"}, {"ada", ""}, {"nobody", "password12"}, {"ada ", "password12"}, {"\xff", "\xff"}} {
-			if _, _, err := o.Login(ctx, bad[0], bad[1], "192.0.2.7", ""); fault.CodeOf(err) != fault.Unauthenticated {
+			if _, err := o.Login(ctx, LoginRequest{Name: bad[0], Password: bad[1], Address: "192.0.2.7"}); fault.CodeOf(err) != fault.Unauthenticated {
 				t.Errorf("Login%q: %v", bad, err)
 			}
 		}
@@ -61,11 +66,8 @@ func TestLogin(t *testing.T) {
 		want := []string{
 			"shell operator.create ada: role=viewer",
 			"ada operator.login ada: ",
-			" operator.login_failed ada: reason=wrong_password",
-			" operator.login_failed ada: reason=wrong_password",
-			" operator.login_failed : reason=unknown_name",
-			" operator.login_failed : reason=unknown_name",
-			" operator.login_failed : reason=unknown_name",
+			" operator.login_failed ada: reason=wrong_password count=2 last=2026-11-20T08:00:00.000Z",
+			" operator.login_failed : reason=unknown_name count=3 last=2026-11-20T08:00:00.000Z",
 		}
 		if got := audited(t, o); !slices.Equal(got, want) {
 			t.Errorf("audit:\n%s", strings.Join(got, "\n"))
@@ -78,12 +80,12 @@ func TestLoginIsThrottled(t *testing.T) {
 		ctx := context.Background()
 		o, clock := newOperators(db)
 		mustCreate(t, o, "ada", models.RoleAdmin)
-		for range freeAttempts {
-			if _, _, err := o.Login(ctx, "ada", "wrong password", "192.0.2.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
+		for range accountRule.Free {
+			if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "wrong password", Address: "192.0.2.1"}); fault.CodeOf(err) != fault.Unauthenticated {
 				t.Fatal(err)
 			}
 		}
-		_, _, err := o.Login(ctx, "ada", "password12", "192.0.2.1", "")
+		_, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.1"})
 		var refusal *fault.Error
 		if !errors.As(err, &refusal) || refusal.Code != fault.RateLimited {
 			t.Fatalf("the sixth attempt: %v", err)
@@ -91,14 +93,14 @@ func TestLoginIsThrottled(t *testing.T) {
 		if ms, ok := refusal.Extensions["retryAfterMs"].(int64); !ok || ms < 1000 || ms > 1001 {
 			t.Errorf("retryAfterMs = %v", refusal.Extensions["retryAfterMs"])
 		}
-		if _, _, err := o.Login(ctx, "ada", "password12", "192.0.2.2", ""); err != nil {
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.2"}); err != nil {
 			t.Errorf("the right password from another address: %v", err)
 		}
 		clock.now = clock.now.Add(time.Second)
-		if _, _, err := o.Login(ctx, "ada", "password12", "192.0.2.1", ""); err != nil {
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.1"}); err != nil {
 			t.Errorf("the right password after the delay: %v", err)
 		}
-		if _, _, err := o.Login(ctx, "ada", "wrong password", "192.0.2.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "wrong password", Address: "192.0.2.1"}); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("a right password does not begin anew: %v", err)
 		}
 	})
@@ -113,7 +115,7 @@ func TestLoginsAtOnceAreNoWayAroundTheThrottle(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range tries {
 		all.Go(func() {
-			_, _, err := o.Login(context.Background(), "ada", "wrong password", "192.0.2.1", "")
+			_, err := o.Login(context.Background(), LoginRequest{Name: "ada", Password: "wrong password", Address: "192.0.2.1"})
 			codes[i] = fault.CodeOf(err)
 		})
 	}
@@ -126,8 +128,8 @@ func TestLoginsAtOnceAreNoWayAroundTheThrottle(t *testing.T) {
 			t.Errorf("code %s", code)
 		}
 	}
-	if compared != freeAttempts {
-		t.Errorf("%d of %d passwords were compared, want %d", compared, tries, freeAttempts)
+	if compared != accountRule.Free {
+		t.Errorf("%d of %d passwords were compared, want %d", compared, tries, accountRule.Free)
 	}
 }
 

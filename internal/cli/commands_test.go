@@ -98,7 +98,8 @@ func TestPasswordFromAnEditor(t *testing.T) {
 			t.Errorf("%v: status %d, %q, %q", args, status, out, errs)
 		}
 		operators := apps.NewOperators(testenv.Open(t, url), time.Now)
-		if _, _, err := operators.Login(t.Context(), "ann", "passé 1234 "+args[1], "192.0.2.1", ""); err != nil {
+		login := apps.LoginRequest{Name: "ann", Password: "passé 1234 " + args[1], Address: "192.0.2.1"}
+		if _, err := operators.Login(t.Context(), login); err != nil {
 			t.Errorf("after %v: %v", args, err)
 		}
 	}

@@ -52,7 +52,8 @@ func TestLostOutput_ChangesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		session, _, err := operators.Login(ctx, "ann", password, "192.0.2.1", "")
+		request := apps.LoginRequest{Name: "ann", Password: password, Address: "192.0.2.1"}
+		login, err := operators.Login(ctx, request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,10 +82,10 @@ func TestLostOutput_ChangesNothing(t *testing.T) {
 		if _, _, err := rules.IssueToken(ctx, app.Key, secret, time.Hour); err != nil {
 			t.Errorf("the secret of before: %v", err)
 		}
-		if _, _, err := operators.ByToken(ctx, session); err != nil {
+		if _, _, err := operators.ByToken(ctx, login.Token); err != nil {
 			t.Errorf("the session of before: %v", err)
 		}
-		if _, _, err := operators.Login(ctx, "ann", password, "192.0.2.1", ""); err != nil {
+		if _, err := operators.Login(ctx, request); err != nil {
 			t.Errorf("the password of before: %v", err)
 		}
 		if there, err := operators.ByName(ctx, "new"); err != nil || there != nil {

@@ -28,6 +28,7 @@ import (
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
+	"rollcall/internal/throttle"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
 	"rollcall/internal/vitals"
@@ -170,7 +171,11 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	})
 	rates := c.rates(shared, log)
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)
-	operators := apps.NewOperators(db, clock)
+	attempts := throttle.New(clock)
+	if shared != nil {
+		attempts = throttle.NewShared(shared, clock, log)
+	}
+	operators := apps.NewOperators(db, clock).Limiting(attempts, apps.FailureTime)
 	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, rates, clock), graph.Options{
 		Introspection: c.Introspection == "on",
 		MaxResponse:   c.MaxResponseSize,

@@ -1,0 +1,120 @@
+package apps
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"rollcall/internal/throttle"
+	"rollcall/models"
+)
+
+// Failed logins of one account from one network share an audit entry, and when there are many of
+// these, all others do: guests must not fill the audit, nor hide in it what operators do.
+const (
+	// failureWindow is how long an entry counts the failures that follow the first.
+	failureWindow = time.Hour
+	// failureEntries is how many entries begin in a window, besides the one of all others.
+	failureEntries = 50
+)
+
+// The reasons of a failed login, for the audit.
+const (
+	reasonWrongPassword = "wrong_password"
+	// reasonUnknownName: the entry leaves the name out, which may be a password in the wrong field.
+	reasonUnknownName = "unknown_name"
+	// reasonVarious: the failures that found no entry of their own.
+	reasonVarious = "various"
+)
+
+// auditFailure writes down a wrong password; operator is nil if the name is unknown.
+func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator, address string) error {
+	own := failure{reason: reasonUnknownName, network: clipASCII(throttle.Network(address), auditAddressLength)}
+	if operator != nil {
+		own.name, own.reason = operator.Name, reasonWrongPassword
+	}
+	// One at a time, so that failures at the same moment find each other's entry.
+	o.failures.Lock()
+	defer o.failures.Unlock()
+	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
+		now := models.TimeOf(o.clock())
+		recent, err := o.recentFailures(tx, now)
+		if err != nil {
+			return err
+		}
+		what := own
+		entry := what.find(recent)
+		if entry == nil && len(recent) >= failureEntries {
+			what = failure{reason: reasonVarious}
+			entry = what.find(recent)
+		}
+		if entry != nil {
+			return countFailure(tx, entry.ID, now)
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			At: now, Action: ActionLoginFailed, Target: what.name, Detail: "reason=" + what.reason, Address: what.network,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("auditing failed login: %w", err)
+	}
+	return nil
+}
+
+// recentFailures returns the entries that still count failures.
+func (o *Operators) recentFailures(tx *gorm.DB, now models.Time) ([]*models.AuditEntry, error) {
+	var list []*models.AuditEntry
+	err := tx.Table(o.db.Using("audit_entries", "audit_entries_action")).
+		Where("action = ? AND at > ?", ActionLoginFailed, now.Add(-failureWindow)).
+		Order("at DESC, id DESC").Limit(2 * failureEntries).Find(&list).Error
+	return list, err
+}
+
+// failure is what failures have in common that share an entry.
+type failure struct{ name, reason, network string }
+
+// find returns the entry for such failures, or nil if there is none.
+func (f failure) find(list []*models.AuditEntry) *models.AuditEntry {
+	at := slices.IndexFunc(list, func(e *models.AuditEntry) bool {
+		return e.Target == f.name && e.Address == f.network && ReadLoginFailures(e.Detail).Reason == f.reason
+	})
+	if at < 0 {
+		return nil
+	}
+	return list[at]
+}
+
+// countFailure adds a failure to an entry, which another node may be changing.
+func countFailure(tx *gorm.DB, id int64, now models.Time) error {
+	entry := &models.AuditEntry{}
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Take(entry).Error
+	if err != nil {
+		return err
+	}
+	f := ReadLoginFailures(entry.Detail)
+	return tx.Model(entry).Update("detail", fmt.Sprintf("reason=%s count=%d last=%s", f.Reason, f.Count+1, now)).Error
+}
+
+// LoginFailures is what the audit says of failed logins besides whose they are.
+type LoginFailures struct {
+	// Reason is wrong_password, unknown_name or various.
+	Reason string
+	Count  int
+	// Last is when the last one was, if there were several.
+	Last models.Time
+}
+
+// ReadLoginFailures reads the detail of an entry with the action ActionLoginFailed.
+func ReadLoginFailures(detail string) LoginFailures {
+	f := LoginFailures{Count: 1}
+	last := ""
+	_, _ = fmt.Sscanf(detail, "reason=%s count=%d last=%s", &f.Reason, &f.Count, &last) // one failure has a reason only
+	if at, err := time.Parse(time.RFC3339, last); err == nil {
+		f.Last = models.TimeOf(at)
+	}
+	return f
+}

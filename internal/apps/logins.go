@@ -1,0 +1,241 @@
+package apps
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/throttle"
+	"rollcall/models"
+)
+
+// The limits of failed logins. A browser that has logged in before counts alone, so that nobody
+// can lock its operator out; every other attempt counts under the three rules after that.
+var (
+	deviceRule = &throttle.Rule{
+		Name: "login-device", Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Memory: time.Hour, Forgive: true,
+	}
+	// accountRule counts a name and a network together.
+	accountRule = &throttle.Rule{
+		Name: "login-account", Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Memory: time.Hour, Forgive: true,
+	}
+	networkRule = &throttle.Rule{
+		Name: "login-network", Free: 30, Delay: 20 * time.Second, MaxDelay: 20 * time.Second, Memory: 10 * time.Minute,
+	}
+	// everyoneRule bounds what many addresses together cost: hashes, audit entries and counters.
+	everyoneRule = &throttle.Rule{
+		Name: "login-all", Free: 60, Delay: time.Second, MaxDelay: time.Second, Memory: time.Minute,
+	}
+)
+
+// FailureTime is how long a failed login takes on a server, or a multiple of it. The time would
+// otherwise tell whether the name exists while one of the two lanes is busy; see hasher.
+const FailureTime = time.Second
+
+const (
+	// waitingLogins is how many logins may wait for a hash or compute one.
+	waitingLogins = 16
+	// busyRetry is what a login is told that finds no place, longer than the others take.
+	busyRetry = 2 * time.Second
+)
+
+// The extension `limit` of RATE_LIMITED says which limit a login has reached.
+const (
+	// LimitPassword: too many wrong passwords for this name, or from this browser.
+	LimitPassword = "password"
+	// LimitLogins: too many logins fail from this network or in all, or too many are waiting.
+	LimitLogins = "logins"
+)
+
+// LoginRequest is what a browser sends to log in.
+type LoginRequest struct {
+	Name, Password     string
+	Address, UserAgent string
+	// Device is what an earlier Login returned to the same browser; "" if there was none.
+	Device string
+}
+
+// Login is a new session.
+type Login struct {
+	Operator *models.Operator
+	// Token is the session's.
+	Token string
+	// Device marks the browser as one that has logged in as this operator, until its password
+	// is changed.
+	Device string
+}
+
+// Login begins a session for the right password. A wrong name and a wrong password are the same
+// UNAUTHENTICATED and take the same time. RATE_LIMITED, with the extensions retryAfterMs and
+// limit, is independent of the password and of whether the name exists.
+func (o *Operators) Login(ctx context.Context, in LoginRequest) (*Login, error) {
+	began := time.Now()
+	operator, known, err := o.knownDevice(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	if known {
+		key := throttle.Key{Rule: deviceRule, Subject: in.Device}
+		return o.login(ctx, in, operator, o.rooms.known, key)
+	}
+	network := throttle.Network(in.Address)
+	login, err := o.login(ctx, in, operator, o.rooms.strangers,
+		throttle.Key{Rule: accountRule, Subject: in.Name + "\x00" + network},
+		throttle.Key{Rule: networkRule, Subject: network},
+		throttle.Key{Rule: everyoneRule})
+	if fault.CodeOf(err) == fault.Unauthenticated {
+		o.delayFailure(ctx, began)
+	}
+	return login, err
+}
+
+// login is Login for an attempt that counts under these keys. operator may be nil if it has not
+// been read yet.
+func (o *Operators) login(ctx context.Context, in LoginRequest, operator *models.Operator, place room, keys ...throttle.Key) (*Login, error) {
+	attempt, refusal := o.throttle.Begin(ctx, keys...)
+	if refusal != nil {
+		return nil, rateLimited(refusal)
+	}
+	leave, ok := place.enter()
+	if !ok {
+		attempt.Cancel(ctx)
+		return nil, limited(LimitLogins, busyRetry)
+	}
+	defer leave()
+	login, err := o.compareAndBegin(ctx, in, operator)
+	switch {
+	case err == nil:
+		attempt.Succeed(ctx)
+	case fault.CodeOf(err) != fault.Unauthenticated:
+		attempt.Cancel(ctx)
+	}
+	return login, err
+}
+
+// compareAndBegin begins a session if the password is the operator's. A wrong one is
+// UNAUTHENTICATED and in the audit.
+func (o *Operators) compareAndBegin(ctx context.Context, in LoginRequest, operator *models.Operator) (*Login, error) {
+	var err error
+	if operator == nil {
+		if operator, err = o.ByName(ctx, in.Name); err != nil {
+			return nil, err
+		}
+	}
+	right := false
+	if operator == nil {
+		err = o.hasher.verifyNothing(ctx, in.Password)
+	} else {
+		lane := o.hasher.strangers
+		if isDevice(operator, in.Device) {
+			lane = o.hasher.known
+		}
+		right, err = o.hasher.verify(ctx, lane, in.Password, operator.PasswordHash)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("comparing password: %w", err)
+	}
+	if right {
+		login := &Login{Operator: operator, Device: in.Device}
+		if !isDevice(operator, in.Device) {
+			login.Device = newDevice(operator)
+		}
+		login.Token, err = o.begin(ctx, operator, in.Address, in.UserAgent)
+		if err == nil {
+			return login, nil
+		}
+		if !errors.Is(err, errPasswordChanged) {
+			return nil, err
+		}
+	}
+	if err := o.auditFailure(ctx, operator, in.Address); err != nil {
+		return nil, err
+	}
+	return nil, fault.New(fault.Unauthenticated, "the name or the password is wrong")
+}
+
+// delayFailure waits until a multiple of the failure time has passed since began, or ctx ends.
+func (o *Operators) delayFailure(ctx context.Context, began time.Time) {
+	if o.failureTime == 0 {
+		return
+	}
+	timer := time.NewTimer(o.failureTime - time.Since(began)%o.failureTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// rateLimited returns what a caller is told who has failed too often.
+func rateLimited(refusal *throttle.Refusal) error {
+	limit := LimitLogins
+	if refusal.Rule.Forgive {
+		limit = LimitPassword
+	}
+	return limited(limit, refusal.Wait)
+}
+
+func limited(limit string, wait time.Duration) error {
+	message := "too many wrong passwords, wait before trying again"
+	if limit == LimitLogins {
+		message = "too many logins, wait before trying again"
+	}
+	return fault.New(fault.RateLimited, "%s", message).With("retryAfterMs", wait.Milliseconds()+1).With("limit", limit)
+}
+
+// rooms hold the logins that wait for a hash or compute one. Strangers, known or unknown by name,
+// share one, so that a refusal does not tell whether a name exists; they cannot take the places
+// of browsers that have logged in before.
+type rooms struct{ known, strangers room }
+
+func newRooms() rooms {
+	return rooms{known: make(room, waitingLogins), strangers: make(room, waitingLogins)}
+}
+
+// room is a bounded number of places.
+type room chan struct{}
+
+// enter takes a place until leave is called. ok reports whether there was one.
+func (r room) enter() (leave func(), ok bool) {
+	select {
+	case r <- struct{}{}:
+		return func() { <-r }, true
+	default:
+		return nil, false
+	}
+}
+
+// knownDevice reports whether the request comes from a browser that has logged in as the operator
+// before. It reads the operator only if the request says so.
+func (o *Operators) knownDevice(ctx context.Context, in LoginRequest) (operator *models.Operator, known bool, err error) {
+	if in.Device == "" {
+		return nil, false, nil
+	}
+	operator, err = o.ByName(ctx, in.Name)
+	return operator, operator != nil && isDevice(operator, in.Device), err
+}
+
+// newDevice returns a mark for a browser that has logged in as the operator.
+func newDevice(operator *models.Operator) string { return deviceOf(operator, rand.Text()) }
+
+// isDevice reports whether device is a mark that newDevice made for the operator.
+func isDevice(operator *models.Operator, device string) bool {
+	name, _, found := strings.Cut(device, ".")
+	return found && hmac.Equal([]byte(device), []byte(deviceOf(operator, name)))
+}
+
+// deviceOf returns the mark with that random name. It is signed with the password's hash, whose
+// salt has 128 random bits: so it ends with the password, and needs no key of its own.
+func deviceOf(operator *models.Operator, name string) string {
+	mac := hmac.New(sha256.New, []byte(operator.PasswordHash))
+	mac.Write([]byte("rollcall device " + strconv.FormatInt(operator.ID, 10) + " " + name))
+	return name + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}

@@ -1,0 +1,426 @@
+package apps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/internal/testenv"
+	"rollcall/internal/throttle"
+	"rollcall/models"
+)
+
+// guess sends a wrong password.
+func guess(o *Operators, name, address, device string) error {
+	_, err := o.Login(context.Background(), LoginRequest{Name: name, Password: "wrong password", Address: address, Device: device})
+	return err
+}
+
+// limitOf returns the limit that a login has reached, "" if none.
+func limitOf(t *testing.T, err error) string {
+	t.Helper()
+	var refusal *fault.Error
+	if !errors.As(err, &refusal) || refusal.Code != fault.RateLimited {
+		return ""
+	}
+	if ms, ok := refusal.Extensions["retryAfterMs"].(int64); !ok || ms < 1 {
+		t.Errorf("retryAfterMs = %v", refusal.Extensions["retryAfterMs"])
+	}
+	return refusal.Extensions["limit"].(string)
+}
+
+// deviceFor logs an operator in and returns the browser's mark.
+func deviceFor(t *testing.T, o *Operators, name string) string {
+	t.Helper()
+	login, err := o.Login(context.Background(), LoginRequest{Name: name, Password: "password12", Address: "192.0.2.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return login.Device
+}
+
+// TestLogin_Flood sends 1500 wrong passwords for as many names, and for the operator's, from the
+// operator's address and from 150 others.
+func TestLogin_Flood(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, clock := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		device := deviceFor(t, o, "ada")
+		const attempts = 1500
+		var compared, limited int
+		var mu sync.Mutex
+		next := make(chan int)
+		var attackers sync.WaitGroup
+		for range 100 {
+			attackers.Go(func() {
+				for i := range next {
+					name, address := fmt.Sprint("name", i), "192.0.2.1"
+					if i%3 == 0 {
+						name = "ada"
+					}
+					if i%2 == 0 {
+						address = fmt.Sprintf("198.51.100.%d", i%150)
+					}
+					err := guess(o, name, address, "")
+					mu.Lock()
+					switch {
+					case fault.CodeOf(err) == fault.Unauthenticated:
+						compared++
+					case limitOf(t, err) != "":
+						limited++
+					default:
+						t.Errorf("attempt %d: %v", i, err)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		for i := range attempts {
+			next <- i
+			if i == attempts/2 {
+				login, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.1", Device: device})
+				if err != nil || login.Device != device {
+					t.Errorf("the operator during the attack: %+v, %v", login, err)
+				}
+			}
+		}
+		close(next)
+		attackers.Wait()
+		if compared > everyoneRule.Free || compared+limited != attempts {
+			t.Errorf("%d passwords were compared and %d refused, want at most %d compared", compared, limited, everyoneRule.Free)
+		}
+		if limit := limitOf(t, guess(o, "bob", "203.0.113.9", "")); limit != LimitLogins && compared == everyoneRule.Free {
+			t.Errorf("a guest after the attack reaches the limit %q", limit)
+		}
+		var entries int64
+		if err := db.Read(ctx).Model(&models.AuditEntry{}).Where("action = ?", ActionLoginFailed).Count(&entries).Error; err != nil {
+			t.Fatal(err)
+		}
+		if entries < 1 || entries > failureEntries+1 {
+			t.Errorf("%d audit entries, want at most %d", entries, failureEntries+1)
+		}
+		clock.now = clock.now.Add(everyoneRule.Memory)
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "203.0.113.1"}); err != nil {
+			t.Errorf("a new browser a minute later: %v", err)
+		}
+	})
+}
+
+// TestLogin_LimitOfANetwork tries a name each, so that the limit of an account is not reached.
+func TestLogin_LimitOfANetwork(t *testing.T) {
+	o, clock := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
+	mustCreate(t, o, "ada", models.RoleAdmin)
+	for i := range networkRule.Free {
+		if err := guess(o, fmt.Sprint("name", i), fmt.Sprintf("2001:db8::%x", i), ""); fault.CodeOf(err) != fault.Unauthenticated {
+			t.Fatalf("attempt %d: %v", i+1, err)
+		}
+	}
+	for _, name := range []string{"another", "ada"} {
+		if limit := limitOf(t, guess(o, name, "2001:db8::ffff", "")); limit != LimitLogins {
+			t.Errorf("%s from the same /64: limit %q", name, limit)
+		}
+	}
+	if _, err := o.Login(context.Background(), LoginRequest{Name: "ada", Password: "password12", Address: "2001:db8:0:1::1"}); err != nil {
+		t.Errorf("from another /64: %v", err)
+	}
+	clock.now = clock.now.Add(networkRule.Delay)
+	if err := guess(o, "another", "2001:db8::ffff", ""); fault.CodeOf(err) != fault.Unauthenticated {
+		t.Errorf("after the delay: %v", err)
+	}
+}
+
+// TestLogin_WaitingRoom lets sixteen logins wait, whose names some operators have and some not.
+func TestLogin_WaitingRoom(t *testing.T) {
+	o, _ := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
+	mustCreate(t, o, "ada", models.RoleAdmin)
+	device := deviceFor(t, o, "ada")
+	o.hasher.strangers <- struct{}{}
+	o.hasher.nobody <- struct{}{}
+	codes := make(chan fault.Code, waitingLogins)
+	for i := range waitingLogins {
+		go func() {
+			name := "ada"
+			if i%2 == 0 {
+				name = "nobody"
+			}
+			codes <- fault.CodeOf(guess(o, name, fmt.Sprintf("198.51.100.%d", i), ""))
+		}()
+	}
+	for deadline := time.Now().Add(30 * time.Second); len(o.rooms.strangers) < waitingLogins; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d logins wait", len(o.rooms.strangers))
+		}
+	}
+	for range 3 * accountRule.Free { // a refused login does not count as failed
+		for _, name := range []string{"ada", "nobody"} {
+			if limit := limitOf(t, guess(o, name, "203.0.113.1", "")); limit != LimitLogins {
+				t.Fatalf("%s beyond the waiting room: limit %q", name, limit)
+			}
+		}
+	}
+	if _, err := o.Login(context.Background(), LoginRequest{Name: "ada", Password: "password12", Address: "198.51.100.1", Device: device}); err != nil {
+		t.Errorf("a browser that has logged in before: %v", err)
+	}
+	<-o.hasher.strangers
+	<-o.hasher.nobody
+	for range waitingLogins {
+		if code := <-codes; code != fault.Unauthenticated {
+			t.Errorf("a login that waited: %s", code)
+		}
+	}
+	if err := guess(o, "ada", "203.0.113.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
+		t.Errorf("with places again: %v", err)
+	}
+}
+
+// TestLogin_UnknownNamesTakeNoSlot: however many of them wait, operators do not.
+func TestLogin_UnknownNamesTakeNoSlot(t *testing.T) {
+	o, _ := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
+	mustCreate(t, o, "ada", models.RoleAdmin)
+	o.hasher.nobody <- struct{}{}
+	ctx, cancel := context.WithCancel(context.Background())
+	var waiting sync.WaitGroup
+	for range accountRule.Free {
+		waiting.Go(func() {
+			_, err := o.Login(ctx, LoginRequest{Name: "nobody", Password: "password12", Address: "192.0.2.1"})
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("the login of an unknown name whose slot is taken: %v", err)
+			}
+		})
+	}
+	deviceFor(t, o, "ada")
+	cancel()
+	waiting.Wait()
+	<-o.hasher.nobody
+	if err := guess(o, "nobody", "192.0.2.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
+		t.Errorf("logins that were given up count as failed: %v", err)
+	}
+}
+
+func TestLogin_KnownBrowser(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, _ := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		mustCreate(t, o, "bob", models.RoleAdmin)
+		login := func(name, password, device string) (*Login, error) {
+			return o.Login(ctx, LoginRequest{Name: name, Password: password, Address: "192.0.2.1", Device: device})
+		}
+		device, bobs := deviceFor(t, o, "ada"), deviceFor(t, o, "bob")
+		// Guests use up the account's attempts from this address.
+		for range accountRule.Free {
+			if err := guess(o, "ada", "192.0.2.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
+				t.Fatal(err)
+			}
+		}
+		name, mac, _ := strings.Cut(device, ".")
+		for what, other := range map[string]string{
+			"none": "", "another operator's": bobs, "a forged one": name + "x." + mac, "half of one": name, "noise": "\xff.\xff",
+		} {
+			if _, err := login("ada", "password12", other); limitOf(t, err) != LimitPassword {
+				t.Errorf("with %s: %v", what, err)
+			}
+		}
+		again, err := login("ada", "password12", device)
+		if err != nil || again.Device != device {
+			t.Fatalf("with its own: %+v, %v", again, err)
+		}
+		// Its attempts are counted, too, and do not lock the other browser out.
+		for range deviceRule.Free {
+			if _, err := login("ada", "wrong password", device); fault.CodeOf(err) != fault.Unauthenticated {
+				t.Fatal(err)
+			}
+		}
+		if _, err := login("ada", "password12", device); limitOf(t, err) != LimitPassword {
+			t.Errorf("after too many wrong passwords from this browser: %v", err)
+		}
+		if _, err := login("bob", "password12", bobs); err != nil {
+			t.Errorf("another browser: %v", err)
+		}
+		// A new password ends the mark.
+		session, operator, err := o.ByToken(ctx, again.Token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, err := o.ChangePassword(ctx, operator, session, "password12", "another password", shell)
+		if err != nil || next == device {
+			t.Fatalf("ChangePassword = %q, %v", next, err)
+		}
+		if _, err := login("ada", "another password", device); limitOf(t, err) != LimitPassword {
+			t.Errorf("with the mark of the former password: %v", err)
+		}
+		if _, err := login("ada", "another password", next); err != nil {
+			t.Errorf("with the new mark: %v", err)
+		}
+	})
+}
+
+// TestChangePassword_OwnLimit: what guests do at the login does not keep an operator from it.
+func TestChangePassword_OwnLimit(t *testing.T) {
+	ctx := context.Background()
+	o, _ := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
+	mustCreate(t, o, "ada", models.RoleAdmin)
+	token, operator := mustLogin(t, o, "ada")
+	session, _, err := o.ByToken(ctx, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := models.Actor{Name: "ada", Address: "192.0.2.1"}
+	for range accountRule.Free + 1 {
+		_ = guess(o, "ada", by.Address, "")
+	}
+	for range deviceRule.Free {
+		if _, err := o.ChangePassword(ctx, operator, session, "a guess", "another password", by); fault.CodeOf(err) != fault.InvalidArgument {
+			t.Fatal(err)
+		}
+	}
+	if _, err := o.ChangePassword(ctx, operator, session, "password12", "another password", by); limitOf(t, err) != LimitPassword {
+		t.Errorf("after too many wrong passwords: %v", err)
+	}
+}
+
+func TestLogin_NodesCountTogether(t *testing.T) {
+	db := testenv.Open(t, testenv.SQLiteURL(t))
+	url, service := testenv.RedisURL(t), testenv.Service()
+	nodes := make([]*Operators, 2)
+	for i := range nodes {
+		shared := throttle.NewShared(testenv.OpenRedis(t, url, service), time.Now, slog.New(slog.DiscardHandler))
+		nodes[i] = NewOperators(db, time.Now).Limiting(shared, 0)
+	}
+	mustCreate(t, nodes[0], "ada", models.RoleAdmin)
+	device := deviceFor(t, nodes[0], "ada")
+	// The last of them waits the longest, so that the limit is still there when it is reached.
+	for i := range accountRule.Free + 3 {
+		key := throttle.Key{Rule: accountRule, Subject: "ada\x00192.0.2.1"}
+		if i >= accountRule.Free {
+			key.Rule = &throttle.Rule{Name: accountRule.Name, Free: 1000, Memory: time.Hour}
+		}
+		if _, refusal := nodes[i%2].throttle.Begin(context.Background(), key); refusal != nil {
+			t.Fatalf("failure %d: %+v", i+1, refusal)
+		}
+	}
+	for i, node := range nodes {
+		if limit := limitOf(t, guess(node, "ada", "192.0.2.1", "")); limit != LimitPassword {
+			t.Errorf("node %d: limit %q", i, limit)
+		}
+		if _, err := node.Login(context.Background(), LoginRequest{
+			Name: "ada", Password: "password12", Address: "192.0.2.1", Device: device,
+		}); err != nil {
+			t.Errorf("node %d: a browser that has logged in before: %v", i, err)
+		}
+	}
+}
+
+// TestLogin_FailureTime: whether a name exists must not show in the time, also if one lane is
+// busier than the other.
+func TestLogin_FailureTime(t *testing.T) {
+	o, _ := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
+	mustCreate(t, o, "ada", models.RoleAdmin)
+	const failureTime = 10 * time.Second
+	slow := o.Limiting(o.throttle, failureTime)
+	for i, name := range []string{"ada", "nobody"} {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() {
+			_, err := slow.Login(ctx, LoginRequest{Name: name, Password: "wrong password", Address: "192.0.2.1"})
+			done <- err
+		}()
+		for len(audited(t, o)) < 2+i {
+			time.Sleep(time.Millisecond)
+		}
+		select {
+		case err := <-done:
+			t.Errorf("%s: answered at once: %v", name, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+		cancel()
+		if err := <-done; fault.CodeOf(err) != fault.Unauthenticated {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if login, err := slow.Login(context.Background(), LoginRequest{Name: "ada", Password: "password12"}); err != nil || login == nil {
+		t.Errorf("the right password: %v", err)
+	}
+}
+
+// TestAuditFailure_IsBounded: each account and network has an entry of its own until there are
+// many, and a new one in each window.
+func TestAuditFailure_IsBounded(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, clock := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		ada, err := o.ByName(ctx, "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fail := func(operator *models.Operator, address string) {
+			t.Helper()
+			if err := o.auditFailure(ctx, operator, address); err != nil {
+				t.Fatal(err)
+			}
+		}
+		failed := func() (list []string) {
+			t.Helper()
+			var entries []models.AuditEntry
+			if err := db.Read(ctx).Where("action = ?", ActionLoginFailed).Order("id").Find(&entries).Error; err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				list = append(list, e.Target+" "+e.Address+" "+e.Detail)
+			}
+			return list
+		}
+		fail(ada, "192.0.2.1")
+		clock.now = clock.now.Add(time.Second)
+		for range 2 {
+			fail(ada, "192.0.2.1")
+			fail(nil, "2001:db8::1")
+			fail(nil, "2001:db8::2")
+		}
+		want := []string{
+			"ada 192.0.2.1 reason=wrong_password count=3 last=2026-11-20T08:00:01.000Z",
+			" 2001:db8::/64 reason=unknown_name count=4 last=2026-11-20T08:00:01.000Z",
+		}
+		if got := failed(); strings.Join(got, "\n") != strings.Join(want, "\n") {
+			t.Errorf("entries:\n%s", strings.Join(got, "\n"))
+		}
+		for i := range 3 * failureEntries {
+			fail(nil, fmt.Sprintf("198.51.100.%d", i))
+		}
+		got := failed()
+		last := fmt.Sprintf("  reason=various count=%d last=2026-11-20T08:00:01.000Z", 2*failureEntries+2)
+		if len(got) != failureEntries+1 || got[failureEntries] != last {
+			t.Errorf("%d entries, the last %q, want %q", len(got), got[len(got)-1], last)
+		}
+		fail(ada, "192.0.2.1")
+		if got := failed(); len(got) != failureEntries+1 || !strings.Contains(got[0], "count=4") {
+			t.Errorf("%d entries, the first %q", len(got), got[0])
+		}
+		clock.now = clock.now.Add(failureWindow)
+		fail(ada, "192.0.2.1")
+		if got := failed(); len(got) != failureEntries+2 || got[len(got)-1] != "ada 192.0.2.1 reason=wrong_password" {
+			t.Errorf("in the next window: %q", got[len(got)-1])
+		}
+	})
+}
+
+func TestReadLoginFailures(t *testing.T) {
+	for detail, want := range map[string]LoginFailures{
+		"reason=wrong_password": {Reason: "wrong_password", Count: 1},
+		"reason=unknown_name count=12 last=2026-11-20T08:00:00.000Z": {Reason: "unknown_name", Count: 12, Last: models.TimeOf(epoch)},
+		"": {Count: 1},
+	} {
+		if got := ReadLoginFailures(detail); got != want {
+			t.Errorf("%q: %+v, want %+v", detail, got, want)
+		}
+	}
+}

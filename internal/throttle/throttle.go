@@ -1,0 +1,251 @@
+// Package throttle slows down guessing: it counts failed attempts and says how long to wait
+// before the next. The counters are in Redis if there is one, so that several nodes count
+// together, and in this process if there is none or while it is unreachable.
+package throttle
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"rollcall/internal/redis"
+)
+
+// Rule says how many attempts may fail, and how fast. The zero value is not valid.
+type Rule struct {
+	// Name is the rule's part of the key; no two rules share it.
+	Name string
+	// Free is how many attempts may fail without a delay.
+	Free int
+	// Delay is the time to wait after the last of the free ones. It doubles with each
+	// further failure up to MaxDelay.
+	Delay, MaxDelay time.Duration
+	// Memory is how long failures count, from the last one on. Longer than MaxDelay.
+	Memory time.Duration
+	// Forgive: a success forgets all failures that count together with it. Otherwise
+	// it only does not count itself.
+	Forgive bool
+}
+
+// delay returns how long to wait after that many failures.
+func (r *Rule) delay(failures int) time.Duration {
+	if failures < r.Free {
+		return 0
+	}
+	delay := r.Delay
+	for range failures - r.Free {
+		if delay >= r.MaxDelay {
+			break
+		}
+		delay *= 2
+	}
+	return min(delay, r.MaxDelay)
+}
+
+// Key is what failures count together: those under one rule with the same subject.
+type Key struct {
+	Rule *Rule
+	// Subject is any text, such as a name and a network. Only its digest is kept.
+	Subject string
+}
+
+// digestBytes is how much of a subject's SHA-256 is kept: too much to find two alike.
+const digestBytes = 16
+
+// id returns the key's short name.
+func (k Key) id() string {
+	sum := sha256.Sum256([]byte(k.Subject))
+	return k.Rule.Name + ":" + hex.EncodeToString(sum[:digestBytes])
+}
+
+// Network returns what an address counts as: an IPv6 address as its /64, which one machine
+// has all of, and any other as itself.
+func Network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() {
+		return ip.String()
+	}
+	prefix, err := ip.Prefix(64)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
+}
+
+// Refusal says why an attempt must not be made yet.
+type Refusal struct {
+	// Rule is the one with the longest wait.
+	Rule *Rule
+	// Wait is how long to wait, more than 0.
+	Wait time.Duration
+}
+
+// Throttle counts failed attempts. Its methods may be called from any goroutine.
+type Throttle struct {
+	redis *redis.Client // nil: this process alone
+	log   *slog.Logger
+	clock func() time.Time
+	local local
+	// away: the last call of Redis failed.
+	away atomic.Bool
+}
+
+// New returns a Throttle that counts in this process by clock, time.Now outside tests.
+func New(clock func() time.Time) *Throttle {
+	return &Throttle{clock: clock, local: local{entries: make(map[string]entry)}}
+}
+
+// NewShared returns a Throttle that counts in Redis, by its clock, and in this process while
+// Redis is unreachable.
+func NewShared(client *redis.Client, clock func() time.Time, log *slog.Logger) *Throttle {
+	t := New(clock)
+	t.redis, t.log = client, log
+	return t
+}
+
+// Attempt is one that was admitted, and counts as failed unless Succeed or Cancel is called.
+type Attempt struct {
+	throttle *Throttle
+	keys     []Key
+	shared   bool // it counts in Redis
+}
+
+// Begin counts an attempt as failed under all the keys, before it is made, so that attempts
+// made at once are no way around the delays. If one of the keys requires a wait, the attempt
+// counts under none and must not be made.
+func (t *Throttle) Begin(ctx context.Context, keys ...Key) (*Attempt, *Refusal) {
+	if t.redis != nil {
+		refusal, err := t.beginShared(ctx, keys)
+		t.report(ctx, err)
+		if err == nil {
+			return &Attempt{throttle: t, keys: keys, shared: true}, refusal
+		}
+	}
+	return &Attempt{throttle: t, keys: keys}, t.local.begin(keys, t.clock())
+}
+
+// Succeed takes the attempt back, and with it all failures under the rules that forgive.
+func (a *Attempt) Succeed(ctx context.Context) { a.takeBack(ctx, true) }
+
+// Cancel takes back an attempt that was never made.
+func (a *Attempt) Cancel(ctx context.Context) { a.takeBack(ctx, false) }
+
+func (a *Attempt) takeBack(ctx context.Context, forgive bool) {
+	if !a.shared {
+		a.throttle.local.takeBack(a.keys, forgive)
+		return
+	}
+	// The attempt is over even if its caller has gone.
+	a.throttle.report(ctx, a.throttle.takeBackShared(context.WithoutCancel(ctx), a.keys, forgive))
+}
+
+// report logs that Redis became unreachable, or reachable again.
+func (t *Throttle) report(ctx context.Context, err error) {
+	switch {
+	case err != nil && ctx.Err() == nil && !t.away.Swap(true):
+		t.log.WarnContext(ctx, "failed attempts are counted on this node alone until Redis is reachable again", "error", err)
+	case err == nil && t.away.Swap(false):
+		t.log.InfoContext(ctx, "failed attempts are counted in Redis again")
+	}
+}
+
+// maxEntries bounds the memory of one process, about 200 bytes each. Rules for everybody
+// together keep callers from ever filling it; see docs/security.md.
+const maxEntries = 20_000
+
+// overflow is the entry of all keys of one rule that find no room: filling the table must
+// not wash out an account under attack.
+const overflow = ":others"
+
+// local counts in this process.
+type local struct {
+	mu      sync.Mutex
+	entries map[string]entry
+	// swept is when expired entries were last removed.
+	swept time.Time
+}
+
+// entry has the failures of a key. They count until expires.
+type entry struct {
+	failures      int
+	last, expires time.Time
+}
+
+func (l *local) begin(keys []Key, now time.Time) *Refusal {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.makeRoom(now)
+	var refusal *Refusal
+	for _, key := range keys {
+		e := l.entries[l.name(key)]
+		if !now.Before(e.expires) {
+			continue
+		}
+		wait := e.last.Add(key.Rule.delay(e.failures)).Sub(now)
+		if e.failures >= key.Rule.Free && wait > 0 && (refusal == nil || wait > refusal.Wait) {
+			refusal = &Refusal{Rule: key.Rule, Wait: wait}
+		}
+	}
+	if refusal != nil {
+		return refusal
+	}
+	for _, key := range keys {
+		name := l.name(key)
+		e := l.entries[name]
+		if !now.Before(e.expires) {
+			e = entry{}
+		}
+		l.entries[name] = entry{failures: e.failures + 1, last: now, expires: now.Add(key.Rule.Memory)}
+	}
+	return nil
+}
+
+func (l *local) takeBack(keys []Key, forgive bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, key := range keys {
+		name := l.name(key)
+		e, ok := l.entries[name]
+		switch e.failures--; {
+		case !ok:
+		case e.failures <= 0 || forgive && key.Rule.Forgive:
+			delete(l.entries, name)
+		default:
+			l.entries[name] = e
+		}
+	}
+}
+
+// name returns under which name a key has its entry.
+func (l *local) name(key Key) string {
+	id := key.id()
+	if _, known := l.entries[id]; !known && len(l.entries) >= maxEntries {
+		return key.Rule.Name + overflow
+	}
+	return id
+}
+
+// sweepInterval is how often a full table is searched for expired entries.
+const sweepInterval = time.Minute
+
+// makeRoom removes expired entries if the table is full.
+func (l *local) makeRoom(now time.Time) {
+	if len(l.entries) < maxEntries || now.Sub(l.swept) < sweepInterval {
+		return
+	}
+	l.swept = now
+	for name, e := range l.entries {
+		if !now.Before(e.expires) {
+			delete(l.entries, name)
+		}
+	}
+}
