@@ -19,7 +19,9 @@ import (
 
 // guess sends a wrong password.
 func guess(o *Operators, name, address, device string) error {
-	_, err := o.Login(context.Background(), LoginRequest{Name: name, Password: "wrong password", Address: address, Device: device})
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	_, err := o.Login(ctx, LoginRequest{Name: name, Password: "wrong password", Address: address, Device: device})
 	return err
 }
 
@@ -196,7 +198,11 @@ func TestLogin_UnknownNamesTakeNoSlot(t *testing.T) {
 			}
 		})
 	}
-	deviceFor(t, o, "ada")
+	working, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	if _, err := o.Login(working, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.1"}); err != nil {
+		t.Errorf("an operator meanwhile: %v", err)
+	}
 	cancel()
 	waiting.Wait()
 	<-o.hasher.nobody
