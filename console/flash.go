@@ -3,6 +3,8 @@ package console
 import (
 	"encoding/base64"
 	"encoding/json"
+
+	"rollcall/internal/strictbase64"
 )
 
 // flashCookie carries a message over a redirect, to the next page.
@@ -94,7 +96,7 @@ func (c *console) takeFlash(v *visit) *flash {
 		return nil
 	}
 	c.setCookie(v, flashCookie, "", -1)
-	raw, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	raw, err := strictbase64.Decode(base64.RawURLEncoding, cookie.Value)
 	if err != nil {
 		return nil
 	}

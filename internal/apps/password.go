@@ -165,7 +165,8 @@ func (p phcHash) String() string {
 		base64.RawStdEncoding.EncodeToString(p.salt) + "$" + base64.RawStdEncoding.EncodeToString(p.key)
 }
 
-// parsePHC reads what String wrote. Its errors hold no part of the hash.
+// parsePHC returns the hash that String writes as encoded. It refuses any other spelling. Its errors
+// hold no part of the hash.
 func parsePHC(encoded string) (phcHash, error) {
 	var p phcHash
 	var version int
@@ -183,6 +184,10 @@ func parsePHC(encoded string) (phcHash, error) {
 	}
 	if p.key, err = base64.RawStdEncoding.DecodeString(parts[5]); err != nil || len(p.key) == 0 {
 		return p, fmt.Errorf("reading password hash: no key")
+	}
+	// Sscanf skips leading zeros, and the decoding skips line breaks.
+	if p.String() != encoded {
+		return p, fmt.Errorf("reading password hash: not in its one spelling")
 	}
 	return p, nil
 }

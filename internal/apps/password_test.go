@@ -121,6 +121,9 @@ func TestHasherRefusesBrokenHashes(t *testing.T) {
 	for _, encoded := range []string{
 		"x", "$argon2id$", "$argon2i$v=19$m=64,t=1,p=1$c2FsdA$a2V5", "$argon2id$v=18$m=64,t=1,p=1$c2FsdA$a2V5",
 		"$argon2id$v=19$m=64,t=1,p=1$!$a2V5", "$argon2id$v=19$m=64,t=1,p=1$c2FsdA$",
+		// Other spellings of a good one: line breaks, bits left over, signs and zeros in numbers.
+		"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$a2V5\n", "$argon2id$v=19$m=64,t=1,p=1$c2Fs\r\ndHNhbHQ$a2V5",
+		"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHR$a2V5", "$argon2id$v=19$m=+64,t=1,p=1$c2FsdHNhbHQ$a2V5", "$argon2id$v=19$m=064,t=1,p=1$c2FsdHNhbHQ$a2V5",
 	} {
 		h := newHasher()
 		if right, err := h.verify(context.Background(), h.known, "password12", encoded); err == nil || right {

@@ -188,6 +188,10 @@ func (k *Keys) Verify(ctx context.Context, text string) (Claims, error) {
 }
 
 func (k *Keys) parse(ctx context.Context, text string) (Claims, error) {
+	// The strict decoding skips line breaks all the same, and those in the signature are not signed.
+	if strings.ContainsAny(text, "\r\n") {
+		return Claims{}, ErrInvalid
+	}
 	var claims Claims
 	_, err := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding()).
 		ParseWithClaims(text, &claims, func(t *jwt.Token) (any, error) {

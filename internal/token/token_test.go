@@ -72,6 +72,11 @@ func TestOneSpelling(t *testing.T) {
 				t.Errorf("ending in %q instead of %q: %v", last, text[len(text)-1], err)
 			}
 		}
+		for _, other := range []string{text + "\n", text[:len(text)-5] + "\r" + text[len(text)-5:], "\n" + text} {
+			if _, err := keys.Verify(context.Background(), other); !errors.Is(err, ErrInvalid) {
+				t.Errorf("with a line break: %v", err)
+			}
+		}
 	})
 }
 
