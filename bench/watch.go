@@ -16,6 +16,7 @@ import (
 	"rollcall/bench/kit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/opaque"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/models"
@@ -94,7 +95,7 @@ func acquainted(ctx context.Context, db *database.DB, events *bus.Bus, users, fr
 	for i, u := range rows {
 		keys[i], accounts[i] = u.ID, presence.AccountOf(u)
 	}
-	err = relations.New(db, events, time.Now).Seed(ctx, app, keys[users/2:], friends, func(int) {})
+	err = relations.New(db, events, opaque.Secret{}, time.Now).Seed(ctx, app, keys[users/2:], friends, func(int) {})
 	return app, accounts, err
 }
 

@@ -75,9 +75,9 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.issue = func(key, secret string, ttl time.Duration) (string, models.Time, error) {
 		return rules.IssueToken(ctx, key, secret, ttl)
 	}
-	s.relations = relations.New(db, events, clock)
+	s.relations = relations.New(db, events, keys.Secret(), clock)
 	s.users = users.New(db, events, keys, s.relations, clock)
-	s.presence = presence.New(db, events, presence.Options{Clock: clock})
+	s.presence = presence.New(db, events, presence.Options{Clock: clock, Secret: keys.Secret()})
 	s.check(s.presence.Start(ctx))
 	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })
 	logger := slog.New(slog.NewTextHandler(s.log, nil))

@@ -88,7 +88,7 @@ func newFuzzWorld(f *testing.F) fuzzWorld {
 	if err != nil {
 		f.Fatal(err)
 	}
-	appRules, relationRules := apps.New(db, events, keys, time.Now), relations.New(db, events, time.Now)
+	appRules, relationRules := apps.New(db, events, keys, time.Now), relations.New(db, events, keys.Secret(), time.Now)
 	hub := presence.New(db, events, presence.Options{Clock: time.Now, Logger: log})
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, time.Now)
 	app, secret, err := appRules.Create(ctx, apps.NewApp{

@@ -49,11 +49,26 @@ type AuditEntry struct {
 	Address string
 }
 
-// TokenKey signs user and app tokens. The newest signs; older ones still verify.
+// KeyPurpose is what a TokenKey is for.
+type KeyPurpose string
+
+// The purposes.
+const (
+	// KeySigns is for keys that sign user and app tokens. The newest signs; older ones verify.
+	KeySigns KeyPurpose = "sign"
+	// KeySeals is for the one key that encrypts the numeric keys in cursors and IDs. It stays
+	// when the signing keys are rotated, so that open pages and pending requests keep theirs.
+	KeySeals KeyPurpose = "seal"
+)
+
+// TokenKey is a secret that the nodes of a service share.
 type TokenKey struct {
 	ID        string `gorm:"primaryKey"`
 	Secret    []byte
 	CreatedAt Time `gorm:"autoCreateTime:false"`
+	Purpose   KeyPurpose
+	// RetiresAt is when tokens signed by the key end; nil: when the key is retired.
+	RetiresAt *Time
 }
 
 // Actor is who did something by hand, for the audit.

@@ -127,8 +127,8 @@ func (w *World) start() {
 	}
 	events := &bus.Bus{}
 	w.Apps = apps.New(w.DB, events, keys, w.Clock.Now)
-	w.Relations = relations.New(w.DB, events, w.Clock.Now)
-	w.Presence = presence.New(w.DB, events, presence.Options{Clock: w.Clock.Now, Logger: log, Redis: w.redis})
+	w.Relations = relations.New(w.DB, events, keys.Secret(), w.Clock.Now)
+	w.Presence = presence.New(w.DB, events, presence.Options{Clock: w.Clock.Now, Logger: log, Redis: w.redis, Secret: keys.Secret()})
 	w.Users = users.New(w.DB, events, keys, users.Erasers{w.Relations, w.Presence}, w.Clock.Now)
 	if w.redis != nil {
 		link := bus.NewLink(events, w.redis, log)

@@ -106,7 +106,7 @@ func TestAuditPages(t *testing.T) {
 func TestAuditPlans(t *testing.T) {
 	eachService(t, func(t *testing.T, s *Service) {
 		fillAudit(t, s, 4000)
-		cursor := page.Encode("audit", 0, page.Key{At: 1200, ID: 800})
+		cursor := page.Order{List: "audit", Owner: 0}.Cursor(page.Key{At: 1200, ID: 800})
 		for name, c := range auditFilters {
 			for _, after := range []*string{nil, &cursor} {
 				request := page.Request{First: 50, After: after}

@@ -41,7 +41,7 @@ func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) err
 			return err
 		}
 		bar := &progressBar{out: streams.Err, total: c.Users, live: streams.ErrTerminal}
-		links := relations.New(db, new(bus.Bus), clock)
+		links := relations.New(db, new(bus.Bus), keys.Secret(), clock)
 		people := users.New(db, &bus.Bus{}, keys, links, clock)
 		err = people.Seed(ctx, app, c.Users, bar.set)
 		bar.end()

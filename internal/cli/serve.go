@@ -164,10 +164,10 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 
 	events := &bus.Bus{}
 	appRules := apps.New(db, events, keys, clock)
-	relationRules := relations.New(db, events, clock)
+	relationRules := relations.New(db, events, keys.Secret(), clock)
 	hub := presence.New(db, events, presence.Options{
 		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics, Redis: shared,
-		RevokedSince: appRules.RevokedSince,
+		RevokedSince: appRules.RevokedSince, Secret: keys.Secret(),
 	})
 	rates := c.rates(shared, log)
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)

@@ -1,13 +1,17 @@
+// Package page is how lists are cut into pages: by keyset, never by offset, so
+// that a page costs the same wherever it is and rows that come and go move none.
 package page
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/opaque"
 )
 
 // Request is which page of a list somebody wants.
@@ -28,6 +32,8 @@ type Order struct {
 	// List names the list in its cursors, and Owner whose it is.
 	List  string
 	Owner int64
+	// Secret encrypts the cursors. It may be zero for lists that only operators read.
+	Secret opaque.Secret
 	// At and ID are the columns.
 	At, ID string
 }
@@ -35,8 +41,10 @@ type Order struct {
 // Connection is one page, in the form of Relay's cursor connections
 // (https://relay.dev/graphql/connections.htm).
 type Connection[T any] struct {
-	order Order
-	items []T
+	// cursors returns the cursors of the list, which are made when the first is asked for: for most
+	// pages that is never.
+	cursors func() cursors
+	items   []T
 	// keys say where each of the items stands in the order.
 	keys []Key
 	// before and behind say whether the list has more on these sides.
@@ -49,14 +57,13 @@ type Total func(ctx context.Context) (int, error)
 
 // Edge is an item with its cursor.
 type Edge[T any] struct {
-	Node  T
-	order *Order
-	key   Key
+	Node    T
+	cursors func() cursors
+	key     Key
 }
 
-// Cursor answers the item's cursor. It is made when it is asked for, which for
-// most items of most pages is never.
-func (e *Edge[T]) Cursor() string { return e.order.cursor(e.key) }
+// Cursor returns the item's cursor.
+func (e *Edge[T]) Cursor() string { return e.cursors().encode(e.key) }
 
 // Info says where the page lies in its list.
 type Info struct {
@@ -74,7 +81,7 @@ func (c *Connection[T]) Edges() []*Edge[T] {
 	edges := make([]*Edge[T], len(c.items))
 	all := make([]Edge[T], len(c.items))
 	for i, item := range c.items {
-		all[i] = Edge[T]{Node: item, order: &c.order, key: c.keys[i]}
+		all[i] = Edge[T]{Node: item, cursors: c.cursors, key: c.keys[i]}
 		edges[i] = &all[i]
 	}
 	return edges
@@ -84,7 +91,8 @@ func (c *Connection[T]) Edges() []*Edge[T] {
 func (c *Connection[T]) PageInfo() *Info {
 	info := &Info{HasNextPage: c.behind, HasPreviousPage: c.before}
 	if n := len(c.items); n > 0 {
-		start, end := c.order.cursor(c.keys[0]), c.order.cursor(c.keys[n-1])
+		of := c.cursors()
+		start, end := of.encode(c.keys[0]), of.encode(c.keys[n-1])
 		info.StartCursor, info.EndCursor = &start, &end
 	}
 	return info
@@ -122,7 +130,7 @@ func (o Order) Behind(r Request) ([]any, error) {
 	if r.After == nil {
 		return nil, nil
 	}
-	key, err := Decode(o.List, o.Owner, *r.After)
+	key, err := o.cursors().decode(*r.After)
 	if errors.Is(err, ErrCursor) {
 		return nil, fault.Invalid("after", "cursor", "after: %s", err)
 	}
@@ -132,13 +140,15 @@ func (o Order) Behind(r Request) ([]any, error) {
 // By is the order for an ORDER BY.
 func (o Order) By() string { return o.At + " DESC, " + o.ID + " DESC" }
 
-// cursor answers the cursor of the row at key.
-func (o *Order) cursor(key Key) string { return Encode(o.List, o.Owner, key) }
+// Cursor returns the cursor of the row at key.
+func (o Order) Cursor(key Key) string { return o.cursors().encode(key) }
+
+func (o Order) cursors() cursors { return cursors{o.Secret.Sealer(o.List, o.Owner)} }
 
 // Of answers the page that rows, read with Limit, make. keys says where each of
 // them stands in the order.
 func Of[T any](o Order, r Request, rows []T, keys []Key, total Total) *Connection[T] {
-	c := &Connection[T]{order: o, items: rows, keys: keys, before: r.After != nil, total: total}
+	c := &Connection[T]{cursors: sync.OnceValue(o.cursors), items: rows, keys: keys, before: r.After != nil, total: total}
 	if len(rows) > r.First {
 		c.items, c.behind = rows[:r.First], true
 	}

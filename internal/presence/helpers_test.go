@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/opaque"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
@@ -246,7 +247,7 @@ func (w *world) subscribe(i int, targets ...int) *Subscribed {
 
 // relations are the rules about friends, who tell the world's hub.
 func (w *world) relations() *relations.Service {
-	return relations.New(w.db, w.bus, w.clock.Now)
+	return relations.New(w.db, w.bus, opaque.Secret{}, w.clock.Now)
 }
 
 func (w *world) befriend(a, b int) {

@@ -27,6 +27,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/opaque"
 	"rollcall/internal/redis"
 	"rollcall/models"
 )
@@ -55,6 +56,8 @@ type Options struct {
 	// Redis is where the nodes of the service know of each other; nil: there is one
 	// node, and who is online is in its memory.
 	Redis *redis.Client
+	// Secret encrypts the cursors of subscriptions; see token.Keys.
+	Secret opaque.Secret
 }
 
 // Hub holds the devices and statuses of all accounts that are, or lately were,
@@ -69,6 +72,7 @@ type Hub struct {
 	metrics *metrics
 	writer  *writer
 	online  onlineCounts
+	secret  opaque.Secret
 	// seq is the number of the latest change of a status in this process.
 	seq    atomic.Int64
 	shards [shardCount]shard
@@ -110,6 +114,7 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	h := &Hub{
 		subscriptionLinger: opts.SubscriptionLinger,
 		db:                 db, bus: b, clock: opts.Clock, revoked: opts.RevokedSince, log: opts.Logger, metrics: newMetrics(opts.Metrics),
+		secret:   opts.Secret,
 		audience: newAudience(), loaders: newLoaders(db), beginnings: newBeginnings(db), rereading: make(chan struct{}, 1),
 	}
 	h.closing, h.close = context.WithCancel(context.Background())

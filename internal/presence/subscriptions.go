@@ -280,7 +280,7 @@ var subscriptionColumns = database.Columns("users", "u_", models.User{})
 // Subscriptions answers a page of the owner's subscriptions, the newest first,
 // in one query. Errors: INVALID_ARGUMENT for a cursor that is none of this list.
 func (h *Hub) Subscriptions(ctx context.Context, owner *models.User, r page.Request) (*SubscriptionConnection, error) {
-	order := page.Order{List: "subscriptions", Owner: owner.ID, At: "s.position", ID: "s.target_id"}
+	order := page.Order{List: "subscriptions", Owner: owner.ID, Secret: h.secret, At: "s.position", ID: "s.target_id"}
 	query, err := order.Limit(h.db.Read(ctx).Table("status_subscriptions s").
 		Select(subscriptionColumns+", s.position, s.subscribed_at").
 		Joins("JOIN users ON users.id = s.target_id").Where("s.user_id = ?", owner.ID), r)

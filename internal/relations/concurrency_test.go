@@ -60,7 +60,7 @@ func TestFriendLimitHoldsOnBothSidesUnderConcurrency(t *testing.T) {
 	each(t, func(w *world) {
 		w.app.Settings.FriendLimit = 5
 		// Through two services, as on two nodes: only the database is shared.
-		services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.clock)}
+		services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.secret, w.clock)}
 		var mu sync.Mutex
 		made := 0
 		bad := &surprises{w: w}
@@ -95,7 +95,7 @@ func TestListLimitsHoldUnderConcurrency(t *testing.T) {
 	others := names("u", 40)
 	each(t, func(w *world) {
 		w.app.Settings.BlocklistLimit, w.app.Settings.WhitelistLimit = 7, 7
-		second := New(w.db, &bus.Bus{}, w.clock)
+		second := New(w.db, &bus.Bus{}, w.secret, w.clock)
 		bad := &surprises{w: w}
 		together(40, func(i int) {
 			_, err := w.relations.AddToBlocklist(ctx, w.app, "ann", []string{others[i], others[(i+1)%40]})
@@ -112,7 +112,7 @@ func TestListLimitsHoldUnderConcurrency(t *testing.T) {
 
 func TestCrossingRequestsMakeOneFriendship(t *testing.T) {
 	each(t, func(w *world) {
-		services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.clock)}
+		services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.secret, w.clock)}
 		for round := range 10 {
 			a, b := fmt.Sprint("a", round), fmt.Sprint("b", round)
 			w.register(a, b)
@@ -149,7 +149,7 @@ func TestCrossingRequestsMakeOneFriendship(t *testing.T) {
 func TestTheSameCallAtOnceIsDoneOnce(t *testing.T) {
 	each(t, func(w *world) {
 		w.watch("ann", "bob")
-		second := New(w.db, &bus.Bus{}, w.clock)
+		second := New(w.db, &bus.Bus{}, w.secret, w.clock)
 		service := func(i int) *Service { return []*Service{w.relations, second}[i%2] }
 		bad := &surprises{w: w}
 		together(10, func(i int) { _, err := service(i).AddFriend(ctx, w.app, "ann", "bob", nil); bad.check(err) })
@@ -217,7 +217,7 @@ func TestOneRequestIsAnsweredOnce(t *testing.T) {
 // storm has workers change the relations of few users at random, through two
 // services on the database.
 func (w *world) storm(people []string, workers, calls int) {
-	services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.clock)}
+	services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.secret, w.clock)}
 	bad := &surprises{w: w}
 	together(workers, func(i int) {
 		s := services[i%2]

@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
+	"rollcall/internal/opaque"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -32,6 +33,8 @@ type world struct {
 	users     *users.Service
 	relations *Service
 	app       *models.App
+	// secret is what encrypts cursors and request IDs.
+	secret opaque.Secret
 
 	mu  sync.Mutex
 	now time.Time
@@ -53,7 +56,8 @@ func newWorld(t testing.TB, db *database.DB) *world {
 	w := &world{t: t, db: db, now: time.UnixMilli(1_790_000_000_000)}
 	keys, err := token.OpenKeys(ctx, db, "", w.clock)
 	w.ok(err)
-	w.relations = New(db, &bus.Bus{}, w.clock)
+	w.secret = keys.Secret()
+	w.relations = New(db, &bus.Bus{}, w.secret, w.clock)
 	w.users = users.New(db, &bus.Bus{}, keys, w.relations, w.clock)
 	w.app, _, err = apps.New(db, &bus.Bus{}, keys, w.clock).Create(ctx, apps.NewApp{
 		Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship,

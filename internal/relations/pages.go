@@ -3,11 +3,11 @@ package relations
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/opaque"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
@@ -59,13 +59,13 @@ func (s *Service) Friends(_ context.Context, owner *models.User, r page.Request)
 
 // friendPages answers the pages of friends; blocks says whether it is looked up
 // which of them the owner has blocked, or taken that there is none.
-func friendPages(db *database.DB, blocks bool) *pages[*Friendship] {
+func friendPages(db *database.DB, secret opaque.Secret, blocks bool) *pages[*Friendship] {
 	blocked, join := "FALSE", ""
 	if blocks {
 		blocked = "b.user_id IS NOT NULL"
 		join = " LEFT JOIN blocks b ON b.user_id = f.user_id AND b.blocked_id = f.friend_id"
 	}
-	return newPages(db, page.Order{List: "friends", At: "f.created_at", ID: "f.friend_id"},
+	return newPages(db, page.Order{List: "friends", Secret: secret, At: "f.created_at", ID: "f.friend_id"},
 		"f.remark, f.created_at, "+blocked,
 		db.InOrder("friendships f")+" "+db.Then()+" users ON users.id = f.friend_id"+join+" WHERE f.user_id = ?",
 		func(*models.User) ([]any, *models.User, func() (*Friendship, page.Key)) {
@@ -132,7 +132,7 @@ func (s *Service) Requests(_ context.Context, owner *models.User, incoming bool,
 	return list.read(owner, r, total, s.now())
 }
 
-func requestPages(db *database.DB, incoming bool) *pages[*FriendRequest] {
+func requestPages(db *database.DB, secret opaque.Secret, ids *opaque.Sealer, incoming bool) *pages[*FriendRequest] {
 	own, other, list := "from_id", "to_id", "outgoing"
 	if incoming {
 		own, other, list = other, own, "incoming"
@@ -141,7 +141,7 @@ func requestPages(db *database.DB, incoming bool) *pages[*FriendRequest] {
 	// and sorting all of them for one page.
 	from := db.Using("friend_requests q", "friend_requests_"+list) + " " + db.Then() + " users ON users.id = q." + other +
 		" WHERE q." + own + " = ? AND +q.expires_at > ?"
-	return newPages(db, page.Order{List: list, At: "q.created_at", ID: "q.id"},
+	return newPages(db, page.Order{List: list, Secret: secret, At: "q.created_at", ID: "q.id"},
 		"q.id, q.message, q.created_at, q.expires_at", from,
 		func(owner *models.User) ([]any, *models.User, func() (*FriendRequest, page.Key)) {
 			var row struct {
@@ -151,7 +151,7 @@ func requestPages(db *database.DB, incoming bool) *pages[*FriendRequest] {
 			}
 			return []any{&row.id, &row.Message, &row.CreatedAt, &row.ExpiresAt}, &row.other, func() (*FriendRequest, page.Key) {
 				one := row
-				one.ID = strconv.FormatInt(one.id, 10)
+				one.ID = requestID(ids, one.id)
 				one.From, one.To = owner, &one.other
 				if incoming {
 					one.From, one.To = one.To, one.From
@@ -166,8 +166,8 @@ func (s *Service) Blocklist(_ context.Context, owner *models.User, r page.Reques
 	return s.blocks.read(owner, r, known(owner.BlockCount))
 }
 
-func blockPages(db *database.DB) *pages[*Block] {
-	return newPages(db, page.Order{List: "blocklist", At: "b.created_at", ID: "b.blocked_id"}, "b.created_at",
+func blockPages(db *database.DB, secret opaque.Secret) *pages[*Block] {
+	return newPages(db, page.Order{List: "blocklist", Secret: secret, At: "b.created_at", ID: "b.blocked_id"}, "b.created_at",
 		db.InOrder("blocks b")+" "+db.Then()+" users ON users.id = b.blocked_id WHERE b.user_id = ?",
 		func(*models.User) ([]any, *models.User, func() (*Block, page.Key)) {
 			var row entry
@@ -205,8 +205,8 @@ func (s *Service) Whitelist(_ context.Context, owner *models.User, r page.Reques
 	return s.allowed.read(owner, r, known(owner.WhitelistCount))
 }
 
-func whitelistPages(db *database.DB) *pages[*WhitelistEntry] {
-	return newPages(db, page.Order{List: "whitelist", At: "w.created_at", ID: "w.allowed_id"}, "w.created_at",
+func whitelistPages(db *database.DB, secret opaque.Secret) *pages[*WhitelistEntry] {
+	return newPages(db, page.Order{List: "whitelist", Secret: secret, At: "w.created_at", ID: "w.allowed_id"}, "w.created_at",
 		db.InOrder("whitelist_entries w")+" "+db.Then()+" users ON users.id = w.allowed_id WHERE w.user_id = ?",
 		func(*models.User) ([]any, *models.User, func() (*WhitelistEntry, page.Key)) {
 			var row entry

@@ -171,7 +171,7 @@ func TestAnAnsweredChangeShowsInTheNextDecision(t *testing.T) {
 		second, err := database.Open(ctx, url)
 		w.ok(err)
 		defer second.Close()
-		gateway := New(second, &bus.Bus{}, w.clock)
+		gateway := New(second, &bus.Bus{}, w.secret, w.clock)
 		expect := func(what string, want bool) {
 			t.Helper()
 			got, err := gateway.Permission(ctx, w.app, Pair{"ann", "bob"})

@@ -233,7 +233,7 @@ func TestDeepPagesReadNoMore(t *testing.T) {
 			},
 		} {
 			for _, depth := range []int{n / 2, n - size} {
-				cursor := page.Encode(name, owner.ID, page.Key{At: at + models.Time(n-depth), ID: 1})
+				cursor := page.Order{List: name, Owner: owner.ID, Secret: w.secret}.Cursor(page.Key{At: at + models.Time(n-depth), ID: 1})
 				for _, s := range w.statements(func() error {
 					found, err := read(page.Request{First: size, After: &cursor})
 					if err == nil && found != size {

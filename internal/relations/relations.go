@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/opaque"
 	"rollcall/models"
 )
 
@@ -41,6 +42,9 @@ type Service struct {
 	allowed                   *pages[*WhitelistEntry]
 
 	turns turns
+
+	// requestIDs make the IDs of friend requests out of their numeric keys.
+	requestIDs *opaque.Sealer
 }
 
 const (
@@ -51,14 +55,16 @@ const (
 	keysAlone = 8
 )
 
-// New answers a Service that tells b which friendships begin and end; clock is time.Now outside tests.
-func New(db *database.DB, b *bus.Bus, clock func() time.Time) *Service {
+// New returns a Service that publishes on b which friendships begin and end. secret encrypts cursors
+// and request IDs; see token.Keys. clock is time.Now outside tests.
+func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Time) *Service {
+	ids := requestIDs(secret)
 	s := &Service{
-		db: db, bus: b, clock: clock, turns: turns{seed: maphash.MakeSeed()},
+		db: db, bus: b, requestIDs: ids, clock: clock, turns: turns{seed: maphash.MakeSeed()},
 		keys:    database.NewCoalescer(keysTogether, database.Fetcher(db, userKeys(db))).Alone(keysAlone),
-		friends: friendPages(db, false), friendsAndBlocks: friendPages(db, true),
-		incoming: requestPages(db, true), outgoing: requestPages(db, false),
-		blocks: blockPages(db), allowed: whitelistPages(db),
+		friends: friendPages(db, secret, false), friendsAndBlocks: friendPages(db, secret, true),
+		incoming: requestPages(db, secret, ids, true), outgoing: requestPages(db, secret, ids, false),
+		blocks: blockPages(db, secret), allowed: whitelistPages(db, secret),
 	}
 	aboutEvent.Hear(b, func(_ context.Context, t told) { s.watchers.deliver(t.To, t.Event) })
 	s.adding = newAdding(db, s.now)

@@ -3,12 +3,12 @@ package relations
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/opaque"
 	"rollcall/models"
 )
 
@@ -22,6 +22,18 @@ type FriendRequest struct {
 	Message   *string
 	CreatedAt models.Time
 	ExpiresAt models.Time
+}
+
+// requestIDs returns what makes the IDs of friend requests.
+func requestIDs(secret opaque.Secret) *opaque.Sealer { return secret.Sealer("friend request", 0) }
+
+// requestID returns the ID of the request with that friend_requests.id.
+func requestID(ids *opaque.Sealer, key int64) string { return ids.Seal(key, 0) }
+
+// requestKey returns the friend_requests.id of an ID, and reports whether it is one.
+func requestKey(ids *opaque.Sealer, id string) (key int64, ok bool) {
+	key, zero, ok := ids.Open(id)
+	return key, ok && zero == 0
 }
 
 // Sent is the answer to a friend request: one of the two.
@@ -73,7 +85,7 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 			return err
 		}
 		n.tell(recipient, FriendRequestReceived, sender)
-		out = &Sent{Request: shown(request, sender, recipient)}
+		out = &Sent{Request: s.shown(request, sender, recipient)}
 		return nil
 	})
 	return out, err
@@ -179,12 +191,12 @@ var errNoRequest = fault.New(fault.RequestNotFound, "there is no such friend req
 // caller, both locked and the request still there.
 func (s *Service) answer(ctx context.Context, app *models.App, id, column string, caller *models.User,
 	fn func(tx *gorm.DB, from, to *models.User, n *notes) error) error {
-	key, err := strconv.ParseInt(id, 10, 64)
-	if err != nil || strconv.FormatInt(key, 10) != id {
+	key, ok := requestKey(s.requestIDs, id)
+	if !ok {
 		return errNoRequest
 	}
 	var parties []*models.User
-	err = s.db.Read(ctx).Joins("JOIN friend_requests r ON r.from_id = users.id OR r.to_id = users.id").
+	err := s.db.Read(ctx).Joins("JOIN friend_requests r ON r.from_id = users.id OR r.to_id = users.id").
 		Where("r.id = ? AND r."+column+" = ?", key, caller.ID).Find(&parties).Error
 	if err != nil {
 		return wrap(err)
@@ -238,9 +250,9 @@ func endRequests(tx *gorm.DB, user *models.User, others ...*models.User) ([]*mod
 	return rows, tx.Delete(&rows).Error
 }
 
-func shown(row *models.FriendRequest, from, to *models.User) *FriendRequest {
+func (s *Service) shown(row *models.FriendRequest, from, to *models.User) *FriendRequest {
 	return &FriendRequest{
-		ID: strconv.FormatInt(row.ID, 10), From: from, To: to,
+		ID: requestID(s.requestIDs, row.ID), From: from, To: to,
 		Message: row.Message, CreatedAt: row.CreatedAt, ExpiresAt: row.ExpiresAt,
 	}
 }

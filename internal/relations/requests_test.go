@@ -2,10 +2,13 @@ package relations
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/opaque"
+	"rollcall/internal/testenv"
 	"rollcall/models"
 )
 
@@ -195,8 +198,12 @@ func TestOnlyThePartiesAnswer(t *testing.T) {
 			for _, who := range strangers {
 				w.refused(call(w.user(who), id), fault.RequestNotFound)
 			}
-			for _, made := range []string{"", "0", "-1", "+" + id, "0" + id, id + " ", "999999999", "99999999999999999999", "x", "１"} {
-				w.refused(call(w.user("bob"), made), fault.RequestNotFound)
+			bob := w.user("bob")
+			foreign := opaque.Secret{1}.Sealer("friend request", 0).Seal(1, 0)
+			for _, made := range []string{"", "0", "1", id + " ", id + "\n", id[:len(id)-1], id + "A", "x", "１", foreign, w.secret.Sealer("incoming", bob.ID).Seal(1, 0)} {
+				if asked := testenv.Statements(w.t, w.db, func() { w.refused(call(bob, made), fault.RequestNotFound) }); len(asked) > 0 {
+					w.t.Errorf("to %s %q the database is asked %v", name, made, asked)
+				}
 			}
 		}
 		w.ok(calls["decline"](w.user("bob"), id))
@@ -222,4 +229,49 @@ func TestBlockingEndsRequests(t *testing.T) {
 		w.batch(results, err)("DONE")
 		w.request("bob", "ann")
 	}, "ann", "bob", "cid")
+}
+
+// TestRequestID_CountsNothing: the ID is the same wherever it is shown, and that of the next request
+// has nothing in common with it.
+func TestRequestID_CountsNothing(t *testing.T) {
+	each(t, func(w *world) {
+		ids := []string{w.request("ann", "bob"), w.request("ann", "cid")}
+		for i, who := range []string{"bob", "cid"} {
+			incoming, err := w.relations.Requests(ctx, w.user(who), true, first(10))
+			w.ok(err)
+			if got := incoming.Nodes()[0].ID; got != ids[i] {
+				w.t.Errorf("%s sees the request %s, ann got %s", who, got, ids[i])
+			}
+		}
+		outgoing, err := w.relations.Requests(ctx, w.user("ann"), false, first(10))
+		w.ok(err)
+		for _, request := range outgoing.Nodes() {
+			if !slices.Contains(ids, request.ID) {
+				w.t.Errorf("ann sees the request %s, she got %v", request.ID, ids)
+			}
+		}
+		same := 0
+		for i := range min(len(ids[0]), len(ids[1])) {
+			if ids[0][i] == ids[1][i] {
+				same++
+			}
+		}
+		if len(ids[0]) < 20 || same > len(ids[0])/2 {
+			w.t.Errorf("the IDs are %v", ids)
+		}
+	}, "ann", "bob", "cid")
+}
+
+// FuzzRequestID: whatever is accepted is exactly the ID of that request.
+func FuzzRequestID(f *testing.F) {
+	ids := requestIDs(opaque.Secret{1})
+	f.Add("1")
+	f.Add(requestID(ids, 1))
+	f.Add(requestID(ids, 1) + "\n")
+	f.Add(ids.Seal(1, 1))
+	f.Fuzz(func(t *testing.T, id string) {
+		if key, ok := requestKey(ids, id); ok && requestID(ids, key) != id {
+			t.Errorf("%q is accepted as %d, which is %q", id, key, requestID(ids, key))
+		}
+	})
 }

@@ -52,7 +52,7 @@ func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
 		t.Run(change.name, func(t *testing.T) {
 			each(t, func(w *world) {
 				events := new(bus.Bus)
-				w.relations = New(w.db, events, w.clock)
+				w.relations = New(w.db, events, w.secret, w.clock)
 				w.users = users.New(w.db, events, nil, w.relations, w.clock)
 				w.befriend("x", "ann", "bob")
 

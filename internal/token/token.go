@@ -19,6 +19,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/opaque"
 	"rollcall/models"
 )
 
@@ -74,8 +75,9 @@ func (*Claims) GetAudience() (jwt.ClaimStrings, error) { return nil, nil }
 
 // Keys signs with the newest key and verifies with all that the database has.
 type Keys struct {
-	db    *database.DB
-	clock func() time.Time
+	db     *database.DB
+	clock  func() time.Time
+	secret opaque.Secret
 
 	mu     sync.RWMutex
 	newest *models.TokenKey
@@ -90,6 +92,9 @@ type Keys struct {
 // verifying.
 func OpenKeys(ctx context.Context, db *database.DB, configured string, clock func() time.Time) (*Keys, error) {
 	k := &Keys{db: db, clock: clock}
+	if err := k.loadSecret(ctx); err != nil {
+		return nil, err
+	}
 	if err := k.load(ctx); err != nil {
 		return nil, err
 	}
@@ -113,6 +118,36 @@ func OpenKeys(ctx context.Context, db *database.DB, configured string, clock fun
 	return k, k.load(ctx)
 }
 
+// sealID is the ID of the key that seals; nodes that start together on an empty database meet here.
+const sealID = "seal"
+
+// Secret returns what encrypts the numeric keys in cursors and IDs, the same on all nodes.
+func (k *Keys) Secret() opaque.Secret { return k.secret }
+
+// loadSecret reads the key that seals, and makes it in a new database.
+func (k *Keys) loadSecret(ctx context.Context) error {
+	for {
+		var row models.TokenKey
+		err := k.db.Read(ctx).Where("id = ?", sealID).Take(&row).Error
+		if err == nil && len(row.Secret) != len(k.secret) {
+			err = fmt.Errorf("it has %d bytes, not %d", len(row.Secret), len(k.secret))
+		}
+		if err == nil {
+			k.secret = opaque.Secret(row.Secret)
+			return nil
+		}
+		if !errors.Is(err, gorm.ErrRecordNotFound) {
+			return fmt.Errorf("loading the key that seals: %w", err)
+		}
+		row = models.TokenKey{ID: sealID, Secret: make([]byte, len(k.secret)), Purpose: models.KeySeals, CreatedAt: models.TimeOf(k.clock())}
+		rand.Read(row.Secret)
+		err = k.db.Tx(ctx, func(tx *gorm.DB) error { return tx.Create(&row).Error })
+		if err != nil && !errors.Is(err, gorm.ErrDuplicatedKey) {
+			return fmt.Errorf("storing the key that seals: %w", err)
+		}
+	}
+}
+
 // add stores a key as the newest. Without force it gives way to one that another
 // node has made in the meantime.
 func (k *Keys) add(ctx context.Context, secret []byte, force bool) error {
@@ -121,7 +156,7 @@ func (k *Keys) add(ctx context.Context, secret []byte, force bool) error {
 	if !force {
 		id = "first" // nodes that start together on an empty database meet here
 	}
-	key := models.TokenKey{ID: id, Secret: secret, CreatedAt: models.TimeOf(k.clock())}
+	key := models.TokenKey{ID: id, Secret: secret, Purpose: models.KeySigns, CreatedAt: models.TimeOf(k.clock())}
 	err := k.db.Tx(ctx, func(tx *gorm.DB) error {
 		done := tx.Model(&models.TokenKey{}).Where("id = ?", id).Update("created_at", key.CreatedAt)
 		if done.Error != nil || (done.RowsAffected > 0 && force) {
@@ -137,7 +172,7 @@ func (k *Keys) add(ctx context.Context, secret []byte, force bool) error {
 
 func (k *Keys) load(ctx context.Context) error {
 	var keys []models.TokenKey
-	if err := k.db.Read(ctx).Order("created_at, id").Find(&keys).Error; err != nil {
+	if err := k.db.Read(ctx).Where("purpose = ?", models.KeySigns).Order("created_at, id").Find(&keys).Error; err != nil {
 		return fmt.Errorf("loading the token keys: %w", err)
 	}
 	byID := make(map[string][]byte, len(keys))
@@ -196,7 +231,7 @@ func (k *Keys) parse(ctx context.Context, text string) (Claims, error) {
 	_, err := jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithoutClaimsValidation(), jwt.WithStrictDecoding()).
 		ParseWithClaims(text, &claims, func(t *jwt.Token) (any, error) {
 			id, _ := t.Header["kid"].(string)
-			return k.secret(ctx, id)
+			return k.signingSecret(ctx, id)
 		})
 	if err != nil {
 		// A database that is away must not look like a bad token.
@@ -213,9 +248,9 @@ type loadError struct{ err error }
 
 func (e *loadError) Error() string { return e.err.Error() }
 
-// secret answers the key named id; one that is not known here may have been
+// signingSecret returns the key named id; one that is not known here may have been
 // added by another node since, so the database is asked before it is refused.
-func (k *Keys) secret(ctx context.Context, id string) ([]byte, error) {
+func (k *Keys) signingSecret(ctx context.Context, id string) ([]byte, error) {
 	k.mu.RLock()
 	secret, ok := k.byID[id]
 	k.mu.RUnlock()
@@ -223,7 +258,7 @@ func (k *Keys) secret(ctx context.Context, id string) ([]byte, error) {
 		return secret, nil
 	}
 	var key models.TokenKey
-	err := k.db.Read(ctx).Where("id = ?", id).Take(&key).Error
+	err := k.db.Read(ctx).Where("id = ? AND purpose = ?", id, models.KeySigns).Take(&key).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, ErrInvalid
 	}

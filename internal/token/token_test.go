@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
+	"rollcall/internal/opaque"
 	"rollcall/internal/testenv"
 )
 
@@ -88,13 +89,21 @@ func kid(t *testing.T, text string) string {
 
 func TestNodesThatStartTogetherShareOneKey(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
-		tokens := make([]string, 8)
+		tokens, secrets := make([]string, 8), make([]opaque.Secret, 8)
 		var wg sync.WaitGroup
 		for i := range tokens {
-			wg.Go(func() { tokens[i] = sign(t, open(t, db, "", time.UnixMilli(1))) })
+			wg.Go(func() {
+				keys := open(t, db, "", time.UnixMilli(1))
+				tokens[i], secrets[i] = sign(t, keys), keys.Secret()
+			})
 		}
 		wg.Wait()
 		keys := open(t, db, "", time.UnixMilli(1))
+		for i, secret := range secrets {
+			if secret != keys.Secret() || secret == (opaque.Secret{}) {
+				t.Errorf("node %d encrypts with a secret of its own", i)
+			}
+		}
 		for i, text := range tokens {
 			if _, err := keys.Verify(context.Background(), text); err != nil {
 				t.Errorf("node %d has a key of its own: %v", i, err)

@@ -47,7 +47,7 @@ type Edge = page.Edge[*models.User]
 // for a cursor that is none of this list.
 func (s *Service) List(ctx context.Context, app *models.App, f Filter, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) }
-	order := page.Order{List: "users", Owner: app.ID, At: "created_at", ID: "id"}
+	order := page.Order{List: "users", Owner: app.ID, Secret: s.keys.Secret(), At: "created_at", ID: "id"}
 	total := func(ctx context.Context) (int, error) { return s.total(ctx, app, f) }
 	return list(ctx, query, order, r, func(u *models.User) models.Time { return u.CreatedAt }, total)
 }
@@ -107,7 +107,7 @@ func (s *Service) Counts(ctx context.Context, app *models.App) (models.UserCount
 // Banned answers a page of those whose ban runs, the latest end first.
 func (s *Service) Banned(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) }
-	order := page.Order{List: "banned", Owner: app.ID, At: "banned_until", ID: "id"}
+	order := page.Order{List: "banned", Owner: app.ID, Secret: s.keys.Secret(), At: "banned_until", ID: "id"}
 	total := func(ctx context.Context) (int, error) { return s.BannedCount(ctx, app) }
 	return list(ctx, query, order, r, func(u *models.User) models.Time { return *u.BannedUntil }, total)
 }
@@ -127,7 +127,7 @@ func (s *Service) Deactivated(ctx context.Context, app *models.App, r page.Reque
 	query := func(ctx context.Context) *gorm.DB {
 		return s.by(ctx, "users_app_deactivated").Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID)
 	}
-	order := page.Order{List: "deactivated", Owner: app.ID, At: "deactivated_at", ID: "id"}
+	order := page.Order{List: "deactivated", Owner: app.ID, Secret: s.keys.Secret(), At: "deactivated_at", ID: "id"}
 	total := func(ctx context.Context) (int, error) {
 		counts, err := s.Counts(ctx, app)
 		return counts.Deactivated, err

@@ -102,7 +102,7 @@ func (c *crowd) testPlans(statistics string) {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		cursors = append(cursors, page.Encode("users", c.app.ID, page.Key{At: row.CreatedAt, ID: row.ID}))
+		cursors = append(cursors, page.Order{List: "users", Owner: c.app.ID, Secret: c.users.keys.Secret()}.Cursor(page.Key{At: row.CreatedAt, ID: row.ID}))
 	}
 	for name, want := range map[string]want{
 		"all":                   {list(Filter{}), c.size, []string{created}, false, 30, false},
