@@ -115,7 +115,7 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 		subscriptionLinger: opts.SubscriptionLinger,
 		db:                 db, bus: b, clock: opts.Clock, revoked: opts.RevokedSince, log: opts.Logger, metrics: newMetrics(opts.Metrics),
 		secret:   opts.Secret,
-		audience: newAudience(), loaders: newLoaders(db), beginnings: newBeginnings(db), rereading: make(chan struct{}, 1),
+		audience: newAudience(), turns: newTurns(), loaders: newLoaders(db), beginnings: newBeginnings(db), rereading: make(chan struct{}, 1),
 	}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())

@@ -167,9 +167,13 @@ func (h *Hub) clearSubscriptions(ctx context.Context) error {
 
 // clearOf ends the subscriptions of one who has not been there since that time.
 func (h *Hub) clearOf(ctx context.Context, userID int64, since models.Time) error {
-	defer h.turns.take(userID)()
+	done, err := h.turns.take(ctx, userID)
+	if err != nil {
+		return err
+	}
+	defer done()
 	var failed error
-	_, err := h.unsubscribe(ctx, userID, func(tx *gorm.DB) *gorm.DB {
+	_, err = h.unsubscribe(ctx, userID, func(tx *gorm.DB) *gorm.DB {
 		// Whoever subscribes now waits for the row that is locked here, and has
 		// noted itself before.
 		if !h.lingerers.is(userID, since) {

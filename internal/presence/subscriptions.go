@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"sync"
 
+	"golang.org/x/sync/semaphore"
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
+	"rollcall/internal/turn"
 	"rollcall/models"
 )
 
@@ -37,63 +38,53 @@ type (
 	SubscriptionEdge       = page.Edge[*Subscription]
 )
 
-// turns has the changes of subscriptions reach the circles in the order of their
-// commits: those of one owner among themselves, and new ones against the erasure
-// of their owner or of a target. Whoever takes both takes the owner's first. What
-// holds under concurrency holds by the row locks, not by this.
+// turns lets the changes of subscriptions reach the circles in the order of their commits: those
+// of one owner among themselves, and new ones against the erasure of their owner or of a target.
+// Whoever takes both takes the owner's first. The row locks alone keep the data correct under
+// concurrency.
 type turns struct {
-	owners [64]sync.Mutex
-	// lives are locked by who erases users, and shared by those who subscribe
-	// them: a thousand who come back to the same users do not queue up.
-	lives [1024]sync.RWMutex
+	owners []*semaphore.Weighted
+	// lives are taken whole by an erasure of users, and shared by subscriptions to them, so that
+	// a thousand users who come back to the same users do not queue up.
+	lives []*semaphore.Weighted
 }
 
-// take waits until nobody else in this process changes the owner's subscriptions.
-func (t *turns) take(ownerID int64) (done func()) {
-	m := &t.owners[uint64(ownerID)%uint64(len(t.owners))]
-	m.Lock()
-	return m.Unlock
+func newTurns() turns { return turns{owners: turn.New(1024), lives: turn.New(1024)} }
+
+// take waits until nobody else in this process changes the owner's subscriptions. Returns
+// turn.Take's errors.
+func (t *turns) take(ctx context.Context, ownerID int64) (done func(), err error) {
+	return turn.Take(ctx, turn.Exclusive, t.owners[uint64(ownerID)%uint64(len(t.owners))])
 }
 
-// places answers where the lives of the app's users with these IDs are, in the
-// order in which everybody locks them.
-func (t *turns) places(app *models.App, ids []string) []int {
+// livesOf returns the lives of the app's users with these IDs, in the order in which all callers
+// take them.
+func (t *turns) livesOf(app *models.App, ids []string) []*semaphore.Weighted {
 	places := make([]int, len(ids))
 	for i, id := range ids {
 		places[i] = int((maphash.String(livesSeed, id) + uint64(app.ID)) % uint64(len(t.lives)))
 	}
 	slices.Sort(places)
-	return slices.Compact(places)
+	places = slices.Compact(places)
+	lives := make([]*semaphore.Weighted, len(places))
+	for i, place := range places {
+		lives[i] = t.lives[place]
+	}
+	return lives
 }
 
 var livesSeed = maphash.MakeSeed()
 
-// share waits until nobody in this process erases any of these users, and keeps
-// it so.
-func (t *turns) share(app *models.App, ids []string) (done func()) {
-	places := t.places(app, ids)
-	for _, place := range places {
-		t.lives[place].RLock()
-	}
-	return func() {
-		for _, place := range places {
-			t.lives[place].RUnlock()
-		}
-	}
+// share waits until nobody in this process erases any of these users, and lets nobody do so until
+// done. Returns turn.Take's errors.
+func (t *turns) share(ctx context.Context, app *models.App, ids []string) (done func(), err error) {
+	return turn.Take(ctx, turn.Shared, t.livesOf(app, ids)...)
 }
 
-// Hold keeps the app's users with these IDs, who are to be erased, from being
-// subscribed until release, and from subscribing.
-func (h *Hub) Hold(app *models.App, ids []string) (release func()) {
-	places := h.turns.places(app, ids)
-	for _, place := range places {
-		h.turns.lives[place].Lock()
-	}
-	return func() {
-		for _, place := range places {
-			h.turns.lives[place].Unlock()
-		}
-	}
+// Hold keeps the app's users with these IDs, which will be erased, from being subscribed until
+// release, and from subscribing. Returns turn.Take's errors.
+func (h *Hub) Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error) {
+	return turn.Take(ctx, turn.Exclusive, h.turns.livesOf(app, ids)...)
 }
 
 // Subscribe puts users onto the owner's list of those whose changes it hears of,
@@ -103,9 +94,17 @@ func (h *Hub) Hold(app *models.App, ids []string) (release func()) {
 // the earliest go. Errors, upon which nothing is done: SELF_REFERENCE;
 // USER_NOT_FOUND and USER_DEACTIVATED, with `userId`.
 func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User, ids []string) (*Subscribed, error) {
-	defer h.turns.take(owner.ID)()
+	done, err := h.turns.take(ctx, owner.ID)
+	if err != nil {
+		return nil, wrap(err, "subscribing")
+	}
+	defer done()
 	ids = distinct(ids)
-	defer h.turns.share(app, append([]string{owner.ExternalID}, ids...))()
+	kept, err := h.turns.share(ctx, app, append([]string{owner.ExternalID}, ids...))
+	if err != nil {
+		return nil, wrap(err, "subscribing")
+	}
+	defer kept()
 	targets, err := h.targets(ctx, app, owner, ids)
 	if err != nil {
 		return nil, err
@@ -228,7 +227,11 @@ func (h *Hub) enlist(tx *gorm.DB, app *models.App, owner *models.User, targets [
 // Unsubscribe takes users off the owner's list, all of them where ids is empty,
 // and answers how many were on it. IDs that are not are passed over.
 func (h *Hub) Unsubscribe(ctx context.Context, app *models.App, owner *models.User, ids []string) (int, error) {
-	defer h.turns.take(owner.ID)()
+	done, err := h.turns.take(ctx, owner.ID)
+	if err != nil {
+		return 0, wrap(err, "unsubscribing")
+	}
+	defer done()
 	targets, err := h.find(ctx, app, ids)
 	if err != nil || len(ids) > 0 && len(targets) == 0 {
 		return 0, wrap(err, "unsubscribing")

@@ -2,12 +2,15 @@ package presence
 
 import (
 	"context"
+	"errors"
 	"testing"
+	"time"
 
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
+	"rollcall/internal/turn"
 	"rollcall/internal/users"
 )
 
@@ -24,15 +27,14 @@ func TestSubscribersAndErasersTakeTurns(t *testing.T) {
 		// erases them.
 		free := func() (subscriber, eraser bool) {
 			subscriber, eraser = true, true
-			for _, place := range w.turns.places(app, []string{"u0", "u1"}) {
-				life := &w.turns.lives[place]
-				if life.TryRLock() {
-					life.RUnlock()
+			for _, life := range w.turns.livesOf(app, []string{"u0", "u1"}) {
+				if life.TryAcquire(turn.Shared) {
+					life.Release(turn.Shared)
 				} else {
 					subscriber = false
 				}
-				if life.TryLock() {
-					life.Unlock()
+				if life.TryAcquire(turn.Exclusive) {
+					life.Release(turn.Exclusive)
 				} else {
 					eraser = false
 				}
@@ -78,6 +80,35 @@ func TestSubscribersAndErasersTakeTurns(t *testing.T) {
 		}
 		if subscriber, eraser := free(); !subscriber || !eraser {
 			t.Error("the turns were not given back")
+		}
+	})
+}
+
+// TestTurns_WaitingEndsInTime: a subscription that waits for others that do not end is refused.
+func TestTurns_WaitingEndsInTime(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 2)
+		w.turn(true, true)
+		app, owner := w.appNow(), w.row(0)
+		holds := map[string]func(ctx context.Context) (release func(), err error){
+			"of its owner": func(ctx context.Context) (func(), error) { return w.turns.take(ctx, owner.ID) },
+			"erased user":  func(ctx context.Context) (func(), error) { return w.Hold(ctx, app, []string{"u1"}) },
+		}
+		for name, hold := range holds {
+			release, err := hold(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+			_, err = w.Subscribe(short, app, owner, []string{"u1"})
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: error %v", name, err)
+			}
+			release()
+		}
+		if _, err := w.Subscribe(context.Background(), app, owner, []string{"u1"}); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -41,7 +41,7 @@ type addition struct {
 	limit         int // of friends
 	owner, friend int64
 	remark        *string
-	held          heldTurns
+	held          *heldTurns
 }
 
 // added is what came of an addition: a friendship and its events, or an error.

@@ -12,11 +12,16 @@ import (
 // eraseChunk is how many users one statement looks up.
 const eraseChunk = 1000
 
-// Hold takes the turns of the app's users with these IDs, who are to be erased:
+// Hold takes the turns of the app's users with these IDs, which will be erased:
 // until release, nobody else in this process changes what is between them and
-// others, so that events reach subscribers in the order of the commits.
-func (s *Service) Hold(app *models.App, ids []string) (release func()) {
-	return s.takeTurns(app, ids).end
+// others, so that events reach subscribers in the order of the commits. Returns
+// turn.Take's errors.
+func (s *Service) Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error) {
+	held, err := s.takeTurns(ctx, app, ids)
+	if err != nil {
+		return nil, wrap(err)
+	}
+	return held.end, nil
 }
 
 // Erase removes every relation of users who are deactivated or deleted in tx, the

@@ -37,7 +37,7 @@ type Event struct {
 // notes are the events of one transaction, sent when it has committed.
 type notes struct {
 	at    models.Time
-	turns heldTurns
+	turns *heldTurns
 	list  []notice
 }
 

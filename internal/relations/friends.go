@@ -33,7 +33,7 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 		return nil, oneself()
 	}
 	var out *Friendship
-	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held heldTurns) (*notes, error) {
+	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held *heldTurns) (*notes, error) {
 		done, err := s.adding.add(ctx, &addition{
 			limit: app.Settings.FriendLimit, owner: keys[userID], friend: keys[friendID], remark: remark, held: held,
 		})

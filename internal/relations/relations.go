@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"maps"
 	"slices"
 	"strings"
@@ -41,7 +40,7 @@ type Service struct {
 	blocks                    *pages[*Block]
 	allowed                   *pages[*WhitelistEntry]
 
-	turns turns
+	turns *turns
 
 	// requestIDs make the IDs of friend requests out of their numeric keys.
 	requestIDs *opaque.Sealer
@@ -60,7 +59,7 @@ const (
 func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Time) *Service {
 	ids := requestIDs(secret)
 	s := &Service{
-		db: db, bus: b, requestIDs: ids, clock: clock, turns: turns{seed: maphash.MakeSeed()},
+		db: db, bus: b, requestIDs: ids, clock: clock, turns: newTurns(),
 		keys:    database.NewCoalescer(keysTogether, database.Fetcher(db, userKeys(db))).Alone(keysAlone),
 		friends: friendPages(db, secret, false), friendsAndBlocks: friendPages(db, secret, true),
 		incoming: requestPages(db, secret, ids, true), outgoing: requestPages(db, secret, ids, false),
@@ -99,19 +98,22 @@ func (s *Service) find(tx *gorm.DB, app *models.App, ids []string) (people, erro
 // and then sends the events that fn has noted. Locks are taken in the order of
 // the numeric keys by everybody.
 func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn func(tx *gorm.DB, who people, note *notes) error) error {
-	return s.inTurn(ctx, app, ids, func(keys map[string]int64, held heldTurns) (*notes, error) {
+	return s.inTurn(ctx, app, ids, func(keys map[string]int64, held *heldTurns) (*notes, error) {
 		return s.locked(ctx, keys, held, fn)
 	})
 }
 
 // inTurn runs fn, which changes relations of the users with these IDs, when it is
 // their turn, and sends the events that fn has noted. fn is told the users' keys.
-func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn func(keys map[string]int64, held heldTurns) (*notes, error)) error {
+func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn func(keys map[string]int64, held *heldTurns) (*notes, error)) error {
 	keys, err := s.keysOf(ctx, app, ids)
 	if err != nil {
 		return err
 	}
-	held := s.takeTurns(app, ids)
+	held, err := s.takeTurns(ctx, app, ids)
+	if err != nil {
+		return wrap(err)
+	}
 	defer held.end()
 	n, err := fn(keys, held)
 	if err != nil {
@@ -122,7 +124,7 @@ func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn 
 }
 
 // locked runs fn in a transaction in which the users with these keys are locked.
-func (s *Service) locked(ctx context.Context, keys map[string]int64, held heldTurns, fn func(tx *gorm.DB, who people, note *notes) error) (*notes, error) {
+func (s *Service) locked(ctx context.Context, keys map[string]int64, held *heldTurns, fn func(tx *gorm.DB, who people, note *notes) error) (*notes, error) {
 	var n *notes
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		n = &notes{at: s.now(), turns: held}

@@ -2,25 +2,28 @@ package relations
 
 import (
 	"context"
-	"hash/maphash"
 	"strings"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
+	"rollcall/internal/fault"
+	"rollcall/internal/outage"
+	"rollcall/internal/turn"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
 
 // held says whether somebody has the user's turn.
 func (w *world) held(id string) bool {
-	turn := &w.relations.turns.all[w.relations.turns.place(w.app, id)]
-	if !turn.TryLock() {
+	lock := w.relations.turns.locks[w.relations.turns.place(w.app, id)]
+	if !lock.TryAcquire(turn.Exclusive) {
 		return true
 	}
-	turn.Unlock()
+	lock.Release(turn.Exclusive)
 	return false
 }
 
@@ -102,10 +105,48 @@ func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
 // TestATurnIsOfOneApp: the same ID in another app has another turn, and a batch
 // takes each turn once.
 func TestATurnIsOfOneApp(t *testing.T) {
-	s := &Service{turns: turns{seed: maphash.MakeSeed()}}
-	one, other := &models.App{ID: 1}, &models.App{ID: 2}
-	release := s.Hold(one, []string{"x", "y", "x"})
-	s.Hold(other, []string{"x"})()
+	s := &Service{turns: newTurns()}
+	hold := func(app int64, ids ...string) (release func()) {
+		t.Helper()
+		release, err := s.Hold(ctx, &models.App{ID: app}, ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return release
+	}
+	release := hold(1, "x", "y", "x")
+	hold(2, "x")()
 	release()
-	s.Hold(one, []string{"y", "x"})()
+	hold(1, "y", "x")()
+}
+
+// TestTurns_WaitingEndsInTime: whoever waits for changes of the same user that do not end is
+// refused, and is not carried out later.
+func TestTurns_WaitingEndsInTime(t *testing.T) {
+	each(t, func(w *world) {
+		release, err := w.relations.Hold(ctx, w.app, []string{"x"})
+		w.ok(err)
+		short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+		defer cancel()
+		for name, change := range map[string]func() error{
+			"befriend": func() error {
+				_, err := w.relations.AddFriend(short, w.app, "x", "ann", nil)
+				return err
+			},
+			"block": func() error {
+				_, err := w.relations.AddToBlocklist(short, w.app, "ann", []string{"x"})
+				return err
+			},
+			"deactivate": func() error {
+				_, err := w.users.Deactivate(short, w.app, []string{"x"}, apps.AppServer)
+				return err
+			},
+		} {
+			if err := change(); outage.CodeOf(err) != fault.Unavailable {
+				w.t.Errorf("%s: %v", name, err)
+			}
+		}
+		release()
+		w.befriend("x", "ann")
+	}, "x", "ann")
 }

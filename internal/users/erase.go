@@ -14,8 +14,9 @@ import (
 type Eraser interface {
 	// Hold is called before the transaction, and release when all that is to be
 	// told of it is out: what others change about the app's users with these IDs
-	// is told wholly before or wholly after.
-	Hold(app *models.App, ids []string) (release func())
+	// is told wholly before or wholly after. Returns an error if the others do not
+	// end in time, and nothing must be released then.
+	Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error)
 	// Erase removes it in the transaction. announce tells others, and is called
 	// when that has committed.
 	Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error)
@@ -24,18 +25,23 @@ type Eraser interface {
 // Erasers are several, one after the other.
 type Erasers []Eraser
 
-// Hold has each of them hold; everybody who needs more than one holds them in
-// this order.
-func (es Erasers) Hold(app *models.App, ids []string) (release func()) {
-	releases := make([]func(), len(es))
-	for i, e := range es {
-		releases[i] = e.Hold(app, ids)
-	}
-	return func() {
+// Hold calls Hold of each of them, in the order of the list, which is the same for all callers.
+func (es Erasers) Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error) {
+	var releases []func()
+	release = func() {
 		for _, release := range releases {
 			release()
 		}
 	}
+	for _, e := range es {
+		one, err := e.Hold(ctx, app, ids)
+		if err != nil {
+			release()
+			return nil, err
+		}
+		releases = append(releases, one)
+	}
+	return release, nil
 }
 
 // Erase has each of them erase, and all of them announce.
@@ -57,7 +63,11 @@ func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 // change is erased first, in the same transaction; after it their devices are cut
 // for that reason, and then others are told.
 func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reason bus.Reason, c change) ([]*models.ItemResult, error) {
-	defer s.eraser.Hold(app, ids)()
+	release, err := s.eraser.Hold(ctx, app, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	var announce func()
 	write := c.write
 	c.write = func(tx *gorm.DB, changed []*models.User) (err error) {
