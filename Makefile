@@ -17,7 +17,7 @@ SOURCES = $(shell git ls-files --cached --others --exclude-standard '*.go' | xar
 
 .PHONY: help
 help: ## shows this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 .PHONY: run
 run: ## serves on http://127.0.0.1:8080 with an embedded database
@@ -66,6 +66,11 @@ go-tests: # needs no server: each package starts its own where none is named
 .PHONY: e2e-tests
 e2e-tests: # needs `make deps`; ROLLCALL_BIN names another server to test
 	cd e2e && ROLLCALL_BIN="$${ROLLCALL_BIN-$(BUILD)/rollcall}" npm test --silent -- --test-reporter=$(REPORTER)
+
+# Galera needs the Debian packages galera-4, rsync and lsof, which `make deps` does not install.
+.PHONY: test-engines
+test-engines: ## the tests on engines that `make test` lacks: a Galera cluster of three members
+	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestGalera' -count=1 -v ./internal/cli
 
 .PHONY: pictures
 pictures: deps build ## takes the README's pictures of the console anew
