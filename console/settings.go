@@ -81,6 +81,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 			{"blocklistLimit", strconv.Itoa(set.BlocklistLimit), apps.MaxListLimit},
 			{"whitelistLimit", strconv.Itoa(set.WhitelistLimit), apps.MaxListLimit},
 			{"statusSubscriptionLimit", strconv.Itoa(set.StatusSubscriptionLimit), apps.MaxSubscriptionLimit},
+			{"friendRequestDailyLimit", strconv.Itoa(set.FriendRequestDailyLimit), apps.MaxDailyRequests},
 		},
 	}
 	if app.Environment == models.EnvironmentProduction {

@@ -70,7 +70,9 @@ func TestRelationshipChanged(t *testing.T) {
 		}
 		do("ann", sendRequest, input("to", "bob"))
 		do("ann", sendRequest, input("to", "bob"))
-		expect("a request, and again", nil, []string{"FRIEND_REQUEST_RECEIVED ann", "FRIEND_REQUEST_RECEIVED ann"})
+		w.Clock.Pass(time.Hour)
+		do("ann", sendRequest, input("to", "bob"))
+		expect("a request, again, and again after an hour", nil, []string{"FRIEND_REQUEST_RECEIVED ann", "FRIEND_REQUEST_RECEIVED ann"})
 		do(server, addFriend, input("userId", "bob", "friendId", "ann", "remark", "Annie"))
 		do(server, addFriend, input("userId", "bob", "friendId", "ann", "remark", "Annie"))
 		expect("addFriend, and again", []string{"FRIEND_REQUEST_ACCEPTED bob", "FRIEND_ADDED bob"}, []string{"FRIEND_ADDED ann"})

@@ -34,11 +34,15 @@ type AppSettings struct {
 	BlocklistLimit            int  `json:"blocklistLimit" validate:"min=0,max=100000"`
 	WhitelistLimit            int  `json:"whitelistLimit" validate:"min=0,max=100000"`
 	StatusSubscriptionLimit   int  `json:"statusSubscriptionLimit" validate:"min=0,max=10000"`
+	FriendRequestDailyLimit   int  `json:"friendRequestDailyLimit" validate:"min=0,max=100000"`
 }
 
 // DefaultAppSettings are those of a new app: every switch off.
 func DefaultAppSettings() AppSettings {
-	return AppSettings{FriendLimit: 1000, BlocklistLimit: 500, WhitelistLimit: 3000, StatusSubscriptionLimit: 200}
+	return AppSettings{
+		FriendLimit: 1000, BlocklistLimit: 500, WhitelistLimit: 3000, StatusSubscriptionLimit: 200,
+		FriendRequestDailyLimit: 200,
+	}
 }
 
 // App is one tenant: a customer's application in one environment. Every other

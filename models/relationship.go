@@ -21,6 +21,16 @@ type FriendRequest struct {
 	CreatedAt Time `gorm:"autoCreateTime:false"`
 	// ExpiresAt: from then on it is as if it were not there.
 	ExpiresAt Time
+	// AnnouncedAt is when the recipient was last notified of it.
+	AnnouncedAt Time
+}
+
+// FriendRequestCount counts the friend requests that a user has sent in its day.
+type FriendRequestCount struct {
+	UserID int64 `gorm:"primaryKey;autoIncrement:false"`
+	// Since is when the day began, with the first of them.
+	Since Time
+	Sent  int
 }
 
 // Block is an entry of a user's blocklist.

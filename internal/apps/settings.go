@@ -27,6 +27,8 @@ const (
 	MaxListLimit = 100_000
 	// MaxSubscriptionLimit bounds statusSubscriptionLimit.
 	MaxSubscriptionLimit = 10_000
+	// MaxDailyRequests bounds friendRequestDailyLimit.
+	MaxDailyRequests = 100_000
 )
 
 // setting is one thing about an app that can be changed by its name in the API.
@@ -60,6 +62,7 @@ var settings = map[string]setting{
 	"blocklistLimit":            number("blocklist_limit", MaxListLimit, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
 	"whitelistLimit":            number("whitelist_limit", MaxListLimit, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),
 	"statusSubscriptionLimit":   number("status_subscription_limit", MaxSubscriptionLimit, func(a *models.App) *int { return &a.Settings.StatusSubscriptionLimit }),
+	"friendRequestDailyLimit":   number("friend_request_daily_limit", MaxDailyRequests, func(a *models.App) *int { return &a.Settings.FriendRequestDailyLimit }),
 }
 
 func toggle(column string, field func(*models.App) *bool) setting {

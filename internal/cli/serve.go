@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -111,7 +112,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if err := srv.presence.Start(ctx); err != nil {
 		return err
 	}
-	defer srv.record(ctx)()
+	defer srv.work(ctx)()
 	base := "http://" + listener.Addr().String()
 	log.Info("serving", "url", base, "console", base+"/console/", "database", db.String(), "version", Version)
 	if err := first.end(ctx, base); err != nil {
@@ -146,6 +147,7 @@ type server struct {
 	operators *apps.Operators
 	presence  *presence.Hub
 	figures   *figures.Recorder
+	relations *relations.Service
 	jobs      *jobs.Service
 	graphql   *transport.Server
 	health    *health
@@ -217,7 +219,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Clock:         clock,
 	})
 	return &server{
-		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder,
+		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder, relations: relationRules,
 		jobs: longWork, graphql: gql, health: h,
 		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
 		ops:     opsRoutes(metrics),
@@ -252,17 +254,16 @@ func (s *server) link() (end func()) {
 	return bus.NewLink(s.bus, s.redis, s.log).Close
 }
 
-// record begins to record figures; end waits until nothing writes any more.
-func (s *server) record(ctx context.Context) (end func()) {
+// work starts what runs all the time: figures are recorded, and expired rows deleted. end waits until
+// neither writes any more.
+func (s *server) work(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.figures.Run(ctx)
-	}()
+	var running sync.WaitGroup
+	running.Go(func() { s.figures.Run(ctx) })
+	running.Go(func() { s.relations.Run(ctx, s.log) })
 	return func() {
 		cancel()
-		<-done
+		running.Wait()
 	}
 }
 

@@ -140,8 +140,11 @@ func (e *erasure) shorten(tx *gorm.DB, l keptList, losses map[int64]int) error {
 	return nil
 }
 
-// eraseRequests ends the requests from and to those who are gone.
+// eraseRequests ends the requests from and to those who are gone, and deletes their counts.
 func (e *erasure) eraseRequests(tx *gorm.DB) error {
+	if err := tx.Where("user_id IN ?", e.keys).Delete(&models.FriendRequestCount{}).Error; err != nil {
+		return err
+	}
 	var rows []models.FriendRequest
 	if err := tx.Where("from_id IN ? OR to_id IN ?", e.keys, e.keys).Find(&rows).Error; err != nil || len(rows) == 0 {
 		return err

@@ -203,7 +203,7 @@ func (w *world) consistent() {
 	}
 	for _, column := range []string{
 		"friendships.user_id", "friendships.friend_id", "blocks.user_id", "blocks.blocked_id",
-		"whitelist_entries.user_id", "whitelist_entries.allowed_id", "friend_requests.from_id", "friend_requests.to_id",
+		"whitelist_entries.user_id", "whitelist_entries.allowed_id", "friend_requests.from_id", "friend_requests.to_id", "friend_request_counts.user_id",
 	} {
 		table, _, _ := strings.Cut(column, ".")
 		n := w.count(`SELECT COUNT(*) FROM ` + table + ` WHERE NOT EXISTS

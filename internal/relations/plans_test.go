@@ -110,6 +110,11 @@ func TestPlans(t *testing.T) {
 			"the whitelist":     func() error { _, err := w.relations.Whitelist(ctx, owner, first(50)); return err },
 			"incoming requests": requests(true),
 			"outgoing requests": requests(false),
+			"a friend request": func() error {
+				_, err := w.relations.SendFriendRequest(ctx, w.app, "u7", "u1700", nil)
+				return err
+			},
+			"expired requests": func() error { _, err := w.relations.DeleteExpired(ctx); return err },
 			"becoming friends": func() error {
 				_, err := w.relations.AddFriend(ctx, w.app, "u7", "u1000", nil)
 				return err

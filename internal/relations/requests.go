@@ -42,11 +42,11 @@ type Sent struct {
 	Friendship *Friendship
 }
 
-// SendFriendRequest asks to to become from's friend. Sending again keeps the
-// request and replaces its message and expiry; one that crosses a request from
-// the other side makes both friends. Errors: SELF_REFERENCE, USER_NOT_FOUND,
-// USER_DEACTIVATED, BLOCKED (by either), NOT_IN_WHITELIST, ALREADY_FRIENDS,
-// FRIEND_LIMIT_REACHED (from's own; where a crossing makes friends, either's).
+// SendFriendRequest sends a friend request. Sending again keeps the request and replaces its message
+// and expiry; one that crosses a request from the other side makes both friends. Errors:
+// SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED, BLOCKED (by either), NOT_IN_WHITELIST,
+// ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (from's own; where a crossing makes friends, either's),
+// RATE_LIMITED (the app's friendRequestDailyLimit, or too many pending requests).
 func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, to string, message *string) (*Sent, error) {
 	if from == to {
 		return nil, oneself()
@@ -64,6 +64,9 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 		if err := mayAsk(tx, app, sender, recipient); err != nil {
 			return err
 		}
+		if err := countRequest(tx, app, sender, n.at); err != nil {
+			return err
+		}
 		crossing, err := pending(tx, recipient.ID, sender.ID, n.at)
 		if err != nil {
 			return err
@@ -77,14 +80,13 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 			out = &Sent{Friendship: shown}
 			return err
 		}
-		if err := forget(tx, sender, recipient, n.at); err != nil {
-			return err
-		}
-		request, err := ask(tx, sender, recipient, nonEmpty(message), n.at)
+		request, announce, err := ask(tx, sender, recipient, nonEmpty(message), n.at)
 		if err != nil {
 			return err
 		}
-		n.tell(recipient, FriendRequestReceived, sender)
+		if announce {
+			n.tell(recipient, FriendRequestReceived, sender)
+		}
 		out = &Sent{Request: s.shown(request, sender, recipient)}
 		return nil
 	})
@@ -121,32 +123,34 @@ func mayAsk(tx *gorm.DB, app *models.App, sender, recipient *models.User) error 
 	return friendRoom(app, sender)
 }
 
-// forget removes the expired requests from the sender and to the recipient, both
-// locked, this one among them: the lists that a request makes longer hold none but
-// live ones, and those that expired since the last.
-func forget(tx *gorm.DB, sender, recipient *models.User, at models.Time) error {
-	err := tx.Where("from_id = ? AND expires_at <= ?", sender.ID, at).Delete(&models.FriendRequest{}).Error
-	if err != nil {
-		return err
-	}
-	return tx.Where("to_id = ? AND expires_at <= ?", recipient.ID, at).Delete(&models.FriendRequest{}).Error
-}
-
-// ask writes the request, new or again.
-func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models.Time) (*models.FriendRequest, error) {
-	row := &models.FriendRequest{}
-	err := tx.Where("from_id = ? AND to_id = ?", sender.ID, recipient.ID).Take(row).Error
+// ask writes a request between two locked users, new or again. announce reports whether the
+// recipient must be notified. It returns RATE_LIMITED if a new one would be one too many.
+func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models.Time) (row *models.FriendRequest, announce bool, err error) {
+	row = &models.FriendRequest{}
+	err = tx.Where("from_id = ? AND to_id = ?", sender.ID, recipient.ID).Take(row).Error
 	switch {
-	case err == nil:
+	case errors.Is(err, gorm.ErrRecordNotFound):
+	case err != nil:
+		return nil, false, err
+	case row.ExpiresAt > at:
 		row.Message, row.ExpiresAt = message, at.Add(RequestLifetime)
-		return row, tx.Model(row).Select("message", "expires_at").Updates(row).Error
-	case !errors.Is(err, gorm.ErrRecordNotFound):
-		return nil, err
+		if announce = at >= row.AnnouncedAt.Add(announceInterval); announce {
+			row.AnnouncedAt = at
+		}
+		return row, announce, tx.Model(row).Select("message", "expires_at", "announced_at").Updates(row).Error
+	default: // an expired request does not come back
+		if err := tx.Delete(row).Error; err != nil {
+			return nil, false, err
+		}
+	}
+	if err := pendingRoom(tx, sender, at); err != nil {
+		return nil, false, err
 	}
 	row = &models.FriendRequest{
-		FromID: sender.ID, ToID: recipient.ID, Message: message, CreatedAt: at, ExpiresAt: at.Add(RequestLifetime),
+		FromID: sender.ID, ToID: recipient.ID, Message: message,
+		CreatedAt: at, ExpiresAt: at.Add(RequestLifetime), AnnouncedAt: at,
 	}
-	return row, tx.Create(row).Error
+	return row, true, tx.Create(row).Error
 }
 
 // AcceptFriendRequest makes the two friends and answers the friendship as the

@@ -61,6 +61,7 @@ type ComplexityRoot struct {
 	AppSettings struct {
 		BlocklistLimit            func(childComplexity int) int
 		FriendLimit               func(childComplexity int) int
+		FriendRequestDailyLimit   func(childComplexity int) int
 		FriendStatusNotifyEnabled func(childComplexity int) int
 		OnlyFriendsCanMessage     func(childComplexity int) int
 		StatusQueryEnabled        func(childComplexity int) int
@@ -503,6 +504,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AppSettings.FriendLimit(childComplexity), true
+	case "AppSettings.friendRequestDailyLimit":
+		if e.ComplexityRoot.AppSettings.FriendRequestDailyLimit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AppSettings.FriendRequestDailyLimit(childComplexity), true
 	case "AppSettings.friendStatusNotifyEnabled":
 		if e.ComplexityRoot.AppSettings.FriendStatusNotifyEnabled == nil {
 			break
@@ -1884,6 +1891,8 @@ type AppSettings {
   whitelistLimit: Int!
   "How many users an account may subscribe to; the earliest give way."
   statusSubscriptionLimit: Int!
+  "How many friend requests a user may send in a day, which begins with the first one."
+  friendRequestDailyLimit: Int!
 }
 
 "Who holds an app's secret."
@@ -2319,12 +2328,13 @@ extend type Mutation {
   removeFromBlocklist("Whose, and whom." input: BlocklistInput!): [ItemResult!]! @auth(to: [APP_SERVER, USER])
 
   """
-  Asks another user to become a friend. Sending again keeps the request and
-  replaces its message and expiry; one that crosses a request from the other side
-  makes both friends. Errors: SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED,
+  Asks another user to become a friend. Sending again keeps the request, replaces its
+  message and expiry, and is announced at most once an hour; a request that crosses
+  one from the other side makes both friends. A user may send 20 requests in 5 s and
+  the app's ` + "`" + `friendRequestDailyLimit` + "`" + ` in a day, and have 1000 pending. Errors: SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED,
   BLOCKED (by either), NOT_IN_WHITELIST, ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (the
   caller's own; where a crossing makes friends, either's), RATE_LIMITED with
-  ` + "`" + `retryAfterMs` + "`" + ` past 20 requests in 5 s.
+  ` + "`" + `retryAfterMs` + "`" + `, and with ` + "`" + `limit` + "`" + ` for the last two.
   """
   sendFriendRequest("Whom, and with what message." input: SendFriendRequestInput!): SendFriendRequestPayload! @auth(to: [USER])
   """
@@ -2355,7 +2365,7 @@ enum RelationshipEventKind {
   FRIEND_REMOVED
   "The caller's remark of the friend changed; its owner alone is told."
   FRIEND_REMARK_CHANGED
-  "The other asks to become a friend; also when it asks again."
+  "The other asks to become a friend; also when it asks again after an hour."
   FRIEND_REQUEST_RECEIVED
   "The other accepted the caller's request; FRIEND_ADDED follows."
   FRIEND_REQUEST_ACCEPTED
@@ -2924,6 +2934,8 @@ func (ec *executionContext) childFields_AppSettings(ctx context.Context, field g
 		return ec.fieldContext_AppSettings_whitelistLimit(ctx, field)
 	case "statusSubscriptionLimit":
 		return ec.fieldContext_AppSettings_statusSubscriptionLimit(ctx, field)
+	case "friendRequestDailyLimit":
+		return ec.fieldContext_AppSettings_friendRequestDailyLimit(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AppSettings", field.Name)
 }
@@ -4590,6 +4602,29 @@ func (ec *executionContext) _AppSettings_statusSubscriptionLimit(ctx context.Con
 	)
 }
 func (ec *executionContext) fieldContext_AppSettings_statusSubscriptionLimit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AppSettings_friendRequestDailyLimit(ctx context.Context, field graphql.CollectedField, obj *models.AppSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AppSettings_friendRequestDailyLimit(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FriendRequestDailyLimit, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AppSettings_friendRequestDailyLimit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
@@ -11404,6 +11439,11 @@ func (ec *executionContext) _AppSettings(ctx context.Context, sel ast.SelectionS
 			}
 		case "statusSubscriptionLimit":
 			out.Values[i] = ec._AppSettings_statusSubscriptionLimit(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "friendRequestDailyLimit":
+			out.Values[i] = ec._AppSettings_friendRequestDailyLimit(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

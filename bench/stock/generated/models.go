@@ -544,7 +544,7 @@ const (
 	RelationshipEventKindFriendRemoved RelationshipEventKind = "FRIEND_REMOVED"
 	// The caller's remark of the friend changed; its owner alone is told.
 	RelationshipEventKindFriendRemarkChanged RelationshipEventKind = "FRIEND_REMARK_CHANGED"
-	// The other asks to become a friend; also when it asks again.
+	// The other asks to become a friend; also when it asks again after an hour.
 	RelationshipEventKindFriendRequestReceived RelationshipEventKind = "FRIEND_REQUEST_RECEIVED"
 	// The other accepted the caller's request; FRIEND_ADDED follows.
 	RelationshipEventKindFriendRequestAccepted RelationshipEventKind = "FRIEND_REQUEST_ACCEPTED"

@@ -1,0 +1,199 @@
+package relations
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// limited checks that a request was refused because of a limit, and for how long.
+func (w *world) limited(err error, limit int, wait time.Duration) {
+	w.t.Helper()
+	refusal := w.refused(err, fault.RateLimited)
+	if refusal.Extensions["limit"] != limit || refusal.Extensions["retryAfterMs"] != wait.Milliseconds() {
+		w.t.Errorf("%+v, want limit %d and retryAfterMs %d", refusal.Extensions, limit, wait.Milliseconds())
+	}
+}
+
+func (w *world) send(from, to string) error {
+	_, err := w.relations.SendFriendRequest(ctx, w.app, from, to, nil)
+	return err
+}
+
+// TestSendFriendRequest_DailyLimit: the day begins with the first request, a restart does not reset
+// it, and what is refused does not count.
+func TestSendFriendRequest_DailyLimit(t *testing.T) {
+	others := names("u", 6)
+	each(t, func(w *world) {
+		w.app.Settings.FriendRequestDailyLimit = 4
+		w.block("u5", "ann")
+		w.request("ann", "u0")
+		w.pass(time.Hour)
+		w.request("ann", "u0") // again counts, too
+		w.refused(w.send("ann", "u5"), fault.Blocked)
+		w.refused(w.send("ann", "nobody"), fault.UserNotFound)
+		w.request("u1", "ann")
+		w.ok(w.send("ann", "u1")) // makes friends
+		id := w.request("ann", "u2")
+		w.limited(w.send("ann", "u3"), 4, 23*time.Hour)
+		w.limited(w.send("ann", "u2"), 4, 23*time.Hour)
+		_, err := w.relations.CancelFriendRequest(ctx, w.app, w.user("ann"), id)
+		w.ok(err)
+		w.relations = New(w.db, &bus.Bus{}, w.secret, w.clock)
+		w.pass(23*time.Hour - time.Millisecond)
+		w.limited(w.send("ann", "u3"), 4, time.Millisecond)
+		w.request("u3", "u4") // others go on
+		w.app.Settings.FriendRequestDailyLimit = 5
+		w.request("ann", "u3")
+		w.limited(w.send("ann", "u4"), 5, time.Millisecond)
+		w.pass(time.Millisecond)
+		for range 5 {
+			w.request("ann", "u4")
+		}
+		w.limited(w.send("ann", "u2"), 5, 24*time.Hour)
+		w.app.Settings.FriendRequestDailyLimit = 0
+		w.limited(w.send("u2", "u4"), 0, 24*time.Hour)
+	}, append(others, "ann")...)
+}
+
+// TestSendFriendRequest_DailyLimitUnderConcurrency sends from two services at once.
+func TestSendFriendRequest_DailyLimitUnderConcurrency(t *testing.T) {
+	const limit, callers = 7, 24
+	others := names("u", callers)
+	each(t, func(w *world) {
+		w.app.Settings.FriendRequestDailyLimit = limit
+		services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.secret, w.clock)}
+		var mu sync.Mutex
+		sent := 0
+		together(callers, func(i int) {
+			_, err := services[i%2].SendFriendRequest(ctx, w.app, "ann", others[i], nil)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				sent++
+			case fault.CodeOf(err) != fault.RateLimited:
+				w.t.Error(err)
+			}
+		})
+		if sent != limit {
+			w.t.Errorf("%d requests were sent, want %d", sent, limit)
+		}
+		w.consistent()
+	}, append(others, "ann")...)
+}
+
+// pending makes n requests of a user to others that need not exist, the first of which expires
+// after the first duration and the others after the second.
+func (w *world) pending(from string, n int, first, others time.Duration) {
+	w.t.Helper()
+	at := models.TimeOf(w.clock())
+	rows := make([]*models.FriendRequest, n)
+	for i := range rows {
+		rows[i] = &models.FriendRequest{FromID: w.user(from).ID, ToID: int64(1_000_000 + i), CreatedAt: at, ExpiresAt: at.Add(others)}
+	}
+	rows[0].ExpiresAt = at.Add(first)
+	w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error { return tx.CreateInBatches(rows, 500).Error }))
+}
+
+// TestSendFriendRequest_Pending: at most 1000 at once, of which expired ones are none.
+func TestSendFriendRequest_Pending(t *testing.T) {
+	each(t, func(w *world) {
+		w.request("ann", "bob")
+		w.pending("ann", maxPendingRequests-1, time.Minute, time.Hour)
+		w.limited(w.send("ann", "cid"), maxPendingRequests, time.Minute)
+		w.request("ann", "bob") // is there already
+		w.request("bob", "cid")
+		w.request("cid", "ann") // to ann
+		w.ok(w.send("ann", "cid"))
+		w.limited(w.send("ann", "dan"), maxPendingRequests, time.Minute)
+		w.pass(time.Minute)
+		w.request("ann", "dan")
+		w.limited(w.send("ann", "eve"), maxPendingRequests, time.Hour-time.Minute)
+	}, "ann", "bob", "cid", "dan", "eve")
+}
+
+// TestSendFriendRequest_AnnouncedOnceAnHour: a request that is sent again changes at once, and the
+// recipient is notified at most once an hour.
+func TestSendFriendRequest_AnnouncedOnceAnHour(t *testing.T) {
+	each(t, func(w *world) {
+		w.watch("ann", "bob")
+		const received = "bob: FRIEND_REQUEST_RECEIVED ann"
+		id := w.request("ann", "bob")
+		w.told(received)
+		for i := range 3 {
+			text := fmt.Sprint("message ", i)
+			sent, err := w.relations.SendFriendRequest(ctx, w.app, "ann", "bob", &text)
+			w.ok(err)
+			if sent.Request.ID != id || *sent.Request.Message != text {
+				w.t.Errorf("%+v", sent.Request)
+			}
+		}
+		w.told()
+		w.pass(time.Hour - time.Millisecond)
+		w.request("ann", "bob")
+		w.told()
+		w.pass(time.Millisecond)
+		w.request("ann", "bob")
+		w.told(received)
+		w.relations = New(w.db, &bus.Bus{}, w.secret, w.clock) // a restart does not forget
+		w.watch("bob")
+		w.request("ann", "bob")
+		w.told()
+		w.request("cid", "bob")
+		w.told("bob: FRIEND_REQUEST_RECEIVED cid")
+		// Another request is new.
+		w.pass(time.Minute)
+		_, err := w.relations.DeclineFriendRequest(ctx, w.app, w.user("bob"), id)
+		w.ok(err)
+		w.journal.take()
+		w.request("ann", "bob")
+		w.told(received)
+		w.pass(RequestLifetime)
+		w.request("ann", "bob")
+		w.told(received)
+	}, "ann", "bob", "cid")
+}
+
+// TestDeleteExpired deletes more than a transaction does, and what is still of use stays.
+func TestDeleteExpired(t *testing.T) {
+	each(t, func(w *world) {
+		w.pending("dan", 2*expiryChunk+10, time.Minute, time.Minute)
+		w.request("ann", "bob")
+		w.request("bob", "cid")
+		deleted := func(want int) {
+			w.t.Helper()
+			n, err := w.relations.DeleteExpired(ctx)
+			w.ok(err)
+			if n != want {
+				w.t.Errorf("%d rows were deleted, want %d", n, want)
+			}
+		}
+		w.pass(time.Minute - time.Millisecond)
+		deleted(0)
+		w.pass(time.Millisecond)
+		deleted(2*expiryChunk + 10)
+		w.listed("ann", false, "ann>bob")
+		w.pass(24*time.Hour - time.Minute - time.Millisecond)
+		deleted(0)
+		w.pass(time.Millisecond)
+		deleted(2) // the counts of the day
+		w.request("ann", "bob")
+		w.pass(6 * 24 * time.Hour)
+		deleted(2) // bob's request, and ann's count
+		w.listed("ann", false, "ann>bob")
+		w.pass(24 * time.Hour)
+		deleted(1)
+		w.listed("dan", false)
+		if n := w.count("SELECT COUNT(*) FROM friend_requests"); n != 0 {
+			w.t.Errorf("%d requests are left", n)
+		}
+	}, "ann", "bob", "cid", "dan")
+}
