@@ -138,15 +138,27 @@ func oneLine(err error) string { return strings.Join(strings.Fields(err.Error())
 
 // printJSON writes v as what --json prints: one value and a line's end, in one write.
 func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	enc := json.NewEncoder(output{w})
 	enc.SetEscapeHTML(false)
 	return printed(enc.Encode(v))
 }
 
 // printText writes a text in one write.
 func printText(w io.Writer, format string, args ...any) error {
-	_, err := fmt.Fprintf(w, format, args...)
+	_, err := fmt.Fprintf(output{w}, format, args...)
 	return printed(err)
+}
+
+// output is a standard output that fails if it was closed when the process started. Without it, what
+// is printed there would be lost without an error.
+type output struct{ io.Writer }
+
+// Write writes p.
+func (o output) Write(p []byte) (int, error) {
+	if f, ok := o.Writer.(*os.File); ok && wasClosed(f) {
+		return 0, fmt.Errorf("write %s: %w", f.Name(), os.ErrClosed)
+	}
+	return o.Writer.Write(p)
 }
 
 // printed names the operation of an error of a write.

@@ -16,8 +16,8 @@ import (
 	"rollcall/models"
 )
 
-// lostOutputs are standard outputs that cannot be written: a full disk, and a pipe whose
-// reader has gone.
+// lostOutputs are standard outputs that cannot be written: a full disk, a pipe whose reader has
+// gone, and what Go opens in place of one that was closed.
 func lostOutputs(t *testing.T) map[string]*os.File {
 	t.Helper()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -29,8 +29,12 @@ func lostOutputs(t *testing.T) map[string]*os.File {
 		t.Fatal(err)
 	}
 	r.Close()
-	t.Cleanup(func() { full.Close(); w.Close() })
-	return map[string]*os.File{"full": full, "closed pipe": w}
+	closed, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { full.Close(); w.Close(); closed.Close() })
+	return map[string]*os.File{"full": full, "closed pipe": w, "closed": closed}
 }
 
 // TestLostOutput_ChangesNothing: a secret that nobody read must not be in force.
