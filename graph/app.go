@@ -7,6 +7,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
 	"rollcall/internal/apps"
+	"rollcall/internal/clientaddr"
 	"rollcall/models"
 )
 
@@ -24,7 +25,7 @@ func (r *mutationResolver) IssueAppToken(ctx context.Context, input generated.Is
 	if input.TTLSeconds != nil {
 		ttl = *input.TTLSeconds
 	}
-	token, expires, err := r.apps.IssueToken(ctx, input.AppKey, input.AppSecret, time.Duration(ttl)*time.Second)
+	token, expires, err := r.apps.IssueTokenTo(ctx, clientaddr.From(ctx), input.AppKey, input.AppSecret, time.Duration(ttl)*time.Second)
 	if err != nil {
 		return nil, err
 	}

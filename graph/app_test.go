@@ -1,11 +1,13 @@
 package graph_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"rollcall/graph/graphtest"
+	"rollcall/graph/transport"
 )
 
 func TestIssueAppToken(t *testing.T) {
@@ -28,6 +30,43 @@ func TestIssueAppToken(t *testing.T) {
 		if strings.Contains(w.Log.String(), w.App.Secret) {
 			w.T.Error("the log has a secret")
 		}
+	})
+}
+
+// TestIssueAppToken_Guesses limits wrong secrets of a key and an address, over every transport, and
+// never the right one.
+func TestIssueAppToken_Guesses(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		address := "192.0.2.1"
+		w.Adjust = func(c *transport.Config) { c.ClientAddress = func(*http.Request) string { return address } }
+		w.Restart()
+		const issue = `mutation($input: IssueAppTokenInput!) { issueAppToken(input: $input) { token } }`
+		wrong, right := input("appKey", w.App.Key, "appSecret", w.Other.Secret), input("appKey", w.App.Key, "appSecret", w.App.Secret)
+		socket := w.Socket(w.Bearer(graphtest.AppServer))
+		for i := range 5 {
+			send := socket.Do
+			if i%2 == 0 {
+				send = func(query string, variables map[string]any) graphtest.Response { return *w.Do("", query, variables) }
+			}
+			if got := send(issue, wrong); got.Code() != "UNAUTHENTICATED" {
+				w.T.Fatalf("guess %d: %s", i+1, got.Code())
+			}
+		}
+		limited := graphtest.Scenario{Name: "one guess too many", Query: issue, Variables: wrong, WantCode: "RATE_LIMITED",
+			WantExtensions: map[string]any{"retryAfterMs": 1000.0}}
+		accepted := graphtest.Scenario{Name: "the right secret from the same address", Query: issue, Variables: right,
+			WantData: `{"issueAppToken":{"token":"*"}}`}
+		w.Run(limited, accepted, limited)
+		if r := socket.Do(issue, wrong); r.Code() != "RATE_LIMITED" {
+			w.T.Errorf("over the WebSocket: %s", r.Code())
+		}
+		w.Run(graphtest.Scenario{Name: "a guess for another key", Query: issue,
+			Variables: input("appKey", w.Other.Key, "appSecret", w.App.Secret), WantCode: "UNAUTHENTICATED"})
+		address = "192.0.2.2"
+		w.Run(graphtest.Scenario{Name: "a guess from another address", Query: issue, Variables: wrong, WantCode: "UNAUTHENTICATED"})
+		address = "192.0.2.1"
+		w.Clock.Pass(time.Second)
+		w.Run(graphtest.Scenario{Name: "a second later", Query: issue, Variables: wrong, WantCode: "UNAUTHENTICATED"})
 	})
 }
 

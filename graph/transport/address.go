@@ -3,10 +3,10 @@ package transport
 import (
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
+	"rollcall/internal/clientaddr"
 	"rollcall/internal/fault"
 )
 
@@ -15,8 +15,6 @@ const (
 	addressRetry = 10 * time.Second
 	// addressWarning is how often a refusal is logged.
 	addressWarning = time.Minute
-	// networkBits is the length of the prefix that a provider assigns to one IPv6 customer.
-	networkBits = 64
 )
 
 // addresses bound how many connections each client address has. A nil *addresses does not.
@@ -51,7 +49,7 @@ func (a *addresses) enter(r *http.Request) (*address, error) {
 	if a == nil {
 		return nil, nil
 	}
-	name := networkOf(a.client(r))
+	name := clientaddr.Network(a.client(r))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	at := a.open[name]
@@ -86,14 +84,4 @@ func (a *addresses) leave(at *address) {
 	if at.open--; at.open == 0 {
 		delete(a.open, at.name)
 	}
-}
-
-// networkOf returns the network that counts as one client: an IPv4 address, or the /64 of an IPv6
-// address.
-func networkOf(client string) string {
-	addr, err := netip.ParseAddr(client)
-	if err != nil || addr.Is4() || addr.Is4In6() {
-		return client
-	}
-	return netip.PrefixFrom(addr.WithZone(""), networkBits).Masked().String()
 }

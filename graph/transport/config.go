@@ -75,7 +75,7 @@ type Config struct {
 	// ConnectionsPerAddress is how many WebSockets and SSE streams a client address may have open,
 	// where an IPv6 address counts by its /64 network. 0: there is no limit.
 	ConnectionsPerAddress int
-	// ClientAddress returns the client's address. Required with ConnectionsPerAddress.
+	// ClientAddress returns the client's address. nil: the address of the connection's other end.
 	ClientAddress func(*http.Request) string
 	// PersistedQueries reports whether documents are stored for clients that send only their hash.
 	PersistedQueries bool

@@ -15,6 +15,7 @@ import (
 	"github.com/gobwas/ws"
 
 	"rollcall/graph/auth"
+	"rollcall/internal/clientaddr"
 	"rollcall/internal/presence"
 )
 
@@ -25,6 +26,7 @@ type conn struct {
 	server *Server
 	id     string // the request ID of the upgrade
 	from   *address
+	client string // the client's address
 	sock   socket
 	out    sender
 	// nextPing is when the sweeper asks for a sign of life.
@@ -46,7 +48,13 @@ type conn struct {
 	retiring *closing
 }
 
-var _ presence.Link = (*conn)(nil)
+var (
+	_ presence.Link     = (*conn)(nil)
+	_ clientaddr.Caller = (*conn)(nil)
+)
+
+// ClientAddress returns the address that the upgrade came from.
+func (c *conn) ClientAddress() string { return c.client }
 
 func newConn(s *Server, id string, netConn net.Conn, unread []byte) *conn {
 	c := &conn{server: s, id: id, nextPing: nextPing(time.Now(), s.cfg.HeartbeatTimeout)}

@@ -48,6 +48,9 @@ type exchange struct {
 	waiting, late bool
 }
 
+// ClientAddress returns the address that the request came from.
+func (x *exchange) ClientAddress() string { return x.server.cfg.ClientAddress(x.r) }
+
 // await calls wait, which may hang while the database or Redis is away, and reports whether the
 // exchange is still to be answered: after AuthTimeout it is answered with UNAVAILABLE, unless
 // admitted, which may be nil, reports that the caller has been let in by then. wait must not touch

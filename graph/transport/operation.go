@@ -12,6 +12,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
+	"rollcall/internal/clientaddr"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 )
@@ -42,7 +43,7 @@ func (c *conn) subscribe(req request, release func()) error {
 	params, refused := jsonParams(req.payload)
 	ctx, cancel := context.WithCancel(requestid.With(context.Background(), requestid.New()))
 	defer cancel()
-	ctx = auth.With(ctx, c.principal)
+	ctx = clientaddr.With(auth.With(ctx, c.principal), c)
 	if refused == nil {
 		refused = c.server.complete(ctx, params)
 	}

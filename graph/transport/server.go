@@ -15,6 +15,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"rollcall/graph/requestid"
+	"rollcall/internal/clientaddr"
 	"rollcall/internal/fault"
 	"rollcall/internal/httpheader"
 )
@@ -52,6 +53,9 @@ func New(cfg Config) *Server {
 	cfg.Limits.setDefaults()
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
+	}
+	if cfg.ClientAddress == nil {
+		cfg.ClientAddress = clientaddr.New(nil).Address
 	}
 	setDefault(&cfg.HeartbeatTimeout, 400*time.Second)
 	m := newMetrics(cfg.Metrics)
@@ -94,7 +98,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set(headerRequestID, id)
 	s.origins.share(h, r)
 	ctx := graphql.StartOperationTrace(requestid.With(r.Context(), id))
-	x := &exchange{server: s, w: w, r: r, ctx: ctx, began: time.Now(), accept: accepted(r.Header)}
+	x := &exchange{server: s, w: w, r: r, began: time.Now(), accept: accepted(r.Header)}
+	x.ctx = clientaddr.With(ctx, x)
 	defer x.finish()
 	if httpheader.Has(r.Header, "Upgrade", "websocket") {
 		x.upgrade(id)

@@ -19,9 +19,11 @@ import (
 	"gorm.io/gorm/clause"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/throttle"
 	"rollcall/internal/token"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -43,13 +45,22 @@ type Service struct {
 	bus   *bus.Bus
 	keys  *token.Keys
 	clock func() time.Time
-	show  func(app *models.App, secret string) error // see Showing; nil: nothing
+	// throttle counts wrong keys and secrets.
+	throttle *throttle.Throttle
+	show     func(app *models.App, secret string) error // see Showing; nil: nothing
 }
 
-// New answers a Service that tells b which apps change; clock is time.Now outside
-// tests.
+// New returns a Service that tells b which apps change, and counts wrong secrets by itself;
+// clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, clock func() time.Time) *Service {
-	return &Service{db: db, bus: b, keys: keys, clock: clock}
+	return &Service{db: db, bus: b, keys: keys, clock: clock, throttle: throttle.New(clock)}
+}
+
+// Limiting returns a copy of s that counts wrong secrets in t.
+func (s *Service) Limiting(t *throttle.Throttle) *Service {
+	limits := *s
+	limits.throttle = t
+	return &limits
 }
 
 // Showing returns a copy of s that calls show with each new secret, once, before the
@@ -191,6 +202,38 @@ func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.D
 		return "", 0, fault.New(fault.Unauthenticated, "the app key or the secret is wrong")
 	}
 	return s.sign(app, ttl)
+}
+
+// The limits of wrong keys and secrets of apps, by key and network, by network and in all. The
+// right secret is never refused: guesses cannot lock an App Server out, and none finds 256 bits.
+var (
+	secretRule = &throttle.Rule{
+		Name: "secret-key", Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Memory: time.Hour,
+	}
+	secretNetworkRule = &throttle.Rule{
+		Name: "secret-network", Free: 30, Delay: 20 * time.Second, MaxDelay: 20 * time.Second, Memory: 10 * time.Minute,
+	}
+	secretEveryoneRule = &throttle.Rule{
+		Name: "secret-all", Free: 60, Delay: time.Second, MaxDelay: time.Second, Memory: time.Minute,
+	}
+)
+
+// IssueTokenTo is IssueToken for a caller from that address. Wrong keys and secrets that come
+// too often are RATE_LIMITED with retryAfterMs.
+func (s *Service) IssueTokenTo(ctx context.Context, address, key, secret string, ttl time.Duration) (string, models.Time, error) {
+	text, expires, err := s.IssueToken(ctx, key, secret, ttl)
+	if fault.CodeOf(err) != fault.Unauthenticated {
+		return text, expires, err
+	}
+	network := clientaddr.Network(address)
+	_, refusal := s.throttle.Begin(ctx,
+		throttle.Key{Rule: secretRule, Subject: key + "\x00" + network},
+		throttle.Key{Rule: secretNetworkRule, Subject: network},
+		throttle.Key{Rule: secretEveryoneRule})
+	if refusal != nil {
+		err = fault.TooOften(refusal.Wait, "too many wrong app keys or secrets")
+	}
+	return "", 0, err
 }
 
 // GrantToken answers an app token to an operator, who needs no secret for it, and

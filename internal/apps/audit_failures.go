@@ -9,7 +9,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"rollcall/internal/throttle"
+	"rollcall/internal/clientaddr"
 	"rollcall/models"
 )
 
@@ -33,7 +33,7 @@ const (
 
 // auditFailure writes down a wrong password; operator is nil if the name is unknown.
 func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator, address string) error {
-	own := failure{reason: reasonUnknownName, network: clipASCII(throttle.Network(address), auditAddressLength)}
+	own := failure{reason: reasonUnknownName, network: clipASCII(clientaddr.Network(address), auditAddressLength)}
 	if operator != nil {
 		own.name, own.reason = operator.Name, reasonWrongPassword
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/clientaddr"
 	"rollcall/internal/fault"
 	"rollcall/internal/throttle"
 	"rollcall/models"
@@ -86,7 +87,7 @@ func (o *Operators) Login(ctx context.Context, in LoginRequest) (*Login, error) 
 		key := throttle.Key{Rule: deviceRule, Subject: in.Device}
 		return o.login(ctx, in, operator, o.rooms.known, key)
 	}
-	network := throttle.Network(in.Address)
+	network := clientaddr.Network(in.Address)
 	login, err := o.login(ctx, in, operator, o.rooms.strangers,
 		throttle.Key{Rule: accountRule, Subject: in.Name + "\x00" + network},
 		throttle.Key{Rule: networkRule, Subject: network},
@@ -184,11 +185,11 @@ func rateLimited(refusal *throttle.Refusal) error {
 }
 
 func limited(limit string, wait time.Duration) error {
-	message := "too many wrong passwords, wait before trying again"
+	message := "too many wrong passwords"
 	if limit == LimitLogins {
-		message = "too many logins, wait before trying again"
+		message = "too many logins"
 	}
-	return fault.New(fault.RateLimited, "%s", message).With("retryAfterMs", wait.Milliseconds()+1).With("limit", limit)
+	return fault.TooOften(wait, "%s", message).With("limit", limit)
 }
 
 // rooms hold the logins that wait for a hash or compute one. Strangers, known or unknown by name,

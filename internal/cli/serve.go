@@ -165,7 +165,11 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	db.Observe(metrics)
 
 	events := &bus.Bus{}
-	appRules := apps.New(db, events, keys, clock)
+	attempts := throttle.New(clock)
+	if shared != nil {
+		attempts = throttle.NewShared(shared, clock, log)
+	}
+	appRules := apps.New(db, events, keys, clock).Limiting(attempts)
 	relationRules := relations.New(db, events, keys.Secret(), clock)
 	hub := presence.New(db, events, presence.Options{
 		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics, Redis: shared,
@@ -173,10 +177,6 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	})
 	rates := c.rates(shared, log)
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)
-	attempts := throttle.New(clock)
-	if shared != nil {
-		attempts = throttle.NewShared(shared, clock, log)
-	}
 	operators := apps.NewOperators(db, clock).Limiting(attempts, apps.FailureTime)
 	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, rates, clock), graph.Options{
 		Introspection: c.Introspection == "on",

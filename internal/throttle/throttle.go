@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,24 +60,6 @@ const digestBytes = 16
 func (k Key) id() string {
 	sum := sha256.Sum256([]byte(k.Subject))
 	return k.Rule.Name + ":" + hex.EncodeToString(sum[:digestBytes])
-}
-
-// Network returns what an address counts as: an IPv6 address as its /64, which one machine
-// has all of, and any other as itself.
-func Network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	ip = ip.Unmap().WithZone("")
-	if ip.Is4() {
-		return ip.String()
-	}
-	prefix, err := ip.Prefix(64)
-	if err != nil {
-		return address
-	}
-	return prefix.String()
 }
 
 // Refusal says why an attempt must not be made yet.

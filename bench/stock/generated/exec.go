@@ -1933,7 +1933,8 @@ with UNAVAILABLE or INTERNAL may have been carried out.
 type Mutation {
   """
   An app token for whoever holds the app's secret.
-  Errors: UNAUTHENTICATED for a wrong key or secret; INVALID_ARGUMENT.
+  Errors: UNAUTHENTICATED for a wrong key or secret; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `
+  if that happens too often, never for the right secret; INVALID_ARGUMENT.
   """
   issueAppToken("The key, the secret and the lifetime." input: IssueAppTokenInput!): AppToken! @auth(to: [GUEST, APP_SERVER, USER])
 }
