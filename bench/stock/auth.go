@@ -23,13 +23,10 @@ type principal struct {
 	user *models.User // nil: the App Server
 }
 
-// claims are what the server's tokens say.
+// claims are what the server's tokens say in clear: aud is the app's key, sub the user's ID.
 type claims struct {
 	jwt.RegisteredClaims
-	AppID            int64 `json:"app"`
-	UserID           int64 `json:"usr"`
-	SecretGeneration int   `json:"sgn"`
-	TokenGeneration  int   `json:"tgn"`
+	IssuedAtMS models.Time `json:"iam"`
 }
 
 // authenticator knows the keys that sign tokens.
@@ -44,7 +41,7 @@ func newAuthenticator(db *gorm.DB) (*authenticator, error) {
 	if err := db.Find(&keys).Error; err != nil {
 		return nil, err
 	}
-	a := &authenticator{db: db, keys: make(map[string][]byte), parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}))}
+	a := &authenticator{db: db, keys: make(map[string][]byte), parser: jwt.NewParser(jwt.WithValidMethods([]string{"HS256"}), jwt.WithIssuer("rollcall"))}
 	for _, key := range keys {
 		a.keys[key.ID] = key.Secret
 	}
@@ -52,7 +49,7 @@ func newAuthenticator(db *gorm.DB) (*authenticator, error) {
 }
 
 // authenticate checks the signature, and in the database that the token is still
-// good: a secret that was rotated or a user who was deactivated ends it at once.
+// good: expireTokens or a deactivation of the user ends it at once.
 func (a *authenticator) authenticate(ctx context.Context, authorization string) (*principal, error) {
 	text, ok := strings.CutPrefix(authorization, "Bearer ")
 	if !ok {
@@ -63,24 +60,21 @@ func (a *authenticator) authenticate(ctx context.Context, authorization string) 
 		id, _ := t.Header["kid"].(string)
 		return a.keys[id], nil
 	})
-	if err != nil {
+	if err != nil || len(c.Audience) != 1 {
 		return nil, errUnauthenticated
 	}
 	p := &principal{app: &models.App{}}
-	if err := a.db.WithContext(ctx).First(p.app, c.AppID).Error; err != nil {
+	if err := a.db.WithContext(ctx).Where(&models.App{Key: c.Audience[0]}).First(p.app).Error; err != nil {
 		return nil, fmt.Errorf("reading the app: %w", err)
 	}
-	if p.app.SecretGeneration != c.SecretGeneration {
-		return nil, errUnauthenticated
-	}
-	if c.UserID == 0 {
+	if c.Subject == "" {
 		return p, nil
 	}
 	p.user = &models.User{}
-	if err := a.db.WithContext(ctx).First(p.user, c.UserID).Error; err != nil {
+	if err := a.db.WithContext(ctx).Where(&models.User{AppID: p.app.ID, ExternalID: c.Subject}).First(p.user).Error; err != nil {
 		return nil, fmt.Errorf("reading the user: %w", err)
 	}
-	if p.user.TokenGeneration != c.TokenGeneration || p.user.DeactivatedAt != nil {
+	if c.IssuedAtMS < p.user.TokensValidFrom || p.user.DeactivatedAt != nil {
 		return nil, errUnauthenticated
 	}
 	return p, nil

@@ -263,7 +263,7 @@ func (s *Service) sign(app *models.App, ttl time.Duration) (string, models.Time,
 		SecretGeneration: app.SecretGeneration,
 		IssuedAt:         now,
 		ExpiresAt:        expires,
-	})
+	}, app.Key, "")
 	if err != nil {
 		return "", 0, fmt.Errorf("signing app token: %w", err)
 	}

@@ -26,7 +26,7 @@ func open(t *testing.T, db *database.DB, configured string, at time.Time) *Keys 
 
 func sign(t *testing.T, k *Keys) string {
 	t.Helper()
-	text, err := k.Sign(Claims{AppID: 1, UserID: 2, IssuedAt: 3})
+	text, err := k.Sign(Claims{AppID: 1, UserID: 2, IssuedAt: 3}, "app", "ann")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +138,8 @@ func TestTheCacheIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzVerify: nothing but our own tokens passes, and nothing panics.
-func FuzzVerify(f *testing.F) {
+// FuzzToken: nothing but our own token passes, and nothing panics.
+func FuzzToken(f *testing.F) {
 	db, err := database.Open(context.Background(), "sqlite:"+f.TempDir()+"/x.db")
 	if err != nil {
 		f.Fatal(err)
@@ -152,11 +152,18 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	good, err := keys.Sign(Claims{AppID: 1})
+	good, err := keys.Sign(Claims{AppID: 1}, "app", "")
 	if err != nil {
 		f.Fatal(err)
 	}
+	f.Add(good)
 	f.Add(good + "x")
+	f.Add(good + "\n")
+	f.Add(strings.Replace(good, ".", ".\r\n", 1))
+	head, rest, _ := strings.Cut(good, ".")
+	f.Add(head + "..")
+	f.Add(head[:len(head)-1] + "." + rest)
+	f.Add("eyJhbGciOiJIUzI1NiIsImtpZCI6ImZpcnN0IiwiY3JpdCI6W119." + rest)
 	f.Add("a.b.c")
 	f.Add("eyJhbGciOiJub25lIn0.e30.")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -164,4 +171,48 @@ func FuzzVerify(f *testing.F) {
 			t.Errorf("%q passes", text)
 		}
 	})
+}
+
+func benchKeys(b *testing.B) (*Keys, string) {
+	b.Helper()
+	keys, err := OpenKeys(context.Background(), testenv.Open(b, testenv.SQLiteURL(b)), "", time.Now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text, err := keys.Sign(Claims{AppID: 1, UserID: 123456, SecretGeneration: 1, IssuedAt: 1_790_000_000_123, ExpiresAt: 1_990_000_000_123}, "rcns6sw6alnu3lqndbyzdi", "user-123456")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return keys, text
+}
+
+// BenchmarkVerify_First is the first look at a token, which a device that connects takes.
+func BenchmarkVerify_First(b *testing.B) {
+	keys, text := benchKeys(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := keys.parse(b.Context(), text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerify_Again(b *testing.B) {
+	keys, text := benchKeys(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := keys.Verify(b.Context(), text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkSign(b *testing.B) {
+	keys, _ := benchKeys(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := keys.Sign(Claims{AppID: 1, UserID: 123456, IssuedAt: 1_790_000_000_123}, "rcns6sw6alnu3lqndbyzdi", "user-123456"); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -62,7 +62,7 @@ func (s *Service) issue(app *models.App, in Registration, out *Registered) (err 
 		claims.ExpiresAt = now.Add(in.TokenTTL)
 		out.ExpiresAt = &claims.ExpiresAt
 	}
-	if out.Token, err = s.keys.Sign(claims); err != nil {
+	if out.Token, err = s.keys.Sign(claims, app.Key, out.User.ExternalID); err != nil {
 		return fmt.Errorf("signing user token: %w", err)
 	}
 	return nil

@@ -1,0 +1,154 @@
+package token
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"rollcall/internal/strictbase64"
+	"rollcall/models"
+)
+
+// encoding is that of all parts of a JWT.
+var encoding = base64.RawURLEncoding
+
+// issuer is the iss of all tokens.
+const issuer = "rollcall"
+
+// signingKey signs tokens and verifies its own. A token is a JWT with a JWS of HMAC-SHA-256.
+type signingKey struct {
+	id     string // the tokens' kid
+	secret []byte
+	// header is the first part of all tokens of this key. No other header is accepted, so a token
+	// cannot choose its algorithm (alg) or demand an extension (crit).
+	header string
+	// numbers encrypts the numeric keys. The signature covers them, and they need only be hidden.
+	numbers cipher.Block
+}
+
+func newSigningKey(id string, secret []byte) *signingKey {
+	derived, err := hkdf.Key(sha256.New, secret, nil, "rollcall token numbers", 32)
+	if err != nil {
+		panic(err) // the length is a constant
+	}
+	numbers, err := aes.NewCipher(derived)
+	if err != nil {
+		panic(err) // the key has AES's size
+	}
+	return &signingKey{id: id, secret: secret, header: headerOf(id), numbers: numbers}
+}
+
+// jwtHeader is a token's header; its members stand in the order in which package jwt writes them.
+type jwtHeader struct {
+	Algorithm string `json:"alg"`
+	KeyID     string `json:"kid"`
+	Type      string `json:"typ"`
+}
+
+// headerOf returns the first part of tokens of the key with that ID.
+func headerOf(id string) string {
+	raw, err := json.Marshal(jwtHeader{Algorithm: jwt.SigningMethodHS256.Alg(), KeyID: id, Type: "JWT"})
+	if err != nil {
+		panic(err) // they are strings
+	}
+	return encoding.EncodeToString(raw)
+}
+
+// keyOfHeader returns the ID of the key whose header it is, and reports whether it is any key's.
+func keyOfHeader(header string) (id string, ok bool) {
+	raw, err := strictbase64.Decode(encoding, header)
+	if err != nil {
+		return "", false
+	}
+	var h jwtHeader
+	if json.Unmarshal(raw, &h) != nil {
+		return "", false
+	}
+	return h.KeyID, headerOf(h.KeyID) == header
+}
+
+// body is the payload of a token.
+type body struct {
+	Issuer   string `json:"iss"`
+	Audience string `json:"aud"`           // the app's key
+	Subject  string `json:"sub,omitempty"` // the user's external ID
+	// IssuedAt and ExpiresAt are in seconds since 1970, as in RFC 7519, the latter rounded up.
+	IssuedAt  int64 `json:"iat"`
+	ExpiresAt int64 `json:"exp,omitempty"`
+	// The same times in ms, by which tokens are checked.
+	IssuedAtMS  models.Time `json:"iam"`
+	ExpiresAtMS models.Time `json:"exm,omitempty"`
+	// ID tells tokens apart that are issued within one millisecond, and is the initialization vector
+	// of Numbers.
+	ID string `json:"jti"`
+	// Numbers are the numeric keys and generations, encrypted: they count the rows of all apps.
+	Numbers string `json:"num"`
+
+	jwt.RegisteredClaims `json:"-"` // for jwt.Claims alone
+}
+
+// numbersSize is the size of the numbers: two keys and two generations.
+const numbersSize = 8 + 8 + 4 + 4
+
+func (k *signingKey) sign(c Claims, appKey, userID string) (string, error) {
+	id, numbers := make([]byte, aes.BlockSize), make([]byte, 0, numbersSize)
+	rand.Read(id)
+	numbers = binary.BigEndian.AppendUint64(numbers, uint64(c.AppID))
+	numbers = binary.BigEndian.AppendUint64(numbers, uint64(c.UserID))
+	numbers = binary.BigEndian.AppendUint32(numbers, uint32(c.SecretGeneration))
+	numbers = binary.BigEndian.AppendUint32(numbers, uint32(c.TokenGeneration))
+	k.crypt(id, numbers)
+	t := jwt.NewWithClaims(jwt.SigningMethodHS256, &body{
+		Issuer: issuer, Audience: appKey, Subject: userID,
+		IssuedAt: int64(c.IssuedAt) / 1000, ExpiresAt: (int64(c.ExpiresAt) + 999) / 1000,
+		IssuedAtMS: c.IssuedAt, ExpiresAtMS: c.ExpiresAt,
+		ID: encoding.EncodeToString(id), Numbers: encoding.EncodeToString(numbers),
+	})
+	t.Header["kid"] = k.id
+	return t.SignedString(k.secret)
+}
+
+// parse returns the claims of a token of this key from its second and third part.
+func (k *signingKey) parse(payload, signature string) (Claims, error) {
+	sum, err := strictbase64.Decode(encoding, signature)
+	if err != nil || jwt.SigningMethodHS256.Verify(k.header+"."+payload, sum, k.secret) != nil {
+		return Claims{}, ErrInvalid
+	}
+	raw, err := strictbase64.Decode(encoding, payload)
+	if err != nil {
+		return Claims{}, ErrInvalid
+	}
+	var b body
+	if json.Unmarshal(raw, &b) != nil {
+		return Claims{}, ErrInvalid
+	}
+	id, err := encoding.DecodeString(b.ID)
+	if err != nil || len(id) != aes.BlockSize {
+		return Claims{}, ErrInvalid
+	}
+	numbers, err := encoding.DecodeString(b.Numbers)
+	if err != nil || len(numbers) != numbersSize {
+		return Claims{}, ErrInvalid
+	}
+	k.crypt(id, numbers)
+	return Claims{
+		AppID:            int64(binary.BigEndian.Uint64(numbers)),
+		UserID:           int64(binary.BigEndian.Uint64(numbers[8:])),
+		SecretGeneration: int(binary.BigEndian.Uint32(numbers[16:])),
+		TokenGeneration:  int(binary.BigEndian.Uint32(numbers[20:])),
+		IssuedAt:         b.IssuedAtMS,
+		ExpiresAt:        b.ExpiresAtMS,
+	}, nil
+}
+
+// crypt encrypts the numbers of the token with that ID in place, or decrypts them.
+func (k *signingKey) crypt(id, numbers []byte) {
+	cipher.NewCTR(k.numbers, id).XORKeyStream(numbers, numbers)
+}
