@@ -50,8 +50,7 @@ const galeraVariables = "SET SESSION wsrep_sync_wait = 7, wsrep_dirty_reads = 0,
 const (
 	// renewInterval is the least time between two renewals of all sessions.
 	renewInterval = time.Second
-	// tooManyWait bounds how long a new connection waits for a place on the server.
-	tooManyWait  = 2 * time.Second
+	// tooManyPause is the time between two attempts to connect to a server that is full.
 	tooManyPause = 50 * time.Millisecond
 )
 
@@ -80,19 +79,18 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return s, nil
 }
 
-// dial connects. It waits a while if the server has too many connections.
+// dial connects. If the server has too many connections, it returns givenUp after a moment:
+// database/sql then tries again, first to take a connection that has become free meanwhile.
 func (c *connector) dial(ctx context.Context) (driver.Conn, error) {
-	for began := time.Now(); ; {
-		conn, err := c.Connector.Connect(ctx)
-		if err == nil || !isMySQL(err, tooManyConnections...) || time.Since(began) > tooManyWait {
-			return conn, err
-		}
-		select {
-		case <-time.After(tooManyPause):
-		case <-ctx.Done():
-			return nil, err
-		}
+	conn, err := c.Connector.Connect(ctx)
+	if !isMySQL(err, tooManyConnections...) {
+		return conn, err
 	}
+	select {
+	case <-time.After(tooManyPause):
+	case <-ctx.Done():
+	}
+	return nil, givenUp{err}
 }
 
 // renew makes all sessions of the generation be given up, since one of them is of no use. It

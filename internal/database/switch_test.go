@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -184,4 +185,29 @@ func TestSwitch_OfThePrimary(t *testing.T) {
 			first, second = next, old
 		})
 	}
+}
+
+// TestTooManyConnections: a server that grants fewer connections than the pool wants serves all
+// callers with those.
+func TestTooManyConnections(t *testing.T) {
+	server, err := testenv.StartMariaDB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	name, err := server.PlainDatabase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := testenv.Open(t, strings.Replace(server.URL(), "root@", name+"@", 1)+name)
+	administer(t, server, "ALTER USER "+name+" WITH MAX_USER_CONNECTIONS 4")
+	var wg sync.WaitGroup
+	for i := range 60 {
+		wg.Go(func() {
+			if err := db.Tx(t.Context(), addKey(fmt.Sprint(i))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -48,6 +48,7 @@ var (
 	tooManyConnections = []uint16{
 		1040, // too many connections
 		1203, // the user has too many connections
+		1226, // the same, by a limit of the user's own, or it has used up what it may do in an hour
 	}
 	// readOnly: the server accepts no changes, as a primary that has become a replica.
 	readOnly = []uint16{
@@ -74,7 +75,6 @@ var (
 		1114, // table full, also of temporary tables on a full disk
 		1135, // no thread for the connection
 		1206, // no memory for locks
-		1226, // the user has used up a resource
 		1317, // the statement was killed
 		1637, // too many transactions
 		1969, // MariaDB: max_statement_time
