@@ -1,6 +1,9 @@
 package database
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // MigrateUnlocked is Migrate on a server whose lock the other nodes do not share.
 func (db *DB) MigrateUnlocked(ctx context.Context) error {
@@ -9,4 +12,11 @@ func (db *DB) MigrateUnlocked(ctx context.Context) error {
 		return err
 	}
 	return db.migrate(ctx, pool)
+}
+
+// NewQueryWithin is NewBoundedQuery with another limit.
+func (db *DB) NewQueryWithin(limit time.Duration, text string) *Query {
+	q := db.NewQuery(text)
+	q.limit = limit
+	return q
 }

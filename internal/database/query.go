@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	"gorm.io/gorm"
@@ -15,8 +16,10 @@ import (
 // is prepared once on each connection, where the database then has nothing left to
 // parse.
 type statement struct {
-	db       *DB
-	text     string
+	db   *DB
+	text string
+	// limit is the time after which a server of MySQL's family ends a SELECT; 0: it does not.
+	limit    time.Duration
 	prepared atomic.Pointer[sql.Stmt]
 }
 
@@ -26,7 +29,7 @@ func (s *statement) prepare() (*sql.Stmt, error) {
 	if stmt := s.prepared.Load(); stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := s.db.pool.PrepareContext(context.Background(), s.text)
+	stmt, err := s.db.pool.PrepareContext(context.Background(), s.sent())
 	if err != nil {
 		return nil, err
 	}
@@ -34,6 +37,14 @@ func (s *statement) prepare() (*sql.Stmt, error) {
 		_ = stmt.Close() // the other one is as good
 	}
 	return s.prepared.Load(), nil
+}
+
+// sent returns the text as it is sent to the database.
+func (s *statement) sent() string {
+	if s.limit > 0 && s.db.dialect == MySQL {
+		return endingAfter(s.limit, s.text)
+	}
+	return s.text
 }
 
 // in answers the connection of a transaction, and the statement prepared for it;
@@ -66,12 +77,21 @@ type Query struct{ statement }
 // and kept: there should be few of them, each with a text that stays the same.
 func (db *DB) NewQuery(text string) *Query { return &Query{statement{db: db, text: text}} }
 
+// NewBoundedQuery is NewQuery for a query whose rows are not all found by a key: the server ends
+// it after ReadLimit.
+func (db *DB) NewBoundedQuery(text string) *Query {
+	q := db.NewQuery(text)
+	q.limit = ReadLimit
+	return q
+}
+
 // Each runs the query and, for each row, fills the targets, as sql.Rows.Scan has
 // it, and calls take. The slice of the targets is the query's from then on.
 //
 // It takes no context. A context that can end has the driver watch it for each
 // statement and drop the connection when it does, which costs more than the few
-// rows that such a query reads; the connection's own time limits bound it.
+// rows that such a query reads; the connection's own time limits bound it. One that may read many
+// rows must be a NewBoundedQuery.
 func (q *Query) Each(args []any, targets []any, take func()) error {
 	q.db.saw(q.text, args)
 	stmt, err := q.prepare()
@@ -80,7 +100,7 @@ func (q *Query) Each(args []any, targets []any, take func()) error {
 		rows, err = stmt.Query(args...)
 	}
 	if unprepared(err) {
-		rows, err = q.db.pool.Query(q.text, args...)
+		rows, err = q.db.pool.Query(q.sent(), args...)
 	}
 	return each(rows, err, targets, take)
 }
@@ -97,7 +117,7 @@ func (q *Query) EachIn(tx *gorm.DB, args []any, targets []any, take func()) erro
 		rows, err = stmt.Query(args...)
 	}
 	if stmt == nil || unprepared(err) {
-		rows, err = conn.Query(q.text, args...)
+		rows, err = conn.Query(q.sent(), args...)
 	}
 	err = each(rows, err, targets, take)
 	var my *mysql.MySQLError

@@ -212,9 +212,10 @@ func (s *session) ExecContext(ctx context.Context, query string, args []driver.N
 	return result, nil
 }
 
-// QueryContext implements driver.QueryerContext.
+// QueryContext implements driver.QueryerContext. The server ends the query if it takes longer than
+// ctx has left.
 func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
-	rows, err := s.mysqlConn.QueryContext(ctx, query, args)
+	rows, err := s.mysqlConn.QueryContext(ctx, endingWith(ctx, query), args)
 	if err != nil {
 		return nil, s.judge(err)
 	}

@@ -56,8 +56,8 @@ func newPages[T any](db *database.DB, order page.Order, columns, from string,
 		end := " ORDER BY " + order.By() + " LIMIT ?"
 		return pageQueries{
 			other:   other,
-			begin:   db.NewQuery(text + end),
-			further: db.NewQuery(text + " AND " + order.Condition() + end),
+			begin:   db.NewBoundedQuery(text + end),
+			further: db.NewBoundedQuery(text + " AND " + order.Condition() + end),
 		}
 	}
 	return &pages[T]{order: order, users: queries(userRow), profiles: queries(profileRow), row: row}

@@ -1,0 +1,102 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+)
+
+// endless is a query that would take minutes. On MySQL's family it does not look whether its
+// caller is still there, as SLEEP would.
+func endless(db *database.DB) string {
+	if db.Dialect() == database.MySQL {
+		const table = "information_schema.collations"
+		return "SELECT COUNT(*) FROM " + table + " a, " + table + " b, " + table + " c, " + table + " d, " + table + " e " +
+			"WHERE a.id + b.id + c.id + d.id + e.id > 0"
+	}
+	return "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n)"
+}
+
+// wantNoneRunning waits until the server of MySQL's family runs none of the endless queries.
+func wantNoneRunning(t *testing.T, db *database.DB) {
+	t.Helper()
+	if db.Dialect() == database.SQLite {
+		return // it ran in the caller's goroutine
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		var n int
+		err := db.Read(context.Background()).Raw("SELECT COUNT(*) FROM information_schema.processlist " +
+			"WHERE info LIKE '%information_schema.collations%' AND info NOT LIKE '%processlist%'").Scan(&n).Error
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case n == 0:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("the server still runs %d statements whose callers have been answered", n)
+		}
+	}
+}
+
+func TestRead_EndsOnTheServerAtTheDeadline(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+		defer cancel()
+		var n int
+		err := db.Read(ctx).Raw(endless(db)).Scan(&n).Error
+		if !database.Unavailable(err) && ctx.Err() == nil {
+			t.Errorf("the query ended with %v; want an error of a time limit", err)
+		}
+		wantNoneRunning(t, db)
+	})
+}
+
+// A server that goes on with a statement after its caller has left does so with the caller's
+// knowledge, and not for longer than the deadline.
+func TestBounded_LastsAsLongAsTheStatement(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		deadline := time.Now().Add(500 * time.Millisecond)
+		calling, leave := context.WithDeadline(context.Background(), deadline)
+		ctx, cancel := db.Bounded(calling)
+		defer cancel()
+		ended := make(chan error)
+		go func() {
+			var n int
+			ended <- db.Read(ctx).Raw(endless(db)).Scan(&n).Error
+		}()
+		leave()
+		if err := <-ended; err == nil {
+			t.Error("the query did not end with an error")
+		}
+		if left := time.Until(deadline); db.Dialect() == database.MySQL && left > 2*50*time.Millisecond {
+			t.Errorf("the caller was told %s before the statement could end", left)
+		}
+		wantNoneRunning(t, db)
+	})
+}
+
+func endedByServer(err error) bool {
+	_, ok := errors.AsType[*mysql.MySQLError](err)
+	return ok && database.Unavailable(err)
+}
+
+func TestQuery_LimitEndsItOnTheServer(t *testing.T) {
+	db := testenv.Open(t, testenv.MySQLURL(t))
+	var n int
+	q := db.NewQueryWithin(300*time.Millisecond, endless(db)+" AND 7 = ?")
+	for range 2 { // the limit is for each run
+		if err := q.Each([]any{0}, []any{&n}, func() {}); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Each([]any{7}, []any{&n}, func() {}); !endedByServer(err) {
+			t.Fatalf("the query ended with %v; want an error of the server's time limit", err)
+		}
+	}
+	wantNoneRunning(t, db)
+}
