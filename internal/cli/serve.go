@@ -177,6 +177,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	})
 	rates := c.rates(shared, log)
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)
+	userRules.Observe(metrics)
 	operators := apps.NewOperators(db, clock).Limiting(attempts, apps.FailureTime)
 	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, rates, clock), graph.Options{
 		Introspection: c.Introspection == "on",
@@ -207,7 +208,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	pages := console.New(console.Deps{
 		Operators:     operators,
 		Apps:          appRules,
-		Users:         userRules,
+		Users:         userRules.ForOperators(),
 		Relations:     relationRules,
 		Presence:      hub,
 		Figures:       recorder,

@@ -43,20 +43,32 @@ type Connection = page.Connection[*models.User]
 // Edge is a user in a page.
 type Edge = page.Edge[*models.User]
 
-// List answers a page of the app's users, newest first. Errors: INVALID_ARGUMENT
-// for a cursor that is none of this list.
+// isAll reports whether the filter keeps all users.
+func (f Filter) isAll() bool { return f.Search == "" && len(f.States) == 0 && f.Online == nil }
+
+// List returns a page of the app's users, the newest first. Errors: INVALID_ARGUMENT for a cursor of
+// another list; RATE_LIMITED if too many filtered lists and counts of the app are being read.
 func (s *Service) List(ctx context.Context, app *models.App, f Filter, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) }
 	order := page.Order{List: "users", Owner: app.ID, Secret: s.keys.Secret(), At: "created_at", ID: "id"}
 	total := func(ctx context.Context) (int, error) { return s.total(ctx, app, f) }
-	return list(ctx, query, order, r, func(u *models.User) models.Time { return u.CreatedAt }, total)
+	at := func(u *models.User) models.Time { return u.CreatedAt }
+	if f.isAll() {
+		return s.list(ctx, query, order, r, at, total)
+	}
+	var out *Connection
+	err := s.slowly(ctx, app, func(ctx context.Context) (err error) {
+		out, err = s.list(ctx, query, order, r, at, total)
+		return err
+	})
+	return out, err
 }
 
 // total answers how many users a filter keeps. Where those could be nearly all
 // of an app, it reckons with counters instead of counting them.
 func (s *Service) total(ctx context.Context, app *models.App, f Filter) (int, error) {
 	countable := func(f Filter) (int, error) {
-		return counting(func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) })(ctx)
+		return s.count(ctx, app, func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) })
 	}
 	if f.Search != "" || f.Online != nil && *f.Online {
 		return countable(f)
@@ -109,13 +121,13 @@ func (s *Service) Banned(ctx context.Context, app *models.App, r page.Request) (
 	query := func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) }
 	order := page.Order{List: "banned", Owner: app.ID, Secret: s.keys.Secret(), At: "banned_until", ID: "id"}
 	total := func(ctx context.Context) (int, error) { return s.BannedCount(ctx, app) }
-	return list(ctx, query, order, r, func(u *models.User) models.Time { return *u.BannedUntil }, total)
+	return s.list(ctx, query, order, r, func(u *models.User) models.Time { return *u.BannedUntil }, total)
 }
 
 // BannedCount answers how many bans run. It looks at each of them, and at nobody
 // else.
 func (s *Service) BannedCount(ctx context.Context, app *models.App) (int, error) {
-	return counting(func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) })(ctx)
+	return s.count(ctx, app, func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) })
 }
 
 func (s *Service) banned(ctx context.Context, app *models.App) *gorm.DB {
@@ -132,11 +144,14 @@ func (s *Service) Deactivated(ctx context.Context, app *models.App, r page.Reque
 		counts, err := s.Counts(ctx, app)
 		return counts.Deactivated, err
 	}
-	return list(ctx, query, order, r, func(u *models.User) models.Time { return *u.DeactivatedAt }, total)
+	return s.list(ctx, query, order, r, func(u *models.User) models.Time { return *u.DeactivatedAt }, total)
 }
 
-func list(ctx context.Context, query func(context.Context) *gorm.DB, order page.Order, r page.Request,
+// list reads a page of what query keeps. It is bounded in time as all lists are.
+func (s *Service) list(ctx context.Context, query func(context.Context) *gorm.DB, order page.Order, r page.Request,
 	at func(*models.User) models.Time, total func(context.Context) (int, error)) (*Connection, error) {
+	ctx, cancel := s.db.Bounded(ctx)
+	defer cancel()
 	rows, err := order.Limit(query(ctx), r)
 	if err != nil {
 		return nil, err
@@ -152,15 +167,14 @@ func list(ctx context.Context, query func(context.Context) *gorm.DB, order page.
 	return page.Of(order, r, users, keys, total), nil
 }
 
-// counting answers a count of what query keeps.
-func counting(query func(context.Context) *gorm.DB) func(context.Context) (int, error) {
-	return func(ctx context.Context) (int, error) {
-		var n int64
-		if err := query(ctx).Count(&n).Error; err != nil {
-			return 0, fmt.Errorf("counting users: %w", err)
-		}
-		return int(n), nil
+// count returns how many users query keeps. Errors: RATE_LIMITED as List's.
+func (s *Service) count(ctx context.Context, app *models.App, query func(context.Context) *gorm.DB) (int, error) {
+	var n int64
+	err := s.slowly(ctx, app, func(ctx context.Context) error { return query(ctx).Count(&n).Error })
+	if err != nil {
+		return 0, fmt.Errorf("counting users: %w", err)
 	}
+	return int(n), nil
 }
 
 func (s *Service) filter(ctx context.Context, app *models.App, f Filter) *gorm.DB {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"rollcall/internal/admission"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/headcount"
@@ -27,7 +28,10 @@ type Service struct {
 	clock  func() time.Time
 	eraser Eraser
 	reach  reach
-	counts headcount.Counter
+	counts *headcount.Counter
+	// slow bounds the slow reads, which are operators' if forOperators.
+	slow         *admission.Gate
+	forOperators bool
 
 	fetchByExternalID func(ctx context.Context, keys []externalKey) (map[externalKey]*models.User, error)
 
@@ -46,7 +50,10 @@ type externalKey struct {
 
 // New answers a Service; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock func() time.Time) *Service {
-	s := &Service{db: db, bus: b, keys: keys, eraser: eraser, clock: clock, reach: reach{SearchIDs, SearchNames}}
+	s := &Service{
+		db: db, bus: b, keys: keys, eraser: eraser, clock: clock,
+		reach: reach{SearchIDs, SearchNames}, counts: new(headcount.Counter), slow: admission.New(slowReadLimits(db)),
+	}
 	s.fetchByExternalID = database.Fetcher(db, byExternalID(db))
 	s.byExternalID = coalescer(s.fetchByExternalID)
 	s.access = coalescer(database.Fetcher(db, accessByID))
