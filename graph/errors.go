@@ -16,6 +16,7 @@ import (
 
 	"rollcall/graph/requestid"
 	"rollcall/graph/stream"
+	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
 )
@@ -74,6 +75,14 @@ func (p presenter) translate(ctx context.Context, err error) *gqlerror.Error {
 	case from != nil && isRequestError(from):
 		out.Extensions = map[string]any{"code": requestErrorCode(from)}
 		nameVariable(out)
+	case tookTooLong(ctx, err):
+		run := executionOf(ctx)
+		if !run.late.Swap(true) {
+			p.log.WarnContext(ctx, "an operation took too long, the caller is asked to try again",
+				"requestId", requestid.From(ctx), "path", fmt.Sprint(out.Path), "error", err)
+		}
+		out.Message = fmt.Sprintf("the operation took too long: more than %s; ask for less at once, or try again", run.timeout)
+		out.Extensions = map[string]any{"code": string(fault.Unavailable)}
 	case outage.CallerGone(ctx, err):
 		out.Message = "the request was cancelled"
 		out.Extensions = map[string]any{"code": string(fault.Internal)}
@@ -90,6 +99,13 @@ func (p presenter) translate(ctx context.Context, err error) *gqlerror.Error {
 	}
 	out.Extensions["requestId"] = requestid.From(ctx)
 	return out
+}
+
+// tookTooLong reports whether err comes of an operation that has taken too long. A statement that is
+// interrupted fails like one whose connection broke, or the server ends it shortly before.
+func tookTooLong(ctx context.Context, err error) bool {
+	run, ok := ctx.Value(executionKey{}).(*execution)
+	return ok && (database.TimedOut(err) || run.passed() && outage.CodeOf(err) == fault.Unavailable)
 }
 
 // wrongType is what gqlparser says of a variable of another type. The value in it

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -31,6 +32,11 @@ const (
 
 // execution is what one execution of an operation has used up.
 type execution struct {
+	deadline
+	// timeout is how long the execution may take.
+	timeout time.Duration
+	// late reports whether an error was that it took longer.
+	late  atomic.Bool
 	calls rootCalls
 	// left is how many bytes of values the response may still get.
 	left   atomic.Int64
@@ -38,6 +44,14 @@ type execution struct {
 }
 
 type executionKey struct{}
+
+// Value implements context.Context: an execution is the context of its operation.
+func (x *execution) Value(key any) any {
+	if key == (executionKey{}) {
+		return x
+	}
+	return x.deadline.Value(key)
+}
 
 func executionOf(ctx context.Context) *execution {
 	return ctx.Value(executionKey{}).(*execution)

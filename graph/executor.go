@@ -3,9 +3,11 @@ package graph
 import (
 	"context"
 	"log/slog"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/generated"
@@ -19,6 +21,10 @@ type Options struct {
 	Logger        *slog.Logger
 	// MaxResponse bounds a response, in bytes. 0: DefaultMaxResponse.
 	MaxResponse int
+	// Timeout bounds the time of an operation. 0: DefaultTimeout.
+	Timeout time.Duration
+	// Metrics registers the executor's metrics, unless it is nil.
+	Metrics prometheus.Registerer
 	// Stock leaves all to the code that gqlgen generates, which package selection
 	// is compared with: nothing is encoded directly.
 	Stock bool
@@ -32,6 +38,8 @@ type Executor struct {
 	*executor.Executor
 	documents   *documents
 	maxResponse int
+	timeout     time.Duration
+	timedOut    prometheus.Counter
 	present     func(ctx context.Context, err error) *gqlerror.Error
 }
 
@@ -48,6 +56,15 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	})
 	if opts.MaxResponse == 0 {
 		opts.MaxResponse = DefaultMaxResponse
+	}
+	if opts.Timeout == 0 {
+		opts.Timeout = DefaultTimeout
+	}
+	timedOut := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "rollcall_operations_timed_out_total", Help: "Operations that took too long.",
+	})
+	if opts.Metrics != nil {
+		opts.Metrics.MustRegister(timedOut)
 	}
 	p := presenter{log: opts.Logger}
 	exec := executor.New(es)
@@ -71,6 +88,7 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	return &Executor{
 		Executor: exec, present: p.present,
 		documents: newDocuments(served, opts.Introspection), maxResponse: opts.MaxResponse,
+		timeout: opts.Timeout, timedOut: timedOut,
 	}
 }
 
@@ -91,11 +109,15 @@ func (e *Executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 	if result := known.result.Load(); result != nil {
 		return graphql.OneShot(&graphql.Response{Data: *result}), ctx
 	}
-	run := &execution{}
+	run := &execution{deadline: deadline{Context: ctx, at: time.Now().Add(e.timeout)}, timeout: e.timeout}
 	run.left.Store(int64(e.maxResponse))
-	responses, ctx := e.Executor.DispatchOperation(context.WithValue(ctx, executionKey{}, run), op)
+	responses, ctx := e.Executor.DispatchOperation(run, op)
 	return func(ctx context.Context) *graphql.Response {
+		defer run.stop()
 		resp := e.bound(ctx, run, responses(ctx))
+		if run.late.Load() {
+			e.timedOut.Inc()
+		}
 		if known.schemaOnly && resp != nil && len(resp.Errors) == 0 && len(resp.Data) <= maxPrepared {
 			known.result.Store(&resp.Data)
 		}

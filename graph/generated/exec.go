@@ -1903,8 +1903,9 @@ type AppToken {
 What can be read. The description of each field says which token it requires, and
 that of an argument what it allows: anything else is INVALID_ARGUMENT, with the
 argument in ` + "`" + `extensions.field` + "`" + ` and the rule in ` + "`" + `extensions.rule` + "`" + `. Any field fails with
-UNAVAILABLE while the database or Redis is temporarily unavailable: try again (if no data is left,
-with HTTP 503 and ` + "`" + `Retry-After` + "`" + `). INTERNAL is a fault of the server.
+UNAVAILABLE while the database or Redis is temporarily unavailable, or if the operation takes more
+than 10 s: try again (if no data is left, with HTTP 503 and ` + "`" + `Retry-After` + "`" + `). INTERNAL is a fault of
+the server.
 """
 type Query {
   "The caller's app."
@@ -2802,7 +2803,10 @@ extend type Query {
 }
 
 extend type Query {
-  "The app's users, newest first."
+  """
+  The app's users, newest first. With a filter, and for ` + "`" + `totalCount` + "`" + `: RATE_LIMITED with
+  ` + "`" + `retryAfterMs` + "`" + ` while too many searches and counts of the app run.
+  """
   userList(
     "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")

@@ -109,8 +109,9 @@ type Mutation struct {
 // What can be read. The description of each field says which token it requires, and
 // that of an argument what it allows: anything else is INVALID_ARGUMENT, with the
 // argument in `extensions.field` and the rule in `extensions.rule`. Any field fails with
-// UNAVAILABLE while the database or Redis is temporarily unavailable: try again (if no data is left,
-// with HTTP 503 and `Retry-After`). INTERNAL is a fault of the server.
+// UNAVAILABLE while the database or Redis is temporarily unavailable, or if the operation takes more
+// than 10 s: try again (if no data is left, with HTTP 503 and `Retry-After`). INTERNAL is a fault of
+// the server.
 type Query struct {
 }
 

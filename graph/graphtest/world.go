@@ -49,6 +49,8 @@ type World struct {
 	Adjust func(*transport.Config)
 	// MaxResponse is the executors' option, which Restart applies.
 	MaxResponse int
+	// Timeout is too.
+	Timeout time.Duration
 	// Rates limit the rates of users after the next Restart. nil: as in production, with Clock, or
 	// with the clock of Redis.
 	Rates ratelimit.Limiter
@@ -147,7 +149,7 @@ func (w *World) start() {
 		rates = ratelimit.NewLocal(w.Clock.Now)
 	}
 	resolver := graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, rates, w.Clock.Now)
-	w.Executor = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse})
+	w.Executor = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse, Timeout: w.Timeout})
 	w.Stock = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse, Stock: true})
 	config := transport.Config{
 		Executor:    w.Executor,

@@ -182,6 +182,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, rates, clock), graph.Options{
 		Introspection: c.Introspection == "on",
 		MaxResponse:   c.MaxResponseSize,
+		Metrics:       metrics,
 		Logger:        log,
 	})
 	gql := transport.New(transport.Config{

@@ -30,6 +30,9 @@ func Unavailable(err error) bool {
 		errors.Is(err, ErrLocked) || errors.Is(err, errNoTurn) || errors.Is(err, errGroup) || isBusy(err)
 }
 
+// TimedOut reports whether err means that the server has ended a statement because it took too long.
+func TimedOut(err error) bool { return isMySQL(err, overTime...) }
+
 // Error numbers of MySQL's family, by what they mean for the statement and its connection.
 var (
 	// collided: the server has undone the transaction because of another one.
@@ -67,8 +70,13 @@ var (
 		1927, // MariaDB: the connection was killed
 		4031, // MySQL: the connection was idle for too long
 	}
+	// overTime: the statement took longer than it may, see endingAfter.
+	overTime = []uint16{
+		1969, // MariaDB: max_statement_time
+		3024, // MySQL: max_execution_time
+	}
 	// exhausted: the statement was ended, or could not begin, for want of something.
-	exhausted = []uint16{
+	exhausted = append([]uint16{
 		1021, // disk full
 		1026, // error when writing a file
 		1041, // out of memory
@@ -77,8 +85,6 @@ var (
 		1206, // no memory for locks
 		1317, // the statement was killed
 		1637, // too many transactions
-		1969, // MariaDB: max_statement_time
-		3024, // MySQL: max_execution_time
 		3100, // Group Replication: the member cannot commit
 		3572, // MySQL: the lock was not available at once
 		8027, // TiDB: the schema is out of date
@@ -88,7 +94,7 @@ var (
 		9003, // TiDB: the storage is busy
 		9004, // TiDB: too many conflicts over locks
 		9005, // TiDB: a region is unavailable
-	}
+	}, overTime...)
 	unavailableMySQL = slices.Concat(collided, tooManyConnections, useless, broken, exhausted)
 
 	// unknownVariable: the server does not know a variable, or does nothing with it.

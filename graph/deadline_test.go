@@ -1,0 +1,146 @@
+package graph_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"rollcall/graph/graphtest"
+	"rollcall/internal/testenv"
+)
+
+// waitFor waits until the condition holds.
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// running returns how many statements with the text run on the server of MySQL's family.
+func running(w *graphtest.World, text string) (n int) {
+	w.T.Helper()
+	err := w.DB.Read(context.Background()).Raw("SELECT COUNT(*) FROM information_schema.processlist "+
+		"WHERE db = DATABASE() AND id <> CONNECTION_ID() AND info LIKE ?", "%"+text+"%").Scan(&n).Error
+	if err != nil {
+		w.T.Fatal(err)
+	}
+	return n
+}
+
+const oneSearch = `{ userList(first: 1, filter: {search: "ann"}) { nodes { id } } }`
+
+func TestTimeout_EndsAnOperation(t *testing.T) {
+	url := testenv.MySQLURL(t)
+	w := graphtest.New(t, testenv.Open(t, url))
+	w.Timeout = 300 * time.Millisecond
+	w.Restart()
+	w.Register(w.App, "ann")
+	release := hold(t, url, "LOCK TABLES users WRITE")
+	for name, query := range map[string]string{
+		"a search":        oneSearch,
+		"a count":         `{ userList(filter: {online: true}) { totalCount } }`,
+		"several at once": selected(3, strings.Trim(oneSearch, "{ }")+" } }"),
+	} {
+		r := w.Do(w.Bearer(graphtest.AppServer), query, nil)
+		if r.Status != 503 || r.Code() != "UNAVAILABLE" || !strings.Contains(r.Errors[0].Message, "took too long") {
+			t.Errorf("%s: %d %s; want 503 and UNAVAILABLE, because it took too long", name, r.Status, r.Body)
+		}
+	}
+	if n := running(w, "search_name"); n > 0 {
+		t.Errorf("the server still runs %d searches", n)
+	}
+	live := w.Socket(w.Bearer(graphtest.AppServer))
+	if r := live.Do(oneSearch, nil); r.Code() != "UNAVAILABLE" || !strings.Contains(r.Errors[0].Message, "took too long") {
+		t.Errorf("over a WebSocket: %s", r.Body)
+	}
+	if r := live.Do(`{ app { name } }`, nil); r.Code() != "" {
+		t.Errorf("the next operation over the WebSocket: %s", r.Body)
+	}
+	release()
+	if r := w.Do(w.Bearer(graphtest.AppServer), oneSearch, nil); r.Code() != "" {
+		t.Errorf("after the lock: %s", r.Body)
+	}
+	if n := strings.Count(w.Log.String(), "an operation took too long"); n != 4 {
+		t.Errorf("the log has %d operations that took too long, want 4", n)
+	}
+}
+
+// A change that has begun is carried out, and the next of the same document is not begun.
+func TestTimeout_MutationsThatHaveBegun(t *testing.T) {
+	url := testenv.MySQLURL(t)
+	w := graphtest.New(t, testenv.Open(t, url))
+	w.Timeout = 500 * time.Millisecond
+	w.Restart()
+	w.Register(w.App, "ann")
+	w.Register(w.App, "bob")
+	release := hold(t, url, "UPDATE users SET updated_at = updated_at WHERE external_id = 'ann'")
+	answered := make(chan *graphtest.Response)
+	began := time.Now()
+	go func() {
+		answered <- w.Do(w.Bearer(graphtest.AppServer), `mutation {
+			a: updateUser(input: {id: "ann", name: "Ann 2"}) { name }
+			b: updateUser(input: {id: "bob", name: "Bob 2"}) { name }
+		}`, nil)
+	}()
+	waitFor(t, "the first change to wait for the lock", func() bool { return running(w, "users") > 0 })
+	time.Sleep(time.Until(began.Add(2 * w.Timeout)))
+	release()
+	r := <-answered
+	if len(r.Errors) != 1 || r.Code() != "UNAVAILABLE" || fmt.Sprint(r.Errors[0].Path) != "[b]" || !strings.Contains(r.Errors[0].Message, "took too long") {
+		t.Errorf("the mutations are answered with %s; want UNAVAILABLE for b alone", r.Body)
+	}
+	w.Run(graphtest.Scenario{
+		Name: "afterwards", As: graphtest.AppServer, Query: `{ users(ids: ["ann", "bob"]) { name } }`,
+		WantData: `{"users":[{"name":"Ann 2"},{"name":"bob"}]}`,
+	})
+}
+
+// However many searches one app sends, the reads of others find connections, and the app's own reads
+// by key, too. The lock lets no search end.
+func TestSlowReads_LeaveOthersAlone(t *testing.T) {
+	url := testenv.MySQLURL(t)
+	w := graphtest.New(t, testenv.Open(t, url))
+	w.Register(w.App, "ann")
+	greedy, other := w.Bearer(graphtest.AppServer), w.Bearer(graphtest.OtherServer)
+	release := hold(t, url, "LOCK TABLES users WRITE")
+	pool, err := w.DB.Read(context.Background()).DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const documents, searches = 25, 4
+	var all sync.WaitGroup
+	var refused, ended atomic.Int32
+	for range documents {
+		all.Go(func() {
+			r := w.Do(greedy, selected(searches, strings.Trim(oneSearch, "{ }")+" } }"), nil)
+			if r.Code() == "RATE_LIMITED" {
+				if r.Errors[0].Extensions["retryAfterMs"] == nil {
+					t.Errorf("a refusal does not say when to try again: %s", r.Body)
+				}
+				refused.Add(1)
+			} else {
+				ended.Add(1)
+			}
+		})
+	}
+	waitFor(t, "the searches to take what they may", func() bool {
+		return refused.Load() > 0 && running(w, "search_name") > 0 || pool.Stats().InUse == pool.Stats().MaxOpenConnections
+	})
+	for _, token := range []string{other, greedy} {
+		if r := w.Do(token, `{ app { name } }`, nil); r.Code() != "" {
+			t.Errorf("a read is answered with %s", r.Body)
+		}
+	}
+	if n := ended.Load(); n > 0 {
+		t.Errorf("%d documents with searches were answered before reads that none of them concerns", n)
+	}
+	release()
+	all.Wait()
+}
