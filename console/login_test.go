@@ -94,8 +94,8 @@ func TestLoginIsThrottled(t *testing.T) {
 		b.login("admin", "wrong password").want(t, http.StatusUnauthorized)
 	}
 	got := b.login("admin", password)
-	got.want(t, http.StatusTooManyRequests, "Too many wrong passwords. Try again in 2 seconds.")
-	if wait := got.Header.Get("Retry-After"); wait != "2" {
+	got.want(t, http.StatusTooManyRequests, "Too many wrong passwords. Try again in 1 second.")
+	if wait := got.Header.Get("Retry-After"); wait != "1" {
 		t.Errorf("Retry-After %q", wait)
 	}
 	elsewhere := s.browser()
@@ -132,13 +132,13 @@ func TestLogin_TooManyInAll(t *testing.T) {
 		b.login("name "+strconv.Itoa(i), "wrong password").want(t, http.StatusUnauthorized)
 	}
 	for language, text := range map[string]string{
-		"en":    "Too many logins are failing or waiting at the moment. Try again in 21 seconds.",
-		"zh-CN": "当前失败或等待中的登录过多。 请在 21 秒后重试。",
+		"en":    "Too many logins are failing or waiting at the moment. Try again in 20 seconds.",
+		"zh-CN": "当前失败或等待中的登录过多。 请在 20 秒后重试。",
 	} {
 		b.head.Set("Accept-Language", language)
 		got := b.login("another name", "wrong password")
 		got.want(t, http.StatusTooManyRequests, text, `role="alert"`, "another name")
-		if wait := got.Header.Get("Retry-After"); wait != "21" {
+		if wait := got.Header.Get("Retry-After"); wait != "20" {
 			t.Errorf("Retry-After %q", wait)
 		}
 	}
@@ -147,6 +147,16 @@ func TestLogin_TooManyInAll(t *testing.T) {
 	elsewhere.login("admin", password).wantRedirect(t, "/console/")
 	elsewhere.get("/console/audit?action=operator.login_failed").want(t, http.StatusOK,
 		"unknown name, 30 times, last", "!name 1")
+}
+
+func TestChangePassword_Common(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	for language, text := range map[string]string{"en": "This password is a common one.", "zh-CN": "此密码过于常见"} {
+		b.head.Set("Accept-Language", language)
+		b.post("/console/account/password", url.Values{"current": {password}, "password": {"Password1234"}, "again": {"Password1234"}}).
+			want(t, http.StatusUnprocessableEntity, text, "12", "!Password1234")
+	}
 }
 
 func TestSessionEndsByTime(t *testing.T) {

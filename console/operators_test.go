@@ -126,8 +126,8 @@ func TestGuessingThePresentPassword(t *testing.T) {
 	}
 	form.Set("current", password)
 	throttled := b.post(accountPath+"/password", form)
-	throttled.want(t, http.StatusTooManyRequests, `id="current-error" role="alert">Too many wrong passwords. Try again in 2 seconds.`, "Your account", "!another password")
-	if got := throttled.Header.Get("Retry-After"); got != "2" {
+	throttled.want(t, http.StatusTooManyRequests, `id="current-error" role="alert">Too many wrong passwords. Try again in 1 second.`, "Your account", "!another password")
+	if got := throttled.Header.Get("Retry-After"); got != "1" {
 		t.Errorf("Retry-After: %q", got)
 	}
 	s.pass(2 * time.Second)

@@ -33,7 +33,7 @@ import (
 func TestMain(m *testing.M) { testenv.Main(m) }
 
 // password is that of both operators.
-const password = "password12"
+const password = "tidy harbour"
 
 // hostile is a user's name that must arrive on a page as it is.
 const hostile = `<script>alert(1)</script>"'&<img src=x onerror=alert(2)>`

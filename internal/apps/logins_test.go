@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
+
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
@@ -48,7 +50,7 @@ func limitOf(t *testing.T, err error) string {
 // deviceFor logs an operator in and returns the browser's mark.
 func deviceFor(t *testing.T, o *Operators, name string) string {
 	t.Helper()
-	login, err := o.Login(context.Background(), LoginRequest{Name: name, Password: "password12", Address: "192.0.2.1"})
+	login, err := o.Login(context.Background(), LoginRequest{Name: name, Password: "tidy harbour", Address: "192.0.2.1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +97,7 @@ func TestLogin_Flood(t *testing.T) {
 		for i := range attempts {
 			next <- i
 			if i == attempts/2 {
-				login, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.1", Device: device})
+				login, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "tidy harbour", Address: "192.0.2.1", Device: device})
 				if err != nil || login.Device != device {
 					t.Errorf("the operator during the attack: %+v, %v", login, err)
 				}
@@ -114,7 +116,7 @@ func TestLogin_Flood(t *testing.T) {
 			t.Errorf("%d audit entries, want at most %d", entries, failureEntries+1)
 		}
 		clock.now = clock.now.Add(everyoneRule.Memory)
-		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "203.0.113.1"}); err != nil {
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "tidy harbour", Address: "203.0.113.1"}); err != nil {
 			t.Errorf("a new browser a minute later: %v", err)
 		}
 	})
@@ -135,7 +137,7 @@ func TestLogin_LimitOfANetwork(t *testing.T) {
 			t.Errorf("%s from the same /64: limit %q", name, limit)
 		}
 	}
-	if _, err := o.Login(context.Background(), LoginRequest{Name: "ada", Password: "password12", Address: "2001:db8:0:1::1"}); err != nil {
+	if _, err := o.Login(context.Background(), LoginRequest{Name: "ada", Password: "tidy harbour", Address: "2001:db8:0:1::1"}); err != nil {
 		t.Errorf("from another /64: %v", err)
 	}
 	clock.now = clock.now.Add(networkRule.Delay)
@@ -198,7 +200,7 @@ func TestLogin_WaitingRoom(t *testing.T) {
 			}
 		}
 	}
-	if _, err := o.Login(context.Background(), LoginRequest{Name: "ada", Password: "password12", Address: "198.51.100.1", Device: device}); err != nil {
+	if _, err := o.Login(context.Background(), LoginRequest{Name: "ada", Password: "tidy harbour", Address: "198.51.100.1", Device: device}); err != nil {
 		t.Errorf("a browser that has logged in before: %v", err)
 	}
 	<-o.hasher.strangers
@@ -229,7 +231,7 @@ func TestLogin_Lanes(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	for range 3 * accountRule.Free {
-		_, err := o.Login(ctx, LoginRequest{Name: "nobody", Password: "password12", Address: "192.0.2.2"})
+		_, err := o.Login(ctx, LoginRequest{Name: "nobody", Password: "tidy harbour", Address: "192.0.2.2"})
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("a login that was given up: %v", err)
 		}
@@ -260,11 +262,11 @@ func TestLogin_KnownBrowser(t *testing.T) {
 		for what, other := range map[string]string{
 			"none": "", "another operator's": bobs, "a forged one": name + "x." + mac, "half of one": name, "noise": "\xff.\xff",
 		} {
-			if _, err := login("ada", "password12", other); limitOf(t, err) != LimitPassword {
+			if _, err := login("ada", "tidy harbour", other); limitOf(t, err) != LimitPassword {
 				t.Errorf("with %s: %v", what, err)
 			}
 		}
-		again, err := login("ada", "password12", device)
+		again, err := login("ada", "tidy harbour", device)
 		if err != nil || again.Device != device {
 			t.Fatalf("with its own: %+v, %v", again, err)
 		}
@@ -274,10 +276,10 @@ func TestLogin_KnownBrowser(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := login("ada", "password12", device); limitOf(t, err) != LimitPassword {
+		if _, err := login("ada", "tidy harbour", device); limitOf(t, err) != LimitPassword {
 			t.Errorf("after too many wrong passwords from this browser: %v", err)
 		}
-		if _, err := login("bob", "password12", bobs); err != nil {
+		if _, err := login("bob", "tidy harbour", bobs); err != nil {
 			t.Errorf("another browser: %v", err)
 		}
 		// A new password ends the mark.
@@ -285,7 +287,7 @@ func TestLogin_KnownBrowser(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		next, err := o.ChangePassword(ctx, operator, session, "password12", "another password", shell)
+		next, err := o.ChangePassword(ctx, operator, session, "tidy harbour", "another password", shell)
 		if err != nil || next == device {
 			t.Fatalf("ChangePassword = %q, %v", next, err)
 		}
@@ -317,7 +319,7 @@ func TestChangePassword_OwnLimit(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := o.ChangePassword(ctx, operator, session, "password12", "another password", by); limitOf(t, err) != LimitPassword {
+	if _, err := o.ChangePassword(ctx, operator, session, "tidy harbour", "another password", by); limitOf(t, err) != LimitPassword {
 		t.Errorf("after too many wrong passwords: %v", err)
 	}
 }
@@ -347,7 +349,7 @@ func TestLogin_NodesCountTogether(t *testing.T) {
 			t.Errorf("node %d: limit %q", i, limit)
 		}
 		if _, err := node.Login(context.Background(), LoginRequest{
-			Name: "ada", Password: "password12", Address: "192.0.2.1", Device: device,
+			Name: "ada", Password: "tidy harbour", Address: "192.0.2.1", Device: device,
 		}); err != nil {
 			t.Errorf("node %d: a browser that has logged in before: %v", i, err)
 		}
@@ -381,7 +383,7 @@ func TestLogin_FailureTime(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if login, err := slow.Login(context.Background(), LoginRequest{Name: "ada", Password: "password12"}); err != nil || login == nil {
+	if login, err := slow.Login(context.Background(), LoginRequest{Name: "ada", Password: "tidy harbour"}); err != nil || login == nil {
 		t.Errorf("the right password: %v", err)
 	}
 }
@@ -457,5 +459,30 @@ func TestReadLoginFailures(t *testing.T) {
 		if got := ReadLoginFailures(detail); got != want {
 			t.Errorf("%q: %+v, want %+v", detail, got, want)
 		}
+	}
+}
+
+// TestLogin_ShortPassword: a password that an earlier release accepted keeps working.
+func TestLogin_ShortPassword(t *testing.T) {
+	ctx := context.Background()
+	db := testenv.Open(t, testenv.SQLiteURL(t))
+	o, _ := newOperators(db)
+	mustCreate(t, o, "ada", models.RoleAdmin)
+	const short = "password"
+	if _, err := o.SetPassword(ctx, "ada", short, shell); fault.CodeOf(err) != fault.InvalidArgument {
+		t.Fatalf("a new password %q: %v", short, err)
+	}
+	hash, err := o.hasher.hash(ctx, short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Tx(ctx, func(tx *gorm.DB) error {
+		return tx.Model(&models.Operator{}).Where("name = ?", "ada").Update("password_hash", hash).Error
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: short}); err != nil {
+		t.Errorf("an old password: %v", err)
 	}
 }

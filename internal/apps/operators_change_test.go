@@ -91,7 +91,7 @@ func TestDeleteOperator(t *testing.T) {
 		if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("the session lives: %v", err)
 		}
-		if _, err := o.Login(ctx, LoginRequest{Name: "vera", Password: "password12"}); fault.CodeOf(err) != fault.Unauthenticated {
+		if _, err := o.Login(ctx, LoginRequest{Name: "vera", Password: "tidy harbour"}); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("the login works: %v", err)
 		}
 		// The name is free, and its next owner gets no old session.
@@ -153,7 +153,7 @@ func TestEndSessions(t *testing.T) {
 		mustCreate(t, o, "ada", models.RoleAdmin)
 		mustCreate(t, o, "vera", models.RoleViewer)
 		for _, name := range []string{"ada", "vera", "vera", "vera"} {
-			if _, err := o.Login(ctx, LoginRequest{Name: name, Password: "password12"}); err != nil {
+			if _, err := o.Login(ctx, LoginRequest{Name: name, Password: "tidy harbour"}); err != nil {
 				t.Fatal(err)
 			}
 		}

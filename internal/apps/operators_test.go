@@ -28,10 +28,10 @@ func newOperators(db *database.DB) (*Operators, *tick) {
 	return NewOperators(db, clock.read), clock
 }
 
-// mustCreate makes an operator whose password is "password12".
+// mustCreate makes an operator whose password is "tidy harbour".
 func mustCreate(t *testing.T, o *Operators, name string, role models.Role) {
 	t.Helper()
-	if _, err := o.Create(context.Background(), name, role, "password12", shell); err != nil {
+	if _, err := o.Create(context.Background(), name, role, "tidy harbour", shell); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -46,7 +46,7 @@ func audited(t *testing.T, o *Operators) []string {
 	var lines []string
 	for _, e := range entries {
 		lines = append(lines, e.Actor+" "+e.Action+" "+e.Target+": "+e.Detail)
-		if e.At == 0 || strings.Contains(e.Detail, "password12") {
+		if e.At == 0 || strings.Contains(e.Detail, "tidy harbour") {
 			t.Errorf("audit entry %+v", e)
 		}
 	}
@@ -64,7 +64,7 @@ func TestOperatorCreate(t *testing.T) {
 		if err != nil || CheckPassword(password) != nil {
 			t.Fatalf("generated password %q, %v", password, err)
 		}
-		if given, err := o.Create(ctx, "Ada", models.RoleViewer, "password12", shell); err != nil || given != "password12" {
+		if given, err := o.Create(ctx, "Ada", models.RoleViewer, "tidy harbour", shell); err != nil || given != "tidy harbour" {
 			t.Fatalf("a name that differs in case: %q, %v", given, err)
 		}
 		if found, err := o.Any(ctx); !found || err != nil {
@@ -84,15 +84,15 @@ func TestOperatorCreate(t *testing.T) {
 			role           models.Role
 			field, rule    string
 		}{
-			{"ada", "password12", models.RoleAdmin, "name", "unique"},
-			{"", "password12", models.RoleAdmin, "name", "max"},
-			{strings.Repeat("é", 65), "password12", models.RoleAdmin, "name", "max"},
-			{"a\xff", "password12", models.RoleAdmin, "name", "max"},
-			{"ada ", "password12", models.RoleAdmin, "name", "name"},
-			{"\u3164", "password12", models.RoleAdmin, "name", "notblank"},
-			{"a\x00b", "password12", models.RoleAdmin, "name", "nocontrol"},
-			{"ad\u202ea", "password12", models.RoleAdmin, "name", "nobidi"},
-			{"bob", "password12", "owner", "role", "oneof"},
+			{"ada", "tidy harbour", models.RoleAdmin, "name", "unique"},
+			{"", "tidy harbour", models.RoleAdmin, "name", "max"},
+			{strings.Repeat("é", 65), "tidy harbour", models.RoleAdmin, "name", "max"},
+			{"a\xff", "tidy harbour", models.RoleAdmin, "name", "max"},
+			{"ada ", "tidy harbour", models.RoleAdmin, "name", "name"},
+			{"\u3164", "tidy harbour", models.RoleAdmin, "name", "notblank"},
+			{"a\x00b", "tidy harbour", models.RoleAdmin, "name", "nocontrol"},
+			{"ad\u202ea", "tidy harbour", models.RoleAdmin, "name", "nobidi"},
+			{"bob", "tidy harbour", "owner", "role", "oneof"},
 			{"bob", "short", models.RoleAdmin, "password", "min"},
 		} {
 			_, err := o.Create(ctx, bad.name, bad.role, bad.password, shell)
@@ -101,7 +101,7 @@ func TestOperatorCreate(t *testing.T) {
 				t.Errorf("%+v: %v", bad, err)
 			}
 		}
-		if _, err := o.Create(ctx, strings.Repeat("é", 64), models.RoleAdmin, "password12", shell); err != nil {
+		if _, err := o.Create(ctx, strings.Repeat("é", 64), models.RoleAdmin, "tidy harbour", shell); err != nil {
 			t.Errorf("a name of 64 characters: %v", err)
 		}
 	})
@@ -139,7 +139,7 @@ func TestSetPassword(t *testing.T) {
 		if _, err := o.SetPassword(ctx, "ada", "another password", self); ruleOf(err) != "own_password" {
 			t.Errorf("the own password, without the present one: %v", err)
 		}
-		if _, err := o.ChangePassword(ctx, ada, session, "password12", "another password", self); err != nil {
+		if _, err := o.ChangePassword(ctx, ada, session, "tidy harbour", "another password", self); err != nil {
 			t.Fatal(err)
 		}
 		for token, want := range map[string]fault.Code{own: "", other: fault.Unauthenticated, bobs: ""} {
@@ -147,7 +147,7 @@ func TestSetPassword(t *testing.T) {
 				t.Errorf("session after the change: %v, want %q", err, want)
 			}
 		}
-		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.1"}); fault.CodeOf(err) != fault.Unauthenticated {
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "tidy harbour", Address: "192.0.2.1"}); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("the old password: %v", err)
 		}
 		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "another password", Address: "192.0.2.1"}); err != nil {
@@ -161,7 +161,7 @@ func TestSetPassword(t *testing.T) {
 		if _, _, err := o.ByToken(ctx, own); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("with no session to keep: %v", err)
 		}
-		for _, bad := range [][2]string{{"nobody", "password12"}, {"ada", "short"}} {
+		for _, bad := range [][2]string{{"nobody", "tidy harbour"}, {"ada", "short"}} {
 			if _, err := o.SetPassword(ctx, bad[0], bad[1], shell); fault.CodeOf(err) != fault.InvalidArgument {
 				t.Errorf("SetPassword%q: %v", bad, err)
 			}

@@ -13,12 +13,13 @@ import (
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 
+	"rollcall/internal/commonpasswords"
 	"rollcall/internal/fault"
 )
 
 // The bounds of an operator's password, in characters.
 const (
-	MinPasswordLength = 8
+	MinPasswordLength = 12
 	MaxPasswordLength = 256
 )
 
@@ -32,8 +33,8 @@ const (
 	argonKeyBytes  = 32
 )
 
-// CheckPassword refuses a password that is too short, too long to have been typed, or
-// not UTF-8. Its characters are counted in the form that is hashed; see canonical.
+// CheckPassword refuses a new password that is too short, too long to have been typed, not UTF-8,
+// or a common one. Its characters are counted in the form that is hashed; see canonical.
 func CheckPassword(password string) error {
 	switch n := utf8.RuneCountInString(canonical(password)); {
 	case !utf8.ValidString(password):
@@ -42,6 +43,8 @@ func CheckPassword(password string) error {
 		return fault.Invalid("password", "min", "password must have at least %d characters", MinPasswordLength)
 	case n > MaxPasswordLength:
 		return fault.Invalid("password", "max", "password must have at most %d characters", MaxPasswordLength)
+	case commonpasswords.Contain(canonical(password)):
+		return fault.Invalid("password", "common", "password must not be a common one")
 	}
 	return nil
 }

@@ -144,19 +144,21 @@ func TestHasherWaitsItsTurn(t *testing.T) {
 
 func TestCheckPassword(t *testing.T) {
 	for password, rule := range map[string]string{
-		"":                       "min",
-		"1234567":                "min",
-		"一二三四五六七":                "min",
-		"1234567890":             "",
-		"一二三四五六七八九十":             "",
-		strings.Repeat("é", 256): "",
-		strings.Repeat("é", 257): "max",
-		"1234567890\xff":         "utf8",
-		"\ufeff1234567":          "min",
-		"\ufeff":                 "min",
+		"":                         "min",
+		"tidy harbor":              "min",
+		"一二三四五六七八九十百":              "min",
+		"tidy harbour":             "",
+		"一二三四五六七八九十百千":             "",
+		strings.Repeat("éacu", 64): "",
+		strings.Repeat("éacu", 65): "max",
+		"tidy harbour\xff":         "utf8",
+		"\ufefftidy harbor":        "min",
+		"\ufeff":                   "min",
+		"Password1234":             "common",
+		"\ufeff1qaz2wsx3edc":       "common",
 		// Counted as they are stored.
-		strings.Repeat("e\u0301", 7):   "min",
-		strings.Repeat("e\u0301", 256): "",
+		strings.Repeat("e\u0301", 11):    "min",
+		strings.Repeat("e\u0301acu", 64): "",
 	} {
 		err := CheckPassword(password)
 		var refusal *fault.Error

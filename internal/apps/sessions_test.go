@@ -20,7 +20,7 @@ import (
 func mustLogin(t *testing.T, o *Operators, name string) (string, *models.Operator) {
 	t.Helper()
 	login, err := o.Login(context.Background(), LoginRequest{
-		Name: name, Password: "password12", Address: "192.0.2.1", UserAgent: "browser",
+		Name: name, Password: "tidy harbour", Address: "192.0.2.1", UserAgent: "browser",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestLogin(t *testing.T) {
 		mustCreate(t, o, "ada", models.RoleViewer)
 
 		login, err := o.Login(ctx, LoginRequest{
-			Name: "ada", Password: "password12", Address: "2001:db8::1", UserAgent: strings.Repeat("ü", 400) + "\xff",
+			Name: "ada", Password: "tidy harbour", Address: "2001:db8::1", UserAgent: strings.Repeat("ü", 400) + "\xff",
 		})
 		if err != nil || login.Operator.Name != "ada" || login.Operator.Role != models.RoleViewer {
 			t.Fatalf("Login = %+v, %v", login, err)
@@ -55,7 +55,7 @@ func TestLogin(t *testing.T) {
 			t.Errorf("created at %v", session.CreatedAt)
 		}
 
-		for _, bad := range [][2]string{{"ada", "password13"}, {"ada", ""}, {"nobody", "password12"}, {"ada ", "password12"}, {"\xff", "\xff"}} {
+		for _, bad := range [][2]string{{"ada", "tidy harbors"}, {"ada", ""}, {"nobody", "tidy harbour"}, {"ada ", "tidy harbour"}, {"\xff", "\xff"}} {
 			if _, err := o.Login(ctx, LoginRequest{Name: bad[0], Password: bad[1], Address: "192.0.2.7"}); fault.CodeOf(err) != fault.Unauthenticated {
 				t.Errorf("Login%q: %v", bad, err)
 			}
@@ -85,7 +85,7 @@ func TestLoginIsThrottled(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.1"})
+		_, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "tidy harbour", Address: "192.0.2.1"})
 		var refusal *fault.Error
 		if !errors.As(err, &refusal) || refusal.Code != fault.RateLimited {
 			t.Fatalf("the sixth attempt: %v", err)
@@ -93,11 +93,11 @@ func TestLoginIsThrottled(t *testing.T) {
 		if ms, ok := refusal.Extensions["retryAfterMs"].(int64); !ok || ms < 1000 || ms > 1001 {
 			t.Errorf("retryAfterMs = %v", refusal.Extensions["retryAfterMs"])
 		}
-		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.2"}); err != nil {
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "tidy harbour", Address: "192.0.2.2"}); err != nil {
 			t.Errorf("the right password from another address: %v", err)
 		}
 		clock.now = clock.now.Add(time.Second)
-		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "password12", Address: "192.0.2.1"}); err != nil {
+		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "tidy harbour", Address: "192.0.2.1"}); err != nil {
 			t.Errorf("the right password after the delay: %v", err)
 		}
 		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "wrong password", Address: "192.0.2.1"}); fault.CodeOf(err) != fault.Unauthenticated {

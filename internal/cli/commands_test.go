@@ -188,6 +188,7 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		{"serve --redis-url redis://u:hunter2@%zz", 2, "ROLLCALL_REDIS_URL"},
 		{"serve --redis-url redis://u:hunter2@127.0.0.1:1/3", 1, "redis://u@127.0.0.1:1/3"},
 		{"serve --admin-password short --listen 127.0.0.1:0 --ops-listen=", 2, "ROLLCALL_ADMIN_PASSWORD"},
+		{"serve --admin-password Password1234 --listen 127.0.0.1:0 --ops-listen=", 2, "ROLLCALL_ADMIN_PASSWORD: password must not be a common one"},
 		{"--log-level loud", 2, "ROLLCALL_LOG_LEVEL (--log-level) must be one of"},
 		{"--database-url postgres://x", 2, "ROLLCALL_DATABASE_URL: the database URL must start with sqlite: or mysql://"},
 		{"serve --database-url mysql://u:hunter2@host/", 2, "ROLLCALL_DATABASE_URL: the database URL names no database"},
