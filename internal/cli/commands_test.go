@@ -176,7 +176,7 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		{"serve --token-key short", 2, "ROLLCALL_TOKEN_KEY"},
 		{"serve --max-response-size 1000", 2, "ROLLCALL_MAX_RESPONSE_SIZE must be from 1048576 to 1073741824"},
 		{"serve --max-response-size 8MiB", 2, "ROLLCALL_MAX_RESPONSE_SIZE (--max-response-size)"},
-		{"serve --connections-per-address -1", 2, "ROLLCALL_CONNECTIONS_PER_ADDRESS must not be negative"},
+		{"serve --connections-per-address=-1", 2, "ROLLCALL_CONNECTIONS_PER_ADDRESS must not be negative"},
 		{"serve --rate-limits no", 2, "ROLLCALL_RATE_LIMITS"},
 		{"serve --introspection maybe", 2, "introspection"},
 		{"serve --allowed-origins chat.example", 2, "ROLLCALL_ALLOWED_ORIGINS"},
