@@ -61,7 +61,7 @@ test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to
 
 .PHONY: go-tests
 go-tests: # needs no server: each package starts its own where none is named
-	$(GO) test -race -vet=off -timeout 10m ./...
+	$(GO) test -race -vet=off -timeout 20m ./...
 
 .PHONY: e2e-tests
 e2e-tests: # needs `make deps`; ROLLCALL_BIN names another server to test
