@@ -284,7 +284,7 @@ func TestFence_OverWebSocket(t *testing.T) {
 func TestFence_Random(t *testing.T) {
 	const users, rounds = 5, 2000
 	s, reader := newTCPSender(t, pacing{
-		bounds: bounds{bytes: 1 << 20, messages: 1 << 12}, writeTimeout: time.Minute,
+		bounds: bounds{bytes: 1 << 24, messages: 2 * users * rounds}, writeTimeout: time.Minute,
 		closeTimeout: time.Minute, fenceTimeout: time.Minute,
 	})
 	var versions [users]struct {
