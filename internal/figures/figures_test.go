@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
+
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -27,8 +29,11 @@ func each(t *testing.T, test func(w *world)) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := &world{t: t, db: db, now: time.Date(2026, 11, 20, 8, 30, 5, 0, time.UTC), online: map[int64]int{}}
 		for id := int64(1); id <= 2; id++ {
-			w.exec(`INSERT INTO apps VALUES (?, ?, ?, 'DEVELOPMENT', 'FLAGSHIP', 'x', 0, 0, 0, 0, FALSE, FALSE, FALSE, 1, 1, 1, 1, 0)`,
-				id, fmt.Sprint("key", id), fmt.Sprint("app", id))
+			app := &models.App{
+				ID: id, Key: fmt.Sprint("key", id), Name: fmt.Sprint("app", id), SecretHash: []byte("x"),
+				Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship, Settings: models.DefaultAppSettings(),
+			}
+			w.check(db.Tx(t.Context(), func(tx *gorm.DB) error { return tx.Create(app).Error }))
 		}
 		test(w)
 	})
