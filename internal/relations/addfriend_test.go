@@ -14,7 +14,10 @@ import (
 // addition answers what AddFriend of the two asks for, without their turns.
 func (w *world) addition(owner, friend string) *addition {
 	w.t.Helper()
-	return &addition{limit: w.app.Settings.FriendLimit, owner: w.user(owner).ID, friend: w.user(friend).ID}
+	return &addition{
+		limit: w.app.Settings.FriendLimit, owner: w.user(owner).ID, friend: w.user(friend).ID,
+		held: &heldTurns{of: w.relations.turns}, // no other change comes in between
+	}
 }
 
 // TestFriendshipsShareATransaction: of those that come together each is judged by

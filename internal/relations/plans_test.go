@@ -122,7 +122,7 @@ func TestPlans(t *testing.T) {
 			"many becoming friends": func() error {
 				var wanted []*addition
 				for i := range addsTogether {
-					wanted = append(wanted, &addition{limit: n, owner: keys[i], friend: keys[n/2+i+apart]})
+					wanted = append(wanted, &addition{limit: n, owner: keys[i], friend: keys[n/2+i+apart], held: &heldTurns{of: w.relations.turns}})
 				}
 				apart += addsTogether // others the next time
 				made, err := w.relations.adding.together(ctx, wanted)
