@@ -58,10 +58,15 @@ func (f *firstStart) run(ctx context.Context, password string) error {
 	return nil
 }
 
-func (f *firstStart) makeOperator(ctx context.Context, password string) error {
+// makeOperator prints the password only if it was generated: a given one is known already, and the
+// output may be a log.
+func (f *firstStart) makeOperator(ctx context.Context, given string) error {
 	_, err := f.operators.Showing(func(name, password string) error {
+		if given != "" {
+			password = "as given in ROLLCALL_ADMIN_PASSWORD"
+		}
 		return printText(f.out, "\nOperator    %s\nPassword    %s\n", name, password)
-	}).Create(ctx, firstOperator, models.RoleAdmin, password, startActor)
+	}).Create(ctx, firstOperator, models.RoleAdmin, given, startActor)
 	if taken(err) {
 		return nil
 	}
