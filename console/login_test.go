@@ -117,7 +117,7 @@ func TestLogin_KnownBrowser(t *testing.T) {
 	}
 	guest.login("admin", password).want(t, http.StatusTooManyRequests)
 	known.login("admin", password).wantRedirect(t, "/console/")
-	// A new password marks the browser anew.
+	// After a new password the browser has a new device cookie.
 	next := url.Values{"current": {password}, "password": {"another password"}, "again": {"another password"}}
 	known.post("/console/account/password", next).wantRedirect(t, "/console/account")
 	known.post("/console/logout", nil).wantRedirect(t, "/console/login")

@@ -27,7 +27,7 @@ func (c *console) notFound(*visit) error {
 }
 
 // problemOf returns the page's words for an error. ok reports whether the error is expected; one
-// that is not, or that is an outage, is told to the log alone.
+// that is not, or that is an outage, goes to the log only.
 func problemOf(err error) (p problem, ok bool) {
 	if errors.As(err, &p) {
 		return p, true

@@ -29,9 +29,8 @@ func asksOnlySchema(op *ast.OperationDefinition) bool {
 	return true
 }
 
-// introspection counts the fields in the answer to an introspection, up to
-// maxIntrospected. It answers the query as gqlgen would, without writing anything, so
-// it takes time for each field that it counts.
+// introspection counts the fields in the response to an introspection, up to maxIntrospected. It
+// visits them as gqlgen would, without writing anything, so its time grows with their number.
 type introspection struct {
 	schema *ast.Schema
 	vars   map[string]any

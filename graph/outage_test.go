@@ -90,7 +90,7 @@ func impatient(w *graphtest.World) {
 
 const ownStatus = `subscription { statusChanged { userId } }`
 
-// A locked table keeps no caller waiting: each is told to try again.
+// A locked table keeps no caller waiting: each gets UNAVAILABLE.
 func TestOutage_TableLocked(t *testing.T) {
 	url := testenv.MySQLURL(t)
 	w := graphtest.New(t, testenv.Open(t, url))
@@ -109,7 +109,7 @@ func TestOutage_TableLocked(t *testing.T) {
 }
 
 // While another process holds the write lock, reads go on. A login cannot be written, so a user that
-// connects is told to try again.
+// connects is asked to try again.
 func TestOutage_FileLocked(t *testing.T) {
 	url := testenv.SQLiteURL(t)
 	w := graphtest.New(t, testenv.Open(t, url))

@@ -121,8 +121,8 @@ func described(description string, facts ...string) string {
 	return description
 }
 
-// callersText returns who may ask for a field, as @auth and @private say, or "" if whoever reaches
-// the object may.
+// callersText returns which callers may select a field, by @auth and @private, or "" if every caller
+// that reaches the object may.
 func callersText(field *ast.FieldDefinition) string {
 	if field.Directives.ForName("private") != nil {
 		return "Requires an app token, or the user token of this user; otherwise FORBIDDEN."

@@ -150,7 +150,7 @@ func TestOnlyUsersHearOfRelations(t *testing.T) {
 	})
 }
 
-// TestRelationshipChanged_OwnBlockHasNoStatus: whoever blocks and unblocks others does not read
+// TestRelationshipChanged_OwnBlockHasNoStatus: a user that blocks and unblocks others does not read
 // their statuses by the events.
 func TestRelationshipChanged_OwnBlockHasNoStatus(t *testing.T) {
 	const withStatus = `subscription { relationshipChanged { kind user { id status { presence } } } }`
