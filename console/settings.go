@@ -38,17 +38,17 @@ type switchField struct {
 // limitField is a setting that is a number.
 type limitField struct {
 	Name, Value string
-	Max         int
+	Min, Max    int
 }
 
-// WrongMax is the bound of the limit that was refused.
-func (p *settingsPage) WrongMax() int {
+// WrongLimit is the limit that was refused, or zero if none was.
+func (p *settingsPage) WrongLimit() limitField {
 	for _, l := range p.Limits {
 		if l.Name == p.WrongField {
-			return l.Max
+			return l
 		}
 	}
-	return 0
+	return limitField{}
 }
 
 // Editions are the choices.
@@ -77,15 +77,16 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 			{"onlyFriendsCanMessage", set.OnlyFriendsCanMessage},
 		},
 		Limits: []limitField{
-			{"friendLimit", strconv.Itoa(set.FriendLimit), apps.MaxListLimit},
-			{"blocklistLimit", strconv.Itoa(set.BlocklistLimit), apps.MaxListLimit},
-			{"whitelistLimit", strconv.Itoa(set.WhitelistLimit), apps.MaxListLimit},
-			{"statusSubscriptionLimit", strconv.Itoa(set.StatusSubscriptionLimit), apps.MaxSubscriptionLimit},
-			{"friendRequestDailyLimit", strconv.Itoa(set.FriendRequestDailyLimit), apps.MaxDailyRequests},
+			{"friendLimit", strconv.Itoa(set.FriendLimit), 0, apps.MaxListLimit},
+			{"blocklistLimit", strconv.Itoa(set.BlocklistLimit), 0, apps.MaxListLimit},
+			{"whitelistLimit", strconv.Itoa(set.WhitelistLimit), 0, apps.MaxListLimit},
+			{"statusSubscriptionLimit", strconv.Itoa(set.StatusSubscriptionLimit), 0, apps.MaxSubscriptionLimit},
+			{"deviceLimit", strconv.Itoa(set.DeviceLimit), apps.MinDeviceLimit, apps.MaxDeviceLimit},
+			{"friendRequestDailyLimit", strconv.Itoa(set.FriendRequestDailyLimit), 0, apps.MaxDailyRequests},
 		},
 	}
 	if app.Environment == models.EnvironmentProduction {
-		p.Limits = append(p.Limits, limitField{registeredUserLimit, strconv.Itoa(app.UserLimit), apps.MaxUserLimit})
+		p.Limits = append(p.Limits, limitField{registeredUserLimit, strconv.Itoa(app.UserLimit), 0, apps.MaxUserLimit})
 	}
 	p.Loaded = p.values()
 	return p
@@ -159,7 +160,7 @@ func (c *console) saveSettings(v *visit) error {
 		if p.WrongField == registeredUserLimit && rule == "edition" {
 			p.Wrong = "settings.wrong.unlimited"
 		}
-		if !v.locale.has(p.Wrong) || rule == "oneof" && p.WrongMax() == 0 {
+		if !v.locale.has(p.Wrong) || rule == "oneof" && p.WrongLimit().Max == 0 {
 			p.Wrong = "error.invalid"
 		}
 		return c.render(v, http.StatusUnprocessableEntity, "settings", p)

@@ -23,7 +23,7 @@ func TestSettings(t *testing.T) {
 		path := settingsPath(s.prod)
 		good := url.Values{
 			"name": {"new & shiny"}, "edition": {"PREMIUM"}, "statusQueryEnabled": {"true"},
-			"friendLimit": {"7"}, "blocklistLimit": {"8"}, "whitelistLimit": {"9"}, "statusSubscriptionLimit": {"10"}, "friendRequestDailyLimit": {"12"}, "registeredUserLimit": {"11"},
+			"friendLimit": {"7"}, "blocklistLimit": {"8"}, "whitelistLimit": {"9"}, "statusSubscriptionLimit": {"10"}, "friendRequestDailyLimit": {"12"}, "deviceLimit": {"13"}, "registeredUserLimit": {"11"},
 		}
 		with := func(name, value string) url.Values {
 			form := maps.Clone(good)
@@ -37,6 +37,7 @@ func TestSettings(t *testing.T) {
 			"friendLimit":             with("friendLimit", "many"),
 			"blocklistLimit":          with("blocklistLimit", "100001"),
 			"statusSubscriptionLimit": with("statusSubscriptionLimit", "-1"),
+			"deviceLimit":             with("deviceLimit", "0"),
 			"friendRequestDailyLimit": with("friendRequestDailyLimit", "many"),
 		} {
 			b.post(path, form).want(t, http.StatusUnprocessableEntity, `id="`+field+`-error" role="alert"`, "!{max}")
@@ -50,11 +51,11 @@ func TestSettings(t *testing.T) {
 		b.post(path, good).wantRedirect(t, path)
 		app, err := s.deps.Apps.ByKey(context.Background(), s.prod.Key)
 		s.check(err)
-		want := models.AppSettings{StatusQueryEnabled: true, FriendLimit: 7, BlocklistLimit: 8, WhitelistLimit: 9, StatusSubscriptionLimit: 10, FriendRequestDailyLimit: 12}
+		want := models.AppSettings{StatusQueryEnabled: true, FriendLimit: 7, BlocklistLimit: 8, WhitelistLimit: 9, StatusSubscriptionLimit: 10, FriendRequestDailyLimit: 12, DeviceLimit: 13}
 		if app.Settings != want || app.Name != "new & shiny" || app.Edition != models.EditionPremium || app.UserLimit == 11 {
 			t.Errorf("%+v", app)
 		}
-		audit := "admin app.set " + s.prod.Key + " blocklistLimit=8 (was 500) edition=PREMIUM (was FLAGSHIP) friendLimit=7 (was 1000) friendRequestDailyLimit=12 (was 200) name=new & shiny (was live)" +
+		audit := "admin app.set " + s.prod.Key + " blocklistLimit=8 (was 500) deviceLimit=13 (was 20) edition=PREMIUM (was FLAGSHIP) friendLimit=7 (was 1000) friendRequestDailyLimit=12 (was 200) name=new & shiny (was live)" +
 			" statusQueryEnabled=true (was false) statusSubscriptionLimit=10 (was 200) whitelistLimit=9 (was 3000)"
 		if got := s.audited(s.prod); !slices.Equal(got, []string{audit}) {
 			t.Errorf("audit\n%s", strings.Join(got, "\n"))

@@ -34,6 +34,7 @@ type AppSettings struct {
 	BlocklistLimit            int  `json:"blocklistLimit" validate:"min=0,max=100000"`
 	WhitelistLimit            int  `json:"whitelistLimit" validate:"min=0,max=100000"`
 	StatusSubscriptionLimit   int  `json:"statusSubscriptionLimit" validate:"min=0,max=10000"`
+	DeviceLimit               int  `json:"deviceLimit" validate:"min=1,max=1000"`
 	FriendRequestDailyLimit   int  `json:"friendRequestDailyLimit" validate:"min=0,max=100000"`
 }
 
@@ -41,7 +42,7 @@ type AppSettings struct {
 func DefaultAppSettings() AppSettings {
 	return AppSettings{
 		FriendLimit: 1000, BlocklistLimit: 500, WhitelistLimit: 3000, StatusSubscriptionLimit: 200,
-		FriendRequestDailyLimit: 200,
+		DeviceLimit: 20, FriendRequestDailyLimit: 200,
 	}
 }
 

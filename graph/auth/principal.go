@@ -81,7 +81,9 @@ func (p *Principal) AppID() int64 {
 // Account names the principal's user to internal/presence; only for Kind User, once
 // it is confirmed.
 func (p *Principal) Account() presence.Account {
-	return presence.AccountOf(p.User)
+	account := presence.AccountOf(p.User)
+	account.DeviceLimit = p.App.Settings.DeviceLimit
+	return account
 }
 
 // IsUser says whether the caller is the user with the key users.id.

@@ -101,6 +101,11 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				v := obj.StatusSubscriptionLimit
 				return e.Int(v)
 			}},
+			"deviceLimit": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.AppSettings)
+				v := obj.DeviceLimit
+				return e.Int(v)
+			}},
 			"friendRequestDailyLimit": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.AppSettings)
 				v := obj.FriendRequestDailyLimit

@@ -3,6 +3,7 @@ package graphtest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -25,9 +26,10 @@ type Socket struct {
 
 	// acknowledged ends when the server has taken connection_init.
 	acknowledged chan struct{}
-	// closed ends when the connection has; code is the server's then.
+	// closed ends when the connection has; code and reason are the server's then.
 	closed chan struct{}
 	code   int
+	reason string
 }
 
 // message is one of the protocol's.
@@ -91,6 +93,10 @@ func (s *Socket) read() {
 		_, text, err := s.conn.Read(s.ctx)
 		if err != nil {
 			s.code = int(websocket.CloseStatus(err))
+			var closing websocket.CloseError
+			if errors.As(err, &closing) {
+				s.reason = closing.Reason
+			}
 			return
 		}
 		s.take(text)
@@ -198,6 +204,12 @@ func (s *Socket) CloseCode() int {
 		s.t.Error("waited in vain for the end of the connection")
 		return 0
 	}
+}
+
+// CloseReason is CloseCode with the reason that the server gave.
+func (s *Socket) CloseReason() (code int, reason string) {
+	s.t.Helper()
+	return s.CloseCode(), s.reason
 }
 
 // Close breaks the connection off, as a lost network does.

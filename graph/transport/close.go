@@ -46,6 +46,7 @@ var (
 	closeNoToken        = closing{4401, "Unauthorized: no token"}
 	closeTokenEnded     = closing{4401, "Unauthorized: the token has expired or was revoked"}
 	closeLoggedOut      = closing{4401, "Logged out"}
+	closeDeviceLimit    = closing{4401, "DEVICE_LIMIT: the user has connected a newer device, and has as many as it may have"}
 	closeRevoked        = closing{4401, "Unauthorized: the account is gone"}
 	closeForbidden      = closing{4403, "Forbidden: the user is banned"}
 	closeDisconnected   = closing{4403, "Forbidden: disconnected by the app"}
@@ -65,6 +66,8 @@ func closingOf(reason presence.Reason) closing {
 		return closeForbidden
 	case presence.ReasonDisconnected:
 		return closeDisconnected
+	case presence.ReasonDeviceLimit:
+		return closeDeviceLimit
 	}
 	return closeRevoked
 }
@@ -94,6 +97,8 @@ func faultOf(reason presence.Reason) *fault.Error {
 		return fault.New(fault.Forbidden, "disconnected by the app")
 	case presence.ReasonLoggedOut:
 		return fault.New(fault.Unauthenticated, "logged out")
+	case presence.ReasonDeviceLimit:
+		return fault.New(fault.Forbidden, "%s", closeDeviceLimit.reason)
 	}
 	return fault.New(fault.Unauthenticated, "the account is gone")
 }

@@ -27,6 +27,9 @@ const (
 	MaxListLimit = 100_000
 	// MaxSubscriptionLimit bounds statusSubscriptionLimit.
 	MaxSubscriptionLimit = 10_000
+	// MaxDeviceLimit bounds deviceLimit, which is at least MinDeviceLimit.
+	MaxDeviceLimit = 1000
+	MinDeviceLimit = 1
 	// MaxDailyRequests bounds friendRequestDailyLimit.
 	MaxDailyRequests = 100_000
 )
@@ -54,15 +57,16 @@ var settings = map[string]setting{
 		},
 		get: func(a *models.App) any { return a.Edition },
 	},
-	"registeredUserLimit":       number("user_limit", MaxUserLimit, func(a *models.App) *int { return &a.UserLimit }),
+	"registeredUserLimit":       number("user_limit", 0, MaxUserLimit, func(a *models.App) *int { return &a.UserLimit }),
 	"statusQueryEnabled":        toggle("status_query_enabled", func(a *models.App) *bool { return &a.Settings.StatusQueryEnabled }),
 	"friendStatusNotifyEnabled": toggle("friend_status_notify_enabled", func(a *models.App) *bool { return &a.Settings.FriendStatusNotifyEnabled }),
 	"onlyFriendsCanMessage":     toggle("only_friends_can_message", func(a *models.App) *bool { return &a.Settings.OnlyFriendsCanMessage }),
-	"friendLimit":               number("friend_limit", MaxListLimit, func(a *models.App) *int { return &a.Settings.FriendLimit }),
-	"blocklistLimit":            number("blocklist_limit", MaxListLimit, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
-	"whitelistLimit":            number("whitelist_limit", MaxListLimit, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),
-	"statusSubscriptionLimit":   number("status_subscription_limit", MaxSubscriptionLimit, func(a *models.App) *int { return &a.Settings.StatusSubscriptionLimit }),
-	"friendRequestDailyLimit":   number("friend_request_daily_limit", MaxDailyRequests, func(a *models.App) *int { return &a.Settings.FriendRequestDailyLimit }),
+	"friendLimit":               number("friend_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.FriendLimit }),
+	"blocklistLimit":            number("blocklist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
+	"whitelistLimit":            number("whitelist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),
+	"statusSubscriptionLimit":   number("status_subscription_limit", 0, MaxSubscriptionLimit, func(a *models.App) *int { return &a.Settings.StatusSubscriptionLimit }),
+	"deviceLimit":               number("device_limit", MinDeviceLimit, MaxDeviceLimit, func(a *models.App) *int { return &a.Settings.DeviceLimit }),
+	"friendRequestDailyLimit":   number("friend_request_daily_limit", 0, MaxDailyRequests, func(a *models.App) *int { return &a.Settings.FriendRequestDailyLimit }),
 }
 
 func toggle(column string, field func(*models.App) *bool) setting {
@@ -83,13 +87,13 @@ func toggle(column string, field func(*models.App) *bool) setting {
 	}
 }
 
-func number(column string, limit int, field func(*models.App) *int) setting {
+func number(column string, least, most int, field func(*models.App) *int) setting {
 	return setting{
 		column: column,
 		set: func(a *models.App, text string) error {
 			n, err := strconv.Atoi(text)
-			if err != nil || n < 0 || n > limit {
-				return fmt.Errorf("must be a number from 0 to %d", limit)
+			if err != nil || n < least || n > most {
+				return fmt.Errorf("must be a number from %d to %d", least, most)
 			}
 			*field(a) = n
 			return nil

@@ -105,9 +105,11 @@ func TestSettings(t *testing.T) {
 			{"edition and switches at once", values{"edition": "flagship", "statusQueryEnabled": "true", "friendStatusNotifyEnabled": "true"}, ""},
 			{"a lower edition while a switch is on", values{"edition": "STANDARD"}, "statusQueryEnabled"},
 			{"a lower edition with the switches off", values{"edition": "Standard", "statusQueryEnabled": "false", "friendStatusNotifyEnabled": "false"}, ""},
-			{"limits", values{"friendLimit": "5", "blocklistLimit": "6", "whitelistLimit": "7", "statusSubscriptionLimit": "8", "friendRequestDailyLimit": "10", "registeredUserLimit": "9"}, ""},
+			{"limits", values{"friendLimit": "5", "blocklistLimit": "6", "whitelistLimit": "7", "statusSubscriptionLimit": "8", "friendRequestDailyLimit": "10", "deviceLimit": "11", "registeredUserLimit": "9"}, ""},
 			{"all or none", values{"friendLimit": "500", "blocklistLimit": "many"}, "blocklistLimit"},
 			{"a negative limit", values{"friendLimit": "-1"}, "friendLimit"},
+			{"no device", values{"deviceLimit": "0"}, "deviceLimit"},
+			{"too many devices", values{"deviceLimit": "1001"}, "deviceLimit"},
 			{"a daily limit out of range", values{"friendRequestDailyLimit": "100001"}, "friendRequestDailyLimit"},
 			{"neither true nor false", values{"onlyFriendsCanMessage": "yes"}, "onlyFriendsCanMessage"},
 			{"an unknown setting", values{"colour": "red"}, "colour"},
@@ -131,7 +133,7 @@ func TestSettings(t *testing.T) {
 			}
 		}
 		got, _ := s.ByKey(ctx, app.Key)
-		want := models.AppSettings{OnlyFriendsCanMessage: true, FriendLimit: 5, BlocklistLimit: 6, WhitelistLimit: 7, StatusSubscriptionLimit: 8, FriendRequestDailyLimit: 10}
+		want := models.AppSettings{OnlyFriendsCanMessage: true, FriendLimit: 5, BlocklistLimit: 6, WhitelistLimit: 7, StatusSubscriptionLimit: 8, FriendRequestDailyLimit: 10, DeviceLimit: 11}
 		if got.Settings != want || got.Name != "c" || got.UserLimit != 9 || got.Edition != models.EditionStandard {
 			t.Errorf("%+v", got)
 		}
@@ -150,7 +152,7 @@ func TestSettings(t *testing.T) {
 			"test app.set onlyFriendsCanMessage=true (was false)",
 			"test app.set edition=FLAGSHIP (was STANDARD) friendStatusNotifyEnabled=true (was false) statusQueryEnabled=true (was false)",
 			"test app.set edition=STANDARD (was FLAGSHIP) friendStatusNotifyEnabled=false (was true) statusQueryEnabled=false (was true)",
-			"test app.set blocklistLimit=6 (was 500) friendLimit=5 (was 1000) friendRequestDailyLimit=10 (was 200) registeredUserLimit=9 (was 10000) statusSubscriptionLimit=8 (was 200) whitelistLimit=7 (was 3000)",
+			"test app.set blocklistLimit=6 (was 500) deviceLimit=11 (was 20) friendLimit=5 (was 1000) friendRequestDailyLimit=10 (was 200) registeredUserLimit=9 (was 10000) statusSubscriptionLimit=8 (was 200) whitelistLimit=7 (was 3000)",
 			"test app.set name=c (was a)",
 		}
 		if !slices.Equal(details, wantAudit) {

@@ -16,6 +16,8 @@ type Account struct {
 	// most a minute ago. They count only while the hub holds nothing newer.
 	Presence   models.Presence
 	PresenceAt *models.Time
+	// DeviceLimit is how many devices may be connected once another one connects. 0: any number.
+	DeviceLimit int
 }
 
 // AccountOf answers the account of a row that was read within the last minute.

@@ -22,7 +22,7 @@ func (s *shard) mustRegister(t *testing.T) *Device {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.letIn(d); err != nil {
+	if _, _, err := s.letIn(d); err != nil {
 		t.Fatal(err)
 	}
 	return d

@@ -24,6 +24,8 @@ const (
 	ReasonDeleted
 	// ReasonDisconnected: the App Server had the device disconnected.
 	ReasonDisconnected
+	// ReasonDeviceLimit: a newer device connected, and the user had as many as it may have.
+	ReasonDeviceLimit
 )
 
 // String is the reason in a few words, for logs.
@@ -39,6 +41,8 @@ func (r Reason) String() string {
 		return "deleted"
 	case ReasonDisconnected:
 		return "disconnected"
+	case ReasonDeviceLimit:
+		return "device limit"
 	}
 	return "unknown"
 }
@@ -117,7 +121,8 @@ func (d *Device) LoggedOut() bool { return d.loggedOut.Load() }
 // the device or a logout has ended it, does nothing.
 func (d *Device) Gone() { d.hub.store.gone(d) }
 
-// Connect adds a device to the account. It answers once the database holds that
+// Connect adds a device to the account. If the account then has more than its DeviceLimit, the
+// oldest are cut. It answers once the database holds that
 // the user has logged in, so a crash from then on leaves OFFLINE, and the user
 // is ONLINE. On an error (the database does not answer, ctx ends first, ErrClosed,
 // what check answers) nothing remains of the device.

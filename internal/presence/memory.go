@@ -53,7 +53,10 @@ func (m memory) connect(ctx context.Context, acc Account, platform models.Platfo
 		return nil, err
 	}
 	s.identify(d, acc)
-	w, err := s.letIn(d)
+	w, surplus, err := s.letIn(d)
+	for _, old := range surplus {
+		old.link.Cut(ReasonDeviceLimit)
+	}
 	if err != nil || w == nil {
 		return d, err
 	}
@@ -103,18 +106,19 @@ func (s *shard) turnAway(d *Device) {
 	delete(s.arriving, d)
 }
 
-// letIn adds a device to its account. The waiter is nil where there is nothing to
-// wait for: the user is ONLINE already, or the link was cut meanwhile.
-func (s *shard) letIn(d *Device) (*waiter, error) {
+// letIn adds a device to its account. The waiter is nil if there is nothing to wait for: the user
+// is ONLINE already, or the link was cut meanwhile. surplus are the devices that end because the
+// account has too many; the caller cuts them.
+func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	_, arriving := s.arriving[d]
 	delete(s.arriving, d)
 	switch {
 	case s.closed:
-		return nil, ErrClosed
+		return nil, nil, ErrClosed
 	case !arriving:
-		return nil, nil
+		return nil, nil, nil
 	}
 	e := s.entry(d.account)
 	if len(e.devices) == 0 {
@@ -123,12 +127,16 @@ func (s *shard) letIn(d *Device) (*waiter, error) {
 	d.entry = e
 	e.devices = append(e.devices, d)
 	s.hub.metrics.devices.Inc()
-	if e.online() {
-		return nil, nil
+	if n := len(e.devices) - d.account.DeviceLimit; d.account.DeviceLimit > 0 && n > 0 {
+		oldest := slices.Clone(e.devices[:n])
+		surplus = s.end(e, func(d *Device) bool { return slices.Contains(oldest, d) }, models.PresenceOffline)
 	}
-	w := e.wait(d)
+	if e.online() {
+		return nil, surplus, nil
+	}
+	wait := e.wait(d)
 	s.save(e)
-	return &w, nil
+	return &wait, surplus, nil
 }
 
 func (m memory) logout(ctx context.Context, acc Account, own *Device, all bool) error {

@@ -61,7 +61,9 @@ func (s *shared) arrive(d *Device) (*local, error) {
 // come since the user's right was looked at, it is looked at again, so that nobody
 // is ever ONLINE by racing with a ban.
 func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(context.Context) error) error {
-	login := ledger.Login{User: userOf(d.account), Device: d.info}
+	login := ledger.Login{
+		User: userOf(d.account), Device: d.info, Limit: d.account.DeviceLimit, Reason: word(ReasonDeviceLimit),
+	}
 	for {
 		err := ctx.Err()
 		if err == nil {
@@ -115,6 +117,7 @@ func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger
 			s.mirror.keep(r.ID, stateIn(r))
 		}
 	}
+	s.cutHere(d.account.ID, in.Surplus, ReasonDeviceLimit, false)
 	s.views.learn(in.Record)
 	if fresh {
 		s.views.readOnceHeard(d.account.ID)

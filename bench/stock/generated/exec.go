@@ -60,6 +60,7 @@ type ComplexityRoot struct {
 
 	AppSettings struct {
 		BlocklistLimit            func(childComplexity int) int
+		DeviceLimit               func(childComplexity int) int
 		FriendLimit               func(childComplexity int) int
 		FriendRequestDailyLimit   func(childComplexity int) int
 		FriendStatusNotifyEnabled func(childComplexity int) int
@@ -498,6 +499,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AppSettings.BlocklistLimit(childComplexity), true
+	case "AppSettings.deviceLimit":
+		if e.ComplexityRoot.AppSettings.DeviceLimit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AppSettings.DeviceLimit(childComplexity), true
 	case "AppSettings.friendLimit":
 		if e.ComplexityRoot.AppSettings.FriendLimit == nil {
 			break
@@ -1891,6 +1898,8 @@ type AppSettings {
   whitelistLimit: Int!
   "How many users an account may subscribe to; the earliest give way."
   statusSubscriptionLimit: Int!
+  "How many devices a user may have connected; a further one closes the oldest with 4401 ` + "`" + `DEVICE_LIMIT` + "`" + `."
+  deviceLimit: Int!
   "How many friend requests a user may send in a day, which begins with the first one."
   friendRequestDailyLimit: Int!
 }
@@ -2939,6 +2948,8 @@ func (ec *executionContext) childFields_AppSettings(ctx context.Context, field g
 		return ec.fieldContext_AppSettings_whitelistLimit(ctx, field)
 	case "statusSubscriptionLimit":
 		return ec.fieldContext_AppSettings_statusSubscriptionLimit(ctx, field)
+	case "deviceLimit":
+		return ec.fieldContext_AppSettings_deviceLimit(ctx, field)
 	case "friendRequestDailyLimit":
 		return ec.fieldContext_AppSettings_friendRequestDailyLimit(ctx, field)
 	}
@@ -4607,6 +4618,29 @@ func (ec *executionContext) _AppSettings_statusSubscriptionLimit(ctx context.Con
 	)
 }
 func (ec *executionContext) fieldContext_AppSettings_statusSubscriptionLimit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _AppSettings_deviceLimit(ctx context.Context, field graphql.CollectedField, obj *models.AppSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AppSettings_deviceLimit(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeviceLimit, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AppSettings_deviceLimit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
@@ -11444,6 +11478,11 @@ func (ec *executionContext) _AppSettings(ctx context.Context, sel ast.SelectionS
 			}
 		case "statusSubscriptionLimit":
 			out.Values[i] = ec._AppSettings_statusSubscriptionLimit(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "deviceLimit":
+			out.Values[i] = ec._AppSettings_deviceLimit(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

@@ -1,14 +1,16 @@
 -- NODE, account (ID, APP, EXTERNAL, PRESENCE, SINCE of the row), DEVICE, "PLATFORM SINCE",
--- now, the version of the last revocation that the caller has looked behind, and the
--- moment that the database holds as the login's, 0: none.
+-- now, the version of the last revocation that the caller has looked behind, the moment that the
+-- database holds as the login's, 0: none, how many devices the account may have, 0: any number, and
+-- the reason that nodes receive for cutting the oldest ones beyond that.
 -- Returns 'lost' if the node has no lease, 'revoked' and the version if the caller must look
 -- behind a revocation first, 'login' and a reserved moment if the database must hold the login
--- first; else 'done', '1' if the user has come ONLINE by it, the account, and the version with
--- which the device was added.
+-- first; else 'done', '1' if the user has come ONLINE by it, the account, the version with which
+-- the device was added, and the devices that were taken out because of the limit.
 local node, device, value, now = ARGV[1], ARGV[7], ARGV[8], ARGV[9]
 local mark, own = tonumber(ARGV[10]), tonumber(ARGV[11])
 if not holds(node) then return { 'lost' } end
-local u = open(ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+local limit, reason = tonumber(ARGV[12]), ARGV[13]
+local u, devices = open(ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6])
 if u.r > mark then return { 'revoked', int(u.r) } end
 if u.p ~= ONLINE and own == 0 then
   u.l = after(u, now)
@@ -16,10 +18,24 @@ if u.p ~= ONLINE and own == 0 then
   return { 'login', int(u.l) }
 end
 local added = version()
+devices[device] = nil -- it may have been added by an attempt whose answer was lost
 add(u, node, device, value, added)
+local surplus = {}
+if limit > 0 and u.n > limit then
+  local others = {}
+  for other in pairs(devices) do others[#others + 1] = other end
+  table.sort(others, function(a, b) return versionIn(devices[a]) < versionIn(devices[b]) end)
+  devices[device] = node .. ' ' .. value -- its node keeps its entry
+  for i = 1, math.min(u.n - limit, #others) do surplus[i] = others[i] end
+  for _, other in ipairs(surplus) do
+    remove(u, devices, other)
+    redis.call('HSET', P .. 'user:' .. u.id, 'g:' .. other, reason .. ' ' .. int(added))
+  end
+  redis.call('PUBLISH', P .. 'cut', table.concat({ u.id, reason, '0', table.concat(surplus, ' ') }, ' '))
+end
 u.r = 0
 local at = own
 if own ~= u.l or own <= u.a then at = after(u, now) end
 local came = turn(u, ONLINE, at)
 if not came then write(u) end
-return { 'done', came and '1' or '0', text(u), int(added) }
+return { 'done', came and '1' or '0', text(u), int(added), unpack(surplus) }

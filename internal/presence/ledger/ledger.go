@@ -208,6 +208,10 @@ type Login struct {
 	Mark int64
 	// Recorded is the moment of a LoginError that the database holds; 0: none.
 	Recorded models.Time
+	// Limit is how many devices the account may have with this one. The oldest beyond it are taken
+	// out, and all nodes receive Reason for cutting their links. 0: any number.
+	Limit  int
+	Reason string
 }
 
 // Connected is a device that was added.
@@ -217,13 +221,16 @@ type Connected struct {
 	Came bool
 	// Added is the version with which the device was added.
 	Added int64
+	// Surplus are the devices that were taken out because of the limit.
+	Surplus []string
 }
 
 // Connect adds a device. Errors: ErrLeaseLost, *RevokedError and *LoginError, upon which the
 // device was not added.
 func (l *Ledger) Connect(ctx context.Context, in Login) (Connected, error) {
 	args := append([]string{in.Node}, in.User.args()...)
-	args = append(args, in.Device.ID, device(in.Device), text(int64(in.Now)), text(in.Mark), text(int64(in.Recorded)))
+	args = append(args, in.Device.ID, device(in.Device), text(int64(in.Now)), text(in.Mark), text(int64(in.Recorded)),
+		text(int64(in.Limit)), in.Reason)
 	out, err := l.run(ctx, connectScript, args...)
 	if err != nil {
 		return Connected{}, fmt.Errorf("adding a device: %w", err)
@@ -237,7 +244,7 @@ func (l *Ledger) Connect(ctx context.Context, in Login) (Connected, error) {
 		return Connected{}, &LoginError{At: models.Time(number(out[1]))}
 	}
 	record, err := Parse(out[2])
-	return Connected{Record: record, Came: out[1] == "1", Added: number(out[3])}, err
+	return Connected{Record: record, Came: out[1] == "1", Added: number(out[3]), Surplus: out[4:]}, err
 }
 
 // Departure is devices that leave.

@@ -22,6 +22,8 @@ local UNLOGINED, OFFLINE, ONLINE = 0, 1, 2
 -- KEEP is for how many seconds an account without devices, a change and a disconnected device are
 -- remembered.
 local KEEP = 3600
+-- CUTS is how many disconnected devices of an account are remembered at most.
+local CUTS = 100
 
 local function int(n) return string.format('%.0f', n) end
 
@@ -95,8 +97,17 @@ local function write(u)
   if u.g > 0 then redis.call('HSET', key, 'g', int(u.g), 'gw', u.gw) end
   if u.kv > 0 then redis.call('HSET', key, 'kc', u.kc, 'kca', int(u.kca), 'kv', int(u.kv)) end
   local oldest = micros() - KEEP * 1000000
+  local kept = {}
   for device, value in pairs(u.cuts) do
-    if versionIn(value) < oldest then redis.call('HDEL', key, 'g:' .. device) end
+    if versionIn(value) < oldest then
+      redis.call('HDEL', key, 'g:' .. device)
+    else
+      kept[#kept + 1] = device
+    end
+  end
+  if #kept > CUTS then
+    table.sort(kept, function(a, b) return versionIn(u.cuts[a]) < versionIn(u.cuts[b]) end)
+    for i = 1, #kept - CUTS / 2 do redis.call('HDEL', key, 'g:' .. kept[i]) end
   end
   if u.n > 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, KEEP) end
 end
