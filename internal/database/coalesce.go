@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Coalescer reads rows by key and lets reads that arrive together share one
@@ -32,6 +33,22 @@ type batch[K comparable, V any] struct {
 	done chan struct{}
 	rows map[K]V
 	err  error
+	// slow is closed after slowBatch, unless the query has ended by then. It and its timer are
+	// nil for a batch that nobody joins.
+	slow  chan struct{}
+	timer *time.Timer
+}
+
+// slowBatch is how long callers wait for a batch before they look whether their contexts end.
+// Nearly all batches take less. A context may need a timer for that, which would be one for each
+// caller.
+const slowBatch = 100 * time.Millisecond
+
+// newBatch returns a batch that others can join.
+func newBatch[K comparable, V any]() *batch[K, V] {
+	b := &batch[K, V]{seen: make(map[K]struct{}), done: make(chan struct{}), slow: make(chan struct{})}
+	b.timer = time.AfterFunc(slowBatch, func() { close(b.slow) })
+	return b
 }
 
 // errNotAsked is the answer of a query that never came to its end.
@@ -56,8 +73,8 @@ func (c *Coalescer[K, V]) Alone(n int) *Coalescer[K, V] {
 
 // Get answers the row with that key; false where there is none. The value is
 // shared with other callers and must not be changed. When ctx ends first, only
-// this caller is answered its error; who needs not wait runs the query itself,
-// which saves two changes of goroutine, and then stays to its end.
+// this caller is answered its error, but not within slowBatch; who needs not wait
+// runs the query itself, which saves two changes of goroutine, and then stays to its end.
 func (c *Coalescer[K, V]) Get(ctx context.Context, key K) (V, bool, error) {
 	var zero V
 	if err := ctx.Err(); err != nil {
@@ -86,13 +103,27 @@ func (c *Coalescer[K, V]) ask(ctx context.Context, keys ...K) (map[K]V, error) {
 	if mine {
 		c.lead(b)
 	} else {
-		select {
-		case <-b.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		if err := b.wait(ctx); err != nil {
+			return nil, err
 		}
 	}
 	return b.rows, b.err
+}
+
+// wait waits until the query of a batch has ended. If ctx ends before, it returns ctx's error,
+// after slowBatch at the earliest.
+func (b *batch[K, V]) wait(ctx context.Context) error {
+	select {
+	case <-b.done:
+		return nil
+	case <-b.slow:
+	}
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // join adds the keys to the batch that has not started yet. mine: the batch may be
@@ -111,7 +142,7 @@ func (c *Coalescer[K, V]) join(keys ...K) (b *batch[K, V], mine bool) {
 			c.flying += len(b.keys)
 			go c.run(b)
 		}
-		b = &batch[K, V]{seen: make(map[K]struct{}), done: make(chan struct{})}
+		b = newBatch[K, V]()
 		c.next = b
 	}
 	for _, key := range keys {
@@ -158,7 +189,12 @@ func (c *Coalescer[K, V]) take(b *batch[K, V]) *batch[K, V] {
 }
 
 func (c *Coalescer[K, V]) query(b *batch[K, V]) {
-	defer close(b.done)
+	defer func() {
+		if b.timer != nil {
+			b.timer.Stop()
+		}
+		close(b.done)
+	}()
 	b.err = errNotAsked
 	b.rows, b.err = c.fetch(context.Background(), b.keys)
 }

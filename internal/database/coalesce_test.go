@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // gate is a fetch that tells when it starts and waits to be let go.
@@ -287,4 +289,56 @@ func TestCoalescerReadsSeveralRowsInOneQuery(t *testing.T) {
 	if rows, err := c.GetAll(context.Background(), nil); len(rows) > 0 || err != nil {
 		t.Errorf("no keys have the rows %v, %v", rows, err)
 	}
+}
+
+// watched is a context that notes whether anything waits for its end.
+type watched struct {
+	context.Context
+	waits atomic.Bool
+}
+
+func (w *watched) Done() <-chan struct{} {
+	w.waits.Store(true)
+	return w.Context.Done()
+}
+
+// Waiting for the end of a context may cost a timer, which quick queries do without.
+func TestCoalescer_LooksAtContextsOfSlowQueriesOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		c := NewCoalescer(10, func(_ context.Context, keys []int) (map[int]int, error) {
+			<-release
+			return nil, nil
+		})
+		begin := func(ctx context.Context, key int) chan error {
+			ended := make(chan error, 1)
+			go func() {
+				_, _, err := c.Get(ctx, key)
+				ended <- err
+			}()
+			synctest.Wait()
+			return ended
+		}
+		timed, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		quick, slow := &watched{Context: t.Context()}, &watched{Context: timed}
+
+		first := begin(t.Context(), 1)
+		second := begin(quick, 2)
+		release <- struct{}{}
+		release <- struct{}{}
+		if err := errors.Join(<-first, <-second); err != nil || quick.waits.Load() {
+			t.Errorf("quick queries end with %v; waiting for the context's end: %t", err, quick.waits.Load())
+		}
+
+		first = begin(t.Context(), 1)
+		second = begin(slow, 2)
+		if err := <-second; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a slow query ends with %v", err)
+		}
+		close(release)
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+	})
 }
