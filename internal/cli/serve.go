@@ -113,8 +113,8 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		return err
 	}
 	defer srv.work(ctx)()
-	base := "http://" + listener.Addr().String()
-	log.Info("serving", "url", base, "console", base+"/console/", "database", db.String(), "version", Version)
+	base := urlOf(listener)
+	log.Info("serving", "url", base, "console", base+"/console/", "ops", urlOf(ops), "database", db.String(), "version", Version)
 	if err := first.end(ctx, base); err != nil {
 		log.Warn("the console's address cannot be printed", "error", err)
 	}
@@ -123,6 +123,14 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	go debug.FreeOSMemory()
 	paceCollections()
 	return srv.run(ctx, listener, ops, c.DrainTimeout)
+}
+
+// urlOf returns the URL that l serves; "" if l is nil.
+func urlOf(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return "http://" + l.Addr().String()
 }
 
 // listenOps answers the listener for metrics and profiles; nil where it is off.
@@ -224,7 +232,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder, relations: relationRules,
 		jobs: longWork, graphql: gql, health: h,
 		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
-		ops:     opsRoutes(metrics),
+		ops:     opsRoutes(metrics, c.opsHosts()),
 	}, nil
 }
 

@@ -49,6 +49,7 @@ func withUnit(_ []string, a slog.Attr) slog.Attr {
 type serveSettings struct {
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
+	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
 	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" help:"The first operator's password, first start only; generated unless given (${env})."`
 	TokenKey           string        `env:"ROLLCALL_TOKEN_KEY" help:"Signs tokens, at least 32 characters; generated at the first start unless given (${env})."`
@@ -103,6 +104,11 @@ func (s *serveSettings) check() error {
 		return usageError{errors.New("ROLLCALL_CONNECTIONS_PER_ADDRESS must not be negative")}
 	case s.DrainTimeout < 0:
 		return usageError{errors.New("ROLLCALL_DRAIN_TIMEOUT must not be negative")}
+	}
+	for _, name := range s.OpsHosts {
+		if hostName(name) == "" || strings.ContainsAny(name, "/:*") {
+			return usageError{fmt.Errorf("ROLLCALL_OPS_HOSTS: %q is no host name, without a port", name)}
+		}
 	}
 	for i, origin := range s.AllowedOrigins {
 		origin = strings.TrimSuffix(strings.TrimSpace(origin), "/")
