@@ -7,15 +7,19 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
+	"rollcall/internal/clienttls"
 	"rollcall/internal/database"
 	"rollcall/internal/token"
 )
 
 // connect opens the database with the schema that it has.
 func (s *settings) connect(ctx context.Context) (*database.DB, error) {
-	db, err := database.Open(ctx, s.DatabaseURL)
+	db, err := database.OpenTLS(ctx, s.DatabaseURL, s.DatabaseTLS.of("ROLLCALL_DATABASE_TLS_"))
 	if wrong, ok := errors.AsType[*database.URLError](err); ok {
 		return nil, usageError{fmt.Errorf("ROLLCALL_DATABASE_URL: %w", wrong)}
+	}
+	if wrong, ok := errors.AsType[*clienttls.Error](err); ok {
+		return nil, usageError{wrong}
 	}
 	return db, err
 }

@@ -248,12 +248,12 @@ func (c *serveCommand) rates(shared *redis.Client, log *slog.Logger) ratelimit.L
 	return ratelimit.NewLocal(clock)
 }
 
-// openRedis answers the Redis of a service of several nodes; nil: there is one node.
+// openRedis returns the Redis of a service of several nodes, or nil if there is one node.
 func (c *serveCommand) openRedis() (*redis.Client, error) {
 	if c.RedisURL == "" {
 		return nil, nil
 	}
-	return redis.Open(c.RedisURL)
+	return redis.OpenTLS(c.RedisURL, c.redisTLS())
 }
 
 // link connects this node's bus with the other nodes'; end does the contrary.

@@ -11,14 +11,28 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/clienttls"
 	"rollcall/internal/redis"
 )
 
 // settings are what every command shares: a flag, or the environment. The flag wins.
 type settings struct {
-	DatabaseURL string `env:"ROLLCALL_DATABASE_URL" default:"sqlite:rollcall.db" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=…, or mysql://user@unix(/path/to.sock)/name (${env})."`
-	LogLevel    string `env:"ROLLCALL_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error (${env})."`
-	LogFormat   string `env:"ROLLCALL_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text or json; auto: text on a terminal, json elsewhere (${env})."`
+	DatabaseURL string   `env:"ROLLCALL_DATABASE_URL" default:"sqlite:rollcall.db" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, or mysql://user@unix(/path/to.sock)/name (${env})."`
+	DatabaseTLS tlsFiles `embed:"" prefix:"database-tls-" envprefix:"ROLLCALL_DATABASE_TLS_"`
+	LogLevel    string   `env:"ROLLCALL_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error (${env})."`
+	LogFormat   string   `env:"ROLLCALL_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text or json; auto: text on a terminal, json elsewhere (${env})."`
+}
+
+// tlsFiles are the files for the connections to a server.
+type tlsFiles struct {
+	CA   string `env:"CA" help:"PEM file with the CAs that may have signed the server's certificate, for a URL with TLS; the system's unless given (${env})."`
+	Cert string `env:"CERT" help:"PEM file with the client certificate, for a URL with TLS (${env})."`
+	Key  string `env:"KEY" help:"PEM file with the private key of the client certificate (${env})."`
+}
+
+// of returns the files by the beginning of their settings' names.
+func (f tlsFiles) of(setting string) clienttls.Files {
+	return clienttls.Files{CA: f.CA, Cert: f.Cert, Key: f.Key, Setting: setting}
 }
 
 // logger answers the program's log, which goes to standard error.
@@ -51,6 +65,7 @@ type serveSettings struct {
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
+	RedisTLS           tlsFiles      `embed:"" prefix:"redis-tls-" envprefix:"ROLLCALL_REDIS_TLS_"`
 	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" help:"The first operator's password, first start only; generated unless given (${env})."`
 	TokenKey           string        `env:"ROLLCALL_TOKEN_KEY" help:"Signs tokens, at least 32 characters; generated at the first start unless given (${env})."`
 	HeartbeatTimeout   time.Duration `env:"ROLLCALL_HEARTBEAT_TIMEOUT" default:"400s" help:"How long a device may be silent (${env})."`
@@ -90,6 +105,11 @@ func (s *serveSettings) check() error {
 		if err := redis.CheckURL(s.RedisURL); err != nil {
 			return usageError{fmt.Errorf("ROLLCALL_REDIS_URL %w", err)}
 		}
+		if err := redis.CheckFiles(s.RedisURL, s.redisTLS()); err != nil {
+			return usageError{err}
+		}
+	} else if err := s.redisTLS().CheckUnused("there is no ROLLCALL_REDIS_URL"); err != nil {
+		return usageError{err}
 	}
 	switch {
 	case s.TokenKey != "" && len(s.TokenKey) < minTokenKey:
@@ -121,6 +141,9 @@ func (s *serveSettings) check() error {
 	}
 	return nil
 }
+
+// redisTLS returns the files for the connections to Redis.
+func (s *serveSettings) redisTLS() clienttls.Files { return s.RedisTLS.of("ROLLCALL_REDIS_TLS_") }
 
 func checkAddress(name, address string) error {
 	_, port, err := net.SplitHostPort(address)

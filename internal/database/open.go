@@ -22,6 +22,8 @@ import (
 	gormmysql "gorm.io/driver/mysql"
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
+
+	"rollcall/internal/clienttls"
 )
 
 // Dialect is the family of SQL that a database speaks.
@@ -90,16 +92,25 @@ type URLError struct{ problem string }
 func (e *URLError) Error() string { return "the database URL " + e.problem }
 
 // Open opens the database that rawURL names, `sqlite:PATH` or
-// `mysql://user:password@host:port/name`, and makes sure that it answers. The
-// error is one line that names what was tried, never the password; *URLError for a
-// URL that is none.
+// `mysql://user:password@host:port/name`, and makes sure that it responds. The
+// error is one line that names what was tried, never the password. It is a *URLError
+// if the URL is invalid.
 func Open(ctx context.Context, rawURL string) (*DB, error) {
+	return OpenTLS(ctx, rawURL, clienttls.Files{})
+}
+
+// OpenTLS is Open with files for the TLS of a URL with tls=true. It also returns a
+// *clienttls.Error if they cannot be used.
+func OpenTLS(ctx context.Context, rawURL string, files clienttls.Files) (*DB, error) {
 	scheme, rest, ok := strings.Cut(rawURL, ":")
 	switch {
 	case ok && scheme == string(SQLite):
+		if err := files.CheckUnused("the database is a file"); err != nil {
+			return nil, err
+		}
 		return openSQLite(ctx, rest)
 	case ok && scheme == string(MySQL):
-		return openMySQL(ctx, rawURL)
+		return openMySQL(ctx, rawURL, files)
 	}
 	return nil, &URLError{"must start with sqlite: or mysql://"}
 }
@@ -159,8 +170,12 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 	return db, nil
 }
 
-func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
+func openMySQL(ctx context.Context, rawURL string, files clienttls.Files) (*DB, error) {
 	cfg, err := parseMySQL(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	secure, err := requireTLS(cfg, files)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +184,7 @@ func openMySQL(ctx context.Context, rawURL string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open database %s: %w", name, err)
 	}
-	connector := &connector{Connector: base}
+	connector := &connector{Connector: base, tls: secure}
 	pool := sql.OpenDB(connector)
 	pool.SetMaxOpenConns(mysqlConns)
 	pool.SetMaxIdleConns(mysqlConns)
@@ -240,11 +255,18 @@ func parseMySQL(rawURL string) (*mysql.Config, error) {
 			return nil, &URLError{fmt.Sprintf("has the parameter %q; only tls is known", key)}
 		}
 		switch values[0] {
-		case "true", "false", "skip-verify", "preferred":
+		case "true", "false":
 			cfg.TLSConfig = values[0]
+		case "preferred":
+			return nil, &URLError{"has tls=preferred, which connects without encryption if the server offers no TLS; write tls=true"}
+		case "skip-verify":
+			return nil, &URLError{"has tls=skip-verify, which accepts any server; write tls=true, and name the CA of the server's certificate"}
 		default:
-			return nil, &URLError{"has a tls that is none of true, false, skip-verify and preferred"}
+			return nil, &URLError{"has a tls that is neither true nor false"}
 		}
+	}
+	if cfg.Net == "unix" && cfg.TLSConfig == "true" {
+		return nil, &URLError{"has tls=true with a socket, which has no host name that a certificate could be checked for"}
 	}
 	cfg.Collation = "utf8mb4_bin"
 	cfg.Timeout = connectTimeout
@@ -257,6 +279,23 @@ func parseMySQL(rawURL string) (*mysql.Config, error) {
 	cfg.ClientFoundRows = true
 	cfg.Logger = &mysql.NopLogger{}
 	return cfg, nil
+}
+
+// requireTLS makes all connections by cfg use TLS if its URL says tls=true, and returns what their
+// configurations come from; otherwise it returns nil.
+func requireTLS(cfg *mysql.Config, files clienttls.Files) (*clienttls.Source, error) {
+	if cfg.TLSConfig != "true" {
+		return nil, files.CheckUnused("add ?tls=true to the URL of the database")
+	}
+	source, err := clienttls.New(files)
+	if err != nil {
+		return nil, err
+	}
+	return source, cfg.Apply(mysql.BeforeConnect(func(_ context.Context, cfg *mysql.Config) error {
+		host, _, err := net.SplitHostPort(cfg.Addr)
+		cfg.TLS = source.Config(host)
+		return err
+	}))
 }
 
 func wrap(dialector gorm.Dialector) (*gorm.DB, error) {

@@ -25,7 +25,7 @@ func TestOpenRefusesInOneClearLine(t *testing.T) {
 		{"open socket", "mysql://root:hunter2@unix(/tmp/x", "names no socket"},
 		{"bad escape", "mysql://root:hunter2%zz@localhost/x", "cannot be read"},
 		{"unknown parameter", "mysql://root:hunter2@localhost/x?foo=1", `parameter "foo"`},
-		{"unknown tls", "mysql://root:hunter2@localhost/x?tls=perhaps", "none of true, false"},
+		{"unknown tls", "mysql://root:hunter2@localhost/x?tls=perhaps", "neither true nor false"},
 		{"nobody there", "mysql://root:hunter2@127.0.0.1:1/x", "cannot reach database mysql://root@127.0.0.1:1/x"},
 	}
 	for _, test := range tests {

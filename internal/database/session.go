@@ -3,11 +3,16 @@ package database
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"rollcall/internal/clienttls"
 )
 
 // sessionVariables are set on each connection, because the server's defaults may give the
@@ -57,6 +62,7 @@ const (
 // connector makes the sessions of all pools on one server of MySQL's family.
 type connector struct {
 	driver.Connector
+	tls *clienttls.Source // nil: without TLS
 
 	// generation is that of new sessions. Sessions of former ones are given up at their next use.
 	generation atomic.Int64
@@ -83,6 +89,13 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 // database/sql then tries again, first to take a connection that has become free meanwhile.
 func (c *connector) dial(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
+	switch {
+	case err == nil || c.tls == nil:
+	case errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn):
+		err = c.tls.Closed(err) // the driver discards the server's alert
+	default:
+		err = c.tls.Explain(err)
+	}
 	if !isMySQL(err, tooManyConnections...) {
 		return conn, err
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-sql-driver/mysql"
 	"github.com/ncruces/go-sqlite3"
+
+	"rollcall/internal/clienttls"
 )
 
 // Unavailable reports whether err means that the database cannot be reached or cannot be used
@@ -23,10 +25,13 @@ func Unavailable(err error) bool {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return true
 	}
+	if _, ok := errors.AsType[*clienttls.ConnectError](err); ok {
+		return true
+	}
 	if code, ok := errors.AsType[sqlite3.ErrorCode](err); ok {
 		return unavailableSQLite[code]
 	}
-	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) ||
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, mysql.ErrNoTLS) ||
 		errors.Is(err, ErrLocked) || errors.Is(err, errNoTurn) || errors.Is(err, errGroup) || isBusy(err)
 }
 

@@ -5,14 +5,19 @@ package redis
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"rollcall/internal/clienttls"
 )
 
 const (
@@ -28,9 +33,15 @@ const (
 	bufferSize = 64 << 10
 )
 
-// errForm is the answer for whatever is no URL of a Redis; the text at hand may
-// hold a password.
-var errForm = errors.New("must read redis://user:password@host:6379/0 or rediss://…")
+// What is wrong with URLs. None repeats a part of the URL, which may hold a password.
+var (
+	errForm       = errors.New("must read redis://user:password@host:6379/0 or rediss://…")
+	errSkipVerify = errors.New("has skip_verify, which accepts any server; remove it, and name the CA of the server's certificate")
+	errParameter  = errors.New("has a parameter that is none of " + strings.Join(parameters, ", ") + "; TLS is rediss:// instead of redis://")
+)
+
+// parameters are those of a URL that have an effect. Others would be ignored, such as tls=true.
+var parameters = []string{"client_name", "db", "max_retries", "protocol"}
 
 // Client is a Redis database. All methods may be called from any goroutine; while
 // Redis is away they fail, and when it is back they work again.
@@ -39,14 +50,23 @@ type Client struct {
 	name, prefix string
 }
 
-// CheckURL says what is wrong with the form of a ROLLCALL_REDIS_URL; the error
-// holds no password.
+// CheckURL returns what is wrong with the form of a ROLLCALL_REDIS_URL. The error holds no password.
 func CheckURL(text string) error {
 	_, _, err := parse(text)
 	return err
 }
 
-// parse answers how to connect, and the URL without password.
+// CheckFiles returns a *clienttls.Error if the files cannot be used for the URL.
+func CheckFiles(text string, files clienttls.Files) error {
+	opt, _, err := parse(text)
+	if err != nil {
+		return err
+	}
+	_, err = secure(&opt, files)
+	return err
+}
+
+// parse returns how to connect, and the URL without its password.
 func parse(text string) (opt rueidis.ClientOption, name string, err error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" {
@@ -55,6 +75,14 @@ func parse(text string) (opt rueidis.ClientOption, name string, err error) {
 	if port := u.Port(); port != "" {
 		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 			return opt, "", errForm
+		}
+	}
+	for name := range u.Query() {
+		if name == "skip_verify" {
+			return opt, "", errSkipVerify
+		}
+		if !slices.Contains(parameters, name) {
+			return opt, "", errParameter
 		}
 	}
 	opt, err = rueidis.ParseURL(text)
@@ -70,8 +98,16 @@ func parse(text string) (opt rueidis.ClientOption, name string, err error) {
 
 // Open connects to the Redis that the URL names. The error names it without its
 // password.
-func Open(text string) (*Client, error) {
+func Open(text string) (*Client, error) { return OpenTLS(text, clienttls.Files{}) }
+
+// OpenTLS is Open with files for the TLS of a rediss:// URL. It also returns a *clienttls.Error if they
+// cannot be used.
+func OpenTLS(text string, files clienttls.Files) (*Client, error) {
 	opt, name, err := parse(text)
+	if err != nil {
+		return nil, err
+	}
+	source, err := secure(&opt, files)
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +119,37 @@ func Open(text string) (*Client, error) {
 	opt.ReadBufferEachConn, opt.WriteBufferEachConn = bufferSize, bufferSize
 	client, err := rueidis.NewClient(opt)
 	if err != nil {
+		if source != nil {
+			err = source.Explain(err)
+		}
 		return nil, fmt.Errorf("cannot reach Redis at %s: %w", name, err)
 	}
 	// Channels belong to no database, so their names must say which it is.
 	return &Client{Client: client, name: name, prefix: fmt.Sprintf("rollcall:%d:", opt.SelectDB)}, nil
+}
+
+// secure makes all connections use TLS if the URL says so, and returns what their configurations come
+// from; otherwise it returns nil.
+func secure(opt *rueidis.ClientOption, files clienttls.Files) (*clienttls.Source, error) {
+	if opt.TLSConfig == nil {
+		return nil, files.CheckUnused("write rediss:// instead of redis:// in the URL of Redis")
+	}
+	source, err := clienttls.New(files)
+	if err != nil {
+		return nil, err
+	}
+	opt.DialCtxFn = func(ctx context.Context, address string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		conn, err := (&tls.Dialer{NetDialer: dialer, Config: source.Config(host)}).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, source.Explain(err)
+		}
+		return conn, nil
+	}
+	return source, nil
 }
 
 // retryDelay has a read tried again whose connection was lost, but not for as long

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/redis/rueidis"
+
+	"rollcall/internal/clienttls"
 )
 
 // errNotListening is returned while there is no connection for messages.
@@ -20,6 +22,9 @@ func Unavailable(err error) bool {
 		return passes(refused.Error())
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*clienttls.ConnectError](err); ok {
 		return true
 	}
 	for _, target := range []error{

@@ -92,6 +92,7 @@ func start(dir, mariadbd, install, runAs string, options []string) (*MariaDB, er
 		"--pid-file="+filepath.Join(dir, "pid"),
 		"--tmpdir="+dir,
 		"--skip-networking",
+		"--skip-ssl",
 		"--skip-log-bin",
 		"--max-connections=1000",
 		"--innodb-buffer-pool-size=128M",
