@@ -30,7 +30,7 @@ func (r *Resolver) Address(req *http.Request) string {
 		if err != nil {
 			break
 		}
-		peer = address.Unmap().String()
+		peer = canonical(address)
 		if !r.trusts(peer) {
 			break
 		}
@@ -56,7 +56,11 @@ func peerOf(req *http.Request) string {
 		return req.RemoteAddr
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Unmap().WithZone("").String()
+		return canonical(addr)
 	}
 	return host
 }
+
+// canonical returns the one form in which an address is compared, counted and logged. A zone is left
+// out: it means something on one machine alone, and a header's may be any text.
+func canonical(addr netip.Addr) string { return addr.Unmap().WithZone("").String() }
