@@ -58,6 +58,9 @@ func Parse(text string) (*Record, error) {
 		}
 		numbers[i] = n
 	}
+	if n := numbers[2]; n < int64(models.PresenceUnlogined) || n > int64(models.PresenceOnline) {
+		return nil, fmt.Errorf("%q is no record: presence %d", text, n)
+	}
 	return &Record{
 		Version: numbers[0], Content: numbers[1], Presence: models.Presence(numbers[2]),
 		Since: models.Time(numbers[3]), CustomSince: models.Time(numbers[4]),
