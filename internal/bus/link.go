@@ -168,7 +168,7 @@ func (l *Link) receive(_, text string) {
 	case subject == missedSubject:
 		l.bus.missed.tell(l.ctx, struct{}{})
 	default:
-		l.bus.subjects.tell(l.ctx, message{subject, []byte(body)})
+		l.bus.Receive(l.ctx, subject, []byte(body))
 	}
 }
 

@@ -58,6 +58,11 @@ type message struct {
 	body    []byte
 }
 
+// Receive hands a message of another node to the functions that hear its subject.
+func (b *Bus) Receive(ctx context.Context, subject string, body []byte) {
+	b.subjects.tell(ctx, message{subject, body})
+}
+
 // Connect gives the bus its peers, before anybody tells anything.
 func (b *Bus) Connect(p Peers) { b.peers = p }
 

@@ -26,12 +26,23 @@ const (
 	BlockRemoved           EventKind = "BLOCK_REMOVED"
 )
 
+var eventKinds = []EventKind{
+	FriendAdded, FriendRemoved, FriendRemarkChanged, FriendRequestReceived, FriendRequestAccepted,
+	FriendRequestDeclined, FriendRequestCancelled, BlockAdded, BlockRemoved,
+}
+
 // Event is one change in a user's relations, as that user is told of it.
 type Event struct {
 	Kind EventKind
 	// User is the other party.
 	User *models.User
 	At   models.Time
+}
+
+// complete reports whether the event has all that subscribers may ask for. An event of a node of
+// another version may lack it, or have a kind that is not in the API.
+func (e *Event) complete() bool {
+	return e != nil && e.User != nil && slices.Contains(eventKinds, e.Kind)
 }
 
 // notes are the events of one transaction, sent when it has committed.

@@ -65,7 +65,11 @@ func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Ti
 		incoming: requestPages(db, secret, ids, true), outgoing: requestPages(db, secret, ids, false),
 		blocks: blockPages(db, secret), allowed: whitelistPages(db, secret),
 	}
-	aboutEvent.Hear(b, func(_ context.Context, t told) { s.watchers.deliver(t.To, t.Event) })
+	aboutEvent.Hear(b, func(_ context.Context, t told) {
+		if t.Event.complete() {
+			s.watchers.deliver(t.To, t.Event)
+		}
+	})
 	s.adding = newAdding(db, s.now)
 	s.decide = database.Fetcher(db, decisions(db))
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)

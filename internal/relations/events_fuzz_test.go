@@ -1,0 +1,42 @@
+package relations
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"rollcall/internal/bus"
+	"rollcall/internal/fanout"
+	"rollcall/internal/opaque"
+	"rollcall/internal/testenv"
+)
+
+// reader is a sink that reads all that a subscriber may ask of an event.
+type reader struct{ t *testing.T }
+
+func (r *reader) Deliver(ev *fanout.Event) {
+	event := ev.Value().(*Event)
+	if !slices.Contains(eventKinds, event.Kind) || event.User.State(event.At) == "" {
+		r.t.Errorf("delivered %+v", event)
+	}
+}
+
+// FuzzEvent sends messages about relations that come from other nodes. Subscribers receive only
+// events that are complete.
+func FuzzEvent(f *testing.F) {
+	f.Add([]byte(`{"To":1,"Event":{"Kind":"FRIEND_ADDED","User":{"ID":2,"ExternalID":"bob","Name":"Bob"},"At":1790000000123}}`))
+	f.Add([]byte(`{"To":1,"Event":null}`))
+	f.Add([]byte(`{"To":1,"Event":{"Kind":"FRIEND_ADDED","User":null}}`))
+	f.Add([]byte(`{"To":1,"Event":{"Kind":"OF_ANOTHER_VERSION","User":{}}}`))
+	f.Add([]byte(`{"To":1,"Event":{"User":{}}}`))
+	f.Add([]byte(`null`))
+	b := new(bus.Bus)
+	s := New(testenv.Open(f, testenv.SQLiteURL(f)), b, opaque.Secret{1}, time.Now)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		sink := &reader{t}
+		for to := range int64(3) {
+			defer s.Watch(to, sink)()
+		}
+		b.Receive(t.Context(), string(aboutEvent), body)
+	})
+}
