@@ -55,9 +55,10 @@ format: ## puts format and imports right
 # The server under the end-to-end tests is built with the race detector too: it
 # shares the packages that `go test -race` builds.
 .PHONY: test
-test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to-end tests
+test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to-end tests, fuzz
 	$(GO) build -race -o $(BUILD)/ . ./internal/testenv/cmd/withservers
 	$(BUILD)/withservers -- $(MAKE) --no-print-directory go-tests e2e-tests
+	$(MAKE) --no-print-directory fuzz
 
 .PHONY: go-tests
 go-tests: # needs no server: each package starts its own where none is named
@@ -66,6 +67,10 @@ go-tests: # needs no server: each package starts its own where none is named
 .PHONY: e2e-tests
 e2e-tests: # needs `make deps`; ROLLCALL_BIN names another server to test
 	cd e2e && ROLLCALL_BIN="$${ROLLCALL_BIN-$(BUILD)/rollcall}" npm test --silent -- --test-reporter=$(REPORTER)
+
+.PHONY: fuzz
+fuzz: ## runs every fuzz target for FUZZTIME=20s, or those that match TARGET=name
+	@GO="$(GO)" scripts/fuzz $(TARGET)
 
 # Galera needs the Debian packages galera-4, rsync and lsof, which `make deps` does not install.
 .PHONY: test-engines
