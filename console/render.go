@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -41,6 +42,7 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 				"lang":  func() string { return l.tag },
 				"asset": files.address,
 				"time":  timeOf,
+				"isURL": validate.IsHTTPURL,
 			}).
 			ParseFS(templateFiles, "templates/"+layoutFile)
 		if err != nil {

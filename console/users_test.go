@@ -171,6 +171,16 @@ func TestEveryIDHasItsPage(t *testing.T) {
 	})
 }
 
+// TestUserPage_BadAvatar has an avatar URL that an earlier release accepted: it is shown, but not as
+// a link.
+func TestUserPage_BadAvatar(t *testing.T) {
+	s := onSQLite(t)
+	avatar := `https://ann:b@example.com:0/"x`
+	_, err := s.users.Update(context.Background(), s.dev, "ann", users.Change{AvatarURL: &avatar, AvatarGiven: true})
+	s.check(err)
+	s.as("admin").get(userPath(s.dev, "ann")).want(t, http.StatusOK, `<bdi>https://ann:b@example.com:0/&#34;x</bdi>`, "!<a href=\"https://ann")
+}
+
 func TestUserPage(t *testing.T) {
 	s := onSQLite(t)
 	avatar := "https://example.com/a.png?b=c&d"

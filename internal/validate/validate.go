@@ -29,6 +29,7 @@ var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=-]+$`)
 //	nocontrol  no control characters, see HasControl
 //	nobidi     no bidirectional overrides, see HasOverride
 //	maxbytes=N at most N bytes
+//	http_url   see IsHTTPURL; stricter than the library's rule of that name
 type Validator struct{ v *validator.Validate }
 
 // New answers a Validator.
@@ -43,6 +44,7 @@ func New() *Validator {
 		"notblank":  func(f validator.FieldLevel) bool { return HasVisible(f.Field().String()) },
 		"nocontrol": func(f validator.FieldLevel) bool { return !HasControl(f.Field().String()) },
 		"nobidi":    func(f validator.FieldLevel) bool { return !HasOverride(f.Field().String()) },
+		"http_url":  func(f validator.FieldLevel) bool { return IsHTTPURL(f.Field().String()) },
 		"maxbytes": func(f validator.FieldLevel) bool {
 			limit, err := strconv.Atoi(f.Param())
 			return err == nil && len(f.Field().String()) <= limit
@@ -129,6 +131,9 @@ func sentence(e validator.FieldError) string {
 	return fmt.Sprintf("breaks the rule %s", e.Tag())
 }
 
+// urlForm describes the URLs that IsHTTPURL accepts.
+const urlForm = "with a host, without user info, quotes, angle brackets, backslashes, spaces or invisible characters"
+
 // formRules are the words for the rules without a parameter: what an error says of a value that
 // breaks the rule, and what Describe says of the rule.
 var formRules = map[string]struct{ refusal, allowed string }{
@@ -136,5 +141,5 @@ var formRules = map[string]struct{ refusal, allowed string }{
 	"notblank":  {"must have at least one visible character", "at least one visible character"},
 	"nocontrol": {"must not contain control characters", "no control characters"},
 	"nobidi":    {"must not contain bidirectional overrides", "no bidirectional overrides"},
-	"http_url":  {"must be an http or https URL", "an http or https URL"},
+	"http_url":  {"must be an http or https URL " + urlForm, "an http or https URL " + urlForm},
 }
