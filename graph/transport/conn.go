@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gobwas/ws"
 
@@ -135,7 +136,8 @@ func (c *conn) control(op ws.OpCode, payload []byte) error {
 	return nil
 }
 
-// closedByPeer answers the client's close frame with the same code.
+// closedByPeer returns how the client's close frame is answered: with the same code, or with what is
+// wrong with the frame.
 func closedByPeer(payload []byte) closing {
 	if len(payload) == 0 {
 		return closing{code: ws.StatusNoStatusRcvd}
@@ -144,10 +146,24 @@ func closedByPeer(payload []byte) closing {
 		return closeBrokenWS
 	}
 	code := ws.StatusCode(binary.BigEndian.Uint16(payload))
-	if code.IsNotUsed() || code.IsProtocolReserved() {
+	switch {
+	case !maySend(code):
 		return closeBrokenWS
+	case !utf8.Valid(payload[2:]):
+		return closeNotUTF8
 	}
 	return closing{code: code}
+}
+
+// maySend reports whether a close frame may have the code: one that RFC 6455, section 7.4.1, or
+// IANA's registry of WebSocket close codes defines for frames, or one that libraries and
+// applications define (3000 to 4999).
+func maySend(code ws.StatusCode) bool {
+	switch code {
+	case 1004, ws.StatusNoStatusRcvd, ws.StatusAbnormalClosure:
+		return false
+	}
+	return 1000 <= code && code <= 1014 || 3000 <= code && code <= 4999
 }
 
 // letGo ends everything that the connection had going.

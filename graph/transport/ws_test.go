@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -130,8 +131,8 @@ func TestCloseCodes(t *testing.T) {
 		}},
 		{"closed without a code", 0, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewCloseFrame(nil)) }},
 		{"closed with half a code", 1002, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewCloseFrame([]byte{3})) }},
-		{"closed with a code that is none", 1002, func(t *testing.T) *client {
-			return ready(t, "app").withFrame(ws.NewCloseFrame([]byte{0x03, 0xed})) // 1005
+		{"closed with a reason that is not UTF-8", 1007, func(t *testing.T) *client {
+			return ready(t, "app").withFrame(ws.NewCloseFrame([]byte{0x03, 0xe8, 0xff}))
 		}},
 
 		{"ban", 4403, func(t *testing.T) *client {
@@ -180,6 +181,23 @@ func TestCloseCodes(t *testing.T) {
 		if n := w.devices(i); n != 0 {
 			t.Errorf("u%d has %d devices left", i, n)
 		}
+	}
+}
+
+// TestWebSocket_CloseCodes sends close frames with codes of each range of RFC 6455, section 7.4.2,
+// and of IANA's registry.
+func TestWebSocket_CloseCodes(t *testing.T) {
+	w := newWorld(t, worldOptions{})
+	for code, want := range map[uint16]ws.StatusCode{
+		0: 1002, 1: 1002, 999: 1002, 1000: 1000, 1001: 1001, 1002: 1002, 1003: 1003, 1004: 1002, 1005: 1002, 1006: 1002,
+		1007: 1007, 1011: 1011, 1012: 1012, 1014: 1014, 1015: 1002, 1016: 1002, 2000: 1002, 2999: 1002,
+		3000: 3000, 3999: 3999, 4000: 4000, 4999: 4999, 5000: 1002, 32768: 1002, 65535: 1002,
+	} {
+		t.Run(strconv.Itoa(int(code)), func(t *testing.T) {
+			c := w.on(t).dial()
+			c.frame(ws.NewCloseFrame(binary.BigEndian.AppendUint16(nil, code)))
+			c.expectClose(want)
+		})
 	}
 }
 
