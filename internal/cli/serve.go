@@ -65,6 +65,9 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		return err
 	}
 	defer db.Close()
+	if err := warnOfExposed(log, db); err != nil {
+		return err
+	}
 	if c.RedisURL == "" {
 		end, err := standAlone(ctx, db, log)
 		if err != nil {

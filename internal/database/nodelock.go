@@ -108,6 +108,9 @@ func (l *sessionLock) Close() error {
 	return l.pool.Close()
 }
 
+// nodeLockSuffix is what the name of fileLock's file adds to the database's.
+const nodeLockSuffix = "-node"
+
 // fileLock is the lock on SQLite: an exclusive transaction on an empty database
 // beside the file, which SQLite has the operating system lock on every platform.
 // The file stays: if one removed it while another opens it, both would have a lock.
@@ -125,13 +128,16 @@ func (db *DB) newFileLock() (*fileLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot find database %s: %w", db.name, err)
 	}
-	return &fileLock{path: path + "-node"}, nil
+	return &fileLock{path: path + nodeLockSuffix}, nil
 }
 
 // Take implements NodeLock.
 func (l *fileLock) Take(context.Context) (bool, error) {
 	if l.conn != nil {
 		return true, nil
+	}
+	if err := create(l.path, privateMode); err != nil {
+		return false, fmt.Errorf("cannot create %s: %w", l.path, err)
 	}
 	conn, err := sqlite3.OpenFlags(l.path, sqlite3.OPEN_READWRITE|sqlite3.OPEN_CREATE)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 )
 
 // pagesVFS is the file system through which SQLite reads and writes its files. It writes
-// the pages of a database without what lies in their unallocated space.
+// the pages of a database without what lies in their unallocated space, and creates files
+// that only their owner can read; see createFiles.
 //
 // PRAGMA secure_delete clears what is deleted at its place. But when SQLite moves rows from
 // one page to others, it leaves their former bytes in the space that it calls unallocated,
@@ -22,6 +23,9 @@ type pageFiles struct{ vfs.VFS }
 // OpenFilename opens a file; that of a database as a pageFile. All other files are
 // temporary, or hold pages of the database only until a checkpoint; see Scrub.
 func (fs pageFiles) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	if err := createFiles(name, flags); err != nil {
+		return nil, flags, err
+	}
 	file, flags, err := vfsutil.WrapOpenFilename(fs.VFS, name, flags)
 	if err == nil && flags&vfs.OPEN_MAIN_DB != 0 {
 		file = &pageFile{File: file}
