@@ -115,7 +115,6 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 			for name, want := range map[string]string{
 				"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 					"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
-				"X-Content-Type-Options":     "nosniff",
 				"X-Frame-Options":            "DENY",
 				"Referrer-Policy":            "same-origin",
 				"Cross-Origin-Opener-Policy": "same-origin",

@@ -91,12 +91,12 @@ func (c *console) setFlash(v *visit, text, subject string) error {
 // takeFlash answers the message for this page, nil when there is none, and
 // removes it.
 func (c *console) takeFlash(v *visit) *flash {
-	cookie, err := v.r.Cookie(flashCookie)
-	if err != nil {
+	text := c.cookie(v.r, flashCookie)
+	if text == "" {
 		return nil
 	}
 	c.setCookie(v, flashCookie, "", -1)
-	raw, err := strictbase64.Decode(base64.RawURLEncoding, cookie.Value)
+	raw, err := strictbase64.Decode(base64.RawURLEncoding, text)
 	if err != nil {
 		return nil
 	}

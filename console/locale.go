@@ -96,10 +96,8 @@ func display(value any) string {
 // localeOf answers the language for a request: the one chosen, else the first
 // that the browser asks for and the console has, else the default.
 func (c *console) localeOf(r *http.Request) *locale {
-	if cookie, err := r.Cookie(languageCookie); err == nil {
-		if l := c.localeByTag(cookie.Value); l != nil {
-			return l
-		}
+	if l := c.localeByTag(c.cookie(r, languageCookie)); l != nil {
+		return l
 	}
 	best, bestQuality := c.locales[0], 0.0
 	for tag, quality := range httpheader.Preferences(r.Header, "Accept-Language") {

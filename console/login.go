@@ -45,9 +45,7 @@ func (c *console) login(v *visit) error {
 	page := loginPage{Next: localPath(v.r.PostForm.Get("next")), Name: v.r.PostForm.Get("name")}
 	request := apps.LoginRequest{
 		Name: page.Name, Password: v.r.PostForm.Get("password"), Address: c.ClientAddress(v.r), UserAgent: v.r.UserAgent(),
-	}
-	if cookie, err := v.r.Cookie(deviceCookie); err == nil {
-		request.Device = cookie.Value
+		Device: c.cookie(v.r, deviceCookie),
 	}
 	login, err := c.Operators.Login(v.r.Context(), request)
 	var refusal *fault.Error

@@ -50,22 +50,85 @@ func TestLoginLeadsNowhereElse(t *testing.T) {
 func TestCookies(t *testing.T) {
 	s := onSQLite(t)
 	for _, secure := range []bool{false, true} {
-		b := s.browser()
+		b, prefix, root := s.browser(), "", "/console/"
 		if secure {
 			b.head.Set("X-Test-TLS", "yes")
+			prefix, root = "__Host-", "/"
 		}
 		form := url.Values{"name": {"admin"}, "password": {password}, "language": {"en"}}
 		for path, name := range map[string]string{"/console/login": sessionCookie, "/console/language": languageCookie} {
 			cookies := b.post(path, form).Cookies()
-			if len(cookies) == 0 || cookies[0].Name != name {
+			if len(cookies) == 0 || cookies[0].Name != prefix+name {
 				t.Fatalf("%s sets %v", path, cookies)
 			}
 			for _, c := range cookies {
-				if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/console/" || c.Secure != secure || c.Domain != "" {
+				if !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != root || c.Secure != secure || c.Domain != "" ||
+					!strings.HasPrefix(c.Name, prefix+"rollcall_") {
 					t.Errorf("%s: cookie %v, TLS %v", path, c, secure)
 				}
 			}
 		}
+	}
+}
+
+// TestCookies_OverTLS: over TLS the console reads only cookies that no other host and no plain
+// response can have set, and over plain HTTP only the others.
+func TestCookies_OverTLS(t *testing.T) {
+	s := onSQLite(t)
+	login := func(tls string) (session, device *http.Cookie) {
+		b := s.browser()
+		if tls != "" {
+			b.head.Set("X-Test-TLS", tls)
+		}
+		cookies := b.login("admin", password).Cookies()
+		return cookies[0], cookies[1]
+	}
+	plain, plainDevice := login("")
+	secure, secureDevice := login("yes")
+	for _, c := range []struct {
+		tls     string
+		cookies string
+		in      bool
+	}{
+		{"", plain.Name + "=" + plain.Value, true},
+		{"yes", secure.Name + "=" + secure.Value, true},
+		{"yes", plain.Name + "=" + plain.Value, false},
+		{"yes", plain.Name + "=" + secure.Value, false},
+		{"", secure.Name + "=" + secure.Value, false},
+		{"yes", plain.Name + "=planted; " + secure.Name + "=" + secure.Value, true},
+	} {
+		b := s.browser()
+		b.head.Set("Cookie", c.cookies)
+		if c.tls != "" {
+			b.head.Set("X-Test-TLS", c.tls)
+		}
+		want := http.StatusSeeOther
+		if c.in {
+			want = http.StatusOK
+		}
+		if got := b.get("/console/"); got.StatusCode != want {
+			t.Errorf("TLS %q, %s: %d, want %d", c.tls, c.cookies, got.StatusCode, want)
+		}
+	}
+
+	// The other cookies follow the same rule: a known browser is let in beside guests that fail.
+	guest := s.browser()
+	for range 5 {
+		guest.login("admin", "wrong password").want(t, http.StatusUnauthorized)
+	}
+	for cookie, want := range map[*http.Cookie]int{plainDevice: http.StatusTooManyRequests, secureDevice: http.StatusSeeOther} {
+		b := s.browser()
+		b.head.Set("X-Test-TLS", "yes")
+		b.head.Set("Cookie", cookie.Name+"="+cookie.Value)
+		if got := b.login("admin", password); got.StatusCode != want {
+			t.Errorf("a login over TLS with %s: %d, want %d", cookie.Name, got.StatusCode, want)
+		}
+	}
+	b := s.browser()
+	b.head.Set("X-Test-TLS", "yes")
+	for name, want := range map[string]string{languageCookie: "en", hostPrefix + languageCookie: "zh-CN"} {
+		b.head.Set("Cookie", name+"=zh-CN")
+		b.get("/console/login").want(t, http.StatusOK, `lang="`+want+`"`)
 	}
 }
 

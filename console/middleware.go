@@ -58,7 +58,6 @@ func (c *console) guard(next http.Handler) http.Handler {
 		head := answer.Header()
 		head.Set("X-Request-Id", info.id)
 		head.Set("Content-Security-Policy", contentPolicy)
-		head.Set("X-Content-Type-Options", "nosniff")
 		head.Set("X-Frame-Options", "DENY")
 		// Not no-referrer: with it browsers hide the origin of the console's own forms.
 		head.Set("Referrer-Policy", "same-origin")
@@ -140,8 +139,8 @@ func (c *console) visit(w http.ResponseWriter, r *http.Request) *visit {
 
 // identify finds out who is logged in.
 func (c *console) identify(v *visit, to access) error {
-	cookie, err := v.r.Cookie(sessionCookie)
-	if err != nil {
+	token := c.cookie(v.r, sessionCookie)
+	if token == "" {
 		return nil // nobody
 	}
 	read := c.Operators.ByToken
@@ -150,7 +149,7 @@ func (c *console) identify(v *visit, to access) error {
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), outage.AuthTimeout)
 	defer cancel()
-	session, operator, err := read(ctx, cookie.Value)
+	session, operator, err := read(ctx, token)
 	if fault.CodeOf(err) == fault.Unauthenticated {
 		return nil
 	}
@@ -220,13 +219,34 @@ func (a *recorder) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (a *recorder) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// setCookie sets a cookie of the console, which no script and no other site's
-// form gets to use. maxAge in seconds; negative removes it.
+// hostPrefix begins the names of the console's cookies over TLS. Browsers accept such a cookie only
+// over TLS, from this very host and for all of its paths, so that neither a sibling host nor a
+// forged plain response can plant one.
+const hostPrefix = "__Host-"
+
+// setCookie sets a cookie of the console. No script can read it, and no form of another site sends
+// it. maxAge is in seconds; a negative one removes the cookie.
 func (c *console) setCookie(v *visit, name, value string, maxAge int) {
-	http.SetCookie(v.w, &http.Cookie{
-		Name: name, Value: value, Path: Root, MaxAge: maxAge,
-		HttpOnly: true, Secure: c.Secure(v.r), SameSite: http.SameSiteLaxMode,
-	})
+	cookie := &http.Cookie{
+		Name: name, Value: value, Path: Root, MaxAge: maxAge, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	}
+	if c.Secure(v.r) {
+		cookie.Name, cookie.Path, cookie.Secure = hostPrefix+name, "/", true
+	}
+	http.SetCookie(v.w, cookie)
+}
+
+// cookie returns the value of a cookie that setCookie has set over the same kind of connection, or
+// "" if there is none.
+func (c *console) cookie(r *http.Request, name string) string {
+	if c.Secure(r) {
+		name = hostPrefix + name
+	}
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
 }
 
 // seconds is a duration as Max-Age and Retry-After have it, rounded up.

@@ -321,7 +321,6 @@ var (
 		mediaResponse: {mediaResponse + "; charset=utf-8"},
 	}
 	noStore = []string{"no-store"}
-	noSniff = []string{"nosniff"}
 
 	retryAfter = []string{strconv.Itoa(int(outage.RetryAfter / time.Second))}
 )
@@ -338,7 +337,6 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 	h["Content-Type"] = contentTypes[media]
 	h["Content-Length"] = []string{strconv.Itoa(body.Len())}
 	h["Cache-Control"] = noStore
-	h["X-Content-Type-Options"] = noSniff
 	if status == http.StatusServiceUnavailable {
 		h["Retry-After"] = retryAfter
 	}

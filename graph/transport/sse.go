@@ -154,7 +154,6 @@ func (x *exchange) beginStream() {
 	h.Set("Content-Type", mediaStream+"; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Add("Vary", "Accept")
 	x.status = http.StatusOK
 	x.w.WriteHeader(http.StatusOK)

@@ -30,7 +30,7 @@ func (x *exchange) upgrade(id string) {
 	}
 	upgrader := ws.HTTPUpgrader{
 		Timeout:  s.cfg.Limits.WriteTimeout,
-		Header:   http.Header{headerRequestID: {id}},
+		Header:   x.w.Header(), // the upgrader writes its own responses
 		Protocol: func(offered string) bool { return offered == subprotocol },
 	}
 	netConn, rw, agreed, err := upgrader.Upgrade(handshakeOf(x.r), x.w)

@@ -234,8 +234,8 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	return &server{
 		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder, relations: relationRules,
 		jobs: longWork, graphql: gql, health: h,
-		handler: routes(gql, exec, pages, h, c.Introspection == "on"),
-		ops:     opsRoutes(metrics, c.opsHosts()),
+		handler: withHeaders(routes(gql, exec, pages, h, c.Introspection == "on"), addresses.Secure),
+		ops:     withHeaders(opsRoutes(metrics, c.opsHosts()), addresses.Secure),
 	}, nil
 }
 

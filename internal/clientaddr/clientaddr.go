@@ -38,11 +38,11 @@ func (r *Resolver) Address(req *http.Request) string {
 	return peer
 }
 
-// Secure says whether the client's connection is encrypted: here, or at a
-// trusted proxy that says so.
+// Secure reports whether the client's connection is encrypted: here, or at a trusted proxy that
+// says so.
 func (r *Resolver) Secure(req *http.Request) bool {
 	return req.TLS != nil ||
-		r.trusts(peerOf(req)) && strings.EqualFold(req.Header.Get("X-Forwarded-Proto"), "https")
+		strings.EqualFold(req.Header.Get("X-Forwarded-Proto"), "https") && r.trusts(peerOf(req))
 }
 
 func (r *Resolver) trusts(address string) bool {
