@@ -28,17 +28,18 @@ build: ## builds the server into .build/, without debugging information as `go r
 	$(GO) build -trimpath -ldflags='-s -w' -o $(BUILD)/rollcall .
 
 .PHONY: generate
-generate: ## writes the code that follows from the GraphQL schema
+generate: ## writes the code that follows from the GraphQL schema, and THIRD_PARTY_NOTICES
 	$(GO) run ./graph/selection/generate
 	cd bench/stock && $(GO) run ./generate
+	$(GO) run ./internal/notices
 
 .PHONY: deps
 deps: ## installs what the tests need where it is missing
 	@scripts/deps
 
 .PHONY: fresh
-fresh: ## fails if the generated code does not follow from the schema
-	@scripts/fresh "graph/generated bench/stock/generated" $(MAKE) --no-print-directory generate
+fresh: ## fails if what `make generate` writes is not up to date
+	@scripts/fresh "graph/generated bench/stock/generated THIRD_PARTY_NOTICES" $(MAKE) --no-print-directory generate
 
 .PHONY: lint
 lint: ## checks format, imports, go vet and staticcheck

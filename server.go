@@ -4,12 +4,18 @@ package main
 
 import (
 	"context"
+	_ "embed"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"rollcall/internal/cli"
 )
+
+// notices is what the binary contains that others have made; internal/notices writes it.
+//
+//go:embed THIRD_PARTY_NOTICES
+var notices string
 
 func main() {
 	// A write to a closed pipe is an error for whoever writes, not the end of the process:
@@ -19,5 +25,7 @@ func main() {
 	// because stop gives the signals their usual meaning back.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	os.Exit(cli.Run(ctx, os.Args[1:], cli.System()))
+	streams := cli.System()
+	streams.Notices = notices
+	os.Exit(cli.Run(ctx, os.Args[1:], streams))
 }

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -117,4 +118,31 @@ func (s *site) assetsOn(page *answer) map[string]string {
 		}
 	}
 	return found
+}
+
+// bundled matches the package of a module in GraphiQL's bundle.
+var bundled = regexp.MustCompile(`"(?:\.\./)+node_modules/((?:@[^/"]+/)?[^/"]+)`)
+
+func TestBundledPackagesHaveNotices(t *testing.T) {
+	read := func(name string) string {
+		text, err := staticFiles.ReadFile("static/vendor/graphiql/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	script, notices := read("graphiql.min.js"), read("NOTICES")
+	packages := map[string]bool{}
+	for _, match := range bundled.FindAllStringSubmatch(script, -1) {
+		packages[match[1]] = true
+	}
+	if len(packages) < 50 {
+		t.Fatalf("only %d packages were found", len(packages))
+	}
+	delete(packages, "react") // in a folder of its own
+	for name := range packages {
+		if !strings.Contains(notices, "\n  "+name+":") && !strings.Contains(notices, "\n  "+name+"\n") {
+			t.Errorf("%s is in the bundle but not in NOTICES", name)
+		}
+	}
 }

@@ -36,6 +36,8 @@ type Streams struct {
 	// Environment is looked through for settings that are none; what is one is read
 	// from the process's own.
 	Environment []string
+	// Notices is what `rollcall licenses` prints.
+	Notices string
 }
 
 // System answers the process's own streams.
@@ -65,6 +67,7 @@ type commands struct {
 	Operator operatorCommand `cmd:"" help:"Operators of the console."`
 	Seed     seedCommand     `cmd:"" help:"Make example users."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Licenses licensesCommand `cmd:"" help:"Print the licences of Rollcall's components."`
 }
 
 // Run carries out the command that args name and answers the exit status. A

@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -218,6 +220,14 @@ func TestMistakesEndInOneLine(t *testing.T) {
 		if strings.Contains(errs, "hunter2") {
 			t.Errorf("%s: the password is told: %q", c.args, errs)
 		}
+	}
+}
+
+func TestLicenses_PrintsNotices(t *testing.T) {
+	var out bytes.Buffer
+	status := Run(t.Context(), []string{"licenses"}, Streams{Out: &out, Err: io.Discard, Notices: "the notices\n"})
+	if status != 0 || out.String() != "the notices\n" {
+		t.Errorf("status %d, %q", status, out.String())
 	}
 }
 

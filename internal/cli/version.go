@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"runtime"
 )
 
@@ -14,4 +15,12 @@ type versionCommand struct{}
 func (versionCommand) Run(streams *Streams) error {
 	fmt.Fprintf(streams.Out, "rollcall %s (%s, %s/%s)\n", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return nil
+}
+
+type licensesCommand struct{}
+
+// Run prints the notices of the components that the binary contains.
+func (licensesCommand) Run(streams *Streams) error {
+	_, err := io.WriteString(streams.Out, streams.Notices)
+	return err
 }
