@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -96,6 +97,11 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 // is refused before anything but the parser looks at it.
 func (e *Executor) CreateOperationContext(ctx context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {
 	doc, errs := e.documents.load(ctx, params.Query)
+	if errs == nil && params.OperationName == "" && len(doc.tree.Operations) > 1 {
+		err := gqlerror.Errorf("the document has %d operations: name one with operationName", len(doc.tree.Operations))
+		errcode.Set(err, errcode.ValidationFailed)
+		errs = gqlerror.List{err}
+	}
 	if errs != nil {
 		return &graphql.OperationContext{RawQuery: params.Query, OperationName: params.OperationName}, errs
 	}

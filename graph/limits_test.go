@@ -97,3 +97,15 @@ func TestIntrospectionSwitch(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	w.Run(graphtest.Scenario{Name: "on", Query: `{ __schema { queryType { name } } }`, WantData: `{"__schema":{"queryType":{"name":"Query"}}}`})
 }
+
+// TestOperationName_Missing sends documents of several operations without a choice of one.
+func TestOperationName_Missing(t *testing.T) {
+	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
+	r := w.Do(w.Bearer(graphtest.AppServer), `query a { app { name } } query b { app { name } } query c { app { name } }`, nil)
+	if r.Status != 400 || r.Code() != "GRAPHQL_VALIDATION_FAILED" || r.Errors[0].Message != "the document has 3 operations: name one with operationName" {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	if r := w.Do(w.Bearer(graphtest.AppServer), `query a { app { name } }`, nil); r.Code() != "" {
+		t.Errorf("one operation: %d %s", r.Status, r.Body)
+	}
+}
