@@ -1,6 +1,7 @@
 package graph_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -34,7 +35,10 @@ func TestIntLiterals_OutOfRange(t *testing.T) {
 		"below the root":             {`{ user(id: "a") { friends(first: 3000000000) { totalCount } } }`, refused},
 		"a float of an endless size": {`{ userList(first: 1e999) { totalCount } }`, refused},
 		"ID of 32 bits":              {`{ user(id: 3000000000) { id } }`, ""},
-		"ID of more than 64 bits":    {`{ user(id: 9223372036854775808) { id } }`, refused},
+		"ID of more than 64 bits":    {`{ user(id: 9223372036854775808) { id } }`, ""},
+		"ID of more, too long":       {`{ user(id: ` + strings.Repeat("9", 65) + `) { id } }`, rule},
+		"ID with a fraction":         {`{ user(id: 1.0) { id } }`, refused},
+		"String as a number":         {`mutation { registerUser(input: {id: 1, name: 99999999999999999999}) { created } }`, refused},
 		"DateTime of 64 bits":        {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: 3000000000}) { id } }`, rule},
 		"DateTime of more":           {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: 9223372036854775808}) { id } }`, refused},
 		"DateTime, endless":          {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: 1e999}) { id } }`, refused},
@@ -68,4 +72,36 @@ func TestIntLiterals_InLists(t *testing.T) {
 			t.Errorf("%s: %s, want %q", literal, r.Body, want)
 		}
 	}
+}
+
+// TestIntLiterals_StandForIDs registers a user under a number of more than 64 bits, and finds it by
+// every way of writing the number.
+func TestIntLiterals_StandForIDs(t *testing.T) {
+	const id = "123456789012345678901234567890"
+	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
+	w.Run(graphtest.Scenario{Name: "in an object", As: graphtest.AppServer,
+		Query:    `mutation { registerUser(input: {id: ` + id + `, name: "A"}) { created user { id } } }`,
+		WantData: `{"registerUser":{"created":true,"user":{"id":"` + id + `"}}}`})
+	for name, query := range map[string]string{
+		"an argument":            `{ users: user(id: ` + id + `) { id } }`,
+		"a default":              `query($id: ID! = ` + id + `) { users: user(id: $id) { id } }`,
+		"a default in a list":    `query($ids: [ID!]! = [` + id + `]) { users(ids: $ids) { id } }`,
+		"a list":                 `{ users(ids: [` + id + `]) { id } }`,
+		"one in place of a list": `{ users(ids: ` + id + `) { id } }`,
+		"in a fragment":          `{ ...F } fragment F on Query { users: user(id: ` + id + `) { id } }`,
+	} {
+		want := `{"users":[{"id":"` + id + `"}]}`
+		if strings.Contains(query, "user(") {
+			want = `{"users":{"id":"` + id + `"}}`
+		}
+		w.Run(graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: query, WantData: want})
+	}
+	w.Run(
+		graphtest.Scenario{Name: "a variable", As: graphtest.AppServer, Query: `query($id: ID!) { user(id: $id) { id } }`,
+			Variables: map[string]any{"id": json.RawMessage(id)}, WantData: `{"user":{"id":"` + id + `"}}`},
+		graphtest.Scenario{Name: "a variable in a list", As: graphtest.AppServer, Query: `query($ids: [ID!]!) { users(ids: $ids) { id } }`,
+			Variables: map[string]any{"ids": json.RawMessage("[" + id + ",1]")}, WantData: `{"users":[{"id":"` + id + `"},null]}`},
+		graphtest.Scenario{Name: "a variable with an exponent", As: graphtest.AppServer, Query: `query($id: ID!) { user(id: $id) { id } }`,
+			Variables: map[string]any{"id": json.RawMessage("1e3")}, WantCode: "GRAPHQL_VALIDATION_FAILED", WantStatus: 400},
+	)
 }

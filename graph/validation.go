@@ -29,6 +29,7 @@ const (
 // limits counts what an introspection lists instead.
 var (
 	plainRules = []core.Rule{
+		{Name: idLiteralsRule, RuleFunc: idLiterals},
 		{Name: intRangeRule, RuleFunc: intRange},
 		{Name: singleRootRule, RuleFunc: singleRoot},
 		rules.FragmentsOnCompositeTypesRule,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"reflect"
+	"regexp"
 	"slices"
 
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -96,12 +97,19 @@ func isScalar(name string, value any) bool {
 		_, ok := value.(bool)
 		return ok
 	case "ID":
-		_, isText := value.(string)
-		_, isInteger := integer(value)
-		return isText || isInteger
+		switch v := value.(type) {
+		case string, int64:
+			return true
+		case json.Number: // of any size, as a literal
+			return isInteger.MatchString(string(v))
+		}
+		return false
 	}
 	return true // the scalar's own reader says what it takes
 }
+
+// isInteger matches JSON numbers without a fraction and an exponent.
+var isInteger = regexp.MustCompile(`^-?[0-9]+$`)
 
 func integer(value any) (int64, bool) {
 	switch v := value.(type) {
