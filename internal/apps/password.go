@@ -15,6 +15,7 @@ import (
 
 	"rollcall/internal/commonpasswords"
 	"rollcall/internal/fault"
+	"rollcall/internal/validate"
 )
 
 // The bounds of an operator's password, in characters.
@@ -34,11 +35,13 @@ const (
 )
 
 // CheckPassword refuses a new password that is too short, too long to have been typed, not UTF-8,
-// or a common one. Its characters are counted in the form that is hashed; see canonical.
+// a common one, or one with control characters, which forms and terminals drop or act on. Its characters are counted in the form that is hashed; see canonical.
 func CheckPassword(password string) error {
 	switch n := utf8.RuneCountInString(canonical(password)); {
 	case !utf8.ValidString(password):
 		return fault.Invalid("password", "utf8", "password must be UTF-8")
+	case validate.HasControl(password):
+		return fault.Invalid("password", "nocontrol", "password must not contain control characters")
 	case n < MinPasswordLength:
 		return fault.Invalid("password", "min", "password must have at least %d characters", MinPasswordLength)
 	case n > MaxPasswordLength:
