@@ -79,6 +79,7 @@ func TestBadUsersAreRefused(t *testing.T) {
 			{"name of 65 characters", "input.name", "max", []any{"id", "x", "name", strings.Repeat("林", 65)}},
 			{"blank name", "input.name", "notblank", []any{"id", "x", "name", " \u3000 "}},
 			{"invisible name", "input.name", "notblank", []any{"id", "x", "name", "\u200b\u3164\u0301"}},
+			{"name of an object replacement", "input.name", "notblank", []any{"id", "x", "name", "\ufffc"}},
 			{"name with an override", "input.name", "nobidi", []any{"id", "x", "name", "ann\u202egnp.exe"}},
 			{"name with a control character", "input.name", "nocontrol", []any{"id", "x", "name", "a\u0007b"}},
 			{"avatar that is no URL", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "not a url"}},

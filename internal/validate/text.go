@@ -12,14 +12,15 @@ var (
 	// and format characters and combining marks are not.
 	drawn = []*unicode.RangeTable{unicode.L, unicode.N, unicode.P, unicode.S, unicode.Co, unicode.Cn}
 
-	// undrawn are the exceptions among them: fillers, blanks and code points that are
-	// ignored in display or never assigned.
+	// undrawn are the exceptions among them: fillers, blanks, placeholders, and code points that
+	// are ignored in display or never assigned.
 	undrawn = []*unicode.RangeTable{
 		unicode.Other_Default_Ignorable_Code_Point, // Hangul fillers, reserved ignorable ranges
 		unicode.Noncharacter_Code_Point,
 		{
 			R16: []unicode.Range16{
 				{Lo: 0x2800, Hi: 0x2800, Stride: 1}, // Braille pattern blank
+				{Lo: 0xFFFC, Hi: 0xFFFC, Stride: 1}, // object replacement character: stands for what text lacks
 			},
 			R32: []unicode.Range32{
 				{Lo: 0x13441, Hi: 0x13442, Stride: 1}, // Egyptian hieroglyph full and half blank

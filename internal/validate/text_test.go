@@ -26,6 +26,7 @@ func TestHasVisible(t *testing.T) {
 		"interlinear annotation":        "\ufff9\ufffa\ufffb",
 		"control":                       "\x00\x7f\u0085",
 		"noncharacter":                  "\ufffe\U0010ffff",
+		"object replacement character":  "\ufffc",
 		"null notehead":                 "\U0001d159",
 		"Egyptian blanks":               "\U00013441\U00013442",
 		"white space and fillers mixed": " \u200b\u3164 \u0301",
