@@ -118,6 +118,10 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	defer srv.work(ctx)()
 	base := urlOf(listener)
 	log.Info("serving", "url", base, "console", base+"/console/", "ops", urlOf(ops), "database", db.String(), "version", Version)
+	warnOfPlainHTTP(log, "ROLLCALL_LISTEN", listener)
+	if ops != nil {
+		warnOfPublicOps(log, ops)
+	}
 	if err := first.end(ctx, base); err != nil {
 		log.Warn("the console's address cannot be printed", "error", err)
 	}
@@ -234,7 +238,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	return &server{
 		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder, relations: relationRules,
 		jobs: longWork, graphql: gql, health: h,
-		handler: withHeaders(routes(gql, exec, pages, h, c.Introspection == "on"), addresses.Secure),
+		handler: withHeaders(warnOfProxy(routes(gql, exec, pages, h, c.Introspection == "on"), addresses, log), addresses.Secure),
 		ops:     withHeaders(opsRoutes(metrics, c.opsHosts()), addresses.Secure),
 	}, nil
 }

@@ -45,6 +45,20 @@ func (r *Resolver) Secure(req *http.Request) bool {
 		strings.EqualFold(req.Header.Get("X-Forwarded-Proto"), "https") && r.trusts(peerOf(req))
 }
 
+// Ignored returns the name of a header with which a proxy that is not trusted tells of its client, and
+// the proxy's address; "" if req has none.
+func (r *Resolver) Ignored(req *http.Request) (header, peer string) {
+	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto"} {
+		if len(req.Header[name]) > 0 {
+			if peer = peerOf(req); !r.trusts(peer) {
+				return name, peer
+			}
+			break
+		}
+	}
+	return "", ""
+}
+
 func (r *Resolver) trusts(address string) bool {
 	addr, err := netip.ParseAddr(address)
 	return err == nil && slices.ContainsFunc(r.trusted, func(p netip.Prefix) bool { return p.Contains(addr.Unmap()) })

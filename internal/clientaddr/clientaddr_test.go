@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net/http"
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -64,6 +65,29 @@ func TestNetwork(t *testing.T) {
 	} {
 		if got := Network(address); got != want {
 			t.Errorf("Network(%q) = %q, want %q", address, got, want)
+		}
+	}
+}
+
+func TestIgnored(t *testing.T) {
+	r := New([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
+	for name, c := range map[string]struct {
+		peer, header string
+		want         string
+	}{
+		"no header":        {"192.0.2.1:5", "", ""},
+		"a stranger":       {"192.0.2.1:5", "X-Forwarded-For", "X-Forwarded-For 192.0.2.1"},
+		"a protocol alone": {"[::ffff:192.0.2.1]:5", "X-Forwarded-Proto", "X-Forwarded-Proto 192.0.2.1"},
+		"a trusted proxy":  {"10.1.1.1:5", "X-Forwarded-For", ""},
+		"another header":   {"192.0.2.1:5", "X-Real-Ip", ""},
+	} {
+		req := &http.Request{RemoteAddr: c.peer, Header: http.Header{}}
+		if c.header != "" {
+			req.Header.Set(c.header, "")
+		}
+		header, peer := r.Ignored(req)
+		if got := strings.TrimSpace(header + " " + peer); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
 }
