@@ -11,7 +11,6 @@ import (
 
 	"rollcall/graph"
 	"rollcall/internal/database"
-	"rollcall/internal/redis"
 )
 
 // routes is all that the public address serves.
@@ -37,10 +36,10 @@ func schemaText(exec *graph.Executor) http.Handler {
 	})
 }
 
-// health answers the probes of whoever runs the node.
+// health serves the operators' probes.
 type health struct {
 	db       *database.DB
-	redis    *redis.Client // nil: there is none
+	redis    *redisHealth // nil: there is none
 	log      *slog.Logger
 	draining atomic.Bool
 }
@@ -50,7 +49,8 @@ func (h *health) drain() { h.draining.Store(true) }
 // alive says that the process answers.
 func (h *health) alive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 
-// ready says whether requests should be sent here.
+// ready reports whether requests should be sent here. A node that cannot use Redis is ready, because
+// all that the database alone decides goes on, unless the probe asks with=redis.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
@@ -66,9 +66,12 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if h.redis != nil {
-		if err := h.redis.Ping(r.Context()); err != nil && r.Context().Err() == nil {
-			h.log.WarnContext(context.WithoutCancel(r.Context()), "not ready: Redis does not answer", "redis", h.redis.String(), "error", err)
-			http.Error(w, "Redis does not answer", http.StatusServiceUnavailable)
+		if problem := h.redis.problem.Load().(string); problem != "" {
+			if r.URL.Query().Get("with") == "redis" {
+				http.Error(w, problem, http.StatusServiceUnavailable)
+			} else {
+				fmt.Fprintln(w, "degraded: "+problem)
+			}
 			return
 		}
 	}

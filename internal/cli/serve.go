@@ -220,7 +220,10 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	events.OnAppChanged(func(context.Context, bus.AppChanged) { gql.CheckAppLinks() })
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
 	longWork := jobs.New(db, log, clock)
-	h := &health{db: db, redis: shared, log: log}
+	h := &health{db: db, log: log}
+	if shared != nil {
+		h.redis = newRedisHealth(shared, metrics, log)
+	}
 	pages := console.New(console.Deps{
 		Operators:     operators,
 		Apps:          appRules,
@@ -271,13 +274,16 @@ func (s *server) link() (end func()) {
 	return bus.NewLink(s.bus, s.redis, s.log).Close
 }
 
-// work starts what runs all the time: figures are recorded, and expired rows deleted. end waits until
-// neither writes any more.
+// work starts what runs all the time: figures are recorded, expired rows deleted, and Redis is checked.
+// end waits until nothing is written any more.
 func (s *server) work(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { s.figures.Run(ctx) })
 	running.Go(func() { s.relations.Run(ctx, s.log) })
+	if s.health.redis != nil {
+		running.Go(func() { s.health.redis.run(ctx) })
+	}
 	return func() {
 		cancel()
 		running.Wait()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -305,4 +306,59 @@ func (n *node) becomesReady(t *testing.T, want int, says string) {
 			t.Fatalf("ready: %d %q, want %d %q", status, body, want, says)
 		}
 	}
+}
+
+// TestReadyz_DegradedWithoutRedis: a node whose Redis cannot be used stays ready, and its operator sees
+// why in the body, the log and a metric.
+func TestReadyz_DegradedWithoutRedis(t *testing.T) {
+	server, err := testenv.StartRedis()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Stop)
+	admin := testenv.OpenRedis(t, server.URL(), "admin")
+	command := func(words ...string) {
+		t.Helper()
+		if err := admin.Do(t.Context(), admin.B().Arbitrary(words...).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := start(t, testenv.MySQLURL(t), "--redis-url", server.URL(), "--ops-listen", "127.0.0.1:0")
+	n.becomesReady(t, 200, "ok")
+	check := func(problem string) {
+		t.Helper()
+		n.becomesReady(t, 200, "degraded: "+problem+"\n")
+		if status, body := get(t, n.base+"/readyz?with=redis"); status != 503 || body != problem+"\n" {
+			t.Errorf("with Redis: %d %q", status, body)
+		}
+		if _, metrics := get(t, n.opsBase()+"/metrics"); !strings.Contains(metrics, "\nrollcall_redis_usable 0\n") {
+			t.Errorf("%s: the metric does not show it", problem)
+		}
+		if !slices.ContainsFunc(n.warnings(), func(line string) bool { return strings.Contains(line, "degraded: "+problem+";") }) {
+			t.Errorf("%s: the log does not show it: %s", problem, n.warnings())
+		}
+	}
+	recovered := func() {
+		t.Helper()
+		n.becomesReady(t, 200, "ok\n")
+		if status, body := get(t, n.base+"/readyz?with=redis"); status != 200 || body != "ok\n" {
+			t.Errorf("with Redis: %d %q", status, body)
+		}
+		if _, metrics := get(t, n.opsBase()+"/metrics"); !strings.Contains(metrics, "\nrollcall_redis_usable 1\n") {
+			t.Error("the metric does not show the recovery")
+		}
+	}
+
+	command("REPLICAOF", "127.0.0.1", "1")
+	check("Redis is read-only")
+	command("REPLICAOF", "NO", "ONE")
+	recovered()
+
+	command("CONFIG", "SET", "maxmemory", "1")
+	check("Redis is out of memory")
+	command("CONFIG", "SET", "maxmemory", "0")
+	recovered()
+
+	server.Stop()
+	check("Redis does not respond")
 }

@@ -173,9 +173,13 @@ func (c *Client) Within(name string) *Client {
 	return &Client{Client: c.Client, name: c.name, prefix: c.prefix + name + ":"}
 }
 
-// Ping says whether Redis answers.
-func (c *Client) Ping(ctx context.Context) error {
+// probeLife is how long the key that Writable sets lasts.
+const probeLife = 10 * time.Second
+
+// Writable returns nil if Redis takes changes, or an error that Problem describes. It sets a key that
+// expires: a replica and a server without memory respond to reads.
+func (c *Client) Writable(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()
-	return c.Do(ctx, c.B().Ping().Build()).Error()
+	return c.Do(ctx, c.B().Set().Key(c.Key("probe")).Value("1").Px(probeLife).Build()).Error()
 }

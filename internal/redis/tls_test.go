@@ -25,7 +25,7 @@ func TestOpenTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if err := client.Ping(t.Context()); err != nil {
+	if err := client.Writable(t.Context()); err != nil {
 		t.Error(err)
 	}
 

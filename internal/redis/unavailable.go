@@ -37,6 +37,33 @@ func Unavailable(err error) bool {
 	return false
 }
 
+// problems are what error replies mean for the operator, by their first word.
+var problems = map[string]string{
+	"READONLY":   "Redis is read-only",
+	"OOM":        "Redis is out of memory",
+	"MISCONF":    "Redis cannot save its data",
+	"NOREPLICAS": "Redis has too few replicas",
+	"LOADING":    "Redis is loading its data",
+	"MASTERDOWN": "Redis is a replica without its primary",
+	"BUSY":       "Redis is busy with a script",
+}
+
+// Problem describes the error of a change in a few words; it returns an empty text for nil.
+func Problem(err error) string {
+	if err == nil {
+		return ""
+	}
+	refused, ok := errors.AsType[*rueidis.RedisError](err)
+	if !ok {
+		return "Redis does not respond"
+	}
+	word, _, _ := strings.Cut(refused.Error(), " ")
+	if problem, ok := problems[word]; ok {
+		return problem
+	}
+	return "Redis refuses changes"
+}
+
 // passes reports whether an error reply is one of a server that refuses commands for the moment.
 // A script's error before Redis 7 holds the reply of its command after a minus sign.
 func passes(reply string) bool {

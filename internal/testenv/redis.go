@@ -108,7 +108,7 @@ func (r *Redis) ready() error {
 	for deadline := time.Now().Add(startTimeout); ; {
 		client, err := redis.Open(r.URL())
 		if err == nil {
-			err = client.Ping(context.Background())
+			err = client.Writable(context.Background())
 			client.Close()
 		}
 		if err == nil {

@@ -255,7 +255,7 @@ func TestRedisPausesAndKeepsItsData(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	err = client.Ping(ctx)
+	err = client.Writable(ctx)
 	cancel()
 	if err == nil {
 		t.Error("a paused Redis answered")
