@@ -22,7 +22,7 @@ var (
 	readingStatuses = ratelimit.Rule{Name: "statuses", Limit: 20, Window: rateWindow}
 	subscribing     = ratelimit.Rule{Name: "subscribe", Limit: 20, Window: rateWindow}
 	unsubscribing   = ratelimit.Rule{Name: "unsubscribe", Limit: 20, Window: rateWindow}
-	// readingProfiles limits the users whose profiles a user reaches by naming their IDs.
+	// readingProfiles limits the users of whom a user learns something by naming their IDs.
 	readingProfiles = ratelimit.Rule{Name: "profiles", Limit: 1000, Window: rateWindow}
 	requesting      = ratelimit.Rule{Name: "requests", Limit: 20, Window: rateWindow}
 	// changingRelations limits the other changes of friends, requests and blocklist.
@@ -56,7 +56,7 @@ func LimitConnects(rates ratelimit.Limiter) func(ctx context.Context, user int64
 	return func(ctx context.Context, user int64) error { return limitRate(ctx, rates, connecting, user, 1) }
 }
 
-// limitProfiles counts the profiles of others that a user reaches by naming these IDs.
+// limitProfiles counts the others of whom a user learns something by naming these IDs.
 func (r *Resolver) limitProfiles(ctx context.Context, ids ...string) error {
 	p := auth.From(ctx)
 	if p.Kind != auth.User {

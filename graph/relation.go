@@ -128,6 +128,9 @@ func (r *queryResolver) MessagePermission(ctx context.Context, from, to string) 
 	if p.Kind == auth.User && p.User.ExternalID != from {
 		return nil, fault.New(fault.Forbidden, "a user may ask only for itself as the sender")
 	}
+	if err := r.limitProfiles(ctx, to); err != nil {
+		return nil, err // the reason shows whether the user exists, and its state
+	}
 	var out *relations.Permission
 	err := p.ConfirmBy(func(appID int64) (secretGeneration int, err error) {
 		out, secretGeneration, err = r.relations.PermissionWithSecret(ctx, appID, relations.Pair{From: from, To: to})

@@ -2209,7 +2209,8 @@ extend type User {
 extend type Query {
   """
   Whether ` + "`" + `from` + "`" + ` may message ` + "`" + `to` + "`" + `, decided by what is in force now. A user may ask
-  for itself as the sender only (else FORBIDDEN).
+  for itself as the sender only (else FORBIDDEN), and is RATE_LIMITED if it asks
+  about too many others.
   """
   messagePermission(
     "The sender's user ID."
