@@ -3,10 +3,10 @@ package apps
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -82,36 +82,13 @@ func WriteAudit(tx *gorm.DB, entries ...models.AuditEntry) error {
 			return errors.New("writing audit entry: at or action is missing")
 		}
 		e.ID = 0
-		e.Actor = clip(e.Actor, auditActorLength)
-		e.Target = clip(e.Target, auditTargetLength)
-		e.Detail = clip(e.Detail, auditDetailLength)
-		e.Address = clipASCII(e.Address, auditAddressLength)
+		e.Actor = validate.Clip(e.Actor, auditActorLength)
+		e.Target = validate.Clip(e.Target, auditTargetLength)
+		e.Detail = validate.Clip(e.Detail, auditDetailLength)
+		e.Address = validate.ClipASCII(e.Address, auditAddressLength)
 	}
 	if err := tx.Create(&entries).Error; err != nil {
 		return fmt.Errorf("writing audit entries: %w", err)
 	}
 	return nil
-}
-
-// clip answers text as valid UTF-8 of at most limit characters.
-func clip(text string, limit int) string {
-	text = strings.ToValidUTF8(text, "\uFFFD")
-	count := 0
-	for at := range text {
-		if count == limit {
-			return text[:at]
-		}
-		count++
-	}
-	return text
-}
-
-// clipASCII answers text for an ASCII column of limit characters.
-func clipASCII(text string, limit int) string {
-	return clip(strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, text), limit)
 }

@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"rollcall/internal/clientaddr"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -33,7 +34,7 @@ const (
 
 // auditFailure writes down a wrong password; operator is nil if the name is unknown.
 func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator, address string) error {
-	own := failure{reason: reasonUnknownName, network: clipASCII(clientaddr.Network(address), auditAddressLength)}
+	own := failure{reason: reasonUnknownName, network: validate.ClipASCII(clientaddr.Network(address), auditAddressLength)}
 	if operator != nil {
 		own.name, own.reason = operator.Name, reasonWrongPassword
 	}

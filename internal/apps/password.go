@@ -68,7 +68,7 @@ const maxTypedLength = 4 * MaxPasswordLength
 // typed and decomposed. How many there are depends on the text alone, so the time of a
 // login does not tell whether the account exists. For most passwords all are the same.
 func typedForms(typed string) []string {
-	typed = clip(typed, maxTypedLength+1)
+	typed = validate.Clip(typed, maxTypedLength+1)
 	forms := []string{canonical(typed)}
 	for _, earlier := range []string{typed, norm.NFD.String(typed)} {
 		if !slices.Contains(forms, earlier) {

@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -62,8 +63,8 @@ func (o *Operators) begin(ctx context.Context, operator *models.Operator, addres
 			OperatorID: operator.ID,
 			CreatedAt:  now,
 			LastSeenAt: now,
-			Address:    clipASCII(address, auditAddressLength),
-			UserAgent:  clip(userAgent, userAgentLength),
+			Address:    validate.ClipASCII(address, auditAddressLength),
+			UserAgent:  validate.Clip(userAgent, userAgentLength),
 		}
 		if err := tx.Create(session).Error; err != nil {
 			return err
