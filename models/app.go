@@ -60,6 +60,9 @@ type App struct {
 	// SecretGeneration grows with each rotation; tokens carry the one they were
 	// issued under and die with it.
 	SecretGeneration int
+	// ConnectionGeneration grows each time that an operator closes all connections of the app's
+	// App Servers; those that were opened under a former one end.
+	ConnectionGeneration int
 	// UserLimit bounds the registered users of a PRODUCTION app in edition
 	// STANDARD; elsewhere it is kept but not in force. See RegisteredUserLimit.
 	UserLimit int

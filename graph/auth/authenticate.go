@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"rollcall/internal/fault"
@@ -78,11 +79,39 @@ func (a *Authenticator) Refresh(ctx context.Context, p *Principal) (*Principal, 
 	return p, nil
 }
 
-// Ended reports for each of these App Servers whether its token has been revoked.
-func (a *Authenticator) Ended(ctx context.Context, appServers []*Principal) ([]bool, error) {
-	claims := make([]users.Claim, len(appServers))
-	for i, p := range appServers {
-		claims[i] = p.credential()
+// Ending is why the connection of an App Server must end.
+type Ending int8
+
+// The endings.
+const (
+	// Stays: it does not end.
+	Stays Ending = iota
+	// TokenRevoked: the app's secret was rotated, or the app is gone.
+	TokenRevoked
+	// OperatorClosed: an operator has closed all connections of the app's App Servers.
+	OperatorClosed
+)
+
+// Ended returns for each of these App Servers, which must be Confirmed, whether its connection must
+// end, by one read of the apps.
+func (a *Authenticator) Ended(ctx context.Context, appServers []*Principal) ([]Ending, error) {
+	var ids []int64
+	for _, p := range appServers {
+		ids = append(ids, p.AppID())
 	}
-	return a.Users.Ended(ctx, claims)
+	slices.Sort(ids)
+	apps, err := a.Users.CurrentApps(ctx, slices.Compact(ids))
+	if err != nil {
+		return nil, err
+	}
+	endings := make([]Ending, len(appServers))
+	for i, p := range appServers {
+		switch app := apps[p.AppID()]; {
+		case p.credential().RevokedIn(app):
+			endings[i] = TokenRevoked
+		case app.ConnectionGeneration != p.App.ConnectionGeneration:
+			endings[i] = OperatorClosed
+		}
+	}
+	return endings, nil
 }

@@ -16,6 +16,7 @@ import (
 	"rollcall/graph/transport"
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
+	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/presence"
 	"rollcall/internal/ratelimit"
@@ -36,7 +37,9 @@ type World struct {
 	Users     *users.Service
 	Relations *relations.Service
 	Presence  *presence.Hub
-	Executor  *graph.Executor
+	// Connections are those of App Servers.
+	Connections *connections.Service
+	Executor    *graph.Executor
 	// Stock is the same without package selection, to compare with.
 	Stock *graph.Executor
 	Clock *Clock
@@ -161,6 +164,7 @@ func (w *World) start() {
 		Logger:      log,
 
 		LimitConnects:    graph.LimitConnects(rates),
+		Connections:      connections.NewNode(w.DB, "node"),
 		PersistedQueries: true,
 	}
 	if w.Adjust != nil {
@@ -168,6 +172,8 @@ func (w *World) start() {
 	}
 	server := transport.New(config)
 	events.OnAppChanged(func(context.Context, bus.AppChanged) { server.CheckAppLinks() })
+	w.Connections = connections.New(w.DB, events, w.Clock.Now)
+	w.Connections.OnClosing(server.CheckAppLinks)
 	front := httptest.NewServer(server)
 	w.URL = front.URL
 	hub := w.Presence

@@ -2,45 +2,101 @@ package transport
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"rollcall/graph/auth"
 	"rollcall/internal/fault"
+	"rollcall/models"
 )
 
-// appLinkInterval is how often the apps of connected App Servers are read while there are any:
-// another node or a command may have rotated a secret.
-const appLinkInterval = time.Second
+const (
+	// appLinkInterval is how often connected App Servers are checked and recorded: another node or a
+	// command may have rotated a secret, or closed a connection.
+	appLinkInterval = time.Second
+	// appLinkPause is the least time between two checks, however often one is asked for.
+	appLinkPause = 50 * time.Millisecond
+	// appLinksLeave bounds how long a server that stops deletes its records.
+	appLinksLeave = 2 * time.Second
+)
+
+// Connections records the connections of App Servers, so that operators can list and close those of
+// all nodes; *connections.Node is one.
+type Connections interface {
+	// Sync records that these are the open connections. Each has the same pointer in every call.
+	Sync(ctx context.Context, open []*models.AppConnection) error
+	// Closing returns those that must be closed.
+	Closing(ctx context.Context) ([]*models.AppConnection, error)
+	// Leave deletes all records.
+	Leave(ctx context.Context) error
+}
 
 // appLink is an App Server's WebSocket or SSE stream. It must end when its app's secret is rotated,
-// because it carries everything that happens in the app.
+// because it carries everything that happens in the app, and when an operator closes it.
 type appLink interface {
-	// revoke ends the link because its token is no longer good. It does not wait.
-	revoke()
+	// endLink ends the link. It does not wait.
+	endLink(why linkEnding)
 }
+
+// linkEnding is why a link ends: how a WebSocket is closed, and the error that ends an SSE stream.
+type linkEnding struct {
+	closing closing
+	err     *fault.Error
+}
+
+var (
+	// tokenEnded ends a link whose token has expired or been revoked.
+	tokenEnded = linkEnding{
+		closeTokenEnded, fault.New(fault.Unauthenticated, "the token has expired or was revoked"),
+	}
+	// operatorClosed ends a link that an operator has closed.
+	operatorClosed = linkEnding{
+		closeByOperator, fault.New(fault.Unauthenticated, "an operator has closed the connection"),
+	}
+)
 
 // appLinks are the App Servers' links of this node.
 type appLinks struct {
 	auth Authenticator
+	// records is nil if the links are not recorded.
+	records Connections
+	clock   func() time.Time
 	// wake has room for one signal to check the links now.
 	wake chan struct{}
 
 	mu    sync.Mutex
-	links map[appLink]*auth.Principal
+	links map[appLink]openLink
 }
 
-func newAppLinks(a Authenticator) *appLinks {
-	return &appLinks{auth: a, wake: make(chan struct{}, 1), links: make(map[appLink]*auth.Principal)}
+// openLink is a link with its record.
+type openLink struct {
+	principal *auth.Principal
+	record    *models.AppConnection
 }
 
-// add checks l from now on, until remove. It does nothing for principals other than App Servers.
-func (a *appLinks) add(l appLink, p *auth.Principal) {
+func newAppLinks(cfg *Config) *appLinks {
+	return &appLinks{
+		auth: cfg.Auth, records: cfg.Connections, clock: cfg.Clock,
+		wake: make(chan struct{}, 1), links: make(map[appLink]openLink),
+	}
+}
+
+// add checks l from now on, until remove. It does nothing for principals other than App Servers,
+// whose app must be loaded.
+func (a *appLinks) add(l appLink, p *auth.Principal, transport, address, userAgent string) {
 	if p.Kind != auth.AppServer {
 		return
 	}
+	record := &models.AppConnection{
+		AppID: p.App.ID, Transport: transport, Address: address,
+		UserAgent:  strings.Clone(userAgent), // it may be a part of all headers
+		Generation: p.App.ConnectionGeneration, ConnectedAt: models.TimeOf(a.clock()),
+	}
 	a.mu.Lock()
-	a.links[l] = p
+	a.links[l] = openLink{p, record}
 	a.mu.Unlock()
 	// The secret may have been rotated since the token was confirmed.
 	a.check()
@@ -60,67 +116,124 @@ func (a *appLinks) check() {
 	}
 }
 
-// run checks the links until ctx ends. failed is called with errors; the next check makes up for
-// them.
+// run checks and records the links until ctx ends, and then deletes the records. failed is called with
+// errors; the next check makes up for them.
 func (a *appLinks) run(ctx context.Context, failed func(error)) {
 	ticker := time.NewTicker(appLinkInterval)
 	defer ticker.Stop()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appLinksLeave)
+		defer cancel()
+		if err := a.leave(ctx); err != nil {
+			failed(err)
+		}
+	}()
 	for {
+		record := false
 		select {
 		case <-ticker.C:
+			record = true
 		case <-a.wake:
 		case <-ctx.Done():
 			return
 		}
-		if err := a.revokeEnded(ctx); err != nil && ctx.Err() == nil {
+		if err := a.pass(ctx, record); err != nil && ctx.Err() == nil {
 			failed(err)
+		}
+		select {
+		case <-time.After(appLinkPause):
+		case <-ctx.Done():
+			return
 		}
 	}
 }
 
-// revokeEnded ends the links whose tokens have been revoked.
-func (a *appLinks) revokeEnded(ctx context.Context) error {
+// pass ends the links that must end, and records the others if record is set.
+func (a *appLinks) pass(ctx context.Context, record bool) error {
 	a.mu.Lock()
 	links := make([]appLink, 0, len(a.links))
 	principals := make([]*auth.Principal, 0, len(a.links))
-	for l, p := range a.links {
-		links, principals = append(links, l), append(principals, p)
+	records := make([]*models.AppConnection, 0, len(a.links))
+	for l, open := range a.links {
+		links = append(links, l)
+		principals, records = append(principals, open.principal), append(records, open.record)
 	}
 	a.mu.Unlock()
+	err := a.endEnded(ctx, links, principals)
+	if a.records == nil {
+		return err
+	}
+	if record {
+		err = errors.Join(err, a.records.Sync(ctx, records))
+	}
+	if len(links) == 0 {
+		return err
+	}
+	return errors.Join(err, a.endClosing(ctx, links, records))
+}
+
+// endEnded ends the links whose tokens have been revoked, and those of apps whose connections were all
+// closed.
+func (a *appLinks) endEnded(ctx context.Context, links []appLink, principals []*auth.Principal) error {
 	if len(links) == 0 {
 		return nil
 	}
-	ended, err := a.auth.Ended(ctx, principals)
+	endings, err := a.auth.Ended(ctx, principals)
 	if err != nil {
-		return err
+		return fmt.Errorf("checking tokens: %w", err)
 	}
 	for i, l := range links {
-		if ended[i] {
-			l.revoke()
+		switch endings[i] {
+		case auth.TokenRevoked:
+			l.endLink(tokenEnded)
+		case auth.OperatorClosed:
+			l.endLink(operatorClosed)
 		}
 	}
 	return nil
 }
 
-// CheckAppLinks makes the server check soon whether the tokens of connected App Servers have been
-// revoked. Without it, a revocation takes effect within a second.
+// endClosing ends the links that an operator has closed one by one.
+func (a *appLinks) endClosing(ctx context.Context, links []appLink, records []*models.AppConnection) error {
+	closing, err := a.records.Closing(ctx)
+	if err != nil || len(closing) == 0 {
+		return err
+	}
+	must := make(map[*models.AppConnection]struct{}, len(closing))
+	for _, record := range closing {
+		must[record] = struct{}{}
+	}
+	for i, l := range links {
+		if _, ok := must[records[i]]; ok {
+			l.endLink(operatorClosed)
+		}
+	}
+	return nil
+}
+
+func (a *appLinks) leave(ctx context.Context) error {
+	if a.records == nil {
+		return nil
+	}
+	return a.records.Leave(ctx)
+}
+
+// CheckAppLinks makes the server check soon whether the connections of App Servers must end, because a
+// token was revoked or an operator has closed some. Without it, that takes effect within a second.
 func (s *Server) CheckAppLinks() { s.appLinks.check() }
 
-// errTokenEnded ends an SSE stream whose token has expired or been revoked.
-var errTokenEnded = fault.New(fault.Unauthenticated, "the token has expired or was revoked")
-
-// atExpiry calls end when the principal's token expires. The timer that it returns must be stopped;
+// atExpiry ends l when the principal's token expires. The timer that it returns must be stopped;
 // nil: the token does not expire.
-func (s *Server) atExpiry(p *auth.Principal, end func()) *time.Timer {
+func (s *Server) atExpiry(p *auth.Principal, l appLink) *time.Timer {
 	at := p.ExpiresAt()
 	if at == 0 {
 		return nil
 	}
-	return time.AfterFunc(at.Time().Sub(s.cfg.Clock()), end)
+	return time.AfterFunc(at.Time().Sub(s.cfg.Clock()), func() { l.endLink(tokenEnded) })
 }
 
-func (c *conn) revoke() { c.retire(closeTokenEnded) }
+func (c *conn) endLink(why linkEnding) { c.retire(why.closing) }
 
-func (st *sseStream) revoke() {
-	st.finish(func() []byte { return st.failure(errTokenEnded) })
+func (st *sseStream) endLink(why linkEnding) {
+	st.finish(func() []byte { return st.failure(why.err) })
 }

@@ -44,6 +44,7 @@ var (
 	closeBadID          = closing{4400, "Invalid message: the operation's id must be a string of 1 to 256 bytes"}
 	closeUnauthorized   = closing{4401, "Unauthorized"}
 	closeNoToken        = closing{4401, "Unauthorized: no token"}
+	closeByOperator     = closing{4401, "Unauthorized: closed by an operator"}
 	closeTokenEnded     = closing{4401, "Unauthorized: the token has expired or was revoked"}
 	closeLoggedOut      = closing{4401, "Logged out"}
 	closeDeviceLimit    = closing{4401, "DEVICE_LIMIT: the user has connected a newer device, and has as many as it may have"}

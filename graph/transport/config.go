@@ -34,8 +34,8 @@ type Authenticator interface {
 	Reauthenticate(ctx context.Context, p *auth.Principal) (now *auth.Principal, ended bool, err error)
 	// Refresh returns p as it is now, for an event on its connection.
 	Refresh(ctx context.Context, p *auth.Principal) (*auth.Principal, error)
-	// Ended reports for each of these App Servers whether its token has been revoked.
-	Ended(ctx context.Context, appServers []*auth.Principal) ([]bool, error)
+	// Ended returns for each of these App Servers whether its connection must end.
+	Ended(ctx context.Context, appServers []*auth.Principal) ([]auth.Ending, error)
 }
 
 // Presence registers devices; *presence.Hub is one.
@@ -57,6 +57,8 @@ type Config struct {
 	// Present turns any error into one for the caller.
 	Present func(ctx context.Context, err error) *gqlerror.Error
 	Logger  *slog.Logger
+	// Connections records the connections of App Servers; nil: they are not recorded.
+	Connections Connections
 	// SharedByAll says of a subscription that all callers of one kind in an app
 	// are sent the same bytes for the same event, so that it is executed once for
 	// all of them. nil: of none; only one user's devices share.

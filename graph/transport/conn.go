@@ -28,8 +28,10 @@ type conn struct {
 	id     string // the request ID of the upgrade
 	from   *address
 	client string // the client's address
-	sock   socket
-	out    sender
+	// userAgent is what the client calls itself; "" after connection_init.
+	userAgent string
+	sock      socket
+	out       sender
 	// nextPing is when the sweeper asks for a sign of life.
 	nextPing int64
 

@@ -240,6 +240,7 @@ type fakeAuth struct {
 	again     error            // on Authenticate with a token that was good before
 	asked     map[string]bool  // tokens that were good
 	refreshed error            // on Refresh
+	checks    counter          // of Ended
 	hang      chan struct{}    // Authenticate with the token "hangs" waits until it is closed
 }
 
@@ -284,8 +285,9 @@ func (a *fakeAuth) Reauthenticate(ctx context.Context, p *auth.Principal) (*auth
 	return now, code == fault.Unauthenticated || code == fault.UserBanned, err
 }
 
-func (a *fakeAuth) Ended(_ context.Context, appServers []*auth.Principal) ([]bool, error) {
-	return make([]bool, len(appServers)), nil
+func (a *fakeAuth) Ended(_ context.Context, appServers []*auth.Principal) ([]auth.Ending, error) {
+	a.checks.add()
+	return make([]auth.Ending, len(appServers)), nil
 }
 
 func (a *fakeAuth) Refresh(_ context.Context, p *auth.Principal) (*auth.Principal, error) {

@@ -49,8 +49,9 @@ func (c *conn) init(req request) error {
 	}
 	c.principal = principal
 	c.send(ackMessage())
-	c.expiry = c.server.atExpiry(principal, c.revoke)
-	c.server.appLinks.add(c, principal)
+	c.expiry = c.server.atExpiry(principal, c)
+	c.server.appLinks.add(c, principal, "websocket", c.client, c.userAgent)
+	c.userAgent = ""
 	return nil
 }
 

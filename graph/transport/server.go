@@ -38,7 +38,7 @@ type Server struct {
 	addresses *addresses
 
 	stopSweeping func()
-	stopChecking context.CancelFunc
+	stopChecking func()
 
 	mu       sync.Mutex
 	draining bool
@@ -82,13 +82,22 @@ func New(cfg Config) *Server {
 		s.persisted = newPersistedQueries(cfg.Limits.PersistedBytes, m)
 	}
 	s.stopSweeping = s.startSweeping()
-	s.appLinks = newAppLinks(cfg.Auth)
-	var checking context.Context
-	checking, s.stopChecking = context.WithCancel(context.Background())
-	go s.appLinks.run(checking, func(err error) {
-		s.log.Error("checking the tokens of connected App Servers failed, will be tried again", "error", err)
-	})
+	s.appLinks = newAppLinks(&cfg)
+	s.stopChecking = s.startChecking()
 	return s
+}
+
+// startChecking checks the App Servers' links until stop is called, which waits for the end.
+func (s *Server) startChecking() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.appLinks.run(ctx, func(err error) {
+			s.log.Error("checking the connections of App Servers failed, will be tried again", "error", err)
+		})
+	}()
+	return func() { cancel(); <-done }
 }
 
 // ServeHTTP picks the transport.

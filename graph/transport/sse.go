@@ -128,10 +128,14 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 		ctx = auth.WithDevice(auth.With(ctx, principal), device)
 	}
 	principal := auth.From(ctx)
-	if expiry := s.atExpiry(principal, st.revoke); expiry != nil {
+	if err := principal.LoadApp(ctx); err != nil {
+		x.fail(err)
+		return
+	}
+	if expiry := s.atExpiry(principal, st); expiry != nil {
 		defer expiry.Stop()
 	}
-	s.appLinks.add(st, principal)
+	s.appLinks.add(st, principal, "sse", x.ClientAddress(), x.r.UserAgent())
 	defer s.appLinks.remove(st)
 	sub, refusal := s.subscribe(ctx, opCtx, st, nil)
 	if refusal != nil {

@@ -44,7 +44,7 @@ func (x *exchange) upgrade(id string) {
 	}
 	x.status = http.StatusSwitchingProtocols
 	c := newConn(s, id, netConn, unread(rw.Reader))
-	c.from, c.client = from, x.ClientAddress()
+	c.from, c.client, c.userAgent = from, x.ClientAddress(), x.r.UserAgent()
 	if !enter(s, s.conns, c) {
 		s.addresses.leave(from)
 		_ = netConn.Close() // it has been open for an instant

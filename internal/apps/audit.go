@@ -64,6 +64,9 @@ const (
 	ActionAppRotateSecret = "app.rotate_secret"
 	ActionAppGrantToken   = "app.grant_token"
 	ActionAppExportUsers  = "app.export_users"
+
+	ActionAppCloseConnection  = "app.close_connection"
+	ActionAppCloseConnections = "app.close_connections"
 )
 
 // AppServer is the actor of what an app's own back end has done.

@@ -22,6 +22,7 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
+	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
@@ -213,11 +214,14 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Metrics:          metrics,
 		SharedByAll:      graph.SharedByAll,
 		LimitConnects:    graph.LimitConnects(rates),
+		Connections:      connections.NewNode(db, connections.NodeName()),
 
 		ConnectionsPerAddress: c.ConnectionsPerAddr,
 		ClientAddress:         addresses.Address,
 	})
 	events.OnAppChanged(func(context.Context, bus.AppChanged) { gql.CheckAppLinks() })
+	appConnections := connections.New(db, events, clock)
+	appConnections.OnClosing(gql.CheckAppLinks)
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
 	longWork := jobs.New(db, log, clock)
 	h := &health{db: db, log: log}

@@ -3,7 +3,6 @@ package users
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -146,24 +145,14 @@ func (s *Service) Current(ctx context.Context, userID int64) (*models.App, *mode
 	return s.admit(a)
 }
 
-// Ended reports for each App Server's claim whether its token has been revoked, by one read of the
-// apps.
-func (s *Service) Ended(ctx context.Context, claims []Claim) ([]bool, error) {
-	var ids []int64
-	for _, c := range claims {
-		ids = append(ids, c.AppID())
-	}
-	slices.Sort(ids)
-	apps, err := s.appByID.GetAll(ctx, slices.Compact(ids))
-	if err != nil {
-		return nil, err
-	}
-	ended := make([]bool, len(claims))
-	for i, c := range claims {
-		app := apps[c.AppID()]
-		ended[i] = app == nil || !c.fits(app)
-	}
-	return ended, nil
+// RevokedIn reports whether an App Server's token has been revoked in an app with this row; nil: the
+// app is gone.
+func (c Claim) RevokedIn(app *models.App) bool { return app == nil || !c.fits(app) }
+
+// CurrentApps returns the apps with these apps.id as they are now, by one read. Those that are gone
+// are missing. The map may have others and must not be changed.
+func (s *Service) CurrentApps(ctx context.Context, ids []int64) (map[int64]*models.App, error) {
+	return s.appByID.GetAll(ctx, ids)
 }
 
 // CurrentApp returns the app as it is now. Returns UNAUTHENTICATED if it is gone.
