@@ -128,10 +128,12 @@ type Deps struct {
 	Users     Users
 	Relations Relations
 	Presence  Presence
-	Figures   Figures
-	Node      Node
-	Jobs      Jobs
-	Logger    *slog.Logger
+	// Connections are those of App Servers.
+	Connections Connections
+	Figures     Figures
+	Node        Node
+	Jobs        Jobs
+	Logger      *slog.Logger
 	// Clock is time.Now outside tests.
 	Clock func() time.Time
 	// ClientAddress answers the address that a request came from, trusted proxies

@@ -46,6 +46,10 @@ var flashTexts = map[string]bool{
 	"action.refused.USER_DEACTIVATED":   false,
 	"action.refused.USER_LIMIT_REACHED": false,
 
+	"connections.done":     true,
+	"connections.all_done": true,
+	"connections.gone":     false,
+
 	"settings.done": true,
 	"settings.same": false,
 	"password.done": true,

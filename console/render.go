@@ -94,6 +94,7 @@ func appTabs(v *visit, app *models.App) []navItem {
 		{Path: bannedList.path(app), Text: "tab.banned"},
 		{Path: deactivatedList.path(app), Text: "tab.deactivated"},
 		{Path: permissionPath(app), Text: "tab.permission"},
+		{Path: connectionsPath(app), Text: "tab.connections"},
 		{Path: jobsPath(app), Text: "tab.jobs"},
 		{Path: settingsPath(app), Text: "tab.settings"},
 	}

@@ -82,6 +82,12 @@ var routes = []route{
 	{"POST /console/apps/{key}/settings", admins, (*console).saveSettings},
 	{"GET /console/apps/{key}/rotate-secret", admins, (*console).askRotateSecret},
 	{"POST /console/apps/{key}/rotate-secret", admins, (*console).rotateSecret},
+	{"GET /console/apps/{key}/connections", operators, (*console).listConnections},
+	{"GET /console/apps/{key}/connections/now", polls, (*console).pollConnections},
+	{"GET /console/apps/{key}/connections/close", admins, (*console).askCloseConnection},
+	{"POST /console/apps/{key}/connections/close", admins, (*console).closeConnection},
+	{"GET /console/apps/{key}/connections/close-all", admins, (*console).askCloseConnections},
+	{"POST /console/apps/{key}/connections/close-all", admins, (*console).closeConnections},
 	{"GET /console/apps/{key}/permission", operators, (*console).explainPermission},
 
 	{"GET /console/operators", operators, (*console).listOperators},

@@ -18,6 +18,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
+	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
@@ -57,6 +58,8 @@ type site struct {
 	jobs      *jobs.Service
 	presence  *presence.Hub
 	figures   *figures.Recorder
+	// node records connections of App Servers.
+	node *connections.Node
 	// issue makes an app token.
 	issue     func(key, secret string, ttl time.Duration) (string, models.Time, error)
 	dev, prod *models.App
@@ -81,6 +84,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.check(s.presence.Start(ctx))
 	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })
 	logger := slog.New(slog.NewTextHandler(s.log, nil))
+	s.node = connections.NewNode(db, "node/1")
 	s.figures = figures.New(db, s.presence.OnlineCount, clock, logger)
 	s.jobs = jobs.New(db, logger, clock)
 	t.Cleanup(func() { s.check(s.jobs.Close(context.Background())) })
@@ -97,7 +101,8 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.register(s.prod, "ann", "Ann")
 	s.deps = Deps{
 		Operators: operators, Apps: rules, Users: s.users, Relations: s.relations, Presence: s.presence, Jobs: s.jobs,
-		Figures: s.figures, Node: vitals.New(db, s.presence.DeviceCount, "1.2.3", clock),
+		Connections: connections.New(db, events, clock),
+		Figures:     s.figures, Node: vitals.New(db, s.presence.DeviceCount, "1.2.3", clock),
 		Logger: logger, Clock: clock,
 		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
 		Secure:        func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" },

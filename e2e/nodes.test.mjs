@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { AppServer } from './lib/api.mjs';
+import { AppServer, eventStream } from './lib/api.mjs';
+import { launch, Operator } from './lib/browser.mjs';
 import { databases } from './lib/databases.mjs';
 import { userStatus } from './lib/events.mjs';
 import { Server } from './lib/server.mjs';
 import { Connection } from './lib/socket.mjs';
-import { until } from './lib/wait.mjs';
+import { until, within } from './lib/wait.mjs';
 
 // The Redis that `withservers` started; the Go tests leave this database alone.
 const redis = process.env.ROLLCALL_TEST_REDIS && `${process.env.ROLLCALL_TEST_REDIS}/1`;
@@ -15,16 +16,19 @@ const skip = mariadb.skip || (redis ? false : 'ROLLCALL_TEST_REDIS names no serv
 describe('three nodes on one MariaDB and one Redis', { skip }, () => {
   const nodes = [];
   let app; // the back end at the first node
+  let created;
   let tokens;
+  let browser;
   before(async () => {
     nodes.push(await Server.create(mariadb.create));
-    const created = await nodes[0].createApp({ statusQueryEnabled: true, friendStatusNotifyEnabled: true });
+    created = await nodes[0].createApp({ statusQueryEnabled: true, friendStatusNotifyEnabled: true });
     nodes.push(await nodes[0].beside(), await nodes[0].beside());
     await Promise.all(nodes.map((node) => node.start({ ROLLCALL_REDIS_URL: redis })));
     app = await AppServer.login(nodes[0], created);
     tokens = Object.fromEntries(await Promise.all(['ann', 'ben', 'cal', 'dan'].map(async (id) => [id, await app.register(id)])));
   });
   after(async () => {
+    await browser?.close();
     for (const node of nodes.toReversed()) await node.remove();
   });
 
@@ -80,6 +84,38 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     for (const { reason } of calls) assert.ok(!reason || reason.code === 'RATE_LIMITED', reason);
   });
 
+  test("an operator at one node lists and closes App Servers' connections to others", async () => {
+    browser = await launch();
+    const operator = await Operator.arrive(browser, nodes[0]);
+    const { page } = operator;
+    await operator.login();
+    const path = `/console/apps/${created.key}/connections`;
+    const links = [await Connection.open(nodes[1], app.token), await Connection.open(nodes[2], app.token)];
+    const stream = await eventStream(nodes[1], app.token, 'subscription { appStatusChanged { presence } }');
+    await operator.open(path);
+    const rows = page.getByRole('row').filter({ has: page.getByRole('link', { name: /^Close / }) });
+    const shown = (n) => until(async () => (await rows.count()) === n, `${n} connections`); // the page asks by itself
+    await shown(3);
+    await rows.filter({ hasText: 'Event stream' }).getByRole('link', { name: /^Close / }).click();
+    await page.getByRole('heading', { name: 'Close this connection?' }).waitFor();
+    await page.getByRole('link', { name: 'Go back' }).click();
+    await shown(3);
+    await rows.filter({ hasText: 'Event stream' }).getByRole('link', { name: /^Close / }).click();
+    await page.getByRole('button', { name: 'Close the connection' }).click();
+    await page.getByRole('status').filter({ hasText: 'The connection is being closed.' }).waitFor();
+    assert.match(await within(stream.text, 'the end of the stream'), /"code":"UNAUTHENTICATED"/);
+    await shown(2);
+    await page.getByText('2 connections').waitFor();
+    for (const link of links) assert.equal((await link.request('{ app { name } }')).data.app.name, created.name);
+    await page.getByRole('link', { name: 'Close all connections' }).click();
+    await page.getByRole('button', { name: 'Close them all' }).click();
+    await page.getByRole('heading', { name: 'No App Server is connected' }).waitFor();
+    for (const link of links) {
+      assert.deepEqual(await within(link.closed, 'the close'), { code: 4401, reason: 'Unauthorized: closed by an operator' });
+    }
+    await operator.leave();
+  });
+
   test('whoever was connected to a node that is killed is OFFLINE for the others within 10 s', async () => {
     const ann = await Connection.open(nodes[0], tokens.ann);
     const seen = ann.subscribe(userStatus, { ids: ['ben', 'dan'] });
@@ -90,9 +126,16 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     await Connection.open(nodes[2], tokens.dan);
     assert.equal(await seen.takeStatus(), 'dan ONLINE');
     const elsewhere = await Connection.open(nodes[1], tokens.dan); // stays
+    await Connection.open(nodes[2], app.token);
+    const operator = await Operator.arrive(browser, nodes[0]);
+    await operator.login();
+    await operator.open(`/console/apps/${created.key}/connections`);
+    await operator.page.getByText('1 connection').waitFor();
     await nodes[2].kill();
     assert.equal(await seen.takeStatus(), 'ben OFFLINE');
     assert.deepEqual(await app.presences('ben', 'dan'), ['OFFLINE', 'ONLINE']);
+    await operator.page.getByRole('heading', { name: 'No App Server is connected' }).waitFor();
+    await operator.leave();
 
     // The node comes back, and takes up where it was.
     await nodes[2].start({ ROLLCALL_REDIS_URL: redis });

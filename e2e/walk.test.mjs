@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { AppServer } from './lib/api.mjs';
+import { AppServer, eventStream } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
 import { Server } from './lib/server.mjs';
 import { Connection } from './lib/socket.mjs';
+import { until } from './lib/wait.mjs';
 
 /** What stands in the messages of pages that name it nowhere else. */
 const names = ['member', 'busy', 'sam', 'new', 'admin', 'nobody', 'Shown', 'Chat in development'];
@@ -124,7 +125,8 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
         const world = await populate(server);
         await appPages(walk, world);
         await userPages(walk, world);
-        for (const path of ['', '/users', '/users/member-1']) await walk.tabThrough(`${world.root}${path}`);
+        await connections(walk, world);
+        for (const path of ['', '/users', '/users/member-1', '/connections']) await walk.tabThrough(`${world.root}${path}`);
         await settingsAndPermission(walk, world);
         await longWork(walk, world);
         await operatorsAndAccount(walk, world);
@@ -164,6 +166,8 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['empty-banned', `${empty}/banned`],
       ['empty-deactivated', `${empty}/deactivated`],
       ['empty-jobs', `${empty}/jobs`],
+      ['empty-connections', `${empty}/connections`],
+      ['empty-connections-close-all', `${empty}/connections/close-all`],
       ['empty-clear', `${empty}/clear`],
       ['empty-bulk', `${empty}/bulk/ban`],
       ['empty-bulk-unban', `${empty}/bulk/unban`],
@@ -258,6 +262,29 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.answer('user-deactivate-late', 200, `${other}/deactivate`);
     await walk.operator.open(`${root}/users/member-10/delete`);
     await walk.answer('user-delete-done', 200, `${root}/users/member-10/delete`);
+  }
+
+  async function connections(walk, { root, app }) {
+    const { operator, page } = walk;
+    const path = `${root}/connections`;
+    const links = [await Connection.open(walk.server, app.token), await Connection.open(walk.server, app.token)];
+    const stream = await eventStream(walk.server, app.token, 'subscription { appStatusChanged { presence } }');
+    const closing = page.locator('a[href*="close?connection="]');
+    await until(async () => (await operator.open(path)) && (await closing.count()) === 3, 'three connections');
+    await walk.show('connections');
+    const one = await closing.last().getAttribute('href');
+    await walk.visit([
+      ['connection-close', one],
+      ['connection-close-nothing', `${path}/close?connection=1`],
+      ['connections-close-all', `${path}/close-all`],
+    ]);
+    await operator.open(one);
+    await walk.answer('connection-close-done', 200, `${path}/close`);
+    await until(async () => (await operator.open(path)) && (await closing.count()) === 2, 'two connections');
+    await operator.open(`${path}/close-all`);
+    await walk.answer('connections-close-all-done', 200, `${path}/close-all`);
+    for (const link of links) assert.deepEqual(await link.closed, { code: 4401, reason: 'Unauthorized: closed by an operator' });
+    assert.match(await stream.text, /an operator has closed the connection/);
   }
 
   async function settingsAndPermission(walk, { root, app }) {
@@ -393,6 +420,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['viewer-users', `${root}/users`],
       ['viewer-banned', `${root}/banned`],
       ['viewer-user', `${root}/users/member-1`],
+      ['viewer-connections', `${root}/connections`],
       ['viewer-settings', `${root}/settings`],
       ['viewer-operators', '/console/operators'],
       ['viewer-error-403', `${root}/users/member-1/ban`, 403],

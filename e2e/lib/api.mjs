@@ -24,6 +24,17 @@ export async function send(server, token, query, variables) {
   return data;
 }
 
+/** Opens an event stream. Its `text`, once it has ended, is all that came. */
+export async function eventStream(server, token, query) {
+  const answer = await fetch(server.graphql, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', Accept: 'text/event-stream', Authorization: `Bearer ${token}` },
+    body: JSON.stringify({ query }),
+  });
+  if (!answer.ok) throw new APIError(answer.status);
+  return { text: answer.text() };
+}
+
 /** An app's back end: what a customer would write. */
 export class AppServer {
   static async login(server, app) {

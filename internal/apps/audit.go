@@ -52,6 +52,7 @@ func Actions() []string {
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
 		ActionUserGrantToken,
 		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
+		ActionAppCloseConnection, ActionAppCloseConnections,
 		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 	}

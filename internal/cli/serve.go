@@ -234,6 +234,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Users:         userRules.ForOperators(),
 		Relations:     relationRules,
 		Presence:      hub,
+		Connections:   appConnections,
 		Figures:       recorder,
 		Node:          vitals.New(db, hub.DeviceCount, Version, clock),
 		Jobs:          longWork,

@@ -1,0 +1,195 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"rollcall/internal/connections"
+	"rollcall/internal/page"
+	"rollcall/models"
+)
+
+// Connections is what the console needs of the rules about App Servers' connections
+// (connections.Service).
+type Connections interface {
+	List(ctx context.Context, app *models.App, r page.Request) (*page.Connection[*connections.Open], error)
+	// ByID returns nil for an unknown ID.
+	ByID(ctx context.Context, app *models.App, id int64) (*connections.Open, error)
+	// Close and CloseAll report whether there was anything to do.
+	Close(ctx context.Context, app *models.App, id int64, by models.Actor) (bool, error)
+	CloseAll(ctx context.Context, app *models.App, by models.Actor) (bool, error)
+}
+
+// connectionsPage is what connections.html shows.
+type connectionsPage struct {
+	App appRow
+	// Path is where the page is, and NowPath is where it asks for what it shows now. ClosePath and
+	// CloseAllPath are where connections are closed.
+	Path, NowPath, ClosePath, CloseAllPath string
+	Connections                            []connectionRow
+	// Count is how many there are on all pages.
+	Count     int
+	First     bool
+	Next      string
+	MayChange bool
+}
+
+// connectionRow is a connection as a page shows it.
+type connectionRow struct {
+	*connections.Open
+	// Closing: an operator has closed it, and its node has not yet done so.
+	Closing bool
+}
+
+func connectionRowOf(app *models.App, o *connections.Open) connectionRow {
+	return connectionRow{o, o.IsClosing(app)}
+}
+
+// connectionsPath is where the connections of an app's App Servers are listed.
+func connectionsPath(app *models.App) string { return appPath(app) + "/connections" }
+
+func (c *console) listConnections(v *visit) error {
+	p, err := c.connectionsPage(v)
+	if err != nil {
+		return err
+	}
+	return c.show(v, "connections", p)
+}
+
+// pollConnections responds with what the page shows now.
+func (c *console) pollConnections(v *visit) error {
+	p, err := c.connectionsPage(v)
+	if err != nil {
+		return err
+	}
+	return c.showPart(v, "connections", "connections-now", p)
+}
+
+func (c *console) connectionsPage(v *visit) (*connectionsPage, error) {
+	app, err := c.app(v)
+	if err != nil {
+		return nil, err
+	}
+	request := pageOf(v, usersPerPage)
+	found, err := c.Connections.List(v.r.Context(), app, request)
+	if err != nil {
+		return nil, err
+	}
+	path := connectionsPath(app)
+	behind := func(cursor *string) string { return "?" + url.Values{"after": {*cursor}}.Encode() }
+	p := &connectionsPage{
+		App: c.appRow(v, app), Path: path, NowPath: path + "/now", ClosePath: path + "/close", CloseAllPath: path + "/close-all",
+		First: request.After == nil, MayChange: v.operator.Role == models.RoleAdmin,
+	}
+	if !p.First {
+		p.NowPath += behind(request.After)
+	}
+	if info := found.PageInfo(); info.HasNextPage {
+		p.Next = path + behind(info.EndCursor)
+	}
+	if p.Count, err = found.TotalCount(v.r.Context()); err != nil {
+		return nil, err
+	}
+	for _, o := range found.Nodes() {
+		p.Connections = append(p.Connections, connectionRowOf(app, o))
+	}
+	return p, nil
+}
+
+// closeConnectionPage is what connection_close.html shows: the question before one connection is
+// closed, or all.
+type closeConnectionPage struct {
+	App        appRow
+	Path, Back string
+	// All: not one is to be closed, but all.
+	All bool
+	// Connection is the one to close; nil: it is gone, or all are to be closed.
+	Connection *connectionRow
+	Count      int
+	// Fits: there is something to close.
+	Fits bool
+}
+
+// askCloseConnection asks before one connection is closed.
+func (c *console) askCloseConnection(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	p := closeConnectionPage{App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: connectionsPath(app)}
+	if id, err := strconv.ParseInt(v.r.URL.Query().Get("connection"), 10, 64); err == nil {
+		o, err := c.Connections.ByID(v.r.Context(), app, id)
+		if err != nil {
+			return err
+		}
+		if o != nil {
+			row := connectionRowOf(app, o)
+			p.Connection, p.Fits = &row, !row.Closing
+		}
+	}
+	return c.show(v, "connection_close", p)
+}
+
+// askCloseConnections asks before all connections are closed.
+func (c *console) askCloseConnections(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	found, err := c.Connections.List(v.r.Context(), app, page.Request{First: 1})
+	if err != nil {
+		return err
+	}
+	p := closeConnectionPage{App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: connectionsPath(app), All: true}
+	if p.Count, err = found.TotalCount(v.r.Context()); err != nil {
+		return err
+	}
+	p.Fits = p.Count > 0
+	return c.show(v, "connection_close", p)
+}
+
+// closeConnection closes the connection that the form names.
+func (c *console) closeConnection(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	id, err := strconv.ParseInt(v.r.PostFormValue("connection"), 10, 64)
+	if err != nil {
+		return problem{http.StatusBadRequest, "error.invalid"}
+	}
+	closed, err := c.Connections.Close(v.r.Context(), app, id, c.actor(v))
+	if err != nil {
+		return err
+	}
+	text := "connections.done"
+	if !closed {
+		text = "connections.gone"
+	}
+	if err := c.setFlash(v, text, ""); err != nil {
+		return err
+	}
+	return v.redirect(connectionsPath(app))
+}
+
+// closeConnections closes all connections of the app's App Servers, those included that are not
+// listed yet.
+func (c *console) closeConnections(v *visit) error {
+	app, err := c.app(v)
+	if err != nil {
+		return err
+	}
+	found, err := c.Connections.CloseAll(v.r.Context(), app, c.actor(v))
+	if err != nil {
+		return err
+	}
+	if !found {
+		return c.notFound(v)
+	}
+	if err := c.setFlash(v, "connections.all_done", ""); err != nil {
+		return err
+	}
+	return v.redirect(connectionsPath(app))
+}
