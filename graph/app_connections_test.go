@@ -18,6 +18,15 @@ import (
 
 var operator = models.Actor{Name: "admin"}
 
+// record makes the nodes record connections of App Servers. Others do not, because that reads the
+// database now and then, and there are tests that count the reads.
+func record(nodes ...*graphtest.World) {
+	for _, w := range nodes {
+		w.Adjust = func(cfg *transport.Config) { cfg.Connections = connections.NewNode(w.DB, "node") }
+		w.Restart()
+	}
+}
+
 // connected waits until the app has n recorded connections, and returns them, the newest first.
 func connected(w *graphtest.World, n int) []*connections.Open {
 	w.T.Helper()
@@ -58,6 +67,7 @@ func wantEnded(t *testing.T, l *graphtest.Live) {
 func TestCloseAppConnections_OnAnotherNode(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		nodes := graphtest.NewNodes(t, db, 2)
+		record(nodes...)
 		here, there := nodes[0], nodes[1]
 		app, ctx := here.Bearer(graphtest.AppServer), t.Context()
 		const events = `subscription { appStatusChanged { presence } }`
@@ -110,17 +120,10 @@ func TestCloseAppConnections_OnAnotherNode(t *testing.T) {
 	})
 }
 
-// deaf records nothing.
-type deaf struct{ transport.Connections }
-
-func (deaf) Sync(context.Context, []*models.AppConnection) error { return nil }
-
 // TestCloseAllAppConnections_ReachesUnrecorded: also what was just opened, or comes in a flood and is
-// not recorded yet.
+// not recorded yet. This node records nothing.
 func TestCloseAllAppConnections_ReachesUnrecorded(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
-	w.Adjust = func(cfg *transport.Config) { cfg.Connections = deaf{cfg.Connections} }
-	w.Restart()
 	s := w.Socket(w.Bearer(graphtest.AppServer))
 	if done, err := w.Connections.CloseAll(t.Context(), w.App.App, operator); !done || err != nil {
 		t.Fatal(done, err)
@@ -131,6 +134,7 @@ func TestCloseAllAppConnections_ReachesUnrecorded(t *testing.T) {
 // TestAppConnections_GoWithTheirNode: a server that stops leaves no record.
 func TestAppConnections_GoWithTheirNode(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
+		record(w)
 		w.Socket(w.Bearer(graphtest.AppServer))
 		connected(w, 1)
 		w.Restart()

@@ -164,7 +164,6 @@ func (w *World) start() {
 		Logger:      log,
 
 		LimitConnects:    graph.LimitConnects(rates),
-		Connections:      connections.NewNode(w.DB, "node"),
 		PersistedQueries: true,
 	}
 	if w.Adjust != nil {
