@@ -68,14 +68,20 @@ func warnOfPublicOps(log *slog.Logger, l net.Listener) {
 	}
 }
 
-// warnOfProxy logs once that a header of a proxy is ignored because the proxy is not trusted. All its
-// clients have one address then.
-func warnOfProxy(next http.Handler, addresses *clientaddr.Resolver, log *slog.Logger) http.Handler {
-	var warned atomic.Bool
+// proxyWarning logs once that a header of a proxy is ignored because the proxy is not trusted. All
+// its clients have one address then.
+type proxyWarning struct {
+	addresses *clientaddr.Resolver
+	log       *slog.Logger
+	warned    atomic.Bool
+}
+
+// around returns next with a look at the requests.
+func (p *proxyWarning) around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !warned.Load() {
-			if header, peer := addresses.Ignored(r); header != "" && !warned.Swap(true) {
-				log.Warn("a header of an undeclared proxy is ignored; if the address is that of a proxy of yours, declare it",
+		if !p.warned.Load() {
+			if header, peer := p.addresses.Ignored(r); header != "" && !p.warned.Swap(true) {
+				p.log.Warn("a header of an undeclared proxy is ignored; if the address is that of a proxy of yours, declare it",
 					"header", header, "address", peer, "setting", "ROLLCALL_TRUSTED_PROXIES")
 			}
 		}

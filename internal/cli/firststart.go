@@ -98,14 +98,14 @@ func (f *firstStart) makeApp(ctx context.Context, in apps.NewApp) error {
 	return nil
 }
 
-// end prints, once the server listens at the URL base, where the console is and a curl
-// that registers a user of the new app.
-func (f *firstStart) end(ctx context.Context, base string) error {
+// end prints, once the server listens, where the console is and a curl that registers a user of the
+// new app. base and console are the URLs of the API's server and of the console's.
+func (f *firstStart) end(ctx context.Context, base, console string) error {
 	var b strings.Builder
 	if f.made {
 		b.WriteString("\nPasswords and secrets are shown only now.\n")
 	}
-	fmt.Fprintf(&b, "\nConsole     %s/console/\n", base)
+	fmt.Fprintf(&b, "\nConsole     %s/console/\n", console)
 	if f.demoKey != "" {
 		token, _, err := f.apps.IssueToken(ctx, f.demoKey, f.secret, apps.DefaultTokenTTL*time.Second)
 		if err != nil {

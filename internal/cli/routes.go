@@ -13,17 +13,19 @@ import (
 	"rollcall/internal/database"
 )
 
-// routes is all that the public address serves.
+// routes returns what the public address serves, without the console if that is nil.
 func routes(graphql http.Handler, exec *graph.Executor, console http.Handler, h *health, introspection bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", graphql)
 	if introspection {
 		mux.Handle("GET /graphql/schema.graphql", schemaText(exec))
 	}
-	mux.Handle("/console/", console)
 	mux.HandleFunc("GET /healthz", h.alive)
 	mux.HandleFunc("GET /readyz", h.ready)
-	mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
+	if console != nil {
+		mux.Handle("/console/", console)
+		mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
+	}
 	return mux
 }
 

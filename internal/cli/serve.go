@@ -97,18 +97,11 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		return err
 	}
 	defer srv.link()()
-	listener, err := net.Listen("tcp", c.Listen)
-	if err != nil {
-		return fmt.Errorf("cannot listen on ROLLCALL_LISTEN %s: %w", c.Listen, err)
-	}
-	defer listener.Close()
-	ops, err := c.listenOps()
+	open, err := c.listen()
 	if err != nil {
 		return err
 	}
-	if ops != nil {
-		defer ops.Close()
-	}
+	defer open.close()
 	first := &firstStart{apps: srv.apps, operators: srv.operators, out: streams.Out}
 	if err := first.run(ctx, c.AdminPassword); err != nil {
 		return err
@@ -117,40 +110,17 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 		return err
 	}
 	defer srv.work(ctx)()
-	base := urlOf(listener)
-	log.Info("serving", "url", base, "console", base+"/console/", "ops", urlOf(ops), "database", db.String(), "version", Version)
-	warnOfPlainHTTP(log, "ROLLCALL_LISTEN", listener)
-	if ops != nil {
-		warnOfPublicOps(log, ops)
-	}
-	if err := first.end(ctx, base); err != nil {
+	base, consoleBase := urlOf(open.public), open.consoleURL()
+	log.Info("serving", "url", base, "console", consoleBase+"/console/", "ops", urlOf(open.ops), "database", db.String(), "version", Version)
+	open.warn(log)
+	if err := first.end(ctx, base, consoleBase); err != nil {
 		log.Warn("the console's address cannot be printed", "error", err)
 	}
 	// Migrating and hashing the first password take memory that nothing needs
 	// afterwards, and the runtime would keep most of it for a long time.
 	go debug.FreeOSMemory()
 	paceCollections()
-	return srv.run(ctx, listener, ops, c.DrainTimeout)
-}
-
-// urlOf returns the URL that l serves; "" if l is nil.
-func urlOf(l net.Listener) string {
-	if l == nil {
-		return ""
-	}
-	return "http://" + l.Addr().String()
-}
-
-// listenOps answers the listener for metrics and profiles; nil where it is off.
-func (c *serveCommand) listenOps() (net.Listener, error) {
-	if c.OpsListen == "" {
-		return nil, nil
-	}
-	l, err := net.Listen("tcp", c.OpsListen)
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on ROLLCALL_OPS_LISTEN %s: %w", c.OpsListen, err)
-	}
-	return l, nil
+	return srv.run(ctx, open, c.DrainTimeout)
 }
 
 // server is one node: the rules, and the adapters in front of them.
@@ -167,8 +137,8 @@ type server struct {
 	jobs      *jobs.Service
 	graphql   *transport.Server
 	health    *health
-	handler   http.Handler
-	ops       http.Handler
+	// public, console and ops serve the listeners of these names.
+	public, console, ops http.Handler
 }
 
 func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *redis.Client, addresses *clientaddr.Resolver, log *slog.Logger) (*server, error) {
@@ -243,10 +213,17 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		Secure:        addresses.Secure,
 		Clock:         clock,
 	})
+	withConsole := routes(gql, exec, pages, h, c.Introspection == "on")
+	public := withConsole
+	if c.ConsoleListen != "" {
+		public = routes(gql, exec, nil, h, c.Introspection == "on")
+	}
+	proxies := &proxyWarning{addresses: addresses, log: log}
 	return &server{
 		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder, relations: relationRules,
 		jobs: longWork, graphql: gql, health: h,
-		handler: withHeaders(warnOfProxy(routes(gql, exec, pages, h, c.Introspection == "on"), addresses, log), addresses.Secure),
+		public:  withHeaders(proxies.around(public), addresses.Secure),
+		console: withHeaders(proxies.around(withConsole), addresses.Secure),
 		ops:     withHeaders(opsRoutes(metrics, c.opsHosts()), addresses.Secure),
 	}, nil
 }
@@ -295,26 +272,22 @@ func (s *server) work(ctx context.Context) (end func()) {
 	}
 }
 
-// run serves on both listeners until ctx ends or one of them fails, and then
+// run serves on all listeners until ctx ends or one of them fails, and then
 // drains: not ready, no new connections, running requests end, sockets close
 // with 1012, and everyone's status is written.
-func (s *server) run(ctx context.Context, listener, ops net.Listener, drain time.Duration) error {
-	public := &http.Server{
-		Handler:           s.handler,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+func (s *server) run(ctx context.Context, open *listeners, drain time.Duration) error {
+	failed := make(chan error, 3)
+	serve := func(srv *http.Server, l net.Listener) {
+		if l != nil {
+			go func() { failed <- srv.Serve(l) }()
+		}
 	}
-	failed := make(chan error, 2)
-	go func() { failed <- public.Serve(listener) }()
+	public, console := s.httpServer(s.public), s.httpServer(s.console)
+	serve(public, open.public)
+	serve(console, open.console)
 	internal := &http.Server{Handler: s.ops, ReadHeaderTimeout: readHeaderTimeout}
-	if ops != nil {
-		go func() { failed <- internal.Serve(ops) }()
-		defer internal.Close()
-	}
+	serve(internal, open.ops)
+	defer internal.Close()
 	var err error
 	select {
 	case err = <-failed:
@@ -325,17 +298,36 @@ func (s *server) run(ctx context.Context, listener, ops net.Listener, drain time
 	s.health.drain()
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
-	return errors.Join(err, s.shutdown(patience, public))
+	return errors.Join(err, s.shutdown(patience, public, console))
+}
+
+// httpServer returns a server for clients that may be hostile.
+func (s *server) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
 }
 
 // shutdown ends what is running; what has not ended when ctx does is cut.
-func (s *server) shutdown(ctx context.Context, public *http.Server) error {
+func (s *server) shutdown(ctx context.Context, servers ...*http.Server) error {
 	sockets := make(chan error, 1)
 	go func() { sockets <- s.graphql.Shutdown(ctx) }()
-	if err := public.Shutdown(ctx); err != nil {
-		s.log.Warn("requests were cut at the end of the drain time-out", "error", err)
-		public.Close()
+	var requests sync.WaitGroup
+	for _, srv := range servers {
+		requests.Go(func() {
+			if err := srv.Shutdown(ctx); err != nil {
+				s.log.Warn("requests were cut at the end of the drain time-out", "error", err)
+				srv.Close()
+			}
+		})
 	}
+	requests.Wait()
 	if err := <-sockets; err != nil {
 		s.log.Warn("connections were cut at the end of the drain time-out", "error", err)
 	}

@@ -62,6 +62,7 @@ func withUnit(_ []string, a slog.Attr) slog.Attr {
 // serveSettings are what only a server needs.
 type serveSettings struct {
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
+	ConsoleListen      string        `env:"ROLLCALL_CONSOLE_LISTEN" help:"HOST:PORT for the console, with the API for its explorer; it is not on ROLLCALL_LISTEN then (${env})."`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
@@ -95,6 +96,11 @@ const (
 func (s *serveSettings) check() error {
 	if err := checkAddress("ROLLCALL_LISTEN", s.Listen); err != nil {
 		return err
+	}
+	if s.ConsoleListen != "" {
+		if err := checkAddress("ROLLCALL_CONSOLE_LISTEN", s.ConsoleListen); err != nil {
+			return err
+		}
 	}
 	if s.OpsListen != "" {
 		if err := checkAddress("ROLLCALL_OPS_LISTEN", s.OpsListen); err != nil {
