@@ -19,7 +19,8 @@ import (
 )
 
 // The limits of failed logins. A browser that has logged in before counts alone, so that nobody
-// can lock its operator out; every other attempt counts under the three rules after that.
+// can lock its operator out; every other attempt counts under accountRule, networkRule, and
+// everyoneRule or, if that refuses it, shareRule.
 var (
 	deviceRule = &throttle.Rule{
 		Name: "login-device", Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Memory: time.Hour, Forgive: true,
@@ -35,7 +36,21 @@ var (
 	everyoneRule = &throttle.Rule{
 		Name: "login-all", Free: 60, Delay: time.Second, MaxDelay: time.Second, Memory: time.Minute,
 	}
+	// shareRule grants a few more to each of loginShares parts of all sites, so that those who spend
+	// what everyoneRule grants keep few others out. All shares together grant about as much.
+	shareRule = &throttle.Rule{
+		Name: "login-share", Free: 3, Delay: time.Minute, MaxDelay: time.Minute, Memory: 10 * time.Minute,
+	}
 )
+
+// loginShares is the number of shares. Sites are assigned to them by a hash.
+const loginShares = 64
+
+// shareOf returns the share of the client's site.
+func shareOf(address string) throttle.Key {
+	sum := sha256.Sum256([]byte(clientaddr.Site(address)))
+	return throttle.Key{Rule: shareRule, Subject: strconv.Itoa(int(sum[0]) % loginShares)}
+}
 
 // FailureTime is how long a failed login takes on a server, or a multiple of it. The time would
 // otherwise tell whether the name exists while one of the two lanes is busy; see hasher.
@@ -84,27 +99,41 @@ func (o *Operators) Login(ctx context.Context, in LoginRequest) (*Login, error) 
 		return nil, err
 	}
 	if known {
-		key := throttle.Key{Rule: deviceRule, Subject: in.Device}
-		return o.login(ctx, in, operator, o.rooms.known, key)
+		attempt, refusal := o.throttle.Begin(ctx, throttle.Key{Rule: deviceRule, Subject: in.Device})
+		if refusal != nil {
+			return nil, rateLimited(refusal)
+		}
+		return o.login(ctx, in, operator, o.rooms.known, attempt)
 	}
-	network := clientaddr.Network(in.Address)
-	login, err := o.login(ctx, in, operator, o.rooms.strangers,
-		throttle.Key{Rule: accountRule, Subject: in.Name + "\x00" + network},
-		throttle.Key{Rule: networkRule, Subject: network},
-		throttle.Key{Rule: everyoneRule})
+	attempt, refusal := o.beginStranger(ctx, in)
+	if refusal != nil {
+		return nil, rateLimited(refusal)
+	}
+	login, err := o.login(ctx, in, operator, o.rooms.strangers, attempt)
 	if fault.CodeOf(err) == fault.Unauthenticated {
 		o.delayFailure(ctx, began)
 	}
 	return login, err
 }
 
-// login is Login for an attempt that counts under these keys. operator may be nil if it has not
-// been read yet.
-func (o *Operators) login(ctx context.Context, in LoginRequest, operator *models.Operator, place room, keys ...throttle.Key) (*Login, error) {
-	attempt, refusal := o.throttle.Begin(ctx, keys...)
-	if refusal != nil {
-		return nil, rateLimited(refusal)
+// beginStranger begins the attempt of a browser that has not logged in before.
+func (o *Operators) beginStranger(ctx context.Context, in LoginRequest) (*throttle.Attempt, *throttle.Refusal) {
+	network := clientaddr.Network(in.Address)
+	account := throttle.Key{Rule: accountRule, Subject: in.Name + "\x00" + network}
+	own := throttle.Key{Rule: networkRule, Subject: network}
+	attempt, refusal := o.throttle.Begin(ctx, account, own, throttle.Key{Rule: everyoneRule})
+	if refusal == nil || refusal.Rule != everyoneRule {
+		return attempt, refusal
 	}
+	attempt, ofShare := o.throttle.Begin(ctx, account, own, shareOf(in.Address))
+	if ofShare != nil {
+		return nil, refusal // whose wait is shorter
+	}
+	return attempt, nil
+}
+
+// login is Login for an attempt that was admitted. operator may be nil if it has not been read yet.
+func (o *Operators) login(ctx context.Context, in LoginRequest, operator *models.Operator, place room, attempt *throttle.Attempt) (*Login, error) {
 	leave, ok := place.enter()
 	if !ok {
 		attempt.Cancel(ctx)

@@ -105,8 +105,9 @@ func TestLogin_Flood(t *testing.T) {
 		}
 		close(next)
 		attackers.Wait()
-		if compared > everyoneRule.Free || compared+limited != attempts {
-			t.Errorf("%d passwords were compared and %d refused, want at most %d compared", compared, limited, everyoneRule.Free)
+		const sites = 2 // 192.0.2.0/24 and 198.51.100.0/24
+		if most := everyoneRule.Free + sites*shareRule.Free; compared > most || compared+limited != attempts {
+			t.Errorf("%d passwords were compared and %d refused, want at most %d compared", compared, limited, most)
 		}
 		var entries int64
 		if err := db.Read(ctx).Model(&models.AuditEntry{}).Where("action = ?", ActionLoginFailed).Count(&entries).Error; err != nil {
@@ -157,6 +158,8 @@ func TestLogin_LimitInAll(t *testing.T) {
 			t.Fatalf("attempt %d: %v", i+1, err)
 		}
 	}
+	share := shareOf("203.0.113.1")
+	failed(o, share.Rule, share.Subject, share.Rule.Free)
 	for _, name := range []string{"another", "ada"} {
 		if limit := limitOf(t, guess(o, name, "203.0.113.1", "")); limit != LimitLogins {
 			t.Errorf("%s from another network: limit %q", name, limit)
@@ -169,6 +172,51 @@ func TestLogin_LimitInAll(t *testing.T) {
 	if err := guess(o, "another", "203.0.113.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
 		t.Errorf("after the delay: %v", err)
 	}
+}
+
+// TestLogin_NewBrowserDuringAFlood: a site whose every network spends all that the limits grant does
+// not keep a new browser elsewhere out, and the shares do not multiply what passwords cost.
+func TestLogin_NewBrowserDuringAFlood(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		o, clock := newOperators(db)
+		mustCreate(t, o, "ada", models.RoleAdmin)
+		flood := func(address func(i int) string) (compared int) {
+			for i := range 500 {
+				in := LoginRequest{Name: fmt.Sprint("name", i), Address: address(i)}
+				if _, refusal := o.beginStranger(context.Background(), in); refusal == nil {
+					compared++
+				}
+			}
+			return compared
+		}
+		oneSite := func(i int) string { return fmt.Sprintf("2001:db8:1:%x::1", i) }
+		for range 30 { // a minute
+			flood(oneSite)
+			clock.now = clock.now.Add(2 * time.Second)
+		}
+		flood(oneSite)
+		for _, address := range []string{"203.0.113.1", "2001:db8:2::1"} {
+			if _, err := o.Login(context.Background(), LoginRequest{Name: "ada", Password: "tidy harbour", Address: address}); err != nil {
+				t.Errorf("a new browser at %s: %v", address, err)
+			}
+		}
+		if limit := limitOf(t, guess(o, "ada", "2001:db8:1:ffff::1", "")); limit != LimitLogins {
+			t.Errorf("another network of the site: limit %q", limit)
+		}
+		everywhere := func(i int) string { return fmt.Sprintf("2001:db8:%x::1", 0x100+i) }
+		if compared := flood(everywhere); compared > loginShares*shareRule.Free {
+			t.Errorf("%d passwords were compared at once, want at most %d", compared, loginShares*shareRule.Free)
+		}
+		// From then on, everyoneRule and the shares grant one in a second each.
+		compared := 0
+		for range 60 {
+			clock.now = clock.now.Add(time.Second)
+			compared += flood(everywhere)
+		}
+		if most := 60 + loginShares; compared > most {
+			t.Errorf("%d passwords were compared in a minute, want at most %d", compared, most)
+		}
+	})
 }
 
 // TestLogin_WaitingRoom lets sixteen logins wait, whose names some operators have and some not.

@@ -91,3 +91,20 @@ func TestIgnored(t *testing.T) {
 		}
 	}
 }
+
+func TestSite(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.1":          "192.0.2.0/24",
+		"::ffff:192.0.2.255": "192.0.2.0/24",
+		"192.0.3.1":          "192.0.3.0/24",
+		"2001:db8::1":        "2001:db8::/48",
+		"2001:db8:0:ffff::1": "2001:db8::/48",
+		"2001:db8:1::1%eth0": "2001:db8:1::/48",
+		"":                   "",
+		"@":                  "@",
+	} {
+		if got := Site(address); got != want {
+			t.Errorf("Site(%q) = %q, want %q", address, got, want)
+		}
+	}
+}
