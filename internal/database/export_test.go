@@ -5,6 +5,8 @@ import (
 	"time"
 )
 
+func init() { nodeLockIdle, nodeLockTimeout = 600, time.Minute }
+
 // MigrateUnlocked is Migrate on a server whose lock the other nodes do not share.
 func (db *DB) MigrateUnlocked(ctx context.Context) error {
 	pool, err := db.write.DB()

@@ -35,9 +35,12 @@ func (db *DB) NodeLock() (NodeLock, error) {
 // nodeLockName is another than that of migrations; see migrationLockName.
 const nodeLockName = "CONCAT('rollcall.node.', MD5(DATABASE()))"
 
-const (
-	// NodeLockInterval is how often Take is to be called by who has the lock.
-	NodeLockInterval = 3 * time.Second
+// NodeLockInterval is how often the holder of the lock must call Take.
+const NodeLockInterval = 3 * time.Second
+
+// These are longer in tests, which call Take only once and may be stopped for many seconds on a
+// machine under load.
+var (
 	// nodeLockIdle, in seconds, is after how much silence the server ends the
 	// session: that of a machine that lost its power would keep the lock for hours.
 	nodeLockIdle = 10

@@ -104,7 +104,7 @@ func TestNodeLockEndsWithItsProcess(t *testing.T) {
 		}
 		cmd.Process.Kill()
 		cmd.Wait()
-		for deadline := time.Now().Add(5 * time.Second); !taken(t, lock); {
+		for deadline := time.Now().Add(30 * time.Second); !taken(t, lock); {
 			if time.Now().After(deadline) {
 				t.Fatal("it is not free although its process is dead")
 			}
@@ -128,6 +128,21 @@ func TestNodeLockAfterALostSession(t *testing.T) {
 		}
 		if err != nil {
 			t.Fatal(err)
+		}
+		// KILL returns before the session has ended, and until then the session has the lock.
+		var held bool
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+			err := db.Read(context.Background()).
+				Raw("SELECT IS_USED_LOCK(CONCAT('rollcall.node.', MD5(DATABASE()))) IS NOT NULL").Scan(&held).Error
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !held {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("a killed session still has the lock")
+			}
 		}
 		if _, err := first.Take(context.Background()); err == nil {
 			t.Error("a lost session is not told")
