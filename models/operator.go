@@ -32,8 +32,9 @@ type OperatorSession struct {
 	UserAgent string
 }
 
-// AuditEntry says who did what to whom. Rows are only added, except that one for failed logins
-// counts those that follow it.
+// AuditEntry says who did what to whom. Rows are added and, after ROLLCALL_AUDIT_RETENTION,
+// deleted, and not changed in between, except that one for failed logins counts those that
+// follow it.
 type AuditEntry struct {
 	ID int64 `gorm:"primaryKey"`
 	// AppID is nil for what concerns no app, such as a login.

@@ -36,8 +36,7 @@ const userAgentLength = 255
 // this login compared the old one.
 var errPasswordChanged = errors.New("password changed")
 
-// begin writes the session and its audit entry, and sweeps away sessions that
-// have ended by time.
+// begin writes the session and its audit entry.
 func (o *Operators) begin(ctx context.Context, operator *models.Operator, address, userAgent string) (string, error) {
 	raw := make([]byte, sessionTokenBytes)
 	rand.Read(raw)
@@ -53,10 +52,6 @@ func (o *Operators) begin(ctx context.Context, operator *models.Operator, addres
 		}
 		if same.RowsAffected == 0 {
 			return errPasswordChanged
-		}
-		if err := tx.Where("last_seen_at <= ? OR created_at <= ?", now.Add(-SessionIdle), now.Add(-SessionLifetime)).
-			Delete(&models.OperatorSession{}).Error; err != nil {
-			return err
 		}
 		session := &models.OperatorSession{
 			TokenHash:  hashToken(token),

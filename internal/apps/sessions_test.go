@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/retention"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -158,8 +160,10 @@ func TestSessionsEndByTime(t *testing.T) {
 				t.Errorf("the %s session after its lifetime: %v", name, err)
 			}
 		}
-		// The next login sweeps them away.
 		mustLogin(t, o, "ada")
+		if n, err := retention.New(db, o.clock, slog.Default(), Expiring(0)...).Sweep(ctx); n != 2 || err != nil {
+			t.Errorf("%d sessions were deleted, %v, want 2", n, err)
+		}
 		var left int64
 		if err := db.Read(ctx).Model(&models.OperatorSession{}).Count(&left).Error; err != nil || left != 1 {
 			t.Errorf("%d sessions in the database, %v, want 1", left, err)

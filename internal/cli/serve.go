@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,7 @@ import (
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
+	"rollcall/internal/retention"
 	"rollcall/internal/throttle"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -133,7 +135,7 @@ type server struct {
 	operators *apps.Operators
 	presence  *presence.Hub
 	figures   *figures.Recorder
-	relations *relations.Service
+	sweeper   *retention.Sweeper
 	jobs      *jobs.Service
 	graphql   *transport.Server
 	health    *health
@@ -220,8 +222,9 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	}
 	proxies := &proxyWarning{addresses: addresses, log: log}
 	return &server{
-		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder, relations: relationRules,
-		jobs: longWork, graphql: gql, health: h,
+		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder,
+		sweeper: retention.New(db, clock, log, slices.Concat(relations.Expiring(), jobs.Expiring(), apps.Expiring(c.AuditRetention))...),
+		jobs:    longWork, graphql: gql, health: h,
 		public:  withHeaders(proxies.around(public), addresses.Secure),
 		console: withHeaders(proxies.around(withConsole), addresses.Secure),
 		ops:     withHeaders(opsRoutes(metrics, c.opsHosts()), addresses.Secure),
@@ -262,7 +265,7 @@ func (s *server) work(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { s.figures.Run(ctx) })
-	running.Go(func() { s.relations.Run(ctx, s.log) })
+	running.Go(func() { s.sweeper.Run(ctx) })
 	if s.health.redis != nil {
 		running.Go(func() { s.health.redis.run(ctx) })
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/internal/apps"
 	"rollcall/internal/clienttls"
 	"rollcall/internal/redis"
 )
@@ -71,6 +72,7 @@ type serveSettings struct {
 	TokenKey           string        `env:"ROLLCALL_TOKEN_KEY" help:"Signs tokens, at least 32 characters; generated at the first start unless given (${env})."`
 	HeartbeatTimeout   time.Duration `env:"ROLLCALL_HEARTBEAT_TIMEOUT" default:"400s" help:"How long a device may be silent (${env})."`
 	SubscriptionLinger time.Duration `env:"ROLLCALL_STATUS_SUBSCRIPTION_LINGER" name:"status-subscription-linger" default:"400s" help:"How long status subscriptions outlive the user's last device (${env})."`
+	AuditRetention     time.Duration `env:"ROLLCALL_AUDIT_RETENTION" default:"8760h" help:"How long entries of the audit are kept; 0: for ever (${env})."`
 	AllowedOrigins     []string      `env:"ROLLCALL_ALLOWED_ORIGINS" help:"Origins of other sites that may use the API from browsers, as https://chat.example; * for all (${env})."`
 	TrustedProxies     []string      `env:"ROLLCALL_TRUSTED_PROXIES" help:"Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto count (${env})."`
 	Introspection      string        `env:"ROLLCALL_INTROSPECTION" default:"on" enum:"on,off" help:"Whether clients may ask for the schema: on or off (${env})."`
@@ -124,6 +126,8 @@ func (s *serveSettings) check() error {
 		return usageError{fmt.Errorf("ROLLCALL_HEARTBEAT_TIMEOUT must be from %s to %s", minHeartbeatTimeout, maxHeartbeatTimeout)}
 	case s.SubscriptionLinger < minLinger || s.SubscriptionLinger > maxLinger:
 		return usageError{fmt.Errorf("ROLLCALL_STATUS_SUBSCRIPTION_LINGER must be from %s to %s", minLinger, maxLinger)}
+	case s.AuditRetention != 0 && s.AuditRetention < apps.MinAuditRetention:
+		return usageError{fmt.Errorf("ROLLCALL_AUDIT_RETENTION must be 0, which keeps the audit for ever, or at least %s", apps.MinAuditRetention)}
 	case s.MaxResponseSize < minMaxResponse || s.MaxResponseSize > maxMaxResponse:
 		return usageError{fmt.Errorf("ROLLCALL_MAX_RESPONSE_SIZE must be from %d to %d", minMaxResponse, maxMaxResponse)}
 	case s.ConnectionsPerAddr < 0:

@@ -76,9 +76,6 @@ func (s *Service) Start(ctx context.Context, app *models.App, kind models.JobKin
 	}
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		job.ID = 0
-		if err := tx.Where("app_id = ? AND started_at < ?", app.ID, now.Add(-memory)).Delete(&models.Job{}).Error; err != nil {
-			return err
-		}
 		return tx.Create(job).Error
 	})
 	if err != nil {

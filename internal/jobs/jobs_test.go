@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/page"
+	"rollcall/internal/retention"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -201,11 +202,14 @@ func TestOldJobsAreForgotten(t *testing.T) {
 	each(t, func(w *world) {
 		nothing := func(context.Context, Progress) error { return nil }
 		w.start(nothing)
-		w.pass(memory)
-		kept := w.start(nothing)
 		w.pass(time.Millisecond)
+		kept := w.start(nothing)
+		w.pass(memory - time.Millisecond)
 		w.start(nothing)
 		w.running.Wait()
+		if n, err := retention.New(w.db, w.clock, slog.New(slog.DiscardHandler), Expiring()...).Sweep(context.Background()); n != 1 || err != nil {
+			w.t.Errorf("%d jobs were deleted, %v", n, err)
+		}
 		list, err := w.List(context.Background(), w.app, page.Request{First: 10})
 		if err != nil || len(list.Nodes()) != 2 || list.Nodes()[1].ID != kept {
 			w.t.Errorf("%+v, %v", list.Nodes(), err)

@@ -3,6 +3,7 @@ package relations
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/page"
+	"rollcall/internal/retention"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -114,7 +116,10 @@ func TestPlans(t *testing.T) {
 				_, err := w.relations.SendFriendRequest(ctx, w.app, "u7", "u1700", nil)
 				return err
 			},
-			"expired requests": func() error { _, err := w.relations.DeleteExpired(ctx); return err },
+			"expired requests": func() error {
+				_, err := retention.New(w.db, w.clock, slog.Default(), Expiring()...).Sweep(ctx)
+				return err
+			},
 			"becoming friends": func() error {
 				_, err := w.relations.AddFriend(ctx, w.app, "u7", "u1000", nil)
 				return err

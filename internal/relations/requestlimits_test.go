@@ -2,6 +2,7 @@ package relations
 
 import (
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
+	"rollcall/internal/retention"
 	"rollcall/models"
 )
 
@@ -162,15 +164,18 @@ func TestSendFriendRequest_AnnouncedOnceAnHour(t *testing.T) {
 	}, "ann", "bob", "cid")
 }
 
-// TestDeleteExpired deletes more than a transaction does, and what is still of use stays.
-func TestDeleteExpired(t *testing.T) {
+// manyRows is more than one transaction of a sweep deletes.
+const manyRows = 600
+
+// TestExpiring: what is still of use stays.
+func TestExpiring(t *testing.T) {
 	each(t, func(w *world) {
-		w.pending("dan", 2*expiryChunk+10, time.Minute, time.Minute)
+		w.pending("dan", 2*manyRows+10, time.Minute, time.Minute)
 		w.request("ann", "bob")
 		w.request("bob", "cid")
 		deleted := func(want int) {
 			w.t.Helper()
-			n, err := w.relations.DeleteExpired(ctx)
+			n, err := retention.New(w.db, w.clock, slog.Default(), Expiring()...).Sweep(ctx)
 			w.ok(err)
 			if n != want {
 				w.t.Errorf("%d rows were deleted, want %d", n, want)
@@ -179,7 +184,7 @@ func TestDeleteExpired(t *testing.T) {
 		w.pass(time.Minute - time.Millisecond)
 		deleted(0)
 		w.pass(time.Millisecond)
-		deleted(2*expiryChunk + 10)
+		deleted(2*manyRows + 10)
 		w.listed("ann", false, "ann>bob")
 		w.pass(24*time.Hour - time.Minute - time.Millisecond)
 		deleted(0)
