@@ -46,5 +46,5 @@ func (c *console) devices(v *visit, u *models.User) []models.Device {
 }
 
 func (c *console) unknown(v *visit, err error) {
-	c.Logger.ErrorContext(v.r.Context(), "the console cannot show who is online", "path", v.r.URL.Path, "error", err)
+	c.Logger.ErrorContext(v.r.Context(), "the console cannot show who is online", "requestId", requestID(v.r), "route", v.r.Pattern, "error", err)
 }

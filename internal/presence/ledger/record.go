@@ -44,22 +44,23 @@ func (r *Record) Status() models.UserStatus {
 	return status
 }
 
-// Parse reads what the scripts write as text; it is what is published, too.
+// Parse reads what the scripts write as text; it is what is published, too. Its errors, which are
+// logged, have nothing of the user's ID and custom status.
 func Parse(text string) (*Record, error) {
 	fields := strings.SplitN(text, " ", 9)
 	if len(fields) != 9 {
-		return nil, fmt.Errorf("%q is no record", text)
+		return nil, fmt.Errorf("a record has %d fields, want 9", len(fields))
 	}
 	var numbers [7]int64
 	for i := range numbers {
 		n, err := strconv.ParseInt(fields[i], 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%q is no record: %w", text, err)
+			return nil, fmt.Errorf("field %d of a record is no number", i)
 		}
 		numbers[i] = n
 	}
 	if n := numbers[2]; n < int64(models.PresenceUnlogined) || n > int64(models.PresenceOnline) {
-		return nil, fmt.Errorf("%q is no record: presence %d", text, n)
+		return nil, fmt.Errorf("a record has the unknown presence %d", n)
 	}
 	return &Record{
 		Version: numbers[0], Content: numbers[1], Presence: models.Presence(numbers[2]),

@@ -53,3 +53,15 @@ func TestParse_RefusesUnknownPresence(t *testing.T) {
 		}
 	}
 }
+
+// TestParse_ErrorsHaveNoTexts: they are logged, and a record has a user's ID and custom status.
+func TestParse_ErrorsHaveNoTexts(t *testing.T) {
+	if r, err := Parse("7 6 2 5 4 3 2 ann in a meeting"); err != nil || r.ExternalID != "ann" || r.Custom != "in a meeting" {
+		t.Errorf("%+v, %v", r, err)
+	}
+	for _, text := range []string{"", "7 6 ann", "7 6 2 5 4 3 ann meeting in a town", "7 6 2 5 4 3 2", "7 6 9 5 4 3 2 ann in a meeting"} {
+		if _, err := Parse(text); err == nil || strings.Contains(err.Error(), "ann") || strings.Contains(err.Error(), "meeting") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
