@@ -280,7 +280,8 @@ func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to mo
 	l := s.use(acc)
 	defer s.done(l)
 	departure := ledger.Departure{
-		User: userOf(acc), Devices: deviceIDs, To: to, Now: s.hub.now(), Revoke: revoked, Reason: word(reason),
+		User: userOf(acc), Devices: deviceIDs, To: to, Now: s.hub.now(),
+		Revoke: revoked, Deleted: reason == ReasonDeleted, Reason: word(reason),
 	}
 	if deviceIDs == nil {
 		departure.User, departure.All = s.leaver(l, acc), true

@@ -1,18 +1,18 @@
 -- Account (ID, APP, EXTERNAL, PRESENCE, SINCE of the row), the presence after the last device,
--- now, '1' for a revocation, the reason that nodes receive for cutting links, '' if they do not
--- receive any, and the devices that leave, '*' for all.
+-- now, '1' for a revocation, '1' if the user has been deleted, the reason that nodes receive for
+-- cutting links, '' if they do not receive any, and the devices that leave, '*' for all.
 -- Returns '1' if the status has changed, the account, and the devices that left.
 --
 -- What is cut for a reason is remembered, so that a node that missed the message does not write
 -- the device again, also if the device was swept before.
 local u, devices = open(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
-local to, now, revoke, reason = tonumber(ARGV[6]), ARGV[7], ARGV[8] == '1', ARGV[9]
-local all = ARGV[10] == '*'
+local to, now, revoke, reason = tonumber(ARGV[6]), ARGV[7], ARGV[8] == '1', ARGV[10]
+local all = ARGV[11] == '*'
 local leaving, gone = {}, {}
 if all then
   for device in pairs(devices) do leaving[#leaving + 1] = device end
 else
-  for i = 10, #ARGV do leaving[#leaving + 1] = ARGV[i] end
+  for i = 11, #ARGV do leaving[#leaving + 1] = ARGV[i] end
 end
 local cut = reason ~= ''
 local at = (cut or revoke) and version()
@@ -26,6 +26,7 @@ for _, device in ipairs(leaving) do
   end
 end
 if revoke then u.r = at end
+if ARGV[9] == '1' then u.e = 1 end
 if all and cut then u.g, u.gw = at, reason end
 local changed = u.n == 0 and turn(u, to, after(u, now))
 if not changed and (revoke or #gone > 0 or (all and cut)) then write(u) end

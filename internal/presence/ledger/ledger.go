@@ -258,6 +258,8 @@ type Departure struct {
 	Now models.Time
 	// Revoke: the user may not connect before who lets it has looked again.
 	Revoke bool
+	// Deleted reports whether the user has been deleted, so that Redis soon forgets its external ID.
+	Deleted bool
 	// Reason is a word that all nodes are told, with the devices, for cutting their
 	// links; empty: they are not told.
 	Reason string
@@ -266,7 +268,7 @@ type Departure struct {
 // Leave takes devices out. turned: the status has changed by it; gone are those
 // that were there.
 func (l *Ledger) Leave(ctx context.Context, in Departure) (record *Record, turned bool, gone []string, err error) {
-	args := append(in.User.args(), text(int64(in.To)), text(int64(in.Now)), flag(in.Revoke), in.Reason)
+	args := append(in.User.args(), text(int64(in.To)), text(int64(in.Now)), flag(in.Revoke), flag(in.Deleted), in.Reason)
 	if in.All {
 		args = append(args, "*")
 	} else {

@@ -10,7 +10,7 @@
 --                     ADDED"; g:DEVICE a device that was disconnected, "REASON VERSION"; g version
 --                     up to which all devices were disconnected, gw for which reason; kc, kca the
 --                     custom status that the account last lost by going OFFLINE, kv with which
---                     version
+--                     version; e 1 if the user has been deleted
 -- node:NODE (set)     accounts with devices at the node
 -- nodes (sorted set)  nodes by the end of their leases; dead (set) nodes that must be swept
 -- online:APP (set)    users that are ONLINE; changes:APP (sorted set) changed users by version
@@ -22,6 +22,10 @@ local UNLOGINED, OFFLINE, ONLINE = 0, 1, 2
 -- KEEP is for how many seconds an account without devices, a change and a disconnected device are
 -- remembered.
 local KEEP = 3600
+-- KEEP_DELETED is for how many seconds the account of a deleted user, with its external ID, is
+-- remembered. Nodes that miss the deletion find it in the database before they write the user's
+-- devices again; see verify in repair.go.
+local KEEP_DELETED = 60
 -- CUTS is how many disconnected devices of an account are remembered at most.
 local CUTS = 100
 
@@ -38,7 +42,7 @@ local function version()
   return v
 end
 
-local NUMBERS = { 'p', 'a', 'ca', 's', 'k', 'b', 'n', 'l', 'r', 'g', 'kca', 'kv' }
+local NUMBERS = { 'p', 'a', 'ca', 's', 'k', 'b', 'n', 'l', 'r', 'g', 'kca', 'kv', 'e' }
 local TEXTS = { 'c', 'gw', 'kc' }
 
 -- read returns the account's fields, or nil if it is unknown, and its devices. u.cuts are its
@@ -94,6 +98,7 @@ local function write(u)
   local key = P .. 'user:' .. u.id
   redis.call('HSET', key, 'p', u.p, 'a', int(u.a), 'c', u.c, 'ca', int(u.ca), 's', int(u.s), 'k', int(u.k),
     'b', int(u.b), 'n', u.n, 'l', int(u.l), 'r', int(u.r), 'app', u.app, 'x', u.x)
+  if u.e > 0 then redis.call('HSET', key, 'e', u.e) end
   if u.g > 0 then redis.call('HSET', key, 'g', int(u.g), 'gw', u.gw) end
   if u.kv > 0 then redis.call('HSET', key, 'kc', u.kc, 'kca', int(u.kca), 'kv', int(u.kv)) end
   local oldest = micros() - KEEP * 1000000
@@ -109,7 +114,7 @@ local function write(u)
     table.sort(kept, function(a, b) return versionIn(u.cuts[a]) < versionIn(u.cuts[b]) end)
     for i = 1, #kept - CUTS / 2 do redis.call('HDEL', key, 'g:' .. kept[i]) end
   end
-  if u.n > 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, KEEP) end
+  if u.n > 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, u.e > 0 and KEEP_DELETED or KEEP) end
 end
 
 -- tell writes the account and publishes it to everyone who watches it.
