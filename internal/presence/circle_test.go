@@ -42,12 +42,11 @@ func TestCircleHasThreeSources(t *testing.T) {
 		w.blink(1)
 		w.delivered()
 		seen.want(t, "u0:ONLINE u0:OFFLINE u1:ONLINE u1:OFFLINE u2:ONLINE u2:OFFLINE u3:ONLINE u3:OFFLINE")
-		for i := range w.shards {
-			if n := len(w.shards[i].topics); n != 0 {
-				t.Fatalf("%d topics remain", n)
-			}
+		left := w.stats()
+		if left.topics != 0 {
+			t.Fatalf("%d topics remain", left.topics)
 		}
-		if len(w.audience.circles) != 0 || len(w.audience.apps) != 0 {
+		if left.circles != 0 || left.apps != 0 {
 			t.Fatal("a circle remains")
 		}
 	})
@@ -95,7 +94,7 @@ func TestCircleIsShared(t *testing.T) {
 		stop := w.circle(0, first)
 		d, _ := w.connect(1)
 		w.circle(0, second)
-		if n := len(w.audience.circles); n != 1 {
+		if n := w.stats().circles; n != 1 {
 			t.Fatalf("there are %d circles", n)
 		}
 		d.Gone()
@@ -157,19 +156,14 @@ func TestSwitchesTurnedElsewhere(t *testing.T) {
 		stopOther := w.WhileQueried(w.appNow(), func() { t.Error("what had ended was ended again") })
 		stopOther()
 		stopOther()
-		on := func() sources {
-			w.audience.mu.Lock()
-			defer w.audience.mu.Unlock()
-			return w.audience.apps[w.app.ID].on
-		}
 		w.turn(false, false)
-		w.eventually(func() bool { return on() == 0 }, "the switches to go off")
+		w.eventually(func() bool { return w.switchedOn() == 0 }, "the switches to go off")
 		<-ended
 		w.connect(1)
 		w.delivered()
 		seen.want(t, "")
 		w.turn(false, true)
-		w.eventually(func() bool { return on() == fromFriends }, "the switch to go on")
+		w.eventually(func() bool { return w.switchedOn() == fromFriends }, "the switch to go on")
 		w.followed()
 		w.delivered()
 		seen.want(t, "u1:ONLINE")
@@ -223,7 +217,7 @@ func TestCircleWithoutDatabase(t *testing.T) {
 		if _, err := w.WatchCircle(context.Background(), app, acc, seen); err == nil {
 			t.Fatal("a circle began without its friends")
 		}
-		if len(w.audience.circles) != 0 {
+		if w.stats().circles != 0 {
 			t.Fatal("the circle that could not be loaded remains")
 		}
 		w.turn(false, false)
@@ -233,7 +227,7 @@ func TestCircleWithoutDatabase(t *testing.T) {
 		w.followed()
 		rename("friendships_away", "friendships")
 		w.eventually(func() bool {
-			c := w.audience.circle(w.users[0].ID)
+			c := w.circleOf(0)
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			return c.lists[0].state == listOn

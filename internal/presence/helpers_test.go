@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -120,8 +119,8 @@ func (w *world) closeHub(hub *Hub) {
 func (w *world) crash() {
 	w.kill()
 	w.Hub.close()
-	if s, ok := w.store.(*shared); ok {
-		s.feed.Close() // what it brings begins more work in the background
+	if w.redis != nil {
+		w.node().feed.Close() // what it brings begins more work in the background
 	}
 	w.background.Wait()
 }
@@ -217,19 +216,7 @@ func (w *world) turnHere(queries, friends bool) {
 // followed waits until the circles have loaded what they are to watch.
 func (w *world) followed() {
 	w.t.Helper()
-	w.eventually(func() bool {
-		w.audience.mu.Lock()
-		defer w.audience.mu.Unlock()
-		for _, c := range w.audience.circles {
-			c.mu.Lock()
-			loading := slices.ContainsFunc(c.lists[:], func(l list) bool { return l.state == listLoading })
-			c.mu.Unlock()
-			if loading {
-				return false
-			}
-		}
-		return true
-	}, "the circles to be loaded")
+	w.eventually(func() bool { return w.stats().loading == 0 }, "the circles to be loaded")
 }
 
 func (w *world) subscribe(i int, targets ...int) *Subscribed {
@@ -332,37 +319,13 @@ func (w *world) eventually(happened func() bool, what string, args ...any) {
 // delivered waits until the watchers have heard of everything so far.
 func (w *world) delivered() {
 	w.t.Helper()
-	w.eventually(func() bool {
-		for i := range w.shards {
-			s := &w.shards[i]
-			s.mu.Lock()
-			busy := s.delivering
-			s.mu.Unlock()
-			if busy {
-				return false
-			}
-		}
-		return true
-	}, "the deliveries to end")
+	w.eventually(func() bool { return w.stats().delivering == 0 }, "the deliveries to end")
 }
 
 // written waits until the database holds everything so far.
 func (w *world) written() {
 	w.t.Helper()
-	w.eventually(func() bool {
-		for i := range w.shards {
-			s := &w.shards[i]
-			s.mu.Lock()
-			for _, e := range s.entries {
-				if e.queued || e.durable != e.wanted() {
-					s.mu.Unlock()
-					return false
-				}
-			}
-			s.mu.Unlock()
-		}
-		return true
-	}, "the writes to end")
+	w.eventually(func() bool { return w.stats().unwritten == 0 }, "the writes to end")
 }
 
 // devicesOf counts a user's devices, those included whose login is being written.

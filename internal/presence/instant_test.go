@@ -24,7 +24,7 @@ func TestChangesInTheInstantOfASwitch(t *testing.T) {
 			seen := new(recorder)
 			w.circle(0, seen)
 			w.connect(1)
-			c, acc := w.audience.circle(w.users[0].ID), w.account(1)
+			c, acc := w.circleOf(0), w.account(1)
 			stop, done := make(chan struct{}), make(chan int)
 			go func() {
 				for n := 1; ; n++ {

@@ -87,7 +87,7 @@ func command(t *testing.T, server *testenv.Redis, words ...string) string {
 func (n nodes) repaired() {
 	for _, w := range n {
 		w.t.Helper()
-		s := w.store.(*shared)
+		s := w.node()
 		name, ends := "", []int64{}
 		w.eventually(func() bool {
 			s.lease.mu.Lock()
@@ -108,7 +108,7 @@ func (n nodes) repaired() {
 
 // holdRestore keeps the node from writing the user's devices again until release is called.
 func (w *world) holdRestore(i int) (release func()) {
-	s := w.store.(*shared)
+	s := w.node()
 	l := s.use(w.account(i))
 	l.step.Lock()
 	return sync.OnceFunc(func() {
@@ -141,9 +141,7 @@ func (n nodes) endsWith(seen []*recorder, user int, want string) {
 // watchAll watches the first users at each node, which tells nothing of what has happened before.
 func (n nodes) watchAll(count int) (seen []*recorder) {
 	for _, w := range n {
-		if err := w.store.catchUpAll(context.Background()); err != nil {
-			w.t.Fatal(err)
-		}
+		w.heard()
 		w.delivered()
 		accs := make([]Account, count)
 		for i := range accs {
@@ -498,14 +496,14 @@ func TestPlannedFailover_ChangesNothing(t *testing.T) {
 		seen := r.watchAll(3)
 		app := new(recorder)
 		a.WatchApp(a.app.ID, app)
-		born := a.store.(*shared).lease.born
+		born := a.node().lease.born
 		inSync(t, r.server, replica) // so that what is written from here on is replicated
 		command(t, r.server, "CLIENT", "PAUSE", "10000", "WRITE")
 		inSync(t, r.server, replica)
 		promote(t, r, replica)
 		for _, w := range r.nodes {
 			w.eventually(func() bool {
-				s := w.store.(*shared)
+				s := w.node()
 				s.lease.mu.Lock()
 				defer s.lease.mu.Unlock()
 				return s.lease.born != born
@@ -598,9 +596,7 @@ func TestSweptNode_CustomStatusesComeBack(t *testing.T) {
 			set(i, fmt.Sprint("before ", i))
 		}
 		seen := r.nodes[:1].watchAll(4)
-		if err := b.store.catchUpAll(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+		b.heard()
 		r.links[1].Cut()
 		set(1, "after the cut")
 		for i := range 4 {
@@ -654,9 +650,7 @@ func TestSweptNode_ComesBackToEmptyRedis(t *testing.T) {
 		if _, err := b.SetStatus(b.account(0), "here"); err != nil {
 			t.Fatal(err)
 		}
-		if err := b.store.catchUpAll(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+		b.heard()
 		seen := r.nodes[:1].watchAll(1)
 		app := new(recorder)
 		a.WatchApp(a.app.ID, app)
@@ -676,11 +670,9 @@ func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
 		n := newNodes(t, db, 1, 1)
 		w := n[0]
-		s := w.store.(*shared)
+		s := w.node()
 		first, _ := w.connect(0)
-		if err := w.store.settle(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+		w.following()
 		topic := userTopic(w.users[0].ID)
 		s.views.mu.Lock()
 		view := s.views.byTopic[topic]
@@ -690,9 +682,7 @@ func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
 		if _, err := w.SetStatus(w.account(0), "unheard"); err != nil {
 			t.Fatal(err)
 		}
-		if err := w.store.catchUpAll(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+		w.heard()
 		s.views.mu.Lock()
 		view.record, view.online = nil, nil
 		s.views.mu.Unlock()
@@ -779,7 +769,7 @@ func TestRepair_WorksUnderOneName(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
 		n := newNodes(t, db, 1, 3)
 		w := n[0]
-		s := w.store.(*shared)
+		s := w.node()
 		for i := range 3 {
 			w.connect(i)
 		}
@@ -819,7 +809,7 @@ func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
 		n := newNodes(t, db, 1, 1)
 		w := n[0]
-		s := w.store.(*shared)
+		s := w.node()
 		l := new(link)
 		d := w.newDevice(w.account(0), models.PlatformWeb, l)
 		local, err := s.arrive(d)

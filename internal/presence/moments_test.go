@@ -205,8 +205,8 @@ func TestChangedAt_Grows(t *testing.T) {
 					gone := m.at(0)
 					gone.crash()
 					m.nodes = m.nodes[1:]
-					left := m.at(0).store.(*shared)
-					if err := left.sweep(context.Background(), gone.store.(*shared).lease.current()); err != nil {
+					left := m.at(0).node()
+					if err := left.sweep(context.Background(), gone.node().lease.current()); err != nil {
 						m.t.Fatal(err)
 					}
 				}, "OFFLINE"},

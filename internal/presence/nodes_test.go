@@ -3,6 +3,7 @@ package presence
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -191,15 +192,9 @@ func TestCirclesFollowOtherNodes(t *testing.T) {
 		follows := func(i int, want bool) {
 			t.Helper()
 			b.eventually(func() bool {
-				c := b.audience.circle(b.users[0].ID)
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				_, found := c.find(b.users[i].ID)
-				return found == want
+				return slices.Contains(b.watched(0), b.users[i].ID) == want
 			}, "the circle to follow u%d: %v", i, want)
-			if err := b.store.settle(context.Background()); err != nil {
-				t.Fatal(err)
-			}
+			b.following()
 		}
 		a.befriend(0, 1)
 		follows(1, true)

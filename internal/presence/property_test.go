@@ -564,18 +564,15 @@ func (m *model) agreed() {
 					want[w.users[other].ID] = true
 				}
 			}
-			c := w.audience.circle(w.users[d.owner].ID)
 			w.eventually(func() bool {
 				got := map[int64]bool{}
-				for _, id := range c.listed(fromSelf | fromFriends | fromSubscriptions) {
+				for _, id := range w.watched(d.owner) {
 					got[id] = true
 				}
 				return maps.Equal(got, want)
 			}, "the circle of u%d", d.owner)
 		}
-		if err := w.store.settle(context.Background()); err != nil {
-			m.t.Fatal(err)
-		}
+		w.following()
 	}
 }
 

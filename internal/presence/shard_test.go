@@ -12,14 +12,7 @@ import (
 func TestEntriesLinger(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 3)
-		remembered := func() (n int) {
-			for i := range w.shards {
-				w.shards[i].mu.Lock()
-				n += len(w.shards[i].entries)
-				w.shards[i].mu.Unlock()
-			}
-			return n
-		}
+		remembered := func() int { return w.stats().entries }
 		gone, _ := w.connect(0)
 		w.connect(1)
 		back, _ := w.connect(2)

@@ -42,7 +42,7 @@ func TestSubscribersAndErasersTakeTurns(t *testing.T) {
 			return subscriber, eraser
 		}
 
-		c := w.audience.circle(owner.ID)
+		c := w.circleOf(0)
 		c.mu.Lock() // so it cannot follow
 		done := make(chan error)
 		go func() {

@@ -90,10 +90,8 @@ func TestStoppedWatchersAreForgotten(t *testing.T) {
 	}
 	watches[0].stop()
 	w.delivered()
-	for i := range w.shards {
-		if n := len(w.shards[i].topics); n != 0 {
-			t.Fatalf("%d topics remain", n)
-		}
+	if n := w.stats().topics; n != 0 {
+		t.Fatalf("%d topics remain", n)
 	}
 }
 

@@ -1,0 +1,83 @@
+package presence
+
+import (
+	"context"
+	"slices"
+)
+
+// stats is what a hub holds at a moment.
+type stats struct {
+	// entries are the accounts in memory, and unwritten those of them that the database does not
+	// hold yet.
+	entries, unwritten int
+	// circles and apps are those of the audience, and loading the circles that read a list.
+	circles, apps, loading int
+	// topics are the keys with watches, and delivering the queues that have something to deliver.
+	topics, delivering int
+}
+
+// stats returns what the hub holds now. No topic of a queue that delivers is counted.
+func (h *Hub) stats() (s stats) {
+	for i := range h.shards {
+		sh := &h.shards[i]
+		sh.mu.Lock()
+		s.entries += len(sh.entries)
+		for _, e := range sh.entries {
+			if e.queued || e.durable != e.wanted() {
+				s.unwritten++
+			}
+		}
+		if sh.delivering {
+			s.delivering++
+		} else {
+			s.topics += len(sh.topics)
+		}
+		sh.mu.Unlock()
+	}
+	h.audience.mu.Lock()
+	defer h.audience.mu.Unlock()
+	s.circles, s.apps = len(h.audience.circles), len(h.audience.apps)
+	for _, c := range h.audience.circles {
+		c.mu.Lock()
+		if slices.ContainsFunc(c.lists[:], func(l list) bool { return l.state == listLoading }) {
+			s.loading++
+		}
+		c.mu.Unlock()
+	}
+	return s
+}
+
+// node returns the registry of a world that has a Redis.
+func (w *world) node() *shared { return w.store.(*shared) }
+
+// heard waits until the node has received all changes so far.
+func (w *world) heard() {
+	w.t.Helper()
+	if err := w.store.catchUpAll(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// following waits until the node receives the changes of everything that it watches.
+func (w *world) following() {
+	w.t.Helper()
+	if err := w.store.settle(context.Background()); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// circleOf returns the user's circle, or nil if it has none.
+func (w *world) circleOf(i int) *circle { return w.audience.circle(w.users[i].ID) }
+
+// watched returns the keys of those that the user's circle watches.
+func (w *world) watched(i int) []int64 {
+	return w.circleOf(i).listed(fromSelf | fromFriends | fromSubscriptions)
+}
+
+// switchedOn returns the lists that the app's switches let its circles carry, as far as the hub
+// knows.
+func (w *world) switchedOn() sources {
+	w.audience.mu.Lock()
+	defer w.audience.mu.Unlock()
+	return w.audience.apps[w.app.ID].on
+}
