@@ -16,6 +16,7 @@ import (
 	"rollcall/bench/kit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	delivery "rollcall/internal/fanout"
 	"rollcall/internal/opaque"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
@@ -124,12 +125,12 @@ func circles(ctx context.Context, hub *presence.Hub, app *models.App, accounts [
 // nowhere is a sink that keeps nothing.
 type nowhere struct{}
 
-func (nowhere) Deliver(*presence.Event) {}
+func (nowhere) Deliver(*delivery.Event) {}
 
 // counting is a sink that counts down.
 type counting struct{ *sync.WaitGroup }
 
-func (c counting) Deliver(*presence.Event) { c.Done() }
+func (c counting) Deliver(*delivery.Event) { c.Done() }
 
 func liveHeap() float64 {
 	runtime.GC()

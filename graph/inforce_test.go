@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"rollcall/graph/graphtest"
-	"rollcall/internal/presence"
+	"rollcall/internal/fanout"
 	"rollcall/internal/ratelimit"
 	"rollcall/models"
 )
@@ -58,7 +58,7 @@ type events struct {
 	list []models.Presence
 }
 
-func (e *events) Deliver(ev *presence.Event) {
+func (e *events) Deliver(ev *fanout.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.list = append(e.list, ev.Value().(*models.UserStatus).Presence)

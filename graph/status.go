@@ -63,14 +63,14 @@ func (r *queryResolver) UserStatuses(ctx context.Context, ids []string) ([]*mode
 }
 
 func (r *subscriptionResolver) StatusChanged(ctx context.Context) (<-chan *models.UserStatus, error) {
-	return stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
+	return stream.From[*models.UserStatus](ctx, func(sink fanout.Sink) (func(), error) {
 		p := auth.From(ctx)
 		return r.presence.WatchCircle(ctx, p.App, p.Account(), sink)
 	})
 }
 
 func (r *subscriptionResolver) UserStatus(ctx context.Context, ids []string) (<-chan *models.UserStatus, error) {
-	return stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
+	return stream.From[*models.UserStatus](ctx, func(sink fanout.Sink) (func(), error) {
 		if err := r.maySeeStatuses(ctx, ids...); err != nil {
 			return nil, err
 		}
@@ -94,7 +94,7 @@ func (r *subscriptionResolver) UserStatus(ctx context.Context, ids []string) (<-
 }
 
 func (r *subscriptionResolver) AppStatusChanged(ctx context.Context) (<-chan *models.UserStatus, error) {
-	return stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
+	return stream.From[*models.UserStatus](ctx, func(sink fanout.Sink) (func(), error) {
 		return r.presence.WatchApp(ctx, auth.From(ctx).App.ID, sink)
 	})
 }

@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/connections"
 	"rollcall/internal/database"
+	"rollcall/internal/fanout"
 	"rollcall/internal/presence"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
@@ -244,7 +245,7 @@ func (w *World) Devices(u *models.User) []models.Device {
 
 // Watch has sink told of the changes of a user's status, with snapshot from its
 // present one on, until stop is called.
-func (w *World) Watch(u *models.User, sink presence.Sink, snapshot bool) (stop func()) {
+func (w *World) Watch(u *models.User, sink fanout.Sink, snapshot bool) (stop func()) {
 	w.T.Helper()
 	stop, err := w.Presence.WatchUsers(context.Background(), []presence.Account{presence.AccountOf(u)}, sink, snapshot)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"rollcall/internal/fanout"
 	"rollcall/internal/presence"
 )
 
@@ -33,6 +34,6 @@ func BenchmarkDeliver(b *testing.B) {
 }
 
 // capture is a sink that keeps the last event.
-type capture struct{ atomic.Pointer[presence.Event] }
+type capture struct{ atomic.Pointer[fanout.Event] }
 
-func (c *capture) Deliver(ev *presence.Event) { c.Store(ev) }
+func (c *capture) Deliver(ev *fanout.Event) { c.Store(ev) }

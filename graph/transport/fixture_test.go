@@ -112,7 +112,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	w.auth = &fakeAuth{app: app, users: users, refused: make(map[string]error), asked: make(map[string]bool)}
 	w.schema = &fakeSchema{
 		definition: gqlparser.MustLoadSchema(&ast.Source{Input: testSchema}), world: w,
-		waiting: make(chan struct{}, 1000), proceed: make(chan struct{}), sinks: make(chan presence.Sink, 1),
+		waiting: make(chan struct{}, 1000), proceed: make(chan struct{}), sinks: make(chan fanout.Sink, 1),
 	}
 	exec := executor.New(w.schema)
 	exec.SetErrorPresenter(present)
@@ -323,7 +323,7 @@ type fakeSchema struct {
 	// waiting tells of each `wait` that is under way; each ends with one proceed.
 	waiting, proceed chan struct{}
 	// sinks are those of `captured`.
-	sinks chan presence.Sink
+	sinks chan fanout.Sink
 	// encoded counts the executions for an event.
 	encoded counter
 }
@@ -422,7 +422,7 @@ func (s *fakeSchema) subscription(ctx context.Context, op *graphql.OperationCont
 	if f.Name == "crash" {
 		panic("crash")
 	}
-	events, err := stream.From[*models.UserStatus](ctx, func(sink presence.Sink) (func(), error) {
+	events, err := stream.From[*models.UserStatus](ctx, func(sink fanout.Sink) (func(), error) {
 		switch f.Name {
 		case "disabled":
 			return nil, fault.New(fault.FeatureDisabled, "switched off").With("number", 72001)

@@ -13,7 +13,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
 	"rollcall/graph/stream"
-	"rollcall/internal/presence"
+	"rollcall/internal/fanout"
 )
 
 // shape is what equal subscriptions share: the same document, operation and
@@ -60,7 +60,7 @@ func viewerOf(p *auth.Principal, everyone bool) viewer {
 
 // encode executes the subscription for ev and returns the response as JSON; nil if there
 // is none. ctx is the shape's own, or derived from it.
-func (s *shape) encode(ctx context.Context, ev *presence.Event) (payload []byte) {
+func (s *shape) encode(ctx context.Context, ev *fanout.Event) (payload []byte) {
 	defer func() {
 		if r := recover(); r != nil {
 			s.owner.logger.ErrorContext(s.ctx, "panic while encoding an event",

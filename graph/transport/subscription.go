@@ -5,7 +5,6 @@ import (
 
 	"rollcall/graph/stream"
 	"rollcall/internal/fanout"
-	"rollcall/internal/presence"
 )
 
 // outlet is where the messages of one subscription go: a WebSocket's operation
@@ -77,16 +76,16 @@ var (
 )
 
 // Deliver sends ev to the subscriber.
-func (s *subscription) Deliver(ev *presence.Event) { s.take(ev, false) }
+func (s *subscription) Deliver(ev *fanout.Event) { s.take(ev, false) }
 
 // Gather has ev sent to the subscriber by Flush at the latest.
-func (s *subscription) Gather(ev *presence.Event) { s.take(ev, true) }
+func (s *subscription) Gather(ev *fanout.Event) { s.take(ev, true) }
 
 // Flush sends what was gathered.
 func (s *subscription) Flush() { s.out.release() }
 
 // take sends ev, or has it held.
-func (s *subscription) take(ev *presence.Event, hold bool) {
+func (s *subscription) take(ev *fanout.Event, hold bool) {
 	payload, f := s.encode(ev)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +107,7 @@ func (s *subscription) take(ev *presence.Event, hold bool) {
 
 // encode returns ev's response, nil if there is none. If the response may hold statuses that
 // are read for it, they are read for this subscription alone, behind a fence of its connection.
-func (s *subscription) encode(ev *presence.Event) ([]byte, *fence) {
+func (s *subscription) encode(ev *fanout.Event) ([]byte, *fence) {
 	if !s.shape.self {
 		if f := s.out.newFence(); f != nil {
 			return s.shape.encode(fanout.WithReader(s.shape.ctx, f), ev), f

@@ -169,7 +169,7 @@ func (s *shard) announce(e *entry) {
 	s.hub.metrics.events.Inc()
 	e.seq = s.hub.seq.Add(1)
 	status := e.status()
-	s.enqueue(job{event: fanout.NewAt(e.seq, e.id, &status), to: [...]int64{userTopic(e.id), appTopic(e.appID)}})
+	s.Publish(fanout.NewAt(e.seq, e.id, &status), userKey(e.id), appKey(e.appID))
 }
 
 // end takes the devices that leave out of e, turns e to the presence after the
@@ -210,8 +210,8 @@ func (s *shard) save(e *entry) {
 // beginWrite answers the state that the writer is to write, and who waits for
 // it; false where there is nothing to write.
 func (s *shard) beginWrite(e *entry) (write, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	e.queued = false
 	if e.dropped {
 		return write{}, false
@@ -230,8 +230,8 @@ func (s *shard) beginWrite(e *entry) (write, bool) {
 // announced; when it failed, the logins that waited for it are undone. It
 // answers whether the writer must try this entry again.
 func (s *shard) endWrite(w write, err error) (again bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	e := w.entry
 	defer finish(w.waiters, err)
 	if err == nil {

@@ -14,23 +14,7 @@ import (
 // idle is a sink that does nothing.
 type idle struct{ _ byte }
 
-func (*idle) Deliver(*Event) {}
-
-// BenchmarkPublish is one change for 10 000 watchers, without what they do with it.
-func BenchmarkPublish(b *testing.B) {
-	const watchers = 10_000
-	ts := topics{}
-	for range watchers {
-		w := &watcher{sink: new(idle)}
-		ts.join(&joining{watcher: w, watches: []*watch{{watcher: w, key: userTopic(1)}}})
-	}
-	ev := fanout.New(1, &models.UserStatus{})
-	b.ReportAllocs()
-	for b.Loop() {
-		ts.publish(ev, [...]int64{userTopic(1), appTopic(1)})
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/watchers, "ns/delivery")
-}
+func (*idle) Deliver(*fanout.Event) {}
 
 // BenchmarkWatchMemory is what a watch costs: 1000 subscriptions to 200 of
 // 2000 users each.

@@ -1,7 +1,6 @@
 package presence
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -36,7 +35,7 @@ var lists = [...]sources{fromFriends, fromSubscriptions}
 // operations of all the account's devices, and changes while it runs: a watch
 // begins with the first source that selects a user, and ends with the last.
 type circle struct {
-	watcher // its sink is the circle
+	watcher fanout.Watcher // its sink is the circle
 	hub     *Hub
 	id      int64 // the owner's users.id
 	appID   int64
@@ -48,8 +47,8 @@ type circle struct {
 
 	mu     sync.Mutex
 	closed bool
-	// watches are in the order of compareKeys.
-	watches []*watch
+	// watches are in the order of fanout.Compare. Their tags are the sources that select the user.
+	watches []*fanout.Watch
 	lists   [len(lists)]list
 	// lost says up to where users were watched who are not any more; kept while
 	// some list is off, because they may come back with it.
@@ -58,7 +57,7 @@ type circle struct {
 
 // listener is one statusChanged operation.
 type listener struct {
-	sink Sink
+	sink fanout.Sink
 	// since is the number of the latest change before it began; who asks after
 	// beginning must not be told of what is older than the answer.
 	since int64
@@ -105,7 +104,7 @@ type change struct {
 // goroutine, possibly before WatchCircle has returned.
 //
 // stop ends the watch; calling it again does nothing.
-func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc Account, sink Sink) (stop func(), err error) {
+func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc Account, sink fanout.Sink) (stop func(), err error) {
 	l := &listener{sink: sink, since: h.seq.Load()}
 	c, first := h.audience.join(h, app, acc, l)
 	if first {
@@ -139,7 +138,7 @@ func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc Account, sin
 // newCircle answers a circle that watches its owner alone, and is to load lists.
 func newCircle(h *Hub, acc Account, wanted sources) *circle {
 	c := &circle{hub: h, id: acc.ID, appID: acc.AppID, ready: make(chan struct{})}
-	c.watcher.sink = c
+	c.watcher.Sink = c
 	c.listeners.Store(new([]*listener))
 	for i, from := range lists {
 		if wanted&from != 0 {
@@ -154,9 +153,8 @@ func newCircle(h *Hub, acc Account, wanted sources) *circle {
 
 func (h *Hub) moment() moment { return moment{seq: h.seq.Load(), at: h.now() - 1} }
 
-// moment is how far the changes of the user have been handed to the watches on
-// it; the caller has the mutex. What memory knows of is not left to the clock,
-// which may be set back.
+// moment returns how far the user's changes have been published to the watches on it; the shard is
+// locked. What memory knows of is not left to the clock, which may be set back.
 func (s *shard) moment(userID int64) moment {
 	m := s.hub.moment()
 	if e := s.entries[userID]; e != nil {
@@ -166,7 +164,7 @@ func (s *shard) moment(userID int64) moment {
 }
 
 // Deliver hands a change to all operations that began before it.
-func (c *circle) Deliver(ev *Event) {
+func (c *circle) Deliver(ev *fanout.Event) {
 	for _, l := range *c.listeners.Load() {
 		if ev.Seq() > l.since {
 			l.sink.Deliver(ev)
@@ -175,7 +173,7 @@ func (c *circle) Deliver(ev *Event) {
 }
 
 // Gather is Deliver, but what the operations gather waits for Flush.
-func (c *circle) Gather(ev *Event) {
+func (c *circle) Gather(ev *fanout.Event) {
 	for _, l := range *c.listeners.Load() {
 		if ev.Seq() <= l.since {
 			continue
@@ -199,7 +197,7 @@ func (c *circle) Flush() {
 
 // close ends all watches.
 func (c *circle) close() {
-	c.stopped.Store(true)
+	c.watcher.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
@@ -357,53 +355,45 @@ func (c *circle) apply(i int, p change) {
 	}
 }
 
-// compareKeys orders users by shard, and then by key.
-func compareKeys(a, b int64) int {
-	return cmp.Or(cmp.Compare(shardIndex(a), shardIndex(b)), cmp.Compare(a, b))
-}
-
-// find answers where the watch of the user is, or would be.
+// find returns where the watch of the user is, or would be.
 func (c *circle) find(id int64) (at int, found bool) {
-	return slices.BinarySearchFunc(c.watches, id, func(w *watch, id int64) int { return compareKeys(w.key, id) })
+	return slices.BinarySearchFunc(c.watches, userKey(id), func(w *fanout.Watch, key int64) int {
+		return fanout.Compare(w.Key, key)
+	})
 }
 
-// add watches users for a further reason. Who was not watched before, and has
-// changed in the absence, is told of first; nil: there was none.
+// add watches users for a further reason. The caller must not use ids afterwards. If there was an
+// absence, what the circle has missed in it of users that it did not watch is delivered first.
 func (c *circle) add(ids []int64, from sources, missing *absence) {
-	slices.SortFunc(ids, compareKeys)
-	ids = slices.Compact(ids)
-	room := make([]watch, 0, len(ids))
-	fresh := make([]*watch, 0, len(ids))
-	for _, id := range ids {
-		if at, found := c.find(id); found {
-			c.watches[at].why |= from
-			continue
+	slices.SortFunc(ids, fanout.Compare)
+	fresh := slices.DeleteFunc(slices.Compact(ids), func(id int64) bool {
+		at, found := c.find(id)
+		if found {
+			c.watches[at].Tag |= uint8(from)
 		}
-		room = append(room, watch{watcher: &c.watcher, key: userTopic(id), why: from})
-		fresh = append(fresh, &room[len(room)-1])
-	}
+		return found
+	})
 	if len(fresh) == 0 {
 		return
 	}
-	all := make([]*watch, 0, len(c.watches)+len(fresh))
-	all = append(append(all, c.watches...), fresh...)
-	slices.SortFunc(all, func(a, b *watch) int { return compareKeys(a.key, b.key) })
+	watches := fanout.Pointers(fanout.Watches(&c.watcher, fresh))
+	for _, w := range watches {
+		w.Tag = uint8(from)
+		c.hub.store.follow(w.Key)
+	}
+	all := make([]*fanout.Watch, 0, len(c.watches)+len(watches))
+	all = append(append(all, c.watches...), watches...)
+	slices.SortFunc(all, func(a, b *fanout.Watch) int { return fanout.Compare(a.Key, b.Key) })
 	c.watches = all
-	for _, w := range fresh {
-		c.hub.store.follow(w.key)
-	}
-	for _, part := range byShard(fresh) {
-		s := c.hub.shard(part[0].key)
-		s.mu.Lock()
-		j := &joining{watcher: &c.watcher, watches: part}
+	c.hub.board.Each(watches, func(q *fanout.Queue, part []*fanout.Watch) {
+		var first []*fanout.Event
 		if missing != nil {
-			j.missed = c.hub.store.missed(s, part, missing, c.lost)
+			first = c.hub.store.missed(part, missing, c.lost)
 		}
-		s.enqueue(job{join: j})
-		s.mu.Unlock()
-	}
-	for _, w := range fresh {
-		delete(c.lost, w.key)
+		q.Join(part, first)
+	})
+	for _, w := range watches {
+		delete(c.lost, w.Key)
 	}
 }
 
@@ -414,45 +404,42 @@ func (c *circle) remove(id int64, from sources) {
 		return
 	}
 	w := c.watches[at]
-	if w.why &^= from; w.why == 0 {
+	if w.Tag &^= uint8(from); w.Tag == 0 {
 		c.watches = slices.Delete(c.watches, at, at+1)
-		c.leave([]*watch{w})
+		c.leave([]*fanout.Watch{w})
 	}
 }
 
 // drop takes a reason away from all.
 func (c *circle) drop(from sources) {
-	var gone []*watch
-	c.watches = slices.DeleteFunc(c.watches, func(w *watch) bool {
-		w.why &^= from
-		if w.why == 0 {
+	var gone []*fanout.Watch
+	c.watches = slices.DeleteFunc(c.watches, func(w *fanout.Watch) bool {
+		w.Tag &^= uint8(from)
+		if w.Tag == 0 {
 			gone = append(gone, w)
 		}
-		return w.why == 0
+		return w.Tag == 0
 	})
 	c.leave(gone)
 }
 
-// leave ends watches, in the order of compareKeys. Up to where each was told of is
-// noted under the mutex under which changes are handed to it, so that what comes
-// in the same instant is told either before or by the list that brings the user
-// back, and not by both.
-func (c *circle) leave(gone []*watch) {
+// leave ends watches, which are in the order of fanout.Compare. While some list is off, it notes how
+// far the circle has received each user's changes. It does so under the lock under which they are
+// published, so that a change of the same instant comes either before, or with the list that brings
+// the user back, and not twice.
+func (c *circle) leave(gone []*fanout.Watch) {
 	back := !c.complete()
 	if back && c.lost == nil {
 		c.lost = make(map[int64]moment, len(gone))
 	}
-	for _, part := range byShard(gone) {
-		s := c.hub.shard(part[0].key)
-		s.mu.Lock()
-		s.enqueue(job{leave: part})
+	c.hub.board.Each(gone, func(q *fanout.Queue, part []*fanout.Watch) {
+		q.Leave(part)
 		if back {
 			for _, w := range part {
-				c.lost[w.key] = s.moment(w.key)
+				c.lost[w.Key] = c.hub.shard(w.Key).moment(w.Key)
 			}
 		}
-		s.mu.Unlock()
-	}
+	})
 }
 
 // complete says whether all lists are on.

@@ -5,6 +5,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -63,7 +64,9 @@ func TestSetStatus(t *testing.T) {
 // by their time and their number.
 func wantOrder(t *testing.T, seen *recorder) {
 	t.Helper()
-	last := map[int64]*Event{}
+	seen.mu.Lock()
+	defer seen.mu.Unlock()
+	last := map[int64]*fanout.Event{}
 	for _, ev := range seen.events {
 		if was := last[ev.Key()]; was != nil {
 			a, b := was.Value().(*models.UserStatus), ev.Value().(*models.UserStatus)

@@ -160,13 +160,13 @@ func (c *circle) changeFrom(i, changes int, read ...change) bool {
 	return true
 }
 
-// listed answers whom the list selects.
+// listed returns the users that the sources select.
 func (c *circle) listed(from sources) (ids []int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range c.watches {
-		if w.why&from != 0 {
-			ids = append(ids, w.key)
+		if sources(w.Tag)&from != 0 {
+			ids = append(ids, w.Key)
 		}
 	}
 	return ids

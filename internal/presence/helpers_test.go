@@ -13,6 +13,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/fanout"
 	"rollcall/internal/opaque"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
@@ -123,10 +124,12 @@ func (w *world) crash() {
 		w.node().feed.Close() // what it brings begins more work in the background
 	}
 	w.background.Wait()
+	w.board.Close()
+	w.board.Wait()
 }
 
 // circle begins a statusChanged operation of the user.
-func (w *world) circle(i int, sink Sink) (stop func()) {
+func (w *world) circle(i int, sink fanout.Sink) (stop func()) {
 	w.t.Helper()
 	row := w.row(i)
 	stop, err := w.WatchCircle(context.Background(), w.appNow(), AccountOf(row), sink)
@@ -172,12 +175,12 @@ func (w *world) Disconnect(ctx context.Context, acc Account, ids []string, reaso
 	return must(w.Hub.Disconnect(ctx, acc, ids, reason))(w.t)
 }
 
-func (w *world) WatchUsers(accs []Account, sink Sink, snapshot bool) (stop func()) {
+func (w *world) WatchUsers(accs []Account, sink fanout.Sink, snapshot bool) (stop func()) {
 	w.t.Helper()
 	return must(w.Hub.WatchUsers(context.Background(), accs, sink, snapshot))(w.t)
 }
 
-func (w *world) WatchApp(appID int64, sink Sink) (stop func()) {
+func (w *world) WatchApp(appID int64, sink fanout.Sink) (stop func()) {
 	w.t.Helper()
 	return must(w.Hub.WatchApp(context.Background(), appID, sink))(w.t)
 }
@@ -331,8 +334,8 @@ func (w *world) written() {
 // devicesOf counts a user's devices, those included whose login is being written.
 func (w *world) devicesOf(i int) int {
 	s := w.shard(w.users[i].ID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	if e := s.entries[w.users[i].ID]; e != nil {
 		return len(e.devices)
 	}
@@ -427,10 +430,10 @@ func (l *link) wants(w *world, want Reason) {
 // recorder is a sink that keeps everything.
 type recorder struct {
 	mu     sync.Mutex
-	events []*Event
+	events []*fanout.Event
 }
 
-func (r *recorder) Deliver(ev *Event) {
+func (r *recorder) Deliver(ev *fanout.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events = append(r.events, ev)

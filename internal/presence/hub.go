@@ -1,17 +1,18 @@
-// Package presence knows who is online: it keeps the devices of every account,
-// decides each account's status, remembers it in the database and tells those
-// who watch: whoever named the users, the app's server, and each account's circle
-// of friends and of users that it has subscribed.
+// Package presence knows who is online. It keeps the devices of every account, decides each
+// account's status, records it in the database, and publishes its changes to those who watch: the
+// operations that named users, the App Server, and each account's circle of friends and subscribed
+// users.
 //
-// Memory is the truth about who is online; the columns users.presence and
-// users.presence_at are its durable mirror, which a restart reads. Everything
-// that happens to one account happens under the mutex of its shard, so its
-// changes have one order, and that is the order in which the database and the
-// watchers learn of them:
+// Without Redis the truth about who is online is in memory, and the columns users.presence and
+// users.presence_at are its durable copy, which a restart reads. All changes of one account are
+// decided under the lock of its fanout.Queue, so they have one order, in which the database and the
+// watchers receive them:
 //
 //	Connect, Gone, Logout …  →  shard: one account's transition
 //	                              ├→ writer: newest state to the database, many accounts a statement
-//	                              └→ the shard's queue → topics → every watcher's Sink
+//	                              └→ the shard's fanout.Queue → every watcher's Sink
+//
+// With Redis the nodes of the service decide together; see shared.
 package presence
 
 import (
@@ -26,14 +27,12 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/opaque"
 	"rollcall/internal/redis"
 	"rollcall/models"
 )
-
-// shardCount spreads accounts over so many locks and queues. A power of two.
-const shardCount = 64
 
 // ErrClosed is returned by Connect and Logout once Close has begun.
 var ErrClosed error = fault.New(fault.Unavailable, "the server is going away")
@@ -60,8 +59,8 @@ type Options struct {
 	Secret opaque.Secret
 }
 
-// Hub holds the devices and statuses of all accounts that are, or lately were,
-// connected to this process. All methods may be called from any goroutine.
+// Hub holds the devices and statuses of all accounts that are, or recently were, connected to this
+// process. All methods may be called by any goroutine.
 type Hub struct {
 	db      *database.DB
 	bus     *bus.Bus
@@ -74,10 +73,10 @@ type Hub struct {
 	online  onlineCounts
 	secret  opaque.Secret
 	// seq is the number of the latest change of a status in this process.
-	seq    atomic.Int64
-	shards [shardCount]shard
-	// publishing counts the shards that hand events to watchers at this moment.
-	publishing atomic.Int32
+	seq atomic.Int64
+	// board delivers the changes. Each of its queues orders those of one shard's accounts.
+	board  *fanout.Board
+	shards [fanout.Queues]shard
 	// audience hears of statuses as far as the apps' switches allow; loaders read
 	// whom its circles watch.
 	audience audience
@@ -99,8 +98,8 @@ type Hub struct {
 	close, kill   context.CancelFunc
 }
 
-// New answers a hub that hears on b whose access was revoked. Call Start before
-// any other method, and Close at the end.
+// New returns a hub that follows the events on b. Call Start before any other method, and Close at
+// the end.
 func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
@@ -120,8 +119,9 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())
 	h.writer = newWriter(db, h.metrics, opts.Logger)
+	h.board = fanout.NewBoard(func(n int) { h.metrics.deliveries.Add(float64(n)) })
 	for i := range h.shards {
-		h.shards[i] = shard{hub: h, entries: map[int64]*entry{}, arriving: map[*Device]struct{}{}, topics: topics{}}
+		h.shards[i] = shard{hub: h, Queue: h.board.Queue(int64(i)), entries: map[int64]*entry{}, arriving: map[*Device]struct{}{}}
 	}
 	if opts.Redis == nil {
 		h.store = memory{h}
@@ -134,9 +134,9 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	return h
 }
 
-// Start turns the users whom an earlier process left ONLINE in the database to
-// OFFLINE, then sets the hub going. Without Redis no other hub may run on the
-// database; with it, those are left whom another node holds.
+// Start starts the hub. First it turns the users that an earlier process left ONLINE in the database
+// to OFFLINE; with Redis, only those that are not connected to another node. Without Redis no other
+// hub may run on the database.
 func (h *Hub) Start(ctx context.Context) error {
 	if err := h.store.start(ctx); err != nil {
 		return fmt.Errorf("starting presence: %w", err)
@@ -146,16 +146,18 @@ func (h *Hub) Start(ctx context.Context) error {
 	return nil
 }
 
-// Close counts every device as gone, writes all statuses to the database,
-// delivers the last events and stops the hub. It does not cut links: whoever
-// drains the connections does. When ctx ends first, Close answers how many
-// statuses the database does not have; the next Start makes up for them.
+// Close counts every device as gone, writes all statuses to the database, delivers the last events
+// and stops the hub. It does not cut links; draining connections is the caller's part. If ctx
+// ends first, the error says how many statuses the database does not have; the next Start corrects
+// them.
 func (h *Hub) Close(ctx context.Context) error {
 	h.store.close(ctx)
+	h.board.Close()
 	h.close()
 	stopped := make(chan struct{})
 	go func() {
 		h.background.Wait()
+		h.board.Wait()
 		close(stopped)
 	}()
 	select {
@@ -169,15 +171,12 @@ func (h *Hub) Close(ctx context.Context) error {
 	}
 }
 
-// Networked says whether asking for a status goes over the network, and not to
-// this process's memory.
+// Networked reports whether reading a status takes a round trip over the network.
 func (h *Hub) Networked() bool {
 	_, local := h.store.(memory)
 	return !local
 }
 
-func (h *Hub) shard(userID int64) *shard { return &h.shards[shardIndex(userID)] }
-
-func shardIndex(userID int64) int { return int(userID & (shardCount - 1)) }
+func (h *Hub) shard(userID int64) *shard { return &h.shards[fanout.Index(userID)] }
 
 func (h *Hub) now() models.Time { return models.TimeOf(h.clock()) }

@@ -547,9 +547,7 @@ func TestEmptyRedis_CorrectsWhoAskedMeanwhile(t *testing.T) {
 		}
 		watcher := new(recorder)
 		b.WatchUsers([]Account{b.account(0)}, watcher, true)
-		if got := watcher.text(); got != "u0:OFFLINE" {
-			t.Fatalf("the watcher was told %s", got)
-		}
+		watcher.hears(b, "u0:OFFLINE")
 		b.wantPresence(1, models.PresenceOffline)
 		for _, release := range released {
 			release()
@@ -673,7 +671,7 @@ func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
 		s := w.node()
 		first, _ := w.connect(0)
 		w.following()
-		topic := userTopic(w.users[0].ID)
+		topic := userKey(w.users[0].ID)
 		s.views.mu.Lock()
 		view := s.views.byTopic[topic]
 		view.fresh = true

@@ -34,8 +34,8 @@ func (m memory) unwritten() int { return m.writer.unwritten() }
 
 func (m memory) gone(d *Device) {
 	s := m.shard(d.account.ID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	if d.entry != nil && d.entry.has(d) {
 		s.end(d.entry, only(d), models.PresenceOffline)
 	}
@@ -65,8 +65,8 @@ func (m memory) connect(ctx context.Context, acc Account, platform models.Platfo
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	switch {
 	case d.entry.has(d) && d.entry.online():
 		return d, nil
@@ -83,8 +83,8 @@ func (m memory) connect(ctx context.Context, acc Account, platform models.Platfo
 // arrive makes a device that nobody sees yet, and that cuts reach.
 func (s *shard) arrive(acc Account, platform models.Platform, link Link) (*Device, error) {
 	d := s.hub.newDevice(acc, platform, link)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	if s.closed {
 		return nil, ErrClosed
 	}
@@ -94,15 +94,15 @@ func (s *shard) arrive(acc Account, platform models.Platform, link Link) (*Devic
 
 // identify notes the account of a device that has arrived, as it has been read since.
 func (s *shard) identify(d *Device, acc Account) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	d.account = acc
 }
 
 // turnAway forgets a device that may not connect.
 func (s *shard) turnAway(d *Device) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	delete(s.arriving, d)
 }
 
@@ -110,8 +110,8 @@ func (s *shard) turnAway(d *Device) {
 // is ONLINE already, or the link was cut meanwhile. surplus are the devices that end because the
 // account has too many; the caller cuts them.
 func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	_, arriving := s.arriving[d]
 	delete(s.arriving, d)
 	switch {
@@ -145,9 +145,9 @@ func (m memory) logout(ctx context.Context, acc Account, own *Device, all bool) 
 		leaves = only(own)
 	}
 	s := m.shard(acc.ID)
-	s.mu.Lock()
+	s.Lock()
 	if s.closed {
-		s.mu.Unlock()
+		s.Unlock()
 		return ErrClosed
 	}
 	e := s.entry(acc)
@@ -156,7 +156,7 @@ func (m memory) logout(ctx context.Context, acc Account, own *Device, all bool) 
 	if len(e.devices) == 0 && e.durable != e.current {
 		done = e.wait(nil).done
 	}
-	s.mu.Unlock()
+	s.Unlock()
 
 	if own != nil {
 		own.loggedOut.Store(true)
@@ -188,7 +188,7 @@ func (m memory) cut(_ context.Context, acc Account, deviceIDs []string, to model
 		leaves = func(d *Device) bool { return slices.Contains(deviceIDs, d.info.ID) }
 	}
 	s := m.shard(acc.ID)
-	s.mu.Lock()
+	s.Lock()
 	ended := s.takeArriving(acc, leaves)
 	if e := s.changing(acc, to); e != nil {
 		ended = append(ended, s.end(e, leaves, to)...)
@@ -196,7 +196,7 @@ func (m memory) cut(_ context.Context, acc Account, deviceIDs []string, to model
 			s.drop(e)
 		}
 	}
-	s.mu.Unlock()
+	s.Unlock()
 	for _, d := range ended {
 		d.link.Cut(reason)
 	}
@@ -228,8 +228,8 @@ func (s *shard) changing(acc Account, to models.Presence) *entry {
 
 func (m memory) devices(_ context.Context, userID int64) ([]models.Device, error) {
 	s := m.shard(userID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	e := s.entries[userID]
 	if e == nil || !e.online() {
 		return nil, nil
@@ -243,8 +243,8 @@ func (m memory) devices(_ context.Context, userID int64) ([]models.Device, error
 
 func (m memory) status(_ context.Context, acc Account) (models.UserStatus, error) {
 	s := m.shard(acc.ID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	return s.status(acc), nil
 }
 
@@ -258,8 +258,8 @@ func (m memory) statuses(ctx context.Context, accs []Account) ([]models.UserStat
 
 func (m memory) setStatus(_ context.Context, acc Account, text string) (models.UserStatus, error) {
 	s := m.shard(acc.ID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	e := s.entries[acc.ID]
 	if e == nil || !e.online() {
 		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
@@ -278,28 +278,29 @@ func (m memory) onlineCount(_ context.Context, appID int64) (int, error) {
 // lastThere answers no moment: the lingerers of this one node have all of them.
 func (m memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there bool, at models.Time, err error) {
 	s := m.shard(userID)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	e := s.entries[userID]
 	return e != nil && len(e.devices) > 0, 0, nil
 }
 
 // What happens in this process is heard of without more ado.
-func (m memory) follow(int64)                                      {}
-func (m memory) unfollow(int64)                                    {}
-func (m memory) catchUpAll(context.Context) error                  { return nil }
-func (m memory) settle(context.Context) error                      { return nil }
-func (m memory) catchUp(context.Context, *watcher, *absence) error { return nil }
+func (m memory) follow(int64)                                             {}
+func (m memory) unfollow(int64)                                           {}
+func (m memory) catchUpAll(context.Context) error                         { return nil }
+func (m memory) settle(context.Context) error                             { return nil }
+func (m memory) catchUp(context.Context, *fanout.Watcher, *absence) error { return nil }
 
 // missed answers the present statuses of those who have changed in the absence,
 // which began later for those who were lost later.
-func (m memory) missed(s *shard, watches []*watch, a *absence, lost map[int64]moment) (events []*Event) {
+func (m memory) missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) (events []*fanout.Event) {
+	s := m.shard(watches[0].Key)
 	for _, w := range watches {
 		since := a.since
-		if at, ok := lost[w.key]; ok && at.seq >= since.seq {
+		if at, ok := lost[w.Key]; ok && at.seq >= since.seq {
 			since = at
 		}
-		e, row := s.entries[w.key], a.rows[w.key]
+		e, row := s.entries[w.Key], a.rows[w.Key]
 		seq := s.hub.seq.Load()
 		var status models.UserStatus
 		switch {
@@ -312,24 +313,19 @@ func (m memory) missed(s *shard, watches []*watch, a *absence, lost map[int64]mo
 		default:
 			continue
 		}
-		events = append(events, fanout.NewAt(seq, w.key, &status))
+		events = append(events, fanout.NewAt(seq, w.Key, &status))
 	}
 	return events
 }
 
-func (m memory) join(_ context.Context, w *watcher, parts [][]*watch, accs []asked, present []*Event) error {
-	for _, part := range parts {
-		s := m.shard(part[0].key)
-		s.mu.Lock()
-		if present != nil {
-			for _, a := range accs[:len(part)] {
-				status := s.status(*a.Account)
-				present[a.at] = fanout.NewAt(m.seq.Load(), a.ID, &status)
-			}
-		}
-		s.enqueue(job{join: &joining{watcher: w, watches: part}})
-		s.mu.Unlock()
-		accs = accs[len(part):]
+func (m memory) present(_ context.Context, accs []Account) ([]*fanout.Event, error) {
+	events := make([]*fanout.Event, len(accs))
+	for i, acc := range accs {
+		s := m.shard(acc.ID)
+		s.Lock()
+		status := s.status(acc)
+		events[i] = fanout.NewAt(m.seq.Load(), acc.ID, &status)
+		s.Unlock()
 	}
-	return nil
+	return events, nil
 }

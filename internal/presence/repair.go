@@ -508,7 +508,7 @@ func (s *shared) hearRows(ctx context.Context, unheard map[int64]int64) error {
 			u := userOf(AccountOf(&rows[i]))
 			// Versions are times in microseconds.
 			if record := records[slices.Index(chunk, u.ID)]; record == nil && int64(u.Since)*1000 > unheard[u.ID] {
-				s.tell(userTopic(u.ID), &ledger.Record{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID,
+				s.tell(userKey(u.ID), &ledger.Record{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID,
 					Version: unheard[u.ID] + 1, Presence: u.Presence, Since: u.Since})
 			}
 		}

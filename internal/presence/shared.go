@@ -21,7 +21,7 @@ import (
 //
 //	Connect, Gone, Logout …  →  ledger: one account's step, compared and published
 //	                              ├→ mirror: who made a transition has it written to the database
-//	                              └→ Redis's channels → views → topics → every watcher's Sink
+//	                              └→ Redis's channels → views → fanout → every watcher's Sink
 //
 // The node holds a lease, see lease.go; what follows when Redis was away, or this
 // node was, is in repair.go.
@@ -106,12 +106,6 @@ func (s *shared) close(ctx context.Context) {
 		s.hub.log.Warn("taking this node's devices out of Redis failed, other nodes will", "error", s.failed(err))
 	}
 	s.feed.Close()
-	for i := range s.hub.shards {
-		sh := &s.hub.shards[i]
-		sh.mu.Lock()
-		sh.closed = true
-		sh.mu.Unlock()
-	}
 }
 
 func (s *shared) unwritten() int { return s.mirror.unwritten() }

@@ -53,7 +53,7 @@ func (s *shared) arrive(d *Device) (*local, error) {
 	}
 	l := s.useLocked(d.account)
 	l.arriving[d] = struct{}{}
-	s.views.follow(userTopic(d.account.ID))
+	s.views.follow(userKey(d.account.ID))
 	return l, nil
 }
 
@@ -101,7 +101,7 @@ func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(cont
 func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger.Login) (there bool, err error) {
 	l.step.Lock()
 	defer l.step.Unlock()
-	fresh := s.views.isFresh(userTopic(d.account.ID))
+	fresh := s.views.isFresh(userKey(d.account.ID))
 	in, err := s.ledger.Connect(ctx, login)
 	var revoked *ledger.RevokedError
 	var unrecorded *ledger.LoginError
@@ -225,7 +225,7 @@ func (s *shared) takeOut(l *local, leaves func(*Device) bool) (taken []*Device) 
 		s.hub.metrics.onlineUsers.Dec()
 	}
 	for range taken {
-		s.views.unfollow(userTopic(l.account.ID))
+		s.views.unfollow(userKey(l.account.ID))
 		if l.users--; l.users == 0 {
 			delete(s.locals, l.account.ID)
 		}

@@ -12,28 +12,25 @@ type stats struct {
 	entries, unwritten int
 	// circles and apps are those of the audience, and loading the circles that read a list.
 	circles, apps, loading int
-	// topics are the keys with watches, and delivering the queues that have something to deliver.
+	// topics are the keys with watches, and delivering the queues that deliver; see fanout.Stats.
 	topics, delivering int
 }
 
-// stats returns what the hub holds now. No topic of a queue that delivers is counted.
+// stats returns what the hub holds now.
 func (h *Hub) stats() (s stats) {
 	for i := range h.shards {
 		sh := &h.shards[i]
-		sh.mu.Lock()
+		sh.Lock()
 		s.entries += len(sh.entries)
 		for _, e := range sh.entries {
 			if e.queued || e.durable != e.wanted() {
 				s.unwritten++
 			}
 		}
-		if sh.delivering {
-			s.delivering++
-		} else {
-			s.topics += len(sh.topics)
-		}
-		sh.mu.Unlock()
+		sh.Unlock()
 	}
+	board := h.board.Stats()
+	s.topics, s.delivering = board.Keys, board.Delivering
 	h.audience.mu.Lock()
 	defer h.audience.mu.Unlock()
 	s.circles, s.apps = len(h.audience.circles), len(h.audience.apps)

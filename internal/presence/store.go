@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/fanout"
 	"rollcall/models"
 )
 
@@ -48,13 +49,12 @@ type store interface {
 	settle(ctx context.Context) error
 	// catchUpAll waits until this node has heard of all changes so far.
 	catchUpAll(ctx context.Context) error
-	// join follows the users of watches, sorted by shard, and puts these on their
-	// lists. present, where it is not nil, is filled with the statuses of accs, which
-	// are in the order of the watches, and no change falls in between.
-	join(ctx context.Context, w *watcher, parts [][]*watch, accs []asked, present []*Event) error
-	// missed answers what the watcher of watches that join now, all of one shard, is
-	// to be told first of an absence before; the shard is locked. catchUp, called
-	// afterwards, tells it what could not be known then.
-	missed(s *shard, watches []*watch, a *absence, lost map[int64]moment) []*Event
-	catchUp(ctx context.Context, w *watcher, a *absence) error
+	// present returns events of the accounts' statuses now, in their order, for watchers that have
+	// joined. A change that these include is already published, if it will be at all.
+	present(ctx context.Context, accs []Account) ([]*fanout.Event, error)
+	// missed returns what the watcher of watches that join now, all of one locked queue, must
+	// receive first because of an absence before. catchUp, called afterwards, delivers what could
+	// not be known then.
+	missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) []*fanout.Event
+	catchUp(ctx context.Context, w *fanout.Watcher, a *absence) error
 }

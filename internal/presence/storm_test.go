@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fanout"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -92,7 +93,7 @@ func TestReconnectStorm(t *testing.T) {
 				t.Fatalf("u%d heard of %d changes, want its own and %d friends'", i, n, 2*friends)
 			}
 		}
-		if n := runtime.NumGoroutine(); n > before+shardCount {
+		if n := runtime.NumGoroutine(); n > before+fanout.Queues {
 			t.Fatalf("%d goroutines run, there were %d before the devices came", n, before)
 		}
 	})

@@ -94,9 +94,9 @@ func (v *views) topicOf(channel string) int64 {
 	case err != nil:
 		return 0
 	case app:
-		return appTopic(id)
+		return appKey(id)
 	}
-	return userTopic(id)
+	return userKey(id)
 }
 
 // before notes where the history of channels begins that are subscribed now.
@@ -143,7 +143,7 @@ func (v *views) isFresh(topic int64) bool {
 // readOnceHeard reads the user's record when its channel is heard, now if it is.
 func (v *views) readOnceHeard(userID int64) {
 	v.mu.Lock()
-	w := v.byTopic[userTopic(userID)]
+	w := v.byTopic[userKey(userID)]
 	later := w == nil || w.fresh
 	if w != nil {
 		w.unread = later
@@ -168,7 +168,7 @@ func (v *views) read(userIDs []int64) {
 	for _, r := range records {
 		if r != nil {
 			v.learn(r)
-			v.store.tell(userTopic(r.ID), r)
+			v.store.tell(userKey(r.ID), r)
 		}
 	}
 }
@@ -178,7 +178,7 @@ func (v *views) learn(r *ledger.Record) {
 	v.store.hub.observe(r.Version)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if w := v.byTopic[userTopic(r.ID)]; w != nil {
+	if w := v.byTopic[userKey(r.ID)]; w != nil {
 		w.keep(r)
 	}
 }
@@ -198,7 +198,7 @@ func (w *view) keep(r *ledger.Record) {
 func (v *views) known(userID int64) (known ledger.Record) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if w := v.byTopic[userTopic(userID)]; w != nil && w.record != nil {
+	if w := v.byTopic[userKey(userID)]; w != nil && w.record != nil {
 		known = *w.record
 		if w.online != nil {
 			known.Custom, known.CustomSince = w.online.Custom, w.online.CustomSince
@@ -213,7 +213,7 @@ func (v *views) known(userID int64) (known ledger.Record) {
 func (v *views) mislead(acc Account) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	w := v.byTopic[userTopic(acc.ID)]
+	w := v.byTopic[userKey(acc.ID)]
 	if acc.Presence != models.PresenceOnline && (w == nil || w.record == nil || w.record.Presence != models.PresenceOnline) {
 		return
 	}
@@ -315,12 +315,12 @@ func (s *shared) hear(channel, text string) {
 
 // tell hands a change to a topic's watchers, unless they know it already.
 func (s *shared) tell(topic int64, r *ledger.Record) {
-	sh := s.hub.shard(r.ID)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+	q := s.hub.board.Queue(r.ID)
+	q.Lock()
+	defer q.Unlock()
 	if s.views.accept(topic, r) {
 		status := r.Status()
-		sh.enqueue(job{event: fanout.NewAt(r.Version, r.ID, &status), to: [...]int64{topic, 0}})
+		q.Publish(fanout.NewAt(r.Version, r.ID, &status), topic, 0)
 	}
 }
 
@@ -344,7 +344,7 @@ func (s *shared) rehear(ctx context.Context) error {
 			continue
 		}
 		s.hub.observe(r.Version)
-		s.tell(userTopic(r.ID), r)
+		s.tell(userKey(r.ID), r)
 	}
 	s.repair.doubt(unheard)
 	for app, heard := range apps {
@@ -357,7 +357,7 @@ func (s *shared) rehear(ctx context.Context) error {
 				break
 			}
 			for _, r := range changed {
-				s.tell(appTopic(app), r)
+				s.tell(appKey(app), r)
 			}
 			heard = last
 		}
@@ -365,41 +365,25 @@ func (s *shared) rehear(ctx context.Context) error {
 	return nil
 }
 
-// join lets nobody hear of a change before the snapshot: the gate opens when the
-// watches are on their lists, their channels are heard, and the snapshot was read
-// after that.
-func (s *shared) join(ctx context.Context, w *watcher, parts [][]*watch, accs []asked, present []*Event) error {
-	g := w.gate.Load()
-	if g != nil {
-		g.joins++
-	}
-	for _, a := range accs {
-		s.views.follow(userTopic(a.ID))
-	}
-	for _, part := range parts {
-		s.hub.shard(part[0].key).post(job{join: &joining{watcher: w, watches: part}})
-	}
-	if err := s.settle(ctx); err != nil || g == nil {
-		return err
-	}
+func (s *shared) present(ctx context.Context, accs []Account) ([]*fanout.Event, error) {
 	ids := make([]int64, len(accs))
-	for i, a := range accs {
-		ids[i] = a.ID
+	for i, acc := range accs {
+		ids[i] = acc.ID
 	}
 	records, err := s.ledger.Records(ctx, ids)
 	if err != nil {
-		return s.failed(err)
+		return nil, s.failed(err)
 	}
+	events := make([]*fanout.Event, len(accs))
 	for i, r := range records {
-		status, version := s.seen(*accs[i].Account, r)
-		present[accs[i].at] = fanout.NewAt(version, accs[i].ID, &status)
+		status, version := s.seen(accs[i], r)
+		events[i] = fanout.NewAt(version, accs[i].ID, &status)
 		if r != nil {
-			// For those who watch already: what is under way is late from now on.
-			s.tell(userTopic(r.ID), r)
+			// What is under way to this node is late from now on.
+			s.tell(userKey(r.ID), r)
 		}
 	}
-	g.joined(w)
-	return nil
+	return events, nil
 }
 
 // gap is a time in which a watcher was not told of a user: changes with versions
@@ -409,18 +393,18 @@ type gap struct {
 	since, until int64
 }
 
-func (s *shared) missed(_ *shard, watches []*watch, a *absence, lost map[int64]moment) []*Event {
+func (s *shared) missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) []*fanout.Event {
 	for _, w := range watches {
 		since := a.since
-		if at, ok := lost[w.key]; ok && at.seq >= since.seq {
+		if at, ok := lost[w.Key]; ok && at.seq >= since.seq {
 			since = at
 		}
-		a.gaps = append(a.gaps, gap{topic: w.key, since: since.seq, until: s.views.mark(w.key)})
+		a.gaps = append(a.gaps, gap{topic: w.Key, since: since.seq, until: s.views.mark(w.Key)})
 	}
 	return nil
 }
 
-func (s *shared) catchUp(ctx context.Context, w *watcher, a *absence) error {
+func (s *shared) catchUp(ctx context.Context, w *fanout.Watcher, a *absence) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
@@ -447,16 +431,16 @@ func (s *shared) catchUp(ctx context.Context, w *watcher, a *absence) error {
 
 // tellOne tells one watcher what it has missed, unless that, or newer, comes to it
 // with the topic.
-func (s *shared) tellOne(w *watcher, g gap, r *ledger.Record) {
-	sh := s.hub.shard(r.ID)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
+func (s *shared) tellOne(w *fanout.Watcher, g gap, r *ledger.Record) {
+	q := s.hub.board.Queue(r.ID)
+	q.Lock()
+	defer q.Unlock()
 	since, heard := s.views.bounds(g.topic)
 	if g.until == 0 {
 		g.until = since
 	}
 	if r.Version <= g.until && heard <= g.until {
 		status := r.Status()
-		sh.enqueue(job{join: &joining{watcher: w, missed: []*Event{fanout.NewAt(r.Version, r.ID, &status)}}})
+		q.Send(w, fanout.NewAt(r.Version, r.ID, &status))
 	}
 }

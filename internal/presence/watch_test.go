@@ -98,7 +98,7 @@ func TestStoppedWatchersAreForgotten(t *testing.T) {
 // An event that is split among processors does not overtake the one before.
 func TestManyWatchersHearInOrder(t *testing.T) {
 	w := newWorld(t, testenv.Open(t, testenv.SQLiteURL(t)), 1)
-	sinks := make([]recorder, 10*publishChunk+7)
+	sinks := make([]recorder, 2567) // enough to be split
 	acc := []Account{w.account(0)}
 	for i := range sinks {
 		w.WatchUsers(acc, &sinks[i], false)

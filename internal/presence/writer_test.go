@@ -109,8 +109,8 @@ func TestLoginsShareWrites(t *testing.T) {
 		connect(0)
 		w.eventually(func() bool {
 			s := w.shard(accs[0].ID)
-			s.mu.Lock()
-			defer s.mu.Unlock()
+			s.Lock()
+			defer s.Unlock()
 			return !s.entries[accs[0].ID].queued
 		}, "the first write")
 		for i := 1; i < users; i++ {
@@ -234,7 +234,7 @@ func TestCloseWritesAndStops(t *testing.T) {
 			t.Fatalf("%d events were delivered, want 200", n)
 		}
 		buf := make([]byte, 1<<20)
-		for _, frame := range []string{"presence.(*writer)", "presence.(*shard)", "sweepRegularly"} {
+		for _, frame := range []string{"presence.(*writer)", "presence.(*shard)", "fanout.(*Queue)", "sweepRegularly"} {
 			if stacks := string(buf[:runtime.Stack(buf, true)]); strings.Contains(stacks, frame) {
 				t.Fatalf("a goroutine remains:\n%s", stacks)
 			}
