@@ -1,6 +1,8 @@
 package graph_test
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -122,6 +124,86 @@ func TestRotation_ClosesAppServersConnections(t *testing.T) {
 		}
 		if r := events.Next(); r.Code() != "" { // the connection stays for its events
 			t.Errorf("a user's event: %s", r.Body)
+		}
+	})
+}
+
+// TestTokenKeyRetired_ClosesConnections: on a node that only reads the keys, as another process
+// rotates them.
+func TestTokenKeyRetired_ClosesConnections(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		user, server := w.Bearer("ann"), w.Bearer(graphtest.AppServer)
+		sockets := map[string]*graphtest.Socket{"user": w.Socket(user), "App Server": w.Socket(server)}
+		streams := map[string]*graphtest.Live{
+			"user":       w.Live("sse", user, `subscription { statusChanged { presence } }`, nil),
+			"App Server": w.Live("sse", server, `subscription { appStatusChanged { presence } }`, nil),
+		}
+		following, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			w.Keys.Follow(following, slog.New(slog.DiscardHandler), w.CheckTokens)
+		}()
+		defer func() { cancel(); <-done }()
+		elsewhere := apps.New(w.DB, &bus.Bus{}, nil, w.Clock.Now)
+		var overlap time.Duration
+		if _, err := elsewhere.RotateTokenKey(t.Context(), &overlap, apps.CommandLine); err != nil {
+			t.Fatal(err)
+		}
+		for name, s := range sockets {
+			if code := s.CloseCode(); code != 4401 {
+				t.Errorf("the %s's WebSocket was closed with %d", name, code)
+			}
+		}
+		for name, l := range streams {
+			last := l.Next()
+			for last.Code() == "" {
+				last = l.Next()
+			}
+			if last.Code() != "UNAUTHENTICATED" {
+				t.Errorf("the %s's event stream ended with %s", name, last.Body)
+			}
+		}
+		if r := w.Do(user, `{ me { id } }`, nil); r.Code() != "UNAUTHENTICATED" {
+			t.Errorf("a request with the token: %s", r.Body)
+		}
+		again, err := w.Users.Register(t.Context(), w.App.App, users.Registration{ID: "ann", Name: "Ann"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Socket("Bearer "+again.Token).Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)
+	})
+}
+
+// TestTokenKeyRetired_RefusesOperations: an operation is refused although the connection is still
+// open.
+func TestTokenKeyRetired_RefusesOperations(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		ann := w.Socket(w.Bearer("ann"))
+		ann.Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)
+		overlap := time.Hour
+		if _, err := w.Apps.RotateTokenKey(t.Context(), &overlap, apps.CommandLine); err != nil {
+			t.Fatal(err)
+		}
+		following, cancel := context.WithCancel(t.Context())
+		done, ended := make(chan struct{}), make(chan struct{}, 1)
+		go func() {
+			defer close(done)
+			w.Keys.Follow(following, slog.New(slog.DiscardHandler), func() { ended <- struct{}{} })
+		}()
+		defer func() { cancel(); <-done }()
+		ann.Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)
+		w.Clock.Pass(time.Hour)
+		select {
+		case <-ended:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the key does not end")
+		}
+		if r := ann.Do(`{ me { id } }`, nil); r.Code() != "UNAUTHENTICATED" {
+			t.Errorf("an operation with a token of a retired key: %s", r.Body)
+		}
+		if code := ann.CloseCode(); code != 4401 {
+			t.Errorf("closed with %d", code)
 		}
 	})
 }

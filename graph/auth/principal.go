@@ -58,6 +58,10 @@ func (p *Principal) credential() users.Claim {
 // ExpiresAt is when the principal's token expires; 0: never.
 func (p *Principal) ExpiresAt() models.Time { return p.credential().ExpiresAt() }
 
+// TokenEnded reports whether the principal's token has expired, or the key that signed it has been
+// retired.
+func (p *Principal) TokenEnded(now models.Time) bool { return p.credential().Ended(now) }
+
 // UserID is the users.id of the principal's user, known before it is confirmed;
 // only for Kind User.
 func (p *Principal) UserID() int64 {

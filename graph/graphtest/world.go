@@ -58,6 +58,10 @@ type World struct {
 	// Rates limit the rates of users after the next Restart. nil: as in production, with Clock, or
 	// with the clock of Redis.
 	Rates ratelimit.Limiter
+	// Keys sign the tokens; nothing follows changes of the stored ones, after which CheckTokens is to
+	// be called.
+	Keys        *token.Keys
+	CheckTokens func()
 	// App is FLAGSHIP, DEVELOPMENT, all switches on; Other is the same.
 	App, Other Tenant
 
@@ -131,6 +135,7 @@ func (w *World) start() {
 	if err != nil {
 		w.T.Fatal(err)
 	}
+	w.Keys = keys
 	events := &bus.Bus{}
 	w.Apps = apps.New(w.DB, events, keys, w.Clock.Now)
 	w.Relations = relations.New(w.DB, events, keys.Secret(), w.Clock.Now)
@@ -174,6 +179,7 @@ func (w *World) start() {
 	events.OnAppChanged(func(context.Context, bus.AppChanged) { server.CheckAppLinks() })
 	w.Connections = connections.New(w.DB, events, w.Clock.Now)
 	w.Connections.OnClosing(server.CheckAppLinks)
+	w.CheckTokens = server.CheckTokens
 	front := httptest.NewServer(server)
 	w.URL = front.URL
 	hub := w.Presence

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,9 +36,8 @@ type Connections interface {
 	Leave(ctx context.Context) error
 }
 
-// appLink is an App Server's WebSocket or SSE stream. It must end when its app's secret is rotated,
-// because it carries everything that happens in the app, and when an operator closes it.
-type appLink interface {
+// link is a WebSocket or an SSE stream.
+type link interface {
 	// endLink ends the link. It does not wait.
 	endLink(why linkEnding)
 }
@@ -58,7 +59,8 @@ var (
 	}
 )
 
-// appLinks are the App Servers' links of this node.
+// appLinks are the App Servers' links of this node. A link must end when its app's secret is rotated,
+// because it carries everything that happens in the app, and when an operator closes it.
 type appLinks struct {
 	auth Authenticator
 	// records is nil if the links are not recorded.
@@ -68,7 +70,7 @@ type appLinks struct {
 	wake chan struct{}
 
 	mu    sync.Mutex
-	links map[appLink]openLink
+	links map[link]openLink
 }
 
 // openLink is a link with its record.
@@ -80,13 +82,13 @@ type openLink struct {
 func newAppLinks(cfg *Config) *appLinks {
 	return &appLinks{
 		auth: cfg.Auth, records: cfg.Connections, clock: cfg.Clock,
-		wake: make(chan struct{}, 1), links: make(map[appLink]openLink),
+		wake: make(chan struct{}, 1), links: make(map[link]openLink),
 	}
 }
 
 // add checks l from now on, until remove. It does nothing for principals other than App Servers,
 // whose app must be loaded.
-func (a *appLinks) add(l appLink, p *auth.Principal, transport, address, userAgent string) {
+func (a *appLinks) add(l link, p *auth.Principal, transport, address, userAgent string) {
 	if p.Kind != auth.AppServer {
 		return
 	}
@@ -102,7 +104,7 @@ func (a *appLinks) add(l appLink, p *auth.Principal, transport, address, userAge
 	a.check()
 }
 
-func (a *appLinks) remove(l appLink) {
+func (a *appLinks) remove(l link) {
 	a.mu.Lock()
 	delete(a.links, l)
 	a.mu.Unlock()
@@ -151,7 +153,7 @@ func (a *appLinks) run(ctx context.Context, failed func(error)) {
 // pass ends the links that must end, and records the others if record is set.
 func (a *appLinks) pass(ctx context.Context, record bool) error {
 	a.mu.Lock()
-	links := make([]appLink, 0, len(a.links))
+	links := make([]link, 0, len(a.links))
 	principals := make([]*auth.Principal, 0, len(a.links))
 	records := make([]*models.AppConnection, 0, len(a.links))
 	for l, open := range a.links {
@@ -174,7 +176,7 @@ func (a *appLinks) pass(ctx context.Context, record bool) error {
 
 // endEnded ends the links whose tokens have been revoked, and those of apps whose connections were all
 // closed.
-func (a *appLinks) endEnded(ctx context.Context, links []appLink, principals []*auth.Principal) error {
+func (a *appLinks) endEnded(ctx context.Context, links []link, principals []*auth.Principal) error {
 	if len(links) == 0 {
 		return nil
 	}
@@ -194,7 +196,7 @@ func (a *appLinks) endEnded(ctx context.Context, links []appLink, principals []*
 }
 
 // endClosing ends the links that an operator has closed one by one.
-func (a *appLinks) endClosing(ctx context.Context, links []appLink, records []*models.AppConnection) error {
+func (a *appLinks) endClosing(ctx context.Context, links []link, records []*models.AppConnection) error {
 	closing, err := a.records.Closing(ctx)
 	if err != nil || len(closing) == 0 {
 		return err
@@ -222,9 +224,36 @@ func (a *appLinks) leave(ctx context.Context) error {
 // token was revoked or an operator has closed some. Without it, that takes effect within a second.
 func (s *Server) CheckAppLinks() { s.appLinks.check() }
 
+// CheckTokens ends all links whose tokens have expired, or are of a signing key that was retired.
+func (s *Server) CheckTokens() {
+	s.mu.Lock()
+	conns, streams := slices.Collect(maps.Keys(s.conns)), slices.Collect(maps.Keys(s.streams))
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.mu.Lock()
+		p := c.principal
+		c.mu.Unlock()
+		s.checkToken(p, c)
+	}
+	for _, st := range streams {
+		st.mu.Lock()
+		p := st.principal
+		st.mu.Unlock()
+		s.checkToken(p, st)
+	}
+}
+
+// checkToken ends l if its principal's token has ended. A link calls it once its principal is set,
+// because CheckTokens may have passed it by.
+func (s *Server) checkToken(p *auth.Principal, l link) {
+	if p != nil && p.TokenEnded(models.TimeOf(s.cfg.Clock())) {
+		l.endLink(tokenEnded)
+	}
+}
+
 // atExpiry ends l when the principal's token expires. The timer that it returns must be stopped;
 // nil: the token does not expire.
-func (s *Server) atExpiry(p *auth.Principal, l appLink) *time.Timer {
+func (s *Server) atExpiry(p *auth.Principal, l link) *time.Timer {
 	at := p.ExpiresAt()
 	if at == 0 {
 		return nil

@@ -37,7 +37,7 @@ type conn struct {
 
 	// Set by connection_init; messages are handled one after another until then.
 	initialised bool
-	principal   *auth.Principal // nil until acknowledged
+	principal   *auth.Principal // nil until acknowledged; set under mu
 	device      *presence.Device
 	expiry      *time.Timer // closes the connection when its token expires; nil: never
 

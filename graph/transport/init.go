@@ -47,11 +47,14 @@ func (c *conn) init(req request) error {
 		// The deadline may have been the one that close had set.
 		return net.ErrClosed
 	}
+	c.mu.Lock()
 	c.principal = principal
+	c.mu.Unlock()
 	c.send(ackMessage())
 	c.expiry = c.server.atExpiry(principal, c)
 	c.server.appLinks.add(c, principal, "websocket", c.client, c.userAgent)
 	c.userAgent = ""
+	c.server.checkToken(principal, c)
 	return nil
 }
 

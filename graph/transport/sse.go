@@ -38,7 +38,10 @@ type sseStream struct {
 	// confirm answers an error where the device may no longer be connected.
 	confirm func(context.Context) error
 
-	mu     sync.Mutex
+	mu sync.Mutex
+	// principal is nil until the device is connected.
+	principal *auth.Principal
+
 	queue  queue
 	corked int
 	// ending: nothing is taken any more. What is queued is the rest, but for last.
@@ -137,6 +140,10 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	}
 	s.appLinks.add(st, principal, "sse", x.ClientAddress(), x.r.UserAgent())
 	defer s.appLinks.remove(st)
+	st.mu.Lock()
+	st.principal = principal
+	st.mu.Unlock()
+	s.checkToken(principal, st)
 	sub, refusal := s.subscribe(ctx, opCtx, st, nil)
 	if refusal != nil {
 		x.streamOnce(refusal)

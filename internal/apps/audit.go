@@ -45,6 +45,12 @@ const (
 	ActionUserGrantToken   = "user.grant_token"
 )
 
+// The actions of the audit that concern a key that signs tokens, whose ID is the target.
+const (
+	ActionTokenKeyRotate = "token_key.rotate"
+	ActionTokenKeyRetire = "token_key.retire"
+)
+
 // Actions are all that the audit tells of.
 func Actions() []string {
 	return []string{
@@ -55,6 +61,7 @@ func Actions() []string {
 		ActionAppCloseConnection, ActionAppCloseConnections,
 		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
+		ActionTokenKeyRotate, ActionTokenKeyRetire,
 	}
 }
 

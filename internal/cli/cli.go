@@ -65,6 +65,7 @@ type commands struct {
 	Migrate  migrateCommand  `cmd:"" help:"The database's schema."`
 	App      appCommand      `cmd:"" help:"Apps: create, list, change, rotate the secret."`
 	Operator operatorCommand `cmd:"" help:"Operators of the console."`
+	TokenKey tokenKeyCommand `cmd:"" help:"Keys that sign tokens: list, rotate, retire."`
 	Seed     seedCommand     `cmd:"" help:"Make example users."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 	Licenses licensesCommand `cmd:"" help:"Print the licences of Rollcall's components."`
@@ -81,6 +82,7 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 		kong.Writers(streams.Out, streams.Err),
 		kong.Exit(func(code int) { status = code }), // after --help
 		kong.UsageOnError(),
+		kong.Resolvers(kong.ResolverFunc(secretFromFile)),
 	)
 	if err != nil {
 		panic(err) // the commands are compiled in

@@ -9,7 +9,6 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/clienttls"
 	"rollcall/internal/database"
-	"rollcall/internal/token"
 )
 
 // connect opens the database with the schema that it has.
@@ -40,11 +39,7 @@ func (s *settings) open(ctx context.Context) (*database.DB, error) {
 // withApps runs fn with the rules about apps on the database.
 func (s *settings) withApps(ctx context.Context, fn func(*apps.Service) error) error {
 	return s.withDB(ctx, func(db *database.DB) error {
-		keys, err := token.OpenKeys(ctx, db, "", clock)
-		if err != nil {
-			return err
-		}
-		return fn(apps.New(db, new(bus.Bus), keys, clock))
+		return fn(apps.New(db, new(bus.Bus), nil, clock)) // no command issues tokens
 	})
 }
 

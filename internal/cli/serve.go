@@ -141,6 +141,7 @@ type server struct {
 	health    *health
 	// public, console and ops serve the listeners of these names.
 	public, console, ops http.Handler
+	keys                 *token.Keys
 }
 
 func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *redis.Client, addresses *clientaddr.Resolver, log *slog.Logger) (*server, error) {
@@ -228,6 +229,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		public:  withHeaders(proxies.around(public), addresses.Secure),
 		console: withHeaders(proxies.around(withConsole), addresses.Secure),
 		ops:     withHeaders(opsRoutes(metrics, c.opsHosts()), addresses.Secure),
+		keys:    keys,
 	}, nil
 }
 
@@ -259,8 +261,8 @@ func (s *server) link() (end func()) {
 	return bus.NewLink(s.bus, s.redis, s.log).Close
 }
 
-// work starts what runs all the time: figures are recorded, expired rows deleted, and Redis is checked.
-// end waits until nothing is written any more.
+// work starts what runs all the time: figures are recorded, expired rows deleted, Redis is checked, and
+// token keys followed. end waits until none of it uses the database any more.
 func (s *server) work(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -269,8 +271,12 @@ func (s *server) work(ctx context.Context) (end func()) {
 	if s.health.redis != nil {
 		running.Go(func() { s.health.redis.run(ctx) })
 	}
+	// Tokens are verified until the last request has been answered.
+	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
+	running.Go(func() { s.keys.Follow(following, s.log, s.graphql.CheckTokens) })
 	return func() {
 		cancel()
+		unfollow()
 		running.Wait()
 	}
 }

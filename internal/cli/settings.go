@@ -18,7 +18,7 @@ import (
 
 // settings are what every command shares: a flag, or the environment. The flag wins.
 type settings struct {
-	DatabaseURL string   `env:"ROLLCALL_DATABASE_URL" default:"sqlite:rollcall.db" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, or mysql://user@unix(/path/to.sock)/name (${env})."`
+	DatabaseURL string   `env:"ROLLCALL_DATABASE_URL" secret:"" default:"sqlite:rollcall.db" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, or mysql://user@unix(/path/to.sock)/name (${env})."`
 	DatabaseTLS tlsFiles `embed:"" prefix:"database-tls-" envprefix:"ROLLCALL_DATABASE_TLS_"`
 	LogLevel    string   `env:"ROLLCALL_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error (${env})."`
 	LogFormat   string   `env:"ROLLCALL_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text or json; auto: text on a terminal, json elsewhere (${env})."`
@@ -62,14 +62,14 @@ func withUnit(_ []string, a slog.Attr) slog.Attr {
 
 // serveSettings are what only a server needs.
 type serveSettings struct {
+	tokenKeySetting
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
 	ConsoleListen      string        `env:"ROLLCALL_CONSOLE_LISTEN" help:"HOST:PORT for the console, with the API for its explorer; it is not on ROLLCALL_LISTEN then (${env})."`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
-	RedisURL           string        `env:"ROLLCALL_REDIS_URL" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
+	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
 	RedisTLS           tlsFiles      `embed:"" prefix:"redis-tls-" envprefix:"ROLLCALL_REDIS_TLS_"`
-	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" help:"The first operator's password, first start only; generated unless given (${env})."`
-	TokenKey           string        `env:"ROLLCALL_TOKEN_KEY" help:"Signs tokens, at least 32 characters; generated at the first start unless given (${env})."`
+	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" secret:"" help:"The first operator's password, first start only; generated unless given (${env})."`
 	HeartbeatTimeout   time.Duration `env:"ROLLCALL_HEARTBEAT_TIMEOUT" default:"400s" help:"How long a device may be silent (${env})."`
 	SubscriptionLinger time.Duration `env:"ROLLCALL_STATUS_SUBSCRIPTION_LINGER" name:"status-subscription-linger" default:"400s" help:"How long status subscriptions outlive the user's last device (${env})."`
 	AuditRetention     time.Duration `env:"ROLLCALL_AUDIT_RETENTION" default:"8760h" help:"How long entries of the audit are kept; 0: for ever (${env})."`
@@ -85,7 +85,6 @@ type serveSettings struct {
 
 // The bounds of what can be set.
 const (
-	minTokenKey         = 32
 	minHeartbeatTimeout = time.Second
 	maxHeartbeatTimeout = 24 * time.Hour
 	minLinger           = time.Second
@@ -119,9 +118,10 @@ func (s *serveSettings) check() error {
 	} else if err := s.redisTLS().CheckUnused("there is no ROLLCALL_REDIS_URL"); err != nil {
 		return usageError{err}
 	}
+	if err := s.tokenKeySetting.check(); err != nil {
+		return err
+	}
 	switch {
-	case s.TokenKey != "" && len(s.TokenKey) < minTokenKey:
-		return usageError{fmt.Errorf("ROLLCALL_TOKEN_KEY must have at least %d characters", minTokenKey)}
 	case s.HeartbeatTimeout < minHeartbeatTimeout || s.HeartbeatTimeout > maxHeartbeatTimeout:
 		return usageError{fmt.Errorf("ROLLCALL_HEARTBEAT_TIMEOUT must be from %s to %s", minHeartbeatTimeout, maxHeartbeatTimeout)}
 	case s.SubscriptionLinger < minLinger || s.SubscriptionLinger > maxLinger:

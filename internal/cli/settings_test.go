@@ -16,7 +16,7 @@ func FuzzSettings(f *testing.F) {
 	f.Add("[::1]:http", "http://hunter2@host", "", "https://a@b/", "fe80::1%eth0", int64(1<<62))
 	f.Fuzz(func(t *testing.T, listen, redisURL, tokenKey, origin, proxy string, duration int64) {
 		s := serveSettings{
-			Listen: listen, OpsListen: listen, RedisURL: redisURL, TokenKey: tokenKey, AllowedOrigins: []string{origin},
+			Listen: listen, OpsListen: listen, RedisURL: redisURL, tokenKeySetting: tokenKeySetting{tokenKey}, AllowedOrigins: []string{origin},
 			HeartbeatTimeout: time.Duration(duration), SubscriptionLinger: time.Duration(duration), DrainTimeout: time.Duration(duration),
 		}
 		refused(t, s.check())

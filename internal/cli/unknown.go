@@ -44,6 +44,9 @@ func settingNames(command *kong.Node) []string {
 	var names []string
 	for _, flag := range command.Flags {
 		names = append(names, flag.Envs...)
+		if isSecret(flag) {
+			names = append(names, fileSetting(flag))
+		}
 	}
 	for _, child := range command.Children {
 		names = append(names, settingNames(child)...)

@@ -6,9 +6,12 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"strings"
+	"sync/atomic"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -24,7 +27,12 @@ const issuer = "rollcall"
 
 // signingKey signs tokens and verifies its own. A token is a JWT with a JWS of HMAC-SHA-256.
 type signingKey struct {
-	id     string // the tokens' kid
+	id         string // the tokens' kid
+	configured bool
+	createdAt  models.Time // 0 if configured; changes under Keys.mu
+	// retiresAt is a models.Time, from which on tokens of this key are refused; 0: never.
+	retiresAt atomic.Int64
+
 	secret []byte
 	// header is the first part of all tokens of this key. No other header is accepted, so a token
 	// cannot choose its algorithm (alg) or demand an extension (crit).
@@ -34,16 +42,43 @@ type signingKey struct {
 }
 
 func newSigningKey(id string, secret []byte) *signingKey {
-	derived, err := hkdf.Key(sha256.New, secret, nil, "rollcall token numbers", 32)
-	if err != nil {
-		panic(err) // the length is a constant
-	}
-	numbers, err := aes.NewCipher(derived)
+	numbers, err := aes.NewCipher(derive(secret, "rollcall token numbers", 32))
 	if err != nil {
 		panic(err) // the key has AES's size
 	}
 	return &signingKey{id: id, secret: secret, header: headerOf(id), numbers: numbers}
 }
+
+// keyID returns the ID of the key with that secret.
+func keyID(secret []byte) string {
+	return strings.ToLower(base32.StdEncoding.EncodeToString(derive(secret, "rollcall token key ID", 10)))
+}
+
+func derive(secret []byte, purpose string, size int) []byte {
+	derived, err := hkdf.Key(sha256.New, secret, nil, purpose, size)
+	if err != nil {
+		panic(err) // the sizes are constants
+	}
+	return derived
+}
+
+// retired reports whether tokens of the key are refused.
+func (k *signingKey) retired(now models.Time) bool {
+	at := models.Time(k.retiresAt.Load())
+	return at != 0 && at <= now
+}
+
+// retireAt makes the key end at that time; nil: not by itself.
+func (k *signingKey) retireAt(at *models.Time) {
+	if at == nil {
+		k.retiresAt.Store(0)
+	} else {
+		k.retiresAt.Store(int64(*at))
+	}
+}
+
+// retire ends the key now.
+func (k *signingKey) retire() { k.retiresAt.Store(1) }
 
 // jwtHeader is a token's header; its members stand in the order in which package jwt writes them.
 type jwtHeader struct {
@@ -61,17 +96,14 @@ func headerOf(id string) string {
 	return encoding.EncodeToString(raw)
 }
 
-// keyOfHeader returns the ID of the key whose header it is, and reports whether it is any key's.
-func keyOfHeader(header string) (id string, ok bool) {
+// isHeader reports whether a key could have that header.
+func isHeader(header string) bool {
 	raw, err := strictbase64.Decode(encoding, header)
 	if err != nil {
-		return "", false
+		return false
 	}
 	var h jwtHeader
-	if json.Unmarshal(raw, &h) != nil {
-		return "", false
-	}
-	return h.KeyID, headerOf(h.KeyID) == header
+	return json.Unmarshal(raw, &h) == nil && headerOf(h.KeyID) == header
 }
 
 // body is the payload of a token.
@@ -145,6 +177,7 @@ func (k *signingKey) parse(payload, signature string) (Claims, error) {
 		TokenGeneration:  int(binary.BigEndian.Uint32(numbers[20:])),
 		IssuedAt:         b.IssuedAtMS,
 		ExpiresAt:        b.ExpiresAtMS,
+		key:              k,
 	}, nil
 }
 

@@ -61,7 +61,7 @@ func (s *Service) Inspect(ctx context.Context, text string) (Claim, error) {
 // Confirm returns the app and, for a user token, the user, as the database has them now. It may be
 // called again later, for a connection that the token has opened. Errors as Verify's.
 func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.User, error) {
-	if c.expired(s.now()) {
+	if c.Ended(s.now()) {
 		return nil, nil, errRefused
 	}
 	if !c.IsUsers() {
@@ -121,13 +121,11 @@ func (c Claim) Check(secretGeneration int) error {
 	return nil
 }
 
-// Expired reports whether the token has expired.
-func (s *Service) Expired(c Claim) bool { return c.expired(s.now()) }
+// Expired reports whether the token has expired, or the key that signed it has been retired.
+func (s *Service) Expired(c Claim) bool { return c.Ended(s.now()) }
 
-// expired reports whether the token has expired.
-func (c Claim) expired(now models.Time) bool {
-	return c.claims.ExpiresAt != 0 && c.claims.ExpiresAt <= now
-}
+// Ended reports whether the token has expired, or the key that signed it has been retired.
+func (c Claim) Ended(now models.Time) bool { return c.claims.Ended(now) }
 
 // fits says whether the token is of the app's present secret.
 func (c Claim) fits(app *models.App) bool { return c.claims.SecretGeneration == app.SecretGeneration }

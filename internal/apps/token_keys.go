@@ -1,0 +1,53 @@
+package apps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/token"
+	"rollcall/models"
+)
+
+// RotateTokenKey stores a new key that signs tokens, and returns its ID; see token.Rotate.
+func (s *Service) RotateTokenKey(ctx context.Context, overlap *time.Duration, by models.Actor) (id string, err error) {
+	detail := ""
+	if overlap != nil {
+		detail = fmt.Sprintf("overlap=%s", *overlap)
+	}
+	err = s.changeTokenKeys(ctx, ActionTokenKeyRotate, detail, by, func(tx *gorm.DB, now models.Time) (string, error) {
+		id, err = token.Rotate(tx, overlap, now)
+		return id, err
+	})
+	return id, err
+}
+
+// RetireTokenKey deletes a stored key; configured holds those that are not stored. Errors as
+// token.Retire's.
+func (s *Service) RetireTokenKey(ctx context.Context, id, configured string, by models.Actor) error {
+	return s.changeTokenKeys(ctx, ActionTokenKeyRetire, "", by, func(tx *gorm.DB, now models.Time) (string, error) {
+		return id, token.Retire(tx, id, configured, now)
+	})
+}
+
+// changeTokenKeys runs change, which returns the key's ID, and writes the audit.
+func (s *Service) changeTokenKeys(ctx context.Context, action, detail string, by models.Actor, change func(tx *gorm.DB, now models.Time) (id string, err error)) error {
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		now := models.TimeOf(s.clock())
+		id, err := change(tx, now)
+		if err != nil {
+			return err
+		}
+		return WriteAudit(tx, models.AuditEntry{
+			At: now, Actor: by.Name, Action: action, Target: id, Detail: detail, Address: by.Address,
+		})
+	})
+	if refusal := (*fault.Error)(nil); err != nil && !errors.As(err, &refusal) {
+		return fmt.Errorf("changing the token keys: %w", err)
+	}
+	return err
+}

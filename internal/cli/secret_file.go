@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// secretTag marks the settings that hold secrets. The setting NAME of such a one can be in a file
+// instead, which NAME_FILE names.
+const secretTag = "secret"
+
+func isSecret(flag *kong.Flag) bool { return flag.Tag.Has(secretTag) && len(flag.Envs) > 0 }
+
+// fileSetting returns the name of the setting that names the file.
+func fileSetting(flag *kong.Flag) string { return flag.Envs[0] + "_FILE" }
+
+// secretFromFile returns the content of the file that holds the setting, without line ends at its
+// end; nil: no file is named. A flag wins over the file.
+func secretFromFile(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if !isSecret(flag) {
+		return nil, nil
+	}
+	name, path := fileSetting(flag), os.Getenv(fileSetting(flag))
+	if path == "" {
+		return nil, nil
+	}
+	if os.Getenv(flag.Envs[0]) != "" {
+		return nil, fmt.Errorf("%s and %s are both set", flag.Envs[0], name)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return strings.TrimRight(string(text), "\r\n"), nil
+}

@@ -1,0 +1,280 @@
+package token
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+	"rollcall/internal/opaque"
+	"rollcall/models"
+)
+
+const (
+	// followInterval is how often Follow reads the keys.
+	followInterval = 2 * time.Second
+	// spreadTime is how old a stored key must be before it signs, if there is an older one: by then
+	// all nodes have read it. It leaves room for clocks that differ.
+	spreadTime = 10 * time.Second
+	// unknownInterval is the least time between two reads of the keys for tokens of unknown ones.
+	// Guests can make up as many as they like.
+	unknownInterval = time.Second
+	// loadTimeout bounds such a read, for which several requests wait.
+	loadTimeout = 5 * time.Second
+)
+
+// Keys signs tokens with one key and verifies them with all that have not been retired: those that
+// are configured and those that the database has.
+type Keys struct {
+	db         *database.DB
+	clock      func() time.Time
+	secret     opaque.Secret
+	configured []*signingKey // the first signs
+
+	loading sync.Mutex // one load at a time, so that none overwrites a later one
+
+	mu       sync.RWMutex
+	stored   []*signingKey          // in the order of their creation, none retired
+	byHeader map[string]*signingKey // configured and stored, by their tokens' first part
+	// verified remembers good signatures by the token's hash; a second look at
+	// the same token costs one SHA-256 and no JSON. Revocation is never cached.
+	verified map[[sha256.Size]byte]Claims
+	unknown  *unknownLoad // the latest; nil: none yet
+}
+
+// unknownLoad is a read of the keys because of a token of an unknown one.
+type unknownLoad struct {
+	began time.Time
+	done  chan struct{}
+	err   error // set when done is closed
+}
+
+// OpenKeys loads the signing keys. configured holds keys that are not stored, separated by commas;
+// see CheckConfigured. If it is empty and no key is stored, OpenKeys stores one. The keys stay as
+// they are unless Follow runs.
+func OpenKeys(ctx context.Context, db *database.DB, configured string, clock func() time.Time) (*Keys, error) {
+	k := &Keys{db: db, clock: clock, verified: make(map[[sha256.Size]byte]Claims)}
+	var err error
+	if k.configured, err = parseConfigured(configured); err != nil {
+		return nil, err
+	}
+	if err := k.loadSecret(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := k.load(ctx); err != nil {
+		return nil, err
+	}
+	if k.signer(k.now()) == nil {
+		if err := k.createFirst(ctx); err != nil {
+			return nil, err
+		}
+		_, err = k.load(ctx)
+	}
+	return k, err
+}
+
+func (k *Keys) now() models.Time { return models.TimeOf(k.clock()) }
+
+// sealID is the ID of the key that seals; nodes that start together on an empty database meet here.
+const sealID = "seal"
+
+// Secret returns what encrypts the numeric keys in cursors and IDs, the same on all nodes.
+func (k *Keys) Secret() opaque.Secret { return k.secret }
+
+// loadSecret reads the key that seals, and makes it in a new database.
+func (k *Keys) loadSecret(ctx context.Context) error {
+	for {
+		var row models.TokenKey
+		err := k.db.Read(ctx).Where("id = ?", sealID).Take(&row).Error
+		if err == nil && len(row.Secret) != len(k.secret) {
+			err = fmt.Errorf("it has %d bytes, not %d", len(row.Secret), len(k.secret))
+		}
+		if err == nil {
+			k.secret = opaque.Secret(row.Secret)
+			return nil
+		}
+		if !errors.Is(err, gorm.ErrRecordNotFound) {
+			return fmt.Errorf("loading the key that seals: %w", err)
+		}
+		row = models.TokenKey{ID: sealID, Secret: make([]byte, len(k.secret)), Purpose: models.KeySeals, CreatedAt: k.now()}
+		rand.Read(row.Secret)
+		err = k.db.Tx(ctx, func(tx *gorm.DB) error { return tx.Create(&row).Error })
+		if err != nil && !errors.Is(err, gorm.ErrDuplicatedKey) {
+			return fmt.Errorf("storing the key that seals: %w", err)
+		}
+	}
+}
+
+// createFirst stores a key unless another node has done so.
+func (k *Keys) createFirst(ctx context.Context) error {
+	err := k.db.Tx(ctx, func(tx *gorm.DB) error {
+		rows, err := lockStored(tx)
+		if err != nil || len(live(rows, k.now())) > 0 {
+			return err
+		}
+		_, err = create(tx, k.now())
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("storing a token key: %w", err)
+	}
+	return nil
+}
+
+// load reads the stored keys, and reports whether one that was there has been retired.
+func (k *Keys) load(ctx context.Context) (retired bool, err error) {
+	k.loading.Lock()
+	defer k.loading.Unlock()
+	rows, err := stored(k.db.Read(ctx))
+	if err != nil {
+		return false, fmt.Errorf("loading the token keys: %w", err)
+	}
+	return k.apply(live(rows, k.now())), nil
+}
+
+// apply makes these the stored keys, and reports whether one that was there is not among them.
+func (k *Keys) apply(rows []models.TokenKey) (retired bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	byHeader := make(map[string]*signingKey, len(rows)+len(k.configured))
+	var list []*signingKey
+	for _, row := range rows {
+		key := k.byHeader[headerOf(row.ID)]
+		if key == nil || key.configured || string(key.secret) != string(row.Secret) {
+			key = newSigningKey(row.ID, row.Secret)
+		}
+		key.createdAt = row.CreatedAt
+		key.retireAt(row.RetiresAt)
+		list, byHeader[key.header] = append(list, key), key
+	}
+	for _, key := range k.configured {
+		byHeader[key.header] = key
+	}
+	for header, key := range k.byHeader {
+		if byHeader[header] != key {
+			key.retire()
+			retired = true
+		}
+	}
+	if retired {
+		maps.DeleteFunc(k.verified, func(_ [sha256.Size]byte, c Claims) bool { return byHeader[c.key.header] != c.key })
+	}
+	k.stored, k.byHeader = list, byHeader
+	return retired
+}
+
+// signer returns the key that signs: the first that is configured, or else the newest stored one
+// that all nodes know, or else the oldest; nil if there is none.
+func (k *Keys) signer(now models.Time) *signingKey {
+	if len(k.configured) > 0 {
+		return k.configured[0]
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return signer(k.stored, now)
+}
+
+// signer returns which of the keys, in the order of their creation, signs; nil if there is none.
+func signer(keys []*signingKey, now models.Time) (found *signingKey) {
+	for _, key := range keys {
+		if !key.retired(now) && (found == nil || key.createdAt.Add(spreadTime) <= now) {
+			found = key
+		}
+	}
+	return found
+}
+
+// byTokens returns the key whose tokens have that header. It reads the keys again for one that is
+// unknown, because another node or a command may have added it, but at most once in unknownInterval:
+// other nodes do not sign with a key that is younger than spreadTime.
+func (k *Keys) byTokens(ctx context.Context, header string) (*signingKey, error) {
+	if key := k.known(header); key != nil {
+		return key, nil
+	}
+	if !isHeader(header) {
+		return nil, ErrInvalid
+	}
+	load := k.loadUnknown(ctx)
+	select {
+	case <-load.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if load.err != nil {
+		return nil, load.err // not ErrInvalid: whether the token is good is unknown
+	}
+	if key := k.known(header); key != nil {
+		return key, nil
+	}
+	return nil, ErrInvalid
+}
+
+func (k *Keys) known(header string) *signingKey {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.byHeader[header]
+}
+
+// loadUnknown returns a read of the keys that runs, or one that has begun within unknownInterval, or
+// begins one.
+func (k *Keys) loadUnknown(ctx context.Context) *unknownLoad {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l := k.unknown; l != nil {
+		select {
+		case <-l.done:
+			if time.Since(l.began) < unknownInterval {
+				return l
+			}
+		default:
+			return l
+		}
+	}
+	l := &unknownLoad{began: time.Now(), done: make(chan struct{})}
+	k.unknown = l
+	go func() {
+		defer close(l.done)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		_, l.err = k.load(ctx)
+	}()
+	return l
+}
+
+// Follow reads the stored keys every two seconds until ctx ends, so that keys which a command or
+// another node adds or retires are in force here. It calls retired when one has been retired.
+func (k *Keys) Follow(ctx context.Context, log *slog.Logger, retired func()) {
+	k.follow(ctx, followInterval, log, retired)
+}
+
+func (k *Keys) follow(ctx context.Context, interval time.Duration, log *slog.Logger, retired func()) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		// A read that hangs must not keep later ones from a database that is back.
+		reading, cancel := context.WithTimeout(ctx, loadTimeout)
+		changed, err := k.load(reading)
+		cancel()
+		if changed {
+			retired()
+		}
+		if err != nil && !failing && ctx.Err() == nil {
+			log.WarnContext(ctx, "the token keys cannot be read, will be tried again", "error", err)
+		}
+		failing = err != nil
+	}
+}

@@ -1,0 +1,151 @@
+package token
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// secretSize is the size of a stored key: what HMAC-SHA-256 can use.
+const secretSize = 32
+
+// Info is what operators see of a signing key.
+type Info struct {
+	ID         string
+	Configured bool
+	// CreatedAt is 0 for a configured key.
+	CreatedAt models.Time
+	// RetiresAt is when tokens of the key end; nil: when the key is retired.
+	RetiresAt *models.Time
+	// Signs reports whether new tokens are signed by it.
+	Signs bool
+}
+
+// List returns the keys that verify tokens, with these configured: first the configured ones, then
+// the stored ones, the oldest first.
+func List(ctx context.Context, db *database.DB, configured string, now models.Time) ([]Info, error) {
+	keys, err := parseConfigured(configured)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stored(db.Read(ctx))
+	if err != nil {
+		return nil, fmt.Errorf("reading the token keys: %w", err)
+	}
+	k := &Keys{configured: keys}
+	k.apply(live(rows, now))
+	signs := k.signer(now)
+	var list []Info
+	for _, key := range append(keys, k.stored...) {
+		info := Info{ID: key.id, Configured: key.configured, CreatedAt: key.createdAt, Signs: key == signs}
+		if at := models.Time(key.retiresAt.Load()); at != 0 {
+			info.RetiresAt = &at
+		}
+		list = append(list, info)
+	}
+	return list, nil
+}
+
+// Rotate adds a key that signs, in tx, and returns its ID. The other stored keys verify for as long
+// as overlap, or if it is nil until they are retired. Keys that have been retired are deleted.
+func Rotate(tx *gorm.DB, overlap *time.Duration, now models.Time) (id string, err error) {
+	rows, err := lockStored(tx)
+	if err != nil {
+		return "", err
+	}
+	for _, row := range rows {
+		if retired(row, now) {
+			err = tx.Delete(&row).Error
+		} else if overlap != nil {
+			end := now.Add(*overlap)
+			if row.RetiresAt != nil {
+				end = min(end, *row.RetiresAt)
+			}
+			err = tx.Model(&row).Update("retires_at", end).Error
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	if len(rows) > 0 {
+		now = max(now, rows[len(rows)-1].CreatedAt+1) // the newest, whatever the clock
+	}
+	return create(tx, now)
+}
+
+// Retire deletes a stored key in tx, which ends its tokens. Errors: INVALID_ARGUMENT if there is no
+// such key, or if it is the last one and none is configured.
+func Retire(tx *gorm.DB, id, configured string, now models.Time) error {
+	keys, err := parseConfigured(configured)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if key.id == id {
+			return fault.Invalid("id", "configured", "the key %q is configured: take it out of the setting", id)
+		}
+	}
+	rows, err := lockStored(tx)
+	if err != nil {
+		return err
+	}
+	rows = live(rows, now)
+	for _, row := range rows {
+		if row.ID != id {
+			continue
+		}
+		if len(rows) == 1 && len(keys) == 0 {
+			return fault.Invalid("id", "last", "the key %q is the only one: rotate first", id)
+		}
+		return tx.Delete(&row).Error
+	}
+	return fault.Invalid("id", "exists", "there is no stored key %q", id)
+}
+
+// stored returns the rows of the keys that sign, the oldest first.
+func stored(db *gorm.DB) ([]models.TokenKey, error) {
+	var rows []models.TokenKey
+	err := db.Where("purpose = ?", models.KeySigns).Order("created_at, id").Find(&rows).Error
+	return rows, err
+}
+
+// lockStored is stored in a transaction that changes the keys. Others wait until it ends.
+func lockStored(tx *gorm.DB) ([]models.TokenKey, error) {
+	var seal []models.TokenKey
+	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", sealID).Find(&seal).Error
+	if err != nil {
+		return nil, err
+	}
+	return stored(tx)
+}
+
+// create stores a new key and returns its ID.
+func create(tx *gorm.DB, now models.Time) (id string, err error) {
+	secret := make([]byte, secretSize)
+	rand.Read(secret)
+	row := models.TokenKey{ID: keyID(secret), Secret: secret, CreatedAt: now, Purpose: models.KeySigns}
+	return row.ID, tx.Create(&row).Error
+}
+
+// live returns the keys that have not been retired.
+func live(rows []models.TokenKey, now models.Time) []models.TokenKey {
+	var list []models.TokenKey
+	for _, row := range rows {
+		if !retired(row, now) {
+			list = append(list, row)
+		}
+	}
+	return list
+}
+
+func retired(row models.TokenKey, now models.Time) bool {
+	return row.RetiresAt != nil && *row.RetiresAt <= now
+}
