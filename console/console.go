@@ -38,6 +38,10 @@ type Operators interface {
 	Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error)
 	SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error)
 	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error)
+	// Confirmed reports whether Confirm was called in the session recently.
+	Confirmed(session *models.OperatorSession) bool
+	// Confirm refuses a wrong password as INVALID_ARGUMENT or RATE_LIMITED.
+	Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error
 	ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error)
 	EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error)
 	// EndSessions ends all but keep, and answers how many.

@@ -117,6 +117,12 @@ func (c *console) handler(rt route) http.Handler {
 		if err == nil {
 			err = admit(v, rt.access)
 		}
+		if err == nil && rt.access == confirmed {
+			var may bool
+			if may, err = c.confirm(v); err == nil && !may {
+				return
+			}
+		}
 		switch {
 		case errors.Is(err, errLoggedOut):
 			toLogin(v, rt.access)
@@ -170,7 +176,7 @@ func admit(v *visit, who access) error {
 		return nil
 	case v.operator == nil:
 		return errLoggedOut
-	case who == admins && v.operator.Role != models.RoleAdmin:
+	case (who == admins || who == confirmed) && v.operator.Role != models.RoleAdmin:
 		return problem{status: http.StatusForbidden, text: "error.viewer"}
 	}
 	return nil

@@ -10,6 +10,9 @@ const (
 	operators
 	// admins: operators who may change things.
 	admins
+	// confirmed: admins who have confirmed their password recently; others are asked for it first.
+	// It is for POSTs that give access to accounts or apps.
+	confirmed
 	// polls: every operator's pages, which ask by themselves. That is no use of the
 	// session, and when it has ended the page says so instead of leading away.
 	polls
@@ -81,7 +84,7 @@ var routes = []route{
 	{"GET /console/apps/{key}/settings", operators, (*console).showSettings},
 	{"POST /console/apps/{key}/settings", admins, (*console).saveSettings},
 	{"GET /console/apps/{key}/rotate-secret", admins, (*console).askRotateSecret},
-	{"POST /console/apps/{key}/rotate-secret", admins, (*console).rotateSecret},
+	{"POST /console/apps/{key}/rotate-secret", confirmed, (*console).rotateSecret},
 	{"GET /console/apps/{key}/connections", operators, (*console).listConnections},
 	{"GET /console/apps/{key}/connections/now", polls, (*console).pollConnections},
 	{"GET /console/apps/{key}/connections/close", admins, (*console).askCloseConnection},
@@ -91,20 +94,20 @@ var routes = []route{
 	{"GET /console/apps/{key}/permission", operators, (*console).explainPermission},
 
 	{"GET /console/operators", operators, (*console).listOperators},
-	{"POST /console/operators", admins, (*console).createOperator},
+	{"POST /console/operators", confirmed, (*console).createOperator},
 	{"GET /console/operators/{operator}", operators, (*console).showOperator},
 	{"GET /console/operators/{operator}/make-admin", admins, askOperator(makeAdmin)},
-	{"POST /console/operators/{operator}/make-admin", admins, actOnOperator(makeAdmin)},
+	{"POST /console/operators/{operator}/make-admin", confirmed, actOnOperator(makeAdmin)},
 	{"GET /console/operators/{operator}/make-viewer", admins, askOperator(makeViewer)},
-	{"POST /console/operators/{operator}/make-viewer", admins, actOnOperator(makeViewer)},
+	{"POST /console/operators/{operator}/make-viewer", confirmed, actOnOperator(makeViewer)},
 	{"GET /console/operators/{operator}/end-session", admins, askOperator(endOperatorSession)},
 	{"POST /console/operators/{operator}/end-session", admins, actOnOperator(endOperatorSession)},
 	{"GET /console/operators/{operator}/end-sessions", admins, askOperator(endOperatorSessions)},
 	{"POST /console/operators/{operator}/end-sessions", admins, actOnOperator(endOperatorSessions)},
 	{"GET /console/operators/{operator}/password", admins, askOperator(resetPassword)},
-	{"POST /console/operators/{operator}/password", admins, actOnOperator(resetPassword)},
+	{"POST /console/operators/{operator}/password", confirmed, actOnOperator(resetPassword)},
 	{"GET /console/operators/{operator}/delete", admins, askOperator(deleteOperator)},
-	{"POST /console/operators/{operator}/delete", admins, actOnOperator(deleteOperator)},
+	{"POST /console/operators/{operator}/delete", confirmed, actOnOperator(deleteOperator)},
 	{"GET /console/account", operators, (*console).showAccount},
 	{"POST /console/account/password", operators, (*console).changePassword},
 	{"GET /console/account/end-session", operators, (*console).askEndSession},
@@ -113,7 +116,7 @@ var routes = []route{
 	{"POST /console/account/end-sessions", operators, endOwnSessions((*console).endSessions)},
 	{"GET /console/audit", operators, (*console).showAudit},
 	{"GET /console/explorer", operators, (*console).showExplorer},
-	{"POST /console/explorer", admins, (*console).fillExplorer},
+	{"POST /console/explorer", confirmed, (*console).fillExplorer},
 
 	{"/console/", operators, (*console).notFound},
 }

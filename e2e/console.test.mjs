@@ -316,6 +316,7 @@ describe('the console in Chromium', () => {
 
       await page.getByRole('link', { name: 'Rotate the secret' }).click();
       await page.getByRole('button', { name: 'Make a new secret' }).click();
+      await operator.confirm();
       await page.getByText('shown this once').waitFor();
       const secret = await page.getByRole('definition').nth(1).innerText();
       await assert.rejects(AppServer.login(server, settled), { code: 'UNAUTHENTICATED' });

@@ -160,6 +160,7 @@ describe('the explorer in Chromium', () => {
       await page.getByRole('button', { name: 'Fill in a token' }).click();
     };
     await fill('exa');
+    await operator.confirm();
     await page.getByRole('status').filter({ hasText: 'A token of the user exa' }).waitFor();
     await ready(page);
     const filled = await text(page, 'Headers');

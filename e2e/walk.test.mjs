@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { AppServer, eventStream } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
-import { Server } from './lib/server.mjs';
+import { adminPassword, Server } from './lib/server.mjs';
 import { Connection } from './lib/socket.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -305,7 +305,9 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.answer('settings-done', 200, `${root}/settings`, { friendLimit: '12' });
     await walk.answer('settings-same', 200, `${root}/settings`);
     await walk.operator.open(`${root}/rotate-secret`);
-    await walk.answer('rotate-secret-done', 200, `${root}/rotate-secret`);
+    await walk.answer('confirm', 403, `${root}/rotate-secret`);
+    await walk.answer('confirm-wrong', 422, `${root}/rotate-secret`, { 'present-password': 'a guess' });
+    await walk.answer('rotate-secret-done', 200, `${root}/rotate-secret`, { 'present-password': adminPassword });
   }
 
   async function longWork(walk, { root }) {

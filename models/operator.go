@@ -27,6 +27,8 @@ type OperatorSession struct {
 	OperatorID int64
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
 	LastSeenAt Time
+	// ConfirmedAt is when the operator last confirmed its password, 0 if it has not.
+	ConfirmedAt Time
 	// Address is where the login came from.
 	Address   string
 	UserAgent string

@@ -68,6 +68,14 @@ export class Operator {
     await this.page.waitForURL('**/console/');
   }
 
+  /** Confirms the password on the page that asks for it. */
+  async confirm(password = adminPassword) {
+    await this.page.getByRole('heading', { name: 'Confirm your password' }).waitFor();
+    await this.page.getByLabel('Password').fill(password);
+    await this.page.getByRole('button', { name: 'Confirm' }).click();
+    this.errors = this.errors.filter((error) => !error.includes('403')); // the page that asks
+  }
+
   /** Sends a form as a program with the operator's cookie would; answers the response. */
   post(path, headers = {}) {
     return this.context.request.post(`${this.server.url}${path}`, { headers, maxRedirects: 0 });

@@ -14,6 +14,7 @@ import (
 const (
 	ActionLogin           = "operator.login"
 	ActionLoginFailed     = "operator.login_failed"
+	ActionConfirmFailed   = "operator.confirm_failed"
 	ActionLogout          = "operator.logout"
 	ActionOperatorCreate  = "operator.create"
 	ActionOperatorSetRole = "operator.set_role"
@@ -59,7 +60,7 @@ func Actions() []string {
 		ActionUserGrantToken,
 		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
 		ActionAppCloseConnection, ActionAppCloseConnections,
-		ActionLogin, ActionLoginFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
+		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 		ActionTokenKeyRotate, ActionTokenKeyRetire,
 	}

@@ -36,6 +36,9 @@ const userAgentLength = 255
 // this login compared the old one.
 var errPasswordChanged = errors.New("password changed")
 
+// errSessionEnded is for a token without a live session.
+var errSessionEnded = fault.New(fault.Unauthenticated, "the session has ended")
+
 // begin writes the session and its audit entry.
 func (o *Operators) begin(ctx context.Context, operator *models.Operator, address, userAgent string) (string, error) {
 	raw := make([]byte, sessionTokenBytes)
@@ -88,22 +91,21 @@ func (o *Operators) ByToken(ctx context.Context, token string) (*models.Operator
 // Peek is ByToken for what a page asks by itself: it does not count as use, so a
 // page that is left open keeps no session from ending.
 func (o *Operators) Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
-	ended := fault.New(fault.Unauthenticated, "the session has ended")
 	session := &models.OperatorSession{}
 	err := o.db.Read(ctx).Where("token_hash = ?", hashToken(token)).Take(session).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, nil, ended
+		return nil, nil, errSessionEnded
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading session: %w", err)
 	}
 	if !live(session, models.TimeOf(o.clock())) {
-		return nil, nil, ended
+		return nil, nil, errSessionEnded
 	}
 	operator := &models.Operator{}
 	err = o.db.Read(ctx).Where("id = ?", session.OperatorID).Take(operator).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, nil, ended
+		return nil, nil, errSessionEnded
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading session's operator: %w", err)

@@ -1,0 +1,76 @@
+package console
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/fault"
+)
+
+// confirmField is the password in the form of confirm.html. No other form has a field of that name.
+const confirmField = "present-password"
+
+// confirmPage is what confirm.html shows: a question for the password, in a form that holds all fields
+// of the one that was sent and sends them again.
+type confirmPage struct {
+	Path, Back string
+	Fields     []formField
+	// Wrong: the password was.
+	Wrong bool
+	// WaitSeconds is how long to wait after too many wrong passwords, 0 if there were not.
+	WaitSeconds int
+}
+
+// formField is a field that a form carries along.
+type formField struct{ Name, Value string }
+
+// Field is the name of the password's field.
+func (confirmPage) Field() string { return confirmField }
+
+// Minutes is how long a confirmed password holds.
+func (confirmPage) Minutes() int { return int(apps.ConfirmationLifetime.Minutes()) }
+
+// confirm reports whether the visitor has confirmed its password recently, in an earlier form or in
+// this one. Otherwise it responds with a page that asks for the password and does then what this
+// form asked for. A session alone, such as an open browser, is not enough to take over an account or
+// an app.
+func (c *console) confirm(v *visit) (confirmed bool, err error) {
+	if c.Operators.Confirmed(v.session) {
+		return true, nil
+	}
+	if err := v.r.ParseForm(); err != nil {
+		return false, problem{http.StatusBadRequest, "error.invalid"}
+	}
+	form := v.r.PostForm
+	p := confirmPage{Path: v.r.URL.RequestURI(), Back: v.r.URL.EscapedPath()}
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		for _, value := range form[name] {
+			if name != confirmField {
+				p.Fields = append(p.Fields, formField{name, value})
+			}
+		}
+	}
+	if !form.Has(confirmField) {
+		return false, c.render(v, http.StatusForbidden, "confirm", p)
+	}
+	err = c.Operators.Confirm(v.r.Context(), v.operator, v.session, form.Get(confirmField), c.actor(v))
+	var refusal *fault.Error
+	switch {
+	case err == nil:
+		return true, nil
+	case !errors.As(err, &refusal):
+		return false, err
+	case refusal.Code == fault.InvalidArgument:
+		p.Wrong = true
+		return false, c.render(v, http.StatusUnprocessableEntity, "confirm", p)
+	case refusal.Code == fault.RateLimited:
+		p.WaitSeconds = retryAfter(v, refusal)
+		return false, c.render(v, http.StatusTooManyRequests, "confirm", p)
+	case refusal.Code == fault.Unauthenticated:
+		return false, errLoggedOut
+	}
+	return false, err
+}

@@ -1,0 +1,127 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// loggedIn is a browser that has not confirmed its password.
+func (s *site) loggedIn(operator string) *browser {
+	s.t.Helper()
+	b := s.browser()
+	b.login(operator, password).wantRedirect(s.t, Root)
+	return b
+}
+
+// TestConfirm_EverySuchForm sends each form that gives access without a confirmed password.
+func TestConfirm_EverySuchForm(t *testing.T) {
+	s := onSQLite(t)
+	want := map[string]bool{
+		"POST /console/operators":                        true,
+		"POST /console/operators/{operator}/make-admin":  true,
+		"POST /console/operators/{operator}/make-viewer": true,
+		"POST /console/operators/{operator}/password":    true,
+		"POST /console/operators/{operator}/delete":      true,
+		"POST /console/apps/{key}/rotate-secret":         true,
+		"POST /console/explorer":                         true,
+	}
+	before := s.audited(s.dev)
+	for _, rt := range routes {
+		if (rt.access == confirmed) != want[rt.pattern] {
+			t.Errorf("%s asks for the password: %v", rt.pattern, rt.access == confirmed)
+		}
+		if rt.access != confirmed {
+			continue
+		}
+		_, path := s.path(rt)
+		b := s.loggedIn("admin")
+		form := url.Values{"name": {"olga"}, "role": {"admin"}, "app": {s.dev.Key}}
+		b.post(path, form).want(t, http.StatusForbidden, "Confirm your password", `action="`+path+`"`,
+			`type="hidden" name="name" value="olga"`, `value="admin" autocomplete="username"`)
+		form.Set(confirmField, "a wrong password")
+		b.post(path, form).want(t, http.StatusUnprocessableEntity, "That is not your present password.", `role="alert"`, "!a wrong password")
+		// A viewer may not do it with any password.
+		form.Set(confirmField, password)
+		s.loggedIn("viewer").post(path, form).want(t, http.StatusForbidden, "Your role is viewer")
+	}
+	if got := s.audited(s.dev); len(got) != len(before) {
+		t.Errorf("done without a password: %q", got)
+	}
+	list, err := s.deps.Operators.List(context.Background())
+	s.check(err)
+	if len(list) != 2 || list[1].Name != "viewer" || list[1].Role != models.RoleViewer {
+		t.Errorf("operators were changed without a password: %+v", list)
+	}
+}
+
+// TestConfirm_CarriesTheFormAlong: the page that asks loses nothing, and what it asked for is done
+// with the password; the next is not asked, until the time is over.
+func TestConfirm_CarriesTheFormAlong(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		b := s.loggedIn("admin")
+		asked := b.post(operatorsPath, url.Values{"name": {`olga "<o>" 王`}, "role": {"admin"}})
+		asked.want(t, http.StatusForbidden, "Confirm your password", "!<o>")
+		form := asked.form()
+		form.Del("")
+		if form.Get("name") != `olga "<o>" 王` || form.Get("role") != "admin" || !form.Has(confirmField) {
+			t.Fatalf("the form lost something: %v", form)
+		}
+		form.Set(confirmField, password)
+		b.post(operatorsPath, form).want(t, http.StatusOK, "shown this once", "olga")
+		// The form that begins with a page of its own, and one with several values.
+		rotate := appPath(s.dev) + "/rotate-secret"
+		b.post(rotate, nil).want(t, http.StatusOK, "The new app secret")
+		s.pass(apps.ConfirmationLifetime)
+		several := b.post(rotate, url.Values{"a": {"1", "2"}, "b": {"line\nline"}})
+		several.want(t, http.StatusForbidden, `name="a" value="1"`, `name="a" value="2"`, "value=\"line\nline\"", "!The new app secret")
+		s.loggedIn("admin").post(rotate, nil).want(t, http.StatusForbidden, "Confirm your password")
+	})
+}
+
+func TestConfirm_IsThrottled(t *testing.T) {
+	s := onSQLite(t)
+	b := s.loggedIn("admin")
+	wrong := url.Values{"app": {s.dev.Key}, confirmField: {"a wrong password"}}
+	for range 5 {
+		b.post(explorerPath, wrong).want(t, http.StatusUnprocessableEntity)
+	}
+	right := url.Values{"app": {s.dev.Key}, confirmField: {password}}
+	for language, text := range map[string]string{"en": "Too many wrong passwords. Try again in 1 second.", "zh-CN": "请在 1 秒后重试。"} {
+		b.head.Set("Accept-Language", language)
+		refused := b.post(explorerPath, right)
+		refused.want(t, http.StatusTooManyRequests, text, `role="alert"`, `value="`+s.dev.Key+`"`)
+		if filledToken(refused) != "" || refused.Header.Get("Retry-After") != "1" {
+			t.Errorf("Retry-After %q", refused.Header.Get("Retry-After"))
+		}
+	}
+	b.head.Set("Accept-Language", "zh-CN")
+	b.get("/console/audit?action=operator.confirm_failed").want(t, http.StatusOK, "输入了错误的密码", "admin")
+	s.pass(2 * time.Second)
+	if token := filledToken(b.post(explorerPath, right)); token == "" {
+		t.Error("no token after the wait")
+	}
+	if strings.Contains(s.log.String(), "a wrong password") || strings.Contains(s.log.String(), password) {
+		t.Error("the log has a password")
+	}
+}
+
+func TestConfirm_BrokenForms(t *testing.T) {
+	s := onSQLite(t)
+	b := s.loggedIn("admin")
+	b.post(explorerPath, url.Values{"headers": {strings.Repeat("x", maxForm)}}).want(t, http.StatusBadRequest)
+	b.post(explorerPath, url.Values{confirmField: {""}}).want(t, http.StatusUnprocessableEntity)
+	b.post(explorerPath, url.Values{confirmField: {"\xff\x00"}}).want(t, http.StatusUnprocessableEntity)
+	b.post(explorerPath+"?"+confirmField+"="+url.QueryEscape(password), nil).want(t, http.StatusForbidden, "Confirm your password")
+	b.head.Set("Sec-Fetch-Site", "cross-site")
+	b.post(explorerPath, url.Values{confirmField: {password}}).want(t, http.StatusForbidden, "sent from another site")
+}

@@ -1,0 +1,69 @@
+package apps
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/throttle"
+	"rollcall/models"
+)
+
+// ConfirmationLifetime is how long a confirmed password holds in its session.
+const ConfirmationLifetime = 10 * time.Minute
+
+// Confirmed reports whether the operator has confirmed its password in the session recently. A login
+// does not count: a browser that was left open after it must not be enough.
+func (o *Operators) Confirmed(session *models.OperatorSession) bool {
+	return models.TimeOf(o.clock()) < session.ConfirmedAt.Add(ConfirmationLifetime)
+}
+
+// Confirm notes in the session that the operator has just confirmed its password. Errors:
+// INVALID_ARGUMENT for the field current if the password is wrong; RATE_LIMITED; UNAUTHENTICATED if
+// the session has ended.
+func (o *Operators) Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
+	if err := o.comparePassword(ctx, operator, session, password, by); err != nil {
+		return err
+	}
+	now := models.TimeOf(o.clock())
+	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
+		noted := tx.Model(&models.OperatorSession{}).Where("id = ?", session.ID).Update("confirmed_at", now)
+		if noted.Error == nil && noted.RowsAffected == 0 {
+			return errSessionEnded
+		}
+		return noted.Error
+	})
+	if err != nil {
+		return wrapOperators(err, "confirming password")
+	}
+	session.ConfirmedAt = now
+	return nil
+}
+
+// comparePassword compares a password with that of the operator, who has the session. Wrong ones are
+// in the audit, and count for the session, so that those of others do not. Errors: INVALID_ARGUMENT
+// for the field current; RATE_LIMITED.
+func (o *Operators) comparePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
+	attempt, refusal := o.throttle.Begin(ctx, throttle.Key{Rule: deviceRule, Subject: "session " + strconv.FormatInt(session.ID, 10)})
+	if refusal != nil {
+		return rateLimited(refusal)
+	}
+	right, err := o.hasher.verify(ctx, o.hasher.known, password, operator.PasswordHash)
+	if err != nil {
+		attempt.Cancel(ctx)
+		return fmt.Errorf("comparing password: %w", err)
+	}
+	if right {
+		attempt.Succeed(ctx)
+		return nil
+	}
+	err = o.db.Tx(ctx, func(tx *gorm.DB) error { return o.audit(tx, by, ActionConfirmFailed, operator.Name, "") })
+	if err != nil {
+		return fmt.Errorf("auditing wrong password: %w", err)
+	}
+	return fault.Invalid("current", "wrong", "the present password is another one")
+}
