@@ -14,6 +14,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/figures"
+	"rollcall/internal/outage"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
@@ -154,14 +155,15 @@ type console struct {
 	locales []*locale
 	pages   *pages
 	// polls are the patterns of what pages ask by themselves.
-	polls map[string]bool
+	polls   map[string]bool
+	outages *outage.Log
 }
 
 // New answers the handler of all paths below Root. It panics where the embedded
 // templates or texts are broken: no setting can cause that, and every test here
 // would find it.
 func New(deps Deps) http.Handler {
-	c := &console{Deps: deps, assets: must(loadAssets()), locales: must(loadLocales()), polls: map[string]bool{}}
+	c := &console{Deps: deps, assets: must(loadAssets()), locales: must(loadLocales()), polls: map[string]bool{}, outages: outage.NewLog(deps.Logger)}
 	c.pages = must(parsePages(c.locales, c.assets))
 	mux := http.NewServeMux()
 	mux.Handle("GET "+assetRoot, c.assets)

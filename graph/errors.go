@@ -24,7 +24,12 @@ import (
 // presenter turns any error into the one that the caller reads. It holds the only table from
 // errors of the domain and of gqlgen to errors of the API. Outages of the database and of Redis
 // are UNAVAILABLE, and every other error is INTERNAL; only the log says more about those two.
-type presenter struct{ log *slog.Logger }
+type presenter struct {
+	log     *slog.Logger
+	outages *outage.Log
+}
+
+func newPresenter(log *slog.Logger) presenter { return presenter{log, outage.NewLog(log)} }
 
 // presentField is gqlgen's error presenter. It returns nil for an error beyond those
 // that a response may have.
@@ -78,7 +83,7 @@ func (p presenter) translate(ctx context.Context, err error) *gqlerror.Error {
 	case tookTooLong(ctx, err):
 		run := executionOf(ctx)
 		if !run.late.Swap(true) {
-			p.log.WarnContext(ctx, "an operation took too long, the caller is asked to try again",
+			p.outages.Warn(ctx, "an operation took too long, the caller is asked to try again",
 				"requestId", requestid.From(ctx), "path", fmt.Sprint(out.Path), "error", err)
 		}
 		out.Message = fmt.Sprintf("the operation took too long: more than %s; ask for less at once, or try again", run.timeout)
@@ -87,7 +92,7 @@ func (p presenter) translate(ctx context.Context, err error) *gqlerror.Error {
 		out.Message = "the request was cancelled"
 		out.Extensions = map[string]any{"code": string(fault.Internal)}
 	case outage.CodeOf(err) == fault.Unavailable:
-		p.log.WarnContext(ctx, "request failed, the caller is asked to try again",
+		p.outages.Warn(ctx, "request failed, the caller is asked to try again",
 			"requestId", requestid.From(ctx), "path", fmt.Sprint(out.Path), "error", err)
 		out.Message = outage.Message
 		out.Extensions = map[string]any{"code": string(fault.Unavailable)}

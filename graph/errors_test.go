@@ -32,7 +32,7 @@ func TestPresent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			log := new(testenv.Log)
-			got := presenter{slog.New(slog.NewTextHandler(log, nil))}.present(c.ctx, c.err)
+			got := newPresenter(slog.New(slog.NewTextHandler(log, nil))).present(c.ctx, c.err)
 			if got.Extensions["code"] != c.code || strings.Contains(got.Message, "secret") {
 				t.Errorf("presented as %v %q, want %s", got.Extensions, got.Message, c.code)
 			}
@@ -40,5 +40,19 @@ func TestPresent(t *testing.T) {
 				t.Errorf("logged %q, want the level %q", text, c.log)
 			}
 		})
+	}
+}
+
+// TestPresenter_LogsAnOutageOnce presents the errors of many requests during an outage, and of a
+// bug, of which each is logged.
+func TestPresenter_LogsAnOutageOnce(t *testing.T) {
+	log := new(testenv.Log)
+	p := newPresenter(slog.New(slog.NewTextHandler(log, nil)))
+	for range 100 {
+		p.present(context.Background(), mysql.ErrInvalidConn)
+		p.present(context.Background(), errors.New("a bug"))
+	}
+	if warnings, errors := strings.Count(log.String(), "level=WARN"), strings.Count(log.String(), "level=ERROR"); warnings != 1 || errors != 100 {
+		t.Errorf("%d warnings and %d errors, want 1 and 100", warnings, errors)
 	}
 }

@@ -67,7 +67,7 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	if opts.Metrics != nil {
 		opts.Metrics.MustRegister(timedOut)
 	}
-	p := presenter{log: opts.Logger}
+	p := newPresenter(opts.Logger)
 	exec := executor.New(es)
 	exec.SetErrorPresenter(p.presentField)
 	exec.SetRecoverFunc(p.recovered)

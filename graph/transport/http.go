@@ -82,7 +82,7 @@ func (x *exchange) giveUp(admitted func() bool) {
 		return
 	}
 	x.late = true
-	x.server.log.WarnContext(x.ctx, "a caller could not be verified in time", "requestId", requestid.From(x.ctx))
+	x.server.outages.Warn(x.ctx, "a caller could not be verified in time", "requestId", requestid.From(x.ctx))
 	x.w.Header().Set("Connection", "close") // the handler keeps it from the next request
 	x.fail(errAuthTimeout)
 	_ = http.NewResponseController(x.w).Flush() // fails only on a link that is gone

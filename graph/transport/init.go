@@ -38,7 +38,7 @@ func (c *conn) init(req request) error {
 		case closeInternal:
 			c.server.log.ErrorContext(ctx, "connection_init failed", "requestId", c.id, "error", err)
 		case closeUnavailable:
-			c.server.log.WarnContext(ctx, "connection_init failed, the client is asked to try again", "requestId", c.id, "error", err)
+			c.server.outages.Warn(ctx, "connection_init failed, the client is asked to try again", "requestId", c.id, "error", err)
 		}
 		return how
 	}

@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/fault"
 	"rollcall/internal/httpheader"
+	"rollcall/internal/outage"
 )
 
 // Server is the handler of the GraphQL path.
@@ -31,6 +32,7 @@ type Server struct {
 	// persisted is nil if persisted queries are switched off.
 	persisted *persistedQueries
 	log       *slog.Logger
+	outages   *outage.Log
 	pacing    pacing
 	workers   *workers
 
@@ -59,13 +61,15 @@ func New(cfg Config) *Server {
 	}
 	setDefault(&cfg.HeartbeatTimeout, 400*time.Second)
 	m := newMetrics(cfg.Metrics)
+	outages := outage.NewLog(cfg.Logger)
 	s := &Server{
 		cfg:     cfg,
 		exec:    cfg.Executor,
 		origins: cfg.AllowedOrigins,
-		shapes:  shapes{exec: cfg.Executor, refresh: cfg.Auth.Refresh, everyone: cfg.SharedByAll, logger: cfg.Logger, running: m.subscriptions},
+		shapes:  shapes{exec: cfg.Executor, refresh: cfg.Auth.Refresh, everyone: cfg.SharedByAll, logger: cfg.Logger, outages: outages, running: m.subscriptions},
 		metrics: m,
 		log:     cfg.Logger,
+		outages: outages,
 		pacing: pacing{
 			bounds:       bounds{bytes: cfg.Limits.QueueBytes, messages: cfg.Limits.QueueMessages},
 			writeTimeout: cfg.Limits.WriteTimeout,

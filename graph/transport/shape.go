@@ -14,6 +14,7 @@ import (
 	"rollcall/graph/requestid"
 	"rollcall/graph/stream"
 	"rollcall/internal/fanout"
+	"rollcall/internal/outage"
 )
 
 // shape is what equal subscriptions share: the same document, operation and
@@ -72,7 +73,7 @@ func (s *shape) encode(ctx context.Context, ev *fanout.Event) (payload []byte) {
 		// What depends on the viewer depends on what it may see now.
 		principal, err := s.owner.refresh(ctx, auth.From(ctx))
 		if err != nil {
-			s.owner.logger.WarnContext(ctx, "an event was not sent: its viewer could not be checked",
+			s.owner.outages.Warn(ctx, "an event was not sent: its viewer could not be checked",
 				"requestId", requestid.From(ctx), "error", err)
 			return nil
 		}
@@ -92,6 +93,7 @@ type shapes struct {
 	refresh  func(context.Context, *auth.Principal) (*auth.Principal, error)
 	everyone func(*ast.OperationDefinition) bool
 	logger   *slog.Logger
+	outages  *outage.Log
 	running  prometheus.Gauge
 
 	mu   sync.Mutex

@@ -296,7 +296,7 @@ func (st *sseStream) release() {}
 
 func (st *sseStream) end(_ *subscription, err error) {
 	if outage.CodeOf(err) == fault.Unavailable {
-		st.server.log.WarnContext(st.ctx, "an event stream breaks off, the client is asked to try again",
+		st.server.outages.Warn(st.ctx, "an event stream breaks off, the client is asked to try again",
 			"requestId", requestid.From(st.ctx), "error", err)
 		st.finish(nil)
 		return

@@ -1,16 +1,15 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"sync/atomic"
 
 	"rollcall/graph"
 	"rollcall/internal/database"
+	"rollcall/internal/outage"
 )
 
 // routes returns what the public address serves, without the console if that is nil.
@@ -42,7 +41,7 @@ func schemaText(exec *graph.Executor) http.Handler {
 type health struct {
 	db       *database.DB
 	redis    *redisHealth // nil: there is none
-	log      *slog.Logger
+	outages  *outage.Log
 	draining atomic.Bool
 }
 
@@ -63,7 +62,7 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		if unwritable, ok := errors.AsType[*database.UnwritableError](err); ok {
 			problem, cause = unwritable.Error(), unwritable.Unwrap()
 		}
-		h.log.WarnContext(context.WithoutCancel(r.Context()), "not ready: "+problem, "database", h.db.String(), "error", cause)
+		h.outages.Warn(r.Context(), "not ready: "+problem, "database", h.db.String(), "error", cause)
 		http.Error(w, problem, http.StatusServiceUnavailable)
 		return
 	}

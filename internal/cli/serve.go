@@ -27,6 +27,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
+	"rollcall/internal/outage"
 	"rollcall/internal/presence"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
@@ -197,7 +198,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	appConnections.OnClosing(gql.CheckAppLinks)
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
 	longWork := jobs.New(db, log, clock)
-	h := &health{db: db, log: log}
+	h := &health{db: db, outages: outage.NewLog(log)}
 	if shared != nil {
 		h.redis = newRedisHealth(shared, metrics, log)
 	}
