@@ -2,6 +2,8 @@ module rollcall
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	github.com/99designs/gqlgen v0.17.95
 	github.com/agnivade/levenshtein v1.2.1
