@@ -114,7 +114,7 @@ func TestPublicSchema_SaysWhatIsRequired(t *testing.T) {
 		field("Subscription", "userStatus").Arguments.ForName("ids").Description:     "Allowed: at most 200 items, each of 1 to 64 characters, only `A-Z a-z 0-9 _ - . @ =`.",
 		field("Mutation", "setStatus").Arguments.ForName("customStatus").Description: "Allowed: at most 100 bytes, no control characters.",
 		field("RegisterUserInput", "tokenTtlSeconds").Description:                    "Allowed: 1 to 315360000.",
-		field("RegisterUserInput", "avatarUrl").Description:                          "Allowed: at most 1024 bytes, an http or https URL with a host, without user info, quotes, angle brackets, backslashes, spaces or invisible characters.",
+		field("RegisterUserInput", "avatarUrl").Description:                          "Allowed: at most 1024 bytes, an http or https URL with a valid host and port, without user info, quotes, angle brackets, backslashes, spaces or invisible characters.",
 	}
 	for text, line := range want {
 		if !strings.HasSuffix(text, "\n"+line) {

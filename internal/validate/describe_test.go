@@ -15,7 +15,7 @@ func TestDescribe(t *testing.T) {
 		{"min=1,max=20", []Kind{List, Text}, "1 to 20 items"},
 		{"required", []Kind{Text}, "at least 1 character"},
 		{"required,max=64,userid", []Kind{Text}, "1 to 64 characters, only `A-Z a-z 0-9 _ - . @ =`"},
-		{"omitnil,maxbytes=1024,http_url", []Kind{Text}, "at most 1024 bytes, an http or https URL with a host, without user info, quotes, angle brackets, backslashes, spaces or invisible characters"},
+		{"omitnil,maxbytes=1024,http_url", []Kind{Text}, "at most 1024 bytes, an http or https URL with a valid host and port, without user info, quotes, angle brackets, backslashes, spaces or invisible characters"},
 		{"required,max=64,notblank,nocontrol,nobidi", []Kind{Text}, "1 to 64 characters, at least one visible character, no control characters, no bidirectional overrides"},
 		{"omitnil,max=100,dive,required,max=64,userid", []Kind{List, Text}, "at most 100 items, each of 1 to 64 characters, only `A-Z a-z 0-9 _ - . @ =`"},
 		{"omitnil", []Kind{Text}, ""},

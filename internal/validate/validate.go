@@ -132,7 +132,7 @@ func sentence(e validator.FieldError) string {
 }
 
 // urlForm describes the URLs that IsHTTPURL accepts.
-const urlForm = "with a host, without user info, quotes, angle brackets, backslashes, spaces or invisible characters"
+const urlForm = "with a valid host and port, without user info, quotes, angle brackets, backslashes, spaces or invisible characters"
 
 // formRules are the words for the rules without a parameter: what an error says of a value that
 // breaks the rule, and what Describe says of the rule.
