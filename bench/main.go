@@ -35,7 +35,7 @@ type row struct {
 // rows are the benchmarks in the order in which they run. Those that want memory
 // untouched by others' work start servers of their own; the one that fills MariaDB
 // is the last.
-var rows = []row{userHTTP, permission, friendPage, addFriend, idleDevice, watchMemory, fanout, burst, storm, start, console, growth}
+var rows = []row{userHTTP, permission, friendPage, addFriend, idleDevice, watchMemory, fanout, burst, storm, start, console, hostile, growth}
 
 // The programs in a round, in this order. Where friends are read, there are two of
 // the last: with a query for each friend, and with a JOIN.

@@ -95,6 +95,9 @@ type Limits struct {
 	GuestBytes int
 	// ReceivingBytes bounds the memory of all bodies and messages that are being received. 64 MiB.
 	ReceivingBytes int
+	// GuestWorkBytes bounds the memory that the operations of guests take while they are executed,
+	// as far as it can be told from their length; others wait. 12 MiB.
+	GuestWorkBytes int
 	// MessageTimeout is how long a WebSocket message of more than 4 KiB may take to arrive. 30 s.
 	MessageTimeout time.Duration
 	// PersistedBytes bounds the stored documents of all apps. 16 MiB.
@@ -123,6 +126,7 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.MessageBytes, 1<<20)
 	setDefault(&l.GuestBytes, 64<<10)
 	setDefault(&l.ReceivingBytes, 64<<20)
+	setDefault(&l.GuestWorkBytes, 12<<20)
 	setDefault(&l.MessageTimeout, 30*time.Second)
 	setDefault(&l.PersistedBytes, 16<<20)
 	setDefault(&l.InitTimeout, 10*time.Second)

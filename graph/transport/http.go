@@ -42,6 +42,9 @@ type exchange struct {
 	operation string
 	status    int
 
+	// leave gives the room of a guest's operation back; nil for other callers.
+	leave func()
+
 	// mu orders the handler and the timer of await.
 	mu sync.Mutex
 	// waiting: the handler waits, and writes nothing meanwhile. late: the timer has answered.
@@ -156,14 +159,16 @@ func (x *exchange) confirmed(then func()) {
 	}
 }
 
+// params reads the operation. For a guest it returns once there is room to execute it, and counts
+// the body as being received until then.
 func (x *exchange) params() (*graphql.RawParams, *badRequest) {
 	read := graphql.TraceTiming{Start: x.began}
 	var params *graphql.RawParams
 	var refused *badRequest
+	principal := auth.From(x.ctx)
 	if x.r.Method == http.MethodGet {
 		params, refused = getParams(x.r.URL.RawQuery)
 	} else {
-		principal := auth.From(x.ctx)
 		reserved := x.server.budget.reserve(principal)
 		defer reserved.release()
 		params, refused = postParams(x.w, x.r, int64(x.server.cfg.Limits.messageBytes(principal)), &reserved)
@@ -173,7 +178,20 @@ func (x *exchange) params() (*graphql.RawParams, *badRequest) {
 		params.Headers, params.ReadTime = x.r.Header, read
 		refused = x.server.complete(x.ctx, params)
 	}
+	if refused == nil && principal.Kind == auth.Guest {
+		refused = x.enter(len(params.Query))
+	}
 	return params, refused
+}
+
+// enter waits for the room that a guest's operation with a document of that length needs.
+func (x *exchange) enter(document int) *badRequest {
+	leave, err := x.server.guests.enter(x.ctx, document)
+	if err != nil {
+		return &badRequest{status: http.StatusServiceUnavailable, cause: errManyGuests}
+	}
+	x.leave = leave
+	return nil
 }
 
 // execute runs the operation in the form that the caller accepts.
@@ -333,6 +351,9 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 	body := bodies.Get().(*bytes.Buffer)
 	defer release(body)
 	writeResponse(body, resp)
+	if x.leave != nil {
+		x.leave() // a guest that reads slowly does not keep others waiting
+	}
 	h := x.w.Header()
 	h["Content-Type"] = contentTypes[media]
 	h["Content-Length"] = []string{strconv.Itoa(body.Len())}
@@ -351,6 +372,9 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 // finish counts and logs the exchange. A panic on the way is answered where
 // nothing was yet.
 func (x *exchange) finish() {
+	if x.leave != nil {
+		defer x.leave()
+	}
 	if cause := recover(); cause != nil {
 		if cause == http.ErrAbortHandler || x.status != 0 {
 			defer panic(cause)

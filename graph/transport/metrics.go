@@ -16,6 +16,7 @@ type metrics struct {
 	requests         *prometheus.CounterVec
 	receiving        prometheus.Gauge
 	receivingRefused prometheus.Counter
+	guestsRefused    prometheus.Counter
 	persisted        *prometheus.CounterVec
 	persistedBytes   prometheus.Gauge
 	seconds          map[ast.Operation]prometheus.Observer
@@ -51,6 +52,9 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		receivingRefused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rollcall_receiving_refused_total", Help: "Bodies and messages refused because too many are being received.",
 		}),
+		guestsRefused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_guest_operations_refused_total", Help: "Operations of guests refused because too many others were executed.",
+		}),
 		persisted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_persisted_queries_total", Help: "Persisted queries by result: found, not_found or stored.",
 		}, []string{"result"}),
@@ -63,7 +67,8 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		m.seconds[kind] = seconds.WithLabelValues(string(kind))
 	}
 	if registry != nil {
-		registry.MustRegister(m.connections, m.streams, m.subscriptions, m.closes, m.requests, m.receiving, m.receivingRefused, m.persisted, m.persistedBytes, seconds)
+		registry.MustRegister(m.connections, m.streams, m.subscriptions, m.closes, m.requests, m.receiving, m.receivingRefused, m.guestsRefused,
+			m.persisted, m.persistedBytes, seconds)
 	}
 	return m
 }

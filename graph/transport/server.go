@@ -29,6 +29,7 @@ type Server struct {
 	shapes  shapes
 	metrics *metrics
 	budget  *budget
+	guests  *guestWork
 	// persisted is nil if persisted queries are switched off.
 	persisted *persistedQueries
 	log       *slog.Logger
@@ -77,6 +78,7 @@ func New(cfg Config) *Server {
 			fenceTimeout: cfg.Limits.FenceTimeout,
 		},
 		budget:    newBudget(cfg.Limits.ReceivingBytes, m),
+		guests:    newGuestWork(&cfg.Limits, m),
 		workers:   newWorkers(),
 		addresses: newAddresses(&cfg),
 		conns:     make(map[*conn]struct{}),
