@@ -20,7 +20,7 @@ func (s *Service) RotateTokenKey(ctx context.Context, overlap *time.Duration, by
 		detail = fmt.Sprintf("overlap=%s", *overlap)
 	}
 	err = s.changeTokenKeys(ctx, ActionTokenKeyRotate, detail, by, func(tx *gorm.DB, now models.Time) (string, error) {
-		id, err = token.Rotate(tx, overlap, now)
+		id, err = token.Rotate(tx, s.db.SecretKeys(), overlap, now)
 		return id, err
 	})
 	return id, err

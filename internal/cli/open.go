@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/atrest"
 	"rollcall/internal/bus"
 	"rollcall/internal/clienttls"
 	"rollcall/internal/database"
@@ -13,12 +14,19 @@ import (
 
 // connect opens the database with the schema that it has.
 func (s *settings) connect(ctx context.Context) (*database.DB, error) {
+	keys, err := atrest.Parse(s.DatabaseKey)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("%s: %w", atrest.Setting, err)}
+	}
 	db, err := database.OpenTLS(ctx, s.DatabaseURL, s.DatabaseTLS.of("ROLLCALL_DATABASE_TLS_"))
 	if wrong, ok := errors.AsType[*database.URLError](err); ok {
 		return nil, usageError{fmt.Errorf("ROLLCALL_DATABASE_URL: %w", wrong)}
 	}
 	if wrong, ok := errors.AsType[*clienttls.Error](err); ok {
 		return nil, usageError{wrong}
+	}
+	if err == nil {
+		db.SetSecretKeys(keys)
 	}
 	return db, err
 }

@@ -19,6 +19,7 @@ import (
 // settings are what every command shares: a flag, or the environment. The flag wins.
 type settings struct {
 	DatabaseURL string   `env:"ROLLCALL_DATABASE_URL" secret:"" default:"sqlite:rollcall.db" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, or mysql://user@unix(/path/to.sock)/name (${env})."`
+	DatabaseKey string   `env:"ROLLCALL_DATABASE_KEY" secret:"" help:"Keys of at least 32 characters, separated by commas: the first encrypts the secrets in the database, all decrypt them; not encrypted unless given (${env})."`
 	DatabaseTLS tlsFiles `embed:"" prefix:"database-tls-" envprefix:"ROLLCALL_DATABASE_TLS_"`
 	LogLevel    string   `env:"ROLLCALL_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error (${env})."`
 	LogFormat   string   `env:"ROLLCALL_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text or json; auto: text on a terminal, json elsewhere (${env})."`

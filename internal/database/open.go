@@ -23,6 +23,8 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/logger"
 
+	"rollcall/internal/atrest"
+
 	"rollcall/internal/clienttls"
 )
 
@@ -83,7 +85,17 @@ type DB struct {
 	freeDisk func(folder string) (bytes uint64, known bool) // of this package, but in tests
 
 	watchers atomic.Pointer[[]*watcher]
+
+	// secretKeys encrypt the secrets that rows hold.
+	secretKeys atrest.Keys
 }
+
+// SetSecretKeys sets the keys that encrypt the secrets in the database. It must be called before
+// anything else uses the database.
+func (db *DB) SetSecretKeys(keys atrest.Keys) { db.secretKeys = keys }
+
+// SecretKeys returns the keys that encrypt the secrets in the database.
+func (db *DB) SecretKeys() atrest.Keys { return db.secretKeys }
 
 // URLError says that a database URL is none, whatever answers where.
 type URLError struct{ problem string }

@@ -69,6 +69,9 @@ func OpenKeys(ctx context.Context, db *database.DB, configured string, clock fun
 	if err := k.loadSecret(ctx); err != nil {
 		return nil, err
 	}
+	if err := k.encrypt(ctx); err != nil {
+		return nil, err
+	}
 	if _, err := k.load(ctx); err != nil {
 		return nil, err
 	}
@@ -94,8 +97,8 @@ func (k *Keys) loadSecret(ctx context.Context) error {
 	for {
 		var row models.TokenKey
 		err := k.db.Read(ctx).Where("id = ?", sealID).Take(&row).Error
-		if err == nil && len(row.Secret) != len(k.secret) {
-			err = fmt.Errorf("it has %d bytes, not %d", len(row.Secret), len(k.secret))
+		if err == nil {
+			row.Secret, _, err = k.db.SecretKeys().Open(row.Secret, place(row))
 		}
 		if err == nil {
 			k.secret = opaque.Secret(row.Secret)
@@ -104,8 +107,10 @@ func (k *Keys) loadSecret(ctx context.Context) error {
 		if !errors.Is(err, gorm.ErrRecordNotFound) {
 			return fmt.Errorf("loading the key that seals: %w", err)
 		}
-		row = models.TokenKey{ID: sealID, Secret: make([]byte, len(k.secret)), Purpose: models.KeySeals, CreatedAt: k.now()}
-		rand.Read(row.Secret)
+		secret := make([]byte, len(k.secret))
+		rand.Read(secret)
+		row = models.TokenKey{ID: sealID, Purpose: models.KeySeals, CreatedAt: k.now()}
+		row.Secret = k.db.SecretKeys().Seal(secret, place(row))
 		err = k.db.Tx(ctx, func(tx *gorm.DB) error { return tx.Create(&row).Error })
 		if err != nil && !errors.Is(err, gorm.ErrDuplicatedKey) {
 			return fmt.Errorf("storing the key that seals: %w", err)
@@ -120,7 +125,7 @@ func (k *Keys) createFirst(ctx context.Context) error {
 		if err != nil || len(live(rows, k.now())) > 0 {
 			return err
 		}
-		_, err = create(tx, k.now())
+		_, err = create(tx, k.db.SecretKeys(), k.now())
 		return err
 	})
 	if err != nil {
@@ -134,10 +139,14 @@ func (k *Keys) load(ctx context.Context) (retired bool, err error) {
 	k.loading.Lock()
 	defer k.loading.Unlock()
 	rows, err := stored(k.db.Read(ctx))
+	if err == nil {
+		rows = live(rows, k.now())
+		_, err = decrypt(k.db.SecretKeys(), rows)
+	}
 	if err != nil {
 		return false, fmt.Errorf("loading the token keys: %w", err)
 	}
-	return k.apply(live(rows, k.now())), nil
+	return k.apply(rows), nil
 }
 
 // apply makes these the stored keys, and reports whether one that was there is not among them.

@@ -65,7 +65,7 @@ func (n *node) verifies(what, text string, good bool) {
 func (n *node) rotate(overlap *time.Duration) (id string) {
 	n.t.Helper()
 	n.change(func(tx *gorm.DB) (err error) {
-		id, err = Rotate(tx, overlap, n.now())
+		id, err = Rotate(tx, n.db.SecretKeys(), overlap, n.now())
 		return err
 	})
 	return id

@@ -9,13 +9,14 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/internal/atrest"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
 // secretSize is the size of a stored key: what HMAC-SHA-256 can use.
-const secretSize = 32
+const secretSize = atrest.PlainSize
 
 // Info is what operators see of a signing key.
 type Info struct {
@@ -56,8 +57,13 @@ func List(ctx context.Context, db *database.DB, configured string, now models.Ti
 
 // Rotate adds a key that signs, in tx, and returns its ID. The other stored keys verify for as long
 // as overlap, or if it is nil until they are retired. Keys that have been retired are deleted.
-func Rotate(tx *gorm.DB, overlap *time.Duration, now models.Time) (id string, err error) {
+// It stores the new key under keys, which must open the others: a server could not start with two
+// that are encrypted differently.
+func Rotate(tx *gorm.DB, keys atrest.Keys, overlap *time.Duration, now models.Time) (id string, err error) {
 	rows, err := lockStored(tx)
+	if err == nil {
+		_, err = decrypt(keys, live(rows, now))
+	}
 	if err != nil {
 		return "", err
 	}
@@ -78,7 +84,7 @@ func Rotate(tx *gorm.DB, overlap *time.Duration, now models.Time) (id string, er
 	if len(rows) > 0 {
 		now = max(now, rows[len(rows)-1].CreatedAt+1) // the newest, whatever the clock
 	}
-	return create(tx, now)
+	return create(tx, keys, now)
 }
 
 // Retire deletes a stored key in tx, which ends its tokens. Errors: INVALID_ARGUMENT if there is no
@@ -110,7 +116,59 @@ func Retire(tx *gorm.DB, id, configured string, now models.Time) error {
 	return fault.Invalid("id", "exists", "there is no stored key %q", id)
 }
 
-// stored returns the rows of the keys that sign, the oldest first.
+// place is where a key's secret is stored, for atrest.
+func place(row models.TokenKey) string { return "token_keys " + string(row.Purpose) + " " + row.ID }
+
+// decrypt decrypts the secrets of rows in place. current reports whether all were encrypted as a new
+// one would be.
+func decrypt(keys atrest.Keys, rows []models.TokenKey) (current bool, err error) {
+	current = true
+	for i := range rows {
+		secret, is, err := keys.Open(rows[i].Secret, place(rows[i]))
+		if err != nil {
+			return false, err
+		}
+		rows[i].Secret, current = secret, current && is
+	}
+	return current, nil
+}
+
+// encrypt stores the secrets again that are not encrypted as new ones would be: the keys have been
+// configured, or another one is the first.
+func (k *Keys) encrypt(ctx context.Context) error {
+	keys := k.db.SecretKeys()
+	if keys.None() {
+		return nil
+	}
+	err := k.db.Tx(ctx, func(tx *gorm.DB) error {
+		rows, err := lockStored(tx)
+		if err != nil {
+			return err
+		}
+		var seals []models.TokenKey
+		if err := tx.Where("id = ?", sealID).Find(&seals).Error; err != nil {
+			return err
+		}
+		rows = append(live(rows, k.now()), seals...)
+		if current, err := decrypt(keys, rows); err != nil || current {
+			return err
+		}
+		for _, row := range rows {
+			sealed := keys.Seal(row.Secret, place(row))
+			if err := tx.Model(&models.TokenKey{}).Where("id = ?", row.ID).Update("secret", sealed).Error; err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("encrypting the token keys: %w", err)
+	}
+	return nil
+}
+
+// stored returns the rows of the keys that sign, the oldest first, with their secrets as they are
+// stored.
 func stored(db *gorm.DB) ([]models.TokenKey, error) {
 	var rows []models.TokenKey
 	err := db.Where("purpose = ?", models.KeySigns).Order("created_at, id").Find(&rows).Error
@@ -128,10 +186,11 @@ func lockStored(tx *gorm.DB) ([]models.TokenKey, error) {
 }
 
 // create stores a new key and returns its ID.
-func create(tx *gorm.DB, now models.Time) (id string, err error) {
+func create(tx *gorm.DB, keys atrest.Keys, now models.Time) (id string, err error) {
 	secret := make([]byte, secretSize)
 	rand.Read(secret)
-	row := models.TokenKey{ID: keyID(secret), Secret: secret, CreatedAt: now, Purpose: models.KeySigns}
+	row := models.TokenKey{ID: keyID(secret), CreatedAt: now, Purpose: models.KeySigns}
+	row.Secret = keys.Seal(secret, place(row))
 	return row.ID, tx.Create(&row).Error
 }
 

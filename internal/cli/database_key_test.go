@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// TestDatabaseKey: a server that is given a key encrypts what an earlier start has stored, so that
+// nothing of it is left in the files, and is refused without that key.
+func TestDatabaseKey(t *testing.T) {
+	scrubInterval = 20 * time.Millisecond
+	t.Cleanup(func() { scrubInterval = 5 * time.Second })
+	url := testenv.SQLiteURL(t)
+	t.Setenv("ROLLCALL_DATABASE_URL", url)
+	path := strings.TrimPrefix(url, "sqlite:")
+	n := start(t, url)
+	app := n.bearer()
+	var stored []models.TokenKey
+	if err := testenv.Open(t, url).Read(t.Context()).Find(&stored).Error; err != nil || len(stored) != 2 {
+		t.Fatal(stored, err)
+	}
+	n.end()
+	inFiles := func() bool {
+		for _, name := range []string{path, path + "-wal"} {
+			data, err := os.ReadFile(name)
+			if err != nil && !os.IsNotExist(err) {
+				t.Fatal(err)
+			}
+			for _, key := range stored {
+				if bytes.Contains(data, key.Secret) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	if !inFiles() {
+		t.Fatal("the secrets are not in the files before they are encrypted")
+	}
+
+	key := strings.Repeat("k", 40)
+	file := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(file, []byte(key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ROLLCALL_DATABASE_KEY_FILE", file)
+	n = start(t, url)
+	for deadline := time.Now().Add(30 * time.Second); inFiles(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the secrets stay in the files")
+		}
+	}
+	n.until(app, true)
+	if status, _, errs := run(t, "", "token-key", "rotate"); status != 0 {
+		t.Errorf("rotating: status %d, %s", status, errs)
+	}
+	n.end()
+	n = start(t, url)
+	n.until(app, true)
+	n.end()
+
+	for name, test := range map[string]struct {
+		key    string
+		status int
+		says   string
+	}{
+		"no key":      {"", 1, "are encrypted: set ROLLCALL_DATABASE_KEY to the key"},
+		"another key": {strings.Repeat("x", 40), 1, "none of the keys in ROLLCALL_DATABASE_KEY"},
+		"short key":   {"hunter2", 2, "ROLLCALL_DATABASE_KEY: each key must have at least 32 characters"},
+	} {
+		t.Setenv("ROLLCALL_DATABASE_KEY_FILE", "")
+		t.Setenv("ROLLCALL_DATABASE_KEY", test.key)
+		for _, command := range [][]string{{"serve", "--listen", "127.0.0.1:0", "--ops-listen="}, {"token-key", "rotate"}} {
+			status, _, errs := run(t, "", command...)
+			if status != test.status || !strings.Contains(errs, test.says) || strings.Contains(errs, "hunter2") {
+				t.Errorf("%s, %s: status %d, %s", name, command[0], status, errs)
+			}
+		}
+	}
+}

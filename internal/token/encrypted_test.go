@@ -1,0 +1,150 @@
+package token
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/atrest"
+	"rollcall/internal/database"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+// under opens the database with these keys for its secrets.
+func under(t *testing.T, url, keys string) *database.DB {
+	t.Helper()
+	parsed, err := atrest.Parse(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := testenv.Open(t, url)
+	db.SetSecretKeys(parsed)
+	return db
+}
+
+func secrets(t *testing.T, db *database.DB) map[string][]byte {
+	t.Helper()
+	var rows []models.TokenKey
+	if err := db.Read(t.Context()).Find(&rows).Error; err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string][]byte)
+	for _, row := range rows {
+		found[row.ID] = row.Secret
+	}
+	return found
+}
+
+// TestOpenKeys_EncryptsStoredSecrets: keys of a database without encryption are encrypted at the
+// next start, and with another first key again; tokens and cursors stay good throughout. Keys that
+// cannot be decrypted are refused, and nothing is changed.
+func TestOpenKeys_EncryptsStoredSecrets(t *testing.T) {
+	first, second := "first-"+strings.Repeat("a", 32), "second-"+strings.Repeat("b", 32)
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		n := openNode(t, under(t, url, ""), "", 0)
+		plain, token, secret := secrets(t, n.db), n.sign(), n.Secret()
+		if len(plain) != 2 {
+			t.Fatalf("%d keys are stored", len(plain))
+		}
+		before := plain
+		for _, step := range []struct {
+			keys   string
+			change bool
+			err    error
+		}{
+			{"", false, nil},
+			{first, true, nil},
+			{first, false, nil},
+			{second, false, atrest.ErrWrongKey},
+			{"", false, atrest.ErrNoKey},
+			{first + "," + second, false, nil},
+			{second + ", " + first, true, nil},
+			{second, false, nil},
+			{first, false, atrest.ErrWrongKey},
+		} {
+			db := under(t, url, step.keys)
+			keys, err := OpenKeys(t.Context(), db, "", func() time.Time { return start })
+			if !errors.Is(err, step.err) {
+				t.Fatalf("with %q: %v, want %v", step.keys, err, step.err)
+			}
+			if err == nil {
+				(&node{Keys: keys, t: t}).verifies("a token from before", token, true)
+				if keys.Secret() != secret {
+					t.Error("cursors are encrypted with another secret")
+				}
+			}
+			after := secrets(t, db)
+			for id, was := range before {
+				if changed := !bytes.Equal(after[id], was); changed != step.change {
+					t.Errorf("with %q: the secret of %s has changed: %v", step.keys, id, changed)
+				}
+				if step.change && bytes.Contains(after[id], plain[id]) {
+					t.Errorf("with %q: the secret of %s is stored as it is", step.keys, id)
+				}
+			}
+			before = after
+		}
+	})
+}
+
+// TestRotate_StoresEncrypted: a new key is stored like the others, and not at all without the key
+// that they are encrypted with.
+func TestRotate_StoresEncrypted(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		key := strings.Repeat("k", 32)
+		n := openNode(t, under(t, url, key), "", 0)
+		rotate := func(db *database.DB) (id string, err error) {
+			err = db.Tx(context.Background(), func(tx *gorm.DB) error {
+				id, err = Rotate(tx, db.SecretKeys(), nil, n.now())
+				return err
+			})
+			return id, err
+		}
+		for keys, want := range map[string]error{"": atrest.ErrNoKey, strings.Repeat("x", 32): atrest.ErrWrongKey} {
+			if _, err := rotate(under(t, url, keys)); !errors.Is(err, want) {
+				t.Errorf("with the keys %q: %v, want %v", keys, err, want)
+			}
+		}
+		if found := secrets(t, n.db); len(found) != 2 {
+			t.Errorf("%d keys are stored", len(found))
+		}
+		id, err := rotate(n.db)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stored := secrets(t, n.db)[id]; len(stored) <= atrest.PlainSize {
+			t.Errorf("the new secret has %d bytes", len(stored))
+		}
+		n.reload()
+		n.pass(spreadTime)
+		token := n.sign()
+		openNode(t, under(t, url, key), "", spreadTime).verifies("a token of the new key", token, true)
+	})
+}
+
+// TestOpenKeys_BindsSecretsToTheirRows: a secret that was copied from another row is refused.
+func TestOpenKeys_BindsSecretsToTheirRows(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		db := under(t, url, strings.Repeat("k", 32))
+		openNode(t, db, "", 0)
+		var rows []models.TokenKey
+		if err := db.Read(t.Context()).Order("purpose").Find(&rows).Error; err != nil || len(rows) != 2 {
+			t.Fatal(rows, err)
+		}
+		err := db.Tx(t.Context(), func(tx *gorm.DB) error {
+			return tx.Model(&models.TokenKey{}).Where("id = ?", rows[1].ID).Update("secret", rows[0].Secret).Error
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenKeys(t.Context(), db, "", time.Now); !errors.Is(err, atrest.ErrWrongKey) {
+			t.Errorf("opened: %v", err)
+		}
+	})
+}
