@@ -76,7 +76,7 @@ fuzz: ## runs every fuzz target for FUZZTIME=20s, or those that match TARGET=nam
 # Galera needs the Debian packages galera-4, rsync and lsof, which `make deps` does not install.
 .PHONY: test-engines
 test-engines: ## the tests on engines that `make test` lacks: a Galera cluster of three members
-	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestGalera' -count=1 -v ./internal/cli
+	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestGalera' -count=1 -v ./cli
 
 .PHONY: pictures
 pictures: deps build ## takes the README's pictures of the console anew

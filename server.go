@@ -1,5 +1,5 @@
 // Rollcall is the user service of an instant-messaging platform. This file only
-// starts it: internal/cli has the commands, README.md the layout.
+// starts it: cli has the commands, README.md the layout.
 package main
 
 import (
@@ -9,7 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"rollcall/internal/cli"
+	"rollcall/cli"
 )
 
 // notices is what the binary contains that others have made; internal/notices writes it.

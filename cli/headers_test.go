@@ -94,7 +94,7 @@ func TestHeaders_EveryRoute(t *testing.T) {
 	fill := strings.NewReplacer("{$}", "", "{key}", key, "{id}", "ann", "{operator}", "1", "{job}", "1", "{session}", "1")
 	var targets []string
 	for base, files := range map[string]map[string]*regexp.Regexp{
-		n.base:      {"routes.go": muxPattern, "../../console/routes.go": consolePattern},
+		n.base:      {"routes.go": muxPattern, "../console/routes.go": consolePattern},
 		n.opsBase(): {"ops.go": muxPattern},
 	} {
 		for file, pattern := range files {
