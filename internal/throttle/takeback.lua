@@ -8,3 +8,4 @@ for i, key in ipairs(KEYS) do
     redis.call('DEL', key)
   end
 end
+return 0

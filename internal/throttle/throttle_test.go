@@ -152,13 +152,19 @@ func TestLocal_Full(t *testing.T) {
 	}
 }
 
-// sharedThrottle returns the throttles of several nodes with one Redis.
+// sharedThrottle returns the throttles of several nodes with one Redis. The test fails if any logs
+// a warning.
 func sharedThrottle(t *testing.T, nodes int) []*Throttle {
 	t.Helper()
-	url, service := testenv.RedisURL(t), testenv.Service()
+	url, service, log := testenv.RedisURL(t), testenv.Service(), &testenv.Log{}
+	t.Cleanup(func() {
+		if text := log.String(); text != "" {
+			t.Errorf("logged: %s", text)
+		}
+	})
 	list := make([]*Throttle, nodes)
 	for i := range list {
-		list[i] = NewShared(testenv.OpenRedis(t, url, service), time.Now, slog.New(slog.DiscardHandler))
+		list[i] = NewShared(testenv.OpenRedis(t, url, service), time.Now, slog.New(slog.NewTextHandler(log, nil)))
 	}
 	return list
 }
@@ -179,6 +185,28 @@ func TestShared_NodesCountTogether(t *testing.T) {
 	}
 	if wait := fail(nodes[0], other); wait != 0 {
 		t.Errorf("another account has to wait %v", wait)
+	}
+}
+
+// TestShared_SucceedAndCancel takes failures back on another node than the one that counts next.
+func TestShared_SucceedAndCancel(t *testing.T) {
+	nodes, ctx, key := sharedThrottle(t, 2), context.Background(), Key{growing, "admin"}
+	for i, end := range []func(*Attempt, context.Context){(*Attempt).Cancel, (*Attempt).Succeed} {
+		for range 2 * growing.Free {
+			attempt, refusal := nodes[i].Begin(ctx, key)
+			if refusal != nil {
+				t.Fatalf("refused for %v although each attempt was taken back", refusal.Wait)
+			}
+			end(attempt, ctx)
+		}
+	}
+	for i := range growing.Free {
+		if wait := fail(nodes[i%2], key); wait != 0 {
+			t.Errorf("attempt %d has to wait %v", i+1, wait)
+		}
+	}
+	if wait := fail(nodes[0], key); wait == 0 {
+		t.Error("failures are not counted any more")
 	}
 }
 
