@@ -13,14 +13,13 @@ const (
 	mediaStream   = "text/event-stream"
 )
 
-// acceptance is what a caller can read, out of what this package can write.
+// acceptance is which of the media types that this package can write a caller accepts.
 type acceptance struct {
-	// media is mediaJSON or mediaResponse, the caller's preferred of the two; ""
-	// where it accepts neither.
+	// media is mediaJSON or mediaResponse, whichever the caller prefers; "" if it accepts neither.
 	media string
-	// stream: an SSE stream will do.
+	// stream reports whether the caller accepts an SSE stream.
 	stream bool
-	// streamFirst: an SSE stream is liked best, also for a single answer.
+	// streamFirst reports whether the caller prefers an SSE stream, also for a single response.
 	streamFirst bool
 }
 
@@ -90,7 +89,7 @@ func (w *wish) take(other wish) {
 	}
 }
 
-// above says whether w comes before other: by quality, then precision, then place.
+// above reports whether w ranks before other: by quality, then precision, then position.
 func (w wish) above(other wish) bool {
 	switch {
 	case w.quality != other.quality:

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// addressRetry is when a client whose address has too many connections is asked to try again.
+	// addressRetry is the retry delay for a client whose address has too many connections.
 	addressRetry = 10 * time.Second
 	// addressWarning is how often a refusal is logged.
 	addressWarning = time.Minute
 )
 
-// addresses bound how many connections each client address has. A nil *addresses does not.
+// addresses limits how many connections each client address has. A nil *addresses sets no limit.
 type addresses struct {
 	limit  int
 	client func(*http.Request) string

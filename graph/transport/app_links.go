@@ -16,21 +16,22 @@ import (
 )
 
 const (
-	// appLinkInterval is how often connected App Servers are checked and recorded: another node or a
-	// command may have rotated a secret, or closed a connection.
+	// appLinkInterval is how often the connections of App Servers are checked and recorded: another
+	// node or a command may have rotated a secret or closed a connection.
 	appLinkInterval = time.Second
-	// appLinkPause is the least time between two checks, however often one is asked for.
+	// appLinkPause is the minimum time between two checks, however often one is requested.
 	appLinkPause = 50 * time.Millisecond
-	// appLinksLeave bounds how long a server that stops deletes its records.
+	// appLinksLeave limits how long a stopping server takes to delete its records.
 	appLinksLeave = 2 * time.Second
 )
 
 // Connections records the connections of App Servers, so that operators can list and close those of
-// all nodes; *connections.Node is one.
+// all nodes. It is implemented by *connections.Node.
 type Connections interface {
-	// Sync records that these are the open connections. Each has the same pointer in every call.
+	// Sync records these connections as the open ones. A connection has the same pointer in every
+	// call.
 	Sync(ctx context.Context, open []*models.AppConnection) error
-	// Closing returns those that must be closed.
+	// Closing returns the connections that must be closed.
 	Closing(ctx context.Context) ([]*models.AppConnection, error)
 	// Leave deletes all records.
 	Leave(ctx context.Context) error
@@ -59,14 +60,14 @@ var (
 	}
 )
 
-// appLinks are the App Servers' links of this node. A link must end when its app's secret is rotated,
-// because it carries everything that happens in the app, and when an operator closes it.
+// appLinks are the links of App Servers to this node. Such a link carries everything that happens
+// in the app, so it must end when the app's secret is rotated, and when an operator closes it.
 type appLinks struct {
 	auth Authenticator
-	// records is nil if the links are not recorded.
+	// records is nil if links are not recorded.
 	records Connections
 	clock   func() time.Time
-	// wake has room for one signal to check the links now.
+	// wake has room for one signal to check the links immediately.
 	wake chan struct{}
 
 	mu    sync.Mutex
@@ -86,15 +87,15 @@ func newAppLinks(cfg *Config) *appLinks {
 	}
 }
 
-// add checks l from now on, until remove. It does nothing for principals other than App Servers,
-// whose app must be loaded.
+// add starts checking l, until remove. It does nothing for principals other than App Servers. The
+// principal's app must be loaded.
 func (a *appLinks) add(l link, p *auth.Principal, transport, address, userAgent string) {
 	if p.Kind != auth.AppServer {
 		return
 	}
 	record := &models.AppConnection{
 		AppID: p.App.ID, Transport: transport, Address: address,
-		UserAgent:  strings.Clone(userAgent), // it may be a part of all headers
+		UserAgent:  strings.Clone(userAgent), // a substring would keep all headers in memory
 		Generation: p.App.ConnectionGeneration, ConnectedAt: models.TimeOf(a.clock()),
 	}
 	a.mu.Lock()
@@ -110,16 +111,16 @@ func (a *appLinks) remove(l link) {
 	a.mu.Unlock()
 }
 
-// check makes run check the links now.
+// check makes run check the links immediately.
 func (a *appLinks) check() {
 	select {
 	case a.wake <- struct{}{}:
-	default: // a signal is waiting already
+	default: // a signal is already pending
 	}
 }
 
-// run checks and records the links until ctx ends, and then deletes the records. failed is called with
-// errors; the next check makes up for them.
+// run checks and records the links until ctx ends, and then deletes the records. It calls failed
+// with each error; the next check retries.
 func (a *appLinks) run(ctx context.Context, failed func(error)) {
 	ticker := time.NewTicker(appLinkInterval)
 	defer ticker.Stop()
@@ -174,8 +175,8 @@ func (a *appLinks) pass(ctx context.Context, record bool) error {
 	return errors.Join(err, a.endClosing(ctx, links, records))
 }
 
-// endEnded ends the links whose tokens have been revoked, and those of apps whose connections were all
-// closed.
+// endEnded ends the links whose tokens have been revoked, and those of apps all of whose
+// connections were closed.
 func (a *appLinks) endEnded(ctx context.Context, links []link, principals []*auth.Principal) error {
 	if len(links) == 0 {
 		return nil
@@ -195,7 +196,7 @@ func (a *appLinks) endEnded(ctx context.Context, links []link, principals []*aut
 	return nil
 }
 
-// endClosing ends the links that an operator has closed one by one.
+// endClosing ends the links that an operator has closed individually.
 func (a *appLinks) endClosing(ctx context.Context, links []link, records []*models.AppConnection) error {
 	closing, err := a.records.Closing(ctx)
 	if err != nil || len(closing) == 0 {
@@ -220,11 +221,12 @@ func (a *appLinks) leave(ctx context.Context) error {
 	return a.records.Leave(ctx)
 }
 
-// CheckAppLinks makes the server check soon whether the connections of App Servers must end, because a
-// token was revoked or an operator has closed some. Without it, that takes effect within a second.
+// CheckAppLinks makes the server check promptly whether connections of App Servers must end,
+// because a token was revoked or an operator has closed some. Without it, the check happens within
+// a second.
 func (s *Server) CheckAppLinks() { s.appLinks.check() }
 
-// CheckTokens ends all links whose tokens have expired, or are of a signing key that was retired.
+// CheckTokens ends all links whose tokens have expired or were signed with a retired key.
 func (s *Server) CheckTokens() {
 	s.mu.Lock()
 	conns, streams := slices.Collect(maps.Keys(s.conns)), slices.Collect(maps.Keys(s.streams))
@@ -244,15 +246,15 @@ func (s *Server) CheckTokens() {
 }
 
 // checkToken ends l if its principal's token has ended. A link calls it once its principal is set,
-// because CheckTokens may have passed it by.
+// because an earlier CheckTokens may have missed the link.
 func (s *Server) checkToken(p *auth.Principal, l link) {
 	if p != nil && p.TokenEnded(models.TimeOf(s.cfg.Clock())) {
 		l.endLink(tokenEnded)
 	}
 }
 
-// atExpiry ends l when the principal's token expires. The timer that it returns must be stopped;
-// nil: the token does not expire.
+// atExpiry ends l when the principal's token expires. It returns a timer that the caller must stop,
+// or nil if the token does not expire.
 func (s *Server) atExpiry(p *auth.Principal, l link) *time.Timer {
 	at := p.ExpiresAt()
 	if at == 0 {

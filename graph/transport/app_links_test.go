@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestAppLinks_ChecksAreBounded: however many connections come and ask for a check, all links are
-// checked only so often.
+// TestAppLinks_ChecksAreBounded: however many connections open and request a check, the rate of
+// checks is limited.
 func TestAppLinks_ChecksAreBounded(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	w.connect("app")

@@ -10,8 +10,8 @@ import (
 	"rollcall/internal/presence"
 )
 
-// BenchmarkDeliver sends one event after another to a subscriber that reads: what
-// each of many subscribers adds to the cost of a status change.
+// BenchmarkDeliver sends one event after another to a subscriber that reads: the cost that each of
+// many subscribers adds to a status change.
 func BenchmarkDeliver(b *testing.B) {
 	w := newWorld(b, worldOptions{})
 	c := w.connect("app")
@@ -33,7 +33,7 @@ func BenchmarkDeliver(b *testing.B) {
 	}
 }
 
-// capture is a sink that keeps the last event.
+// capture is a sink that stores the last event.
 type capture struct{ atomic.Pointer[fanout.Event] }
 
 func (c *capture) Deliver(ev *fanout.Event) { c.Store(ev) }

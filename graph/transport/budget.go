@@ -10,11 +10,11 @@ import (
 )
 
 // freeBytes is how much of each body and message a budget does not count, so that small ones are
-// received whatever other callers send. It is as much as net/http takes for each connection anyway.
+// received whatever other callers send. net/http takes as much for each connection anyway.
 const freeBytes = 4 << 10
 
-// budget bounds the memory of the bodies and messages that are being received. Guests, the users of
-// an app and its App Server may each have a quarter of it, so that none of them alone can keep the
+// budget limits the memory of the bodies and messages that are being received. Guests, the users of
+// an app and its App Server may each use a quarter of it, so that no single group can keep the
 // others from sending.
 type budget struct {
 	limit   int
@@ -23,10 +23,10 @@ type budget struct {
 
 	mu        sync.Mutex
 	total     int
-	byCallers map[callers]int // none is 0
+	byCallers map[callers]int // no entry is 0
 }
 
-// callers are those that share a part of a budget.
+// callers is a group of callers that shares a part of a budget.
 type callers struct {
 	app  int64 // apps.id, 0 for guests
 	kind auth.Kind
@@ -36,7 +36,7 @@ func newBudget(limit int, m *metrics) *budget {
 	return &budget{limit: limit, bytes: m.receiving, refused: m.receivingRefused, byCallers: make(map[callers]int)}
 }
 
-// reserve returns an empty reservation for the caller; nil is a guest.
+// reserve returns an empty reservation for the caller; p is nil for a guest.
 func (b *budget) reserve(p *auth.Principal) reservation {
 	if p == nil {
 		return reservation{budget: b}
@@ -44,10 +44,10 @@ func (b *budget) reserve(p *auth.Principal) reservation {
 	return reservation{budget: b, callers: callers{p.AppID(), p.Kind}}
 }
 
-// errBusy refuses a body or a message for which the budget has no room.
+// errBusy refuses a body or a message that does not fit into the budget.
 var errBusy = fault.New(fault.Unavailable, "the server is receiving too many large requests; try again")
 
-// reservation is the part of a budget that one body or message has.
+// reservation is the part of a budget that one body or message occupies.
 type reservation struct {
 	budget  *budget
 	callers callers
@@ -55,7 +55,7 @@ type reservation struct {
 }
 
 // extend makes the reservation large enough for size bytes. It returns errBusy, and changes
-// nothing, if there is no room for them.
+// nothing, if the budget has no room for them.
 func (r *reservation) extend(size int) error {
 	more := size - freeBytes - r.bytes
 	if more <= 0 {
@@ -72,7 +72,7 @@ func (r *reservation) extend(size int) error {
 	return nil
 }
 
-// release gives all back.
+// release returns all reserved bytes to the budget.
 func (r *reservation) release() {
 	if r.bytes == 0 {
 		return
@@ -82,7 +82,7 @@ func (r *reservation) release() {
 	r.add(-r.bytes)
 }
 
-// add changes the reservation. The budget's mu is held.
+// add adds bytes to the reservation. The budget's mu must be held.
 func (r *reservation) add(bytes int) {
 	b := r.budget
 	r.bytes += bytes

@@ -25,7 +25,7 @@ func paddedQuery(bytes int) string {
 	return head + strings.Repeat(" ", bytes-len(head)-len(tail)) + tail
 }
 
-// slowPost sends the head of a POST that claims so many bytes, and some of them.
+// slowPost sends the header of a POST that claims that many bytes, and the given part of its body.
 func (w *world) slowPost(token string, claimed int, body string) net.Conn {
 	w.t.Helper()
 	conn, err := net.Dial("tcp", w.http.Listener.Addr().String())
@@ -88,7 +88,7 @@ func (w *world) postedBody(token string, body io.Reader) *http.Response {
 // reserved returns how many bytes the server has reserved.
 func (w *world) reserved() int { return int(testutil.ToFloat64(w.server.metrics.receiving)) }
 
-// memory returns the bytes that the process has for its heap's objects and its stacks.
+// memory returns the bytes of the heap's objects and the stacks.
 func memory() int {
 	runtime.GC()
 	var m runtime.MemStats
@@ -121,7 +121,7 @@ func TestBody_LimitOfGuests(t *testing.T) {
 	}
 }
 
-// TestBody_TokenBeforeBody has a body that never arrives behind a token that is no good.
+// TestBody_TokenBeforeBody sends an invalid token and never sends the body.
 func TestBody_TokenBeforeBody(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	if resp := w.response(w.slowPost("x", 1<<20, "")); resp.StatusCode != 401 {
@@ -129,7 +129,7 @@ func TestBody_TokenBeforeBody(t *testing.T) {
 	}
 }
 
-// TestBody_ClaimTakesNoMemory has callers that claim much and send little.
+// TestBody_ClaimTakesNoMemory has callers that claim long bodies and send little.
 func TestBody_ClaimTakesNoMemory(t *testing.T) {
 	const callers = 200
 	w := newWorld(t, worldOptions{})
@@ -150,7 +150,7 @@ func TestBody_ClaimTakesNoMemory(t *testing.T) {
 	}
 }
 
-// TestBody_SlowGuests has 2000 guests that send most of the largest body they may and then nothing.
+// TestBody_SlowGuests has 2000 guests that send most of the largest body allowed and then nothing.
 func TestBody_SlowGuests(t *testing.T) {
 	const guests, bytes = 2000, 64 << 10
 	w := newWorld(t, worldOptions{})
@@ -179,7 +179,7 @@ func TestBody_SlowGuests(t *testing.T) {
 		t.Logf("%d slow guests took %d MiB, %v were refused", guests, took>>20, testutil.ToFloat64(refused))
 	}
 
-	// Others do not notice, and guests with small requests neither.
+	// Other callers are not affected, nor are guests with small requests.
 	for token, bytes := range map[string]int{"": freeBytes, "app": 1 << 20, "u0": 1 << 20, "other": 1 << 20} {
 		if resp := w.posted(token, bytes); resp.StatusCode != 200 {
 			t.Errorf("token %q: %d for %d bytes", token, resp.StatusCode, bytes)
@@ -199,7 +199,7 @@ func TestBody_SlowGuests(t *testing.T) {
 	}
 }
 
-// TestBudget_Shares fills one share after the other.
+// TestBudget_Shares fills the shares one by one.
 func TestBudget_Shares(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	b := newBudget(400, w.server.metrics)
@@ -234,22 +234,22 @@ func TestBudget_Shares(t *testing.T) {
 	}
 	another := b.reserve(&auth.Principal{Kind: auth.AppServer, App: &models.App{ID: 1 << 40}})
 	if another.extend(freeBytes+1) == nil {
-		t.Error("all bytes are reserved, and another app has its share nevertheless")
+		t.Error("all bytes are reserved, and another app still gets its share")
 	}
 	for _, r := range held {
 		r.release()
-		r.release() // once more changes nothing
+		r.release() // again, which changes nothing
 	}
 	if b.total != 0 || len(b.byCallers) != 0 {
 		t.Errorf("after all releases: %d bytes, %v", b.total, b.byCallers)
 	}
 	guest, again := b.reserve(nil), b.reserve(&auth.Principal{})
 	if guest.extend(freeBytes+100) != nil || again.extend(freeBytes+1) == nil {
-		t.Error("a guest by HTTP and one by WebSocket do not share a part")
+		t.Error("a guest over HTTP and one over WebSocket do not share a part")
 	}
 }
 
-// part sends the beginning of a text message that claims so many bytes.
+// part sends the beginning of a text message that claims that many bytes.
 func (c *client) part(claimed, sent int) {
 	c.t.Helper()
 	frame := ws.MaskFrame(ws.NewTextFrame([]byte(strings.Repeat(" ", claimed))))
@@ -278,14 +278,14 @@ func TestWebSocket_BudgetBeforeAcknowledgement(t *testing.T) {
 	if resp := w.posted("", 60_000); resp.StatusCode != 503 {
 		t.Errorf("a guest's large request: %d", resp.StatusCode)
 	}
-	ready := w.connect("app") // a small message goes through
+	ready := w.connect("app") // a small message is accepted
 	ready.send(`{"id":"1","type":"subscribe","payload":` + paddedQuery(60_000) + `}`)
 	ready.expect(`{"id":"1","type":"next","payload":{"data":{"who":"APP_SERVER"}}}`)
 	slow.conn.Close()
 	until(t, "the reservation to be released", func() bool { return w.reserved() == 0 })
 }
 
-// TestWebSocket_LateMessage has a client that does not go on with a large message.
+// TestWebSocket_LateMessage has a client that stops in the middle of a large message.
 func TestWebSocket_LateMessage(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	w := newWorld(t, worldOptions{limits: Limits{MessageTimeout: timeout}})
@@ -296,12 +296,12 @@ func TestWebSocket_LateMessage(t *testing.T) {
 	late.part(1<<20, 50_000)
 	late.expectClose(1013)
 	until(t, "the device to be gone", func() bool { return w.devices(0) == 0 && w.reserved() == 0 })
-	// One whose message has arrived may be silent for longer.
+	// A client whose message has arrived may be silent for longer.
 	silent.subscribe("2", "{who}")
 	silent.expect(`{"id":"2","type":"next","payload":{"data":{"who":"USER"}}}`)
 }
 
-// TestReadBody_ShortOfItsLength has a body that ends before the length that it claims.
+// TestReadBody_ShortOfItsLength has a body that is shorter than the length it claims.
 func TestReadBody_ShortOfItsLength(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	conn := w.slowPost("app", 1<<20, paddedQuery(50_000))

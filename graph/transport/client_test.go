@@ -17,7 +17,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// client is a WebSocket client that can also do what none should.
+// client is a WebSocket client that can also violate the protocol.
 type client struct {
 	t    testing.TB
 	conn net.Conn
@@ -68,7 +68,7 @@ func (c *client) subscribe(id, query string) {
 	c.send(fmt.Sprintf(`{"id":%q,"type":"subscribe","payload":{"query":%q}}`, id, query))
 }
 
-// receive answers the next frame that is no ping.
+// receive returns the next frame other than a ping.
 func (c *client) receive() (ws.Frame, error) {
 	if err := c.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		return ws.Frame{}, err
@@ -82,7 +82,7 @@ func (c *client) receive() (ws.Frame, error) {
 	}
 }
 
-// text answers the next text message.
+// text returns the next text message.
 func (c *client) text() string {
 	c.t.Helper()
 	f, err := c.receive()
@@ -140,7 +140,7 @@ func (c *client) expectClose(code ws.StatusCode) {
 	}
 }
 
-// expectGone expects the link to end, whatever came before.
+// expectGone expects the link to end, whatever arrives before.
 func (c *client) expectGone() {
 	c.t.Helper()
 	for {

@@ -8,21 +8,21 @@ import (
 	"rollcall/internal/presence"
 )
 
-// closing is how a WebSocket ends: the code that a client's program reads and
-// the reason that its author reads. Clients such as graphql-ws come back after
-// some codes and stop for good after others; the comment at each says which.
+// closing is how a WebSocket ends: the code, which the client's program reads, and the reason,
+// which its developer reads. Clients such as graphql-ws reconnect after some codes and stop
+// permanently after others; the comment at each group states which.
 type closing struct {
 	code   ws.StatusCode
 	reason string
 }
 
-// Error makes a closing the error of a message reader.
+// Error lets a message reader return a closing as its error.
 func (c closing) Error() string { return c.reason }
 
-// The closings of RFC 6455's own codes. Clients stop for good on 1002, 1007 and
-// 1009, which only a broken or hostile one gets, and come back after the others.
+// Closings with codes of RFC 6455. Clients stop permanently on 1002, 1007 and 1009, which only a
+// broken or hostile client causes, and reconnect after the others.
 var (
-	closeSilent      = closing{ws.StatusGoingAway, "Nothing heard for too long"}
+	closeSilent      = closing{ws.StatusGoingAway, "No data received for too long"}
 	closeBrokenWS    = closing{ws.StatusProtocolError, "WebSocket protocol violated"}
 	closeNotUTF8     = closing{ws.StatusInvalidFramePayloadData, "Text is not UTF-8"}
 	closeTooBig      = closing{ws.StatusMessageTooBig, "Message too big"}
@@ -34,8 +34,8 @@ var (
 	closeAbnormally  = closing{1006, ""} // counted, never sent: the link broke
 )
 
-// The closings of graphql-transport-ws. Clients stop for good on all but
-// closeForbidden, closeDisconnected and closeInitTimeout.
+// Closings of graphql-transport-ws. Clients stop permanently on all but closeForbidden,
+// closeDisconnected and closeInitTimeout.
 var (
 	closeBadMessage     = closing{4400, "Invalid message"}
 	closeNotText        = closing{4400, "Invalid message: text frames only"}
@@ -47,8 +47,8 @@ var (
 	closeByOperator     = closing{4401, "Unauthorized: closed by an operator"}
 	closeTokenEnded     = closing{4401, "Unauthorized: the token has expired or was revoked"}
 	closeLoggedOut      = closing{4401, "Logged out"}
-	closeDeviceLimit    = closing{4401, "DEVICE_LIMIT: the user has connected a newer device, and has as many as it may have"}
-	closeRevoked        = closing{4401, "Unauthorized: the account is gone"}
+	closeDeviceLimit    = closing{4401, "DEVICE_LIMIT: the user connected a newer device and already had the maximum number"}
+	closeRevoked        = closing{4401, "Unauthorized: the account no longer exists"}
 	closeForbidden      = closing{4403, "Forbidden: the user is banned"}
 	closeDisconnected   = closing{4403, "Forbidden: disconnected by the app"}
 	closeBadSubprotocol = closing{4406, "Subprotocol not acceptable"}
@@ -58,7 +58,7 @@ var (
 	closeInternal       = closing{4500, "Internal server error"}
 )
 
-// closingOf answers how a WebSocket ends because presence cut its device.
+// closingOf returns how a WebSocket ends when presence has cut its device for the reason.
 func closingOf(reason presence.Reason) closing {
 	switch reason {
 	case presence.ReasonLoggedOut:
@@ -73,8 +73,8 @@ func closingOf(reason presence.Reason) closing {
 	return closeRevoked
 }
 
-// closingFor returns how a WebSocket ends because its principal was refused, or because the server
-// could not find out whether it may connect.
+// closingFor returns how a WebSocket ends when its principal was refused, or when the server could
+// not determine whether the principal may connect.
 func closingFor(err error) closing {
 	switch outage.CodeOf(err) {
 	case fault.Unavailable:
@@ -89,7 +89,8 @@ func closingFor(err error) closing {
 	return closeInternal
 }
 
-// faultOf says in an SSE stream, which has no close codes, why it was cut.
+// faultOf returns the error that ends an SSE stream, which has no close codes, when presence has
+// cut its device for the reason.
 func faultOf(reason presence.Reason) *fault.Error {
 	switch reason {
 	case presence.ReasonBanned:
@@ -101,5 +102,5 @@ func faultOf(reason presence.Reason) *fault.Error {
 	case presence.ReasonDeviceLimit:
 		return fault.New(fault.Forbidden, "%s", closeDeviceLimit.reason)
 	}
-	return fault.New(fault.Unauthenticated, "the account is gone")
+	return fault.New(fault.Unauthenticated, "the account no longer exists")
 }

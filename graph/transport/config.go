@@ -17,108 +17,114 @@ import (
 	"rollcall/models"
 )
 
-// The headers that are Rollcall's own.
+// Headers that are Rollcall's own.
 const (
 	headerRequestID = "X-Request-Id"
 	headerPlatform  = "X-Platform"
 )
 
-// Authenticator says who asks; *auth.Authenticator is one.
+// Authenticator identifies callers. It is implemented by *auth.Authenticator.
 type Authenticator interface {
-	// Authenticate reads an Authorization header: "" is a guest's. It fails with
-	// UNAUTHENTICATED or USER_BANNED, or because it could not find out. What it
-	// answers may still have to be confirmed, which fails likewise.
+	// Authenticate returns the principal of an Authorization header; "" is a guest's. Returns
+	// fault.Unauthenticated or fault.UserBanned, or another error if it could not find out. The
+	// principal may still have to be confirmed, which can fail with the same errors.
 	Authenticate(ctx context.Context, authorization string) (*auth.Principal, error)
-	// Reauthenticate returns p as it is now, for one more operation on its connection. If it fails,
-	// ended reports whether the connection must be closed, too.
+	// Reauthenticate returns p's current state, for one more operation on its connection. If it
+	// fails, ended reports whether the connection must be closed, too.
 	Reauthenticate(ctx context.Context, p *auth.Principal) (now *auth.Principal, ended bool, err error)
-	// Refresh returns p as it is now, for an event on its connection.
+	// Refresh returns p's current state, for an event on its connection.
 	Refresh(ctx context.Context, p *auth.Principal) (*auth.Principal, error)
-	// Ended returns for each of these App Servers whether its connection must end.
+	// Ended returns, for each of these App Servers, whether its connection must end.
 	Ended(ctx context.Context, appServers []*auth.Principal) ([]auth.Ending, error)
 }
 
-// Presence registers devices; *presence.Hub is one.
+// Presence registers devices. It is implemented by *presence.Hub.
 type Presence interface {
-	// Admit registers the device of a user of whom a token tells no more than the
-	// key, Connect that of one who has been read.
+	// Admit registers a device of a user of which only the key is known, from a token; Connect
+	// registers one of a user that has been read.
 	Admit(ctx context.Context, userID int64, platform models.Platform, link presence.Link,
 		who func(context.Context) (presence.Account, error)) (*presence.Device, error)
 	Connect(ctx context.Context, acc presence.Account, platform models.Platform, link presence.Link,
 		check func(context.Context) error) (*presence.Device, error)
 }
 
-// Config is what a Server needs. Executor, Auth, Presence, Present and Logger are
-// required.
+// Config configures a Server. Executor, Auth, Presence, Present and Logger are required.
 type Config struct {
 	Executor graphql.GraphExecutor
 	Auth     Authenticator
 	Presence Presence
-	// Present turns any error into one for the caller.
+	// Present converts any error into one for the caller.
 	Present func(ctx context.Context, err error) *gqlerror.Error
 	Logger  *slog.Logger
-	// Connections records the connections of App Servers; nil: they are not recorded.
+	// Connections records the connections of App Servers. If nil, they are not recorded.
 	Connections Connections
-	// SharedByAll says of a subscription that all callers of one kind in an app
-	// are sent the same bytes for the same event, so that it is executed once for
-	// all of them. nil: of none; only one user's devices share.
+	// SharedByAll reports whether a subscription sends the same bytes for an event to all callers
+	// of one kind in an app, so that it is executed once for all of them. If nil, no subscription
+	// does; only the devices of one user share executions.
 	SharedByAll func(op *ast.OperationDefinition) bool
-	// AllowedOrigins are the origins, such as https://chat.example.com, whose pages
-	// may call besides those of the server's own host; "*" is all.
+	// AllowedOrigins are the origins, such as https://chat.example.com, whose pages may call in
+	// addition to those of the server's own host; "*" means all.
 	AllowedOrigins []string
-	// Clock returns the time by which tokens expire; nil: time.Now.
+	// Clock returns the time by which tokens expire. If nil, it is time.Now.
 	Clock func() time.Time
-	// HeartbeatTimeout is how long a WebSocket's client may be silent; it is asked
-	// for a sign of life three times as often. 0: 400 s.
+	// HeartbeatTimeout is how long a WebSocket's client may be silent. The server pings it about
+	// three times as often. If 0, it is 400 s.
 	HeartbeatTimeout time.Duration
-	// LimitConnects counts a device that connects for the user with that users.id. It returns
-	// RATE_LIMITED if there are too many. nil: there is no limit.
+	// LimitConnects counts a connecting device of the user with that users.id. Returns
+	// fault.RateLimited if there were too many. If nil, there is no limit.
 	LimitConnects func(ctx context.Context, userID int64) error
-	// ConnectionsPerAddress is how many WebSockets and SSE streams a client address may have open,
-	// where an IPv6 address counts by its /64 network. 0: there is no limit.
+	// ConnectionsPerAddress is how many WebSockets and SSE streams a client address may have open;
+	// the addresses of an IPv6 /64 network count as one. If 0, there is no limit.
 	ConnectionsPerAddress int
-	// ClientAddress returns the client's address. nil: the address of the connection's other end.
+	// ClientAddress returns the client's address. If nil, it is the remote address of the
+	// connection.
 	ClientAddress func(*http.Request) string
 	// PersistedQueries reports whether documents are stored for clients that send only their hash.
 	PersistedQueries bool
-	// Metrics is where the transports' metrics are registered; nil: nowhere.
+	// Metrics is where the transports' metrics are registered. If nil, they are not registered.
 	Metrics prometheus.Registerer
-	// Limits are the limits against abuse; those that are 0 have their defaults.
+	// Limits are the limits against abuse. Those that are 0 have their defaults.
 	Limits Limits
 }
 
-// Limits bound what one caller can make the server hold or wait for.
+// Limits limit what one caller can make the server hold or wait for.
 type Limits struct {
-	// MessageBytes bounds an HTTP body and a WebSocket message. 1 MiB.
+	// MessageBytes limits an HTTP body and a WebSocket message. The default is 1 MiB.
 	MessageBytes int
-	// GuestBytes bounds those of a guest, and of a WebSocket that has not been acknowledged. 64 KiB.
+	// GuestBytes limits those of a guest, and of a WebSocket that has not been acknowledged. The
+	// default is 64 KiB.
 	GuestBytes int
-	// ReceivingBytes bounds the memory of all bodies and messages that are being received. 64 MiB.
+	// ReceivingBytes limits the memory of all bodies and messages that are being received. The
+	// default is 64 MiB.
 	ReceivingBytes int
-	// GuestWorkBytes bounds the memory that the operations of guests take while they are executed,
-	// as far as it can be told from their length; others wait. 12 MiB.
+	// GuestWorkBytes limits the memory that the operations of guests take during execution, as
+	// estimated from their length; others wait. The default is 12 MiB.
 	GuestWorkBytes int
-	// MessageTimeout is how long a WebSocket message of more than 4 KiB may take to arrive. 30 s.
+	// MessageTimeout is how long a WebSocket message of more than 4 KiB may take to arrive. The
+	// default is 30 s.
 	MessageTimeout time.Duration
-	// PersistedBytes bounds the stored documents of all apps. 16 MiB.
+	// PersistedBytes limits the stored documents of all apps. The default is 16 MiB.
 	PersistedBytes int
-	// InitTimeout is how long a WebSocket may take to send connection_init. 10 s.
+	// InitTimeout is how long a WebSocket may take to send connection_init. The default is 10 s.
 	InitTimeout time.Duration
-	// AuthTimeout bounds how long a caller waits to learn whether it is let in. 8 s.
+	// AuthTimeout limits how long a caller waits until it is admitted or refused. The default is 8
+	// s.
 	AuthTimeout time.Duration
-	// Operations is how many may run at once on one WebSocket. 100.
+	// Operations is how many may run concurrently on one WebSocket. The default is 100.
 	Operations int
-	// QueueBytes and QueueMessages bound what waits for a slow reader. 1 MiB, 4096.
+	// QueueBytes and QueueMessages limit what waits for a slow reader. The defaults are 1 MiB and
+	// 4096.
 	QueueBytes    int
 	QueueMessages int
-	// WriteTimeout is how long a reader may take for 64 KiB. 10 s.
+	// WriteTimeout is how long a reader may take for 64 KiB. The default is 10 s.
 	WriteTimeout time.Duration
-	// FenceTimeout is how long events wait for an answer that holds statuses of the same
-	// users. 5 s.
+	// FenceTimeout is how long events wait for a response that holds statuses of the same users.
+	// The default is 5 s.
 	FenceTimeout time.Duration
-	// CloseTimeout is how long a WebSocket that was told to close may take. 5 s.
+	// CloseTimeout is how long a closed WebSocket's client may take to close its side. The default
+	// is 5 s.
 	CloseTimeout time.Duration
-	// KeepAlive is how often an SSE stream without events gets a comment. 12 s.
+	// KeepAlive is how often an SSE stream without events sends a comment. The default is 12 s.
 	KeepAlive time.Duration
 }
 
@@ -140,7 +146,7 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.KeepAlive, 12*time.Second)
 }
 
-// messageBytes returns how long a body or message of the caller may be; nil is a guest.
+// messageBytes returns the maximum length of a body or message of the caller; p is nil for a guest.
 func (l *Limits) messageBytes(p *auth.Principal) int {
 	if p == nil || p.Kind == auth.Guest {
 		return min(l.GuestBytes, l.MessageBytes)

@@ -20,34 +20,34 @@ import (
 	"rollcall/internal/presence"
 )
 
-// conn is one WebSocket. While it is idle it costs one goroutine, which waits for
-// the client without a buffer and on a small stack: each message is handled by a worker's
-// goroutine, which the first one waits for as far as the order of messages matters.
+// conn is one WebSocket. While it is idle it costs one goroutine, which waits for the client
+// without a buffer and on a small stack. Each message is handled in a worker's goroutine; the
+// connection's goroutine waits for it as far as the order of messages requires.
 type conn struct {
 	server *Server
 	id     string // the request ID of the upgrade
 	from   *address
 	client string // the client's address
-	// userAgent is what the client calls itself; "" after connection_init.
+	// userAgent is the client's User-Agent header; "" after connection_init.
 	userAgent string
 	sock      socket
 	out       sender
-	// nextPing is when the sweeper asks for a sign of life.
+	// nextPing is when the sweeper pings the client.
 	nextPing int64
 
-	// Set by connection_init; messages are handled one after another until then.
+	// initialised is set by connection_init; until then messages are handled one after another.
 	initialised bool
 	principal   *auth.Principal // nil until acknowledged; set under mu
 	device      *presence.Device
-	expiry      *time.Timer // closes the connection when its token expires; nil: never
+	expiry      *time.Timer // closes the connection when its token expires; nil if it does not expire
 
 	mu sync.Mutex
-	// operations run, or wait to; they hold their IDs.
+	// operations are running or waiting to run; their IDs are taken.
 	operations []*operation
-	// busy counts the goroutines at work on operations.
+	// busy counts the goroutines that are working on operations.
 	busy int
-	// retiring is how the connection ends as soon as nobody is busy; no operation
-	// is taken any more.
+	// retiring, if not nil, is how the connection ends as soon as busy is 0; no more operations are
+	// accepted.
 	retiring *closing
 }
 
@@ -56,14 +56,14 @@ var (
 	_ clientaddr.Caller = (*conn)(nil)
 )
 
-// ClientAddress returns the address that the upgrade came from.
+// ClientAddress returns the address that sent the upgrade request.
 func (c *conn) ClientAddress() string { return c.client }
 
 func newConn(s *Server, id string, netConn net.Conn, unread []byte) *conn {
 	c := &conn{server: s, id: id, nextPing: nextPing(time.Now(), s.cfg.HeartbeatTimeout)}
 	c.sock.init(netConn, unread)
 	c.out.sock, c.out.pacing = &c.sock, &s.pacing
-	_ = netConn.SetReadDeadline(time.Now().Add(s.cfg.Limits.InitTimeout)) // a link that is gone shows when read
+	_ = netConn.SetReadDeadline(time.Now().Add(s.cfg.Limits.InitTimeout)) // a broken link shows on read
 	s.metrics.connections.Inc()
 	return c
 }
@@ -74,7 +74,7 @@ func (c *conn) serve() {
 	if how, ok := errors.AsType[closing](err); ok {
 		c.close(how)
 	} else if errors.Is(err, os.ErrDeadlineExceeded) {
-		// Unless it was closed, which woke this goroutine.
+		// The connection may have been closed, which also woke this goroutine.
 		if c.principal == nil {
 			c.close(closeInitTimeout)
 		} else {
@@ -98,30 +98,31 @@ func (c *conn) read() error {
 			return err
 		}
 		if reserved.bytes > 0 && c.principal != nil {
-			_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a link that is gone
+			_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a broken link
 		}
 		handled := make(chan struct{})
 		c.server.workers.handle(received{c, text, handled})
 		<-handled
 		reserved.release()
-		// This also catches a close whose deadline was replaced.
+		// This also catches a close whose deadline was overwritten.
 		if c.out.isClosed() {
 			return net.ErrClosed
 		}
 	}
 }
 
-// reserve extends the reservation of the message that is being read. A message that needs one must
-// arrive within MessageTimeout; a connection that is not acknowledged has its own deadline.
+// reserve extends the reservation of the message that is being read. A message that needs a
+// reservation must arrive within MessageTimeout; a connection that is not acknowledged has its own
+// deadline.
 func (c *conn) reserve(reserved *reservation, size int) error {
 	began := reserved.bytes == 0
 	if reserved.extend(size) != nil {
 		return closeUnavailable
 	}
 	if began && reserved.bytes > 0 && c.principal != nil {
-		_ = c.sock.SetReadDeadline(time.Now().Add(c.server.cfg.Limits.MessageTimeout)) // fails only on a link that is gone
+		_ = c.sock.SetReadDeadline(time.Now().Add(c.server.cfg.Limits.MessageTimeout)) // fails only on a broken link
 		if c.out.isClosed() {
-			return net.ErrClosed // the deadline was that of close
+			return net.ErrClosed // the deadline that close had set was overwritten
 		}
 	}
 	return nil
@@ -138,8 +139,8 @@ func (c *conn) control(op ws.OpCode, payload []byte) error {
 	return nil
 }
 
-// closedByPeer returns how the client's close frame is answered: with the same code, or with what is
-// wrong with the frame.
+// closedByPeer returns the closing that responds to the client's close frame: the same code, or the
+// error in the frame.
 func closedByPeer(payload []byte) closing {
 	if len(payload) == 0 {
 		return closing{code: ws.StatusNoStatusRcvd}
@@ -168,7 +169,7 @@ func maySend(code ws.StatusCode) bool {
 	return 1000 <= code && code <= 1014 || 3000 <= code && code <= 4999
 }
 
-// letGo ends everything that the connection had going.
+// letGo ends everything that runs on the connection.
 func (c *conn) letGo() {
 	c.mu.Lock()
 	operations := c.operations
@@ -186,18 +187,18 @@ func (c *conn) letGo() {
 	}
 }
 
-// linger gives the client time to read the close frame before the socket goes:
-// data of the client's that nobody read would make it a reset.
+// linger gives the client time to read the close frame before the socket is closed: unread data
+// from the client would make closing reset the connection.
 func (c *conn) linger(readErr error) {
 	_, by, broken := c.out.end()
 	if !by.IsZero() && !broken && readErr != io.EOF {
-		_ = c.sock.SetReadDeadline(by)          // fails only on a link that is gone
+		_ = c.sock.SetReadDeadline(by)          // fails only on a broken link
 		_, _ = io.Copy(io.Discard, c.sock.Conn) // until the client closes, or the deadline
 	}
-	_ = c.sock.Close() // nobody is left to tell
+	_ = c.sock.Close() // the connection has already ended
 }
 
-// finish counts and forgets the connection.
+// finish counts the connection as closed and removes it from the server.
 func (c *conn) finish() {
 	how, _, _ := c.out.end()
 	if how.code == 0 {
@@ -213,8 +214,8 @@ func (c *conn) finish() {
 	leave(c.server, c.server.conns, c)
 }
 
-// close sends the close frame of how and has the connection's goroutine end. It
-// does not wait, and may be called more than once: the first closing counts.
+// close sends a close frame and makes the connection's goroutine end. It does not wait. Only the
+// first call has an effect.
 func (c *conn) close(how closing) {
 	if !c.out.close(how, how == closeTooSlow) {
 		return
@@ -226,10 +227,10 @@ func (c *conn) close(how closing) {
 		}
 	}
 	c.mu.Unlock()
-	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a link that is gone
+	_ = c.sock.SetReadDeadline(time.Unix(1, 0)) // fails only on a broken link
 }
 
-// retire closes the connection once its queries and mutations are answered.
+// retire closes the connection once the running queries and mutations have been responded to.
 func (c *conn) retire(how closing) {
 	c.mu.Lock()
 	if c.retiring == nil {
@@ -245,18 +246,17 @@ func (c *conn) retire(how closing) {
 // Cut ends the connection because its device may no longer be connected.
 func (c *conn) Cut(reason presence.Reason) { c.close(closingOf(reason)) }
 
-// send sends m, or cuts a client that has let too much wait.
+// send sends m, or cuts a client for which too much is queued.
 func (c *conn) send(m message) { c.sent(c.out.push(m)) }
 
-// sent cuts a client that has let too much wait, which is what err says.
+// sent cuts the client if err is not nil: too much is queued for it.
 func (c *conn) sent(err error) {
 	if err != nil {
 		c.close(closeTooSlow)
 	}
 }
 
-// handle does what one message asks for. It closes handled when the next message
-// may be read.
+// handle handles one message. It closes handled when the next message may be read.
 func (c *conn) handle(text []byte, handled chan<- struct{}) {
 	release := sync.OnceFunc(func() { close(handled) })
 	defer release()
@@ -275,7 +275,7 @@ func (c *conn) handle(text []byte, handled chan<- struct{}) {
 	}
 }
 
-// obey answers a closing where the client has broken the protocol.
+// obey carries out a request. It returns a closing if the client has violated the protocol.
 func (c *conn) obey(req request, release func()) error {
 	switch req.kind {
 	case typeInit:

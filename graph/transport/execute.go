@@ -13,11 +13,11 @@ import (
 	"rollcall/graph/stream"
 )
 
-// errNoAnswer should never be seen: an operation that was not cancelled answers.
-var errNoAnswer = errors.New("the operation answered nothing")
+// errNoAnswer should never occur: an operation that was not cancelled returns a response.
+var errNoAnswer = errors.New("the operation returned no response")
 
-// prepare parses and checks an operation whose params are complete. If it is refused, the response
-// is not nil.
+// prepare parses and checks an operation whose params are complete. If the operation is refused,
+// the response is not nil.
 func (s *Server) prepare(ctx context.Context, params *graphql.RawParams) (opCtx *graphql.OperationContext, errs gqlerror.List, refusal *graphql.Response) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -31,8 +31,8 @@ func (s *Server) prepare(ctx context.Context, params *graphql.RawParams) (opCtx 
 	return opCtx, errs, refusal
 }
 
-// dispatch executes a prepared operation and answers its first response; nil when
-// ctx has ended, and for a subscription that has started.
+// dispatch executes a prepared operation and returns its first response. It returns nil if ctx has
+// ended, or if a subscription has started.
 func (s *Server) dispatch(ctx context.Context, opCtx *graphql.OperationContext) (resp *graphql.Response) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -44,8 +44,8 @@ func (s *Server) dispatch(ctx context.Context, opCtx *graphql.OperationContext) 
 	return responses(ctx)
 }
 
-// subscribe starts a subscription whose messages go to out. The caller has it run
-// and stops it. One that is refused answers a response instead.
+// subscribe starts a subscription whose messages go to out. The caller must call run and stop. If
+// the subscription is refused, subscribe returns a response instead.
 func (s *Server) subscribe(ctx context.Context, opCtx *graphql.OperationContext, out outlet, id []byte) (*subscription, *graphql.Response) {
 	sub := newSubscription(id, s.shapes.acquire(ctx, opCtx), out)
 	resp := s.dispatch(stream.WithStart(ctx, &sub.start), opCtx)
@@ -59,7 +59,7 @@ func (s *Server) subscribe(ctx context.Context, opCtx *graphql.OperationContext,
 	return nil, resp
 }
 
-// failure is the response to an operation that was never executed because of err.
+// failure returns the response to an operation that was not executed because of err.
 func (s *Server) failure(ctx context.Context, err error) *graphql.Response {
 	if err == nil {
 		err = errNoAnswer
@@ -67,7 +67,7 @@ func (s *Server) failure(ctx context.Context, err error) *graphql.Response {
 	return &graphql.Response{Errors: gqlerror.List{s.cfg.Present(ctx, err)}}
 }
 
-// panicked is the response to an operation that panicked outside of a resolver.
+// panicked returns the response to an operation that panicked outside a resolver.
 func (s *Server) panicked(ctx context.Context, cause any) *graphql.Response {
 	return s.failure(ctx, fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 }

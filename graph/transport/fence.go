@@ -8,37 +8,36 @@ import (
 	"rollcall/internal/fault"
 )
 
-// A fence keeps events from overtaking an answer that holds statuses. Statuses are read
-// at one moment and the answer is sent at a later one; an event sent in between could be
-// newer than the answer that follows it. So once an operation begins to read the status
-// of a user, the events of that user wait until the answer has been sent. The events of
-// other users do not wait, nor do those that came before the read. An event for which
-// statuses are read, such as that of a new friend, has a fence like an answer.
+// A fence keeps events from overtaking a response that holds statuses. Statuses are read at one
+// moment and the response is sent at a later one; an event sent in between could be newer than the
+// response that follows it. So once an operation begins to read the status of a user, the events of
+// that user wait until the response has been sent. The events of other users do not wait, nor do
+// events from before the read. An event for which statuses are read, such as that of a new friend,
+// has a fence like a response.
 //
-// Events wait for at most the pacing's fenceTimeout, and only as many as the bounds
-// allow. After that they are sent, and the answer is replaced by errOvertaken; an event is
-// sent as it is.
+// Events wait for at most the pacing's fenceTimeout, and at most as many as the bounds allow. After
+// that they are sent, and the response is replaced by errOvertaken; an event is sent unchanged.
 type fence struct {
 	out *sender
-	// event reports whether the answer is an event that holds statuses which were read for
-	// it. Such events do not wait for one another.
+	// event reports whether the fence is that of an event for which statuses were read. Such events
+	// do not wait for one another.
 	event bool
 
-	// The sender's mutex guards the rest.
+	// The sender's mutex guards the following fields.
 
 	state fenceState
-	// keys are those of the users whose statuses are read; the first indexed of them
-	// are in index.
+	// keys are the keys of the users whose statuses are read. The first `indexed` of them are in
+	// index.
 	keys    []int64
 	indexed int
 	index   map[int64]struct{}
 	// waiting are the events that wait for this fence.
 	waiting []*deferredEvent
-	// timer limits their wait; nil while there are none, and once the answer is ready.
+	// timer limits their wait; nil if there are none, and once the response is ready.
 	timer *time.Timer
-	// answered reports whether the answer waits only for room in the queue.
+	// answered reports whether the response waits only for room in the queue.
 	answered bool
-	// overtaken reports whether events were sent although the answer was not.
+	// overtaken reports whether events were sent before the response.
 	overtaken bool
 }
 
@@ -52,13 +51,13 @@ const (
 
 var _ fanout.Reader = (*fence)(nil)
 
-// errOvertaken replaces an answer that took too long to be sent before newer events.
-var errOvertaken = fault.New(fault.Unavailable, "statuses changed while they were read, and the answer took too long; try again")
+// errOvertaken replaces a response that took too long to be sent before newer events.
+var errOvertaken = fault.New(fault.Unavailable, "statuses changed while they were read, and the response took too long; try again")
 
 // fences are the raised fences of a sender and the events that wait for them.
 type fences struct {
 	raised   []*fence
-	deferred []*deferredEvent // in the order in which they came
+	deferred []*deferredEvent // in order of arrival
 	bytes    int              // of the deferred messages
 }
 
@@ -67,15 +66,15 @@ type deferredEvent struct {
 	message
 	// of is the subscription that the message belongs to.
 	of *subscription
-	// own is the fence of statuses that the message holds, lowered when it is sent; nil if
-	// there is none.
+	// own is the fence for the statuses that the message holds, lowered when the message is sent;
+	// nil if it holds none.
 	own *fence
 	// fences counts those that the message still waits for.
 	fences int
 }
 
-// newFence returns a fence for one answer, or one event that holds statuses, which s sends.
-// The caller lowers it.
+// newFence returns a fence for one response, or one event that holds statuses, which s sends. The
+// caller must lower it.
 func (s *sender) newFence(event bool) *fence { return &fence{out: s, event: event} }
 
 // WillRead raises the fence for the users with these keys.
@@ -93,7 +92,7 @@ func (f *fence) WillRead(keys ...int64) {
 	f.keys = append(f.keys, keys...)
 }
 
-// lower lets the events go that wait for the fence.
+// lower sends the events that waited only for this fence.
 func (f *fence) lower() {
 	s := f.out
 	s.mu.Lock()
@@ -101,7 +100,7 @@ func (f *fence) lower() {
 	s.lower(f)
 }
 
-// expire lets them go before the answer.
+// expire sends the waiting events before the response.
 func (f *fence) expire() {
 	s := f.out
 	s.mu.Lock()
@@ -125,8 +124,8 @@ func (f *fence) covers(key int64) bool {
 	return ok
 }
 
-// ready notes that the answer is complete. From now on events wait for the client to
-// take it, as they do in the queue, and not for the server.
+// ready records that the response is complete. From now on events wait for the client to read it,
+// as they do in the queue, and no longer for the server.
 func (f *fence) ready() {
 	f.answered = true
 	f.stopTimer()
@@ -139,7 +138,7 @@ func (f *fence) stopTimer() {
 	}
 }
 
-// holdUp has d wait for the fence.
+// holdUp makes d wait for the fence.
 func (f *fence) holdUp(d *deferredEvent) {
 	d.fences++
 	f.waiting = append(f.waiting, d)
@@ -148,8 +147,8 @@ func (f *fence) holdUp(d *deferredEvent) {
 	}
 }
 
-// deferEvent has an event wait for the fences that cover its key, if there are any. The
-// caller holds the mutex, as for all methods below.
+// deferEvent makes an event wait for the fences that cover its key. It reports whether there are
+// any. The mutex must be held, as for all methods below.
 func (s *sender) deferEvent(m message) bool {
 	d := &deferredEvent{message: m, of: m.sub}
 	for _, f := range s.fences.raised {
@@ -160,8 +159,8 @@ func (s *sender) deferEvent(m message) bool {
 	return s.deferred(d)
 }
 
-// deferRead has an event that holds statuses wait for the operations that are reading any
-// of them.
+// deferRead makes an event that holds statuses wait for the operations that are reading any of
+// them.
 func (s *sender) deferRead(own *fence, m message) bool {
 	d := &deferredEvent{message: m, of: m.sub, own: own}
 	for _, f := range s.fences.raised {
@@ -172,7 +171,7 @@ func (s *sender) deferRead(own *fence, m message) bool {
 	return s.deferred(d)
 }
 
-// deferEnd has the end of a subscription wait for the subscription's events.
+// deferEnd makes the end of a subscription wait for the subscription's events.
 func (s *sender) deferEnd(sub *subscription, m message) bool {
 	d := &deferredEvent{message: m, of: sub}
 	for _, f := range s.fences.raised {
@@ -183,8 +182,8 @@ func (s *sender) deferEnd(sub *subscription, m message) bool {
 	return s.deferred(d)
 }
 
-// deferred reports whether d waits for fences. If too much does, nothing waits any
-// longer.
+// deferred reports whether d waits for fences. If too many events wait, it lowers all fences and
+// nothing waits any longer.
 func (s *sender) deferred(d *deferredEvent) bool {
 	if d.fences == 0 {
 		return false
@@ -201,7 +200,7 @@ func (s *sender) deferred(d *deferredEvent) bool {
 	return true
 }
 
-// lower removes a fence and sends the events that waited for nothing else.
+// lower removes a fence and sends the events that waited for no other.
 func (s *sender) lower(f *fence) {
 	raised := f.state == fenceRaised
 	f.state = fenceLowered
@@ -230,7 +229,7 @@ func (s *sender) lowerAll() {
 	}
 }
 
-// dropFences removes all fences and forgets the events that waited for them.
+// dropFences removes all fences and discards the events that waited for them.
 func (s *sender) dropFences() {
 	if s.fences != nil {
 		s.fences.deferred = nil
@@ -238,8 +237,8 @@ func (s *sender) dropFences() {
 	}
 }
 
-// resume sends the events that wait for no fence any more. One that does so has none of
-// its user before it that still waits: that would wait for the same fence.
+// resume sends the events that no longer wait for a fence. No earlier event of the same user can
+// still be waiting, because it would wait for the same fence.
 func (s *sender) resume() {
 	all := s.fences
 	waiting := all.deferred[:0]

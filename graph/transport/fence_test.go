@@ -17,7 +17,7 @@ import (
 	"rollcall/models"
 )
 
-// newTCPSender returns a sender over a TCP connection of this machine and its reader.
+// newTCPSender returns a sender over a loopback TCP connection and its reader.
 func newTCPSender(t *testing.T, p pacing) (s *sender, reader net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -60,7 +60,7 @@ func readAll(t *testing.T, reader net.Conn) (payloads []string) {
 	}
 }
 
-// fenceScript carries out the steps of a scenario:
+// fenceScript executes the steps of a scenario:
 //
 //	read A 7     the operation A begins to read the status of the user 7
 //	event s 7 x  the event x of the user 7 is sent to the subscription s
@@ -69,8 +69,8 @@ func readAll(t *testing.T, reader net.Conn) (payloads []string) {
 //	flush        sends what waits for it
 //	end s x      the subscription s ends with the message x
 //	text x       the message x is sent
-//	answer A x   the operation A is answered with x, or "overtaken" instead
-//	drop A       the operation A ends without an answer
+//	answer A x   the response x to A is sent, or "overtaken" instead
+//	drop A       the operation A ends without a response
 //	expire A     the events have waited for A long enough
 type fenceScript struct {
 	*sender
@@ -126,24 +126,24 @@ func (f *fenceScript) step(step string) {
 	}
 }
 
-func TestFence_EventsWaitForTheAnswer(t *testing.T) {
+func TestFence_EventsWaitForTheResponse(t *testing.T) {
 	for _, test := range []struct{ name, steps, want string }{
 		{"the user's events", "event s 7 a; read A 7; event s 7 b; event s 7 c; answer A x", "a x b c"},
 		{"several subscriptions", "read A 7; event s 7 a; event r 7 b; answer A x", "x a b"},
 		{"events of other users", "read A 7; event s 8 a; event s 7 b; answer A x; event s 7 c", "a x b c"},
 		{"events before the read", "read A 7; event s 8 a; read A 8; event s 8 b; answer A x", "a x b"},
 		{"gathered events", "held s 7 a; read A 7; held s 7 b; held s 8 c; flush; answer A x; held s 7 d; flush", "a c x b d"},
-		{"messages that are no events", "read A 7; event s 7 a; text pong; answer A x", "pong x a"},
+		{"messages other than events", "read A 7; event s 7 a; text pong; answer A x", "pong x a"},
 		{"an operation that reads nothing", "read A 7; event s 7 a; answer B y; answer A x", "y x a"},
 		{"two operations", "read A 7; event s 7 a; read B 7; event s 7 b; answer A x; event s 7 c; answer B y", "x a y b c"},
 		{"two operations, the later is first", "read A 7; read B 7; event s 7 a; answer B y; event s 7 b; answer A x", "y x a b"},
 		{"two operations, other users", "read A 7; read B 8; event s 8 a; event s 7 b; answer B y; answer A x", "y a x b"},
-		{"an operation that ends without an answer", "read A 7; event s 7 a; drop A; event s 7 b", "a b"},
+		{"an operation that ends without a response", "read A 7; event s 7 a; drop A; event s 7 b", "a b"},
 		{"reading on after the end", "read A 7; drop A; read A 7; event s 7 a", "a"},
 		{"the end of the subscription", "read A 7; event s 7 a; end s b; answer A x", "x a b"},
 		{"the end of another subscription", "read A 7; event s 7 a; event r 8 b; end r c; answer A x", "b c x a"},
 		{"an event that holds statuses", "event s 7 a; read E 7; event s 7 b; event s 8 c; tell E e; event s 7 d", "a c e b d"},
-		{"an answer and an event that holds statuses", "read A 7; read E 7; read E 8; tell E e; event s 8 a; event s 7 b; answer A x", "x e a b"},
+		{"a response and an event that holds statuses", "read A 7; read E 7; read E 8; tell E e; event s 8 a; event s 7 b; answer A x", "x e a b"},
 		{"an event that holds other statuses", "read A 7; read E 8; event s 8 a; tell E e; answer A x", "e a x"},
 		{"two events that hold statuses", "read E 7; read E2 7; event s 7 a; tell E2 f; tell E e", "f e a"},
 		{"an event that holds statuses and is too long", "read A 7; read E 7; tell E e; event s 7 a; expire A; answer A x", "e a overtaken"},
@@ -206,8 +206,8 @@ func TestFence_WaitingEventsAreBounded(t *testing.T) {
 	}
 }
 
-// An answer that waits for a slow client is not overtaken, however long that takes.
-func TestFence_AnswerThatWaitsForRoom(t *testing.T) {
+// A response that waits for a slow client is not overtaken, however long it waits.
+func TestFence_ResponseThatWaitsForRoom(t *testing.T) {
 	s, _, reader := newSender(t)
 	s.pacing.fenceTimeout = time.Millisecond
 	f := &fenceScript{s, t, make(map[string]*subscription), make(map[string]*fence)}
@@ -221,7 +221,7 @@ func TestFence_AnswerThatWaitsForRoom(t *testing.T) {
 		defer close(answered)
 		f.step("answer A x")
 	}()
-	until(t, "the answer waits", func() bool {
+	until(t, "the response to wait", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.room != nil
@@ -234,27 +234,27 @@ func TestFence_AnswerThatWaitsForRoom(t *testing.T) {
 	texts := readTexts(t, reader, 1+s.pacing.messages+2)
 	<-answered
 	if last := texts[len(texts)-2:]; last[0] != "x" || !strings.Contains(last[1], `"payload":"a"`) {
-		t.Errorf("the last messages are %q, want the answer and then the event", last)
+		t.Errorf("the last messages are %q, want the response and then the event", last)
 	}
 }
 
-// TestFence_OverWebSocket has an operation read a status and not be answered for a while.
+// TestFence_OverWebSocket has an operation read a status and delays its response.
 func TestFence_OverWebSocket(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		// timeout is the fence's.
+		// timeout is the fence's time-out.
 		timeout time.Duration
-		// want is what the client receives after the operation has begun to wait, and
-		// what it does then.
+		// want checks what the client receives after the operation has begun to wait, and acts as
+		// the client.
 		want func(w *world, c *client)
 	}{
-		{"answered in time", time.Minute, func(w *world, c *client) {
+		{"response in time", time.Minute, func(w *world, c *client) {
 			w.schema.proceed <- struct{}{}
 			c.expect(`{"id":"2","type":"next","payload":{"data":{"reads":"done"}}}`)
 			c.expect(`{"id":"2","type":"complete"}`)
 			c.expect(`{"id":"1","type":"next","payload":{"data":{"captured":{"userId":"u1"}}}}`)
 		}},
-		{"answered too late", time.Millisecond, func(w *world, c *client) {
+		{"response too late", time.Millisecond, func(w *world, c *client) {
 			c.expect(`{"id":"1","type":"next","payload":{"data":{"captured":{"userId":"u1"}}}}`)
 			w.schema.proceed <- struct{}{}
 			c.expectError("2", "UNAVAILABLE")
@@ -279,8 +279,8 @@ func TestFence_OverWebSocket(t *testing.T) {
 	}
 }
 
-// TestFence_Random has operations read the statuses of users that change all the time, and
-// compares the answers with the events before them.
+// TestFence_Random has operations read the statuses of users that change continuously, and compares
+// the responses with the events before them.
 func TestFence_Random(t *testing.T) {
 	const users, rounds = 5, 2000
 	s, reader := newTCPSender(t, pacing{
@@ -321,7 +321,7 @@ func TestFence_Random(t *testing.T) {
 					v.Unlock()
 				}
 				if rand.IntN(4) == 0 {
-					f.lower() // without an answer
+					f.lower() // without a response
 				} else if err := s.pushWait(f, textMessage([]byte(answer))); err != nil {
 					t.Error(err)
 				}

@@ -32,7 +32,7 @@ import (
 	"rollcall/models"
 )
 
-// patience bounds every wait for something that must happen.
+// patience limits every wait for something that must happen.
 const patience = 20 * time.Second
 
 const testSchema = `
@@ -57,9 +57,8 @@ type Subscription {
 	crash: Status!
 }`
 
-// world is a Server on a hub with users u0, u1 …, behind a web server. The
-// executor is gqlgen's; the schema's resolvers are written by hand, so that a
-// test decides when they answer.
+// world is a Server on a hub with users u0, u1 …, behind a web server. The executor is gqlgen's;
+// the schema's resolvers are written by hand, so that a test decides when they return.
 type world struct {
 	t      testing.TB
 	server *Server
@@ -146,13 +145,13 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// account answers the account of the user with that number.
+// account returns the account of the user with that number.
 func (w *world) account(i int) presence.Account {
 	p := auth.Principal{Kind: auth.User, App: w.auth.app, User: w.auth.users[i]}
 	return p.Account()
 }
 
-// ids answers the IDs of the first n users as a GraphQL list.
+// ids returns the IDs of the first n users as a GraphQL list.
 func (w *world) ids(n int) string {
 	var list []string
 	for _, u := range w.auth.users[:n] {
@@ -161,8 +160,7 @@ func (w *world) ids(n int) string {
 	return "[" + strings.Join(list, ",") + "]"
 }
 
-// online connects a device that is none of the transports' until the test or
-// offline ends it.
+// online connects a device that belongs to no transport, until offline is called or the test ends.
 func (w *world) online(i int) (offline func()) {
 	w.t.Helper()
 	d, err := w.hub.Connect(context.Background(), w.account(i), models.PlatformOther, noLink{}, allowed)
@@ -176,10 +174,10 @@ type noLink struct{}
 
 func (noLink) Cut(presence.Reason) {}
 
-// allowed lets everybody connect.
+// allowed lets every device connect.
 func allowed(context.Context) error { return nil }
 
-// devices answers how many devices the user has.
+// devices returns how many devices the user has.
 func (w *world) devices(i int) int { return len(w.devicesOf(i)) }
 
 func (w *world) devicesOf(i int) []models.Device {
@@ -197,7 +195,7 @@ func (w *world) disconnect(i int, reason presence.Reason) {
 	}
 }
 
-// until waits for ok to hold.
+// until waits until ok returns true.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
@@ -207,7 +205,7 @@ func until(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// present is the presenter of a server, as far as the transports care.
+// present presents errors like a server's presenter, as far as the transports need it.
 func present(ctx context.Context, err error) *gqlerror.Error {
 	out := &gqlerror.Error{Message: err.Error(), Extensions: map[string]any{}}
 	if from, ok := errors.AsType[*gqlerror.Error](err); ok {
@@ -226,19 +224,19 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	return out
 }
 
-// errAway is an error of a database or a Redis that is away.
+// errAway is an error of a database or a Redis that is unreachable.
 var errAway = fmt.Errorf("reading users: %w", io.EOF)
 
-// fakeAuth knows the tokens "app" and "other", of two apps, and "u0", "u1" … of users of the
-// first one. It refuses the tokens that it is told to refuse.
+// fakeAuth accepts the tokens "app" and "other", of two apps, and "u0", "u1" … of users of the
+// first app. It refuses the tokens in refused.
 type fakeAuth struct {
 	app   *models.App
 	users []*models.User
 
 	mu        sync.Mutex
 	refused   map[string]error // by token, on Authenticate
-	again     error            // on Authenticate with a token that was good before
-	asked     map[string]bool  // tokens that were good
+	again     error            // on Authenticate with a token that was accepted before
+	asked     map[string]bool  // tokens that were accepted
 	refreshed error            // on Refresh
 	checks    counter          // of Ended
 	hang      chan struct{}    // Authenticate with the token "hangs" waits until it is closed
@@ -276,7 +274,7 @@ func (a *fakeAuth) Authenticate(_ context.Context, authorization string) (*auth.
 			return &auth.Principal{Kind: auth.User, App: a.app, User: u}, nil
 		}
 	}
-	return nil, fault.New(fault.Unauthenticated, "the token is not good")
+	return nil, fault.New(fault.Unauthenticated, "the token is invalid")
 }
 
 func (a *fakeAuth) Reauthenticate(ctx context.Context, p *auth.Principal) (*auth.Principal, bool, error) {
@@ -302,7 +300,7 @@ func (a *fakeAuth) refuse(token string, err error) {
 	a.refused[token] = err
 }
 
-// refuseAgain has the next look at a token fail that was good at the first.
+// refuseAgain makes Authenticate refuse a token that it has accepted before.
 func (a *fakeAuth) refuseAgain(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -320,11 +318,11 @@ func (a *fakeAuth) refuseRefresh(err error) {
 type fakeSchema struct {
 	definition *ast.Schema
 	world      *world
-	// waiting tells of each `wait` that is under way; each ends with one proceed.
+	// waiting receives each `wait` operation that has begun; each ends with one value from proceed.
 	waiting, proceed chan struct{}
-	// sinks are those of `captured`.
+	// sinks receives the sinks of `captured`.
 	sinks chan fanout.Sink
-	// encoded counts the executions for an event.
+	// encoded counts the executions for events.
 	encoded counter
 }
 

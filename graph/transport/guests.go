@@ -12,15 +12,16 @@ import (
 )
 
 const (
-	// parsedBytes is how much memory a byte of a document takes at most once it is parsed: with
-	// short names, and numbers in lists.
+	// parsedBytes is the maximum memory that a byte of a document takes once it is parsed, which is
+	// reached with short names and numbers in lists.
 	parsedBytes = 100
-	// maxParsed is how much a document takes at most, because the number of its tokens is limited.
+	// maxParsed is the maximum memory that a document takes, because the number of its tokens is
+	// limited.
 	maxParsed = 4 << 20
 )
 
-// guestWork bounds the memory that the operations of guests take while they are parsed, validated
-// and executed. Others wait for that, in the order in which they arrived.
+// guestWork limits the memory that the operations of guests take while they are parsed, validated
+// and executed. Further operations wait, in order of arrival.
 type guestWork struct {
 	room     *semaphore.Weighted
 	patience time.Duration
@@ -35,9 +36,9 @@ func newGuestWork(l *Limits, m *metrics) *guestWork {
 
 var errManyGuests = fault.New(fault.Unavailable, "the server is busy with requests without a token; try again")
 
-// enter waits until there is room for an operation with a document of that length. The caller calls
-// leave when the operation has ended; further calls do nothing. Returns errManyGuests if there is no
-// room in time.
+// enter waits until there is room for an operation with a document of that length. The caller must
+// call leave when the operation has ended; further calls do nothing. Returns errManyGuests if there
+// is no room in time.
 func (g *guestWork) enter(ctx context.Context, document int) (leave func(), err error) {
 	bytes := int64(min(max(document, 1)*parsedBytes, maxParsed))
 	ctx, cancel := context.WithTimeout(ctx, g.patience)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// TestGuests_WaitForRoom has guests with large documents: as many are executed as there is room for,
-// and no other caller notices.
+// TestGuests_WaitForRoom has guests with large documents: as many are executed as there is room
+// for, and other callers are not affected.
 func TestGuests_WaitForRoom(t *testing.T) {
 	w := newWorld(t, worldOptions{limits: Limits{GuestWorkBytes: 2 * maxParsed}})
 	large := "{wait}" + strings.Repeat(" ", maxParsed/parsedBytes)
@@ -35,11 +35,11 @@ func TestGuests_WaitForRoom(t *testing.T) {
 		}
 	}
 	if !w.server.guests.room.TryAcquire(2 * maxParsed) {
-		t.Error("room was not given back")
+		t.Error("the room was not released")
 	}
 }
 
-// TestGuests_NoRoomInTime asks the guest to try again.
+// TestGuests_NoRoomInTime: the guest is asked to try again.
 func TestGuests_NoRoomInTime(t *testing.T) {
 	w := newWorld(t, worldOptions{limits: Limits{GuestWorkBytes: maxParsed, AuthTimeout: 100 * time.Millisecond}})
 	if !w.server.guests.room.TryAcquire(maxParsed) {

@@ -24,40 +24,41 @@ import (
 
 const allowedMethods = "GET, POST, OPTIONS"
 
-// statusClientGone is what is counted where nobody was left to be answered.
+// statusClientGone is the status counted for an exchange whose client left before the response.
 const statusClientGone = 499
 
-// exchange is one HTTP request and its answer.
+// exchange is one HTTP request and its response.
 type exchange struct {
 	server *Server
 	w      http.ResponseWriter
 	r      *http.Request
-	// ctx is r's, with what is known of who asks.
+	// ctx is r's context, with the principal.
 	ctx    context.Context
 	began  time.Time
 	accept acceptance
 
-	// What is known at the end, for logs and metrics.
+	// Set on the way, for logs and metrics.
 	transport string
 	operation string
 	status    int
 
-	// leave gives the room of a guest's operation back; nil for other callers.
+	// leave releases the room of a guest's operation; nil for other callers.
 	leave func()
 
 	// mu orders the handler and the timer of await.
 	mu sync.Mutex
-	// waiting: the handler waits, and writes nothing meanwhile. late: the timer has answered.
+	// waiting is set while the handler waits and writes nothing. late is set once the timer has
+	// responded.
 	waiting, late bool
 }
 
-// ClientAddress returns the address that the request came from.
+// ClientAddress returns the address that sent the request.
 func (x *exchange) ClientAddress() string { return x.server.cfg.ClientAddress(x.r) }
 
-// await calls wait, which may hang while the database or Redis is away, and reports whether the
-// exchange is still to be answered: after AuthTimeout it is answered with UNAVAILABLE, unless
-// admitted, which may be nil, reports that the caller has been let in by then. wait must not touch
-// the answer.
+// await calls wait, which may block while the database or Redis is unreachable, and reports whether
+// the exchange still needs a response. After AuthTimeout, the server responds with UNAVAILABLE,
+// unless admitted reports that the caller has been admitted by then. admitted may be nil. wait must
+// not touch the response.
 func (x *exchange) await(admitted func() bool, wait func()) (inTime bool) {
 	x.mu.Lock()
 	x.waiting = true
@@ -74,10 +75,10 @@ func (x *exchange) await(admitted func() bool, wait func()) (inTime bool) {
 	return
 }
 
-// errAuthTimeout is what a caller is told whose right could not be found out in time.
-var errAuthTimeout = fault.New(fault.Unavailable, "who is calling could not be verified in time; try again")
+// errAuthTimeout refuses a caller that could not be verified in time.
+var errAuthTimeout = fault.New(fault.Unavailable, "the caller could not be verified in time; try again")
 
-// giveUp answers in the place of a handler that still waits.
+// giveUp responds in place of a handler that still waits.
 func (x *exchange) giveUp(admitted func() bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -86,12 +87,12 @@ func (x *exchange) giveUp(admitted func() bool) {
 	}
 	x.late = true
 	x.server.outages.Warn(x.ctx, "a caller could not be verified in time", "requestId", requestid.From(x.ctx))
-	x.w.Header().Set("Connection", "close") // the handler keeps it from the next request
+	x.w.Header().Set("Connection", "close") // the handler still occupies it
 	x.fail(errAuthTimeout)
-	_ = http.NewResponseController(x.w).Flush() // fails only on a link that is gone
+	_ = http.NewResponseController(x.w).Flush() // fails only on a broken link
 }
 
-// serve answers anything but a WebSocket's upgrade.
+// serve responds to all requests except WebSocket upgrades.
 func (x *exchange) serve() {
 	switch x.r.Method {
 	case http.MethodOptions:
@@ -106,7 +107,7 @@ func (x *exchange) serve() {
 	default:
 		x.transport = "other"
 		x.w.Header().Set("Allow", allowedMethods)
-		x.refuse(bad(http.StatusMethodNotAllowed, "GraphQL is asked with GET and POST"))
+		x.refuse(bad(http.StatusMethodNotAllowed, "GraphQL requests need GET or POST"))
 		return
 	}
 	var principal *auth.Principal
@@ -127,7 +128,7 @@ func (x *exchange) serve() {
 	x.ctx = auth.With(x.ctx, principal)
 	if x.accept.media == "" && !x.accept.stream {
 		x.confirmed(func() {
-			x.refuse(bad(http.StatusNotAcceptable, "the answer can be %s, %s or %s", mediaJSON, mediaResponse, mediaStream))
+			x.refuse(bad(http.StatusNotAcceptable, "the response can be %s, %s or %s", mediaJSON, mediaResponse, mediaStream))
 		})
 		return
 	}
@@ -139,8 +140,8 @@ func (x *exchange) serve() {
 	x.execute(params)
 }
 
-// confirmed has then go on, unless the caller's token turns out to be worth
-// nothing: nothing but that is answered then.
+// confirmed calls then, unless the caller's token turns out to be invalid: then it responds with
+// that error.
 func (x *exchange) confirmed(then func()) {
 	ctx := x.ctx
 	principal := auth.From(ctx)
@@ -159,8 +160,8 @@ func (x *exchange) confirmed(then func()) {
 	}
 }
 
-// params reads the operation. For a guest it returns once there is room to execute it, and counts
-// the body as being received until then.
+// params reads the operation. For a guest it returns once there is room to execute the operation,
+// and counts the body as being received until then.
 func (x *exchange) params() (*graphql.RawParams, *badRequest) {
 	read := graphql.TraceTiming{Start: x.began}
 	var params *graphql.RawParams
@@ -199,8 +200,8 @@ func (x *exchange) execute(params *graphql.RawParams) {
 	opCtx, errs, refusal := x.server.prepare(x.ctx, params)
 	if refusal != nil {
 		x.confirmed(func() {
-			// graphql-sse has a document that does not validate answered in a stream, and
-			// one that is none as a bad request.
+			// graphql-sse requires a stream for a document that does not validate, and a bad
+			// request for one that cannot be parsed.
 			if x.accept.streamFirst && isValidation(errs) {
 				x.streamOnce(refusal)
 			} else {
@@ -233,8 +234,8 @@ func (x *exchange) change(opCtx *graphql.OperationContext) {
 	}
 }
 
-// once runs an operation that has one answer. A query may confirm the caller on
-// its way, which is made sure of before anything is answered.
+// once runs an operation that has one response. A query may confirm the caller while it executes;
+// once confirms the caller before it responds in any case.
 func (x *exchange) once(opCtx *graphql.OperationContext) {
 	ctx := x.ctx
 	var resp *graphql.Response
@@ -260,14 +261,14 @@ func (x *exchange) once(opCtx *graphql.OperationContext) {
 	})
 }
 
-// isValidation says whether a document that could be parsed was refused.
+// isValidation reports whether a document was parsed but did not validate.
 func isValidation(errs gqlerror.List) bool {
 	return len(errs) > 0 && errs[0].Extensions["code"] != errcode.ParseFailed
 }
 
-// respond writes resp with the status of GraphQL over HTTP. For application/json that is 200
-// for every well-formed request, because programs older than GraphQL's own media type look at the
-// body alone. Where an outage has left nothing of the data, it is 503 for both.
+// respond writes resp with the status that GraphQL over HTTP defines. For application/json that is
+// 200 for every well-formed request, because clients older than GraphQL's own media type look at
+// the body alone. If an outage has left no data, it is 503 for both.
 func (x *exchange) respond(resp *graphql.Response) {
 	status := http.StatusOK
 	switch {
@@ -298,8 +299,8 @@ func (x *exchange) refuse(b *badRequest) {
 	}
 }
 
-// fail writes an error that came before the operation: of the caller's rights, or the server's
-// state.
+// fail writes an error that occurred before the operation, about the caller's rights or the
+// server's state.
 func (x *exchange) fail(err error) {
 	if outage.CallerGone(x.ctx, err) {
 		x.status = statusClientGone
@@ -331,8 +332,8 @@ func retryAfterOf(err error) string {
 	return strconv.FormatInt((ms+999)/1000, 10)
 }
 
-// The headers that all answers have. They are set without Header.Set, which makes
-// a list for each value.
+// Headers of all responses. They are set without Header.Set, which allocates a slice for each
+// value.
 var (
 	contentTypes = map[string][]string{
 		mediaJSON:     {mediaJSON + "; charset=utf-8"},
@@ -369,8 +370,8 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 	}
 }
 
-// finish counts and logs the exchange. A panic on the way is answered where
-// nothing was yet.
+// finish counts and logs the exchange. If the handler panicked before anything was written, it
+// responds with an internal error.
 func (x *exchange) finish() {
 	if x.leave != nil {
 		defer x.leave()

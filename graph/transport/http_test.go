@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/fault"
 )
 
-// exchangeCase is one request and what must come back.
+// exchangeCase is one request and the expected response.
 type exchangeCase struct {
 	name    string
 	method  string // POST unless given
@@ -24,7 +24,7 @@ type exchangeCase struct {
 	want    map[string]string // headers
 	data    string            // the data entry as JSON; "" means absent
 	code    string            // of the first error; "" means none
-	message string            // a part of the first error's
+	message string            // a part of the first error's message
 }
 
 func TestHTTP(t *testing.T) {
@@ -211,7 +211,7 @@ func (c *exchangeCase) checkBody(t *testing.T, resp *http.Response, body []byte)
 	}
 }
 
-func TestBodyWithoutLengthIsBounded(t *testing.T) {
+func TestHTTP_BodyWithoutLengthIsBounded(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	body := io.MultiReader(strings.NewReader(`{"query":"`), io.LimitReader(spaces{}, 1<<20))
 	resp, err := http.Post(w.http.URL, mediaJSON, body)

@@ -13,7 +13,7 @@ import (
 	"rollcall/models"
 )
 
-// init finds out who has connected, and registers a user's device.
+// init authenticates the client and registers a user's device.
 func (c *conn) init(req request) error {
 	if c.initialised {
 		return closeSecondInit
@@ -26,7 +26,7 @@ func (c *conn) init(req request) error {
 	limit := c.server.cfg.Limits.AuthTimeout
 	ctx, cancel := context.WithTimeout(requestid.With(context.Background(), c.id), limit)
 	defer cancel()
-	// Not everything on the way ends with ctx, such as a statement that waits for a lock.
+	// Not everything below ends with ctx: a statement that waits for a lock does not.
 	defer time.AfterFunc(limit, func() { c.close(closeUnavailable) }).Stop()
 	principal, err := c.admit(ctx, init)
 	if err != nil {
@@ -38,13 +38,13 @@ func (c *conn) init(req request) error {
 		case closeInternal:
 			c.server.log.ErrorContext(ctx, "connection_init failed", "requestId", c.id, "error", err)
 		case closeUnavailable:
-			c.server.outages.Warn(ctx, "connection_init failed, the client is asked to try again", "requestId", c.id, "error", err)
+			c.server.outages.Warn(ctx, "connection_init failed; the client should retry", "requestId", c.id, "error", err)
 		}
 		return how
 	}
-	_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a link that is gone
+	_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a broken link
 	if c.out.isClosed() {
-		// The deadline may have been the one that close had set.
+		// The overwritten deadline may have been the one that close had set.
 		return net.ErrClosed
 	}
 	c.mu.Lock()
@@ -58,7 +58,7 @@ func (c *conn) init(req request) error {
 	return nil
 }
 
-// admit answers the principal of a connection that may be opened.
+// admit returns the principal of a connection that may be opened.
 func (c *conn) admit(ctx context.Context, init initPayload) (principal *auth.Principal, err error) {
 	cfg := &c.server.cfg
 	claimed, err := cfg.Auth.Authenticate(ctx, init.authorization)
@@ -99,9 +99,8 @@ func (s *Server) limitConnects(ctx context.Context, userID int64) error {
 	return s.cfg.LimitConnects(ctx, userID)
 }
 
-// confirmed answers who sends this Authorization header, as the database has it
-// now. It asks anew each time: the answer is for who has become reachable for a
-// revocation before.
+// confirmed returns the principal of this Authorization header, as stored in the database now. Each
+// call reads it again: the caller must have registered the connection for revocations before.
 func (s *Server) confirmed(ctx context.Context, authorization string) (*auth.Principal, error) {
 	principal, err := s.cfg.Auth.Authenticate(ctx, authorization)
 	if err != nil {

@@ -8,23 +8,22 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// A request's JSON is small, and becomes a few strings and a map. To have
-// encoding/json find that out by reflection takes five times as long as gjson. That
-// reads without checking, so json.Valid goes before.
+// A request's JSON is small and becomes a few strings and a map. encoding/json takes five times as
+// long for that as gjson, because of reflection. gjson does not validate what it reads, so
+// json.Valid is called first.
 
-// maxNesting is how deep a request's variables and extensions may nest: gjson reads
-// each level from its beginning to its end, so depth costs. No input of the schema
-// nests deeper than a few levels.
+// maxNesting is how deep a request's variables and extensions may nest. gjson reads each level from
+// beginning to end, so depth is expensive. No input of the schema nests deeper than a few levels.
 const maxNesting = 32
 
 var (
-	errNoString = errors.New("this is no string")
-	errNoObject = errors.New("this is no object")
-	errTooDeep  = errors.New("this nests too deep")
+	errNoString = errors.New("not a string")
+	errNoObject = errors.New("not an object")
+	errTooDeep  = errors.New("nested too deep")
 )
 
-// stringField reads a parameter that may be left out or null. The string holds on to
-// nothing else of the request.
+// stringField reads an optional parameter; null counts as absent. The returned string keeps no
+// other part of the request in memory.
 func stringField(field gjson.Result) (string, error) {
 	switch field.Type {
 	case gjson.Null:
@@ -35,8 +34,8 @@ func stringField(field gjson.Result) (string, error) {
 	return "", errNoString
 }
 
-// objectField reads a parameter that may be left out, null or an empty array, which is what PHP
-// writes for an object without fields. Numbers keep their digits, as the executor expects them.
+// objectField reads an optional parameter; null counts as absent, and so does an empty array, which
+// PHP writes for an object without fields. Numbers keep their digits, as the executor expects.
 func objectField(field gjson.Result) (map[string]any, error) {
 	switch {
 	case field.Type == gjson.Null, isEmptyArray(field):
@@ -61,8 +60,8 @@ func isEmptyArray(value gjson.Result) bool {
 	return empty
 }
 
-// jsonValue answers what encoding/json makes of a value that nests at most depth
-// levels deep, with numbers as json.Number.
+// jsonValue returns the same as encoding/json for a value that nests at most depth levels deep,
+// with numbers as json.Number.
 func jsonValue(value gjson.Result, depth int) (any, error) {
 	switch value.Type {
 	case gjson.String:

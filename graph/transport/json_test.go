@@ -12,7 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// FuzzJSON compares what is read here with what encoding/json makes of it.
+// FuzzJSON compares what the package reads with what encoding/json reads.
 func FuzzJSON(f *testing.F) {
 	for _, text := range []string{
 		`{}`, `null`, ` { } `, `[]`, ` [ ] `, `[null]`, `"a"`, `1`, `true`, `""`, `-1.5e+3`,
@@ -26,7 +26,7 @@ func FuzzJSON(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		// What is not so has been refused before.
+		// Other input has already been refused.
 		if text = strings.ToValidUTF8(text, ""); !json.Valid([]byte(text)) || hasHalf(text) {
 			return
 		}
@@ -53,7 +53,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-// nesting answers how many levels of objects and lists a value has.
+// nesting returns how many levels of objects and lists a value has.
 func nesting(value any) int {
 	var inside []any
 	switch v := value.(type) {
@@ -71,7 +71,7 @@ func nesting(value any) int {
 	return deepest + 1
 }
 
-func TestDeepVariablesAreRefused(t *testing.T) {
+func TestJSONParams_DeepVariablesAreRefused(t *testing.T) {
 	for depth, good := range map[int]bool{maxNesting - 1: true, maxNesting: false, 9000: false} {
 		body := `{"query":"{a}","variables":{"v":` + strings.Repeat("[", depth) + strings.Repeat("]", depth) + `}}`
 		params, refused := jsonParams([]byte(body))

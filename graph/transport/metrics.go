@@ -22,8 +22,7 @@ type metrics struct {
 	seconds          map[ast.Operation]prometheus.Observer
 }
 
-// newMetrics makes the transports' metrics and registers them where there is a
-// registry.
+// newMetrics creates the transports' metrics and registers them if registry is not nil.
 func newMetrics(registry prometheus.Registerer) *metrics {
 	seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "rollcall_request_seconds",
@@ -44,7 +43,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 			Name: "rollcall_websocket_closes_total", Help: "Ended WebSockets by close code; 1006: the link broke.",
 		}, []string{"code"}),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "rollcall_http_requests_total", Help: "Answered HTTP requests.",
+			Name: "rollcall_http_requests_total", Help: "HTTP requests that were responded to.",
 		}, []string{"transport", "status"}),
 		receiving: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "rollcall_receiving_bytes", Help: "Memory reserved for bodies and messages that are being received.",
@@ -73,12 +72,12 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	return m
 }
 
-// observe counts an operation that began at that moment and has ended.
+// observe records the execution time of an operation that began at that time and has ended now.
 func (m *metrics) observe(kind ast.Operation, began time.Time) {
 	m.seconds[kind].Observe(time.Since(began).Seconds())
 }
 
-// closed counts an ended WebSocket. A code that a client made up counts as "other".
+// closed counts an ended WebSocket. A code that the client chose itself counts as "other".
 func (m *metrics) closed(how closing) {
 	label := strconv.Itoa(int(how.code))
 	if how.code > 1015 && (how.code < 4400 || how.code > 4500) {

@@ -22,17 +22,16 @@ type operation struct {
 	conn *conn
 	id   []byte // as JSON
 
-	// Guarded by conn.mu.
-	cancel context.CancelFunc // nil once nothing is left to cancel
-	sub    *subscription      // nil unless it is a subscription that runs
+	// The following fields are guarded by conn.mu.
+	cancel context.CancelFunc // nil if there is nothing to cancel
+	sub    *subscription      // nil unless it is a running subscription
 }
 
 var _ outlet = (*operation)(nil)
 
-// subscribe begins an operation. It returns when the operation has been answered,
-// or as a subscription runs, and calls release when the next message may be read:
-// for a subscription that is after its start, so that whoever subscribes and then
-// asks misses nothing.
+// subscribe begins an operation. It returns when the response has been sent, or while a
+// subscription runs. It calls release when the next message may be read: for a subscription, after
+// its start, so that a client that subscribes and then queries misses nothing.
 func (c *conn) subscribe(req request, release func()) error {
 	if c.principal == nil {
 		return closeUnauthorized
@@ -119,9 +118,8 @@ func (op *operation) start(ctx context.Context, opCtx *graphql.OperationContext)
 	}
 }
 
-// answer sends a response and ends the operation, unless the client has ended it.
-// It waits while too much else waits to be sent. The fence is that of the statuses in
-// the response; nil: it has none.
+// answer sends a response and ends the operation, unless the client has already ended it. It waits
+// while too much is queued. f is the fence of the statuses in the response, or nil if it has none.
 func (op *operation) answer(ctx context.Context, f *fence, resp *graphql.Response) {
 	c := op.conn
 	if !c.remove(op) {
@@ -137,7 +135,7 @@ func (op *operation) answer(ctx context.Context, f *fence, resp *graphql.Respons
 	_ = c.out.pushWait(nil, errorMessage(op.id, encodeJSON(resp.Errors))) // fails only with a fence
 }
 
-// stop ends the operation without another word.
+// stop ends the operation without sending anything more.
 func (op *operation) stop() {
 	op.conn.mu.Lock()
 	cancel, sub := op.cancel, op.sub

@@ -7,8 +7,8 @@ import (
 	"rollcall/internal/fault"
 )
 
-// open takes in an operation, which cancel cancels; nil where the connection
-// takes none any more.
+// open registers an operation, which cancel cancels. It returns nil if the connection accepts no
+// more operations.
 func (c *conn) open(id []byte, cancel context.CancelFunc) (*operation, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -18,10 +18,10 @@ func (c *conn) open(id []byte, cancel context.CancelFunc) (*operation, error) {
 	if slices.ContainsFunc(c.operations, func(op *operation) bool { return string(op.id) == string(id) }) {
 		return nil, closeDuplicateID
 	}
-	// A client that does not read its answers has no operations left but keeps
-	// goroutines busy, so both are counted.
+	// A client that does not read its responses has no open operations but keeps goroutines busy,
+	// so both are counted.
 	if limit := c.server.cfg.Limits.Operations; len(c.operations) >= limit || c.busy >= 2*limit {
-		return nil, fault.New(fault.TooManyOperations, "%d operations are running on this connection; at most %d may", len(c.operations), limit)
+		return nil, fault.New(fault.TooManyOperations, "%d operations are running on this connection; at most %d are allowed", len(c.operations), limit)
 	}
 	op := &operation{conn: c, id: id, cancel: cancel}
 	c.operations = append(c.operations, op)
@@ -29,8 +29,8 @@ func (c *conn) open(id []byte, cancel context.CancelFunc) (*operation, error) {
 	return op, nil
 }
 
-// remove frees op's ID. It answers false where it was free: the client has ended
-// the operation, or the connection has.
+// remove frees op's ID. It reports false if the ID was already free, because the client has ended
+// the operation or the connection has ended.
 func (c *conn) remove(op *operation) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -41,7 +41,7 @@ func (c *conn) remove(op *operation) bool {
 	return at >= 0
 }
 
-// settle says that a goroutine at work on an operation is done.
+// settle records that a goroutine has finished work on an operation.
 func (c *conn) settle() {
 	if c.device != nil && c.device.LoggedOut() {
 		c.retire(closeLoggedOut)
@@ -56,13 +56,13 @@ func (c *conn) settle() {
 	}
 }
 
-// complete ends an operation because the client says so.
+// complete ends an operation at the client's request.
 func (c *conn) complete(id []byte) {
 	c.mu.Lock()
 	at := slices.IndexFunc(c.operations, func(op *operation) bool { return string(op.id) == string(id) })
 	if at < 0 {
 		c.mu.Unlock()
-		return // it has ended meanwhile
+		return // it has already ended
 	}
 	op := c.operations[at]
 	c.operations = slices.Delete(c.operations, at, at+1)

@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// origins says which web pages may call: pages of the server's own host, and of
-// the listed origins. It guards CORS and the WebSocket's Origin alike; a caller
-// that is no browser sends no Origin and is always let in.
+// origins decides which web pages may call: pages of the server's own host and of the listed
+// origins. It applies to CORS and to the WebSocket's Origin header alike. A caller that is not a
+// browser sends no Origin and is always allowed.
 type origins []string
 
-// allow says whether r comes from a page that may call.
+// allow reports whether r comes from a page that may call.
 func (o origins) allow(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" || o.lists(origin) {
@@ -22,15 +22,15 @@ func (o origins) allow(r *http.Request) bool {
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
-// lists says whether origin is one of the listed ones; "*" lists all.
+// lists reports whether origin is in the list; "*" lists all.
 func (o origins) lists(origin string) bool {
 	return slices.ContainsFunc(o, func(listed string) bool {
 		return listed == "*" || strings.EqualFold(listed, origin)
 	})
 }
 
-// share tells a browser that the page which asked may read the answer. There are
-// no credentials to allow: tokens travel in a header that the page sets itself.
+// share lets the page that sent the request read the response. There are no credentials to allow:
+// tokens are sent in a header that the page sets itself.
 func (o origins) share(h http.Header, r *http.Request) {
 	if len(o) == 0 {
 		return
@@ -43,15 +43,15 @@ func (o origins) share(h http.Header, r *http.Request) {
 }
 
 // allowedHeaders are the headers that a page of another origin may send: Rollcall's own, those that
-// Apollo's clients add, and those of distributed traces (W3C Trace Context and Baggage).
+// Apollo's clients add, and those of distributed tracing (W3C Trace Context and Baggage).
 var allowedHeaders = strings.Join([]string{
 	"Authorization", "Content-Type", headerRequestID, headerPlatform,
 	"Apollographql-Client-Name", "Apollographql-Client-Version", "Apollo-Require-Preflight", "X-Apollo-Operation-Name",
 	"Traceparent", "Tracestate", "Baggage",
 }, ", ")
 
-// preflight responds to OPTIONS: a browser that asks whether a page may call, or any caller that
-// asks for the methods.
+// preflight responds to OPTIONS: to a browser that asks whether a page may call, or to any caller
+// that asks for the methods.
 func (o origins) preflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Allow", allowedMethods)

@@ -21,12 +21,11 @@ import (
 	"rollcall/internal/httpheader"
 )
 
-// codeBadRequest is the code of what is no GraphQL request at all; the rules
-// never see it.
+// codeBadRequest is the code of requests that are not GraphQL requests and are not executed.
 const codeBadRequest fault.Code = "BAD_REQUEST"
 
-// badRequest is a request that is refused before it is GraphQL: the status that
-// HTTP has for it, and the error for the body. It never repeats what was sent.
+// badRequest is a request that is refused before it is parsed as GraphQL: its HTTP status, and the
+// error for the body. The error never repeats what was sent.
 type badRequest struct {
 	status int
 	cause  *fault.Error
@@ -36,8 +35,8 @@ func bad(status int, format string, args ...any) *badRequest {
 	return &badRequest{status: status, cause: fault.New(codeBadRequest, format, args...)}
 }
 
-// postParams reads the operation from a POST's body, whose memory is part of reserved until it
-// returns.
+// postParams reads the operation from a POST's body. The body's memory counts toward reserved until
+// postParams returns.
 func postParams(w http.ResponseWriter, r *http.Request, limit int64, reserved *reservation) (*graphql.RawParams, *badRequest) {
 	if refused := jsonBody(r.Header.Get("Content-Type")); refused != nil {
 		return nil, refused
@@ -55,7 +54,7 @@ func postParams(w http.ResponseWriter, r *http.Request, limit int64, reserved *r
 	return jsonParams(body.Bytes())
 }
 
-// jsonBody refuses a Content-Type that is not JSON's.
+// jsonBody refuses a Content-Type other than JSON.
 func jsonBody(contentType string) *badRequest {
 	if contentType == mediaJSON {
 		return nil
@@ -70,11 +69,11 @@ func jsonBody(contentType string) *badRequest {
 	return nil
 }
 
-// bodies are buffers for the bodies of requests and of their answers, of which
-// nothing is kept.
+// bodies are buffers for the bodies of requests and responses. Nothing refers to their contents
+// after use.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-// maxPooledBody keeps a few large bodies from holding memory for good.
+// maxPooledBody keeps a few large bodies from occupying memory permanently.
 const maxPooledBody = 64 << 10
 
 func release(body *bytes.Buffer) {
@@ -85,14 +84,13 @@ func release(body *bytes.Buffer) {
 }
 
 // readBody reads all of r's body, or refuses one that is longer than limit or than what can be
-// reserved. The buffer grows with the bytes that arrive: a length that is only claimed takes no
-// memory.
+// reserved. The buffer grows as bytes arrive: a claimed length takes no memory.
 func readBody(body *bytes.Buffer, w http.ResponseWriter, r *http.Request, limit int64, reserved *reservation) *badRequest {
 	if r.ContentLength > limit {
 		return tooLarge(limit)
 	}
 	from := r.Body
-	if r.ContentLength < 0 { // net/http ends others where they say
+	if r.ContentLength < 0 { // net/http ends others at their length
 		from = http.MaxBytesReader(w, from, limit)
 	}
 	for size := int64(freeBytes); ; size *= 2 {
@@ -100,7 +98,7 @@ func readBody(body *bytes.Buffer, w http.ResponseWriter, r *http.Request, limit 
 			size = min(size, r.ContentLength)
 		}
 		if err := reserved.extend(int(size)); err != nil {
-			// Otherwise net/http reads on before it sends the response.
+			// Otherwise net/http continues reading before it sends the response.
 			w.Header().Set("Connection", "close")
 			return &badRequest{status: http.StatusServiceUnavailable, cause: errBusy}
 		}
@@ -110,7 +108,7 @@ func readBody(body *bytes.Buffer, w http.ResponseWriter, r *http.Request, limit 
 			if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 				return tooLarge(limit)
 			}
-			return bad(http.StatusBadRequest, "the body could not be read to its end")
+			return bad(http.StatusBadRequest, "the body could not be read completely")
 		}
 		if read := int64(body.Len()); read < size || read == r.ContentLength {
 			return nil
@@ -184,13 +182,13 @@ func badObject(name string, err error) *badRequest {
 // paramNames are the parameters of a request.
 var paramNames = [...]string{"query", "operationName", "variables", "extensions"}
 
-// halfCharacter refuses a parameter with an escape that is half a character.
+// halfCharacter refuses a parameter with an escape of half a surrogate pair.
 func halfCharacter(name string) *badRequest {
 	return bad(http.StatusBadRequest, "the parameter %s has a \\u escape that is half of a surrogate pair", name)
 }
 
-// complete looks up a document that is named by its hash, for the caller in ctx, and gives the
-// document's escapes a form that gqlparser reads.
+// complete looks up a document that is given by its hash, for the caller in ctx, and translates the
+// document's escapes to a form that gqlparser reads.
 func (s *Server) complete(ctx context.Context, params *graphql.RawParams) *badRequest {
 	if refused := s.persisted.find(ctx, params); refused != nil {
 		return refused
@@ -231,7 +229,7 @@ func getParams(rawQuery string) (*graphql.RawParams, *badRequest) {
 	return params, nil
 }
 
-// objectText is objectField of text that may be no JSON.
+// objectText is objectField for text that may not be valid JSON.
 func objectText(text string) (map[string]any, error) {
 	if text != "" && !json.Valid([]byte(text)) {
 		return nil, errNoObject

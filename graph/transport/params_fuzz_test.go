@@ -13,11 +13,11 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// marker is what no refusal may repeat.
+// marker is text that no refusal may repeat.
 const marker = "hunter2"
 
-// FuzzParams reads the parameters of an operation from a body, a URL's query and a message of a
-// WebSocket. Every way reads the same, what is accepted can be sent again without a change, and no
+// FuzzParams reads the parameters of an operation from a body, a URL's query and a WebSocket
+// message. All of them read the same, accepted parameters can be sent again unchanged, and no
 // refusal repeats what was sent.
 func FuzzParams(f *testing.F) {
 	for _, text := range []string{

@@ -17,22 +17,22 @@ import (
 	"rollcall/internal/fault"
 )
 
-// Automatic persisted queries, specified at
-// https://www.apollographql.com/docs/apollo-server/performance/apq: a client sends the hash of its
-// document alone, and after PERSISTED_QUERY_NOT_FOUND once more with the document, which is stored
-// under that hash.
+// Automatic persisted queries, as specified at
+// https://www.apollographql.com/docs/apollo-server/performance/apq: a client sends only the hash of
+// its document. If the server responds with PERSISTED_QUERY_NOT_FOUND, the client sends it again
+// with the document, which is then stored under the hash.
 
 // persistedExtension is the request's extension with the hash.
 const persistedExtension = "persistedQuery"
 
-// The codes on which clients send the whole document.
+// The codes after which clients send the whole document.
 const (
 	codePersistedQueryNotFound     fault.Code = "PERSISTED_QUERY_NOT_FOUND"
 	codePersistedQueryNotSupported fault.Code = "PERSISTED_QUERY_NOT_SUPPORTED"
 )
 
 // The refusals with these codes. Clients compare the messages, so they must not change. The status
-// is Apollo Server's, whatever the media type.
+// is the one that Apollo Server uses, for every media type.
 var (
 	persistedQueryNotFound = &badRequest{
 		status: http.StatusOK, cause: fault.New(codePersistedQueryNotFound, "PersistedQueryNotFound"),
@@ -42,7 +42,7 @@ var (
 	}
 )
 
-// queryHash is the SHA-256 hash of a document, as the client wrote it.
+// queryHash is the SHA-256 hash of a document as the client sent it.
 type queryHash [sha256.Size]byte
 
 // persistedHash returns the hash in the extension's value. It refuses a value that is not
@@ -69,10 +69,9 @@ func badPersisted(part, rule string) *badRequest {
 	return bad(http.StatusBadRequest, "extensions.%s%s %s", persistedExtension, part, rule)
 }
 
-// persistedQueries stores documents by app and hash, at most limit bytes of them. Beyond that, the
-// app with the most bytes loses the document that it has not used for the longest time, so an app
-// cannot displace others' documents below its fair share. A guest has no app: nothing is stored or
-// found for guests.
+// persistedQueries stores documents by app and hash, at most limit bytes in total. Beyond that, the
+// app with the most bytes loses its least recently used document, so no app can reduce another to
+// less than its fair share. A guest has no app: nothing is stored or found for guests.
 type persistedQueries struct {
 	limit   int
 	metrics *metrics
@@ -82,21 +81,22 @@ type persistedQueries struct {
 	apps  map[int64]*appsQueries // by apps.id; none is empty
 }
 
-// appsQueries are one app's documents.
+// appsQueries are the documents of one app.
 type appsQueries struct {
 	texts *simplelru.LRU[queryHash, string]
 	bytes int
 }
 
-// storedQueryOverhead is about how many bytes a stored document takes besides its text.
+// storedQueryOverhead is approximately how many bytes a stored document takes in addition to its
+// text.
 const storedQueryOverhead = 256
 
 func newPersistedQueries(limit int, m *metrics) *persistedQueries {
 	return &persistedQueries{limit: limit, metrics: m, apps: make(map[int64]*appsQueries)}
 }
 
-// find completes params with the stored document if they carry only its hash, and refuses them if
-// there is none, or if the hash is not that of the document they carry. A nil q is switched off.
+// find completes params with the stored document if they carry only its hash. It refuses them if
+// there is none, or if the document that they carry has another hash. A nil q is switched off.
 func (q *persistedQueries) find(ctx context.Context, params *graphql.RawParams) *badRequest {
 	extension := params.Extensions[persistedExtension]
 	switch {
@@ -123,9 +123,9 @@ func (q *persistedQueries) find(ctx context.Context, params *graphql.RawParams) 
 }
 
 // store stores the document of an operation whose request find has accepted, if the request carried
-// its hash. The operation must have been prepared, and the caller confirmed: a revoked token must
-// not fill its app's share. The document's escapes are translated already; to translate them once
-// more changes nothing.
+// its hash. The operation must have been prepared and the caller confirmed: a caller with a revoked
+// token must not fill its app's share. The document's escapes are already translated; translating
+// them again changes nothing.
 func (q *persistedQueries) store(ctx context.Context, opCtx *graphql.OperationContext) {
 	extension := opCtx.Extensions[persistedExtension]
 	principal := auth.From(ctx)
@@ -152,7 +152,7 @@ func (q *persistedQueries) get(app int64, hash queryHash) (text string, found bo
 	return text, found
 }
 
-// add stores a document and makes room for it, unless it is stored already.
+// add stores a document and evicts others to make room for it, unless it is already stored.
 func (q *persistedQueries) add(app int64, hash queryHash, text string) {
 	size := len(text) + storedQueryOverhead
 	if size > q.limit {
@@ -164,7 +164,7 @@ func (q *persistedQueries) add(app int64, hash queryHash, text string) {
 	if of == nil {
 		texts, err := simplelru.NewLRU[queryHash, string](math.MaxInt, nil) // bounded by bytes instead
 		if err != nil {
-			panic(err) // only for a size below 1
+			panic(err) // only if the size is below 1
 		}
 		of = &appsQueries{texts: texts}
 		q.apps[app] = of
@@ -172,7 +172,7 @@ func (q *persistedQueries) add(app int64, hash queryHash, text string) {
 	if of.texts.Contains(hash) {
 		return
 	}
-	// The clone does not keep the rest of a URL in memory.
+	// The clone avoids keeping the rest of a URL in memory.
 	of.texts.Add(hash, strings.Clone(text))
 	of.bytes += size
 	q.bytes += size
@@ -183,7 +183,7 @@ func (q *persistedQueries) add(app int64, hash queryHash, text string) {
 	q.metrics.persistedBytes.Set(float64(q.bytes))
 }
 
-// evict removes the least recently used document of the app with the most bytes. q.mu is held.
+// evict removes the least recently used document of the app with the most bytes. q.mu must be held.
 func (q *persistedQueries) evict() {
 	var app int64
 	var largest *appsQueries

@@ -20,7 +20,7 @@ func hashOf(query string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// persistedBody returns a request's JSON with the extension persistedQuery, without a query if it
+// persistedBody returns a request's JSON with the extension persistedQuery; without a query if it
 // is "".
 func persistedBody(query, hash string) string {
 	return extendedBody(query, fmt.Sprintf(`{"version":1,"sha256Hash":%q}`, hash))
@@ -65,7 +65,7 @@ const (
 	viaGet  = http.MethodGet
 )
 
-// persisted sends a request for which a token and an Accept header may be given.
+// persisted sends a request; token and accept are optional.
 func (w *world) persisted(method, token, accept, body string) reply {
 	w.t.Helper()
 	target, content := w.http.URL, io.Reader(strings.NewReader(body))
@@ -175,7 +175,7 @@ func TestPersistedQuery_OfOneApp(t *testing.T) {
 			t.Errorf("token %q: %s, want %s", token, got, want)
 		}
 	}
-	// The other app has its own copy.
+	// The other app stores its own copy.
 	if got := w.register("other", query); got != `{"who":"APP_SERVER"}` {
 		t.Errorf("registered by the other app: %s", got)
 	}
@@ -268,7 +268,7 @@ func TestPersistedQuery_RefusedIsNotStored(t *testing.T) {
 	}
 }
 
-// TestPersistedQuery_HashOfTheTextAsSent has a document that is changed before it is parsed.
+// TestPersistedQuery_HashOfTheTextAsSent has a document that is translated before it is parsed.
 func TestPersistedQuery_HashOfTheTextAsSent(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	const query = `{__type(name:"\ud83d\ude00 \u{1F600} \u{5c}u{41}"){name} who}`
@@ -336,8 +336,8 @@ func TestPersistedQuery_WebSocket(t *testing.T) {
 	}
 }
 
-// TestPersistedQuery_Off has a server that stores nothing: a hash alone is refused, and beside a
-// document the extension is ignored.
+// TestPersistedQuery_Off has a server that stores nothing: a hash alone is refused, and the
+// extension is ignored if the document is sent with it.
 func TestPersistedQuery_Off(t *testing.T) {
 	w := newWorld(t, worldOptions{persistedOff: true})
 	const code = "PERSISTED_QUERY_NOT_SUPPORTED"
@@ -363,7 +363,7 @@ func TestPersistedQuery_Off(t *testing.T) {
 	c.expect(`{"id":"1","type":"next","payload":{"data":{"who":"APP_SERVER"}}}`)
 }
 
-// TestPersistedQuery_Bounded registers more than fits.
+// TestPersistedQuery_Bounded registers more documents than fit.
 func TestPersistedQuery_Bounded(t *testing.T) {
 	const limit = 4096
 	w := newWorld(t, worldOptions{limits: Limits{PersistedBytes: limit}})
@@ -397,7 +397,8 @@ func TestPersistedQuery_Bounded(t *testing.T) {
 	}
 }
 
-// TestPersistedQueries_FairShare has one app register without end while others have a few documents.
+// TestPersistedQueries_FairShare has one app register documents without end while others have a
+// few.
 func TestPersistedQueries_FairShare(t *testing.T) {
 	const size = 1 << 10
 	q := newPersistedQueries(64*size, newMetrics(nil))

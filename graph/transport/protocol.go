@@ -11,17 +11,17 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// subprotocol is the one that the WebSocket speaks, specified at
+// subprotocol is the WebSocket subprotocol, specified at
 // https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md.
 const subprotocol = "graphql-transport-ws"
 
-// maxOperationID bounds an operation's ID, which every message about it repeats.
+// maxOperationID limits the length of an operation's ID, which every message about it repeats.
 const maxOperationID = 256
 
 // maxReason is the longest reason that fits a close frame.
 const maxReason = ws.MaxControlFramePayloadSize - 2
 
-// The messages that a client may send.
+// The types of messages that a client may send.
 const (
 	typeInit      = "connection_init"
 	typePing      = "ping"
@@ -30,14 +30,14 @@ const (
 	typeComplete  = "complete"
 )
 
-// request is a message from a client, as far as its type allows.
+// request is a message from a client. Which fields are set depends on its type.
 type request struct {
 	kind    string
 	id      []byte // as JSON; for subscribe and complete
 	payload json.RawMessage
 }
 
-// readRequest reads a message. What is none is answered with its closing.
+// readRequest reads a message. If it is invalid, the error is the closing for it.
 func readRequest(text []byte) (request, error) {
 	if !json.Valid(text) {
 		return request{}, closeBadMessage
@@ -76,8 +76,8 @@ func readRequest(text []byte) (request, error) {
 	return req, nil
 }
 
-// operationID answers the ID of an operation, given as JSON, in the one form of JSON
-// that there is for it here; false: it is none.
+// operationID returns the ID of an operation, given as JSON, in a canonical form of JSON. It
+// reports false if raw is not a valid ID.
 func operationID(raw string) ([]byte, bool) {
 	if plainString(raw) {
 		return []byte(raw), len(raw)-2 <= maxOperationID
@@ -89,8 +89,8 @@ func operationID(raw string) ([]byte, bool) {
 	return encodeJSON(id), true
 }
 
-// plainString says whether a JSON value is a string, not empty, that encoding/json
-// writes as it stands.
+// plainString reports whether a JSON value is a non-empty string in the form in which encoding/json
+// would write it.
 func plainString(raw string) bool {
 	if len(raw) < 3 || raw[0] != '"' {
 		return false
@@ -105,15 +105,15 @@ func plainString(raw string) bool {
 
 func isObject(raw json.RawMessage) bool { return len(raw) > 0 && raw[0] == '{' }
 
-// initPayload is what connection_init may say.
+// initPayload is the payload of connection_init.
 type initPayload struct {
 	authorization string
 	platform      string
 }
 
-// readInit reads connection_init's payload, an object if anything. The token's field
-// is also taken in lower case, as HTTP headers are; a platform that is no string is
-// none.
+// readInit reads connection_init's payload, which is an object or absent. The name of the token's
+// field is also accepted in lower case, as with HTTP headers. A platform that is not a string is
+// ignored.
 func readInit(payload json.RawMessage) (init initPayload, err error) {
 	fields := gjson.ParseBytes(payload)
 	token := fields.Get("Authorization")
@@ -127,8 +127,8 @@ func readInit(payload json.RawMessage) (init initPayload, err error) {
 	return init, nil
 }
 
-// The messages that the server sends, beside the `next` of an event, which
-// appendMessage writes.
+// The following functions return the messages that the server sends, except the `next` of an event,
+// which appendMessage writes.
 
 func textMessage(payload []byte) message { return message{op: ws.OpText, payload: payload} }
 
@@ -157,7 +157,7 @@ func completeMessage(id []byte) message {
 	return textMessage(slices.Concat([]byte(`{"id":`), id, []byte(`,"type":"complete"}`)))
 }
 
-// closeMessage is the close frame of how.
+// closeMessage returns the close frame for how.
 func closeMessage(how closing) message {
 	if how.code == ws.StatusNoStatusRcvd {
 		return message{op: ws.OpClose}

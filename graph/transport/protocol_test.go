@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// An operation's ID has one form, however the client writes it, so that two that are
-// equal are seen to be.
-func TestOperationIDs(t *testing.T) {
+// An operation's ID has a canonical form, so that equal IDs are recognized however the client
+// writes them.
+func TestOperationID_OneForm(t *testing.T) {
 	long := strings.Repeat("x", maxOperationID)
 	for raw, want := range map[string]string{
 		`"a-1"`:                `"a-1"`,
@@ -31,8 +31,8 @@ func TestOperationIDs(t *testing.T) {
 	}
 }
 
-// Of a name that is there twice, in whichever form, the last value counts.
-func TestReadRequest(t *testing.T) {
+// If a name occurs twice, in whatever form, the last value counts.
+func TestReadRequest_LastValueCounts(t *testing.T) {
 	for text, want := range map[string]error{
 		`{"type":"complete","id":"1"}`:                     nil,
 		` { "id" : "1" , "ty\u0070e" : "\u0063omplete" } `: nil,

@@ -2,49 +2,48 @@ package transport
 
 import "github.com/gobwas/ws"
 
-// message is one thing to be sent over a connection.
+// message is a message to be sent over a connection.
 type message struct {
-	// op is the WebSocket frame's kind; SSE has only text.
+	// op is the WebSocket frame's opcode; SSE has only text.
 	op ws.OpCode
-	// sub marks an event of a subscription, whose payload is the response as its
-	// shape has encoded it, shared between connections and never changed. Without
-	// it the payload is the whole text.
+	// sub is set if the message is an event of a subscription. The payload is then the response as
+	// encoded by its shape, which connections share and never modify. Otherwise the payload is the
+	// whole text.
 	sub     *subscription
 	key     int64
 	payload []byte
 }
 
-// slot is what two events have in common of which only the newer matters.
+// slot identifies events of which only the newest matters.
 type slot struct {
 	sub *subscription
 	key int64
 }
 
-// messageOverhead is what a message in the queue costs besides its payload.
+// messageOverhead is what a message in the queue costs in addition to its payload.
 const messageOverhead = 64
 
-// queue holds what a connection has yet to be sent, in order and within bounds.
-// Its reader being slow, of the events of one subscription and key only the
-// newest is kept, at the place of the one it replaces: a user's statuses never
-// arrive in the wrong order, and the last one always does. The zero value is
-// empty.
+// queue holds the messages that a connection has yet to send, in order and within bounds. If its
+// reader is slow, it keeps only the newest event of a subscription and key, in the place of the
+// event that it replaces: a user's statuses never arrive in the wrong order, and the last one
+// always arrives. The zero value is empty.
 type queue struct {
 	messages []message
-	taken    int // how many have left at the front since the queue was empty
+	taken    int // how many were popped since the queue was empty
 	bytes    int
-	// newest is where the undelivered event of a slot stands, counted like taken.
+	// newest is the position of the undelivered event of each slot, counted like taken.
 	newest map[slot]int
 }
 
 func (q *queue) empty() bool { return len(q.messages) == 0 }
 
-// fits says whether size bytes more stay within the bounds. What is alone in the
-// queue always fits: an answer may be longer than what may wait behind it.
+// fits reports whether size more bytes stay within the bounds. A message always fits an empty
+// queue: a response may be longer than what may wait behind it.
 func (q *queue) fits(size int, bounds bounds) bool {
 	return q.empty() || q.bytes+size+messageOverhead <= bounds.bytes && len(q.messages) < bounds.messages
 }
 
-// push adds m, or puts it at the place of the event that it makes obsolete.
+// push appends m, or puts it in the place of the event that it makes obsolete.
 func (q *queue) push(m message) {
 	q.bytes += len(m.payload) + messageOverhead
 	if m.sub != nil {
@@ -63,7 +62,8 @@ func (q *queue) push(m message) {
 	q.messages = append(q.messages, m)
 }
 
-// pop takes the first message; there must be one. An empty queue holds no memory.
+// pop removes and returns the first message; the queue must not be empty. An empty queue holds no
+// memory.
 func (q *queue) pop() message {
 	m := q.messages[0]
 	q.messages[0] = message{}
@@ -79,13 +79,13 @@ func (q *queue) pop() message {
 	return m
 }
 
-// replaces says whether m would take the place of an undelivered event.
+// replaces reports whether m would take the place of an undelivered event.
 func (q *queue) replaces(m message) bool {
 	_, ok := q.newest[slot{m.sub, m.key}]
 	return ok && m.sub != nil
 }
 
-// bounds are how much may wait for one connection.
+// bounds limit how much may wait for one connection.
 type bounds struct {
 	bytes    int
 	messages int

@@ -8,7 +8,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// drain empties q and answers its payloads.
+// drain empties q and returns its payloads.
 func drain(q *queue) (payloads []string) {
 	for !q.empty() {
 		payloads = append(payloads, string(q.pop().payload))
@@ -16,7 +16,7 @@ func drain(q *queue) (payloads []string) {
 	return payloads
 }
 
-func TestQueueKeepsTheNewest(t *testing.T) {
+func TestQueue_KeepsTheNewest(t *testing.T) {
 	a, b := new(subscription), new(subscription)
 	var q queue
 	push := func(sub *subscription, key int64, payload string) { q.push(textEvent(sub, key, []byte(payload))) }
@@ -35,7 +35,7 @@ func TestQueueKeepsTheNewest(t *testing.T) {
 	}
 }
 
-func TestQueueReplacesOnlyWhatWaits(t *testing.T) {
+func TestQueue_ReplacesOnlyUndelivered(t *testing.T) {
 	sub := new(subscription)
 	var q queue
 	for i := range 3 {
@@ -51,11 +51,11 @@ func TestQueueReplacesOnlyWhatWaits(t *testing.T) {
 	}
 }
 
-func TestQueueBounds(t *testing.T) {
+func TestQueue_Bounds(t *testing.T) {
 	limit := bounds{bytes: 1000, messages: 3}
 	var q queue
 	if !q.fits(1<<20, limit) {
-		t.Error("a long answer does not fit an empty queue")
+		t.Error("a long response does not fit an empty queue")
 	}
 	sub := new(subscription)
 	q.push(textEvent(sub, 1, make([]byte, 100)))
@@ -68,6 +68,6 @@ func TestQueueBounds(t *testing.T) {
 		t.Error("the messages are not bounded")
 	}
 	if !q.replaces(textEvent(sub, 1, nil)) || q.replaces(textEvent(sub, 2, nil)) || q.replaces(message{}) {
-		t.Error("replaces is wrong")
+		t.Error("wrong result of replaces")
 	}
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// readStep is how much memory a frame gets at a time: its header's claim alone
-// reserves nothing.
+// readStep is how much memory a frame gets at a time. The length claimed in its header reserves
+// nothing.
 const readStep = freeBytes
 
-// readText reads the next text message from r, whole and valid, at most limit bytes long. It calls
-// reserve before it takes memory for a message of size bytes. Control frames in between go to
-// control, payload unmasked. A violation of the protocol is returned as its closing; other errors
-// are those of r and of reserve.
+// readText reads the next complete, valid text message of at most limit bytes from r. It calls
+// reserve before it allocates memory for a message of size bytes. Control frames in between are
+// passed to control with their payload unmasked. A violation of the protocol is returned as its
+// closing; other errors are those of r and of reserve.
 func readText(r io.Reader, limit int, reserve func(size int) error, control func(op ws.OpCode, payload []byte) error) ([]byte, error) {
 	var text []byte
 	for fragmented := false; ; {
@@ -58,7 +58,7 @@ func readText(r io.Reader, limit int, reserve func(size int) error, control func
 	}
 }
 
-// readPayload appends the frame's payload to dst, unmasked. A nil reserve is not called.
+// readPayload appends the frame's payload to dst, unmasked. If reserve is nil, it is not called.
 func readPayload(dst []byte, r io.Reader, header ws.Header, reserve func(size int) error) ([]byte, error) {
 	start := len(dst)
 	for left := int(header.Length); left > 0; {
@@ -79,7 +79,7 @@ func readPayload(dst []byte, r io.Reader, header ws.Header, reserve func(size in
 	return dst, nil
 }
 
-// readError tells a header that is none from a link that failed.
+// readError returns the closing for an invalid header, or the error of a link that failed.
 func readError(err error) error {
 	if err == ws.ErrHeaderLengthMSB || err == ws.ErrHeaderLengthUnexpected {
 		return closeBrokenWS

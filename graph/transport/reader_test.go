@@ -8,8 +8,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// FuzzReadText: whatever a client sends, the reader answers valid text within the
-// limit, or an error, and what it answers is understood or refused.
+// FuzzReadText: whatever a client sends, readText returns valid text within the limit or an error,
+// and the text is accepted or refused without a panic.
 func FuzzReadText(f *testing.F) {
 	add := func(frames ...ws.Frame) {
 		var b bytes.Buffer

@@ -8,16 +8,16 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// encodeResponse answers resp as JSON in one line. A response without data, one
-// to a request that was never executed, has no data entry at all. The data is
-// taken as the executor wrote it, not parsed and written a second time.
+// encodeResponse returns resp as JSON in one line. A response without data, to a request that was
+// never executed, has no data entry. The data is taken as the executor wrote it, without parsing
+// and writing it again.
 func encodeResponse(resp *graphql.Response) []byte {
 	var out bytes.Buffer
 	writeResponse(&out, resp)
 	return out.Bytes()
 }
 
-// writeResponse is encodeResponse into an empty buffer.
+// writeResponse writes to out, which must be empty, what encodeResponse returns.
 func writeResponse(out *bytes.Buffer, resp *graphql.Response) {
 	data := oneLine(resp.Data)
 	out.Grow(len(data) + len(`{"data":}`))
@@ -45,20 +45,20 @@ func separate(out *bytes.Buffer) {
 	}
 }
 
-// oneLine answers data without the line breaks that a scalar may have written
-// between its tokens: in SSE they would end the message.
+// oneLine returns data without the line breaks that a scalar may have written between its tokens:
+// in SSE they would end the message.
 func oneLine(data json.RawMessage) []byte {
 	if bytes.IndexByte(data, '\n') < 0 {
 		return data
 	}
 	var out bytes.Buffer
 	if err := json.Compact(&out, data); err != nil {
-		panic(fmt.Errorf("graphql data is not JSON: %w", err))
+		panic(fmt.Errorf("GraphQL data is not JSON: %w", err))
 	}
 	return out.Bytes()
 }
 
-// encodeJSON answers v, made of what JSON can hold, as JSON.
+// encodeJSON returns v as JSON. v must consist of values that JSON can represent.
 func encodeJSON(v any) []byte {
 	out, err := json.Marshal(v)
 	if err != nil {

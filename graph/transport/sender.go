@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// gatherSize is how much of the queue is written at a time: little enough that a
-// slow reader's events can still be replaced, enough for few system calls.
+// gatherSize is how much of the queue is written at a time: little enough that a slow reader's
+// events can still be replaced, and enough for few system calls.
 const gatherSize = 64 << 10
 
-// writeBuffers are lent to whoever writes.
+// writeBuffers are used for single writes.
 var writeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 func giveBackWriteBuffer(buf *[]byte) {
@@ -22,55 +22,53 @@ func giveBackWriteBuffer(buf *[]byte) {
 	}
 }
 
-// heldMost is how many events are held at most.
+// heldMost is the maximum number of held events.
 const heldMost = 32
 
-// heldLists are lent to the senders that hold events.
+// heldLists are used by the senders that hold events.
 var heldLists = sync.Pool{New: func() any { return new([]message) }}
 
-// pacing is how much and how long a sender waits for its reader.
+// pacing limits how much and how long a sender waits for its reader.
 type pacing struct {
 	bounds
 	writeTimeout time.Duration // for gatherSize bytes
 	closeTimeout time.Duration // from the decision to close to the end of the link
-	fenceTimeout time.Duration // how long events wait for an answer that holds statuses
+	fenceTimeout time.Duration // how long events wait for a response that holds statuses
 }
 
-// errTooSlow says that the queue is full.
+// errTooSlow means that the queue is full.
 var errTooSlow = errors.New("the client reads too slowly")
 
-// sender sends messages over a socket without ever making its caller wait for
-// the reader. A message is written at once while the kernel takes it; when it
-// does not, a goroutine writes, for as long as something is left, and what comes
-// meanwhile waits in the queue.
+// sender sends messages over a socket without making its caller wait for the reader. It writes a
+// message immediately if the kernel accepts it. Otherwise a goroutine writes for as long as
+// anything is left, and messages that arrive in the meantime wait in the queue.
 type sender struct {
 	sock   *socket
 	pacing *pacing
 
 	mu    sync.Mutex
 	queue queue
-	// held are events that wait for release, in order and before all of the queue;
-	// nil where there are none. It changes under the mutex only, and is nil while
-	// the goroutine drains.
+	// held are events that wait for release, in order and before the whole queue; nil if there are
+	// none. It changes only under the mutex, and is nil while the goroutine drains.
 	held atomic.Pointer[[]message]
 	// fences are raised by operations that read statuses; nil if there are none.
 	fences *fences
-	// corked counts who wants what follows gathered into one write.
+	// corked counts the callers that want the following messages gathered into one write.
 	corked int
-	// draining: the goroutine is at work and owns the socket's writing side.
+	// draining is set while the goroutine is at work and owns the socket's writing side.
 	draining bool
-	// closed: a close frame is in the queue or sent, or the link broke; nothing
-	// more is taken.
+	// closed is set once a close frame is queued or sent, or the link broke; nothing more is
+	// accepted.
 	closed  bool
 	how     *closing
 	closeBy int64 // in nanoseconds since 1970
-	// err is why the link broke while writing.
+	// err is the error with which writing failed.
 	err error
-	// room is closed when the queue has shrunk; nil while nobody waits for that.
+	// room is closed when the queue has shrunk; nil if no caller waits for that.
 	room chan struct{}
 }
 
-// push sends m. It answers errTooSlow, and drops m, where too much waits already.
+// push sends m. If too much is queued already, it returns errTooSlow and drops m.
 func (s *sender) push(m message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +78,7 @@ func (s *sender) push(m message) error {
 	return s.addIfFits(m)
 }
 
-// pushEnd sends the end of a subscription after the subscription's events, like push.
+// pushEnd is push for the end of a subscription, which is sent after the subscription's events.
 func (s *sender) pushEnd(sub *subscription, m message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,8 +88,8 @@ func (s *sender) pushEnd(sub *subscription, m message) error {
 	return s.addIfFits(m)
 }
 
-// pushRead is push for an event that holds statuses which were read behind the fence f. It
-// lowers f once the event has been sent.
+// pushRead is push for an event that holds statuses which were read behind the fence f. It lowers f
+// once the event has been sent.
 func (s *sender) pushRead(f *fence, m message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,7 +101,7 @@ func (s *sender) pushRead(f *fence, m message) error {
 	return s.addIfFits(m)
 }
 
-// addIfFits is add, or returns errTooSlow if too much waits already.
+// addIfFits is add, but returns errTooSlow if too much is queued already.
 func (s *sender) addIfFits(m message) error {
 	if !s.queue.replaces(m) && !s.queue.fits(len(m.payload), s.pacing.bounds) {
 		return errTooSlow
@@ -112,9 +110,8 @@ func (s *sender) addIfFits(m message) error {
 	return nil
 }
 
-// hold is push for an event that may wait for release: several in one write are
-// far cheaper. Nothing that is held is replaced by something newer, since its
-// reader is not slow.
+// hold is push for an event that may wait for release: several in one write are far cheaper. A held
+// event is not replaced by a newer one, since its reader is not slow.
 func (s *sender) hold(m message) error {
 	s.mu.Lock()
 	if s.closed || s.draining || s.corked > 0 || s.fences != nil || !s.queue.empty() {
@@ -139,17 +136,17 @@ func (s *sender) keepHeld(m message) int {
 	return len(*held)
 }
 
-// release sends what is held.
+// release sends the held events.
 func (s *sender) release() {
 	if s.held.Load() == nil {
-		return // whoever took it has sent it, or is about to
+		return // another goroutine has taken and sends them
 	}
 	s.mu.Lock()
 	s.flush()
 	s.mu.Unlock()
 }
 
-// takeHeld appends what is held to buf, as it goes over the wire.
+// takeHeld appends the held events to buf in wire format.
 func (s *sender) takeHeld(buf *[]byte) {
 	held := s.held.Swap(nil)
 	if held == nil {
@@ -161,7 +158,7 @@ func (s *sender) takeHeld(buf *[]byte) {
 	giveBackHeld(held)
 }
 
-// dropHeld forgets what is held.
+// dropHeld discards the held events.
 func (s *sender) dropHeld() {
 	if held := s.held.Swap(nil); held != nil {
 		giveBackHeld(held)
@@ -170,16 +167,16 @@ func (s *sender) dropHeld() {
 
 func giveBackHeld(held *[]message) {
 	if cap(*held) > 2*heldMost {
-		return // events that waited for a fence can be many
+		return // many events can have waited for a fence
 	}
 	clear(*held)
 	*held = (*held)[:0]
 	heldLists.Put(held)
 }
 
-// pushWait sends ms, an answer, together, and then lowers the answer's fence; nil: it
-// has none. If too much waits to be sent already, pushWait waits too. Returns
-// errOvertaken, and sends nothing, if events did not wait for the answer.
+// pushWait sends ms, a response, together, and then lowers the response's fence f; f is nil if the
+// response has none. If too much is queued already, pushWait waits. Returns errOvertaken, and sends
+// nothing, if events did not wait for the response.
 func (s *sender) pushWait(f *fence, ms ...message) error {
 	size := 0
 	for _, m := range ms {
@@ -215,14 +212,14 @@ func (s *sender) pushWait(f *fence, ms ...message) error {
 	return nil
 }
 
-// cork gathers what is pushed from now on, until uncork.
+// cork starts gathering pushed messages, until uncork.
 func (s *sender) cork() {
 	s.mu.Lock()
 	s.corked++
 	s.mu.Unlock()
 }
 
-// uncork sends what was gathered.
+// uncork sends the gathered messages.
 func (s *sender) uncork() {
 	s.mu.Lock()
 	s.corked--
@@ -230,9 +227,9 @@ func (s *sender) uncork() {
 	s.mu.Unlock()
 }
 
-// close sends the close frame of how after what was pushed before, or instead of
-// it where drop is set, and lets go of the writing side within the pacing's
-// closeTimeout. It answers false where the sender was closed before.
+// close sends the close frame of how, after the messages that were pushed before, or instead of
+// them if drop is set. It gives up the writing side within the pacing's closeTimeout. It reports
+// false if the sender was already closed.
 func (s *sender) close(how closing, drop bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,22 +247,22 @@ func (s *sender) close(how closing, drop bool) bool {
 	s.closeBy = time.Now().Add(s.pacing.closeTimeout).UnixNano()
 	s.makeRoom()
 	if s.draining {
-		_ = s.sock.SetWriteDeadline(time.Unix(0, s.closeBy)) // fails only on a link that is gone
+		_ = s.sock.SetWriteDeadline(time.Unix(0, s.closeBy)) // fails only on a broken link
 	}
 	s.queue.push(closeMessage(how))
 	s.flush()
 	return true
 }
 
-// isClosed says whether nothing more is taken.
+// isClosed reports whether the sender accepts no more messages.
 func (s *sender) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
 }
 
-// end answers how the sender was closed and until when it may still be at work;
-// zero if it was not. broken: there is nobody to write to any more.
+// end returns how the sender was closed and until when it may still be at work, or zero values if
+// it was not closed. broken reports whether writing is no longer possible.
 func (s *sender) end() (how closing, by time.Time, broken bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -278,7 +275,7 @@ func (s *sender) end() (how closing, by time.Time, broken bool) {
 	return how, by, s.err != nil
 }
 
-// add sends or queues m, which fits.
+// add sends or queues m, which must fit.
 func (s *sender) add(m message) {
 	if s.draining || s.corked > 0 || !s.queue.empty() {
 		s.queue.push(m)
@@ -290,7 +287,7 @@ func (s *sender) add(m message) {
 	s.write(buf)
 }
 
-// flush writes what is queued, unless somebody else will.
+// flush writes what is queued, unless another goroutine will.
 func (s *sender) flush() {
 	for !s.draining && s.corked == 0 && s.err == nil && !s.idle() {
 		buf := writeBuffers.Get().(*[]byte)
@@ -300,10 +297,10 @@ func (s *sender) flush() {
 	s.finish()
 }
 
-// idle says whether there is nothing to write.
+// idle reports whether there is nothing to write.
 func (s *sender) idle() bool { return s.queue.empty() && s.held.Load() == nil }
 
-// gather moves what is held, and then messages from the queue, into buf.
+// gather moves the held events, and then messages from the queue, into buf.
 func (s *sender) gather(buf *[]byte) {
 	*buf = (*buf)[:0]
 	s.takeHeld(buf)
@@ -320,7 +317,7 @@ func (s *sender) makeRoom() {
 	}
 }
 
-// write writes buf as far as the kernel takes it, and has the rest drained.
+// write writes as much of buf as the kernel accepts, and starts draining the rest.
 func (s *sender) write(buf *[]byte) {
 	n, err := s.sock.tryWrite(*buf)
 	switch {
@@ -334,8 +331,7 @@ func (s *sender) write(buf *[]byte) {
 	}
 }
 
-// drain writes buf from the offset, and then what has been queued, until nothing
-// is left.
+// drain writes buf from the offset, and then the queued messages, until nothing is left.
 func (s *sender) drain(buf *[]byte, offset int) {
 	for {
 		err := s.writeWaiting((*buf)[offset:])
@@ -345,7 +341,7 @@ func (s *sender) drain(buf *[]byte, offset int) {
 			s.fail(err)
 		case s.queue.empty():
 			s.draining = false
-			_ = s.sock.SetWriteDeadline(time.Time{}) // fails only on a link that is gone
+			_ = s.sock.SetWriteDeadline(time.Time{}) // fails only on a broken link
 			s.finish()
 		default:
 			s.gather(buf)
@@ -359,7 +355,7 @@ func (s *sender) drain(buf *[]byte, offset int) {
 	}
 }
 
-// writeWaiting writes p, giving the reader time for each part of it.
+// writeWaiting writes p, with a deadline for each part of it.
 func (s *sender) writeWaiting(p []byte) error {
 	for len(p) > 0 {
 		part := p[:min(len(p), gatherSize)]
@@ -388,8 +384,8 @@ func (s *sender) finish() {
 	}
 }
 
-// fail drops the link, which wakes its reader. A reader that took nothing for
-// the whole time-out counts as too slow.
+// fail drops the link, which wakes its reader. A reader that accepted nothing for the whole
+// time-out counts as too slow.
 func (s *sender) fail(err error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = errTooSlow

@@ -26,7 +26,7 @@ func (c *counted) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// newSender answers a sender, what it has written so far, and its reader.
+// newSender returns a sender, how many writes it has done so far, and its reader.
 func newSender(t *testing.T) (s *sender, written func() int, reader net.Conn) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -45,7 +45,7 @@ func newSender(t *testing.T) (s *sender, written func() int, reader net.Conn) {
 	return s, written, theirs
 }
 
-// readTexts reads so many messages.
+// readTexts reads n messages.
 func readTexts(t *testing.T, r io.ReadWriter, n int) (texts []string) {
 	t.Helper()
 	for range n {
@@ -62,7 +62,7 @@ func event(sub *subscription, key int64, payload string) message {
 	return textEvent(sub, key, []byte(payload))
 }
 
-func TestHeldEventsGoInOneWrite(t *testing.T) {
+func TestSender_HeldEventsGoInOneWrite(t *testing.T) {
 	s, written, reader := newSender(t)
 	sub := &subscription{id: []byte(`"s"`)}
 	for _, payload := range []string{`1`, `2`, `3`} {
@@ -86,7 +86,7 @@ func TestHeldEventsGoInOneWrite(t *testing.T) {
 	}
 }
 
-func TestWhatIsPushedTakesHeldEventsAlong(t *testing.T) {
+func TestSender_PushSendsHeldEvents(t *testing.T) {
 	s, written, reader := newSender(t)
 	sub := &subscription{id: []byte(`"s"`)}
 	if err := s.hold(event(sub, 7, `1`)); err != nil {
@@ -103,7 +103,7 @@ func TestWhatIsPushedTakesHeldEventsAlong(t *testing.T) {
 	}
 }
 
-func TestHeldEventsAreBounded(t *testing.T) {
+func TestSender_HeldEventsAreBounded(t *testing.T) {
 	s, _, reader := newSender(t)
 	sub := &subscription{id: []byte(`"s"`)}
 	for range heldMost {
@@ -114,7 +114,7 @@ func TestHeldEventsAreBounded(t *testing.T) {
 	readTexts(t, reader, heldMost) // without a release
 }
 
-func TestClosingDropsHeldEvents(t *testing.T) {
+func TestSender_ClosingDropsHeldEvents(t *testing.T) {
 	for _, drop := range []bool{false, true} {
 		s, _, reader := newSender(t)
 		if err := s.hold(event(&subscription{id: []byte(`"s"`)}, 7, `1`)); err != nil {

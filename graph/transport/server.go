@@ -1,7 +1,7 @@
-// Package transport carries GraphQL operations: over HTTP as GraphQL-over-HTTP
-// has it, over WebSocket as graphql-transport-ws and over SSE as graphql-sse's
-// distinct connections mode. It knows who asks and how an operation is framed,
-// limited, ended and counted; what an operation means is the executor's to say.
+// Package transport carries GraphQL operations over HTTP as defined in GraphQL over HTTP, over
+// WebSocket as defined in graphql-transport-ws, and over SSE as defined in graphql-sse's distinct
+// connections mode. It authenticates callers and frames, limits, ends and counts operations. What
+// an operation means is left to the executor.
 package transport
 
 import (
@@ -47,11 +47,11 @@ type Server struct {
 	draining bool
 	conns    map[*conn]struct{}
 	streams  map[*sseStream]struct{}
-	// open counts conns and streams, for Shutdown to wait.
+	// open counts conns and streams, for which Shutdown waits.
 	open sync.WaitGroup
 }
 
-// New answers a Server; Shutdown ends it.
+// New returns a Server. Shutdown ends it.
 func New(cfg Config) *Server {
 	cfg.Limits.setDefaults()
 	if cfg.Clock == nil {
@@ -93,20 +93,21 @@ func New(cfg Config) *Server {
 	return s
 }
 
-// startChecking checks the App Servers' links until stop is called, which waits for the end.
+// startChecking checks the App Servers' links until stop is called. stop waits for the last check
+// to end.
 func (s *Server) startChecking() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		s.appLinks.run(ctx, func(err error) {
-			s.log.Error("checking the connections of App Servers failed, will be tried again", "error", err)
+			s.log.Error("checking the connections of App Servers failed; will retry", "error", err)
 		})
 	}()
 	return func() { cancel(); <-done }
 }
 
-// ServeHTTP picks the transport.
+// ServeHTTP serves the request by the transport that it asks for.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := requestid.Of(r.Header.Get(headerRequestID))
 	h := w.Header()
@@ -123,14 +124,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// errDraining refuses what would stay open while the server stops.
-var errDraining = fault.New(fault.Unavailable, "the server is going away")
+// errDraining refuses connections and streams that would stay open while the server stops.
+var errDraining = fault.New(fault.Unavailable, "the server is shutting down")
 
-// Shutdown lets what runs end: new WebSockets and streams are refused, each
-// WebSocket is closed with 1012 once its queries and mutations have been
-// answered, and SSE streams break off: a stream that completes would tell its
-// client not to come back. When ctx ends first, it drops what is left
-// and answers ctx's error. Plain requests are http.Server's to wait for.
+// Shutdown ends gracefully: new WebSockets and streams are refused, each WebSocket is closed with
+// 1012 once its queries and mutations have been responded to, and SSE streams break off, because a
+// stream that completes would keep its client from reconnecting. If ctx ends first, Shutdown drops
+// the remaining connections and returns ctx's error. Waiting for plain requests is left to
+// http.Server.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
@@ -172,7 +173,7 @@ func (s *Server) isDraining() bool {
 	return s.draining
 }
 
-// enter counts what stays open in set, unless the server is draining.
+// enter adds v, which stays open, to set, unless the server is draining. It reports whether it did.
 func enter[T comparable](s *Server, set map[T]struct{}, v T) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,23 +17,23 @@ import (
 	"rollcall/internal/outage"
 )
 
-// shape is what equal subscriptions share: the same document, operation and
-// variables, asked for by principals who may see the same. An event is executed
-// once for a shape, whatever the number of its subscribers.
+// shape is what equal subscriptions share: subscriptions with the same document, operation and
+// variables, of principals that may see the same. An event is executed once for a shape, whatever
+// the number of its subscribers.
 type shape struct {
 	key   shapeKey
 	users int // guarded by owner.mu
 	owner *shapes
 	opCtx *graphql.OperationContext
-	// ctx carries the principal of whoever subscribed first; the executions of
-	// events belong to no single subscriber and end with none.
+	// ctx carries the principal of the first subscriber. The executions of events belong to no
+	// single subscriber and do not end with one.
 	ctx context.Context
-	// self reports whether a response holds nothing but the event's own status. Others
-	// may hold statuses that are read for them.
+	// self reports whether a response holds no status but the event's own. Other responses may hold
+	// statuses that are read for them.
 	self bool
 }
 
-// shapeKey is what makes two subscriptions equal.
+// shapeKey identifies equal subscriptions.
 type shapeKey struct {
 	document  string
 	operation string
@@ -41,11 +41,11 @@ type shapeKey struct {
 	viewer    viewer
 }
 
-// viewer is who may see the same: everyone of a kind in an app, or one user.
+// viewer identifies principals that may see the same: all of one kind in an app, or one user.
 type viewer struct {
 	kind auth.Kind
 	app  int64
-	user int64 // 0: every one
+	user int64 // 0 for all
 }
 
 func viewerOf(p *auth.Principal, everyone bool) viewer {
@@ -59,8 +59,8 @@ func viewerOf(p *auth.Principal, everyone bool) viewer {
 	return v
 }
 
-// encode executes the subscription for ev and returns the response as JSON; nil if there
-// is none. ctx is the shape's own, or derived from it.
+// encode executes the subscription for ev and returns the response as JSON, or nil if there is
+// none. ctx is the shape's own, or derived from it.
 func (s *shape) encode(ctx context.Context, ev *fanout.Event) (payload []byte) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -70,7 +70,7 @@ func (s *shape) encode(ctx context.Context, ev *fanout.Event) (payload []byte) {
 		}
 	}()
 	if s.key.viewer.user != 0 {
-		// What depends on the viewer depends on what it may see now.
+		// Fields that depend on the viewer depend on its current rights.
 		principal, err := s.owner.refresh(ctx, auth.From(ctx))
 		if err != nil {
 			s.owner.outages.Warn(ctx, "an event was not sent: its viewer could not be checked",
@@ -100,8 +100,8 @@ type shapes struct {
 	held map[shapeKey]*shape
 }
 
-// acquire answers the shape of the subscription opCtx that ctx's principal asks
-// for. The caller releases it.
+// acquire returns the shape of the subscription opCtx for ctx's principal. The caller must release
+// it.
 func (s *shapes) acquire(ctx context.Context, opCtx *graphql.OperationContext) *shape {
 	principal := auth.From(ctx)
 	everyone := s.everyone != nil && s.everyone(opCtx.Operation)
@@ -129,7 +129,7 @@ func (s *shapes) acquire(ctx context.Context, opCtx *graphql.OperationContext) *
 	return found
 }
 
-// release gives back what acquire answered; a shape without users is forgotten.
+// release undoes acquire. A shape without users is removed.
 func (s *shape) release() {
 	s.owner.mu.Lock()
 	defer s.owner.mu.Unlock()

@@ -8,45 +8,45 @@ import (
 	"time"
 )
 
-// readBuffer is lent to a connection while it has bytes to read.
+// readBuffer is assigned to a connection while it has bytes to read.
 type readBuffer [4096]byte
 
 var readBuffers = sync.Pool{New: func() any { return new(readBuffer) }}
 
-// socket is a connection's byte stream. On a plain socket it holds no read buffer
-// while it waits for the peer, and can write without waiting; another net.Conn,
-// such as TLS, works too but costs more.
+// socket is a connection's byte stream. On a plain socket it holds no read buffer while it waits
+// for the peer, and can write without blocking; another net.Conn, such as TLS, works too but costs
+// more.
 //
-// It has one reader and one writer at a time.
+// It supports one concurrent reader and one concurrent writer.
 type socket struct {
 	net.Conn
-	raw syscall.RawConn // nil: Conn is no plain socket
-	// heard is when bytes last came in, in nanoseconds since 1970.
+	raw syscall.RawConn // nil if Conn is not a plain socket
+	// heard is when bytes were last received, in nanoseconds since 1970.
 	heard atomic.Int64
 
 	in socketRead
-	// unread is what has been read and not yet consumed: the rest of in.buf, or of
-	// what net/http had read before it gave the connection away.
+	// unread is what has been read and not yet consumed: the rest of in.buf, or of what net/http
+	// had read before it handed over the connection.
 	unread []byte
 }
 
-// socketRead is the state of a read by the function readable, which is kept as a
-// value so that reading allocates nothing.
+// socketRead is the state of a read by the function readable, which is stored as a value so that
+// reading allocates nothing.
 type socketRead struct {
 	readable func(fd uintptr) bool
-	buf      *readBuffer // lent; nil while nothing is unread
+	buf      *readBuffer // from a pool; nil while nothing is unread
 	n        int
 	err      error
 }
 
-// init takes over conn, of which net/http has already read the bytes in unread.
+// init takes over conn. net/http has already read the bytes in unread from it.
 func (s *socket) init(conn net.Conn, unread []byte) {
 	s.Conn, s.unread = conn, unread
 	s.heard.Store(time.Now().UnixNano())
 	s.openRaw()
 }
 
-// Read reads what is there, or waits for it.
+// Read reads available bytes, or waits for some.
 func (s *socket) Read(p []byte) (int, error) {
 	if len(s.unread) == 0 {
 		if err := s.fill(); err != nil {
@@ -62,7 +62,7 @@ func (s *socket) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// fill waits for bytes and borrows a buffer for them.
+// fill waits for bytes and takes a buffer from the pool for them.
 func (s *socket) fill() error {
 	var n int
 	var err error
@@ -88,7 +88,7 @@ func (s *socket) giveBack() {
 	}
 }
 
-// tryWrite writes as much of p as the kernel takes at once, perhaps nothing.
+// tryWrite writes as much of p as the kernel accepts immediately, perhaps nothing.
 func (s *socket) tryWrite(p []byte) (int, error) {
 	if s.raw == nil {
 		return 0, nil
@@ -96,17 +96,17 @@ func (s *socket) tryWrite(p []byte) (int, error) {
 	return s.writeRaw(p)
 }
 
-// closeWrite tells the peer that nothing more comes; it can still send.
+// closeWrite closes the writing side. The peer can still send.
 func (s *socket) closeWrite() {
 	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
-		_ = c.CloseWrite() // a link that broke already needs no end
+		_ = c.CloseWrite() // fails only on a broken link
 	}
 }
 
-// abort drops the connection, and what the kernel still held for the peer.
+// abort drops the connection and what the kernel still holds for the peer.
 func (s *socket) abort() {
 	if c, ok := s.Conn.(*net.TCPConn); ok {
 		_ = c.SetLinger(0) // best effort: Close works without
 	}
-	_ = s.Close() // nobody is left to tell
+	_ = s.Close() // the link is being dropped
 }

@@ -4,8 +4,8 @@ package transport
 
 import "errors"
 
-// openRaw leaves every connection to net.Conn: here is no portable way to write
-// without waiting.
+// openRaw leaves every connection to net.Conn: this platform has no portable way to write without
+// blocking.
 func (s *socket) openRaw() {}
 
 func (s *socket) readRaw() (int, error) { return 0, errors.ErrUnsupported }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// openRaw finds out whether the connection is a plain socket. A TLS connection
-// has one below it, but its bytes are not the connection's.
+// openRaw finds out whether the connection is a plain socket. A TLS connection is based on one, but
+// its bytes are not the connection's.
 func (s *socket) openRaw() {
 	c, ok := s.Conn.(syscall.Conn)
 	if !ok {
@@ -23,7 +23,7 @@ func (s *socket) openRaw() {
 	s.in.readable = s.readable
 }
 
-// readRaw borrows a buffer and reads into it, waiting without one.
+// readRaw waits for bytes without a buffer, then takes a buffer from the pool and reads into it.
 func (s *socket) readRaw() (int, error) {
 	if err := s.raw.Read(s.in.readable); err != nil {
 		return 0, err
@@ -37,7 +37,7 @@ func (s *socket) readRaw() (int, error) {
 	return s.in.n, nil
 }
 
-// readable is called when the socket may have bytes; false: wait for them.
+// readable is called when the socket may have bytes. It reports false to wait for them.
 func (s *socket) readable(fd uintptr) bool {
 	s.in.buf = readBuffers.Get().(*readBuffer)
 	for {
@@ -53,7 +53,7 @@ func (s *socket) readable(fd uintptr) bool {
 	return true
 }
 
-// writeRaw writes p as far as that goes without waiting.
+// writeRaw writes as much of p as possible without blocking.
 func (s *socket) writeRaw(p []byte) (int, error) {
 	w := rawWrites.Get().(*rawWrite)
 	w.p, w.n, w.err = p, 0, nil
@@ -67,8 +67,8 @@ func (s *socket) writeRaw(p []byte) (int, error) {
 	return n, err
 }
 
-// rawWrite is the state of a write by its method writable, which is kept in run
-// as a value so that writing allocates nothing.
+// rawWrite is the state of a write by its method writable, which is stored in run as a value so
+// that writing allocates nothing.
 type rawWrite struct {
 	run func(fd uintptr) bool
 	p   []byte
@@ -82,7 +82,7 @@ var rawWrites = sync.Pool{New: func() any {
 	return w
 }}
 
-// writable writes what the kernel takes; it never asks to wait for more.
+// writable writes as much as the kernel accepts; it never asks to wait for more.
 func (w *rawWrite) writable(fd uintptr) bool {
 	for w.n < len(w.p) {
 		n, err := syscall.Write(int(fd), w.p[w.n:])

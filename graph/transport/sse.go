@@ -20,8 +20,7 @@ import (
 	"rollcall/models"
 )
 
-// The messages of graphql-sse. Its clients want data with every event, also where
-// there is none.
+// The messages of graphql-sse. Its clients require data with every event, even if it is empty.
 const (
 	sseNextHead = "event: next\ndata: "
 	sseTail     = "\n\n"
@@ -29,13 +28,13 @@ const (
 	sseComment  = ":\n\n"
 )
 
-// sseStream is one subscription in distinct connections mode. The goroutine of
-// its request writes; everyone else only adds to its queue.
+// sseStream is one subscription in distinct connections mode. The goroutine of its request writes;
+// others only append to its queue.
 type sseStream struct {
 	server *Server
-	// ctx is the request's.
+	// ctx is the request's context.
 	ctx context.Context
-	// confirm answers an error where the device may no longer be connected.
+	// confirm returns an error if the device may no longer be connected.
 	confirm func(context.Context) error
 
 	mu sync.Mutex
@@ -44,26 +43,27 @@ type sseStream struct {
 
 	queue  queue
 	corked int
-	// ending: nothing is taken any more. What is queued is the rest, but for last.
+	// ending is set once nothing more is accepted. Only the queued messages and then last are still
+	// to be written.
 	ending bool
-	// last answers what ends the stream; the request's goroutine calls it, so it may
-	// ask the database. nil: the link breaks instead, which has clients come back.
+	// last returns the message that ends the stream. The request's goroutine calls it, so it may
+	// query the database. If nil, the link breaks instead, which makes clients reconnect.
 	last func() []byte
-	// broken: the link is to be dropped at once.
+	// broken is set if the link must be dropped immediately.
 	broken bool
 	// wake has room for one signal that there is something to do.
 	wake chan struct{}
 }
 
-// errGoingAway says that a stream breaks off because the server stops.
-var errGoingAway = errors.New("the server is going away")
+// errGoingAway means that a stream breaks off because the server stops.
+var errGoingAway = errors.New("the server is shutting down")
 
 var (
 	_ outlet        = (*sseStream)(nil)
 	_ presence.Link = (*sseStream)(nil)
 )
 
-// streamOnce writes a single response as a stream, unless it tells the caller to try again.
+// streamOnce writes a single response as a stream, unless it asks the caller to try again.
 func (x *exchange) streamOnce(resp *graphql.Response) {
 	if isUnavailable(resp) {
 		x.respond(resp)
@@ -76,9 +76,8 @@ func (x *exchange) streamOnce(resp *graphql.Response) {
 	}
 }
 
-// stream starts a subscription and writes its events until either side ends it.
-// A user's stream is a device. Until the subscription has started, what goes
-// wrong is answered as plain HTTP has it.
+// stream starts a subscription and writes its events until either side ends it. A user's stream is
+// a device. Errors before the subscription has started are plain HTTP responses.
 func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	x.transport = "sse"
 	s, ctx := x.server, x.ctx
@@ -153,12 +152,12 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	sub.run()
 	x.beginStream()
 	if err := st.write(x.w); err != nil {
-		// Only a link that breaks tells the client that this is not the end.
+		// Only a link that breaks tells the client that the subscription has not ended.
 		panic(http.ErrAbortHandler)
 	}
 }
 
-// beginStream sends the head of an event stream.
+// beginStream sends the header of an event stream.
 func (x *exchange) beginStream() {
 	x.transport = "sse"
 	h := x.w.Header()
@@ -170,8 +169,8 @@ func (x *exchange) beginStream() {
 	x.w.WriteHeader(http.StatusOK)
 }
 
-// write writes what is queued, and comments while nothing is, until the stream
-// has ended. It fails when the link breaks or is to be dropped.
+// write writes what is queued, and comments while nothing is, until the stream has ended. It fails
+// if the link breaks or must be dropped.
 func (st *sseStream) write(w http.ResponseWriter) error {
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Time{}); err != nil {
@@ -180,7 +179,7 @@ func (st *sseStream) write(w http.ResponseWriter) error {
 	limits := &st.server.cfg.Limits
 	keepAlive := time.NewTicker(limits.KeepAlive)
 	defer keepAlive.Stop()
-	// The comment has the head sent, by which the client knows that events flow.
+	// Writing the comment sends the header, from which the client knows that events flow.
 	chunk := []byte(sseComment)
 	for {
 		var ended bool
@@ -210,7 +209,7 @@ func (st *sseStream) write(w http.ResponseWriter) error {
 			}
 			chunk = chunk[:0]
 			if !ended {
-				continue // more may wait than was taken
+				continue // more may be queued than was taken
 			}
 		}
 		if ended {
@@ -226,8 +225,8 @@ func (st *sseStream) write(w http.ResponseWriter) error {
 	}
 }
 
-// take moves what is queued into chunk, up to gatherSize, and says whether that
-// was the end of the stream.
+// take moves what is queued into chunk, up to gatherSize, and reports whether that was the end of
+// the stream.
 func (st *sseStream) take(chunk []byte) (_ []byte, ended bool, _ error) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -240,7 +239,7 @@ func (st *sseStream) take(chunk []byte) (_ []byte, ended bool, _ error) {
 	return chunk, st.ending && st.queue.empty(), nil
 }
 
-// appendSSE appends m as it stands in an event stream.
+// appendSSE appends m in the form of an event stream.
 func appendSSE(dst []byte, m message) []byte {
 	if m.sub == nil {
 		return append(dst, m.payload...)
@@ -266,11 +265,11 @@ func (st *sseStream) uncork() {
 func (st *sseStream) signal() {
 	select {
 	case st.wake <- struct{}{}:
-	default: // a signal is waiting already
+	default: // a signal is already pending
 	}
 }
 
-// newFence returns nil: the stream carries its own operation alone.
+// newFence returns nil: the stream carries no other operation.
 func (st *sseStream) newFence() *fence { return nil }
 
 func (st *sseStream) next(sub *subscription, key int64, payload []byte, _ *fence) {
@@ -287,7 +286,7 @@ func (st *sseStream) next(sub *subscription, key int64, payload []byte, _ *fence
 	st.signal()
 }
 
-// hold is next: the stream's own goroutine writes all that waits.
+// hold is next: the stream's own goroutine writes everything that waits in one go.
 func (st *sseStream) hold(sub *subscription, key int64, payload []byte) {
 	st.next(sub, key, payload, nil)
 }
@@ -296,7 +295,7 @@ func (st *sseStream) release() {}
 
 func (st *sseStream) end(_ *subscription, err error) {
 	if outage.CodeOf(err) == fault.Unavailable {
-		st.server.outages.Warn(st.ctx, "an event stream breaks off, the client is asked to try again",
+		st.server.outages.Warn(st.ctx, "an event stream breaks off; the client should reconnect",
 			"requestId", requestid.From(st.ctx), "error", err)
 		st.finish(nil)
 		return
@@ -309,9 +308,9 @@ func (st *sseStream) end(_ *subscription, err error) {
 	})
 }
 
-// Cut ends the stream because its device may no longer be connected. There are no
-// close codes, so an error says why; of a ban, as every request is answered it, also
-// until when.
+// Cut ends the stream because its device may no longer be connected. SSE has no close codes, so an
+// error states the reason. For a ban it is the error of all requests of the user, which also states
+// when the ban ends.
 func (st *sseStream) Cut(reason presence.Reason) {
 	st.finish(func() []byte {
 		if reason == presence.ReasonBanned {
@@ -323,13 +322,13 @@ func (st *sseStream) Cut(reason presence.Reason) {
 	})
 }
 
-// failure is the end of a stream after a response with err.
+// failure returns the end of a stream whose last response is err.
 func (st *sseStream) failure(err error) []byte {
 	body := encodeResponse(&graphql.Response{Errors: gqlerror.List{st.server.cfg.Present(st.ctx, err)}})
 	return slices.Concat([]byte(sseNextHead), body, []byte(sseTail+sseComplete))
 }
 
-// finish ends the stream after what is queued, see last.
+// finish ends the stream after what is queued; see the field last.
 func (st *sseStream) finish(last func() []byte) {
 	st.mu.Lock()
 	if !st.ending {
@@ -339,10 +338,10 @@ func (st *sseStream) finish(last func() []byte) {
 	st.signal()
 }
 
-// goAway breaks the link after what is queued, because the server is going away.
+// goAway breaks the link after what is queued, because the server is shutting down.
 func (st *sseStream) goAway() { st.finish(nil) }
 
-// breakOff drops the link at once.
+// breakOff drops the link immediately.
 func (st *sseStream) breakOff() {
 	st.mu.Lock()
 	st.broken = true

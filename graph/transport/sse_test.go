@@ -19,14 +19,14 @@ import (
 	"rollcall/internal/presence"
 )
 
-// eventStream reads an SSE answer.
+// eventStream reads an SSE response.
 type eventStream struct {
 	t    testing.TB
 	resp *http.Response
 	in   *bufio.Scanner
 }
 
-// stream asks for an SSE stream with that token; none if it is "".
+// stream requests an SSE stream with that token; without one if it is "".
 func (w *world) stream(token, query string) *eventStream {
 	w.t.Helper()
 	return w.streamRequest(http.MethodPost, "", fmt.Sprintf(`{"query":%q}`, query), token)
@@ -56,7 +56,7 @@ func (w *world) streamRequest(method, urlQuery, body, token string) *eventStream
 	return &eventStream{t: w.t, resp: resp, in: in}
 }
 
-// next answers the next event as "name data"; comments are passed over.
+// next returns the next event as "name data", skipping comments.
 func (s *eventStream) next() (string, error) {
 	var lines []string
 	for s.in.Scan() {
@@ -86,8 +86,7 @@ func (s *eventStream) expect(want string) {
 	}
 }
 
-// expectEnd expects an error with that code, if one is given, and the complete
-// event.
+// expectEnd expects an error with that code, unless it is "", and the complete event.
 func (s *eventStream) expectEnd(code string) {
 	s.t.Helper()
 	if code != "" {
@@ -106,7 +105,7 @@ func sseStatus(user, presence string) string {
 	return fmt.Sprintf(`next {"data":{"statuses":{"userId":%q,"presence":%q}}}`, user, presence)
 }
 
-func TestSSESubscription(t *testing.T) {
+func TestSSE_Subscription(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	s := w.stream("u0", watchU1)
 	if got := s.resp.Header.Get("Content-Type"); s.resp.StatusCode != 200 || got != "text/event-stream; charset=utf-8" {
@@ -129,13 +128,13 @@ func TestSSESubscription(t *testing.T) {
 	})
 }
 
-func TestSSEOverGET(t *testing.T) {
+func TestSSE_OverGET(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	s := w.streamRequest(http.MethodGet, "?query="+url.QueryEscape(watchU1), "", "app")
 	s.expect(sseStatus("u1", "UNLOGINED"))
 }
 
-func TestSSESingleAnswers(t *testing.T) {
+func TestSSE_SingleResponses(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	s := w.stream("app", `{who}`)
 	s.expect(`next {"data":{"who":"APP_SERVER"}}`)
@@ -144,7 +143,7 @@ func TestSSESingleAnswers(t *testing.T) {
 	w.stream("app", `subscription{disabled{userId}}`).expectEnd("FEATURE_DISABLED")
 	w.stream("app", `subscription{crash{userId}}`).expectEnd("INTERNAL")
 	if got := w.stream("", `{`).resp; got.StatusCode != 400 || got.Header.Get("Content-Type") != mediaJSON+"; charset=utf-8" {
-		t.Errorf("a document that is none: %d", got.StatusCode)
+		t.Errorf("not a document: %d", got.StatusCode)
 	}
 	if got := w.stream("x", watchU1).resp.StatusCode; got != 401 {
 		t.Errorf("a bad token: %d", got)
@@ -156,7 +155,7 @@ func TestSSESingleAnswers(t *testing.T) {
 	until(t, "no device", func() bool { return w.devices(0) == 0 })
 }
 
-func TestSSECut(t *testing.T) {
+func TestSSE_Cut(t *testing.T) {
 	for reason, code := range map[presence.Reason]string{
 		presence.ReasonBanned:       "USER_BANNED",
 		presence.ReasonDisconnected: "FORBIDDEN",
@@ -173,7 +172,7 @@ func TestSSECut(t *testing.T) {
 	}
 }
 
-func TestSSELogoutOverHTTP(t *testing.T) {
+func TestSSE_LogoutOverHTTP(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	s := w.stream("u0", watchU1)
 	s.expect(sseStatus("u1", "UNLOGINED"))
@@ -181,7 +180,7 @@ func TestSSELogoutOverHTTP(t *testing.T) {
 	s.expectEnd("UNAUTHENTICATED")
 }
 
-func TestSSEEndFromOutside(t *testing.T) {
+func TestSSE_EndFromOutside(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	s := w.stream("app", `subscription{captured{userId}}`)
 	(<-w.schema.sinks).(fanout.Ender).End(fault.New(fault.FeatureDisabled, "switched off"))
@@ -189,8 +188,9 @@ func TestSSEEndFromOutside(t *testing.T) {
 	until(t, "no subscription", func() bool { return testutil.ToFloat64(w.server.metrics.subscriptions) == 0 })
 }
 
-// TestSSEShutdown: the stream breaks instead of ending, or its client would stay away.
-func TestSSEShutdown(t *testing.T) {
+// TestSSE_Shutdown: the stream breaks instead of ending, because its client would not reconnect
+// after the end.
+func TestSSE_Shutdown(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	s := w.stream("u0", watchU1)
 	s.expect(sseStatus("u1", "UNLOGINED"))
@@ -207,7 +207,7 @@ func TestSSEShutdown(t *testing.T) {
 	}
 }
 
-func TestSSEKeepAlive(t *testing.T) {
+func TestSSE_KeepAlive(t *testing.T) {
 	w := newWorld(t, worldOptions{limits: Limits{KeepAlive: 20 * time.Millisecond}})
 	s := w.stream("app", `subscription{captured{userId}}`)
 	<-w.schema.sinks
@@ -221,9 +221,9 @@ func TestSSEKeepAlive(t *testing.T) {
 	}
 }
 
-// TestSSEStalledReader: a client that reads nothing is cut, with a link that
-// breaks, so that it knows that this was not the end.
-func TestSSEStalledReader(t *testing.T) {
+// TestSSE_StalledReader: a client that reads nothing is cut by breaking the link, from which it
+// knows that the subscription has not ended.
+func TestSSE_StalledReader(t *testing.T) {
 	const users = 60
 	w := newWorld(t, worldOptions{users: users, limits: Limits{QueueBytes: 64 << 10, WriteTimeout: 500 * time.Millisecond}})
 	s := w.stream("u0", `subscription{statuses(ids:`+w.ids(users)+`){padding(kilobytes:400)}}`)
@@ -238,7 +238,7 @@ func TestSSEStalledReader(t *testing.T) {
 	}
 }
 
-// TestViewer: the visibility of one user's operations is that user's.
+// TestViewer: what one user's operations see is shared only by that user's devices.
 func TestViewer(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	user := func(i int) *auth.Principal {

@@ -7,30 +7,29 @@ import (
 	"rollcall/internal/fanout"
 )
 
-// outlet is where the messages of one subscription go: a WebSocket's operation
-// or an SSE stream. None of its methods waits for the reader at the other side.
+// outlet is where the messages of one subscription go: a WebSocket's operation or an SSE stream.
+// None of its methods waits for the peer to read.
 type outlet interface {
 	// cork gathers what follows into one write, until uncork.
 	cork()
 	uncork()
-	// newFence returns a fence for statuses that an event's response holds; nil if the
-	// outlet carries nothing else.
+	// newFence returns a fence for statuses that an event's response holds, or nil if the outlet
+	// carries nothing else.
 	newFence() *fence
-	// next sends an event's encoded response. An undelivered one of the same key
-	// may be dropped for it. If f is not nil, it is the response's fence, which next
-	// lowers.
+	// next sends an event's encoded response. It may replace an undelivered one of the same key. If
+	// f is not nil, it is the response's fence, which next lowers.
 	next(sub *subscription, key int64, payload []byte, f *fence)
 	// hold is next, but the event may wait for release.
 	hold(sub *subscription, key int64, payload []byte)
 	release()
-	// end sends the end of the subscription: err's, or a plain one for nil.
+	// end sends the end of the subscription: with err, or a plain one if err is nil.
 	end(sub *subscription, err error)
 }
 
-// subscription is one running subscription operation: the sink of its events. It
-// has no goroutine; whoever delivers an event also hands it to the connection.
+// subscription is a running subscription operation: the sink of its events. It has no goroutine;
+// the goroutine that delivers an event also hands it to the connection.
 type subscription struct {
-	// id is the operation's ID as JSON; nil on SSE, where there is one operation.
+	// id is the operation's ID as JSON; nil on SSE, which has one operation.
 	id    []byte
 	shape *shape
 	out   outlet
@@ -38,8 +37,8 @@ type subscription struct {
 
 	mu    sync.Mutex
 	state subscriptionState
-	// early is what came before the start had succeeded, when nothing may be sent
-	// yet; nil afterwards.
+	// early are the events from before the start has succeeded, when nothing may be sent yet; nil
+	// afterwards.
 	early *early
 }
 
@@ -48,7 +47,7 @@ type subscriptionState int8
 const (
 	subscriptionStarting subscriptionState = iota
 	subscriptionRunning
-	// subscriptionEndedEarly: End was called while it started.
+	// subscriptionEndedEarly means that End was called during the start.
 	subscriptionEndedEarly
 	subscriptionEnded
 )
@@ -78,13 +77,13 @@ var (
 // Deliver sends ev to the subscriber.
 func (s *subscription) Deliver(ev *fanout.Event) { s.take(ev, false) }
 
-// Gather has ev sent to the subscriber by Flush at the latest.
+// Gather sends ev to the subscriber by the next Flush at the latest.
 func (s *subscription) Gather(ev *fanout.Event) { s.take(ev, true) }
 
 // Flush sends what was gathered.
 func (s *subscription) Flush() { s.out.release() }
 
-// take sends ev, or has it held.
+// take sends ev, or holds it.
 func (s *subscription) take(ev *fanout.Event, hold bool) {
 	payload, f := s.encode(ev)
 	s.mu.Lock()
@@ -105,8 +104,8 @@ func (s *subscription) take(ev *fanout.Event, hold bool) {
 	}
 }
 
-// encode returns ev's response, nil if there is none. If the response may hold statuses that
-// are read for it, they are read for this subscription alone, behind a fence of its connection.
+// encode returns ev's response, or nil if there is none. If the response may hold statuses that are
+// read for it, they are read for this subscription alone, behind a fence of its connection.
 func (s *subscription) encode(ev *fanout.Event) ([]byte, *fence) {
 	if !s.shape.self {
 		if f := s.out.newFence(); f != nil {
@@ -116,9 +115,8 @@ func (s *subscription) encode(ev *fanout.Event) ([]byte, *fence) {
 	return ev.Encoded(s.shape, func() []byte { return s.shape.encode(s.shape.ctx, ev) }), nil
 }
 
-// run sends what came while the subscription started, and lets the rest
-// through. It answers false where the subscription has been ended meanwhile; the
-// caller then stops it.
+// run sends the events that arrived during the start, and passes later ones through. It reports
+// false if the subscription has ended in the meantime; the caller must then stop it.
 func (s *subscription) run() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,13 +145,13 @@ func (s *subscription) End(err error) {
 	case subscriptionRunning:
 		s.state = subscriptionEnded
 		s.out.end(s, err)
-		// Stopping may take locks that the caller of End holds.
+		// Stopping may acquire locks that the caller of End holds.
 		go s.letGo()
 	}
 }
 
-// stop ends the subscription from the subscriber's side: nothing is sent any
-// more. It may be called more than once, but not while the subscription starts.
+// stop ends the subscription from the subscriber's side: nothing more is sent. It may be called
+// more than once, but not during the start.
 func (s *subscription) stop() {
 	s.mu.Lock()
 	ended := s.state == subscriptionEnded
@@ -172,7 +170,7 @@ func (s *subscription) stop() {
 	}
 }
 
-// letGo gives back what the subscription holds; once.
+// letGo releases the subscription's resources, once.
 func (s *subscription) letGo() {
 	s.start.Stop()
 	s.shape.release()

@@ -8,13 +8,13 @@ import (
 	"unicode/utf16"
 )
 
-// UTF-16 writes a character beyond U+FFFF as two halves, each an escape of its own in JSON and in
-// GraphQL: "\ud83d\ude00". A half without the other is no character. JSON's readers silently read
-// U+FFFD for it, and gqlparser does so even for both halves; so they are looked for here, before
-// either reads. GraphQL also has escapes of any width, "\u{1F600}" (specification of September 2025,
-// section 2.9.4), which gqlparser does not read.
+// UTF-16 encodes a character beyond U+FFFF as two halves, each an escape of its own in JSON and in
+// GraphQL: "\ud83d\ude00". A half without the other is not a character. JSON parsers silently
+// replace it with U+FFFD, and gqlparser does so even for both halves; so this file looks for them
+// before either parses. GraphQL also has escapes of any width, "\u{1F600}" (specification of
+// September 2025, section 2.9.4), which gqlparser does not read.
 
-// hasHalf says whether JSON text escapes half a character in a string.
+// hasHalf reports whether a string in JSON text has an escape of half a character.
 func hasHalf(text string) bool {
 	if !strings.Contains(text, `\u`) {
 		return false
@@ -34,8 +34,8 @@ func hasHalf(text string) bool {
 	return false
 }
 
-// translateEscapes returns a GraphQL document with the escapes that gqlparser does not read written
-// as it reads them. It reports false if one of them is half a character.
+// translateEscapes returns a GraphQL document in which the escapes that gqlparser does not read are
+// written in a form that it does. It reports false if one of them is half a character.
 func translateEscapes(document string) (translated string, ok bool) {
 	if !strings.Contains(document, `\u`) {
 		return document, true
@@ -54,8 +54,8 @@ func translateEscapes(document string) (translated string, ok bool) {
 	return out.String(), true
 }
 
-// token answers the beginning of a document, as far as escapes mean the same in
-// it: a string, a block string, a comment, or what is none of these.
+// token returns the prefix of a document in which escapes have one meaning: a string, a block
+// string, a comment, or text that is none of these.
 func token(document string) (text string, length int) {
 	end := strings.IndexAny(document, `"#`)
 	switch {
@@ -74,7 +74,7 @@ func token(document string) (text string, length int) {
 	return document[:end], end
 }
 
-// blockEnd answers where a block string ends.
+// blockEnd returns where a block string ends.
 func blockEnd(document string) int {
 	for i := 3; i < len(document); i++ {
 		switch {
@@ -87,7 +87,7 @@ func blockEnd(document string) int {
 	return len(document)
 }
 
-// stringEnd answers where a string ends; one that is not closed ends with its line.
+// stringEnd returns where a string ends. An unclosed string ends with its line.
 func stringEnd(document string) int {
 	for i := 1; i < len(document); i++ {
 		switch document[i] {
@@ -100,8 +100,8 @@ func stringEnd(document string) int {
 	return len(document)
 }
 
-// translateString is translateEscapes for one string of a document. What is no valid escape stays as
-// it is, for gqlparser to refuse.
+// translateString is translateEscapes for one string of a document. Invalid escapes remain, for
+// gqlparser to refuse.
 func translateString(text string) (translated string, ok bool) {
 	var out strings.Builder
 	for {
@@ -131,8 +131,8 @@ func translateString(text string) (translated string, ok bool) {
 	}
 }
 
-// bracedEscape reads an escape such as \u{1F600} at the beginning of text. length is 0 if text begins
-// with something else or with no character of Unicode, and below 0 for half a character.
+// bracedEscape reads an escape such as \u{1F600} at the beginning of text. length is 0 if text
+// begins with something else or with no character of Unicode, and negative for half a character.
 func bracedEscape(text string) (char rune, length int) {
 	const prefix = `\u{`
 	digits, ok := strings.CutPrefix(text, prefix)
@@ -160,8 +160,8 @@ func isHexDigit(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
 }
 
-// escaped reads the escapes of a character's two halves at the beginning of text.
-// length is 0 where it begins with something else, and below 0 with one half alone.
+// escaped reads the escapes of a character's two halves at the beginning of text. length is 0 if
+// text begins with something else, and negative if only one half is there.
 func escaped(text string) (char rune, length int) {
 	const half = len(`\ud83d`)
 	first, ok := unit(text)

@@ -8,7 +8,7 @@ func TestHasHalf(t *testing.T) {
 		`"\\ud83d"`: false, `"\\\\ud83d"`: false, `"\u00e9\\u"`: false,
 		`"\ud83d"`: true, `"\ude00"`: true, `"\uDE00\uD83D"`: true, `"\ud83d\ud83d\ude00"`: true, `"\ud83d\u0041"`: true,
 		`"\ud83d \ude00"`: true, `"\\\ud83d"`: true, `{"\udfff":1}`: true, `"\ud83d\\ude00"`: true,
-		`\ud83`: false, `\`: false, `\u`: false, // no JSON, which the parser says
+		`\ud83`: false, `\`: false, `\u`: false, // not JSON, which the parser refuses
 	} {
 		if got := hasHalf(text); got != want {
 			t.Errorf("%s: %t, want %t", text, got, want)
@@ -28,13 +28,13 @@ func TestTranslateEscapes(t *testing.T) {
 		`{a(b: "\u{000000000000000000000000010FFFF}")}`: "{a(b: \"\U0010FFFF\")}",
 		`{a(b: "\\u{1F600}\\\u{41}")}`:                  `{a(b: "\\u{1F600}\\\u0041")}`,
 		`{a(b: """\u{1F600}""")} # \u{1F600}`:           `{a(b: """\u{1F600}""")} # \u{1F600}`,
-		// No characters: gqlparser refuses them.
+		// Not characters: gqlparser refuses them.
 		`{a(b: "\u{} \u{g} \u{110000} \u{1F600 \u{-1} \u{+1} \u{1_0} \u{FFFFFFFFFFFFFFFFF}")}`: `{a(b: "\u{} \u{g} \u{110000} \u{1F600 \u{-1} \u{+1} \u{1_0} \u{FFFFFFFFFFFFFFFFF}")}`,
 		`{a(b: "\u{1F`: `{a(b: "\u{1F`,
-		// Where an escape is none.
+		// Text in which escapes have no meaning.
 		`{a(b: """\ud83d \""" \ud83d""" c: "\ud83d\ude00")} # \ud83d "`: `{a(b: """\ud83d \""" \ud83d""" c: "😀")} # \ud83d "`,
 		"# \" \\ud83d\n{a(b: \"\")} # \\ud83d":                          "# \" \\ud83d\n{a(b: \"\")} # \\ud83d",
-		// What cannot be parsed stays so.
+		// Invalid documents remain unchanged.
 		`{a(b: "\u00`:    `{a(b: "\u00`,
 		`{a(b: """\u`:    `{a(b: """\u`,
 		`{a(b: "\u0041\`: `{a(b: "\u0041\`,

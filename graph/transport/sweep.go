@@ -9,15 +9,14 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// A WebSocket's client is asked for a sign of life every quarter of the time-out
-// or a little sooner, and looked at some thirty times within it: together less
-// than a third of the time-out between two questions.
+// A WebSocket's client is pinged every quarter of the time-out or slightly sooner, and checked some
+// thirty times within it: together less than a third of the time-out passes between two pings.
 const (
 	pingsPerTimeout  = 4
 	sweepsPerTimeout = 30
 )
 
-// startSweeping has one goroutine look after all WebSockets' heartbeats.
+// startSweeping starts one goroutine that handles the heartbeats of all WebSockets.
 func (s *Server) startSweeping() (stop func()) {
 	done := make(chan struct{})
 	ticker := time.NewTicker(s.cfg.HeartbeatTimeout / sweepsPerTimeout)
@@ -51,8 +50,8 @@ func (s *Server) appendConns(list []*conn) []*conn {
 	return list
 }
 
-// beat closes a connection that has been silent for too long, and pings it when
-// its time has come.
+// beat closes a connection that has been silent for too long, and pings its client when the next
+// ping is due.
 func (c *conn) beat(now time.Time, timeout time.Duration) {
 	switch {
 	case now.Sub(time.Unix(0, c.sock.heard.Load())) > timeout:
@@ -63,7 +62,7 @@ func (c *conn) beat(now time.Time, timeout time.Duration) {
 	}
 }
 
-// nextPing spreads the pings of connections that came together.
+// nextPing spreads the pings of connections that were opened together.
 func nextPing(now time.Time, timeout time.Duration) int64 {
 	longest := int64(timeout / pingsPerTimeout)
 	return now.UnixNano() + longest - rand.Int64N(longest/4+1)

@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/fanout"
 )
 
-// answered is an HTTP answer as far as outages are concerned.
+// answered is an HTTP response, as far as the tests of outages need it.
 type answered struct {
 	status     int
 	retryAfter string
@@ -42,7 +42,7 @@ func (w *world) post(token, accept, query string) answered {
 	return answered{resp.StatusCode, resp.Header.Get("Retry-After"), string(body)}
 }
 
-// wantUnavailable fails unless the caller is asked to try again.
+// wantUnavailable fails unless the response asks the caller to try again.
 func (a answered) wantUnavailable(t *testing.T) {
 	t.Helper()
 	var body struct {
@@ -89,7 +89,7 @@ func TestUnavailable_SSE(t *testing.T) {
 		t.Errorf("%d devices are left", n)
 	}
 
-	// A stream that ended properly would tell its client not to come back.
+	// A stream that ended properly would keep its client from reconnecting.
 	s := w.stream("app", `subscription{captured{userId}}`)
 	(<-w.schema.sinks).(fanout.Ender).End(errAway)
 	if got, err := s.next(); err == nil || err == io.EOF {
@@ -123,7 +123,7 @@ func TestUnavailable_WebSocket(t *testing.T) {
 	}
 }
 
-// A caller that cannot be let in or refused in time is asked to try again, whatever the server
+// A caller that cannot be admitted or refused in time is asked to try again, whatever the server
 // waits for.
 func TestAuthTimeout(t *testing.T) {
 	w := newWorld(t, worldOptions{limits: Limits{AuthTimeout: 50 * time.Millisecond}})

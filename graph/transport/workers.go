@@ -8,17 +8,16 @@ import (
 const (
 	// workerRest is how long a worker waits for its next message before it ends.
 	workerRest = time.Second
-	// restingWorkers is how many wait at most: a burst leaves no crowd behind.
+	// restingWorkers is how many workers may wait, so that few remain after a burst.
 	restingWorkers = 16
 )
 
-// workers handle the WebSockets' messages, each in a goroutine that then waits a
-// little for another one. An operation goes deep, and a new goroutine's stack is
-// made larger several times over on the way, each time by copying it. A worker has
-// done that before; there are little more than messages are being handled at once, and
-// none where all is silent.
+// workers handle the WebSockets' messages, each in a goroutine that then waits briefly for another
+// one. An operation's call stack is deep, so the stack of a new goroutine is enlarged, and copied,
+// several times; a worker's stack has already grown. There are few more workers than messages that
+// are being handled, and none if no messages arrive.
 type workers struct {
-	// messages has no room: what is sent is taken by a worker that waits.
+	// messages is unbuffered: a waiting worker takes what is sent.
 	messages chan received
 	resting  atomic.Int32
 }
@@ -27,7 +26,7 @@ type workers struct {
 type received struct {
 	conn *conn
 	text []byte
-	// handled is closed when the connection may read the next one.
+	// handled is closed when the connection may read the next message.
 	handled chan<- struct{}
 }
 
@@ -42,13 +41,13 @@ func (w *workers) handle(m received) {
 	}
 }
 
-// work handles m, and what comes within workerRest after.
+// work handles m, and further messages that each arrive within workerRest.
 func (w *workers) work(m received) {
 	rest := time.NewTimer(workerRest)
 	defer rest.Stop()
 	for {
 		m.conn.handle(m.text, m.handled)
-		m = received{} // nothing is held on to
+		m = received{} // release what m refers to
 		if w.resting.Add(1) > restingWorkers {
 			w.resting.Add(-1)
 			return

@@ -9,9 +9,8 @@ import (
 	"rollcall/internal/httpheader"
 )
 
-// upgrade turns the exchange into a WebSocket and lets go of net/http: when it
-// returns, the connection belongs to one goroutine of its own, and the buffers
-// that net/http read and wrote it with are garbage.
+// upgrade turns the exchange into a WebSocket and releases net/http's resources: when it returns,
+// the connection belongs to a goroutine of its own, and the buffers of net/http are garbage.
 func (x *exchange) upgrade(id string) {
 	x.transport = "websocket"
 	s := x.server
@@ -38,7 +37,7 @@ func (x *exchange) upgrade(id string) {
 		s.addresses.leave(from)
 		x.status = http.StatusBadRequest
 		if netConn != nil {
-			_ = netConn.Close() // the refusal is already sent, as far as that goes
+			_ = netConn.Close() // the refusal has already been sent if possible
 		}
 		return
 	}
@@ -47,7 +46,7 @@ func (x *exchange) upgrade(id string) {
 	c.from, c.client, c.userAgent = from, x.ClientAddress(), x.r.UserAgent()
 	if !enter(s, s.conns, c) {
 		s.addresses.leave(from)
-		_ = netConn.Close() // it has been open for an instant
+		_ = netConn.Close() // it has only just been opened
 		return
 	}
 	if agreed.Protocol != subprotocol {
@@ -56,8 +55,8 @@ func (x *exchange) upgrade(id string) {
 	go c.serve()
 }
 
-// handshakeOf returns r with its handshake as gobwas/ws reads it, which takes Upgrade for a single
-// token and Connection for a single line.
+// handshakeOf returns r with its handshake headers in the form that gobwas/ws reads: Upgrade with a
+// single token and Connection with a single line.
 func handshakeOf(r *http.Request) *http.Request {
 	out := r.WithContext(r.Context())
 	out.Header = http.Header{"Upgrade": {"websocket"}}
@@ -78,7 +77,7 @@ func handshakeOf(r *http.Request) *http.Request {
 	return out
 }
 
-// unread answers what net/http had read of the connection beyond the request.
+// unread returns what net/http had read of the connection beyond the request.
 func unread(r *bufio.Reader) []byte {
 	n := r.Buffered()
 	if n == 0 {

@@ -31,11 +31,11 @@ func statusOf(id, user, presence string) string {
 	return fmt.Sprintf(`{"id":%q,"type":"next","payload":{"data":{"statuses":{"userId":%q,"presence":%q}}}}`, id, user, presence)
 }
 
-// TestCloseCodes has a client do each thing that ends its connection.
-func TestCloseCodes(t *testing.T) {
+// TestWebSocket_EveryClosing has a client do everything that ends its connection, one at a time.
+func TestWebSocket_EveryClosing(t *testing.T) {
 	w := newWorld(t, worldOptions{users: 12, limits: Limits{InitTimeout: 300 * time.Millisecond, MessageBytes: 1000}})
 	w.auth.refuse("banned", fault.New(fault.UserBanned, "banned"))
-	w.auth.refuse("broken", errors.New("the database is away"))
+	w.auth.refuse("broken", errors.New("the database is unreachable"))
 
 	ready := func(t *testing.T, user string) *client { return w.on(t).connect(user) }
 	for _, c := range []struct {
@@ -161,7 +161,7 @@ func TestCloseCodes(t *testing.T) {
 			other.expect(`{"id":"x","type":"next","payload":{"data":{"logout":true}}}`)
 			return c
 		}},
-		{"logout is answered first", 4401, func(t *testing.T) *client {
+		{"logout gets its response first", 4401, func(t *testing.T) *client {
 			c := ready(t, "u7")
 			c.subscribe("x", `mutation{logout}`)
 			c.expect(`{"id":"x","type":"next","payload":{"data":{"logout":true}}}`)
@@ -201,7 +201,7 @@ func TestWebSocket_CloseCodes(t *testing.T) {
 	}
 }
 
-// on answers the world for a subtest.
+// on returns the world for a subtest.
 func (w *world) on(t testing.TB) *world {
 	sub := *w
 	sub.t = t
@@ -216,7 +216,7 @@ func (c *client) withFrame(f ws.Frame) *client {
 	return c
 }
 
-func TestConnectWhileBannedLoses(t *testing.T) {
+func TestWebSocket_BanWhileConnecting(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	w.auth.refuseAgain(fault.New(fault.UserBanned, "banned just now"))
 	c := w.dial().with(`{"type":"connection_init","payload":{"authorization":"Bearer u0"}}`)
@@ -224,7 +224,7 @@ func TestConnectWhileBannedLoses(t *testing.T) {
 	until(t, "no device", func() bool { return w.devices(0) == 0 })
 }
 
-func TestOperationAfterBan(t *testing.T) {
+func TestWebSocket_OperationAfterBan(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	c := w.connect("u0")
 	w.auth.refuseRefresh(fault.New(fault.UserBanned, "banned just now"))
@@ -233,11 +233,11 @@ func TestOperationAfterBan(t *testing.T) {
 	c.expectClose(4403)
 }
 
-func TestOperations(t *testing.T) {
+func TestWebSocket_Operations(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	c := w.connect("u0")
 	if w.devices(0) != 1 {
-		t.Fatal("the connection is no device")
+		t.Fatal("the connection is not a device")
 	}
 	c.subscribe("q", `{who device}`)
 	c.expect(`{"id":"q","type":"next","payload":{"data":{"who":"USER","device":"WEB"}}}`)
@@ -287,7 +287,7 @@ func TestOperations(t *testing.T) {
 	until(t, "no device", func() bool { return w.devices(0) == 0 })
 }
 
-func TestEndFromOutside(t *testing.T) {
+func TestWebSocket_EndFromOutside(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	c := w.connect("u0")
 	c.subscribe("s", `subscription{captured{userId}}`)
@@ -309,7 +309,7 @@ func (s *subscription) running() bool {
 	return s.state == subscriptionRunning
 }
 
-func TestTooManyOperations(t *testing.T) {
+func TestWebSocket_TooManyOperations(t *testing.T) {
 	w := newWorld(t, worldOptions{limits: Limits{Operations: 3}})
 	c := w.connect("app")
 	for i := range 3 {
@@ -328,8 +328,8 @@ func TestTooManyOperations(t *testing.T) {
 	}
 }
 
-// TestOneExecution: equal subscriptions share the execution of an event.
-func TestOneExecution(t *testing.T) {
+// TestWebSocket_OneExecution: equal subscriptions share the execution of an event.
+func TestWebSocket_OneExecution(t *testing.T) {
 	const clients = 20
 	w := newWorld(t, worldOptions{})
 	var all []*client
@@ -353,7 +353,7 @@ func TestOneExecution(t *testing.T) {
 	}
 }
 
-func TestFragmentsAndPings(t *testing.T) {
+func TestWebSocket_FragmentsAndPings(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	c := w.connect("app")
 	text := []byte(`{"id":"é","type":"subscribe","payload":{"query":"{who}"}}`)
@@ -369,7 +369,7 @@ func TestFragmentsAndPings(t *testing.T) {
 	c.expect(`{"id":"é","type":"next","payload":{"data":{"who":"APP_SERVER"}}}`)
 }
 
-func TestByteByByte(t *testing.T) {
+func TestWebSocket_ByteByByte(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	c := w.dial()
 	var all bytes.Buffer
@@ -390,9 +390,9 @@ func TestByteByByte(t *testing.T) {
 	c.expect(`{"id":"1","type":"next","payload":{"data":{"who":"APP_SERVER"}}}`)
 }
 
-// TestEarlyBytes: the client sends its first messages together with the upgrade
-// request, so that net/http reads them.
-func TestEarlyBytes(t *testing.T) {
+// TestWebSocket_EarlyBytes: the client sends its first messages together with the upgrade request,
+// so that net/http reads them.
+func TestWebSocket_EarlyBytes(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	var all bytes.Buffer
 	all.WriteString("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
@@ -519,8 +519,8 @@ func TestUpgrade_HeaderLists(t *testing.T) {
 	}
 }
 
-// TestStalledReader: a client that reads nothing is cut, and nobody waits for it.
-func TestStalledReader(t *testing.T) {
+// TestWebSocket_StalledReader: a client that reads nothing is cut, and others do not wait for it.
+func TestWebSocket_StalledReader(t *testing.T) {
 	const users = 60
 	for _, tls := range []bool{false, true} {
 		t.Run(fmt.Sprint("tls=", tls), func(t *testing.T) {
@@ -543,8 +543,8 @@ func TestStalledReader(t *testing.T) {
 	}
 }
 
-// TestWriteTimeout: a client that reads nothing is cut also where little waits.
-func TestWriteTimeout(t *testing.T) {
+// TestWebSocket_WriteTimeout: a client that reads nothing is cut even if little is queued.
+func TestWebSocket_WriteTimeout(t *testing.T) {
 	w := newWorld(t, worldOptions{limits: Limits{WriteTimeout: 200 * time.Millisecond}})
 	c := w.connect("u0")
 	c.subscribe("1", `{text(kilobytes:20000)}`)
@@ -555,9 +555,9 @@ func TestWriteTimeout(t *testing.T) {
 	})
 }
 
-// TestAnswersWait: answers that a client asked for are not cut short, however
-// much it asks for at once, as long as it reads.
-func TestAnswersWait(t *testing.T) {
+// TestWebSocket_ResponsesWait: a client that reads receives all responses, however many it has
+// requested at once.
+func TestWebSocket_ResponsesWait(t *testing.T) {
 	w := newWorld(t, worldOptions{limits: Limits{QueueBytes: 64 << 10}})
 	c := w.connect("u0")
 	const answers = 50
@@ -573,9 +573,9 @@ func TestAnswersWait(t *testing.T) {
 	}
 }
 
-// TestLastStatusArrives: a reader that pauses misses intermediate statuses,
-// never the last.
-func TestLastStatusArrives(t *testing.T) {
+// TestWebSocket_LastStatusArrives: a reader that pauses misses intermediate statuses, but never the
+// last.
+func TestWebSocket_LastStatusArrives(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	c := w.connect("u0")
 	c.subscribe("s", `subscription{statuses(ids:["u1"]){userId presence padding(kilobytes:1000)}}`)
@@ -593,7 +593,7 @@ func TestLastStatusArrives(t *testing.T) {
 	t.Logf("%d of %d changes arrived", seen, 2*changes+1)
 }
 
-// drained says whether nothing more comes for a while.
+// drained reports whether nothing more arrives for a while.
 func (c *client) drained() bool {
 	if err := c.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
 		c.t.Fatal(err)
@@ -602,7 +602,7 @@ func (c *client) drained() bool {
 	return err != nil
 }
 
-func TestHeartbeat(t *testing.T) {
+func TestWebSocket_Heartbeat(t *testing.T) {
 	w := newWorld(t, worldOptions{heartbeat: 600 * time.Millisecond})
 	silent := w.connect("u0")
 	alive := w.connect("u1")
@@ -621,13 +621,13 @@ func TestHeartbeat(t *testing.T) {
 			}
 		}
 	}()
-	// The one never reads, so it answers no ping.
+	// The silent client never reads, so it answers no ping.
 	until(t, "the silent device to be gone", func() bool { return w.devices(0) == 0 })
 	for range 8 { // two time-outs
 		<-pings
 	}
 	if w.devices(1) != 1 {
-		t.Error("the device that answers is gone")
+		t.Error("the responsive device is gone")
 	}
 	for {
 		f, err := ws.ReadFrame(silent.in)
@@ -643,7 +643,7 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
-func TestShutdown(t *testing.T) {
+func TestServer_Shutdown(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	idle := w.connect("u0")
 	idle.subscribe("s", watchU1)
@@ -677,7 +677,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// retiring says whether all connections take no operations any more.
+// retiring reports whether no connection accepts operations any more.
 func (w *world) retiring() bool {
 	for _, c := range w.server.appendConns(nil) {
 		c.mu.Lock()
@@ -690,7 +690,7 @@ func (w *world) retiring() bool {
 	return true
 }
 
-func TestShutdownDropsWhatDoesNotEnd(t *testing.T) {
+func TestServer_ShutdownDropsWhatDoesNotEnd(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	c := w.connect("u0")
 	c.subscribe("q", `{wait}`)
@@ -703,8 +703,8 @@ func TestShutdownDropsWhatDoesNotEnd(t *testing.T) {
 	c.expectGone()
 }
 
-// TestOneGoroutine: an idle connection costs one goroutine.
-func TestOneGoroutine(t *testing.T) {
+// TestWebSocket_OneGoroutine: an idle connection costs one goroutine.
+func TestWebSocket_OneGoroutine(t *testing.T) {
 	const clients = 50
 	w := newWorld(t, worldOptions{})
 	w.connect("app").conn.Close()
@@ -719,8 +719,8 @@ func TestOneGoroutine(t *testing.T) {
 	until(t, "one goroutine a connection", func() bool { return runtime.NumGoroutine() <= before+clients })
 }
 
-// TestOtherClient speaks with a client library of another author.
-func TestOtherClient(t *testing.T) {
+// TestWebSocket_OtherClient uses an independent client library.
+func TestWebSocket_OtherClient(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -752,8 +752,8 @@ func TestOtherClient(t *testing.T) {
 	}
 }
 
-// TestHostileLength: a header's claim reserves no memory.
-func TestHostileLength(t *testing.T) {
+// TestWebSocket_HostileLength: a length claimed in a header reserves no memory.
+func TestWebSocket_HostileLength(t *testing.T) {
 	claim := append([]byte{0x81, 0xff}, binary.BigEndian.AppendUint64(nil, 1<<20)...)
 	claim = append(claim, 0, 0, 0, 0, 'x')
 	r := bytes.NewReader(claim)
@@ -768,9 +768,9 @@ func TestHostileLength(t *testing.T) {
 	}
 }
 
-// TestOperations_WrongParameters has each wrong parameter refuse its operation alone: the connection
-// stays, and with it the device and the operations that run.
-func TestOperations_WrongParameters(t *testing.T) {
+// TestWebSocket_WrongParameters: a wrong parameter refuses only its operation. The connection
+// remains, and so do the device and the running operations.
+func TestWebSocket_WrongParameters(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	c := w.connect("u0")
 	c.subscribe("s", watchU1)
