@@ -19,6 +19,7 @@ import (
 	delivery "rollcall/internal/fanout"
 	"rollcall/internal/opaque"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
 	"rollcall/models"
 )
@@ -70,7 +71,7 @@ func runWatchMemory(ctx context.Context, lab *kit.Lab) (figures []kit.Figure, er
 }
 
 // acquainted makes an app and users, of whom the second half are friends in a ring.
-func acquainted(ctx context.Context, db *database.DB, events *bus.Bus, users, friends int) (*models.App, []presence.Account, error) {
+func acquainted(ctx context.Context, db *database.DB, events *bus.Bus, users, friends int) (*models.App, []status.Account, error) {
 	if err := db.Migrate(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -92,9 +93,9 @@ func acquainted(ctx context.Context, db *database.DB, events *bus.Bus, users, fr
 	if err != nil {
 		return nil, nil, err
 	}
-	keys, accounts := make([]int64, users), make([]presence.Account, users)
+	keys, accounts := make([]int64, users), make([]status.Account, users)
 	for i, u := range rows {
-		keys[i], accounts[i] = u.ID, presence.AccountOf(u)
+		keys[i], accounts[i] = u.ID, status.AccountOf(u)
 	}
 	err = relations.New(db, events, opaque.Secret{}, time.Now).Seed(ctx, app, keys[users/2:], friends, func(int) {})
 	return app, accounts, err
@@ -102,7 +103,7 @@ func acquainted(ctx context.Context, db *database.DB, events *bus.Bus, users, fr
 
 // circles begins a statusChanged for each account, and answers what each has added
 // to the live heap.
-func circles(ctx context.Context, hub *presence.Hub, app *models.App, accounts []presence.Account) (float64, error) {
+func circles(ctx context.Context, hub *presence.Hub, app *models.App, accounts []status.Account) (float64, error) {
 	before := liveHeap()
 	for _, acc := range accounts {
 		// It watches as long as this process lives.

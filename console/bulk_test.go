@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -47,7 +47,7 @@ func TestBulk(t *testing.T) {
 				t.Errorf("%s is %s", id, got)
 			}
 		}
-		if reason := <-link; reason != presence.ReasonBanned {
+		if reason := <-link; reason != status.ReasonBanned {
 			t.Errorf("the device was cut for %v", reason)
 		}
 		_, err := s.users.Deactivate(context.Background(), s.dev, []string{"ann"}, models.Actor{Name: "test"})

@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/outage"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
 	"rollcall/internal/users"
 	"rollcall/internal/vitals"
@@ -112,7 +113,7 @@ type Presence interface {
 	Devices(ctx context.Context, userID int64) ([]models.Device, error)
 	Subscriptions(ctx context.Context, owner *models.User, r page.Request) (*presence.SubscriptionConnection, error)
 	// Disconnect cuts the devices with these IDs, nil: all, and answers how many.
-	Disconnect(ctx context.Context, acc presence.Account, deviceIDs []string, reason presence.Reason) (int, error)
+	Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, reason status.Reason) (int, error)
 }
 
 // Figures is what the console needs of the apps' histories (figures.Recorder).

@@ -1,7 +1,7 @@
 package console
 
 import (
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -179,7 +179,7 @@ func (c *console) disconnect(v *visit, p *userPage) (*models.ItemResult, error) 
 	if err != nil {
 		return nil, err
 	}
-	n, err := c.Presence.Disconnect(v.r.Context(), presence.AccountOf(p.User.User), devices, presence.ReasonDisconnected)
+	n, err := c.Presence.Disconnect(v.r.Context(), status.AccountOf(p.User.User), devices, status.ReasonDisconnected)
 	if n == 0 || err != nil {
 		return already, err
 	}

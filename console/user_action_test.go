@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -87,7 +87,7 @@ func TestUserActions(t *testing.T) {
 				b.get(path+"/ban").want(t, http.StatusOK, `name="reason" value="spam &amp; more"`)
 			}
 		}
-		if reason := <-link; reason != presence.ReasonDisconnected {
+		if reason := <-link; reason != status.ReasonDisconnected {
 			t.Errorf("the device was cut for %v", reason)
 		}
 		want := []string{

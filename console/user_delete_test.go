@@ -5,15 +5,15 @@ import (
 	"testing"
 
 	"rollcall/internal/database"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
 
 // cut tells what a device's link was cut for.
-type cut chan presence.Reason
+type cut chan status.Reason
 
-func (c cut) Cut(reason presence.Reason) { c <- reason }
+func (c cut) Cut(reason status.Reason) { c <- reason }
 
 func TestDeleteUser(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
@@ -41,7 +41,7 @@ func TestDeleteUser(t *testing.T) {
 		if !s.there(s.prod, "ann") {
 			t.Error("the user of that ID in another app is gone")
 		}
-		if reason := <-link; reason != presence.ReasonDeleted {
+		if reason := <-link; reason != status.ReasonDeleted {
 			t.Errorf("the device was cut for %v", reason)
 		}
 		b.get(root).want(t, http.StatusOK, "ann was deleted.", "No users yet", "0 of 100")

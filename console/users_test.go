@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/internal/users"
 	"rollcall/models"
@@ -20,14 +20,14 @@ import (
 // silent is a device's link that nothing comes of.
 type silent struct{}
 
-func (silent) Cut(presence.Reason) {}
+func (silent) Cut(status.Reason) {}
 
 // connect makes a device of a user.
-func (s *site) connect(app *models.App, id string, link presence.Link) {
+func (s *site) connect(app *models.App, id string, link status.Link) {
 	s.t.Helper()
 	u, err := s.users.ByID(context.Background(), app.ID, id)
 	s.check(err)
-	acc := presence.Account{ID: u.ID, AppID: app.ID, ExternalID: id}
+	acc := status.Account{ID: u.ID, AppID: app.ID, ExternalID: id}
 	allowed := func(context.Context) error { return nil }
 	_, err = s.presence.Connect(context.Background(), acc, models.PlatformHarmonyOS, link, allowed)
 	s.check(err)

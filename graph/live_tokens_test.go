@@ -9,7 +9,7 @@ import (
 	"rollcall/graph/graphtest"
 	"rollcall/internal/apps"
 	"rollcall/internal/bus"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
 	"rollcall/models"
@@ -119,7 +119,7 @@ func TestRotation_ClosesAppServersConnections(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Presence.Connect(t.Context(), presence.AccountOf(bob), models.PlatformOther, nowhere{}, noCheck); err != nil {
+		if _, err := w.Presence.Connect(t.Context(), status.AccountOf(bob), models.PlatformOther, nowhere{}, noCheck); err != nil {
 			t.Fatal(err)
 		}
 		if r := events.Next(); r.Code() != "" { // the connection stays for its events

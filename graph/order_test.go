@@ -12,7 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"rollcall/graph/graphtest"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -164,7 +164,7 @@ func eachOrder(t *testing.T, users int, test func(w *graphtest.World, ids []stri
 			}
 			here, there := nodes[0], nodes[count-1]
 			here.Register(here.App, "ann")
-			accounts := make([]presence.Account, users)
+			accounts := make([]status.Account, users)
 			for i, id := range ids {
 				here.Register(here.App, id)
 				do(here, graphtest.AppServer, makeFriends, vars("a", "ann", "b", id))

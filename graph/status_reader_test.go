@@ -9,7 +9,7 @@ import (
 
 	"rollcall/graph/graphtest"
 	"rollcall/graph/transport"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -29,17 +29,17 @@ var bulky = func() string {
 func numbered(n int) string { return fmt.Sprintf("%0100d", n) }
 
 // account answers a user as presence knows it.
-func account(w *graphtest.World, id string) presence.Account {
+func account(w *graphtest.World, id string) status.Account {
 	w.T.Helper()
 	u, err := w.Users.ByID(context.Background(), w.App.ID, id)
 	if err != nil || u == nil {
 		w.T.Fatalf("there is no %s: %v", id, err)
 	}
-	return presence.AccountOf(u)
+	return status.AccountOf(u)
 }
 
 // set sets a custom status without a request: there are many in these tests.
-func set(w *graphtest.World, acc presence.Account, text string) {
+func set(w *graphtest.World, acc status.Account, text string) {
 	w.T.Helper()
 	if _, err := w.Presence.SetStatus(context.Background(), acc, text); err != nil {
 		w.T.Fatal(err)
@@ -89,7 +89,7 @@ func TestStalledReaderIsCut(t *testing.T) {
 		w.Adjust = func(c *transport.Config) { c.Limits.QueueBytes = 64 << 10 }
 		w.Restart()
 		var ids []string
-		var accounts []presence.Account
+		var accounts []status.Account
 		for i := range 20 {
 			ids = append(ids, fmt.Sprint("user", i))
 			w.Register(w.App, ids[i])
@@ -131,7 +131,7 @@ func TestStalledReaderIsCut(t *testing.T) {
 // nowhere is a link that has nothing to cut.
 type nowhere struct{}
 
-func (nowhere) Cut(presence.Reason) {}
+func (nowhere) Cut(status.Reason) {}
 
 // noCheck lets a device connect.
 func noCheck(context.Context) error { return nil }

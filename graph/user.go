@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -64,7 +65,7 @@ func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.D
 	if err != nil {
 		return 0, err
 	}
-	return r.presence.Disconnect(ctx, accounts[0], input.DeviceIds, presence.ReasonDisconnected)
+	return r.presence.Disconnect(ctx, accounts[0], input.DeviceIds, status.ReasonDisconnected)
 }
 
 func (r *queryResolver) Me(ctx context.Context) (*models.User, error) {

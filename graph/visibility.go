@@ -10,7 +10,7 @@ import (
 	"rollcall/graph/stream"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
 	"rollcall/models"
 )
@@ -83,18 +83,18 @@ func private(ctx context.Context, obj any, next graphql.Resolver) (any, error) {
 }
 
 // accounts answers whom the IDs name in the caller's app, or USER_NOT_FOUND.
-func (r *Resolver) accounts(ctx context.Context, ids []string) ([]presence.Account, error) {
+func (r *Resolver) accounts(ctx context.Context, ids []string) ([]status.Account, error) {
 	app := auth.From(ctx).App
 	found, err := r.users.ByIDs(ctx, app.ID, ids)
 	if err != nil {
 		return nil, err
 	}
-	accounts := make([]presence.Account, len(found))
+	accounts := make([]status.Account, len(found))
 	for i, u := range found {
 		if u == nil {
 			return nil, fault.New(fault.UserNotFound, "there is no user %q", ids[i]).With("userId", ids[i])
 		}
-		accounts[i] = presence.AccountOf(u)
+		accounts[i] = status.AccountOf(u)
 	}
 	return accounts, nil
 }

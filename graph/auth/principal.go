@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -84,8 +85,8 @@ func (p *Principal) AppID() int64 {
 
 // Account names the principal's user to internal/presence; only for Kind User, once
 // it is confirmed.
-func (p *Principal) Account() presence.Account {
-	account := presence.AccountOf(p.User)
+func (p *Principal) Account() status.Account {
+	account := status.AccountOf(p.User)
 	account.DeviceLimit = p.App.Settings.DeviceLimit
 	return account
 }

@@ -20,6 +20,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
@@ -253,7 +254,7 @@ func (w *World) Devices(u *models.User) []models.Device {
 // present one on, until stop is called.
 func (w *World) Watch(u *models.User, sink fanout.Sink, snapshot bool) (stop func()) {
 	w.T.Helper()
-	stop, err := w.Presence.WatchUsers(context.Background(), []presence.Account{presence.AccountOf(u)}, sink, snapshot)
+	stop, err := w.Presence.WatchUsers(context.Background(), []status.Account{status.AccountOf(u)}, sink, snapshot)
 	if err != nil {
 		w.T.Fatal(err)
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"rollcall/internal/fanout"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 )
 
 // BenchmarkDeliver sends one event after another to a subscriber that reads: the cost that each of
@@ -19,7 +19,7 @@ func BenchmarkDeliver(b *testing.B) {
 	sink := <-w.schema.sinks
 	until(b, "the subscription to run", func() bool { return sink.(*subscription).running() })
 	var captured capture
-	stop, err := w.hub.WatchUsers(context.Background(), []presence.Account{w.account(0)}, &captured, true)
+	stop, err := w.hub.WatchUsers(context.Background(), []status.Account{w.account(0)}, &captured, true)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 )
 
 // closing is how a WebSocket ends: the code, which the client's program reads, and the reason,
@@ -59,15 +59,15 @@ var (
 )
 
 // closingOf returns how a WebSocket ends when presence has cut its device for the reason.
-func closingOf(reason presence.Reason) closing {
+func closingOf(reason status.Reason) closing {
 	switch reason {
-	case presence.ReasonLoggedOut:
+	case status.ReasonLoggedOut:
 		return closeLoggedOut
-	case presence.ReasonBanned:
+	case status.ReasonBanned:
 		return closeForbidden
-	case presence.ReasonDisconnected:
+	case status.ReasonDisconnected:
 		return closeDisconnected
-	case presence.ReasonDeviceLimit:
+	case status.ReasonDeviceLimit:
 		return closeDeviceLimit
 	}
 	return closeRevoked
@@ -91,15 +91,15 @@ func closingFor(err error) closing {
 
 // faultOf returns the error that ends an SSE stream, which has no close codes, when presence has
 // cut its device for the reason.
-func faultOf(reason presence.Reason) *fault.Error {
+func faultOf(reason status.Reason) *fault.Error {
 	switch reason {
-	case presence.ReasonBanned:
+	case status.ReasonBanned:
 		return fault.New(fault.UserBanned, "the user is banned")
-	case presence.ReasonDisconnected:
+	case status.ReasonDisconnected:
 		return fault.New(fault.Forbidden, "disconnected by the app")
-	case presence.ReasonLoggedOut:
+	case status.ReasonLoggedOut:
 		return fault.New(fault.Unauthenticated, "logged out")
-	case presence.ReasonDeviceLimit:
+	case status.ReasonDeviceLimit:
 		return fault.New(fault.Forbidden, "%s", closeDeviceLimit.reason)
 	}
 	return fault.New(fault.Unauthenticated, "the account no longer exists")

@@ -14,6 +14,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -42,9 +43,9 @@ type Authenticator interface {
 type Presence interface {
 	// Admit registers a device of a user of which only the key is known, from a token; Connect
 	// registers one of a user that has been read.
-	Admit(ctx context.Context, userID int64, platform models.Platform, link presence.Link,
-		who func(context.Context) (presence.Account, error)) (*presence.Device, error)
-	Connect(ctx context.Context, acc presence.Account, platform models.Platform, link presence.Link,
+	Admit(ctx context.Context, userID int64, platform models.Platform, link status.Link,
+		who func(context.Context) (status.Account, error)) (*presence.Device, error)
+	Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 		check func(context.Context) error) (*presence.Device, error)
 }
 

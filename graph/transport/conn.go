@@ -18,6 +18,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 )
 
 // conn is one WebSocket. While it is idle it costs one goroutine, which waits for the client
@@ -52,7 +53,7 @@ type conn struct {
 }
 
 var (
-	_ presence.Link     = (*conn)(nil)
+	_ status.Link       = (*conn)(nil)
 	_ clientaddr.Caller = (*conn)(nil)
 )
 
@@ -244,7 +245,7 @@ func (c *conn) retire(how closing) {
 }
 
 // Cut ends the connection because its device may no longer be connected.
-func (c *conn) Cut(reason presence.Reason) { c.close(closingOf(reason)) }
+func (c *conn) Cut(reason status.Reason) { c.close(closingOf(reason)) }
 
 // send sends m, or cuts a client for which too much is queued.
 func (c *conn) send(m message) { c.sent(c.out.push(m)) }

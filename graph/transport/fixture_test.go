@@ -28,6 +28,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -146,7 +147,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 func TestMain(m *testing.M) { testenv.Main(m) }
 
 // account returns the account of the user with that number.
-func (w *world) account(i int) presence.Account {
+func (w *world) account(i int) status.Account {
 	p := auth.Principal{Kind: auth.User, App: w.auth.app, User: w.auth.users[i]}
 	return p.Account()
 }
@@ -172,7 +173,7 @@ func (w *world) online(i int) (offline func()) {
 
 type noLink struct{}
 
-func (noLink) Cut(presence.Reason) {}
+func (noLink) Cut(status.Reason) {}
 
 // allowed lets every device connect.
 func allowed(context.Context) error { return nil }
@@ -189,7 +190,7 @@ func (w *world) devicesOf(i int) []models.Device {
 }
 
 // disconnect ends the user's devices for the reason.
-func (w *world) disconnect(i int, reason presence.Reason) {
+func (w *world) disconnect(i int, reason status.Reason) {
 	if _, err := w.hub.Disconnect(context.Background(), w.account(i), nil, reason); err != nil {
 		w.t.Error(err)
 	}
@@ -430,7 +431,7 @@ func (s *fakeSchema) subscription(ctx context.Context, op *graphql.OperationCont
 			s.sinks <- sink
 			return func() {}, nil
 		}
-		var accounts []presence.Account
+		var accounts []status.Account
 		for i, u := range s.world.auth.users {
 			for _, id := range f.ArgumentMap(op.Variables)["ids"].([]any) {
 				if u.ExternalID == id {

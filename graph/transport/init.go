@@ -9,7 +9,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -70,7 +70,7 @@ func (c *conn) admit(ctx context.Context, init initPayload) (principal *auth.Pri
 		return nil, closeNoToken
 	case auth.User:
 		c.device, err = cfg.Presence.Admit(ctx, claimed.UserID(), models.PlatformOf(init.platform), c,
-			func(ctx context.Context) (acc presence.Account, err error) {
+			func(ctx context.Context) (acc status.Account, err error) {
 				first := principal == nil // it may be called again for the same device
 				if principal, err = c.server.confirmed(ctx, init.authorization); err != nil {
 					return acc, err

@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -59,8 +60,8 @@ type sseStream struct {
 var errGoingAway = errors.New("the server is shutting down")
 
 var (
-	_ outlet        = (*sseStream)(nil)
-	_ presence.Link = (*sseStream)(nil)
+	_ outlet      = (*sseStream)(nil)
+	_ status.Link = (*sseStream)(nil)
 )
 
 // streamOnce writes a single response as a stream, unless it asks the caller to try again.
@@ -311,9 +312,9 @@ func (st *sseStream) end(_ *subscription, err error) {
 // Cut ends the stream because its device may no longer be connected. SSE has no close codes, so an
 // error states the reason. For a ban it is the error of all requests of the user, which also states
 // when the ban ends.
-func (st *sseStream) Cut(reason presence.Reason) {
+func (st *sseStream) Cut(reason status.Reason) {
 	st.finish(func() []byte {
-		if reason == presence.ReasonBanned {
+		if reason == status.ReasonBanned {
 			if err := st.confirm(st.ctx); fault.CodeOf(err) == fault.UserBanned {
 				return st.failure(err)
 			}

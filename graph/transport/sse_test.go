@@ -16,7 +16,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 )
 
 // eventStream reads an SSE response.
@@ -156,11 +156,11 @@ func TestSSE_SingleResponses(t *testing.T) {
 }
 
 func TestSSE_Cut(t *testing.T) {
-	for reason, code := range map[presence.Reason]string{
-		presence.ReasonBanned:       "USER_BANNED",
-		presence.ReasonDisconnected: "FORBIDDEN",
-		presence.ReasonDeactivated:  "UNAUTHENTICATED",
-		presence.ReasonDeleted:      "UNAUTHENTICATED",
+	for reason, code := range map[status.Reason]string{
+		status.ReasonBanned:       "USER_BANNED",
+		status.ReasonDisconnected: "FORBIDDEN",
+		status.ReasonDeactivated:  "UNAUTHENTICATED",
+		status.ReasonDeleted:      "UNAUTHENTICATED",
 	} {
 		t.Run(reason.String(), func(t *testing.T) {
 			w := newWorld(t, worldOptions{})

@@ -22,7 +22,7 @@ import (
 
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
-	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 )
 
 const watchU1 = `subscription{statuses(ids:["u1"]){userId presence}}`
@@ -137,22 +137,22 @@ func TestWebSocket_EveryClosing(t *testing.T) {
 
 		{"ban", 4403, func(t *testing.T) *client {
 			c := ready(t, "u2")
-			w.disconnect(2, presence.ReasonBanned)
+			w.disconnect(2, status.ReasonBanned)
 			return c
 		}},
 		{"disconnectUser", 4403, func(t *testing.T) *client {
 			c := ready(t, "u3")
-			w.disconnect(3, presence.ReasonDisconnected)
+			w.disconnect(3, status.ReasonDisconnected)
 			return c
 		}},
 		{"deactivation", 4401, func(t *testing.T) *client {
 			c := ready(t, "u4")
-			w.disconnect(4, presence.ReasonDeactivated)
+			w.disconnect(4, status.ReasonDeactivated)
 			return c
 		}},
 		{"deletion", 4401, func(t *testing.T) *client {
 			c := ready(t, "u5")
-			w.disconnect(5, presence.ReasonDeleted)
+			w.disconnect(5, status.ReasonDeleted)
 			return c
 		}},
 		{"logged out by another device", 4401, func(t *testing.T) *client {

@@ -4,85 +4,27 @@ import (
 	"slices"
 
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
-// Account says who connects, logs out or is watched. Make it with AccountOf.
-type Account struct {
-	ID         int64 // users.id
-	AppID      int64
-	ExternalID string
-	// Presence and PresenceAt are what the user's row held when it was read, at
-	// most a minute ago. They count only while the hub holds nothing newer.
-	Presence   models.Presence
-	PresenceAt *models.Time
-	// DeviceLimit is how many devices may be connected once another one connects. 0: any number.
-	DeviceLimit int
-}
-
-// AccountOf answers the account of a row that was read within the last minute.
-func AccountOf(u *models.User) Account {
-	return Account{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID, Presence: u.Presence, PresenceAt: u.PresenceAt}
-}
-
-// state is a presence and since when: what the columns users.presence and
-// users.presence_at hold.
-type state struct {
-	presence models.Presence
-	at       models.Time // 0: never logged in, NULL in the column
-}
-
-// unknown stands for columns that may hold anything: nothing was written yet, a
-// write failed, or one is under way.
-var unknown = state{presence: -1}
-
-// stateOf is the state that a row speaks of. ONLINE in a row means only that the
-// user was connected when last written; whoever is online is in memory.
-func stateOf(p models.Presence, at *models.Time) state {
-	s := state{presence: p}
-	if at != nil {
-		s.at = *at
-	}
-	if s.presence == models.PresenceOnline {
-		s.presence = models.PresenceOffline
-	}
-	return s
-}
-
-// custom is the text that a user has set. It lives in memory alone, and only
-// while the user is ONLINE.
-type custom struct {
-	text string
-	at   models.Time // when it was last set or cleared; 0: not since the login
-}
-
-// statusOf answers a state and a text as others see them.
-func statusOf(userID string, s state, c custom) models.UserStatus {
-	status := models.UserStatus{UserID: userID, Presence: s.presence, CustomStatus: c.text}
-	if at := max(s.at, c.at); at != 0 {
-		status.ChangedAt = &at
-	}
-	return status
-}
+// unknown stands for columns that may hold anything: nothing was written yet, a write failed, or one
+// is under way.
+var unknown = status.State{Presence: -1}
 
 // entry is one account in memory, guarded by its shard's mutex.
 //
 // A login is announced only after the database holds it. So devices without
 // ONLINE are devices whose login is still being written, all of them alike.
 type entry struct {
-	id, appID  int64
-	externalID string
-	// current and custom are the status that everybody may know, and was announced.
-	current state
-	custom  custom
-	// seq is the number of the latest change; 0: none since the row was read.
-	seq int64
+	// Record is the status that everybody may know, and was published.
+	status.Record
 	// devices in the order in which they came; few, so a slice.
 	devices []*Device
 	// loginAt is when the first of the devices came whose login is being written.
 	loginAt models.Time
 	// durable is what the columns hold.
-	durable state
+	durable status.State
 	// queued: the writer will come by.
 	queued bool
 	// dropped: the user is deleted, the entry forgotten.
@@ -101,38 +43,25 @@ type waiter struct {
 	done chan error
 }
 
-func newEntry(acc Account) *entry {
-	return &entry{
-		id: acc.ID, appID: acc.AppID, externalID: acc.ExternalID,
-		current: stateOf(acc.Presence, acc.PresenceAt),
-		durable: unknown,
-	}
+func newEntry(acc status.Account) *entry {
+	return &entry{Record: status.RecordOf(acc), durable: unknown}
 }
 
-func (e *entry) online() bool { return e.current.presence == models.PresenceOnline }
-
-// after answers the moment, or one later than the present status where it is not:
-// a clock that was set back, or two changes in one millisecond, must not let an
-// older status look like the newest.
-func (e *entry) after(at models.Time) models.Time {
-	return max(at, max(e.current.at, e.custom.at)+1)
-}
-
-func (e *entry) status() models.UserStatus { return statusOf(e.externalID, e.current, e.custom) }
+func (e *entry) online() bool { return e.Presence == models.PresenceOnline }
 
 func (e *entry) has(d *Device) bool { return slices.Contains(e.devices, d) }
 
 // wanted is what the columns should hold.
-func (e *entry) wanted() state {
+func (e *entry) wanted() status.State {
 	if len(e.devices) > 0 && !e.online() {
-		return state{presence: models.PresenceOnline, at: e.loginAt}
+		return status.State{Presence: models.PresenceOnline, Since: e.loginAt}
 	}
-	return e.current
+	return e.State
 }
 
 // idle says whether the row tells everything that the entry does.
 func (e *entry) idle() bool {
-	return len(e.devices) == 0 && !e.queued && e.durable == e.current
+	return len(e.devices) == 0 && !e.queued && e.durable == e.State
 }
 
 func (e *entry) wait(d *Device) waiter {
@@ -150,16 +79,17 @@ func finish(waiters []waiter, err error) {
 // turn gives e another presence, without a custom status, and announces it. What
 // is none changes nothing: links that break make OFFLINE only of who is ONLINE.
 func (s *shard) turn(e *entry, to models.Presence, at models.Time) {
-	from := e.current.presence
+	from := e.Presence
 	if from == to || (to == models.PresenceOffline && from != models.PresenceOnline) {
 		return
 	}
-	e.current, e.custom = state{presence: to, at: e.after(at)}, custom{}
+	e.State = status.State{Presence: to, Since: e.After(at)}
+	e.Custom, e.CustomSince = "", 0
 	switch models.PresenceOnline {
 	case to:
-		s.hub.countOnline(e.appID, 1)
+		s.hub.countOnline(e.AppID, 1)
 	case from:
-		s.hub.countOnline(e.appID, -1)
+		s.hub.countOnline(e.AppID, -1)
 	}
 	s.announce(e)
 }
@@ -167,9 +97,9 @@ func (s *shard) turn(e *entry, to models.Presence, at models.Time) {
 // announce tells those who watch what e's status is now.
 func (s *shard) announce(e *entry) {
 	s.hub.metrics.events.Inc()
-	e.seq = s.hub.seq.Add(1)
-	status := e.status()
-	s.Publish(fanout.NewAt(e.seq, e.id, &status), userKey(e.id), appKey(e.appID))
+	e.Version = s.hub.seq.Add(1)
+	now := e.Status()
+	s.Publish(fanout.NewAt(e.Version, e.ID, &now), userKey(e.ID), appKey(e.AppID))
 }
 
 // end takes the devices that leave out of e, turns e to the presence after the
@@ -185,7 +115,7 @@ func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (en
 	s.hub.metrics.devices.Sub(float64(len(ended)))
 	if len(e.devices) == 0 {
 		if len(ended) > 0 {
-			s.hub.lingerers.note(e.id, s.hub.now())
+			s.hub.lingerers.note(e.ID, s.hub.now())
 		}
 		s.turn(e, to, s.hub.now())
 	}

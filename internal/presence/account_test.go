@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -14,7 +15,7 @@ func still() *shard {
 	return New(nil, new(bus.Bus), Options{Clock: newClock().Now}).shard(1)
 }
 
-var somebody = Account{ID: 1, AppID: 1, ExternalID: "a"}
+var somebody = status.Account{ID: 1, AppID: 1, ExternalID: "a"}
 
 func (s *shard) mustRegister(t *testing.T) *Device {
 	t.Helper()
@@ -37,9 +38,9 @@ func TestFailedWriteEndsItsLogins(t *testing.T) {
 	second := s.mustRegister(t) // comes during the write, waits for the next
 	s.endWrite(w, errors.New("no answer"))
 	if e.has(first) || !e.has(second) || e.online() {
-		t.Fatalf("devices %v, %+v", e.devices, e.current)
+		t.Fatalf("devices %v, %+v", e.devices, e.State)
 	}
-	if w, ok := s.beginWrite(e); !ok || w.state.presence != models.PresenceOnline || len(w.waiters) != 1 {
+	if w, ok := s.beginWrite(e); !ok || w.state.Presence != models.PresenceOnline || len(w.waiters) != 1 {
 		t.Fatalf("the next write is %+v", w)
 	}
 }
@@ -54,7 +55,7 @@ func TestLogoutDuringLoginWaits(t *testing.T) {
 	s.endWrite(w, nil)
 	w, _ = s.beginWrite(e)
 	s.endWrite(w, nil)
-	if want := (state{presence: models.PresenceUnlogined}); e.durable != want {
+	if want := (status.State{Presence: models.PresenceUnlogined}); e.durable != want {
 		t.Fatalf("the columns hold %+v", e.durable)
 	}
 
@@ -66,7 +67,7 @@ func TestLogoutDuringLoginWaits(t *testing.T) {
 		t.Fatalf("Logout answered %v while ONLINE was being written", err)
 	}
 	s.endWrite(w, nil)
-	if w, ok := s.beginWrite(e); !ok || w.state.presence != models.PresenceUnlogined {
+	if w, ok := s.beginWrite(e); !ok || w.state.Presence != models.PresenceUnlogined {
 		t.Fatalf("the last write is %+v", w)
 	}
 }

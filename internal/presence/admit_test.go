@@ -7,6 +7,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -21,7 +22,7 @@ func TestAdmit(t *testing.T) {
 		acc, ctx := w.account(0), context.Background()
 
 		banned := new(link)
-		_, err := w.Admit(ctx, acc.ID, models.PlatformIOS, banned, func(context.Context) (Account, error) {
+		_, err := w.Admit(ctx, acc.ID, models.PlatformIOS, banned, func(context.Context) (status.Account, error) {
 			w.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{User: w.row(0), Reason: bus.ReasonBanned})
 			return acc, nil
 		})
@@ -29,7 +30,7 @@ func TestAdmit(t *testing.T) {
 			t.Fatalf("whoever is banned while it is read: %v, cut %d times", err, len(banned.reasons))
 		}
 		refusal := errors.New("refused")
-		_, err = w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (Account, error) { return Account{}, refusal })
+		_, err = w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (status.Account, error) { return status.Account{}, refusal })
 		if err != refusal {
 			t.Fatalf("whoever is refused: %v", err)
 		}
@@ -37,7 +38,7 @@ func TestAdmit(t *testing.T) {
 			t.Fatal("something remains of those who were not let in")
 		}
 
-		d, err := w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (Account, error) { return acc, nil })
+		d, err := w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (status.Account, error) { return acc, nil })
 		if err != nil || d.Account() != acc {
 			t.Fatalf("whoever may connect: %v, the device of %+v", err, d.Account())
 		}
@@ -55,12 +56,12 @@ func TestAdmitWhileBannedElsewhere(t *testing.T) {
 		n := newNodes(t, db, 2, 1)
 		acc, row, refused := n[1].account(0), n[0].row(0), errors.New("refused")
 		asked := 0
-		_, err := n[1].Admit(context.Background(), acc.ID, models.PlatformWeb, new(link), func(context.Context) (Account, error) {
+		_, err := n[1].Admit(context.Background(), acc.ID, models.PlatformWeb, new(link), func(context.Context) (status.Account, error) {
 			if asked++; asked == 1 {
 				n[0].bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: row, Reason: bus.ReasonBanned})
 				return acc, nil
 			}
-			return Account{}, refused
+			return status.Account{}, refused
 		})
 		if err != refused {
 			t.Fatalf("Admit answered %v after %d questions", err, asked)

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -93,7 +94,7 @@ func (a *audience) release(appID int64) {
 
 // join adds l to the account's circle; first: there was none, and the caller
 // loads it.
-func (a *audience) join(h *Hub, app *models.App, acc Account, l *listener) (c *circle, first bool) {
+func (a *audience) join(h *Hub, app *models.App, acc status.Account, l *listener) (c *circle, first bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	g := a.gallery(app)

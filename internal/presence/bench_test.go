@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -22,9 +23,9 @@ func BenchmarkWatchMemory(b *testing.B) {
 	const watchers, users, each = 1000, 2000, 200
 	w := newWorld(b, testenv.Open(b, testenv.SQLiteURL(b)), 0)
 	sink := new(idle)
-	accs := make([]Account, users)
+	accs := make([]status.Account, users)
 	for i := range accs {
-		accs[i] = Account{ID: int64(i + 1), AppID: 1}
+		accs[i] = status.Account{ID: int64(i + 1), AppID: 1}
 	}
 	for b.Loop() {
 		before := heap()
@@ -53,7 +54,7 @@ func BenchmarkStorm(b *testing.B) {
 				devices := make([]*Device, users)
 				for i := range devices {
 					connects.Go(func() {
-						d, err := w.Connect(context.Background(), AccountOf(w.users[i]), models.PlatformWeb, new(link), allowed)
+						d, err := w.Connect(context.Background(), status.AccountOf(w.users[i]), models.PlatformWeb, new(link), allowed)
 						if err != nil {
 							b.Error(err)
 						}
@@ -88,7 +89,7 @@ func BenchmarkCircleMemory(b *testing.B) {
 		before := heap()
 		all := make([]*circle, circles)
 		for i := range all {
-			all[i] = newCircle(w.Hub, Account{ID: int64(users + i + 1), AppID: 1}, fromFriends)
+			all[i] = newCircle(w.Hub, status.Account{ID: int64(users + i + 1), AppID: 1}, fromFriends)
 			ids := make([]int64, each)
 			for n := range ids {
 				ids[n] = int64(1 + (i*37+n)%users)

@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -104,7 +105,7 @@ type change struct {
 // goroutine, possibly before WatchCircle has returned.
 //
 // stop ends the watch; calling it again does nothing.
-func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc Account, sink fanout.Sink) (stop func(), err error) {
+func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc status.Account, sink fanout.Sink) (stop func(), err error) {
 	l := &listener{sink: sink, since: h.seq.Load()}
 	c, first := h.audience.join(h, app, acc, l)
 	if first {
@@ -136,7 +137,7 @@ func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc Account, sin
 }
 
 // newCircle answers a circle that watches its owner alone, and is to load lists.
-func newCircle(h *Hub, acc Account, wanted sources) *circle {
+func newCircle(h *Hub, acc status.Account, wanted sources) *circle {
 	c := &circle{hub: h, id: acc.ID, appID: acc.AppID, ready: make(chan struct{})}
 	c.watcher.Sink = c
 	c.listeners.Store(new([]*listener))
@@ -158,7 +159,7 @@ func (h *Hub) moment() moment { return moment{seq: h.seq.Load(), at: h.now() - 1
 func (s *shard) moment(userID int64) moment {
 	m := s.hub.moment()
 	if e := s.entries[userID]; e != nil {
-		m.at = e.current.at
+		m.at = e.Since
 	}
 	return m
 }

@@ -6,86 +6,15 @@ import (
 	"sync/atomic"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
-// Reason says why a device's link must end.
-type Reason int8
-
-// The reasons.
-const (
-	// ReasonLoggedOut: another device, or a request, logged the user out.
-	ReasonLoggedOut Reason = iota + 1
-	// ReasonBanned: the user was banned.
-	ReasonBanned
-	// ReasonDeactivated: the user was deactivated.
-	ReasonDeactivated
-	// ReasonDeleted: the user was deleted.
-	ReasonDeleted
-	// ReasonDisconnected: the App Server had the device disconnected.
-	ReasonDisconnected
-	// ReasonDeviceLimit: a newer device connected, and the user had as many as it may have.
-	ReasonDeviceLimit
-)
-
-// String is the reason in a few words, for logs.
-func (r Reason) String() string {
-	switch r {
-	case ReasonLoggedOut:
-		return "logged out"
-	case ReasonBanned:
-		return "banned"
-	case ReasonDeactivated:
-		return "deactivated"
-	case ReasonDeleted:
-		return "deleted"
-	case ReasonDisconnected:
-		return "disconnected"
-	case ReasonDeviceLimit:
-		return "device limit"
-	}
-	return "unknown"
-}
-
 // revocations are the reasons by which a user may no longer be connected.
-var revocations = map[bus.Reason]Reason{
-	bus.ReasonBanned:      ReasonBanned,
-	bus.ReasonDeactivated: ReasonDeactivated,
-	bus.ReasonDeleted:     ReasonDeleted,
-}
-
-// isRevocation reports whether r means that the user may no longer be connected.
-func (r Reason) isRevocation() bool {
-	return r == ReasonBanned || r == ReasonDeactivated || r == ReasonDeleted
-}
-
-// leaves returns the presence of a user whose access was revoked for that reason.
-func (r Reason) leaves() models.Presence {
-	if r == ReasonBanned {
-		return models.PresenceOffline
-	}
-	return models.PresenceUnlogined
-}
-
-// revocationOf returns why the user with that row, nil if it is deleted, may not be connected.
-// revoked reports whether that is so.
-func revocationOf(u *models.User, now models.Time) (reason Reason, revoked bool) {
-	switch {
-	case u == nil:
-		return ReasonDeleted, true
-	case u.DeactivatedAt != nil:
-		return ReasonDeactivated, true
-	case u.State(now) == models.UserBanned:
-		return ReasonBanned, true
-	}
-	return 0, false
-}
-
-// Link is the transport's side of a device.
-type Link interface {
-	// Cut ends the connection for that reason. It must not block; it may be
-	// called from any goroutine, more than once, and before Connect has answered.
-	Cut(reason Reason)
+var revocations = map[bus.Reason]status.Reason{
+	bus.ReasonBanned:      status.ReasonBanned,
+	bus.ReasonDeactivated: status.ReasonDeactivated,
+	bus.ReasonDeleted:     status.ReasonDeleted,
 }
 
 // deviceIDLength gives 80 random bits.
@@ -97,9 +26,9 @@ type Device struct {
 	// entry is nil until the device has been let in; see Connect.
 	entry *entry
 	// account has no more than its ID until then.
-	account   Account
+	account   status.Account
 	info      models.Device
-	link      Link
+	link      status.Link
 	loggedOut atomic.Bool
 	// added is the version with which Redis added the device; guarded by the shared store's mutex.
 	added int64
@@ -112,7 +41,7 @@ type Device struct {
 func (d *Device) Info() models.Device { return d.info }
 
 // Account is whose device it is, as of the moment it connected.
-func (d *Device) Account() Account { return d.account }
+func (d *Device) Account() status.Account { return d.account }
 
 // LoggedOut says whether a logout has ended the device.
 func (d *Device) LoggedOut() bool { return d.loggedOut.Load() }
@@ -131,21 +60,21 @@ func (d *Device) Gone() { d.hub.store.gone(d) }
 // called when the hub would already cut the device, and before anybody sees it: a
 // ban that commits before check is answered by check, and one that commits later
 // cuts the link. So whoever races with a ban loses, and was never ONLINE.
-func (h *Hub) Connect(ctx context.Context, acc Account, platform models.Platform, link Link,
+func (h *Hub) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 	check func(context.Context) error) (*Device, error) {
-	return h.store.connect(ctx, acc, platform, link, func(ctx context.Context) (Account, error) { return acc, check(ctx) })
+	return h.store.connect(ctx, acc, platform, link, func(ctx context.Context) (status.Account, error) { return acc, check(ctx) })
 }
 
 // Admit is Connect for a user of whom no more than users.id is known: who answers
 // its account, as the database has it now, where check would say only whether the
 // user may connect. So one look at the database does for both.
-func (h *Hub) Admit(ctx context.Context, userID int64, platform models.Platform, link Link,
-	who func(context.Context) (Account, error)) (*Device, error) {
-	return h.store.connect(ctx, Account{ID: userID}, platform, link, who)
+func (h *Hub) Admit(ctx context.Context, userID int64, platform models.Platform, link status.Link,
+	who func(context.Context) (status.Account, error)) (*Device, error) {
+	return h.store.connect(ctx, status.Account{ID: userID}, platform, link, who)
 }
 
 // newDevice answers a device that comes now.
-func (h *Hub) newDevice(acc Account, platform models.Platform, link Link) *Device {
+func (h *Hub) newDevice(acc status.Account, platform models.Platform, link status.Link) *Device {
 	return &Device{
 		hub:     h,
 		account: acc,
@@ -162,20 +91,20 @@ func (h *Hub) newDevice(acc Account, platform models.Platform, link Link) *Devic
 // When the database does not answer or ctx ends, the devices are logged out all
 // the same, but a crash may still leave the user OFFLINE. ErrClosed: nothing was
 // done.
-func (h *Hub) Logout(ctx context.Context, acc Account, own *Device, all bool) error {
+func (h *Hub) Logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
 	return h.store.logout(ctx, acc, own, all)
 }
 
 // Disconnect cuts the account's devices with these IDs, nil: all of them, and
 // answers how many there were.
-func (h *Hub) Disconnect(ctx context.Context, acc Account, deviceIDs []string, reason Reason) (int, error) {
+func (h *Hub) Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, reason status.Reason) (int, error) {
 	return h.store.cut(ctx, acc, deviceIDs, models.PresenceOffline, reason)
 }
 
 // revoke ends all devices of a user who may no longer be connected.
 func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 	reason := revocations[ev.Reason]
-	_, err := h.store.cut(ctx, AccountOf(ev.User), nil, reason.leaves(), reason)
+	_, err := h.store.cut(ctx, status.AccountOf(ev.User), nil, reason.Leaves(), reason)
 	if err == nil && ev.Reason != bus.ReasonBanned {
 		// What is erased with it must not keep anybody here from being told of it.
 		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for

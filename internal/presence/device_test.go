@@ -7,6 +7,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -106,12 +107,12 @@ func TestLogout(t *testing.T) {
 		w.logout(0, first, true)
 		durable(models.PresenceUnlogined)
 		firstLink.want(t)
-		secondLink.want(t, ReasonLoggedOut)
+		secondLink.want(t, status.ReasonLoggedOut)
 
 		first, firstLink = w.connect(0)
 		w.logout(0, nil, false)
 		durable(models.PresenceUnlogined)
-		firstLink.want(t, ReasonLoggedOut)
+		firstLink.want(t, status.ReasonLoggedOut)
 		if !first.LoggedOut() {
 			t.Fatal("the device does not know that it is logged out")
 		}
@@ -160,19 +161,19 @@ func TestDisconnect(t *testing.T) {
 		_, thirdLink := w.connect(0)
 		acc := w.account(0)
 		ids := []string{second.Info().ID, second.Info().ID, "unknown"}
-		if n := w.Disconnect(context.Background(), acc, ids, ReasonDisconnected); n != 1 {
+		if n := w.Disconnect(context.Background(), acc, ids, status.ReasonDisconnected); n != 1 {
 			t.Fatalf("%d devices were disconnected, want 1", n)
 		}
 		w.wantPresence(0, models.PresenceOnline)
-		secondLink.want(t, ReasonDisconnected)
-		if n := w.Disconnect(context.Background(), acc, nil, ReasonDisconnected); n != 2 {
+		secondLink.want(t, status.ReasonDisconnected)
+		if n := w.Disconnect(context.Background(), acc, nil, status.ReasonDisconnected); n != 2 {
 			t.Fatalf("%d devices were disconnected, want 2", n)
 		}
 		w.wantPresence(0, models.PresenceOffline)
 		first.Gone()
-		firstLink.want(t, ReasonDisconnected)
-		thirdLink.want(t, ReasonDisconnected)
-		if n := w.Disconnect(context.Background(), w.account(1), nil, ReasonDisconnected); n != 0 {
+		firstLink.want(t, status.ReasonDisconnected)
+		thirdLink.want(t, status.ReasonDisconnected)
+		if n := w.Disconnect(context.Background(), w.account(1), nil, status.ReasonDisconnected); n != 0 {
 			t.Fatalf("%d devices of nobody were disconnected", n)
 		}
 		w.wantPresence(1, models.PresenceUnlogined)
@@ -182,13 +183,13 @@ func TestDisconnect(t *testing.T) {
 func TestAccessRevoked(t *testing.T) {
 	for _, test := range []struct {
 		reason bus.Reason
-		cut    Reason
+		cut    status.Reason
 		want   models.Presence
 		events string
 	}{
-		{bus.ReasonBanned, ReasonBanned, models.PresenceOffline, "u0:ONLINE u0:OFFLINE"},
-		{bus.ReasonDeactivated, ReasonDeactivated, models.PresenceUnlogined, "u0:ONLINE u0:UNLOGINED"},
-		{bus.ReasonDeleted, ReasonDeleted, models.PresenceUnlogined, "u0:ONLINE u0:UNLOGINED"},
+		{bus.ReasonBanned, status.ReasonBanned, models.PresenceOffline, "u0:ONLINE u0:OFFLINE"},
+		{bus.ReasonDeactivated, status.ReasonDeactivated, models.PresenceUnlogined, "u0:ONLINE u0:UNLOGINED"},
+		{bus.ReasonDeleted, status.ReasonDeleted, models.PresenceUnlogined, "u0:ONLINE u0:UNLOGINED"},
 	} {
 		t.Run(string(test.reason), func(t *testing.T) {
 			testenv.Each(t, func(t *testing.T, db *database.DB) {

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -57,7 +58,7 @@ func TestConnect_DeviceLimit(t *testing.T) {
 	eachService(t, 2, func(t *testing.T, nodes []*world) {
 		const limit = 3
 		told := new(recorder)
-		nodes[0].WatchUsers([]Account{nodes[0].account(0)}, told, true)
+		nodes[0].WatchUsers([]status.Account{nodes[0].account(0)}, told, true)
 		var devices []*Device
 		var links []*link
 		connect := func(limit int) {
@@ -74,7 +75,7 @@ func TestConnect_DeviceLimit(t *testing.T) {
 		}
 		for i := range 2 {
 			connect(limit)
-			links[i].wants(nodes[0], ReasonDeviceLimit)
+			links[i].wants(nodes[0], status.ReasonDeviceLimit)
 			devices[i].Gone() // what its link does then
 			wantDevices(t, nodes, 0, devices[i+1:]...)
 		}
@@ -85,12 +86,12 @@ func TestConnect_DeviceLimit(t *testing.T) {
 		links[2].want(t)
 		// A lower limit counts from the next device on, and has the oldest go together.
 		connect(2)
-		links[2].wants(nodes[0], ReasonDeviceLimit)
-		links[4].wants(nodes[0], ReasonDeviceLimit)
+		links[2].wants(nodes[0], status.ReasonDeviceLimit)
+		links[4].wants(nodes[0], status.ReasonDeviceLimit)
 		wantDevices(t, nodes, 0, devices[5:]...)
 		connect(1)
-		links[5].wants(nodes[0], ReasonDeviceLimit)
-		links[6].wants(nodes[0], ReasonDeviceLimit)
+		links[5].wants(nodes[0], status.ReasonDeviceLimit)
+		links[6].wants(nodes[0], status.ReasonDeviceLimit)
 		wantDevices(t, nodes, 0, devices[7])
 		links[7].want(t)
 		other.want(t)
@@ -149,7 +150,7 @@ func TestConnect_RemembersFewCuts(t *testing.T) {
 	const connects = 400
 	for i := range connects {
 		out, err := l.Connect(context.Background(), ledger.Login{
-			Node: "node", User: ledger.User{ID: 1, AppID: 1, ExternalID: "u"}, Now: 1, Recorded: 1,
+			Node: "node", User: status.Account{ID: 1, AppID: 1, ExternalID: "u"}, Now: 1, Recorded: 1,
 			Device: models.Device{ID: fmt.Sprint("d", i), Platform: models.PlatformWeb, ConnectedAt: 1}, Limit: 2, Reason: "6",
 		})
 		if err != nil || i >= 2 && fmt.Sprint(out.Surplus) != fmt.Sprintf("[d%d]", i-2) {

@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
 	"rollcall/internal/opaque"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
@@ -132,7 +133,7 @@ func (w *world) crash() {
 func (w *world) circle(i int, sink fanout.Sink) (stop func()) {
 	w.t.Helper()
 	row := w.row(i)
-	stop, err := w.WatchCircle(context.Background(), w.appNow(), AccountOf(row), sink)
+	stop, err := w.WatchCircle(context.Background(), w.appNow(), status.AccountOf(row), sink)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -156,7 +157,7 @@ func (w *world) StatusOf(u *models.User) models.UserStatus {
 	return must(w.Hub.StatusOf(context.Background(), u))(w.t)
 }
 
-func (w *world) SetStatus(acc Account, text string) (models.UserStatus, error) {
+func (w *world) SetStatus(acc status.Account, text string) (models.UserStatus, error) {
 	return w.Hub.SetStatus(context.Background(), acc, text)
 }
 
@@ -170,12 +171,12 @@ func (w *world) OnlineCount(appID int64) int {
 	return must(w.Hub.OnlineCount(context.Background(), appID))(w.t)
 }
 
-func (w *world) Disconnect(ctx context.Context, acc Account, ids []string, reason Reason) int {
+func (w *world) Disconnect(ctx context.Context, acc status.Account, ids []string, reason status.Reason) int {
 	w.t.Helper()
 	return must(w.Hub.Disconnect(ctx, acc, ids, reason))(w.t)
 }
 
-func (w *world) WatchUsers(accs []Account, sink fanout.Sink, snapshot bool) (stop func()) {
+func (w *world) WatchUsers(accs []status.Account, sink fanout.Sink, snapshot bool) (stop func()) {
 	w.t.Helper()
 	return must(w.Hub.WatchUsers(context.Background(), accs, sink, snapshot))(w.t)
 }
@@ -257,9 +258,9 @@ func (w *world) unfriend(a, b int) {
 }
 
 // account is what a request that comes in now knows of the user.
-func (w *world) account(i int) Account {
+func (w *world) account(i int) status.Account {
 	w.t.Helper()
-	return AccountOf(w.row(i))
+	return status.AccountOf(w.row(i))
 }
 
 func (w *world) row(i int) *models.User {
@@ -398,16 +399,16 @@ func (c *clock) Advance(d time.Duration) { c.ms.Add(d.Milliseconds()) }
 // link remembers why it was cut.
 type link struct {
 	mu      sync.Mutex
-	reasons []Reason
+	reasons []status.Reason
 }
 
-func (l *link) Cut(reason Reason) {
+func (l *link) Cut(reason status.Reason) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.reasons = append(l.reasons, reason)
 }
 
-func (l *link) want(t testing.TB, want ...Reason) {
+func (l *link) want(t testing.TB, want ...status.Reason) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -417,7 +418,7 @@ func (l *link) want(t testing.TB, want ...Reason) {
 }
 
 // wants waits until the link has been cut for the reason, by another node.
-func (l *link) wants(w *world, want Reason) {
+func (l *link) wants(w *world, want status.Reason) {
 	w.t.Helper()
 	w.eventually(func() bool {
 		l.mu.Lock()

@@ -15,6 +15,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -143,7 +144,7 @@ func (n nodes) watchAll(count int) (seen []*recorder) {
 	for _, w := range n {
 		w.heard()
 		w.delivered()
-		accs := make([]Account, count)
+		accs := make([]status.Account, count)
 		for i := range accs {
 			accs[i] = w.account(i)
 		}
@@ -154,7 +155,7 @@ func (n nodes) watchAll(count int) (seen []*recorder) {
 	return seen
 }
 
-func (l *link) cuts() []Reason {
+func (l *link) cuts() []status.Reason {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Clone(l.reasons)
@@ -181,7 +182,7 @@ var outages = map[string]func(t *testing.T, r *remoteNodes){
 	"one node cut off": func(t *testing.T, r *remoteNodes) {
 		r.links[1].Cut()
 		time.Sleep(1500*time.Millisecond + rand.N(2500*time.Millisecond))
-		r.nodes[0].Disconnect(context.Background(), r.nodes[0].account(disconnectedUser), nil, ReasonDisconnected)
+		r.nodes[0].Disconnect(context.Background(), r.nodes[0].account(disconnectedUser), nil, status.ReasonDisconnected)
 		r.links[1].Heal()
 	},
 }
@@ -207,17 +208,17 @@ func TestOutage_CutsNobody(t *testing.T) {
 				if strings.Contains(name, "data") {
 					args = []string{"--dir", t.TempDir(), "--appendonly", "yes"}
 				}
-				want := map[int]Reason{bannedUser: ReasonBanned}
+				want := map[int]status.Reason{bannedUser: status.ReasonBanned}
 				if strings.Contains(name, "node") {
-					want[disconnectedUser] = ReasonDisconnected
+					want[disconnectedUser] = status.ReasonDisconnected
 				}
 				r := newRemoteNodes(t, db, 2, users, args...)
 				links, devices := make([]*link, users), make([]*Device, users)
 				connect := func(i int) {
 					at, l := r.nodes[i%2], new(link)
-					d, err := at.Connect(context.Background(), AccountOf(at.users[i]), models.PlatformWeb, l, allowed)
+					d, err := at.Connect(context.Background(), status.AccountOf(at.users[i]), models.PlatformWeb, l, allowed)
 					if err == nil {
-						_, err = at.SetStatus(AccountOf(at.users[i]), fmt.Sprint("status ", i))
+						_, err = at.SetStatus(status.AccountOf(at.users[i]), fmt.Sprint("status ", i))
 					}
 					if err != nil {
 						t.Error(err)
@@ -390,7 +391,7 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 				// A watcher is told what Redis has.
 				late := new(recorder)
 				b.eventually(func() bool {
-					_, err := b.Hub.WatchUsers(context.Background(), []Account{b.account(6)}, late, true)
+					_, err := b.Hub.WatchUsers(context.Background(), []status.Account{b.account(6)}, late, true)
 					return err == nil
 				}, "Redis to answer")
 				b.eventually(func() bool { return late.text() != "" }, "a snapshot")
@@ -546,7 +547,7 @@ func TestEmptyRedis_CorrectsWhoAskedMeanwhile(t *testing.T) {
 			}
 		}
 		watcher := new(recorder)
-		b.WatchUsers([]Account{b.account(0)}, watcher, true)
+		b.WatchUsers([]status.Account{b.account(0)}, watcher, true)
 		watcher.hears(b, "u0:OFFLINE")
 		b.wantPresence(1, models.PresenceOffline)
 		for _, release := range released {
@@ -737,17 +738,17 @@ func TestCutOffNode_LearnsWhatWasDisconnected(t *testing.T) {
 		_, stays := b.connect(0)
 		seen := r.nodes[:1].watchAll(5)
 		r.links[1].Cut()
-		a.Disconnect(context.Background(), a.account(0), []string{devices[0].Info().ID}, ReasonDisconnected)
-		a.Disconnect(context.Background(), a.account(1), nil, ReasonDisconnected)
+		a.Disconnect(context.Background(), a.account(0), []string{devices[0].Info().ID}, status.ReasonDisconnected)
+		a.Disconnect(context.Background(), a.account(1), nil, status.ReasonDisconnected)
 		for i := range 5 {
 			a.eventually(func() bool { return seen[0].last(a, i) == "OFFLINE" }, "u%d to be swept", i)
 		}
-		a.Disconnect(context.Background(), a.account(2), nil, ReasonDisconnected)
+		a.Disconnect(context.Background(), a.account(2), nil, status.ReasonDisconnected)
 		a.logout(3, nil, true)
 		_, later := a.connect(2)
 		r.links[1].Heal()
 		r.repaired()
-		for i, want := range [][]Reason{{ReasonDisconnected}, {ReasonDisconnected}, {ReasonDisconnected}, {ReasonLoggedOut}, nil} {
+		for i, want := range [][]status.Reason{{status.ReasonDisconnected}, {status.ReasonDisconnected}, {status.ReasonDisconnected}, {status.ReasonLoggedOut}, nil} {
 			links[i].want(t, want...)
 		}
 		stays.want(t)
@@ -814,13 +815,13 @@ func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		login := ledger.Login{Node: s.lease.current(), User: userOf(d.account), Device: d.info, Now: w.now()}
+		login := ledger.Login{Node: s.lease.current(), User: d.account.Disconnected(), Device: d.info, Now: w.now()}
 		var unrecorded *ledger.LoginError
 		if _, err = s.register(context.Background(), local, d, login); !errors.As(err, &unrecorded) {
 			t.Fatalf("the login returned %v", err)
 		}
-		s.hear(s.ledger.CutChannel(), fmt.Sprint(d.account.ID, " ", word(ReasonDisconnected), " 0 ", d.info.ID))
-		l.want(t, ReasonDisconnected)
+		s.hear(s.ledger.CutChannel(), fmt.Sprint(d.account.ID, " ", word(status.ReasonDisconnected), " 0 ", d.info.ID))
+		l.want(t, status.ReasonDisconnected)
 		login.Recorded = unrecorded.At
 		if there, err := s.register(context.Background(), local, d, login); !there || err != nil {
 			t.Fatalf("the device was not there: %v", err)

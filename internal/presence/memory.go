@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -41,8 +42,8 @@ func (m memory) gone(d *Device) {
 	}
 }
 
-func (m memory) connect(ctx context.Context, acc Account, platform models.Platform, link Link,
-	who func(context.Context) (Account, error)) (*Device, error) {
+func (m memory) connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
+	who func(context.Context) (status.Account, error)) (*Device, error) {
 	s := m.shard(acc.ID)
 	d, err := s.arrive(acc, platform, link)
 	if err != nil {
@@ -55,7 +56,7 @@ func (m memory) connect(ctx context.Context, acc Account, platform models.Platfo
 	s.identify(d, acc)
 	w, surplus, err := s.letIn(d)
 	for _, old := range surplus {
-		old.link.Cut(ReasonDeviceLimit)
+		old.link.Cut(status.ReasonDeviceLimit)
 	}
 	if err != nil || w == nil {
 		return d, err
@@ -81,7 +82,7 @@ func (m memory) connect(ctx context.Context, acc Account, platform models.Platfo
 }
 
 // arrive makes a device that nobody sees yet, and that cuts reach.
-func (s *shard) arrive(acc Account, platform models.Platform, link Link) (*Device, error) {
+func (s *shard) arrive(acc status.Account, platform models.Platform, link status.Link) (*Device, error) {
 	d := s.hub.newDevice(acc, platform, link)
 	s.Lock()
 	defer s.Unlock()
@@ -93,7 +94,7 @@ func (s *shard) arrive(acc Account, platform models.Platform, link Link) (*Devic
 }
 
 // identify notes the account of a device that has arrived, as it has been read since.
-func (s *shard) identify(d *Device, acc Account) {
+func (s *shard) identify(d *Device, acc status.Account) {
 	s.Lock()
 	defer s.Unlock()
 	d.account = acc
@@ -122,7 +123,7 @@ func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
 	}
 	e := s.entry(d.account)
 	if len(e.devices) == 0 {
-		e.loginAt = e.after(d.info.ConnectedAt)
+		e.loginAt = e.After(d.info.ConnectedAt)
 	}
 	d.entry = e
 	e.devices = append(e.devices, d)
@@ -139,7 +140,7 @@ func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
 	return &wait, surplus, nil
 }
 
-func (m memory) logout(ctx context.Context, acc Account, own *Device, all bool) error {
+func (m memory) logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
 	leaves := every
 	if own != nil && !all {
 		leaves = only(own)
@@ -153,7 +154,7 @@ func (m memory) logout(ctx context.Context, acc Account, own *Device, all bool) 
 	e := s.entry(acc)
 	ended := s.end(e, leaves, models.PresenceUnlogined)
 	var done chan error
-	if len(e.devices) == 0 && e.durable != e.current {
+	if len(e.devices) == 0 && e.durable != e.State {
 		done = e.wait(nil).done
 	}
 	s.Unlock()
@@ -164,7 +165,7 @@ func (m memory) logout(ctx context.Context, acc Account, own *Device, all bool) 
 	for _, d := range ended {
 		d.loggedOut.Store(true)
 		if d != own {
-			d.link.Cut(ReasonLoggedOut)
+			d.link.Cut(status.ReasonLoggedOut)
 		}
 	}
 	if done == nil {
@@ -182,7 +183,7 @@ func (m memory) logout(ctx context.Context, acc Account, own *Device, all bool) 
 	return nil
 }
 
-func (m memory) cut(_ context.Context, acc Account, deviceIDs []string, to models.Presence, reason Reason) (int, error) {
+func (m memory) cut(_ context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
 	leaves := every
 	if deviceIDs != nil {
 		leaves = func(d *Device) bool { return slices.Contains(deviceIDs, d.info.ID) }
@@ -192,7 +193,7 @@ func (m memory) cut(_ context.Context, acc Account, deviceIDs []string, to model
 	ended := s.takeArriving(acc, leaves)
 	if e := s.changing(acc, to); e != nil {
 		ended = append(ended, s.end(e, leaves, to)...)
-		if reason == ReasonDeleted {
+		if reason == status.ReasonDeleted {
 			s.drop(e)
 		}
 	}
@@ -204,7 +205,7 @@ func (m memory) cut(_ context.Context, acc Account, deviceIDs []string, to model
 }
 
 // takeArriving takes the account's arriving devices that leave.
-func (s *shard) takeArriving(acc Account, leaves func(*Device) bool) (taken []*Device) {
+func (s *shard) takeArriving(acc status.Account, leaves func(*Device) bool) (taken []*Device) {
 	for d := range s.arriving {
 		if d.account.ID == acc.ID && leaves(d) {
 			delete(s.arriving, d)
@@ -216,11 +217,11 @@ func (s *shard) takeArriving(acc Account, leaves func(*Device) bool) (taken []*D
 
 // changing answers the account's entry; nil where it is not in memory and turning
 // it to the presence changes nothing.
-func (s *shard) changing(acc Account, to models.Presence) *entry {
+func (s *shard) changing(acc status.Account, to models.Presence) *entry {
 	if e := s.entries[acc.ID]; e != nil {
 		return e
 	}
-	if s.closed || to == models.PresenceOffline || stateOf(acc.Presence, acc.PresenceAt).presence == to {
+	if s.closed || to == models.PresenceOffline || acc.Disconnected().Presence == to {
 		return nil
 	}
 	return s.entry(acc)
@@ -241,14 +242,14 @@ func (m memory) devices(_ context.Context, userID int64) ([]models.Device, error
 	return infos, nil
 }
 
-func (m memory) status(_ context.Context, acc Account) (models.UserStatus, error) {
+func (m memory) status(_ context.Context, acc status.Account) (models.UserStatus, error) {
 	s := m.shard(acc.ID)
 	s.Lock()
 	defer s.Unlock()
 	return s.status(acc), nil
 }
 
-func (m memory) statuses(ctx context.Context, accs []Account) ([]models.UserStatus, error) {
+func (m memory) statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
 	statuses := make([]models.UserStatus, len(accs))
 	for i, acc := range accs {
 		statuses[i], _ = m.status(ctx, acc)
@@ -256,7 +257,7 @@ func (m memory) statuses(ctx context.Context, accs []Account) ([]models.UserStat
 	return statuses, nil
 }
 
-func (m memory) setStatus(_ context.Context, acc Account, text string) (models.UserStatus, error) {
+func (m memory) setStatus(_ context.Context, acc status.Account, text string) (models.UserStatus, error) {
 	s := m.shard(acc.ID)
 	s.Lock()
 	defer s.Unlock()
@@ -264,11 +265,11 @@ func (m memory) setStatus(_ context.Context, acc Account, text string) (models.U
 	if e == nil || !e.online() {
 		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
 	}
-	if e.custom.text != text {
-		e.custom = custom{text: text, at: e.after(m.now())}
+	if e.Custom != text {
+		e.Custom, e.CustomSince = text, e.After(m.now())
 		s.announce(e)
 	}
-	return e.status(), nil
+	return e.Status(), nil
 }
 
 func (m memory) onlineCount(_ context.Context, appID int64) (int, error) {
@@ -302,29 +303,29 @@ func (m memory) missed(watches []*fanout.Watch, a *absence, lost map[int64]momen
 		}
 		e, row := s.entries[w.Key], a.rows[w.Key]
 		seq := s.hub.seq.Load()
-		var status models.UserStatus
+		var now models.UserStatus
 		switch {
-		case e != nil && e.seq > since.seq:
-			seq, status = e.seq, e.status()
-		case e != nil && e.seq == 0 && e.current.at > since.at:
-			status = e.status() // memory had forgotten, and knows it by the row
+		case e != nil && e.Version > since.seq:
+			seq, now = e.Version, e.Status()
+		case e != nil && e.Version == 0 && e.Since > since.at:
+			now = e.Status() // memory had forgotten the account, and knows it by the row
 		case e == nil && row != nil && *row.PresenceAt > since.at:
-			status = s.status(AccountOf(row))
+			now = s.status(status.AccountOf(row))
 		default:
 			continue
 		}
-		events = append(events, fanout.NewAt(seq, w.Key, &status))
+		events = append(events, fanout.NewAt(seq, w.Key, &now))
 	}
 	return events
 }
 
-func (m memory) present(_ context.Context, accs []Account) ([]*fanout.Event, error) {
+func (m memory) present(_ context.Context, accs []status.Account) ([]*fanout.Event, error) {
 	events := make([]*fanout.Event, len(accs))
 	for i, acc := range accs {
 		s := m.shard(acc.ID)
 		s.Lock()
-		status := s.status(acc)
-		events[i] = fanout.NewAt(m.seq.Load(), acc.ID, &status)
+		now := s.status(acc)
+		events[i] = fanout.NewAt(m.seq.Load(), acc.ID, &now)
 		s.Unlock()
 	}
 	return events, nil

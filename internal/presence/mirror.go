@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/presence/status"
 )
 
 // mirror writes states that were decided in Redis into the columns users.presence
@@ -33,13 +34,13 @@ type mirror struct {
 type mirrored struct {
 	// kept is to be written whatever happens, login only while somebody waits for it;
 	// zero: neither.
-	kept, login state
+	kept, login status.State
 	waiters     []chan error
 }
 
 // newest is what to write.
-func (m *mirrored) newest() state {
-	if m.login.at > m.kept.at {
+func (m *mirrored) newest() status.State {
+	if m.login.Since > m.kept.Since {
 		return m.login
 	}
 	return m.kept
@@ -50,27 +51,27 @@ func newMirror(db *database.DB, m *metrics, log *slog.Logger) *mirror {
 }
 
 // keep has the state written, now or later.
-func (m *mirror) keep(userID int64, s state) {
+func (m *mirror) keep(userID int64, s status.State) {
 	m.add(userID, func(r *mirrored) {
-		if s.at >= r.kept.at {
+		if s.Since >= r.kept.Since {
 			r.kept = s
 		}
 	})
 }
 
 // keepNow is keep for those who wait for it.
-func (m *mirror) keepNow(ctx context.Context, userID int64, s state) error {
+func (m *mirror) keepNow(ctx context.Context, userID int64, s status.State) error {
 	return m.wait(ctx, userID, func(r *mirrored) {
-		if s.at >= r.kept.at {
+		if s.Since >= r.kept.Since {
 			r.kept = s
 		}
 	})
 }
 
 // login writes that the user has logged in; on an error nothing will be written.
-func (m *mirror) login(ctx context.Context, userID int64, s state) error {
+func (m *mirror) login(ctx context.Context, userID int64, s status.State) error {
 	return m.wait(ctx, userID, func(r *mirrored) {
-		if s.at >= r.login.at {
+		if s.Since >= r.login.Since {
 			r.login = s
 		}
 	})
@@ -172,7 +173,7 @@ func (m *mirror) store(ctx context.Context, ids []int64, rows map[int64]*mirrore
 	}
 	for _, id := range ids {
 		r := rows[id]
-		if err != nil && r.kept.at != 0 {
+		if err != nil && r.kept.Since != 0 {
 			m.keep(id, r.kept)
 		}
 		for _, done := range r.waiters {

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -57,7 +58,7 @@ func TestNodesAreOneService(t *testing.T) {
 		n := newNodes(t, db, 3, 2)
 		a, b, c := n[0], n[1], n[2]
 		users, app := new(recorder), new(recorder)
-		c.WatchUsers([]Account{c.account(0)}, users, true)
+		c.WatchUsers([]status.Account{c.account(0)}, users, true)
 		c.WatchApp(c.app.ID, app)
 		first, _ := a.connect(0)
 		second, secondLink := b.connect(0)
@@ -79,7 +80,7 @@ func TestNodesAreOneService(t *testing.T) {
 		first.Gone()
 		a.wantPresence(0, models.PresenceOnline)
 		c.logout(0, nil, true)
-		secondLink.wants(b, ReasonLoggedOut)
+		secondLink.wants(b, status.ReasonLoggedOut)
 		for _, w := range n {
 			w.wantPresence(0, models.PresenceUnlogined)
 		}
@@ -99,12 +100,12 @@ func TestCutsReachOtherNodes(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		for _, test := range []struct {
 			reason bus.Reason
-			cut    Reason
+			cut    status.Reason
 			leaves models.Presence
 		}{
-			{bus.ReasonBanned, ReasonBanned, models.PresenceOffline},
-			{bus.ReasonDeactivated, ReasonDeactivated, models.PresenceUnlogined},
-			{bus.ReasonDeleted, ReasonDeleted, models.PresenceUnlogined},
+			{bus.ReasonBanned, status.ReasonBanned, models.PresenceOffline},
+			{bus.ReasonDeactivated, status.ReasonDeactivated, models.PresenceUnlogined},
+			{bus.ReasonDeleted, status.ReasonDeleted, models.PresenceUnlogined},
 		} {
 			n := newNodes(t, db, 2, 1)
 			seen := new(recorder)
@@ -155,7 +156,7 @@ func TestBanElsewhereBeatsConnect(t *testing.T) {
 		n[1].wantPresence(0, models.PresenceUnlogined)
 		// The ban has ended, and whatever was said of it has arrived: this comes after it.
 		n[0].bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: n[0].row(1), Reason: bus.ReasonBanned})
-		last.wants(n[1], ReasonBanned)
+		last.wants(n[1], status.ReasonBanned)
 		n[1].connect(0)
 		seen.hears(n[0], "u1:OFFLINE u0:ONLINE")
 	})
@@ -166,15 +167,15 @@ func TestDisconnectElsewhere(t *testing.T) {
 		n := newNodes(t, db, 2, 1)
 		d, there := n[1].connect(0)
 		_, other := n[1].connect(0)
-		if count := n[0].Disconnect(context.Background(), n[0].account(0), []string{d.Info().ID, "unknown"}, ReasonDisconnected); count != 1 {
+		if count := n[0].Disconnect(context.Background(), n[0].account(0), []string{d.Info().ID, "unknown"}, status.ReasonDisconnected); count != 1 {
 			t.Fatalf("%d devices were disconnected, want 1", count)
 		}
-		there.wants(n[1], ReasonDisconnected)
+		there.wants(n[1], status.ReasonDisconnected)
 		n[0].wantPresence(0, models.PresenceOnline)
-		if count := n[0].Disconnect(context.Background(), n[0].account(0), nil, ReasonDisconnected); count != 1 {
+		if count := n[0].Disconnect(context.Background(), n[0].account(0), nil, status.ReasonDisconnected); count != 1 {
 			t.Fatalf("%d devices were disconnected, want 1", count)
 		}
-		other.wants(n[1], ReasonDisconnected)
+		other.wants(n[1], status.ReasonDisconnected)
 		n[0].wantPresence(0, models.PresenceOffline)
 		n[0].wantRow(0, models.PresenceOffline)
 	})

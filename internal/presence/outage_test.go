@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -27,7 +28,7 @@ func newOutage(t *testing.T, n nodes) *outage {
 	o := &outage{nodes: n}
 	for i, w := range n {
 		o.seen[i] = new(recorder)
-		w.WatchUsers([]Account{w.account(0), w.account(1), w.account(2), w.account(3), w.account(4)}, o.seen[i], false)
+		w.WatchUsers([]status.Account{w.account(0), w.account(1), w.account(2), w.account(3), w.account(4)}, o.seen[i], false)
 	}
 	for i, w := range n {
 		w.connect(i)
@@ -90,7 +91,7 @@ func TestPartitionedNode(t *testing.T) {
 		o.told(0, models.PresenceOnline)
 		o.told(1, models.PresenceOnline)
 		o.told(2, models.PresenceOnline)
-		bannedLink.wants(b, ReasonBanned)
+		bannedLink.wants(b, status.ReasonBanned)
 		t.Logf("right after %s", time.Since(healed))
 		banned.Gone()
 		a.wantPresence(4, models.PresenceOffline)
@@ -192,9 +193,9 @@ func TestRevokedWhileRedisIsAway(t *testing.T) {
 		o.told(2, models.PresenceOffline)
 		o.told(3, models.PresenceUnlogined)
 		o.told(4, models.PresenceUnlogined)
-		links[2].wants(b, ReasonBanned)
-		links[3].wants(b, ReasonDeactivated)
-		links[4].wants(b, ReasonDeactivated)
+		links[2].wants(b, status.ReasonBanned)
+		links[3].wants(b, status.ReasonDeactivated)
+		links[4].wants(b, status.ReasonDeactivated)
 		b.wantRow(2, models.PresenceOffline)
 		b.wantRow(3, models.PresenceUnlogined)
 		b.wantRow(4, models.PresenceUnlogined)
@@ -214,14 +215,14 @@ func TestRevokedWhileRedisIsAway(t *testing.T) {
 		_, link := b.connect(5)
 		a.wantRow(5, models.PresenceOnline)
 		seen := new(recorder)
-		a.WatchUsers([]Account{a.account(5)}, seen, false)
+		a.WatchUsers([]status.Account{a.account(5)}, seen, false)
 		a.followed()
 		if err := a.redis.Do(context.Background(), a.redis.B().Flushall().Build()).Error(); err != nil {
 			t.Fatal(err)
 		}
 		revoke(a, 5, "banned_until", anHour, bus.ReasonBanned)
 		seen.hears(a, "u5:OFFLINE")
-		link.wants(b, ReasonBanned)
+		link.wants(b, status.ReasonBanned)
 		b.wantRow(5, models.PresenceOffline)
 	})
 }

@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/page"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -437,8 +438,8 @@ func TestCirclesUnderConcurrency(t *testing.T) {
 					switch random.IntN(10) {
 					case 0, 1, 2:
 						var d *Device
-						if d, err = w.Connect(ctx, AccountOf(w.users[i]), models.PlatformWeb, new(link), allowed); err == nil {
-							_, _ = w.SetStatus(AccountOf(w.users[i]), fmt.Sprint(random.IntN(3)))
+						if d, err = w.Connect(ctx, status.AccountOf(w.users[i]), models.PlatformWeb, new(link), allowed); err == nil {
+							_, _ = w.SetStatus(status.AccountOf(w.users[i]), fmt.Sprint(random.IntN(3)))
 							d.Gone()
 						}
 					case 3, 4:

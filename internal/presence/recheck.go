@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -85,9 +86,9 @@ func (s *shared) recheckSome(ctx context.Context, accounts []*local) error {
 		return err
 	}
 	for _, l := range accounts {
-		if reason, revoked := revocationOf(rows[l.account.ID], s.hub.now()); revoked {
+		if reason, revoked := status.RevocationOf(rows[l.account.ID], s.hub.now()); revoked {
 			// Its devices here are cut also where Redis cannot be told.
-			if _, err := s.cut(ctx, l.account, nil, reason.leaves(), reason); err != nil {
+			if _, err := s.cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
 				s.hub.log.Warn("a revocation was found in the database, and Redis cannot be told yet", "user", l.account.ID, "reason", reason, "error", err)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -76,7 +77,7 @@ func TestRevoked_ByNodeWithoutLink(t *testing.T) {
 			bus.RevokedUser{AppID: other.app.ID + 1, ExternalID: other.users[1].ExternalID})
 		began := time.Now()
 		without.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: without.users[0], Reason: bus.ReasonBanned})
-		cut.wants(other, ReasonBanned)
+		cut.wants(other, status.ReasonBanned)
 		t.Logf("cut after %s", time.Since(began))
 		stays.want(t)
 		way.Heal()
@@ -99,7 +100,7 @@ func TestRevoked_ManyWithoutLink(t *testing.T) {
 		began := time.Now()
 		for i := range links {
 			without.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: without.users[i], Reason: bus.ReasonBanned})
-			links[i].want(t, ReasonBanned)
+			links[i].want(t, status.ReasonBanned)
 		}
 		// A time-out of Redis each would be two minutes.
 		if took := time.Since(began); took > 30*time.Second {

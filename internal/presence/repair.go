@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -231,13 +232,13 @@ func (s *shared) sweep(ctx context.Context, node string) error {
 		if err != nil {
 			return s.failed(err)
 		}
-		var turned []*ledger.Record
+		var turned []*status.Record
 		if turned, more, err = s.ledger.Sweep(ctx, node, s.rowsOf(ctx, ids), s.hub.now()); err != nil {
 			return s.failed(err)
 		}
 		for _, r := range turned {
 			s.turned(r)
-			s.mirror.keep(r.ID, stateIn(r))
+			s.mirror.keep(r.ID, r.State)
 		}
 	}
 	// It may have known of others who are to lose their subscriptions.
@@ -247,8 +248,8 @@ func (s *shared) sweep(ctx context.Context, node string) error {
 
 // rowsOf returns what the database has of users, with nothing but their IDs if it has none or fails:
 // their devices must be swept all the same.
-func (s *shared) rowsOf(ctx context.Context, ids []int64) []ledger.User {
-	users, place := make([]ledger.User, len(ids)), make(map[int64]int, len(ids))
+func (s *shared) rowsOf(ctx context.Context, ids []int64) []status.Account {
+	users, place := make([]status.Account, len(ids)), make(map[int64]int, len(ids))
 	for i, id := range ids {
 		users[i].ID, place[id] = id, i
 	}
@@ -261,11 +262,7 @@ func (s *shared) rowsOf(ctx context.Context, ids []int64) []ledger.User {
 		return users
 	}
 	for _, row := range rows {
-		u := &users[place[row.ID]]
-		u.Presence = row.Presence
-		if row.PresenceAt != nil {
-			u.Since = *row.PresenceAt
-		}
+		users[place[row.ID]].State = status.StateOf(&row)
 	}
 	return users
 }
@@ -294,8 +291,8 @@ func (s *shared) verify(ctx context.Context) (rows map[int64]*models.User, err e
 		}
 		maps.Copy(rows, found)
 		for _, l := range chunk {
-			if reason, revoked := revocationOf(found[l.account.ID], s.hub.now()); revoked {
-				if _, err := s.cut(ctx, l.account, nil, reason.leaves(), reason); err != nil {
+			if reason, revoked := status.RevocationOf(found[l.account.ID], s.hub.now()); revoked {
+				if _, err := s.cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
 					return nil, err
 				}
 			}
@@ -368,7 +365,7 @@ func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *mod
 	}
 	if out.Came {
 		s.turned(out.Record)
-		s.mirror.keep(out.Record.ID, stateIn(out.Record))
+		s.mirror.keep(out.Record.ID, out.Record.State)
 	}
 	s.views.learn(out.Record)
 	for device, reason := range out.Cut {
@@ -380,14 +377,15 @@ func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *mod
 // known returns what this node knows of an account with devices here: what it heard last, unless
 // the database has something newer because another node swept the account, with the custom status
 // from when the account was ONLINE.
-func (s *shared) known(l *local, row *models.User) *ledger.Record {
+func (s *shared) known(l *local, row *models.User) *status.Record {
 	known := s.views.known(l.account.ID)
 	if known.ID == 0 { // all that had been heard of the account has gone with its last watch
-		u := userOf(l.account)
-		known = ledger.Record{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID, Presence: u.Presence, Since: u.Since}
+		known = status.RecordOf(l.account)
 	}
-	if row != nil && row.Presence != models.PresenceOnline && row.PresenceAt != nil && *row.PresenceAt > known.Since {
-		known.Presence, known.Since = row.Presence, *row.PresenceAt
+	if row != nil {
+		if now := status.StateOf(row); now.Presence != models.PresenceOnline && now.Since > known.Since {
+			known.State = now
+		}
 	}
 	return &known
 }
@@ -474,14 +472,14 @@ func (s *shared) lapseSome(ctx context.Context, born int64, rows []models.User) 
 		if record != nil && record.Presence == models.PresenceOnline {
 			continue
 		}
-		u := AccountOf(&rows[i])
-		record, err := s.ledger.Lapse(ctx, born, userOf(u), s.hub.now())
+		u := status.AccountOf(&rows[i])
+		record, err := s.ledger.Lapse(ctx, born, u.Disconnected(), s.hub.now())
 		if err != nil {
 			return err
 		}
 		if record != nil {
 			s.turned(record)
-			s.mirror.keep(record.ID, stateIn(record))
+			s.mirror.keep(record.ID, record.State)
 		}
 	}
 	return nil
@@ -505,11 +503,11 @@ func (s *shared) hearRows(ctx context.Context, unheard map[int64]int64) error {
 			return fmt.Errorf("reading the statuses of %d users: %w", len(chunk), err)
 		}
 		for i := range rows {
-			u := userOf(AccountOf(&rows[i]))
+			row := status.RecordOf(status.AccountOf(&rows[i]))
 			// Versions are times in microseconds.
-			if record := records[slices.Index(chunk, u.ID)]; record == nil && int64(u.Since)*1000 > unheard[u.ID] {
-				s.tell(userKey(u.ID), &ledger.Record{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID,
-					Version: unheard[u.ID] + 1, Presence: u.Presence, Since: u.Since})
+			if record := records[slices.Index(chunk, row.ID)]; record == nil && int64(row.Since)*1000 > unheard[row.ID] {
+				row.Version = unheard[row.ID] + 1
+				s.tell(userKey(row.ID), &row)
 			}
 		}
 	}

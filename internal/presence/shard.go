@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -36,7 +37,7 @@ type resting struct {
 }
 
 // entry answers the account's entry, made from acc where there is none.
-func (s *shard) entry(acc Account) *entry {
+func (s *shard) entry(acc status.Account) *entry {
 	e := s.entries[acc.ID]
 	if e == nil {
 		e = newEntry(acc)
@@ -46,11 +47,12 @@ func (s *shard) entry(acc Account) *entry {
 }
 
 // status answers the account's status: memory's, else the row's.
-func (s *shard) status(acc Account) models.UserStatus {
+func (s *shard) status(acc status.Account) models.UserStatus {
 	if e := s.entries[acc.ID]; e != nil {
-		return e.status()
+		return e.Status()
 	}
-	return statusOf(acc.ExternalID, stateOf(acc.Presence, acc.PresenceAt), custom{})
+	known := status.RecordOf(acc)
+	return known.Status()
 }
 
 // drop forgets a deleted user.
@@ -58,7 +60,7 @@ func (s *shard) drop(e *entry) {
 	e.dropped = true
 	finish(e.waiters, nil)
 	e.waiters = nil
-	delete(s.entries, e.id)
+	delete(s.entries, e.ID)
 }
 
 // rest notes that e is idle from now on.
@@ -77,7 +79,7 @@ func (s *shard) sweep(before models.Time) {
 		s.resting[n] = resting{}
 		n++
 		if e := mark.entry; e.idleSince == mark.since && e.idle() && !e.dropped {
-			delete(s.entries, e.id)
+			delete(s.entries, e.ID)
 		}
 	}
 	s.resting = s.resting[n:]

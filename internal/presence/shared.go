@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/models"
 )
@@ -42,7 +43,7 @@ type shared struct {
 
 // local is an account with devices here.
 type local struct {
-	account Account
+	account status.Account
 	// step is held during a step in Redis that this node makes for the account, so
 	// that they have one order.
 	step sync.Mutex
@@ -111,13 +112,13 @@ func (s *shared) close(ctx context.Context) {
 func (s *shared) unwritten() int { return s.mirror.unwritten() }
 
 // use answers what is here of the account, for whoever calls done in the end.
-func (s *shared) use(acc Account) *local {
+func (s *shared) use(acc status.Account) *local {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.useLocked(acc)
 }
 
-func (s *shared) useLocked(acc Account) *local {
+func (s *shared) useLocked(acc status.Account) *local {
 	l := s.locals[acc.ID]
 	if l == nil {
 		l = &local{account: acc, arriving: make(map[*Device]struct{})}
@@ -135,15 +136,6 @@ func (s *shared) done(l *local) {
 	}
 }
 
-// userOf is the account as the ledger knows it.
-func userOf(acc Account) ledger.User {
-	row := stateOf(acc.Presence, acc.PresenceAt)
-	return ledger.User{ID: acc.ID, AppID: acc.AppID, ExternalID: acc.ExternalID, Presence: row.presence, Since: row.at}
-}
-
-// stateIn is the record's part that the columns hold.
-func stateIn(r *ledger.Record) state { return state{presence: r.Presence, at: r.Since} }
-
 // failed counts what is no answer of the ledger's.
 func (s *shared) failed(err error) error {
 	s.hub.metrics.redisFailures.Inc()
@@ -151,7 +143,7 @@ func (s *shared) failed(err error) error {
 }
 
 // turned says that this node has made a transition.
-func (s *shared) turned(r *ledger.Record) {
+func (s *shared) turned(r *status.Record) {
 	s.hub.metrics.events.Inc()
 	s.hub.observe(r.Version)
 	if r.Presence != models.PresenceOnline {
@@ -169,7 +161,7 @@ func (h *Hub) observe(version int64) {
 	}
 }
 
-func (s *shared) setStatus(ctx context.Context, acc Account, text string) (models.UserStatus, error) {
+func (s *shared) setStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
 	r, err := s.ledger.SetStatus(ctx, acc.ID, text, s.hub.now())
 	switch {
 	case err != nil:
@@ -181,15 +173,15 @@ func (s *shared) setStatus(ctx context.Context, acc Account, text string) (model
 	return r.Status(), nil
 }
 
-func (s *shared) status(ctx context.Context, acc Account) (models.UserStatus, error) {
-	statuses, err := s.statuses(ctx, []Account{acc})
+func (s *shared) status(ctx context.Context, acc status.Account) (models.UserStatus, error) {
+	statuses, err := s.statuses(ctx, []status.Account{acc})
 	if err != nil {
 		return models.UserStatus{}, err
 	}
 	return statuses[0], nil
 }
 
-func (s *shared) statuses(ctx context.Context, accs []Account) ([]models.UserStatus, error) {
+func (s *shared) statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
 	ids := make([]int64, len(accs))
 	for i, acc := range accs {
 		ids[i] = acc.ID
@@ -207,17 +199,17 @@ func (s *shared) statuses(ctx context.Context, accs []Account) ([]models.UserSta
 
 // seen returns an account's status and its version: the record's, else the row's. A row that holds
 // a presence other than ONLINE counts if it is newer, because Redis's data has turned back.
-func (s *shared) seen(acc Account, r *ledger.Record) (models.UserStatus, int64) {
-	row := stateOf(acc.Presence, acc.PresenceAt)
+func (s *shared) seen(acc status.Account, r *status.Record) (models.UserStatus, int64) {
+	row := status.RecordOf(acc)
 	if r == nil {
 		s.views.mislead(acc)
-		return statusOf(acc.ExternalID, row, custom{}), 0
+		return row.Status(), 0
 	}
 	s.hub.observe(r.Version)
-	if acc.Presence != models.PresenceOnline && row.at > r.Since {
+	if acc.Presence != models.PresenceOnline && row.Since > r.Since {
 		// The row does not know of custom statuses, and may come from a clock that is behind.
-		row.at = max(row.at, r.CustomSince+1)
-		return statusOf(acc.ExternalID, row, custom{}), r.Version
+		row.Since = max(row.Since, r.CustomSince+1)
+		return row.Status(), r.Version
 	}
 	return r.Status(), r.Version
 }

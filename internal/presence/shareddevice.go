@@ -8,11 +8,12 @@ import (
 	"strconv"
 
 	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
-func (s *shared) connect(ctx context.Context, acc Account, platform models.Platform, link Link,
-	who func(context.Context) (Account, error)) (*Device, error) {
+func (s *shared) connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
+	who func(context.Context) (status.Account, error)) (*Device, error) {
 	check := func(ctx context.Context) error {
 		_, err := who(ctx)
 		return err
@@ -62,7 +63,7 @@ func (s *shared) arrive(d *Device) (*local, error) {
 // is ever ONLINE by racing with a ban.
 func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(context.Context) error) error {
 	login := ledger.Login{
-		User: userOf(d.account), Device: d.info, Limit: d.account.DeviceLimit, Reason: word(ReasonDeviceLimit),
+		User: d.account.Disconnected(), Device: d.info, Limit: d.account.DeviceLimit, Reason: word(status.ReasonDeviceLimit),
 	}
 	for {
 		err := ctx.Err()
@@ -84,7 +85,7 @@ func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(cont
 			err = check(ctx)
 		case errors.As(err, &unrecorded):
 			login.Recorded = unrecorded.At
-			err = s.mirror.login(ctx, d.account.ID, state{presence: models.PresenceOnline, at: unrecorded.At})
+			err = s.mirror.login(ctx, d.account.ID, status.State{Presence: models.PresenceOnline, Since: unrecorded.At})
 			if err != nil {
 				err = fmt.Errorf("recording the login of user %d: %w", d.account.ID, err)
 			}
@@ -114,10 +115,10 @@ func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger
 	if r := in.Record; in.Came {
 		s.turned(r)
 		if r.Since != login.Recorded {
-			s.mirror.keep(r.ID, stateIn(r))
+			s.mirror.keep(r.ID, r.State)
 		}
 	}
-	s.cutHere(d.account.ID, in.Surplus, ReasonDeviceLimit, false)
+	s.cutHere(d.account.ID, in.Surplus, status.ReasonDeviceLimit, false)
 	s.views.learn(in.Record)
 	if fresh {
 		s.views.readOnceHeard(d.account.ID)
@@ -164,7 +165,7 @@ func (s *shared) abandon(d *Device, login ledger.Login) {
 		return
 	}
 	if r := records[0]; r != nil && r.Presence != models.PresenceOnline {
-		s.mirror.keep(r.ID, state{presence: r.Presence, at: max(r.Since, login.Recorded)})
+		s.mirror.keep(r.ID, status.State{Presence: r.Presence, Since: max(r.Since, login.Recorded)})
 	}
 }
 
@@ -184,7 +185,7 @@ func (s *shared) gone(d *Device) {
 // leaveLocked takes one device out of Redis, if it is there; its account's step is held.
 func (s *shared) leaveLocked(ctx context.Context, d *Device) {
 	err := s.leave(ctx, ledger.Departure{
-		User: userOf(d.account), Devices: []string{d.info.ID}, To: models.PresenceOffline, Now: s.hub.now(),
+		User: d.account.Disconnected(), Devices: []string{d.info.ID}, To: models.PresenceOffline, Now: s.hub.now(),
 	})
 	if err != nil {
 		s.distrust(err)
@@ -196,7 +197,7 @@ func (s *shared) leave(ctx context.Context, d ledger.Departure) error {
 	r, turned, _, err := s.ledger.Leave(ctx, d)
 	if err == nil && turned {
 		s.turned(r)
-		s.mirror.keep(r.ID, stateIn(r))
+		s.mirror.keep(r.ID, r.State)
 	}
 	return err
 }
@@ -233,7 +234,7 @@ func (s *shared) takeOut(l *local, leaves func(*Device) bool) (taken []*Device) 
 	return taken
 }
 
-func (s *shared) logout(ctx context.Context, acc Account, own *Device, all bool) error {
+func (s *shared) logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
 	l := s.use(acc)
 	defer s.done(l)
 	s.mu.Lock()
@@ -243,10 +244,10 @@ func (s *shared) logout(ctx context.Context, acc Account, own *Device, all bool)
 		return ErrClosed
 	}
 	departure := ledger.Departure{
-		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.hub.now(), Reason: word(ReasonLoggedOut),
+		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.hub.now(), Reason: word(status.ReasonLoggedOut),
 	}
 	if own != nil && !all {
-		departure.User, departure.All, departure.Devices = userOf(acc), false, []string{own.info.ID}
+		departure.User, departure.All, departure.Devices = acc.Disconnected(), false, []string{own.info.ID}
 	}
 	if own != nil {
 		own.leaving.Store(true) // its link is left to the caller
@@ -264,30 +265,30 @@ func (s *shared) logout(ctx context.Context, acc Account, own *Device, all bool)
 	if own != nil {
 		own.loggedOut.Store(true)
 	}
-	s.cutHere(acc.ID, gone, ReasonLoggedOut, false)
+	s.cutHere(acc.ID, gone, status.ReasonLoggedOut, false)
 	if !turned {
 		return nil
 	}
 	s.turned(r)
-	if err := s.mirror.keepNow(ctx, r.ID, stateIn(r)); err != nil {
+	if err := s.mirror.keepNow(ctx, r.ID, r.State); err != nil {
 		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
 	}
 	return nil
 }
 
-func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to models.Presence, reason Reason) (int, error) {
-	revoked := reason.isRevocation()
+func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
+	revoked := reason.IsRevocation()
 	l := s.use(acc)
 	defer s.done(l)
 	departure := ledger.Departure{
-		User: userOf(acc), Devices: deviceIDs, To: to, Now: s.hub.now(),
-		Revoke: revoked, Deleted: reason == ReasonDeleted, Reason: word(reason),
+		User: acc.Disconnected(), Devices: deviceIDs, To: to, Now: s.hub.now(),
+		Revoke: revoked, Deleted: reason == status.ReasonDeleted, Reason: word(reason),
 	}
 	if deviceIDs == nil {
 		departure.User, departure.All = s.leaver(l, acc), true
 	}
 	var taken []*Device
-	var r *ledger.Record
+	var r *status.Record
 	var turned bool
 	var gone []string
 	err := errSilent
@@ -326,8 +327,8 @@ func (s *shared) cut(ctx context.Context, acc Account, deviceIDs []string, to mo
 	}
 	if turned {
 		s.turned(r)
-		if reason != ReasonDeleted {
-			s.mirror.keep(r.ID, stateIn(r))
+		if reason != status.ReasonDeleted {
+			s.mirror.keep(r.ID, r.State)
 		}
 	}
 	return n, nil
@@ -339,8 +340,8 @@ var errSilent = errors.New("no answer from Redis")
 // leaver is userOf for an account all of whose devices leave: ONLINE where it has
 // some here, or the row says so. A Redis that has lost its data knows nothing of that,
 // and would take it for one that had not been there, of whose end nobody is told.
-func (s *shared) leaver(l *local, acc Account) ledger.User {
-	u := userOf(acc)
+func (s *shared) leaver(l *local, acc status.Account) status.Account {
+	u := acc.Disconnected()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(l.devices) > 0 || acc.Presence == models.PresenceOnline {
@@ -351,7 +352,7 @@ func (s *shared) leaver(l *local, acc Account) ledger.User {
 
 // cutHere cuts those of the account's devices that are here and have been taken
 // out of Redis; where the user's access was revoked, all there are.
-func (s *shared) cutHere(userID int64, gone []string, reason Reason, revoked bool) []*Device {
+func (s *shared) cutHere(userID int64, gone []string, reason status.Reason, revoked bool) []*Device {
 	s.mu.Lock()
 	l := s.locals[userID]
 	s.mu.Unlock()
@@ -360,7 +361,7 @@ func (s *shared) cutHere(userID int64, gone []string, reason Reason, revoked boo
 	}
 	taken := s.takeOut(l, func(d *Device) bool { return revoked || slices.Contains(gone, d.info.ID) })
 	for _, d := range taken {
-		if reason == ReasonLoggedOut {
+		if reason == status.ReasonLoggedOut {
 			d.loggedOut.Store(true)
 		}
 		if !d.leaving.Load() {
@@ -371,12 +372,12 @@ func (s *shared) cutHere(userID int64, gone []string, reason Reason, revoked boo
 }
 
 // word is how nodes tell each other a reason; reasonOf reads it.
-func word(reason Reason) string { return strconv.Itoa(int(reason)) }
+func word(reason status.Reason) string { return strconv.Itoa(int(reason)) }
 
-func reasonOf(word string) Reason {
+func reasonOf(word string) status.Reason {
 	n, err := strconv.Atoi(word)
 	if err != nil {
-		return ReasonDisconnected // of a node of another version
+		return status.ReasonDisconnected // of a node of another version
 	}
-	return Reason(n)
+	return status.Reason(n)
 }

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -20,21 +21,21 @@ import (
 // fanout.Reader, so that no event that is newer is sent before the answer.
 func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error) {
 	fanout.WillRead(ctx, u.ID)
-	return h.store.status(ctx, AccountOf(u))
+	return h.store.status(ctx, status.AccountOf(u))
 }
 
 // StatusesOf answers what StatusOf answers for each of the users, in their order,
 // in one round trip for a page of them.
 func (h *Hub) StatusesOf(ctx context.Context, users []*models.User) ([]models.UserStatus, error) {
-	accs := make([]Account, len(users))
+	accs := make([]status.Account, len(users))
 	for i, u := range users {
-		accs[i] = AccountOf(u)
+		accs[i] = status.AccountOf(u)
 	}
 	return h.statuses(ctx, accs)
 }
 
 // statuses returns the statuses of accounts in their order, for an answer.
-func (h *Hub) statuses(ctx context.Context, accs []Account) ([]models.UserStatus, error) {
+func (h *Hub) statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
 	ids := make([]int64, len(accs))
 	for i, acc := range accs {
 		ids[i] = acc.ID
@@ -45,7 +46,7 @@ func (h *Hub) statuses(ctx context.Context, accs []Account) ([]models.UserStatus
 
 // SetStatus gives an ONLINE user a custom status, "": none, and answers the
 // status. The text that is there already changes nothing. Errors: NOT_ONLINE.
-func (h *Hub) SetStatus(ctx context.Context, acc Account, text string) (models.UserStatus, error) {
+func (h *Hub) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
 	fanout.WillRead(ctx, acc.ID)
 	return h.store.setStatus(ctx, acc, text)
 }
@@ -69,9 +70,9 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 	if err != nil {
 		return nil, fmt.Errorf("reading the statuses of %d users: %w", len(known), err)
 	}
-	accs := make([]Account, len(rows))
+	accs := make([]status.Account, len(rows))
 	for i := range rows {
-		accs[i] = AccountOf(&rows[i])
+		accs[i] = status.AccountOf(&rows[i])
 	}
 	present, err := h.statuses(ctx, accs)
 	if err != nil {

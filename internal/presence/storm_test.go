@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -48,7 +49,7 @@ func TestReconnectStorm(t *testing.T) {
 						stops[i]()
 					}
 					seen[i] = new(recorder)
-					acc := AccountOf(u) // a row of before: who is back is in memory
+					acc := status.AccountOf(u) // a row of before: who is back is in memory
 					d, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed)
 					if err != nil {
 						t.Error(err)
@@ -83,7 +84,7 @@ func TestReconnectStorm(t *testing.T) {
 			r.events = nil
 		}
 		for i := range w.users {
-			if _, err := w.SetStatus(AccountOf(w.users[i]), "back"); err != nil {
+			if _, err := w.SetStatus(status.AccountOf(w.users[i]), "back"); err != nil {
 				t.Fatal(err)
 			}
 		}

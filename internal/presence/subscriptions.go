@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/turn"
 	"rollcall/models"
 )
@@ -132,9 +133,9 @@ func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User
 	if err := h.store.settle(ctx); err != nil {
 		return nil, wrap(err, "subscribing")
 	}
-	accs := make([]Account, len(targets))
+	accs := make([]status.Account, len(targets))
 	for i, u := range targets {
-		accs[i] = AccountOf(u)
+		accs[i] = status.AccountOf(u)
 	}
 	statuses, err := h.statuses(ctx, accs)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/fanout"
 	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
@@ -46,7 +47,7 @@ type view struct {
 	unread bool
 	// record is the latest of a user, heard or read, and online the latest that was ONLINE; nil:
 	// none.
-	record, online *ledger.Record
+	record, online *status.Record
 }
 
 func (v *views) init(s *shared) {
@@ -174,7 +175,7 @@ func (v *views) read(userIDs []int64) {
 }
 
 // learn notes an account's record that was read, without telling anybody.
-func (v *views) learn(r *ledger.Record) {
+func (v *views) learn(r *status.Record) {
 	v.store.hub.observe(r.Version)
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -184,7 +185,7 @@ func (v *views) learn(r *ledger.Record) {
 }
 
 // keep notes a user's record.
-func (w *view) keep(r *ledger.Record) {
+func (w *view) keep(r *status.Record) {
 	if w.record == nil || w.record.Version < r.Version {
 		w.record = r
 	}
@@ -195,7 +196,7 @@ func (w *view) keep(r *ledger.Record) {
 
 // known returns the latest record of a user, with the custom status of the latest that was ONLINE;
 // without an ID if none is known.
-func (v *views) known(userID int64) (known ledger.Record) {
+func (v *views) known(userID int64) (known status.Record) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if w := v.byTopic[userKey(userID)]; w != nil && w.record != nil {
@@ -210,7 +211,7 @@ func (v *views) known(userID int64) (known ledger.Record) {
 // mislead notes that somebody here was told a user's row because Redis had no record. If nodes know
 // the user as ONLINE, Redis has lost the record, and whoever was told must be corrected when it is
 // written again.
-func (v *views) mislead(acc Account) {
+func (v *views) mislead(acc status.Account) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	w := v.byTopic[userKey(acc.ID)]
@@ -229,7 +230,7 @@ func (v *views) mislead(acc Account) {
 // accept notes that a change is told to a topic's watchers. It reports false if they know it, or a
 // newer one, or if there are none. Of a record that was written again after Redis had lost it they
 // know the content, unless somebody was told something else in between.
-func (v *views) accept(topic int64, r *ledger.Record) bool {
+func (v *views) accept(topic int64, r *status.Record) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	w := v.byTopic[topic]
@@ -314,7 +315,7 @@ func (s *shared) hear(channel, text string) {
 }
 
 // tell hands a change to a topic's watchers, unless they know it already.
-func (s *shared) tell(topic int64, r *ledger.Record) {
+func (s *shared) tell(topic int64, r *status.Record) {
 	q := s.hub.board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()
@@ -365,7 +366,7 @@ func (s *shared) rehear(ctx context.Context) error {
 	return nil
 }
 
-func (s *shared) present(ctx context.Context, accs []Account) ([]*fanout.Event, error) {
+func (s *shared) present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error) {
 	ids := make([]int64, len(accs))
 	for i, acc := range accs {
 		ids[i] = acc.ID
@@ -419,8 +420,9 @@ func (s *shared) catchUp(ctx context.Context, w *fanout.Watcher, a *absence) err
 	for i, g := range a.gaps {
 		r := records[i]
 		if row := a.rows[g.topic]; r == nil && row != nil {
-			u := userOf(AccountOf(row))
-			r = &ledger.Record{ID: u.ID, ExternalID: u.ExternalID, Version: g.since + 1, Presence: u.Presence, Since: u.Since}
+			now := status.RecordOf(status.AccountOf(row))
+			now.Version = g.since + 1
+			r = &now
 		}
 		if r != nil && r.Version > g.since {
 			s.tellOne(w, g, r)
@@ -431,7 +433,7 @@ func (s *shared) catchUp(ctx context.Context, w *fanout.Watcher, a *absence) err
 
 // tellOne tells one watcher what it has missed, unless that, or newer, comes to it
 // with the topic.
-func (s *shared) tellOne(w *fanout.Watcher, g gap, r *ledger.Record) {
+func (s *shared) tellOne(w *fanout.Watcher, g gap, r *status.Record) {
 	q := s.hub.board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/status"
 )
 
 // userKey and appKey are the board's keys of a user and an app: keys of rows are positive.
@@ -18,7 +19,7 @@ func appKey(appID int64) int64   { return -appID }
 // WatchUsers has returned.
 //
 // stop ends the watch; calling it again does nothing.
-func (h *Hub) WatchUsers(ctx context.Context, accs []Account, sink fanout.Sink, snapshot bool) (stop func(), err error) {
+func (h *Hub) WatchUsers(ctx context.Context, accs []status.Account, sink fanout.Sink, snapshot bool) (stop func(), err error) {
 	w := &fanout.Watcher{Sink: sink}
 	keys := make([]int64, len(accs))
 	for i, acc := range accs {
@@ -49,10 +50,10 @@ func (h *Hub) WatchUsers(ctx context.Context, accs []Account, sink fanout.Sink, 
 
 // open delivers the accounts' present statuses, each once, to the watcher of watches that have
 // joined.
-func (h *Hub) open(ctx context.Context, w *fanout.Watcher, watches []*fanout.Watch, accs []Account) error {
+func (h *Hub) open(ctx context.Context, w *fanout.Watcher, watches []*fanout.Watch, accs []status.Account) error {
 	if len(watches) < len(accs) {
 		seen := make(map[int64]bool, len(watches))
-		accs = slices.DeleteFunc(slices.Clone(accs), func(acc Account) bool {
+		accs = slices.DeleteFunc(slices.Clone(accs), func(acc status.Account) bool {
 			again := seen[acc.ID]
 			seen[acc.ID] = true
 			return again

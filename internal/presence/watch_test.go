@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -21,7 +22,7 @@ func TestWatchUsers(t *testing.T) {
 		w := newWorld(t, db, 3)
 		d, _ := w.connect(1)
 		all, one, later := new(recorder), new(recorder), new(recorder)
-		accs := []Account{w.account(2), w.account(1), w.account(0), w.account(2)}
+		accs := []status.Account{w.account(2), w.account(1), w.account(0), w.account(2)}
 		w.WatchUsers(accs, all, true)
 		stop := w.WatchUsers(accs[2:3], one, false)
 		w.WatchUsers(nil, one, true)()
@@ -34,7 +35,7 @@ func TestWatchUsers(t *testing.T) {
 		d.Gone()
 		w.delivered()
 		w.logout(0, nil, false)
-		w.WatchUsers([]Account{accs[1], accs[2]}, later, true)
+		w.WatchUsers([]status.Account{accs[1], accs[2]}, later, true)
 		w.delivered()
 		later.want(t, "u1:OFFLINE u0:UNLOGINED")
 		one.want(t, "u0:ONLINE")
@@ -61,9 +62,9 @@ func TestWatchAppSeesItsOwn(t *testing.T) {
 // Watchers that have stopped leave nothing behind, in whatever order they stop.
 func TestStoppedWatchersAreForgotten(t *testing.T) {
 	w := newWorld(t, testenv.Open(t, testenv.SQLiteURL(t)), 100)
-	accs := make([]Account, len(w.users))
+	accs := make([]status.Account, len(w.users))
 	for i, u := range w.users {
-		accs[i] = AccountOf(u)
+		accs[i] = status.AccountOf(u)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	type watch struct {
@@ -99,7 +100,7 @@ func TestStoppedWatchersAreForgotten(t *testing.T) {
 func TestManyWatchersHearInOrder(t *testing.T) {
 	w := newWorld(t, testenv.Open(t, testenv.SQLiteURL(t)), 1)
 	sinks := make([]recorder, 2567) // enough to be split
-	acc := []Account{w.account(0)}
+	acc := []status.Account{w.account(0)}
 	for i := range sinks {
 		w.WatchUsers(acc, &sinks[i], false)
 	}
@@ -209,7 +210,7 @@ func (w *world) misbehave(random *rand.Rand, steps int, watches *watchLog) {
 	var open []func()
 	for range steps {
 		i := random.IntN(len(w.users))
-		acc := AccountOf(w.users[i]) // as nobody had logged in before the hub, good for ever
+		acc := status.AccountOf(w.users[i]) // as nobody had logged in before the hub, good for ever
 		switch random.IntN(12) {
 		case 0, 1, 2, 3:
 			d, err := w.Connect(ctx, acc, models.PlatformWeb, new(link), allowed)
@@ -238,9 +239,9 @@ func (w *world) misbehave(random *rand.Rand, steps int, watches *watchLog) {
 			w.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{User: &models.User{ID: acc.ID, AppID: acc.AppID, ExternalID: acc.ExternalID}, Reason: reason})
 		case 10:
 			record := &watchRecord{users: random.Perm(len(w.users))[:1+random.IntN(len(w.users))], seen: new(recorder), snapshot: random.IntN(4) > 0}
-			accs := make([]Account, len(record.users))
+			accs := make([]status.Account, len(record.users))
 			for n, user := range record.users {
-				accs[n] = AccountOf(w.users[user])
+				accs[n] = status.AccountOf(w.users[user])
 			}
 			stop := w.WatchUsers(accs, record.seen, record.snapshot)
 			watches.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/internal/database"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 )
 
@@ -35,7 +36,7 @@ func TestWorkGrowsWithWatchers(t *testing.T) {
 				const changes = 5
 				asked := queries(db, func() {
 					for n := range changes {
-						if _, err := w.SetStatus(AccountOf(w.users[0]), fmt.Sprint("text ", n)); err != nil {
+						if _, err := w.SetStatus(status.AccountOf(w.users[0]), fmt.Sprint("text ", n)); err != nil {
 							t.Fatal(err)
 						}
 					}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
+	"rollcall/internal/presence/status"
 )
 
 const (
@@ -51,7 +52,7 @@ type task struct {
 type write struct {
 	shard   *shard
 	entry   *entry
-	state   state
+	state   status.State
 	waiters []waiter
 }
 
@@ -160,8 +161,8 @@ func (w *writer) store(ctx context.Context, writes []write) error {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	// Rows are locked in the order of their keys, as everywhere else.
-	slices.SortFunc(writes, func(a, b write) int { return cmp.Compare(a.entry.id, b.entry.id) })
-	statement, args := updateStates(len(writes), func(i int) row { return row{writes[i].entry.id, writes[i].state} }, false)
+	slices.SortFunc(writes, func(a, b write) int { return cmp.Compare(a.entry.ID, b.entry.ID) })
+	statement, args := updateStates(len(writes), func(i int) row { return row{writes[i].entry.ID, writes[i].state} }, false)
 	if err := w.db.Exec(ctx, statement, args...); err != nil {
 		return fmt.Errorf("updating the presence of %d users: %w", len(writes), err)
 	}
@@ -171,7 +172,7 @@ func (w *writer) store(ctx context.Context, writes []write) error {
 // row is a user's columns.
 type row struct {
 	id    int64
-	state state
+	state status.State
 }
 
 // updateStates answers one UPDATE for n rows that each get a value of their own: a
@@ -184,14 +185,14 @@ func updateStates(n int, at func(i int) row, forward bool) (statement string, ar
 	args = make([]any, 0, 7*n)
 	for i := range n {
 		r := at(i)
-		args = append(args, r.id, int64(r.state.presence))
+		args = append(args, r.id, int64(r.state.Presence))
 	}
 	moments := func() {
 		for i := range n {
 			r := at(i)
 			var at any // NULL
-			if r.state.at != 0 {
-				at = int64(r.state.at)
+			if r.state.Since != 0 {
+				at = int64(r.state.Since)
 			}
 			args = append(args, r.id, at)
 		}

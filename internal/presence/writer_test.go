@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -19,7 +20,7 @@ import (
 func TestFailingDatabase(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 3)
-		accs := []Account{w.account(0), w.account(1), w.account(2)}
+		accs := []status.Account{w.account(0), w.account(1), w.account(2)}
 		seen := new(recorder)
 		w.WatchApp(w.app.ID, seen)
 		online, _ := w.connect(0)
@@ -67,7 +68,7 @@ func TestClosedDatabase(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	acc := Account{ID: 1, AppID: 1, ExternalID: "a"}
+	acc := status.Account{ID: 1, AppID: 1, ExternalID: "a"}
 	if _, err := hub.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed); err == nil {
 		t.Fatal("Connect succeeded without a database")
 	}
@@ -91,9 +92,9 @@ func TestLoginsShareWrites(t *testing.T) {
 		w := newWorld(t, db, users)
 		metrics := prometheus.NewRegistry()
 		w.writer.metrics = newMetrics(metrics)
-		accs := make([]Account, users)
+		accs := make([]status.Account, users)
 		for i := range accs {
-			accs[i] = AccountOf(w.users[i])
+			accs[i] = status.AccountOf(w.users[i])
 		}
 		release := w.hold(0)
 		defer release()

@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/jobs"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/retention"
@@ -38,7 +39,7 @@ type erasureWorld struct {
 // noLink is a device's connection that nobody looks at.
 type noLink struct{}
 
-func (noLink) Cut(presence.Reason) {}
+func (noLink) Cut(status.Reason) {}
 
 func newErasureWorld(t *testing.T, db *database.DB) *erasureWorld {
 	t.Helper()
@@ -116,9 +117,9 @@ func (w *erasureWorld) live(offline bool) marks {
 	silent := New(w.db, new(bus.Bus), w.users.keys, w.relations, w.clock)
 	must(silent.Ban(ctx, w.app, []string{id}, time.Minute, text("reason"), by))
 	w.pass(time.Hour) // it ends by itself, which leaves the reason
-	device, err := w.presence.Connect(ctx, presence.AccountOf(row()), models.PlatformIOS, noLink{}, func(context.Context) error { return nil })
+	device, err := w.presence.Connect(ctx, status.AccountOf(row()), models.PlatformIOS, noLink{}, func(context.Context) error { return nil })
 	must(device, err)
-	must(w.presence.SetStatus(ctx, presence.AccountOf(row()), m["custom"]))
+	must(w.presence.SetStatus(ctx, status.AccountOf(row()), m["custom"]))
 	if offline {
 		device.Gone()
 	} else {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/models"
 )
@@ -185,7 +186,7 @@ func (l *Ledger) Unswept(ctx context.Context, node string) ([]int64, error) {
 // Sweep takes the devices of a dead node away from these accounts. A row that holds a presence
 // other than ONLINE, newer than what Redis has, is what the account turns to. It returns the
 // accounts that have turned by it, and whether the node has further accounts.
-func (l *Ledger) Sweep(ctx context.Context, node string, rows []User, now models.Time) (turned []*Record, more bool, err error) {
+func (l *Ledger) Sweep(ctx context.Context, node string, rows []status.Account, now models.Time) (turned []*status.Record, more bool, err error) {
 	args := []string{node, text(int64(now))}
 	for _, u := range rows {
 		args = append(args, text(u.ID), text(int64(u.Presence)), text(int64(u.Since)))
@@ -201,7 +202,7 @@ func (l *Ledger) Sweep(ctx context.Context, node string, rows []User, now models
 // Login is a device that connects.
 type Login struct {
 	Node   string
-	User   User
+	User   status.Account
 	Device models.Device
 	Now    models.Time
 	// Mark is the revocation behind which the caller has looked; 0: behind none.
@@ -216,7 +217,7 @@ type Login struct {
 
 // Connected is a device that was added.
 type Connected struct {
-	Record *Record
+	Record *status.Record
 	// Came reports whether the user has come ONLINE by it.
 	Came bool
 	// Added is the version with which the device was added.
@@ -228,7 +229,7 @@ type Connected struct {
 // Connect adds a device. Errors: ErrLeaseLost, *RevokedError and *LoginError, upon which the
 // device was not added.
 func (l *Ledger) Connect(ctx context.Context, in Login) (Connected, error) {
-	args := append([]string{in.Node}, in.User.args()...)
+	args := append([]string{in.Node}, argsOf(in.User)...)
 	args = append(args, in.Device.ID, device(in.Device), text(int64(in.Now)), text(in.Mark), text(int64(in.Recorded)),
 		text(int64(in.Limit)), in.Reason)
 	out, err := l.run(ctx, connectScript, args...)
@@ -249,7 +250,7 @@ func (l *Ledger) Connect(ctx context.Context, in Login) (Connected, error) {
 
 // Departure is devices that leave.
 type Departure struct {
-	User User
+	User status.Account
 	// Devices are the IDs of those that leave; All: whichever there are.
 	Devices []string
 	All     bool
@@ -267,8 +268,8 @@ type Departure struct {
 
 // Leave takes devices out. turned: the status has changed by it; gone are those
 // that were there.
-func (l *Ledger) Leave(ctx context.Context, in Departure) (record *Record, turned bool, gone []string, err error) {
-	args := append(in.User.args(), text(int64(in.To)), text(int64(in.Now)), flag(in.Revoke), flag(in.Deleted), in.Reason)
+func (l *Ledger) Leave(ctx context.Context, in Departure) (record *status.Record, turned bool, gone []string, err error) {
+	args := append(argsOf(in.User), text(int64(in.To)), text(int64(in.Now)), flag(in.Revoke), flag(in.Deleted), in.Reason)
 	if in.All {
 		args = append(args, "*")
 	} else {
@@ -283,7 +284,7 @@ func (l *Ledger) Leave(ctx context.Context, in Departure) (record *Record, turne
 }
 
 // SetStatus gives an ONLINE account a custom status; nil: it is not ONLINE.
-func (l *Ledger) SetStatus(ctx context.Context, userID int64, custom string, now models.Time) (*Record, error) {
+func (l *Ledger) SetStatus(ctx context.Context, userID int64, custom string, now models.Time) (*status.Record, error) {
 	out, err := l.run(ctx, setStatusScript, text(userID), custom, text(int64(now)))
 	if err != nil {
 		return nil, fmt.Errorf("setting a custom status: %w", err)
@@ -302,7 +303,7 @@ type Placed struct {
 
 // Restored is what Restore returns.
 type Restored struct {
-	Record *Record
+	Record *status.Record
 	// Came reports whether the user has come ONLINE by it.
 	Came bool
 	// Cut are the devices that were not written, by their IDs, because they were disconnected,
@@ -313,7 +314,7 @@ type Restored struct {
 // Restore writes a node's devices of an account again, after Redis may have lost them or other
 // nodes may have swept them. known is what the node heard last of the account, with the custom
 // status that the account had when it was last ONLINE. Errors: ErrLeaseLost.
-func (l *Ledger) Restore(ctx context.Context, node string, known *Record, devices []Placed, now models.Time) (Restored, error) {
+func (l *Ledger) Restore(ctx context.Context, node string, known *status.Record, devices []Placed, now models.Time) (Restored, error) {
 	args := []string{node, text(known.ID), text(known.AppID), known.ExternalID, text(known.Version), text(known.Content),
 		text(int64(known.Presence)), text(int64(known.Since)), text(int64(known.CustomSince)), known.Custom, text(int64(now))}
 	for _, d := range devices {
@@ -337,7 +338,7 @@ func (l *Ledger) Restore(ctx context.Context, node string, known *Record, device
 // Lapse turns an account whose row holds ONLINE, and of which no node has a device,
 // to OFFLINE, and answers it; nil: there is a device. Nodes must have had time to
 // write their devices since the database was born; ErrDataLost: it is another one.
-func (l *Ledger) Lapse(ctx context.Context, born int64, u User, now models.Time) (*Record, error) {
+func (l *Ledger) Lapse(ctx context.Context, born int64, u status.Account, now models.Time) (*status.Record, error) {
 	out, err := l.run(ctx, lapseScript, text(u.ID), text(u.AppID), u.ExternalID, text(int64(u.Since)), text(int64(now)), text(born))
 	switch {
 	case err != nil:
@@ -363,10 +364,10 @@ func (l *Ledger) Version(ctx context.Context) (int64, error) {
 const readChunk = 500
 
 // Records answers the records of these users, nil where there is none.
-func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*Record, error) {
+func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*status.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
 	defer cancel()
-	out := make([]*Record, 0, len(userIDs))
+	out := make([]*status.Record, 0, len(userIDs))
 	for chunk := range slices.Chunk(userIDs, readChunk) {
 		asked := make(rueidis.Commands, len(chunk))
 		for i, id := range chunk {
@@ -381,8 +382,8 @@ func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*Record, error
 				out = append(out, nil)
 				continue
 			}
-			out = append(out, &Record{
-				ID: chunk[i], Presence: models.Presence(number(fields[0])), Since: models.Time(number(fields[1])),
+			out = append(out, &status.Record{
+				ID: chunk[i], State: status.State{Presence: models.Presence(number(fields[0])), Since: models.Time(number(fields[1]))},
 				Custom: fields[2], CustomSince: models.Time(number(fields[3])), Version: number(fields[4]),
 				AppID: number(fields[5]), ExternalID: fields[6], Content: number(fields[7]),
 			})
@@ -393,7 +394,7 @@ func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*Record, error
 
 // Changes answers accounts of the app that have changed since the version, in the
 // order of their versions, and the version of the last; none: there are no more.
-func (l *Ledger) Changes(ctx context.Context, appID, since int64) (changed []*Record, last int64, err error) {
+func (l *Ledger) Changes(ctx context.Context, appID, since int64) (changed []*status.Record, last int64, err error) {
 	out, err := l.run(ctx, changesScript, text(appID), text(since), text(readChunk))
 	if err != nil {
 		return nil, 0, fmt.Errorf("reading what has changed in an app: %w", err)
@@ -446,8 +447,9 @@ func (l *Ledger) OnlineCount(ctx context.Context, appID int64) (int, error) {
 
 func (l *Ledger) userKey(userID int64) string { return l.redis.Key("user:" + text(userID)) }
 
-func (u User) args() []string {
-	return []string{text(u.ID), text(u.AppID), u.ExternalID, text(int64(u.Presence)), text(int64(u.Since))}
+// argsOf returns an account as the scripts read it.
+func argsOf(a status.Account) []string {
+	return []string{text(a.ID), text(a.AppID), a.ExternalID, text(int64(a.Presence)), text(int64(a.Since))}
 }
 
 func text(n int64) string { return strconv.FormatInt(n, 10) }

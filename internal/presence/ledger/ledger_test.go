@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -28,7 +29,7 @@ func renew(t *testing.T, l *Ledger, in Renewal) Lease {
 func add(t *testing.T, l *Ledger, node, device string) Connected {
 	t.Helper()
 	in := Login{
-		Node: node, User: User{ID: 1, AppID: 1, ExternalID: "u"}, Now: 1, Recorded: 1,
+		Node: node, User: status.Account{ID: 1, AppID: 1, ExternalID: "u"}, Now: 1, Recorded: 1,
 		Device: models.Device{ID: device, Platform: models.PlatformWeb, ConnectedAt: 1},
 	}
 	out, err := l.Connect(context.Background(), in)

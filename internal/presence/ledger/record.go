@@ -9,44 +9,13 @@ import (
 	"strconv"
 	"strings"
 
+	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
-// User says whose record is meant, and what the database's row says where there
-// is no record.
-type User struct {
-	ID, AppID  int64
-	ExternalID string
-	Presence   models.Presence
-	Since      models.Time // 0: never logged in
-}
-
-// Record is an account as Redis has it.
-type Record struct {
-	ID, AppID  int64
-	ExternalID string
-	// Version grows with each change of any account. Content is the version since which the
-	// record has had its content: lower than Version if a node wrote the record again after Redis
-	// had lost it.
-	Version, Content int64
-	Presence         models.Presence
-	Since            models.Time
-	Custom           string
-	CustomSince      models.Time
-}
-
-// Status is the record as others see it.
-func (r *Record) Status() models.UserStatus {
-	status := models.UserStatus{UserID: r.ExternalID, Presence: r.Presence, CustomStatus: r.Custom}
-	if at := max(r.Since, r.CustomSince); at != 0 {
-		status.ChangedAt = &at
-	}
-	return status
-}
-
 // Parse reads what the scripts write as text; it is what is published, too. Its errors, which are
 // logged, have nothing of the user's ID and custom status.
-func Parse(text string) (*Record, error) {
+func Parse(text string) (*status.Record, error) {
 	fields := strings.SplitN(text, " ", 9)
 	if len(fields) != 9 {
 		return nil, fmt.Errorf("a record has %d fields, want 9", len(fields))
@@ -62,15 +31,16 @@ func Parse(text string) (*Record, error) {
 	if n := numbers[2]; n < int64(models.PresenceUnlogined) || n > int64(models.PresenceOnline) {
 		return nil, fmt.Errorf("a record has the unknown presence %d", n)
 	}
-	return &Record{
-		Version: numbers[0], Content: numbers[1], Presence: models.Presence(numbers[2]),
-		Since: models.Time(numbers[3]), CustomSince: models.Time(numbers[4]),
-		ID: numbers[5], AppID: numbers[6], ExternalID: fields[7], Custom: fields[8],
+	return &status.Record{
+		Version: numbers[0], Content: numbers[1],
+		State:       status.State{Presence: models.Presence(numbers[2]), Since: models.Time(numbers[3])},
+		CustomSince: models.Time(numbers[4]),
+		ID:          numbers[5], AppID: numbers[6], ExternalID: fields[7], Custom: fields[8],
 	}, nil
 }
 
-func parseAll(texts []string) ([]*Record, error) {
-	records := make([]*Record, len(texts))
+func parseAll(texts []string) ([]*status.Record, error) {
+	records := make([]*status.Record, len(texts))
 	for i, text := range texts {
 		var err error
 		if records[i], err = Parse(text); err != nil {

@@ -1,0 +1,75 @@
+package status
+
+import "rollcall/models"
+
+// Link is the transport's side of a device.
+type Link interface {
+	// Cut ends the connection for that reason. It must not block. It may be called by any goroutine,
+	// more than once, and before Connect has returned.
+	Cut(reason Reason)
+}
+
+// Reason is why a device's link must end.
+type Reason int8
+
+// The reasons.
+const (
+	// ReasonLoggedOut: another device, or a request, logged the user out.
+	ReasonLoggedOut Reason = iota + 1
+	// ReasonBanned: the user was banned.
+	ReasonBanned
+	// ReasonDeactivated: the user was deactivated.
+	ReasonDeactivated
+	// ReasonDeleted: the user was deleted.
+	ReasonDeleted
+	// ReasonDisconnected: the App Server or an operator disconnected the device.
+	ReasonDisconnected
+	// ReasonDeviceLimit: a newer device connected, and the user had as many as it may have.
+	ReasonDeviceLimit
+)
+
+// String returns the reason in a few words, for logs.
+func (r Reason) String() string {
+	switch r {
+	case ReasonLoggedOut:
+		return "logged out"
+	case ReasonBanned:
+		return "banned"
+	case ReasonDeactivated:
+		return "deactivated"
+	case ReasonDeleted:
+		return "deleted"
+	case ReasonDisconnected:
+		return "disconnected"
+	case ReasonDeviceLimit:
+		return "device limit"
+	}
+	return "unknown"
+}
+
+// IsRevocation reports whether r means that the user may no longer be connected.
+func (r Reason) IsRevocation() bool {
+	return r == ReasonBanned || r == ReasonDeactivated || r == ReasonDeleted
+}
+
+// Leaves returns the presence of a user whose access was revoked for that reason.
+func (r Reason) Leaves() models.Presence {
+	if r == ReasonBanned {
+		return models.PresenceOffline
+	}
+	return models.PresenceUnlogined
+}
+
+// RevocationOf returns why the user with that row, nil if it is deleted, may not be connected. revoked
+// reports whether that is so.
+func RevocationOf(u *models.User, now models.Time) (reason Reason, revoked bool) {
+	switch {
+	case u == nil:
+		return ReasonDeleted, true
+	case u.DeactivatedAt != nil:
+		return ReasonDeactivated, true
+	case u.State(now) == models.UserBanned:
+		return ReasonBanned, true
+	}
+	return 0, false
+}
