@@ -112,7 +112,7 @@ func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (en
 		}
 		return false
 	})
-	s.hub.metrics.devices.Sub(float64(len(ended)))
+	s.hub.metrics.devices.Add(-int64(len(ended)))
 	if len(e.devices) == 0 {
 		if len(ended) > 0 {
 			s.hub.lingerers.note(e.ID, s.hub.now())

@@ -122,3 +122,6 @@ func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 func (h *Hub) Devices(ctx context.Context, userID int64) ([]models.Device, error) {
 	return h.store.devices(ctx, userID)
 }
+
+// DeviceCount returns how many devices are connected to this process.
+func (h *Hub) DeviceCount() int { return int(h.metrics.devices.Load()) }

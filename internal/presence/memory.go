@@ -127,7 +127,7 @@ func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
 	}
 	d.entry = e
 	e.devices = append(e.devices, d)
-	s.hub.metrics.devices.Inc()
+	s.hub.metrics.devices.Add(1)
 	if n := len(e.devices) - d.account.DeviceLimit; d.account.DeviceLimit > 0 && n > 0 {
 		oldest := slices.Clone(e.devices[:n])
 		surplus = s.end(e, func(d *Device) bool { return slices.Contains(oldest, d) }, models.PresenceOffline)

@@ -1,25 +1,26 @@
 package presence
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// metrics are what the hub shows of itself.
+// metrics are the figures of a hub.
 type metrics struct {
-	devices, onlineUsers              prometheus.Gauge
+	// devices is how many devices are connected to this process.
+	devices                           atomic.Int64
+	onlineUsers                       prometheus.Gauge
 	events, deliveries, writeFailures prometheus.Counter
 	redisFailures, nodesSwept         prometheus.Counter
 	writeSeconds                      prometheus.Histogram
 }
 
-// newMetrics registers the metrics on r; nil: nowhere.
+// newMetrics registers the metrics on r, or nowhere if it is nil.
 func newMetrics(r prometheus.Registerer) *metrics {
 	factory := promauto.With(r)
-	return &metrics{
-		devices: factory.NewGauge(prometheus.GaugeOpts{
-			Name: "rollcall_devices", Help: "Devices connected to this process.",
-		}),
+	m := &metrics{
 		onlineUsers: factory.NewGauge(prometheus.GaugeOpts{
 			Name: "rollcall_online_users", Help: "Users with at least one device connected to this process.",
 		}),
@@ -44,4 +45,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "rollcall_presence_write_failures_total", Help: "Batches of statuses that could not be written; they are tried again.",
 		}),
 	}
+	factory.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "rollcall_devices", Help: "Devices connected to this process.",
+	}, func() float64 { return float64(m.devices.Load()) })
+	return m
 }

@@ -139,7 +139,7 @@ func (s *shared) admit(ctx context.Context, l *local, d *Device, node string, ad
 		delete(l.arriving, d)
 		d.added = added
 		l.devices = append(l.devices, d)
-		s.hub.metrics.devices.Inc()
+		s.hub.metrics.devices.Add(1)
 		if len(l.devices) == 1 {
 			s.hub.metrics.onlineUsers.Inc()
 		}
@@ -221,7 +221,7 @@ func (s *shared) takeOut(l *local, leaves func(*Device) bool) (taken []*Device) 
 		}
 		return false
 	})
-	s.hub.metrics.devices.Sub(float64(before - len(l.devices)))
+	s.hub.metrics.devices.Add(-int64(before - len(l.devices)))
 	if before > 0 && len(l.devices) == 0 {
 		s.hub.metrics.onlineUsers.Dec()
 	}
