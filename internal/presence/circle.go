@@ -441,6 +441,9 @@ func (c *circle) leave(gone []*fanout.Watch) {
 			}
 		}
 	})
+	for _, w := range gone {
+		c.hub.store.unfollow(w.Key)
+	}
 }
 
 // complete says whether all lists are on.

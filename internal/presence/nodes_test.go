@@ -266,3 +266,40 @@ func TestKilledNode(t *testing.T) {
 		n[0].eventually(func() bool { return len(seen.statuses()[n[0].users[0].ID]) == 3 }, "the end of u0")
 	})
 }
+
+// A node stops receiving the changes of a user when the last circle with it lets it go.
+func TestCircle_LeavesTheChannelsOfFormerFriends(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newNodes(t, db, 1, 4)[0]
+		w.turn(true, true)
+		w.befriend(0, 1)
+		w.befriend(0, 2)
+		w.subscribe(0, 3)
+		stop := w.circle(0, new(recorder))
+		w.following()
+		w.wantFollowed(0, 1, 2, 3)
+		w.unfriend(0, 1)
+		w.wantFollowed(0, 2, 3)
+		w.turnHere(true, false)
+		w.wantFollowed(0, 3)
+		w.turnHere(true, true)
+		w.wantFollowed(0, 2, 3)
+		stop()
+		w.wantFollowed()
+	})
+}
+
+// wantFollowed checks whose changes the node receives.
+func (w *world) wantFollowed(want ...int) {
+	w.t.Helper()
+	users, _ := w.node().views.heardOf()
+	got := []int{}
+	for i, u := range w.users {
+		if _, ok := users[u.ID]; ok {
+			got = append(got, i)
+		}
+	}
+	if !slices.Equal(got, want) {
+		w.t.Errorf("the node follows the users %v, want %v", got, want)
+	}
+}
