@@ -30,6 +30,7 @@ import (
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/opaque"
+	"rollcall/internal/presence/mirror"
 	"rollcall/internal/redis"
 	"rollcall/models"
 )
@@ -118,7 +119,7 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())
-	h.writer = newWriter(db, h.metrics, opts.Logger)
+	h.writer = newWriter(h.columns())
 	h.board = fanout.NewBoard(func(n int) { h.metrics.deliveries.Add(float64(n)) })
 	for i := range h.shards {
 		h.shards[i] = shard{hub: h, Queue: h.board.Queue(int64(i)), entries: map[int64]*entry{}, arriving: map[*Device]struct{}{}}
@@ -180,3 +181,8 @@ func (h *Hub) Networked() bool {
 func (h *Hub) shard(userID int64) *shard { return &h.shards[fanout.Index(userID)] }
 
 func (h *Hub) now() models.Time { return models.TimeOf(h.clock()) }
+
+// columns returns the columns that the hub's registry writes.
+func (h *Hub) columns() *mirror.Columns {
+	return &mirror.Columns{DB: h.db, Seconds: h.metrics.writeSeconds, Failures: h.metrics.writeFailures, Log: h.log}
+}

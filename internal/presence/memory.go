@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
+	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -17,7 +18,7 @@ import (
 type memory struct{ *Hub }
 
 func (m memory) start(ctx context.Context) error {
-	if err := m.endEarlierRun(ctx); err != nil {
+	if err := mirror.EndEarlierRun(ctx, m.db, m.now()); err != nil {
 		return fmt.Errorf("marking users of an earlier run OFFLINE: %w", err)
 	}
 	m.background.Go(func() { m.writer.run(m.closing, m.life) })

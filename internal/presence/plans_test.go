@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/page"
+	"rollcall/internal/presence/mirror"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -93,7 +94,7 @@ func TestPlans(t *testing.T) {
 				if err := db.Exec(ctx, "UPDATE users SET presence = ? WHERE id = ?", models.PresenceOnline, owner.ID); err != nil {
 					return err
 				}
-				return w.endEarlierRun(ctx)
+				return mirror.EndEarlierRun(ctx, db, w.now())
 			}},
 		}
 		for _, ask := range asks {

@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -238,7 +239,7 @@ func (s *shared) sweep(ctx context.Context, node string) error {
 		}
 		for _, r := range turned {
 			s.turned(r)
-			s.mirror.keep(r.ID, r.State)
+			s.mirror.Keep(r.ID, r.State)
 		}
 	}
 	// It may have known of others who are to lose their subscriptions.
@@ -365,7 +366,7 @@ func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *mod
 	}
 	if out.Came {
 		s.turned(out.Record)
-		s.mirror.keep(out.Record.ID, out.Record.State)
+		s.mirror.Keep(out.Record.ID, out.Record.State)
 	}
 	s.views.learn(out.Record)
 	for device, reason := range out.Cut {
@@ -443,14 +444,14 @@ func (s *shared) lapseAll(ctx context.Context, born int64) error {
 		for last := int64(0); ; {
 			rows, err := gorm.G[models.User](s.hub.db.Read(ctx)).Select("id", "app_id", "external_id", "presence_at").
 				Where("app_id = ? AND presence = ? AND id > ?", app.ID, models.PresenceOnline, last).
-				Order("id").Limit(restartChunk).Find(ctx)
+				Order("id").Limit(mirror.RestartChunk).Find(ctx)
 			if err != nil {
 				return fmt.Errorf("reading who is ONLINE: %w", err)
 			}
 			if err := s.lapseSome(ctx, born, rows); err != nil {
 				return s.failed(err)
 			}
-			if len(rows) < restartChunk {
+			if len(rows) < mirror.RestartChunk {
 				break
 			}
 			last = rows[len(rows)-1].ID
@@ -479,7 +480,7 @@ func (s *shared) lapseSome(ctx context.Context, born int64, rows []models.User) 
 		}
 		if record != nil {
 			s.turned(record)
-			s.mirror.keep(record.ID, record.State)
+			s.mirror.Keep(record.ID, record.State)
 		}
 	}
 	return nil

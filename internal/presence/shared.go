@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/models"
@@ -30,7 +31,7 @@ type shared struct {
 	hub    *Hub
 	redis  *redis.Client
 	ledger *ledger.Ledger
-	mirror *mirror
+	mirror *mirror.Mirror
 	views  views
 	feed   *redis.Feed
 	lease  lease
@@ -57,7 +58,7 @@ type local struct {
 
 func newShared(h *Hub, client *redis.Client) *shared {
 	s := &shared{
-		hub: h, redis: client, ledger: ledger.New(client), mirror: newMirror(h.db, h.metrics, h.log),
+		hub: h, redis: client, ledger: ledger.New(client), mirror: mirror.New(h.columns()),
 		locals: make(map[int64]*local),
 	}
 	s.views.init(s)
@@ -80,7 +81,7 @@ func (s *shared) start(ctx context.Context) error {
 	h := s.hub
 	h.hearElsewhere()
 	h.bus.OnMissed(func(context.Context) { s.repair.ask() })
-	h.background.Go(func() { s.mirror.run(h.closing, h.life) })
+	h.background.Go(func() { s.mirror.Run(h.closing, h.life) })
 	h.background.Go(s.beatRegularly)
 	h.background.Go(s.repairWhenAsked)
 	h.background.Go(s.recheckRegularly)
@@ -109,7 +110,7 @@ func (s *shared) close(ctx context.Context) {
 	s.feed.Close()
 }
 
-func (s *shared) unwritten() int { return s.mirror.unwritten() }
+func (s *shared) unwritten() int { return s.mirror.Unwritten() }
 
 // use answers what is here of the account, for whoever calls done in the end.
 func (s *shared) use(acc status.Account) *local {

@@ -85,7 +85,7 @@ func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(cont
 			err = check(ctx)
 		case errors.As(err, &unrecorded):
 			login.Recorded = unrecorded.At
-			err = s.mirror.login(ctx, d.account.ID, status.State{Presence: models.PresenceOnline, Since: unrecorded.At})
+			err = s.mirror.Login(ctx, d.account.ID, status.State{Presence: models.PresenceOnline, Since: unrecorded.At})
 			if err != nil {
 				err = fmt.Errorf("recording the login of user %d: %w", d.account.ID, err)
 			}
@@ -115,7 +115,7 @@ func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger
 	if r := in.Record; in.Came {
 		s.turned(r)
 		if r.Since != login.Recorded {
-			s.mirror.keep(r.ID, r.State)
+			s.mirror.Keep(r.ID, r.State)
 		}
 	}
 	s.cutHere(d.account.ID, in.Surplus, status.ReasonDeviceLimit, false)
@@ -165,7 +165,7 @@ func (s *shared) abandon(d *Device, login ledger.Login) {
 		return
 	}
 	if r := records[0]; r != nil && r.Presence != models.PresenceOnline {
-		s.mirror.keep(r.ID, status.State{Presence: r.Presence, Since: max(r.Since, login.Recorded)})
+		s.mirror.Keep(r.ID, status.State{Presence: r.Presence, Since: max(r.Since, login.Recorded)})
 	}
 }
 
@@ -197,7 +197,7 @@ func (s *shared) leave(ctx context.Context, d ledger.Departure) error {
 	r, turned, _, err := s.ledger.Leave(ctx, d)
 	if err == nil && turned {
 		s.turned(r)
-		s.mirror.keep(r.ID, r.State)
+		s.mirror.Keep(r.ID, r.State)
 	}
 	return err
 }
@@ -270,7 +270,7 @@ func (s *shared) logout(ctx context.Context, acc status.Account, own *Device, al
 		return nil
 	}
 	s.turned(r)
-	if err := s.mirror.keepNow(ctx, r.ID, r.State); err != nil {
+	if err := s.mirror.KeepNow(ctx, r.ID, r.State); err != nil {
 		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
 	}
 	return nil
@@ -328,7 +328,7 @@ func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string
 	if turned {
 		s.turned(r)
 		if reason != status.ReasonDeleted {
-			s.mirror.keep(r.ID, r.State)
+			s.mirror.Keep(r.ID, r.State)
 		}
 	}
 	return n, nil

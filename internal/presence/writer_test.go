@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -88,10 +89,10 @@ func TestClosedDatabase(t *testing.T) {
 // Logins that come during a write share the next ones.
 func TestLoginsShareWrites(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
-		const users = 1 + 2*writeChunk
+		const users = 1 + 2*mirror.Chunk
 		w := newWorld(t, db, users)
 		metrics := prometheus.NewRegistry()
-		w.writer.metrics = newMetrics(metrics)
+		w.writer.columns.Seconds = newMetrics(metrics).writeSeconds
 		accs := make([]status.Account, users)
 		for i := range accs {
 			accs[i] = status.AccountOf(w.users[i])
@@ -193,7 +194,7 @@ func TestCrashLeavesOffline(t *testing.T) {
 // More users than one transaction of a start takes, one of them deactivated.
 func TestStartTakesAll(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
-		const users = restartChunk + 5
+		const users = mirror.RestartChunk + 5
 		w := newWorld(t, db, users)
 		w.crash()
 		tx := func(statement string, args ...any) {

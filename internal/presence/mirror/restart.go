@@ -1,0 +1,51 @@
+package mirror
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/database"
+	"rollcall/models"
+)
+
+// RestartChunk is how many rows one transaction changes at a start, so that none holds many locks for
+// long.
+const RestartChunk = 1000
+
+// EndEarlierRun turns the users to OFFLINE that an earlier process left ONLINE because it was killed.
+// It goes app by app, because that is how the index users_app_presence begins.
+func EndEarlierRun(ctx context.Context, db *database.DB, now models.Time) error {
+	apps, err := gorm.G[models.App](db.Read(ctx)).Select("id").Find(ctx)
+	if err != nil {
+		return err
+	}
+	for _, app := range apps {
+		for n := RestartChunk; n == RestartChunk; {
+			if n, err = endEarlierRunIn(ctx, db, app.ID, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// endEarlierRunIn turns some users of one app to OFFLINE and returns how many. A user that was
+// deactivated at the last moment becomes UNLOGINED.
+func endEarlierRunIn(ctx context.Context, db *database.DB, appID int64, now models.Time) (n int, err error) {
+	err = db.Tx(ctx, func(tx *gorm.DB) error {
+		var ids []int64
+		err := tx.Model(&models.User{}).Where("app_id = ? AND presence = ?", appID, models.PresenceOnline).
+			Limit(RestartChunk).Pluck("id", &ids).Error
+		n = len(ids)
+		if err != nil || n == 0 {
+			return err
+		}
+		return tx.Model(&models.User{}).Where("id IN ?", ids).Updates(map[string]any{
+			"presence": gorm.Expr("CASE WHEN deactivated_at IS NULL THEN ? ELSE ? END",
+				models.PresenceOffline, models.PresenceUnlogined),
+			"presence_at": database.Later("presence_at", now),
+		}).Error
+	})
+	return n, err
+}
