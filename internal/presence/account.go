@@ -12,24 +12,24 @@ import (
 // is under way.
 var unknown = status.State{Presence: -1}
 
-// entry is one account in memory, guarded by its shard's mutex.
+// entry is one account in memory, guarded by its shard's lock.
 //
-// A login is announced only after the database holds it. So devices without
-// ONLINE are devices whose login is still being written, all of them alike.
+// A login is published only after the database holds it. So an entry that has devices and is not
+// ONLINE is one whose login is still being written, the same for all its devices.
 type entry struct {
 	// Record is the status that everybody may know, and was published.
 	status.Record
-	// devices in the order in which they came; few, so a slice.
+	// devices are in the order in which they came; few, so a slice.
 	devices []*Device
-	// loginAt is when the first of the devices came whose login is being written.
+	// loginAt is when the first device came whose login is being written.
 	loginAt models.Time
 	// durable is what the columns hold.
 	durable status.State
-	// queued: the writer will come by.
+	// queued: the writer has the entry in its queue.
 	queued bool
-	// dropped: the user is deleted, the entry forgotten.
+	// dropped: the user is deleted, and the entry no longer in its shard.
 	dropped bool
-	// waiters want to know when the database holds what they did, or newer.
+	// waiters are callers that wait until the database holds what they did, or newer.
 	waiters []waiter
 	// idleSince is when the entry last had no device and nothing to write.
 	idleSince models.Time
@@ -39,7 +39,7 @@ type entry struct {
 type waiter struct {
 	// device is the one that logs in; nil: a logout.
 	device *Device
-	// done has room for the one answer.
+	// done has room for the one result.
 	done chan error
 }
 
@@ -51,7 +51,7 @@ func (e *entry) online() bool { return e.Presence == models.PresenceOnline }
 
 func (e *entry) has(d *Device) bool { return slices.Contains(e.devices, d) }
 
-// wanted is what the columns should hold.
+// wanted returns what the columns should hold.
 func (e *entry) wanted() status.State {
 	if len(e.devices) > 0 && !e.online() {
 		return status.State{Presence: models.PresenceOnline, Since: e.loginAt}
@@ -59,7 +59,7 @@ func (e *entry) wanted() status.State {
 	return e.State
 }
 
-// idle says whether the row tells everything that the entry does.
+// idle reports whether the row says everything that the entry does.
 func (e *entry) idle() bool {
 	return len(e.devices) == 0 && !e.queued && e.durable == e.State
 }
@@ -76,9 +76,9 @@ func finish(waiters []waiter, err error) {
 	}
 }
 
-// turn gives e another presence, without a custom status, and announces it. What
-// is none changes nothing: links that break make OFFLINE only of who is ONLINE.
-func (s *shard) turn(e *entry, to models.Presence, at models.Time) {
+// become gives e another presence, without a custom status, and publishes it. It does nothing if e
+// has the presence already, or would become OFFLINE without having been ONLINE.
+func (s *shard) become(e *entry, to models.Presence, at models.Time) {
 	from := e.Presence
 	if from == to || (to == models.PresenceOffline && from != models.PresenceOnline) {
 		return
@@ -91,19 +91,19 @@ func (s *shard) turn(e *entry, to models.Presence, at models.Time) {
 	case from:
 		s.hub.countOnline(e.AppID, -1)
 	}
-	s.announce(e)
+	s.publish(e)
 }
 
-// announce tells those who watch what e's status is now.
-func (s *shard) announce(e *entry) {
+// publish publishes e's present status.
+func (s *shard) publish(e *entry) {
 	s.hub.metrics.events.Inc()
 	e.Version = s.hub.seq.Add(1)
 	now := e.Status()
 	s.Publish(fanout.NewAt(e.Version, e.ID, &now), userKey(e.ID), appKey(e.AppID))
 }
 
-// end takes the devices that leave out of e, turns e to the presence after the
-// last one, and answers those taken out. Without any device e turns all the same.
+// end removes the devices that leave from e, and returns them. If e then has no device, it gets the
+// presence to, even if it had none before.
 func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (ended []*Device) {
 	e.devices = slices.DeleteFunc(e.devices, func(d *Device) bool {
 		if leaves(d) {
@@ -117,7 +117,7 @@ func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (en
 		if len(ended) > 0 {
 			s.hub.lingerers.note(e.ID, s.hub.now())
 		}
-		s.turn(e, to, s.hub.now())
+		s.become(e, to, s.hub.now())
 	}
 	s.save(e)
 	return ended
@@ -129,7 +129,7 @@ func only(device *Device) func(*Device) bool {
 	return func(d *Device) bool { return d == device }
 }
 
-// save has the writer come by where the columns are not as they should be.
+// save queues e for the writer if the columns do not hold what they should.
 func (s *shard) save(e *entry) {
 	if !e.queued && !e.dropped && e.durable != e.wanted() {
 		e.queued = true
@@ -137,8 +137,8 @@ func (s *shard) save(e *entry) {
 	}
 }
 
-// beginWrite answers the state that the writer is to write, and who waits for
-// it; false where there is nothing to write.
+// beginWrite returns the state to write and the callers that wait for it. It returns false if there
+// is nothing to write.
 func (s *shard) beginWrite(e *entry) (write, bool) {
 	s.Lock()
 	defer s.Unlock()
@@ -147,7 +147,7 @@ func (s *shard) beginWrite(e *entry) (write, bool) {
 		return write{}, false
 	}
 	if e.durable == e.wanted() {
-		s.settle(e)
+		s.written(e)
 		return write{}, false
 	}
 	w := write{shard: s, entry: e, state: e.wanted(), waiters: e.waiters}
@@ -156,9 +156,9 @@ func (s *shard) beginWrite(e *entry) (write, bool) {
 	return w, true
 }
 
-// endWrite carries out what hangs on a write: when it succeeded, the login is
-// announced; when it failed, the logins that waited for it are undone. It
-// answers whether the writer must try this entry again.
+// endWrite carries out what depends on a write: if it succeeded, the login is published; if it
+// failed, the logins that waited for it are undone. It reports whether the writer must try the entry
+// again.
 func (s *shard) endWrite(w write, err error) (again bool) {
 	s.Lock()
 	defer s.Unlock()
@@ -166,11 +166,11 @@ func (s *shard) endWrite(w write, err error) (again bool) {
 	defer finish(w.waiters, err)
 	if err == nil {
 		e.durable = w.state
-		s.settle(e)
+		s.written(e)
 		return false
 	}
 	again = !e.queued && !e.dropped
-	e.queued = true // by the writer's own hand, so that ending devices does not hurry it
+	e.queued = true // before devices end, so that they do not queue it without the pause
 	for _, waiter := range w.waiters {
 		if waiter.device != nil && e.has(waiter.device) && !e.online() {
 			s.end(e, only(waiter.device), models.PresenceOffline)
@@ -179,15 +179,15 @@ func (s *shard) endWrite(w write, err error) (again bool) {
 	return again
 }
 
-// settle follows a write: what the columns hold now may be announced. Where they
-// are behind again already, the writer comes by once more.
-func (s *shard) settle(e *entry) {
+// written publishes what the columns hold since the last write. If they are behind again, e is queued
+// once more.
+func (s *shard) written(e *entry) {
 	if e.durable != e.wanted() {
 		s.save(e)
 		return
 	}
 	if len(e.devices) > 0 {
-		s.turn(e, models.PresenceOnline, e.loginAt)
+		s.become(e, models.PresenceOnline, e.loginAt)
 	}
 	finish(e.waiters, nil)
 	e.waiters = nil

@@ -37,43 +37,42 @@ type Device struct {
 	ended, leaving atomic.Bool
 }
 
-// Info is what the API shows of the device.
+// Info returns what the API shows of the device.
 func (d *Device) Info() models.Device { return d.info }
 
-// Account is whose device it is, as of the moment it connected.
+// Account returns the account of the device, as it was read when it connected.
 func (d *Device) Account() status.Account { return d.account }
 
-// LoggedOut says whether a logout has ended the device.
+// LoggedOut reports whether a logout has ended the device.
 func (d *Device) LoggedOut() bool { return d.loggedOut.Load() }
 
-// Gone says that the link has ended. Calling it again, or after the hub has cut
-// the device or a logout has ended it, does nothing.
+// Gone tells the hub that the link has ended. Calling it again, or after the hub has cut the device
+// or a logout has ended it, does nothing.
 func (d *Device) Gone() { d.hub.store.gone(d) }
 
 // Connect adds a device to the account. If the account then has more than its DeviceLimit, the
-// oldest are cut. It answers once the database holds that
-// the user has logged in, so a crash from then on leaves OFFLINE, and the user
-// is ONLINE. On an error (the database does not answer, ctx ends first, ErrClosed,
-// what check answers) nothing remains of the device.
+// oldest are cut. It returns when the database holds that the user has logged in, so that a crash
+// from then on leaves OFFLINE, and the user is ONLINE. On an error (the database does not respond, ctx
+// ends first, ErrClosed, or the one that check returned) nothing remains of the device.
 //
-// check says whether the user may still connect, as the database has it now. It is
-// called when the hub would already cut the device, and before anybody sees it: a
-// ban that commits before check is answered by check, and one that commits later
-// cuts the link. So whoever races with a ban loses, and was never ONLINE.
+// check returns an error if the user may no longer connect, as the database has it now. It is called
+// when the hub would already cut the device, but before the device is visible: check sees a ban that
+// was committed before, and a later one cuts the link. So a connect that races with a ban loses, and
+// the user was never ONLINE.
 func (h *Hub) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 	check func(context.Context) error) (*Device, error) {
 	return h.store.connect(ctx, acc, platform, link, func(ctx context.Context) (status.Account, error) { return acc, check(ctx) })
 }
 
-// Admit is Connect for a user of whom no more than users.id is known: who answers
-// its account, as the database has it now, where check would say only whether the
-// user may connect. So one look at the database does for both.
+// Admit is like Connect, for a caller that knows no more of the user than its users.id. who returns the
+// account as the database has it now, or an error if the user may not connect, so that one read serves
+// for both.
 func (h *Hub) Admit(ctx context.Context, userID int64, platform models.Platform, link status.Link,
 	who func(context.Context) (status.Account, error)) (*Device, error) {
 	return h.store.connect(ctx, status.Account{ID: userID}, platform, link, who)
 }
 
-// newDevice answers a device that comes now.
+// newDevice returns a device that comes now.
 func (h *Hub) newDevice(acc status.Account, platform models.Platform, link status.Link) *Device {
 	return &Device{
 		hub:     h,
@@ -83,42 +82,39 @@ func (h *Hub) newDevice(acc status.Account, platform models.Platform, link statu
 	}
 }
 
-// Logout ends the device own, or all of the account's devices where all is set
-// or own is nil, and answers once the database holds what follows: UNLOGINED
-// unless a device remains. The other devices' links are cut; own's is left to the
-// caller, who answers over it first: own.LoggedOut() is true from now on.
+// Logout ends the device own, or all of the account's devices if all is set or own is nil. It returns
+// when the database holds the result: UNLOGINED unless a device remains. The other devices' links are
+// cut; own's is left to the caller, which responds over it first. own.LoggedOut() is true from now on.
 //
-// When the database does not answer or ctx ends, the devices are logged out all
-// the same, but a crash may still leave the user OFFLINE. ErrClosed: nothing was
-// done.
+// If the database does not respond or ctx ends, the devices are logged out all the same, but a crash
+// may still leave the user OFFLINE. ErrClosed: nothing was done.
 func (h *Hub) Logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
 	return h.store.logout(ctx, acc, own, all)
 }
 
-// Disconnect cuts the account's devices with these IDs, nil: all of them, and
-// answers how many there were.
+// Disconnect cuts the account's devices with these IDs, or all of them if that is nil, and returns how
+// many there were.
 func (h *Hub) Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, reason status.Reason) (int, error) {
 	return h.store.cut(ctx, acc, deviceIDs, models.PresenceOffline, reason)
 }
 
-// revoke ends all devices of a user who may no longer be connected.
+// revoke ends all devices of a user that may no longer be connected.
 func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 	reason := revocations[ev.Reason]
 	_, err := h.store.cut(ctx, status.AccountOf(ev.User), nil, reason.Leaves(), reason)
 	if err == nil && ev.Reason != bus.ReasonBanned {
-		// What is erased with it must not keep anybody here from being told of it.
+		// Watchers here must receive its last change before the erasure takes their watches away.
 		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for
 	}
 	if err != nil {
-		// Its requests are refused by the database all the same, and every node looks
-		// at its devices when it is told that something was missed.
+		// The user's requests are refused all the same, and every node checks its devices when it
+		// learns that it has missed something.
 		h.log.Error("ending the devices of a user on other nodes failed, will be made up for", "user", ev.User.ID, "reason", ev.Reason, "error", err)
 		h.bus.Missed()
 	}
 }
 
-// Devices answers the devices of the user with that users.id, the first to
-// connect first.
+// Devices returns the devices of the user with that users.id, the first to connect first.
 func (h *Hub) Devices(ctx context.Context, userID int64) ([]models.Device, error) {
 	return h.store.devices(ctx, userID)
 }

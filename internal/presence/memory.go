@@ -14,7 +14,7 @@ import (
 	"rollcall/models"
 )
 
-// memory is the store of a service of one node: the entries of the hub's shards.
+// memory is the registry of a service of one node: the entries of the hub's shards.
 type memory struct{ *Hub }
 
 func (m memory) start(ctx context.Context) error {
@@ -82,7 +82,7 @@ func (m memory) connect(ctx context.Context, acc status.Account, platform models
 	return nil, fmt.Errorf("recording the login of user %d: %w", acc.ID, err)
 }
 
-// arrive makes a device that nobody sees yet, and that cuts reach.
+// arrive makes a device that is not visible yet, but is reached by cuts.
 func (s *shard) arrive(acc status.Account, platform models.Platform, link status.Link) (*Device, error) {
 	d := s.hub.newDevice(acc, platform, link)
 	s.Lock()
@@ -94,14 +94,14 @@ func (s *shard) arrive(acc status.Account, platform models.Platform, link status
 	return d, nil
 }
 
-// identify notes the account of a device that has arrived, as it has been read since.
+// identify sets the account of a device that has arrived, as it was read since.
 func (s *shard) identify(d *Device, acc status.Account) {
 	s.Lock()
 	defer s.Unlock()
 	d.account = acc
 }
 
-// turnAway forgets a device that may not connect.
+// turnAway removes a device that may not connect.
 func (s *shard) turnAway(d *Device) {
 	s.Lock()
 	defer s.Unlock()
@@ -205,7 +205,7 @@ func (m memory) cut(_ context.Context, acc status.Account, deviceIDs []string, t
 	return len(ended), nil
 }
 
-// takeArriving takes the account's arriving devices that leave.
+// takeArriving removes the account's arriving devices that leave, and returns them.
 func (s *shard) takeArriving(acc status.Account, leaves func(*Device) bool) (taken []*Device) {
 	for d := range s.arriving {
 		if d.account.ID == acc.ID && leaves(d) {
@@ -216,8 +216,8 @@ func (s *shard) takeArriving(acc status.Account, leaves func(*Device) bool) (tak
 	return taken
 }
 
-// changing answers the account's entry; nil where it is not in memory and turning
-// it to the presence changes nothing.
+// changing returns the account's entry, or nil if it has none and giving it the presence would change
+// nothing.
 func (s *shard) changing(acc status.Account, to models.Presence) *entry {
 	if e := s.entries[acc.ID]; e != nil {
 		return e
@@ -268,7 +268,7 @@ func (m memory) setStatus(_ context.Context, acc status.Account, text string) (m
 	}
 	if e.Custom != text {
 		e.Custom, e.CustomSince = text, e.After(m.now())
-		s.announce(e)
+		s.publish(e)
 	}
 	return e.Status(), nil
 }
@@ -277,7 +277,7 @@ func (m memory) onlineCount(_ context.Context, appID int64) (int, error) {
 	return int(m.online.of(appID).Load()), nil
 }
 
-// lastThere answers no moment: the lingerers of this one node have all of them.
+// lastThere returns no time: the lingerers of this one node have all of them.
 func (m memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there bool, at models.Time, err error) {
 	s := m.shard(userID)
 	s.Lock()
@@ -286,15 +286,15 @@ func (m memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there bo
 	return e != nil && len(e.devices) > 0, 0, nil
 }
 
-// What happens in this process is heard of without more ado.
+// All changes are made in this process, so there is nothing to follow or to wait for.
 func (m memory) follow(int64)                                             {}
 func (m memory) unfollow(int64)                                           {}
 func (m memory) catchUpAll(context.Context) error                         { return nil }
 func (m memory) settle(context.Context) error                             { return nil }
 func (m memory) catchUp(context.Context, *fanout.Watcher, *absence) error { return nil }
 
-// missed answers the present statuses of those who have changed in the absence,
-// which began later for those who were lost later.
+// missed returns the present statuses of the users that have changed in the absence, which began
+// later for users that were lost later.
 func (m memory) missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) (events []*fanout.Event) {
 	s := m.shard(watches[0].Key)
 	for _, w := range watches {

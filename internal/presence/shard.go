@@ -8,12 +8,11 @@ import (
 	"rollcall/models"
 )
 
-// linger is how long an entry outlives its last device and its last write. A row
-// read before the entry was forgotten may be this old and still tell the truth;
-// callers rely on a minute.
+// linger is how long an entry outlives its last device and its last write. A row that was read before
+// the entry was forgotten may be this old and is still right; callers rely on a minute.
 const linger = 90 * time.Second
 
-// sweepInterval is how often entries are looked for that have lingered enough.
+// sweepInterval is how often expired entries are removed.
 const sweepInterval = 10 * time.Second
 
 // shard is the entries of the accounts whose events go through one queue, whose lock guards them.
@@ -29,14 +28,13 @@ type shard struct {
 	resting []resting
 }
 
-// resting is an entry that became idle at since; the mark is stale when the
-// entry has done something in the meantime.
+// resting is an entry that became idle at since. It is stale if the entry has been used since.
 type resting struct {
 	entry *entry
 	since models.Time
 }
 
-// entry answers the account's entry, made from acc where there is none.
+// entry returns the account's entry, and makes it from acc if there is none.
 func (s *shard) entry(acc status.Account) *entry {
 	e := s.entries[acc.ID]
 	if e == nil {
@@ -46,7 +44,7 @@ func (s *shard) entry(acc status.Account) *entry {
 	return e
 }
 
-// status answers the account's status: memory's, else the row's.
+// status returns the account's status: memory's, else the row's.
 func (s *shard) status(acc status.Account) models.UserStatus {
 	if e := s.entries[acc.ID]; e != nil {
 		return e.Status()
@@ -55,7 +53,7 @@ func (s *shard) status(acc status.Account) models.UserStatus {
 	return known.Status()
 }
 
-// drop forgets a deleted user.
+// drop removes a deleted user.
 func (s *shard) drop(e *entry) {
 	e.dropped = true
 	finish(e.waiters, nil)
@@ -69,7 +67,7 @@ func (s *shard) rest(e *entry) {
 	s.resting = append(s.resting, resting{e, e.idleSince})
 }
 
-// sweep forgets the entries that have been idle since before the moment.
+// sweep removes the entries that have been idle since before that time.
 func (s *shard) sweep(before models.Time) {
 	s.Lock()
 	defer s.Unlock()
@@ -85,7 +83,7 @@ func (s *shard) sweep(before models.Time) {
 	s.resting = s.resting[n:]
 }
 
-// close counts every device as gone and takes no more.
+// close counts every device as gone and refuses new ones.
 func (s *shard) close() {
 	s.Lock()
 	defer s.Unlock()

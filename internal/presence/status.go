@@ -24,8 +24,7 @@ func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, 
 	return h.store.status(ctx, status.AccountOf(u))
 }
 
-// StatusesOf answers what StatusOf answers for each of the users, in their order,
-// in one round trip for a page of them.
+// StatusesOf is like StatusOf for several users, in their order, in one round trip for a page of them.
 func (h *Hub) StatusesOf(ctx context.Context, users []*models.User) ([]models.UserStatus, error) {
 	accs := make([]status.Account, len(users))
 	for i, u := range users {
@@ -34,7 +33,7 @@ func (h *Hub) StatusesOf(ctx context.Context, users []*models.User) ([]models.Us
 	return h.statuses(ctx, accs)
 }
 
-// statuses returns the statuses of accounts in their order, for an answer.
+// statuses returns the statuses of accounts in their order, for a response.
 func (h *Hub) statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
 	ids := make([]int64, len(accs))
 	for i, acc := range accs {
@@ -44,15 +43,15 @@ func (h *Hub) statuses(ctx context.Context, accs []status.Account) ([]models.Use
 	return h.store.statuses(ctx, accs)
 }
 
-// SetStatus gives an ONLINE user a custom status, "": none, and answers the
-// status. The text that is there already changes nothing. Errors: NOT_ONLINE.
+// SetStatus gives an ONLINE user a custom status, or clears it if text is "", and returns the status.
+// The text that it has already changes nothing. Returns fault.NotOnline if the user is not ONLINE.
 func (h *Hub) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
 	fanout.WillRead(ctx, acc.ID)
 	return h.store.setStatus(ctx, acc, text)
 }
 
-// Statuses answers the statuses of an app's users with these external IDs, in
-// the order asked, nil where there is no such user. It asks the database once.
+// Statuses returns the statuses of an app's users with these external IDs, in their order, nil for
+// IDs without a user. It reads the database once.
 func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*models.UserStatus, error) {
 	statuses := make([]*models.UserStatus, len(ids))
 	known := make([]string, 0, len(ids))
@@ -89,7 +88,7 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 	return statuses, nil
 }
 
-// OnlineCount answers how many users of the app are ONLINE.
+// OnlineCount returns how many users of the app are ONLINE.
 func (h *Hub) OnlineCount(ctx context.Context, appID int64) (int, error) {
 	return h.store.onlineCount(ctx, appID)
 }

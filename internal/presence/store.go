@@ -10,15 +10,15 @@ import (
 	"rollcall/models"
 )
 
-// store decides who is online. There are two: memory, for a service of one node,
-// and shared, for one whose nodes know of each other through Redis. What the hub
-// does for those who watch is the same with both.
+// store is the registry that decides who is online. There are two: memory, for a service of one node,
+// and shared, for a service whose nodes know each other through Redis. What the hub does for
+// watchers is the same with both.
 type store interface {
-	// start makes the statuses those of who is connected now.
+	// start makes the statuses fit the devices that are connected now.
 	start(ctx context.Context) error
-	// close counts this node's devices as gone and takes no more.
+	// close counts this node's devices as gone and refuses new ones.
 	close(ctx context.Context)
-	// unwritten answers how many statuses the database does not have yet.
+	// unwritten returns how many statuses the database does not have yet.
 	unwritten() int
 
 	// See Hub's methods of these names.
@@ -32,23 +32,22 @@ type store interface {
 	devices(ctx context.Context, userID int64) ([]models.Device, error)
 	onlineCount(ctx context.Context, appID int64) (int, error)
 
-	// cut ends devices from outside, those with these IDs, nil: all, turns the account
-	// to the presence after the last one, and answers how many there were. Those that
-	// are arriving go with the rest.
+	// cut ends the devices with these IDs, or all if that is nil, those that are arriving included,
+	// and returns how many there were. With its last device the account gets the presence to.
 	cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error)
-	// status answers the account's status now, and statuses those of several.
+	// status returns the account's present status, and statuses those of several.
 	status(ctx context.Context, acc status.Account) (models.UserStatus, error)
 	statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error)
-	// lastThere says whether the account has a device and, where other nodes know
-	// more of it than this one's lingerers, when it was last there.
+	// lastThere reports whether the account has a device and, if other nodes may know more of it
+	// than this one's lingerers, when it last had one.
 	lastThere(ctx context.Context, tx *gorm.DB, userID int64) (there bool, at models.Time, err error)
 
-	// follow and unfollow say that there is a watch more, or less, of a topic.
+	// follow and unfollow count the watches of a key.
 	follow(topic int64)
 	unfollow(topic int64)
-	// settle waits until the changes of all topics followed before are heard of.
+	// settle waits until this node receives the changes of all keys that are followed.
 	settle(ctx context.Context) error
-	// catchUpAll waits until this node has heard of all changes so far.
+	// catchUpAll waits until this node has received all changes so far.
 	catchUpAll(ctx context.Context) error
 	// present returns events of the accounts' statuses now, in their order, for watchers that have
 	// joined. A change that these include is already published, if it will be at all.

@@ -9,21 +9,19 @@ import (
 	"rollcall/internal/presence/status"
 )
 
-// writer mirrors states into the columns users.presence and users.presence_at.
-// One goroutine does it, so no older state is ever written after a newer; what
-// comes in during a write goes together into the next.
+// writer writes the states of entries into their columns. One goroutine does it, so no older state is
+// written after a newer one. What comes in during a write goes together into the next.
 type writer struct {
 	columns *mirror.Columns
 
 	mu    sync.Mutex
 	queue []task
-	// failed are those to try again; they count as queued.
+	// failed are tried again after a pause; they count as queued.
 	failed []task
 	wake   chan struct{}
 }
 
-// task is an entry whose columns are not as they should be. Its state is read
-// when its turn comes.
+// task is an entry whose columns do not hold what they should. Its state is read when it is written.
 type task struct {
 	shard *shard
 	entry *entry
@@ -41,7 +39,7 @@ func newWriter(columns *mirror.Columns) *writer {
 	return &writer{columns: columns, wake: make(chan struct{}, 1)}
 }
 
-// push queues e. The caller has its shard's mutex and has set e.queued.
+// push queues e. The caller holds its shard's lock and has set e.queued.
 func (w *writer) push(s *shard, e *entry) {
 	w.mu.Lock()
 	w.queue = append(w.queue, task{s, e})
@@ -52,7 +50,7 @@ func (w *writer) push(s *shard, e *entry) {
 	}
 }
 
-// take answers the next tasks, at most a chunk.
+// take removes and returns the next tasks, at most a chunk.
 func (w *writer) take() []task {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,7 +68,7 @@ func (w *writer) retry() {
 	w.failed = nil
 }
 
-// unwritten answers how many entries are still to be written.
+// unwritten returns how many entries are still to be written.
 func (w *writer) unwritten() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -109,7 +107,7 @@ func (w *writer) run(closing, life context.Context) {
 	}
 }
 
-// flush writes the present states of entries; false: some are to be tried again.
+// flush writes the present states of entries. It reports false if some must be tried again.
 func (w *writer) flush(ctx context.Context, tasks []task) bool {
 	writes := make([]write, 0, len(tasks))
 	for _, t := range tasks {
