@@ -11,92 +11,124 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
 const (
-	// addsTogether is how many friendships begin in one transaction at most.
-	addsTogether = 16
-	// addsAlone is how many begin in transactions of their own before they share.
-	addsAlone = 4
+	// addBatch is the maximum number of additions in one transaction.
+	addBatch = 16
+	// addTransactions is how many transactions of additions run concurrently before further
+	// additions share one.
+	addTransactions = 4
 )
 
-// adding makes friends of two who may simply become friends, which is nearly always
-// so. Those that come while a transaction is under way share the next one, as reads
-// share a query: a commit and three statements are most of what a friendship costs.
-type adding struct {
+// adder makes users friends. Additions that arrive while others run share the next transaction, as
+// reads share a query: a commit and three statements are most of the cost of a friendship.
+type adder struct {
 	db    *database.DB
 	now   func() models.Time
 	queue *database.Coalescer[*addition, *added]
-	// read and count are by how many pairs there are, filled up to a power of two.
-	read  []*database.Query
-	count []*database.Command
-	// insert is by how many pairs there are.
+	// lockAndRead and count are indexed by the number of pairs, rounded up to a power of two; see
+	// statementFor.
+	lockAndRead []*database.Query
+	count       []*database.Command
+	// insert is indexed by the number of pairs minus one.
 	insert []*database.Command
+	// read is lockAndRead for one pair of users that the transaction has locked.
+	read *database.Query
 }
 
-// addition is a friendship that is to begin. Who wants it has the turns of both
-// users, so no two that are under way have a user in common.
+// addition is a request to make two users friends. Its caller holds the turns of both, so no two
+// concurrent additions have a user in common.
 type addition struct {
-	limit         int // of friends
-	owner, friend int64
-	remark        *string
-	held          *heldTurns
+	limit             int    // of friends
+	ownerID, friendID string // external IDs
+	owner, friend     int64  // users.id; 0 if there is no such user
+	remark            *string
+	held              *heldTurns
 }
 
-// added is what came of an addition: a friendship and its events, or an error.
+// added is the result of an addition: the friendship and its events, or an error.
 type added struct {
 	friendship *Friendship
 	notes      *notes
 	err        error
+	// begins means that the rows of the friendship must be written, and remarked that only the
+	// owner's remark must.
+	begins, remarked bool
+	// requests are the friend_requests.id of the requests that it ends.
+	requests []int64
 }
 
-// party is one of two users who are to become friends, with what it has about the
-// other.
+// party is one of the two users of an addition, with what the database holds about the other.
 type party struct {
 	user            models.User
 	blocks, friends bool
-	request         int64
-	expires         models.Time
+	// since and remark are of the friendship, if friends.
+	since  models.Time
+	remark *string
+	// request is the friend_requests.id of the request to the other user, or 0.
+	request int64
+	expires models.Time // when the request does
 }
 
-func newAdding(db *database.DB, now func() models.Time) *adding {
-	a := &adding{db: db, now: now}
-	a.queue = database.NewCoalescer(addsTogether, a.together).Alone(addsAlone)
-	for n := 1; n <= addsTogether; n++ {
+func newAdder(db *database.DB, now func() models.Time) *adder {
+	a := &adder{db: db, now: now}
+	a.queue = database.NewCoalescer(addBatch, a.addAll).Alone(addTransactions)
+	for n := 1; n <= addBatch; n++ {
 		a.insert = append(a.insert, db.NewCommand("INSERT INTO friendships (user_id, created_at, friend_id, remark) VALUES "+
 			repeat("(?, ?, ?, ?), (?, ?, ?, NULL)", ", ", n)))
 	}
-	for n := 1; n <= addsTogether; n *= 2 {
+	for n := 1; n <= addBatch; n *= 2 {
 		a.count = append(a.count, db.NewCommand(
 			"UPDATE users SET friend_count = friend_count + 1 WHERE id IN ("+repeat("?, ?", ", ", n)+")"))
-		a.read = append(a.read, db.NewQuery("SELECT "+userRow.Columns("users")+`,
-				b.user_id IS NOT NULL, f.user_id IS NOT NULL, COALESCE(r.id, 0), COALESCE(r.expires_at, 0)
-			FROM (SELECT ? AS one, ? AS other UNION ALL `+repeat("SELECT ?, ?", " UNION ALL ", 2*n-1)+`) q
-			`+db.Then()+` users ON users.id = q.one
-			LEFT JOIN blocks b ON b.user_id = q.one AND b.blocked_id = q.other
-			LEFT JOIN friendships f ON f.user_id = q.one AND f.friend_id = q.other
-			LEFT JOIN friend_requests r ON r.from_id = q.one AND r.to_id = q.other`+db.LockingUnlocked()))
+		a.lockAndRead = append(a.lockAndRead, db.NewQuery(selectParties(db, n)+db.LockingUnlocked()))
 	}
+	a.read = db.NewQuery(selectParties(db, 1))
 	return a
 }
 
-// repeat answers text n times.
+// selectParties returns the SELECT of the parties of n additions. Its arguments are, for each
+// party, the users.id of the party and of the other.
+func selectParties(db *database.DB, n int) string {
+	return "SELECT " + userRow.Columns("users") + `,
+			b.user_id IS NOT NULL, f.user_id IS NOT NULL, COALESCE(f.created_at, 0), f.remark,
+			COALESCE(r.id, 0), COALESCE(r.expires_at, 0)
+		FROM (SELECT ? AS one, ? AS other UNION ALL ` + repeat("SELECT ?, ?", " UNION ALL ", 2*n-1) + `) q
+		` + db.Then() + ` users ON users.id = q.one
+		LEFT JOIN blocks b ON b.user_id = q.one AND b.blocked_id = q.other
+		LEFT JOIN friendships f ON f.user_id = q.one AND f.friend_id = q.other
+		LEFT JOIN friend_requests r ON r.from_id = q.one AND r.to_id = q.other`
+}
+
+// targets returns what a row of selectParties is scanned into.
+func (p *party) targets() []any {
+	return append(userRow.Targets(&p.user), &p.blocks, &p.friends, &p.since, &p.remark, &p.request, &p.expires)
+}
+
+// row returns the user, or nil if it does not exist.
+func (p *party) row() *models.User {
+	if p == nil {
+		return nil
+	}
+	return &p.user
+}
+
+// repeat returns n copies of text with between in between.
 func repeat(text, between string, n int) string {
 	return strings.Repeat(text+between, n-1) + text
 }
 
-// filled is where statements for n pairs are that are by powers of two.
-func filled(n int) int { return bits.Len(uint(n - 1)) }
+// statementFor returns the index of the statement for n pairs among those that exist for each power
+// of two.
+func statementFor(n int) int { return bits.Len(uint(n - 1)) }
 
-// add makes friends of two who are active, none yet, and have room for each other.
-// nil: one of this is not so, or another transaction is changing one of them, and
-// nothing has been changed.
-func (a *adding) add(ctx context.Context, wanted *addition) (*added, error) {
-	if wanted.owner == 0 || wanted.friend == 0 {
-		return nil, nil
-	}
-	// It keeps the turns to the end: the next ones' events come after these.
+// add carries out an addition, in a transaction that it may share with others. Returns nil without
+// having changed anything if another transaction has locked one of the users.
+func (a *adder) add(ctx context.Context, wanted *addition) (*added, error) {
+	// The caller must hold its turns until the transaction ends, so it does not stop waiting:
+	// the events of the next change of these users come after the events of this one.
 	out, _, err := a.queue.Get(context.WithoutCancel(ctx), wanted)
 	if err == nil && out != nil {
 		err = out.err
@@ -104,16 +136,16 @@ func (a *adding) add(ctx context.Context, wanted *addition) (*added, error) {
 	return out, err
 }
 
-// together begins the friendships that may simply begin and answers what came of
-// them; the others are missing.
-func (a *adding) together(ctx context.Context, wanted []*addition) (map[*addition]*added, error) {
-	out, err := a.begin(ctx, wanted)
+// addAll carries out additions and returns their results, without those whose users another
+// transaction has locked.
+func (a *adder) addAll(ctx context.Context, wanted []*addition) (map[*addition]*added, error) {
+	out, err := a.addTogether(ctx, wanted)
 	n := len(wanted)
 	switch {
 	case errors.Is(err, database.ErrLocked) && n > 1:
-		// Whoever it is that others change now, most are not concerned.
-		out, _ = a.together(ctx, wanted[:n/2])
-		rest, _ := a.together(ctx, wanted[n/2:])
+		// Most of the users are not locked: find those that are.
+		out, _ = a.addAll(ctx, wanted[:n/2])
+		rest, _ := a.addAll(ctx, wanted[n/2:])
 		maps.Copy(out, rest)
 	case errors.Is(err, database.ErrLocked):
 		return map[*addition]*added{}, nil
@@ -126,86 +158,103 @@ func (a *adding) together(ctx context.Context, wanted []*addition) (map[*additio
 	return out, nil
 }
 
-// begin is together in one transaction, in which all friendships begin or none.
-// Errors: database.ErrLocked, where another transaction is changing one of them.
-func (a *adding) begin(ctx context.Context, wanted []*addition) (map[*addition]*added, error) {
+// addTogether carries out additions in one transaction: all of them or, if it returns an error,
+// none. It does not wait for locks, because one locked user is no reason for all others to wait.
+// Returns database.ErrLocked if another transaction has locked one of the users.
+func (a *adder) addTogether(ctx context.Context, wanted []*addition) (map[*addition]*added, error) {
 	n := len(wanted)
-	if err := database.Prepare(a.read[filled(n)], a.count[filled(n)], a.insert[n-1]); err != nil {
+	lockAndRead := a.lockAndRead[statementFor(n)]
+	if err := database.Prepare(lockAndRead, a.count[statementFor(n)], a.insert[n-1]); err != nil {
 		return nil, err
 	}
 	var out map[*addition]*added
 	err := a.db.Tx(ctx, func(tx *gorm.DB) error {
 		out = make(map[*addition]*added, n)
-		parties, err := a.lock(tx, wanted)
+		parties, err := readParties(tx, lockAndRead, wanted)
 		if err != nil {
 			return err
 		}
-		var plain []*addition
-		for _, w := range wanted {
-			if w.plain(parties[w.owner], parties[w.friend]) {
-				plain = append(plain, w)
-			}
-		}
-		if len(plain) == 0 {
-			return nil
-		}
 		at := a.now()
-		for _, w := range plain {
-			out[w] = w.begin(at, parties[w.owner], parties[w.friend])
+		for _, w := range wanted {
+			out[w] = w.decide(&notes{at: at, turns: w.held}, parties[w.owner], parties[w.friend])
 		}
-		return a.write(tx, plain, parties, out)
+		return a.write(tx, wanted, out)
 	})
 	return out, err
 }
 
-// lock locks the users, in the order of their keys, and answers those who exist. It
-// does not wait for who is locked by somebody else: that is no reason for all others
-// to wait, too.
-func (a *adding) lock(tx *gorm.DB, wanted []*addition) (map[int64]*party, error) {
+// addLocked carries out an addition in a transaction that has locked both users, and notes its
+// events in n. Returns the refusals of decide.
+func (a *adder) addLocked(tx *gorm.DB, wanted *addition, n *notes) (*Friendship, error) {
+	parties, err := readParties(tx, a.read, []*addition{wanted})
+	if err != nil {
+		return nil, err
+	}
+	out := wanted.decide(n, parties[wanted.owner], parties[wanted.friend])
+	if out.err != nil {
+		return nil, out.err
+	}
+	return out.friendship, a.write(tx, []*addition{wanted}, map[*addition]*added{wanted: out})
+}
+
+// readParties returns the parties of the additions by users.id, without users that do not exist.
+// It reads, and lets the query lock, in the order of users.id, as all transactions do.
+func readParties(tx *gorm.DB, query *database.Query, wanted []*addition) (map[int64]*party, error) {
 	other := make(map[int64]int64, 2*len(wanted))
 	for _, w := range wanted {
 		other[w.owner], other[w.friend] = w.friend, w.owner
 	}
+	keys := slices.Sorted(maps.Keys(other))
+	for len(keys) < 2*len(wanted) {
+		keys = slices.Insert(keys, 0, 0) // several additions have users that do not exist
+	}
 	var args []any
-	for _, id := range slices.Sorted(maps.Keys(other)) {
-		args = append(args, id, other[id])
+	for _, key := range keys {
+		args = append(args, key, other[key])
 	}
 	found := make(map[int64]*party, len(other))
 	var row party
-	targets := append(userRow.Targets(&row.user), &row.blocks, &row.friends, &row.request, &row.expires)
-	err := a.read[filled(len(wanted))].EachIn(tx, fill(args, 4), targets, func() {
+	err := query.EachIn(tx, fill(args, 4), row.targets(), func() {
 		one := row
 		found[one.user.ID] = &one
 	})
 	return found, err
 }
 
-// fill repeats the last of the arguments, each of which has this width, until their
-// number is a power of two.
+// fill repeats the last of the arguments, which come in groups of width, until the number of groups
+// is a power of two.
 func fill(args []any, width int) []any {
 	last := args[len(args)-width:]
-	for range 1<<filled(len(args)/width) - len(args)/width {
+	for range 1<<statementFor(len(args)/width) - len(args)/width {
 		args = append(args, last...)
 	}
 	return args
 }
 
-// plain says whether nothing stands against the friendship, and nothing has to be
-// done but to begin it.
-func (w *addition) plain(owner, friend *party) bool {
-	ready := func(p *party) bool {
-		return p != nil && p.user.DeactivatedAt == nil && p.user.FriendCount < w.limit && !p.friends
+// decide is the rule of AddFriend, for two users that are locked, or nil if they do not exist: it
+// returns a refusal, or what must be written. A new friendship accepts the requests between the
+// two. Between friends, only a given remark changes. Events are noted in n.
+func (w *addition) decide(n *notes, owner, friend *party) *added {
+	if err := w.refusal(owner, friend); err != nil {
+		return &added{err: err}
 	}
-	return ready(owner) && ready(friend)
-}
-
-// begin notes the friendship of two who are locked. Requests between them count as
-// accepted.
-func (w *addition) begin(at models.Time, owner, friend *party) *added {
-	n := &notes{at: at, turns: w.held}
+	f := &Friendship{User: &friend.user, Remark: owner.remark, CreatedAt: owner.since, Blocked: owner.blocks}
+	out := &added{friendship: f, notes: n}
+	if owner.friends {
+		if w.remark != nil && text(owner.remark) != *w.remark {
+			out.remarked = true
+			f.Remark = nonEmpty(w.remark)
+			n.tell(&owner.user, FriendRemarkChanged, &friend.user)
+		}
+		return out
+	}
+	out.begins = true
 	pairs := [][2]*party{{owner, friend}, {friend, owner}}
 	for _, pair := range pairs {
-		if pair[0].expires > at {
+		if pair[0].request != 0 {
+			out.requests = append(out.requests, pair[0].request)
+		}
+		if pair[0].expires > n.at {
 			n.tell(&pair[0].user, FriendRequestAccepted, &pair[1].user)
 		}
 	}
@@ -213,34 +262,69 @@ func (w *addition) begin(at models.Time, owner, friend *party) *added {
 		pair[0].user.FriendCount++
 		n.tell(&pair[0].user, FriendAdded, &pair[1].user)
 	}
-	return &added{notes: n, friendship: &Friendship{
-		User: &friend.user, Remark: nonEmpty(w.remark), CreatedAt: w.held.moments(at, 1), Blocked: owner.blocks,
-	}}
+	f.Remark, f.CreatedAt = nonEmpty(w.remark), n.turns.moments(n.at, 1)
+	return out
 }
 
-// write makes the rows of friendships that have begun, counts them, and deletes the
-// requests that they end.
-func (a *adding) write(tx *gorm.DB, plain []*addition, parties map[int64]*party, out map[*addition]*added) error {
+// refusal returns USER_NOT_FOUND or USER_DEACTIVATED if one of the users cannot have friends, and
+// FRIEND_LIMIT_REACHED if they are not friends and one of them has no room for another.
+func (w *addition) refusal(owner, friend *party) error {
+	if err := active(w.ownerID, owner.row()); err != nil {
+		return err
+	}
+	if err := active(w.friendID, friend.row()); err != nil {
+		return err
+	}
+	if owner.friends {
+		return nil
+	}
+	if err := friendRoom(w.limit, &owner.user); err != nil {
+		return err
+	}
+	return friendRoom(w.limit, &friend.user)
+}
+
+// friendRoom returns FRIEND_LIMIT_REACHED with `limit` and `userId` if the user, which is locked,
+// has the maximum of friends.
+func friendRoom(limit int, u *models.User) error {
+	if u.FriendCount >= limit {
+		return fault.New(fault.FriendLimitReached, "the user %q already has the maximum of %d friends", u.ExternalID, limit).
+			With("limit", limit).With("userId", u.ExternalID)
+	}
+	return nil
+}
+
+// write writes the results of additions: new friendships with their counts, changed remarks, and
+// the end of requests.
+func (a *adder) write(tx *gorm.DB, wanted []*addition, results map[*addition]*added) error {
 	var keys, rows []any
 	var requests []int64
-	for _, w := range plain {
-		f := out[w].friendship
-		keys = append(keys, w.owner, w.friend)
-		rows = append(rows, w.owner, f.CreatedAt, w.friend, f.Remark, w.friend, f.CreatedAt, w.owner)
-		for _, key := range []int64{w.owner, w.friend} {
-			if request := parties[key].request; request != 0 {
-				requests = append(requests, request)
+	for _, w := range wanted {
+		out := results[w]
+		switch {
+		case out.begins:
+			f := out.friendship
+			keys = append(keys, w.owner, w.friend)
+			rows = append(rows, w.owner, f.CreatedAt, w.friend, f.Remark, w.friend, f.CreatedAt, w.owner)
+			requests = append(requests, out.requests...)
+		case out.remarked:
+			if err := writeRemark(tx, w.owner, w.friend, out.friendship.Remark); err != nil {
+				return err
 			}
 		}
+	}
+	n := len(keys) / 2
+	if n == 0 {
+		return nil
 	}
 	if len(requests) > 0 {
 		if err := tx.Delete(&models.FriendRequest{}, requests).Error; err != nil {
 			return err
 		}
 	}
-	if _, err := a.count[filled(len(plain))].Run(tx, fill(keys, 2)...); err != nil {
+	if _, err := a.count[statementFor(n)].Run(tx, fill(keys, 2)...); err != nil {
 		return err
 	}
-	_, err := a.insert[len(plain)-1].Run(tx, rows...)
+	_, err := a.insert[n-1].Run(tx, rows...)
 	return err
 }

@@ -7,23 +7,24 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
 
-// addition answers what AddFriend of the two asks for, without their turns.
+// addition returns what AddFriend adds for the two, without their turns.
 func (w *world) addition(owner, friend string) *addition {
 	w.t.Helper()
 	return &addition{
 		limit: w.app.Settings.FriendLimit, owner: w.user(owner).ID, friend: w.user(friend).ID,
+		ownerID: owner, friendID: friend,
 		held: &heldTurns{of: w.relations.turns}, // no other change comes in between
 	}
 }
 
-// TestFriendshipsShareATransaction: of those that come together each is judged by
-// itself, and who may not simply begin one is left out.
+// TestFriendshipsShareATransaction: additions that arrive together are decided each on its own.
 func TestFriendshipsShareATransaction(t *testing.T) {
-	people := names("u", 2*addsTogether)
+	people := names("u", 2*addBatch)
 	each(t, func(w *world) {
 		w.app.Settings.FriendLimit = 2
 		w.befriend("u0", "u1")
@@ -40,18 +41,24 @@ func TestFriendshipsShareATransaction(t *testing.T) {
 		}
 		wanted[6].friend = 1 << 40 // nobody's
 		wanted[7].remark = new("Fifteen")
-		done, err := w.relations.adding.together(ctx, wanted)
+		done, err := w.relations.adder.addAll(ctx, wanted)
 		w.ok(err)
 
-		left := map[int]string{0: "friends already", 1: "no room", 4: "deactivated", 6: "unknown"}
+		refusals := map[int]fault.Code{1: fault.FriendLimitReached, 4: fault.UserDeactivated, 6: fault.UserNotFound}
 		for i, one := range wanted {
-			why, refused := left[i]
-			switch made := done[one]; {
-			case refused && made != nil:
-				w.t.Errorf("%s: they have become friends", why)
-			case !refused && made == nil:
-				w.t.Errorf("%s and %s have not become friends", people[2*i], people[2*i+1])
-			case !refused:
+			made := done[one]
+			if made == nil {
+				w.t.Errorf("%s and %s: no result", people[2*i], people[2*i+1])
+				continue
+			}
+			switch code := fault.CodeOf(made.err); {
+			case code != refusals[i]:
+				w.t.Errorf("%s and %s: the error is %v, want %q", people[2*i], people[2*i+1], made.err, refusals[i])
+			case i == 0: // friends already
+				if made.begins || made.remarked || len(made.notes.list) > 0 || made.friendship.User.FriendCount != 1 {
+					w.t.Errorf("friends that are added again: %+v", made)
+				}
+			case code == "":
 				f := made.friendship
 				if f.User.ExternalID != people[2*i+1] || f.User.FriendCount != 1 || f.Blocked != (i == 5) || text(f.Remark) != map[int]string{7: "Fifteen"}[i] {
 					w.t.Errorf("%s and %s: %+v", people[2*i], people[2*i+1], f)
@@ -81,8 +88,8 @@ func TestFriendshipsShareATransaction(t *testing.T) {
 	}, append(people, "ann", "bob")...)
 }
 
-// TestFriendshipsWaitForNoOthers: whose row is locked by a transaction elsewhere
-// has nobody wait but those who want to be friends with just that one.
+// TestFriendshipsWaitForNoOthers: a user whose row another transaction has locked delays only its
+// own additions.
 func TestFriendshipsWaitForNoOthers(t *testing.T) {
 	w := newWorld(t, testenv.Open(t, testenv.MySQLURL(t))) // SQLite's transactions wait for each other anyway
 	w.register("ann", "bob", "cid", "dan", "eve")
@@ -92,7 +99,7 @@ func TestFriendshipsWaitForNoOthers(t *testing.T) {
 		if _, err := lock(tx, []int64{ann.owner}); err != nil {
 			return err
 		}
-		done, err := w.relations.adding.together(ctx, []*addition{cid, ann})
+		done, err := w.relations.adder.addAll(ctx, []*addition{cid, ann})
 		if err != nil || done[cid] == nil || done[cid].err != nil || done[ann] != nil {
 			return fmt.Errorf("beside a locked user: %v, %v", done, err)
 		}

@@ -34,9 +34,11 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 	}
 	var out *Friendship
 	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held *heldTurns) (*notes, error) {
-		done, err := s.adding.add(ctx, &addition{
-			limit: app.Settings.FriendLimit, owner: keys[userID], friend: keys[friendID], remark: remark, held: held,
-		})
+		wanted := &addition{
+			limit: app.Settings.FriendLimit, ownerID: userID, friendID: friendID,
+			owner: keys[userID], friend: keys[friendID], remark: remark, held: held,
+		}
+		done, err := s.adder.add(ctx, wanted)
 		if err != nil {
 			return nil, err
 		}
@@ -44,32 +46,21 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 			out = done.friendship
 			return done.notes, nil
 		}
-		return s.locked(ctx, keys, held, func(tx *gorm.DB, who people, n *notes) error {
-			owner, err := who.active(userID)
-			if err != nil {
-				return err
-			}
-			friend, err := who.active(friendID)
-			if err != nil {
-				return err
-			}
-			row, err := friendship(tx, owner, friend)
-			switch {
-			case err != nil:
-				return err
-			case row == nil:
-				row, err = befriend(tx, app, owner, friend, remark, n)
-			case remark != nil:
-				err = setRemark(tx, owner, friend, row, *remark, n)
-			}
-			if err != nil {
-				return err
-			}
-			out, err = view(tx, owner, friend, row)
+		return s.locked(ctx, keys, held, func(tx *gorm.DB, _ people, n *notes) (err error) {
+			out, err = s.adder.addLocked(tx, wanted, n)
 			return err
 		})
 	})
 	return out, err
+}
+
+// befriend makes two locked users friends, and returns the friendship as owner sees it. The
+// requests between them are accepted. Returns FRIEND_LIMIT_REACHED of either.
+func (s *Service) befriend(tx *gorm.DB, app *models.App, owner, friend *models.User, n *notes) (*Friendship, error) {
+	return s.adder.addLocked(tx, &addition{
+		limit: app.Settings.FriendLimit, ownerID: owner.ExternalID, friendID: friend.ExternalID,
+		owner: owner.ID, friend: friend.ID,
+	}, n)
 }
 
 // RemoveFriend ends a friendship, both directions and remarks. ALREADY: the two
@@ -143,50 +134,6 @@ func friendship(tx *gorm.DB, owner, friend *models.User) (*models.Friendship, er
 	return row, err
 }
 
-// befriend makes friends of two locked users who are none, and answers owner's
-// row. The requests between them count as accepted.
-func befriend(tx *gorm.DB, app *models.App, owner, friend *models.User, remark *string, n *notes) (*models.Friendship, error) {
-	for _, u := range []*models.User{owner, friend} {
-		if err := friendRoom(app, u); err != nil {
-			return nil, err
-		}
-	}
-	requests, err := endRequests(tx, owner, friend)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range requests {
-		if r.ExpiresAt <= n.at {
-			continue
-		}
-		if r.FromID == owner.ID {
-			n.tell(owner, FriendRequestAccepted, friend)
-		} else {
-			n.tell(friend, FriendRequestAccepted, owner)
-		}
-	}
-	at := n.turns.moments(n.at, 1)
-	rows := []*models.Friendship{
-		{UserID: owner.ID, CreatedAt: at, FriendID: friend.ID, Remark: nonEmpty(remark)},
-		{UserID: friend.ID, CreatedAt: at, FriendID: owner.ID},
-	}
-	if err := tx.Create(rows).Error; err != nil {
-		return nil, err
-	}
-	n.tell(owner, FriendAdded, friend)
-	n.tell(friend, FriendAdded, owner)
-	return rows[0], countFriends(tx, 1, owner, friend)
-}
-
-// friendRoom refuses a locked user who has as many friends as it may.
-func friendRoom(app *models.App, u *models.User) error {
-	if limit := app.Settings.FriendLimit; u.FriendCount >= limit {
-		return fault.New(fault.FriendLimitReached, "the user %q has the %d friends that it may", u.ExternalID, limit).
-			With("limit", limit).With("userId", u.ExternalID)
-	}
-	return nil
-}
-
 // countFriends changes the two counts, also in the users at hand, whom the answer
 // may show.
 func countFriends(tx *gorm.DB, by int, a, b *models.User) error {
@@ -203,7 +150,12 @@ func setRemark(tx *gorm.DB, owner, friend *models.User, row *models.Friendship, 
 	}
 	row.Remark = value
 	n.tell(owner, FriendRemarkChanged, friend)
-	return tx.Model(&models.Friendship{}).Where("user_id = ? AND friend_id = ?", owner.ID, friend.ID).Update("remark", value).Error
+	return writeRemark(tx, owner.ID, friend.ID, value)
+}
+
+// writeRemark writes the owner's remark about a friend; both are users.id.
+func writeRemark(tx *gorm.DB, owner, friend int64, remark *string) error {
+	return tx.Model(&models.Friendship{}).Where("user_id = ? AND friend_id = ?", owner, friend).Update("remark", remark).Error
 }
 
 // view answers owner's friendship as the API shows it.

@@ -126,11 +126,11 @@ func TestPlans(t *testing.T) {
 			},
 			"many becoming friends": func() error {
 				var wanted []*addition
-				for i := range addsTogether {
+				for i := range addBatch {
 					wanted = append(wanted, &addition{limit: n, owner: keys[i], friend: keys[n/2+i+apart], held: &heldTurns{of: w.relations.turns}})
 				}
-				apart += addsTogether // others the next time
-				made, err := w.relations.adding.together(ctx, wanted)
+				apart += addBatch // others the next time
+				made, err := w.relations.adder.addAll(ctx, wanted)
 				if err == nil && len(made) == 0 {
 					err = errors.New("none has")
 				}

@@ -30,8 +30,8 @@ type Service struct {
 	decide      func(ctx context.Context, questions []question) (map[question]answer, error)
 	permissions *database.Coalescer[question, answer]
 
-	keys   *database.Coalescer[externalKey, int64]
-	adding *adding
+	keys  *database.Coalescer[externalKey, int64]
+	adder *adder
 
 	// friends are those of owners whose blocklist is empty, who can have blocked
 	// none of them.
@@ -70,7 +70,7 @@ func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Ti
 			s.watchers.deliver(t.To, t.Event)
 		}
 	})
-	s.adding = newAdding(db, s.now)
+	s.adder = newAdder(db, s.now)
 	s.decide = database.Fetcher(db, decisions(db))
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
 	return s
@@ -201,16 +201,25 @@ func lock(tx *gorm.DB, keys []int64) (people, error) {
 	return out, err
 }
 
-// active answers the user, or why nothing can be done with it.
+// active returns the user with that ID. Errors as the function active's.
 func (p people) active(id string) (*models.User, error) {
 	u := p[id]
-	switch {
-	case u == nil:
-		return nil, unknown(id)
-	case u.DeactivatedAt != nil:
-		return nil, deactivated(id)
+	if err := active(id, u); err != nil {
+		return nil, err
 	}
 	return u, nil
+}
+
+// active returns USER_NOT_FOUND if u is nil, and USER_DEACTIVATED if it is deactivated, both with
+// `userId`.
+func active(id string, u *models.User) error {
+	switch {
+	case u == nil:
+		return unknown(id)
+	case u.DeactivatedAt != nil:
+		return deactivated(id)
+	}
+	return nil
 }
 
 func unknown(id string) *fault.Error {

@@ -72,12 +72,8 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 			return err
 		}
 		if crossing != nil {
-			row, err := befriend(tx, app, sender, recipient, nil, n)
-			if err != nil {
-				return err
-			}
-			shown, err := view(tx, sender, recipient, row)
-			out = &Sent{Friendship: shown}
+			made, err := s.befriend(tx, app, sender, recipient, n)
+			out = &Sent{Friendship: made}
 			return err
 		}
 		request, announce, err := ask(tx, sender, recipient, nonEmpty(message), n.at)
@@ -120,7 +116,7 @@ func mayAsk(tx *gorm.DB, app *models.App, sender, recipient *models.User) error 
 	if row != nil {
 		return fault.New(fault.AlreadyFriends, "the two are friends already")
 	}
-	return friendRoom(app, sender)
+	return friendRoom(app.Settings.FriendLimit, sender)
 }
 
 // ask writes a request between two locked users, new or again. announce reports whether the
@@ -158,12 +154,8 @@ func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models
 // this user; FRIEND_LIMIT_REACHED of either.
 func (s *Service) AcceptFriendRequest(ctx context.Context, app *models.App, recipient *models.User, id string) (*Friendship, error) {
 	var out *Friendship
-	err := s.answer(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) error {
-		row, err := befriend(tx, app, to, from, nil, n)
-		if err != nil {
-			return err
-		}
-		out, err = view(tx, to, from, row)
+	err := s.answer(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) (err error) {
+		out, err = s.befriend(tx, app, to, from, n)
 		return err
 	})
 	return out, err
