@@ -79,7 +79,7 @@ test-engines: ## the tests on engines that `make test` lacks: a Galera cluster o
 	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestGalera' -count=1 -v ./cli
 
 .PHONY: pictures
-pictures: deps build ## takes the README's pictures of the console anew
+pictures: deps build ## takes the pictures of the console for README and docs
 	$(GO) build -o $(BUILD)/ ./internal/testenv/cmd/withservers
 	cd e2e && ROLLCALL_BIN=$(BUILD)/rollcall $(BUILD)/withservers -- node pictures.mjs
 

@@ -1,5 +1,5 @@
 // Rollcall is the user service of an instant-messaging platform. This file only
-// starts it: cli has the commands, README.md the layout.
+// starts it: cli has the commands, docs/architecture.md the layout.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Takes the pictures of the console that the README shows, of a made-up app with
+// Takes the pictures of the console for README and docs, of a made-up app with
 // a past. Run by `make pictures`, which starts the MariaDB that the past is written to.
 import { fileURLToPath } from 'node:url';
 import { AppServer } from './lib/api.mjs';

@@ -1,15 +1,18 @@
-// The README's tour, word for word but for the addresses and what only the first
-// start can tell. A comment in front of a block says what the reader does with it:
-// `given` fills it in, `server` restarts the server, `page` opens the example.
+// Runs the README's tour and the examples in docs/ as they are written, except for the addresses
+// and what only the first start prints. A comment before a block says how it is used: the reader
+// fills in `given`, restarts the server with `server`, opens the example with `page` and reads the
+// code in `js`; `sqlite` runs on SQLite only, and `skip` needs what the tests do not have.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, symlink } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { after, before, describe, test } from 'node:test';
+import { buildSchema, parse, validate } from 'graphql';
 import { launch, Operator } from './lib/browser.mjs';
 import { databases } from './lib/databases.mjs';
-import { Server } from './lib/server.mjs';
+import { binary, Server } from './lib/server.mjs';
 import { until } from './lib/wait.mjs';
 
 const README = new URL('../README.md', import.meta.url);
@@ -18,23 +21,59 @@ const MODULES = new URL('./node_modules/', import.meta.url);
 const ADDRESS = '127.0.0.1:8080'; // of the server in the README
 const ORIGIN = 'http://127.0.0.1:8000'; // of the example there
 
-/** The blocks of the tour: what is unmarked in `shell`, the others by their marks. */
+const DOCS = new URL('../docs/', import.meta.url);
+
+/** The pages in docs: first those with examples, in README's order, because later ones see the users of earlier ones. */
+const FIRST = ['api', 'users', 'relationships', 'status', 'console', 'operations'];
+const written = (await readdir(DOCS)).filter((name) => name.endsWith('.md')).map((name) => name.replace('.md', ''));
+const PAGES = [...FIRST, ...written.filter((name) => !FIRST.includes(name))];
+
+/** The fenced blocks of a page or of a part of one: the comment before each, its language, its text. */
+function blocksOf(markdown) {
+  const fenced = /(?:<!-- test: (\w+) -->\n)?^```(\w+)\n([^]*?)^```$/gm;
+  return [...markdown.matchAll(fenced)].map(([, mark, language, text]) => ({ mark, language, text }));
+}
+
+const page = (name) => readFile(new URL(`${name}.md`, DOCS), 'utf8');
+
+/** The blocks of the tour: those without a mark in `shell`, the others by their marks. */
 async function readTour() {
-  const text = await readFile(README, 'utf8');
-  const [, tour] = text.match(/^## A five-minute tour\n([^]*?)^###? /m);
+  const [, tour] = (await readFile(README, 'utf8')).match(/^## A five-minute tour\n([^]*?)^## /m);
   const found = { shell: [] };
-  for (const [, mark, language, block] of tour.matchAll(/(?:<!-- tour: (\w+) -->\n)?```(\w+)\n([^]*?)```/g)) {
-    if (mark) found[mark] = block;
-    else if (language === 'sh') found.shell.push(block);
-    else found[language] = block;
+  for (const { mark, language, text } of blocksOf(tour)) {
+    if (mark) found[mark] = text;
+    else if (language === 'sh') found.shell.push(text);
+    else throw new Error(`a block in ${language} without a mark`);
   }
   return found;
 }
 
-/** Runs a script as a reader's shell does and answers the JSON lines that it prints. */
-async function paste(script, folder) {
-  const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder });
-  return stdout.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+/** Runs a script as a reader's shell does and returns what it prints. */
+async function run(script, folder, environment = {}) {
+  const env = { ...process.env, ...environment };
+  const { stdout } = await promisify(execFile)('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder, env, timeout: 60_000 });
+  return stdout;
+}
+
+/** The same, and returns the JSON lines. */
+async function paste(...script) {
+  return jsonLines(await run(...script));
+}
+
+function jsonLines(text) {
+  return text.split('\n').filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+}
+
+/**
+ * Writes the times in what a server responded as 2026-…, and as … each value that `shown` has as …,
+ * so that a page can leave out what differs each time.
+ */
+function masked(value, shown) {
+  if (shown === '…' && value !== undefined) return '…';
+  if (typeof value === 'string') return value.replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, '2026-…');
+  if (Array.isArray(value)) return value.map((item, i) => masked(item, shown?.[i]));
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, masked(item, shown?.[key])]));
 }
 
 /** Serves the example with the packages that its `npm install` would fetch. */
@@ -56,6 +95,41 @@ async function versionIn(folder) {
   const { dependencies, devDependencies } = JSON.parse(await readFile(new URL('package.json', folder), 'utf8'));
   return (dependencies ?? devDependencies)['graphql-ws'];
 }
+
+test('every link in README and docs leads to a file and a heading', async () => {
+  const root = new URL('../', import.meta.url);
+  const anchors = async (file) =>
+    [...(await readFile(file, 'utf8')).matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'),
+    );
+  const wrong = [];
+  for (const path of ['README.md', 'SECURITY.md', 'bench/README.md', ...PAGES.map((name) => `docs/${name}.md`)]) {
+    const from = new URL(path, root);
+    for (const [, link] of (await readFile(from, 'utf8')).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(link)) continue;
+      const to = new URL(link, from);
+      const anchor = decodeURIComponent(to.hash.slice(1));
+      to.hash = '';
+      const there = await access(to).then(() => true, () => false);
+      if (!there || (anchor && !(await anchors(to)).includes(anchor))) wrong.push(`${path}: ${link}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+});
+
+test('docs/operations.md has every setting, and docs/api.md every error code', async () => {
+  const { stdout } = await promisify(execFile)(binary(), ['serve', '--help']);
+  const table = (await page('operations')).replace(/`(ROLLCALL_\w+)_CA`, `…_CERT`, `…_KEY`/g, '`$1_CA` `$1_CERT` `$1_KEY`');
+  const settings = [...new Set(stdout.match(/ROLLCALL_\w+/g))].filter((name) => !name.endsWith('_FILE'));
+  assert.ok(settings.length > 20);
+  assert.deepEqual(settings.filter((name) => !table.includes(`\`${name}\``)), []);
+
+  const faults = await readFile(new URL('../internal/fault/fault.go', import.meta.url), 'utf8');
+  const codes = [...faults.matchAll(/ Code = "(\w+)"/g)].map(([, code]) => code);
+  assert.ok(codes.length > 20);
+  const api = await page('api');
+  assert.deepEqual(codes.filter((code) => !api.includes(`\`${code}\``)), []);
+});
 
 test('the example is where the tour says, with the package that is tested here', async () => {
   assert.match((await readTour()).page, /^npm install --prefix examples\/online\n.* --directory examples\/online\n$/);
@@ -142,7 +216,7 @@ for (const { name, create, skip } of databases) {
       await bob.close();
       await ann.getByText('bob: OFFLINE').waitFor();
 
-      // "The heart of it", as it stands in the README.
+      // The core of the page, as README has it.
       await ann.evaluate((token) => Object.assign(window, { token, shown: [], show: (s) => shown.push(s) }), await tokenOf('bob'));
       await ann.addScriptTag({ type: 'module', content: here(tour.js) });
       await ann.getByText('bob: ONLINE').waitFor();
@@ -190,6 +264,33 @@ for (const { name, create, skip } of databases) {
       await ann.getByText('Bob').waitFor({ state: 'detached' });
       await ann.close();
     });
+
+    for (const name of PAGES) {
+      test(`the examples of docs/${name}.md`, async () => {
+        const [gql] = tour.shell;
+        const commands = join(server.folder, 'bin');
+        await mkdir(commands, { recursive: true });
+        await symlink(binary(), join(commands, 'rollcall')).catch((error) => assert.equal(error.code, 'EEXIST'));
+        const environment = { PATH: `${commands}:${process.env.PATH}`, ROLLCALL_DATABASE_URL: server.database.url };
+        const schema = buildSchema(await (await fetch(`${server.graphql}/schema.graphql`)).text());
+
+        const prelude = gql.match(/^gql\(\) .*$/m)[0];
+        const script = [prelude];
+        const expected = [];
+        for (const { mark, language, text } of blocksOf(await page(name))) {
+          if (mark === 'skip' || (mark === 'sqlite' && !server.database.url.startsWith('sqlite:'))) continue;
+          if (language === 'sh') script.push(text);
+          if (language === 'json') expected.push(...jsonLines(text));
+          if (language === 'graphql') assert.deepEqual(validate(schema, parse(text)), []);
+        }
+        const printed = jsonLines(await run(here(script.join('\n')), server.folder, environment));
+        if (!expected.length) return assert.deepEqual(printed.filter(({ errors }) => errors), []);
+        assert.deepEqual(
+          printed.map((line, i) => masked(line, expected[i])),
+          expected.map((line) => masked(line)),
+        );
+      });
+    }
 
     test('the operator logs in with what the tour names', async () => {
       const operator = await Operator.arrive(browser, server);

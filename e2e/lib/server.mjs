@@ -17,7 +17,8 @@ const leash = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig
 export const adminPassword = 'correct horse battery staple';
 
 let built;
-function binary() {
+/** The path of the server under test; builds it unless ROLLCALL_BIN names one. */
+export function binary() {
   if (process.env.ROLLCALL_BIN) return process.env.ROLLCALL_BIN;
   if (!built) {
     built = join(root, '.build/rollcall');
