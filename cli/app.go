@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/models"
 )
 
@@ -49,7 +50,7 @@ func (c appCreate) Run(ctx context.Context, s *settings, streams *Streams) error
 			Name:        c.Name,
 			Environment: models.Environment(strings.ToUpper(c.Environment)),
 			Edition:     models.Edition(strings.ToUpper(c.Edition)),
-		}, apps.CommandLine)
+		}, audit.CommandLine)
 		return err
 	})
 }
@@ -109,7 +110,7 @@ func (c appSet) Run(ctx context.Context, s *settings, streams *Streams) error {
 		values[name] = value
 	}
 	return s.withApps(ctx, func(rules *apps.Service) error {
-		app, err := rules.Set(ctx, c.Key, values, apps.CommandLine)
+		app, err := rules.Set(ctx, c.Key, values, audit.CommandLine)
 		if err != nil {
 			return err
 		}
@@ -137,7 +138,7 @@ func (c appRotateSecret) Run(ctx context.Context, s *settings, streams *Streams)
 				}{app.Key, secret})
 			}
 			return printText(streams.Out, "key     %s\nsecret  %s   (shown only now)\n", app.Key, secret)
-		}).RotateSecret(ctx, c.Key, apps.CommandLine)
+		}).RotateSecret(ctx, c.Key, audit.CommandLine)
 		if err == nil && app == nil {
 			return unknownApp(c.Key)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
@@ -48,11 +49,11 @@ func TestLostOutput_ChangesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		rules, operators := apps.New(db, new(bus.Bus), keys, time.Now), apps.NewOperators(db, time.Now)
-		app, secret, err := rules.Create(ctx, apps.NewApp{Name: "chat", Environment: models.EnvironmentProduction, Edition: models.EditionStandard}, apps.CommandLine)
+		app, secret, err := rules.Create(ctx, apps.NewApp{Name: "chat", Environment: models.EnvironmentProduction, Edition: models.EditionStandard}, audit.CommandLine)
 		if err != nil {
 			t.Fatal(err)
 		}
-		password, err := operators.Create(ctx, "ann", models.RoleAdmin, "", apps.CommandLine)
+		password, err := operators.Create(ctx, "ann", models.RoleAdmin, "", audit.CommandLine)
 		if err != nil {
 			t.Fatal(err)
 		}

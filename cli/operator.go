@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/models"
 )
@@ -33,7 +34,7 @@ func (c operatorCreate) Run(ctx context.Context, s *settings, streams *Streams) 
 			return err
 		}
 		_, err = apps.NewOperators(db, clock).Showing(passwordPrinter(streams, given)).
-			Create(ctx, c.Name, models.Role(c.Role), given, apps.CommandLine)
+			Create(ctx, c.Name, models.Role(c.Role), given, audit.CommandLine)
 		return err
 	})
 }
@@ -50,7 +51,7 @@ func (c operatorSetPassword) Run(ctx context.Context, s *settings, streams *Stre
 			return err
 		}
 		_, err = apps.NewOperators(db, clock).Showing(passwordPrinter(streams, given)).
-			SetPassword(ctx, c.Name, given, apps.CommandLine)
+			SetPassword(ctx, c.Name, given, audit.CommandLine)
 		return err
 	})
 }
@@ -63,7 +64,7 @@ type operatorSetRole struct {
 // Run changes the role.
 func (c operatorSetRole) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
-		changed, err := apps.NewOperators(db, clock).SetRole(ctx, c.Name, models.Role(c.Role), apps.CommandLine)
+		changed, err := apps.NewOperators(db, clock).SetRole(ctx, c.Name, models.Role(c.Role), audit.CommandLine)
 		if err != nil {
 			return err
 		}
@@ -83,7 +84,7 @@ type operatorDelete struct {
 // Run deletes the operator.
 func (c operatorDelete) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
-		if err := apps.NewOperators(db, clock).Delete(ctx, c.Name, apps.CommandLine); err != nil {
+		if err := apps.NewOperators(db, clock).Delete(ctx, c.Name, audit.CommandLine); err != nil {
 			return err
 		}
 		fmt.Fprintf(streams.Out, "%s is deleted\n", c.Name)

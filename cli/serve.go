@@ -21,6 +21,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/graph/transport"
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/connections"
@@ -160,10 +161,11 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		attempts = throttle.NewShared(shared, clock, log)
 	}
 	appRules := apps.New(db, events, keys, clock).Limiting(attempts)
+	auditLog := audit.New(db, clock)
 	relationRules := relations.New(db, events, keys.Secret(), clock)
 	hub := presence.New(db, events, presence.Options{
 		Clock: clock, SubscriptionLinger: c.SubscriptionLinger, Logger: log, Metrics: metrics, Redis: shared,
-		RevokedSince: appRules.RevokedSince, Secret: keys.Secret(),
+		RevokedSince: auditLog.RevokedSince, Secret: keys.Secret(),
 	})
 	rates := c.rates(shared, log)
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)
@@ -205,6 +207,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	pages := console.New(console.Deps{
 		Operators:     operators,
 		Apps:          appRules,
+		Audit:         auditLog,
 		Users:         userRules.ForOperators(),
 		Relations:     relationRules,
 		Presence:      hub,
@@ -225,7 +228,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	proxies := &proxyWarning{addresses: addresses, log: log}
 	return &server{
 		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder,
-		sweeper: retention.New(db, clock, log, slices.Concat(relations.Expiring(), jobs.Expiring(), apps.Expiring(c.AuditRetention))...),
+		sweeper: retention.New(db, clock, log, slices.Concat(relations.Expiring(), jobs.Expiring(), apps.Expiring(), audit.Expiring(c.AuditRetention))...),
 		jobs:    longWork, graphql: gql, health: h,
 		public:  withHeaders(proxies.around(public), addresses.Secure),
 		console: withHeaders(proxies.around(withConsole), addresses.Secure),

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/clienttls"
 	"rollcall/internal/redis"
 )
@@ -127,8 +127,8 @@ func (s *serveSettings) check() error {
 		return usageError{fmt.Errorf("ROLLCALL_HEARTBEAT_TIMEOUT must be from %s to %s", minHeartbeatTimeout, maxHeartbeatTimeout)}
 	case s.SubscriptionLinger < minLinger || s.SubscriptionLinger > maxLinger:
 		return usageError{fmt.Errorf("ROLLCALL_STATUS_SUBSCRIPTION_LINGER must be from %s to %s", minLinger, maxLinger)}
-	case s.AuditRetention != 0 && s.AuditRetention < apps.MinAuditRetention:
-		return usageError{fmt.Errorf("ROLLCALL_AUDIT_RETENTION must be 0, which keeps the audit for ever, or at least %s", apps.MinAuditRetention)}
+	case s.AuditRetention != 0 && s.AuditRetention < audit.MinRetention:
+		return usageError{fmt.Errorf("ROLLCALL_AUDIT_RETENTION must be 0, which keeps the audit for ever, or at least %s", audit.MinRetention)}
 	case s.MaxResponseSize < minMaxResponse || s.MaxResponseSize > maxMaxResponse:
 		return usageError{fmt.Errorf("ROLLCALL_MAX_RESPONSE_SIZE must be from %d to %d", minMaxResponse, maxMaxResponse)}
 	case s.ConnectionsPerAddr < 0:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -104,7 +105,7 @@ func (c tokenKeyRotate) Run(ctx context.Context, s *settings, streams *Streams) 
 		return usageError{fmt.Errorf("ROLLCALL_TOKEN_KEY is set, whose first key signs: put a new one in front of it instead")}
 	}
 	return s.withApps(ctx, func(rules *apps.Service) error {
-		id, err := rules.RotateTokenKey(ctx, c.Overlap, apps.CommandLine)
+		id, err := rules.RotateTokenKey(ctx, c.Overlap, audit.CommandLine)
 		if err != nil {
 			return err
 		}
@@ -128,7 +129,7 @@ func (c tokenKeyRetire) Run(ctx context.Context, s *settings, streams *Streams) 
 		return err
 	}
 	return s.withApps(ctx, func(rules *apps.Service) error {
-		if err := rules.RetireTokenKey(ctx, c.ID, c.TokenKey, apps.CommandLine); err != nil {
+		if err := rules.RetireTokenKey(ctx, c.ID, c.TokenKey, audit.CommandLine); err != nil {
 			return err
 		}
 		return printText(streams.Out, "the key %s is deleted; its tokens end within seconds\n", c.ID)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
@@ -89,10 +89,10 @@ func (c *console) showAudit(v *visit) error {
 		From:    searchText(query.Get("from")),
 		Until:   searchText(query.Get("until")),
 		Apps:    list,
-		Actions: apps.Actions(),
+		Actions: audit.Actions(),
 		First:   query.Get("after") == "",
 	}
-	filter := apps.AuditFilter{Actor: shown.Actor, Action: shown.Action, Target: shown.Target}
+	filter := audit.Filter{Actor: shown.Actor, Action: shown.Action, Target: shown.Target}
 	if at := slices.IndexFunc(list, func(a *models.App) bool { return a.Key == shown.App }); at >= 0 {
 		filter.App = list[at]
 	}
@@ -102,7 +102,7 @@ func (c *console) showAudit(v *visit) error {
 	if shown.WrongField, shown.Wrong = shown.days(&filter); shown.Wrong != "" {
 		return c.render(v, http.StatusUnprocessableEntity, "audit", shown)
 	}
-	found, err := c.Apps.Audit(v.r.Context(), filter, pageOf(v, auditPerPage))
+	found, err := c.Audit.List(v.r.Context(), filter, pageOf(v, auditPerPage))
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ const (
 
 // days reads the days into the filter, and answers the field of one that is wrong
 // with the text that says why. They are days of UTC: without a script nobody knows the reader's zone.
-func (p auditPage) days(filter *apps.AuditFilter) (field, wrong string) {
+func (p auditPage) days(filter *audit.Filter) (field, wrong string) {
 	for _, bound := range []struct {
 		field, text string
 		at          *models.Time
@@ -165,12 +165,12 @@ func auditOf(app *models.App, id string) string {
 
 // auditOfJob is where the audit has what a job's operator did of its kind.
 func auditOfJob(app *models.App, job *models.Job) string {
-	action := apps.ActionUserDelete
+	action := audit.ActionUserDelete
 	switch job.Kind {
 	case models.JobBan:
-		action = apps.ActionUserBan
+		action = audit.ActionUserBan
 	case models.JobUnban:
-		action = apps.ActionUserUnban
+		action = audit.ActionUserUnban
 	}
 	return auditPath + "?" + url.Values{"app": {app.Key}, "actor": {job.Actor}, "action": {action}}.Encode()
 }
@@ -211,11 +211,11 @@ func (r auditRow) Sessions() int { return r.number("sessions") }
 func (r auditRow) Role() string { return r.value("role") }
 
 // Failures are the failed logins that the entry counts, nil for an entry of something else.
-func (r auditRow) Failures() *apps.LoginFailures {
-	if r.Action != apps.ActionLoginFailed {
+func (r auditRow) Failures() *audit.LoginFailures {
+	if r.Action != audit.ActionLoginFailed {
 		return nil
 	}
-	failures := apps.ReadLoginFailures(r.Detail)
+	failures := audit.ReadLoginFailures(r.Detail)
 	return &failures
 }
 

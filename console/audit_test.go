@@ -11,7 +11,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -62,8 +62,8 @@ func TestAuditPaging(t *testing.T) {
 				id := fmt.Sprintf("u%03d", i)
 				want = append(want, userPath(s.dev, id))
 				// Some in the same moment.
-				e := models.AuditEntry{AppID: &s.dev.ID, At: models.Time(1000 + i/7), Actor: "x", Action: apps.ActionUserUnban, Target: id}
-				if err := apps.WriteAudit(tx, e); err != nil {
+				e := models.AuditEntry{AppID: &s.dev.ID, At: models.Time(1000 + i/7), Actor: "x", Action: audit.ActionUserUnban, Target: id}
+				if err := audit.Write(tx, e); err != nil {
 					return err
 				}
 			}
@@ -97,7 +97,7 @@ func TestActionsHaveWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, action := range apps.Actions() {
+	for _, action := range audit.Actions() {
 		if _, ok := locales[0].texts["audit."+action]; !ok {
 			t.Errorf("no text for %s", action)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/figures"
 	"rollcall/internal/outage"
 	"rollcall/internal/page"
@@ -65,7 +66,11 @@ type Apps interface {
 	Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error)
 	GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (token string, expires models.Time, err error)
 	RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error)
-	Audit(ctx context.Context, f apps.AuditFilter, r page.Request) (*page.Connection[*models.AuditEntry], error)
+}
+
+// Audit is what the console needs of the audit (audit.Log).
+type Audit interface {
+	List(ctx context.Context, f audit.Filter, r page.Request) (*page.Connection[*models.AuditEntry], error)
 }
 
 // Relations is what the console needs of the rules about what users are to each
@@ -131,6 +136,7 @@ type Node interface {
 type Deps struct {
 	Operators Operators
 	Apps      Apps
+	Audit     Audit
 	Users     Users
 	Relations Relations
 	Presence  Presence

@@ -14,7 +14,6 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/fault"
-	"rollcall/internal/page"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -105,10 +104,6 @@ func (b brokenApps) Set(context.Context, string, map[string]string, models.Actor
 
 func (b brokenApps) RotateSecret(context.Context, string, models.Actor) (*models.App, string, error) {
 	return nil, "", b()
-}
-
-func (b brokenApps) Audit(context.Context, apps.AuditFilter, page.Request) (*page.Connection[*models.AuditEntry], error) {
-	return nil, b()
 }
 
 // refusingUsers refuses to delete, item by item.

@@ -19,6 +19,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/connections"
 	"rollcall/internal/database"
@@ -102,7 +103,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.register(s.dev, "ann", "Ann")
 	s.register(s.prod, "ann", "Ann")
 	s.deps = Deps{
-		Operators: operators, Apps: rules, Users: s.users, Relations: s.relations, Presence: s.presence, Jobs: s.jobs,
+		Operators: operators, Apps: rules, Audit: audit.New(db, clock), Users: s.users, Relations: s.relations, Presence: s.presence, Jobs: s.jobs,
 		Connections: connections.New(db, events, clock),
 		Figures:     s.figures, Node: vitals.New(db, s.presence.DeviceCount, "1.2.3", clock),
 		Logger: logger, Clock: clock,

@@ -4,7 +4,7 @@ import (
 	"net/url"
 	"slices"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
@@ -65,11 +65,11 @@ func (c *console) showUser(v *visit) error {
 		p.Lists = append(p.Lists, list)
 	}
 	app, id := p.App.App, p.User.ExternalID
-	audit, err := c.Apps.Audit(v.r.Context(), apps.AuditFilter{App: app, Target: id}, request(auditOnUser))
+	entries, err := c.Audit.List(v.r.Context(), audit.Filter{App: app, Target: id}, request(auditOnUser))
 	if err != nil {
 		return err
 	}
-	p.Audit, p.AuditPath = auditRows(nil, audit.Nodes()), auditOf(app, id)
+	p.Audit, p.AuditPath = auditRows(nil, entries.Nodes()), auditOf(app, id)
 	return c.show(v, "user", p)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"rollcall/graph/graphtest"
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -77,7 +78,7 @@ func TestSwitchesByEdition(t *testing.T) {
 			name := string(edition)
 			w.Run(graphtest.Scenario{Name: name + ": off in a new app", As: graphtest.AppServer, Query: switches, WantData: off})
 			for _, setting := range []string{"statusQueryEnabled", "friendStatusNotifyEnabled", "onlyFriendsCanMessage"} {
-				_, err := w.Apps.Set(context.Background(), w.App.Key, map[string]string{setting: "true"}, apps.AppServer)
+				_, err := w.Apps.Set(context.Background(), w.App.Key, map[string]string{setting: "true"}, audit.AppServer)
 				lacking := edition == models.EditionStandard && setting != "onlyFriendsCanMessage"
 				if lacking != (fault.CodeOf(err) == fault.InvalidArgument) || !lacking && err != nil {
 					t.Errorf("%s: turning %s on: %v", name, setting, err)
@@ -88,7 +89,7 @@ func TestSwitchesByEdition(t *testing.T) {
 				want = `{"app":{"settings":{"statusQueryEnabled":false,"friendStatusNotifyEnabled":false,"onlyFriendsCanMessage":true}}}`
 			}
 			w.Run(graphtest.Scenario{Name: name + ": what could be turned on", As: graphtest.AppServer, Query: switches, WantData: want})
-			_, err := w.Apps.Set(context.Background(), w.App.Key, map[string]string{"edition": "standard"}, apps.AppServer)
+			_, err := w.Apps.Set(context.Background(), w.App.Key, map[string]string{"edition": "standard"}, audit.AppServer)
 			if lacking := edition != models.EditionStandard; lacking != (fault.CodeOf(err) == fault.InvalidArgument) {
 				t.Errorf("%s: to STANDARD with the switches on: %v", name, err)
 			}
@@ -103,7 +104,7 @@ func TestRotation(t *testing.T) {
 		device, server := w.Socket(ann), w.Socket(app)
 		defer device.Close()
 		defer server.Close()
-		rotated, secret, err := w.Apps.RotateSecret(context.Background(), w.App.Key, apps.AppServer)
+		rotated, secret, err := w.Apps.RotateSecret(context.Background(), w.App.Key, audit.AppServer)
 		if err != nil {
 			t.Fatal(err)
 		}

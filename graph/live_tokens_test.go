@@ -8,6 +8,7 @@ import (
 
 	"rollcall/graph/graphtest"
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/token"
@@ -96,7 +97,7 @@ func TestRotation_ClosesAppServersConnections(t *testing.T) {
 		foreign := w.Socket(other)
 		sockets := []*graphtest.Socket{w.Socket(app), w.Socket(app)}
 		stream := w.Live("sse", app, `subscription { appStatusChanged { presence } }`, nil)
-		if _, _, err := elsewhere.RotateSecret(t.Context(), w.App.Key, apps.AppServer); err != nil {
+		if _, _, err := elsewhere.RotateSecret(t.Context(), w.App.Key, audit.AppServer); err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range sockets {
@@ -147,7 +148,7 @@ func TestTokenKeyRetired_ClosesConnections(t *testing.T) {
 		defer func() { cancel(); <-done }()
 		elsewhere := apps.New(w.DB, &bus.Bus{}, nil, w.Clock.Now)
 		var overlap time.Duration
-		if _, err := elsewhere.RotateTokenKey(t.Context(), &overlap, apps.CommandLine); err != nil {
+		if _, err := elsewhere.RotateTokenKey(t.Context(), &overlap, audit.CommandLine); err != nil {
 			t.Fatal(err)
 		}
 		for name, s := range sockets {
@@ -182,7 +183,7 @@ func TestTokenKeyRetired_RefusesOperations(t *testing.T) {
 		ann := w.Socket(w.Bearer("ann"))
 		ann.Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)
 		overlap := time.Hour
-		if _, err := w.Apps.RotateTokenKey(t.Context(), &overlap, apps.CommandLine); err != nil {
+		if _, err := w.Apps.RotateTokenKey(t.Context(), &overlap, audit.CommandLine); err != nil {
 			t.Fatal(err)
 		}
 		following, cancel := context.WithCancel(t.Context())

@@ -6,7 +6,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
 	"rollcall/graph/stream"
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/relations"
@@ -112,7 +112,7 @@ func (r *mutationResolver) RemoveFromBlocklist(ctx context.Context, input genera
 }
 
 func (r *mutationResolver) SetWhitelistEnabled(ctx context.Context, input generated.SetWhitelistEnabledInput) ([]*models.ItemResult, error) {
-	return r.relations.SetWhitelistEnabled(ctx, auth.From(ctx).App, input.UserIds, input.Enabled, apps.AppServer)
+	return r.relations.SetWhitelistEnabled(ctx, auth.From(ctx).App, input.UserIds, input.Enabled, audit.AppServer)
 }
 
 func (r *mutationResolver) AddToWhitelist(ctx context.Context, input generated.WhitelistInput) ([]*models.ItemResult, error) {

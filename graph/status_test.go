@@ -14,6 +14,7 @@ import (
 
 	"rollcall/graph/graphtest"
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 )
 
@@ -438,7 +439,7 @@ func TestSwitchEndsUserStatus(t *testing.T) {
 		again.Want("ann ONLINE here", "bob ONLINE")
 		// As another process does it.
 		elsewhere := apps.New(w.DB, new(bus.Bus), nil, w.Clock.Now)
-		if _, err := elsewhere.Set(context.Background(), w.App.Key, map[string]string{"statusQueryEnabled": "false"}, apps.AppServer); err != nil {
+		if _, err := elsewhere.Set(context.Background(), w.App.Key, map[string]string{"statusQueryEnabled": "false"}, audit.AppServer); err != nil {
 			w.T.Fatal(err)
 		}
 		again.Want("FEATURE_DISABLED")

@@ -6,7 +6,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
@@ -37,23 +37,23 @@ func (r *mutationResolver) RegisterUsers(ctx context.Context, input []*generated
 }
 
 func (r *mutationResolver) ExpireTokens(ctx context.Context, input generated.ExpireTokensInput) ([]*models.ItemResult, error) {
-	return r.users.ExpireTokens(ctx, auth.From(ctx).App, input.Ids, input.IssuedBefore, apps.AppServer)
+	return r.users.ExpireTokens(ctx, auth.From(ctx).App, input.Ids, input.IssuedBefore, audit.AppServer)
 }
 
 func (r *mutationResolver) DeactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-	return r.users.Deactivate(ctx, auth.From(ctx).App, ids, apps.AppServer)
+	return r.users.Deactivate(ctx, auth.From(ctx).App, ids, audit.AppServer)
 }
 
 func (r *mutationResolver) ReactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-	return r.users.Reactivate(ctx, auth.From(ctx).App, ids, apps.AppServer)
+	return r.users.Reactivate(ctx, auth.From(ctx).App, ids, audit.AppServer)
 }
 
 func (r *mutationResolver) BanUsers(ctx context.Context, input generated.BanUsersInput) ([]*models.ItemResult, error) {
-	return r.users.Ban(ctx, auth.From(ctx).App, input.Ids, time.Duration(input.Minutes)*time.Minute, input.Reason, apps.AppServer)
+	return r.users.Ban(ctx, auth.From(ctx).App, input.Ids, time.Duration(input.Minutes)*time.Minute, input.Reason, audit.AppServer)
 }
 
 func (r *mutationResolver) UnbanUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-	return r.users.Unban(ctx, auth.From(ctx).App, ids, apps.AppServer)
+	return r.users.Unban(ctx, auth.From(ctx).App, ids, audit.AppServer)
 }
 
 func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.DisconnectUserInput) (int, error) {
@@ -61,7 +61,7 @@ func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.D
 	if err != nil {
 		return 0, err
 	}
-	err = r.users.AuditDisconnect(ctx, auth.From(ctx).App, input.UserID, len(input.DeviceIds), apps.AppServer)
+	err = r.users.AuditDisconnect(ctx, auth.From(ctx).App, input.UserID, len(input.DeviceIds), audit.AppServer)
 	if err != nil {
 		return 0, err
 	}

@@ -18,6 +18,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
@@ -129,8 +130,8 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 				return err
 			}
 		}
-		err := WriteAudit(tx, models.AuditEntry{
-			AppID: &app.ID, At: app.CreatedAt, Actor: by.Name, Action: ActionAppCreate, Target: app.Key,
+		err := audit.Write(tx, models.AuditEntry{
+			AppID: &app.ID, At: app.CreatedAt, Actor: by.Name, Action: audit.ActionAppCreate, Target: app.Key,
 			Detail: fmt.Sprintf("name=%s environment=%s edition=%s", app.Name, app.Environment, app.Edition), Address: by.Address,
 		})
 		if err != nil {
@@ -243,8 +244,8 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, ttl time.Dura
 		if text, expires, err = s.sign(app, ttl); err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
-			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: ActionAppGrantToken,
+		return audit.Write(tx, models.AuditEntry{
+			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: audit.ActionAppGrantToken,
 			Target: app.Key, Detail: fmt.Sprintf("minutes=%d", ttl/time.Minute), Address: by.Address,
 		})
 	})
@@ -291,8 +292,8 @@ func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor)
 		if err := tx.Model(app).Select("secret_hash", "secret_generation").Updates(app).Error; err != nil {
 			return err
 		}
-		err = WriteAudit(tx, models.AuditEntry{
-			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: ActionAppRotateSecret,
+		err = audit.Write(tx, models.AuditEntry{
+			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: audit.ActionAppRotateSecret,
 			Target: app.Key, Address: by.Address,
 		})
 		if err != nil {

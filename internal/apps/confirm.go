@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/throttle"
 	"rollcall/models"
@@ -61,7 +62,7 @@ func (o *Operators) comparePassword(ctx context.Context, operator *models.Operat
 		attempt.Succeed(ctx)
 		return nil
 	}
-	err = o.db.Tx(ctx, func(tx *gorm.DB) error { return o.audit(tx, by, ActionConfirmFailed, operator.Name, "") })
+	err = o.db.Tx(ctx, func(tx *gorm.DB) error { return o.audit(tx, by, audit.ActionConfirmFailed, operator.Name, "") })
 	if err != nil {
 		return fmt.Errorf("auditing wrong password: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
@@ -87,7 +88,7 @@ func TestConfirm_WrongPasswords(t *testing.T) {
 			t.Errorf("another password after five wrong ones: %v", err)
 		}
 		var audited []*models.AuditEntry
-		err = db.Read(ctx).Where("action = ?", ActionConfirmFailed).Find(&audited).Error
+		err = db.Read(ctx).Where("action = ?", audit.ActionConfirmFailed).Find(&audited).Error
 		if err != nil || len(audited) != 5 || audited[0].Actor != "ada" || audited[0].Target != "ada" || audited[0].Address != "192.0.2.9" {
 			t.Errorf("audited %d, %v", len(audited), err)
 		}

@@ -185,7 +185,7 @@ func (o *Operators) compareAndBegin(ctx context.Context, in LoginRequest, operat
 			return nil, err
 		}
 	}
-	if err := o.auditFailure(ctx, operator, in.Address); err != nil {
+	if err := o.log.AddLoginFailure(ctx, operator, in.Address); err != nil {
 		return nil, err
 	}
 	return nil, fault.New(fault.Unauthenticated, "the name or the password is wrong")

@@ -12,6 +12,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
@@ -110,11 +111,11 @@ func TestLogin_Flood(t *testing.T) {
 			t.Errorf("%d passwords were compared and %d refused, want at most %d compared", compared, limited, most)
 		}
 		var entries int64
-		if err := db.Read(ctx).Model(&models.AuditEntry{}).Where("action = ?", ActionLoginFailed).Count(&entries).Error; err != nil {
+		if err := db.Read(ctx).Model(&models.AuditEntry{}).Where("action = ?", audit.ActionLoginFailed).Count(&entries).Error; err != nil {
 			t.Fatal(err)
 		}
-		if entries < 1 || entries > failureEntries+1 {
-			t.Errorf("%d audit entries, want at most %d", entries, failureEntries+1)
+		if entries < 1 || entries > audit.FailureEntries+1 {
+			t.Errorf("%d audit entries, want at most %d", entries, audit.FailureEntries+1)
 		}
 		clock.now = clock.now.Add(everyoneRule.Memory)
 		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "tidy harbour", Address: "203.0.113.1"}); err != nil {
@@ -433,80 +434,6 @@ func TestLogin_FailureTime(t *testing.T) {
 	}
 	if login, err := slow.Login(context.Background(), LoginRequest{Name: "ada", Password: "tidy harbour"}); err != nil || login == nil {
 		t.Errorf("the right password: %v", err)
-	}
-}
-
-// TestAuditFailure_IsBounded: each account and network has an entry of its own until there are
-// many, and a new one in each window.
-func TestAuditFailure_IsBounded(t *testing.T) {
-	testenv.Each(t, func(t *testing.T, db *database.DB) {
-		ctx := context.Background()
-		o, clock := newOperators(db)
-		mustCreate(t, o, "ada", models.RoleAdmin)
-		ada, err := o.ByName(ctx, "ada")
-		if err != nil {
-			t.Fatal(err)
-		}
-		fail := func(operator *models.Operator, address string) {
-			t.Helper()
-			if err := o.auditFailure(ctx, operator, address); err != nil {
-				t.Fatal(err)
-			}
-		}
-		entriesNow := func() (list []string) {
-			t.Helper()
-			var entries []models.AuditEntry
-			if err := db.Read(ctx).Where("action = ?", ActionLoginFailed).Order("id").Find(&entries).Error; err != nil {
-				t.Fatal(err)
-			}
-			for _, e := range entries {
-				list = append(list, e.Target+" "+e.Address+" "+e.Detail)
-			}
-			return list
-		}
-		fail(ada, "192.0.2.1")
-		clock.now = clock.now.Add(time.Second)
-		for range 2 {
-			fail(ada, "192.0.2.1")
-			fail(nil, "2001:db8::1")
-			fail(nil, "2001:db8::2")
-		}
-		want := []string{
-			"ada 192.0.2.1 reason=wrong_password count=3 last=2026-11-20T08:00:01.000Z",
-			" 2001:db8::/64 reason=unknown_name count=4 last=2026-11-20T08:00:01.000Z",
-		}
-		if got := entriesNow(); strings.Join(got, "\n") != strings.Join(want, "\n") {
-			t.Errorf("entries:\n%s", strings.Join(got, "\n"))
-		}
-		for i := range 3 * failureEntries {
-			fail(nil, fmt.Sprintf("198.51.100.%d", i))
-		}
-		got := entriesNow()
-		last := fmt.Sprintf("  reason=various count=%d last=2026-11-20T08:00:01.000Z", 2*failureEntries+2)
-		if len(got) != failureEntries+1 || got[failureEntries] != last {
-			t.Errorf("%d entries, the last %q, want %q", len(got), got[len(got)-1], last)
-		}
-		fail(ada, "192.0.2.1")
-		if got := entriesNow(); len(got) != failureEntries+1 || !strings.Contains(got[0], "count=4") {
-			t.Errorf("%d entries, the first %q", len(got), got[0])
-		}
-		clock.now = clock.now.Add(failureWindow)
-		fail(ada, "192.0.2.1")
-		if got := entriesNow(); len(got) != failureEntries+2 || got[len(got)-1] != "ada 192.0.2.1 reason=wrong_password" {
-			t.Errorf("in the next window: %q", got[len(got)-1])
-		}
-	})
-}
-
-func TestReadLoginFailures(t *testing.T) {
-	for detail, want := range map[string]LoginFailures{
-		"reason=wrong_password": {Reason: "wrong_password", Count: 1},
-		"reason=unknown_name count=12 last=2026-11-20T08:00:00.000Z": {Reason: "unknown_name", Count: 12, Last: models.TimeOf(epoch)},
-		"": {Count: 1},
-	} {
-		if got := ReadLoginFailures(detail); got != want {
-			t.Errorf("%q: %+v, want %+v", detail, got, want)
-		}
 	}
 }
 

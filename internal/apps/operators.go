@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/throttle"
@@ -25,7 +25,7 @@ type Operators struct {
 	rooms  rooms
 	// throttle counts failed logins.
 	throttle *throttle.Throttle
-	failures *sync.Mutex // held while a failed login is written down
+	log      *audit.Log
 	// failureTime is what the time of a failed login is a multiple of; 0: nothing.
 	failureTime time.Duration
 	show        func(name, password string) error // see Showing; nil: nothing
@@ -34,7 +34,7 @@ type Operators struct {
 // NewOperators returns an Operators that counts failed logins by itself; clock is time.Now
 // outside tests.
 func NewOperators(db *database.DB, clock func() time.Time) *Operators {
-	return &Operators{db: db, clock: clock, hasher: newHasher(), rooms: newRooms(), throttle: throttle.New(clock), failures: new(sync.Mutex)}
+	return &Operators{db: db, clock: clock, hasher: newHasher(), rooms: newRooms(), throttle: throttle.New(clock), log: audit.New(db, clock)}
 }
 
 // Limiting returns a copy of o that counts failed logins in t and delays them to a multiple of
@@ -84,7 +84,7 @@ func (o *Operators) Create(ctx context.Context, name string, role models.Role, p
 		if err := tx.Create(operator).Error; err != nil {
 			return err
 		}
-		if err := o.audit(tx, by, ActionOperatorCreate, name, "role="+string(role)); err != nil {
+		if err := o.audit(tx, by, audit.ActionOperatorCreate, name, "role="+string(role)); err != nil {
 			return err
 		}
 		return shown.now()
@@ -99,7 +99,7 @@ func (o *Operators) Create(ctx context.Context, name string, role models.Role, p
 }
 
 // notOperators are names that the audit has for others.
-var notOperators = []string{AppServer.Name, CommandLine.Name}
+var notOperators = []string{audit.AppServer.Name, audit.CommandLine.Name}
 
 func checkRole(role models.Role) error {
 	if role != models.RoleAdmin && role != models.RoleViewer {
@@ -114,7 +114,7 @@ func errNoOperator(name string) error {
 
 // audit writes down in tx what by did to an operator.
 func (o *Operators) audit(tx *gorm.DB, by models.Actor, action, name, detail string) error {
-	return WriteAudit(tx, models.AuditEntry{
+	return audit.Write(tx, models.AuditEntry{
 		At: models.TimeOf(o.clock()), Actor: by.Name, Action: action, Target: name, Detail: detail, Address: by.Address,
 	})
 }
@@ -164,7 +164,7 @@ func (o *Operators) setPassword(ctx context.Context, name, password string, keep
 		if ended.Error != nil {
 			return ended.Error
 		}
-		if err := o.audit(tx, by, ActionPasswordSet, name, fmt.Sprintf("sessions=%d", ended.RowsAffected)); err != nil {
+		if err := o.audit(tx, by, audit.ActionPasswordSet, name, fmt.Sprintf("sessions=%d", ended.RowsAffected)); err != nil {
 			return err
 		}
 		return shown.now()

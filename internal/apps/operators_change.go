@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -29,7 +30,7 @@ func (o *Operators) SetRole(ctx context.Context, name string, role models.Role, 
 		if err := tx.Model(operator).Update("role", role).Error; err != nil {
 			return err
 		}
-		return o.audit(tx, by, ActionOperatorSetRole, name, "role="+string(role))
+		return o.audit(tx, by, audit.ActionOperatorSetRole, name, "role="+string(role))
 	})
 	if err != nil {
 		return false, wrapOperators(err, "setting operator's role")
@@ -54,7 +55,7 @@ func (o *Operators) Delete(ctx context.Context, name string, by models.Actor) er
 		if ended.Error != nil {
 			return ended.Error
 		}
-		return o.audit(tx, by, ActionOperatorDelete, name, fmt.Sprintf("sessions=%d", ended.RowsAffected))
+		return o.audit(tx, by, audit.ActionOperatorDelete, name, fmt.Sprintf("sessions=%d", ended.RowsAffected))
 	})
 	return wrapOperators(err, "deleting operator")
 }

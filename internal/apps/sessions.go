@@ -11,6 +11,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -29,8 +30,11 @@ const (
 // question, so its plain SHA-256 may stand in the database.
 const sessionTokenBytes = 32
 
-// userAgentLength is the column's, in characters.
-const userAgentLength = 255
+// The columns of a session, in characters.
+const (
+	addressLength   = 64
+	userAgentLength = 255
+)
 
 // errPasswordChanged: another request gave the operator a new password while
 // this login compared the old one.
@@ -61,13 +65,13 @@ func (o *Operators) begin(ctx context.Context, operator *models.Operator, addres
 			OperatorID: operator.ID,
 			CreatedAt:  now,
 			LastSeenAt: now,
-			Address:    validate.ClipASCII(address, auditAddressLength),
+			Address:    validate.ClipASCII(address, addressLength),
 			UserAgent:  validate.Clip(userAgent, userAgentLength),
 		}
 		if err := tx.Create(session).Error; err != nil {
 			return err
 		}
-		return o.audit(tx, models.Actor{Name: operator.Name, Address: address}, ActionLogin, operator.Name, "")
+		return o.audit(tx, models.Actor{Name: operator.Name, Address: address}, audit.ActionLogin, operator.Name, "")
 	})
 	if err != nil {
 		return "", fmt.Errorf("beginning session: %w", err)
@@ -137,7 +141,7 @@ func (o *Operators) touch(ctx context.Context, session *models.OperatorSession, 
 // Logout ends the session that by's browser is in; it is no error when it has
 // ended already.
 func (o *Operators) Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error {
-	_, err := o.end(ctx, session.OperatorID, session.ID, ActionLogout, by)
+	_, err := o.end(ctx, session.OperatorID, session.ID, audit.ActionLogout, by)
 	return err
 }
 
@@ -156,7 +160,7 @@ func (o *Operators) ListSessions(ctx context.Context, operatorID int64) ([]*mode
 
 // EndSession ends a session of the operator and says whether there was one.
 func (o *Operators) EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error) {
-	return o.end(ctx, operatorID, sessionID, ActionSessionEnd, by)
+	return o.end(ctx, operatorID, sessionID, audit.ActionSessionEnd, by)
 }
 
 // EndSessions ends all sessions of the operator but keep, an operator_sessions.id
@@ -172,7 +176,7 @@ func (o *Operators) EndSessions(ctx context.Context, operatorID, keep int64, by 
 		if err := tx.Where("id = ?", operatorID).Take(operator).Error; err != nil {
 			return err
 		}
-		return o.audit(tx, by, ActionSessionsEnd, operator.Name, fmt.Sprintf("sessions=%d", ended))
+		return o.audit(tx, by, audit.ActionSessionsEnd, operator.Name, fmt.Sprintf("sessions=%d", ended))
 	})
 	if err != nil {
 		return 0, fmt.Errorf("ending sessions: %w", err)

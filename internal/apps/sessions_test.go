@@ -161,7 +161,7 @@ func TestSessionsEndByTime(t *testing.T) {
 			}
 		}
 		mustLogin(t, o, "ada")
-		if n, err := retention.New(db, o.clock, slog.Default(), Expiring(0)...).Sweep(ctx); n != 2 || err != nil {
+		if n, err := retention.New(db, o.clock, slog.Default(), Expiring()...).Sweep(ctx); n != 2 || err != nil {
 			t.Errorf("%d sessions were deleted, %v, want 2", n, err)
 		}
 		var left int64

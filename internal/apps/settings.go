@@ -12,6 +12,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -170,8 +171,8 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		if err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
-			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: ActionAppSet,
+		return audit.Write(tx, models.AuditEntry{
+			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: audit.ActionAppSet,
 			Target: app.Key, Detail: strings.Join(changes, " "), Address: by.Address,
 		})
 	})

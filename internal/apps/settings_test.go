@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -41,7 +42,7 @@ func TestCreateApp(t *testing.T) {
 			t.Error("the secret is short, or stored as it is")
 		}
 		var entry models.AuditEntry
-		err = s.db.Read(ctx).Where("action = ?", ActionAppCreate).Take(&entry).Error
+		err = s.db.Read(ctx).Where("action = ?", audit.ActionAppCreate).Take(&entry).Error
 		if err != nil || entry.Actor != shell.Name || entry.Address != shell.Address || *entry.AppID != app.ID || entry.Target != app.Key ||
 			entry.Detail != "name=聊天 environment=PRODUCTION edition=STANDARD" {
 			t.Errorf("audit %+v, %v", entry, err)
@@ -137,12 +138,12 @@ func TestSettings(t *testing.T) {
 		if got.Settings != want || got.Name != "c" || got.UserLimit != 9 || got.Edition != models.EditionStandard {
 			t.Errorf("%+v", got)
 		}
-		var audit []models.AuditEntry
-		if err := s.db.Read(ctx).Where("action = ?", ActionAppSet).Order("id").Find(&audit).Error; err != nil {
+		var entries []models.AuditEntry
+		if err := s.db.Read(ctx).Where("action = ?", audit.ActionAppSet).Order("id").Find(&entries).Error; err != nil {
 			t.Fatal(err)
 		}
-		details := make([]string, len(audit))
-		for i, e := range audit {
+		details := make([]string, len(entries))
+		for i, e := range entries {
 			details[i] = e.Actor + " " + e.Action + " " + e.Detail
 			if e.Target != app.Key || *e.AppID != app.ID {
 				t.Errorf("audit entry %+v", e)

@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -19,7 +20,7 @@ func (s *Service) RotateTokenKey(ctx context.Context, overlap *time.Duration, by
 	if overlap != nil {
 		detail = fmt.Sprintf("overlap=%s", *overlap)
 	}
-	err = s.changeTokenKeys(ctx, ActionTokenKeyRotate, detail, by, func(tx *gorm.DB, now models.Time) (string, error) {
+	err = s.changeTokenKeys(ctx, audit.ActionTokenKeyRotate, detail, by, func(tx *gorm.DB, now models.Time) (string, error) {
 		id, err = token.Rotate(tx, s.db.SecretKeys(), overlap, now)
 		return id, err
 	})
@@ -29,7 +30,7 @@ func (s *Service) RotateTokenKey(ctx context.Context, overlap *time.Duration, by
 // RetireTokenKey deletes a stored key; configured holds those that are not stored. Errors as
 // token.Retire's.
 func (s *Service) RetireTokenKey(ctx context.Context, id, configured string, by models.Actor) error {
-	return s.changeTokenKeys(ctx, ActionTokenKeyRetire, "", by, func(tx *gorm.DB, now models.Time) (string, error) {
+	return s.changeTokenKeys(ctx, audit.ActionTokenKeyRetire, "", by, func(tx *gorm.DB, now models.Time) (string, error) {
 		return id, token.Retire(tx, id, configured, now)
 	})
 }
@@ -42,7 +43,7 @@ func (s *Service) changeTokenKeys(ctx context.Context, action, detail string, by
 		if err != nil {
 			return err
 		}
-		return WriteAudit(tx, models.AuditEntry{
+		return audit.Write(tx, models.AuditEntry{
 			At: now, Actor: by.Name, Action: action, Target: id, Detail: detail, Address: by.Address,
 		})
 	})

@@ -18,7 +18,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/page"
@@ -161,8 +161,8 @@ func (s *Service) Close(ctx context.Context, app *models.App, id int64, by model
 		if result.Error != nil || !marked {
 			return result.Error
 		}
-		return apps.WriteAudit(tx, models.AuditEntry{
-			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: apps.ActionAppCloseConnection, Target: app.Key,
+		return audit.Write(tx, models.AuditEntry{
+			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: audit.ActionAppCloseConnection, Target: app.Key,
 			Detail:  fmt.Sprintf("transport=%s address=%s node=%s", o.Transport, o.Address, o.Node),
 			Address: by.Address,
 		})
@@ -188,8 +188,8 @@ func (s *Service) CloseAll(ctx context.Context, app *models.App, by models.Actor
 		if result.RowsAffected == 0 {
 			return gorm.ErrRecordNotFound
 		}
-		return apps.WriteAudit(tx, models.AuditEntry{
-			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: apps.ActionAppCloseConnections, Target: app.Key,
+		return audit.Write(tx, models.AuditEntry{
+			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: audit.ActionAppCloseConnections, Target: app.Key,
 			Address: by.Address,
 		})
 	})

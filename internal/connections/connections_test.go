@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -296,7 +297,7 @@ func TestClose_MarksOneForItsNode(t *testing.T) {
 		if got, err := one.Closing(ctx); err != nil || len(got) != 0 {
 			t.Errorf("afterwards %v, %v", got, err)
 		}
-		w.wantAudit(apps.ActionAppCloseConnection, "transport=websocket address=b node=one")
+		w.wantAudit(audit.ActionAppCloseConnection, "transport=websocket address=b node=one")
 	})
 }
 
@@ -316,7 +317,7 @@ func TestCloseAll_MarksAllOfTheApp(t *testing.T) {
 				t.Errorf("%s is closing: %v", app.Name, got)
 			}
 		}
-		w.wantAudit(apps.ActionAppCloseConnections, "")
+		w.wantAudit(audit.ActionAppCloseConnections, "")
 		gone := *w.app
 		gone.ID = 12345
 		if done, err := w.CloseAll(ctx, &gone, by); done || err != nil {
@@ -327,7 +328,7 @@ func TestCloseAll_MarksAllOfTheApp(t *testing.T) {
 
 func (w *world) wantAudit(action, detail string) {
 	w.t.Helper()
-	found, err := w.rules.Audit(context.Background(), apps.AuditFilter{App: w.app, Action: action}, page.Request{First: 10})
+	found, err := audit.New(w.db, time.Now).List(context.Background(), audit.Filter{App: w.app, Action: action}, page.Request{First: 10})
 	w.check(err)
 	if list := found.Nodes(); len(list) != 1 || list[0].Detail != detail || list[0].Target != w.app.Key || list[0].Actor != by.Name || list[0].Address != by.Address {
 		w.t.Errorf("the audit of %s has %+v", action, list)

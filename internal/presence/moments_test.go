@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
@@ -123,14 +123,14 @@ func deactivates(node int) func(*moments) {
 
 func (m *moments) deactivate(w *world, b *bus.Bus) {
 	m.t.Helper()
-	if _, err := m.users(w, b).Deactivate(context.Background(), w.appNow(), []string{"u0"}, apps.AppServer); err != nil {
+	if _, err := m.users(w, b).Deactivate(context.Background(), w.appNow(), []string{"u0"}, audit.AppServer); err != nil {
 		m.t.Fatal(err)
 	}
 }
 
 func reactivates(m *moments) {
 	w := m.at(0)
-	if _, err := m.users(w, w.bus).Reactivate(context.Background(), w.appNow(), []string{"u0"}, apps.AppServer); err != nil {
+	if _, err := m.users(w, w.bus).Reactivate(context.Background(), w.appNow(), []string{"u0"}, audit.AppServer); err != nil {
 		m.t.Fatal(err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/page"
@@ -299,7 +299,7 @@ func (m *model) activates(i int) {
 	if p.deactivated {
 		do = m.users.Reactivate
 	}
-	results, err := do(context.Background(), m.appNow(), id, apps.AppServer)
+	results, err := do(context.Background(), m.appNow(), id, audit.AppServer)
 	if err != nil || results[0].Outcome != models.OutcomeDone {
 		m.t.Fatalf("u%d: %+v, %v", i, results, err)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
@@ -72,7 +72,7 @@ func TestSubscribersAndErasersTakeTurns(t *testing.T) {
 			}
 		})
 		rules := users.New(db, w.bus, nil, users.Erasers{w.relations(), w.Hub}, w.clock.Now)
-		if _, err := rules.Deactivate(context.Background(), app, []string{"u0", "u1"}, apps.AppServer); err != nil {
+		if _, err := rules.Deactivate(context.Background(), app, []string{"u0", "u1"}, audit.AppServer); err != nil {
 			t.Fatal(err)
 		}
 		if !told {

@@ -6,7 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -31,7 +31,7 @@ func TestFriendshipsShareATransaction(t *testing.T) {
 		w.befriend("u2", "ann", "bob")
 		w.request("u4", "u5")
 		w.request("u7", "u6")
-		w.batch(w.users.Deactivate(ctx, w.app, []string{"u9"}, apps.AppServer))("DONE")
+		w.batch(w.users.Deactivate(ctx, w.app, []string{"u9"}, audit.AppServer))("DONE")
 		_, err := w.relations.AddToBlocklist(ctx, w.app, "u10", []string{"u11"})
 		w.ok(err)
 

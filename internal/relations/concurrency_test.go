@@ -7,9 +7,9 @@ import (
 	"sync"
 	"testing"
 
-	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -239,7 +239,7 @@ func (w *world) storm(people []string, workers, calls int) {
 			case 6, 7:
 				_, err = s.SendFriendRequest(ctx, w.app, a, b, nil)
 			case 8:
-				_, err = s.SetWhitelistEnabled(ctx, w.app, people, random.IntN(2) == 0, apps.AppServer)
+				_, err = s.SetWhitelistEnabled(ctx, w.app, people, random.IntN(2) == 0, audit.AppServer)
 			}
 			bad.check(err)
 		}
@@ -271,12 +271,12 @@ func TestTheDeadHaveNoRelations(t *testing.T) {
 		both.Go(func() {
 			for i := range 30 {
 				batch := []string{people[i%6], people[(i*5+3)%6]}
-				_, err := w.users.Deactivate(ctx, w.app, batch, apps.AppServer)
+				_, err := w.users.Deactivate(ctx, w.app, batch, audit.AppServer)
 				bad.check(err)
-				_, err = w.users.Reactivate(ctx, w.app, batch[1:], apps.AppServer)
+				_, err = w.users.Reactivate(ctx, w.app, batch[1:], audit.AppServer)
 				bad.check(err)
 				if i%3 == 0 {
-					_, err = w.users.Reactivate(ctx, w.app, batch, apps.AppServer)
+					_, err = w.users.Reactivate(ctx, w.app, batch, audit.AppServer)
 					bad.check(err)
 				}
 			}

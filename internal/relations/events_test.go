@@ -4,8 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"rollcall/internal/apps"
-
+	"rollcall/internal/audit"
 	"rollcall/models"
 )
 
@@ -244,7 +243,7 @@ func TestManyEndAtOnce(t *testing.T) {
 			w.t.Errorf("told %q\nwant %q", got, want)
 		}
 		w.consistent()
-		results, err := w.users.Reactivate(ctx, w.app, gone[:1], apps.AppServer)
+		results, err := w.users.Reactivate(ctx, w.app, gone[:1], audit.AppServer)
 		w.batch(results, err)("DONE")
 		if u := w.user("gone0"); u.FriendCount+u.BlockCount+u.WhitelistCount != 0 || u.WhitelistEnabled {
 			w.t.Errorf("the reactivated account is not empty: %+v", u)

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -112,25 +112,25 @@ func sender(x *trial) string    { return x.from }
 func recipient(x *trial) string { return x.to }
 
 func deactivating(x *trial, ids []string) ([]*models.ItemResult, error) {
-	return x.users.Deactivate(ctx, x.app, ids, apps.AppServer)
+	return x.users.Deactivate(ctx, x.app, ids, audit.AppServer)
 }
 
 func reactivating(x *trial, ids []string) ([]*models.ItemResult, error) {
-	return x.users.Reactivate(ctx, x.app, ids, apps.AppServer)
+	return x.users.Reactivate(ctx, x.app, ids, audit.AppServer)
 }
 
 func switching(on bool) func(x *trial, ids []string) ([]*models.ItemResult, error) {
 	return func(x *trial, ids []string) ([]*models.ItemResult, error) {
-		return x.relations.SetWhitelistEnabled(ctx, x.app, ids, on, apps.AppServer)
+		return x.relations.SetWhitelistEnabled(ctx, x.app, ids, on, audit.AppServer)
 	}
 }
 
 var (
 	ban = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
-		return x.users.Ban(ctx, x.app, ids, time.Hour, nil, apps.AppServer)
+		return x.users.Ban(ctx, x.app, ids, time.Hour, nil, audit.AppServer)
 	}, sender)
 	unban = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
-		return x.users.Unban(ctx, x.app, ids, apps.AppServer)
+		return x.users.Unban(ctx, x.app, ids, audit.AppServer)
 	}, sender)
 	enlist = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
 		return x.relations.AddToWhitelist(ctx, x.app, x.to, ids)

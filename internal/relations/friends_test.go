@@ -6,8 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
-
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -114,7 +113,7 @@ func TestUsersOfAnotherAppAreUnknown(t *testing.T) {
 		other.ID++
 		_, err := w.relations.AddFriend(ctx, &other, "ann", "bob", nil)
 		w.refused(err, fault.UserNotFound)
-		results, err := w.relations.SetWhitelistEnabled(ctx, &other, []string{"ann"}, true, apps.AppServer)
+		results, err := w.relations.SetWhitelistEnabled(ctx, &other, []string{"ann"}, true, audit.AppServer)
 		w.batch(results, err)("USER_NOT_FOUND")
 	}, "ann", "bob")
 }

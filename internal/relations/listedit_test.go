@@ -3,8 +3,7 @@ package relations
 import (
 	"testing"
 
-	"rollcall/internal/apps"
-
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -143,7 +142,7 @@ func TestSetWhitelistEnabled(t *testing.T) {
 	each(t, func(w *world) {
 		w.deactivate("dead")
 		set := func(on bool, ids ...string) func(...string) {
-			return w.batch(w.relations.SetWhitelistEnabled(ctx, w.app, ids, on, apps.AppServer))
+			return w.batch(w.relations.SetWhitelistEnabled(ctx, w.app, ids, on, audit.AppServer))
 		}
 		if w.user("ann").WhitelistEnabled {
 			w.t.Error("it is on at first")

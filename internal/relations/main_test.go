@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
@@ -156,13 +157,13 @@ func (w *world) allow(owner string, ids ...string) {
 
 func (w *world) whitelist(enabled bool, ids ...string) {
 	w.t.Helper()
-	results, err := w.relations.SetWhitelistEnabled(ctx, w.app, ids, enabled, apps.AppServer)
+	results, err := w.relations.SetWhitelistEnabled(ctx, w.app, ids, enabled, audit.AppServer)
 	w.batch(results, err)(slices.Repeat([]string{"DONE"}, len(ids))...)
 }
 
 func (w *world) deactivate(ids ...string) {
 	w.t.Helper()
-	results, err := w.users.Deactivate(ctx, w.app, ids, apps.AppServer)
+	results, err := w.users.Deactivate(ctx, w.app, ids, audit.AppServer)
 	w.batch(results, err)(slices.Repeat([]string{"DONE"}, len(ids))...)
 }
 

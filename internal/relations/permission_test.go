@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
 	"rollcall/internal/bus"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -36,7 +36,7 @@ func (w *world) decides(from, to string, want DenialReason) {
 func TestPermissionReasons(t *testing.T) {
 	each(t, func(w *world) {
 		ban := func(id string) {
-			results, err := w.users.Ban(ctx, w.app, []string{id}, time.Hour, nil, apps.AppServer)
+			results, err := w.users.Ban(ctx, w.app, []string{id}, time.Hour, nil, audit.AppServer)
 			w.batch(results, err)("DONE")
 		}
 		w.deactivate("dead", "dead2")
@@ -267,7 +267,7 @@ func TestPermissionFollowsTheEndOfAUser(t *testing.T) {
 		w.block("bob", "ann")
 		w.deactivate("ann")
 		w.decides("ann", "bob", SenderDeactivated)
-		results, err := w.users.Reactivate(ctx, w.app, []string{"ann"}, apps.AppServer)
+		results, err := w.users.Reactivate(ctx, w.app, []string{"ann"}, audit.AppServer)
 		w.batch(results, err)("DONE")
 		w.decides("ann", "bob", "") // the block went with the account
 		results, err = w.users.Delete(ctx, w.app, []string{"ann"}, models.Actor{Name: "op"})

@@ -6,8 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
-
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/testenv"
@@ -122,7 +121,7 @@ func TestPagesAreStable(t *testing.T) {
 			if !slices.Equal(behind, []string{"u10", "u9"}) {
 				w.t.Errorf("%s: behind an entry that has gone come %q", list.name, behind)
 			}
-			_, err = w.users.Reactivate(ctx, w.app, []string{last}, apps.AppServer)
+			_, err = w.users.Reactivate(ctx, w.app, []string{last}, audit.AppServer)
 			w.ok(err)
 			w.clear()
 			for i := range 3 {
@@ -211,7 +210,7 @@ func TestAPageCostsOneQuery(t *testing.T) {
 func TestProfiles(t *testing.T) {
 	each(t, func(w *world) {
 		w.befriend("x", "ann")
-		_, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Minute, nil, apps.AppServer)
+		_, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Minute, nil, audit.AppServer)
 		w.ok(err)
 		ann := w.user("ann")
 		for _, profiles := range []bool{false, true} {

@@ -8,7 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
@@ -43,7 +43,7 @@ func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
 			return err
 		}, 2},
 		{"deactivated", func(w *world) error {
-			_, err := w.users.Deactivate(ctx, w.app, []string{"x", "nobody"}, apps.AppServer)
+			_, err := w.users.Deactivate(ctx, w.app, []string{"x", "nobody"}, audit.AppServer)
 			return err
 		}, 3},
 		{"deleted", func(w *world) error {
@@ -138,7 +138,7 @@ func TestTurns_WaitingEndsInTime(t *testing.T) {
 				return err
 			},
 			"deactivate": func() error {
-				_, err := w.users.Deactivate(short, w.app, []string{"x"}, apps.AppServer)
+				_, err := w.users.Deactivate(short, w.app, []string{"x"}, audit.AppServer)
 				return err
 			},
 		} {

@@ -5,7 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -41,15 +41,15 @@ func whitelist(app *models.App) edit {
 // SetWhitelistEnabled turns users' whitelists on or off. Items: ALREADY,
 // NOT_FOUND, REFUSED with USER_DEACTIVATED. Each that changes has an audit entry.
 func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool, by models.Actor) ([]*models.ItemResult, error) {
-	action := apps.ActionUserWhitelistOff
+	action := audit.ActionUserWhitelistOff
 	if enabled {
-		action = apps.ActionUserWhitelistOn
+		action = audit.ActionUserWhitelistOn
 	}
 	var results []*models.ItemResult
 	err := s.change(ctx, app, userIDs, func(tx *gorm.DB, who people, n *notes) error {
 		results = make([]*models.ItemResult, len(userIDs))
 		var changed []int64
-		var audit []models.AuditEntry
+		var entries []models.AuditEntry
 		for i, id := range userIDs {
 			u, err := who.active(id)
 			switch {
@@ -61,7 +61,7 @@ func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, user
 				results[i] = done(id)
 				u.WhitelistEnabled = enabled
 				changed = append(changed, u.ID)
-				audit = append(audit, models.AuditEntry{
+				entries = append(entries, models.AuditEntry{
 					AppID: &app.ID, At: n.at, Actor: by.Name, Action: action, Target: id, Address: by.Address,
 				})
 			}
@@ -73,7 +73,7 @@ func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, user
 		if err != nil {
 			return err
 		}
-		return apps.WriteAudit(tx, audit...)
+		return audit.Write(tx, entries...)
 	})
 	return results, err
 }

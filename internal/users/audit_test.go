@@ -9,7 +9,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/models"
 )
 
@@ -77,7 +77,7 @@ func TestNoChangeWithoutItsAudit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Hour, nil, apps.AppServer); err == nil {
+		if _, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Hour, nil, audit.AppServer); err == nil {
 			t.Error("a ban without an audit entry is no error")
 		}
 		if code := w.verify(ann.Token); code != "" {

@@ -7,7 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/models"
@@ -27,7 +27,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 	now := s.now()
 	until := now.Add(length)
 	results, before, err := s.batch(ctx, app, ids, change{
-		action: apps.ActionUserBan, detail: fmt.Sprintf("minutes=%d", length/time.Minute), by: by,
+		action: audit.ActionUserBan, detail: fmt.Sprintf("minutes=%d", length/time.Minute), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
 				return models.OutcomeRefused, deactivated(u.ExternalID)
@@ -50,7 +50,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
 	results, _, err := s.batch(ctx, app, ids, change{
-		action: apps.ActionUserUnban, by: by,
+		action: audit.ActionUserUnban, by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.State(now) != models.UserBanned {
 				return models.OutcomeAlready, nil

@@ -8,7 +8,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
 	"rollcall/models"
@@ -77,7 +77,7 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c ch
 		for i, u := range changed {
 			entries[i] = s.entry(app, c.by, c.action, u.ExternalID, c.detail)
 		}
-		return apps.WriteAudit(tx, entries...)
+		return audit.Write(tx, entries...)
 	})
 	if err != nil {
 		return nil, nil, err

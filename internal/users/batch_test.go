@@ -8,8 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
-
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -48,11 +47,11 @@ func TestStatementsOfABatch(t *testing.T) {
 			}{
 				{"register", func() (any, error) { return w.users.RegisterMany(ctx, w.app, in) }},
 				{"register again", func() (any, error) { return w.users.RegisterMany(ctx, w.app, in) }},
-				{"ban", func() (any, error) { return w.users.Ban(ctx, w.app, ids, time.Minute, nil, apps.AppServer) }},
-				{"unban", func() (any, error) { return w.users.Unban(ctx, w.app, ids, apps.AppServer) }},
-				{"expire", func() (any, error) { return w.users.ExpireTokens(ctx, w.app, ids, w.users.now(), apps.AppServer) }},
-				{"deactivate", func() (any, error) { return w.users.Deactivate(ctx, w.app, ids, apps.AppServer) }},
-				{"reactivate", func() (any, error) { return w.users.Reactivate(ctx, w.app, ids, apps.AppServer) }},
+				{"ban", func() (any, error) { return w.users.Ban(ctx, w.app, ids, time.Minute, nil, audit.AppServer) }},
+				{"unban", func() (any, error) { return w.users.Unban(ctx, w.app, ids, audit.AppServer) }},
+				{"expire", func() (any, error) { return w.users.ExpireTokens(ctx, w.app, ids, w.users.now(), audit.AppServer) }},
+				{"deactivate", func() (any, error) { return w.users.Deactivate(ctx, w.app, ids, audit.AppServer) }},
+				{"reactivate", func() (any, error) { return w.users.Reactivate(ctx, w.app, ids, audit.AppServer) }},
 				{"read", func() (any, error) { return w.users.ByIDs(ctx, w.app.ID, ids) }},
 				{"delete", func() (any, error) { return w.users.Delete(ctx, w.app, ids, by) }},
 			} {
@@ -147,9 +146,9 @@ func TestPlacesUnderConcurrency(t *testing.T) {
 					case 0:
 						_, err = w.users.RegisterMany(ctx, w.app, in)
 					case 1:
-						_, err = w.users.Deactivate(ctx, w.app, idsOf(in), apps.AppServer)
+						_, err = w.users.Deactivate(ctx, w.app, idsOf(in), audit.AppServer)
 					case 2:
-						_, err = w.users.Reactivate(ctx, w.app, idsOf(in), apps.AppServer)
+						_, err = w.users.Reactivate(ctx, w.app, idsOf(in), audit.AppServer)
 					case 3:
 						_, err = w.users.Delete(ctx, w.app, idsOf(in[:3]), models.Actor{Name: "operator"})
 					}
@@ -176,10 +175,10 @@ func TestTheLimitMayChangeMeanwhile(t *testing.T) {
 		ctx := context.Background()
 		before := w.newApp("production", models.EnvironmentProduction, models.EditionFlagship)
 		w.register(before, "gone")
-		if _, err := w.users.Deactivate(ctx, before, []string{"gone"}, apps.AppServer); err != nil {
+		if _, err := w.users.Deactivate(ctx, before, []string{"gone"}, audit.AppServer); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.apps.Set(ctx, before.Key, map[string]string{"edition": "standard", "registeredUserLimit": "1"}, apps.AppServer); err != nil {
+		if _, err := w.apps.Set(ctx, before.Key, map[string]string{"edition": "standard", "registeredUserLimit": "1"}, audit.AppServer); err != nil {
 			t.Fatal(err)
 		}
 		items, err := w.users.RegisterMany(ctx, before, registrations(0, 2))
@@ -189,7 +188,7 @@ func TestTheLimitMayChangeMeanwhile(t *testing.T) {
 		if err != nil || items[0].Err != nil || items[1].Err == nil || items[1].Err.Extensions["limit"] != 1 {
 			t.Errorf("registering two: %+v, %v", items, err)
 		}
-		results, err := w.users.Reactivate(ctx, before, []string{"gone"}, apps.AppServer)
+		results, err := w.users.Reactivate(ctx, before, []string{"gone"}, audit.AppServer)
 		if err != nil || results[0].Outcome != models.OutcomeRefused || results[0].Error.Code != string(fault.UserLimitReached) {
 			t.Errorf("reactivating: %+v, %v", results, err)
 		}
@@ -230,7 +229,7 @@ func TestTokensAfterAnExpiry(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		old := w.register(w.app, "ann").Token
-		if _, err := w.users.ExpireTokens(ctx, w.app, []string{"ann"}, w.users.now()+1_000_000, apps.AppServer); err != nil {
+		if _, err := w.users.ExpireTokens(ctx, w.app, []string{"ann"}, w.users.now()+1_000_000, audit.AppServer); err != nil {
 			t.Fatal(err)
 		}
 		same := w.register(w.app, "ann").Token
@@ -267,7 +266,7 @@ func TestDeactivationIsInOneTransaction(t *testing.T) {
 		never := w.register(w.app, "never").User
 		w.pass(time.Second)
 		ids := []string{"on", "off", "out", "never"}
-		if _, err := w.users.Deactivate(ctx, w.app, ids, apps.AppServer); err != nil {
+		if _, err := w.users.Deactivate(ctx, w.app, ids, audit.AppServer); err != nil {
 			t.Fatal(err)
 		}
 		now := w.users.now()

@@ -6,7 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -21,7 +21,7 @@ import (
 func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
 	results, err := s.erase(ctx, app, ids, bus.ReasonDeactivated, change{
-		action: apps.ActionUserDeactivate, by: by,
+		action: audit.ActionUserDeactivate, by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
 				return models.OutcomeAlready, nil
@@ -62,7 +62,7 @@ func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string,
 	var tally *headcount.Tally
 	var room *headcount.Room
 	results, _, err := s.batch(ctx, app, ids, change{
-		action: apps.ActionUserReactivate, by: by,
+		action: audit.ActionUserReactivate, by: by,
 		prepare: func(tx *gorm.DB) (err error) {
 			tally = s.counts.In(tx, app)
 			room, err = tally.Room()

@@ -5,7 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/models"
@@ -22,7 +22,7 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 	}
 	var gone map[int64]bool
 	results, err := s.erase(ctx, app, ids, bus.ReasonDeleted, change{
-		action: apps.ActionUserDelete, by: by,
+		action: audit.ActionUserDelete, by: by,
 		prepare: func(*gorm.DB) error { gone = make(map[int64]bool); return nil },
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if gone[u.ID] {

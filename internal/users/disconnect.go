@@ -6,7 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/models"
 )
 
@@ -19,7 +19,7 @@ func (s *Service) AuditDisconnect(ctx context.Context, app *models.App, id strin
 		detail = fmt.Sprintf("devices=%d", devices)
 	}
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		return apps.WriteAudit(tx, s.entry(app, by, apps.ActionUserDisconnect, id, detail))
+		return audit.Write(tx, s.entry(app, by, audit.ActionUserDisconnect, id, detail))
 	})
 	if err != nil {
 		return fmt.Errorf("auditing a disconnect: %w", err)

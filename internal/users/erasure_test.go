@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/jobs"
@@ -277,9 +278,9 @@ func TestErasure_LeavesNoTrace(t *testing.T) {
 					}
 				}
 
-				const auditRetention = apps.MinAuditRetention
+				const auditRetention = audit.MinRetention
 				w.pass(auditRetention)
-				rules := slices.Concat(apps.Expiring(auditRetention), relations.Expiring(), jobs.Expiring())
+				rules := slices.Concat(apps.Expiring(), audit.Expiring(auditRetention), relations.Expiring(), jobs.Expiring())
 				if _, err := retention.New(db, w.clock, slog.Default(), rules...).Sweep(t.Context()); err != nil {
 					t.Fatal(err)
 				}

@@ -5,7 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -19,7 +19,7 @@ func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []strin
 	// the rest of it are dated later, see issue.
 	from := min(issuedBefore, s.now()+1)
 	results, _, err := s.batch(ctx, app, ids, change{
-		action: apps.ActionUserExpireTokens, detail: "before=" + from.String(), by: by,
+		action: audit.ActionUserExpireTokens, detail: "before=" + from.String(), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil || u.TokensValidFrom >= from {
 				return models.OutcomeAlready, nil

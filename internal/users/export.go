@@ -6,7 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
@@ -20,8 +20,8 @@ const exportPage = 500
 // also when the transfer breaks off. An error of write ends it.
 func (s *Service) Export(ctx context.Context, app *models.App, f Filter, by models.Actor, write func([]*models.User) error) error {
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		return apps.WriteAudit(tx, models.AuditEntry{
-			AppID: &app.ID, At: s.now(), Actor: by.Name, Action: apps.ActionAppExportUsers,
+		return audit.Write(tx, models.AuditEntry{
+			AppID: &app.ID, At: s.now(), Actor: by.Name, Action: audit.ActionAppExportUsers,
 			Target: app.Key, Detail: f.audited(), Address: by.Address,
 		})
 	})

@@ -7,7 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/models"
 )
 
@@ -34,7 +34,7 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, tt
 		if err := s.issue(app, Registration{TokenTTL: ttl}, out); err != nil {
 			return err
 		}
-		return apps.WriteAudit(tx, s.entry(app, by, apps.ActionUserGrantToken, id, fmt.Sprintf("minutes=%d", ttl/time.Minute)))
+		return audit.Write(tx, s.entry(app, by, audit.ActionUserGrantToken, id, fmt.Sprintf("minutes=%d", ttl/time.Minute)))
 	})
 	if err != nil {
 		return nil, wrap(err, "granting user token")

@@ -11,7 +11,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/models"
@@ -43,8 +43,8 @@ func TestUnlimitedApp_WaitsForNoOther(t *testing.T) {
 						return err
 					},
 					func() error { _, err := w.users.RegisterMany(ctx, app, registrations(0, 3)); return err },
-					func() error { _, err := w.users.Deactivate(ctx, app, []string{"there"}, apps.AppServer); return err },
-					func() error { _, err := w.users.Reactivate(ctx, app, []string{"there"}, apps.AppServer); return err },
+					func() error { _, err := w.users.Deactivate(ctx, app, []string{"there"}, audit.AppServer); return err },
+					func() error { _, err := w.users.Reactivate(ctx, app, []string{"there"}, audit.AppServer); return err },
 				} {
 					if err := do(); err != nil {
 						done <- err
@@ -98,7 +98,7 @@ func TestLimitIntroducedWhileUsersRegister(t *testing.T) {
 				})
 			}
 			<-begun
-			if _, err := w.apps.Set(ctx, app.Key, map[string]string{"edition": "standard", "registeredUserLimit": fmt.Sprint(limit)}, apps.AppServer); err != nil {
+			if _, err := w.apps.Set(ctx, app.Key, map[string]string{"edition": "standard", "registeredUserLimit": fmt.Sprint(limit)}, audit.AppServer); err != nil {
 				t.Fatal(err)
 			}
 			atLeast := w.rows(app).Registered
@@ -135,9 +135,9 @@ func TestEditionsSwitchWhileUsersComeAndGo(t *testing.T) {
 					case 0:
 						_, err = w.users.RegisterMany(ctx, known, in)
 					case 1:
-						_, err = w.users.Deactivate(ctx, known, idsOf(in), apps.AppServer)
+						_, err = w.users.Deactivate(ctx, known, idsOf(in), audit.AppServer)
 					case 2:
-						_, err = w.users.Reactivate(ctx, known, idsOf(in), apps.AppServer)
+						_, err = w.users.Reactivate(ctx, known, idsOf(in), audit.AppServer)
 					case 3:
 						_, err = w.users.Register(ctx, known, Registration{ID: fmt.Sprint("alone", rand.Uint64()), Name: "U"})
 						if rand.IntN(2) == 0 {
@@ -153,7 +153,7 @@ func TestEditionsSwitchWhileUsersComeAndGo(t *testing.T) {
 		}
 		for i := range 16 {
 			edition := []string{"standard", "premium"}[i%2]
-			now, err := w.apps.Set(ctx, app.Key, map[string]string{"edition": edition}, apps.AppServer)
+			now, err := w.apps.Set(ctx, app.Key, map[string]string{"edition": edition}, audit.AppServer)
 			if err != nil {
 				t.Error(err)
 				break

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
@@ -143,10 +143,10 @@ func TestDelete(t *testing.T) {
 			w.t.Errorf("revoked %v", revoked)
 		}
 		w.checkCount(w.app, 1)
-		var audit []models.AuditEntry
-		if err := w.db.Read(ctx).Where("action = ?", apps.ActionUserDelete).Order("id").Find(&audit).Error; err != nil || len(audit) != 2 ||
-			audit[0].Target != "bob" || audit[0].Actor != "op" || audit[0].Address != "192.0.2.1" || *audit[0].AppID != w.app.ID {
-			w.t.Errorf("audit %+v, %v", audit, err)
+		var entries []models.AuditEntry
+		if err := w.db.Read(ctx).Where("action = ?", audit.ActionUserDelete).Order("id").Find(&entries).Error; err != nil || len(entries) != 2 ||
+			entries[0].Target != "bob" || entries[0].Actor != "op" || entries[0].Address != "192.0.2.1" || *entries[0].AppID != w.app.ID {
+			w.t.Errorf("audit %+v, %v", entries, err)
 		}
 
 		production := w.newApp("production", models.EnvironmentProduction, models.EditionStandard)

@@ -1,4 +1,4 @@
-package apps
+package audit
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 const (
 	// failureWindow is how long an entry counts the failures that follow the first.
 	failureWindow = time.Hour
-	// failureEntries is how many entries begin in a window, besides the one of all others.
-	failureEntries = 50
+	// FailureEntries is how many entries begin in a window, besides the one of all others.
+	FailureEntries = 50
 )
 
 // The reasons of a failed login, for the audit.
@@ -32,31 +32,31 @@ const (
 	reasonVarious = "various"
 )
 
-// auditFailure writes down a wrong password; operator is nil if the name is unknown.
-func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator, address string) error {
-	own := failure{reason: reasonUnknownName, network: validate.ClipASCII(clientaddr.Network(address), auditAddressLength)}
+// AddLoginFailure writes down a wrong password; operator is nil if the name is unknown.
+func (l *Log) AddLoginFailure(ctx context.Context, operator *models.Operator, address string) error {
+	own := failure{reason: reasonUnknownName, network: validate.ClipASCII(clientaddr.Network(address), addressLength)}
 	if operator != nil {
 		own.name, own.reason = operator.Name, reasonWrongPassword
 	}
 	// One at a time, so that failures at the same moment find each other's entry.
-	o.failures.Lock()
-	defer o.failures.Unlock()
-	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
-		now := models.TimeOf(o.clock())
-		recent, err := o.recentFailures(tx, now)
+	l.failures.Lock()
+	defer l.failures.Unlock()
+	err := l.db.Tx(ctx, func(tx *gorm.DB) error {
+		now := models.TimeOf(l.clock())
+		recent, err := l.recentFailures(tx, now)
 		if err != nil {
 			return err
 		}
 		what := own
 		entry := what.find(recent)
-		if entry == nil && len(recent) >= failureEntries {
+		if entry == nil && len(recent) >= FailureEntries {
 			what = failure{reason: reasonVarious}
 			entry = what.find(recent)
 		}
 		if entry != nil {
 			return countFailure(tx, entry.ID, now)
 		}
-		return WriteAudit(tx, models.AuditEntry{
+		return Write(tx, models.AuditEntry{
 			At: now, Action: ActionLoginFailed, Target: what.name, Detail: "reason=" + what.reason, Address: what.network,
 		})
 	})
@@ -67,11 +67,11 @@ func (o *Operators) auditFailure(ctx context.Context, operator *models.Operator,
 }
 
 // recentFailures returns the entries that still count failures.
-func (o *Operators) recentFailures(tx *gorm.DB, now models.Time) ([]*models.AuditEntry, error) {
+func (l *Log) recentFailures(tx *gorm.DB, now models.Time) ([]*models.AuditEntry, error) {
 	var list []*models.AuditEntry
-	err := tx.Table(o.db.Using("audit_entries", "audit_entries_action")).
+	err := tx.Table(l.db.Using("audit_entries", "audit_entries_action")).
 		Where("action = ? AND at > ?", ActionLoginFailed, now.Add(-failureWindow)).
-		Order("at DESC, id DESC").Limit(2 * failureEntries).Find(&list).Error
+		Order("at DESC, id DESC").Limit(2 * FailureEntries).Find(&list).Error
 	return list, err
 }
 

@@ -1,4 +1,4 @@
-package apps
+package audit
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 
 // fillAudit writes n entries, four in each moment from 1000 on, by two actors with
 // two actions in two apps to many targets.
-func fillAudit(t *testing.T, s *Service, n int) {
+func fillAudit(t *testing.T, l *Log, n int) {
 	t.Helper()
 	entries := make([]models.AuditEntry, n)
 	for i := range entries {
@@ -25,9 +25,9 @@ func fillAudit(t *testing.T, s *Service, n int) {
 			Action: []string{ActionUserBan, ActionUserUnban}[i/3%2], Target: fmt.Sprintf("user-%d", i%50),
 		}
 	}
-	err := s.db.Tx(context.Background(), func(tx *gorm.DB) error {
+	err := l.db.Tx(context.Background(), func(tx *gorm.DB) error {
 		for chunk := range slices.Chunk(entries, 500) {
-			if err := WriteAudit(tx, chunk...); err != nil {
+			if err := Write(tx, chunk...); err != nil {
 				return err
 			}
 		}
@@ -39,24 +39,24 @@ func fillAudit(t *testing.T, s *Service, n int) {
 }
 
 var auditFilters = map[string]struct {
-	filter AuditFilter
+	filter Filter
 	index  string
 }{
-	"all":            {AuditFilter{}, "audit_entries_at"},
-	"app":            {AuditFilter{App: &models.App{ID: 1}}, "audit_entries_app_at"},
-	"actor":          {AuditFilter{Actor: "actor 1"}, "audit_entries_actor"},
-	"action":         {AuditFilter{Action: ActionUserBan}, "audit_entries_action"},
-	"target":         {AuditFilter{Target: "user-7"}, "audit_entries_target"},
-	"app and target": {AuditFilter{App: &models.App{ID: 2}, Target: "user-7"}, "audit_entries_app_target"},
-	"app and action": {AuditFilter{App: &models.App{ID: 2}, Action: ActionUserBan}, "audit_entries_action"},
-	"time":           {AuditFilter{From: 1100, Until: 1400}, "audit_entries_at"},
-	"actor and time": {AuditFilter{Actor: "actor 0", From: 1100, Until: 1400}, "audit_entries_actor"},
-	"everything": {AuditFilter{App: &models.App{ID: 2}, Actor: "actor 0", Action: ActionUserBan, Target: "user-7", From: 1100, Until: 1400},
+	"all":            {Filter{}, "audit_entries_at"},
+	"app":            {Filter{App: &models.App{ID: 1}}, "audit_entries_app_at"},
+	"actor":          {Filter{Actor: "actor 1"}, "audit_entries_actor"},
+	"action":         {Filter{Action: ActionUserBan}, "audit_entries_action"},
+	"target":         {Filter{Target: "user-7"}, "audit_entries_target"},
+	"app and target": {Filter{App: &models.App{ID: 2}, Target: "user-7"}, "audit_entries_app_target"},
+	"app and action": {Filter{App: &models.App{ID: 2}, Action: ActionUserBan}, "audit_entries_action"},
+	"time":           {Filter{From: 1100, Until: 1400}, "audit_entries_at"},
+	"actor and time": {Filter{Actor: "actor 0", From: 1100, Until: 1400}, "audit_entries_actor"},
+	"everything": {Filter{App: &models.App{ID: 2}, Actor: "actor 0", Action: ActionUserBan, Target: "user-7", From: 1100, Until: 1400},
 		"audit_entries_app_target"},
 }
 
 // keeps says whether f keeps e.
-func (f AuditFilter) keeps(e *models.AuditEntry) bool {
+func (f Filter) keeps(e *models.AuditEntry) bool {
 	return (f.App == nil || *e.AppID == f.App.ID) && (f.Actor == "" || f.Actor == e.Actor) &&
 		(f.Action == "" || f.Action == e.Action) && (f.Target == "" || f.Target == e.Target) &&
 		e.At >= f.From && (f.Until == 0 || e.At < f.Until)
@@ -65,11 +65,11 @@ func (f AuditFilter) keeps(e *models.AuditEntry) bool {
 // TestAuditPages: whatever is asked for, the pages together are all of it, once
 // and in order.
 func TestAuditPages(t *testing.T) {
-	eachService(t, func(t *testing.T, s *Service) {
+	eachLog(t, func(t *testing.T, l *Log) {
 		ctx := context.Background()
-		fillAudit(t, s, 2000)
+		fillAudit(t, l, 2000)
 		var all []*models.AuditEntry
-		if err := s.db.Read(ctx).Order("at DESC, id DESC").Find(&all).Error; err != nil {
+		if err := l.db.Read(ctx).Order("at DESC, id DESC").Find(&all).Error; err != nil {
 			t.Fatal(err)
 		}
 		for name, c := range auditFilters {
@@ -80,7 +80,7 @@ func TestAuditPages(t *testing.T) {
 				}
 			}
 			for request := (page.Request{First: 90}); ; {
-				found, err := s.Audit(ctx, c.filter, request)
+				found, err := l.List(ctx, c.filter, request)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -104,18 +104,18 @@ func TestAuditPages(t *testing.T) {
 // TestAuditPlans: every filter, on the first page and far down, seeks in an index
 // and sorts nothing.
 func TestAuditPlans(t *testing.T) {
-	eachService(t, func(t *testing.T, s *Service) {
-		fillAudit(t, s, 4000)
+	eachLog(t, func(t *testing.T, l *Log) {
+		fillAudit(t, l, 4000)
 		cursor := page.Order{List: "audit", Owner: 0}.Cursor(page.Key{At: 1200, ID: 800})
 		for name, c := range auditFilters {
 			for _, after := range []*string{nil, &cursor} {
 				request := page.Request{First: 50, After: after}
-				rows, err := page.Order{List: "audit", At: "at", ID: "id"}.Limit(s.audit(context.Background(), c.filter, after != nil), request)
+				rows, err := page.Order{List: "audit", At: "at", ID: "id"}.Limit(l.entries(context.Background(), c.filter, after != nil), request)
 				if err != nil {
 					t.Fatal(err)
 				}
 				statement := rows.Session(&gorm.Session{DryRun: true}).Find(&[]*models.AuditEntry{}).Statement
-				plan := testenv.Explain(t, s.db, testenv.Statement{SQL: statement.SQL.String(), Vars: statement.Vars})
+				plan := testenv.Explain(t, l.db, testenv.Statement{SQL: statement.SQL.String(), Vars: statement.Vars})
 				seeks := name != "all" || after != nil // else it begins at the index's end
 				if len(plan) != 1 || plan[0].Index != c.index || plan[0].Sorts || plan[0].Scans && seeks {
 					t.Errorf("%s, later page %v: %s%s", name, after != nil, statement.SQL.String(), plan)

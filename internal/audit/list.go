@@ -1,18 +1,32 @@
-package apps
+package audit
 
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
 	"gorm.io/gorm"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/database"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
 
-// AuditFilter keeps some of the audit's entries; its zero value keeps all.
-type AuditFilter struct {
+// Log is the audit of a database.
+type Log struct {
+	db    *database.DB
+	clock func() time.Time
+	// failures is held while a failed login is written down.
+	failures sync.Mutex
+}
+
+// New returns the audit of db; clock is time.Now outside tests.
+func New(db *database.DB, clock func() time.Time) *Log { return &Log{db: db, clock: clock} }
+
+// Filter keeps some of the audit's entries; its zero value keeps all.
+type Filter struct {
 	// App keeps what was done in that app.
 	App *models.App
 	// Actor, Action and Target keep the entries that have exactly this.
@@ -22,14 +36,14 @@ type AuditFilter struct {
 	From, Until models.Time
 }
 
-// Audit answers a page of the audit, the newest first. Errors: INVALID_ARGUMENT
+// List answers a page of the audit, the newest first. Errors: INVALID_ARGUMENT
 // for a cursor that is none of this list.
-func (s *Service) Audit(ctx context.Context, f AuditFilter, r page.Request) (*page.Connection[*models.AuditEntry], error) {
+func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*page.Connection[*models.AuditEntry], error) {
 	order := page.Order{List: "audit", At: "at", ID: "id"}
 	if f.App != nil {
 		order.Owner = f.App.ID
 	}
-	rows, err := order.Limit(s.audit(ctx, f, r.After != nil), r)
+	rows, err := order.Limit(l.entries(ctx, f, r.After != nil), r)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +57,7 @@ func (s *Service) Audit(ctx context.Context, f AuditFilter, r page.Request) (*pa
 	}
 	return page.Of(order, r, entries, keys, func(ctx context.Context) (int, error) {
 		var n int64
-		err := s.audit(ctx, f, false).Count(&n).Error
+		err := l.entries(ctx, f, false).Count(&n).Error
 		return int(n), err
 	}), nil
 }
@@ -53,8 +67,8 @@ const revokedMost = 1000
 
 // RevokedSince returns the users of all apps that were banned, deactivated or deleted since the
 // time, as the audit has them. complete reports whether these are all: at most 1000 are returned.
-func (s *Service) RevokedSince(ctx context.Context, since models.Time) (users []bus.RevokedUser, complete bool, err error) {
-	err = s.db.Read(ctx).Table(s.db.Using("audit_entries", "audit_entries_action")).
+func (l *Log) RevokedSince(ctx context.Context, since models.Time) (users []bus.RevokedUser, complete bool, err error) {
+	err = l.db.Read(ctx).Table(l.db.Using("audit_entries", "audit_entries_action")).
 		Select("app_id", "target AS external_id").
 		Where("action IN ? AND at >= ?", []string{ActionUserBan, ActionUserDeactivate, ActionUserDelete}, since).
 		Limit(revokedMost + 1).Find(&users).Error
@@ -64,9 +78,9 @@ func (s *Service) RevokedSince(ctx context.Context, since models.Time) (users []
 	return users, len(users) <= revokedMost, nil
 }
 
-// audit answers the entries that f keeps. later is for a page behind a cursor.
-func (s *Service) audit(ctx context.Context, f AuditFilter, later bool) *gorm.DB {
-	query := s.db.Read(ctx).Model(&models.AuditEntry{}).Table(s.db.Using("audit_entries", f.index()))
+// entries answers the entries that f keeps. later is for a page behind a cursor.
+func (l *Log) entries(ctx context.Context, f Filter, later bool) *gorm.DB {
+	query := l.db.Read(ctx).Model(&models.AuditEntry{}).Table(l.db.Using("audit_entries", f.index()))
 	if f.App != nil {
 		query = query.Where("app_id = ?", f.App.ID)
 	}
@@ -93,7 +107,7 @@ func (s *Service) audit(ctx context.Context, f AuditFilter, later bool) *gorm.DB
 // index is the one that finds f's entries in their order. Of several conditions
 // it serves the one that usually keeps the fewest, and the others are looked at
 // row by row; all of its indexes end in the order of the list.
-func (f AuditFilter) index() string {
+func (f Filter) index() string {
 	switch {
 	case f.App != nil && f.Target != "":
 		return "audit_entries_app_target"

@@ -1,4 +1,4 @@
-package apps
+package audit
 
 import (
 	"context"
@@ -16,11 +16,17 @@ import (
 	"rollcall/models"
 )
 
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+func eachLog(t *testing.T, test func(t *testing.T, l *Log)) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) { test(t, New(db, time.Now)) })
+}
+
 func TestWriteAudit(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		write := func(e models.AuditEntry) error {
-			return db.Tx(ctx, func(tx *gorm.DB) error { return WriteAudit(tx, e) })
+			return db.Tx(ctx, func(tx *gorm.DB) error { return Write(tx, e) })
 		}
 		long := "\xff" + strings.Repeat("é", 2000)
 		if err := write(models.AuditEntry{At: 1, Action: "test", Actor: long, Target: long, Detail: long, Address: long}); err != nil {
@@ -45,11 +51,11 @@ func TestWriteAudit(t *testing.T) {
 func TestRevokedSince(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
-		rules := New(db, new(bus.Bus), nil, time.Now)
+		rules := New(db, time.Now)
 		app, other := int64(1), int64(2)
 		write := func(entries ...models.AuditEntry) {
 			t.Helper()
-			if err := db.Tx(ctx, func(tx *gorm.DB) error { return WriteAudit(tx, entries...) }); err != nil {
+			if err := db.Tx(ctx, func(tx *gorm.DB) error { return Write(tx, entries...) }); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -1,4 +1,5 @@
-package apps
+// Package audit writes and lists what was done, and by whom.
+package audit
 
 import (
 	"errors"
@@ -26,10 +27,10 @@ const (
 
 // The audit's columns, in characters.
 const (
-	auditActorLength   = 64
-	auditTargetLength  = 128
-	auditDetailLength  = 1024
-	auditAddressLength = 64
+	actorLength   = 64
+	targetLength  = 128
+	detailLength  = 1024
+	addressLength = 64
 )
 
 // The actions of the audit that concern a user, whose ID is the target.
@@ -84,20 +85,20 @@ var AppServer = models.Actor{Name: "App Server"}
 // CommandLine is the actor of what a command has done.
 var CommandLine = models.Actor{Name: "command line"}
 
-// WriteAudit adds entries in tx, the transaction of what they tell of, so that
+// Write adds entries in tx, the transaction of what they tell of, so that
 // neither is there without the other. At and Action must be set; what is longer
 // than its column is cut. Detail must never hold a secret or a token.
-func WriteAudit(tx *gorm.DB, entries ...models.AuditEntry) error {
+func Write(tx *gorm.DB, entries ...models.AuditEntry) error {
 	for i := range entries {
 		e := &entries[i]
 		if e.At == 0 || e.Action == "" {
 			return errors.New("writing audit entry: at or action is missing")
 		}
 		e.ID = 0
-		e.Actor = validate.Clip(e.Actor, auditActorLength)
-		e.Target = validate.Clip(e.Target, auditTargetLength)
-		e.Detail = validate.Clip(e.Detail, auditDetailLength)
-		e.Address = validate.ClipASCII(e.Address, auditAddressLength)
+		e.Actor = validate.Clip(e.Actor, actorLength)
+		e.Target = validate.Clip(e.Target, targetLength)
+		e.Detail = validate.Clip(e.Detail, detailLength)
+		e.Address = validate.ClipASCII(e.Address, addressLength)
 	}
 	if err := tx.Create(&entries).Error; err != nil {
 		return fmt.Errorf("writing audit entries: %w", err)
