@@ -87,17 +87,17 @@ func (s *shard) become(e *entry, to models.Presence, at models.Time) {
 	e.Custom, e.CustomSince = "", 0
 	switch models.PresenceOnline {
 	case to:
-		s.hub.countOnline(e.AppID, 1)
+		s.memory.countOnline(e.AppID, 1)
 	case from:
-		s.hub.countOnline(e.AppID, -1)
+		s.memory.countOnline(e.AppID, -1)
 	}
 	s.publish(e)
 }
 
 // publish publishes e's present status.
 func (s *shard) publish(e *entry) {
-	s.hub.metrics.events.Inc()
-	e.Version = s.hub.seq.Add(1)
+	s.memory.metrics.events.Inc()
+	e.Version = s.memory.seq.Add(1)
 	now := e.Status()
 	s.Publish(fanout.NewAt(e.Version, e.ID, &now), userKey(e.ID), appKey(e.AppID))
 }
@@ -112,12 +112,12 @@ func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (en
 		}
 		return false
 	})
-	s.hub.metrics.devices.Add(-int64(len(ended)))
+	s.memory.metrics.devices.Add(-int64(len(ended)))
 	if len(e.devices) == 0 {
 		if len(ended) > 0 {
-			s.hub.lingerers.note(e.ID, s.hub.now())
+			s.memory.lingerers.note(e.ID, s.memory.now())
 		}
-		s.become(e, to, s.hub.now())
+		s.become(e, to, s.memory.now())
 	}
 	s.save(e)
 	return ended
@@ -133,7 +133,7 @@ func only(device *Device) func(*Device) bool {
 func (s *shard) save(e *entry) {
 	if !e.queued && !e.dropped && e.durable != e.wanted() {
 		e.queued = true
-		s.hub.writer.push(s, e)
+		s.memory.writer.push(s, e)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 
 // still is a shard whose writer never comes by, for exact interleavings.
 func still() *shard {
-	return New(nil, new(bus.Bus), Options{Clock: newClock().Now}).shard(1)
+	return New(nil, new(bus.Bus), Options{Clock: newClock().Now}).store.(*memory).shard(1)
 }
 
 var somebody = status.Account{ID: 1, AppID: 1, ExternalID: "a"}
@@ -63,7 +63,7 @@ func TestLogoutDuringLoginWaits(t *testing.T) {
 	w, _ = s.beginWrite(e)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.hub.Logout(ctx, somebody, nil, true); !errors.Is(err, context.Canceled) {
+	if err := s.memory.Logout(ctx, somebody, nil, true); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Logout answered %v while ONLINE was being written", err)
 	}
 	s.endWrite(w, nil)

@@ -34,7 +34,7 @@ func TestAdmit(t *testing.T) {
 		if err != refusal {
 			t.Fatalf("whoever is refused: %v", err)
 		}
-		if s := w.shard(acc.ID); len(s.arriving)+len(s.entries) != 0 {
+		if s := w.memory().shard(acc.ID); len(s.arriving)+len(s.entries) != 0 {
 			t.Fatal("something remains of those who were not let in")
 		}
 

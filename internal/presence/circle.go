@@ -154,16 +154,6 @@ func newCircle(h *Hub, acc status.Account, wanted sources) *circle {
 
 func (h *Hub) moment() moment { return moment{seq: h.seq.Load(), at: h.now() - 1} }
 
-// moment returns how far the user's changes have been published to the watches on it; the shard is
-// locked. What memory knows of is not left to the clock, which may be set back.
-func (s *shard) moment(userID int64) moment {
-	m := s.hub.moment()
-	if e := s.entries[userID]; e != nil {
-		m.at = e.Since
-	}
-	return m
-}
-
 // Deliver hands a change to all operations that began before it.
 func (c *circle) Deliver(ev *fanout.Event) {
 	for _, l := range *c.listeners.Load() {
@@ -437,7 +427,7 @@ func (c *circle) leave(gone []*fanout.Watch) {
 		q.Leave(part)
 		if back {
 			for _, w := range part {
-				c.lost[w.Key] = c.hub.shard(w.Key).moment(w.Key)
+				c.lost[w.Key] = c.hub.store.moment(w.Key)
 			}
 		}
 	})

@@ -211,7 +211,7 @@ func TestAccessRevoked(t *testing.T) {
 				w.delivered()
 				seen.want(t, test.events)
 				if test.reason == bus.ReasonDeleted {
-					if e := w.shard(w.users[0].ID).entries[w.users[0].ID]; e != nil {
+					if e := w.memory().shard(w.users[0].ID).entries[w.users[0].ID]; e != nil {
 						t.Fatal("the entry of a deleted user remains")
 					}
 					return
@@ -375,7 +375,7 @@ func TestTurnedAway(t *testing.T) {
 		w.written()
 		w.delivered()
 		seen.want(t, "")
-		if s := w.shard(acc.ID); len(s.arriving)+len(s.entries) != 0 {
+		if s := w.memory().shard(acc.ID); len(s.arriving)+len(s.entries) != 0 {
 			t.Fatal("something remains of the device")
 		}
 	})

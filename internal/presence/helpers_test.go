@@ -334,7 +334,7 @@ func (w *world) written() {
 
 // devicesOf counts a user's devices, those included whose login is being written.
 func (w *world) devicesOf(i int) int {
-	s := w.shard(w.users[i].ID)
+	s := w.memory().shard(w.users[i].ID)
 	s.Lock()
 	defer s.Unlock()
 	if e := s.entries[w.users[i].ID]; e != nil {

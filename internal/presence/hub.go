@@ -70,14 +70,11 @@ type Hub struct {
 	revoked func(ctx context.Context, since models.Time) ([]bus.RevokedUser, bool, error)
 	log     *slog.Logger
 	metrics *metrics
-	writer  *writer
-	online  onlineCounts
 	secret  opaque.Secret
 	// seq is the number of the latest change of a status in this process.
 	seq atomic.Int64
-	// board delivers the changes. Each of its queues orders those of one shard's accounts.
-	board  *fanout.Board
-	shards [fanout.Queues]shard
+	// board delivers the changes; each of its queues orders those of its accounts.
+	board *fanout.Board
 	// audience hears of statuses as far as the apps' switches allow; loaders read
 	// whom its circles watch.
 	audience audience
@@ -119,13 +116,9 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())
-	h.writer = newWriter(h.columns())
 	h.board = fanout.NewBoard(func(n int) { h.metrics.deliveries.Add(float64(n)) })
-	for i := range h.shards {
-		h.shards[i] = shard{hub: h, Queue: h.board.Queue(int64(i)), entries: map[int64]*entry{}, arriving: map[*Device]struct{}{}}
-	}
 	if opts.Redis == nil {
-		h.store = memory{h}
+		h.store = newMemory(h)
 	} else {
 		h.store = newShared(h, opts.Redis)
 	}
@@ -174,11 +167,9 @@ func (h *Hub) Close(ctx context.Context) error {
 
 // Networked reports whether reading a status takes a round trip over the network.
 func (h *Hub) Networked() bool {
-	_, local := h.store.(memory)
+	_, local := h.store.(*memory)
 	return !local
 }
-
-func (h *Hub) shard(userID int64) *shard { return &h.shards[fanout.Index(userID)] }
 
 func (h *Hub) now() models.Time { return models.TimeOf(h.clock()) }
 

@@ -115,7 +115,7 @@ func TestSwitchOnAfterTheClockWasSetBack(t *testing.T) {
 		w.blink(2)
 		w.written()
 		w.clock.Advance(2 * linger)
-		w.sweep()
+		w.memory().sweep()
 		w.turnHere(false, true)
 		w.delivered()
 		seen.want(t, "u1:ONLINE u1:OFFLINE u2:ONLINE u2:OFFLINE u2:OFFLINE")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"gorm.io/gorm"
 
@@ -14,10 +16,30 @@ import (
 	"rollcall/models"
 )
 
-// memory is the registry of a service of one node: the entries of the hub's shards.
-type memory struct{ *Hub }
+// memory is the registry of a service of one node: the entries of all accounts that are, or recently
+// were, connected.
+type memory struct {
+	*Hub
+	// shards are the entries by fanout queue, whose lock guards them.
+	shards [fanout.Queues]shard
+	writer *writer
+	online onlineCounts
+}
 
-func (m memory) start(ctx context.Context) error {
+func newMemory(h *Hub) *memory {
+	m := &memory{Hub: h, writer: newWriter(h.columns())}
+	for i := range m.shards {
+		m.shards[i] = shard{
+			memory: m, Queue: h.board.Queue(int64(i)),
+			entries: make(map[int64]*entry), arriving: make(map[*Device]struct{}),
+		}
+	}
+	return m
+}
+
+func (m *memory) shard(userID int64) *shard { return &m.shards[fanout.Index(userID)] }
+
+func (m *memory) start(ctx context.Context) error {
 	if err := mirror.EndEarlierRun(ctx, m.db, m.now()); err != nil {
 		return fmt.Errorf("marking users of an earlier run OFFLINE: %w", err)
 	}
@@ -26,15 +48,15 @@ func (m memory) start(ctx context.Context) error {
 	return nil
 }
 
-func (m memory) close(context.Context) {
+func (m *memory) close(context.Context) {
 	for i := range m.shards {
 		m.shards[i].close()
 	}
 }
 
-func (m memory) unwritten() int { return m.writer.unwritten() }
+func (m *memory) unwritten() int { return m.writer.unwritten() }
 
-func (m memory) gone(d *Device) {
+func (m *memory) gone(d *Device) {
 	s := m.shard(d.account.ID)
 	s.Lock()
 	defer s.Unlock()
@@ -43,7 +65,7 @@ func (m memory) gone(d *Device) {
 	}
 }
 
-func (m memory) connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
+func (m *memory) connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 	who func(context.Context) (status.Account, error)) (*Device, error) {
 	s := m.shard(acc.ID)
 	d, err := s.arrive(acc, platform, link)
@@ -84,7 +106,7 @@ func (m memory) connect(ctx context.Context, acc status.Account, platform models
 
 // arrive makes a device that is not visible yet, but is reached by cuts.
 func (s *shard) arrive(acc status.Account, platform models.Platform, link status.Link) (*Device, error) {
-	d := s.hub.newDevice(acc, platform, link)
+	d := s.memory.newDevice(acc, platform, link)
 	s.Lock()
 	defer s.Unlock()
 	if s.closed {
@@ -128,7 +150,7 @@ func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
 	}
 	d.entry = e
 	e.devices = append(e.devices, d)
-	s.hub.metrics.devices.Add(1)
+	s.memory.metrics.devices.Add(1)
 	if n := len(e.devices) - d.account.DeviceLimit; d.account.DeviceLimit > 0 && n > 0 {
 		oldest := slices.Clone(e.devices[:n])
 		surplus = s.end(e, func(d *Device) bool { return slices.Contains(oldest, d) }, models.PresenceOffline)
@@ -141,7 +163,7 @@ func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
 	return &wait, surplus, nil
 }
 
-func (m memory) logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
+func (m *memory) logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
 	leaves := every
 	if own != nil && !all {
 		leaves = only(own)
@@ -184,7 +206,7 @@ func (m memory) logout(ctx context.Context, acc status.Account, own *Device, all
 	return nil
 }
 
-func (m memory) cut(_ context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
+func (m *memory) cut(_ context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
 	leaves := every
 	if deviceIDs != nil {
 		leaves = func(d *Device) bool { return slices.Contains(deviceIDs, d.info.ID) }
@@ -228,7 +250,7 @@ func (s *shard) changing(acc status.Account, to models.Presence) *entry {
 	return s.entry(acc)
 }
 
-func (m memory) devices(_ context.Context, userID int64) ([]models.Device, error) {
+func (m *memory) devices(_ context.Context, userID int64) ([]models.Device, error) {
 	s := m.shard(userID)
 	s.Lock()
 	defer s.Unlock()
@@ -243,14 +265,14 @@ func (m memory) devices(_ context.Context, userID int64) ([]models.Device, error
 	return infos, nil
 }
 
-func (m memory) status(_ context.Context, acc status.Account) (models.UserStatus, error) {
+func (m *memory) status(_ context.Context, acc status.Account) (models.UserStatus, error) {
 	s := m.shard(acc.ID)
 	s.Lock()
 	defer s.Unlock()
 	return s.status(acc), nil
 }
 
-func (m memory) statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
+func (m *memory) statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
 	statuses := make([]models.UserStatus, len(accs))
 	for i, acc := range accs {
 		statuses[i], _ = m.status(ctx, acc)
@@ -258,7 +280,7 @@ func (m memory) statuses(ctx context.Context, accs []status.Account) ([]models.U
 	return statuses, nil
 }
 
-func (m memory) setStatus(_ context.Context, acc status.Account, text string) (models.UserStatus, error) {
+func (m *memory) setStatus(_ context.Context, acc status.Account, text string) (models.UserStatus, error) {
 	s := m.shard(acc.ID)
 	s.Lock()
 	defer s.Unlock()
@@ -273,12 +295,12 @@ func (m memory) setStatus(_ context.Context, acc status.Account, text string) (m
 	return e.Status(), nil
 }
 
-func (m memory) onlineCount(_ context.Context, appID int64) (int, error) {
+func (m *memory) onlineCount(_ context.Context, appID int64) (int, error) {
 	return int(m.online.of(appID).Load()), nil
 }
 
 // lastThere returns no time: the lingerers of this one node have all of them.
-func (m memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there bool, at models.Time, err error) {
+func (m *memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there bool, at models.Time, err error) {
 	s := m.shard(userID)
 	s.Lock()
 	defer s.Unlock()
@@ -287,15 +309,24 @@ func (m memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there bo
 }
 
 // All changes are made in this process, so there is nothing to follow or to wait for.
-func (m memory) follow(int64)                                             {}
-func (m memory) unfollow(int64)                                           {}
-func (m memory) catchUpAll(context.Context) error                         { return nil }
-func (m memory) settle(context.Context) error                             { return nil }
-func (m memory) catchUp(context.Context, *fanout.Watcher, *absence) error { return nil }
+func (m *memory) follow(int64)                                             {}
+func (m *memory) unfollow(int64)                                           {}
+func (m *memory) catchUpAll(context.Context) error                         { return nil }
+func (m *memory) settle(context.Context) error                             { return nil }
+func (m *memory) catchUp(context.Context, *fanout.Watcher, *absence) error { return nil }
+
+// moment takes the time from the entry, if there is one, and not from the clock, which may be set back.
+func (m *memory) moment(userID int64) moment {
+	at := m.Hub.moment()
+	if e := m.shard(userID).entries[userID]; e != nil {
+		at.at = e.Since
+	}
+	return at
+}
 
 // missed returns the present statuses of the users that have changed in the absence, which began
 // later for users that were lost later.
-func (m memory) missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) (events []*fanout.Event) {
+func (m *memory) missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) (events []*fanout.Event) {
 	s := m.shard(watches[0].Key)
 	for _, w := range watches {
 		since := a.since
@@ -303,7 +334,7 @@ func (m memory) missed(watches []*fanout.Watch, a *absence, lost map[int64]momen
 			since = at
 		}
 		e, row := s.entries[w.Key], a.rows[w.Key]
-		seq := s.hub.seq.Load()
+		seq := s.memory.seq.Load()
 		var now models.UserStatus
 		switch {
 		case e != nil && e.Version > since.seq:
@@ -320,7 +351,7 @@ func (m memory) missed(watches []*fanout.Watch, a *absence, lost map[int64]momen
 	return events
 }
 
-func (m memory) present(_ context.Context, accs []status.Account) ([]*fanout.Event, error) {
+func (m *memory) present(_ context.Context, accs []status.Account) ([]*fanout.Event, error) {
 	events := make([]*fanout.Event, len(accs))
 	for i, acc := range accs {
 		s := m.shard(acc.ID)
@@ -330,4 +361,22 @@ func (m memory) present(_ context.Context, accs []status.Account) ([]*fanout.Eve
 		s.Unlock()
 	}
 	return events, nil
+}
+
+func (m *memory) countOnline(appID int64, by int64) {
+	m.online.of(appID).Add(by)
+	m.metrics.onlineUsers.Add(float64(by))
+}
+
+// onlineCounts are the numbers of ONLINE users by app.
+type onlineCounts struct {
+	apps sync.Map // apps.id → *atomic.Int64
+}
+
+func (c *onlineCounts) of(appID int64) *atomic.Int64 {
+	n, ok := c.apps.Load(appID)
+	if !ok {
+		n, _ = c.apps.LoadOrStore(appID, new(atomic.Int64))
+	}
+	return n.(*atomic.Int64)
 }

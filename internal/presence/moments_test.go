@@ -184,7 +184,7 @@ func TestChangedAt_Grows(t *testing.T) {
 				w := m.nodes[0]
 				w.written()
 				w.clock.Advance(2 * linger)
-				w.sweep()
+				w.memory().sweep()
 				w.clock.Advance(-2 * linger)
 			})},
 			{"one node that restarts", func(t *testing.T) nodes { return nodes{newWorld(t, db, 1)} }, append(forgotten(func(m *moments) {

@@ -17,7 +17,7 @@ const sweepInterval = 10 * time.Second
 
 // shard is the entries of the accounts whose events go through one queue, whose lock guards them.
 type shard struct {
-	hub *Hub
+	memory *memory
 	*fanout.Queue
 
 	entries map[int64]*entry // by users.id
@@ -63,7 +63,7 @@ func (s *shard) drop(e *entry) {
 
 // rest notes that e is idle from now on.
 func (s *shard) rest(e *entry) {
-	e.idleSince = s.hub.now()
+	e.idleSince = s.memory.now()
 	s.resting = append(s.resting, resting{e, e.idleSince})
 }
 
@@ -96,22 +96,22 @@ func (s *shard) close() {
 }
 
 // sweepRegularly runs until the hub closes.
-func (h *Hub) sweepRegularly() {
+func (m *memory) sweepRegularly() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			h.sweep()
-		case <-h.closing.Done():
+			m.sweep()
+		case <-m.closing.Done():
 			return
 		}
 	}
 }
 
-func (h *Hub) sweep() {
-	before := h.now().Add(-linger)
-	for i := range h.shards {
-		h.shards[i].sweep(before)
+func (m *memory) sweep() {
+	before := m.now().Add(-linger)
+	for i := range m.shards {
+		m.shards[i].sweep(before)
 	}
 }

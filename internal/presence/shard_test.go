@@ -21,12 +21,12 @@ func TestEntriesLinger(t *testing.T) {
 		w.written()
 		w.clock.Advance(linger / 2)
 		back, _ = w.connect(2)
-		w.sweep()
+		w.memory().sweep()
 		if n := remembered(); n != 3 {
 			t.Fatalf("%d entries are in memory before the time, want 3", n)
 		}
 		w.clock.Advance(linger/2 + time.Second)
-		w.sweep()
+		w.memory().sweep()
 		if n := remembered(); n != 2 {
 			t.Fatalf("%d entries are in memory, want those of two users online", n)
 		}
@@ -36,14 +36,14 @@ func TestEntriesLinger(t *testing.T) {
 		defer release()
 		back.Gone()
 		w.clock.Advance(2 * linger)
-		w.sweep()
+		w.memory().sweep()
 		if n := remembered(); n != 2 {
 			t.Fatalf("%d entries are in memory, want the one not yet written too", n)
 		}
 		release()
 		w.written()
 		w.clock.Advance(2 * linger)
-		w.sweep()
+		w.memory().sweep()
 		if n := remembered(); n != 1 {
 			t.Fatalf("%d entries are in memory, want 1", n)
 		}

@@ -18,16 +18,18 @@ type stats struct {
 
 // stats returns what the hub holds now.
 func (h *Hub) stats() (s stats) {
-	for i := range h.shards {
-		sh := &h.shards[i]
-		sh.Lock()
-		s.entries += len(sh.entries)
-		for _, e := range sh.entries {
-			if e.queued || e.durable != e.wanted() {
-				s.unwritten++
+	if m, ok := h.store.(*memory); ok {
+		for i := range m.shards {
+			sh := &m.shards[i]
+			sh.Lock()
+			s.entries += len(sh.entries)
+			for _, e := range sh.entries {
+				if e.queued || e.durable != e.wanted() {
+					s.unwritten++
+				}
 			}
+			sh.Unlock()
 		}
-		sh.Unlock()
 	}
 	board := h.board.Stats()
 	s.topics, s.delivering = board.Keys, board.Delivering
@@ -43,6 +45,9 @@ func (h *Hub) stats() (s stats) {
 	}
 	return s
 }
+
+// memory returns the registry of a world without Redis.
+func (w *world) memory() *memory { return w.store.(*memory) }
 
 // node returns the registry of a world that has a Redis.
 func (w *world) node() *shared { return w.store.(*shared) }

@@ -3,8 +3,6 @@ package presence
 import (
 	"context"
 	"fmt"
-	"sync"
-	"sync/atomic"
 
 	"gorm.io/gorm"
 
@@ -91,22 +89,4 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 // OnlineCount returns how many users of the app are ONLINE.
 func (h *Hub) OnlineCount(ctx context.Context, appID int64) (int, error) {
 	return h.store.onlineCount(ctx, appID)
-}
-
-func (h *Hub) countOnline(appID int64, by int64) {
-	h.online.of(appID).Add(by)
-	h.metrics.onlineUsers.Add(float64(by))
-}
-
-// onlineCounts are the numbers of ONLINE users by app.
-type onlineCounts struct {
-	apps sync.Map // apps.id → *atomic.Int64
-}
-
-func (c *onlineCounts) of(appID int64) *atomic.Int64 {
-	n, ok := c.apps.Load(appID)
-	if !ok {
-		n, _ = c.apps.LoadOrStore(appID, new(atomic.Int64))
-	}
-	return n.(*atomic.Int64)
 }

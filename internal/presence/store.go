@@ -49,6 +49,9 @@ type store interface {
 	settle(ctx context.Context) error
 	// catchUpAll waits until this node has received all changes so far.
 	catchUpAll(ctx context.Context) error
+	// moment returns how far the user's changes have been published to its watches. The user's queue
+	// is locked.
+	moment(userID int64) moment
 	// present returns events of the accounts' statuses now, in their order, for watchers that have
 	// joined. A change that these include is already published, if it will be at all.
 	present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error)

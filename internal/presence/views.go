@@ -394,6 +394,8 @@ type gap struct {
 	since, until int64
 }
 
+func (s *shared) moment(int64) moment { return s.hub.moment() }
+
 func (s *shared) missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) []*fanout.Event {
 	for _, w := range watches {
 		since := a.since

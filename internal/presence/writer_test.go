@@ -92,7 +92,7 @@ func TestLoginsShareWrites(t *testing.T) {
 		const users = 1 + 2*mirror.Chunk
 		w := newWorld(t, db, users)
 		metrics := prometheus.NewRegistry()
-		w.writer.columns.Seconds = newMetrics(metrics).writeSeconds
+		w.memory().writer.columns.Seconds = newMetrics(metrics).writeSeconds
 		accs := make([]status.Account, users)
 		for i := range accs {
 			accs[i] = status.AccountOf(w.users[i])
@@ -110,7 +110,7 @@ func TestLoginsShareWrites(t *testing.T) {
 		}
 		connect(0)
 		w.eventually(func() bool {
-			s := w.shard(accs[0].ID)
+			s := w.memory().shard(accs[0].ID)
 			s.Lock()
 			defer s.Unlock()
 			return !s.entries[accs[0].ID].queued
