@@ -13,22 +13,21 @@ import (
 	"rollcall/models"
 )
 
-// switchInterval is how often the apps' switches are read while they have an
-// audience: another process may turn them.
+// switchInterval is how often the apps' switches are read while they have an audience: another process
+// may change them.
 const switchInterval = time.Second
 
-// audience is everyone here who hears of statuses only as far as an app's
-// switches allow: the circles, and the operations that a user asked about others.
-// It follows the switches at once where they are turned in this process, and
-// within switchInterval where another has done it.
+// audience is what receives statuses only as far as an app's switches allow: the circles, and the
+// operations in which a user watches others. It follows a switch at once if this process changes it,
+// and within switchInterval if another does.
 type audience struct {
 	mu      sync.Mutex
 	circles map[int64]*circle // by users.id
 	apps    map[int64]*gallery
-	// heard counts the changes of apps that were heard of on the bus: switches
-	// read before the latest of them may be older.
+	// heard counts the changes of apps that came over the bus: switches that were read before the
+	// latest of them may be older.
 	heard int
-	// wake has the switches read now.
+	// wake makes the switches be read now.
 	wake chan struct{}
 }
 
@@ -36,7 +35,7 @@ type audience struct {
 type gallery struct {
 	// on are the lists that the app's switches let a circle carry.
 	on sources
-	// behind: a circle could not follow a switch and is to be told again.
+	// behind: a circle could not follow a switch and must try again.
 	behind  bool
 	circles int
 	asking  map[*asking]struct{}
@@ -51,7 +50,7 @@ func newAudience() audience {
 	}
 }
 
-// switchedOn answers the lists that an app's switches let a circle carry.
+// switchedOn returns the lists that an app's switches let a circle carry.
 func switchedOn(s models.AppSettings) (on sources) {
 	if s.FriendStatusNotifyEnabled {
 		on |= fromFriends
@@ -62,8 +61,8 @@ func switchedOn(s models.AppSettings) (on sources) {
 	return on
 }
 
-// gallery answers the app's, made where there is none. app was read for the
-// request at hand; where it is not what is known, one of the two is old.
+// gallery returns the app's gallery, and makes it if there is none. app was read for the present
+// request; if it differs from what is known, one of the two is old.
 func (a *audience) gallery(app *models.App) *gallery {
 	g := a.apps[app.ID]
 	if g == nil {
@@ -77,7 +76,7 @@ func (a *audience) gallery(app *models.App) *gallery {
 	return g
 }
 
-// look has the switches read now.
+// look makes the switches be read now.
 func (a *audience) look() {
 	select {
 	case a.wake <- struct{}{}:
@@ -85,15 +84,15 @@ func (a *audience) look() {
 	}
 }
 
-// release forgets the app where nobody is left.
+// release removes the app's gallery if it is empty.
 func (a *audience) release(appID int64) {
 	if g := a.apps[appID]; g != nil && g.circles == 0 && len(g.asking) == 0 {
 		delete(a.apps, appID)
 	}
 }
 
-// join adds l to the account's circle; first: there was none, and the caller
-// loads it.
+// join adds l to the account's circle. first reports whether there was none, so that the caller must
+// load it.
 func (a *audience) join(h *Hub, app *models.App, acc status.Account, l *listener) (c *circle, first bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -109,7 +108,7 @@ func (a *audience) join(h *Hub, app *models.App, acc status.Account, l *listener
 	return c, first
 }
 
-// part takes l out of c and says whether c has nobody left.
+// part removes l from c, and reports whether c is empty.
 func (a *audience) part(c *circle, l *listener) (empty bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -121,7 +120,7 @@ func (a *audience) part(c *circle, l *listener) (empty bool) {
 	return len(listeners) == 0
 }
 
-// forget has the account's next operation make a circle anew.
+// forget makes the account's next operation begin another circle.
 func (a *audience) forget(c *circle) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -137,14 +136,14 @@ func (a *audience) remove(c *circle) {
 	a.release(c.appID)
 }
 
-// circle answers the account's circle, nil where it has none.
+// circle returns the account's circle, or nil if it has none.
 func (a *audience) circle(userID int64) *circle {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.circles[userID]
 }
 
-// retry has the app's circles told of the switches again.
+// retry makes the app's circles follow the switches again.
 func (a *audience) retry(appID int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -153,8 +152,8 @@ func (a *audience) retry(appID int64) {
 	}
 }
 
-// WhileQueried has off called when the app's statusQueryEnabled goes off, under a
-// lock, so it must not block. stop ends that; calling it again does nothing.
+// WhileQueried calls off when the app's statusQueryEnabled is turned off, under a lock, so off must not
+// block. stop ends that; calling it again does nothing.
 func (h *Hub) WhileQueried(app *models.App, off func()) (stop func()) {
 	a, q := &h.audience, &asking{off: off}
 	a.mu.Lock()
@@ -170,7 +169,7 @@ func (h *Hub) WhileQueried(app *models.App, off func()) (stop func()) {
 	}
 }
 
-// follow has everyone in the app follow its switches.
+// follow makes the app's audience follow its switches; a.mu is held.
 func (a *audience) follow(appID int64, settings models.AppSettings) {
 	g := a.apps[appID]
 	if g == nil {
@@ -203,12 +202,11 @@ func (h *Hub) appChanged(_ context.Context, ev bus.AppChanged) {
 	defer a.mu.Unlock()
 	a.heard++
 	a.follow(ev.App.ID, ev.App.Settings)
-	// Of two changes at once, the one heard of last need not be the last.
+	// Of two changes at once, the one received last need not be the last.
 	a.look()
 }
 
-// followSwitches reads the switches of the apps that have an audience, until the
-// hub closes.
+// followSwitches reads the switches of the apps that have an audience, until the hub closes.
 func (h *Hub) followSwitches() {
 	ticker := time.NewTicker(switchInterval)
 	defer ticker.Stop()
@@ -243,7 +241,7 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 		a.mu.Lock()
 		if a.heard != heard {
 			a.mu.Unlock()
-			a.look() // the rows may be older than what was heard
+			a.look() // the rows may be older than what the bus brought
 			return nil
 		}
 		for _, app := range rows {
@@ -254,7 +252,7 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 	return nil
 }
 
-// friendshipChanged has the user's circle follow its friends.
+// friendshipChanged makes the user's circle follow its friends.
 func (h *Hub) friendshipChanged(_ context.Context, ev bus.FriendshipChanged) {
 	if c := h.audience.circle(ev.UserID); c != nil {
 		c.change(fromFriends, change{ids: []int64{ev.FriendID}, on: ev.Friends})

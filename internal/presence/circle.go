@@ -16,8 +16,8 @@ import (
 	"rollcall/models"
 )
 
-// sources are reasons for an account to be told of a user's changes. A user whom
-// several of them select is still watched, and told of, once.
+// sources are the reasons for which an account watches a user. A user that several of them select is
+// still watched once, and each change delivered once.
 type sources uint8
 
 const (
@@ -31,10 +31,10 @@ const (
 // lists are the sources that the database knows.
 var lists = [...]sources{fromFriends, fromSubscriptions}
 
-// circle is all whose changes one account is told of: itself, its friends and the
-// users that it has subscribed. It is one watcher, shared by the statusChanged
-// operations of all the account's devices, and changes while it runs: a watch
-// begins with the first source that selects a user, and ends with the last.
+// circle is the users whose changes one account receives: itself, its friends and the users that it
+// has subscribed to. It is one watcher for the statusChanged operations of all the account's devices.
+// It changes while it runs: the watch of a user begins with the first source that selects the user,
+// and ends with the last.
 type circle struct {
 	watcher fanout.Watcher // its sink is the circle
 	hub     *Hub
@@ -42,7 +42,7 @@ type circle struct {
 	appID   int64
 	// listeners are the operations; the slice is replaced, never changed.
 	listeners atomic.Pointer[[]*listener]
-	// ready is closed when the lists have been loaded first; err says how.
+	// ready is closed when the first lists have been loaded; err is the result.
 	ready chan struct{}
 	err   error
 
@@ -51,27 +51,28 @@ type circle struct {
 	// watches are in the order of fanout.Compare. Their tags are the sources that select the user.
 	watches []*fanout.Watch
 	lists   [len(lists)]list
-	// lost says up to where users were watched who are not any more; kept while
-	// some list is off, because they may come back with it.
+	// lost is up to when users were watched that no longer are. It is kept while some list is off,
+	// because they may come back with it.
 	lost map[int64]moment
 }
 
 // listener is one statusChanged operation.
 type listener struct {
 	sink fanout.Sink
-	// since is the number of the latest change before it began; who asks after
-	// beginning must not be told of what is older than the answer.
+	// since is the number of the latest change before it began. A client that reads a status after
+	// beginning must not receive a change that is older than the response.
 	since int64
 }
 
 // list is one of the circle's lists.
 type list struct {
 	state listState
-	// loads counts, so that the answer to an earlier one is known; so does changes.
+	// loads counts the loads, so that the result of an earlier one is recognised; changes counts the
+	// changes for the same reason.
 	loads, changes int
 	// since is when the list was turned off, or the circle began without it.
 	since moment
-	// pending are the changes that came while it was loaded, in their order.
+	// pending are the changes that came while the list was loaded, in their order.
 	pending []change
 }
 
@@ -83,26 +84,25 @@ const (
 	listOn
 )
 
-// moment is a point in the history of statuses: the number of the latest change
-// and, for those whose numbers memory has forgotten, a time; whatever comes after
-// has a greater one of each. The zero moment stands for none.
+// moment is a point in the history of statuses: the number of the latest change and, for users whose
+// numbers memory has forgotten, a time. Later changes have greater ones of each. The zero moment stands
+// for none.
 type moment struct {
 	seq int64
 	at  models.Time
 }
 
-// change says that users have come onto a list, or gone from it.
+// change is users that were added to a list, or removed from it.
 type change struct {
 	ids []int64
 	on  bool
 }
 
-// WatchCircle has sink told of the changes that concern the account: its own,
-// those of its friends and those of the users that it has subscribed, as far as
-// the app's switches allow. Changes of friendships, subscriptions and switches
-// are followed. It asks the database at most twice, and not at all where another
-// device of the account has the same running. The events come from another
-// goroutine, possibly before WatchCircle has returned.
+// WatchCircle delivers to sink the changes that concern the account: its own, those of its friends and
+// those of the users that it has subscribed to, as far as the app's switches allow. It follows changes
+// of friendships, subscriptions and switches. It reads the database at most twice, and not at all if
+// another device of the account watches already. The events come from another goroutine, possibly
+// before WatchCircle has returned.
 //
 // stop ends the watch; calling it again does nothing.
 func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc status.Account, sink fanout.Sink) (stop func(), err error) {
@@ -136,7 +136,7 @@ func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc status.Accou
 	return stop, nil
 }
 
-// newCircle answers a circle that watches its owner alone, and is to load lists.
+// newCircle returns a circle that watches only its owner, and must load the wanted lists.
 func newCircle(h *Hub, acc status.Account, wanted sources) *circle {
 	c := &circle{hub: h, id: acc.ID, appID: acc.AppID, ready: make(chan struct{})}
 	c.watcher.Sink = c
@@ -154,7 +154,7 @@ func newCircle(h *Hub, acc status.Account, wanted sources) *circle {
 
 func (h *Hub) moment() moment { return moment{seq: h.seq.Load(), at: h.now() - 1} }
 
-// Deliver hands a change to all operations that began before it.
+// Deliver delivers a change to all operations that began before it.
 func (c *circle) Deliver(ev *fanout.Event) {
 	for _, l := range *c.listeners.Load() {
 		if ev.Seq() > l.since {
@@ -163,7 +163,7 @@ func (c *circle) Deliver(ev *fanout.Event) {
 	}
 }
 
-// Gather is Deliver, but what the operations gather waits for Flush.
+// Gather is like Deliver, but what the operations gather waits for Flush.
 func (c *circle) Gather(ev *fanout.Event) {
 	for _, l := range *c.listeners.Load() {
 		if ev.Seq() <= l.since {
@@ -177,7 +177,7 @@ func (c *circle) Gather(ev *fanout.Event) {
 	}
 }
 
-// Flush has all operations send what they have gathered.
+// Flush makes all operations send what they have gathered.
 func (c *circle) Flush() {
 	for _, l := range *c.listeners.Load() {
 		if g, ok := l.sink.(fanout.Gatherer); ok {
@@ -196,8 +196,7 @@ func (c *circle) close() {
 	c.watches = nil
 }
 
-// loadFirst loads the lists that the circle begins with; where it is all of them,
-// with one query.
+// loadFirst loads the lists that the circle begins with, in one query if it is all of them.
 func (c *circle) loadFirst(ctx context.Context) error {
 	var wanted []int
 	c.mu.Lock()
@@ -229,9 +228,8 @@ func (c *circle) loadFirst(ctx context.Context) error {
 	return nil
 }
 
-// follow turns lists on and off as the app's switches say. It answers at once;
-// what is turned on is loaded in the background, and tried again by the next
-// call where that fails.
+// follow turns lists on and off as the app's switches are. It does not wait: a list that is turned on
+// is loaded in the background, and if that fails, by the next call.
 func (c *circle) follow(on sources) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -268,8 +266,7 @@ func (c *circle) resume(i, load int) {
 	c.hub.audience.retry(c.appID)
 }
 
-// load reads a list and watches all who are on it. Whoever has changed since the
-// list was turned off is told of.
+// load reads a list and watches all users on it. Changes since the list was turned off are delivered.
 func (c *circle) load(ctx context.Context, i, load int) error {
 	shared, _, err := c.hub.loaders[i].Get(ctx, c.id)
 	if err != nil {
@@ -295,8 +292,7 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 	return c.hub.store.catchUp(ctx, &c.watcher, from)
 }
 
-// loaded watches all who are on a list that was read; false: the list is not
-// wanted any more.
+// loaded watches all users on a list that was read. It returns false if the list is no longer wanted.
 func (c *circle) loaded(i, load int, ids []int64, from *absence) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -316,8 +312,8 @@ func (c *circle) loaded(i, load int, ids []int64, from *absence) bool {
 	return true
 }
 
-// change says that a list of the owner has changed. Changes of one user's place
-// on it come in their order.
+// change applies a change of one of the owner's lists. The changes of one user on it come in their
+// order.
 func (c *circle) change(from sources, p change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -388,7 +384,7 @@ func (c *circle) add(ids []int64, from sources, missing *absence) {
 	}
 }
 
-// remove takes a reason for watching a user away.
+// remove removes a reason for watching a user.
 func (c *circle) remove(id int64, from sources) {
 	at, found := c.find(id)
 	if !found {
@@ -401,7 +397,7 @@ func (c *circle) remove(id int64, from sources) {
 	}
 }
 
-// drop takes a reason away from all.
+// drop removes a reason from all users.
 func (c *circle) drop(from sources) {
 	var gone []*fanout.Watch
 	c.watches = slices.DeleteFunc(c.watches, func(w *fanout.Watch) bool {
@@ -436,22 +432,22 @@ func (c *circle) leave(gone []*fanout.Watch) {
 	}
 }
 
-// complete says whether all lists are on.
+// complete reports whether all lists are on.
 func (c *circle) complete() bool {
 	return !slices.ContainsFunc(c.lists[:], func(l list) bool { return l.state != listOn })
 }
 
-// absence is a time in which users were not watched, and who of them may have
-// changed in it by their rows.
+// absence is a time in which users were not watched, with the rows of those that may have changed in
+// it.
 type absence struct {
 	since moment
 	rows  map[int64]*models.User
-	// gaps are those of which the store tells later.
+	// gaps are what the registry delivers later.
 	gaps []gap
 }
 
-// absent reads which of the users have changed since the earliest time that is of
-// interest, as far as the database knows.
+// absent reads which of the users have changed since the earliest time of interest, as far as the
+// database knows.
 func (h *Hub) absent(ctx context.Context, since moment, earliest models.Time, ids []int64) (*absence, error) {
 	a := &absence{since: since, rows: make(map[int64]*models.User)}
 	for chunk := range slices.Chunk(ids, loadChunk) {
@@ -475,20 +471,19 @@ const (
 	loadChunk = 1000
 )
 
-// listQueries ask who is on each of the lists of some accounts.
+// listQueries read the users on each of the lists of some accounts.
 var listQueries = [len(lists)]string{
 	"SELECT user_id AS owner_id, friend_id AS other_id, 0 AS list FROM friendships WHERE user_id IN ?",
 	"SELECT user_id AS owner_id, target_id AS other_id, 1 AS list FROM status_subscriptions WHERE user_id IN ?",
 }
 
-// listRow is what they answer.
+// listRow is a row of their results.
 type listRow struct {
 	OwnerID, OtherID int64
 	List             int
 }
 
-// newLoaders answer what reads each of the lists: accounts that ask together share
-// a query.
+// newLoaders returns the readers of each of the lists. Reads at the same time share a query.
 func newLoaders(db *database.DB) (loaders [len(lists)]*database.Coalescer[int64, []int64]) {
 	for i, query := range listQueries {
 		loaders[i] = database.NewCoalescer(loadOwners, func(ctx context.Context, owners []int64) (map[int64][]int64, error) {
@@ -506,8 +501,7 @@ func newLoaders(db *database.DB) (loaders [len(lists)]*database.Coalescer[int64,
 	return loaders
 }
 
-// newBeginnings answers what reads all lists at once. Every device that connects
-// asks for them.
+// newBeginnings returns the reader of all lists at once, which is used for every device that connects.
 func newBeginnings(db *database.DB) *database.Coalescer[int64, *[len(lists)][]int64] {
 	return database.NewCoalescer(loadOwners, database.Fetcher(db, database.Lookup[int64, *[len(lists)][]int64]{
 		What: "whom users watch",

@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/bus"
 )
 
-// What nodes tell each other beside statuses: hints at what has changed in the
-// database, which the hearer reads.
+// What nodes send each other beside statuses: hints at what has changed in the database, which the
+// receiver reads.
 const (
 	// aboutList is a change of a user's friends or subscriptions.
 	aboutList bus.Subject[listHint] = "list"
@@ -18,7 +18,7 @@ const (
 	aboutApp bus.Subject[int64] = "app"
 )
 
-// listHint says that others may have come onto one of the owner's lists, or gone.
+// listHint names users that may have been added to one of the owner's lists, or removed.
 type listHint struct {
 	List   sources
 	Owner  int64
@@ -28,14 +28,14 @@ type listHint struct {
 // rereadPause is the time between attempts to read lists again.
 const rereadPause = time.Second
 
-// tellList hints the other nodes at a change of one of the owner's lists.
+// tellList tells the other nodes of a change of one of the owner's lists.
 func (h *Hub) tellList(list sources, owner int64, others ...int64) {
 	if len(others) > 0 {
 		aboutList.Tell(h.bus, listHint{list, owner, others})
 	}
 }
 
-// hearElsewhere has the circles here follow what other nodes change.
+// hearElsewhere makes the circles here follow what other nodes change.
 func (h *Hub) hearElsewhere() {
 	aboutApp.Hear(h.bus, func(context.Context, int64) { h.audience.look() })
 	aboutList.Hear(h.bus, func(ctx context.Context, hint listHint) {
@@ -43,11 +43,11 @@ func (h *Hub) hearElsewhere() {
 		if c == nil || i < 0 {
 			return
 		}
-		// Whoever goes from a list because it is gone altogether is told of first.
+		// The last change of a user that was erased comes before the user leaves the list.
 		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for
 		err := c.reread(ctx, i, hint.Others)
 		if err == nil {
-			// Whoever hears of a new friend next already hears of the friend's status.
+			// When the event of a new friendship follows, the friend's changes already come.
 			err = h.store.settle(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
@@ -61,7 +61,7 @@ func (h *Hub) hearElsewhere() {
 	})
 }
 
-// rereadAll has all circles read their lists again, in the background.
+// rereadAll makes all circles read their lists again, in the background.
 func (h *Hub) rereadAll() {
 	select {
 	case h.rereading <- struct{}{}:
@@ -69,7 +69,7 @@ func (h *Hub) rereadAll() {
 	}
 }
 
-// rereadWhenAsked does so until the hub closes.
+// rereadWhenAsked rereads the lists after each rereadAll until the hub closes.
 func (h *Hub) rereadWhenAsked() {
 	for {
 		select {
@@ -90,7 +90,7 @@ func (h *Hub) rereadWhenAsked() {
 	}
 }
 
-// reread has all circles read their lists again.
+// reread makes all circles read their lists again.
 func (a *audience) reread(ctx context.Context) error {
 	a.mu.Lock()
 	circles := make([]*circle, 0, len(a.circles))
@@ -108,7 +108,7 @@ func (a *audience) reread(ctx context.Context) error {
 	return nil
 }
 
-// reread follows the database in who of the others is on a list.
+// reread makes a list follow the database for these other users.
 func (c *circle) reread(ctx context.Context, i int, others []int64) error {
 	for {
 		changes := c.changes(i)
@@ -123,7 +123,7 @@ func (c *circle) reread(ctx context.Context, i int, others []int64) error {
 	}
 }
 
-// rereadList follows the database in who is on a list at all.
+// rereadList makes a whole list follow the database.
 func (c *circle) rereadList(ctx context.Context, i int) error {
 	for {
 		changes := c.changes(i)
@@ -139,15 +139,15 @@ func (c *circle) rereadList(ctx context.Context, i int) error {
 	}
 }
 
-// changes answers how often the list was changed so far.
+// changes returns how often the list was changed so far.
 func (c *circle) changes(i int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lists[i].changes
 }
 
-// changeFrom applies what was read since the list had been changed so often; false:
-// it has been changed meanwhile, and what was read may be older.
+// changeFrom applies what was read after the list had been changed so often. It returns false if the
+// list has been changed since, so that what was read may be older.
 func (c *circle) changeFrom(i, changes int, read ...change) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +172,7 @@ func (c *circle) listed(from sources) (ids []int64) {
 	return ids
 }
 
-// onList answers who of the others is on the owner's list.
+// onList returns which of the others are on the owner's list.
 func (h *Hub) onList(ctx context.Context, i int, owner int64, others []int64) (on []int64, err error) {
 	query := [...]string{
 		"SELECT friend_id FROM friendships WHERE user_id = ? AND friend_id IN ?",
