@@ -1,6 +1,6 @@
-// Package fault is how the rules say no: an error with a code that programs
-// read and a message that people read. Adapters turn it into a GraphQL error or
-// a line on a page; any other error is INTERNAL and its text stays in the log.
+// Package fault defines the refusals of the rules: errors with a code for programs and a message for
+// people. Adapters turn a refusal into a GraphQL error or into a line on a page. Any other error is
+// INTERNAL to callers, and its text goes to the log only.
 package fault
 
 import (
@@ -40,22 +40,22 @@ const (
 	Internal              Code = "INTERNAL"
 )
 
-// Error is a refusal. Its fields are all meant for the caller.
+// Error is a refusal. All of its fields are shown to the caller.
 type Error struct {
 	Code    Code
 	Message string
-	// Extensions are further facts for programs, such as `field`, `rule`,
-	// `limit`, `until`; nil where there are none.
+	// Extensions are further facts for programs, such as `field`, `rule`, `limit` and `until`; nil if
+	// there are none.
 	Extensions map[string]any
 }
 
-// New answers an Error with a formatted message.
+// New returns an Error with a formatted message.
 func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Invalid answers INVALID_ARGUMENT for field (its place in the arguments, such
-// as `input.id`, `ids.3`, `first`) that breaks rule (the validator's tag).
+// Invalid returns INVALID_ARGUMENT for an argument. field is its path, such as `input.id`, `ids.3` or
+// `first`, and rule is the tag of the validator's rule that it violates.
 func Invalid(field, rule, format string, args ...any) *Error {
 	return New(InvalidArgument, format, args...).With("field", field).With("rule", rule)
 }
@@ -68,7 +68,7 @@ func TooOften(wait time.Duration, format string, args ...any) *Error {
 	return New(RateLimited, "%s; try again in %d ms", limit, ms).With("retryAfterMs", ms)
 }
 
-// With answers a copy of e that also carries the extension.
+// With returns a copy of e with one more extension.
 func (e *Error) With(key string, value any) *Error {
 	out := *e
 	out.Extensions = maps.Clone(e.Extensions)
@@ -79,18 +79,29 @@ func (e *Error) With(key string, value any) *Error {
 	return &out
 }
 
-// Error is the code and the message.
+// Error returns the code and the message.
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Message }
 
-// CodeOf answers the code of the first Error that err wraps: "" for nil,
-// Internal where there is none.
+// As returns the first Error in err's tree, and reports whether there is one.
+func As(err error) (*Error, bool) { return errors.AsType[*Error](err) }
+
+// CodeOf returns the code of the first Error in err's tree: "" for nil, and Internal if there is no
+// Error.
 func CodeOf(err error) Code {
 	if err == nil {
 		return ""
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := As(err); ok {
 		return e.Code
 	}
 	return Internal
+}
+
+// Wrap adds the operation that failed to an error that is not shown to callers. It returns nil and
+// refusals as they are.
+func Wrap(err error, operation string) error {
+	if _, refused := As(err); err == nil || refused {
+		return err
+	}
+	return fmt.Errorf("%s: %w", operation, err)
 }

@@ -6,6 +6,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -19,7 +20,7 @@ const eraseChunk = 1000
 func (s *Service) Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error) {
 	held, err := s.takeTurns(ctx, app, ids)
 	if err != nil {
-		return nil, wrap(err)
+		return nil, fault.Wrap(err, "changing relations")
 	}
 	return held.end, nil
 }

@@ -4,8 +4,6 @@ package relations
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -116,12 +114,12 @@ func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn 
 	}
 	held, err := s.takeTurns(ctx, app, ids)
 	if err != nil {
-		return wrap(err)
+		return fault.Wrap(err, "changing relations")
 	}
 	defer held.end()
 	n, err := fn(keys, held)
 	if err != nil {
-		return wrap(err)
+		return fault.Wrap(err, "changing relations")
 	}
 	s.send(ctx, n)
 	return nil
@@ -236,8 +234,7 @@ func oneself() *fault.Error {
 
 // refused is the answer for an item that was not done.
 func refused(id string, err error) *models.ItemResult {
-	var refusal *fault.Error
-	errors.As(err, &refusal)
+	refusal, _ := fault.As(err)
 	outcome := models.OutcomeRefused
 	if refusal.Code == fault.UserNotFound {
 		outcome = models.OutcomeNotFound
@@ -251,13 +248,4 @@ func done(id string) *models.ItemResult {
 
 func already(id string) *models.ItemResult {
 	return &models.ItemResult{ID: id, Outcome: models.OutcomeAlready}
-}
-
-// wrap names the package for errors that are not for callers.
-func wrap(err error) error {
-	var refusal *fault.Error
-	if err == nil || errors.As(err, &refusal) {
-		return err
-	}
-	return fmt.Errorf("changing relations: %w", err)
 }

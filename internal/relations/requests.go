@@ -195,7 +195,7 @@ func (s *Service) answer(ctx context.Context, app *models.App, id, column string
 	err := s.db.Read(ctx).Joins("JOIN friend_requests r ON r.from_id = users.id OR r.to_id = users.id").
 		Where("r.id = ? AND r."+column+" = ?", key, caller.ID).Find(&parties).Error
 	if err != nil {
-		return wrap(err)
+		return fault.Wrap(err, "changing relations")
 	}
 	if len(parties) != 2 {
 		return errNoRequest

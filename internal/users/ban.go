@@ -43,7 +43,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 		},
 	})
 	s.revoke(ctx, before, bus.ReasonBanned)
-	return results, wrap(err, "banning users")
+	return results, fault.Wrap(err, "banning users")
 }
 
 // Unban ends bans. Of one who is not banned: ALREADY.
@@ -62,7 +62,7 @@ func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by m
 			return tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Updates(noBan()).Error
 		},
 	})
-	return results, wrap(err, "unbanning users")
+	return results, fault.Wrap(err, "unbanning users")
 }
 
 // noBan are the columns of a user who is not banned.

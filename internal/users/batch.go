@@ -2,8 +2,6 @@ package users
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -141,13 +139,4 @@ func deactivated(id string) *fault.Error {
 // full returns the refusal of one more user.
 func full(none *headcount.FullError) *fault.Error {
 	return fault.New(fault.UserLimitReached, "the app holds the %d users that it may", none.Limit).With("limit", none.Limit)
-}
-
-// wrap names the operation that an error without a code for callers came from.
-func wrap(err error, operation string) error {
-	var refusal *fault.Error
-	if err == nil || errors.As(err, &refusal) {
-		return err
-	}
-	return fmt.Errorf("%s: %w", operation, err)
 }

@@ -51,7 +51,7 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 			return s.counts.In(tx, app).Add(models.UserCounts{Registered: -len(changed), Deactivated: len(changed)})
 		},
 	})
-	return results, wrap(err, "deactivating users")
+	return results, fault.Wrap(err, "deactivating users")
 }
 
 // Reactivate gives back empty accounts: no name, no token, UNLOGINED; the App
@@ -87,5 +87,5 @@ func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string,
 			return tally.Add(models.UserCounts{Registered: len(changed), Deactivated: -len(changed)})
 		},
 	})
-	return results, wrap(err, "reactivating users")
+	return results, fault.Wrap(err, "reactivating users")
 }

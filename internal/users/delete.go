@@ -46,5 +46,5 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 			return s.counts.In(tx, app).Add(gone)
 		},
 	})
-	return results, wrap(err, "deleting users")
+	return results, fault.Wrap(err, "deleting users")
 }

@@ -31,5 +31,5 @@ func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []strin
 			return tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Update("tokens_valid_from", from).Error
 		},
 	})
-	return results, wrap(err, "expiring tokens")
+	return results, fault.Wrap(err, "expiring tokens")
 }

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -37,7 +38,7 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, tt
 		return audit.Write(tx, s.entry(app, by, audit.ActionUserGrantToken, id, fmt.Sprintf("minutes=%d", ttl/time.Minute)))
 	})
 	if err != nil {
-		return nil, wrap(err, "granting user token")
+		return nil, fault.Wrap(err, "granting user token")
 	}
 	return out, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -83,7 +84,7 @@ func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) 
 		}
 		return s.apply(tx, user, Change{Name: &in.Name, AvatarURL: in.AvatarURL, AvatarGiven: in.AvatarGiven})
 	})
-	return user, created, wrap(err, "registering user")
+	return user, created, fault.Wrap(err, "registering user")
 }
 
 // attempts bounds how often a registration is tried again because somebody else

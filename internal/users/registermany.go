@@ -28,7 +28,7 @@ func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Regist
 		return err
 	})
 	if err != nil {
-		return nil, wrap(err, "registering users")
+		return nil, fault.Wrap(err, "registering users")
 	}
 	for i, item := range items {
 		if item.Err != nil {

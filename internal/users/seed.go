@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm/clause"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -30,7 +31,7 @@ func (s *Service) Seed(ctx context.Context, app *models.App, n int, progress fun
 		}
 		err := s.db.Tx(ctx, func(tx *gorm.DB) error { return s.seedBatch(tx, app, batch) })
 		if err != nil {
-			return wrap(err, "seeding users")
+			return fault.Wrap(err, "seeding users")
 		}
 		progress(end)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -34,7 +35,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 		return s.apply(tx, user, change)
 	})
 	if err != nil {
-		return nil, wrap(err, "updating user")
+		return nil, fault.Wrap(err, "updating user")
 	}
 	return user, nil
 }
