@@ -1,17 +1,18 @@
-// Package headcount counts the users of apps in the transactions that change them, without
-// one row that all registrations of an app wait for.
+// Package headcount counts the users of apps in the transactions that register, deactivate and delete
+// them, so that the limit on registered users is exact without a row on which all registrations of an
+// app wait.
 //
-// A count is the sum of parts. One part is in the app's own row. An app with a limit has
-// only this one; a registration compares it with the limit and changes it in one statement.
-// An app without a limit has Parts further ones in rows of their own; each transaction
-// changes one of them and waits only for another that changes the same.
+// A count is a sum of parts. One part is in the app's own row. An app with a limit has only this
+// part: a registration compares it with the limit and increments it in one statement. An app without
+// a limit has Parts further parts, each in a row of its own. A transaction changes one of them, and
+// waits only for transactions that change the same part.
 //
-// Whether an app has further parts decides how its users are counted. A transaction that
-// finds its part locks it, so the app gets no limit (Gather) before the transaction ends. A
-// transaction that does not find it uses the app's row and the limit there.
+// Whether an app has further parts decides how its users are counted. A transaction that finds its
+// part locks it, so the app cannot get a limit (Gather) before the transaction ends. A transaction
+// that does not find its part uses the app's row and the limit in it.
 //
-// Lock order: users, then either one part or the app's row. Gather locks the app's row and
-// then all parts; a transaction that has locked a part never waits for the app's row.
+// Lock order: users, then either one part or the app's row. Gather locks the app's row and then all
+// parts. A transaction that has locked a part never waits for the app's row.
 package headcount
 
 import (
@@ -27,28 +28,28 @@ import (
 	"rollcall/models"
 )
 
-// Parts is how many further parts there are: more than a node has transactions at once.
+// Parts is the number of further parts. It exceeds the concurrent transactions of a node.
 const Parts = 64
 
-// Spread makes the further parts of an app that has no limit.
+// Spread creates the further parts of an app that has no limit.
 func Spread(tx *gorm.DB, appID int64) error {
 	parts := make([]models.UserCountPart, Parts)
 	for i := range parts {
 		parts[i] = models.UserCountPart{AppID: appID, Part: i}
 	}
 	if err := tx.Create(&parts).Error; err != nil {
-		return fmt.Errorf("spreading the count of users: %w", err)
+		return fmt.Errorf("creating the parts of a user count: %w", err)
 	}
 	return nil
 }
 
-// Gather moves the further parts of an app that gets a limit into the app's row, which must
-// be locked. It waits for the transactions that have changed one.
+// Gather adds the further parts of an app that gets a limit to the app's row, which the caller must
+// have locked, and deletes them. It waits for the transactions that have changed a part.
 func Gather(tx *gorm.DB, appID int64) error {
 	var parts []models.UserCountPart
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("app_id = ?", appID).Order("part").Find(&parts).Error
 	if err != nil {
-		return fmt.Errorf("gathering the count of users: %w", err)
+		return fmt.Errorf("gathering the parts of a user count: %w", err)
 	}
 	var sum models.UserCounts
 	for _, p := range parts {
@@ -59,12 +60,12 @@ func Gather(tx *gorm.DB, appID int64) error {
 		_, err = addToApp(tx.Where("id = ?", appID), sum)
 	}
 	if err != nil {
-		return fmt.Errorf("gathering the count of users: %w", err)
+		return fmt.Errorf("gathering the parts of a user count: %w", err)
 	}
 	return nil
 }
 
-// Read returns the counts of the apps with these keys, in one query.
+// Read returns the counts of the apps with these apps.id, in one query.
 func Read(ctx context.Context, db *database.DB, appIDs ...int64) (map[int64]models.UserCounts, error) {
 	var rows []struct {
 		ID                      int64
@@ -76,7 +77,7 @@ func Read(ctx context.Context, db *database.DB, appIDs ...int64) (map[int64]mode
 		FROM apps LEFT JOIN user_count_parts parts ON parts.app_id = apps.id
 		WHERE apps.id IN ? GROUP BY apps.id, apps.registered_user_count, apps.deactivated_user_count`, appIDs).Scan(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("reading counts of users: %w", err)
+		return nil, fmt.Errorf("reading user counts: %w", err)
 	}
 	counts := make(map[int64]models.UserCounts, len(rows))
 	for _, row := range rows {
@@ -85,11 +86,11 @@ func Read(ctx context.Context, db *database.DB, appIDs ...int64) (map[int64]mode
 	return counts, nil
 }
 
-// Counter changes counts.
+// Counter changes the counts of apps. It distributes transactions over the parts.
 type Counter struct{ next atomic.Uint32 }
 
-// In returns what changes the count of app in the transaction tx. The app may have been
-// read long before; the limit that holds is the one that the database has.
+// In returns a Tally for app in the transaction tx. The app may have been read earlier; the limit that
+// applies is the one in the database.
 func (c *Counter) In(tx *gorm.DB, app *models.App) *Tally {
 	return &Tally{tx: tx, app: app, part: int(c.next.Add(1) % Parts)}
 }
@@ -98,35 +99,33 @@ func (c *Counter) In(tx *gorm.DB, app *models.App) *Tally {
 type Tally struct {
 	tx   *gorm.DB
 	app  *models.App
-	part int // the further part that it uses, if there are any
+	part int // the further part to use, if the app has any
 }
 
-// FullError means that an app has no room for more users.
+// FullError reports that an app has no room for more users.
 type FullError struct{ Limit int }
 
-// Error says so.
 func (e *FullError) Error() string { return fmt.Sprintf("the limit of %d users is reached", e.Limit) }
 
-// Room is how many more users an app may have.
+// Room is the number of users that an app may still register.
 type Room struct {
-	limit *int // nil: as many as come
+	limit *int // nil: unlimited
 	free  int
 }
 
-// Take takes a place for one more user, or returns why there is none.
-func (r *Room) Take() *FullError {
+// Take takes places for n more users. Returns *FullError, and takes none, if there are fewer.
+func (r *Room) Take(n int) *FullError {
 	if r.limit == nil {
 		return nil
 	}
-	if r.free <= 0 {
+	if r.free < n {
 		return &FullError{*r.limit}
 	}
-	r.free--
+	r.free -= n
 	return nil
 }
 
-// Room returns the room that the app has, which nobody else changes until the transaction
-// ends.
+// Room returns the room of the app. No other transaction changes it until this one ends.
 func (t *Tally) Room() (*Room, error) {
 	if t.app.RegisteredUserLimit() == nil {
 		part := t.tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
@@ -135,7 +134,13 @@ func (t *Tally) Room() (*Room, error) {
 			return &Room{}, part.Error
 		}
 	}
-	now, err := t.lockApp()
+	return t.lockedRoom()
+}
+
+// lockedRoom locks the app's row and returns the room that the app has.
+func (t *Tally) lockedRoom() (*Room, error) {
+	now := &models.App{}
+	err := t.tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", t.app.ID).Take(now).Error
 	if err != nil {
 		return nil, err
 	}
@@ -146,45 +151,43 @@ func (t *Tally) Room() (*Room, error) {
 	return room, nil
 }
 
-// Add changes the count without regard to the limit: for users that go, and for those that
-// there is Room for.
+// Add changes the count whatever the limit is. It is for users that leave, and for users whose places
+// have been taken from a Room.
 func (t *Tally) Add(change models.UserCounts) error {
 	if added, err := t.addToPart(change); added || err != nil {
 		return err
 	}
-	_, err := addToApp(t.tx.Where("id = ?", t.app.ID), change)
-	return err
+	return t.addToApp(change)
 }
 
-// Register counts n more users. Returns *FullError if the app has no room for them.
+// Register takes places for n more users and counts them. It is Room, Take and Add in one statement,
+// if the app is as it was read and has the room. Returns *FullError if there are fewer places.
 func (t *Tally) Register(n int) error {
 	more := models.UserCounts{Registered: n}
 	if added, err := t.addToPart(more); added || err != nil {
 		return err
 	}
 	if limit := t.app.RegisteredUserLimit(); limit != nil {
-		// In one statement, if the limit is still as it was read.
 		added, err := addToApp(t.tx.Where("id = ? AND environment = ? AND edition = ? AND user_limit = ? AND registered_user_count <= ?",
 			t.app.ID, t.app.Environment, t.app.Edition, t.app.UserLimit, *limit-n), more)
 		if added || err != nil {
 			return err
 		}
 	}
-	now, err := t.lockApp()
+	room, err := t.lockedRoom()
 	if err != nil {
 		return err
 	}
-	if limit := now.RegisteredUserLimit(); limit != nil && now.Counted.Registered > *limit-n {
-		return &FullError{*limit}
+	if full := room.Take(n); full != nil {
+		return full
 	}
-	_, err = addToApp(t.tx.Where("id = ?", t.app.ID), more)
-	return err
+	return t.addToApp(more)
 }
 
-// addToPart changes the part, and reports whether there is one.
+// addToPart changes a further part, and reports whether the app has any.
 func (t *Tally) addToPart(change models.UserCounts) (bool, error) {
 	if t.app.RegisteredUserLimit() != nil {
-		return false, nil // most likely not
+		return false, nil // an app with a limit most likely has none
 	}
 	done := t.tx.Model(&models.UserCountPart{}).Where("app_id = ? AND part = ?", t.app.ID, t.part).Updates(map[string]any{
 		"registered":  gorm.Expr("registered + ?", change.Registered),
@@ -193,19 +196,18 @@ func (t *Tally) addToPart(change models.UserCounts) (bool, error) {
 	return done.RowsAffected > 0, done.Error
 }
 
-// addToApp changes the part in the row of the app that the condition of query selects, and
-// reports whether there is one.
+// addToApp changes the part in the app's row.
+func (t *Tally) addToApp(change models.UserCounts) error {
+	_, err := addToApp(t.tx.Where("id = ?", t.app.ID), change)
+	return err
+}
+
+// addToApp changes the part in the row of the app that the condition of query selects, and reports
+// whether it selects one.
 func addToApp(query *gorm.DB, change models.UserCounts) (bool, error) {
 	done := query.Model(&models.App{}).Updates(map[string]any{
 		"registered_user_count":  gorm.Expr("registered_user_count + ?", change.Registered),
 		"deactivated_user_count": gorm.Expr("deactivated_user_count + ?", change.Deactivated),
 	})
 	return done.RowsAffected > 0, done.Error
-}
-
-// lockApp reads the app's row as it is now, locked until the transaction ends.
-func (t *Tally) lockApp() (*models.App, error) {
-	now := &models.App{}
-	err := t.tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", t.app.ID).Take(now).Error
-	return now, err
 }

@@ -136,7 +136,7 @@ func deactivated(id string) *fault.Error {
 	return fault.New(fault.UserDeactivated, "the user %q is deactivated", id)
 }
 
-// full returns the refusal of one more user.
-func full(none *headcount.FullError) *fault.Error {
-	return fault.New(fault.UserLimitReached, "the app holds the %d users that it may", none.Limit).With("limit", none.Limit)
+// full returns the refusal of users that an app has no room for.
+func full(e *headcount.FullError) *fault.Error {
+	return fault.New(fault.UserLimitReached, "the app already has the maximum of %d users", e.Limit).With("limit", e.Limit)
 }

@@ -72,8 +72,8 @@ func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string,
 			if u.DeactivatedAt == nil {
 				return models.OutcomeAlready, nil
 			}
-			if none := room.Take(); none != nil {
-				return models.OutcomeRefused, full(none)
+			if e := room.Take(1); e != nil {
+				return models.OutcomeRefused, full(e)
 			}
 			u.DeactivatedAt = nil
 			return models.OutcomeDone, nil

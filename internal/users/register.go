@@ -82,7 +82,7 @@ func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) 
 			user = s.newUser(app, in)
 			return s.insert(tx, app, user)
 		}
-		return s.apply(tx, user, Change{Name: &in.Name, AvatarURL: in.AvatarURL, AvatarGiven: in.AvatarGiven})
+		return s.apply(tx, user, in.profile())
 	})
 	return user, created, fault.Wrap(err, "registering user")
 }
@@ -100,6 +100,11 @@ func (s *Service) register(ctx context.Context, fn func(tx *gorm.DB) error) (err
 		}
 	}
 	return err
+}
+
+// profile returns the registration as a change of a user that exists.
+func (in Registration) profile() Change {
+	return Change{Name: &in.Name, AvatarURL: in.AvatarURL, AvatarGiven: in.AvatarGiven}
 }
 
 func (s *Service) newUser(app *models.App, in Registration) *models.User {
@@ -127,8 +132,8 @@ func (s *Service) insert(tx *gorm.DB, app *models.App, user *models.User) error 
 // countMore counts n users more. Returns USER_LIMIT_REACHED if the app has no room for them.
 func (s *Service) countMore(tx *gorm.DB, app *models.App, n int) error {
 	err := s.counts.In(tx, app).Register(n)
-	if none, ok := errors.AsType[*headcount.FullError](err); ok {
-		return full(none)
+	if e, ok := errors.AsType[*headcount.FullError](err); ok {
+		return full(e)
 	}
 	return err
 }

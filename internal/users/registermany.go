@@ -62,21 +62,19 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 	rows := make([]*models.User, len(in))
 	for i, r := range in {
 		u := users[r.ID]
-		switch {
-		case u == nil:
-			if none := room.Take(); none != nil {
-				items[i].Err = full(none)
+		if u == nil {
+			if e := room.Take(1); e != nil {
+				items[i].Err = full(e)
 				continue
 			}
 			u = s.newUser(app, r)
 			users[r.ID] = u
 			created = append(created, u)
 			items[i].Registered = &Registered{Created: true}
-		case u.DeactivatedAt != nil:
-			items[i].Err = deactivated(r.ID)
-			continue
-		default:
-			s.alter(u, Change{Name: &r.Name, AvatarURL: r.AvatarURL, AvatarGiven: r.AvatarGiven})
+		} else {
+			if items[i].Err = s.alter(u, r.profile()); items[i].Err != nil {
+				continue
+			}
 			if u.ID != 0 && !slices.Contains(changed, u) {
 				changed = append(changed, u)
 			}

@@ -40,8 +40,14 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 	return user, nil
 }
 
-// alter makes a change in memory.
-func (s *Service) alter(user *models.User, change Change) {
+// alter makes a change to a user in memory. Returns USER_DEACTIVATED if it is deactivated.
+func (s *Service) alter(user *models.User, change Change) *fault.Error {
+	if user.DeactivatedAt != nil {
+		return deactivated(user.ExternalID)
+	}
+	if change == (Change{}) {
+		return nil
+	}
 	user.UpdatedAt = s.now()
 	if change.Name != nil {
 		user.Name, user.SearchName = *change.Name, models.SearchForm(*change.Name)
@@ -49,17 +55,17 @@ func (s *Service) alter(user *models.User, change Change) {
 	if change.AvatarGiven {
 		user.AvatarURL = change.AvatarURL
 	}
+	return nil
 }
 
-// apply makes a change in memory and in the row, which is locked.
+// apply makes a change to a user, which is locked, in memory and in its row. Errors as alter's.
 func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
-	if user.DeactivatedAt != nil {
-		return deactivated(user.ExternalID)
+	if refusal := s.alter(user, change); refusal != nil {
+		return refusal
 	}
 	if change == (Change{}) {
 		return nil
 	}
-	s.alter(user, change)
 	columns := []string{"updated_at"}
 	if change.Name != nil {
 		columns = append(columns, "name", "search_name")
