@@ -65,6 +65,10 @@ test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to
 go-tests: # needs no server: each package starts its own where none is named
 	$(GO) test -race -vet=off -timeout 20m ./...
 
+.PHONY: test-quick
+test-quick: ## the Go tests on SQLite alone, without the race detector: needs only Go
+	ROLLCALL_TEST_SQLITE_ONLY=1 $(GO) test -trimpath -vet=off $(or $(PKG),./...)
+
 .PHONY: e2e-tests
 e2e-tests: # needs `make deps`; ROLLCALL_BIN names another server to test
 	cd e2e && ROLLCALL_BIN="$${ROLLCALL_BIN-$(BUILD)/rollcall}" npm test --silent -- --test-reporter=$(REPORTER)

@@ -237,6 +237,7 @@ func TestIntrospectionOff(t *testing.T) {
 // TestReadyz_FollowsTheDatabase takes from a node in several ways the database that it may write,
 // and gives it back.
 func TestReadyz_FollowsTheDatabase(t *testing.T) {
+	testenv.NeedServer(t)
 	server, err := testenv.StartMariaDB()
 	if err != nil {
 		t.Fatal(err)
@@ -311,6 +312,7 @@ func (n *node) becomesReady(t *testing.T, want int, says string) {
 // TestReadyz_DegradedWithoutRedis: a node whose Redis cannot be used stays ready, and its operator sees
 // why in the body, the log and a metric.
 func TestReadyz_DegradedWithoutRedis(t *testing.T) {
+	testenv.NeedServer(t)
 	server, err := testenv.StartRedis()
 	if err != nil {
 		t.Fatal(err)

@@ -103,7 +103,7 @@ test('every link in README and docs leads to a file and a heading', async () => 
       heading.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'),
     );
   const wrong = [];
-  for (const path of ['README.md', 'SECURITY.md', 'bench/README.md', ...PAGES.map((name) => `docs/${name}.md`)]) {
+  for (const path of ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'bench/README.md', ...PAGES.map((name) => `docs/${name}.md`)]) {
     const from = new URL(path, root);
     for (const [, link] of (await readFile(from, 'utf8')).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(link)) continue;

@@ -130,6 +130,7 @@ func TestOutage_FileLocked(t *testing.T) {
 
 // A database that has gone away is no fault of the server.
 func TestOutage_DatabaseStops(t *testing.T) {
+	testenv.NeedServer(t)
 	server, err := testenv.StartMariaDB()
 	if err != nil {
 		t.Fatal(err)

@@ -255,6 +255,7 @@ func TestRates_Nodes(t *testing.T) {
 // TestRates_GoOnWithoutRedis: what needs only the database goes on while Redis is away, and each
 // node still limits.
 func TestRates_GoOnWithoutRedis(t *testing.T) {
+	testenv.NeedServer(t)
 	redis, err := testenv.StartRedis()
 	if err != nil {
 		t.Fatal(err)

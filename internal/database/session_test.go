@@ -44,6 +44,7 @@ const otherDefaults = `SET GLOBAL
 func serverWithOtherDefaults(t *testing.T) string {
 	t.Helper()
 	// A server with --skip-character-set-client-handshake ignores the client's character set.
+	testenv.NeedServer(t)
 	server, err := testenv.StartMariaDB("--skip-character-set-client-handshake", "--character-set-server=latin1")
 	if err != nil {
 		t.Fatal(err)

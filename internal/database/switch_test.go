@@ -22,6 +22,7 @@ func primaries(t *testing.T) (first, second *testenv.MariaDB, link *testenv.Prox
 	var servers [2]*testenv.MariaDB
 	var name string
 	for i := range servers {
+		testenv.NeedServer(t)
 		server, err := testenv.StartMariaDB()
 		if err != nil {
 			t.Fatal(err)
@@ -190,6 +191,7 @@ func TestSwitch_OfThePrimary(t *testing.T) {
 // TestTooManyConnections: a server that grants fewer connections than the pool wants serves all
 // callers with those.
 func TestTooManyConnections(t *testing.T) {
+	testenv.NeedServer(t)
 	server, err := testenv.StartMariaDB()
 	if err != nil {
 		t.Fatal(err)

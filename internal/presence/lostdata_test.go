@@ -37,6 +37,7 @@ type remoteNodes struct {
 // newRemoteNodes starts a Redis with these arguments, and nodes on one database.
 func newRemoteNodes(t *testing.T, db *database.DB, count, users int, args ...string) *remoteNodes {
 	t.Helper()
+	testenv.NeedServer(t)
 	server, err := testenv.StartRedis()
 	if err != nil {
 		t.Fatal(err)
@@ -439,6 +440,7 @@ var replicated = []string{"--repl-diskless-sync-delay", "0"}
 // newReplica starts a replica of the nodes' Redis, over a link of its own.
 func newReplica(t *testing.T, r *remoteNodes) (*testenv.Redis, *testenv.Proxy) {
 	t.Helper()
+	testenv.NeedServer(t)
 	replica, err := testenv.StartRedis()
 	if err != nil {
 		t.Fatal(err)

@@ -104,6 +104,7 @@ func TestPartitionedNode(t *testing.T) {
 // Redis goes away for a while and comes back without its data.
 func TestRedisAwayAndBackEmpty(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
+		testenv.NeedServer(t)
 		server, err := testenv.StartRedis()
 		if err != nil {
 			t.Fatal(err)
@@ -161,6 +162,7 @@ func TestRedisAwayAndBackEmpty(t *testing.T) {
 func TestRevokedWhileRedisIsAway(t *testing.T) {
 	t.Parallel() // waits, mostly
 	onMySQL(t, func(db *database.DB) {
+		testenv.NeedServer(t)
 		server, err := testenv.StartRedis()
 		if err != nil {
 			t.Fatal(err)

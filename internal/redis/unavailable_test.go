@@ -14,6 +14,7 @@ import (
 // Errors of a real server that refuses commands for the moment are told from wrong commands.
 func TestUnavailable(t *testing.T) {
 	ctx := context.Background()
+	testenv.NeedServer(t)
 	server, err := testenv.StartRedis()
 	if err != nil {
 		t.Fatal(err)

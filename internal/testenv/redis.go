@@ -167,6 +167,7 @@ var ownRedis struct {
 // RedisURL names a Redis server that tests share.
 func RedisURL(tb testing.TB) string {
 	tb.Helper()
+	NeedServer(tb)
 	if url := os.Getenv(RedisVariable); url != "" {
 		return url
 	}

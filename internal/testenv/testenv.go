@@ -16,6 +16,19 @@ import (
 // server, as MariaDB.URL does.
 const ServerVariable = "ROLLCALL_TEST_MYSQL"
 
+// SQLiteOnlyVariable is the environment variable that, if not empty, skips the tests that need a
+// MariaDB or Redis server, for a machine that has none and for a quick run. See `make test-quick`.
+const SQLiteOnlyVariable = "ROLLCALL_TEST_SQLITE_ONLY"
+
+// NeedServer skips a test if SQLiteOnlyVariable is set. Tests that start a server of their own call
+// it first; MySQLURL and RedisURL call it by themselves.
+func NeedServer(tb testing.TB) {
+	tb.Helper()
+	if os.Getenv(SQLiteOnlyVariable) != "" {
+		tb.Skip(SQLiteOnlyVariable + " is set")
+	}
+}
+
 // Each runs test once for each kind of database, as the subtests "sqlite" and
 // "mariadb", on a fresh database that is migrated and closed afterwards.
 func Each(t *testing.T, test func(t *testing.T, db *database.DB)) {
@@ -64,6 +77,7 @@ func SQLiteURL(tb testing.TB) string {
 // server, dropped when the test ends.
 func MySQLURL(tb testing.TB) string {
 	tb.Helper()
+	NeedServer(tb)
 	server, err := serverURL()
 	if err != nil {
 		tb.Fatal(err)

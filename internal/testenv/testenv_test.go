@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestEachGivesBothDialects(t *testing.T) {
+	testenv.NeedServer(t)
 	var dialects []database.Dialect
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		dialects = append(dialects, db.Dialect())
@@ -77,6 +78,7 @@ func TestDatabasesAreEmptyAndApart(t *testing.T) {
 }
 
 func TestDatabaseGoesWithItsTest(t *testing.T) {
+	testenv.NeedServer(t)
 	var url string
 	t.Run("user", func(t *testing.T) {
 		url = testenv.MySQLURL(t)
@@ -93,6 +95,7 @@ func TestDatabaseGoesWithItsTest(t *testing.T) {
 }
 
 func TestStopRemovesEverything(t *testing.T) {
+	testenv.NeedServer(t)
 	server, err := testenv.StartMariaDB()
 	if err != nil {
 		t.Fatal(err)
@@ -106,6 +109,7 @@ func TestStopRemovesEverything(t *testing.T) {
 // A test binary can end without running another line of Go: a panic in a
 // goroutine, go test's time-out, kill -9.
 func TestServerEndsWithItsOwner(t *testing.T) {
+	testenv.NeedServer(t)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -233,6 +237,7 @@ func TestProxyDelaysPausesAndCuts(t *testing.T) {
 
 func TestRedisPausesAndKeepsItsData(t *testing.T) {
 	dir := t.TempDir()
+	testenv.NeedServer(t)
 	server, err := testenv.StartRedis()
 	if err != nil {
 		t.Fatal(err)

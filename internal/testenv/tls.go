@@ -109,6 +109,7 @@ func (a *Authority) write(tb testing.TB, name, kind string, der []byte) string {
 // stops, and its port on 127.0.0.1.
 func TLSMariaDB(tb testing.TB, ca *Authority, pair Pair) (*MariaDB, int) {
 	tb.Helper()
+	NeedServer(tb)
 	var err error
 	for range portAttempts {
 		var port int
@@ -132,6 +133,7 @@ func TLSMariaDB(tb testing.TB, ca *Authority, pair Pair) (*MariaDB, int) {
 // test's end stops the server.
 func TLSRedis(tb testing.TB, ca *Authority, pair Pair) (server *Redis, port int) {
 	tb.Helper()
+	NeedServer(tb)
 	var err error
 	for range portAttempts {
 		var plain int

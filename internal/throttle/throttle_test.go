@@ -228,6 +228,7 @@ func TestShared_DelaysGrow(t *testing.T) {
 
 // TestShared_RedisAway counts on each node alone while Redis is unreachable, and says so once.
 func TestShared_RedisAway(t *testing.T) {
+	testenv.NeedServer(t)
 	server, err := testenv.StartRedis()
 	if err != nil {
 		t.Fatal(err)

@@ -87,6 +87,7 @@ func TestRenew_RecognizesOtherData(t *testing.T) {
 
 // Without the right to INFO, a new connection may lead to another server.
 func TestRenew_WithoutInfo(t *testing.T) {
+	testenv.NeedServer(t)
 	server, err := testenv.StartRedis()
 	if err != nil {
 		t.Fatal(err)

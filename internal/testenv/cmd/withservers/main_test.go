@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 
 func withservers(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
+	testenv.NeedServer(t)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
