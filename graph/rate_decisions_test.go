@@ -77,7 +77,6 @@ func TestRates_EveryFieldHasADecision(t *testing.T) {
 	rates := new(recorder)
 	w.Rates = rates
 	w.Restart()
-	device := w.Socket(w.Bearer("ann"))
 	s := schema()
 	decided := maps.Clone(rateDecisions)
 	for name, def := range s.Types {
@@ -105,6 +104,7 @@ func TestRates_EveryFieldHasADecision(t *testing.T) {
 			}
 			query, variables := example(s, of, field)
 			about(variables)
+			device := w.Socket(w.Bearer("ann")) // one for each field: logout ends its device
 			rates.take()
 			if def == s.Subscription {
 				w.Live("websocket", w.Bearer("ann"), query, variables).Close()
