@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
+	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 )
 
@@ -99,9 +99,9 @@ func TestPasswordFromAnEditor(t *testing.T) {
 		if status, out, errs := run(t, "\ufeffpasse\u0301 1234 "+args[1]+"\r\n", args...); status != 0 || strings.Contains(out, "password ") {
 			t.Errorf("%v: status %d, %q, %q", args, status, out, errs)
 		}
-		operators := apps.NewOperators(testenv.Open(t, url), time.Now)
-		login := apps.LoginRequest{Name: "ann", Password: "passé 1234 " + args[1], Address: "192.0.2.1"}
-		if _, err := operators.Login(t.Context(), login); err != nil {
+		operatorRules := operators.New(testenv.Open(t, url), time.Now)
+		login := operators.LoginRequest{Name: "ann", Password: "passé 1234 " + args[1], Address: "192.0.2.1"}
+		if _, err := operatorRules.Login(t.Context(), login); err != nil {
 			t.Errorf("after %v: %v", args, err)
 		}
 	}

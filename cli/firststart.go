@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/fault"
+	"rollcall/internal/operators"
 	"rollcall/models"
 )
 
@@ -25,7 +26,7 @@ var startActor = models.Actor{Name: "first start"}
 // them makes each; the others find the name taken.
 type firstStart struct {
 	apps      *apps.Service
-	operators *apps.Operators
+	operators *operators.Service
 	out       io.Writer
 
 	made            bool   // something was made and printed

@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -48,17 +49,17 @@ func TestLostOutput_ChangesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rules, operators := apps.New(db, new(bus.Bus), keys, time.Now), apps.NewOperators(db, time.Now)
+		rules, operatorRules := apps.New(db, new(bus.Bus), keys, time.Now), operators.New(db, time.Now)
 		app, secret, err := rules.Create(ctx, apps.NewApp{Name: "chat", Environment: models.EnvironmentProduction, Edition: models.EditionStandard}, audit.CommandLine)
 		if err != nil {
 			t.Fatal(err)
 		}
-		password, err := operators.Create(ctx, "ann", models.RoleAdmin, "", audit.CommandLine)
+		password, err := operatorRules.Create(ctx, "ann", models.RoleAdmin, "", audit.CommandLine)
 		if err != nil {
 			t.Fatal(err)
 		}
-		request := apps.LoginRequest{Name: "ann", Password: password, Address: "192.0.2.1"}
-		login, err := operators.Login(ctx, request)
+		request := operators.LoginRequest{Name: "ann", Password: password, Address: "192.0.2.1"}
+		login, err := operatorRules.Login(ctx, request)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,13 +88,13 @@ func TestLostOutput_ChangesNothing(t *testing.T) {
 		if _, _, err := rules.IssueToken(ctx, app.Key, secret, time.Hour); err != nil {
 			t.Errorf("the secret of before: %v", err)
 		}
-		if _, _, err := operators.ByToken(ctx, login.Token); err != nil {
+		if _, _, err := operatorRules.ByToken(ctx, login.Token); err != nil {
 			t.Errorf("the session of before: %v", err)
 		}
-		if _, err := operators.Login(ctx, request); err != nil {
+		if _, err := operatorRules.Login(ctx, request); err != nil {
 			t.Errorf("the password of before: %v", err)
 		}
-		if there, err := operators.ByName(ctx, "new"); err != nil || there != nil {
+		if there, err := operatorRules.ByName(ctx, "new"); err != nil || there != nil {
 			t.Errorf("an operator was made: %v, %v", there, err)
 		}
 		if after := auditCount(t, db); after != before+1 { // the login

@@ -28,6 +28,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
+	"rollcall/internal/operators"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence"
 	"rollcall/internal/ratelimit"
@@ -134,7 +135,7 @@ type server struct {
 	bus       *bus.Bus
 	redis     *redis.Client // nil: there is one node
 	apps      *apps.Service
-	operators *apps.Operators
+	operators *operators.Service
 	presence  *presence.Hub
 	figures   *figures.Recorder
 	sweeper   *retention.Sweeper
@@ -170,7 +171,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	rates := c.rates(shared, log)
 	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, clock)
 	userRules.Observe(metrics)
-	operators := apps.NewOperators(db, clock).Limiting(attempts, apps.FailureTime)
+	operatorRules := operators.New(db, clock).Limiting(attempts, operators.FailureTime)
 	exec := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, rates, clock), graph.Options{
 		Introspection: c.Introspection == "on",
 		MaxResponse:   c.MaxResponseSize,
@@ -205,7 +206,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 		h.redis = newRedisHealth(shared, metrics, log)
 	}
 	pages := console.New(console.Deps{
-		Operators:     operators,
+		Operators:     operatorRules,
 		Apps:          appRules,
 		Audit:         auditLog,
 		Users:         userRules.ForOperators(),
@@ -227,8 +228,8 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	}
 	proxies := &proxyWarning{addresses: addresses, log: log}
 	return &server{
-		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operators, presence: hub, figures: recorder,
-		sweeper: retention.New(db, clock, log, slices.Concat(relations.Expiring(), jobs.Expiring(), apps.Expiring(), audit.Expiring(c.AuditRetention))...),
+		log: log, db: db, bus: events, redis: shared, apps: appRules, operators: operatorRules, presence: hub, figures: recorder,
+		sweeper: retention.New(db, clock, log, slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), audit.Expiring(c.AuditRetention))...),
 		jobs:    longWork, graphql: gql, health: h,
 		public:  withHeaders(proxies.around(public), addresses.Secure),
 		console: withHeaders(proxies.around(withConsole), addresses.Secure),

@@ -57,7 +57,7 @@ func TestViewerSeesAndChangesNothing(t *testing.T) {
 		switch {
 		case rt.access == admins, rt.access == confirmed:
 			viewer.send(method, path, nil).want(t, http.StatusForbidden, "Your role is viewer")
-		case rt.access == operators && method == http.MethodGet && !strings.HasSuffix(path, "nowhere"):
+		case rt.access == viewers && method == http.MethodGet && !strings.HasSuffix(path, "nowhere"):
 			viewer.get(path).want(t, http.StatusOK, "!Delete this user")
 		}
 	}

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"net/http"
 
-	"rollcall/internal/apps"
 	"rollcall/internal/fault"
+	"rollcall/internal/operators"
 )
 
 // accountPath is where operators see to their own account.
@@ -23,7 +23,7 @@ type accountPage struct {
 }
 
 // MinPassword is how long a password must be.
-func (accountPage) MinPassword() int { return apps.MinPasswordLength }
+func (accountPage) MinPassword() int { return operators.MinPasswordLength }
 
 // Others is how many sessions there are besides the one that the page is seen with.
 func (p accountPage) Others() int { return others(p.Sessions) }

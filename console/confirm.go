@@ -6,8 +6,8 @@ import (
 	"net/http"
 	"slices"
 
-	"rollcall/internal/apps"
 	"rollcall/internal/fault"
+	"rollcall/internal/operators"
 )
 
 // confirmField is the password in the form of confirm.html. No other form has a field of that name.
@@ -31,7 +31,7 @@ type formField struct{ Name, Value string }
 func (confirmPage) Field() string { return confirmField }
 
 // Minutes is how long a confirmed password holds.
-func (confirmPage) Minutes() int { return int(apps.ConfirmationLifetime.Minutes()) }
+func (confirmPage) Minutes() int { return int(operators.ConfirmationLifetime.Minutes()) }
 
 // confirm reports whether the visitor has confirmed its password recently, in an earlier form or in
 // this one. Otherwise it responds with a page that asks for the password and does then what this

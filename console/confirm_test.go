@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
 	"rollcall/internal/database"
+	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -81,7 +81,7 @@ func TestConfirm_CarriesTheFormAlong(t *testing.T) {
 		// The form that begins with a page of its own, and one with several values.
 		rotate := appPath(s.dev) + "/rotate-secret"
 		b.post(rotate, nil).want(t, http.StatusOK, "The new app secret")
-		s.pass(apps.ConfirmationLifetime)
+		s.pass(operators.ConfirmationLifetime)
 		several := b.post(rotate, url.Values{"a": {"1", "2"}, "b": {"line\nline"}})
 		several.want(t, http.StatusForbidden, `name="a" value="1"`, `name="a" value="2"`, "value=\"line\nline\"", "!The new app secret")
 		s.loggedIn("admin").post(rotate, nil).want(t, http.StatusForbidden, "Confirm your password")

@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/audit"
 	"rollcall/internal/figures"
+	"rollcall/internal/operators"
 	"rollcall/internal/outage"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
@@ -29,9 +30,9 @@ import (
 const Root = "/console/"
 
 // Operators is what the console needs of the rules about operators
-// (apps.Operators).
+// (operators.Service).
 type Operators interface {
-	Login(ctx context.Context, in apps.LoginRequest) (*apps.Login, error)
+	Login(ctx context.Context, in operators.LoginRequest) (*operators.Login, error)
 	ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
 	// Peek is ByToken for what a page asks by itself.
 	Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)

@@ -6,14 +6,14 @@ import (
 	"strconv"
 	"time"
 
-	"rollcall/internal/apps"
 	"rollcall/internal/fault"
+	"rollcall/internal/operators"
 )
 
 const (
 	// sessionCookie holds the token of the operator's session.
 	sessionCookie = "rollcall_session"
-	// deviceCookie marks a browser that an operator has logged in with; see apps.Login.
+	// deviceCookie marks a browser that an operator has logged in with; see operators.Login.
 	deviceCookie = "rollcall_device"
 	// deviceAge is how long it stays after the last login: as long as browsers allow.
 	deviceAge = 400 * 24 * time.Hour
@@ -43,7 +43,7 @@ func (c *console) login(v *visit) error {
 		return problem{http.StatusBadRequest, "error.invalid"}
 	}
 	page := loginPage{Next: localPath(v.r.PostForm.Get("next")), Name: v.r.PostForm.Get("name")}
-	request := apps.LoginRequest{
+	request := operators.LoginRequest{
 		Name: page.Name, Password: v.r.PostForm.Get("password"), Address: c.ClientAddress(v.r), UserAgent: v.r.UserAgent(),
 		Device: c.cookie(v.r, deviceCookie),
 	}
@@ -51,7 +51,7 @@ func (c *console) login(v *visit) error {
 	var refusal *fault.Error
 	switch {
 	case err == nil:
-		c.setCookie(v, sessionCookie, login.Token, seconds(apps.SessionLifetime))
+		c.setCookie(v, sessionCookie, login.Token, seconds(operators.SessionLifetime))
 		c.setCookie(v, deviceCookie, login.Device, seconds(deviceAge))
 		return v.redirect(page.Next)
 	case !errors.As(err, &refusal):
@@ -77,7 +77,7 @@ func retryAfter(v *visit, refusal *fault.Error) int {
 
 // limitText returns the text that says which limit a login has reached.
 func limitText(refusal *fault.Error) string {
-	if refusal.Extensions["limit"] == apps.LimitLogins {
+	if refusal.Extensions["limit"] == operators.LimitLogins {
 		return "login.crowded"
 	}
 	return "login.throttled"

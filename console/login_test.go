@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
 	"rollcall/internal/database"
+	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 )
 
@@ -225,9 +225,9 @@ func TestChangePassword_Common(t *testing.T) {
 func TestSessionEndsByTime(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("admin")
-	s.pass(apps.SessionIdle - time.Second)
+	s.pass(operators.SessionIdle - time.Second)
 	b.get("/console/").want(t, http.StatusOK)
-	s.pass(apps.SessionIdle)
+	s.pass(operators.SessionIdle)
 	b.get("/console/").wantRedirect(t, "/console/login")
 }
 
@@ -256,6 +256,6 @@ func TestGuestForms_Bounded(t *testing.T) {
 	login := func(password string) *answer {
 		return b.post("/console/login", url.Values{"name": {"admin"}, "password": {password}})
 	}
-	login(strings.Repeat("\U0001F600", 4*apps.MaxPasswordLength)).want(t, http.StatusUnauthorized)
+	login(strings.Repeat("\U0001F600", 4*operators.MaxPasswordLength)).want(t, http.StatusUnauthorized)
 	login(strings.Repeat("x", maxGuestForm)).want(t, http.StatusBadRequest)
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/apps"
 	"rollcall/internal/database"
+	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -106,7 +106,7 @@ func TestPollsAreNoUseOfTheSession(t *testing.T) {
 	b := s.as("viewer")
 	b.head.Set("HX-Request", "true")
 	path := "/console/apps/" + s.dev.Key + "/counts"
-	for used := time.Hour; used < apps.SessionIdle; used += time.Hour {
+	for used := time.Hour; used < operators.SessionIdle; used += time.Hour {
 		s.pass(time.Hour)
 		b.get(path).want(t, http.StatusOK)
 	}

@@ -25,6 +25,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
+	"rollcall/internal/operators"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
@@ -91,9 +92,9 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.figures = figures.New(db, s.presence.OnlineCount, clock, logger)
 	s.jobs = jobs.New(db, logger, clock)
 	t.Cleanup(func() { s.check(s.jobs.Close(context.Background())) })
-	operators := apps.NewOperators(db, clock)
+	operatorRules := operators.New(db, clock)
 	for name, role := range map[string]models.Role{"admin": models.RoleAdmin, "viewer": models.RoleViewer} {
-		_, err := operators.Create(ctx, name, role, password, setup)
+		_, err := operatorRules.Create(ctx, name, role, password, setup)
 		s.check(err)
 	}
 	s.dev, _, err = rules.Create(ctx, apps.NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, setup)
@@ -103,7 +104,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 	s.register(s.dev, "ann", "Ann")
 	s.register(s.prod, "ann", "Ann")
 	s.deps = Deps{
-		Operators: operators, Apps: rules, Audit: audit.New(db, clock), Users: s.users, Relations: s.relations, Presence: s.presence, Jobs: s.jobs,
+		Operators: operatorRules, Apps: rules, Audit: audit.New(db, clock), Users: s.users, Relations: s.relations, Presence: s.presence, Jobs: s.jobs,
 		Connections: connections.New(db, events, clock),
 		Figures:     s.figures, Node: vitals.New(db, s.presence.DeviceCount, "1.2.3", clock),
 		Logger: logger, Clock: clock,

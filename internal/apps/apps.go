@@ -1,5 +1,5 @@
-// Package apps holds the rules about apps (the tenants), their settings and
-// secrets, and about operators, their sessions and the audit.
+// Package apps holds the rules about apps (the tenants), their settings and secrets, and the keys that
+// sign tokens.
 package apps
 
 import (
@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -24,6 +23,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/showonce"
 	"rollcall/internal/throttle"
 	"rollcall/internal/token"
 	"rollcall/internal/validate"
@@ -73,11 +73,11 @@ func (s *Service) Showing(show func(app *models.App, secret string) error) *Serv
 }
 
 // showing returns the showing of a new secret of app, which need not be complete yet.
-func (s *Service) showing(app *models.App, secret string) *showing {
+func (s *Service) showing(app *models.App, secret string) *showonce.Showing {
 	if s.show == nil {
-		return &showing{}
+		return &showonce.Showing{}
 	}
-	return &showing{show: func() error { return s.show(app, secret) }}
+	return &showonce.Showing{Show: func() error { return s.show(app, secret) }}
 }
 
 // NewApp says what app to make.
@@ -93,7 +93,7 @@ type NewApp struct {
 // Create makes an app and answers it with its secret, which is not to be had
 // again. Errors: INVALID_ARGUMENT.
 func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*models.App, string, error) {
-	if err := checkName(in.Name); err != nil {
+	if err := validate.Name(in.Name); err != nil {
 		return nil, "", err
 	}
 	if err := checkEnvironment(in.Environment); err != nil {
@@ -137,13 +137,13 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 		if err != nil {
 			return err
 		}
-		return shown.now()
+		return shown.Now()
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return nil, "", fault.Invalid("name", "unique", "there is an app named %q already", in.Name)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("creating app: %w", shown.explain(err))
+		return nil, "", fmt.Errorf("creating app: %w", shown.Explain(err))
 	}
 	return app, secret, nil
 }
@@ -299,13 +299,13 @@ func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor)
 		if err != nil {
 			return err
 		}
-		return shown.now()
+		return shown.Now()
 	})
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, "", nil
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("rotating secret: %w", shown.explain(err))
+		return nil, "", fmt.Errorf("rotating secret: %w", shown.Explain(err))
 	}
 	s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})
 	return app, secret, nil
@@ -325,35 +325,6 @@ func newSecret() (secret string, hash []byte) {
 	secret = base64.RawURLEncoding.EncodeToString(raw)
 	sum := sha256.Sum256([]byte(secret))
 	return secret, sum[:]
-}
-
-// checkName checks the name of a new app or operator.
-func checkName(name string) error {
-	if err := checkNameForm(name); err != nil {
-		return err
-	}
-	switch {
-	case !validate.HasVisible(name):
-		return fault.Invalid("name", "notblank", "name must have at least one visible character")
-	case validate.HasControl(name):
-		return fault.Invalid("name", "nocontrol", "name must not contain control characters")
-	case validate.HasOverride(name):
-		return fault.Invalid("name", "nobidi", "name must not contain bidirectional overrides")
-	}
-	return nil
-}
-
-// checkNameForm checks what a database needs to find exactly that name: MySQL ignores
-// spaces at the end, and refuses to read what is not UTF-8.
-func checkNameForm(name string) error {
-	const limit = 64
-	if n := utf8.RuneCountInString(name); n < 1 || n > limit || !utf8.ValidString(name) {
-		return fault.Invalid("name", "max", "name must have 1 to %d characters", limit)
-	}
-	if strings.TrimSpace(name) != name {
-		return fault.Invalid("name", "name", "name must not begin or end with white space")
-	}
-	return nil
 }
 
 func checkEnvironment(env models.Environment) error {

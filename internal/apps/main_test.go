@@ -4,6 +4,10 @@ import (
 	"testing"
 
 	"rollcall/internal/testenv"
+	"rollcall/models"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
+
+// shell is who acts in tests.
+var shell = models.Actor{Name: "shell", Address: "192.0.2.9"}

@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -47,7 +48,7 @@ type setting struct {
 var settings = map[string]setting{
 	"name": {
 		column: "name",
-		set:    func(a *models.App, text string) error { a.Name = text; return checkName(text) },
+		set:    func(a *models.App, text string) error { a.Name = text; return validate.Name(text) },
 		get:    func(a *models.App) any { return a.Name },
 	},
 	"edition": {

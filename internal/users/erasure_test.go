@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/jobs"
+	"rollcall/internal/operators"
 	"rollcall/internal/presence"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
@@ -280,7 +281,7 @@ func TestErasure_LeavesNoTrace(t *testing.T) {
 
 				const auditRetention = audit.MinRetention
 				w.pass(auditRetention)
-				rules := slices.Concat(apps.Expiring(), audit.Expiring(auditRetention), relations.Expiring(), jobs.Expiring())
+				rules := slices.Concat(operators.Expiring(), audit.Expiring(auditRetention), relations.Expiring(), jobs.Expiring())
 				if _, err := retention.New(db, w.clock, slog.Default(), rules...).Sweep(t.Context()); err != nil {
 					t.Fatal(err)
 				}

@@ -24,8 +24,8 @@ const (
 	slowReadPatience = 5 * time.Second
 )
 
-// operators is the class of the slow reads of operators. That of an app's is its key, apps.id.
-const operators = 0
+// operatorClass is the class of the slow reads of operators. That of an app's is its key, apps.id.
+const operatorClass = 0
 
 // slowReadLimits returns how many slow reads of db may run. SQLite works in this process, whose
 // processors are needed for everything else, too.
@@ -56,7 +56,7 @@ func (s *Service) Observe(r prometheus.Registerer) { s.slow.Observe(r) }
 func (s *Service) slowly(ctx context.Context, app *models.App, read func(ctx context.Context) error) error {
 	class := app.ID
 	if s.forOperators {
-		class = operators
+		class = operatorClass
 	}
 	leave, err := s.slow.Enter(ctx, class)
 	if err != nil {

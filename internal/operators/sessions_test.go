@@ -1,4 +1,4 @@
-package apps
+package operators
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 )
 
 // mustLogin logs in an operator that mustCreate made.
-func mustLogin(t *testing.T, o *Operators, name string) (string, *models.Operator) {
+func mustLogin(t *testing.T, o *Service, name string) (string, *models.Operator) {
 	t.Helper()
 	login, err := o.Login(context.Background(), LoginRequest{
 		Name: name, Password: "tidy harbour", Address: "192.0.2.1", UserAgent: "browser",

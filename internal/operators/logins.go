@@ -1,4 +1,4 @@
-package apps
+package operators
 
 import (
 	"context"
@@ -92,7 +92,7 @@ type Login struct {
 // Login begins a session for the right password. A wrong name and a wrong password are the same
 // UNAUTHENTICATED and take the same time. RATE_LIMITED, with the extensions retryAfterMs and
 // limit, is independent of the password and of whether the name exists.
-func (o *Operators) Login(ctx context.Context, in LoginRequest) (*Login, error) {
+func (o *Service) Login(ctx context.Context, in LoginRequest) (*Login, error) {
 	began := time.Now()
 	operator, known, err := o.knownDevice(ctx, in)
 	if err != nil {
@@ -117,7 +117,7 @@ func (o *Operators) Login(ctx context.Context, in LoginRequest) (*Login, error) 
 }
 
 // beginStranger begins the attempt of a browser that has not logged in before.
-func (o *Operators) beginStranger(ctx context.Context, in LoginRequest) (*throttle.Attempt, *throttle.Refusal) {
+func (o *Service) beginStranger(ctx context.Context, in LoginRequest) (*throttle.Attempt, *throttle.Refusal) {
 	network := clientaddr.Network(in.Address)
 	account := throttle.Key{Rule: accountRule, Subject: in.Name + "\x00" + network}
 	own := throttle.Key{Rule: networkRule, Subject: network}
@@ -133,7 +133,7 @@ func (o *Operators) beginStranger(ctx context.Context, in LoginRequest) (*thrott
 }
 
 // login is Login for an attempt that was admitted. operator may be nil if it has not been read yet.
-func (o *Operators) login(ctx context.Context, in LoginRequest, operator *models.Operator, place room, attempt *throttle.Attempt) (*Login, error) {
+func (o *Service) login(ctx context.Context, in LoginRequest, operator *models.Operator, place room, attempt *throttle.Attempt) (*Login, error) {
 	leave, ok := place.enter()
 	if !ok {
 		attempt.Cancel(ctx)
@@ -152,7 +152,7 @@ func (o *Operators) login(ctx context.Context, in LoginRequest, operator *models
 
 // compareAndBegin begins a session if the password is the operator's. A wrong one is
 // UNAUTHENTICATED and in the audit.
-func (o *Operators) compareAndBegin(ctx context.Context, in LoginRequest, operator *models.Operator) (*Login, error) {
+func (o *Service) compareAndBegin(ctx context.Context, in LoginRequest, operator *models.Operator) (*Login, error) {
 	var err error
 	if operator == nil {
 		if operator, err = o.ByName(ctx, in.Name); err != nil {
@@ -192,7 +192,7 @@ func (o *Operators) compareAndBegin(ctx context.Context, in LoginRequest, operat
 }
 
 // delayFailure waits until a multiple of the failure time has passed since began, or ctx ends.
-func (o *Operators) delayFailure(ctx context.Context, began time.Time) {
+func (o *Service) delayFailure(ctx context.Context, began time.Time) {
 	if o.failureTime == 0 {
 		return
 	}
@@ -245,7 +245,7 @@ func (r room) enter() (leave func(), ok bool) {
 
 // knownDevice reports whether the request comes from a browser that has logged in as the operator
 // before. It reads the operator only if the request says so.
-func (o *Operators) knownDevice(ctx context.Context, in LoginRequest) (operator *models.Operator, known bool, err error) {
+func (o *Service) knownDevice(ctx context.Context, in LoginRequest) (operator *models.Operator, known bool, err error) {
 	if in.Device == "" {
 		return nil, false, nil
 	}

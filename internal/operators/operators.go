@@ -1,4 +1,6 @@
-package apps
+// Package operators holds the rules about operators of the console: their accounts, logins, sessions
+// and passwords.
+package operators
 
 import (
 	"context"
@@ -12,13 +14,15 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/showonce"
 	"rollcall/internal/throttle"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
-// Operators carries out the rules about operators: their accounts here, their
-// logins and sessions in sessions.go.
-type Operators struct {
+// Service carries out the rules about operators: accounts in this file and change.go, logins in
+// logins.go, sessions in sessions.go.
+type Service struct {
 	db     *database.DB
 	clock  func() time.Time
 	hasher *hasher
@@ -31,15 +35,15 @@ type Operators struct {
 	show        func(name, password string) error // see Showing; nil: nothing
 }
 
-// NewOperators returns an Operators that counts failed logins by itself; clock is time.Now
+// New returns a Service that counts failed logins by itself; clock is time.Now
 // outside tests.
-func NewOperators(db *database.DB, clock func() time.Time) *Operators {
-	return &Operators{db: db, clock: clock, hasher: newHasher(), rooms: newRooms(), throttle: throttle.New(clock), log: audit.New(db, clock)}
+func New(db *database.DB, clock func() time.Time) *Service {
+	return &Service{db: db, clock: clock, hasher: newHasher(), rooms: newRooms(), throttle: throttle.New(clock), log: audit.New(db, clock)}
 }
 
 // Limiting returns a copy of o that counts failed logins in t and delays them to a multiple of
 // failureTime.
-func (o *Operators) Limiting(t *throttle.Throttle, failureTime time.Duration) *Operators {
+func (o *Service) Limiting(t *throttle.Throttle, failureTime time.Duration) *Service {
 	limits := *o
 	limits.throttle, limits.failureTime = t, failureTime
 	return &limits
@@ -48,23 +52,23 @@ func (o *Operators) Limiting(t *throttle.Throttle, failureTime time.Duration) *O
 // Showing returns a copy of o that calls show with each password that Create or
 // SetPassword sets, given or generated, once, before the change is committed. If show
 // returns an error, nothing is changed.
-func (o *Operators) Showing(show func(name, password string) error) *Operators {
+func (o *Service) Showing(show func(name, password string) error) *Service {
 	shows := *o
 	shows.show = show
 	return &shows
 }
 
-func (o *Operators) showing(name, password string) *showing {
+func (o *Service) showing(name, password string) *showonce.Showing {
 	if o.show == nil {
-		return &showing{}
+		return &showonce.Showing{}
 	}
-	return &showing{show: func() error { return o.show(name, password) }}
+	return &showonce.Showing{Show: func() error { return o.show(name, password) }}
 }
 
 // Create makes an operator and answers its password: the one given, or where
 // that is "" a generated one, which is not to be had again.
-func (o *Operators) Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error) {
-	if err := checkName(name); err != nil {
+func (o *Service) Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error) {
+	if err := validate.Name(name); err != nil {
 		return "", err
 	}
 	if slices.Contains(notOperators, name) {
@@ -87,13 +91,13 @@ func (o *Operators) Create(ctx context.Context, name string, role models.Role, p
 		if err := o.audit(tx, by, audit.ActionOperatorCreate, name, "role="+string(role)); err != nil {
 			return err
 		}
-		return shown.now()
+		return shown.Now()
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
 		return "", fault.Invalid("name", "unique", "there is an operator named %q already", name)
 	}
 	if err != nil {
-		return "", fmt.Errorf("creating operator: %w", shown.explain(err))
+		return "", fmt.Errorf("creating operator: %w", shown.Explain(err))
 	}
 	return password, nil
 }
@@ -113,15 +117,15 @@ func errNoOperator(name string) error {
 }
 
 // audit writes down in tx what by did to an operator.
-func (o *Operators) audit(tx *gorm.DB, by models.Actor, action, name, detail string) error {
+func (o *Service) audit(tx *gorm.DB, by models.Actor, action, name, detail string) error {
 	return audit.Write(tx, models.AuditEntry{
 		At: models.TimeOf(o.clock()), Actor: by.Name, Action: action, Target: name, Detail: detail, Address: by.Address,
 	})
 }
 
-// wrapOperators names the operation that an error without words for callers came
+// wrap names the operation that an error without words for callers came
 // from.
-func wrapOperators(err error, operation string) error {
+func wrap(err error, operation string) error {
 	var refusal *fault.Error
 	if err == nil || errors.As(err, &refusal) {
 		return err
@@ -133,7 +137,7 @@ func wrapOperators(err error, operation string) error {
 // answers it. Its sessions end. Errors: INVALID_ARGUMENT for an unknown name, and
 // for oneself (rule own_password): whoever finds a session open must not get the
 // account with it, so the own password is changed by ChangePassword alone.
-func (o *Operators) SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error) {
+func (o *Service) SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error) {
 	if name == by.Name {
 		return "", fault.Invalid("operator", "own_password", "the own password is changed with the present one")
 	}
@@ -143,7 +147,7 @@ func (o *Operators) SetPassword(ctx context.Context, name, password string, by m
 
 // setPassword is SetPassword for any operator, whom it also returns as it is then. The session
 // keep, an operator_sessions.id or 0, goes on.
-func (o *Operators) setPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (*models.Operator, string, error) {
+func (o *Service) setPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (*models.Operator, string, error) {
 	operator, err := o.ByName(ctx, name)
 	if err != nil {
 		return nil, "", err
@@ -167,16 +171,16 @@ func (o *Operators) setPassword(ctx context.Context, name, password string, keep
 		if err := o.audit(tx, by, audit.ActionPasswordSet, name, fmt.Sprintf("sessions=%d", ended.RowsAffected)); err != nil {
 			return err
 		}
-		return shown.now()
+		return shown.Now()
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("setting operator's password: %w", shown.explain(err))
+		return nil, "", fmt.Errorf("setting operator's password: %w", shown.Explain(err))
 	}
 	return operator, password, nil
 }
 
 // prepare checks a password, or makes one where it is "", and hashes it.
-func (o *Operators) prepare(ctx context.Context, password string) (plain, hash string, err error) {
+func (o *Service) prepare(ctx context.Context, password string) (plain, hash string, err error) {
 	if password == "" {
 		password = newPassword()
 	}
@@ -190,7 +194,7 @@ func (o *Operators) prepare(ctx context.Context, password string) (plain, hash s
 }
 
 // List answers all operators by name.
-func (o *Operators) List(ctx context.Context) ([]*models.Operator, error) {
+func (o *Service) List(ctx context.Context) ([]*models.Operator, error) {
 	var list []*models.Operator
 	if err := o.db.Read(ctx).Order("name").Find(&list).Error; err != nil {
 		return nil, fmt.Errorf("listing operators: %w", err)
@@ -199,8 +203,8 @@ func (o *Operators) List(ctx context.Context) ([]*models.Operator, error) {
 }
 
 // ByName answers the operator of exactly that name, nil where there is none.
-func (o *Operators) ByName(ctx context.Context, name string) (*models.Operator, error) {
-	if checkNameForm(name) != nil {
+func (o *Service) ByName(ctx context.Context, name string) (*models.Operator, error) {
+	if validate.NameForm(name) != nil {
 		return nil, nil // no operator can have it
 	}
 	operator := &models.Operator{}
@@ -215,7 +219,7 @@ func (o *Operators) ByName(ctx context.Context, name string) (*models.Operator, 
 }
 
 // Any says whether there is an operator at all.
-func (o *Operators) Any(ctx context.Context) (bool, error) {
+func (o *Service) Any(ctx context.Context) (bool, error) {
 	var found []int64
 	if err := o.db.Read(ctx).Model(&models.Operator{}).Limit(1).Pluck("id", &found).Error; err != nil {
 		return false, fmt.Errorf("looking for operators: %w", err)

@@ -1,4 +1,4 @@
-package apps
+package operators
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 )
 
 // guess sends a wrong password.
-func guess(o *Operators, name, address, device string) error {
+func guess(o *Service, name, address, device string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_, err := o.Login(ctx, LoginRequest{Name: name, Password: "wrong password", Address: address, Device: device})
@@ -29,7 +29,7 @@ func guess(o *Operators, name, address, device string) error {
 }
 
 // failed lets so many attempts fail at once.
-func failed(o *Operators, rule *throttle.Rule, subject string, count int) {
+func failed(o *Service, rule *throttle.Rule, subject string, count int) {
 	for range count {
 		o.throttle.Begin(context.Background(), throttle.Key{Rule: rule, Subject: subject})
 	}
@@ -49,7 +49,7 @@ func limitOf(t *testing.T, err error) string {
 }
 
 // deviceFor logs an operator in and returns the browser's mark.
-func deviceFor(t *testing.T, o *Operators, name string) string {
+func deviceFor(t *testing.T, o *Service, name string) string {
 	t.Helper()
 	login, err := o.Login(context.Background(), LoginRequest{Name: name, Password: "tidy harbour", Address: "192.0.2.1"})
 	if err != nil {
@@ -376,10 +376,10 @@ func TestChangePassword_OwnLimit(t *testing.T) {
 func TestLogin_NodesCountTogether(t *testing.T) {
 	db := testenv.Open(t, testenv.SQLiteURL(t))
 	url, service := testenv.RedisURL(t), testenv.Service()
-	nodes := make([]*Operators, 2)
+	nodes := make([]*Service, 2)
 	for i := range nodes {
 		shared := throttle.NewShared(testenv.OpenRedis(t, url, service), time.Now, slog.New(slog.DiscardHandler))
-		nodes[i] = NewOperators(db, time.Now).Limiting(shared, 0)
+		nodes[i] = New(db, time.Now).Limiting(shared, 0)
 	}
 	mustCreate(t, nodes[0], "ada", models.RoleAdmin)
 	device := deviceFor(t, nodes[0], "ada")

@@ -1,4 +1,4 @@
-package apps
+package operators
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 // whether that is a change. Errors: INVALID_ARGUMENT for an unknown name or role,
 // for one's own role (rule self), and where nobody would be left who may change
 // anything (rule last_admin).
-func (o *Operators) SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error) {
+func (o *Service) SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error) {
 	if err := checkRole(role); err != nil {
 		return false, err
 	}
@@ -33,7 +33,7 @@ func (o *Operators) SetRole(ctx context.Context, name string, role models.Role, 
 		return o.audit(tx, by, audit.ActionOperatorSetRole, name, "role="+string(role))
 	})
 	if err != nil {
-		return false, wrapOperators(err, "setting operator's role")
+		return false, wrap(err, "setting operator's role")
 	}
 	return changed, nil
 }
@@ -41,7 +41,7 @@ func (o *Operators) SetRole(ctx context.Context, name string, role models.Role, 
 // Delete removes an operator; its sessions end at once. What it did stays in the
 // audit. Errors: INVALID_ARGUMENT for an unknown name, for oneself (rule self),
 // and for the last admin (rule last_admin).
-func (o *Operators) Delete(ctx context.Context, name string, by models.Actor) error {
+func (o *Service) Delete(ctx context.Context, name string, by models.Actor) error {
 	err := o.change(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, admins int) error {
 		if operator.Role == models.RoleAdmin && admins == 1 {
 			return errLastAdmin(name)
@@ -57,7 +57,7 @@ func (o *Operators) Delete(ctx context.Context, name string, by models.Actor) er
 		}
 		return o.audit(tx, by, audit.ActionOperatorDelete, name, fmt.Sprintf("sessions=%d", ended.RowsAffected))
 	})
-	return wrapOperators(err, "deleting operator")
+	return wrap(err, "deleting operator")
 }
 
 // change runs fn in a transaction with the operator of that name and the number
@@ -66,7 +66,7 @@ func (o *Operators) Delete(ctx context.Context, name string, by models.Actor) er
 //
 // Nobody changes the own account so: that would be a slip nobody else could mend
 // for a while, and whoever means it has an admin to ask, since the last cannot go.
-func (o *Operators) change(ctx context.Context, name string, by models.Actor, fn func(tx *gorm.DB, operator *models.Operator, admins int) error) error {
+func (o *Service) change(ctx context.Context, name string, by models.Actor, fn func(tx *gorm.DB, operator *models.Operator, admins int) error) error {
 	return o.db.Tx(ctx, func(tx *gorm.DB) error {
 		var all []*models.Operator
 		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Order("id").Find(&all).Error

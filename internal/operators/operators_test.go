@@ -1,4 +1,4 @@
-package apps
+package operators
 
 import (
 	"context"
@@ -23,13 +23,13 @@ type tick struct{ now time.Time }
 
 func (c *tick) read() time.Time { return c.now }
 
-func newOperators(db *database.DB) (*Operators, *tick) {
+func newOperators(db *database.DB) (*Service, *tick) {
 	clock := &tick{now: epoch}
-	return NewOperators(db, clock.read), clock
+	return New(db, clock.read), clock
 }
 
 // mustCreate makes an operator whose password is "tidy harbour".
-func mustCreate(t *testing.T, o *Operators, name string, role models.Role) {
+func mustCreate(t *testing.T, o *Service, name string, role models.Role) {
 	t.Helper()
 	if _, err := o.Create(context.Background(), name, role, "tidy harbour", shell); err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func mustCreate(t *testing.T, o *Operators, name string, role models.Role) {
 }
 
 // audited answers "actor action target: detail" of each audit entry, oldest first.
-func audited(t *testing.T, o *Operators) []string {
+func audited(t *testing.T, o *Service) []string {
 	t.Helper()
 	var entries []models.AuditEntry
 	if err := o.db.Read(context.Background()).Order("id").Find(&entries).Error; err != nil {

@@ -1,4 +1,4 @@
-package apps
+package operators
 
 import (
 	"context"
@@ -44,7 +44,7 @@ var errPasswordChanged = errors.New("password changed")
 var errSessionEnded = fault.New(fault.Unauthenticated, "the session has ended")
 
 // begin writes the session and its audit entry.
-func (o *Operators) begin(ctx context.Context, operator *models.Operator, address, userAgent string) (string, error) {
+func (o *Service) begin(ctx context.Context, operator *models.Operator, address, userAgent string) (string, error) {
 	raw := make([]byte, sessionTokenBytes)
 	rand.Read(raw)
 	token := base64.RawURLEncoding.EncodeToString(raw)
@@ -81,7 +81,7 @@ func (o *Operators) begin(ctx context.Context, operator *models.Operator, addres
 
 // ByToken answers the session that has the token, and whose it is, and counts as
 // its use. A token that is unknown, or whose session has ended, is UNAUTHENTICATED.
-func (o *Operators) ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
+func (o *Service) ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
 	session, operator, err := o.Peek(ctx, token)
 	if err != nil {
 		return nil, nil, err
@@ -94,7 +94,7 @@ func (o *Operators) ByToken(ctx context.Context, token string) (*models.Operator
 
 // Peek is ByToken for what a page asks by itself: it does not count as use, so a
 // page that is left open keeps no session from ending.
-func (o *Operators) Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
+func (o *Service) Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
 	session := &models.OperatorSession{}
 	err := o.db.Read(ctx).Where("token_hash = ?", hashToken(token)).Take(session).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -123,7 +123,7 @@ func live(session *models.OperatorSession, now models.Time) bool {
 }
 
 // touch notes that the session is in use, at most once in touchInterval.
-func (o *Operators) touch(ctx context.Context, session *models.OperatorSession, now models.Time) error {
+func (o *Service) touch(ctx context.Context, session *models.OperatorSession, now models.Time) error {
 	if now < session.LastSeenAt.Add(touchInterval) {
 		return nil
 	}
@@ -140,13 +140,13 @@ func (o *Operators) touch(ctx context.Context, session *models.OperatorSession, 
 
 // Logout ends the session that by's browser is in; it is no error when it has
 // ended already.
-func (o *Operators) Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error {
+func (o *Service) Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error {
 	_, err := o.end(ctx, session.OperatorID, session.ID, audit.ActionLogout, by)
 	return err
 }
 
 // ListSessions answers the operator's sessions that have not ended, newest first.
-func (o *Operators) ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error) {
+func (o *Service) ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error) {
 	now := models.TimeOf(o.clock())
 	var list []*models.OperatorSession
 	err := o.db.Read(ctx).
@@ -159,13 +159,13 @@ func (o *Operators) ListSessions(ctx context.Context, operatorID int64) ([]*mode
 }
 
 // EndSession ends a session of the operator and says whether there was one.
-func (o *Operators) EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error) {
+func (o *Service) EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error) {
 	return o.end(ctx, operatorID, sessionID, audit.ActionSessionEnd, by)
 }
 
 // EndSessions ends all sessions of the operator but keep, an operator_sessions.id
 // or 0, and answers how many.
-func (o *Operators) EndSessions(ctx context.Context, operatorID, keep int64, by models.Actor) (ended int, err error) {
+func (o *Service) EndSessions(ctx context.Context, operatorID, keep int64, by models.Actor) (ended int, err error) {
 	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
 		gone := tx.Where("operator_id = ? AND id <> ?", operatorID, keep).Delete(&models.OperatorSession{})
 		ended = int(gone.RowsAffected)
@@ -184,7 +184,7 @@ func (o *Operators) EndSessions(ctx context.Context, operatorID, keep int64, by 
 	return ended, nil
 }
 
-func (o *Operators) end(ctx context.Context, operatorID, sessionID int64, action string, by models.Actor) (bool, error) {
+func (o *Service) end(ctx context.Context, operatorID, sessionID int64, action string, by models.Actor) (bool, error) {
 	ended := false
 	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
 		gone := tx.Where("id = ? AND operator_id = ?", sessionID, operatorID).Delete(&models.OperatorSession{})

@@ -1,4 +1,4 @@
-package apps
+package operators
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 // returns the browser's new mark (see Login.Device). Its other sessions end; session goes on.
 // Wrong passwords count and are audited as those of Confirm. Errors: INVALID_ARGUMENT for the field
 // current or password; RATE_LIMITED.
-func (o *Operators) ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error) {
+func (o *Service) ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error) {
 	if err := CheckPassword(next); err != nil {
 		return "", err
 	}

@@ -1,4 +1,4 @@
-package apps
+package operators
 
 import (
 	"context"
@@ -19,14 +19,14 @@ const ConfirmationLifetime = 10 * time.Minute
 
 // Confirmed reports whether the operator has confirmed its password in the session recently. A login
 // does not count: a browser that was left open after it must not be enough.
-func (o *Operators) Confirmed(session *models.OperatorSession) bool {
+func (o *Service) Confirmed(session *models.OperatorSession) bool {
 	return models.TimeOf(o.clock()) < session.ConfirmedAt.Add(ConfirmationLifetime)
 }
 
 // Confirm notes in the session that the operator has just confirmed its password. Errors:
 // INVALID_ARGUMENT for the field current if the password is wrong; RATE_LIMITED; UNAUTHENTICATED if
 // the session has ended.
-func (o *Operators) Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
+func (o *Service) Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
 	if err := o.comparePassword(ctx, operator, session, password, by); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (o *Operators) Confirm(ctx context.Context, operator *models.Operator, sess
 		return noted.Error
 	})
 	if err != nil {
-		return wrapOperators(err, "confirming password")
+		return wrap(err, "confirming password")
 	}
 	session.ConfirmedAt = now
 	return nil
@@ -48,7 +48,7 @@ func (o *Operators) Confirm(ctx context.Context, operator *models.Operator, sess
 // comparePassword compares a password with that of the operator, who has the session. Wrong ones are
 // in the audit, and count for the session, so that those of others do not. Errors: INVALID_ARGUMENT
 // for the field current; RATE_LIMITED.
-func (o *Operators) comparePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
+func (o *Service) comparePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
 	attempt, refusal := o.throttle.Begin(ctx, throttle.Key{Rule: deviceRule, Subject: "session " + strconv.FormatInt(session.ID, 10)})
 	if refusal != nil {
 		return rateLimited(refusal)
