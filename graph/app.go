@@ -36,13 +36,13 @@ func (r *queryResolver) App(ctx context.Context) (*models.App, error) {
 	return auth.From(ctx).App, nil
 }
 
-// App answers the resolvers of an app.
+// App returns the resolvers of an app.
 func (r *Resolver) App() generated.AppResolver { return &appResolver{r} }
 
-// Mutation answers the resolvers of mutations.
+// Mutation returns the resolvers of mutations.
 func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
 
-// Query answers the resolvers of queries.
+// Query returns the resolvers of queries.
 func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
 
 type (

@@ -7,28 +7,27 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// fieldCost is what a field counts towards the complexity besides the one that each field
-// counts. The zero value is that of a plain field.
+// fieldCost is what a field adds to the complexity in addition to the one that each field adds. The
+// zero value is that of a plain field.
 type fieldCost struct {
 	// weight is the work of resolving the field itself, in the units of MaxComplexity.
 	weight int
-	// listSize is the bound of a list that has no page; 0 for other fields.
+	// listSize is the maximum length of a list without pages; 0 for other fields.
 	listSize int
-	// sized reports whether an argument may say how many values the field has.
+	// sized reports whether an argument can determine how many values the field has.
 	sized bool
-	// ofPage reports whether the weight counts once for each page: that of a field beside
-	// the items.
+	// ofPage reports whether the weight counts once for each page, as for a field beside the items.
 	ofPage bool
 	// filters are the weights of the input fields that filter a list, by the argument's
 	// name.
 	filters map[string]map[string]int
 }
 
-// costs holds what is not the zero value.
+// costs has the costs that are not the zero value.
 type costs map[*ast.FieldDefinition]fieldCost
 
-// newCosts returns the costs of the fields of the schema served, as the directives of the
-// schema source set them.
+// newCosts returns the costs of the fields of the served schema, as set by the directives of the
+// source schema.
 func newCosts(source, served *ast.Schema) costs {
 	list := make(costs)
 	for _, def := range source.Types {
@@ -49,7 +48,7 @@ func newCosts(source, served *ast.Schema) costs {
 	return list
 }
 
-// costOf returns the cost of a field, and reports whether it is a plain field's.
+// costOf returns the cost of a field and reports whether it is that of a plain field.
 func costOf(source *ast.Schema, field *ast.FieldDefinition) (cost fieldCost, plain bool) {
 	cost.weight, cost.listSize = costMark(field)
 	for _, arg := range field.Arguments {
@@ -71,7 +70,7 @@ func costOf(source *ast.Schema, field *ast.FieldDefinition) (cost fieldCost, pla
 	return cost, cost.weight == 0 && cost.listSize == 0 && !cost.sized && cost.filters == nil
 }
 
-// costMark returns the arguments of a field's @cost, 0 for those that are not given.
+// costMark returns the arguments of a field's @cost; those that are not given are 0.
 func costMark(field *ast.FieldDefinition) (weight, listSize int) {
 	mark := field.Directives.ForName("cost")
 	if mark == nil {
@@ -91,8 +90,8 @@ func costMark(field *ast.FieldDefinition) (weight, listSize int) {
 	return read("weight"), read("listSize")
 }
 
-// costText tells callers what a field, or an input's field, counts towards the complexity; "" for
-// one that counts as any other.
+// costText describes what a field, or an input's field, adds to the complexity; it returns "" for
+// plain fields.
 func costText(field *ast.FieldDefinition) string {
 	weight, listSize := costMark(field)
 	switch {
@@ -114,7 +113,7 @@ func (w *walker) weight(cost fieldCost, field *ast.Field) int {
 		}
 		value, err := arg.Value.Value(w.vars)
 		if err != nil {
-			continue // the field refuses it
+			continue // the field's resolver refuses it
 		}
 		given, _ := value.(map[string]any)
 		for name, weight := range filters {

@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// DefaultTimeout is how long an operation may take unless Options says otherwise. A subscription may
-// take as long to start, and each of its events.
+// DefaultTimeout is how long an operation may take unless Options has another value. Starting a
+// subscription, and each of its events, may take as long.
 const DefaultTimeout = 10 * time.Second
 
-// deadline is the context of an operation. It ends as its parent does, and when the operation has
+// deadline is the context of an operation. It ends with its parent, and when the operation has
 // taken too long.
 //
-// Reads by key, which are most operations, look at nothing but the clock: a timer is started only
-// when something waits for the end of the context.
+// Reads by key, which are most operations, only look at the clock: a timer is started only when a
+// caller waits for the end of the context.
 type deadline struct {
 	context.Context // the parent
 	at              time.Time
 
 	mu sync.Mutex
-	// timed ends at the deadline. It is nil until something waits for that.
+	// timed ends at the deadline. It is nil until a caller waits for that.
 	timed atomic.Pointer[timedContext]
 }
 
@@ -74,7 +74,7 @@ func (d *deadline) start() *timedContext {
 	return t
 }
 
-// stop ends the context, if anything may wait for it.
+// stop ends the context, if a caller may be waiting for it.
 func (d *deadline) stop() {
 	if t := d.timed.Load(); t != nil {
 		t.cancel()
@@ -84,7 +84,7 @@ func (d *deadline) stop() {
 // Value implements context.Context.
 func (d *deadline) Value(key any) any {
 	if t := d.timed.Load(); t != nil {
-		return t.Value(key) // so that contexts made from d need no goroutine to follow it
+		return t.Value(key) // so that contexts derived from d need no goroutine
 	}
 	return d.Context.Value(key)
 }

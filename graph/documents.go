@@ -19,29 +19,29 @@ import (
 	"rollcall/graph/selection"
 )
 
-// document is a document that has been parsed, measured and validated. It may be
-// executed any number of times.
+// document is a document that has been parsed, measured and validated. It may be executed any
+// number of times.
 type document struct {
 	text       string
 	tree       *ast.QueryDocument
 	operations map[*ast.OperationDefinition]*operation
-	// memory is about how many bytes the document takes, its text included.
+	// memory is approximately how many bytes the document takes, including its text.
 	memory int
 }
 
-// operation is what is kept of one operation of a document.
+// operation is what is stored about one operation of a document.
 type operation struct {
 	extent extent
 	plan   selection.Plan
-	// schemaOnly reports whether the operation asks for nothing but the schema, so that
-	// its result is the same for every caller. result is that, once there is one.
+	// schemaOnly reports whether the operation requests nothing but the schema, so that its result
+	// is the same for every caller. result is that result, once it exists.
 	schemaOnly bool
 	result     atomic.Pointer[json.RawMessage]
 }
 
-// parse makes a document of text. It fails with the errors for the caller.
+// parse parses, measures and validates text. Its errors are those for the caller.
 func (d *documents) parse(text string) (*document, gqlerror.List) {
-	text = strings.Clone(text) // the names in the tree do not keep the rest of a URL in memory
+	text = strings.Clone(text) // so that the names in the tree do not keep the rest of a URL in memory
 	tree, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, MaxTokens)
 	if err != nil {
 		parseErr := gqlerror.WrapIfUnwrapped(err)
@@ -71,17 +71,17 @@ func (d *documents) parse(text string) (*document, gqlerror.List) {
 	return doc, nil
 }
 
-// schemaOnly reports whether the document has one operation, which asks for nothing but
-// the schema.
+// schemaOnly reports whether the document has a single operation and it requests nothing but the
+// schema.
 func (d *document) schemaOnly() bool {
 	return len(d.operations) == 1 && d.operations[d.tree.Operations[0]].schemaOnly
 }
 
-// documents parses documents, and keeps those that come again. It is safe for
-// concurrent use.
+// documents parses documents and caches those that are sent repeatedly. It is safe for concurrent
+// use.
 //
-// What guests send is not kept, except for documents that ask for nothing but the
-// schema: those are few, the same from everywhere, and have a cache of their own.
+// Documents of guests are not cached, except for those that request nothing but the schema: these
+// are few, the same from all callers, and have a cache of their own.
 type documents struct {
 	schema *ast.Schema
 	// suggest reports whether errors may suggest names of the schema.
@@ -92,9 +92,9 @@ type documents struct {
 }
 
 const (
-	// maxDocumentMemory bounds what the parsed documents take, in bytes.
+	// maxDocumentMemory limits what the cached documents take, in bytes.
 	maxDocumentMemory = 16 << 20
-	// maxSchemaMemory bounds those that ask for the schema, with their results.
+	// maxSchemaMemory limits those that request the schema, including their results.
 	maxSchemaMemory = 8 << 20
 )
 
@@ -125,27 +125,27 @@ func (d *documents) load(ctx context.Context, text string) (*document, gqlerror.
 	return doc, errs
 }
 
-// cache holds documents by their text. It is bounded in bytes, and takes a document
-// when it comes for the second time. A document that comes once more is then safe from
-// all that come only twice: those only replace each other.
+// cache stores documents by their text. Its size in bytes is limited. It stores a document the
+// second time it is sent. A document that is sent a third time can no longer be evicted by
+// documents that are sent only twice; those only evict each other.
 type cache struct {
 	mu sync.Mutex
-	// max bounds the memory of recent and hot together. recent holds what came twice,
-	// and hot what came more often.
+	// max limits the memory of recent and hot together. recent has the documents that were sent
+	// twice, and hot those that were sent more often.
 	max         int
 	recent, hot segment
-	// sighted are the documents that came once; sightedBefore are those that came once
-	// before sighted was begun.
+	// sighted are the documents that were sent once; sightedBefore are those that were sent once
+	// before sighted was last emptied.
 	sighted, sightedBefore map[uint64]struct{}
 	seed                   maphash.Seed
 }
 
 const (
-	// maxSighted bounds cache.sighted.
+	// maxSighted limits cache.sighted.
 	maxSighted = 4096
-	// hotShare is the part of a cache, in percent, that hot may take.
+	// hotShare is the percentage of a cache that hot may occupy.
 	hotShare = 80
-	// largestPart is the part of a cache that one document may take: the sixteenth.
+	// largestPart limits one document to this fraction of a cache: a sixteenth.
 	largestPart = 16
 )
 
@@ -153,7 +153,7 @@ func newCache(max int) cache {
 	return cache{max: max, recent: newSegment(), hot: newSegment(), seed: maphash.MakeSeed()}
 }
 
-// get returns the document of text, or nil if there is none.
+// get returns the document of text, or nil if it is not stored.
 func (c *cache) get(text string) *document {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,7 +172,7 @@ func (c *cache) get(text string) *document {
 	return doc
 }
 
-// add takes a document, if it came before and is not too large.
+// add stores a document, if it was sent before and is not too large.
 func (c *cache) add(doc *document) {
 	if doc.memory > c.max/largestPart {
 		return
@@ -189,7 +189,7 @@ func (c *cache) add(doc *document) {
 	}
 }
 
-// seen reports whether text came before, and remembers that it came.
+// seen reports whether text was sent before, and records that it was sent.
 func (c *cache) seen(text string) bool {
 	hash := maphash.String(c.seed, text)
 	_, now := c.sighted[hash]
@@ -207,13 +207,13 @@ type segment struct {
 	memory  int
 }
 
-// maxEntries bounds a segment's documents; its memory does so long before.
+// maxEntries limits a segment's documents; its memory limit is reached long before.
 const maxEntries = 1 << 20
 
 func newSegment() segment {
 	entries, err := simplelru.NewLRU[string, *document](maxEntries, nil)
 	if err != nil {
-		panic(err) // a size below 1
+		panic(err) // only for a size below 1
 	}
 	return segment{entries: entries}
 }
@@ -239,8 +239,7 @@ func (s *segment) removeOldest() *document {
 // documentKey is the key of the *document in the context of CreateOperationContext.
 type documentKey struct{}
 
-// loaded hands gqlgen the document that is in the context: it neither parses nor
-// validates.
+// loaded passes the document in the context to gqlgen; it neither parses nor validates.
 type loaded struct{}
 
 func (loaded) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
@@ -251,11 +250,11 @@ func (loaded) Add(context.Context, string, *ast.QueryDocument) {}
 
 var _ graphql.Cache[*ast.QueryDocument] = loaded{}
 
-// operationExtension is the name under which an operation's context has the
-// *operation.
+// operationExtension is the name of the extension that stores the *operation in an operation's
+// context.
 const operationExtension = "RollcallOperation"
 
-// operationOf returns what is kept of op's operation.
+// operationOf returns what is stored about op's operation.
 func operationOf(op *graphql.OperationContext) *operation {
 	return op.Stats.GetExtension(operationExtension).(*operation)
 }

@@ -21,9 +21,9 @@ import (
 	"rollcall/internal/outage"
 )
 
-// presenter turns any error into the one that the caller reads. It holds the only table from
-// errors of the domain and of gqlgen to errors of the API. Outages of the database and of Redis
-// are UNAVAILABLE, and every other error is INTERNAL; only the log says more about those two.
+// presenter turns any error into the one that the caller reads. It has the only table from errors
+// of the domain and of gqlgen to errors of the API. Outages of the database and of Redis are
+// UNAVAILABLE, and every other error is INTERNAL; only the log has more details about those two.
 type presenter struct {
 	log     *slog.Logger
 	outages *outage.Log
@@ -31,7 +31,7 @@ type presenter struct {
 
 func newPresenter(log *slog.Logger) presenter { return presenter{log, outage.NewLog(log)} }
 
-// presentField is gqlgen's error presenter. It returns nil for an error beyond those
+// presentField is gqlgen's error presenter. It returns nil for errors beyond the maximum number
 // that a response may have.
 func (p presenter) presentField(ctx context.Context, err error) *gqlerror.Error {
 	if run, ok := ctx.Value(executionKey{}).(*execution); ok && !run.mayReport(err) {
@@ -40,8 +40,7 @@ func (p presenter) presentField(ctx context.Context, err error) *gqlerror.Error 
 	return p.present(ctx, err)
 }
 
-// present returns err as the caller reads it. Names and values that it repeats are
-// clipped.
+// present returns err as the caller reads it. Names and values that it repeats are clipped.
 func (p presenter) present(ctx context.Context, err error) *gqlerror.Error {
 	out := p.translate(ctx, err)
 	out.Message = clipMessage(out.Message)
@@ -83,7 +82,7 @@ func (p presenter) translate(ctx context.Context, err error) *gqlerror.Error {
 	case tookTooLong(ctx, err):
 		run := executionOf(ctx)
 		if !run.late.Swap(true) {
-			p.outages.Warn(ctx, "an operation took too long, the caller is asked to try again",
+			p.outages.Warn(ctx, "an operation took too long; the caller should retry",
 				"requestId", requestid.From(ctx), "path", fmt.Sprint(out.Path), "error", err)
 		}
 		out.Message = fmt.Sprintf("the operation took too long: more than %s; ask for less at once, or try again", run.timeout)
@@ -92,33 +91,34 @@ func (p presenter) translate(ctx context.Context, err error) *gqlerror.Error {
 		out.Message = "the request was cancelled"
 		out.Extensions = map[string]any{"code": string(fault.Internal)}
 	case outage.CodeOf(err) == fault.Unavailable:
-		p.outages.Warn(ctx, "request failed, the caller is asked to try again",
+		p.outages.Warn(ctx, "request failed; the caller should retry",
 			"requestId", requestid.From(ctx), "path", fmt.Sprint(out.Path), "error", err)
 		out.Message = outage.Message
 		out.Extensions = map[string]any{"code": string(fault.Unavailable)}
 	default:
 		p.log.ErrorContext(ctx, "request failed",
 			"requestId", requestid.From(ctx), "path", fmt.Sprint(out.Path), "error", err)
-		out.Message = "internal error; the log has it under this requestId"
+		out.Message = "internal error; the server's log has details under this requestId"
 		out.Extensions = map[string]any{"code": string(fault.Internal)}
 	}
 	out.Extensions["requestId"] = requestid.From(ctx)
 	return out
 }
 
-// tookTooLong reports whether err comes of an operation that has taken too long. A statement that is
-// interrupted fails like one whose connection broke, or the server ends it shortly before.
+// tookTooLong reports whether err means that an operation has taken too long. An interrupted
+// statement fails with the same error as a broken connection, or the server ends it shortly before
+// the deadline.
 func tookTooLong(ctx context.Context, err error) bool {
 	run, ok := ctx.Value(executionKey{}).(*execution)
 	return ok && (database.TimedOut(err) || run.passed() && outage.CodeOf(err) == fault.Unavailable)
 }
 
-// wrongType is what gqlparser says of a variable of another type. The value in it
-// is not always the one that was sent.
+// wrongType matches gqlparser's message for a variable of another type. The value in the message is
+// not always the one that was sent.
 var wrongType = regexp.MustCompile(`^cannot use .* as (\S+)$`)
 
-// nameVariable says of an error in a variable which one it is, and the rule that it
-// breaks, as errors of arguments do. Its path is no place in the answer.
+// nameVariable adds to an error about a variable the variable's name and the violated rule, as in
+// errors about arguments. Its path is not a path in the response.
 func nameVariable(err *gqlerror.Error) {
 	if len(err.Path) < 2 || err.Path[0] != ast.PathName("variable") {
 		return
@@ -132,18 +132,18 @@ func nameVariable(err *gqlerror.Error) {
 	case err.Message == "cannot be null":
 		rule, err.Message = "required", field+" must not be null"
 	case err.Message == "must be defined":
-		rule, err.Message = "required", field+" must be given"
+		rule, err.Message = "required", field+" is required"
 	case err.Message == "unknown field":
-		rule, err.Message = "known", field+" is not known"
+		rule, err.Message = "known", field+" is not a field of its type"
 	default:
 		err.Message = field + ": " + err.Message
 	}
 	err.Extensions["field"], err.Extensions["rule"] = field, rule
 }
 
-// argumentPath names the argument that a scalar has refused, in the terms of
-// `extensions.field`: gqlgen's path of it begins with the root field, and that of a
-// variable with a word for it.
+// argumentPath returns the path of the argument that a scalar has refused, in the form of
+// `extensions.field`: gqlgen's path of it begins with the root field, and that of a variable begins
+// with the element "variable".
 func argumentPath(path ast.Path) string {
 	var parts []string
 	for i, element := range path {
@@ -159,11 +159,11 @@ func (p presenter) recovered(ctx context.Context, cause any) error {
 	return fmt.Errorf("panic: %v\n%s", cause, debug.Stack())
 }
 
-// tokenLimitMessage is how gqlparser's lexer begins when a document has too many
-// tokens; it has no code of its own.
+// tokenLimitMessage is the beginning of gqlparser's message for a document with too many tokens;
+// the error has no code of its own.
 const tokenLimitMessage = "exceeded token limit"
 
-// isRequestError says whether gqlgen or gqlparser itself refused the request.
+// isRequestError reports whether gqlgen or gqlparser itself refused the request.
 func isRequestError(err *gqlerror.Error) bool {
 	code, _ := err.Extensions["code"].(string)
 	return code == errcode.ParseFailed || code == errcode.ValidationFailed

@@ -18,27 +18,27 @@ import (
 )
 
 const (
-	// maxErrors is how many errors the response to an executed operation has. One more
-	// says that others were left out.
+	// maxErrors is how many errors the response to an executed operation may have. One more states
+	// that others were left out.
 	maxErrors = 100
 	// maxEchoed is the length of the longest name or value that an error repeats, in
 	// characters, and maxMessage that of a whole message, in bytes.
 	maxEchoed  = 64
 	maxMessage = 1024
-	// smallValue is the length of a text that is not counted while the response is made,
-	// in bytes: there are at most MaxComplexity of them.
+	// smallValue is the maximum length in bytes of texts that are not counted while the response is
+	// made: there are at most MaxComplexity of them.
 	smallValue = 256
 )
 
-// execution is what one execution of an operation has used up.
+// execution is what one execution of an operation has consumed.
 type execution struct {
 	deadline
 	// timeout is how long the execution may take.
 	timeout time.Duration
-	// late reports whether an error was that it took longer.
+	// late reports whether the response has an error because the execution took longer.
 	late  atomic.Bool
 	calls rootCalls
-	// left is how many bytes of values the response may still get.
+	// left is how many more bytes of values the response may have.
 	left   atomic.Int64
 	errors atomic.Int64
 }
@@ -57,12 +57,12 @@ func executionOf(ctx context.Context) *execution {
 	return ctx.Value(executionKey{}).(*execution)
 }
 
-// errTooLarge is the error of fields whose values no longer fit into the response. It
-// is not reported for each of them: the whole response is replaced.
+// errTooLarge is the error of fields whose values no longer fit into the response. It is not
+// reported for each of them: the whole response is replaced.
 var errTooLarge = errors.New("the response is too large")
 
-// charged counts what a field answers towards the size of the response, while the
-// response is being made. It returns errTooLarge if that is too much.
+// charged adds a field's value to the size of the response, while the response is being made. It
+// returns errTooLarge if the response becomes too large.
 func charged(ctx context.Context, value any, err error) (any, error) {
 	if errors.Is(err, selection.ErrTooLarge) {
 		executionOf(ctx).left.Store(-1)
@@ -74,8 +74,7 @@ func charged(ctx context.Context, value any, err error) (any, error) {
 	return value, err
 }
 
-// lengthOf returns the length of what a field answers, in bytes, if that is text or has
-// been encoded.
+// lengthOf returns the length of a field's value in bytes, if it is text or has been encoded.
 func lengthOf(value any) int {
 	switch v := value.(type) {
 	case string:
@@ -101,15 +100,15 @@ func (x *execution) mayReport(err error) bool {
 	return !errors.Is(err, errTooLarge) && x.errors.Add(1) <= maxErrors
 }
 
-// bound returns the response as it may be sent: without data if it is too large, and
-// saying so if errors were left out.
+// bound returns the response in the form in which it may be sent: without data if it is too large,
+// and with a note if errors were left out.
 func (e *Executor) bound(ctx context.Context, run *execution, resp *graphql.Response) *graphql.Response {
 	if resp == nil {
 		return nil
 	}
 	if run.errors.Load() > maxErrors {
 		resp.Errors = append(resp.Errors, e.present(ctx, fault.New(fault.QueryTooComplex,
-			"further errors are left out: a response has at most %d", maxErrors)))
+			"further errors were left out: a response has at most %d", maxErrors)))
 	}
 	if run.left.Load() < 0 || len(resp.Data)+sizeOfErrors(resp.Errors) > e.maxResponse {
 		resp = &graphql.Response{Data: json.RawMessage("null"), Errors: gqlerror.List{e.present(ctx,
@@ -119,13 +118,13 @@ func (e *Executor) bound(ctx context.Context, run *execution, resp *graphql.Resp
 }
 
 const (
-	// errorBytes is what an error takes in a response besides its own texts.
+	// errorBytes is what an error takes in a response in addition to its own texts.
 	errorBytes = 512
-	// escaped is how many bytes one byte of text takes in JSON at most.
+	// escaped is the maximum number of bytes that one byte of text takes in JSON.
 	escaped = len(`\u0000`)
 )
 
-// sizeOfErrors returns how many bytes errs take in the response at most.
+// sizeOfErrors returns the maximum number of bytes that errs take in the response.
 func sizeOfErrors(errs gqlerror.List) int {
 	n := 0
 	for _, err := range errs {
@@ -145,8 +144,8 @@ func sizeOfErrors(errs gqlerror.List) int {
 	return n
 }
 
-// clipMessage returns text with every name or value in it clipped to maxEchoed
-// characters: what stands in quotation marks, and what has no space in it.
+// clipMessage returns text with every name or value in it clipped to maxEchoed characters: text in
+// quotation marks, and text without spaces.
 func clipMessage(text string) string {
 	if len(text) <= maxEchoed {
 		return text
@@ -183,7 +182,7 @@ func nextPart(text string) string {
 	return text
 }
 
-// clip returns part, or the first maxEchoed characters of what it holds and an ellipsis.
+// clip returns part, or the first maxEchoed characters of its content and an ellipsis.
 func clip(part string) string {
 	opening, closing := "", ""
 	if text, quoted := strings.CutPrefix(part, `"`); quoted {

@@ -15,26 +15,26 @@ import (
 	"rollcall/graph/selection"
 )
 
-// Options say how operations are carried out.
+// Options configure the execution of operations.
 type Options struct {
-	// Introspection reports whether clients may ask for the schema.
+	// Introspection reports whether clients may request the schema.
 	Introspection bool
 	Logger        *slog.Logger
-	// MaxResponse bounds a response, in bytes. 0: DefaultMaxResponse.
+	// MaxResponse limits a response, in bytes. If 0, it is DefaultMaxResponse.
 	MaxResponse int
-	// Timeout bounds the time of an operation. 0: DefaultTimeout.
+	// Timeout limits the time of an operation. If 0, it is DefaultTimeout.
 	Timeout time.Duration
-	// Metrics registers the executor's metrics, unless it is nil.
+	// Metrics is where the executor's metrics are registered. If nil, they are not registered.
 	Metrics prometheus.Registerer
-	// Stock leaves all to the code that gqlgen generates, which package selection
-	// is compared with: nothing is encoded directly.
+	// Stock leaves all encoding to the code that gqlgen generates, to compare package selection
+	// with it.
 	Stock bool
 }
 
-// DefaultMaxResponse is how large a response may be unless configured, in bytes.
+// DefaultMaxResponse is the default maximum size of a response, in bytes.
 const DefaultMaxResponse = 8 << 20
 
-// Executor parses, checks and carries out operations; the transports drive it.
+// Executor parses, checks and executes operations for the transports.
 type Executor struct {
 	*executor.Executor
 	documents   *documents
@@ -77,8 +77,8 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	if !opts.Stock {
 		types := generated.Selections(r)
 		if r.presence.Networked() {
-			// Side by side the statuses of a page share their way; one after the
-			// other, as they would be here, each would wait for its own.
+			// Resolvers that run concurrently look up the statuses of a page in one batch; called
+			// one after another, as direct encoding would, each would wait for a lookup of its own.
 			types = types.Without("User", "status")
 		}
 		exec.Use(selection.New(types, selection.Options{
@@ -93,8 +93,8 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	}
 }
 
-// CreateOperationContext parses and checks an operation. A document that is too large
-// is refused before anything but the parser looks at it.
+// CreateOperationContext parses and checks an operation. A document that is too large is refused
+// right after parsing.
 func (e *Executor) CreateOperationContext(ctx context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {
 	doc, errs := e.documents.load(ctx, params.Query)
 	if errs == nil && params.OperationName == "" && len(doc.tree.Operations) > 1 {
@@ -108,8 +108,7 @@ func (e *Executor) CreateOperationContext(ctx context.Context, params *graphql.R
 	return e.Executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, doc), params)
 }
 
-// DispatchOperation executes an operation, or gives out the result of an introspection
-// that has been asked for before.
+// DispatchOperation executes an operation, or returns the cached result of an introspection.
 func (e *Executor) DispatchOperation(ctx context.Context, op *graphql.OperationContext) (graphql.ResponseHandler, context.Context) {
 	known := operationOf(op)
 	if result := known.result.Load(); result != nil {
@@ -134,7 +133,7 @@ func (e *Executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 // SchemaText returns the schema that is served, with all its descriptions.
 func (e *Executor) SchemaText() string { return public().text }
 
-// Present turns any error into one of the API; see the table in errors.go.
+// Present converts any error into one of the API; see the table in errors.go.
 func (e *Executor) Present(ctx context.Context, err error) *gqlerror.Error {
 	return e.present(ctx, err)
 }

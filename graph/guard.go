@@ -15,47 +15,45 @@ import (
 	"rollcall/internal/validate"
 )
 
-// guard stands before every resolver. It lets in the callers that the schema's
-// @auth names, nobody where it names none, and refuses arguments that break
-// their @validate or their input's tags.
+// guard runs before every resolver. It admits the callers that the schema's @auth lists, or none if
+// a root field has no @auth, and refuses arguments that violate their @validate or their input's
+// tags.
 type guard struct {
 	validator *validate.Validator
-	// checks has an entry for each field that has something to check: all root
-	// fields, and others with callers or arguments.
+	// checks has an entry for each field that needs a check: all root fields, and other fields with
+	// restricted callers or arguments.
 	checks map[*ast.FieldDefinition]check
 }
 
-// check is what one field asks before it is resolved.
+// check is what must hold before one field is resolved.
 type check struct {
 	root bool
-	// confirms: the resolver itself confirms the caller, by the read that it makes
+	// confirms reports whether the resolver itself confirms the caller, by the read that it makes
 	// anyway.
 	confirms bool
 	callers  []string
 	args     []argument
 }
 
-// confirmingFields are the queries whose resolvers confirm the caller: those that
-// are asked most.
+// confirmingFields are the queries whose resolvers confirm the caller: the most frequent ones.
 var confirmingFields = []string{"user", "messagePermission"}
 
 // argument is an argument that has rules.
 type argument struct {
 	name string
-	// rule is empty where the rules are in the tags of an input type.
+	// rule is empty if the rules are in the tags of an input type.
 	rule string
 }
 
-// NewValidator answers a validator that knows the wrapper types of gqlgen's
-// inputs.
+// NewValidator returns a validator that supports the wrapper types of gqlgen's inputs.
 func NewValidator() *validate.Validator {
 	v := validate.New()
 	v.Unwrap(unwrapOmittable, graphql.Omittable[*string]{})
 	return v
 }
 
-// newGuard returns a guard for the fields of the schema served, with the checks that the directives
-// of the schema source ask for.
+// newGuard returns a guard for the fields of the served schema, with the checks that the directives
+// of the source schema require.
 func newGuard(source, served *ast.Schema) *guard {
 	g := &guard{validator: NewValidator(), checks: make(map[*ast.FieldDefinition]check)}
 	roots := []*ast.Definition{source.Query, source.Mutation, source.Subscription}
@@ -65,8 +63,8 @@ func newGuard(source, served *ast.Schema) *guard {
 			continue
 		}
 		for _, field := range def.Fields {
-			// The specification's own fields (__schema, __type) are for everybody;
-			// the switch for introspection is elsewhere.
+			// The specification's own fields (__schema, __type) are open to all callers; the switch
+			// for introspection is in limits.
 			if strings.HasPrefix(field.Name, "__") {
 				continue
 			}
@@ -80,7 +78,7 @@ func newGuard(source, served *ast.Schema) *guard {
 	return g
 }
 
-// callers answers who @auth lets in.
+// callers returns the callers that @auth lists.
 func callers(field *ast.FieldDefinition) []string {
 	mark := field.Directives.ForName("auth")
 	if mark == nil {
@@ -105,7 +103,7 @@ func arguments(schema *ast.Schema, field *ast.FieldDefinition) []argument {
 	return list
 }
 
-// unwrapOmittable has an Omittable checked as the value it holds.
+// unwrapOmittable returns the value of an Omittable, which is validated in its place.
 func unwrapOmittable(v reflect.Value) any {
 	if o := v.Interface().(graphql.Omittable[*string]); o.IsSet() && o.Value() != nil {
 		return *o.Value()
@@ -113,8 +111,7 @@ func unwrapOmittable(v reflect.Value) any {
 	return (*string)(nil)
 }
 
-// field is gqlgen's field middleware. What the field answers counts towards the size of
-// the response.
+// field is gqlgen's field middleware. The field's value counts towards the size of the response.
 func (g *guard) field(ctx context.Context, next graphql.Resolver) (any, error) {
 	if err := g.check(ctx); err != nil {
 		return nil, err
@@ -123,12 +120,12 @@ func (g *guard) field(ctx context.Context, next graphql.Resolver) (any, error) {
 	return charged(ctx, value, err)
 }
 
-// check returns the error of a field that the caller may not resolve like this.
+// check returns an error if the caller may not resolve the field with these arguments.
 func (g *guard) check(ctx context.Context) error {
 	fc := graphql.GetFieldContext(ctx)
 	c, ok := g.checks[fc.Field.Definition]
-	// An event belongs to an operation whose root was checked when it started; what
-	// is below is reached with the events alone.
+	// An event belongs to an operation whose root field was checked when it started; fields below
+	// it are reached only with the events.
 	if !ok || c.root && stream.IsEvent(ctx) {
 		return nil
 	}
@@ -151,7 +148,7 @@ func (g *guard) check(ctx context.Context) error {
 	return nil
 }
 
-// admit refuses whom callers does not name.
+// admit refuses callers that are not in the list.
 func admit(p *auth.Principal, callers []string) error {
 	switch {
 	case slices.Contains(callers, p.Kind.String()):

@@ -26,10 +26,10 @@ func intRange(observers *core.Events, addError core.AddErrFunc) {
 // idLiteralsRule is the name of the rule idLiterals.
 const idLiteralsRule = "RollcallIDLiterals"
 
-// idLiterals turns Int literals that stand for an ID into strings with their digits, which is how an
-// ID is coerced (GraphQL specification, section 3.5.5). gqlparser reads them as numbers of 64 bits
-// and refuses larger ones. The rule goes before those that read values; the walker visits the parts
-// of a value before the value itself.
+// idLiterals turns Int literals that stand for an ID into strings with their digits, as an ID is
+// coerced (GraphQL specification, section 3.5.5). gqlparser reads them as numbers of 64 bits and
+// refuses larger ones. This rule precedes those that read values; the walker visits the parts of a
+// value before the value itself.
 func idLiterals(observers *core.Events, _ core.AddErrFunc) {
 	observers.OnValue(func(_ *core.Walker, value *ast.Value) {
 		if value.Kind == ast.IntValue && value.Definition != nil && value.Definition.Name == "ID" {

@@ -7,16 +7,15 @@ import (
 )
 
 const (
-	// maxIntrospected bounds the fields in the answer to one introspection. The usual
-	// query for all that there is gets about a fifth of it.
+	// maxIntrospected limits the fields in the response to one introspection. The usual
+	// introspection query for the whole schema returns about a fifth of it.
 	maxIntrospected = 30_000
-	// maxPrepared bounds the result of an introspection that is kept for those who ask
-	// the same again, in bytes.
+	// maxPrepared limits the cached result of an introspection, in bytes.
 	maxPrepared = 192 << 10
 )
 
-// asksOnlySchema reports whether op asks for nothing but the schema, and always for
-// the same.
+// asksOnlySchema reports whether op requests nothing but the schema and has the same result every
+// time.
 func asksOnlySchema(op *ast.OperationDefinition) bool {
 	if op.Operation != ast.Query || len(op.VariableDefinitions) > 0 || len(op.Directives) > 0 {
 		return false
@@ -30,21 +29,22 @@ func asksOnlySchema(op *ast.OperationDefinition) bool {
 }
 
 // introspection counts the fields in the response to an introspection, up to maxIntrospected. It
-// visits them as gqlgen would, without writing anything, so its time grows with their number.
+// visits them as gqlgen would, without writing anything, so its time is proportional to their
+// number.
 type introspection struct {
 	schema *ast.Schema
 	vars   map[string]any
 	n      int
 }
 
-// each counts the fields that are selected for one object, and calls below for each
-// that has a selection of its own.
+// each counts the fields that are selected for one object, and calls below for each that has a
+// selection of its own.
 func (c *introspection) each(set ast.SelectionSet, below func(field *ast.Field)) {
 	for _, selection := range set {
 		if c.n > maxIntrospected {
 			return
 		}
-		c.n++ // fragments count too: they take their time
+		c.n++ // fragments count too, because they take time
 		switch s := selection.(type) {
 		case *ast.Field:
 			if len(s.SelectionSet) > 0 {
@@ -58,7 +58,7 @@ func (c *introspection) each(set ast.SelectionSet, below func(field *ast.Field))
 	}
 }
 
-// root counts what an operation asks of the schema.
+// root counts what an operation requests of the schema.
 func (c *introspection) root(set ast.SelectionSet) {
 	for _, selection := range set {
 		switch s := selection.(type) {
@@ -122,7 +122,7 @@ func (c *introspection) ofType(set ast.SelectionSet, t *ast.Type) {
 			if inner != nil {
 				c.ofType(field.SelectionSet, inner)
 			}
-		case def == nil: // a list, or what is not null
+		case def == nil: // a list, or a non-null type
 		case field.Name == "fields" && def.Kind != ast.InputObject:
 			for _, f := range def.Fields {
 				c.ofField(field.SelectionSet, f)

@@ -13,23 +13,22 @@ import (
 	"rollcall/internal/fault"
 )
 
-// What one operation may ask for, with its variables in place.
+// Limits of one operation, with its variables.
 const (
-	// MaxComplexity bounds the sum over all fields: one for a field and its
-	// children, times the size of the page or the number of IDs asked for, and what @cost
-	// says in the schema.
+	// MaxComplexity limits the sum over all fields: one for a field and its children, times the
+	// size of the page or the number of IDs requested, plus the @cost in the schema.
 	MaxComplexity = 20_000
-	// A longer page or list is refused by its field, which says so better than
-	// the complexity would.
+	// A longer page or list is refused by its field, whose error is clearer than that about the
+	// complexity.
 	maxPage, maxList = 100, 500
-	// maxSubscription bounds what a running subscription keeps of its document and its
-	// variables, in bytes. A connection may have a hundred of them.
+	// maxSubscription limits what a running subscription keeps of its document and its variables,
+	// in bytes. A connection may have a hundred of them.
 	maxSubscription = 256 << 10
 )
 
-// limits refuses operations that ask for too much, or with variables of a wrong
-// type, before anything is done. The document has been measured and validated; what
-// its variables bring along has not.
+// limits refuses operations that request too much, or have variables of a wrong type, before
+// anything is executed. The document has already been measured and validated; the contents of its
+// variables have not.
 type limits struct {
 	schema        *ast.Schema
 	introspection bool
@@ -42,8 +41,8 @@ func (limits) ExtensionName() string { return "RollcallLimits" }
 // Validate accepts every schema.
 func (limits) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationContext refuses an operation that is too large. It changes
-// nothing but the switch for introspection.
+// MutateOperationContext refuses an operation that is too large. The only thing it changes is
+// whether introspection is allowed.
 func (l limits) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	doc := ctx.Value(documentKey{}).(*document)
 	known := doc.operations[op.Operation]
@@ -85,16 +84,16 @@ func refuse(code fault.Code, format string, args ...any) *gqlerror.Error {
 	return gqlerror.WrapIfUnwrapped(fault.New(code, format, args...))
 }
 
-// size is how much a selection asks for: its complexity, and the values and the bytes
-// in its arguments. Arguments are read once for each object that has the field.
+// size is how much a selection requests: its complexity, and the values and bytes in its arguments.
+// Arguments count once for each object that has the field.
 type size struct {
 	cost, values, text int
-	// page is the complexity of what is resolved once for the page around the selection,
-	// whatever the page's size.
+	// page is the complexity of the fields that are resolved once for the page around the
+	// selection, whatever the page's size.
 	page int
 }
 
-// add adds what stands beside s.
+// add adds the size of a selection beside s.
 func (s *size) add(other size) {
 	s.cost = plus(s.cost, other.cost)
 	s.values = plus(s.values, other.values)
@@ -163,8 +162,8 @@ func (w *walker) field(field *ast.Field) size {
 	return s
 }
 
-// items returns the most values that a field may have: its page size, the length of the
-// longest list among its arguments, or the bound of a list without a page.
+// items returns the maximum number of values that a field may have: its page size, the length of
+// the longest list among its arguments, or the maximum of a list without a page.
 func (w *walker) items(cost fieldCost, field *ast.Field) int {
 	n := max(1, cost.listSize)
 	if !cost.sized {
@@ -189,8 +188,8 @@ func (w *walker) items(cost fieldCost, field *ast.Field) int {
 	return n
 }
 
-// isMany reports whether an argument may say how many things are answered: a page's
-// size, or what a list may be in. What is a plain value says nothing of it.
+// isMany reports whether an argument can determine how many values are returned: a page's size, or
+// an argument that may contain a list. A plain value cannot.
 func isMany(arg *ast.ArgumentDefinition) bool {
 	if arg.Name == "first" {
 		return true
@@ -202,21 +201,21 @@ func isMany(arg *ast.ArgumentDefinition) bool {
 	return true
 }
 
-// content is what is in a value: how many values, how many bytes of text, and the
-// length of the longest list.
+// content is the content of a value: how many values, how many bytes of text, and the length of the
+// longest list.
 type content struct{ values, text, longest int }
 
-// add adds what is in a part of the value, or beside it.
+// add adds the content of a part of the value, or of a value beside it.
 func (c *content) add(other content) {
 	c.values = plus(c.values, other.values)
 	c.text = plus(c.text, other.text)
 	c.longest = max(c.longest, other.longest)
 }
 
-// memory returns about how many bytes a variable's value takes.
+// memory returns approximately how many bytes a variable's value takes.
 func (c content) memory() int { return plus(c.text, times(c.values, variableValueBytes)) }
 
-// variableValueBytes is what a value in a variable takes besides its text.
+// variableValueBytes is what a value in a variable takes in addition to its text.
 const variableValueBytes = 64
 
 // content measures a value in the document.
@@ -236,7 +235,7 @@ func (w *walker) content(v *ast.Value) content {
 
 // variable measures a variable, once.
 func (w *walker) variable(v *ast.Value) content {
-	for _, known := range w.known { // few: faster than a map
+	for _, known := range w.known { // few entries: faster than a map
 		if known.name == v.Raw {
 			return known.content
 		}
@@ -272,7 +271,7 @@ func contentOf(value any) content {
 	return c
 }
 
-// number reads an Int as gqlgen has it in literals and in variables.
+// number reads an Int in the forms that gqlgen uses for literals and for variables.
 func number(value any) int {
 	n, err := graphql.UnmarshalInt(value)
 	if err != nil {

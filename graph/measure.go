@@ -12,47 +12,46 @@ import (
 	"rollcall/graph/selection"
 )
 
-// What a document may hold. Everything that a fragment brings along counts once for
-// each place where the fragment is spread.
+// Limits of a document. The contents of a fragment count once for each place where the fragment is
+// spread.
 const (
-	// MaxTokens bounds the document, before it is parsed.
+	// MaxTokens limits the document, before it is parsed.
 	MaxTokens = 10_000
-	// MaxDepth bounds how deep fields are nested.
+	// MaxDepth limits how deep fields are nested.
 	MaxDepth = 20
-	// maxOperations bounds the operations of one document: each is validated.
+	// maxOperations limits the operations of one document: each is validated.
 	maxOperations = 20
-	// maxNesting bounds how deep selections are nested, fields and fragments alike.
+	// maxNesting limits how deep selections are nested, fields and fragments alike.
 	maxNesting = 100
-	// maxSelections bounds the fields, inline fragments and spreads.
+	// maxSelections limits the fields, inline fragments and spreads.
 	maxSelections = MaxComplexity
-	// maxDirectives bounds the directives.
+	// maxDirectives limits the directives.
 	maxDirectives = MaxComplexity
-	// maxValues bounds the values in arguments, lists and objects included.
+	// maxValues limits the values in arguments, including lists and objects.
 	maxValues = 2 * MaxComplexity
-	// maxText is in bytes. It bounds the names and the values, and then, with the
-	// variables in place, what the arguments hold.
+	// maxText is in bytes. It limits the names and the values, and then, with the variables, the
+	// contents of the arguments.
 	maxText = 1 << 20
 	// maxName is the length of the longest name, in bytes.
 	maxName = 256
-	// maxValueNesting bounds how deep lists and objects are nested in a value, and
-	// lists in a variable's type.
+	// maxValueNesting limits how deep lists and objects are nested in a value, and lists in a
+	// variable's type.
 	maxValueNesting = 32
-	// maxValidationSteps bounds what the validation looks at. It visits the fragments
-	// that are reached from each operation and from each fragment.
+	// maxValidationSteps limits how many nodes the validation visits. It visits the fragments that
+	// are reached from each operation and from each fragment.
 	maxValidationSteps = 20 * MaxTokens
-	// maxTypeLookups bounds how often one operation asks for __type.
+	// maxTypeLookups limits how often one operation may select __type.
 	maxTypeLookups = 10
 )
 
-// extent is how much there is in a selection set, its fragments included. Its numbers
-// saturate.
+// extent is the size of a selection set, including its fragments. Its numbers saturate.
 type extent struct {
 	selections, depth, nesting, directives, values, text int
 	// schemas and types count __schema and __type.
 	schemas, types int
 }
 
-// add adds what stands beside e.
+// add adds the extent of a selection beside e.
 func (e *extent) add(other extent) {
 	e.selections = plus(e.selections, other.selections)
 	e.directives = plus(e.directives, other.directives)
@@ -64,7 +63,7 @@ func (e *extent) add(other extent) {
 	e.nesting = max(e.nesting, other.nesting)
 }
 
-// fragment is what is known of a fragment definition.
+// fragment is what is known about a fragment definition.
 type fragment struct {
 	def *ast.FragmentDefinition
 	// own counts the nodes of the definition itself; spreads are the fragments that
@@ -73,7 +72,7 @@ type fragment struct {
 	spreads []*fragment
 	state   fragmentState
 	extent  extent
-	// visit is the last walk of validationSteps that came by.
+	// visit is the number of the last walk of validationSteps that reached the fragment.
 	visit int
 }
 
@@ -85,29 +84,28 @@ const (
 	fragmentMeasured
 )
 
-// measurer measures a document that has been parsed, before anything else looks at it.
-// It visits each node once, so it takes time in proportion to the document, whatever
-// the fragments multiply to.
+// measurer measures a parsed document before any other check. It visits each node once, so its time
+// is proportional to the document, however much the fragments multiply.
 type measurer struct {
 	fragments map[string]*fragment
 	all       []*fragment
-	// variables is how many variables the operation at hand declares.
+	// variables is how many variables the current operation declares.
 	variables int
-	// open are the spreads that lead to the selection at hand.
+	// open are the spreads that lead to the current selection.
 	open []*ast.FragmentSpread
-	// own and spreads belong to the definition at hand.
+	// own and spreads belong to the current definition.
 	own     int
 	spreads []*fragment
-	// memory is about how many bytes the parsed document takes.
+	// memory is approximately how many bytes the parsed document takes.
 	memory int
 	err    *gqlerror.Error
 }
 
-// measurement is what later checks need to know of a document.
+// measurement is what later checks need to know about a document.
 type measurement struct {
 	operations map[*ast.OperationDefinition]extent
-	// memory is about how many bytes the parsed document and the plans of its
-	// operations take.
+	// memory is approximately how many bytes the parsed document and the plans of its operations
+	// take.
 	memory int
 }
 
@@ -122,7 +120,7 @@ func measure(doc *ast.QueryDocument) (measurement, *gqlerror.Error) {
 	for _, def := range doc.Fragments {
 		f := &fragment{def: def}
 		m.all = append(m.all, f)
-		if m.fragments[def.Name] == nil { // the first one of a name is the one that is spread
+		if m.fragments[def.Name] == nil { // spreads refer to the first definition of a name
 			m.fragments[def.Name] = f
 		}
 	}
@@ -158,7 +156,7 @@ func measure(doc *ast.QueryDocument) (measurement, *gqlerror.Error) {
 	return out, nil
 }
 
-// checkExtent refuses what is too large.
+// checkExtent returns an error if e exceeds a limit.
 func checkExtent(at *ast.Position, e extent) *gqlerror.Error {
 	switch {
 	case e.depth > MaxDepth:
@@ -238,7 +236,7 @@ func (m *measurer) fragment(f *fragment) extent {
 	return f.extent
 }
 
-// set measures a selection set. level is how deep it lies in its definition.
+// set measures a selection set. level is its depth in its definition.
 func (m *measurer) set(set ast.SelectionSet, level int) extent {
 	var sum extent
 	if level > maxNesting {
@@ -289,7 +287,7 @@ func (m *measurer) selection(sel ast.Selection, level int) extent {
 		m.memory += spreadBytes + commentBytes(s.Comment)
 		m.own += len(m.all) / lookupsPerStep
 		m.name(s.Name, s.Position)
-		if f := m.fragments[s.Name]; f != nil { // what is unknown is for the validation
+		if f := m.fragments[s.Name]; f != nil { // the validation refuses unknown names
 			m.spreads = append(m.spreads, f)
 			if f.state == fragmentOpen {
 				m.fail(cycle(s, m.open))
@@ -306,13 +304,13 @@ func (m *measurer) selection(sel ast.Selection, level int) extent {
 	return one
 }
 
-// cycle returns the error of a fragment that spreads itself by way of open.
+// cycle returns the error of a fragment that spreads itself through the fragments in open.
 func cycle(spread *ast.FragmentSpread, open []*ast.FragmentSpread) *gqlerror.Error {
 	return documentError(rules.NoFragmentCyclesRule.Name, spread.Position,
 		`Cannot spread fragment "%s" within itself%s.`, spread.Name, via(spread.Name, open))
 }
 
-// via names the fragments between two spreads of one fragment.
+// via lists the fragments between two spreads of one fragment.
 func via(name string, open []*ast.FragmentSpread) string {
 	first := 0
 	for i, s := range open {
@@ -334,7 +332,7 @@ func via(name string, open []*ast.FragmentSpread) string {
 	return " via " + core.QuotedOrList(names...)
 }
 
-// maxVia is how many fragments the error of a cycle names.
+// maxVia is how many fragments the error of a cycle lists.
 const maxVia = 4
 
 func (m *measurer) arguments(list ast.ArgumentList) extent {
@@ -360,7 +358,7 @@ func (m *measurer) directives(list ast.DirectiveList) extent {
 	return sum
 }
 
-// value measures a value that lies level deep.
+// value measures a value at the depth level.
 func (m *measurer) value(v *ast.Value, level int) extent {
 	var sum extent
 	if level > maxValueNesting {
@@ -377,7 +375,7 @@ func (m *measurer) value(v *ast.Value, level int) extent {
 	case ast.EnumValue:
 		m.name(v.Raw, v.Position)
 	case ast.StringValue, ast.BlockValue:
-		m.memory += len(v.Raw) // an escaped string is no part of the source
+		m.memory += len(v.Raw) // an unescaped copy is not part of the source
 	}
 	for _, child := range v.Children {
 		if m.err != nil {
@@ -411,20 +409,19 @@ func (m *measurer) name(name string, at *ast.Position) int {
 	return len(name)
 }
 
-// fail ends the measuring with err.
+// fail stops the measurement with err.
 func (m *measurer) fail(err *gqlerror.Error) {
 	if m.err == nil {
 		m.err = err
 	}
 }
 
-// lookupsPerStep is how many names of fragments or variables are compared in the time
-// in which one node is validated. gqlparser looks both up by going through the list.
+// lookupsPerStep is how many names of fragments or variables are compared in the time in which one
+// node is validated. gqlparser looks up both by a linear search.
 const lookupsPerStep = 32
 
-// validationSteps returns how many nodes the validation visits from roots: each root
-// and, once for each root, the fragments reached from it. It stops beyond
-// maxValidationSteps.
+// validationSteps returns how many nodes the validation visits from roots: each root and, once for
+// each root, the fragments reached from it. It stops beyond maxValidationSteps.
 func (m *measurer) validationSteps(roots []*fragment) int {
 	steps := 0
 	for i, root := range roots {
@@ -448,8 +445,8 @@ func (m *measurer) validationSteps(roots []*fragment) int {
 	return steps
 }
 
-// What the nodes of a parsed document take, in bytes. The parser keeps a whole token
-// for each position, and what is in a list has a place there.
+// Memory of the nodes of a parsed document, in bytes. The parser keeps a whole token for each
+// position, and each element of a list has an entry there.
 var (
 	operationBytes = sizeOf[ast.OperationDefinition]() + tokenBytes + measuredBytes
 	fragmentBytes  = sizeOf[ast.FragmentDefinition]() + tokenBytes
@@ -465,7 +462,7 @@ var (
 	typeBytes      = sizeOf[ast.Type]() + tokenBytes
 )
 
-// commentBytes returns what the comments before a node take.
+// commentBytes returns the memory of the comments before a node.
 func commentBytes(group *ast.CommentGroup) int {
 	if group == nil {
 		return 0
@@ -476,11 +473,11 @@ func commentBytes(group *ast.CommentGroup) int {
 const (
 	// tokenBytes is the size of a lexer's token.
 	tokenBytes = 80
-	// entryBytes is what a pointer takes in a list that has grown.
+	// entryBytes is the memory of a pointer in a list that has grown.
 	entryBytes = 16
-	// measuredBytes is what a document keeps for each operation besides the tree.
+	// measuredBytes is the memory for each operation of a document in addition to the tree.
 	measuredBytes = 256
-	// plannedBytes is what package selection keeps for a field.
+	// plannedBytes is the memory that package selection uses for a field.
 	plannedBytes = 160
 )
 

@@ -9,13 +9,11 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// gqlparser's rule for "fields in a set can merge" compares all pairs of fields
-// with the same response name: a document of 9000 times `key` keeps it busy for
-// twelve seconds. merger merges them instead, all fields of one response name
-// at once, and needs time in proportion to the document. It relies on a schema
-// without interfaces and unions, where fields of one selection set always have
-// the same parent type, so that equal names and arguments are all there is to
-// compare; a test watches over that.
+// gqlparser's rule for "fields in a set can merge" compares all pairs of fields with the same
+// response name: a document with 9000 times `key` takes twelve seconds. merger merges all fields of
+// one response name at once instead, in time proportional to the document. It relies on a schema
+// without interfaces and unions, in which the fields of one selection set always have the same
+// parent type, so that comparing names and arguments is sufficient; a test checks that.
 const overlapRule = "OverlappingFieldsCanBeMerged"
 
 // tooComplexRule marks the error of a document that takes too long to check or to
@@ -23,13 +21,12 @@ const overlapRule = "OverlappingFieldsCanBeMerged"
 const tooComplexRule = "RollcallTooComplex"
 
 const (
-	// maxMergeSteps bounds the fields that merging looks at, in all operations of a
-	// document. Fragments that are spread in many places are looked at in each, which
-	// nesting multiplies.
+	// maxMergeSteps limits how many fields merging visits, in all operations of a document. A
+	// fragment that is spread in many places is visited in each of them, which nesting multiplies.
 	maxMergeSteps = 20 * MaxTokens
-	// maxCollectSteps bounds how often gqlgen compares two fields while it collects
-	// the fields of an operation: it compares each with all before it in the same
-	// place, and once more for each fragment around it.
+	// maxCollectSteps limits how often gqlgen compares two fields while it collects the fields of
+	// an operation: it compares each with all before it in the same place, and again for each
+	// fragment around it.
 	maxCollectSteps = 20_000_000
 )
 
@@ -65,16 +62,16 @@ type merger struct {
 	collected int
 }
 
-// exhausted reports whether the merging has been given up.
+// exhausted reports whether merging was given up.
 func (m *merger) exhausted() bool {
 	return m.steps > maxMergeSteps || m.collected > maxCollectSteps
 }
 
-// merged is what has been found of one merged selection set.
+// merged is the state of one merged selection set.
 type merged struct {
 	first map[string]*ast.Field
 	below map[string][]ast.SelectionSet
-	// order has the names in below, in the document's order.
+	// order is the names in below, in the document's order.
 	order []string
 	seen  map[*ast.FragmentDefinition]bool
 }
@@ -100,8 +97,8 @@ func (m *merger) conflict(sets []ast.SelectionSet) *ast.Field {
 	return nil
 }
 
-// gather adds the fields of set to in. It returns how many they are, and the first
-// that conflicts with one of in.
+// gather adds the fields of set to in. It returns their number, and the first that conflicts with a
+// field in in.
 func (m *merger) gather(in *merged, set ast.SelectionSet) (n int, conflict *ast.Field) {
 	for _, selection := range set {
 		if m.steps++; m.exhausted() {
@@ -127,7 +124,7 @@ func (m *merger) gather(in *merged, set ast.SelectionSet) (n int, conflict *ast.
 	return n, nil
 }
 
-// field adds one field to in. It returns the field if it conflicts with one of in.
+// field adds one field to in. It returns the field if it conflicts with a field in in.
 func (m *merger) field(in *merged, field *ast.Field) *ast.Field {
 	name := responseName(field)
 	if have, ok := in.first[name]; !ok {
@@ -144,8 +141,8 @@ func (m *merger) field(in *merged, field *ast.Field) *ast.Field {
 	return nil
 }
 
-// canon numbers the arguments of fields and the values in them, so that equal ones
-// have equal numbers. Each is looked at once, however often it is compared.
+// canon numbers the arguments of fields and their values, so that equal ones have equal numbers.
+// Each is visited once, however often it is compared.
 type canon struct {
 	fields map[*ast.Field]uint64
 	values map[string]uint64
@@ -176,8 +173,7 @@ func (c *canon) field(field *ast.Field) uint64 {
 	return n
 }
 
-// canonEntry is an argument or a field of an object: the numbers of its name and its
-// value.
+// canonEntry is an argument or a field of an object: the numbers of its name and of its value.
 type canonEntry struct{ name, value uint64 }
 
 // value returns the number of a value. Strings and block strings are the same kind.
@@ -201,7 +197,7 @@ func (c *canon) value(v *ast.Value) uint64 {
 	return c.number(byte(v.Kind), v.Raw)
 }
 
-// entries returns the number of entries, whose order means nothing.
+// entries returns the number of entries, regardless of their order.
 func (c *canon) entries(kind byte, entries []canonEntry) uint64 {
 	slices.SortFunc(entries, func(a, b canonEntry) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.value, b.value))
@@ -213,7 +209,7 @@ func (c *canon) entries(kind byte, entries []canonEntry) uint64 {
 	return c.number(kind, string(key))
 }
 
-// number returns the number of what is of a kind and has a text.
+// number returns the number of the element with that kind and text.
 func (c *canon) number(kind byte, text string) uint64 {
 	key := string(kind) + text
 	n, ok := c.values[key]

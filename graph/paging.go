@@ -8,8 +8,8 @@ import (
 	"rollcall/internal/users"
 )
 
-// The sizes of pages where `first: null` is given; the schema has the same for
-// where it is left out.
+// The sizes of pages if `first: null` is given; the schema has the same defaults for an absent
+// `first`.
 const (
 	userPage = 20 // lists of an app's users
 	listPage = 10 // a user's own lists

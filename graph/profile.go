@@ -11,12 +11,12 @@ import (
 // profileFields are the fields of a user for which models.ProfileColumns suffice.
 var profileFields = []string{"id", "name", "avatarUrl", "status", "__typename"}
 
-// maxLook is in how many fields and fragments it is looked for others; what is
-// larger is taken to have some. It bounds what fragments that spread each other cost.
+// maxLook is how many fields and fragments are searched for other fields; a larger selection is
+// assumed to have some. It limits the cost of fragments that spread each other.
 const maxLook = 64
 
-// profilesOnly says whether nothing but profileFields is selected of the users below
-// the field that is being resolved.
+// profilesOnly reports whether only profileFields are selected of the users below the field that is
+// being resolved.
 func profilesOnly(ctx context.Context) bool {
 	left := maxLook
 	var only func(set ast.SelectionSet) bool

@@ -14,8 +14,8 @@ import (
 	"rollcall/internal/validate"
 )
 
-// sourceSchema returns the schema as its authors wrote it, with the directives that say how it is
-// generated, guarded and validated.
+// sourceSchema returns the schema as written, with the directives that control its code generation,
+// access and validation.
 func sourceSchema() *ast.Schema {
 	return generated.NewExecutableSchema(generated.Config{}).Schema()
 }
@@ -26,7 +26,7 @@ type publicSchema struct {
 	text   string
 }
 
-// public is the public form of sourceSchema. It is shared by all executors and must not be changed.
+// public is the public form of sourceSchema. All executors share it; it must not be modified.
 var public = sync.OnceValue(func() publicSchema {
 	p, err := publish(sourceSchema())
 	if err != nil {
@@ -36,8 +36,8 @@ var public = sync.OnceValue(func() publicSchema {
 })
 
 // publish returns the public form of a schema: without the directives that concern only this
-// program, and what can be reached only through them, but with what they say to callers at the end
-// of the descriptions.
+// program and the types that only they use, but with their facts for callers appended to the
+// descriptions.
 func publish(source *ast.Schema) (publicSchema, error) {
 	p := publisher{source: source, types: make(map[string]*ast.Definition)}
 	for _, root := range []*ast.Definition{source.Query, source.Mutation, source.Subscription} {
@@ -50,16 +50,16 @@ func publish(source *ast.Schema) (publicSchema, error) {
 	}
 	var text strings.Builder
 	formatter.NewFormatter(&text, formatter.WithIndent("  ")).FormatSchema(&ast.Schema{Types: p.types})
-	// What is served by introspection is read from the text, so that the two are equal.
+	// The schema for introspection is parsed from the text, so that the two are equal.
 	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "schema.graphql", Input: text.String()})
 	if err != nil {
 		return publicSchema{}, fmt.Errorf("reading the public schema: %w", err)
 	}
-	delete(schema.Directives, "defer") // gqlparser adds it; the transports send no part of an answer later
+	delete(schema.Directives, "defer") // gqlparser adds it; the transports do not send a response in parts
 	return publicSchema{schema, text.String()}, nil
 }
 
-// publisher collects the public definitions of what can be reached from the roots.
+// publisher collects the public definitions of the types that can be reached from the roots.
 type publisher struct {
 	source *ast.Schema
 	types  map[string]*ast.Definition
@@ -100,7 +100,7 @@ func (p *publisher) field(field *ast.FieldDefinition) *ast.FieldDefinition {
 	return &out
 }
 
-// publicDirectives returns those of the GraphQL specification.
+// publicDirectives returns those directives that the GraphQL specification defines.
 func publicDirectives(list ast.DirectiveList) ast.DirectiveList {
 	var out ast.DirectiveList
 	for _, d := range list {
@@ -111,7 +111,7 @@ func publicDirectives(list ast.DirectiveList) ast.DirectiveList {
 	return out
 }
 
-// described returns a description with facts, each on a line of its own.
+// described returns a description followed by facts, each on a line of its own.
 func described(description string, facts ...string) string {
 	for _, fact := range facts {
 		if fact != "" {
@@ -121,8 +121,8 @@ func described(description string, facts ...string) string {
 	return description
 }
 
-// callersText returns which callers may select a field, by @auth and @private, or "" if every caller
-// that reaches the object may.
+// callersText returns which callers may select a field, according to @auth and @private, or "" if
+// every caller that reaches the object may.
 func callersText(field *ast.FieldDefinition) string {
 	if field.Directives.ForName("private") != nil {
 		return "Requires an app token, or the user token of this user; otherwise FORBIDDEN."
@@ -142,7 +142,8 @@ func callersText(field *ast.FieldDefinition) string {
 	return "Requires " + strings.Join(tokens, " or ") + "."
 }
 
-// allowed returns what a rule allows for an input of that type, or "" for no rule.
+// allowed describes the values that a rule allows for an input of that type; it returns "" for no
+// rule.
 func (p *publisher) allowed(typ *ast.Type, rule string) string {
 	if rule == "" {
 		return ""
@@ -177,8 +178,8 @@ func argumentRule(arg *ast.ArgumentDefinition) string {
 	return ""
 }
 
-// tagRule returns the rule of an input object's field, which gqlgen makes a struct tag, or "" if it
-// has none.
+// tagRule returns the rule of an input object's field, which gqlgen turns into a struct tag, or ""
+// if it has none.
 func tagRule(field *ast.FieldDefinition) string {
 	for _, mark := range field.Directives.ForNames("goTag") {
 		if mark.Arguments.ForName("key").Value.Raw == "validate" {

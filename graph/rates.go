@@ -15,25 +15,25 @@ import (
 // rateWindow is the window of all rates.
 const rateWindow = 5 * time.Second
 
-// The rates of users: what each user may do in any rateWindow because it costs others
-// something. App Servers have none.
+// The rates of users: what each user may do in any rateWindow because it uses the resources of
+// others. App Servers have no rates.
 var (
 	// readingStatuses limits root fields that reach others' statuses, of whatever size.
 	readingStatuses = ratelimit.Rule{Name: "statuses", Limit: 20, Window: rateWindow}
 	subscribing     = ratelimit.Rule{Name: "subscribe", Limit: 20, Window: rateWindow}
 	unsubscribing   = ratelimit.Rule{Name: "unsubscribe", Limit: 20, Window: rateWindow}
-	// readingProfiles limits the users of whom a user learns something by naming their IDs.
+	// readingProfiles limits the users about which a user learns something by listing their IDs.
 	readingProfiles = ratelimit.Rule{Name: "profiles", Limit: 1000, Window: rateWindow}
 	requesting      = ratelimit.Rule{Name: "requests", Limit: 20, Window: rateWindow}
 	// changingRelations limits the other changes of friends, requests and blocklist.
 	changingRelations = ratelimit.Rule{Name: "relations", Limit: 60, Window: rateWindow}
 	settingStatus     = ratelimit.Rule{Name: "set-status", Limit: 60, Window: rateWindow}
-	// connecting limits devices that connect: each may change the status twice.
+	// connecting limits device connections: each may change the status twice.
 	connecting = ratelimit.Rule{Name: "connect", Limit: 60, Window: rateWindow}
 )
 
-// limitRate counts n of what rule limits for the caller. It returns RATE_LIMITED if a
-// user does it too often, and never for an App Server.
+// limitRate counts n uses of rule for the caller. Returns fault.RateLimited if a user exceeds the
+// limit. It never limits an App Server.
 func (r *Resolver) limitRate(ctx context.Context, rule ratelimit.Rule, n int) error {
 	p := auth.From(ctx)
 	if p.Kind != auth.User || n == 0 {
@@ -50,13 +50,14 @@ func limitRate(ctx context.Context, rates ratelimit.Limiter, rule ratelimit.Rule
 	return fault.TooOften(wait, "at most %d in %s", rule.Limit, rule.Window)
 }
 
-// LimitConnects returns a function that counts a device that connects for the user with
-// that users.id, and returns RATE_LIMITED if that is too often.
+// LimitConnects returns a function that counts a connecting device of the user with that users.id,
+// and returns fault.RateLimited if there were too many.
 func LimitConnects(rates ratelimit.Limiter) func(ctx context.Context, user int64) error {
 	return func(ctx context.Context, user int64) error { return limitRate(ctx, rates, connecting, user, 1) }
 }
 
-// limitProfiles counts the others of whom a user learns something by naming these IDs.
+// limitProfiles counts the other users about which the caller learns something by listing these
+// IDs.
 func (r *Resolver) limitProfiles(ctx context.Context, ids ...string) error {
 	p := auth.From(ctx)
 	if p.Kind != auth.User {
@@ -71,15 +72,14 @@ func (r *Resolver) limitProfiles(ctx context.Context, ids ...string) error {
 	return r.limitRate(ctx, readingProfiles, others)
 }
 
-// rootCalls has, for one execution, how the rate limit has judged the root fields
-// that reach others' statuses: each is one call, however many statuses it reaches.
+// rootCalls stores, for one execution, the rate limit's decisions on the root fields that reach
+// others' statuses. Each root field is one call, however many statuses it reaches.
 type rootCalls struct {
 	mu     sync.Mutex
 	judged map[*graphql.FieldContext]error
 }
 
-// limitReading counts the root field at hand as a call that reaches others'
-// statuses, once.
+// limitReading counts the current root field as a call that reaches others' statuses, once.
 func (r *Resolver) limitReading(ctx context.Context) error {
 	root := graphql.GetFieldContext(ctx)
 	for root.Parent != nil && root.Parent.Parent != nil {

@@ -11,7 +11,7 @@ import (
 	"rollcall/models"
 )
 
-// registration reads an input that has been validated.
+// registration converts an input that has been validated.
 func registration(in generated.RegisterUserInput) users.Registration {
 	out := users.Registration{
 		ID:          in.ID,
@@ -25,8 +25,8 @@ func registration(in generated.RegisterUserInput) users.Registration {
 	return out
 }
 
-// registerMany has register carry out those inputs of a batch that keep the
-// rules, and answers all of them at their places.
+// registerMany passes the valid inputs of a batch to register, and returns the results of all
+// inputs, in their order.
 func registerMany(inputs []*generated.RegisterUserInput, v *validate.Validator,
 	register func([]users.Registration) ([]users.Item, error)) ([]*generated.RegisterUserResult, error) {
 	results := make([]*generated.RegisterUserResult, len(inputs))

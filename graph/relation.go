@@ -13,8 +13,8 @@ import (
 	"rollcall/models"
 )
 
-// self answers whose lists an operation is about: with an app token the userId
-// that is given, with a user token the caller, which userId may only repeat.
+// self returns the ID of the user whose lists an operation reads or changes: with an app token the
+// given userId, with a user token the caller. A user may give no other userId than its own.
 func self(ctx context.Context, userID *string) (string, error) {
 	p := auth.From(ctx)
 	switch {
@@ -95,7 +95,7 @@ func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.B
 		return nil, err
 	}
 	if err := r.limitProfiles(ctx, input.Ids...); err != nil {
-		return nil, err // the blocklist shows them
+		return nil, err // the blocklist reveals statuses
 	}
 	return r.relations.AddToBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)
 }
@@ -126,10 +126,10 @@ func (r *mutationResolver) RemoveFromWhitelist(ctx context.Context, input genera
 func (r *queryResolver) MessagePermission(ctx context.Context, from, to string) (*relations.Permission, error) {
 	p := auth.From(ctx)
 	if p.Kind == auth.User && p.User.ExternalID != from {
-		return nil, fault.New(fault.Forbidden, "a user may ask only for itself as the sender")
+		return nil, fault.New(fault.Forbidden, "with a user token, the sender must be the user itself")
 	}
 	if err := r.limitProfiles(ctx, to); err != nil {
-		return nil, err // the reason shows whether the user exists, and its state
+		return nil, err // the reason reveals whether the user exists, and its state
 	}
 	var out *relations.Permission
 	err := p.ConfirmBy(func(appID int64) (secretGeneration int, err error) {
@@ -201,7 +201,7 @@ func (r *whitelistResolver) Entries(ctx context.Context, obj *relations.Whitelis
 	return r.relations.Whitelist(ctx, obj.Owner, pageRequest(ctx, first, after, listPage))
 }
 
-// Whitelist answers the resolvers of a whitelist.
+// Whitelist returns the resolvers of a whitelist.
 func (r *Resolver) Whitelist() generated.WhitelistResolver { return &whitelistResolver{r} }
 
 type whitelistResolver struct{ *Resolver }

@@ -1,6 +1,6 @@
-// Package graph is the GraphQL adapter: the schema, resolvers that read
-// arguments, call one rule and answer, and the checks that stand before every
-// resolver (who may call, form of the arguments, size of the operation).
+// Package graph is the GraphQL adapter: it contains the schema, resolvers that read arguments, call
+// one rule and return its result, and the checks that run before every resolver (permitted callers,
+// form of the arguments, size of the operation).
 package graph
 
 import (
@@ -15,21 +15,20 @@ import (
 	"rollcall/models"
 )
 
-// Resolver holds the rules that resolvers call.
+// Resolver has the rules that resolvers call.
 type Resolver struct {
 	apps      *apps.Service
 	users     *users.Service
 	relations *relations.Service
 	presence  *presence.Hub
 	clock     func() time.Time
-	// rates limit how often a user does something.
+	// rates limits how often a user does something.
 	rates ratelimit.Limiter
-	// validator checks what is validated item by item; see guard for the rest.
+	// validator validates inputs that are checked item by item; guard validates all others.
 	validator *validate.Validator
 }
 
-// NewResolver answers a Resolver that calls these rules; clock is time.Now
-// outside tests.
+// NewResolver returns a Resolver that calls these rules. clock is time.Now outside tests.
 func NewResolver(a *apps.Service, u *users.Service, l *relations.Service, p *presence.Hub, rates ratelimit.Limiter, clock func() time.Time) *Resolver {
 	return &Resolver{
 		apps: a, users: u, relations: l, presence: p,

@@ -12,8 +12,8 @@ import (
 const singleRootRule = "SingleFieldSubscriptions"
 
 // singleRoot is the rule "Single Root Field" of the GraphQL specification of September 2025,
-// section 5.2.4.1: a subscription selects exactly one field, and @skip and @include may not decide
-// whether it does. gqlparser's rule ignores both directives and takes two aliases of one field for
+// section 5.2.4.1: a subscription selects exactly one field, and @skip and @include must not decide
+// whether it does. gqlparser's rule ignores both directives and counts two aliases of one field as
 // one field; the executor refuses both only after the document has been accepted.
 func singleRoot(observers *core.Events, addError core.AddErrFunc) {
 	observers.OnOperation(func(_ *core.Walker, operation *ast.OperationDefinition) {

@@ -39,7 +39,7 @@ func (r *mutationResolver) SubscribeStatus(ctx context.Context, ids []string) (*
 		return nil, err
 	}
 	if err := r.limitProfiles(ctx, ids...); err != nil {
-		return nil, err // the list of subscriptions shows them
+		return nil, err // the list of subscriptions reveals statuses
 	}
 	return r.presence.Subscribe(ctx, p.App, p.User, ids)
 }
@@ -99,7 +99,7 @@ func (r *subscriptionResolver) AppStatusChanged(ctx context.Context) (<-chan *mo
 	})
 }
 
-// Subscription answers the resolvers of subscriptions.
+// Subscription returns the resolvers of subscriptions.
 func (r *Resolver) Subscription() generated.SubscriptionResolver { return &subscriptionResolver{r} }
 
 type subscriptionResolver struct{ *Resolver }

@@ -21,7 +21,7 @@ func (r *mutationResolver) RegisterUser(ctx context.Context, input generated.Reg
 
 func (r *mutationResolver) UpdateUser(ctx context.Context, input generated.UpdateUserInput) (*models.User, error) {
 	if input.Name.IsSet() && input.Name.Value() == nil {
-		return nil, fault.Invalid("input.name", "required", "input.name cannot be null; leave it out to keep it")
+		return nil, fault.Invalid("input.name", "required", "input.name cannot be null; omit it to leave the name unchanged")
 	}
 	return r.users.Update(ctx, auth.From(ctx).App, input.ID, users.Change{
 		Name:        input.Name.Value(),
@@ -136,7 +136,7 @@ func (r *userResolver) StatusSubscriptions(ctx context.Context, obj *models.User
 	return r.presence.Subscriptions(ctx, obj, pageRequest(ctx, first, after, listPage))
 }
 
-// User answers the resolvers of a user.
+// User returns the resolvers of a user.
 func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
 
 type userResolver struct{ *Resolver }

@@ -13,20 +13,20 @@ import (
 const (
 	// maxValidationErrors is how many errors the validation reports before it stops.
 	maxValidationErrors = 50
-	// maxValidationText bounds the errors' messages, in bytes, before they are clipped:
-	// a message quotes the value that it is about, however long.
+	// maxValidationText limits the errors' messages, in bytes, before they are clipped: a message
+	// quotes the value that it is about, however long.
 	maxValidationText = 64 << 10
-	// maxSuggesting is the length of the longest document, in bytes, whose errors
-	// suggest names. A suggestion compares what was written with every name that it
-	// could be, which takes time for each byte. People write short documents.
+	// maxSuggesting is the maximum length of a document, in bytes, whose errors suggest names. A
+	// suggestion compares the given name with every possible name, which takes time for each byte.
+	// Documents that people write are short.
 	maxSuggesting = 16 << 10
 )
 
-// gqlparser's rules, of which those that fall short of the specification or cost too much
-// are replaced. "Fragments must not form cycles" is checked by measure, and "fields in a
-// set can merge" by merger. MaxIntrospectionDepth is no rule of the specification; it
-// visits a fragment once for each spread, so that nested fragments take exponential time.
-// limits counts what an introspection lists instead.
+// The rules of gqlparser, in which those that deviate from the specification or cost too much are
+// replaced. "Fragments must not form cycles" is checked by measure, and "fields in a set can merge"
+// by merger. MaxIntrospectionDepth is not a rule of the specification; it visits a fragment once
+// for each spread, so that nested fragments take exponential time. limits counts the fields of an
+// introspection instead.
 var (
 	plainRules = []core.Rule{
 		{Name: idLiteralsRule, RuleFunc: idLiterals},
@@ -74,8 +74,8 @@ type validation struct {
 	seen map[string]bool
 }
 
-// enough is the panic that ends a validation with too many errors: gqlparser has no
-// other way to stop.
+// enough is the panic that stops a validation with too many errors: gqlparser has no other way to
+// stop.
 type enough struct{}
 
 // validateDocument checks doc, which has been measured, against the schema. suggest reports
@@ -94,7 +94,7 @@ func validateDocument(schema *ast.Schema, doc *ast.QueryDocument, suggest bool) 
 	return v.errs
 }
 
-// walk runs the rules, until there are too many errors.
+// walk applies the rules until there are too many errors.
 func (v *validation) walk(schema *ast.Schema, doc *ast.QueryDocument, suggest bool) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -117,8 +117,8 @@ func (v *validation) walk(schema *ast.Schema, doc *ast.QueryDocument, suggest bo
 	core.Walk(schema, doc, observers)
 }
 
-// reporter returns what rule reports its errors with. gqlparser visits a fragment from
-// several places, and its errors each time; one of each is kept.
+// reporter returns the function by which rule reports its errors. gqlparser visits a fragment from
+// several places, and reports its errors each time; only the first of equal errors is kept.
 func (v *validation) reporter(rule string) core.AddErrFunc {
 	return func(options ...core.ErrorOption) {
 		err := &gqlerror.Error{Rule: rule}

@@ -12,9 +12,9 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// checkVariables refuses values that the specification does not let be coerced
-// to their variable's type and gqlparser does: it takes any JSON number for a
-// String, a String of digits for an Int, and enum values in any case.
+// checkVariables refuses values that the specification does not allow to be coerced to their
+// variable's type but gqlparser does: it accepts any JSON number for a String, a String of digits
+// for an Int, and enum values in any case.
 func checkVariables(schema *ast.Schema, op *ast.OperationDefinition, values map[string]any) *gqlerror.Error {
 	for _, def := range op.VariableDefinitions {
 		value, given := values[def.Variable]
@@ -29,20 +29,20 @@ func checkVariables(schema *ast.Schema, op *ast.OperationDefinition, values map[
 	return nil
 }
 
-// within answers an error of a part of what is at place.
+// within prepends place to the path of an error about a part of the value there.
 func within(place ast.PathElement, err *gqlerror.Error) *gqlerror.Error {
 	err.Path = slices.Insert(err.Path, 0, place)
 	return err
 }
 
-// checkValue answers an error with its path inside of value.
+// checkValue returns an error whose path is relative to value.
 func checkValue(schema *ast.Schema, typ *ast.Type, value any) *gqlerror.Error {
 	if value == nil {
-		return nil // whether null is allowed has been checked
+		return nil // gqlparser has checked whether null is allowed
 	}
 	if typ.Elem != nil {
 		list := reflect.ValueOf(value)
-		if list.Kind() != reflect.Slice { // a single value stands for a list of it
+		if list.Kind() != reflect.Slice { // a single value is coerced to a list
 			return checkValue(schema, typ.Elem, value)
 		}
 		for i := range list.Len() {
@@ -74,8 +74,8 @@ func checkValue(schema *ast.Schema, typ *ast.Type, value any) *gqlerror.Error {
 	return gqlerror.Errorf("cannot use this value as %s", typ.NamedType)
 }
 
-// isScalar says whether a JSON value is one of the scalar, as input. How a number
-// is held depends on whether gqlparser has looked at it.
+// isScalar reports whether a JSON value is an input of the scalar. The Go type of a number depends
+// on whether gqlparser has coerced it.
 func isScalar(name string, value any) bool {
 	switch name {
 	case "Int":
@@ -100,12 +100,12 @@ func isScalar(name string, value any) bool {
 		switch v := value.(type) {
 		case string, int64:
 			return true
-		case json.Number: // of any size, as a literal
+		case json.Number: // of any size, as for a literal
 			return isInteger.MatchString(string(v))
 		}
 		return false
 	}
-	return true // the scalar's own reader says what it takes
+	return true // the scalar's own unmarshaler decides
 }
 
 // isInteger matches JSON numbers without a fraction and an exponent.

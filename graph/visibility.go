@@ -15,13 +15,13 @@ import (
 	"rollcall/models"
 )
 
-// errFeatureDisabled refuses what needs the app's statusQueryEnabled. The number
-// is the one that Tencent IM answers where the console's switch is off.
+// errFeatureDisabled refuses operations that require the app's statusQueryEnabled. The number is
+// the error code that Tencent IM returns if the switch in its console is off.
 var errFeatureDisabled = fault.New(fault.FeatureDisabled, "the app has the status query and notification switched off").
 	With("number", 72001)
 
-// maySeeStatuses refuses a user who asks for others' statuses in an app whose
-// switch is off, or too often.
+// maySeeStatuses refuses a user that requests others' statuses in an app whose switch is off, or
+// too often.
 func (r *Resolver) maySeeStatuses(ctx context.Context, ids ...string) error {
 	if !asksForOthers(ctx, ids...) {
 		return nil
@@ -35,13 +35,13 @@ func (r *Resolver) maySeeStatuses(ctx context.Context, ids ...string) error {
 	return r.limitReading(ctx)
 }
 
-// errOwnBlock refuses the status in an event that the user can cause as often as it likes for any
-// user.
+// errOwnBlock refuses the status in an event that the user can cause as often as it likes and for
+// any user.
 var errOwnBlock = fault.New(fault.Forbidden, "an event about the user's own blocklist carries no status; read it with userStatuses")
 
 // mayShowStatuses refuses an event that the user itself causes, by blocking or unblocking another:
-// otherwise it would read statuses without being counted. Other events are not counted, as nobody
-// asks for them.
+// otherwise it could read statuses without being counted. Other events are not counted, because the
+// user does not request them.
 func mayShowStatuses(ev *fanout.Event) error {
 	if change, ok := ev.Value().(*relations.Event); ok {
 		switch change.Kind {
@@ -52,14 +52,14 @@ func mayShowStatuses(ev *fanout.Event) error {
 	return nil
 }
 
-// asksForOthers says whether a user asks for a user other than itself; an App
-// Server never counts as one who does.
+// asksForOthers reports whether the caller is a user that requests data of other users; it is never
+// true for an App Server.
 func asksForOthers(ctx context.Context, ids ...string) bool {
 	p := auth.From(ctx)
 	return p.Kind == auth.User && slices.ContainsFunc(ids, func(id string) bool { return id != p.User.ExternalID })
 }
 
-// mayQueryStatuses refuses what needs the app's statusQueryEnabled.
+// mayQueryStatuses refuses operations that require the app's statusQueryEnabled.
 func mayQueryStatuses(app *models.App) error {
 	if !app.Settings.StatusQueryEnabled {
 		return errFeatureDisabled
@@ -67,14 +67,14 @@ func mayQueryStatuses(app *models.App) error {
 	return nil
 }
 
-// maySeePrivate says whether the caller may see what concerns only the user and
-// its App Server. A user of another app is never reached at all.
+// maySeePrivate reports whether the caller may see fields that are only for the user and its App
+// Server. Users of another app cannot be reached at all.
 func maySeePrivate(ctx context.Context, u *models.User) bool {
 	p := auth.From(ctx)
 	return p.Kind == auth.AppServer || p.IsUser(u.ID)
 }
 
-// private is the schema's @private.
+// private implements the schema's @private.
 func private(ctx context.Context, obj any, next graphql.Resolver) (any, error) {
 	if u, ok := obj.(*models.User); !ok || !maySeePrivate(ctx, u) {
 		return nil, fault.New(fault.Forbidden, "only the user itself and its App Server may see this")
@@ -82,7 +82,8 @@ func private(ctx context.Context, obj any, next graphql.Resolver) (any, error) {
 	return next(ctx)
 }
 
-// accounts answers whom the IDs name in the caller's app, or USER_NOT_FOUND.
+// accounts returns the users of the caller's app with these IDs. Returns fault.UserNotFound if one
+// is missing.
 func (r *Resolver) accounts(ctx context.Context, ids []string) ([]status.Account, error) {
 	app := auth.From(ctx).App
 	found, err := r.users.ByIDs(ctx, app.ID, ids)

@@ -9,23 +9,23 @@ import (
 	"rollcall/internal/users"
 )
 
-// Authenticator turns an Authorization into a Principal.
+// Authenticator turns an Authorization header into a Principal.
 type Authenticator struct {
-	// Users is asked on every request whether a token is still good.
+	// Users is queried on every request to check that the token is still valid.
 	Users *users.Service
 }
 
-// Authenticate answers who sends this Authorization header, by what it says; an
-// empty one is a guest's. The database has not been asked yet: see Principal.Confirm.
-// Errors: UNAUTHENTICATED for what is no Bearer token, or one that is not ours or
-// has expired.
+// Authenticate returns the principal that this Authorization header claims to be; an empty header
+// is a guest's. It does not query the database: see Principal.Confirm. Returns
+// fault.Unauthenticated for anything but a Bearer token, and for one that is not ours or has
+// expired.
 func (a *Authenticator) Authenticate(ctx context.Context, authorization string) (*Principal, error) {
 	if authorization == "" {
 		return guest, nil
 	}
 	scheme, text, ok := strings.Cut(authorization, " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return nil, fault.New(fault.Unauthenticated, "the Authorization is no Bearer token; write Bearer TOKEN")
+		return nil, fault.New(fault.Unauthenticated, "the Authorization header has no Bearer token; write Bearer TOKEN")
 	}
 	claim, err := a.Users.Inspect(ctx, strings.TrimSpace(text))
 	if err != nil {
@@ -38,10 +38,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization string) 
 	return &Principal{Kind: kind, claim: &pending{Claim: claim, users: a.Users}}, nil
 }
 
-// Reauthenticate returns p as the database has it now, for one more operation on the connection that
-// its token has opened. It checks what a request over HTTP checks. ended reports that the connection
-// must be closed, too: a user's connection outlives expireTokens and a rotation of the app's secret,
-// for the events that it receives, but no other end of its token. Errors as Confirm's.
+// Reauthenticate returns p as it is in the database now, for one more operation on the connection
+// that its token has opened. It checks the same as for a request over HTTP. ended reports that the
+// connection must be closed, too: a user's connection outlives expireTokens and a rotation of the
+// app's secret, for the events that it receives, but no other end of its token. It returns the same
+// errors as Confirm.
 func (a *Authenticator) Reauthenticate(ctx context.Context, p *Principal) (now *Principal, ended bool, err error) {
 	token := p.credential()
 	app, user, err := a.Users.Confirm(ctx, token)
@@ -59,8 +60,8 @@ func (a *Authenticator) Reauthenticate(ctx context.Context, p *Principal) (now *
 	return nil, true, err
 }
 
-// Refresh returns p as the database has it now, for an event on its connection. The token is not
-// checked again, see Reauthenticate. Errors as Confirm's.
+// Refresh returns p as it is in the database now, for an event on its connection. It does not check
+// the token again; see Reauthenticate. It returns the same errors as Confirm.
 func (a *Authenticator) Refresh(ctx context.Context, p *Principal) (*Principal, error) {
 	switch p.Kind {
 	case AppServer:
@@ -82,18 +83,18 @@ func (a *Authenticator) Refresh(ctx context.Context, p *Principal) (*Principal, 
 // Ending is why the connection of an App Server must end.
 type Ending int8
 
-// The endings.
+// The values of Ending.
 const (
-	// Stays: it does not end.
+	// Stays means that the connection does not end.
 	Stays Ending = iota
-	// TokenRevoked: the app's secret was rotated, or the app is gone.
+	// TokenRevoked means that the app's secret was rotated or the app was deleted.
 	TokenRevoked
-	// OperatorClosed: an operator has closed all connections of the app's App Servers.
+	// OperatorClosed means that an operator has closed all connections of the app's App Servers.
 	OperatorClosed
 )
 
 // Ended returns for each of these App Servers, which must be Confirmed, whether its connection must
-// end, by one read of the apps.
+// end. It reads all their apps at once.
 func (a *Authenticator) Ended(ctx context.Context, appServers []*Principal) ([]Ending, error) {
 	var ids []int64
 	for _, p := range appServers {

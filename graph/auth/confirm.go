@@ -10,27 +10,26 @@ import (
 	"rollcall/models"
 )
 
-// pending is a token whose signature is good, and what the database says of it once
-// it has been asked.
+// pending is a token with a valid signature, and the result of checking it against the database,
+// once that has been done.
 type pending struct {
 	users.Claim
 	users *users.Service
 
 	mu   sync.Mutex
-	good atomic.Bool // changes under the mutex only
-	err  error       // why it is not good
+	good atomic.Bool // changes only under the mutex
+	err  error       // why it is not valid
 }
 
-// Confirm asks the database, once, whether the principal's token is still good,
-// where that is still open. Nothing may be done or answered for a principal that
-// has not been confirmed: the guard before every root field sees to the first,
-// the transports, which refuse the whole request, to the second. Errors:
-// UNAUTHENTICATED; USER_BANNED with `until`.
+// Confirm checks in the database, once, that the principal's token is still valid, if that has not
+// been checked yet. A principal that has not been confirmed must not cause any change or receive
+// any response. The guard before every root field ensures the former; the transports, which refuse
+// the whole request, ensure the latter. Returns fault.Unauthenticated, or fault.UserBanned with
+// `until`.
 //
-// It is apart from Authenticate for UserByID and ConfirmBy, which ask together with
-// another question: one round trip to the database instead of two. And a device is
-// known by its user's key before the database is asked, which then need be asked
-// only once.
+// It is separate from Authenticate so that UserByID and ConfirmBy can combine it with another
+// query: one round trip to the database instead of two. Also, a device is registered by its user's
+// key before the database is queried, which then needs only one query.
 func (p *Principal) Confirm(ctx context.Context) error {
 	c := p.claim
 	if c == nil {
@@ -44,11 +43,11 @@ func (p *Principal) Confirm(ctx context.Context) error {
 	return p.load(ctx)
 }
 
-// IsConfirmed reports whether there is nothing left to confirm. It never waits.
+// IsConfirmed reports whether there is nothing left to confirm. It never blocks.
 func (p *Principal) IsConfirmed() bool { return p.claim == nil || p.claim.good.Load() }
 
-// LoadApp confirms the principal and has App hold its app. The guard calls it
-// before every root field but those that call UserByID or ConfirmBy.
+// LoadApp confirms the principal and sets App. The guard calls it before every root field except
+// those that call UserByID or ConfirmBy.
 func (p *Principal) LoadApp(ctx context.Context) error {
 	c := p.claim
 	if c == nil {
@@ -62,8 +61,8 @@ func (p *Principal) LoadApp(ctx context.Context) error {
 	return p.load(ctx)
 }
 
-// AppKey is the key of the caller's app, for logs: "" for a guest, and where the
-// request had no need to read the app, which a log is no reason for.
+// AppKey returns the key of the caller's app, for logs. It returns "" for a guest, and if the
+// request has not read the app: logging is no reason to read it.
 func (p *Principal) AppKey() string {
 	if c := p.claim; c != nil {
 		c.mu.Lock()
@@ -75,7 +74,8 @@ func (p *Principal) AppKey() string {
 	return p.App.Key
 }
 
-// Confirmed returns p confirmed, with its app and user: what outlives a request. Errors as Confirm's.
+// Confirmed returns a confirmed copy of p with its app and user, which may outlive the request. It
+// returns the same errors as Confirm.
 func (p *Principal) Confirmed(ctx context.Context) (*Principal, error) {
 	if err := p.LoadApp(ctx); err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (p *Principal) Confirmed(ctx context.Context) (*Principal, error) {
 	return &Principal{Kind: p.Kind, App: p.App, User: p.User, token: p.credential()}, nil
 }
 
-// load reads the app, and the user, of a claim that is locked.
+// load reads the app and the user of p's claim, which must be locked.
 func (p *Principal) load(ctx context.Context) error {
 	c := p.claim
 	if c.err != nil {
@@ -94,8 +94,8 @@ func (p *Principal) load(ctx context.Context) error {
 	return c.settle(err)
 }
 
-// settle notes what the database has said, and answers it. What it has not said,
-// because it is away or the caller is gone, may be asked again.
+// settle records and returns the database's result. A check that failed because the database was
+// unreachable or the caller left may be repeated.
 func (c *pending) settle(err error) error {
 	c.good.Store(err == nil)
 	if fault.CodeOf(err) == fault.Unauthenticated {
@@ -104,9 +104,9 @@ func (c *pending) settle(err error) error {
 	return err
 }
 
-// UserByID answers the user of the caller's app with that ID, nil where there is
-// none, and confirms the principal by the same read; profile: of the user,
-// models.ProfileColumns suffice. Errors as Confirm's.
+// UserByID returns the user of the caller's app with that ID, or nil if there is none, and confirms
+// the principal by the same read. If profile is set, it may read only models.ProfileColumns of the
+// user. It returns the same errors as Confirm.
 func (p *Principal) UserByID(ctx context.Context, service *users.Service, id string, profile bool) (*models.User, error) {
 	c := p.claim
 	if c == nil {
@@ -125,9 +125,9 @@ func (p *Principal) UserByID(ctx context.Context, service *users.Service, id str
 	return user, c.settle(err)
 }
 
-// ConfirmBy confirms the principal by a read that its caller makes in any case: read is
-// told the app, by apps.id, and answers the generation of that app's secret. Where an
-// error is answered, nothing may be said of what was read. Errors as Confirm's.
+// ConfirmBy confirms the principal by a read that its caller makes in any case. read receives the
+// app's apps.id and returns the generation of that app's secret. If ConfirmBy returns an error, the
+// result of the read must not be disclosed. It returns the same errors as Confirm.
 func (p *Principal) ConfirmBy(read func(appID int64) (secretGeneration int, err error)) error {
 	c := p.claim
 	if c == nil {

@@ -1,5 +1,5 @@
-// Package auth says who asks: it turns an Authorization into a Principal, and
-// carries it through the context to every rule.
+// Package auth identifies callers: it turns an Authorization header into a Principal, and carries
+// the Principal through the context to every rule.
 package auth
 
 import (
@@ -14,17 +14,17 @@ import (
 // Kind is a kind of caller.
 type Kind int8
 
-// The kinds.
+// The kinds of callers.
 const (
-	// Guest came without a token.
+	// Guest has no token.
 	Guest Kind = iota
-	// AppServer holds an app token: the customer's back end.
+	// AppServer has an app token: it is the customer's back end.
 	AppServer
-	// User holds a user token: one of the user's devices.
+	// User has a user token: it is one of the user's devices.
 	User
 )
 
-// String is the kind's name in the schema's @auth.
+// String returns the kind's name in the schema's @auth.
 func (k Kind) String() string {
 	switch k {
 	case AppServer:
@@ -35,7 +35,7 @@ func (k Kind) String() string {
 	return "GUEST"
 }
 
-// Principal is who asks, as the database has had it since the request came in.
+// Principal is a caller, as stored in the database at the time of the request.
 type Principal struct {
 	Kind Kind
 	// App is the caller's app; nil for a guest, and until LoadApp has been called.
@@ -43,12 +43,12 @@ type Principal struct {
 	// User is set for Kind User only, once it is confirmed.
 	User *models.User
 
-	claim *pending // nil: there is nothing to confirm
-	// token is what the token said of a principal that outlives its request; see Confirmed.
+	claim *pending // nil if there is nothing to confirm
+	// token is the claim of the token of a principal that outlives its request; see Confirmed.
 	token users.Claim
 }
 
-// credential returns what the principal's token says.
+// credential returns the claim of the principal's token.
 func (p *Principal) credential() users.Claim {
 	if p.claim != nil {
 		return p.claim.Claim
@@ -56,15 +56,15 @@ func (p *Principal) credential() users.Claim {
 	return p.token
 }
 
-// ExpiresAt is when the principal's token expires; 0: never.
+// ExpiresAt returns when the principal's token expires, or 0 if it does not.
 func (p *Principal) ExpiresAt() models.Time { return p.credential().ExpiresAt() }
 
 // TokenEnded reports whether the principal's token has expired, or the key that signed it has been
 // retired.
 func (p *Principal) TokenEnded(now models.Time) bool { return p.credential().Ended(now) }
 
-// UserID is the users.id of the principal's user, known before it is confirmed;
-// only for Kind User.
+// UserID returns the users.id of the principal's user, which is known before it is confirmed. The
+// principal must be of Kind User.
 func (p *Principal) UserID() int64 {
 	if p.User == nil {
 		return p.claim.UserID()
@@ -72,7 +72,8 @@ func (p *Principal) UserID() int64 {
 	return p.User.ID
 }
 
-// AppID returns the apps.id of the principal's app, known before it is confirmed; 0 for a guest.
+// AppID returns the apps.id of the principal's app, which is known before it is confirmed, or 0 for
+// a guest.
 func (p *Principal) AppID() int64 {
 	switch {
 	case p.claim != nil:
@@ -83,15 +84,15 @@ func (p *Principal) AppID() int64 {
 	return 0
 }
 
-// Account names the principal's user to internal/presence; only for Kind User, once
-// it is confirmed.
+// Account identifies the principal's user to internal/presence. The principal must be of Kind User
+// and confirmed.
 func (p *Principal) Account() status.Account {
 	account := status.AccountOf(p.User)
 	account.DeviceLimit = p.App.Settings.DeviceLimit
 	return account
 }
 
-// IsUser says whether the caller is the user with the key users.id.
+// IsUser reports whether the caller is the user with that users.id.
 func (p *Principal) IsUser(id int64) bool { return p.Kind == User && p.User.ID == id }
 
 type principalKey struct{}
@@ -100,7 +101,7 @@ type deviceKey struct{}
 
 var guest = &Principal{Kind: Guest}
 
-// From answers who asks; a context without a principal is a guest's.
+// From returns the principal in ctx, or a guest if there is none.
 func From(ctx context.Context) *Principal {
 	if p, ok := ctx.Value(principalKey{}).(*Principal); ok {
 		return p
@@ -108,19 +109,19 @@ func From(ctx context.Context) *Principal {
 	return guest
 }
 
-// With answers a context in which p asks.
+// With returns a copy of ctx with the principal p.
 func With(ctx context.Context, p *Principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, p)
 }
 
-// DeviceFrom answers the device over whose connection the request came; nil for
-// plain HTTP and for app tokens.
+// DeviceFrom returns the device whose connection carries the request, or nil for plain HTTP and for
+// app tokens.
 func DeviceFrom(ctx context.Context) *presence.Device {
 	d, _ := ctx.Value(deviceKey{}).(*presence.Device)
 	return d
 }
 
-// WithDevice answers a context of requests that come over d's connection.
+// WithDevice returns a copy of ctx for requests over d's connection.
 func WithDevice(ctx context.Context, d *presence.Device) context.Context {
 	return context.WithValue(ctx, deviceKey{}, d)
 }

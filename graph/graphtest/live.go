@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// patience bounds every wait for something that must happen.
+// patience limits every wait for something that must happen.
 const patience = 20 * time.Second
 
 // Transports are the ways to hold a subscription open.
@@ -25,16 +25,16 @@ type Live struct {
 	t      testing.TB
 	events chan Response
 	close  func()
-	// reading is held by the reader of the connection while it takes something in.
+	// reading is locked by the connection's reader while it handles a message.
 	reading *sync.Mutex
 }
 
-// eventRoom is how many events of a subscription a test may leave lying.
+// eventRoom is how many unread events of a subscription are buffered.
 const eventRoom = 4096
 
-// Live begins a subscription over a connection of its own, which is a device
-// where the token is a user's. It returns when the subscription runs, or is
-// refused, which is its first event then.
+// Live begins a subscription over a connection of its own, which is a device if the token is a
+// user's. It returns when the subscription runs, or is refused; the refusal is then its first
+// event.
 func (w *World) Live(transport, authorization, query string, variables map[string]any) *Live {
 	w.T.Helper()
 	if transport == "sse" {
@@ -46,21 +46,21 @@ func (w *World) Live(transport, authorization, query string, variables map[strin
 	return l
 }
 
-// Next answers the next event; its Errors say so where the subscription has ended
-// with an error, and it is the zero Response where it has plainly ended.
+// Next returns the next event. If the subscription has ended with an error, it returns a Response
+// with Errors, and if it has ended without one, the zero Response.
 func (l *Live) Next() Response {
 	l.t.Helper()
 	select {
 	case r := <-l.events:
 		return r
 	case <-time.After(patience):
-		l.t.Fatal("waited in vain for an event")
+		l.t.Fatal("timed out waiting for an event")
 		return Response{}
 	}
 }
 
-// Status answers the next event of a subscription to statuses as "ann ONLINE
-// busy"; an error is its code, an end "".
+// Status returns the next event of a subscription to statuses in the form "ann ONLINE busy". It
+// returns the code of an error, and "" at the end.
 func (l *Live) Status() string {
 	l.t.Helper()
 	r := l.Next()
@@ -77,9 +77,8 @@ func (l *Live) Status() string {
 	return ""
 }
 
-// Want compares the next events with statuses as Status has them. Of several
-// wanted in a row of one user only the last must come: a reader that is behind may
-// miss those between.
+// Want compares the next events with statuses in the form of Status. Of several consecutive ones of
+// one user only the last must arrive: a reader that is behind may miss the others.
 func (l *Live) Want(want ...string) {
 	l.t.Helper()
 	for len(want) > 0 {
@@ -95,13 +94,13 @@ func (l *Live) Want(want ...string) {
 	}
 }
 
-// user answers whose status it is.
+// user returns the user ID in a status.
 func user(status string) string {
 	id, _, _ := strings.Cut(status, " ")
 	return id
 }
 
-// Pending answers the events that have come and that Next has not answered.
+// Pending returns the events that have arrived and that Next has not returned.
 func (l *Live) Pending() (events []Response) {
 	for {
 		select {
@@ -113,20 +112,20 @@ func (l *Live) Pending() (events []Response) {
 	}
 }
 
-// Quiet says that nothing has come that was not asked for.
+// Quiet fails the test if an unexpected event has arrived.
 func (l *Live) Quiet() {
 	l.t.Helper()
 	for _, r := range l.Pending() {
-		l.t.Fatalf("told %s %v, want nothing", r.Data, r.Errors)
+		l.t.Fatalf("got %s %v, want nothing", r.Data, r.Errors)
 	}
 }
 
-// Pause has the client take in nothing more, but for one message that it waits for
-// already: it does not even answer pings then. resume ends that.
+// Pause makes the client stop reading, except for one message that it is already waiting for; it
+// does not even respond to pings. resume ends the pause.
 func (l *Live) Pause() (resume func()) {
 	l.reading.Lock()
 	return sync.OnceFunc(l.reading.Unlock)
 }
 
-// Close breaks the connection, without a logout, where it is the subscription's own.
+// Close breaks the connection without a logout, if it is the subscription's own.
 func (l *Live) Close() { l.close() }

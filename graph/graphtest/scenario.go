@@ -11,33 +11,32 @@ import (
 	"testing"
 )
 
-// Who asks, besides a user of App by its ID.
+// Callers besides the users of App, which are given by ID.
 const (
 	Guest       = "" // no token
 	AppServer   = "App Server"
 	OtherServer = "other app's App Server"
 )
 
-// Scenario is one request and what must come back.
+// Scenario is one request and the expected response.
 type Scenario struct {
 	Name string
-	// As is Guest, AppServer, OtherServer, or the ID of a user of App that has
-	// been registered.
+	// As is Guest, AppServer, OtherServer, or the ID of a registered user of App.
 	As        string
 	Query     string
 	Variables map[string]any
-	// WantData is the data as JSON, where "*" stands for anything but null; not
-	// looked at where empty.
+	// WantData is the data as JSON, in which "*" stands for anything but null. If empty, the data
+	// is not checked.
 	WantData string
-	// WantCode is extensions.code of the first error; empty: no errors.
+	// WantCode is extensions.code of the first error. If empty, there must be no errors.
 	WantCode string
 	// WantExtensions are further extensions of the first error.
 	WantExtensions map[string]any
-	// WantStatus is the HTTP status; 200 where 0.
+	// WantStatus is the HTTP status. If 0, it is 200.
 	WantStatus int
 }
 
-// Response is an answer of the API.
+// Response is a response of the API.
 type Response struct {
 	Status int             `json:"-"`
 	Body   []byte          `json:"-"`
@@ -49,7 +48,7 @@ type Response struct {
 	} `json:"errors"`
 }
 
-// Code answers the first error's code, "" where there is none.
+// Code returns the first error's code, or "" if there is none.
 func (r *Response) Code() string {
 	if len(r.Errors) == 0 {
 		return ""
@@ -64,8 +63,8 @@ func (w *World) Run(scenarios ...Scenario) {
 	w.RunOver("http", scenarios...)
 }
 
-// RunOver is Run over a way to ask, each scenario over a connection of its own.
-// What is no plain HTTP is a device of the user that asks.
+// RunOver is Run over the given way, with a connection for each scenario. Except for plain HTTP,
+// the connection is a device of the user.
 func (w *World) RunOver(way string, scenarios ...Scenario) {
 	w.T.Helper()
 	for _, s := range scenarios {
@@ -115,7 +114,7 @@ func (w *World) check(t *testing.T, s Scenario, r *Response) {
 	}
 }
 
-// Bearer answers the Authorization of who asks.
+// Bearer returns the Authorization header of a caller; see Scenario.As.
 func (w *World) Bearer(as string) string {
 	w.T.Helper()
 	switch as {
@@ -160,8 +159,8 @@ func (w *World) Do(authorization, query string, variables map[string]any) *Respo
 	return out
 }
 
-// Match says whether got is the JSON that want describes, "*" in want being
-// anything but null.
+// Match reports whether got is the JSON that want describes. "*" in want stands for anything but
+// null.
 func Match(t *testing.T, want string, got []byte) bool {
 	t.Helper()
 	var w, g any

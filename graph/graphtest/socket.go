@@ -12,7 +12,7 @@ import (
 	"github.com/coder/websocket"
 )
 
-// Socket is a WebSocket that speaks graphql-transport-ws. It is read all the time.
+// Socket is a WebSocket that speaks graphql-transport-ws. It is read continuously.
 type Socket struct {
 	t    testing.TB
 	conn *websocket.Conn
@@ -21,27 +21,26 @@ type Socket struct {
 
 	mu         sync.Mutex
 	operations map[string]chan Response
-	// reading is held while a message is taken in.
+	// reading is locked while a message is handled.
 	reading sync.Mutex
 
-	// acknowledged ends when the server has taken connection_init.
+	// acknowledged is closed when the server has acknowledged connection_init.
 	acknowledged chan struct{}
-	// closed ends when the connection has; code and reason are the server's then.
+	// closed is closed when the connection has ended; code and reason are then the server's.
 	closed chan struct{}
 	code   int
 	reason string
 }
 
-// message is one of the protocol's.
+// message is a message of the protocol.
 type message struct {
 	ID      string          `json:"id,omitempty"`
 	Type    string          `json:"type"`
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
-// Connect opens a WebSocket with that Authorization and answers it once it is
-// acknowledged; where it is refused, nil and the code that it was closed with. It
-// may be called from any goroutine.
+// Connect opens a WebSocket with that Authorization and returns it once it is acknowledged. If it
+// is refused, Connect returns nil and the close code. It may be called from any goroutine.
 func (w *World) Connect(authorization string) (*Socket, int) {
 	ctx, stop := context.WithCancel(context.Background())
 	w.T.Cleanup(stop)
@@ -64,12 +63,12 @@ func (w *World) Connect(authorization string) (*Socket, int) {
 	case <-s.closed:
 		return nil, s.code
 	case <-time.After(patience):
-		w.T.Error("waited in vain for the acknowledgement")
+		w.T.Error("timed out waiting for the acknowledgement")
 		return nil, 0
 	}
 }
 
-// Socket is Connect where a refusal fails the test.
+// Socket is Connect, but a refusal fails the test.
 func (w *World) Socket(authorization string) *Socket {
 	w.T.Helper()
 	s, code := w.Connect(authorization)
@@ -84,7 +83,7 @@ func (s *Socket) send(m message) {
 	if err != nil {
 		s.t.Error(err)
 	}
-	_ = s.conn.Write(s.ctx, websocket.MessageText, text) // fails where it was closed, which read tells
+	_ = s.conn.Write(s.ctx, websocket.MessageText, text) // fails if the connection was closed, which read reports
 }
 
 func (s *Socket) read() {
@@ -103,7 +102,7 @@ func (s *Socket) read() {
 	}
 }
 
-// take takes a message in.
+// take handles a message.
 func (s *Socket) take(text []byte) {
 	s.reading.Lock()
 	defer s.reading.Unlock()
@@ -124,7 +123,7 @@ func (s *Socket) take(text []byte) {
 	}
 }
 
-// responseOf reads a message's payload: a response, or a list of errors.
+// responseOf decodes a message's payload: a response, or a list of errors.
 func responseOf(m message) (r Response) {
 	if m.Type == "error" {
 		m.Payload = []byte(`{"errors":` + string(m.Payload) + `}`)
@@ -136,8 +135,8 @@ func responseOf(m message) (r Response) {
 	return r
 }
 
-// begin sends an operation and answers where its answers come, with room for so
-// many that nobody has asked for.
+// begin sends an operation and returns the channel that receives its responses, which buffers room
+// of them.
 func (s *Socket) begin(query string, variables map[string]any, room int) (answers chan Response) {
 	s.t.Helper()
 	payload, err := json.Marshal(map[string]any{"query": query, "variables": variables})
@@ -153,9 +152,8 @@ func (s *Socket) begin(query string, variables map[string]any, room int) (answer
 	return answers
 }
 
-// Subscribe begins a subscription over the connection and returns when it runs:
-// the server answers nothing then, but it does answer the next operation only
-// after that.
+// Subscribe begins a subscription over the connection and returns when it runs: the server does not
+// confirm the start, but it responds to the next operation only after it.
 func (s *Socket) Subscribe(query string, variables map[string]any) *Live {
 	s.t.Helper()
 	l := &Live{t: s.t, events: s.begin(query, variables, eventRoom), Socket: s, close: func() {}, reading: &s.reading}
@@ -163,9 +161,9 @@ func (s *Socket) Subscribe(query string, variables map[string]any) *Live {
 	return l
 }
 
-// Do sends a query or mutation over the connection and answers its result; the
-// zero Response where the connection is closed instead. What the server has sent
-// before has been taken in then.
+// Do sends a query or mutation over the connection and returns its result, or the zero Response if
+// the connection is closed instead. By then, everything that the server has sent before has been
+// handled.
 func (s *Socket) Do(query string, variables map[string]any) Response {
 	s.t.Helper()
 	answers := s.begin(query, variables, 2) // the result and the end
@@ -174,18 +172,18 @@ func (s *Socket) Do(query string, variables map[string]any) Response {
 		return r
 	case <-s.closed:
 		select {
-		case r := <-answers: // both have come
+		case r := <-answers: // both have arrived
 			return r
 		default:
 			return Response{}
 		}
 	case <-time.After(patience):
-		s.t.Fatal("waited in vain for an answer")
+		s.t.Fatal("timed out waiting for a response")
 		return Response{}
 	}
 }
 
-// Want sends a query or mutation that must be answered with that data.
+// Want sends a query or mutation and expects that data.
 func (s *Socket) Want(query, data string) {
 	s.t.Helper()
 	if r := s.Do(query, nil); string(r.Data) != data {
@@ -193,27 +191,27 @@ func (s *Socket) Want(query, data string) {
 	}
 }
 
-// CloseCode waits until the server has closed the connection, and answers with
-// which code; -1 where it was broken off. It may be called from any goroutine.
+// CloseCode waits until the server has closed the connection and returns the close code, or -1 if
+// the connection broke. It may be called from any goroutine.
 func (s *Socket) CloseCode() int {
 	s.t.Helper()
 	select {
 	case <-s.closed:
 		return s.code
 	case <-time.After(patience):
-		s.t.Error("waited in vain for the end of the connection")
+		s.t.Error("timed out waiting for the end of the connection")
 		return 0
 	}
 }
 
-// CloseReason is CloseCode with the reason that the server gave.
+// CloseReason is CloseCode, and also returns the reason that the server gave.
 func (s *Socket) CloseReason() (code int, reason string) {
 	s.t.Helper()
 	return s.CloseCode(), s.reason
 }
 
-// Close breaks the connection off, as a lost network does.
+// Close breaks the connection without a close frame, like a lost network.
 func (s *Socket) Close() {
-	_ = s.conn.CloseNow() // it may be gone already
+	_ = s.conn.CloseNow() // it may have ended already
 	s.stop()
 }

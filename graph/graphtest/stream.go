@@ -50,7 +50,7 @@ func (w *World) stream(authorization, query string, variables map[string]any) *L
 	return l
 }
 
-// read takes the events of a stream in until it ends or breaks.
+// read handles the events of a stream until it ends or breaks.
 func (l *Live) read(stream io.Reader) {
 	in := bufio.NewScanner(stream)
 	in.Buffer(nil, 1<<20)

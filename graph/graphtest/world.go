@@ -1,6 +1,6 @@
-// Package graphtest is for tests of the API: a whole node on a real database
-// behind real HTTP, prepared apps and users, and scenarios as data (who asks,
-// what, what must come back).
+// Package graphtest tests the API: it runs a complete node on a real database behind real HTTP,
+// with prepared apps and users, and scenarios as data (the caller, the request, the expected
+// response).
 package graphtest
 
 import (
@@ -30,8 +30,8 @@ import (
 	"rollcall/models"
 )
 
-// World is one node with two apps: App, and Other, from which nothing of App may
-// be seen or changed.
+// World is one node with two apps: App, and Other, which must not be able to see or change anything
+// of App.
 type World struct {
 	T         *testing.T
 	DB        *database.DB
@@ -39,37 +39,37 @@ type World struct {
 	Users     *users.Service
 	Relations *relations.Service
 	Presence  *presence.Hub
-	// Connections are those of App Servers.
+	// Connections are the connections of App Servers.
 	Connections *connections.Service
 	Executor    *graph.Executor
-	// Stock is the same without package selection, to compare with.
+	// Stock is an executor without package selection, for comparisons.
 	Stock *graph.Executor
 	Clock *Clock
-	// Log has all that the node has logged.
+	// Log has everything that the node has logged.
 	Log *testenv.Log
 	// URL is the address of the GraphQL path.
 	URL string
-	// Adjust, where set, changes the transports of a node before it starts: with
-	// Restart, that of the next.
+	// Adjust, if set, changes the transports of a node before it starts. With Restart, it applies
+	// to the next node.
 	Adjust func(*transport.Config)
-	// MaxResponse is the executors' option, which Restart applies.
+	// MaxResponse is the option of the executors. Restart applies it.
 	MaxResponse int
-	// Timeout is too.
+	// Timeout is the option of the executors. Restart applies it.
 	Timeout time.Duration
-	// Rates limit the rates of users after the next Restart. nil: as in production, with Clock, or
-	// with the clock of Redis.
+	// Rates limit the rates of users after the next Restart. If nil, the limits are those of
+	// production, with Clock or with the clock of Redis.
 	Rates ratelimit.Limiter
-	// Keys sign the tokens; nothing follows changes of the stored ones, after which CheckTokens is to
-	// be called.
+	// Keys sign the tokens. Changes of the stored keys take effect only when they are read again,
+	// after which CheckTokens must be called.
 	Keys        *token.Keys
 	CheckTokens func()
-	// App is FLAGSHIP, DEVELOPMENT, all switches on; Other is the same.
+	// App is a FLAGSHIP app, DEVELOPMENT, with all switches on. Other has the same settings.
 	App, Other Tenant
 
-	// redis is where the node meets others; nil: it is the only one.
+	// redis connects the node to others. If nil, it is the only node.
 	redis *redis.Client
 
-	stop func() // takes the node down; once
+	stop func() // stops the node; may be called once
 }
 
 // Tenant is an app with its secret.
@@ -78,13 +78,13 @@ type Tenant struct {
 	Secret string
 }
 
-// Each runs test in a fresh world on each kind of database.
+// Each runs test in a new world on each kind of database.
 func Each(t *testing.T, test func(w *World)) {
 	t.Helper()
 	testenv.Each(t, func(t *testing.T, db *database.DB) { test(New(t, db)) })
 }
 
-// New answers a world on db, taken down when the test ends.
+// New returns a world on db, which is stopped when the test ends.
 func New(t *testing.T, db *database.DB) *World {
 	t.Helper()
 	w := &World{T: t, DB: db, Clock: &Clock{}, Log: &testenv.Log{}}
@@ -93,14 +93,13 @@ func New(t *testing.T, db *database.DB) *World {
 	return w
 }
 
-// NewNodes returns several nodes of one service on db, each a world of its own with
-// the same apps.
+// NewNodes returns several nodes of one service on db, each as a world with the same apps.
 func NewNodes(t *testing.T, db *database.DB, count int) []*World {
 	t.Helper()
 	return NewNodesAt(t, db, testenv.RedisURL(t), count)
 }
 
-// NewNodesAt is NewNodes with a Redis of the test's own.
+// NewNodesAt is NewNodes with the Redis at that URL.
 func NewNodesAt(t *testing.T, db *database.DB, url string, count int) []*World {
 	t.Helper()
 	service := testenv.Service()
@@ -119,15 +118,15 @@ func NewNodesAt(t *testing.T, db *database.DB, url string, count int) []*World {
 	return nodes
 }
 
-// Restart takes the node down and starts another on the same database, which
-// knows only what is in there.
+// Restart stops the node and starts another on the same database, which knows only what is stored
+// there.
 func (w *World) Restart() {
 	w.T.Helper()
 	w.stop()
 	w.start()
 }
 
-// start sets a node going.
+// start starts the node.
 func (w *World) start() {
 	w.T.Helper()
 	ctx := context.Background()
@@ -198,7 +197,7 @@ func (w *World) start() {
 	w.T.Cleanup(w.stop)
 }
 
-// Tenant makes a FLAGSHIP DEVELOPMENT app with all status switches on.
+// Tenant creates a FLAGSHIP DEVELOPMENT app with all status switches on.
 func (w *World) Tenant(name string) Tenant {
 	w.T.Helper()
 	settings := models.DefaultAppSettings()
@@ -220,7 +219,7 @@ func (w *World) Set(values map[string]string) {
 	}
 }
 
-// Register makes a user of the tenant, named like its ID, and answers its token.
+// Register creates a user of the tenant, named like its ID, and returns its token.
 func (w *World) Register(tenant Tenant, id string) string {
 	w.T.Helper()
 	r, err := w.Users.Register(context.Background(), tenant.App, users.Registration{ID: id, Name: id})
@@ -230,7 +229,7 @@ func (w *World) Register(tenant Tenant, id string) string {
 	return r.Token
 }
 
-// AppToken answers an app token of the tenant.
+// AppToken returns an app token of the tenant.
 func (w *World) AppToken(tenant Tenant) string {
 	w.T.Helper()
 	text, _, err := w.Apps.IssueToken(context.Background(), tenant.Key, tenant.Secret, time.Hour)
@@ -240,7 +239,7 @@ func (w *World) AppToken(tenant Tenant) string {
 	return text
 }
 
-// Devices answers the devices of a user.
+// Devices returns the devices of a user.
 func (w *World) Devices(u *models.User) []models.Device {
 	w.T.Helper()
 	devices, err := w.Presence.Devices(context.Background(), u.ID)
@@ -250,8 +249,8 @@ func (w *World) Devices(u *models.User) []models.Device {
 	return devices
 }
 
-// Watch has sink told of the changes of a user's status, with snapshot from its
-// present one on, until stop is called.
+// Watch delivers changes of a user's status to sink until stop is called. If snapshot is set, it
+// first delivers the present status.
 func (w *World) Watch(u *models.User, sink fanout.Sink, snapshot bool) (stop func()) {
 	w.T.Helper()
 	stop, err := w.Presence.WatchUsers(context.Background(), []status.Account{status.AccountOf(u)}, sink, snapshot)
@@ -261,20 +260,20 @@ func (w *World) Watch(u *models.User, sink fanout.Sink, snapshot bool) (stop fun
 	return stop
 }
 
-// Clock is a clock that stands still until a test moves it.
+// Clock is a clock that stands still until a test advances it.
 type Clock struct {
 	mu     sync.Mutex
 	offset time.Duration
 }
 
-// Now answers the time: a fixed moment plus what has passed.
+// Now returns the time: a fixed moment plus the durations that have passed.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return time.Date(2026, 11, 20, 8, 15, 30, 123_000_000, time.UTC).Add(c.offset)
 }
 
-// Pass moves the clock on.
+// Pass advances the clock.
 func (c *Clock) Pass(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package requestid names each operation, so that an error a caller saw and the
-// log line about it can be brought together.
+// Package requestid identifies each operation, so that an error that a caller received can be
+// matched with its log line.
 package requestid
 
 import (
@@ -9,12 +9,12 @@ import (
 	"math/rand/v2"
 )
 
-// maxLength bounds an ID that a caller chose.
+// maxLength limits an ID that a caller chose.
 const maxLength = 64
 
 type key struct{}
 
-// New answers a fresh ID: 96 random bits. It identifies, it protects nothing.
+// New returns a new ID of 96 random bits. It is not a secret.
 func New() string {
 	var id [12]byte
 	binary.BigEndian.PutUint64(id[:8], rand.Uint64())
@@ -22,9 +22,8 @@ func New() string {
 	return hex.EncodeToString(id[:])
 }
 
-// Of answers the ID that a caller chose where it is well formed, 1 to 64
-// characters of A-Z a-z 0-9 . _ -, and a fresh one otherwise: what it answers may
-// stand in a log line or a header as it is.
+// Of returns the ID that a caller chose if it is well-formed, 1 to 64 characters of A-Z a-z 0-9 . _
+// -, and a new one otherwise. The result may be used unescaped in a log line or a header.
 func Of(given string) string {
 	if given == "" || len(given) > maxLength {
 		return New()
@@ -39,13 +38,13 @@ func Of(given string) string {
 	return given
 }
 
-// From answers the ID of the operation that ctx belongs to; "" outside of one.
+// From returns the ID of the operation that ctx belongs to, or "" outside an operation.
 func From(ctx context.Context) string {
 	id, _ := ctx.Value(key{}).(string)
 	return id
 }
 
-// With answers a context of the operation id.
+// With returns a copy of ctx for the operation id.
 func With(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, key{}, id)
 }

@@ -1,4 +1,4 @@
-// Package scalar says how the schema's own scalars and enums are written and read.
+// Package scalar defines how the schema's own scalars and enums are written and read.
 package scalar
 
 import (
@@ -17,7 +17,7 @@ func MarshalDateTime(t models.Time) graphql.Marshaler { return moment(t) }
 
 type moment models.Time
 
-// MarshalGQL writes straight into a buffer that has room, such as bytes.Buffer.
+// MarshalGQL writes directly into a buffer that has room, such as bytes.Buffer.
 func (m moment) MarshalGQL(w io.Writer) {
 	var room []byte
 	if b, ok := w.(interface{ AvailableBuffer() []byte }); ok {
@@ -26,9 +26,9 @@ func (m moment) MarshalGQL(w io.Writer) {
 	_, _ = w.Write(append(models.Time(m).Append(append(room, '"')), '"'))
 }
 
-// UnmarshalDateTime reads RFC 3339, in any zone and with up to nine decimals,
-// which are cut to milliseconds. What it refuses is INVALID_ARGUMENT; the error
-// presenter knows the field.
+// UnmarshalDateTime reads RFC 3339 in any time zone, with up to nine decimals, which are truncated
+// to milliseconds. Returns fault.InvalidArgument for other values; the error presenter adds the
+// field.
 func UnmarshalDateTime(v any) (models.Time, error) {
 	text, ok := v.(string)
 	if !ok {
@@ -36,7 +36,7 @@ func UnmarshalDateTime(v any) (models.Time, error) {
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		return 0, fault.Invalid("", "datetime", "%q is no RFC 3339 moment such as %q", text, models.Time(0))
+		return 0, fault.Invalid("", "datetime", "%q is not an RFC 3339 time such as %q", text, models.Time(0))
 	}
 	return models.TimeOf(t), nil
 }
@@ -53,12 +53,12 @@ func (n name) MarshalGQL(w io.Writer) {
 	_, _ = io.WriteString(w, `"`)
 }
 
-// UnmarshalPresence reads a presence's name.
+// UnmarshalPresence reads a presence by its name.
 func UnmarshalPresence(v any) (models.Presence, error) {
 	for _, p := range []models.Presence{models.PresenceUnlogined, models.PresenceOffline, models.PresenceOnline} {
 		if v == p.String() {
 			return p, nil
 		}
 	}
-	return 0, fmt.Errorf("%v is no Presence", v)
+	return 0, fmt.Errorf("%v is not a Presence", v)
 }

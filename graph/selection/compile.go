@@ -7,20 +7,20 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// compiler finds out how a value is written in one operation.
+// compiler determines how a value is written in one operation.
 type compiler struct {
 	types Types
 	op    *graphql.OperationContext
-	// budget is how many more fields may be looked at.
+	// budget is how many more fields may be visited.
 	budget int
 	// conditions are the variables on which the selection depends.
 	conditions []condition
-	// visited are the fragments that were searched for conditions.
+	// visited are the fragments that have been searched for conditions.
 	visited map[*ast.FragmentDefinition]bool
 }
 
-// condition is the value that a variable in @skip or @include has. Anything but
-// a Boolean is nil here, and gqlgen's to refuse.
+// condition is the value of a variable in @skip or @include. Anything but a Boolean is nil here and
+// left to gqlgen to refuse.
 type condition struct {
 	variable string
 	value    any
@@ -34,15 +34,15 @@ func conditionOf(variable string, variables map[string]any) condition {
 	return condition{variable, value}
 }
 
-// value answers how values of type t are written with what is selected of them;
-// nil where something is selected that cannot be written directly.
+// value returns how values of type t are written with this selection, or nil if the selection has
+// anything that cannot be written directly.
 func (c *compiler) value(t *ast.Type, selections ast.SelectionSet) *value {
 	v := &value{nullable: !t.NonNull}
 	if t.Elem != nil {
 		t = t.Elem
 		v.list, v.nullableElement = true, !t.NonNull
 	}
-	typ, ok := c.types[t.NamedType] // no name: a list of lists
+	typ, ok := c.types[t.NamedType] // no name if it is a list of lists
 	if !ok {
 		return nil
 	}
@@ -68,8 +68,8 @@ func (c *compiler) value(t *ast.Type, selections ast.SelectionSet) *value {
 	return v
 }
 
-// search notes the variables on which the selection depends. It answers false
-// where it cannot be planned, whatever is selected.
+// search records the variables on which the selection depends. It reports false if the operation
+// cannot be planned, whatever is selected.
 func (c *compiler) search(set ast.SelectionSet) bool {
 	for _, selection := range set {
 		c.budget--
@@ -101,7 +101,7 @@ func (c *compiler) search(set ast.SelectionSet) bool {
 
 func (c *compiler) note(d *ast.Directive) bool {
 	if d.Name != "skip" && d.Name != "include" {
-		return false // @defer, and what may come
+		return false // @defer, and directives of the future
 	}
 	on := d.Arguments.ForName("if")
 	if on == nil || on.Value.Kind != ast.Variable {

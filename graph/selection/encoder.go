@@ -8,20 +8,20 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// Encoder holds what has been written of one value. Its methods for scalars
-// write the same bytes as gqlgen's, and answer whether that was possible.
+// Encoder has the bytes that have been written of one value. Its methods for scalars write the same
+// bytes as gqlgen's, and report whether that was possible.
 type Encoder struct {
 	ctx context.Context
 	out []byte
-	// max bounds out, in bytes; 0: nothing does.
+	// max limits out, in bytes; 0 means no limit.
 	max int
 }
 
-// full reports whether more has been written than may be.
+// full reports whether more has been written than allowed.
 func (e *Encoder) full() bool { return e.max > 0 && len(e.out) > e.max }
 
-// Context is the context of the field whose value is encoded, or of one in which
-// it lies: a resolver finds there who asks and which root field this belongs to.
+// Context returns the context of the field whose value is encoded, or of a field that contains it.
+// A resolver finds the principal and the root field in it.
 func (e *Encoder) Context() context.Context { return e.ctx }
 
 // Null writes null.
@@ -42,8 +42,7 @@ func (e *Encoder) Int(i int) bool {
 	return true
 }
 
-// String writes a String or an ID. Text that needs no escapes, nearly all there
-// is, is copied.
+// String writes a String or an ID. Text that needs no escapes, which is almost all text, is copied.
 func (e *Encoder) String(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c == '"' || c == '\\' {
@@ -56,8 +55,8 @@ func (e *Encoder) String(s string) bool {
 	return true
 }
 
-// Marshal writes any other scalar or enum. A marshaler that answers null for a
-// value that is there has refused it, which is an error.
+// Marshal writes any other scalar or enum. A marshaler that writes null for a value that is not nil
+// has refused it, which is an error.
 func (e *Encoder) Marshal(m graphql.Marshaler) bool {
 	if m == graphql.Null {
 		return false
@@ -81,6 +80,6 @@ func (s *sink) WriteString(p string) (int, error) {
 	return len(p), nil
 }
 
-// AvailableBuffer is the room behind what has been written, as bytes.Buffer has
-// it: what is appended there and then written need not be moved.
+// AvailableBuffer returns the free space behind the written bytes, like that of bytes.Buffer: what
+// is appended there and then written need not be copied.
 func (s *sink) AvailableBuffer() []byte { return s.out[len(s.out):] }

@@ -9,21 +9,20 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// Extension has an executor encode directly what can be. It must be the last one
-// that the executor uses, and so the innermost: the context that it gets is the
-// one that @goInline resolvers get.
+// Extension makes an executor encode values directly where possible. It must be the last extension
+// of the executor, and so the innermost: @goInline resolvers get the context that the Extension
+// gets.
 type Extension struct {
 	types Types
 	opts  Options
 }
 
-// Options are what an Extension leaves to its executor. The zero value plans each
-// execution by itself and bounds nothing.
+// Options configure an Extension. The zero value plans each execution separately and sets no limit.
 type Options struct {
-	// PlanOf returns the Plan of the operation, which the executor keeps for as long as
-	// it keeps the parsed document. If it returns nil, the plan serves one execution.
+	// PlanOf returns the Plan of the operation, which the executor stores for as long as it stores
+	// the parsed document. If it returns nil, the plan serves one execution.
 	PlanOf func(op *graphql.OperationContext) *Plan
-	// MaxBytes bounds the encoded value of one field. A longer one is ErrTooLarge.
+	// MaxBytes limits the encoded value of one field. A longer value is ErrTooLarge.
 	MaxBytes int
 }
 
@@ -49,7 +48,7 @@ func (*Extension) ExtensionName() string { return extensionName }
 // Validate accepts every schema.
 func (*Extension) Validate(graphql.ExecutableSchema) error { return nil }
 
-// MutateOperationContext gives the operation its plan.
+// MutateOperationContext assigns the operation its plan.
 func (x *Extension) MutateOperationContext(_ context.Context, op *graphql.OperationContext) *gqlerror.Error {
 	var p *Plan
 	if x.opts.PlanOf != nil {
@@ -92,14 +91,14 @@ func (x *Extension) InterceptField(ctx context.Context, next graphql.Resolver) (
 // encoded is a value that is ready to be sent.
 type encoded []byte
 
-// MarshalGQL writes it.
+// MarshalGQL writes the value.
 func (b encoded) MarshalGQL(w io.Writer) { _, _ = w.Write(b) } // the buffer of the response
 
 // Len returns the length of the encoded value, in bytes.
 func (b encoded) Len() int { return len(b) }
 
-// encode returns nil for what is not written directly. What panics there
-// panics once more in gqlgen's hands, which report it in its place.
+// encode returns nil if the value cannot be written directly. If a resolver panics here, it panics
+// again in gqlgen's code, which reports the panic at its path.
 func (x *Extension) encode(ctx context.Context, v *value, res any) (out graphql.Marshaler, err error) {
 	defer func() {
 		if recover() != nil {

@@ -8,33 +8,32 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// MaxPlanFields bounds how many fields are looked at to plan one operation, and so
-// what its Plan holds. Fragments are looked at in each place where they are spread.
+// MaxPlanFields limits how many fields are visited to plan one operation, and so the size of its
+// Plan. Fragments are visited in each place where they are spread.
 const MaxPlanFields = 1000
 
-// Plan is how the values of one parsed operation are written. It fills while the
-// operation is executed, and stays valid for every execution. The zero value is an
-// empty plan.
+// Plan records how the values of one parsed operation are written. It is filled while the operation
+// is executed, and stays valid for every execution. The zero value is an empty plan.
 type Plan struct {
-	// known has the []entry of each *ast.Field that was asked for.
+	// known has the []entry of each *ast.Field that has been looked up.
 	known sync.Map
 
 	mu sync.Mutex
-	// spent is how many fields have been looked at.
+	// spent is how many fields have been visited.
 	spent int
 }
 
-// entry is what was found out about one field. There may be several: a field of
-// a fragment is merged with different ones in different places, and variables
-// change what is selected.
+// entry is the result for one field. A field may have several: a field of a fragment is merged with
+// different fields in different places, and variables change what is selected.
 type entry struct {
 	selections ast.SelectionSet
 	conditions []condition
-	// value is nil where the field is left to gqlgen.
+	// value is nil if the field is left to gqlgen.
 	value *value
 }
 
-// value answers how the value of a collected field is written; nil: not directly.
+// value returns how the value of a collected field is written, or nil if it is not written
+// directly.
 func (p *Plan) value(types Types, op *graphql.OperationContext, field graphql.CollectedField) *value {
 	if v, ok := p.find(op, field); ok {
 		return v
@@ -58,8 +57,8 @@ func (p *Plan) value(types Types, op *graphql.OperationContext, field graphql.Co
 	return found.value
 }
 
-// find looks among what is known. Selections that hold the same nodes of the
-// document are equal, wherever they were collected.
+// find searches the known entries. Selections that consist of the same nodes of the document are
+// equal, wherever they were collected.
 func (p *Plan) find(op *graphql.OperationContext, field graphql.CollectedField) (*value, bool) {
 	known, _ := p.known.Load(field.Field)
 	entries, _ := known.([]entry)

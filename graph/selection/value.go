@@ -2,30 +2,30 @@ package selection
 
 import "sync/atomic"
 
-// value is how what one field answers is written, an object or a list of them,
-// with what is selected of it.
+// value defines how the value of one field is written, an object or a list of objects, with what is
+// selected of it.
 type value struct {
 	typ  Type
 	list bool
-	// nullable says whether the value may be null, nullableElement whether an
-	// element of the list may.
+	// nullable reports whether the value may be null, nullableElement whether an element of the
+	// list may.
 	nullable, nullableElement bool
 	members                   []member
-	// size is how long the last one was: room for the next.
+	// size is the length of the last one, used as the initial capacity for the next.
 	size atomic.Int64
 }
 
 // member is one entry of the object in the response.
 type member struct {
-	// text is the key with what is around it, `,"name":`; all of __typename's entry.
+	// text is the key with its punctuation, `,"name":`; for __typename it is the whole entry.
 	text string
 	// field reads the entry's value; neither function is set for __typename.
 	field Field
-	// value is how what field.Value answers is written.
+	// value defines how the result of field.Value is written.
 	value *value
 }
 
-// write writes v, and answers false where that cannot be done without an error.
+// write writes x. It reports false if that is not possible without an error.
 func (v *value) write(e *Encoder, x any) bool {
 	if !v.list {
 		obj, ok := v.typ.object(x)

@@ -1,12 +1,11 @@
-// Package stream lets a subscription resolver say where its events come from
-// once, instead of running a goroutine for each subscriber.
+// Package stream lets a subscription resolver name the source of its events once, instead of
+// running a goroutine for each subscriber.
 //
-// gqlgen runs a subscription by reading a channel and executing the selection
-// for every element, separately for every subscriber. Here a transport executes
-// the operation in two ways: once to start it (the resolver registers the
-// subscriber's sink and nothing else happens), and once for each event and each
-// set of equal operations (the resolver hands the event to gqlgen, and the bytes
-// that come out go to all subscribers of that set).
+// gqlgen runs a subscription by reading a channel and executing the selection for every element,
+// separately for every subscriber. Here a transport executes the operation in two ways: once to
+// start it, in which the resolver only registers the subscriber's sink; and once for each event and
+// each set of equal operations, in which the resolver passes the event to gqlgen and the resulting
+// bytes are sent to all subscribers of that set.
 package stream
 
 import (
@@ -16,47 +15,46 @@ import (
 	"rollcall/internal/fanout"
 )
 
-// ErrNoStream is answered to a subscription that came over a transport that
-// cannot stream, such as a plain POST.
+// ErrNoStream refuses a subscription over a transport that cannot stream, such as a plain POST.
 var ErrNoStream = errors.New("a subscription needs a WebSocket or an SSE stream")
 
-// Start asks a subscription resolver to begin; the transport puts one into the
-// context with WithStart and owns it.
+// Start makes a subscription resolver register its sink. The transport puts it into the context by
+// WithStart and owns it.
 type Start struct {
-	// Sink takes the operation's events from the moment it is registered,
-	// possibly before the execution that registers it has returned.
+	// Sink receives the operation's events from its registration on, possibly before the execution
+	// that registers it has returned.
 	Sink fanout.Sink
 
 	stop func()
 }
 
-// Stop ends the flow of events. It may be called once, after the execution that
-// started it; where that one failed there is nothing to stop.
+// Stop ends the flow of events. It may be called once, after the execution that started it. If that
+// execution failed, Stop does nothing.
 func (s *Start) Stop() {
 	if s.stop != nil {
 		s.stop()
 	}
 }
 
-// Started says whether a resolver has registered the sink.
+// Started reports whether a resolver has registered the sink.
 func (s *Start) Started() bool { return s.stop != nil }
 
 type startKey struct{}
 
 type eventKey struct{}
 
-// WithStart answers a context in which subscription resolvers register start's sink.
+// WithStart returns a copy of ctx in which subscription resolvers register start's sink.
 func WithStart(ctx context.Context, start *Start) context.Context {
 	return context.WithValue(ctx, startKey{}, start)
 }
 
-// WithEvent answers a context in which subscription resolvers yield ev and end.
+// WithEvent returns a copy of ctx in which subscription resolvers yield ev and end.
 func WithEvent(ctx context.Context, ev *fanout.Event) context.Context {
 	return context.WithValue(ctx, eventKey{}, ev)
 }
 
-// IsEvent says whether the execution only encodes an event of an operation that
-// was authorised and validated when it started.
+// IsEvent reports whether the execution only encodes an event of an operation that was authorized
+// and validated when it started.
 func IsEvent(ctx context.Context) bool { return ctx.Value(eventKey{}) != nil }
 
 // EventOf returns the event that the execution encodes, or nil if it encodes none.
@@ -65,9 +63,9 @@ func EventOf(ctx context.Context) *fanout.Event {
 	return ev
 }
 
-// From is the whole body of a subscription resolver whose events are of type T:
-// it calls open, once, to register the operation's sink, or yields the event at
-// hand. It answers ErrNoStream where the transport cannot stream.
+// From is the whole body of a subscription resolver whose events are of type T: it calls open,
+// once, to register the operation's sink, or yields the current event. Returns ErrNoStream if the
+// transport cannot stream.
 func From[T any](ctx context.Context, open func(sink fanout.Sink) (stop func(), err error)) (<-chan T, error) {
 	if ev, ok := ctx.Value(eventKey{}).(*fanout.Event); ok {
 		out := make(chan T, 1)

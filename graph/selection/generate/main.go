@@ -1,5 +1,5 @@
-// Generate writes the Go code that follows from the GraphQL schema: gqlgen's, as
-// gqlgen.yml has it, and what package selection has to know of the types.
+// Generate writes the Go code that is generated from the GraphQL schema: gqlgen's, as configured in
+// gqlgen.yml, and the descriptions of the types for package selection.
 package main
 
 import (
@@ -26,7 +26,7 @@ func run() error {
 		return fmt.Errorf("read gqlgen's configuration: %w", err)
 	}
 	p := plugin{filepath.Join(cfg.Exec.Dir(), "selections.go")}
-	// As gqlgen does with its own files: what is there may not fit what follows.
+	// gqlgen does the same with its own files: the existing code may not compile with the new code.
 	if err := os.Remove(p.filename); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the old code: %w", err)
 	}

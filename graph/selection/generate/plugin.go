@@ -16,8 +16,8 @@ import (
 //go:embed selections.gotpl
 var template string
 
-// plugin is for gqlgen: it writes which fields package selection may encode
-// directly, and how.
+// plugin is a plugin of gqlgen that generates the table of the fields that package selection may
+// encode directly, and how.
 type plugin struct{ filename string }
 
 // Name names the plugin to gqlgen.
@@ -42,19 +42,19 @@ type object struct {
 	Fields []field
 }
 
-// HasInline says whether one of the fields has a resolver.
+// HasInline reports whether one of the fields has a resolver.
 func (o object) HasInline() bool {
 	return slices.ContainsFunc(o.Fields, func(f field) bool { return f.IsResolver })
 }
 
-// Resolvers is the Go variable with the resolvers of the type. They are asked for
-// once, and not for each object again.
+// Resolvers returns the name of the Go variable with the resolvers of the type. They are fetched
+// once, not for each object.
 func (o object) Resolvers() string { return templates.ToGoPrivate(o.Name) + "Resolvers" }
 
-// field is one of them.
+// field is a field that can be encoded directly.
 type field struct {
 	*codegen.Field
-	// Pointer says whether a leaf is null where its pointer is nil.
+	// Pointer reports whether a leaf is null if its pointer is nil.
 	Pointer bool
 }
 
@@ -80,8 +80,8 @@ func objects(data *codegen.Data) []object {
 // inlineMark is the schema's directive on fields whose resolver may be called directly.
 const inlineMark = "goInline"
 
-// isRead says whether the field is read from its Go struct, or by a method that
-// is as good as that, without anything else having to run.
+// isRead reports whether the field is read from its Go struct, or by a method that is equivalent to
+// that, without anything else having to run.
 func isRead(f *codegen.Field) bool {
 	if f.IsResolver || f.HasHaser || !isPlain(f) {
 		return false
@@ -89,13 +89,13 @@ func isRead(f *codegen.Field) bool {
 	return f.IsVariable() || f.IsMethod() && !f.MethodHasContext && f.NoErr && !f.VOkFunc
 }
 
-// isInline says whether the field has a resolver that may be called directly.
+// isInline reports whether the field has a resolver that may be called directly.
 func isInline(f *codegen.Field) bool {
 	return f.IsResolver && !f.IsBatch() && f.FieldDefinition.Directives.ForName(inlineMark) != nil && isPlain(f)
 }
 
-// plainMarks are directives that change nothing about how a field is resolved: those that only say
-// how the Go code is generated, and the one that documents the field's scalar.
+// plainMarks are directives that do not affect how a field is resolved: those that only control how
+// the Go code is generated, and the one that documents the field's scalar.
 var plainMarks = []string{inlineMark, "goField", "goTag", "specifiedBy"}
 
 // isPlain reports whether the field has no arguments, and neither the field nor its type has
@@ -111,9 +111,8 @@ func isPlain(f *codegen.Field) bool {
 
 func isLeaf(f *codegen.Field) bool { return f.TypeReference.Definition.IsLeafType() }
 
-// canEncode says whether the Go value of a leaf is marshalled in a plain way:
-// by itself or a function, without a context, and null only where the schema
-// has it.
+// canEncode reports whether the Go value of a leaf is marshalled in a plain way: by itself or a
+// function, without a context, and null only where the schema allows it.
 func canEncode(t *config.TypeReference) bool {
 	switch {
 	case t.IsSlice(), t.IsContext, t.HasEnumValues(), t.IsOmittable:
@@ -124,7 +123,7 @@ func canEncode(t *config.TypeReference) bool {
 	return !t.IsNilable() && !t.IsTargetNilable() && (t.IsMarshaler || t.Marshaler != nil)
 }
 
-// Write is the Go expression that writes the value v of a leaf.
+// Write returns the Go expression that writes the value v of a leaf.
 func (f field) Write() string {
 	t := f.TypeReference
 	v := "v"
@@ -149,7 +148,7 @@ func (f field) Write() string {
 	return "e.Marshal(" + templates.Call(t.Marshaler) + "(" + v + "))"
 }
 
-// builtin is the Encoder's method for what one of gqlgen's functions marshals.
+// builtin returns the Encoder's method that replaces one of gqlgen's marshal functions.
 func builtin(marshaler *types.Func) string {
 	if marshaler.Pkg().Path() != "github.com/99designs/gqlgen/graphql" {
 		return ""
@@ -162,5 +161,5 @@ func builtin(marshaler *types.Func) string {
 	}[marshaler.Name()]
 }
 
-// Leaf says whether the field is a scalar or an enum.
+// Leaf reports whether the field is a scalar or an enum.
 func (f field) Leaf() bool { return isLeaf(f.Field) }
