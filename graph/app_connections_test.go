@@ -18,8 +18,8 @@ import (
 
 var operator = models.Actor{Name: "admin"}
 
-// record makes the nodes record connections of App Servers. Others do not, because that reads the
-// database now and then, and there are tests that count the reads.
+// record makes the nodes record connections of App Servers. Other tests leave that off: it reads
+// the database periodically, and some tests count the reads.
 func record(nodes ...*graphtest.World) {
 	for _, w := range nodes {
 		w.Adjust = func(cfg *transport.Config) { cfg.Connections = connections.NewNode(w.DB, "node") }
@@ -90,7 +90,7 @@ func TestCloseAppConnections_OnAnotherNode(t *testing.T) {
 			t.Errorf("listed %q", transports)
 		}
 
-		// One after the other.
+		// One by one.
 		for _, o := range list {
 			if o.Transport == "sse" || o == list[2] {
 				if done, err := here.Connections.Close(ctx, here.App.App, o.ID, operator); !done || err != nil {
@@ -103,7 +103,7 @@ func TestCloseAppConnections_OnAnotherNode(t *testing.T) {
 		connected(here, 1)
 		stays.Want(query, name)
 
-		// The token is still good. Then all of them.
+		// The token is still valid. Then all connections at once.
 		sockets := []*graphtest.Socket{stays, here.Socket(app), there.Socket(app)}
 		stream = there.Live("sse", app, events, nil)
 		if done, err := here.Connections.CloseAll(ctx, here.App.App, operator); !done || err != nil {
@@ -120,8 +120,8 @@ func TestCloseAppConnections_OnAnotherNode(t *testing.T) {
 	})
 }
 
-// TestCloseAllAppConnections_ReachesUnrecorded: also what was just opened, or comes in a flood and is
-// not recorded yet. This node records nothing.
+// TestCloseAllAppConnections_ReachesUnrecorded: closing also reaches connections that were just
+// opened, or are not recorded yet because many were opened at once. This node records nothing.
 func TestCloseAllAppConnections_ReachesUnrecorded(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	s := w.Socket(w.Bearer(graphtest.AppServer))
@@ -131,7 +131,7 @@ func TestCloseAllAppConnections_ReachesUnrecorded(t *testing.T) {
 	wantClosed(t, s)
 }
 
-// TestAppConnections_GoWithTheirNode: a server that stops leaves no record.
+// TestAppConnections_GoWithTheirNode: a server that stops leaves no records.
 func TestAppConnections_GoWithTheirNode(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		record(w)

@@ -14,7 +14,7 @@ func TestIssueAppToken(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		const issue = `mutation($input: IssueAppTokenInput!) { issueAppToken(input: $input) { token expiresAt } }`
 		w.Run(
-			graphtest.Scenario{Name: "a day unless said", Query: issue, Variables: input("appKey", w.App.Key, "appSecret", w.App.Secret),
+			graphtest.Scenario{Name: "a day by default", Query: issue, Variables: input("appKey", w.App.Key, "appSecret", w.App.Secret),
 				WantData: `{"issueAppToken":{"token":"*","expiresAt":"2026-11-21T08:15:30.123Z"}}`},
 			graphtest.Scenario{Name: "30 days", Query: issue, Variables: input("appKey", w.App.Key, "appSecret", w.App.Secret, "ttlSeconds", 2_592_000),
 				WantData: `{"issueAppToken":{"token":"*","expiresAt":"2026-12-20T08:15:30.123Z"}}`},
@@ -33,8 +33,8 @@ func TestIssueAppToken(t *testing.T) {
 	})
 }
 
-// TestIssueAppToken_Guesses limits wrong secrets of a key and an address, over every transport, and
-// never the right one.
+// TestIssueAppToken_Guesses: wrong secrets are limited for a key and an address, over every
+// transport; the right secret never is.
 func TestIssueAppToken_Guesses(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		address := "192.0.2.1"
@@ -81,18 +81,18 @@ func TestApp(t *testing.T) {
 		w.Run(
 			graphtest.Scenario{Name: "one's own", As: graphtest.AppServer, Query: app,
 				WantData: strings.NewReplacer("NAME", "app", "COUNT", "1").Replace(want)},
-			graphtest.Scenario{Name: "the other's own", As: graphtest.OtherServer, Query: app,
+			graphtest.Scenario{Name: "the other app's own", As: graphtest.OtherServer, Query: app,
 				WantData: strings.NewReplacer("NAME", "other", "COUNT", "0").Replace(want)},
 			graphtest.Scenario{Name: "a user", As: "ann", Query: app, WantCode: "FORBIDDEN"},
 		)
-		// A change by an operator shows in the next request.
+		// An operator's change takes effect in the next request.
 		w.Set(map[string]string{"friendLimit": "7"})
 		w.Run(graphtest.Scenario{Name: "after a change", As: graphtest.AppServer, Query: `{ app { settings { friendLimit } } }`,
 			WantData: `{"app":{"settings":{"friendLimit":7}}}`})
 	})
 }
 
-func TestAppTokenExpires(t *testing.T) {
+func TestIssueAppToken_Expires(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		bearer := w.Bearer(graphtest.AppServer)
 		w.Clock.Pass(time.Hour)

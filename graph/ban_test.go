@@ -28,10 +28,10 @@ func TestBan(t *testing.T) {
 				WantData: results("banUsers", result{"ann", "DONE", ""})},
 			graphtest.Scenario{Name: "the App Server sees it", As: graphtest.AppServer, Query: `{ user(id: "ann") { state ban { since until reason } deactivatedAt } }`,
 				WantData: `{"user":{"state":"BANNED","ban":{"since":"2026-11-20T08:15:30.123Z","until":"2026-11-20T08:17:30.123Z","reason":"spam"},"deactivatedAt":null}}`},
-			graphtest.Scenario{Name: "it is listed", As: graphtest.AppServer, Query: bannedList,
+			graphtest.Scenario{Name: "the user is listed", As: graphtest.AppServer, Query: bannedList,
 				WantData: `{"bannedUsers":{"totalCount":1,"nodes":[{"id":"ann","state":"BANNED","ban":{"since":"2026-11-20T08:15:30.123Z","until":"2026-11-20T08:17:30.123Z","reason":"spam"}}]}}`},
 			graphtest.Scenario{Name: "not in another app", As: graphtest.OtherServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
-			graphtest.Scenario{Name: "it keeps its place", As: graphtest.AppServer, Query: `{ app { registeredUserCount } }`, WantData: `{"app":{"registeredUserCount":2}}`},
+			graphtest.Scenario{Name: "the user still counts against the limit", As: graphtest.AppServer, Query: `{ app { registeredUserCount } }`, WantData: `{"app":{"registeredUserCount":2}}`},
 		)
 		as("another user sees the state alone", bob, `{ user(id: "ann") { name state ban { until } } }`, `{"user":{"name":"ann","state":"BANNED","ban":null}}`, "")
 		for name, query := range map[string]string{"a query": `{ me { id } }`, "a public one": `{ __typename }`, "a mutation": `mutation { logout }`} {
@@ -56,7 +56,7 @@ func TestBan(t *testing.T) {
 		registered := w.Bearer("ann") // a banned user can be registered again
 		w.Run(graphtest.Scenario{Name: "and updated", As: graphtest.AppServer, Query: update, Variables: input("id", "ann", "name", "Ann B."),
 			WantData: `{"updateUser":{"id":"ann","name":"Ann B.","avatarUrl":null}}`})
-		as("it stays banned", registered, `{ me { id } }`, "", "USER_BANNED")
+		as("the user stays banned", registered, `{ me { id } }`, "", "USER_BANNED")
 
 		w.Clock.Pass(time.Minute - time.Millisecond)
 		as("a millisecond before the end", ann, `{ me { id } }`, "", "USER_BANNED")
@@ -64,12 +64,12 @@ func TestBan(t *testing.T) {
 		as("the ban has ended by itself", ann, `{ me { state ban { until } } }`, `{"me":{"state":"ACTIVE","ban":null}}`, "")
 		w.Socket(ann).Close()
 		w.Run(
-			graphtest.Scenario{Name: "nobody is listed", As: graphtest.AppServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
+			graphtest.Scenario{Name: "no user is listed", As: graphtest.AppServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
 			graphtest.Scenario{Name: "nor found", As: graphtest.AppServer, Query: `{ banned: userList(filter: {states: [BANNED]}) { totalCount nodes { id } } active: userList(filter: {states: [ACTIVE]}) { totalCount nodes { id } } }`,
 				WantData: `{"banned":{"totalCount":0,"nodes":[]},"active":{"totalCount":2,"nodes":[{"id":"bob"},{"id":"ann"}]}}`},
 			graphtest.Scenario{Name: "unban after the end", As: graphtest.AppServer, Query: unban, Variables: inIDs([]string{"ann"}),
 				WantData: results("unbanUsers", result{"ann", "ALREADY", ""})},
-			graphtest.Scenario{Name: "a new ban begins anew", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 1)},
+			graphtest.Scenario{Name: "a new ban has a new beginning", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 1)},
 			graphtest.Scenario{Name: "since now", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { since until } } }`,
 				WantData: `{"user":{"ban":{"since":"2026-11-20T08:17:30.123Z","until":"2026-11-20T08:18:30.123Z"}}}`},
 			graphtest.Scenario{Name: "unban", As: graphtest.AppServer, Query: unban, Variables: inIDs([]string{"ann"}),
@@ -79,7 +79,7 @@ func TestBan(t *testing.T) {
 	})
 }
 
-func TestBadBansAreRefused(t *testing.T) {
+func TestBan_BadInputs(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "ann")
 		ids := []string{"ann"}
@@ -103,16 +103,16 @@ func TestBadBansAreRefused(t *testing.T) {
 			}
 		}
 		w.Run(
-			graphtest.Scenario{Name: "nobody was banned", As: graphtest.AppServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
+			graphtest.Scenario{Name: "no user was banned", As: graphtest.AppServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
 			graphtest.Scenario{Name: "a reason of 255 characters", As: graphtest.AppServer, Query: banMany, Variables: input("ids", ids, "minutes", 1, "reason", strings.Repeat("林", 255))},
-			graphtest.Scenario{Name: "as it was given", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { reason } } }`,
+			graphtest.Scenario{Name: "stored as given", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { reason } } }`,
 				WantData: `{"user":{"ban":{"reason":"` + strings.Repeat("林", 255) + `"}}}`},
 		)
 	})
 }
 
-// TestBannedStream: an open SSE stream ends with what a request is answered.
-func TestBannedStream(t *testing.T) {
+// TestBan_OpenStream: an open SSE stream ends with the error that requests get.
+func TestBan_OpenStream(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "ann")
 		stream := w.Live("sse", w.Bearer("ann"), `subscription { statusChanged { userId } }`, nil)

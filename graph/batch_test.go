@@ -9,7 +9,7 @@ import (
 	"rollcall/graph/graphtest"
 )
 
-// The operations on many users, with what they answer of each.
+// The operations on many users, and what they select from each result.
 const (
 	registerMany = `mutation($input: [RegisterUserInput!]!) { registerUsers(input: $input) { id created user { id name avatarUrl } token expiresAt error { code } } }`
 	expire       = `mutation($input: ExpireTokensInput!) { expireTokens(input: $input) { id outcome error { code } } }`
@@ -20,11 +20,11 @@ const (
 	disconnect   = `mutation($input: DisconnectUserInput!) { disconnectUser(input: $input) }`
 )
 
-// soon is later than the tests' clock ever gets.
+// soon is later than the tests' clock ever reaches.
 const soon = "2100-01-01T00:00:00.000Z"
 
-// batches are the operations on IDs: what each is called with, how many IDs it
-// takes, and where in the arguments they are.
+// batches are the operations on IDs: their arguments, how many IDs they accept, and the field of
+// the arguments with the IDs.
 var batches = []struct {
 	name, query string
 	variables   func(ids []string) map[string]any
@@ -40,10 +40,10 @@ var batches = []struct {
 
 func inIDs(ids []string) map[string]any { return map[string]any{"ids": ids} }
 
-// result is the answer for one ID; no code: no error.
+// result is the result for one ID; an empty code means no error.
 type result struct{ id, outcome, code string }
 
-// results is the data of a batch's answer.
+// results returns the data of a batch's response.
 func results(field string, list ...result) string {
 	out := make([]map[string]any, len(list))
 	for i, it := range list {
@@ -54,12 +54,12 @@ func results(field string, list ...result) string {
 	}
 	text, err := json.Marshal(map[string]any{field: out})
 	if err != nil {
-		panic(err) // strings only
+		panic(err) // only strings, so it cannot fail
 	}
 	return string(text)
 }
 
-// many answers n IDs that nobody has.
+// many returns n IDs that no user has.
 func many(n int) []string {
 	ids := make([]string, n)
 	for i := range ids {
@@ -68,7 +68,8 @@ func many(n int) []string {
 	return ids
 }
 
-// refusals are an operation of the App Server's, asked for by those who may not.
+// refusals returns scenarios in which callers without permission call an operation of the App
+// Server.
 func refusals(name, query string, variables map[string]any, user string) []graphtest.Scenario {
 	return []graphtest.Scenario{
 		{Name: name + " as a guest", Query: query, Variables: variables, WantCode: "UNAUTHENTICATED"},
@@ -76,13 +77,13 @@ func refusals(name, query string, variables map[string]any, user string) []graph
 	}
 }
 
-func TestBatchesAnswerItemByItem(t *testing.T) {
+func TestBatch_ResultForEachItem(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.Other, "eve")
 		for _, id := range []string{"ann", "Ann", "gone", "bob"} {
 			w.Register(w.App, id)
 		}
-		w.Run(graphtest.Scenario{Name: "one is deactivated", As: graphtest.AppServer, Query: deactivate, Variables: inIDs([]string{"gone"}),
+		w.Run(graphtest.Scenario{Name: "deactivate one user", As: graphtest.AppServer, Query: deactivate, Variables: inIDs([]string{"gone"}),
 			WantData: results("deactivateUsers", result{"gone", "DONE", ""})})
 		nobody := func(id string) result { return result{id, "NOT_FOUND", "USER_NOT_FOUND"} }
 		illFormed := []string{"", "ann ", "a b", "ann\x00", "丽", strings.Repeat("x", 65)}
@@ -108,13 +109,13 @@ func TestBatchesAnswerItemByItem(t *testing.T) {
 					WantData: results(b.name, want...)},
 			)
 		}
-		w.Run(graphtest.Scenario{Name: "nobody else was touched", As: graphtest.AppServer,
+		w.Run(graphtest.Scenario{Name: "no other user was changed", As: graphtest.AppServer,
 			Query:    `{ users(ids: ["Ann", "bob", "gone"]) { id name state } app { registeredUserCount } }`,
 			WantData: `{"users":[{"id":"Ann","name":"Ann","state":"ACTIVE"},{"id":"bob","name":"bob","state":"ACTIVE"},{"id":"gone","name":"","state":"ACTIVE"}],"app":{"registeredUserCount":4}}`})
 	})
 }
 
-func TestBatchSizes(t *testing.T) {
+func TestBatch_Sizes(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "ann")
 		for _, b := range batches {
@@ -122,9 +123,9 @@ func TestBatchSizes(t *testing.T) {
 			w.Run(
 				graphtest.Scenario{Name: b.name + " of none", As: graphtest.AppServer, Query: b.query, Variables: b.variables([]string{}),
 					WantCode: "INVALID_ARGUMENT", WantExtensions: breaks(b.field, "min")},
-				graphtest.Scenario{Name: b.name + " of too many", As: graphtest.AppServer, Query: b.query, Variables: b.variables(over),
+				graphtest.Scenario{Name: b.name + " with too many IDs", As: graphtest.AppServer, Query: b.query, Variables: b.variables(over),
 					WantCode: "INVALID_ARGUMENT", WantExtensions: breaks(b.field, "max")},
-				graphtest.Scenario{Name: b.name + " of as many as may be", As: graphtest.AppServer, Query: b.query, Variables: b.variables(over[:b.limit])},
+				graphtest.Scenario{Name: b.name + " with the maximum of IDs", As: graphtest.AppServer, Query: b.query, Variables: b.variables(over[:b.limit])},
 			)
 		}
 		w.Run(graphtest.Scenario{Name: "nothing was done", As: graphtest.AppServer, Query: `{ user(id: "ann") { name state } }`,
@@ -161,9 +162,9 @@ func TestRegisterUsers(t *testing.T) {
 			{"id": "banned", "name": "Still"},
 		}}
 		w.Run(
-			graphtest.Scenario{Name: "one is deactivated", As: graphtest.AppServer, Query: deactivate, Variables: inIDs([]string{"gone"})},
-			graphtest.Scenario{Name: "one is banned", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"banned"}, "minutes", 1)},
-			graphtest.Scenario{Name: "each at its place", As: graphtest.AppServer, Query: registerMany, Variables: batch, WantData: `{"registerUsers":[
+			graphtest.Scenario{Name: "deactivate one user", As: graphtest.AppServer, Query: deactivate, Variables: inIDs([]string{"gone"})},
+			graphtest.Scenario{Name: "ban one user", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"banned"}, "minutes", 1)},
+			graphtest.Scenario{Name: "results in order", As: graphtest.AppServer, Query: registerMany, Variables: batch, WantData: `{"registerUsers":[
 				{"id":"new","created":true,"user":{"id":"new","name":"New","avatarUrl":"https://example.org/1.png"},"token":"*","expiresAt":"2026-11-20T08:16:30.123Z","error":null},
 				{"id":"there","created":false,"user":{"id":"there","name":"There","avatarUrl":"https://example.org/2.png"},"token":"*","expiresAt":null,"error":null},
 				{"id":"gone","created":false,"user":null,"token":null,"expiresAt":null,"error":{"code":"USER_DEACTIVATED"}},
@@ -175,22 +176,22 @@ func TestRegisterUsers(t *testing.T) {
 				{"id":"new","created":false,"user":{"id":"new","name":"Newest","avatarUrl":null},"token":"*","expiresAt":null,"error":null},
 				{"id":"New","created":true,"user":{"id":"New","name":"Another","avatarUrl":null},"token":"*","expiresAt":null,"error":null},
 				{"id":"banned","created":false,"user":{"id":"banned","name":"Still","avatarUrl":null},"token":"*","expiresAt":null,"error":null}]}`},
-			graphtest.Scenario{Name: "as they are stored", As: graphtest.AppServer,
+			graphtest.Scenario{Name: "stored values", As: graphtest.AppServer,
 				Query: `{ users(ids: ["new", "New", "there", "gone", "blank", "old", "banned"]) { id name avatarUrl state } }`,
 				WantData: `{"users":[{"id":"new","name":"Newest","avatarUrl":null,"state":"ACTIVE"},{"id":"New","name":"Another","avatarUrl":null,"state":"ACTIVE"},
 					{"id":"there","name":"There","avatarUrl":"https://example.org/2.png","state":"ACTIVE"},{"id":"gone","name":"","avatarUrl":null,"state":"DEACTIVATED"},
 					null,null,{"id":"banned","name":"Still","avatarUrl":null,"state":"BANNED"}]}`},
 			graphtest.Scenario{Name: "of none", As: graphtest.AppServer, Query: registerMany, Variables: inputs(),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input", "min")},
-			graphtest.Scenario{Name: "of too many", As: graphtest.AppServer, Query: registerMany, Variables: inputs(many(101)...),
+			graphtest.Scenario{Name: "too many", As: graphtest.AppServer, Query: registerMany, Variables: inputs(many(101)...),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input", "max")},
-			graphtest.Scenario{Name: "nobody of those", As: graphtest.AppServer, Query: `{ users(ids: ["nobody-0", "nobody-100"]) { id } }`, WantData: `{"users":[null,null]}`},
+			graphtest.Scenario{Name: "none of those was registered", As: graphtest.AppServer, Query: `{ users(ids: ["nobody-0", "nobody-100"]) { id } }`, WantData: `{"users":[null,null]}`},
 		)
 	})
 }
 
-// TestTokensOfABatch: each is its user's.
-func TestTokensOfABatch(t *testing.T) {
+// TestRegisterUsers_TokensAreTheUsers: each token of a batch is that of its user.
+func TestRegisterUsers_TokensAreTheUsers(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "u07")
 		ids := make([]string, 40)
@@ -213,7 +214,7 @@ func TestTokensOfABatch(t *testing.T) {
 	})
 }
 
-func TestABatchCrossesTheLimit(t *testing.T) {
+func TestBatch_CrossesTheUserLimit(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Run(graphtest.Scenario{Name: "97 users", As: graphtest.AppServer, Query: registerMany, Variables: inputs(many(97)...)})
 		const short = `mutation($input: [RegisterUserInput!]!) { registerUsers(input: $input) { id created error { code } } }`
@@ -227,9 +228,9 @@ func TestABatchCrossesTheLimit(t *testing.T) {
 				WantData: `{"app":{"registeredUserCount":100,"registeredUserLimit":100}}`},
 			graphtest.Scenario{Name: "the 101st alone", As: graphtest.AppServer, Query: register, Variables: input("id", "d", "name", "D"),
 				WantCode: "USER_LIMIT_REACHED", WantExtensions: map[string]any{"limit": 100}},
-			graphtest.Scenario{Name: "who is there again", As: graphtest.AppServer, Query: register, Variables: input("id", "c", "name", "C")},
+			graphtest.Scenario{Name: "a registered user again", As: graphtest.AppServer, Query: register, Variables: input("id", "c", "name", "C")},
 			graphtest.Scenario{Name: "deactivating frees two places", As: graphtest.AppServer, Query: deactivate, Variables: inIDs([]string{"nobody-0", "nobody-1"})},
-			graphtest.Scenario{Name: "one is taken", As: graphtest.AppServer, Query: short, Variables: inputs("d"),
+			graphtest.Scenario{Name: "one place is taken", As: graphtest.AppServer, Query: short, Variables: inputs("d"),
 				WantData: `{"registerUsers":[{"id":"d","created":true,"error":null}]}`},
 			graphtest.Scenario{Name: "one comes back, the other finds no room", As: graphtest.AppServer, Query: reactivate, Variables: inIDs([]string{"nobody-1", "c", "nobody-0", "nobody-1"}),
 				WantData: results("reactivateUsers", result{"nobody-1", "DONE", ""}, result{"c", "ALREADY", ""}, result{"nobody-0", "REFUSED", "USER_LIMIT_REACHED"}, result{"nobody-1", "ALREADY", ""})},

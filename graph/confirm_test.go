@@ -11,8 +11,8 @@ import (
 	"rollcall/models"
 )
 
-// TestAUserCostsTheAppServerOneQuery: its token is confirmed by the same.
-func TestAUserCostsTheAppServerOneQuery(t *testing.T) {
+// TestUser_CostsTheAppServerOneQuery: the query for the user also confirms the token.
+func TestUser_CostsTheAppServerOneQuery(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "ann")
 		app := w.Bearer(server)
@@ -43,9 +43,9 @@ func TestAUserCostsTheAppServerOneQuery(t *testing.T) {
 	})
 }
 
-// TestAnAppTokenOfAnOldSecretGetsNothing: whatever it is sent with, the answer is
-// 401 and says nothing else, and nothing has been done.
-func TestAnAppTokenOfAnOldSecretGetsNothing(t *testing.T) {
+// TestRotatedAppToken_Refused: every operation with an app token of an earlier secret gets a
+// response of 401 that discloses nothing else, and changes nothing.
+func TestRotatedAppToken_Refused(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "ann")
 		stale := w.Bearer(server)
@@ -94,7 +94,7 @@ func TestAnAppTokenOfAnOldSecretGetsNothing(t *testing.T) {
 			}
 		}
 		if u, err := w.Users.ByID(t.Context(), w.App.ID, "eve"); u != nil || err != nil {
-			w.T.Errorf("the mutation was carried out: %+v, %v", u, err)
+			w.T.Errorf("the mutation was executed: %+v, %v", u, err)
 		}
 		if _, code := w.Connect(stale); code != 4401 {
 			w.T.Errorf("a WebSocket was closed with %d", code)

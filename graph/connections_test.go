@@ -46,22 +46,22 @@ func TestConnectionsPerAddress(t *testing.T) {
 			w.T.Helper()
 			conn, resp := dial(address)
 			if conn != nil || resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
-				w.T.Errorf("a WebSocket from %s was answered %d", address, resp.StatusCode)
+				w.T.Errorf("a WebSocket from %s got the status %d", address, resp.StatusCode)
 			}
 			stream := openStream(w, ann, address)
 			defer stream.Body.Close()
 			if stream.StatusCode != http.StatusTooManyRequests {
-				w.T.Errorf("an event stream from %s was answered %d", address, stream.StatusCode)
+				w.T.Errorf("an event stream from %s got the status %d", address, stream.StatusCode)
 			}
 		}
 		first := accepted("192.0.2.1")
 		accepted("192.0.2.1")
 		stream := openStream(w, ann, "192.0.2.1")
 		if stream.StatusCode != http.StatusOK {
-			w.T.Fatalf("an event stream was answered %d", stream.StatusCode)
+			w.T.Fatalf("an event stream got the status %d", stream.StatusCode)
 		}
 		refused("192.0.2.1")
-		refused("203.0.113.5, 192.0.2.1") // what the client itself claims does not count
+		refused("203.0.113.5, 192.0.2.1") // the header that the client itself sent does not count
 		accepted("192.0.2.2")
 		for i := range limit {
 			accepted(fmt.Sprintf("2001:db8:1:2::%d", i))
@@ -70,13 +70,13 @@ func TestConnectionsPerAddress(t *testing.T) {
 		accepted("2001:db8:1:3::1")
 
 		_ = first.CloseNow()
-		until(w.T, "the place of a WebSocket that is gone", func() bool {
+		until(w.T, "the place of a closed WebSocket", func() bool {
 			conn, _ := dial("192.0.2.1")
 			return conn != nil
 		})
 		refused("192.0.2.1")
 		stream.Body.Close()
-		until(w.T, "the place of an event stream that is gone", func() bool {
+		until(w.T, "the place of a closed event stream", func() bool {
 			conn, _ := dial("192.0.2.1")
 			return conn != nil
 		})

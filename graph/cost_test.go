@@ -19,8 +19,7 @@ func selected(n int, text string) string {
 	return b.String() + "}"
 }
 
-// What an operation may ask for depends on the work that it causes, not on the number of its fields
-// alone.
+// An operation is limited by the work that it causes, not by the number of its fields alone.
 func TestComplexity_CountsWork(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	bearer := w.Bearer(graphtest.AppServer)

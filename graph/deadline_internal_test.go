@@ -53,7 +53,7 @@ func TestDeadline_EndsInTime(t *testing.T) {
 }
 
 func TestDeadline_EndsWithItsParent(t *testing.T) {
-	cause := errors.New("the caller has gone")
+	cause := errors.New("the caller has left")
 	parent, cancel := context.WithCancelCause(t.Context())
 	idle, waited := newDeadline(parent), newDeadline(parent)
 	waited.Done()
@@ -79,7 +79,7 @@ func TestDeadline_StopFreesTheTimer(t *testing.T) {
 	}
 }
 
-// Reads by key, which look at the clock alone, must not pay for a timer.
+// Reads by key, which only look at the clock, must not pay for a timer.
 func BenchmarkDeadline(b *testing.B) {
 	parent, cancel := context.WithCancel(b.Context())
 	defer cancel()

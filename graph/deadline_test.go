@@ -18,12 +18,13 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timed out waiting for %s", what)
 		}
 	}
 }
 
-// running returns how many statements with the text run on the server of MySQL's family.
+// running returns how many statements that contain the text run on the server, which must be of the
+// MySQL family.
 func running(w *graphtest.World, text string) (n int) {
 	w.T.Helper()
 	err := w.DB.Read(context.Background()).Raw("SELECT COUNT(*) FROM information_schema.processlist "+
@@ -72,7 +73,7 @@ func TestTimeout_EndsAnOperation(t *testing.T) {
 	}
 }
 
-// A change that has begun is carried out, and the next of the same document is not begun.
+// A mutation that has begun is completed; the next one in the document is not begun.
 func TestTimeout_MutationsThatHaveBegun(t *testing.T) {
 	url := testenv.MySQLURL(t)
 	w := graphtest.New(t, testenv.Open(t, url))
@@ -94,7 +95,7 @@ func TestTimeout_MutationsThatHaveBegun(t *testing.T) {
 	release()
 	r := <-answered
 	if len(r.Errors) != 1 || r.Code() != "UNAVAILABLE" || fmt.Sprint(r.Errors[0].Path) != "[b]" || !strings.Contains(r.Errors[0].Message, "took too long") {
-		t.Errorf("the mutations are answered with %s; want UNAVAILABLE for b alone", r.Body)
+		t.Errorf("the response to the mutations is %s; want UNAVAILABLE for b alone", r.Body)
 	}
 	w.Run(graphtest.Scenario{
 		Name: "afterwards", As: graphtest.AppServer, Query: `{ users(ids: ["ann", "bob"]) { name } }`,
@@ -102,8 +103,8 @@ func TestTimeout_MutationsThatHaveBegun(t *testing.T) {
 	})
 }
 
-// However many searches one app sends, the reads of others find connections, and the app's own reads
-// by key, too. The lock lets no search end.
+// However many searches one app sends, the reads of other apps, and the app's own reads by key,
+// find connections. The lock keeps all searches from ending.
 func TestSlowReads_LeaveOthersAlone(t *testing.T) {
 	url := testenv.MySQLURL(t)
 	w := graphtest.New(t, testenv.Open(t, url))
@@ -122,7 +123,7 @@ func TestSlowReads_LeaveOthersAlone(t *testing.T) {
 			r := w.Do(greedy, selected(searches, strings.Trim(oneSearch, "{ }")+" } }"), nil)
 			if r.Code() == "RATE_LIMITED" {
 				if r.Errors[0].Extensions["retryAfterMs"] == nil {
-					t.Errorf("a refusal does not say when to try again: %s", r.Body)
+					t.Errorf("a refusal has no retryAfterMs: %s", r.Body)
 				}
 				refused.Add(1)
 			} else {
@@ -135,11 +136,11 @@ func TestSlowReads_LeaveOthersAlone(t *testing.T) {
 	})
 	for _, token := range []string{other, greedy} {
 		if r := w.Do(token, `{ app { name } }`, nil); r.Code() != "" {
-			t.Errorf("a read is answered with %s", r.Body)
+			t.Errorf("the response to a read is %s", r.Body)
 		}
 	}
 	if n := ended.Load(); n > 0 {
-		t.Errorf("%d documents with searches were answered before reads that none of them concerns", n)
+		t.Errorf("%d documents with searches got responses before the reads", n)
 	}
 	release()
 	all.Wait()

@@ -8,9 +8,9 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestDefer_IsNoDirective: no transport sends what @defer puts off, so that fields that
-// cannot be null would be.
-func TestDefer_IsNoDirective(t *testing.T) {
+// TestDefer_IsNotSupported: no transport sends deferred parts of a response, so fields that cannot
+// be null would be missing.
+func TestDefer_IsNotSupported(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	w.Run(graphtest.Scenario{
 		Name: "in a query", As: graphtest.AppServer, Query: `{ app { key ... @defer { onlineUserCount } } }`,

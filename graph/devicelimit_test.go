@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestDeviceLimit opens more devices of a user than the app allows, at the nodes in turn.
+// TestDeviceLimit opens more devices of a user than the app allows, alternating between the nodes.
 func TestDeviceLimit(t *testing.T) {
 	test := func(t *testing.T, nodes []*graphtest.World) {
 		w, other := nodes[0], nodes[len(nodes)-1]
@@ -44,7 +44,7 @@ func TestDeviceLimit(t *testing.T) {
 		if r := third.Do(`{ me { devices { id } } }`, nil); strings.Count(string(r.Data), `"id"`) != 2 {
 			t.Errorf("the devices are %s", r.Data)
 		}
-		// A running server follows the setting.
+		// A running server applies changes of the setting.
 		w.Set(map[string]string{"deviceLimit": "3"})
 		fifth := w.Socket(ann)
 		third.Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)

@@ -8,7 +8,7 @@ import (
 	"rollcall/graph/graphtest"
 )
 
-// devices answers the IDs of a user's devices, as the App Server sees them.
+// devices returns the IDs of a user's devices, as the App Server sees them.
 func devices(w *graphtest.World, id string) []string {
 	w.T.Helper()
 	r := w.Do(w.Bearer(graphtest.AppServer), `query($id: ID!) { user(id: $id) { devices { id platform connectedAt } } }`, map[string]any{"id": id})
@@ -30,7 +30,7 @@ func devices(w *graphtest.World, id string) []string {
 	return ids
 }
 
-func TestDevicesAndDisconnectUser(t *testing.T) {
+func TestDisconnectUser(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.Other, "eve")
 		ann := w.Bearer("ann")
@@ -79,12 +79,12 @@ func TestDevicesAndDisconnectUser(t *testing.T) {
 				t.Errorf("closed with %d", code)
 			}
 		}
-		w.Socket(ann).Close() // the token is as good as before
+		w.Socket(ann).Close() // the token is still valid
 	})
 }
 
-// TestPrivateFields: what a User tells whom.
-func TestPrivateFields(t *testing.T) {
+// TestUser_PrivateFields: which callers see which fields of a User.
+func TestUser_PrivateFields(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		ann := w.Socket(w.Bearer("ann"))
 		defer ann.Close()

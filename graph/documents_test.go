@@ -16,7 +16,7 @@ import (
 	"rollcall/graph/generated"
 )
 
-// appServer returns a context in which an App Server asks.
+// appServer returns a context with an App Server as the principal.
 func appServer() context.Context {
 	return auth.With(context.Background(), &auth.Principal{Kind: auth.AppServer})
 }
@@ -35,36 +35,36 @@ func load(t testing.TB, d *documents, ctx context.Context, text string) *documen
 	return doc
 }
 
-func TestDocuments_KeptAtTheSecondSight(t *testing.T) {
+func TestDocuments_CachedTheSecondTime(t *testing.T) {
 	d := testDocuments()
 	const text = `{ me { id } }`
 	first := load(t, d, appServer(), text)
 	second := load(t, d, appServer(), text)
 	third := load(t, d, appServer(), text)
 	if first == second || second != third {
-		t.Error("the document is not kept from the second sight on")
+		t.Error("the document is not cached from the second time on")
 	}
 }
 
-func TestDocuments_NothingOfGuests(t *testing.T) {
+func TestDocuments_GuestsCacheNothing(t *testing.T) {
 	d := testDocuments()
 	const text = `{ me { id } }`
 	for range 3 {
 		load(t, d, context.Background(), text)
 	}
 	if n := d.ofCallers.recent.entries.Len() + d.ofCallers.hot.entries.Len() + len(d.ofCallers.sighted); n != 0 {
-		t.Errorf("%d traces of guests are kept", n)
+		t.Errorf("%d documents of guests are cached", n)
 	}
-	// What others have made known is there for guests, too.
+	// Guests use the cached documents of other callers.
 	load(t, d, appServer(), text)
 	kept := load(t, d, appServer(), text)
 	if load(t, d, context.Background(), text) != kept {
-		t.Error("a guest's document was parsed although it is kept")
+		t.Error("a guest's document was parsed although it is cached")
 	}
 }
 
-// TestDocuments_HotOnesStay: documents that come twice, however many, do not replace
-// one that comes more often.
+// TestDocuments_HotOnesStay: documents that are sent twice, however many, do not replace one that
+// is sent more often.
 func TestDocuments_HotOnesStay(t *testing.T) {
 	d := testDocuments()
 	const text = `{ me { id name } }`
@@ -78,15 +78,15 @@ func TestDocuments_HotOnesStay(t *testing.T) {
 		}
 	}
 	if n := d.ofCallers.recent.entries.Len(); n >= 300 {
-		t.Fatalf("all %d documents are kept", n)
+		t.Fatalf("all %d documents are cached", n)
 	}
 	if load(t, d, appServer(), text) != hot {
 		t.Error("the hot document is gone")
 	}
 }
 
-// TestDocuments_LiveHeap loads many distinct documents, of guests and of others, and
-// looks at what is left on the heap.
+// TestDocuments_LiveHeap loads many distinct documents, of guests and of others, and measures what
+// remains on the heap.
 func TestDocuments_LiveHeap(t *testing.T) {
 	aliases := func(i int) string {
 		var b strings.Builder
@@ -135,7 +135,7 @@ func TestDocuments_LiveHeap(t *testing.T) {
 	}
 }
 
-// liveHeap returns the bytes of what is reachable.
+// liveHeap returns the size of the reachable objects in bytes.
 func liveHeap() int {
 	var m runtime.MemStats
 	runtime.GC()
@@ -178,33 +178,33 @@ func introspect(t *testing.T, e *Executor, text string) (*operation, *graphql.Re
 	return operationOf(op), responses(ctx)
 }
 
-// testExecutor returns an Executor whose resolvers cannot be called, which no guest
-// can have happen.
+// testExecutor returns an Executor whose resolvers must not be called, which documents of guests
+// never cause.
 func testExecutor(introspection bool) *Executor {
 	return NewExecutor(&Resolver{}, Options{Introspection: introspection, Stock: true, Logger: slog.New(slog.DiscardHandler)})
 }
 
-// TestIntrospection_IsPrepared: the result of an introspection that comes again is kept,
-// for guests too.
-func TestIntrospection_IsPrepared(t *testing.T) {
+// TestIntrospection_IsCached: the result of an introspection that is sent again is cached, for
+// guests too.
+func TestIntrospection_IsCached(t *testing.T) {
 	e := testExecutor(true)
 	const text = `{ __schema { types { name fields { name } } } }`
 	_, first := introspect(t, e, text)
 	introspect(t, e, text)
 	known, third := introspect(t, e, text)
 	if known.result.Load() == nil || &third.Data[0] != &(*known.result.Load())[0] {
-		t.Error("the result is not kept")
+		t.Error("the result is not cached")
 	}
 	if string(first.Data) != string(third.Data) {
 		t.Errorf("%s\nis not\n%s", third.Data, first.Data)
 	}
-	// So is that of the query that tools send for all that there is, with room for a
-	// larger schema.
+	// So is the result of the full introspection query that tools send, with room for a larger
+	// schema.
 	for range 3 {
 		known, first = introspect(t, e, usual.Query)
 	}
 	if known.result.Load() == nil || len(first.Data) > maxPrepared*3/4 {
-		t.Errorf("the usual introspection has %d bytes: kept %t", len(first.Data), known.result.Load() != nil)
+		t.Errorf("the usual introspection has %d bytes: cached %t", len(first.Data), known.result.Load() != nil)
 	}
 	c := introspection{schema: e.documents.schema}
 	doc, errs := e.documents.parse(usual.Query)
@@ -214,7 +214,7 @@ func TestIntrospection_IsPrepared(t *testing.T) {
 	if c.root(doc.tree.Operations[0].SelectionSet); c.n > maxIntrospected/3 {
 		t.Errorf("the usual introspection lists %d fields, of %d that are allowed", c.n, maxIntrospected)
 	}
-	// A name in a variable changes the result, and a guest's other queries are not kept.
+	// A name in a variable changes the result, and other queries of guests are not cached.
 	for _, text := range []string{`query($n: String = "User") { __type(name: $n) { name } }`, `{ __typename me { id } }`} {
 		introspect(t, e, text)
 		introspect(t, e, text)

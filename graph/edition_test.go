@@ -13,7 +13,7 @@ import (
 	"rollcall/models"
 )
 
-// settle makes an app of that kind the one that scenarios are played in.
+// settle creates an app of that kind and runs the scenarios as its App Server.
 func settle(w *graphtest.World, environment models.Environment, edition models.Edition) {
 	w.T.Helper()
 	app, secret, err := w.Apps.Create(context.Background(), apps.NewApp{
@@ -27,7 +27,7 @@ func settle(w *graphtest.World, environment models.Environment, edition models.E
 
 const limits = `{ app { registeredUserCount registeredUserLimit } }`
 
-func TestUserLimitsByEdition(t *testing.T) {
+func TestEdition_UserLimits(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		for _, edition := range []models.Edition{models.EditionStandard, models.EditionFlagship, models.EditionPremium} {
 			settle(w, models.EnvironmentDevelopment, edition)
@@ -35,7 +35,7 @@ func TestUserLimitsByEdition(t *testing.T) {
 			w.Run(
 				graphtest.Scenario{Name: name + " holds 100", As: graphtest.AppServer, Query: registerMany, Variables: inputs(many(100)...)},
 				graphtest.Scenario{Name: name + " says so", As: graphtest.AppServer, Query: limits, WantData: `{"app":{"registeredUserCount":100,"registeredUserLimit":100}}`},
-				graphtest.Scenario{Name: name + " holds no more", As: graphtest.AppServer, Query: register, Variables: input("id", "x", "name", "X"),
+				graphtest.Scenario{Name: name + " refuses further users", As: graphtest.AppServer, Query: register, Variables: input("id", "x", "name", "X"),
 					WantCode: "USER_LIMIT_REACHED", WantExtensions: map[string]any{"limit": 100}},
 			)
 		}
@@ -50,26 +50,26 @@ func TestUserLimitsByEdition(t *testing.T) {
 		)
 		w.Set(map[string]string{"registeredUserLimit": "1"})
 		w.Run(
-			graphtest.Scenario{Name: "a lower limit removes nobody", As: graphtest.AppServer, Query: limits, WantData: `{"app":{"registeredUserCount":2,"registeredUserLimit":1}}`},
-			graphtest.Scenario{Name: "and lets nobody in", As: graphtest.AppServer, Query: registerMany, Variables: inputs("c", "a"), WantData: `{"registerUsers":[
+			graphtest.Scenario{Name: "a lower limit removes no user", As: graphtest.AppServer, Query: limits, WantData: `{"app":{"registeredUserCount":2,"registeredUserLimit":1}}`},
+			graphtest.Scenario{Name: "and refuses new users", As: graphtest.AppServer, Query: registerMany, Variables: inputs("c", "a"), WantData: `{"registerUsers":[
 				{"id":"c","created":false,"user":null,"token":null,"expiresAt":null,"error":{"code":"USER_LIMIT_REACHED"}},
 				{"id":"a","created":false,"user":{"id":"a","name":"Name of a","avatarUrl":null},"token":"*","expiresAt":null,"error":null}]}`},
 		)
 		w.Set(map[string]string{"edition": "flagship"})
 		w.Run(
 			graphtest.Scenario{Name: "a higher edition has no limit", As: graphtest.AppServer, Query: limits, WantData: `{"app":{"registeredUserCount":2,"registeredUserLimit":null}}`},
-			graphtest.Scenario{Name: "it takes 100 at once", As: graphtest.AppServer, Query: registerMany, Variables: inputs(many(100)...)},
+			graphtest.Scenario{Name: "it accepts 100 at once", As: graphtest.AppServer, Query: registerMany, Variables: inputs(many(100)...)},
 			graphtest.Scenario{Name: "and more", As: graphtest.AppServer, Query: limits, WantData: `{"app":{"registeredUserCount":102,"registeredUserLimit":null}}`},
 		)
 		w.Set(map[string]string{"edition": "standard"})
-		w.Run(graphtest.Scenario{Name: "back in STANDARD the old limit counts", As: graphtest.AppServer, Query: register, Variables: input("id", "d", "name", "D"),
+		w.Run(graphtest.Scenario{Name: "back in STANDARD the old limit applies", As: graphtest.AppServer, Query: register, Variables: input("id", "d", "name", "D"),
 			WantCode: "USER_LIMIT_REACHED", WantExtensions: map[string]any{"limit": 1}})
 		settle(w, models.EnvironmentProduction, models.EditionPremium)
 		w.Run(graphtest.Scenario{Name: "PRODUCTION PREMIUM has no limit", As: graphtest.AppServer, Query: limits, WantData: `{"app":{"registeredUserCount":0,"registeredUserLimit":null}}`})
 	})
 }
 
-func TestSwitchesByEdition(t *testing.T) {
+func TestEdition_Switches(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		const switches = `{ app { settings { statusQueryEnabled friendStatusNotifyEnabled onlyFriendsCanMessage } } }`
 		off := `{"app":{"settings":{"statusQueryEnabled":false,"friendStatusNotifyEnabled":false,"onlyFriendsCanMessage":false}}}`
@@ -135,8 +135,8 @@ func TestRotation(t *testing.T) {
 	})
 }
 
-// TestDeletionIsForDevelopment: the rule behind the console's delete.
-func TestDeletionIsForDevelopment(t *testing.T) {
+// TestDeleteUser_OnlyInDevelopment: the rule behind the console's delete.
+func TestDeleteUser_OnlyInDevelopment(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		ctx, by := context.Background(), models.Actor{Name: "operator"}
 		ann, bob := w.Bearer("ann"), w.Bearer("bob")
@@ -162,7 +162,7 @@ func TestDeletionIsForDevelopment(t *testing.T) {
 			}
 		}
 		w.Run(
-			graphtest.Scenario{Name: "gone, the places free", As: graphtest.AppServer, Query: `{ users(ids: ["ann", "bob"]) { id } userList { totalCount } app { registeredUserCount } }`,
+			graphtest.Scenario{Name: "deleted, the places free", As: graphtest.AppServer, Query: `{ users(ids: ["ann", "bob"]) { id } userList { totalCount } app { registeredUserCount } }`,
 				WantData: `{"users":[null,null],"userList":{"totalCount":0},"app":{"registeredUserCount":0}}`},
 			graphtest.Scenario{Name: "not in another app", As: graphtest.OtherServer, Query: `{ user(id: "eve") { id } }`, WantData: `{"user":{"id":"eve"}}`},
 			graphtest.Scenario{Name: "the ID is free", As: graphtest.AppServer, Query: register, Variables: input("id", "ann", "name", "Another"),
@@ -171,7 +171,7 @@ func TestDeletionIsForDevelopment(t *testing.T) {
 				WantData: `{"user":{"status":{"presence":"UNLOGINED","changedAt":null}}}`},
 		)
 		if r := w.Do(ann, `{ me { id } }`, nil); r.Status != 401 {
-			t.Errorf("the deleted user's token is its successor's: %s", r.Body)
+			t.Errorf("the deleted user's token works for its successor: %s", r.Body)
 		}
 		settle(w, models.EnvironmentProduction, models.EditionFlagship)
 		w.Register(w.App, "ann")

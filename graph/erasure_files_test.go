@@ -43,8 +43,8 @@ func fileSecrets(t *testing.T, path string) []string {
 	return list
 }
 
-// TestErasure_LeavesNothingInFiles: the bytes of SQLite's files, of users that are
-// deactivated, deleted, or whose texts are overwritten.
+// TestErasure_LeavesNothingInFiles searches SQLite's files for texts of users that are deactivated
+// or deleted, or whose texts were overwritten.
 func TestErasure_LeavesNothingInFiles(t *testing.T) {
 	url := testenv.SQLiteURL(t)
 	_, path, _ := strings.Cut(url, ":")
@@ -60,7 +60,7 @@ func TestErasure_LeavesNothingInFiles(t *testing.T) {
 	id := func(i int) string { return fmt.Sprintf("user-%02d", i) }
 	asked := "asked"
 	w.Register(w.App, asked)
-	// write gives the users all texts that there are, with the age in them.
+	// write gives the users all kinds of texts, which contain the age.
 	write := func(from, to int, age string) {
 		t.Helper()
 		mark := func(kind string, i int) string { return fmt.Sprintf("qvist-%s-%02d-%s", kind, i, age) }
@@ -105,7 +105,7 @@ func TestErasure_LeavesNothingInFiles(t *testing.T) {
 	}
 	write(2*each, users, "new")
 	if len(fileSecrets(t, path)) <= each*live {
-		t.Error("nothing of what is erased was in the files before they were cleaned")
+		t.Error("none of the erased texts was in the files before they were cleaned")
 	}
 	if err := w.DB.Scrub(context.Background()); err != nil {
 		t.Fatal(err)

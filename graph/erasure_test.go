@@ -15,20 +15,20 @@ import (
 	"rollcall/models"
 )
 
-// What nobody else has, so that a trace of it is a trace of the user.
+// Texts that no other user has, so that a trace of one is a trace of the user.
 const (
 	erasedName   = "Zebulon Qvist"
 	erasedAvatar = "https://example.org/qvist-portrait.png"
 	erasedReason = "sold snake oil"
 	erasedRemark = "my uncle Zeb"
 	erasedAsking = "remember the regatta"
-	// erasedKey is what the first user's users.id is made to be: no other number in
-	// any table is as large, but moments, which are larger.
+	// erasedKey becomes the first user's users.id: the only larger numbers in any table are times,
+	// which are larger still.
 	erasedKey = 900_000_000_001
 )
 
-// traces looks through every column of every table for what is left of the users
-// with keys from erasedKey on, and for what only they had.
+// traces searches every column of every table for the keys of users from erasedKey on, and for the
+// texts that only they had.
 func traces(w *graphtest.World, erased map[int64]bool) []string {
 	w.T.Helper()
 	tables := `SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()`
@@ -73,7 +73,7 @@ func traces(w *graphtest.World, erased map[int64]bool) []string {
 	return found
 }
 
-// trace says whether text has anything that was erased.
+// trace reports whether text contains anything that was erased.
 func trace(text string) bool {
 	text = strings.ToLower(text)
 	for _, secret := range []string{erasedName, "zebulon", "qvist", erasedReason, erasedRemark, erasedAsking} {
@@ -84,7 +84,7 @@ func trace(text string) bool {
 	return false
 }
 
-// numberFrom has the next users' keys begin behind a number.
+// numberFrom makes the keys of the next users follow key.
 func numberFrom(w *graphtest.World, key int64) {
 	w.T.Helper()
 	ctx := context.Background()
@@ -99,7 +99,7 @@ func numberFrom(w *graphtest.World, key int64) {
 	}
 }
 
-// involve gives a user all that an account can have, with five others.
+// involve gives a user everything that an account can have, with five other users.
 func involve(w *graphtest.World, id string) {
 	w.T.Helper()
 	app := w.Bearer(graphtest.AppServer)
@@ -130,7 +130,7 @@ func involve(w *graphtest.World, id string) {
 	}
 }
 
-func TestErasureIsComplete(t *testing.T) {
+func TestErasure_IsComplete(t *testing.T) {
 	for _, end := range ends[1:3] { // deactivation and deletion
 		t.Run(end.name, func(t *testing.T) {
 			graphtest.Each(t, func(w *graphtest.World) {
@@ -139,7 +139,7 @@ func TestErasureIsComplete(t *testing.T) {
 				if found := traces(w, map[int64]bool{erasedKey: true}); len(found) < 12 {
 					t.Fatalf("there is too little to erase: %q", found)
 				}
-				// Who hears of the end hears nothing else.
+				// Subscribers that receive the event receive nothing else about the user.
 				var watchers []*graphtest.Live
 				for who, subscription := range map[string]string{
 					"friend":              `subscription { relationshipChanged { kind user { id name avatarUrl ban { reason } } } }`,
@@ -161,7 +161,7 @@ func TestErasureIsComplete(t *testing.T) {
 					watch.Socket.Do(`{ __typename }`, nil)
 					for _, event := range watch.Pending() {
 						if trace(string(event.Body)) {
-							t.Errorf("an event says %s", event.Body)
+							t.Errorf("an event is %s", event.Body)
 						}
 					}
 					watch.Close()
@@ -169,7 +169,8 @@ func TestErasureIsComplete(t *testing.T) {
 				if trace(w.Log.String()) {
 					t.Errorf("the log has a trace:\n%s", w.Log)
 				}
-				// What pointed there is gone, and counted right.
+				// Entries of other users that referred to the user are gone, and the counts are
+				// right.
 				for _, other := range []string{"friend", "asker", "asked", "blocked", "listed"} {
 					w.Run(graphtest.Scenario{Name: other, As: other, Query: `{ me { friendIds friends { totalCount } blockedIds blocklist { totalCount }
 						incoming: friendRequests(direction: INCOMING) { totalCount } outgoing: friendRequests(direction: OUTGOING) { totalCount } } }`,
@@ -192,8 +193,8 @@ func TestErasureIsComplete(t *testing.T) {
 	}
 }
 
-// TestErasureWhileOthersWrite: nothing that is written at the same moment remains.
-func TestErasureWhileOthersWrite(t *testing.T) {
+// TestErasure_WhileOthersWrite: nothing that is written concurrently remains.
+func TestErasure_WhileOthersWrite(t *testing.T) {
 	const rounds = 8
 	graphtest.Each(t, func(w *graphtest.World) {
 		numberFrom(w, erasedKey)
@@ -256,7 +257,7 @@ func TestErasureWhileOthersWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		if row.FriendCount != 0 || row.BlockCount != 0 || row.WhitelistCount != 0 {
-			t.Errorf("the counts of who is left: %+v", row)
+			t.Errorf("the counts of the remaining users: %+v", row)
 		}
 		r := w.Do(app, `{ app { registeredUserCount } deactivatedUsers { totalCount } }`, nil)
 		var data struct {

@@ -44,7 +44,7 @@ func TestPresent(t *testing.T) {
 }
 
 // TestPresenter_LogsAnOutageOnce presents the errors of many requests during an outage, and of a
-// bug, of which each is logged.
+// bug, each of which is logged.
 func TestPresenter_LogsAnOutageOnce(t *testing.T) {
 	log := new(testenv.Log)
 	p := newPresenter(slog.New(slog.NewTextHandler(log, nil)))

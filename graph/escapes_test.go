@@ -7,7 +7,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestDocument_EscapesOfAnyWidth reads back what a document's string says.
+// TestDocument_EscapesOfAnyWidth reads back a string of a document.
 func TestDocument_EscapesOfAnyWidth(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	for _, c := range []struct{ literal, want, code string }{

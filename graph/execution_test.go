@@ -16,8 +16,8 @@ import (
 	"rollcall/internal/users"
 )
 
-// TestResponse_IsBounded asks for more than a response may have: by what is encoded
-// directly, by fields that gqlgen runs, by names alone, and in events.
+// TestResponse_IsBounded requests more than a response may have: by directly encoded values, by
+// fields that gqlgen resolves, by names alone, and in events.
 func TestResponse_IsBounded(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	avatar := "https://example.org/" + strings.Repeat("a", 980)
@@ -63,7 +63,7 @@ func TestResponse_IsBounded(t *testing.T) {
 			})
 		}
 	}
-	// What gqlgen itself runs is counted as it is resolved.
+	// Values that gqlgen itself resolves are counted as they are resolved.
 	principal, err := (&auth.Authenticator{Users: w.Users}).Authenticate(t.Context(), w.Bearer(graphtest.AppServer))
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestResponse_IsBounded(t *testing.T) {
 	}
 }
 
-// TestResponse_IsBoundedForEvents: an event that is too large is an error in its place.
+// TestResponse_IsBoundedForEvents: an event that is too large is replaced by an error.
 func TestResponse_IsBoundedForEvents(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	w.Register(w.App, "ann")

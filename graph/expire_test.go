@@ -13,7 +13,7 @@ func TestExpireTokens(t *testing.T) {
 			w.T.Helper()
 			r := w.Do(bearer, `{ me { id } }`, nil)
 			if want != (r.Code() == "") || !want && (r.Code() != "UNAUTHENTICATED" || r.Status != 401) {
-				w.T.Errorf("good is to be %t: %s", want, r.Body)
+				w.T.Errorf("the token should be valid: %t: %s", want, r.Body)
 			}
 		}
 		expireBefore := func(name, at string, outcome string) {
@@ -27,7 +27,7 @@ func TestExpireTokens(t *testing.T) {
 		socket := w.Socket(first)
 		good(first, true)
 
-		expireBefore("none is as old", "2026-11-20T08:15:30.123Z", "DONE")
+		expireBefore("no token is as old", "2026-11-20T08:15:30.123Z", "DONE")
 		good(first, true)
 		expireBefore("the first, in another zone", "2026-11-20T16:15:30.123999999+08:00", "ALREADY")
 		expireBefore("the first", "2026-11-20T08:15:30.124Z", "DONE")
@@ -64,7 +64,7 @@ func TestExpireTokens(t *testing.T) {
 	})
 }
 
-func TestBadExpiriesAreRefused(t *testing.T) {
+func TestExpireTokens_BadInputs(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		ann := w.Bearer("ann")
 		for name, at := range map[string]any{"a word": "yesterday", "nothing": "", "a number": 1_790_000_000, "no zone": "2026-11-20T08:15:30", "a month too many": "2026-13-20T08:15:30Z"} {

@@ -28,18 +28,17 @@ import (
 )
 
 const (
-	// maxFuzzedCPU is what one document may cost, several times what the worst known one
-	// does; the fuzzer's own instrumentation counts too.
+	// maxFuzzedCPU is the maximum CPU time of one document, several times that of the most
+	// expensive known one; the fuzzer's instrumentation counts too.
 	maxFuzzedCPU = 4 * time.Second
 	// maxFuzzedAnswer is more than a response may have.
 	maxFuzzedAnswer = graph.DefaultMaxResponse + 1<<20
 )
 
-// FuzzDocument has documents parsed, measured, validated, planned and executed for an App
-// Server and for a guest. Each input is a document as it stands, and the choices of a
-// grammar that makes another: most of what a fuzzer writes by itself is no GraphQL. Run it
-// with -fuzzminimizetime 5x; goroutines make the coverage vary, so that minimizing does
-// not come to an end.
+// FuzzDocument parses, measures, validates, plans and executes documents for an App Server and for
+// a guest. Each input is used as a document, and as the choices of a grammar that generates another
+// one: most texts that a fuzzer generates are not GraphQL. Run it with -fuzzminimizetime 5x:
+// goroutines make the coverage vary, so minimizing would not terminate.
 func FuzzDocument(f *testing.F) {
 	for _, name := range slices.Sorted(maps.Keys(hostile)) {
 		if text := hostile[name].text; len(text) < 64<<10 {
@@ -68,7 +67,7 @@ func FuzzDocument(f *testing.F) {
 	})
 }
 
-// fuzzWorld is where fuzzed documents are executed.
+// fuzzWorld executes fuzzed documents.
 type fuzzWorld struct {
 	executor *graph.Executor
 	schema   *ast.Schema
@@ -115,7 +114,7 @@ func executeAs(e *graph.Executor, ctx context.Context, text, operation string) *
 	return executeWith(e, ctx, &graphql.RawParams{Query: text, OperationName: operation})
 }
 
-// executeWith executes an operation as params say.
+// executeWith executes the operation in params.
 func executeWith(e *graph.Executor, ctx context.Context, params *graphql.RawParams) *graphql.Response {
 	ctx = graphql.StartOperationTrace(ctx)
 	op, errs := e.CreateOperationContext(ctx, params)
@@ -129,7 +128,8 @@ func executeWith(e *graph.Executor, ctx context.Context, params *graphql.RawPara
 	return responses(ctx)
 }
 
-// cpuTime returns the CPU time that the process has used: other processes do not count.
+// cpuTime returns the CPU time that the process has used, to which other processes do not
+// contribute.
 func cpuTime() time.Duration {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
@@ -138,8 +138,8 @@ func cpuTime() time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// grammar makes a document of choices. It is mostly valid: the fields exist, the required
-// arguments are there, and fragments are on the types where they are spread.
+// grammar generates a document from choices. It is mostly valid: the fields exist, required
+// arguments are given, and fragments are on the types where they are spread.
 func grammar(schema *ast.Schema, choices []byte) string {
 	g := &generator{schema: schema, choices: choices}
 	roots := []*ast.Definition{schema.Query, schema.Query, schema.Query, schema.Mutation, schema.Subscription}
@@ -152,7 +152,7 @@ func grammar(schema *ast.Schema, choices []byte) string {
 			break
 		}
 	}
-	// A fragment that has been spread spreads others, later ones or any.
+	// A fragment that has been spread spreads later fragments, or any.
 	for i := 0; i < len(g.fragments) && g.out.Len() < 2*maxGenerated; i++ {
 		g.written = i + 1
 		fmt.Fprintf(&g.out, " fragment f%d on %s", i, g.fragments[i].Name)
@@ -161,10 +161,10 @@ func grammar(schema *ast.Schema, choices []byte) string {
 	return g.out.String()
 }
 
-// maxGenerated bounds what the grammar writes, in bytes.
+// maxGenerated limits the generated text, in bytes.
 const maxGenerated = 32 << 10
 
-// generator writes a document by choices; when those have run out it comes to an end.
+// generator writes a document according to choices. It ends the document when they are used up.
 type generator struct {
 	schema  *ast.Schema
 	choices []byte
@@ -186,7 +186,7 @@ func (g *generator) choose(n int) int {
 	return c % n
 }
 
-// often returns a number, which is a large one now and then.
+// often returns a number that is occasionally large.
 func (g *generator) often() int {
 	return [...]int{1, 1, 2, 3, 8, 40, 200, 1000}[g.choose(8)]
 }
@@ -225,8 +225,8 @@ func (g *generator) selection(on *ast.Definition, depth int) {
 	}
 }
 
-// fragment returns the number of a fragment on a type, a new one or one that there is. It
-// is seldom one that leads to a cycle.
+// fragment returns the number of a fragment on a type, a new or an existing one. It rarely leads to
+// a cycle.
 func (g *generator) fragment(on *ast.Definition) int {
 	skip, first := g.choose(4), g.written
 	if g.choose(256) == 255 {
@@ -244,14 +244,14 @@ func (g *generator) fragment(on *ast.Definition) int {
 	return len(g.fragments) - 1
 }
 
-// field writes a field, or the same one under many names or the same name.
+// field writes a field, or many copies of it under different names or the same name.
 func (g *generator) field(on *ast.Definition, depth int) {
 	fields := on.Fields
 	if len(fields) == 0 {
 		return
 	}
 	field := fields[g.choose(len(fields))]
-	if strings.HasPrefix(field.Name, "__") && g.choose(4) > 0 { // the schema is not all there is
+	if strings.HasPrefix(field.Name, "__") && g.choose(4) > 0 { // introspection should not dominate
 		return
 	}
 	of := g.schema.Types[field.Type.Name()]
@@ -299,7 +299,7 @@ func (g *generator) arguments(field *ast.FieldDefinition) string {
 	return "(" + strings.Join(list, ", ") + ")"
 }
 
-// value returns a value of a type, or now and then of none.
+// value returns a value of a type, or occasionally of another type.
 func (g *generator) value(t *ast.Type, depth int) string {
 	switch def := g.schema.Types[t.NamedType]; {
 	case t.Elem != nil:

@@ -19,8 +19,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// hostile are documents that cost a naive server far more than their length, and the
-// code that each is refused with.
+// hostile are documents that cost a naive server far more than their length suggests, and the codes
+// that refuse them.
 var hostile = map[string]struct{ text, code string }{
 	"__schema in fragments that double":  {doubling("__schema", "__Schema", 40), tooComplex},
 	"__type in fragments that double":    {doubling(`__type(name: "App")`, "__Type", 40), tooComplex},
@@ -64,7 +64,7 @@ const (
 	invalid    = "GRAPHQL_VALIDATION_FAILED"
 )
 
-// repeat returns n times format, with the number in it.
+// repeat returns n copies of format, each with its number.
 func repeat(format string, n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -73,20 +73,20 @@ func repeat(format string, n int) string {
 	return b.String()
 }
 
-// nested returns n times format, with the number in it, around inner.
+// nested returns n levels of format, each with its number, around inner.
 func nested(format, inner string, n int) string {
 	return repeat(format+" ", n) + inner + strings.Repeat(" }", n)
 }
 
-// doubling asks for field, of type on, with n fragments that each spread the next twice.
+// doubling selects field, of type on, with n fragments that each spread the next twice.
 func doubling(field, on string, n int) string {
 	return "{ " + field + " { ...f0 } } " + spreads(on, 2, n) + fmt.Sprintf(" fragment f%d on %s { __typename }", n, on)
 }
 
-// chain spreads n fragments, each of which spreads the next; the last is not there.
+// chain spreads n fragments, each of which spreads the next; the last is missing.
 func chain(n int) string { return "{ ...f0 } " + spreads("Query", 1, n) }
 
-// spreads returns n fragments on a type that each spread the next so many times.
+// spreads returns n fragments on a type that each spread the next the given number of times.
 func spreads(on string, times, n int) string {
 	var b strings.Builder
 	for i := range n {
@@ -106,7 +106,7 @@ func comb(n, fields int) string {
 	return b.String()
 }
 
-// nestedTypes asks for the types of the fields of the types, and so on, n times.
+// nestedTypes selects the types of the fields of the types, and so on, n times.
 func nestedTypes(n int) string {
 	var b strings.Builder
 	b.WriteString("{ __schema { types { ...f0 } } }")
@@ -118,15 +118,15 @@ func nestedTypes(n int) string {
 	return b.String()
 }
 
-// literals asks for two users by a long literal, in 2^n places.
+// literals selects two users by a long literal, in 2^n places.
 func literals(n int) string {
 	literal := strings.Repeat("a", 100<<10)
 	return "{ ...f0 }" + spreads("Query", 2, n) + fmt.Sprintf(` fragment f%d on Query { user(id: %q) { id } user(id: %q) { name } }`, n, literal, literal)
 }
 
-// TestHostileDocuments: each is refused, or executed for a guest, in no time, whether
-// introspection is on or off. The bound is generous because it is about minutes, not
-// about milliseconds.
+// TestHostileDocuments: each document is refused, or executed for a guest, quickly, whether
+// introspection is on or off. The time limit is generous because it is about minutes, not
+// milliseconds.
 func TestHostileDocuments(t *testing.T) {
 	const patience = 30 * time.Second
 	for _, introspection := range []bool{true, false} {
@@ -148,7 +148,7 @@ func TestHostileDocuments(t *testing.T) {
 					t.Fatal(err)
 				}
 				if len(body) > 64<<10 {
-					t.Errorf("%d bytes are answered", len(body))
+					t.Errorf("the response has %d bytes", len(body))
 				}
 				code := ""
 				if len(resp.Errors) > 0 {
@@ -180,7 +180,7 @@ func execute(e *graph.Executor, text string) *graphql.Response {
 	return responses(ctx)
 }
 
-// TestHostileDocuments_EveryTransport: it does not matter how a document comes.
+// TestHostileDocuments_EveryTransport: the transport makes no difference.
 func TestHostileDocuments_EveryTransport(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	for _, name := range []string{"__schema in fragments that double", "the root in fragments that double", "20 operations and 3000 errors"} {
@@ -193,7 +193,7 @@ func TestHostileDocuments_EveryTransport(t *testing.T) {
 			w.RunOver(way, s)
 		}
 		if len(c.text) > 8<<10 {
-			continue // no URL is that long
+			continue // too long for a URL
 		}
 		resp, err := http.Get(w.URL + "?query=" + url.QueryEscape(c.text))
 		if err != nil {
@@ -207,7 +207,7 @@ func TestHostileDocuments_EveryTransport(t *testing.T) {
 	}
 }
 
-// TestHostileVariables: what a variable holds counts in each place where it is used.
+// TestHostileVariables: the content of a variable counts in each place where it is used.
 func TestHostileVariables(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	ids := make([]string, 100_000)
@@ -234,8 +234,8 @@ func TestHostileVariables(t *testing.T) {
 	}
 }
 
-// TestSubscription_MemoryIsBounded: a running subscription keeps its document and its
-// variables.
+// TestSubscription_MemoryIsBounded: a running subscription keeps its document and its variables in
+// memory.
 func TestSubscription_MemoryIsBounded(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	w.Register(w.App, "ann")
@@ -251,8 +251,8 @@ func TestSubscription_MemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestErrors_AreFew: neither the validation nor the execution reports more errors than
-// anyone reads.
+// TestErrors_AreFew: neither the validation nor the execution reports more errors than a person
+// reads.
 func TestErrors_AreFew(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	w.Register(w.App, "ann")
@@ -266,10 +266,10 @@ func TestErrors_AreFew(t *testing.T) {
 		"unknown fields":             {graphtest.Guest, "{ " + repeat("x%d ", 3000) + "}", 51, "there are too many errors", 0},
 		"unknown fields, fragments":  {graphtest.Guest, "{ ...f } fragment f on Query { " + repeat("x%d ", 20) + "}", 20, "", 0},
 		"100 refused fields":         {graphtest.Guest, "{ " + repeat(`a%d: user(id: "x") { id } `, 100) + "}", 100, "", 100},
-		"600 refused fields":         {graphtest.Guest, "{ " + repeat(`a%d: user(id: "x") { id } `, 600) + "}", 101, "further errors are left out", 600},
-		"600 refused fields of one":  {"ann", "{ " + repeat(`a%d: app { key } `, 600) + "}", 101, "further errors are left out", 0},
-		"private fields of ann's":    {graphtest.AppServer, `{ users(ids: ["ann"]) { ` + repeat("a%d: friends(first: 0) { totalCount } ", 150) + "} }", 101, "further errors are left out", 0},
-		"many refused, then a value": {graphtest.AppServer, "{ " + repeat(`a%d: userList(first: 0) { pageInfo { hasNextPage } } `, 150) + "app { key } }", 101, "further errors are left out", 0},
+		"600 refused fields":         {graphtest.Guest, "{ " + repeat(`a%d: user(id: "x") { id } `, 600) + "}", 101, "further errors were left out", 600},
+		"600 refused fields of one":  {"ann", "{ " + repeat(`a%d: app { key } `, 600) + "}", 101, "further errors were left out", 0},
+		"private fields of ann's":    {graphtest.AppServer, `{ users(ids: ["ann"]) { ` + repeat("a%d: friends(first: 0) { totalCount } ", 150) + "} }", 101, "further errors were left out", 0},
+		"many refused, then a value": {graphtest.AppServer, "{ " + repeat(`a%d: userList(first: 0) { pageInfo { hasNextPage } } `, 150) + "app { key } }", 101, "further errors were left out", 0},
 	} {
 		r := w.Do(w.Bearer(c.as), c.query, nil)
 		if len(r.Errors) != c.errors {
@@ -281,16 +281,16 @@ func TestErrors_AreFew(t *testing.T) {
 		}
 		var data map[string]json.RawMessage
 		if err := json.Unmarshal(r.Data, &data); c.data > 0 && (err != nil || len(data) != c.data) {
-			t.Errorf("%s: %d fields are answered, want %d (%v)", name, len(data), c.data, err)
+			t.Errorf("%s: the data has %d fields, want %d (%v)", name, len(data), c.data, err)
 		}
 		if len(r.Body) > 64<<10 {
-			t.Errorf("%s: %d bytes are answered", name, len(r.Body))
+			t.Errorf("%s: the response has %d bytes", name, len(r.Body))
 		}
 	}
 }
 
-// TestErrors_ClipWhatTheyRepeat: names and values of any length come back as far as
-// they help.
+// TestErrors_ClipWhatTheyRepeat: errors repeat names and values of any length only up to a useful
+// length.
 func TestErrors_ClipWhatTheyRepeat(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	long := strings.Repeat("é", 5000)
@@ -311,7 +311,7 @@ func TestErrors_ClipWhatTheyRepeat(t *testing.T) {
 	} {
 		r := w.Do(w.Bearer(graphtest.AppServer), s.query, s.variables)
 		if len(r.Errors) == 0 || len(r.Body) > 2000 {
-			t.Errorf("%s: %d bytes are answered: %.500s", kind, len(r.Body), r.Body)
+			t.Errorf("%s: the response has %d bytes: %.500s", kind, len(r.Body), r.Body)
 		}
 		for _, text := range []string{long[:2*70], name[:70]} {
 			if strings.Contains(string(r.Body), text) {

@@ -18,15 +18,15 @@ import (
 // ends are the ways in which a user's access ends.
 var ends = []struct {
 	name string
-	// do ends the access of the user, and answers when that is in force.
+	// do ends the access of the user, and returns when that is in force.
 	do func(w *graphtest.World, id string)
-	// code and closing are what a request and a WebSocket of the user get then.
+	// code and closing are the results of a request and a WebSocket of the user from then on.
 	code    string
 	status  int
 	closing int
-	// cuts: open devices are closed with it too.
+	// cuts reports whether open devices are closed, too.
 	cuts bool
-	// leaves is what a user is who was ONLINE before.
+	// leaves is the presence of a user that was ONLINE before.
 	leaves models.Presence
 }{
 	{"ban", func(w *graphtest.World, id string) {
@@ -44,7 +44,7 @@ var ends = []struct {
 	}, "UNAUTHENTICATED", http.StatusUnauthorized, 4401, false, models.PresenceOnline},
 }
 
-// call has the App Server do something that must succeed.
+// call sends an operation of the App Server that must succeed.
 func call(w *graphtest.World, query string, variables map[string]any) {
 	w.T.Helper()
 	if r := w.Do(w.Bearer(graphtest.AppServer), query, variables); r.Code() != "" {
@@ -52,7 +52,7 @@ func call(w *graphtest.World, query string, variables map[string]any) {
 	}
 }
 
-// events keeps what is delivered about users' statuses.
+// events records the delivered events about users' statuses.
 type events struct {
 	mu   sync.Mutex
 	list []models.Presence
@@ -70,7 +70,7 @@ func (e *events) seen() []models.Presence {
 	return append([]models.Presence{}, e.list...)
 }
 
-// until waits for what must happen.
+// until waits until something has happened.
 func until(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !happened(); time.Sleep(time.Millisecond) {
@@ -80,15 +80,15 @@ func until(t testing.TB, what string, happened func() bool) {
 	}
 }
 
-// TestConnectsThatRaceLose: devices of a user connect without pause while its
-// access ends. What begins after the answer is refused; what began before is
-// refused, or cut with the same code.
-func TestConnectsThatRaceLose(t *testing.T) {
+// TestAccessEnds_RacingConnects connects devices of a user continuously while its access ends.
+// Connects that begin after the response are refused; earlier ones are refused, or cut with the
+// same code.
+func TestAccessEnds_RacingConnects(t *testing.T) {
 	const rounds, racers = 12, 3
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Rates = ratelimit.Unlimited{}
 		w.Restart()
-		tokens := make(map[string]string) // by what ended them
+		tokens := make(map[string]string) // by how they ended
 		for _, end := range ends {
 			for round := range rounds {
 				id := fmt.Sprint(end.name, "-", round)
@@ -113,7 +113,7 @@ func TestConnectsThatRaceLose(t *testing.T) {
 							case socket == nil && code != end.closing:
 								t.Errorf("%s: a connect was closed with %d", id, code)
 							case socket != nil && late:
-								t.Errorf("%s: a connect that began after the answer was accepted", id)
+								t.Errorf("%s: a connect that began after the response was accepted", id)
 							case socket != nil:
 								accepted.Add(1)
 								if !end.cuts {
@@ -121,7 +121,7 @@ func TestConnectsThatRaceLose(t *testing.T) {
 								} else if code := socket.CloseCode(); code != end.closing {
 									t.Errorf("%s: a device was closed with %d", id, code)
 								} else {
-									late = true // nobody connects twice
+									late = true // no user connects twice
 								}
 							}
 						}
@@ -136,19 +136,20 @@ func TestConnectsThatRaceLose(t *testing.T) {
 					t.Errorf("%s: the next request: %d %s", id, r.Status, r.Body)
 				}
 				if n := len(w.Devices(user)); n > 0 && end.cuts {
-					t.Errorf("%s: %d devices after the answer", id, n)
+					t.Errorf("%s: %d devices after the response", id, n)
 				}
 				wg.Wait()
 				if n := len(w.Devices(user)); n > 0 && end.cuts {
-					t.Errorf("%s: %d devices after all", id, n)
+					t.Errorf("%s: %d devices at the end", id, n)
 				}
 				if end.cuts {
-					// What a later watch is told first comes after all that this one is.
+					// The first event of a later watch follows all events of this one.
 					fence := new(events)
 					stopFence := w.Watch(user, fence, true)
 					until(t, "the statuses of "+id, func() bool { return len(fence.seen()) > 0 })
 					stopFence()
-					// Who lost was never there; whoever was leaves what the table says.
+					// A device that lost the race was never there; a user that was ONLINE ends as
+					// in the table.
 					list := seen.seen()
 					if len(list) > 0 && list[len(list)-1] != end.leaves {
 						t.Errorf("%s: the statuses were %v", id, list)
@@ -172,9 +173,9 @@ func TestConnectsThatRaceLose(t *testing.T) {
 	})
 }
 
-// TestOpenDevicesAreCut: with the code of the table, in one event, and not a
-// moment after the answer.
-func TestOpenDevicesAreCut(t *testing.T) {
+// TestAccessEnds_CutsOpenDevices: with the code of the table, in one event, by the time of the
+// response.
+func TestAccessEnds_CutsOpenDevices(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		watcher := w.Socket(w.Bearer(graphtest.AppServer))
 		defer watcher.Close()
@@ -189,7 +190,7 @@ func TestOpenDevicesAreCut(t *testing.T) {
 			watch.Want(id + " ONLINE")
 			end.do(w, id)
 			if got := devices(w, id); end.cuts && end.name != "delete" && len(got) != 0 {
-				t.Errorf("%s: devices after the answer: %q", id, got)
+				t.Errorf("%s: devices after the response: %q", id, got)
 			}
 			for _, s := range sockets {
 				if !end.cuts {
@@ -206,7 +207,7 @@ func TestOpenDevicesAreCut(t *testing.T) {
 				continue
 			}
 			watch.Want(id + " " + end.leaves.String())
-			// One event, then: the next is of a later connect.
+			// There was one event only: the next is about a later connect.
 			switch end.name {
 			case "ban":
 				call(w, unban, inIDs([]string{id}))
@@ -214,7 +215,7 @@ func TestOpenDevicesAreCut(t *testing.T) {
 				call(w, reactivate, inIDs([]string{id}))
 				bearer = w.Bearer(id)
 			case "delete":
-				continue // there is nobody left
+				continue // no user is left
 			}
 			again := w.Socket(bearer)
 			watch.Want(id + " ONLINE")
@@ -224,9 +225,9 @@ func TestOpenDevicesAreCut(t *testing.T) {
 	})
 }
 
-// TestDeactivationOfTheAbsent: UNLOGINED, in one event, also of one who is
-// remembered by the database alone; and so it stays.
-func TestDeactivationOfTheAbsent(t *testing.T) {
+// TestDeactivate_AbsentUser: the user becomes UNLOGINED, in one event, even if only the database
+// still has its status; and it stays so.
+func TestDeactivate_AbsentUser(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		bearer := w.Bearer("ann")
 		never := w.Bearer("never")
@@ -252,7 +253,7 @@ func TestDeactivationOfTheAbsent(t *testing.T) {
 		w.Socket(w.Bearer("ann")).Close()
 		ann.Want("ann ONLINE", "ann OFFLINE")
 
-		// Of one who never logged in there is nothing to tell.
+		// A user that never logged in causes no event.
 		nobody := watcher.Subscribe(userStatus, inIDs([]string{"never"}))
 		nobody.Want("never UNLOGINED")
 		call(w, deactivate, inIDs([]string{"never"}))

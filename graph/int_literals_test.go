@@ -9,9 +9,9 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestIntLiterals_OutOfRange sends numbers in documents. What no Int can hold is refused like a
-// variable, before anything is executed; what an Int can hold and the argument's rule forbids is
-// the field's error.
+// TestIntLiterals_OutOfRange sends numbers in documents. A number outside the range of Int is
+// refused like a variable, before anything is executed; a number in the range that the argument's
+// rule forbids is the field's error.
 func TestIntLiterals_OutOfRange(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	const (
@@ -54,7 +54,7 @@ func TestIntLiterals_OutOfRange(t *testing.T) {
 	}
 }
 
-// TestIntLiterals_InLists has the rule look into lists of Int, of which the schema has none yet.
+// TestIntLiterals_InLists applies the rule to lists of Int, of which the schema has none yet.
 func TestIntLiterals_InLists(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	for literal, want := range map[string]string{
@@ -74,8 +74,8 @@ func TestIntLiterals_InLists(t *testing.T) {
 	}
 }
 
-// TestIntLiterals_StandForIDs registers a user under a number of more than 64 bits, and finds it by
-// every way of writing the number.
+// TestIntLiterals_StandForIDs registers a user with a number of more than 64 bits as its ID, and
+// finds it by every way of writing the number.
 func TestIntLiterals_StandForIDs(t *testing.T) {
 	const id = "123456789012345678901234567890"
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))

@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-func TestLimitsAgainstAbuse(t *testing.T) {
+func TestLimits_Refuse(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	refused := func(name, query string, code string) {
 		t.Helper()
@@ -39,7 +39,7 @@ func aliases(n int) string {
 	return b.String()
 }
 
-// pages asks n times for 500 users with two fields each: 1500 a time.
+// pages requests 500 users with two fields each, n times: 1500 each time.
 func pages(n int) string {
 	ids := strings.Repeat(`"x" `, 500)
 	var b strings.Builder
@@ -71,9 +71,9 @@ func bomb(n int) string {
 	return b.String()
 }
 
-// TestHostileDocumentsAreRefusedQuickly has documents that cost a naive checker
-// minutes; the bound is generous because it is about minutes, not milliseconds.
-func TestHostileDocumentsAreRefusedQuickly(t *testing.T) {
+// TestLimits_HostileDocumentsAreRefusedQuickly has documents that would take a naive checker
+// minutes. The time limit is generous because it is about minutes, not milliseconds.
+func TestLimits_HostileDocumentsAreRefusedQuickly(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	bearer := w.Bearer(graphtest.AppServer)
 	for name, query := range map[string]string{
@@ -93,12 +93,12 @@ func TestHostileDocumentsAreRefusedQuickly(t *testing.T) {
 	}
 }
 
-func TestIntrospectionSwitch(t *testing.T) {
+func TestIntrospection_Switch(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	w.Run(graphtest.Scenario{Name: "on", Query: `{ __schema { queryType { name } } }`, WantData: `{"__schema":{"queryType":{"name":"Query"}}}`})
 }
 
-// TestOperationName_Missing sends documents of several operations without a choice of one.
+// TestOperationName_Missing sends documents with several operations without choosing one.
 func TestOperationName_Missing(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	r := w.Do(w.Bearer(graphtest.AppServer), `query a { app { name } } query b { app { name } } query c { app { name } }`, nil)

@@ -67,7 +67,7 @@ func TestTokenExpiry_ClosesConnections(t *testing.T) {
 // TestTokenExpiry_RefusesOperations: an operation is refused although the connection is still open.
 func TestTokenExpiry_RefusesOperations(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
-		server := w.Socket(w.Bearer(graphtest.AppServer)) // for an hour, by a clock that stands still
+		server := w.Socket(w.Bearer(graphtest.AppServer)) // valid for an hour by a clock that stands still
 		server.Want(`{ app { name } }`, `{"app":{"name":"app"}}`)
 		w.Clock.Pass(time.Hour)
 		if r := server.Do(`mutation { registerUser(input: {id: "ann", name: "Ann"}) { token } }`, nil); r.Code() != "UNAUTHENTICATED" {
@@ -79,11 +79,11 @@ func TestTokenExpiry_RefusesOperations(t *testing.T) {
 	})
 }
 
-// TestRotation_ClosesAppServersConnections: on this node at once, and on one that hears nothing of
-// the rotation, such as one by a command, by its own checks.
+// TestRotation_ClosesAppServersConnections: immediately on this node; by its own checks on a node
+// that receives no event of the rotation, such as one by a command.
 func TestRotation_ClosesAppServersConnections(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
-		// Another process, whose bus nobody here hears.
+		// Another process, whose events no node here receives.
 		keys, err := token.OpenKeys(t.Context(), w.DB, "", w.Clock.Now)
 		if err != nil {
 			t.Fatal(err)
@@ -129,7 +129,7 @@ func TestRotation_ClosesAppServersConnections(t *testing.T) {
 	})
 }
 
-// TestTokenKeyRetired_ClosesConnections: on a node that only reads the keys, as another process
+// TestTokenKeyRetired_ClosesConnections: on a node that only reads the keys while another process
 // rotates them.
 func TestTokenKeyRetired_ClosesConnections(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {

@@ -68,7 +68,7 @@ func TestMeasure_Limits(t *testing.T) {
 			case n == c.max && err != nil:
 				t.Errorf("%s: %d are refused: %v", name, n, err)
 			case n > c.max && (err == nil || err.Rule != tooComplexRule || !strings.Contains(err.Message, c.refuse)):
-				t.Errorf("%s: %d are answered with %v, want %q", name, n, err, c.refuse)
+				t.Errorf("%s: %d get the error %v, want %q", name, n, err, c.refuse)
 			}
 		}
 	}

@@ -18,17 +18,17 @@ import (
 	"rollcall/models"
 )
 
-// ordered is a WebSocket that is read message by message, in the order in which the
-// server wrote them.
+// ordered is a WebSocket that is read message by message, in the order in which the server wrote
+// the messages.
 type ordered struct {
 	t    *testing.T
 	conn *websocket.Conn
 	ctx  context.Context
-	// events has, by user, the changedAt of the newest status that came as an event.
+	// events has, by user, the changedAt of the newest status that arrived as an event.
 	events map[string]string
 	asked  int
-	// answers counts the statuses in answers, older those among them that an event of
-	// the same connection had overtaken, held the events that came.
+	// answers counts the statuses in responses, older those of them that were older than an event
+	// before them on the same connection, held the events.
 	answers, older, held int
 }
 
@@ -72,8 +72,8 @@ func (o *ordered) read() (m struct {
 	return m
 }
 
-// ask sends an operation and compares each status in its answer with the events that
-// came before it.
+// ask sends an operation and compares each status in its response with the events that arrived
+// before it.
 func (o *ordered) ask(query string, ids []string) {
 	o.t.Helper()
 	o.asked++
@@ -85,12 +85,12 @@ func (o *ordered) ask(query string, ids []string) {
 	o.send(`{"id":%q,"type":"subscribe","payload":{"query":%q,"variables":{"ids":%s}}}`, id, query, list)
 	o.follow(id)
 	if m := o.read(); m.Type != "complete" || m.ID != id {
-		o.t.Fatalf("%s %s after an answer", m.Type, m.ID)
+		o.t.Fatalf("%s %s after a response", m.Type, m.ID)
 	}
 }
 
-// follow reads up to the next message of the operation with that ID, whose statuses it
-// compares with the events that came before it.
+// follow reads up to the next message of the operation with that ID, and compares its statuses with
+// the events that arrived before it.
 func (o *ordered) follow(id string) {
 	o.t.Helper()
 	for m := o.read(); ; m = o.read() {
@@ -112,7 +112,7 @@ func (o *ordered) follow(id string) {
 					o.older++
 				}
 			case changedAt <= o.events[user]:
-				o.t.Errorf("told of %s at %s after %s", user, changedAt, o.events[user])
+				o.t.Errorf("an event of %s at %s after %s", user, changedAt, o.events[user])
 			default:
 				o.held++
 				o.events[user] = changedAt
@@ -199,21 +199,22 @@ func eachOrder(t *testing.T, users int, test func(w *graphtest.World, ids []stri
 	}
 }
 
-// check fails the test if answers were older than events, or if there was nothing to compare.
+// check fails the test if statuses in responses were older than events, or if there was nothing to
+// compare.
 func (o *ordered) check(answers, events int) {
 	o.t.Helper()
-	o.t.Logf("%d of %d answers' statuses were older; %d events", o.older, o.answers, o.held)
+	o.t.Logf("%d of %d statuses in responses were older; %d events", o.older, o.answers, o.held)
 	switch {
 	case o.answers != answers || o.held < events:
-		o.t.Errorf("%d statuses in answers and %d events are not what the test is about", o.answers, o.held)
+		o.t.Errorf("%d statuses in responses and %d events are too few", o.answers, o.held)
 	case o.older > 0:
-		o.t.Errorf("%d of %d statuses in answers were older than an event before them", o.older, o.answers)
+		o.t.Errorf("%d of %d statuses in responses were older than an event before them", o.older, o.answers)
 	}
 }
 
-// TestAnswer_NeverOlderThanEventsBefore has one connection receive changes of statuses and ask for
+// TestResponse_NeverOlderThanEventsBefore has one connection receive changes of statuses and query
 // the statuses.
-func TestAnswer_NeverOlderThanEventsBefore(t *testing.T) {
+func TestResponse_NeverOlderThanEventsBefore(t *testing.T) {
 	const users, asks = 50, 100
 	for _, test := range []struct{ name, as, subscription, query string }{
 		{"userStatuses", graphtest.AppServer, `subscription { appStatusChanged { userId changedAt } }`,

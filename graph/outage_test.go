@@ -17,7 +17,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// hold runs statements in a transaction on connections of its own, like another process, and keeps
+// hold runs statements in a transaction on a connection of its own, like another process, and keeps
 // it open until release is called.
 func hold(t *testing.T, url string, statements ...string) (release func()) {
 	t.Helper()
@@ -54,7 +54,8 @@ func hold(t *testing.T, url string, statements ...string) (release func()) {
 	}
 }
 
-// wantTryAgain sends an operation over HTTP and fails unless the caller is asked to try again.
+// wantTryAgain sends an operation over HTTP and fails unless the response asks the caller to try
+// again.
 func wantTryAgain(t *testing.T, w *graphtest.World, accept, token, query string) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodPost, w.URL, strings.NewReader(fmt.Sprintf(`{"query":%q}`, query)))
@@ -82,7 +83,7 @@ func wantTryAgain(t *testing.T, w *graphtest.World, accept, token, query string)
 	}
 }
 
-// impatient has the world let callers in or refuse them in a short time.
+// impatient makes the world admit or refuse callers within a short time.
 func impatient(w *graphtest.World) {
 	w.Adjust = func(c *transport.Config) { c.Limits.AuthTimeout = 300 * time.Millisecond }
 	w.Restart()
@@ -90,7 +91,7 @@ func impatient(w *graphtest.World) {
 
 const ownStatus = `subscription { statusChanged { userId } }`
 
-// A locked table keeps no caller waiting: each gets UNAVAILABLE.
+// No caller waits for a locked table: each gets UNAVAILABLE.
 func TestOutage_TableLocked(t *testing.T) {
 	url := testenv.MySQLURL(t)
 	w := graphtest.New(t, testenv.Open(t, url))
@@ -108,8 +109,8 @@ func TestOutage_TableLocked(t *testing.T) {
 	w.Socket("Bearer "+user).Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)
 }
 
-// While another process holds the write lock, reads go on. A login cannot be written, so a user that
-// connects is asked to try again.
+// While another process holds the write lock, reads continue. A login cannot be written, so a
+// connecting user is asked to try again.
 func TestOutage_FileLocked(t *testing.T) {
 	url := testenv.SQLiteURL(t)
 	w := graphtest.New(t, testenv.Open(t, url))
@@ -128,7 +129,7 @@ func TestOutage_FileLocked(t *testing.T) {
 	w.Socket("Bearer "+user).Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)
 }
 
-// A database that has gone away is no fault of the server.
+// An unreachable database is not logged as an error of the server.
 func TestOutage_DatabaseStops(t *testing.T) {
 	testenv.NeedServer(t)
 	server, err := testenv.StartMariaDB()
@@ -150,7 +151,7 @@ func TestOutage_DatabaseStops(t *testing.T) {
 		t.Errorf("a WebSocket is closed with %d, want 1013", code)
 	}
 	if r := live.Do(`{ user(id: "ann") { name } }`, nil); r.Code() != "UNAVAILABLE" {
-		t.Errorf("an operation over a WebSocket answers %s, want UNAVAILABLE", r.Body)
+		t.Errorf("an operation over a WebSocket returns %s, want UNAVAILABLE", r.Body)
 	}
 	if log := w.Log.String(); strings.Contains(log, `"INTERNAL"`) || strings.Contains(log, "request failed\"") {
 		t.Errorf("the outage is logged as a fault:\n%s", log)

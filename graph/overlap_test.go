@@ -13,18 +13,18 @@ import (
 	"rollcall/graph/generated"
 )
 
-// TestTheSchemaHasNoAbstractTypes: with an interface or a union, two fields of
-// one selection set may have different parents, which merger does not look at.
-func TestTheSchemaHasNoAbstractTypes(t *testing.T) {
+// TestMerger_NoAbstractTypes: with an interface or a union, two fields of one selection set can
+// have different parents, which merger does not consider.
+func TestMerger_NoAbstractTypes(t *testing.T) {
 	for name, def := range generated.NewExecutableSchema(generated.Config{}).Schema().Types {
 		if def.Kind == ast.Interface || def.Kind == ast.Union {
-			t.Errorf("%s is abstract: merger must learn about parent types", name)
+			t.Errorf("%s is abstract: merger must consider parent types", name)
 		}
 	}
 }
 
-// TestOverlapAgreesWithTheLibrary compares the verdict with gqlparser's own rule.
-func TestOverlapAgreesWithTheLibrary(t *testing.T) {
+// TestMerger_AgreesWithGqlparser compares the result with that of gqlparser's own rule.
+func TestMerger_AgreesWithGqlparser(t *testing.T) {
 	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
 	library := rules.NewRules(rules.OverlappingFieldsCanBeMergedRule)
 	for query, merges := range map[string]bool{
@@ -73,15 +73,15 @@ func validated(t *testing.T, text string) *ast.QueryDocument {
 	return doc
 }
 
-func TestMergingIsBounded(t *testing.T) {
-	// Each fragment asks for two users that spread the next: 2^40 paths.
+func TestMerger_IsBounded(t *testing.T) {
+	// Each fragment selects two users that spread the next: 2^40 paths.
 	var paths strings.Builder
 	paths.WriteString(`{ ...f0 }`)
 	for i := range 40 {
 		fmt.Fprintf(&paths, ` fragment f%d on Query { a: me { ...f%d } b: me { ...f%d } }`, i, i+1, i+1)
 	}
 	paths.WriteString(` fragment f40 on Query { me { id } }`)
-	// gqlgen collects the fields once more for each fragment around them.
+	// gqlgen collects the fields again for each fragment around them.
 	fields := ""
 	for i := range 2000 {
 		fields += fmt.Sprintf("a%d: __typename ", i)
@@ -104,17 +104,17 @@ func TestMergingIsBounded(t *testing.T) {
 	}
 }
 
-// TestListsInAnotherOrderDoNotMerge: gqlparser's rule takes them for equal.
-func TestListsInAnotherOrderDoNotMerge(t *testing.T) {
+// TestMerger_ListsInAnotherOrder: they conflict, although gqlparser's rule considers them equal.
+func TestMerger_ListsInAnotherOrder(t *testing.T) {
 	doc := validated(t, `{ users(ids: ["a", "b"]) { id } users(ids: ["b", "a"]) { id } }`)
 	if checkMerging(doc) == nil {
 		t.Error("they merge")
 	}
 }
 
-// TestValuesAreComparedByStructure: how a value is written does not matter, and each
-// literal is read once, whatever the number of places where it is compared.
-func TestValuesAreComparedByStructure(t *testing.T) {
+// TestMerger_ComparesValuesByStructure: the notation of a value does not matter, and each literal
+// is read once, whatever the number of places where it is compared.
+func TestMerger_ComparesValuesByStructure(t *testing.T) {
 	for query, merges := range map[string]bool{
 		`{ userList(filter: {online: true, search: "a"}) { totalCount } userList(filter: {search: "a", online: true}) { totalCount } }`: true,
 		`{ userList(filter: {online: true, search: "a"}) { totalCount } userList(filter: {online: true, search: "b"}) { totalCount } }`: false,
@@ -132,7 +132,7 @@ func TestValuesAreComparedByStructure(t *testing.T) {
 	}
 }
 
-func TestMergingReadsEachLiteralOnce(t *testing.T) {
+func TestMerger_ReadsEachLiteralOnce(t *testing.T) {
 	// Two fields in 2^13 places, each with a long literal.
 	literal := strings.Repeat("a", 100<<10)
 	var b strings.Builder

@@ -53,7 +53,7 @@ func askPersisted(w *graphtest.World, authorization, query string, hashAlone boo
 	return string(r.Data)
 }
 
-// TestPersistedQuery_SameRules looks documents up that the rules refuse, or refuse to some callers.
+// TestPersistedQuery_SameRules looks up documents that the rules refuse, or refuse to some callers.
 func TestPersistedQuery_SameRules(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	server, other, user := w.Bearer(graphtest.AppServer), w.Bearer(graphtest.OtherServer), w.Bearer("ann")
@@ -88,8 +88,8 @@ func TestPersistedQuery_SameRules(t *testing.T) {
 	}
 }
 
-// TestPersistedQuery_RevokedTokenStoresNothing registers with an app token of a former secret, of
-// which only the database knows that it is revoked.
+// TestPersistedQuery_RevokedTokenStoresNothing registers a document with an app token of a former
+// secret; only the database knows that it is revoked.
 func TestPersistedQuery_RevokedTokenStoresNothing(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	former := w.Bearer(graphtest.AppServer)
@@ -109,7 +109,7 @@ func TestPersistedQuery_RevokedTokenStoresNothing(t *testing.T) {
 	}
 }
 
-// A caller with a hash is not kept waiting while the database cannot confirm it.
+// A caller with a hash does not wait longer than others while the database cannot confirm it.
 func TestPersistedQuery_TableLocked(t *testing.T) {
 	url := testenv.MySQLURL(t)
 	w := graphtest.New(t, testenv.Open(t, url))

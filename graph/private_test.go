@@ -10,9 +10,9 @@ import (
 	"rollcall/graph/graphtest"
 )
 
-// TestEveryPrivateField asks for every field of User that the schema marks as
-// private, as everybody.
-func TestEveryPrivateField(t *testing.T) {
+// TestPrivate_EveryField queries every field of User that the schema marks as private, as every
+// kind of caller.
+func TestPrivate_EveryField(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "ann")
 		s := schema()
@@ -25,7 +25,7 @@ func TestEveryPrivateField(t *testing.T) {
 			query, variables := below(s, `user(id: "ann")`, field)
 			for as, want := range map[string]string{
 				graphtest.Guest: "UNAUTHENTICATED", "bob": "FORBIDDEN", "ann": "", graphtest.AppServer: "",
-				graphtest.OtherServer: "", // for whom there is no such user
+				graphtest.OtherServer: "", // has no such user
 			} {
 				r := w.Do(w.Bearer(as), query, variables)
 				if r.Code() != want {
@@ -42,16 +42,16 @@ func TestEveryPrivateField(t *testing.T) {
 	})
 }
 
-// below writes a query for a field of what parent answers.
+// below writes a query for a field of the object that parent returns.
 func below(s *ast.Schema, parent string, field *ast.FieldDefinition) (string, map[string]any) {
 	query, variables := example(s, s.Query, field)
 	at := strings.Index(query, "{")
 	return query[:at] + "{ " + parent + " " + query[at:] + " }", variables
 }
 
-// TestDeadTokens: a token that is good no more opens nothing, not even what asks
-// for none.
-func TestDeadTokens(t *testing.T) {
+// TestInvalidTokens_OpenNothing: an expired or revoked token opens nothing, not even fields that
+// require no token.
+func TestInvalidTokens_OpenNothing(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		s := schema()
 		dead := map[string]string{}
@@ -76,7 +76,7 @@ func TestDeadTokens(t *testing.T) {
 					}
 					query, variables := example(s, root, field)
 					if r := w.Do(bearer, query, variables); r.Code() != want || len(r.Data) > 0 {
-						t.Errorf("%s with a token that is dead by %s: %s", field.Name, name, r.Body)
+						t.Errorf("%s with a token ended by %s: %s", field.Name, name, r.Body)
 					}
 				}
 			}

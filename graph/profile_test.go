@@ -12,10 +12,10 @@ import (
 	"rollcall/graph/graphtest"
 )
 
-// TestEveryFieldAlone asks for each field of a user alone, by itself and in each
-// list, and gets what `users` answers, which reads all: however little is selected,
-// what is selected has been read.
-func TestEveryFieldAlone(t *testing.T) {
+// TestUser_EveryFieldAlone selects each field of a user alone, for the user itself and in each
+// list, and expects the value from `users`, which reads all columns: however little is selected,
+// the selected columns have been read.
+func TestUser_EveryFieldAlone(t *testing.T) {
 	lists := []struct {
 		owner, field string
 		path         []string
@@ -87,8 +87,7 @@ func TestEveryFieldAlone(t *testing.T) {
 	})
 }
 
-// leaves selects all fields of a type that need no arguments, so many deep, but for
-// users.
+// leaves selects all fields of a type that need no arguments, to the given depth, except for users.
 func leaves(s *ast.Schema, typ *ast.Type, depth int) string {
 	def := s.Types[typ.Name()]
 	if def.Kind != ast.Object {
@@ -105,8 +104,7 @@ func leaves(s *ast.Schema, typ *ast.Type, depth int) string {
 	return out + " }"
 }
 
-// within answers what lies at a path, below each element where it goes through a
-// list.
+// within returns the values at a path; where it passes through a list, those below each element.
 func within(value any, path []string) []any {
 	if list, ok := value.([]any); ok {
 		var all []any
@@ -121,8 +119,8 @@ func within(value any, path []string) []any {
 	return within(value.(map[string]any)[path[0]], path[1:])
 }
 
-// TestProfilesAreReadAlone: who shows users by name and status has no more read of
-// them, however that is written, and else all that may be selected.
+// TestUser_ProfilesAreReadAlone: a query that selects only users' IDs, names, avatars and statuses
+// reads only those columns, however it is written, and any other query reads all.
 func TestProfilesAreReadAlone(t *testing.T) {
 	const friend = `{ user(id: "ann") { friends { nodes { user { `
 	tests := []struct {
@@ -168,8 +166,8 @@ func TestProfilesAreReadAlone(t *testing.T) {
 	})
 }
 
-// manyFragments are fragments of which each spreads the next twice: n of them are
-// walked 2^n times by who follows each spread.
+// manyFragments returns fragments of which each spreads the next twice: following each spread
+// visits 2^n.
 func manyFragments(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// served reads the schema as a caller does.
+// served returns the schema as a caller sees it.
 func served(t *testing.T, w *graphtest.World) *ast.Schema {
 	t.Helper()
 	s, err := gqlparser.LoadSchema(&ast.Source{Name: "served", Input: w.Executor.SchemaText()})
@@ -24,7 +24,7 @@ func served(t *testing.T, w *graphtest.World) *ast.Schema {
 }
 
 // TestPublicSchema_HidesWhatIsInternal compares the public schema with the source: the same types,
-// fields and arguments, but without internal directives and what only they mention.
+// fields and arguments, but without internal directives and the types that only they use.
 func TestPublicSchema_HidesWhatIsInternal(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	source, public := ours(schema()), ours(served(t, w))
@@ -79,7 +79,7 @@ func TestPublicSchema_HidesWhatIsInternal(t *testing.T) {
 	})
 }
 
-// TestPublicSchema_SaysWhatIsRequired has each mark and each rule of the source in a description.
+// TestPublicSchema_SaysWhatIsRequired finds each mark and each rule of the source in a description.
 func TestPublicSchema_SaysWhatIsRequired(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	public := served(t, w)

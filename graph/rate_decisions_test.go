@@ -16,9 +16,9 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// rateDecisions has, for each field that users may call and that is a root field or takes IDs, the
-// rules that count a call about another user. A field that shows or changes what others have needs a
-// rule; one with none says why.
+// rateDecisions has, for each root field that users may call and each field that takes IDs, the
+// rules that count a call about another user. A field that reads or changes data of others needs a
+// rule; a comment states why a field has none.
 var rateDecisions = map[string][]string{
 	"Query.me":                {}, // the user itself
 	"Query.user":              {"profiles"},
@@ -40,15 +40,15 @@ var rateDecisions = map[string][]string{
 	"Mutation.addToBlocklist":       {"relations", "profiles"},
 	"Mutation.removeFromBlocklist":  {"relations"},
 
-	"Subscription.statusChanged":       {}, // nobody asks for its events
-	"Subscription.relationshipChanged": {}, // nobody asks for its events
+	"Subscription.statusChanged":       {}, // its events are not requested
+	"Subscription.relationshipChanged": {}, // its events are not requested
 	"Subscription.userStatus":          {"statuses"},
 
 	"User.friendship": {}, // the user's own list
 	"User.hasBlocked": {}, // the user's own list
 }
 
-// recorder grants everything and records the rules.
+// recorder allows everything and records the rules.
 type recorder struct {
 	mu    sync.Mutex
 	rules []string
@@ -92,7 +92,7 @@ func TestRates_EveryFieldHasADecision(t *testing.T) {
 			want, ok := decided[full]
 			delete(decided, full)
 			if !ok {
-				t.Errorf("%s has no decision: may users call it as often as they like?", full)
+				t.Errorf("%s has no decision: decide whether it needs a rate limit", full)
 				continue
 			}
 			of, wrap := def, func(query string) string { return query }
@@ -137,7 +137,7 @@ func takesIDs(s *ast.Schema, field *ast.FieldDefinition) bool {
 	})
 }
 
-// about makes the arguments name bob, and ann as the sender.
+// about sets bob as the target of the arguments, and ann as the sender.
 func about(variables map[string]any) {
 	for name, value := range variables {
 		switch value := value.(type) {

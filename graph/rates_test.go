@@ -16,7 +16,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// strangers are n IDs that no user has.
+// strangers returns n IDs that no user has.
 func strangers(n int) []string {
 	ids := make([]string, n)
 	for i := range ids {
@@ -32,19 +32,19 @@ func TestRates(t *testing.T) {
 	type call struct {
 		query     string
 		variables map[string]any
-		// times is how often it is made; 0: once.
+		// times is how often the call is made; 0 means once.
 		times int
 	}
 	for _, test := range []struct {
 		name string
-		// calls use up the limit, over is one more.
+		// calls use up the limit; over exceeds it.
 		calls []call
 		over  call
-		// free are not counted, or by another rule.
+		// free calls are not counted, or are counted by another rule.
 		free []call
 	}{
 		{
-			"friend requests, also those that are refused",
+			"friend requests, including refused ones",
 			[]call{{sendRequest, input("to", "bob"), 10}, {sendRequest, input("to", "nobody"), 10}},
 			call{query: sendRequest, variables: input("to", "cid")},
 			[]call{{query: cancel, variables: noRequest}},
@@ -66,13 +66,13 @@ func TestRates(t *testing.T) {
 			[]call{{query: block, variables: input("ids", []string{"bob"})}},
 		},
 		{
-			"profiles of others by their IDs, also where there is no user",
+			"profiles of others by their IDs, including unknown IDs",
 			[]call{{profiles, vars("ids", strangers(490)), 1}, {profiles, vars("ids", append(strangers(499), "ann")), 1}, {profile, vars("id", "bob"), 11}},
 			call{query: profile, variables: vars("id", "bob")},
 			[]call{{profile, vars("id", "ann"), 20}, {query: profiles, variables: vars("ids", []string{"ann", "ann"})}, {query: `{ me { name } }`}},
 		},
 		{
-			"profiles of users who are put on lists that show them",
+			"profiles of users put on lists that show them",
 			[]call{
 				{profiles, vars("ids", strangers(450)), 2},
 				{block, input("ids", append(strangers(89), "bob")), 1}, {subscribe, vars("ids", []string{"bob"}), 10},
@@ -159,8 +159,8 @@ func TestRates_NotForAppServers(t *testing.T) {
 	})
 }
 
-// TestRates_Connects: a user that comes and goes without pause is refused, and not only its
-// WebSockets.
+// TestRates_Connects: a user that connects and disconnects continuously is refused, and not only
+// over WebSockets.
 func TestRates_Connects(t *testing.T) {
 	const limit = 60
 	graphtest.Each(t, func(w *graphtest.World) {
@@ -181,7 +181,7 @@ func TestRates_Connects(t *testing.T) {
 		}
 		got := fmt.Sprintf("%d %s %v", resp.StatusCode, resp.Header.Get("Retry-After"), body.Errors[0].Extensions["retryAfterMs"])
 		if got != "429 5 5000" || body.Errors[0].Extensions["code"] != "RATE_LIMITED" {
-			w.T.Errorf("an event stream was answered %s", got)
+			w.T.Errorf("an event stream got %s", got)
 		}
 		w.Socket(bob).Close()
 		w.Clock.Pass(5 * time.Second)
@@ -189,7 +189,7 @@ func TestRates_Connects(t *testing.T) {
 	})
 }
 
-// openStream asks for an event stream from a client address; "": this machine's.
+// openStream requests an event stream from a client address; "" is the loopback address.
 func openStream(w *graphtest.World, authorization, address string) *http.Response {
 	w.T.Helper()
 	body, err := json.Marshal(map[string]any{"query": changed})
@@ -215,7 +215,7 @@ func openStream(w *graphtest.World, authorization, address string) *http.Respons
 	return resp
 }
 
-// TestRates_Nodes has many callers of one user reach two nodes at once.
+// TestRates_Nodes has many requests of one user reach two nodes concurrently.
 func TestRates_Nodes(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		nodes := graphtest.NewNodes(t, db, 2)
@@ -243,7 +243,7 @@ func TestRates_Nodes(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			// Redis's clock runs: another window may have begun on a slow machine.
+			// Redis's clock is running: on a slow machine another window may have begun.
 			windows := int64(time.Since(began)/(5*time.Second)) + 1
 			if n := granted.Load(); n < test.limit || n > test.limit*windows {
 				t.Errorf("%d calls of %s were granted in %d windows, want %d in each", n, test.query, windows, test.limit)
@@ -252,8 +252,8 @@ func TestRates_Nodes(t *testing.T) {
 	})
 }
 
-// TestRates_GoOnWithoutRedis: what needs only the database goes on while Redis is away, and each
-// node still limits.
+// TestRates_GoOnWithoutRedis: operations that need only the database continue while Redis is
+// unreachable, and each node still applies limits.
 func TestRates_GoOnWithoutRedis(t *testing.T) {
 	testenv.NeedServer(t)
 	redis, err := testenv.StartRedis()

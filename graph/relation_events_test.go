@@ -14,8 +14,8 @@ import (
 
 const changes = `subscription { relationshipChanged { kind user { id } at } }`
 
-// upTo answers the events of relationshipChanged, "KIND user" each, up to the one
-// about the user mark.
+// upTo returns the events of relationshipChanged, in the form "KIND user", up to the one about the
+// user mark.
 func upTo(w *graphtest.World, live *graphtest.Live, mark string) []string {
 	w.T.Helper()
 	var list []string
@@ -38,8 +38,8 @@ func upTo(w *graphtest.World, live *graphtest.Live, mark string) []string {
 	}
 }
 
-// TestRelationshipChanged: over real connections, by users and by the App Server,
-// to all devices of exactly those who are concerned.
+// TestRelationshipChanged: changes by users and by the App Server, over real connections, reach all
+// devices of exactly the users that they concern.
 func TestRelationshipChanged(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		people(w, "ann", "bob", "cid", "gone", "mark")
@@ -59,7 +59,7 @@ func TestRelationshipChanged(t *testing.T) {
 			do(server, block, input("userId", "bob", "ids", []string{"mark"}))
 			for name, want := range map[string][]string{"ann": ann, "ann's other": ann, "bob": bob} {
 				if got := upTo(w, devices[name], "mark"); !slices.Equal(got, want) {
-					w.T.Errorf("%s: %s's device was told %q, want %q", what, name, got, want)
+					w.T.Errorf("%s: %s's device received %q, want %q", what, name, got, want)
 				}
 			}
 			do(server, unblock, input("userId", "ann", "ids", []string{"mark"}))
@@ -72,10 +72,10 @@ func TestRelationshipChanged(t *testing.T) {
 		do("ann", sendRequest, input("to", "bob"))
 		w.Clock.Pass(time.Hour)
 		do("ann", sendRequest, input("to", "bob"))
-		expect("a request, again, and again after an hour", nil, []string{"FRIEND_REQUEST_RECEIVED ann", "FRIEND_REQUEST_RECEIVED ann"})
+		expect("a request, repeated, and repeated after an hour", nil, []string{"FRIEND_REQUEST_RECEIVED ann", "FRIEND_REQUEST_RECEIVED ann"})
 		do(server, addFriend, input("userId", "bob", "friendId", "ann", "remark", "Annie"))
 		do(server, addFriend, input("userId", "bob", "friendId", "ann", "remark", "Annie"))
-		expect("addFriend, and again", []string{"FRIEND_REQUEST_ACCEPTED bob", "FRIEND_ADDED bob"}, []string{"FRIEND_ADDED ann"})
+		expect("addFriend, twice", []string{"FRIEND_REQUEST_ACCEPTED bob", "FRIEND_ADDED bob"}, []string{"FRIEND_ADDED ann"})
 		do("ann", setRemark, input("friendId", "bob", "remark", "Bobby"))
 		do(server, setRemark, input("userId", "ann", "friendId", "bob", "remark", "Bobby"))
 		do(server, setRemark, input("userId", "ann", "friendId", "bob", "remark", ""))
@@ -105,14 +105,14 @@ func TestRelationshipChanged(t *testing.T) {
 		expect("deactivation", []string{"FRIEND_ADDED gone", "FRIEND_REMOVED gone"}, []string{"BLOCK_ADDED gone", "BLOCK_REMOVED gone"})
 		do(server, block, input("userId", "cid", "ids", []string{"mark"}))
 		if got := upTo(w, devices["cid"], "mark"); got != nil {
-			w.T.Errorf("cid, whom nothing concerned, was told %q", got)
+			w.T.Errorf("cid, who is not concerned, received %q", got)
 		}
 	})
 }
 
-// TestEventsShowNoMore: what is in an event is seen with the same eyes as in any
-// other answer.
-func TestEventsShowNoMore(t *testing.T) {
+// TestRelationshipChanged_ShowsNoMore: the fields in an event are visible under the same rules as
+// in other responses.
+func TestRelationshipChanged_ShowsNoMore(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		people(w, "ann", "bob")
 		const of = `subscription { relationshipChanged { kind user { %s } } }`
@@ -137,21 +137,21 @@ func TestEventsShowNoMore(t *testing.T) {
 		want := `{"relationshipChanged":{"kind":"FRIEND_REMOVED","user":{"id":"bob","name":"","avatarUrl":null,"state":"DEACTIVATED","deactivatedAt":"2026-11-20T08:15:30.123Z","ban":null,
 			"status":{"userId":"bob","presence":"UNLOGINED","customStatus":""}}}}`
 		if r := live.Next(); !graphtest.Match(w.T, want, r.Data) {
-			w.T.Errorf("the end of a friend is told as %s", r.Body)
+			w.T.Errorf("the event of a deleted friend is %s", r.Body)
 		}
 	})
 }
 
-func TestOnlyUsersHearOfRelations(t *testing.T) {
+func TestRelationshipChanged_OnlyForUsers(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		if r := w.Live("websocket", w.Bearer(server), changes, nil).Next(); r.Code() != "FORBIDDEN" {
-			w.T.Errorf("the App Server is answered %s", r.Body)
+			w.T.Errorf("the App Server received %s", r.Body)
 		}
 	})
 }
 
 // TestRelationshipChanged_OwnBlockHasNoStatus: a user that blocks and unblocks others does not read
-// their statuses by the events.
+// their statuses through the events.
 func TestRelationshipChanged_OwnBlockHasNoStatus(t *testing.T) {
 	const withStatus = `subscription { relationshipChanged { kind user { id status { presence } } } }`
 	eachTransport(t, func(w *graphtest.World, transport string) {

@@ -19,7 +19,7 @@ func pairs(list ...map[string]any) map[string]any {
 	return map[string]any{"pairs": append([]map[string]any{}, list...)} // never null
 }
 
-// decision is one answer; an empty reason is "allowed".
+// decision returns one result; an empty reason means allowed.
 func decision(from, to, reason string) string {
 	head := `{"from":"` + from + `","to":"` + to + `","allowed":`
 	if reason == "" {
@@ -28,8 +28,8 @@ func decision(from, to, reason string) string {
 	return head + `false,"reason":"` + reason + `"}`
 }
 
-// TestMessagePermission: each reason over the API, in the order of precedence;
-// the rules against each other are tested in internal/relations.
+// TestMessagePermission: each reason over the API, in the order of precedence; combinations of the
+// rules are tested in internal/relations.
 func TestMessagePermission(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		people(w, "ann", "bob", "dead", "banned")
@@ -49,7 +49,7 @@ func TestMessagePermission(t *testing.T) {
 			ask("recipient deactivated", "ann", "dead", "RECIPIENT_DEACTIVATED"),
 			ask("to a banned user", "ann", "banned", ""),
 			ask("to oneself", "ann", "ann", ""),
-			ask("nothing against it", "ann", "bob", ""),
+			ask("no objection", "ann", "bob", ""),
 		)
 		w.Set(map[string]string{"onlyFriendsCanMessage": "true"})
 		w.Run(
@@ -73,7 +73,7 @@ func TestMessagePermission(t *testing.T) {
 
 			step("a user for itself", "ann", permission, fromTo("ann", "bob"), `{"messagePermission":`+decision("ann", "bob", "")+`}`),
 			refusal("a user for another", "ann", permission, fromTo("bob", "ann"), "FORBIDDEN"),
-			refusal("a user for nobody", "ann", permission, fromTo("nobody", "ann"), "FORBIDDEN"),
+			refusal("a user for an unknown sender", "ann", permission, fromTo("nobody", "ann"), "FORBIDDEN"),
 			refusal("a user for many", "ann", permissions, pairs(fromTo("ann", "bob")), "FORBIDDEN"),
 			refusal("a guest", graphtest.Guest, permission, fromTo("ann", "bob"), "UNAUTHENTICATED"),
 			step("another app's App Server", graphtest.OtherServer, permission, fromTo("ann", "bob"), `{"messagePermission":`+decision("ann", "bob", "SENDER_NOT_FOUND")+`}`),
@@ -81,8 +81,8 @@ func TestMessagePermission(t *testing.T) {
 	})
 }
 
-// TestPermissionsOverHTTPCostTwoQueries: one for the token and one for the answer.
-func TestPermissionsOverHTTPCostTwoQueries(t *testing.T) {
+// TestMessagePermission_CostsTwoQueries: one for the token and one for the decision.
+func TestMessagePermission_CostsTwoQueries(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		people(w, "ann", "bob")
 		app := w.Bearer(server)
@@ -109,7 +109,7 @@ func TestPermissionsOverHTTPCostTwoQueries(t *testing.T) {
 		}
 		r = w.Do(app, permission, fromTo(strings.Repeat("x", 1025), "bob"))
 		if r.Code() != "INVALID_ARGUMENT" {
-			w.T.Errorf("an endless ID: %s", r.Body)
+			w.T.Errorf("an overlong ID: %s", r.Body)
 		}
 	})
 }

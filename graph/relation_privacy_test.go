@@ -8,8 +8,8 @@ import (
 	"rollcall/graph/graphtest"
 )
 
-// TestListsAreTheirOwners: each private field, and each change, as everybody.
-func TestListsAreTheirOwners(t *testing.T) {
+// TestRelations_Privacy: each private field, and each change, as every kind of caller.
+func TestRelations_Privacy(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		people(w, "ann", "bob", "cid")
 		w.Run(
@@ -53,7 +53,7 @@ func TestListsAreTheirOwners(t *testing.T) {
 		} {
 			name := strings.Fields(query)[3]
 			w.Run(
-				refusal(name+" for somebody else", "bob", query, variables, "FORBIDDEN"),
+				refusal(name+" for another user", "bob", query, variables, "FORBIDDEN"),
 				refusal(name+" as another app's App Server", graphtest.OtherServer, query, variables, "USER_NOT_FOUND"),
 				refusal(name+" as a guest", graphtest.Guest, query, variables, "UNAUTHENTICATED"),
 			)
@@ -78,7 +78,7 @@ func TestListsAreTheirOwners(t *testing.T) {
 	})
 }
 
-func TestBadRelations(t *testing.T) {
+func TestRelations_BadInputs(t *testing.T) {
 	long := strings.Repeat("丽", 100)
 	many := make([]string, 101)
 	for i := range many {
@@ -132,8 +132,8 @@ func TestBadRelations(t *testing.T) {
 	})
 }
 
-// TestFriendPages: Relay's fields over the API, and a cursor of another list.
-func TestFriendPages(t *testing.T) {
+// TestFriends_Pages: Relay's fields over the API, and a cursor of another list.
+func TestFriends_Pages(t *testing.T) {
 	const page = `query($after: String) { me { friends(first: 2, after: $after) { edges { cursor node { user { id } } } nodes { user { id } } totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }`
 	after := func(cursor string) map[string]any { return map[string]any{"after": cursor} }
 	graphtest.Each(t, func(w *graphtest.World) {

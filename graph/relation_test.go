@@ -19,12 +19,12 @@ const (
 	friendIDsOfAnn = `{ user(id: "ann") { friendIds } }`
 )
 
-// step is a scenario in short.
+// step returns a scenario that must succeed.
 func step(name, as, query string, variables map[string]any, data string) graphtest.Scenario {
 	return graphtest.Scenario{Name: name, As: as, Query: query, Variables: variables, WantData: data}
 }
 
-// refusal is a scenario that ends with an error.
+// refusal returns a scenario that must end with an error.
 func refusal(name, as, query string, variables map[string]any, code string, extensions ...any) graphtest.Scenario {
 	s := graphtest.Scenario{Name: name, As: as, Query: query, Variables: variables, WantCode: code}
 	if len(extensions) > 0 {
@@ -36,7 +36,7 @@ func refusal(name, as, query string, variables map[string]any, code string, exte
 	return s
 }
 
-// items is the answer to a batch: id, outcome or code, and so on.
+// items returns the result of a batch: pairs are the id, the outcome or code, and so on.
 func items(field string, pairs ...string) string {
 	out := `{"` + field + `":[`
 	for i := 0; i < len(pairs); i += 2 {
@@ -88,7 +88,7 @@ func TestFriends(t *testing.T) {
 			refusal("with nobody", server, addFriend, input("userId", "ann", "friendId", "nobody"), "USER_NOT_FOUND", "userId", "nobody"),
 			refusal("with a user of another app", server, addFriend, input("userId", "ann", "friendId", "eve"), "USER_NOT_FOUND", "userId", "eve"),
 			refusal("with a deactivated user", server, addFriend, input("userId", "ann", "friendId", "dead"), "USER_DEACTIVATED", "userId", "dead"),
-			step("up to the limit, and the answer counts", server,
+			step("up to the limit", server,
 				`mutation($input: AddFriendInput!) { addFriend(input: $input) { user { id friends { totalCount nodes { user { id } } } } } }`,
 				input("userId", "ann", "friendId", "cid"),
 				`{"addFriend":{"user":{"id":"cid","friends":{"totalCount":1,"nodes":[{"user":{"id":"ann"}}]}}}}`),
@@ -99,12 +99,12 @@ func TestFriends(t *testing.T) {
 			step("a remark", "ann", setRemark, input("friendId", "bob", "remark", "B."), `{"setFriendRemark":{"user":{"id":"bob"},"remark":"B.","blocked":false}}`),
 			step("a remark by the App Server", server, setRemark, input("userId", "ann", "friendId", "bob", "remark", ""),
 				`{"setFriendRemark":{"user":{"id":"bob"},"remark":null,"blocked":false}}`),
-			refusal("a remark on one who is no friend", "ann", setRemark, input("friendId", "dan", "remark", "D."), "NOT_FRIENDS"),
-			refusal("a remark on nobody", "ann", setRemark, input("friendId", "nobody", "remark", "N."), "USER_NOT_FOUND"),
+			refusal("a remark on a user that is not a friend", "ann", setRemark, input("friendId", "dan", "remark", "D."), "NOT_FRIENDS"),
+			refusal("a remark on an unknown user", "ann", setRemark, input("friendId", "nobody", "remark", "N."), "USER_NOT_FOUND"),
 
-			step("removing one who is no friend", "ann", removeFriend, input("friendId", "dan"), `{"removeFriend":`+item("dan", "ALREADY")+`}`),
+			step("removing a user that is not a friend", "ann", removeFriend, input("friendId", "dan"), `{"removeFriend":`+item("dan", "ALREADY")+`}`),
 			step("removing nobody", "ann", removeFriend, input("friendId", "nobody"), `{"removeFriend":`+item("nobody", "USER_NOT_FOUND")+`}`),
-			step("removing one of another app", "ann", removeFriend, input("friendId", "eve"), `{"removeFriend":`+item("eve", "USER_NOT_FOUND")+`}`),
+			step("removing a user of another app", "ann", removeFriend, input("friendId", "eve"), `{"removeFriend":`+item("eve", "USER_NOT_FOUND")+`}`),
 			step("removing ends both directions", "bob", removeFriend, input("userId", "bob", "friendId", "ann"), `{"removeFriend":`+item("ann", "DONE")+`}`),
 			step("for the other too", server, friendIDsOfAnn, nil, `{"user":{"friendIds":["cid"]}}`),
 			step("and makes room", server, addFriend, input("userId", "ann", "friendId", "dan"), `{"addFriend":{"user":{"id":"dan"},"remark":null,"createdAt":"*","blocked":false}}`),
@@ -127,10 +127,10 @@ func TestBlocklist(t *testing.T) {
 					"dead", "USER_DEACTIVATED", "no ID!", "USER_NOT_FOUND", "bob", "ALREADY")),
 			step("a blocked friend stays a friend", "ann", `{ me { friends { nodes { user { id } blocked } } friendship(with: "bob") { blocked } hasBlocked(id: "bob") } }`, nil,
 				`{"me":{"friends":{"nodes":[{"user":{"id":"bob"},"blocked":true}]},"friendship":{"blocked":true},"hasBlocked":true}}`),
-			step("and is not told", "bob", `{ me { friends { nodes { user { id } blocked } } hasBlocked(id: "ann") blocklist { totalCount } } }`, nil,
+			step("and does not see it", "bob", `{ me { friends { nodes { user { id } blocked } } hasBlocked(id: "ann") blocklist { totalCount } } }`, nil,
 				`{"me":{"friends":{"nodes":[{"user":{"id":"ann"},"blocked":false}]},"hasBlocked":false,"blocklist":{"totalCount":0}}}`),
 			step("it cannot message", "bob", `{ messagePermission(from: "bob", to: "ann") { allowed reason } }`, nil, `{"messagePermission":{"allowed":false,"reason":"BLOCKED_BY_RECIPIENT"}}`),
-			step("but be messaged", "ann", `{ messagePermission(from: "ann", to: "bob") { from to allowed reason } }`, nil,
+			step("but can be messaged", "ann", `{ messagePermission(from: "ann", to: "bob") { from to allowed reason } }`, nil,
 				`{"messagePermission":{"from":"ann","to":"bob","allowed":true,"reason":null}}`),
 			step("by the App Server, up to the limit", server, block, input("userId", "ann", "ids", []string{"cid", "dan"}),
 				items("addToBlocklist", "cid", "DONE", "dan", "BLOCKLIST_LIMIT_REACHED")),
@@ -142,8 +142,8 @@ func TestBlocklist(t *testing.T) {
 				`{"messagePermission":{"allowed":true},"me":{"friendIds":["ann"]}}`),
 			refusal("of nobody", server, block, input("userId", "nobody", "ids", []string{"ann"}), "USER_NOT_FOUND"),
 			refusal("of a deactivated user", server, block, input("userId", "dead", "ids", []string{"ann"}), "USER_DEACTIVATED"),
-			step("deactivation takes the entry off", server, `mutation { deactivateUsers(ids: ["cid"]) { outcome } }`, nil, ""),
-			step("of others' lists", "ann", `{ me { blockedIds blocklist { totalCount } } }`, nil, `{"me":{"blockedIds":[],"blocklist":{"totalCount":0}}}`),
+			step("deactivation removes the entry", server, `mutation { deactivateUsers(ids: ["cid"]) { outcome } }`, nil, ""),
+			step("from others' lists", "ann", `{ me { blockedIds blocklist { totalCount } } }`, nil, `{"me":{"blockedIds":[],"blocklist":{"totalCount":0}}}`),
 		)
 	})
 }
@@ -165,29 +165,29 @@ func TestWhitelist(t *testing.T) {
 			step("and decides nothing", server, asked, nil, yes),
 			step("the switch", server, setWhitelist, input("userIds", []string{"ann", "nobody", "dead", "eve", "ann"}, "enabled", true),
 				items("setWhitelistEnabled", "ann", "DONE", "nobody", "USER_NOT_FOUND", "dead", "USER_DEACTIVATED", "eve", "USER_NOT_FOUND", "ann", "ALREADY")),
-			step("a friend is not on it by itself", server, asked, nil, no("NOT_IN_WHITELIST")),
+			step("a friend is not on it automatically", server, asked, nil, no("NOT_IN_WHITELIST")),
 			step("blocking bob", "ann", block, input("ids", []string{"bob"}), ""),
 			step("whitelisting bob, up to the limit", server, allow, input("userId", "ann", "ids", []string{"bob", "dan"}),
 				items("addToWhitelist", "bob", "DONE", "dan", "WHITELIST_LIMIT_REACHED")),
-			step("the blocklist is inert", server, asked, nil, yes),
+			step("the blocklist has no effect", server, asked, nil, yes),
 			step("newest first", server, `{ user(id: "ann") { whitelist { enabled entries(first: 5) { totalCount nodes { user { id } createdAt } } } } }`, nil,
 				`{"user":{"whitelist":{"enabled":true,"entries":{"totalCount":2,"nodes":[{"user":{"id":"bob"},"createdAt":"*"},{"user":{"id":"cid"},"createdAt":"*"}]}}}}`),
 			step("turned off", server, setWhitelist, input("userIds", []string{"ann"}, "enabled", false), items("setWhitelistEnabled", "ann", "DONE")),
-			step("the blocklist was kept", server, asked, nil, no("BLOCKED_BY_RECIPIENT")),
+			step("the blocklist has its effect again", server, asked, nil, no("BLOCKED_BY_RECIPIENT")),
 			step("removal", server, disallow, input("userId", "ann", "ids", []string{"cid", "dan"}),
 				items("removeFromWhitelist", "cid", "DONE", "dan", "ALREADY")),
 			refusal("of nobody", server, allow, input("userId", "nobody", "ids", []string{"ann"}), "USER_NOT_FOUND"),
 			refusal("as a user", "ann", allow, input("userId", "ann", "ids", []string{"bob"}), "FORBIDDEN"),
 			refusal("removal as a user", "ann", disallow, input("userId", "ann", "ids", []string{"bob"}), "FORBIDDEN"),
 			refusal("the switch as a user", "ann", setWhitelist, input("userIds", []string{"ann"}, "enabled", true), "FORBIDDEN"),
-			refusal("looking as the owner", "ann", `{ me { whitelist { enabled } } }`, nil, "FORBIDDEN"),
+			refusal("reading it as the owner", "ann", `{ me { whitelist { enabled } } }`, nil, "FORBIDDEN"),
 		)
 	})
 }
 
-// TestAPageOfFriendsCostsTwoQueries: one for who asks, one for the page; for the
-// App Server one more, for the user that it names.
-func TestAPageOfFriendsCostsTwoQueries(t *testing.T) {
+// TestFriends_PageCostsTwoQueries: one for the caller, one for the page. For the App Server there
+// is one more, for the user with the given ID.
+func TestFriends_PageCostsTwoQueries(t *testing.T) {
 	const page = `{ totalCount pageInfo { hasNextPage endCursor } nodes { remark createdAt blocked user { id name avatarUrl state createdAt status { presence customStatus changedAt } } } }`
 	graphtest.Each(t, func(w *graphtest.World) {
 		ann := w.Bearer("ann")
@@ -213,7 +213,7 @@ func TestAPageOfFriendsCostsTwoQueries(t *testing.T) {
 			if r := w.Do(app, `query($n: Int!) { user(id: "ann") { friends(first: $n) `+page+` } }`, variables); r.Code() != "" {
 				w.T.Fatalf("%s", r.Body)
 			}
-			if n := queries.Load(); n > 3 { // the token's included
+			if n := queries.Load(); n > 3 { // including the one for the token
 				w.T.Errorf("a page of %d took the App Server %d queries", size, n)
 			}
 		}

@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/fault"
 )
 
-// ours are the definitions that this project wrote.
+// ours returns the definitions of this project.
 func ours(schema *ast.Schema) map[string]*ast.Definition {
 	out := make(map[string]*ast.Definition)
 	for name, def := range schema.Types {
@@ -28,7 +28,7 @@ func schema() *ast.Schema {
 	return generated.NewExecutableSchema(generated.Config{Resolvers: &graph.Resolver{}}).Schema()
 }
 
-func TestEveryRootFieldSaysWhoMayCall(t *testing.T) {
+func TestSchema_EveryRootFieldHasAuth(t *testing.T) {
 	s := schema()
 	for _, root := range []*ast.Definition{s.Query, s.Mutation, s.Subscription} {
 		for _, field := range root.Fields {
@@ -37,13 +37,13 @@ func TestEveryRootFieldSaysWhoMayCall(t *testing.T) {
 			}
 			mark := field.Directives.ForName("auth")
 			if mark == nil || len(mark.Arguments.ForName("to").Value.Children) == 0 {
-				t.Errorf("%s.%s has no @auth: nobody may call it", root.Name, field.Name)
+				t.Errorf("%s.%s has no @auth: no caller may use it", root.Name, field.Name)
 			}
 		}
 	}
 }
 
-func TestEverythingIsDescribed(t *testing.T) {
+func TestSchema_EverythingIsDescribed(t *testing.T) {
 	s := schema()
 	for name, def := range ours(s) {
 		if def.Description == "" {
@@ -70,8 +70,8 @@ func TestEverythingIsDescribed(t *testing.T) {
 	}
 }
 
-// TestEveryInputIsValidated: each list and ID that a caller gives has a rule.
-func TestEveryInputIsValidated(t *testing.T) {
+// TestSchema_EveryInputIsValidated: each list and ID in the inputs has a rule.
+func TestSchema_EveryInputIsValidated(t *testing.T) {
 	s := schema()
 	for name, def := range ours(s) {
 		if def.Kind == ast.InputObject {
@@ -95,9 +95,8 @@ func TestEveryInputIsValidated(t *testing.T) {
 	}
 }
 
-// TestZeroInputsDoNotPanic: the validator panics on types that it was not told
-// how to read.
-func TestZeroInputsDoNotPanic(t *testing.T) {
+// TestSchema_ZeroInputsDoNotPanic: the validator panics on types that it does not support.
+func TestSchema_ZeroInputsDoNotPanic(t *testing.T) {
 	v := graph.NewValidator()
 	inputs := []any{
 		generated.AddFriendInput{}, generated.BanUsersInput{}, generated.BlocklistInput{}, generated.DisconnectUserInput{},
@@ -120,9 +119,9 @@ func TestZeroInputsDoNotPanic(t *testing.T) {
 	}
 }
 
-// TestAuthorisationMatrix asks for every root field as everybody whom its @auth
-// does not name.
-func TestAuthorisationMatrix(t *testing.T) {
+// TestAuth_EveryRootField calls every root field as each kind of caller that its @auth does not
+// list.
+func TestAuth_EveryRootField(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		bearer := map[string]string{
 			"GUEST":      "",
@@ -154,8 +153,7 @@ func TestAuthorisationMatrix(t *testing.T) {
 	})
 }
 
-// example writes an operation that asks for one root field with arguments of the
-// right types.
+// example writes an operation that selects one root field with arguments of the right types.
 func example(s *ast.Schema, root *ast.Definition, field *ast.FieldDefinition) (string, map[string]any) {
 	variables := make(map[string]any)
 	var declared, given []string

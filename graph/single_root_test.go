@@ -49,7 +49,7 @@ func TestSubscription_SingleRootField(t *testing.T) {
 	}
 }
 
-// TestSubscription_SkipOnEveryField sends each subscription of the schema skipped.
+// TestSubscription_SkipOnEveryField sends each subscription of the schema with @skip.
 func TestSubscription_SkipOnEveryField(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	s := schema()

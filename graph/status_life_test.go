@@ -8,7 +8,7 @@ import (
 	"rollcall/graph/transport"
 )
 
-// presenceOf answers a user's status as the App Server sees it, "ONLINE busy".
+// presenceOf returns a user's status as the App Server sees it, such as "ONLINE busy".
 func presenceOf(w *graphtest.World, id string) string {
 	w.T.Helper()
 	one := w.Live("websocket", w.Bearer(graphtest.AppServer), userStatus, vars("ids", []string{id}))
@@ -16,9 +16,9 @@ func presenceOf(w *graphtest.World, id string) string {
 	return one.Status()[len(id)+1:]
 }
 
-// UNLOGINED: never logged in, or the last device has called logout; OFFLINE where
-// the last one has only gone.
-func TestUnlogined(t *testing.T) {
+// A user is UNLOGINED if it never logged in, or if its last device called logout; it is OFFLINE if
+// its last device only disconnected.
+func TestStatus_Unlogined(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		ann := w.Bearer("ann")
 		all := everyone(w)
@@ -37,14 +37,14 @@ func TestUnlogined(t *testing.T) {
 		all.Want("ann OFFLINE")
 		do(`mutation { logout }`) // with none connected
 		all.Want("ann UNLOGINED")
-		do(`mutation { logout(allDevices: true) }`) // is so already
-		// The token is as good as before.
+		do(`mutation { logout(allDevices: true) }`) // already logged out
+		// The token is still valid.
 		again := w.Live(transport, ann, changed, nil)
 		all.Want("ann ONLINE")
 		w.Run(graphtest.Scenario{Name: "since", As: graphtest.AppServer, Query: `{ user(id: "ann") { status { presence changedAt } } }`,
 			WantData: `{"user":{"status":{"presence":"ONLINE","changedAt":"*"}}}`})
 
-		// Of a device that logs out and one that goes, the last one counts.
+		// If one device logs out and another disconnects, the last one decides.
 		phone := w.Socket(ann)
 		again.Close()
 		eventually(w, func() bool { return len(devices(w, "ann")) == 1 })
@@ -62,8 +62,8 @@ func TestUnlogined(t *testing.T) {
 	})
 }
 
-// A restart turns ONLINE into OFFLINE, and nothing else into anything.
-func TestStatusSurvivesARestart(t *testing.T) {
+// A restart turns ONLINE into OFFLINE, and changes nothing else.
+func TestStatus_AfterRestart(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		tokens := map[string]string{}
 		for _, id := range []string{"online", "offline", "unlogined", "never"} {
@@ -96,9 +96,9 @@ func TestStatusSurvivesARestart(t *testing.T) {
 	})
 }
 
-// A WebSocket whose client is not heard of counts as gone. (An SSE stream is one
-// way only: it is gone when it breaks.)
-func TestSilentDeviceIsGone(t *testing.T) {
+// A WebSocket whose client stays silent counts as disconnected. (An SSE stream carries data in one
+// direction only: it is disconnected when it breaks.)
+func TestStatus_SilentDeviceIsDisconnected(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Adjust = func(c *transport.Config) { c.HeartbeatTimeout = 500 * time.Millisecond }
 		w.Restart()
@@ -114,8 +114,8 @@ func TestSilentDeviceIsGone(t *testing.T) {
 	})
 }
 
-// A custom status is one for all devices, and goes with the last one, in one event.
-func TestCustomStatusGoesWithTheLastDevice(t *testing.T) {
+// All devices share one custom status. It is cleared with the last device, in one event.
+func TestStatus_CustomStatusEndsWithTheLastDevice(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		all := everyone(w)
 		first := watching(w, transport, "ann")
@@ -141,8 +141,8 @@ func TestCustomStatusGoesWithTheLastDevice(t *testing.T) {
 	})
 }
 
-// Whoever comes back before its loss is noticed, or after, stays ONLINE in the end.
-func TestQuickReconnect(t *testing.T) {
+// A user that reconnects before or after its loss is noticed is ONLINE in the end.
+func TestStatus_QuickReconnect(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		all := everyone(w)
 		ann := watching(w, transport, "ann")
@@ -152,7 +152,7 @@ func TestQuickReconnect(t *testing.T) {
 		}
 		eventually(w, func() bool { return len(devices(w, "ann")) == 1 })
 		do(w, "ann", setStatus, vars("text", "back"))
-		// A loss that was noticed before the return may have been told, or not.
+		// If the loss was noticed before the reconnect, there may or may not be an event of it.
 		for got := ""; got != "ann ONLINE back"; {
 			if got = all.Status(); got == "" || got == "ann UNLOGINED" {
 				w.T.Fatalf("told %q", got)

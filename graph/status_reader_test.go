@@ -13,9 +13,8 @@ import (
 	"rollcall/models"
 )
 
-// bulky is a subscription to users' statuses whose every event takes some ten
-// kilobytes, with custom statuses of 100 bytes: what the network holds on the way
-// is soon full of them.
+// bulky is a subscription to users' statuses with events of some ten kilobytes each, with custom
+// statuses of 100 bytes: the network's buffers are soon full.
 var bulky = func() string {
 	var b strings.Builder
 	b.WriteString(`subscription($ids: [ID!]!) { userStatus(ids: $ids) { userId presence customStatus`)
@@ -25,10 +24,10 @@ var bulky = func() string {
 	return b.String() + " } }"
 }()
 
-// numbered answers a custom status of 100 bytes.
+// numbered returns a custom status of 100 bytes.
 func numbered(n int) string { return fmt.Sprintf("%0100d", n) }
 
-// account answers a user as presence knows it.
+// account returns a user as presence identifies it.
 func account(w *graphtest.World, id string) status.Account {
 	w.T.Helper()
 	u, err := w.Users.ByID(context.Background(), w.App.ID, id)
@@ -38,7 +37,7 @@ func account(w *graphtest.World, id string) status.Account {
 	return status.AccountOf(u)
 }
 
-// set sets a custom status without a request: there are many in these tests.
+// set sets a custom status without a request, because these tests set many.
 func set(w *graphtest.World, acc status.Account, text string) {
 	w.T.Helper()
 	if _, err := w.Presence.SetStatus(context.Background(), acc, text); err != nil {
@@ -46,9 +45,9 @@ func set(w *graphtest.World, acc status.Account, text string) {
 	}
 }
 
-// A reader that pauses misses statuses, but is told of none that is older than one
-// before, and of the last.
-func TestSlowReaderEndsAtTheLast(t *testing.T) {
+// A reader that pauses misses statuses, but receives none that is older than an earlier one, and
+// receives the last.
+func TestStatusReader_SlowReceivesTheLast(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, name string) {
 		w.Adjust = func(c *transport.Config) { c.Limits.WriteTimeout = time.Minute }
 		w.Restart()
@@ -82,9 +81,9 @@ func TestSlowReaderEndsAtTheLast(t *testing.T) {
 	})
 }
 
-// A reader that takes nothing for so long that too much waits for it is cut, and
-// others hear of everything meanwhile.
-func TestStalledReaderIsCut(t *testing.T) {
+// A reader that stops reading is cut once too much is queued for it, while others receive
+// everything.
+func TestStatusReader_StalledIsCut(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, name string) {
 		w.Adjust = func(c *transport.Config) { c.Limits.QueueBytes = 64 << 10 }
 		w.Restart()
@@ -116,7 +115,7 @@ func TestStalledReaderIsCut(t *testing.T) {
 			for len(want) > 0 {
 				told := healthy.Status()
 				if !want[told] {
-					w.T.Fatalf("the other reader was told %q", told)
+					w.T.Fatalf("the other reader received %q", told)
 				}
 				delete(want, told)
 			}
@@ -128,17 +127,17 @@ func TestStalledReaderIsCut(t *testing.T) {
 	})
 }
 
-// nowhere is a link that has nothing to cut.
+// nowhere is a link with nothing to cut.
 type nowhere struct{}
 
 func (nowhere) Cut(status.Reason) {}
 
-// noCheck lets a device connect.
+// noCheck allows every device to connect.
 func noCheck(context.Context) error { return nil }
 
-// Who watches is told when somebody comes for the very first time, be it a friend,
-// a new friend or one who is subscribed.
-func TestFirstOnlineIsTold(t *testing.T) {
+// Watchers receive an event when a user comes online for the first time: a friend, a new friend, or
+// a user with a subscription.
+func TestStatusChanged_FirstOnline(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		for _, id := range []string{"ann", "friend", "new", "subscribed"} {
 			w.Register(w.App, id)
@@ -154,8 +153,8 @@ func TestFirstOnlineIsTold(t *testing.T) {
 	})
 }
 
-// Whoever was away while others changed sees, when it is back, how they are now.
-func TestReconnectSeesThePresent(t *testing.T) {
+// A user that was disconnected while others changed sees their present statuses when it reconnects.
+func TestStatusChanged_AfterReconnect(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		for _, id := range []string{"comes", "goes", "talks"} {
 			w.Register(w.App, id)
@@ -187,7 +186,7 @@ func TestReconnectSeesThePresent(t *testing.T) {
 		present.Want("talks ONLINE after")
 		do(w, "talks", setStatus, vars("text", "on"))
 		present.Want("talks ONLINE on")
-		for got := ""; got != "talks ONLINE on"; { // the own return may be told before
+		for got := ""; got != "talks ONLINE on"; { // the event of its own return may be earlier
 			if got = ann.Status(); got != "ann ONLINE" && got != "talks ONLINE on" {
 				w.T.Fatalf("told %q", got)
 			}

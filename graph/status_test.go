@@ -75,7 +75,7 @@ func everyone(w *graphtest.World) *graphtest.Live {
 	return w.Live("websocket", w.Bearer(graphtest.AppServer), appChanged, nil)
 }
 
-func TestStatusFollowsDevices(t *testing.T) {
+func TestStatus_FollowsDevices(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		all := everyone(w)
 		first := watching(w, transport, "ann")
@@ -116,12 +116,12 @@ func eventually(w *graphtest.World, happened func() bool) {
 	w.T.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !happened(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			w.T.Fatal("waited in vain")
+			w.T.Fatal("timed out")
 		}
 	}
 }
 
-func TestLogoutOverWebSocket(t *testing.T) {
+func TestLogout_OverWebSocket(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		all := everyone(w)
 		first, second := w.Socket(w.Bearer("ann")), w.Socket(w.Bearer("ann"))
@@ -144,7 +144,7 @@ func TestLogoutOverWebSocket(t *testing.T) {
 	})
 }
 
-func TestLogoutOverHTTPEndsAllDevices(t *testing.T) {
+func TestLogout_OverHTTPEndsAllDevices(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		all := everyone(w)
 		ann := watching(w, transport, "ann")
@@ -155,7 +155,7 @@ func TestLogoutOverHTTPEndsAllDevices(t *testing.T) {
 				w.T.Fatalf("closed with %d, want 4401", code)
 			}
 		} else {
-			// The stream may tell of the user's own change before it ends.
+			// The stream may deliver the user's own change before it ends.
 			got := ann.Status()
 			if got == "ann UNLOGINED" {
 				got = ann.Status()
@@ -170,9 +170,8 @@ func TestLogoutOverHTTPEndsAllDevices(t *testing.T) {
 	})
 }
 
-// Whatever takes the last device away: one event, and the custom status is gone
-// with it.
-func TestDevicesAreTakenAway(t *testing.T) {
+// However the last device is taken away, there is one event, and the custom status is cleared.
+func TestStatus_DevicesAreTakenAway(t *testing.T) {
 	for _, test := range []struct {
 		name, query, want string
 		code              int
@@ -210,7 +209,7 @@ func TestDevicesAreTakenAway(t *testing.T) {
 					do(w, graphtest.AppServer, `mutation { reactivateUsers(ids: ["ann"]) { outcome } }`, nil)
 				}
 				if got := "ann " + presenceOf(w, "ann"); got != test.want {
-					t.Errorf("in the end %s, want %s", got, test.want)
+					t.Errorf("at the end %s, want %s", got, test.want)
 				}
 				all.Quiet()
 			})
@@ -242,29 +241,29 @@ func TestCustomStatus(t *testing.T) {
 				WantData: `{"user":{"status":{"customStatus":"` + text + `"}}}`},
 			graphtest.Scenario{Name: "an App Server has none", As: graphtest.AppServer, Query: setStatus, Variables: vars("text", "x"), WantCode: "FORBIDDEN"},
 		)
-		// Cut inside a character.
+		// Truncated within a character.
 		if got := postRaw(w, "ann", `{"query":"mutation { setStatus(customStatus: \"`+text[:99]+`\xe4\") { presence } }"}`); got != http.StatusBadRequest {
-			w.T.Errorf("a text cut inside a character answered %d", got)
+			w.T.Errorf("a text truncated within a character: status %d", got)
 		}
-		// Half of a character that UTF-16 has in two, in a variable and in a document.
+		// Half of a surrogate pair, in a variable and in a document.
 		for _, body := range []string{
 			`{"query":"mutation($text: String!) { setStatus(customStatus: $text) { presence } }","variables":{"text":"a\ud83d"}}`,
 			`{"query":"mutation { setStatus(customStatus: \"a\\ud83d\") { presence } }"}`,
 		} {
 			if got := postRaw(w, "ann", body); got != http.StatusBadRequest {
-				w.T.Errorf("half a character answered %d to %s", got, body)
+				w.T.Errorf("half a character: status %d for %s", got, body)
 			}
 		}
 		for _, d := range []*graphtest.Live{first, second} {
 			got := d.Status()
-			if got == "ann ONLINE" { // the second device's connecting may be heard of by nobody
+			if got == "ann ONLINE" { // the event of the second device's connect may be omitted
 				got = d.Status()
 			}
 			if got != "ann ONLINE "+text {
 				w.T.Fatalf("told %q", got)
 			}
 		}
-		// Only now: a reader that is behind need not be told of what was between.
+		// Only now: a reader that is behind may miss the events in between.
 		w.Run(graphtest.Scenario{Name: "cleared", As: "ann", Query: setStatus, Variables: vars("text", ""),
 			WantData: `{"setStatus":{"userId":"ann","presence":"ONLINE","customStatus":""}}`})
 		for _, d := range []*graphtest.Live{first, second} {
@@ -292,7 +291,7 @@ func postRaw(w *graphtest.World, as, body string) (status int) {
 
 var disabled = map[string]any{"number": 72001}
 
-func TestAskingNeedsTheSwitch(t *testing.T) {
+func TestStatus_QueriesNeedTheSwitch(t *testing.T) {
 	eachWay(t, func(w *graphtest.World, way string) {
 		w.Register(w.App, "bob")
 		refused := func(name, query string, ids ...string) graphtest.Scenario {
@@ -319,7 +318,7 @@ func TestAskingNeedsTheSwitch(t *testing.T) {
 	})
 }
 
-// In the order asked, null for whom the app does not have.
+// In the order of the IDs, with null for users that the app does not have.
 func TestUserStatuses(t *testing.T) {
 	eachWay(t, func(w *graphtest.World, way string) {
 		for _, id := range []string{"bob", "gone"} {
@@ -350,7 +349,7 @@ func TestUserStatuses(t *testing.T) {
 	})
 }
 
-func TestWatchingNeedsTheSwitch(t *testing.T) {
+func TestUserStatus_NeedsTheSwitch(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		w.Register(w.App, "bob")
 		w.Set(map[string]string{"statusQueryEnabled": "false"})
@@ -388,7 +387,7 @@ func TestUserStatus(t *testing.T) {
 		first := []string{twice.Status(), twice.Status()}
 		slices.Sort(first)
 		if !slices.Equal(first, []string{"bob ONLINE busy", "cid UNLOGINED"}) {
-			w.T.Errorf("two users, one of them asked for twice, are told as %q", first)
+			w.T.Errorf("two users, one of them asked for twice, are reported as %q", first)
 		}
 		bob.Close()
 		twice.Want("bob OFFLINE")
@@ -408,7 +407,7 @@ func TestUserStatus(t *testing.T) {
 	})
 }
 
-func TestSwitchEndsUserStatus(t *testing.T) {
+func TestUserStatus_EndsWithTheSwitch(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		for _, id := range []string{"ann", "bob"} {
 			w.Register(w.App, id)
@@ -437,7 +436,7 @@ func TestSwitchEndsUserStatus(t *testing.T) {
 		w.Set(map[string]string{"statusQueryEnabled": "true"})
 		again := w.Live(transport, w.Bearer("ann"), userStatus, both)
 		again.Want("ann ONLINE here", "bob ONLINE")
-		// As another process does it.
+		// Like another process.
 		elsewhere := apps.New(w.DB, new(bus.Bus), nil, w.Clock.Now)
 		if _, err := elsewhere.Set(context.Background(), w.App.Key, map[string]string{"statusQueryEnabled": "false"}, audit.AppServer); err != nil {
 			w.T.Fatal(err)
@@ -468,7 +467,7 @@ func TestSubscribeStatus(t *testing.T) {
 			sub("three, one of them twice", `{"subscribeStatus":{"statuses":[{"userId":"bob","presence":"UNLOGINED"},{"userId":"cid","presence":"UNLOGINED"},{"userId":"dan","presence":"UNLOGINED"}],"evictedIds":[]}}`, "bob", "cid", "bob", "dan"),
 			sub("one of them again", `{"subscribeStatus":{"statuses":[{"userId":"bob","presence":"UNLOGINED"}],"evictedIds":[]}}`, "bob"),
 			sub("a fourth", `{"subscribeStatus":{"statuses":[{"userId":"eve","presence":"UNLOGINED"}],"evictedIds":["cid"]}}`, "eve"),
-			graphtest.Scenario{Name: "making one a friend", As: graphtest.AppServer, Query: makeFriends, Variables: vars("a", "ann", "b", "cid")},
+			graphtest.Scenario{Name: "making one of them a friend", As: graphtest.AppServer, Query: makeFriends, Variables: vars("a", "ann", "b", "cid")},
 			sub("a friend counts too", `{"subscribeStatus":{"statuses":[{"userId":"cid","presence":"UNLOGINED"}],"evictedIds":["dan"]}}`, "cid"),
 			graphtest.Scenario{Name: "the list", As: "ann", Query: list,
 				WantData: `{"me":{"statusSubscriptions":{"nodes":[{"user":{"id":"cid"},"subscribedAt":"2026-11-20T08:15:30.123Z"},{"user":{"id":"eve"},"subscribedAt":"*"}],"pageInfo":{"hasNextPage":true},"totalCount":3}}}`},
@@ -492,7 +491,7 @@ func TestSubscribeStatus(t *testing.T) {
 	})
 }
 
-func TestSubscriptionsEndAfterTheLastDevice(t *testing.T) {
+func TestSubscribeStatus_EndsAfterTheLastDevice(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		for _, id := range []string{"ann", "bob", "cid"} {
 			w.Register(w.App, id)
@@ -516,18 +515,18 @@ func TestSubscriptionsEndAfterTheLastDevice(t *testing.T) {
 		w.Clock.Pass(2 * time.Second)
 		eventually(w, func() bool { return count("ann") == none })
 		if count("bob") == none {
-			w.T.Fatal("the subscriptions of a user who is ONLINE ended")
+			w.T.Fatal("the subscriptions of an ONLINE user ended")
 		}
 	})
 }
 
-func TestNotices(t *testing.T) {
+func TestStatusChanged_Sources(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		for _, id := range []string{"ann", "bob", "cid", "dan", "eve"} {
 			w.Register(w.App, id)
 		}
 		befriend := func(a, b string) { do(w, graphtest.AppServer, makeFriends, vars("a", a, "b", b)) }
-		// tell has each of them change, one after the other.
+		// tell makes each of them change, one after the other.
 		devices := map[string]*graphtest.Live{}
 		tell := func(text string, ids ...string) {
 			for _, id := range ids {
@@ -571,7 +570,7 @@ func TestNotices(t *testing.T) {
 		tell("3", "dan", "ann")
 		want("ann ONLINE 3")
 		w.Set(map[string]string{"statusQueryEnabled": "true"})
-		want("dan ONLINE 3") // how it is now, because it has changed
+		want("dan ONLINE 3") // its present status, because it has changed
 		tell("4", "dan")
 		want("dan ONLINE 4")
 
@@ -586,8 +585,8 @@ func TestNotices(t *testing.T) {
 	})
 }
 
-// Whoever subscribes first and asks then misses nothing, also after a reconnect.
-func TestNoGap(t *testing.T) {
+// A user that subscribes first and then queries misses nothing, also after a reconnect.
+func TestStatusChanged_NoGap(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		for _, id := range []string{"ann", "bob"} {
 			w.Register(w.App, id)
@@ -622,15 +621,15 @@ func TestNoGap(t *testing.T) {
 	})
 }
 
-func TestStatusRates(t *testing.T) {
+func TestStatus_Rates(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		for _, id := range []string{"bob", "cid"} {
 			w.Register(w.App, id)
 		}
 		ann := w.Bearer("ann")
 		device := w.Live("websocket", ann, changed, nil).Socket
-		// call expects an operation to be granted, or to be told when to come again.
-		// It is the same over HTTP and, every other time, over a WebSocket.
+		// call expects an operation to succeed, or to be refused with that retryAfterMs. It
+		// alternates between HTTP and a WebSocket.
 		calls := 0
 		call := func(name, query string, variables map[string]any, wantRetry int) {
 			w.T.Helper()
@@ -663,11 +662,12 @@ func TestStatusRates(t *testing.T) {
 		for _, transport := range graphtest.Transports {
 			r := w.Live(transport, ann, userStatus, ids("bob")).Next()
 			if r.Code() != "RATE_LIMITED" || fmt.Sprint(r.Errors[0].Extensions["retryAfterMs"]) != "3000" {
-				w.T.Fatalf("the 21st call, a subscription over %s, answered %s", transport, r.Body)
+				w.T.Fatalf("the 21st call, a subscription over %s, returned %s", transport, r.Body)
 			}
 			w.Live(transport, ann, userStatus, ids("ann")).Want("ann ONLINE")
 		}
-		// Free: one's own, setting, what reaches no status, others' callers.
+		// Not counted: the user's own status, setting it, fields that reach no status, and calls of
+		// others.
 		for range 30 {
 			call("own", `query($ids: [ID!]!) { me { status { presence } } user(id: "ann") { status { presence } } userStatuses(ids: $ids) { presence } bob: user(id: "bob") { name } }`, ids("ann"), 0)
 			call("setting", setStatus, vars("text", "x"), 0)
@@ -711,7 +711,7 @@ func TestStatusRates(t *testing.T) {
 	})
 }
 
-func TestWhoMaySubscribe(t *testing.T) {
+func TestSubscriptions_Auth(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		w.Register(w.App, "bob")
 		for _, test := range []struct{ as, query, code string }{
@@ -721,20 +721,20 @@ func TestWhoMaySubscribe(t *testing.T) {
 		} {
 			r := w.Live(transport, w.Bearer(test.as), test.query, vars("ids", []string{"bob"})).Next()
 			if r.Code() != test.code {
-				w.T.Errorf("%s as %s answered %s, want %s", test.query, test.as, r.Body, test.code)
+				w.T.Errorf("%s as %s returned %s, want %s", test.query, test.as, r.Body, test.code)
 			}
 		}
 		if transport == "sse" {
 			r := w.Live(transport, "", changed, nil).Next()
 			if r.Code() != "UNAUTHENTICATED" {
-				w.T.Errorf("a guest was answered %s", r.Body)
+				w.T.Errorf("a guest received %s", r.Body)
 			}
 		}
 	})
 }
 
-// An event of another subscription shows a status only as the switch is now.
-func TestEventsFollowTheSwitch(t *testing.T) {
+// An event of another subscription contains a status only according to the switch's present state.
+func TestRelationshipChanged_FollowsTheSwitch(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		w.Register(w.App, "bob")
 		ann := w.Live(transport, w.Bearer("ann"), `subscription { relationshipChanged { kind user { id status { presence } } } }`, nil)
@@ -750,16 +750,16 @@ func TestEventsFollowTheSwitch(t *testing.T) {
 	})
 }
 
-// registered registers a user and answers its ID.
+// registered registers a user and returns its ID.
 func registered(w *graphtest.World, id string) string {
 	w.T.Helper()
 	w.Register(w.App, id)
 	return id
 }
 
-// TestSocketStorm has the devices of all users lose their connections and come
-// back at once, over real WebSockets.
-func TestSocketStorm(t *testing.T) {
+// TestStatus_SocketStorm has the devices of all users lose their connections and reconnect at once,
+// over real WebSockets.
+func TestStatus_SocketStorm(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		const users, each = 90, 3
 		bearers := make([]string, users)
@@ -800,7 +800,7 @@ func TestSocketStorm(t *testing.T) {
 				}
 				for _, u := range data.UserList.Nodes {
 					if len(u.Devices)*users != want*each {
-						return false // a device that is lost may not have been noticed yet
+						return false // the loss of a device may not have been noticed yet
 					}
 				}
 				return true

@@ -14,7 +14,7 @@ const (
 	update   = `mutation($input: UpdateUserInput!) { updateUser(input: $input) { id name avatarUrl } }`
 )
 
-// input is the variables of an operation with one input.
+// input returns the variables of an operation with one input.
 func input(pairs ...any) map[string]any {
 	in := make(map[string]any)
 	for i := 0; i < len(pairs); i += 2 {
@@ -34,7 +34,7 @@ func TestRegisterUser(t *testing.T) {
 				WantData:  `{"registerUser":{"created":true,"token":"*","expiresAt":null,"user":{"id":"ann","name":"Ann","avatarUrl":"https://example.org/a.png","state":"ACTIVE"}}}`,
 			},
 			graphtest.Scenario{
-				Name: "again, the avatar left out", As: graphtest.AppServer, Query: register,
+				Name: "again, the avatar omitted", As: graphtest.AppServer, Query: register,
 				Variables: input("id", "ann", "name", " Ann-Marie\u00a0"),
 				WantData:  `{"registerUser":{"created":false,"token":"*","expiresAt":null,"user":{"id":"ann","name":" Ann-Marie\u00a0","avatarUrl":"https://example.org/a.png","state":"ACTIVE"}}}`,
 			},
@@ -62,7 +62,7 @@ func TestRegisterUser(t *testing.T) {
 	})
 }
 
-func TestBadUsersAreRefused(t *testing.T) {
+func TestRegisterUser_BadInputs(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		for _, c := range []struct {
 			name        string
@@ -82,7 +82,7 @@ func TestBadUsersAreRefused(t *testing.T) {
 			{"name of an object replacement", "input.name", "notblank", []any{"id", "x", "name", "\ufffc"}},
 			{"name with an override", "input.name", "nobidi", []any{"id", "x", "name", "ann\u202egnp.exe"}},
 			{"name with a control character", "input.name", "nocontrol", []any{"id", "x", "name", "a\u0007b"}},
-			{"avatar that is no URL", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "not a url"}},
+			{"avatar that is not a URL", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "not a url"}},
 			{"avatar of another scheme", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "javascript:alert(1)"}},
 			{"avatar with user info", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "https://ann:b@example.org/"}},
 			{"avatar with a bad port", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "https://example.org:65536/"}},
@@ -113,7 +113,7 @@ func TestBadUsersAreRefused(t *testing.T) {
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "required"),
 			},
 			graphtest.Scenario{
-				Name: "updating to what is invisible", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", "\ufeff"),
+				Name: "updating to an invisible name", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", "\ufeff"),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "notblank"),
 			},
 			graphtest.Scenario{
@@ -160,14 +160,14 @@ func TestUpdateUser(t *testing.T) {
 				WantData: `{"updateUser":{"name":"Anna","updatedAt":"2026-11-20T08:15:30.123Z"}}`,
 			},
 			graphtest.Scenario{
-				Name: "as it is stored", As: graphtest.AppServer, Query: `{ user(id: "ann") { name avatarUrl } }`,
+				Name: "stored values", As: graphtest.AppServer, Query: `{ user(id: "ann") { name avatarUrl } }`,
 				WantData: `{"user":{"name":"Anna","avatarUrl":null}}`,
 			},
 		)
 	})
 }
 
-func TestReadingUsers(t *testing.T) {
+func TestUser_Read(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "bob")
 		w.Register(w.Other, "eve")
@@ -200,11 +200,11 @@ func TestReadingUsers(t *testing.T) {
 	})
 }
 
-func TestTokensOverHTTP(t *testing.T) {
+func TestUserToken_OverHTTP(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		ann := w.Bearer("ann")
 		at := strings.LastIndexByte(ann, '.') + 1
-		other := map[bool]string{true: "B", false: "A"}[ann[at] == 'A'] // all six bits count, as the last ones' need not
+		other := map[bool]string{true: "B", false: "A"}[ann[at] == 'A'] // all six bits of this character are significant, unlike those of the last
 		for name, authorization := range map[string]string{
 			"garbage":        "Bearer garbage",
 			"basic":          "Basic YTpi",
@@ -218,7 +218,7 @@ func TestTokensOverHTTP(t *testing.T) {
 			}
 		}
 		if r := w.Do(strings.Replace(ann, "Bearer", "bearer", 1), `{ me { id } }`, nil); r.Code() != "" {
-			w.T.Errorf("the scheme's case matters: %s", r.Body)
+			w.T.Errorf("the scheme is case-sensitive: %s", r.Body)
 		}
 	})
 }

@@ -11,15 +11,14 @@ import (
 	"rollcall/graph/graphtest"
 )
 
-// lists are the lists of users, each with a member or more in a world of
-// populate's.
+// lists are the lists of users; each has members in a world of populate.
 var lists = map[string]string{
 	"userList":         `query($first: Int, $after: String) { userList(first: $first, after: $after) { edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }`,
 	"bannedUsers":      `query($first: Int, $after: String) { bannedUsers(first: $first, after: $after) { edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }`,
 	"deactivatedUsers": `query($first: Int, $after: String) { deactivatedUsers(first: $first, after: $after) { edges { cursor node { id } } nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } }`,
 }
 
-// connection is a page as the API answers it.
+// connection is a page as the API returns it.
 type connection struct {
 	Edges []struct {
 		Cursor string
@@ -41,7 +40,7 @@ func (c connection) ids() []string {
 	return ids
 }
 
-// page asks for a page of a list as who.
+// page requests a page of a list as the caller who.
 func page(w *graphtest.World, who, list string, variables map[string]any) connection {
 	w.T.Helper()
 	r := w.Do(w.Bearer(who), lists[list], variables)
@@ -63,8 +62,8 @@ func page(w *graphtest.World, who, list string, variables map[string]any) connec
 	return c
 }
 
-// populate registers 60 users, of whom 25 are banned and 25 deactivated, several in
-// the same millisecond each, and answers how each list begins.
+// populate registers 60 users, 25 of them banned and 25 deactivated, with several in the same
+// millisecond, and returns the beginning of each list.
 func populate(w *graphtest.World) map[string][]string {
 	w.T.Helper()
 	ids := make([]string, 60)
@@ -97,7 +96,7 @@ func populate(w *graphtest.World) map[string][]string {
 	return wants
 }
 
-func TestPages(t *testing.T) {
+func TestUserLists_Pages(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		wants := populate(w)
 		w.Run(refusals("userList", lists["userList"], nil, "u00")...)
@@ -139,9 +138,9 @@ func TestPages(t *testing.T) {
 	})
 }
 
-// TestPagesAreStable: who leaves a list in front of a page, or joins it, moves
-// nobody onto another page.
-func TestPagesAreStable(t *testing.T) {
+// TestUserLists_PagesAreStable: a user that leaves or joins a list before a page does not move
+// others to another page.
+func TestUserLists_PagesAreStable(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		wants := populate(w)
 		second := make(map[string]map[string]any)
@@ -155,7 +154,7 @@ func TestPagesAreStable(t *testing.T) {
 		app := w.Bearer(graphtest.AppServer)
 		for query, variables := range map[string]map[string]any{
 			registerMany: inputs("new-1", "new-2", "new-3"),
-			unban:        inIDs([]string{"u29", "u20"}), // the first, and the very one that the page begins behind
+			unban:        inIDs([]string{"u29", "u20"}), // the first, and the one whose cursor the page follows
 			banMany:      input("ids", []string{"u55"}, "minutes", 60),
 			reactivate:   inIDs([]string{"u54", "u45"}),
 		} {
@@ -174,7 +173,7 @@ func TestPagesAreStable(t *testing.T) {
 	})
 }
 
-func TestBadPagesAreRefused(t *testing.T) {
+func TestUserLists_BadPages(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		populate(w)
 		for _, id := range []string{"a", "b"} {
@@ -216,7 +215,7 @@ func TestBadPagesAreRefused(t *testing.T) {
 	})
 }
 
-func TestFilters(t *testing.T) {
+func TestUserLists_Filters(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		app := w.Bearer(graphtest.AppServer)
 		for id, name := range map[string]string{"ann": "Ann Example", "bob": "Bob 100%", "li": "林丽 Lin", "Ann.2": "ZOË", "gone": "Gone", "banned": "Banned Ann"} {
@@ -240,16 +239,16 @@ func TestFilters(t *testing.T) {
 			{"all null", map[string]any{"search": nil, "states": nil, "online": nil}, []string{"Ann.2", "ann", "banned", "bob", "gone", "li"}},
 			{"an empty search", map[string]any{"search": ""}, []string{"Ann.2", "ann", "banned", "bob", "gone", "li"}},
 			{"an ID's beginning", map[string]any{"search": "Ann."}, []string{"Ann.2"}},
-			{"with regard to case", map[string]any{"search": "LI"}, []string{"li"}}, // by the name
+			{"case-sensitive", map[string]any{"search": "LI"}, []string{"li"}}, // by the name
 			{"a whole ID", map[string]any{"search": "gone"}, []string{"gone"}},
-			{"a name without regard to case", map[string]any{"search": "ANN"}, []string{"ann", "banned"}},
+			{"a name, case-insensitive", map[string]any{"search": "ANN"}, []string{"ann", "banned"}},
 			{"both", map[string]any{"search": "ann"}, []string{"ann", "banned"}},
 			{"Chinese", map[string]any{"search": "丽"}, []string{"li"}},
-			{"beyond ASCII without regard to case", map[string]any{"search": "zoë"}, []string{"Ann.2"}},
-			{"a per cent sign is one", map[string]any{"search": "%"}, []string{"bob"}},
-			{"an underscore is one", map[string]any{"search": "_"}, []string{}},
-			{"an exclamation mark is one", map[string]any{"search": "!"}, []string{}},
-			{"an ID with a blank behind", map[string]any{"search": "gone "}, []string{}},
+			{"beyond ASCII, case-insensitive", map[string]any{"search": "zoë"}, []string{"Ann.2"}},
+			{"a per cent sign is literal", map[string]any{"search": "%"}, []string{"bob"}},
+			{"an underscore is literal", map[string]any{"search": "_"}, []string{}},
+			{"an exclamation mark is literal", map[string]any{"search": "!"}, []string{}},
+			{"an ID with a trailing space", map[string]any{"search": "gone "}, []string{}},
 			{"a deactivated user's name", map[string]any{"search": "Gon"}, []string{}},
 			{"no states", map[string]any{"states": []string{}}, []string{"Ann.2", "ann", "banned", "bob", "gone", "li"}},
 			{"the active", map[string]any{"states": []string{"ACTIVE"}}, []string{"Ann.2", "ann", "bob", "li"}},
@@ -277,7 +276,7 @@ func TestFilters(t *testing.T) {
 	})
 }
 
-// mustRegister registers a user of App under a name and answers the token.
+// mustRegister registers a user of App with a name and returns the token.
 func mustRegister(w *graphtest.World, id, name string) string {
 	w.T.Helper()
 	r := w.Do(w.Bearer(graphtest.AppServer), register, input("id", id, "name", name))

@@ -12,12 +12,12 @@ import (
 	"rollcall/internal/fault"
 )
 
-// maxVariablesNesting is more than transports let variables nest.
+// maxVariablesNesting is more than transports allow.
 const maxVariablesNesting = 40
 
 // FuzzVariables executes every query and mutation with arguments that are all variables, for an App
-// Server and for a guest. Each input chooses an operation, a JSON text with its variables, and the
-// choices of a grammar that makes variables of the right types, among wrong ones.
+// Server and for a guest. Each input selects an operation, a JSON text with its variables, and the
+// choices of a grammar that generates variables, mostly of the right types.
 func FuzzVariables(f *testing.F) {
 	w := newFuzzWorld(f)
 	operations := withVariables(w.schema)
@@ -71,7 +71,7 @@ func nesting(value any) (deepest int) {
 	return deepest + 1
 }
 
-// checkResponse reports a response that is too large, or that says that the server is at fault.
+// checkResponse reports a response that is too large or that is INTERNAL.
 func checkResponse(t *testing.T, resp *graphql.Response, to string) {
 	t.Helper()
 	if resp == nil {
@@ -127,7 +127,7 @@ func (g *generator) variables(op operation) string {
 	return "{" + strings.Join(list, ", ") + "}"
 }
 
-// json returns a JSON value of a type, or now and then of another one.
+// json returns a JSON value of a type, or occasionally of another type.
 func (g *generator) json(t *ast.Type, depth int) string {
 	def := g.schema.Types[t.Name()]
 	switch {

@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-func TestVariablesOfAWrongType(t *testing.T) {
+func TestVariables_WrongTypes(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	const (
 		page   = `query($v: Int) { userList(first: $v) { totalCount } }`
@@ -61,9 +61,9 @@ func TestVariablesOfAWrongType(t *testing.T) {
 	}
 }
 
-// TestVariablesAreNamed: which variable breaks which rule, as errors of arguments say
-// it, and nothing that was not sent.
-func TestVariablesAreNamed(t *testing.T) {
+// TestVariables_ErrorsNameThem: an error about a variable has its path and the violated rule, as
+// errors of arguments do, and repeats nothing that was not sent.
+func TestVariables_ErrorsNameThem(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	const create = `mutation($in: RegisterUserInput!) { registerUser(input: $in) { created } }`
 	for _, c := range []struct{ query, value, message, field, rule string }{

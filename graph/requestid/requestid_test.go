@@ -8,16 +8,16 @@ import (
 	"rollcall/graph/requestid"
 )
 
-func TestOfKeepsWhatIsWellFormed(t *testing.T) {
+func TestOf_KeepsWellFormedIDs(t *testing.T) {
 	for _, id := range []string{"a", "Req-1.2_3", strings.Repeat("x", 64)} {
 		if got := requestid.Of(id); got != id {
-			t.Errorf("Of(%q) = %q, want it kept", id, got)
+			t.Errorf("Of(%q) = %q, want it unchanged", id, got)
 		}
 	}
 	for _, id := range []string{"", "a b", "a\nb", "é", `"`, strings.Repeat("x", 65)} {
 		got := requestid.Of(id)
 		if got == id || requestid.Of(got) != got {
-			t.Errorf("Of(%q) = %q, want a fresh well-formed ID", id, got)
+			t.Errorf("Of(%q) = %q, want a new well-formed ID", id, got)
 		}
 	}
 }
@@ -30,6 +30,6 @@ func TestContext(t *testing.T) {
 		t.Errorf("From(With(x)) = %q", got)
 	}
 	if first, second := requestid.New(), requestid.New(); first == second {
-		t.Error("New answered the same ID twice")
+		t.Error("New returned the same ID twice")
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"rollcall/models"
 )
 
-// fifty is stub with a page of 50 friends. It has all at hand, so that it is not
-// what is measured.
+// fifty is stub with a page of 50 friends. It has everything in memory, so that the resolvers are
+// not measured.
 type fifty struct{ stub }
 
 func (f fifty) Query() generated.QueryResolver { return fiftyQuery{f.stub.Query()} }
@@ -58,8 +58,8 @@ var friends = func() *relations.FriendshipConnection {
 		func(context.Context) (int, error) { return 50, nil })
 }()
 
-// Benchmark compares what the executor does for a parsed operation with and
-// without package selection; no database, no transport.
+// Benchmark compares the execution of a parsed operation with and without package selection,
+// without a database and a transport.
 func Benchmark(b *testing.B) {
 	for _, c := range []struct{ name, document string }{
 		{"page of 50 friends", `{ user(id: "ann") { friends(first: 50) { edges { cursor node { user {

@@ -8,18 +8,18 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 )
 
-// writer makes up documents that validate: with aliases, fields that are
-// selected several times, fragments in fragments, and @skip and @include.
+// writer generates valid documents: with aliases, fields that are selected several times, fragments
+// in fragments, and @skip and @include.
 type writer struct {
 	*rand.Rand
 	schema *ast.Schema
-	// ids are what IDs in arguments are taken from.
+	// ids are the values for IDs in arguments.
 	ids []string
-	// left is how many more fields there may be.
+	// left is how many more fields may be written.
 	left int
 	// fragments are those that are complete and may be spread.
 	fragments []fragment
-	// variables are the names of those that were used.
+	// variables are the names of the variables that were used.
 	variables map[string]bool
 }
 
@@ -28,8 +28,8 @@ type fragment struct{ name, on, text string }
 // conditions are the variables of @skip and @include, with their declarations.
 var conditions = map[string]string{"a": "$a: Boolean!", "b": "$b: Boolean!", "c": "$c: Boolean = true"}
 
-// document answers a document with one operation on a root type, of at most so
-// many root fields, and which variables it has.
+// document returns a document with one operation on a root type, of at most rootFields root fields,
+// and the names of its variables.
 func (w *writer) document(root *ast.Definition, rootFields int) (text string, variables map[string]bool) {
 	w.left, w.fragments, w.variables = 5+w.IntN(60), nil, make(map[string]bool)
 	var body strings.Builder
@@ -51,7 +51,7 @@ func (w *writer) document(root *ast.Definition, rootFields int) (text string, va
 	return text, w.variables
 }
 
-// set answers a selection set.
+// set returns a selection set.
 func (w *writer) set(on *ast.Definition, depth int) string {
 	var out strings.Builder
 	out.WriteString("{ ")
@@ -86,8 +86,8 @@ func (w *writer) selection(on *ast.Definition, depth int) string {
 	return w.field(on, depth)
 }
 
-// field answers a field. What it is called says which arguments it has, so that
-// fields of one name can always be merged.
+// field returns a field. Its response name depends on its arguments, so that fields of one name can
+// always be merged.
 func (w *writer) field(on *ast.Definition, depth int) string {
 	var candidates []*ast.FieldDefinition
 	for _, f := range on.Fields {

@@ -1,6 +1,6 @@
 package selection
 
-// Names answers the fields that can be encoded directly.
+// Names returns the fields that can be encoded directly.
 func (t Type) Names() []string {
 	names := make([]string, 0, len(t.fields))
 	for name := range t.fields {
@@ -9,8 +9,7 @@ func (t Type) Names() []string {
 	return names
 }
 
-// Kept returns how many values the plan knows, and how many fields are written in
-// them.
+// Kept returns how many values the plan has, and how many fields they have.
 func (p *Plan) Kept() (values, fields int) {
 	p.known.Range(func(_, entries any) bool {
 		for _, e := range entries.([]entry) {

@@ -18,10 +18,9 @@ import (
 	"rollcall/models"
 )
 
-// TestOnlyPlainFieldsAreDirect: a field with arguments, or with a directive that
-// means something when it is asked for, is never encoded directly, so that no
-// check is passed by.
-func TestOnlyPlainFieldsAreDirect(t *testing.T) {
+// TestTypes_OnlyPlainFieldsAreDirect: a field with arguments, or with a directive that has an
+// effect at execution, is never encoded directly, so that no check is bypassed.
+func TestTypes_OnlyPlainFieldsAreDirect(t *testing.T) {
 	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
 	direct := 0
 	for name, typ := range generated.Selections(stub{}) {
@@ -62,7 +61,7 @@ func planned() (*executor.Executor, map[*ast.OperationDefinition]*selection.Plan
 	return exec, plans
 }
 
-// kept returns how many values the plans know, and how many fields are written in them.
+// kept returns how many values the plans have, and how many fields they have.
 func kept(plans map[*ast.OperationDefinition]*selection.Plan) (values, fields int) {
 	for _, p := range plans {
 		v, f := p.Kept()
@@ -71,15 +70,15 @@ func kept(plans map[*ast.OperationDefinition]*selection.Plan) (values, fields in
 	return values, fields
 }
 
-func TestPlansAreBounded(t *testing.T) {
-	// Each fragment spreads the next one twice, which is looked at once.
+func TestPlan_IsBounded(t *testing.T) {
+	// Each fragment spreads the next one twice, which is visited once.
 	var chain strings.Builder
 	chain.WriteString(`{ me { ...F0 } }`)
 	for i := range 12 {
 		fmt.Fprintf(&chain, ` fragment F%d on User { s%[1]d: status { presence } ...F%d ...F%[2]d }`, i, i+1)
 	}
 	chain.WriteString(` fragment F12 on User { id }`)
-	// Each fragment spreads the next one in eleven places, which are all different.
+	// Each fragment spreads the next one in eleven different places.
 	spread := func(on, field, next string) string {
 		var text strings.Builder
 		fmt.Fprintf(&text, " fragment %s on %[1]s {", on)
@@ -117,8 +116,9 @@ func TestPlansAreBounded(t *testing.T) {
 	}
 }
 
-// TestEncodedValuesAreBounded: a value that is too long is an error, not a detour.
-func TestEncodedValuesAreBounded(t *testing.T) {
+// TestExtension_EncodedValuesAreBounded: a value that is too long is an error; gqlgen does not
+// resolve it again.
+func TestExtension_EncodedValuesAreBounded(t *testing.T) {
 	const document = `{ userList { nodes { id name } totalCount } }`
 	for max, large := range map[int]bool{10: true, 1 << 20: false} {
 		exec := executor.New(generated.NewExecutableSchema(generated.Config{Resolvers: stub{}}))
@@ -130,8 +130,8 @@ func TestEncodedValuesAreBounded(t *testing.T) {
 	}
 }
 
-// TestEncodingStopsWhenFull: what no longer fits is not encoded first.
-func TestEncodingStopsWhenFull(t *testing.T) {
+// TestExtension_StopsWhenFull: elements that no longer fit are not encoded first.
+func TestExtension_StopsWhenFull(t *testing.T) {
 	encoded := 0
 	users := selection.Of[models.User](selection.Fields{"name": {Leaf: func(e *selection.Encoder, _ any) bool {
 		encoded++
@@ -156,9 +156,9 @@ func TestEncodingStopsWhenFull(t *testing.T) {
 	}
 }
 
-// TestVariablesMakePlans: a document has a plan for each way in which its
-// variables let it be, up to the bound.
-func TestVariablesMakePlans(t *testing.T) {
+// TestPlan_ForEachUseOfVariables: a document has a plan for each selection that its variables lead
+// to, up to the limit.
+func TestPlan_ForEachUseOfVariables(t *testing.T) {
 	exec, plans := planned()
 	const document = `query($a: Boolean!, $b: Boolean!) { me { id @skip(if: $a) __typename @include(if: $b) } }`
 	for range 2 {
@@ -174,11 +174,11 @@ func TestVariablesMakePlans(t *testing.T) {
 	}
 }
 
-// TestDeferIsLeftAlone: what comes later is gqlgen's to send.
-func TestDeferIsLeftAlone(t *testing.T) {
+// TestExtension_LeavesDefer: deferred parts are left to gqlgen.
+func TestExtension_LeavesDefer(t *testing.T) {
 	exec, plans := planned()
 	got := answers(t, context.Background(), exec, `{ me { name ... @defer { id } } }`, nil)
 	if _, fields := kept(plans); fields != 0 {
-		t.Errorf("answered %s, with %d fields directly", got, fields)
+		t.Errorf("got %s, with %d fields encoded directly", got, fields)
 	}
 }

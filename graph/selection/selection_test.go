@@ -26,10 +26,10 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// documents is how many documents each test makes up.
+// documents is how many documents each test generates.
 const documents = 200
 
-// random answers what a test draws from; where it fails it says the seed.
+// random returns a random source for a test. If the test fails, it logs the seed.
 func random(t testing.TB) *rand.Rand {
 	seed := rand.Uint64()
 	t.Cleanup(func() {
@@ -40,14 +40,13 @@ func random(t testing.TB) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// resolvers are stub's, or some with others in their place.
+// resolvers are those of stub, or a modification of it.
 type resolvers interface {
 	generated.ResolverRoot
 	fault(where string) error
 }
 
-// newExecutor answers a bare executor on stub; calls counts the fields that gqlgen
-// resolves.
+// newExecutor returns a bare executor on stub; calls counts the fields that gqlgen resolves.
 func newExecutor(s resolvers, direct bool) (exec *executor.Executor, calls *atomic.Int64) {
 	exec = executor.New(generated.NewExecutableSchema(generated.Config{
 		Resolvers: s,
@@ -71,8 +70,8 @@ func newExecutor(s resolvers, direct bool) (exec *executor.Executor, calls *atom
 	return exec, calls
 }
 
-// answers executes a document and answers all responses. Errors are sorted:
-// gqlgen's goroutines report them in any order.
+// answers executes a document and returns all responses. Errors are sorted: gqlgen's goroutines
+// report them in any order.
 func answers(t testing.TB, ctx context.Context, exec graphql.GraphExecutor, document string, variables map[string]any) []string {
 	t.Helper()
 	ctx = graphql.StartOperationTrace(ctx)
@@ -101,8 +100,8 @@ func answers(t testing.TB, ctx context.Context, exec graphql.GraphExecutor, docu
 	return all
 }
 
-// same executes a document with both and compares the answers, twice with each
-// of some variables: what is planned first must fit later.
+// same executes a document with both executors and compares the responses, twice with each of
+// several sets of variables: a plan must fit later executions.
 func same(t testing.TB, ctx context.Context, r *rand.Rand, direct, stock graphql.GraphExecutor, document string, names map[string]bool) {
 	t.Helper()
 	for range 3 {
@@ -115,16 +114,16 @@ func same(t testing.TB, ctx context.Context, r *rand.Rand, direct, stock graphql
 		for range 2 {
 			got, want := answers(t, ctx, direct, document, variables), answers(t, ctx, stock, document, variables)
 			if !slices.Equal(got, want) {
-				t.Fatalf("%s\nwith %v is answered\n%s\n\ngqlgen alone answers\n%s", document, variables,
+				t.Fatalf("%s\nwith %v returns\n%s\n\ngqlgen alone returns\n%s", document, variables,
 					strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		}
 	}
 }
 
-// TestSameAsGqlgen: whatever is asked and whatever goes wrong, the answer is the
-// one that gqlgen's generated code gives.
-func TestSameAsGqlgen(t *testing.T) {
+// TestExtension_SameAsGqlgen: whatever is selected and whatever fails, the response is the one of
+// gqlgen's generated code.
+func TestExtension_SameAsGqlgen(t *testing.T) {
 	r := random(t)
 	for _, faults := range []uint64{0, 5, 50, 300} {
 		t.Run(fmt.Sprint(faults, " faults"), func(t *testing.T) {
@@ -142,15 +141,15 @@ func TestSameAsGqlgen(t *testing.T) {
 				same(t, context.Background(), r, direct, stock, document, variables)
 			}
 			if with, alone := directCalls.Load(), stockCalls.Load(); with >= alone || faults == 0 && with > alone*9/10 {
-				t.Errorf("gqlgen has resolved %d fields, and %d alone: hardly anything was encoded directly", with, alone)
+				t.Errorf("gqlgen has resolved %d fields, and %d alone: almost nothing was encoded directly", with, alone)
 			}
 		})
 	}
 }
 
-// TestSameAsGqlgenInTheServer: the same with the server's own resolvers, checks
-// and limits on a real database, for each kind of caller.
-func TestSameAsGqlgenInTheServer(t *testing.T) {
+// TestExtension_SameAsGqlgenInTheServer: the same with the server's own resolvers, checks and
+// limits on a real database, for each kind of caller.
+func TestExtension_SameAsGqlgenInTheServer(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		r := random(w.T)
 		fill(w)
@@ -170,12 +169,12 @@ func TestSameAsGqlgenInTheServer(t *testing.T) {
 			}
 			document, variables := writer.document(writer.schema.Query, 1)
 			same(w.T, auth.With(context.Background(), p), r, w.Executor, w.Stock, document, variables)
-			w.Clock.Pass(time.Minute) // or else calls would be refused for coming too often
+			w.Clock.Pass(time.Minute) // otherwise calls would exceed the rate limits
 		}
 	})
 }
 
-// fill makes users of all kinds with relations of all kinds.
+// fill creates users in all states with relations of all kinds.
 func fill(w *graphtest.World) {
 	for _, id := range []string{"ann", "bob", "cid", "dan", "eve", "fay"} {
 		w.Register(w.App, id)

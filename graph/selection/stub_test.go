@@ -13,9 +13,9 @@ import (
 	"rollcall/models"
 )
 
-// stub resolves queries with made-up data, some of which breaks the schema: null
-// where there may be none, errors and panics. What it does follows from the seed
-// and the place alone, which an object's ID names, not from the order of calls.
+// stub resolves queries with generated data, some of which violates the schema: null for non-null
+// fields, errors and panics. The data depends only on the seed and the place, which an object's ID
+// contains, not on the order of calls.
 type stub struct {
 	generated.ResolverRoot
 	seed uint64
@@ -23,14 +23,14 @@ type stub struct {
 	faults uint64
 }
 
-// draw answers a number below n for a place.
+// draw returns a number below n for a place.
 func (s stub) draw(where string, n uint64) uint64 {
 	h := fnv.New64a()
 	fmt.Fprint(h, s.seed, where)
 	return h.Sum64() % n
 }
 
-// fault fails, or panics, at some places.
+// fault returns an error, or panics, at some places.
 func (s stub) fault(where string) error {
 	if s.draw("fault "+where, 1000) >= s.faults {
 		return nil
@@ -41,7 +41,7 @@ func (s stub) fault(where string) error {
 	return errors.New("error at " + where)
 }
 
-// pointer answers nil at some places.
+// pointer returns nil at some places.
 func pointer[T any](s stub, where string, value func(where string) T) *T {
 	if s.draw("nil "+where, 1000) < s.faults {
 		return nil
@@ -50,7 +50,7 @@ func pointer[T any](s stub, where string, value func(where string) T) *T {
 	return &v
 }
 
-// result is what a resolver answers.
+// result returns the result of a resolver.
 func result[T any](s stub, where string, value func(where string) T) (*T, error) {
 	if err := s.fault(where); err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func (s stub) time(where string) models.Time { return models.Time(s.draw("time "
 
 func (s stub) flag(where string) bool { return s.draw("flag "+where, 2) == 0 }
 
-// optional answers nil half of the time.
+// optional returns nil half of the time.
 func optional[T any](s stub, where string, value func(where string) T) *T {
 	if s.flag("given " + where) {
 		return nil
@@ -236,7 +236,7 @@ func (s stubSubscription) RelationshipChanged(context.Context) (<-chan *relation
 	return events(results(s.stub, "relations", s.event))
 }
 
-// events answers a stream of them.
+// events returns a channel with the elements of list.
 func events[T any](list []*T, err error) (<-chan *T, error) {
 	out := make(chan *T, len(list))
 	for _, v := range list {

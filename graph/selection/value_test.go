@@ -7,8 +7,8 @@ import (
 
 type thing struct{ n int }
 
-// TestNull: null is written where the schema has it, and left to gqlgen elsewhere.
-func TestNull(t *testing.T) {
+// TestValue_Null: null is written where the schema allows it, and left to gqlgen elsewhere.
+func TestValue_Null(t *testing.T) {
 	things := Of[thing](Fields{"n": {Leaf: func(e *Encoder, obj any) bool { return e.Int(obj.(*thing).n) }}})
 	members := []member{{text: `"n":`, field: things.fields["n"]}}
 	one := &thing{1}
@@ -17,8 +17,7 @@ func TestNull(t *testing.T) {
 		name  string
 		list  bool
 		value any
-		// What is written where neither may be null, where the value may, and where
-		// an element may.
+		// The output if neither may be null, if the value may, and if an element may.
 		strict, nullable, nullableElement string
 	}{
 		{"an object", false, one, `{"n":1}`, `{"n":1}`, `{"n":1}`},
