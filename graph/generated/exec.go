@@ -1825,44 +1825,52 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../schema/app.graphqls", Input: `"A moment in RFC 3339, in UTC with milliseconds: ` + "`" + `2026-11-20T08:15:30.123Z` + "`" + `."
+	{Name: "../schema/app.graphqls", Input: `"A time in RFC 3339 format, in UTC with milliseconds: ` + "`" + `2026-11-20T08:15:30.123Z` + "`" + `."
 scalar DateTime @specifiedBy(url: "https://scalars.graphql.org/andimarek/date-time.html")
 
 "What an app is for; it never changes."
 enum Environment {
-  "For building and trying out: at most 100 registered users, which operators may delete in the console."
+  """
+  For development and testing: at most 100 registered users, which operators can delete in the
+  console.
+  """
   DEVELOPMENT
   "For real users, who can be deactivated but not deleted."
   PRODUCTION
 }
 
-"What the app's owner has booked."
+"The edition that the app's owner has booked."
 enum Edition {
-  "Limits the users of a PRODUCTION app, and lacks the status switches."
+  "A PRODUCTION app has a limit of users; the status switches are not available."
   STANDARD
-  "No limit of users in PRODUCTION, and all switches."
+  "A PRODUCTION app has no limit of users; all switches are available."
   FLAGSHIP
-  "As FLAGSHIP."
+  "The same as FLAGSHIP."
   PREMIUM
 }
 
-"One tenant: a customer's application in one environment. Nothing of one app is visible from another."
+"""
+One tenant: a customer's application in one environment. Nothing of one app is visible from another.
+"""
 type App {
-  "The app key: public, and with the secret the way to an app token."
+  "The app key. It is public; together with the secret it is exchanged for an app token."
   key: ID!
   "The name that operators gave it."
   name: String!
   "What the app is for."
   environment: Environment!
-  "What is booked."
+  "The booked edition."
   edition: Edition!
-  "Switches and limits; operators change them in the console or with ` + "`" + `app set` + "`" + `."
+  "Switches and limits. Operators change them in the console or with ` + "`" + `app set` + "`" + `."
   settings: AppSettings!
-  "How many users count against the limit: all but the deactivated."
+  "The number of users that count towards the limit: all but the deactivated ones."
   registeredUserCount: Int!
-  "How many there may be: 100 in DEVELOPMENT; in PRODUCTION the app's limit in edition STANDARD, else null for no limit."
+  """
+  The maximum of ` + "`" + `registeredUserCount` + "`" + `: 100 in DEVELOPMENT; in PRODUCTION the app's limit in edition
+  STANDARD, and null, for no limit, in other editions.
+  """
   registeredUserLimit: Int
-  "How many users have at least one device connected now."
+  "The number of users with at least one connected device."
   onlineUserCount: Int! @goInline
   "When the app was created."
   createdAt: DateTime!
@@ -1870,9 +1878,15 @@ type App {
 
 "Switches and limits of one app."
 type AppSettings {
-  "Whether users may ask for others' statuses and subscribe to them; off: FEATURE_DISABLED. Not in edition STANDARD."
+  """
+  Whether users may query others' statuses and subscribe to them; otherwise FEATURE_DISABLED. Not
+  available in edition STANDARD.
+  """
   statusQueryEnabled: Boolean!
-  "Whether friends' status changes arrive without a subscription. Not in edition STANDARD."
+  """
+  Whether users receive friends' status changes without a subscription. Not available in edition
+  STANDARD.
+  """
   friendStatusNotifyEnabled: Boolean!
   "Whether only friends may message each other."
   onlyFriendsCanMessage: Boolean!
@@ -1882,39 +1896,42 @@ type AppSettings {
   blocklistLimit: Int!
   "How many entries a user's whitelist may have."
   whitelistLimit: Int!
-  "How many users an account may subscribe to; the earliest give way."
+  "How many users a user may subscribe to; further subscriptions replace the oldest."
   statusSubscriptionLimit: Int!
-  "How many devices a user may have connected; a further one closes the oldest with 4401 ` + "`" + `DEVICE_LIMIT` + "`" + `."
+  """
+  How many devices a user may have connected; a further one closes the oldest with 4401
+  ` + "`" + `DEVICE_LIMIT` + "`" + `.
+  """
   deviceLimit: Int!
-  "How many friend requests a user may send in a day, which begins with the first one."
+  "How many friend requests a user may send within 24 hours, which begin with the first one."
   friendRequestDailyLimit: Int!
 }
 
-"Who holds an app's secret."
+"The credentials of an app."
 input IssueAppTokenInput {
   "The app key."
   appKey: ID! @goTag(key: "validate", value: "required,max=64")
   "The app secret."
   appSecret: String! @goTag(key: "validate", value: "required,max=256")
-  "The token's lifetime in seconds, at most 30 days; left out: 86 400 (a day)."
+  "The token's lifetime in seconds, at most 30 days. The default is 86 400 (a day)."
   ttlSeconds: Int @goTag(key: "validate", value: "omitnil,min=1,max=2592000")
 }
 
-"An app token: the bearer may do everything in its app but delete users."
+"An app token. Its bearer may do everything in the app except delete users."
 type AppToken {
   "The token, for the header ` + "`" + `Authorization: Bearer TOKEN` + "`" + `."
   token: String!
-  "When it expires; rotation of the secret ends it earlier."
+  "When it expires. Rotating the secret ends it earlier."
   expiresAt: DateTime!
 }
 
 """
-What can be read. The description of each field says which token it requires, and
-that of an argument what it allows: anything else is INVALID_ARGUMENT, with the
-argument in ` + "`" + `extensions.field` + "`" + ` and the rule in ` + "`" + `extensions.rule` + "`" + `. Any field fails with
-UNAVAILABLE while the database or Redis is temporarily unavailable, or if the operation takes more
-than 10 s: try again (if no data is left, with HTTP 503 and ` + "`" + `Retry-After` + "`" + `). INTERNAL is a fault of
-the server.
+Reads. The description of each field states which token it requires, and that of an argument
+which values it allows: any other value is INVALID_ARGUMENT, with the argument in
+` + "`" + `extensions.field` + "`" + ` and the rule in ` + "`" + `extensions.rule` + "`" + `. Any field fails with UNAVAILABLE while the
+database or Redis is temporarily unavailable, or if the operation takes more than 10 s: try again
+(if the response has no data, its status is HTTP 503 and it has ` + "`" + `Retry-After` + "`" + `). INTERNAL is a fault
+of the server.
 """
 type Query {
   "The caller's app."
@@ -1922,114 +1939,114 @@ type Query {
 }
 
 """
-What can be changed. The mutations of a document are carried out one after the
-other; one that is refused changes nothing and does not affect the others. One that fails
-with UNAVAILABLE or INTERNAL may have been carried out.
+Changes. The mutations of a document are executed one after the other. One that is refused
+changes nothing and does not affect the others. One that fails with UNAVAILABLE or INTERNAL may
+have been executed.
 """
 type Mutation {
   """
-  An app token for whoever holds the app's secret.
+  Returns an app token in exchange for the app's secret.
   Errors: UNAUTHENTICATED for a wrong key or secret; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `
-  if that happens too often, never for the right secret; INVALID_ARGUMENT.
+  if that happens too often, but never for the right secret; INVALID_ARGUMENT.
   """
   issueAppToken("The key, the secret and the lifetime." input: IssueAppTokenInput!): AppToken! @auth(to: [GUEST, APP_SERVER, USER])
 }
 `, BuiltIn: false},
-	{Name: "../schema/common.graphqls", Input: `"Where a page lies in its list (Relay cursor connections)."
+	{Name: "../schema/common.graphqls", Input: `"The position of a page in its list (Relay cursor connections)."
 type PageInfo {
-  "Whether there are items behind this page; go on with ` + "`" + `after: endCursor` + "`" + `."
+  "Whether there are items after this page; request them with ` + "`" + `after: endCursor` + "`" + `."
   hasNextPage: Boolean!
-  "Whether the page began behind a cursor."
+  "Whether the page was requested with ` + "`" + `after` + "`" + `."
   hasPreviousPage: Boolean!
-  "The first item's cursor; null: the page is empty."
+  "The first item's cursor; null if the page is empty."
   startCursor: String
-  "The last item's cursor; null: the page is empty."
+  "The last item's cursor; null if the page is empty."
   endCursor: String
 }
 
-"What became of one item of a batch."
+"The outcome for one item of a batch."
 enum Outcome {
-  "It was done."
+  "The change was made."
   DONE
-  "The state asked for was there before; nothing changed."
+  "The item was already in the requested state; nothing changed."
   ALREADY
-  "There is no such user in this app."
+  "The app has no such user."
   NOT_FOUND
-  "It was not done; ` + "`" + `error` + "`" + ` says why."
+  "The change was refused; ` + "`" + `error` + "`" + ` states the reason."
   REFUSED
 }
 
-"The answer for one ID of a batch, at the place where it was asked."
+"The result for one ID of a batch. Results are in the order of the IDs."
 type ItemResult {
-  "The ID, as it was given."
+  "The ID as given."
   id: ID!
-  "What became of it."
+  "The outcome."
   outcome: Outcome!
-  "Why not; null: DONE or ALREADY."
+  "The reason; null if the outcome is DONE or ALREADY."
   error: ItemError
 }
 
-"An error that concerns one item of a batch."
+"An error of one item of a batch."
 type ItemError {
   "A code of the API, such as USER_NOT_FOUND."
   code: String!
-  "What is wrong, for people."
+  "A description of the error for developers."
   message: String!
 }
 `, BuiltIn: false},
-	{Name: "../schema/directives.graphqls", Input: `# None of these directives is in the schema that is served: what they say to callers is added to the
+	{Name: "../schema/directives.graphqls", Input: `# The served schema has none of these directives: their facts for callers are appended to the
 # descriptions there (graph/public_schema.go).
 
 """
-Who may ask for a field. A root field without this mark is closed to everybody,
-and the tests fail on it; another field is open to whoever reaches its object.
+Which callers may select a field. A root field without this directive is closed to all callers,
+and the tests fail on it. Any other field is open to each caller that reaches its object.
 """
 directive @auth(
-  "The kinds of caller that are let in; all others are UNAUTHENTICATED (guests) or FORBIDDEN."
+  "The kinds of callers that are allowed; all others are UNAUTHENTICATED (guests) or FORBIDDEN."
   to: [Caller!]!
 ) on FIELD_DEFINITION
 
 """
-Who may see a private field of a user: the App Server and the user itself. For
-anybody else the field is FORBIDDEN.
+Restricts a field of a user to the App Server and the user itself. For all other callers
+the field is FORBIDDEN.
 """
 directive @private on FIELD_DEFINITION
 
 """
-What a field counts towards an operation's complexity besides the one that each counts. The
-unit is about the work of reading a user by its ID.
+What a field adds to an operation's complexity in addition to the one that each field adds. The
+unit is approximately the work of reading a user by its ID.
 """
 directive @cost(
   """
-  What it counts each time it is resolved, and a filter's field each time it is given. The size of
-  its own page does not multiply it; those of the lists around it do.
+  What a field adds each time it is resolved, and a filter's field each time it is given. It is
+  multiplied by the sizes of the lists around it, but not by the size of its own page.
   """
   weight: Int! = 0
-  "The number of values that a list without a page counts as: its bound."
+  "The number of values that a list without pages counts as: its maximum length."
   listSize: Int! = 1
 ) on FIELD_DEFINITION | INPUT_FIELD_DEFINITION
 
 "A kind of caller, by the token that a request carries."
 enum Caller {
-  "Anyone, also without a token."
+  "A caller without a token."
   GUEST
   "The customer's back end, with an app token from ` + "`" + `issueAppToken` + "`" + `."
   APP_SERVER
-  "A user's device, with the user token that its App Server got from ` + "`" + `registerUser` + "`" + `."
+  "A user's device, with the user token that its App Server received from ` + "`" + `registerUser` + "`" + `."
   USER
 }
 
 """
-The rule that an argument keeps, in the terms of go-playground/validator. What
-breaks it is INVALID_ARGUMENT, with the argument in ` + "`" + `extensions.field` + "`" + ` and the
-rule in ` + "`" + `extensions.rule` + "`" + `; nothing is done then.
+The rule for an argument's value, in the notation of go-playground/validator. A value that
+violates it is INVALID_ARGUMENT, with the argument in ` + "`" + `extensions.field` + "`" + ` and the
+rule in ` + "`" + `extensions.rule` + "`" + `, and nothing is executed.
 """
 directive @validate(
   "The rule, such as ` + "`" + `max=500` + "`" + `."
   rule: String!
 ) on ARGUMENT_DEFINITION
 
-"A name or tag for the generated Go struct's field; of no meaning to callers."
+"A tag of the generated Go struct's field. It has no meaning for callers."
 directive @goTag(
   "The tag's key."
   key: String!
@@ -2037,108 +2054,113 @@ directive @goTag(
   value: String
 ) on INPUT_FIELD_DEFINITION | FIELD_DEFINITION
 
-"How the generated Go code holds a field; of no meaning to callers."
+"How the generated Go code represents a field. It has no meaning for callers."
 directive @goField(
-  "Whether a resolver answers it."
+  "Whether a resolver returns it."
   forceResolver: Boolean
   "The Go field's name."
   name: String
-  "Whether left out and null are told apart."
+  "Whether an omitted value and null are distinguished."
   omittable: Boolean
   "The Go field's type."
   type: String
 ) on INPUT_FIELD_DEFINITION | FIELD_DEFINITION
 
 """
-Whether the resolver may be called without gqlgen around it: it asks nothing but
-the memory, answers the same twice, returns its errors instead of adding them to
-the response, and of the fields around it looks at the root alone. Of no meaning
-to callers.
+Marks a field whose resolver may be called without gqlgen: it reads only memory, returns the
+same result when called again, returns its errors instead of adding them to the response, and
+of the fields around it depends only on the root. It has no meaning for callers.
 """
 directive @goInline on FIELD_DEFINITION
 `, BuiltIn: false},
-	{Name: "../schema/relation.graphqls", Input: `"A friendship as one of the two, its owner, sees it."
+	{Name: "../schema/relation.graphqls", Input: `"A friendship from the point of view of one of the two users, its owner."
 type Friendship {
   "The friend."
   user: User!
-  "What the owner calls the friend; null: nothing."
+  "The owner's name for the friend; null if there is none."
   remark: String
   "When the two became friends."
   createdAt: DateTime!
-  "Whether the owner has the friend on its blocklist: then the friend stays a friend, but can neither message nor ask."
+  """
+  Whether the friend is on the owner's blocklist. It then stays a friend, but can send neither
+  messages nor friend requests.
+  """
   blocked: Boolean!
 }
 
-"Which friend requests are meant."
+"The direction of friend requests."
 enum RequestDirection {
-  "Those that others sent to the user."
+  "Requests that others sent to the user."
   INCOMING
-  "Those that the user sent."
+  "Requests that the user sent."
   OUTGOING
 }
 
-"What became of a friend request: exactly one of the two."
+"The result of sending a friend request. Exactly one of the two fields is set."
 type SendFriendRequestPayload {
-  "The request, which waits to be answered."
+  "The pending request."
   request: FriendRequest
-  "The friendship, because a request from the other side was waiting."
+  "The friendship, if a request from the other side was pending."
   friendship: Friendship
 }
 
-"A friend request that can be answered; it expires after 7 days."
+"A pending friend request. It expires after 7 days."
 type FriendRequest {
   "The request's ID."
   id: ID!
-  "Who asks."
+  "The sender."
   from: User!
-  "Who is asked."
+  "The recipient."
   to: User!
-  "What the asker says, at most 100 characters; null: nothing."
+  "The sender's message, at most 100 characters; null if there is none."
   message: String
-  "When it was sent first."
+  "When it was first sent."
   createdAt: DateTime!
-  "Until when it can be answered."
+  "When it expires."
   expiresAt: DateTime!
 }
 
 "An entry of a blocklist."
 type Block {
-  "Who is blocked."
+  "The blocked user."
   user: User!
-  "Since when."
+  "When the user was blocked."
   createdAt: DateTime!
 }
 
 "A user's whitelist."
 type Whitelist {
-  "Whether it is on: then only its entries may message the user, and the blocklist rests."
+  """
+  Whether it is on. If so, only the users on it may message the user, and the blocklist has no
+  effect.
+  """
   enabled: Boolean!
-  "Its entries, the newest first; they can be edited while it is off."
+  "Its entries, the newest first. They can also be changed while it is off."
   entries(
     "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
-    "The cursor behind which the page begins."
+    "The cursor after which the page begins."
     after: String
   ): WhitelistEntryConnection! @cost(weight: 10)
 }
 
 "An entry of a whitelist."
 type WhitelistEntry {
-  "Who may message the owner."
+  "The user that may message the owner."
   user: User!
-  "Since when it is listed."
+  "When the user was added."
   createdAt: DateTime!
 }
 
-"Why a message is not allowed. The first reason that fits is answered, in this order."
+"Why a message is not allowed. If several reasons apply, the first in this order is returned."
 enum DenialReason {
-  "There is no such sender in this app."
+  "The app has no such sender."
   SENDER_NOT_FOUND
   "The sender is deactivated."
   SENDER_DEACTIVATED
   "The sender is banned. (Messages to a banned user are allowed.)"
   SENDER_BANNED
-  "There is no such recipient in this app."
+  "The app has no such recipient."
   RECIPIENT_NOT_FOUND
   "The recipient is deactivated."
   RECIPIENT_DEACTIVATED
@@ -2146,23 +2168,23 @@ enum DenialReason {
   NOT_IN_WHITELIST
   "The recipient's whitelist is off, and the sender is on its blocklist."
   BLOCKED_BY_RECIPIENT
-  "The app's ` + "`" + `onlyFriendsCanMessage` + "`" + ` is on, and the two are no friends."
+  "The app's ` + "`" + `onlyFriendsCanMessage` + "`" + ` is on, and the two are not friends."
   NOT_FRIENDS
 }
 
 "Whether one user may message another."
 type MessagePermission {
-  "The sender, as it was asked."
+  "The sender's user ID as given."
   from: ID!
-  "The recipient, as it was asked."
+  "The recipient's user ID as given."
   to: ID!
-  "Whether it is allowed."
+  "Whether the message is allowed."
   allowed: Boolean!
-  "Why not; null: it is allowed."
+  "The reason why it is not; null if it is allowed."
   reason: DenialReason
 }
 
-"Who would message whom."
+"The sender and the recipient of a message."
 input MessagePair {
   "The sender's user ID."
   from: ID! @goTag(key: "validate", value: "max=1024")
@@ -2175,30 +2197,30 @@ extend type User {
   friends(
     "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
-    "The cursor behind which the page begins."
+    "The cursor after which the page begins."
     after: String
   ): FriendshipConnection! @private @cost(weight: 10)
   "The IDs of all friends, the newest first."
   friendIds: [ID!]! @private @cost(listSize: 1000)
-  "The friendship with this user; null: they are no friends."
+  "The friendship with this user; null if they are not friends."
   friendship("The other user's ID." with: ID! @validate(rule: "required,max=64,userid")): Friendship @private @cost(weight: 10)
-  "The friend requests that can be answered, the newest first."
+  "The pending friend requests, the newest first."
   friendRequests(
-    "Those to the user, or those from it."
+    "Requests to the user, or requests from it."
     direction: RequestDirection!
     "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
-    "The cursor behind which the page begins."
+    "The cursor after which the page begins."
     after: String
   ): FriendRequestConnection! @private @cost(weight: 10)
   "The user's blocklist, the newest first."
   blocklist(
     "The size of the page."
     first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
-    "The cursor behind which the page begins."
+    "The cursor after which the page begins."
     after: String
   ): BlockConnection! @private @cost(weight: 10)
-  "The IDs of the latest 500 on the blocklist, the newest first."
+  "The IDs of the newest 500 users on the blocklist, the newest first."
   blockedIds: [ID!]! @private @cost(listSize: 500)
   "Whether this user is on the blocklist."
   hasBlocked("The other user's ID." id: ID! @validate(rule: "required,max=64,userid")): Boolean! @private @cost(weight: 10)
@@ -2208,9 +2230,8 @@ extend type User {
 
 extend type Query {
   """
-  Whether ` + "`" + `from` + "`" + ` may message ` + "`" + `to` + "`" + `, decided by what is in force now. A user may ask
-  for itself as the sender only (else FORBIDDEN), and is RATE_LIMITED if it asks
-  about too many others.
+  Whether ` + "`" + `from` + "`" + ` may message ` + "`" + `to` + "`" + ` now. With a user token, the sender must be the user itself
+  (otherwise FORBIDDEN), and queries about too many others are RATE_LIMITED.
   """
   messagePermission(
     "The sender's user ID."
@@ -2218,31 +2239,35 @@ extend type Query {
     "The recipient's user ID."
     to: ID! @validate(rule: "max=1024")
   ): MessagePermission! @auth(to: [APP_SERVER, USER])
-  "The same for many pairs, in the order asked."
+  "The same for many pairs, in their order."
   messagePermissions("The pairs." pairs: [MessagePair!]! @validate(rule: "max=500,dive")): [MessagePermission!]! @auth(to: [APP_SERVER])
 }
 
-"Two users who become friends."
+"Two users to make friends."
 input AddFriendInput {
-  "One of them, who gives the remark."
+  "One of the users, the owner of the remark."
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "The other."
+  "The other user."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "What the first calls the other; empty: nothing, left out: as it is."
+  "The owner's name for the other. Empty clears it; if it is omitted, it does not change."
   remark: String @goTag(key: "validate", value: "omitnil,max=100")
 }
 
 "A user and a friend."
 input FriendInput {
-  "The user: required with an app token; with a user token the caller, and left out."
+  """
+  The user. Required with an app token; with a user token it is the user itself and may be omitted.
+  """
   userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
 }
 
-"What a user calls a friend."
+"A user's name for a friend."
 input SetFriendRemarkInput {
-  "The user: required with an app token; with a user token the caller, and left out."
+  """
+  The user. Required with an app token; with a user token it is the user itself and may be omitted.
+  """
   userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
@@ -2252,15 +2277,17 @@ input SetFriendRemarkInput {
 
 "A friend request."
 input SendFriendRequestInput {
-  "Who is asked."
+  "The recipient's user ID."
   to: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "What the asker says."
+  "The sender's message."
   message: String @goTag(key: "validate", value: "omitnil,max=100")
 }
 
 "A change of a blocklist."
 input BlocklistInput {
-  "Whose: required with an app token; with a user token the caller, and left out."
+  """
+  The owner. Required with an app token; with a user token it is the user itself and may be omitted.
+  """
   userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
   "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
@@ -2268,122 +2295,121 @@ input BlocklistInput {
 
 "A change of a whitelist."
 input WhitelistInput {
-  "Whose."
+  "The owner's user ID."
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
 }
 
-"Whose whitelists are turned on or off."
+"The whitelists to turn on or off."
 input SetWhitelistEnabledInput {
-  "The user IDs."
+  "The user IDs of the owners."
   userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
-  "On or off."
+  "Whether to turn them on."
   enabled: Boolean!
 }
 
 extend type Mutation {
   """
-  Makes two users friends, both ways, whatever their lists say, and ends requests
-  pending between them. Of two who are friends it changes only a given remark.
-  Errors: SELF_REFERENCE; USER_NOT_FOUND, USER_DEACTIVATED and FRIEND_LIMIT_REACHED,
-  which say whose with ` + "`" + `userId` + "`" + `.
+  Makes two users friends, in both directions, regardless of their blocklists and whitelists, and
+  ends requests pending between them. If they are friends already, it changes only the remark, if
+  one is given. Errors: SELF_REFERENCE; USER_NOT_FOUND, USER_DEACTIVATED and FRIEND_LIMIT_REACHED,
+  each with ` + "`" + `userId` + "`" + `.
   """
-  addFriend("The two." input: AddFriendInput!): Friendship! @auth(to: [APP_SERVER])
+  addFriend("The two users." input: AddFriendInput!): Friendship! @auth(to: [APP_SERVER])
   "Turns whitelists on or off. REFUSED: USER_DEACTIVATED."
-  setWhitelistEnabled("Whose." input: SetWhitelistEnabledInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  setWhitelistEnabled("The owners, and the new state." input: SetWhitelistEnabledInput!): [ItemResult!]! @auth(to: [APP_SERVER])
   """
-  Lets users message the owner while its whitelist is on. REFUSED: SELF_REFERENCE,
+  Adds users to a whitelist: they may message the owner while it is on. REFUSED: SELF_REFERENCE,
   USER_DEACTIVATED, WHITELIST_LIMIT_REACHED. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner.
   """
-  addToWhitelist("Whose, and whom." input: WhitelistInput!): [ItemResult!]! @auth(to: [APP_SERVER])
-  "Takes users off a whitelist. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner."
-  removeFromWhitelist("Whose, and whom." input: WhitelistInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  addToWhitelist("The owner and the users." input: WhitelistInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  "Removes users from a whitelist. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner."
+  removeFromWhitelist("The owner and the users." input: WhitelistInput!): [ItemResult!]! @auth(to: [APP_SERVER])
 
   """
-  Ends a friendship, both ways, with its remarks. ALREADY: they were no friends.
-  A user may make 60 changes in 5 s by this, by the changes of a remark or of the
-  blocklist, and by what ends requests, together. Errors: USER_NOT_FOUND,
+  Ends a friendship, in both directions, with its remarks. ALREADY: the two are not friends.
+  A user may make 60 changes in 5 s in total: by this mutation, by changes of a remark or of the
+  blocklist, and by accepting, declining or cancelling requests. Errors: USER_NOT_FOUND,
   USER_DEACTIVATED of the user; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  removeFriend("The two." input: FriendInput!): ItemResult! @auth(to: [APP_SERVER, USER])
+  removeFriend("The user and the friend." input: FriendInput!): ItemResult! @auth(to: [APP_SERVER, USER])
   """
-  Gives a friend another remark. Errors: NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED;
+  Changes the remark for a friend. Errors: NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED;
   RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `.
   """
-  setFriendRemark("Of whom, and what." input: SetFriendRemarkInput!): Friendship! @auth(to: [APP_SERVER, USER])
+  setFriendRemark("The friend and the remark." input: SetFriendRemarkInput!): Friendship! @auth(to: [APP_SERVER, USER])
   """
-  Puts users on a blocklist; a friend stays a friend, and requests pending between
-  the two end. REFUSED: SELF_REFERENCE, USER_DEACTIVATED, BLOCKLIST_LIMIT_REACHED.
-  Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner; RATE_LIMITED, see
-  ` + "`" + `removeFriend` + "`" + `, and ` + "`" + `user` + "`" + `, as the list shows each user's profile.
+  Adds users to a blocklist. A friend stays a friend; requests pending between the two end.
+  REFUSED: SELF_REFERENCE, USER_DEACTIVATED, BLOCKLIST_LIMIT_REACHED. Errors: USER_NOT_FOUND,
+  USER_DEACTIVATED of the owner; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `, and ` + "`" + `user` + "`" + `, because the list
+  shows the profiles of these users.
   """
-  addToBlocklist("Whose, and whom." input: BlocklistInput!): [ItemResult!]! @auth(to: [APP_SERVER, USER])
+  addToBlocklist("The owner and the users." input: BlocklistInput!): [ItemResult!]! @auth(to: [APP_SERVER, USER])
   """
-  Takes users off a blocklist. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner;
+  Removes users from a blocklist. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner;
   RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `.
   """
-  removeFromBlocklist("Whose, and whom." input: BlocklistInput!): [ItemResult!]! @auth(to: [APP_SERVER, USER])
+  removeFromBlocklist("The owner and the users." input: BlocklistInput!): [ItemResult!]! @auth(to: [APP_SERVER, USER])
 
   """
-  Asks another user to become a friend. Sending again keeps the request, replaces its
-  message and expiry, and is announced at most once an hour; a request that crosses
-  one from the other side makes both friends. A user may send 20 requests in 5 s and
-  the app's ` + "`" + `friendRequestDailyLimit` + "`" + ` in a day, and have 1000 pending. Errors: SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED,
-  BLOCKED (by either), NOT_IN_WHITELIST, ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (the
-  caller's own; where a crossing makes friends, either's), RATE_LIMITED with
-  ` + "`" + `retryAfterMs` + "`" + `, and with ` + "`" + `limit` + "`" + ` for the last two.
+  Sends a friend request. Sending it again keeps the request, replaces its message and expiry, and
+  notifies the recipient at most once an hour. If a request from the other side is pending, the two
+  become friends. A user may send 20 requests in 5 s and the app's ` + "`" + `friendRequestDailyLimit` + "`" + ` in a
+  day, and have 1000 pending. Errors: SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED, BLOCKED (by
+  either), NOT_IN_WHITELIST, ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (the sender's; if the two become
+  friends, that of either), RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `, and with ` + "`" + `limit` + "`" + ` for the last two.
   """
-  sendFriendRequest("Whom, and with what message." input: SendFriendRequestInput!): SendFriendRequestPayload! @auth(to: [USER])
+  sendFriendRequest("The recipient and the message." input: SendFriendRequestInput!): SendFriendRequestPayload! @auth(to: [USER])
   """
-  Accepts a request to the caller. Errors: REQUEST_NOT_FOUND for what is no pending
-  request to the caller; FRIEND_LIMIT_REACHED of either, with ` + "`" + `userId` + "`" + `; RATE_LIMITED,
-  see ` + "`" + `removeFriend` + "`" + `.
+  Accepts a request to the user. Errors: REQUEST_NOT_FOUND if the ID is not that of a pending
+  request to the user; FRIEND_LIMIT_REACHED of either, with ` + "`" + `userId` + "`" + `; RATE_LIMITED, see
+  ` + "`" + `removeFriend` + "`" + `.
   """
   acceptFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): Friendship! @auth(to: [USER])
-  "Declines a request to the caller. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
+  "Declines a request to the user. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
   declineFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
-  "Takes back a request of the caller. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
+  "Cancels a request of the user. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
   cancelFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
 }
 
 extend type Subscription {
   """
-  What others, the App Server or other devices changed in the caller's friends,
-  requests and blocklist. Nobody is told of being blocked.
+  Changes of the user's friends, requests and blocklist, made by other users, by the App Server or
+  on other devices. A user is not notified of being blocked.
   """
   relationshipChanged: RelationshipEvent! @auth(to: [USER])
 }
 
-"What happened."
+"The kind of a change."
 enum RelationshipEventKind {
-  "The two became friends; both are told."
+  "The two became friends. Both receive this."
   FRIEND_ADDED
-  "The two are friends no more; both are told."
+  "The two are no longer friends. Both receive this."
   FRIEND_REMOVED
-  "The caller's remark of the friend changed; its owner alone is told."
+  "The user's remark for the friend changed. Only its owner receives this."
   FRIEND_REMARK_CHANGED
-  "The other asks to become a friend; also when it asks again after an hour."
+  "The other sent a friend request, or sent it again after an hour."
   FRIEND_REQUEST_RECEIVED
-  "The other accepted the caller's request; FRIEND_ADDED follows."
+  "The other accepted the user's request. FRIEND_ADDED follows."
   FRIEND_REQUEST_ACCEPTED
-  "The other declined the caller's request."
+  "The other declined the user's request."
   FRIEND_REQUEST_DECLINED
-  "The other took back its request."
+  "The other cancelled its request."
   FRIEND_REQUEST_CANCELLED
-  "The caller's blocklist has the other now; its owner alone is told."
+  "The other was added to the user's blocklist. Only its owner receives this."
   BLOCK_ADDED
-  "The caller's blocklist has the other no more; its owner alone is told."
+  "The other was removed from the user's blocklist. Only its owner receives this."
   BLOCK_REMOVED
 }
 
-"One change in the caller's relations."
+"One change of the user's friends, requests or blocklist."
 type RelationshipEvent {
-  "What happened."
+  "The kind of the change."
   kind: RelationshipEventKind!
   "The other party. With BLOCK_ADDED and BLOCK_REMOVED its status is FORBIDDEN."
   user: User!
-  "When."
+  "When it happened."
   at: DateTime!
 }
 
@@ -2393,15 +2419,15 @@ type FriendshipConnection {
   edges: [FriendshipEdge!]!
   "The friendships."
   nodes: [Friendship!]!
-  "Where the page lies in the list."
+  "The position of the page in the list."
   pageInfo: PageInfo!
-  "How many friendships the whole list has."
+  "The number of friendships in the whole list."
   totalCount: Int!
 }
 
 "A friendship in a page."
 type FriendshipEdge {
-  "Where it stands in the list; for ` + "`" + `after` + "`" + `."
+  "The position of the item in the list, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The friendship."
   node: Friendship!
@@ -2413,15 +2439,15 @@ type FriendRequestConnection {
   edges: [FriendRequestEdge!]!
   "The friend requests."
   nodes: [FriendRequest!]!
-  "Where the page lies in the list."
+  "The position of the page in the list."
   pageInfo: PageInfo!
-  "How many friend requests the whole list has."
+  "The number of friend requests in the whole list."
   totalCount: Int! @cost(weight: 100)
 }
 
 "A friend request in a page."
 type FriendRequestEdge {
-  "Where it stands in the list; for ` + "`" + `after` + "`" + `."
+  "The position of the item in the list, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The friend request."
   node: FriendRequest!
@@ -2433,15 +2459,15 @@ type BlockConnection {
   edges: [BlockEdge!]!
   "The blocks."
   nodes: [Block!]!
-  "Where the page lies in the list."
+  "The position of the page in the list."
   pageInfo: PageInfo!
-  "How many blocks the whole list has."
+  "The number of blocks in the whole list."
   totalCount: Int!
 }
 
 "A block in a page."
 type BlockEdge {
-  "Where it stands in the list; for ` + "`" + `after` + "`" + `."
+  "The position of the item in the list, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The block."
   node: Block!
@@ -2453,57 +2479,60 @@ type WhitelistEntryConnection {
   edges: [WhitelistEntryEdge!]!
   "The whitelist entries."
   nodes: [WhitelistEntry!]!
-  "Where the page lies in the list."
+  "The position of the page in the list."
   pageInfo: PageInfo!
-  "How many whitelist entries the whole list has."
+  "The number of entries in the whole list."
   totalCount: Int!
 }
 
 "A whitelist entry in a page."
 type WhitelistEntryEdge {
-  "Where it stands in the list; for ` + "`" + `after` + "`" + `."
+  "The position of the item in the list, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The whitelist entry."
   node: WhitelistEntry!
 }
 `, BuiltIn: false},
-	{Name: "../schema/status.graphqls", Input: `"Whether a user is there."
+	{Name: "../schema/status.graphqls", Input: `"Whether a user is online."
 enum Presence {
   "At least one device is connected: a WebSocket, or an SSE stream, with the user's token."
   ONLINE
-  "Logged in, but all connections have ended without a logout."
+  "The user has logged in, but all its connections have ended without a logout."
   OFFLINE
-  "Never logged in, or the last device logged out."
+  "The user has never logged in, or its last device has logged out."
   UNLOGINED
 }
 
-"What others see of a user's presence."
+"The presence of a user and its custom status."
 type UserStatus {
   "The user ID."
   userId: ID!
-  "Whether the user is there."
+  "Whether the user is online."
   presence: Presence!
-  "The text that the user has set while online, at most 100 bytes; empty: none."
+  "The text that the user has set while online, at most 100 bytes; empty if there is none."
   customStatus: String!
-  "When this last changed; later with each change of the user. null: the user never logged in."
+  """
+  When the status last changed; each change has a later time than the one before. Null if the user
+  has never logged in.
+  """
   changedAt: DateTime
 }
 
 extend type Query {
   """
-  The statuses of these users in the order asked, null where unknown. A user asks
-  for others' only with the app's ` + "`" + `statusQueryEnabled` + "`" + ` (else FEATURE_DISABLED,
-  number 72001), for its own always; the App Server always. A user may reach
-  others' statuses in 20 root fields in 5 s, of whatever size, ` + "`" + `user` + "`" + `, ` + "`" + `users` + "`" + ` and
-  the subscription ` + "`" + `userStatus` + "`" + ` included (else RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `).
+  The statuses of these users, in the order of the IDs; null for unknown users. A user may always
+  query its own status, and those of others only with the app's ` + "`" + `statusQueryEnabled` + "`" + ` (otherwise
+  FEATURE_DISABLED, number 72001). The App Server may query all. A user may read others' statuses by
+  20 root fields in 5 s, of whatever size, including ` + "`" + `user` + "`" + `, ` + "`" + `users` + "`" + ` and the subscription
+  ` + "`" + `userStatus` + "`" + ` (otherwise RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `).
   """
   userStatuses("The user IDs." ids: [ID!]! @validate(rule: "max=500")): [UserStatus]! @auth(to: [APP_SERVER, USER])
 }
 
 extend type User {
   """
-  Whose status changes the user has subscribed, the newest first. They end when
-  the user has had no device for a while (400 s unless configured).
+  The users to whose status changes the user has subscribed, the newest first. The subscriptions
+  end when the user has had no device for 400 s, or another time if so configured.
   """
   statusSubscriptions(
     "The size of the page."
@@ -2513,78 +2542,83 @@ extend type User {
   ): StatusSubscriptionConnection! @private
 }
 
-"One whose status changes a user has subscribed."
+"A subscription to the status changes of another user."
 type StatusSubscription {
   "The other user."
   user: User!
-  "When it was subscribed last."
+  "When the user last subscribed to it."
   subscribedAt: DateTime!
 }
 
-"The answer to a subscription."
+"The result of a subscription."
 type SubscribeStatusPayload {
-  "The statuses of the users asked for, each once, in the order asked; no change after them is missed."
+  """
+  The statuses of the requested users, each once, in the order of the IDs. No later change is
+  missed.
+  """
   statuses: [UserStatus!]!
-  "Who had to go because the list is full, the earliest subscribed first."
+  """
+  The users whose subscriptions were removed because the list is full, the earliest subscribed
+  first.
+  """
   evictedIds: [ID!]!
 }
 
 extend type Mutation {
   """
-  Sets the caller's custom status, one for all its devices. It lasts while the
-  user is ONLINE, and goes when it is not. At most 60 calls in 5 s. Errors: NOT_ONLINE,
-  when no device is connected; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
+  Sets the custom status of the user, which all its devices share. It is cleared when the user
+  is no longer ONLINE. At most 60 calls in 5 s. Errors: NOT_ONLINE if no device is connected;
+  RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
   setStatus("The text; empty clears it." customStatus: String! @validate(rule: "maxbytes=100,nocontrol")): UserStatus! @auth(to: [USER])
   """
-  Has the caller's ` + "`" + `statusChanged` + "`" + ` carry these users' changes, friends or not. The
-  last of them is the newest on the list; one that is there already becomes new
-  again. Past the app's ` + "`" + `statusSubscriptionLimit` + "`" + ` the earliest go. Lasts for all
-  the user's devices, and a while (400 s unless configured) after the last of them
-  is gone. At most 20 calls in 5 s; each ID also counts as a profile, see ` + "`" + `user` + "`" + `.
-  Errors: FEATURE_DISABLED (number 72001) without the app's ` + "`" + `statusQueryEnabled` + "`" + `;
-  SELF_REFERENCE; USER_NOT_FOUND and USER_DEACTIVATED with ` + "`" + `userId` + "`" + `; RATE_LIMITED with
-  ` + "`" + `retryAfterMs` + "`" + `.
+  Subscribes the user to the status changes of these users, friends or not, which ` + "`" + `statusChanged` + "`" + `
+  then delivers. The last of the IDs is the newest on the list; an ID that is already on the list
+  becomes the newest again. Beyond the app's ` + "`" + `statusSubscriptionLimit` + "`" + ` the earliest are removed. The
+  subscriptions apply to all devices of the user, and end 400 s, or another time if so configured,
+  after the last of them has disconnected. At most 20 calls in 5 s; each ID also counts as a
+  profile, see ` + "`" + `user` + "`" + `. Errors: FEATURE_DISABLED (number 72001) without the app's
+  ` + "`" + `statusQueryEnabled` + "`" + `; SELF_REFERENCE; USER_NOT_FOUND and USER_DEACTIVATED with ` + "`" + `userId` + "`" + `;
+  RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  subscribeStatus("The user IDs; one given twice counts once." ids: [ID!]! @validate(rule: "min=1,max=100,dive,required,max=64,userid")): SubscribeStatusPayload! @auth(to: [USER])
+  subscribeStatus("The user IDs. An ID that is given twice counts once." ids: [ID!]! @validate(rule: "min=1,max=100,dive,required,max=64,userid")): SubscribeStatusPayload! @auth(to: [USER])
   """
-  Ends subscriptions, and answers how many. At most 20 calls in 5 s. Errors:
+  Ends subscriptions and returns how many it has ended. At most 20 calls in 5 s. Errors:
   FEATURE_DISABLED (number 72001) without the app's ` + "`" + `statusQueryEnabled` + "`" + `;
   RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  unsubscribeStatus("The user IDs; left out or empty: all." ids: [ID!] @validate(rule: "omitnil,max=100,dive,required,max=64,userid")): Int! @auth(to: [USER])
+  unsubscribeStatus("The user IDs; omitted or empty for all." ids: [ID!] @validate(rule: "omitnil,max=100,dive,required,max=64,userid")): Int! @auth(to: [USER])
   """
-  Ends the login of the device that this comes over: it is answered, then closed
-  with 4401. With ` + "`" + `allDevices` + "`" + `, or over HTTP where a request is no device, all of
-  the user's devices. Tokens stay valid. The user whose last device this was, or
-  who has none, is UNLOGINED.
+  Logs out the device whose connection carries the request: it receives the response and is then
+  closed with 4401. With ` + "`" + `allDevices` + "`" + `, or over plain HTTP, where a request belongs to no device, all
+  devices of the user are logged out. Tokens stay valid. If the user has no device left, it is
+  UNLOGINED.
   """
-  logout("Whether all of the user's devices are meant." allDevices: Boolean = false): Boolean! @auth(to: [USER])
+  logout("Whether to log out all devices of the user." allDevices: Boolean = false): Boolean! @auth(to: [USER])
 }
 
 """
-What can be followed, over a WebSocket or an SSE stream. A subscription selects
-exactly one of these fields, and runs until either side ends it. While the database or Redis
-is temporarily unavailable, a WebSocket that connects is closed with 1013, an SSE stream is
-refused with HTTP 503 or breaks off, and an operation fails with UNAVAILABLE: try again.
+Events, over a WebSocket or an SSE stream. A subscription selects exactly one of these fields and
+runs until either side ends it. While the database or Redis is temporarily unavailable, a WebSocket
+that connects is closed with 1013, an SSE stream is refused with HTTP 503 or breaks off, and an
+operation fails with UNAVAILABLE: try again.
 """
 type Subscription {
   """
-  Status changes that concern the caller, each once: its own; its friends', with
-  the app's ` + "`" + `friendStatusNotifyEnabled` + "`" + `; those of users that it has subscribed
-  (` + "`" + `subscribeStatus` + "`" + `), with the app's ` + "`" + `statusQueryEnabled` + "`" + `. New and ended
-  friendships and subscriptions, and the switches, are followed while it runs.
-  Whoever begins this and then asks misses nothing.
+  Status changes that concern the user, each once: its own; those of its friends, with the app's
+  ` + "`" + `friendStatusNotifyEnabled` + "`" + `; and those of users to which it has subscribed (` + "`" + `subscribeStatus` + "`" + `),
+  with the app's ` + "`" + `statusQueryEnabled` + "`" + `. Changes of friendships, subscriptions and switches take
+  effect while it runs. A client that starts this subscription and then queries statuses misses
+  nothing.
   """
   statusChanged: UserStatus! @auth(to: [USER])
   "Every status change in the app."
   appStatusChanged: UserStatus! @auth(to: [APP_SERVER])
   """
-  First each of these users' present status, then every change while the
-  operation lasts. A user asks for others' only with the app's
-  ` + "`" + `statusQueryEnabled` + "`" + `: else, or when it is switched off later, FEATURE_DISABLED
-  (number 72001). Errors: USER_NOT_FOUND; INVALID_ARGUMENT; RATE_LIMITED with
-  ` + "`" + `retryAfterMs` + "`" + `, see ` + "`" + `userStatuses` + "`" + `.
+  First the present status of each of these users, then every change while the operation runs. A
+  user may request those of others only with the app's ` + "`" + `statusQueryEnabled` + "`" + `: otherwise, or if it is
+  switched off later, FEATURE_DISABLED (number 72001). Errors: USER_NOT_FOUND; INVALID_ARGUMENT;
+  RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `, see ` + "`" + `userStatuses` + "`" + `.
   """
   userStatus("The user IDs." ids: [ID!]! @validate(rule: "max=200,dive,required,max=64,userid")): UserStatus! @auth(to: [APP_SERVER, USER])
 }
@@ -2595,27 +2629,27 @@ type StatusSubscriptionConnection {
   edges: [StatusSubscriptionEdge!]!
   "The subscriptions."
   nodes: [StatusSubscription!]!
-  "Where the page lies in the list."
+  "The position of the page in the list."
   pageInfo: PageInfo!
-  "How many subscriptions the whole list has."
+  "The number of subscriptions in the whole list."
   totalCount: Int!
 }
 
 "A status subscription in a page."
 type StatusSubscriptionEdge {
-  "Where it stands in the list; for ` + "`" + `after` + "`" + `."
+  "The position of the subscription in the list, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The subscription."
   node: StatusSubscription!
 }
 `, BuiltIn: false},
-	{Name: "../schema/user.graphqls", Input: `"What an account may do now."
+	{Name: "../schema/user.graphqls", Input: `"What a user may do now."
 enum UserState {
-  "Everything."
+  "The user may do everything."
   ACTIVE
-  "Nothing until the ban ends: every request and connect is USER_BANNED."
+  "Until the ban ends, every request and connect is USER_BANNED."
   BANNED
-  "Nothing: the account is erased but for its ID, which stays taken."
+  "The user may do nothing. All its data is erased except for the ID, which stays taken."
   DEACTIVATED
 }
 
@@ -2623,37 +2657,43 @@ enum UserState {
 type User {
   "The user ID that the App Server chose: unique in its app, case-sensitive."
   id: ID!
-  "The name; empty once deactivated."
+  "The name; empty if the user is deactivated."
   name: String!
-  "Where the avatar is; null: none."
+  "The URL of the avatar; null if there is none."
   avatarUrl: String
-  "When the user was registered first."
+  "When the user was first registered."
   createdAt: DateTime!
-  "When the name or the avatar was last given."
+  "When the name or the avatar was last set."
   updatedAt: DateTime!
-  "What the account may do now; a ban that has ended counts no more."
+  "What the user may do now. A ban that has ended is not considered."
   state: UserState! @goField(forceResolver: true) @goInline
-  "The ban that runs; null: none, and for every viewer but the App Server and the user itself."
+  """
+  The current ban; null if there is none, and for all callers except the App Server and the user
+  itself.
+  """
   ban: Ban @goField(forceResolver: true) @goInline
-  "When the account was deactivated; null: it is not."
+  "When the user was deactivated; null if it is not."
   deactivatedAt: DateTime
   """
-  Whether the user is there. A user sees others' only with the app's
-  ` + "`" + `statusQueryEnabled` + "`" + ` (else FEATURE_DISABLED, number 72001) and not too often
-  (RATE_LIMITED, see ` + "`" + `userStatuses` + "`" + `), its own always; the App Server sees all.
+  Whether the user is online. A user always sees its own status, and sees those of others only
+  with the app's ` + "`" + `statusQueryEnabled` + "`" + ` (otherwise FEATURE_DISABLED, number 72001) and not too often
+  (otherwise RATE_LIMITED, see ` + "`" + `userStatuses` + "`" + `). The App Server sees all.
   """
   status: UserStatus! @goInline
-  "The devices that are connected now, the first to connect first."
+  "The connected devices, the earliest connected first."
   devices: [Device!]! @goField(forceResolver: true) @private @cost(listSize: 20)
 }
 
-"A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user are allowed."
+"""
+A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user
+are allowed.
+"""
 type Ban {
-  "When it ends by itself."
+  "When it ends."
   until: DateTime!
-  "When it began; banning again replaces the end, not the beginning."
+  "When it began. Banning again replaces the end, not the beginning."
   since: DateTime!
-  "Why, as the App Server or an operator wrote it; null: not said."
+  "The reason given by the App Server or an operator; null if none was given."
   reason: String
 }
 
@@ -2661,13 +2701,13 @@ type Ban {
 type Device {
   "The device's ID, new for each connection."
   id: ID!
-  "What it runs on, as it said when it connected."
+  "The platform that it named when it connected."
   platform: Platform!
   "When it connected."
   connectedAt: DateTime!
 }
 
-"What a device runs on."
+"The platform of a device."
 enum Platform {
   "Android."
   ANDROID
@@ -2681,7 +2721,7 @@ enum Platform {
   DESKTOP
   "A mini program inside another app."
   MINI_PROGRAM
-  "Anything else, and whoever did not say."
+  "Any other platform, or none was named."
   OTHER
 }
 
@@ -2691,102 +2731,113 @@ type UserConnection {
   edges: [UserEdge!]!
   "The users."
   nodes: [User!]!
-  "Where the page lies in the list."
+  "The position of the page in the list."
   pageInfo: PageInfo!
-  "How many users the whole list has."
+  "The number of users in the whole list."
   totalCount: Int! @cost(weight: 2000)
 }
 
 "A user in a page."
 type UserEdge {
-  "Where the user stands in the list; for ` + "`" + `after` + "`" + `."
+  "The position of the user in the list, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The user."
   node: User!
 }
 
-"Which users to list: those that fit all that is given."
+"Which users to list: those that match all given fields."
 input UserFilter {
   """
-  The beginning of the ID (with regard to case), or a part of the name (without);
-  left out or empty: all users. To cost the same in every app, a search looks at
-  the first 10 000 IDs that begin with it, in the order of the IDs, and at the
-  names of the 50 000 newest users.
+  The beginning of the ID (case-sensitive), or a part of the name (case-insensitive). If it is
+  omitted or empty, all users match. To limit its cost in large apps, a search examines the first
+  10 000 IDs that begin with it, in the order of the IDs, and the names of the 50 000 newest users.
   """
   search: String @cost(weight: 2000) @goTag(key: "validate", value: "omitnil,max=64")
-  "Users in one of these states; left out or empty: in any."
+  "Users in one of these states; omitted or empty for any state."
   states: [UserState!] @cost(weight: 100) @goTag(key: "validate", value: "max=10")
-  "Users who are online, or those who are not; follows within a moment."
+  "Users that are online, or those that are not. Changes take effect after a short delay."
   online: Boolean @cost(weight: 100)
 }
 
-"A user as its App Server registers it."
+"A user to register."
 input RegisterUserInput {
   "The user ID, case-sensitive."
   id: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The name, stored as given; its length is counted in Unicode code points."
   name: String! @goTag(key: "validate", value: "required,max=64,notblank,nocontrol,nobidi")
-  "The avatar's URL; null clears it, left out it stays."
+  "The avatar's URL. Null clears it; if it is omitted, it does not change."
   avatarUrl: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,maxbytes=1024,http_url")
-  "The token's lifetime in seconds, at most ten years; left out or null: it does not expire."
+  """
+  The token's lifetime in seconds, at most ten years. If it is omitted or null, the token does not
+  expire.
+  """
   tokenTtlSeconds: Int @goTag(key: "validate", value: "omitnil,min=1,max=315360000")
 }
 
-"The answer to a registration."
+"The result of a registration."
 type RegisterUserPayload {
-  "The user as it is now."
+  "The user after the registration."
   user: User!
   "A user token for one of the user's devices, shown only here. Older tokens stay valid."
   token: String!
-  "When the token expires; null: it does not."
+  "When the token expires; null if it does not."
   expiresAt: DateTime
-  "Whether the user is new; false: there was one with this ID, and its name (and avatar, where given) was overwritten."
+  """
+  Whether the user is new. If false, a user with this ID already existed, and its name (and the
+  avatar, if given) was overwritten.
+  """
   created: Boolean!
 }
 
-"The answer for one registration of a batch."
+"The result of one registration of a batch."
 type RegisterUserResult {
-  "The user ID, as it was given."
+  "The user ID as given."
   id: ID!
-  "The user as this registration left it; null: refused."
+  "The user after this registration; null if it was refused."
   user: User
-  "A user token, shown only here; null: refused."
+  "A user token, shown only here; null if the registration was refused."
   token: String
-  "When the token expires; null: it does not, or the registration was refused."
+  "When the token expires; null if it does not, or if the registration was refused."
   expiresAt: DateTime
   "Whether the user is new."
   created: Boolean!
-  "Why it was refused: INVALID_ARGUMENT, USER_LIMIT_REACHED, USER_DEACTIVATED; null: it was not."
+  """
+  Why the registration was refused: INVALID_ARGUMENT, USER_LIMIT_REACHED or USER_DEACTIVATED; null
+  if it was not.
+  """
   error: ItemError
 }
 
-"Whose tokens end."
+"The tokens to end."
 input ExpireTokensInput {
   "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
-  "Tokens issued before this moment end; one in the future counts as now, and ends all that there are."
+  """
+  Tokens issued before this time end. A time in the future counts as now, and ends all existing
+  tokens.
+  """
   issuedBefore: DateTime!
 }
 
-"Who is banned, and for how long."
+"The users to ban, and for how long."
 input BanUsersInput {
   "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
   "The ban's length from now in minutes, at most 30 days."
   minutes: Int! @goTag(key: "validate", value: "min=1,max=43200")
-  "Why, for operators to read."
+  "The reason, for operators."
   reason: String @goTag(key: "validate", value: "omitnil,max=255,nocontrol")
 }
 
-"Which devices are disconnected."
+"The devices to disconnect."
 input DisconnectUserInput {
   "The user ID."
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "The device IDs; left out or null: all of the user's devices."
+  "The device IDs; omitted or null for all devices of the user."
   deviceIds: [ID!] @goTag(key: "validate", value: "omitnil,min=1,max=100")
 }
 
-"A change of a user's profile; what is left out stays."
+"A change of a user's profile. Omitted fields do not change."
 input UpdateUserInput {
   "The user ID."
   id: ID! @goTag(key: "validate", value: "required,max=64,userid")
@@ -2797,53 +2848,53 @@ input UpdateUserInput {
 }
 
 extend type Query {
-  "The caller itself."
+  "The user that sends the request."
   me: User! @auth(to: [USER])
   """
-  The user with this ID; null: unknown in this app. A user may read 1000 profiles of
-  others in 5 s by ` + "`" + `user` + "`" + ` and ` + "`" + `users` + "`" + `, where each ID counts (else RATE_LIMITED with
+  The user with this ID; null if the app has none. A user may read 1000 profiles of others
+  in 5 s by ` + "`" + `user` + "`" + ` and ` + "`" + `users` + "`" + `, where each ID counts (otherwise RATE_LIMITED with
   ` + "`" + `retryAfterMs` + "`" + `).
   """
   user("The user ID." id: ID! @validate(rule: "required,max=64,userid")): User @auth(to: [APP_SERVER, USER])
   """
-  The users with these IDs in the order asked; null: unknown in this app, as whatever
-  is no user ID. Errors: RATE_LIMITED, see ` + "`" + `user` + "`" + `.
+  The users with these IDs, in the order of the IDs; null for unknown and invalid IDs.
+  Errors: RATE_LIMITED, see ` + "`" + `user` + "`" + `.
   """
-  users("The user IDs; one given twice is answered twice." ids: [ID!]! @validate(rule: "max=500")): [User]! @auth(to: [APP_SERVER, USER])
+  users("The user IDs. An ID that is given twice is returned twice." ids: [ID!]! @validate(rule: "max=500")): [User]! @auth(to: [APP_SERVER, USER])
 }
 
 extend type Query {
   """
-  The app's users, newest first. With a filter, and for ` + "`" + `totalCount` + "`" + `: RATE_LIMITED with
-  ` + "`" + `retryAfterMs` + "`" + ` while too many searches and counts of the app run.
+  The app's users, the newest first. With a filter, and for ` + "`" + `totalCount` + "`" + `: RATE_LIMITED with
+  ` + "`" + `retryAfterMs` + "`" + ` while too many searches and counts of the app are running.
   """
   userList(
     "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
-    "The cursor behind which the page begins."
+    "The cursor after which the page begins."
     after: String
-    "Which users; left out: all, the deactivated too."
+    "Which users; omitted for all, including deactivated users."
     filter: UserFilter
   ): UserConnection! @auth(to: [APP_SERVER])
-  "The users whose ban runs, the latest end first."
+  "The banned users, the ban that ends last first."
   bannedUsers(
     "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
-    "The cursor behind which the page begins."
+    "The cursor after which the page begins."
     after: String
   ): UserConnection! @auth(to: [APP_SERVER])
-  "The deactivated users, the latest deactivated first."
+  "The deactivated users, the most recently deactivated first."
   deactivatedUsers(
     "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
-    "The cursor behind which the page begins."
+    "The cursor after which the page begins."
     after: String
   ): UserConnection! @auth(to: [APP_SERVER])
 }
 
 extend type Mutation {
   """
-  Registers a user, or updates the one with this ID, and gives it a further token.
+  Registers a user, or updates the existing one with this ID, and issues a further token for it.
   Errors: INVALID_ARGUMENT; USER_LIMIT_REACHED with ` + "`" + `limit` + "`" + `; USER_DEACTIVATED.
   """
   registerUser("The user." input: RegisterUserInput!): RegisterUserPayload! @auth(to: [APP_SERVER])
@@ -2851,41 +2902,42 @@ extend type Mutation {
   Changes a user's name or avatar.
   Errors: INVALID_ARGUMENT; USER_NOT_FOUND; USER_DEACTIVATED.
   """
-  updateUser("What changes." input: UpdateUserInput!): User! @auth(to: [APP_SERVER])
+  updateUser("The change." input: UpdateUserInput!): User! @auth(to: [APP_SERVER])
   """
-  Registers users in the order given, as ` + "`" + `registerUser` + "`" + ` one after the other would;
-  each is answered at its place.
+  Registers users in the given order, with the same effect as one ` + "`" + `registerUser` + "`" + ` for each.
+  The results are in the same order.
   """
   registerUsers("The users." input: [RegisterUserInput!]! @validate(rule: "min=1,max=100")): [RegisterUserResult!]! @auth(to: [APP_SERVER])
   """
-  Ends tokens that were issued before a moment. Live connections stay for the events that they
-  receive, but every new operation on them is UNAUTHENTICATED and they cannot reconnect. ALREADY: they
-  had ended before.
+  Ends tokens that were issued before a given time. Open connections still receive their events,
+  but every new operation on them is UNAUTHENTICATED and they cannot reconnect. ALREADY: the tokens
+  had already ended.
   """
-  expireTokens("Whose and since when." input: ExpireTokensInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  expireTokens("The users and the time." input: ExpireTokensInput!): [ItemResult!]! @auth(to: [APP_SERVER])
   """
-  Closes accounts: devices are disconnected, tokens end, and all but the ID is
-  erased. The ID stays taken until ` + "`" + `reactivateUsers` + "`" + `. ALREADY: it was closed.
+  Deactivates users: their devices are disconnected, their tokens end, and all their data except
+  the ID is erased. The ID stays taken until ` + "`" + `reactivateUsers` + "`" + `. ALREADY: the user was already
+  deactivated.
   """
   deactivateUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=100")): [ItemResult!]! @auth(to: [APP_SERVER])
   """
-  Gives back empty accounts; register the users again to name them and to get a
-  token. ALREADY: it was not deactivated. REFUSED: USER_LIMIT_REACHED.
+  Reactivates users, which are then empty. Register them again to set their names and to get
+  tokens. ALREADY: the user is not deactivated. REFUSED: USER_LIMIT_REACHED.
   """
   reactivateUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=100")): [ItemResult!]! @auth(to: [APP_SERVER])
   """
-  Keeps users out for a while: devices are disconnected with 4403, and every
-  request and connect is USER_BANNED. Banning again replaces the end and the
-  reason. REFUSED: USER_DEACTIVATED.
+  Bans users for a given time: their devices are disconnected with 4403, and every request and
+  connect is USER_BANNED. Banning again replaces the end and the reason.
+  REFUSED: USER_DEACTIVATED.
   """
-  banUsers("Who, how long, and why." input: BanUsersInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  banUsers("The users, the length and the reason." input: BanUsersInput!): [ItemResult!]! @auth(to: [APP_SERVER])
   "Ends bans. ALREADY: the user is not banned."
   unbanUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=20")): [ItemResult!]! @auth(to: [APP_SERVER])
   """
-  Disconnects a user's devices with 4403, which leaves the user OFFLINE if none
-  remains, and answers how many there were. Errors: USER_NOT_FOUND.
+  Disconnects devices of a user with 4403 and returns how many it has disconnected. If none
+  remains, the user is OFFLINE. Errors: USER_NOT_FOUND.
   """
-  disconnectUser("Whose and which." input: DisconnectUserInput!): Int! @auth(to: [APP_SERVER])
+  disconnectUser("The user and the devices." input: DisconnectUserInput!): Int! @auth(to: [APP_SERVER])
 }
 `, BuiltIn: false},
 }

@@ -12,87 +12,89 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// Two users who become friends.
+// Two users to make friends.
 type AddFriendInput struct {
-	// One of them, who gives the remark.
+	// One of the users, the owner of the remark.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
-	// The other.
+	// The other user.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
-	// What the first calls the other; empty: nothing, left out: as it is.
+	// The owner's name for the other. Empty clears it; if it is omitted, it does not change.
 	Remark *string `json:"remark,omitempty" validate:"omitnil,max=100"`
 }
 
-// An app token: the bearer may do everything in its app but delete users.
+// An app token. Its bearer may do everything in the app except delete users.
 type AppToken struct {
 	// The token, for the header `Authorization: Bearer TOKEN`.
 	Token string `json:"token"`
-	// When it expires; rotation of the secret ends it earlier.
+	// When it expires. Rotating the secret ends it earlier.
 	ExpiresAt models.Time `json:"expiresAt"`
 }
 
-// A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user are allowed.
+// A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user
+// are allowed.
 type Ban struct {
-	// When it ends by itself.
+	// When it ends.
 	Until models.Time `json:"until"`
-	// When it began; banning again replaces the end, not the beginning.
+	// When it began. Banning again replaces the end, not the beginning.
 	Since models.Time `json:"since"`
-	// Why, as the App Server or an operator wrote it; null: not said.
+	// The reason given by the App Server or an operator; null if none was given.
 	Reason *string `json:"reason,omitempty"`
 }
 
-// Who is banned, and for how long.
+// The users to ban, and for how long.
 type BanUsersInput struct {
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=20"`
 	// The ban's length from now in minutes, at most 30 days.
 	Minutes int `json:"minutes" validate:"min=1,max=43200"`
-	// Why, for operators to read.
+	// The reason, for operators.
 	Reason *string `json:"reason,omitempty" validate:"omitnil,max=255,nocontrol"`
 }
 
 // A change of a blocklist.
 type BlocklistInput struct {
-	// Whose: required with an app token; with a user token the caller, and left out.
+	// The owner. Required with an app token; with a user token it is the user itself and may be omitted.
 	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=100"`
 }
 
-// Which devices are disconnected.
+// The devices to disconnect.
 type DisconnectUserInput struct {
 	// The user ID.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
-	// The device IDs; left out or null: all of the user's devices.
+	// The device IDs; omitted or null for all devices of the user.
 	DeviceIds []string `json:"deviceIds,omitempty" validate:"omitnil,min=1,max=100"`
 }
 
-// Whose tokens end.
+// The tokens to end.
 type ExpireTokensInput struct {
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=20"`
-	// Tokens issued before this moment end; one in the future counts as now, and ends all that there are.
+	// Tokens issued before this time end. A time in the future counts as now, and ends all existing
+	// tokens.
 	IssuedBefore models.Time `json:"issuedBefore"`
 }
 
 // A user and a friend.
 type FriendInput struct {
-	// The user: required with an app token; with a user token the caller, and left out.
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
 	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
 }
 
-// Who holds an app's secret.
+// The credentials of an app.
 type IssueAppTokenInput struct {
 	// The app key.
 	AppKey string `json:"appKey" validate:"required,max=64"`
 	// The app secret.
 	AppSecret string `json:"appSecret" validate:"required,max=256"`
-	// The token's lifetime in seconds, at most 30 days; left out: 86 400 (a day).
+	// The token's lifetime in seconds, at most 30 days. The default is 86 400 (a day).
 	TTLSeconds *int `json:"ttlSeconds,omitempty" validate:"omitnil,min=1,max=2592000"`
 }
 
-// Who would message whom.
+// The sender and the recipient of a message.
 type MessagePair struct {
 	// The sender's user ID.
 	From string `json:"from" validate:"max=1024"`
@@ -100,60 +102,62 @@ type MessagePair struct {
 	To string `json:"to" validate:"max=1024"`
 }
 
-// What can be changed. The mutations of a document are carried out one after the
-// other; one that is refused changes nothing and does not affect the others. One that fails
-// with UNAVAILABLE or INTERNAL may have been carried out.
+// Changes. The mutations of a document are executed one after the other. One that is refused
+// changes nothing and does not affect the others. One that fails with UNAVAILABLE or INTERNAL may
+// have been executed.
 type Mutation struct {
 }
 
-// What can be read. The description of each field says which token it requires, and
-// that of an argument what it allows: anything else is INVALID_ARGUMENT, with the
-// argument in `extensions.field` and the rule in `extensions.rule`. Any field fails with
-// UNAVAILABLE while the database or Redis is temporarily unavailable, or if the operation takes more
-// than 10 s: try again (if no data is left, with HTTP 503 and `Retry-After`). INTERNAL is a fault of
-// the server.
+// Reads. The description of each field states which token it requires, and that of an argument
+// which values it allows: any other value is INVALID_ARGUMENT, with the argument in
+// `extensions.field` and the rule in `extensions.rule`. Any field fails with UNAVAILABLE while the
+// database or Redis is temporarily unavailable, or if the operation takes more than 10 s: try again
+// (if the response has no data, its status is HTTP 503 and it has `Retry-After`). INTERNAL is a fault
+// of the server.
 type Query struct {
 }
 
-// A user as its App Server registers it.
+// A user to register.
 type RegisterUserInput struct {
 	// The user ID, case-sensitive.
 	ID string `json:"id" validate:"required,max=64,userid"`
 	// The name, stored as given; its length is counted in Unicode code points.
 	Name string `json:"name" validate:"required,max=64,notblank,nocontrol,nobidi"`
-	// The avatar's URL; null clears it, left out it stays.
+	// The avatar's URL. Null clears it; if it is omitted, it does not change.
 	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
-	// The token's lifetime in seconds, at most ten years; left out or null: it does not expire.
+	// The token's lifetime in seconds, at most ten years. If it is omitted or null, the token does not
+	// expire.
 	TokenTTLSeconds *int `json:"tokenTtlSeconds,omitempty" validate:"omitnil,min=1,max=315360000"`
 }
 
-// The answer for one registration of a batch.
+// The result of one registration of a batch.
 type RegisterUserResult struct {
-	// The user ID, as it was given.
+	// The user ID as given.
 	ID string `json:"id"`
-	// The user as this registration left it; null: refused.
+	// The user after this registration; null if it was refused.
 	User *models.User `json:"user,omitempty"`
-	// A user token, shown only here; null: refused.
+	// A user token, shown only here; null if the registration was refused.
 	Token *string `json:"token,omitempty"`
-	// When the token expires; null: it does not, or the registration was refused.
+	// When the token expires; null if it does not, or if the registration was refused.
 	ExpiresAt *models.Time `json:"expiresAt,omitempty"`
 	// Whether the user is new.
 	Created bool `json:"created"`
-	// Why it was refused: INVALID_ARGUMENT, USER_LIMIT_REACHED, USER_DEACTIVATED; null: it was not.
+	// Why the registration was refused: INVALID_ARGUMENT, USER_LIMIT_REACHED or USER_DEACTIVATED; null
+	// if it was not.
 	Error *models.ItemError `json:"error,omitempty"`
 }
 
 // A friend request.
 type SendFriendRequestInput struct {
-	// Who is asked.
+	// The recipient's user ID.
 	To string `json:"to" validate:"required,max=64,userid"`
-	// What the asker says.
+	// The sender's message.
 	Message *string `json:"message,omitempty" validate:"omitnil,max=100"`
 }
 
-// What a user calls a friend.
+// A user's name for a friend.
 type SetFriendRemarkInput struct {
-	// The user: required with an app token; with a user token the caller, and left out.
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
 	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
@@ -161,22 +165,22 @@ type SetFriendRemarkInput struct {
 	Remark string `json:"remark" validate:"max=100"`
 }
 
-// Whose whitelists are turned on or off.
+// The whitelists to turn on or off.
 type SetWhitelistEnabledInput struct {
-	// The user IDs.
+	// The user IDs of the owners.
 	UserIds []string `json:"userIds" validate:"min=1,max=20"`
-	// On or off.
+	// Whether to turn them on.
 	Enabled bool `json:"enabled"`
 }
 
-// What can be followed, over a WebSocket or an SSE stream. A subscription selects
-// exactly one of these fields, and runs until either side ends it. While the database or Redis
-// is temporarily unavailable, a WebSocket that connects is closed with 1013, an SSE stream is
-// refused with HTTP 503 or breaks off, and an operation fails with UNAVAILABLE: try again.
+// Events, over a WebSocket or an SSE stream. A subscription selects exactly one of these fields and
+// runs until either side ends it. While the database or Redis is temporarily unavailable, a WebSocket
+// that connects is closed with 1013, an SSE stream is refused with HTTP 503 or breaks off, and an
+// operation fails with UNAVAILABLE: try again.
 type Subscription struct {
 }
 
-// A change of a user's profile; what is left out stays.
+// A change of a user's profile. Omitted fields do not change.
 type UpdateUserInput struct {
 	// The user ID.
 	ID string `json:"id" validate:"required,max=64,userid"`
@@ -186,22 +190,21 @@ type UpdateUserInput struct {
 	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
 }
 
-// Which users to list: those that fit all that is given.
+// Which users to list: those that match all given fields.
 type UserFilter struct {
-	// The beginning of the ID (with regard to case), or a part of the name (without);
-	// left out or empty: all users. To cost the same in every app, a search looks at
-	// the first 10 000 IDs that begin with it, in the order of the IDs, and at the
-	// names of the 50 000 newest users.
+	// The beginning of the ID (case-sensitive), or a part of the name (case-insensitive). If it is
+	// omitted or empty, all users match. To limit its cost in large apps, a search examines the first
+	// 10 000 IDs that begin with it, in the order of the IDs, and the names of the 50 000 newest users.
 	Search *string `json:"search,omitempty" validate:"omitnil,max=64"`
-	// Users in one of these states; left out or empty: in any.
+	// Users in one of these states; omitted or empty for any state.
 	States []models.UserState `json:"states,omitempty" validate:"max=10"`
-	// Users who are online, or those who are not; follows within a moment.
+	// Users that are online, or those that are not. Changes take effect after a short delay.
 	Online *bool `json:"online,omitempty"`
 }
 
 // A change of a whitelist.
 type WhitelistInput struct {
-	// Whose.
+	// The owner's user ID.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=100"`
@@ -211,11 +214,11 @@ type WhitelistInput struct {
 type Caller string
 
 const (
-	// Anyone, also without a token.
+	// A caller without a token.
 	CallerGuest Caller = "GUEST"
 	// The customer's back end, with an app token from `issueAppToken`.
 	CallerAppServer Caller = "APP_SERVER"
-	// A user's device, with the user token that its App Server got from `registerUser`.
+	// A user's device, with the user token that its App Server received from `registerUser`.
 	CallerUser Caller = "USER"
 )
 
@@ -268,13 +271,13 @@ func (e Caller) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// Which friend requests are meant.
+// The direction of friend requests.
 type RequestDirection string
 
 const (
-	// Those that others sent to the user.
+	// Requests that others sent to the user.
 	RequestDirectionIncoming RequestDirection = "INCOMING"
-	// Those that the user sent.
+	// Requests that the user sent.
 	RequestDirectionOutgoing RequestDirection = "OUTGOING"
 )
 

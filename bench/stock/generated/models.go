@@ -13,41 +13,42 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
-// Two users who become friends.
+// Two users to make friends.
 type AddFriendInput struct {
-	// One of them, who gives the remark.
+	// One of the users, the owner of the remark.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
-	// The other.
+	// The other user.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
-	// What the first calls the other; empty: nothing, left out: as it is.
+	// The owner's name for the other. Empty clears it; if it is omitted, it does not change.
 	Remark *string `json:"remark,omitempty" validate:"omitnil,max=100"`
 }
 
-// An app token: the bearer may do everything in its app but delete users.
+// An app token. Its bearer may do everything in the app except delete users.
 type AppToken struct {
 	// The token, for the header `Authorization: Bearer TOKEN`.
 	Token string `json:"token"`
-	// When it expires; rotation of the secret ends it earlier.
+	// When it expires. Rotating the secret ends it earlier.
 	ExpiresAt models.Time `json:"expiresAt"`
 }
 
-// A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user are allowed.
+// A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user
+// are allowed.
 type Ban struct {
-	// When it ends by itself.
+	// When it ends.
 	Until models.Time `json:"until"`
-	// When it began; banning again replaces the end, not the beginning.
+	// When it began. Banning again replaces the end, not the beginning.
 	Since models.Time `json:"since"`
-	// Why, as the App Server or an operator wrote it; null: not said.
+	// The reason given by the App Server or an operator; null if none was given.
 	Reason *string `json:"reason,omitempty"`
 }
 
-// Who is banned, and for how long.
+// The users to ban, and for how long.
 type BanUsersInput struct {
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=20"`
 	// The ban's length from now in minutes, at most 30 days.
 	Minutes int `json:"minutes" validate:"min=1,max=43200"`
-	// Why, for operators to read.
+	// The reason, for operators.
 	Reason *string `json:"reason,omitempty" validate:"omitnil,max=255,nocontrol"`
 }
 
@@ -57,15 +58,15 @@ type BlockConnection struct {
 	Edges []*BlockEdge `json:"edges"`
 	// The blocks.
 	Nodes []*models.Block `json:"nodes"`
-	// Where the page lies in the list.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many blocks the whole list has.
+	// The number of blocks in the whole list.
 	TotalCount int `json:"totalCount"`
 }
 
 // A block in a page.
 type BlockEdge struct {
-	// Where it stands in the list; for `after`.
+	// The position of the item in the list, for `after`.
 	Cursor string `json:"cursor"`
 	// The block.
 	Node *models.Block `json:"node"`
@@ -73,31 +74,32 @@ type BlockEdge struct {
 
 // A change of a blocklist.
 type BlocklistInput struct {
-	// Whose: required with an app token; with a user token the caller, and left out.
+	// The owner. Required with an app token; with a user token it is the user itself and may be omitted.
 	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=100"`
 }
 
-// Which devices are disconnected.
+// The devices to disconnect.
 type DisconnectUserInput struct {
 	// The user ID.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
-	// The device IDs; left out or null: all of the user's devices.
+	// The device IDs; omitted or null for all devices of the user.
 	DeviceIds []string `json:"deviceIds,omitempty" validate:"omitnil,min=1,max=100"`
 }
 
-// Whose tokens end.
+// The tokens to end.
 type ExpireTokensInput struct {
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=20"`
-	// Tokens issued before this moment end; one in the future counts as now, and ends all that there are.
+	// Tokens issued before this time end. A time in the future counts as now, and ends all existing
+	// tokens.
 	IssuedBefore models.Time `json:"issuedBefore"`
 }
 
 // A user and a friend.
 type FriendInput struct {
-	// The user: required with an app token; with a user token the caller, and left out.
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
 	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
@@ -109,15 +111,15 @@ type FriendRequestConnection struct {
 	Edges []*FriendRequestEdge `json:"edges"`
 	// The friend requests.
 	Nodes []*models.FriendRequest `json:"nodes"`
-	// Where the page lies in the list.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many friend requests the whole list has.
+	// The number of friend requests in the whole list.
 	TotalCount int `json:"totalCount"`
 }
 
 // A friend request in a page.
 type FriendRequestEdge struct {
-	// Where it stands in the list; for `after`.
+	// The position of the item in the list, for `after`.
 	Cursor string `json:"cursor"`
 	// The friend request.
 	Node *models.FriendRequest `json:"node"`
@@ -129,31 +131,31 @@ type FriendshipConnection struct {
 	Edges []*FriendshipEdge `json:"edges"`
 	// The friendships.
 	Nodes []*model.Friendship `json:"nodes"`
-	// Where the page lies in the list.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many friendships the whole list has.
+	// The number of friendships in the whole list.
 	TotalCount int `json:"totalCount"`
 }
 
 // A friendship in a page.
 type FriendshipEdge struct {
-	// Where it stands in the list; for `after`.
+	// The position of the item in the list, for `after`.
 	Cursor string `json:"cursor"`
 	// The friendship.
 	Node *model.Friendship `json:"node"`
 }
 
-// Who holds an app's secret.
+// The credentials of an app.
 type IssueAppTokenInput struct {
 	// The app key.
 	AppKey string `json:"appKey" validate:"required,max=64"`
 	// The app secret.
 	AppSecret string `json:"appSecret" validate:"required,max=256"`
-	// The token's lifetime in seconds, at most 30 days; left out: 86 400 (a day).
+	// The token's lifetime in seconds, at most 30 days. The default is 86 400 (a day).
 	TTLSeconds *int `json:"ttlSeconds,omitempty" validate:"omitnil,min=1,max=2592000"`
 }
 
-// Who would message whom.
+// The sender and the recipient of a message.
 type MessagePair struct {
 	// The sender's user ID.
 	From string `json:"from" validate:"max=1024"`
@@ -163,112 +165,115 @@ type MessagePair struct {
 
 // Whether one user may message another.
 type MessagePermission struct {
-	// The sender, as it was asked.
+	// The sender's user ID as given.
 	From string `json:"from"`
-	// The recipient, as it was asked.
+	// The recipient's user ID as given.
 	To string `json:"to"`
-	// Whether it is allowed.
+	// Whether the message is allowed.
 	Allowed bool `json:"allowed"`
-	// Why not; null: it is allowed.
+	// The reason why it is not; null if it is allowed.
 	Reason *DenialReason `json:"reason,omitempty"`
 }
 
-// What can be changed. The mutations of a document are carried out one after the
-// other; one that is refused changes nothing and does not affect the others. One that fails
-// with UNAVAILABLE or INTERNAL may have been carried out.
+// Changes. The mutations of a document are executed one after the other. One that is refused
+// changes nothing and does not affect the others. One that fails with UNAVAILABLE or INTERNAL may
+// have been executed.
 type Mutation struct {
 }
 
-// Where a page lies in its list (Relay cursor connections).
+// The position of a page in its list (Relay cursor connections).
 type PageInfo struct {
-	// Whether there are items behind this page; go on with `after: endCursor`.
+	// Whether there are items after this page; request them with `after: endCursor`.
 	HasNextPage bool `json:"hasNextPage"`
-	// Whether the page began behind a cursor.
+	// Whether the page was requested with `after`.
 	HasPreviousPage bool `json:"hasPreviousPage"`
-	// The first item's cursor; null: the page is empty.
+	// The first item's cursor; null if the page is empty.
 	StartCursor *string `json:"startCursor,omitempty"`
-	// The last item's cursor; null: the page is empty.
+	// The last item's cursor; null if the page is empty.
 	EndCursor *string `json:"endCursor,omitempty"`
 }
 
-// What can be read. The description of each field says which token it requires, and
-// that of an argument what it allows: anything else is INVALID_ARGUMENT, with the
-// argument in `extensions.field` and the rule in `extensions.rule`. Any field fails with
-// UNAVAILABLE while the database or Redis is temporarily unavailable, or if the operation takes more
-// than 10 s: try again (if no data is left, with HTTP 503 and `Retry-After`). INTERNAL is a fault of
-// the server.
+// Reads. The description of each field states which token it requires, and that of an argument
+// which values it allows: any other value is INVALID_ARGUMENT, with the argument in
+// `extensions.field` and the rule in `extensions.rule`. Any field fails with UNAVAILABLE while the
+// database or Redis is temporarily unavailable, or if the operation takes more than 10 s: try again
+// (if the response has no data, its status is HTTP 503 and it has `Retry-After`). INTERNAL is a fault
+// of the server.
 type Query struct {
 }
 
-// A user as its App Server registers it.
+// A user to register.
 type RegisterUserInput struct {
 	// The user ID, case-sensitive.
 	ID string `json:"id" validate:"required,max=64,userid"`
 	// The name, stored as given; its length is counted in Unicode code points.
 	Name string `json:"name" validate:"required,max=64,notblank,nocontrol,nobidi"`
-	// The avatar's URL; null clears it, left out it stays.
+	// The avatar's URL. Null clears it; if it is omitted, it does not change.
 	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
-	// The token's lifetime in seconds, at most ten years; left out or null: it does not expire.
+	// The token's lifetime in seconds, at most ten years. If it is omitted or null, the token does not
+	// expire.
 	TokenTTLSeconds *int `json:"tokenTtlSeconds,omitempty" validate:"omitnil,min=1,max=315360000"`
 }
 
-// The answer to a registration.
+// The result of a registration.
 type RegisterUserPayload struct {
-	// The user as it is now.
+	// The user after the registration.
 	User *models.User `json:"user"`
 	// A user token for one of the user's devices, shown only here. Older tokens stay valid.
 	Token string `json:"token"`
-	// When the token expires; null: it does not.
+	// When the token expires; null if it does not.
 	ExpiresAt *models.Time `json:"expiresAt,omitempty"`
-	// Whether the user is new; false: there was one with this ID, and its name (and avatar, where given) was overwritten.
+	// Whether the user is new. If false, a user with this ID already existed, and its name (and the
+	// avatar, if given) was overwritten.
 	Created bool `json:"created"`
 }
 
-// The answer for one registration of a batch.
+// The result of one registration of a batch.
 type RegisterUserResult struct {
-	// The user ID, as it was given.
+	// The user ID as given.
 	ID string `json:"id"`
-	// The user as this registration left it; null: refused.
+	// The user after this registration; null if it was refused.
 	User *models.User `json:"user,omitempty"`
-	// A user token, shown only here; null: refused.
+	// A user token, shown only here; null if the registration was refused.
 	Token *string `json:"token,omitempty"`
-	// When the token expires; null: it does not, or the registration was refused.
+	// When the token expires; null if it does not, or if the registration was refused.
 	ExpiresAt *models.Time `json:"expiresAt,omitempty"`
 	// Whether the user is new.
 	Created bool `json:"created"`
-	// Why it was refused: INVALID_ARGUMENT, USER_LIMIT_REACHED, USER_DEACTIVATED; null: it was not.
+	// Why the registration was refused: INVALID_ARGUMENT, USER_LIMIT_REACHED or USER_DEACTIVATED; null
+	// if it was not.
 	Error *models.ItemError `json:"error,omitempty"`
 }
 
-// One change in the caller's relations.
+// One change of the user's friends, requests or blocklist.
 type RelationshipEvent struct {
-	// What happened.
+	// The kind of the change.
 	Kind RelationshipEventKind `json:"kind"`
 	// The other party. With BLOCK_ADDED and BLOCK_REMOVED its status is FORBIDDEN.
 	User *models.User `json:"user"`
-	// When.
+	// When it happened.
 	At models.Time `json:"at"`
 }
 
 // A friend request.
 type SendFriendRequestInput struct {
-	// Who is asked.
+	// The recipient's user ID.
 	To string `json:"to" validate:"required,max=64,userid"`
-	// What the asker says.
+	// The sender's message.
 	Message *string `json:"message,omitempty" validate:"omitnil,max=100"`
 }
 
-// What became of a friend request: exactly one of the two.
+// The result of sending a friend request. Exactly one of the two fields is set.
 type SendFriendRequestPayload struct {
-	// The request, which waits to be answered.
+	// The pending request.
 	Request *models.FriendRequest `json:"request,omitempty"`
-	// The friendship, because a request from the other side was waiting.
+	// The friendship, if a request from the other side was pending.
 	Friendship *model.Friendship `json:"friendship,omitempty"`
 }
 
-// What a user calls a friend.
+// A user's name for a friend.
 type SetFriendRemarkInput struct {
-	// The user: required with an app token; with a user token the caller, and left out.
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
 	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
@@ -276,11 +281,11 @@ type SetFriendRemarkInput struct {
 	Remark string `json:"remark" validate:"max=100"`
 }
 
-// Whose whitelists are turned on or off.
+// The whitelists to turn on or off.
 type SetWhitelistEnabledInput struct {
-	// The user IDs.
+	// The user IDs of the owners.
 	UserIds []string `json:"userIds" validate:"min=1,max=20"`
-	// On or off.
+	// Whether to turn them on.
 	Enabled bool `json:"enabled"`
 }
 
@@ -290,36 +295,38 @@ type StatusSubscriptionConnection struct {
 	Edges []*StatusSubscriptionEdge `json:"edges"`
 	// The subscriptions.
 	Nodes []*models.StatusSubscription `json:"nodes"`
-	// Where the page lies in the list.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many subscriptions the whole list has.
+	// The number of subscriptions in the whole list.
 	TotalCount int `json:"totalCount"`
 }
 
 // A status subscription in a page.
 type StatusSubscriptionEdge struct {
-	// Where it stands in the list; for `after`.
+	// The position of the subscription in the list, for `after`.
 	Cursor string `json:"cursor"`
 	// The subscription.
 	Node *models.StatusSubscription `json:"node"`
 }
 
-// The answer to a subscription.
+// The result of a subscription.
 type SubscribeStatusPayload struct {
-	// The statuses of the users asked for, each once, in the order asked; no change after them is missed.
+	// The statuses of the requested users, each once, in the order of the IDs. No later change is
+	// missed.
 	Statuses []*models.UserStatus `json:"statuses"`
-	// Who had to go because the list is full, the earliest subscribed first.
+	// The users whose subscriptions were removed because the list is full, the earliest subscribed
+	// first.
 	EvictedIds []string `json:"evictedIds"`
 }
 
-// What can be followed, over a WebSocket or an SSE stream. A subscription selects
-// exactly one of these fields, and runs until either side ends it. While the database or Redis
-// is temporarily unavailable, a WebSocket that connects is closed with 1013, an SSE stream is
-// refused with HTTP 503 or breaks off, and an operation fails with UNAVAILABLE: try again.
+// Events, over a WebSocket or an SSE stream. A subscription selects exactly one of these fields and
+// runs until either side ends it. While the database or Redis is temporarily unavailable, a WebSocket
+// that connects is closed with 1013, an SSE stream is refused with HTTP 503 or breaks off, and an
+// operation fails with UNAVAILABLE: try again.
 type Subscription struct {
 }
 
-// A change of a user's profile; what is left out stays.
+// A change of a user's profile. Omitted fields do not change.
 type UpdateUserInput struct {
 	// The user ID.
 	ID string `json:"id" validate:"required,max=64,userid"`
@@ -335,38 +342,38 @@ type UserConnection struct {
 	Edges []*UserEdge `json:"edges"`
 	// The users.
 	Nodes []*models.User `json:"nodes"`
-	// Where the page lies in the list.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many users the whole list has.
+	// The number of users in the whole list.
 	TotalCount int `json:"totalCount"`
 }
 
 // A user in a page.
 type UserEdge struct {
-	// Where the user stands in the list; for `after`.
+	// The position of the user in the list, for `after`.
 	Cursor string `json:"cursor"`
 	// The user.
 	Node *models.User `json:"node"`
 }
 
-// Which users to list: those that fit all that is given.
+// Which users to list: those that match all given fields.
 type UserFilter struct {
-	// The beginning of the ID (with regard to case), or a part of the name (without);
-	// left out or empty: all users. To cost the same in every app, a search looks at
-	// the first 10 000 IDs that begin with it, in the order of the IDs, and at the
-	// names of the 50 000 newest users.
+	// The beginning of the ID (case-sensitive), or a part of the name (case-insensitive). If it is
+	// omitted or empty, all users match. To limit its cost in large apps, a search examines the first
+	// 10 000 IDs that begin with it, in the order of the IDs, and the names of the 50 000 newest users.
 	Search *string `json:"search,omitempty" validate:"omitnil,max=64"`
-	// Users in one of these states; left out or empty: in any.
+	// Users in one of these states; omitted or empty for any state.
 	States []models.UserState `json:"states,omitempty" validate:"max=10"`
-	// Users who are online, or those who are not; follows within a moment.
+	// Users that are online, or those that are not. Changes take effect after a short delay.
 	Online *bool `json:"online,omitempty"`
 }
 
 // A user's whitelist.
 type Whitelist struct {
-	// Whether it is on: then only its entries may message the user, and the blocklist rests.
+	// Whether it is on. If so, only the users on it may message the user, and the blocklist has no
+	// effect.
 	Enabled bool `json:"enabled"`
-	// Its entries, the newest first; they can be edited while it is off.
+	// Its entries, the newest first. They can also be changed while it is off.
 	Entries *WhitelistEntryConnection `json:"entries"`
 }
 
@@ -376,15 +383,15 @@ type WhitelistEntryConnection struct {
 	Edges []*WhitelistEntryEdge `json:"edges"`
 	// The whitelist entries.
 	Nodes []*models.WhitelistEntry `json:"nodes"`
-	// Where the page lies in the list.
+	// The position of the page in the list.
 	PageInfo *PageInfo `json:"pageInfo"`
-	// How many whitelist entries the whole list has.
+	// The number of entries in the whole list.
 	TotalCount int `json:"totalCount"`
 }
 
 // A whitelist entry in a page.
 type WhitelistEntryEdge struct {
-	// Where it stands in the list; for `after`.
+	// The position of the item in the list, for `after`.
 	Cursor string `json:"cursor"`
 	// The whitelist entry.
 	Node *models.WhitelistEntry `json:"node"`
@@ -392,7 +399,7 @@ type WhitelistEntryEdge struct {
 
 // A change of a whitelist.
 type WhitelistInput struct {
-	// Whose.
+	// The owner's user ID.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=100"`
@@ -402,11 +409,11 @@ type WhitelistInput struct {
 type Caller string
 
 const (
-	// Anyone, also without a token.
+	// A caller without a token.
 	CallerGuest Caller = "GUEST"
 	// The customer's back end, with an app token from `issueAppToken`.
 	CallerAppServer Caller = "APP_SERVER"
-	// A user's device, with the user token that its App Server got from `registerUser`.
+	// A user's device, with the user token that its App Server received from `registerUser`.
 	CallerUser Caller = "USER"
 )
 
@@ -459,17 +466,17 @@ func (e Caller) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// Why a message is not allowed. The first reason that fits is answered, in this order.
+// Why a message is not allowed. If several reasons apply, the first in this order is returned.
 type DenialReason string
 
 const (
-	// There is no such sender in this app.
+	// The app has no such sender.
 	DenialReasonSenderNotFound DenialReason = "SENDER_NOT_FOUND"
 	// The sender is deactivated.
 	DenialReasonSenderDeactivated DenialReason = "SENDER_DEACTIVATED"
 	// The sender is banned. (Messages to a banned user are allowed.)
 	DenialReasonSenderBanned DenialReason = "SENDER_BANNED"
-	// There is no such recipient in this app.
+	// The app has no such recipient.
 	DenialReasonRecipientNotFound DenialReason = "RECIPIENT_NOT_FOUND"
 	// The recipient is deactivated.
 	DenialReasonRecipientDeactivated DenialReason = "RECIPIENT_DEACTIVATED"
@@ -477,7 +484,7 @@ const (
 	DenialReasonNotInWhitelist DenialReason = "NOT_IN_WHITELIST"
 	// The recipient's whitelist is off, and the sender is on its blocklist.
 	DenialReasonBlockedByRecipient DenialReason = "BLOCKED_BY_RECIPIENT"
-	// The app's `onlyFriendsCanMessage` is on, and the two are no friends.
+	// The app's `onlyFriendsCanMessage` is on, and the two are not friends.
 	DenialReasonNotFriends DenialReason = "NOT_FRIENDS"
 )
 
@@ -535,27 +542,27 @@ func (e DenialReason) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// What happened.
+// The kind of a change.
 type RelationshipEventKind string
 
 const (
-	// The two became friends; both are told.
+	// The two became friends. Both receive this.
 	RelationshipEventKindFriendAdded RelationshipEventKind = "FRIEND_ADDED"
-	// The two are friends no more; both are told.
+	// The two are no longer friends. Both receive this.
 	RelationshipEventKindFriendRemoved RelationshipEventKind = "FRIEND_REMOVED"
-	// The caller's remark of the friend changed; its owner alone is told.
+	// The user's remark for the friend changed. Only its owner receives this.
 	RelationshipEventKindFriendRemarkChanged RelationshipEventKind = "FRIEND_REMARK_CHANGED"
-	// The other asks to become a friend; also when it asks again after an hour.
+	// The other sent a friend request, or sent it again after an hour.
 	RelationshipEventKindFriendRequestReceived RelationshipEventKind = "FRIEND_REQUEST_RECEIVED"
-	// The other accepted the caller's request; FRIEND_ADDED follows.
+	// The other accepted the user's request. FRIEND_ADDED follows.
 	RelationshipEventKindFriendRequestAccepted RelationshipEventKind = "FRIEND_REQUEST_ACCEPTED"
-	// The other declined the caller's request.
+	// The other declined the user's request.
 	RelationshipEventKindFriendRequestDeclined RelationshipEventKind = "FRIEND_REQUEST_DECLINED"
-	// The other took back its request.
+	// The other cancelled its request.
 	RelationshipEventKindFriendRequestCancelled RelationshipEventKind = "FRIEND_REQUEST_CANCELLED"
-	// The caller's blocklist has the other now; its owner alone is told.
+	// The other was added to the user's blocklist. Only its owner receives this.
 	RelationshipEventKindBlockAdded RelationshipEventKind = "BLOCK_ADDED"
-	// The caller's blocklist has the other no more; its owner alone is told.
+	// The other was removed from the user's blocklist. Only its owner receives this.
 	RelationshipEventKindBlockRemoved RelationshipEventKind = "BLOCK_REMOVED"
 )
 
@@ -614,13 +621,13 @@ func (e RelationshipEventKind) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// Which friend requests are meant.
+// The direction of friend requests.
 type RequestDirection string
 
 const (
-	// Those that others sent to the user.
+	// Requests that others sent to the user.
 	RequestDirectionIncoming RequestDirection = "INCOMING"
-	// Those that the user sent.
+	// Requests that the user sent.
 	RequestDirectionOutgoing RequestDirection = "OUTGOING"
 )
 
