@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestLoggedOutLeadsToLogin(t *testing.T) {
+func TestLoggedOut_RedirectsToLogin(t *testing.T) {
 	s := onSQLite(t)
 	for _, rt := range routes {
 		method, path := s.path(rt)
@@ -26,25 +26,25 @@ func TestLoggedOutLeadsToLogin(t *testing.T) {
 		}
 	}
 	if !s.there(s.dev, "ann") {
-		t.Error("the user was deleted by nobody")
+		t.Error("the user was deleted without a login")
 	}
 }
 
-// TestRoutesSayWhoMayChange keeps a new POST from being open to viewers by
-// oversight: whoever adds one that is must name it here.
-func TestRoutesSayWhoMayChange(t *testing.T) {
+// TestRoutes_POSTsNeedAdmin keeps a new POST from being open to viewers by oversight: a POST that
+// viewers may use must be listed here.
+func TestRoutes_POSTsNeedAdmin(t *testing.T) {
 	open := map[string]bool{
 		"POST /console/login":    true,
-		"POST /console/logout":   true, // one's own session
-		"POST /console/language": true, // a cookie
-		// One's own account.
+		"POST /console/logout":   true, // ends the viewer's own session
+		"POST /console/language": true, // sets a cookie
+		// The viewer's own account.
 		"POST /console/account/password":     true,
 		"POST /console/account/end-session":  true,
 		"POST /console/account/end-sessions": true,
 	}
 	for _, rt := range routes {
 		if strings.HasPrefix(rt.pattern, "POST ") && rt.access != admins && rt.access != confirmed && !open[rt.pattern] {
-			t.Errorf("%s is not for admins only", rt.pattern)
+			t.Errorf("%s is open to operators other than admins", rt.pattern)
 		}
 	}
 }
@@ -67,7 +67,7 @@ func TestViewerSeesAndChangesNothing(t *testing.T) {
 	viewer.get("/console/apps/"+s.dev.Key+"/users/ann").want(t, http.StatusOK, "Your role is viewer")
 }
 
-func TestFormsOfOtherSitesAreRefused(t *testing.T) {
+func TestCrossSiteForms_Refused(t *testing.T) {
 	s := onSQLite(t)
 	heads := map[string]http.Header{
 		"Sec-Fetch-Site":           {"Sec-Fetch-Site": {"cross-site"}},
@@ -100,7 +100,7 @@ var (
 	elsewhere  = regexp.MustCompile(`(?i)(?:src|href|action)="(?:https?:)?//`)
 )
 
-func TestEveryAnswerIsGuarded(t *testing.T) {
+func TestResponses_SecurityHeaders(t *testing.T) {
 	s := onSQLite(t)
 	paths := []string{"/console/static/nothing.css"}
 	for _, rt := range routes {
@@ -134,7 +134,7 @@ func TestEveryAnswerIsGuarded(t *testing.T) {
 	}
 }
 
-// TestTemplatesHaveNoInlineCode also sees what no test makes appear on a page.
+// TestTemplatesHaveNoInlineCode also checks template branches that no other test renders.
 func TestTemplatesHaveNoInlineCode(t *testing.T) {
 	files, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil || len(files) == 0 {

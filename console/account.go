@@ -8,27 +8,27 @@ import (
 	"rollcall/internal/operators"
 )
 
-// accountPath is where operators see to their own account.
+// accountPath is the page on which operators manage their own account.
 const accountPath = Root + "account"
 
-// accountPage is what account.html shows.
+// accountPage is the data of account.html.
 type accountPage struct {
 	Path, SessionPath, SessionsPath string
 	Sessions                        []sessionRow
-	// WrongField is the field of the password's form that was refused, and Wrong
-	// the end of the text that says why.
+	// WrongField is the field of the password form that was refused, and Wrong the end of the key
+	// of the text that explains why.
 	WrongField, Wrong string
-	// WaitSeconds is how long to wait after too many wrong present passwords.
+	// WaitSeconds is how long to wait after too many wrong current passwords.
 	WaitSeconds int
 }
 
-// MinPassword is how long a password must be.
+// MinPassword returns the minimum length of a password.
 func (accountPage) MinPassword() int { return operators.MinPasswordLength }
 
-// Others is how many sessions there are besides the one that the page is seen with.
+// Others returns the number of the operator's sessions other than the current one.
 func (p accountPage) Others() int { return others(p.Sessions) }
 
-// MayEnd: these are the visitor's own sessions.
+// MayEnd reports whether the visitor may end the sessions. They are the visitor's own, so it may.
 func (accountPage) MayEnd() bool { return true }
 
 func (c *console) showAccount(v *visit) error {
@@ -46,8 +46,7 @@ func (c *console) accountPage(v *visit) (*accountPage, error) {
 	}, err
 }
 
-// changePassword changes the visitor's own password, which ends its other
-// sessions.
+// changePassword changes the visitor's own password and ends its other sessions.
 func (c *console) changePassword(v *visit) error {
 	p, err := c.accountPage(v)
 	if err != nil {
@@ -78,8 +77,8 @@ func (c *console) changePassword(v *visit) error {
 	return v.redirect(accountPath)
 }
 
-// wrongPassword answers the field of a form with a password that the rules
-// refused, and the end of the text that says why.
+// wrongPassword returns the form field for a password that the rules refused, and the end of the
+// key of the text that explains why.
 func wrongPassword(v *visit, refusal *fault.Error) (field, text string) {
 	field, _ = refusal.Extensions["field"].(string)
 	rule, _ := refusal.Extensions["rule"].(string)

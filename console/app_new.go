@@ -10,27 +10,26 @@ import (
 	"rollcall/models"
 )
 
-// newAppPath is where an app is created; no app has the key "new".
+// newAppPath is the page that creates an app; no app has the key "new".
 const newAppPath = Root + "apps/new"
 
-// newAppPage is what app_new.html shows: what the form holds, and what is wrong
-// with it.
+// newAppPage is the data of app_new.html: the values of the form, and what is wrong with them.
 type newAppPage struct {
 	Path                       string
 	Name, Environment, Edition string
-	// WrongField is the field that the rules refused, and Wrong the text that says why.
+	// WrongField is the field that the rules refused, and Wrong the text that explains why.
 	WrongField, Wrong string
 }
 
-// Environments are the choices.
+// Environments returns the environments to choose from.
 func (newAppPage) Environments() []models.Environment {
 	return []models.Environment{models.EnvironmentDevelopment, models.EnvironmentProduction}
 }
 
-// UserLimit is how many users an app in edition STANDARD begins with.
+// UserLimit returns the initial user limit of an app in edition STANDARD.
 func (newAppPage) UserLimit() int { return apps.DefaultUserLimit }
 
-// Editions are the choices.
+// Editions returns the editions to choose from.
 func (newAppPage) Editions() []models.Edition { return editions }
 
 func (c *console) askCreateApp(v *visit) error {
@@ -39,7 +38,7 @@ func (c *console) askCreateApp(v *visit) error {
 	})
 }
 
-// createApp answers with the app's secret itself, as rotating it does.
+// createApp creates an app and responds with its secret, as rotateSecret does.
 func (c *console) createApp(v *visit) error {
 	p := newAppPage{
 		Path: newAppPath, Name: strings.TrimSpace(v.r.PostFormValue("name")),

@@ -38,7 +38,7 @@ func TestCreateApp(t *testing.T) {
 		} {
 			b.post(newAppPath, c.form).want(t, http.StatusUnprocessableEntity, `id="`+c.field+`-error" role="alert"`, c.words)
 		}
-		// What was typed stays.
+		// The page keeps what was typed.
 		b.post(newAppPath, form("demo", "PRODUCTION", "PREMIUM")).want(t, http.StatusUnprocessableEntity,
 			`value="demo"`, `value="PRODUCTION" checked`, `value="PREMIUM" selected`)
 

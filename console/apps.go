@@ -4,30 +4,30 @@ import (
 	"rollcall/models"
 )
 
-// appsPage is what apps.html shows.
+// appsPage is the data of apps.html.
 type appsPage struct {
 	Apps []appRow
-	// NewPath is where an app is created, "" for who may not.
+	// NewPath is the page that creates an app, or "" if the visitor may not create one.
 	NewPath string
 }
 
 type appRow struct {
 	*models.App
-	// OverviewPath is where an operator begins with the app.
+	// OverviewPath is the app's first page.
 	OverviewPath string
-	// UsersPath is where the app's users are.
+	// UsersPath lists the app's users.
 	UsersPath string
-	// BulkPath is where something is done to many of them.
+	// BulkPath begins the paths of the actions on several users.
 	BulkPath string
-	// Limit bounds the app's users where Limited.
+	// Limit is the maximum number of users if Limited is true.
 	Limit   int
 	Limited bool
-	Online  *online // nil: not known
-	// Users are the app's counts, on the pages that show them.
+	Online  *online // nil if unknown
+	// Users holds the app's counts, on the pages that show them.
 	Users models.UserCounts
 }
 
-// Development says whether the app is for trying out.
+// Development reports whether the app's environment is DEVELOPMENT.
 func (r appRow) Development() bool { return r.Environment == models.EnvironmentDevelopment }
 
 func (c *console) listApps(v *visit) error {
@@ -62,7 +62,7 @@ func (c *console) appRow(v *visit, app *models.App) appRow {
 	return row
 }
 
-// countedRow is appRow with the app's counts.
+// countedRow returns the appRow of the app with its counts.
 func (c *console) countedRow(v *visit, app *models.App) (appRow, error) {
 	counts, err := c.Apps.UserCounts(v.r.Context(), app)
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *console) countedRow(v *visit, app *models.App) (appRow, error) {
 	return row, nil
 }
 
-// app answers the app whose key is in the path; an unknown one is a problem.
+// app returns the app whose key is in the path, or a problem if the key is unknown.
 func (c *console) app(v *visit) (*models.App, error) {
 	app, err := c.Apps.ByKey(v.r.Context(), v.r.PathValue("key"))
 	if err != nil {

@@ -19,19 +19,19 @@ import (
 //go:embed static
 var staticFiles embed.FS
 
-// assetRoot is the path of the static files, which everyone may get.
+// assetRoot is the path of the static files, which need no login.
 const assetRoot = Root + "static/"
 
-// assetTypes are the kinds of files that are served; others in static/, such as
-// licences, are only carried along.
+// assetTypes maps the extensions that are served to their types. Other files in static/, such as
+// licences, are embedded but not served.
 var assetTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".js":  "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml",
 }
 
-// assets serves the static files under addresses that hold their checksum, so
-// browsers may keep them for ever and never hold a stale one.
+// assets serves the static files at addresses that contain their checksum, so browsers may cache
+// them forever and never use a stale one.
 type assets struct {
 	addresses map[string]string // by name, such as "console.css"
 	files     map[string]*asset // by address
@@ -40,7 +40,7 @@ type assets struct {
 type asset struct {
 	kind string
 	body []byte
-	// zipped is made when first asked for; most files of the explorer never are.
+	// zipped compresses the file on first use; most files of the explorer are never requested.
 	zipped func() []byte
 }
 
@@ -65,8 +65,8 @@ func loadAssets() (*assets, error) {
 	return a, err
 }
 
-// address answers where the file is served; a template that names one that is
-// not there is an error.
+// address returns the address at which the file is served. It returns an error for a name that does
+// not exist, so that a template cannot use one.
 func (a *assets) address(name string) (string, error) {
 	address, ok := a.addresses[name]
 	if !ok {
@@ -75,7 +75,7 @@ func (a *assets) address(name string) (string, error) {
 	return address, nil
 }
 
-// ServeHTTP answers a static file.
+// ServeHTTP serves a static file.
 func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	file, ok := a.files[r.URL.Path]
 	if !ok {
@@ -92,7 +92,7 @@ func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		body = file.zipped()
 	}
 	head.Set("Content-Length", fmt.Sprint(len(body)))
-	_, _ = w.Write(body) // the browser may be gone
+	_, _ = w.Write(body) // the browser may have disconnected
 }
 
 // acceptsGzip reports whether the Accept-Encoding header names gzip and does not refuse it.
@@ -108,7 +108,7 @@ func acceptsGzip(h http.Header) bool {
 func zip(body []byte) []byte {
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
-	_, _ = w.Write(body) // a bytes.Buffer takes everything
+	_, _ = w.Write(body) // writing to a bytes.Buffer cannot fail
 	_ = w.Close()
 	return out.Bytes()
 }

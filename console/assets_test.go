@@ -17,7 +17,7 @@ import (
 
 func TestAssetsAreKeptForEver(t *testing.T) {
 	s := onSQLite(t)
-	b := s.browser() // nobody is logged in
+	b := s.browser() // not logged in
 	a, err := loadAssets()
 	if err != nil {
 		t.Fatal(err)
@@ -85,8 +85,8 @@ func TestVendoredFilesArePinned(t *testing.T) {
 	}
 }
 
-// TestFirstPageIsLight holds what a browser loads for the first pages below
-// 100 KB each: the apps, and an app's overview, which asks for its charts again.
+// TestFirstPageIsLight limits what a browser loads for each of the first pages, the list of apps
+// and an app's overview with its charts, to 100 KB.
 func TestFirstPageIsLight(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("admin")
@@ -139,7 +139,7 @@ func TestBundledPackagesHaveNotices(t *testing.T) {
 	if len(packages) < 50 {
 		t.Fatalf("only %d packages were found", len(packages))
 	}
-	delete(packages, "react") // in a folder of its own
+	delete(packages, "react") // has a folder of its own
 	for name := range packages {
 		if !strings.Contains(notices, "\n  "+name+":") && !strings.Contains(notices, "\n  "+name+"\n") {
 			t.Errorf("%s is in the bundle but not in NOTICES", name)

@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// auditPath is where the audit is.
+	// auditPath is the page that lists the audit entries.
 	auditPath = Root + "audit"
-	// auditPerPage is how many entries a page shows.
+	// auditPerPage is the number of entries on a page.
 	auditPerPage = 50
 )
 
-// auditPage is what audit.html shows.
+// auditPage is the data of audit.html.
 type auditPage struct {
-	// What is asked for.
+	// The filter.
 	App, Actor, Action, Target string
-	// From and Until are days, both of them included.
+	// From and Until are the first and the last day, both inclusive.
 	From, Until string
-	// WrongField is the one of the two that is no day, or lies before the other, and
-	// Wrong the text that says so.
+	// WrongField is "from" or "until" if that day is malformed or the days are out of order, and
+	// Wrong is the text that explains it.
 	WrongField, Wrong string
 	// Apps and Actions are the choices.
 	Apps    []*models.App
@@ -37,18 +37,18 @@ type auditPage struct {
 	Next    string
 }
 
-// Filtered says whether something is asked for.
+// Filtered reports whether the page has a filter.
 func (p auditPage) Filtered() bool { return p.App+p.Actor+p.Action+p.Target+p.From+p.Until != "" }
 
-// dayField is a day in the filter.
+// dayField is a day field of the filter.
 type dayField struct {
 	Name, Value string
-	// Wrong is the text that says what is wrong with it, "" where nothing is.
+	// Wrong is the text that explains what is wrong with the day, or "" if it is valid.
 	Wrong string
 }
 
-// Days are the fields of the days. What is no day is not shown again: no browser
-// holds it in a field for one.
+// Days returns the day fields. It leaves out the value of a malformed day, because a date field in
+// a browser cannot show it.
 func (p auditPage) Days() []dayField {
 	days := []dayField{{Name: "from", Value: p.From}, {Name: "until", Value: p.Until}}
 	for i := range days {
@@ -63,15 +63,15 @@ func (p auditPage) Days() []dayField {
 	return days
 }
 
-// Path is where the audit begins.
+// Path returns the first page of the audit.
 func (auditPage) Path() string { return auditPath }
 
-// auditRow is an entry as a page shows it.
+// auditRow is an audit entry on a page.
 type auditRow struct {
 	*models.AuditEntry
-	// AppName is "" for what concerns no app.
+	// AppName is "" if the entry concerns no app.
 	AppName string
-	// TargetPath leads to the user that it was done to, "" for what is no user.
+	// TargetPath is the page of the entry's user, or "" if its target is not a user.
 	TargetPath string
 }
 
@@ -111,14 +111,14 @@ func (c *console) showAudit(v *visit) error {
 	return c.show(v, "audit", shown)
 }
 
-// The texts of what can be wrong with a day.
+// The texts that explain what is wrong with a day.
 const (
 	wrongDay   = "audit.day.wrong"
 	wrongOrder = "audit.day.order"
 )
 
-// days reads the days into the filter, and answers the field of one that is wrong
-// with the text that says why. They are days of UTC: without a script nobody knows the reader's zone.
+// days parses the days into the filter. If one is invalid, days returns its field and the text that
+// explains why. Days are in UTC, because without a script the reader's time zone is unknown.
 func (p auditPage) days(filter *audit.Filter) (field, wrong string) {
 	for _, bound := range []struct {
 		field, text string
@@ -140,7 +140,7 @@ func (p auditPage) days(filter *audit.Filter) (field, wrong string) {
 	return "", ""
 }
 
-// auditRows says of each entry which app it belongs to, and where its user is.
+// auditRows adds to each entry the name of its app and the path of its user.
 func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 	rows := make([]auditRow, len(entries))
 	for i, e := range entries {
@@ -158,12 +158,12 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 	return rows
 }
 
-// auditOf is where the audit of one user is.
+// auditOf returns the path of the audit of one user.
 func auditOf(app *models.App, id string) string {
 	return auditPath + "?" + url.Values{"app": {app.Key}, "target": {id}}.Encode()
 }
 
-// auditOfJob is where the audit has what a job's operator did of its kind.
+// auditOfJob returns the path of the audit filtered by a job's operator and kind.
 func auditOfJob(app *models.App, job *models.Job) string {
 	action := audit.ActionUserDelete
 	switch job.Kind {
@@ -175,7 +175,7 @@ func auditOfJob(app *models.App, job *models.Job) string {
 	return auditPath + "?" + url.Values{"app": {app.Key}, "actor": {job.Actor}, "action": {action}}.Encode()
 }
 
-// Length is how long a ban lasts, nil for what is no ban.
+// Length returns how long a ban lasts, or nil if the entry is not a ban.
 func (r auditRow) Length() *banLength {
 	minutes := r.number("minutes")
 	if minutes == 0 {
@@ -190,10 +190,11 @@ func (r auditRow) Length() *banLength {
 	return length
 }
 
-// Devices is how many devices a disconnect named; 0: all, or no disconnect.
+// Devices returns the number of devices that a disconnect named. It returns 0 if the disconnect was
+// of all devices, or if the entry is not a disconnect.
 func (r auditRow) Devices() int { return r.number("devices") }
 
-// Before is the moment up to which tokens have ended, nil where none have.
+// Before returns the time before which tokens were ended, or nil if none were.
 func (r auditRow) Before() *models.Time {
 	text, _ := strings.CutPrefix(r.Detail, "before=")
 	moment, err := time.Parse(time.RFC3339, text)
@@ -204,13 +205,13 @@ func (r auditRow) Before() *models.Time {
 	return &at
 }
 
-// Sessions is how many sessions ended with it.
+// Sessions returns the number of sessions that the action ended.
 func (r auditRow) Sessions() int { return r.number("sessions") }
 
-// Role is the one that an operator was given, "" for what gives none.
+// Role returns the role that an operator was given, or "" if none was.
 func (r auditRow) Role() string { return r.value("role") }
 
-// Failures are the failed logins that the entry counts, nil for an entry of something else.
+// Failures returns the failed logins that the entry counts, or nil if it is another kind of entry.
 func (r auditRow) Failures() *audit.LoginFailures {
 	if r.Action != audit.ActionLoginFailed {
 		return nil
@@ -219,13 +220,13 @@ func (r auditRow) Failures() *audit.LoginFailures {
 	return &failures
 }
 
-// number answers what the detail has for name, 0 where it has nothing.
+// number returns the number named name in the entry's detail, or 0 if there is none.
 func (r auditRow) number(name string) int {
 	n, _ := strconv.Atoi(r.value(name))
 	return n
 }
 
-// value answers the detail where it is name's, else "".
+// value returns the value named name in the entry's detail, or "" if there is none.
 func (r auditRow) value(name string) string {
 	value, found := strings.CutPrefix(r.Detail, name+"=")
 	if !found {
@@ -234,7 +235,7 @@ func (r auditRow) value(name string) string {
 	return value
 }
 
-// pageOf answers which page of a list the address asks for.
+// pageOf returns the page of a list that the query asks for.
 func pageOf(v *visit, size int) page.Request {
 	r := page.Request{First: size}
 	if after := v.r.URL.Query().Get("after"); after != "" {
@@ -243,8 +244,7 @@ func pageOf(v *visit, size int) page.Request {
 	return r
 }
 
-// nextPage answers where the next page of the list on this page is, "" on the
-// last.
+// nextPage returns the path of the list's next page, or "" on the last page.
 func nextPage(v *visit, info *page.Info) string {
 	if !info.HasNextPage {
 		return ""

@@ -61,7 +61,7 @@ func TestAuditPaging(t *testing.T) {
 			for i := range 120 {
 				id := fmt.Sprintf("u%03d", i)
 				want = append(want, userPath(s.dev, id))
-				// Some in the same moment.
+				// Several entries share one millisecond.
 				e := models.AuditEntry{AppID: &s.dev.ID, At: models.Time(1000 + i/7), Actor: "x", Action: audit.ActionUserUnban, Target: id}
 				if err := audit.Write(tx, e); err != nil {
 					return err
@@ -91,7 +91,7 @@ func TestAuditPaging(t *testing.T) {
 	})
 }
 
-// TestActionsHaveWords: whatever the audit can tell of has a text.
+// TestActionsHaveWords: every action that the audit can record has a text.
 func TestActionsHaveWords(t *testing.T) {
 	locales, err := loadLocales()
 	if err != nil {

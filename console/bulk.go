@@ -10,24 +10,24 @@ import (
 	"rollcall/models"
 )
 
-// maxBulk is how many users may be chosen at once; a page has fewer.
+// maxBulk is the maximum number of users that may be chosen at once; a page shows fewer.
 const maxBulk = 100
 
-// bulkPage is what bulk.html shows.
+// bulkPage is the data of bulk.html.
 type bulkPage struct {
 	App   appRow
 	Users []userRow
-	// Action is ban, unban or delete.
+	// Action is "ban", "unban" or "delete".
 	Action string
-	// BackPath is the list that they were chosen from.
+	// BackPath is the list from which the users were chosen.
 	BackPath string
 	Form     banForm
 }
 
-// bulkPath is where something is done to many users.
+// bulkPath begins the paths of the actions on several users.
 func bulkPath(app *models.App) string { return appPath(app) + "/bulk" }
 
-// askBulkBan shows whom a ban is about, and asks for how long and why.
+// askBulkBan shows the chosen users and asks how long and why to ban them.
 func (c *console) askBulkBan(v *visit) error {
 	p, err := c.bulkPage(v, "ban", v.r.URL.Query())
 	if err != nil {
@@ -52,7 +52,7 @@ func (c *console) bulkBan(v *visit) error {
 	})
 }
 
-// askBulkUnban shows whose bans will end.
+// askBulkUnban shows the users whose bans will be lifted.
 func (c *console) askBulkUnban(v *visit) error {
 	p, err := c.bulkPage(v, "unban", v.r.URL.Query())
 	if err != nil {
@@ -75,7 +75,7 @@ func (c *console) bulkUnban(v *visit) error {
 	})
 }
 
-// askBulkDelete shows who will be deleted.
+// askBulkDelete shows the users that will be deleted.
 func (c *console) askBulkDelete(v *visit) error {
 	p, err := c.bulkPage(v, "delete", v.r.URL.Query())
 	if err != nil {
@@ -104,8 +104,8 @@ func (c *console) bulkDelete(v *visit) error {
 	})
 }
 
-// startBulk does something to the chosen, and leads to where its progress is; back
-// to the question where nobody of them is there any more.
+// startBulk starts a job for the chosen users and redirects to its page. If none of them exists any
+// longer, it shows the question again.
 func (c *console) startBulk(v *visit, p *bulkPage, kind models.JobKind, do func(context.Context, []string) ([]*models.ItemResult, error)) error {
 	if len(p.Users) == 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
@@ -113,7 +113,7 @@ func (c *console) startBulk(v *visit, p *bulkPage, kind models.JobKind, do func(
 	return c.start(v, p.App.App, kind, len(p.Users), jobs.Each(p.ids(), do))
 }
 
-// bulkPage reads the users that were chosen; those who are gone are left out.
+// bulkPage reads the chosen users and leaves out those that no longer exist.
 func (c *console) bulkPage(v *visit, action string, values url.Values) (*bulkPage, error) {
 	app, err := c.app(v)
 	if err != nil {

@@ -93,7 +93,7 @@ func TestBulkUnban(t *testing.T) {
 			t.Fatalf("asking made the user %s", state)
 		}
 		b.post(bulk, url.Values{"id": {"nobody"}}).want(t, http.StatusUnprocessableEntity, "Nobody is chosen", back)
-		// ann is not banned: nothing is done to her, and nothing is audited.
+		// ann is not banned: she stays as she is, and no audit entry is written.
 		done := b.finish(b.post(bulk, url.Values{"id": {"bob", "eve", "ann", "nobody"}}))
 		done.want(t, http.StatusOK, "Lifting bans", "Bans lifted: 2.", "The others were not banned any more", "action=user.unban")
 		for id, want := range map[string]models.UserState{"bob": models.UserActive, "eve": models.UserActive, "late": models.UserBanned} {

@@ -15,8 +15,8 @@ import (
 	"rollcall/models"
 )
 
-// change makes a POST that changes something, on a new site with the browser of
-// "admin" and where need be after a step of its own.
+// change returns the form of a POST that changes something. It is called on a new site with a
+// browser of "admin" and may prepare the site first.
 type change func(*site) url.Values
 
 func form(pairs ...string) change {
@@ -27,7 +27,7 @@ func form(pairs ...string) change {
 	return func(*site) url.Values { return values }
 }
 
-// after is form, and the step that comes before.
+// after returns a change that runs step before it returns the form.
 func after(step func(*site) error, pairs ...string) change {
 	return func(s *site) url.Values {
 		s.check(step(s))
@@ -40,7 +40,7 @@ func banAnn(s *site) error {
 	return err
 }
 
-// sessionOf names the operator's newest session, from one more login.
+// sessionOf logs the operator in once more and names that session.
 func sessionOf(operator string) change {
 	return func(s *site) url.Values {
 		s.as(operator)
@@ -50,8 +50,8 @@ func sessionOf(operator string) change {
 	}
 }
 
-// changes are all routes that change something. A POST that is in neither this
-// list nor in unaudited fails the test.
+// changes has all routes that change something. The test fails for a POST that is neither here nor
+// in unaudited.
 var changes = map[string]change{
 	"POST /console/login":                       form("name", "admin", "password", password),
 	"POST /console/logout":                      form(),
@@ -102,19 +102,20 @@ var changes = map[string]change{
 	"POST /console/explorer":                          func(s *site) url.Values { return form("app", s.dev.Key, "user", "ann")(s) },
 }
 
-// rowless changes leave no row but the audit's: what is read, granted or cut.
+// rowless has the changes that write no row except the audit entry, because they read, grant a
+// token or cut a connection.
 var rowless = map[string]bool{
 	"POST /console/apps/{key}/users.csv":             true,
 	"POST /console/apps/{key}/users/{id}/disconnect": true,
 	"POST /console/explorer":                         true,
 }
 
-// unaudited changes nothing but the reader's own cookie.
+// unaudited has the POST that changes only the reader's own cookie.
 var unaudited = map[string]bool{"POST /console/language": true}
 
-// TestEveryChangeIsAuditedInItsTransaction tries each change twice: while no audit
-// entry can be written it fails and leaves all tables as they are; then it is done,
-// and told.
+// TestEveryChangeIsAuditedInItsTransaction tries each change twice. While no audit entry can be
+// written, the change fails and leaves all tables unchanged. After that it succeeds and writes an
+// entry.
 func TestEveryChangeIsAuditedInItsTransaction(t *testing.T) {
 	for _, rt := range routes {
 		if !strings.HasPrefix(rt.pattern, "POST ") || unaudited[rt.pattern] {
@@ -155,7 +156,7 @@ func TestEveryChangeIsAuditedInItsTransaction(t *testing.T) {
 				t.Error("it changed nothing")
 			}
 			if s.auditCount() == told {
-				t.Error("no audit entry tells of it")
+				t.Error("no audit entry records it")
 			}
 		})
 	}
@@ -177,8 +178,8 @@ func (s *site) auditCount() (n int64) {
 	return n
 }
 
-// tables answers all rows of each table of a SQLite database, but for the audit and
-// the jobs, which also tell of what failed.
+// tables returns all rows of each table of a SQLite database, except the audit and the jobs, which
+// also record failures.
 func (s *site) tables() map[string]string {
 	s.t.Helper()
 	db := s.db.Read(context.Background())
@@ -190,7 +191,7 @@ func (s *site) tables() map[string]string {
 		s.check(db.Table(name).Find(&rows).Error)
 		lines := make([]string, len(rows))
 		for i, row := range rows {
-			lines[i] = fmt.Sprint(row) // maps are printed by their keys' order
+			lines[i] = fmt.Sprint(row) // fmt prints maps sorted by key
 		}
 		all[name] = strings.Join(lines, "\n")
 	}

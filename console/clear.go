@@ -9,20 +9,20 @@ import (
 	"rollcall/models"
 )
 
-// clearPage is what clear.html shows.
+// clearPage is the data of clear.html.
 type clearPage struct {
 	App  appRow
 	Path string
-	// Count is how many users there are, which is typed to confirm.
+	// Count is the number of users, which must be typed to confirm.
 	Count int
 	Typed string
-	// Wrong: something else was typed.
+	// Wrong is true if another number was typed.
 	Wrong bool
 }
 
 func clearPath(app *models.App) string { return appPath(app) + "/clear" }
 
-// askClear says how many users of a DEVELOPMENT app would be deleted.
+// askClear shows how many users of a DEVELOPMENT app would be deleted.
 func (c *console) askClear(v *visit) error {
 	p, err := c.clearPage(v)
 	if err != nil {
@@ -31,8 +31,8 @@ func (c *console) askClear(v *visit) error {
 	return c.show(v, "clear", p)
 }
 
-// clear begins to delete all users of a DEVELOPMENT app once their number has been typed:
-// the one that the page showed, so that nobody goes unseen.
+// clear starts to delete all users of a DEVELOPMENT app. The form must contain their number as the
+// page showed it, so that no user is deleted unnoticed.
 func (c *console) clear(v *visit) error {
 	p, err := c.clearPage(v)
 	if err != nil {

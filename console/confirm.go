@@ -10,33 +10,35 @@ import (
 	"rollcall/internal/operators"
 )
 
-// confirmField is the password in the form of confirm.html. No other form has a field of that name.
+// confirmField is the password field in the form of confirm.html. No other form has a field of that
+// name.
 const confirmField = "present-password"
 
-// confirmPage is what confirm.html shows: a question for the password, in a form that holds all fields
-// of the one that was sent and sends them again.
+// confirmPage is the data of confirm.html. It asks for the password in a form that contains all
+// fields of the form that was sent, and sends them again.
 type confirmPage struct {
 	Path, Back string
 	Fields     []formField
-	// Wrong: the password was.
+	// Wrong is true if the password was wrong.
 	Wrong bool
-	// WaitSeconds is how long to wait after too many wrong passwords, 0 if there were not.
+	// WaitSeconds is how long to wait after too many wrong passwords, or 0 if there were not too
+	// many.
 	WaitSeconds int
 }
 
-// formField is a field that a form carries along.
+// formField is a field that the form sends again.
 type formField struct{ Name, Value string }
 
-// Field is the name of the password's field.
+// Field returns the name of the password field.
 func (confirmPage) Field() string { return confirmField }
 
-// Minutes is how long a confirmed password holds.
+// Minutes returns for how long a confirmation is valid.
 func (confirmPage) Minutes() int { return int(operators.ConfirmationLifetime.Minutes()) }
 
 // confirm reports whether the visitor has confirmed its password recently, in an earlier form or in
-// this one. Otherwise it responds with a page that asks for the password and does then what this
-// form asked for. A session alone, such as an open browser, is not enough to take over an account or
-// an app.
+// this one. Otherwise it responds with a page that asks for the password and then does what this
+// form asked for. A session alone, such as an open browser, is not enough to take over an account
+// or an app.
 func (c *console) confirm(v *visit) (confirmed bool, err error) {
 	if c.Operators.Confirmed(v.session) {
 		return true, nil

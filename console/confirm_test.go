@@ -14,7 +14,7 @@ import (
 	"rollcall/models"
 )
 
-// loggedIn is a browser that has not confirmed its password.
+// loggedIn returns a browser that is logged in but has not confirmed its password.
 func (s *site) loggedIn(operator string) *browser {
 	s.t.Helper()
 	b := s.browser()
@@ -22,7 +22,7 @@ func (s *site) loggedIn(operator string) *browser {
 	return b
 }
 
-// TestConfirm_EverySuchForm sends each form that gives access without a confirmed password.
+// TestConfirm_EverySuchForm sends each form that needs a confirmed password without one.
 func TestConfirm_EverySuchForm(t *testing.T) {
 	s := onSQLite(t)
 	want := map[string]bool{
@@ -49,7 +49,7 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 			`type="hidden" name="name" value="olga"`, `value="admin" autocomplete="username"`)
 		form.Set(confirmField, "a wrong password")
 		b.post(path, form).want(t, http.StatusUnprocessableEntity, "That is not your present password.", `role="alert"`, "!a wrong password")
-		// A viewer may not do it with any password.
+		// A viewer is refused even with the password.
 		form.Set(confirmField, password)
 		s.loggedIn("viewer").post(path, form).want(t, http.StatusForbidden, "Your role is viewer")
 	}
@@ -63,8 +63,9 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 	}
 }
 
-// TestConfirm_CarriesTheFormAlong: the page that asks loses nothing, and what it asked for is done
-// with the password; the next is not asked, until the time is over.
+// TestConfirm_CarriesTheFormAlong: the page that asks for the password keeps all fields, and the
+// form takes effect once the password is right. The next form is not asked for it until the
+// confirmation expires.
 func TestConfirm_CarriesTheFormAlong(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
@@ -78,7 +79,7 @@ func TestConfirm_CarriesTheFormAlong(t *testing.T) {
 		}
 		form.Set(confirmField, password)
 		b.post(operatorsPath, form).want(t, http.StatusOK, "shown this once", "olga")
-		// The form that begins with a page of its own, and one with several values.
+		// A form that has a page of its own, and one with several values for one field.
 		rotate := appPath(s.dev) + "/rotate-secret"
 		b.post(rotate, nil).want(t, http.StatusOK, "The new app secret")
 		s.pass(operators.ConfirmationLifetime)

@@ -22,24 +22,24 @@ type Connections interface {
 	CloseAll(ctx context.Context, app *models.App, by models.Actor) (bool, error)
 }
 
-// connectionsPage is what connections.html shows.
+// connectionsPage is the data of connections.html.
 type connectionsPage struct {
 	App appRow
-	// Path is where the page is, and NowPath is where it asks for what it shows now. ClosePath and
-	// CloseAllPath are where connections are closed.
+	// Path is the page, and NowPath the part of it that the page polls. ClosePath and CloseAllPath
+	// are the pages that close connections.
 	Path, NowPath, ClosePath, CloseAllPath string
 	Connections                            []connectionRow
-	// Count is how many there are on all pages.
+	// Count is the number of connections on all pages.
 	Count     int
 	First     bool
 	Next      string
 	MayChange bool
 }
 
-// connectionRow is a connection as a page shows it.
+// connectionRow is a connection on a page.
 type connectionRow struct {
 	*connections.Open
-	// Closing: an operator has closed it, and its node has not yet done so.
+	// Closing is true if an operator has closed the connection and its node has not done so yet.
 	Closing bool
 }
 
@@ -47,7 +47,7 @@ func connectionRowOf(app *models.App, o *connections.Open) connectionRow {
 	return connectionRow{o, o.IsClosing(app)}
 }
 
-// connectionsPath is where the connections of an app's App Servers are listed.
+// connectionsPath returns the page that lists the connections of the app's App Servers.
 func connectionsPath(app *models.App) string { return appPath(app) + "/connections" }
 
 func (c *console) listConnections(v *visit) error {
@@ -58,7 +58,7 @@ func (c *console) listConnections(v *visit) error {
 	return c.show(v, "connections", p)
 }
 
-// pollConnections responds with what the page shows now.
+// pollConnections responds with the current connections.
 func (c *console) pollConnections(v *visit) error {
 	p, err := c.connectionsPage(v)
 	if err != nil {
@@ -98,17 +98,17 @@ func (c *console) connectionsPage(v *visit) (*connectionsPage, error) {
 	return p, nil
 }
 
-// closeConnectionPage is what connection_close.html shows: the question before one connection is
-// closed, or all.
+// closeConnectionPage is the data of connection_close.html, which asks before one connection or all
+// connections are closed.
 type closeConnectionPage struct {
 	App        appRow
 	Path, Back string
-	// All: not one is to be closed, but all.
+	// All is true if all connections are to be closed.
 	All bool
-	// Connection is the one to close; nil: it is gone, or all are to be closed.
+	// Connection is the one to close. It is nil if it no longer exists, or if All is true.
 	Connection *connectionRow
 	Count      int
-	// Fits: there is something to close.
+	// Fits is true if there is something to close.
 	Fits bool
 }
 
@@ -174,7 +174,7 @@ func (c *console) closeConnection(v *visit) error {
 	return v.redirect(connectionsPath(app))
 }
 
-// closeConnections closes all connections of the app's App Servers, those included that are not
+// closeConnections closes all connections of the app's App Servers, including those that are not
 // listed yet.
 func (c *console) closeConnections(v *visit) error {
 	app, err := c.app(v)

@@ -17,8 +17,8 @@ import (
 	"rollcall/models"
 )
 
-// open records open connections of the development app from these addresses, in place of those
-// before, and returns their IDs.
+// open replaces the open connections of the development app by one for each address, and returns
+// their IDs.
 func (s *site) open(addresses ...string) (ids []string) {
 	s.t.Helper()
 	var list []*models.AppConnection
@@ -54,7 +54,7 @@ func TestConnections(t *testing.T) {
 		admin.get(connectionsPath(s.prod)).want(t, http.StatusOK, "!192.0.2.1")
 		admin.get(path+"/now").want(t, http.StatusOK, "192.0.2.1", "!<html")
 
-		// Asked first, which changes nothing.
+		// The question changes nothing.
 		admin.get(ask+ids[0]).want(t, http.StatusOK, "Close this connection?", "192.0.2.1", "!2001:db8::2", "its token still allows")
 		admin.get(path).want(t, http.StatusOK, "!Closing")
 		for _, wrong := range []string{"", "x", "1", "99999999999999999999"} {
@@ -90,7 +90,7 @@ func TestConnections(t *testing.T) {
 	})
 }
 
-// TestConnectionsPages: a page has a bounded length, and also asks for what it shows now.
+// TestConnectionsPages: a page has a bounded length and polls its current state.
 func TestConnectionsPages(t *testing.T) {
 	s := onSQLite(t)
 	var addresses []string

@@ -1,8 +1,8 @@
-// Package console is the operators' website: pages made by the server from
-// templates, which call the same rules as the GraphQL resolvers. Everything that
-// changes data is an HTML form and works without JavaScript.
+// Package console serves the operators' website: pages rendered by the server from templates, which
+// call the same rules as the GraphQL resolvers. Every change is an HTML form that works without
+// JavaScript.
 //
-// routes.go is the table of contents; each page has a file of its own.
+// The table in routes.go lists all pages; each page has a file of its own.
 package console
 
 import (
@@ -26,7 +26,7 @@ import (
 	"rollcall/models"
 )
 
-// Root is the path that the console is mounted at.
+// Root is the path at which the console is mounted.
 const Root = "/console/"
 
 // Operators is what the console needs of the rules about operators
@@ -34,11 +34,11 @@ const Root = "/console/"
 type Operators interface {
 	Login(ctx context.Context, in operators.LoginRequest) (*operators.Login, error)
 	ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
-	// Peek is ByToken for what a page asks by itself.
+	// Peek is like ByToken but does not count as use of the session. It is for polls.
 	Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
 	List(ctx context.Context) ([]*models.Operator, error)
-	// Create and SetPassword answer the password, which is generated where it is "".
-	// SetPassword refuses oneself by the rule of the field "operator".
+	// Create and SetPassword return the password. They generate one if password is "". SetPassword
+	// refuses the operator's own account by a rule of the field "operator".
 	Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error)
 	SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error)
 	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error)
@@ -48,9 +48,10 @@ type Operators interface {
 	Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error
 	ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error)
 	EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error)
-	// EndSessions ends all but keep, and answers how many.
+	// EndSessions ends all sessions except keep and returns how many it ended.
 	EndSessions(ctx context.Context, operatorID, keep int64, by models.Actor) (int, error)
-	// SetRole and Delete refuse oneself and the last admin, by the rule of the field "operator".
+	// SetRole and Delete refuse the operator's own account and the last admin, by rules of the
+	// field "operator".
 	SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error)
 	Delete(ctx context.Context, name string, by models.Actor) error
 	Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error
@@ -59,7 +60,7 @@ type Operators interface {
 // Apps is what the console needs of the rules about apps (apps.Service).
 type Apps interface {
 	List(ctx context.Context) ([]*models.App, error)
-	// ByKey answers nil for an unknown key.
+	// ByKey returns nil if the key is unknown.
 	ByKey(ctx context.Context, key string) (*models.App, error)
 	// UserCounts returns how many users each app has, by apps.id.
 	UserCounts(ctx context.Context, list ...*models.App) (map[int64]models.UserCounts, error)
@@ -74,8 +75,8 @@ type Audit interface {
 	List(ctx context.Context, f audit.Filter, r page.Request) (*page.Connection[*models.AuditEntry], error)
 }
 
-// Relations is what the console needs of the rules about what users are to each
-// other (relations.Service).
+// Relations is what the console needs of the rules about relationships between users
+// (relations.Service).
 type Relations interface {
 	Friends(ctx context.Context, owner *models.User, r page.Request) (*relations.FriendshipConnection, error)
 	Requests(ctx context.Context, owner *models.User, incoming bool, r page.Request) (*relations.FriendRequestConnection, error)
@@ -88,9 +89,9 @@ type Relations interface {
 // Users is what the console needs of the rules about users (users.Service).
 type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
-	// Export answers all whom a filter keeps to write, page by page.
+	// Export calls write with each page of the users that the filter selects.
 	Export(ctx context.Context, app *models.App, f users.Filter, by models.Actor, write func([]*models.User) error) error
-	// ByID answers nil for an unknown ID.
+	// ByID returns nil if the ID is unknown.
 	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
 	ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error)
 	Banned(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
@@ -102,38 +103,39 @@ type Users interface {
 	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
-	// Clear tells progress after each batch, and ends with its error.
+	// Clear calls progress after each batch and stops if progress returns an error.
 	Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error
-	// GrantToken refuses users whose token would be good for nothing.
+	// GrantToken refuses users for whom a token would not work.
 	GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*users.Registered, error)
-	// AuditDisconnect comes before Presence.Disconnect.
+	// AuditDisconnect must be called before Presence.Disconnect.
 	AuditDisconnect(ctx context.Context, app *models.App, id string, devices int, by models.Actor) error
 }
 
 // Presence is what the console needs to know about who is online (presence.Hub).
 type Presence interface {
-	// StatusesOf answers the statuses now of users whose rows were just read.
+	// StatusesOf returns the current statuses of users whose rows were just read.
 	StatusesOf(ctx context.Context, users []*models.User) ([]models.UserStatus, error)
 	OnlineCount(ctx context.Context, appID int64) (int, error)
-	// Devices answers the live connections of the user with that users.id.
+	// Devices returns the live connections of the user with that users.id.
 	Devices(ctx context.Context, userID int64) ([]models.Device, error)
 	Subscriptions(ctx context.Context, owner *models.User, r page.Request) (*presence.SubscriptionConnection, error)
-	// Disconnect cuts the devices with these IDs, nil: all, and answers how many.
+	// Disconnect closes the devices with these IDs, or all if deviceIDs is nil, and returns how
+	// many it closed.
 	Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, reason status.Reason) (int, error)
 }
 
-// Figures is what the console needs of the apps' histories (figures.Recorder).
+// Figures is what the console needs of the apps' statistics (figures.Recorder).
 type Figures interface {
 	LastHour(ctx context.Context, appID int64) ([]figures.Point, error)
 	LastDays(ctx context.Context, appID int64, n int, zone *time.Location) ([]figures.Point, error)
 }
 
-// Node is what the console needs to know of the process (vitals.Node).
+// Node is what the console needs to know about the process (vitals.Node).
 type Node interface {
 	Report(ctx context.Context) (*vitals.Report, error)
 }
 
-// Deps is what the console stands on. All fields are needed.
+// Deps are the dependencies of the console. All fields are required.
 type Deps struct {
 	Operators Operators
 	Apps      Apps
@@ -141,18 +143,17 @@ type Deps struct {
 	Users     Users
 	Relations Relations
 	Presence  Presence
-	// Connections are those of App Servers.
+	// Connections lists and closes the connections of App Servers.
 	Connections Connections
 	Figures     Figures
 	Node        Node
 	Jobs        Jobs
 	Logger      *slog.Logger
-	// Clock is time.Now outside tests.
+	// Clock is time.Now except in tests.
 	Clock func() time.Time
-	// ClientAddress answers the address that a request came from, trusted proxies
-	// seen through.
+	// ClientAddress returns the address that a request came from, as seen by trusted proxies.
 	ClientAddress func(*http.Request) string
-	// Secure says whether the browser's side of the connection is TLS.
+	// Secure reports whether the browser's side of the connection is TLS.
 	Secure func(*http.Request) bool
 }
 
@@ -162,14 +163,13 @@ type console struct {
 	assets  *assets
 	locales []*locale
 	pages   *pages
-	// polls are the patterns of what pages ask by themselves.
+	// polls has the patterns of the routes that pages poll.
 	polls   map[string]bool
 	outages *outage.Log
 }
 
-// New answers the handler of all paths below Root. It panics where the embedded
-// templates or texts are broken: no setting can cause that, and every test here
-// would find it.
+// New returns the handler of all paths below Root. It panics if the embedded templates or texts are
+// broken. No setting can cause that, and the tests of this package would fail.
 func New(deps Deps) http.Handler {
 	c := &console{Deps: deps, assets: must(loadAssets()), locales: must(loadLocales()), polls: map[string]bool{}, outages: outage.NewLog(deps.Logger)}
 	c.pages = must(parsePages(c.locales, c.assets))

@@ -11,32 +11,31 @@ import (
 )
 
 const (
-	// explorerPath is where the GraphQL explorer is.
+	// explorerPath is the page with the GraphQL explorer.
 	explorerPath = Root + "explorer"
-	// explorerTokenTTL is how long a token made for the explorer lives.
+	// explorerTokenTTL is the lifetime of a token made for the explorer.
 	explorerTokenTTL = time.Hour
 )
 
-// explorerPage is what explorer.html shows.
+// explorerPage is the data of explorer.html.
 type explorerPage struct {
 	Path string
-	// Apps are the choices, none for who may not have a token made.
+	// Apps are the choices, or empty if the visitor may not have a token made.
 	Apps []*models.App
-	// App is the key of the one chosen, and User the ID of one of its users, "" for
-	// a token of the app itself.
+	// App is the key of the chosen app. User is the ID of one of its users, or "" for an app token.
 	App, User string
-	// AppName is the chosen app's.
+	// AppName is the name of the chosen app.
 	AppName string
-	// Token was just made; it stands on this one answer and nowhere else. "": none.
+	// Token is a token that was just made, or "". It appears in this response only.
 	Token   string
 	Expires models.Time
-	// Kept is what stood in the Headers pane when a token was refused.
+	// Kept is the text of the Headers pane at the time when a token was refused.
 	Kept string
-	// Wrong is the text that says why there is no token for the user.
+	// Wrong is the text that explains why there is no token for the user.
 	Wrong string
 }
 
-// Headers is what the Headers pane begins with, "" for what GraphiQL begins with.
+// Headers returns the initial text of the Headers pane, or "" for GraphiQL's default.
 func (p explorerPage) Headers() (string, error) {
 	if p.Token == "" {
 		return p.Kept, nil
@@ -45,8 +44,8 @@ func (p explorerPage) Headers() (string, error) {
 	return string(text), err
 }
 
-// showExplorer shows GraphiQL, which speaks to the API as any client does: with a
-// token, not with the console's session. A link to it may choose the app.
+// showExplorer shows GraphiQL. Like any other client, it calls the API with a token, not with the
+// console's session. The query may choose the app.
 func (c *console) showExplorer(v *visit) error {
 	p, err := c.explorerPage(v)
 	if err != nil {
@@ -56,7 +55,7 @@ func (c *console) showExplorer(v *visit) error {
 	return c.show(v, "explorer", p)
 }
 
-// explorerPage answers the page without a token.
+// explorerPage returns the data of a page without a token.
 func (c *console) explorerPage(v *visit) (*explorerPage, error) {
 	p := &explorerPage{Path: explorerPath}
 	if v.operator.Role != models.RoleAdmin {
@@ -67,15 +66,15 @@ func (c *console) explorerPage(v *visit) (*explorerPage, error) {
 	return p, err
 }
 
-// tokenRefusals are the texts that say why a user gets no token.
+// tokenRefusals are the texts that explain why a user gets no token.
 var tokenRefusals = map[fault.Code]string{
 	fault.UserNotFound:    "explorer.user.unknown",
 	fault.UserDeactivated: "explorer.user.deactivated",
 	fault.UserBanned:      "explorer.user.banned",
 }
 
-// fillExplorer answers the explorer with a new token filled in, without a redirect:
-// an address and a cookie are kept, this answer is not.
+// fillExplorer responds with the explorer and a new token filled in. It does not redirect, because
+// an address or a cookie would be stored and this response is not.
 func (c *console) fillExplorer(v *visit) error {
 	p, err := c.explorerPage(v)
 	if err != nil {

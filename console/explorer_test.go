@@ -19,7 +19,7 @@ import (
 
 var filledHeaders = regexp.MustCompile(`data-headers="([^"]*)"`)
 
-// filledToken answers the token that the explorer gets, "" where there is none.
+// filledToken returns the token that the explorer was given, or "" if there is none.
 func filledToken(a *answer) string {
 	found := filledHeaders.FindStringSubmatch(a.body)
 	if found == nil {
@@ -50,7 +50,7 @@ func TestExplorerToken(t *testing.T) {
 			t.Errorf("the user's token: %v, %v, %v", app, user, err)
 		}
 
-		// It stands on that answer, and nowhere else.
+		// The token is in that response only.
 		if where := ofUser.Header.Get("Location") + strings.Join(ofUser.Header.Values("Set-Cookie"), ""); where != "" {
 			t.Errorf("the answer leads on, or sets a cookie: %s", where)
 		}
@@ -89,7 +89,7 @@ func TestExplorerToken(t *testing.T) {
 			t.Errorf("audit %q", got)
 		}
 
-		// A token ends by itself, and with the app's secret.
+		// A token expires, and it ends with the app's secret.
 		_, _, err = s.deps.Apps.RotateSecret(ctx, s.dev.Key, by)
 		s.check(err)
 		for _, token := range []string{appToken, userToken} {

@@ -7,22 +7,22 @@ import (
 	"rollcall/internal/strictbase64"
 )
 
-// flashCookie carries a message over a redirect, to the next page.
+// flashCookie carries a message over a redirect to the next page.
 const flashCookie = "rollcall_flash"
 
-// flashAge is how many seconds a message waits for its page.
+// flashAge is how many seconds a message waits for the next page.
 const flashAge = 60
 
-// flash is a message about what a form has done.
+// flash is a message about the result of a form.
 type flash struct {
 	// Text is a key of flashTexts.
 	Text string
-	// Subject is put for {subject} in the text.
+	// Subject replaces {subject} in the text.
 	Subject string
 }
 
-// flashTexts are the messages there are, true for those of success. A cookie
-// with any other is none of ours.
+// flashTexts are the keys of all messages, with true for success. A cookie with another key was not
+// set by the console.
 var flashTexts = map[string]bool{
 	"action.ban.done":              true,
 	"action.change-ban.done":       true,
@@ -73,16 +73,16 @@ var flashTexts = map[string]bool{
 	"delete.refused": false,
 }
 
-// hasFlash says whether there is that message.
+// hasFlash reports whether there is a message with that key.
 func hasFlash(text string) bool {
 	_, ok := flashTexts[text]
 	return ok
 }
 
-// Good says whether what was asked for was done.
+// Good reports whether the request succeeded.
 func (f *flash) Good() bool { return flashTexts[f.Text] }
 
-// setFlash has the next page say text about subject.
+// setFlash makes the next page show text about subject.
 func (c *console) setFlash(v *visit, text, subject string) error {
 	raw, err := json.Marshal(flash{Text: text, Subject: subject})
 	if err != nil {
@@ -92,8 +92,7 @@ func (c *console) setFlash(v *visit, text, subject string) error {
 	return nil
 }
 
-// takeFlash answers the message for this page, nil when there is none, and
-// removes it.
+// takeFlash returns the message for this page, or nil if there is none, and removes it.
 func (c *console) takeFlash(v *visit) *flash {
 	text := c.cookie(v.r, flashCookie)
 	if text == "" {

@@ -10,16 +10,16 @@ import (
 	"rollcall/models"
 )
 
-// Jobs is what the console needs of the rules about long work (jobs.Service).
+// Jobs is what the console needs of the rules about jobs (jobs.Service).
 type Jobs interface {
-	// Start answers at once; the work goes on after the request.
+	// Start returns at once; the work continues after the request.
 	Start(ctx context.Context, app *models.App, kind models.JobKind, total int, by models.Actor, work jobs.Work) (*models.Job, error)
-	// ByID answers nil for an unknown ID.
+	// ByID returns nil if the ID is unknown.
 	ByID(ctx context.Context, app *models.App, id int64) (*models.Job, error)
 	List(ctx context.Context, app *models.App, r page.Request) (*page.Connection[*models.Job], error)
 }
 
-// jobsPage is what jobs.html shows.
+// jobsPage is the data of jobs.html.
 type jobsPage struct {
 	App   appRow
 	Path  string
@@ -28,32 +28,32 @@ type jobsPage struct {
 	Next  string
 }
 
-// jobRow is a job as a page shows it.
+// jobRow is a job on a page.
 type jobRow struct {
 	*models.Job
 	Path string
 }
 
-// Running says whether the job is under way.
+// Running reports whether the job is running.
 func (r jobRow) Running() bool { return r.State == models.JobRunning }
 
-// Done says whether the job came to its end.
+// Done reports whether the job is complete.
 func (r jobRow) Done() bool { return r.State == models.JobDone }
 
-// Scale is what Handled is measured by: some may have been gone, or come, since
-// the job was counted.
+// Scale returns the number that Handled is a part of. It can differ from Total, because users may
+// have been added or deleted since the job was counted.
 func (r jobRow) Scale() int { return max(r.Total, r.Handled, 1) }
 
-// jobPage is what job.html shows.
+// jobPage is the data of job.html.
 type jobPage struct {
 	App appRow
 	Job jobRow
-	// JobsPath is where all jobs of the app are, AuditPath what was done, and
-	// AgainPath where the rest can be done, "" where that is to be chosen anew.
+	// JobsPath lists all jobs of the app. AuditPath is the audit of this job. AgainPath is the page
+	// that does the rest, or "" if the users must be chosen again.
 	JobsPath, AuditPath, AgainPath string
 }
 
-// jobsPath is where an app's long work is listed.
+// jobsPath returns the page that lists the app's jobs.
 func jobsPath(app *models.App) string { return appPath(app) + "/jobs" }
 
 func jobRowOf(app *models.App, job *models.Job) jobRow {
@@ -77,7 +77,7 @@ func (c *console) listJobs(v *visit) error {
 	return c.show(v, "jobs", p)
 }
 
-// showJob says how far a job is. It can be left and found again.
+// showJob shows the progress of a job. The job does not depend on the page.
 func (c *console) showJob(v *visit) error {
 	app, err := c.app(v)
 	if err != nil {
@@ -105,10 +105,10 @@ func (c *console) showJob(v *visit) error {
 	return c.render(v, status, "job", p)
 }
 
-// stopPolling is the status by which htmx knows that there is no news to come.
+// stopPolling is the status code that makes htmx stop polling.
 const stopPolling = 286
 
-// start begins a job and leads to its page.
+// start starts a job and redirects to its page.
 func (c *console) start(v *visit, app *models.App, kind models.JobKind, total int, work jobs.Work) error {
 	job, err := c.Jobs.Start(v.r.Context(), app, kind, total, c.actor(v), work)
 	if err != nil {

@@ -34,7 +34,7 @@ func TestJobPage(t *testing.T) {
 		s.check(err)
 		<-handled
 		path := jobRowOf(s.dev, job).Path
-		// With a script the page asks again by itself; without one there is a link.
+		// With a script the page polls; without one it has a link.
 		viewer.get(path).want(t, http.StatusOK, "25 of 40 users", `max="40" value="25"`, "Running", `hx-get="`+path+`"`, `id="job-refresh" href="`+path+`"`,
 			"you may leave this page", "!Users deleted", "!<script>alert")
 		b.head.Set("HX-Request", "true")
@@ -46,7 +46,7 @@ func TestJobPage(t *testing.T) {
 		viewer.get(list+"/0").want(t, http.StatusNotFound)
 		viewer.get(list+"/x").want(t, http.StatusNotFound)
 
-		// Its node is not heard of for a while, and then is.
+		// The job's node sends no heartbeat for a while, and then does.
 		s.pass(time.Minute)
 		b.get(path).want(t, http.StatusOK, "Interrupted", "Users deleted: 24.", "cannot be heard", "Delete the rest", "!data-poll", `role="status"`)
 		viewer.get(path).want(t, http.StatusOK, "Interrupted", "!Delete the rest")
@@ -62,7 +62,7 @@ func TestJobPage(t *testing.T) {
 	})
 }
 
-// wait returns when the job's node has noted how it ended.
+// wait waits until the job's node has recorded how the job ended.
 func (s *site) wait(app *models.App, id int64) {
 	s.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {

@@ -14,16 +14,16 @@ import (
 //go:embed locales/*.json
 var localeFiles embed.FS
 
-// languages are the console's, the default first. Each has a file in locales/.
+// languages are the languages of the console, the default first. Each has a file in locales/.
 var languages = []struct{ tag, name string }{
 	{"en", "English"},
 	{"zh-CN", "简体中文"},
 }
 
-// languageCookie holds the language that a reader chose.
+// languageCookie holds the language that the reader chose.
 const languageCookie = "rollcall_language"
 
-// languageAge is how many seconds the choice is remembered: a year.
+// languageAge is how many seconds the choice is remembered: one year.
 const languageAge = 365 * 24 * 60 * 60
 
 // locale is a language with its texts.
@@ -48,8 +48,7 @@ func loadLocales() ([]*locale, error) {
 	return list, nil
 }
 
-// text answers the text of key, with each {name} in it replaced by what args,
-// names and values in turn, have for it.
+// text returns the text of key with each {name} replaced. args are names and values in turn.
 func (l *locale) text(key string, args ...any) (string, error) {
 	text, ok := l.texts[key]
 	if !ok {
@@ -65,13 +64,14 @@ func (l *locale) text(key string, args ...any) (string, error) {
 	return strings.NewReplacer(pairs...).Replace(text), nil
 }
 
-// has says whether there is a text for key.
+// has reports whether there is a text for key.
 func (l *locale) has(key string) bool {
 	_, ok := l.texts[key]
 	return ok
 }
 
-// count answers the text of key for n things: key.one or key.other, with {n}.
+// count returns the text of key for n things, which is the text of key.one or key.other with {n}
+// replaced.
 func (l *locale) count(key string, n int) (string, error) {
 	if n == 1 {
 		return l.text(key+".one", "n", n)
@@ -79,8 +79,8 @@ func (l *locale) count(key string, n int) (string, error) {
 	return l.text(key+".other", "n", n)
 }
 
-// display is how a value stands in a text; numbers are grouped, 12,345, which
-// readers of both languages know.
+// display formats a value for a text. Numbers are grouped, as in 12,345, which is usual in both
+// languages.
 func display(value any) string {
 	n, ok := value.(int)
 	if !ok {
@@ -93,8 +93,8 @@ func display(value any) string {
 	return digits
 }
 
-// localeOf answers the language for a request: the one chosen, else the first
-// that the browser asks for and the console has, else the default.
+// localeOf returns the language for a request: the one chosen, else the first one that the browser
+// accepts and the console has, else the default.
 func (c *console) localeOf(r *http.Request) *locale {
 	if l := c.localeByTag(c.cookie(r, languageCookie)); l != nil {
 		return l
@@ -114,7 +114,7 @@ func (c *console) localeOf(r *http.Request) *locale {
 	return best
 }
 
-// primary is the language of a tag, without script and region.
+// primary returns the language of a tag without script and region.
 func primary(tag string) string {
 	language, _, _ := strings.Cut(tag, "-")
 	return language
@@ -129,7 +129,7 @@ func (c *console) localeByTag(tag string) *locale {
 	return nil
 }
 
-// chooseLanguage remembers the language chosen in the footer.
+// chooseLanguage stores the language chosen in the footer.
 func (c *console) chooseLanguage(v *visit) error {
 	if l := c.localeByTag(v.r.PostFormValue("language")); l != nil {
 		c.setCookie(v, languageCookie, l.tag, languageAge)

@@ -44,11 +44,11 @@ func TestLanguagesHaveTheSameTexts(t *testing.T) {
 }
 
 var (
-	// quoted finds what may be a key, in Go and in templates.
+	// quoted matches what may be a key, in Go and in templates.
 	quoted = regexp.MustCompile(`"([a-z_]+(?:\.[A-Za-z_0-9]+)*)"`)
-	// begun finds the fixed part of a key that a template puts together.
+	// begun matches the constant prefix of a key that a template assembles.
 	begun = regexp.MustCompile(`\(print "([a-z_.]+\.)"`)
-	// asked finds the keys that a template asks for, with the function's name.
+	// asked matches the keys that a template uses, with the name of the function.
 	asked = regexp.MustCompile(`\b([tn]) "([^"]+)"`)
 )
 
@@ -93,7 +93,7 @@ func TestTextsAreAllThereAndAllUsed(t *testing.T) {
 			for _, key := range keys {
 				used[key] = true
 				if _, ok := texts[key]; !ok {
-					t.Errorf("%s asks for %q, which there is not", file, key)
+					t.Errorf("%s uses %q, which does not exist", file, key)
 				}
 			}
 		}
@@ -124,10 +124,10 @@ func TestCountAndNumbers(t *testing.T) {
 		t.Errorf("text = %q, %v", got, err)
 	}
 	if _, err := l.text("z"); err == nil {
-		t.Error("a missing text is no error")
+		t.Error("a missing text is not an error")
 	}
 	if _, err := l.text("y", "a"); err == nil {
-		t.Error("a name without a value is no error")
+		t.Error("a name without a value is not an error")
 	}
 }
 
@@ -168,8 +168,8 @@ func TestLanguageIsChosen(t *testing.T) {
 	b.get("/console/").want(t, http.StatusOK, `<html lang="zh-CN">`)
 }
 
-// TestEveryPageInEveryLanguage finds a text that is asked for with a key made at
-// run time, and that a language lacks.
+// TestEveryPageInEveryLanguage finds texts whose key is assembled at run time and that a language
+// lacks.
 func TestEveryPageInEveryLanguage(t *testing.T) {
 	s := onSQLite(t)
 	s.connect(s.dev, "ann", silent{})

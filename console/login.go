@@ -15,17 +15,17 @@ const (
 	sessionCookie = "rollcall_session"
 	// deviceCookie marks a browser that an operator has logged in with; see operators.Login.
 	deviceCookie = "rollcall_device"
-	// deviceAge is how long it stays after the last login: as long as browsers allow.
+	// deviceAge is the lifetime of the cookie since the last login. Browsers allow no longer one.
 	deviceAge = 400 * 24 * time.Hour
 )
 
-// loginPage is what login.html shows.
+// loginPage is the data of login.html.
 type loginPage struct {
 	Next, Name string
-	// Wrong: the name or the password was.
+	// Wrong is true if the name or the password was wrong.
 	Wrong bool
-	// Limited is the text that says which limit was reached, "" if none was, and WaitSeconds how
-	// long to wait.
+	// Limited is the text that names the limit that was reached, or "" if none was. WaitSeconds is
+	// how long to wait.
 	Limited     string
 	WaitSeconds int
 }
@@ -66,8 +66,7 @@ func (c *console) login(v *visit) error {
 	return err
 }
 
-// retryAfter answers how many seconds to wait before another try, and says it to
-// programs too.
+// retryAfter returns how many seconds to wait before another try, and sets the header Retry-After.
 func retryAfter(v *visit, refusal *fault.Error) int {
 	ms, _ := refusal.Extensions["retryAfterMs"].(int64)
 	wait := seconds(time.Duration(ms) * time.Millisecond)
@@ -75,7 +74,7 @@ func retryAfter(v *visit, refusal *fault.Error) int {
 	return wait
 }
 
-// limitText returns the text that says which limit a login has reached.
+// limitText returns the text that names the limit that a login has reached.
 func limitText(refusal *fault.Error) string {
 	if refusal.Extensions["limit"] == operators.LimitLogins {
 		return "login.crowded"

@@ -111,7 +111,7 @@ func TestCookies_OverTLS(t *testing.T) {
 		}
 	}
 
-	// The other cookies follow the same rule: a known browser is let in beside guests that fail.
+	// The other cookies follow the same rule: a known browser can log in while guests fail to.
 	guest := s.browser()
 	for range 5 {
 		guest.login("admin", "wrong password").want(t, http.StatusUnauthorized)
@@ -180,14 +180,14 @@ func TestLogin_KnownBrowser(t *testing.T) {
 	}
 	guest.login("admin", password).want(t, http.StatusTooManyRequests)
 	known.login("admin", password).wantRedirect(t, "/console/")
-	// After a new password the browser has a new device cookie.
+	// A new password gives the browser a new device cookie.
 	next := url.Values{"current": {password}, "password": {"another password"}, "again": {"another password"}}
 	known.post("/console/account/password", next).wantRedirect(t, "/console/account")
 	known.post("/console/logout", nil).wantRedirect(t, "/console/login")
 	known.login("admin", "another password").wantRedirect(t, "/console/")
 }
 
-// TestLogin_TooManyInAll: the page says when to try again, in both languages.
+// TestLogin_TooManyInAll: the page shows when to try again, in both languages.
 func TestLogin_TooManyInAll(t *testing.T) {
 	s := onSQLite(t)
 	b := s.browser()
@@ -249,7 +249,7 @@ func TestLoggedOutScriptIsSentToTheLogin(t *testing.T) {
 	}
 }
 
-// TestGuestForms_Bounded sends the longest password that can be right, and forms longer than any.
+// TestGuestForms_Bounded sends the longest valid password, and forms longer than the limit.
 func TestGuestForms_Bounded(t *testing.T) {
 	s := onSQLite(t)
 	b := s.browser()

@@ -19,20 +19,20 @@ import (
 )
 
 const (
-	// maxForm bounds the body of a POST.
+	// maxForm is the maximum size of the body of a POST.
 	maxForm = 64 << 10
-	// maxGuestForm bounds it before the login: it has room for the longest password, percent-encoded.
-	// Anybody may send such forms, slowly and many at a time.
+	// maxGuestForm is that of a POST without a login. It has room for the longest password,
+	// percent-encoded. Anyone can send such forms, slowly and many at a time.
 	maxGuestForm = 16 << 10
 )
 
-// contentPolicy lets a page load and run only the console's own files: nothing
-// inline, nothing of another host, no framing.
+// contentPolicy lets a page load and run only the console's own files: nothing inline, nothing from
+// another host, no framing.
 const contentPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
-// guard is around every request: it sets the headers of all answers, logs, keeps
-// a panic from leaking, and refuses forms that another site sends.
+// guard wraps every request. It sets the headers of all responses, logs the request, responds to a
+// panic without leaking its cause, and refuses forms that another site sends.
 func (c *console) guard(next http.Handler) http.Handler {
 	crossOrigin := http.NewCrossOriginProtection()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +59,7 @@ func (c *console) guard(next http.Handler) http.Handler {
 		head.Set("X-Request-Id", info.id)
 		head.Set("Content-Security-Policy", contentPolicy)
 		head.Set("X-Frame-Options", "DENY")
-		// Not no-referrer: with it browsers hide the origin of the console's own forms.
+		// Not no-referrer, with which browsers hide the origin of the console's own forms.
 		head.Set("Referrer-Policy", "same-origin")
 		head.Set("Cross-Origin-Opener-Policy", "same-origin")
 		head.Set("Cross-Origin-Resource-Policy", "same-origin")
@@ -69,7 +69,7 @@ func (c *console) guard(next http.Handler) http.Handler {
 			return
 		}
 		if !utf8.ValidString(r.URL.Path) {
-			// No key and no ID is such, and a database may not even compare it.
+			// No key and no ID is invalid UTF-8, and a database may refuse to compare it.
 			c.fail(c.visit(answer, r), problem{status: http.StatusNotFound, text: "error.not_found"})
 			return
 		}
@@ -78,10 +78,10 @@ func (c *console) guard(next http.Handler) http.Handler {
 	})
 }
 
-// requestInfo is what the log has of a request besides what was asked.
+// requestInfo is what the log records about a request besides its route.
 type requestInfo struct {
 	id       string
-	operator string // "" until it is known who is logged in
+	operator string // "" until the session has been checked
 }
 
 type requestInfoKey struct{}
@@ -93,11 +93,10 @@ func infoOf(r *http.Request) *requestInfo {
 	return new(requestInfo)
 }
 
-// requestID answers the ID under which the log has the request.
+// requestID returns the ID under which the request is logged.
 func requestID(r *http.Request) string { return infoOf(r).id }
 
-// panicked logs what went wrong in a handler and answers 500, unless the answer
-// is under way already.
+// panicked logs a panic in a handler and responds with 500, unless the response has already begun.
 func (c *console) panicked(answer *recorder, r *http.Request, cause any) {
 	if cause == http.ErrAbortHandler {
 		panic(cause)
@@ -109,7 +108,7 @@ func (c *console) panicked(answer *recorder, r *http.Request, cause any) {
 	}
 }
 
-// handler lets those in who may use the route, and turns its error into a page.
+// handler checks that the visitor may use the route, and turns the route's error into a page.
 func (c *console) handler(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := c.visit(w, r)
@@ -143,11 +142,11 @@ func (c *console) visit(w http.ResponseWriter, r *http.Request) *visit {
 	return &visit{w: w, r: r, locale: c.localeOf(r)}
 }
 
-// identify finds out who is logged in.
+// identify reads the visitor's session and operator, if there are any.
 func (c *console) identify(v *visit, to access) error {
 	token := c.cookie(v.r, sessionCookie)
 	if token == "" {
-		return nil // nobody
+		return nil // not logged in
 	}
 	read := c.Operators.ByToken
 	if to == polls {
@@ -167,8 +166,8 @@ func (c *console) identify(v *visit, to access) error {
 	return nil
 }
 
-// errLoggedOut: the route is not for who is not logged in.
-var errLoggedOut = errors.New("nobody is logged in")
+// errLoggedOut is returned for a route that needs a login, if the visitor is not logged in.
+var errLoggedOut = errors.New("not logged in")
 
 func admit(v *visit, who access) error {
 	switch {
@@ -182,15 +181,15 @@ func admit(v *visit, who access) error {
 	return nil
 }
 
-// toLogin sends the browser to the login, from where it comes back. A page that
-// asks by itself is only told.
+// toLogin redirects the browser to the login, which leads back to this page. A poll gets only the
+// status code 401.
 func toLogin(v *visit, from access) {
 	target := Root + "login"
 	if here := v.here(); here != Root {
 		target += "?" + url.Values{"next": {here}}.Encode()
 	}
 	if v.r.Header.Get("HX-Request") == "true" {
-		// htmx would put the login into a part of the page.
+		// After a redirect, htmx would put the login page into a part of this one.
 		if from != polls {
 			v.w.Header().Set("HX-Redirect", Root+"login")
 		}
@@ -200,13 +199,13 @@ func toLogin(v *visit, from access) {
 	_ = v.redirect(target)
 }
 
-// recorder remembers the status of an answer; 0 means that there is none yet.
+// recorder remembers the status of a response. It is 0 until the response begins.
 type recorder struct {
 	http.ResponseWriter
 	status int
 }
 
-// WriteHeader notes the status.
+// WriteHeader records the status.
 func (a *recorder) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
@@ -214,7 +213,7 @@ func (a *recorder) WriteHeader(status int) {
 	a.ResponseWriter.WriteHeader(status)
 }
 
-// Write notes that the answer has begun.
+// Write records that the response has begun.
 func (a *recorder) Write(p []byte) (int, error) {
 	if a.status == 0 {
 		a.status = http.StatusOK
@@ -255,5 +254,5 @@ func (c *console) cookie(r *http.Request, name string) string {
 	return cookie.Value
 }
 
-// seconds is a duration as Max-Age and Retry-After have it, rounded up.
+// seconds returns d as used in Max-Age and Retry-After, rounded up.
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }

@@ -4,13 +4,13 @@ import (
 	"rollcall/models"
 )
 
-// Pages show what they can while it cannot be told who is online, so that an
-// operator can still do what the database alone decides.
+// While it is unknown which users are online, pages show the rest, so that an operator can still do
+// what needs only the database.
 
 // online is how many users of an app are online.
 type online struct{ Users int }
 
-// online answers how many users of the app are online; nil: that is not known.
+// online returns how many users of the app are online, or nil if that is unknown.
 func (c *console) online(v *visit, app *models.App) *online {
 	n, err := c.Presence.OnlineCount(v.r.Context(), app.ID)
 	if err != nil {
@@ -20,9 +20,9 @@ func (c *console) online(v *visit, app *models.App) *online {
 	return &online{n}
 }
 
-// statuses answers the statuses of users whose rows were just read, where nothing
-// else is known the rows'. All are asked for at once: they may be another server's
-// to tell.
+// statuses returns the statuses of users whose rows were just read. If they are unknown, it returns
+// those in the rows. It asks for all statuses in one call, because each call may be a round trip to
+// another server.
 func (c *console) statuses(v *visit, users []*models.User) []models.UserStatus {
 	statuses, err := c.Presence.StatusesOf(v.r.Context(), users)
 	if err == nil {
@@ -36,7 +36,7 @@ func (c *console) statuses(v *visit, users []*models.User) []models.UserStatus {
 	return statuses
 }
 
-// devices answers a user's devices, none where that is not known.
+// devices returns a user's devices, or none if they are unknown.
 func (c *console) devices(v *visit, u *models.User) []models.Device {
 	devices, err := c.Presence.Devices(v.r.Context(), u.ID)
 	if err != nil {

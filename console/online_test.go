@@ -11,7 +11,7 @@ import (
 	"rollcall/models"
 )
 
-// questioned notes how many statuses each question was for, and answers err if that is set.
+// questioned records the number of users in each call of StatusesOf, and returns err if it is set.
 type questioned struct {
 	Presence
 	sizes []int
@@ -34,7 +34,7 @@ func (a *questioned) want(t *testing.T, sizes ...int) {
 	a.sizes = nil
 }
 
-// TestListsAskForStatusesAtOnce: with Redis each question is a round trip.
+// TestListsAskForStatusesAtOnce: with Redis, each call is a round trip.
 func TestListsAskForStatusesAtOnce(t *testing.T) {
 	s := onSQLite(t)
 	for i := range 24 {
@@ -64,8 +64,7 @@ func TestListsAskForStatusesAtOnce(t *testing.T) {
 	questions.want(t, 25)
 }
 
-// TestListsWithoutStatuses: when nobody can tell who is online, users are shown as
-// the database has them.
+// TestListsWithoutStatuses: if statuses are unknown, users are shown as they are in the database.
 func TestListsWithoutStatuses(t *testing.T) {
 	s := onSQLite(t)
 	s.register(s.dev, "bob", "Bob")

@@ -8,20 +8,20 @@ import (
 	"rollcall/models"
 )
 
-// operatorAction is something an admin does to one operator: a page that asks, and
-// a form that does it. The name ends its path and begins its texts.
+// operatorAction is something an admin does to one operator: a page that asks for confirmation, and
+// a form that does it. The name ends its path and begins the keys of its texts.
 type operatorAction struct {
 	Name string
-	// Danger marks what cannot be taken back.
+	// Danger marks an action that cannot be undone.
 	Danger bool
-	// fits says whether there is anything to do to the operator as it is.
+	// fits reports whether the action would change the operator.
 	fits func(*operatorPage) bool
-	// do answers the text of what has happened, "" where it has answered itself.
+	// do returns the key of the message about the result, or "" if it has responded itself.
 	do func(*console, *visit, *operatorPage) (text string, err error)
 }
 
-// operatorActions are what an operator's page offers, in this order, where they
-// fit. Ending one session is offered beside it.
+// operatorActions are the actions on an operator's page, in this order; the page shows those that
+// fit. The list of sessions offers to end a single one.
 var (
 	makeAdmin          = roleAction("make-admin", models.RoleAdmin)
 	makeViewer         = roleAction("make-viewer", models.RoleViewer)
@@ -55,7 +55,7 @@ var (
 	operatorActions = []*operatorAction{makeAdmin, makeViewer, endOperatorSessions, resetPassword, deleteOperator}
 )
 
-// roleAction is giving an operator that role.
+// roleAction returns the action that gives an operator that role.
 func roleAction(name string, role models.Role) *operatorAction {
 	return &operatorAction{
 		Name: name,
@@ -70,16 +70,15 @@ func roleAction(name string, role models.Role) *operatorAction {
 	}
 }
 
-// operatorActionPage is what operator_action.html shows.
+// operatorActionPage is the data of operator_action.html.
 type operatorActionPage struct {
 	*operatorPage
 	Action *operatorAction
-	// Fits: there is something to do.
+	// Fits is true if there is something to do.
 	Fits bool
 }
 
-// askOperator answers the page that says what an action will do, with the button
-// that does it.
+// askOperator returns a handler that shows what the action will do, with a button that does it.
 func askOperator(a *operatorAction) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
 		p, err := c.operatorPage(v)
@@ -91,8 +90,8 @@ func askOperator(a *operatorAction) func(*console, *visit) error {
 	}
 }
 
-// actOnOperator carries an action out and leads back to the operator, or where
-// there is none any more to the others, where it says what has happened.
+// actOnOperator returns a handler that carries out the action and redirects to the operator, or to
+// the list if the operator is deleted. That page shows the result.
 func actOnOperator(a *operatorAction) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
 		p, err := c.operatorPage(v)
@@ -121,7 +120,7 @@ func actOnOperator(a *operatorAction) func(*console, *visit) error {
 	}
 }
 
-// session answers the operator's session with that ID, nil where there is none.
+// session returns the operator's session with that ID, or nil if there is none.
 func (p *operatorPage) session(id string) *sessionRow {
 	for i, s := range p.Sessions {
 		if strconv.FormatInt(s.ID, 10) == id {
@@ -131,8 +130,7 @@ func (p *operatorPage) session(id string) *sessionRow {
 	return nil
 }
 
-// resetPassword gives an operator a new password, which ends its sessions, and
-// shows it.
+// resetPassword gives an operator a new password and shows it. This ends the operator's sessions.
 func (c *console) resetPassword(v *visit, p *operatorPage) (string, error) {
 	password, err := c.Operators.SetPassword(v.r.Context(), p.Operator.Name, "", c.actor(v))
 	if err != nil {

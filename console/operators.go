@@ -11,20 +11,20 @@ import (
 	"rollcall/models"
 )
 
-// operatorsPath is where the operators are.
+// operatorsPath is the page that lists the operators.
 const operatorsPath = Root + "operators"
 
-// operatorsPage is what operators.html shows.
+// operatorsPage is the data of operators.html.
 type operatorsPage struct {
 	Path      string
 	Operators []operatorRow
 	MayChange bool
-	// What the form holds, and what is wrong with it.
+	// The values of the form, and what is wrong with them.
 	Name, Role        string
 	WrongField, Wrong string
 }
 
-// Roles are the choices.
+// Roles returns the roles to choose from.
 func (*operatorsPage) Roles() []models.Role {
 	return []models.Role{models.RoleViewer, models.RoleAdmin}
 }
@@ -34,14 +34,14 @@ type operatorRow struct {
 	Path string
 }
 
-// passwordPage is what operator_password.html shows: a password that was just
-// made, on this one answer and nowhere else.
+// passwordPage is the data of operator_password.html: a password that was just made. It appears in
+// this response only.
 type passwordPage struct {
-	// Title is the text that says why there is a password.
+	// Title is the text that explains why there is a password.
 	Title, Name string
 	Role        models.Role
 	Password    string
-	// NextPath is where to go from here, and Next the text that says so.
+	// NextPath is where the page's link leads, and Next its text.
 	NextPath, Next string
 }
 
@@ -69,7 +69,7 @@ func (c *console) operatorsPage(v *visit) (*operatorsPage, error) {
 	return p, nil
 }
 
-// createOperator makes an operator and shows its password.
+// createOperator creates an operator and shows its password.
 func (c *console) createOperator(v *visit) error {
 	name, role := strings.TrimSpace(v.r.PostFormValue("name")), v.r.PostFormValue("role")
 	password, err := c.Operators.Create(v.r.Context(), name, models.Role(role), "", c.actor(v))
@@ -92,27 +92,27 @@ func (c *console) createOperator(v *visit) error {
 	})
 }
 
-// operatorPage is what operator.html and operator_action.html show.
+// operatorPage is the data of operator.html and operator_action.html.
 type operatorPage struct {
 	Operator    operatorRow
 	SessionPath string
 	Sessions    []sessionRow
-	// Session is the one that an action is about, nil where it is about none.
+	// Session is the session that an action is about, or nil.
 	Session *sessionRow
-	// Own: it is the visitor's account.
+	// Own is true if this is the visitor's account.
 	Own       bool
 	MayChange bool
 }
 
-// MayEnd: the visitor may end the sessions.
+// MayEnd reports whether the visitor may end the sessions.
 func (p *operatorPage) MayEnd() bool { return p.MayChange }
 
-// Actions are those that fit the operator as it is.
+// Actions returns the actions that fit the operator.
 func (p *operatorPage) Actions() []*operatorAction {
 	return slices.DeleteFunc(slices.Clone(operatorActions), func(a *operatorAction) bool { return !a.fits(p) })
 }
 
-// operator answers the operator in the path; an unknown one is a problem.
+// operator returns the operator in the path, or a problem if the operator is unknown.
 func (c *console) operator(v *visit) (*models.Operator, error) {
 	list, err := c.Operators.List(v.r.Context())
 	if err != nil {

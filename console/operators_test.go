@@ -17,10 +17,10 @@ import (
 
 var shownPassword = regexp.MustCompile(`<dt>Password</dt><dd><code>([^<]+)</code>`)
 
-// linkedSession finds a session that can be ended.
+// linkedSession matches the link to end a session.
 var linkedSession = regexp.MustCompile(`end-session\?session=(\d+)"`)
 
-// login says whether the operator gets in with the password.
+// login reports whether the operator can log in with the password.
 func (s *site) login(name, password string) bool {
 	answer := s.browser().post("/console/login", url.Values{"name": {name}, "password": {password}})
 	return answer.StatusCode == http.StatusSeeOther
@@ -117,7 +117,7 @@ func TestOwnAccount(t *testing.T) {
 	})
 }
 
-func TestGuessingThePresentPassword(t *testing.T) {
+func TestChangePassword_IsThrottled(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("viewer")
 	form := url.Values{"current": {"wrong"}, "password": {"another password"}, "again": {"another password"}}
@@ -140,7 +140,7 @@ func TestOperatorActions(t *testing.T) {
 		b, viewer := s.as("admin"), s.as("viewer")
 		path, own := operatorsPath+"/"+s.operatorID("viewer"), operatorsPath+"/"+s.operatorID("admin")
 
-		// Nobody changes the own account so, be it by the page or by a form.
+		// Neither the page nor a form lets admins change their own role or delete their account.
 		b.get(own).want(t, http.StatusOK, "This is your own account", "!Make a viewer", "!Delete this operator", "!Set a new password", `class="button" href="/console/account"`)
 		for _, action := range []string{"make-viewer", "delete"} {
 			b.get(own+"/"+action).want(t, http.StatusOK, "This is your own account", "!<form class")
@@ -151,16 +151,16 @@ func TestOperatorActions(t *testing.T) {
 		b.post(own+"/password", nil).wantRedirect(t, accountPath)
 		b.get(accountPath).want(t, http.StatusOK, "Your own password is changed here, with the present one.")
 		if !s.login("admin", password) {
-			t.Fatal("the own password is another one")
+			t.Fatal("the admin's own password was changed")
 		}
 
-		// A role counts from the next request on.
+		// A new role applies from the next request on.
 		clear := clearPath(s.dev)
 		viewer.get(clear).want(t, http.StatusForbidden)
 		b.get(path).want(t, http.StatusOK, "Make an admin", "!Make a viewer")
 		b.get(path+"/make-viewer").want(t, http.StatusOK, "there is nothing to do", "!<form class")
 		b.get(path+"/make-admin").want(t, http.StatusOK, "Make viewer an admin?", `action="`+path+`/make-admin"`)
-		viewer.get(clear).want(t, http.StatusForbidden) // asking changes nothing
+		viewer.get(clear).want(t, http.StatusForbidden) // the question alone changes nothing
 		b.post(path+"/make-admin", nil).wantRedirect(t, path)
 		b.get(path).want(t, http.StatusOK, "viewer is an admin now.", "Make a viewer")
 		viewer.get(clear).want(t, http.StatusOK)
@@ -199,8 +199,8 @@ func TestOperatorActions(t *testing.T) {
 	})
 }
 
-// TestTheLastAdminIsTold: also one who got by the question.
-func TestTheLastAdminIsTold(t *testing.T) {
+// TestOperatorActions_LastAdmin: the rule refuses even if the question was shown before.
+func TestOperatorActions_LastAdmin(t *testing.T) {
 	s := onSQLite(t)
 	operators := s.deps.Operators
 	_, err := operators.Create(context.Background(), "second", models.RoleAdmin, password, models.Actor{})
@@ -213,7 +213,7 @@ func TestTheLastAdminIsTold(t *testing.T) {
 	b.get(path).want(t, http.StatusOK, "second is the only admin; nothing was changed.")
 }
 
-// lastAdmin refuses as the rules do when another admin was removed in the meantime.
+// lastAdmin refuses as the rules do if another admin was removed concurrently.
 type lastAdmin struct{ Operators }
 
 func (lastAdmin) Delete(context.Context, string, models.Actor) error {

@@ -3,25 +3,25 @@ package console
 import (
 	"slices"
 	"time"
-	_ "time/tzdata" // readers are in zones that the server's system may not know
+	_ "time/tzdata" // readers may be in zones that the server's system does not know
 
 	"rollcall/internal/figures"
 	"rollcall/internal/vitals"
 	"rollcall/models"
 )
 
-// overviewPage is what overview.html shows: the "now" of it asked again every few
-// seconds, its charts every minute.
+// overviewPage is the data of overview.html. The page polls its "now" part every few seconds and
+// its charts every minute.
 type overviewPage struct {
 	App    appRow
 	Banned int
-	// OnlinePath, BannedPath and DeactivatedPath are where those counted are listed.
+	// OnlinePath, BannedPath and DeactivatedPath list the users that are counted.
 	OnlinePath, BannedPath, DeactivatedPath string
 	Node                                    nodeRow
 	Charts                                  []chart
 }
 
-// nodeRow is the node that answers and its database.
+// nodeRow describes the node that responds and its database.
 type nodeRow struct {
 	*vitals.Report
 	// RoundTrip is in milliseconds, Memory in megabytes.
@@ -29,19 +29,19 @@ type nodeRow struct {
 	Memory    int
 }
 
-// chart is a series with a graph for each of its figures; its name begins its
-// texts. The table that a reader can open is what the script draws.
+// chart is a time series with a graph for each of its figures. Its name begins the keys of its
+// texts. The script draws the graphs from the table, which readers can open.
 type chart struct {
 	Name string
-	// Points are the newest first.
+	// Points are in reverse order, the newest first.
 	Points []figures.Point
-	// Zone is in which days begin; its script formats them so.
+	// Zone is the time zone in which days begin. The script uses it to format them.
 	Zone string
-	// Registrations are all of them, and PeakOnline is the highest.
+	// Registrations is their sum, and PeakOnline the maximum.
 	Registrations, PeakOnline int
 }
 
-// overviewPath is what an operator sees first of an app.
+// overviewPath returns the app's first page.
 func overviewPath(app *models.App) string { return appPath(app) }
 
 func (c *console) showOverview(v *visit) error {
@@ -55,7 +55,7 @@ func (c *console) showOverview(v *visit) error {
 	return c.show(v, "overview", p)
 }
 
-// pollOverview answers what changes from one moment to the next.
+// pollOverview responds with the part of the page that changes within seconds.
 func (c *console) pollOverview(v *visit) error {
 	p, err := c.overview(v)
 	if err != nil {
@@ -64,7 +64,7 @@ func (c *console) pollOverview(v *visit) error {
 	return c.showPart(v, "overview", "now", p)
 }
 
-// pollCharts answers the charts, with the days of the zone that the query names.
+// pollCharts responds with the charts. Days are in the zone that the query names.
 func (c *console) pollCharts(v *visit) error {
 	app, err := c.app(v)
 	if err != nil {
@@ -124,8 +124,7 @@ func chartOf(name string, points []figures.Point, zone *time.Location) chart {
 	return c
 }
 
-// Label is when a point begins, for whoever has no script: a day of the zone, or a
-// minute.
+// Label formats the start of a point for readers without a script: a day of the zone, or a minute.
 func (c chart) Label(p figures.Point) string {
 	if c.Name == "days" {
 		return p.BeginsAt.Time().In(zoneOf(c.Zone)).Format(time.DateOnly)
@@ -133,7 +132,7 @@ func (c chart) Label(p figures.Point) string {
 	return p.BeginsAt.Time().Format("15:04") + " UTC"
 }
 
-// zoneOf answers the zone that a browser names, UTC for one that is none.
+// zoneOf returns the time zone with that name, or UTC if the name is invalid.
 func zoneOf(name string) *time.Location {
 	zone, err := time.LoadLocation(name)
 	if err != nil || zone == time.Local {
@@ -142,7 +141,7 @@ func zoneOf(name string) *time.Location {
 	return zone
 }
 
-// milliseconds is a short time for people.
+// milliseconds formats a short duration.
 func milliseconds(d time.Duration) string {
 	if d < 100*time.Microsecond {
 		return "< 0.1"

@@ -14,7 +14,7 @@ import (
 	"rollcall/models"
 )
 
-// record has the figures recorded once.
+// record records the figures once.
 func (s *site) record() {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -71,7 +71,7 @@ func TestOverview(t *testing.T) {
 	})
 }
 
-// TestDaysOfTheReadersZone: a browser names its zone, and gets the days of it.
+// TestDaysOfTheReadersZone: a browser names its zone and gets the days of that zone.
 func TestDaysOfTheReadersZone(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("viewer")
@@ -99,9 +99,9 @@ func TestUsersAndUserAreLive(t *testing.T) {
 	b.get(userPath(s.dev, "nobody")+"/now").want(t, http.StatusNotFound)
 }
 
-// TestPollsAreNoUseOfTheSession: a page that is left open does not keep the
-// session from ending, and is told of its end without being led away.
-func TestPollsAreNoUseOfTheSession(t *testing.T) {
+// TestPolls_DoNotExtendSession: a page that is left open does not keep the session from expiring.
+// When it has expired, polls get a 401 and no redirect.
+func TestPolls_DoNotExtendSession(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("viewer")
 	b.head.Set("HX-Request", "true")
@@ -114,14 +114,14 @@ func TestPollsAreNoUseOfTheSession(t *testing.T) {
 	got := b.get(path)
 	got.want(t, http.StatusUnauthorized)
 	if to := got.Header.Get("HX-Redirect"); to != "" {
-		t.Errorf("led away to %s", to)
+		t.Errorf("redirected to %s", to)
 	}
 	if got := b.get(usersPath(s.dev)).Header.Get("HX-Redirect"); got != "/console/login" {
-		t.Errorf("a search is led to %q", got)
+		t.Errorf("a search is redirected to %q", got)
 	}
 }
 
-// TestPollsAreQuietInTheLog: an open page does not fill it.
+// TestPollsAreQuietInTheLog: an open page does not fill the log.
 func TestPollsAreQuietInTheLog(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("viewer")

@@ -5,18 +5,18 @@ import (
 	"rollcall/models"
 )
 
-// permissionPage is what permission.html shows.
+// permissionPage is the data of permission.html.
 type permissionPage struct {
 	App appRow
-	// Path is where the page is, From and To who is asked about.
+	// Path is the path of the page; From and To are the IDs of the two users.
 	Path, From, To string
-	// Decision is nil while nobody is asked about.
+	// Decision is nil until both IDs are given.
 	Decision *relations.Explanation
-	// Sender and Recipient are nil where there is no such user.
+	// Sender and Recipient are nil if there is no such user.
 	Sender, Recipient *userRow
 }
 
-// Reason names the rule that decided: the reason of a denial, or what allows.
+// Reason returns the name of the rule that decided: the reason of a denial, or ALLOWED.
 func (p permissionPage) Reason() string {
 	switch {
 	case !p.Decision.Allowed:
@@ -27,15 +27,15 @@ func (p permissionPage) Reason() string {
 	return "ALLOWED"
 }
 
-// Changes are what would change the decision.
+// Changes returns what would change the decision.
 func (p permissionPage) Changes() []relations.Change {
 	return append(p.Decision.Needs, p.Decision.Stops...) // one of them is empty
 }
 
-// permissionPath is where an app's decisions are explained.
+// permissionPath returns the page that explains the app's decisions.
 func permissionPath(app *models.App) string { return appPath(app) + "/permission" }
 
-// explainPermission tells whether one user may message another, and why.
+// explainPermission shows whether one user may message another, and why.
 func (c *console) explainPermission(v *visit) error {
 	app, err := c.app(v)
 	if err != nil {
@@ -61,7 +61,7 @@ func (c *console) explainPermission(v *visit) error {
 	return c.show(v, "permission", p)
 }
 
-// rowOf answers the user with that ID, nil where there is none.
+// rowOf returns the user with that ID, or nil if there is none.
 func (c *console) rowOf(v *visit, app *models.App, id string) (*userRow, error) {
 	u, err := c.Users.ByID(v.r.Context(), app.ID, id)
 	if u == nil || err != nil {

@@ -10,23 +10,23 @@ import (
 	"rollcall/internal/outage"
 )
 
-// problem is an error that a page has its own words for.
+// problem is an error that has a text of its own on the page.
 type problem struct {
 	status int
-	// text is the key of what the page says.
+	// text is the key of the page's text.
 	text string
 }
 
-// Error is for the log; the reader gets the text of the key.
+// Error is for the log; the reader sees the text of the key.
 func (p problem) Error() string { return fmt.Sprintf("%d %s", p.status, p.text) }
 
-// notFound answers for what is not there, be it a path, an app or a user.
+// notFound returns the problem for an unknown path, app or user.
 func (c *console) notFound(*visit) error {
 	return problem{status: http.StatusNotFound, text: "error.not_found"}
 }
 
-// problemOf returns the page's words for an error. ok reports whether the error is expected; one
-// that is not, or that is an outage, goes to the log only.
+// problemOf returns the problem to show for an error. ok reports whether the error is expected;
+// details of one that is not, or of an outage, are in the log only.
 func problemOf(err error) (p problem, ok bool) {
 	if errors.As(err, &p) {
 		return p, true
@@ -46,18 +46,19 @@ func problemOf(err error) (p problem, ok bool) {
 	return problem{http.StatusInternalServerError, "error.internal"}, false
 }
 
-// statusClientGone is what is logged for a browser that did not wait for its answer.
+// statusClientGone is the status that is logged if the browser closed the connection before the
+// response.
 const statusClientGone = 499
 
-// errorPage is what error.html shows.
+// errorPage is the data of error.html.
 type errorPage struct {
 	Status int
 	Text   string
-	// RequestID is "" where the log has nothing to tell.
+	// RequestID is "" if nothing was logged about the error.
 	RequestID string
 }
 
-// fail answers with a page that says what went wrong.
+// fail responds with a page that describes the error.
 func (c *console) fail(v *visit, err error) {
 	ctx := v.r.Context()
 	if outage.CallerGone(ctx, err) {
@@ -83,7 +84,7 @@ func (c *console) fail(v *visit, err error) {
 	}
 }
 
-// failPlain answers when not even the error page can be made.
+// failPlain responds in plain text if the error page itself cannot be rendered.
 func failPlain(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, "Something went wrong. The log has it under "+requestID(r)+".", http.StatusInternalServerError)
 }

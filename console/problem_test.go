@@ -18,14 +18,14 @@ import (
 	"rollcall/models"
 )
 
-// brokenApps answers what a test wants instead of apps.
+// brokenApps returns this error instead of apps.
 type brokenApps func() error
 
 func (b brokenApps) List(context.Context) ([]*models.App, error) { return nil, b() }
 
 func (b brokenApps) ByKey(context.Context, string) (*models.App, error) { return nil, b() }
 
-func TestErrorsAreForTheLog(t *testing.T) {
+func TestErrors_DetailsOnlyInLog(t *testing.T) {
 	for name, broken := range map[string]brokenApps{
 		"an error": func() error { return errors.New("secret SQL") },
 		"a panic":  func() error { panic("secret SQL") },
@@ -51,8 +51,8 @@ func TestErrorsAreForTheLog(t *testing.T) {
 	}
 }
 
-// An outage is no fault of the console: programs are told when to come back, and the log keeps it
-// apart from errors.
+// During an outage of the database, responses have a Retry-After header and the log has no errors
+// of the console.
 func TestOutageIsServiceUnavailable(t *testing.T) {
 	s := onSQLite(t)
 	s.deps.Apps = brokenApps(func() error { return fmt.Errorf("reading apps: %w", driver.ErrBadConn) })
@@ -106,14 +106,14 @@ func (b brokenApps) RotateSecret(context.Context, string, models.Actor) (*models
 	return nil, "", b()
 }
 
-// refusingUsers refuses to delete, item by item.
+// refusingUsers refuses to delete any user.
 type refusingUsers struct{ *users.Service }
 
 func (refusingUsers) Delete(context.Context, *models.App, []string, models.Actor) ([]*models.ItemResult, error) {
 	return []*models.ItemResult{{ID: "ann", Outcome: models.OutcomeRefused}}, nil
 }
 
-func TestDeleteSaysWhenItWasRefused(t *testing.T) {
+func TestDeleteUser_ShowsRefusal(t *testing.T) {
 	s := onSQLite(t)
 	s.deps.Users = refusingUsers{s.users}
 	s.serve()
@@ -122,7 +122,7 @@ func TestDeleteSaysWhenItWasRefused(t *testing.T) {
 	b.get(usersPath(s.dev)).want(t, http.StatusOK, "ann was not deleted")
 }
 
-func TestAPageThatCannotBeMadeIsNotSentInPart(t *testing.T) {
+func TestRender_FailureSendsNoPartialPage(t *testing.T) {
 	s := onSQLite(t)
 	c := &console{Deps: s.deps, assets: must(loadAssets()), locales: must(loadLocales())}
 	c.pages = must(parsePages(c.locales, c.assets))
@@ -136,7 +136,7 @@ func TestAPageThatCannotBeMadeIsNotSentInPart(t *testing.T) {
 	}
 }
 
-// record answers what a handler says to a plain GET.
+// record returns the handler's response to a plain GET.
 func record(h http.Handler) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/console/", nil))

@@ -18,7 +18,7 @@ import (
 //go:embed templates/*.html
 var templateFiles embed.FS
 
-// layoutFile has what all pages share; every other file in templates/ is a page.
+// layoutFile has the parts that all pages share; every other file in templates/ is a page.
 const layoutFile = "layout.html"
 
 // pages are the templates of all pages, parsed once for each language.
@@ -67,17 +67,17 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 	return p, nil
 }
 
-// view is what a template gets: the page's own content and what all have.
+// view is the data of a template: the page's own content, and what all pages have.
 type view struct {
 	Page     any
 	Operator *models.Operator
-	// Nav is empty when nobody is logged in.
+	// Nav is empty if the visitor is not logged in.
 	Nav []navItem
-	// Tabs are the pages of the app in the path, empty where there is none.
+	// Tabs are the pages of the app in the path, or empty if there is no app.
 	Tabs      []navItem
 	Flash     *flash
 	Languages []languageItem
-	// Here is where choosing a language leads back to.
+	// Here is the page to return to after the reader chooses a language.
 	Here string
 }
 
@@ -86,7 +86,7 @@ type navItem struct {
 	Current    bool
 }
 
-// appTabs leads to the pages of an app.
+// appTabs returns the links to the pages of an app.
 func appTabs(v *visit, app *models.App) []navItem {
 	tabs := []navItem{
 		{Path: overviewPath(app), Text: "tab.overview"},
@@ -100,7 +100,7 @@ func appTabs(v *visit, app *models.App) []navItem {
 	}
 	here := v.r.URL.EscapedPath()
 	for i := range tabs {
-		// A user's page belongs to the users; the overview's path begins them all.
+		// A user's page belongs to the users. The overview's path is a prefix of all others.
 		tabs[i].Current = here == tabs[i].Path || i > 0 && strings.HasPrefix(here, tabs[i].Path+"/")
 	}
 	return tabs
@@ -111,8 +111,8 @@ type languageItem struct {
 	Current   bool
 }
 
-// render answers with a page of templates/. It is made in memory first, so one
-// that fails never arrives in part.
+// render responds with a page of templates/. It renders into memory first, so that a failure never
+// sends part of a page.
 func (c *console) render(v *visit, status int, page string, content any) error {
 	tmpl, ok := c.pages.byLanguage[v.locale.tag][page]
 	if !ok {
@@ -126,7 +126,7 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 			{Path: auditPath, Text: "nav.audit"},
 			{Path: explorerPath, Text: "nav.explorer"},
 		}
-		// The last that fits: Root is the beginning of them all.
+		// The last one that matches, because Root is a prefix of them all.
 		for i := len(data.Nav) - 1; i >= 0; i-- {
 			if strings.HasPrefix(v.r.URL.Path, data.Nav[i].Path) && !strings.HasPrefix(v.r.URL.Path, accountPath) {
 				data.Nav[i].Current = true
@@ -140,25 +140,25 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	for _, l := range c.locales {
 		data.Languages = append(data.Languages, languageItem{Tag: l.tag, Name: l.name, Current: l == v.locale})
 	}
-	return v.answer(tmpl, layoutFile, status, data)
+	return v.respond(tmpl, layoutFile, status, data)
 }
 
-// show answers 200 with a page.
+// show responds with status 200 and a page.
 func (c *console) show(v *visit, page string, content any) error {
 	return c.render(v, http.StatusOK, page, content)
 }
 
-// showPart answers 200 with a part of a page, for one that asks by itself.
+// showPart responds with status 200 and a part of a page, for a poll.
 func (c *console) showPart(v *visit, page, part string, content any) error {
 	tmpl, ok := c.pages.byLanguage[v.locale.tag][page]
 	if !ok {
 		return fmt.Errorf("there is no page %q", page)
 	}
-	return v.answer(tmpl, part, http.StatusOK, content)
+	return v.respond(tmpl, part, http.StatusOK, content)
 }
 
-// answer sends what a template makes of data.
-func (v *visit) answer(tmpl *template.Template, name string, status int, data any) error {
+// respond executes a template with data and sends the result.
+func (v *visit) respond(tmpl *template.Template, name string, status int, data any) error {
 	var out bytes.Buffer
 	if err := tmpl.ExecuteTemplate(&out, name, data); err != nil {
 		return fmt.Errorf("rendering %s: %w", name, err)
@@ -168,12 +168,12 @@ func (v *visit) answer(tmpl *template.Template, name string, status int, data an
 	head.Set("Content-Language", v.locale.tag)
 	head.Set("Vary", "Cookie, Accept-Language")
 	v.w.WriteHeader(status)
-	_, _ = v.w.Write(out.Bytes()) // the browser may be gone
+	_, _ = v.w.Write(out.Bytes()) // the browser may have disconnected
 	return nil
 }
 
-// timeElement is a moment for <time>: for machines, and for people in UTC, to the
-// minute and to the second. A script shows it in the reader's zone.
+// timeElement formats a time for <time>: for machines, and for people in UTC, to the minute and to
+// the second. A script shows it in the reader's time zone.
 type timeElement struct{ Machine, UTC, Exact string }
 
 func timeOf(t models.Time) timeElement {

@@ -1,22 +1,22 @@
 package console
 
-// secretPage is what app_secret.html shows: a secret that was just made, on this
-// one answer, which nothing keeps, and nowhere else.
+// secretPage is the data of app_secret.html: a secret that was just made. It appears in this
+// response only and is not stored in plain text.
 type secretPage struct {
 	App appRow
-	// Title is the text that says why there is a secret.
+	// Title is the text that explains why there is a secret.
 	Title, Secret string
-	// NextPath is where to go from here, and Next the text that says so.
+	// NextPath is where the page's link leads, and Next its text.
 	NextPath, Next string
 }
 
-// rotatePage is what rotate_secret.html shows.
+// rotatePage is the data of rotate_secret.html.
 type rotatePage struct {
 	App        appRow
 	Path, Back string
 }
 
-// askRotateSecret says what a new secret will end.
+// askRotateSecret shows what a new secret will end.
 func (c *console) askRotateSecret(v *visit) error {
 	app, err := c.app(v)
 	if err != nil {
@@ -25,7 +25,7 @@ func (c *console) askRotateSecret(v *visit) error {
 	return c.show(v, "rotate_secret", rotatePage{App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: settingsPath(app)})
 }
 
-// rotateSecret answers with the new secret itself, without a redirect.
+// rotateSecret responds with the new secret itself, without a redirect.
 func (c *console) rotateSecret(v *visit) error {
 	app, err := c.app(v)
 	if err != nil {

@@ -1,32 +1,32 @@
 package console
 
-// access says who may use a route.
+// access determines which visitors may use a route.
 type access int
 
 const (
-	// anyone: also who is not logged in.
+	// anyone admits every visitor, logged in or not.
 	anyone access = iota
-	// viewers: every operator, also one with the role viewer.
+	// operators admits every operator, including viewers.
 	viewers
-	// admins: operators who may change things.
+	// admins admits operators that may change things.
 	admins
-	// confirmed: admins who have confirmed their password recently; others are asked for it first.
-	// It is for POSTs that give access to accounts or apps.
+	// confirmed admits admins that have confirmed their password recently; others are asked for it
+	// first. It is for POSTs that give access to accounts or apps.
 	confirmed
-	// polls: every operator's pages, which ask by themselves. That is no use of the
-	// session, and when it has ended the page says so instead of leading away.
+	// polls admits every operator. It is for requests that pages send by themselves. They do not
+	// count as use of the session, and once it has ended they respond with 401 instead of a
+	// redirect.
 	polls
 )
 
-// route is one line of the console's table of contents.
+// route is a path of the console.
 type route struct {
 	pattern string
 	access  access
 	handle  func(*console, *visit) error
 }
 
-// routes is every path of the console but the static files. What changes data is
-// a POST for admins.
+// routes are all paths of the console except the static files. Every change is a POST for admins.
 var routes = []route{
 	{"GET /console/login", anyone, (*console).showLogin},
 	{"POST /console/login", anyone, (*console).login},

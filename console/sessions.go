@@ -11,11 +11,11 @@ import (
 // sessionRow is a session in a list.
 type sessionRow struct {
 	*models.OperatorSession
-	// Own is the one that the page is seen with.
+	// Own is true for the session of this request.
 	Own bool
 }
 
-// others is how many of the sessions are not the one that the page is seen with.
+// others returns how many sessions are not the session of this request.
 func others(rows []sessionRow) int {
 	n := len(rows)
 	if slices.ContainsFunc(rows, func(s sessionRow) bool { return s.Own }) {
@@ -24,7 +24,7 @@ func others(rows []sessionRow) int {
 	return n
 }
 
-// sessions answers an operator's sessions that have not ended.
+// sessions returns an operator's sessions that have not ended.
 func (c *console) sessions(v *visit, operatorID int64) ([]sessionRow, error) {
 	list, err := c.Operators.ListSessions(v.r.Context(), operatorID)
 	if err != nil {
@@ -37,8 +37,8 @@ func (c *console) sessions(v *visit, operatorID int64) ([]sessionRow, error) {
 	return rows, nil
 }
 
-// ownSession answers the session that is to go on when all of an operator's end:
-// the visitor's own, 0 where the operator is somebody else.
+// ownSession returns the ID of the session that stays when all sessions of the operator end: the
+// visitor's own, or 0 if the operator is not the visitor.
 func (c *console) ownSession(v *visit, operatorID int64) int64 {
 	if operatorID == v.operator.ID {
 		return v.session.ID
@@ -46,8 +46,8 @@ func (c *console) ownSession(v *visit, operatorID int64) int64 {
 	return 0
 }
 
-// endSession ends the operator's session that the form names, and answers the text
-// of what has happened.
+// endSession ends the operator's session that the form names, and returns the key of the message
+// about the result.
 func (c *console) endSession(v *visit, operatorID int64) (text string, err error) {
 	id, err := strconv.ParseInt(v.r.PostFormValue("session"), 10, 64)
 	if err != nil {
@@ -60,8 +60,8 @@ func (c *console) endSession(v *visit, operatorID int64) (text string, err error
 	return "session.gone", err
 }
 
-// endSessions ends all of the operator's sessions but the visitor's own, and
-// answers the text of what has happened.
+// endSessions ends all of the operator's sessions except the visitor's own, and returns the key of
+// the message about the result.
 func (c *console) endSessions(v *visit, operatorID int64) (text string, err error) {
 	ended, err := c.Operators.EndSessions(v.r.Context(), operatorID, c.ownSession(v, operatorID), c.actor(v))
 	if ended > 0 {
@@ -70,16 +70,16 @@ func (c *console) endSessions(v *visit, operatorID int64) (text string, err erro
 	return "sessions.gone", err
 }
 
-// endSessionPage is what end_session.html shows: the question before one's own
-// sessions end.
+// endSessionPage is the data of end_session.html, which asks before the visitor's sessions are
+// ended.
 type endSessionPage struct {
-	// All: not one is to end, but all but the one that the page is seen with.
+	// All is true if all sessions except the one of this request are to end.
 	All bool
-	// Session is the one to end, nil where it is not there any more.
+	// Session is the session to end, or nil if it no longer exists.
 	Session *sessionRow
-	// Path is where the form goes, and Back where the sessions are.
+	// Path is the target of the form, and Back the page with the sessions.
 	Path, Back string
-	// Fits: there is something to end.
+	// Fits is true if there is something to end.
 	Fits bool
 }
 
@@ -105,7 +105,7 @@ func (c *console) askEndSessions(v *visit) error {
 	return c.show(v, "end_session", endSessionPage{All: true, Path: v.r.URL.EscapedPath(), Back: accountPath, Fits: others(rows) > 0})
 }
 
-// endOwnSessions ends one of the visitor's sessions, or all others.
+// endOwnSessions returns a handler that calls end for the visitor.
 func endOwnSessions(end func(*console, *visit, int64) (string, error)) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
 		text, err := end(c, v, v.operator.ID)

@@ -11,21 +11,21 @@ import (
 	"rollcall/models"
 )
 
-// settingsPage is what settings.html shows.
+// settingsPage is the data of settings.html.
 type settingsPage struct {
 	App        appRow
 	Path       string
 	RotatePath string
-	// Name and Edition are what the form holds.
+	// Name and Edition are the values of the form.
 	Name, Edition string
 	Switches      []switchField
 	Limits        []limitField
-	// Loaded is what the form held when it was loaded. What still is so is not
-	// written: somebody else may have changed it in the meantime.
+	// Loaded is what the form contained when it was loaded. Fields that still have these values are
+	// not written, because another operator may have changed them since.
 	Loaded map[string]string
-	// MayChange: the visitor may change things.
+	// MayChange is true if the visitor may change things.
 	MayChange bool
-	// WrongField is the field that the rules refused, and Wrong the text that says why.
+	// WrongField is the field that the rules refused, and Wrong the text that explains why.
 	WrongField, Wrong string
 }
 
@@ -41,7 +41,7 @@ type limitField struct {
 	Min, Max    int
 }
 
-// WrongLimit is the limit that was refused, or zero if none was.
+// WrongLimit returns the limit that was refused, or zero if none was.
 func (p *settingsPage) WrongLimit() limitField {
 	for _, l := range p.Limits {
 		if l.Name == p.WrongField {
@@ -51,7 +51,7 @@ func (p *settingsPage) WrongLimit() limitField {
 	return limitField{}
 }
 
-// Editions are the choices.
+// Editions returns the editions to choose from.
 func (*settingsPage) Editions() []models.Edition { return editions }
 
 var editions = []models.Edition{models.EditionStandard, models.EditionFlagship, models.EditionPremium}
@@ -92,7 +92,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 	return p
 }
 
-// values are what the form holds, for the rules.
+// values returns the values of the form, by the names of the settings.
 func (p *settingsPage) values() map[string]string {
 	values := map[string]string{"name": p.Name, "edition": p.Edition}
 	for _, s := range p.Switches {
@@ -104,15 +104,14 @@ func (p *settingsPage) values() map[string]string {
 	return values
 }
 
-// registeredUserLimit is the limit that counts in one edition only.
+// registeredUserLimit is the limit that applies in one edition only.
 const registeredUserLimit = "registeredUserLimit"
 
-// loadedPrefix begins the names of the hidden fields with what a form was loaded
-// with.
+// loadedPrefix begins the names of the hidden fields with the values that a form was loaded with.
 const loadedPrefix = "loaded."
 
-// read puts what the form holds into the page, and answers what the operator has
-// changed in it. A form that does not say what it was loaded with means all it has.
+// read copies the form into the page and returns what the operator has changed in it. If the form
+// does not contain the values it was loaded with, read returns all fields.
 func (p *settingsPage) read(r *http.Request) map[string]string {
 	p.Name, p.Edition = strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("edition")
 	for i := range p.Switches {

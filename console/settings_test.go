@@ -71,8 +71,8 @@ func TestSettings(t *testing.T) {
 	})
 }
 
-// TestSettingsInTwoTabs: only what was changed in a form is written, and what
-// another form has saved since it was loaded stays.
+// TestSettingsInTwoTabs: only fields that were changed in a form are written, so that it keeps what
+// another form has saved since.
 func TestSettingsInTwoTabs(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
@@ -93,7 +93,7 @@ func TestSettingsInTwoTabs(t *testing.T) {
 		first.Set("blocklistLimit", "many")
 		refused := b.post(path, first)
 		refused.want(t, http.StatusUnprocessableEntity, `id="blocklistLimit-error" role="alert"`)
-		first = refused.form() // what is shown again still knows what it was loaded with
+		first = refused.form() // the form shown again still has the values it was loaded with
 		first.Set("blocklistLimit", "55")
 		b.post(path, first).wantRedirect(t, path)
 		b.get(path).want(t, http.StatusOK, "The settings of renamed are saved")
@@ -110,7 +110,7 @@ func TestSettingsInTwoTabs(t *testing.T) {
 			t.Errorf("audit\n%s", strings.Join(got, "\n"))
 		}
 
-		// The switch that a form did not touch, and did not have, stays on.
+		// A switch that was on stays on if the form did not contain it.
 		first = b.get(path).form()
 		b.post(path, first).wantRedirect(t, path)
 		b.get(path).want(t, http.StatusOK, "You changed nothing", "!are saved")
@@ -123,7 +123,7 @@ func TestSettingsInTwoTabs(t *testing.T) {
 			t.Errorf("audit\n%s", strings.Join(got, "\n"))
 		}
 
-		// A limit that the edition, changed since, has no more.
+		// A limit that the edition no longer has, because the edition was changed concurrently.
 		first = b.get(path).form()
 		first.Set("edition", "STANDARD")
 		b.post(path, first).wantRedirect(t, path)

@@ -37,18 +37,17 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// password is that of both operators.
+// password is the password of both operators.
 const password = "tidy harbour"
 
-// hostile is a user's name that must arrive on a page as it is.
+// hostile is a user name that pages must show unchanged.
 const hostile = `<script>alert(1)</script>"'&<img src=x onerror=alert(2)>`
 
-// setup is who makes, in the audit, what a site begins with.
+// setup is the actor in the audit of what a site begins with.
 var setup = models.Actor{Name: "setup"}
 
-// site is a console on real rules and a real database, with a DEVELOPMENT and a
-// PRODUCTION app that have the user "ann" each, and the operators "admin" and
-// "viewer".
+// site is a console with real rules and a real database. It has a DEVELOPMENT and a PRODUCTION app
+// with a user "ann" each, and the operators "admin" and "viewer".
 type site struct {
 	t         *testing.T
 	deps      Deps
@@ -121,7 +120,7 @@ func onSQLite(t *testing.T) *site {
 	return newSite(t, testenv.Open(t, testenv.SQLiteURL(t)))
 }
 
-// serve starts the console with the deps as they are now.
+// serve starts the console with the current deps.
 func (s *site) serve() {
 	server := httptest.NewServer(New(s.deps))
 	s.t.Cleanup(server.Close)
@@ -141,7 +140,7 @@ func (s *site) clock() time.Time {
 	return s.now
 }
 
-// pass lets time go by.
+// pass moves the clock forward.
 func (s *site) pass(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +154,7 @@ func (s *site) register(app *models.App, id, name string) *users.Registered {
 	return registered
 }
 
-// there says whether the app has the user.
+// there reports whether the app has the user.
 func (s *site) there(app *models.App, id string) bool {
 	s.t.Helper()
 	u, err := s.users.ByID(context.Background(), app.ID, id)
@@ -181,8 +180,8 @@ func (s *site) browser() *browser {
 	}}
 }
 
-// as returns a browser that is logged in and has confirmed the password for the whole test; with ""
-// one that is not.
+// as returns a browser that is logged in and has confirmed the password for the whole test, or one
+// that is not logged in if operator is "".
 func (s *site) as(operator string) *browser {
 	s.t.Helper()
 	b := s.browser()
@@ -204,7 +203,7 @@ func (b *browser) login(name, password string) *answer {
 	return b.post("/console/login", url.Values{"name": {name}, "password": {password}})
 }
 
-// answer is a response that was read.
+// answer is a response with its body.
 type answer struct {
 	*http.Response
 	body string
@@ -222,7 +221,7 @@ func (b *browser) post(path string, form url.Values) *answer {
 
 func (b *browser) send(method, path string, form url.Values) *answer {
 	b.t.Helper()
-	// As a browser does, dots in the path are steps, also when escaped.
+	// Like a browser, treat dots in the path as steps, even if they are escaped.
 	path = strings.NewReplacer("%2e", ".", "%2E", ".").Replace(path)
 	base, err := url.Parse(b.url)
 	b.check(err)
@@ -244,8 +243,8 @@ func (b *browser) send(method, path string, form url.Values) *answer {
 	return &answer{response, string(body)}
 }
 
-// want fails the test unless the answer has the status and the texts, each of
-// which must stand on the page, or must not where it begins with "!".
+// want fails the test unless the response has that status and its body contains each of the texts.
+// A text that begins with "!" must not be in the body.
 func (a *answer) want(t *testing.T, status int, texts ...string) {
 	t.Helper()
 	where := a.Request.Method + " " + a.Request.URL.RequestURI()
@@ -260,7 +259,7 @@ func (a *answer) want(t *testing.T, status int, texts ...string) {
 	}
 }
 
-// wantRedirect fails the test unless the answer leads to target.
+// wantRedirect fails the test unless the response redirects to target.
 func (a *answer) wantRedirect(t *testing.T, target string) {
 	t.Helper()
 	if got := a.Header.Get("Location"); a.StatusCode != http.StatusSeeOther || got != target {
@@ -270,7 +269,7 @@ func (a *answer) wantRedirect(t *testing.T, target string) {
 
 var hrefs = regexp.MustCompile(`<a[^>]* href="([^"]*)"`)
 
-// links are where the page's links lead.
+// links returns the targets of the page's links.
 func (a *answer) links() []string {
 	var list []string
 	for _, match := range hrefs.FindAllStringSubmatch(a.body, -1) {
@@ -285,7 +284,7 @@ var (
 	attribute = regexp.MustCompile(`(type|name|value)="([^"]*)"`)
 )
 
-// form is what the page's forms would send as they are, one name for one field.
+// form returns what the page's forms would send unchanged. Each name must occur once.
 func (a *answer) form() url.Values {
 	form := url.Values{}
 	for _, input := range inputs.FindAllString(a.body, -1) {
@@ -308,7 +307,7 @@ func (a *answer) form() url.Values {
 	return form
 }
 
-// operatorID answers an operator's ID as it stands in a path.
+// operatorID returns the ID of an operator, as used in paths.
 func (s *site) operatorID(name string) string {
 	s.t.Helper()
 	list, err := s.deps.Operators.List(context.Background())
@@ -322,7 +321,7 @@ func (s *site) operatorID(name string) string {
 	return ""
 }
 
-// jobID answers the ID of a job that is done, as it stands in a path.
+// jobID returns the ID of a job that is done, as used in paths.
 func (s *site) jobID() string {
 	s.t.Helper()
 	if s.anyJob == nil {
@@ -334,8 +333,7 @@ func (s *site) jobID() string {
 	return strconv.FormatInt(s.anyJob.ID, 10)
 }
 
-// finish follows an answer that leads to a job, and answers the job's page when
-// the job has ended.
+// finish follows a redirect to a job, waits until the job has ended, and returns the job's page.
 func (b *browser) finish(a *answer) *answer {
 	b.t.Helper()
 	target := a.Header.Get("Location")
@@ -349,7 +347,7 @@ func (b *browser) finish(a *answer) *answer {
 	}
 }
 
-// path fills a route's pattern in: the user ann of the DEVELOPMENT app.
+// path fills in a route's pattern with the user ann of the DEVELOPMENT app.
 func (s *site) path(rt route) (method, path string) {
 	method, path, spaced := strings.Cut(rt.pattern, " ")
 	if !spaced {

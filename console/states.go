@@ -8,8 +8,8 @@ import (
 	"rollcall/models"
 )
 
-// stateList is a list of an app's users in one state, the end or the beginning of
-// which orders them. Its name ends its path and its texts.
+// stateList is the list of an app's users in one state, ordered by its start or its end. The name
+// ends the list's path and begins the keys of its texts.
 type stateList struct {
 	name string
 	read func(Users, context.Context, *models.App, page.Request) (*users.Connection, error)
@@ -20,26 +20,26 @@ var (
 	deactivatedList = &stateList{"deactivated", Users.Deactivated}
 )
 
-// statesPage is what states.html shows.
+// statesPage is the data of states.html.
 type statesPage struct {
 	App        appRow
 	Name, Path string
 	Users      []userRow
-	// MayChange: the visitor may choose those banned to lift their bans.
+	// MayChange is true if the visitor may choose banned users to lift their bans.
 	MayChange bool
 	First     bool
 	Next      string
 }
 
-// Banned says whether it is the list of those banned.
+// Banned reports whether this is the list of banned users.
 func (p statesPage) Banned() bool { return p.Name == bannedList.name }
 
-// Choosing says whether there are users to choose.
+// Choosing reports whether users can be chosen.
 func (p statesPage) Choosing() bool { return p.Banned() && p.MayChange }
 
 func (l *stateList) path(app *models.App) string { return appPath(app) + "/" + l.name }
 
-// showStates answers the pages of a list.
+// showStates returns the handler of the list's pages.
 func showStates(l *stateList) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
 		app, err := c.app(v)

@@ -9,35 +9,35 @@ import (
 	"rollcall/models"
 )
 
-// auditOnUser is how many entries of the audit a user's page shows.
+// auditOnUser is the number of audit entries on a user's page.
 const auditOnUser = 5
 
-// userPage is what user.html and user_delete.html show.
+// userPage is the data of user.html and user_delete.html.
 type userPage struct {
 	App     appRow
 	User    userRow
 	Devices []models.Device
-	// MayChange: the visitor may change things. Whether the app lets users be
-	// deleted is the app's environment.
+	// MayChange is true if the visitor may change things. Whether users can be deleted depends on
+	// the app's environment.
 	MayChange bool
-	// Lists are the first entries of each list of people that the user has.
+	// Lists are the first entries of each of the user's lists.
 	Lists []*peopleView
-	// Audit is what was done to the user lately, and AuditPath where the rest is.
+	// Audit is what was done to the user recently, and AuditPath the rest.
 	Audit     []auditRow
 	AuditPath string
 }
 
-// PermissionPath asks who may message the user.
+// PermissionPath returns the page that asks which users may message this one.
 func (p *userPage) PermissionPath() string {
 	return permissionPath(p.App.App) + "?" + url.Values{"to": {p.User.ExternalID}}.Encode()
 }
 
-// Actions are those that fit the user as it is.
+// Actions returns the actions that fit the user.
 func (p *userPage) Actions() []*userAction {
 	return slices.DeleteFunc(slices.Clone(userActions), func(a *userAction) bool { return !a.fits(p) })
 }
 
-// device answers the user's live connection with that ID, nil where there is none.
+// device returns the user's live connection with that ID, or nil if there is none.
 func (p *userPage) device(id string) *models.Device {
 	at := slices.IndexFunc(p.Devices, func(d models.Device) bool { return d.ID == id })
 	if at < 0 {
@@ -46,7 +46,7 @@ func (p *userPage) device(id string) *models.Device {
 	return &p.Devices[at]
 }
 
-// ids is the user, for rules that take many.
+// ids returns the user's ID as a list, for rules that take several.
 func (p *userPage) ids() []string { return []string{p.User.ExternalID} }
 
 func (c *console) showUser(v *visit) error {
@@ -73,7 +73,7 @@ func (c *console) showUser(v *visit) error {
 	return c.show(v, "user", p)
 }
 
-// pollUser answers what of a user changes from one moment to the next.
+// pollUser responds with the part of the page that changes within seconds.
 func (c *console) pollUser(v *visit) error {
 	p, err := c.userPage(v)
 	if err != nil {
@@ -82,11 +82,11 @@ func (c *console) pollUser(v *visit) error {
 	return c.showPart(v, "user", "user-now", p)
 }
 
-// request is the first page of a list.
+// request returns the request for the first page of a list.
 func request(size int) page.Request { return page.Request{First: size} }
 
-// userPage reads the user whose app and ID are in the path; unknown ones are a
-// problem.
+// userPage reads the user whose app and ID are in the path. It returns a problem if either is
+// unknown.
 func (c *console) userPage(v *visit) (*userPage, error) {
 	app, err := c.app(v)
 	if err != nil {

@@ -5,22 +5,21 @@ import (
 	"rollcall/models"
 )
 
-// userAction is something an operator does to one user: a page that asks, and a
-// form that does it. The name begins its texts, and ends its path unless that is
-// another's.
+// userAction is something an operator does to one user: a page that asks for confirmation, and a
+// form that does it. The name begins the keys of its texts. It also ends the path unless path is
+// set.
 type userAction struct {
 	Name string
 	path string
-	// Danger marks what cannot be taken back.
+	// Danger marks an action that cannot be undone.
 	Danger bool
-	// fits says whether there is anything to do to the user as it is.
+	// fits reports whether the action would change the user.
 	fits func(*userPage) bool
 	do   func(*console, *visit, *userPage) (*models.ItemResult, error)
 }
 
-// userActions are what a user's page offers, in this order, where they fit.
-// Banning asks for more than a yes, and has a file of its own; so has changing a
-// ban, which is banning again.
+// userActions are the actions on a user's page, in this order; the page shows those that fit. A ban
+// needs more than a confirmation and has a file of its own. Changing a ban is banning again.
 var (
 	banUser = &userAction{
 		Name: "ban",
@@ -47,7 +46,7 @@ var (
 		Name: "expire-tokens",
 		fits: func(p *userPage) bool { return p.User.State != models.UserDeactivated },
 		do: func(c *console, v *visit, p *userPage) (*models.ItemResult, error) {
-			// The next millisecond, so that the youngest token ends too.
+			// The next millisecond, so that the newest token ends too.
 			from := models.TimeOf(c.Clock()) + 1
 			return single(c.Users.ExpireTokens(v.r.Context(), p.App.App, p.ids(), from, c.actor(v)))
 		},
@@ -74,7 +73,7 @@ var (
 	}
 )
 
-// Path is the end of the action's path.
+// Path returns the end of the action's path.
 func (a *userAction) Path() string {
 	if a.path != "" {
 		return a.path
@@ -82,7 +81,7 @@ func (a *userAction) Path() string {
 	return a.Name
 }
 
-// whitelistSwitch is turning the user's whitelist on or off.
+// whitelistSwitch returns the action that turns the user's whitelist on or off.
 func whitelistSwitch(name string, on bool) *userAction {
 	return &userAction{
 		Name: name,
@@ -93,7 +92,7 @@ func whitelistSwitch(name string, on bool) *userAction {
 	}
 }
 
-// single is the answer of a rule that was asked about one user.
+// single returns the result of a rule that was called for one user.
 func single(results []*models.ItemResult, err error) (*models.ItemResult, error) {
 	if err != nil {
 		return nil, err
@@ -101,18 +100,17 @@ func single(results []*models.ItemResult, err error) (*models.ItemResult, error)
 	return results[0], nil
 }
 
-// actionPage is what user_action.html shows.
+// actionPage is the data of user_action.html.
 type actionPage struct {
 	*userPage
 	Action *userAction
-	// Fits: there is something to do.
+	// Fits is true if there is something to do.
 	Fits bool
-	// Device is the one that a disconnect is about; nil: all of them.
+	// Device is the device to disconnect, or nil for all of them.
 	Device *models.Device
 }
 
-// ask answers the page that says what an action will do, with the button that
-// does it.
+// ask returns a handler that shows what the action will do, with a button that does it.
 func ask(a *userAction) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
 		p, err := c.userPage(v)
@@ -128,8 +126,8 @@ func ask(a *userAction) func(*console, *visit) error {
 	}
 }
 
-// act carries an action out and leads back to the user, where it says what has
-// happened.
+// act returns a handler that carries out the action and redirects to the user's page, which shows
+// the result.
 func act(a *userAction) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
 		p, err := c.userPage(v)
@@ -140,12 +138,12 @@ func act(a *userAction) func(*console, *visit) error {
 		if err != nil {
 			return err
 		}
-		return c.answerAction(v, a, p, result)
+		return c.showResult(v, a, p, result)
 	}
 }
 
-// answerAction leads back to the user with what came of an action.
-func (c *console) answerAction(v *visit, a *userAction, p *userPage, result *models.ItemResult) error {
+// showResult redirects to the user's page, with a message about the result of an action.
+func (c *console) showResult(v *visit, a *userAction, p *userPage, result *models.ItemResult) error {
 	text := "action." + a.Name + ".done"
 	switch result.Outcome {
 	case models.OutcomeAlready:
@@ -162,7 +160,7 @@ func (c *console) answerAction(v *visit, a *userAction, p *userPage, result *mod
 	return v.redirect(p.User.Path)
 }
 
-// disconnect ends the connection of the form's device, or of all.
+// disconnect closes the connection of the device in the form, or all connections of the user.
 func (c *console) disconnect(v *visit, p *userPage) (*models.ItemResult, error) {
 	already := &models.ItemResult{ID: p.User.ExternalID, Outcome: models.OutcomeAlready}
 	var devices []string

@@ -15,7 +15,7 @@ import (
 	"rollcall/models"
 )
 
-// user answers a user's row as it is now.
+// user returns a user's current row.
 func (s *site) user(app *models.App, id string) *models.User {
 	s.t.Helper()
 	u, err := s.users.ByID(context.Background(), app.ID, id)
@@ -23,8 +23,8 @@ func (s *site) user(app *models.App, id string) *models.User {
 	return u
 }
 
-// audited answers "actor action target detail" of what was done in the app since
-// the site was set up, oldest first.
+// audited returns "actor action target detail" of what was done in the app since the site was set
+// up, oldest first.
 func (s *site) audited(app *models.App) []string {
 	s.t.Helper()
 	var entries []models.AuditEntry
@@ -47,7 +47,7 @@ func TestUserActions(t *testing.T) {
 		steps := []struct {
 			action string
 			form   url.Values
-			// says stands on the user's page afterwards, asked on the page before.
+			// asked is a text on the page before, says one on the user's page afterwards.
 			asked, says string
 			state       models.UserState
 		}{

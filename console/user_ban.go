@@ -12,16 +12,16 @@ import (
 	"rollcall/internal/validate"
 )
 
-// maxBanReason is how many characters a ban's reason may have, as in the API.
+// maxBanReason is the maximum number of characters of a ban's reason, as in the API.
 const maxBanReason = 255
 
-// ownLength is the choice of a length that is not among banLengths.
+// ownLength is the choice of a length that is not in banLengths.
 const ownLength = "own"
 
 // banLength is a length to choose.
 type banLength struct {
 	Minutes int
-	// Unit and Amount are how it is said.
+	// Unit and Amount are used in the text.
 	Unit   string
 	Amount int
 }
@@ -34,31 +34,31 @@ var banLengths = []banLength{
 	{30 * 24 * 60, "days", 30},
 }
 
-// banUnits are the units of an own length.
+// banUnits are the units of a length that the operator enters.
 var banUnits = []string{"minutes", "hours", "days"}
 
 var unitMinutes = map[string]int{"minutes": 1, "hours": 60, "days": 24 * 60}
 
-// banForm is what is asked for: how long, and why.
+// banForm has the length and the reason of a ban.
 type banForm struct {
 	Length, Amount, Unit, Reason string
-	// Errors has the text for each field that is not as it should be.
+	// Errors has the text for each invalid field.
 	Errors map[string]string
 }
 
-// Lengths are the choices.
+// Lengths returns the lengths to choose from.
 func (banForm) Lengths() []banLength { return banLengths }
 
-// Units are those of an own length.
+// Units returns the units to choose from.
 func (banForm) Units() []string { return banUnits }
 
-// banPage is what user_ban.html shows.
+// banPage is the data of user_ban.html.
 type banPage struct {
 	*userPage
 	Form banForm
 }
 
-// Action is what the form does to the user as it is.
+// Action returns what the form does: ban the user, or change its ban.
 func (p banPage) Action() *userAction {
 	if changeBan.fits(p.userPage) {
 		return changeBan
@@ -73,7 +73,7 @@ func (c *console) askBan(v *visit) error {
 	}
 	page := banPage{p, newBan()}
 	if page.Action() == changeBan && p.User.BanReason != nil {
-		page.Form.Reason = *p.User.BanReason // whoever changes the end keeps the reason
+		page.Form.Reason = *p.User.BanReason // a changed ban keeps its reason unless the operator edits it
 	}
 	return c.show(v, "user_ban", page)
 }
@@ -92,15 +92,15 @@ func (c *console) ban(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.answerAction(v, page.Action(), p, result)
+	return c.showResult(v, page.Action(), p, result)
 }
 
-// newBan is the form before anything is filled in.
+// newBan returns the form before anything is filled in.
 func newBan() banForm {
 	return banForm{Length: strconv.Itoa(banLengths[2].Minutes), Unit: "days"}
 }
 
-// readBan reads the form and notes what is wrong with it.
+// readBan reads the form and records what is wrong with it.
 func readBan(r *http.Request) (form banForm, length time.Duration) {
 	form = banForm{
 		Length: r.PostFormValue("length"),
@@ -123,7 +123,7 @@ func readBan(r *http.Request) (form banForm, length time.Duration) {
 		case !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }):
 			form.Errors["length"] = "ban.length.wrong"
 		case form.Amount != "":
-			// Whoever fills it in means it: nobody is banned for another length.
+			// A length that was entered but is not chosen is an error: it must not be ignored.
 			form.Errors["amount"] = "ban.amount.unchosen"
 		}
 	}
@@ -134,7 +134,7 @@ func readBan(r *http.Request) (form banForm, length time.Duration) {
 	return form, time.Duration(minutes) * time.Minute
 }
 
-// reason is the ban's reason, nil where none is given.
+// reason returns the ban's reason, or nil if none is given.
 func (f banForm) reason() *string {
 	if f.Reason == "" {
 		return nil

@@ -7,10 +7,10 @@ import (
 	"rollcall/models"
 )
 
-// errProduction says in the console's words what the rule refuses.
+// errProduction is the console's text for what the rule refuses.
 var errProduction = problem{http.StatusForbidden, "delete.production"}
 
-// askDeleteUser shows what will be deleted, with the button that does it.
+// askDeleteUser shows what will be deleted, with a button that does it.
 func (c *console) askDeleteUser(v *visit) error {
 	page, err := c.userPage(v)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"rollcall/models"
 )
 
-// cut tells what a device's link was cut for.
+// cut receives the reason for which a device's link was cut.
 type cut chan status.Reason
 
 func (c cut) Cut(reason status.Reason) { c <- reason }
@@ -30,7 +30,7 @@ func TestDeleteUser(t *testing.T) {
 		b.post(root+"/ann%20/delete", nil).wantRedirect(t, root)
 		b.post(root+"/ANN/delete", nil).wantRedirect(t, root)
 		if !s.there(s.dev, "ann") {
-			t.Fatal("another's ID deleted the user")
+			t.Fatal("the ID of another user deleted this one")
 		}
 		b.get(root).want(t, http.StatusOK, "ANN was gone already")
 
@@ -59,7 +59,7 @@ func TestDeleteUser(t *testing.T) {
 	})
 }
 
-func TestProductionUserIsKept(t *testing.T) {
+func TestDeleteUser_Production(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
 		b := s.as("admin")
@@ -77,7 +77,7 @@ func TestProductionUserIsKept(t *testing.T) {
 	})
 }
 
-func TestForgedFlashesSayNothing(t *testing.T) {
+func TestFlash_IgnoresForgedCookies(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("admin")
 	const done = "eyJUZXh0IjoicGFzc3dvcmQuZG9uZSJ9Cg" // {"Text":"password.done"} and a line's end
@@ -85,7 +85,7 @@ func TestForgedFlashesSayNothing(t *testing.T) {
 	b.get("/console/").want(t, http.StatusOK, `role="status"`)
 	for _, value := range []string{
 		"x", "e30", "bnVsbA", "eyJUZXh0IjoibG9nb3V0In0", // {}, null, {"Text":"logout"}
-		done[:len(done)-1] + "h", // another spelling of a good one
+		done[:len(done)-1] + "h", // another encoding of a valid one
 	} {
 		b.head.Set("Cookie", flashCookie+"="+value)
 		b.get("/console/").want(t, http.StatusOK, `!role="status"`)

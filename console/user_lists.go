@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// peopleOnUser is how many entries of each list a user's page shows.
+	// peopleOnUser is the number of entries of each list on a user's page.
 	peopleOnUser = 5
-	// peoplePerPage is how many a page of one list shows.
+	// peoplePerPage is the number of entries on a page of one list.
 	peoplePerPage = 50
 )
 
-// peopleList is a list of users that somebody has. Its name ends its path and
-// its texts.
+// peopleList is a list of users that a user has. The name ends the list's path and begins the keys
+// of its texts.
 type peopleList struct {
 	name string
 	read func(Deps, context.Context, *models.User, page.Request) ([]person, *page.Info, error)
@@ -28,11 +28,11 @@ type person struct {
 	*models.User
 	Path  string
 	Since models.Time
-	// Remark is what the owner calls a friend, or the message of a request.
+	// Remark is the owner's name for a friend, or the message of a request.
 	Remark *string
-	// Blocked: the friend is on the owner's blocklist.
+	// Blocked is true if the friend is on the owner's blocklist.
 	Blocked bool
-	// Expires is the end of a request.
+	// Expires is when a request expires.
 	Expires *models.Time
 }
 
@@ -62,7 +62,7 @@ var (
 			return person{User: w.User, Since: w.CreatedAt}
 		})
 	}}
-	// subscriptionList are those of whose status the user hears without being friends.
+	// subscriptionList has the users whose status the user has subscribed to.
 	subscriptionList = &peopleList{"subscriptions", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
 		return people(d.Presence.Subscriptions(ctx, u, p))(func(s *presence.Subscription) person {
 			return person{User: s.User, Since: s.SubscribedAt}
@@ -71,7 +71,7 @@ var (
 	peopleLists = []*peopleList{friendList, incomingList, outgoingList, blockList, whiteList, subscriptionList}
 )
 
-// people answers what makes persons of a page of entries.
+// people returns a function that converts a page of entries to persons.
 func people[T any](found *page.Connection[T], err error) func(func(T) person) ([]person, *page.Info, error) {
 	return func(of func(T) person) ([]person, *page.Info, error) {
 		if err != nil {
@@ -85,32 +85,32 @@ func people[T any](found *page.Connection[T], err error) func(func(T) person) ([
 	}
 }
 
-// peopleView is a page of a list, as people.html and a user's page show it.
+// peopleView is a page of a list, as shown by people.html and by a user's page.
 type peopleView struct {
 	Name   string
 	People []person
-	// Path is where the whole list is.
+	// Path is the page with the whole list.
 	Path  string
 	First bool
-	// Next leads to the next page, "" on the last.
+	// Next is the path of the next page, or "" on the last.
 	Next string
 }
 
-// Marked says whether the list's entries have a remark or a message.
+// Marked reports whether the list's entries have a remark or a message.
 func (p peopleView) Marked() bool { return p.Requests() || p.Name == friendList.name }
 
-// Requests says whether it is a list of friend requests.
+// Requests reports whether it is a list of friend requests.
 func (p peopleView) Requests() bool {
 	return p.Name == incomingList.name || p.Name == outgoingList.name
 }
 
-// peoplePage is what people.html shows.
+// peoplePage is the data of people.html.
 type peoplePage struct {
 	*userPage
 	List *peopleView
 }
 
-// showPeople answers the pages of a list.
+// showPeople returns the handler of the list's pages.
 func showPeople(l *peopleList) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
 		p, err := c.userPage(v)

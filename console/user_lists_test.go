@@ -16,7 +16,7 @@ import (
 	"rollcall/models"
 )
 
-// befriend makes ann and somebody friends.
+// befriend makes ann and another user friends.
 func (s *site) befriend(id string, remark *string) {
 	s.t.Helper()
 	_, err := s.relations.AddFriend(context.Background(), s.dev, "ann", id, remark)
@@ -55,7 +55,7 @@ func TestUserLists(t *testing.T) {
 	})
 }
 
-func TestUserPagesLeadOn(t *testing.T) {
+func TestUserPages_Links(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("viewer")
 	path := userPath(s.dev, "ann")
@@ -126,7 +126,7 @@ func TestWhitelistSwitch(t *testing.T) {
 	})
 }
 
-func TestPermissionIsExplained(t *testing.T) {
+func TestPermission_Explained(t *testing.T) {
 	s := onSQLite(t)
 	ctx := context.Background()
 	day := 24 * time.Hour
@@ -162,7 +162,7 @@ func TestPermissionIsExplained(t *testing.T) {
 		b.get(ask(c.from, c.to)).want(t, http.StatusOK, c.rule, c.remedy, "!<script>alert")
 	}
 	b.get(ask("ann", "ann")).want(t, http.StatusOK, "!blocklist", "!whitelist", "!together", "!alone")
-	// An obstacle behind an obstacle, and what an allowed message hangs on.
+	// One obstacle behind another, and what an allowed message depends on.
 	_, err = s.relations.AddToBlocklist(ctx, s.dev, "shy", []string{"ann"})
 	s.check(err)
 	b.get(ask("ann", "shy")).want(t, http.StatusOK, "and ann is also taken off the blocklist of shy", "!together")
@@ -177,12 +177,12 @@ func TestPermissionIsExplained(t *testing.T) {
 	b.get(ask("bob", "ann")).want(t, http.StatusOK, "The two are no longer friends", "!The two become friends")
 }
 
-// TestEveryChangeHasItsText: what the rules may advise can be said.
+// TestEveryChangeHasItsText: every change that the rules can suggest has a text.
 func TestEveryChangeHasItsText(t *testing.T) {
 	for _, l := range must(loadLocales()) {
 		for _, change := range relations.Changes {
 			if !l.has("permission.change." + string(change)) {
-				t.Errorf("%s cannot say %s", l.tag, change)
+				t.Errorf("%s has no text for %s", l.tag, change)
 			}
 		}
 	}

@@ -9,30 +9,30 @@ import (
 	"rollcall/models"
 )
 
-// usersPerPage is how many users a page shows.
+// usersPerPage is the number of users on a page.
 const usersPerPage = 20
 
-// usersPage is what users.html shows.
+// usersPage is the data of users.html.
 type usersPage struct {
 	App   appRow
 	Users []userRow
-	// Search is what was asked for.
+	// Search is the text searched for.
 	Search string
-	// Show is which users are asked for: "" for all, or one of showFilters.
+	// Show selects users: "" for all, or a key of showFilters.
 	Show string
-	// MayChange: the visitor may choose users to change them, or clear the app.
+	// MayChange is true if the visitor may choose users to change them, or clear the app.
 	MayChange bool
 	ClearPath string
-	// ExportPath is where the file of those shown is made.
+	// ExportPath is the form that exports the users shown.
 	ExportPath string
-	// First is whether this is the first page; Next leads to the next, "" on the last.
+	// First is true on the first page. Next is the path of the next page, or "" on the last.
 	First bool
 	Next  string
 }
 
 var isOnline = true
 
-// showFilters are the users to choose from.
+// showFilters are the filters to choose from.
 var showFilters = map[string]users.Filter{
 	"":            {},
 	"online":      {Online: &isOnline},
@@ -41,13 +41,13 @@ var showFilters = map[string]users.Filter{
 	"deactivated": {States: []models.UserState{models.UserDeactivated}},
 }
 
-// Shows are the choices in their order.
+// Shows returns the keys of showFilters in the order in which they are shown.
 func (usersPage) Shows() []string { return []string{"online", "active", "banned", "deactivated"} }
 
-// Filtered says whether some users may be left out.
+// Filtered reports whether the page has a search or a filter.
 func (p usersPage) Filtered() bool { return p.Search+p.Show != "" }
 
-// FirstPage is where the list begins.
+// FirstPage returns the path of the first page.
 func (p usersPage) FirstPage() string {
 	query := url.Values{}
 	for name, value := range map[string]string{"q": p.Search, "show": p.Show} {
@@ -98,7 +98,7 @@ func (c *console) listUsers(v *visit) error {
 	return c.show(v, "users", shown)
 }
 
-// pollCounts answers how many users there are, and how many are online.
+// pollCounts responds with the number of users and how many are online.
 func (c *console) pollCounts(v *visit) error {
 	app, err := c.app(v)
 	if err != nil {
@@ -111,8 +111,7 @@ func (c *console) pollCounts(v *visit) error {
 	return c.showPart(v, "users", "counts", row)
 }
 
-// searchText leaves out what no ID and no name has, and what was typed by mistake
-// around it.
+// searchText removes characters that no ID and no name contains, and spaces around the text.
 func searchText(text string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

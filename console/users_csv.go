@@ -11,19 +11,18 @@ import (
 	"rollcall/models"
 )
 
-// exportPatience is how long the browser may take for a part of an export.
+// exportPatience is how long the browser may take to read a part of an export.
 const exportPatience = time.Minute
 
-// byteOrderMark tells spreadsheets that a file is UTF-8; without it they take
-// names for the local code page's. What reads CSV otherwise skips it.
+// byteOrderMark marks a file as UTF-8 for spreadsheets, which otherwise decode names with the local
+// code page. Other readers of CSV skip it.
 const byteOrderMark = "\uFEFF"
 
-// exportColumns are named as the API names them, in every language: programs read
-// the file too.
+// exportColumns have the API's names in every language, because programs read the file too.
 var exportColumns = []string{"id", "name", "avatarUrl", "state", "presence", "registeredAt", "bannedUntil", "banReason", "deactivatedAt"}
 
-// exportUsers answers the users whom the list shows, all pages of it, as CSV. It
-// is a form for admins: who sends it takes everybody's data along, and is audited.
+// exportUsers responds with all users that the list's filter selects, as CSV. It is a POST for
+// admins and is audited, because the file contains the data of all these users.
 func (c *console) exportUsers(v *visit) error {
 	app, err := c.app(v)
 	if err != nil {
@@ -43,10 +42,10 @@ func (c *console) exportUsers(v *visit) error {
 			begun = true
 			v.w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 			v.w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": c.exportName(app)}))
-			_, _ = v.w.Write([]byte(byteOrderMark)) // an error comes again at the flush
+			_, _ = v.w.Write([]byte(byteOrderMark)) // an error is reported again by Flush
 			_ = out.Write(exportColumns)
 		}
-		// The server's own deadline is for a page, not for all of them.
+		// The server's own deadline covers one page, not all of them.
 		if err := control.SetWriteDeadline(time.Now().Add(exportPatience)); err != nil {
 			return err
 		}
@@ -60,12 +59,12 @@ func (c *console) exportUsers(v *visit) error {
 	})
 	if err != nil && begun {
 		c.Logger.WarnContext(v.r.Context(), "console export broke off", "requestId", requestID(v.r), "error", err)
-		panic(http.ErrAbortHandler) // so that the browser sees that the file is not whole
+		panic(http.ErrAbortHandler) // so that the browser notices that the file is incomplete
 	}
 	return err
 }
 
-// exportName is the file's: of the app and the day.
+// exportName returns the file's name, which contains the app and the day.
 func (c *console) exportName(app *models.App) string {
 	name := strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_' {
@@ -103,12 +102,11 @@ func (c *console) exportRow(u *models.User, presence models.Presence) []string {
 	return row
 }
 
-// formulaStarts begin what a spreadsheet carries out instead of showing it.
+// formulaStarts are the characters that make a spreadsheet execute a cell instead of showing it.
 const formulaStarts = "=+-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20"
 
-// inertCell answers text so that no spreadsheet takes it for a formula: behind an
-// apostrophe, which it does not show. Names and even IDs may begin so, and are
-// their owners' to choose.
+// inertCell returns text in a form that no spreadsheet takes for a formula: after an apostrophe,
+// which it does not show. Names and even IDs may begin like a formula, and users choose them.
 func inertCell(text string) string {
 	if text != "" && strings.ContainsRune(formulaStarts, []rune(text)[0]) {
 		return "'" + text

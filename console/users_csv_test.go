@@ -20,7 +20,7 @@ import (
 	"rollcall/models"
 )
 
-// table reads an answer as CSV.
+// table parses a response as CSV.
 func (a *answer) table(t *testing.T) [][]string {
 	t.Helper()
 	body, marked := strings.CutPrefix(a.body, "\uFEFF")
@@ -97,7 +97,7 @@ func TestExport(t *testing.T) {
 	})
 }
 
-// TestExportOfMany: pages after pages, each once, and none held longer than needed.
+// TestExportOfMany: an export of several pages has each user once.
 func TestExportOfMany(t *testing.T) {
 	s := onSQLite(t)
 	s.check(s.users.Seed(context.Background(), s.prod, 1300, func(int) { s.pass(time.Millisecond) }))
@@ -126,8 +126,8 @@ func (b brokenExport) Export(_ context.Context, _ *models.App, _ users.Filter, _
 	return errors.New("secret SQL")
 }
 
-// TestAnExportThatBreaksOff must not look like a whole one.
-func TestAnExportThatBreaksOff(t *testing.T) {
+// TestExport_FailureIsVisible: an export that fails must not look complete.
+func TestExport_FailureIsVisible(t *testing.T) {
 	s := onSQLite(t)
 	s.deps.Users = brokenExport{s.users, 0}
 	s.serve()
@@ -140,7 +140,7 @@ func TestAnExportThatBreaksOff(t *testing.T) {
 	defer response.Body.Close()
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(response.Body); err == nil {
-		t.Errorf("read to a good end: %s", body.String())
+		t.Errorf("read completely: %s", body.String())
 	}
 	if !strings.Contains(s.log.String(), "secret SQL") {
 		t.Error("the log does not say why")

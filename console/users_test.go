@@ -17,12 +17,12 @@ import (
 	"rollcall/models"
 )
 
-// silent is a device's link that nothing comes of.
+// silent is a device's link that does nothing.
 type silent struct{}
 
 func (silent) Cut(status.Reason) {}
 
-// connect makes a device of a user.
+// connect connects a device of the user.
 func (s *site) connect(app *models.App, id string, link status.Link) {
 	s.t.Helper()
 	u, err := s.users.ByID(context.Background(), app.ID, id)
@@ -67,7 +67,7 @@ func TestUsersPaging(t *testing.T) {
 		want := []string{"ann"}
 		for i := range 44 {
 			id := fmt.Sprintf("user-%02d", i)
-			s.pass(time.Millisecond * time.Duration(i%2)) // some in the same moment
+			s.pass(time.Millisecond * time.Duration(i%2)) // some in the same millisecond
 			s.register(s.dev, id, "User")
 			want = append(want, id)
 		}
@@ -112,7 +112,7 @@ func TestUsersSearch(t *testing.T) {
 	})
 }
 
-func TestUsersSearchKeepsItsWordsOverPages(t *testing.T) {
+func TestUsersSearch_Paging(t *testing.T) {
 	s := onSQLite(t)
 	for i := range 25 {
 		s.register(s.dev, fmt.Sprintf("x-%d", i), "User & Co")
@@ -166,13 +166,13 @@ func TestEveryIDHasItsPage(t *testing.T) {
 			}
 		}
 		if !s.there(s.dev, "ann") {
-			t.Error("somebody else was deleted")
+			t.Error("another user was deleted")
 		}
 	})
 }
 
-// TestUserPage_BadAvatar has an avatar URL that an earlier release accepted: it is shown, but not as
-// a link.
+// TestUserPage_BadAvatar has an avatar URL that an earlier release accepted: it is shown, but not
+// as a link.
 func TestUserPage_BadAvatar(t *testing.T) {
 	s := onSQLite(t)
 	avatar := `https://ann:b@example.com:0/"x`

@@ -9,28 +9,28 @@ import (
 	"rollcall/models"
 )
 
-// visit is one request, with what the middleware has found out about it.
+// visit is a request with what the middleware knows about it.
 type visit struct {
 	w http.ResponseWriter
 	r *http.Request
-	// operator and session are nil when nobody is logged in.
+	// operator and session are nil if the visitor is not logged in.
 	operator *models.Operator
 	session  *models.OperatorSession
 	locale   *locale
 }
 
-// actor is who is visiting, for the audit.
+// actor returns the visitor as an actor for the audit.
 func (c *console) actor(v *visit) models.Actor {
 	return models.Actor{Name: v.operator.Name, Address: c.ClientAddress(v.r)}
 }
 
-// redirect sends the browser on to another page, which it gets.
+// redirect sends the browser to another page with GET.
 func (v *visit) redirect(target string) error {
 	http.Redirect(v.w, v.r, target, http.StatusSeeOther)
 	return nil
 }
 
-// here is the page that the browser shows, or Root when it has sent a form.
+// here returns the page that the browser shows, or Root if it has sent a form.
 func (v *visit) here() string {
 	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead {
 		return v.r.URL.RequestURI()
@@ -38,8 +38,8 @@ func (v *visit) here() string {
 	return Root
 }
 
-// localPath answers target when it is a path of the console that can be got,
-// else Root: a link to the login must not lead on to another site.
+// localPath returns target if it is a path of the console that can be requested with GET, and Root
+// otherwise. A link to the login must not lead to another site.
 func localPath(target string) string {
 	u, err := url.Parse(target)
 	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || strings.ContainsAny(target, "\\\r\n\t") ||
@@ -49,17 +49,17 @@ func localPath(target string) string {
 	return target
 }
 
-// appPath begins the paths of an app's pages.
+// appPath returns the path of an app, which begins the paths of its pages.
 func appPath(app *models.App) string { return Root + "apps/" + url.PathEscape(app.Key) }
 
-// usersPath is where an app's users are listed.
+// usersPath returns the page that lists an app's users.
 func usersPath(app *models.App) string { return appPath(app) + "/users" }
 
-// idMark stands in front of the IDs that cannot be a path's segment; no ID has it.
+// idMark precedes IDs that cannot be a path segment; no ID contains it.
 const idMark = "~"
 
-// userPath is where a user is shown. The IDs "." and ".." are marked, because a
-// browser takes them, escaped or not, for steps in the path.
+// userPath returns the page of a user. The IDs "." and ".." are marked, because a browser takes
+// them, escaped or not, for steps in the path.
 func userPath(app *models.App, id string) string {
 	segment := url.PathEscape(id)
 	if id == "." || id == ".." {
@@ -68,5 +68,5 @@ func userPath(app *models.App, id string) string {
 	return usersPath(app) + "/" + segment
 }
 
-// userID answers the ID in the path, as userPath wrote it.
+// userID returns the ID in the path, as written by userPath.
 func (v *visit) userID() string { return strings.TrimPrefix(v.r.PathValue("id"), idMark) }

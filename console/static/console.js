@@ -1,4 +1,4 @@
-// What the console's pages gain from a script; none of them needs one.
+// Enhances the console's pages; all of them work without this script.
 (() => {
   "use strict";
 
@@ -6,8 +6,8 @@
   const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
   const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
 
-  // Moments come in UTC; show them in the reader's zone, with UTC, to the second,
-  // on hover. A day is one of the zone that its list says.
+  // Times are sent in UTC. Show them in the reader's time zone, and in UTC to the second on hover.
+  // A day is in the zone that its list names.
   function localiseTimes(root) {
     for (const element of root.querySelectorAll("time[datetime]:not([data-local])")) {
       const list = element.closest("[data-show]");
@@ -24,8 +24,7 @@
 
   localiseTimes(document);
 
-  // On a phone the tabs scroll sideways: begin where the page's own is in sight,
-  // and again when the phone is turned.
+  // On a phone the tabs scroll sideways: scroll to the current one, and again after a rotation.
   const tab = document.querySelector(".tabs [aria-current]");
   if (tab) {
     new ResizeObserver(([{ target }]) => {
@@ -40,7 +39,7 @@
     if (said && source) said.textContent = source.dataset.announce;
   });
 
-  // One click chooses everybody on the page.
+  // A button to choose all users on the page.
   function offerAll(root) {
     for (const place of root.querySelectorAll("[data-bulk]:not([data-offered])")) {
       place.dataset.offered = "true";
@@ -59,8 +58,7 @@
   offerAll(document);
   document.addEventListener("htmx:afterSwap", () => offerAll(document));
 
-  // Whoever fills in a length of their own chooses it, and whoever chooses another
-  // gives it up.
+  // Entering a length chooses it, and choosing another length clears what was entered.
   for (const own of document.querySelectorAll("[data-own]")) {
     const radio = own.querySelector('input[type="radio"]');
     own.addEventListener("input", () => { radio.checked = true; });
@@ -69,8 +67,7 @@
     });
   }
 
-  // Pages ask by themselves, but not where nobody sees them, nor once the session
-  // has ended or what they show is gone.
+  // Pages poll unless they are hidden, the session has ended or their subject no longer exists.
   const polls = (element) => element.matches("[data-poll]");
   let over = false;
   document.addEventListener("htmx:beforeRequest", (event) => {
@@ -86,15 +83,15 @@
     }
   });
 
-  // An answer that is the same as before changes nothing, and so disturbs nobody.
-  const answers = new WeakMap();
+  // A response that equals the last one is not swapped in, so that it does not disturb the reader.
+  const responses = new WeakMap();
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (!polls(event.target) || !event.detail.shouldSwap) return;
-    if (answers.get(event.target) === event.detail.serverResponse) event.detail.shouldSwap = false;
-    answers.set(event.target, event.detail.serverResponse);
+    if (responses.get(event.target) === event.detail.serverResponse) event.detail.shouldSwap = false;
+    responses.set(event.target, event.detail.serverResponse);
   });
 
-  // Say so when the server cannot be reached, until it can again.
+  // Show a notice while the server cannot be reached.
   function say(what) {
     for (const notice of document.querySelectorAll("[data-contact]")) notice.hidden = notice.dataset.contact !== what;
   }

@@ -1,5 +1,5 @@
-// Starts GraphiQL against this server: queries and mutations over HTTP,
-// subscriptions over WebSocket, both with what stands in the headers pane.
+// Starts GraphiQL against this server. Queries and mutations use HTTP, subscriptions WebSocket, both
+// with the contents of the Headers pane.
 (() => {
   "use strict";
 
@@ -10,7 +10,7 @@
 
   const send = GraphiQL.createFetcher({ url: endpoint.href, subscriptionUrl: socket.href });
 
-  // A token that was not filled in yet must not turn a guest away.
+  // Leave out an Authorization header without a token, which the server would refuse.
   function fetcher(params, options = {}) {
     if (params.operationName !== "IntrospectionQuery") showResponse();
     const headers = Object.entries(options.headers || {})
@@ -18,21 +18,21 @@
     return send(params, { ...options, headers: Object.fromEntries(headers) });
   }
 
-  // Where the panes stand one below the other, the answer comes below the window.
+  // If the panes are stacked, the response is below the visible part of the page: scroll to it.
   function showResponse() {
     const pane = place.querySelector(".graphiql-response");
     if (pane.getBoundingClientRect().top > innerHeight / 2) pane.scrollIntoView({ block: "nearest" });
   }
 
-  // false leaves a key to the browser: Tab goes on from an editor as from any field.
+  // false leaves a key to the browser: Tab moves the focus out of an editor, as from any field.
   // Ctrl-[ and Ctrl-] still indent.
   const leavesTab = { Tab: false, "Shift-Tab": false };
 
-  // The places of the editors below the query's: of variables, then of headers. One
-  // of them is hidden, and their section has the name of the other.
+  // The editors below the query's: variables, then headers. One of them is hidden, and their section
+  // is labelled after the other.
   const toolEditors = ".graphiql-editor-tool > .graphiql-editor";
 
-  // GraphiQL's editors come without names, and keep Tab to themselves.
+  // GraphiQL's editors have no accessible names, and they capture Tab.
   function open() {
     const tools = [...place.querySelectorAll(toolEditors)];
     for (const wrapper of place.querySelectorAll(".CodeMirror")) {
@@ -46,7 +46,7 @@
   }
   new MutationObserver(open).observe(place, { childList: true, subtree: true });
 
-  // The page that refuses a token gets the headers back, which no place keeps.
+  // Send the headers with the form, so that a page that refuses a token can show them again.
   document.getElementById("token")?.addEventListener("formdata", ({ formData }) => {
     const editor = place.querySelectorAll(toolEditors)[1]?.querySelector(".CodeMirror")?.CodeMirror;
     if (editor) formData.set("headers", editor.getValue());
@@ -55,7 +55,7 @@
   ReactDOM.createRoot(place).render(React.createElement(GraphiQL, {
     fetcher,
     defaultHeaders: '{"Authorization": "Bearer "}',
-    headers: place.dataset.headers, // the token that was just made, or what stood there; else none
+    headers: place.dataset.headers, // the token that was just made, or the previous text, if any
     defaultEditorToolsVisibility: "headers",
     shouldPersistHeaders: false,
     defaultQuery: "query Hello {\n  __typename\n}\n",

@@ -1,5 +1,5 @@
-// Draws the charts of an app's overview from the tables beneath them, which
-// everyone can open instead. Without this script the tables are all there is.
+// Draws the charts of an app's overview from the tables below them. Readers can also open the tables;
+// without this script only they are shown.
 (() => {
   "use strict";
 
@@ -10,7 +10,7 @@
 
   const numberIn = (element) => Number(element.textContent.replace(/,/g, ""));
 
-  // The rows are the newest first; a chart goes from left to right.
+  // The newest row is the first; a chart runs from left to right.
   function read(section) {
     const rows = [...section.querySelectorAll("tbody tr")].reverse();
     const figure = (column) => rows.map((row) => numberIn(row.children[column]));
@@ -22,8 +22,8 @@
     };
   }
 
-  // Which of the points have a label: so many that they touch neither each other
-  // nor the scale, of the last hour those on the round minutes of the reader's clock.
+  // Returns the points that get a label: few enough that labels overlap neither each other nor the
+  // scale. In the last hour these are the round minutes of the reader's clock.
   function ticks({ times }, byHour, width) {
     if (byHour) {
       const step = width < 340 ? 20 : 10;
@@ -90,8 +90,8 @@
     if (event.target.dataset.poll === "zone") drawAll();
   });
 
-  // The charts are asked for less often than who is online: anew at once where
-  // that is more than their last minute has.
+  // The charts are polled less often than the number of users online. Poll them at once if that
+  // number exceeds the last minute's.
   document.addEventListener("htmx:afterSwap", (event) => {
     if (event.target.dataset.poll === "zone") return;
     const online = numberIn(document.querySelector("#tile-online strong"));
