@@ -43,7 +43,7 @@ func TestCreateApp(t *testing.T) {
 			`value="demo"`, `value="PRODUCTION" checked`, `value="PREMIUM" selected`)
 
 		made := b.post(newAppPath, form(hostile, "PRODUCTION", "PREMIUM"))
-		made.want(t, http.StatusOK, "The app is created", "shown this once", "&lt;script&gt;", "!<script>alert", "!Back to the settings")
+		made.want(t, http.StatusOK, "The app was created", "shown only once", "&lt;script&gt;", "!<script>alert", "!Back to the settings")
 		secret := shownSecret.FindStringSubmatch(made.body)[1]
 		key := regexp.MustCompile(`<code>(rc[a-z0-9]{20})</code>`).FindStringSubmatch(made.body)[1]
 		made.want(t, http.StatusOK, `href="/console/apps/`+key+`">To the app’s overview`)

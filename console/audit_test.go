@@ -24,7 +24,7 @@ func TestAudit(t *testing.T) {
 		b.head.Set("X-Test-Address", "192.0.2.7")
 		b.post(userPath(s.dev, "ann")+"/ban", url.Values{"length": {"own"}, "amount": {"36"}, "unit": {"hours"}, "reason": {"secret reason"}})
 		b.post(userPath(s.prod, "ann")+"/ban", url.Values{"length": {"1440"}})
-		b.get(userPath(s.dev, "ann")).want(t, http.StatusOK, "36 hours", "192.0.2.7", "All of it in the audit", "!1 day</span>")
+		b.get(userPath(s.dev, "ann")).want(t, http.StatusOK, "36 hours", "192.0.2.7", "All of them in the audit", "!1 day</span>")
 		b.get(auditPath).want(t, http.StatusOK, "36 hours", "1 day", "Logged in", "Created an operator", "!secret reason", userPath(s.dev, "ann"))
 		for query, want := range map[string][]string{
 			"app=" + s.dev.Key:                 {"36 hours", "!1 day</span>", "!<td role=\"cell\" data-label=\"What\"><span>Logged in"},
@@ -45,8 +45,8 @@ func TestAudit(t *testing.T) {
 			b.get(auditPath+"?until="+day).want(t, http.StatusUnprocessableEntity, `id="until-error" role="alert"`, "!<script>alert", "!36 hours")
 		}
 		b.get(auditPath+"?from=2026-11-21&until=2026-11-20").want(t, http.StatusUnprocessableEntity,
-			`value="2026-11-20" max="9999-12-31" aria-invalid="true"`, `id="until-error" role="alert">The last day lies before the first.`,
-			`value="2026-11-21"`, "!Names and IDs", "!36 hours")
+			`value="2026-11-20" max="9999-12-31" aria-invalid="true"`, `id="until-error" role="alert">The last day is before the first.`,
+			`value="2026-11-21"`, "!Enter names and IDs", "!36 hours")
 		b.get(auditPath+"?app=nothing").want(t, http.StatusNotFound)
 		b.get(auditPath+"?action=nothing").want(t, http.StatusNotFound)
 		b.get(auditPath+"?after=nonsense").want(t, http.StatusBadRequest)

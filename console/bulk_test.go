@@ -25,12 +25,12 @@ func TestBulk(t *testing.T) {
 		s.connect(s.dev, "bob", link)
 		b := s.as("admin")
 		root, bulk := usersPath(s.dev), bulkPath(s.dev)
-		b.get(root).want(t, http.StatusOK, `form="bulk" name="id" value="bob"`, "Ban the chosen", "Delete the chosen", "Delete all test users")
-		b.get(usersPath(s.prod)).want(t, http.StatusOK, "Ban the chosen", "!Delete the chosen", "!Delete all")
-		s.as("viewer").get(root).want(t, http.StatusOK, "!checkbox", "!Ban the chosen", "!Delete all")
+		b.get(root).want(t, http.StatusOK, `form="bulk" name="id" value="bob"`, "Ban the chosen users", "Delete the chosen users", "Delete all test users")
+		b.get(usersPath(s.prod)).want(t, http.StatusOK, "Ban the chosen users", "!Delete the chosen users", "!Delete all")
+		s.as("viewer").get(root).want(t, http.StatusOK, "!checkbox", "!Ban the chosen users", "!Delete all")
 
-		b.get(bulk+"/ban").want(t, http.StatusOK, "Nobody is chosen")
-		b.get(bulk+"/ban?id=nobody&id=%ff&id=王").want(t, http.StatusOK, "Nobody is chosen")
+		b.get(bulk+"/ban").want(t, http.StatusOK, "No user is chosen")
+		b.get(bulk+"/ban?id=nobody&id=%ff&id=王").want(t, http.StatusOK, "No user is chosen")
 		b.get(bulk+"/ban?id=bob&id=ann&id=nobody").want(t, http.StatusOK, "Ban 2 users?", `name="id" value="bob"`, "&lt;script&gt;", "!<script>alert")
 		b.get(bulk+"/delete?id=bob").want(t, http.StatusOK, "Delete 1 user?")
 		b.get(bulk+"/delete?"+strings.Repeat("id=bob&", 101)).want(t, http.StatusBadRequest)
@@ -52,10 +52,10 @@ func TestBulk(t *testing.T) {
 		}
 		_, err := s.users.Deactivate(context.Background(), s.dev, []string{"ann"}, models.Actor{Name: "test"})
 		s.check(err)
-		b.finish(b.post(bulk+"/ban", both)).want(t, http.StatusOK, "Users banned: 1. The others are deactivated or gone.")
+		b.finish(b.post(bulk+"/ban", both)).want(t, http.StatusOK, "Users banned: 1. The others are deactivated or no longer exist.")
 		b.finish(b.post(bulk+"/delete", both)).want(t, http.StatusOK, "Users deleted: 2.", "!The others")
 		b.get(root).want(t, http.StatusOK, `value="eve"`, `!value="bob"`)
-		b.post(bulk+"/delete", both).want(t, http.StatusUnprocessableEntity, "Nobody is chosen")
+		b.post(bulk+"/delete", both).want(t, http.StatusUnprocessableEntity, "No user is chosen")
 		if s.there(s.dev, "bob") || s.there(s.dev, "ann") || !s.there(s.dev, "eve") || !s.there(s.prod, "ann") {
 			t.Error("others were deleted than chosen")
 		}
@@ -86,16 +86,16 @@ func TestBulkUnban(t *testing.T) {
 		b.get(deactivatedList.path(s.dev)).want(t, http.StatusOK, "!checkbox", "!Lift the bans")
 
 		back := `href="` + list + `">Back to the banned users`
-		b.get(bulk).want(t, http.StatusOK, "Nobody is chosen", back)
-		b.get(bulk+"?id=bob&id=eve&id=nobody").want(t, http.StatusOK, "Lift the bans of 2 users?", `name="id" value="eve"`, "!<script>alert", "!How many")
+		b.get(bulk).want(t, http.StatusOK, "No user is chosen", back)
+		b.get(bulk+"?id=bob&id=eve&id=nobody").want(t, http.StatusOK, "Lift the bans of 2 users?", `name="id" value="eve"`, "!<script>alert", "!Custom length")
 		b.get(bulk+"?"+strings.Repeat("id=bob&", 101)).want(t, http.StatusBadRequest)
 		if state := s.user(s.dev, "bob").State(models.TimeOf(s.clock())); state != models.UserBanned {
 			t.Fatalf("asking made the user %s", state)
 		}
-		b.post(bulk, url.Values{"id": {"nobody"}}).want(t, http.StatusUnprocessableEntity, "Nobody is chosen", back)
+		b.post(bulk, url.Values{"id": {"nobody"}}).want(t, http.StatusUnprocessableEntity, "No user is chosen", back)
 		// ann is not banned: she stays as she is, and no audit entry is written.
 		done := b.finish(b.post(bulk, url.Values{"id": {"bob", "eve", "ann", "nobody"}}))
-		done.want(t, http.StatusOK, "Lifting bans", "Bans lifted: 2.", "The others were not banned any more", "action=user.unban")
+		done.want(t, http.StatusOK, "Lifting bans", "Bans lifted: 2.", "The others were no longer banned", "action=user.unban")
 		for id, want := range map[string]models.UserState{"bob": models.UserActive, "eve": models.UserActive, "late": models.UserBanned} {
 			if got := s.user(s.dev, id).State(models.TimeOf(s.clock())); got != want {
 				t.Errorf("%s is %s", id, got)
@@ -168,13 +168,13 @@ func TestFiltersAndStates(t *testing.T) {
 		} {
 			b.get(root+"?show="+show).want(t, http.StatusOK, append(want, `<option value="`+show+`" selected>`)...)
 		}
-		b.get(root+"?show=banned&q=user-on").want(t, http.StatusOK, "Nobody matches")
-		b.get(usersPath(s.prod)+"?show=banned").want(t, http.StatusOK, "Nobody is banned", "Show all users")
+		b.get(root+"?show=banned&q=user-on").want(t, http.StatusOK, "No user matches")
+		b.get(usersPath(s.prod)+"?show=banned").want(t, http.StatusOK, "No user is banned", "Show all users")
 		b.get(root+"?show=nonsense").want(t, http.StatusNotFound)
 		b.get(bannedList.path(s.dev)).want(t, http.StatusOK, link("user-banned"), "2026-11-20 09:00 UTC", "&lt;script&gt;", "!<script>alert", "!"+link("ann"))
 		b.get(deactivatedList.path(s.dev)).want(t, http.StatusOK, link("user-gone"), "!"+link("ann"), "!"+link("user-banned"))
-		b.get(bannedList.path(s.prod)).want(t, http.StatusOK, "Nobody is banned")
-		b.get(deactivatedList.path(s.prod)).want(t, http.StatusOK, "Nobody is deactivated")
+		b.get(bannedList.path(s.prod)).want(t, http.StatusOK, "No user is banned")
+		b.get(deactivatedList.path(s.prod)).want(t, http.StatusOK, "No user is deactivated")
 		b.get(bannedList.path(s.dev)+"?after=nonsense").want(t, http.StatusBadRequest)
 	})
 }

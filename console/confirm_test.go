@@ -48,7 +48,7 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 		b.post(path, form).want(t, http.StatusForbidden, "Confirm your password", `action="`+path+`"`,
 			`type="hidden" name="name" value="olga"`, `value="admin" autocomplete="username"`)
 		form.Set(confirmField, "a wrong password")
-		b.post(path, form).want(t, http.StatusUnprocessableEntity, "That is not your present password.", `role="alert"`, "!a wrong password")
+		b.post(path, form).want(t, http.StatusUnprocessableEntity, "That is not your current password.", `role="alert"`, "!a wrong password")
 		// A viewer is refused even with the password.
 		form.Set(confirmField, password)
 		s.loggedIn("viewer").post(path, form).want(t, http.StatusForbidden, "Your role is viewer")
@@ -78,7 +78,7 @@ func TestConfirm_CarriesTheFormAlong(t *testing.T) {
 			t.Fatalf("the form lost something: %v", form)
 		}
 		form.Set(confirmField, password)
-		b.post(operatorsPath, form).want(t, http.StatusOK, "shown this once", "olga")
+		b.post(operatorsPath, form).want(t, http.StatusOK, "shown only once", "olga")
 		// A form that has a page of its own, and one with several values for one field.
 		rotate := appPath(s.dev) + "/rotate-secret"
 		b.post(rotate, nil).want(t, http.StatusOK, "The new app secret")

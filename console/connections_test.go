@@ -58,9 +58,9 @@ func TestConnections(t *testing.T) {
 		admin.get(ask+ids[0]).want(t, http.StatusOK, "Close this connection?", "192.0.2.1", "!2001:db8::2", "its token still allows")
 		admin.get(path).want(t, http.StatusOK, "!Closing")
 		for _, wrong := range []string{"", "x", "1", "99999999999999999999"} {
-			admin.get(ask+wrong).want(t, http.StatusOK, "The connection had ended already", "!<form class")
+			admin.get(ask+wrong).want(t, http.StatusOK, "The connection had already ended", "!<form class")
 		}
-		admin.get(connectionsPath(s.prod)+"/close?connection="+ids[0]).want(t, http.StatusOK, "ended already", "!192.0.2.1")
+		admin.get(connectionsPath(s.prod)+"/close?connection="+ids[0]).want(t, http.StatusOK, "already ended", "!192.0.2.1")
 		admin.post(path+"/close", url.Values{"connection": {"x"}}).want(t, http.StatusBadRequest)
 		admin.post(connectionsPath(s.prod)+"/close", url.Values{"connection": {ids[0]}}).wantRedirect(t, connectionsPath(s.prod))
 		admin.get(path).want(t, http.StatusOK, "!Closing")
@@ -72,9 +72,9 @@ func TestConnections(t *testing.T) {
 			t.Errorf("%d are closing", n)
 		}
 		viewer.get(path).want(t, http.StatusOK, ">Closing<")
-		admin.get(ask+ids[0]).want(t, http.StatusOK, "ended already", "!<form class")
+		admin.get(ask+ids[0]).want(t, http.StatusOK, "already ended", "!<form class")
 		admin.post(path+"/close", url.Values{"connection": {ids[0]}}).wantRedirect(t, path)
-		admin.get(path).want(t, http.StatusOK, "The connection had ended already.")
+		admin.get(path).want(t, http.StatusOK, "The connection had already ended.")
 
 		admin.get(path+"/close-all").want(t, http.StatusOK, "Close all connections of App Servers?", "2 connections")
 		admin.post(path+"/close-all", nil).wantRedirect(t, path)

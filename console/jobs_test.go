@@ -21,7 +21,7 @@ func TestJobPage(t *testing.T) {
 		s := newSite(t, db)
 		b, viewer := s.as("admin"), s.as("viewer")
 		list := jobsPath(s.dev)
-		viewer.get(list).want(t, http.StatusOK, "No long work yet")
+		viewer.get(list).want(t, http.StatusOK, "No jobs yet")
 
 		handled, goOn := make(chan struct{}), make(chan error)
 		job, err := s.jobs.Start(ctx, s.dev, models.JobClear, 40, models.Actor{Name: hostile}, func(_ context.Context, progress jobs.Progress) error {
@@ -36,23 +36,23 @@ func TestJobPage(t *testing.T) {
 		path := jobRowOf(s.dev, job).Path
 		// With a script the page polls; without one it has a link.
 		viewer.get(path).want(t, http.StatusOK, "25 of 40 users", `max="40" value="25"`, "Running", `hx-get="`+path+`"`, `id="job-refresh" href="`+path+`"`,
-			"you may leave this page", "!Users deleted", "!<script>alert")
+			"You can leave this page", "!Users deleted", "!<script>alert")
 		b.head.Set("HX-Request", "true")
 		b.get(path).want(t, http.StatusOK, "25 of 40 users")
 		b.head.Del("HX-Request")
 		viewer.get(list).want(t, http.StatusOK, path, "Running", "25 <span", "&lt;script&gt;", "!<script>alert")
-		viewer.get(jobsPath(s.prod)).want(t, http.StatusOK, "No long work yet")
+		viewer.get(jobsPath(s.prod)).want(t, http.StatusOK, "No jobs yet")
 		viewer.get(jobsPath(s.prod)+strings.TrimPrefix(path, list)).want(t, http.StatusNotFound)
 		viewer.get(list+"/0").want(t, http.StatusNotFound)
 		viewer.get(list+"/x").want(t, http.StatusNotFound)
 
 		// The job's node sends no heartbeat for a while, and then does.
 		s.pass(time.Minute)
-		b.get(path).want(t, http.StatusOK, "Interrupted", "Users deleted: 24.", "cannot be heard", "Delete the rest", "!data-poll", `role="status"`)
+		b.get(path).want(t, http.StatusOK, "Interrupted", "Users deleted: 24.", "cannot be reached", "Delete the rest", "!data-poll", `role="status"`)
 		viewer.get(path).want(t, http.StatusOK, "Interrupted", "!Delete the rest")
 		goOn <- errors.New("secret SQL")
 		s.wait(s.dev, job.ID)
-		b.get(path).want(t, http.StatusOK, "Failed", "An error ended it", "Users deleted: 24.", "Delete the rest", "!secret SQL", "!data-poll")
+		b.get(path).want(t, http.StatusOK, "Failed", "ended with an error", "Users deleted: 24.", "Delete the rest", "!secret SQL", "!data-poll")
 		b.get(list).want(t, http.StatusOK, "Failed")
 		b.head.Set("HX-Request", "true")
 		b.get(path).want(t, stopPolling, "Failed")

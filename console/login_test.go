@@ -195,7 +195,7 @@ func TestLogin_TooManyInAll(t *testing.T) {
 		b.login("name "+strconv.Itoa(i), "wrong password").want(t, http.StatusUnauthorized)
 	}
 	for language, text := range map[string]string{
-		"en":    "Too many logins are failing or waiting at the moment. Try again in 20 seconds.",
+		"en":    "Too many logins are failing or waiting right now. Try again in 20 seconds.",
 		"zh-CN": "当前失败或等待中的登录过多。 请在 20 秒后重试。",
 	} {
 		b.head.Set("Accept-Language", language)
@@ -215,7 +215,7 @@ func TestLogin_TooManyInAll(t *testing.T) {
 func TestChangePassword_Common(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("admin")
-	for language, text := range map[string]string{"en": "This password is a common one.", "zh-CN": "此密码过于常见"} {
+	for language, text := range map[string]string{"en": "This is a common password.", "zh-CN": "此密码过于常见"} {
 		b.head.Set("Accept-Language", language)
 		b.post("/console/account/password", url.Values{"current": {password}, "password": {"Password1234"}, "again": {"Password1234"}}).
 			want(t, http.StatusUnprocessableEntity, text, "12", "!Password1234")

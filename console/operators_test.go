@@ -37,7 +37,7 @@ func TestOperators(t *testing.T) {
 		b.post(operatorsPath, url.Values{"name": {"adm\u202ein"}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "not contain bidirectional overrides")
 		b.post(operatorsPath, url.Values{"name": {"x"}, "role": {"god"}}).want(t, http.StatusUnprocessableEntity, `id="role-error" role="alert"`)
 		made := b.post(operatorsPath, url.Values{"name": {hostile}, "role": {"viewer"}})
-		made.want(t, http.StatusOK, "<h1>The operator is created</h1>", "shown this once", ">viewer</span>", `href="/console/operators">All operators`, "!<script>alert")
+		made.want(t, http.StatusOK, "<h1>The operator was created</h1>", "shown only once", ">viewer</span>", `href="/console/operators">All operators`, "!<script>alert")
 		secret := shownPassword.FindStringSubmatch(made.body)[1]
 		if !s.login(hostile, secret) {
 			t.Fatal("the password shown does not work")
@@ -52,13 +52,13 @@ func TestOperators(t *testing.T) {
 		b.post(path+"/end-session", url.Values{"session": {"x"}}).want(t, http.StatusBadRequest)
 		other := operatorsPath + "/" + s.operatorID("viewer")
 		b.post(other+"/end-session", url.Values{"session": {session}}).wantRedirect(t, other)
-		b.get(other).want(t, http.StatusOK, "The session had ended already.")
+		b.get(other).want(t, http.StatusOK, "The session had already ended.")
 		b.get(path).want(t, http.StatusOK, "end-session?session="+session+`"`)
 		b.post(path+"/end-session", url.Values{"session": {session}}).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The session has ended.", "Nobody is logged in.")
+		b.get(path).want(t, http.StatusOK, "The session has ended.", "No open sessions.")
 		b.get(path+"/password").want(t, http.StatusOK, "Set a new password for", "all sessions of the operator end")
 		again := b.post(path+"/password", nil)
-		again.want(t, http.StatusOK, "<h1>The new password</h1>", "shown this once", "Back to the operator", "!"+secret)
+		again.want(t, http.StatusOK, "<h1>The new password</h1>", "shown only once", "Back to the operator", "!"+secret)
 		if s.login(hostile, secret) || !s.login(hostile, shownPassword.FindStringSubmatch(again.body)[1]) {
 			t.Error("the password is not the new one")
 		}
@@ -87,7 +87,7 @@ func TestOwnAccount(t *testing.T) {
 		}
 		elsewhere.get("/console/").want(t, http.StatusOK, "Log out")
 		b.post(accountPath+"/password", form(password, "another password", "another password")).wantRedirect(t, accountPath)
-		b.get(accountPath).want(t, http.StatusOK, "Your password is changed", "this one", "!end-session")
+		b.get(accountPath).want(t, http.StatusOK, "Your password was changed", "this session", "!end-session")
 		elsewhere.get("/console/").wantRedirect(t, "/console/login")
 		if s.login("viewer", password) || !s.login("viewer", "another password") {
 			t.Error("the password is not the new one")
@@ -96,7 +96,7 @@ func TestOwnAccount(t *testing.T) {
 		session := linkedSession.FindStringSubmatch(page.body)[1]
 		admin.get(accountPath+"/end-session?session="+session).want(t, http.StatusOK, "there is nothing to do") // it is not the admin's
 		admin.post(accountPath+"/end-session", url.Values{"session": {session}}).wantRedirect(t, accountPath)
-		admin.get(accountPath).want(t, http.StatusOK, "The session had ended already.") // it is not the admin's
+		admin.get(accountPath).want(t, http.StatusOK, "The session had already ended.") // it is not the admin's
 		b.get(accountPath).want(t, http.StatusOK, "end-session?session="+session+`"`, "End all other sessions")
 		b.get(accountPath+"/end-session?session="+session).want(t, http.StatusOK, "End this session?", `name="session" value="`+session+`"`)
 		b.post(accountPath+"/end-session", url.Values{"session": {session}}).wantRedirect(t, accountPath)
@@ -106,7 +106,7 @@ func TestOwnAccount(t *testing.T) {
 		third.login("viewer", "another password")
 		b.get(accountPath+"/end-sessions").want(t, http.StatusOK, "End all your other sessions?")
 		b.post(accountPath+"/end-sessions", nil).wantRedirect(t, accountPath)
-		b.get(accountPath).want(t, http.StatusOK, "The sessions have ended.", "this one")
+		b.get(accountPath).want(t, http.StatusOK, "The sessions have ended.", "this session")
 		third.get("/console/").wantRedirect(t, "/console/login")
 
 		var entries []models.AuditEntry
@@ -149,7 +149,7 @@ func TestOperatorActions(t *testing.T) {
 		}
 		b.get(own+"/password").want(t, http.StatusOK, "This is your own account", "!<form class", `class="button" href="/console/account"`)
 		b.post(own+"/password", nil).wantRedirect(t, accountPath)
-		b.get(accountPath).want(t, http.StatusOK, "Your own password is changed here, with the present one.")
+		b.get(accountPath).want(t, http.StatusOK, "To change your own password, enter the current one on this page.")
 		if !s.login("admin", password) {
 			t.Fatal("the admin's own password was changed")
 		}
@@ -162,10 +162,10 @@ func TestOperatorActions(t *testing.T) {
 		b.get(path+"/make-admin").want(t, http.StatusOK, "Make viewer an admin?", `action="`+path+`/make-admin"`)
 		viewer.get(clear).want(t, http.StatusForbidden) // the question alone changes nothing
 		b.post(path+"/make-admin", nil).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "viewer is an admin now.", "Make a viewer")
+		b.get(path).want(t, http.StatusOK, "viewer is now an admin.", "Make a viewer")
 		viewer.get(clear).want(t, http.StatusOK)
 		b.post(path+"/make-admin", nil).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "viewer was an admin already.")
+		b.get(path).want(t, http.StatusOK, "viewer was already an admin.")
 		viewer.post(own+"/make-viewer", nil).wantRedirect(t, own)
 		b.get(clear).want(t, http.StatusForbidden)
 		b.post(path+"/delete", nil).want(t, http.StatusForbidden)
@@ -175,7 +175,7 @@ func TestOperatorActions(t *testing.T) {
 		again := s.as("viewer")
 		b.get(path+"/end-sessions").want(t, http.StatusOK, "End all sessions of viewer?", "2 sessions")
 		b.post(path+"/end-sessions", nil).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The sessions have ended.", "Nobody is logged in.", "!End all sessions")
+		b.get(path).want(t, http.StatusOK, "The sessions have ended.", "No open sessions.", "!End all sessions")
 		for _, ended := range []*browser{viewer, again} {
 			ended.get("/console/").wantRedirect(t, "/console/login")
 		}

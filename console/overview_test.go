@@ -55,16 +55,16 @@ func TestOverview(t *testing.T) {
 		now := []string{
 			`<span>Registered</span> <strong>3</strong> <small>of 100</small>`, `<span>Online now</span> <strong>1</strong>`,
 			`<span>Banned</span> <strong>2</strong>`, `<span>Deactivated</span> <strong>1</strong>`,
-			"answers in", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall <bdi>1.2.3</bdi>, <bdi>go",
+			"responds in", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall <bdi>1.2.3</bdi>, <bdi>go",
 		}
 		series := []string{
-			">4 in all<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,
+			">4 in total<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,
 			`<time datetime="2026-11-20T08:00:00.000Z">08:00 UTC</time></th><td>4</td><td>1</td>`,
 		}
 		b.get(path).want(t, http.StatusOK, append(append([]string{s.dev.Key, "Flagship", "Development"}, now...), series...)...)
 		b.get(path+"/now").want(t, http.StatusOK, append(now, "!<html", "!Last hour")...)
 		b.get(path+"/charts").want(t, http.StatusOK, append(series, "!<html", "!Online now")...)
-		b.get("/console/apps/"+s.prod.Key).want(t, http.StatusOK, "no limit", "!<progress", "!>4 in all<")
+		b.get("/console/apps/"+s.prod.Key).want(t, http.StatusOK, "no limit", "!<progress", "!>4 in total<")
 		for _, part := range []string{"", "/now", "/charts", "/counts"} {
 			b.get("/console/apps/nothing"+part).want(t, http.StatusNotFound)
 		}

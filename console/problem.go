@@ -86,5 +86,5 @@ func (c *console) fail(v *visit, err error) {
 
 // failPlain responds in plain text if the error page itself cannot be rendered.
 func failPlain(w http.ResponseWriter, r *http.Request) {
-	http.Error(w, "Something went wrong. The log has it under "+requestID(r)+".", http.StatusInternalServerError)
+	http.Error(w, "Something went wrong. Look in the log for request "+requestID(r)+".", http.StatusInternalServerError)
 }

@@ -73,11 +73,11 @@ func TestRefusalsHavePages(t *testing.T) {
 		status int
 		text   string
 	}{
-		{fault.New(fault.Forbidden, "no"), http.StatusForbidden, "You may not do this."},
+		{fault.New(fault.Forbidden, "no"), http.StatusForbidden, "You are not allowed to do this."},
 		{fault.New(fault.UserNotFound, "no"), http.StatusNotFound, "There is nothing here."},
-		{fault.Invalid("x", "y", "no"), http.StatusBadRequest, "not as it should be"},
+		{fault.Invalid("x", "y", "no"), http.StatusBadRequest, "contains an invalid value"},
 		{fault.New(fault.RateLimited, "no"), http.StatusTooManyRequests, "Wait a moment"},
-		{fault.New(fault.NotOnline, "no"), http.StatusInternalServerError, "The service could not answer."},
+		{fault.New(fault.NotOnline, "no"), http.StatusInternalServerError, "The request failed."},
 	} {
 		s := onSQLite(t)
 		s.deps.Apps = brokenApps(func() error { return c.err })

@@ -47,7 +47,7 @@ func TestSettings(t *testing.T) {
 			t.Fatalf("refused, but audited: %v", got)
 		}
 		b.post(path, good).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The settings of new &amp; shiny are saved", `value="PREMIUM" selected`, `value="7"`)
+		b.get(path).want(t, http.StatusOK, "The settings of new &amp; shiny were saved", `value="PREMIUM" selected`, `value="7"`)
 		b.post(path, good).wantRedirect(t, path)
 		app, err := s.deps.Apps.ByKey(context.Background(), s.prod.Key)
 		s.check(err)
@@ -89,14 +89,14 @@ func TestSettingsInTwoTabs(t *testing.T) {
 		second.Set("statusQueryEnabled", "true")
 		second.Set("name", "renamed")
 		b.post(path, second).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The settings of renamed are saved")
+		b.get(path).want(t, http.StatusOK, "The settings of renamed were saved")
 		first.Set("blocklistLimit", "many")
 		refused := b.post(path, first)
 		refused.want(t, http.StatusUnprocessableEntity, `id="blocklistLimit-error" role="alert"`)
 		first = refused.form() // the form shown again still has the values it was loaded with
 		first.Set("blocklistLimit", "55")
 		b.post(path, first).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The settings of renamed are saved")
+		b.get(path).want(t, http.StatusOK, "The settings of renamed were saved")
 		want := models.DefaultAppSettings()
 		want.FriendLimit, want.BlocklistLimit, want.StatusQueryEnabled = 777, 55, true
 		if got := app(); got.Settings != want || got.Name != "renamed" {
@@ -113,7 +113,7 @@ func TestSettingsInTwoTabs(t *testing.T) {
 		// A switch that was on stays on if the form did not contain it.
 		first = b.get(path).form()
 		b.post(path, first).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "You changed nothing", "!are saved")
+		b.get(path).want(t, http.StatusOK, "You changed nothing", "!were saved")
 		first.Del("statusQueryEnabled")
 		b.post(path, first).wantRedirect(t, path)
 		if got := app(); got.Settings.StatusQueryEnabled {
@@ -131,7 +131,7 @@ func TestSettingsInTwoTabs(t *testing.T) {
 		second.Set("edition", "PREMIUM")
 		b.post(path, second).wantRedirect(t, path)
 		first.Set("registeredUserLimit", "5")
-		b.post(path, first).want(t, http.StatusUnprocessableEntity, `id="registeredUserLimit-error" role="alert"`, "changed in the meantime")
+		b.post(path, first).want(t, http.StatusUnprocessableEntity, `id="registeredUserLimit-error" role="alert"`, "has been changed")
 	})
 }
 
@@ -148,7 +148,7 @@ func TestRotateSecret(t *testing.T) {
 			t.Fatal("asking rotated the secret")
 		}
 		answer := b.post(path, nil)
-		answer.want(t, http.StatusOK, "shown this once")
+		answer.want(t, http.StatusOK, "shown only once")
 		found := shownSecret.FindStringSubmatch(answer.body)
 		if found == nil || answer.Header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("no secret, or one that is kept\n%s", answer.body)

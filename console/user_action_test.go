@@ -53,16 +53,16 @@ func TestUserActions(t *testing.T) {
 		}{
 			{"unban", nil, "ann is not banned", "ann is not banned", models.UserActive},
 			{"disconnect", nil, "Disconnect all devices of ann?", "ann was disconnected.", models.UserActive},
-			{"disconnect", nil, "no such connection", "no such connection", models.UserActive},
+			{"disconnect", nil, "no longer has this connection", "no longer has this connection", models.UserActive},
 			{"ban", ban, "All devices are disconnected at once", "ann is banned.", models.UserBanned},
-			{"ban", ban, "Change the ban of ann?", "The ban of ann is changed.", models.UserBanned},
-			{"unban", nil, "Lift the ban of ann?", "The ban of ann is lifted.", models.UserActive},
+			{"ban", ban, "Change the ban of ann?", "The ban of ann was changed.", models.UserBanned},
+			{"unban", nil, "Lift the ban of ann?", "The ban of ann was lifted.", models.UserActive},
 			{"expire-tokens", nil, "End all tokens of ann?", "All tokens of ann have ended.", models.UserActive},
-			{"expire-tokens", nil, "End all tokens of ann?", "had ended already", models.UserActive},
+			{"expire-tokens", nil, "End all tokens of ann?", "had already ended", models.UserActive},
 			{"reactivate", nil, "ann is not deactivated", "ann is not deactivated", models.UserActive},
-			{"deactivate", nil, "erased for good", "ann is deactivated.", models.UserDeactivated},
-			{"deactivate", nil, "was deactivated already", "was deactivated already", models.UserDeactivated},
-			{"expire-tokens", nil, "had ended already", "had ended already", models.UserDeactivated},
+			{"deactivate", nil, "erased permanently", "ann is deactivated.", models.UserDeactivated},
+			{"deactivate", nil, "was already deactivated", "was already deactivated", models.UserDeactivated},
+			{"expire-tokens", nil, "had already ended", "had already ended", models.UserDeactivated},
 			{"ban", ban, "Reactivate the user first", "Reactivate the user first", models.UserDeactivated},
 			{"reactivate", nil, "Reactivate ann?", "ann is reactivated.", models.UserActive},
 		}
@@ -110,7 +110,7 @@ func TestReactivatingWithoutRoom(t *testing.T) {
 	b.post(path+"/deactivate", nil)
 	s.check(s.db.Exec(context.Background(), "UPDATE apps SET registered_user_count = 100 WHERE id = ?", s.dev.ID))
 	b.post(path+"/reactivate", nil).wantRedirect(t, path)
-	b.get(path).want(t, http.StatusOK, "the app holds all the users it may", "Deactivated")
+	b.get(path).want(t, http.StatusOK, "the app has reached its limit of users", "Deactivated")
 }
 
 func TestDisconnectOneDevice(t *testing.T) {
@@ -127,9 +127,9 @@ func TestDisconnectOneDevice(t *testing.T) {
 	device := devices[1].ID
 	b.get(path).want(t, http.StatusOK, path+"/disconnect?device="+device)
 	b.get(path+"/disconnect?device="+device).want(t, http.StatusOK, "Disconnect this device of ann?", `name="device" value="`+device+`"`)
-	b.get(path+"/disconnect?device=NOBODYS").want(t, http.StatusOK, "no such connection")
+	b.get(path+"/disconnect?device=NOBODYS").want(t, http.StatusOK, "no longer has this connection")
 	b.post(path+"/disconnect", url.Values{"device": {"NOBODYS"}}).wantRedirect(t, path)
-	b.get(path).want(t, http.StatusOK, "no such connection", device)
+	b.get(path).want(t, http.StatusOK, "no longer has this connection", device)
 	b.post(path+"/disconnect", url.Values{"device": {device}}).wantRedirect(t, path)
 	b.get(path).want(t, http.StatusOK, "ann was disconnected.", "!"+device, "Online")
 	if <-second; len(first) != 0 {

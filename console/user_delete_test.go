@@ -32,7 +32,7 @@ func TestDeleteUser(t *testing.T) {
 		if !s.there(s.dev, "ann") {
 			t.Fatal("the ID of another user deleted this one")
 		}
-		b.get(root).want(t, http.StatusOK, "ANN was gone already")
+		b.get(root).want(t, http.StatusOK, "ANN no longer existed")
 
 		b.post(path+"/delete", nil).wantRedirect(t, root)
 		if s.there(s.dev, "ann") {
@@ -49,7 +49,7 @@ func TestDeleteUser(t *testing.T) {
 		b.get(path).want(t, http.StatusNotFound)
 
 		b.post(path+"/delete", nil).wantRedirect(t, root)
-		b.get(root).want(t, http.StatusOK, "ann was gone already")
+		b.get(root).want(t, http.StatusOK, "ann no longer existed")
 
 		var entries []models.AuditEntry
 		s.check(db.Read(t.Context()).Where("action = ?", "user.delete").Find(&entries).Error)
@@ -70,10 +70,10 @@ func TestDeleteUser_Production(t *testing.T) {
 			t.Error("the user is gone")
 		}
 		user := userPath(s.prod, "ann")
-		b.get(user).want(t, http.StatusOK, "only deactivated", "!This one is deactivated")
-		b.get(user+"/deactivate").want(t, http.StatusOK, "Deactivate and erase", "as an empty account", "!for good</button>")
+		b.get(user).want(t, http.StatusOK, "only deactivated", "!This user is deactivated")
+		b.get(user+"/deactivate").want(t, http.StatusOK, "Deactivate and erase", "as an empty account", "!permanently</button>")
 		b.post(user+"/deactivate", nil).wantRedirect(t, user)
-		b.get(user).want(t, http.StatusOK, "This one is deactivated: its profile and its lists are erased.", "!only deactivated")
+		b.get(user).want(t, http.StatusOK, "This user is deactivated: its profile and its lists are erased.", "!only deactivated")
 	})
 }
 

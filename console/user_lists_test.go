@@ -45,7 +45,7 @@ func TestUserLists(t *testing.T) {
 		_, err = s.presence.Subscribe(ctx, s.dev, s.user(s.dev, "ann"), []string{"bob"})
 		s.check(err)
 		b.get(path).want(t, http.StatusOK, "Name of bob", "&lt;script&gt;", "!<script>alert", "blocked",
-			"Name of cat", "Hello &amp; &lt;b&gt;", "2026-11-27 08:00 UTC", "Name of dan", "Name of eve", "The whitelist is off", "Nothing so far.")
+			"Name of cat", "Hello &amp; &lt;b&gt;", "2026-11-27 08:00 UTC", "Name of dan", "Name of eve", "The whitelist is off", "None so far.")
 		for list, who := range map[string]string{"friends": "bob", "incoming": "cat", "outgoing": "dan", "blocklist": "bob", "whitelist": "eve", "subscriptions": "bob"} {
 			b.get(path+"/"+list).want(t, http.StatusOK, "Name of "+who, userPath(s.dev, who)+`"`)
 			b.get(userPath(s.prod, "ann")+"/"+list).want(t, http.StatusOK, "!Name of", "Back to the user")
@@ -148,15 +148,15 @@ func TestPermission_Explained(t *testing.T) {
 	b.get(path).want(t, http.StatusOK, "ID of the sender", "!Decision")
 	for _, c := range []struct{ from, to, rule, remedy string }{
 		{"bob", "ann", "No rule forbids it.", "The whitelist of ann is turned on: bob is not on it."},
-		{"ann", "ann", "Lists and settings do not count for messages to oneself.", "ann is banned or deactivated."},
+		{"ann", "ann", "Lists and settings do not apply to messages to oneself.", "ann is banned or deactivated."},
 		{"banned", "banned", "banned is banned.", "Lift the ban of banned"},
-		{"nobody", "ann", "The app has no user nobody.", "has to register nobody"},
+		{"nobody", "ann", "The app has no user nobody.", "must register nobody"},
 		{"gone", "ann", "gone is deactivated.", "Reactivate gone"},
 		{"banned", "ann", "banned is banned.", "Lift the ban of banned"},
-		{"ann", "nobody", "The app has no user nobody.", "has to register nobody"},
+		{"ann", "nobody", "The app has no user nobody.", "must register nobody"},
 		{"ann", "gone", "gone is deactivated.", "Reactivate gone"},
-		{"ann", "shy", "The whitelist of shy is on, and ann is not on it.", "puts ann on the whitelist of shy"},
-		{"blocked", "ann", "ann has blocked on its blocklist.", "takes blocked off the blocklist of ann"},
+		{"ann", "shy", "The whitelist of shy is on, and ann is not on it.", "adds ann to the whitelist of shy"},
+		{"blocked", "ann", "ann has blocked on its blocklist.", "removes blocked from the blocklist of ann"},
 		{hostile, "王", "The app has no user", "&lt;script&gt;"},
 	} {
 		b.get(ask(c.from, c.to)).want(t, http.StatusOK, c.rule, c.remedy, "!<script>alert")
@@ -165,14 +165,14 @@ func TestPermission_Explained(t *testing.T) {
 	// One obstacle behind another, and what an allowed message depends on.
 	_, err = s.relations.AddToBlocklist(ctx, s.dev, "shy", []string{"ann"})
 	s.check(err)
-	b.get(ask("ann", "shy")).want(t, http.StatusOK, "and ann is also taken off the blocklist of shy", "!together")
+	b.get(ask("ann", "shy")).want(t, http.StatusOK, "and ann is also removed from the blocklist of shy", "!together")
 	_, err = s.relations.AddToWhitelist(ctx, s.dev, "shy", []string{"ann"})
 	s.check(err)
-	b.get(ask("ann", "shy")).want(t, http.StatusOK, "Each of these alone forbids it:",
-		"takes ann off the whitelist of shy", "The whitelist of shy is turned off", "!turned on: ann", "!puts ann on the blocklist")
+	b.get(ask("ann", "shy")).want(t, http.StatusOK, "Any one of these changes forbids it:",
+		"removes ann from the whitelist of shy", "The whitelist of shy is turned off", "!turned on: ann", "!puts ann on the blocklist")
 	s.check(s.db.Exec(ctx, "UPDATE apps SET only_friends_can_message = ? WHERE id = ?", true, s.dev.ID))
-	b.get(ask("bob", "ann")).want(t, http.StatusOK, "the two are no friends", "onlyFriendsCanMessage", userPath(s.dev, "bob"))
-	b.get(ask("blocked", "ann")).want(t, http.StatusOK, "All of this together allows it:", "takes blocked off the blocklist of ann", "The two become friends")
+	b.get(ask("bob", "ann")).want(t, http.StatusOK, "the two are not friends", "onlyFriendsCanMessage", userPath(s.dev, "bob"))
+	b.get(ask("blocked", "ann")).want(t, http.StatusOK, "All of these changes together allow it:", "removes blocked from the blocklist of ann", "The two become friends")
 	s.befriend("bob", nil)
 	b.get(ask("bob", "ann")).want(t, http.StatusOK, "The two are no longer friends", "!The two become friends")
 }

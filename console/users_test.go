@@ -106,9 +106,9 @@ func TestUsersSearch(t *testing.T) {
 			b.get(root+"?q="+url.QueryEscape(search)).want(t, http.StatusOK, root+"/"+found+`"`, "!"+root+"/"+other+`"`)
 		}
 		for _, search := range []string{"zzz", "0_0", hostile, "\xff\xfe,", strings.Repeat("x", 5000), "' OR 1=1 --"} {
-			b.get(root+"?q="+url.QueryEscape(search)).want(t, http.StatusOK, "Nobody matches", "Show all users", "!<script>alert")
+			b.get(root+"?q="+url.QueryEscape(search)).want(t, http.StatusOK, "No user matches", "Show all users", "!<script>alert")
 		}
-		s.as("viewer").get("/console/apps/"+s.prod.Key+"/users?q=bob").want(t, http.StatusOK, "Nobody matches")
+		s.as("viewer").get("/console/apps/"+s.prod.Key+"/users?q=bob").want(t, http.StatusOK, "No user matches")
 	})
 }
 

@@ -40,7 +40,7 @@ describe('the console in Chromium', () => {
       await page.getByRole('link', { name: 'Chat in development' }).click();
       await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByText('of 100 users registered').waitFor();
-      const search = page.getByRole('search').getByLabel('Beginning of an ID, or part of a name');
+      const search = page.getByRole('search').getByLabel('Start of an ID, or part of a name');
       await search.fill('ea Leav'); // part of the name
       await page.getByRole('button', { name: 'Search' }).click();
       await page.getByRole('link', { name: id, exact: true }).waitFor();
@@ -60,7 +60,7 @@ describe('the console in Chromium', () => {
       await page.getByRole('link', { name: 'Keep the user' }).click();
       assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
       await page.getByRole('link', { name: 'Delete this user' }).click();
-      await page.getByRole('button', { name: 'Delete for good' }).click();
+      await page.getByRole('button', { name: 'Delete permanently' }).click();
 
       await page.getByRole('status').filter({ hasText: `${id} was deleted.` }).waitFor();
       assert.equal(await page.getByRole('link', { name: id, exact: true }).count(), 0);
@@ -94,16 +94,16 @@ describe('the console in Chromium', () => {
 
       // A mistake is told beside its field, and what was typed stays.
       // Filling in a length chooses it; without a script nobody is banned for another.
-      const own = page.getByRole('radio', { name: 'Own length' });
-      await page.getByLabel('How many').fill('31');
+      const own = page.getByRole('radio', { name: 'Custom length' });
+      await page.getByLabel('Number').fill('31');
       if (javaScriptEnabled) {
         assert.ok(await own.isChecked());
         await page.getByRole('radio', { name: '7 days' }).check();
-        assert.equal(await page.getByLabel('How many').inputValue(), '');
+        assert.equal(await page.getByLabel('Number').inputValue(), '');
         await page.getByLabel('Unit').selectOption('hours');
         assert.ok(await own.isChecked());
         await page.getByLabel('Unit').selectOption('days');
-        await page.getByLabel('How many').fill('31');
+        await page.getByLabel('Number').fill('31');
       } else {
         await page.getByRole('button', { name: 'Ban the user' }).click();
         await page.getByRole('alert').filter({ hasText: 'Another length is chosen' }).waitFor();
@@ -113,11 +113,11 @@ describe('the console in Chromium', () => {
       await page.getByLabel('Reason').fill('Advertising in every room');
       await page.getByRole('button', { name: 'Ban the user' }).click();
       await page.getByRole('alert').filter({ hasText: '1 minute to 30 days' }).waitFor();
-      assert.equal(await page.getByLabel('How many').inputValue(), '31');
+      assert.equal(await page.getByLabel('Number').inputValue(), '31');
       assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
 
       await page.getByRole('radio', { name: '1 day', exact: true }).check();
-      if (!javaScriptEnabled) await page.getByLabel('How many').fill('');
+      if (!javaScriptEnabled) await page.getByLabel('Number').fill('');
       await page.getByRole('button', { name: 'Ban the user' }).click();
       await page.getByRole('status').filter({ hasText: `${id} is banned.` }).waitFor();
       await page.getByText('Advertising in every room').waitFor();
@@ -126,7 +126,7 @@ describe('the console in Chromium', () => {
 
       await page.getByRole('link', { name: 'Lift the ban' }).click();
       await page.getByRole('button', { name: 'Lift the ban' }).click();
-      await page.getByRole('status').filter({ hasText: `The ban of ${id} is lifted.` }).waitFor();
+      await page.getByRole('status').filter({ hasText: `The ban of ${id} was lifted.` }).waitFor();
       assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
 
       // One device of two, and then the tokens.
@@ -159,13 +159,13 @@ describe('the console in Chromium', () => {
       await page.getByRole('status').filter({ hasText: `The whitelist of ${b} is on.` }).waitFor();
 
       await page.getByRole('link', { name: 'Chat in development' }).click();
-      await page.getByRole('link', { name: 'Who may message whom' }).click();
+      await page.getByRole('link', { name: 'Message permission' }).click();
       await page.getByLabel('ID of the sender').fill(a);
       await page.getByLabel('ID of the recipient').fill(b);
-      await page.getByRole('button', { name: 'Find out' }).click();
+      await page.getByRole('button', { name: 'Check' }).click();
       await page.getByRole('heading', { name: `${a} may not message ${b}` }).waitFor();
       await page.getByText(`The whitelist of ${b} is on, and ${a} is not on it.`).waitFor();
-      await page.getByText(`The App Server puts ${a} on the whitelist of ${b}`).waitFor();
+      await page.getByText(`The App Server adds ${a} to the whitelist of ${b}`).waitFor();
 
       await app.send('mutation ($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }', {
         input: { userId: b, ids: [a] },
@@ -175,7 +175,7 @@ describe('the console in Chromium', () => {
 
       // And tomorrow somebody asks who did it.
       await page.getByRole('link', { name: 'Audit' }).click();
-      await page.getByLabel('Whom').fill(b);
+      await page.getByLabel('Target').fill(b);
       await page.getByRole('button', { name: 'Filter' }).click();
       const row = page.getByRole('row').filter({ hasText: 'Turned a whitelist on' });
       await row.getByRole('cell', { name: 'admin' }).waitFor();
@@ -218,13 +218,13 @@ describe('the console in Chromium', () => {
       // Some of them first.
       await page.getByRole('checkbox', { name: 'Choose tester-2' }).check();
       await page.getByRole('checkbox', { name: 'Choose tester-5' }).check();
-      await page.getByRole('button', { name: 'Delete the chosen' }).click();
+      await page.getByRole('button', { name: 'Delete the chosen users' }).click();
       await page.getByRole('heading', { name: 'Delete 2 users?' }).waitFor();
-      await page.getByRole('button', { name: 'Delete for good' }).click();
+      await page.getByRole('button', { name: 'Delete permanently' }).click();
       await operator.finished('Users deleted: 2.');
       await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
-      await page.getByRole('button', { name: 'Ban the chosen' }).click();
+      await page.getByRole('button', { name: 'Ban the chosen users' }).click();
       await page.getByRole('heading', { name: 'Ban 1 user?' }).waitFor();
       await page.getByRole('button', { name: 'Ban them' }).click();
       await operator.finished('Users banned: 1.');
@@ -245,9 +245,9 @@ describe('the console in Chromium', () => {
       await page.getByRole('link', { name: 'Change the ban' }).click();
       await page.getByLabel('Reason').fill('Still testing');
       await page.getByRole('button', { name: 'Change the ban' }).click();
-      await page.getByRole('status').filter({ hasText: 'The ban of tester-1 is changed.' }).waitFor();
+      await page.getByRole('status').filter({ hasText: 'The ban of tester-1 was changed.' }).waitFor();
       await page.getByText('Still testing').waitFor();
-      await page.getByRole('link', { name: 'Who may message this user' }).click();
+      await page.getByRole('link', { name: 'Which users may message this one' }).click();
       assert.equal(await page.getByLabel('ID of the recipient').inputValue(), 'tester-1');
       await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByLabel('Which users').selectOption('Banned');
@@ -260,13 +260,13 @@ describe('the console in Chromium', () => {
 
       await page.getByRole('link', { name: 'Delete all test users' }).click();
       await page.getByLabel('Type 5 to confirm').fill('7');
-      await page.getByRole('button', { name: 'Delete them all for good' }).click();
+      await page.getByRole('button', { name: 'Delete all permanently' }).click();
       await page.getByRole('alert').filter({ hasText: 'The number is not 5' }).waitFor();
       assert.notEqual((await backend.send('{ user(id: "tester-3") { id } }')).user, null);
       await page.getByLabel('Type 5 to confirm').fill('5');
-      await page.getByRole('button', { name: 'Delete them all for good' }).click();
+      await page.getByRole('button', { name: 'Delete all permanently' }).click();
       await operator.finished('Users deleted: 5.');
-      await page.getByRole('link', { name: 'Long work' }).first().click();
+      await page.getByRole('link', { name: 'Jobs' }).first().click();
       await page.getByRole('row').filter({ hasText: 'Deleting all test users' }).getByText('Done').waitFor();
       await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByRole('heading', { name: 'No users yet' }).waitFor();
@@ -285,15 +285,15 @@ describe('the console in Chromium', () => {
       await operator.login();
       await page.getByRole('link', { name }).click();
       await page.getByRole('link', { name: 'Settings', exact: true }).click();
-      const query = page.getByRole('checkbox', { name: 'Users may ask for others’ status' });
+      const query = page.getByRole('checkbox', { name: 'Users may query others’ status' });
       await query.check();
       await page.getByRole('button', { name: 'Save the settings' }).click();
-      await page.getByRole('alert').filter({ hasText: 'Edition Standard lacks this switch' }).waitFor();
+      await page.getByRole('alert').filter({ hasText: 'Edition Standard does not have this setting' }).waitFor();
       assert.ok(await query.isChecked());
       await page.getByLabel('Edition').selectOption('Flagship');
-      await page.getByLabel('Friends a user may have').fill('12');
+      await page.getByLabel('Friends per user').fill('12');
       await page.getByRole('button', { name: 'Save the settings' }).click();
-      await page.getByRole('status').filter({ hasText: 'are saved and in force' }).waitFor();
+      await page.getByRole('status').filter({ hasText: 'were saved and are in effect' }).waitFor();
       const [saved] = JSON.parse(await server.command('app', 'list', '--json')).filter((a) => a.key === settled.key);
       assert.equal(saved.edition, 'FLAGSHIP');
       assert.equal(saved.settings.friendLimit, 12);
@@ -302,22 +302,22 @@ describe('the console in Chromium', () => {
       // Another tab changes something else, and neither undoes what the other did.
       const other = await operator.context.newPage();
       await other.goto(page.url());
-      await other.getByLabel('Friends a user may have').fill('777');
+      await other.getByLabel('Friends per user').fill('777');
       await other.getByRole('button', { name: 'Save the settings' }).click();
-      await other.getByRole('status').filter({ hasText: 'are saved and in force' }).waitFor();
+      await other.getByRole('status').filter({ hasText: 'were saved and are in effect' }).waitFor();
       await other.close();
-      await page.getByLabel('Entries on a blocklist').fill('55');
+      await page.getByLabel('Blocklist entries per user').fill('55');
       await page.getByRole('button', { name: 'Save the settings' }).click();
-      await page.getByRole('status').filter({ hasText: 'are saved and in force' }).waitFor();
-      assert.equal(await page.getByLabel('Friends a user may have').inputValue(), '777');
-      assert.equal(await page.getByLabel('Entries on a blocklist').inputValue(), '55');
+      await page.getByRole('status').filter({ hasText: 'were saved and are in effect' }).waitFor();
+      assert.equal(await page.getByLabel('Friends per user').inputValue(), '777');
+      assert.equal(await page.getByLabel('Blocklist entries per user').inputValue(), '55');
       await page.getByRole('button', { name: 'Save the settings' }).click();
       await page.getByRole('status').filter({ hasText: 'You changed nothing' }).waitFor();
 
       await page.getByRole('link', { name: 'Rotate the secret' }).click();
       await page.getByRole('button', { name: 'Make a new secret' }).click();
       await operator.confirm();
-      await page.getByText('shown this once').waitFor();
+      await page.getByText('shown only once').waitFor();
       const secret = await page.getByRole('definition').nth(1).innerText();
       await assert.rejects(AppServer.login(server, settled), { code: 'UNAUTHENTICATED' });
       await AppServer.login(server, { ...settled, secret });
@@ -340,7 +340,7 @@ describe('the console in Chromium', () => {
     await page.getByRole('link', { name: 'member-18', exact: true }).waitFor({ state: 'detached' });
     await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
     await page.getByLabel('Which users').selectOption('Banned');
-    await page.getByRole('heading', { name: 'Nobody matches' }).waitFor();
+    await page.getByRole('heading', { name: 'No user matches' }).waitFor();
     assert.match(page.url(), /\?(?=.*q=member-17)(?=.*show=banned)/);
     await page.getByLabel('Which users').selectOption('All users');
     await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();

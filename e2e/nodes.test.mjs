@@ -108,7 +108,7 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     await page.getByText('2 connections').waitFor();
     for (const link of links) assert.equal((await link.request('{ app { name } }')).data.app.name, created.name);
     await page.getByRole('link', { name: 'Close all connections' }).click();
-    await page.getByRole('button', { name: 'Close them all' }).click();
+    await page.getByRole('button', { name: 'Close all' }).click();
     await page.getByRole('heading', { name: 'No App Server is connected' }).waitFor();
     for (const link of links) {
       assert.deepEqual(await within(link.closed, 'the close'), { code: 4401, reason: 'Unauthorized: closed by an operator' });

@@ -76,7 +76,7 @@ describe('operators, apps and tokens in Chromium', () => {
     await page.getByLabel('User ID').fill('plain');
     await page.getByRole('button', { name: 'Fill in a token' }).click();
     await operator.confirm('a wrong one');
-    await page.getByRole('alert').filter({ hasText: 'That is not your present password.' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'That is not your current password.' }).waitFor();
     await operator.confirm(); // the form still has the user's ID
     const made = page.getByRole('status').filter({ hasText: 'A token of the user plain' });
     await made.locator('summary').click();
@@ -113,7 +113,7 @@ describe('operators, apps and tokens in Chromium', () => {
       await page.getByRole('link', { name: 'Make an admin' }).click();
       await page.getByRole('heading', { name: `Make ${name} an admin?` }).waitFor();
       await page.getByRole('button', { name: 'Make an admin' }).click();
-      await page.getByRole('status').filter({ hasText: `${name} is an admin now.` }).waitFor();
+      await page.getByRole('status').filter({ hasText: `${name} is now an admin.` }).waitFor();
       await other.page.reload();
       await other.page.getByRole('link', { name: 'New app' }).waitFor();
 
@@ -126,7 +126,7 @@ describe('operators, apps and tokens in Chromium', () => {
       await other.login(name, password);
       await page.getByRole('link', { name: 'Delete this operator' }).click();
       await page.getByRole('heading', { name: `Delete the operator ${name}?` }).waitFor();
-      await page.getByRole('button', { name: 'Delete for good' }).click();
+      await page.getByRole('button', { name: 'Delete permanently' }).click();
       await page.getByRole('status').filter({ hasText: `The operator ${name} was deleted.` }).waitFor();
       await other.page.reload();
       await other.page.getByLabel('Password').waitFor();
@@ -139,7 +139,7 @@ describe('operators, apps and tokens in Chromium', () => {
       assert.equal(await page.getByRole('link', { name: 'Set a new password' }).count(), 0);
       await operator.open('/console/operators/1/password');
       await page.getByRole('main').getByRole('link', { name: 'Your account' }).click();
-      await page.getByLabel('Present password').waitFor();
+      await page.getByLabel('Current password').waitFor();
       operator.errors = operator.errors.filter((error) => !error.includes('422')); // the taken name
       await operator.leave();
       await other.leave();
@@ -159,19 +159,19 @@ describe('operators, apps and tokens in Chromium', () => {
       await page.getByRole('status').filter({ hasText: 'The sessions have ended.' }).waitFor();
       await other.page.reload();
       await other.page.getByLabel('Password').waitFor();
-      const [current, next, again] = ['Present password', 'New password', 'New password once more'].map((label) =>
+      const [current, next, again] = ['Current password', 'New password', 'Repeat the new password'].map((label) =>
         page.getByLabel(label, { exact: true }));
       await current.fill('a wrong guess');
       await next.fill('another good one');
       await again.fill('another good one');
       await page.getByRole('button', { name: 'Change the password' }).click();
-      await page.getByRole('alert').filter({ hasText: 'That is not your present password.' }).waitFor();
+      await page.getByRole('alert').filter({ hasText: 'That is not your current password.' }).waitFor();
       assert.equal(await next.inputValue(), ''); // passwords do not come back
       await current.fill('only looking around');
       await next.fill('another good one');
       await again.fill('another good one');
       await page.getByRole('button', { name: 'Change the password' }).click();
-      await page.getByRole('status').filter({ hasText: 'Your password is changed' }).waitFor();
+      await page.getByRole('status').filter({ hasText: 'Your password was changed' }).waitFor();
       await other.login(name, 'another good one');
       operator.errors = operator.errors.filter((error) => !error.includes('422')); // the wrong guess
       await operator.leave();
@@ -191,8 +191,8 @@ describe('operators, apps and tokens in Chromium', () => {
       assert.ok(await page.getByRole('radio', { name: 'Production' }).isChecked());
       await page.getByLabel('Name').fill(`Made ${mode} script`);
       await page.getByRole('button', { name: 'Create the app' }).click();
-      await page.getByText('shown this once').waitFor();
-      await page.getByRole('heading', { name: 'The app is created' }).waitFor();
+      await page.getByText('shown only once').waitFor();
+      await page.getByRole('heading', { name: 'The app was created' }).waitFor();
       const [key, secret] = await page.getByRole('definition').allInnerTexts();
       await AppServer.login(server, { key, secret });
       const [made] = JSON.parse(await server.command('app', 'list', '--json')).filter((a) => a.key === key);
@@ -220,7 +220,7 @@ describe('operators, apps and tokens in Chromium', () => {
       assert.deepEqual([end, rest], ['', []]);
 
       await page.getByRole('link', { name: 'Audit' }).click();
-      await page.getByLabel('What').selectOption('Exported users');
+      await page.getByLabel('Action').selectOption('Exported users');
       await page.getByLabel('From day').fill('2000-01-01');
       await page.getByRole('button', { name: 'Filter' }).click();
       await page.getByRole('row').filter({ hasText: 'Exported users' }).first().getByRole('cell', { name: 'admin' }).waitFor();
@@ -247,14 +247,14 @@ describe('operators, apps and tokens in Chromium', () => {
     await operator.login();
     await operator.open(`/console/apps/${crowded.key}/clear`);
     await page.getByLabel(`Type 3,000 to confirm`).fill(String(total));
-    await page.getByRole('button', { name: 'Delete them all for good' }).click();
-    await page.getByText('It goes on by itself').waitFor();
+    await page.getByRole('button', { name: 'Delete all permanently' }).click();
+    await page.getByText('The job continues in the background').waitFor();
     await operator.screenshot('job-running');
     await server.kill();
     await page.getByText('The server cannot be reached.').waitFor();
     await server.start();
     // Its node is not heard of for half a minute; the page finds out by itself.
-    await page.getByText('The server that was at it has stopped').waitFor({ timeout: 60_000 });
+    await page.getByText('The server that ran the job has stopped').waitFor({ timeout: 60_000 });
     await operator.check('an interrupted job');
     await operator.screenshot('job-interrupted');
     const [, handled] = (await page.getByText(/of 3,000 users/).innerText()).match(/^([\d,]+) of/);
@@ -264,7 +264,7 @@ describe('operators, apps and tokens in Chromium', () => {
     assert.ok(gone >= Number(handled.replace(',', '')) && gone < total, `${gone} gone, ${handled} told`);
     await page.getByRole('link', { name: 'Delete the rest' }).click();
     await page.getByLabel(/^Type [\d,]+ to confirm/).fill(String(deactivatedUsers.totalCount));
-    await page.getByRole('button', { name: 'Delete them all for good' }).click();
+    await page.getByRole('button', { name: 'Delete all permanently' }).click();
     await operator.finished(`Users deleted: ${deactivatedUsers.totalCount.toLocaleString('en')}.`);
     operator.errors = operator.errors.filter((error) => !/ERR_CONNECTION|htmx:/.test(error)); // while it was down
     await operator.leave();
