@@ -1,16 +1,16 @@
-// Package migrations holds the schema's history as SQL, once for MySQL and its
-// relatives and once for SQLite, under the same numbers. A file that has been
-// released is never edited; a change is the next number, in both folders.
+// Package migrations embeds the SQL files of the schema, in one folder for MySQL and compatible
+// databases and in one for SQLite, with the same version numbers. A released file is never edited:
+// a change of the schema is a new number in both folders.
 package migrations
 
 import "embed"
 
-// MySQL holds the folder mysql: for MySQL 8, MariaDB 10.11 and later, TiDB.
+// MySQL has the folder mysql, for MySQL 8, MariaDB 10.11 and later, and TiDB.
 //
 //go:embed mysql/*.sql
 var MySQL embed.FS
 
-// SQLite holds the folder sqlite.
+// SQLite has the folder sqlite.
 //
 //go:embed sqlite/*.sql
 var SQLite embed.FS

@@ -1,31 +1,31 @@
 package models
 
-// Environment says what an app is for; it never changes after creation.
+// Environment is what an app is for. It never changes after the app is created.
 type Environment string
 
-// The environments. A DEVELOPMENT app holds at most DevelopmentUserLimit users,
-// which operators may delete; a PRODUCTION app's users can only be deactivated.
+// The environments. A DEVELOPMENT app has at most DevelopmentUserLimit users, which operators may
+// delete. The users of a PRODUCTION app can only be deactivated.
 const (
 	EnvironmentDevelopment Environment = "DEVELOPMENT"
 	EnvironmentProduction  Environment = "PRODUCTION"
 )
 
-// Edition is what the app's owner has booked.
+// Edition is the edition that the app's owner has booked.
 type Edition string
 
-// The editions, lowest first. STANDARD limits the users of a PRODUCTION app and
-// lacks the status switches; the others have neither limit.
+// The editions, lowest first. STANDARD limits the users of a PRODUCTION app and does not have the
+// status switches. The other editions have the switches and no limit.
 const (
 	EditionStandard Edition = "STANDARD"
 	EditionFlagship Edition = "FLAGSHIP"
 	EditionPremium  Edition = "PREMIUM"
 )
 
-// DevelopmentUserLimit is how many registered users a DEVELOPMENT app holds,
-// whatever its edition (as RongCloud's development environment does).
+// DevelopmentUserLimit is the maximum number of registered users of a DEVELOPMENT app, whatever its
+// edition, as in RongCloud's development environment.
 const DevelopmentUserLimit = 100
 
-// AppSettings are the switches and limits of one app that its App Server sees.
+// AppSettings are the switches and limits of an app that its App Server can read.
 type AppSettings struct {
 	StatusQueryEnabled        bool `json:"statusQueryEnabled"`
 	FriendStatusNotifyEnabled bool `json:"friendStatusNotifyEnabled"`
@@ -38,7 +38,7 @@ type AppSettings struct {
 	FriendRequestDailyLimit   int  `json:"friendRequestDailyLimit" validate:"min=0,max=100000"`
 }
 
-// DefaultAppSettings are those of a new app: every switch off.
+// DefaultAppSettings returns the settings of a new app: every switch is off.
 func DefaultAppSettings() AppSettings {
 	return AppSettings{
 		FriendLimit: 1000, BlocklistLimit: 500, WhitelistLimit: 3000, StatusSubscriptionLimit: 200,
@@ -46,36 +46,36 @@ func DefaultAppSettings() AppSettings {
 	}
 }
 
-// App is one tenant: a customer's application in one environment. Every other
-// row belongs to one app, and nothing of one app is visible from another.
+// App is one tenant: a customer's application in one environment. Every other row belongs to one
+// app, and nothing of one app is visible from another.
 type App struct {
 	ID          int64 `gorm:"primaryKey"`
 	Key         string
 	Name        string
 	Environment Environment
 	Edition     Edition
-	// SecretHash is the SHA-256 of the secret; the secret itself is 256 random
-	// bits, so a slow password hash would add nothing.
+	// SecretHash is the SHA-256 of the secret. The secret is 256 random bits, so a slow password
+	// hash would add nothing.
 	SecretHash []byte
-	// SecretGeneration grows with each rotation; tokens carry the one they were
-	// issued under and die with it.
+	// SecretGeneration is incremented by each rotation. A token contains the one it was issued
+	// under and is valid only as long as that is the current one.
 	SecretGeneration int
-	// ConnectionGeneration grows each time that an operator closes all connections of the app's
-	// App Servers; those that were opened under a former one end.
+	// ConnectionGeneration is incremented each time an operator closes all connections of the app's
+	// App Servers. Connections opened under an earlier one must be closed.
 	ConnectionGeneration int
-	// UserLimit bounds the registered users of a PRODUCTION app in edition
-	// STANDARD; elsewhere it is kept but not in force. See RegisteredUserLimit.
+	// UserLimit limits the registered users of a PRODUCTION app in edition STANDARD. Other apps
+	// keep it but ignore it. See RegisteredUserLimit.
 	UserLimit int
-	// Counted is the part of the counts of users that stands in this row: all of it in an
-	// app with a limit. See internal/headcount for the whole.
+	// Counted is the part of the user counts that is stored in this row: all of them in an app with
+	// a limit. See internal/headcount for the total.
 	Counted   UserCounts  `gorm:"embedded"`
 	Settings  AppSettings `gorm:"embedded"`
 	CreatedAt Time        `gorm:"autoCreateTime:false"`
 }
 
-// UserCounts are how many users an app has.
+// UserCounts are the numbers of an app's users.
 type UserCounts struct {
-	// Registered counts against the limit: all but the deactivated.
+	// Registered is compared with the limit. It excludes deactivated users.
 	Registered  int `gorm:"column:registered_user_count"`
 	Deactivated int `gorm:"column:deactivated_user_count"`
 }
@@ -88,7 +88,7 @@ type UserCountPart struct {
 	Deactivated int
 }
 
-// RegisteredUserLimit is the limit in force: nil means none.
+// RegisteredUserLimit returns the limit that applies, or nil if there is none.
 func (a *App) RegisteredUserLimit() *int {
 	switch {
 	case a.Environment == EnvironmentDevelopment:

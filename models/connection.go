@@ -7,7 +7,7 @@ type AppConnection struct {
 	NodeID int64
 	// Transport is "websocket" or "sse".
 	Transport string
-	// Address is the client's address, and UserAgent what it calls itself.
+	// Address is the client's address, and UserAgent its User-Agent header.
 	Address, UserAgent string
 	// Generation is the app's ConnectionGeneration when the connection was opened.
 	Generation int
@@ -20,7 +20,7 @@ type AppConnection struct {
 type ConnectionNode struct {
 	ID   int64 `gorm:"primaryKey;autoIncrement:false"`
 	Name string
-	// SeenAt is when the node last reported, by the clock of the database. 0: it is gone, and its
-	// connections must be deleted.
+	// SeenAt is when the node last reported, by the clock of the database. It is 0 if the node has
+	// stopped and its connections must be deleted.
 	SeenAt Time
 }

@@ -1,3 +1,3 @@
-// Package models has the nouns of the service as the database keeps them, and the
-// enums that they share with the API: no queries, no I/O.
+// Package models defines the database's rows as Go structs, and the enums that they share with the
+// API. It has no queries and no I/O.
 package models

@@ -1,13 +1,13 @@
 package models
 
-// AppFigures are what happened in an app in one bucket of time.
+// AppFigures are the statistics of an app in one bucket of time.
 type AppFigures struct {
 	AppID int64 `gorm:"primaryKey;autoIncrement:false"`
-	// Span is how long the bucket is, in milliseconds.
+	// Span is the length of the bucket in milliseconds.
 	Span     int64 `gorm:"primaryKey;autoIncrement:false"`
 	BeginsAt Time  `gorm:"primaryKey;autoIncrement:false"`
-	// Registrations are the users who were registered in it.
+	// Registrations is the number of users registered in it.
 	Registrations int
-	// PeakOnline is the most users seen online at once.
+	// PeakOnline is the maximum number of users seen online at once.
 	PeakOnline int
 }

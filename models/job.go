@@ -12,20 +12,20 @@ const (
 	JobClear JobKind = "clear"
 )
 
-// JobState is how far a job is.
+// JobState is the progress of a job.
 type JobState string
 
 // The states of jobs.
 const (
 	JobRunning JobState = "RUNNING"
 	JobDone    JobState = "DONE"
-	// JobFailed: an error ended it. What was done until then stays done.
+	// JobFailed means that an error ended the job. What was done before stays in effect.
 	JobFailed JobState = "FAILED"
-	// JobInterrupted: its node stopped. What was done until then stays done.
+	// JobInterrupted means that the job's node stopped. What was done before stays in effect.
 	JobInterrupted JobState = "INTERRUPTED"
 )
 
-// Job is work on an app's users that outlasts the request that started it.
+// Job is work on an app's users that continues after the request that started it.
 type Job struct {
 	ID    int64 `gorm:"primaryKey"`
 	AppID int64
@@ -33,10 +33,10 @@ type Job struct {
 	// Actor is the operator's name.
 	Actor string
 	State JobState
-	// Total is how many users it is about, as far as was known at its start; Handled
-	// of them were looked at, and Changed of these changed.
+	// Total is the number of users that the job concerns, as counted at its start. Handled is how
+	// many of them have been processed, and Changed how many of those were changed.
 	Total, Handled, Changed int
 	StartedAt               Time
-	// SeenAt is when its node last said that it is at it, or ended it.
+	// SeenAt is when the job's node last reported progress or the end of the job.
 	SeenAt Time
 }

@@ -1,9 +1,9 @@
 package models
 
-// Role is what an operator may do in the console.
+// Role determines what an operator may do in the console.
 type Role string
 
-// The roles: an admin does everything, a viewer changes nothing.
+// The roles: an admin may do everything, a viewer may change nothing.
 const (
 	RoleAdmin  Role = "admin"
 	RoleViewer Role = "viewer"
@@ -22,32 +22,31 @@ type Operator struct {
 // OperatorSession is one login of an operator.
 type OperatorSession struct {
 	ID int64 `gorm:"primaryKey"`
-	// TokenHash is the SHA-256 of the cookie's value, which is stored nowhere.
+	// TokenHash is the SHA-256 of the cookie's value, which is not stored.
 	TokenHash  []byte
 	OperatorID int64
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
 	LastSeenAt Time
-	// ConfirmedAt is when the operator last confirmed its password, 0 if it has not.
+	// ConfirmedAt is when the operator last confirmed its password, or 0 if it has not.
 	ConfirmedAt Time
-	// Address is where the login came from.
+	// Address is the address that the login came from.
 	Address   string
 	UserAgent string
 }
 
-// AuditEntry says who did what to whom. Rows are added and, after ROLLCALL_AUDIT_RETENTION,
-// deleted, and not changed in between, except that one for failed logins counts those that
-// follow it.
+// AuditEntry records one action. Entries are not changed after they are added, except that an entry
+// for failed logins counts those that follow it. They are deleted after ROLLCALL_AUDIT_RETENTION.
 type AuditEntry struct {
 	ID int64 `gorm:"primaryKey"`
-	// AppID is nil for what concerns no app, such as a login.
+	// AppID is nil if the action concerns no app, such as a login.
 	AppID *int64
 	At    Time
 	// Actor is the operator's name.
 	Actor  string
 	Action string
-	// Target is the external ID or name of what was acted on.
+	// Target is the external ID or the name of what the action changed.
 	Target string
-	// Detail never holds a secret, a token, or a user's name or avatar.
+	// Detail never contains a secret, a token, or a user's name or avatar.
 	Detail  string
 	Address string
 }
@@ -57,10 +56,10 @@ type KeyPurpose string
 
 // The purposes.
 const (
-	// KeySigns is for keys that sign user and app tokens. The newest signs; older ones verify.
+	// KeySigns is for keys that sign user and app tokens. The newest one signs; older ones verify.
 	KeySigns KeyPurpose = "sign"
-	// KeySeals is for the one key that encrypts the numeric keys in cursors and IDs. It stays
-	// when the signing keys are rotated, so that open pages and pending requests keep theirs.
+	// KeySeals is for the one key that encrypts the numeric keys in cursors and IDs. It is not
+	// replaced when the signing keys are rotated, so that existing cursors and IDs stay valid.
 	KeySeals KeyPurpose = "seal"
 )
 
@@ -70,14 +69,15 @@ type TokenKey struct {
 	Secret    []byte
 	CreatedAt Time `gorm:"autoCreateTime:false"`
 	Purpose   KeyPurpose
-	// RetiresAt is when tokens signed by the key end; nil: when the key is retired.
+	// RetiresAt is when tokens signed by the key stop being valid. It is nil until the key is
+	// retired.
 	RetiresAt *Time
 }
 
-// Actor is who did something by hand, for the audit.
+// Actor is the operator or command that performed an action, for the audit.
 type Actor struct {
-	// Name is an operator's name, or what stands for a command.
+	// Name is an operator's name, or the name of a command.
 	Name string
-	// Address is where the request came from; empty for a command.
+	// Address is where the request came from, or "" for a command.
 	Address string
 }

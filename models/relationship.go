@@ -1,34 +1,34 @@
 package models
 
-// Friendship is one direction of a friendship; the other direction is another
-// row. Rows of one owner lie together, newest last.
+// Friendship is one direction of a friendship; the other direction is another row. Rows of one
+// owner are stored together, newest last.
 type Friendship struct {
-	// UserID is the owner's users.id, FriendID the friend's.
+	// UserID is the users.id of the owner, FriendID that of the friend.
 	UserID    int64 `gorm:"primaryKey;autoIncrement:false"`
 	CreatedAt Time  `gorm:"primaryKey;autoCreateTime:false"`
 	FriendID  int64 `gorm:"primaryKey;autoIncrement:false"`
-	// Remark is what the owner calls the friend; nil: nothing.
+	// Remark is the owner's name for the friend, or nil if there is none.
 	Remark *string
 }
 
-// FriendRequest asks somebody to become a friend. There is at most one from one
-// user to another, and none once it is answered.
+// FriendRequest is a user's request to become another user's friend. There is at most one from one
+// user to another. It is deleted once it is accepted, declined or cancelled.
 type FriendRequest struct {
 	ID        int64 `gorm:"primaryKey"`
 	FromID    int64
 	ToID      int64
 	Message   *string
 	CreatedAt Time `gorm:"autoCreateTime:false"`
-	// ExpiresAt: from then on it is as if it were not there.
+	// ExpiresAt is when the request expires. From then on it is treated as deleted.
 	ExpiresAt Time
 	// AnnouncedAt is when the recipient was last notified of it.
 	AnnouncedAt Time
 }
 
-// FriendRequestCount counts the friend requests that a user has sent in its day.
+// FriendRequestCount counts the friend requests that a user has sent in its current day.
 type FriendRequestCount struct {
 	UserID int64 `gorm:"primaryKey;autoIncrement:false"`
-	// Since is when the day began, with the first of them.
+	// Since is when the day began, which is when the first of them was sent.
 	Since Time
 	Sent  int
 }
@@ -40,8 +40,8 @@ type Block struct {
 	BlockedID int64 `gorm:"primaryKey;autoIncrement:false"`
 }
 
-// WhitelistEntry is an entry of a user's whitelist: one who may message the user
-// while the whitelist is on.
+// WhitelistEntry is an entry of a user's whitelist. Only users on it may message the user while the
+// whitelist is on.
 type WhitelistEntry struct {
 	UserID    int64 `gorm:"primaryKey;autoIncrement:false"`
 	CreatedAt Time  `gorm:"primaryKey;autoCreateTime:false"`

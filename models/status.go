@@ -1,19 +1,20 @@
 package models
 
-// Presence says whether a user is there.
+// Presence is whether a user is online, offline or not logged in.
 type Presence int8
 
-// The presences; the numbers are what the column users.presence holds.
+// The presences. The numbers are the values of the column users.presence.
 const (
-	// PresenceUnlogined: never logged in, or the last device logged out.
+	// PresenceUnlogined means that the user has never logged in, or that its last device logged
+	// out.
 	PresenceUnlogined Presence = 0
-	// PresenceOffline: logged in, all connections ended without a logout.
+	// PresenceOffline means that the user is logged in, but all connections ended without a logout.
 	PresenceOffline Presence = 1
-	// PresenceOnline: at least one device is connected.
+	// PresenceOnline means that at least one device is connected.
 	PresenceOnline Presence = 2
 )
 
-// String is the value's name in the API.
+// String returns the value's name in the API.
 func (p Presence) String() string {
 	switch p {
 	case PresenceOnline:
@@ -24,19 +25,19 @@ func (p Presence) String() string {
 	return "UNLOGINED"
 }
 
-// UserStatus is what others see of a user's presence.
+// UserStatus is what other users see of a user's status.
 type UserStatus struct {
 	UserID       string
 	Presence     Presence
 	CustomStatus string
-	// ChangedAt is nil for a user who never logged in.
+	// ChangedAt is nil if the user has never logged in.
 	ChangedAt *Time
 }
 
-// Platform is what a device runs on, as it says itself.
+// Platform is what a device runs on, as reported by the device.
 type Platform string
 
-// The platforms. An unknown or missing name counts as OTHER.
+// The platforms. An unknown or missing name is OTHER.
 const (
 	PlatformAndroid     Platform = "ANDROID"
 	PlatformIOS         Platform = "IOS"
@@ -47,7 +48,7 @@ const (
 	PlatformOther       Platform = "OTHER"
 )
 
-// PlatformOf reads a platform's name; whatever is none of them is OTHER.
+// PlatformOf returns the platform with that name, or OTHER if there is none.
 func PlatformOf(name string) Platform {
 	switch p := Platform(name); p {
 	case PlatformAndroid, PlatformIOS, PlatformHarmonyOS, PlatformWeb, PlatformDesktop, PlatformMiniProgram:

@@ -1,10 +1,10 @@
 package models
 
-// StatusSubscription says that a user wants to hear of another's status.
+// StatusSubscription is a user's subscription to another user's status.
 type StatusSubscription struct {
-	// UserID is the owner's users.id, TargetID the other's.
+	// UserID is the users.id of the subscriber, TargetID that of the other user.
 	UserID int64 `gorm:"primaryKey;autoIncrement:false"`
-	// Position grows with each subscription of the owner.
+	// Position increases with each subscription of a user.
 	Position     int64 `gorm:"primaryKey;autoIncrement:false"`
 	TargetID     int64 `gorm:"primaryKey;autoIncrement:false"`
 	SubscribedAt Time

@@ -2,25 +2,24 @@ package models
 
 import "time"
 
-// Time is a moment in milliseconds since 1970 in UTC. Columns hold it as an
-// integer, so every database keeps, compares and indexes it alike and no
-// session time zone can shift it.
+// Time is a time in milliseconds since 1970 in UTC. Columns store it as an integer, so every
+// database stores, compares and indexes it alike and no session time zone can shift it.
 type Time int64
 
-// TimeOf cuts t to the millisecond that a column can hold.
+// TimeOf truncates t to the millisecond, the precision of a column.
 func TimeOf(t time.Time) Time { return Time(t.UnixMilli()) }
 
-// Time answers the moment as a time.Time in UTC.
+// Time returns t as a time.Time in UTC.
 func (t Time) Time() time.Time { return time.UnixMilli(int64(t)).UTC() }
 
-// Add answers the moment d later, cut to the millisecond.
+// Add returns t+d, truncated to the millisecond.
 func (t Time) Add(d time.Duration) Time { return t + Time(d.Milliseconds()) }
 
-// String is RFC 3339 in UTC with exactly three decimals, as the API writes it.
+// String returns t in RFC 3339 format, in UTC with exactly three decimals, as used in the API.
 func (t Time) String() string { return string(t.Append(nil)) }
 
-// Append appends what String answers to b. Package time has RFC 3339 without
-// decimals at hand, and takes twice as long for any other form.
+// Append appends the result of String to b. Package time is fast only for RFC 3339 without
+// decimals; other layouts take twice as long.
 func (t Time) Append(b []byte) []byte {
 	at := t.Time()
 	b = at.AppendFormat(b, time.RFC3339)

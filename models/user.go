@@ -2,8 +2,8 @@ package models
 
 import "strings"
 
-// UserState is what an account may do now; it follows the clock, so it is
-// computed (see User.State) and never stored.
+// UserState is the state of an account. It depends on the time, so it is computed by User.State and
+// never stored.
 type UserState string
 
 // The states of an account.
@@ -20,40 +20,40 @@ type User struct {
 	// ExternalID is the ID that the App Server chose: the `id` of the API.
 	ExternalID string
 	Name       string
-	// SearchName is Name as search compares it: see SearchForm.
+	// SearchName is the name in the form that searches compare; see SearchForm.
 	SearchName string
 	AvatarURL  *string
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
 	UpdatedAt  Time `gorm:"autoUpdateTime:false"`
-	// TokenGeneration grows when all tokens of the user end at once
-	// (deactivation); a token carries the one it was issued under.
+	// TokenGeneration is incremented when all tokens of the user end at once, as in a deactivation.
+	// A token contains the one it was issued under.
 	TokenGeneration int
-	// TokensValidFrom: a token issued before this moment is refused.
+	// TokensValidFrom is the earliest time of issue of a valid token.
 	TokensValidFrom Time
-	// BannedUntil is nil when never banned; a moment that has passed means no ban.
+	// BannedUntil is when the ban ends. It is nil if the user was never banned.
 	BannedUntil   *Time
 	BannedAt      *Time
 	BanReason     *string
 	DeactivatedAt *Time
-	// Presence is what a restart finds: ONLINE there means only that the user was
-	// connected when last written; who is online now is internal/presence's to say.
+	// Presence is the presence that was last written, which a restart starts from. For the current
+	// presence see internal/presence.
 	Presence Presence
-	// PresenceAt is when Presence last changed; nil: never logged in.
+	// PresenceAt is when Presence last changed, or nil if the user has never logged in.
 	PresenceAt *Time
-	// The counts of the user's lists, changed in the transactions that change them.
+	// The numbers of entries in the user's lists. They are updated in the transactions that change
+	// the lists.
 	FriendCount    int
 	BlockCount     int
 	WhitelistCount int
-	// WhitelistEnabled: only who is on the whitelist may message the user.
+	// WhitelistEnabled means that only users on the whitelist may message the user.
 	WhitelistEnabled bool
 }
 
-// ProfileColumns are the columns of which a profile is made, and a status: a user
-// that has been read with these alone shows its IDs, app, name, avatar, Presence and
-// PresenceAt, and must be asked for nothing else.
+// ProfileColumns are the columns of a profile and a status. In a user read with only these columns,
+// just the IDs, app, name, avatar, Presence and PresenceAt may be used.
 var ProfileColumns = []string{"id", "app_id", "external_id", "name", "avatar_url", "presence", "presence_at"}
 
-// State is the account's state at the moment now.
+// State returns the account's state at the time now.
 func (u *User) State(now Time) UserState {
 	switch {
 	case u.DeactivatedAt != nil:
@@ -64,6 +64,6 @@ func (u *User) State(now Time) UserState {
 	return UserActive
 }
 
-// SearchForm is how a name and what is searched in it are compared: without
-// regard to case, the same on every database.
+// SearchForm returns the form of a name or a search text that searches compare. Case is ignored, in
+// the same way on every database.
 func SearchForm(name string) string { return strings.ToLower(name) }

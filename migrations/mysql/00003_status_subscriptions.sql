@@ -1,6 +1,6 @@
 -- +goose Up
--- An owner's rows lie together in the order of its list: position grows with
--- each subscription, also within one moment.
+-- An owner's rows are stored together in the order of its list: position increases with each
+-- subscription, even within one millisecond.
 CREATE TABLE status_subscriptions (
     user_id BIGINT NOT NULL,
     position BIGINT NOT NULL,

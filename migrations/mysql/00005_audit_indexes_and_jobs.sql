@@ -1,11 +1,11 @@
 -- +goose Up
--- The audit by whom, by what and to whom, each the newest first.
+-- The audit by actor, by action and by target, each the newest first.
 ALTER TABLE audit_entries
     ADD KEY audit_entries_actor (actor, at, id),
     ADD KEY audit_entries_action (action, at, id),
     ADD KEY audit_entries_target (target, at, id);
 
--- Work that outlasts a request; seen_at says that its node is at it.
+-- Work that continues after its request. seen_at is when its node last reported progress.
 CREATE TABLE jobs (
     id BIGINT NOT NULL AUTO_INCREMENT,
     app_id BIGINT NOT NULL,

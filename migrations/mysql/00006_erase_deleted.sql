@@ -1,4 +1,4 @@
 -- +goose Up
--- Nothing to change; this is a version of SQLite's files.
+-- Nothing to change; SQLite's files have a change in this version.
 
 -- +goose Down

@@ -1,5 +1,5 @@
 -- +goose Up
--- What a key is for, and when one that signed ends.
+-- What a key is for, and when a signing key is retired.
 ALTER TABLE token_keys
     ADD COLUMN purpose VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL DEFAULT 'sign',
     ADD COLUMN retires_at BIGINT NULL;

@@ -6,7 +6,7 @@ ALTER TABLE friend_requests
     ADD COLUMN announced_at BIGINT NOT NULL DEFAULT 0,
     ADD KEY friend_requests_end (expires_at);
 
--- How many friend requests a user has sent since the beginning of its day.
+-- How many friend requests a user has sent since its current day began.
 CREATE TABLE friend_request_counts (
     user_id BIGINT NOT NULL,
     since BIGINT NOT NULL,

@@ -2,7 +2,7 @@
 -- A connection of an App Server that was opened under another generation must be closed.
 ALTER TABLE apps ADD COLUMN connection_generation INT NOT NULL DEFAULT 0;
 
--- The nodes that have connections of App Servers. seen_at is by the database's clock.
+-- The nodes that have connections of App Servers. seen_at is a time of the database's clock.
 CREATE TABLE connection_nodes (
     id BIGINT NOT NULL,
     name VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE connection_nodes (
     PRIMARY KEY (id)
 ) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin;
 
--- The open connections of App Servers. closing: an operator wants it closed.
+-- The open connections of App Servers. closing: an operator has asked for it to be closed.
 CREATE TABLE app_connections (
     id BIGINT NOT NULL,
     app_id BIGINT NOT NULL,

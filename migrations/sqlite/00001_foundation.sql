@@ -22,8 +22,8 @@ CREATE TABLE apps (
 CREATE UNIQUE INDEX apps_key ON apps ("key");
 CREATE UNIQUE INDEX apps_name ON apps (name);
 
--- AUTOINCREMENT: a numeric key is never used again after a deletion, so nothing
--- that was issued to a deleted user (a token, a cursor) can fit a later one.
+-- AUTOINCREMENT: a numeric key is never reused after a deletion, so a token or a cursor issued to a
+-- deleted user never matches a later one.
 CREATE TABLE users (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     app_id INTEGER NOT NULL,

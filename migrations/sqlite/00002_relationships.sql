@@ -4,8 +4,8 @@ ALTER TABLE users ADD COLUMN block_count INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN whitelist_count INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN whitelist_enabled BOOLEAN NOT NULL DEFAULT FALSE;
 
--- The primary keys put an owner's rows together in the order of its list, so a
--- page is one range; the unique keys answer "is X on it" and keep out doubles.
+-- The primary keys store an owner's rows together in the order of its list, so a page is one range.
+-- The unique keys serve look-ups of one entry and prevent duplicates.
 CREATE TABLE friendships (
     user_id INTEGER NOT NULL,
     created_at INTEGER NOT NULL,

@@ -1,6 +1,6 @@
 -- +goose Up
--- What happened in an app in each minute of the last hours and in each hour of the
--- last month; span is how long a bucket is, in milliseconds.
+-- The statistics of an app in each minute of the last hours and in each hour of the last month.
+-- span is the length of a bucket in milliseconds.
 CREATE TABLE app_figures (
     app_id INTEGER NOT NULL,
     span INTEGER NOT NULL,

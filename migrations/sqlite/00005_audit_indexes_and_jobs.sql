@@ -1,10 +1,10 @@
 -- +goose Up
--- The audit by whom, by what and to whom, each the newest first.
+-- The audit by actor, by action and by target, each the newest first.
 CREATE INDEX audit_entries_actor ON audit_entries (actor, at, id);
 CREATE INDEX audit_entries_action ON audit_entries (action, at, id);
 CREATE INDEX audit_entries_target ON audit_entries (target, at, id);
 
--- Work that outlasts a request; seen_at says that its node is at it.
+-- Work that continues after its request. seen_at is when its node last reported progress.
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     app_id INTEGER NOT NULL,

@@ -1,5 +1,5 @@
 -- +goose Up
--- Nothing to change. From this version on, a file has nothing of what was deleted in its
--- free space; see internal/database, Migrate.
+-- Nothing to change. From this version on, the free space of a file contains no deleted data; see
+-- Migrate in internal/database.
 
 -- +goose Down

@@ -1,5 +1,5 @@
 -- +goose Up
--- What a key is for, and when one that signed ends.
+-- What a key is for, and when a signing key is retired.
 ALTER TABLE token_keys ADD COLUMN purpose TEXT NOT NULL DEFAULT 'sign';
 ALTER TABLE token_keys ADD COLUMN retires_at INTEGER NULL;
 

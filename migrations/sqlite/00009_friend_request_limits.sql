@@ -5,7 +5,7 @@ ALTER TABLE apps ADD COLUMN friend_request_daily_limit INTEGER NOT NULL DEFAULT 
 ALTER TABLE friend_requests ADD COLUMN announced_at INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX friend_requests_end ON friend_requests (expires_at);
 
--- How many friend requests a user has sent since the beginning of its day.
+-- How many friend requests a user has sent since its current day began.
 CREATE TABLE friend_request_counts (
     user_id INTEGER PRIMARY KEY,
     since INTEGER NOT NULL,

@@ -2,14 +2,14 @@
 -- A connection of an App Server that was opened under another generation must be closed.
 ALTER TABLE apps ADD COLUMN connection_generation INTEGER NOT NULL DEFAULT 0;
 
--- The nodes that have connections of App Servers. seen_at is by the database's clock.
+-- The nodes that have connections of App Servers. seen_at is a time of the database's clock.
 CREATE TABLE connection_nodes (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
     seen_at INTEGER NOT NULL
 );
 
--- The open connections of App Servers. closing: an operator wants it closed.
+-- The open connections of App Servers. closing: an operator has asked for it to be closed.
 CREATE TABLE app_connections (
     id INTEGER PRIMARY KEY,
     app_id INTEGER NOT NULL,

@@ -1,5 +1,5 @@
 -- +goose Up
--- confirmed_at is when the operator last confirmed its password in the session, 0 if it has not.
+-- confirmed_at is when the operator last confirmed its password in the session, or 0 if it has not.
 ALTER TABLE operator_sessions ADD COLUMN confirmed_at INTEGER NOT NULL DEFAULT 0;
 
 -- +goose Down
