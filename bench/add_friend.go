@@ -10,15 +10,15 @@ import (
 	"rollcall/bench/kit"
 )
 
-// addFriend is row 4: two users become friends, with both limits and durably,
-// against a transaction of five plain statements; on MariaDB and on SQLite.
+// addFriend is row 4: two users become friends, with both limits and durably. The floor is a
+// transaction of five plain statements. It runs on MariaDB and on SQLite.
 var addFriend = row{name: "add-friend", number: 4, run: runAddFriend}
 
-// befriend makes friends of ever new pairs who are none; share of shares such
-// operations have no pair in common.
+// befriend returns an operation that makes friends of pairs that are not friends yet. The operations
+// with different values of share, of shares in all, use different pairs.
 func befriend(w *kit.World, share, shares int) operation {
-	// A stride that has no factor in common with the number of users leads to each
-	// of them, and keeps the pairs that are under way apart.
+	// The stride is coprime with the number of users, so it visits each of them, and it keeps
+	// concurrent pairs apart.
 	const stride = 7919
 	n := 0
 	return newOperation(
@@ -47,7 +47,7 @@ func runAddFriend(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Two files of the same users, because a file has one process that writes.
+	// Two files with the same users, because only one process may write to a file.
 	var worlds [2]*kit.World
 	for i := range worlds {
 		dir, err := lab.Dir()

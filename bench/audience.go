@@ -11,7 +11,7 @@ import (
 	"rollcall/bench/kit"
 )
 
-// audience is a program with its subscribers.
+// audience is a program and its subscribers.
 type audience struct {
 	name    string
 	process *kit.Process
@@ -20,7 +20,7 @@ type audience struct {
 	round   kit.Round
 }
 
-// deliveries is a slice of rows 6 and 7.
+// deliveries are the measurements of a slice of rows 6 and 7.
 type deliveries struct {
 	*kit.Deliveries
 	server      time.Duration
@@ -35,7 +35,7 @@ func (s deliveries) p50latency() float64  { return float64(s.P50) }
 func (s deliveries) p99latency() float64  { return float64(s.P99) }
 func (s deliveries) messageSize() float64 { return float64(s.MessageBytes) }
 
-// slice has changes made for a second.
+// slice makes changes for a second.
 func (a audience) slice(ctx context.Context) (s deliveries, err error) {
 	allocated, err := a.debug.Allocations(ctx)
 	if err != nil {
@@ -58,19 +58,20 @@ func (a audience) slice(ctx context.Context) (s deliveries, err error) {
 	return s, err
 }
 
-// broadcastTest is what rows 6 and 7 differ in.
+// broadcastTest has the parameters in which rows 6 and 7 differ.
 type broadcastTest struct {
 	lab         *kit.Lab
 	subscribers int
-	// actors are how many users change their statuses at once. 0: one comes and goes.
+	// actors is how many users change their status at once. If it is 0, one user connects and
+	// disconnects.
 	actors int
 	rounds int
-	// profiled is the name of the server's profile, "": none is taken.
+	// profiled is the name of the server's profile. If it is "", no profile is written.
 	profiled string
 }
 
-// run has everybody subscribe to the server, the floor and the comparator, and
-// measures them in shuffled slices.
+// run subscribes all devices to the server, the floor and the comparator, and measures them in
+// shuffled slices.
 func (t broadcastTest) run(ctx context.Context) ([][]deliveries, error) {
 	world, err := t.lab.Strangers(ctx)
 	if err != nil {
@@ -135,7 +136,7 @@ func (t broadcastTest) run(ctx context.Context) ([][]deliveries, error) {
 	})
 }
 
-// speak has the subscribers come to a program that speaks GraphQL.
+// speak subscribes the devices to a program that implements GraphQL.
 func (t broadcastTest) speak(ctx context.Context, a audience, address string, tokens []string) (audience, error) {
 	watched := make([]string, max(1, t.actors))
 	for i := range watched {
@@ -167,7 +168,7 @@ func (t broadcastTest) gather(ctx context.Context, crowd *kit.Crowd) (*kit.Swarm
 	return swarm, swarm.Open(ctx, crowd)
 }
 
-// allOf writes a figure of every audience.
+// allOf formats a figure of every audience.
 func allOf(rounds [][]deliveries, value func(deliveries) float64, write func(float64) string) string {
 	texts := make([]string, len(rounds[0]))
 	for i := range texts {

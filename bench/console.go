@@ -23,11 +23,11 @@ import (
 	"rollcall/bench/kit"
 )
 
-// console is what an operator waits for and loads: an app's overview, which comes
-// first, and its list of users, of 100 000 on SQLite. There is no floor.
+// console is row 11: what an operator loads, and how long that takes. It loads an app's overview,
+// which is the first page, and the list of its 100 000 users, on SQLite. There is no floor.
 var console = row{name: "console", number: 11, run: runConsole}
 
-// operatorPassword is that of the bench's operator.
+// operatorPassword is the password of the operator.
 const operatorPassword = "an operator of the bench"
 
 func runConsole(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
@@ -54,7 +54,7 @@ func runConsole(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	app := "/console/apps/" + key
 	for _, page := range []struct {
 		name, path string
-		// asked is what the page asks for by itself as soon as it is there.
+		// asked are the parts that the page requests by itself as soon as it is loaded.
 		asked []string
 	}{
 		{"overview", app, []string{app + "/charts?zone=Asia%2FShanghai"}},
@@ -87,7 +87,7 @@ func runConsole(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	return figures, nil
 }
 
-// consoleWorld makes an operator, and an app with users.
+// consoleWorld creates an operator, and an app with users.
 func consoleWorld(ctx context.Context, lab *kit.Lab, database string, users int) (key string, err error) {
 	binary, err := lab.Build(ctx)
 	if err != nil {
@@ -119,12 +119,12 @@ func consoleWorld(ctx context.Context, lab *kit.Lab, database string, users int)
 	return app.Key, err
 }
 
-// visitor is a browser with an operator's session, as far as it loads pages: one
-// connection, compressed answers.
+// visitor loads pages like a browser with an operator's session, over one connection and with
+// compressed responses.
 type visitor struct {
 	base   string
 	client *http.Client
-	// received counts the bytes that came over the network.
+	// received counts the bytes that arrived over the network.
 	received atomic.Int64
 }
 
@@ -140,7 +140,7 @@ func newVisitor(ctx context.Context, base string) (*visitor, error) {
 			conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
 			return countingConn{conn, &v.received}, err
 		},
-		DisableCompression: true, // weigh asks for it itself, and wants no help
+		DisableCompression: true, // weigh sends Accept-Encoding itself
 	}}
 	login := url.Values{"name": {"bench"}, "password": {operatorPassword}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/console/login", strings.NewReader(login.Encode()))
@@ -154,26 +154,26 @@ func newVisitor(ctx context.Context, base string) (*visitor, error) {
 	}
 	defer resp.Body.Close()
 	if resp.Request.URL.Path != "/console/" {
-		return nil, fmt.Errorf("the login leads to %s", resp.Request.URL)
+		return nil, fmt.Errorf("the login redirects to %s", resp.Request.URL)
 	}
 	_, err = io.Copy(io.Discard, resp.Body)
 	return v, err
 }
 
-// countingConn adds up what is read from it.
+// countingConn counts the bytes that are read from it.
 type countingConn struct {
 	net.Conn
 	received *atomic.Int64
 }
 
-// Read reads, and counts.
+// Read reads and counts.
 func (c countingConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.received.Add(int64(n))
 	return n, err
 }
 
-// get loads one address, compressed where the server does that.
+// get loads one address, compressed if the server does that.
 func (v *visitor) get(ctx context.Context, path string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.base+path, nil)
 	if err != nil {
@@ -186,15 +186,15 @@ func (v *visitor) get(ctx context.Context, path string) ([]byte, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answers %s", path, resp.Status)
+		return nil, fmt.Errorf("%s responds with %s", path, resp.Status)
 	}
 	return io.ReadAll(resp.Body)
 }
 
 var assets = regexp.MustCompile(`(?:href|src)="(/console/static/[^"]+)"`)
 
-// weigh answers how many bytes a browser that has nothing yet receives for a
-// page and what that asks for by itself, and of how many files besides.
+// weigh returns how many bytes a browser without a cache receives for a page and for what the page
+// requests by itself, and how many other files are among them.
 func (v *visitor) weigh(ctx context.Context, path string, asked []string) (size int64, files int, err error) {
 	before := v.received.Load()
 	page, err := v.get(ctx, path)
@@ -208,7 +208,7 @@ func (v *visitor) weigh(ctx context.Context, path string, asked []string) (size 
 	slices.Sort(wanted)
 	wanted = slices.Compact(wanted)
 	if len(wanted) == 0 {
-		return 0, 0, fmt.Errorf("%s names no file", path)
+		return 0, 0, fmt.Errorf("%s refers to no file", path)
 	}
 	for _, address := range append(asked, wanted...) {
 		if _, err := v.get(ctx, address); err != nil {
@@ -218,7 +218,7 @@ func (v *visitor) weigh(ctx context.Context, path string, asked []string) (size 
 	return v.received.Load() - before, len(wanted), nil
 }
 
-// time answers how long each of n loads of a page took, the shortest first.
+// time returns how long each of n loads of a page took, in ascending order.
 func (v *visitor) time(ctx context.Context, path string, n int) ([]time.Duration, error) {
 	took := make([]time.Duration, n)
 	for i := range took {

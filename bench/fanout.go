@@ -9,9 +9,9 @@ import (
 	"rollcall/bench/kit"
 )
 
-// fanout is row 6: one status change to 10 000 subscribers, each another user's
-// device with userStatus of the one who comes and goes, against a broadcast of
-// prepared bytes of the same length with gorilla/websocket.
+// fanout is row 6: one status change to 10 000 subscribers. Each is the device of another user and
+// subscribes to userStatus of a user that connects and disconnects. The floor broadcasts prepared
+// bytes of the same length with gorilla/websocket.
 var fanout = row{name: "fanout", number: 6, run: runFanout}
 
 func runFanout(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {

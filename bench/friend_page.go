@@ -10,15 +10,15 @@ import (
 	"rollcall/bench/kit"
 )
 
-// friendPage is row 3: a page of 50 friends with profile and status, against one
-// hand-written JOIN, and against stock gqlgen with GORM, both with a query for each
-// friend and with a JOIN.
+// friendPage is row 3: a page of 50 friends with profile and status. It is compared with one
+// hand-written JOIN, and with stock gqlgen and GORM, both with a query for each friend and with a
+// JOIN.
 var friendPage = row{name: "friend-page", number: 3, run: runFriendPage}
 
-// pageSize is how many friends a page has, and everybody in the shared world.
+// pageSize is the number of friends on a page and of each user in the shared world.
 const pageSize = 50
 
-// readFriends asks for random users' first page.
+// readFriends reads the first page of random users.
 func readFriends(w *kit.World) operation {
 	return newOperation(
 		fmt.Sprintf(`query($id: ID!){ user(id:$id){ friends(first: %d){ nodes { createdAt remark user { id name avatarUrl status { presence customStatus changedAt } } } } } }`, pageSize),

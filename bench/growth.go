@@ -11,12 +11,11 @@ import (
 	"rollcall/bench/kit"
 )
 
-// growth is row 9: the work of rows 1 to 4 in worlds of 10 thousand, 100 thousand
-// and 1 million users, on one MariaDB; each against the smallest.
+// growth is row 9: the work of rows 1 to 4 with 10 thousand, 100 thousand and 1 million users on
+// one MariaDB, each compared with the smallest.
 var growth = row{name: "growth", number: 9, run: runGrowth}
 
-// growthFriends is how many friends everybody has: a million users have 10 million
-// friendships.
+// growthFriends is how many friends each user has: a million users have 10 million friendships.
 const growthFriends = 20
 
 func runGrowth(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
@@ -35,7 +34,7 @@ func runGrowth(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 			return nil, err
 		}
 		worlds = append(worlds, world)
-		seeded = took // the largest's
+		seeded = took // that of the largest
 	}
 	for _, world := range worlds {
 		server, err := lab.Serve(ctx, world.Database)
@@ -74,7 +73,7 @@ func runGrowth(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	return figures, nil
 }
 
-// grow makes a world, and answers how long its users and friendships took.
+// grow makes a world and returns how long making its users and friendships took.
 func grow(ctx context.Context, lab *kit.Lab, users int) (*kit.World, time.Duration, error) {
 	database, err := lab.Database(ctx)
 	if err != nil {
@@ -92,7 +91,7 @@ func grow(ctx context.Context, lab *kit.Lab, users int) (*kit.World, time.Durati
 	return world, took, world.Rules(ctx)
 }
 
-// growthFigure compares what a request costs the server and MariaDB together.
+// growthFigure compares the CPU time of a request in the server and MariaDB together.
 func growthFigure(rounds [][]httpSlice, work string, sizes []int) kit.Figure {
 	cost := func(s httpSlice) float64 { return serverCPU(s) + databaseCPU(s) }
 	var ratios, names []string

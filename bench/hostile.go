@@ -20,11 +20,11 @@ import (
 	"rollcall/bench/kit"
 )
 
-// hostile is row 14: how much memory the server takes at most under guests that send what would be
-// expensive for a naive server, each over and over, from 200 addresses.
+// hostile is row 14: how much memory the server takes at most while guests at 200 addresses
+// repeatedly send requests that would be expensive for a naive server.
 var hostile = row{name: "hostile", number: 14, run: runHostile}
 
-// guestAddresses is from how many addresses the guests come.
+// guestAddresses is the number of addresses that the guests use.
 const guestAddresses = 200
 
 func runHostile(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
@@ -110,7 +110,8 @@ func newGuest(server string, number int) *guest {
 	return g
 }
 
-// guestKinds are what guests send, by their number. Each returns the length of the response.
+// guestKinds are the requests that guests send, by guest number. Each returns the length of the
+// response.
 var guestKinds = []func(context.Context, *guest) (int64, error){
 	func(ctx context.Context, g *guest) (int64, error) { return g.post(ctx, doublingSchema) },
 	func(ctx context.Context, g *guest) (int64, error) { return g.post(ctx, manyErrors) },
@@ -154,7 +155,8 @@ func (g *guest) post(ctx context.Context, document string) (int64, error) {
 	return io.Copy(io.Discard, resp.Body)
 }
 
-// stall claims a body of that length, sends only a part of it, and waits for the server to end it.
+// stall announces a body of that length, sends only a part of it, and waits for the server to end
+// the request.
 func (g *guest) stall(ctx context.Context, claimed, part int) (int64, error) {
 	conn, err := g.dialer.DialContext(ctx, "tcp", g.server)
 	if err != nil {
@@ -192,7 +194,7 @@ var (
 		args { name description defaultValue type { name kind } } type { name kind ofType { name kind ofType { name kind } } } } } } }`
 )
 
-// numbered returns n times format with the number in it.
+// numbered returns n copies of format, each with its number.
 func numbered(format string, n int) string {
 	var b strings.Builder
 	for i := range n {

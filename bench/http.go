@@ -16,26 +16,25 @@ import (
 	"rollcall/bench/kit"
 )
 
-// operation is what the contenders are asked over HTTP: a document, and where its
-// variables come from.
+// operation is a document, with a source of variables, that the contenders execute over HTTP.
 type operation struct {
 	prefix    string // of the body, up to the variables
 	variables func() (variables string, want []byte)
 }
 
-// newOperation answers the operation of a document. variables answers the next
-// request's, as JSON, and what the body of a right answer contains.
+// newOperation returns the operation of a document. variables returns the variables of the next
+// request as JSON, and what the body of a right response contains.
 func newOperation(query string, variables func() (variables string, want []byte)) operation {
 	return operation{prefix: fmt.Sprintf(`{"query":%q,"variables":`, query), variables: variables}
 }
 
-// body is the next request's, and what the body of a right answer contains.
+// body returns the body of the next request, and what the body of a right response contains.
 func (o operation) body() (body string, want []byte) {
 	variables, want := o.variables()
 	return o.prefix + variables + "}", want
 }
 
-// contender is one of the programs that answer the same requests.
+// contender is one of the programs that serve the same requests.
 type contender struct {
 	process *kit.Process
 	debug   kit.Debug
@@ -52,7 +51,7 @@ func contenderFloor(f *kit.Floor, token string, o operation) contender {
 	return contender{f.Process, f.Debug, f.Address, token, o}
 }
 
-// dial opens connections that ask without end.
+// dial opens connections that send requests continuously.
 func (c contender) dial(connections int) (*kit.HTTPLoad, error) {
 	head := fmt.Sprintf("POST /graphql HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAuthorization: Bearer %s\r\nContent-Length: ",
 		c.address, c.token)
@@ -62,7 +61,7 @@ func (c contender) dial(connections int) (*kit.HTTPLoad, error) {
 	})
 }
 
-// ask carries out one request and answers its body.
+// ask sends one request and returns the response's body.
 func (c contender) ask(ctx context.Context, body string) (any, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.address+"/graphql", strings.NewReader(body))
 	if err != nil {
@@ -81,25 +80,26 @@ func (c contender) ask(ctx context.Context, body string) (any, error) {
 	}
 	var answer any
 	if err := json.Unmarshal(text, &answer); err != nil {
-		return nil, fmt.Errorf("%s is answered %s %q", body, resp.Status, text)
+		return nil, fmt.Errorf("%s: response %s %q", body, resp.Status, text)
 	}
 	return answer, nil
 }
 
-// contest compares contenders: the server first, then its floor, then the rest.
+// contest compares contenders: the server first, then its floor, then the others.
 type contest struct {
 	lab         *kit.Lab
 	connections int
 	rounds      int
-	// database: they use the lab's MariaDB.
+	// database is true if the contenders use the lab's MariaDB.
 	database   bool
 	contenders []contender
 }
 
-// agreed is how many requests all contenders answer alike before they are measured.
+// agreed is how many requests must get equal responses from all contenders before they are
+// measured.
 const agreed = 200
 
-// agree makes sure that all contenders do the same work.
+// agree checks that all contenders do the same work.
 func (c contest) agree(ctx context.Context) error {
 	for range agreed {
 		body, _ := c.contenders[0].body()
@@ -112,14 +112,14 @@ func (c contest) agree(ctx context.Context) error {
 			case i == 0:
 				first = answer
 			case !reflect.DeepEqual(answer, first):
-				return fmt.Errorf("%s is answered %v by the server and %v by program %d", body, first, answer, i)
+				return fmt.Errorf("%s: response %v of the server and %v of program %d", body, first, answer, i)
 			}
 		}
 	}
 	return nil
 }
 
-// httpSlice is what a load has seen, and what it has cost.
+// httpSlice has the measurements of a load and its cost.
 type httpSlice struct {
 	kit.HTTPSample
 	server, database, generator time.Duration
@@ -127,7 +127,7 @@ type httpSlice struct {
 	allocations                 int64
 }
 
-// each answers the share of one request.
+// each divides whole by the number of requests.
 func (s httpSlice) each(whole float64) float64 { return whole / float64(s.Requests) }
 
 // run measures the contenders in shuffled slices.
@@ -189,7 +189,7 @@ func databaseCPU(s httpSlice) float64 { return s.each(float64(s.database)) }
 func queries(s httpSlice) float64     { return s.each(float64(s.queries)) }
 func allocations(s httpSlice) float64 { return s.each(float64(s.allocations)) }
 
-// all writes a figure of every contender.
+// all formats a figure of every contender.
 func all(rounds [][]httpSlice, value func(httpSlice) float64, write func(float64) string) string {
 	texts := make([]string, len(rounds[0]))
 	for i := range texts {
@@ -198,8 +198,8 @@ func all(rounds [][]httpSlice, value func(httpSlice) float64, write func(float64
 	return strings.Join(texts, " / ")
 }
 
-// figure is the line of a contest whose goal is a ratio of requests a second.
-// stock names the contenders after the floor.
+// figure returns the table's line of a contest whose goal is a ratio of requests per second. stock
+// names the contenders after the floor.
 func (c contest) figure(rounds [][]httpSlice, work string, goal float64, stock ...string) kit.Figure {
 	ratio := kit.Compare(rounds, ours, theFloor, perSecond)
 	f := kit.Figure{

@@ -10,9 +10,9 @@ import (
 	"rollcall/bench/kit"
 )
 
-// idleDevice is row 5: what a device costs in memory that is authenticated, has
-// subscribed to statusChanged and then is silent; 10 000 of them, each another
-// user's, against bare WebSockets of gorilla/websocket.
+// idleDevice is row 5: the memory of a device that is authenticated, has subscribed to
+// statusChanged and then receives nothing. There are 10 000, each of another user. The floor is
+// bare WebSockets of gorilla/websocket.
 var idleDevice = row{name: "idle-device", number: 5, run: runIdleDevice}
 
 func runIdleDevice(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
@@ -66,8 +66,8 @@ func runIdleDevice(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 // weight is what one device adds to a program.
 type weight struct{ rss, heap, stacks, goroutines float64 }
 
-// weigh compares a program at rest before and after a crowd has come; arrived
-// waits until the program has taken in all of it.
+// weigh compares a program at rest before and after a crowd has connected. arrived waits until the
+// program has processed all of it.
 func weigh(ctx context.Context, lab *kit.Lab, p *kit.Process, d kit.Debug, crowd *kit.Crowd, arrived func() error) (weight, error) {
 	before, err := kit.Settle(ctx, p, d)
 	if err != nil {

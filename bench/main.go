@@ -1,11 +1,11 @@
 //go:build linux
 
-// Bench measures Rollcall side by side with its floors, the least hand-written
-// programs that do the same work, and prints the table of README.md beside it.
+// Bench measures Rollcall side by side with its floors, the shortest hand-written programs that do
+// the same work, and prints the table of README.md beside it.
 //
-//	go run ./bench                    every row; the table in bench/README.md is written anew
+//	go run ./bench                    every row; rewrites the table in bench/README.md
 //	go run ./bench -row user-http     one row
-//	go run ./bench -short             a few seconds a row, to see that they work
+//	go run ./bench -short             a few seconds per row, to check that they work
 package main
 
 import (
@@ -27,18 +27,17 @@ import (
 // row is one benchmark, in a file of its own.
 type row struct {
 	name string
-	// number is the row's in the design's list.
+	// number is the row's number in the design.
 	number int
 	run    func(context.Context, *kit.Lab) ([]kit.Figure, error)
 }
 
-// rows are the benchmarks in the order in which they run. Those that want memory
-// untouched by others' work start servers of their own; the one that fills MariaDB
-// is the last.
+// rows are the benchmarks in the order in which they run. Those whose memory must not be affected
+// by other rows start servers of their own. The row that fills MariaDB is the last.
 var rows = []row{userHTTP, permission, friendPage, addFriend, idleDevice, watchMemory, fanout, burst, storm, start, console, hostile, growth}
 
-// The programs in a round, in this order. Where friends are read, there are two of
-// the last: with a query for each friend, and with a JOIN.
+// The programs in a round, in this order. If friends are read, there are two comparators: with a
+// query for each friend, and with a JOIN.
 const (
 	ours = iota
 	theFloor
@@ -46,9 +45,9 @@ const (
 )
 
 const (
-	// rowLimit bounds a row, so that it ends in any case.
+	// rowLimit limits the time of a row, so that a stuck row ends.
 	rowLimit = 10 * time.Minute
-	// timeLimit bounds the whole.
+	// timeLimit limits the time of all rows.
 	timeLimit = 15 * time.Minute
 )
 
@@ -83,7 +82,7 @@ func run(ctx context.Context, args []string) error {
 	if *name != "" {
 		i := slices.Index(names(), *name)
 		if i < 0 {
-			return fmt.Errorf("there is no row %q; there are %s", *name, strings.Join(names(), ", "))
+			return fmt.Errorf("unknown row %q; the rows are %s", *name, strings.Join(names(), ", "))
 		}
 		chosen = rows[i : i+1]
 	}
@@ -118,7 +117,8 @@ func names() []string {
 	return list
 }
 
-// measure answers the figures of the rows, with an error those of the rows before.
+// measure returns the figures of the rows. If a row fails, it returns those of the rows before it
+// and the error.
 func measure(ctx context.Context, lab *kit.Lab, chosen []row) ([]kit.Figure, error) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
@@ -134,7 +134,7 @@ func measure(ctx context.Context, lab *kit.Lab, chosen []row) ([]kit.Figure, err
 		cancel()
 		lab.Log("took %s", time.Since(start).Round(time.Second))
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("not done in time (%s for a row, %s for all): %w", rowLimit, timeLimit, err)
+			err = fmt.Errorf("not complete in time (%s for a row, %s for all): %w", rowLimit, timeLimit, err)
 		}
 		if err != nil {
 			return figures, fmt.Errorf("row %s: %w", r.name, err)

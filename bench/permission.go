@@ -11,12 +11,12 @@ import (
 	"rollcall/bench/kit"
 )
 
-// permission is row 2: `messagePermission` with every rule in play, against a
-// handler with one hand-written statement; and `messagePermissions` of 500 pairs.
+// permission is row 2: messagePermission with every rule in use, compared with a handler with one
+// hand-written statement; and messagePermissions of 500 pairs.
 var permission = row{name: "permission", number: 2, run: runPermission}
 
-// decide asks for the permission of random pairs: three of four are friends, the
-// rest strangers. See World.Rules for blocklists and whitelists.
+// decide reads the permission of random pairs. Three of four are friends, the others strangers. See
+// World.Rules for blocklists and whitelists.
 func decide(w *kit.World) operation {
 	return newOperation(
 		`query($from: ID!, $to: ID!){ messagePermission(from: $from, to: $to){ allowed reason } }`,
@@ -26,7 +26,7 @@ func decide(w *kit.World) operation {
 		})
 }
 
-// decideMany asks for the permissions of as many pairs as may be asked for at once.
+// decideMany reads the permissions of the maximum number of pairs in a request.
 func decideMany(w *kit.World) operation {
 	return newOperation(
 		`query($pairs: [MessagePair!]!){ messagePermissions(pairs: $pairs){ allowed reason } }`,
@@ -93,8 +93,7 @@ func runPermission(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	}, nil
 }
 
-// friendlyWorld is the shared world, where everybody has friends and some have
-// lists.
+// friendlyWorld returns the shared world, in which every user has friends and some have lists.
 func friendlyWorld(ctx context.Context, lab *kit.Lab) (*kit.World, error) {
 	world, err := lab.World(ctx, kit.Pick(lab, 100_000, 2_000))
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"rollcall/bench/kit"
 )
 
-// profile writes profiles of the server under load into the lab's folder for
-// profiles: its CPU, and what it has allocated since it started. load loads it for
-// as long as it is told.
+// profile writes profiles of the server under load to the lab's folder for profiles: of its CPU,
+// and of its allocations since it started. load must load the server for the duration that it is
+// given.
 func profile(ctx context.Context, lab *kit.Lab, name string, server kit.Debug, load func(time.Duration) error) error {
 	length := kit.Pick(lab, 10*time.Second, 3*time.Second)
 	lab.Log("profiling")
@@ -22,7 +22,7 @@ func profile(ctx context.Context, lab *kit.Lab, name string, server kit.Debug, l
 	go func() {
 		profiled <- server.Profile(ctx, length, filepath.Join(lab.Profiles, name+".pprof"))
 	}()
-	// A little longer, so that the profile ends under load too.
+	// A little longer, so that the load does not end before the profile.
 	if err := errors.Join(load(length+length/10), <-profiled); err != nil {
 		return fmt.Errorf("profiling: %w", err)
 	}

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// The lines of README.md between which the table stands.
+// The lines of README.md that enclose the table.
 const (
 	tableBegins = "<!-- table: written by `make bench` -->\n"
 	tableEnds   = "<!-- end of table -->\n"
 )
 
-// updateReadme puts the table, the date and the machine into the file.
+// updateReadme replaces the table, the date and the machine in the file.
 func updateReadme(file, table string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -32,7 +32,7 @@ func updateReadme(file, table string) error {
 	return os.WriteFile(file, []byte(before+tableBegins+head+table+tableEnds+after), 0o644)
 }
 
-// machine says what the figures were measured on.
+// machine describes the machine of the measurements.
 func machine() string {
 	cpu := "unknown processor"
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {

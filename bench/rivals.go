@@ -8,17 +8,17 @@ import (
 	"rollcall/bench/kit"
 )
 
-// rivalry is the server and those that it is compared with, all on one world.
+// rivalry is the server and the programs that it is compared with, all on one world.
 type rivalry struct {
 	server *kit.Server
 	token  string
-	// others are the floor and, where asked for, the comparator: with friends read
-	// one by one, and with a JOIN.
+	// others are the floor and, if requested, the comparator: with friends read one by one, and
+	// with a JOIN.
 	others []*kit.Floor
 }
 
-// rivals starts the server, the floor of that name, and the comparator; with both
-// ways of reading friends where joined is set.
+// rivals starts the server, the floor of that name and the comparator, which reads friends in both
+// ways if joined is true.
 func rivals(ctx context.Context, lab *kit.Lab, world *kit.World, floor string, joined bool) (*rivalry, error) {
 	r, err := duel(ctx, lab, world, floor)
 	if err != nil {
@@ -59,7 +59,7 @@ func duel(ctx context.Context, lab *kit.Lab, world *kit.World, floor string) (*r
 	return r, nil
 }
 
-// contenders has all of them answer the same operation.
+// contenders returns all of them as contenders for the same operation.
 func (r *rivalry) contenders(o operation) []contender {
 	list := []contender{contenderServer(r.server, r.token, o)}
 	for _, f := range r.others {

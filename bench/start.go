@@ -12,12 +12,12 @@ import (
 	"rollcall/bench/kit"
 )
 
-// start is row 10: from the start of the binary to the first answered request on
-// an empty SQLite database, the binary's size, and its memory at rest; against a
-// net/http server that answers nothing else.
+// start is row 10: the time from the start of the binary to the first response on an empty SQLite
+// database, the binary's size, and its memory at rest. The floor is a net/http server with only a
+// health check.
 var start = row{name: "start", number: 10, run: runStart}
 
-// idleFor is how long a program has done nothing when its memory is read.
+// idleFor is how long a program has been idle when its memory is read.
 const idleFor = 5 * time.Second
 
 func runStart(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
@@ -73,8 +73,8 @@ func runStart(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	}, nil
 }
 
-// startServer starts the server on a database that does not exist yet, and
-// answers how long it took until it answered.
+// startServer starts the server on a database that does not exist yet, and returns how long it took
+// until it responded.
 func startServer(ctx context.Context, lab *kit.Lab) (*kit.Process, time.Duration, error) {
 	dir, err := lab.Dir()
 	if err != nil {

@@ -11,9 +11,8 @@ import (
 	"rollcall/bench/kit"
 )
 
-// storm is row 8: 10 000 devices of as many users connect as fast as they can,
-// authenticate and subscribe to statusChanged, against the bare upgrade of as many
-// WebSockets with gorilla/websocket.
+// storm is row 8: 10 000 devices of as many users connect as fast as they can, authenticate and
+// subscribe to statusChanged. The floor upgrades as many WebSockets with gorilla/websocket.
 var storm = row{name: "storm", number: 8, run: runStorm}
 
 // stormSlice is one storm.
@@ -67,7 +66,7 @@ func runStorm(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 		crowd: &kit.Crowd{Address: floor.Address, Path: "/socket", Tokens: make([]string, n)},
 		there: func(n int) error {
 			if n > 0 {
-				return nil // whoever has been answered is there
+				return nil // a device that got a response is connected
 			}
 			return awaitRest(ctx, floor.Debug)
 		},
@@ -114,18 +113,18 @@ func runStorm(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	}, nil
 }
 
-// gathering is a program and the crowd that storms it.
+// gathering is a program and the crowd that connects to it.
 type gathering struct {
 	lab     *kit.Lab
 	swarm   *kit.SwarmAgent
 	process *kit.Process
 	debug   kit.Debug
 	crowd   *kit.Crowd
-	// there waits until the program has so many of them, or none.
+	// there waits until n devices, or none, are connected to the program.
 	there func(n int) error
 }
 
-// storm has the crowd come, and go again.
+// storm connects the crowd and disconnects it again.
 func (g gathering) storm(ctx context.Context) (stormSlice, error) {
 	s := stormSlice{devices: len(g.crowd.Tokens)}
 	before, err := g.spent(ctx)
@@ -164,10 +163,10 @@ func (g gathering) spent(ctx context.Context) (s stormSlice, err error) {
 	return s, err
 }
 
-// restingGoroutines is more than a floor has when nobody is connected.
+// restingGoroutines is more than the number of goroutines of a floor without connections.
 const restingGoroutines = 50
 
-// awaitRest waits until a floor's connections are gone.
+// awaitRest waits until a floor has no connections.
 func awaitRest(ctx context.Context, d kit.Debug) error {
 	for {
 		n, err := d.Goroutines(ctx)

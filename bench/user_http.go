@@ -11,12 +11,12 @@ import (
 	"rollcall/bench/kit"
 )
 
-// userHTTP is row 1: `user(id)` over HTTP, of 100 000 users on MariaDB, against
-// a handler with one prepared query a request, and against stock gqlgen with GORM.
-// All get the same requests.
+// userHTTP is row 1: user(id) over HTTP, of 100 000 users on MariaDB. It is compared with a handler
+// that executes one prepared query per request, and with stock gqlgen and GORM. All get the same
+// requests.
 var userHTTP = row{name: "user-http", number: 1, run: runUserHTTP}
 
-// readUser asks for random users.
+// readUser reads random users.
 func readUser(w *kit.World) operation {
 	return newOperation(
 		`query($id: ID!){ user(id:$id){ id name avatarUrl } }`,

@@ -24,8 +24,8 @@ import (
 	"rollcall/models"
 )
 
-// watchMemory belongs to row 5: what it costs in memory that an account hears of
-// one more user. It is a count of bytes in this process, so it has no floor.
+// watchMemory belongs to row 5: the memory of watching one more user. It counts bytes in this
+// process, so it has no floor.
 var watchMemory = row{name: "watch", number: 5, run: runWatchMemory}
 
 func runWatchMemory(ctx context.Context, lab *kit.Lab) (figures []kit.Figure, err error) {
@@ -53,7 +53,7 @@ func runWatchMemory(ctx context.Context, lab *kit.Lab) (figures []kit.Figure, er
 
 	lab.Log("watching")
 	half := users / 2
-	// The first half has no friends and hears of itself alone.
+	// The first half has no friends and watches only itself.
 	alone, err := circles(ctx, hub, app, accounts[:half])
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func runWatchMemory(ctx context.Context, lab *kit.Lab) (figures []kit.Figure, er
 	}}, nil
 }
 
-// acquainted makes an app and users, of whom the second half are friends in a ring.
+// acquainted creates an app and users. The second half of them are friends in a ring.
 func acquainted(ctx context.Context, db *database.DB, events *bus.Bus, users, friends int) (*models.App, []status.Account, error) {
 	if err := db.Migrate(ctx); err != nil {
 		return nil, nil, err
@@ -101,17 +101,17 @@ func acquainted(ctx context.Context, db *database.DB, events *bus.Bus, users, fr
 	return app, accounts, err
 }
 
-// circles begins a statusChanged for each account, and answers what each has added
-// to the live heap.
+// circles begins a statusChanged for each account, and returns how much each has added to the live
+// heap.
 func circles(ctx context.Context, hub *presence.Hub, app *models.App, accounts []status.Account) (float64, error) {
 	before := liveHeap()
 	for _, acc := range accounts {
-		// It watches as long as this process lives.
+		// The watch lasts until this process ends.
 		if _, err := hub.WatchCircle(ctx, app, acc, nowhere{}); err != nil {
 			return 0, err
 		}
 	}
-	// The watches are listed in the background, in order: these are the last.
+	// The watches are listed in the background, in order, so these are the last.
 	listed := new(sync.WaitGroup)
 	listed.Add(len(accounts))
 	stop, err := hub.WatchUsers(ctx, accounts, counting{listed}, true)
@@ -123,7 +123,7 @@ func circles(ctx context.Context, hub *presence.Hub, app *models.App, accounts [
 	return (liveHeap() - before) / float64(len(accounts)), nil
 }
 
-// nowhere is a sink that keeps nothing.
+// nowhere is a sink that discards everything.
 type nowhere struct{}
 
 func (nowhere) Deliver(*delivery.Event) {}

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// friendLimit is the app's.
+// friendLimit is the limit of friends in the app.
 const friendLimit = 1000
 
 type friendship struct {
@@ -50,19 +50,19 @@ func newAddFriend(ctx context.Context, args []string) (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer tx.Rollback() // does nothing once committed
+		defer tx.Rollback() // no effect after the commit
 		ids, err := two(ctx, tx.StmtContext(ctx, find), a.app, v.In.UserID, v.In.FriendID)
 		if err != nil {
 			return nil, err
 		}
 		now := time.Now().UnixMilli()
-		for _, id := range ids { // in the order of the keys, against deadlocks
+		for _, id := range ids { // in the order of the keys, to prevent deadlocks
 			done, err := tx.StmtContext(ctx, count).ExecContext(ctx, id, friendLimit)
 			if err != nil {
 				return nil, err
 			}
 			if n, err := done.RowsAffected(); err != nil || n == 0 {
-				return nil, fmt.Errorf("user %d has no room: %w", id, err)
+				return nil, fmt.Errorf("user %d has reached the limit of friends: %w", id, err)
 			}
 		}
 		for i, id := range ids {
@@ -77,7 +77,7 @@ func newAddFriend(ctx context.Context, args []string) (http.Handler, error) {
 	}), nil
 }
 
-// two answers the keys of two users, in their order.
+// two returns the keys of two users in ascending order.
 func two(ctx context.Context, find *sql.Stmt, app int64, a, b string) (ids [2]int64, err error) {
 	rows, err := find.QueryContext(ctx, app, a, b)
 	if err != nil {
@@ -86,7 +86,7 @@ func two(ctx context.Context, find *sql.Stmt, app int64, a, b string) (ids [2]in
 	defer rows.Close()
 	for i := range ids {
 		if !rows.Next() {
-			return ids, errors.Join(errors.New("there are not two such users"), rows.Err())
+			return ids, errors.Join(errors.New("expected two users"), rows.Err())
 		}
 		if err := rows.Scan(&ids[i]); err != nil {
 			return ids, err

@@ -15,11 +15,11 @@ import (
 	sqlite "github.com/ncruces/go-sqlite3/driver"
 )
 
-// conns is the same as the server's, so that nobody waits to connect.
+// conns equals the server's number of connections, so that no request waits for one.
 const conns = 64
 
-// api is what the floors of the HTTP rows share: the database and who may ask.
-// Their authentication compares the token with a constant and asks nobody.
+// api is what the floors of the HTTP rows share: the database and the authentication, which only
+// compares the token with a constant.
 type api struct {
 	db            *sql.DB
 	app           int64
@@ -38,7 +38,7 @@ func newAPI(ctx context.Context, args []string) (*api, error) {
 	a := &api{authorization: []byte("Bearer " + *token)}
 	var err error
 	if path, ok := strings.CutPrefix(*database, "sqlite:"); ok {
-		// As the server has it: what was answered survives a power cut.
+		// As in the server: what was confirmed survives a power failure.
 		a.sqlite = true
 		a.db, err = sqlite.Open("file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
 	} else {
@@ -49,7 +49,7 @@ func newAPI(ctx context.Context, args []string) (*api, error) {
 	}
 	n := conns
 	if a.sqlite {
-		n = 1 // a file has one writer
+		n = 1 // only one process may write to a file
 	}
 	a.db.SetMaxOpenConns(n)
 	a.db.SetMaxIdleConns(n)
@@ -59,7 +59,8 @@ func newAPI(ctx context.Context, args []string) (*api, error) {
 	return a, nil
 }
 
-// serve answers requests whose variables are a V with the data that answer has.
+// serve returns a handler for requests whose variables are a V. The response has the data that
+// answer returns.
 func serve[V any](a *api, answer func(ctx context.Context, variables V) (data any, err error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), a.authorization) != 1 {
@@ -87,6 +88,6 @@ func serve[V any](a *api, answer func(ctx context.Context, variables V) (data an
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body) // a client that is gone needs no answer
+		_, _ = w.Write(body) // the client may have disconnected
 	})
 }

@@ -12,10 +12,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// newBroadcast is the floor of rows 5, 6 and 7: WebSockets of gorilla/websocket,
-// each with the goroutine that reads it, and a broadcast of bytes that were
-// prepared once, split among the processors. It knows no users, no subscriptions
-// and no slow readers.
+// newBroadcast is the floor of rows 5, 6 and 7: WebSockets of gorilla/websocket, each with a
+// goroutine that reads it, and a broadcast of bytes that are prepared once, split among the
+// processors. It has no users, no subscriptions and no handling of slow readers.
 func newBroadcast(_ context.Context, args []string) (http.Handler, error) {
 	flags := flag.NewFlagSet("broadcast", flag.ContinueOnError)
 	size := flags.Int("size", 128, "of the message, in bytes")
@@ -44,12 +43,12 @@ func (b *broadcast) connect(w http.ResponseWriter, r *http.Request) {
 	upgrader := websocket.Upgrader{}
 	conn, err := upgrader.Upgrade(w, r, nil)
 	if err != nil {
-		return // it has been answered
+		return // Upgrade has responded
 	}
 	defer conn.Close()
 	b.mu.Lock()
 	b.conns = append(b.conns, conn)
-	// Whoever has heard this hears every broadcast from now on.
+	// A client that has received this receives every later broadcast.
 	err = conn.WriteMessage(websocket.TextMessage, []byte("connected"))
 	b.mu.Unlock()
 	if err != nil {
@@ -62,8 +61,7 @@ func (b *broadcast) connect(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// send broadcasts the message; several times, one after the other, where the query
-// has times.
+// send broadcasts the message, several times in sequence if the query has times.
 func (b *broadcast) send(w http.ResponseWriter, r *http.Request) {
 	times := 1
 	if text := r.URL.Query().Get("times"); text != "" {
@@ -87,7 +85,7 @@ func (b *broadcast) broadcast() {
 	for i := range parts {
 		wg.Go(func() {
 			for _, conn := range b.conns[i*len(b.conns)/parts : (i+1)*len(b.conns)/parts] {
-				_ = conn.WritePreparedMessage(b.message) // a client that is gone needs none
+				_ = conn.WritePreparedMessage(b.message) // the client may have disconnected
 			}
 		})
 	}

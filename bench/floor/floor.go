@@ -1,6 +1,5 @@
-// Package floor holds the floors: for each benchmark the least hand-written Go
-// program that does the same work. A floor is a process of its own, so that its
-// CPU and its memory are its own too.
+// Package floor has the floors: for each benchmark the shortest hand-written Go program that does
+// the same work. A floor is a process of its own, so that its CPU and memory can be measured.
 package floor
 
 import (
@@ -11,7 +10,7 @@ import (
 	"rollcall/bench/listen"
 )
 
-// floors has each floor by its name; it answers the handler that its flags ask for.
+// floors has each floor by its name. It returns the handler for its flags.
 var floors = map[string]func(ctx context.Context, flags []string) (http.Handler, error){
 	"user":        newUser,
 	"permission":  newPermission,
@@ -22,11 +21,11 @@ var floors = map[string]func(ctx context.Context, flags []string) (http.Handler,
 	"nothing":     newNothing,
 }
 
-// Run serves the floor that args name, with its flags, until ctx ends. Once it
-// serves it prints where, as listen.Addresses has it.
+// Run serves the floor that args name, with its flags, until ctx ends. Once it serves, it prints
+// listen.Addresses.
 func Run(ctx context.Context, args []string) error {
 	if len(args) == 0 || floors[args[0]] == nil {
-		return fmt.Errorf("no floor is called %q", args)
+		return fmt.Errorf("unknown floor %q", args)
 	}
 	handler, err := floors[args[0]](ctx, args[1:])
 	if err != nil {

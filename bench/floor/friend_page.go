@@ -32,8 +32,8 @@ type status struct {
 	ChangedAt    *string `json:"changedAt"`
 }
 
-// presences are the names of what users.presence holds. Nobody is connected here,
-// and what a crash has left as ONLINE is OFFLINE.
+// presences are the API's names of the values of users.presence. No user is connected here, so an
+// ONLINE that a crash has left is OFFLINE.
 var presences = [...]string{"UNLOGINED", "OFFLINE", "OFFLINE"}
 
 // newFriendPage is the floor of row 3: one prepared JOIN.
@@ -77,5 +77,5 @@ func newFriendPage(ctx context.Context, args []string) (http.Handler, error) {
 	}), nil
 }
 
-// moment writes a column's milliseconds as the API does.
+// moment formats a column's milliseconds as the API does.
 func moment(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -15,8 +15,8 @@ type permissionData struct {
 	} `json:"messagePermission"`
 }
 
-// newPermission is the floor of row 2: one prepared statement that has all that the
-// rules look at, and the rules.
+// newPermission is the floor of row 2: one prepared statement that reads all that the rules need,
+// and the rules.
 func newPermission(ctx context.Context, args []string) (http.Handler, error) {
 	a, err := newAPI(ctx, args)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// byID are the variables that name a user.
+// byID has the variables that name a user.
 type byID struct {
 	ID string `json:"id"`
 }
@@ -22,8 +22,8 @@ type user struct {
 	AvatarURL *string `json:"avatarUrl"`
 }
 
-// newUser is the floor of row 1: it reads the same request, asks the database with
-// one prepared statement and writes the same JSON.
+// newUser is the floor of row 1: it reads the same request, executes one prepared statement and
+// writes the same JSON.
 func newUser(ctx context.Context, args []string) (http.Handler, error) {
 	a, err := newAPI(ctx, args)
 	if err != nil {

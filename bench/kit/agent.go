@@ -16,7 +16,7 @@ import (
 // AgentCommand is the argument that makes this program an agent.
 const AgentCommand = "agent"
 
-// None is an argument or a result that says nothing.
+// None is an empty argument or result.
 type None struct{}
 
 // stdio is a process's standard input and output as one stream.
@@ -49,7 +49,7 @@ type SwarmAgent struct {
 	client  *rpc.Client
 }
 
-// StartSwarm starts an agent, which the lab stops at the end.
+// StartSwarm starts an agent. The lab stops it at the end.
 func (l *Lab) StartSwarm() (*SwarmAgent, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -72,23 +72,23 @@ func (l *Lab) StartSwarm() (*SwarmAgent, error) {
 	return &SwarmAgent{process: p, client: rpc.NewClient(stdio{out, in})}, nil
 }
 
-// Open has the swarm open a crowd.
+// Open makes the swarm open a crowd.
 func (a *SwarmAgent) Open(ctx context.Context, crowd *Crowd) error {
 	return a.call(ctx, "Swarm.Open", crowd, &None{})
 }
 
-// Storm has the swarm open a crowd, and answers how long it has taken.
+// Storm makes the swarm open a crowd and returns how long that took.
 func (a *SwarmAgent) Storm(ctx context.Context, crowd *Crowd) (took time.Duration, err error) {
 	err = a.call(ctx, "Swarm.Storm", crowd, &took)
 	return took, err
 }
 
-// HangUp has the swarm close its WebSockets.
+// HangUp makes the swarm close its WebSockets.
 func (a *SwarmAgent) HangUp(ctx context.Context) error {
 	return a.call(ctx, "Swarm.HangUp", &None{}, &None{})
 }
 
-// Play has the swarm play a round.
+// Play makes the swarm play a round.
 func (a *SwarmAgent) Play(ctx context.Context, round *Round) (*Deliveries, error) {
 	out := &Deliveries{}
 	return out, a.call(ctx, "Swarm.Play", round, out)

@@ -15,10 +15,10 @@ import (
 // Debug is the address at which a Go program serves /debug/pprof.
 type Debug struct{ DebugAddress string }
 
-// GoMemory is what a Go program's runtime says of its memory, in bytes.
+// GoMemory is the memory of a Go program as reported by its runtime, in bytes.
 type GoMemory struct{ Heap, Stacks int64 }
 
-// Memory collects garbage and answers what is left.
+// Memory collects garbage and returns the memory still in use.
 func (d Debug) Memory(ctx context.Context) (GoMemory, error) {
 	var m GoMemory
 	text, err := d.get(ctx, "/debug/pprof/heap?gc=1&debug=1")
@@ -37,12 +37,12 @@ func (d Debug) Memory(ctx context.Context) (GoMemory, error) {
 		}
 	}
 	if found != 2 {
-		return m, fmt.Errorf("the heap profile of %s tells no sizes", d.DebugAddress)
+		return m, fmt.Errorf("the heap profile of %s has no sizes", d.DebugAddress)
 	}
 	return m, nil
 }
 
-// Allocations answers how many objects the program has allocated so far.
+// Allocations returns how many objects the program has allocated so far.
 func (d Debug) Allocations(ctx context.Context) (int64, error) {
 	text, err := d.get(ctx, "/debug/pprof/heap?debug=1")
 	if err != nil {
@@ -54,10 +54,10 @@ func (d Debug) Allocations(ctx context.Context) (int64, error) {
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("the heap profile of %s tells no allocations", d.DebugAddress)
+	return 0, fmt.Errorf("the heap profile of %s has no allocations", d.DebugAddress)
 }
 
-// Goroutines answers how many there are.
+// Goroutines returns the number of goroutines.
 func (d Debug) Goroutines(ctx context.Context) (int, error) {
 	text, err := d.get(ctx, "/debug/pprof/goroutine?debug=1")
 	if err != nil {
@@ -116,19 +116,18 @@ type Footprint struct {
 
 const (
 	settleInterval = 500 * time.Millisecond
-	// settleSame is how many measures in a row must be no smaller than the one
-	// before, settleMost how many are made at most: the runtime gives memory back
-	// slowly, to save time.
+	// settleSame is how many measurements in a row must not be lower than the one before, and
+	// settleMost the maximum number of measurements. The runtime returns memory slowly, to save
+	// time.
 	settleSame = 6
 	settleMost = 40
 )
 
-// Settle collects garbage, waits until the resident memory shrinks no more, and
-// answers what it is then.
+// Settle collects garbage, waits until the resident memory stops shrinking, and returns its size.
 func Settle(ctx context.Context, p *Process, d Debug) (Footprint, error) {
 	var f Footprint
 	var err error
-	for range 2 { // what pools hold goes with the second collection
+	for range 2 { // pools are emptied by the second collection
 		if f.GoMemory, err = d.Memory(ctx); err != nil {
 			return f, err
 		}

@@ -7,14 +7,14 @@ import (
 	"fmt"
 )
 
-// The WebSocket opcodes that the swarm meets.
+// The WebSocket opcodes that the swarm handles.
 const (
 	opText  = 1
 	opClose = 8
 )
 
-// appendFrame appends a client's text message. The mask is zero, which leaves
-// the text as it is: the server unmasks all the same.
+// appendFrame appends a client's text message. The mask is zero, which leaves the text as it is;
+// the server unmasks it nevertheless.
 func appendFrame(dst []byte, text string) []byte {
 	dst = append(dst, 0x80|opText)
 	if len(text) < 126 {
@@ -27,8 +27,7 @@ func appendFrame(dst []byte, text string) []byte {
 	return append(dst, text...)
 }
 
-// cutFrame splits a server's whole frame off data; false where it has not come
-// as a whole yet.
+// cutFrame splits the first complete frame of a server off data. ok is false if there is none yet.
 func cutFrame(data []byte) (op byte, payload, rest []byte, ok bool) {
 	if len(data) < 2 {
 		return 0, nil, data, false
@@ -49,10 +48,10 @@ func cutFrame(data []byte) (op byte, payload, rest []byte, ok bool) {
 // device is one WebSocket of a swarm.
 type device struct {
 	fd   int
-	rest []byte // the beginning of a frame whose end is still to come
+	rest []byte // the beginning of a frame that is still incomplete
 }
 
-// take answers the text messages in what has been read, and keeps the rest.
+// take calls text with the text messages in data, and keeps an incomplete frame.
 func (d *device) take(data []byte, text func([]byte)) error {
 	if len(d.rest) > 0 {
 		data = append(d.rest, data...)
@@ -70,17 +69,16 @@ func (d *device) take(data []byte, text func([]byte)) error {
 		case opText:
 			text(payload)
 		case opClose:
-			return fmt.Errorf("the server closes a WebSocket: %q", payload)
+			return fmt.Errorf("the server closed a WebSocket: %q", payload)
 		}
 		data = rest
 	}
 }
 
-// await answers the next text message.
+// await returns the next text message.
 func (d *device) await(buf []byte) ([]byte, error) { return d.awaitAll(buf, 1) }
 
-// awaitAll waits for as many text messages as it is told, and answers the last. No
-// more may be on their way.
+// awaitAll waits for that many text messages and returns the last. No more may be on their way.
 func (d *device) awaitAll(buf []byte, messages int) (last []byte, err error) {
 	got := 0
 	for n := 0; ; {

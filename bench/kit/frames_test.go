@@ -25,7 +25,7 @@ func TestDeviceTakesFramesInPieces(t *testing.T) {
 	var stream []byte
 	for _, text := range texts {
 		stream = append(stream, serverFrame(text)...)
-		stream = append(stream, 0x89, 0) // a ping in between
+		stream = append(stream, 0x89, 0) // a ping between them
 	}
 	for size := 1; size <= len(stream); size++ {
 		var got []string

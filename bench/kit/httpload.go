@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// answerTimeout is how long nobody may answer at all.
+// answerTimeout is how long the load waits if no response arrives at all.
 const answerTimeout = 10 * time.Second
 
-// HTTPLoad keeps HTTP/1.1 connections to one server; each asks, waits for the
-// answer and asks again. One goroutine serves them all.
+// HTTPLoad has HTTP/1.1 connections to one server. Each sends a request, waits for the response and
+// sends the next. One goroutine serves them all.
 type HTTPLoad struct {
 	poller  *poller
 	conns   []*httpConn
@@ -30,13 +30,13 @@ type HTTPLoad struct {
 type httpConn struct {
 	fd      int
 	request []byte
-	want    []byte // what the answer must contain
+	want    []byte // what the response must contain
 	sent    time.Time
-	answer  []byte // as far as it has come
+	answer  []byte // as received so far
 }
 
-// DialHTTP opens n connections to HOST:PORT. request appends a whole request to
-// dst, and answers what the body of a right answer contains.
+// DialHTTP opens n connections to HOST:PORT. request appends a complete request to dst, and returns
+// what the body of a right response contains.
 func DialHTTP(address string, n int, request func(dst []byte) (req, want []byte)) (*HTTPLoad, error) {
 	p, err := newPoller()
 	if err != nil {
@@ -58,7 +58,7 @@ func DialHTTP(address string, n int, request func(dst []byte) (req, want []byte)
 	return l, nil
 }
 
-// Close ends the connections.
+// Close closes the connections.
 func (l *HTTPLoad) Close() {
 	for _, c := range l.conns {
 		_ = unix.Close(c.fd)
@@ -66,18 +66,17 @@ func (l *HTTPLoad) Close() {
 	l.poller.close()
 }
 
-// HTTPSample is what a load has seen.
+// HTTPSample has the measurements of a load.
 type HTTPSample struct {
 	Requests int
 	Elapsed  time.Duration
 	P50, P99 time.Duration
 }
 
-// PerSecond is the throughput.
+// PerSecond returns the throughput.
 func (s HTTPSample) PerSecond() float64 { return float64(s.Requests) / s.Elapsed.Seconds() }
 
-// Run loads the server for d, and until the last request is answered. Any answer
-// but the right one is an error.
+// Run loads the server for d, and until the last response. A wrong response is an error.
 func (l *HTTPLoad) Run(d time.Duration) (HTTPSample, error) {
 	began := time.Now()
 	end := began.Add(d)
@@ -118,7 +117,7 @@ func (l *HTTPLoad) ask(c *httpConn) error {
 	return writeAll(c.fd, c.request)
 }
 
-// take reads what has come of an answer, and says whether it is whole.
+// take reads a part of a response and reports whether the response is complete.
 func (l *HTTPLoad) take(c *httpConn) (whole bool, err error) {
 	n, err := read(c.fd, l.buf)
 	if err != nil {
@@ -139,7 +138,7 @@ func (l *HTTPLoad) take(c *httpConn) (whole bool, err error) {
 		}
 		return false, nil
 	case !bytes.Contains(body, c.want):
-		return false, fmt.Errorf("the answer %q does not contain %q", body, c.want)
+		return false, fmt.Errorf("the response %q does not contain %q", body, c.want)
 	}
 	return true, nil
 }
@@ -151,31 +150,31 @@ var (
 	chunked       = []byte("\r\nTransfer-Encoding: chunked")
 )
 
-// httpBody finds the body of an answer, in the form in which net/http writes it.
+// httpBody finds the body of a response, in the format that net/http writes.
 func httpBody(answer []byte) (body []byte, whole bool, err error) {
 	head, body, found := bytes.Cut(answer, headEnd)
 	if !found {
 		return nil, false, nil
 	}
 	if !bytes.HasPrefix(head, statusOK) {
-		return nil, false, fmt.Errorf("the server answers %q", answer)
+		return nil, false, fmt.Errorf("the server responds with %q", answer)
 	}
 	if bytes.Contains(head, chunked) {
 		return joinChunks(body)
 	}
 	_, rest, found := bytes.Cut(head, contentLength)
 	if !found {
-		return nil, false, fmt.Errorf("the answer has no length: %q", head)
+		return nil, false, fmt.Errorf("the response has no length: %q", head)
 	}
 	digits, _, _ := bytes.Cut(rest, []byte("\r\n"))
 	length, err := strconv.Atoi(string(digits))
 	if err != nil {
-		return nil, false, fmt.Errorf("the answer's length is %q", digits)
+		return nil, false, fmt.Errorf("invalid length of the response: %q", digits)
 	}
 	return body, len(body) >= length, nil
 }
 
-// joinChunks answers what the chunks hold once the last one has come.
+// joinChunks returns the contents of the chunks once the last one has arrived.
 func joinChunks(chunks []byte) (body []byte, whole bool, err error) {
 	for {
 		digits, rest, found := bytes.Cut(chunks, []byte("\r\n"))
@@ -184,7 +183,7 @@ func joinChunks(chunks []byte) (body []byte, whole bool, err error) {
 		}
 		size, err := strconv.ParseUint(string(digits), 16, 31)
 		if err != nil {
-			return nil, false, fmt.Errorf("a chunk's length is %q", digits)
+			return nil, false, fmt.Errorf("invalid length of a chunk: %q", digits)
 		}
 		end := int(size)
 		if len(rest) < end+len("\r\n") {

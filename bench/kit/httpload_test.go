@@ -51,7 +51,7 @@ func TestHTTPLoadRefusesWrongAnswers(t *testing.T) {
 			}
 			defer load.Close()
 			if sample, err := load.Run(time.Millisecond); err == nil {
-				t.Errorf("was taken for right: %+v", sample)
+				t.Errorf("wrong response accepted: %+v", sample)
 			}
 		})
 	}

@@ -23,8 +23,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// mariadbOptions are what a MariaDB in use has: every commit is on the disk before
-// it is answered, and memory holds the tables.
+// mariadbOptions are typical of production: every commit is on the disk before it is confirmed, and
+// the tables fit in memory.
 var mariadbOptions = []string{
 	"--innodb-flush-log-at-trx-commit=1",
 	"--innodb-flush-method=O_DIRECT",
@@ -33,27 +33,26 @@ var mariadbOptions = []string{
 	"--innodb-log-file-size=1G",
 }
 
-// FloorCommand is the argument that makes this program a floor, by the name that
-// follows.
+// FloorCommand is the argument that makes this program a floor. The name of the floor follows.
 const FloorCommand = "floor"
 
-// Lab has what the rows share, made when it is first asked for, and ends all of
-// it with Close.
+// Lab has what the rows share. It creates each part when it is first needed and ends all of them in
+// Close.
 type Lab struct {
-	// Short: small and quick, to see that a row works. The figures mean nothing.
+	// Short makes runs small and quick, to check that a row works. The figures mean nothing.
 	Short bool
-	// Profiles is the folder for profiles of the server; "": none are taken.
+	// Profiles is the folder for profiles of the server. If it is "", none are written.
 	Profiles string
-	// Binary is the server's; "": it is built when it is first needed.
+	// Binary is the server's binary. If it is "", the binary is built when it is first needed.
 	Binary string
-	// Log hears what is being done.
+	// Log logs what is being done.
 	Log func(format string, args ...any)
 
 	dir        string
 	stock      string // the comparator's binary
 	mariadb    *testenv.MariaDB
 	mariadbPID int
-	status     *sql.DB // one connection: leaving is a statement too
+	status     *sql.DB // one connection, because closing one counts as a statement too
 	databases  int
 	asked      int // by DatabaseQueries
 	world      *World
@@ -61,14 +60,14 @@ type Lab struct {
 	closures   []func()
 }
 
-// NewLab answers a lab with a temporary folder.
+// NewLab returns a lab with a temporary folder.
 func NewLab() (*Lab, error) {
 	dir, err := os.MkdirTemp("", "rollcall-bench-")
 	if err != nil {
 		return nil, err
 	}
 	l := &Lab{dir: dir}
-	l.atEnd(func() { _ = os.RemoveAll(dir) }) // a temporary folder is anyone's to tidy
+	l.atEnd(func() { _ = os.RemoveAll(dir) }) // the folder is temporary anyway
 	return l, nil
 }
 
@@ -82,7 +81,7 @@ func (l *Lab) Close() {
 
 func (l *Lab) atEnd(fn func()) { l.closures = append(l.closures, fn) }
 
-// Pick answers full, or short in a short run.
+// Pick returns full, or short in a short run.
 func Pick[T any](l *Lab, full, short T) T {
 	if l.Short {
 		return short
@@ -93,7 +92,7 @@ func Pick[T any](l *Lab, full, short T) T {
 // Dir makes a new folder.
 func (l *Lab) Dir() (string, error) { return os.MkdirTemp(l.dir, "") }
 
-// Build answers the server's binary, built as it is released.
+// Build returns the server's binary, built as for a release.
 func (l *Lab) Build(ctx context.Context) (string, error) {
 	if l.Binary != "" {
 		return l.Binary, nil
@@ -115,8 +114,7 @@ func (l *Lab) build(ctx context.Context, name, pkg string) (string, error) {
 	return path, nil
 }
 
-// Database makes an empty database on the lab's MariaDB and answers its
-// ROLLCALL_DATABASE_URL.
+// Database creates an empty database on the lab's MariaDB and returns its ROLLCALL_DATABASE_URL.
 func (l *Lab) Database(ctx context.Context) (string, error) {
 	if l.mariadb == nil {
 		if err := l.startMariaDB(ctx); err != nil {
@@ -132,7 +130,7 @@ func (l *Lab) Database(ctx context.Context) (string, error) {
 	return l.mariadb.URL() + name, err
 }
 
-// Quiet waits until nobody sends MariaDB anything: what was put off has been done.
+// Quiet waits until MariaDB receives no statements, so that deferred writes are complete.
 func (l *Lab) Quiet(ctx context.Context) error {
 	last, err := l.DatabaseQueries(ctx)
 	for same := 0; err == nil && same < quietChecks; {
@@ -157,7 +155,7 @@ const (
 	quietChecks   = 5
 )
 
-// Exec changes a database of the lab's, past the server.
+// Exec executes statements in a database of the lab directly.
 func (l *Lab) Exec(ctx context.Context, database string, statements ...string) error {
 	return onServer(database, func(db *sql.DB) error {
 		for _, statement := range statements {
@@ -169,11 +167,10 @@ func (l *Lab) Exec(ctx context.Context, database string, statements ...string) e
 	})
 }
 
-// DatabaseCPU answers the processor time that MariaDB has used.
+// DatabaseCPU returns the processor time that MariaDB has used.
 func (l *Lab) DatabaseCPU() (time.Duration, error) { return CPU(l.mariadbPID) }
 
-// DatabaseQueries answers how many statements MariaDB has been sent, those of the
-// lab's own not counted.
+// DatabaseQueries returns how many statements MariaDB has received, except those of the lab.
 func (l *Lab) DatabaseQueries(ctx context.Context) (int, error) {
 	var name string
 	var n int
@@ -193,10 +190,10 @@ func (l *Lab) startMariaDB(ctx context.Context) error {
 		return err
 	}
 	l.status.SetMaxOpenConns(1)
-	l.atEnd(func() { _ = l.status.Close() }) // the server goes next
+	l.atEnd(func() { _ = l.status.Close() }) // stopped before MariaDB
 	var file string
 	if err := l.status.QueryRowContext(ctx, "SELECT @@pid_file").Scan(&file); err != nil {
-		return fmt.Errorf("asking MariaDB for its process: %w", err)
+		return fmt.Errorf("reading MariaDB's process ID: %w", err)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -206,7 +203,7 @@ func (l *Lab) startMariaDB(ctx context.Context) error {
 	return err
 }
 
-// DSN is a ROLLCALL_DATABASE_URL of the lab's in the form of the MySQL driver.
+// DSN converts a ROLLCALL_DATABASE_URL of the lab to the form of the MySQL driver.
 func DSN(url string) string { return strings.TrimPrefix(url, "mysql://") }
 
 func onServer(url string, do func(*sql.DB) error) error {
@@ -221,11 +218,11 @@ func onServer(url string, do func(*sql.DB) error) error {
 type Floor struct {
 	*Process
 	Debug
-	// Address is the HOST:PORT that it serves.
+	// Address is the HOST:PORT at which it serves.
 	Address string
 }
 
-// StartFloor starts a floor with its flags; the lab stops it at the end.
+// StartFloor starts a floor with its flags. The lab stops it at the end.
 func (l *Lab) StartFloor(name string, flags ...string) (*Floor, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -234,8 +231,8 @@ func (l *Lab) StartFloor(name string, flags ...string) (*Floor, error) {
 	return l.startFloor("the floor "+name, exec.Command(self, append([]string{FloorCommand, name}, flags...)...))
 }
 
-// StartStock builds and starts the comparator, stock gqlgen with GORM, on the
-// lab's MariaDB; the lab stops it at the end.
+// StartStock builds and starts the comparator, stock gqlgen with GORM, on the lab's MariaDB. The
+// lab stops it at the end.
 func (l *Lab) StartStock(ctx context.Context, database string, flags ...string) (*Floor, error) {
 	if l.stock == "" {
 		path, err := l.build(ctx, "stock", "rollcall/bench/stock")
@@ -269,9 +266,8 @@ func (l *Lab) startFloor(name string, cmd *exec.Cmd) (*Floor, error) {
 	return &Floor{Process: p, Debug: Debug{at.Debug}, Address: at.Address}, nil
 }
 
-// FreeAddress answers an address of the loopback with a port that was free a
-// moment ago. It is below those that Linux gives to outgoing connections, one of
-// which would take it before whoever is to listen there.
+// FreeAddress returns a loopback address with a port that was free just now. The port is below
+// those that Linux uses for outgoing connections, one of which could otherwise take it first.
 func FreeAddress() (string, error) {
 	const first, ports, attempts = 20_000, 12_000, 100
 	var err error

@@ -11,10 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller waits for many sockets in one goroutine. The load generators use it and
-// plain sockets instead of package net: on a machine with few processors, a
-// goroutine for every connection would take from the programs under test what
-// is to be measured.
+// poller waits for many sockets in one goroutine. The load generators use it with plain sockets
+// instead of package net, because on a machine with few processors a goroutine per connection would
+// take CPU time from the programs under test.
 type poller struct {
 	epoll  int
 	events []unix.EpollEvent
@@ -28,7 +27,7 @@ func newPoller() (*poller, error) {
 	return &poller{epoll: epoll, events: make([]unix.EpollEvent, 512)}, nil
 }
 
-// add has wait answer tag whenever fd has something to read.
+// add makes wait report tag whenever fd is readable.
 func (p *poller) add(fd, tag int) error {
 	err := unix.EpollCtl(p.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(tag)})
 	if err != nil {
@@ -37,8 +36,8 @@ func (p *poller) add(fd, tag int) error {
 	return nil
 }
 
-// wait calls ready with the tag of each socket that has something to read; an
-// error where there is none until the deadline.
+// wait calls ready with the tag of each socket that is readable. It returns an error if there is
+// none before the deadline.
 func (p *poller) wait(deadline time.Time, ready func(tag int) error) error {
 	for {
 		left := time.Until(deadline)
@@ -65,14 +64,13 @@ func (p *poller) wait(deadline time.Time, ready func(tag int) error) error {
 
 func (p *poller) close() { _ = unix.Close(p.epoll) }
 
-var errLate = errors.New("no answer in time")
+var errLate = errors.New("no response in time")
 
-// dialTimeout bounds each system call on a socket that is being opened, in
-// seconds.
+// dialTimeout limits each system call on a socket that is being opened, in seconds.
 const dialTimeout = 30
 
-// dial opens a TCP connection from source (any where it is not valid) to the
-// IPv4 address HOST:PORT. Reads and writes wait until setNonblock.
+// dial opens a TCP connection to the IPv4 address HOST:PORT, from source if that is valid. Reads
+// and writes block until setNonblock.
 func dial(address string, source netip.Addr) (fd int, err error) {
 	to, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -87,7 +85,7 @@ func dial(address string, source netip.Addr) (fd int, err error) {
 			_ = unix.Close(fd)
 		}
 	}()
-	// Options that fail leave a slower socket, or one that waits longer.
+	// If an option fails, the socket is only slower or waits longer.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	timeout := unix.Timeval{Sec: dialTimeout}
 	_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout)
@@ -100,7 +98,7 @@ func dial(address string, source netip.Addr) (fd int, err error) {
 	}
 	err = unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
 	if err == unix.EINTR {
-		err = connected(fd) // it goes on without the caller
+		err = connected(fd) // the connect continues in the background
 	}
 	if err != nil {
 		return 0, fmt.Errorf("connect %s: %w", address, err)
@@ -108,7 +106,7 @@ func dial(address string, source netip.Addr) (fd int, err error) {
 	return fd, nil
 }
 
-// connected waits until a connection that is being made is there.
+// connected waits until a connection is established.
 func connected(fd int) error {
 	for {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, dialTimeout*1000)
@@ -129,7 +127,7 @@ func connected(fd int) error {
 	}
 }
 
-// writeAll writes p; the other side reads fast enough for what is sent here.
+// writeAll writes p. The other side reads fast enough for what is sent here.
 func writeAll(fd int, p []byte) error {
 	for len(p) > 0 {
 		n, err := unix.Write(fd, p)
@@ -144,7 +142,7 @@ func writeAll(fd int, p []byte) error {
 	return nil
 }
 
-// read reads what is there; 0 where nothing is and the socket does not wait.
+// read reads what is available. It returns 0 if nothing is and the socket does not block.
 func read(fd int, p []byte) (int, error) {
 	for {
 		n, err := unix.Read(fd, p)

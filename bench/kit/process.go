@@ -20,15 +20,14 @@ import (
 const (
 	// stopPatience is how long a process may take to end before it is killed.
 	stopPatience = 30 * time.Second
-	// logShown is how much of a process's log an error holds.
+	// logShown is the maximum length of a process's log in an error.
 	logShown = 4 << 10
 )
 
-// Process is a child of this process that runs until Stop. The kernel kills it
-// when this process ends without that.
+// Process is a child process that runs until Stop. The kernel kills it if this process ends before.
 type Process struct {
 	PID int
-	// Started is the moment before it was started.
+	// Started is the time just before it was started.
 	Started time.Time
 
 	name   string
@@ -36,12 +35,12 @@ type Process struct {
 	exited chan struct{}
 }
 
-// start runs cmd. What it logs is kept for errors.
+// start runs cmd and keeps its log for errors.
 func start(name string, cmd *exec.Cmd) (*Process, error) {
 	p := &Process{name: name, log: &tail{}, exited: make(chan struct{})}
 	cmd.Stderr = p.log
-	// A group of its own: Ctrl-C on a terminal is for this process, which then
-	// stops the others in order.
+	// A group of its own, so that Ctrl-C on a terminal reaches only this process, which then stops
+	// the others in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p.Started = time.Now()
 	if err := cmd.Start(); err != nil {
@@ -50,19 +49,19 @@ func start(name string, cmd *exec.Cmd) (*Process, error) {
 	p.PID = cmd.Process.Pid
 	go func() {
 		defer close(p.exited)
-		_ = cmd.Wait() // stopped, or missed by whoever talks to it
+		_ = cmd.Wait() // stopped, or its absence is noticed by its clients
 	}()
 	return p, nil
 }
 
-// Stop asks the process to end, waits for that, and kills it where it does not.
+// Stop makes the process end and waits for it. If it does not end, Stop kills it.
 func (p *Process) Stop() {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		select {
 		case <-p.exited:
 			return
 		default:
-			_ = syscall.Kill(p.PID, signal) // fails only when it has just ended
+			_ = syscall.Kill(p.PID, signal) // fails only if it has just ended
 		}
 		select {
 		case <-p.exited:
@@ -72,15 +71,15 @@ func (p *Process) Stop() {
 	}
 }
 
-// Wrap adds the name of the process and what the process has logged to err.
+// Wrap adds the name of the process and its log to err.
 func (p *Process) Wrap(err error) error {
 	return fmt.Errorf("%s: %w\n%s", p.name, err, p.log.text())
 }
 
-// CPU is the processor time that the process has used, of all its threads.
+// CPU returns the processor time that the process has used in all its threads.
 func (p *Process) CPU() (time.Duration, error) { return CPU(p.PID) }
 
-// RSS is the memory of the process that is resident, in bytes.
+// RSS returns the resident memory of the process in bytes.
 func (p *Process) RSS() (int64, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", p.PID))
 	if err != nil {
@@ -92,13 +91,13 @@ func (p *Process) RSS() (int64, error) {
 			return kib << 10, err
 		}
 	}
-	return 0, fmt.Errorf("the kernel does not tell the memory of %s", p.name)
+	return 0, fmt.Errorf("the kernel does not report the memory of %s", p.name)
 }
 
-// CPU is the processor time that a process has used, to the nanosecond: what
-// getrusage tells of a child only once it has ended, its clock tells meanwhile.
+// CPU returns the processor time that a process has used, in nanoseconds. Its clock is used because
+// getrusage includes a child only after it has ended.
 func CPU(pid int) (time.Duration, error) {
-	// CPUCLOCK_SCHED of the process, as clock_getcpuclockid(3) makes it.
+	// CPUCLOCK_SCHED of the process, computed as in clock_getcpuclockid(3).
 	clock := int32(^pid<<3 | 2)
 	var spent unix.Timespec
 	if err := unix.ClockGettime(clock, &spent); err != nil {

@@ -17,20 +17,19 @@ import (
 	"time"
 )
 
-// startTimeout is for a loaded machine.
+// startTimeout is generous for a loaded machine.
 const startTimeout = time.Minute
 
-// Server is Rollcall in a process of its own, with its defaults but for where it
-// listens.
+// Server is Rollcall in a process of its own, with its default settings except for its address and
+// limits.
 type Server struct {
 	*Process
 	Debug
-	// Address is the HOST:PORT that it serves.
+	// Address is the HOST:PORT at which it serves.
 	Address string
 }
 
-// Serve starts the server on a database and answers once it is ready; the lab
-// stops it at the end.
+// Serve starts the server on a database and returns once it is ready. The lab stops it at the end.
 func (l *Lab) Serve(ctx context.Context, database string) (*Server, error) {
 	s, err := l.Spawn(ctx, database)
 	if err != nil {
@@ -39,7 +38,7 @@ func (l *Lab) Serve(ctx context.Context, database string) (*Server, error) {
 	return s, s.AwaitAnswer(ctx, s.Address, "/readyz")
 }
 
-// AwaitAnswer asks an HTTP server in the process until it answers well.
+// AwaitAnswer sends requests to an HTTP server in the process until one succeeds.
 func (p *Process) AwaitAnswer(ctx context.Context, address, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -51,14 +50,14 @@ func (p *Process) AwaitAnswer(ctx context.Context, address, path string) error {
 		select {
 		case <-time.After(time.Millisecond):
 		case <-p.exited:
-			return p.Wrap(errors.New("it has ended at once"))
+			return p.Wrap(errors.New("it ended at once"))
 		case <-ctx.Done():
 			return p.Wrap(err)
 		}
 	}
 }
 
-// Spawn starts the server and does not wait for it.
+// Spawn starts the server and does not wait until it is ready.
 func (l *Lab) Spawn(ctx context.Context, database string) (*Server, error) {
 	binary, err := l.Build(ctx)
 	if err != nil {
@@ -73,7 +72,7 @@ func (l *Lab) Spawn(ctx context.Context, database string) (*Server, error) {
 	}
 	cmd := exec.Command(binary, "serve")
 	cmd.Env = environment(database, "ROLLCALL_LISTEN="+s.Address, "ROLLCALL_OPS_LISTEN="+s.DebugAddress, "ROLLCALL_LOG_LEVEL=warn",
-		// One machine has all the clients, and one user's devices make all the changes.
+		// All clients are on one machine, and one user's devices make all the changes.
 		"ROLLCALL_RATE_LIMITS=off", "ROLLCALL_CONNECTIONS_PER_ADDRESS=0")
 	if s.Process, err = start("the server", cmd); err != nil {
 		return nil, err
@@ -82,8 +81,7 @@ func (l *Lab) Spawn(ctx context.Context, database string) (*Server, error) {
 	return s, nil
 }
 
-// environment is this process's without any setting of Rollcall's, and then
-// these.
+// environment returns the environment of this process without Rollcall's settings, plus these.
 func environment(database string, settings ...string) []string {
 	var env []string
 	for _, entry := range os.Environ() {
@@ -94,7 +92,7 @@ func environment(database string, settings ...string) []string {
 	return append(append(env, "ROLLCALL_DATABASE_URL="+database), settings...)
 }
 
-// command runs one of the server's other commands and answers what it prints.
+// command runs one of the server's other commands and returns its output.
 func (l *Lab) command(ctx context.Context, database string, args ...string) ([]byte, error) {
 	binary, err := l.Build(ctx)
 	if err != nil {
@@ -111,8 +109,7 @@ func (l *Lab) command(ctx context.Context, database string, args ...string) ([]b
 	return out, nil
 }
 
-// Ask carries out one operation as the holder of token and reads its data into
-// out.
+// Ask executes one operation with the token and decodes its data into out.
 func (s *Server) Ask(ctx context.Context, token, query string, variables, out any) error {
 	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {
@@ -140,12 +137,12 @@ func (s *Server) Ask(ctx context.Context, token, query string, variables, out an
 		Errors json.RawMessage `json:"errors"`
 	}{Data: out}
 	if err := json.Unmarshal(text, &answer); err != nil || answer.Errors != nil {
-		return fmt.Errorf("%s is answered %s %s", query, resp.Status, text)
+		return fmt.Errorf("%s: response %s %s", query, resp.Status, text)
 	}
 	return nil
 }
 
-// Metric answers a metric without labels.
+// Metric returns the value of a metric without labels.
 func (s *Server) Metric(ctx context.Context, name string) (float64, error) {
 	text, err := s.get(ctx, "/metrics")
 	if err != nil {
@@ -156,7 +153,7 @@ func (s *Server) Metric(ctx context.Context, name string) (float64, error) {
 			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	return 0, fmt.Errorf("there is no metric %s", name)
+	return 0, fmt.Errorf("unknown metric %s", name)
 }
 
 // Await waits until a metric has a value.
@@ -171,7 +168,7 @@ func (s *Server) Await(ctx context.Context, name string, value float64) error {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("%s is %v and does not become %v", name, got, value)
+			return fmt.Errorf("%s stays %v instead of becoming %v", name, got, value)
 		}
 	}
 }

@@ -9,10 +9,9 @@ import (
 	"slices"
 )
 
-// Rounds measures each program once in each of n rounds, in an order that is
-// shuffled anew for every round, so that what else the machine does falls on all
-// of them alike. A round before them warms up and is not counted. The answer has
-// a row for each round with the programs in the order given.
+// Rounds measures each program once in each of n rounds. The order is shuffled in every round, so
+// that other load on the machine affects all programs alike. A round before them warms up and is
+// not counted. The result has a row for each round, with the programs in the order given.
 func Rounds[T any](ctx context.Context, n int, programs ...func() (T, error)) ([][]T, error) {
 	rounds := make([][]T, 0, n)
 	for i := range n + 1 {
@@ -33,7 +32,7 @@ func Rounds[T any](ctx context.Context, n int, programs ...func() (T, error)) ([
 	return rounds, nil
 }
 
-// Median answers a program's median over the rounds.
+// Median returns a program's median over the rounds.
 func Median[T any](rounds [][]T, program int, value func(T) float64) float64 {
 	values := make([]float64, len(rounds))
 	for i, round := range rounds {
@@ -42,16 +41,15 @@ func Median[T any](rounds [][]T, program int, value func(T) float64) float64 {
 	return quantile(values, 0.5)
 }
 
-// Ratio is how two programs compare, round by round: the median, and the
-// quartiles around it.
+// Ratio compares two programs round by round: the median of the ratios, and the quartiles.
 type Ratio struct{ Low, Median, High float64 }
 
-// String is the ratio as the table has it.
+// String formats the ratio for the table.
 func (r Ratio) String() string {
 	return fmt.Sprintf("%.2f (%.2f-%.2f)", r.Median, r.Low, r.High)
 }
 
-// Compare answers the ratio of a's values to b's.
+// Compare returns the ratio of a's values to b's.
 func Compare[T any](rounds [][]T, a, b int, value func(T) float64) Ratio {
 	ratios := make([]float64, len(rounds))
 	for i, round := range rounds {
@@ -60,7 +58,7 @@ func Compare[T any](rounds [][]T, a, b int, value func(T) float64) Ratio {
 	return Ratio{quantile(ratios, 0.25), quantile(ratios, 0.5), quantile(ratios, 0.75)}
 }
 
-// quantile sorts values and answers the one at q, between two of them their mean.
+// quantile sorts values and returns the one at q. Between two values it returns their mean.
 func quantile(values []float64, q float64) float64 {
 	slices.Sort(values)
 	at := q * float64(len(values)-1)
@@ -69,5 +67,5 @@ func quantile(values []float64, q float64) float64 {
 	return values[low] + (values[high]-values[low])*(at-float64(low))
 }
 
-// MedianOf answers the median of at least one value.
+// MedianOf returns the median of at least one value.
 func MedianOf(values []float64) float64 { return quantile(slices.Clone(values), 0.5) }

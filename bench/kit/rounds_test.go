@@ -22,7 +22,7 @@ func TestRoundsAndRatios(t *testing.T) {
 	if got, want := Compare(rounds, 0, 1, itself), (Ratio{2, 2, 2}); got != want {
 		t.Errorf("ratio %v, want %v", got, want)
 	}
-	// The first round warms up: 2 to 6 are left.
+	// The first round warms up, so 2 to 6 count.
 	if got := Median(rounds, 1, itself); got != 4 {
 		t.Errorf("median %v, want 4", got)
 	}

@@ -17,21 +17,20 @@ import (
 )
 
 const (
-	// swarmDialers is how many WebSockets are being opened at once.
+	// swarmDialers is how many WebSockets are opened concurrently.
 	swarmDialers = 16
-	// perSource is how many connections leave from one address of the loopback,
-	// well below the number of ports, of which those that were closed lately are
-	// not free.
+	// perSource is the number of connections from one loopback address. It is well below the number
+	// of ports, because the ports of recently closed connections are not free.
 	perSource = 1000
-	// spareFiles is how many files a swarm has open beside its WebSockets.
+	// spareFiles is how many files a swarm opens besides its WebSockets.
 	spareFiles = 100
-	// deliveryTimeout is how long no subscriber at all may hear of a change.
+	// deliveryTimeout is how long a round waits if no subscriber at all receives a change.
 	deliveryTimeout = 10 * time.Second
 )
 
-// Swarm holds many WebSockets to one server and watches messages arrive at all
-// of them. It lives in a process of its own (see Agent), because of the limit on
-// open files and because its work must not count as anybody else's.
+// Swarm has many WebSockets to one server and watches messages arrive at all of them. It is a
+// process of its own (see Agent), because of the limit on open files and so that its CPU time is
+// not counted as that of another program.
 type Swarm struct {
 	poller  *poller
 	actors  []*device
@@ -41,25 +40,24 @@ type Swarm struct {
 	change  change
 }
 
-// Crowd says what WebSockets to open.
+// Crowd describes the WebSockets to open.
 type Crowd struct {
 	Address string
 	Path    string
 	// Tokens are the user tokens, one for each WebSocket.
 	Tokens []string
-	// Subscribe is the subscription that each of them asks for. "": no GraphQL is
-	// spoken at all, and the server speaks first.
+	// Subscribe is the subscription of each of them. If it is "", GraphQL is not used, and the
+	// server sends the first message.
 	Subscribe string
-	// Snapshot: the subscription begins with an event of its own, or with one for
-	// each actor.
+	// Snapshot is true if the subscription begins with an event, or with one for each actor.
 	Snapshot bool
-	// Actors are the tokens of users who are watched by all and change their statuses
-	// in a burst, see Round. They connect before anybody else.
+	// Actors are the tokens of users that all devices watch and that change their status in a
+	// burst; see Round. They connect first.
 	Actors []string
 }
 
-// Open opens a crowd; it answers once all of it is connected, acknowledged and
-// has its snapshot.
+// Open opens a crowd. It returns once all of it is connected and acknowledged and has received its
+// snapshot.
 func (s *Swarm) Open(crowd *Crowd, _ *None) error {
 	var err error
 	if err := enoughFiles(len(crowd.Actors) + len(crowd.Tokens)); err != nil {
@@ -72,7 +70,7 @@ func (s *Swarm) Open(crowd *Crowd, _ *None) error {
 	for _, token := range crowd.Actors {
 		actor, err := login(crowd.Address, crowd.Path, token, netip.Addr{}, s.buf)
 		if err != nil {
-			return fmt.Errorf("connecting those who act: %w", err)
+			return fmt.Errorf("connecting the actors: %w", err)
 		}
 		s.actors = append(s.actors, actor)
 	}
@@ -110,8 +108,8 @@ func (s *Swarm) Open(crowd *Crowd, _ *None) error {
 	return nil
 }
 
-// enoughFiles says why that many WebSockets cannot be opened by one process. The
-// limit is each process's own: the server has its own, too.
+// enoughFiles returns an error if one process cannot open that many WebSockets. Each process has a
+// limit of its own, the server too.
 func enoughFiles(n int) error {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -123,7 +121,7 @@ func enoughFiles(n int) error {
 	return nil
 }
 
-// Storm is Open, and answers how long it has taken.
+// Storm is like Open and returns how long it took.
 func (s *Swarm) Storm(crowd *Crowd, took *time.Duration) error {
 	began := time.Now()
 	err := s.Open(crowd, &None{})
@@ -131,7 +129,7 @@ func (s *Swarm) Storm(crowd *Crowd, took *time.Duration) error {
 	return err
 }
 
-// HangUp closes all WebSockets, without a word. The swarm can open another crowd.
+// HangUp closes all WebSockets without a closing handshake. The swarm can then open another crowd.
 func (s *Swarm) HangUp(*None, *None) error {
 	for _, d := range append(s.actors, s.devices...) {
 		_ = unix.Close(d.fd)
@@ -203,7 +201,7 @@ func upgrade(address, path string, source netip.Addr, buf []byte) (*device, erro
 		answer = append(answer, buf[:n]...)
 	}
 	if !bytes.HasPrefix(head, []byte("HTTP/1.1 101 ")) {
-		return nil, fmt.Errorf("the upgrade is answered %q", answer)
+		return nil, fmt.Errorf("response to the upgrade: %q", answer)
 	}
 	return &device{fd: fd, rest: rest}, nil
 }
@@ -213,7 +211,7 @@ func (d *device) init(token string) error {
 	return writeAll(d.fd, appendFrame(nil, `{"type":"connection_init","payload":{"Authorization":"Bearer `+token+`","platform":"ANDROID"}}`))
 }
 
-// subscribe sends an operation, of whatever kind.
+// subscribe sends an operation of any kind.
 func (d *device) subscribe(query string) error {
 	text, err := json.Marshal(map[string]any{"id": "1", "type": "subscribe", "payload": map[string]string{"query": query}})
 	if err != nil {
@@ -226,41 +224,41 @@ func (d *device) subscribe(query string) error {
 func (d *device) acknowledged(buf []byte) error {
 	message, err := d.await(buf)
 	if err == nil && !bytes.Contains(message, []byte(`"connection_ack"`)) {
-		err = fmt.Errorf("connection_init is answered %q", message)
+		err = fmt.Errorf("response to connection_init: %q", message)
 	}
 	return err
 }
 
-// Round asks for one status change after another, each when all WebSockets have
-// heard of the one before.
+// Round makes one status change after another. Each begins when all WebSockets have received the
+// one before.
 type Round struct {
-	// For is how long a round takes at least; one change is always made.
+	// For is the minimum length of a round. At least one change is made.
 	For time.Duration
-	// Device makes the changes with this user's coming and going on Address. "":
+	// Device makes the changes by connecting and disconnecting this user at Address. If it is "",
 	// they are made by a POST to /change.
 	Device  string
 	Address string
-	// Burst: a change is one of each of the crowd's actors, all at once. Of a floor,
-	// which has no actors, it is as many broadcasts as Events says.
+	// Burst makes each change consist of one of each of the crowd's actors, all at once. A floor,
+	// which has no actors, sends as many broadcasts as Events.
 	Burst bool
-	// Events is how many messages a change brings to each WebSocket; 0 is 1.
+	// Events is how many messages a change sends to each WebSocket; 0 means 1.
 	Events int
 }
 
 func (r *Round) events() int { return max(1, r.Events) }
 
-// Deliveries is what a round has seen.
+// Deliveries has the measurements of a round.
 type Deliveries struct {
 	Changes, Count int
-	// Elapsed is the time from each change's cause to its last delivery, summed.
+	// Elapsed is the sum of the times from each change's cause to its last delivery.
 	Elapsed time.Duration
-	// P50, P99 and Max are of the time from a change's cause to a delivery.
+	// P50, P99 and Max are of the times from a change's cause to a delivery.
 	P50, P99, Max time.Duration
-	// MessageBytes is how long the last message was.
+	// MessageBytes is the length of the last message.
 	MessageBytes int
 }
 
-// PerSecond is the throughput.
+// PerSecond returns the throughput.
 func (d Deliveries) PerSecond() float64 { return float64(d.Count) / d.Elapsed.Seconds() }
 
 // Play plays a round.
@@ -296,12 +294,12 @@ func (s *Swarm) Play(round *Round, out *Deliveries) error {
 				})
 			})
 			if err != nil {
-				return fmt.Errorf("%d of %d messages have come: %w", got, all, err)
+				return fmt.Errorf("%d of %d messages have arrived: %w", got, all, err)
 			}
 		}
 		out.Elapsed += latencies[len(latencies)-1]
 		if got > all {
-			return fmt.Errorf("one change brought %d messages instead of %d", got, all)
+			return fmt.Errorf("one change caused %d messages instead of %d", got, all)
 		}
 		if err := s.change.settle(s.buf); err != nil {
 			return err
@@ -316,11 +314,11 @@ func (s *Swarm) Play(round *Round, out *Deliveries) error {
 
 // change makes one status change after another.
 type change interface {
-	// prepare does what a change needs and does not belong to it.
+	// prepare does what a change needs but what is not measured.
 	prepare(buf []byte) error
 	// cause makes the change.
 	cause() error
-	// settle follows when everybody has heard of the change.
+	// settle is called when all WebSockets have received the change.
 	settle(buf []byte) error
 }
 
@@ -338,7 +336,7 @@ func (r *Round) newChange(actors []*device) (change, error) {
 	return &postedChange{fd: fd, request: fmt.Appendf(nil, "POST /change?times=%d HTTP/1.1\r\nHost: %s\r\nContent-Length: 0\r\n\r\n", r.events(), r.Address)}, nil
 }
 
-// burst has all actors set a status that none of them had.
+// burst makes all actors set a new status.
 type burst struct {
 	actors []*device
 	n      int
@@ -359,7 +357,7 @@ func (b *burst) cause() error {
 	return nil
 }
 
-// settle waits for the answers, each with its `complete`.
+// settle waits for the responses, each with its `complete`.
 func (b *burst) settle(buf []byte) error {
 	for _, actor := range b.actors {
 		if message, err := actor.awaitAll(buf, 2); err != nil || !bytes.Contains(message, []byte(`"complete"`)) {
@@ -369,11 +367,11 @@ func (b *burst) settle(buf []byte) error {
 	return nil
 }
 
-// comingAndGoing is a user's only device, which logs in and then loses its
-// connection, again and again: ONLINE, OFFLINE, ONLINE …
+// comingAndGoing is a user's only device. It repeatedly logs in and loses its connection: ONLINE,
+// OFFLINE, ONLINE …
 type comingAndGoing struct {
 	address, token string
-	device         *device // nil: the user is not there
+	device         *device // nil while the user is not connected
 	leaving        bool
 }
 
@@ -402,7 +400,7 @@ func (c *comingAndGoing) settle(buf []byte) error {
 	return c.device.acknowledged(buf)
 }
 
-// postedChange asks the floor for a broadcast.
+// postedChange requests a broadcast from the floor.
 type postedChange struct {
 	fd      int
 	request []byte

@@ -8,30 +8,30 @@ import (
 	"time"
 )
 
-// Figure is a line of the table. What does not apply is empty.
+// Figure is a line of the table. Columns that do not apply are empty.
 type Figure struct {
-	// Row is the number in the design's list, Name what the benchmark is called.
+	// Row is the number in the design's list, Name the name of the benchmark.
 	Row  int
 	Name string
 	Work string
 	Goal string
-	// Ours and Floor are figures with their units; machines differ, so they only
-	// say what the ratio is made of.
+	// Ours and Floor are figures with their units. They depend on the machine and show only what
+	// the ratio was computed from.
 	Ours, Floor string
-	// Met says whether the goal is met, as AtLeast and AtMost have it.
+	// Met is whether the goal is met, as returned by AtLeast and AtMost.
 	Met string
 	// Ratio is ours to the floor's.
 	Ratio string
-	// Stock is what stock gqlgen with GORM brings, with its ratio to the floor.
+	// Stock is the figure of stock gqlgen with GORM, with its ratio to the floor.
 	Stock string
 	// CPU is the processor time for each request or delivery, ours and the floor's.
 	CPU string
-	// Queries and Allocations are for each request, in the same order.
+	// Queries and Allocations are per request, in the same order.
 	Queries, Allocations string
 	Note                 string
 }
 
-// Table is the figures in Markdown.
+// Table formats the figures in Markdown.
 func Table(figures []Figure) string {
 	var b strings.Builder
 	b.WriteString("| row | work | goal | met | ours | floor | ratio (quartiles) | stock gqlgen + GORM: ratio to the floor | CPU of the server: ours / floor / stock | queries | allocations | note |\n")
@@ -43,10 +43,10 @@ func Table(figures []Figure) string {
 	return b.String()
 }
 
-// AtLeast says whether a value reaches its goal.
+// AtLeast reports, as text, whether a value reaches its goal.
 func AtLeast(value, goal float64) string { return met(value >= goal) }
 
-// AtMost says whether a value stays within its goal.
+// AtMost reports, as text, whether a value stays within its goal.
 func AtMost(value, goal float64) string { return met(value <= goal) }
 
 func met(reached bool) string {
@@ -63,20 +63,20 @@ func dash(s string) string {
 	return s
 }
 
-// Micros writes a duration in microseconds.
+// Micros formats a duration in microseconds.
 func Micros(d float64) string { return fmt.Sprintf("%.1f µs", d/float64(time.Microsecond)) }
 
-// Millis writes a duration in milliseconds.
+// Millis formats a duration in milliseconds.
 func Millis(d float64) string { return fmt.Sprintf("%.1f ms", d/float64(time.Millisecond)) }
 
-// Count writes a number.
+// Count formats a number.
 func Count(n float64) string { return fmt.Sprintf("%.0f", n) }
 
-// Hundredths writes a number with two decimals.
+// Hundredths formats a number with two decimals.
 func Hundredths(n float64) string { return fmt.Sprintf("%.2f", n) }
 
-// MB writes a size in megabytes.
+// MB formats a size in megabytes.
 func MB(bytes float64) string { return fmt.Sprintf("%.1f MB", bytes/1e6) }
 
-// KB writes a size in kilobytes.
+// KB formats a size in kilobytes.
 func KB(bytes float64) string { return fmt.Sprintf("%.1f KB", bytes/1e3) }

@@ -15,10 +15,10 @@ type World struct {
 	lab *Lab
 	// Database is its ROLLCALL_DATABASE_URL.
 	Database string
-	// Users is how many users there are, UserID(1) to UserID(Users).
+	// Users is the number of users, UserID(1) to UserID(Users).
 	Users int
-	// Friends is how many friends each of them has: user n those from n-Friends/2 to
-	// n+Friends/2, as if they stood in a ring.
+	// Friends is how many friends each user has. Those of user n are n-Friends/2 to n+Friends/2, in
+	// a ring.
 	Friends int
 
 	rules       bool // Rules has been called
@@ -26,11 +26,11 @@ type World struct {
 	tokens      []string // of the first users
 }
 
-// UserID is the ID of the nth user, from 1.
+// UserID returns the ID of the nth user, from 1.
 func UserID(n int) string { return fmt.Sprintf("user-%07d", n) }
 
-// World answers the world that the rows about requests share, with that many users at
-// least: a PRODUCTION app in the FLAGSHIP edition, both status switches on.
+// World returns the world that the rows about requests share, with at least that many users. Its
+// app is a PRODUCTION app in edition FLAGSHIP with both status switches on.
 func (l *Lab) World(ctx context.Context, users int) (*World, error) {
 	if err := l.found(ctx, &l.world); err != nil {
 		return nil, err
@@ -38,15 +38,14 @@ func (l *Lab) World(ctx context.Context, users int) (*World, error) {
 	return l.world, l.world.grow(ctx, users)
 }
 
-// Strangers answers the world that the rows about devices share. It is as World's,
-// but nobody ever makes friends there: what a device hears of, and takes, does not
-// hang on which rows have run before.
+// Strangers returns the world that the rows about devices share. It is like that of World, but its
+// users never become friends, so the memory of a device does not depend on earlier rows.
 func (l *Lab) Strangers(ctx context.Context) (*World, error) {
 	err := l.found(ctx, &l.strangers)
 	return l.strangers, err
 }
 
-// found makes a shared world on MariaDB, where it is not there yet.
+// found creates a shared world on MariaDB if it does not exist yet.
 func (l *Lab) found(ctx context.Context, world **World) error {
 	if *world != nil {
 		return nil
@@ -59,7 +58,7 @@ func (l *Lab) found(ctx context.Context, world **World) error {
 	return err
 }
 
-// NewWorld makes a world of its own in a database, with that many users.
+// NewWorld creates a world of its own in a database, with that many users.
 func (l *Lab) NewWorld(ctx context.Context, database string, users int) (*World, error) {
 	out, err := l.command(ctx, database, "app", "create", "--name", "bench", "--environment", "production", "--edition", "flagship", "--json")
 	if err != nil {
@@ -94,9 +93,9 @@ func (w *World) Befriend(ctx context.Context, friends int) error {
 	return w.analyse(ctx)
 }
 
-// Rules has every rule about messages in play, on MariaDB: only friends may write;
-// an eighth of the users have their whitelist on, with a quarter of their friends,
-// and another eighth have a quarter of theirs on the blocklist.
+// Rules makes every rule about messages apply, on MariaDB: only friends may write, an eighth of the
+// users have their whitelist on, with a quarter of their friends, and another eighth have a quarter
+// of theirs on the blocklist.
 func (w *World) Rules(ctx context.Context) error {
 	if w.rules {
 		return nil
@@ -121,8 +120,8 @@ func (w *World) Rules(ctx context.Context) error {
 	return w.analyse(ctx)
 }
 
-// analyse has MariaDB know at once how large the tables are, which it would find
-// out by itself some seconds later.
+// analyse updates MariaDB's statistics about the tables at once. It would do so by itself some
+// seconds later.
 func (w *World) analyse(ctx context.Context) error {
 	if !strings.HasPrefix(w.Database, "mysql:") {
 		return nil
@@ -142,7 +141,7 @@ func (w *World) grow(ctx context.Context, users int) error {
 	return w.analyse(ctx)
 }
 
-// AppToken has a server on the world's database issue an app token.
+// AppToken lets a server on the world's database issue an app token.
 func (w *World) AppToken(ctx context.Context, s *Server) (string, error) {
 	var data struct{ IssueAppToken struct{ Token string } }
 	err := s.Ask(ctx, "", `mutation($key: ID!, $secret: String!) { issueAppToken(input: {appKey: $key, appSecret: $secret}) { token } }`,
@@ -151,14 +150,13 @@ func (w *World) AppToken(ctx context.Context, s *Server) (string, error) {
 }
 
 const (
-	// registrations is how many users one request gives a token.
+	// registrations is how many users get a token in one request.
 	registrations = 100
 	registrars    = 4
 )
 
-// UserTokens answers a token for each of the first n users. They come from a
-// server that ends before UserTokens answers, so that what it took to make them
-// is nowhere in a measured process.
+// UserTokens returns a token for each of the first n users. They are issued by a server that stops
+// before UserTokens returns, so that the work does not count in a measured process.
 func (w *World) UserTokens(ctx context.Context, n int) ([]string, error) {
 	if len(w.tokens) >= n {
 		return w.tokens[:n], nil

@@ -1,5 +1,4 @@
-// Package listen has the programs that the server is compared with serve, and say
-// where.
+// Package listen serves the programs that the server is compared with, and prints their addresses.
 package listen
 
 import (
@@ -12,8 +11,8 @@ import (
 	"os"
 )
 
-// Addresses is what a program prints as JSON once it serves: the HOST:PORT of its
-// own and of its profiles and counters.
+// Addresses is what a program prints as JSON once it serves: its HOST:PORT, and that of its
+// profiles and counters.
 type Addresses struct {
 	Address string `json:"address"`
 	Debug   string `json:"debug"`

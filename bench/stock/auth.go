@@ -17,19 +17,20 @@ import (
 
 var errUnauthenticated = errors.New("unauthenticated")
 
-// principal is who asks: an app, or one of its users.
+// principal is the caller: an app, or one of its users.
 type principal struct {
 	app  *models.App
-	user *models.User // nil: the App Server
+	user *models.User // nil for the App Server
 }
 
-// claims are what the server's tokens say in clear: aud is the app's key, sub the user's ID.
+// claims are the unencrypted claims of the server's tokens: aud is the app's key, sub the user's
+// ID.
 type claims struct {
 	jwt.RegisteredClaims
 	IssuedAtMS models.Time `json:"iam"`
 }
 
-// authenticator knows the keys that sign tokens.
+// authenticator has the keys that sign tokens.
 type authenticator struct {
 	db     *gorm.DB
 	keys   map[string][]byte
@@ -48,8 +49,8 @@ func newAuthenticator(db *gorm.DB) (*authenticator, error) {
 	return a, nil
 }
 
-// authenticate checks the signature, and in the database that the token is still
-// good: expireTokens or a deactivation of the user ends it at once.
+// authenticate checks the signature, and in the database that the token has not been ended by
+// expireTokens or by a deactivation of the user.
 func (a *authenticator) authenticate(ctx context.Context, authorization string) (*principal, error) {
 	text, ok := strings.CutPrefix(authorization, "Bearer ")
 	if !ok {
@@ -80,7 +81,7 @@ func (a *authenticator) authenticate(ctx context.Context, authorization string) 
 	return p, nil
 }
 
-// middleware lets in who has a good token. A WebSocket brings its token later.
+// middleware admits requests with a valid token. A WebSocket sends its token later.
 func (a *authenticator) middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Upgrade") == "" {
@@ -101,7 +102,7 @@ func withPrincipal(ctx context.Context, p *principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, p)
 }
 
-// principalOf answers who asks, nil where nobody has said yet.
+// principalOf returns the caller, or nil if it is not known yet.
 func principalOf(ctx context.Context) *principal {
 	p, _ := ctx.Value(principalKey{}).(*principal)
 	return p

@@ -15,11 +15,10 @@ type watcher struct {
 	changes chan *models.UserStatus
 }
 
-// hub hands status changes to the subscriptions of those who watch, and knows who
-// is connected.
+// hub sends status changes to the subscriptions that watch the user, and counts connected devices.
 type hub struct {
 	mu       sync.Mutex
-	watchers map[string]map[*watcher]struct{} // by the user watched
+	watchers map[string]map[*watcher]struct{} // by the ID of the watched user
 	devices  map[int64]int                    // by users.id
 	custom   map[int64]string
 }
@@ -28,7 +27,7 @@ func newHub() *hub {
 	return &hub{watchers: make(map[string]map[*watcher]struct{}), devices: make(map[int64]int), custom: make(map[int64]string)}
 }
 
-// watch has w hear of these users until its context ends.
+// watch sends w the changes of these users until its context ends.
 func (h *hub) watch(w *watcher, ids []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -47,7 +46,7 @@ func (h *hub) watch(w *watcher, ids []string) {
 	})
 }
 
-// publish waits for each watcher to take the change, as gqlgen's examples do.
+// publish blocks until each watcher has received the change, as in gqlgen's examples.
 func (h *hub) publish(status *models.UserStatus) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -59,7 +58,7 @@ func (h *hub) publish(status *models.UserStatus) {
 	}
 }
 
-// count counts a user's devices and answers how many there are now.
+// count adds by to the number of a user's devices and returns the new number.
 func (h *hub) count(user int64, by int) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -77,7 +76,7 @@ func (h *hub) say(user int64, text string) {
 	h.custom[user] = text
 }
 
-// said answers a custom status.
+// said returns a custom status.
 func (h *hub) said(user int64) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

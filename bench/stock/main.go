@@ -1,9 +1,9 @@
 //go:build linux
 
-// Stock is the comparator: the server's schema with gqlgen as it comes and plain
-// GORM, as one would write it by their books. It authenticates the same tokens and
-// gives the same answers as the server does, for what the benchmarks ask and no
-// more; it knows no limits, no validation, and nothing of slow readers.
+// Stock is the comparator: the server's schema with default gqlgen and plain GORM, written as their
+// documentation shows. It authenticates the same tokens and sends the same responses as the server,
+// but only for the requests of the benchmarks. It has no limits, no validation, and no handling of
+// slow readers.
 package main
 
 import (
@@ -28,7 +28,7 @@ import (
 	"rollcall/bench/stock/generated"
 )
 
-// conns is the same as the server's, so that nobody waits to connect.
+// conns equals the server's number of connections, so that no request waits for one.
 const conns = 64
 
 func main() {
@@ -41,7 +41,7 @@ func main() {
 	}
 }
 
-// run serves until ctx ends. Once it serves it prints where, as the floors do.
+// run serves until ctx ends. Once it serves, it prints its addresses, as the floors do.
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("stock", flag.ContinueOnError)
 	dsn := flags.String("dsn", "", "of the database")
@@ -65,8 +65,8 @@ func run(ctx context.Context, args []string) error {
 }
 
 func open(dsn string) (*gorm.DB, error) {
-	// What GORM's own chapter on performance advises; and nothing but the address is
-	// printed.
+	// The options that GORM's documentation recommends for performance. Nothing but the addresses
+	// may be printed.
 	db, err := gorm.Open(mysql.Open(dsn), &gorm.Config{PrepareStmt: true, SkipDefaultTransaction: true, Logger: logger.Discard})
 	if err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func open(dsn string) (*gorm.DB, error) {
 	return db, nil
 }
 
-// server is gqlgen's default server but for what it must know of devices.
+// server is gqlgen's default server, extended by the life cycle of devices.
 func server(root *resolver, who *authenticator) http.Handler {
 	s := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: root}))
 	s.AddTransport(transport.Websocket{

@@ -10,7 +10,7 @@ import (
 	"rollcall/models"
 )
 
-// buffered is how many changes a subscription may be behind.
+// buffered is how many changes a subscription may lag behind.
 const buffered = 16
 
 type mutation struct {
@@ -62,7 +62,7 @@ func (r *core) leave(p *principal) {
 	if p.user == nil || r.hub.count(p.user.ID, -1) > 0 {
 		return
 	}
-	// The connection's context has ended, and nobody is left to hear of a failure.
+	// The connection's context has ended, and no caller is left to receive an error.
 	_ = r.change(context.Background(), p.user, models.PresenceOffline)
 }
 

@@ -17,12 +17,12 @@ import (
 type core struct {
 	db  *gorm.DB
 	hub *hub
-	// join: friends are read with one JOIN instead of one by one.
+	// join is true if friends are read with one JOIN instead of one by one.
 	join bool
 }
 
-// resolver answers what the benchmarks ask. The interfaces embedded in it and in
-// the types below stand for all the rest, which nobody asks for.
+// resolver resolves what the benchmarks request. The interfaces embedded in it and in the types
+// below stand for all other fields, which are not requested.
 type resolver struct {
 	*core
 	generated.ResolverRoot

@@ -1,5 +1,5 @@
-// Generate writes the comparator's Go code from the GraphQL schema, as gqlgen does
-// by itself with the gqlgen.yml of the working directory.
+// Generate writes the comparator's Go code from the GraphQL schema, as gqlgen does with the
+// gqlgen.yml of the working directory.
 package main
 
 import (

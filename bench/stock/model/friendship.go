@@ -1,13 +1,13 @@
-// Package model holds what the comparator adds to the server's GORM structs.
+// Package model has what the comparator adds to the server's GORM structs.
 package model
 
 import "rollcall/models"
 
-// Friendship is a friendship with the friend, where that has been read with it.
+// Friendship is a friendship and, if it has been read, the friend.
 type Friendship struct {
 	models.Friendship
-	// Friend is read by a JOIN; nil: it is still to be read.
+	// Friend is read by a JOIN. It is nil if it has not been read yet.
 	Friend *models.User `gorm:"foreignKey:FriendID"`
-	// Blocked is not read: no row asks for it.
+	// Blocked is not read, because no row requests it.
 	Blocked bool `gorm:"-"`
 }
