@@ -17,19 +17,19 @@ var unknown = status.State{Presence: -1}
 // A login is published only after the database holds it. So an entry that has devices and is not
 // ONLINE is one whose login is still being written, the same for all its devices.
 type entry struct {
-	// Record is the status that everybody may know, and was published.
+	// Record is the status that was published.
 	status.Record
-	// devices are in the order in which they came; few, so a slice.
+	// devices are in the order in which they connected; few, so a slice.
 	devices []*Device
-	// loginAt is when the first device came whose login is being written.
+	// loginAt is when the first device connected whose login is being written.
 	loginAt models.Time
 	// durable is what the columns hold.
 	durable status.State
-	// queued: the writer has the entry in its queue.
+	// queued reports whether the entry is in the writer's queue.
 	queued bool
-	// dropped: the user is deleted, and the entry no longer in its shard.
+	// dropped reports whether the user is deleted and the entry no longer in its shard.
 	dropped bool
-	// waiters are callers that wait until the database holds what they did, or newer.
+	// waiters are callers that wait until the database holds what they did, or a newer state.
 	waiters []waiter
 	// idleSince is when the entry last had no device and nothing to write.
 	idleSince models.Time
@@ -37,7 +37,7 @@ type entry struct {
 
 // waiter is a caller that waits for the database.
 type waiter struct {
-	// device is the one that logs in; nil: a logout.
+	// device is the one that logs in, or nil for a logout.
 	device *Device
 	// done has room for the one result.
 	done chan error
@@ -59,7 +59,7 @@ func (e *entry) wanted() status.State {
 	return e.State
 }
 
-// idle reports whether the row says everything that the entry does.
+// idle reports whether the row holds everything that the entry does.
 func (e *entry) idle() bool {
 	return len(e.devices) == 0 && !e.queued && e.durable == e.State
 }
@@ -179,8 +179,8 @@ func (s *shard) endWrite(w write, err error) (again bool) {
 	return again
 }
 
-// written publishes what the columns hold since the last write. If they are behind again, e is queued
-// once more.
+// written publishes the login that the columns hold since the last write. If they are behind again,
+// it queues e once more instead.
 func (s *shard) written(e *entry) {
 	if e.durable != e.wanted() {
 		s.save(e)

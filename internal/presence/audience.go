@@ -13,8 +13,8 @@ import (
 	"rollcall/models"
 )
 
-// switchInterval is how often the apps' switches are read while they have an audience: another process
-// may change them.
+// switchInterval is how often the apps' switches are read while they have an audience: another
+// process may change them.
 const switchInterval = time.Second
 
 // audience is what receives statuses only as far as an app's switches allow: the circles, and the
@@ -24,18 +24,18 @@ type audience struct {
 	mu      sync.Mutex
 	circles map[int64]*circle // by users.id
 	apps    map[int64]*gallery
-	// heard counts the changes of apps that came over the bus: switches that were read before the
-	// latest of them may be older.
+	// heard counts the changes of apps received from the bus: switches that were read before the
+	// latest of them may be outdated.
 	heard int
-	// wake makes the switches be read now.
+	// wake requests that the switches be read now.
 	wake chan struct{}
 }
 
-// gallery is the audience in one app; it is there while it has anyone.
+// gallery is the audience in one app. It exists while it is not empty.
 type gallery struct {
 	// on are the lists that the app's switches let a circle carry.
 	on sources
-	// behind: a circle could not follow a switch and must try again.
+	// behind reports whether a circle could not follow a switch and must try again.
 	behind  bool
 	circles int
 	asking  map[*asking]struct{}
@@ -61,14 +61,14 @@ func switchedOn(s models.AppSettings) (on sources) {
 	return on
 }
 
-// gallery returns the app's gallery, and makes it if there is none. app was read for the present
-// request; if it differs from what is known, one of the two is old.
+// gallery returns the app's gallery. It creates it if there is none. app was read for the present
+// request; if its switches differ from the known ones, one of the two is outdated.
 func (a *audience) gallery(app *models.App) *gallery {
 	g := a.apps[app.ID]
 	if g == nil {
 		g = &gallery{on: switchedOn(app.Settings), asking: make(map[*asking]struct{})}
 		a.apps[app.ID] = g
-		// It may have been turned since the request began.
+		// The switches may have been changed since the request began.
 		a.look()
 	} else if g.on != switchedOn(app.Settings) {
 		a.look()
@@ -76,7 +76,7 @@ func (a *audience) gallery(app *models.App) *gallery {
 	return g
 }
 
-// look makes the switches be read now.
+// look requests that the switches be read now.
 func (a *audience) look() {
 	select {
 	case a.wake <- struct{}{}:
@@ -169,7 +169,7 @@ func (h *Hub) WhileQueried(app *models.App, off func()) (stop func()) {
 	}
 }
 
-// follow makes the app's audience follow its switches; a.mu is held.
+// follow makes the app's audience follow its switches. The caller holds a.mu.
 func (a *audience) follow(appID int64, settings models.AppSettings) {
 	g := a.apps[appID]
 	if g == nil {
@@ -202,7 +202,7 @@ func (h *Hub) appChanged(_ context.Context, ev bus.AppChanged) {
 	defer a.mu.Unlock()
 	a.heard++
 	a.follow(ev.App.ID, ev.App.Settings)
-	// Of two changes at once, the one received last need not be the last.
+	// Of two concurrent changes, the one received last need not be the later one.
 	a.look()
 }
 
@@ -218,7 +218,7 @@ func (h *Hub) followSwitches() {
 			return
 		}
 		if err := h.readSwitches(h.closing); err != nil && h.closing.Err() == nil {
-			h.log.Error("reading the apps' switches failed, will be tried again", "error", err)
+			h.log.Error("reading the apps' switches failed; retrying", "error", err)
 		}
 	}
 }
@@ -241,7 +241,7 @@ func (h *Hub) readSwitches(ctx context.Context) error {
 		a.mu.Lock()
 		if a.heard != heard {
 			a.mu.Unlock()
-			a.look() // the rows may be older than what the bus brought
+			a.look() // the rows may be older than the changes received from the bus
 			return nil
 		}
 		for _, app := range rows {

@@ -10,7 +10,7 @@ import (
 	"rollcall/models"
 )
 
-// revocations are the reasons by which a user may no longer be connected.
+// revocations are the reasons for which a user may no longer be connected.
 var revocations = map[bus.Reason]status.Reason{
 	bus.ReasonBanned:      status.ReasonBanned,
 	bus.ReasonDeactivated: status.ReasonDeactivated,
@@ -32,8 +32,8 @@ type Device struct {
 	loggedOut atomic.Bool
 	// added is the version with which Redis added the device; guarded by the shared store's mutex.
 	added int64
-	// ended and leaving are the shared store's: the link has ended; whoever logs the
-	// device out will end its link.
+	// ended and leaving are used by the shared store. ended reports whether the link has ended,
+	// leaving whether the caller that logs the device out will end it.
 	ended, leaving atomic.Bool
 }
 
@@ -46,33 +46,33 @@ func (d *Device) Account() status.Account { return d.account }
 // LoggedOut reports whether a logout has ended the device.
 func (d *Device) LoggedOut() bool { return d.loggedOut.Load() }
 
-// Gone tells the hub that the link has ended. Calling it again, or after the hub has cut the device
-// or a logout has ended it, does nothing.
+// Gone notifies the hub that the link has ended. Calling it again, or after the hub has cut the
+// device or a logout has ended it, does nothing.
 func (d *Device) Gone() { d.hub.store.gone(d) }
 
 // Connect adds a device to the account. If the account then has more than its DeviceLimit, the
-// oldest are cut. It returns when the database holds that the user has logged in, so that a crash
-// from then on leaves OFFLINE, and the user is ONLINE. On an error (the database does not respond, ctx
-// ends first, ErrClosed, or the one that check returned) nothing remains of the device.
+// oldest are cut. It returns when the login is recorded in the database, so that a crash from then
+// on leaves the user OFFLINE, and the user is ONLINE. On an error (the database does not respond,
+// ctx ends first, ErrClosed, or the error that check returned) nothing remains of the device.
 //
-// check returns an error if the user may no longer connect, as the database has it now. It is called
-// when the hub would already cut the device, but before the device is visible: check sees a ban that
-// was committed before, and a later one cuts the link. So a connect that races with a ban loses, and
+// check returns an error if, by the database, the user may no longer connect. It is called when the
+// hub would already cut the device, but before the device is visible: check sees a ban that was
+// committed before, and a later one cuts the link. So a connect that races with a ban loses, and
 // the user was never ONLINE.
 func (h *Hub) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 	check func(context.Context) error) (*Device, error) {
 	return h.store.connect(ctx, acc, platform, link, func(ctx context.Context) (status.Account, error) { return acc, check(ctx) })
 }
 
-// Admit is like Connect, for a caller that knows no more of the user than its users.id. who returns the
-// account as the database has it now, or an error if the user may not connect, so that one read serves
-// for both.
+// Admit is like Connect, for a caller that knows only the user's users.id. who reads the account
+// from the database, or returns an error if the user may not connect, so that one read serves both
+// purposes.
 func (h *Hub) Admit(ctx context.Context, userID int64, platform models.Platform, link status.Link,
 	who func(context.Context) (status.Account, error)) (*Device, error) {
 	return h.store.connect(ctx, status.Account{ID: userID}, platform, link, who)
 }
 
-// newDevice returns a device that comes now.
+// newDevice returns a device that connects now.
 func (h *Hub) newDevice(acc status.Account, platform models.Platform, link status.Link) *Device {
 	return &Device{
 		hub:     h,
@@ -104,12 +104,12 @@ func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 	_, err := h.store.cut(ctx, status.AccountOf(ev.User), nil, reason.Leaves(), reason)
 	if err == nil && ev.Reason != bus.ReasonBanned {
 		// Watchers here must receive its last change before the erasure takes their watches away.
-		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for
+		_ = h.store.catchUpAll(ctx) // fails if the connection is lost: there is nothing to wait for
 	}
 	if err != nil {
 		// The user's requests are refused all the same, and every node checks its devices when it
-		// learns that it has missed something.
-		h.log.Error("ending the devices of a user on other nodes failed, will be made up for", "user", ev.User.ID, "reason", ev.Reason, "error", err)
+		// notices that it has missed messages.
+		h.log.Error("ending the devices of a user on other nodes failed; retrying", "user", ev.User.ID, "reason", ev.Reason, "error", err)
 		h.bus.Missed()
 	}
 }

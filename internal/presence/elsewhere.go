@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/bus"
 )
 
-// What nodes send each other beside statuses: hints at what has changed in the database, which the
-// receiver reads.
+// Apart from statuses, nodes send each other hints at what has changed in the database. The
+// receiver reads the change there.
 const (
 	// aboutList is a change of a user's friends or subscriptions.
 	aboutList bus.Subject[listHint] = "list"
@@ -18,7 +18,7 @@ const (
 	aboutApp bus.Subject[int64] = "app"
 )
 
-// listHint names users that may have been added to one of the owner's lists, or removed.
+// listHint names users that may have been added to one of the owner's lists, or removed from it.
 type listHint struct {
 	List   sources
 	Owner  int64
@@ -28,14 +28,14 @@ type listHint struct {
 // rereadPause is the time between attempts to read lists again.
 const rereadPause = time.Second
 
-// tellList tells the other nodes of a change of one of the owner's lists.
+// tellList notifies the other nodes of a change of one of the owner's lists.
 func (h *Hub) tellList(list sources, owner int64, others ...int64) {
 	if len(others) > 0 {
 		aboutList.Tell(h.bus, listHint{list, owner, others})
 	}
 }
 
-// hearElsewhere makes the circles here follow what other nodes change.
+// hearElsewhere makes the circles here follow the changes that other nodes make.
 func (h *Hub) hearElsewhere() {
 	aboutApp.Hear(h.bus, func(context.Context, int64) { h.audience.look() })
 	aboutList.Hear(h.bus, func(ctx context.Context, hint listHint) {
@@ -44,14 +44,14 @@ func (h *Hub) hearElsewhere() {
 			return
 		}
 		// The last change of a user that was erased comes before the user leaves the list.
-		_ = h.store.catchUpAll(ctx) // fails where the link is lost: there is nothing to wait for
+		_ = h.store.catchUpAll(ctx) // fails if the connection is lost: there is nothing to wait for
 		err := c.reread(ctx, i, hint.Others)
 		if err == nil {
-			// When the event of a new friendship follows, the friend's changes already come.
+			// The friend's changes must be delivered before the event of a new friendship follows.
 			err = h.store.settle(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
-			h.log.Error("reading a changed list failed, will be tried again", "user", hint.Owner, "error", err)
+			h.log.Error("reading a changed list failed; retrying", "user", hint.Owner, "error", err)
 			h.rereadAll()
 		}
 	})
@@ -65,7 +65,7 @@ func (h *Hub) hearElsewhere() {
 func (h *Hub) rereadAll() {
 	select {
 	case h.rereading <- struct{}{}:
-	default: // will be done anyway
+	default: // already requested
 	}
 }
 
@@ -81,7 +81,7 @@ func (h *Hub) rereadWhenAsked() {
 		if err == nil || h.closing.Err() != nil {
 			continue
 		}
-		h.log.Error("reading whom users watch failed, will be tried again", "error", err)
+		h.log.Error("reading friends and subscriptions failed; retrying", "error", err)
 		select {
 		case <-time.After(rereadPause):
 			h.rereadAll()
@@ -129,7 +129,7 @@ func (c *circle) rereadList(ctx context.Context, i int) error {
 		changes := c.changes(i)
 		shared, _, err := c.hub.loaders[i].Get(ctx, c.id)
 		if err != nil {
-			return fmt.Errorf("reading whom user %d watches: %w", c.id, err)
+			return fmt.Errorf("reading the users that user %d watches: %w", c.id, err)
 		}
 		ids := slices.Clone(shared)
 		off := slices.DeleteFunc(c.listed(lists[i]), func(id int64) bool { return slices.Contains(ids, id) })
@@ -139,15 +139,15 @@ func (c *circle) rereadList(ctx context.Context, i int) error {
 	}
 }
 
-// changes returns how often the list was changed so far.
+// changes returns how many times the list has been changed.
 func (c *circle) changes(i int) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lists[i].changes
 }
 
-// changeFrom applies what was read after the list had been changed so often. It returns false if the
-// list has been changed since, so that what was read may be older.
+// changeFrom applies what was read after the list had been changed that many times. It returns
+// false if the list has been changed since, so that what was read may be outdated.
 func (c *circle) changeFrom(i, changes int, read ...change) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,7 +179,7 @@ func (h *Hub) onList(ctx context.Context, i int, owner int64, others []int64) (o
 		"SELECT target_id FROM status_subscriptions WHERE user_id = ? AND target_id IN ?",
 	}[i]
 	if err := h.db.Read(ctx).Raw(query, owner, others).Scan(&on).Error; err != nil {
-		return nil, fmt.Errorf("reading who is on a list of user %d: %w", owner, err)
+		return nil, fmt.Errorf("reading which users are on a list of user %d: %w", owner, err)
 	}
 	return on, nil
 }

@@ -40,21 +40,21 @@ var ErrClosed error = fault.New(fault.Unavailable, "the server is going away")
 
 // Options are a Hub's surroundings; the zero value is good for tests.
 type Options struct {
-	// Clock tells the time of every change; nil: time.Now.
+	// Clock returns the time of a change; nil means time.Now.
 	Clock func() time.Time
-	// SubscriptionLinger is how long subscriptions outlive the account's last
-	// device; 0: DefaultSubscriptionLinger.
+	// SubscriptionLinger is how long subscriptions outlive the account's last device; 0 means
+	// DefaultSubscriptionLinger.
 	SubscriptionLinger time.Duration
-	// Logger hears of failures that no caller is answered; nil: slog.Default.
+	// Logger logs failures that are returned to no caller; nil means slog.Default.
 	Logger *slog.Logger
-	// Metrics is where the hub registers its metrics; nil: nowhere.
+	// Metrics is where the hub registers its metrics, if it is not nil.
 	Metrics prometheus.Registerer
-	// RevokedSince returns the users that were banned, deactivated or deleted since the time,
-	// and complete reports whether these are all. It is called regularly where there is a Redis,
-	// so that a node need not rely on being told. nil: not called.
+	// RevokedSince returns the users that were banned, deactivated or deleted since the time, and
+	// complete reports whether these are all. With Redis, the hub calls it regularly, so that a
+	// node notices revocations whose messages it missed. If it is nil, the hub does not.
 	RevokedSince func(ctx context.Context, since models.Time) (users []bus.RevokedUser, complete bool, err error)
-	// Redis is where the nodes of the service know of each other; nil: there is one
-	// node, and who is online is in its memory.
+	// Redis is where the nodes of the service share their devices; nil means that this is the only
+	// node, which keeps them in memory.
 	Redis *redis.Client
 	// Secret encrypts the cursors of subscriptions; see token.Keys.
 	Secret opaque.Secret
@@ -75,18 +75,18 @@ type Hub struct {
 	seq atomic.Int64
 	// board delivers the changes; each of its queues orders those of its accounts.
 	board *fanout.Board
-	// audience hears of statuses as far as the apps' switches allow; loaders read
-	// whom its circles watch.
+	// audience receives statuses as far as the apps' switches allow; loaders read the users that
+	// its circles watch.
 	audience audience
-	// turns order the changes of an account's subscriptions; lingerers have no
-	// device, and so keep them for subscriptionLinger only.
+	// turns order the changes of an account's subscriptions; lingerers have no device, and so keep
+	// their subscriptions only for subscriptionLinger.
 	turns              turns
 	lingerers          lingerers
 	subscriptionLinger time.Duration
 	loaders            [len(lists)]*database.Coalescer[int64, []int64]
-	// beginnings read all lists of a circle that begins.
+	// beginnings read all lists of a new circle.
 	beginnings *database.Coalescer[int64, *[len(lists)][]int64]
-	// rereading has room for one wish to read the circles' lists again.
+	// rereading has room for one request to read the circles' lists again.
 	rereading chan struct{}
 
 	// background is every goroutine of the hub.
@@ -128,9 +128,9 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	return h
 }
 
-// Start starts the hub. First it turns the users that an earlier process left ONLINE in the database
-// to OFFLINE; with Redis, only those that are not connected to another node. Without Redis no other
-// hub may run on the database.
+// Start starts the hub. First it sets the users to OFFLINE that an earlier process left ONLINE in
+// the database; with Redis, only those that are not connected to another node. Without Redis no
+// other hub may run on the database.
 func (h *Hub) Start(ctx context.Context) error {
 	if err := h.store.start(ctx); err != nil {
 		return fmt.Errorf("starting presence: %w", err)
@@ -141,7 +141,7 @@ func (h *Hub) Start(ctx context.Context) error {
 }
 
 // Close counts every device as gone, writes all statuses to the database, delivers the last events
-// and stops the hub. It does not cut links; draining connections is the caller's part. If ctx
+// and stops the hub. It does not cut links; the caller drains the connections. If ctx
 // ends first, the error says how many statuses the database does not have; the next Start corrects
 // them.
 func (h *Hub) Close(ctx context.Context) error {

@@ -10,33 +10,33 @@ import (
 )
 
 const (
-	// leaseLength is how long a node that says nothing still counts as there. Its
-	// devices are taken away after that by whichever node sees it first.
+	// leaseLength is how long a node counts as running after it last renewed its lease. The first
+	// node that notices the end of the lease then removes its devices.
 	leaseLength = 3 * time.Second
-	// leaseRenewal is how often a node says that it is there.
+	// leaseRenewal is how often a node renews its lease.
 	leaseRenewal = time.Second
 )
 
-// lease is this node's name in Redis. A node that has lost its lease, does not know whether its
-// steps were carried out, or sees that Redis lost data, enters under another name. It writes its
-// devices again under the new name; after that, whatever is in Redis under the old one is swept
-// like a dead node's.
+// lease is this node's name in Redis. A node enters Redis under another name if it has lost its
+// lease, does not know whether its steps were carried out, or sees that Redis lost data. It writes
+// its devices again under the new name. After that, the devices in Redis under the old name are
+// swept like those of a dead node.
 type lease struct {
 	mu   sync.Mutex
 	name string
-	// end is when the lease ends, as Redis returned it last.
+	// end is when the lease ends, as Redis last returned it.
 	end int64
 	// renamed is closed when the name changes.
 	renamed chan struct{}
-	// doubtful: something that failed may have been carried out, or the other way round.
+	// doubtful reports whether a failed step may have been carried out nevertheless.
 	doubtful bool
-	// reconnected: the connection was lost since the lease was renewed last.
+	// reconnected reports whether the connection was lost since the lease was last renewed.
 	reconnected bool
-	// away says since when Redis does not answer; zero: it does.
+	// away is since when Redis does not respond; zero if it responds.
 	away time.Time
-	// heard is when Redis last answered.
+	// heard is when Redis last responded.
 	heard time.Time
-	// born is the data that was seen last; see ledger.Lease.
+	// born identifies the data in Redis that was last seen; see ledger.Lease.
 	born int64
 	wake chan struct{}
 }
@@ -51,7 +51,7 @@ func (l *lease) current() string {
 	return l.name
 }
 
-// another waits until the node has another name than that one.
+// another waits until the node has a name other than than.
 func (l *lease) another(ctx context.Context, than string) error {
 	l.mu.Lock()
 	name, renamed := l.name, l.renamed
@@ -68,19 +68,20 @@ func (l *lease) another(ctx context.Context, than string) error {
 	}
 }
 
-// isAway says whether Redis did not answer last.
+// isAway reports whether the last renewal got no response from Redis.
 func (l *lease) isAway() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.away.IsZero()
 }
 
-// linkSilence is how long Redis may not answer before it counts as silent: one renewal is missing.
+// linkSilence is the time without a response after which Redis counts as silent: one renewal is
+// missing.
 const linkSilence = leaseRenewal + 500*time.Millisecond
 
-// isSilent reports whether Redis has not answered lately, so that this node may have missed
-// messages, and a step would wait in vain. It knows so earlier than isAway on a link that loses
-// everything without a word.
+// isSilent reports whether Redis has not responded recently, so that this node may have missed
+// messages and a step would wait in vain. It notices a connection that silently drops everything
+// earlier than isAway.
 func (l *lease) isSilent() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,7 +96,7 @@ func (l *lease) reconnect() {
 	l.hurry()
 }
 
-// hurry has the lease renewed now.
+// hurry makes beatRegularly renew the lease now.
 func (l *lease) hurry() {
 	select {
 	case l.wake <- struct{}{}:
@@ -103,7 +104,7 @@ func (l *lease) hurry() {
 	}
 }
 
-// distrust notes that a step has failed, so that what is in Redis under this node's name may be
+// distrust notes that a step has failed, so that the data in Redis under this node's name may be
 // wrong. It returns the error.
 func (s *shared) distrust(err error) error {
 	s.lease.mu.Lock()
@@ -111,7 +112,7 @@ func (s *shared) distrust(err error) error {
 	s.lease.doubtful = true
 	s.lease.mu.Unlock()
 	if !doubtful {
-		s.hub.log.Warn("a step in Redis failed, this node's devices will be written again", "error", err)
+		s.hub.log.Warn("a step in Redis failed; this node's devices will be written again", "error", err)
 	}
 	return s.failed(err)
 }
@@ -127,11 +128,11 @@ func (s *shared) beatRegularly() {
 		case <-s.hub.closing.Done():
 			return
 		}
-		_ = s.beat(s.hub.closing) // has been logged
+		_ = s.beat(s.hub.closing) // beat has logged the error
 	}
 }
 
-// beat renews the lease once, under another name if necessary, and acts on the answer.
+// beat renews the lease once, under another name if necessary, and acts on the response.
 func (s *shared) beat(ctx context.Context) error {
 	l := &s.lease
 	l.mu.Lock()
@@ -164,7 +165,7 @@ func (s *shared) unanswered(err error, doubtful, reconnected bool) {
 	l.doubtful, l.reconnected = l.doubtful || doubtful, l.reconnected || reconnected
 	if l.away.IsZero() {
 		l.away = time.Now()
-		s.hub.log.Error("Redis does not answer; connected devices stay, statuses cannot be told", "redis", s.redis.String(), "error", err)
+		s.hub.log.Error("Redis is unreachable; devices stay connected, status reads and updates fail", "redis", s.redis.String(), "error", err)
 	}
 	s.failed(err)
 }
@@ -175,12 +176,12 @@ func (s *shared) answered(name string, answer ledger.Lease) {
 	defer l.mu.Unlock()
 	l.heard = time.Now()
 	if !l.away.IsZero() {
-		s.hub.log.Info("Redis answers again", "redis", s.redis.String(), "away", time.Since(l.away).Round(time.Millisecond).String())
+		s.hub.log.Info("Redis is reachable again", "redis", s.redis.String(), "away", time.Since(l.away).Round(time.Millisecond).String())
 		l.away = time.Time{}
 	}
 	l.end = answer.End
 	if name != l.name {
-		s.hub.log.Warn("this node's lease or data in Redis was lost, or a step failed; its devices are written again", "redis", s.redis.String())
+		s.hub.log.Warn("this node's lease or data in Redis was lost, or a step failed; writing its devices again", "redis", s.redis.String())
 		former := l.name
 		l.name = name
 		close(l.renamed)

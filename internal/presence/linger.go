@@ -12,28 +12,27 @@ import (
 	"rollcall/models"
 )
 
-// DefaultSubscriptionLinger is how long subscriptions outlive the account's last
-// device unless Options say otherwise.
+// DefaultSubscriptionLinger is how long subscriptions outlive the account's last device, unless
+// Options sets another duration.
 const DefaultSubscriptionLinger = 400 * time.Second
 
 const (
-	// clearInterval is how often subscriptions are looked for that have lingered
-	// enough.
+	// clearInterval is how often the hub looks for subscriptions whose linger is over.
 	clearInterval = time.Second
 	// lingererChunk is how many accounts one query looks up.
 	lingererChunk = 500
 )
 
-// lingerers are the accounts that may have subscriptions but no device, and since
-// when: since the last device went, or since they subscribed without one.
+// lingerers are the accounts that may have subscriptions but no device, and since when: since their
+// last device left, or since they subscribed without one.
 type lingerers struct {
 	mu    sync.Mutex
 	since map[int64]models.Time // by users.id
-	// unknown: there may be some that the database knows, and this process does not.
+	// unknown reports whether the database may have lingerers that this process does not know.
 	unknown atomic.Bool
 }
 
-// note says that the account was there at that time.
+// note records that the account was active at that time.
 func (l *lingerers) note(userID int64, at models.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -43,7 +42,7 @@ func (l *lingerers) note(userID int64, at models.Time) {
 	l.since[userID] = max(l.since[userID], at)
 }
 
-// due answers who has not been there since the moment.
+// due returns the accounts that have not been active after that time, each with when it was.
 func (l *lingerers) due(before models.Time) map[int64]models.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,7 +55,7 @@ func (l *lingerers) due(before models.Time) map[int64]models.Time {
 	return out
 }
 
-// is says whether the account has not been there since that time.
+// is reports whether since is when the account was last active.
 func (l *lingerers) is(userID int64, since models.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -64,7 +63,7 @@ func (l *lingerers) is(userID int64, since models.Time) bool {
 	return ok && at == since
 }
 
-// forget takes the account out, unless it has been there again.
+// forget removes the account, unless it has been active again.
 func (l *lingerers) forget(userID int64, since models.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,8 +72,8 @@ func (l *lingerers) forget(userID int64, since models.Time) {
 	}
 }
 
-// clearRegularly runs until the hub closes. It begins with the subscriptions that
-// an earlier process has left.
+// clearRegularly clears subscriptions until the hub closes. It begins with those that an earlier
+// process has left.
 func (h *Hub) clearRegularly() {
 	ticker := time.NewTicker(clearInterval)
 	defer ticker.Stop()
@@ -89,7 +88,7 @@ func (h *Hub) clearRegularly() {
 			h.lingerers.unknown.Store(true)
 		}
 		if err != nil && h.closing.Err() == nil {
-			h.log.Error("clearing subscriptions failed, will be tried again", "error", err)
+			h.log.Error("clearing subscriptions failed; retrying", "error", err)
 		}
 		select {
 		case <-ticker.C:
@@ -99,7 +98,7 @@ func (h *Hub) clearRegularly() {
 	}
 }
 
-// findLingerers notes the owners of all subscriptions that there are.
+// findLingerers notes the owners of all subscriptions in the database.
 func (h *Hub) findLingerers(ctx context.Context) error {
 	last := int64(0)
 	for {
@@ -129,8 +128,8 @@ func (h *Hub) findLingerers(ctx context.Context) error {
 	}
 }
 
-// clearSubscriptions ends the subscriptions of those who have had no device for
-// the linger.
+// clearSubscriptions deletes the subscriptions of accounts that have had no device for
+// h.subscriptionLinger.
 func (h *Hub) clearSubscriptions(ctx context.Context) error {
 	due := h.lingerers.due(h.now().Add(-h.subscriptionLinger))
 	ids := make([]int64, 0, min(len(due), lingererChunk))
@@ -165,7 +164,7 @@ func (h *Hub) clearSubscriptions(ctx context.Context) error {
 	return flush()
 }
 
-// clearOf ends the subscriptions of one who has not been there since that time.
+// clearOf deletes the subscriptions of an account that has not been active since that time.
 func (h *Hub) clearOf(ctx context.Context, userID int64, since models.Time) error {
 	done, err := h.turns.take(ctx, userID)
 	if err != nil {
@@ -174,8 +173,7 @@ func (h *Hub) clearOf(ctx context.Context, userID int64, since models.Time) erro
 	defer done()
 	var failed error
 	_, err = h.unsubscribe(ctx, userID, func(tx *gorm.DB) *gorm.DB {
-		// Whoever subscribes now waits for the row that is locked here, and has
-		// noted itself before.
+		// A concurrent Subscribe notes the owner before it waits for the row that is locked here.
 		if !h.lingerers.is(userID, since) {
 			return nil
 		}

@@ -131,7 +131,7 @@ func (s *shard) turnAway(d *Device) {
 }
 
 // letIn adds a device to its account. The waiter is nil if there is nothing to wait for: the user
-// is ONLINE already, or the link was cut meanwhile. surplus are the devices that end because the
+// is ONLINE already, or the link was cut concurrently. surplus are the devices that end because the
 // account has too many; the caller cuts them.
 func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
 	s.Lock()

@@ -36,13 +36,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 		}),
 		redisFailures: factory.NewCounter(prometheus.CounterOpts{
-			Name: "rollcall_presence_redis_failures_total", Help: "Steps in Redis that failed or were not answered in time.",
+			Name: "rollcall_presence_redis_failures_total", Help: "Steps in Redis that failed or timed out.",
 		}),
 		nodesSwept: factory.NewCounter(prometheus.CounterOpts{
-			Name: "rollcall_presence_nodes_swept_total", Help: "Nodes whose devices this node has taken away after their lease had lapsed.",
+			Name: "rollcall_presence_nodes_swept_total", Help: "Nodes whose devices this node has removed after their lease had lapsed.",
 		}),
 		writeFailures: factory.NewCounter(prometheus.CounterOpts{
-			Name: "rollcall_presence_write_failures_total", Help: "Batches of statuses that could not be written; they are tried again.",
+			Name: "rollcall_presence_write_failures_total", Help: "Batches of statuses that could not be written; they are retried.",
 		}),
 	}
 	factory.NewGaugeFunc(prometheus.GaugeOpts{

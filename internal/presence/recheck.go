@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// A node asks the database after recheckLeast to recheckMost whether its users may still be
-	// connected, so that a revocation is in force within 5 s even if no message tells of it.
+	// A node checks in the database every recheckLeast to recheckMost whether its users may still
+	// be connected, so that a revocation is in force within 5 s even if its message is lost.
 	recheckLeast = 2 * time.Second
 	recheckMost  = 2500 * time.Millisecond
-	// recheckSpan is how far back revocations are looked for: their transactions commit some time
-	// after the moment that they are dated, by clocks that differ a little.
+	// recheckSpan is how far back recheck looks for revocations: their transactions commit some
+	// time after their time stamps, which come from clocks that differ a little.
 	recheckSpan = time.Minute
 )
 
-// recheckRegularly cuts the devices here of users whose access was revoked without this node being
-// told, until the hub closes: its own link to Redis, or that of the node that revoked it, is down.
+// recheckRegularly cuts, until the hub closes, the devices here of users whose revocation this node
+// missed because its own connection to Redis, or that of the revoking node, is down.
 func (s *shared) recheckRegularly() {
 	for {
 		select {
@@ -34,13 +34,13 @@ func (s *shared) recheckRegularly() {
 			return
 		}
 		if err := s.recheck(s.hub.closing); err != nil && s.hub.closing.Err() == nil {
-			s.hub.log.Warn("looking for users who may not be connected any more failed, will be tried again", "error", err)
+			s.hub.log.Warn("looking for users that may no longer be connected failed; retrying", "error", err)
 		}
 	}
 }
 
-// recheck looks at the accounts with devices here: at all of them without a link to Redis, else at
-// those that the database names as revoked lately.
+// recheck checks the accounts with devices here: all of them if Redis is not connected, else those
+// that the database returns as recently revoked.
 func (s *shared) recheck(ctx context.Context) error {
 	accounts := s.accounts()
 	if len(accounts) == 0 {
@@ -87,17 +87,17 @@ func (s *shared) recheckSome(ctx context.Context, accounts []*local) error {
 	}
 	for _, l := range accounts {
 		if reason, revoked := status.RevocationOf(rows[l.account.ID], s.hub.now()); revoked {
-			// Its devices here are cut also where Redis cannot be told.
+			// cut closes the devices here even if Redis is unreachable.
 			if _, err := s.cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
-				s.hub.log.Warn("a revocation was found in the database, and Redis cannot be told yet", "user", l.account.ID, "reason", reason, "error", err)
+				s.hub.log.Warn("found a revocation in the database that cannot be written to Redis yet", "user", l.account.ID, "reason", reason, "error", err)
 			}
 		}
 	}
 	return nil
 }
 
-// access returns the rows of accounts, as far as they hold the presence and whether the user may be
-// connected.
+// access returns the rows of accounts by users.id, with only the columns for the presence and for
+// whether the user may be connected.
 func (s *shared) access(ctx context.Context, accounts []*local) (map[int64]*models.User, error) {
 	ids := make([]int64, len(accounts))
 	for i, l := range accounts {

@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	// homecoming is how long nodes are given to write their devices again after Redis
-	// has lost its data, before those that nobody has written count as gone.
+	// homecoming is how long nodes have to write their devices again after Redis has lost its data.
+	// Devices that no node has written by then count as gone.
 	homecoming = leaseLength + 2*time.Second
-	// repairWorkers is how many accounts are written again at once.
+	// repairWorkers is how many accounts are written again concurrently.
 	repairWorkers = 32
 	// repairPause is the time between attempts.
 	repairPause = 500 * time.Millisecond
@@ -30,25 +30,25 @@ const (
 // errRenamed ends a repair during which the node's name changed. It starts again under the new name.
 var errRenamed = errors.New("the node has entered Redis under another name")
 
-// repair is what this node has to do after a failure here or elsewhere. One goroutine does it, and
-// retries what fails.
+// repair is the work that this node must do after a failure here or elsewhere. One goroutine does
+// it, and retries the parts that fail.
 type repair struct {
 	mu sync.Mutex
-	// wanted: the devices here must be compared with the database and with Redis.
+	// wanted reports whether the devices here must be compared with the database and with Redis.
 	wanted bool
 	// dead are nodes that must be swept. former are this node's former names, which must be swept
-	// when its devices have been written under the present one.
+	// after its devices have been written under the present one.
 	dead, former []string
 	// lapse is when to look for users that are ONLINE in the database and have no device in Redis;
-	// zero: not at all.
+	// zero if there is no need.
 	lapse time.Time
-	// born is the data in Redis for which that holds.
+	// born identifies the data in Redis that lapse refers to; see ledger.Lease.
 	born int64
-	// unheard are users of whom Redis knew nothing when the link was back, and up to
-	// which version they had been heard of; looked at when those of lapse have been.
+	// unheard are the users that Redis did not know when the connection was back, each with the
+	// version up to which its watchers here know everything. They are examined after lapse.
 	unheard map[int64]int64
-	// owed are departures from here of which Redis could not be told, by users.id. An
-	// empty one would never miss the devices, and nobody be told of their end.
+	// owed are departures from here that could not be written to Redis, by users.id. A Redis that
+	// has lost its data would never miss the devices, and would not publish that they left.
 	owed map[int64]ledger.Departure
 	wake chan struct{}
 }
@@ -59,14 +59,14 @@ func (r *repair) init() {
 	r.owed = make(map[int64]ledger.Departure)
 }
 
-// update changes what there is to do, for the goroutine that does it.
+// update changes the pending work. It is for the goroutine that does the work.
 func (r *repair) update(fn func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	fn()
 }
 
-// change is update for others: it wakes that goroutine.
+// change is update for other goroutines: it also wakes the one that does the work.
 func (r *repair) change(fn func()) {
 	r.update(fn)
 	select {
@@ -78,7 +78,7 @@ func (r *repair) change(fn func()) {
 // ask schedules a repair of this node's devices.
 func (r *repair) ask() { r.change(func() { r.wanted = true }) }
 
-// replace schedules a repair under the node's present name, and after it a sweep of what is in
+// replace schedules a repair under the node's present name, and after it a sweep of the devices in
 // Redis under the former one.
 func (r *repair) replace(former string) {
 	r.change(func() {
@@ -100,22 +100,22 @@ func (r *repair) sweep(dead []string) {
 	}
 }
 
-// owe schedules a departure that Redis could not be told of.
+// owe schedules a departure that could not be written to Redis.
 func (r *repair) owe(d ledger.Departure) { r.change(func() { r.addOwed(d) }) }
 
-// addOwed notes a departure; r.mu is held.
+// addOwed notes a departure. The caller holds r.mu.
 func (r *repair) addOwed(d ledger.Departure) {
 	d.Devices = append(r.owed[d.User.ID].Devices, d.Devices...)
 	r.owed[d.User.ID] = d
 }
 
-// askLapse has users looked for who are ONLINE in the database alone, when every
-// node has had time to write its devices since Redis was first seen empty.
+// askLapse schedules a search for users that are ONLINE only in the database. It runs once every
+// node has had time to write its devices since this data in Redis began.
 func (r *repair) askLapse(born int64) {
 	r.change(func() { r.born, r.lapse = born, time.UnixMicro(born).Add(homecoming) })
 }
 
-// doubt has users looked at of whom Redis knows nothing.
+// doubt schedules an examination of users that Redis does not know.
 func (r *repair) doubt(users map[int64]int64) {
 	if len(users) > 0 {
 		r.change(func() {
@@ -142,7 +142,7 @@ func (s *shared) repairWhenAsked() {
 		}
 		if err != nil {
 			if !s.lease.isAway() && !errors.Is(err, errRenamed) && !leaseLost(err) {
-				s.hub.log.Error("making up for what was missed failed, will be tried again", "error", err)
+				s.hub.log.Error("repairing presence after a failure failed; retrying", "error", err)
 			}
 			pause = repairPause
 		}
@@ -153,7 +153,8 @@ func (s *shared) repairWhenAsked() {
 	}
 }
 
-// doRepairs does what there is to do, and returns how long to wait until there is more.
+// doRepairs does the pending work. It returns how long to wait until more is due, or 0 if no more
+// is scheduled.
 func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error) {
 	r := &s.repair
 	r.mu.Lock()
@@ -184,7 +185,7 @@ func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error)
 		if err == nil {
 			s.hub.log.Warn("sweeping the devices of a node whose lease has lapsed", "node", name)
 			s.hub.metrics.nodesSwept.Inc()
-			err = s.sweep(ctx, name) // tried again: the next renewal names it again
+			err = s.sweep(ctx, name) // if it fails, the next renewal returns the node again
 		}
 	}
 	if err != nil {
@@ -193,9 +194,9 @@ func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error)
 	return s.lapseWhenDue(ctx)
 }
 
-// rewrite cuts the devices here whose users may not be connected any more, and writes the others to
-// Redis again, all under that name of this node. Returns errRenamed if the node gets another name
-// meanwhile.
+// rewrite cuts the devices here whose users may no longer be connected, and writes the others to
+// Redis again under that name of this node. It returns errRenamed if the node's name changes
+// concurrently.
 func (s *shared) rewrite(ctx context.Context, name string) error {
 	rows, err := s.verify(ctx)
 	if err == nil {
@@ -204,7 +205,7 @@ func (s *shared) rewrite(ctx context.Context, name string) error {
 	return err
 }
 
-// payOwed tells Redis of the departures that it could not be told of.
+// payOwed writes the owed departures to Redis.
 func (s *shared) payOwed(ctx context.Context) error {
 	r := &s.repair
 	r.mu.Lock()
@@ -226,7 +227,7 @@ func (s *shared) payOwed(ctx context.Context) error {
 	return nil
 }
 
-// sweep takes the devices of a node away that is gone.
+// sweep removes the devices of a dead node, or of a former name, from Redis.
 func (s *shared) sweep(ctx context.Context, node string) error {
 	for more := true; more; {
 		ids, err := s.ledger.Unswept(ctx, node)
@@ -242,13 +243,13 @@ func (s *shared) sweep(ctx context.Context, node string) error {
 			s.mirror.Keep(r.ID, r.State)
 		}
 	}
-	// It may have known of others who are to lose their subscriptions.
+	// The dead node may have known of further users whose subscriptions must be cleared.
 	s.hub.lingerers.unknown.Store(true)
 	return nil
 }
 
-// rowsOf returns what the database has of users, with nothing but their IDs if it has none or fails:
-// their devices must be swept all the same.
+// rowsOf returns users' states in the database. A user has only its ID if it has no row or if
+// reading fails: its devices must be swept all the same.
 func (s *shared) rowsOf(ctx context.Context, ids []int64) []status.Account {
 	users, place := make([]status.Account, len(ids)), make(map[int64]int, len(ids))
 	for i, id := range ids {
@@ -268,7 +269,7 @@ func (s *shared) rowsOf(ctx context.Context, ids []int64) []status.Account {
 	return users
 }
 
-// accounts answers those with devices here.
+// accounts returns the accounts with devices here.
 func (s *shared) accounts() []*local {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -281,8 +282,8 @@ func (s *shared) accounts() []*local {
 	return out
 }
 
-// verify cuts the devices here of users that may not be connected any more: this node may have
-// missed their revocation. It returns the present rows of those that have devices here.
+// verify cuts the devices here of users that may no longer be connected: this node may have missed
+// their revocation. It returns the present rows of the users with devices here.
 func (s *shared) verify(ctx context.Context) (rows map[int64]*models.User, err error) {
 	rows = make(map[int64]*models.User)
 	for chunk := range slices.Chunk(s.accounts(), loadChunk) {
@@ -302,8 +303,8 @@ func (s *shared) verify(ctx context.Context) (rows map[int64]*models.User, err e
 	return rows, nil
 }
 
-// restore writes the devices here to Redis again, under that name of this node. Returns errRenamed
-// if the node gets another name meanwhile.
+// restore writes the devices here to Redis again under that name of this node. It returns
+// errRenamed if the node's name changes concurrently.
 func (s *shared) restore(ctx context.Context, name string, rows map[int64]*models.User) error {
 	var mu sync.Mutex
 	var failed error
@@ -343,8 +344,8 @@ func (s *shared) stillNamed(name string) error {
 	return nil
 }
 
-// restoreOne writes the account's devices here again, and cuts those that another node has
-// disconnected without this one having received it. row is nil if it was not read.
+// restoreOne writes the account's devices here to Redis again. It cuts those that another node has
+// disconnected, if this node missed the message. row is nil if it was not read.
 func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *models.User) error {
 	l.step.Lock()
 	defer l.step.Unlock()
@@ -361,7 +362,7 @@ func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *mod
 		s.lease.hurry()
 		return err
 	case err != nil:
-		// It may be carried out later, when a device has left.
+		// Redis may still carry it out later, after a device has left.
 		return s.distrust(err)
 	}
 	if out.Came {
@@ -375,12 +376,12 @@ func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *mod
 	return nil
 }
 
-// known returns what this node knows of an account with devices here: what it heard last, unless
-// the database has something newer because another node swept the account, with the custom status
-// from when the account was ONLINE.
+// known returns what this node knows of an account with devices here: the record that it received
+// last, with the custom status from when the account was last ONLINE. If the database has a newer
+// state, because another node swept the account, that state replaces the record's.
 func (s *shared) known(l *local, row *models.User) *status.Record {
 	known := s.views.known(l.account.ID)
-	if known.ID == 0 { // all that had been heard of the account has gone with its last watch
+	if known.ID == 0 { // what was received was forgotten with the account's last watch
 		known = status.RecordOf(l.account)
 	}
 	if row != nil {
@@ -402,8 +403,8 @@ func (s *shared) devicesHere(l *local) []ledger.Placed {
 	return devices
 }
 
-// lapseWhenDue looks for users whom only the database has as ONLINE, and answers
-// when that is to be done.
+// lapseWhenDue looks for users that are ONLINE only in the database, if that is due. It returns how
+// long to wait if it is not due yet.
 func (s *shared) lapseWhenDue(ctx context.Context) (pause time.Duration, err error) {
 	r := &s.repair
 	r.mu.Lock()
@@ -432,9 +433,8 @@ func (s *shared) lapseWhenDue(ctx context.Context) (pause time.Duration, err err
 	return 0, err
 }
 
-// lapseAll turns the users to OFFLINE whom the database has as ONLINE, and no node
-// has a device of: they were left by a service that was killed, or by a node whose
-// devices Redis has lost.
+// lapseAll sets users to OFFLINE that are ONLINE in the database and have no device at any node.
+// They were left by a service that was killed, or by a node whose devices Redis has lost.
 func (s *shared) lapseAll(ctx context.Context, born int64) error {
 	apps, err := gorm.G[models.App](s.hub.db.Read(ctx)).Select("id").Find(ctx)
 	if err != nil {
@@ -446,7 +446,7 @@ func (s *shared) lapseAll(ctx context.Context, born int64) error {
 				Where("app_id = ? AND presence = ? AND id > ?", app.ID, models.PresenceOnline, last).
 				Order("id").Limit(mirror.RestartChunk).Find(ctx)
 			if err != nil {
-				return fmt.Errorf("reading who is ONLINE: %w", err)
+				return fmt.Errorf("reading the ONLINE users: %w", err)
 			}
 			if err := s.lapseSome(ctx, born, rows); err != nil {
 				return s.failed(err)
@@ -486,8 +486,8 @@ func (s *shared) lapseSome(ctx context.Context, born int64, rows []models.User) 
 	return nil
 }
 
-// hearRows tells of users of whom Redis still knows nothing what the database has,
-// where that is newer than what was heard.
+// hearRows publishes the database's statuses of users that Redis still does not know, if they are
+// newer than what the watchers here received.
 func (s *shared) hearRows(ctx context.Context, unheard map[int64]int64) error {
 	ids := make([]int64, 0, len(unheard))
 	for id := range unheard {

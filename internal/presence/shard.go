@@ -8,8 +8,8 @@ import (
 	"rollcall/models"
 )
 
-// linger is how long an entry outlives its last device and its last write. A row that was read before
-// the entry was forgotten may be this old and is still right; callers rely on a minute.
+// linger is how long an entry outlives its last device and its last write. A row that was read
+// before the entry was forgotten may be this old and is still correct; callers rely on a minute.
 const linger = 90 * time.Second
 
 // sweepInterval is how often expired entries are removed.
@@ -34,7 +34,7 @@ type resting struct {
 	since models.Time
 }
 
-// entry returns the account's entry, and makes it from acc if there is none.
+// entry returns the account's entry. It creates it from acc if there is none.
 func (s *shard) entry(acc status.Account) *entry {
 	e := s.entries[acc.ID]
 	if e == nil {
@@ -44,7 +44,7 @@ func (s *shard) entry(acc status.Account) *entry {
 	return e
 }
 
-// status returns the account's status: memory's, else the row's.
+// status returns the account's status: that of its entry, or of its row if it has no entry.
 func (s *shard) status(acc status.Account) models.UserStatus {
 	if e := s.entries[acc.ID]; e != nil {
 		return e.Status()

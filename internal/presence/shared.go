@@ -16,17 +16,17 @@ import (
 	"rollcall/models"
 )
 
-// shared is the store of a service of several nodes. What a status is follows from
-// the devices of all nodes, which are in Redis, and is decided there, one step for
-// one change; this node has its own devices with their links, and what it has
-// heard of those whom somebody here watches.
+// shared is the store of a service with several nodes. A status depends on the devices of all
+// nodes. These are in Redis, where each change is decided in one script. This node keeps its own
+// devices with their links, and what it has received about the users and apps that are watched
+// here.
 //
 //	Connect, Gone, Logout …  →  ledger: one account's step, compared and published
-//	                              ├→ mirror: who made a transition has it written to the database
+//	                              ├→ mirror: this node's transitions, written to the database
 //	                              └→ Redis's channels → views → fanout → every watcher's Sink
 //
-// The node holds a lease, see lease.go; what follows when Redis was away, or this
-// node was, is in repair.go.
+// The node holds a lease, see lease.go. repair.go recovers after Redis or this node was
+// unreachable.
 type shared struct {
 	hub    *Hub
 	redis  *redis.Client
@@ -45,15 +45,15 @@ type shared struct {
 // local is an account with devices here.
 type local struct {
 	account status.Account
-	// step is held during a step in Redis that this node makes for the account, so
-	// that they have one order.
+	// step is held during each step in Redis that this node makes for the account, so that these
+	// steps have one order.
 	step sync.Mutex
 
-	// The rest is guarded by the store's mutex. The account is forgotten when nobody
-	// uses it: each device here is a user, and whoever makes a step.
+	// The rest is guarded by the store's mutex. users counts the references: one for each device
+	// here and one for each step in progress. The account is forgotten when it reaches 0.
 	users    int
 	arriving map[*Device]struct{}
-	devices  []*Device // in the order in which they came
+	devices  []*Device // in the order in which they connected
 }
 
 func newShared(h *Hub, client *redis.Client) *shared {
@@ -89,8 +89,8 @@ func (s *shared) start(ctx context.Context) error {
 	return nil
 }
 
-// close takes this node's devices out of Redis in one sweep, by which those are
-// OFFLINE at once who have none elsewhere.
+// close takes this node's devices out of Redis in one sweep, so that users without a device
+// elsewhere go OFFLINE at once.
 func (s *shared) close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
@@ -105,14 +105,14 @@ func (s *shared) close(ctx context.Context) {
 		}
 	}
 	if err != nil {
-		s.hub.log.Warn("taking this node's devices out of Redis failed, other nodes will", "error", s.failed(err))
+		s.hub.log.Warn("removing this node's devices from Redis failed; other nodes will remove them", "error", s.failed(err))
 	}
 	s.feed.Close()
 }
 
 func (s *shared) unwritten() int { return s.mirror.Unwritten() }
 
-// use answers what is here of the account, for whoever calls done in the end.
+// use returns this node's part of the account. The caller must call done with it afterwards.
 func (s *shared) use(acc status.Account) *local {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,13 +137,13 @@ func (s *shared) done(l *local) {
 	}
 }
 
-// failed counts what is no answer of the ledger's.
+// failed counts a failure of Redis and returns the error.
 func (s *shared) failed(err error) error {
 	s.hub.metrics.redisFailures.Inc()
 	return err
 }
 
-// turned says that this node has made a transition.
+// turned counts and notes a transition that this node has made.
 func (s *shared) turned(r *status.Record) {
 	s.hub.metrics.events.Inc()
 	s.hub.observe(r.Version)
@@ -152,7 +152,7 @@ func (s *shared) turned(r *status.Record) {
 	}
 }
 
-// observe notes the number of a change.
+// observe raises the latest version that this node has seen.
 func (h *Hub) observe(version int64) {
 	for {
 		seen := h.seq.Load()
@@ -198,8 +198,9 @@ func (s *shared) statuses(ctx context.Context, accs []status.Account) ([]models.
 	return statuses, nil
 }
 
-// seen returns an account's status and its version: the record's, else the row's. A row that holds
-// a presence other than ONLINE counts if it is newer, because Redis's data has turned back.
+// seen returns an account's status and its version from the record, or from the row if r is nil. A
+// row that holds a presence other than ONLINE takes precedence if it is newer than the record:
+// Redis's data has then turned back.
 func (s *shared) seen(acc status.Account, r *status.Record) (models.UserStatus, int64) {
 	row := status.RecordOf(acc)
 	if r == nil {
@@ -208,7 +209,7 @@ func (s *shared) seen(acc status.Account, r *status.Record) (models.UserStatus, 
 	}
 	s.hub.observe(r.Version)
 	if acc.Presence != models.PresenceOnline && row.Since > r.Since {
-		// The row does not know of custom statuses, and may come from a clock that is behind.
+		// The row has no custom status, and its time may come from a clock that is behind.
 		row.Since = max(row.Since, r.CustomSince+1)
 		return row.Status(), r.Version
 	}
@@ -231,8 +232,8 @@ func (s *shared) onlineCount(ctx context.Context, appID int64) (int, error) {
 	return n, nil
 }
 
-// lastThere asks Redis and, because other nodes' lingerers are not known here, the
-// database.
+// lastThere reads Redis, and also the database because this node does not know the lingerers of
+// other nodes.
 func (s *shared) lastThere(ctx context.Context, tx *gorm.DB, userID int64) (there bool, at models.Time, err error) {
 	records, err := s.ledger.Records(ctx, []int64{userID})
 	if err != nil {
@@ -248,7 +249,7 @@ func (s *shared) lastThere(ctx context.Context, tx *gorm.DB, userID int64) (ther
 	err = tx.Raw("SELECT (SELECT MAX(subscribed_at) FROM status_subscriptions WHERE user_id = ?) AS subscribed,"+
 		" (SELECT presence_at FROM users WHERE id = ?) AS presence_at", userID, userID).Scan(&last).Error
 	if err != nil {
-		return false, 0, fmt.Errorf("reading when user %d was last there: %w", userID, err)
+		return false, 0, fmt.Errorf("reading when user %d was last connected: %w", userID, err)
 	}
 	for _, t := range []*models.Time{last.Subscribed, last.PresenceAt} {
 		if t != nil {
@@ -258,5 +259,6 @@ func (s *shared) lastThere(ctx context.Context, tx *gorm.DB, userID int64) (ther
 	return false, at, nil
 }
 
-// leaseLost says whether the node must enter anew before the step can be made.
+// leaseLost reports whether the node must enter Redis under another name before the step can be
+// made.
 func leaseLost(err error) bool { return errors.Is(err, ledger.ErrLeaseLost) }

@@ -19,8 +19,7 @@ func (s *shared) connect(ctx context.Context, acc status.Account, platform model
 		return err
 	}
 	if acc.AppID == 0 {
-		// What is written to Redis for an account, also before the device is let in,
-		// takes all of it.
+		// Writing an account to Redis needs all of its fields, even before the device is admitted.
 		known, err := who(ctx)
 		if err != nil {
 			return nil, err
@@ -43,9 +42,9 @@ func (s *shared) connect(ctx context.Context, acc status.Account, platform model
 	return d, nil
 }
 
-// arrive makes a place for a device that nobody sees yet, and that cuts reach. The
-// account's own topic is followed from here on: what is heard of it tells what to
-// write again after Redis was away.
+// arrive registers a device that does not count as connected yet but can already be cut. From here
+// on this node follows the account's own topic: the records received on it are what is written
+// again after Redis was unreachable.
 func (s *shared) arrive(d *Device) (*local, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,9 +57,9 @@ func (s *shared) arrive(d *Device) (*local, error) {
 	return l, nil
 }
 
-// letIn has Redis and the database know the device. Where a revocation may have
-// come since the user's right was looked at, it is looked at again, so that nobody
-// is ever ONLINE by racing with a ban.
+// letIn adds the device to Redis and records the login in the database. If the user's access may
+// have been revoked since it was checked, letIn checks it again, so that no user comes ONLINE by
+// racing with a ban.
 func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(context.Context) error) error {
 	login := ledger.Login{
 		User: d.account.Disconnected(), Device: d.info, Limit: d.account.DeviceLimit, Reason: word(status.ReasonDeviceLimit),
@@ -77,7 +76,7 @@ func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(cont
 		var revoked *ledger.RevokedError
 		var unrecorded *ledger.LoginError
 		switch {
-		case err == nil: // once more
+		case err == nil: // the node was renamed: try again
 		case leaseLost(err):
 			err = s.lease.another(ctx, login.Node)
 		case errors.As(err, &revoked):
@@ -97,8 +96,8 @@ func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(cont
 	}
 }
 
-// register makes one attempt to have Redis know the device; there: it does, or the
-// device was cut meanwhile.
+// register makes one attempt to add the device to Redis. It returns there as true if the device is
+// in Redis, or was cut concurrently.
 func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger.Login) (there bool, err error) {
 	l.step.Lock()
 	defer l.step.Unlock()
@@ -126,8 +125,9 @@ func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger
 	return s.admit(ctx, l, d, login.Node, in.Added), nil
 }
 
-// admit makes an arriving device, added to Redis with that version, one that is there. It reports
-// false if the device was written under a former name of the node, and must be written again.
+// admit turns an arriving device, added to Redis with that version, into a connected one. It
+// reports false if the device was written under a former name of the node and must be written
+// again.
 func (s *shared) admit(ctx context.Context, l *local, d *Device, node string, added int64) bool {
 	s.mu.Lock()
 	_, arriving := l.arriving[d]
@@ -145,14 +145,14 @@ func (s *shared) admit(ctx context.Context, l *local, d *Device, node string, ad
 		}
 	}
 	s.mu.Unlock()
-	if !arriving { // it was cut meanwhile; its end, which takes it out, is still to come
+	if !arriving { // it was cut concurrently, possibly before it was added to Redis; gone follows
 		s.leaveLocked(ctx, d)
 	}
 	return true
 }
 
-// abandon undoes what a login that failed has left behind: the database may hold
-// ONLINE for nothing.
+// abandon undoes what a failed login has left behind: the database may hold ONLINE for a user
+// without a device.
 func (s *shared) abandon(d *Device, login ledger.Login) {
 	if login.Recorded == 0 {
 		return
@@ -178,11 +178,11 @@ func (s *shared) gone(d *Device) {
 	s.takeOut(l, func(other *Device) bool { return other == d })
 	l.step.Lock()
 	defer l.step.Unlock()
-	// Also where a cut has taken it out already: it may have been written again since.
+	// Even if a cut has taken it out already: it may have been written again since.
 	s.leaveLocked(context.Background(), d)
 }
 
-// leaveLocked takes one device out of Redis, if it is there; its account's step is held.
+// leaveLocked takes one device out of Redis, if it is there. The caller holds the account's step.
 func (s *shared) leaveLocked(ctx context.Context, d *Device) {
 	err := s.leave(ctx, ledger.Departure{
 		User: d.account.Disconnected(), Devices: []string{d.info.ID}, To: models.PresenceOffline, Now: s.hub.now(),
@@ -192,7 +192,7 @@ func (s *shared) leaveLocked(ctx context.Context, d *Device) {
 	}
 }
 
-// leave takes devices out of Redis that are not here any more.
+// leave takes devices out of Redis that are no longer at this node.
 func (s *shared) leave(ctx context.Context, d ledger.Departure) error {
 	r, turned, _, err := s.ledger.Leave(ctx, d)
 	if err == nil && turned {
@@ -202,8 +202,8 @@ func (s *shared) leave(ctx context.Context, d ledger.Departure) error {
 	return err
 }
 
-// takeOut removes the devices that leave from what is here, also those that are still arriving, and
-// returns them.
+// takeOut removes the account's devices at this node for which leaves returns true, including
+// arriving ones, and returns them.
 func (s *shared) takeOut(l *local, leaves func(*Device) bool) (taken []*Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -250,7 +250,7 @@ func (s *shared) logout(ctx context.Context, acc status.Account, own *Device, al
 		departure.User, departure.All, departure.Devices = acc.Disconnected(), false, []string{own.info.ID}
 	}
 	if own != nil {
-		own.leaving.Store(true) // its link is left to the caller
+		own.leaving.Store(true) // the caller closes its link
 	}
 	l.step.Lock()
 	r, turned, gone, err := s.ledger.Leave(ctx, departure)
@@ -292,12 +292,12 @@ func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string
 	var turned bool
 	var gone []string
 	err := errSilent
-	// While Redis does not answer, a revocation does not try: many users may be revoked at once,
-	// and each would wait for a time-out before the next one's devices are cut.
+	// While Redis does not respond, a revocation does not attempt the step: many users may be
+	// revoked at once, and each would wait for a time-out before the next one's devices are cut.
 	if !revoked || !s.lease.isSilent() {
 		l.step.Lock()
 		if revoked {
-			// Redis may take its time. The devices' own ends wait for the step.
+			// Cut before the step, because Redis may be slow. gone waits until the step is over.
 			taken = s.cutHere(acc.ID, nil, reason, true)
 		}
 		if r, turned, gone, err = s.ledger.Leave(ctx, departure); err != nil {
@@ -322,7 +322,7 @@ func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string
 	n := len(gone)
 	for _, d := range taken {
 		if !slices.Contains(gone, d.info.ID) {
-			n++ // was arriving
+			n++ // it was arriving
 		}
 	}
 	if turned {
@@ -334,12 +334,12 @@ func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string
 	return n, nil
 }
 
-// errSilent is returned for a step that was not attempted because Redis does not answer.
-var errSilent = errors.New("no answer from Redis")
+// errSilent is returned for a step that was not attempted because Redis does not respond.
+var errSilent = errors.New("no response from Redis")
 
-// leaver is userOf for an account all of whose devices leave: ONLINE where it has
-// some here, or the row says so. A Redis that has lost its data knows nothing of that,
-// and would take it for one that had not been there, of whose end nobody is told.
+// leaver returns the account for a departure of all its devices: ONLINE if it has devices here or
+// its row holds ONLINE, else as acc.Disconnected. A Redis that has lost its data would otherwise
+// take the account for one that was never connected, and would not publish that it has left.
 func (s *shared) leaver(l *local, acc status.Account) status.Account {
 	u := acc.Disconnected()
 	s.mu.Lock()
@@ -350,8 +350,8 @@ func (s *shared) leaver(l *local, acc status.Account) status.Account {
 	return u
 }
 
-// cutHere cuts those of the account's devices that are here and have been taken
-// out of Redis; where the user's access was revoked, all there are.
+// cutHere cuts the account's devices at this node that have been taken out of Redis, or all of
+// them if the user's access was revoked. It returns the devices that it cut.
 func (s *shared) cutHere(userID int64, gone []string, reason status.Reason, revoked bool) []*Device {
 	s.mu.Lock()
 	l := s.locals[userID]
@@ -371,13 +371,13 @@ func (s *shared) cutHere(userID int64, gone []string, reason status.Reason, revo
 	return taken
 }
 
-// word is how nodes tell each other a reason; reasonOf reads it.
+// word encodes a reason for messages between nodes; reasonOf decodes it.
 func word(reason status.Reason) string { return strconv.Itoa(int(reason)) }
 
 func reasonOf(word string) status.Reason {
 	n, err := strconv.Atoi(word)
 	if err != nil {
-		return status.ReasonDisconnected // of a node of another version
+		return status.ReasonDisconnected // sent by a node of another version
 	}
 	return status.Reason(n)
 }

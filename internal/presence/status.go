@@ -12,11 +12,11 @@ import (
 	"rollcall/models"
 )
 
-// StatusOf returns a user's status now. The row must have been read within the last
-// minute: it says what has been forgotten elsewhere.
+// StatusOf returns a user's present status. The row must have been read within the last minute: it
+// holds the status of a user that the registry has forgotten.
 //
 // Like every method that returns statuses, it first announces the read to the context's
-// fanout.Reader, so that no event that is newer is sent before the answer.
+// fanout.Reader, so that no newer event is sent before the response.
 func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error) {
 	fanout.WillRead(ctx, u.ID)
 	return h.store.status(ctx, status.AccountOf(u))
@@ -42,7 +42,8 @@ func (h *Hub) statuses(ctx context.Context, accs []status.Account) ([]models.Use
 }
 
 // SetStatus gives an ONLINE user a custom status, or clears it if text is "", and returns the status.
-// The text that it has already changes nothing. Returns fault.NotOnline if the user is not ONLINE.
+// Setting the text that it already has changes nothing. It returns fault.NotOnline if the user is
+// not ONLINE.
 func (h *Hub) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
 	fanout.WillRead(ctx, acc.ID)
 	return h.store.setStatus(ctx, acc, text)

@@ -10,9 +10,9 @@ import (
 	"rollcall/models"
 )
 
-// store is the registry that decides who is online. There are two: memory, for a service of one node,
-// and shared, for a service whose nodes know each other through Redis. What the hub does for
-// watchers is the same with both.
+// store is the registry that decides which users are online. There are two: memory, for a service
+// of one node, and shared, for a service whose nodes share a Redis. The hub serves watchers in the
+// same way with both.
 type store interface {
 	// start makes the statuses fit the devices that are connected now.
 	start(ctx context.Context) error
@@ -23,7 +23,7 @@ type store interface {
 
 	// See Hub's methods of these names.
 	//
-	// connect is Connect, and Admit where acc has nothing but its ID.
+	// connect is Connect, or Admit if acc has only its ID.
 	connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 		who func(context.Context) (status.Account, error)) (*Device, error)
 	gone(d *Device)

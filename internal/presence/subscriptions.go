@@ -19,11 +19,12 @@ import (
 	"rollcall/models"
 )
 
-// Subscribed is the answer to a subscription.
+// Subscribed is what Subscribe returns.
 type Subscribed struct {
-	// Statuses are those of the users asked for, each once.
+	// Statuses are those of the requested users, each once.
 	Statuses []*models.UserStatus
-	// EvictedIDs are the users that had to go, the earliest subscribed first.
+	// EvictedIDs are the users that were removed because of the limit, the earliest subscribed
+	// first.
 	EvictedIDs []string
 }
 
@@ -39,20 +40,20 @@ type (
 	SubscriptionEdge       = page.Edge[*Subscription]
 )
 
-// turns lets the changes of subscriptions reach the circles in the order of their commits: those
-// of one owner among themselves, and new ones against the erasure of their owner or of a target.
-// Whoever takes both takes the owner's first. The row locks alone keep the data correct under
-// concurrency.
+// turns makes changes of subscriptions reach the circles in the order of their commits: the changes
+// of one owner among themselves, and new subscriptions relative to the erasure of their owner or of
+// a target. A caller that takes both takes the owner's first. The data needs no turns: the row
+// locks keep it correct.
 type turns struct {
 	owners []*semaphore.Weighted
-	// lives are taken whole by an erasure of users, and shared by subscriptions to them, so that
-	// a thousand users who come back to the same users do not queue up.
+	// lives are taken exclusively by an erasure of users, and shared by subscriptions to them, so
+	// that a thousand users that reconnect and subscribe to the same users do not queue up.
 	lives []*semaphore.Weighted
 }
 
 func newTurns() turns { return turns{owners: turn.New(1024), lives: turn.New(1024)} }
 
-// take waits until nobody else in this process changes the owner's subscriptions. Returns
+// take waits until no other call in this process changes the owner's subscriptions. It returns
 // turn.Take's errors.
 func (t *turns) take(ctx context.Context, ownerID int64) (done func(), err error) {
 	return turn.Take(ctx, turn.Exclusive, t.owners[uint64(ownerID)%uint64(len(t.owners))])
@@ -76,24 +77,23 @@ func (t *turns) livesOf(app *models.App, ids []string) []*semaphore.Weighted {
 
 var livesSeed = maphash.MakeSeed()
 
-// share waits until nobody in this process erases any of these users, and lets nobody do so until
-// done. Returns turn.Take's errors.
+// share waits until no call in this process erases any of these users, and prevents erasures until
+// done is called. It returns turn.Take's errors.
 func (t *turns) share(ctx context.Context, app *models.App, ids []string) (done func(), err error) {
 	return turn.Take(ctx, turn.Shared, t.livesOf(app, ids)...)
 }
 
-// Hold keeps the app's users with these IDs, which will be erased, from being subscribed until
-// release, and from subscribing. Returns turn.Take's errors.
+// Hold prevents subscriptions to and by the app's users with these IDs, which are about to be
+// erased, until release is called. It returns turn.Take's errors.
 func (h *Hub) Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error) {
 	return turn.Take(ctx, turn.Exclusive, h.turns.livesOf(app, ids)...)
 }
 
-// Subscribe puts users onto the owner's list of those whose changes it hears of,
-// and answers their statuses, which are not older than the first change it hears
-// of. The last of ids is the newest on the list; one that is there already moves,
-// one given twice counts as the first time. Where the app's limit is exceeded,
-// the earliest go. Errors, upon which nothing is done: SELF_REFERENCE;
-// USER_NOT_FOUND and USER_DEACTIVATED, with `userId`.
+// Subscribe adds users to the owner's subscriptions and returns their statuses, which are not older
+// than the first change that the owner receives. The last of ids becomes the newest subscription. A
+// user that is already subscribed moves; an ID given twice counts where it stands first. If the
+// app's limit is exceeded, the earliest subscriptions are removed. It returns, without any change,
+// SELF_REFERENCE, or USER_NOT_FOUND or USER_DEACTIVATED with `userId`.
 func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User, ids []string) (*Subscribed, error) {
 	done, err := h.turns.take(ctx, owner.ID)
 	if err != nil {
@@ -110,7 +110,7 @@ func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User
 	if err != nil {
 		return nil, err
 	}
-	// Before the commit, so that no sweep takes what is new for old.
+	// Before the commit, so that clearSubscriptions does not delete the new subscriptions.
 	h.lingerers.note(owner.ID, h.now())
 	evicted, err := h.subscribe(ctx, app, owner, targets, false)
 	if errors.Is(err, errAgain) {
@@ -147,10 +147,10 @@ func (h *Hub) Subscribe(ctx context.Context, app *models.App, owner *models.User
 	return out, nil
 }
 
-// errAgain says that a list has changed between looking at it and locking it.
-var errAgain = errors.New("the subscriptions have changed meanwhile")
+// errAgain is returned by enlist if the list has changed between reading and locking it.
+var errAgain = errors.New("the subscriptions have changed concurrently")
 
-// subscribe does it in a transaction; see enlist.
+// subscribe calls enlist in a transaction.
 func (h *Hub) subscribe(ctx context.Context, app *models.App, owner *models.User, targets []*models.User, all bool) (evicted []*models.User, err error) {
 	err = h.db.Tx(ctx, func(tx *gorm.DB) (err error) {
 		evicted, err = h.enlist(tx, app, owner, targets, all)
@@ -159,12 +159,12 @@ func (h *Hub) subscribe(ctx context.Context, app *models.App, owner *models.User
 	return evicted, err
 }
 
-// enlist puts the targets at the end of the owner's list and answers who had to
-// go from its beginning, in a transaction in which the owner is locked, and those who
-// are new on its list: whoever goes from the app at the same moment either sees
-// the subscription and erases it, or is seen to be gone. Those on the list
-// already need no lock, so that a thousand users who come back to the same
-// subscriptions do not queue up. All of the targets are locked where all is set.
+// enlist puts the targets at the end of the owner's list and returns the users that it removed from
+// the beginning. It locks the owner and the targets that are new on the list, so that a concurrent
+// erasure of a user either sees the subscription and deletes it, or is seen here. Targets that are
+// already on the list need no lock, so that a thousand users that reconnect with the same
+// subscriptions do not queue up. If all is set, all targets are locked. It returns errAgain if the
+// list has changed concurrently and must be read again with all.
 func (h *Hub) enlist(tx *gorm.DB, app *models.App, owner *models.User, targets []*models.User, all bool) (evicted []*models.User, err error) {
 	targetKeys := keysOf(targets)
 	var known []int64
@@ -225,8 +225,8 @@ func (h *Hub) enlist(tx *gorm.DB, app *models.App, owner *models.User, targets [
 	return usersInOrder(tx, surplusKeys)
 }
 
-// Unsubscribe takes users off the owner's list, all of them where ids is empty,
-// and answers how many were on it. IDs that are not are passed over.
+// Unsubscribe removes users from the owner's subscriptions, all of them if ids is empty, and
+// returns how many it removed. IDs of users that are not subscribed are ignored.
 func (h *Hub) Unsubscribe(ctx context.Context, app *models.App, owner *models.User, ids []string) (int, error) {
 	done, err := h.turns.take(ctx, owner.ID)
 	if err != nil {
@@ -250,9 +250,8 @@ func (h *Hub) Unsubscribe(ctx context.Context, app *models.App, owner *models.Us
 	return len(gone), wrap(err, "unsubscribing")
 }
 
-// unsubscribe takes those off the owner's list whom the condition names, and
-// answers them. A nil condition: it need not be done after all. The caller has
-// the owner's turn.
+// unsubscribe removes the users that the condition selects from the owner's subscriptions and
+// returns them. If condition returns nil, it removes none. The caller has the owner's turn.
 func (h *Hub) unsubscribe(ctx context.Context, ownerID int64, condition func(tx *gorm.DB) *gorm.DB) (gone []int64, err error) {
 	err = h.db.Tx(ctx, func(tx *gorm.DB) error {
 		gone = nil
@@ -281,8 +280,8 @@ func (h *Hub) unsubscribe(ctx context.Context, ownerID int64, condition func(tx 
 
 var subscriptionColumns = database.Columns("users", "u_", models.User{})
 
-// Subscriptions answers a page of the owner's subscriptions, the newest first,
-// in one query. Errors: INVALID_ARGUMENT for a cursor that is none of this list.
+// Subscriptions returns a page of the owner's subscriptions, the newest first, in one query. It
+// returns INVALID_ARGUMENT for a cursor of another list.
 func (h *Hub) Subscriptions(ctx context.Context, owner *models.User, r page.Request) (*SubscriptionConnection, error) {
 	order := page.Order{List: "subscriptions", Owner: owner.ID, Secret: h.secret, At: "s.position", ID: "s.target_id"}
 	query, err := order.Limit(h.db.Read(ctx).Table("status_subscriptions s").
@@ -313,9 +312,9 @@ func (h *Hub) Subscriptions(ctx context.Context, owner *models.User, r page.Requ
 	return page.Of(order, r, items, keys, total), nil
 }
 
-// Erase removes the subscriptions of users who are deactivated or deleted in tx,
-// and others' to them. It answers what has others' circles follow when tx has
-// committed; until then the caller holds the users, see Hold.
+// Erase deletes the subscriptions of and to users that are deactivated or deleted in tx. The caller
+// must call announce after tx has committed, which removes them from other users' circles. Until
+// then it must hold the users, see Hold.
 func (h *Hub) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
 	keys := keysOf(gone)
 	var rows []*models.StatusSubscription
@@ -338,10 +337,11 @@ func (h *Hub) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err erro
 	}, nil
 }
 
-// targets answers the users to subscribe, in the order of ids.
+// targets returns the users to subscribe to, in the order of ids. It returns SELF_REFERENCE if the
+// owner is one of them, or USER_NOT_FOUND or USER_DEACTIVATED with `userId`.
 func (h *Hub) targets(ctx context.Context, app *models.App, owner *models.User, ids []string) ([]*models.User, error) {
 	if slices.Contains(ids, owner.ExternalID) {
-		return nil, fault.New(fault.SelfReference, "nobody subscribes to itself: own changes are told without")
+		return nil, fault.New(fault.SelfReference, "a user cannot subscribe to itself: it receives its own changes anyway")
 	}
 	found, err := h.find(ctx, app, ids)
 	if err != nil {
@@ -361,7 +361,7 @@ func (h *Hub) targets(ctx context.Context, app *models.App, owner *models.User, 
 	return targets, nil
 }
 
-// find reads the app's users with these IDs, in one query.
+// find returns the app's users with these IDs, by ID, in one query.
 func (h *Hub) find(ctx context.Context, app *models.App, ids []string) (map[string]*models.User, error) {
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !database.IsASCII(id) })
 	out := make(map[string]*models.User, len(ids))
@@ -378,7 +378,8 @@ func (h *Hub) find(ctx context.Context, app *models.App, ids []string) (map[stri
 	return out, nil
 }
 
-// lockUsers locks users in the order of their keys, as everybody does.
+// lockUsers locks users in the order of their keys, as all transactions do, and returns them by
+// key.
 func lockUsers(tx *gorm.DB, keys []int64) (map[int64]*models.User, error) {
 	slices.Sort(keys)
 	var rows []*models.User
@@ -390,7 +391,7 @@ func lockUsers(tx *gorm.DB, keys []int64) (map[int64]*models.User, error) {
 	return out, err
 }
 
-// usersInOrder answers the users with these keys, in this order.
+// usersInOrder returns the users with these keys, in this order.
 func usersInOrder(tx *gorm.DB, keys []int64) ([]*models.User, error) {
 	if len(keys) == 0 {
 		return nil, nil
@@ -415,7 +416,7 @@ func without(keys, others []int64) []int64 {
 	return slices.DeleteFunc(slices.Clone(keys), func(key int64) bool { return slices.Contains(others, key) })
 }
 
-// distinct answers each ID once, where it stands first.
+// distinct returns each ID once, where it stands first.
 func distinct(ids []string) []string {
 	seen := make(map[string]bool, len(ids))
 	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool {

@@ -13,40 +13,41 @@ import (
 	"rollcall/models"
 )
 
-// views are what this node has heard of the topics that somebody here watches. A
-// topic is a channel in Redis for each user and for each app: a node subscribes
-// only to what is watched there, so that what a node hears grows with its own
-// devices and not with the service. Subscribing is batched, and costs Redis as much
-// memory as a short key.
+// views holds what this node has received on the topics that are watched here. Each user and each
+// app is a topic with a channel in Redis. A node subscribes only to the topics that are watched on
+// it, so its traffic grows with its own devices and not with the service. Subscribing is batched,
+// and costs Redis as much memory as a short key.
 type views struct {
 	store *shared
 	mu    sync.Mutex
-	// byTopic has the topics that are watched.
+	// byTopic has the watched topics.
 	byTopic map[int64]*view
-	// baseline is the version before the channels were subscribed that are now.
+	// baseline is the version just before the channels that are being subscribed.
 	baseline int64
-	// misled are the users of which somebody here was told something else than what their node
-	// knows, and when, because Redis had lost their records.
+	// misled holds the users for which a watcher here received a status that differs from what
+	// their node knows, because Redis had lost their records, and when.
 	misled map[int64]time.Time
 }
 
-// misledFor is how long that is remembered: longer than nodes take to write their devices again.
+// misledFor is how long misled remembers a user: longer than nodes take to write their devices
+// again.
 const misledFor = time.Minute
 
 // view is one topic.
 type view struct {
 	watches int
-	// heard is the version up to which its watchers know everything. What comes with
-	// an older one is late, and dropped.
+	// heard is the version up to which its watchers know everything. A change with a version up to
+	// it is late, and dropped.
 	heard int64
-	// fresh: its channel is not heard yet; since is the version from which it is.
+	// fresh reports whether its channel is not subscribed yet. since is the version from which it
+	// is.
 	fresh bool
 	since int64
-	// unread: a device of the user was added here while the channel was not heard, so that the
-	// record must be read when it is.
+	// unread reports whether a device of the user was added here before the channel was
+	// subscribed, so that the record must be read as soon as it is.
 	unread bool
-	// record is the latest of a user, heard or read, and online the latest that was ONLINE; nil:
-	// none.
+	// record is the latest record of a user, received or read, and online the latest that was
+	// ONLINE; nil if there is none.
 	record, online *status.Record
 }
 
@@ -84,7 +85,7 @@ func (v *views) channel(topic int64) string {
 	return v.store.ledger.UserChannel(topic)
 }
 
-// topicOf reads a channel's name; 0: it is no topic's.
+// topicOf returns the topic of a channel, or 0 if the name belongs to no topic.
 func (v *views) topicOf(channel string) int64 {
 	name, app := strings.CutPrefix(channel, v.store.redis.Key("app:"))
 	if !app {
@@ -100,7 +101,7 @@ func (v *views) topicOf(channel string) int64 {
 	return userKey(id)
 }
 
-// before notes where the history of channels begins that are subscribed now.
+// before notes the version from which the channels that are about to be subscribed deliver changes.
 func (v *views) before(ctx context.Context) error {
 	version, err := v.store.ledger.Version(ctx)
 	if err != nil {
@@ -113,7 +114,7 @@ func (v *views) before(ctx context.Context) error {
 	return nil
 }
 
-// after notes that these channels are heard.
+// after notes that these channels are subscribed.
 func (v *views) after(channels []string) {
 	var unread []int64
 	v.mu.Lock()
@@ -133,7 +134,7 @@ func (v *views) after(channels []string) {
 	v.read(unread)
 }
 
-// isFresh reports whether the channel of a topic is not heard yet.
+// isFresh reports whether the channel of a watched topic is not subscribed yet.
 func (v *views) isFresh(topic int64) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -141,7 +142,7 @@ func (v *views) isFresh(topic int64) bool {
 	return w != nil && w.fresh
 }
 
-// readOnceHeard reads the user's record when its channel is heard, now if it is.
+// readOnceHeard reads the user's record as soon as its channel is subscribed, which may be now.
 func (v *views) readOnceHeard(userID int64) {
 	v.mu.Lock()
 	w := v.byTopic[userKey(userID)]
@@ -155,15 +156,15 @@ func (v *views) readOnceHeard(userID int64) {
 	}
 }
 
-// read reads users' records and tells them to whoever watches the users by now. If it fails, the
-// link is lost, and rehear reads them.
+// read reads users' records and publishes them to the users' watchers. If it fails, the connection
+// is lost, and rehear reads them when it is back.
 func (v *views) read(userIDs []int64) {
 	if len(userIDs) == 0 {
 		return
 	}
 	records, err := v.store.ledger.Records(v.store.hub.closing, userIDs)
 	if err != nil {
-		v.store.hub.log.Warn("reading what was set before a channel of Redis was heard failed", "error", v.store.failed(err))
+		v.store.hub.log.Warn("reading statuses set before their Redis channels were subscribed failed", "error", v.store.failed(err))
 		return
 	}
 	for _, r := range records {
@@ -174,7 +175,7 @@ func (v *views) read(userIDs []int64) {
 	}
 }
 
-// learn notes an account's record that was read, without telling anybody.
+// learn notes an account's record that was read, without publishing it.
 func (v *views) learn(r *status.Record) {
 	v.store.hub.observe(r.Version)
 	v.mu.Lock()
@@ -184,7 +185,7 @@ func (v *views) learn(r *status.Record) {
 	}
 }
 
-// keep notes a user's record.
+// keep notes a user's record unless a newer one is known.
 func (w *view) keep(r *status.Record) {
 	if w.record == nil || w.record.Version < r.Version {
 		w.record = r
@@ -194,8 +195,8 @@ func (w *view) keep(r *status.Record) {
 	}
 }
 
-// known returns the latest record of a user, with the custom status of the latest that was ONLINE;
-// without an ID if none is known.
+// known returns the latest record of a user, with the custom status of the latest one that was
+// ONLINE, or the zero Record if none is known.
 func (v *views) known(userID int64) (known status.Record) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -208,9 +209,9 @@ func (v *views) known(userID int64) (known status.Record) {
 	return known
 }
 
-// mislead notes that somebody here was told a user's row because Redis had no record. If nodes know
-// the user as ONLINE, Redis has lost the record, and whoever was told must be corrected when it is
-// written again.
+// mislead notes that a reader here received the status of a user's row because Redis had no record.
+// If nodes know the user as ONLINE, Redis has lost the record, and the reader must receive the
+// status again when the record is written again.
 func (v *views) mislead(acc status.Account) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -227,9 +228,9 @@ func (v *views) mislead(acc status.Account) {
 	v.misled[acc.ID] = now
 }
 
-// accept notes that a change is told to a topic's watchers. It reports false if they know it, or a
-// newer one, or if there are none. Of a record that was written again after Redis had lost it they
-// know the content, unless somebody was told something else in between.
+// accept notes that a change is published to a topic's watchers. It reports false if they know it
+// or a newer one, or if there are none. They know the content of a record that was written again
+// after Redis had lost it, unless a reader here was misled in between.
 func (v *views) accept(topic int64, r *status.Record) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -246,8 +247,8 @@ func (v *views) accept(topic int64, r *status.Record) bool {
 	return !told
 }
 
-// mark answers up to which version whoever joins the topic now knows nothing of
-// it; 0: up to the one with which its channel begins to be heard.
+// mark returns the version up to which a watcher that joins the topic now has received nothing on
+// it. 0 stands for the version from which the topic's channel will be subscribed.
 func (v *views) mark(topic int64) int64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -257,7 +258,7 @@ func (v *views) mark(topic int64) int64 {
 	return 0
 }
 
-// bounds answers a topic's since and heard.
+// bounds returns a topic's since and heard.
 func (v *views) bounds(topic int64) (since, heard int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -267,7 +268,8 @@ func (v *views) bounds(topic int64) (since, heard int64) {
 	return 0, 0
 }
 
-// heardOf answers the topics, and up to which version each was heard.
+// heardOf returns the watched users and apps by their IDs, each with the version up to which its
+// watchers know everything.
 func (v *views) heardOf() (users, apps map[int64]int64) {
 	users, apps = make(map[int64]int64), make(map[int64]int64)
 	v.mu.Lock()
@@ -294,12 +296,12 @@ func (s *shared) settle(ctx context.Context) error {
 
 func (s *shared) catchUpAll(ctx context.Context) error { return s.feed.CatchUp(ctx) }
 
-// hear takes a message from Redis.
+// hear handles a message from Redis.
 func (s *shared) hear(channel, text string) {
 	if channel == s.ledger.CutChannel() {
 		cut, err := ledger.ParseCut(text)
 		if err != nil {
-			s.hub.log.Error("a message from Redis cannot be read", "channel", channel, "error", err)
+			s.hub.log.Error("malformed message from Redis", "channel", channel, "error", err)
 			return
 		}
 		s.cutHere(cut.UserID, cut.Devices, reasonOf(cut.Reason), cut.Revoked)
@@ -307,14 +309,14 @@ func (s *shared) hear(channel, text string) {
 	}
 	r, err := ledger.Parse(text)
 	if err != nil {
-		s.hub.log.Error("a message from Redis cannot be read", "channel", channel, "error", err)
+		s.hub.log.Error("malformed message from Redis", "channel", channel, "error", err)
 		return
 	}
 	s.hub.observe(r.Version)
 	s.tell(s.views.topicOf(channel), r)
 }
 
-// tell hands a change to a topic's watchers, unless they know it already.
+// tell publishes a change to a topic's watchers, unless they know it already.
 func (s *shared) tell(topic int64, r *status.Record) {
 	q := s.hub.board.Queue(r.ID)
 	q.Lock()
@@ -325,7 +327,7 @@ func (s *shared) tell(topic int64, r *status.Record) {
 	}
 }
 
-// rehear reads what was missed while the link was lost, and tells of it.
+// rehear reads and publishes the changes that were missed while the connection was lost.
 func (s *shared) rehear(ctx context.Context) error {
 	s.lease.reconnect()
 	s.repair.ask()
@@ -380,15 +382,16 @@ func (s *shared) present(ctx context.Context, accs []status.Account) ([]*fanout.
 		status, version := s.seen(accs[i], r)
 		events[i] = fanout.NewAt(version, accs[i].ID, &status)
 		if r != nil {
-			// What is under way to this node is late from now on.
+			// A change that is under way to this node counts as late from now on.
 			s.tell(userKey(r.ID), r)
 		}
 	}
 	return events, nil
 }
 
-// gap is a time in which a watcher was not told of a user: changes with versions
-// after since and up to until, 0: up to the one with which its channel begins.
+// gap is an interval in which a watcher did not receive a user's changes: those with versions after
+// since and up to until. An until of 0 stands for the version from which the topic's channel is
+// subscribed.
 type gap struct {
 	topic        int64
 	since, until int64
@@ -433,8 +436,8 @@ func (s *shared) catchUp(ctx context.Context, w *fanout.Watcher, a *absence) err
 	return nil
 }
 
-// tellOne tells one watcher what it has missed, unless that, or newer, comes to it
-// with the topic.
+// tellOne sends one watcher the change that it has missed, unless it receives that one or a newer
+// one with the topic.
 func (s *shared) tellOne(w *fanout.Watcher, g gap, r *status.Record) {
 	q := s.hub.board.Queue(r.ID)
 	q.Lock()

@@ -15,7 +15,7 @@ func appKey(appID int64) int64   { return -appID }
 
 // WatchUsers delivers every change of these accounts' statuses from now on to sink; an account
 // given twice is watched once. With snapshot, the sink first receives each account's present
-// status, and no change falls in between. The events come from another goroutine, possibly before
+// status, and no change is lost in between. Another goroutine delivers the events, possibly before
 // WatchUsers has returned.
 //
 // stop ends the watch; calling it again does nothing.

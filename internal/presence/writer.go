@@ -9,8 +9,8 @@ import (
 	"rollcall/internal/presence/status"
 )
 
-// writer writes the states of entries into their columns. One goroutine does it, so no older state is
-// written after a newer one. What comes in during a write goes together into the next.
+// writer writes the states of entries into their columns. One goroutine does it, so no older state
+// is written after a newer one. Tasks that arrive during a write are written together by the next.
 type writer struct {
 	columns *mirror.Columns
 
@@ -60,7 +60,7 @@ func (w *writer) take() []task {
 	return tasks
 }
 
-// retry queues what failed.
+// retry queues the failed tasks again.
 func (w *writer) retry() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,10 +1,10 @@
 -- NODE, account (ID, APP, EXTERNAL, PRESENCE, SINCE of the row), DEVICE, "PLATFORM SINCE",
--- now, the version of the last revocation that the caller has looked behind, the moment that the
--- database holds as the login's, 0: none, how many devices the account may have, 0: any number, and
--- the reason that nodes receive for cutting the oldest ones beyond that.
--- Returns 'lost' if the node has no lease, 'revoked' and the version if the caller must look
--- behind a revocation first, 'login' and a reserved moment if the database must hold the login
--- first; else 'done', '1' if the user has come ONLINE by it, the account, the version with which
+-- now, the version of the last revocation after which the caller has checked the user's access, the
+-- time of the login that the database holds (0: none), how many devices the account may have (0:
+-- any number), and the reason that nodes receive for cutting the oldest ones beyond that.
+-- Returns 'lost' if the node has no lease, 'revoked' and a version if the caller must check the
+-- user's access again first, 'login' and a reserved time if the database must hold the login first;
+-- else 'done', '1' if the user has come ONLINE with the device, the account, the version with which
 -- the device was added, and the devices that were taken out because of the limit.
 local node, device, value, now = ARGV[1], ARGV[7], ARGV[8], ARGV[9]
 local mark, own = tonumber(ARGV[10]), tonumber(ARGV[11])
@@ -18,7 +18,7 @@ if u.p ~= ONLINE and own == 0 then
   return { 'login', int(u.l) }
 end
 local added = version()
-devices[device] = nil -- it may have been added by an attempt whose answer was lost
+devices[device] = nil -- it may have been added by an attempt whose response was lost
 add(u, node, device, value, added)
 local surplus = {}
 if limit > 0 and u.n > limit then

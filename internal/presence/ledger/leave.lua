@@ -1,10 +1,10 @@
 -- Account (ID, APP, EXTERNAL, PRESENCE, SINCE of the row), the presence after the last device,
 -- now, '1' for a revocation, '1' if the user has been deleted, the reason that nodes receive for
--- cutting links, '' if they do not receive any, and the devices that leave, '*' for all.
+-- cutting links ('' if they receive no message), and the devices that leave ('*' for all).
 -- Returns '1' if the status has changed, the account, and the devices that left.
 --
--- What is cut for a reason is remembered, so that a node that missed the message does not write
--- the device again, also if the device was swept before.
+-- A device that is cut for a reason is remembered, so that a node that missed the message does not
+-- write it again, even if the device was swept before.
 local u, devices = open(ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 local to, now, revoke, reason = tonumber(ARGV[6]), ARGV[7], ARGV[8] == '1', ARGV[10]
 local all = ARGV[11] == '*'

@@ -48,7 +48,7 @@ var lapseLua string
 //go:embed changes.lua
 var changesLua string
 
-// script is a step with what all steps share.
+// script returns a script with the prelude that all scripts share.
 func script(text string) *rueidis.Lua { return rueidis.NewLuaScript(prelude + "\n" + text) }
 
 var (
@@ -63,51 +63,50 @@ var (
 	changesScript   = script(changesLua)
 )
 
-// ErrLeaseLost is the answer for a node that holds no lease (any more): it must
-// enter anew, under another name.
+// ErrLeaseLost is returned if the node holds no lease, or no longer does: it must enter again under
+// another name.
 var ErrLeaseLost = errors.New("the node holds no lease in Redis")
 
-// ErrDataLost is the answer for a step that relies on what Redis does not have any
-// more.
+// ErrDataLost is returned for a step that relies on data that Redis no longer has.
 var ErrDataLost = errors.New("the data in Redis was lost")
 
-// RevokedError asks the caller of Connect to look whether the user may connect
-// once more, because a revocation may have come since it did.
+// RevokedError asks the caller of Connect to check again whether the user may connect, because its
+// access may have been revoked since the last check.
 type RevokedError struct {
-	// Mark is for the next Connect.
+	// Mark is the Mark of the next Connect.
 	Mark int64
 }
 
-// Error says that the user's access was revoked.
+// Error returns the message.
 func (e *RevokedError) Error() string { return "the user's access was revoked a moment ago" }
 
-// LoginError asks the caller of Connect to have the database hold the login first.
+// LoginError asks the caller of Connect to record the login in the database first.
 type LoginError struct {
-	// At is the login's moment, reserved for it.
+	// At is the time of the login, which is reserved for it.
 	At models.Time
 }
 
-// Error says that the login is to be recorded.
-func (e *LoginError) Error() string { return "the login is to be recorded first" }
+// Error returns the message.
+func (e *LoginError) Error() string { return "the login must be recorded first" }
 
 // Ledger is the accounts of one service. All methods may be called from any
 // goroutine; a failed one may have been carried out or not.
 type Ledger struct{ redis *redis.Client }
 
-// New answers the ledger in that Redis.
+// New returns the ledger in that Redis.
 func New(client *redis.Client) *Ledger { return &Ledger{client} }
 
-// UserChannel carries the user's records, as Parse reads them.
+// UserChannel returns the channel of the user's records, which Parse parses.
 func (l *Ledger) UserChannel(userID int64) string { return l.redis.Key("user:" + text(userID)) }
 
-// AppChannel carries the records of all users of the app.
+// AppChannel returns the channel of the records of all users of the app.
 func (l *Ledger) AppChannel(appID int64) string { return l.redis.Key("app:" + text(appID)) }
 
-// CutChannel carries what ParseCut reads, for all nodes.
+// CutChannel returns the channel of cuts for all nodes, which ParseCut parses.
 func (l *Ledger) CutChannel() string { return l.redis.Key("cut") }
 
-// run carries out a script in one bounded step, which the caller's end does not
-// leave half known.
+// run executes a script with a time limit. It ignores ctx's cancellation, so that the caller learns
+// the result.
 func (l *Ledger) run(ctx context.Context, s *rueidis.Lua, args ...string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redis.OperationTimeout)
 	defer cancel()
@@ -122,12 +121,12 @@ type Renewal struct {
 	Enter bool
 	// Others are former names of the node whose leases are prolonged, if they have any.
 	Others []string
-	// End is the end of the lease that the last renewal returned; 0: there was none.
-	// Version is the latest version that the node has seen. If Redis has less than either, its
-	// data turned back.
+	// End is the end of the lease that the last renewal returned, or 0 if there was none. Version
+	// is the latest version that the node has seen. If Redis has an earlier one of either, its data
+	// turned back.
 	End, Version int64
 	// Reconnected reports whether the connection was lost since the last renewal. It matters only
-	// if Redis refuses to tell which server it is.
+	// if Redis does not permit INFO, which identifies the server.
 	Reconnected bool
 }
 
@@ -139,7 +138,7 @@ type Lease struct {
 	End int64
 	// Version is the latest of all.
 	Version int64
-	// Born is when this data began, in µs of Redis's clock. A value other than the one before
+	// Born is when this data began, in µs of Redis's clock. A value other than the previous one
 	// means that data was lost: Redis came back empty or with older data, or another server has
 	// taken over.
 	Born int64
@@ -160,7 +159,7 @@ func (l *Ledger) Renew(ctx context.Context, in Renewal) (Lease, error) {
 	}, nil
 }
 
-// Retire ends a node's lease. Its devices are then to be swept.
+// Retire ends a node's lease. Its devices must then be swept.
 func (l *Ledger) Retire(ctx context.Context, node string) error {
 	if _, err := l.run(ctx, retireScript, node); err != nil {
 		return fmt.Errorf("ending the node's lease: %w", err)
@@ -183,9 +182,10 @@ func (l *Ledger) Unswept(ctx context.Context, node string) ([]int64, error) {
 	return ids, nil
 }
 
-// Sweep takes the devices of a dead node away from these accounts. A row that holds a presence
-// other than ONLINE, newer than what Redis has, is what the account turns to. It returns the
-// accounts that have turned by it, and whether the node has further accounts.
+// Sweep removes the devices of a dead node from these accounts. An account without further devices
+// goes OFFLINE, or to the presence of its row if that is not ONLINE and is newer than the one in
+// Redis. Sweep returns the accounts whose presence has changed, and reports in more whether the
+// node has further accounts.
 func (l *Ledger) Sweep(ctx context.Context, node string, rows []status.Account, now models.Time) (turned []*status.Record, more bool, err error) {
 	args := []string{node, text(int64(now))}
 	for _, u := range rows {
@@ -205,20 +205,21 @@ type Login struct {
 	User   status.Account
 	Device models.Device
 	Now    models.Time
-	// Mark is the revocation behind which the caller has looked; 0: behind none.
+	// Mark is the version of the last revocation after which the caller has checked the user's
+	// access; 0 if there was none.
 	Mark int64
-	// Recorded is the moment of a LoginError that the database holds; 0: none.
+	// Recorded is the At of a LoginError, if the database holds it; else 0.
 	Recorded models.Time
-	// Limit is how many devices the account may have with this one. The oldest beyond it are taken
-	// out, and all nodes receive Reason for cutting their links. 0: any number.
+	// Limit is how many devices the account may have, including this one; 0 means any number. The
+	// oldest beyond it are taken out, and all nodes receive Reason for cutting their links.
 	Limit  int
 	Reason string
 }
 
-// Connected is a device that was added.
+// Connected is what Connect returns.
 type Connected struct {
 	Record *status.Record
-	// Came reports whether the user has come ONLINE by it.
+	// Came reports whether the user has come ONLINE with the device.
 	Came bool
 	// Added is the version with which the device was added.
 	Added int64
@@ -226,8 +227,8 @@ type Connected struct {
 	Surplus []string
 }
 
-// Connect adds a device. Errors: ErrLeaseLost, *RevokedError and *LoginError, upon which the
-// device was not added.
+// Connect adds a device. It returns ErrLeaseLost, a *RevokedError or a *LoginError if it did not
+// add the device.
 func (l *Ledger) Connect(ctx context.Context, in Login) (Connected, error) {
 	args := append([]string{in.Node}, argsOf(in.User)...)
 	args = append(args, in.Device.ID, device(in.Device), text(int64(in.Now)), text(in.Mark), text(int64(in.Recorded)),
@@ -251,23 +252,24 @@ func (l *Ledger) Connect(ctx context.Context, in Login) (Connected, error) {
 // Departure is devices that leave.
 type Departure struct {
 	User status.Account
-	// Devices are the IDs of those that leave; All: whichever there are.
+	// Devices are the IDs of those that leave. If All is set, all of the account's devices leave.
 	Devices []string
 	All     bool
-	// To is the presence after the last one.
+	// To is the account's presence when no device is left.
 	To  models.Presence
 	Now models.Time
-	// Revoke: the user may not connect before who lets it has looked again.
+	// Revoke reports whether the user's access was revoked, so that Connect returns a RevokedError
+	// until the caller has checked it again.
 	Revoke bool
 	// Deleted reports whether the user has been deleted, so that Redis soon forgets its external ID.
 	Deleted bool
-	// Reason is a word that all nodes are told, with the devices, for cutting their
-	// links; empty: they are not told.
+	// Reason is a word that all nodes receive, with the devices, for cutting their links. If it is
+	// empty, the nodes receive no message.
 	Reason string
 }
 
-// Leave takes devices out. turned: the status has changed by it; gone are those
-// that were there.
+// Leave takes devices out. turned reports whether the status has changed; gone are the devices that
+// were there.
 func (l *Ledger) Leave(ctx context.Context, in Departure) (record *status.Record, turned bool, gone []string, err error) {
 	args := append(argsOf(in.User), text(int64(in.To)), text(int64(in.Now)), flag(in.Revoke), flag(in.Deleted), in.Reason)
 	if in.All {
@@ -283,7 +285,7 @@ func (l *Ledger) Leave(ctx context.Context, in Departure) (record *status.Record
 	return record, out[0] == "1", out[2:], err
 }
 
-// SetStatus gives an ONLINE account a custom status; nil: it is not ONLINE.
+// SetStatus gives an account a custom status. It returns nil if the account is not ONLINE.
 func (l *Ledger) SetStatus(ctx context.Context, userID int64, custom string, now models.Time) (*status.Record, error) {
 	out, err := l.run(ctx, setStatusScript, text(userID), custom, text(int64(now)))
 	if err != nil {
@@ -304,16 +306,16 @@ type Placed struct {
 // Restored is what Restore returns.
 type Restored struct {
 	Record *status.Record
-	// Came reports whether the user has come ONLINE by it.
+	// Came reports whether the user has come ONLINE with the devices.
 	Came bool
-	// Cut are the devices that were not written, by their IDs, because they were disconnected,
-	// each with the reason that Leave was given.
+	// Cut are the devices that were not written because they were disconnected: the reasons passed
+	// to Leave, by the devices' IDs.
 	Cut map[string]string
 }
 
 // Restore writes a node's devices of an account again, after Redis may have lost them or other
-// nodes may have swept them. known is what the node heard last of the account, with the custom
-// status that the account had when it was last ONLINE. Errors: ErrLeaseLost.
+// nodes may have swept them. known is the record that the node last received of the account, with
+// the custom status that the account had when it was last ONLINE. It returns ErrLeaseLost.
 func (l *Ledger) Restore(ctx context.Context, node string, known *status.Record, devices []Placed, now models.Time) (Restored, error) {
 	args := []string{node, text(known.ID), text(known.AppID), known.ExternalID, text(known.Version), text(known.Content),
 		text(int64(known.Presence)), text(int64(known.Since)), text(int64(known.CustomSince)), known.Custom, text(int64(now))}
@@ -335,14 +337,14 @@ func (l *Ledger) Restore(ctx context.Context, node string, known *status.Record,
 	return restored, err
 }
 
-// Lapse turns an account whose row holds ONLINE, and of which no node has a device,
-// to OFFLINE, and answers it; nil: there is a device. Nodes must have had time to
-// write their devices since the database was born; ErrDataLost: it is another one.
+// Lapse sets an account to OFFLINE whose row holds ONLINE and of which no node has a device, and
+// returns it. It returns nil if there is a device. Nodes must have had time to write their devices
+// since the data in Redis began, at born. It returns ErrDataLost if Redis has other data.
 func (l *Ledger) Lapse(ctx context.Context, born int64, u status.Account, now models.Time) (*status.Record, error) {
 	out, err := l.run(ctx, lapseScript, text(u.ID), text(u.AppID), u.ExternalID, text(int64(u.Since)), text(int64(now)), text(born))
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("turning an account without devices OFFLINE: %w", err)
+		return nil, fmt.Errorf("setting an account without devices to OFFLINE: %w", err)
 	case out[0] == "lost":
 		return nil, ErrDataLost
 	case len(out) == 1:
@@ -351,7 +353,7 @@ func (l *Ledger) Lapse(ctx context.Context, born int64, u status.Account, now mo
 	return Parse(out[1])
 }
 
-// Version answers the latest version of all.
+// Version returns the latest version of all accounts.
 func (l *Ledger) Version(ctx context.Context) (int64, error) {
 	out, err := l.redis.Do(ctx, l.redis.B().Get().Key(l.redis.Key("seq")).Build()).ToString()
 	if err != nil && !rueidis.IsRedisNil(err) {
@@ -360,10 +362,10 @@ func (l *Ledger) Version(ctx context.Context) (int64, error) {
 	return number(out), nil
 }
 
-// readChunk is how many records are asked for at once.
+// readChunk is how many records one request reads.
 const readChunk = 500
 
-// Records answers the records of these users, nil where there is none.
+// Records returns the records of these users, in their order, with nil for a user that has none.
 func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*status.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
 	defer cancel()
@@ -392,8 +394,8 @@ func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*status.Record
 	return out, nil
 }
 
-// Changes answers accounts of the app that have changed since the version, in the
-// order of their versions, and the version of the last; none: there are no more.
+// Changes returns accounts of the app that have changed since the version, in the order of their
+// versions, and the version of the last one. It returns a last of 0 if there are no more.
 func (l *Ledger) Changes(ctx context.Context, appID, since int64) (changed []*status.Record, last int64, err error) {
 	out, err := l.run(ctx, changesScript, text(appID), text(since), text(readChunk))
 	if err != nil {
@@ -403,7 +405,7 @@ func (l *Ledger) Changes(ctx context.Context, appID, since int64) (changed []*st
 	return changed, number(out[0]), err
 }
 
-// Devices answers the account's devices, the first to connect first.
+// Devices returns the account's devices, the first to connect first.
 func (l *Ledger) Devices(ctx context.Context, userID int64) ([]models.Device, error) {
 	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
 	defer cancel()
@@ -434,20 +436,20 @@ func (l *Ledger) Devices(ctx context.Context, userID int64) ([]models.Device, er
 	return devices, nil
 }
 
-// OnlineCount answers how many users of the app are ONLINE.
+// OnlineCount returns how many users of the app are ONLINE.
 func (l *Ledger) OnlineCount(ctx context.Context, appID int64) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, redis.OperationTimeout)
 	defer cancel()
 	n, err := l.redis.Do(ctx, l.redis.B().Scard().Key(l.redis.Key("online:"+text(appID))).Build()).AsInt64()
 	if err != nil {
-		return 0, fmt.Errorf("counting who is online in Redis: %w", err)
+		return 0, fmt.Errorf("counting online users in Redis: %w", err)
 	}
 	return int(n), nil
 }
 
 func (l *Ledger) userKey(userID int64) string { return l.redis.Key("user:" + text(userID)) }
 
-// argsOf returns an account as the scripts read it.
+// argsOf returns an account as arguments of the scripts.
 func argsOf(a status.Account) []string {
 	return []string{text(a.ID), text(a.AppID), a.ExternalID, text(int64(a.Presence)), text(int64(a.Since))}
 }
@@ -461,7 +463,7 @@ func flag(set bool) string {
 	return "0"
 }
 
-// number reads what a script of ours has written; what is missing is 0.
+// number parses a number that one of the scripts has written. It returns 0 for a missing one.
 func number(s string) int64 {
 	n, _ := strconv.ParseInt(s, 10, 64)
 	return n

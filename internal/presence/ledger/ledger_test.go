@@ -25,7 +25,7 @@ func renew(t *testing.T, l *Ledger, in Renewal) Lease {
 	return out
 }
 
-// add makes a change, which has a version.
+// add connects a device, which is a change with a version.
 func add(t *testing.T, l *Ledger, node, device string) Connected {
 	t.Helper()
 	in := Login{
@@ -39,7 +39,7 @@ func add(t *testing.T, l *Ledger, node, device string) Connected {
 	return out
 }
 
-// TestRenew_RecognizesOtherData has one thing tell that the data is not that of before.
+// TestRenew_RecognizesOtherData changes one thing that shows that Redis has other data.
 func TestRenew_RecognizesOtherData(t *testing.T) {
 	for _, test := range []struct {
 		name   string

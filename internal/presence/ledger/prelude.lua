@@ -1,6 +1,6 @@
 -- Shared by all scripts. KEYS[1] is the prefix of this service's keys; everything else is in ARGV.
 -- Times are in ms of the nodes' clocks, versions in µs of Redis's clock, so that a Redis that has
--- lost its data continues above what was there before.
+-- lost its data continues with higher versions than before.
 --
 -- user:ID (hash)      an account: p presence, a since when, c custom status, ca since when,
 --                     s version, k version since which it has had this content (lower than s if a
@@ -15,18 +15,18 @@
 -- nodes (sorted set)  nodes by the end of their leases; dead (set) nodes that must be swept
 -- online:APP (set)    users that are ONLINE; changes:APP (sorted set) changed users by version
 -- seq                 the latest version
--- born                when nodes last saw that the data is not the data of before; see renew.lua
+-- born                when nodes last saw that this is no longer the earlier data; see renew.lua
 -- server              the replication ID of the server that last had this data
 local P = KEYS[1]
 local UNLOGINED, OFFLINE, ONLINE = 0, 1, 2
--- KEEP is for how many seconds an account without devices, a change and a disconnected device are
+-- KEEP is how many seconds an account without devices, a change and a disconnected device are
 -- remembered.
 local KEEP = 3600
--- KEEP_DELETED is for how many seconds the account of a deleted user, with its external ID, is
+-- KEEP_DELETED is how many seconds the account of a deleted user, with its external ID, is
 -- remembered. Nodes that miss the deletion find it in the database before they write the user's
 -- devices again; see verify in repair.go.
 local KEEP_DELETED = 60
--- CUTS is how many disconnected devices of an account are remembered at most.
+-- CUTS is the maximum number of disconnected devices of an account that are remembered.
 local CUTS = 100
 
 local function int(n) return string.format('%.0f', n) end
@@ -76,8 +76,9 @@ local function new(id, p, a)
   return u
 end
 
--- open is read, but an unknown account is made from the database's row. If the row has a newer
--- presence than an account without devices, Redis's data has turned back, and the row counts.
+-- open is like read, but creates an unknown account from the database's row. If the row has a newer
+-- presence than an account without devices, Redis's data has turned back, and the row takes
+-- precedence.
 local function open(id, app, external, p, a)
   local u, devices = read(id)
   p, a = tonumber(p), tonumber(a)
@@ -117,7 +118,7 @@ local function write(u)
   if u.n > 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, u.e > 0 and KEEP_DELETED or KEEP) end
 end
 
--- tell writes the account and publishes it to everyone who watches it.
+-- tell writes the account and publishes it to its watchers.
 local function tell(u)
   write(u)
   if u.p == ONLINE then
@@ -134,7 +135,7 @@ local function tell(u)
   redis.call('PUBLISH', P .. 'app:' .. u.app, message)
 end
 
--- after returns a moment later than all that the account has been given.
+-- after returns now, or a later time if the account already has one that is not earlier.
 local function after(u, now) return math.max(tonumber(now), u.a + 1, u.ca + 1, u.l + 1) end
 
 -- change gives the account's new content a version and publishes it.
@@ -160,7 +161,7 @@ local function forget(u)
   redis.call('HDEL', P .. 'user:' .. u.id, 'kc', 'kca', 'kv')
 end
 
--- add writes a device that came with the version added.
+-- add writes a device that was added with the version added.
 local function add(u, node, device, value, added)
   local field = node .. ' ' .. value .. ' ' .. int(added)
   if redis.call('HSET', P .. 'user:' .. u.id, 'd:' .. device, field) == 1 then u.n = u.n + 1 end

@@ -1,7 +1,7 @@
-// Package ledger keeps, in Redis, who is connected to which node of a service and
-// what follows for each account's status. Every change is one script: it compares
-// and publishes in one step, so that only real transitions are announced, in the
-// order of their versions, however many nodes there are.
+// Package ledger keeps, in Redis, which accounts are connected to which nodes of a service, and the
+// status that follows for each. Every change is one script that compares and publishes in one step,
+// so that only real transitions are published, in the order of their versions, however many nodes
+// there are.
 package ledger
 
 import (
@@ -13,8 +13,8 @@ import (
 	"rollcall/models"
 )
 
-// Parse reads what the scripts write as text; it is what is published, too. Its errors, which are
-// logged, have nothing of the user's ID and custom status.
+// Parse parses a record as the scripts return and publish it. Its errors are logged, so they
+// contain neither the user's ID nor its custom status.
 func Parse(text string) (*status.Record, error) {
 	fields := strings.SplitN(text, " ", 9)
 	if len(fields) != 9 {
@@ -24,7 +24,7 @@ func Parse(text string) (*status.Record, error) {
 	for i := range numbers {
 		n, err := strconv.ParseInt(fields[i], 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("field %d of a record is no number", i)
+			return nil, fmt.Errorf("field %d of a record is not a number", i)
 		}
 		numbers[i] = n
 	}
@@ -50,45 +50,45 @@ func parseAll(texts []string) ([]*status.Record, error) {
 	return records, nil
 }
 
-// Cut says that devices of an account have been taken out of Redis and their
-// links are to end.
+// Cut notifies nodes that devices of an account have been taken out of Redis and that their links
+// must end.
 type Cut struct {
 	UserID int64
-	// Reason is what Leave was given.
+	// Reason is the one passed to Leave.
 	Reason string
-	// Revoked: the user may no longer be connected, so those that are arriving go
-	// with the rest.
+	// Revoked reports whether the user may no longer be connected, so that arriving devices are cut
+	// too.
 	Revoked bool
 	Devices []string
 }
 
-// ParseCut reads what is published on CutChannel.
+// ParseCut parses a message that was published on CutChannel.
 func ParseCut(text string) (Cut, error) {
 	fields := strings.Fields(text)
 	if len(fields) < 3 {
-		return Cut{}, fmt.Errorf("%q is no cut", text)
+		return Cut{}, fmt.Errorf("%q is not a cut", text)
 	}
 	id, err := strconv.ParseInt(fields[0], 10, 64)
 	if err != nil {
-		return Cut{}, fmt.Errorf("%q is no cut: %w", text, err)
+		return Cut{}, fmt.Errorf("%q is not a cut: %w", text, err)
 	}
 	return Cut{UserID: id, Reason: fields[1], Revoked: fields[2] == "1", Devices: fields[3:]}, nil
 }
 
-// device is a device's value in its account's hash, without the node.
+// device returns a device's value in its account's hash, without the node and the version.
 func device(d models.Device) string {
 	return string(d.Platform) + " " + strconv.FormatInt(int64(d.ConnectedAt), 10)
 }
 
-// parseDevice reads it with what is around it, and when it was added.
+// parseDevice parses a device's whole value. added is the version with which it was added.
 func parseDevice(id, value string) (d models.Device, added int64, err error) {
 	fields := strings.Fields(value)
 	if len(fields) != 4 {
-		return d, 0, fmt.Errorf("%q is no device", value)
+		return d, 0, fmt.Errorf("%q is not a device", value)
 	}
 	at, err := strconv.ParseInt(fields[2], 10, 64)
 	if err != nil {
-		return d, 0, fmt.Errorf("%q is no device: %w", value, err)
+		return d, 0, fmt.Errorf("%q is not a device: %w", value, err)
 	}
 	return models.Device{ID: id, Platform: models.Platform(fields[1]), ConnectedAt: models.Time(at)}, number(fields[3]), nil
 }

@@ -9,8 +9,8 @@ import (
 	"rollcall/models"
 )
 
-// FuzzRecord reads what nodes publish about accounts, and what they write of devices. What is
-// accepted can be written again without a change.
+// FuzzRecord parses records, cuts and devices. A text that is accepted can be written again without
+// a change.
 func FuzzRecord(f *testing.F) {
 	f.Add("7 6 2 1790000000123 0 1 1 ann in a meeting")
 	f.Add("7 7 0 0 0 1 1 ann ")
@@ -54,7 +54,7 @@ func TestParse_RefusesUnknownPresence(t *testing.T) {
 	}
 }
 
-// TestParse_ErrorsHaveNoTexts: they are logged, and a record has a user's ID and custom status.
+// Errors are logged, so they must not contain a user's ID or custom status.
 func TestParse_ErrorsHaveNoTexts(t *testing.T) {
 	if r, err := Parse("7 6 2 5 4 3 2 ann in a meeting"); err != nil || r.ExternalID != "ann" || r.Custom != "in a meeting" {
 		t.Errorf("%+v, %v", r, err)

@@ -1,12 +1,12 @@
--- NODE, its lease in ms, '1' to enter, the end that its lease must have at least, the latest
--- version that the node knows of, '1' if its connection was lost since it renewed the lease last,
--- and further nodes whose leases it prolongs.
--- Returns whether the node holds its lease, the lease's end, the latest version, when this data
+-- NODE, its lease in ms, '1' to enter, the earliest end that its lease must have, the latest
+-- version that the node knows, '1' if its connection was lost since it last renewed the lease, and
+-- further nodes whose leases it prolongs.
+-- Returns '1' if the node holds its lease, the lease's end, the latest version, when this data
 -- began, and the nodes that must be swept.
 --
 -- The data turned back (a snapshot was loaded, or a replica that lagged was promoted) if a node
--- knows a later version or a later end of its own lease, or if another server has it. From then on
--- it counts as data that has just begun, which every node notices.
+-- knows a later version or a later end of its own lease, or if another server now has the data. It
+-- then counts as data that has just begun, which every node notices.
 local node, lease, enter = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
 local nodes, now = P .. 'nodes', micros() / 1000
 local stored, known = tonumber(redis.call('GET', P .. 'seq') or 0), tonumber(ARGV[5])
@@ -30,7 +30,7 @@ if turnedBack or born == 0 then
   redis.call('SET', P .. 'born', int(born))
 end
 
--- If no node has renewed its lease for a while, Redis did not answer: leases do not lapse by that.
+-- If no node has renewed its lease for a while, Redis did not respond; leases then do not lapse.
 local latest = redis.call('ZREVRANGE', nodes, 0, 0, 'WITHSCORES')[2]
 local silent = latest and now - (tonumber(latest) - lease) > lease * 2 / 3
 local held = enter or ends

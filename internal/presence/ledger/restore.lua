@@ -3,8 +3,8 @@
 -- SINCE" and the version with which it was added.
 -- Writes the devices again, except those that were disconnected. What the node knows counts if
 -- Redis has nothing newer.
--- Returns 'lost' if the node has no lease; else 'done', '1' if the user has come ONLINE by it,
--- the account, and of each disconnected device the ID and the reason.
+-- Returns 'lost' if the node has no lease; else 'done', '1' if the user has come ONLINE with the
+-- devices, the account, and the ID and reason of each disconnected device.
 local node, now = ARGV[1], ARGV[11]
 if not holds(node) then return { 'lost' } end
 local u = read(ARGV[2])
@@ -12,8 +12,8 @@ local known = tonumber(ARGV[5])
 local lost = not u
 u = u or new(ARGV[2], ARGV[7], ARGV[8])
 u.app, u.x = ARGV[3], ARGV[4]
--- earlier: a device was there when the account lost its custom status by going OFFLINE, so that
--- in truth it never went.
+-- earlier is true if one of the devices was connected when the account lost its custom status by
+-- going OFFLINE, so that in fact it had not gone OFFLINE.
 local written, earlier, cut = false, false, {}
 for i = 12, #ARGV, 3 do
   local device, added = ARGV[i], tonumber(ARGV[i + 2])
@@ -45,8 +45,9 @@ if came then
   u.c, u.ca = custom, customSince
   change(u)
 elseif behind then
-  -- If Redis did not know the account, nodes know whom they told something else meanwhile, so the
-  -- content may count as told. If Redis had older data, they do not.
+  -- If Redis did not know the account, nodes know which users' watchers concurrently received
+  -- another status (misled in views.go), so the content may count as delivered. If Redis had older
+  -- data, they do not.
   u.s = version()
   u.k = lost and tonumber(ARGV[6]) or u.s
   tell(u)

@@ -1,6 +1,6 @@
 -- NODE, now, and accounts with devices there, each ID with PRESENCE and SINCE of its row ('0 0' if
--- unknown). Takes the devices of a dead node away.
--- Returns whether the node has further accounts, and those that have changed.
+-- unknown). Removes the devices of a dead node.
+-- Returns '1' if the node has further accounts, and the accounts that have changed.
 local node, now = ARGV[1], ARGV[2]
 local out = {}
 for i = 3, #ARGV, 3 do
@@ -14,7 +14,7 @@ for i = 3, #ARGV, 3 do
         u.n = math.max(u.n - 1, 0)
       end
     end
-    -- The database knows of a later change than Redis, whose data turned back.
+    -- If the row has a later change than Redis, Redis's data turned back.
     local to, at = OFFLINE, after(u, math.max(tonumber(now), a + 1))
     if p ~= ONLINE and a > u.a then to, at = p, a end
     if u.n == 0 and turn(u, to, at) then out[#out + 1] = text(u) else write(u) end

@@ -60,7 +60,7 @@ func (c *Columns) Write(ctx context.Context, rows []Row, forward bool) error {
 	if err != nil {
 		err = fmt.Errorf("updating the presence of %d users: %w", len(rows), err)
 		c.Failures.Inc()
-		c.Log.Error("writing statuses failed, will be tried again", "users", len(rows), "error", err)
+		c.Log.Error("writing statuses failed; retrying", "users", len(rows), "error", err)
 	}
 	return err
 }

@@ -153,8 +153,8 @@ func (m *Mirror) Run(closing, life context.Context) {
 	}
 }
 
-// write writes rows and tells the callers that wait for them. If it fails, what must be written is
-// queued again.
+// write writes rows and sends the result to the callers that wait for them. If it fails, it queues
+// the states that must be written again.
 func (m *Mirror) write(ctx context.Context, ids []int64, rows map[int64]*pending) error {
 	states := make([]Row, len(ids))
 	for i, id := range ids {

@@ -13,8 +13,8 @@ import (
 // long.
 const RestartChunk = 1000
 
-// EndEarlierRun turns the users to OFFLINE that an earlier process left ONLINE because it was killed.
-// It goes app by app, because that is how the index users_app_presence begins.
+// EndEarlierRun sets the users to OFFLINE that an earlier process left ONLINE because it was
+// killed. It goes app by app, because the index users_app_presence begins with the app.
 func EndEarlierRun(ctx context.Context, db *database.DB, now models.Time) error {
 	apps, err := gorm.G[models.App](db.Read(ctx)).Select("id").Find(ctx)
 	if err != nil {
@@ -30,8 +30,8 @@ func EndEarlierRun(ctx context.Context, db *database.DB, now models.Time) error 
 	return nil
 }
 
-// endEarlierRunIn turns some users of one app to OFFLINE and returns how many. A user that was
-// deactivated at the last moment becomes UNLOGINED.
+// endEarlierRunIn sets some users of one app to OFFLINE and returns how many. A user that was
+// deactivated just before the earlier process ended becomes UNLOGINED.
 func endEarlierRunIn(ctx context.Context, db *database.DB, appID int64, now models.Time) (n int, err error) {
 	err = db.Tx(ctx, func(tx *gorm.DB) error {
 		var ids []int64

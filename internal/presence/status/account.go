@@ -1,6 +1,6 @@
-// Package status has the nouns of presence, which its registries, its writer to the database and
-// its callers share: the Account of a user, the Record of what is known of its status, and the Link
-// and Reason of a device's end. It depends on nothing but models.
+// Package status defines the types that presence's registries, its writer to the database and its
+// callers share: the Account of a user, the Record of its status, a device's Link, and the Reason
+// for which the link ends. It depends only on models.
 package status
 
 import "rollcall/models"
