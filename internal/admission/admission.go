@@ -1,8 +1,9 @@
 // Package admission bounds how many slow reads run at the same time, and shares the places fairly
-// between those that want them: what one tenant asks for delays nobody else's.
+// between tenants: one tenant's reads do not delay another's.
 //
 // A Gate keeps a queue for each class of readers, such as an app. A free place goes to the next
-// class in turn, not to whoever has waited longest, and no class may take more than its share.
+// class in turn, not to the reader that has waited longest, and no class may take more than its
+// share.
 package admission
 
 import (
@@ -26,7 +27,7 @@ type Limits struct {
 	Patience time.Duration
 }
 
-// Gate lets slow reads in. It is safe for concurrent use.
+// Gate admits slow reads. It is safe for concurrent use.
 type Gate struct {
 	limits  Limits
 	refused prometheus.Counter
@@ -35,11 +36,11 @@ type Gate struct {
 	running int
 	waiting int
 	classes map[int64]*class
-	// queue has the classes with readers that wait, the next in turn first.
+	// queue has the classes with waiting readers, the next in turn first.
 	queue []*class
 }
 
-// class are the readers of one kind. It exists while there are any.
+// class is the readers of one kind. It exists while there are any.
 type class struct {
 	key     int64
 	running int
@@ -71,9 +72,9 @@ func (g *Gate) Observe(r prometheus.Registerer) {
 		gauge("rollcall_slow_reads_waiting", "Searches and counts that wait for others to end.", &g.waiting))
 }
 
-// Enter waits for a place for a reader of the class. The reader calls leave, once, when it has
-// ended. Returns ctx's error, or fault.RateLimited with retryAfterMs if too many wait or if no place
-// becomes free in time.
+// Enter waits for a place for a reader of the class. The reader must call leave once when it has
+// ended. Enter returns ctx's error, or fault.RateLimited with retryAfterMs if too many readers wait
+// or if no place becomes free in time.
 func (g *Gate) Enter(ctx context.Context, key int64) (leave func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func (g *Gate) Enter(ctx context.Context, key int64) (leave func(), err error) {
 	case <-late.C:
 	}
 	if !g.giveUp(c, place) {
-		return leave, nil // the place came at the same moment
+		return leave, nil // the place became free at the same moment
 	}
 	if err == nil {
 		err = g.refuse()
@@ -120,7 +121,7 @@ func (g *Gate) Enter(ctx context.Context, key int64) (leave func(), err error) {
 	return nil, err
 }
 
-// refuse returns the error of a reader that gets no place.
+// refuse returns the error for a reader that gets no place.
 func (g *Gate) refuse() error {
 	g.refused.Inc()
 	ms := g.limits.Patience.Milliseconds()
@@ -164,8 +165,8 @@ func (g *Gate) admit(i int) {
 	}
 }
 
-// giveUp reports whether the reader has no place, and lets it wait no longer. The caller does not
-// hold the mutex.
+// giveUp ends the reader's wait, and reports whether it has got no place. The caller does not hold
+// the mutex.
 func (g *Gate) giveUp(c *class, place chan struct{}) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -103,7 +103,7 @@ func TestGate_RefusesWhoeverWouldWaitTooLong(t *testing.T) {
 		wantRefused := func(r *reader) {
 			t.Helper()
 			if refusal, ok := r.err.(*fault.Error); !r.done || !ok || refusal.Code != fault.RateLimited || refusal.Extensions["retryAfterMs"] != int64(5000) {
-				t.Errorf("a reader is told %v; want RATE_LIMITED with retryAfterMs 5000", r.err)
+				t.Errorf("a reader got %v; want RATE_LIMITED with retryAfterMs 5000", r.err)
 			}
 		}
 		a, b := enter(t.Context(), g, 1), enter(t.Context(), g, 1)
@@ -122,7 +122,7 @@ func TestGate_RefusesWhoeverWouldWaitTooLong(t *testing.T) {
 		}
 		a.leave()
 		if !enter(t.Context(), g, 1).hasPlace() {
-			t.Error("a place was lost to a reader that waits no longer")
+			t.Error("a place was lost to a reader that no longer waits")
 		}
 		b.leave()
 	})
@@ -137,10 +137,10 @@ func TestGate_EndsWithTheContext(t *testing.T) {
 		cancel()
 		synctest.Wait()
 		if !gone.done || gone.err != context.Canceled {
-			t.Errorf("a reader whose context has ended is told %v", gone.err)
+			t.Errorf("a reader whose context has ended got %v", gone.err)
 		}
 		if late := enter(ctx, g, 2); late.err != context.Canceled {
-			t.Errorf("a reader whose context had ended is told %v", late.err)
+			t.Errorf("a reader whose context had ended got %v", late.err)
 		}
 		a.leave()
 		synctest.Wait()

@@ -1,5 +1,5 @@
-// Package apps holds the rules about apps (the tenants), their settings and secrets, and the keys that
-// sign tokens.
+// Package apps holds the rules about apps (the tenants), their settings and secrets, and the keys
+// that sign tokens.
 package apps
 
 import (
@@ -40,7 +40,7 @@ const (
 // DefaultUserLimit bounds a new PRODUCTION app in edition STANDARD.
 const DefaultUserLimit = 10_000
 
-// Service carries out the rules about apps.
+// Service applies the rules about apps.
 type Service struct {
 	db    *database.DB
 	bus   *bus.Bus
@@ -48,11 +48,11 @@ type Service struct {
 	clock func() time.Time
 	// throttle counts wrong keys and secrets.
 	throttle *throttle.Throttle
-	show     func(app *models.App, secret string) error // see Showing; nil: nothing
+	show     func(app *models.App, secret string) error // see Showing; may be nil
 }
 
-// New returns a Service that tells b which apps change, and counts wrong secrets by itself;
-// clock is time.Now outside tests.
+// New returns a Service that publishes changes of apps on b, and counts wrong secrets in this
+// process. clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, clock func() time.Time) *Service {
 	return &Service{db: db, bus: b, keys: keys, clock: clock, throttle: throttle.New(clock)}
 }
@@ -72,7 +72,7 @@ func (s *Service) Showing(show func(app *models.App, secret string) error) *Serv
 	return &shows
 }
 
-// showing returns the showing of a new secret of app, which need not be complete yet.
+// showing returns the Showing for a new secret of app, which need not be complete yet.
 func (s *Service) showing(app *models.App, secret string) *showonce.Showing {
 	if s.show == nil {
 		return &showonce.Showing{}
@@ -80,18 +80,18 @@ func (s *Service) showing(app *models.App, secret string) *showonce.Showing {
 	return &showonce.Showing{Show: func() error { return s.show(app, secret) }}
 }
 
-// NewApp says what app to make.
+// NewApp describes an app to create.
 type NewApp struct {
 	// Name must be new among apps.
 	Name        string
 	Environment models.Environment
 	Edition     models.Edition
-	// Settings are DefaultAppSettings where nil. What the edition lacks is refused.
+	// Settings defaults to models.DefaultAppSettings. A setting that the edition lacks is refused.
 	Settings *models.AppSettings
 }
 
-// Create makes an app and answers it with its secret, which is not to be had
-// again. Errors: INVALID_ARGUMENT.
+// Create creates an app and returns it with its secret, which cannot be retrieved again. It returns
+// INVALID_ARGUMENT if in is not valid.
 func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*models.App, string, error) {
 	if err := validate.Name(in.Name); err != nil {
 		return nil, "", err
@@ -140,7 +140,7 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 		return shown.Now()
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return nil, "", fault.Invalid("name", "unique", "there is an app named %q already", in.Name)
+		return nil, "", fault.Invalid("name", "unique", "an app named %q already exists", in.Name)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("creating app: %w", shown.Explain(err))
@@ -148,7 +148,7 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 	return app, secret, nil
 }
 
-// List answers all apps, oldest first.
+// List returns all apps, the oldest first.
 func (s *Service) List(ctx context.Context) ([]*models.App, error) {
 	var list []*models.App
 	if err := s.db.Read(ctx).Order("id").Find(&list).Error; err != nil {
@@ -166,7 +166,7 @@ func (s *Service) UserCounts(ctx context.Context, list ...*models.App) (map[int6
 	return headcount.Read(ctx, s.db, ids...)
 }
 
-// ByKey answers the app with that key, nil where there is none.
+// ByKey returns the app with that key, or nil if there is none.
 func (s *Service) ByKey(ctx context.Context, key string) (*models.App, error) {
 	if !database.IsASCII(key) {
 		return nil, nil
@@ -174,7 +174,7 @@ func (s *Service) ByKey(ctx context.Context, key string) (*models.App, error) {
 	return s.one(ctx, &models.App{Key: key}, "key")
 }
 
-// ByID answers the app with that apps.id, nil where there is none.
+// ByID returns the app with that apps.id, or nil if there is none.
 func (s *Service) ByID(ctx context.Context, id int64) (*models.App, error) {
 	return s.one(ctx, &models.App{ID: id}, "id")
 }
@@ -191,8 +191,8 @@ func (s *Service) one(ctx context.Context, where *models.App, column string) (*m
 	return app, nil
 }
 
-// IssueToken answers an app token to whoever holds the app's secret. An unknown
-// key and a wrong secret are the same UNAUTHENTICATED.
+// IssueToken returns an app token for a caller with the app's secret. It returns the same
+// UNAUTHENTICATED for an unknown key and a wrong secret.
 func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.Duration) (string, models.Time, error) {
 	app, err := s.ByKey(ctx, key)
 	if err != nil {
@@ -206,7 +206,8 @@ func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.D
 }
 
 // The limits of wrong keys and secrets of apps, by key and network, by network and in all. The
-// right secret is never refused: guesses cannot lock an App Server out, and none finds 256 bits.
+// right secret is never refused: guesses cannot lock an App Server out, and no guess finds 256
+// bits.
 var (
 	secretRule = &throttle.Rule{
 		Name: "secret-key", Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Memory: time.Hour,
@@ -219,8 +220,8 @@ var (
 	}
 )
 
-// IssueTokenTo is IssueToken for a caller from that address. Wrong keys and secrets that come
-// too often are RATE_LIMITED with retryAfterMs.
+// IssueTokenTo is IssueToken for a caller from that address. It returns RATE_LIMITED with
+// retryAfterMs after too many wrong keys or secrets.
 func (s *Service) IssueTokenTo(ctx context.Context, address, key, secret string, ttl time.Duration) (string, models.Time, error) {
 	text, expires, err := s.IssueToken(ctx, key, secret, ttl)
 	if fault.CodeOf(err) != fault.Unauthenticated {
@@ -237,8 +238,8 @@ func (s *Service) IssueTokenTo(ctx context.Context, address, key, secret string,
 	return "", 0, err
 }
 
-// GrantToken answers an app token to an operator, who needs no secret for it, and
-// writes that down. Nothing is written where it fails.
+// GrantToken returns an app token for an operator, who needs no secret, and records that in the
+// audit. If it fails, it records nothing.
 func (s *Service) GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (text string, expires models.Time, err error) {
 	err = s.db.Tx(ctx, func(tx *gorm.DB) (err error) {
 		if text, expires, err = s.sign(app, ttl); err != nil {
@@ -255,7 +256,7 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, ttl time.Dura
 	return text, expires, nil
 }
 
-// sign makes an app token.
+// sign returns a new app token.
 func (s *Service) sign(app *models.App, ttl time.Duration) (string, models.Time, error) {
 	now := models.TimeOf(s.clock())
 	expires := now.Add(ttl)
@@ -272,8 +273,8 @@ func (s *Service) sign(app *models.App, ttl time.Duration) (string, models.Time,
 }
 
 // RotateSecret gives the app a new secret and returns it. All app and user tokens issued
-// before end. App Servers' connections are closed; users' stay for the events that they
-// receive. It returns nil and "" if the key is unknown.
+// before end. App Servers' connections are closed; users' connections stay open to receive events.
+// It returns nil and "" if the key is unknown.
 func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error) {
 	if !database.IsASCII(key) {
 		return nil, "", nil
@@ -311,8 +312,8 @@ func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor)
 	return app, secret, nil
 }
 
-// newKey answers an app key: 100 random bits, in letters and digits only, so
-// that a double click selects it.
+// newKey returns an app key: 100 random bits in letters and digits only, so that a double click
+// selects it.
 func newKey() string {
 	raw := make([]byte, 20)
 	rand.Read(raw)

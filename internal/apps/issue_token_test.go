@@ -15,7 +15,8 @@ import (
 	"rollcall/models"
 )
 
-// TestIssueTokenTo_Limits guesses on two nodes, which count together, from a network and from many.
+// TestIssueTokenTo_Limits guesses on two nodes, which count together, from one network and from
+// many.
 func TestIssueTokenTo_Limits(t *testing.T) {
 	ctx := context.Background()
 	db := testenv.Open(t, testenv.SQLiteURL(t))
@@ -51,7 +52,7 @@ func TestIssueTokenTo_Limits(t *testing.T) {
 			}
 		}
 		limited := 0
-		for i := range 10 { // the delay of one may pass meanwhile
+		for i := range 10 { // the delay of one may pass concurrently
 			if code(free+i) == fault.RateLimited {
 				limited++
 			}

@@ -9,5 +9,5 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// shell is who acts in tests.
+// shell is the actor in tests.
 var shell = models.Actor{Name: "shell", Address: "192.0.2.9"}

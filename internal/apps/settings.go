@@ -21,7 +21,7 @@ import (
 	"rollcall/models"
 )
 
-// The most that limits can be set to.
+// The maximums of limits.
 const (
 	// MaxUserLimit bounds registeredUserLimit.
 	MaxUserLimit = 1_000_000_000
@@ -36,12 +36,12 @@ const (
 	MaxDailyRequests = 100_000
 )
 
-// setting is one thing about an app that can be changed by its name in the API.
+// setting is a property of an app that can be changed by its name in the API.
 type setting struct {
 	column string
-	// set reads text into app, or answers why it cannot.
+	// set parses text into app, or returns an error that completes "NAME …".
 	set func(app *models.App, text string) error
-	// get answers the value for the column.
+	// get returns the value for the column.
 	get func(app *models.App) any
 }
 
@@ -104,13 +104,13 @@ func number(column string, least, most int, field func(*models.App) *int) settin
 	}
 }
 
-// SettingNames answers what Set can change, sorted.
+// SettingNames returns the names of the settings that Set can change, sorted.
 func SettingNames() []string { return slices.Sorted(maps.Keys(settings)) }
 
-// Set changes settings of the app by their names in the API, all or none, and
-// answers the app as it is then; nil where the key is unknown. What the app's
-// edition lacks is refused; a limit below what is there stops growth and
-// removes nothing. What changes has one audit entry, with what it was before.
+// Set changes settings of the app by their names in the API, all or none, and returns the changed
+// app, or nil if the key is unknown. It refuses a setting that the app's edition lacks. A limit
+// below the present count stops growth and removes nothing. The change has one audit entry with the
+// previous values.
 func (s *Service) Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error) {
 	if !database.IsASCII(key) {
 		return nil, nil
@@ -118,8 +118,8 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 	var app *models.App
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		app = &models.App{}
-		// Locked, so that the audit's old values and the switches that the edition
-		// is compared with are those that the change meets.
+		// Locked, so that the audit's previous values and the switches that the edition is checked
+		// against are those that the change replaces.
 		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where(&models.App{Key: key}, "key").Take(app).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			app = nil
@@ -134,7 +134,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			known, ok := settings[name]
 			if !ok {
-				return fault.Invalid(name, "oneof", "there is no setting %q; known are %s", name, strings.Join(SettingNames(), ", "))
+				return fault.Invalid(name, "oneof", "there is no setting %q; the settings are %s", name, strings.Join(SettingNames(), ", "))
 			}
 			before := known.get(app)
 			if err := known.set(app, values[name]); err != nil {
@@ -162,7 +162,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		if err := tx.Model(&models.App{}).Where("id = ?", app.ID).Updates(columns).Error; err != nil {
 			return err
 		}
-		// The count of users is kept according to whether there is a limit to compare it with.
+		// How the users are counted depends on whether the count must be compared with a limit.
 		switch limited := app.RegisteredUserLimit() != nil; {
 		case unlimited && limited:
 			err = headcount.Gather(tx, app.ID)
@@ -178,7 +178,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		})
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return nil, fault.Invalid("name", "unique", "there is an app named %q already", values["name"])
+		return nil, fault.Invalid("name", "unique", "an app named %q already exists", values["name"])
 	}
 	var refusal *fault.Error
 	if err != nil && !errors.As(err, &refusal) {
@@ -193,7 +193,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 	return app, nil
 }
 
-// checkSwitches refuses an app, as it would be, whose edition lacks a switch that
+// checkSwitches refuses an app, as it would be after a change, if its edition lacks a switch that
 // is on.
 func checkSwitches(app *models.App) error {
 	if app.Edition != models.EditionStandard {
@@ -211,8 +211,8 @@ func checkSwitches(app *models.App) error {
 	return nil
 }
 
-// checkUserLimit refuses a limit of users for an app, as it would be, that has
-// none of its own.
+// checkUserLimit refuses a limit of users for an app that, as it would be after a change, has no
+// limit of its own.
 func checkUserLimit(app *models.App) error {
 	const name = "registeredUserLimit"
 	switch {

@@ -39,7 +39,7 @@ func TestCreateApp(t *testing.T) {
 			t.Errorf("%+v, %v", stored, err)
 		}
 		if len(secret) < 40 || string(stored.SecretHash) == secret {
-			t.Error("the secret is short, or stored as it is")
+			t.Error("the secret is short, or stored in plain text")
 		}
 		var entry models.AuditEntry
 		err = s.db.Read(ctx).Where("action = ?", audit.ActionAppCreate).Take(&entry).Error
@@ -98,7 +98,7 @@ func TestSettings(t *testing.T) {
 		for _, step := range []struct {
 			name   string
 			values values
-			field  string // of the refusal; empty: none
+			field  string // of the refusal, or "" if there is none
 		}{
 			{"a switch that STANDARD lacks", values{"statusQueryEnabled": "true"}, "statusQueryEnabled"},
 			{"the other one", values{"friendStatusNotifyEnabled": "true"}, "friendStatusNotifyEnabled"},

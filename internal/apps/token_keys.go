@@ -27,15 +27,15 @@ func (s *Service) RotateTokenKey(ctx context.Context, overlap *time.Duration, by
 	return id, err
 }
 
-// RetireTokenKey deletes a stored key; configured holds those that are not stored. Errors as
-// token.Retire's.
+// RetireTokenKey deletes a stored key; configured holds the keys that are not stored. It returns
+// token.Retire's errors.
 func (s *Service) RetireTokenKey(ctx context.Context, id, configured string, by models.Actor) error {
 	return s.changeTokenKeys(ctx, audit.ActionTokenKeyRetire, "", by, func(tx *gorm.DB, now models.Time) (string, error) {
 		return id, token.Retire(tx, id, configured, now)
 	})
 }
 
-// changeTokenKeys runs change, which returns the key's ID, and writes the audit.
+// changeTokenKeys runs change, which returns the key's ID, and records it in the audit.
 func (s *Service) changeTokenKeys(ctx context.Context, action, detail string, by models.Actor, change func(tx *gorm.DB, now models.Time) (id string, err error)) error {
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		now := models.TimeOf(s.clock())

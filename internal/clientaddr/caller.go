@@ -7,8 +7,8 @@ type Caller interface{ ClientAddress() string }
 
 type callerKey struct{}
 
-// With returns a context that carries the caller of an operation. The address is found out only
-// if it is needed.
+// With returns a context that carries the caller of an operation. The address is resolved only if
+// it is needed.
 func With(ctx context.Context, caller Caller) context.Context {
 	return context.WithValue(ctx, callerKey{}, caller)
 }

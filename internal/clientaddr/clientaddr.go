@@ -1,5 +1,5 @@
-// Package clientaddr says where a request came from, behind proxies that are
-// trusted to tell and nobody else.
+// Package clientaddr finds a request's client address. It believes forwarding headers only from
+// trusted proxies.
 package clientaddr
 
 import (
@@ -13,12 +13,11 @@ import (
 // Resolver knows the trusted proxies.
 type Resolver struct{ trusted []netip.Prefix }
 
-// New answers a Resolver that believes the X-Forwarded-* headers of these
-// networks.
+// New returns a Resolver that believes the X-Forwarded-* headers of peers in these networks.
 func New(trusted []netip.Prefix) *Resolver { return &Resolver{trusted: trusted} }
 
-// Address answers the client's address: the peer's, or, where the peer is a
-// trusted proxy, the last address in X-Forwarded-For that is none.
+// Address returns the client's address: the peer's, or, if the peer is a trusted proxy, the last
+// address in X-Forwarded-For that is not a trusted proxy's.
 func (r *Resolver) Address(req *http.Request) string {
 	peer := peerOf(req)
 	if !r.trusts(peer) {
@@ -38,15 +37,15 @@ func (r *Resolver) Address(req *http.Request) string {
 	return peer
 }
 
-// Secure reports whether the client's connection is encrypted: here, or at a trusted proxy that
-// says so.
+// Secure reports whether the client's connection is encrypted: here, or at a trusted proxy
+// according to its headers.
 func (r *Resolver) Secure(req *http.Request) bool {
 	return req.TLS != nil ||
 		strings.EqualFold(req.Header.Get("X-Forwarded-Proto"), "https") && r.trusts(peerOf(req))
 }
 
-// Ignored returns the name of a header with which a proxy that is not trusted tells of its client, and
-// the proxy's address; "" if req has none.
+// Ignored returns the name of a header in which a proxy that is not trusted names its client, and
+// the proxy's address. It returns "" if req has no such header.
 func (r *Resolver) Ignored(req *http.Request) (header, peer string) {
 	for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto"} {
 		if len(req.Header[name]) > 0 {
@@ -75,6 +74,6 @@ func peerOf(req *http.Request) string {
 	return host
 }
 
-// canonical returns the one form in which an address is compared, counted and logged. A zone is left
-// out: it means something on one machine alone, and a header's may be any text.
+// canonical returns the one form in which an address is compared, counted and logged. It omits the
+// zone, which has a meaning on one machine only and in a header may be any text.
 func canonical(addr netip.Addr) string { return addr.Unmap().WithZone("").String() }

@@ -8,8 +8,8 @@ import (
 )
 
 // FuzzForwardedFor sends X-Forwarded-For headers. A stranger's header changes nothing. Behind a
-// trusted proxy the client's address is always one of the header's or the proxy's, written in one
-// way.
+// trusted proxy the client's address is always one from the header or the proxy's, in canonical
+// form.
 func FuzzForwardedFor(f *testing.F) {
 	f.Add("198.51.100.7, 10.2.2.2", "203.0.113.9")
 	f.Add("2001:DB8:0::1", "::ffff:198.51.100.7")

@@ -3,11 +3,11 @@ package clientaddr
 import "net/netip"
 
 const (
-	// networkBits is the length of the prefix of one link, which a client chooses its IPv6 addresses
-	// from.
+	// networkBits is the length of the prefix of one link, from which a client chooses its IPv6
+	// addresses.
 	networkBits = 64
-	// siteBits are the lengths of the prefixes that one customer may have: RFC 6177 for IPv6, and the
-	// smallest that is routed for IPv4.
+	// siteBits are the lengths of the prefixes that one customer may have: as in RFC 6177 for IPv6,
+	// and the longest that is routed for IPv4.
 	siteBits6, siteBits4 = 48, 24
 )
 
@@ -24,7 +24,7 @@ func Network(address string) string {
 	return netip.PrefixFrom(ip.WithZone(""), networkBits).Masked().String()
 }
 
-// Site returns the networks that one customer of a provider may have: the /24 of an IPv4 address, or
+// Site returns the prefix that one customer of a provider may have: the /24 of an IPv4 address, or
 // the /48 of an IPv6 address. Any other text is returned as it is.
 func Site(address string) string {
 	ip, err := netip.ParseAddr(address)

@@ -1,6 +1,6 @@
 // Package httpheader reads header fields whose value is a list. A sender may write the list in one
-// line or in several, with blanks and empty elements (RFC 9110, sections 5.3 and 5.6.1), which
-// http.Header.Get does not see.
+// line or in several, with blanks and empty elements (RFC 9110, sections 5.3 and 5.6.1).
+// http.Header.Get returns only the first line.
 package httpheader
 
 import (
@@ -55,9 +55,9 @@ func Has(h http.Header, name, token string) bool {
 	return false
 }
 
-// Preferences yields what a field such as Accept or Accept-Encoding lists, in lower case and without
-// parameters, with its quality: from 0 (refused) to 1, which is also the default. It leaves out
-// malformed elements.
+// Preferences yields the elements of a field such as Accept or Accept-Encoding, in lower case and
+// without parameters, each with its quality: from 0 (refused) to 1, which is also the default. It
+// omits malformed elements.
 func Preferences(h http.Header, name string) iter.Seq2[string, float64] {
 	return func(yield func(string, float64) bool) {
 		for element := range Elements(h, name) {

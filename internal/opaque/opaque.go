@@ -1,8 +1,8 @@
 // Package opaque encrypts the numeric keys that callers see, as in cursors and IDs. The keys count
 // the rows of all apps, and no app may learn from its own how many the others have.
 //
-// The same pair of numbers is always the same text. A text that was not made for this purpose and
-// owner does not decode.
+// The same pair of numbers always gives the same text. A text that was not made for the same
+// purpose and owner does not decode.
 package opaque
 
 import (
@@ -21,8 +21,8 @@ import (
 type Secret [32]byte
 
 const (
-	// checkSize is how many bytes tell a text of this Sealer from any other: one in 2^48 of those
-	// that are made up passes. That guards nothing: each list and each row checks who reads it.
+	// checkSize is how many bytes distinguish a text of this Sealer from any other: one in 2^48
+	// made-up texts passes. That protects no data: each list and each row checks who reads it.
 	checkSize  = 6
 	sealedSize = aes.BlockSize + checkSize
 )
@@ -49,7 +49,7 @@ func newBlock(key []byte) cipher.Block {
 	return block
 }
 
-// Seal returns the text of a pair: 30 characters of A-Z a-z 0-9 - and _.
+// Seal returns the text of a pair: 30 characters from A-Z a-z 0-9 - and _.
 func (s *Sealer) Seal(a, b int64) string {
 	var buffer struct{ sealed, check [aes.BlockSize]byte }
 	binary.BigEndian.PutUint64(buffer.sealed[:], uint64(a))
@@ -60,7 +60,7 @@ func (s *Sealer) Seal(a, b int64) string {
 	return base64.RawURLEncoding.EncodeToString(append(raw, buffer.check[:checkSize]...))
 }
 
-// Open returns the pair of a text, and reports whether Seal of this purpose and owner has made it.
+// Open returns the pair of a text, and reports whether a Sealer of this purpose and owner made it.
 func (s *Sealer) Open(text string) (a, b int64, ok bool) {
 	raw, err := strictbase64.Decode(base64.RawURLEncoding, text)
 	if err != nil || len(raw) != sealedSize {

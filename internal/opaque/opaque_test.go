@@ -61,7 +61,7 @@ func TestSealer_HidesOrder(t *testing.T) {
 	}
 }
 
-// FuzzOpen: whatever is accepted is exactly what Seal writes.
+// FuzzOpen: a text that is accepted is exactly the one that Seal returns.
 func FuzzOpen(f *testing.F) {
 	sealer := Secret{1}.Sealer("users", 1)
 	f.Add("")

@@ -15,7 +15,7 @@ const LogInterval = 10 * time.Second
 // written at once. Those that follow are counted; each LogInterval one of them is written, with their
 // number as `further`, until an interval brings none.
 //
-// A Log keeps something for each message, so messages are constants and what varies is in the
+// A Log keeps state for each message, so messages must be constants, with all that varies in the
 // attributes.
 type Log struct {
 	log *slog.Logger
@@ -43,7 +43,7 @@ func (l *Log) Warn(ctx context.Context, message string, args ...any) {
 	}
 }
 
-// isFirst reports whether the warning must be written now, and counts it otherwise.
+// isFirst reports whether the warning must be written now. If not, it counts the warning.
 func (l *Log) isFirst(message string, args []any) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,7 +56,7 @@ func (l *Log) isFirst(message string, args []any) bool {
 	return true
 }
 
-// writeFurther writes how many warnings have followed, or forgets the message if there were none.
+// writeFurther writes how many warnings have followed. If there were none, it forgets the message.
 func (l *Log) writeFurther(message string) {
 	l.mu.Lock()
 	r := l.repeated[message]

@@ -1,5 +1,5 @@
-// Package outage tells an outage of the database or of Redis from a fault of the server: the
-// adapters ask callers to try again after the one, and log the other as an error to be mended.
+// Package outage distinguishes an outage of the database or of Redis from a fault of the server.
+// After an outage the adapters ask callers to try again; a fault they log as an error to be fixed.
 package outage
 
 import (
@@ -16,16 +16,16 @@ const (
 	// RetryAfter is when callers are asked to try again. Most outages are a restart or a
 	// failover, which take a few seconds.
 	RetryAfter = 2 * time.Second
-	// AuthTimeout bounds how long a caller waits to learn whether it is let in, with a margin
-	// below the 10 s after which clients give up.
+	// AuthTimeout bounds how long a caller waits for its authentication, with a margin below the
+	// 10 s after which clients give up.
 	AuthTimeout = 8 * time.Second
-	// Message is the text of the code UNAVAILABLE where the error has none for callers.
+	// Message is the text of the code UNAVAILABLE for an error that has none for callers.
 	Message = "temporarily unavailable; try again"
 )
 
-// CodeOf is fault.CodeOf, with UNAVAILABLE instead of INTERNAL for an error of the database or of
-// Redis that passes by itself. The server's own time limits count as such: callers set none, so
-// what has taken too long has waited for one of the two.
+// CodeOf is fault.CodeOf, with UNAVAILABLE instead of INTERNAL for a temporary error of the
+// database or of Redis. The server's own time limits count as such: callers set none, so an
+// operation that exceeds one has waited for one of the two.
 func CodeOf(err error) fault.Code {
 	code := fault.CodeOf(err)
 	if code == fault.Internal &&
@@ -35,7 +35,8 @@ func CodeOf(err error) fault.Code {
 	return code
 }
 
-// CallerGone reports whether err is no more than the end of ctx, whose caller has gone away.
+// CallerGone reports whether err is only a consequence of the end of ctx, whose caller has gone
+// away.
 func CallerGone(ctx context.Context, err error) bool {
 	if errors.Is(err, context.Canceled) {
 		return true

@@ -1,6 +1,6 @@
--- KEYS[1] lists what was granted, the oldest first, as "TIME BEFORE AFTER": the time in µs, and
--- how many were granted before and after this grant since the list began.
--- ARGV: how many may be granted in any window, the window in µs, how many are asked for.
+-- KEYS[1] lists the grants, the oldest first, as "TIME BEFORE AFTER": the time in µs, and how many
+-- had been granted before and after this grant since the list began.
+-- ARGV: how many may be granted in any window, the window in µs, how many are requested.
 -- Returns 0 if they are granted, or how long to wait in µs.
 local limit, window, n = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local t = redis.call('TIME')

@@ -1,5 +1,5 @@
-// Package ratelimit bounds how often a user does something: at most a number of
-// times in any window, wherever the window begins.
+// Package ratelimit bounds how often a user does something: at most a given number of times in any
+// window, wherever the window begins.
 package ratelimit
 
 import (
@@ -18,9 +18,9 @@ type Rule struct {
 
 // Limiter grants users what rules allow.
 type Limiter interface {
-	// Allow grants the user n more of what rule limits and returns 0, or returns how
-	// long to wait until n can be granted. What is refused does not count. n must be
-	// from 1 to the rule's limit. The user is identified by users.id.
+	// Allow grants the user n more of what rule limits and returns 0, or returns how long to wait
+	// until n can be granted. A refused call does not count. n must be from 1 to the rule's limit.
+	// The user is identified by users.id.
 	Allow(ctx context.Context, rule Rule, user int64, n int) (wait time.Duration, err error)
 }
 
@@ -30,11 +30,11 @@ type Unlimited struct{}
 // Allow returns 0.
 func (Unlimited) Allow(context.Context, Rule, int64, int) (time.Duration, error) { return 0, nil }
 
-// Local is a Limiter that counts in this process. It holds memory only for the users
-// that were granted something in the last two windows.
+// Local is a Limiter that counts in this process. It uses memory only for the users that called in
+// the last two windows.
 type Local struct {
 	clock func() time.Time
-	start time.Time // what times are counted from
+	start time.Time // grants' times are relative to it
 
 	mu     sync.Mutex
 	counts map[Rule]*counts
@@ -68,7 +68,7 @@ func NewLocal(clock func() time.Time) *Local {
 func (l *Local) Allow(_ context.Context, rule Rule, user int64, n int) (wait time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// By the monotonic clock, which is never set back.
+	// Use the monotonic clock, which is never set back.
 	now := l.clock().Sub(l.start)
 	c := l.counts[rule]
 	if c == nil {
@@ -111,5 +111,5 @@ func (g *grants) allow(rule Rule, now time.Duration, n int) (wait time.Duration)
 			return old.at + rule.Window - now
 		}
 	}
-	panic("ratelimit: more was asked for than the rule's limit")
+	panic("ratelimit: n exceeds the rule's limit")
 }

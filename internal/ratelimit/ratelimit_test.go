@@ -45,7 +45,7 @@ func TestLocal(t *testing.T) {
 		{0, four, 1, 1, 5 * time.Second},
 		{2*time.Second - 1, three, 1, 1, 1}, // a refusal does not count
 		{1, three, 1, 1, 0},
-		{0, three, 1, 1, time.Second}, // the window slides: it does not start anew
+		{0, three, 1, 1, time.Second}, // the window slides: it does not restart
 		{time.Second, three, 1, 1, 0},
 		{time.Second, three, 1, 1, 0},
 		{0, three, 1, 1, 3 * time.Second},
@@ -71,7 +71,7 @@ func TestLocal(t *testing.T) {
 	}
 }
 
-// TestLocal_AnyWindow tries every window over calls at awkward moments.
+// TestLocal_AnyWindow checks every window over calls at awkward times.
 func TestLocal_AnyWindow(t *testing.T) {
 	rule := Rule{"any", 20, 5 * time.Second}
 	c := &clock{time.Unix(1_700_000_000, 0)}

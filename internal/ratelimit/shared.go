@@ -21,22 +21,20 @@ var allowLua string
 var allowScript = rueidis.NewLuaScript(allowLua)
 
 const (
-	// sharedTimeout bounds how long one call waits for Redis before this node counts
-	// by itself.
+	// sharedTimeout bounds how long one call waits for Redis before this node counts by itself.
 	sharedTimeout = time.Second
-	// retryPause is how long this node counts by itself before it asks Redis again.
+	// retryPause is how long this node counts by itself before it calls Redis again.
 	retryPause = time.Second
 )
 
-// Shared is a Limiter for all nodes of a service together, by the clock of their
-// Redis, which forgets users that have not called for a window. While Redis is
-// unavailable each node counts for itself, so that what needs only the database
-// goes on.
+// Shared is a Limiter for all nodes of a service together, by the clock of their Redis, which
+// forgets users that have not called for a window. While Redis is unavailable each node counts by
+// itself, so that operations that need only the database continue.
 type Shared struct {
 	redis *redis.Client
 	local *Local
 	log   *slog.Logger
-	// localUntil is the Unix time in ns until which Redis is not asked.
+	// localUntil is the Unix time in ns until which Redis is not called.
 	localUntil atomic.Int64
 }
 
@@ -45,15 +43,14 @@ func NewShared(client *redis.Client, log *slog.Logger) *Shared {
 	return &Shared{redis: client, local: NewLocal(time.Now), log: log}
 }
 
-// Allow implements Limiter. It fails only if ctx ends, or because of a fault in the
-// script.
+// Allow implements Limiter. It returns an error only if ctx ends or if the script is faulty.
 func (s *Shared) Allow(ctx context.Context, rule Rule, user int64, n int) (wait time.Duration, err error) {
 	until := s.localUntil.Load()
 	now := time.Now()
 	if now.UnixNano() < until {
 		return s.local.Allow(ctx, rule, user, n)
 	}
-	// After a failure, one caller tries while the others do not wait for it.
+	// After a failure, one caller tries Redis while the others count locally.
 	if until != 0 && !s.localUntil.CompareAndSwap(until, now.Add(sharedTimeout+retryPause).UnixNano()) {
 		return s.local.Allow(ctx, rule, user, n)
 	}
@@ -71,7 +68,7 @@ func (s *Shared) Allow(ctx context.Context, rule Rule, user int64, n int) (wait 
 		return 0, fmt.Errorf("counting calls in Redis: %w", err)
 	}
 	if until == 0 {
-		s.log.WarnContext(ctx, "Redis is unavailable; rates of users are counted for each node", "error", err)
+		s.log.WarnContext(ctx, "Redis is unavailable; each node counts users' rates by itself", "error", err)
 	}
 	s.localUntil.Store(time.Now().Add(retryPause).UnixNano())
 	return s.local.Allow(ctx, rule, user, n)

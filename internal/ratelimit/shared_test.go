@@ -51,7 +51,7 @@ func TestShared(t *testing.T) {
 	if wait := allow(1, ratelimit.Rule{Name: "other", Limit: 3, Window: time.Hour}, 1, 3); wait != 0 {
 		t.Fatalf("by another rule the user must wait %s", wait)
 	}
-	time.Sleep(wait) // what it was told to do; the clock is Redis's
+	time.Sleep(wait) // as returned; the clock is Redis's
 	if wait := allow(1, rule, 1, 1); wait != 0 {
 		t.Fatalf("after its wait the call must wait %s", wait)
 	}

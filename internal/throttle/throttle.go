@@ -1,6 +1,6 @@
-// Package throttle slows down guessing: it counts failed attempts and says how long to wait
-// before the next. The counters are in Redis if there is one, so that several nodes count
-// together, and in this process if there is none or while it is unreachable.
+// Package throttle slows down guessing: it counts failed attempts and returns how long to wait
+// before the next. The counters are in Redis, so that several nodes count together, or in this
+// process if there is no Redis or while it is unreachable.
 package throttle
 
 import (
@@ -15,7 +15,7 @@ import (
 	"rollcall/internal/redis"
 )
 
-// Rule says how many attempts may fail, and how fast. The zero value is not valid.
+// Rule bounds how many attempts may fail, and how fast. The zero value is not valid.
 type Rule struct {
 	// Name is the rule's part of the key; no two rules share it.
 	Name string
@@ -24,10 +24,10 @@ type Rule struct {
 	// Delay is the time to wait after the last of the free ones. It doubles with each
 	// further failure up to MaxDelay.
 	Delay, MaxDelay time.Duration
-	// Memory is how long failures count, from the last one on. Longer than MaxDelay.
+	// Memory is how long failures count, from the last one on. It must be longer than MaxDelay.
 	Memory time.Duration
-	// Forgive: a success forgets all failures that count together with it. Otherwise
-	// it only does not count itself.
+	// Forgive reports whether a success removes all failures under its key. Otherwise only the
+	// successful attempt itself does not count.
 	Forgive bool
 }
 
@@ -46,14 +46,14 @@ func (r *Rule) delay(failures int) time.Duration {
 	return min(delay, r.MaxDelay)
 }
 
-// Key is what failures count together: those under one rule with the same subject.
+// Key identifies failures that count together: those under one rule with the same subject.
 type Key struct {
 	Rule *Rule
 	// Subject is any text, such as a name and a network. Only its digest is kept.
 	Subject string
 }
 
-// digestBytes is how much of a subject's SHA-256 is kept: too much to find two alike.
+// digestBytes is how much of a subject's SHA-256 is kept, enough to rule out collisions.
 const digestBytes = 16
 
 // id returns the key's short name.
@@ -62,7 +62,7 @@ func (k Key) id() string {
 	return k.Rule.Name + ":" + hex.EncodeToString(sum[:digestBytes])
 }
 
-// Refusal says why an attempt must not be made yet.
+// Refusal is why an attempt must not be made yet, and for how long.
 type Refusal struct {
 	// Rule is the one with the longest wait.
 	Rule *Rule
@@ -72,15 +72,15 @@ type Refusal struct {
 
 // Throttle counts failed attempts. Its methods may be called from any goroutine.
 type Throttle struct {
-	redis *redis.Client // nil: this process alone
+	redis *redis.Client // nil if only this process counts
 	log   *slog.Logger
 	clock func() time.Time
 	local local
-	// away: the last call of Redis failed.
+	// away reports whether the last call of Redis failed.
 	away atomic.Bool
 }
 
-// New returns a Throttle that counts in this process by clock, time.Now outside tests.
+// New returns a Throttle that counts in this process. clock is time.Now outside tests.
 func New(clock func() time.Time) *Throttle {
 	return &Throttle{clock: clock, local: local{entries: make(map[string]entry)}}
 }
@@ -93,16 +93,16 @@ func NewShared(client *redis.Client, clock func() time.Time, log *slog.Logger) *
 	return t
 }
 
-// Attempt is one that was admitted, and counts as failed unless Succeed or Cancel is called.
+// Attempt is an admitted attempt. It counts as failed unless Succeed or Cancel is called.
 type Attempt struct {
 	throttle *Throttle
 	keys     []Key
 	shared   bool // it counts in Redis
 }
 
-// Begin counts an attempt as failed under all the keys, before it is made, so that attempts
-// made at once are no way around the delays. If one of the keys requires a wait, the attempt
-// counts under none and must not be made.
+// Begin counts an attempt as failed under all the keys before it is made, so that concurrent
+// attempts do not evade the delays. If one of the keys requires a wait, the attempt counts under
+// none and must not be made.
 func (t *Throttle) Begin(ctx context.Context, keys ...Key) (*Attempt, *Refusal) {
 	if t.redis != nil {
 		refusal, err := t.beginShared(ctx, keys)
@@ -133,18 +133,18 @@ func (a *Attempt) takeBack(ctx context.Context, forgive bool) {
 func (t *Throttle) report(ctx context.Context, err error) {
 	switch {
 	case err != nil && ctx.Err() == nil && !t.away.Swap(true):
-		t.log.WarnContext(ctx, "failed attempts are counted on this node alone until Redis is reachable again", "error", err)
+		t.log.WarnContext(ctx, "failed attempts are counted only on this node until Redis is reachable again", "error", err)
 	case err == nil && t.away.Swap(false):
 		t.log.InfoContext(ctx, "failed attempts are counted in Redis again")
 	}
 }
 
-// maxEntries bounds the memory of one process, about 200 bytes each. Rules for everybody
-// together keep callers from ever filling it; see docs/security.md.
+// maxEntries bounds the entries of one process, about 200 bytes each. The rules that limit all
+// callers together keep them from ever filling it; see docs/security.md.
 const maxEntries = 20_000
 
-// overflow is the entry of all keys of one rule that find no room: filling the table must
-// not wash out an account under attack.
+// overflow names the entry of all keys of one rule for which there is no room: filling the table
+// must not remove the entry of an account under attack.
 const overflow = ":others"
 
 // local counts in this process.
@@ -155,7 +155,7 @@ type local struct {
 	swept time.Time
 }
 
-// entry has the failures of a key. They count until expires.
+// entry is the failures of a key. They count until expires.
 type entry struct {
 	failures      int
 	last, expires time.Time
@@ -206,7 +206,7 @@ func (l *local) takeBack(keys []Key, forgive bool) {
 	}
 }
 
-// name returns under which name a key has its entry.
+// name returns the name of a key's entry.
 func (l *local) name(key Key) string {
 	id := key.id()
 	if _, known := l.entries[id]; !known && len(l.entries) >= maxEntries {

@@ -32,7 +32,7 @@ func newTicking() *ticking {
 	return t
 }
 
-// fail lets an attempt fail, or returns how long it has to wait.
+// fail makes an attempt that fails, or returns how long it must wait.
 func fail(t *Throttle, keys ...Key) time.Duration {
 	_, refusal := t.Begin(context.Background(), keys...)
 	if refusal == nil {
@@ -143,7 +143,7 @@ func TestLocal_Full(t *testing.T) {
 		t.Errorf("%d of 100 subjects beyond the bound are limited", waits)
 	}
 	if wait := fail(clock.Throttle, victim); wait == 0 {
-		t.Error("filling the table washed out the account under attack")
+		t.Error("filling the table removed the account under attack")
 	}
 	clock.now = clock.now.Add(growing.Memory)
 	fail(clock.Throttle, Key{growing, "later"})
@@ -206,7 +206,7 @@ func TestShared_SucceedAndCancel(t *testing.T) {
 		}
 	}
 	if wait := fail(nodes[0], key); wait == 0 {
-		t.Error("failures are not counted any more")
+		t.Error("failures are no longer counted")
 	}
 }
 
@@ -226,7 +226,7 @@ func TestShared_DelaysGrow(t *testing.T) {
 	}
 }
 
-// TestShared_RedisAway counts on each node alone while Redis is unreachable, and says so once.
+// TestShared_RedisAway: while Redis is unreachable, each node counts by itself and logs that once.
 func TestShared_RedisAway(t *testing.T) {
 	testenv.NeedServer(t)
 	server, err := testenv.StartRedis()

@@ -16,7 +16,7 @@ import (
 	"rollcall/models"
 )
 
-// under opens the database with these keys for its secrets.
+// under opens the keys in the database with these keys for its stored secrets.
 func under(t *testing.T, url, keys string) *database.DB {
 	t.Helper()
 	parsed, err := atrest.Parse(keys)
@@ -41,9 +41,9 @@ func secrets(t *testing.T, db *database.DB) map[string][]byte {
 	return found
 }
 
-// TestOpenKeys_EncryptsStoredSecrets: keys of a database without encryption are encrypted at the
-// next start, and with another first key again; tokens and cursors stay good throughout. Keys that
-// cannot be decrypted are refused, and nothing is changed.
+// TestOpenKeys_EncryptsStoredSecrets: stored keys without encryption are encrypted at the next
+// start, and again if another key becomes the first. Tokens and cursors stay valid throughout. If
+// keys cannot be decrypted, OpenKeys fails and changes nothing.
 func TestOpenKeys_EncryptsStoredSecrets(t *testing.T) {
 	first, second := "first-"+strings.Repeat("a", 32), "second-"+strings.Repeat("b", 32)
 	testenv.EachURL(t, func(t *testing.T, url string) {
@@ -85,7 +85,7 @@ func TestOpenKeys_EncryptsStoredSecrets(t *testing.T) {
 					t.Errorf("with %q: the secret of %s has changed: %v", step.keys, id, changed)
 				}
 				if step.change && bytes.Contains(after[id], plain[id]) {
-					t.Errorf("with %q: the secret of %s is stored as it is", step.keys, id)
+					t.Errorf("with %q: the secret of %s is stored in plain text", step.keys, id)
 				}
 			}
 			before = after
@@ -93,8 +93,8 @@ func TestOpenKeys_EncryptsStoredSecrets(t *testing.T) {
 	})
 }
 
-// TestRotate_StoresEncrypted: a new key is stored like the others, and not at all without the key
-// that they are encrypted with.
+// TestRotate_StoresEncrypted: a new key is encrypted like the others. Without the key that they are
+// encrypted with, none is stored.
 func TestRotate_StoresEncrypted(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		key := strings.Repeat("k", 32)

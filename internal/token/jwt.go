@@ -25,12 +25,13 @@ var encoding = base64.RawURLEncoding
 // issuer is the iss of all tokens.
 const issuer = "rollcall"
 
-// signingKey signs tokens and verifies its own. A token is a JWT with a JWS of HMAC-SHA-256.
+// signingKey signs tokens and verifies those that it has signed. A token is a JWT signed with
+// HMAC-SHA-256 (JWS).
 type signingKey struct {
 	id         string // the tokens' kid
 	configured bool
 	createdAt  models.Time // 0 if configured; changes under Keys.mu
-	// retiresAt is a models.Time, from which on tokens of this key are refused; 0: never.
+	// retiresAt is the models.Time from which on tokens of this key are refused; 0 means never.
 	retiresAt atomic.Int64
 
 	secret []byte
@@ -68,7 +69,7 @@ func (k *signingKey) retired(now models.Time) bool {
 	return at != 0 && at <= now
 }
 
-// retireAt makes the key end at that time; nil: not by itself.
+// retireAt makes the key end at that time, or not by itself if it is nil.
 func (k *signingKey) retireAt(at *models.Time) {
 	if at == nil {
 		k.retiresAt.Store(0)
@@ -80,7 +81,7 @@ func (k *signingKey) retireAt(at *models.Time) {
 // retire ends the key now.
 func (k *signingKey) retire() { k.retiresAt.Store(1) }
 
-// jwtHeader is a token's header; its members stand in the order in which package jwt writes them.
+// jwtHeader is a token's header. Its fields are in the order in which package jwt writes them.
 type jwtHeader struct {
 	Algorithm string `json:"alg"`
 	KeyID     string `json:"kid"`
@@ -96,7 +97,7 @@ func headerOf(id string) string {
 	return encoding.EncodeToString(raw)
 }
 
-// isHeader reports whether a key could have that header.
+// isHeader reports whether text is the header of some key.
 func isHeader(header string) bool {
 	raw, err := strictbase64.Decode(encoding, header)
 	if err != nil {
@@ -117,13 +118,14 @@ type body struct {
 	// The same times in ms, by which tokens are checked.
 	IssuedAtMS  models.Time `json:"iam"`
 	ExpiresAtMS models.Time `json:"exm,omitempty"`
-	// ID tells tokens apart that are issued within one millisecond, and is the initialization vector
-	// of Numbers.
+	// ID distinguishes tokens that are issued within one millisecond, and is the initialization
+	// vector of Numbers.
 	ID string `json:"jti"`
-	// Numbers are the numeric keys and generations, encrypted: they count the rows of all apps.
+	// Numbers are the numeric keys and generations, encrypted because they reveal how many rows all
+	// apps have.
 	Numbers string `json:"num"`
 
-	jwt.RegisteredClaims `json:"-"` // for jwt.Claims alone
+	jwt.RegisteredClaims `json:"-"` // only to implement jwt.Claims
 }
 
 // numbersSize is the size of the numbers: two keys and two generations.

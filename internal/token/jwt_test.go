@@ -17,7 +17,7 @@ import (
 	"rollcall/models"
 )
 
-// payload returns the claims of a token as anybody can read them.
+// payload returns the claims of a token as any reader without a key sees them.
 func payload(t *testing.T, text string) map[string]any {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])

@@ -24,15 +24,15 @@ const (
 	// spreadTime is how old a stored key must be before it signs, if there is an older one: by then
 	// all nodes have read it. It leaves room for clocks that differ.
 	spreadTime = 10 * time.Second
-	// unknownInterval is the least time between two reads of the keys for tokens of unknown ones.
-	// Guests can make up as many as they like.
+	// unknownInterval is the minimum time between two reads of the keys for tokens of unknown keys.
+	// Guests can make up any number of these.
 	unknownInterval = time.Second
 	// loadTimeout bounds such a read, for which several requests wait.
 	loadTimeout = 5 * time.Second
 )
 
-// Keys signs tokens with one key and verifies them with all that have not been retired: those that
-// are configured and those that the database has.
+// Keys signs tokens with one key and verifies them with all keys that have not been retired: the
+// configured ones and those in the database.
 type Keys struct {
 	db         *database.DB
 	clock      func() time.Time
@@ -44,13 +44,13 @@ type Keys struct {
 	mu       sync.RWMutex
 	stored   []*signingKey          // in the order of their creation, none retired
 	byHeader map[string]*signingKey // configured and stored, by their tokens' first part
-	// verified remembers good signatures by the token's hash; a second look at
-	// the same token costs one SHA-256 and no JSON. Revocation is never cached.
+	// verified holds the tokens with good signatures by their hashes, so that verifying a token
+	// again costs one SHA-256 and no JSON. Revocation is never cached.
 	verified map[[sha256.Size]byte]Claims
-	unknown  *unknownLoad // the latest; nil: none yet
+	unknown  *unknownLoad // the latest, or nil
 }
 
-// unknownLoad is a read of the keys because of a token of an unknown one.
+// unknownLoad is a read of the keys because of a token of an unknown key.
 type unknownLoad struct {
 	began time.Time
 	done  chan struct{}
@@ -58,8 +58,8 @@ type unknownLoad struct {
 }
 
 // OpenKeys loads the signing keys. configured holds keys that are not stored, separated by commas;
-// see CheckConfigured. If it is empty and no key is stored, OpenKeys stores one. The keys stay as
-// they are unless Follow runs.
+// see CheckConfigured. If it is empty and no key is stored, OpenKeys stores one. Later changes of
+// the stored keys are followed only while Follow runs.
 func OpenKeys(ctx context.Context, db *database.DB, configured string, clock func() time.Time) (*Keys, error) {
 	k := &Keys{db: db, clock: clock, verified: make(map[[sha256.Size]byte]Claims)}
 	var err error
@@ -86,13 +86,15 @@ func OpenKeys(ctx context.Context, db *database.DB, configured string, clock fun
 
 func (k *Keys) now() models.Time { return models.TimeOf(k.clock()) }
 
-// sealID is the ID of the key that seals; nodes that start together on an empty database meet here.
+// sealID is the ID of the key that seals. It is fixed, so that nodes that start together on an
+// empty database store only one.
 const sealID = "seal"
 
-// Secret returns what encrypts the numeric keys in cursors and IDs, the same on all nodes.
+// Secret returns the secret that encrypts the numeric keys in cursors and IDs, the same on all
+// nodes.
 func (k *Keys) Secret() opaque.Secret { return k.secret }
 
-// loadSecret reads the key that seals, and makes it in a new database.
+// loadSecret reads the key that seals. In a new database it creates it.
 func (k *Keys) loadSecret(ctx context.Context) error {
 	for {
 		var row models.TokenKey
@@ -134,7 +136,7 @@ func (k *Keys) createFirst(ctx context.Context) error {
 	return nil
 }
 
-// load reads the stored keys, and reports whether one that was there has been retired.
+// load reads the stored keys, and reports whether a known one has been retired.
 func (k *Keys) load(ctx context.Context) (retired bool, err error) {
 	k.loading.Lock()
 	defer k.loading.Unlock()
@@ -149,7 +151,7 @@ func (k *Keys) load(ctx context.Context) (retired bool, err error) {
 	return k.apply(rows), nil
 }
 
-// apply makes these the stored keys, and reports whether one that was there is not among them.
+// apply makes these the stored keys, and reports whether a known one is not among them.
 func (k *Keys) apply(rows []models.TokenKey) (retired bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -180,8 +182,8 @@ func (k *Keys) apply(rows []models.TokenKey) (retired bool) {
 	return retired
 }
 
-// signer returns the key that signs: the first that is configured, or else the newest stored one
-// that all nodes know, or else the oldest; nil if there is none.
+// signer returns the key that signs: the first configured one, else the newest stored one that all
+// nodes know, else the oldest, or nil if there is none.
 func (k *Keys) signer(now models.Time) *signingKey {
 	if len(k.configured) > 0 {
 		return k.configured[0]
@@ -191,7 +193,7 @@ func (k *Keys) signer(now models.Time) *signingKey {
 	return signer(k.stored, now)
 }
 
-// signer returns which of the keys, in the order of their creation, signs; nil if there is none.
+// signer returns which of the keys, in the order of their creation, signs, or nil if there is none.
 func signer(keys []*signingKey, now models.Time) (found *signingKey) {
 	for _, key := range keys {
 		if !key.retired(now) && (found == nil || key.createdAt.Add(spreadTime) <= now) {
@@ -201,8 +203,8 @@ func signer(keys []*signingKey, now models.Time) (found *signingKey) {
 	return found
 }
 
-// byTokens returns the key whose tokens have that header. It reads the keys again for one that is
-// unknown, because another node or a command may have added it, but at most once in unknownInterval:
+// byTokens returns the key whose tokens have that header. If it is unknown, byTokens reads the keys
+// again, because another node or a command may have added it, but at most once in unknownInterval:
 // other nodes do not sign with a key that is younger than spreadTime.
 func (k *Keys) byTokens(ctx context.Context, header string) (*signingKey, error) {
 	if key := k.known(header); key != nil {
@@ -232,8 +234,8 @@ func (k *Keys) known(header string) *signingKey {
 	return k.byHeader[header]
 }
 
-// loadUnknown returns a read of the keys that runs, or one that has begun within unknownInterval, or
-// begins one.
+// loadUnknown returns a read of the keys that is running or began within unknownInterval. If there
+// is none, it begins one.
 func (k *Keys) loadUnknown(ctx context.Context) *unknownLoad {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -258,8 +260,8 @@ func (k *Keys) loadUnknown(ctx context.Context) *unknownLoad {
 	return l
 }
 
-// Follow reads the stored keys every two seconds until ctx ends, so that keys which a command or
-// another node adds or retires are in force here. It calls retired when one has been retired.
+// Follow reads the stored keys every two seconds until ctx ends, so that keys that a command or
+// another node adds or retires take effect here. It calls retired when one has been retired.
 func (k *Keys) Follow(ctx context.Context, log *slog.Logger, retired func()) {
 	k.follow(ctx, followInterval, log, retired)
 }
@@ -274,7 +276,7 @@ func (k *Keys) follow(ctx context.Context, interval time.Duration, log *slog.Log
 			return
 		case <-ticker.C:
 		}
-		// A read that hangs must not keep later ones from a database that is back.
+		// A read that hangs must not prevent later ones once the database is back.
 		reading, cancel := context.WithTimeout(ctx, loadTimeout)
 		changed, err := k.load(reading)
 		cancel()

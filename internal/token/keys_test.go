@@ -25,7 +25,7 @@ var start = time.UnixMilli(1_790_000_000_000)
 type node struct {
 	*Keys
 	t       *testing.T
-	elapsed atomic.Int64 // ms since start
+	elapsed atomic.Int64 // ms since the start
 }
 
 func openNode(t *testing.T, db *database.DB, configured string, elapsed time.Duration) *node {
@@ -116,7 +116,7 @@ func TestRotate_Overlap(t *testing.T) {
 		hour, day := time.Hour, 24*time.Hour
 		a.rotate(&hour)
 		a.pass(time.Minute)
-		a.rotate(&day) // which gives the first key no longer
+		a.rotate(&day) // does not extend the first key's time
 		a.reload()
 		second := a.sign()
 		a.pass(time.Hour - time.Minute - time.Millisecond)
@@ -179,19 +179,19 @@ func TestRetire_EndsTokensOnOtherNodes(t *testing.T) {
 		<-done
 		a.verifies("after", old, false)
 		if !live.Ended(a.now()) {
-			t.Error("what a live connection has verified has not ended")
+			t.Error("the claims that a live connection has verified have not ended")
 		}
 		if n := len(a.verified); n != 0 {
 			t.Errorf("%d signatures of the key are kept", n)
 		}
 		if len(called) != 0 {
-			t.Error("the retirement is told twice")
+			t.Error("the retirement is reported twice")
 		}
 		openNode(t, db, "", time.Hour).verifies("on a new node", old, false)
 	})
 }
 
-// TestClaims_EndWithTheirKey: what was verified before the key was retired has ended, too.
+// TestClaims_EndWithTheirKey: claims that were verified before the key was retired end with it.
 func TestClaims_EndWithTheirKey(t *testing.T) {
 	a := openNode(t, testenv.Open(t, testenv.SQLiteURL(t)), "", 0)
 	claims, err := a.Verify(context.Background(), a.sign())
@@ -237,7 +237,7 @@ func TestRetire_Refusals(t *testing.T) {
 	})
 }
 
-// TestVerify_UnknownKeys: made-up tokens do not reach the database each.
+// TestVerify_UnknownKeys: made-up tokens do not cause one query each.
 func TestVerify_UnknownKeys(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		a := openNode(t, db, "", 0)
@@ -249,19 +249,19 @@ func TestVerify_UnknownKeys(t *testing.T) {
 			}
 		})
 		if most := 1 + int(time.Since(began)/time.Second); len(asked) == 0 || len(asked) > most {
-			t.Errorf("2000 made-up tokens ask the database %d times, not at most %d", len(asked), most)
+			t.Errorf("2000 made-up tokens caused %d queries, want at most %d", len(asked), most)
 		}
 		if asked := testenv.Statements(t, db, func() {
 			for _, text := range []string{"", "a.b.c", "e30.e30.e30", strings.Repeat("x", 5000)} {
 				a.verifies(text, text, false)
 			}
 		}); len(asked) != 0 {
-			t.Errorf("what is no token asks the database %d times", len(asked))
+			t.Errorf("texts that are not tokens caused %d queries", len(asked))
 		}
 	})
 }
 
-// TestVerify_DatabaseAway: a token of a key that cannot be looked for is not called invalid.
+// TestVerify_DatabaseAway: a token is not reported invalid if its key cannot be read.
 func TestVerify_DatabaseAway(t *testing.T) {
 	db := testenv.Open(t, testenv.SQLiteURL(t))
 	a := openNode(t, db, "", 0)
@@ -270,7 +270,7 @@ func TestVerify_DatabaseAway(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := a.Verify(ctx, unknown); err == nil {
-		t.Error("a foreign token is good")
+		t.Error("a foreign token is accepted")
 	}
 	a.mu.Lock()
 	a.unknown = nil
@@ -306,7 +306,8 @@ func TestConfigured_NotStored(t *testing.T) {
 		}
 		openNode(t, db, first+","+second, 0).verifies("a token of the second key", newer, true)
 		a.verifies("a token of a key that is not configured", newer, false)
-		// A node with none stores one; the others verify with it, and go on signing with their own.
+		// A node without a configured key stores one. The others verify with it, and continue to
+		// sign with their own.
 		none := openNode(t, db, "", 0)
 		none.verifies("a token of a key that is not configured", old, false)
 		both.verifies("a token of a stored key", none.sign(), true)
@@ -333,7 +334,7 @@ func TestCheckConfigured(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 		if err != nil && (strings.Contains(err.Error(), good) || strings.Contains(err.Error(), "short")) {
-			t.Errorf("the error tells a key: %v", err)
+			t.Errorf("the error contains a key: %v", err)
 		}
 	}
 }

@@ -15,23 +15,23 @@ import (
 	"rollcall/models"
 )
 
-// secretSize is the size of a stored key: what HMAC-SHA-256 can use.
+// secretSize is the size of a stored key, the most that HMAC-SHA-256 benefits from.
 const secretSize = atrest.PlainSize
 
-// Info is what operators see of a signing key.
+// Info describes a signing key to operators.
 type Info struct {
 	ID         string
 	Configured bool
 	// CreatedAt is 0 for a configured key.
 	CreatedAt models.Time
-	// RetiresAt is when tokens of the key end; nil: when the key is retired.
+	// RetiresAt is when tokens of the key end, or nil if they end only when the key is retired.
 	RetiresAt *models.Time
 	// Signs reports whether new tokens are signed by it.
 	Signs bool
 }
 
-// List returns the keys that verify tokens, with these configured: first the configured ones, then
-// the stored ones, the oldest first.
+// List returns the keys that verify tokens: first those in configured, then the stored ones, the
+// oldest first.
 func List(ctx context.Context, db *database.DB, configured string, now models.Time) ([]Info, error) {
 	keys, err := parseConfigured(configured)
 	if err != nil {
@@ -55,10 +55,10 @@ func List(ctx context.Context, db *database.DB, configured string, now models.Ti
 	return list, nil
 }
 
-// Rotate adds a key that signs, in tx, and returns its ID. The other stored keys verify for as long
-// as overlap, or if it is nil until they are retired. Keys that have been retired are deleted.
-// It stores the new key under keys, which must open the others: a server could not start with two
-// that are encrypted differently.
+// Rotate adds a key that signs, in tx, and returns its ID. The other stored keys verify for the
+// duration overlap, or until they are retired if it is nil. Keys that have been retired are
+// deleted. Rotate encrypts the new key with keys, which must decrypt the others: a server could not
+// start with keys that are encrypted differently.
 func Rotate(tx *gorm.DB, keys atrest.Keys, overlap *time.Duration, now models.Time) (id string, err error) {
 	rows, err := lockStored(tx)
 	if err == nil {
@@ -87,8 +87,8 @@ func Rotate(tx *gorm.DB, keys atrest.Keys, overlap *time.Duration, now models.Ti
 	return create(tx, keys, now)
 }
 
-// Retire deletes a stored key in tx, which ends its tokens. Errors: INVALID_ARGUMENT if there is no
-// such key, or if it is the last one and none is configured.
+// Retire deletes a stored key in tx, which ends its tokens. It returns INVALID_ARGUMENT if there is
+// no such key, or if it is the last one and none is configured.
 func Retire(tx *gorm.DB, id, configured string, now models.Time) error {
 	keys, err := parseConfigured(configured)
 	if err != nil {
@@ -119,8 +119,8 @@ func Retire(tx *gorm.DB, id, configured string, now models.Time) error {
 // place is where a key's secret is stored, for atrest.
 func place(row models.TokenKey) string { return "token_keys " + string(row.Purpose) + " " + row.ID }
 
-// decrypt decrypts the secrets of rows in place. current reports whether all were encrypted as a new
-// one would be.
+// decrypt decrypts the secrets of rows in place. current reports whether all were encrypted as a
+// new one would be.
 func decrypt(keys atrest.Keys, rows []models.TokenKey) (current bool, err error) {
 	current = true
 	for i := range rows {
@@ -133,8 +133,8 @@ func decrypt(keys atrest.Keys, rows []models.TokenKey) (current bool, err error)
 	return current, nil
 }
 
-// encrypt stores the secrets again that are not encrypted as new ones would be: the keys have been
-// configured, or another one is the first.
+// encrypt stores the secrets again that are not encrypted as new ones would be, because encryption
+// was configured or another key became the first.
 func (k *Keys) encrypt(ctx context.Context) error {
 	keys := k.db.SecretKeys()
 	if keys.None() {
@@ -167,7 +167,7 @@ func (k *Keys) encrypt(ctx context.Context) error {
 	return nil
 }
 
-// stored returns the rows of the keys that sign, the oldest first, with their secrets as they are
+// stored returns the rows of the signing keys, the oldest first, with their secrets as they are
 // stored.
 func stored(db *gorm.DB) ([]models.TokenKey, error) {
 	var rows []models.TokenKey
@@ -175,7 +175,8 @@ func stored(db *gorm.DB) ([]models.TokenKey, error) {
 	return rows, err
 }
 
-// lockStored is stored in a transaction that changes the keys. Others wait until it ends.
+// lockStored is stored for a transaction that changes the keys. It locks the rows, so that other
+// such transactions wait until it ends.
 func lockStored(tx *gorm.DB) ([]models.TokenKey, error) {
 	var seal []models.TokenKey
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", sealID).Find(&seal).Error

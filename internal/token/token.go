@@ -1,6 +1,5 @@
-// Package token signs and verifies the bearer tokens of apps and users. It
-// knows signatures and expiry; whether a token was revoked is for the rules, who
-// ask the database on every request.
+// Package token signs and verifies the bearer tokens of apps and users. It checks signatures and
+// expiry. Whether a token was revoked is checked in the database on every request, by the callers.
 package token
 
 import (
@@ -12,8 +11,8 @@ import (
 	"rollcall/models"
 )
 
-// ErrInvalid is returned for a text that is not a token of this service, has a broken signature, has
-// expired, or is of a key that was retired.
+// ErrInvalid is returned for a text that is not a token of this service, has a broken signature,
+// has expired, or belongs to a retired key.
 var ErrInvalid = errors.New("the token is malformed, foreign or expired")
 
 // errNoKey is returned if all stored keys were deleted under a running server.
@@ -22,22 +21,22 @@ var errNoKey = errors.New("there is no key that signs tokens")
 // cacheSize bounds the verified signatures kept in memory, about 200 bytes each.
 const cacheSize = 1 << 16
 
-// Claims are what a token says of itself.
+// Claims are the contents of a token.
 type Claims struct {
 	// AppID is apps.id.
 	AppID int64
-	// UserID is users.id, 0 in an app token. Numeric keys are never used again,
-	// so a token does not fit a later user with the same external ID.
+	// UserID is users.id, or 0 in an app token. Numeric keys are never reused, so a token does not
+	// become valid for a later user with the same external ID.
 	UserID int64
 	// SecretGeneration is the app's when the token was issued.
 	SecretGeneration int
 	// TokenGeneration is the user's when the token was issued.
 	TokenGeneration int
-	// IssuedAt and ExpiresAt are in ms, so that "issued before" is exact. ExpiresAt 0: the token does
-	// not expire.
+	// IssuedAt and ExpiresAt are in ms, so that "issued before" is exact. If ExpiresAt is 0, the
+	// token does not expire.
 	IssuedAt, ExpiresAt models.Time
 
-	key *signingKey // that verified it; nil: none
+	key *signingKey // the key that verified it, or nil
 }
 
 // Ended reports whether the token has expired, or its key has been retired.
@@ -55,8 +54,8 @@ func (k *Keys) Sign(c Claims, appKey, userID string) (string, error) {
 	return key.sign(c, appKey, userID)
 }
 
-// Verify returns what a token says. It returns ErrInvalid unless the token is one of this service
-// and has not ended, and another error if the database could not be asked about its key.
+// Verify returns a token's claims. It returns ErrInvalid unless the token is one of this service
+// and has not ended, or another error if its key could not be read from the database.
 func (k *Keys) Verify(ctx context.Context, text string) (Claims, error) {
 	var buffer [512]byte // on the stack; nearly all tokens fit
 	sum := sha256.Sum256(append(buffer[:0], text...))
@@ -92,7 +91,7 @@ func (k *Keys) remember(sum [sha256.Size]byte, claims Claims) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.verified) >= cacheSize {
-		// Any of them will do: a token that is in use comes back at once.
+		// Any one will do: a token in use is soon added again.
 		for old := range k.verified {
 			delete(k.verified, old)
 			break

@@ -33,8 +33,8 @@ func sign(t *testing.T, k *Keys) string {
 	return text
 }
 
-// TestOneSpelling: the last character of a signature has bits to spare, which must
-// not be another way to write the same token.
+// TestOneSpelling: the last character of a signature has unused bits, which must not allow another
+// spelling of the same token.
 func TestOneSpelling(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		keys := open(t, db, "", time.UnixMilli(1_790_000_000_000))
@@ -89,7 +89,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 	}
 }
 
-// FuzzToken: nothing but our own token passes, and nothing panics.
+// FuzzToken: no text but the signed token is accepted, and none causes a panic.
 func FuzzToken(f *testing.F) {
 	db, err := database.Open(context.Background(), "sqlite:"+f.TempDir()+"/x.db")
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package turn makes changes of the same users wait for each other in this process, before their
-// transactions, for a bounded time. Whoever needs several locks takes them in the same order.
+// transactions, for a bounded time. Callers that need several locks take them in the same order.
 package turn
 
 import (
@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// Shared is the part of a lock of those who may hold it together.
+	// Shared is the part of a lock that several callers may hold together.
 	Shared = 1
-	// Exclusive is the whole of a lock.
+	// Exclusive is the whole lock.
 	Exclusive = 1 << 30
 )
 
 // patience bounds how long Take waits. Transactions end within 20 s while the database is locked,
-// so a caller that takes one or two turns before has an answer within 30 s.
+// so a caller that first takes one or two turns returns within 30 s.
 const patience = 6 * time.Second
 
 // New returns n locks.
@@ -29,8 +29,8 @@ func New(n int) []*semaphore.Weighted {
 	return locks
 }
 
-// Take takes part of each of the locks, and returns what gives them back. Returns ctx's error, or
-// context.DeadlineExceeded, with no lock taken, if they are not free before ctx ends or within 6 s.
+// Take takes the part of each lock; release frees them. If the locks are not free before ctx ends
+// or within 6 s, Take takes none and returns ctx's error or context.DeadlineExceeded.
 func Take(ctx context.Context, part int64, locks ...*semaphore.Weighted) (release func(), err error) {
 	give := func(locks []*semaphore.Weighted) {
 		for _, lock := range locks {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestTake_EndsInTime: all who wait for one lock wait equally long, not one after the other, and
-// leave no lock taken.
+// TestTake_EndsInTime: all callers that wait for one lock wait equally long, not one after the
+// other, and leave no lock taken.
 func TestTake_EndsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locks := New(3)
@@ -41,7 +41,7 @@ func TestTake_EndsInTime(t *testing.T) {
 	})
 }
 
-// TestTake_PartsOfALock: shared parts are held together, and the whole by one alone.
+// TestTake_PartsOfALock: several callers hold shared parts together, and only one the whole.
 func TestTake_PartsOfALock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lock := New(1)[0]

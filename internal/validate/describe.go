@@ -15,7 +15,7 @@ const (
 	List               // its items
 )
 
-// unit returns what a value of the kind has at most n of, for a bound n.
+// unit returns a bound n with the kind's unit, such as "64 characters".
 func (k Kind) unit(n string) string {
 	word := map[Kind]string{Text: "character", List: "item"}[k]
 	switch {
@@ -29,8 +29,8 @@ func (k Kind) unit(n string) string {
 
 // Describe returns what the rule allows, such as "1 to 64 characters, no control characters", or ""
 // if it has no bounds. kinds are the value's kind and, for a list, the kind of its items; an item
-// without a kind, such as an input object, describes itself. Describe returns an error if it has no
-// words for the rule.
+// without a kind, such as an input object, describes itself. Describe returns an error for a rule
+// that it cannot describe.
 func Describe(rule string, kinds ...Kind) (string, error) {
 	outer, inner, dives := strings.Cut(rule, ",dive")
 	phrases, err := describeOne(outer, kinds[0])
@@ -54,7 +54,7 @@ func describeOne(rule string, kind Kind) ([]string, error) {
 	for _, tag := range strings.Split(rule, ",") {
 		name, bound, _ := strings.Cut(tag, "=")
 		switch name {
-		case "omitnil": // the type says that the value may be left out
+		case "omitnil": // the type shows that the value is optional
 		case "required":
 			lower = "1"
 		case "min":

@@ -23,8 +23,8 @@ func Name(name string) error {
 	return nil
 }
 
-// NameForm checks what a database needs to find exactly that name: MySQL ignores
-// spaces at the end, and refuses to read what is not UTF-8.
+// NameForm checks that a database can find exactly that name: MySQL ignores trailing spaces, and
+// refuses text that is not UTF-8.
 func NameForm(name string) error {
 	const limit = 64
 	if n := utf8.RuneCountInString(name); n < 1 || n > limit || !utf8.ValidString(name) {

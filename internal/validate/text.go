@@ -20,7 +20,7 @@ var (
 		{
 			R16: []unicode.Range16{
 				{Lo: 0x2800, Hi: 0x2800, Stride: 1}, // Braille pattern blank
-				{Lo: 0xFFFC, Hi: 0xFFFC, Stride: 1}, // object replacement character: stands for what text lacks
+				{Lo: 0xFFFC, Hi: 0xFFFC, Stride: 1}, // object replacement character: a placeholder
 			},
 			R32: []unicode.Range32{
 				{Lo: 0x13441, Hi: 0x13442, Stride: 1}, // Egyptian hieroglyph full and half blank
@@ -37,8 +37,8 @@ var (
 	}}
 )
 
-// HasVisible reports whether a reader sees anything of text. White space, format
-// characters, fillers and combining marks alone are invisible.
+// HasVisible reports whether text has a visible character. White space, format characters, fillers
+// and combining marks alone are invisible.
 func HasVisible(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool {
 		return unicode.In(r, drawn...) && !unicode.In(r, undrawn...)

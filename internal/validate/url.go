@@ -18,8 +18,8 @@ const (
 	maxLabelBytes = 63
 )
 
-// hostRunes are the characters of international host names, beside the ASCII ones. Symbols are
-// among them because browsers accept them.
+// hostRunes are the characters of international host names, in addition to the ASCII ones. They
+// include symbols because browsers accept them.
 var hostRunes = []*unicode.RangeTable{unicode.L, unicode.M, unicode.N, unicode.So}
 
 // IsHTTPURL reports whether text is an absolute http or https URL that programs can show and open
@@ -78,7 +78,7 @@ func isHost(u *url.URL) bool {
 	return true
 }
 
-// breaksHost reports whether r is no character of a host name's label.
+// breaksHost reports whether r is not allowed in a label of a host name.
 func breaksHost(r rune) bool {
 	if r < utf8.RuneSelf {
 		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')

@@ -94,8 +94,8 @@ func TestIsHTTPURL(t *testing.T) {
 	}
 }
 
-// FuzzIsHTTPURL: a URL that is accepted has none of what the rule refuses, in whatever way it is
-// written again.
+// FuzzIsHTTPURL: a URL that is accepted has nothing that the rule refuses, even after it is parsed
+// and written again.
 func FuzzIsHTTPURL(f *testing.F) {
 	f.Add("https://example.org:8080/a.png?b#c")
 	f.Add("http://[::1]:8080/")

@@ -1,6 +1,6 @@
-// Package validate checks what callers send against the rules written in struct
-// tags, with go-playground/validator, and says no in the terms of the API: which
-// field, which rule, and a sentence for people.
+// Package validate checks callers' input against the rules in struct tags, with
+// go-playground/validator, and returns refusals in the terms of the API: the field, the rule and a
+// readable sentence.
 package validate
 
 import (
@@ -22,7 +22,7 @@ const MaxIDBytes = 64
 // userID is the alphabet of user IDs.
 var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=-]+$`)
 
-// Validator checks values. Its own rules beside the library's:
+// Validator checks values. Its own rules, in addition to the library's, are:
 //
 //	userid     only A-Z a-z 0-9 _ - . @ =
 //	notblank   at least one visible character, see HasVisible
@@ -32,7 +32,7 @@ var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=-]+$`)
 //	http_url   see IsHTTPURL; stricter than the library's rule of that name
 type Validator struct{ v *validator.Validate }
 
-// New answers a Validator.
+// New returns a Validator.
 func New() *Validator {
 	v := validator.New(validator.WithRequiredStructEnabled())
 	v.RegisterTagNameFunc(func(f reflect.StructField) string {
@@ -58,14 +58,14 @@ func New() *Validator {
 	return &Validator{v: v}
 }
 
-// Unwrap has values of these types checked as what fn answers for them; without
-// it the library panics on a wrapper type.
+// Unwrap makes the Validator check the results of fn in place of values of these types. Without it
+// the library panics on a wrapper type.
 func (v *Validator) Unwrap(fn func(reflect.Value) any, types ...any) {
 	v.v.RegisterCustomTypeFunc(fn, types...)
 }
 
-// Struct checks the struct that value is or points to, by its tags. The error is
-// a fault INVALID_ARGUMENT whose field starts with path.
+// Struct checks the struct that value is or points to, by its tags. The error is a fault
+// INVALID_ARGUMENT whose field starts with path.
 func (v *Validator) Struct(path string, value any) error {
 	return refusal(path, v.v.Struct(value), true)
 }
@@ -75,10 +75,10 @@ func (v *Validator) Var(path string, value any, rule string) error {
 	return refusal(path, v.v.Var(value, rule), false)
 }
 
-// refusal turns the first of the library's errors into ours.
+// refusal converts the first of the library's errors into a fault.
 func refusal(path string, err error, isStruct bool) error {
 	if err == nil {
-		return nil // before there is a list, which is allocated
+		return nil // before list, which escapes to the heap
 	}
 	var list validator.ValidationErrors
 	if !errors.As(err, &list) {
@@ -88,8 +88,7 @@ func refusal(path string, err error, isStruct bool) error {
 	field := path
 	name := first.Namespace()
 	if isStruct {
-		// The namespace begins with the struct's Go name, which is no business
-		// of callers.
+		// The namespace begins with the struct's Go name, which callers must not see.
 		_, name, _ = strings.Cut(name, ".")
 		field += "." + name
 	} else {
@@ -100,7 +99,8 @@ func refusal(path string, err error, isStruct bool) error {
 	return fault.Invalid(field, first.Tag(), "%s %s", field, sentence(first))
 }
 
-// sentence returns what an error says of a field that breaks a rule. Describe has the same rules.
+// sentence returns the predicate of the error message for a field that violates a rule. Describe
+// has the same rules.
 func sentence(e validator.FieldError) string {
 	unit := ""
 	switch e.Kind() {
@@ -134,8 +134,8 @@ func sentence(e validator.FieldError) string {
 // urlForm describes the URLs that IsHTTPURL accepts.
 const urlForm = "with a valid host and port, without user info, quotes, angle brackets, backslashes, spaces or invisible characters"
 
-// formRules are the words for the rules without a parameter: what an error says of a value that
-// breaks the rule, and what Describe says of the rule.
+// formRules are the texts for the rules without a parameter: refusal for an error about a value
+// that violates the rule, and allowed for Describe.
 var formRules = map[string]struct{ refusal, allowed string }{
 	"userid":    {"must consist of A-Z a-z 0-9 _ - . @ = only", "only `A-Z a-z 0-9 _ - . @ =`"},
 	"notblank":  {"must have at least one visible character", "at least one visible character"},
