@@ -42,9 +42,10 @@ fresh: ## fails if what `make generate` writes is not up to date
 	@scripts/fresh "graph/generated bench/stock/generated THIRD_PARTY_NOTICES" $(MAKE) --no-print-directory generate
 
 .PHONY: lint
-lint: ## checks format, imports, go vet and staticcheck
+lint: ## checks format, imports, wording, go vet and staticcheck
 	@scripts/silent "not formatted; run: make format" gofmt -s -l $(SOURCES)
 	@scripts/silent "imports not in order; run: make format" $(GO) run $(GOIMPORTS) -l -local rollcall/ $(SOURCES)
+	@scripts/wording
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 

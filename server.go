@@ -18,7 +18,7 @@ import (
 var notices string
 
 func main() {
-	// A write to a closed pipe is an error for whoever writes, not the end of the process:
+	// A write to a closed pipe is an error of that write, and does not end the process:
 	// a command undoes what it cannot report, and a server outlives its log's reader.
 	signal.Ignore(syscall.SIGPIPE)
 	// The first signal asks the server to drain; a second one ends it at once,

@@ -105,7 +105,7 @@ type Users interface {
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	// Clear calls progress after each batch and stops if progress returns an error.
 	Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error
-	// GrantToken refuses users for whom a token would not work.
+	// GrantToken refuses users that could not use a token.
 	GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*users.Registered, error)
 	// AuditDisconnect must be called before Presence.Disconnect.
 	AuditDisconnect(ctx context.Context, app *models.App, id string, devices int, by models.Actor) error

@@ -1,3 +1,3 @@
-// Package generated is what gqlgen writes from the GraphQL schema: the executor
-// and the types of its inputs and payloads. `make generate` writes it anew.
+// Package generated has the code that gqlgen generates from the GraphQL schema: the executor and the
+// types of its inputs and payloads. `make generate` updates it.
 package generated

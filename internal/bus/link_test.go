@@ -80,8 +80,8 @@ func TestLink(t *testing.T) {
 	}
 }
 
-// What cannot be sent is dropped, and the others are told to look for themselves;
-// whoever was away itself looks too.
+// An event that cannot be sent is dropped, and the other nodes are notified to read the state again.
+// A node that was itself disconnected reads it again, too.
 func TestLinkThatWasCut(t *testing.T) {
 	url, service := testenv.RedisURL(t), testenv.Service()
 	proxy := testenv.NewProxy(t, url[len("redis://"):])

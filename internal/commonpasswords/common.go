@@ -67,7 +67,7 @@ func isSequence(text []rune) bool {
 }
 
 // listed reports whether one of the texts is in the list. It reads the list each time, which takes
-// a few milliseconds, because nobody needs it for long.
+// a few milliseconds, because it is rarely needed.
 func listed(texts ...string) bool {
 	unzipped, err := gzip.NewReader(bytes.NewReader(list))
 	if err != nil {
