@@ -2,13 +2,19 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"rollcall/internal/apps"
+	"rollcall/internal/atrest"
+	"rollcall/internal/audit"
+	"rollcall/internal/bus"
 	"rollcall/internal/testenv"
+	"rollcall/internal/token"
 	"rollcall/models"
 )
 
@@ -84,4 +90,64 @@ func TestDatabaseKey(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestDatabaseKey_MissingOnARunningServer: a server without the key obeys changes of the token keys
+// that another one makes with it, and its operator sees what is wrong.
+func TestDatabaseKey_MissingOnARunningServer(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		n := start(t, url)
+		app := n.bearer()
+		n.until(app, true)
+		databaseKey := strings.Repeat("k", 40)
+		t.Setenv("ROLLCALL_DATABASE_URL", url)
+		t.Setenv("ROLLCALL_DATABASE_KEY", databaseKey)
+		old := tokenKeys(t)[0].ID
+		if status, _, errs := run(t, "", "token-key", "rotate"); status != 0 {
+			t.Fatalf("rotating: status %d, %s", status, errs)
+		}
+		const problem = "token keys cannot be decrypted, check ROLLCALL_DATABASE_KEY\n"
+		n.becomesReady(t, 200, "degraded: "+problem)
+		n.until(app, true)
+		if status, _, errs := run(t, "", "token-key", "retire", old); status != 0 {
+			t.Fatalf("retiring: status %d, %s", status, errs)
+		}
+		n.until(app, false)
+		n.becomesReady(t, 503, "no token can be signed: "+problem)
+
+		db := testenv.Open(t, url)
+		parsed, err := atrest.Parse(databaseKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.SetSecretKeys(parsed)
+		keys, err := token.OpenKeys(t.Context(), db, "", clock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules := apps.New(db, new(bus.Bus), keys, clock)
+		list, err := rules.List(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		elsewhere, _, err := rules.GrantToken(t.Context(), list[0], time.Hour, audit.CommandLine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, body := n.post(elsewhere, `{"query":"{ app { name } }"}`); status != 503 || !strings.Contains(body, `"UNAVAILABLE"`) {
+			t.Errorf("a token of another node: %d %s", status, body)
+		}
+		_, secret, err := rules.RotateSecret(t.Context(), list[0].Key, audit.CommandLine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, body := n.post("", fmt.Sprintf(
+			`{"query":"mutation { issueAppToken(input: {appKey: \"%s\", appSecret: \"%s\"}) { token } }"}`, list[0].Key, secret))
+		if status != 503 || !strings.Contains(body, `"UNAVAILABLE"`) {
+			t.Errorf("issuing a token: %d %s", status, body)
+		}
+		if got := n.warnings(); len(got) != 1 || !strings.Contains(got[0], "set ROLLCALL_DATABASE_KEY") {
+			t.Errorf("warnings: %q", got)
+		}
+	})
 }

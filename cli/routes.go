@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 
 	"rollcall/graph"
 	"rollcall/internal/database"
 	"rollcall/internal/outage"
+	"rollcall/internal/token"
 )
 
 // routes returns what the public address serves, without the console if that is nil.
@@ -41,6 +43,7 @@ func schemaText(exec *graph.Executor) http.Handler {
 type health struct {
 	db       *database.DB
 	redis    *redisHealth // nil: there is none
+	keys     *token.Keys
 	outages  *outage.Log
 	draining atomic.Bool
 }
@@ -51,7 +54,8 @@ func (h *health) drain() { h.draining.Store(true) }
 func (h *health) alive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 
 // ready reports whether requests should be sent here. A node that cannot use Redis is ready, because
-// all that the database alone decides goes on, unless the probe asks with=redis.
+// all that the database alone decides goes on, unless the probe asks with=redis. So is one that
+// cannot decrypt some of the token keys, as long as it can sign tokens with another.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() {
 		http.Error(w, "draining", http.StatusServiceUnavailable)
@@ -66,15 +70,25 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, problem, http.StatusServiceUnavailable)
 		return
 	}
+	var degraded []string
+	if problem, signs := h.keys.Problem(); !signs {
+		http.Error(w, problem, http.StatusServiceUnavailable)
+		return
+	} else if problem != "" {
+		degraded = append(degraded, problem)
+	}
 	if h.redis != nil {
 		if problem := h.redis.problem.Load().(string); problem != "" {
 			if r.URL.Query().Get("with") == "redis" {
 				http.Error(w, problem, http.StatusServiceUnavailable)
-			} else {
-				fmt.Fprintln(w, "degraded: "+problem)
+				return
 			}
-			return
+			degraded = append(degraded, problem)
 		}
+	}
+	if degraded != nil {
+		fmt.Fprintln(w, "degraded: "+strings.Join(degraded, "; "))
+		return
 	}
 	fmt.Fprintln(w, "ok")
 }

@@ -201,7 +201,7 @@ func (c *serveCommand) newServer(ctx context.Context, db *database.DB, shared *r
 	appConnections.OnClosing(gql.CheckAppLinks)
 	recorder := figures.New(db, hub.OnlineCount, clock, log)
 	longWork := jobs.New(db, log, clock)
-	h := &health{db: db, outages: outage.NewLog(log)}
+	h := &health{db: db, keys: keys, outages: outage.NewLog(log)}
 	if shared != nil {
 		h.redis = newRedisHealth(shared, metrics, log)
 	}

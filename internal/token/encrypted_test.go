@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"rollcall/internal/atrest"
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -147,4 +149,106 @@ func TestOpenKeys_BindsSecretsToTheirRows(t *testing.T) {
 			t.Errorf("opened: %v", err)
 		}
 	})
+}
+
+// TestFollow_WithoutTheDatabaseKey: a node without the key that another one starts with applies what
+// it can. It keeps the keys that it knows until they are retired, and calls no token invalid whose
+// key it cannot decrypt.
+func TestFollow_WithoutTheDatabaseKey(t *testing.T) {
+	testenv.EachURL(t, func(t *testing.T, url string) {
+		key := strings.Repeat("k", 32)
+		without := openNode(t, under(t, url, ""), "", 0)
+		old, oldID := without.sign(), without.signer(without.now()).id
+		with := openNode(t, under(t, url, key), "", 0)
+		state := func(when, problem string, signs bool) {
+			t.Helper()
+			got, can := without.Problem()
+			if got != problem || can != signs {
+				t.Errorf("%s: the problem is %q and it signs: %t, want %q, %t", when, got, can, problem, signs)
+			}
+		}
+		unavailable := func(what string, err error) {
+			t.Helper()
+			if fault.CodeOf(err) != fault.Unavailable || errors.Is(err, ErrInvalid) {
+				t.Errorf("%s: %v, want UNAVAILABLE", what, err)
+			}
+		}
+		const problem = "token keys cannot be decrypted, check ROLLCALL_DATABASE_KEY"
+		state("at first", "", true)
+		without.reload()
+		state("with an encrypted key that it knows", problem, true)
+		without.verifies("a token of a key that it knows", old, true)
+		with.verifies("its token at the other node", without.sign(), true)
+
+		with.rotate(nil)
+		with.pass(spreadTime + time.Millisecond)
+		with.reload()
+		newer := with.sign()
+		for range 2 { // the second needs no read
+			_, err := without.Verify(t.Context(), newer)
+			unavailable("a token of a key that it cannot decrypt", err)
+		}
+		state("with a key that it does not know", problem, true)
+		without.verifies("a token of a key that it knows", old, true)
+		without.verifies("a token of no key", openNode(t, testenv.Open(t, testenv.SQLiteURL(t)), "", 0).sign(), false)
+
+		with.change(func(tx *gorm.DB) error { return Retire(tx, oldID, "", with.now()) })
+		var log testenv.Log
+		ctx, cancel := context.WithCancel(t.Context())
+		retired, done := make(chan struct{}, 10), make(chan struct{})
+		go func() {
+			defer close(done)
+			without.follow(ctx, time.Millisecond, slog.New(slog.NewTextHandler(&log, nil)), func() { retired <- struct{}{} })
+		}()
+		select {
+		case <-retired:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the retired key stays")
+		}
+		without.verifies("a token of the retired key", old, false)
+		_, err := without.Sign(Claims{}, "", "")
+		unavailable("signing", err)
+		state("without a key that signs", "no token can be signed: "+problem, false)
+
+		with.change(func(tx *gorm.DB) error { // the end: the secret can be read again
+			key := with.stored[1]
+			return tx.Model(&models.TokenKey{ID: key.id}).Update("secret", key.secret).Error
+		})
+		for deadline := time.Now().Add(30 * time.Second); !strings.Contains(log.String(), "level=INFO"); {
+			if time.Now().After(deadline) {
+				t.Fatal("the log does not have the end of the problem")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		<-done
+		if text := log.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "set ROLLCALL_DATABASE_KEY") {
+			t.Errorf("logged: %s", text)
+		}
+	})
+}
+
+// TestFollow_WarnsEachMinute: a problem that lasts is logged again.
+func TestFollow_WarnsEachMinute(t *testing.T) {
+	var log testenv.Log
+	warn := slog.New(slog.NewTextHandler(&log, nil))
+	var problem problemLog
+	for _, step := range []struct {
+		passed   time.Duration
+		err      error
+		warnings int
+	}{
+		{0, nil, 0},
+		{0, atrest.ErrNoKey, 1},
+		{warnInterval - time.Second, atrest.ErrNoKey, 1},
+		{warnInterval, atrest.ErrWrongKey, 2},
+		{warnInterval + time.Second, atrest.ErrWrongKey, 2},
+		{warnInterval + 2*time.Second, nil, 2},
+		{warnInterval + 3*time.Second, atrest.ErrNoKey, 3},
+	} {
+		problem.report(t.Context(), warn, step.err, start.Add(step.passed))
+		if n := strings.Count(log.String(), "level=WARN"); n != step.warnings {
+			t.Errorf("after %s: %d warnings, want %d", step.passed, n, step.warnings)
+		}
+	}
 }

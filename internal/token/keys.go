@@ -13,6 +13,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/atrest"
 	"rollcall/internal/database"
 	"rollcall/internal/opaque"
 	"rollcall/models"
@@ -29,6 +30,8 @@ const (
 	unknownInterval = time.Second
 	// loadTimeout bounds such a read, for which several requests wait.
 	loadTimeout = 5 * time.Second
+	// warnInterval is how often Follow logs a problem that lasts.
+	warnInterval = time.Minute
 )
 
 // Keys signs tokens with one key and verifies them with all keys that have not been retired: the
@@ -44,6 +47,11 @@ type Keys struct {
 	mu       sync.RWMutex
 	stored   []*signingKey          // in the order of their creation, none retired
 	byHeader map[string]*signingKey // configured and stored, by their tokens' first part
+	// unopened has the headers of stored keys whose secrets this node does not know: it cannot
+	// decrypt them, and has not read them before they were encrypted.
+	unopened map[string]bool
+	// openErr is why a stored secret cannot be decrypted, or nil if all can.
+	openErr error
 	// verified holds the tokens with good signatures by their hashes, so that verifying a token
 	// again costs one SHA-256 and no JSON. Revocation is never cached.
 	verified map[[sha256.Size]byte]Claims
@@ -72,16 +80,27 @@ func OpenKeys(ctx context.Context, db *database.DB, configured string, clock fun
 	if err := k.encrypt(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := k.load(ctx); err != nil {
+	if err := k.loadAll(ctx); err != nil {
 		return nil, err
 	}
 	if k.signer(k.now()) == nil {
 		if err := k.createFirst(ctx); err != nil {
 			return nil, err
 		}
-		_, err = k.load(ctx)
+		err = k.loadAll(ctx)
 	}
 	return k, err
+}
+
+// loadAll is load for a node that starts: it fails unless all secrets can be decrypted.
+func (k *Keys) loadAll(ctx context.Context) error {
+	if _, err := k.load(ctx); err != nil {
+		return err
+	}
+	if err := k.unopenedErr(); err != nil {
+		return fmt.Errorf("loading the token keys: %w", err)
+	}
+	return nil
 }
 
 func (k *Keys) now() models.Time { return models.TimeOf(k.clock()) }
@@ -136,25 +155,61 @@ func (k *Keys) createFirst(ctx context.Context) error {
 	return nil
 }
 
-// load reads the stored keys, and reports whether a known one has been retired.
+// load reads the stored keys, and reports whether a known one has been retired. A key whose secret
+// cannot be decrypted does not prevent it from applying the others. If this node knows the secret,
+// such a key stays in use for as long as its row says; see Problem.
 func (k *Keys) load(ctx context.Context) (retired bool, err error) {
 	k.loading.Lock()
 	defer k.loading.Unlock()
 	rows, err := stored(k.db.Read(ctx))
-	if err == nil {
-		rows = live(rows, k.now())
-		_, err = decrypt(k.db.SecretKeys(), rows)
-	}
 	if err != nil {
 		return false, fmt.Errorf("loading the token keys: %w", err)
 	}
-	return k.apply(rows), nil
-}
-
-// apply makes these the stored keys, and reports whether a known one is not among them.
-func (k *Keys) apply(rows []models.TokenKey) (retired bool) {
+	var opened []models.TokenKey
+	var openErr error
+	unopened := make(map[string]bool)
+	for _, row := range live(rows, k.now()) {
+		header := headerOf(row.ID)
+		secret, _, err := k.db.SecretKeys().Open(row.Secret, place(row))
+		if err != nil {
+			openErr = err
+			key := k.known(header)
+			if key == nil {
+				unopened[header] = true
+				continue
+			}
+			secret = key.secret // the secret of a row never changes
+		}
+		row.Secret = secret
+		opened = append(opened, row)
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.unopened, k.openErr = unopened, openErr
+	return k.apply(opened), nil
+}
+
+// Problem returns what is wrong with the keys in a few words, or "" if nothing is. signs reports
+// whether tokens can be signed.
+func (k *Keys) Problem() (problem string, signs bool) {
+	signs = k.signer(k.now()) != nil
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	switch {
+	case k.openErr != nil:
+		problem = "token keys cannot be decrypted, check " + atrest.Setting
+	case !signs:
+		problem = "there is no token key"
+	}
+	if !signs {
+		problem = "no token can be signed: " + problem
+	}
+	return problem, signs
+}
+
+// apply makes these the stored keys, and reports whether a known one is not among them. The caller
+// holds k.mu.
+func (k *Keys) apply(rows []models.TokenKey) (retired bool) {
 	byHeader := make(map[string]*signingKey, len(rows)+len(k.configured))
 	var list []*signingKey
 	for _, row := range rows {
@@ -205,10 +260,11 @@ func signer(keys []*signingKey, now models.Time) (found *signingKey) {
 
 // byTokens returns the key whose tokens have that header. If it is unknown, byTokens reads the keys
 // again, because another node or a command may have added it, but at most once in unknownInterval:
-// other nodes do not sign with a key that is younger than spreadTime.
+// other nodes do not sign with a key that is younger than spreadTime. Errors: ErrInvalid if there is
+// no such key, and UNAVAILABLE if this node cannot decrypt it.
 func (k *Keys) byTokens(ctx context.Context, header string) (*signingKey, error) {
-	if key := k.known(header); key != nil {
-		return key, nil
+	if key, err := k.find(header); key != nil || err != nil {
+		return key, err
 	}
 	if !isHeader(header) {
 		return nil, ErrInvalid
@@ -222,10 +278,25 @@ func (k *Keys) byTokens(ctx context.Context, header string) (*signingKey, error)
 	if load.err != nil {
 		return nil, load.err // not ErrInvalid: whether the token is good is unknown
 	}
-	if key := k.known(header); key != nil {
+	key, err := k.find(header)
+	if key == nil && err == nil {
+		err = ErrInvalid
+	}
+	return key, err
+}
+
+// find returns the key whose tokens have that header, or nil if the latest load found none. It
+// returns UNAVAILABLE for a key that cannot be decrypted.
+func (k *Keys) find(header string) (*signingKey, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if key := k.byHeader[header]; key != nil {
 		return key, nil
 	}
-	return nil, ErrInvalid
+	if k.unopened[header] {
+		return nil, errUnopened
+	}
+	return nil, nil
 }
 
 func (k *Keys) known(header string) *signingKey {
@@ -261,7 +332,8 @@ func (k *Keys) loadUnknown(ctx context.Context) *unknownLoad {
 }
 
 // Follow reads the stored keys every two seconds until ctx ends, so that keys that a command or
-// another node adds or retires take effect here. It calls retired when one has been retired.
+// another node adds or retires take effect here. It calls retired when one has been retired. While
+// keys cannot be read or decrypted, it logs that each minute.
 func (k *Keys) Follow(ctx context.Context, log *slog.Logger, retired func()) {
 	k.follow(ctx, followInterval, log, retired)
 }
@@ -269,7 +341,7 @@ func (k *Keys) Follow(ctx context.Context, log *slog.Logger, retired func()) {
 func (k *Keys) follow(ctx context.Context, interval time.Duration, log *slog.Logger, retired func()) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	failing := false
+	var problem problemLog
 	for {
 		select {
 		case <-ctx.Done():
@@ -283,9 +355,32 @@ func (k *Keys) follow(ctx context.Context, interval time.Duration, log *slog.Log
 		if changed {
 			retired()
 		}
-		if err != nil && !failing && ctx.Err() == nil {
-			log.WarnContext(ctx, "the token keys cannot be read, will be tried again", "error", err)
+		if err == nil {
+			err = k.unopenedErr()
 		}
-		failing = err != nil
+		if ctx.Err() == nil {
+			problem.report(ctx, log, err, time.Now())
+		}
 	}
+}
+
+// problemLog logs a problem with the keys once in warnInterval, and its end.
+type problemLog struct{ warned time.Time } // zero: there is no problem
+
+func (p *problemLog) report(ctx context.Context, log *slog.Logger, err error, now time.Time) {
+	switch {
+	case err != nil && now.Sub(p.warned) >= warnInterval:
+		log.WarnContext(ctx, "the token keys cannot be read, will be tried again", "error", err)
+		p.warned = now
+	case err == nil && !p.warned.IsZero():
+		log.InfoContext(ctx, "the token keys can be read again")
+		p.warned = time.Time{}
+	}
+}
+
+// unopenedErr returns why a stored secret cannot be decrypted, or nil if all can.
+func (k *Keys) unopenedErr() error {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.openErr
 }

@@ -41,7 +41,7 @@ func List(ctx context.Context, db *database.DB, configured string, now models.Ti
 	if err != nil {
 		return nil, fmt.Errorf("reading the token keys: %w", err)
 	}
-	k := &Keys{configured: keys}
+	k := &Keys{configured: keys} // no other goroutine has it, so apply needs no lock
 	k.apply(live(rows, now))
 	signs := k.signer(now)
 	var list []Info

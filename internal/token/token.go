@@ -8,6 +8,7 @@ import (
 	"errors"
 	"strings"
 
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -15,8 +16,14 @@ import (
 // has expired, or belongs to a retired key.
 var ErrInvalid = errors.New("the token is malformed, foreign or expired")
 
-// errNoKey is returned if all stored keys were deleted under a running server.
-var errNoKey = errors.New("there is no key that signs tokens")
+var (
+	// errNoKey is returned if a running server has no key left that signs: the stored ones were
+	// deleted, or it cannot decrypt them.
+	errNoKey = fault.New(fault.Unavailable, "no token can be issued at the moment; try again")
+	// errUnopened is returned for a token of a stored key that this server cannot decrypt. The token
+	// may be good.
+	errUnopened = fault.New(fault.Unavailable, "the token cannot be verified at the moment; try again")
+)
 
 // cacheSize bounds the verified signatures kept in memory, about 200 bytes each.
 const cacheSize = 1 << 16
@@ -45,7 +52,7 @@ func (c *Claims) Ended(now models.Time) bool {
 }
 
 // Sign returns a token that makes the claims, for the app with that key and, for a user token, the
-// user with that external ID.
+// user with that external ID. Errors: UNAVAILABLE if no key can sign.
 func (k *Keys) Sign(c Claims, appKey, userID string) (string, error) {
 	key := k.signer(k.now())
 	if key == nil {
@@ -55,7 +62,8 @@ func (k *Keys) Sign(c Claims, appKey, userID string) (string, error) {
 }
 
 // Verify returns a token's claims. It returns ErrInvalid unless the token is one of this service
-// and has not ended, or another error if its key could not be read from the database.
+// and has not ended, UNAVAILABLE if its key cannot be decrypted here, or another error if its key
+// could not be read from the database.
 func (k *Keys) Verify(ctx context.Context, text string) (Claims, error) {
 	var buffer [512]byte // on the stack; nearly all tokens fit
 	sum := sha256.Sum256(append(buffer[:0], text...))
