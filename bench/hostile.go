@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"rollcall/bench/kit"
@@ -125,6 +125,12 @@ var guestKinds = []func(context.Context, *guest) (int64, error){
 	func(ctx context.Context, g *guest) (int64, error) {
 		return g.post(ctx, fmt.Sprintf("{ a%d_%d: __typename %s}", g.number, g.sent, manyAliases))
 	},
+	// Variables, which take far more memory than their text.
+	func(ctx context.Context, g *guest) (int64, error) {
+		return g.postBody(ctx, `{"query":"{ __typename }","variables":{"a":[`+strings.TrimSuffix(strings.Repeat(`{"":1},`, 8500), ",")+`]}}`)
+	},
+	// A long response that is not read.
+	func(ctx context.Context, g *guest) (int64, error) { return g.readNothing(ctx, longAliases) },
 	// A body that stops before its end, and one that claims more than a guest may send.
 	func(ctx context.Context, g *guest) (int64, error) { return g.stall(ctx, 64<<10, 60<<10) },
 	func(ctx context.Context, g *guest) (int64, error) { return g.stall(ctx, 1<<20, 10) },
@@ -142,7 +148,11 @@ func (g *guest) post(ctx context.Context, document string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+g.server+"/graphql", bytes.NewReader(body))
+	return g.postBody(ctx, string(body))
+}
+
+func (g *guest) postBody(ctx context.Context, body string) (int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+g.server+"/graphql", strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
@@ -158,18 +168,55 @@ func (g *guest) post(ctx context.Context, document string) (int64, error) {
 // stall announces a body of that length, sends only a part of it, and waits for the server to end
 // the request.
 func (g *guest) stall(ctx context.Context, claimed, part int) (int64, error) {
-	conn, err := g.dialer.DialContext(ctx, "tcp", g.server)
+	conn, err := g.begin(ctx, claimed, strings.Repeat(" ", part))
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // ends the read
-	_, err = fmt.Fprintf(conn, "POST /graphql HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		g.server, claimed, strings.Repeat(" ", part))
+	return io.Copy(io.Discard, conn)
+}
+
+// readNothing sends a document and reads nothing of the response for two seconds.
+func (g *guest) readNothing(ctx context.Context, document string) (int64, error) {
+	body, err := json.Marshal(map[string]string{"query": document})
 	if err != nil {
 		return 0, err
 	}
-	return io.Copy(io.Discard, conn)
+	conn, err := g.begin(ctx, len(body), string(body))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	select {
+	case <-time.After(2 * time.Second):
+	case <-ctx.Done():
+	}
+	return 0, ctx.Err()
+}
+
+// begin sends the head of a request that claims a body of that length, and a part of the body. Its
+// connection receives as little as possible that is not read.
+func (g *guest) begin(ctx context.Context, claimed int, part string) (net.Conn, error) {
+	dialer := *g.dialer
+	dialer.Control = func(_, _ string, raw syscall.RawConn) error {
+		var failed error
+		err := raw.Control(func(fd uintptr) {
+			failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 4096)
+		})
+		return errors.Join(err, failed)
+	}
+	conn, err := dialer.DialContext(ctx, "tcp", g.server)
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintf(conn, "POST /graphql HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		g.server, claimed, part)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 var (
@@ -189,6 +236,7 @@ var (
 		return b.String() + "fragment f on Query { " + strings.Repeat("x ", 3000) + "}"
 	}()
 	manySchemas        = "{ " + numbered("a%d: __schema { ...s } ", 560) + "} fragment s on __Schema { types { name } }"
+	longAliases        = "{ __schema { types { fields { " + numbered(strings.Repeat("a", 250)+"%d: name ", 60) + "} } } }"
 	manyAliases        = numbered("a%d: __typename ", 2000)
 	usualIntrospection = `{ __schema { types { name kind description fields(includeDeprecated: true) { name description
 		args { name description defaultValue type { name kind } } type { name kind ofType { name kind ofType { name kind } } } } } } }`

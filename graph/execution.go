@@ -35,6 +35,8 @@ type execution struct {
 	deadline
 	// timeout is how long the execution may take.
 	timeout time.Duration
+	// maxResponse limits the response, in bytes.
+	maxResponse int
 	// late reports whether the response has an error because the execution took longer.
 	late  atomic.Bool
 	calls rootCalls
@@ -110,9 +112,9 @@ func (e *Executor) bound(ctx context.Context, run *execution, resp *graphql.Resp
 		resp.Errors = append(resp.Errors, e.present(ctx, fault.New(fault.QueryTooComplex,
 			"further errors were left out: a response has at most %d", maxErrors)))
 	}
-	if run.left.Load() < 0 || len(resp.Data)+sizeOfErrors(resp.Errors) > e.maxResponse {
+	if run.left.Load() < 0 || len(resp.Data)+sizeOfErrors(resp.Errors) > run.maxResponse {
 		resp = &graphql.Response{Data: json.RawMessage("null"), Errors: gqlerror.List{e.present(ctx,
-			fault.New(fault.QueryTooComplex, "the response would have more than %d bytes; ask for less at once", e.maxResponse))}}
+			fault.New(fault.QueryTooComplex, "the response would have more than %d bytes; ask for less at once", run.maxResponse))}}
 	}
 	return resp
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"rollcall/graph/auth"
 	"rollcall/graph/generated"
 	"rollcall/graph/selection"
 )
@@ -33,6 +34,10 @@ type Options struct {
 
 // DefaultMaxResponse is the default maximum size of a response, in bytes.
 const DefaultMaxResponse = 8 << 20
+
+// maxGuestResponse is the maximum size of a response to a guest, in bytes. It is several times the
+// schema with all its descriptions.
+const maxGuestResponse = 1 << 20
 
 // Executor parses, checks and executes operations for the transports.
 type Executor struct {
@@ -114,8 +119,11 @@ func (e *Executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 	if result := known.result.Load(); result != nil {
 		return graphql.OneShot(&graphql.Response{Data: *result}), ctx
 	}
-	run := &execution{deadline: deadline{Context: ctx, at: time.Now().Add(e.timeout)}, timeout: e.timeout}
-	run.left.Store(int64(e.maxResponse))
+	run := &execution{deadline: deadline{Context: ctx, at: time.Now().Add(e.timeout)}, timeout: e.timeout, maxResponse: e.maxResponse}
+	if auth.From(ctx).Kind == auth.Guest {
+		run.maxResponse = min(run.maxResponse, maxGuestResponse)
+	}
+	run.left.Store(int64(run.maxResponse))
 	responses, ctx := e.Executor.DispatchOperation(run, op)
 	return func(ctx context.Context) *graphql.Response {
 		defer run.stop()

@@ -13,9 +13,9 @@ import (
 // received whatever other callers send. net/http takes as much for each connection anyway.
 const freeBytes = 4 << 10
 
-// budget limits the memory of the bodies and messages that are being received. Guests, the users of
-// an app and its App Server may each use a quarter of it, so that no single group can keep the
-// others from sending.
+// budget limits the memory of the bodies and messages that are being received, or of the responses
+// to guests that are being sent. Each group of callers may use a quarter of it, and all guests that
+// send an eighth, so that no single group can keep the others waiting.
 type budget struct {
 	limit   int
 	bytes   prometheus.Gauge
@@ -26,14 +26,16 @@ type budget struct {
 	byCallers map[callers]int // no entry is 0
 }
 
-// callers is a group of callers that shares a part of a budget.
+// callers is a group of callers that shares a part of a budget: guests, the users of an app, its App
+// Server, or the guests of a site.
 type callers struct {
 	app  int64 // apps.id, 0 for guests
 	kind auth.Kind
+	site string
 }
 
-func newBudget(limit int, m *metrics) *budget {
-	return &budget{limit: limit, bytes: m.receiving, refused: m.receivingRefused, byCallers: make(map[callers]int)}
+func newBudget(limit int, bytes prometheus.Gauge, refused prometheus.Counter) *budget {
+	return &budget{limit: limit, bytes: bytes, refused: refused, byCallers: make(map[callers]int)}
 }
 
 // reserve returns an empty reservation for the caller; p is nil for a guest.
@@ -41,7 +43,7 @@ func (b *budget) reserve(p *auth.Principal) reservation {
 	if p == nil {
 		return reservation{budget: b}
 	}
-	return reservation{budget: b, callers: callers{p.AppID(), p.Kind}}
+	return reservation{budget: b, callers: callers{app: p.AppID(), kind: p.Kind}}
 }
 
 // errBusy refuses a body or a message that does not fit into the budget.
@@ -64,12 +66,20 @@ func (r *reservation) extend(size int) error {
 	b := r.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.total+more > b.limit || b.byCallers[r.callers]+more > b.limit/4 {
+	if b.total+more > b.limit || b.byCallers[r.callers]+more > b.share(r.callers) {
 		b.refused.Inc()
 		return errBusy
 	}
 	r.add(more)
 	return nil
+}
+
+// share returns how many bytes a group of callers may use.
+func (b *budget) share(c callers) int {
+	if c == (callers{}) {
+		return b.limit / 8 // guests that send
+	}
+	return b.limit / 4
 }
 
 // release returns all reserved bytes to the budget.

@@ -170,7 +170,7 @@ func TestBody_SlowGuests(t *testing.T) {
 	until(t, "each guest to be refused or to have its reservation", func() bool {
 		return w.reserved() == (guests-int(testutil.ToFloat64(refused)))*(bytes-freeBytes)
 	})
-	if got, most := w.reserved(), w.server.cfg.Limits.ReceivingBytes/4; got > most || got < most/2 {
+	if got, most := w.reserved(), w.server.cfg.Limits.ReceivingBytes/8; got > most || got < most/2 {
 		t.Errorf("%d bytes are reserved, at most %d may be", got, most)
 	}
 	if took := memory() - before; took > 200<<20 {
@@ -202,10 +202,13 @@ func TestBody_SlowGuests(t *testing.T) {
 // TestBudget_Shares fills the shares one by one.
 func TestBudget_Shares(t *testing.T) {
 	w := newWorld(t, worldOptions{})
-	b := newBudget(400, w.server.metrics)
+	b := newBudget(400, w.server.metrics.receiving, w.server.metrics.receivingRefused)
 	principal := func(token string) *auth.Principal {
-		if token == "" {
+		switch token {
+		case "":
 			return nil
+		case "rest":
+			return &auth.Principal{Kind: auth.AppServer, App: &models.App{ID: 1 << 39}}
 		}
 		p, err := w.auth.Authenticate(t.Context(), "Bearer "+token)
 		if err != nil {
@@ -224,9 +227,9 @@ func TestBudget_Shares(t *testing.T) {
 		bytes int
 		fits  bool
 	}{
-		{"", 60, true}, {"", 41, false}, {"", 40, true}, {"", 1, false}, {"", 0, true},
+		{"", 30, true}, {"", 21, false}, {"", 20, true}, {"", 1, false}, {"", 0, true},
 		{"u0", 100, true}, {"u1", 1, false}, {"app", 100, true}, {"app", 1, false},
-		{"other", 101, false}, {"other", 100, true},
+		{"other", 101, false}, {"other", 100, true}, {"rest", 50, true},
 	} {
 		if err := extend(c.token, c.bytes); (err == nil) != c.fits {
 			t.Errorf("token %q, %d bytes: %v", c.token, c.bytes, err)
@@ -244,7 +247,7 @@ func TestBudget_Shares(t *testing.T) {
 		t.Errorf("after all releases: %d bytes, %v", b.total, b.byCallers)
 	}
 	guest, again := b.reserve(nil), b.reserve(&auth.Principal{})
-	if guest.extend(freeBytes+100) != nil || again.extend(freeBytes+1) == nil {
+	if guest.extend(freeBytes+50) != nil || again.extend(freeBytes+1) == nil {
 		t.Error("a guest over HTTP and one over WebSocket do not share a part")
 	}
 }
@@ -264,7 +267,7 @@ func (c *client) part(claimed, sent int) {
 
 // TestWebSocket_BudgetBeforeAcknowledgement has clients that send large messages as their first.
 func TestWebSocket_BudgetBeforeAcknowledgement(t *testing.T) {
-	w := newWorld(t, worldOptions{limits: Limits{ReceivingBytes: 256 << 10}})
+	w := newWorld(t, worldOptions{limits: Limits{ReceivingBytes: 512 << 10}})
 	tooBig := w.dial()
 	tooBig.part(64<<10+1, 0)
 	tooBig.expectClose(1009)

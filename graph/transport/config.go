@@ -98,9 +98,9 @@ type Limits struct {
 	// ReceivingBytes limits the memory of all bodies and messages that are being received. The
 	// default is 64 MiB.
 	ReceivingBytes int
-	// GuestWorkBytes limits the memory that the operations of guests take during execution, as
-	// estimated from their length; others wait. The default is 12 MiB.
-	GuestWorkBytes int
+	// GuestResponseBytes limits the memory of the responses to guests that are being sent, a
+	// quarter of it for each site. The default is 8 MiB.
+	GuestResponseBytes int
 	// MessageTimeout is how long a WebSocket message of more than 4 KiB may take to arrive. The
 	// default is 30 s.
 	MessageTimeout time.Duration
@@ -133,7 +133,7 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.MessageBytes, 1<<20)
 	setDefault(&l.GuestBytes, 64<<10)
 	setDefault(&l.ReceivingBytes, 64<<20)
-	setDefault(&l.GuestWorkBytes, 12<<20)
+	setDefault(&l.GuestResponseBytes, 8<<20)
 	setDefault(&l.MessageTimeout, 30*time.Second)
 	setDefault(&l.PersistedBytes, 16<<20)
 	setDefault(&l.InitTimeout, 10*time.Second)

@@ -27,6 +27,9 @@ const allowedMethods = "GET, POST, OPTIONS"
 // statusClientGone is the status counted for an exchange whose client left before the response.
 const statusClientGone = 499
 
+// statusBusy asks the client to try again.
+const statusBusy = http.StatusServiceUnavailable
+
 // exchange is one HTTP request and its response.
 type exchange struct {
 	server *Server
@@ -42,8 +45,10 @@ type exchange struct {
 	operation string
 	status    int
 
-	// leave releases the room of a guest's operation; nil for other callers.
-	leave func()
+	// leave releases the place of a guest's operation, and sending counts the response to it. leave
+	// is nil for other callers.
+	leave   func()
+	sending reservation
 
 	// mu orders the handler and the timer of await.
 	mu sync.Mutex
@@ -160,39 +165,25 @@ func (x *exchange) confirmed(then func()) {
 	}
 }
 
-// params reads the operation. For a guest it returns once there is room to execute the operation,
-// and counts the body as being received until then.
+// params reads the operation. For a guest it waits for a place before it parses anything, and
+// counts the body as being received until then.
 func (x *exchange) params() (*graphql.RawParams, *badRequest) {
 	read := graphql.TraceTiming{Start: x.began}
 	var params *graphql.RawParams
 	var refused *badRequest
-	principal := auth.From(x.ctx)
 	if x.r.Method == http.MethodGet {
-		params, refused = getParams(x.r.URL.RawQuery)
+		if refused = x.enter(len(x.r.URL.RawQuery)); refused == nil {
+			params, refused = getParams(x.r.URL.RawQuery)
+		}
 	} else {
-		reserved := x.server.budget.reserve(principal)
-		defer reserved.release()
-		params, refused = postParams(x.w, x.r, int64(x.server.cfg.Limits.messageBytes(principal)), &reserved)
+		params, refused = x.postParams()
 	}
 	if refused == nil {
 		read.End = time.Now()
 		params.Headers, params.ReadTime = x.r.Header, read
 		refused = x.server.complete(x.ctx, params)
 	}
-	if refused == nil && principal.Kind == auth.Guest {
-		refused = x.enter(len(params.Query))
-	}
 	return params, refused
-}
-
-// enter waits for the room that a guest's operation with a document of that length needs.
-func (x *exchange) enter(document int) *badRequest {
-	leave, err := x.server.guests.enter(x.ctx, document)
-	if err != nil {
-		return &badRequest{status: http.StatusServiceUnavailable, cause: errManyGuests}
-	}
-	x.leave = leave
-	return nil
 }
 
 // execute runs the operation in the form that the caller accepts.
@@ -248,17 +239,23 @@ func (x *exchange) once(opCtx *graphql.OperationContext) {
 		x.status = statusClientGone
 		return
 	}
+	confirmed := false
 	x.confirmed(func() {
+		confirmed = true
 		x.server.persisted.store(ctx, opCtx)
-		switch {
-		case resp == nil:
-			x.fail(context.Cause(ctx))
-		case x.accept.streamFirst:
-			x.streamOnce(resp)
-		default:
-			x.respond(resp)
-		}
 	})
+	if !confirmed {
+		return
+	}
+	// From here on opCtx is not used, so that the document is not kept while the response is sent.
+	switch {
+	case resp == nil:
+		x.fail(context.Cause(ctx))
+	case x.accept.streamFirst:
+		x.streamOnce(resp)
+	default:
+		x.respond(resp)
+	}
 }
 
 // isValidation reports whether a document was parsed but did not validate.
@@ -352,8 +349,10 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 	body := bodies.Get().(*bytes.Buffer)
 	defer release(body)
 	writeResponse(body, resp)
-	if x.leave != nil {
-		x.leave() // a guest that reads slowly does not keep others waiting
+	if !x.executed(body.Len()) {
+		body.Reset()
+		status = statusBusy
+		writeResponse(body, x.server.failure(x.ctx, errManyGuests))
 	}
 	h := x.w.Header()
 	h["Content-Type"] = contentTypes[media]
@@ -375,6 +374,7 @@ func (x *exchange) write(status int, resp *graphql.Response) {
 func (x *exchange) finish() {
 	if x.leave != nil {
 		defer x.leave()
+		defer x.sending.release()
 	}
 	if cause := recover(); cause != nil {
 		if cause == http.ErrAbortHandler || x.status != 0 {

@@ -236,7 +236,8 @@ func (spaces) Read(p []byte) (int, error) {
 func TestPostParams_CompressedBySecondLine(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`{"query":"{who}"}`))
 	r.Header = http.Header{"Content-Type": {mediaJSON}, "Content-Encoding": {"identity", "gzip"}}
-	if _, refused := postParams(httptest.NewRecorder(), r, 1<<20, new(reservation)); refused == nil || refused.status != http.StatusUnsupportedMediaType {
+	x := &exchange{w: httptest.NewRecorder(), r: r}
+	if _, refused := x.postParams(); refused == nil || refused.status != http.StatusUnsupportedMediaType {
 		t.Errorf("got %+v, want status 415", refused)
 	}
 }

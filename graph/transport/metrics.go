@@ -9,17 +9,18 @@ import (
 )
 
 type metrics struct {
-	connections      prometheus.Gauge
-	streams          prometheus.Gauge
-	subscriptions    prometheus.Gauge
-	closes           *prometheus.CounterVec
-	requests         *prometheus.CounterVec
-	receiving        prometheus.Gauge
-	receivingRefused prometheus.Counter
-	guestsRefused    prometheus.Counter
-	persisted        *prometheus.CounterVec
-	persistedBytes   prometheus.Gauge
-	seconds          map[ast.Operation]prometheus.Observer
+	connections           prometheus.Gauge
+	streams               prometheus.Gauge
+	subscriptions         prometheus.Gauge
+	closes                *prometheus.CounterVec
+	requests              *prometheus.CounterVec
+	receiving             prometheus.Gauge
+	receivingRefused      prometheus.Counter
+	guestResponses        prometheus.Gauge
+	guestResponsesRefused prometheus.Counter
+	persisted             *prometheus.CounterVec
+	persistedBytes        prometheus.Gauge
+	seconds               map[ast.Operation]prometheus.Observer
 }
 
 // newMetrics creates the transports' metrics and registers them if registry is not nil.
@@ -51,8 +52,11 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		receivingRefused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "rollcall_receiving_refused_total", Help: "Bodies and messages refused because too many are being received.",
 		}),
-		guestsRefused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "rollcall_guest_operations_refused_total", Help: "Operations of guests refused because too many others were executed.",
+		guestResponses: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "rollcall_guest_response_bytes", Help: "Memory reserved for responses to guests that are being sent.",
+		}),
+		guestResponsesRefused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "rollcall_guest_responses_refused_total", Help: "Responses to guests replaced by an error because too many are being sent.",
 		}),
 		persisted: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "rollcall_persisted_queries_total", Help: "Persisted queries by result: found, not_found or stored.",
@@ -66,7 +70,7 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 		m.seconds[kind] = seconds.WithLabelValues(string(kind))
 	}
 	if registry != nil {
-		registry.MustRegister(m.connections, m.streams, m.subscriptions, m.closes, m.requests, m.receiving, m.receivingRefused, m.guestsRefused,
+		registry.MustRegister(m.connections, m.streams, m.subscriptions, m.closes, m.requests, m.receiving, m.receivingRefused, m.guestResponses, m.guestResponsesRefused,
 			m.persisted, m.persistedBytes, seconds)
 	}
 	return m

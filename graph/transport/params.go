@@ -17,6 +17,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/tidwall/gjson"
 
+	"rollcall/graph/auth"
 	"rollcall/internal/fault"
 	"rollcall/internal/httpheader"
 )
@@ -35,20 +36,25 @@ func bad(status int, format string, args ...any) *badRequest {
 	return &badRequest{status: status, cause: fault.New(codeBadRequest, format, args...)}
 }
 
-// postParams reads the operation from a POST's body. The body's memory counts toward reserved until
-// postParams returns.
-func postParams(w http.ResponseWriter, r *http.Request, limit int64, reserved *reservation) (*graphql.RawParams, *badRequest) {
-	if refused := jsonBody(r.Header.Get("Content-Type")); refused != nil {
+// postParams reads the operation from a POST's body.
+func (x *exchange) postParams() (*graphql.RawParams, *badRequest) {
+	if refused := jsonBody(x.r.Header.Get("Content-Type")); refused != nil {
 		return nil, refused
 	}
-	for coding := range httpheader.Elements(r.Header, "Content-Encoding") {
+	for coding := range httpheader.Elements(x.r.Header, "Content-Encoding") {
 		if !strings.EqualFold(coding, "identity") {
 			return nil, bad(http.StatusUnsupportedMediaType, "the body must not be compressed")
 		}
 	}
+	principal := auth.From(x.ctx)
+	reserved := x.server.budget.reserve(principal)
+	defer reserved.release()
 	body := bodies.Get().(*bytes.Buffer)
 	defer release(body)
-	if refused := readBody(body, w, r, limit, reserved); refused != nil {
+	if refused := readBody(body, x.w, x.r, int64(x.server.cfg.Limits.messageBytes(principal)), &reserved); refused != nil {
+		return nil, refused
+	}
+	if refused := x.enter(body.Len()); refused != nil {
 		return nil, refused
 	}
 	return jsonParams(body.Bytes())

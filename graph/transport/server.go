@@ -29,7 +29,7 @@ type Server struct {
 	shapes  shapes
 	metrics *metrics
 	budget  *budget
-	guests  *guestWork
+	guests  *guests
 	// persisted is nil if persisted queries are switched off.
 	persisted *persistedQueries
 	log       *slog.Logger
@@ -77,8 +77,8 @@ func New(cfg Config) *Server {
 			closeTimeout: cfg.Limits.CloseTimeout,
 			fenceTimeout: cfg.Limits.FenceTimeout,
 		},
-		budget:    newBudget(cfg.Limits.ReceivingBytes, m),
-		guests:    newGuestWork(&cfg.Limits, m),
+		budget:    newBudget(cfg.Limits.ReceivingBytes, m.receiving, m.receivingRefused),
+		guests:    newGuests(&cfg.Limits, m, cfg.Metrics),
 		workers:   newWorkers(),
 		addresses: newAddresses(&cfg),
 		conns:     make(map[*conn]struct{}),

@@ -70,8 +70,12 @@ func (x *exchange) streamOnce(resp *graphql.Response) {
 		x.respond(resp)
 		return
 	}
-	x.beginStream()
 	body := slices.Concat([]byte(sseNextHead), encodeResponse(resp), []byte(sseTail+sseComplete))
+	if !x.executed(len(body)) {
+		x.fail(errManyGuests)
+		return
+	}
+	x.beginStream()
 	if _, err := x.w.Write(body); err != nil {
 		x.status = statusClientGone
 	}

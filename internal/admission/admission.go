@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"rollcall/internal/fault"
 )
 
 // Limits bound the reads of a Gate.
@@ -27,39 +25,50 @@ type Limits struct {
 	Patience time.Duration
 }
 
-// Gate admits slow reads. It is safe for concurrent use.
-type Gate struct {
+// Kind describes the readers of a Gate.
+type Kind struct {
+	// Metric begins the names of the metrics, as in rollcall_slow_reads; Help names the readers in
+	// their descriptions.
+	Metric, Help string
+	// Refusal returns the error for a reader that gets no place, which may try again after that time.
+	Refusal func(after time.Duration) error
+}
+
+// Gate admits readers. K identifies their classes. It is safe for concurrent use.
+type Gate[K comparable] struct {
 	limits  Limits
+	kind    Kind
 	refused prometheus.Counter
 
 	mu      sync.Mutex
 	running int
 	waiting int
-	classes map[int64]*class
-	// queue has the classes with waiting readers, the next in turn first.
-	queue []*class
+	classes map[K]*class[K]
+	// queue has the classes with readers that wait, the next in turn first.
+	queue []*class[K]
 }
 
 // class is the readers of one kind. It exists while there are any.
-type class struct {
-	key     int64
+type class[K comparable] struct {
+	key     K
 	running int
 	waiting []chan struct{} // each is closed when its reader has a place
 }
 
-// New returns a Gate with these limits, which must all be positive.
-func New(limits Limits) *Gate {
-	return &Gate{
+// New returns a Gate for readers of that kind with these limits, which must all be positive.
+func New[K comparable](limits Limits, kind Kind) *Gate[K] {
+	return &Gate[K]{
 		limits: limits,
+		kind:   kind,
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "rollcall_slow_reads_refused_total", Help: "Searches and counts refused because too many wait.",
+			Name: kind.Metric + "_refused_total", Help: kind.Help + " refused because too many wait.",
 		}),
-		classes: make(map[int64]*class),
+		classes: make(map[K]*class[K]),
 	}
 }
 
 // Observe registers the Gate's metrics.
-func (g *Gate) Observe(r prometheus.Registerer) {
+func (g *Gate[K]) Observe(r prometheus.Registerer) {
 	gauge := func(name, help string, n *int) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
 			g.mu.Lock()
@@ -68,21 +77,21 @@ func (g *Gate) Observe(r prometheus.Registerer) {
 		})
 	}
 	r.MustRegister(g.refused,
-		gauge("rollcall_slow_reads_running", "Searches and counts that are running.", &g.running),
-		gauge("rollcall_slow_reads_waiting", "Searches and counts that wait for others to end.", &g.waiting))
+		gauge(g.kind.Metric+"_running", g.kind.Help+" that are running.", &g.running),
+		gauge(g.kind.Metric+"_waiting", g.kind.Help+" that wait for others to end.", &g.waiting))
 }
 
 // Enter waits for a place for a reader of the class. The reader must call leave once when it has
-// ended. Enter returns ctx's error, or fault.RateLimited with retryAfterMs if too many readers wait
-// or if no place becomes free in time.
-func (g *Gate) Enter(ctx context.Context, key int64) (leave func(), err error) {
+// ended. Enter returns ctx's error, or the Kind's refusal if too many readers wait or if no place
+// becomes free in time.
+func (g *Gate[K]) Enter(ctx context.Context, key K) (leave func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	g.mu.Lock()
 	c := g.classes[key]
 	if c == nil {
-		c = &class{key: key}
+		c = &class[K]{key: key}
 		g.classes[key] = c
 	}
 	leave = func() { g.leave(c) }
@@ -121,28 +130,27 @@ func (g *Gate) Enter(ctx context.Context, key int64) (leave func(), err error) {
 	return nil, err
 }
 
-// refuse returns the error for a reader that gets no place.
-func (g *Gate) refuse() error {
+// refuse counts a reader that gets no place, and returns its error.
+func (g *Gate[K]) refuse() error {
 	g.refused.Inc()
-	ms := g.limits.Patience.Milliseconds()
-	return fault.New(fault.RateLimited, "too many searches and counts are running; try again in %d ms", ms).With("retryAfterMs", ms)
+	return g.kind.Refusal(g.limits.Patience)
 }
 
 // start gives a reader a place. The caller holds the mutex, as for all methods below unless they say
 // otherwise.
-func (g *Gate) start(c *class) {
+func (g *Gate[K]) start(c *class[K]) {
 	g.running++
 	c.running++
 }
 
 // leave frees the place of a reader of the class. The caller does not hold the mutex.
-func (g *Gate) leave(c *class) {
+func (g *Gate[K]) leave(c *class[K]) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.running--
 	c.running--
 	for g.running < g.limits.Running {
-		next := slices.IndexFunc(g.queue, func(c *class) bool { return c.running < g.limits.RunningEach })
+		next := slices.IndexFunc(g.queue, func(c *class[K]) bool { return c.running < g.limits.RunningEach })
 		if next < 0 {
 			break
 		}
@@ -153,7 +161,7 @@ func (g *Gate) leave(c *class) {
 
 // admit gives a place to the first reader of the class at i in the queue. The class goes to the end
 // of the queue if it has others.
-func (g *Gate) admit(i int) {
+func (g *Gate[K]) admit(i int) {
 	c := g.queue[i]
 	g.queue = slices.Delete(g.queue, i, i+1)
 	close(c.waiting[0])
@@ -167,7 +175,7 @@ func (g *Gate) admit(i int) {
 
 // giveUp ends the reader's wait, and reports whether it has got no place. The caller does not hold
 // the mutex.
-func (g *Gate) giveUp(c *class, place chan struct{}) bool {
+func (g *Gate[K]) giveUp(c *class[K], place chan struct{}) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	i := slices.Index(c.waiting, place)
@@ -177,14 +185,14 @@ func (g *Gate) giveUp(c *class, place chan struct{}) bool {
 	c.waiting = slices.Delete(c.waiting, i, i+1)
 	g.waiting--
 	if len(c.waiting) == 0 {
-		g.queue = slices.DeleteFunc(g.queue, func(other *class) bool { return other == c })
+		g.queue = slices.DeleteFunc(g.queue, func(other *class[K]) bool { return other == c })
 		g.forget(c)
 	}
 	return true
 }
 
 // forget removes a class without readers.
-func (g *Gate) forget(c *class) {
+func (g *Gate[K]) forget(c *class[K]) {
 	if c.running == 0 && len(c.waiting) == 0 {
 		delete(g.classes, c.key)
 	}

@@ -19,6 +19,13 @@ import (
 
 var limits = admission.Limits{Running: 3, RunningEach: 2, WaitingEach: 4, Patience: 5 * time.Second}
 
+var kind = admission.Kind{
+	Metric: "rollcall_readers", Help: "Readers",
+	Refusal: func(after time.Duration) error {
+		return fault.New(fault.RateLimited, "try again").With("retryAfterMs", after.Milliseconds())
+	},
+}
+
 // reader is one call of Enter.
 type reader struct {
 	leave func()
@@ -28,7 +35,7 @@ type reader struct {
 }
 
 // enter begins a reader and waits until it has a place, waits for one, or is refused.
-func enter(ctx context.Context, g *admission.Gate, class int64) *reader {
+func enter(ctx context.Context, g *admission.Gate[int64], class int64) *reader {
 	r := &reader{}
 	go func() {
 		r.leave, r.err = g.Enter(ctx, class)
@@ -42,7 +49,7 @@ func (r *reader) hasPlace() bool { return r.done && r.err == nil }
 
 func TestGate_ClassHasOnlyItsShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := admission.New(limits)
+		g := admission.New[int64](limits, kind)
 		ctx := t.Context()
 		var greedy []*reader
 		for range 5 {
@@ -71,7 +78,7 @@ func TestGate_ClassHasOnlyItsShare(t *testing.T) {
 
 func TestGate_ClassesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := admission.New(admission.Limits{Running: 1, RunningEach: 1, WaitingEach: 4, Patience: time.Minute})
+		g := admission.New[int64](admission.Limits{Running: 1, RunningEach: 1, WaitingEach: 4, Patience: time.Minute}, kind)
 		holder := enter(t.Context(), g, 9)
 		var order []int64
 		var all sync.WaitGroup
@@ -97,7 +104,7 @@ func TestGate_ClassesTakeTurns(t *testing.T) {
 
 func TestGate_RefusesWhoeverWouldWaitTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := admission.New(limits)
+		g := admission.New[int64](limits, kind)
 		registry := prometheus.NewRegistry()
 		g.Observe(registry)
 		wantRefused := func(r *reader) {
@@ -130,7 +137,7 @@ func TestGate_RefusesWhoeverWouldWaitTooLong(t *testing.T) {
 
 func TestGate_EndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := admission.New(limits)
+		g := admission.New[int64](limits, kind)
 		a, b := enter(t.Context(), g, 1), enter(t.Context(), g, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		gone, next := enter(ctx, g, 1), enter(t.Context(), g, 1)
@@ -156,7 +163,7 @@ func TestGate_EndsWithTheContext(t *testing.T) {
 // free again at the end.
 func TestGate_KeepsItsLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := admission.New(limits)
+		g := admission.New[int64](limits, kind)
 		var running atomic.Int64
 		var each [5]atomic.Int64
 		var all sync.WaitGroup

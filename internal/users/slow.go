@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/admission"
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -39,6 +40,17 @@ func slowReadLimits(db *database.DB) admission.Limits {
 		limits.RunningEach = min(slowReadsEach, limits.Running)
 	}
 	return limits
+}
+
+// newSlowReads returns the gate of slow reads, whose classes are apps.id and operatorClass.
+func newSlowReads(limits admission.Limits) *admission.Gate[int64] {
+	return admission.New[int64](limits, admission.Kind{
+		Metric: "rollcall_slow_reads", Help: "Searches and counts",
+		Refusal: func(after time.Duration) error {
+			ms := after.Milliseconds()
+			return fault.New(fault.RateLimited, "too many searches and counts are running; try again in %d ms", ms).With("retryAfterMs", ms)
+		},
+	})
 }
 
 // ForOperators returns s for the console: its slow reads take no place from the apps that they read.

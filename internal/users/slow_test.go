@@ -16,7 +16,7 @@ import (
 // and of operators.
 func TestSlowReads_TakePlacesOfTheirAppOnly(t *testing.T) {
 	each(t, func(w *world) {
-		w.users.slow = admission.New(admission.Limits{Running: 4, RunningEach: 2, WaitingEach: 1, Patience: time.Minute})
+		w.users.slow = newSlowReads(admission.Limits{Running: 4, RunningEach: 2, WaitingEach: 1, Patience: time.Minute})
 		other := w.newApp("other", models.EnvironmentDevelopment, models.EditionFlagship)
 		w.register(w.app, "ann")
 		ctx := context.Background()

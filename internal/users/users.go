@@ -30,7 +30,7 @@ type Service struct {
 	reach  reach
 	counts *headcount.Counter
 	// slow bounds the slow reads, which are operators' if forOperators.
-	slow         *admission.Gate
+	slow         *admission.Gate[int64]
 	forOperators bool
 
 	fetchByExternalID func(ctx context.Context, keys []externalKey) (map[externalKey]*models.User, error)
@@ -52,7 +52,7 @@ type externalKey struct {
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock func() time.Time) *Service {
 	s := &Service{
 		db: db, bus: b, keys: keys, eraser: eraser, clock: clock,
-		reach: reach{SearchIDs, SearchNames}, counts: new(headcount.Counter), slow: admission.New(slowReadLimits(db)),
+		reach: reach{SearchIDs, SearchNames}, counts: new(headcount.Counter), slow: newSlowReads(slowReadLimits(db)),
 	}
 	s.fetchByExternalID = database.Fetcher(db, byExternalID(db))
 	s.byExternalID = coalescer(s.fetchByExternalID)
