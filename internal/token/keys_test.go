@@ -394,3 +394,28 @@ func TestRotate_ClockSetBack(t *testing.T) {
 		t.Error("the new key does not sign")
 	}
 }
+
+// TestRetire_OthersExpire: a key is not retired if all others end by themselves, which would leave
+// none to sign.
+func TestRetire_OthersExpire(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		a := openNode(t, db, "", 0)
+		old := a.signer(a.now()).id
+		overlap := 15 * time.Second
+		newer := a.rotate(&overlap)
+		retire := func(id, configured string) error {
+			return db.Tx(t.Context(), func(tx *gorm.DB) error { return Retire(tx, id, configured, a.now()) })
+		}
+		var refusal *fault.Error
+		if err := retire(newer, ""); !errors.As(err, &refusal) || refusal.Extensions["rule"] != "last" {
+			t.Errorf("retiring the only key that stays: %v", err)
+		}
+		if err := retire(old, ""); err != nil {
+			t.Errorf("retiring a key that ends by itself: %v", err)
+		}
+		last := a.rotate(&overlap)
+		if err := retire(last, strings.Repeat("k", 32)); err != nil {
+			t.Errorf("retiring the only key that stays besides a configured one: %v", err)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -88,7 +89,8 @@ func Rotate(tx *gorm.DB, keys atrest.Keys, overlap *time.Duration, now models.Ti
 }
 
 // Retire deletes a stored key in tx, which ends its tokens. It returns INVALID_ARGUMENT if there is
-// no such key, or if it is the last one and none is configured.
+// no such key, or if without it no key would stay: none is configured, and the other stored ones
+// retire by themselves.
 func Retire(tx *gorm.DB, id, configured string, now models.Time) error {
 	keys, err := parseConfigured(configured)
 	if err != nil {
@@ -104,16 +106,15 @@ func Retire(tx *gorm.DB, id, configured string, now models.Time) error {
 		return err
 	}
 	rows = live(rows, now)
-	for _, row := range rows {
-		if row.ID != id {
-			continue
-		}
-		if len(rows) == 1 && len(keys) == 0 {
-			return fault.Invalid("id", "last", "the key %q is the only one: rotate first", id)
-		}
-		return tx.Delete(&row).Error
+	at := slices.IndexFunc(rows, func(row models.TokenKey) bool { return row.ID == id })
+	if at < 0 {
+		return fault.Invalid("id", "exists", "there is no stored key %q", id)
 	}
-	return fault.Invalid("id", "exists", "there is no stored key %q", id)
+	stays := func(row models.TokenKey) bool { return row.ID != id && row.RetiresAt == nil }
+	if len(keys) == 0 && !slices.ContainsFunc(rows, stays) {
+		return fault.Invalid("id", "last", "without the key %q none would be left to sign tokens: rotate first", id)
+	}
+	return tx.Delete(&rows[at]).Error
 }
 
 // place is where a key's secret is stored, for atrest.
