@@ -145,3 +145,34 @@ func TestSlowReads_LeaveOthersAlone(t *testing.T) {
 	release()
 	all.Wait()
 }
+
+// TestTimeout_OverBeforeTheStart: an operation whose time is over before it starts is refused like
+// one that takes too long, whatever it is and however it was sent.
+func TestTimeout_OverBeforeTheStart(t *testing.T) {
+	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
+	server, ann := w.Bearer(graphtest.AppServer), w.Bearer("ann")
+	w.Timeout = time.Nanosecond
+	w.Restart()
+	check := func(name string, r graphtest.Response) {
+		t.Helper()
+		if r.Code() != "UNAVAILABLE" || !strings.Contains(r.Errors[0].Message, "took too long") {
+			t.Errorf("%s: %d %s; want UNAVAILABLE, because it took too long", name, r.Status, r.Body)
+		}
+	}
+	for name, query := range map[string]string{
+		"a query":    `{ app { name } }`,
+		"a mutation": `mutation { updateUser(input: {id: "ann", name: "Ann 2"}) { name } }`,
+	} {
+		r := w.Do(server, query, nil)
+		check(name, *r)
+		if r.Status != 503 {
+			t.Errorf("%s: status %d", name, r.Status)
+		}
+	}
+	live := w.Socket(ann)
+	check("over a WebSocket", live.Do(`{ me { id } }`, nil))
+	check("a subscription", live.Subscribe(`subscription { statusChanged { presence } }`, nil).Next())
+	if log := w.Log.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, `"level":"ERROR"`) {
+		t.Errorf("logged: %s", log)
+	}
+}

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
 	"rollcall/graph/selection"
+	"rollcall/graph/stream"
 )
 
 // Options configure the execution of operations.
@@ -127,7 +129,12 @@ func (e *Executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 	responses, ctx := e.Executor.DispatchOperation(run, op)
 	return func(ctx context.Context) *graphql.Response {
 		defer run.stop()
-		resp := e.bound(ctx, run, responses(ctx))
+		resp := responses(ctx)
+		if resp == nil && !stream.Started(ctx) && errors.Is(run.Err(), context.DeadlineExceeded) {
+			// gqlgen does not begin an execution whose time is over.
+			resp = &graphql.Response{Errors: gqlerror.List{e.present(ctx, context.DeadlineExceeded)}}
+		}
+		resp = e.bound(ctx, run, resp)
 		if run.late.Load() {
 			e.timedOut.Inc()
 		}

@@ -48,6 +48,12 @@ func WithStart(ctx context.Context, start *Start) context.Context {
 	return context.WithValue(ctx, startKey{}, start)
 }
 
+// Started reports whether a resolver has registered the sink of ctx's Start.
+func Started(ctx context.Context) bool {
+	start, ok := ctx.Value(startKey{}).(*Start)
+	return ok && start.Started()
+}
+
 // WithEvent returns a copy of ctx in which subscription resolvers yield ev and end.
 func WithEvent(ctx context.Context, ev *fanout.Event) context.Context {
 	return context.WithValue(ctx, eventKey{}, ev)
