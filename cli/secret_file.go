@@ -18,7 +18,8 @@ func isSecret(flag *kong.Flag) bool { return flag.Tag.Has(secretTag) && len(flag
 func fileSetting(flag *kong.Flag) string { return flag.Envs[0] + "_FILE" }
 
 // secretFromFile returns the content of the file that holds the setting, without line ends at its
-// end; nil: no file is named. A flag wins over the file.
+// end, or nil if no file is named. It refuses an empty file: the setting would count as not set. A
+// flag wins over the file.
 func secretFromFile(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !isSecret(flag) {
 		return nil, nil
@@ -34,5 +35,9 @@ func secretFromFile(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return strings.TrimRight(string(text), "\r\n"), nil
+	secret := strings.TrimRight(string(text), "\r\n")
+	if strings.TrimSpace(secret) == "" {
+		return nil, fmt.Errorf("%s: the file %s is empty", name, path)
+	}
+	return secret, nil
 }

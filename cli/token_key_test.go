@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,5 +175,33 @@ func TestSecretFiles(t *testing.T) {
 	}
 	if status, out, errs := run(t, "", "app", "list"); status != 0 || !strings.Contains(out, "demo-production") {
 		t.Errorf("status %d, %s, %s", status, out, errs)
+	}
+}
+
+// TestSecretFiles_Empty: a file without a secret is refused; the setting would count as not set.
+func TestSecretFiles_Empty(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	for _, name := range []string{
+		"ROLLCALL_TOKEN_KEY", "ROLLCALL_DATABASE_KEY", "ROLLCALL_DATABASE_URL", "ROLLCALL_REDIS_URL", "ROLLCALL_ADMIN_PASSWORD",
+	} {
+		for _, text := range []string{"", "\n", " \t\r\n"} {
+			t.Run(name, func(t *testing.T) {
+				if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if name != "ROLLCALL_DATABASE_URL" {
+					t.Setenv("ROLLCALL_DATABASE_URL", "sqlite:"+filepath.Join(t.TempDir(), "rollcall.db"))
+				}
+				t.Setenv(name+"_FILE", file)
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				var errs testenv.Log
+				status := Run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "--ops-listen="},
+					Streams{In: strings.NewReader(""), Out: io.Discard, Err: &errs})
+				if status != 2 || !strings.Contains(errs.String(), name+"_FILE") || !strings.Contains(errs.String(), file+" is empty") {
+					t.Errorf("%q: status %d, %s", text, status, errs.String())
+				}
+			})
+		}
 	}
 }
