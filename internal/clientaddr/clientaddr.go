@@ -25,7 +25,7 @@ func (r *Resolver) Address(req *http.Request) string {
 	}
 	hops := strings.Split(strings.Join(req.Header.Values("X-Forwarded-For"), ","), ",")
 	for _, hop := range slices.Backward(hops) {
-		address, err := netip.ParseAddr(strings.TrimSpace(hop))
+		address, err := parseHop(strings.TrimSpace(hop))
 		if err != nil {
 			break
 		}
@@ -35,6 +35,16 @@ func (r *Resolver) Address(req *http.Request) string {
 		}
 	}
 	return peer
+}
+
+// parseHop parses an element of X-Forwarded-For: an address, or one with a port, as Azure's gateways
+// write it (192.0.2.1:80, [2001:db8::1]:80).
+func parseHop(text string) (netip.Addr, error) {
+	if address, err := netip.ParseAddr(text); err == nil {
+		return address, nil
+	}
+	withPort, err := netip.ParseAddrPort(text)
+	return withPort.Addr(), err
 }
 
 // Secure reports whether the client's connection is encrypted: here, or at a trusted proxy

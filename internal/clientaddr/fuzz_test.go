@@ -1,6 +1,7 @@
 package clientaddr
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -15,6 +16,8 @@ func FuzzForwardedFor(f *testing.F) {
 	f.Add("2001:DB8:0::1", "::ffff:198.51.100.7")
 	f.Add("fe80::1%eth0", "10.1.1.1%x")
 	f.Add("unknown", "198.51.100.7:80")
+	f.Add("[2001:db8::1]:80", "[fe80::1%x]:1, 10.2.2.2:443")
+	f.Add("198.51.100.7:x", "[198.51.100.7]:80")
 	f.Add("2001:db8::1%<b>", "10.2.2.2")
 	f.Add(",,", " ")
 	trusted := netip.MustParsePrefix("10.0.0.0/8")
@@ -34,7 +37,11 @@ func FuzzForwardedFor(f *testing.F) {
 		}
 		hops := strings.Split(first+","+second, ",")
 		for i := len(hops) - 1; i >= 0; i-- {
-			hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+			text := strings.TrimSpace(hops[i])
+			hop, err := netip.ParseAddr(text)
+			if host, _, bad := net.SplitHostPort(text); err != nil && bad == nil {
+				hop, err = netip.ParseAddr(host)
+			}
 			if err != nil {
 				t.Fatalf("%q: %q is behind %q", header, got, hops[i])
 			}
