@@ -9,9 +9,9 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"rollcall/internal/outage"
 	"rollcall/internal/redis"
 )
 
@@ -73,11 +73,9 @@ type Refusal struct {
 // Throttle counts failed attempts. Its methods may be called from any goroutine.
 type Throttle struct {
 	redis *redis.Client // nil if only this process counts
-	log   *slog.Logger
+	log   *outage.Log
 	clock func() time.Time
 	local local
-	// away reports whether the last call of Redis failed.
-	away atomic.Bool
 }
 
 // New returns a Throttle that counts in this process. clock is time.Now outside tests.
@@ -89,7 +87,7 @@ func New(clock func() time.Time) *Throttle {
 // Redis is unreachable.
 func NewShared(client *redis.Client, clock func() time.Time, log *slog.Logger) *Throttle {
 	t := New(clock)
-	t.redis, t.log = client, log
+	t.redis, t.log = client, outage.NewLog(log)
 	return t
 }
 
@@ -129,13 +127,10 @@ func (a *Attempt) takeBack(ctx context.Context, forgive bool) {
 	a.throttle.report(ctx, a.throttle.takeBackShared(context.WithoutCancel(ctx), a.keys, forgive))
 }
 
-// report logs that Redis became unreachable, or reachable again.
+// report logs that Redis could not count an attempt.
 func (t *Throttle) report(ctx context.Context, err error) {
-	switch {
-	case err != nil && ctx.Err() == nil && !t.away.Swap(true):
-		t.log.WarnContext(ctx, "failed attempts are counted only on this node until Redis is reachable again", "error", err)
-	case err == nil && t.away.Swap(false):
-		t.log.InfoContext(ctx, "failed attempts are counted in Redis again")
+	if err != nil && ctx.Err() == nil {
+		t.log.Warn(ctx, "failed attempts are counted only on this node while Redis is unreachable", "error", err)
 	}
 }
 

@@ -252,3 +252,17 @@ func TestShared_RedisAway(t *testing.T) {
 		t.Errorf("%d warnings, want 1:\n%s", n, log)
 	}
 }
+
+// TestShared_RedisFlaps: under load, calls that time out between others that succeed are counted in
+// the log, not written one by one.
+func TestShared_RedisFlaps(t *testing.T) {
+	log := &testenv.Log{}
+	throttle := NewShared(nil, time.Now, slog.New(slog.NewTextHandler(log, nil)))
+	for range 30 {
+		throttle.report(t.Context(), context.DeadlineExceeded)
+		throttle.report(t.Context(), nil)
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "level=WARN") {
+		t.Errorf("%d lines, want 1 warning:\n%s", n, log)
+	}
+}
