@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/rueidis"
 
+	"rollcall/internal/outage"
 	"rollcall/internal/redis"
 )
 
@@ -33,14 +34,14 @@ const (
 type Shared struct {
 	redis *redis.Client
 	local *Local
-	log   *slog.Logger
+	log   *outage.Log
 	// localUntil is the Unix time in ns until which Redis is not called.
 	localUntil atomic.Int64
 }
 
 // NewShared returns a Shared.
 func NewShared(client *redis.Client, log *slog.Logger) *Shared {
-	return &Shared{redis: client, local: NewLocal(time.Now), log: log}
+	return &Shared{redis: client, local: NewLocal(time.Now), log: outage.NewLog(log)}
 }
 
 // Allow implements Limiter. It returns an error only if ctx ends or if the script is faulty.
@@ -67,9 +68,7 @@ func (s *Shared) Allow(ctx context.Context, rule Rule, user int64, n int) (wait 
 	case !errors.Is(err, context.DeadlineExceeded) && !redis.Unavailable(err):
 		return 0, fmt.Errorf("counting calls in Redis: %w", err)
 	}
-	if until == 0 {
-		s.log.WarnContext(ctx, "Redis is unavailable; each node counts users' rates by itself", "error", err)
-	}
+	s.log.Warn(ctx, "Redis is unavailable; each node counts users' rates by itself", "error", err)
 	s.localUntil.Store(time.Now().Add(retryPause).UnixNano())
 	return s.local.Allow(ctx, rule, user, n)
 }
