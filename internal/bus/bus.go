@@ -1,6 +1,6 @@
-// Package bus carries what one part of the domain must tell another, so that
-// they need not import each other: users commits a ban and says AccessRevoked,
-// presence hears it and disconnects.
+// Package bus carries events between parts of the domain, so that they need not import each other.
+// For example, users commits a ban and publishes AccessRevoked; presence receives it and
+// disconnects.
 package bus
 
 import (
@@ -10,7 +10,7 @@ import (
 	"rollcall/models"
 )
 
-// Reason says why an account's connections must end.
+// Reason is why an account's connections must end.
 type Reason string
 
 // The reasons.
@@ -20,37 +20,37 @@ const (
 	ReasonDeleted     Reason = "DELETED"
 )
 
-// AccessRevoked says, after the commit, that a user may no longer be connected.
+// AccessRevoked is published after the commit that revokes a user's right to be connected.
 type AccessRevoked struct {
 	// User is the row as it was before.
 	User   *models.User
 	Reason Reason
 }
 
-// RevokedUser names a user whose access was revoked, as its app does.
+// RevokedUser names a user whose access was revoked, with the external ID.
 type RevokedUser struct {
 	AppID      int64
 	ExternalID string
 }
 
-// FriendshipChanged says, after the commit, that a user has a friend more or
-// less. Each friendship has two, one for each side. Those between the same two
-// users come in the order of their commits.
+// FriendshipChanged is published after the commit that adds or removes a friend of a user. Each
+// change of a friendship publishes two, one for each side. Those between the same two users are
+// published in the order of their commits.
 type FriendshipChanged struct {
 	// UserID and FriendID are users.id.
 	UserID, FriendID int64
-	// Friends: the two have become friends; else they are none any more.
+	// Friends is true if the two have become friends, and false if they are no longer friends.
 	Friends bool
 }
 
-// AppChanged reports, after the commit, that an app's settings or its secret have changed.
+// AppChanged is published after the commit that changes an app's settings or its secret.
 type AppChanged struct {
-	// App is the row as it is now.
+	// App is the new row.
 	App *models.App
 }
 
-// Bus hands events to everyone who listens in this process and, once it has
-// peers, messages to the other nodes of the service. The zero value works.
+// Bus sends events to all listeners in this process and, once it has peers, messages to the other
+// nodes of the service. The zero value is ready to use.
 type Bus struct {
 	accessRevoked     listeners[AccessRevoked]
 	friendshipChanged listeners[FriendshipChanged]
@@ -59,35 +59,33 @@ type Bus struct {
 	elsewhere
 }
 
-// OnAccessRevoked has fn called for every AccessRevoked from now on. It runs in
-// the goroutine that publishes, so it must not block; so do those of the other
-// events.
+// OnAccessRevoked registers fn for every later AccessRevoked. It runs in the goroutine that
+// publishes, so it must not block. The same holds for the other events.
 func (b *Bus) OnAccessRevoked(fn func(context.Context, AccessRevoked)) { b.accessRevoked.add(fn) }
 
-// PublishAccessRevoked tells every listener and returns when all have heard it,
-// so that what a caller is answered afterwards is already in force; so do those
-// for the other events.
+// PublishAccessRevoked calls every listener and returns when all have returned, so that the event
+// has taken effect before the caller responds. The same holds for the other events.
 func (b *Bus) PublishAccessRevoked(ctx context.Context, ev AccessRevoked) {
 	b.accessRevoked.tell(ctx, ev)
 }
 
-// OnFriendshipChanged has fn called for every FriendshipChanged from now on.
+// OnFriendshipChanged registers fn for every later FriendshipChanged.
 func (b *Bus) OnFriendshipChanged(fn func(context.Context, FriendshipChanged)) {
 	b.friendshipChanged.add(fn)
 }
 
-// PublishFriendshipChanged tells every listener.
+// PublishFriendshipChanged calls every listener.
 func (b *Bus) PublishFriendshipChanged(ctx context.Context, ev FriendshipChanged) {
 	b.friendshipChanged.tell(ctx, ev)
 }
 
-// OnAppChanged has fn called for every AppChanged from now on.
+// OnAppChanged registers fn for every later AppChanged.
 func (b *Bus) OnAppChanged(fn func(context.Context, AppChanged)) { b.appChanged.add(fn) }
 
-// PublishAppChanged tells every listener.
+// PublishAppChanged calls every listener.
 func (b *Bus) PublishAppChanged(ctx context.Context, ev AppChanged) { b.appChanged.tell(ctx, ev) }
 
-// listeners are those who want to hear of one kind of event.
+// listeners are the functions registered for one kind of event.
 type listeners[E any] struct {
 	mu   sync.RWMutex
 	list []func(context.Context, E)

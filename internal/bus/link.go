@@ -14,23 +14,22 @@ import (
 )
 
 const (
-	// missedSubject is the message that others are missing.
+	// missedSubject is the subject of the message that messages were lost.
 	missedSubject = "missed"
-	// outboxSize is how many messages wait for Redis at most; more are dropped, and
-	// the other nodes told so.
+	// outboxSize is the maximum number of messages that wait for Redis. More are dropped, and the
+	// other nodes are notified of that.
 	outboxSize = 10_000
-	// sendChunk is how many messages go in one write.
+	// sendChunk is how many messages are sent in one write.
 	sendChunk = 500
-	// resendPause is the time between attempts to say that messages were dropped.
+	// resendPause is the time between attempts to notify the other nodes of dropped messages.
 	resendPause = 250 * time.Millisecond
 )
 
-// Link connects a bus with those of the other nodes through Redis: the nodes hear
-// one channel.
+// Link connects a bus with those of the other nodes through one Redis channel.
 type Link struct {
 	bus    *Bus
 	redis  *redis.Client
-	node   string // tells own messages from others'
+	node   string // tells own messages from those of other nodes
 	log    *slog.Logger
 	feed   *redis.Feed
 	ctx    context.Context
@@ -39,14 +38,14 @@ type Link struct {
 
 	mu     sync.Mutex
 	outbox []string
-	// dropped: the others have missed something and do not know it yet.
+	// dropped means that messages were lost and the other nodes have not been notified yet.
 	dropped bool
 	wake    chan struct{}
 }
 
 var _ Peers = (*Link)(nil)
 
-// NewLink connects b. It is to be closed.
+// NewLink connects b. The caller must close the link.
 func NewLink(b *Bus, client *redis.Client, log *slog.Logger) *Link {
 	l := &Link{bus: b, redis: client, node: rand.Text(), log: log, wake: make(chan struct{}, 1)}
 	l.ctx, l.stop = context.WithCancel(context.Background())
@@ -56,7 +55,7 @@ func NewLink(b *Bus, client *redis.Client, log *slog.Logger) *Link {
 	return l
 }
 
-// Close sends what waits, once, and ends the link.
+// Close sends the waiting messages, once, and ends the link.
 func (l *Link) Close() {
 	l.stop()
 	l.sender.Wait()
@@ -65,12 +64,12 @@ func (l *Link) Close() {
 	l.feed.Close()
 }
 
-// Settle waits until messages of other nodes are heard.
+// Settle waits until the link receives messages of other nodes.
 func (l *Link) Settle(ctx context.Context) error { return l.feed.Settle(ctx) }
 
 func (l *Link) channel() string { return l.redis.Key("bus") }
 
-// Send is Peers'.
+// Send implements Peers.
 func (l *Link) Send(subject string, body []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,7 +81,7 @@ func (l *Link) Send(subject string, body []byte) {
 	l.signal()
 }
 
-// Missed is Peers'.
+// Missed implements Peers.
 func (l *Link) Missed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,7 +113,7 @@ func (l *Link) send() {
 	}
 }
 
-// sendSome sends a part of the outbox and answers whether there may be more.
+// sendSome sends a part of the outbox and reports whether there may be more.
 func (l *Link) sendSome() bool {
 	l.mu.Lock()
 	n := min(len(l.outbox), sendChunk)

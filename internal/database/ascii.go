@@ -1,7 +1,7 @@
 package database
 
-// IsASCII says whether text can be compared with a column of IDs or keys: they
-// are ASCII, and MySQL answers an error rather than "unequal" for other text.
+// IsASCII reports whether text may be compared with a column of IDs or keys. These are ASCII, and
+// MySQL returns an error rather than "unequal" for other text.
 func IsASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] >= 0x80 {

@@ -8,40 +8,37 @@ import (
 	"time"
 )
 
-// Coalescer reads rows by key and lets reads that arrive together share one
-// query: the keys that come in while a query is under way (see Alone) are asked
-// for by the next one. It never waits for company, so a lone read is as fast as without it,
-// and it caches nothing: a read always runs in a query that began after it was
-// asked, so it sees every change that had been answered by then. Changes can share
-// a transaction in the same way, where each is a key of its own and fetch carries
-// them out.
+// Coalescer reads rows by key and lets concurrent reads share one query: the keys that arrive while
+// a query is running (see Alone) are in the next one. It never delays a read to wait for others, so
+// a single read is as fast as without it. It caches nothing: a read always uses a query that began
+// after the read, so it sees every change that had been acknowledged by then. Changes can share a
+// transaction in the same way, if each is a key of its own and fetch carries them out.
 type Coalescer[K comparable, V any] struct {
 	fetch func(ctx context.Context, keys []K) (map[K]V, error)
 	limit int
 	alone int
 
 	mu sync.Mutex
-	// flying is how many keys are being asked for.
+	// flying is how many keys are in running queries.
 	flying int
 	next   *batch[K, V]
 }
 
-// batch is one query and those who wait for it.
+// batch is one query and its callers.
 type batch[K comparable, V any] struct {
 	keys []K
 	seen map[K]struct{}
 	done chan struct{}
 	rows map[K]V
 	err  error
-	// slow is closed after slowBatch, unless the query has ended by then. It and its timer are
-	// nil for a batch that nobody joins.
+	// slow is closed after slowBatch, unless the query has ended by then. It and its timer are nil
+	// for a batch that no other caller joins.
 	slow  chan struct{}
 	timer *time.Timer
 }
 
-// slowBatch is how long callers wait for a batch before they look whether their contexts end.
-// Nearly all batches take less. A context may need a timer for that, which would be one for each
-// caller.
+// slowBatch is how long callers wait for a batch before they check whether their contexts have
+// ended. Nearly all batches take less. Waiting for a context may need a timer for each caller.
 const slowBatch = 100 * time.Millisecond
 
 // newBatch returns a batch that others can join.
@@ -51,30 +48,29 @@ func newBatch[K comparable, V any]() *batch[K, V] {
 	return b
 }
 
-// errNotAsked is the answer of a query that never came to its end.
+// errNotAsked is returned for a query that did not complete.
 var errNotAsked = errors.New("the query broke off")
 
-// NewCoalescer answers a Coalescer whose queries are run by fetch, with at most
-// limit keys in one, unless a caller asks for more by itself. fetch answers the rows that exist; its context never ends,
-// because no single caller's may end what others wait for, so it must have an end
-// by itself, as statements on a DB's connections have.
+// NewCoalescer returns a Coalescer whose queries are run by fetch. A query has at most limit keys,
+// unless a single caller passes more. fetch returns the rows that exist. Its context never ends,
+// because no caller's context may end a query of others, so fetch must be limited in time by
+// itself, as statements on a DB's connections are.
 func NewCoalescer[K comparable, V any](limit int, fetch func(ctx context.Context, keys []K) (map[K]V, error)) *Coalescer[K, V] {
 	return &Coalescer[K, V]{fetch: fetch, limit: limit, alone: 1}
 }
 
-// Alone lets keys be asked for at once, each by a query of its own, as long as
-// fewer than n are being asked for, and answers c. Few readers wait for nobody
-// then, while many still share: with more than n of them a query soon asks for
-// enough that the next ones gather.
+// Alone lets keys be read at once, each by a query of its own, while fewer than n are being read,
+// and returns c. Few readers then do not wait for each other, while many still share queries: with
+// more than n of them, a query soon has so many keys that the next ones gather.
 func (c *Coalescer[K, V]) Alone(n int) *Coalescer[K, V] {
 	c.alone = n
 	return c
 }
 
-// Get answers the row with that key; false where there is none. The value is
-// shared with other callers and must not be changed. When ctx ends first, only
-// this caller is answered its error, but not within slowBatch; who needs not wait
-// runs the query itself, which saves two changes of goroutine, and then stays to its end.
+// Get returns the row with that key. ok is false if there is none. The value is shared with other
+// callers and must not be changed. If ctx ends first, Get returns its error, but not within
+// slowBatch. A caller that need not wait runs the query itself, which saves two goroutine switches,
+// and then waits until it ends.
 func (c *Coalescer[K, V]) Get(ctx context.Context, key K) (V, bool, error) {
 	var zero V
 	if err := ctx.Err(); err != nil {
@@ -88,8 +84,8 @@ func (c *Coalescer[K, V]) Get(ctx context.Context, key K) (V, bool, error) {
 	return row, ok, nil
 }
 
-// GetAll is Get of several rows, in one query: it answers those that exist, by their
-// keys, perhaps with others. The map, too, is shared.
+// GetAll reads several rows in one query. It returns those that exist by their keys, and possibly
+// others too. The map is shared with other callers.
 func (c *Coalescer[K, V]) GetAll(ctx context.Context, keys []K) (map[K]V, error) {
 	if err := ctx.Err(); err != nil || len(keys) == 0 {
 		return nil, err
@@ -97,7 +93,7 @@ func (c *Coalescer[K, V]) GetAll(ctx context.Context, keys []K) (map[K]V, error)
 	return c.ask(ctx, keys...)
 }
 
-// ask answers the rows of the query that asks for the keys.
+// ask returns the rows of the query with the keys.
 func (c *Coalescer[K, V]) ask(ctx context.Context, keys ...K) (map[K]V, error) {
 	b, mine := c.join(keys...)
 	if mine {
@@ -126,8 +122,8 @@ func (b *batch[K, V]) wait(ctx context.Context) error {
 	}
 }
 
-// join adds the keys to the batch that has not started yet. mine: the batch may be
-// asked for now, by the caller.
+// join adds the keys to the batch that has not started yet. mine reports whether the caller must
+// run the batch now.
 func (c *Coalescer[K, V]) join(keys ...K) (b *batch[K, V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,7 +133,7 @@ func (c *Coalescer[K, V]) join(keys ...K) (b *batch[K, V], mine bool) {
 	}
 	b = c.next
 	if b == nil || len(b.keys)+len(keys) > c.limit {
-		// A full batch goes off by itself beside the one under way.
+		// A full batch starts at once, in parallel with the running one.
 		if b != nil {
 			c.flying += len(b.keys)
 			go c.run(b)
@@ -154,8 +150,8 @@ func (c *Coalescer[K, V]) join(keys ...K) (b *batch[K, V], mine bool) {
 	return b, false
 }
 
-// lead asks for the caller's own batch, and has another goroutine ask for those
-// who have come meanwhile.
+// lead runs the caller's own batch, and starts a goroutine for the keys that have arrived
+// meanwhile.
 func (c *Coalescer[K, V]) lead(b *batch[K, V]) {
 	defer func() {
 		if next := c.take(b); next != nil {
@@ -165,7 +161,7 @@ func (c *Coalescer[K, V]) lead(b *batch[K, V]) {
 	c.query(b)
 }
 
-// run asks for batch after batch until nobody waits, or others ask enough.
+// run runs one batch after another until none is waiting or enough keys are being read.
 func (c *Coalescer[K, V]) run(b *batch[K, V]) {
 	for b != nil {
 		c.query(b)
@@ -173,8 +169,7 @@ func (c *Coalescer[K, V]) run(b *batch[K, V]) {
 	}
 }
 
-// take answers the batch that waits, once b has been asked for; nil where none
-// may be asked for now.
+// take returns the waiting batch, after b has completed, or nil if it must not run now.
 func (c *Coalescer[K, V]) take(b *batch[K, V]) *batch[K, V] {
 	c.mu.Lock()
 	defer c.mu.Unlock()

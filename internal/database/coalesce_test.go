@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// gate is a fetch that tells when it starts and waits to be let go.
+// gate is a fetch that reports when it starts and blocks until it is released.
 type gate struct {
 	started chan []int
 	release chan error
@@ -72,7 +72,7 @@ func TestCoalescerSharesTheNextQuery(t *testing.T) {
 	if keys := <-g.started; len(keys) != 4 {
 		t.Errorf("the second query asks for %v, want the four keys that came meanwhile, each once", keys)
 	}
-	close(g.release) // the second 3 may have come too late for that query
+	close(g.release) // the second 3 may have arrived too late for that query
 	wg.Wait()
 }
 
@@ -161,8 +161,8 @@ func TestCoalescerBoundsAQuery(t *testing.T) {
 	}
 }
 
-// TestCoalescerLetsAFewReadAlone: those below the bound wait for nobody, those
-// above it gather.
+// TestCoalescerLetsAFewReadAlone: reads below the limit do not wait for others; reads above it
+// gather.
 func TestCoalescerLetsAFewReadAlone(t *testing.T) {
 	g := newGate()
 	c := NewCoalescer(100, g.fetch).Alone(3)
@@ -198,15 +198,15 @@ func TestCoalescerLetsAFewReadAlone(t *testing.T) {
 	}
 	g.release <- nil
 	wg.Wait()
-	for flying := 1; flying > 0; { // nobody is left in the air
+	for flying := 1; flying > 0; { // no query is running any more
 		c.mu.Lock()
 		flying = c.flying
 		c.mu.Unlock()
 	}
 }
 
-// TestCoalescerSurvivesAPanic: whoever ran the query has it, those who wait for
-// the next one are answered.
+// TestCoalescerSurvivesAPanic: the caller that ran the query panics; those that wait for the next
+// one get their rows.
 func TestCoalescerSurvivesAPanic(t *testing.T) {
 	g := newGate()
 	first := true
@@ -275,11 +275,11 @@ func TestCoalescerReadsSeveralRowsInOneQuery(t *testing.T) {
 			t.Errorf("a query asks for %d, not %d", keys, want)
 		}
 	}
-	get(1, -1, 2, 3) // more than a query has of several callers
+	get(1, -1, 2, 3) // more than a query has from several callers
 	asked(1, -1, 2, 3)
 	get(4, 5)
 	waiting(c, 2)
-	get(6, 7) // which do not fit in beside them
+	get(6, 7) // which do not fit into the same query
 	asked(4, 5)
 	for range 3 {
 		g.release <- nil
@@ -291,7 +291,7 @@ func TestCoalescerReadsSeveralRowsInOneQuery(t *testing.T) {
 	}
 }
 
-// watched is a context that notes whether anything waits for its end.
+// watched is a context that records whether anything waits for its end.
 type watched struct {
 	context.Context
 	waits atomic.Bool
@@ -302,7 +302,7 @@ func (w *watched) Done() <-chan struct{} {
 	return w.Context.Done()
 }
 
-// Waiting for the end of a context may cost a timer, which quick queries do without.
+// Waiting for the end of a context may need a timer. Quick queries do without.
 func TestCoalescer_LooksAtContextsOfSlowQueriesOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

@@ -6,9 +6,8 @@ import (
 	"testing"
 )
 
-// TestMigrate_KeepsCountsOfUsers: apps of earlier releases, with the count in one row, get
-// the parts that an app without a limit has, and nothing of the count is lost on the way
-// back.
+// TestMigrate_KeepsCountsOfUsers: an app of an earlier release has its count in one row. The
+// migration adds the parts for an app without a limit, and the migration back loses nothing.
 func TestMigrate_KeepsCountsOfUsers(t *testing.T) {
 	ctx := t.Context()
 	db, err := Open(ctx, "sqlite:"+filepath.Join(t.TempDir(), "x.db"))

@@ -7,7 +7,7 @@ import (
 
 func init() { nodeLockIdle, nodeLockTimeout = 600, time.Minute }
 
-// MigrateUnlocked is Migrate on a server whose lock the other nodes do not share.
+// MigrateUnlocked is like Migrate on a server whose lock the other nodes do not share.
 func (db *DB) MigrateUnlocked(ctx context.Context) error {
 	pool, err := db.write.DB()
 	if err != nil {

@@ -1,10 +1,9 @@
 package database
 
-// Using answers table, as a FROM names it, to be read by this index and no other.
-// It is for lists and counts whose right index is known: the databases choose by
-// what they guess of the rows, and MySQL's family then walks a list from its start
-// where it could seek to a page, and SQLite, which has no statistics unless
-// somebody runs ANALYZE, walks all of an app to find the few.
+// Using returns table, for a FROM, so that it is read by this index and no other. It is for lists
+// and counts whose best index is known. The databases choose by estimates: MySQL and MariaDB then
+// read a list from its start where they could seek to a page, and SQLite, which has no statistics
+// unless ANALYZE was run, reads all users of an app to find a few.
 func (db *DB) Using(table, index string) string {
 	if db.dialect == MySQL {
 		return table + " FORCE INDEX (" + index + ")"
@@ -12,16 +11,15 @@ func (db *DB) Using(table, index string) string {
 	return table + " INDEXED BY " + index
 }
 
-// InOrder is Using for the table's primary key, in whose order its rows lie.
+// InOrder is Using for the table's primary key, in whose order its rows are stored.
 func (db *DB) InOrder(table string) string {
 	if db.dialect == MySQL {
 		return table + " FORCE INDEX (PRIMARY)"
 	}
-	return table // SQLite has no name for it, and takes it where the order asks for it
+	return table // SQLite has no name for it, and uses it if the ORDER BY fits
 }
 
-// Then answers a JOIN that reads the table on its left first, whatever the
-// database guesses.
+// Then returns a JOIN that reads the table on its left first, whatever the database estimates.
 func (db *DB) Then() string {
 	if db.dialect == MySQL {
 		return "STRAIGHT_JOIN"
@@ -29,8 +27,8 @@ func (db *DB) Then() string {
 	return "CROSS JOIN"
 }
 
-// ByKey answers table, as an UPDATE names it, with its rows found by their primary
-// key, which SQLite does by itself.
+// ByKey returns table, for an UPDATE, so that its rows are found by their primary key. SQLite does
+// that by itself.
 func (db *DB) ByKey(table string) string {
 	if db.dialect == MySQL {
 		return table + " FORCE INDEX (PRIMARY)"
@@ -38,9 +36,9 @@ func (db *DB) ByKey(table string) string {
 	return table
 }
 
-// LockingUnlocked answers the end of a SELECT in a transaction that locks the rows
-// which it reads, and fails with ErrLocked where another transaction has one of them.
-// SQLite's transactions that change something are alone anyway.
+// LockingUnlocked returns the end of a SELECT in a transaction that locks the rows it reads. The
+// SELECT fails with ErrLocked if another transaction has locked one of them. On SQLite only one
+// transaction at a time changes data anyway.
 func (db *DB) LockingUnlocked() string {
 	if db.dialect == MySQL {
 		return " FOR UPDATE NOWAIT"

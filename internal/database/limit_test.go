@@ -12,8 +12,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// endless is a query that would take minutes. On MySQL's family it does not look whether its
-// caller is still there, as SLEEP would.
+// endless returns a query that would take minutes. On MySQL and MariaDB it does not check whether
+// its client is still connected, as SLEEP would.
 func endless(db *database.DB) string {
 	if db.Dialect() == database.MySQL {
 		const table = "information_schema.collations"
@@ -23,7 +23,7 @@ func endless(db *database.DB) string {
 	return "SELECT (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT COUNT(*) FROM n)"
 }
 
-// wantNoneRunning waits until the server of MySQL's family runs none of the endless queries.
+// wantNoneRunning waits until the server runs none of the endless queries.
 func wantNoneRunning(t *testing.T, db *database.DB) {
 	t.Helper()
 	if db.Dialect() == database.SQLite {
@@ -57,8 +57,8 @@ func TestRead_EndsOnTheServerAtTheDeadline(t *testing.T) {
 	})
 }
 
-// A server that goes on with a statement after its caller has left does so with the caller's
-// knowledge, and not for longer than the deadline.
+// If a server continues a statement after its caller has left, the statement is still counted, and
+// it does not outlast the deadline.
 func TestBounded_LastsAsLongAsTheStatement(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		deadline := time.Now().Add(500 * time.Millisecond)
@@ -90,7 +90,7 @@ func TestQuery_LimitEndsItOnTheServer(t *testing.T) {
 	db := testenv.Open(t, testenv.MySQLURL(t))
 	var n int
 	q := db.NewQueryWithin(300*time.Millisecond, endless(db)+" AND 7 = ?")
-	for range 2 { // the limit is for each run
+	for range 2 { // the limit applies to each run
 		if err := q.Each([]any{0}, []any{&n}, func() {}); err != nil {
 			t.Fatal(err)
 		}

@@ -6,32 +6,29 @@ import (
 	"math/bits"
 )
 
-// preparedKeys is the most keys that a prepared statement asks for. Each number
-// of keys is another statement, on each connection; more keys come together
-// seldom, and share the cost of being parsed.
+// preparedKeys is the maximum number of keys in a prepared statement. Each number of keys needs a
+// statement of its own on each connection. More keys at once are rare, and share the cost of
+// parsing.
 const preparedKeys = 64
 
-// Lookup says how rows are read by their keys with one hand-written statement.
+// Lookup defines how rows are read by their keys with one hand-written statement.
 type Lookup[K comparable, V any] struct {
 	// What names the rows in errors.
 	What string
-	// Text answers the statement that asks for n keys. It may be asked for the
-	// same key twice.
+	// Text returns the statement that reads n keys. It may get the same key twice.
 	Text func(n int) string
 	// Bind appends a key's arguments.
 	Bind func(args []any, key K) []any
-	// Times is how often the statement has all the keys, one list after the other;
-	// 0 is once.
+	// Times is how many times the statement contains the keys, one list after the other. 0 means
+	// once.
 	Times int
-	// Rows answers the targets that each row is scanned into, and a function that
-	// answers the row they hold, to be kept. It is called once for a statement,
-	// with the keys that were asked for.
+	// Rows returns the targets into which each row is scanned, and a function that returns a copy
+	// of the row they hold. It is called once for a statement, with the requested keys.
 	Rows func(keys []K) (targets []any, row func() (K, V))
 }
 
-// Fetcher answers l on db as a fetch for a Coalescer. The number of keys is
-// filled up to a power of two by asking for the last one again, so that few
-// different statements have to be prepared.
+// Fetcher returns l on db as a fetch for a Coalescer. It repeats the last key until the number of
+// keys is a power of two, so that few different statements have to be prepared.
 func Fetcher[K comparable, V any](db *DB, l Lookup[K, V]) func(ctx context.Context, keys []K) (map[K]V, error) {
 	queries := make([]*Query, bits.Len(preparedKeys))
 	for i := range queries {

@@ -5,8 +5,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// Observe registers the connection pools' figures: go_sql_* with the label
-// db_name "read" or "write", or "all" where one pool does both.
+// Observe registers the metrics of the connection pools: go_sql_* with the label db_name, which is
+// "read" or "write", or "all" if there is one pool.
 func (db *DB) Observe(r prometheus.Registerer) {
 	if db.read == db.write {
 		if pool, err := db.read.DB(); err == nil {

@@ -18,32 +18,33 @@ import (
 )
 
 const (
-	// migrationLockName is the server's, so the database's name is part of it;
-	// hashed, because such a name has at most 64 characters.
+	// migrationLockName contains the database's name, because the lock belongs to the server. The
+	// name is hashed, because a lock's name has at most 64 characters.
 	migrationLockName = "CONCAT('rollcall.migrate.', MD5(DATABASE()))"
 	// migrationLockWait, in seconds, stays below the time a statement may take.
 	migrationLockWait     = 10
 	migrationLockAttempts = 12
-	// erasedVersion is the first version that a file of SQLite's can have of which no page
-	// was written by a release that left in it what had been deleted.
+	// erasedVersion is the first version in which no page of an SQLite file was written by a
+	// release that left deleted data in it.
 	erasedVersion = 6
-	// migrationPatience bounds how long a node waits for another one that is migrating without
-	// its version growing. What such a node left half done when it was killed shows after that.
+	// migrationPatience is how long a node waits for another one that is migrating, as long as the
+	// version does not increase. After that, a migration that another node left unfinished is an
+	// error.
 	migrationPatience = 30 * time.Second
 	migrationPause    = 200 * time.Millisecond
 )
 
-// Version says where a schema stands.
+// Version is the version of a schema.
 type Version struct {
-	// Current is the number of the last migration applied, 0 for none.
+	// Current is the number of the last migration applied, or 0 if there is none.
 	Current int64
-	// Latest is the number of the last migration in this binary; a newer release
-	// has more, and Current may be greater.
+	// Latest is the number of the last migration in this binary. A newer release has more, and
+	// Current may be greater.
 	Latest int64
 }
 
-// CheckNewer refuses a newer release's schema, whose meaning this binary does not
-// know: what it wrote there could be wrong.
+// CheckNewer returns an error for a newer release's schema. This binary does not know its meaning
+// and could write wrong data.
 func (db *DB) CheckNewer(v Version) error {
 	if v.Current <= v.Latest {
 		return nil
@@ -51,8 +52,8 @@ func (db *DB) CheckNewer(v Version) error {
 	return fmt.Errorf("the schema of %s is at version %d, a newer release's: this release knows version %d and none after it", db.name, v.Current, v.Latest)
 }
 
-// Migrate brings the schema up to this binary's version; see CheckNewer. Nodes that call it at the
-// same moment take turns, and the later ones find nothing left to do.
+// Migrate migrates the schema to this binary's version; see CheckNewer. Nodes that call it at the
+// same time take turns, and the later ones find nothing left to do.
 func (db *DB) Migrate(ctx context.Context) error {
 	pool, err := db.write.DB()
 	if err != nil {
@@ -66,11 +67,11 @@ func (db *DB) Migrate(ctx context.Context) error {
 	return db.migrate(ctx, pool)
 }
 
-// migrate is Migrate without a lock. Others may apply the same migrations at the same moment:
-// SQLite has no such lock, and where a cluster has several members that take changes, such as
-// Galera's, each member has one of its own. A migration that somebody else has begun fails at its
-// first statement, which therefore must be one that fails when it is run twice; migrate then
-// looks at the version again, for as long as that grows.
+// migrate is Migrate without a lock. Other nodes may apply the same migrations at the same time:
+// SQLite has no such lock, and in a cluster with several writable members, such as Galera, each
+// member has a lock of its own. A migration that another node has begun fails at its first
+// statement, which therefore must fail when it is run twice. migrate then reads the version again,
+// as long as it increases.
 func (db *DB) migrate(ctx context.Context, pool *sql.DB) error {
 	provider, err := db.provider(pool)
 	if err != nil {
@@ -110,7 +111,7 @@ func (db *DB) migrate(ctx context.Context, pool *sql.DB) error {
 	}
 }
 
-// madeByOther reports whether a statement of a migration failed because it has been run already.
+// madeByOther reports whether a statement of a migration failed because it has already been run.
 func madeByOther(err error) bool {
 	if _, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		return isMySQL(err,
@@ -118,19 +119,19 @@ func madeByOther(err error) bool {
 			1060, // the column exists
 			1061, // the index exists
 			1062, // the row exists
-			1091, // what is to be dropped does not exist
+			1091, // the object to drop does not exist
 		)
 	}
 	text := err.Error() // SQLite has no codes for these
 	if strings.Contains(text, "missing zero version") {
-		return true // goose's table has been made, and has no row yet
+		return true // goose's table exists, and has no row yet
 	}
 	return strings.Contains(text, "already exists") || strings.Contains(text, "duplicate column name") ||
 		strings.Contains(text, "no such column") || strings.Contains(text, "UNIQUE constraint failed")
 }
 
-// rewrite writes a file of SQLite's again, without free space and what is in it. The copy is
-// made in a temporary file, because it may not fit in memory.
+// rewrite rewrites an SQLite file without its free space and the data in it. It makes the copy in a
+// temporary file, because the copy may not fit in memory.
 func rewrite(ctx context.Context, pool *sql.DB) (err error) {
 	defer func() {
 		if err != nil {
@@ -155,7 +156,7 @@ func rewrite(ctx context.Context, pool *sql.DB) (err error) {
 	return nil
 }
 
-// Version answers where the schema stands, without changing it.
+// Version returns the version of the schema without changing it.
 func (db *DB) Version(ctx context.Context) (Version, error) {
 	pool, err := db.write.DB()
 	if err != nil {
@@ -204,8 +205,8 @@ func (db *DB) provider(pool *sql.DB) (*goose.Provider, error) {
 	return goose.NewProvider(db.gooseDialect(), pool, source, goose.WithDisableGlobalRegistry(true))
 }
 
-// migrationLock makes starting nodes wait for each other. goose has no session
-// lock for MySQL; SQLite has no such lock at all (see migrate).
+// migrationLock makes starting nodes wait for each other. goose has no session lock for MySQL, and
+// SQLite has no such lock at all (see migrate).
 func (db *DB) migrationLock(ctx context.Context, pool *sql.DB) (unlock func(), err error) {
 	if db.dialect != MySQL {
 		return func() {}, nil
@@ -229,7 +230,7 @@ func (db *DB) migrationLock(ctx context.Context, pool *sql.DB) (unlock func(), e
 		return nil, fmt.Errorf("waiting to migrate %s: %w", db.name, err)
 	}
 	return func() {
-		// Closing alone would hand the connection, and the lock with it, back to the pool.
+		// Close alone would return the connection, and the lock with it, to the pool.
 		_, _ = conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+migrationLockName+")")
 		conn.Close()
 	}, nil

@@ -18,7 +18,7 @@ func TestMigrate_ManyNodesAtOnce(t *testing.T) {
 	})
 }
 
-// TestMigrate_ManyNodesAtOnceWithoutALock: on a Galera cluster GET_LOCK is each member's own.
+// TestMigrate_ManyNodesAtOnceWithoutALock: in a Galera cluster GET_LOCK locks only one member.
 func TestMigrate_ManyNodesAtOnceWithoutALock(t *testing.T) {
 	url := testenv.MySQLURL(t)
 	db, err := database.Open(t.Context(), url)
@@ -26,7 +26,7 @@ func TestMigrate_ManyNodesAtOnceWithoutALock(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	// Without its table goose keeps the nodes apart by a second.
+	// If its table does not exist, goose keeps the nodes apart by a second.
 	for _, statement := range []string{
 		"CREATE TABLE goose_db_version (id BIGINT AUTO_INCREMENT PRIMARY KEY, version_id BIGINT NOT NULL, is_applied BOOLEAN NOT NULL, tstamp TIMESTAMP DEFAULT NOW())",
 		"INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, TRUE)",
@@ -38,7 +38,7 @@ func TestMigrate_ManyNodesAtOnceWithoutALock(t *testing.T) {
 	migrateAtOnce(t, url, (*database.DB).MigrateUnlocked)
 }
 
-// migrateAtOnce migrates an empty database on several nodes at the same moment.
+// migrateAtOnce migrates an empty database on several nodes at the same time.
 func migrateAtOnce(t *testing.T, url string, migrate func(*database.DB, context.Context) error) {
 	t.Helper()
 	const nodes = 8

@@ -19,7 +19,7 @@ const (
 	othersMode fs.FileMode = 0o077
 )
 
-// companions are what the names of the files beside a database add to its own.
+// companions are the suffixes of the names of the files beside a database.
 var companions = []string{"-wal", "-shm", "-journal", nodeLockSuffix}
 
 // createFiles creates the file that SQLite is about to open with these flags, unless it
@@ -61,7 +61,7 @@ func create(name string, mode fs.FileMode) error {
 	if err != nil {
 		return err
 	}
-	_ = f.Chmod(mode) // the umask may have taken bits away; some file systems have none
+	_ = f.Chmod(mode) // the umask may have removed bits; some file systems have none
 	return f.Close()
 }
 

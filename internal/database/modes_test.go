@@ -41,11 +41,11 @@ func modes(t *testing.T, path string) map[string]fs.FileMode {
 	return found
 }
 
-// TestOpen_CreatesPrivateFiles: neither a lax nor a strict umask decides the modes of a database
-// and the files beside it, and a database with another mode shares it with the others.
+// TestOpen_CreatesPrivateFiles: the modes of a database and the files beside it do not depend on
+// the umask, and a database that already has another mode gives it to these files.
 func TestOpen_CreatesPrivateFiles(t *testing.T) {
 	for _, umask := range []int{0, 0o022, 0o277} {
-		for _, existing := range []fs.FileMode{0, 0o600, 0o640, 0o666} { // 0: none
+		for _, existing := range []fs.FileMode{0, 0o600, 0o640, 0o666} { // 0 means no file
 			t.Run(fmt.Sprintf("umask %04o mode %04o", umask, existing), func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "x.db")
 				want := existing
@@ -99,8 +99,8 @@ func TestOpen_CreatesPrivateJournals(t *testing.T) {
 	}
 }
 
-// TestExposed_NamesFilesOfOthers: those with any permission for the group or for all, also
-// behind a symbolic link.
+// TestExposed_NamesFilesOfOthers: it returns files with any permission for the group or for others,
+// even behind a symbolic link.
 func TestExposed_NamesFilesOfOthers(t *testing.T) {
 	dir := t.TempDir()
 	path, link := filepath.Join(dir, "x.db"), filepath.Join(dir, "link.db")
@@ -115,7 +115,7 @@ func TestExposed_NamesFilesOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.Migrate(t.Context()); err != nil { // else there is no log yet
+	if err := db.Migrate(t.Context()); err != nil { // otherwise there is no log yet
 		t.Fatal(err)
 	}
 	exposed := func(want ...ExposedFile) {

@@ -12,17 +12,17 @@ import (
 	"github.com/ncruces/go-sqlite3"
 )
 
-// NodeLock shows the servers on one database that one of them is there. Only one
-// process has it, and its end frees it, however it ends: nothing is written that
-// could be found after a crash, and no clock is asked.
+// NodeLock shows the servers on a database whether one of them is running. Only one process has the
+// lock, and it is released when the process ends, for whatever reason. Nothing is stored that could
+// be left after a crash, and no clock is used.
 type NodeLock interface {
-	// Take says whether this process has the lock now, because it had it already
-	// or nobody did. It does not wait for another.
+	// Take reports whether this process has the lock, either because it had it already or because
+	// no other process did. Take does not wait for another process.
 	Take(ctx context.Context) (bool, error)
 	Close() error
 }
 
-// NodeLock answers the database's lock, not taken yet.
+// NodeLock returns the database's lock, which is not taken yet.
 func (db *DB) NodeLock() (NodeLock, error) {
 	if db.dialect == SQLite {
 		return db.newFileLock()
@@ -32,30 +32,31 @@ func (db *DB) NodeLock() (NodeLock, error) {
 	return &sessionLock{name: db.name, pool: pool}, nil
 }
 
-// nodeLockName is another than that of migrations; see migrationLockName.
+// nodeLockName differs from the name of the migrations' lock; see migrationLockName.
 const nodeLockName = "CONCAT('rollcall.node.', MD5(DATABASE()))"
 
-// NodeLockInterval is how often the holder of the lock must call Take.
+// NodeLockInterval is how often the process that has the lock must call Take.
 const NodeLockInterval = 3 * time.Second
 
 // These are longer in tests, which call Take only once and may be stopped for many seconds on a
-// machine under load.
+// loaded machine.
 var (
-	// nodeLockIdle, in seconds, is after how much silence the server ends the
-	// session: that of a machine that lost its power would keep the lock for hours.
+	// nodeLockIdle, in seconds, is how long a session may be idle before the server ends it.
+	// Without it, the session of a machine that lost power would keep the lock for hours.
 	nodeLockIdle = 10
-	// nodeLockTimeout bounds one Take; with the interval it stays below nodeLockIdle.
+	// nodeLockTimeout limits one Take. Together with the interval it is less than nodeLockIdle.
 	nodeLockTimeout = 5 * time.Second
 )
 
-// sessionLock is the lock on MySQL's family: the server frees it with the session.
+// sessionLock is the lock on MySQL and MariaDB, which the server releases at the end of the
+// session.
 type sessionLock struct {
 	name    string
-	pool    *sql.DB   // apart from the others' pool, which closes what is idle
-	session *sql.Conn // nil: none, or lost
+	pool    *sql.DB   // separate from the other pools, which close idle connections
+	session *sql.Conn // nil if there is none or it was lost
 }
 
-// Take implements NodeLock. A session that was lost is replaced.
+// Take implements NodeLock. It replaces a session that was lost.
 func (l *sessionLock) Take(ctx context.Context) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, nodeLockTimeout)
 	defer cancel()
@@ -69,7 +70,7 @@ func (l *sessionLock) Take(ctx context.Context) (bool, error) {
 
 func (l *sessionLock) take(ctx context.Context) (bool, error) {
 	if l.session != nil && l.session.Raw(func(conn any) error { return conn.(*session).usable() }) != nil {
-		l.drop() // the service has gone to another server
+		l.drop() // the service has moved to another server
 	}
 	if l.session == nil {
 		var err error
@@ -80,20 +81,20 @@ func (l *sessionLock) take(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	// Whether the session still has it is asked too: a proxy between may have
-	// replaced the connection behind it.
+	// Check that the session still has the lock: a proxy may have replaced the connection behind
+	// it.
 	var held sql.NullBool
 	err := l.session.QueryRowContext(ctx,
 		"SELECT IF(IS_USED_LOCK("+nodeLockName+") <=> CONNECTION_ID(), 1, GET_LOCK("+nodeLockName+", 0))").Scan(&held)
 	return held.Bool, err
 }
 
-// drop ends the session, and the lock with it.
+// drop ends the session and so releases the lock.
 func (l *sessionLock) drop() {
 	if l.session == nil {
 		return
 	}
-	// Closing alone would hand the connection back to the pool.
+	// Close alone would return the connection to the pool.
 	_ = l.session.Raw(func(any) error { return driver.ErrBadConn })
 	l.session.Close()
 	l.session = nil
@@ -102,7 +103,7 @@ func (l *sessionLock) drop() {
 // Close implements NodeLock.
 func (l *sessionLock) Close() error {
 	if l.session != nil {
-		// The server frees it a moment after the session's end.
+		// The server releases the lock shortly after the session's end.
 		ctx, cancel := context.WithTimeout(context.Background(), nodeLockTimeout)
 		defer cancel()
 		_, _ = l.session.ExecContext(ctx, "DO RELEASE_LOCK("+nodeLockName+")")
@@ -111,19 +112,19 @@ func (l *sessionLock) Close() error {
 	return l.pool.Close()
 }
 
-// nodeLockSuffix is what the name of fileLock's file adds to the database's.
+// nodeLockSuffix is the suffix of the name of fileLock's file.
 const nodeLockSuffix = "-node"
 
-// fileLock is the lock on SQLite: an exclusive transaction on an empty database
-// beside the file, which SQLite has the operating system lock on every platform.
-// The file stays: if one removed it while another opens it, both would have a lock.
+// fileLock is the lock on SQLite: an exclusive transaction on an empty database beside the file.
+// SQLite implements it by a lock of the operating system on every platform. The file is not
+// removed: if one process removed it while another opens it, both would have a lock.
 type fileLock struct {
 	path string
-	conn *sqlite3.Conn // nil: not taken
+	conn *sqlite3.Conn // nil if the lock is not taken
 }
 
 func (db *DB) newFileLock() (*fileLock, error) {
-	// Whoever comes by a symbolic link is on the same database.
+	// A process that uses a symbolic link uses the same database.
 	path, err := filepath.EvalSymlinks(db.path)
 	if err == nil {
 		path, err = filepath.Abs(path)

@@ -35,7 +35,7 @@ func taken(t *testing.T, lock database.NodeLock) bool {
 func TestNodeLockIsOnesOnly(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		first, second := nodeLock(t, url), nodeLock(t, url)
-		for range 2 { // who has it keeps it
+		for range 2 { // the process that has it keeps it
 			if !taken(t, first) {
 				t.Fatal("nobody else has it, but it is not to be had")
 			}
@@ -73,8 +73,8 @@ func TestNodeLockIsOnesOnly(t *testing.T) {
 	})
 }
 
-// TestNodeLockEndsWithItsProcess kills a process that has the lock. The process is
-// this test again, told by the environment to hold it.
+// TestNodeLockEndsWithItsProcess kills a process that has the lock. The process runs this test,
+// with an environment variable that makes it take the lock.
 func TestNodeLockEndsWithItsProcess(t *testing.T) {
 	const holds = "HOLD_NODE_LOCK_OF"
 	if url := os.Getenv(holds); url != "" {
@@ -113,7 +113,8 @@ func TestNodeLockEndsWithItsProcess(t *testing.T) {
 	})
 }
 
-// TestNodeLockAfterALostSession: the holder takes it again, but not from who was faster.
+// TestNodeLockAfterALostSession: the former holder takes the lock again, unless another process was
+// faster.
 func TestNodeLockAfterALostSession(t *testing.T) {
 	url := testenv.MySQLURL(t)
 	db := testenv.Open(t, url)

@@ -1,7 +1,7 @@
 package database
 
-// Now returns the expression for the present moment in milliseconds by the database's clock, which
-// is the same for all nodes.
+// Now returns the expression for the current time in milliseconds by the database's clock, which is
+// the same for all nodes.
 func (db *DB) Now() string {
 	if db.dialect == MySQL {
 		return "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)"

@@ -1,5 +1,5 @@
-// Package database opens the database that a URL names, brings its schema up to
-// date, and runs transactions: the same calls on SQLite and on MySQL's family.
+// Package database opens the database that a URL names, migrates its schema, and runs transactions.
+// The same calls work on SQLite and on MySQL, MariaDB and TiDB.
 package database
 
 import (
@@ -28,35 +28,35 @@ import (
 	"rollcall/internal/clienttls"
 )
 
-// Dialect is the family of SQL that a database speaks.
+// Dialect is the dialect of SQL that a database uses.
 type Dialect string
 
-// The dialects, by the names that GORM has for them.
+// The dialects, by GORM's names.
 const (
 	MySQL  Dialect = "mysql"
 	SQLite Dialect = "sqlite"
 )
 
 const (
-	// connectTimeout bounds one attempt to reach the server.
+	// connectTimeout limits one attempt to reach the server.
 	connectTimeout = 5 * time.Second
-	// statementTimeout bounds what a caller waits for one statement on a silent
-	// network; presence relies on no read outlasting a minute.
+	// statementTimeout limits how long a caller waits for one statement if the network is silent.
+	// Presence relies on no read taking longer than a minute.
 	statementTimeout = 30 * time.Second
-	// mysqlConns bounds the connections that one node holds to a server.
+	// mysqlConns is the maximum number of connections of one node to a server.
 	mysqlConns = 64
-	// mysqlConnLife bounds the life of a connection, so that a name that has been moved to
-	// another server, and a new server behind a balancer, are followed.
+	// mysqlConnLife is the maximum life of a connection, so that a node notices when a name has
+	// moved to another server or a balancer has a new server.
 	mysqlConnLife = 3 * time.Minute
-	// mysqlWriters bounds those connections that transactions have: what waits for a lock must
-	// not keep all reads from being answered.
+	// mysqlWriters is the maximum number of connections for transactions, so that those that wait
+	// for a lock do not block all reads.
 	mysqlWriters = 48
-	// sqliteReaders bounds the read connections to a file; each has a cache.
+	// sqliteReaders is the maximum number of read connections to a file; each has a cache.
 	sqliteReaders = 8
-	// busyPatience bounds how long a read waits for another process that has all of the file.
+	// busyPatience is how long a read waits for another process that has locked the whole file.
 	busyPatience = 5 * time.Second
-	// busyStep is the same for the writing connection, which then looks whether its caller
-	// still waits; see writer.begin.
+	// busyStep is the same for the writing connection, which then checks whether its caller is
+	// still waiting; see writer.begin.
 	busyStep = 250 * time.Millisecond
 )
 
@@ -65,28 +65,28 @@ type DB struct {
 	dialect Dialect
 	name    string
 	read    *gorm.DB
-	// pool is read's connections, for hand-written statements.
+	// pool has the connections of read, for hand-written statements.
 	pool *sql.DB
-	// write is read again for MySQL; for SQLite it has the file's only writing
-	// connection, for which writers queue in order instead of polling for a lock.
+	// write is the same as read on MySQL. On SQLite it has the file's only writing connection, for
+	// which writers queue in order instead of polling for a lock.
 	write  *gorm.DB
 	writer *writer // nil for MySQL
 
-	// For connections beside the pools: to the server, or to the file.
+	// For connections outside the pools: to the server, or to the file.
 	connector *connector
 	path      string
 	// patience is writePatience, shorter in tests.
 	patience time.Duration
-	// places bounds the transactions at the same time on MySQL.
+	// places limits the number of concurrent transactions on MySQL.
 	places chan struct{}
 
 	writes   writes
 	probe    *Coalescer[struct{}, struct{}]
-	freeDisk func(folder string) (bytes uint64, known bool) // of this package, but in tests
+	freeDisk func(folder string) (bytes uint64, known bool) // of this package, except in tests
 
 	watchers atomic.Pointer[[]*watcher]
 
-	// secretKeys encrypt the secrets that rows hold.
+	// secretKeys encrypt the secrets in rows.
 	secretKeys atrest.Keys
 }
 
@@ -97,16 +97,15 @@ func (db *DB) SetSecretKeys(keys atrest.Keys) { db.secretKeys = keys }
 // SecretKeys returns the keys that encrypt the secrets in the database.
 func (db *DB) SecretKeys() atrest.Keys { return db.secretKeys }
 
-// URLError says that a database URL is none, whatever answers where.
+// URLError means that a database URL is invalid, whatever server it names.
 type URLError struct{ problem string }
 
-// Error names the URL's fault, never its password.
+// Error describes what is wrong with the URL, without its password.
 func (e *URLError) Error() string { return "the database URL " + e.problem }
 
 // Open opens the database that rawURL names, `sqlite:PATH` or
-// `mysql://user:password@host:port/name`, and makes sure that it responds. The
-// error is one line that names what was tried, never the password. It is a *URLError
-// if the URL is invalid.
+// `mysql://user:password@host:port/name`, and checks that it responds. The error is one line that
+// names what was tried, without the password. It is a *URLError if the URL is invalid.
 func Open(ctx context.Context, rawURL string) (*DB, error) {
 	return OpenTLS(ctx, rawURL, clienttls.Files{})
 }
@@ -137,9 +136,9 @@ func openSQLite(ctx context.Context, path string) (*DB, error) {
 			return nil, fmt.Errorf("cannot open database %s: the folder %s does not exist", name, dir)
 		}
 	}
-	// busy_timeout first: the pragmas after it may have to wait for another
-	// process. synchronous=FULL: what was answered survives a power cut. secure_delete,
-	// with pagesVFS and Scrub: what was deleted does not stay in the file.
+	// busy_timeout is first, because the pragmas after it may have to wait for another process.
+	// synchronous=FULL: what was acknowledged survives a power failure. secure_delete, with
+	// pagesVFS and Scrub: deleted data does not stay in the file.
 	dsn := func(busy time.Duration, extra string) string {
 		return (&url.URL{Scheme: "file", OmitHost: true, Path: path}).String() +
 			fmt.Sprintf("?_pragma=busy_timeout(%d)", busy.Milliseconds()) +
@@ -219,9 +218,9 @@ func openMySQL(ctx context.Context, rawURL string, files clienttls.Files) (*DB, 
 	return db, nil
 }
 
-// parseMySQL reads mysql://user:password@host:port/name?tls=… and
-// mysql://user@unix(/path/to.sock)/name. Its errors hold no part of the URL
-// that could be a password.
+// parseMySQL parses mysql://user:password@host:port/name?tls=… and
+// mysql://user@unix(/path/to.sock)/name. Its errors contain no part of the URL that could be a
+// password.
 func parseMySQL(rawURL string) (*mysql.Config, error) {
 	rest, ok := strings.CutPrefix(rawURL, "mysql://")
 	if !ok {
@@ -238,7 +237,7 @@ func parseMySQL(rawURL string) (*mysql.Config, error) {
 	}
 	u, err := url.Parse("mysql://" + rest)
 	if err != nil {
-		// url.Error repeats the whole URL, password included.
+		// url.Error repeats the whole URL, including the password.
 		return nil, &URLError{"cannot be read; write mysql://user:password@host:3306/name, with special characters percent-encoded"}
 	}
 	if u.User == nil || u.User.Username() == "" {
@@ -284,10 +283,10 @@ func parseMySQL(rawURL string) (*mysql.Config, error) {
 	cfg.Timeout = connectTimeout
 	cfg.ReadTimeout = statementTimeout
 	cfg.WriteTimeout = statementTimeout
-	// One round trip a statement instead of prepare, execute and close; safe with
-	// utf8mb4, where no byte of a character can pass for a quote.
+	// One round trip per statement instead of prepare, execute and close. It is safe with utf8mb4,
+	// in which no byte of a character can be mistaken for a quote.
 	cfg.InterpolateParams = true
-	// An UPDATE answers the rows that it matched, as SQLite does.
+	// An UPDATE returns the number of rows that it matched, as on SQLite.
 	cfg.ClientFoundRows = true
 	cfg.Logger = &mysql.NopLogger{}
 	return cfg, nil
@@ -312,18 +311,18 @@ func requireTLS(cfg *mysql.Config, files clienttls.Files) (*clienttls.Source, er
 
 func wrap(dialector gorm.Dialector) (*gorm.DB, error) {
 	return gorm.Open(dialector, &gorm.Config{
-		Logger:         logger.Discard, // callers log errors with their request's ID
+		Logger:         logger.Discard, // callers log errors with the ID of their request
 		TranslateError: true,
-		// Tx owns the transactions; a single statement is atomic by itself.
+		// Tx begins the transactions; a single statement is atomic by itself.
 		SkipDefaultTransaction: true,
 		DisableAutomaticPing:   true,
 		NowFunc:                func() time.Time { return time.Now().UTC() },
 	})
 }
 
-// firstPing makes the first connection to a file. Several processes that turn a
-// new file to WAL at the same moment refuse each other at once, whatever the
-// busy time-out; who is refused tries again.
+// firstPing makes the first connection to a file. If several processes switch a new file to WAL at
+// the same time, SQLite refuses some of them at once, whatever the busy time-out is; firstPing then
+// tries again.
 func firstPing(ctx context.Context, pool *sql.DB) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
@@ -340,8 +339,8 @@ func firstPing(ctx context.Context, pool *sql.DB) error {
 	}
 }
 
-// plainly says in other words that a file is none of SQLite's. A pragma in the URL
-// that fails comes as text, and the first one to read the file does.
+// plainly replaces the error for a file that is not an SQLite database by a clear one. An error of
+// a pragma in the URL is only text, and the first pragma that reads the file fails.
 func plainly(err error) error {
 	switch text := err.Error(); {
 	case errors.Is(err, sqlite3.NOTADB), strings.Contains(text, "file is not a database"):
@@ -358,16 +357,16 @@ func ping(ctx context.Context, pool *sql.DB) error {
 	return pool.PingContext(ctx)
 }
 
-// Dialect answers which SQL the database speaks.
+// Dialect returns the dialect of the database.
 func (db *DB) Dialect() Dialect { return db.dialect }
 
-// String is the database's URL without its password.
+// String returns the database's URL without its password.
 func (db *DB) String() string { return db.name }
 
-// Read answers a handle for queries. On SQLite it cannot write.
+// Read returns a handle for queries. On SQLite it cannot write.
 func (db *DB) Read(ctx context.Context) *gorm.DB { return db.read.WithContext(ctx) }
 
-// Ping answers nil when the database answers.
+// Ping returns nil if the database responds.
 func (db *DB) Ping(ctx context.Context) error {
 	pool, err := db.read.DB()
 	if err != nil {
@@ -376,7 +375,7 @@ func (db *DB) Ping(ctx context.Context) error {
 	return ping(ctx, pool)
 }
 
-// Close ends all connections.
+// Close closes all connections.
 func (db *DB) Close() error {
 	var errs []error
 	for _, gdb := range []*gorm.DB{db.read, db.write} {

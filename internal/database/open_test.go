@@ -70,8 +70,8 @@ func TestParseMySQL(t *testing.T) {
 	}
 }
 
-// TestFilesThatAreNoDatabase: what is no database, or the beginning of one, is
-// refused in one clear line by who opens it or reads its version, and kept as it is.
+// TestFilesThatAreNoDatabase: a file that is not a database, or only the beginning of one, is
+// refused with one clear line when it is opened or its version is read, and is not changed.
 func TestFilesThatAreNoDatabase(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good.db")
 	db, err := Open(t.Context(), "sqlite:"+good)
@@ -119,8 +119,7 @@ func TestFilesThatAreNoDatabase(t *testing.T) {
 	}
 }
 
-// FuzzParseMySQL: no URL makes the parser panic, and no error repeats what could
-// be a password.
+// FuzzParseMySQL: no URL makes the parser panic, and no error repeats what could be a password.
 func FuzzParseMySQL(f *testing.F) {
 	f.Add("mysql://ann:secret-word@db.example:3307/im?tls=true")
 	f.Add("mysql://ann:secret-word@unix(/run/my.sock)/im")

@@ -12,19 +12,18 @@ import (
 	"gorm.io/gorm"
 )
 
-// statement is hand-written SQL that is run all the time: it does without GORM and
-// is prepared once on each connection, where the database then has nothing left to
-// parse.
+// statement is hand-written SQL that is run often. It does not use GORM and is prepared once on
+// each connection, so that the database need not parse it again.
 type statement struct {
 	db   *DB
 	text string
-	// limit is the time after which a server of MySQL's family ends a SELECT; 0: it does not.
+	// limit is the time after which a MySQL or MariaDB server ends a SELECT, or 0 for no limit.
 	limit    time.Duration
 	prepared atomic.Pointer[sql.Stmt]
 }
 
-// prepare answers the prepared statement. Several who come first may prepare it
-// each; one of theirs stays.
+// prepare returns the prepared statement. Several concurrent first callers may each prepare it; one
+// of the results is kept.
 func (s *statement) prepare() (*sql.Stmt, error) {
 	if stmt := s.prepared.Load(); stmt != nil {
 		return stmt, nil
@@ -34,7 +33,7 @@ func (s *statement) prepare() (*sql.Stmt, error) {
 		return nil, err
 	}
 	if !s.prepared.CompareAndSwap(nil, stmt) {
-		_ = stmt.Close() // the other one is as good
+		_ = stmt.Close() // the other one is equivalent
 	}
 	return s.prepared.Load(), nil
 }
@@ -47,37 +46,37 @@ func (s *statement) sent() string {
 	return s.text
 }
 
-// in answers the connection of a transaction, and the statement prepared for it;
-// nil where it is to be run as text. It prepares nothing new, because that takes
-// another connection, and all may be taken by transactions that want one more.
+// in returns the connection of a transaction, and the statement prepared for it, or nil if the
+// statement must be run as text. It prepares nothing new, because that needs another connection,
+// and all connections may be in use by transactions that need one more.
 func (s *statement) in(tx *gorm.DB, args []any) (*sql.Tx, *sql.Stmt) {
 	conn := tx.Statement.ConnPool.(*sql.Tx)
 	s.db.saw(s.text, args)
 	stmt := s.prepared.Load()
-	if stmt == nil || s.db.dialect == SQLite { // whose writer is not of the pool
+	if stmt == nil || s.db.dialect == SQLite { // the writer is not part of the pool
 		return conn, nil
 	}
 	return conn, conn.Stmt(stmt)
 }
 
-// unprepared says whether a statement was refused only because it was prepared.
+// unprepared reports whether a statement was refused only because it was prepared.
 func unprepared(err error) bool {
 	var my *mysql.MySQLError
 	if !errors.As(err, &my) {
 		return false
 	}
-	return my.Number == 1461 || // the server holds as many prepared statements as it may
-		my.Number == 1615 // its table has changed too often meanwhile
+	return my.Number == 1461 || // the server has reached its limit of prepared statements
+		my.Number == 1615 // its table has been changed too often
 }
 
 // Query is a hand-written SELECT.
 type Query struct{ statement }
 
-// NewQuery answers a Query with that text. It is prepared when it is first run,
-// and kept: there should be few of them, each with a text that stays the same.
+// NewQuery returns a Query with that text. It is prepared when it is first run, and kept. There
+// should be few of them, each with a constant text.
 func (db *DB) NewQuery(text string) *Query { return &Query{statement{db: db, text: text}} }
 
-// NewBoundedQuery is NewQuery for a query whose rows are not all found by a key: the server ends
+// NewBoundedQuery is NewQuery for a query that does not find all its rows by a key. The server ends
 // it after ReadLimit.
 func (db *DB) NewBoundedQuery(text string) *Query {
 	q := db.NewQuery(text)
@@ -85,13 +84,13 @@ func (db *DB) NewBoundedQuery(text string) *Query {
 	return q
 }
 
-// Each runs the query and, for each row, fills the targets, as sql.Rows.Scan has
-// it, and calls take. The slice of the targets is the query's from then on.
+// Each runs the query. For each row it scans the columns into the targets, as sql.Rows.Scan does,
+// and calls take. The caller must not use the slice of the targets afterwards.
 //
-// It takes no context. A context that can end has the driver watch it for each
-// statement and drop the connection when it does, which costs more than the few
-// rows that such a query reads; the connection's own time limits bound it. One that may read many
-// rows must be a NewBoundedQuery.
+// It takes no context. For a context that can end, the driver starts a watch for each statement and
+// closes the connection when it ends, which costs more than the few rows that such a query reads.
+// The connection's own time limits apply. A query that may read many rows must be a
+// NewBoundedQuery.
 func (q *Query) Each(args []any, targets []any, take func()) error {
 	q.db.saw(q.text, args)
 	stmt, err := q.prepare()
@@ -105,10 +104,10 @@ func (q *Query) Each(args []any, targets []any, take func()) error {
 	return each(rows, err, targets, take)
 }
 
-// ErrLocked says that another transaction has locked a row. See LockingUnlocked.
+// ErrLocked means that another transaction has locked a row. See LockingUnlocked.
 var ErrLocked = errors.New("another transaction has locked a row")
 
-// EachIn is Each in a transaction. Errors: ErrLocked.
+// EachIn is Each in a transaction. Returns ErrLocked if a row is locked.
 func (q *Query) EachIn(tx *gorm.DB, args []any, targets []any, take func()) error {
 	conn, stmt := q.in(tx, args)
 	var rows *sql.Rows
@@ -121,7 +120,7 @@ func (q *Query) EachIn(tx *gorm.DB, args []any, targets []any, take func()) erro
 	}
 	err = each(rows, err, targets, take)
 	var my *mysql.MySQLError
-	if errors.As(err, &my) && (my.Number == 1205 || my.Number == 3572) { // MariaDB's number, and MySQL's
+	if errors.As(err, &my) && (my.Number == 1205 || my.Number == 3572) { // the numbers of MariaDB and MySQL
 		return ErrLocked
 	}
 	return err
@@ -134,7 +133,7 @@ func (db *DB) queryText(text string, args []any, targets []any, take func()) err
 	return each(rows, err, targets, take)
 }
 
-// each reads all rows, unless there was an error.
+// each reads all rows, unless err is not nil.
 func each(rows *sql.Rows, err error, targets []any, take func()) error {
 	if err != nil {
 		return err
@@ -153,11 +152,11 @@ func each(rows *sql.Rows, err error, targets []any, take func()) error {
 // Command is a hand-written statement that changes rows.
 type Command struct{ statement }
 
-// NewCommand answers a Command with that text.
+// NewCommand returns a Command with that text.
 func (db *DB) NewCommand(text string) *Command { return &Command{statement{db: db, text: text}} }
 
-// Run runs the command in a transaction and answers how many rows it changed, on
-// MySQL's family also those that were like that before.
+// Run runs the command in a transaction and returns how many rows it changed. On MySQL and MariaDB
+// the number includes rows that already had the new values.
 func (c *Command) Run(tx *gorm.DB, args ...any) (int64, error) {
 	conn, stmt := c.in(tx, args)
 	var result sql.Result
@@ -174,7 +173,7 @@ func (c *Command) Run(tx *gorm.DB, args ...any) (int64, error) {
 	return result.RowsAffected()
 }
 
-// translated answers a hand-written statement's error as those of GORM's own are.
+// translated converts the error of a hand-written statement as GORM does for its own.
 func translated(tx *gorm.DB, err error) error {
 	if t, ok := tx.Dialector.(gorm.ErrorTranslator); ok && err != nil {
 		return t.Translate(err)
@@ -182,8 +181,8 @@ func translated(tx *gorm.DB, err error) error {
 	return err
 }
 
-// Prepare makes the statements of a transaction ready before it begins. One that
-// cannot be prepared, because the server holds as many as it may, is run as text.
+// Prepare prepares the statements of a transaction before it begins. One that cannot be prepared,
+// because the server has reached its limit, is run as text.
 func Prepare(statements ...interface{ ready() error }) error {
 	for _, s := range statements {
 		if err := s.ready(); err != nil && !unprepared(err) {

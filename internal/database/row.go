@@ -9,13 +9,13 @@ import (
 	"gorm.io/gorm/schema"
 )
 
-// Row says how a model's columns are read without GORM.
+// Row defines how a model's columns are read without GORM.
 type Row[T any] struct {
 	names  []string
-	places [][]int // of the fields, as reflect has them
+	places [][]int // the indexes of the fields, as used by reflect
 }
 
-// RowOf answers the Row of all of T's columns but those named.
+// RowOf returns the Row of all of T's columns except those named.
 func RowOf[T any](without ...string) Row[T] {
 	parsed := parse(new(T))
 	var r Row[T]
@@ -28,7 +28,7 @@ func RowOf[T any](without ...string) Row[T] {
 	return r
 }
 
-// Only answers the Row of the columns named, which r has.
+// Only returns the Row of the columns named, which must be in r.
 func (r Row[T]) Only(names ...string) Row[T] {
 	var some Row[T]
 	for i, name := range r.names {
@@ -48,9 +48,9 @@ func (r Row[T]) Columns(table string) string {
 	return strings.Join(list, ", ")
 }
 
-// Targets answers where in model the columns go, in their order.
+// Targets returns pointers to the columns' fields in model, in their order.
 func (r Row[T]) Targets(model *T) []any {
-	list := make([]any, len(r.places), len(r.places)+4) // callers often have a few more
+	list := make([]any, len(r.places), len(r.places)+4) // callers often append a few more
 	v := reflect.ValueOf(model).Elem()
 	for i, place := range r.places {
 		list[i] = v.FieldByIndex(place).Addr().Interface()
@@ -58,11 +58,11 @@ func (r Row[T]) Targets(model *T) []any {
 	return list
 }
 
-// parse answers what GORM knows of a model.
+// parse returns GORM's schema of a model.
 func parse(model any) *schema.Schema {
 	parsed, err := schema.Parse(model, &sync.Map{}, schema.NamingStrategy{})
 	if err != nil {
-		panic(err) // the models are compiled in
+		panic(err) // models are known at compile time
 	}
 	return parsed
 }

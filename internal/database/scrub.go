@@ -11,16 +11,16 @@ import (
 	"time"
 )
 
-// scrubPatience bounds how long Scrub keeps writers waiting for readers.
+// scrubPatience limits how long Scrub makes writers wait for readers.
 const scrubPatience = 100 * time.Millisecond
 
 // ErrScrubBusy means that a reader or another process needs the write-ahead log.
 var ErrScrubBusy = errors.New("the write-ahead log is in use")
 
-// Scrub writes the pages of SQLite's write-ahead log to the file and empties the log. Until
-// then both have pages as they were, with what has been deleted or overwritten since. It
-// does nothing if the log is empty, and nothing on MySQL. Returns ErrScrubBusy if it should
-// be called again later.
+// Scrub writes the pages of SQLite's write-ahead log to the file and empties the log. Until then
+// both contain earlier versions of pages, with data that has since been deleted or overwritten. It
+// does nothing if the log is empty, and nothing on MySQL. Returns ErrScrubBusy if it should be
+// called again later.
 func (db *DB) Scrub(ctx context.Context) error {
 	if db.writer == nil {
 		return nil
@@ -45,8 +45,8 @@ func (db *DB) Scrub(ctx context.Context) error {
 	return err
 }
 
-// truncateLog runs the checkpoint. It waits for readers with the connection's busy
-// time-out, which is shorter meanwhile.
+// truncateLog runs the checkpoint. It waits for readers with the connection's busy time-out, which
+// it shortens for that time.
 func truncateLog(conn *sql.Conn) error {
 	// A context that ends would interrupt the statements that restore the time-out.
 	ctx := context.Background()

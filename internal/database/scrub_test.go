@@ -21,8 +21,8 @@ import (
 	"gorm.io/gorm"
 )
 
-// text is a text with a mark at each end, by which the two are found in a file also if the
-// rest has been overwritten.
+// text is a text with a mark at each end. The marks are found in a file even if the rest has been
+// overwritten.
 type text struct{ first, last string }
 
 func newText(rng *rand.Rand, length int) text {
@@ -203,7 +203,7 @@ func TestScrub_WaitsForNoReader(t *testing.T) {
 	}
 }
 
-// TestScrub_AmongWriters: it does not break into a group of transactions.
+// TestScrub_AmongWriters: it does not interrupt a group of transactions.
 func TestScrub_AmongWriters(t *testing.T) {
 	l := newLedger(t)
 	const writers, each = 8, 30
@@ -233,7 +233,7 @@ func TestScrub_AmongWriters(t *testing.T) {
 	}
 }
 
-// TestMigrate_ErasesWhatEarlierReleasesLeft: a file whose pages were written without these
+// TestMigrate_ErasesWhatEarlierReleasesLeft has a file whose pages were written without these
 // settings.
 func TestMigrate_ErasesWhatEarlierReleasesLeft(t *testing.T) {
 	const before = 5 // the last version of those releases
@@ -350,8 +350,8 @@ func TestUnallocated(t *testing.T) {
 	}
 }
 
-// TestPageFile_LeavesOtherPagesAlone: pages of a file where the first byte does not tell
-// what they are.
+// TestPageFile_LeavesOtherPagesAlone has pages of a file in which the first byte does not determine
+// their kind.
 func TestPageFile_LeavesOtherPagesAlone(t *testing.T) {
 	page := bytes.Repeat([]byte{0xee}, 512)
 	copy(page, []byte{13, 0, 0, 0, 0, 2, 0}) // an empty leaf

@@ -15,11 +15,11 @@ import (
 	"rollcall/internal/clienttls"
 )
 
-// sessionVariables are set on each connection, because the server's defaults may give the
-// statements another meaning. All servers know those outside of comments; MariaDB alone runs
-// what is in /*M! */, and MySQL and TiDB what is in /*!80000 */.
+// sessionVariables are set on each connection, because the server's defaults may change the meaning
+// of statements. All servers know those outside of comments. Only MariaDB runs what is in /*M! */,
+// and only MySQL and TiDB what is in /*!80000 */.
 var sessionVariables = []string{
-	"NAMES utf8mb4 COLLATE utf8mb4_bin", // a server may ignore what the handshake says
+	"NAMES utf8mb4 COLLATE utf8mb4_bin", // a server may ignore the handshake's character set
 	"autocommit = 1",
 	"completion_type = 'NO_CHAIN'",
 	"sql_mode = 'STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
@@ -31,7 +31,7 @@ var sessionVariables = []string{
 	"max_sort_length = 1024",
 	"foreign_key_checks = 1",
 	"unique_checks = 1",
-	"default_storage_engine = 'InnoDB'", // goose's table names none
+	"default_storage_engine = 'InnoDB'", // the CREATE TABLE of goose does not name one
 	// Below statementTimeout and writePatience, so that a transaction whose rows or tables
 	// are locked is run again and then ends with an error that says so.
 	"innodb_lock_wait_timeout = 5",
@@ -44,27 +44,28 @@ var sessionVariables = []string{
 // statement does not.
 const isolation = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
-// galeraVariables make statements on one member of a Galera cluster wait until it has applied
-// what the others had committed by then: a ban is in force everywhere once it is acknowledged.
-// 7 is for reads and BEGIN, UPDATE and DELETE, INSERT and REPLACE; inside a transaction only
-// BEGIN waits. wsrep_dirty_reads would let a member without the cluster answer, and
-// wsrep_osu_method could keep a migration from the other members. Servers other than MariaDB
-// and Percona XtraDB Cluster do not know the variables.
+// galeraVariables make statements on one member of a Galera cluster wait until it has applied what
+// the others had committed by then, so that a ban is in force everywhere once it is acknowledged. 7
+// is for reads and BEGIN, UPDATE and DELETE, INSERT and REPLACE; inside a transaction only BEGIN
+// waits. wsrep_dirty_reads would let a member outside the cluster respond, and wsrep_osu_method
+// could keep a migration from the other members. Servers other than MariaDB and Percona XtraDB
+// Cluster do not know the variables.
 const galeraVariables = "SET SESSION wsrep_sync_wait = 7, wsrep_dirty_reads = 0, wsrep_osu_method = 'TOI'"
 
 const (
-	// renewInterval is the least time between two renewals of all sessions.
+	// renewInterval is the minimum time between two renewals of all sessions.
 	renewInterval = time.Second
 	// tooManyPause is the time between two attempts to connect to a server that is full.
 	tooManyPause = 50 * time.Millisecond
 )
 
-// connector makes the sessions of all pools on one server of MySQL's family.
+// connector makes the sessions of all pools on one MySQL or MariaDB server.
 type connector struct {
 	driver.Connector
-	tls *clienttls.Source // nil: without TLS
+	tls *clienttls.Source // nil without TLS
 
-	// generation is that of new sessions. Sessions of former ones are given up at their next use.
+	// generation is the generation of new sessions. Sessions of earlier ones are closed at their
+	// next use.
 	generation atomic.Int64
 	mu         sync.Mutex
 	renewed    time.Time // when the generation began
@@ -85,8 +86,8 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return s, nil
 }
 
-// dial connects. If the server has too many connections, it returns givenUp after a moment:
-// database/sql then tries again, first to take a connection that has become free meanwhile.
+// dial connects. If the server has too many connections, it returns givenUp after a pause.
+// database/sql then tries again, preferably with a connection that has become free.
 func (c *connector) dial(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	switch {
@@ -106,8 +107,8 @@ func (c *connector) dial(ctx context.Context) (driver.Conn, error) {
 	return nil, givenUp{err}
 }
 
-// renew makes all sessions of the generation be given up, since one of them is of no use. It
-// reports whether a new session may be better: false if the generation has just begun.
+// renew makes all sessions of the generation be replaced, because one of them is unusable. It
+// reports whether a new session may be better, which is false if the generation has just begun.
 func (c *connector) renew(generation int64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -122,7 +123,7 @@ func (c *connector) renew(generation int64) bool {
 	return true
 }
 
-// mysqlConn is what database/sql uses of a connection of go-sql-driver/mysql.
+// mysqlConn has the methods that database/sql calls on a connection of go-sql-driver/mysql.
 type mysqlConn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -135,15 +136,15 @@ type mysqlConn interface {
 	driver.Validator
 }
 
-// session is a connection that is given up when its server cannot be used for the moment, as a
-// primary that has become a replica: where the URL leads now there may be another server.
+// session is a connection that is closed if its server cannot be used for the moment, such as a
+// primary that has become a replica. The URL may now lead to another server.
 type session struct {
 	mysqlConn
 	connector  *connector
 	generation int64
 }
 
-// prepare sets the variables that the statements rely on.
+// prepare sets the variables that the statements depend on.
 func (s *session) prepare(ctx context.Context, variables []string) error {
 	err := s.set(ctx, "SET "+strings.Join(variables, ", "))
 	if isMySQL(err, unknownVariable...) {
@@ -180,7 +181,7 @@ func (s *session) ResetSession(ctx context.Context) error {
 	return s.mysqlConn.ResetSession(ctx)
 }
 
-// usable returns driver.ErrBadConn if the session is to be given up.
+// usable returns driver.ErrBadConn if the session must be replaced.
 func (s *session) usable() error {
 	if !s.current() {
 		return driver.ErrBadConn
@@ -191,15 +192,15 @@ func (s *session) usable() error {
 // IsValid implements driver.Validator.
 func (s *session) IsValid() bool { return s.current() && s.mysqlConn.IsValid() }
 
-// givenUp is the error of a statement that was refused by a server that cannot be used, where
-// another server may be reached. database/sql closes the connection, and outside of
-// transactions runs the statement on a new one.
+// givenUp is the error of a statement that was refused by a server that cannot be used, if another
+// server may be available. database/sql closes the connection, and outside of transactions runs the
+// statement again on a new one.
 type givenUp struct{ error }
 
 func (e givenUp) Unwrap() error        { return e.error }
 func (e givenUp) Is(target error) bool { return target == driver.ErrBadConn }
 
-// judge returns the error of a statement, as givenUp if that is what it means.
+// judge returns the error of a statement, wrapped in givenUp if it means that.
 func (s *session) judge(err error) error {
 	if isMySQL(err, useless...) && s.connector.renew(s.generation) {
 		return givenUp{err}
@@ -225,8 +226,7 @@ func (s *session) ExecContext(ctx context.Context, query string, args []driver.N
 	return result, nil
 }
 
-// QueryContext implements driver.QueryerContext. The server ends the query if it takes longer than
-// ctx has left.
+// QueryContext implements driver.QueryerContext. The server ends the query at ctx's deadline.
 func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
 	rows, err := s.mysqlConn.QueryContext(ctx, endingWith(ctx, query), args)
 	if err != nil {
@@ -252,7 +252,7 @@ type sessionTx struct {
 // Commit implements driver.Tx.
 func (t sessionTx) Commit() error { return t.session.judge(t.Tx.Commit()) }
 
-// mysqlStmt is what database/sql uses of a prepared statement of go-sql-driver/mysql.
+// mysqlStmt has the methods that database/sql calls on a prepared statement of go-sql-driver/mysql.
 type mysqlStmt interface {
 	driver.Stmt
 	driver.StmtExecContext

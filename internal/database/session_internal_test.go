@@ -15,7 +15,7 @@ import (
 // server is a connection to a server that knows only some variables.
 type server struct {
 	mysqlConn
-	unknown map[string]uint16 // variables with the error of setting them
+	unknown map[string]uint16 // variables, each with the error number of setting it
 	set     []string
 }
 

@@ -18,7 +18,7 @@ import (
 	"rollcall/models"
 )
 
-// otherDefaults are defaults of a server that give statements another meaning.
+// otherDefaults are server defaults that change the meaning of statements.
 const otherDefaults = `SET GLOBAL
 	autocommit = 0,
 	completion_type = 'CHAIN',
@@ -63,8 +63,7 @@ func serverWithOtherDefaults(t *testing.T) string {
 	return strings.Replace(server.URL(), "root@", name+"@", 1) + name
 }
 
-// TestSession_OnAServerWithOtherDefaults compares a server whose defaults give statements another
-// meaning with the usual one.
+// TestSession_OnAServerWithOtherDefaults compares such a server with the usual one.
 func TestSession_OnAServerWithOtherDefaults(t *testing.T) {
 	usual, other := testenv.Open(t, testenv.MySQLURL(t)), testenv.Open(t, serverWithOtherDefaults(t))
 	t.Run("variables", func(t *testing.T) {
@@ -119,8 +118,8 @@ func variable(t *testing.T, db *database.DB, name string) string {
 	return value
 }
 
-// tryRules runs rules whose statements depend on the session: texts with quotes, lists of more
-// than one row, changes of many rows, and what another connection sees of them.
+// tryRules runs rules whose statements depend on the session: texts with quotes, lists of more than
+// one row, changes of many rows, and reads of these on another connection.
 func tryRules(t *testing.T, db *database.DB) {
 	ok := func(err error) {
 		t.Helper()

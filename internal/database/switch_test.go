@@ -16,7 +16,7 @@ import (
 	"rollcall/models"
 )
 
-// primaries are two servers with the same empty schema, and a link that leads to the first.
+// primaries returns two servers with the same empty schema, and a link that leads to the first.
 func primaries(t *testing.T) (first, second *testenv.MariaDB, link *testenv.Proxy, url string) {
 	t.Helper()
 	var servers [2]*testenv.MariaDB
@@ -38,7 +38,7 @@ func primaries(t *testing.T) (first, second *testenv.MariaDB, link *testenv.Prox
 	return servers[0], servers[1], link, "mysql://" + name + "@" + link.Address() + "/" + name
 }
 
-// fill opens n connections of db's pool, which then wait for work.
+// fill opens n connections of db's pool, which are then idle.
 func fill(t *testing.T, db *database.DB, n int) {
 	t.Helper()
 	var all, wg sync.WaitGroup
@@ -151,7 +151,7 @@ func TestSwitch_OfThePrimary(t *testing.T) {
 				administer(t, old, "SET GLOBAL read_only = 1")
 				link.Lead(next.Socket())
 			})
-			// Shortly after another switch the caller may have to try again.
+			// Shortly after another switch, the caller may have to try again.
 			err := test.write(test.name, change)
 			for deadline := time.Now().Add(30 * time.Second); database.Unavailable(err) && time.Now().Before(deadline); {
 				time.Sleep(10 * time.Millisecond)
@@ -188,8 +188,8 @@ func TestSwitch_OfThePrimary(t *testing.T) {
 	}
 }
 
-// TestTooManyConnections: a server that grants fewer connections than the pool wants serves all
-// callers with those.
+// TestTooManyConnections: a server with a lower limit of connections than the pool serves all
+// callers.
 func TestTooManyConnections(t *testing.T) {
 	testenv.NeedServer(t)
 	server, err := testenv.StartMariaDB()

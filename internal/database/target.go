@@ -7,13 +7,12 @@ import (
 	"rollcall/models"
 )
 
-// errNull is answered where a column without a place for it holds NULL.
+// errNull is returned if a column is NULL but its target cannot be nil.
 var errNull = errors.New("the column holds NULL")
 
-// direct puts in place of the targets those that take the values of the models'
-// columns as they are. database/sql finds its way by reflection for all but text:
-// it allocates a value for each NULL that is none, and makes text of a number and
-// a number of that where their sizes differ.
+// direct replaces the targets by ones that store the values of the models' columns directly.
+// database/sql uses reflection for all types except text: it allocates a value for each non-NULL
+// nullable column, and converts a number to text and back if its size differs.
 func direct(targets []any) {
 	for i, to := range targets {
 		switch to := to.(type) {

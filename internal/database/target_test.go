@@ -8,8 +8,7 @@ import (
 	"rollcall/models"
 )
 
-// TestDirectTargets: whatever a driver answers is taken as database/sql takes it,
-// or refused as there.
+// TestDirectTargets: every value of a driver is accepted or refused as database/sql does.
 func TestDirectTargets(t *testing.T) {
 	t.Run("bool", likeDatabaseSQL[bool])
 	t.Run("int", likeDatabaseSQL[int])

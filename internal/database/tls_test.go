@@ -134,7 +134,7 @@ func TestOpenTLS(t *testing.T) {
 	}
 }
 
-// TestOpenTLS_NeverPlain: a server without TLS is not used.
+// TestOpenTLS_NeverPlain: a server without TLS is refused.
 func TestOpenTLS_NeverPlain(t *testing.T) {
 	socket, name, _ := strings.Cut(strings.TrimPrefix(testenv.MySQLURL(t), "mysql://root@unix("), ")/")
 	plain := "mysql://root@" + testenv.NewProxy(t, socket).Address() + "/" + name

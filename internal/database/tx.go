@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// writePatience bounds how long a transaction waits for its turn, and how long after its
-	// start it is run again. With the last run, which may wait for locks itself, the caller
-	// has an error within 30 s.
+	// writePatience limits how long a transaction waits for its turn, and for how long after its
+	// start it is run again. Together with the last run, which may wait for locks, the caller has a
+	// result within 30 s.
 	writePatience = 10 * time.Second
-	// pauseStep is by how much the longest pause before a transaction is run again grows.
+	// pauseStep is the increment of the maximum pause before a transaction is run again.
 	pauseStep = 2 * time.Millisecond
 	pauseMost = 100 * time.Millisecond
 )
@@ -28,14 +28,14 @@ const (
 // errNoTurn is returned for a transaction whose turn did not come in time.
 var errNoTurn = errors.New("the database was busy with other changes for too long")
 
-// Tx runs fn in one transaction, which it commits if fn returns nil and undoes otherwise. It
-// runs a transaction again from the start if the database has undone it for a reason that may
-// have passed (see undone), for up to writePatience. So fn must have no effect but on tx, and
-// must set all of its results each time.
+// Tx runs fn in one transaction, which it commits if fn returns nil and rolls back otherwise. It
+// runs a transaction again from the start if the database has rolled it back for a temporary reason
+// (see undone), for up to writePatience. So fn must have no effects except through tx, and must set
+// all of its results each time.
 //
-// Returns ctx's error if ctx ends before fn has begun. After that, the transaction is carried
-// out or fails by itself. On SQLite transactions that wait for the writing connection share a
-// commit, see writer.
+// Returns ctx's error if ctx ends before fn has begun. After that, the transaction is completed or
+// fails by itself. On SQLite, transactions that wait for the writing connection share a commit; see
+// writer.
 func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	return db.again(ctx, func(a attempt) error {
 		if db.writer != nil {
@@ -55,9 +55,9 @@ func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	})
 }
 
-// Exec runs one statement that changes rows, in a transaction of its own, as Tx does. On MySQL
-// that is one statement and not three, because the server commits a statement outside a
-// transaction by itself. It is hand-written: each argument stands for one question mark.
+// Exec runs one statement that changes rows, in a transaction of its own, like Tx. On MySQL that is
+// one statement and not three, because the server commits a statement outside a transaction by
+// itself. It is hand-written: each argument replaces one question mark.
 func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
 	db.saw(sql, args)
 	run := func(session *gorm.DB) error {
@@ -79,14 +79,14 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
 
 // attempt is one run of a transaction.
 type attempt struct {
-	// deadline is when it is not begun any more.
+	// deadline is the time after which it must not begin.
 	deadline time.Time
-	// alone means that it must share its commit with no other.
+	// alone means that it must not share its commit with another.
 	alone bool
 }
 
-// again carries a transaction out until it is committed, fails for a reason of its own, or the
-// deadline has passed.
+// again runs a transaction until it is committed, fails for a reason of its own, or the deadline
+// has passed.
 func (db *DB) again(ctx context.Context, do func(attempt) error) (err error) {
 	end := db.writes.start()
 	defer func() { end(err) }()
@@ -100,7 +100,7 @@ func (db *DB) again(ctx context.Context, do func(attempt) error) (err error) {
 			return fmt.Errorf("giving up a transaction after %s: %w", db.patience, err)
 		}
 		a.alone = errors.Is(err, errGroup)
-		// Those that collided must not collide again in step.
+		// Transactions that collided must not collide again in step.
 		select {
 		case <-time.After(rand.N(pause)):
 		case <-ctx.Done():
@@ -109,7 +109,7 @@ func (db *DB) again(ctx context.Context, do func(attempt) error) (err error) {
 	}
 }
 
-// onConn runs fn on a connection of its own, not on SQLite. Returns errNoTurn if there is none
+// onConn runs fn on a connection of its own, except on SQLite. Returns errNoTurn if there is none
 // before the deadline.
 func (db *DB) onConn(ctx context.Context, deadline time.Time, fn func(session *gorm.DB) error) error {
 	waiting, cancel := context.WithDeadlineCause(ctx, deadline, errNoTurn)
@@ -128,7 +128,7 @@ func (db *DB) onConn(ctx context.Context, deadline time.Time, fn func(session *g
 		return beginError{err}
 	}
 	defer conn.Close()
-	// See Query.Each for what a context costs that can end.
+	// See Query.Each for the cost of a context that can end.
 	session := db.write.Session(&gorm.Session{NewDB: true, Context: context.WithoutCancel(ctx)})
 	session.Statement.ConnPool = conn
 	return fn(session)
@@ -139,7 +139,7 @@ type commitError struct{ error }
 
 func (e commitError) Unwrap() error { return e.error }
 
-// beginError is an error of reaching the server.
+// beginError is an error of connecting to the server.
 type beginError struct{ error }
 
 func (e beginError) Unwrap() error { return e.error }
@@ -168,10 +168,10 @@ func undone(err error) bool {
 		return true // nothing was sent
 	}
 	if _, committing := errors.AsType[commitError](err); committing {
-		return false // the answer to COMMIT was lost
+		return false // the response to COMMIT was lost
 	}
 	if _, beginning := errors.AsType[beginError](err); beginning {
-		return false // the server is away
+		return false // the server is unreachable
 	}
 	// The connection broke before COMMIT.
 	_, network := errors.AsType[*net.OpError](err)
@@ -180,6 +180,6 @@ func undone(err error) bool {
 
 // isBusy reports whether another connection has SQLite's lock.
 func isBusy(err error) bool {
-	// A pragma in the URL that fails comes as text.
+	// An error of a pragma in the URL is only text.
 	return errors.Is(err, sqlite3.BUSY) || strings.Contains(err.Error(), "database is locked")
 }

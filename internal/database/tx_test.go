@@ -14,16 +14,16 @@ import (
 	"rollcall/models"
 )
 
-// TestTxRunsADeadlockAgain has two transactions lock two rows crosswise, which
-// MySQL ends by giving one of them up.
+// TestTxRunsADeadlockAgain makes two transactions lock two rows in opposite order. MySQL then rolls
+// one of them back.
 func TestTxRunsADeadlockAgain(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		for _, id := range []string{"a", "b"} {
 			insertKey(t, db, id)
 		}
 		var attempts atomic.Int32
-		// Both hold their first row before either asks for its second. On SQLite
-		// the writers take turns, so the second one must not be waited for.
+		// Both lock their first row before either locks its second. On SQLite the writers take
+		// turns, so the first one must not wait for the second.
 		var both sync.WaitGroup
 		both.Add(2)
 		lock := func(first, second string) error {

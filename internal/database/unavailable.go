@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/clienttls"
 )
 
-// Unavailable reports whether err means that the database cannot be reached or cannot be used
-// for the moment, through no fault of the statement: the same call may succeed later.
+// Unavailable reports whether err means that the database cannot be reached or cannot be used for
+// the moment, and the statement is not the cause: the same call may succeed later.
 func Unavailable(err error) bool {
 	if err == nil {
 		return false
@@ -38,9 +38,9 @@ func Unavailable(err error) bool {
 // TimedOut reports whether err means that the server has ended a statement because it took too long.
 func TimedOut(err error) bool { return isMySQL(err, overTime...) }
 
-// Error numbers of MySQL's family, by what they mean for the statement and its connection.
+// Error numbers of MySQL, MariaDB and TiDB, by what they mean for the statement and its connection.
 var (
-	// collided: the server has undone the transaction because of another one.
+	// collided: the server has rolled back the transaction because of another one.
 	collided = []uint16{
 		1020, // row changed since it was read
 		1205, // lock wait time-out
@@ -48,15 +48,15 @@ var (
 		3101, // Group Replication: conflict with another member's transaction
 		8002, // TiDB: write conflict in a transaction with locking reads
 		8005, // TiDB: write conflict
-		8022, // TiDB: the commit failed and was undone
+		8022, // TiDB: the commit failed and was rolled back
 		8028, // TiDB: the schema changed during the transaction
 		9007, // TiDB: write conflict
 	}
-	// tooManyConnections: no connection came about.
+	// tooManyConnections: no connection was established.
 	tooManyConnections = []uint16{
 		1040, // too many connections
 		1203, // the user has too many connections
-		1226, // the same, by a limit of the user's own, or it has used up what it may do in an hour
+		1226, // the same, by a limit of this user, or it has reached its limit of operations per hour
 	}
 	// readOnly: the server accepts no changes, as a primary that has become a replica.
 	readOnly = []uint16{
@@ -64,7 +64,7 @@ var (
 		1792, // read-only by transaction_read_only
 		1836, // read-only by --innodb-read-only
 	}
-	// useless: the server can be used by no connection. Another one may stand in for it.
+	// useless: the server cannot be used over any connection. Another one may replace it.
 	useless = append([]uint16{
 		1047, // Galera: the member is not part of the cluster
 		1053, // the server is shutting down
@@ -80,7 +80,7 @@ var (
 		1969, // MariaDB: max_statement_time
 		3024, // MySQL: max_execution_time
 	}
-	// exhausted: the statement was ended, or could not begin, for want of something.
+	// exhausted: the statement was ended, or could not begin, for lack of a resource.
 	exhausted = append([]uint16{
 		1021, // disk full
 		1026, // error when writing a file
@@ -102,10 +102,10 @@ var (
 	}, overTime...)
 	unavailableMySQL = slices.Concat(collided, tooManyConnections, useless, broken, exhausted)
 
-	// unknownVariable: the server does not know a variable, or does nothing with it.
+	// unknownVariable: the server does not know a variable, or ignores it.
 	unknownVariable = []uint16{
 		1193, // unknown system variable
-		1235, // TiDB: only there for compatibility
+		1235, // TiDB: accepted only for compatibility
 		1238, // read-only variable
 	}
 )
@@ -119,14 +119,14 @@ func isMySQL(err error, numbers ...uint16) bool {
 	return ok && slices.Contains(numbers, my.Number)
 }
 
-// isWriteConflict reports whether err is a conflict of transactions by TiDB's storage, which it
-// passes on without a number of its own.
+// isWriteConflict reports whether err is a conflict of transactions reported by TiDB's storage,
+// which has no number of its own.
 func isWriteConflict(err *mysql.MySQLError) bool {
 	return err.Number == 1105 && strings.Contains(strings.ToLower(err.Message), "write conflict")
 }
 
-// unavailableSQLite holds the result codes by which SQLite refuses statements for the moment:
-// another process has the lock, or the file or its disk cannot be used.
+// unavailableSQLite has the result codes by which SQLite refuses statements for the moment: another
+// process has the lock, or the file or its disk cannot be used.
 var unavailableSQLite = map[sqlite3.ErrorCode]bool{
 	sqlite3.BUSY:      true,
 	sqlite3.LOCKED:    true,

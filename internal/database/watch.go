@@ -5,9 +5,9 @@ import "slices"
 // watcher is called with each hand-written statement.
 type watcher func(text string, args []any)
 
-// Watch has see called with each hand-written statement that is run, until stop
-// is called: GORM's callbacks, which see all others, know nothing of these. It is
-// for tests that count statements or have them explained.
+// Watch calls see with each hand-written statement that is run, until stop is called. GORM's
+// callbacks, which see all other statements, do not see these. It is for tests that count or
+// explain statements.
 func (db *DB) Watch(see func(text string, args []any)) (stop func()) {
 	w := watcher(see)
 	db.changeWatchers(func(list []*watcher) []*watcher { return append(list, &w) })
@@ -33,7 +33,7 @@ func (db *DB) changeWatchers(change func([]*watcher) []*watcher) {
 	}
 }
 
-// saw tells whoever watches of a statement.
+// saw calls the watchers with a statement.
 func (db *DB) saw(text string, args []any) {
 	list := db.watchers.Load()
 	if list == nil {

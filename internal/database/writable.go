@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// probeTimeout bounds one look at whether the database can be written. A lock that a backup
-	// has for a moment is shorter.
+	// probeTimeout limits one check whether the database can be written. A backup's lock is usually
+	// shorter.
 	probeTimeout = 3 * time.Second
-	// stuckAfter is how long a transaction may take before a look asks whether any can succeed.
+	// stuckAfter is how long a transaction may take before a check tests whether any can succeed.
 	stuckAfter = 3 * time.Second
 	// leastDisk is the free space, in bytes, below which a disk counts as full.
 	leastDisk = 1 << 20
 )
 
-// UnwritableError means that the database answers, but takes no changes at the moment.
+// UnwritableError means that the database responds but accepts no changes for the moment.
 type UnwritableError struct {
 	reason string
 	err    error
@@ -36,13 +36,13 @@ func (e *UnwritableError) Error() string { return "the database cannot be writte
 // Unwrap returns the cause.
 func (e *UnwritableError) Unwrap() error { return e.err }
 
-// Writable returns nil if the database answers and takes changes, and *UnwritableError if it
-// answers only. It changes nothing: a DELETE that finds no row is refused by a server that is
-// read-only or locked, like any other. Only while the last transaction has failed for such a
-// reason, or one is stuck, does it commit a transaction that leaves no row behind, because full
-// disks and commits that hang show in no other way.
+// Writable returns nil if the database responds and accepts changes, and *UnwritableError if it
+// only responds. It changes nothing: a server that is read-only or locked refuses even a DELETE
+// that finds no row. Only if the last transaction failed for such a reason, or one is stuck, it
+// commits a transaction that leaves no row behind, because full disks and hanging commits cannot be
+// detected otherwise.
 //
-// Calls that come together share one look.
+// Concurrent calls share one check.
 func (db *DB) Writable(ctx context.Context) error {
 	_, _, err := db.probe.Get(ctx, struct{}{})
 	return err
@@ -57,7 +57,7 @@ func (db *DB) newProbe() *Coalescer[struct{}, struct{}] {
 	})
 }
 
-// look is Writable by itself.
+// look is Writable for one check.
 func (db *DB) look(ctx context.Context) error {
 	if err := db.Ping(ctx); err != nil {
 		return err
@@ -82,10 +82,10 @@ func (db *DB) look(ctx context.Context) error {
 	return nil
 }
 
-// writeNothing is refused where changes are, and makes none.
+// writeNothing is refused if changes are, and makes none.
 func writeNothing(tx *gorm.DB) error { return tx.Exec("DELETE FROM token_keys WHERE id = ''").Error }
 
-// writeAndUndo makes a change that is gone when it is committed.
+// writeAndUndo makes a change and reverts it in the same transaction.
 func writeAndUndo(tx *gorm.DB) error {
 	id := "probe-" + rand.Text()[:20]
 	if err := tx.Exec("INSERT INTO token_keys (id, secret, created_at) VALUES (?, '', 0)", id).Error; err != nil {
@@ -94,14 +94,14 @@ func writeAndUndo(tx *gorm.DB) error {
 	return tx.Exec("DELETE FROM token_keys WHERE id = ?", id).Error
 }
 
-// tryOnce runs a transaction once, which Tx may run again.
+// tryOnce runs a transaction once, whereas Tx may run it again.
 func (db *DB) tryOnce(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	if db.writer != nil {
 		deadline, _ := ctx.Deadline()
 		return db.writer.run(ctx, deadline, false, fn)
 	}
-	// Unlike Tx it takes no place among the transactions, which all may be stuck, and a
-	// connection that is to be given up is replaced.
+	// Unlike Tx it does not use one of the places of transactions, which may all be stuck. It
+	// replaces a connection that must be closed.
 	for {
 		err := db.write.WithContext(ctx).Transaction(fn)
 		if err == nil || !isMySQL(err, collided...) && !errors.As(err, new(givenUp)) || ctx.Err() != nil {
@@ -110,7 +110,7 @@ func (db *DB) tryOnce(ctx context.Context, fn func(tx *gorm.DB) error) error {
 	}
 }
 
-// reason returns why a transaction failed, in the words of operators.
+// reason returns why a transaction failed, in words for operators.
 func reason(err error) string {
 	code, _ := errors.AsType[sqlite3.ErrorCode](err)
 	switch {
@@ -126,14 +126,14 @@ func reason(err error) string {
 	return "it refuses changes"
 }
 
-// writes is what the present and the last transactions tell of the database.
+// writes records what the current and the last transactions show about the database.
 type writes struct {
 	mu      sync.Mutex
 	running list.List // their starts, the oldest first
 	failed  bool      // the last one that ended found the database unavailable
 }
 
-// start notes a transaction that begins. end notes what came of it.
+// start records a transaction that begins, and end its result.
 func (w *writes) start() (end func(err error)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -159,7 +159,7 @@ func (w *writes) suspicious() bool {
 	return w.failed || oldest != nil && time.Since(oldest.Value.(time.Time)) > stuckAfter
 }
 
-// succeeded notes that one was committed.
+// succeeded records that a transaction was committed.
 func (w *writes) succeeded() {
 	w.mu.Lock()
 	defer w.mu.Unlock()

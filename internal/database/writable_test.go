@@ -32,7 +32,7 @@ func (l *ledger) keys() int {
 	return n
 }
 
-// version grows with each commit that another connection sees.
+// version increases with each commit that another connection sees.
 func (l *ledger) version() int {
 	l.Helper()
 	var n int
@@ -65,7 +65,7 @@ func TestWritable_WritesNothing(t *testing.T) {
 	}
 }
 
-// TestWritable_TriesAfterAFailure: a failed transaction has the next look commit something, until
+// TestWritable_TriesAfterAFailure: after a failed transaction the checks commit something, until
 // that succeeds.
 func TestWritable_TriesAfterAFailure(t *testing.T) {
 	l := newSchema(t)
@@ -84,7 +84,7 @@ func TestWritable_TriesAfterAFailure(t *testing.T) {
 	if n := l.keys(); n != 0 {
 		t.Errorf("%d rows are left", n)
 	}
-	// A rule that refuses a change says nothing of the database.
+	// A rule that refuses a change shows nothing about the database.
 	if err := l.db.Tx(context.Background(), func(*gorm.DB) error { return errors.New("refused") }); err == nil {
 		t.Fatal("committed")
 	}

@@ -13,53 +13,53 @@ import (
 	"gorm.io/gorm"
 )
 
-// What a group takes in before it is committed although others wait.
+// The limits of a group, after which it is committed although other transactions wait.
 const (
 	groupSize = 64
 	groupAge  = 10 * time.Millisecond
 )
 
-// busyPause is the least time between two attempts to get a lock of SQLite's.
+// busyPause is the minimum time between two attempts to get SQLite's lock.
 const busyPause = 5 * time.Millisecond
 
-// writer runs the transactions on SQLite's only writing connection, one after the
-// other in the order in which they came. A commit waits for the disk; those who
-// queue up meanwhile make up a group, which is committed once for all of them, as
-// durably as each alone. Nobody waits for company, and each member of a group has
-// its own result: what one undoes is undone to where it began, and nobody is told
-// anything before all that it may have seen has been committed.
+// writer runs the transactions on SQLite's only writing connection, one after the other in the
+// order in which they arrived. A commit waits for the disk. The transactions that queue up
+// meanwhile form a group, which is committed once for all of them, as durably as each alone. No
+// transaction waits for others to join, and each member of a group has its own result: what one
+// rolls back is rolled back to its beginning, and no caller gets a result before all that it may
+// have seen has been committed.
 type writer struct {
 	pool *sql.DB
 	gorm *gorm.DB
 
 	mu sync.Mutex
-	// busy: somebody has the turn, to change or to commit.
+	// busy means that a caller has the turn, to change or to commit.
 	busy  bool
-	queue []chan struct{} // each is closed when it is its turn
-	// group is the one that is open; it belongs to who has the turn.
+	queue []chan struct{} // each is closed when its turn comes
+	// group is the open group. It belongs to the caller that has the turn.
 	group *group
 }
 
-// group is one transaction of SQLite's with the changes of several callers.
+// group is one transaction of SQLite with the changes of several callers.
 type group struct {
 	tx      *sql.Tx
 	began   time.Time
 	members int
-	alone   bool  // it has one member only
-	broken  error // SQLite has undone all of it, or may have
+	alone   bool  // it has only one member
+	broken  error // SQLite has rolled back all of it, or may have
 
 	ended chan struct{}
 	err   error // nothing of it was committed
 }
 
-// errGroup is answered to who was in a group of which nothing was committed, for
-// another's sake: its transaction is to be run again.
+// errGroup is returned to the members of a group of which nothing was committed because of another
+// member. Their transactions must be run again.
 var errGroup = errors.New("the transactions committed together were undone")
 
 func newWriter(pool *sql.DB, handle *gorm.DB) *writer { return &writer{pool: pool, gorm: handle} }
 
-// run runs fn as a transaction; alone: in no group. Returns fn's own errors; ctx's, if it ends
-// before it is the caller's turn; errNoTurn, if the deadline passes before that; SQLite's BUSY,
+// run runs fn as a transaction, in a group unless alone is true. Returns fn's own errors; ctx's, if
+// it ends before the caller's turn; errNoTurn, if the deadline passes before that; SQLite's BUSY,
 // if the deadline passes while another process has the lock; errGroup, unless alone.
 func (w *writer) run(ctx context.Context, deadline time.Time, alone bool, fn func(tx *gorm.DB) error) error {
 	if err := w.takeTurn(ctx, deadline); err != nil {
@@ -81,7 +81,7 @@ func (w *writer) run(ctx context.Context, deadline time.Time, alone bool, fn fun
 	return fmt.Errorf("%w: %w", errGroup, g.err)
 }
 
-// takeTurn waits until all that came before have had their turn, but only until the deadline.
+// takeTurn waits until all earlier callers have had their turn, but only until the deadline.
 func (w *writer) takeTurn(ctx context.Context, deadline time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -112,14 +112,14 @@ func (w *writer) takeTurn(ctx context.Context, deadline time.Time) error {
 		w.queue = slices.Delete(w.queue, i, i+1)
 	}
 	w.mu.Unlock()
-	if i < 0 { // it came at the same moment
+	if i < 0 { // the turn came at the same time
 		w.passTurn()
 	}
 	return err
 }
 
-// passTurn commits the group, unless it goes on with the next in the queue, and
-// gives the turn to that one.
+// passTurn passes the turn to the next caller in the queue. It commits the group first, unless that
+// caller joins it.
 func (w *writer) passTurn() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -136,8 +136,8 @@ func (w *writer) passTurn() {
 	w.queue = w.queue[1:]
 }
 
-// between runs fn on the connection, outside of a transaction, when it is the caller's
-// turn. Returns errNoTurn if the deadline passes before that.
+// between runs fn on the connection, outside of a transaction, when it is the caller's turn.
+// Returns errNoTurn if the deadline passes before that.
 func (w *writer) between(ctx context.Context, deadline time.Time, fn func(conn *sql.Conn) error) error {
 	if err := w.takeTurn(ctx, deadline); err != nil {
 		return err
@@ -169,11 +169,11 @@ func (w *writer) open(ctx context.Context, deadline time.Time, alone bool) (*gro
 	return w.group, nil
 }
 
-// begin begins a transaction of SQLite's. While another process has the lock it tries again, in
-// steps of busyStep, until ctx ends or the deadline has passed.
+// begin begins a transaction of SQLite. While another process has the lock it tries again, in steps
+// of busyStep, until ctx ends or the deadline has passed.
 func (w *writer) begin(ctx context.Context, deadline time.Time) (*sql.Tx, error) {
 	for {
-		// A transaction is undone when the context ends with which it has begun.
+		// A transaction is rolled back when the context with which it began ends.
 		tx, err := w.pool.BeginTx(context.Background(), nil)
 		if err == nil || !isBusy(err) || time.Now().After(deadline) {
 			return tx, err
@@ -186,8 +186,8 @@ func (w *writer) begin(ctx context.Context, deadline time.Time) (*sql.Tx, error)
 	}
 }
 
-// member runs fn in the group, undoes it where it fails or panics, and passes the
-// turn on. broke: it is because of this member that the group cannot be committed.
+// member runs fn in the group, rolls it back if it fails or panics, and passes the turn on. broke
+// reports whether the group cannot be committed because of this member.
 func (w *writer) member(ctx context.Context, g *group, fn func(tx *gorm.DB) error) (broke bool, err error) {
 	g.members++
 	kept := false
@@ -202,8 +202,8 @@ func (w *writer) member(ctx context.Context, g *group, fn func(tx *gorm.DB) erro
 		g.broken = err
 		return true, err
 	}
-	// A context that ends would interrupt a statement, and SQLite would undo the
-	// whole group for that.
+	// A context that ends would interrupt a statement, and SQLite would roll back the whole group
+	// because of that.
 	tx := w.gorm.Session(&gorm.Session{NewDB: true, Context: context.WithoutCancel(ctx)})
 	tx.Statement.ConnPool = g.tx
 	if err := fn(tx); err != nil {
@@ -217,9 +217,9 @@ func (w *writer) member(ctx context.Context, g *group, fn func(tx *gorm.DB) erro
 	return false, nil
 }
 
-// undo undoes what the last member did.
+// undo rolls back the changes of the last member.
 func (g *group) undo() {
-	// Where SQLite has undone all by itself there is no such savepoint any more.
+	// If SQLite has rolled back everything by itself, the savepoint no longer exists.
 	if g.broken = g.exec("ROLLBACK TO member"); g.broken == nil {
 		g.broken = g.exec("RELEASE member")
 	}
@@ -234,7 +234,7 @@ func (g *group) takesMore() bool {
 	return !g.alone && g.broken == nil && g.members < groupSize && time.Since(g.began) < groupAge
 }
 
-// end commits the open group and tells its members.
+// end commits the open group and returns the result to its members.
 func (w *writer) end() {
 	g := w.group
 	w.group = nil
@@ -242,7 +242,7 @@ func (w *writer) end() {
 	if g.err == nil {
 		g.err = g.tx.Commit()
 	} else {
-		_ = g.tx.Rollback() // there may be nothing left to undo
+		_ = g.tx.Rollback() // there may be nothing left to roll back
 	}
 	close(g.ended)
 }

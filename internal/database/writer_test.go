@@ -15,8 +15,7 @@ import (
 	"gorm.io/gorm"
 )
 
-// ledger is a file with one table, and a second connection that sees only what has
-// been committed.
+// ledger is a file with one table, and a second connection that sees only committed rows.
 type ledger struct {
 	*testing.T
 	db *DB
@@ -44,7 +43,7 @@ func insert(tx *gorm.DB, n int) error {
 	return tx.Exec("INSERT INTO entries (n) VALUES (?)", n).Error
 }
 
-// entries are those that have been committed.
+// entries returns the committed entries.
 func (l *ledger) entries() []int {
 	l.Helper()
 	list := []int{}
@@ -61,9 +60,9 @@ func (l *ledger) want(entries ...int) {
 	}
 }
 
-// behind has the functions, in this order, queue up behind one who has the turn,
-// and answers what came of each when all have ended. All are in one group, unless
-// the machine is so slow that some are committed before others came to theirs.
+// behind makes the functions queue up, in this order, behind a caller that has the turn, and
+// returns their results when all have ended. All are in one group, unless the machine is so slow
+// that some are committed before others have queued up.
 func (l *ledger) behind(fns ...func(tx *gorm.DB) error) []error {
 	l.Helper()
 	release := l.hold()
@@ -80,7 +79,7 @@ func (l *ledger) behind(fns ...func(tx *gorm.DB) error) []error {
 // hold takes the turn until release is called.
 func (l *ledger) hold() (release func()) {
 	started, let := make(chan struct{}), make(chan struct{})
-	tell := sync.OnceFunc(func() { close(started) }) // it may have to be run again
+	tell := sync.OnceFunc(func() { close(started) }) // it may be run again
 	l.wg.Go(func() {
 		err := l.db.Tx(context.Background(), func(*gorm.DB) error {
 			tell()
@@ -95,7 +94,7 @@ func (l *ledger) hold() (release func()) {
 	return func() { close(let) }
 }
 
-// queued waits until n wait for their turn.
+// queued waits until n callers wait for their turn.
 func (l *ledger) queued(n int) {
 	for {
 		l.db.writer.mu.Lock()
@@ -139,8 +138,8 @@ func TestAWriterCommitsThoseWhoQueueTogether(t *testing.T) {
 	}
 }
 
-// wantCommitted: who sees a part of the others' entries sees those of groups that
-// have ended.
+// wantCommitted: a caller that sees a part of other entries sees only those of groups that have
+// ended.
 func (l *ledger) wantCommitted(seen int, groups map[*group]bool) {
 	ended := 0
 	for g := range groups {
@@ -162,7 +161,7 @@ func TestAWriterUndoesOnlyWhoFails(t *testing.T) {
 		func(tx *gorm.DB) error { return insert(tx, 1) },
 		func(tx *gorm.DB) error { return errors.Join(insert(tx, 2), boom) },
 		func(tx *gorm.DB) error { return insert(tx, 3) },
-		func(tx *gorm.DB) error { return insert(tx, 1) }, // a double
+		func(tx *gorm.DB) error { return insert(tx, 1) }, // a duplicate
 		func(tx *gorm.DB) error { return insert(tx, 2) },
 	)
 	for i, want := range []error{nil, boom, nil, gorm.ErrDuplicatedKey, nil} {
@@ -231,7 +230,7 @@ func TestAWriterLetsGoWhoNoLongerWaits(t *testing.T) {
 	if err := l.db.Tx(ctx, func(tx *gorm.DB) error { return insert(tx, 3) }); !errors.Is(err, context.Canceled) {
 		t.Errorf("who had gone before was told %v", err)
 	}
-	// Once begun, it comes to its end: what it has been told to do is answered for.
+	// A transaction that has begun completes, and its caller gets the result.
 	ctx, cancel = context.WithCancel(context.Background())
 	l.ok(l.db.Tx(ctx, func(tx *gorm.DB) error {
 		cancel()
@@ -240,8 +239,7 @@ func TestAWriterLetsGoWhoNoLongerWaits(t *testing.T) {
 	l.want(2, 4)
 }
 
-// TestAWriterLosesNoTurn: whoever goes at the very moment at which its turn comes
-// passes it on.
+// TestAWriterLosesNoTurn: a caller whose context ends at the moment of its turn passes the turn on.
 func TestAWriterLosesNoTurn(t *testing.T) {
 	l := newLedger(t)
 	var done atomic.Int64
@@ -268,9 +266,9 @@ func TestAWriterLosesNoTurn(t *testing.T) {
 	l.ok(l.db.Exec(context.Background(), "DELETE FROM entries"))
 }
 
-// TestAWriterRepeatsWhomAnotherUndid: one of a group makes SQLite undo all of it, as
-// a full disk does.
-func TestAWriterRepeatsWhomAnotherUndid(t *testing.T) {
+// TestAWriterRepeatsAfterAnotherBrokeTheGroup: one member makes SQLite roll back the whole group,
+// as a full disk does.
+func TestAWriterRepeatsAfterAnotherBrokeTheGroup(t *testing.T) {
 	l := newLedger(t)
 	var runs [3]int
 	errs := l.behind(
@@ -290,9 +288,9 @@ func TestAWriterRepeatsWhomAnotherUndid(t *testing.T) {
 	l.want(1, 3)
 }
 
-// TestAWriterFindsWhoCannotBeCommitted: only the commit says that the group is
-// impossible; then each is tried alone.
-func TestAWriterFindsWhoCannotBeCommitted(t *testing.T) {
+// TestAWriterFindsTheBrokenMember: only the commit shows that the group cannot be committed. Then
+// each member is tried alone.
+func TestAWriterFindsTheBrokenMember(t *testing.T) {
 	l := newLedger(t)
 	pool, err := l.db.write.DB()
 	l.ok(err)
@@ -315,7 +313,7 @@ func TestAWriterFindsWhoCannotBeCommitted(t *testing.T) {
 	l.want(1, 3, 5)
 }
 
-// TestAWriterUnderLoad: what each is told is so, whatever the others do.
+// TestAWriterUnderLoad: every result is true, whatever the other callers do.
 func TestAWriterUnderLoad(t *testing.T) {
 	l := newLedger(t)
 	boom := errors.New("boom")
@@ -350,7 +348,7 @@ func TestAWriterUnderLoad(t *testing.T) {
 	l.want(told...)
 }
 
-// otherProcess has the file's write lock, as another process may, until release is called.
+// otherProcess takes the file's write lock, as another process may, until release is called.
 func (l *ledger) otherProcess() (release func()) {
 	l.Helper()
 	conn, err := sqlite3.Open(l.db.path)
@@ -366,8 +364,8 @@ func (l *ledger) otherProcess() (release func()) {
 	}
 }
 
-// TestWriter_AnotherProcessHasTheLock: all writers wait as long as the first one, not one after
-// the other, and then fail with an error that says why.
+// TestWriter_AnotherProcessHasTheLock: all writers wait as long as the first one, not one after the
+// other, and then fail with an error that names the reason.
 func TestWriter_AnotherProcessHasTheLock(t *testing.T) {
 	l := newLedger(t)
 	l.db.patience = time.Second
@@ -389,7 +387,7 @@ func TestWriter_AnotherProcessHasTheLock(t *testing.T) {
 			t.Errorf("writer %d: error %v", i, err)
 		}
 	}
-	// A lock that is short is waited for.
+	// A short lock is waited for.
 	l.db.patience = writePatience
 	waiting := make(chan error)
 	go func() {
@@ -405,7 +403,7 @@ func TestWriter_AnotherProcessHasTheLock(t *testing.T) {
 	l.want(1)
 }
 
-// TestWriter_CallerGoesWhileAnotherProcessHasTheLock: the next in the queue is not kept waiting.
+// TestWriter_CallerGoesWhileAnotherProcessHasTheLock: the next in the queue need not wait for it.
 func TestWriter_CallerGoesWhileAnotherProcessHasTheLock(t *testing.T) {
 	l := newLedger(t)
 	release := l.otherProcess()

@@ -1,11 +1,10 @@
-// Package figures keeps what operators see as charts: how many users were
-// registered in an app, and how many were online at once, in each minute of the
-// last hours and in each hour of the last month.
+// Package figures records the statistics that operators see as charts: how many users were
+// registered in an app, and how many were online at once, in each minute of the last hours and in
+// each hour of the last month.
 //
-// Registering a user costs nothing for it: a Recorder counts the rows of users by
-// an index, a few minutes' worth at a time. What it has counted stays, whoever is
-// deleted later. Any number of nodes may record at the same time: a bucket keeps
-// the highest that any of them has seen.
+// Registering a user costs nothing extra: a Recorder counts the rows of users by an index, a few
+// minutes' worth at a time. The counts do not change when users are deleted later. Any number of
+// nodes may record at the same time: a bucket keeps the highest value of all nodes.
 package figures
 
 import (
@@ -24,32 +23,31 @@ const (
 )
 
 const (
-	// interval is how often the online users are looked at; a peak between two
-	// looks is not seen.
+	// interval is how often the online users are counted. A peak between two counts is not
+	// recorded.
 	interval = 10 * time.Second
-	// lateness is how long after its created_at a user's row may be committed and
-	// still be counted.
+	// lateness is how long after its created_at a user's row may be committed and still be counted.
 	lateness = 2 * time.Minute
 	// minutesKept is longer than the hours that are summed up from minutes.
 	minutesKept = 3 * time.Hour
 	// hoursKept is longer than LongestSeries in any time zone.
 	hoursKept = (LongestSeries + 2) * 24 * time.Hour
-	// sweepInterval is how often buckets that nobody asks for any more are removed.
+	// sweepInterval is how often old buckets are removed.
 	sweepInterval = time.Hour
 )
 
-// Recorder writes the figures of all apps down and reads them. Its reading
-// methods may be called from any goroutine.
+// Recorder writes and reads the figures of all apps. Its reading methods may be called from any
+// goroutine.
 type Recorder struct {
 	db     *database.DB
 	online func(ctx context.Context, appID int64) (int, error)
 	clock  func() time.Time
 	log    *slog.Logger
 
-	// caughtUp: what was registered before this process ran has been counted.
+	// caughtUp means that the users registered before this process started have been counted.
 	caughtUp bool
 	swept    models.Time
-	// written are the newest minutes as this process has last written them.
+	// written are the newest minutes as last written by this process.
 	written map[key]models.AppFigures
 }
 
@@ -59,13 +57,13 @@ type key struct {
 	beginsAt models.Time
 }
 
-// New answers a Recorder. online answers how many users of the app with that
-// apps.id are online now, on all nodes; clock is time.Now outside tests.
+// New returns a Recorder. online returns how many users of the app with that apps.id are online on
+// all nodes; clock is time.Now except in tests.
 func New(db *database.DB, online func(ctx context.Context, appID int64) (int, error), clock func() time.Time, log *slog.Logger) *Recorder {
 	return &Recorder{db: db, online: online, clock: clock, log: log, written: map[key]models.AppFigures{}}
 }
 
-// Run records until ctx ends. What fails is logged, and made up for later.
+// Run records until ctx ends. Failures are logged, and later runs make up for them.
 func (r *Recorder) Run(ctx context.Context) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -81,5 +79,5 @@ func (r *Recorder) Run(ctx context.Context) {
 	}
 }
 
-// begin answers when the bucket began that t lies in.
+// begin returns when the bucket of t began.
 func begin(t models.Time, span int64) models.Time { return t - t%models.Time(span) }

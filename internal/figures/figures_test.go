@@ -51,7 +51,7 @@ func (w *world) exec(sql string, args ...any) {
 	w.check(w.db.Exec(context.Background(), sql, args...))
 }
 
-// node is another process that records.
+// node returns another process that records.
 func (w *world) node() *Recorder {
 	return New(w.db, func(_ context.Context, app int64) (int, error) { return w.online[app], nil }, func() time.Time { return w.now }, slog.New(slog.DiscardHandler))
 }
@@ -61,7 +61,7 @@ func (w *world) record(r *Recorder) {
 	w.check(r.record(context.Background()))
 }
 
-// register makes n users of an app, as of ago.
+// register creates n users of an app, registered that long ago.
 func (w *world) register(app int64, n int, ago time.Duration) {
 	w.t.Helper()
 	for range n {
@@ -72,8 +72,7 @@ func (w *world) register(app int64, n int, ago time.Duration) {
 	}
 }
 
-// hour and days are the series of an app without the points in which nothing
-// happened.
+// hour and days return the series of an app without the points in which nothing happened.
 func (w *world) hour(r *Recorder, app int64) string {
 	w.t.Helper()
 	points, err := r.LastHour(context.Background(), app)
@@ -132,7 +131,7 @@ func TestMinutesAndDays(t *testing.T) {
 		w.want(w.hour(r, 2), "[08:31 4 0]")
 		w.want(w.days(r, 1, time.UTC), "[Nov 20 00:00 5 5]")
 		w.now = w.now.Add(time.Minute)
-		w.want(w.hour(r, 1), "[08:30 4 5][08:31 1 1][08:32 0 1]") // not looked at yet
+		w.want(w.hour(r, 1), "[08:30 4 5][08:31 1 1][08:32 0 1]") // not counted yet
 		w.now = w.now.Add(time.Hour - time.Minute)
 		w.record(r)
 		w.want(w.hour(r, 1), "[09:31 0 1]")
@@ -155,7 +154,7 @@ func TestDaysOfTheReader(t *testing.T) {
 	})
 }
 
-// TestCatchUp counts what happened while nobody recorded.
+// TestCatchUp counts what happened while no node was recording.
 func TestCatchUp(t *testing.T) {
 	each(t, func(w *world) {
 		w.register(1, 7, 29*24*time.Hour)
@@ -174,7 +173,7 @@ func TestCatchUp(t *testing.T) {
 	})
 }
 
-// TestDeletionChangesNoHistory: what was counted stays.
+// TestDeletionChangesNoHistory: counts stay after users are deleted.
 func TestDeletionChangesNoHistory(t *testing.T) {
 	each(t, func(w *world) {
 		r := w.node()
@@ -212,7 +211,7 @@ func TestNodesDoNotCountTwice(t *testing.T) {
 	})
 }
 
-// TestQuietAppsCostNoWrite: what has not changed is not written again.
+// TestQuietAppsCostNoWrite: unchanged figures are not written again.
 func TestQuietAppsCostNoWrite(t *testing.T) {
 	each(t, func(w *world) {
 		r := w.node()

@@ -13,7 +13,7 @@ import (
 	"rollcall/models"
 )
 
-// record looks at all apps once, and writes what has grown.
+// record counts all apps once, and writes the figures that have grown.
 func (r *Recorder) record(ctx context.Context) error {
 	var apps []int64
 	if err := r.db.Read(ctx).Model(&models.App{}).Order("id").Pluck("id", &apps).Error; err != nil {
@@ -45,8 +45,7 @@ func (r *Recorder) record(ctx context.Context) error {
 	return r.sweep(ctx, now)
 }
 
-// look answers the apps' minutes since from in which anything happened: nobody
-// was online and nobody came in the others.
+// look returns the apps' minutes since from in which a user was registered or online.
 func (r *Recorder) look(ctx context.Context, apps []int64, from, now models.Time) (map[key]models.AppFigures, error) {
 	registered, err := r.registered(ctx, apps, minute, from)
 	if err != nil {
@@ -77,7 +76,7 @@ func (r *Recorder) look(ctx context.Context, apps []int64, from, now models.Time
 	return minutes, nil
 }
 
-// grown answers those minutes that are not written yet as they are.
+// grown returns those minutes that differ from what was last written.
 func (r *Recorder) grown(minutes map[key]models.AppFigures) []models.AppFigures {
 	var list []models.AppFigures
 	for k, f := range minutes {
@@ -101,8 +100,8 @@ func (r *Recorder) registered(ctx context.Context, apps []int64, span int64, fro
 	return rows, nil
 }
 
-// catchUp counts what was registered since figures were last written, by this or
-// any other node: while none ran, or before there were figures at all.
+// catchUp counts the users registered since figures were last written by any node: while no node
+// was running, or before there were figures.
 func (r *Recorder) catchUp(ctx context.Context, apps []int64, now models.Time) error {
 	var last *models.Time
 	err := r.db.Read(ctx).Model(&models.AppFigures{}).Where("span = ?", hour).Select("MAX(begins_at)").Scan(&last).Error
@@ -120,7 +119,7 @@ func (r *Recorder) catchUp(ctx context.Context, apps []int64, now models.Time) e
 	return r.db.Tx(ctx, func(tx *gorm.DB) error { return r.keep(tx, hours) })
 }
 
-// write writes minutes, and sums up the hours that they are in.
+// write writes minutes, and sums up the hours that contain them.
 func (r *Recorder) write(ctx context.Context, minutes []models.AppFigures) error {
 	if len(minutes) == 0 {
 		return nil
@@ -147,11 +146,11 @@ func (r *Recorder) write(ctx context.Context, minutes []models.AppFigures) error
 	})
 }
 
-// keepBatch bounds the parameters of a statement.
+// keepBatch limits the number of parameters of a statement.
 const keepBatch = 1000
 
-// keep writes buckets, of which the higher figures stay where there are some
-// already. In the order of the keys, so that nodes wait for each other in turn.
+// keep writes buckets. If a bucket exists already, the higher figures are kept. It writes in the
+// order of the keys, so that nodes do not deadlock.
 func (r *Recorder) keep(tx *gorm.DB, rows []models.AppFigures) error {
 	slices.SortFunc(rows, func(a, b models.AppFigures) int {
 		return cmp.Or(cmp.Compare(a.AppID, b.AppID), cmp.Compare(a.BeginsAt, b.BeginsAt))
@@ -172,7 +171,7 @@ func (r *Recorder) keep(tx *gorm.DB, rows []models.AppFigures) error {
 	return nil
 }
 
-// highest has an INSERT keep the higher of the figures there and its own.
+// highest makes an INSERT keep the higher of the existing figures and its own.
 var highest = map[database.Dialect]string{
 	database.SQLite: ` ON CONFLICT (app_id, span, begins_at) DO UPDATE SET
 		registrations = MAX(registrations, excluded.registrations), peak_online = MAX(peak_online, excluded.peak_online)`,
@@ -180,7 +179,7 @@ var highest = map[database.Dialect]string{
 		registrations = GREATEST(registrations, VALUES(registrations)), peak_online = GREATEST(peak_online, VALUES(peak_online))`,
 }
 
-// sweep removes, now and then, what nobody asks for any more.
+// sweep removes old buckets from time to time.
 func (r *Recorder) sweep(ctx context.Context, now models.Time) error {
 	if now < r.swept.Add(sweepInterval) {
 		return nil

@@ -8,19 +8,18 @@ import (
 	"rollcall/models"
 )
 
-// LongestSeries is how many days LastDays can answer.
+// LongestSeries is the maximum number of days that LastDays returns.
 const LongestSeries = 30
 
 // Point is one bucket of a series.
 type Point struct {
 	BeginsAt models.Time
-	// Registrations are the users who were registered in it, and PeakOnline the
-	// most who were seen online at once.
+	// Registrations is the number of users registered in it, and PeakOnline the maximum number seen
+	// online at once.
 	Registrations, PeakOnline int
 }
 
-// LastHour answers the app's last 60 minutes, the one that runs included, oldest
-// first.
+// LastHour returns the app's last 60 minutes, including the current one, oldest first.
 func (r *Recorder) LastHour(ctx context.Context, appID int64) ([]Point, error) {
 	points := make([]Point, 60)
 	now := begin(models.TimeOf(r.clock()), minute)
@@ -30,9 +29,9 @@ func (r *Recorder) LastHour(ctx context.Context, appID int64) ([]Point, error) {
 	return points, r.fill(ctx, appID, minute, points)
 }
 
-// LastDays answers the app's last n days as they begin in zone, today included,
-// oldest first; n is LongestSeries at most. Where a zone's day begins within one
-// of UTC's hours, that hour belongs to the day before.
+// LastDays returns the app's last n days, as they begin in zone, including today, oldest first. n
+// is at most LongestSeries. If a day of the zone begins within an hour of UTC, that hour belongs to
+// the day before.
 func (r *Recorder) LastDays(ctx context.Context, appID int64, n int, zone *time.Location) ([]Point, error) {
 	points := make([]Point, n)
 	year, month, day := r.clock().In(zone).Date()
@@ -42,9 +41,9 @@ func (r *Recorder) LastDays(ctx context.Context, appID int64, n int, zone *time.
 	return points, r.fill(ctx, appID, hour, points)
 }
 
-// fill sums the app's buckets of span up into points, each of which lasts until
-// the next. Who is online now counts in the last one, whose bucket may have begun
-// since it was last looked; where that cannot be told, what is written stands.
+// fill sums the app's buckets of span up into points, each of which lasts until the next. The users
+// online now count in the last point, whose bucket may have begun after the last count. If their
+// number is unknown, only the written figures count.
 func (r *Recorder) fill(ctx context.Context, appID, span int64, points []Point) error {
 	var rows []models.AppFigures
 	err := r.db.Read(ctx).Where("app_id = ? AND span = ? AND begins_at >= ?", appID, span, points[0].BeginsAt).

@@ -5,7 +5,7 @@ import (
 	"rollcall/models"
 )
 
-// Expiring are the jobs that began long ago.
+// Expiring returns the rule that deletes old jobs.
 func Expiring() []retention.Rule {
 	return []retention.Rule{{Rows: "old jobs", Table: &models.Job{}, Key: "id", Column: "started_at", Age: memory}}
 }

@@ -1,9 +1,9 @@
-// Package jobs carries out work on many users that outlasts a request: in chunks,
-// each of which is whole and audited by the rule that does it. How far a job is
-// stands in the database, so that every node can tell, also after a restart.
+// Package jobs carries out work on many users that continues after its request. It works in chunks,
+// each of which is atomic and audited by the rule that does it. The progress of a job is stored in
+// the database, so that every node can show it, also after a restart.
 //
-// A job is not taken up again by another node or after a restart: it has said
-// what it did, and an operator decides whether to start it once more.
+// A job is not continued by another node or after a restart: it has recorded what it did, and an
+// operator decides whether to start it again.
 package jobs
 
 import (
@@ -23,29 +23,28 @@ import (
 )
 
 const (
-	// heartbeat is how often a node says that it is at its jobs.
+	// heartbeat is how often a node reports that it is running its jobs.
 	heartbeat = 5 * time.Second
-	// silence is how long after its last word a job counts as interrupted: its node
-	// is gone, or has lost the database.
+	// silence is how long after its last report a job is considered interrupted: its node has
+	// stopped, or has lost the database.
 	silence = 6 * heartbeat
-	// memory is how long jobs that have ended are remembered.
+	// memory is how long jobs are kept after they have ended.
 	memory = 30 * 24 * time.Hour
-	// chunk is how many users one step of Each is about.
+	// chunk is the number of users in one step of Each.
 	chunk = 10
 )
 
-// ErrStopped ends a job whose node stops, and is the answer to starting one there.
+// ErrStopped ends a job whose node stops. Start returns it while the node stops.
 var ErrStopped = errors.New("the node stops")
 
-// Progress says after a chunk how many users it was about, and how many of these
-// changed. Its error must end the job.
+// Progress records, after a chunk, how many users it handled and how many of these it changed. If
+// it returns an error, the job must end with that error.
 type Progress func(handled, changed int) error
 
-// Work is what a job does. It calls progress after each chunk; ctx does not end
-// while a chunk is under way.
+// Work is what a job does. It calls progress after each chunk; ctx does not end during a chunk.
 type Work func(ctx context.Context, progress Progress) error
 
-// Service starts jobs and knows how far they are.
+// Service starts jobs and reads their progress.
 type Service struct {
 	db    *database.DB
 	log   *slog.Logger
@@ -57,15 +56,15 @@ type Service struct {
 	stopped bool
 }
 
-// New answers a Service; clock is time.Now outside tests.
+// New returns a Service; clock is time.Now except in tests.
 func New(db *database.DB, log *slog.Logger, clock func() time.Time) *Service {
 	return &Service{db: db, log: log, clock: clock}
 }
 
 func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
 
-// Start begins a job about total users of the app and answers it at once; the
-// work goes on when ctx has ended. Errors: ErrStopped after Close.
+// Start starts a job for total users of the app and returns it at once. The work continues after
+// ctx has ended. Returns ErrStopped after Close.
 func (s *Service) Start(ctx context.Context, app *models.App, kind models.JobKind, total int, by models.Actor, work Work) (*models.Job, error) {
 	if !s.enter() {
 		return nil, ErrStopped
@@ -90,7 +89,7 @@ func (s *Service) Start(ctx context.Context, app *models.App, kind models.JobKin
 	return &answer, nil
 }
 
-// enter counts one more running job, and says false where the node stops.
+// enter counts one more running job. It returns false if the node is stopping.
 func (s *Service) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +99,7 @@ func (s *Service) enter() bool {
 	return !s.stopped
 }
 
-// run does the work and notes how it ends.
+// run does the work and records how it ends.
 func (s *Service) run(ctx context.Context, job *models.Job, work Work) {
 	stopBeating := s.beat(ctx, job.ID)
 	err := s.attempt(ctx, job, work)
@@ -114,12 +113,12 @@ func (s *Service) run(ctx context.Context, job *models.Job, work Work) {
 		s.log.ErrorContext(ctx, "job failed", "job", job.ID, "kind", job.Kind, "error", err)
 	}
 	if err := s.update(ctx, job.ID, map[string]any{"state": state}); err != nil {
-		// It will count as interrupted, for its silence.
+		// It will be considered interrupted, because it no longer reports.
 		s.log.ErrorContext(ctx, "job ended unnoticed", "job", job.ID, "kind", job.Kind, "state", state, "error", err)
 	}
 }
 
-// attempt does the work; a panic in it is an error of the job, not the node's end.
+// attempt does the work. A panic in it is an error of the job and does not end the node.
 func (s *Service) attempt(ctx context.Context, job *models.Job, work Work) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -137,15 +136,15 @@ func (s *Service) attempt(ctx context.Context, job *models.Job, work Work) (err 
 	})
 }
 
-// stops says whether Close was called.
+// stops reports whether Close was called.
 func (s *Service) stops() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.stopped
 }
 
-// beat says that the job is under way, again and again, until stop is called: a
-// chunk may take longer than silence.
+// beat reports periodically that the job is running, until stop is called: a chunk may take longer
+// than silence.
 func (s *Service) beat(ctx context.Context, id int64) (stop func()) {
 	done := make(chan struct{})
 	var beating sync.WaitGroup
@@ -166,7 +165,7 @@ func (s *Service) beat(ctx context.Context, id int64) (stop func()) {
 	return func() { close(done); beating.Wait() }
 }
 
-// update writes columns of the job, and that its node is at it.
+// update writes columns of the job, and the time of the report.
 func (s *Service) update(ctx context.Context, id int64, columns map[string]any) error {
 	columns["seen_at"] = s.now()
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -178,8 +177,8 @@ func (s *Service) update(ctx context.Context, id int64, columns map[string]any) 
 	return nil
 }
 
-// Close stops the jobs of this node after the chunk that each is at, and returns
-// when they have been noted as interrupted, or with ctx's error.
+// Close stops the jobs of this node after their current chunks. It returns when they have been
+// recorded as interrupted, or with ctx's error.
 func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
@@ -194,7 +193,7 @@ func (s *Service) Close(ctx context.Context) error {
 	}
 }
 
-// ByID answers the app's job with that ID as it is now, nil where there is none.
+// ByID returns the app's job with that ID, or nil if there is none.
 func (s *Service) ByID(ctx context.Context, app *models.App, id int64) (*models.Job, error) {
 	job := &models.Job{}
 	err := s.db.Read(ctx).Where("app_id = ? AND id = ?", app.ID, id).Take(job).Error
@@ -208,8 +207,8 @@ func (s *Service) ByID(ctx context.Context, app *models.App, id int64) (*models.
 	return job, nil
 }
 
-// List answers a page of the app's jobs, the newest first. Errors:
-// INVALID_ARGUMENT for a cursor that is none of this list.
+// List returns a page of the app's jobs, newest first. Returns INVALID_ARGUMENT if the cursor is
+// not of this list.
 func (s *Service) List(ctx context.Context, app *models.App, r page.Request) (*page.Connection[*models.Job], error) {
 	query := func(ctx context.Context) *gorm.DB {
 		return s.db.Read(ctx).Model(&models.Job{}).Table(s.db.Using("jobs", "jobs_app_started")).Where("app_id = ?", app.ID)
@@ -235,14 +234,14 @@ func (s *Service) List(ctx context.Context, app *models.App, r page.Request) (*p
 	}), nil
 }
 
-// hear takes a job that was not heard of for too long for interrupted.
+// hear sets the state of a job to interrupted if it has not reported for too long.
 func (s *Service) hear(job *models.Job) {
 	if job.State == models.JobRunning && s.now() > job.SeenAt.Add(silence) {
 		job.State = models.JobInterrupted
 	}
 }
 
-// Each is work that does something to the users with these IDs, some at a time.
+// Each returns work that calls do for the users with these IDs, some at a time.
 func Each(ids []string, do func(ctx context.Context, ids []string) ([]*models.ItemResult, error)) Work {
 	return func(ctx context.Context, progress Progress) error {
 		for some := range slices.Chunk(ids, chunk) {

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 var ann = models.Actor{Name: "ann", Address: "192.0.2.1"}
 
-// world is a Service on a database with a clock that is moved by hand.
+// world is a Service on a database with a clock that the test moves.
 type world struct {
 	*Service
 	t   *testing.T
@@ -70,7 +70,7 @@ func (w *world) job(id int64) *models.Job {
 	return job
 }
 
-// want fails the test unless the job stands so.
+// want fails the test unless the job has that state and these numbers.
 func (w *world) want(id int64, state models.JobState, handled, changed int) {
 	w.t.Helper()
 	job := w.job(id)
@@ -100,7 +100,7 @@ func TestEnds(t *testing.T) {
 			}
 			panic("out of cheese")
 		})
-		// The request that started it goes away.
+		// The request that started it ends.
 		job, err := w.Start(ctx, w.app, models.JobDelete, 30, ann, func(ctx context.Context, progress Progress) error {
 			cancel()
 			return errors.Join(ctx.Err(), progress(1, 1))
@@ -124,7 +124,7 @@ func TestEnds(t *testing.T) {
 	})
 }
 
-// TestClose: a node that stops ends its jobs after the chunk that they are at.
+// TestClose: a node that stops ends its jobs after their current chunks.
 func TestClose(t *testing.T) {
 	each(t, func(w *world) {
 		begun, goOn := make(chan struct{}), make(chan struct{})
@@ -159,8 +159,8 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// TestSilence: a job whose node is gone counts as interrupted, on every node and
-// after a restart, and as running again when it is heard of.
+// TestSilence: a job whose node is gone is considered interrupted, on every node and after a
+// restart, and as running again once it reports.
 func TestSilence(t *testing.T) {
 	each(t, func(w *world) {
 		next, went := make(chan struct{}), make(chan struct{})

@@ -1,6 +1,5 @@
-// Package redis is the connection to the Redis (7 and later, or Valkey) through
-// which the nodes of one service know of each other. What is kept there, and
-// what is said, belongs to the packages that use it.
+// Package redis connects to the Redis (7 and later, or Valkey) through which the nodes of a service
+// share state. The keys and messages belong to the packages that use it.
 package redis
 
 import (
@@ -21,36 +20,38 @@ import (
 )
 
 const (
-	// dialTimeout bounds the making of a connection, OperationTimeout what one
-	// answer may take. A link that says nothing is noticed within both together.
+	// dialTimeout limits making a connection, OperationTimeout one response. A silent connection is
+	// detected within the sum of both.
 	dialTimeout      = 2 * time.Second
 	OperationTimeout = 3 * time.Second
 	pingInterval     = time.Second
-	// A read is tried again so often, after that long.
+	// A read is tried this often, with this pause.
 	readAttempts = 2
 	readPause    = 20 * time.Millisecond
-	// bufferSize is each connection's for reading and for writing.
+	// bufferSize is the size of each connection's read and write buffers.
 	bufferSize = 64 << 10
 )
 
-// What is wrong with URLs. None repeats a part of the URL, which may hold a password.
+// What can be wrong with URLs. None repeats a part of the URL, which may contain a password.
 var (
 	errForm       = errors.New("must read redis://user:password@host:6379/0 or rediss://…")
 	errSkipVerify = errors.New("has skip_verify, which accepts any server; remove it, and name the CA of the server's certificate")
 	errParameter  = errors.New("has a parameter that is none of " + strings.Join(parameters, ", ") + "; TLS is rediss:// instead of redis://")
 )
 
-// parameters are those of a URL that have an effect. Others would be ignored, such as tls=true.
+// parameters are the URL parameters that have an effect. Others, such as tls=true, would be
+// ignored.
 var parameters = []string{"client_name", "db", "max_retries", "protocol"}
 
-// Client is a Redis database. All methods may be called from any goroutine; while
-// Redis is away they fail, and when it is back they work again.
+// Client is a Redis database. Its methods may be called from any goroutine. While Redis is
+// unreachable they fail; once it is back they work again.
 type Client struct {
 	rueidis.Client
 	name, prefix string
 }
 
-// CheckURL returns what is wrong with the form of a ROLLCALL_REDIS_URL. The error holds no password.
+// CheckURL returns an error if the form of a ROLLCALL_REDIS_URL is invalid. The error contains no
+// password.
 func CheckURL(text string) error {
 	_, _, err := parse(text)
 	return err
@@ -96,12 +97,11 @@ func parse(text string) (opt rueidis.ClientOption, name string, err error) {
 	return opt, shown.String(), nil
 }
 
-// Open connects to the Redis that the URL names. The error names it without its
-// password.
+// Open connects to the Redis that the URL names. Errors name it without its password.
 func Open(text string) (*Client, error) { return OpenTLS(text, clienttls.Files{}) }
 
-// OpenTLS is Open with files for the TLS of a rediss:// URL. It also returns a *clienttls.Error if they
-// cannot be used.
+// OpenTLS is Open with files for the TLS of a rediss:// URL. It also returns a *clienttls.Error if
+// they cannot be used.
 func OpenTLS(text string, files clienttls.Files) (*Client, error) {
 	opt, name, err := parse(text)
 	if err != nil {
@@ -111,7 +111,7 @@ func OpenTLS(text string, files clienttls.Files) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	opt.ForceSingleClient = true // the scripts' keys are those of one database
+	opt.ForceSingleClient = true // all keys of a script must be in one database
 	opt.DisableCache = true
 	opt.Dialer = net.Dialer{Timeout: dialTimeout, KeepAlive: pingInterval}
 	opt.ConnWriteTimeout = OperationTimeout
@@ -124,12 +124,12 @@ func OpenTLS(text string, files clienttls.Files) (*Client, error) {
 		}
 		return nil, fmt.Errorf("cannot reach Redis at %s: %w", name, err)
 	}
-	// Channels belong to no database, so their names must say which it is.
+	// Channels do not belong to a database, so their names must contain its number.
 	return &Client{Client: client, name: name, prefix: fmt.Sprintf("rollcall:%d:", opt.SelectDB)}, nil
 }
 
-// secure makes all connections use TLS if the URL says so, and returns what their configurations come
-// from; otherwise it returns nil.
+// secure makes all connections use TLS if the URL says so, and returns the source of their
+// configurations; otherwise it returns nil.
 func secure(opt *rueidis.ClientOption, files clienttls.Files) (*clienttls.Source, error) {
 	if opt.TLSConfig == nil {
 		return nil, files.CheckUnused("write rediss:// instead of redis:// in the URL of Redis")
@@ -152,8 +152,8 @@ func secure(opt *rueidis.ClientOption, files clienttls.Files) (*clienttls.Source
 	return source, nil
 }
 
-// retryDelay has a read tried again whose connection was lost, but not for as long
-// as Redis is away.
+// retryDelay makes a read be tried again if its connection was lost, but not for as long as Redis
+// is unreachable.
 func retryDelay(attempts int, _ rueidis.Completed, _ error) time.Duration {
 	if attempts > readAttempts {
 		return -1
@@ -161,23 +161,23 @@ func retryDelay(attempts int, _ rueidis.Completed, _ error) time.Duration {
 	return readPause
 }
 
-// String names the Redis without its password.
+// String returns the URL of the Redis without its password.
 func (c *Client) String() string { return c.name }
 
-// Key is the name of a key or channel of this service.
+// Key returns the name of a key or channel of this service.
 func (c *Client) Key(name string) string { return c.prefix + name }
 
-// Within answers the client for a service of its own in the same database, under
-// other names; it shares the connections.
+// Within returns a client for a service of its own in the same database, with other key names. It
+// shares the connections.
 func (c *Client) Within(name string) *Client {
 	return &Client{Client: c.Client, name: c.name, prefix: c.prefix + name + ":"}
 }
 
-// probeLife is how long the key that Writable sets lasts.
+// probeLife is the lifetime of the key that Writable sets.
 const probeLife = 10 * time.Second
 
-// Writable returns nil if Redis takes changes, or an error that Problem describes. It sets a key that
-// expires: a replica and a server without memory respond to reads.
+// Writable returns nil if Redis accepts changes, or an error that Problem describes. It sets a key
+// that expires, because a replica and a server without memory still respond to reads.
 func (c *Client) Writable(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, OperationTimeout)
 	defer cancel()

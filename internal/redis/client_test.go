@@ -35,8 +35,7 @@ func TestOpenTellsNoPassword(t *testing.T) {
 	}
 }
 
-// FuzzCheckURL: no URL makes the parser panic, and no error repeats what could be a
-// password.
+// FuzzCheckURL: no URL makes the parser panic, and no error repeats what could be a password.
 func FuzzCheckURL(f *testing.F) {
 	f.Add("redis://ann:hunter2@redis.example:6380/1")
 	f.Add("rediss://:hunter2@[::1]:6379?db=1&tls=x")

@@ -13,30 +13,30 @@ import (
 )
 
 const (
-	// subscribeChunk is how many channels one command names at most.
+	// subscribeChunk is the maximum number of channels in one command.
 	subscribeChunk = 1000
-	// A lost connection is made anew after reconnectFirst, then after twice that
-	// and so on up to reconnectMost.
+	// A lost connection is made again after reconnectFirst, then after twice that, and so on up to
+	// reconnectMost.
 	reconnectFirst = 50 * time.Millisecond
 	reconnectMost  = time.Second
 )
 
-// Listener hears what a Feed brings. One goroutine calls Message and Gap.
+// Listener receives the messages of a Feed. One goroutine calls Message and Gap.
 type Listener struct {
-	// Message is one message, in the order in which Redis sent them.
+	// Message is called with each message, in the order in which Redis sent them.
 	Message func(channel, text string)
-	// Gap says that messages may have been lost: the connection was, and all
-	// channels are subscribed again. It may ask Redis; messages wait meanwhile. An
-	// error is logged: the connection is made anew, and Gap called again.
+	// Gap is called if messages may have been lost, because the connection was lost, and all
+	// channels have been subscribed again. It may use Redis; messages wait meanwhile. An error is
+	// logged, the connection is made again, and Gap is called again.
 	Gap func(ctx context.Context) error
-	// Before, where set, is called by another goroutine before channels that were
-	// asked for are subscribed, and After when they are.
+	// Before, if set, is called by another goroutine before new channels are subscribed, and After
+	// when they are.
 	Before func(ctx context.Context) error
 	After  func(channels []string)
 }
 
-// Feed is a connection of its own that hears messages, on channels that come and
-// go. A lost connection is made anew.
+// Feed is a connection of its own that receives messages on a changing set of channels. A lost
+// connection is made again.
 type Feed struct {
 	client   *Client
 	listener Listener
@@ -46,31 +46,31 @@ type Feed struct {
 	running  sync.WaitGroup
 
 	mu sync.Mutex
-	// wanted are the channels asked for; changed those of them, or no longer of
-	// them, for which the connection has not been told.
+	// wanted are the requested channels. changed are those that the connection must still subscribe
+	// or unsubscribe.
 	wanted  map[string]struct{}
 	changed []string
-	// settling wait until the connection knows what was asked for before them,
-	// catching until the listener has heard what was published before them.
+	// settling wait until the connection has subscribed what was requested before them, catching
+	// until the listener has received what was published before them.
 	settling, catching []chan struct{}
 	wake               chan struct{}
-	// arrived is for the listener, in order.
+	// arrived is the queue for the listener.
 	arrived []arrival
 	news    chan struct{}
-	// connected: a connection hears what is wanted.
+	// connected means that a connection has subscribed what is wanted.
 	connected bool
-	// broken is told that the connection is not to be trusted.
+	// broken receives a value if the connection must not be trusted.
 	broken chan struct{}
 }
 
-// arrival is a message, or a gap, or somebody who waits for what came before.
+// arrival is a message, a gap, or a caller that waits for what arrived before.
 type arrival struct {
 	channel, text string
 	gap           bool
 	caught        chan struct{}
 }
 
-// Listen begins to hear messages on the channels.
+// Listen starts to receive messages on the channels.
 func (c *Client) Listen(l Listener, log *slog.Logger, channels ...string) *Feed {
 	f := &Feed{
 		client: c, listener: l, log: log,
@@ -84,13 +84,13 @@ func (c *Client) Listen(l Listener, log *slog.Logger, channels ...string) *Feed 
 	return f
 }
 
-// Close ends the feed; the listener is not called any more when it returns.
+// Close closes the feed. When it returns, the listener is no longer called.
 func (f *Feed) Close() {
 	f.stop()
 	f.running.Wait()
 }
 
-// Subscribe adds channels; Settle tells when they are heard.
+// Subscribe adds channels. Settle waits until they are subscribed.
 func (f *Feed) Subscribe(channels ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,7 +100,7 @@ func (f *Feed) Subscribe(channels ...string) {
 	f.change(channels)
 }
 
-// Unsubscribe takes channels away. A message that is under way may still come.
+// Unsubscribe removes channels. A message that is already on its way may still arrive.
 func (f *Feed) Unsubscribe(channels ...string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -115,7 +115,7 @@ func (f *Feed) change(channels []string) {
 	signal(f.wake)
 }
 
-// Settle waits until all channels that were asked for before are heard.
+// Settle waits until all channels requested before are subscribed.
 func (f *Feed) Settle(ctx context.Context) error {
 	settled := make(chan struct{})
 	f.mu.Lock()
@@ -125,8 +125,8 @@ func (f *Feed) Settle(ctx context.Context) error {
 	return f.wait(ctx, settled)
 }
 
-// CatchUp waits until the listener has heard all that was published before. It
-// fails at once where there is no connection.
+// CatchUp waits until the listener has received all that was published before. It fails at once if
+// there is no connection.
 func (f *Feed) CatchUp(ctx context.Context) error {
 	caught := make(chan struct{})
 	f.mu.Lock()
@@ -153,7 +153,7 @@ func (f *Feed) wait(ctx context.Context, done <-chan struct{}) error {
 	}
 }
 
-// connect keeps a connection until the feed is closed.
+// connect maintains a connection until the feed is closed.
 func (f *Feed) connect() {
 	pause, level := reconnectFirst, slog.LevelWarn
 	for again := false; ; again = true {
@@ -165,7 +165,7 @@ func (f *Feed) connect() {
 			pause, level = reconnectFirst, slog.LevelWarn
 		}
 		f.log.Log(f.ctx, level, "the link for messages from Redis is lost, will be made anew", "redis", f.client.String(), "error", err)
-		level = slog.LevelDebug // it is the same trouble still
+		level = slog.LevelDebug // the same outage continues
 		select {
 		case <-time.After(pause):
 		case <-f.ctx.Done():
@@ -175,7 +175,7 @@ func (f *Feed) connect() {
 	}
 }
 
-// hear makes a connection and keeps it until it fails. healthy: it had worked.
+// hear makes a connection and uses it until it fails. healthy reports whether it had worked.
 func (f *Feed) hear(again bool) (healthy bool, err error) {
 	conn, release := f.client.Dedicate()
 	defer release()
@@ -191,7 +191,7 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 	}
 	f.mu.Unlock()
 	select {
-	case <-f.broken: // was meant for the connection before
+	case <-f.broken: // meant for the previous connection
 	default:
 	}
 	have := make(map[string]struct{})
@@ -216,7 +216,7 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 	}
 }
 
-// tell brings the connection's channels, have, to those wanted.
+// tell changes the connection's channels, have, to the wanted ones.
 func (f *Feed) tell(conn rueidis.DedicatedClient, have map[string]struct{}) error {
 	var asked, more, less []string
 	f.mu.Lock()
@@ -246,7 +246,7 @@ func (f *Feed) tell(conn rueidis.DedicatedClient, have map[string]struct{}) erro
 		f.settling = append(settling, f.settling...)
 		f.mu.Unlock()
 		for _, caught := range catching {
-			close(caught) // nothing more comes over this connection
+			close(caught) // nothing more arrives over this connection
 		}
 		return err
 	}
@@ -259,7 +259,7 @@ func (f *Feed) tell(conn rueidis.DedicatedClient, have map[string]struct{}) erro
 	return nil
 }
 
-// send subscribes and unsubscribes, and returns when that is in force.
+// send subscribes and unsubscribes, and returns when that has taken effect.
 func (f *Feed) send(conn rueidis.DedicatedClient, asked, more, less []string) error {
 	ctx, cancel := context.WithTimeout(f.ctx, OperationTimeout)
 	defer cancel()
@@ -278,7 +278,7 @@ func (f *Feed) send(conn rueidis.DedicatedClient, asked, more, less []string) er
 			return err
 		}
 	}
-	// Redis answers in order, so whatever was asked before is in force.
+	// Redis responds in order, so all earlier commands have taken effect.
 	if err := conn.Do(ctx, conn.B().Ping().Build()).Error(); err != nil {
 		return err
 	}
@@ -301,7 +301,7 @@ func (f *Feed) setConnected(connected bool) {
 	f.connected = connected
 }
 
-// arrive queues something for the listener.
+// arrive queues an arrival for the listener.
 func (f *Feed) arrive(a arrival) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// heard keeps what a feed brings.
+// heard records what a feed receives.
 type heard struct {
 	mu       sync.Mutex
 	messages []string
@@ -94,7 +94,7 @@ func TestFeed(t *testing.T) {
 	}
 }
 
-// A connection that is lost is made anew with all channels, and the listener told.
+// A lost connection is made again with all channels, and Gap is called.
 func TestFeedAfterALostLink(t *testing.T) {
 	ctx := context.Background()
 	url, service := testenv.RedisURL(t), testenv.Service()

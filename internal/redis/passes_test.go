@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Replies that a test can hardly get from a real server.
+// TestPasses has replies that are hard to get from a real server.
 func TestPasses(t *testing.T) {
 	for reply, want := range map[string]bool{
 		"ERR unknown command 'X'": false,

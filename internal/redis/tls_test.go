@@ -65,7 +65,7 @@ func TestOpenTLS(t *testing.T) {
 	}
 }
 
-// TestCheckURL_SilentlyPlain: what looks like a request for TLS or for none is not ignored.
+// TestCheckURL_SilentlyPlain: a URL that seems to request TLS, or none, is not ignored.
 func TestCheckURL_SilentlyPlain(t *testing.T) {
 	for url, want := range map[string]string{
 		"rediss://localhost?skip_verify":                       "skip_verify",

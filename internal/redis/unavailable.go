@@ -16,7 +16,7 @@ import (
 var errNotListening = errors.New("there is no connection to Redis for messages")
 
 // Unavailable reports whether err means that Redis cannot be reached or cannot be used for the
-// moment, through no fault of the command: the same call may succeed later.
+// moment, and the command is not the cause: the same call may succeed later.
 func Unavailable(err error) bool {
 	if refused, ok := errors.AsType[*rueidis.RedisError](err); ok {
 		return passes(refused.Error())
@@ -37,7 +37,7 @@ func Unavailable(err error) bool {
 	return false
 }
 
-// problems are what error replies mean for the operator, by their first word.
+// problems are the meanings of error replies for operators, by their first word.
 var problems = map[string]string{
 	"READONLY":   "Redis is read-only",
 	"OOM":        "Redis is out of memory",
@@ -48,7 +48,7 @@ var problems = map[string]string{
 	"BUSY":       "Redis is busy with a script",
 }
 
-// Problem describes the error of a change in a few words; it returns an empty text for nil.
+// Problem describes the error of a change in a few words. It returns "" for nil.
 func Problem(err error) string {
 	if err == nil {
 		return ""
@@ -64,8 +64,8 @@ func Problem(err error) string {
 	return "Redis refuses changes"
 }
 
-// passes reports whether an error reply is one of a server that refuses commands for the moment.
-// A script's error before Redis 7 holds the reply of its command after a minus sign.
+// passes reports whether an error reply is from a server that refuses commands for the moment.
+// Before Redis 7, a script's error contains the reply of its command after a minus sign.
 func passes(reply string) bool {
 	if _, inner, ok := strings.Cut(reply, ": -"); ok && strings.HasPrefix(reply, "ERR Error running script") {
 		reply = inner

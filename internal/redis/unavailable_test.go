@@ -11,7 +11,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// Errors of a real server that refuses commands for the moment are told from wrong commands.
+// TestUnavailable distinguishes the errors of a real server that refuses commands for the moment
+// from those of wrong commands.
 func TestUnavailable(t *testing.T) {
 	ctx := context.Background()
 	testenv.NeedServer(t)
