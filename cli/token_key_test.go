@@ -166,7 +166,10 @@ func TestSecretFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := startWith(t, Streams{Environment: os.Environ()}, strings.TrimSpace(string(database)))
+	environment := slices.DeleteFunc(os.Environ(), func(entry string) bool {
+		return strings.HasPrefix(entry, "ROLLCALL_TEST_") // of the tests
+	})
+	n := startWith(t, Streams{Environment: environment}, strings.TrimSpace(string(database)))
 	if banner := n.banner(); !strings.Contains(banner, "Password    as given in ROLLCALL_ADMIN_PASSWORD\n") {
 		t.Error("the banner does not say that the password was given")
 	}
