@@ -10,11 +10,11 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// adminTimeout bounds one statement; dropping a database waits for a test that
-// left a transaction open.
+// adminTimeout limits one statement. Dropping a database waits for a test that left a transaction
+// open.
 const adminTimeout = 30 * time.Second
 
-// adminExec runs one statement on the server, outside of any database.
+// adminExec runs one statement on the server, outside any database.
 func adminExec(server, statement string) error {
 	admin, err := openAdmin(server)
 	if err != nil {
@@ -27,7 +27,7 @@ func adminExec(server, statement string) error {
 	return err
 }
 
-// openAdmin reads what MariaDB.URL writes.
+// openAdmin opens the server that a URL as returned by MariaDB.URL names.
 func openAdmin(server string) (*sql.DB, error) {
 	rest, ok := strings.CutPrefix(server, "mysql://root@unix(")
 	socket, end, closed := strings.Cut(rest, ")")

@@ -18,8 +18,8 @@ const EnginesVariable = "ROLLCALL_TEST_ENGINES"
 // galeraProviders are the paths of Galera's library in Debian and in Fedora.
 var galeraProviders = []string{"/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera/libgalera_smm.so"}
 
-// galeraUser runs the members if root runs the tests: rsync, by which they copy their data, has
-// its server give up root's rights.
+// galeraUser runs the members if root runs the tests, because the server of rsync, by which the
+// members copy their data, gives up root's rights.
 const galeraUser = "mysql"
 
 // Galera starts a cluster of MariaDB servers with synchronous replication on the loopback

@@ -1,6 +1,6 @@
 # usage: sh -c "$script" guard FOLDER SERVER [ARGUMENT…]
-# Runs the server until standard input closes, which the kernel does for a process
-# that ends in any way, then removes its folder. Ends too if the server does.
+# Runs the server until standard input closes, then removes its folder. The kernel closes it when the
+# process at its other end exits for any reason. The guard also ends if the server does.
 dir=$1
 shift
 exec 3<&0

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// Log keeps what a test's server printed. Several goroutines may write it while
-// the test reads.
+// Log stores what a test's server printed. Several goroutines may write to it while the test reads
+// it.
 type Log struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -15,14 +15,14 @@ type Log struct {
 
 var _ io.Writer = (*Log)(nil)
 
-// Write adds lines.
+// Write appends lines.
 func (l *Log) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-// String answers all lines so far.
+// String returns all lines so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,12 +17,12 @@ import (
 )
 
 const (
-	// startTimeout is for a loaded machine; a start takes about a second.
+	// startTimeout is generous for a loaded machine; a start takes about a second.
 	startTimeout = 2 * time.Minute
 	pollInterval = 20 * time.Millisecond
 	// socketPathMax stays below what the kernels allow (104 to 108 bytes).
 	socketPathMax = 100
-	// logShown is how much of the server's log an error holds.
+	// logShown is the maximum length of the server's log in an error.
 	logShown = 16 << 10
 )
 
@@ -37,18 +37,18 @@ type MariaDB struct {
 	dir    string
 	socket string
 	guard  *exec.Cmd
-	leash  io.Closer     // the guard's standard input: closed, the server ends
-	exited chan struct{} // closed once the guard, and so the server, is gone
+	leash  io.Closer     // the guard's standard input; closing it ends the server
+	exited chan struct{} // closed when the guard, and so the server, has ended
 	stop   sync.Once
 }
 
-// StartMariaDB starts a server in a new temporary folder and answers once it
-// takes connections. It lives until Stop, or until this process ends, be it by
-// SIGKILL. Durability is off: the data is worth nothing after the tests. options
-// are mariadbd's, and win over those that the tests have.
+// StartMariaDB starts a server in a new temporary folder and returns once it accepts connections.
+// It runs until Stop, or until this process ends, even by SIGKILL. Durability is off, because the
+// data is not needed after the tests. options are options of mariadbd, and override those of the
+// tests.
 func StartMariaDB(options ...string) (*MariaDB, error) { return startMariaDB("root", options...) }
 
-// startMariaDB is StartMariaDB with the user who runs the server if root runs the tests.
+// startMariaDB is StartMariaDB with the user that runs the server if root runs the tests.
 func startMariaDB(runAs string, options ...string) (*MariaDB, error) {
 	mariadbd, err := lookProgram("mariadbd")
 	if err != nil {
@@ -78,7 +78,7 @@ func start(dir, mariadbd, install, runAs string, options []string) (*MariaDB, er
 		}
 	}
 	installing := exec.Command(install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
-	// Two that install at once must not meet in one folder for temporary files.
+	// Two concurrent installations must not share a folder for temporary files.
 	installing.Env = append(os.Environ(), "TMPDIR="+dir)
 	output, err := installing.CombinedOutput()
 	if err != nil {
@@ -144,7 +144,7 @@ func giveTo(name, dir string) error {
 	return os.Chown(dir, id, -1)
 }
 
-// ready waits for the first answer.
+// ready waits for the first response.
 func (m *MariaDB) ready() error {
 	admin, err := openAdmin(m.URL())
 	if err != nil {
@@ -168,14 +168,14 @@ func (m *MariaDB) ready() error {
 	}
 }
 
-// URL names the server in the form of ROLLCALL_DATABASE_URL but for the name of
-// a database, which the caller appends.
+// URL returns the server's ROLLCALL_DATABASE_URL without the name of a database, which the caller
+// appends.
 func (m *MariaDB) URL() string { return "mysql://root@unix(" + m.socket + ")/" }
 
-// Socket is the path of the server's socket.
+// Socket returns the path of the server's socket.
 func (m *MariaDB) Socket() string { return m.socket }
 
-// Exec runs one statement as root, outside of any database.
+// Exec runs one statement as root, outside any database.
 func (m *MariaDB) Exec(statement string) error { return adminExec(m.URL(), statement) }
 
 // Lock keeps all connections from changing anything, as a backup does, until unlock is called.
@@ -192,8 +192,8 @@ func (m *MariaDB) Lock() (unlock func(), err error) {
 	return func() { admin.Close() }, nil
 }
 
-// PlainDatabase makes an empty database and a user that may do everything in it, but has no
-// rights of an administrator. It returns their name, which is the same.
+// PlainDatabase creates an empty database and a user that may do everything in it, but has no
+// administrator's rights. It returns their name, which is the same.
 func (m *MariaDB) PlainDatabase() (string, error) {
 	const name = "rollcall"
 	for _, statement := range []string{"CREATE DATABASE " + name, "CREATE USER " + name, "GRANT ALL ON " + name + ".* TO " + name} {
@@ -210,7 +210,7 @@ func (m *MariaDB) Stop() {
 	<-m.exited
 }
 
-// lookProgram also looks where Debian keeps servers, which is on root's PATH alone.
+// lookProgram also looks where Debian installs servers, which is only on root's PATH.
 func lookProgram(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err == nil {
@@ -224,7 +224,7 @@ func lookProgram(name string) (string, error) {
 	return "", fmt.Errorf("%s is not installed; `make deps` installs what the tests need", name)
 }
 
-// tempDir makes a folder whose path is short enough for a socket in it.
+// tempDir creates a folder whose path is short enough for a socket in it.
 func tempDir() (string, error) {
 	const pattern = "rollcall-mariadb-"
 	if len(os.TempDir())+len(pattern)+len("/4294967295/sock") < socketPathMax {

@@ -15,15 +15,15 @@ import (
 	"rollcall/internal/database"
 )
 
-// Statement is one that a database was asked to run.
+// Statement is a statement that a database was asked to run.
 type Statement struct {
 	SQL  string
 	Vars []any
 }
 
-// Statements answers all that db runs while do does, each as it ends: GORM's and
-// those written by hand, in transactions and outside, on whatever goroutine. Nobody
-// else may use db when do begins or ends, because GORM's callbacks change then.
+// Statements returns all statements that db runs during do, in the order in which they end: GORM's
+// and hand-written ones, in transactions and outside, on any goroutine. No other goroutine may use
+// db when do begins or ends, because GORM's callbacks are changed then.
 func Statements(tb testing.TB, db *database.DB, do func()) (list []Statement) {
 	tb.Helper()
 	var mu sync.Mutex
@@ -33,7 +33,7 @@ func Statements(tb testing.TB, db *database.DB, do func()) (list []Statement) {
 		list = append(list, Statement{sql, slices.Clone(vars)})
 	}
 	callback := func(db *gorm.DB) {
-		if !db.DryRun { // else it is a part of another statement
+		if !db.DryRun { // otherwise it is a part of another statement
 			note(db.Statement.SQL.String(), db.Statement.Vars)
 		}
 	}
@@ -71,27 +71,27 @@ func Statements(tb testing.TB, db *database.DB, do func()) (list []Statement) {
 
 // Step is one line of a plan: most often how one table is read.
 type Step struct {
-	// Table is whose rows are read, by its alias if it has one; else it is empty, or
-	// what the database calls an intermediate result.
+	// Table is the table whose rows are read, by its alias if it has one. Otherwise it is empty, or
+	// the database's name of an intermediate result.
 	Table string
-	// Index is by which; PRIMARY for the primary key, and empty for none. For one
-	// that SQLite makes for this statement alone it is no index's name.
+	// Index is the index used, PRIMARY for the primary key, and empty for none. If SQLite builds
+	// one for this statement alone, it is not the name of an index.
 	Index string
-	// Scans says whether it walks through all of the table, or of the index, instead
-	// of looking something up.
+	// Scans reports whether it reads all of the table, or of the index, instead of looking
+	// something up.
 	Scans bool
-	// Sorts says whether rows are put aside to be sorted, grouped or told apart.
+	// Sorts reports whether rows are stored temporarily to be sorted, grouped or deduplicated.
 	Sorts bool
-	// Rows is how many MariaDB expects to read; SQLite does not say.
+	// Rows is how many rows MariaDB expects to read. SQLite does not report it.
 	Rows int
-	// Text is what the database says.
+	// Text is the database's own text.
 	Text string
 }
 
 // Plan is how a database would run a statement.
 type Plan []Step
 
-// String answers the plan for a message, each step on a line of its own.
+// String returns the plan for a message, each step on a line of its own.
 func (p Plan) String() string {
 	var b strings.Builder
 	for _, step := range p {
@@ -100,11 +100,11 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// sqliteStep finds what is read how, in which table, by which index.
+// sqliteStep matches how a table is read, which table, and by which index.
 var sqliteStep = regexp.MustCompile(`^(SCAN|SEARCH) (\S+)(?: USING .*?(?:INDEX (\S+)|(PRIMARY) KEY))?`)
 
-// Explain answers the plan of a statement, which it does not run. Databases plan by
-// the rows that they guess there are: fill the tables first, and see Analyse.
+// Explain returns the plan of a statement, which it does not run. Databases plan by estimates of
+// the rows: fill the tables first, and see Analyse.
 func Explain(tb testing.TB, db *database.DB, s Statement) (p Plan) {
 	tb.Helper()
 	explain := "EXPLAIN "
@@ -135,8 +135,8 @@ func Explain(tb testing.TB, db *database.DB, s Statement) (p Plan) {
 	return p
 }
 
-// Analyse has a database know how much there is of what in these tables. Nobody may
-// ever have asked a real one to: plans must be good before it and after it.
+// Analyse updates the database's statistics of these tables. A real database may never have been
+// analysed, so plans must be good before and after it.
 func Analyse(tb testing.TB, db *database.DB, tables ...string) {
 	tb.Helper()
 	sql := "ANALYZE TABLE " + strings.Join(tables, ", ")
@@ -148,15 +148,15 @@ func Analyse(tb testing.TB, db *database.DB, tables ...string) {
 	}
 }
 
-// RowsRead runs a SELECT and answers how many rows of tables, indexes and
-// intermediate results it really read; false on SQLite, which does not say. An index
-// can be a bad way too, when it leads past many rows: no plan tells that.
+// RowsRead runs a SELECT and returns how many rows of tables, indexes and intermediate results it
+// read. ok is false on SQLite, which does not report that. An index can be a bad choice too, if it
+// leads past many rows, and no plan shows that.
 func RowsRead(tb testing.TB, db *database.DB, s Statement) (n int, ok bool) {
 	tb.Helper()
 	if db.Dialect() == database.SQLite {
 		return 0, false
 	}
-	err := db.Read(context.Background()).Connection(func(conn *gorm.DB) error { // which counts for itself
+	err := db.Read(context.Background()).Connection(func(conn *gorm.DB) error { // which counts by itself
 		if err := conn.Exec("FLUSH STATUS").Error; err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestPlans: no statement is missed, and a good plan is told from a bad one; or no
+// TestPlans: no statement is missed, and good plans are distinguished from bad ones. Otherwise no
 // test of plans could fail.
 func TestPlans(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {

@@ -16,18 +16,19 @@ type Proxy struct {
 	target string
 	delay  time.Duration
 	cut    bool
-	// resumed is closed when what is on the way may go on; nil if the link is not paused.
+	// resumed is closed when what is on the way may continue. It is nil if the link is not paused.
 	resumed chan struct{}
 	conns   map[net.Conn]struct{}
 }
 
-// chunk is bytes that arrive at a moment.
+// chunk is bytes that arrive at one time.
 type chunk struct {
 	bytes []byte
 	at    time.Time
 }
 
-// chunksOnTheWay is how many chunks a connection holds in one direction before its sender waits.
+// chunksOnTheWay is the maximum number of chunks of a connection in one direction before its sender
+// waits.
 const chunksOnTheWay = 1024
 
 // NewProxy returns a link to the server at the target, which is an address or the path of a
@@ -49,7 +50,7 @@ func NewProxy(tb testing.TB, target string) *Proxy {
 	return p
 }
 
-// Address is where clients connect.
+// Address returns the address to which clients connect.
 func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
 // Delay makes everything that is sent from now on arrive that much later, in each direction.
@@ -78,7 +79,7 @@ func (p *Proxy) Resume() {
 	}
 }
 
-// Cut loses everything that is sent from now on, or is on the way. Connections stay open as with a
+// Cut loses everything that is sent from now on, or is on the way. Connections stay open, as with a
 // broken network, so that neither side notices.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -100,7 +101,7 @@ func (p *Proxy) Retarget(target string) {
 	p.closeAll()
 }
 
-// Lead leads new connections to another server. The old ones stay, as when a name is given to
+// Lead leads new connections to another server. The old ones stay, as when a name is moved to
 // another address.
 func (p *Proxy) Lead(target string) {
 	p.mu.Lock()
@@ -142,7 +143,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// pass hands on what one side sends until either side closes.
+// pass forwards what one side sends until either side closes.
 func (p *Proxy) pass(from, to net.Conn) {
 	onTheWay := make(chan chunk, chunksOnTheWay)
 	go func() {
@@ -167,7 +168,7 @@ func (p *Proxy) pass(from, to net.Conn) {
 			p.mu.Unlock()
 			from.Close()
 			to.Close()
-			for range onTheWay { // frees the reader
+			for range onTheWay { // unblocks the reader
 			}
 		}()
 		for c := range onTheWay {

@@ -10,8 +10,8 @@ import (
 	"rollcall/internal/database"
 )
 
-// Queries counts the statements that db runs for reading, by GORM and by hand, from
-// now on.
+// Queries counts the statements that db runs for reading from now on, by GORM and hand-written
+// ones.
 func Queries(tb testing.TB, db *database.DB) *atomic.Int64 {
 	tb.Helper()
 	n := new(atomic.Int64)

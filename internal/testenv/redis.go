@@ -19,26 +19,25 @@ import (
 	"rollcall/internal/redis"
 )
 
-// RedisVariable is the environment variable that names the run's Redis server as
-// a ROLLCALL_REDIS_URL without database.
+// RedisVariable is the environment variable that has the run's Redis server as a ROLLCALL_REDIS_URL
+// without a database.
 const RedisVariable = "ROLLCALL_TEST_REDIS"
 
-// portAttempts is how many ports are tried: between finding one that is free and
-// the server's start somebody else may take it.
+// portAttempts is how many ports are tried: another process may take a free port before the server
+// starts.
 const portAttempts = 5
 
-// Redis is a running server without persistence on a port of its own of this
-// machine.
+// Redis is a running server without persistence, on a port of its own of the loopback interface.
 type Redis struct {
 	port   int
 	guard  *exec.Cmd
-	leash  io.Closer     // the guard's standard input: closed, the server ends
-	exited chan struct{} // closed once the guard, and so the server, is gone
+	leash  io.Closer     // the guard's standard input; closing it ends the server
+	exited chan struct{} // closed when the guard, and so the server, has ended
 	stop   sync.Once
 }
 
-// StartRedis starts a server and answers once it takes connections. It lives until
-// Stop, or until this process ends, be it by SIGKILL.
+// StartRedis starts a server and returns once it accepts connections. It runs until Stop, or until
+// this process ends, even by SIGKILL.
 func StartRedis() (*Redis, error) {
 	var err error
 	for range portAttempts {
@@ -54,8 +53,8 @@ func StartRedis() (*Redis, error) {
 	return nil, err
 }
 
-// StartRedisOn is StartRedis on that port: after Stop, a server that comes back empty. Further
-// arguments of redis-server override the others; with "--dir" and a folder of the test, its data
+// StartRedisOn is StartRedis on that port. After Stop, it starts a server that is empty. Further
+// arguments of redis-server override the others; with "--dir" and a folder of the test, the data
 // stays there.
 func StartRedisOn(port int, args ...string) (*Redis, error) {
 	program, err := lookProgram("redis-server")
@@ -103,7 +102,7 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// ready waits for the first answer.
+// ready waits for the first response.
 func (r *Redis) ready() error {
 	for deadline := time.Now().Add(startTimeout); ; {
 		client, err := redis.Open(r.URL())
@@ -125,16 +124,16 @@ func (r *Redis) ready() error {
 	}
 }
 
-// Address is where the server listens, Port its port.
+// Address returns the address of the server.
 func (r *Redis) Address() string { return "127.0.0.1:" + strconv.Itoa(r.port) }
 
-// Port is the server's port.
+// Port returns the server's port.
 func (r *Redis) Port() int { return r.port }
 
-// URL names the server as a ROLLCALL_REDIS_URL.
+// URL returns the server's ROLLCALL_REDIS_URL.
 func (r *Redis) URL() string { return "redis://" + r.Address() }
 
-// Pause freezes the server until Resume: connections stay open, and nothing is answered.
+// Pause freezes the server until Resume: connections stay open, and it does not respond.
 func (r *Redis) Pause() error { return r.signal(syscall.SIGSTOP) }
 
 // Resume ends Pause.
@@ -152,19 +151,19 @@ func (r *Redis) signal(s syscall.Signal) error {
 func (r *Redis) Stop() {
 	r.stop.Do(func() {
 		_ = r.leash.Close()
-		_ = r.Resume() // a paused guard kills nothing; fails if the server has ended by itself
+		_ = r.Resume() // a paused guard kills nothing; this fails if the server has ended by itself
 	})
 	<-r.exited
 }
 
-// ownRedis is the server of this process, for when the environment names none.
+// ownRedis is the server of this process, used if the environment names none.
 var ownRedis struct {
 	once   sync.Once
 	server *Redis
 	err    error
 }
 
-// RedisURL names a Redis server that tests share.
+// RedisURL returns the URL of a Redis server that tests share.
 func RedisURL(tb testing.TB) string {
 	tb.Helper()
 	NeedServer(tb)
@@ -178,8 +177,8 @@ func RedisURL(tb testing.TB) string {
 	return ownRedis.server.URL()
 }
 
-// OpenRedis answers a client, closed when the test ends, for a service that nobody
-// else has on the server of that URL.
+// OpenRedis returns a client for a service that no other test uses on the server of that URL. It is
+// closed when the test ends.
 func OpenRedis(tb testing.TB, url, service string) *redis.Client {
 	tb.Helper()
 	client, err := redis.Open(url)
@@ -190,5 +189,5 @@ func OpenRedis(tb testing.TB, url, service string) *redis.Client {
 	return client.Within(service)
 }
 
-// Service is a name for OpenRedis that nobody else has.
+// Service returns a unique name for OpenRedis.
 func Service() string { return rand.Text() }

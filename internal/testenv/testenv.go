@@ -12,8 +12,8 @@ import (
 	"rollcall/internal/database"
 )
 
-// ServerVariable is the environment variable that names the run's MariaDB
-// server, as MariaDB.URL does.
+// ServerVariable is the environment variable that has the run's MariaDB server, as returned by
+// MariaDB.URL.
 const ServerVariable = "ROLLCALL_TEST_MYSQL"
 
 // SQLiteOnlyVariable is the environment variable that, if not empty, skips the tests that need a
@@ -29,8 +29,8 @@ func NeedServer(tb testing.TB) {
 	}
 }
 
-// Each runs test once for each kind of database, as the subtests "sqlite" and
-// "mariadb", on a fresh database that is migrated and closed afterwards.
+// Each runs test once for each kind of database, as the subtests "sqlite" and "mariadb", on a new
+// database that is migrated, and closed afterwards.
 func Each(t *testing.T, test func(t *testing.T, db *database.DB)) {
 	t.Helper()
 	EachURL(t, func(t *testing.T, url string) {
@@ -39,16 +39,15 @@ func Each(t *testing.T, test func(t *testing.T, db *database.DB)) {
 	})
 }
 
-// EachURL is Each without opening: test gets the URL of a database that has no
-// tables yet.
+// EachURL is Each without opening the database: test gets the URL of a database that has no tables
+// yet.
 func EachURL(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { test(t, SQLiteURL(t)) })
 	t.Run("mariadb", func(t *testing.T) { test(t, MySQLURL(t)) })
 }
 
-// Open opens and migrates the database that url names, and closes it when the
-// test ends.
+// Open opens and migrates the database that url names, and closes it when the test ends.
 func Open(tb testing.TB, url string) *database.DB {
 	tb.Helper()
 	db, err := database.Open(context.Background(), url)
@@ -66,15 +65,15 @@ func Open(tb testing.TB, url string) *database.DB {
 	return db
 }
 
-// SQLiteURL is a ROLLCALL_DATABASE_URL for a file that does not exist yet, in a
-// folder that is removed when the test ends.
+// SQLiteURL returns a ROLLCALL_DATABASE_URL for a file that does not exist yet, in a folder that is
+// removed when the test ends.
 func SQLiteURL(tb testing.TB) string {
 	tb.Helper()
 	return "sqlite:" + filepath.Join(tb.TempDir(), "rollcall.db")
 }
 
-// MySQLURL is a ROLLCALL_DATABASE_URL for a new empty database on a MariaDB
-// server, dropped when the test ends.
+// MySQLURL returns a ROLLCALL_DATABASE_URL for a new empty database on a MariaDB server. It is
+// dropped when the test ends.
 func MySQLURL(tb testing.TB) string {
 	tb.Helper()
 	NeedServer(tb)
@@ -94,8 +93,8 @@ func MySQLURL(tb testing.TB) string {
 	return server + name
 }
 
-// Main runs a package's tests, from its TestMain, and stops the servers that they
-// may have started. Without it these end a moment after the tests do.
+// Main runs a package's tests from its TestMain, and stops the servers that they may have started.
+// Without it, these end shortly after the tests.
 func Main(m *testing.M) {
 	code := m.Run()
 	if own.server != nil {
@@ -107,7 +106,7 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// own is the server of this process, for when the environment names none.
+// own is the server of this process, used if the environment names none.
 var own struct {
 	once   sync.Once
 	server *MariaDB

@@ -20,8 +20,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// ownerVariable makes the test binary a process that starts a server, says where
-// it is and waits: see TestServerEndsWithItsOwner.
+// ownerVariable makes the test binary a process that starts a server, prints its address and waits;
+// see TestServerEndsWithItsOwner.
 const ownerVariable = "ROLLCALL_TESTENV_OWNER"
 
 func TestMain(m *testing.M) {
@@ -106,8 +106,8 @@ func TestStopRemovesEverything(t *testing.T) {
 	requireGone(t, socket)
 }
 
-// A test binary can end without running another line of Go: a panic in a
-// goroutine, go test's time-out, kill -9.
+// A test binary can end without running another line of Go: by a panic in a goroutine, go test's
+// time-out or kill -9.
 func TestServerEndsWithItsOwner(t *testing.T) {
 	testenv.NeedServer(t)
 	exe, err := os.Executable()
@@ -128,7 +128,7 @@ func TestServerEndsWithItsOwner(t *testing.T) {
 	if err := owner.Process.Signal(syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	_ = owner.Wait() // killed, as asked
+	_ = owner.Wait() // killed, as intended
 	if readErr != nil {
 		t.Fatalf("the owner started no server: %v", readErr)
 	}
@@ -265,7 +265,7 @@ func TestRedisPausesAndKeepsItsData(t *testing.T) {
 	if err == nil {
 		t.Error("a paused Redis answered")
 	}
-	server.Stop() // also while it is paused
+	server.Stop() // even while it is paused
 	start()
 	other := testenv.OpenRedis(t, server.URL(), testenv.Service())
 	if got, err := other.Do(context.Background(), other.B().Get().Key("k").Build()).ToString(); err != nil || got != "v" {

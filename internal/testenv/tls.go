@@ -105,8 +105,8 @@ func (a *Authority) write(tb testing.TB, name, kind string, der []byte) string {
 }
 
 // TLSMariaDB starts a MariaDB server that accepts TCP connections with TLS only, with that
-// certificate, and accepts client certificates of the CA. It returns the server, which the test's end
-// stops, and its port on 127.0.0.1.
+// certificate, and accepts client certificates of the CA. It returns the server, which stops when
+// the test ends, and its port on 127.0.0.1.
 func TLSMariaDB(tb testing.TB, ca *Authority, pair Pair) (*MariaDB, int) {
 	tb.Helper()
 	NeedServer(tb)
@@ -129,8 +129,8 @@ func TLSMariaDB(tb testing.TB, ca *Authority, pair Pair) (*MariaDB, int) {
 }
 
 // TLSRedis starts a Redis server that accepts only connections with TLS and a client certificate of
-// the CA, beside the plain port that the tests' own client uses. It returns the port on 127.0.0.1. The
-// test's end stops the server.
+// the CA, besides the plain port that the tests' own client uses. It returns the port on 127.0.0.1.
+// The server stops when the test ends.
 func TLSRedis(tb testing.TB, ca *Authority, pair Pair) (server *Redis, port int) {
 	tb.Helper()
 	NeedServer(tb)

@@ -2,10 +2,9 @@
 //
 //	withservers -- go test ./...
 //
-// It starts MariaDB and Redis, names them in ROLLCALL_TEST_MYSQL and
-// ROLLCALL_TEST_REDIS, runs the command, stops the servers and ends with the
-// command's exit status. SIGINT and SIGTERM are passed on to the command, whose end
-// is waited for.
+// It starts MariaDB and Redis, sets ROLLCALL_TEST_MYSQL and ROLLCALL_TEST_REDIS to their URLs, runs
+// the command, stops the servers and exits with the command's exit status. It forwards SIGINT and
+// SIGTERM to the command and waits for it to end.
 package main
 
 import (
@@ -19,7 +18,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// Exit statuses beside the command's own, as shells have them.
+// Exit statuses besides the command's own, as in shells.
 const (
 	exitUsage      = 2
 	exitNoServer   = 1
@@ -37,7 +36,7 @@ func run(args []string) int {
 		fmt.Fprintln(os.Stderr, "usage: withservers -- COMMAND [ARGUMENT…]")
 		return exitUsage
 	}
-	// Before the server starts, so that no signal ends this process in between.
+	// Before the server starts, so that no signal ends this process before it handles them.
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 
@@ -66,7 +65,7 @@ func run(args []string) int {
 	for {
 		select {
 		case s := <-signals:
-			_ = cmd.Process.Signal(s) // one that has just ended needs no signal
+			_ = cmd.Process.Signal(s) // a command that has just ended needs no signal
 		case err := <-ended:
 			return exitStatus(err)
 		}

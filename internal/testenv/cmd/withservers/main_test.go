@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// asCommand makes the test binary behave as the command itself.
+// asCommand is the environment variable that makes the test binary behave as the command itself.
 const asCommand = "ROLLCALL_WITHSERVERS"
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func withservers(t *testing.T, args ...string) *exec.Cmd {
 }
 
 func TestCommandGetsServerAndGivesItsStatus(t *testing.T) {
-	// The socket is there while the command runs, and its folder gone afterwards.
+	// The socket exists while the command runs, and its folder is gone afterwards.
 	cmd := withservers(t, "--", "sh", "-c",
 		`url=$ROLLCALL_TEST_MYSQL; socket=${url#*unix(}; socket=${socket%)/}; echo "$socket"; test -S "$socket" && exit 7`)
 	output, err := cmd.Output()
@@ -84,8 +84,8 @@ func TestStatuses(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			cmd := withservers(t, test.args...)
-			cmd.Stderr = nil // it says why, which would only disturb here
-			_ = cmd.Run()    // the status is looked at instead
+			cmd.Stderr = nil // it prints the reason, which is not needed here
+			_ = cmd.Run()    // the test checks the status instead
 			if got := cmd.ProcessState.ExitCode(); got != test.want {
 				t.Errorf("status %d, want %d", got, test.want)
 			}
