@@ -55,7 +55,7 @@ describe('the console in Chromium', () => {
       await page.getByRole('cell', { name: 'iOS' }).waitFor();
       await page.getByRole('link', { name: 'Delete this user' }).click();
 
-      // Asked first; and whoever thinks better of it has changed nothing.
+      // The page asks first, and going back changes nothing.
       await page.getByRole('heading', { name: `Delete ${id}?` }).waitFor();
       await page.getByRole('link', { name: 'Keep the user' }).click();
       assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
@@ -69,7 +69,7 @@ describe('the console in Chromium', () => {
       await assert.rejects(Connection.open(server, token), { code: 4401 });
       assert.equal((await app.send('query ($id: ID!) { user(id: $id) { id } }', { id })).user, null);
 
-      // Its ID is free, and the one who gets it is not the one who left.
+      // Its ID is free, and a new user with it is another user.
       const successor = await app.register(id, 'Somebody else');
       assert.equal((await send(server, successor, '{ me { name } }')).me.name, 'Somebody else');
       await assert.rejects(send(server, token, '{ me { id } }'), { status: 401 });
@@ -81,7 +81,7 @@ describe('the console in Chromium', () => {
       await operator.leave();
     });
 
-    test(`an operator bans somebody for a day, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+    test(`an operator bans a user for a day, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
       const id = javaScriptEnabled ? 'loud.with-js' : 'loud.without-js';
       const token = await app.register(id, 'Lou Loud');
       const device = await Connection.open(server, token, 'ANDROID');
@@ -92,8 +92,8 @@ describe('the console in Chromium', () => {
       await page.getByRole('link', { name: 'Ban this user' }).click();
       await page.getByRole('heading', { name: `Ban ${id}?` }).waitFor();
 
-      // A mistake is told beside its field, and what was typed stays.
-      // Filling in a length chooses it; without a script nobody is banned for another.
+      // A mistake is shown next to its field, and the page keeps what was typed. Filling in a
+      // length chooses it. Without a script, a ban never gets another length than the one entered.
       const own = page.getByRole('radio', { name: 'Custom length' });
       await page.getByLabel('Number').fill('31');
       if (javaScriptEnabled) {
@@ -173,7 +173,7 @@ describe('the console in Chromium', () => {
       await page.reload();
       await page.getByRole('heading', { name: `${a} may message ${b}` }).waitFor();
 
-      // And tomorrow somebody asks who did it.
+      // The next day, the audit shows who did it.
       await page.getByRole('link', { name: 'Audit' }).click();
       await page.getByLabel('Target').fill(b);
       await page.getByRole('button', { name: 'Filter' }).click();
@@ -231,7 +231,7 @@ describe('the console in Chromium', () => {
       await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('link', { name: 'Banned', exact: true }).click();
       await page.getByRole('link', { name: 'tester-1', exact: true }).waitFor();
-      // The ban is lifted from the list of those banned, and set again.
+      // The ban is lifted in the list of banned users, and set again.
       if (javaScriptEnabled) await page.getByRole('button', { name: 'Choose all shown' }).click();
       else await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
       await page.getByRole('button', { name: 'Lift the bans' }).click();
@@ -299,7 +299,7 @@ describe('the console in Chromium', () => {
       assert.equal(saved.settings.friendLimit, 12);
       assert.equal(saved.settings.statusQueryEnabled, true);
 
-      // Another tab changes something else, and neither undoes what the other did.
+      // Another tab changes something else, and neither change undoes the other.
       const other = await operator.context.newPage();
       await other.goto(page.url());
       await other.getByLabel('Friends per user').fill('777');
@@ -330,7 +330,7 @@ describe('the console in Chromium', () => {
     });
   }
 
-  test('searching as one types needs no button', async () => {
+  test('the list follows the search field while it is typed in', async () => {
     const operator = await Operator.arrive(browser, server);
     const { page } = operator;
     await operator.login();
@@ -357,7 +357,7 @@ describe('the console in Chromium', () => {
     await page.getByText('Users of a production app cannot be deleted, only deactivated.').waitFor();
     assert.equal(await page.getByRole('link', { name: 'Delete this user' }).count(), 0);
 
-    // The page has no button, and the service refuses who sends the form all the same.
+    // The page has no button, and the service refuses the form if it is sent nevertheless.
     const forged = await operator.post(`/console/apps/${production.key}/users/real/delete`);
     assert.equal(forged.status(), 403);
     const productive = await AppServer.login(server, production);
@@ -408,14 +408,14 @@ describe('the console in Chromium', () => {
     await operator.leave();
   });
 
-  test('the explorer asks this server, and nobody else', async () => {
+  test('the explorer contacts this server only', async () => {
     const operator = await Operator.arrive(browser, server);
     const { page } = operator;
     await operator.login();
     await operator.open('/console/explorer');
     await page.getByRole('heading', { name: 'GraphQL explorer' }).waitFor();
     await page.getByRole('button', { name: /execute/i }).click();
-    await page.getByText('"Query"').waitFor(); // the answer to { __typename }
+    await page.getByText('"Query"').waitFor(); // the response to { __typename }
     await operator.screenshot('explorer');
     await operator.leave();
   });

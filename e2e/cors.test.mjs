@@ -25,7 +25,7 @@ after(async () => {
   await server?.remove();
 });
 
-/** Has a page of the origin send a query with each header; returns what the page can read. */
+/** Sends a query with each header from a page of the origin; returns what the page can read. */
 async function ask(origin, ...headers) {
   const page = await browser.newPage();
   await page.goto(origin);

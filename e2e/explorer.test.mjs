@@ -37,17 +37,17 @@ describe('the explorer in Chromium', () => {
     }
   }
 
-  /** What gets the keys of one of GraphiQL's editors. */
+  /** The element that receives the keys of one of GraphiQL's editors. */
   function editor(page, name) {
     return page.locator(`.CodeMirror textarea[aria-label="${name}"]`);
   }
 
-  /** The text in it, also what is not drawn. */
+  /** Its whole text, including what is not rendered. */
   function text(page, name) {
     return editor(page, name).evaluate((area) => area.closest('.CodeMirror').CodeMirror.getValue());
   }
 
-  /** The names of what the key moves the focus to, from the element on. */
+  /** The names of the elements that the key moves the focus to, starting at the element. */
   async function stops(page, from, key, count) {
     await from.focus();
     const names = [];
@@ -55,7 +55,7 @@ describe('the explorer in Chromium', () => {
       await page.keyboard.press(key);
       names.push(await page.evaluate(() => {
         const at = document.activeElement;
-        return (at.getAttribute('aria-label') ?? at.textContent).replace(/ \(.*\)$/, ''); // without its short cut
+        return (at.getAttribute('aria-label') ?? at.textContent).replace(/ \(.*\)$/, ''); // without its shortcut
       }));
     }
     return names;
@@ -93,14 +93,14 @@ describe('the explorer in Chromium', () => {
         await element.focus();
         await until(async () => (await ring(element)) === `solid 2px ${accent}`, 'a ring around what has the focus');
       }
-      await page.getByLabel('User ID').focus(); // away from the button, whose tooltip stands outside of all landmarks
+      await page.getByLabel('User ID').focus(); // away from the button, whose tooltip is outside all landmarks
       await page.getByRole('tooltip').waitFor({ state: 'detached' });
       await operator.hasNoBarrier('the explorer');
       await operator.leave();
     });
   }
 
-  test('on a phone the answer comes into sight, and nothing is scrolled sideways', async () => {
+  test('on a phone the response scrolls into view, and nothing scrolls sideways', async () => {
     const operator = await arrive({ viewport: { width: 390, height: 844 } });
     const { page } = operator;
     for (const name of [/execute query/i, 'Variables', 'Headers', 'Show Documentation Explorer']) {
@@ -124,7 +124,7 @@ describe('the explorer in Chromium', () => {
     await operator.leave();
   });
 
-  test('an answer that was dragged away on a wide window is there on a narrow one', async () => {
+  test('a response pane that was dragged shut in a wide window is shown in a narrow one', async () => {
     const operator = await arrive();
     const { page } = operator;
     const bar = await page.locator('.graphiql-horizontal-drag-bar').boundingBox();
@@ -166,7 +166,7 @@ describe('the explorer in Chromium', () => {
     const filled = await text(page, 'Headers');
     assert.match(filled, /^\{"Authorization":"Bearer [^"]+"\}$/);
 
-    // Also those that somebody typed, in more than one line.
+    // The same for headers that were typed, on more than one line.
     const own = filled.replace('}', ',\n  "X-Own": "<&>"}');
     await editor(page, 'Headers').focus();
     await page.keyboard.press('ControlOrMeta+a');

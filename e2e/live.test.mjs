@@ -19,7 +19,7 @@ const says = {
   },
 };
 
-describe('pages that show what is now', () => {
+describe('pages that update themselves', () => {
   let server;
   let browser;
   let development;
@@ -39,7 +39,7 @@ describe('pages that show what is now', () => {
 
   const overview = () => `/console/apps/${development.key}`;
 
-  /** An operator who is logged in and reads the language. */
+  /** A logged-in operator who uses the language. */
   async function arrive(language, options) {
     const operator = await Operator.arrive(browser, server, options);
     await operator.page.clock.install();
@@ -48,7 +48,7 @@ describe('pages that show what is now', () => {
     return operator;
   }
 
-  /** Lets the page's time go by until something is as it should be. */
+  /** Advances the page's clock until the check succeeds. */
   const soon = (page, check, what) => until(async () => {
     await page.clock.runFor(5_000);
     return check();
@@ -59,7 +59,7 @@ describe('pages that show what is now', () => {
     const text = says[language];
     const tile = (page, name) => page.getByRole('link', { name: new RegExp(`^${name}`) }).locator('strong');
 
-    test(`the overview follows who comes and goes, ${language}`, async () => {
+    test(`the overview follows connections and disconnections, ${language}`, async () => {
       const operator = await arrive(language);
       const { page } = operator;
       await operator.open(overview());
@@ -68,17 +68,17 @@ describe('pages that show what is now', () => {
       await page.getByRole('heading', { name: text.health }).waitFor();
       const device = await Connection.open(server, await app.register('member-1'), 'IOS');
       await shown(page, tile(page, text.online).filter({ hasText: '1' }));
-      // The charts follow at once: nobody reads that fewer were online at most.
+      // The charts follow at once, so that their peak is never below the current number.
       for (const series of ['days', 'hour']) await page.locator(`#${series}-online`).filter({ hasText: '1' }).waitFor();
       await device.close();
       await shown(page, tile(page, text.online).filter({ hasText: '0' }));
       await operator.leave();
     });
 
-    test(`charts are drawn, and are tables for who cannot see them, ${language}`, async () => {
+    test(`charts are drawn, and are available as tables, ${language}`, async () => {
       const operator = await arrive(language, { timezoneId: 'Asia/Shanghai' });
       const { page } = operator;
-      // What was registered is recorded within seconds.
+      // Registrations are recorded within seconds.
       await until(async () => {
         await operator.open(overview());
         return !(await page.locator('#hour-registrations').innerText()).startsWith('0');
@@ -94,7 +94,7 @@ describe('pages that show what is now', () => {
       }
       const today = new Intl.DateTimeFormat(language, { month: 'short', day: 'numeric', timeZone: 'Asia/Shanghai' }).format(new Date());
       assert.equal(await page.locator('#days-rows time').first().innerText(), today);
-      // Moments are the reader's, and UTC for whoever points at them.
+      // Times are in the reader's zone, and in UTC on hover.
       const since = page.locator('#node time');
       const began = new Date(await since.getAttribute('datetime'));
       assert.equal(await since.getAttribute('title'), `${began.toISOString().slice(0, 19).replace('T', ' ')} UTC`);
@@ -102,7 +102,7 @@ describe('pages that show what is now', () => {
       await operator.leave();
     });
 
-    test(`without JavaScript the overview is there all the same, ${language}`, async () => {
+    test(`without JavaScript the overview is complete, ${language}`, async () => {
       const operator = await arrive(language, { javaScriptEnabled: false });
       const { page } = operator;
       await operator.open(overview());
@@ -123,7 +123,7 @@ describe('pages that show what is now', () => {
       await shown(page, list);
       await operator.open(`${overview()}/users/member-2`);
       await page.getByRole('cell', { name: 'Android' }).waitFor();
-      // Where the keyboard is, it stays.
+      // The keyboard focus stays where it is.
       const end = page.getByRole('row').filter({ hasText: 'Android' }).getByRole('link');
       await end.focus();
       const second = await Connection.open(server, await app.register('member-2'), 'IOS');
@@ -152,7 +152,7 @@ describe('pages that show what is now', () => {
       await operator.leave();
     });
 
-    test(`a page says when it has lost contact, and when it has it again, ${language}`, async () => {
+    test(`a page shows when it loses and regains its connection, ${language}`, async () => {
       const operator = await arrive(language);
       const { page } = operator;
       await operator.open(overview());
@@ -164,11 +164,11 @@ describe('pages that show what is now', () => {
       await operator.screenshot(`contact-lost-${language}`);
       await server.start();
       await soon(page, () => lost.isHidden(), 'the notice to go');
-      operator.errors = []; // of the lost contact
+      operator.errors = []; // of the lost connection
       await operator.leave();
     });
 
-    test(`a page says when the session has ended, ${language}`, async () => {
+    test(`a page shows when the session has ended, ${language}`, async () => {
       const operator = await arrive(language);
       const { page } = operator;
       await operator.open(`${overview()}/users/member-4`);
@@ -183,7 +183,7 @@ describe('pages that show what is now', () => {
     });
   }
 
-  test('a page that nobody sees does not ask', async () => {
+  test('a hidden page does not poll', async () => {
     const operator = await arrive('en');
     const { page } = operator;
     await operator.open(overview());
@@ -198,7 +198,7 @@ describe('pages that show what is now', () => {
     await page.clock.runFor(120_000);
     assert.deepEqual(asked, []);
     const answer = page.waitForResponse('**/now');
-    await show(false); // asks at once
+    await show(false); // polls at once
     await answer;
     await operator.leave();
   });

@@ -8,7 +8,7 @@ import { Server } from './lib/server.mjs';
 import { Connection } from './lib/socket.mjs';
 import { until, within } from './lib/wait.mjs';
 
-// The Redis that `withservers` started; the Go tests leave this database alone.
+// The Redis that `withservers` started; the Go tests do not use this database.
 const redis = process.env.ROLLCALL_TEST_REDIS && `${process.env.ROLLCALL_TEST_REDIS}/1`;
 const mariadb = databases.find(({ name }) => name === 'MariaDB');
 const skip = mariadb.skip || (redis ? false : 'ROLLCALL_TEST_REDIS names no server; `make e2e-tests` through withservers does');
@@ -32,7 +32,7 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     for (const node of nodes.toReversed()) await node.remove();
   });
 
-  test('a user at one node sees another come and go at a second', async () => {
+  test('a user at one node sees another connect and disconnect at a second', async () => {
     const ann = await Connection.open(nodes[0], tokens.ann);
     const seen = ann.subscribe(userStatus, { ids: ['ben'] });
     assert.equal(await seen.takeStatus(), 'ben UNLOGINED');
@@ -61,11 +61,11 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     await closes(() => app.send('mutation { deactivateUsers(ids: ["cal"]) { outcome } }'), 4401);
   });
 
-  test('friends made at one node are told, and see each other, at others', async () => {
+  test('friends made at one node get events, and see each other, at others', async () => {
     const ann = await Connection.open(nodes[1], tokens.ann);
     const relations = ann.subscribe('subscription { relationshipChanged { kind user { id } } }');
     const statuses = ann.subscribe('subscription { statusChanged { userId presence } }');
-    await ann.request('{ __typename }'); // both run when this is answered
+    await ann.request('{ __typename }'); // both are running when this is returned
     await app.send('mutation { addFriend(input: {userId: "ann", friendId: "dan"}) { user { id } } }');
     assert.deepEqual(await relations.take(), { kind: 'FRIEND_ADDED', user: { id: 'dan' } });
     const dan = await Connection.open(nodes[2], tokens.dan);
@@ -75,7 +75,7 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     await ann.close();
   });
 
-  test('a user may call so often at all nodes together', async () => {
+  test('the rate limit of a user covers all nodes together', async () => {
     const ben = nodes.map((node) => new AppServer(node, tokens.ben));
     const calls = await Promise.allSettled(
       Array.from({ length: 30 }, (_, n) => ben[n % ben.length].send('{ userStatuses(ids: ["ann"]) { presence } }')),
@@ -94,7 +94,7 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     const stream = await eventStream(nodes[1], app.token, 'subscription { appStatusChanged { presence } }');
     await operator.open(path);
     const rows = page.getByRole('row').filter({ has: page.getByRole('link', { name: /^Close / }) });
-    const shown = (n) => until(async () => (await rows.count()) === n, `${n} connections`); // the page asks by itself
+    const shown = (n) => until(async () => (await rows.count()) === n, `${n} connections`); // the page polls
     await shown(3);
     await rows.filter({ hasText: 'Event stream' }).getByRole('link', { name: /^Close / }).click();
     await page.getByRole('heading', { name: 'Close this connection?' }).waitFor();
@@ -116,7 +116,7 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     await operator.leave();
   });
 
-  test('whoever was connected to a node that is killed is OFFLINE for the others within 10 s', async () => {
+  test('users connected to a node that is killed are OFFLINE for the others within 10 s', async () => {
     const ann = await Connection.open(nodes[0], tokens.ann);
     const seen = ann.subscribe(userStatus, { ids: ['ben', 'dan'] });
     await seen.takeStatus();
@@ -137,12 +137,13 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     await operator.page.getByRole('heading', { name: 'No App Server is connected' }).waitFor();
     await operator.leave();
 
-    // The node comes back, and takes up where it was.
+    // The node starts again and works as before.
     await nodes[2].start({ ROLLCALL_REDIS_URL: redis });
     const back = await Connection.open(nodes[2], tokens.ben);
     assert.equal(await seen.takeStatus(), 'ben ONLINE');
 
-    // One that stops takes its devices with it at once, and its sockets are told to come back.
+    // A node that stops disconnects its devices at once, with a close code that makes them
+    // reconnect.
     assert.equal(await nodes[2].stop(), 0);
     assert.equal((await back.closed).code, 1012);
     assert.equal(await seen.takeStatus(), 'ben OFFLINE');

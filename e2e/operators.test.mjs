@@ -24,8 +24,8 @@ describe('operators, apps and tokens in Chromium', () => {
   });
 
   /**
-   * Puts a query in the place of the one in GraphiQL, and runs it until the answer
-   * comes: GraphiQL takes notice of what was typed a moment later.
+   * Replaces the query in GraphiQL, and runs it until the response arrives: GraphiQL processes what
+   * was typed with a delay.
    */
   async function run(page, query, answer) {
     await page.getByRole('region', { name: 'Query Editor' }).locator('.CodeMirror').first().click();
@@ -60,7 +60,7 @@ describe('operators, apps and tokens in Chromium', () => {
     await page.getByRole('button', { name: 'Show Documentation Explorer' }).click();
     await page.getByRole('link', { name: 'Query', exact: true }).click();
     await page.getByText('Whether from may message to', { exact: false }).first().waitFor();
-    // The unknown user above, and what GraphiQL sent before it had taken notice.
+    // The unknown user above, and what GraphiQL sent before it noticed.
     operator.errors = operator.errors.filter((error) => !/status of 4(00|22)/.test(error));
     await operator.leave();
   });
@@ -71,7 +71,7 @@ describe('operators, apps and tokens in Chromium', () => {
     const { page } = operator;
     await operator.login();
     await operator.open('/console/explorer');
-    // Playwright's getByText does not look into a noscript.
+    // Playwright's getByText does not search a noscript.
     await page.locator('noscript p', { hasText: 'The explorer needs JavaScript' }).waitFor();
     await page.getByLabel('User ID').fill('plain');
     await page.getByRole('button', { name: 'Fill in a token' }).click();
@@ -131,7 +131,7 @@ describe('operators, apps and tokens in Chromium', () => {
       await other.page.reload();
       await other.page.getByLabel('Password').waitFor();
 
-      // Not oneself.
+      // Not the own account.
       await page.getByRole('link', { name: 'admin', exact: true }).first().click();
       await operator.open('/console/operators/1');
       await page.getByText('This is your own account.').waitFor();
@@ -145,7 +145,7 @@ describe('operators, apps and tokens in Chromium', () => {
       await other.leave();
     });
 
-    test(`an operator changes the own password and ends the own sessions, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+    test(`an operator changes their password and ends their sessions, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
       const name = `vera.${mode}`;
       await server.commandWith('only looking around', 'operator', 'create', name, '--role', 'viewer');
       const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
@@ -166,14 +166,14 @@ describe('operators, apps and tokens in Chromium', () => {
       await again.fill('another good one');
       await page.getByRole('button', { name: 'Change the password' }).click();
       await page.getByRole('alert').filter({ hasText: 'That is not your current password.' }).waitFor();
-      assert.equal(await next.inputValue(), ''); // passwords do not come back
+      assert.equal(await next.inputValue(), ''); // passwords are not filled in again
       await current.fill('only looking around');
       await next.fill('another good one');
       await again.fill('another good one');
       await page.getByRole('button', { name: 'Change the password' }).click();
       await page.getByRole('status').filter({ hasText: 'Your password was changed' }).waitFor();
       await other.login(name, 'another good one');
-      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the wrong guess
+      operator.errors = operator.errors.filter((error) => !error.includes('422')); // the wrong password
       await operator.leave();
       await other.leave();
     });
@@ -204,7 +204,7 @@ describe('operators, apps and tokens in Chromium', () => {
       await operator.leave();
     });
 
-    test(`an admin saves users as CSV, and the audit tells, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+    test(`an admin saves users as CSV, and the audit records it, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
       await app.register(`-dash.${mode}`, `=1+1, "${mode}"`);
       await app.register(`other.${mode}`);
       const operator = await Operator.arrive(browser, server, { javaScriptEnabled, acceptDownloads: true });
@@ -233,7 +233,7 @@ describe('operators, apps and tokens in Chromium', () => {
     });
   }
 
-  test('work that a crash interrupts says so, and the rest can be done', async () => {
+  test('a job that a crash interrupts is shown as interrupted, and the rest can be done', async () => {
     const crowded = await server.createApp({ name: 'Crowded' });
     const backend = await AppServer.login(server, crowded);
     const total = 3000;
@@ -253,14 +253,14 @@ describe('operators, apps and tokens in Chromium', () => {
     await server.kill();
     await page.getByText('The server cannot be reached.').waitFor();
     await server.start();
-    // Its node is not heard of for half a minute; the page finds out by itself.
+    // Its node sends no heartbeat for half a minute; the page notices by itself.
     await page.getByText('The server that ran the job has stopped').waitFor({ timeout: 60_000 });
     await operator.check('an interrupted job');
     await operator.screenshot('job-interrupted');
     const [, handled] = (await page.getByText(/of 3,000 users/).innerText()).match(/^([\d,]+) of/);
     const { deactivatedUsers } = await backend.send('{ deactivatedUsers { totalCount } }');
     const gone = total - deactivatedUsers.totalCount;
-    // The last chunk may have been done and not yet told.
+    // The last chunk may have been done but not recorded.
     assert.ok(gone >= Number(handled.replace(',', '')) && gone < total, `${gone} gone, ${handled} told`);
     await page.getByRole('link', { name: 'Delete the rest' }).click();
     await page.getByLabel(/^Type [\d,]+ to confirm/).fill(String(deactivatedUsers.totalCount));

@@ -17,7 +17,7 @@ import { until, within } from './lib/wait.mjs';
 
 const mariadb = databases.find(({ name }) => name === 'MariaDB');
 
-/** A Redis of its own, to be stopped, paused and misconfigured. */
+/** A Redis of its own that a test can stop, pause and misconfigure. */
 class Redis {
   static async start(port = 0) {
     if (!port) {
@@ -67,7 +67,7 @@ class Redis {
   }
 }
 
-/** A way to the database's socket that can be closed, as a server that stops closes it. */
+/** A proxy of the database's socket that can be closed, as when the server stops. */
 class Gate {
   static async open(target) {
     const gate = new Gate();
@@ -109,7 +109,7 @@ class Gate {
   }
 }
 
-/** npm graphql-ws as an app would have it: it reconnects by itself, unless told to stop. */
+/** npm graphql-ws as an app would use it: it reconnects by itself until it is stopped. */
 function persistent(server, token) {
   const closes = [];
   let fatal;
@@ -135,7 +135,7 @@ function persistent(server, token) {
   };
 }
 
-/** npm graphql-sse likewise, with a subscription that makes its user ONLINE. */
+/** npm graphql-sse in the same way, with a subscription that makes its user ONLINE. */
 function persistentStream(server, token) {
   const client = createStreams({
     url: server.graphql,
@@ -158,7 +158,7 @@ describe('clients during an outage of Redis or MariaDB', { skip: mariadb.skip },
   before(async () => {
     database = await mariadb.create();
     const [, socket, name] = database.url.match(/unix\((.*)\)\/(.*)/);
-    // An account that read_only holds for, unlike the root of the tests.
+    // An account to which read_only applies, unlike the tests' root.
     const user = `u${name.slice(-16)}`;
     await database.sql(`CREATE USER ${user}@localhost; GRANT ALL ON ${name}.* TO ${user}@localhost`);
     gate = await Gate.open(socket);
@@ -183,7 +183,7 @@ describe('clients during an outage of Redis or MariaDB', { skip: mariadb.skip },
     await gate?.remove();
   });
 
-  /** Asks as a program does that looks at statuses only. */
+  /** Requests as a program does that checks status codes only. */
   async function wantTryAgain(token, query, accept) {
     const answer = await fetch(server.graphql, {
       method: 'POST',

@@ -13,7 +13,7 @@ import { within } from './lib/wait.mjs';
 
 const sha256 = (text) => createHash('sha256').update(text).digest('hex');
 
-/** A fetch that notes what it was asked: `POST hash`, `GET query+hash`, `POST query`. */
+/** A fetch that records its requests: `POST hash`, `GET query+hash`, `POST query`. */
 function notingFetch(notes) {
   return (url, options) => {
     const parameters = options.body ? JSON.parse(options.body) : Object.fromEntries(new URL(url).searchParams);
@@ -26,7 +26,7 @@ function notingFetch(notes) {
 
 const headers = (token) => ({ Authorization: `Bearer ${token}` });
 
-/** Apollo Client; `run` answers the data of a query, a mutation or a subscription's first event. */
+/** Apollo Client; `run` returns the data of a query, a mutation or a subscription's first event. */
 function apollo(server, token, { get = false, connection } = {}) {
   const notes = [];
   const http = new HttpLink({ uri: server.graphql, headers: headers(token), fetch: notingFetch(notes) });
@@ -117,7 +117,7 @@ describe('automatic persisted queries', () => {
       assert.equal((await first.run(document)).app.name, 'one');
       assert.deepEqual(first.notes, ['POST hash', 'POST query+hash', 'POST hash']);
       const later = make(server, await one.register(`${make.name}-user`));
-      await assert.rejects(later.run(document), /App Server/); // the document is known, its caller may not
+      await assert.rejects(later.run(document), /App Server/); // the document is known, but this caller may not run it
       assert.deepEqual(later.notes, ['POST hash']);
       const other = make(server, two.token);
       assert.equal((await other.run(document)).app.name, 'two');

@@ -1,5 +1,5 @@
-// Takes the pictures of the console for README and docs, of a made-up app with
-// a past. Run by `make pictures`, which starts the MariaDB that the past is written to.
+// Takes the screenshots of the console for the README and docs, of an invented app with a history.
+// Run by `make pictures`, which starts the MariaDB that the history is written to.
 import { fileURLToPath } from 'node:url';
 import { AppServer } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
@@ -8,7 +8,7 @@ import { Server } from './lib/server.mjs';
 import { Connection } from './lib/socket.mjs';
 import { until } from './lib/wait.mjs';
 
-/** Who registered last, and what they are connected with. */
+/** The newest users, and the platforms of their devices. */
 const people = [
   ['wang.xiaoming', '王小明', 'ANDROID'], ['hannah.berg', 'Hannah Berg', 'IOS'], ['diego.r', 'Diego Ramírez'],
   ['priya.nair', 'Priya Nair', 'WEB'], ['tomasz', 'Tomasz Zieliński', 'WINDOWS'], ['omar.haddad', 'Omar Haddad'],
@@ -18,13 +18,13 @@ const people = [
 const seeded = 5200;
 const crowd = 140;
 
-/** Gives the app a month behind it: figures by the hour and the minute, and when each user registered. */
+/** Gives the app a month of history: figures by the hour and the minute, and when each user registered. */
 async function writePast(database, key) {
   const app = `(SELECT id FROM apps WHERE \`key\` = '${key}')`;
   const now = 'CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS SIGNED)';
   const figures = (span, points, registrations, online) => `REPLACE INTO app_figures
     SELECT ${app}, ${span}, (${now} DIV ${span} - seq) * ${span}, ${registrations}, ${online} FROM seq_0_to_${points}`;
-  // A wave by the day, higher at weekends, rising over the month.
+  // A daily wave, higher at weekends, rising over the month.
   const wave = `(1 + SIN((seq + 22 - HOUR(UTC_TIME())) / 24 * 2 * PI()))
     * IF(WEEKDAY(NOW() - INTERVAL seq HOUR) > 4, 1.3, 1) * (1.3 - seq / 1800) * (0.9 + RAND(seq DIV 24) / 5)`;
   await database.sql(`
@@ -68,7 +68,7 @@ try {
   const root = `/console/apps/${made.key}`;
   const picture = async ({ page }, name, height) => {
     await page.setViewportSize({ ...page.viewportSize(), height });
-    await page.mouse.move(0, 0); // on nothing that would show it
+    await page.mouse.move(0, 0); // on nothing that changes when hovered
     await page.screenshot({ path: fileURLToPath(new URL(`../docs/console-${name}.png`, import.meta.url)) });
   };
   const drawn = ({ page }) => until(async () => (await page.locator('.plot canvas').count()) === 4, 'the charts');

@@ -216,7 +216,7 @@ for (const { name, create, skip } of databases) {
       await bob.close();
       await ann.getByText('bob: OFFLINE').waitFor();
 
-      // The core of the page, as README has it.
+      // The core of the page, as shown in the README.
       await ann.evaluate((token) => Object.assign(window, { token, shown: [], show: (s) => shown.push(s) }), await tokenOf('bob'));
       await ann.addScriptTag({ type: 'module', content: here(tour.js) });
       await ann.getByText('bob: ONLINE').waitFor();
@@ -253,7 +253,7 @@ for (const { name, create, skip } of databases) {
       await bob.getByRole('button', { name: 'Set' }).click();
       await ann.getByText('Bob: ONLINE (at lunch)').waitFor();
 
-      // A lost connection: what has changed meanwhile is asked for.
+      // After a lost connection, the page reads what has changed meanwhile.
       await server.stop();
       await ann.getByText('Closed').waitFor();
       await server.start(Object.fromEntries([here(tour.server).match(/^(\S+) go run \.\n$/)[1].split('=')]));

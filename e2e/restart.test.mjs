@@ -13,14 +13,14 @@ for (const { name, create, skip } of databases) {
   describe(`kill -9 under load on ${name}`, { skip }, () => {
     let server;
     let app;
-    const sent = new Set(); // every ID whose registration was asked for
-    const answered = new Map(); // ID to token, where the registration was answered
+    const sent = new Set(); // every ID whose registration was requested
+    const answered = new Map(); // ID to token, if the registration was acknowledged
     const connected = new Set(); // IDs whose connection was acknowledged
-    const leaving = new Set(); // those of them who asked to be logged out
-    const loggedOut = new Set(); // those of them whose logout was answered
+    const leaving = new Set(); // those of them whose logout was requested
+    const loggedOut = new Set(); // those of them whose logout was acknowledged
     before(async () => {
       server = await Server.create(create);
-      // PRODUCTION: no limit of users stands in the way of the load.
+      // PRODUCTION, so that no limit of users interferes with the load.
       const created = await server.createApp({ environment: 'production' });
       await server.start();
       app = await AppServer.login(server, created);
@@ -36,7 +36,7 @@ for (const { name, create, skip } of databases) {
       if (data?.logout) loggedOut.add(id);
     }
 
-    /** Registers and connects users without a pause until the server dies. */
+    /** Registers and connects users without a pause until the server is killed. */
     async function load(round, onRegistered) {
       let dead = false;
       const register = async (registrar) => {
@@ -46,13 +46,13 @@ for (const { name, create, skip } of databases) {
           try {
             answered.set(id, await app.register(id));
           } catch (error) {
-            if (error.code) throw error; // an answer, and not the server's death
+            if (error.code) throw error; // a response, and not the server's death
             dead = true;
             return;
           }
           onRegistered();
           if (n % 2) continue;
-          connect(id, n % 4 === 0).catch(() => {}); // died meanwhile
+          connect(id, n % 4 === 0).catch(() => {}); // killed meanwhile
         }
       };
       await Promise.all(Array.from({ length: REGISTRARS }, (_, registrar) => register(registrar)));
@@ -69,7 +69,7 @@ for (const { name, create, skip } of databases) {
         await killed;
         await server.start();
 
-        const presences = new Map(); // of all the users that there are
+        const presences = new Map(); // of all users
         const ids = [...sent];
         for (let from = 0; from < ids.length; from += BATCH) {
           const { users } = await app.send('query ($ids: [ID!]!) { users(ids: $ids) { id name status { presence } } }', {

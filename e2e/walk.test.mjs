@@ -6,14 +6,13 @@ import { adminPassword, Server } from './lib/server.mjs';
 import { Connection } from './lib/socket.mjs';
 import { until } from './lib/wait.mjs';
 
-/** What stands in the messages of pages that name it nowhere else. */
+/** Names in the messages of pages that are not elsewhere on the page. */
 const names = ['member', 'busy', 'sam', 'new', 'admin', 'nobody', 'Shown', 'Chat in development'];
 
 /**
- * A walk through all pages and all answers, by one operator in one language and
- * theme. A page is pictured at one width, the other for the next one and in the
- * other language; it fits both. In each theme one of the languages is examined by
- * axe too.
+ * A walk through all pages and all responses, by one operator in one language and theme. The
+ * screenshots alternate between two widths, by page and by language; every page must fit both. In
+ * each theme axe also examines one of the languages.
  */
 class Walk {
   #shown = 0;
@@ -37,7 +36,7 @@ class Walk {
     await this.operator.screenshot(seen);
   }
 
-  /** Opens each of [name, path] and shows it; a third says with which status, if not 200. */
+  /** Opens each of [name, path] and checks it. A third element is the status, if not 200. */
   async visit(pages) {
     for (const [name, path, status = 200] of pages) {
       const answer = await this.operator.open(path);
@@ -46,7 +45,7 @@ class Walk {
     }
   }
 
-  /** Sends the page's form of that action, some fields filled; answers the status of the page it leads to. */
+  /** Submits the page's form of that action with some fields filled in; returns the status of the resulting page. */
   async submit(action, fields = {}) {
     const form = this.page.locator(`form[action="${action}"]`);
     await form.evaluate((node) => { node.noValidate = true; });
@@ -65,12 +64,12 @@ class Walk {
     return answer.status();
   }
 
-  /** Goes over a page with Tab alone: every control has its turn, is in sight then, and shows it. */
+  /** Moves over a page with Tab: every control gets the focus, is then visible, and shows the focus. */
   async tabThrough(path) {
     const { page } = this;
     await this.operator.open(path);
     const controls = await page.evaluate(() => {
-      // A page that nobody sees does not ask by itself, and so stays as it is.
+      // A hidden page does not poll, and so does not change.
       Object.defineProperty(document, 'hidden', { value: true });
       const all = [...document.querySelectorAll('a[href], button, input:not([type="hidden"]), select, summary')];
       const visible = all.filter((control) => !control.disabled && control.checkVisibility());
@@ -90,14 +89,14 @@ class Walk {
           inSight: bottom > 0 && right > 0 && top < innerHeight && left < innerWidth,
         };
       });
-      if (stop.at < 0) continue; // the browser's own stops, such as a pane that scrolls
+      if (stop.at < 0) continue; // the browser's own tab stops, such as a pane that scrolls
       assert.deepEqual([stop.marked, stop.inSight], [true, true], `the focus on ${controls[stop.at]} of ${path} can be seen`);
       left.delete(stop.at);
     }
     assert.deepEqual([...left].map((at) => controls[at]), [], `Tab does not reach them on ${path}`);
   }
 
-  /** The same as submit, and shows the answer. */
+  /** Like submit, and checks the resulting page. */
   async answer(name, status, action, fields) {
     assert.equal(await this.submit(action, fields), status, name);
     await this.show(name);
@@ -133,7 +132,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
         await explorer(walk, world);
         await refusals(walk, world);
         await world.device.close();
-        // The browser reports the statuses that were asked for.
+        // The browser logs the failed requests that the test makes on purpose.
         operator.errors = operator.errors.filter((error) => !/status of 4(00|01|03|04|22|29)/.test(error));
         await operator.leave();
       });
@@ -154,7 +153,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.operator.login();
   }
 
-  /** An app without users, whose lists say what to do next. */
+  /** An app without users, whose lists explain what to do next. */
   async function emptyConsole(walk) {
     const { key } = await walk.server.createApp({ name: 'Nobody here' });
     const empty = `/console/apps/${key}`;
@@ -256,7 +255,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       await walk.operator.open(`${other}/${action}`);
       await walk.answer(`user-${action}-done`, 200, `${other}/${action}`);
     }
-    // Whoever comes too late is told.
+    // A second action on the same subject gets a message.
     await walk.operator.open(`${other}/deactivate`);
     await walk.operator.post(`${other}/deactivate`);
     await walk.answer('user-deactivate-late', 200, `${other}/deactivate`);
@@ -288,7 +287,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
   }
 
   async function settingsAndPermission(walk, { root, app }) {
-    // One obstacle behind another, in an app where only friends may message.
+    // One obstacle behind another, in an app in which only friends may message each other.
     await app.send('mutation { setWhitelistEnabled(input: { userIds: ["member-2"], enabled: true }) { outcome } addToBlocklist(input: { userId: "member-2", ids: ["member-3"] }) { outcome } }');
     await walk.visit([
       ['settings', `${root}/settings`],
@@ -392,7 +391,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
 
   async function explorer(walk, { development }) {
     const ready = () => walk.page.locator('.graphiql-container').waitFor();
-    // GraphiQL's own marks are beyond the console; what stands above it is not.
+    // The console cannot change GraphiQL's own markup; it can change what is above it.
     walk.operator.beyond = '#explorer';
     await walk.operator.open('/console/explorer');
     await ready();

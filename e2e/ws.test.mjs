@@ -23,7 +23,7 @@ for (const { name, create, skip } of databases) {
     });
     after(() => server?.remove());
 
-    test('an App Server registers and asks over its socket', async () => {
+    test('an App Server registers and queries over its socket', async () => {
       const back = await Connection.open(server, app.token);
       const { data } = await back.request(
         `mutation { registerUser(input: {id: "over-ws", name: "Over WS"}) { created token user { id name state status { presence changedAt } } } }`,
@@ -39,14 +39,14 @@ for (const { name, create, skip } of databases) {
         '{ app { environment edition onlineUserCount } users(ids: ["nobody", "over-ws"]) { id } userStatuses(ids: ["over-ws", "nobody"]) { userId presence } }',
       );
       assert.deepEqual(asked, {
-        app: { environment: 'DEVELOPMENT', edition: 'FLAGSHIP', onlineUserCount: 0 }, // an App Server is no device
+        app: { environment: 'DEVELOPMENT', edition: 'FLAGSHIP', onlineUserCount: 0 }, // an App Server is not a device
         users: [null, { id: 'over-ws' }],
         userStatuses: [{ userId: 'over-ws', presence: 'UNLOGINED' }, null],
       });
       await back.close();
     });
 
-    test('a user sees another come, break away, return and log out', async () => {
+    test('a user sees another connect, lose the connection, return and log out', async () => {
       const [annToken, benToken, calToken] = [await app.register('ann'), await app.register('ben'), await app.register('cal')];
       const ann = await Connection.open(server, annToken);
       const seen = ann.subscribe(userStatus, { ids: ['ben', 'cal'] });
@@ -66,7 +66,7 @@ for (const { name, create, skip } of databases) {
       assert.equal((await within(third.closed, 'the close after logout')).code, 4401);
       assert.equal(await seen.takeStatus(), 'ben UNLOGINED');
 
-      // Nothing but this came: the next event is cal's.
+      // Nothing else was sent: the next event is cal's.
       const cal = await Connection.open(server, calToken);
       assert.equal(await seen.takeStatus(), 'cal ONLINE');
       assert.deepEqual(await app.presences('ann', 'ben', 'cal'), ['ONLINE', 'UNLOGINED', 'ONLINE']);
@@ -78,7 +78,7 @@ for (const { name, create, skip } of databases) {
       await until(async () => (await app.presences('ann', 'ben', 'cal')).every((p) => p === 'OFFLINE'), 'all to be OFFLINE');
     });
 
-    test("a device hears of its own account's changes, and all devices log out at once", async () => {
+    test("a device receives its own account's changes, and all devices log out at once", async () => {
       const token = await app.register('dot');
       const phone = await Connection.open(server, token, 'IOS');
       const laptop = await Connection.open(server, token, 'DESKTOP');
@@ -104,7 +104,7 @@ for (const { name, create, skip } of databases) {
       assert.deepEqual(await app.presences('eve'), ['UNLOGINED']);
     });
 
-    test('where the app has no status query, others are hidden and oneself is not', async () => {
+    test('without status query, other users are hidden and the own status is not', async () => {
       const token = await closedApp.register('fay');
       await closedApp.register('gus');
       const fay = await Connection.open(server, token);
@@ -129,7 +129,7 @@ for (const { name, create, skip } of databases) {
       await back.close();
     });
 
-    test('what an operation lacks is said on the operation, and the connection goes on', async () => {
+    test('an operation without permission gets an error, and the connection stays open', async () => {
       const device = await Connection.open(server, await app.register('hal'));
       const [unknown] = await within(device.subscribe('subscription { nothing }').ended, 'the refusal');
       assert.match(unknown.message, /nothing/);
@@ -155,7 +155,7 @@ for (const { name, create, skip } of databases) {
   });
 }
 
-describe('graphql-transport-ws to the letter', () => {
+describe('the graphql-transport-ws protocol', () => {
   let server;
   let app;
   before(async () => {
@@ -176,7 +176,7 @@ describe('graphql-transport-ws to the letter', () => {
     return raw;
   }
 
-  test('4400: a message that is none', async () => {
+  test('4400: an invalid message', async () => {
     for (const message of ['{', '[]', '{"type":"nothing"}', '{"type":"subscribe"}']) {
       const raw = await acknowledged();
       raw.send(message);
@@ -194,7 +194,7 @@ describe('graphql-transport-ws to the letter', () => {
     const socket = new WebSocket(server.socket, 'graphql-ws');
     const ended = new Promise((resolve) => {
       socket.on('close', (code) => resolve(code));
-      socket.on('error', () => resolve('refused')); // at the upgrade already
+      socket.on('error', () => resolve('refused')); // during the upgrade
     });
     assert.ok([4406, 'refused'].includes(await within(ended, 'the close')));
   });

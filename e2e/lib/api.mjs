@@ -1,4 +1,4 @@
-/** What the API answered instead of data. */
+/** The errors that the API returned instead of data. */
 export class APIError extends Error {
   constructor(status, errors) {
     super(`${status}: ${JSON.stringify(errors)}`);
@@ -8,7 +8,7 @@ export class APIError extends Error {
   }
 }
 
-/** Sends one operation over HTTP and answers its data. */
+/** Sends one operation over HTTP and returns its data. */
 export async function send(server, token, query, variables) {
   const answer = await fetch(server.graphql, {
     method: 'POST',
@@ -24,7 +24,7 @@ export async function send(server, token, query, variables) {
   return data;
 }
 
-/** Opens an event stream. Its `text`, once it has ended, is all that came. */
+/** Opens an event stream. Once it has ended, its `text` is all that was received. */
 export async function eventStream(server, token, query) {
   const answer = await fetch(server.graphql, {
     method: 'POST',
@@ -56,7 +56,7 @@ export class AppServer {
     return send(this.server, this.token, query, variables);
   }
 
-  /** Registers a user and answers its token. */
+  /** Registers a user and returns its token. */
   async register(id, name = `User ${id}`) {
     const { registerUser } = await this.send(
       'mutation ($input: RegisterUserInput!) { registerUser(input: $input) { token } }',
@@ -65,7 +65,7 @@ export class AppServer {
     return registerUser.token;
   }
 
-  /** The users' presences in the order asked, null where unknown. */
+  /** The users' presences in the order of the IDs, null if unknown. */
   async presences(...ids) {
     const { userStatuses } = await this.send('query ($ids: [ID!]!) { userStatuses(ids: $ids) { presence } }', { ids });
     return userStatuses.map((status) => status?.presence ?? null);

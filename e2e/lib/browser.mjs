@@ -9,14 +9,14 @@ import { foreignWords } from './words.mjs';
 
 const axeSource = readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** Where a person can look at what the tests saw. */
+/** The folder for screenshots. */
 const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url));
 
 export function launch() {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
-      '--no-sandbox', // root, in a container or on a build machine, has none
+      '--no-sandbox', // root, in a container or on a build machine, has no sandbox
       '--disable-gpu',
       '--disable-quic',
       '--no-first-run',
@@ -28,9 +28,9 @@ export function launch() {
 }
 
 /**
- * An operator at the console. Everything that the pages ask of another host, and
- * every error that the browser reports (a script's, a refusal of the content
- * security policy, a file that is missing), is remembered and fails `leave`.
+ * An operator at the console. `leave` fails if the pages have sent a request to another host, or if
+ * the browser has reported an error: of a script, of the content security policy, or of a missing
+ * file.
  */
 export class Operator {
   static async arrive(browser, server, options = {}) {
@@ -73,19 +73,19 @@ export class Operator {
     await this.page.getByRole('heading', { name: 'Confirm your password' }).waitFor();
     await this.page.getByLabel('Password').fill(password);
     await this.page.getByRole('button', { name: 'Confirm' }).click();
-    this.errors = this.errors.filter((error) => !error.includes('403')); // the page that asks
+    this.errors = this.errors.filter((error) => !error.includes('403')); // the page with the question
   }
 
-  /** Sends a form as a program with the operator's cookie would; answers the response. */
+  /** Sends a form as a program with the operator's cookie would; returns the response. */
   post(path, headers = {}) {
     return this.context.request.post(`${this.server.url}${path}`, { headers, maxRedirects: 0 });
   }
 
-  /** Waits on the page of some long work until it is done and says so. */
+  /** Waits on the page of a job until it shows that the job is done. */
   async finished(words) {
     await until(async () => {
       const refresh = this.page.getByRole('link', { name: 'Refresh' });
-      // Without a script the reader asks again; with one the page does.
+      // Without a script the reader reloads; with one the page polls.
       if (!this.scripted && (await refresh.count())) await refresh.click();
       return this.page.getByRole('status').filter({ hasText: words }).count();
     }, words);
@@ -95,7 +95,7 @@ export class Operator {
     return this.page.screenshot({ path: `${screenshots}${name}.png`, fullPage: true });
   }
 
-  /** Fails if the page has barriers, is too wide, or says what its readers do not understand. */
+  /** Fails if the page has accessibility problems, is too wide, or has text that readers cannot understand. */
   async check(what, names = []) {
     await this.reads(what, names);
     await this.hasNoBarrier(what);
@@ -103,9 +103,8 @@ export class Operator {
   }
 
   /**
-   * Fails if the page shows what only a program understands (an address, a text
-   * without its words), or has words of another language. `names` are data of the
-   * test's in its messages.
+   * Fails if the page shows an internal path or the key of a missing text, or has words of another
+   * language. `names` are data of the test in its messages.
    */
   async reads(what, names = []) {
     const text = await this.page.locator('body').innerText();
@@ -113,7 +112,7 @@ export class Operator {
     assert.deepEqual(await foreignWords(this.page, names), [], `words of another language on ${what}`);
   }
 
-  /** Fails if axe finds a barrier on the page. */
+  /** Fails if axe finds an accessibility problem on the page. */
   async hasNoBarrier(what) {
     const violations = await this.page.evaluate(`${await axeSource};
       axe.run({ exclude: ${JSON.stringify(this.beyond ? [this.beyond] : [])} }, { resultTypes: ['violations'], preload: false }).then(({ violations }) => violations.map(({ id, nodes }) =>

@@ -11,8 +11,8 @@ const run = promisify(execFile);
 const mariadb = process.env.ROLLCALL_TEST_MYSQL;
 
 /**
- * The kinds of database that behaviour is tested on. `create` makes an empty one
- * and answers its ROLLCALL_DATABASE_URL and how to remove it.
+ * The kinds of database that the tests use. `create` makes an empty one and returns its
+ * ROLLCALL_DATABASE_URL and a function that removes it.
  */
 export const databases = [
   { name: 'SQLite', create: createSQLite },
@@ -31,7 +31,7 @@ export async function createSQLite() {
   };
 }
 
-/** Such a database on the server of `withservers`; `sql` carries out statements in it. */
+/** Such a database on the server of `withservers`; `sql` executes statements in it. */
 export async function createMariaDB() {
   const socket = mariadb.match(/unix\((.*)\)/)[1];
   const name = `e2e_${randomBytes(8).toString('hex')}`;

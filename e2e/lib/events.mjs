@@ -1,6 +1,6 @@
 import { within } from './wait.mjs';
 
-/** What a subscription delivers, in order: a sink for both client libraries. */
+/** The events of a subscription, in order: a sink for both client libraries. */
 export class Events {
   #arrived = [];
   #wanted = [];
@@ -17,20 +17,20 @@ export class Events {
     else this.#arrived.push(result);
   }
 
-  /** The next event as it was sent, waited for: {data, errors}. */
+  /** Waits for the next event as it was sent: {data, errors}. */
   takeResult() {
     if (this.#arrived.length) return this.#arrived.shift();
     return within(new Promise((resolve) => this.#wanted.push(resolve)), 'an event');
   }
 
-  /** The next event's data alone; one with errors fails the test. */
+  /** Waits for the next event's data. An event with errors fails the test. */
   async take() {
     const result = await this.takeResult();
     if (result.errors) throw new Error(`an event with errors: ${JSON.stringify(result.errors)}`);
     return Object.values(result.data)[0];
   }
 
-  /** The next event as `ID PRESENCE`. */
+  /** Waits for the next event, as `ID PRESENCE`. */
   async takeStatus() {
     const { userId, presence } = await this.take();
     return `${userId} ${presence}`;

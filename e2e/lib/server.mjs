@@ -10,7 +10,7 @@ import { until, within } from './wait.mjs';
 
 const root = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../..');
 
-// So that no server outlives a test process that was killed.
+// So that no server outlives a killed test process.
 const leash = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'KILL', '--'] : [];
 
 /** The password of the operator `admin` on every server started here. */
@@ -27,22 +27,22 @@ export function binary() {
   return built;
 }
 
-/** The environment without the settings of the person who runs the tests. */
+/** The environment without settings of Rollcall. */
 function settings(own) {
   const outside = Object.entries(process.env).filter(([name]) => !name.startsWith('ROLLCALL_'));
   return { ...Object.fromEntries(outside), ...own };
 }
 
 /**
- * A server on a database of its own, SQLite unless another is given: not started
- * yet, so that apps can be created first.
+ * A server on a database of its own, SQLite unless another is given. It is not started yet, so that
+ * apps can be created first.
  */
 export class Server {
   static async create(createDatabase = createSQLite) {
     return new Server(await createDatabase(), await mkdtemp(join(tmpdir(), 'rollcall-e2e-')));
   }
 
-  /** Another node on the same database; it is to be removed before this one. */
+  /** Another node on the same database; it must be removed before this one. */
   async beside() {
     const database = { url: this.database.url, remove: async () => {} };
     return new Server(database, await mkdtemp(join(tmpdir(), 'rollcall-e2e-')));
@@ -67,7 +67,7 @@ export class Server {
     return `ws://${this.address}/graphql`;
   }
 
-  /** Runs one command on the server's database and answers what it prints. */
+  /** Runs one command on the server's database and returns its output. */
   command(...args) {
     return this.commandWith('', ...args);
   }
@@ -91,7 +91,7 @@ export class Server {
     return app;
   }
 
-  /** Starts it, on the same address as before if it ran before, and waits until it is ready. */
+  /** Starts it and waits until it is ready. If it ran before, it uses the same address. */
   async start(environment = {}) {
     const [program, ...args] = [...leash, binary(), 'serve'];
     this.process = spawn(program, args, {
@@ -125,21 +125,21 @@ export class Server {
     return this;
   }
 
-  /** Ends it as an operator would and answers its exit status. */
+  /** Stops it as an operator would and returns its exit status. */
   async stop() {
     this.process.kill('SIGTERM');
     const [status] = await within(this.exited, 'the server to stop');
     return status;
   }
 
-  /** Ends it as a crash would. */
+  /** Kills it, as a crash would. */
   async kill() {
     this.process.kill('SIGKILL');
     await this.exited;
   }
 
   /**
-   * Ends it and removes what it leaves. Fails if the server reported a data race
+   * Stops it and removes its files. Fails if the server reported a data race
    * or a panic at any time.
    */
   async remove() {

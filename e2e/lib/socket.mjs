@@ -34,7 +34,7 @@ export class Connection {
     });
   }
 
-  /** Runs a query or mutation and answers the result: {data, errors}. */
+  /** Runs a query or mutation and returns the result: {data, errors}. */
   request(query, variables) {
     return within(
       new Promise((resolve, reject) => {
@@ -54,20 +54,20 @@ export class Connection {
     return events;
   }
 
-  /** Breaks the connection without a word, as a lost network does. */
+  /** Breaks the connection without a closing handshake, as a lost network does. */
   terminate() {
     this.socket.terminate();
     return this.closed;
   }
 
-  /** Says goodbye. */
+  /** Closes the connection normally. */
   close() {
     this.client.dispose();
     return this.closed;
   }
 }
 
-/** A bare WebSocket, for what no well-behaved client sends. */
+/** A bare WebSocket, for messages that no correct client sends. */
 export class RawSocket {
   static async open(server, protocol = 'graphql-transport-ws') {
     const socket = new WebSocket(server.socket, protocol);

@@ -1,9 +1,9 @@
-// Waiting for what must happen. Nothing here passes because time has passed: a
-// time-out only ends a test that would otherwise hang.
+// Waits for conditions. No test passes merely because time has passed: a time-out only ends a test
+// that would otherwise hang.
 
 const PATIENCE = 30_000;
 
-/** The promise's value, or an error that says what did not happen. */
+/** Returns the promise's value, or fails with an error that names what did not happen. */
 export function within(promise, what, patience = PATIENCE) {
   let timer;
   const late = new Promise((_, reject) => {
@@ -12,7 +12,7 @@ export function within(promise, what, patience = PATIENCE) {
   return Promise.race([promise, late]).finally(() => clearTimeout(timer));
 }
 
-/** The first truthy value that the check answers, asking again and again. */
+/** Calls the check repeatedly and returns its first truthy value. */
 export async function until(check, what, patience = PATIENCE) {
   const deadline = Date.now() + patience;
   for (;;) {

@@ -6,13 +6,12 @@ const [english, chinese] = await Promise.all([texts('en'), texts('zh-CN')]);
 
 const wordsOf = (text) => text.match(/[A-Za-z]{2,}/g) ?? [];
 
-/** What is written in Latin letters in Chinese too, such as App Key. */
+/** The words in Latin letters in the Chinese texts, such as App Key. */
 const shared = new Set(Object.values(chinese).flatMap(wordsOf));
 
 /**
- * What the page's own words are, and what stands on it that somebody else wrote:
- * IDs and names are marked up as code and bdi, or are options and values of fields.
- * Runs in the browser.
+ * Returns the page's own words, and the data that users or operators have entered. IDs and names are
+ * marked up as code and bdi, or are options and values of fields. Runs in the browser.
  */
 function readPage() {
   const own = [];
@@ -34,7 +33,7 @@ function readPage() {
   return { own: own.join('\n'), data: data.join('\n') };
 }
 
-/** The words on the page that are not of the page's language; `names` are data of the test's. */
+/** Returns the words on the page that are not of the page's language; `names` are data of the test. */
 export async function foreignWords(page, names = []) {
   const language = await page.locator('html').getAttribute('lang');
   const { own, data } = await page.evaluate(readPage);
