@@ -10,7 +10,7 @@ import (
 	"rollcall/models"
 )
 
-// still is a shard whose writer never comes by, for exact interleavings.
+// still returns a shard whose writer never runs, for exact interleavings.
 func still() *shard {
 	return New(nil, new(bus.Bus), Options{Clock: newClock().Now}).store.(*memory).shard(1)
 }
@@ -29,13 +29,13 @@ func (s *shard) mustRegister(t *testing.T) *Device {
 	return d
 }
 
-// No write may follow that brings back a login whose caller was told it failed.
+// After a failed write, no later write may record the login that was reported as failed.
 func TestFailedWriteEndsItsLogins(t *testing.T) {
 	s := still()
 	first := s.mustRegister(t)
 	e := first.entry
 	w, _ := s.beginWrite(e)
-	second := s.mustRegister(t) // comes during the write, waits for the next
+	second := s.mustRegister(t) // connects during the write, waits for the next
 	s.endWrite(w, errors.New("no answer"))
 	if e.has(first) || !e.has(second) || e.online() {
 		t.Fatalf("devices %v, %+v", e.devices, e.State)
@@ -64,7 +64,7 @@ func TestLogoutDuringLoginWaits(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := s.memory.Logout(ctx, somebody, nil, true); !errors.Is(err, context.Canceled) {
-		t.Fatalf("Logout answered %v while ONLINE was being written", err)
+		t.Fatalf("Logout returned %v while ONLINE was being written", err)
 	}
 	s.endWrite(w, nil)
 	if w, ok := s.beginWrite(e); !ok || w.state.Presence != models.PresenceUnlogined {

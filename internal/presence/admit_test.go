@@ -12,8 +12,8 @@ import (
 	"rollcall/models"
 )
 
-// A device of whom a token tells no more than the key is within a ban's reach
-// before its account is read, and is like any other afterwards.
+// A device of which only the user's numeric key is known can be cut by a ban before its account is
+// read, and is like any other device afterwards.
 func TestAdmit(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 1)
@@ -27,20 +27,20 @@ func TestAdmit(t *testing.T) {
 			return acc, nil
 		})
 		if err != nil || len(banned.reasons) != 1 {
-			t.Fatalf("whoever is banned while it is read: %v, cut %d times", err, len(banned.reasons))
+			t.Fatalf("a user banned while it is read: %v, cut %d times", err, len(banned.reasons))
 		}
 		refusal := errors.New("refused")
 		_, err = w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (status.Account, error) { return status.Account{}, refusal })
 		if err != refusal {
-			t.Fatalf("whoever is refused: %v", err)
+			t.Fatalf("a refused user: %v", err)
 		}
 		if s := w.memory().shard(acc.ID); len(s.arriving)+len(s.entries) != 0 {
-			t.Fatal("something remains of those who were not let in")
+			t.Fatal("something remains of the refused devices")
 		}
 
 		d, err := w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (status.Account, error) { return acc, nil })
 		if err != nil || d.Account() != acc {
-			t.Fatalf("whoever may connect: %v, the device of %+v", err, d.Account())
+			t.Fatalf("a user that may connect: %v, the device of %+v", err, d.Account())
 		}
 		d.Gone()
 		w.written()
@@ -50,7 +50,7 @@ func TestAdmit(t *testing.T) {
 	})
 }
 
-// In a service of several nodes a ban on another one is seen, too.
+// In a service of several nodes, a ban at another node is noticed, too.
 func TestAdmitWhileBannedElsewhere(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		n := newNodes(t, db, 2, 1)
@@ -64,7 +64,7 @@ func TestAdmitWhileBannedElsewhere(t *testing.T) {
 			return status.Account{}, refused
 		})
 		if err != refused {
-			t.Fatalf("Admit answered %v after %d questions", err, asked)
+			t.Fatalf("Admit returned %v after %d reads", err, asked)
 		}
 		n[1].wantPresence(0, models.PresenceUnlogined)
 	})

@@ -17,7 +17,7 @@ type idle struct{ _ byte }
 
 func (*idle) Deliver(*fanout.Event) {}
 
-// BenchmarkWatchMemory is what a watch costs: 1000 subscriptions to 200 of
+// BenchmarkWatchMemory measures the memory of a watch: 1000 subscriptions to 200 of
 // 2000 users each.
 func BenchmarkWatchMemory(b *testing.B) {
 	const watchers, users, each = 1000, 2000, 200
@@ -43,7 +43,7 @@ func BenchmarkWatchMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkStorm is how long the logins of 5000 users take who come at once.
+// BenchmarkStorm measures how long the concurrent logins of 5000 users take.
 func BenchmarkStorm(b *testing.B) {
 	const users = 5000
 	for name, url := range map[string]func(testing.TB) string{"sqlite": testenv.SQLiteURL, "mariadb": testenv.MySQLURL} {
@@ -80,7 +80,7 @@ func heap() uint64 {
 	return stats.HeapAlloc
 }
 
-// BenchmarkCircleMemory is what a watch of a circle costs: 1000 accounts with 200
+// BenchmarkCircleMemory measures the memory of a circle: 1000 accounts with 200
 // of 2000 users each on their lists.
 func BenchmarkCircleMemory(b *testing.B) {
 	const circles, users, each = 1000, 2000, 200

@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// blink lets a user come and go, and waits until that has been told: of different
-// users' changes there is no order.
+// blink connects and disconnects a user, and waits until both changes have been delivered: the
+// changes of different users have no order.
 func (w *world) blink(i int) {
 	w.t.Helper()
 	d, _ := w.connect(i)
@@ -29,7 +29,7 @@ func TestCircleHasThreeSources(t *testing.T) {
 		w.befriend(0, 1)
 		w.subscribe(0, 2)
 		w.befriend(0, 3)
-		w.subscribe(0, 3) // whom two sources select is told of once
+		w.subscribe(0, 3) // each change of a user that two sources select is delivered once
 		seen := new(recorder)
 		stop := w.circle(0, seen)
 		for i := range w.users {
@@ -74,7 +74,7 @@ func TestCircleFollowsItsLists(t *testing.T) {
 		step(func() { w.unfriend(0, 1) }, told)
 		step(func() {
 			if n, err := w.Unsubscribe(context.Background(), w.appNow(), w.row(0), nil); n != 1 || err != nil {
-				t.Fatalf("unsubscribing answered %d, %v", n, err)
+				t.Fatalf("unsubscribing returned %d, %v", n, err)
 			}
 		}, "")
 		step(func() { w.subscribe(1, 0) }, "")
@@ -83,8 +83,8 @@ func TestCircleFollowsItsLists(t *testing.T) {
 	})
 }
 
-// The devices of an account share a circle; an operation hears of what happened
-// after it began, no older.
+// The devices of an account share a circle. An operation receives only changes
+// that happened after it began.
 func TestCircleIsShared(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 2)
@@ -120,7 +120,7 @@ func TestCircleFollowsSwitches(t *testing.T) {
 		seen.want(t, "")
 		w.turnHere(false, true)
 		w.delivered()
-		seen.want(t, "u1:OFFLINE") // how it is now, because it has changed
+		seen.want(t, "u1:OFFLINE") // its present status, because it has changed
 		w.turnHere(true, true)
 		w.delivered()
 		seen.want(t, "u1:OFFLINE u2:ONLINE")
@@ -143,7 +143,7 @@ func TestCircleFollowsSwitches(t *testing.T) {
 	})
 }
 
-// Another process turns the switches: whoever is told follows within a moment.
+// Another process changes the switches: circles and operations here soon follow.
 func TestSwitchesTurnedElsewhere(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 2)
@@ -153,7 +153,7 @@ func TestSwitchesTurnedElsewhere(t *testing.T) {
 		w.circle(0, seen)
 		ended := make(chan struct{})
 		w.WhileQueried(w.appNow(), sync.OnceFunc(func() { close(ended) }))
-		stopOther := w.WhileQueried(w.appNow(), func() { t.Error("what had ended was ended again") })
+		stopOther := w.WhileQueried(w.appNow(), func() { t.Error("an operation that had ended was ended again") })
 		stopOther()
 		stopOther()
 		w.turn(false, false)
@@ -170,7 +170,7 @@ func TestSwitchesTurnedElsewhere(t *testing.T) {
 	})
 }
 
-// What was turned off, and then forgotten by memory, is found in the database.
+// The changes in a list that was off, if memory has forgotten them, are found in the database.
 func TestSwitchOnAfterALongTime(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 3)
@@ -192,7 +192,7 @@ func TestSwitchOnAfterALongTime(t *testing.T) {
 	})
 }
 
-// A list that cannot be read is tried again.
+// Reading a list that could not be read is retried.
 func TestCircleWithoutDatabase(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 2)
@@ -238,8 +238,8 @@ func TestCircleWithoutDatabase(t *testing.T) {
 	})
 }
 
-// Starting costs one query, whatever the number of friends, and none where
-// another device has the same running.
+// Starting costs one query, whatever the number of friends, and none if
+// another device of the account has a circle already.
 func TestCircleQueries(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		const friends = 1000
@@ -284,12 +284,12 @@ func TestCircleQueries(t *testing.T) {
 		w.blink(friends)
 		w.delivered()
 		if n := len(seen.events); n != 4 {
-			t.Fatalf("two operations heard of %d changes, want 4", n)
+			t.Fatalf("two operations received %d changes, want 4", n)
 		}
 	})
 }
 
-// queries counts the rows' reads that fn makes, by GORM and by hand: those of the
+// queries counts the queries that fn makes, by GORM and by hand, for the
 // hub's lists.
 func queries(db *database.DB, fn func()) (n int) {
 	var mu sync.Mutex

@@ -25,7 +25,7 @@ func TestSetStatus(t *testing.T) {
 			return status
 		}
 		if _, err := w.SetStatus(w.account(0), "too early"); fault.CodeOf(err) != fault.NotOnline {
-			t.Fatalf("setting a status without a device answered %v", err)
+			t.Fatalf("setting a status without a device returned %v", err)
 		}
 		first, _ := w.connect(0)
 		second, _ := w.connect(0)
@@ -42,7 +42,7 @@ func TestSetStatus(t *testing.T) {
 		}
 		second.Gone()
 		if _, err := w.SetStatus(w.account(0), "too late"); fault.CodeOf(err) != fault.NotOnline {
-			t.Fatalf("setting a status after the last device answered %v", err)
+			t.Fatalf("setting a status after the last device returned %v", err)
 		}
 		w.connect(0)
 		set("back")
@@ -60,8 +60,8 @@ func TestSetStatus(t *testing.T) {
 	})
 }
 
-// wantOrder says that each user's events are in order: later changes are later
-// by their time and their number.
+// wantOrder checks that each user's events are in order: later changes are later
+// by both their time and their number.
 func wantOrder(t *testing.T, seen *recorder) {
 	t.Helper()
 	seen.mu.Lock()

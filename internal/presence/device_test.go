@@ -83,7 +83,7 @@ func TestLogout(t *testing.T) {
 			t.Helper()
 			w.wantPresence(0, want)
 			if got := w.row(0).Presence; got != want {
-				t.Fatalf("the row holds %s after the answer, want %s", got, want)
+				t.Fatalf("the row holds %s after Logout returned, want %s", got, want)
 			}
 		}
 
@@ -99,7 +99,7 @@ func TestLogout(t *testing.T) {
 		firstLink.want(t)
 		secondLink.want(t)
 		if !first.LoggedOut() || !second.LoggedOut() {
-			t.Fatal("the devices do not know that they are logged out")
+			t.Fatal("the devices do not report that they are logged out")
 		}
 
 		first, firstLink = w.connect(0)
@@ -114,7 +114,7 @@ func TestLogout(t *testing.T) {
 		durable(models.PresenceUnlogined)
 		firstLink.want(t, status.ReasonLoggedOut)
 		if !first.LoggedOut() {
-			t.Fatal("the device does not know that it is logged out")
+			t.Fatal("the device does not report that it is logged out")
 		}
 
 		first, _ = w.connect(0)
@@ -130,7 +130,7 @@ func TestLogout(t *testing.T) {
 	})
 }
 
-// A hub that has never heard of a user takes the row's word for what was before.
+// A hub that does not know a user takes the user's previous status from the row.
 func TestLogoutAfterRestart(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 2)
@@ -146,7 +146,7 @@ func TestLogoutAfterRestart(t *testing.T) {
 			t.Fatalf("the row holds %s since %v", row.Presence, row.PresenceAt)
 		}
 		if row := w.row(1); row.Presence != models.PresenceUnlogined || row.PresenceAt != nil {
-			t.Fatalf("the row of who never logged in holds %s since %v", row.Presence, row.PresenceAt)
+			t.Fatalf("the row of a user that never logged in holds %s since %v", row.Presence, row.PresenceAt)
 		}
 		w.delivered()
 		seen.want(t, "u0:UNLOGINED")
@@ -174,7 +174,7 @@ func TestDisconnect(t *testing.T) {
 		firstLink.want(t, status.ReasonDisconnected)
 		thirdLink.want(t, status.ReasonDisconnected)
 		if n := w.Disconnect(context.Background(), w.account(1), nil, status.ReasonDisconnected); n != 0 {
-			t.Fatalf("%d devices of nobody were disconnected", n)
+			t.Fatalf("%d devices of a user without devices were disconnected", n)
 		}
 		w.wantPresence(1, models.PresenceUnlogined)
 	})
@@ -206,7 +206,7 @@ func TestAccessRevoked(t *testing.T) {
 					t.Fatalf("%d devices remain", n)
 				}
 				first.Gone()
-				revoked.User = w.users[1] // one who is not there
+				revoked.User = w.users[1] // a user that is not connected
 				w.bus.PublishAccessRevoked(context.Background(), revoked)
 				w.delivered()
 				seen.want(t, test.events)
@@ -223,7 +223,7 @@ func TestAccessRevoked(t *testing.T) {
 	}
 }
 
-// While a login is still being written nobody sees it, and a revocation ends it.
+// While a login is still being written it is not visible, and a revocation ends it.
 func TestRevokedDuringLogin(t *testing.T) {
 	for _, reason := range []bus.Reason{bus.ReasonBanned, bus.ReasonDeactivated, bus.ReasonDeleted} {
 		t.Run(string(reason), func(t *testing.T) {
@@ -280,7 +280,7 @@ func TestConnectUndoneWhenContextEnds(t *testing.T) {
 		w.eventually(func() bool { return w.devicesOf(0) == 1 }, "the device")
 		cancel()
 		if err := <-connected; !errors.Is(err, context.Canceled) {
-			t.Fatalf("Connect answered %v", err)
+			t.Fatalf("Connect returned %v", err)
 		}
 		if w.devicesOf(0) != 0 {
 			t.Fatal("the device remains")
@@ -301,15 +301,15 @@ func TestConnectAfterClose(t *testing.T) {
 		acc := w.account(0)
 		w.closeHub(w.Hub)
 		if _, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed); !errors.Is(err, ErrClosed) {
-			t.Fatalf("Connect answered %v", err)
+			t.Fatalf("Connect returned %v", err)
 		}
 		if err := w.Logout(context.Background(), acc, nil, true); !errors.Is(err, ErrClosed) {
-			t.Fatalf("Logout answered %v", err)
+			t.Fatalf("Logout returned %v", err)
 		}
 	})
 }
 
-// The user was deleted after the request was let in.
+// The user was deleted after the request was admitted.
 func TestConnectWithoutRow(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 1)
@@ -324,8 +324,8 @@ func TestConnectWithoutRow(t *testing.T) {
 	})
 }
 
-// While a device's right to connect is being checked, nobody sees it, and a cut
-// reaches it: what the check has not seen yet, it need not see.
+// While a device's right to connect is being checked, the device is not visible but can be
+// cut: the check need not see a revocation that comes later.
 func TestCutWhileBeingChecked(t *testing.T) {
 	for _, reason := range []bus.Reason{bus.ReasonBanned, bus.ReasonDeactivated, bus.ReasonDeleted} {
 		t.Run(string(reason), func(t *testing.T) {
@@ -336,7 +336,7 @@ func TestCutWhileBeingChecked(t *testing.T) {
 				acc, l := w.account(0), new(link)
 				d, err := w.Connect(context.Background(), acc, models.PlatformIOS, l, func(context.Context) error {
 					w.wantPresence(0, models.PresenceUnlogined)
-					for i := range 2 { // the other is nobody's business
+					for i := range 2 { // u1's revocation must not affect the device
 						w.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: w.row(1 - i), Reason: reason})
 					}
 					return nil
@@ -360,7 +360,7 @@ func TestCutWhileBeingChecked(t *testing.T) {
 	}
 }
 
-// Whoever the check turns away was never there.
+// A device that the check refuses was never connected.
 func TestTurnedAway(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 1)
@@ -370,7 +370,7 @@ func TestTurnedAway(t *testing.T) {
 		acc := w.account(0)
 		_, err := w.Connect(context.Background(), acc, models.PlatformIOS, new(link), func(context.Context) error { return refusal })
 		if err != refusal {
-			t.Fatalf("Connect answered %v", err)
+			t.Fatalf("Connect returned %v", err)
 		}
 		w.written()
 		w.delivered()

@@ -14,7 +14,7 @@ import (
 	"rollcall/models"
 )
 
-// connectLimited connects a device of a user that may have that many.
+// connectLimited connects a device of a user with that device limit.
 func (w *world) connectLimited(i, limit int) (*Device, *link) {
 	w.t.Helper()
 	acc := w.account(i)
@@ -37,7 +37,7 @@ func eachService(t *testing.T, users int, test func(t *testing.T, nodes []*world
 	})
 }
 
-// wantDevices compares a user's devices on each node.
+// wantDevices compares a user's devices as each node returns them.
 func wantDevices(t *testing.T, nodes []*world, i int, want ...*Device) {
 	t.Helper()
 	for n, w := range nodes {
@@ -52,8 +52,8 @@ func wantDevices(t *testing.T, nodes []*world, i int, want ...*Device) {
 	}
 }
 
-// TestConnect_DeviceLimit: a further device cuts the oldest, wherever that is, and the user's status
-// does not change by it.
+// TestConnect_DeviceLimit: a further device cuts the oldest one, on whichever node it is, and does
+// not change the user's status.
 func TestConnect_DeviceLimit(t *testing.T) {
 	eachService(t, 2, func(t *testing.T, nodes []*world) {
 		const limit = 3
@@ -76,7 +76,7 @@ func TestConnect_DeviceLimit(t *testing.T) {
 		for i := range 2 {
 			connect(limit)
 			links[i].wants(nodes[0], status.ReasonDeviceLimit)
-			devices[i].Gone() // what its link does then
+			devices[i].Gone() // as its link does then
 			wantDevices(t, nodes, 0, devices[i+1:]...)
 		}
 		// A device that leaves makes room.
@@ -84,7 +84,7 @@ func TestConnect_DeviceLimit(t *testing.T) {
 		connect(limit)
 		wantDevices(t, nodes, 0, devices[2], devices[4], devices[5])
 		links[2].want(t)
-		// A lower limit counts from the next device on, and has the oldest go together.
+		// A lower limit applies from the next device on, which cuts all surplus devices at once.
 		connect(2)
 		links[2].wants(nodes[0], status.ReasonDeviceLimit)
 		links[4].wants(nodes[0], status.ReasonDeviceLimit)
@@ -100,12 +100,12 @@ func TestConnect_DeviceLimit(t *testing.T) {
 		nodes[0].eventually(func() bool {
 			got := told.statuses()[nodes[0].users[0].ID]
 			return len(got) == 3 && got[1].Presence == models.PresenceOnline && got[2].Presence == models.PresenceOffline
-		}, "UNLOGINED, ONLINE and OFFLINE to be told, and nothing else; it was %q", told)
+		}, "UNLOGINED, ONLINE and OFFLINE to be delivered, and nothing else; got %q", told)
 	})
 }
 
-// TestConnect_DeviceLimitUnderConcurrency: whatever comes at once, exactly as many remain as there
-// may be.
+// TestConnect_DeviceLimitUnderConcurrency: however many devices connect concurrently, exactly as
+// many remain as the limit allows.
 func TestConnect_DeviceLimitUnderConcurrency(t *testing.T) {
 	eachService(t, 1, func(t *testing.T, nodes []*world) {
 		const limit, count = 4, 40

@@ -36,14 +36,14 @@ type world struct {
 	clock *clock
 	app   models.App
 	users []*models.User
-	// redis is where the world's node meets others; nil: it is the only one.
+	// redis is the Redis that the world's node shares with others, or nil if it is the only node.
 	redis *redis.Client
 	log   *slog.Logger
-	// recent is what the database names as revoked lately.
+	// recent are the users that RevokedSince returns.
 	recent atomic.Pointer[[]bus.RevokedUser]
 }
 
-// named has the database name those users as revoked lately.
+// named makes RevokedSince return those users.
 func (w *world) named(users ...bus.RevokedUser) { w.recent.Store(&users) }
 
 func (w *world) revokedSince(context.Context, models.Time) ([]bus.RevokedUser, bool, error) {
@@ -62,7 +62,7 @@ func newWorld(t testing.TB, db *database.DB, users int) *world {
 	return w
 }
 
-// register makes the app and its users.
+// register creates the app and its users.
 func (w *world) register(users int) {
 	w.t.Helper()
 	w.app = models.App{
@@ -89,7 +89,7 @@ func (w *world) register(users int) {
 	}
 }
 
-// start sets a new hub going on the world's database.
+// start starts a new hub on the world's database.
 func (w *world) start() {
 	w.t.Helper()
 	w.bus = new(bus.Bus)
@@ -122,7 +122,7 @@ func (w *world) crash() {
 	w.kill()
 	w.Hub.close()
 	if w.redis != nil {
-		w.node().feed.Close() // what it brings begins more work in the background
+		w.node().feed.Close() // its messages start more background work
 	}
 	w.background.Wait()
 	w.board.Close()
@@ -140,7 +140,7 @@ func (w *world) circle(i int, sink fanout.Sink) (stop func()) {
 	return stop
 }
 
-// appNow is the app as a request that comes in now knows it.
+// appNow returns the app as a request that arrives now reads it.
 func (w *world) appNow() *models.App {
 	w.t.Helper()
 	var app models.App
@@ -186,7 +186,7 @@ func (w *world) WatchApp(appID int64, sink fanout.Sink) (stop func()) {
 	return must(w.Hub.WatchApp(context.Background(), appID, sink))(w.t)
 }
 
-// must answers what a call answered, unless it failed.
+// must returns the result of a call, which must not fail.
 func must[T any](value T, err error) func(t testing.TB) T {
 	return func(t testing.TB) T {
 		t.Helper()
@@ -197,7 +197,7 @@ func must[T any](value T, err error) func(t testing.TB) T {
 	}
 }
 
-// turn sets the app's switches as another process would.
+// turn sets the app's switches like another process.
 func (w *world) turn(queries, friends bool) {
 	w.t.Helper()
 	err := w.db.Tx(context.Background(), func(tx *gorm.DB) error {
@@ -217,7 +217,7 @@ func (w *world) turnHere(queries, friends bool) {
 	w.followed()
 }
 
-// followed waits until the circles have loaded what they are to watch.
+// followed waits until the circles have loaded their lists.
 func (w *world) followed() {
 	w.t.Helper()
 	w.eventually(func() bool { return w.stats().loading == 0 }, "the circles to be loaded")
@@ -236,7 +236,7 @@ func (w *world) subscribe(i int, targets ...int) *Subscribed {
 	return out
 }
 
-// relations are the rules about friends, who tell the world's hub.
+// relations returns the rules about friends, which notify the world's hub.
 func (w *world) relations() *relations.Service {
 	return relations.New(w.db, w.bus, opaque.Secret{}, w.clock.Now)
 }
@@ -257,7 +257,7 @@ func (w *world) unfriend(a, b int) {
 	}
 }
 
-// account is what a request that comes in now knows of the user.
+// account returns the user's account as a request that arrives now reads it.
 func (w *world) account(i int) status.Account {
 	w.t.Helper()
 	return status.AccountOf(w.row(i))
@@ -272,7 +272,7 @@ func (w *world) row(i int) *models.User {
 	return &u
 }
 
-// allowed lets everybody connect.
+// allowed permits every connection.
 func allowed(context.Context) error { return nil }
 
 func (w *world) connect(i int) (*Device, *link) {
@@ -304,13 +304,13 @@ func (w *world) wantPresence(i int, want models.Presence) {
 	}
 }
 
-// wantRow waits until the user's row holds what memory says of it.
+// wantRow waits until the user's row holds the presence.
 func (w *world) wantRow(i int, want models.Presence) {
 	w.t.Helper()
 	w.eventually(func() bool { return w.row(i).Presence == want }, "the row of u%d to hold %s", i, want)
 }
 
-// eventually waits for what must happen.
+// eventually waits until the condition holds.
 func (w *world) eventually(happened func() bool, what string, args ...any) {
 	w.t.Helper()
 	for deadline := time.Now().Add(patience); !happened(); time.Sleep(time.Millisecond) {
@@ -320,7 +320,7 @@ func (w *world) eventually(happened func() bool, what string, args ...any) {
 	}
 }
 
-// delivered waits until the watchers have heard of everything so far.
+// delivered waits until the watchers have received all changes so far.
 func (w *world) delivered() {
 	w.t.Helper()
 	w.eventually(func() bool { return w.stats().delivering == 0 }, "the deliveries to end")
@@ -332,7 +332,7 @@ func (w *world) written() {
 	w.eventually(func() bool { return w.stats().unwritten == 0 }, "the writes to end")
 }
 
-// devicesOf counts a user's devices, those included whose login is being written.
+// devicesOf counts a user's devices, including those whose login is being written.
 func (w *world) devicesOf(i int) int {
 	s := w.memory().shard(w.users[i].ID)
 	s.Lock()
@@ -383,7 +383,7 @@ func (w *world) breakDatabase() (repair func()) {
 	return sync.OnceFunc(func() { rename("users_away", "users") })
 }
 
-// clock moves by a millisecond with each look, so that no two changes of an
+// clock advances by a millisecond with each reading, so that no two changes of an
 // account have the same time.
 type clock struct{ ms atomic.Int64 }
 
@@ -417,7 +417,7 @@ func (l *link) want(t testing.TB, want ...status.Reason) {
 	}
 }
 
-// wants waits until the link has been cut for the reason, by another node.
+// wants waits until another node has cut the link for the reason.
 func (l *link) wants(w *world, want status.Reason) {
 	w.t.Helper()
 	w.eventually(func() bool {
@@ -440,7 +440,7 @@ func (r *recorder) Deliver(ev *fanout.Event) {
 	r.events = append(r.events, ev)
 }
 
-// statuses answers what was delivered, by users.id.
+// statuses returns all delivered statuses, by users.id.
 func (r *recorder) statuses() map[int64][]models.UserStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -451,7 +451,7 @@ func (r *recorder) statuses() map[int64][]models.UserStatus {
 	return all
 }
 
-// text is all that was delivered, as "u0:ONLINE u0:ONLINE:away u0:OFFLINE".
+// text returns all delivered statuses, such as "u0:ONLINE u0:ONLINE:away u0:OFFLINE".
 func (r *recorder) text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -471,7 +471,7 @@ func (r *recorder) text() string {
 
 func (r *recorder) String() string { return r.text() }
 
-// want compares all that was delivered.
+// want compares all delivered statuses.
 func (r *recorder) want(t testing.TB, want string) {
 	t.Helper()
 	got := r.text()

@@ -11,9 +11,9 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestChangesInTheInstantOfASwitch: a user changes all the time while the list
-// that it is on is turned off and on. Each status is told at most once, in order,
-// and none that was the present one when the list came back is missing.
+// TestChangesInTheInstantOfASwitch: a user changes continually while the list
+// that it is on is turned off and on. Each status is delivered at most once, in order,
+// and the one that was present when the list came back is not missing.
 func TestChangesInTheInstantOfASwitch(t *testing.T) {
 	for _, seed := range []uint64{1, 2, rand.Uint64()} {
 		testenv.Each(t, func(t *testing.T, db *database.DB) {
@@ -56,20 +56,20 @@ func TestChangesInTheInstantOfASwitch(t *testing.T) {
 			for _, status := range seen.statuses()[w.users[1].ID][1:] {
 				var n int
 				if _, err := fmt.Sscan(status.CustomStatus, &n); err != nil || n <= told {
-					t.Fatalf("seed %d: told of %q after %d (%v)", seed, status.CustomStatus, told, err)
+					t.Fatalf("seed %d: delivered %q after %d (%v)", seed, status.CustomStatus, told, err)
 				}
 				told = n
 			}
 			if told != last {
-				t.Fatalf("seed %d: told of %d at last, want %d", seed, told, last)
+				t.Fatalf("seed %d: delivered %d last, want %d", seed, told, last)
 			}
 		})
 	}
 }
 
-// TestAWatchThatEndsWhileAListIsOff: who is on two lists, one of them off, and
-// goes from the other, was told of until then; the list that comes back tells only
-// what is newer.
+// TestAWatchThatEndsWhileAListIsOff: a user on two lists, one of them off, leaves the
+// other. Its changes were delivered until then, so the list that comes back delivers only
+// newer ones.
 func TestAWatchThatEndsWhileAListIsOff(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 3)
@@ -98,8 +98,8 @@ func TestAWatchThatEndsWhileAListIsOff(t *testing.T) {
 	})
 }
 
-// TestSwitchOnAfterTheClockWasSetBack: what was told before the list went off is
-// not told again when memory has forgotten it, though by the clock it is newer.
+// TestSwitchOnAfterTheClockWasSetBack: a change delivered before the list went off is
+// not delivered again if memory has forgotten it, though by the clock it is newer.
 func TestSwitchOnAfterTheClockWasSetBack(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 3)

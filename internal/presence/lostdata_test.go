@@ -23,7 +23,7 @@ import (
 
 var roundsFlag = flag.Int("outage.rounds", 1, "rounds of each kind in TestOutage_CutsNobody")
 
-// redisDelay is how far away Redis is in tests that are about it, in each direction.
+// redisDelay is the latency to Redis, in each direction, in tests that depend on it.
 const redisDelay = 2 * time.Millisecond
 
 // remoteNodes are nodes that reach a Redis of their own through links that the test controls.
@@ -134,7 +134,7 @@ func (n nodes) endsWith(seen []*recorder, user int, want string) {
 	for i, w := range n {
 		w.t.Helper()
 		w.eventually(func() bool { return seen[i].last(w, user) == want },
-			"node %d to tell that u%d is %s; it told %s", i, user, want, seen[i])
+			"node %d to deliver that u%d is %s; it delivered %s", i, user, want, seen[i])
 		w.eventually(func() bool { return text(w.StatusOf(w.row(user))) == want }, "node %d to return that u%d is %s", i, user, want)
 		wantHistory(w.t, seen[i])
 	}
@@ -265,11 +265,11 @@ func TestOutage_CutsNobody(t *testing.T) {
 						for n, w := range r.nodes {
 							told := seen[n].last(w, i)
 							if told != "" && told != expected {
-								t.Errorf("node %d told that u%d is %s, want %s", n, i, told, expected)
+								t.Errorf("node %d delivered that u%d is %s, want %s", n, i, told, expected)
 							}
-							// If no node is swept, nothing has changed but what is wanted.
+							// If no node is swept, only the expected changes have happened.
 							if told != "" && want[i] == 0 && want[disconnectedUser] == 0 {
-								t.Errorf("node %d told %+v, though nothing has changed", n, seen[n].statuses()[w.users[i].ID])
+								t.Errorf("node %d delivered %+v, though nothing has changed", n, seen[n].statuses()[w.users[i].ID])
 							}
 						}
 					}
