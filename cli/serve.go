@@ -101,6 +101,9 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if err != nil {
 		return err
 	}
+	// A start that fails below must not leave the checks of connections running on a closed database.
+	// After run this does nothing.
+	defer func() { _ = srv.graphql.Shutdown(context.WithoutCancel(ctx)) }()
 	defer srv.link()()
 	open, err := c.listen()
 	if err != nil {
