@@ -81,6 +81,9 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	s := &session{mysqlConn: conn.(mysqlConn), connector: c, generation: generation}
 	if err := s.prepare(ctx, sessionVariables); err != nil {
 		conn.Close()
+		if c.tls != nil && isClosed(err) {
+			err = c.tls.Closed(err) // with TLS 1.3 the server may refuse a certificate this late
+		}
 		return nil, fmt.Errorf("setting the session's variables: %w", err)
 	}
 	return s, nil
@@ -92,7 +95,7 @@ func (c *connector) dial(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	switch {
 	case err == nil || c.tls == nil:
-	case errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn):
+	case isClosed(err):
 		err = c.tls.Closed(err) // the driver discards the server's alert
 	default:
 		err = c.tls.Explain(err)
@@ -105,6 +108,11 @@ func (c *connector) dial(ctx context.Context) (driver.Conn, error) {
 	case <-ctx.Done():
 	}
 	return nil, givenUp{err}
+}
+
+// isClosed reports whether err says no more than that the connection has ended.
+func isClosed(err error) bool {
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysql.ErrInvalidConn)
 }
 
 // renew makes all sessions of the generation be replaced, because one of them is unusable. It
