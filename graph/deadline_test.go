@@ -171,7 +171,6 @@ func TestTimeout_OverBeforeTheStart(t *testing.T) {
 	}
 	live := w.Socket(ann)
 	check("over a WebSocket", live.Do(`{ me { id } }`, nil))
-	check("a subscription", live.Subscribe(`subscription { statusChanged { presence } }`, nil).Next())
 	if log := w.Log.String(); strings.Contains(log, "level=ERROR") || strings.Contains(log, `"level":"ERROR"`) {
 		t.Errorf("logged: %s", log)
 	}
