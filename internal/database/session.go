@@ -89,10 +89,17 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return s, nil
 }
 
+// closedInHandshake is the text of the driver's error for a server that closed the connection before
+// the client had sent its part of the handshake. The driver does not export it.
+const closedInHandshake = "bad connection"
+
 // dial connects. If the server has too many connections, it returns givenUp after a pause.
 // database/sql then tries again, preferably with a connection that has become free.
 func (c *connector) dial(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
+	if err != nil && err.Error() == closedInHandshake {
+		err = driver.ErrBadConn
+	}
 	switch {
 	case err == nil || c.tls == nil:
 	case isClosed(err):
