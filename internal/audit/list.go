@@ -36,7 +36,7 @@ type Filter struct {
 	From, Until models.Time
 }
 
-// List answers a page of the audit, the newest first. Errors: INVALID_ARGUMENT
+// List returns a page of the audit, the newest first. Errors: INVALID_ARGUMENT
 // for a cursor that is none of this list.
 func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*page.Connection[*models.AuditEntry], error) {
 	order := page.Order{List: "audit", At: "at", ID: "id"}
@@ -78,7 +78,7 @@ func (l *Log) RevokedSince(ctx context.Context, since models.Time) (users []bus.
 	return users, len(users) <= revokedMost, nil
 }
 
-// entries answers the entries that f keeps. later is for a page behind a cursor.
+// entries returns the entries that f keeps. later is for a page behind a cursor.
 func (l *Log) entries(ctx context.Context, f Filter, later bool) *gorm.DB {
 	query := l.db.Read(ctx).Model(&models.AuditEntry{}).Table(l.db.Using("audit_entries", f.index()))
 	if f.App != nil {

@@ -15,11 +15,11 @@ func still() *shard {
 	return New(nil, new(bus.Bus), Options{Clock: newClock().Now}).store.(*memory).shard(1)
 }
 
-var somebody = status.Account{ID: 1, AppID: 1, ExternalID: "a"}
+var account = status.Account{ID: 1, AppID: 1, ExternalID: "a"}
 
 func (s *shard) mustRegister(t *testing.T) *Device {
 	t.Helper()
-	d, err := s.arrive(somebody, models.PlatformWeb, new(link))
+	d, err := s.arrive(account, models.PlatformWeb, new(link))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestLogoutDuringLoginWaits(t *testing.T) {
 	w, _ = s.beginWrite(e)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.memory.Logout(ctx, somebody, nil, true); !errors.Is(err, context.Canceled) {
+	if err := s.memory.Logout(ctx, account, nil, true); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Logout returned %v while ONLINE was being written", err)
 	}
 	s.endWrite(w, nil)
