@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -46,7 +47,7 @@ type addition struct {
 	ownerID, friendID string // external IDs
 	owner, friend     int64  // users.id; 0 if there is no such user
 	remark            *string
-	held              *heldTurns
+	held              *heldUsers
 }
 
 // added is the result of an addition: the friendship and its events, or an error.
@@ -176,7 +177,7 @@ func (a *adder) addTogether(ctx context.Context, wanted []*addition) (map[*addit
 		}
 		at := a.now()
 		for _, w := range wanted {
-			out[w] = w.decide(&notes{at: at, turns: w.held}, parties[w.owner], parties[w.friend])
+			out[w] = w.decide(&notes{at: at, held: w.held}, parties[w.owner], parties[w.friend])
 		}
 		return a.write(tx, wanted, out)
 	})
@@ -262,17 +263,17 @@ func (w *addition) decide(n *notes, owner, friend *party) *added {
 		pair[0].user.FriendCount++
 		n.tell(&pair[0].user, FriendAdded, &pair[1].user)
 	}
-	f.Remark, f.CreatedAt = nonEmpty(w.remark), n.turns.moments(n.at, 1)
+	f.Remark, f.CreatedAt = nonEmpty(w.remark), n.held.moments(n.at, 1)
 	return out
 }
 
 // refusal returns USER_NOT_FOUND or USER_DEACTIVATED if one of the users cannot have friends, and
 // FRIEND_LIMIT_REACHED if they are not friends and one of them has no room for another.
 func (w *addition) refusal(owner, friend *party) error {
-	if err := active(w.ownerID, owner.row()); err != nil {
+	if err := userlock.CheckActive(w.ownerID, owner.row()); err != nil {
 		return err
 	}
-	if err := active(w.friendID, friend.row()); err != nil {
+	if err := userlock.CheckActive(w.friendID, friend.row()); err != nil {
 		return err
 	}
 	if owner.friends {

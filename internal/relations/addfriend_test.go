@@ -9,6 +9,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -18,7 +19,7 @@ func (w *world) addition(owner, friend string) *addition {
 	return &addition{
 		limit: w.app.Settings.FriendLimit, owner: w.user(owner).ID, friend: w.user(friend).ID,
 		ownerID: owner, friendID: friend,
-		held: &heldTurns{of: w.relations.turns}, // no other change comes in between
+		held: &heldUsers{Held: new(userlock.Held), times: w.relations.times}, // no other change comes in between
 	}
 }
 
@@ -96,7 +97,7 @@ func TestFriendshipsWaitForNoOthers(t *testing.T) {
 	ann, cid := w.addition("ann", "bob"), w.addition("cid", "dan")
 	var added chan error
 	w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error {
-		if _, err := lock(tx, []int64{ann.owner}); err != nil {
+		if _, err := userlock.LockKeys(tx, []int64{ann.owner}); err != nil {
 			return err
 		}
 		done, err := w.relations.adder.addAll(ctx, []*addition{cid, ann})

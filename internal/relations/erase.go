@@ -18,11 +18,11 @@ const eraseChunk = 1000
 // others, so that events reach subscribers in the order of the commits. Returns
 // turn.Take's errors.
 func (s *Service) Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error) {
-	held, err := s.takeTurns(ctx, app, ids)
+	held, err := s.acquire(ctx, app, ids)
 	if err != nil {
 		return nil, fault.Wrap(err, "changing relations")
 	}
-	return held.end, nil
+	return held.Release, nil
 }
 
 // Erase removes every relation of users who are deactivated or deleted in tx, the

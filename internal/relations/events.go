@@ -47,9 +47,9 @@ func (e *Event) complete() bool {
 
 // notes are the events of one transaction, sent when it has committed.
 type notes struct {
-	at    models.Time
-	turns *heldTurns
-	list  []notice
+	at   models.Time
+	held *heldUsers
+	list []notice
 }
 
 type notice struct {

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -33,7 +34,7 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 		return nil, oneself()
 	}
 	var out *Friendship
-	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held *heldTurns) (*notes, error) {
+	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held *heldUsers) (*notes, error) {
 		wanted := &addition{
 			limit: app.Settings.FriendLimit, ownerID: userID, friendID: friendID,
 			owner: keys[userID], friend: keys[friendID], remark: remark, held: held,
@@ -46,7 +47,7 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 			out = done.friendship
 			return done.notes, nil
 		}
-		return s.locked(ctx, keys, held, func(tx *gorm.DB, _ people, n *notes) (err error) {
+		return s.locked(ctx, keys, held, func(tx *gorm.DB, _ userlock.Users, n *notes) (err error) {
 			out, err = s.adder.addLocked(tx, wanted, n)
 			return err
 		})
@@ -68,14 +69,14 @@ func (s *Service) befriend(tx *gorm.DB, app *models.App, owner, friend *models.U
 // USER_NOT_FOUND and USER_DEACTIVATED.
 func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, friendID string) (*models.ItemResult, error) {
 	var out *models.ItemResult
-	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who people, n *notes) error {
-		owner, err := who.active(userID)
+	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who userlock.Users, n *notes) error {
+		owner, err := who.Active(userID)
 		if err != nil {
 			return err
 		}
 		friend := who[friendID]
 		if friend == nil {
-			out = refused(friendID, unknown(friendID))
+			out = refused(friendID, userlock.Unknown(friendID))
 			return nil
 		}
 		gone := tx.Where("user_id = ? AND friend_id = ? OR user_id = ? AND friend_id = ?", owner.ID, friend.ID, friend.ID, owner.ID).
@@ -99,14 +100,14 @@ func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, fri
 // NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED.
 func (s *Service) SetFriendRemark(ctx context.Context, app *models.App, userID, friendID, remark string) (*Friendship, error) {
 	var out *Friendship
-	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who people, n *notes) error {
-		owner, err := who.active(userID)
+	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who userlock.Users, n *notes) error {
+		owner, err := who.Active(userID)
 		if err != nil {
 			return err
 		}
 		friend := who[friendID]
 		if friend == nil {
-			return unknown(friendID)
+			return userlock.Unknown(friendID)
 		}
 		row, err := friendship(tx, owner, friend)
 		if err != nil {

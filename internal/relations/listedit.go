@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -31,8 +32,8 @@ type edit struct {
 // Errors: of the owner, USER_NOT_FOUND and USER_DEACTIVATED.
 func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids []string, e edit) ([]*models.ItemResult, error) {
 	var results []*models.ItemResult
-	err := s.change(ctx, app, append([]string{userID}, ids...), func(tx *gorm.DB, who people, n *notes) error {
-		owner, err := who.active(userID)
+	err := s.change(ctx, app, append([]string{userID}, ids...), func(tx *gorm.DB, who userlock.Users, n *notes) error {
+		owner, err := who.Active(userID)
 		if err != nil {
 			return err
 		}
@@ -49,9 +50,9 @@ func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids 
 			case id == userID && e.add:
 				results[i] = refused(id, oneself())
 			case other == nil:
-				results[i] = refused(id, unknown(id))
+				results[i] = refused(id, userlock.Unknown(id))
 			case other.DeactivatedAt != nil && e.add:
-				results[i] = refused(id, deactivated(id))
+				results[i] = refused(id, userlock.Deactivated(id))
 			case listed[other.ID] == e.add:
 				results[i] = already(id)
 			case e.add && count+len(changed) >= e.limit:
@@ -68,7 +69,7 @@ func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids 
 }
 
 // listed answers who of the people is on the owner's list, in one query.
-func (e edit) listed(tx *gorm.DB, owner *models.User, who people) (map[int64]bool, error) {
+func (e edit) listed(tx *gorm.DB, owner *models.User, who userlock.Users) (map[int64]bool, error) {
 	keys := make([]int64, 0, len(who))
 	for _, u := range who {
 		keys = append(keys, u.ID)
@@ -90,7 +91,7 @@ func (e edit) apply(tx *gorm.DB, owner *models.User, changed []*models.User, n *
 	by := len(changed)
 	var err error
 	if e.add {
-		err = e.write(tx, owner, changed, n.turns.moments(n.at, len(changed)))
+		err = e.write(tx, owner, changed, n.held.moments(n.at, len(changed)))
 	} else {
 		by = -by
 		keys := make([]int64, len(changed))

@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/page"
 	"rollcall/internal/retention"
 	"rollcall/internal/testenv"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -127,7 +128,7 @@ func TestPlans(t *testing.T) {
 			"many becoming friends": func() error {
 				var wanted []*addition
 				for i := range addBatch {
-					wanted = append(wanted, &addition{limit: n, owner: keys[i], friend: keys[n/2+i+apart], held: &heldTurns{of: w.relations.turns}})
+					wanted = append(wanted, &addition{limit: n, owner: keys[i], friend: keys[n/2+i+apart], held: &heldUsers{Held: new(userlock.Held), times: w.relations.times}})
 				}
 				apart += addBatch // others the next time
 				made, err := w.relations.adder.addAll(ctx, wanted)

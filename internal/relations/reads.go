@@ -9,6 +9,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/opaque"
 	"rollcall/internal/page"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -86,7 +87,7 @@ func friendPages(db *database.DB, secret opaque.Secret, blocks bool) *pages[*Fri
 // Friendship answers the owner's friendship with the user of that ID, nil where
 // they are no friends.
 func (s *Service) Friendship(ctx context.Context, app *models.App, owner *models.User, with string) (*Friendship, error) {
-	found, err := s.find(s.db.Read(ctx), app, []string{with})
+	found, err := userlock.Find(s.db.Read(ctx), app, []string{with})
 	if err != nil {
 		return nil, fmt.Errorf("reading users: %w", err)
 	}
@@ -186,7 +187,7 @@ func (s *Service) BlockedIDs(ctx context.Context, owner *models.User) ([]string,
 
 // HasBlocked says whether the owner has the user of that ID on its blocklist.
 func (s *Service) HasBlocked(ctx context.Context, app *models.App, owner *models.User, id string) (bool, error) {
-	found, err := s.find(s.db.Read(ctx), app, []string{id})
+	found, err := userlock.Find(s.db.Read(ctx), app, []string{id})
 	if err != nil {
 		return false, fmt.Errorf("reading users: %w", err)
 	}

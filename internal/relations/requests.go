@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/opaque"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -52,12 +53,12 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 		return nil, oneself()
 	}
 	var out *Sent
-	err := s.change(ctx, app, []string{from, to}, func(tx *gorm.DB, who people, n *notes) error {
-		sender, err := who.active(from)
+	err := s.change(ctx, app, []string{from, to}, func(tx *gorm.DB, who userlock.Users, n *notes) error {
+		sender, err := who.Active(from)
 		if err != nil {
 			return err
 		}
-		recipient, err := who.active(to)
+		recipient, err := who.Active(to)
 		if err != nil {
 			return err
 		}
@@ -200,7 +201,7 @@ func (s *Service) answer(ctx context.Context, app *models.App, id, column string
 	if len(parties) != 2 {
 		return errNoRequest
 	}
-	return s.change(ctx, app, []string{parties[0].ExternalID, parties[1].ExternalID}, func(tx *gorm.DB, who people, n *notes) error {
+	return s.change(ctx, app, []string{parties[0].ExternalID, parties[1].ExternalID}, func(tx *gorm.DB, who userlock.Users, n *notes) error {
 		row := &models.FriendRequest{}
 		err := tx.Where("id = ? AND "+column+" = ? AND expires_at > ?", key, caller.ID, n.at).Take(row).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {

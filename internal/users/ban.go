@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -30,7 +31,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 		action: audit.ActionUserBan, detail: fmt.Sprintf("minutes=%d", length/time.Minute), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
-				return models.OutcomeRefused, deactivated(u.ExternalID)
+				return models.OutcomeRefused, userlock.Deactivated(u.ExternalID)
 			}
 			return models.OutcomeDone, nil
 		},
@@ -39,7 +40,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 			// for the banned_until of before.
 			return tx.Exec(`UPDATE users SET
 				banned_at = CASE WHEN banned_until > ? THEN banned_at ELSE ? END,
-				banned_until = ?, ban_reason = ? WHERE id IN ?`, now, now, until, reason, keys(changed)).Error
+				banned_until = ?, ban_reason = ? WHERE id IN ?`, now, now, until, reason, userlock.Keys(changed)).Error
 		},
 	})
 	s.revoke(ctx, before, bus.ReasonBanned)
@@ -59,7 +60,7 @@ func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by m
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
-			return tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Updates(noBan()).Error
+			return tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Updates(noBan()).Error
 		},
 	})
 	return results, fault.Wrap(err, "unbanning users")

@@ -4,11 +4,11 @@ import (
 	"context"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -39,7 +39,7 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c ch
 	var results []*models.ItemResult
 	var before []*models.User
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		users, err := lock(tx, app, ids)
+		users, err := userlock.Lock(tx, app, ids)
 		if err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c ch
 		for i, id := range ids {
 			u := users[id]
 			if u == nil {
-				results[i] = answer(id, models.OutcomeNotFound, unknown(id))
+				results[i] = answer(id, models.OutcomeNotFound, userlock.Unknown(id))
 				continue
 			}
 			was := *u
@@ -90,32 +90,6 @@ func (s *Service) entry(app *models.App, by models.Actor, action, id, detail str
 	}
 }
 
-// lock reads the app's users with these IDs for changing them, in one query, in
-// one order for everybody. Ill-formed IDs are nobody's.
-func lock(tx *gorm.DB, app *models.App, ids []string) (map[string]*models.User, error) {
-	known := wellFormed(ids)
-	users := make(map[string]*models.User, len(known))
-	if len(known) == 0 {
-		return users, nil
-	}
-	var rows []*models.User
-	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Where("app_id = ? AND external_id IN ?", app.ID, known).Order("external_id").Find(&rows).Error
-	for _, u := range rows {
-		users[u.ExternalID] = u
-	}
-	return users, err
-}
-
-// keys answers the users' numeric keys.
-func keys(users []*models.User) []int64 {
-	out := make([]int64, len(users))
-	for i, u := range users {
-		out[i] = u.ID
-	}
-	return out
-}
-
 func answer(id string, outcome models.Outcome, refusal *fault.Error) *models.ItemResult {
 	result := &models.ItemResult{ID: id, Outcome: outcome}
 	if refusal != nil {
@@ -126,14 +100,6 @@ func answer(id string, outcome models.Outcome, refusal *fault.Error) *models.Ite
 
 func itemError(err *fault.Error) *models.ItemError {
 	return &models.ItemError{Code: string(err.Code), Message: err.Message}
-}
-
-func unknown(id string) *fault.Error {
-	return fault.New(fault.UserNotFound, "there is no user %q", id)
-}
-
-func deactivated(id string) *fault.Error {
-	return fault.New(fault.UserDeactivated, "the user %q is deactivated", id)
 }
 
 // full returns the refusal of users that an app has no room for.

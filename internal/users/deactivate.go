@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -40,11 +41,11 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 					models.PresenceUnlogined, database.Later("presence_at", now)),
 			}
 			maps.Copy(columns, noBan())
-			if err := tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Updates(columns).Error; err != nil {
+			if err := tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Updates(columns).Error; err != nil {
 				return err
 			}
 			// After presence_at, which asks for the presence of before.
-			err := tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Update("presence", models.PresenceUnlogined).Error
+			err := tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Update("presence", models.PresenceUnlogined).Error
 			if err != nil {
 				return err
 			}
@@ -79,7 +80,7 @@ func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string,
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
-			err := tx.Model(&models.User{}).Where("id IN ?", keys(changed)).
+			err := tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).
 				Updates(map[string]any{"deactivated_at": nil, "updated_at": now}).Error
 			if err != nil {
 				return err

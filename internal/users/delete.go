@@ -8,6 +8,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -26,13 +27,13 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 		prepare: func(*gorm.DB) error { gone = make(map[int64]bool); return nil },
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if gone[u.ID] {
-				return models.OutcomeNotFound, unknown(u.ExternalID)
+				return models.OutcomeNotFound, userlock.Unknown(u.ExternalID)
 			}
 			gone[u.ID] = true
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
-			if err := tx.Where("id IN ?", keys(changed)).Delete(&models.User{}).Error; err != nil {
+			if err := tx.Where("id IN ?", userlock.Keys(changed)).Delete(&models.User{}).Error; err != nil {
 				return err
 			}
 			var gone models.UserCounts

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/fault"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -28,7 +29,7 @@ func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []strin
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
-			return tx.Model(&models.User{}).Where("id IN ?", keys(changed)).Update("tokens_valid_from", from).Error
+			return tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Update("tokens_valid_from", from).Error
 		},
 	})
 	return results, fault.Wrap(err, "expiring tokens")

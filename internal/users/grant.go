@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/fault"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -23,11 +24,11 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, tt
 			return err
 		}
 		if u == nil {
-			return unknown(id)
+			return userlock.Unknown(id)
 		}
 		switch u.State(s.now()) {
 		case models.UserDeactivated:
-			return deactivated(id)
+			return userlock.Deactivated(id)
 		case models.UserBanned:
 			return banned(u)
 		}

@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
 	"rollcall/internal/token"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -140,6 +141,6 @@ func (s *Service) countMore(tx *gorm.DB, app *models.App, n int) error {
 
 // find answers the user, locked for changing it; nil where there is none.
 func find(tx *gorm.DB, app *models.App, id string) (*models.User, error) {
-	users, err := lock(tx, app, []string{id})
+	users, err := userlock.Lock(tx, app, []string{id})
 	return users[id], err
 }

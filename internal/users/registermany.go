@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -46,7 +47,7 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 	for i, r := range in {
 		ids[i] = r.ID
 	}
-	users, err := lock(tx, app, ids)
+	users, err := userlock.Lock(tx, app, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +121,7 @@ func insertAll(tx *gorm.DB, app *models.App, users []*models.User) error {
 	for i, u := range users {
 		ids[i] = u.ExternalID
 	}
-	rows, err := lock(tx, app, ids)
+	rows, err := userlock.Lock(tx, app, ids)
 	if err != nil {
 		return err
 	}
@@ -153,5 +154,5 @@ func overwriteAll(tx *gorm.DB, users []*models.User) error {
 		}
 		set += " END"
 	}
-	return tx.Exec("UPDATE users SET "+set+" WHERE id IN ?", append(args, keys(users))...).Error
+	return tx.Exec("UPDATE users SET "+set+" WHERE id IN ?", append(args, userlock.Keys(users))...).Error
 }

@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -30,7 +31,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 			return err
 		}
 		if user == nil {
-			return unknown(id)
+			return userlock.Unknown(id)
 		}
 		return s.apply(tx, user, change)
 	})
@@ -43,7 +44,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 // alter makes a change to a user in memory. Returns USER_DEACTIVATED if it is deactivated.
 func (s *Service) alter(user *models.User, change Change) *fault.Error {
 	if user.DeactivatedAt != nil {
-		return deactivated(user.ExternalID)
+		return userlock.Deactivated(user.ExternalID)
 	}
 	if change == (Change{}) {
 		return nil

@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/headcount"
 	"rollcall/internal/token"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -78,7 +79,7 @@ func (s *Service) ByID(ctx context.Context, appID int64, id string) (*models.Use
 // none; one query whatever their number. The same ID twice is answered twice.
 func (s *Service) ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error) {
 	var asked []externalKey
-	for _, id := range wellFormed(ids) {
+	for _, id := range userlock.Possible(ids) {
 		asked = append(asked, externalKey{appID, id})
 	}
 	found, err := s.fetchByExternalID(ctx, asked)
@@ -90,15 +91,4 @@ func (s *Service) ByIDs(ctx context.Context, appID int64, ids []string) ([]*mode
 		out[i] = found[externalKey{appID, id}]
 	}
 	return out, nil
-}
-
-// wellFormed answers those of ids that somebody could have.
-func wellFormed(ids []string) []string {
-	out := make([]string, 0, len(ids))
-	for _, id := range ids {
-		if database.IsASCII(id) {
-			out = append(out, id)
-		}
-	}
-	return out
 }

@@ -12,18 +12,20 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
-	"rollcall/internal/turn"
+	"rollcall/internal/userlock"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
 
-// held says whether somebody has the user's turn.
+// held reports whether another change holds the user's lock.
 func (w *world) held(id string) bool {
-	lock := w.relations.turns.locks[w.relations.turns.place(w.app, id)]
-	if !lock.TryAcquire(turn.Exclusive) {
+	short, cancel := context.WithTimeout(ctx, time.Millisecond)
+	defer cancel()
+	held, err := w.relations.locks.Acquire(short, w.app, []string{id})
+	if err != nil {
 		return true
 	}
-	lock.Release(turn.Exclusive)
+	held.Release()
 	return false
 }
 
@@ -105,7 +107,7 @@ func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
 // TestATurnIsOfOneApp: the same ID in another app has another turn, and a batch
 // takes each turn once.
 func TestATurnIsOfOneApp(t *testing.T) {
-	s := &Service{turns: newTurns()}
+	s := &Service{locks: userlock.NewLocks()}
 	hold := func(app int64, ids ...string) (release func()) {
 		t.Helper()
 		release, err := s.Hold(ctx, &models.App{ID: app}, ids)
