@@ -149,7 +149,7 @@ func TestUpdateUser(t *testing.T) {
 			},
 			graphtest.Scenario{
 				Name: "another app's App Server", As: graphtest.OtherServer, Query: update,
-				Variables: input("id", "ann", "name", "Eve"), WantCode: "USER_NOT_FOUND",
+				Variables: input("id", "ann", "name", "Eve"), WantCode: "USER_NOT_FOUND", WantExtensions: map[string]any{"userId": "ann"},
 			},
 		)
 		w.Clock.Pass(time.Minute)

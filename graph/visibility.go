@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -93,7 +94,7 @@ func (r *Resolver) accounts(ctx context.Context, ids []string) ([]status.Account
 	accounts := make([]status.Account, len(found))
 	for i, u := range found {
 		if u == nil {
-			return nil, fault.New(fault.UserNotFound, "there is no user %q", ids[i]).With("userId", ids[i])
+			return nil, userlock.Unknown(ids[i])
 		}
 		accounts[i] = status.AccountOf(u)
 	}
