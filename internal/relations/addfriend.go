@@ -40,7 +40,7 @@ type adder struct {
 	read *database.Query
 }
 
-// addition is a request to make two users friends. Its caller holds the turns of both, so no two
+// addition is a request to make two users friends. Its caller holds the locks of both, so no two
 // concurrent additions have a user in common.
 type addition struct {
 	limit             int    // of friends
@@ -128,7 +128,7 @@ func statementFor(n int) int { return bits.Len(uint(n - 1)) }
 // add carries out an addition, in a transaction that it may share with others. Returns nil without
 // having changed anything if another transaction has locked one of the users.
 func (a *adder) add(ctx context.Context, wanted *addition) (*added, error) {
-	// The caller must hold its turns until the transaction ends, so it does not stop waiting:
+	// The caller must hold its locks until the transaction ends, so it does not stop waiting:
 	// the events of the next change of these users come after the events of this one.
 	out, _, err := a.queue.Get(context.WithoutCancel(ctx), wanted)
 	if err == nil && out != nil {

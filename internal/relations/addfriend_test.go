@@ -13,13 +13,13 @@ import (
 	"rollcall/models"
 )
 
-// addition returns what AddFriend adds for the two, without their turns.
+// addition returns what AddFriend adds for the two, without their locks.
 func (w *world) addition(owner, friend string) *addition {
 	w.t.Helper()
 	return &addition{
 		limit: w.app.Settings.FriendLimit, owner: w.user(owner).ID, friend: w.user(friend).ID,
 		ownerID: owner, friendID: friend,
-		held: &heldUsers{Held: new(userlock.Held), times: w.relations.times}, // no other change comes in between
+		held: &heldUsers{Held: new(userlock.Held), times: w.relations.times}, // no concurrent change
 	}
 }
 

@@ -13,10 +13,9 @@ import (
 // eraseChunk is how many users one statement looks up.
 const eraseChunk = 1000
 
-// Hold takes the turns of the app's users with these IDs, which will be erased:
-// until release, nobody else in this process changes what is between them and
-// others, so that events reach subscribers in the order of the commits. Returns
-// turn.Take's errors.
+// Hold prevents other changes in this process of the relations of the app's users with these IDs,
+// which are about to be erased, until release is called, so that events reach subscribers in the
+// order of the commits. Returns the errors of userlock.Locks.Acquire.
 func (s *Service) Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error) {
 	held, err := s.acquire(ctx, app, ids)
 	if err != nil {
@@ -25,15 +24,15 @@ func (s *Service) Hold(ctx context.Context, app *models.App, ids []string) (rele
 	return held.Release, nil
 }
 
-// Erase removes every relation of users who are deactivated or deleted in tx, the
-// entries that others have about them too, with the counts of those others. It
-// answers what tells the others when tx has committed; the caller holds the
-// users' turns until that is done, see Hold.
+// Erase deletes all relations of users that are deactivated or deleted in tx, including the entries
+// on other users' lists, and corrects the counts of those other users. The caller must call announce
+// after tx has committed, which sends the events to them. Until then it must hold the users; see
+// Hold.
 func (s *Service) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
 	e := &erasure{gone: make(map[int64]*models.User, len(gone)), keys: make([]int64, len(gone)), notes: &notes{at: s.now()}}
 	for i, u := range gone {
 		e.keys[i] = u.ID
-		// Others are told who it was, and nothing else about it.
+		// Events have the ID and the times of the user, and no other field.
 		e.gone[u.ID] = &models.User{ID: u.ID, AppID: u.AppID, ExternalID: u.ExternalID,
 			CreatedAt: u.CreatedAt, UpdatedAt: e.notes.at, DeactivatedAt: &e.notes.at}
 	}

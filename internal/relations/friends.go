@@ -25,16 +25,15 @@ type Friendship struct {
 	Blocked bool
 }
 
-// AddFriend makes two users friends, whatever their lists say, and ends the
-// requests pending between them. Of two who are friends it changes nothing but a
-// given remark, which belongs to userID. Errors: SELF_REFERENCE, USER_NOT_FOUND,
-// USER_DEACTIVATED and FRIEND_LIMIT_REACHED, which say whose with `userId`.
+// AddFriend makes two users friends, whatever their lists contain, and accepts the requests between
+// them. If they are already friends, it changes only a given remark, which belongs to userID. Returns
+// SELF_REFERENCE, or USER_NOT_FOUND, USER_DEACTIVATED or FRIEND_LIMIT_REACHED, each with `userId`.
 func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friendID string, remark *string) (*Friendship, error) {
 	if userID == friendID {
 		return nil, oneself()
 	}
 	var out *Friendship
-	err := s.inTurn(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held *heldUsers) (*notes, error) {
+	err := s.serialize(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held *heldUsers) (*notes, error) {
 		wanted := &addition{
 			limit: app.Settings.FriendLimit, ownerID: userID, friendID: friendID,
 			owner: keys[userID], friend: keys[friendID], remark: remark, held: held,
@@ -69,12 +68,12 @@ func (s *Service) befriend(tx *gorm.DB, app *models.App, owner, friend *models.U
 // USER_NOT_FOUND and USER_DEACTIVATED.
 func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, friendID string) (*models.ItemResult, error) {
 	var out *models.ItemResult
-	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who userlock.Users, n *notes) error {
-		owner, err := who.Active(userID)
+	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
+		owner, err := users.Active(userID)
 		if err != nil {
 			return err
 		}
-		friend := who[friendID]
+		friend := users[friendID]
 		if friend == nil {
 			out = refused(friendID, userlock.Unknown(friendID))
 			return nil
@@ -100,12 +99,12 @@ func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, fri
 // NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED.
 func (s *Service) SetFriendRemark(ctx context.Context, app *models.App, userID, friendID, remark string) (*Friendship, error) {
 	var out *Friendship
-	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, who userlock.Users, n *notes) error {
-		owner, err := who.Active(userID)
+	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
+		owner, err := users.Active(userID)
 		if err != nil {
 			return err
 		}
-		friend := who[friendID]
+		friend := users[friendID]
 		if friend == nil {
 			return userlock.Unknown(friendID)
 		}

@@ -10,34 +10,34 @@ import (
 	"rollcall/models"
 )
 
-// edit is one operation on a user's blocklist or whitelist with many IDs, item by
-// item in the order asked.
+// edit is one operation on a user's blocklist or whitelist with many IDs. Each item has its own
+// result, in the order of the IDs.
 type edit struct {
 	// column is the entries' column of the other user, counter the owner's count.
 	column, counter string
 	// table is an empty entry of the list.
 	table any
-	// add says whether entries are added or removed.
+	// add reports whether entries are added; otherwise they are removed.
 	add bool
-	// limit is how many entries there may be, and full the refusal of one more.
+	// limit is the maximum number of entries, and full the code of the refusal of one more.
 	limit int
 	full  fault.Code
-	// write writes the rows of those that are added, a millisecond apart from at on.
+	// write inserts the rows of the added users, a millisecond apart, the first at at.
 	write func(tx *gorm.DB, owner *models.User, others []*models.User, at models.Time) error
-	// changed carries out and notes what the changed entries mean for others.
+	// changed makes the changes that the changed entries cause elsewhere, and notes their events.
 	changed func(tx *gorm.DB, owner *models.User, others []*models.User, n *notes) error
 }
 
-// edit carries out e on the list of userID and answers each item at its place.
-// Errors: of the owner, USER_NOT_FOUND and USER_DEACTIVATED.
+// edit carries out e on the list of userID and returns the result of each ID at its place. Returns
+// USER_NOT_FOUND or USER_DEACTIVATED if the owner cannot have a list.
 func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids []string, e edit) ([]*models.ItemResult, error) {
 	var results []*models.ItemResult
-	err := s.change(ctx, app, append([]string{userID}, ids...), func(tx *gorm.DB, who userlock.Users, n *notes) error {
-		owner, err := who.Active(userID)
+	err := s.change(ctx, app, append([]string{userID}, ids...), func(tx *gorm.DB, users userlock.Users, n *notes) error {
+		owner, err := users.Active(userID)
 		if err != nil {
 			return err
 		}
-		listed, err := e.listed(tx, owner, who)
+		listed, err := e.listed(tx, owner, users)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids 
 		results = make([]*models.ItemResult, len(ids))
 		var changed []*models.User
 		for i, id := range ids {
-			other := who[id]
+			other := users[id]
 			switch {
 			case id == userID && e.add:
 				results[i] = refused(id, oneself())
@@ -56,7 +56,7 @@ func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids 
 			case listed[other.ID] == e.add:
 				results[i] = already(id)
 			case e.add && count+len(changed) >= e.limit:
-				results[i] = refused(id, fault.New(e.full, "the user %q has the %d entries that it may", userID, e.limit))
+				results[i] = refused(id, fault.New(e.full, "the list of the user %q already has the maximum of %d entries", userID, e.limit))
 			default:
 				results[i] = done(id)
 				listed[other.ID] = e.add
@@ -68,10 +68,10 @@ func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids 
 	return results, err
 }
 
-// listed answers who of the people is on the owner's list, in one query.
-func (e edit) listed(tx *gorm.DB, owner *models.User, who userlock.Users) (map[int64]bool, error) {
-	keys := make([]int64, 0, len(who))
-	for _, u := range who {
+// listed returns the users.id of those users that are on the owner's list, in one query.
+func (e edit) listed(tx *gorm.DB, owner *models.User, users userlock.Users) (map[int64]bool, error) {
+	keys := make([]int64, 0, len(users))
+	for _, u := range users {
 		keys = append(keys, u.ID)
 	}
 	var found []int64

@@ -29,16 +29,15 @@ func (w *world) held(id string) bool {
 	return false
 }
 
-// TestTurnsAreHeldUntilAllIsTold: whoever erases a user, and whoever changes what
-// is between it and another, has its turn while the rows change and until the last
-// has been told. So no two of them are ever told in another order than that in
-// which they were committed.
-func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
+// TestLocks_HeldUntilEventsArePublished: an erasure of a user, and a change of its relations, hold
+// the user's lock while rows change and until the last event is published. Events therefore have the
+// order of the commits.
+func TestLocks_HeldUntilEventsArePublished(t *testing.T) {
 	changes := []struct {
 		name string
 		do   func(w *world) error
-		// told is how many are told of it on the bus.
-		told int
+		// events is how many events on the bus the change publishes.
+		events int
 	}{
 		{"befriended", func(w *world) error {
 			_, err := w.relations.AddFriend(ctx, w.app, "x", "cid", nil)
@@ -63,27 +62,27 @@ func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
 
 				ann, bob := w.user("ann").ID, w.user("bob").ID
 				var writer *gorm.DB
-				told, written := 0, 0
+				published, written := 0, 0
 				wantHeld := func(when string) {
 					if !w.held("x") {
-						w.t.Errorf("nobody has the user's turn %s", when)
+						w.t.Errorf("the user's lock is free %s", when)
 					}
 				}
 				events.OnAccessRevoked(func(context.Context, bus.AccessRevoked) {
-					told++
-					wantHeld("when its devices are cut")
+					published++
+					wantHeld("when its devices are disconnected")
 				})
 				events.OnFriendshipChanged(func(_ context.Context, ev bus.FriendshipChanged) {
 					if ev.Friends || ev.UserID == ann || ev.UserID == bob {
-						told++
-						wantHeld("when others are told")
+						published++
+						wantHeld("when a friendship's event is published")
 					}
 				})
 				w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error { writer = tx; return nil }))
 				callbacks := writer.Callback()
 				note := func(*gorm.DB) { written++; wantHeld("when rows are written") }
-				w.ok(callbacks.Create().Before("*").Register("turns:held", note))
-				w.ok(callbacks.Delete().Before("*").Register("turns:held", note))
+				w.ok(callbacks.Create().Before("*").Register("locks:held", note))
+				w.ok(callbacks.Delete().Before("*").Register("locks:held", note))
 				stop := w.db.Watch(func(text string, _ []any) {
 					if !strings.HasPrefix(text, "SELECT") {
 						note(nil)
@@ -91,22 +90,21 @@ func TestTurnsAreHeldUntilAllIsTold(t *testing.T) {
 				})
 				w.ok(change.do(w))
 				stop()
-				w.ok(callbacks.Create().Remove("turns:held"))
-				w.ok(callbacks.Delete().Remove("turns:held"))
-				if told != change.told || written == 0 {
-					w.t.Errorf("%d were told, want %d; %d statements wrote", told, change.told, written)
+				w.ok(callbacks.Create().Remove("locks:held"))
+				w.ok(callbacks.Delete().Remove("locks:held"))
+				if published != change.events || written == 0 {
+					w.t.Errorf("%d events, want %d; %d statements wrote", published, change.events, written)
 				}
 				if w.held("x") {
-					w.t.Error("the turn was not given back")
+					w.t.Error("the lock was not released")
 				}
 			}, "x", "ann", "bob", "cid")
 		})
 	}
 }
 
-// TestATurnIsOfOneApp: the same ID in another app has another turn, and a batch
-// takes each turn once.
-func TestATurnIsOfOneApp(t *testing.T) {
+// TestLocks_OfOneApp: the same ID in another app has another lock, and a batch takes each lock once.
+func TestLocks_OfOneApp(t *testing.T) {
 	s := &Service{locks: userlock.NewLocks()}
 	hold := func(app int64, ids ...string) (release func()) {
 		t.Helper()
@@ -122,9 +120,9 @@ func TestATurnIsOfOneApp(t *testing.T) {
 	hold(1, "y", "x")()
 }
 
-// TestTurns_WaitingEndsInTime: whoever waits for changes of the same user that do not end is
-// refused, and is not carried out later.
-func TestTurns_WaitingEndsInTime(t *testing.T) {
+// TestLocks_WaitIsBounded: a change that waits for one of the same user that does not end is refused,
+// and is not carried out later.
+func TestLocks_WaitIsBounded(t *testing.T) {
 	each(t, func(w *world) {
 		release, err := w.relations.Hold(ctx, w.app, []string{"x"})
 		w.ok(err)

@@ -32,8 +32,7 @@ type Service struct {
 	times  *listTimes
 	adder  *adder
 
-	// friends are those of owners whose blocklist is empty, who can have blocked
-	// none of them.
+	// friends reads the friends of owners whose blocklist is empty, friendsAndBlocks those of others.
 	friends, friendsAndBlocks *pages[*Friendship]
 	incoming, outgoing        *pages[*FriendRequest]
 	blocks                    *pages[*Block]
@@ -43,7 +42,7 @@ type Service struct {
 	requestIDs *opaque.Sealer
 }
 
-// New returns a Service that publishes on b which friendships begin and end. secret encrypts cursors
+// New returns a Service that publishes on b the friendships that begin and end. secret encrypts cursors
 // and request IDs; see token.Keys. clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Time) *Service {
 	ids := requestIDs(secret)
@@ -67,18 +66,18 @@ func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Ti
 
 func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
 
-// change runs fn in a transaction in which the users with these IDs are locked,
-// and then sends the events that fn has noted. Locks are taken in the order of
-// the numeric keys by everybody.
-func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn func(tx *gorm.DB, who userlock.Users, note *notes) error) error {
-	return s.inTurn(ctx, app, ids, func(keys map[string]int64, held *heldUsers) (*notes, error) {
+// change runs fn in a transaction that has locked the rows of the users with these IDs, in the order
+// of users.id, and then sends the events that fn noted.
+func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn func(tx *gorm.DB, users userlock.Users, n *notes) error) error {
+	return s.serialize(ctx, app, ids, func(keys map[string]int64, held *heldUsers) (*notes, error) {
 		return s.locked(ctx, keys, held, fn)
 	})
 }
 
-// inTurn runs fn, which changes relations of the users with these IDs, when it is
-// their turn, and sends the events that fn has noted. fn is told the users' keys.
-func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn func(keys map[string]int64, held *heldUsers) (*notes, error)) error {
+// serialize runs fn, which changes relations of the users with these IDs, while no other change of
+// their relations runs in this process, and sends the events that fn noted. fn receives the users.id
+// of those that exist.
+func (s *Service) serialize(ctx context.Context, app *models.App, ids []string, fn func(keys map[string]int64, held *heldUsers) (*notes, error)) error {
 	keys, err := s.finder.Keys(ctx, app, ids)
 	if err != nil {
 		return err
@@ -96,25 +95,25 @@ func (s *Service) inTurn(ctx context.Context, app *models.App, ids []string, fn 
 	return nil
 }
 
-// locked runs fn in a transaction in which the users with these keys are locked.
-func (s *Service) locked(ctx context.Context, keys map[string]int64, held *heldUsers, fn func(tx *gorm.DB, who userlock.Users, note *notes) error) (*notes, error) {
+// locked runs fn in a transaction that has locked the rows of the users with these keys.
+func (s *Service) locked(ctx context.Context, keys map[string]int64, held *heldUsers, fn func(tx *gorm.DB, users userlock.Users, n *notes) error) (*notes, error) {
 	var n *notes
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		n = &notes{at: s.now(), held: held}
-		who, err := userlock.LockKeys(tx, slices.Collect(maps.Values(keys)))
+		users, err := userlock.LockKeys(tx, slices.Collect(maps.Values(keys)))
 		if err != nil {
 			return err
 		}
-		return fn(tx, who, n)
+		return fn(tx, users, n)
 	})
 	return n, err
 }
 
 func oneself() *fault.Error {
-	return fault.New(fault.SelfReference, "this is between two different users")
+	return fault.New(fault.SelfReference, "the two users must be different")
 }
 
-// refused is the answer for an item that was not done.
+// refused returns the result of an item that was not done.
 func refused(id string, err error) *models.ItemResult {
 	refusal, _ := fault.As(err)
 	outcome := models.OutcomeRefused

@@ -53,12 +53,12 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 		return nil, oneself()
 	}
 	var out *Sent
-	err := s.change(ctx, app, []string{from, to}, func(tx *gorm.DB, who userlock.Users, n *notes) error {
-		sender, err := who.Active(from)
+	err := s.change(ctx, app, []string{from, to}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
+		sender, err := users.Active(from)
 		if err != nil {
 			return err
 		}
-		recipient, err := who.Active(to)
+		recipient, err := users.Active(to)
 		if err != nil {
 			return err
 		}
@@ -201,7 +201,7 @@ func (s *Service) answer(ctx context.Context, app *models.App, id, column string
 	if len(parties) != 2 {
 		return errNoRequest
 	}
-	return s.change(ctx, app, []string{parties[0].ExternalID, parties[1].ExternalID}, func(tx *gorm.DB, who userlock.Users, n *notes) error {
+	return s.change(ctx, app, []string{parties[0].ExternalID, parties[1].ExternalID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
 		row := &models.FriendRequest{}
 		err := tx.Where("id = ? AND "+column+" = ? AND expires_at > ?", key, caller.ID, n.at).Take(row).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
@@ -210,7 +210,7 @@ func (s *Service) answer(ctx context.Context, app *models.App, id, column string
 		if err != nil {
 			return err
 		}
-		from, to := who[parties[0].ExternalID], who[parties[1].ExternalID]
+		from, to := users[parties[0].ExternalID], users[parties[1].ExternalID]
 		if from == nil || to == nil {
 			return errNoRequest
 		}

@@ -47,12 +47,12 @@ func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, user
 		action = audit.ActionUserWhitelistOn
 	}
 	var results []*models.ItemResult
-	err := s.change(ctx, app, userIDs, func(tx *gorm.DB, who userlock.Users, n *notes) error {
+	err := s.change(ctx, app, userIDs, func(tx *gorm.DB, users userlock.Users, n *notes) error {
 		results = make([]*models.ItemResult, len(userIDs))
 		var changed []int64
 		var entries []models.AuditEntry
 		for i, id := range userIDs {
-			u, err := who.Active(id)
+			u, err := users.Active(id)
 			switch {
 			case err != nil:
 				results[i] = refused(id, err)
