@@ -1,4 +1,4 @@
-// Package audit writes and lists what was done, and by whom.
+// Package audit writes and lists the audit: what was done, when and by which actor.
 package audit
 
 import (
@@ -25,7 +25,7 @@ const (
 	ActionSessionsEnd     = "operator.end_sessions"
 )
 
-// The audit's columns, in characters.
+// The lengths of the audit's columns, in characters.
 const (
 	actorLength   = 64
 	targetLength  = 128
@@ -33,7 +33,7 @@ const (
 	addressLength = 64
 )
 
-// The actions of the audit that concern a user, whose ID is the target.
+// The actions of the audit that concern a user. The target is the user's ID.
 const (
 	ActionUserBan          = "user.ban"
 	ActionUserUnban        = "user.unban"
@@ -47,13 +47,13 @@ const (
 	ActionUserGrantToken   = "user.grant_token"
 )
 
-// The actions of the audit that concern a key that signs tokens, whose ID is the target.
+// The actions of the audit that concern a signing key of tokens. The target is the key's ID.
 const (
 	ActionTokenKeyRotate = "token_key.rotate"
 	ActionTokenKeyRetire = "token_key.retire"
 )
 
-// Actions are all that the audit tells of.
+// Actions returns all actions that the audit records.
 func Actions() []string {
 	return []string{
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
@@ -67,7 +67,7 @@ func Actions() []string {
 	}
 }
 
-// The actions of the audit that concern an app, whose key is the target.
+// The actions of the audit that concern an app. The target is the app's key.
 const (
 	ActionAppCreate       = "app.create"
 	ActionAppSet          = "app.set"
@@ -79,15 +79,15 @@ const (
 	ActionAppCloseConnections = "app.close_connections"
 )
 
-// AppServer is the actor of what an app's own back end has done.
+// AppServer is the actor of what an app's own back end does.
 var AppServer = models.Actor{Name: "App Server"}
 
-// CommandLine is the actor of what a command has done.
+// CommandLine is the actor of what a command does.
 var CommandLine = models.Actor{Name: "command line"}
 
-// Write adds entries in tx, the transaction of what they tell of, so that
-// neither is there without the other. At and Action must be set; what is longer
-// than its column is cut. Detail must never hold a secret or a token.
+// Write adds entries in tx, the transaction of the audited change, so that neither is committed
+// without the other. At and Action must be set. Values longer than their column are cut. Detail
+// must never contain a secret or a token.
 func Write(tx *gorm.DB, entries ...models.AuditEntry) error {
 	for i := range entries {
 		e := &entries[i]

@@ -22,7 +22,7 @@ func eachLog(t *testing.T, test func(t *testing.T, l *Log)) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) { test(t, New(db, time.Now)) })
 }
 
-func TestWriteAudit(t *testing.T) {
+func TestWrite_CutsToTheColumns(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		write := func(e models.AuditEntry) error {
@@ -38,7 +38,7 @@ func TestWriteAudit(t *testing.T) {
 		}
 		cut := func(n int) string { return "\uFFFD" + strings.Repeat("é", n-1) }
 		if e.Actor != cut(64) || e.Target != cut(128) || e.Detail != cut(1024) || e.Address != strings.Repeat("?", 64) {
-			t.Errorf("not cut to the columns: %+v", e)
+			t.Errorf("the values are not cut to the columns: %+v", e)
 		}
 		for _, bad := range []models.AuditEntry{{At: 1}, {Action: "test"}} {
 			if write(bad) == nil {
@@ -85,7 +85,7 @@ func TestRevokedSince(t *testing.T) {
 			t.Errorf("1001 users: complete %t, %v", complete, err)
 		}
 		if users, complete, err := rules.RevokedSince(ctx, 21); err != nil || !complete || len(users) != 0 {
-			t.Errorf("nobody: %v, complete %t, %v", users, complete, err)
+			t.Errorf("no user: %v, complete %t, %v", users, complete, err)
 		}
 	})
 }

@@ -7,11 +7,12 @@ import (
 	"rollcall/models"
 )
 
-// MinRetention is the shortest time for which entries may be kept. It is longer than an
-// entry counts failed logins, and than RevokedSince looks back.
+// MinRetention is the shortest time for which entries may be kept. It is longer than an entry
+// counts failed logins, and longer than RevokedSince looks back.
 const MinRetention = 24 * time.Hour
 
-// Expiring are the entries older than age; 0: they are kept for ever.
+// Expiring returns the rule that deletes the entries older than age. If age is 0, entries are kept
+// forever.
 func Expiring(age time.Duration) []retention.Rule {
 	if age <= 0 {
 		return nil

@@ -14,31 +14,33 @@ import (
 	"rollcall/models"
 )
 
-// Failed logins of one account from one network share an audit entry, and when there are many of
-// these, all others do: guests must not fill the audit, nor hide in it what operators do.
+// Failed logins of one account from one network share an audit entry. Once there are many such
+// entries, all other failures share one. Otherwise guests could fill the audit and hide in it what
+// operators do.
 const (
 	// failureWindow is how long an entry counts the failures that follow the first.
 	failureWindow = time.Hour
-	// FailureEntries is how many entries begin in a window, besides the one of all others.
+	// FailureEntries is the maximum number of entries that begin in a window, without the one of
+	// all other failures.
 	FailureEntries = 50
 )
 
 // The reasons of a failed login, for the audit.
 const (
 	reasonWrongPassword = "wrong_password"
-	// reasonUnknownName: the entry leaves the name out, which may be a password in the wrong field.
+	// reasonUnknownName is used without the name, because it may be a password in the wrong field.
 	reasonUnknownName = "unknown_name"
-	// reasonVarious: the failures that found no entry of their own.
+	// reasonVarious is used for the failures that share one entry because there are many others.
 	reasonVarious = "various"
 )
 
-// AddLoginFailure writes down a wrong password; operator is nil if the name is unknown.
+// AddLoginFailure records a wrong password. operator is nil if the name is unknown.
 func (l *Log) AddLoginFailure(ctx context.Context, operator *models.Operator, address string) error {
 	own := failure{reason: reasonUnknownName, network: validate.ClipASCII(clientaddr.Network(address), addressLength)}
 	if operator != nil {
 		own.name, own.reason = operator.Name, reasonWrongPassword
 	}
-	// One at a time, so that failures at the same moment find each other's entry.
+	// One at a time, so that concurrent failures find each other's entry.
 	l.failures.Lock()
 	defer l.failures.Unlock()
 	err := l.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -75,10 +77,10 @@ func (l *Log) recentFailures(tx *gorm.DB, now models.Time) ([]*models.AuditEntry
 	return list, err
 }
 
-// failure is what failures have in common that share an entry.
+// failure is what the failures that share an entry have in common.
 type failure struct{ name, reason, network string }
 
-// find returns the entry for such failures, or nil if there is none.
+// find returns the entry of such failures, or nil if there is none.
 func (f failure) find(list []*models.AuditEntry) *models.AuditEntry {
 	at := slices.IndexFunc(list, func(e *models.AuditEntry) bool {
 		return e.Target == f.name && e.Address == f.network && ReadLoginFailures(e.Detail).Reason == f.reason
@@ -89,7 +91,7 @@ func (f failure) find(list []*models.AuditEntry) *models.AuditEntry {
 	return list[at]
 }
 
-// countFailure adds a failure to an entry, which another node may be changing.
+// countFailure adds a failure to an entry, which another node may be changing concurrently.
 func countFailure(tx *gorm.DB, id int64, now models.Time) error {
 	entry := &models.AuditEntry{}
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Take(entry).Error
@@ -100,7 +102,7 @@ func countFailure(tx *gorm.DB, id int64, now models.Time) error {
 	return tx.Model(entry).Update("detail", fmt.Sprintf("reason=%s count=%d last=%s", f.Reason, f.Count+1, now)).Error
 }
 
-// LoginFailures is what the audit says of failed logins besides whose they are.
+// LoginFailures is what an entry records about failed logins, besides the account and the network.
 type LoginFailures struct {
 	// Reason is wrong_password, unknown_name or various.
 	Reason string
@@ -113,7 +115,7 @@ type LoginFailures struct {
 func ReadLoginFailures(detail string) LoginFailures {
 	f := LoginFailures{Count: 1}
 	last := ""
-	_, _ = fmt.Sscanf(detail, "reason=%s count=%d last=%s", &f.Reason, &f.Count, &last) // one failure has a reason only
+	_, _ = fmt.Sscanf(detail, "reason=%s count=%d last=%s", &f.Reason, &f.Count, &last) // a single failure has only a reason
 	if at, err := time.Parse(time.RFC3339, last); err == nil {
 		f.Last = models.TimeOf(at)
 	}

@@ -12,8 +12,8 @@ import (
 	"rollcall/models"
 )
 
-// TestAddLoginFailure_IsBounded: each account and network has an entry of its own until there are
-// many, and a new one in each window.
+// TestAddLoginFailure_IsBounded checks that each account and network has an entry of its own until
+// there are many, and a new one in each window.
 func TestAddLoginFailure_IsBounded(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()

@@ -18,26 +18,26 @@ import (
 type Log struct {
 	db    *database.DB
 	clock func() time.Time
-	// failures is held while a failed login is written down.
+	// failures is locked while a failed login is recorded.
 	failures sync.Mutex
 }
 
 // New returns the audit of db; clock is time.Now outside tests.
 func New(db *database.DB, clock func() time.Time) *Log { return &Log{db: db, clock: clock} }
 
-// Filter keeps some of the audit's entries; its zero value keeps all.
+// Filter selects entries of the audit. Its zero value selects all.
 type Filter struct {
-	// App keeps what was done in that app.
+	// App selects what was done in that app.
 	App *models.App
-	// Actor, Action and Target keep the entries that have exactly this.
+	// Actor, Action and Target select the entries with exactly these values.
 	Actor, Action, Target string
-	// From and Until keep the entries of that time, From included and Until not;
-	// 0: from the beginning, and up to now.
+	// From and Until select a range of time that includes From and excludes Until. If they are 0,
+	// it has no beginning or no end.
 	From, Until models.Time
 }
 
-// List returns a page of the audit, the newest first. Errors: INVALID_ARGUMENT
-// for a cursor that is none of this list.
+// List returns a page of the audit, newest first. Returns INVALID_ARGUMENT for a cursor of another
+// list.
 func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*page.Connection[*models.AuditEntry], error) {
 	order := page.Order{List: "audit", At: "at", ID: "id"}
 	if f.App != nil {
@@ -62,23 +62,24 @@ func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*page.Connect
 	}), nil
 }
 
-// revokedMost is how many users RevokedSince returns at most.
+// revokedMost is the maximum number of users that RevokedSince returns.
 const revokedMost = 1000
 
 // RevokedSince returns the users of all apps that were banned, deactivated or deleted since the
-// time, as the audit has them. complete reports whether these are all: at most 1000 are returned.
+// given time according to the audit. It returns at most 1000; complete reports whether these are
+// all.
 func (l *Log) RevokedSince(ctx context.Context, since models.Time) (users []bus.RevokedUser, complete bool, err error) {
 	err = l.db.Read(ctx).Table(l.db.Using("audit_entries", "audit_entries_action")).
 		Select("app_id", "target AS external_id").
 		Where("action IN ? AND at >= ?", []string{ActionUserBan, ActionUserDeactivate, ActionUserDelete}, since).
 		Limit(revokedMost + 1).Find(&users).Error
 	if err != nil {
-		return nil, false, fmt.Errorf("reading whose access was revoked: %w", err)
+		return nil, false, fmt.Errorf("reading revoked users: %w", err)
 	}
 	return users, len(users) <= revokedMost, nil
 }
 
-// entries returns the entries that f keeps. later is for a page behind a cursor.
+// entries returns the entries that f selects. later means that the page begins behind a cursor.
 func (l *Log) entries(ctx context.Context, f Filter, later bool) *gorm.DB {
 	query := l.db.Read(ctx).Model(&models.AuditEntry{}).Table(l.db.Using("audit_entries", f.index()))
 	if f.App != nil {
@@ -95,8 +96,8 @@ func (l *Log) entries(ctx context.Context, f Filter, later bool) *gorm.DB {
 	switch {
 	case f.Until == 0:
 	case later:
-		// The sign leaves the index's range to the cursor, which is the narrower
-		// bound: SQLite takes one of the two.
+		// The plus sign leaves the index's range to the cursor, which is the narrower bound: SQLite
+		// uses only one of the two.
 		query = query.Where("+at < ?", f.Until)
 	default:
 		query = query.Where("at < ?", f.Until)
@@ -104,9 +105,9 @@ func (l *Log) entries(ctx context.Context, f Filter, later bool) *gorm.DB {
 	return query
 }
 
-// index is the one that finds f's entries in their order. Of several conditions
-// it serves the one that usually keeps the fewest, and the others are looked at
-// row by row; all of its indexes end in the order of the list.
+// index returns the name of the index that finds f's entries in their order. Of several conditions,
+// the index serves the one that usually selects the fewest entries; the others are checked row by
+// row. All these indexes end with the columns of the list's order.
 func (f Filter) index() string {
 	switch {
 	case f.App != nil && f.Target != "":

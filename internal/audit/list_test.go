@@ -13,8 +13,8 @@ import (
 	"rollcall/models"
 )
 
-// fillAudit writes n entries, four in each moment from 1000 on, by two actors with
-// two actions in two apps to many targets.
+// fillAudit writes n entries, four for each time from 1000 on, by two actors with two actions in
+// two apps and with many targets.
 func fillAudit(t *testing.T, l *Log, n int) {
 	t.Helper()
 	entries := make([]models.AuditEntry, n)
@@ -55,16 +55,16 @@ var auditFilters = map[string]struct {
 		"audit_entries_app_target"},
 }
 
-// keeps says whether f keeps e.
-func (f Filter) keeps(e *models.AuditEntry) bool {
+// selects reports whether f selects e.
+func (f Filter) selects(e *models.AuditEntry) bool {
 	return (f.App == nil || *e.AppID == f.App.ID) && (f.Actor == "" || f.Actor == e.Actor) &&
 		(f.Action == "" || f.Action == e.Action) && (f.Target == "" || f.Target == e.Target) &&
 		e.At >= f.From && (f.Until == 0 || e.At < f.Until)
 }
 
-// TestAuditPages: whatever is asked for, the pages together are all of it, once
-// and in order.
-func TestAuditPages(t *testing.T) {
+// TestList_Pages checks that for every filter the pages together hold each selected entry once and
+// in order.
+func TestList_Pages(t *testing.T) {
 	eachLog(t, func(t *testing.T, l *Log) {
 		ctx := context.Background()
 		fillAudit(t, l, 2000)
@@ -75,7 +75,7 @@ func TestAuditPages(t *testing.T) {
 		for name, c := range auditFilters {
 			var want, got []int64
 			for _, e := range all {
-				if c.filter.keeps(e) {
+				if c.filter.selects(e) {
 					want = append(want, e.ID)
 				}
 			}
@@ -85,7 +85,7 @@ func TestAuditPages(t *testing.T) {
 					t.Fatal(err)
 				}
 				if n, err := found.TotalCount(ctx); n != len(want) || err != nil {
-					t.Errorf("%s: %d in all, want %d; %v", name, n, len(want), err)
+					t.Errorf("%s: total %d, want %d; %v", name, n, len(want), err)
 				}
 				for _, e := range found.Nodes() {
 					got = append(got, e.ID)
@@ -101,9 +101,9 @@ func TestAuditPages(t *testing.T) {
 	})
 }
 
-// TestAuditPlans: every filter, on the first page and far down, seeks in an index
-// and sorts nothing.
-func TestAuditPlans(t *testing.T) {
+// TestList_Plans checks that every filter seeks in an index and sorts nothing, on the first page
+// and on a late one.
+func TestList_Plans(t *testing.T) {
 	eachLog(t, func(t *testing.T, l *Log) {
 		fillAudit(t, l, 4000)
 		cursor := page.Order{List: "audit", Owner: 0}.Cursor(page.Key{At: 1200, ID: 800})
@@ -116,7 +116,7 @@ func TestAuditPlans(t *testing.T) {
 				}
 				statement := rows.Session(&gorm.Session{DryRun: true}).Find(&[]*models.AuditEntry{}).Statement
 				plan := testenv.Explain(t, l.db, testenv.Statement{SQL: statement.SQL.String(), Vars: statement.Vars})
-				seeks := name != "all" || after != nil // else it begins at the index's end
+				seeks := name != "all" || after != nil // else it begins at the end of the index
 				if len(plan) != 1 || plan[0].Index != c.index || plan[0].Sorts || plan[0].Scans && seeks {
 					t.Errorf("%s, later page %v: %s%s", name, after != nil, statement.SQL.String(), plan)
 				}

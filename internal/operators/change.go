@@ -12,15 +12,14 @@ import (
 	"rollcall/models"
 )
 
-// SetRole changes what an operator may do, from its next request on, and says
-// whether that is a change. Errors: INVALID_ARGUMENT for an unknown name or role,
-// for one's own role (rule self), and where nobody would be left who may change
-// anything (rule last_admin).
+// SetRole changes an operator's role, from its next request on, and reports whether it was another
+// one. Returns INVALID_ARGUMENT for an unknown name or role, for one's own role (rule self), and if
+// no admin would be left (rule last_admin).
 func (o *Service) SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error) {
 	if err := checkRole(role); err != nil {
 		return false, err
 	}
-	err = o.change(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, admins int) error {
+	err = o.edit(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, admins int) error {
 		if changed = operator.Role != role; !changed {
 			return nil
 		}
@@ -38,16 +37,16 @@ func (o *Service) SetRole(ctx context.Context, name string, role models.Role, by
 	return changed, nil
 }
 
-// Delete removes an operator; its sessions end at once. What it did stays in the
-// audit. Errors: INVALID_ARGUMENT for an unknown name, for oneself (rule self),
-// and for the last admin (rule last_admin).
+// Delete removes an operator and ends its sessions immediately. Its entries stay in the audit.
+// Returns INVALID_ARGUMENT for an unknown name, for oneself (rule self), and for the last admin
+// (rule last_admin).
 func (o *Service) Delete(ctx context.Context, name string, by models.Actor) error {
-	err := o.change(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, admins int) error {
+	err := o.edit(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, admins int) error {
 		if operator.Role == models.RoleAdmin && admins == 1 {
 			return errLastAdmin(name)
 		}
-		// The operator first: a login that is under way holds its row, and its
-		// session is here or never comes.
+		// Delete the operator first: a concurrent login locks its row, so that login's session is
+		// either visible here or is never created.
 		if err := tx.Delete(operator).Error; err != nil {
 			return err
 		}
@@ -60,13 +59,13 @@ func (o *Service) Delete(ctx context.Context, name string, by models.Actor) erro
 	return wrap(err, "deleting operator")
 }
 
-// change runs fn in a transaction with the operator of that name and the number
-// of admins. All operators are locked until it ends, in one order for everybody,
-// so that of two admins who take each other's role one finds itself the last.
+// edit runs fn in a transaction with the operator of that name and the number of admins. All
+// operators are locked until it ends, always in the same order. So if two admins revoke each
+// other's role, the second fails as the last admin.
 //
-// Nobody changes the own account so: that would be a slip nobody else could mend
-// for a while, and whoever means it has an admin to ask, since the last cannot go.
-func (o *Service) change(ctx context.Context, name string, by models.Actor, fn func(tx *gorm.DB, operator *models.Operator, admins int) error) error {
+// Operators cannot change their own account in this way: only another admin could mend such a slip.
+// Another admin always exists, because the last one cannot be changed.
+func (o *Service) edit(ctx context.Context, name string, by models.Actor, fn func(tx *gorm.DB, operator *models.Operator, admins int) error) error {
 	return o.db.Tx(ctx, func(tx *gorm.DB) error {
 		var all []*models.Operator
 		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Order("id").Find(&all).Error

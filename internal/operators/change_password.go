@@ -6,10 +6,10 @@ import (
 	"rollcall/models"
 )
 
-// ChangePassword gives the operator the password next if current is the one that it has, and
-// returns the browser's new mark (see Login.Device). Its other sessions end; session goes on.
-// Wrong passwords count and are audited as those of Confirm. Errors: INVALID_ARGUMENT for the field
-// current or password; RATE_LIMITED.
+// ChangePassword sets the operator's password to next if current is its present password, and
+// returns the browser's new mark (see Login.Device). The operator's sessions other than session
+// end. Wrong passwords are counted and audited as by Confirm. Returns INVALID_ARGUMENT for the
+// field current or password; RATE_LIMITED.
 func (o *Service) ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error) {
 	if err := CheckPassword(next); err != nil {
 		return "", err

@@ -14,7 +14,7 @@ import (
 	"rollcall/models"
 )
 
-// ruleOf is the rule that a refusal names, "" for another error or none.
+// ruleOf returns the rule that a refusal names, or "" for another error or nil.
 func ruleOf(err error) string {
 	var refusal *fault.Error
 	if !errors.As(err, &refusal) {
@@ -24,7 +24,7 @@ func ruleOf(err error) string {
 	return rule
 }
 
-func TestSetRole(t *testing.T) {
+func TestSetRole_RefusesUnknownSelfAndLastAdmin(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, _ := newOperators(db)
@@ -37,11 +37,11 @@ func TestSetRole(t *testing.T) {
 			by       models.Actor
 			rule     string
 		}{
-			"unknown":        {"nobody", models.RoleAdmin, ada, "exists"},
-			"another case":   {"VERA", models.RoleAdmin, ada, "exists"},
-			"unknown role":   {"vera", "god", ada, "oneof"},
-			"oneself":        {"ada", models.RoleViewer, ada, "self"},
-			"the last admin": {"ada", models.RoleViewer, shell, "last_admin"},
+			"unknown":      {"nobody", models.RoleAdmin, ada, "exists"},
+			"another case": {"VERA", models.RoleAdmin, ada, "exists"},
+			"unknown role": {"vera", "god", ada, "oneof"},
+			"oneself":      {"ada", models.RoleViewer, ada, "self"},
+			"last admin":   {"ada", models.RoleViewer, shell, "last_admin"},
 		} {
 			if changed, err := o.SetRole(ctx, c.operator, c.role, c.by); changed || ruleOf(err) != c.rule {
 				t.Errorf("%s: %v, %v", name, changed, err)
@@ -50,10 +50,10 @@ func TestSetRole(t *testing.T) {
 		token, _ := mustLogin(t, o, "vera")
 		for i, want := range []bool{true, false} {
 			if changed, err := o.SetRole(ctx, "vera", models.RoleAdmin, ada); changed != want || err != nil {
-				t.Errorf("time %d: %v, %v", i, changed, err)
+				t.Errorf("call %d: %v, %v", i, changed, err)
 			}
 		}
-		// In force for the session that there is.
+		// The role is in force for the open session.
 		if _, vera, err := o.ByToken(ctx, token); err != nil || vera.Role != models.RoleAdmin {
 			t.Errorf("%+v, %v", vera, err)
 		}
@@ -68,7 +68,7 @@ func TestSetRole(t *testing.T) {
 	})
 }
 
-func TestDeleteOperator(t *testing.T) {
+func TestDelete_EndsSessionsAndLogins(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, _ := newOperators(db)
@@ -89,15 +89,15 @@ func TestDeleteOperator(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
-			t.Errorf("the session lives: %v", err)
+			t.Errorf("the session is still valid: %v", err)
 		}
 		if _, err := o.Login(ctx, LoginRequest{Name: "vera", Password: "tidy harbour"}); fault.CodeOf(err) != fault.Unauthenticated {
-			t.Errorf("the login works: %v", err)
+			t.Errorf("the login still works: %v", err)
 		}
-		// The name is free, and its next owner gets no old session.
+		// The name is free again, and its next owner does not get the old session.
 		mustCreate(t, o, "vera", models.RoleAdmin)
 		if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
-			t.Errorf("the session lives on: %v", err)
+			t.Errorf("the session is valid again: %v", err)
 		}
 		if got := audited(t, o); !slices.Contains(got, "ada operator.delete vera: sessions=1") {
 			t.Errorf("audit %q", got)
@@ -105,7 +105,8 @@ func TestDeleteOperator(t *testing.T) {
 	})
 }
 
-// TestOneAdminStays: however many admins remove each other at once.
+// TestOneAdminStays checks that one admin stays, however many admins remove each other
+// concurrently.
 func TestOneAdminStays(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
@@ -178,7 +179,7 @@ func TestEndSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		if left, err := o.ListSessions(ctx, ada.ID); len(left) != 1 || err != nil {
-			t.Errorf("somebody else's: %d, %v", len(left), err)
+			t.Errorf("another operator's sessions: %d, %v", len(left), err)
 		}
 		want := []string{"shell operator.end_sessions vera: sessions=2", "shell operator.end_sessions vera: sessions=1"}
 		got := slices.DeleteFunc(audited(t, o), func(line string) bool { return !strings.Contains(line, "end_sessions") })

@@ -14,16 +14,16 @@ import (
 	"rollcall/models"
 )
 
-// ConfirmationLifetime is how long a confirmed password holds in its session.
+// ConfirmationLifetime is how long a confirmed password counts in its session.
 const ConfirmationLifetime = 10 * time.Minute
 
-// Confirmed reports whether the operator has confirmed its password in the session recently. A login
-// does not count: a browser that was left open after it must not be enough.
+// Confirmed reports whether the operator has recently confirmed its password in the session. A
+// login does not count: a browser left open after it must not be enough.
 func (o *Service) Confirmed(session *models.OperatorSession) bool {
 	return models.TimeOf(o.clock()) < session.ConfirmedAt.Add(ConfirmationLifetime)
 }
 
-// Confirm notes in the session that the operator has just confirmed its password. Errors:
+// Confirm records in the session that the operator has just confirmed its password. Returns
 // INVALID_ARGUMENT for the field current if the password is wrong; RATE_LIMITED; UNAUTHENTICATED if
 // the session has ended.
 func (o *Service) Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
@@ -45,9 +45,9 @@ func (o *Service) Confirm(ctx context.Context, operator *models.Operator, sessio
 	return nil
 }
 
-// comparePassword compares a password with that of the operator, who has the session. Wrong ones are
-// in the audit, and count for the session, so that those of others do not. Errors: INVALID_ARGUMENT
-// for the field current; RATE_LIMITED.
+// comparePassword compares a password with that of the operator, whose session is given. Wrong
+// passwords are audited. They are counted by session, so that those of other sessions do not block
+// this one. Returns INVALID_ARGUMENT for the field current; RATE_LIMITED.
 func (o *Service) comparePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
 	attempt, refusal := o.throttle.Begin(ctx, throttle.Key{Rule: deviceRule, Subject: "session " + strconv.FormatInt(session.ID, 10)})
 	if refusal != nil {
@@ -66,5 +66,5 @@ func (o *Service) comparePassword(ctx context.Context, operator *models.Operator
 	if err != nil {
 		return fmt.Errorf("auditing wrong password: %w", err)
 	}
-	return fault.Invalid("current", "wrong", "the present password is another one")
+	return fault.Invalid("current", "wrong", "the current password is wrong")
 }

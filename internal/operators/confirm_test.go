@@ -35,7 +35,7 @@ func TestConfirm(t *testing.T) {
 			t.Fatal(err)
 		}
 		if o.Confirmed(session) {
-			t.Error("the login counts")
+			t.Error("a login counts as a confirmation")
 		}
 		if err := o.Confirm(ctx, operator, session, "a wrong one", by); fault.CodeOf(err) != fault.InvalidArgument || confirmed(token) {
 			t.Errorf("a wrong password: %v, confirmed %v", err, confirmed(token))
@@ -44,21 +44,21 @@ func TestConfirm(t *testing.T) {
 			t.Errorf("the right password: %v, confirmed %v", err, confirmed(token))
 		}
 		if confirmed(other) {
-			t.Error("another session of the operator is confirmed, too")
+			t.Error("another session of the operator is confirmed too")
 		}
 		clock.now = clock.now.Add(ConfirmationLifetime - time.Second)
 		if !confirmed(token) {
-			t.Error("ended too early")
+			t.Error("the confirmation ended too early")
 		}
 		clock.now = clock.now.Add(time.Second)
 		if confirmed(token) {
-			t.Error("does not end")
+			t.Error("the confirmation does not end")
 		}
 	})
 }
 
-// TestConfirm_WrongPasswords: they are audited, and refused after five, together with those in the
-// form of another password, and for this session only.
+// TestConfirm_WrongPasswords checks that wrong passwords are audited and refused after five. Those
+// of ChangePassword count too, and those of other sessions do not.
 func TestConfirm_WrongPasswords(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
@@ -85,14 +85,14 @@ func TestConfirm_WrongPasswords(t *testing.T) {
 			t.Errorf("after five wrong passwords: %v", err)
 		}
 		if _, err := o.ChangePassword(ctx, operator, session, "tidy harbour", "another tidy harbour", by); fault.CodeOf(err) != fault.RateLimited {
-			t.Errorf("another password after five wrong ones: %v", err)
+			t.Errorf("ChangePassword after five wrong passwords: %v", err)
 		}
 		var audited []*models.AuditEntry
 		err = db.Read(ctx).Where("action = ?", audit.ActionConfirmFailed).Find(&audited).Error
 		if err != nil || len(audited) != 5 || audited[0].Actor != "ada" || audited[0].Target != "ada" || audited[0].Address != "192.0.2.9" {
 			t.Errorf("audited %d, %v", len(audited), err)
 		}
-		// A new session is not concerned, and neither are logins.
+		// A new session is not affected, nor are logins.
 		fresh, _ := mustLogin(t, o, "ada")
 		second, _, err := o.ByToken(ctx, fresh)
 		if err != nil {
@@ -103,7 +103,7 @@ func TestConfirm_WrongPasswords(t *testing.T) {
 		}
 		clock.now = clock.now.Add(2 * time.Second)
 		if err := o.Confirm(ctx, operator, session, "tidy harbour", by); err != nil {
-			t.Errorf("after the wait: %v", err)
+			t.Errorf("after the delay: %v", err)
 		}
 	})
 }

@@ -5,7 +5,7 @@ import (
 	"rollcall/models"
 )
 
-// Expiring are the sessions of operators that have ended by time.
+// Expiring returns the rules that delete the expired sessions of operators.
 func Expiring() []retention.Rule {
 	return []retention.Rule{
 		{Rows: "idle sessions", Table: &models.OperatorSession{}, Key: "id", Column: "last_seen_at", Age: SessionIdle},

@@ -18,56 +18,60 @@ import (
 	"rollcall/models"
 )
 
-// The limits of failed logins. A browser that has logged in before counts alone, so that nobody
-// can lock its operator out; every other attempt counts under accountRule, networkRule, and
-// everyoneRule or, if that refuses it, shareRule.
+// The limits of failed logins. A browser that has logged in before is counted by itself, so that
+// other clients cannot lock its operator out. Every other attempt counts under accountRule,
+// networkRule, and everyoneRule or, if that refuses it, shareRule.
 var (
 	deviceRule = &throttle.Rule{
 		Name: "login-device", Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Memory: time.Hour, Forgive: true,
 	}
-	// accountRule counts a name and a network together.
+	// accountRule counts for each pair of a name and a network.
 	accountRule = &throttle.Rule{
 		Name: "login-account", Free: 5, Delay: time.Second, MaxDelay: 15 * time.Minute, Memory: time.Hour, Forgive: true,
 	}
 	networkRule = &throttle.Rule{
 		Name: "login-network", Free: 30, Delay: 20 * time.Second, MaxDelay: 20 * time.Second, Memory: 10 * time.Minute,
 	}
-	// everyoneRule bounds what many addresses together cost: hashes, audit entries and counters.
+	// everyoneRule limits the total cost of many addresses: hashes, audit entries and counters.
 	everyoneRule = &throttle.Rule{
 		Name: "login-all", Free: 60, Delay: time.Second, MaxDelay: time.Second, Memory: time.Minute,
 	}
-	// shareRule grants a few more to each of loginShares parts of all sites, so that those who spend
-	// what everyoneRule grants keep few others out. All shares together grant about as much.
+	// shareRule grants a few more attempts to each of loginShares groups of sites. So clients that
+	// use up everyoneRule keep few others out. All shares together grant about as much as
+	// everyoneRule.
 	shareRule = &throttle.Rule{
 		Name: "login-share", Free: 3, Delay: time.Minute, MaxDelay: time.Minute, Memory: 10 * time.Minute,
 	}
 )
 
-// loginShares is the number of shares. Sites are assigned to them by a hash.
+// loginShares is the number of shares. A hash assigns each site to one.
 const loginShares = 64
 
-// shareOf returns the share of the client's site.
+// shareOf returns the key of the share to which the client's site belongs.
 func shareOf(address string) throttle.Key {
 	sum := sha256.Sum256([]byte(clientaddr.Site(address)))
 	return throttle.Key{Rule: shareRule, Subject: strconv.Itoa(int(sum[0]) % loginShares)}
 }
 
-// FailureTime is how long a failed login takes on a server, or a multiple of it. The time would
-// otherwise tell whether the name exists while one of the two lanes is busy; see hasher.
+// FailureTime is the time that a failed login takes on a server; one that takes longer is delayed
+// to a multiple of it. Otherwise the time would reveal whether the name exists while one of the two
+// lanes is busy; see hasher.
 const FailureTime = time.Second
 
 const (
-	// waitingLogins is how many logins may wait for a hash or compute one.
+	// waitingLogins is the maximum number of logins that wait for a hash or compute one.
 	waitingLogins = 16
-	// busyRetry is what a login is told that finds no place, longer than the others take.
+	// busyRetry is the retry delay for a login beyond waitingLogins. It is longer than the others
+	// take.
 	busyRetry = 2 * time.Second
 )
 
-// The extension `limit` of RATE_LIMITED says which limit a login has reached.
+// The values of the extension `limit` of RATE_LIMITED.
 const (
-	// LimitPassword: too many wrong passwords for this name, or from this browser.
+	// LimitPassword means too many wrong passwords for this name or from this browser.
 	LimitPassword = "password"
-	// LimitLogins: too many logins fail from this network or in all, or too many are waiting.
+	// LimitLogins means that too many logins fail from this network or in total, or that too many
+	// are waiting.
 	LimitLogins = "logins"
 )
 
@@ -75,23 +79,23 @@ const (
 type LoginRequest struct {
 	Name, Password     string
 	Address, UserAgent string
-	// Device is what an earlier Login returned to the same browser; "" if there was none.
+	// Device is what an earlier Login returned to the same browser, or "".
 	Device string
 }
 
 // Login is a new session.
 type Login struct {
 	Operator *models.Operator
-	// Token is the session's.
+	// Token is the session's token.
 	Token string
-	// Device marks the browser as one that has logged in as this operator, until its password
-	// is changed.
+	// Device marks the browser as one that has logged in as this operator. It is valid until the
+	// operator's password changes.
 	Device string
 }
 
-// Login begins a session for the right password. A wrong name and a wrong password are the same
-// UNAUTHENTICATED and take the same time. RATE_LIMITED, with the extensions retryAfterMs and
-// limit, is independent of the password and of whether the name exists.
+// Login begins a session if the password is right. Returns the same UNAUTHENTICATED, after the same
+// time, for a wrong name and a wrong password. Returns RATE_LIMITED, with the extensions
+// retryAfterMs and limit, independently of the password and of whether the name exists.
 func (o *Service) Login(ctx context.Context, in LoginRequest) (*Login, error) {
 	began := time.Now()
 	operator, known, err := o.knownDevice(ctx, in)
@@ -127,12 +131,12 @@ func (o *Service) beginStranger(ctx context.Context, in LoginRequest) (*throttle
 	}
 	attempt, ofShare := o.throttle.Begin(ctx, account, own, shareOf(in.Address))
 	if ofShare != nil {
-		return nil, refusal // whose wait is shorter
+		return nil, refusal // its delay is shorter
 	}
 	return attempt, nil
 }
 
-// login is Login for an attempt that was admitted. operator may be nil if it has not been read yet.
+// login is Login for an admitted attempt. operator is nil if it has not been read yet.
 func (o *Service) login(ctx context.Context, in LoginRequest, operator *models.Operator, place room, attempt *throttle.Attempt) (*Login, error) {
 	leave, ok := place.enter()
 	if !ok {
@@ -150,8 +154,8 @@ func (o *Service) login(ctx context.Context, in LoginRequest, operator *models.O
 	return login, err
 }
 
-// compareAndBegin begins a session if the password is the operator's. A wrong one is
-// UNAUTHENTICATED and in the audit.
+// compareAndBegin begins a session if the password is the operator's. A wrong password is audited
+// and returns UNAUTHENTICATED.
 func (o *Service) compareAndBegin(ctx context.Context, in LoginRequest, operator *models.Operator) (*Login, error) {
 	var err error
 	if operator == nil {
@@ -191,7 +195,8 @@ func (o *Service) compareAndBegin(ctx context.Context, in LoginRequest, operator
 	return nil, fault.New(fault.Unauthenticated, "the name or the password is wrong")
 }
 
-// delayFailure waits until a multiple of the failure time has passed since began, or ctx ends.
+// delayFailure waits until a multiple of the failure time has passed since began, or until ctx
+// ends.
 func (o *Service) delayFailure(ctx context.Context, began time.Time) {
 	if o.failureTime == 0 {
 		return
@@ -204,7 +209,7 @@ func (o *Service) delayFailure(ctx context.Context, began time.Time) {
 	}
 }
 
-// rateLimited returns what a caller is told who has failed too often.
+// rateLimited returns the error for a caller that has failed too often.
 func rateLimited(refusal *throttle.Refusal) error {
 	limit := LimitLogins
 	if refusal.Rule.Forgive {
@@ -221,19 +226,19 @@ func limited(limit string, wait time.Duration) error {
 	return fault.TooOften(wait, "%s", message).With("limit", limit)
 }
 
-// rooms hold the logins that wait for a hash or compute one. Strangers, known or unknown by name,
-// share one, so that a refusal does not tell whether a name exists; they cannot take the places
-// of browsers that have logged in before.
+// rooms limit the logins that wait for a hash or compute one. All strangers share one room, whether
+// their name exists or not, so that a refusal does not reveal that. They cannot take the places of
+// browsers that have logged in before.
 type rooms struct{ known, strangers room }
 
 func newRooms() rooms {
 	return rooms{known: make(room, waitingLogins), strangers: make(room, waitingLogins)}
 }
 
-// room is a bounded number of places.
+// room is a semaphore with a limited number of places.
 type room chan struct{}
 
-// enter takes a place until leave is called. ok reports whether there was one.
+// enter takes a place, which leave gives back. ok reports whether a place was free.
 func (r room) enter() (leave func(), ok bool) {
 	select {
 	case r <- struct{}{}:
@@ -244,7 +249,7 @@ func (r room) enter() (leave func(), ok bool) {
 }
 
 // knownDevice reports whether the request comes from a browser that has logged in as the operator
-// before. It reads the operator only if the request says so.
+// before. It reads the operator only if the request has a mark.
 func (o *Service) knownDevice(ctx context.Context, in LoginRequest) (operator *models.Operator, known bool, err error) {
 	if in.Device == "" {
 		return nil, false, nil
@@ -262,8 +267,9 @@ func isDevice(operator *models.Operator, device string) bool {
 	return found && hmac.Equal([]byte(device), []byte(deviceOf(operator, name)))
 }
 
-// deviceOf returns the mark with that random name. It is signed with the password's hash, whose
-// salt has 128 random bits: so it ends with the password, and needs no key of its own.
+// deviceOf returns the mark with that random name. Its signing key is the password's hash, whose
+// salt has 128 random bits. So a mark becomes invalid with the password and needs no key of its
+// own.
 func deviceOf(operator *models.Operator, name string) string {
 	mac := hmac.New(sha256.New, []byte(operator.PasswordHash))
 	mac.Write([]byte("rollcall device " + strconv.FormatInt(operator.ID, 10) + " " + name))

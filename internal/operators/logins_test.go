@@ -28,14 +28,14 @@ func guess(o *Service, name, address, device string) error {
 	return err
 }
 
-// failed lets so many attempts fail at once.
+// failed begins count attempts that all fail.
 func failed(o *Service, rule *throttle.Rule, subject string, count int) {
 	for range count {
 		o.throttle.Begin(context.Background(), throttle.Key{Rule: rule, Subject: subject})
 	}
 }
 
-// limitOf returns the limit that a login has reached, "" if none.
+// limitOf returns the limit that a login has reached, or "" if none.
 func limitOf(t *testing.T, err error) string {
 	t.Helper()
 	var refusal *fault.Error
@@ -58,7 +58,7 @@ func deviceFor(t *testing.T, o *Service, name string) string {
 	return login.Device
 }
 
-// TestLogin_Flood sends 1500 wrong passwords for as many names, and for the operator's, from the
+// TestLogin_Flood sends 1500 wrong passwords for as many names and for the operator's, from the
 // operator's address and from 150 others.
 func TestLogin_Flood(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
@@ -124,8 +124,8 @@ func TestLogin_Flood(t *testing.T) {
 	})
 }
 
-// TestLogin_LimitOfANetwork tries a name each, so that the limit of an account is not reached.
-func TestLogin_LimitOfANetwork(t *testing.T) {
+// TestLogin_LimitOfANetwork tries each name once, so that the limit of an account is not reached.
+func TestLogin_NetworkLimit(t *testing.T) {
 	o, clock := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
 	mustCreate(t, o, "ada", models.RoleAdmin)
 	failed(o, networkRule, "2001:db8::/64", networkRule.Free-2)
@@ -148,8 +148,8 @@ func TestLogin_LimitOfANetwork(t *testing.T) {
 	}
 }
 
-// TestLogin_LimitInAll tries from a network each.
-func TestLogin_LimitInAll(t *testing.T) {
+// TestLogin_TotalLimit tries once from each network.
+func TestLogin_TotalLimit(t *testing.T) {
 	o, clock := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
 	mustCreate(t, o, "ada", models.RoleAdmin)
 	device := deviceFor(t, o, "ada")
@@ -175,8 +175,9 @@ func TestLogin_LimitInAll(t *testing.T) {
 	}
 }
 
-// TestLogin_NewBrowserDuringAFlood: a site whose every network spends all that the limits grant does
-// not keep a new browser elsewhere out, and the shares do not multiply what passwords cost.
+// TestLogin_NewBrowserDuringAFlood checks that a site whose networks all use up their limits does
+// not keep a new browser of another site out, and that the shares do not multiply the cost of
+// passwords.
 func TestLogin_NewBrowserDuringAFlood(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		o, clock := newOperators(db)
@@ -208,7 +209,7 @@ func TestLogin_NewBrowserDuringAFlood(t *testing.T) {
 		if compared := flood(everywhere); compared > loginShares*shareRule.Free {
 			t.Errorf("%d passwords were compared at once, want at most %d", compared, loginShares*shareRule.Free)
 		}
-		// From then on, everyoneRule and the shares grant one in a second each.
+		// From then on, everyoneRule and the shares grant one attempt a second each.
 		compared := 0
 		for range 60 {
 			clock.now = clock.now.Add(time.Second)
@@ -220,13 +221,13 @@ func TestLogin_NewBrowserDuringAFlood(t *testing.T) {
 	})
 }
 
-// TestLogin_WaitingRoom lets sixteen logins wait, whose names some operators have and some not.
+// TestLogin_WaitingRoom lets sixteen logins wait. Some of their names exist.
 func TestLogin_WaitingRoom(t *testing.T) {
 	o, _ := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
 	mustCreate(t, o, "ada", models.RoleAdmin)
 	device := deviceFor(t, o, "ada")
 	o.hasher.strangers <- struct{}{}
-	o.hasher.nobody <- struct{}{}
+	o.hasher.unknown <- struct{}{}
 	codes := make(chan fault.Code, waitingLogins)
 	for i := range waitingLogins {
 		go func() {
@@ -253,18 +254,19 @@ func TestLogin_WaitingRoom(t *testing.T) {
 		t.Errorf("a browser that has logged in before: %v", err)
 	}
 	<-o.hasher.strangers
-	<-o.hasher.nobody
+	<-o.hasher.unknown
 	for range waitingLogins {
 		if code := <-codes; code != fault.Unauthenticated {
 			t.Errorf("a login that waited: %s", code)
 		}
 	}
 	if err := guess(o, "ada", "203.0.113.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
-		t.Errorf("with places again: %v", err)
+		t.Errorf("with free places: %v", err)
 	}
 }
 
-// TestLogin_Lanes: unknown names do not wait for operators' names, nor these for those.
+// TestLogin_Lanes checks that logins with unknown names and those with operators' names do not wait
+// for each other.
 func TestLogin_Lanes(t *testing.T) {
 	o, _ := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
 	mustCreate(t, o, "ada", models.RoleAdmin)
@@ -273,7 +275,7 @@ func TestLogin_Lanes(t *testing.T) {
 		t.Errorf("an unknown name while an operator's is compared: %v", err)
 	}
 	<-o.hasher.strangers
-	o.hasher.nobody <- struct{}{}
+	o.hasher.unknown <- struct{}{}
 	if err := guess(o, "ada", "192.0.2.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
 		t.Errorf("an operator's name while an unknown one is compared: %v", err)
 	}
@@ -282,12 +284,12 @@ func TestLogin_Lanes(t *testing.T) {
 	for range 3 * accountRule.Free {
 		_, err := o.Login(ctx, LoginRequest{Name: "nobody", Password: "tidy harbour", Address: "192.0.2.2"})
 		if !errors.Is(err, context.Canceled) {
-			t.Errorf("a login that was given up: %v", err)
+			t.Errorf("a canceled login: %v", err)
 		}
 	}
-	<-o.hasher.nobody
+	<-o.hasher.unknown
 	if err := guess(o, "nobody", "192.0.2.2", ""); fault.CodeOf(err) != fault.Unauthenticated {
-		t.Errorf("logins that were given up count as failed: %v", err)
+		t.Errorf("canceled logins count as failed: %v", err)
 	}
 }
 
@@ -301,7 +303,7 @@ func TestLogin_KnownBrowser(t *testing.T) {
 			return o.Login(ctx, LoginRequest{Name: name, Password: password, Address: "192.0.2.1", Device: device})
 		}
 		device, bobs := deviceFor(t, o, "ada"), deviceFor(t, o, "bob")
-		// Guests use up the account's attempts from this address.
+		// Guests use up the attempts on the account from this address.
 		for range accountRule.Free {
 			if err := guess(o, "ada", "192.0.2.1", ""); fault.CodeOf(err) != fault.Unauthenticated {
 				t.Fatal(err)
@@ -317,9 +319,9 @@ func TestLogin_KnownBrowser(t *testing.T) {
 		}
 		again, err := login("ada", "tidy harbour", device)
 		if err != nil || again.Device != device {
-			t.Fatalf("with its own: %+v, %v", again, err)
+			t.Fatalf("with its own mark: %+v, %v", again, err)
 		}
-		// Its attempts are counted, too, and do not lock the other browser out.
+		// Its attempts are counted too, and do not lock the other browser out.
 		for range deviceRule.Free {
 			if _, err := login("ada", "wrong password", device); fault.CodeOf(err) != fault.Unauthenticated {
 				t.Fatal(err)
@@ -331,7 +333,7 @@ func TestLogin_KnownBrowser(t *testing.T) {
 		if _, err := login("bob", "tidy harbour", bobs); err != nil {
 			t.Errorf("another browser: %v", err)
 		}
-		// A new password ends the mark.
+		// A new password invalidates the mark.
 		session, operator, err := o.ByToken(ctx, again.Token)
 		if err != nil {
 			t.Fatal(err)
@@ -349,7 +351,8 @@ func TestLogin_KnownBrowser(t *testing.T) {
 	})
 }
 
-// TestChangePassword_OwnLimit: what guests do at the login does not keep an operator from it.
+// TestChangePassword_OwnLimit checks that failed logins of guests do not keep an operator from
+// changing its password.
 func TestChangePassword_OwnLimit(t *testing.T) {
 	ctx := context.Background()
 	o, _ := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
@@ -383,7 +386,8 @@ func TestLogin_NodesCountTogether(t *testing.T) {
 	}
 	mustCreate(t, nodes[0], "ada", models.RoleAdmin)
 	device := deviceFor(t, nodes[0], "ada")
-	// The last of them waits the longest, so that the limit is still there when it is reached.
+	// The last of them has the longest delay, so that the limit is still in force when it is
+	// reached.
 	for i := range accountRule.Free + 3 {
 		key := throttle.Key{Rule: accountRule, Subject: "ada\x00192.0.2.1"}
 		if i >= accountRule.Free {
@@ -405,8 +409,8 @@ func TestLogin_NodesCountTogether(t *testing.T) {
 	}
 }
 
-// TestLogin_FailureTime: whether a name exists must not show in the time, also if one lane is
-// busier than the other.
+// TestLogin_FailureTime checks that the time of a failed login does not reveal whether a name
+// exists, even if one lane is busier than the other.
 func TestLogin_FailureTime(t *testing.T) {
 	o, _ := newOperators(testenv.Open(t, testenv.SQLiteURL(t)))
 	mustCreate(t, o, "ada", models.RoleAdmin)
@@ -424,7 +428,7 @@ func TestLogin_FailureTime(t *testing.T) {
 		}
 		select {
 		case err := <-done:
-			t.Fatalf("%s: answered at once: %v", name, err)
+			t.Fatalf("%s: returned immediately: %v", name, err)
 		case <-time.After(100 * time.Millisecond):
 		}
 		cancel()
@@ -437,7 +441,7 @@ func TestLogin_FailureTime(t *testing.T) {
 	}
 }
 
-// TestLogin_ShortPassword: a password that an earlier release accepted keeps working.
+// TestLogin_ShortPassword checks that a password that an earlier release accepted still works.
 func TestLogin_ShortPassword(t *testing.T) {
 	ctx := context.Background()
 	db := testenv.Open(t, testenv.SQLiteURL(t))

@@ -1,5 +1,5 @@
-// Package operators holds the rules about operators of the console: their accounts, logins, sessions
-// and passwords.
+// Package operators implements the rules for operators of the console: their accounts, logins,
+// sessions and passwords.
 package operators
 
 import (
@@ -20,7 +20,7 @@ import (
 	"rollcall/models"
 )
 
-// Service carries out the rules about operators: accounts in this file and change.go, logins in
+// Service implements the rules for operators: accounts in this file and change.go, logins in
 // logins.go, sessions in sessions.go.
 type Service struct {
 	db     *database.DB
@@ -30,18 +30,19 @@ type Service struct {
 	// throttle counts failed logins.
 	throttle *throttle.Throttle
 	log      *audit.Log
-	// failureTime is what the time of a failed login is a multiple of; 0: nothing.
+	// The time of a failed login is a multiple of failureTime. If it is 0, failed logins are not
+	// delayed.
 	failureTime time.Duration
-	show        func(name, password string) error // see Showing; nil: nothing
+	show        func(name, password string) error // see Showing; nil if nothing is shown
 }
 
-// New returns a Service that counts failed logins by itself; clock is time.Now
-// outside tests.
+// New returns a Service that counts failed logins in its own memory. clock is time.Now outside
+// tests.
 func New(db *database.DB, clock func() time.Time) *Service {
 	return &Service{db: db, clock: clock, hasher: newHasher(), rooms: newRooms(), throttle: throttle.New(clock), log: audit.New(db, clock)}
 }
 
-// Limiting returns a copy of o that counts failed logins in t and delays them to a multiple of
+// Limiting returns a copy of o that counts failed logins in t and delays each to a multiple of
 // failureTime.
 func (o *Service) Limiting(t *throttle.Throttle, failureTime time.Duration) *Service {
 	limits := *o
@@ -49,9 +50,9 @@ func (o *Service) Limiting(t *throttle.Throttle, failureTime time.Duration) *Ser
 	return &limits
 }
 
-// Showing returns a copy of o that calls show with each password that Create or
-// SetPassword sets, given or generated, once, before the change is committed. If show
-// returns an error, nothing is changed.
+// Showing returns a copy of o that calls show once with each password that Create or SetPassword
+// sets, given or generated, before the change is committed. If show returns an error, nothing is
+// changed.
 func (o *Service) Showing(show func(name, password string) error) *Service {
 	shows := *o
 	shows.show = show
@@ -65,14 +66,14 @@ func (o *Service) showing(name, password string) *showonce.Showing {
 	return &showonce.Showing{Show: func() error { return o.show(name, password) }}
 }
 
-// Create makes an operator and answers its password: the one given, or where
-// that is "" a generated one, which is not to be had again.
+// Create creates an operator and returns its password: the given one, or a generated one if that is
+// "". The password cannot be read later.
 func (o *Service) Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error) {
 	if err := validate.Name(name); err != nil {
 		return "", err
 	}
-	if slices.Contains(notOperators, name) {
-		return "", fault.Invalid("name", "unique", "the audit calls somebody else %q", name)
+	if slices.Contains(reservedNames, name) {
+		return "", fault.Invalid("name", "unique", "the name %q is reserved", name)
 	}
 	if err := checkRole(role); err != nil {
 		return "", err
@@ -94,7 +95,7 @@ func (o *Service) Create(ctx context.Context, name string, role models.Role, pas
 		return shown.Now()
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return "", fault.Invalid("name", "unique", "there is an operator named %q already", name)
+		return "", fault.Invalid("name", "unique", "an operator named %q already exists", name)
 	}
 	if err != nil {
 		return "", fmt.Errorf("creating operator: %w", shown.Explain(err))
@@ -102,8 +103,8 @@ func (o *Service) Create(ctx context.Context, name string, role models.Role, pas
 	return password, nil
 }
 
-// notOperators are names that the audit has for others.
-var notOperators = []string{audit.AppServer.Name, audit.CommandLine.Name}
+// reservedNames are names that the audit uses for other actors.
+var reservedNames = []string{audit.AppServer.Name, audit.CommandLine.Name}
 
 func checkRole(role models.Role) error {
 	if role != models.RoleAdmin && role != models.RoleViewer {
@@ -116,15 +117,14 @@ func errNoOperator(name string) error {
 	return fault.Invalid("name", "exists", "there is no operator named %q", name)
 }
 
-// audit writes down in tx what by did to an operator.
+// audit records in tx what by did to an operator.
 func (o *Service) audit(tx *gorm.DB, by models.Actor, action, name, detail string) error {
 	return audit.Write(tx, models.AuditEntry{
 		At: models.TimeOf(o.clock()), Actor: by.Name, Action: action, Target: name, Detail: detail, Address: by.Address,
 	})
 }
 
-// wrap names the operation that an error without words for callers came
-// from.
+// wrap adds the operation to an error that is not meant for callers.
 func wrap(err error, operation string) error {
 	var refusal *fault.Error
 	if err == nil || errors.As(err, &refusal) {
@@ -133,21 +133,21 @@ func wrap(err error, operation string) error {
 	return fmt.Errorf("%s: %w", operation, err)
 }
 
-// SetPassword gives an operator another password, generated where it is "", and
-// answers it. Its sessions end. Errors: INVALID_ARGUMENT for an unknown name, and
-// for oneself (rule own_password): whoever finds a session open must not get the
-// account with it, so the own password is changed by ChangePassword alone.
+// SetPassword sets an operator's password, or generates one if it is "", and returns it. The
+// operator's sessions end. Returns INVALID_ARGUMENT for an unknown name and for oneself (rule
+// own_password): an open session must not be enough to take over its account, so operators change
+// their own password only by ChangePassword.
 func (o *Service) SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error) {
 	if name == by.Name {
-		return "", fault.Invalid("operator", "own_password", "the own password is changed with the present one")
+		return "", fault.Invalid("operator", "own_password", "your own password can only be changed with the current one")
 	}
 	_, password, err := o.setPassword(ctx, name, password, 0, by)
 	return password, err
 }
 
-// setPassword is SetPassword for any operator, whom it also returns as it is then. The session
-// keep, an operator_sessions.id or 0, goes on.
-func (o *Service) setPassword(ctx context.Context, name, password string, keep int64, by models.Actor) (*models.Operator, string, error) {
+// setPassword is SetPassword for any operator. It also returns the operator after the change. The
+// session spared, an operator_sessions.id or 0, does not end.
+func (o *Service) setPassword(ctx context.Context, name, password string, spared int64, by models.Actor) (*models.Operator, string, error) {
 	operator, err := o.ByName(ctx, name)
 	if err != nil {
 		return nil, "", err
@@ -164,7 +164,7 @@ func (o *Service) setPassword(ctx context.Context, name, password string, keep i
 		if err := tx.Model(operator).Update("password_hash", hash).Error; err != nil {
 			return err
 		}
-		ended := tx.Where("operator_id = ? AND id <> ?", operator.ID, keep).Delete(&models.OperatorSession{})
+		ended := tx.Where("operator_id = ? AND id <> ?", operator.ID, spared).Delete(&models.OperatorSession{})
 		if ended.Error != nil {
 			return ended.Error
 		}
@@ -179,7 +179,7 @@ func (o *Service) setPassword(ctx context.Context, name, password string, keep i
 	return operator, password, nil
 }
 
-// prepare checks a password, or makes one where it is "", and hashes it.
+// prepare checks a password, or generates one if it is "", and hashes it.
 func (o *Service) prepare(ctx context.Context, password string) (plain, hash string, err error) {
 	if password == "" {
 		password = newPassword()
@@ -193,7 +193,7 @@ func (o *Service) prepare(ctx context.Context, password string) (plain, hash str
 	return password, hash, nil
 }
 
-// List answers all operators by name.
+// List returns all operators by name.
 func (o *Service) List(ctx context.Context) ([]*models.Operator, error) {
 	var list []*models.Operator
 	if err := o.db.Read(ctx).Order("name").Find(&list).Error; err != nil {
@@ -202,10 +202,10 @@ func (o *Service) List(ctx context.Context) ([]*models.Operator, error) {
 	return list, nil
 }
 
-// ByName answers the operator of exactly that name, nil where there is none.
+// ByName returns the operator with exactly that name, or nil if there is none.
 func (o *Service) ByName(ctx context.Context, name string) (*models.Operator, error) {
 	if validate.NameForm(name) != nil {
-		return nil, nil // no operator can have it
+		return nil, nil // no operator can have such a name
 	}
 	operator := &models.Operator{}
 	err := o.db.Read(ctx).Where("name = ?", name).Take(operator).Error
@@ -218,7 +218,7 @@ func (o *Service) ByName(ctx context.Context, name string) (*models.Operator, er
 	return operator, nil
 }
 
-// Any says whether there is an operator at all.
+// Any reports whether there is any operator.
 func (o *Service) Any(ctx context.Context) (bool, error) {
 	var found []int64
 	if err := o.db.Read(ctx).Model(&models.Operator{}).Limit(1).Pluck("id", &found).Error; err != nil {

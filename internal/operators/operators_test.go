@@ -15,10 +15,10 @@ import (
 
 var epoch = time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC)
 
-// shell is who acts in tests.
+// shell is the actor in tests.
 var shell = models.Actor{Name: "shell", Address: "192.0.2.9"}
 
-// tick is a clock that stands until it is moved.
+// tick is a clock that only advances when the test sets it.
 type tick struct{ now time.Time }
 
 func (c *tick) read() time.Time { return c.now }
@@ -28,7 +28,7 @@ func newOperators(db *database.DB) (*Service, *tick) {
 	return New(db, clock.read), clock
 }
 
-// mustCreate makes an operator whose password is "tidy harbour".
+// mustCreate creates an operator whose password is "tidy harbour".
 func mustCreate(t *testing.T, o *Service, name string, role models.Role) {
 	t.Helper()
 	if _, err := o.Create(context.Background(), name, role, "tidy harbour", shell); err != nil {
@@ -36,7 +36,7 @@ func mustCreate(t *testing.T, o *Service, name string, role models.Role) {
 	}
 }
 
-// audited answers "actor action target: detail" of each audit entry, oldest first.
+// audited returns "actor action target: detail" of each audit entry, oldest first.
 func audited(t *testing.T, o *Service) []string {
 	t.Helper()
 	var entries []models.AuditEntry
@@ -53,7 +53,7 @@ func audited(t *testing.T, o *Service) []string {
 	return lines
 }
 
-func TestOperatorCreate(t *testing.T) {
+func TestCreate(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, _ := newOperators(db)
@@ -107,7 +107,7 @@ func TestOperatorCreate(t *testing.T) {
 	})
 }
 
-func TestOperatorByName(t *testing.T) {
+func TestByName(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, _ := newOperators(db)
@@ -137,14 +137,14 @@ func TestSetPassword(t *testing.T) {
 
 		self := models.Actor{Name: "ada", Address: "192.0.2.1"}
 		if _, err := o.SetPassword(ctx, "ada", "another password", self); ruleOf(err) != "own_password" {
-			t.Errorf("the own password, without the present one: %v", err)
+			t.Errorf("one's own password without the current one: %v", err)
 		}
 		if _, err := o.ChangePassword(ctx, ada, session, "tidy harbour", "another password", self); err != nil {
 			t.Fatal(err)
 		}
 		for token, want := range map[string]fault.Code{own: "", other: fault.Unauthenticated, bobs: ""} {
 			if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != want {
-				t.Errorf("session after the change: %v, want %q", err, want)
+				t.Errorf("a session after the change: %v, want %q", err, want)
 			}
 		}
 		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "tidy harbour", Address: "192.0.2.1"}); fault.CodeOf(err) != fault.Unauthenticated {
@@ -159,7 +159,7 @@ func TestSetPassword(t *testing.T) {
 			t.Errorf("generated %q, %v", generated, err)
 		}
 		if _, _, err := o.ByToken(ctx, own); fault.CodeOf(err) != fault.Unauthenticated {
-			t.Errorf("with no session to keep: %v", err)
+			t.Errorf("the session after SetPassword: %v", err)
 		}
 		for _, bad := range [][2]string{{"nobody", "tidy harbour"}, {"ada", "short"}} {
 			if _, err := o.SetPassword(ctx, bad[0], bad[1], shell); fault.CodeOf(err) != fault.InvalidArgument {

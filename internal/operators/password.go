@@ -24,8 +24,8 @@ const (
 	MaxPasswordLength = 256
 )
 
-// The cost of a hash: one of the settings that OWASP recommends for argon2id,
-// the one with little memory, because the whole service shall idle in 60 MB.
+// The cost of a hash: the setting with the least memory of those that OWASP recommends for
+// argon2id, because the whole service must need no more than 60 MB when idle.
 const (
 	argonMemoryKiB = 19 * 1024
 	argonTime      = 2
@@ -35,7 +35,8 @@ const (
 )
 
 // CheckPassword refuses a new password that is too short, too long to have been typed, not UTF-8,
-// a common one, or one with control characters, which forms and terminals drop or act on. Its characters are counted in the form that is hashed; see canonical.
+// or common, or that has control characters, which forms and terminals drop or act on. The
+// characters are counted in the form that is hashed; see canonical.
 func CheckPassword(password string) error {
 	switch n := utf8.RuneCountInString(canonical(password)); {
 	case !utf8.ValidString(password):
@@ -52,21 +53,21 @@ func CheckPassword(password string) error {
 	return nil
 }
 
-// canonical returns the form in which a password is hashed: NFC, because keyboards
-// differ in how they compose an accented letter, and without the byte order mark that
-// some editors put in front of a file.
+// canonical returns the form in which a password is hashed. It is NFC, because keyboards differ in
+// how they compose an accented letter. It has no leading byte order mark, which some editors write
+// to a file.
 func canonical(password string) string {
 	return norm.NFC.String(strings.TrimPrefix(password, "\ufeff"))
 }
 
-// maxTypedLength is how many characters a valid password can have before it is in NFC,
-// where one character replaces up to four.
+// maxTypedLength is the maximum number of characters of a valid password before NFC, in which one
+// character replaces up to four.
 const maxTypedLength = 4 * MaxPasswordLength
 
-// typedForms returns the forms of a typed password that may have been hashed: the
-// canonical one, and those that hashes made by earlier releases may have, exactly as
-// typed and decomposed. How many there are depends on the text alone, so the time of a
-// login does not tell whether the account exists. For most passwords all are the same.
+// typedForms returns the forms of a typed password that may have been hashed. They are the
+// canonical one and those that earlier releases may have hashed: exactly as typed, and decomposed.
+// Their number depends only on the text, so the time of a login does not reveal whether the account
+// exists. For most passwords all forms are equal.
 func typedForms(typed string) []string {
 	typed = validate.Clip(typed, maxTypedLength+1)
 	forms := []string{canonical(typed)}
@@ -78,29 +79,29 @@ func typedForms(typed string) []string {
 	return forms
 }
 
-// newPassword answers a password of 100 random bits in letters and digits that
-// are easily told apart.
+// newPassword returns a password of 100 random bits, in letters and digits that are easy to tell
+// apart.
 func newPassword() string {
 	const group = 5
 	text := strings.ToLower(rand.Text()[:4*group])
 	return strings.Join([]string{text[:group], text[group : 2*group], text[2*group : 3*group], text[3*group:]}, "-")
 }
 
-// hasher computes password hashes in three lanes that do not wait for each other: for operators
-// and browsers that have logged in before, for other logins with the name of an operator, and
-// for logins with any other name. Each lane computes one hash at a time, so that a hundred logins
-// wait instead of taking two gigabytes.
-type hasher struct{ known, strangers, nobody lane }
+// hasher computes password hashes in three lanes that do not wait for each other: for operators and
+// browsers that have logged in before, for other logins with the name of an operator, and for
+// logins with an unknown name. Each lane computes one hash at a time, so that a hundred logins wait
+// instead of taking two gigabytes.
+type hasher struct{ known, strangers, unknown lane }
 
-// lane has a slot for each hash that may be computed at the same moment.
+// lane has a slot for each hash that may be computed concurrently.
 type lane chan struct{}
 
 func newHasher() *hasher {
-	return &hasher{known: make(lane, 1), strangers: make(lane, 1), nobody: make(lane, 1)}
+	return &hasher{known: make(lane, 1), strangers: make(lane, 1), unknown: make(lane, 1)}
 }
 
-// hash returns password's argon2id hash in PHC form. It fails only if ctx ends before
-// a slot is free.
+// hash returns password's argon2id hash in PHC form. It returns an error only if ctx ends before a
+// slot is free.
 func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	phc := newPHC()
 	rand.Read(phc.salt)
@@ -111,7 +112,7 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 	return phc.String(), nil
 }
 
-// verify reports whether one of password's typedForms has that hash.
+// verify reports whether encoded is the hash of one of password's typedForms.
 func (h *hasher) verify(ctx context.Context, in lane, password, encoded string) (bool, error) {
 	phc, err := parsePHC(encoded)
 	if err != nil {
@@ -129,10 +130,10 @@ func (h *hasher) verify(ctx context.Context, in lane, password, encoded string) 
 	return false, nil
 }
 
-// verifyNothing takes the time of verify with a wrong password, for a name that no operator has.
+// verifyNothing takes as long as verify with a wrong password. It is used for unknown names.
 func (h *hasher) verifyNothing(ctx context.Context, password string) error {
 	for _, form := range typedForms(password) {
-		if _, err := h.nobody.derive(ctx, form, newPHC(), argonKeyBytes); err != nil {
+		if _, err := h.unknown.derive(ctx, form, newPHC(), argonKeyBytes); err != nil {
 			return err
 		}
 	}
@@ -149,30 +150,30 @@ func (l lane) derive(ctx context.Context, password string, phc phcHash, keyBytes
 	return argon2.IDKey([]byte(password), phc.salt, phc.time, phc.memory, phc.threads, uint32(keyBytes)), nil
 }
 
-// phcHash is a hash with all that is needed to compute it again, so that the
-// cost can be raised later without making old passwords unusable.
+// phcHash is a hash with all parameters that are needed to compute it again. So the cost can be
+// raised later without invalidating old passwords.
 type phcHash struct {
 	memory, time uint32
 	threads      uint8
 	salt, key    []byte
 }
 
-// newPHC returns a hash of today's cost, without salt and key.
+// newPHC returns a hash with the current cost, without salt and key.
 func newPHC() phcHash {
 	return phcHash{memory: argonMemoryKiB, time: argonTime, threads: argonThreads, salt: make([]byte, argonSaltBytes)}
 }
 
-// phcFormat is the part of the string form in front of salt and key.
+// phcFormat is the part of the PHC form before salt and key.
 const phcFormat = "$argon2id$v=%d$m=%d,t=%d,p=%d$"
 
-// String is the PHC string form.
+// String returns the PHC form.
 func (p phcHash) String() string {
 	return fmt.Sprintf(phcFormat, argon2.Version, p.memory, p.time, p.threads) +
 		base64.RawStdEncoding.EncodeToString(p.salt) + "$" + base64.RawStdEncoding.EncodeToString(p.key)
 }
 
-// parsePHC returns the hash that String writes as encoded. It refuses any other spelling. Its errors
-// hold no part of the hash.
+// parsePHC returns the hash whose String is encoded. It refuses any other spelling. Its errors
+// contain no part of the hash.
 func parsePHC(encoded string) (phcHash, error) {
 	var p phcHash
 	var version int
@@ -191,9 +192,9 @@ func parsePHC(encoded string) (phcHash, error) {
 	if p.key, err = base64.RawStdEncoding.DecodeString(parts[5]); err != nil || len(p.key) == 0 {
 		return p, fmt.Errorf("reading password hash: no key")
 	}
-	// Sscanf skips leading zeros, and the decoding skips line breaks.
+	// Sscanf accepts leading zeros, and the decoding skips line breaks.
 	if p.String() != encoded {
-		return p, fmt.Errorf("reading password hash: not in its one spelling")
+		return p, fmt.Errorf("reading password hash: not in canonical form")
 	}
 	return p, nil
 }

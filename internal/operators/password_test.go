@@ -34,8 +34,8 @@ func TestHasher(t *testing.T) {
 	}
 }
 
-// TestHasher_ComparesInNFC: the same password typed on another keyboard, or written to a
-// file by an editor that begins it with a byte order mark.
+// TestHasher_ComparesInNFC checks that a password matches if it is typed on another keyboard, or is
+// read from a file that begins with a byte order mark.
 func TestHasher_ComparesInNFC(t *testing.T) {
 	const composed, decomposed = "mot de passé à gré", "mot de passe\u0301 a\u0300 gre\u0301"
 	const mixed = "mot de passé a\u0300 gré"
@@ -65,7 +65,8 @@ func TestHasher_ComparesInNFC(t *testing.T) {
 	}
 }
 
-// TestHasher_AcceptsEarlierHashes: earlier releases hashed a password as it was typed.
+// TestHasher_AcceptsEarlierHashes checks the hashes of earlier releases, which hashed a password as
+// it was typed.
 func TestHasher_AcceptsEarlierHashes(t *testing.T) {
 	const composed, decomposed, mixed = "passé é passé", "passe\u0301 e\u0301 passe\u0301", "passé e\u0301 passé"
 	ctx := context.Background()
@@ -99,11 +100,11 @@ func TestTypedForms(t *testing.T) {
 		}
 	}
 	if got := typedForms(strings.Repeat("é", 1<<20)); len(got[0]) > 10*maxTypedLength {
-		t.Errorf("%d bytes of a mebibyte are hashed", len(got[0]))
+		t.Errorf("%d bytes of 1 MiB are hashed", len(got[0]))
 	}
 }
 
-func TestHasherKeepsReadingOtherCosts(t *testing.T) {
+func TestHasher_AcceptsOtherCosts(t *testing.T) {
 	ctx := context.Background()
 	h := newHasher()
 	old := phcHash{memory: 64, time: 1, threads: 2, salt: []byte("saltsalt")}
@@ -117,11 +118,11 @@ func TestHasherKeepsReadingOtherCosts(t *testing.T) {
 	}
 }
 
-func TestHasherRefusesBrokenHashes(t *testing.T) {
+func TestHasher_RefusesBrokenHashes(t *testing.T) {
 	for _, encoded := range []string{
 		"x", "$argon2id$", "$argon2i$v=19$m=64,t=1,p=1$c2FsdA$a2V5", "$argon2id$v=18$m=64,t=1,p=1$c2FsdA$a2V5",
 		"$argon2id$v=19$m=64,t=1,p=1$!$a2V5", "$argon2id$v=19$m=64,t=1,p=1$c2FsdA$",
-		// Other spellings of a good one: line breaks, bits left over, signs and zeros in numbers.
+		// Other spellings of a valid hash: line breaks, excess bits, signs and zeros in numbers.
 		"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHQ$a2V5\n", "$argon2id$v=19$m=64,t=1,p=1$c2Fs\r\ndHNhbHQ$a2V5",
 		"$argon2id$v=19$m=64,t=1,p=1$c2FsdHNhbHR$a2V5", "$argon2id$v=19$m=+64,t=1,p=1$c2FsdHNhbHQ$a2V5", "$argon2id$v=19$m=064,t=1,p=1$c2FsdHNhbHQ$a2V5",
 	} {
@@ -132,7 +133,7 @@ func TestHasherRefusesBrokenHashes(t *testing.T) {
 	}
 }
 
-func TestHasherWaitsItsTurn(t *testing.T) {
+func TestHasher_WaitsForASlot(t *testing.T) {
 	h := newHasher()
 	h.known <- struct{}{}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -160,7 +161,7 @@ func TestCheckPassword(t *testing.T) {
 		"\ufeff":                   "min",
 		"Password1234":             "common",
 		"\ufeff1qaz2wsx3edc":       "common",
-		// Counted as they are stored.
+		// Characters are counted in the form that is stored.
 		strings.Repeat("e\u0301", 11):    "min",
 		strings.Repeat("e\u0301acu", 64): "",
 	} {

@@ -18,29 +18,29 @@ import (
 )
 
 const (
-	// SessionIdle ends a session that was not used for so long.
+	// SessionIdle is how long an unused session lasts.
 	SessionIdle = 12 * time.Hour
-	// SessionLifetime ends a session so long after its login, used or not.
+	// SessionLifetime is how long a session lasts after its login, used or not.
 	SessionLifetime = 7 * 24 * time.Hour
-	// touchInterval keeps a page from costing a write.
+	// touchInterval limits how often the use of a session is written.
 	touchInterval = time.Minute
 )
 
-// sessionTokenBytes is the entropy of a session's token; guessing is out of the
-// question, so its plain SHA-256 may stand in the database.
+// sessionTokenBytes is the size of a session's random token. It is too large to be guessed, so the
+// database may store the token's plain SHA-256.
 const sessionTokenBytes = 32
 
-// The columns of a session, in characters.
+// The lengths of a session's columns, in characters.
 const (
 	addressLength   = 64
 	userAgentLength = 255
 )
 
-// errPasswordChanged: another request gave the operator a new password while
-// this login compared the old one.
+// errPasswordChanged means that another request changed the operator's password while this login
+// compared the old one.
 var errPasswordChanged = errors.New("password changed")
 
-// errSessionEnded is for a token without a live session.
+// errSessionEnded is returned for a token without an open session.
 var errSessionEnded = fault.New(fault.Unauthenticated, "the session has ended")
 
 // begin writes the session and its audit entry.
@@ -50,8 +50,8 @@ func (o *Service) begin(ctx context.Context, operator *models.Operator, address,
 	token := base64.RawURLEncoding.EncodeToString(raw)
 	now := models.TimeOf(o.clock())
 	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
-		// Holds the operator's row until the commit, so that a change of password
-		// either sees this session and ends it, or is seen here.
+		// The update locks the operator's row until the commit. So a concurrent change of the
+		// password either sees this session and ends it, or this login sees the change.
 		same := tx.Model(&models.Operator{}).Where("id = ? AND password_hash = ?", operator.ID, operator.PasswordHash).
 			Update("password_hash", operator.PasswordHash)
 		if same.Error != nil {
@@ -79,8 +79,8 @@ func (o *Service) begin(ctx context.Context, operator *models.Operator, address,
 	return token, nil
 }
 
-// ByToken answers the session that has the token, and whose it is, and counts as
-// its use. A token that is unknown, or whose session has ended, is UNAUTHENTICATED.
+// ByToken returns the session with that token and its operator, and counts as a use of the session.
+// Returns UNAUTHENTICATED if the token is unknown or its session has ended.
 func (o *Service) ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
 	session, operator, err := o.Peek(ctx, token)
 	if err != nil {
@@ -92,8 +92,8 @@ func (o *Service) ByToken(ctx context.Context, token string) (*models.OperatorSe
 	return session, operator, nil
 }
 
-// Peek is ByToken for what a page asks by itself: it does not count as use, so a
-// page that is left open keeps no session from ending.
+// Peek is ByToken for requests that a page sends on its own. It does not count as a use, so a page
+// that is left open does not keep its session alive.
 func (o *Service) Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error) {
 	session := &models.OperatorSession{}
 	err := o.db.Read(ctx).Where("token_hash = ?", hashToken(token)).Take(session).Error
@@ -117,12 +117,12 @@ func (o *Service) Peek(ctx context.Context, token string) (*models.OperatorSessi
 	return session, operator, nil
 }
 
-// live says whether a session has not ended by time.
+// live reports whether a session has not expired.
 func live(session *models.OperatorSession, now models.Time) bool {
 	return now < session.LastSeenAt.Add(SessionIdle) && now < session.CreatedAt.Add(SessionLifetime)
 }
 
-// touch notes that the session is in use, at most once in touchInterval.
+// touch records that the session is in use, at most once every touchInterval.
 func (o *Service) touch(ctx context.Context, session *models.OperatorSession, now models.Time) error {
 	if now < session.LastSeenAt.Add(touchInterval) {
 		return nil
@@ -138,14 +138,13 @@ func (o *Service) touch(ctx context.Context, session *models.OperatorSession, no
 	return nil
 }
 
-// Logout ends the session that by's browser is in; it is no error when it has
-// ended already.
+// Logout ends the session of by's browser. It returns no error if that has already ended.
 func (o *Service) Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error {
 	_, err := o.end(ctx, session.OperatorID, session.ID, audit.ActionLogout, by)
 	return err
 }
 
-// ListSessions answers the operator's sessions that have not ended, newest first.
+// ListSessions returns the operator's open sessions, newest first.
 func (o *Service) ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error) {
 	now := models.TimeOf(o.clock())
 	var list []*models.OperatorSession
@@ -158,16 +157,16 @@ func (o *Service) ListSessions(ctx context.Context, operatorID int64) ([]*models
 	return list, nil
 }
 
-// EndSession ends a session of the operator and says whether there was one.
+// EndSession ends a session of the operator and reports whether it was open.
 func (o *Service) EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error) {
 	return o.end(ctx, operatorID, sessionID, audit.ActionSessionEnd, by)
 }
 
-// EndSessions ends all sessions of the operator but keep, an operator_sessions.id
-// or 0, and answers how many.
-func (o *Service) EndSessions(ctx context.Context, operatorID, keep int64, by models.Actor) (ended int, err error) {
+// EndSessions ends all sessions of the operator except spared, an operator_sessions.id or 0, and
+// returns their number.
+func (o *Service) EndSessions(ctx context.Context, operatorID, spared int64, by models.Actor) (ended int, err error) {
 	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
-		gone := tx.Where("operator_id = ? AND id <> ?", operatorID, keep).Delete(&models.OperatorSession{})
+		gone := tx.Where("operator_id = ? AND id <> ?", operatorID, spared).Delete(&models.OperatorSession{})
 		ended = int(gone.RowsAffected)
 		if gone.Error != nil || ended == 0 {
 			return gone.Error

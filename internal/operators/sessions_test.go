@@ -51,7 +51,7 @@ func TestLogin(t *testing.T) {
 			t.Fatalf("ByToken = %+v, %+v, %v", session, who, err)
 		}
 		if strings.Contains(string(session.TokenHash), token) {
-			t.Error("the database holds the token")
+			t.Error("the database has the token in clear")
 		}
 		if session.CreatedAt != models.TimeOf(clock.now) {
 			t.Errorf("created at %v", session.CreatedAt)
@@ -77,7 +77,7 @@ func TestLogin(t *testing.T) {
 	})
 }
 
-func TestLoginIsThrottled(t *testing.T) {
+func TestLogin_DelayAfterFailures(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, clock := newOperators(db)
@@ -103,12 +103,12 @@ func TestLoginIsThrottled(t *testing.T) {
 			t.Errorf("the right password after the delay: %v", err)
 		}
 		if _, err := o.Login(ctx, LoginRequest{Name: "ada", Password: "wrong password", Address: "192.0.2.1"}); fault.CodeOf(err) != fault.Unauthenticated {
-			t.Errorf("a right password does not begin anew: %v", err)
+			t.Errorf("a right password does not reset the count: %v", err)
 		}
 	})
 }
 
-func TestLoginsAtOnceAreNoWayAroundTheThrottle(t *testing.T) {
+func TestLogin_DelayCountsConcurrentAttempts(t *testing.T) {
 	db := testenv.Open(t, testenv.SQLiteURL(t))
 	o, _ := newOperators(db)
 	mustCreate(t, o, "ada", models.RoleAdmin)
@@ -127,7 +127,7 @@ func TestLoginsAtOnceAreNoWayAroundTheThrottle(t *testing.T) {
 		if code == fault.Unauthenticated {
 			compared++
 		} else if code != fault.RateLimited {
-			t.Errorf("code %s", code)
+			t.Errorf("unexpected code %s", code)
 		}
 	}
 	if compared != accountRule.Free {
@@ -135,7 +135,7 @@ func TestLoginsAtOnceAreNoWayAroundTheThrottle(t *testing.T) {
 	}
 }
 
-func TestSessionsEndByTime(t *testing.T) {
+func TestSessions_Expire(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, clock := newOperators(db)
@@ -143,7 +143,7 @@ func TestSessionsEndByTime(t *testing.T) {
 		idle, operator := mustLogin(t, o, "ada")
 		used, _ := mustLogin(t, o, "ada")
 
-		// Used every 11 hours a session lives until its seventh day ends.
+		// A session that is used every 11 hours lasts until the end of its seventh day.
 		step := 11 * time.Hour
 		for since := step; since < SessionLifetime; since += step {
 			clock.now = epoch.Add(since)
@@ -171,7 +171,7 @@ func TestSessionsEndByTime(t *testing.T) {
 	})
 }
 
-func TestPeekIsNoUse(t *testing.T) {
+func TestPeek_IsNotAUse(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, clock := newOperators(db)
@@ -186,12 +186,12 @@ func TestPeekIsNoUse(t *testing.T) {
 		}
 		clock.now = epoch.Add(SessionIdle)
 		if _, _, err := o.Peek(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
-			t.Errorf("a session that was only peeked at lives on: %v", err)
+			t.Errorf("a session that was only peeked at is still valid: %v", err)
 		}
 	})
 }
 
-func TestSessionIdleIsExact(t *testing.T) {
+func TestSessionIdle_IsExact(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, clock := newOperators(db)
@@ -221,7 +221,7 @@ func TestSessionIdleIsExact(t *testing.T) {
 	})
 }
 
-func TestSessionsAreEnded(t *testing.T) {
+func TestLogout_EndSession(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, _ := newOperators(db)
@@ -239,7 +239,7 @@ func TestSessionsAreEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := o.Logout(ctx, session, models.Actor{Name: "ada"}); err != nil {
-			t.Errorf("logging out twice: %v", err)
+			t.Errorf("logging out again: %v", err)
 		}
 		if _, _, err := o.ByToken(ctx, first); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("after the logout: %v", err)
@@ -255,7 +255,7 @@ func TestSessionsAreEnded(t *testing.T) {
 			t.Errorf("EndSession = %v, %v", ended, err)
 		}
 		if _, _, err := o.ByToken(ctx, second); fault.CodeOf(err) != fault.Unauthenticated {
-			t.Errorf("after its end: %v", err)
+			t.Errorf("after EndSession: %v", err)
 		}
 		got := audited(t, o)
 		want := []string{"ada operator.logout ada: ", "shell operator.end_session ada: "}

@@ -13,7 +13,7 @@ func TestCursor(t *testing.T) {
 	for _, key := range []Key{{}, {At: 1_790_000_000_123, ID: 42}, {At: -5, ID: 1 << 62}} {
 		cursor := users.Cursor(key)
 		if got, err := users.cursors().decode(cursor); err != nil || got != key {
-			t.Errorf("%+v came back as %+v, %v", key, got, err)
+			t.Errorf("%+v decoded as %+v, %v", key, got, err)
 		}
 		for name, other := range map[string]struct {
 			order  Order
@@ -36,8 +36,8 @@ func TestCursor(t *testing.T) {
 	}
 }
 
-// TestCursor_HidesKeys: rows that follow each other in the table have cursors of which no
-// part tells it.
+// TestCursor_HidesKeys checks that the cursors of two consecutive rows have no recognizable part in
+// common.
 func TestCursor_HidesKeys(t *testing.T) {
 	order := Order{List: "friends", Owner: 7, Secret: opaque.Secret{1}}
 	one, next := order.Cursor(Key{At: 1_790_000_000_123, ID: 1000}), order.Cursor(Key{At: 1_790_000_000_123, ID: 1001})
@@ -52,7 +52,7 @@ func TestCursor_HidesKeys(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever is accepted is exactly what a cursor is.
+// FuzzDecode checks that every accepted text is the exact encoding of its key.
 func FuzzDecode(f *testing.F) {
 	users := Order{List: "users", Owner: 1, Secret: opaque.Secret{1}}
 	f.Add("")
@@ -60,7 +60,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(users.Cursor(Key{At: 3, ID: 4}))
 	f.Fuzz(func(t *testing.T, cursor string) {
 		if key, err := users.cursors().decode(cursor); err == nil && users.Cursor(key) != cursor {
-			t.Errorf("%q is accepted as %+v, which is %q", cursor, key, users.Cursor(key))
+			t.Errorf("%q is accepted as %+v, whose cursor is %q", cursor, key, users.Cursor(key))
 		}
 	})
 }

@@ -1,5 +1,7 @@
-// Package page is how lists are cut into pages: by keyset, never by offset, so
-// that a page costs the same wherever it is and rows that come and go move none.
+// Package page cuts lists into pages by keyset, never by offset.
+//
+// So a page costs the same at any depth, and rows that are inserted or deleted do not move others
+// to another page.
 package page
 
 import (
@@ -14,45 +16,45 @@ import (
 	"rollcall/internal/opaque"
 )
 
-// Request is which page of a list somebody wants.
+// Request is the page of a list that a caller requests.
 type Request struct {
-	// First is the size of the page; it has been checked.
+	// First is the size of the page. The caller has validated it.
 	First int
-	// After is the cursor behind which the page begins; nil: from the start.
+	// After is the cursor behind which the page begins, or nil for the first page.
 	After *string
-	// Profiles says that of the users in the list models.ProfileColumns suffice. A
-	// list may leave the rest of their rows unread then.
+	// Profiles means that the caller needs only models.ProfileColumns of the users in the list. The
+	// list may then leave the other columns unread.
 	Profiles bool
 }
 
-// Order says how a list is ordered: by a moment and then by a numeric key, both
-// descending, which an index with these columns at its end has ready. The query
-// should name that index (database.DB.Using), or its deep pages may cost more.
+// Order is the order of a list: by a time and then by a numeric key, both descending. An index that
+// ends with these columns provides it. The query should name that index (database.DB.Using),
+// because otherwise deep pages may cost more.
 type Order struct {
-	// List names the list in its cursors, and Owner whose it is.
+	// List is the name of the list in its cursors, and Owner the ID of its owner.
 	List  string
 	Owner int64
 	// Secret encrypts the cursors. It may be zero for lists that only operators read.
 	Secret opaque.Secret
-	// At and ID are the columns.
+	// At and ID are the names of the columns.
 	At, ID string
 }
 
 // Connection is one page, in the form of Relay's cursor connections
 // (https://relay.dev/graphql/connections.htm).
 type Connection[T any] struct {
-	// cursors returns the cursors of the list, which are made when the first is asked for: for most
-	// pages that is never.
+	// cursors returns the cursors of the list. They are created on first use, because most pages
+	// need none.
 	cursors func() cursors
 	items   []T
-	// keys say where each of the items stands in the order.
+	// keys are the positions of the items in the order.
 	keys []Key
-	// before and behind say whether the list has more on these sides.
+	// before and behind report whether the list has more items on these sides.
 	before, behind bool
 	total          Total
 }
 
-// Total answers how many items a whole list has.
+// Total returns the number of items in a whole list.
 type Total func(ctx context.Context) (int, error)
 
 // Edge is an item with its cursor.
@@ -65,7 +67,7 @@ type Edge[T any] struct {
 // Cursor returns the item's cursor.
 func (e *Edge[T]) Cursor() string { return e.cursors().encode(e.key) }
 
-// Info says where the page lies in its list.
+// Info is the position of a page in its list.
 type Info struct {
 	HasNextPage     bool
 	HasPreviousPage bool
@@ -73,10 +75,10 @@ type Info struct {
 	EndCursor       *string
 }
 
-// Nodes answers the items.
+// Nodes returns the items.
 func (c *Connection[T]) Nodes() []T { return c.items }
 
-// Edges answers the items with their cursors.
+// Edges returns the items with their cursors.
 func (c *Connection[T]) Edges() []*Edge[T] {
 	edges := make([]*Edge[T], len(c.items))
 	all := make([]Edge[T], len(c.items))
@@ -87,7 +89,7 @@ func (c *Connection[T]) Edges() []*Edge[T] {
 	return edges
 }
 
-// PageInfo answers where the page lies.
+// PageInfo returns the position of the page in its list.
 func (c *Connection[T]) PageInfo() *Info {
 	info := &Info{HasNextPage: c.behind, HasPreviousPage: c.before}
 	if n := len(c.items); n > 0 {
@@ -98,13 +100,12 @@ func (c *Connection[T]) PageInfo() *Info {
 	return info
 }
 
-// TotalCount answers how many items the whole list has; it is asked for only
-// where somebody wants to know.
+// TotalCount returns the number of items in the whole list. It runs a query, so it is called only
+// if the caller requests the number.
 func (c *Connection[T]) TotalCount(ctx context.Context) (int, error) { return c.total(ctx) }
 
-// Limit answers query cut down to the page that is asked for, and one row more,
-// which tells whether there is a next page. Errors: INVALID_ARGUMENT for a cursor
-// that is none of this list.
+// Limit returns query restricted to the requested page and one more row, which shows whether there
+// is a next page. Returns INVALID_ARGUMENT for a cursor of another list.
 func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
 	args, err := o.Behind(r)
 	if err != nil {
@@ -116,16 +117,16 @@ func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
 	return query.Order(o.By()).Limit(r.First + 1), nil
 }
 
-// Condition is the condition for what lies behind a cursor; Behind has its
-// arguments. It is not a comparison of pairs, for which MySQL finds no range. The
-// signs are for SQLite, which leaves such terms to the first condition's range; it
-// would otherwise read two, to the end, and sort.
+// Condition returns the SQL condition for the rows behind a cursor; Behind returns its arguments.
+// It does not compare pairs, because MySQL cannot use them for a range. The plus signs keep SQLite
+// from using these terms for the index: it would otherwise read two ranges, to the end, and sort
+// them.
 func (o Order) Condition() string {
 	return fmt.Sprintf("%s <= ? AND (+%s < ? OR +%s = ? AND +%s < ?)", o.At, o.At, o.At, o.ID)
 }
 
-// Behind answers the arguments of Condition, nil where the page begins at the
-// start. Errors: INVALID_ARGUMENT for a cursor that is none of this list.
+// Behind returns the arguments of Condition, or nil for the first page. Returns INVALID_ARGUMENT
+// for a cursor of another list.
 func (o Order) Behind(r Request) ([]any, error) {
 	if r.After == nil {
 		return nil, nil
@@ -137,7 +138,7 @@ func (o Order) Behind(r Request) ([]any, error) {
 	return []any{key.At, key.At, key.At, key.ID}, nil
 }
 
-// By is the order for an ORDER BY.
+// By returns the expressions for ORDER BY.
 func (o Order) By() string { return o.At + " DESC, " + o.ID + " DESC" }
 
 // Cursor returns the cursor of the row at key.
@@ -145,8 +146,8 @@ func (o Order) Cursor(key Key) string { return o.cursors().encode(key) }
 
 func (o Order) cursors() cursors { return cursors{o.Secret.Sealer(o.List, o.Owner)} }
 
-// Of answers the page that rows, read with Limit, make. keys says where each of
-// them stands in the order.
+// Of returns the page that consists of rows, which were read with Limit. keys are their positions
+// in the order.
 func Of[T any](o Order, r Request, rows []T, keys []Key, total Total) *Connection[T] {
 	c := &Connection[T]{cursors: sync.OnceValue(o.cursors), items: rows, keys: keys, before: r.After != nil, total: total}
 	if len(rows) > r.First {

@@ -1,4 +1,4 @@
-// Package vitals tells how this process and its database are.
+// Package vitals reports the state of this process and of its database.
 package vitals
 
 import (
@@ -21,31 +21,31 @@ type Node struct {
 	started models.Time
 }
 
-// New answers the process, which starts now. devices answers how many devices are
-// connected to it, version is its release; clock is time.Now outside tests.
+// New returns the Node of a process that starts now. devices returns the number of devices
+// connected to it, and version is its release. clock is time.Now outside tests.
 func New(db *database.DB, devices func() int, version string, clock func() time.Time) *Node {
 	return &Node{db: db, devices: devices, version: version, clock: clock, started: models.TimeOf(clock())}
 }
 
-// Report is how the process and its database are at one moment.
+// Report is the state of the process and its database at one moment.
 type Report struct {
-	// RoundTrip is how long the database took for the smallest question.
+	// RoundTrip is how long the database took for the smallest query.
 	RoundTrip time.Duration
-	// Schema is where the database's schema stands; a node goes on serving while a
-	// newer one migrates.
+	// Schema is the version of the database's schema. A node keeps serving while a newer one
+	// migrates.
 	Schema  database.Version
 	Dialect database.Dialect
 	Devices int
 	Started models.Time
-	// Version and Go are the releases of this program and of its compiler.
+	// Version is the release of this program, and Go that of its compiler.
 	Version, Go string
-	// Goroutines is how many things are under way at once, and Memory how many bytes
-	// the process has got from the operating system and not given back.
+	// Goroutines is the number of goroutines, and Memory how many bytes the process has from the
+	// operating system.
 	Goroutines int
 	Memory     int
 }
 
-// Report looks. It fails when the database does not answer.
+// Report returns the current state. It returns an error if the database is unreachable.
 func (n *Node) Report(ctx context.Context) (*Report, error) {
 	begun := n.clock()
 	if err := n.db.Read(ctx).Raw("SELECT 1").Scan(new(int)).Error; err != nil {
@@ -63,8 +63,8 @@ func (n *Node) Report(ctx context.Context) (*Report, error) {
 	return r, nil
 }
 
-// running answers the goroutines and the memory, without stopping the program as
-// runtime.ReadMemStats does.
+// running returns the number of goroutines and the memory. Unlike runtime.ReadMemStats it does not
+// stop the program.
 func running() (goroutines, memory int) {
 	samples := []metrics.Sample{
 		{Name: "/sched/goroutines:goroutines"},

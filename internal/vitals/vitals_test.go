@@ -39,7 +39,7 @@ func TestReport(t *testing.T) {
 	})
 }
 
-func TestReportFailsWithoutTheDatabase(t *testing.T) {
+func TestReport_FailsWithoutTheDatabase(t *testing.T) {
 	url := testenv.SQLiteURL(t)
 	db, err := database.Open(context.Background(), url)
 	if err != nil {
