@@ -133,7 +133,7 @@ func (l *Link) sendSome() bool {
 		return false
 	}
 	if err != nil {
-		l.log.Error("telling other nodes through Redis failed, they will be told to look for themselves", "messages", len(messages), "error", err)
+		l.log.Error("sending messages to the other nodes through Redis failed; they will be notified of the loss", "messages", len(messages), "error", err)
 		select {
 		case <-time.After(resendPause):
 		case <-l.ctx.Done():

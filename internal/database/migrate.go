@@ -49,7 +49,7 @@ func (db *DB) CheckNewer(v Version) error {
 	if v.Current <= v.Latest {
 		return nil
 	}
-	return fmt.Errorf("the schema of %s is at version %d, a newer release's: this release knows version %d and none after it", db.name, v.Current, v.Latest)
+	return fmt.Errorf("the schema of %s is at version %d of a newer release; this release knows version %d and older", db.name, v.Current, v.Latest)
 }
 
 // Migrate migrates the schema to this binary's version; see CheckNewer. Nodes that call it at the
@@ -223,7 +223,7 @@ func (db *DB) migrationLock(ctx context.Context, pool *sql.DB) (unlock func(), e
 		}
 	}
 	if err == nil && got.Int64 != 1 {
-		err = errors.New("another node has been migrating for too long")
+		err = errors.New("another node still migrates")
 	}
 	if err != nil {
 		conn.Close()

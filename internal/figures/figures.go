@@ -69,7 +69,7 @@ func (r *Recorder) Run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if err := r.record(ctx); err != nil && ctx.Err() == nil {
-			r.log.Error("recording figures failed, will be tried again", "error", err)
+			r.log.Error("recording figures failed; retrying", "error", err)
 		}
 		select {
 		case <-ticker.C:

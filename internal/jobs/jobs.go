@@ -34,8 +34,8 @@ const (
 	chunk = 10
 )
 
-// ErrStopped ends a job whose node stops. Start returns it while the node stops.
-var ErrStopped = errors.New("the node stops")
+// ErrStopped ends a job whose node stops. Start returns it once Close was called.
+var ErrStopped = errors.New("the node is stopping")
 
 // Progress records, after a chunk, how many users it handled and how many of these it changed. If
 // it returns an error, the job must end with that error.
@@ -114,7 +114,7 @@ func (s *Service) run(ctx context.Context, job *models.Job, work Work) {
 	}
 	if err := s.update(ctx, job.ID, map[string]any{"state": state}); err != nil {
 		// It will be considered interrupted, because it no longer reports.
-		s.log.ErrorContext(ctx, "job ended unnoticed", "job", job.ID, "kind", job.Kind, "state", state, "error", err)
+		s.log.ErrorContext(ctx, "recording the end of a job failed", "job", job.ID, "kind", job.Kind, "state", state, "error", err)
 	}
 }
 
@@ -157,7 +157,7 @@ func (s *Service) beat(ctx context.Context, id int64) (stop func()) {
 				return
 			case <-ticker.C:
 				if err := s.update(ctx, id, map[string]any{}); err != nil {
-					s.log.WarnContext(ctx, "job's heartbeat", "job", id, "error", err)
+					s.log.WarnContext(ctx, "recording that a job is running failed", "job", id, "error", err)
 				}
 			}
 		}

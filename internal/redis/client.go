@@ -34,9 +34,9 @@ const (
 
 // What can be wrong with URLs. None repeats a part of the URL, which may contain a password.
 var (
-	errForm       = errors.New("must read redis://user:password@host:6379/0 or rediss://…")
-	errSkipVerify = errors.New("has skip_verify, which accepts any server; remove it, and name the CA of the server's certificate")
-	errParameter  = errors.New("has a parameter that is none of " + strings.Join(parameters, ", ") + "; TLS is rediss:// instead of redis://")
+	errForm       = errors.New("must have the form redis://user:password@host:6379/0 or rediss://…")
+	errSkipVerify = errors.New("has skip_verify, which accepts any server; remove it and name the CA of the server's certificate")
+	errParameter  = errors.New("has an unknown parameter; allowed are " + strings.Join(parameters, ", ") + "; for TLS write rediss:// instead of redis://")
 )
 
 // parameters are the URL parameters that have an effect. Others, such as tls=true, would be

@@ -164,7 +164,7 @@ func (f *Feed) connect() {
 		if healthy {
 			pause, level = reconnectFirst, slog.LevelWarn
 		}
-		f.log.Log(f.ctx, level, "the link for messages from Redis is lost, will be made anew", "redis", f.client.String(), "error", err)
+		f.log.Log(f.ctx, level, "the connection for messages from Redis is lost; reconnecting", "redis", f.client.String(), "error", err)
 		level = slog.LevelDebug // the same outage continues
 		select {
 		case <-time.After(pause):
@@ -209,7 +209,7 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 		case err := <-lost:
 			return healthy, err
 		case <-f.broken:
-			return healthy, errors.New("what was missed could not be read")
+			return healthy, errors.New("reading what was missed failed")
 		case <-f.ctx.Done():
 			return healthy, f.ctx.Err()
 		}
@@ -330,7 +330,7 @@ func (f *Feed) deliver() {
 				close(a.caught)
 			case a.gap:
 				if err := f.listener.Gap(f.ctx); err != nil {
-					f.log.Warn("reading what was missed from Redis failed, will be tried again", "error", err)
+					f.log.Warn("reading what was missed from Redis failed; retrying", "error", err)
 					signal(f.broken)
 				}
 			default:

@@ -71,8 +71,8 @@ func TestCheckURL_SilentlyPlain(t *testing.T) {
 		"rediss://localhost?skip_verify":                       "skip_verify",
 		"rediss://localhost?skip_verify=false":                 "skip_verify",
 		"redis://localhost?tls=true":                           "rediss://",
-		"redis://localhost?addr=b:6379":                        "none of",
-		"redis://localhost?master_set=main":                    "none of",
+		"redis://localhost?addr=b:6379":                        "has an unknown parameter",
+		"redis://localhost?master_set=main":                    "has an unknown parameter",
 		"redis://localhost/1?protocol=2&client_name=a&tls=yes": "rediss://",
 	} {
 		if err := redis.CheckURL(url); err == nil || !strings.Contains(err.Error(), want) {

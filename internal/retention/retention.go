@@ -57,7 +57,7 @@ func (s *Sweeper) Run(ctx context.Context) {
 	defer ticker.Stop()
 	for {
 		if _, err := s.Sweep(ctx); err != nil && !outage.CallerGone(ctx, err) {
-			s.log.WarnContext(ctx, "old rows are not deleted, will be tried again", "error", err)
+			s.log.WarnContext(ctx, "deleting old rows failed; retrying", "error", err)
 		}
 		select {
 		case <-ctx.Done():

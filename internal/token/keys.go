@@ -370,7 +370,7 @@ type problemLog struct{ warned time.Time } // zero: there is no problem
 func (p *problemLog) report(ctx context.Context, log *slog.Logger, err error, now time.Time) {
 	switch {
 	case err != nil && now.Sub(p.warned) >= warnInterval:
-		log.WarnContext(ctx, "the token keys cannot be read, will be tried again", "error", err)
+		log.WarnContext(ctx, "reading the token keys failed; retrying", "error", err)
 		p.warned = now
 	case err == nil && !p.warned.IsZero():
 		log.InfoContext(ctx, "the token keys can be read again")
