@@ -22,7 +22,7 @@ import (
 // nothing of it is left in the files, and is refused without that key.
 func TestDatabaseKey(t *testing.T) {
 	scrubInterval = 20 * time.Millisecond
-	t.Cleanup(func() { scrubInterval = 5 * time.Second })
+	t.Cleanup(func() { scrubInterval = 0 })
 	url := testenv.SQLiteURL(t)
 	t.Setenv("ROLLCALL_DATABASE_URL", url)
 	path := strings.TrimPrefix(url, "sqlite:")

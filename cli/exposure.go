@@ -3,11 +3,7 @@ package cli
 import (
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
-	"sync/atomic"
-
-	"rollcall/internal/clientaddr"
 )
 
 // carrierNetwork is shared by the customers of a provider (RFC 6598) and not routed on the Internet.
@@ -66,25 +62,4 @@ func warnOfPublicOps(log *slog.Logger, l net.Listener) {
 		log.Warn("metrics and profiles are served without a login on a public address; listen on a private one",
 			"setting", "ROLLCALL_OPS_LISTEN", "address", ip.String())
 	}
-}
-
-// proxyWarning logs once that a header of a proxy is ignored because the proxy is not trusted. All
-// its clients have one address then.
-type proxyWarning struct {
-	addresses *clientaddr.Resolver
-	log       *slog.Logger
-	warned    atomic.Bool
-}
-
-// around returns next with a look at the requests.
-func (p *proxyWarning) around(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !p.warned.Load() {
-			if header, peer := p.addresses.Ignored(r); header != "" && !p.warned.Swap(true) {
-				p.log.Warn("a header of an undeclared proxy is ignored; if the address is that of a proxy of yours, declare it",
-					"header", header, "address", peer, "setting", "ROLLCALL_TRUSTED_PROXIES")
-			}
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -95,7 +95,7 @@ func TestPublicAddresses_AreWarnedOf(t *testing.T) {
 
 // TestUndeclaredProxy_IsWarnedOfOnce sends what a proxy sends that is not declared, several times.
 func TestUndeclaredProxy_IsWarnedOfOnce(t *testing.T) {
-	forwarded := func(n *node, header string) {
+	forwarded := func(n *server, header string) {
 		req, err := http.NewRequest(http.MethodGet, n.base+"/healthz", nil)
 		if err != nil {
 			t.Fatal(err)

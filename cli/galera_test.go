@@ -70,7 +70,7 @@ func TestGalera(t *testing.T) {
 		t.Fatal(err)
 	}
 	redis := testenv.RedisURL(t)
-	nodes := make([]*node, len(members))
+	nodes := make([]*server, len(members))
 	var wg sync.WaitGroup
 	for i, member := range members {
 		wg.Go(func() {

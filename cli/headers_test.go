@@ -94,8 +94,8 @@ func TestHeaders_EveryRoute(t *testing.T) {
 	fill := strings.NewReplacer("{$}", "", "{key}", key, "{id}", "ann", "{operator}", "1", "{job}", "1", "{session}", "1")
 	var targets []string
 	for base, files := range map[string]map[string]*regexp.Regexp{
-		n.base:      {"routes.go": muxPattern, "../console/routes.go": consolePattern},
-		n.opsBase(): {"ops.go": muxPattern},
+		n.base:      {"../node/routes.go": muxPattern, "../console/routes.go": consolePattern},
+		n.opsBase(): {"../node/ops.go": muxPattern},
 	} {
 		for file, pattern := range files {
 			for _, route := range patterns(t, file, pattern) {
@@ -167,7 +167,7 @@ func cookieLine(resp *http.Response) string {
 }
 
 // refusals sends what the handlers refuse, and what opens a stream.
-func (h *headed) refusals(n *node) {
+func (h *headed) refusals(n *server) {
 	json := http.Header{"Content-Type": {"application/json"}}
 	with := func(name, value string) http.Header {
 		header := json.Clone()
@@ -205,7 +205,7 @@ func (h *headed) refusals(n *node) {
 }
 
 // handshake asks for a WebSocket, whose response is not written by net/http.
-func (h *headed) handshake(n *node, origin, version string, want int) {
+func (h *headed) handshake(n *server, origin, version string, want int) {
 	h.t.Helper()
 	address := strings.TrimPrefix(n.base, "http://")
 	conn, err := net.Dial("tcp", address)

@@ -4,28 +4,27 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+
+	"rollcall/node"
 )
 
-// listeners are what a node accepts connections on. Console and ops are nil if they are not set.
-type listeners struct{ public, console, ops net.Listener }
-
 // listen opens all listeners of the settings, or none.
-func (s *serveSettings) listen() (*listeners, error) {
-	l := &listeners{}
+func (s *serveSettings) listen() (*node.Listeners, error) {
+	l := &node.Listeners{}
 	for _, one := range []struct {
 		setting, address string
 		at               *net.Listener
 	}{
-		{"ROLLCALL_LISTEN", s.Listen, &l.public},
-		{"ROLLCALL_CONSOLE_LISTEN", s.ConsoleListen, &l.console},
-		{"ROLLCALL_OPS_LISTEN", s.OpsListen, &l.ops},
+		{"ROLLCALL_LISTEN", s.Listen, &l.Public},
+		{"ROLLCALL_CONSOLE_LISTEN", s.ConsoleListen, &l.Console},
+		{"ROLLCALL_OPS_LISTEN", s.OpsListen, &l.Ops},
 	} {
 		if one.address == "" {
 			continue
 		}
 		opened, err := net.Listen("tcp", one.address)
 		if err != nil {
-			l.close()
+			l.Close()
 			return nil, fmt.Errorf("cannot listen on %s %s: %w", one.setting, one.address, err)
 		}
 		*one.at = opened
@@ -33,34 +32,26 @@ func (s *serveSettings) listen() (*listeners, error) {
 	return l, nil
 }
 
-func (l *listeners) close() {
-	for _, opened := range []net.Listener{l.public, l.console, l.ops} {
-		if opened != nil {
-			_ = opened.Close()
-		}
-	}
-}
-
 // consoleURL returns the URL of the console's server.
-func (l *listeners) consoleURL() string {
-	if l.console != nil {
-		return urlOf(l.console)
+func consoleURL(l *node.Listeners) string {
+	if l.Console != nil {
+		return urlOf(l.Console)
 	}
-	return urlOf(l.public)
+	return urlOf(l.Public)
 }
 
-// warn logs which listeners can be reached from the Internet and should not be.
-func (l *listeners) warn(log *slog.Logger) {
-	warnOfPlainHTTP(log, "ROLLCALL_LISTEN", l.public)
-	if l.console != nil {
-		warnOfPlainHTTP(log, "ROLLCALL_CONSOLE_LISTEN", l.console)
+// warnOfPublic logs which listeners can be reached from the Internet and should not be.
+func warnOfPublic(log *slog.Logger, l *node.Listeners) {
+	warnOfPlainHTTP(log, "ROLLCALL_LISTEN", l.Public)
+	if l.Console != nil {
+		warnOfPlainHTTP(log, "ROLLCALL_CONSOLE_LISTEN", l.Console)
 	}
-	if l.ops != nil {
-		warnOfPublicOps(log, l.ops)
+	if l.Ops != nil {
+		warnOfPublicOps(log, l.Ops)
 	}
 }
 
-// urlOf returns the URL that l serves; "" if l is nil.
+// urlOf returns the URL that l serves, or "" if l is nil.
 func urlOf(l net.Listener) string {
 	if l == nil {
 		return ""

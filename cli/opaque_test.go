@@ -12,7 +12,7 @@ import (
 )
 
 // ask sends a document and returns the response's body, which must have no errors.
-func (n *node) ask(token, document string) string {
+func (n *server) ask(token, document string) string {
 	n.t.Helper()
 	body, err := json.Marshal(map[string]string{"query": document})
 	if err != nil {
@@ -26,7 +26,7 @@ func (n *node) ask(token, document string) string {
 }
 
 // post sends a body to /graphql and returns the response's status and body.
-func (n *node) post(token, body string) (int, string) {
+func (n *server) post(token, body string) (int, string) {
 	n.t.Helper()
 	req, err := http.NewRequest(http.MethodPost, n.base+"/graphql", strings.NewReader(body))
 	if err != nil {
@@ -40,7 +40,7 @@ func (n *node) post(token, body string) (int, string) {
 }
 
 // bearer returns the app token that a first start prints.
-func (n *node) bearer() string {
+func (n *server) bearer() string {
 	n.t.Helper()
 	return regexp.MustCompile(`Bearer (\S+)'`).FindStringSubmatch(n.banner())[1]
 }

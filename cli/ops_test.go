@@ -14,7 +14,7 @@ import (
 var servedOps = regexp.MustCompile(`"ops":"(http://[^"]+)"`)
 
 // opsBase returns the URL of the operators' own address.
-func (n *node) opsBase() string {
+func (n *server) opsBase() string {
 	n.t.Helper()
 	found := servedOps.FindStringSubmatch(n.err.String())
 	if found == nil {

@@ -17,7 +17,7 @@ import (
 // itself, while the server runs and serves.
 func TestServe_ErasesWhatIsOverwritten(t *testing.T) {
 	scrubInterval = 20 * time.Millisecond
-	t.Cleanup(func() { scrubInterval = 5 * time.Second })
+	t.Cleanup(func() { scrubInterval = 0 })
 	url := testenv.SQLiteURL(t)
 	_, path, _ := strings.Cut(url, ":")
 	n := start(t, url)

@@ -15,8 +15,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// node is a server that runs in this process.
-type node struct {
+// server is a server that runs in this process.
+type server struct {
 	t        *testing.T
 	out, err testenv.Log
 	stop     context.CancelFunc
@@ -27,16 +27,16 @@ type node struct {
 var served = regexp.MustCompile(`"url":"(http://[^"]+)"`)
 
 // start runs `serve` on free ports and waits until it listens.
-func start(t *testing.T, url string, args ...string) *node {
+func start(t *testing.T, url string, args ...string) *server {
 	t.Helper()
 	return startWith(t, Streams{}, url, args...)
 }
 
 // startWith is start with these streams; those that are nil are the node's own.
-func startWith(t *testing.T, streams Streams, url string, args ...string) *node {
+func startWith(t *testing.T, streams Streams, url string, args ...string) *server {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	n := &node{t: t, stop: stop, status: make(chan int, 1)}
+	n := &server{t: t, stop: stop, status: make(chan int, 1)}
 	args = append([]string{"serve", "--database-url", url, "--listen", "127.0.0.1:0", "--ops-listen="}, args...)
 	streams.In, streams.Err = strings.NewReader(""), &n.err
 	if streams.Out == nil {
@@ -63,7 +63,7 @@ func startWith(t *testing.T, streams Streams, url string, args ...string) *node 
 var logTime = regexp.MustCompile(`"time":"[^"]+",`)
 
 // warnings are the log's, without their times.
-func (n *node) warnings() []string {
+func (n *server) warnings() []string {
 	var out []string
 	for line := range strings.Lines(n.err.String()) {
 		if strings.Contains(line, `"level":"WARN"`) {
@@ -74,7 +74,7 @@ func (n *node) warnings() []string {
 }
 
 // end stops the server and answers its exit status; a second call does nothing.
-func (n *node) end() int {
+func (n *server) end() int {
 	n.stop()
 	select {
 	case status, ok := <-n.status:
@@ -89,7 +89,7 @@ func (n *node) end() int {
 }
 
 // banner waits until the server has printed what the first start made.
-func (n *node) banner() string {
+func (n *server) banner() string {
 	n.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
 		if text := n.out.String(); strings.HasSuffix(text, "\n\n") {
@@ -175,7 +175,7 @@ func TestFirstStart(t *testing.T) {
 func TestNodesThatStartTogether(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		shared := testenv.RedisURL(t)
-		first := make(chan *node, 3)
+		first := make(chan *server, 3)
 		for range cap(first) {
 			go func() { first <- start(t, url, "--redis-url", shared) }()
 		}
@@ -296,7 +296,7 @@ func TestReadyz_FollowsSQLite(t *testing.T) {
 }
 
 // becomesReady waits until the node's readiness is as wanted.
-func (n *node) becomesReady(t *testing.T, want int, says string) {
+func (n *server) becomesReady(t *testing.T, want int, says string) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		status, body := get(t, n.base+"/readyz")

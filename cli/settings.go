@@ -137,7 +137,7 @@ func (s *serveSettings) check() error {
 		return usageError{errors.New("ROLLCALL_DRAIN_TIMEOUT must not be negative")}
 	}
 	for _, name := range s.OpsHosts {
-		if hostName(name) == "" || strings.ContainsAny(name, "/:*") {
+		if strings.TrimSuffix(strings.TrimSpace(name), ".") == "" || strings.ContainsAny(name, "/:*") {
 			return usageError{fmt.Errorf("ROLLCALL_OPS_HOSTS: %q is no host name, without a port", name)}
 		}
 	}

@@ -26,7 +26,7 @@ func tokenKeys(t *testing.T) (list []tokenKeyJSON) {
 }
 
 // until waits until the token is good, or until it is not.
-func (n *node) until(token string, good bool) {
+func (n *server) until(token string, good bool) {
 	n.t.Helper()
 	var answer string
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {

@@ -1,8 +1,7 @@
-package cli
+package node
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
@@ -17,6 +16,10 @@ import (
 
 // opsRoutes returns what the operators' own address serves, under the host names hosts.
 func opsRoutes(metrics *prometheus.Registry, hosts []string) http.Handler {
+	own := make([]string, len(hosts))
+	for i, name := range hosts {
+		own[i] = hostName(name)
+	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
@@ -24,7 +27,7 @@ func opsRoutes(metrics *prometheus.Registry, hosts []string) http.Handler {
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return refuseWebPages(mux, hosts)
+	return refuseWebPages(mux, own)
 }
 
 // commandLine replaces pprof.Cmdline. It leaves out the arguments, which may hold passwords.
@@ -63,17 +66,4 @@ func isOwnHost(header string, hosts []string) bool {
 // hostName returns a host name in the form in which names are compared.
 func hostName(name string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.TrimSpace(name), "."))
-}
-
-// opsHosts returns the host names that the operators' own address has: those of the setting, and the
-// one that it listens on.
-func (s *serveSettings) opsHosts() []string {
-	hosts := make([]string, 0, len(s.OpsHosts)+1)
-	for _, name := range s.OpsHosts {
-		hosts = append(hosts, hostName(name))
-	}
-	if host, _, err := net.SplitHostPort(s.OpsListen); err == nil && host != "" {
-		hosts = append(hosts, hostName(host))
-	}
-	return hosts
 }

@@ -10,9 +10,9 @@ import (
 
 // waitForOthers sets how long a start waits for another server.
 func waitForOthers(t *testing.T, d time.Duration) {
-	old := otherNodeWait
-	otherNodeWait = d
-	t.Cleanup(func() { otherNodeWait = old })
+	old := otherServerWait
+	otherServerWait = d
+	t.Cleanup(func() { otherServerWait = old })
 }
 
 func TestSecondServerWithoutRedis(t *testing.T) {
@@ -39,7 +39,7 @@ func TestSecondServerWithoutRedis(t *testing.T) {
 func TestRollingRestart(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		old := start(t, url)
-		next := make(chan *node)
+		next := make(chan *server)
 		go func() { next <- start(t, url) }()
 		select {
 		case <-next:

@@ -1,43 +1,16 @@
-package cli
+package node
 
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"sync/atomic"
 
-	"rollcall/graph"
 	"rollcall/internal/database"
 	"rollcall/internal/outage"
 	"rollcall/internal/token"
 )
-
-// routes returns what the public address serves, without the console if that is nil.
-func routes(graphql http.Handler, exec *graph.Executor, console http.Handler, h *health, introspection bool) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/graphql", graphql)
-	if introspection {
-		mux.Handle("GET /graphql/schema.graphql", schemaText(exec))
-	}
-	mux.HandleFunc("GET /healthz", h.alive)
-	mux.HandleFunc("GET /readyz", h.ready)
-	if console != nil {
-		mux.Handle("/console/", console)
-		mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
-	}
-	return mux
-}
-
-// schemaText serves the schema with all its descriptions.
-func schemaText(exec *graph.Executor) http.Handler {
-	text := exec.SchemaText()
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/graphql; charset=utf-8")
-		_, _ = io.WriteString(w, text)
-	})
-}
 
 // health serves the operators' probes.
 type health struct {

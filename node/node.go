@@ -1,0 +1,203 @@
+// Package node is one running node put together: the rules, the adapters in front of them, the
+// routes, health and drain. The commands, the tests of the API and the tests of the console use the
+// same node.
+//
+// New makes everything in the order in which the parts need each other, and nothing runs yet except
+// the checks of open connections. Start connects the node with the others and makes it decide who is
+// online. Serve accepts connections until its context ends, and then drains. Close ends what is left.
+//
+// To add a rule, make it in newRules. To add an adapter, make it in New, and its paths in routes.
+package node
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"rollcall/console"
+	"rollcall/graph"
+	"rollcall/graph/auth"
+	"rollcall/graph/transport"
+	"rollcall/internal/bus"
+	"rollcall/internal/clientaddr"
+	"rollcall/internal/connections"
+	"rollcall/internal/database"
+	"rollcall/internal/outage"
+	"rollcall/internal/ratelimit"
+	"rollcall/internal/redis"
+	"rollcall/internal/retention"
+	"rollcall/internal/token"
+	"rollcall/internal/vitals"
+)
+
+// Config is what a node is made of. DB, Logger, Clock and Addresses are required.
+type Config struct {
+	// DB has the current schema. The caller closes it after the node.
+	DB *database.DB
+	// Redis connects the nodes of a service. If nil, this is the only node. The caller closes it
+	// after the node.
+	Redis  *redis.Client
+	Logger *slog.Logger
+	// Clock is time.Now except in tests.
+	Clock func() time.Time
+	// Version is the release, for the console.
+	Version string
+	// TokenKey has the configured keys that sign tokens. If empty, they are stored in the database.
+	TokenKey string
+	// AuditRetention is how long the audit's entries are stored. If 0, they are never deleted.
+	AuditRetention time.Duration
+	// SubscriptionLinger is how long status subscriptions outlive the user's last device. If 0, it
+	// is presence.DefaultSubscriptionLinger.
+	SubscriptionLinger time.Duration
+
+	// Addresses finds the clients' addresses.
+	Addresses *clientaddr.Resolver
+	// ConsoleApart takes the console off the public address; it has a listener of its own.
+	ConsoleApart bool
+	// OpsHosts are the host names of the operators' own address, besides IP addresses and localhost.
+	OpsHosts []string
+
+	// Rates limits the rates of users. If nil, the limits are those of production, counted in Redis
+	// or, without Redis, in this process.
+	Rates ratelimit.Limiter
+	// Introspection reports whether clients may request the schema.
+	Introspection bool
+	// PersistedQueries reports whether clients may send the hash of a document in its place.
+	PersistedQueries bool
+	// MaxResponse limits a response, in bytes. If 0, it is graph.DefaultMaxResponse.
+	MaxResponse int
+	// OperationTimeout limits the time of an operation. If 0, it is graph.DefaultTimeout.
+	OperationTimeout time.Duration
+	// HeartbeatTimeout is how long a WebSocket's client may be silent. If 0, it is 400 s.
+	HeartbeatTimeout time.Duration
+	// AllowedOrigins are the origins of other sites that may use the API; "*" means all.
+	AllowedOrigins []string
+	// ConnectionsPerAddress is how many WebSockets and streams a client address may have open. If
+	// 0, there is no limit.
+	ConnectionsPerAddress int
+
+	// ScrubInterval is the time between two removals of deleted data from SQLite's files. If 0, it
+	// is 5 s.
+	ScrubInterval time.Duration
+
+	// AdjustTransport and AdjustConsole are for tests. If set, they change what the adapter is made
+	// of, to shorten its limits or to replace a rule.
+	AdjustTransport func(*transport.Config)
+	AdjustConsole   func(*console.Deps)
+}
+
+// Node is one node of the service.
+type Node struct {
+	Rules
+	// Keys sign and verify tokens. Serve makes them follow the stored keys.
+	Keys *token.Keys
+	// Resolver and Executor execute operations, which GraphQL receives.
+	Resolver *graph.Resolver
+	Executor *graph.Executor
+	GraphQL  *transport.Server
+	// Public, Console and Ops serve the listeners of the same names.
+	Public, Console, Ops http.Handler
+
+	cfg     Config
+	events  *bus.Bus
+	link    *bus.Link // nil before Start, and without Redis
+	health  *health
+	sweeper *retention.Sweeper
+	started bool // presence runs
+	drained bool
+}
+
+// New puts a node together. The caller must close it.
+func New(ctx context.Context, cfg Config) (*Node, error) {
+	keys, err := token.OpenKeys(ctx, cfg.DB, cfg.TokenKey, cfg.Clock)
+	if err != nil {
+		return nil, err
+	}
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	cfg.DB.Observe(metrics)
+	n := &Node{cfg: cfg, Keys: keys, events: new(bus.Bus)}
+
+	// The rules.
+	n.Rules = newRules(&n.cfg, keys, n.events, metrics)
+	n.sweeper = retention.New(cfg.DB, cfg.Clock, cfg.Logger, expiring(cfg.AuditRetention)...)
+
+	// The GraphQL adapter.
+	rates := cfg.rates()
+	n.Resolver = graph.NewResolver(n.Apps, n.Users, n.Relations, n.Presence, rates, cfg.Clock)
+	n.Executor = graph.NewExecutor(n.Resolver, graph.Options{
+		Introspection: cfg.Introspection,
+		MaxResponse:   cfg.MaxResponse,
+		Timeout:       cfg.OperationTimeout,
+		Metrics:       metrics,
+		Logger:        cfg.Logger,
+	})
+	transports := transport.Config{
+		Executor:         n.Executor,
+		Present:          n.Executor.Present,
+		Auth:             &auth.Authenticator{Users: n.Users},
+		Presence:         n.Presence,
+		Clock:            cfg.Clock,
+		AllowedOrigins:   cfg.AllowedOrigins,
+		HeartbeatTimeout: cfg.HeartbeatTimeout,
+		PersistedQueries: cfg.PersistedQueries,
+		Logger:           cfg.Logger,
+		Metrics:          metrics,
+		SharedByAll:      graph.SharedByAll,
+		LimitConnects:    graph.LimitConnects(rates),
+		Connections:      connections.NewNode(cfg.DB, connections.NodeName()),
+
+		ConnectionsPerAddress: cfg.ConnectionsPerAddress,
+		ClientAddress:         cfg.Addresses.Address,
+	}
+	if cfg.AdjustTransport != nil {
+		cfg.AdjustTransport(&transports)
+	}
+	n.GraphQL = transport.New(transports)
+	n.events.OnAppChanged(func(context.Context, bus.AppChanged) { n.GraphQL.CheckAppLinks() })
+	n.Connections.OnClosing(n.GraphQL.CheckAppLinks)
+
+	// The console.
+	pages := console.Deps{
+		Operators:     n.Operators,
+		Apps:          n.Apps,
+		Audit:         n.Audit,
+		Users:         n.Users.ForOperators(),
+		Relations:     n.Relations,
+		Presence:      n.Presence,
+		Connections:   n.Connections,
+		Figures:       n.Figures,
+		Node:          vitals.New(cfg.DB, n.Presence.DeviceCount, cfg.Version, cfg.Clock),
+		Jobs:          n.Jobs,
+		Logger:        cfg.Logger,
+		ClientAddress: cfg.Addresses.Address,
+		Secure:        cfg.Addresses.Secure,
+		Clock:         cfg.Clock,
+	}
+	if cfg.AdjustConsole != nil {
+		cfg.AdjustConsole(&pages)
+	}
+
+	// Health, and the routes to all of this.
+	n.health = &health{db: cfg.DB, keys: keys, outages: outage.NewLog(cfg.Logger)}
+	if cfg.Redis != nil {
+		n.health.redis = newRedisHealth(cfg.Redis, metrics, cfg.Logger)
+	}
+	n.route(console.New(pages), metrics)
+	return n, nil
+}
+
+// rates returns what limits the rates of users.
+func (c *Config) rates() ratelimit.Limiter {
+	switch {
+	case c.Rates != nil:
+		return c.Rates
+	case c.Redis != nil:
+		return ratelimit.NewShared(c.Redis, c.Logger)
+	}
+	return ratelimit.NewLocal(c.Clock)
+}

@@ -1,0 +1,49 @@
+package node
+
+import (
+	"io"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/graph"
+)
+
+// route sets what the three listeners serve.
+func (n *Node) route(pages http.Handler, metrics *prometheus.Registry) {
+	withConsole := n.routes(pages)
+	public := withConsole
+	if n.cfg.ConsoleApart {
+		public = n.routes(nil)
+	}
+	addresses := n.cfg.Addresses
+	proxies := &proxyWarning{addresses: addresses, log: n.cfg.Logger}
+	n.Public = withHeaders(proxies.around(public), addresses.Secure)
+	n.Console = withHeaders(proxies.around(withConsole), addresses.Secure)
+	n.Ops = withHeaders(opsRoutes(metrics, n.cfg.OpsHosts), addresses.Secure)
+}
+
+// routes returns what the public address serves, without the console if pages is nil.
+func (n *Node) routes(pages http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", n.GraphQL)
+	if n.cfg.Introspection {
+		mux.Handle("GET /graphql/schema.graphql", schemaText(n.Executor))
+	}
+	mux.HandleFunc("GET /healthz", n.health.alive)
+	mux.HandleFunc("GET /readyz", n.health.ready)
+	if pages != nil {
+		mux.Handle("/console/", pages)
+		mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
+	}
+	return mux
+}
+
+// schemaText serves the schema with all its descriptions.
+func schemaText(exec *graph.Executor) http.Handler {
+	text := exec.SchemaText()
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/graphql; charset=utf-8")
+		_, _ = io.WriteString(w, text)
+	})
+}

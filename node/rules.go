@@ -1,0 +1,80 @@
+package node
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/apps"
+	"rollcall/internal/audit"
+	"rollcall/internal/bus"
+	"rollcall/internal/connections"
+	"rollcall/internal/database"
+	"rollcall/internal/figures"
+	"rollcall/internal/jobs"
+	"rollcall/internal/operators"
+	"rollcall/internal/presence"
+	"rollcall/internal/relations"
+	"rollcall/internal/retention"
+	"rollcall/internal/throttle"
+	"rollcall/internal/token"
+	"rollcall/internal/users"
+)
+
+// Rules are the rules of the service on one database.
+type Rules struct {
+	Apps        *apps.Service
+	Audit       *audit.Log
+	Operators   *operators.Service
+	Relations   *relations.Service
+	Presence    *presence.Hub
+	Users       *users.Service
+	Connections *connections.Service
+	Figures     *figures.Recorder
+	Jobs        *jobs.Service
+}
+
+// Offline returns the rules for a command that changes the database by itself, beside a server or
+// without one. They send nothing to other nodes, and can neither issue tokens nor return cursors.
+// Presence must not be used.
+func Offline(db *database.DB, clock func() time.Time) Rules {
+	cfg := Config{DB: db, Clock: clock, Logger: slog.New(slog.DiscardHandler)}
+	return newRules(&cfg, new(token.Keys), new(bus.Bus), nil)
+}
+
+// newRules makes the rules, which meet on events. If metrics is nil, their metrics are not
+// registered.
+func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus.Registerer) (r Rules) {
+	failures := throttle.New(cfg.Clock)
+	if cfg.Redis != nil {
+		failures = throttle.NewShared(cfg.Redis, cfg.Clock, cfg.Logger)
+	}
+	r.Apps = apps.New(cfg.DB, events, keys, cfg.Clock).Limiting(failures)
+	r.Audit = audit.New(cfg.DB, cfg.Clock)
+	r.Operators = operators.New(cfg.DB, cfg.Clock).Limiting(failures, operators.FailureTime)
+	r.Relations = relations.New(cfg.DB, events, keys.Secret(), cfg.Clock)
+	r.Presence = presence.New(cfg.DB, events, presence.Options{
+		Clock:              cfg.Clock,
+		SubscriptionLinger: cfg.SubscriptionLinger,
+		Logger:             cfg.Logger,
+		Metrics:            metrics,
+		Redis:              cfg.Redis,
+		RevokedSince:       r.Audit.RevokedSince,
+		Secret:             keys.Secret(),
+	})
+	r.Users = users.New(cfg.DB, events, keys, users.Erasers{r.Relations, r.Presence}, cfg.Clock)
+	if metrics != nil {
+		r.Users.Observe(metrics)
+	}
+	r.Connections = connections.New(cfg.DB, events, cfg.Clock)
+	r.Figures = figures.New(cfg.DB, r.Presence.OnlineCount, cfg.Clock, cfg.Logger)
+	r.Jobs = jobs.New(cfg.DB, cfg.Logger, cfg.Clock)
+	return r
+}
+
+// expiring returns the rows that are deleted when they are old.
+func expiring(auditRetention time.Duration) []retention.Rule {
+	return slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), audit.Expiring(auditRetention))
+}

@@ -1,0 +1,171 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"rollcall/internal/bus"
+)
+
+// What the HTTP servers grant a client before it is known.
+const (
+	maxHeaderBytes    = 16<<10 - 4<<10 // net/http grants 4 KiB more
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second // WebSockets and SSE streams have deadlines of their own
+	idleTimeout       = 120 * time.Second
+)
+
+// statusWriteTimeout bounds the last write of the statuses. The next start corrects those that are
+// missing.
+const statusWriteTimeout = 5 * time.Second
+
+// Listeners are what a node accepts connections on. Console and Ops may be nil.
+type Listeners struct{ Public, Console, Ops net.Listener }
+
+// Close closes the listeners that are open.
+func (l *Listeners) Close() {
+	for _, opened := range []net.Listener{l.Public, l.Console, l.Ops} {
+		if opened != nil {
+			_ = opened.Close()
+		}
+	}
+}
+
+// Start connects the node's bus with those of the other nodes, and starts presence.
+func (n *Node) Start(ctx context.Context) error {
+	if n.cfg.Redis != nil {
+		n.link = bus.NewLink(n.events, n.cfg.Redis, n.cfg.Logger)
+	}
+	if err := n.Presence.Start(ctx); err != nil {
+		return err
+	}
+	n.started = true
+	return nil
+}
+
+// Settle waits until the node receives the messages of the other nodes. It is for tests; a server
+// may miss the first ones, and then reads again what they are about.
+func (n *Node) Settle(ctx context.Context) error {
+	if n.link == nil {
+		return nil
+	}
+	return n.link.Settle(ctx)
+}
+
+// Serve serves on all listeners until ctx ends or one of them fails, and then drains for at most
+// the time given: the node is not ready, there are no new connections, running requests end,
+// WebSockets are closed with 1012, and all statuses are written.
+func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain time.Duration) error {
+	defer n.work(ctx)()
+	failed := make(chan error, 3)
+	serve := func(srv *http.Server, l net.Listener) {
+		if l != nil {
+			go func() { failed <- srv.Serve(l) }()
+		}
+	}
+	public, console := n.httpServer(n.Public), n.httpServer(n.Console)
+	serve(public, listeners.Public)
+	serve(console, listeners.Console)
+	ops := &http.Server{Handler: n.Ops, ReadHeaderTimeout: readHeaderTimeout}
+	serve(ops, listeners.Ops)
+	defer ops.Close()
+	var err error
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+		n.cfg.Logger.Info("draining", "timeout", drain.String())
+	}
+	n.health.drain()
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	return errors.Join(err, n.shutdown(patience, public, console))
+}
+
+// Close ends a node that does not serve, or no longer does. What has not ended when ctx ends is cut.
+func (n *Node) Close(ctx context.Context) (err error) {
+	if !n.drained {
+		err = n.shutdown(ctx)
+	}
+	if n.link != nil {
+		n.link.Close()
+	}
+	return err
+}
+
+// work starts what runs all the time: figures are recorded, expired rows deleted, SQLite's files
+// scrubbed, Redis checked, and token keys followed. end waits until none of it uses the database
+// any more.
+func (n *Node) work(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { n.Figures.Run(ctx) })
+	running.Go(func() { n.sweeper.Run(ctx) })
+	running.Go(func() { keepScrubbed(ctx, n.cfg.DB, n.cfg.ScrubInterval, n.cfg.Logger) })
+	if n.health.redis != nil {
+		running.Go(func() { n.health.redis.run(ctx) })
+	}
+	// Tokens are verified until the last request has ended.
+	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
+	running.Go(func() { n.Keys.Follow(following, n.cfg.Logger, n.GraphQL.CheckTokens) })
+	return func() {
+		cancel()
+		unfollow()
+		running.Wait()
+	}
+}
+
+// httpServer returns a server for clients that may be hostile.
+func (n *Node) httpServer(handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(n.cfg.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// shutdown ends what runs; what has not ended when ctx ends is cut.
+func (n *Node) shutdown(ctx context.Context, servers ...*http.Server) error {
+	n.drained = true
+	log := n.cfg.Logger
+	sockets := make(chan error, 1)
+	go func() { sockets <- n.GraphQL.Shutdown(ctx) }()
+	var requests sync.WaitGroup
+	for _, srv := range servers {
+		requests.Go(func() {
+			if err := srv.Shutdown(ctx); err != nil {
+				log.Warn("requests were cut at the end of the drain time-out", "error", err)
+				srv.Close()
+			}
+		})
+	}
+	requests.Wait()
+	if err := <-sockets; err != nil {
+		log.Warn("connections were cut at the end of the drain time-out", "error", err)
+	}
+	if err := n.Jobs.Close(ctx); err != nil {
+		log.Warn("jobs were cut at the end of the drain time-out", "error", err)
+	}
+	if !n.started {
+		return nil
+	}
+	// The statuses are written even if the time is used up.
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusWriteTimeout)
+	defer cancel()
+	if err := n.Presence.Close(writing); err != nil {
+		return fmt.Errorf("writing the last statuses: %w", err)
+	}
+	log.Info("stopped")
+	return nil
+}
