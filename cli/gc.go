@@ -8,25 +8,25 @@ import (
 )
 
 const (
-	// collectEvery is how many bytes are allocated at least between two garbage
-	// collections. A server with little to remember would otherwise collect a hundred
-	// times a second under load, which took a sixth of its processor time.
+	// collectEvery is the least number of bytes allocated between two garbage collections. With a
+	// small heap, the runtime's default collects a hundred times a second under load, which took a
+	// sixth of the processor time.
 	collectEvery = 32 << 20
-	// collectPercent is the runtime's default, for who remembers more.
+	// collectPercent is the runtime's default, which is right for a larger heap.
 	collectPercent = 100
-	// liveBytes is the runtime's name for what the latest collection left.
+	// liveBytes is the runtime's metric of the heap that the last collection left.
 	liveBytes = "/gc/heap/live:bytes"
 )
 
-// paceCollections has the garbage collector wait for collectEvery, unless the
-// operator has told the runtime with GOGC how to do.
+// paceCollections makes the garbage collector wait for collectEvery until the process ends, unless
+// GOGC is set.
 func paceCollections() {
 	if os.Getenv("GOGC") == "" {
 		pace(collectPercent)
 	}
 }
 
-// pace makes it so after each collection; percent is what is set now.
+// pace sets the percentage now and after each collection; percent is the current one.
 func pace(percent int) {
 	live := []metrics.Sample{{Name: liveBytes}}
 	metrics.Read(live)
@@ -34,16 +34,15 @@ func pace(percent int) {
 		percent = wanted
 		debug.SetGCPercent(percent)
 	}
-	// Nobody holds this object, so that the next collection is the end of it.
+	// Nothing refers to this object, so the next collection frees it.
 	runtime.AddCleanup(new(sentinel), pace, percent)
 }
 
-// sentinel must not share its memory with other objects, as tiny ones do.
+// sentinel is large enough not to share its memory block with other objects, as tiny ones do.
 type sentinel struct{ _ [32]byte }
 
-// collectionPercent is how many percent of what is live may be allocated before
-// the next collection. It goes in steps, since setting it stops the process for a
-// moment.
+// collectionPercent returns how many percent of the live bytes may be allocated before the next
+// collection. It is rounded to steps, because setting it stops the process for a moment.
 func collectionPercent(live uint64) int {
 	const step = 25
 	return max(collectPercent, int(collectEvery*100/max(live, 1<<20))/step*step)

@@ -12,14 +12,14 @@ func TestCollectionPercent(t *testing.T) {
 		0: 3200, 8 << 20: 400, 10 << 20: 300, 31 << 20: 100, 32 << 20: 100, 1 << 30: 100,
 	} {
 		if got := collectionPercent(live); got != want {
-			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
+			t.Errorf("%d live bytes: %d %%, want %d", live, got, want)
 		}
 	}
 }
 
-// TestCollectionsArePaced again after each collection. What is paced stays so until
-// the process ends.
-func TestCollectionsArePaced(t *testing.T) {
+// TestPaceCollections checks that each collection sets the percentage again. Pacing lasts until the
+// process ends.
+func TestPaceCollections(t *testing.T) {
 	t.Setenv("GOGC", "")
 	paceCollections()
 	paced := func(when string, good func(percent uint64) bool) {
@@ -33,9 +33,9 @@ func TestCollectionsArePaced(t *testing.T) {
 			runtime.GC()
 		}
 	}
-	paced("with little to remember", func(percent uint64) bool { return percent > collectPercent })
+	paced("small heap", func(percent uint64) bool { return percent > collectPercent })
 	much := make([]byte, 2*collectEvery)
-	paced("with much", func(percent uint64) bool { return percent == collectPercent })
+	paced("large heap", func(percent uint64) bool { return percent == collectPercent })
 	runtime.KeepAlive(much)
-	paced("with little again", func(percent uint64) bool { return percent > collectPercent })
+	paced("small heap again", func(percent uint64) bool { return percent > collectPercent })
 }

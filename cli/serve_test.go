@@ -32,7 +32,7 @@ func start(t *testing.T, url string, args ...string) *server {
 	return startWith(t, Streams{}, url, args...)
 }
 
-// startWith is start with these streams; those that are nil are the node's own.
+// startWith is start with these streams. In and Err, and Out if it is nil, are the server's own.
 func startWith(t *testing.T, streams Streams, url string, args ...string) *server {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -54,7 +54,7 @@ func startWith(t *testing.T, streams Streams, url string, args ...string) *serve
 		case <-time.After(5 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("does not serve: %s", n.err.String())
+			t.Fatalf("the server does not listen: %s", n.err.String())
 		}
 	}
 	return n
@@ -62,7 +62,7 @@ func startWith(t *testing.T, streams Streams, url string, args ...string) *serve
 
 var logTime = regexp.MustCompile(`"time":"[^"]+",`)
 
-// warnings are the log's, without their times.
+// warnings returns the warnings in the log, without their times.
 func (n *server) warnings() []string {
 	var out []string
 	for line := range strings.Lines(n.err.String()) {
@@ -73,7 +73,7 @@ func (n *server) warnings() []string {
 	return out
 }
 
-// end stops the server and answers its exit status; a second call does nothing.
+// end stops the server and returns its exit status. A second call does nothing.
 func (n *server) end() int {
 	n.stop()
 	select {
@@ -83,12 +83,12 @@ func (n *server) end() int {
 		}
 		return status
 	case <-time.After(30 * time.Second):
-		n.t.Errorf("does not stop: %s", n.err.String())
+		n.t.Errorf("the server does not stop: %s", n.err.String())
 		return -1
 	}
 }
 
-// banner waits until the server has printed what the first start made.
+// banner waits until the server has printed what the first start created, and returns it.
 func (n *server) banner() string {
 	n.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
@@ -135,7 +135,7 @@ func TestFirstStart(t *testing.T) {
 				t.Errorf("the banner lacks %q:\n%s", want, banner)
 			}
 		}
-		// What is printed to be pasted registers a user.
+		// The printed command registers a user.
 		curl := regexp.MustCompile(`curl -s (\S+) \\\n +-H '([^:]+): (.+)' \\\n +-H '([^:]+): (.+)' \\\n +-d '(.+)'`).FindStringSubmatch(banner)
 		if curl == nil {
 			t.Fatalf("no curl in the banner:\n%s", banner)
@@ -164,7 +164,7 @@ func TestFirstStart(t *testing.T) {
 		if status := n.end(); status != 0 {
 			t.Errorf("status %d: %s", status, n.err.String())
 		}
-		// The second start makes and tells nothing new.
+		// The second start creates and prints nothing.
 		again := start(t, url)
 		if banner := again.banner(); strings.Contains(banner, "Password") || strings.Contains(banner, "secret") {
 			t.Errorf("the second start prints:\n%s", banner)
@@ -203,7 +203,7 @@ func TestPaths(t *testing.T) {
 		"/healthz":                {200, "ok"},
 		"/readyz":                 {200, "ok"},
 		"/graphql/schema.graphql": {200, "type Query"},
-		"/":                       {200, "<form"}, // leads to the console, which leads to the login
+		"/":                       {200, "<form"}, // redirects to the console, which redirects to the login
 		"/nothing":                {404, ""},
 	} {
 		if status, body := get(t, n.base+path); status != want.status || !strings.Contains(body, want.says) {
@@ -234,8 +234,7 @@ func TestIntrospectionOff(t *testing.T) {
 	}
 }
 
-// TestReadyz_FollowsTheDatabase takes from a node in several ways the database that it may write,
-// and gives it back.
+// TestReadyz_FollowsTheDatabase makes the database unwritable in several ways, and writable again.
 func TestReadyz_FollowsTheDatabase(t *testing.T) {
 	testenv.NeedServer(t)
 	server, err := testenv.StartMariaDB()
@@ -295,7 +294,7 @@ func TestReadyz_FollowsSQLite(t *testing.T) {
 	n.becomesReady(t, 200, "ok")
 }
 
-// becomesReady waits until the node's readiness is as wanted.
+// becomesReady waits until readiness has the wanted status and a body that begins with says.
 func (n *server) becomesReady(t *testing.T, want int, says string) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -309,7 +308,7 @@ func (n *server) becomesReady(t *testing.T, want int, says string) {
 	}
 }
 
-// TestReadyz_DegradedWithoutRedis: a node whose Redis cannot be used stays ready, and its operator sees
+// TestReadyz_DegradedWithoutRedis checks that a node stays ready if Redis cannot be used, and reports
 // why in the body, the log and a metric.
 func TestReadyz_DegradedWithoutRedis(t *testing.T) {
 	testenv.NeedServer(t)
@@ -334,10 +333,10 @@ func TestReadyz_DegradedWithoutRedis(t *testing.T) {
 			t.Errorf("with Redis: %d %q", status, body)
 		}
 		if _, metrics := get(t, n.opsBase()+"/metrics"); !strings.Contains(metrics, "\nrollcall_redis_usable 0\n") {
-			t.Errorf("%s: the metric does not show it", problem)
+			t.Errorf("%s: the metric does not change", problem)
 		}
 		if !slices.ContainsFunc(n.warnings(), func(line string) bool { return strings.Contains(line, "degraded: "+problem+";") }) {
-			t.Errorf("%s: the log does not show it: %s", problem, n.warnings())
+			t.Errorf("%s: the log does not contain it: %s", problem, n.warnings())
 		}
 	}
 	recovered := func() {

@@ -8,14 +8,14 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// waitForOthers sets how long a start waits for another server.
+// waitForOthers sets how long a start waits for another server, until the test ends.
 func waitForOthers(t *testing.T, d time.Duration) {
 	old := otherServerWait
 	otherServerWait = d
 	t.Cleanup(func() { otherServerWait = old })
 }
 
-func TestSecondServerWithoutRedis(t *testing.T) {
+func TestServe_RefusesSecondServerWithoutRedis(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		waitForOthers(t, 600*time.Millisecond)
 		first := start(t, url)
@@ -25,25 +25,25 @@ func TestSecondServerWithoutRedis(t *testing.T) {
 			!strings.HasPrefix(last, "rollcall: another server runs on ") || !strings.Contains(last, "ROLLCALL_REDIS_URL") {
 			t.Errorf("status %d: %s", status, errs)
 		}
-		// Commands go on beside a server.
+		// Commands run beside a server.
 		if status, _, errs := run(t, "", "app", "list", "--database-url", url); status != 0 {
 			t.Errorf("status %d: %s", status, errs)
 		}
 		if code, _ := get(t, first.base+"/readyz"); code != 200 {
-			t.Errorf("the first is not ready: %d", code)
+			t.Errorf("the first server is not ready: %d", code)
 		}
 	})
 }
 
-// TestRollingRestart: the new server waits until the old one has ended.
-func TestRollingRestart(t *testing.T) {
+// TestServe_WaitsForOldServer restarts as a rolling update does: the new server starts first.
+func TestServe_WaitsForOldServer(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		old := start(t, url)
 		next := make(chan *server)
 		go func() { next <- start(t, url) }()
 		select {
 		case <-next:
-			t.Error("both serve")
+			t.Error("both servers serve")
 		case <-time.After(time.Second):
 		}
 		if status := old.end(); status != 0 {
@@ -51,14 +51,14 @@ func TestRollingRestart(t *testing.T) {
 		}
 		n := <-next
 		if !strings.Contains(n.err.String(), "waiting") {
-			t.Errorf("the log does not tell of the wait: %s", n.err.String())
+			t.Errorf("the log does not mention the wait: %s", n.err.String())
 		}
 	})
 }
 
-// TestServerWithoutRedisAfterTheDatabase: a restart of the database frees the lock;
-// who has it then is named, and the server goes on.
-func TestServerWithoutRedisAfterTheDatabase(t *testing.T) {
+// TestServe_WarnsOfSecondServerAfterLostLock takes the lock from a server, as a restart of the
+// database does: the server warns of the other one and goes on.
+func TestServe_WarnsOfSecondServerAfterLostLock(t *testing.T) {
 	waitForOthers(t, 100*time.Millisecond)
 	url := testenv.MySQLURL(t)
 	n := start(t, url)

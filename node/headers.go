@@ -2,16 +2,16 @@ package node
 
 import "net/http"
 
-// The values of the headers that all responses have, as http.Header holds them.
+// The values of the headers of all responses, in the form of http.Header.
 var (
 	noSniff = []string{"nosniff"}
-	// strictTransport has browsers use HTTPS alone for the next 180 days. It does not include
-	// subdomains, which may be other services.
+	// strictTransport makes browsers use only HTTPS for the next 180 days. It leaves out subdomains,
+	// which may be other services.
 	strictTransport = []string{"max-age=15552000"}
 )
 
-// withHeaders sets the headers that the responses of all handlers have: nosniff, and HSTS where
-// secure reports that the client uses TLS. Browsers ignore HSTS that comes over plain HTTP.
+// withHeaders sets the headers of all responses of next: nosniff, and HSTS if secure reports that the
+// client uses TLS. Browsers ignore HSTS over plain HTTP.
 func withHeaders(next http.Handler, secure func(*http.Request) bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()

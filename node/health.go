@@ -12,10 +12,10 @@ import (
 	"rollcall/internal/token"
 )
 
-// health serves the operators' probes.
+// health serves the probes for liveness and readiness.
 type health struct {
 	db       *database.DB
-	redis    *redisHealth // nil: there is none
+	redis    *redisHealth // nil without Redis
 	keys     *token.Keys
 	outages  *outage.Log
 	draining atomic.Bool
@@ -23,12 +23,13 @@ type health struct {
 
 func (h *health) drain() { h.draining.Store(true) }
 
-// alive says that the process answers.
+// alive responds as long as the process can.
 func (h *health) alive(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") }
 
-// ready reports whether requests should be sent here. A node that cannot use Redis is ready, because
-// all that the database alone decides goes on, unless the probe asks with=redis. So is one that
-// cannot decrypt some of the token keys, as long as it can sign tokens with another.
+// ready responds with 200 if requests should be sent to this node, and with 503 and the reason if not.
+// A node that cannot use Redis is ready, because what needs only the database still works, unless the
+// probe has with=redis. A node that cannot decrypt some of the token keys is ready as long as it can
+// sign tokens with another.
 func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 	if h.draining.Load() {
 		http.Error(w, "draining", http.StatusServiceUnavailable)

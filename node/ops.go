@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// opsRoutes returns what the operators' own address serves, under the host names hosts.
+// opsRoutes returns what the operators' own address serves, which has the host names hosts.
 func opsRoutes(metrics *prometheus.Registry, hosts []string) http.Handler {
 	own := make([]string, len(hosts))
 	for i, name := range hosts {

@@ -8,15 +8,15 @@ import (
 	"rollcall/internal/clientaddr"
 )
 
-// proxyWarning logs once that a header of a proxy is ignored because the proxy is not trusted. All
-// its clients have one address then.
+// proxyWarning logs once that a proxy's header is ignored because the proxy is not trusted: all of its
+// clients then count as one address.
 type proxyWarning struct {
 	addresses *clientaddr.Resolver
 	log       *slog.Logger
 	warned    atomic.Bool
 }
 
-// around returns next with a look at the requests.
+// around returns a handler that checks the headers of each request and calls next.
 func (p *proxyWarning) around(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !p.warned.Load() {

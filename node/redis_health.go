@@ -12,16 +12,16 @@ import (
 	"rollcall/internal/redis"
 )
 
-// redisHealthInterval is the time between two checks of Redis. Between them, readiness and the metric
-// report the last result, so that a Redis that is silent delays no probe.
+// redisHealthInterval is the time between two checks of Redis. Readiness and the metric report the
+// last result, so that a Redis that does not respond delays no probe.
 const redisHealthInterval = time.Second
 
-// redisHealth observes whether Redis can be used.
+// redisHealth checks regularly whether Redis can be used.
 type redisHealth struct {
 	client *redis.Client
 	log    *slog.Logger
 	usable prometheus.Gauge
-	// problem is what is wrong in a few words; empty: nothing.
+	// problem describes in a few words why Redis cannot be used; it is empty if it can.
 	problem atomic.Value // of string
 }
 
