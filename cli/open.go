@@ -7,9 +7,9 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/atrest"
-	"rollcall/internal/bus"
 	"rollcall/internal/clienttls"
 	"rollcall/internal/database"
+	"rollcall/node"
 )
 
 // connect opens the database with the schema that it has.
@@ -47,7 +47,7 @@ func (s *settings) open(ctx context.Context) (*database.DB, error) {
 // withApps runs fn with the rules about apps on the database.
 func (s *settings) withApps(ctx context.Context, fn func(*apps.Service) error) error {
 	return s.withDB(ctx, func(db *database.DB) error {
-		return fn(apps.New(db, new(bus.Bus), nil, clock)) // no command issues tokens
+		return fn(node.Offline(db, clock).Apps)
 	})
 }
 

@@ -9,8 +9,8 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/database"
-	"rollcall/internal/operators"
 	"rollcall/models"
+	"rollcall/node"
 )
 
 type operatorCommand struct {
@@ -33,7 +33,7 @@ func (c operatorCreate) Run(ctx context.Context, s *settings, streams *Streams) 
 		if err != nil {
 			return err
 		}
-		_, err = operators.New(db, clock).Showing(passwordPrinter(streams, given)).
+		_, err = node.Offline(db, clock).Operators.Showing(passwordPrinter(streams, given)).
 			Create(ctx, c.Name, models.Role(c.Role), given, audit.CommandLine)
 		return err
 	})
@@ -50,7 +50,7 @@ func (c operatorSetPassword) Run(ctx context.Context, s *settings, streams *Stre
 		if err != nil {
 			return err
 		}
-		_, err = operators.New(db, clock).Showing(passwordPrinter(streams, given)).
+		_, err = node.Offline(db, clock).Operators.Showing(passwordPrinter(streams, given)).
 			SetPassword(ctx, c.Name, given, audit.CommandLine)
 		return err
 	})
@@ -64,7 +64,7 @@ type operatorSetRole struct {
 // Run changes the role.
 func (c operatorSetRole) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
-		changed, err := operators.New(db, clock).SetRole(ctx, c.Name, models.Role(c.Role), audit.CommandLine)
+		changed, err := node.Offline(db, clock).Operators.SetRole(ctx, c.Name, models.Role(c.Role), audit.CommandLine)
 		if err != nil {
 			return err
 		}
@@ -84,7 +84,7 @@ type operatorDelete struct {
 // Run deletes the operator.
 func (c operatorDelete) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
-		if err := operators.New(db, clock).Delete(ctx, c.Name, audit.CommandLine); err != nil {
+		if err := node.Offline(db, clock).Operators.Delete(ctx, c.Name, audit.CommandLine); err != nil {
 			return err
 		}
 		fmt.Fprintf(streams.Out, "%s is deleted\n", c.Name)
@@ -97,7 +97,7 @@ type operatorList struct{}
 // Run lists the operators.
 func (operatorList) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
-		list, err := operators.New(db, clock).List(ctx)
+		list, err := node.Offline(db, clock).Operators.List(ctx)
 		if err != nil {
 			return err
 		}

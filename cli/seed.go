@@ -6,12 +6,9 @@ import (
 	"io"
 	"strings"
 
-	"rollcall/internal/apps"
-	"rollcall/internal/bus"
 	"rollcall/internal/database"
-	"rollcall/internal/opaque"
 	"rollcall/internal/relations"
-	"rollcall/internal/users"
+	"rollcall/node"
 )
 
 type seedCommand struct {
@@ -26,7 +23,8 @@ func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) err
 		return usageError{fmt.Errorf("--users must be at least 1")}
 	}
 	return s.withDB(ctx, func(db *database.DB) error {
-		app, err := apps.New(db, new(bus.Bus), nil, clock).ByKey(ctx, c.App)
+		rules := node.Offline(db, clock)
+		app, err := rules.Apps.ByKey(ctx, c.App)
 		if err != nil {
 			return err
 		}
@@ -37,19 +35,17 @@ func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) err
 			return err
 		}
 		bar := &progressBar{out: streams.Err, total: c.Users, live: streams.ErrTerminal}
-		links := relations.New(db, new(bus.Bus), opaque.Secret{}, clock) // it shows nothing
-		people := users.New(db, &bus.Bus{}, nil, links, clock)
-		err = people.Seed(ctx, app, c.Users, bar.set)
+		err = rules.Users.Seed(ctx, app, c.Users, bar.set)
 		bar.end()
 		if err != nil || c.Friends == 0 {
 			return err
 		}
-		seeded, err := people.SeededKeys(ctx, app, c.Users)
+		seeded, err := rules.Users.SeededKeys(ctx, app, c.Users)
 		if err != nil {
 			return err
 		}
 		bar = &progressBar{out: streams.Err, total: c.Users, live: streams.ErrTerminal}
-		err = links.Seed(ctx, app, seeded, c.Friends, bar.set)
+		err = rules.Relations.Seed(ctx, app, seeded, c.Friends, bar.set)
 		bar.end()
 		return err
 	})
