@@ -6,68 +6,164 @@ import (
 	"testing"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
-// still returns a shard whose writer never runs, for exact interleavings.
-func still() *shard {
-	return New(nil, new(bus.Bus), Options{Clock: newClock().Now}).store.(*memory).shard(1)
+// columns are columns whose writes the test ends, for exact interleavings.
+type columns struct {
+	t *testing.T
+	// begun receives the rows of each write, which then waits for its result from ended.
+	begun chan []mirror.Row
+	ended chan error
+}
+
+func (c *columns) Write(_ context.Context, rows []mirror.Row) error {
+	c.begun <- rows
+	return <-c.ended
+}
+
+// wants waits for the next write, which must be that of one account and of this presence.
+func (c *columns) wants(want models.Presence) {
+	c.t.Helper()
+	rows := <-c.begun
+	if len(rows) != 1 || rows[0].ID != account.ID || rows[0].State.Presence != want {
+		c.t.Fatalf("the write is %+v, want one of %s", rows, want)
+	}
+}
+
+// stepped returns the shard of account, in a registry on such columns.
+func stepped(t *testing.T) (*shard, *columns) {
+	m := New(nil, new(bus.Bus), Options{Clock: newClock().Now}).store.(*memory)
+	c := &columns{t: t, begun: make(chan []mirror.Row), ended: make(chan error)}
+	m.mirror = mirror.New(c, func(userID int64, held status.State) { m.shard(userID).written(userID, held) })
+	m.background.Go(func() { m.mirror.Run(m.closing, m.life) })
+	t.Cleanup(func() {
+		m.kill()
+		m.background.Wait()
+	})
+	return m.shard(account.ID), c
 }
 
 var account = status.Account{ID: 1, AppID: 1, ExternalID: "a"}
 
-func (s *shard) mustRegister(t *testing.T) *Device {
+// attempt is a call of Connect that has not returned yet.
+type attempt struct {
+	device *Device
+	err    chan error
+}
+
+// connect lets a device of account in, and waits for its login in the background.
+func (s *shard) connect(t *testing.T) attempt {
 	t.Helper()
 	d, err := s.arrive(account, models.PlatformWeb, new(link))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.letIn(d); err != nil {
+	login, _, err := s.letIn(d)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return d
+	a := attempt{device: d, err: make(chan error, 1)}
+	go func() { a.err <- s.announce(d, login.Wait(context.Background())) }()
+	return a
+}
+
+// holds reports whether the account has the device, and whether it is ONLINE.
+func (s *shard) holds(d *Device) (has, online bool) {
+	s.Lock()
+	defer s.Unlock()
+	e := s.entries[account.ID]
+	return e.has(d), e.online()
 }
 
 // After a failed write, no later write may record the login that was reported as failed.
 func TestFailedWriteEndsItsLogins(t *testing.T) {
-	s := still()
-	first := s.mustRegister(t)
-	e := first.entry
-	w, _ := s.beginWrite(e)
-	second := s.mustRegister(t) // connects during the write, waits for the next
-	s.endWrite(w, errors.New("no answer"))
-	if e.has(first) || !e.has(second) || e.online() {
-		t.Fatalf("devices %v, %+v", e.devices, e.State)
+	s, c := stepped(t)
+	first := s.connect(t)
+	c.wants(models.PresenceOnline)
+	second := s.connect(t) // connects during the write, waits for the next
+	c.ended <- errors.New("no response")
+	if err := <-first.err; err == nil {
+		t.Fatal("the login was reported as recorded")
 	}
-	if w, ok := s.beginWrite(e); !ok || w.state.Presence != models.PresenceOnline || len(w.waiters) != 1 {
-		t.Fatalf("the next write is %+v", w)
+	if has, _ := s.holds(first.device); has {
+		t.Fatal("the device whose login failed is connected")
+	}
+	if has, online := s.holds(second.device); !has || online {
+		t.Fatalf("the second device is connected: %t, its user ONLINE: %t", has, online)
+	}
+	c.wants(models.PresenceOnline)
+	if len(second.err) != 0 {
+		t.Fatal("the second login has ended before its write")
+	}
+	c.ended <- nil
+	if err := <-second.err; err != nil {
+		t.Fatal(err)
+	}
+	if has, online := s.holds(second.device); !has || !online {
+		t.Fatalf("the second device is connected: %t, its user ONLINE: %t", has, online)
+	}
+}
+
+// What undoes a login is written although the row then holds something newer, and in place of the
+// login if that is still queued.
+func TestUndoneLogin(t *testing.T) {
+	s, c := stepped(t)
+	first := s.connect(t)
+	c.wants(models.PresenceOnline)
+	c.ended <- errors.New("no response") // it may have been carried out nevertheless
+	if err := <-first.err; err == nil {
+		t.Fatal("the login was reported as recorded")
+	}
+	c.wants(models.PresenceUnlogined)
+	second := s.connect(t)
+	s.memory.gone(second.device) // while its login is queued
+	c.ended <- nil
+	c.wants(models.PresenceUnlogined)
+	c.ended <- nil
+	if err := <-second.err; err != nil {
+		t.Fatal(err) // its link has ended, which is not a failure of the login
+	}
+	s.Lock()
+	defer s.Unlock()
+	if e := s.entries[account.ID]; !e.idle() || e.durable != (status.State{Presence: models.PresenceUnlogined}) {
+		t.Fatalf("the columns hold %+v", e.durable)
 	}
 }
 
 // What the columns held before a write does not count while it is under way.
 func TestLogoutDuringLoginWaits(t *testing.T) {
-	s := still()
-	d := s.mustRegister(t)
-	e := d.entry
-	w, _ := s.beginWrite(e)
+	s, c := stepped(t)
+	s.connect(t)
+	c.wants(models.PresenceOnline)
+	s.Lock()
+	e := s.entries[account.ID]
 	s.end(e, every, models.PresenceUnlogined)
-	s.endWrite(w, nil)
-	w, _ = s.beginWrite(e)
-	s.endWrite(w, nil)
-	if want := (status.State{Presence: models.PresenceUnlogined}); e.durable != want {
-		t.Fatalf("the columns hold %+v", e.durable)
+	saved := s.save(e)
+	s.Unlock()
+	c.ended <- nil
+	c.wants(models.PresenceUnlogined)
+	c.ended <- nil
+	if err := saved.Wait(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	s.Lock()
+	held := e.durable
+	s.Unlock()
+	if want := (status.State{Presence: models.PresenceUnlogined}); held != want {
+		t.Fatalf("the columns hold %+v", held)
 	}
 
-	s.mustRegister(t)
-	w, _ = s.beginWrite(e)
+	s.connect(t)
+	c.wants(models.PresenceOnline)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.memory.Logout(ctx, account, nil, true); !errors.Is(err, context.Canceled) {
+	if err := s.memory.logout(ctx, account, nil, true); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Logout returned %v while ONLINE was being written", err)
 	}
-	s.endWrite(w, nil)
-	if w, ok := s.beginWrite(e); !ok || w.state.Presence != models.PresenceUnlogined {
-		t.Fatalf("the last write is %+v", w)
-	}
+	c.ended <- nil
+	c.wants(models.PresenceUnlogined)
+	c.ended <- nil
 }

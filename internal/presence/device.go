@@ -23,9 +23,7 @@ const deviceIDLength = 16
 // Device is one live connection of a user.
 type Device struct {
 	hub *Hub
-	// entry is nil until the device has been let in; see Connect.
-	entry *entry
-	// account has no more than its ID until then.
+	// account has no more than its ID until the device has been let in; see Admit.
 	account   status.Account
 	info      models.Device
 	link      status.Link

@@ -9,7 +9,7 @@
 // watchers receive them:
 //
 //	Connect, Gone, Logout …  →  shard: one account's transition
-//	                              ├→ writer: newest state to the database, many accounts a statement
+//	                              ├→ mirror: newest state to the database, many accounts a statement
 //	                              └→ the shard's fanout.Queue → every watcher's Sink
 //
 // With Redis the nodes of the service decide together; see shared.

@@ -22,12 +22,13 @@ type memory struct {
 	*Hub
 	// shards are the entries by fanout queue, whose lock guards them.
 	shards [fanout.Queues]shard
-	writer *writer
+	mirror *mirror.Mirror
 	online onlineCounts
 }
 
 func newMemory(h *Hub) *memory {
-	m := &memory{Hub: h, writer: newWriter(h.columns())}
+	m := &memory{Hub: h}
+	m.mirror = mirror.New(h.columns(), func(userID int64, held status.State) { m.shard(userID).written(userID, held) })
 	for i := range m.shards {
 		m.shards[i] = shard{
 			memory: m, Queue: h.board.Queue(int64(i)),
@@ -43,7 +44,7 @@ func (m *memory) start(ctx context.Context) error {
 	if err := mirror.EndEarlierRun(ctx, m.db, m.now()); err != nil {
 		return fmt.Errorf("marking users of an earlier run OFFLINE: %w", err)
 	}
-	m.background.Go(func() { m.writer.run(m.closing, m.life) })
+	m.background.Go(func() { m.mirror.Run(m.closing, m.life) })
 	m.background.Go(m.sweepRegularly)
 	return nil
 }
@@ -54,14 +55,15 @@ func (m *memory) close(context.Context) {
 	}
 }
 
-func (m *memory) unwritten() int { return m.writer.unwritten() }
+func (m *memory) unwritten() int { return m.mirror.Unwritten() }
 
 func (m *memory) gone(d *Device) {
 	s := m.shard(d.account.ID)
 	s.Lock()
 	defer s.Unlock()
-	if d.entry != nil && d.entry.has(d) {
-		s.end(d.entry, only(d), models.PresenceOffline)
+	if e := s.holder(d); e != nil {
+		s.end(e, only(d), models.PresenceOffline)
+		s.save(e)
 	}
 }
 
@@ -77,31 +79,48 @@ func (m *memory) connect(ctx context.Context, acc status.Account, platform model
 		return nil, err
 	}
 	s.identify(d, acc)
-	w, surplus, err := s.letIn(d)
+	login, surplus, err := s.letIn(d)
 	for _, old := range surplus {
 		old.link.Cut(status.ReasonDeviceLimit)
 	}
-	if err != nil || w == nil {
+	if err != nil || login == nil {
 		return d, err
 	}
-	select {
-	case err = <-w.done:
-	case <-ctx.Done():
-		err = ctx.Err()
+	if err = s.announce(d, login.Wait(ctx)); err != nil {
+		return nil, err
 	}
+	return d, nil
+}
+
+// announce publishes the login of a device that was let in, if the database holds it. Otherwise it
+// undoes the login.
+func (s *shard) announce(d *Device, err error) error {
 	s.Lock()
 	defer s.Unlock()
+	e := s.holder(d)
 	switch {
-	case d.entry.has(d) && d.entry.online():
-		return d, nil
+	case e != nil && e.online():
+		return nil // by the login of another device
+	case e != nil && err == nil:
+		s.become(e, models.PresenceOnline, e.loginAt)
+		return nil
+	case e != nil:
+		s.end(e, only(d), models.PresenceOffline)
+		s.save(e)
 	case err == nil && s.closed:
 		err = ErrClosed
 	case err == nil:
-		return d, nil // the link was cut already
-	case d.entry.has(d):
-		s.end(d.entry, only(d), models.PresenceOffline)
+		return nil // the link was cut already
 	}
-	return nil, fmt.Errorf("recording the login of user %d: %w", acc.ID, err)
+	return fmt.Errorf("recording the login of user %d: %w", d.account.ID, err)
+}
+
+// holder returns the entry that has the device, or nil if none has.
+func (s *shard) holder(d *Device) *entry {
+	if e := s.entries[d.account.ID]; e != nil && e.has(d) {
+		return e
+	}
+	return nil
 }
 
 // arrive makes a device that is not visible yet, but is reached by cuts.
@@ -130,10 +149,10 @@ func (s *shard) turnAway(d *Device) {
 	delete(s.arriving, d)
 }
 
-// letIn adds a device to its account. The waiter is nil if there is nothing to wait for: the user
-// is ONLINE already, or the link was cut concurrently. surplus are the devices that end because the
-// account has too many; the caller cuts them.
-func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
+// letIn adds a device to its account. login is the write to wait for, or nil if the user is ONLINE
+// already or the link was cut concurrently. surplus are the devices that end because the account has
+// too many; the caller cuts them.
+func (s *shard) letIn(d *Device) (login *mirror.Write, surplus []*Device, err error) {
 	s.Lock()
 	defer s.Unlock()
 	_, arriving := s.arriving[d]
@@ -148,7 +167,6 @@ func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
 	if len(e.devices) == 0 {
 		e.loginAt = e.After(d.info.ConnectedAt)
 	}
-	d.entry = e
 	e.devices = append(e.devices, d)
 	s.memory.metrics.devices.Add(1)
 	if n := len(e.devices) - d.account.DeviceLimit; d.account.DeviceLimit > 0 && n > 0 {
@@ -158,9 +176,10 @@ func (s *shard) letIn(d *Device) (w *waiter, surplus []*Device, err error) {
 	if e.online() {
 		return nil, surplus, nil
 	}
-	wait := e.wait(d)
-	s.save(e)
-	return &wait, surplus, nil
+	e.durable = unknown
+	// Queued before the lock is released, so that nothing that undoes it can come first.
+	login = s.memory.mirror.Login(e.ID, status.State{Presence: models.PresenceOnline, Since: e.loginAt})
+	return login, surplus, nil
 }
 
 func (m *memory) logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
@@ -176,10 +195,7 @@ func (m *memory) logout(ctx context.Context, acc status.Account, own *Device, al
 	}
 	e := s.entry(acc)
 	ended := s.end(e, leaves, models.PresenceUnlogined)
-	var done chan error
-	if len(e.devices) == 0 && e.durable != e.State {
-		done = e.wait(nil).done
-	}
+	saved := s.save(e)
 	s.Unlock()
 
 	if own != nil {
@@ -191,16 +207,10 @@ func (m *memory) logout(ctx context.Context, acc status.Account, own *Device, al
 			d.link.Cut(status.ReasonLoggedOut)
 		}
 	}
-	if done == nil {
+	if saved == nil {
 		return nil
 	}
-	var err error
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		err = ctx.Err()
-	}
-	if err != nil {
+	if err := saved.Wait(ctx); err != nil {
 		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
 	}
 	return nil
@@ -217,7 +227,9 @@ func (m *memory) cut(_ context.Context, acc status.Account, deviceIDs []string, 
 	if e := s.changing(acc, to); e != nil {
 		ended = append(ended, s.end(e, leaves, to)...)
 		if reason == status.ReasonDeleted {
-			s.drop(e)
+			delete(s.entries, e.ID) // its row is gone
+		} else {
+			s.save(e)
 		}
 	}
 	s.Unlock()

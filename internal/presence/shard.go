@@ -53,14 +53,6 @@ func (s *shard) status(acc status.Account) models.UserStatus {
 	return known.Status()
 }
 
-// drop removes a deleted user.
-func (s *shard) drop(e *entry) {
-	e.dropped = true
-	finish(e.waiters, nil)
-	e.waiters = nil
-	delete(s.entries, e.ID)
-}
-
 // rest notes that e is idle from now on.
 func (s *shard) rest(e *entry) {
 	e.idleSince = s.memory.now()
@@ -76,7 +68,7 @@ func (s *shard) sweep(before models.Time) {
 		mark := s.resting[n]
 		s.resting[n] = resting{}
 		n++
-		if e := mark.entry; e.idleSince == mark.since && e.idle() && !e.dropped {
+		if e := mark.entry; s.entries[e.ID] == e && e.idleSince == mark.since && e.idle() {
 			delete(s.entries, e.ID)
 		}
 	}
@@ -90,6 +82,7 @@ func (s *shard) close() {
 	for _, e := range s.entries {
 		if len(e.devices) > 0 {
 			s.end(e, every, models.PresenceOffline)
+			s.save(e)
 		}
 	}
 	s.closed = true

@@ -57,8 +57,10 @@ type local struct {
 }
 
 func newShared(h *Hub, client *redis.Client) *shared {
+	columns := h.columns()
+	columns.Forward = true
 	s := &shared{
-		hub: h, redis: client, ledger: ledger.New(client), mirror: mirror.New(h.columns()),
+		hub: h, redis: client, ledger: ledger.New(client), mirror: mirror.New(columns, nil),
 		locals: make(map[int64]*local),
 	}
 	s.views.init(s)

@@ -84,7 +84,7 @@ func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(cont
 			err = check(ctx)
 		case errors.As(err, &unrecorded):
 			login.Recorded = unrecorded.At
-			err = s.mirror.Login(ctx, d.account.ID, status.State{Presence: models.PresenceOnline, Since: unrecorded.At})
+			err = s.mirror.Login(d.account.ID, status.State{Presence: models.PresenceOnline, Since: unrecorded.At}).Wait(ctx)
 			if err != nil {
 				err = fmt.Errorf("recording the login of user %d: %w", d.account.ID, err)
 			}
@@ -270,7 +270,7 @@ func (s *shared) logout(ctx context.Context, acc status.Account, own *Device, al
 		return nil
 	}
 	s.turned(r)
-	if err := s.mirror.KeepNow(ctx, r.ID, r.State); err != nil {
+	if err := s.mirror.Keep(r.ID, r.State).Wait(ctx); err != nil {
 		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
 	}
 	return nil

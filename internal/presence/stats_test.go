@@ -24,7 +24,7 @@ func (h *Hub) stats() (s stats) {
 			sh.Lock()
 			s.entries += len(sh.entries)
 			for _, e := range sh.entries {
-				if e.queued || e.durable != e.wanted() {
+				if e.durable != e.State {
 					s.unwritten++
 				}
 			}

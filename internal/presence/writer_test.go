@@ -92,7 +92,7 @@ func TestLoginsShareWrites(t *testing.T) {
 		const users = 1 + 2*mirror.Chunk
 		w := newWorld(t, db, users)
 		metrics := prometheus.NewRegistry()
-		w.memory().writer.columns.Seconds = newMetrics(metrics).writeSeconds
+		metrics.MustRegister(w.metrics.writeSeconds)
 		accs := make([]status.Account, users)
 		for i := range accs {
 			accs[i] = status.AccountOf(w.users[i])
@@ -110,10 +110,7 @@ func TestLoginsShareWrites(t *testing.T) {
 		}
 		connect(0)
 		w.eventually(func() bool {
-			s := w.memory().shard(accs[0].ID)
-			s.Lock()
-			defer s.Unlock()
-			return !s.entries[accs[0].ID].queued
+			return w.memory().unwritten() == 0
 		}, "the first write")
 		for i := 1; i < users; i++ {
 			connect(i)
@@ -236,7 +233,7 @@ func TestCloseWritesAndStops(t *testing.T) {
 			t.Fatalf("%d events were delivered, want 200", n)
 		}
 		buf := make([]byte, 1<<20)
-		for _, frame := range []string{"presence.(*writer)", "presence.(*shard)", "fanout.(*Queue)", "sweepRegularly"} {
+		for _, frame := range []string{"mirror.(*Mirror)", "presence.(*shard)", "fanout.(*Queue)", "sweepRegularly"} {
 			if stacks := string(buf[:runtime.Stack(buf, true)]); strings.Contains(stacks, frame) {
 				t.Fatalf("a goroutine remains:\n%s", stacks)
 			}

@@ -37,6 +37,9 @@ type Columns struct {
 	Seconds  prometheus.Observer
 	Failures prometheus.Counter
 	Log      *slog.Logger
+	// Forward makes a row that holds something newer keep it. It is set if several nodes write,
+	// because their writes may overtake each other.
+	Forward bool
 }
 
 // Row is the state to write to a user's row.
@@ -45,15 +48,14 @@ type Row struct {
 	State status.State
 }
 
-// Write updates the rows, at most Chunk, in one statement; users that do not exist are skipped. With
-// forward, a row that holds something newer keeps it. Write logs and counts a failure, after which
-// the rows may have been written or not. It sorts rows.
-func (c *Columns) Write(ctx context.Context, rows []Row, forward bool) error {
+// Write updates the rows, at most Chunk, in one statement; users that do not exist are skipped. Write
+// logs and counts a failure, after which the rows may have been written or not. It sorts rows.
+func (c *Columns) Write(ctx context.Context, rows []Row) error {
 	// Rows are locked in the order of their keys, as everywhere else.
 	slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.ID, b.ID) })
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	statement, args := update(rows, forward)
+	statement, args := update(rows, c.Forward)
 	start := time.Now()
 	err := c.DB.Exec(ctx, statement, args...)
 	c.Seconds.Observe(time.Since(start).Seconds())

@@ -1,173 +1,224 @@
 // Package mirror writes decided states into the columns users.presence and users.presence_at, newest
 // wins, and ends an earlier run at the start.
 //
-// Columns is the statement, with its time-out, metrics and log. Mirror is the queue in front of it for
-// states that several nodes write: what comes in during a write goes together into the next. Memory's
-// registry, which is the only writer, has a queue of its own, because it undoes the logins that could
-// not be written.
+// Columns is the statement, with its time-out, metrics and log. Mirror is the queue in front of it:
+// one goroutine writes, and what is queued during a write goes together into the next. A state that
+// could not be written is written later, except for a login, which the registry announces only after
+// it has been written. A registry of several nodes queues with Keep; the registry of one node, which
+// is the only writer, queues with Set, so that it can undo a login.
 package mirror
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
 	"rollcall/internal/presence/status"
 )
 
-// Mirror writes states that were decided in Redis. Several nodes write, so a row that holds something
-// newer keeps it: the times of each account grow with its changes. All methods may be called by any
-// goroutine.
-type Mirror struct {
-	columns *Columns
-
-	mu    sync.Mutex
-	rows  map[int64]*pending // by users.id
-	order []int64            // of rows, as they came
-	wake  chan struct{}
+// Writer writes rows, at most Chunk. Columns is the one for a database.
+type Writer interface {
+	Write(ctx context.Context, rows []Row) error
 }
 
-// pending is what must be written of one account.
-type pending struct {
-	// kept is written whatever happens, login only while a caller waits for it. Zero: neither.
-	kept, login status.State
-	waiters     []chan error
+// Mirror is a queue of states to write. All methods may be called by any goroutine, and do not wait
+// for the database.
+type Mirror struct {
+	columns Writer
+	written func(userID int64, s status.State)
+
+	mu sync.Mutex
+	// queued has what waits, by users.id. It is also in ready or, during the pause after its failure,
+	// in failed.
+	queued        map[int64]*Write
+	ready, failed []*Write
+	wake          chan struct{}
+}
+
+// Write is what is queued for a row. Several changes may share it.
+type Write struct {
+	mirror *Mirror
+	id     int64
+	// kept is written in any case, login only with this Write. keeping and entering report whether
+	// there is one.
+	kept, login       status.State
+	keeping, entering bool
+
+	// The rest is guarded by the mirror's mutex. done is nil until a caller waits.
+	done     chan struct{}
+	finished bool
+	err      error
+}
+
+// New returns a mirror that writes once Run is called. If written is not nil, it is called after
+// each successful write with every state written, before the callers that wait continue.
+func New(columns Writer, written func(userID int64, s status.State)) *Mirror {
+	return &Mirror{columns: columns, written: written, queued: make(map[int64]*Write), wake: make(chan struct{}, 1)}
+}
+
+// Keep writes the state, unless a newer one is queued. If the write fails, the state is written
+// later.
+func (m *Mirror) Keep(userID int64, s status.State) *Write {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.enqueue(userID, &m.ready)
+	w.keep(s)
+	return w
+}
+
+// Set is like Keep, but a login that is queued is not written, even if it is newer.
+func (m *Mirror) Set(userID int64, s status.State) *Write {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.enqueue(userID, &m.ready)
+	w.keep(s)
+	w.entering = false
+	return w
+}
+
+// Login writes that the user has logged in, unless a newer state is queued. If the write fails, it
+// may have been carried out or not, and is not repeated.
+func (m *Mirror) Login(userID int64, s status.State) *Write {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := m.enqueue(userID, &m.ready)
+	if !w.entering || s.Since >= w.login.Since {
+		w.login, w.entering = s, true
+	}
+	return w
+}
+
+// enqueue returns what is queued for the user. If that is nothing, it adds a Write to the list. The
+// caller holds m.mu.
+func (m *Mirror) enqueue(userID int64, list *[]*Write) *Write {
+	w := m.queued[userID]
+	if w == nil {
+		w = &Write{mirror: m, id: userID}
+		m.queued[userID] = w
+		*list = append(*list, w)
+	}
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+	return w
+}
+
+func (w *Write) keep(s status.State) {
+	if !w.keeping || s.Since >= w.kept.Since {
+		w.kept, w.keeping = s, true
+	}
 }
 
 // newest returns the state to write.
-func (p *pending) newest() status.State {
-	if p.login.Since > p.kept.Since {
-		return p.login
+func (w *Write) newest() status.State {
+	if w.entering && (!w.keeping || w.login.Since > w.kept.Since) {
+		return w.login
 	}
-	return p.kept
+	return w.kept
 }
 
-// New returns a mirror that writes to these columns once Run is called.
-func New(columns *Columns) *Mirror {
-	return &Mirror{columns: columns, rows: make(map[int64]*pending), wake: make(chan struct{}, 1)}
-}
-
-// Keep writes the state, now or later.
-func (m *Mirror) Keep(userID int64, s status.State) {
-	m.add(userID, func(p *pending) { p.keep(s) })
-}
-
-func (p *pending) keep(s status.State) {
-	if s.Since >= p.kept.Since {
-		p.kept = s
+// Wait waits for the write and returns its error, or that of ctx if it ends first.
+func (w *Write) Wait(ctx context.Context) error {
+	w.mirror.mu.Lock()
+	if w.finished {
+		defer w.mirror.mu.Unlock()
+		return w.err
 	}
-}
-
-// KeepNow is like Keep, and waits for the write. On an error the state is written later.
-func (m *Mirror) KeepNow(ctx context.Context, userID int64, s status.State) error {
-	return m.wait(ctx, userID, func(p *pending) { p.keep(s) })
-}
-
-// Login writes that the user has logged in, and waits for that. On an error nothing will be written,
-// but may have been.
-func (m *Mirror) Login(ctx context.Context, userID int64, s status.State) error {
-	return m.wait(ctx, userID, func(p *pending) {
-		if s.Since >= p.login.Since {
-			p.login = s
-		}
-	})
-}
-
-func (m *Mirror) wait(ctx context.Context, userID int64, change func(*pending)) error {
-	done := make(chan error, 1)
-	m.add(userID, func(p *pending) {
-		change(p)
-		p.waiters = append(p.waiters, done)
-	})
+	if w.done == nil {
+		w.done = make(chan struct{})
+	}
+	done := w.done
+	w.mirror.mu.Unlock()
 	select {
-	case err := <-done:
-		return err
+	case <-done:
+		return w.err
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (m *Mirror) add(userID int64, change func(*pending)) {
+// take removes and returns what is ready, at most a chunk.
+func (m *Mirror) take() []*Write {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := m.rows[userID]
-	if p == nil {
-		p = new(pending)
-		m.rows[userID] = p
-		m.order = append(m.order, userID)
+	n := min(len(m.ready), Chunk)
+	writes := m.ready[:n:n]
+	m.ready = m.ready[n:]
+	for _, w := range writes {
+		delete(m.queued, w.id)
 	}
-	change(p)
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take removes and returns the next rows, at most a chunk.
-func (m *Mirror) take() (ids []int64, rows map[int64]*pending) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	n := min(len(m.order), Chunk)
-	ids, m.order = slices.Clone(m.order[:n]), m.order[n:]
-	rows = make(map[int64]*pending, n)
-	for _, id := range ids {
-		rows[id] = m.rows[id]
-		delete(m.rows, id)
-	}
-	return ids, rows
+	return writes
 }
 
 // Unwritten returns how many accounts are still to be written.
 func (m *Mirror) Unwritten() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.rows)
+	return len(m.queued)
 }
 
-// Run writes until closing has ended and nothing is left, or life ends.
+// Run writes until closing has ended and nothing is left, or life ends. After a failure it pauses
+// only for what has failed.
 func (m *Mirror) Run(closing, life context.Context) {
 	pause := RetryFirst
+	var again <-chan time.Time // nil: nothing has failed
+	closed := closing.Done()
 	for life.Err() == nil {
-		ids, rows := m.take()
-		if len(ids) == 0 {
-			if closing.Err() != nil {
-				return
-			}
-			select {
-			case <-m.wake:
-			case <-closing.Done():
-			case <-life.Done():
+		if writes := m.take(); len(writes) > 0 {
+			switch err := m.write(life, writes); {
+			case err == nil:
+				pause = RetryFirst
+			case again == nil:
+				again = time.After(pause)
+				pause = min(2*pause, RetryMost)
 			}
 			continue
 		}
-		if err := m.write(life, ids, rows); err == nil {
-			pause = RetryFirst
-			continue
+		if closing.Err() != nil && m.Unwritten() == 0 {
+			return
 		}
 		select {
-		case <-time.After(pause):
+		case <-m.wake:
+		case <-again:
+			again = nil
+			m.retry()
+		case <-closed:
+			closed = nil
 		case <-life.Done():
 		}
-		pause = min(2*pause, RetryMost)
 	}
 }
 
-// write writes rows and sends the result to the callers that wait for them. If it fails, it queues
-// the states that must be written again.
-func (m *Mirror) write(ctx context.Context, ids []int64, rows map[int64]*pending) error {
-	states := make([]Row, len(ids))
-	for i, id := range ids {
-		states[i] = Row{ID: id, State: rows[id].newest()}
+// retry makes what has failed ready again.
+func (m *Mirror) retry() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ready = append(m.ready, m.failed...)
+	m.failed = nil
+}
+
+// write carries out the writes and passes the result on.
+func (m *Mirror) write(ctx context.Context, writes []*Write) error {
+	rows := make([]Row, len(writes))
+	for i, w := range writes {
+		rows[i] = Row{ID: w.id, State: w.newest()}
 	}
-	err := m.columns.Write(ctx, states, true)
-	for _, id := range ids {
-		p := rows[id]
-		if err != nil && p.kept.Since != 0 {
-			m.Keep(id, p.kept)
+	err := m.columns.Write(ctx, rows)
+	if err == nil && m.written != nil {
+		for _, w := range writes {
+			m.written(w.id, w.newest())
 		}
-		for _, done := range p.waiters {
-			done <- err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range writes {
+		if err != nil && w.keeping {
+			m.enqueue(w.id, &m.failed).keep(w.kept)
+		}
+		w.finished, w.err = true, err
+		if w.done != nil {
+			close(w.done)
 		}
 	}
 	return err

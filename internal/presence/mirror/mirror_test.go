@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -62,7 +63,7 @@ func newWorld(t *testing.T, db *database.DB, users int) *world {
 
 // run starts a mirror on the world. It stops at the test's end.
 func (w *world) run() *Mirror {
-	m := New(w.Columns)
+	m := New(w.Columns, nil)
 	closing, end := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { m.Run(closing, context.Background()) })
@@ -122,7 +123,8 @@ func TestColumns_ForwardKeepsNewerRows(t *testing.T) {
 			for i, s := range states {
 				rows[len(rows)-1-i] = Row{ID: w.ids[i], State: s} // in any order
 			}
-			if err := w.Write(ctx, rows, forward); err != nil {
+			w.Forward = forward
+			if err := w.Write(ctx, rows); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -135,7 +137,8 @@ func TestColumns_ForwardKeepsNewerRows(t *testing.T) {
 		write(false, offline(4), status.State{})
 		w.want(0, offline(4))
 		w.want(1, status.State{})
-		if err := w.Write(ctx, []Row{{ID: 1 << 40, State: online(9)}, {ID: w.ids[3], State: online(9)}}, true); err != nil {
+		w.Forward = true
+		if err := w.Write(ctx, []Row{{ID: 1 << 40, State: online(9)}, {ID: w.ids[3], State: online(9)}}); err != nil {
 			t.Errorf("a user that does not exist: %v", err)
 		}
 		w.want(3, online(9))
@@ -145,7 +148,7 @@ func TestColumns_ForwardKeepsNewerRows(t *testing.T) {
 func TestMirror_NewestWins(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w, ctx := newWorld(t, db, 2), context.Background()
-		m := New(w.Columns)
+		m := New(w.Columns, nil)
 		m.Keep(w.ids[0], offline(7))
 		m.Keep(w.ids[0], online(5))
 		m.Keep(w.ids[1], online(3))
@@ -161,11 +164,11 @@ func TestMirror_NewestWins(t *testing.T) {
 			t.Errorf("%d accounts are unwritten at the end", n)
 		}
 		m = w.run()
-		if err := m.Login(ctx, w.ids[1], online(4)); err != nil {
+		if err := m.Login(w.ids[1], online(4)).Wait(ctx); err != nil {
 			t.Fatal(err)
 		}
 		w.want(1, online(4))
-		if err := m.KeepNow(ctx, w.ids[1], offline(6)); err != nil {
+		if err := m.Keep(w.ids[1], offline(6)).Wait(ctx); err != nil {
 			t.Fatal(err)
 		}
 		w.want(1, offline(6))
@@ -178,10 +181,10 @@ func TestMirror_FailedLoginsAreDropped(t *testing.T) {
 		w, ctx := newWorld(t, db, 3), context.Background()
 		m := w.run()
 		w.rename("users", "users_away")
-		if err := m.Login(ctx, w.ids[0], online(5)); err == nil {
+		if err := m.Login(w.ids[0], online(5)).Wait(ctx); err == nil {
 			t.Error("a login was recorded without a table")
 		}
-		if err := m.KeepNow(ctx, w.ids[1], offline(5)); err == nil {
+		if err := m.Keep(w.ids[1], offline(5)).Wait(ctx); err == nil {
 			t.Error("a state was recorded without a table")
 		}
 		m.Keep(w.ids[2], offline(6))
@@ -195,14 +198,83 @@ func TestMirror_FailedLoginsAreDropped(t *testing.T) {
 	})
 }
 
+// Set takes the place of a queued login, and overwrites a row that holds a login which was reported as
+// failed.
+func TestMirror_SetUndoesLogins(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w, ctx := newWorld(t, db, 2), context.Background()
+		written := make(map[int64]status.State)
+		m := New(w.Columns, func(userID int64, s status.State) { written[userID] = s })
+		if err := w.Write(ctx, []Row{{ID: w.ids[0], State: online(9)}}); err != nil {
+			t.Fatal(err)
+		}
+		m.Set(w.ids[0], offline(4))
+		login := m.Login(w.ids[1], online(7))
+		m.Set(w.ids[1], status.State{})
+		closing, end := context.WithCancel(ctx)
+		end()
+		m.Run(closing, ctx)
+		w.want(0, offline(4))
+		w.want(1, status.State{})
+		if err := login.Wait(ctx); err != nil {
+			t.Errorf("the login that was replaced: %v", err)
+		}
+		if written[w.ids[0]] != offline(4) || written[w.ids[1]] != (status.State{}) {
+			t.Errorf("reported as written: %+v", written)
+		}
+	})
+}
+
+// steps are columns that fail while broken is set.
+type steps struct {
+	mu     sync.Mutex
+	broken bool
+	writes [][]Row
+}
+
+func (s *steps) Write(_ context.Context, rows []Row) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes = append(s.writes, rows)
+	if s.broken && rows[0].ID == 1 {
+		return errors.New("no response")
+	}
+	return nil
+}
+
+// The pause after a failure is for the rows that failed, not for others.
+func TestMirror_FailureDelaysNoOthers(t *testing.T) {
+	s, ctx := &steps{broken: true}, t.Context()
+	m := New(s, nil)
+	var running sync.WaitGroup
+	closing, end := context.WithCancel(ctx)
+	running.Go(func() { m.Run(closing, ctx) })
+	if err := m.Keep(1, offline(5)).Wait(ctx); err == nil {
+		t.Error("the failure was not reported")
+	}
+	if err := m.Login(2, online(5)).Wait(ctx); err != nil {
+		t.Error(err)
+	}
+	s.mu.Lock()
+	s.broken = false
+	s.mu.Unlock()
+	end()
+	running.Wait() // returns when nothing is left
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if last := s.writes[len(s.writes)-1]; len(last) != 1 || last[0] != (Row{ID: 1, State: offline(5)}) {
+		t.Errorf("the writes were %+v", s.writes)
+	}
+}
+
 // A caller that no longer waits does not end the write.
 func TestMirror_WaitEndsWithTheContext(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 1)
-		m := New(w.Columns) // which does not run
+		m := New(w.Columns, nil) // which does not run
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if err := m.KeepNow(ctx, w.ids[0], offline(5)); err != context.Canceled {
+		if err := m.Keep(w.ids[0], offline(5)).Wait(ctx); err != context.Canceled {
 			t.Errorf("waiting returned %v", err)
 		}
 		if n := m.Unwritten(); n != 1 {
