@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/alecthomas/kong"
 )
 
@@ -54,13 +53,35 @@ func settingNames(command *kong.Node) []string {
 	return names
 }
 
-// nearest answers which of the names is close to name; "": none is.
+// nearest returns the name that differs least from name, or "" if each differs in more than
+// farthestTypo letters.
 func nearest(name string, names []string) string {
 	found, distance := "", farthestTypo+1
 	for _, candidate := range names {
-		if d := levenshtein.ComputeDistance(name, candidate); d < distance {
+		if d := editDistance(name, candidate); d < distance {
 			found, distance = candidate, d
 		}
 	}
 	return found
+}
+
+// editDistance returns how many bytes must be inserted, deleted or replaced to make b of a.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1) // row[j] is the distance of the first i bytes of a and j of b
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replaced, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
 }
