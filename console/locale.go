@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"rollcall/internal/httpheader"
+	"golang.org/x/text/language"
 )
 
 //go:embed locales/*.json
@@ -19,6 +19,15 @@ var languages = []struct{ tag, name string }{
 	{"en", "English"},
 	{"zh-CN", "简体中文"},
 }
+
+// languageMatcher finds the one of languages, by its index, that suits a browser best.
+var languageMatcher = func() language.Matcher {
+	var tags []language.Tag
+	for _, l := range languages {
+		tags = append(tags, language.MustParse(l.tag))
+	}
+	return language.NewMatcher(tags)
+}()
 
 // languageCookie holds the language that the reader chose.
 const languageCookie = "rollcall_language"
@@ -34,8 +43,8 @@ type locale struct {
 
 func loadLocales() ([]*locale, error) {
 	var list []*locale
-	for _, language := range languages {
-		l := &locale{tag: language.tag, name: language.name}
+	for _, known := range languages {
+		l := &locale{tag: known.tag, name: known.name}
 		raw, err := localeFiles.ReadFile("locales/" + l.tag + ".json")
 		if err != nil {
 			return nil, err
@@ -93,31 +102,15 @@ func display(value any) string {
 	return digits
 }
 
-// localeOf returns the language for a request: the one chosen, else the first one that the browser
-// accepts and the console has, else the default.
+// localeOf returns the locale for a request: the one that the reader chose, else the best match for
+// the browser's Accept-Language, else the default.
 func (c *console) localeOf(r *http.Request) *locale {
 	if l := c.localeByTag(c.cookie(r, languageCookie)); l != nil {
 		return l
 	}
-	best, bestQuality := c.locales[0], 0.0
-	for tag, quality := range httpheader.Preferences(r.Header, "Accept-Language") {
-		if quality <= bestQuality {
-			continue
-		}
-		for _, l := range c.locales {
-			if strings.EqualFold(primary(tag), primary(l.tag)) {
-				best, bestQuality = l, quality
-				break
-			}
-		}
-	}
-	return best
-}
-
-// primary returns the language of a tag without script and region.
-func primary(tag string) string {
-	language, _, _ := strings.Cut(tag, "-")
-	return language
+	accepted := strings.Join(r.Header.Values("Accept-Language"), ",")
+	_, i := language.MatchStrings(languageMatcher, accepted)
+	return c.locales[i]
 }
 
 func (c *console) localeByTag(tag string) *locale {

@@ -143,12 +143,15 @@ func TestLanguageIsNegotiated(t *testing.T) {
 		"de;q=1, zh;q=0.5, en;q=0.4":    "zh-CN",
 		"en;q=0.4,zh;q=0.5":             "zh-CN",
 		"de; q=1, zh ; q=0.5":           "zh-CN",
+		"zh-TW":                         "zh-CN",
+		"*":                             "en",
 		"zh;q=0":                        "en",
 		"zh;q=x":                        "en",
 		strings.Repeat("x,", 2000) + "": "en",
+		"de;q=1\nzh;q=0.5":              "zh-CN", // two header lines
 	} {
 		b := s.browser()
-		b.head.Set("Accept-Language", header)
+		b.head["Accept-Language"] = strings.Split(header, "\n")
 		got := b.get("/console/login")
 		got.want(t, http.StatusOK, fmt.Sprintf(`<html lang="%s">`, want))
 		if tag := got.Header.Get("Content-Language"); tag != want {
