@@ -2,12 +2,11 @@ package graph_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"testing"
-
-	"github.com/coder/websocket"
 
 	"rollcall/graph/graphtest"
 	"rollcall/graph/transport"
@@ -24,29 +23,32 @@ func TestConnectionsPerAddress(t *testing.T) {
 		}
 		w.Restart()
 		ann := w.Bearer("ann")
-		dial := func(address string) (*websocket.Conn, *http.Response) {
-			conn, resp, err := websocket.Dial(context.Background(), w.URL, &websocket.DialOptions{
-				Subprotocols: []string{"graphql-transport-ws"}, HTTPHeader: http.Header{"X-Forwarded-For": {address}},
-			})
-			if err != nil && resp == nil {
+		// dial returns either a connection or how the server refused it.
+		dial := func(address string) (*graphtest.Wire, *graphtest.Refused) {
+			w.T.Helper()
+			conn, err := graphtest.DialWire(context.Background(), w.URL, http.Header{"X-Forwarded-For": {address}})
+			var refused *graphtest.Refused
+			if err != nil && !errors.As(err, &refused) {
 				w.T.Fatal(err)
 			}
-			return conn, resp
+			return conn, refused
 		}
-		accepted := func(address string) *websocket.Conn {
+		accepted := func(address string) *graphtest.Wire {
 			w.T.Helper()
-			conn, resp := dial(address)
+			conn, refusal := dial(address)
 			if conn == nil {
-				w.T.Fatalf("a connection from %s was refused with %d", address, resp.StatusCode)
+				w.T.Fatalf("a connection from %s was refused with %d", address, refusal.Status)
 			}
-			w.T.Cleanup(func() { _ = conn.CloseNow() })
+			w.T.Cleanup(conn.Close)
 			return conn
 		}
 		refused := func(address string) {
 			w.T.Helper()
-			conn, resp := dial(address)
-			if conn != nil || resp.StatusCode != http.StatusTooManyRequests || resp.Header.Get("Retry-After") == "" {
-				w.T.Errorf("a WebSocket from %s got the status %d", address, resp.StatusCode)
+			conn, refusal := dial(address)
+			if conn != nil {
+				w.T.Errorf("a WebSocket from %s was accepted", address)
+			} else if refusal.Status != http.StatusTooManyRequests || refusal.RetryAfter == "" {
+				w.T.Errorf("a WebSocket from %s was refused with %d, Retry-After %q", address, refusal.Status, refusal.RetryAfter)
 			}
 			stream := openStream(w, ann, address)
 			defer stream.Body.Close()
@@ -69,7 +71,7 @@ func TestConnectionsPerAddress(t *testing.T) {
 		refused("2001:db8:1:2:ffff::1") // the same network
 		accepted("2001:db8:1:3::1")
 
-		_ = first.CloseNow()
+		first.Close()
 		until(w.T, "the place of a closed WebSocket", func() bool {
 			conn, _ := dial("192.0.2.1")
 			return conn != nil

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"rollcall/graph/graphtest"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/ratelimit"
@@ -22,8 +20,7 @@ import (
 // the messages.
 type ordered struct {
 	t    *testing.T
-	conn *websocket.Conn
-	ctx  context.Context
+	wire *graphtest.Wire
 	// events has, by user, the changedAt of the newest status that arrived as an event.
 	events map[string]string
 	asked  int
@@ -37,13 +34,12 @@ func dialOrdered(w *graphtest.World, authorization, subscription string) *ordere
 	w.T.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	w.T.Cleanup(cancel)
-	conn, _, err := websocket.Dial(ctx, w.URL, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	wire, err := graphtest.DialWire(ctx, w.URL, nil)
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	w.T.Cleanup(func() { _ = conn.CloseNow() })
-	conn.SetReadLimit(1 << 20)
-	o := &ordered{t: w.T, conn: conn, ctx: ctx, events: make(map[string]string)}
+	w.T.Cleanup(wire.Close)
+	o := &ordered{t: w.T, wire: wire, events: make(map[string]string)}
 	o.send(`{"type":"connection_init","payload":{"Authorization":%q}}`, authorization)
 	o.read()
 	o.send(`{"id":"events","type":"subscribe","payload":{"query":%q}}`, subscription)
@@ -52,7 +48,7 @@ func dialOrdered(w *graphtest.World, authorization, subscription string) *ordere
 
 func (o *ordered) send(format string, args ...any) {
 	o.t.Helper()
-	if err := o.conn.Write(o.ctx, websocket.MessageText, fmt.Appendf(nil, format, args...)); err != nil {
+	if err := o.wire.Write(fmt.Appendf(nil, format, args...)); err != nil {
 		o.t.Fatal(err)
 	}
 }
@@ -62,7 +58,7 @@ func (o *ordered) read() (m struct {
 	Payload  json.RawMessage
 }) {
 	o.t.Helper()
-	_, text, err := o.conn.Read(o.ctx)
+	text, err := o.wire.Read()
 	if err == nil {
 		err = json.Unmarshal(text, &m)
 	}
@@ -247,7 +243,7 @@ func TestRelationshipChanged_NeverOlderThanEventsBefore(t *testing.T) {
 		other := dialOrdered(w, w.Bearer("ann"), `subscription { relationshipChanged { user { status { userId changedAt } } } }`)
 		go func() { // reads the same events on another device
 			for {
-				if _, _, err := other.conn.Read(other.ctx); err != nil {
+				if _, err := other.wire.Read(); err != nil {
 					return
 				}
 			}

@@ -9,14 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
+	"github.com/gobwas/ws/wsutil"
 )
 
 // Socket is a WebSocket that speaks graphql-transport-ws. It is read continuously.
 type Socket struct {
 	t    testing.TB
-	conn *websocket.Conn
-	ctx  context.Context
+	wire *Wire
 	stop context.CancelFunc
 
 	mu         sync.Mutex
@@ -44,14 +43,13 @@ type message struct {
 func (w *World) Connect(authorization string) (*Socket, int) {
 	ctx, stop := context.WithCancel(context.Background())
 	w.T.Cleanup(stop)
-	conn, _, err := websocket.Dial(ctx, w.URL, &websocket.DialOptions{Subprotocols: []string{"graphql-transport-ws"}})
+	wire, err := DialWire(ctx, w.URL, nil)
 	if err != nil {
 		w.T.Error(err)
 		return nil, 0
 	}
-	conn.SetReadLimit(1 << 20)
 	s := &Socket{
-		t: w.T, conn: conn, ctx: ctx, stop: stop, operations: make(map[string]chan Response),
+		t: w.T, wire: wire, stop: stop, operations: make(map[string]chan Response),
 		acknowledged: make(chan struct{}), closed: make(chan struct{}),
 	}
 	w.T.Cleanup(s.Close)
@@ -83,18 +81,18 @@ func (s *Socket) send(m message) {
 	if err != nil {
 		s.t.Error(err)
 	}
-	_ = s.conn.Write(s.ctx, websocket.MessageText, text) // fails if the connection was closed, which read reports
+	_ = s.wire.Write(text) // fails if the connection was closed, which read reports
 }
 
 func (s *Socket) read() {
 	defer close(s.closed)
 	for {
-		_, text, err := s.conn.Read(s.ctx)
+		text, err := s.wire.Read()
 		if err != nil {
-			s.code = int(websocket.CloseStatus(err))
-			var closing websocket.CloseError
-			if errors.As(err, &closing) {
-				s.reason = closing.Reason
+			s.code = -1
+			var closed wsutil.ClosedError
+			if errors.As(err, &closed) {
+				s.code, s.reason = int(closed.Code), closed.Reason
 			}
 			return
 		}
@@ -212,6 +210,6 @@ func (s *Socket) CloseReason() (code int, reason string) {
 
 // Close breaks the connection without a close frame, like a lost network.
 func (s *Socket) Close() {
-	_ = s.conn.CloseNow() // it may have ended already
+	s.wire.Close()
 	s.stop()
 }

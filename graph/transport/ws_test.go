@@ -16,7 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"github.com/gobwas/ws"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -719,37 +718,18 @@ func TestWebSocket_OneGoroutine(t *testing.T) {
 	until(t, "one goroutine a connection", func() bool { return runtime.NumGoroutine() <= before+clients })
 }
 
-// TestWebSocket_OtherClient uses an independent client library.
-func TestWebSocket_OtherClient(t *testing.T) {
+// TestWebSocket_LargeResponseAndLogout reads a response with the longest form of a frame's length, and
+// logs out over the same connection.
+func TestWebSocket_LargeResponseAndLogout(t *testing.T) {
 	w := newWorld(t, worldOptions{})
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	c, _, err := websocket.Dial(ctx, w.http.URL, &websocket.DialOptions{Subprotocols: []string{subprotocol}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.CloseNow()
-	c.SetReadLimit(1 << 20)
-	roundTrip := func(send string, want ...string) {
-		t.Helper()
-		if err := c.Write(ctx, websocket.MessageText, []byte(send)); err != nil {
-			t.Fatal(err)
-		}
-		for _, w := range want {
-			_, got, err := c.Read(ctx)
-			if err != nil || string(got) != w {
-				t.Fatalf("got %s, %v; want %s", got, err, w)
-			}
-		}
-	}
-	roundTrip(`{"type":"connection_init","payload":{"Authorization":"Bearer u0"}}`, `{"type":"connection_ack"}`)
-	roundTrip(`{"id":"1","type":"subscribe","payload":{"query":"{text(kilobytes:70)}"}}`,
-		`{"id":"1","type":"next","payload":{"data":{"text":"`+strings.Repeat("x", 70<<10)+`"}}}`, `{"id":"1","type":"complete"}`)
-	roundTrip(`{"id":"1","type":"subscribe","payload":{"query":"mutation{logout}"}}`,
-		`{"id":"1","type":"next","payload":{"data":{"logout":true}}}`, `{"id":"1","type":"complete"}`)
-	if _, _, err := c.Read(ctx); websocket.CloseStatus(err) != 4401 {
-		t.Errorf("got %v, want 4401", err)
-	}
+	c := w.connect("u0")
+	c.subscribe("1", "{text(kilobytes:70)}")
+	c.expect(`{"id":"1","type":"next","payload":{"data":{"text":"` + strings.Repeat("x", 70<<10) + `"}}}`)
+	c.expect(`{"id":"1","type":"complete"}`)
+	c.subscribe("1", "mutation{logout}")
+	c.expect(`{"id":"1","type":"next","payload":{"data":{"logout":true}}}`)
+	c.expect(`{"id":"1","type":"complete"}`)
+	c.expectClose(4401)
 }
 
 // TestWebSocket_HostileLength: a length claimed in a header reserves no memory.
