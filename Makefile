@@ -47,7 +47,9 @@ lint: ## checks format, imports, wording, go vet and staticcheck
 	@scripts/silent "imports not in order; run: make format" $(GO) run $(GOIMPORTS) -l -local rollcall/ $(SOURCES)
 	@scripts/wording
 	$(GO) vet ./...
+	cd bench && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+	cd bench && $(GO) run $(STATICCHECK) ./...
 
 .PHONY: format
 format: ## puts format and imports right
@@ -65,6 +67,7 @@ test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to
 .PHONY: go-tests
 go-tests: # needs no server: each package starts its own where none is named
 	$(GO) test -race -vet=off -timeout 20m ./...
+	cd bench && $(GO) test -race -vet=off ./...
 
 .PHONY: test-quick
 test-quick: ## the Go tests on SQLite alone, without the race detector: needs only Go
@@ -96,4 +99,5 @@ cover: deps ## the Go tests' coverage, by package and in .build/cover.html
 
 .PHONY: bench
 bench: deps ## measures against the floors, ROW=name alone; see bench/README.md
-	$(GO) run ./bench $(if $(ROW),-row $(ROW)) $(ARGS)
+	cd bench && $(GO) build -o $(BUILD)/bench .
+	$(BUILD)/bench $(if $(ROW),-row $(ROW)) $(ARGS)

@@ -1,11 +1,13 @@
 //go:build linux
 
 // Bench measures Rollcall side by side with its floors, the shortest hand-written programs that do
-// the same work, and prints the table of README.md beside it.
+// the same work, and prints the table of README.md beside it. It runs in the repository's folder:
 //
-//	go run ./bench                    every row; rewrites the table in bench/README.md
-//	go run ./bench -row user-http     one row
-//	go run ./bench -short             a few seconds per row, to check that they work
+//	make bench                  every row; rewrites the table in bench/README.md
+//	make bench ROW=user-http    one row
+//	make bench ARGS=-short      a few seconds per row, to check that they work
+//
+// It is a module of its own, so that what only measurements need stays out of the server's go.mod.
 package main
 
 import (
@@ -72,7 +74,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	name := flags.String("row", "", "run this row alone: "+strings.Join(names(), ", "))
-	short := flags.Bool("short", false, "a few seconds a row, to see that they work; the figures mean nothing")
+	short := flags.Bool("short", false, "a few seconds per row, to check that they work; the figures mean nothing")
 	profiles := flags.String("profiles", "", "write profiles of the server into this folder: CPU and allocations of rows 1 to 4, 6 and 8, the heap of row 5")
 	binary := flags.String("binary", "", "measure this binary of the server instead of building one")
 	if err := flags.Parse(args); err != nil {

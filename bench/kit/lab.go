@@ -97,17 +97,21 @@ func (l *Lab) Build(ctx context.Context) (string, error) {
 	if l.Binary != "" {
 		return l.Binary, nil
 	}
-	path, err := l.build(ctx, "rollcall", "rollcall")
+	path, err := l.build(ctx, "rollcall", ".")
 	if err == nil {
 		l.Binary = path
 	}
 	return path, err
 }
 
-func (l *Lab) build(ctx context.Context, name, pkg string) (string, error) {
+// build builds the program in folder, which is in the module that the folder belongs to, and returns
+// the program's path.
+func (l *Lab) build(ctx context.Context, name, folder string) (string, error) {
 	l.Log("building %s", name)
 	path := filepath.Join(l.dir, name)
-	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg).CombinedOutput()
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
+	command.Dir = folder
+	out, err := command.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building %s: %w\n%s", name, err, out)
 	}
@@ -235,7 +239,7 @@ func (l *Lab) StartFloor(name string, flags ...string) (*Floor, error) {
 // lab stops it at the end.
 func (l *Lab) StartStock(ctx context.Context, database string, flags ...string) (*Floor, error) {
 	if l.stock == "" {
-		path, err := l.build(ctx, "stock", "rollcall/bench/stock")
+		path, err := l.build(ctx, "stock", "bench/stock")
 		if err != nil {
 			return nil, err
 		}
