@@ -73,25 +73,15 @@ type broadcastTest struct {
 // run subscribes all devices to the server, the floor and the comparator, and measures them in
 // shuffled slices.
 func (t broadcastTest) run(ctx context.Context) ([][]deliveries, error) {
-	world, err := t.lab.Strangers(ctx)
+	world, tokens, err := t.world(ctx)
 	if err != nil {
 		return nil, err
 	}
-	watched := max(1, t.actors)
-	tokens, err := world.UserTokens(ctx, t.subscribers+watched)
+	mine, stop, err := t.serve(ctx, world, tokens)
 	if err != nil {
 		return nil, err
 	}
-	server, err := t.lab.Serve(ctx, world.Database)
-	if err != nil {
-		return nil, err
-	}
-	defer server.Stop()
-	mine, err := t.speak(ctx, audience{name: "the server", process: server.Process, debug: server.Debug}, server.Address, tokens)
-	if err != nil {
-		return nil, err
-	}
-	defer mine.swarm.Stop()
+	defer stop()
 	first, err := mine.slice(ctx)
 	if err != nil {
 		return nil, err
@@ -128,12 +118,36 @@ func (t broadcastTest) run(ctx context.Context) ([][]deliveries, error) {
 	if err != nil || t.lab.Profiles == "" || t.profiled == "" {
 		return rounds, err
 	}
-	return rounds, profile(ctx, t.lab, t.profiled, server.Debug, func(d time.Duration) error {
+	return rounds, profile(ctx, t.lab, t.profiled, mine.debug, func(d time.Duration) error {
 		round := mine.round
 		round.For = d
 		_, err := mine.swarm.Play(ctx, &round)
 		return err
 	})
+}
+
+// world returns the world of the test and tokens of all subscribers and the users they watch.
+func (t broadcastTest) world(ctx context.Context) (*kit.World, []string, error) {
+	world, err := t.lab.Strangers(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	tokens, err := world.UserTokens(ctx, t.subscribers+max(1, t.actors))
+	return world, tokens, err
+}
+
+// serve starts the server and subscribes all devices to it.
+func (t broadcastTest) serve(ctx context.Context, world *kit.World, tokens []string) (a audience, stop func(), err error) {
+	server, err := t.lab.Serve(ctx, world.Database)
+	if err != nil {
+		return a, nil, err
+	}
+	a, err = t.speak(ctx, audience{name: "the server", process: server.Process, debug: server.Debug}, server.Address, tokens)
+	if err != nil {
+		server.Stop()
+		return a, nil, err
+	}
+	return a, func() { a.swarm.Stop(); server.Stop() }, nil
 }
 
 // speak subscribes the devices to a program that implements GraphQL.

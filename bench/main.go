@@ -77,6 +77,7 @@ func run(ctx context.Context, args []string) error {
 	short := flags.Bool("short", false, "a few seconds per row, to check that they work; the figures mean nothing")
 	profiles := flags.String("profiles", "", "write profiles of the server into this folder: CPU and allocations of rows 1 to 4, 6 and 8, the heap of row 5")
 	binary := flags.String("binary", "", "measure this binary of the server instead of building one")
+	against := flags.String("against", "", "compare the build with this other binary of the server in the same slices, by rows 1 to 4 and 6 to 8")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -99,6 +100,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer lab.Close()
 	lab.Short, lab.Profiles, lab.Binary = *short, *profiles, *binary
+	if *against != "" {
+		return runBuilds(ctx, lab, *against)
+	}
 	figures, err := measure(ctx, lab, chosen)
 	table := kit.Table(figures)
 	fmt.Println(table)
@@ -119,6 +123,13 @@ func names() []string {
 	return list
 }
 
+// logSince returns a function that logs with the time since began.
+func logSince(began time.Time, name string) func(format string, args ...any) {
+	return func(format string, args ...any) {
+		fmt.Fprintf(os.Stderr, "%5.1fs  %-12s %s\n", time.Since(began).Seconds(), name, fmt.Sprintf(format, args...))
+	}
+}
+
 // measure returns the figures of the rows. If a row fails, it returns those of the rows before it
 // and the error.
 func measure(ctx context.Context, lab *kit.Lab, chosen []row) ([]kit.Figure, error) {
@@ -127,9 +138,7 @@ func measure(ctx context.Context, lab *kit.Lab, chosen []row) ([]kit.Figure, err
 	defer cancel()
 	var figures []kit.Figure
 	for _, r := range chosen {
-		lab.Log = func(format string, args ...any) {
-			fmt.Fprintf(os.Stderr, "%5.1fs  %-12s %s\n", time.Since(began).Seconds(), r.name, fmt.Sprintf(format, args...))
-		}
+		lab.Log = logSince(began, r.name)
 		limited, cancel := context.WithTimeout(ctx, rowLimit)
 		start := time.Now()
 		got, err := r.run(limited, lab)

@@ -53,14 +53,7 @@ func runStorm(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 		return nil, err
 	}
 	defer swarm.Stop()
-	mine := gathering{
-		lab: lab, swarm: swarm, process: server.Process, debug: server.Debug,
-		crowd: &kit.Crowd{
-			Address: server.Address, Path: "/graphql", Tokens: tokens,
-			Subscribe: "subscription { statusChanged { userId presence customStatus changedAt } }",
-		},
-		there: func(n int) error { return server.Await(ctx, "rollcall_subscriptions", float64(n)) },
-	}
+	mine := stormOf(ctx, lab, swarm, server, tokens)
 	bare := gathering{
 		lab: lab, swarm: swarm, process: floor.Process, debug: floor.Debug,
 		crowd: &kit.Crowd{Address: floor.Address, Path: "/socket", Tokens: make([]string, n)},
@@ -122,6 +115,18 @@ type gathering struct {
 	crowd   *kit.Crowd
 	// there waits until n devices, or none, are connected to the program.
 	there func(n int) error
+}
+
+// stormOf returns the crowd that subscribes to statusChanged of a server.
+func stormOf(ctx context.Context, lab *kit.Lab, swarm *kit.SwarmAgent, server *kit.Server, tokens []string) gathering {
+	return gathering{
+		lab: lab, swarm: swarm, process: server.Process, debug: server.Debug,
+		crowd: &kit.Crowd{
+			Address: server.Address, Path: "/graphql", Tokens: tokens,
+			Subscribe: "subscription { statusChanged { userId presence customStatus changedAt } }",
+		},
+		there: func(n int) error { return server.Await(ctx, "rollcall_subscriptions", float64(n)) },
+	}
 }
 
 // storm connects the crowd and disconnects it again.
