@@ -1717,23 +1717,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
-	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
-		ec.unmarshalInputAddFriendInput,
-		ec.unmarshalInputBanUsersInput,
-		ec.unmarshalInputBlocklistInput,
-		ec.unmarshalInputDisconnectUserInput,
-		ec.unmarshalInputExpireTokensInput,
-		ec.unmarshalInputFriendInput,
-		ec.unmarshalInputIssueAppTokenInput,
-		ec.unmarshalInputMessagePair,
-		ec.unmarshalInputRegisterUserInput,
-		ec.unmarshalInputSendFriendRequestInput,
-		ec.unmarshalInputSetFriendRemarkInput,
-		ec.unmarshalInputSetWhitelistEnabledInput,
-		ec.unmarshalInputUpdateUserInput,
-		ec.unmarshalInputUserFilter,
-		ec.unmarshalInputWhitelistInput,
-	)
 	first := true
 
 	switch opCtx.Operation.Operation {
@@ -1743,7 +1726,6 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			var data graphql.Marshaler
 			if first {
 				first = false
-				ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
 				data = ec._Query(ctx, opCtx.Operation.SelectionSet)
 			} else {
 				if atomic.LoadInt32(&ec.PendingDeferred) > 0 {
@@ -1773,7 +1755,6 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 				return nil
 			}
 			first = false
-			ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
 			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
 			var buf bytes.Buffer
 			data.MarshalGQL(&buf)
