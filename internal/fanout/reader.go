@@ -1,6 +1,9 @@
 package fanout
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Reader is an operation whose response goes over a connection that also carries events. It keeps
 // the response from being older than an event that the connection has sent.
@@ -21,6 +24,6 @@ func WithReader(ctx context.Context, r Reader) context.Context {
 // read for a response.
 func WillRead(ctx context.Context, keys ...int64) {
 	if r, ok := ctx.Value(readerKey{}).(Reader); ok {
-		r.WillRead(keys...)
+		r.WillRead(slices.Clone(keys)...) // without a Reader, so keys stay on the caller's stack
 	}
 }
