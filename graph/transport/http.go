@@ -50,11 +50,15 @@ type exchange struct {
 	leave   func()
 	sending reservation
 
-	// mu orders the handler and the timer of await.
+	// timer ends the waits of await. It is nil before the first.
+	timer *time.Timer
+	// mu orders the handler and the timer.
 	mu sync.Mutex
 	// waiting is set while the handler waits and writes nothing. late is set once the timer has
 	// responded.
 	waiting, late bool
+	// admitted is await's while waiting is set.
+	admitted func() bool
 }
 
 // ClientAddress returns the address that sent the request.
@@ -66,11 +70,15 @@ func (x *exchange) ClientAddress() string { return x.server.cfg.ClientAddress(x.
 // not touch the response.
 func (x *exchange) await(admitted func() bool, wait func()) (inTime bool) {
 	x.mu.Lock()
-	x.waiting = true
+	x.waiting, x.admitted = true, admitted
 	x.mu.Unlock()
-	timer := time.AfterFunc(x.server.cfg.Limits.AuthTimeout, func() { x.giveUp(admitted) })
+	if limit := x.server.cfg.Limits.AuthTimeout; x.timer == nil {
+		x.timer = time.AfterFunc(limit, x.giveUp)
+	} else {
+		x.timer.Reset(limit)
+	}
 	defer func() {
-		timer.Stop()
+		x.timer.Stop()
 		x.mu.Lock()
 		x.waiting = false
 		inTime = !x.late
@@ -84,10 +92,10 @@ func (x *exchange) await(admitted func() bool, wait func()) (inTime bool) {
 var errAuthTimeout = fault.New(fault.Unavailable, "the caller could not be verified in time; try again")
 
 // giveUp responds in place of a handler that still waits.
-func (x *exchange) giveUp(admitted func() bool) {
+func (x *exchange) giveUp() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !x.waiting || admitted != nil && admitted() {
+	if !x.waiting || x.admitted != nil && x.admitted() {
 		return
 	}
 	x.late = true
