@@ -10,20 +10,18 @@ import (
 	"rollcall/models"
 )
 
-// errRefused is one answer for every token that is not good, so that a caller
-// cannot tell which of the reasons it was.
+// errRefused is the error for every invalid token, so that a caller cannot tell the reason.
 var errRefused = fault.New(fault.Unauthenticated, "the token is malformed, foreign, expired or revoked")
 
-// access is what a user token's fate hangs on: the user and its app, read in
-// one query.
+// access is what the validity of a user token depends on: the user and its app, read by one query.
 type access struct {
 	User models.User
 	App  models.App
 }
 
-// Verify answers whose token it is: the app and, for a user token, the user, as
-// the database has them now. Errors: UNAUTHENTICATED for a token that is not
-// good; USER_BANNED, with `until`, while the user is banned.
+// Verify returns the app of a valid token and, for a user token, the user, as they are in the
+// database now. Returns UNAUTHENTICATED for an invalid token, and USER_BANNED, with `until`, while
+// the user is banned.
 func (s *Service) Verify(ctx context.Context, text string) (*models.App, *models.User, error) {
 	claim, err := s.Inspect(ctx, text)
 	if err != nil {
@@ -32,24 +30,24 @@ func (s *Service) Verify(ctx context.Context, text string) (*models.App, *models
 	return s.Confirm(ctx, claim)
 }
 
-// Claim is what a token of ours says that has not expired. It is worth nothing
-// until the database has been asked: see Confirm and ByIDFor.
+// Claim is the content of a token that this service signed and that has not expired. It proves
+// nothing until it has been checked with the database: see Confirm and ByIDFor.
 type Claim struct{ claims token.Claims }
 
-// IsUsers says whether it is a user's token, not an App Server's.
+// IsUsers reports whether it is a user's token, not an App Server's.
 func (c Claim) IsUsers() bool { return c.claims.UserID != 0 }
 
-// UserID is the users.id that it says; 0: it is an App Server's.
+// UserID returns the users.id in the token, or 0 for an App Server's.
 func (c Claim) UserID() int64 { return c.claims.UserID }
 
-// AppID is the apps.id that it says.
+// AppID returns the apps.id in the token.
 func (c Claim) AppID() int64 { return c.claims.AppID }
 
-// ExpiresAt is when the token expires; 0: never.
+// ExpiresAt returns when the token expires, or 0 if it does not.
 func (c Claim) ExpiresAt() models.Time { return c.claims.ExpiresAt }
 
-// Inspect answers what a token says. Errors: UNAUTHENTICATED for what is no token
-// of ours or has expired.
+// Inspect returns the content of a token. Returns UNAUTHENTICATED for a text that is not a token of
+// this service, and for an expired token.
 func (s *Service) Inspect(ctx context.Context, text string) (Claim, error) {
 	claims, err := s.keys.Verify(ctx, text)
 	if errors.Is(err, token.ErrInvalid) {
@@ -58,8 +56,9 @@ func (s *Service) Inspect(ctx context.Context, text string) (Claim, error) {
 	return Claim{claims}, err
 }
 
-// Confirm returns the app and, for a user token, the user, as the database has them now. It may be
-// called again later, for a connection that the token has opened. Errors as Verify's.
+// Confirm returns the app and, for a user token, the user, as they are in the database now. It may
+// be called again later, for a connection that the token has opened. Returns the same errors as
+// Verify.
 func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.User, error) {
 	if c.Ended(s.now()) {
 		return nil, nil, errRefused
@@ -86,12 +85,12 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 	return s.admit(a)
 }
 
-// ByIDFor is Confirm and ByID for an App Server's claim in one read of the
-// database, without the app; profile: of the user, models.ProfileColumns suffice.
-// Errors as Verify's; then nothing is said about the user.
+// ByIDFor is Confirm and ByID for an App Server's claim by one read of the database, without the
+// app. If profile is true, the caller needs only models.ProfileColumns of the user. Returns the
+// same errors as Verify, which do not reveal whether the user exists.
 func (s *Service) ByIDFor(ctx context.Context, c Claim, id string, profile bool) (*models.User, error) {
 	if c.IsUsers() {
-		return nil, errRefused // of whose app alone is asked
+		return nil, errRefused // the query does not check the user of the token
 	}
 	if database.IsASCII(id) {
 		read := s.userAndSecret
@@ -112,8 +111,8 @@ func (s *Service) ByIDFor(ctx context.Context, c Claim, id string, profile bool)
 	return nil, err
 }
 
-// Check is Confirm for an App Server's claim where the generation of its app's secret
-// has been read already. Errors: UNAUTHENTICATED.
+// Check is Confirm for an App Server's claim, for a caller that has already read the generation of
+// the app's secret. Returns UNAUTHENTICATED if it is another one.
 func (c Claim) Check(secretGeneration int) error {
 	if c.IsUsers() || c.claims.SecretGeneration != secretGeneration {
 		return errRefused
@@ -127,11 +126,11 @@ func (s *Service) Expired(c Claim) bool { return c.Ended(s.now()) }
 // Ended reports whether the token has expired, or the key that signed it has been retired.
 func (c Claim) Ended(now models.Time) bool { return c.claims.Ended(now) }
 
-// fits says whether the token is of the app's present secret.
+// fits reports whether the token was issued under the app's present secret.
 func (c Claim) fits(app *models.App) bool { return c.claims.SecretGeneration == app.SecretGeneration }
 
 // Current returns the user and its app as they are now, for an event on a connection that a token
-// has opened: the token itself is not checked again. Errors as Verify's.
+// has opened. It does not check the token again. Returns the same errors as Verify.
 func (s *Service) Current(ctx context.Context, userID int64) (*models.App, *models.User, error) {
 	a, ok, err := s.access.Get(ctx, userID)
 	if err != nil {
@@ -143,17 +142,17 @@ func (s *Service) Current(ctx context.Context, userID int64) (*models.App, *mode
 	return s.admit(a)
 }
 
-// RevokedIn reports whether an App Server's token has been revoked in an app with this row; nil: the
-// app is gone.
+// RevokedIn reports whether an App Server's token is revoked, given its app's present row, or nil
+// if the app has been deleted.
 func (c Claim) RevokedIn(app *models.App) bool { return app == nil || !c.fits(app) }
 
-// CurrentApps returns the apps with these apps.id as they are now, by one read. Those that are gone
-// are missing. The map may have others and must not be changed.
+// CurrentApps returns the apps with these apps.id as they are now, by one read. Deleted apps are
+// missing. The map may contain other apps and must not be modified.
 func (s *Service) CurrentApps(ctx context.Context, ids []int64) (map[int64]*models.App, error) {
 	return s.appByID.GetAll(ctx, ids)
 }
 
-// CurrentApp returns the app as it is now. Returns UNAUTHENTICATED if it is gone.
+// CurrentApp returns the app as it is now. Returns UNAUTHENTICATED if it has been deleted.
 func (s *Service) CurrentApp(ctx context.Context, appID int64) (*models.App, error) {
 	app, ok, err := s.appByID.Get(ctx, appID)
 	if err == nil && !ok {
@@ -162,7 +161,7 @@ func (s *Service) CurrentApp(ctx context.Context, appID int64) (*models.App, err
 	return app, err
 }
 
-// admit lets in who is neither deactivated nor banned.
+// admit returns the user and its app, or the error for a deactivated or banned user.
 func (s *Service) admit(a *access) (*models.App, *models.User, error) {
 	switch a.User.State(s.now()) {
 	case models.UserDeactivated:
@@ -173,7 +172,7 @@ func (s *Service) admit(a *access) (*models.App, *models.User, error) {
 	return &a.App, &a.User, nil
 }
 
-// banned is the refusal of a banned user.
+// banned returns the error for a banned user.
 func banned(u *models.User) error {
 	return fault.New(fault.UserBanned, "the user is banned until %s", u.BannedUntil).
 		With("until", u.BannedUntil.String())

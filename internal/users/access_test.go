@@ -11,13 +11,13 @@ import (
 	"rollcall/models"
 )
 
-// verify answers what a token is worth: "" when it is good, else the code.
+// verify returns "" for a valid token, and the error code otherwise.
 func (w *world) verify(text string) fault.Code {
 	_, _, err := w.users.Verify(context.Background(), text)
 	return fault.CodeOf(err)
 }
 
-func TestUserTokens(t *testing.T) {
+func TestVerify_UserTokens(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		r, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Ann", TokenTTL: time.Hour})
@@ -33,16 +33,16 @@ func TestUserTokens(t *testing.T) {
 		}
 		w.pass(time.Hour - time.Millisecond)
 		if code := w.verify(r.Token); code != "" {
-			w.t.Errorf("a millisecond before its end: %s", code)
+			w.t.Errorf("a millisecond before it expires: %s", code)
 		}
 		w.pass(time.Millisecond)
 		if code := w.verify(r.Token); code != fault.Unauthenticated {
-			w.t.Errorf("after its end: %q", code)
+			w.t.Errorf("after it expired: %q", code)
 		}
 	})
 }
 
-func TestForgedTokens(t *testing.T) {
+func TestVerify_ForgedTokens(t *testing.T) {
 	each(t, func(w *world) {
 		good := w.register(w.app, "ann").Token
 		parts := strings.Split(good, ".")
@@ -63,7 +63,7 @@ func TestForgedTokens(t *testing.T) {
 	})
 }
 
-func TestTokensEndWithTheAccount(t *testing.T) {
+func TestVerify_EndedAccounts(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		now := w.users.now
@@ -93,19 +93,19 @@ func TestTokensEndWithTheAccount(t *testing.T) {
 				w.t.Errorf("%s, on a live connection: %v, want %s", name, err, end.want)
 			}
 		}
-		// Registering the deleted ID again makes another user.
+		// Registering the ID of a deleted user creates another user.
 		old := w.register(w.app, "again")
 		if _, err := w.users.Delete(ctx, w.app, []string{"again"}, models.Actor{Name: "op"}); err != nil {
 			w.t.Fatal(err)
 		}
 		w.register(w.app, "again")
 		if code := w.verify(old.Token); code != fault.Unauthenticated {
-			w.t.Errorf("a deleted user's token fits its successor: %q", code)
+			w.t.Errorf("a deleted user's token is valid for its successor: %q", code)
 		}
 	})
 }
 
-func TestBanTellsUntilAndEndsByTheClock(t *testing.T) {
+func TestVerify_BannedUntil(t *testing.T) {
 	each(t, func(w *world) {
 		r := w.register(w.app, "ann")
 		until := w.users.now() + 60_000
@@ -122,7 +122,7 @@ func TestBanTellsUntilAndEndsByTheClock(t *testing.T) {
 	})
 }
 
-func TestAppTokensAndRotation(t *testing.T) {
+func TestVerify_RotatedSecret(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		app, secret, err := w.apps.Create(ctx, apps.NewApp{Name: "x", Environment: models.EnvironmentDevelopment, Edition: models.EditionStandard}, models.Actor{})
@@ -144,7 +144,7 @@ func TestAppTokensAndRotation(t *testing.T) {
 		}
 		for name, old := range map[string]string{"app": text, "user": ann.Token} {
 			if code := w.verify(old); code != fault.Unauthenticated {
-				w.t.Errorf("the %s token outlived the rotation: %q", name, code)
+				w.t.Errorf("the %s token is valid after the rotation: %q", name, code)
 			}
 		}
 		if _, _, err := w.users.Current(ctx, ann.User.ID); err != nil {

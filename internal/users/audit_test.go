@@ -13,8 +13,8 @@ import (
 	"rollcall/models"
 )
 
-// audited answers "actor action target detail" of the audit entries about the
-// app's users, oldest first.
+// audited returns "actor action target detail" of the audit entries for the app's users, oldest
+// first.
 func (w *world) audited() []string {
 	w.t.Helper()
 	var entries []models.AuditEntry
@@ -31,7 +31,7 @@ func (w *world) audited() []string {
 	return lines
 }
 
-func TestChangesAreAudited(t *testing.T) {
+func TestChanges_AreAudited(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		by := models.Actor{Name: "op", Address: "192.0.2.1"}
@@ -68,8 +68,8 @@ func TestChangesAreAudited(t *testing.T) {
 	})
 }
 
-// TestNoChangeWithoutItsAudit: what cannot be audited is not done.
-func TestNoChangeWithoutItsAudit(t *testing.T) {
+// TestChanges_FailWithoutTheAudit checks that a change that cannot be audited is not made.
+func TestChanges_FailWithoutTheAudit(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		ann := w.register(w.app, "ann")
@@ -78,10 +78,10 @@ func TestNoChangeWithoutItsAudit(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Hour, nil, audit.AppServer); err == nil {
-			t.Error("a ban without an audit entry is no error")
+			t.Error("a ban without an audit entry returned no error")
 		}
 		if code := w.verify(ann.Token); code != "" {
-			t.Errorf("the ban is in force: %s", code)
+			t.Errorf("the ban took effect: %s", code)
 		}
 	})
 }

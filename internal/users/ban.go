@@ -14,20 +14,20 @@ import (
 	"rollcall/models"
 )
 
-// The bounds of a ban, in minutes (as RongCloud has them: up to 30 days).
+// The bounds of a ban, in minutes. RongCloud allows up to 30 days too.
 const (
 	MinBanMinutes = 1
 	MaxBanMinutes = 43_200
 )
 
-// Ban keeps users out for a while: their devices are disconnected at once, and
-// every request and connect is USER_BANNED until the ban ends by itself or by
-// Unban. Banning again replaces the end and the reason; a ban that runs keeps
-// its beginning. Of a deactivated user: REFUSED, USER_DEACTIVATED.
+// Ban bans users for a time: their devices are disconnected immediately, and all their requests and
+// connections fail with USER_BANNED until the ban expires or Unban ends it. Banning a user again
+// replaces the end and the reason; a ban in force keeps its beginning. A deactivated user is
+// REFUSED with USER_DEACTIVATED.
 func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
 	until := now.Add(length)
-	results, before, err := s.batch(ctx, app, ids, change{
+	results, before, err := s.batch(ctx, app, ids, operation{
 		action: audit.ActionUserBan, detail: fmt.Sprintf("minutes=%d", length/time.Minute), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
@@ -36,8 +36,8 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
-			// banned_at comes first: MySQL assigns from left to right, and it asks
-			// for the banned_until of before.
+			// banned_at comes first: MySQL assigns from left to right, and the expression needs the
+			// old banned_until.
 			return tx.Exec(`UPDATE users SET
 				banned_at = CASE WHEN banned_until > ? THEN banned_at ELSE ? END,
 				banned_until = ?, ban_reason = ? WHERE id IN ?`, now, now, until, reason, userlock.Keys(changed)).Error
@@ -47,10 +47,10 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 	return results, fault.Wrap(err, "banning users")
 }
 
-// Unban ends bans. Of one who is not banned: ALREADY.
+// Unban ends bans. For a user that is not banned, the outcome is ALREADY.
 func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
-	results, _, err := s.batch(ctx, app, ids, change{
+	results, _, err := s.batch(ctx, app, ids, operation{
 		action: audit.ActionUserUnban, by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.State(now) != models.UserBanned {
@@ -66,13 +66,13 @@ func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by m
 	return results, fault.Wrap(err, "unbanning users")
 }
 
-// noBan are the columns of a user who is not banned.
+// noBan returns the columns of a user that is not banned.
 func noBan() map[string]any {
 	return map[string]any{"banned_until": nil, "banned_at": nil, "ban_reason": nil}
 }
 
-// revoke says that these users may no longer be connected, and returns when
-// their devices have been cut.
+// revoke publishes that these users may no longer be connected, and returns when their devices have
+// been disconnected.
 func (s *Service) revoke(ctx context.Context, before []*models.User, reason bus.Reason) {
 	for _, u := range before {
 		s.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{User: u, Reason: reason})

@@ -12,30 +12,28 @@ import (
 	"rollcall/models"
 )
 
-// change is one operation on many users. The batch is carried out item by item
-// in the order asked, as if called one after the other, but on rows that are read
-// and locked once and written once.
-type change struct {
-	// action and detail are what the audit says of each user that changed, and by
-	// is who did it. An entry outlives the user, so detail holds lengths and codes,
-	// never a text about somebody that an erasure would have to find.
+// operation is one operation on many users. Its result is as if the items were handled one after
+// the other, in the order of the call. But the rows are read and locked once and written once.
+type operation struct {
+	// action and detail are the values for the audit entry of each changed user, and by is the
+	// actor. An entry outlives the user, so detail contains lengths and codes, never a text about a
+	// user that would have to be erased.
 	action, detail string
 	by             models.Actor
-	// prepare is called with the transaction before the first item; nil: nothing
-	// to prepare. It is called again when the transaction is run again.
+	// prepare, if set, is called with the transaction before the first item. It is called again if
+	// the transaction is retried.
 	prepare func(tx *gorm.DB) error
-	// item does the operation to u, a user that exists, in memory: OutcomeDone
-	// where it changed, OutcomeAlready where it was so before, or another outcome
-	// and why not.
+	// item performs the operation on u, an existing user, in memory. It returns OutcomeDone if u
+	// changed, OutcomeAlready if u needs no change, or another outcome with its reason.
 	item func(u *models.User) (models.Outcome, *fault.Error)
-	// write writes those that changed, each once.
+	// write writes the changed users, each once.
 	write func(tx *gorm.DB, changed []*models.User) error
 }
 
-// batch carries out c on the app's users with these IDs, with an audit entry for
-// each that changed, and answers each item at its place, and the rows of those
-// that changed as they were before.
-func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c change) ([]*models.ItemResult, []*models.User, error) {
+// batch performs c on the app's users with these IDs, with an audit entry for each that changed. It
+// returns the result of each item, in the order of ids, and the rows of the changed users as they
+// were before.
+func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c operation) ([]*models.ItemResult, []*models.User, error) {
 	var results []*models.ItemResult
 	var before []*models.User
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -54,12 +52,12 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c ch
 		for i, id := range ids {
 			u := users[id]
 			if u == nil {
-				results[i] = answer(id, models.OutcomeNotFound, userlock.Unknown(id))
+				results[i] = itemResult(id, models.OutcomeNotFound, userlock.Unknown(id))
 				continue
 			}
 			was := *u
 			outcome, refusal := c.item(u)
-			results[i] = answer(id, outcome, refusal)
+			results[i] = itemResult(id, outcome, refusal)
 			if outcome == models.OutcomeDone && !seen[u.ID] {
 				seen[u.ID] = true
 				changed, before = append(changed, u), append(before, &was)
@@ -83,14 +81,14 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c ch
 	return results, before, nil
 }
 
-// entry is what the audit says of one user.
+// entry returns the audit entry of one user.
 func (s *Service) entry(app *models.App, by models.Actor, action, id, detail string) models.AuditEntry {
 	return models.AuditEntry{
 		AppID: &app.ID, At: s.now(), Actor: by.Name, Action: action, Target: id, Detail: detail, Address: by.Address,
 	}
 }
 
-func answer(id string, outcome models.Outcome, refusal *fault.Error) *models.ItemResult {
+func itemResult(id string, outcome models.Outcome, refusal *fault.Error) *models.ItemResult {
 	result := &models.ItemResult{ID: id, Outcome: outcome}
 	if refusal != nil {
 		result.Error = itemError(refusal)
@@ -102,7 +100,7 @@ func itemError(err *fault.Error) *models.ItemError {
 	return &models.ItemError{Code: string(err.Code), Message: err.Message}
 }
 
-// full returns the refusal of users that an app has no room for.
+// full returns the error for users that an app has no room for.
 func full(e *headcount.FullError) *fault.Error {
 	return fault.New(fault.UserLimitReached, "the app already has the maximum of %d users", e.Limit).With("limit", e.Limit)
 }

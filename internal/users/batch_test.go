@@ -14,7 +14,7 @@ import (
 	"rollcall/models"
 )
 
-// registrations are of users u0, u1 … from first on.
+// registrations returns n registrations of the users u<first>, u<first+1> and so on.
 func registrations(first, n int) []Registration {
 	out := make([]Registration, n)
 	for i := range out {
@@ -31,8 +31,8 @@ func idsOf(in []Registration) []string {
 	return out
 }
 
-// TestStatementsOfABatch: as many for a hundred as for two.
-func TestStatementsOfABatch(t *testing.T) {
+// TestBatch_Statements checks that a batch of a hundred runs as many statements as a batch of two.
+func TestBatch_Statements(t *testing.T) {
 	each(t, func(w *world) {
 		ctx, by := context.Background(), models.Actor{Name: "operator"}
 		count := func(name string, ids []string) map[string]int {
@@ -74,9 +74,9 @@ func TestStatementsOfABatch(t *testing.T) {
 	})
 }
 
-// TestBatchesHoldTheLimit: batches that cross the limit at the same moment, with
-// IDs in common, let in exactly as many as there is room for.
-func TestBatchesHoldTheLimit(t *testing.T) {
+// TestRegisterMany_HoldsTheLimit checks that concurrent batches that cross the limit, with some IDs
+// in common, register exactly as many users as there is room for.
+func TestRegisterMany_HoldsTheLimit(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		const rounds = 3
@@ -87,7 +87,7 @@ func TestBatchesHoldTheLimit(t *testing.T) {
 			refused := make(map[string]bool)
 			var wg sync.WaitGroup
 			for i := range 12 {
-				in := registrations(15*i, 40) // a third are the neighbour's too
+				in := registrations(15*i, 40) // a third are in the neighboring batch too
 				rand.Shuffle(len(in), func(a, b int) { in[a], in[b] = in[b], in[a] })
 				wg.Go(func() {
 					items, err := w.users.RegisterMany(ctx, app, in)
@@ -110,7 +110,7 @@ func TestBatchesHoldTheLimit(t *testing.T) {
 						}
 					}
 				})
-				wg.Go(func() { // and alone
+				wg.Go(func() { // and a single one
 					_, err := w.users.Register(ctx, app, Registration{ID: in[0].ID, Name: "Alone"})
 					if code := fault.CodeOf(err); code != "" && code != fault.UserLimitReached {
 						t.Error(err)
@@ -128,9 +128,9 @@ func TestBatchesHoldTheLimit(t *testing.T) {
 	})
 }
 
-// TestPlacesUnderConcurrency: registering, deactivating, reactivating and deleting
-// at once never count a place twice, or let in one too many.
-func TestPlacesUnderConcurrency(t *testing.T) {
+// TestHeadcount_UnderConcurrency checks that registering, deactivating, reactivating and deleting
+// users concurrently never counts a user twice, and never exceeds the limit.
+func TestHeadcount_UnderConcurrency(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		if _, err := w.users.RegisterMany(ctx, w.app, registrations(0, 95)); err != nil {
@@ -156,21 +156,21 @@ func TestPlacesUnderConcurrency(t *testing.T) {
 						t.Error(err)
 					}
 					if n := w.counts(w.app).Registered; n > 100 || n < 0 {
-						t.Errorf("%d users are counted", n)
+						t.Errorf("the counter is %d", n)
 					}
 				}
 			})
 		}
 		wg.Wait()
 		if counts, rows := w.counts(w.app), w.rows(w.app); counts != rows {
-			t.Errorf("%+v are counted, there are %+v", counts, rows)
+			t.Errorf("the counters are %+v, the rows %+v", counts, rows)
 		}
 	})
 }
 
-// TestTheLimitMayChangeMeanwhile: an app that was asked for before an operator
-// changed its edition is held to what it is now.
-func TestTheLimitMayChangeMeanwhile(t *testing.T) {
+// TestRegister_LimitChangedConcurrently checks that the present limit counts if an operator changes
+// the app's edition after the caller has read the app.
+func TestRegister_LimitChangedConcurrently(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		before := w.newApp("production", models.EnvironmentProduction, models.EditionFlagship)
@@ -196,9 +196,9 @@ func TestTheLimitMayChangeMeanwhile(t *testing.T) {
 	})
 }
 
-// TestRegisteringWhileDeleted: whoever registers an ID while it is deleted gets
-// the old user or a new one, never an error.
-func TestRegisteringWhileDeleted(t *testing.T) {
+// TestRegister_WhileDeleted checks that registering an ID while it is deleted returns the old user
+// or a new one, never an error.
+func TestRegister_WhileDeleted(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		for range 20 {
@@ -223,9 +223,9 @@ func TestRegisteringWhileDeleted(t *testing.T) {
 	})
 }
 
-// TestTokensAfterAnExpiry: later tokens live, also where the clock stands still or
-// goes back.
-func TestTokensAfterAnExpiry(t *testing.T) {
+// TestExpireTokens_LaterTokensAreValid checks that tokens issued after an expiry are valid, even if
+// the clock stands still or is set back.
+func TestExpireTokens_LaterTokensAreValid(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		old := w.register(w.app, "ann").Token
@@ -252,9 +252,9 @@ func TestTokensAfterAnExpiry(t *testing.T) {
 	})
 }
 
-// TestDeactivationIsInOneTransaction: a crash right after the answer leaves
-// nothing that somebody else would still have to write.
-func TestDeactivationIsInOneTransaction(t *testing.T) {
+// TestDeactivate_OneTransaction checks that nothing is left to be written after Deactivate has
+// returned, so a crash then loses nothing.
+func TestDeactivate_OneTransaction(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		loginAt := w.users.now()

@@ -7,13 +7,13 @@ import (
 	"rollcall/models"
 )
 
-// clearBatch is how many users one transaction of Clear deletes.
+// clearBatch is the number of users that one transaction of Clear deletes.
 const clearBatch = 25
 
-// Clear deletes all users that a DEVELOPMENT app has now, deactivated ones too, as
-// Delete does. It works in batches and tells progress after each how many it
-// found and how many it deleted; after an error, progress's own included, those
-// deleted so far are gone. Errors: FORBIDDEN in a PRODUCTION app.
+// Clear deletes all users that a DEVELOPMENT app has now, including deactivated ones, as Delete
+// does. It works in batches. After each it calls progress with the number of users found and
+// deleted so far. If it returns an error, which may be progress's own, the users deleted so far
+// stay deleted. Returns FORBIDDEN for a PRODUCTION app.
 func (s *Service) Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error {
 	var last int64
 	if err := s.db.Read(ctx).Model(&models.User{}).Where("app_id = ?", app.ID).
@@ -22,7 +22,7 @@ func (s *Service) Clear(ctx context.Context, app *models.App, by models.Actor, p
 	}
 	for {
 		var ids []string
-		// Who registers meanwhile stays, so this ends.
+		// Users that register after this point stay, so the loop ends.
 		err := s.db.Read(ctx).Model(&models.User{}).Where("app_id = ? AND id <= ?", app.ID, last).
 			Order("created_at, id").Limit(clearBatch).Pluck("external_id", &ids).Error
 		if err != nil {

@@ -15,13 +15,13 @@ import (
 	"rollcall/models"
 )
 
-// Deactivate closes accounts for good: devices are disconnected, all tokens end,
-// and everything about the user but its ID is erased, a ban with its reason
-// included. The place in the app is free; the ID stays taken until Reactivate.
-// Of one who is deactivated: ALREADY.
+// Deactivate closes accounts permanently. It disconnects the devices, ends all tokens and erases
+// everything about the user except its ID, including a ban with its reason. The user no longer
+// counts towards the app's limit. Its ID stays taken until Reactivate. For a deactivated user, the
+// outcome is ALREADY.
 func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
-	results, err := s.erase(ctx, app, ids, bus.ReasonDeactivated, change{
+	results, err := s.erase(ctx, app, ids, bus.ReasonDeactivated, operation{
 		action: audit.ActionUserDeactivate, by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
@@ -36,7 +36,7 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 				"updated_at":       now,
 				"deactivated_at":   now,
 				"token_generation": gorm.Expr("token_generation + 1"),
-				// The status's changedAt grows with each change, and only then.
+				// The status's changedAt must increase with each change of it, and only then.
 				"presence_at": gorm.Expr("CASE WHEN presence = ? THEN presence_at ELSE ? END",
 					models.PresenceUnlogined, database.Later("presence_at", now)),
 			}
@@ -44,7 +44,7 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 			if err := tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Updates(columns).Error; err != nil {
 				return err
 			}
-			// After presence_at, which asks for the presence of before.
+			// This comes after presence_at, whose expression needs the old presence.
 			err := tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Update("presence", models.PresenceUnlogined).Error
 			if err != nil {
 				return err
@@ -55,14 +55,14 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 	return results, fault.Wrap(err, "deactivating users")
 }
 
-// Reactivate gives back empty accounts: no name, no token, UNLOGINED; the App
-// Server registers them again to name them. Of one who is not deactivated:
-// ALREADY; where the app has no room: REFUSED, USER_LIMIT_REACHED.
+// Reactivate opens deactivated accounts again, without name or token and with status UNLOGINED; the
+// App Server registers them again to set a name. For a user that is not deactivated, the outcome is
+// ALREADY. If the app has no room, it is REFUSED with USER_LIMIT_REACHED.
 func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
 	var tally *headcount.Tally
 	var room *headcount.Room
-	results, _, err := s.batch(ctx, app, ids, change{
+	results, _, err := s.batch(ctx, app, ids, operation{
 		action: audit.ActionUserReactivate, by: by,
 		prepare: func(tx *gorm.DB) (err error) {
 			tally = s.counts.In(tx, app)

@@ -12,17 +12,17 @@ import (
 	"rollcall/models"
 )
 
-// Delete removes users of a DEVELOPMENT app and all that refers to them: their
-// devices are disconnected, their tokens are dead, their places and IDs free.
-// The answers come in the order asked; an ID given twice is NOT_FOUND the second
-// time. All is done in one transaction, with an audit entry for each user.
-// Errors: FORBIDDEN in a PRODUCTION app, where nothing is done.
+// Delete deletes users of a DEVELOPMENT app and all rows that refer to them. It disconnects their
+// devices and ends their tokens. They no longer count towards the limit, and their IDs are free.
+// The results are in the order of ids; an ID given twice is NOT_FOUND the second time. Everything
+// is done in one transaction, with an audit entry for each user. Returns FORBIDDEN for a PRODUCTION
+// app and then does nothing.
 func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	if app.Environment != models.EnvironmentDevelopment {
 		return nil, fault.New(fault.Forbidden, "users of a PRODUCTION app cannot be deleted, only deactivated")
 	}
 	var gone map[int64]bool
-	results, err := s.erase(ctx, app, ids, bus.ReasonDeleted, change{
+	results, err := s.erase(ctx, app, ids, bus.ReasonDeleted, operation{
 		action: audit.ActionUserDelete, by: by,
 		prepare: func(*gorm.DB) error { gone = make(map[int64]bool); return nil },
 		item: func(u *models.User) (models.Outcome, *fault.Error) {

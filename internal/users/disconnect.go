@@ -10,9 +10,9 @@ import (
 	"rollcall/models"
 )
 
-// AuditDisconnect writes down that by has so many of a user's devices
-// disconnected, 0 for all. It comes before the disconnecting, which is in no
-// transaction, so that none goes unnoticed.
+// AuditDisconnect records that by disconnects that many of a user's devices, or all if devices is
+// 0. It must be called before the disconnecting, which is not part of a transaction, so that no
+// disconnecting is missing from the audit.
 func (s *Service) AuditDisconnect(ctx context.Context, app *models.App, id string, devices int, by models.Actor) error {
 	detail := ""
 	if devices > 0 {

@@ -9,23 +9,22 @@ import (
 	"rollcall/models"
 )
 
-// Eraser removes what other rules keep about users who are deactivated or
-// deleted.
+// Eraser erases what another rule stores about users that are deactivated or deleted.
 type Eraser interface {
-	// Hold is called before the transaction, and release when all that is to be
-	// told of it is out: what others change about the app's users with these IDs
-	// is told wholly before or wholly after. Returns an error if the others do not
-	// end in time, and nothing must be released then.
+	// Hold is called before the transaction, and release after everything about it has been
+	// announced. So events about concurrent changes of the app's users with these IDs come either
+	// entirely before or entirely after. Returns an error if the concurrent changes do not end in
+	// time; release must not be called then.
 	Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error)
-	// Erase removes it in the transaction. announce tells others, and is called
-	// when that has committed.
+	// Erase erases the data in the transaction. announce publishes the events of that, and is
+	// called after the commit.
 	Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error)
 }
 
-// Erasers are several, one after the other.
+// Erasers is a list of erasers that are called one after the other.
 type Erasers []Eraser
 
-// Hold calls Hold of each of them, in the order of the list, which is the same for all callers.
+// Hold calls Hold of each eraser in the order of the list, which is the same for all callers.
 func (es Erasers) Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error) {
 	var releases []func()
 	release = func() {
@@ -44,7 +43,7 @@ func (es Erasers) Hold(ctx context.Context, app *models.App, ids []string) (rele
 	return release, nil
 }
 
-// Erase has each of them erase, and all of them announce.
+// Erase calls Erase of each eraser. announce calls all their announce functions.
 func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
 	announcements := make([]func(), len(es))
 	for i, e := range es {
@@ -59,10 +58,10 @@ func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 	}, nil
 }
 
-// erase carries out c, by which users go: what other rules keep about those that
-// change is erased first, in the same transaction; after it their devices are cut
-// for that reason, and then others are told.
-func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reason bus.Reason, c change) ([]*models.ItemResult, error) {
+// erase performs c, which deactivates or deletes users. What other rules store about the changed
+// users is erased first, in the same transaction. After it, the users' devices are disconnected for
+// the given reason, and then the events are published.
+func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reason bus.Reason, c operation) ([]*models.ItemResult, error) {
 	release, err := s.eraser.Hold(ctx, app, ids)
 	if err != nil {
 		return nil, err

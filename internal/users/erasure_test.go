@@ -38,7 +38,7 @@ type erasureWorld struct {
 	redis     *redis.Client
 }
 
-// noLink is a device's connection that nobody looks at.
+// noLink is a device's connection that ignores everything.
 type noLink struct{}
 
 func (noLink) Cut(status.Reason) {}
@@ -69,11 +69,11 @@ func newErasureWorld(t *testing.T, db *database.DB) *erasureWorld {
 	return w
 }
 
-// marks are texts that one user has left, by what they are.
+// marks are the texts that one user has left, by their kind.
 type marks map[string]string
 
-// live registers a user and leaves a mark in all that it and others can enter about it. offline: it
-// has no device in the end.
+// live registers a user and leaves a mark in every place where the user and others can enter a text
+// about it. offline means that it has no device in the end.
 func (w *erasureWorld) live(offline bool) marks {
 	w.t.Helper()
 	m := marks{}
@@ -115,10 +115,11 @@ func (w *erasureWorld) live(offline bool) marks {
 	must(nil, w.users.AuditDisconnect(ctx, w.app, id, 1, by))
 	must(nil, w.users.Export(ctx, w.app, Filter{Search: m["name"]}, by, func([]*models.User) error { return nil }))
 
-	// Without a message to this node, which could come after the next connect and cut it.
+	// Another Service revokes without a message to this node, which could arrive after the next
+	// connect and disconnect it.
 	silent := New(w.db, new(bus.Bus), w.users.keys, w.relations, w.clock)
 	must(silent.Ban(ctx, w.app, []string{id}, time.Minute, text("reason"), by))
-	w.pass(time.Hour) // it ends by itself, which leaves the reason
+	w.pass(time.Hour) // the ban expires, which does not remove the reason
 	device, err := w.presence.Connect(ctx, status.AccountOf(row()), models.PlatformIOS, noLink{}, func(context.Context) error { return nil })
 	must(device, err)
 	must(w.presence.SetStatus(ctx, status.AccountOf(row()), m["custom"]))
@@ -130,7 +131,7 @@ func (w *erasureWorld) live(offline bool) marks {
 	return m
 }
 
-// inDatabase returns the columns, as TABLE.COLUMN, that have the text.
+// inDatabase returns the columns, as TABLE.COLUMN, that contain the text.
 func (w *erasureWorld) inDatabase(text string) []string {
 	w.t.Helper()
 	query := "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
@@ -150,7 +151,7 @@ func (w *erasureWorld) inDatabase(text string) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// columnsWith returns the columns of a table that have the text, once for each row.
+// columnsWith returns the columns of a table that contain the text, once for each row.
 func (w *erasureWorld) columnsWith(table, text string) (found []string) {
 	w.t.Helper()
 	rows, err := w.db.Read(w.t.Context()).Raw("SELECT * FROM " + table).Rows()
@@ -182,8 +183,8 @@ func (w *erasureWorld) columnsWith(table, text string) (found []string) {
 	return found
 }
 
-// inRedis returns how long the keys that have the text, in their name or value, still live, by name.
-// A key without an end lives for -1 ms.
+// inRedis returns the remaining lifetime of the keys that contain the text in their name or value,
+// by name. It is -1 ms for a key without expiry.
 func (w *erasureWorld) inRedis(text string) map[string]time.Duration {
 	w.t.Helper()
 	ctx, c := w.t.Context(), w.redis
@@ -199,7 +200,7 @@ func (w *erasureWorld) inRedis(text string) map[string]time.Duration {
 		}
 		var value any
 		switch kind {
-		case "none": // it ended just now
+		case "none": // it has just expired
 			continue
 		case "string":
 			value, err = c.Do(ctx, c.B().Get().Key(key).Build()).ToString()
@@ -225,15 +226,17 @@ func (w *erasureWorld) inRedis(text string) map[string]time.Duration {
 	return found
 }
 
-// TestErasure_LeavesNoTrace: what a user and others have entered about it is gone at once from all
-// tables and from Redis. Only its ID stays, and only where and as long as docs/privacy.md says.
+// TestErasure_LeavesNoTrace checks that what a user and others have entered about it is removed
+// immediately from all tables and from Redis. Only its ID stays, and only where and as long as
+// docs/privacy.md says.
 func TestErasure_LeavesNoTrace(t *testing.T) {
 	for name, test := range map[string]struct {
 		erase   func(*Service) func(context.Context, *models.App, []string, models.Actor) ([]*models.ItemResult, error)
 		offline bool
-		// stays are the columns that keep the ID, while the audit's entries are kept and after that.
+		// stays are the columns that keep the ID while the audit's entries are kept, and later
+		// those that keep it afterwards.
 		stays, later []string
-		// redis is how long Redis keeps it at most.
+		// redis is the longest time for which Redis keeps the ID.
 		redis time.Duration
 	}{
 		"deactivated online":  {deactivating, false, []string{"audit_entries.target", "users.external_id"}, []string{"users.external_id"}, time.Hour},
@@ -251,7 +254,7 @@ func TestErasure_LeavesNoTrace(t *testing.T) {
 				m := w.live(test.offline)
 				for what, mark := range m {
 					if len(w.inDatabase(mark)) == 0 && len(w.inRedis(mark)) == 0 {
-						t.Errorf("its %s is nowhere before the erasure", what)
+						t.Errorf("its %s is not stored before the erasure", what)
 					}
 				}
 				results, err := test.erase(w.users)(t.Context(), w.app, []string{m["id"]}, models.Actor{Name: "op"})
@@ -302,7 +305,8 @@ func deleting(s *Service) func(context.Context, *models.App, []string, models.Ac
 	return s.Delete
 }
 
-// wantErasedFrom checks the bytes of an SQLite database's files; idStays: the user's ID is kept.
+// wantErasedFrom checks the bytes of an SQLite database's files. idStays means that the user's ID
+// is kept.
 func (w *erasureWorld) wantErasedFrom(path string, m marks, idStays bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {

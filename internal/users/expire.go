@@ -11,15 +11,15 @@ import (
 	"rollcall/models"
 )
 
-// ExpireTokens ends every token of these users that was issued before the moment;
-// one in the future counts as now, and ends all that were issued until now. Live
-// connections are not cut, but cannot come back. ALREADY: all such tokens had
-// ended before, a deactivated user's among them.
+// ExpireTokens ends all tokens of these users that were issued before the given time. A time in the
+// future counts as now and ends all tokens issued until now. Open connections are not closed, but
+// cannot be made again. If all such tokens had already ended, as those of a deactivated user, the
+// outcome is ALREADY.
 func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error) {
-	// The next millisecond, because a token may be as young as this one; those of
-	// the rest of it are dated later, see issue.
+	// The next millisecond, because a token may have been issued in the present one. Tokens issued
+	// in the rest of that get a later time; see issue.
 	from := min(issuedBefore, s.now()+1)
-	results, _, err := s.batch(ctx, app, ids, change{
+	results, _, err := s.batch(ctx, app, ids, operation{
 		action: audit.ActionUserExpireTokens, detail: "before=" + from.String(), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil || u.TokensValidFrom >= from {

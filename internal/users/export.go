@@ -11,13 +11,12 @@ import (
 	"rollcall/models"
 )
 
-// exportPage is how many users Export reads at once.
+// exportPage is the number of users that Export reads at once.
 const exportPage = 500
 
-// Export answers all users that f keeps, newest first, to write in pages, so that
-// it holds no more than one of them whatever their number. It is written down
-// before the first page is read: whoever takes everybody along is in the audit,
-// also when the transfer breaks off. An error of write ends it.
+// Export calls write with all users that f selects, newest first, in pages, so that it needs memory
+// for one page only. It is audited before the first page is read, so an export is in the audit even
+// if the transfer breaks off. If write returns an error, Export stops and returns it.
 func (s *Service) Export(ctx context.Context, app *models.App, f Filter, by models.Actor, write func([]*models.User) error) error {
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		return audit.Write(tx, models.AuditEntry{
@@ -43,8 +42,8 @@ func (s *Service) Export(ctx context.Context, app *models.App, f Filter, by mode
 	}
 }
 
-// audited is what the audit says of a filter: not the text of a search, which may
-// be somebody's name.
+// audited returns the filter for the audit. It does not contain the text of a search, which may be
+// a user's name.
 func (f Filter) audited() string {
 	detail := fmt.Sprintf("searched=%t", f.Search != "")
 	if f.Online != nil {

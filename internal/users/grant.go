@@ -13,9 +13,9 @@ import (
 	"rollcall/models"
 )
 
-// GrantToken answers an operator a token of a user, with which it acts as that
-// user, and writes that down. Errors: USER_NOT_FOUND; USER_DEACTIVATED and
-// USER_BANNED, whose token would be good for nothing. Nothing is written then.
+// GrantToken returns a token of a user to an operator, who acts as that user with it, and audits
+// that. Returns USER_NOT_FOUND, and USER_DEACTIVATED or USER_BANNED, because such a user's token is
+// refused. Nothing is audited then.
 func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*Registered, error) {
 	var out *Registered
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {

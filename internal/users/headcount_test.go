@@ -17,12 +17,13 @@ import (
 	"rollcall/models"
 )
 
-// TestUnlimitedApp_WaitsForNoOther: no change waits for the app's row, which a transaction
-// has here, or for the count that another transaction has changed.
+// TestUnlimitedApp_WaitsForNoOther checks that in an app without a limit no change waits for the
+// app's row, which another transaction locks here, or for a counter that another transaction has
+// changed.
 func TestUnlimitedApp_WaitsForNoOther(t *testing.T) {
 	each(t, func(w *world) {
 		if w.db.Dialect() == database.SQLite {
-			return // a file has one writer
+			return // SQLite has only one writer
 		}
 		ctx := context.Background()
 		app := w.newApp("flagship", models.EnvironmentProduction, models.EditionFlagship)
@@ -62,15 +63,15 @@ func TestUnlimitedApp_WaitsForNoOther(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		// Five by the calls, and one that is counted alone.
+		// Five were created by the calls above, and one counted directly.
 		if counts := w.counts(app); counts != (models.UserCounts{Registered: 6}) {
-			t.Errorf("%+v are counted", counts)
+			t.Errorf("the counters are %+v", counts)
 		}
 	})
 }
 
-// TestLimitIntroducedWhileUsersRegister: callers that know the app as one without a limit
-// are held to the limit as soon as it is set, whoever came before.
+// TestLimitIntroducedWhileUsersRegister checks that a new limit applies as soon as it is set, also
+// to callers that have read the app without a limit.
 func TestLimitIntroducedWhileUsersRegister(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
@@ -103,14 +104,14 @@ func TestLimitIntroducedWhileUsersRegister(t *testing.T) {
 			}
 			atLeast := w.rows(app).Registered
 			wg.Wait()
-			// 380 were to be registered.
+			// The test would register 380 in all.
 			w.checkCount(app, max(limit, atLeast))
 		}
 	})
 }
 
-// TestEditionsSwitchWhileUsersComeAndGo: the counters equal the rows, however often there is
-// a limit and none.
+// TestEditionsSwitchWhileUsersComeAndGo checks that the counters equal the rows, however often the
+// app switches between a limit and none.
 func TestEditionsSwitchWhileUsersComeAndGo(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
@@ -122,7 +123,7 @@ func TestEditionsSwitchWhileUsersComeAndGo(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 6 {
 			wg.Go(func() {
-				known := app // as the caller has read it, now and then anew
+				known := app // the caller's copy of the app, read again now and then
 				for i := 0; ; i++ {
 					select {
 					case <-stop:
@@ -166,7 +167,7 @@ func TestEditionsSwitchWhileUsersComeAndGo(t *testing.T) {
 		close(stop)
 		wg.Wait()
 		if counts, rows := w.counts(app), w.rows(app); counts != rows || rows.Deactivated == 0 {
-			t.Errorf("%+v are counted, there are %+v", counts, rows)
+			t.Errorf("the counters are %+v, the rows %+v", counts, rows)
 		}
 	})
 }

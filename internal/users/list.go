@@ -13,27 +13,27 @@ import (
 	"rollcall/models"
 )
 
-// What a search looks at, so that it costs the same in an app of a hundred
-// million users.
+// The bounds of a search, so that it costs the same in an app with a hundred million users.
 const (
-	// SearchIDs is how many of the IDs that begin with the text are looked at, in
-	// the order of the IDs.
+	// SearchIDs is how many of the IDs that begin with the text a search examines, in the order of
+	// the IDs.
 	SearchIDs = 10_000
-	// SearchNames is of how many users, the newest, the names are looked at.
+	// SearchNames is how many of the newest users a name search examines.
 	SearchNames = 50_000
 )
 
-// reach is how far a search looks.
+// reach is how many IDs and names a search examines.
 type reach struct{ ids, names int }
 
-// Filter keeps some of an app's users; its zero value keeps all.
+// Filter selects some of an app's users. Its zero value selects all.
 type Filter struct {
-	// Search keeps users whose ID begins with it, or whose name has it in it
-	// without regard to case. See SearchIDs and SearchNames.
+	// Search selects users whose ID begins with it, or whose name contains it, ignoring case. See
+	// SearchIDs and SearchNames.
 	Search string
-	// States keeps users in one of these states; none: in any.
+	// States selects users in one of these states. If it is empty, it selects users in any state.
 	States []models.UserState
-	// Online keeps those who are online, or those who are not; nil: both.
+	// Online selects the users that are online, or those that are not. If it is nil, it selects
+	// both.
 	Online *bool
 }
 
@@ -43,11 +43,11 @@ type Connection = page.Connection[*models.User]
 // Edge is a user in a page.
 type Edge = page.Edge[*models.User]
 
-// isAll reports whether the filter keeps all users.
+// isAll reports whether the filter selects all users.
 func (f Filter) isAll() bool { return f.Search == "" && len(f.States) == 0 && f.Online == nil }
 
-// List returns a page of the app's users, the newest first. Errors: INVALID_ARGUMENT for a cursor of
-// another list; RATE_LIMITED if too many filtered lists and counts of the app are being read.
+// List returns a page of the app's users, newest first. Returns INVALID_ARGUMENT for a cursor of
+// another list, and RATE_LIMITED if too many filtered lists and counts of the app are being read.
 func (s *Service) List(ctx context.Context, app *models.App, f Filter, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) }
 	order := page.Order{List: "users", Owner: app.ID, Secret: s.keys.Secret(), At: "created_at", ID: "id"}
@@ -64,8 +64,8 @@ func (s *Service) List(ctx context.Context, app *models.App, f Filter, r page.Re
 	return out, err
 }
 
-// total answers how many users a filter keeps. Where those could be nearly all
-// of an app, it reckons with counters instead of counting them.
+// total returns how many users a filter selects. If these could be nearly all users of an app, it
+// computes the number from counters instead of counting rows.
 func (s *Service) total(ctx context.Context, app *models.App, f Filter) (int, error) {
 	countable := func(f Filter) (int, error) {
 		return s.count(ctx, app, func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) })
@@ -116,7 +116,7 @@ func (s *Service) Counts(ctx context.Context, app *models.App) (models.UserCount
 	return counts[app.ID], err
 }
 
-// Banned answers a page of those whose ban runs, the latest end first.
+// Banned returns a page of the users whose ban is in force, the latest end first.
 func (s *Service) Banned(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) }
 	order := page.Order{List: "banned", Owner: app.ID, Secret: s.keys.Secret(), At: "banned_until", ID: "id"}
@@ -124,8 +124,7 @@ func (s *Service) Banned(ctx context.Context, app *models.App, r page.Request) (
 	return s.list(ctx, query, order, r, func(u *models.User) models.Time { return *u.BannedUntil }, total)
 }
 
-// BannedCount answers how many bans run. It looks at each of them, and at nobody
-// else.
+// BannedCount returns the number of bans in force. It reads these users and no others.
 func (s *Service) BannedCount(ctx context.Context, app *models.App) (int, error) {
 	return s.count(ctx, app, func(ctx context.Context) *gorm.DB { return s.banned(ctx, app) })
 }
@@ -134,7 +133,7 @@ func (s *Service) banned(ctx context.Context, app *models.App) *gorm.DB {
 	return s.by(ctx, "users_app_banned").Where("app_id = ? AND banned_until > ?", app.ID, s.now())
 }
 
-// Deactivated answers a page of those deactivated, the latest first.
+// Deactivated returns a page of the deactivated users, the latest first.
 func (s *Service) Deactivated(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB {
 		return s.by(ctx, "users_app_deactivated").Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID)
@@ -147,7 +146,7 @@ func (s *Service) Deactivated(ctx context.Context, app *models.App, r page.Reque
 	return s.list(ctx, query, order, r, func(u *models.User) models.Time { return *u.DeactivatedAt }, total)
 }
 
-// list reads a page of what query keeps. It is bounded in time as all lists are.
+// list reads a page of the users that query selects. Its time is limited, as for all lists.
 func (s *Service) list(ctx context.Context, query func(context.Context) *gorm.DB, order page.Order, r page.Request,
 	at func(*models.User) models.Time, total func(context.Context) (int, error)) (*Connection, error) {
 	ctx, cancel := s.db.Bounded(ctx)
@@ -167,7 +166,7 @@ func (s *Service) list(ctx context.Context, query func(context.Context) *gorm.DB
 	return page.Of(order, r, users, keys, total), nil
 }
 
-// count returns how many users query keeps. Errors: RATE_LIMITED as List's.
+// count returns how many users query selects. Returns RATE_LIMITED, as List does.
 func (s *Service) count(ctx context.Context, app *models.App, query func(context.Context) *gorm.DB) (int, error) {
 	var n int64
 	err := s.slowly(ctx, app, func(ctx context.Context) error { return query(ctx).Count(&n).Error })
@@ -186,7 +185,7 @@ func (s *Service) filter(ctx context.Context, app *models.App, f Filter) *gorm.D
 		query = query.Where(s.inStates(ctx, f.States))
 	}
 	if f.Online != nil {
-		// The column follows who is online by a moment.
+		// The column presence may lag behind the connections by a moment.
 		if *f.Online {
 			query = query.Where("presence = ?", models.PresenceOnline)
 		} else {
@@ -196,8 +195,8 @@ func (s *Service) filter(ctx context.Context, app *models.App, f Filter) *gorm.D
 	return query
 }
 
-// among answers the users among whom f's are to be looked for: the fewest that an
-// index can tell from the rest.
+// among returns the users to which f must be applied: the smallest set that contains f's users and
+// that an index can provide.
 func (s *Service) among(ctx context.Context, app *models.App, f Filter) *gorm.DB {
 	has := func(state models.UserState) bool { return slices.Contains(f.States, state) }
 	few := len(f.States) > 0 && !has(models.UserActive)
@@ -207,7 +206,7 @@ func (s *Service) among(ctx context.Context, app *models.App, f Filter) *gorm.DB
 	case f.Online != nil && *f.Online:
 		return s.by(ctx, "users_app_presence")
 	case few && has(models.UserBanned) && has(models.UserDeactivated):
-		// One by one: for either of both SQLite would look at everybody.
+		// By a union, because SQLite would read all users for a condition with OR.
 		return s.these(ctx, union(s.db.Read(ctx),
 			s.filter(ctx, app, Filter{States: []models.UserState{models.UserBanned}}),
 			s.filter(ctx, app, Filter{States: []models.UserState{models.UserDeactivated}})))
@@ -219,25 +218,24 @@ func (s *Service) among(ctx context.Context, app *models.App, f Filter) *gorm.DB
 	return s.by(ctx, "users_app_created")
 }
 
-// by answers the users as an index has them.
+// by returns the app's users, read by that index.
 func (s *Service) by(ctx context.Context, index string) *gorm.DB {
 	return s.db.Read(ctx).Model(&models.User{}).Table(s.db.Using("users", index))
 }
 
-// these answers the users whose keys a query answers.
+// these returns the users whose keys a query returns.
 func (s *Service) these(ctx context.Context, keys *gorm.DB) *gorm.DB {
 	return s.db.Read(ctx).Model(&models.User{}).
 		Table("(?) AS these "+s.db.Then()+" users ON users.id = these.these_id", keys)
 }
 
-// union answers the keys of the users of both queries, each once. Each is put in
-// one more select, because MySQL allows a LIMIT in a united select only in
-// parentheses, which SQLite does not allow.
+// union returns the keys of the users of both queries, each once. Each query is nested in one more
+// SELECT: MySQL allows LIMIT within a UNION only in parentheses, which SQLite does not allow.
 func union(db *gorm.DB, a, b *gorm.DB) *gorm.DB {
 	return db.Table("(SELECT id AS these_id FROM (?) AS a UNION SELECT id FROM (?) AS b) AS united", a.Select("id"), b.Select("id"))
 }
 
-// inStates is the condition of being in one of states now.
+// inStates returns the condition that a user is in one of states now.
 func (s *Service) inStates(ctx context.Context, states []models.UserState) *gorm.DB {
 	now := s.now()
 	either := s.db.Read(ctx)
@@ -245,7 +243,7 @@ func (s *Service) inStates(ctx context.Context, states []models.UserState) *gorm
 		either = either.Or("deactivated_at IS NOT NULL")
 	}
 	if slices.Contains(states, models.UserBanned) {
-		either = either.Or("banned_until > ?", now) // nobody deactivated is banned
+		either = either.Or("banned_until > ?", now) // a deactivated user is never banned
 	}
 	if slices.Contains(states, models.UserActive) {
 		either = either.Or("deactivated_at IS NULL AND (banned_until IS NULL OR banned_until <= ?)", now)
@@ -253,8 +251,8 @@ func (s *Service) inStates(ctx context.Context, states []models.UserState) *gorm
 	return either
 }
 
-// searched answers the keys of those whom a search looks at, however many there
-// are of the app.
+// searched returns the keys of the users that a search examines. Their number is limited, however
+// many users the app has.
 func (s *Service) searched(ctx context.Context, app *models.App, text string) *gorm.DB {
 	newest := s.by(ctx, "users_app_created").Where("app_id = ?", app.ID).Order("created_at DESC, id DESC").Limit(s.reach.names)
 	if !mayBeginID(text) {
@@ -265,7 +263,7 @@ func (s *Service) searched(ctx context.Context, app *models.App, text string) *g
 	return union(s.db.Read(ctx), prefixed, newest)
 }
 
-// matches is the condition that a search finds a user whom it looks at.
+// matches returns the condition that an examined user matches the search.
 func (s *Service) matches(ctx context.Context, text string) *gorm.DB {
 	either := s.db.Read(ctx).Where("search_name LIKE ? ESCAPE '!'", "%"+escapeLike(models.SearchForm(text))+"%")
 	if mayBeginID(text) {
@@ -274,20 +272,21 @@ func (s *Service) matches(ctx context.Context, text string) *gorm.DB {
 	return either
 }
 
-// beginsWith is the condition of an ID with a prefix: a range, unlike LIKE the
-// same on every database.
+// beginsWith is the condition that an ID has a prefix. It is a range, because LIKE differs between
+// databases.
 const beginsWith = "external_id >= ? AND external_id < ?"
 
-// afterID sorts after every character of an ID.
+// afterID sorts after every character that an ID may have.
 const afterID = "~"
 
-// mayBeginID says whether text has no character that no ID has: MySQL takes
-// "ann " for "ann", and compares what is not ASCII with an error.
+// mayBeginID reports whether an ID may begin with text, that is, whether all its characters are
+// allowed in IDs. MySQL treats "ann " as equal to "ann", and fails to compare text that is not
+// ASCII.
 func mayBeginID(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r >= '~' })
 }
 
-// escapeLike makes text stand for itself in a LIKE … ESCAPE '!'.
+// escapeLike escapes text for LIKE … ESCAPE '!'.
 func escapeLike(text string) string {
 	return strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text)
 }

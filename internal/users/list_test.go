@@ -14,7 +14,7 @@ import (
 	"rollcall/models"
 )
 
-// ids answers the external IDs of users.
+// ids returns the external IDs of users.
 func ids(list []*models.User) []string {
 	out := make([]string, len(list))
 	for i, u := range list {
@@ -50,7 +50,7 @@ func TestByIDs(t *testing.T) {
 	})
 }
 
-func TestPageIsStableWhileRowsComeAndGo(t *testing.T) {
+func TestList_StableWhileRowsChange(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		app := w.newApp("big", models.EnvironmentProduction, models.EditionFlagship)
@@ -59,7 +59,7 @@ func TestPageIsStableWhileRowsComeAndGo(t *testing.T) {
 			id := fmt.Sprintf("u%02d", i)
 			w.register(app, id)
 			want = append(want, id)
-			if i%3 == 0 { // several share a millisecond
+			if i%3 == 0 { // several users share a millisecond
 				w.pass(time.Millisecond)
 			}
 		}
@@ -69,7 +69,7 @@ func TestPageIsStableWhileRowsComeAndGo(t *testing.T) {
 		for n := 0; ; n++ {
 			c := w.list(app, Filter{}, request)
 			got = append(got, ids(c.Nodes())...)
-			w.register(app, fmt.Sprintf("new%d", n)) // newer than the page: not seen
+			w.register(app, fmt.Sprintf("new%d", n)) // newer than the page, so not in it
 			if !c.PageInfo().HasNextPage {
 				break
 			}
@@ -96,7 +96,7 @@ func TestSearch(t *testing.T) {
 		}
 		for search, want := range map[string][]string{
 			"ann":     {"ann"},
-			"Ann":     {"Ann2", "ann"}, // an ID's prefix with regard to case, a name without
+			"Ann":     {"Ann2", "ann"}, // the prefix of an ID is case-sensitive, a name is not
 			"a_":      {"a_b"},
 			"100%":    {"bob"},
 			"EXAMPLE": {"ann"},
@@ -112,7 +112,7 @@ func TestSearch(t *testing.T) {
 				w.t.Errorf("search %q: got %q, want %q", search, got, want)
 			}
 			if n, err := c.TotalCount(context.Background()); n != len(want) || err != nil {
-				w.t.Errorf("search %q: %d in all (%v), want %d", search, n, err, len(want))
+				w.t.Errorf("search %q: total %d (%v), want %d", search, n, err, len(want))
 			}
 		}
 	})
@@ -162,7 +162,7 @@ func TestSeed(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		app := w.newApp("big", models.EnvironmentProduction, models.EditionFlagship)
-		for range 2 { // the second time nothing is left to do
+		for range 2 { // the second call finds nothing left to do
 			last := 0
 			if err := w.users.Seed(ctx, app, 1200, func(done int) { last = done }); err != nil || last != 1200 {
 				w.t.Fatal(last, err)

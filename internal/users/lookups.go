@@ -8,8 +8,8 @@ import (
 	"rollcall/models"
 )
 
-// What is read on nearly every request is read by hand-written statements, and
-// without the columns that no answer and no check needs.
+// Nearly every request does these reads. They use hand-written statements that read only the
+// columns needed for responses and checks.
 var (
 	userRow = database.RowOf[models.User]("search_name")
 	appRow  = database.RowOf[models.App]("secret_hash", "registered_user_count", "deactivated_user_count")
@@ -17,17 +17,15 @@ var (
 	profileRow = userRow.Only(models.ProfileColumns...)
 )
 
-// readersAlone is how many readers have queries of their own. Measured with
-// MariaDB: half as many have four connections wait for each other, twice as many
-// begin to cost what sharing saves.
+// readersAlone is how many readers have a query of their own. Measured with MariaDB: with half as
+// many, four connections wait for each other; twice as many begin to cost what the sharing saves.
 const readersAlone = 4
 
 func coalescer[K comparable, V any](fetch func(context.Context, []K) (map[K]V, error)) *database.Coalescer[K, V] {
 	return database.NewCoalescer(MaxIDs, fetch).Alone(readersAlone)
 }
 
-// byExternalID reads users by the IDs that the API has for them, of several apps
-// at once.
+// byExternalID reads users by their external IDs, of several apps at once.
 func byExternalID(db *database.DB) database.Lookup[externalKey, *models.User] {
 	return database.Lookup[externalKey, *models.User]{
 		What: "users",
@@ -45,14 +43,15 @@ func byExternalID(db *database.DB) database.Lookup[externalKey, *models.User] {
 	}
 }
 
-// userAndSecret is a user with what tells whether its app's tokens are good.
+// userAndSecret is a user with the generation of its app's secret, by which the app's tokens are
+// checked.
 type userAndSecret struct {
 	models.User
 	secretGeneration int
 }
 
-// userAndSecretByExternalID is byExternalID with that, and with these columns of the
-// user. The app's other columns would make the statement a third dearer.
+// userAndSecretByExternalID is byExternalID with the secret's generation and with these columns of
+// the user. The app's other columns would make the statement a third more expensive.
 func userAndSecretByExternalID(db *database.DB, user database.Row[models.User]) database.Lookup[externalKey, *userAndSecret] {
 	return database.Lookup[externalKey, *userAndSecret]{
 		What: "users and secrets",
@@ -71,8 +70,8 @@ func userAndSecretByExternalID(db *database.DB, user database.Row[models.User]) 
 	}
 }
 
-// byIndex is the table users as these read it: MySQL's family may prefer to walk
-// through an app that it takes for small.
+// byIndex returns the table users as these statements read it: MySQL and MariaDB may otherwise scan
+// an app that they assume to be small.
 func byIndex(db *database.DB) string { return db.Using("users", "users_app_external") }
 
 func whereExternalID(n int) string {
@@ -119,5 +118,5 @@ var appByID = database.Lookup[int64, *models.App]{
 
 func bindID(args []any, id int64) []any { return append(args, id) }
 
-// placeholders answers a list of n of them.
+// placeholders returns a list of n placeholders.
 func placeholders(n int) string { return "(" + strings.Repeat("?, ", n-1) + "?)" }

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// world is the rules on one database, with a clock that tests set.
+// world is a Service on one database, with a clock that the test sets.
 type world struct {
 	t     *testing.T
 	db    *database.DB
@@ -44,7 +44,7 @@ func each(t *testing.T, test func(w *world)) {
 	})
 }
 
-// with answers the same world for a subtest.
+// with returns the same world for a subtest.
 func (w *world) with(t *testing.T) *world {
 	return &world{t: t, db: w.db, bus: w.bus, apps: w.apps, users: w.users, app: w.app}
 }
@@ -79,7 +79,7 @@ func (w *world) register(app *models.App, id string) *Registered {
 	return r
 }
 
-// reload answers the app as it is now.
+// reload returns the app as it is in the database now.
 func (w *world) reload(app *models.App) *models.App {
 	w.t.Helper()
 	app, err := w.apps.ByKey(context.Background(), app.Key)
@@ -89,7 +89,7 @@ func (w *world) reload(app *models.App) *models.App {
 	return app
 }
 
-// set writes a column of a user directly, for states that a later rule makes.
+// set writes a column of a user directly, for states that later calls would make.
 func (w *world) set(user *models.User, column string, value any) {
 	w.t.Helper()
 	if err := w.db.Exec(context.Background(), "UPDATE users SET "+column+" = ? WHERE id = ?", value, user.ID); err != nil {

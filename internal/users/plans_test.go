@@ -16,12 +16,12 @@ import (
 	"rollcall/models"
 )
 
-// crowd is an app with many users, few of whom are banned, deactivated or online.
+// crowd is an app with many users, few of which are banned, deactivated or online.
 type crowd struct {
 	*world
 	app  *models.App
 	size int
-	// few is how many are in each of these states.
+	// few is how many users are in each of these states.
 	few int
 }
 
@@ -55,10 +55,10 @@ func TestPlans(t *testing.T) {
 	each(t, func(w *world) {
 		size := 20_000
 		if w.db.Dialect() == database.SQLite {
-			size = 2000 // what it chooses does not depend on it
+			size = 2000 // the plan does not depend on it
 		}
 		c := newCrowd(w, size)
-		if w.db.Dialect() == database.SQLite { // which nobody analyses in production
+		if w.db.Dialect() == database.SQLite { // SQLite databases are not analyzed in production
 			c.testPlans("unanalysed")
 		}
 		testenv.Analyse(w.t, w.db, "users")
@@ -76,13 +76,13 @@ func (c *crowd) testPlans(statistics string) {
 	type want struct {
 		list  func(page.Request) (*Connection, error)
 		total int
-		// indexes are those that the page and the count may read.
+		// indexes are the indexes that the page and the count may read.
 		indexes []string
-		// sorts: the page may sort the few that it finds.
+		// sorts means that the page may sort the few users that it finds.
 		sorts bool
-		// reads is how many rows a page of 20 and a count may read.
+		// reads is the maximum number of rows that a page of 20 and a count may read.
 		reads int
-		// searches: the count may also sort the keys of those whom it looks at.
+		// searches means that the count may also sort the keys of the users that it examines.
 		searches bool
 	}
 	named := 0
@@ -94,8 +94,8 @@ func (c *crowd) testPlans(statistics string) {
 	find := func(f Filter, total int) want {
 		return want{list(f), total, []string{created, "users_app_external", "PRIMARY"}, true, 6 * c.size, true}
 	}
-	// The middle, where MySQL's family would rather walk from the start; and nearly
-	// the end, where SQLite would rather look for the rest in two ranges.
+	// One cursor in the middle, where MySQL and MariaDB would rather scan from the start; and one
+	// near the end, where SQLite would rather read the rest in two ranges.
 	var cursors []string
 	for _, id := range []string{fmt.Sprintf("user-%07d", c.size/2), "user-0000012"} {
 		row, err := c.users.ByID(context.Background(), c.app.ID, id)
@@ -105,22 +105,22 @@ func (c *crowd) testPlans(statistics string) {
 		cursors = append(cursors, page.Order{List: "users", Owner: c.app.ID, Secret: c.users.keys.Secret()}.Cursor(page.Key{At: row.CreatedAt, ID: row.ID}))
 	}
 	for name, want := range map[string]want{
-		"all":                   {list(Filter{}), c.size, []string{created}, false, 30, false},
-		"active":                {list(states(models.UserActive)), c.size - 2*c.few, []string{created, banned}, false, 100, false},
-		"banned":                {list(states(models.UserBanned)), c.few, []string{banned}, true, 200, false},
-		"deactivated":           {list(states(models.UserDeactivated)), c.few, []string{deactivated}, true, 200, false},
-		"banned or deactivated": {list(states(models.UserBanned, models.UserDeactivated)), 2 * c.few, []string{banned, deactivated, "PRIMARY"}, true, 900, false},
-		"active or banned":      {list(states(models.UserActive, models.UserBanned)), c.size - c.few, []string{created}, false, 30, false},
-		"active or deactivated": {list(states(models.UserActive, models.UserDeactivated)), c.size - c.few, []string{created, banned}, false, 100, false},
-		"every state":           {list(states(models.UserActive, models.UserDeactivated, models.UserBanned)), c.size, []string{created}, false, 30, false},
-		"online":                {list(Filter{Online: &yes}), c.few, []string{presence}, false, 100, false},
-		"not online":            {list(Filter{Online: &no}), c.size - c.few, []string{created, presence}, false, 100, false},
-		"online and active":     {list(Filter{Online: &yes, States: states(models.UserActive).States}), c.few, []string{presence}, false, 100, false},
-		"not online and banned": {list(Filter{Online: &no, States: states(models.UserBanned).States}), c.few, []string{banned, presence}, true, 200, false},
-		"search by ID":          find(Filter{Search: "user-000012"}, 10),
-		"search by name":        find(Filter{Search: "丽 novak"}, named),
-		"search in vain":        find(Filter{Search: "nobody"}, 0),
-		"search the banned":     find(Filter{Search: "user-0000", States: states(models.UserBanned).States}, 1),
+		"all":                    {list(Filter{}), c.size, []string{created}, false, 30, false},
+		"active":                 {list(states(models.UserActive)), c.size - 2*c.few, []string{created, banned}, false, 100, false},
+		"banned":                 {list(states(models.UserBanned)), c.few, []string{banned}, true, 200, false},
+		"deactivated":            {list(states(models.UserDeactivated)), c.few, []string{deactivated}, true, 200, false},
+		"banned or deactivated":  {list(states(models.UserBanned, models.UserDeactivated)), 2 * c.few, []string{banned, deactivated, "PRIMARY"}, true, 900, false},
+		"active or banned":       {list(states(models.UserActive, models.UserBanned)), c.size - c.few, []string{created}, false, 30, false},
+		"active or deactivated":  {list(states(models.UserActive, models.UserDeactivated)), c.size - c.few, []string{created, banned}, false, 100, false},
+		"every state":            {list(states(models.UserActive, models.UserDeactivated, models.UserBanned)), c.size, []string{created}, false, 30, false},
+		"online":                 {list(Filter{Online: &yes}), c.few, []string{presence}, false, 100, false},
+		"not online":             {list(Filter{Online: &no}), c.size - c.few, []string{created, presence}, false, 100, false},
+		"online and active":      {list(Filter{Online: &yes, States: states(models.UserActive).States}), c.few, []string{presence}, false, 100, false},
+		"not online and banned":  {list(Filter{Online: &no, States: states(models.UserBanned).States}), c.few, []string{banned, presence}, true, 200, false},
+		"search by ID":           find(Filter{Search: "user-000012"}, 10),
+		"search by name":         find(Filter{Search: "丽 novak"}, named),
+		"search without a match": find(Filter{Search: "nobody"}, 0),
+		"search the banned":      find(Filter{Search: "user-0000", States: states(models.UserBanned).States}, 1),
 		"bannedUsers": {func(r page.Request) (*Connection, error) { return c.users.Banned(context.Background(), c.app, r) },
 			c.few, []string{banned}, false, 100, false},
 		"deactivatedUsers": {func(r page.Request) (*Connection, error) { return c.users.Deactivated(context.Background(), c.app, r) },
@@ -143,19 +143,19 @@ func (c *crowd) testPlans(statistics string) {
 			var total int
 			check(want.searches, func() { total, err = first.TotalCount(context.Background()) })
 			if err != nil || total != want.total {
-				t.Errorf("%d in all, want %d; %v", total, want.total, err)
+				t.Errorf("total %d, want %d; %v", total, want.total, err)
 			}
 			if total == 0 {
 				return
 			}
 			after := cursors
-			if strings.HasSuffix(name, "Users") { // other lists, other orders
+			if strings.HasSuffix(name, "Users") { // other lists have other orders
 				after = []string{first.Edges()[len(first.Edges())-2].Cursor()}
 			}
 			for i, cursor := range after {
 				check(want.sorts, func() { later, err = want.list(page.Request{First: 20, After: &cursor}) })
 				if err != nil || i == 0 && len(later.Nodes()) == 0 {
-					t.Errorf("%d on a page far down, %v", len(later.Nodes()), err)
+					t.Errorf("%d users on a late page, %v", len(later.Nodes()), err)
 				}
 			}
 		})
@@ -177,7 +177,7 @@ func (c *crowd) check(s testenv.Statement, indexes []string, sorts bool, reads i
 		indexes := indexes
 		switch step.Table {
 		case "users":
-		case "parts": // of the app's count
+		case "parts": // the parts of the app's count
 			indexes = []string{"PRIMARY"}
 			reads = max(reads, headcount.Parts+10)
 		default:
@@ -188,7 +188,7 @@ func (c *crowd) check(s testenv.Statement, indexes []string, sorts bool, reads i
 			fail("a scan")
 		}
 		if !slices.Contains(indexes, step.Index) {
-			fail("another index than " + strings.Join(indexes, " or "))
+			fail("not the index " + strings.Join(indexes, " or "))
 		}
 	}
 	if !found {
@@ -199,7 +199,7 @@ func (c *crowd) check(s testenv.Statement, indexes []string, sorts bool, reads i
 	}
 }
 
-// TestSearchBounds: what a search looks at has an end, as its description says.
+// TestSearchBounds checks that a search examines as many IDs and names as documented.
 func TestSearchBounds(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
@@ -216,21 +216,21 @@ func TestSearchBounds(t *testing.T) {
 			}
 		}
 		for search, want := range map[string]int{
-			"old": 2, "too old": 0, // names: of the newest
-			"user-0000001": 1, "user-0000010": 1, "user-0000030": 1, // IDs: whoever it is
+			"old": 2, "too old": 0, // names: only those of the newest users
+			"user-0000001": 1, "user-0000010": 1, "user-0000030": 1, // IDs: of all users
 			"user-000000": 5,      // and the first of them
-			"user-00000":  20 + 5, // and those whose names are looked at anyway
+			"user-00000":  20 + 5, // and those whose names are examined anyway
 		} {
 			list := w.list(w.app, Filter{Search: search}, page.Request{First: 100})
 			if n, err := list.TotalCount(ctx); n != want || len(list.Nodes()) != want || err != nil {
-				t.Errorf("search %q: %d on the page and %d in all (%v), want %d", search, len(list.Nodes()), n, err, want)
+				t.Errorf("search %q: %d on the page, total %d (%v), want %d", search, len(list.Nodes()), n, err, want)
 			}
 		}
 	})
 }
 
-// TestLookupPlans: what nearly every request asks reads the rows that it names by
-// an index, and no others, however large the app is.
+// TestLookupPlans checks that the reads of nearly every request find their rows by an index and
+// read no others, however large the app is.
 func TestLookupPlans(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
@@ -256,14 +256,14 @@ func TestLookupPlans(t *testing.T) {
 				"a profile":           {external, 1, func() error { _, err := w.users.ByIDFor(ctx, claim, ids[1], true); return err }},
 				"three users":         {external, 4, func() error { _, err := w.users.ByIDs(ctx, c.app.ID, ids[:3]); return err }},
 				"500 users":           {external, MaxIDs, func() error { _, err := w.users.ByIDs(ctx, c.app.ID, ids); return err }},
-				"who a token is from": {key, 1, func() error { _, _, err := w.users.Current(ctx, ann.ID); return err }},
+				"the user of a token": {key, 1, func() error { _, _, err := w.users.Current(ctx, ann.ID); return err }},
 			} {
 				var err error
 				list := testenv.Statements(w.t, w.db, func() { err = read.do() })
 				if err != nil || len(list) != 1 {
 					w.t.Fatalf("%s, %s: %d statements, %v", statistics, name, len(list), err)
 				}
-				// One more for each: the end of its range, or its app.
+				// One row more for each: the end of its range, or its app.
 				c.check(list[0], []string{read.index}, false, 2*read.users+2)
 			}
 		}

@@ -15,31 +15,31 @@ import (
 	"rollcall/models"
 )
 
-// Registration is what the App Server says of a user. Its values have been
-// validated: form and length are the adapter's to check.
+// Registration is what the App Server sends to register a user. The caller has validated the
+// values.
 type Registration struct {
 	ID   string
 	Name string
-	// AvatarURL is overwritten only where AvatarGiven; then nil clears it.
+	// AvatarURL is written only if AvatarGiven is true; nil then clears it.
 	AvatarURL   *string
 	AvatarGiven bool
-	// TokenTTL is how long the token lives; 0: it does not expire.
+	// TokenTTL is the token's lifetime. If it is 0, the token does not expire.
 	TokenTTL time.Duration
 }
 
-// Registered is the answer to a registration.
+// Registered is the result of a registration.
 type Registered struct {
 	User  *models.User
 	Token string
 	// ExpiresAt is nil for a token that does not expire.
 	ExpiresAt *models.Time
-	// Created says whether the user is new.
+	// Created reports whether the user is new.
 	Created bool
 }
 
-// Register makes the user, or updates the one there is, and gives it a further
-// token. Errors: USER_LIMIT_REACHED with `limit`, exact under concurrency;
-// USER_DEACTIVATED. A banned user can be registered again and stays banned.
+// Register creates the user, or updates the existing one, and issues another token for it. Returns
+// USER_LIMIT_REACHED with `limit`, which holds exactly under concurrency, and USER_DEACTIVATED. A
+// banned user can be registered again and stays banned.
 func (s *Service) Register(ctx context.Context, app *models.App, in Registration) (*Registered, error) {
 	user, created, err := s.upsert(ctx, app, in)
 	if err != nil {
@@ -49,8 +49,8 @@ func (s *Service) Register(ctx context.Context, app *models.App, in Registration
 	return out, s.issue(app, in, out)
 }
 
-// issue gives a registered user its token. It counts as issued after the last
-// expiry, also when the clock has not moved on since, or was set back.
+// issue issues a token for a registered user. Its time is never before the last expiry of tokens,
+// even if the clock stands still or is set back.
 func (s *Service) issue(app *models.App, in Registration, out *Registered) (err error) {
 	now := s.now()
 	claims := token.Claims{
@@ -70,8 +70,8 @@ func (s *Service) issue(app *models.App, in Registration, out *Registered) (err 
 	return nil
 }
 
-// upsert registers without a token. Of two that register the same new ID at the
-// same moment one inserts; the other finds the row when it tries again.
+// upsert registers the user without a token. If two calls register the same new ID concurrently,
+// one inserts the row; the other finds it when it retries.
 func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) (user *models.User, created bool, err error) {
 	err = s.register(ctx, func(tx *gorm.DB) error {
 		user, err = find(tx, app, in.ID)
@@ -88,12 +88,12 @@ func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) 
 	return user, created, fault.Wrap(err, "registering user")
 }
 
-// attempts bounds how often a registration is tried again because somebody else
-// registered one of its new IDs at the same moment.
+// attempts is how often a registration is tried, because one of its new IDs may be registered
+// concurrently.
 const attempts = 10
 
-// register runs fn in a transaction, and again where an ID that it found free was
-// taken before it inserted.
+// register runs fn in a transaction, and again if an ID that it found free was taken before it
+// inserted the row.
 func (s *Service) register(ctx context.Context, fn func(tx *gorm.DB) error) (err error) {
 	for range attempts {
 		if err = s.db.Tx(ctx, fn); !errors.Is(err, gorm.ErrDuplicatedKey) {
@@ -103,7 +103,7 @@ func (s *Service) register(ctx context.Context, fn func(tx *gorm.DB) error) (err
 	return err
 }
 
-// profile returns the registration as a change of a user that exists.
+// profile returns the registration as a change of an existing user.
 func (in Registration) profile() Change {
 	return Change{Name: &in.Name, AvatarURL: in.AvatarURL, AvatarGiven: in.AvatarGiven}
 }
@@ -121,8 +121,8 @@ func (s *Service) newUser(app *models.App, in Registration) *models.User {
 	}
 }
 
-// insert adds the row and counts it, in this order: a row of counters may be one that other
-// registrations wait for, so it is locked last and for the shortest time.
+// insert inserts the row and then counts it. In this order, because other registrations may wait
+// for the row of counters: it is locked last and for the shortest time.
 func (s *Service) insert(tx *gorm.DB, app *models.App, user *models.User) error {
 	if err := tx.Create(user).Error; err != nil {
 		return err
@@ -130,7 +130,8 @@ func (s *Service) insert(tx *gorm.DB, app *models.App, user *models.User) error 
 	return s.countMore(tx, app, 1)
 }
 
-// countMore counts n users more. Returns USER_LIMIT_REACHED if the app has no room for them.
+// countMore adds n users to the counters. Returns USER_LIMIT_REACHED if the app has no room for
+// them.
 func (s *Service) countMore(tx *gorm.DB, app *models.App, n int) error {
 	err := s.counts.In(tx, app).Register(n)
 	if e, ok := errors.AsType[*headcount.FullError](err); ok {
@@ -139,7 +140,7 @@ func (s *Service) countMore(tx *gorm.DB, app *models.App, n int) error {
 	return err
 }
 
-// find answers the user, locked for changing it; nil where there is none.
+// find returns the user, locked for an update, or nil if there is none.
 func find(tx *gorm.DB, app *models.App, id string) (*models.User, error) {
 	users, err := userlock.Lock(tx, app, []string{id})
 	return users[id], err

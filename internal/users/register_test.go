@@ -15,7 +15,7 @@ import (
 	"rollcall/models"
 )
 
-func TestDevelopmentLimitHoldsUnderConcurrentRegistration(t *testing.T) {
+func TestRegister_DevelopmentLimitUnderConcurrency(t *testing.T) {
 	each(t, func(w *world) {
 		const callers = 200
 		var created, refused atomic.Int64
@@ -38,7 +38,7 @@ func TestDevelopmentLimitHoldsUnderConcurrentRegistration(t *testing.T) {
 			w.t.Errorf("%d created and %d refused, want 100 and 100", created.Load(), refused.Load())
 		}
 		w.checkCount(w.app, 100)
-		// Who is there can be registered again although the app is full.
+		// An existing user can be registered again although the app is full.
 		there := w.list(w.app, Filter{}, page.Request{First: 1}).Nodes()[0]
 		again, err := w.users.Register(context.Background(), w.app, Registration{ID: there.ExternalID, Name: "Again"})
 		if err != nil || again.Created || again.User.Name != "Again" {
@@ -47,11 +47,11 @@ func TestDevelopmentLimitHoldsUnderConcurrentRegistration(t *testing.T) {
 	})
 }
 
-// checkCount compares an app's counter and its rows with want.
+// checkCount compares an app's counter and its number of rows with want.
 func (w *world) checkCount(app *models.App, want int) {
 	w.t.Helper()
 	if got, rows := w.counts(app).Registered, w.rows(app).Registered; got != want || rows != want {
-		w.t.Errorf("the counter says %d and there are %d rows, want %d", got, rows, want)
+		w.t.Errorf("the counter is %d and there are %d rows, want %d", got, rows, want)
 	}
 }
 
@@ -65,7 +65,7 @@ func (w *world) counts(app *models.App) models.UserCounts {
 	return counts
 }
 
-// rows returns how many users the app has in the database.
+// rows returns the number of users that the app has in the database.
 func (w *world) rows(app *models.App) models.UserCounts {
 	w.t.Helper()
 	var all, gone int64
@@ -78,7 +78,7 @@ func (w *world) rows(app *models.App) models.UserCounts {
 	return models.UserCounts{Registered: int(all - gone), Deactivated: int(gone)}
 }
 
-func TestRegisteringOneIDAtOnceMakesOneUser(t *testing.T) {
+func TestRegister_SameIDConcurrently(t *testing.T) {
 	each(t, func(w *world) {
 		var created atomic.Int64
 		var wg sync.WaitGroup
@@ -93,19 +93,19 @@ func TestRegisteringOneIDAtOnceMakesOneUser(t *testing.T) {
 					created.Add(1)
 				}
 				if _, u, err := w.users.Verify(context.Background(), r.Token); err != nil || u == nil || u.ExternalID != "ann" {
-					w.t.Errorf("the token answered is not good: %v", err)
+					w.t.Errorf("the returned token is invalid: %v", err)
 				}
 			})
 		}
 		wg.Wait()
 		if created.Load() != 1 {
-			w.t.Errorf("%d callers were told that they created the user", created.Load())
+			w.t.Errorf("Created is true for %d callers", created.Load())
 		}
 		w.checkCount(w.app, 1)
 	})
 }
 
-func TestProductionLimits(t *testing.T) {
+func TestRegister_ProductionLimits(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		standard := w.newApp("standard", models.EnvironmentProduction, models.EditionStandard)
@@ -143,11 +143,11 @@ func TestRegisterAgain(t *testing.T) {
 		w.pass(1000)
 		kept, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Anna"})
 		if err != nil || kept.Created || kept.User.Name != "Anna" || kept.User.AvatarURL == nil {
-			w.t.Errorf("without an avatar it stays: %+v, %v", kept, err)
+			w.t.Errorf("a registration without an avatar changed it: %+v, %v", kept, err)
 		}
 		cleared, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Anna", AvatarGiven: true})
 		if err != nil || cleared.User.AvatarURL != nil {
-			w.t.Errorf("null clears the avatar: %+v, %v", cleared, err)
+			w.t.Errorf("null did not clear the avatar: %+v, %v", cleared, err)
 		}
 		for i, r := range []*Registered{first, kept, cleared} {
 			if _, _, err := w.users.Verify(ctx, r.Token); err != nil {
@@ -155,9 +155,9 @@ func TestRegisterAgain(t *testing.T) {
 			}
 		}
 		if again := w.register(w.app, "Ann"); !again.Created {
-			w.t.Error("IDs that differ in case are two users")
+			w.t.Error("IDs that differ in case are one user")
 		}
-		// Stored as answered.
+		// The stored user equals the returned one.
 		stored, err := w.users.ByID(ctx, w.app.ID, "ann")
 		if err != nil || stored.Name != "Anna" || stored.AvatarURL != nil || stored.CreatedAt != first.User.CreatedAt {
 			w.t.Errorf("stored %+v, %v", stored, err)
@@ -165,7 +165,7 @@ func TestRegisterAgain(t *testing.T) {
 	})
 }
 
-func TestRegisterDeactivatedAndBanned(t *testing.T) {
+func TestRegister_DeactivatedAndBanned(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		gone, banned := w.register(w.app, "gone").User, w.register(w.app, "banned").User

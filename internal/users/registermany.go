@@ -12,16 +12,16 @@ import (
 	"rollcall/models"
 )
 
-// Item is the answer for one registration of a batch: Registered, or the refusal.
+// Item is the result of one registration of a batch: Registered or an error.
 type Item struct {
 	*Registered
 	Err *fault.Error
 }
 
-// RegisterMany registers users in the order given, as Register one after the
-// other would: those that the app has no room for are USER_LIMIT_REACHED, those
-// that are deactivated USER_DEACTIVATED, and the others are done. It needs as many
-// statements for a hundred as for two.
+// RegisterMany registers users in the given order, with the same result as one Register after the
+// other: users that the app has no room for are USER_LIMIT_REACHED, deactivated users are
+// USER_DEACTIVATED, and the others are registered. It runs as many statements for a hundred users
+// as for two.
 func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Registration) ([]Item, error) {
 	var items []Item
 	err := s.register(ctx, func(tx *gorm.DB) (err error) {
@@ -82,7 +82,7 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 			items[i].Registered = &Registered{}
 		}
 		rows[i] = u
-		was := *u // as this item left it; a later one may overwrite it
+		was := *u // as this item left it; a later item may overwrite it
 		items[i].User = &was
 	}
 	if err := writeAll(tx, app, tally, created, changed); err != nil {
@@ -90,7 +90,7 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 	}
 	for i, u := range rows {
 		if u != nil {
-			items[i].User.ID = u.ID // known only now for those created
+			items[i].User.ID = u.ID // for a new user known only after the insert
 		}
 	}
 	return items, nil
@@ -111,8 +111,8 @@ func writeAll(tx *gorm.DB, app *models.App, tally *headcount.Tally, created, cha
 	return overwriteAll(tx, changed)
 }
 
-// insertAll adds rows in one statement and reads their keys in another: in a
-// cluster they need not follow one another, and a token must not fit a neighbour.
+// insertAll inserts rows by one statement and reads their keys by another. In a cluster, the keys
+// need not be consecutive, and a token must never be issued for another user's key.
 func insertAll(tx *gorm.DB, app *models.App, users []*models.User) error {
 	if err := tx.Create(&users).Error; err != nil {
 		return err
@@ -131,7 +131,7 @@ func insertAll(tx *gorm.DB, app *models.App, users []*models.User) error {
 	return nil
 }
 
-// overwriteAll writes the profiles of locked rows, each its own, in one statement.
+// overwriteAll writes the profiles of locked rows by one statement.
 func overwriteAll(tx *gorm.DB, users []*models.User) error {
 	var set string
 	var args []any

@@ -12,13 +12,12 @@ import (
 	"rollcall/models"
 )
 
-// seedBatch is how many example users one transaction makes.
+// seedBatch is the number of example users that one transaction creates.
 const seedBatch = 500
 
-// Seed makes the example users user-0000001 to user-N of the app, in batches of
-// one transaction each; those that are there already stay as they are. It calls
-// progress after each batch with how many of N are done. Errors:
-// USER_LIMIT_REACHED, with nothing done in that batch.
+// Seed creates the example users user-0000001 to user-N of the app, in batches of one transaction
+// each. Existing ones stay unchanged. After each batch it calls progress with the number of users
+// done. Returns USER_LIMIT_REACHED, with nothing done in that batch.
 func (s *Service) Seed(ctx context.Context, app *models.App, n int, progress func(done int)) error {
 	for start := 0; start < n; start += seedBatch {
 		end := min(start+seedBatch, n)
@@ -38,7 +37,7 @@ func (s *Service) Seed(ctx context.Context, app *models.App, n int, progress fun
 	return nil
 }
 
-// SeededKeys answers the users.id of the first n example users that Seed makes.
+// SeededKeys returns the users.id of the first n example users that Seed creates.
 func (s *Service) SeededKeys(ctx context.Context, app *models.App, n int) ([]int64, error) {
 	var keys []int64
 	err := s.db.Read(ctx).Model(&models.User{}).
@@ -64,8 +63,7 @@ func (s *Service) seedBatch(tx *gorm.DB, app *models.App, batch []*models.User) 
 	return s.countMore(tx, app, int(made.RowsAffected))
 }
 
-// seedName gives example users names that search and sorting can show something
-// with.
+// seedName returns names with which searching and sorting can be shown.
 func seedName(i int) string {
 	given := []string{"Ann", "Bo", "Chen", "Dana", "Emre", "Fay", "Gita", "Hugo", "伊娜", "João", "Kim", "丽", "Mia", "Nils", "Ola", "Pia"}
 	family := []string{"Abe", "Brandt", "Costa", "Diaz", "Eriksen", "Fischer", "García", "何", "Ivanov", "Jansen", "Kaya", "林", "Moreau", "Novak", "Okafor"}

@@ -13,23 +13,24 @@ import (
 	"rollcall/models"
 )
 
-// Searches, filtered lists and counts may read very many rows. They are bounded in number and in
-// time, so that they leave the database free for reads by key.
+// Searches, filtered lists and counts may read very many rows. Their number and their time are
+// limited, so that the database stays free for reads by key.
 const (
-	// slowReads is how many run at the same time on a server of MySQL's family, and
-	// slowReadsEach how many of one app.
+	// slowReads is how many slow reads run at the same time on MySQL or MariaDB, and slowReadsEach
+	// how many of one app.
 	slowReads     = 8
 	slowReadsEach = 2
-	// slowReadsWaiting is how many of one app wait, and slowReadPatience for how long.
+	// slowReadsWaiting is how many slow reads of one app may wait, and slowReadPatience for how
+	// long.
 	slowReadsWaiting = 32
 	slowReadPatience = 5 * time.Second
 )
 
-// operatorClass is the class of the slow reads of operators. That of an app's is its key, apps.id.
+// operatorClass is the class of operators' slow reads. The class of an app's is its apps.id.
 const operatorClass = 0
 
-// slowReadLimits returns how many slow reads of db may run. SQLite works in this process, whose
-// processors are needed for everything else, too.
+// slowReadLimits returns how many slow reads of db may run. SQLite runs in this process, which
+// needs its processors for everything else too.
 func slowReadLimits(db *database.DB) admission.Limits {
 	limits := admission.Limits{
 		Running: slowReads, RunningEach: slowReadsEach,
@@ -42,7 +43,7 @@ func slowReadLimits(db *database.DB) admission.Limits {
 	return limits
 }
 
-// newSlowReads returns the gate of slow reads, whose classes are apps.id and operatorClass.
+// newSlowReads returns the gate for slow reads, whose classes are apps.id and operatorClass.
 func newSlowReads(limits admission.Limits) *admission.Gate[int64] {
 	return admission.New[int64](limits, admission.Kind{
 		Metric: "rollcall_slow_reads", Help: "Searches and counts",
@@ -53,7 +54,8 @@ func newSlowReads(limits admission.Limits) *admission.Gate[int64] {
 	})
 }
 
-// ForOperators returns s for the console: its slow reads take no place from the apps that they read.
+// ForOperators returns a Service for the console, whose slow reads do not count as those of the
+// apps that they read.
 func (s *Service) ForOperators() *Service {
 	out := *s
 	out.forOperators = true
@@ -63,8 +65,8 @@ func (s *Service) ForOperators() *Service {
 // Observe registers the metrics of slow reads.
 func (s *Service) Observe(r prometheus.Registerer) { s.slow.Observe(r) }
 
-// slowly runs a read of the app's users that may be slow when there is a place for it, and bounds
-// it in time. Returns RATE_LIMITED if there is no place in time.
+// slowly runs a possibly slow read of the app's users once there is a place for it, and limits its
+// time. Returns RATE_LIMITED if no place is free in time.
 func (s *Service) slowly(ctx context.Context, app *models.App, read func(ctx context.Context) error) error {
 	class := app.ID
 	if s.forOperators {

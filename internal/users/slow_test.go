@@ -12,8 +12,8 @@ import (
 	"rollcall/models"
 )
 
-// While an app's slow reads have all its places, its other reads go on, and so do all of other apps
-// and of operators.
+// TestSlowReads_TakePlacesOfTheirAppOnly checks that while slow reads of an app have all its
+// places, its other reads go on, and so do all reads of other apps and of operators.
 func TestSlowReads_TakePlacesOfTheirAppOnly(t *testing.T) {
 	each(t, func(w *world) {
 		w.users.slow = newSlowReads(admission.Limits{Running: 4, RunningEach: 2, WaitingEach: 1, Patience: time.Minute})
@@ -27,7 +27,7 @@ func TestSlowReads_TakePlacesOfTheirAppOnly(t *testing.T) {
 			}
 			defer leave()
 		}
-		// Whoever waits until this ends has been answered with its error.
+		// Reads that wait until this context ends fail with its error.
 		waiting, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 		defer cancel()
 		online, first := true, page.Request{First: 1}
@@ -70,7 +70,7 @@ func TestSlowReads_TakePlacesOfTheirAppOnly(t *testing.T) {
 			cancel()
 		}
 
-		// One of the app waits, so that the next is refused at once.
+		// One of the app's reads waits, so that the next is refused immediately.
 		waiting, cancel = context.WithCancel(ctx)
 		defer cancel()
 		refused := make(chan error, 2)
@@ -78,7 +78,7 @@ func TestSlowReads_TakePlacesOfTheirAppOnly(t *testing.T) {
 			go func() { refused <- listOf(w.users, w.app, search)(waiting) }()
 		}
 		if err := <-refused; fault.CodeOf(err) != fault.RateLimited {
-			t.Errorf("one that would wait behind others is told %v; want RATE_LIMITED", err)
+			t.Errorf("a read beyond the waiting ones: %v; want RATE_LIMITED", err)
 		}
 	})
 }

@@ -10,18 +10,18 @@ import (
 	"rollcall/models"
 )
 
-// Change is what the App Server changes of a user; what is left out stays. Its
-// values have been validated.
+// Change is a change of a user's profile by the App Server. Fields that are not set stay unchanged.
+// The caller has validated the values.
 type Change struct {
-	// Name is nil where it stays.
+	// Name is nil if it stays unchanged.
 	Name *string
-	// AvatarURL is overwritten only where AvatarGiven; then nil clears it.
+	// AvatarURL is written only if AvatarGiven is true; nil then clears it.
 	AvatarURL   *string
 	AvatarGiven bool
 }
 
-// Update changes a user's profile and answers it. Errors: USER_NOT_FOUND,
-// USER_DEACTIVATED. A banned user can be updated.
+// Update changes a user's profile and returns the user. Returns USER_NOT_FOUND or USER_DEACTIVATED.
+// A banned user can be updated.
 func (s *Service) Update(ctx context.Context, app *models.App, id string, change Change) (*models.User, error) {
 	var user *models.User
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -41,7 +41,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 	return user, nil
 }
 
-// alter makes a change to a user in memory. Returns USER_DEACTIVATED if it is deactivated.
+// alter applies a change to a user in memory. Returns USER_DEACTIVATED if the user is deactivated.
 func (s *Service) alter(user *models.User, change Change) *fault.Error {
 	if user.DeactivatedAt != nil {
 		return userlock.Deactivated(user.ExternalID)
@@ -59,7 +59,8 @@ func (s *Service) alter(user *models.User, change Change) *fault.Error {
 	return nil
 }
 
-// apply makes a change to a user, which is locked, in memory and in its row. Errors as alter's.
+// apply applies a change to a locked user, in memory and in its row. Returns the same errors as
+// alter.
 func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
 	if refusal := s.alter(user, change); refusal != nil {
 		return refusal

@@ -1,5 +1,5 @@
-// Package users holds the rules about an app's users: registration and tokens,
-// what a token is still worth, changes, lists and deletion.
+// Package users implements the rules for an app's users: registration and tokens, the validity of a
+// token, changes, lists and deletion.
 package users
 
 import (
@@ -15,13 +15,13 @@ import (
 	"rollcall/models"
 )
 
-// MaxTokenTTL is the longest lifetime of a user token in seconds: ten years.
+// MaxTokenTTL is the longest lifetime of a user token, in seconds: ten years.
 const MaxTokenTTL = 315_360_000
 
-// MaxIDs is how many IDs one read may ask for.
+// MaxIDs is the maximum number of IDs in one read.
 const MaxIDs = 500
 
-// Service carries out the rules about users.
+// Service implements the rules for users.
 type Service struct {
 	db     *database.DB
 	bus    *bus.Bus
@@ -30,7 +30,7 @@ type Service struct {
 	eraser Eraser
 	reach  reach
 	counts *headcount.Counter
-	// slow bounds the slow reads, which are operators' if forOperators.
+	// slow limits the slow reads. They count as operators' if forOperators is true.
 	slow         *admission.Gate[int64]
 	forOperators bool
 
@@ -43,13 +43,13 @@ type Service struct {
 	appByID          *database.Coalescer[int64, *models.App]
 }
 
-// externalKey names a user as the API does.
+// externalKey identifies a user by its app and external ID.
 type externalKey struct {
 	appID      int64
 	externalID string
 }
 
-// New answers a Service; clock is time.Now outside tests.
+// New returns a Service; clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock func() time.Time) *Service {
 	s := &Service{
 		db: db, bus: b, keys: keys, eraser: eraser, clock: clock,
@@ -66,7 +66,7 @@ func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock fun
 
 func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
 
-// ByID answers the user of the app with that external ID, nil where there is none.
+// ByID returns the app's user with that external ID, or nil if there is none.
 func (s *Service) ByID(ctx context.Context, appID int64, id string) (*models.User, error) {
 	if !database.IsASCII(id) {
 		return nil, nil
@@ -75,8 +75,8 @@ func (s *Service) ByID(ctx context.Context, appID int64, id string) (*models.Use
 	return u, err
 }
 
-// ByIDs answers the users of the app in the order asked, nil where there is
-// none; one query whatever their number. The same ID twice is answered twice.
+// ByIDs returns the app's users with these IDs, in the order of ids, with nil for a missing one and
+// twice for an ID given twice. It runs one query whatever their number.
 func (s *Service) ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error) {
 	var asked []externalKey
 	for _, id := range userlock.Possible(ids) {
