@@ -5,7 +5,6 @@ package auth
 import (
 	"context"
 
-	"rollcall/internal/presence"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/users"
 	"rollcall/models"
@@ -116,12 +115,12 @@ func With(ctx context.Context, p *Principal) context.Context {
 
 // DeviceFrom returns the device whose connection carries the request, or nil for plain HTTP and for
 // app tokens.
-func DeviceFrom(ctx context.Context) *presence.Device {
-	d, _ := ctx.Value(deviceKey{}).(*presence.Device)
+func DeviceFrom(ctx context.Context) *status.Device {
+	d, _ := ctx.Value(deviceKey{}).(*status.Device)
 	return d
 }
 
 // WithDevice returns a copy of ctx for requests over d's connection.
-func WithDevice(ctx context.Context, d *presence.Device) context.Context {
+func WithDevice(ctx context.Context, d *status.Device) context.Context {
 	return context.WithValue(ctx, deviceKey{}, d)
 }

@@ -13,7 +13,6 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/internal/outage"
-	"rollcall/internal/presence"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -44,9 +43,9 @@ type Presence interface {
 	// Admit registers a device of a user of which only the key is known, from a token; Connect
 	// registers one of a user that has been read.
 	Admit(ctx context.Context, userID int64, platform models.Platform, link status.Link,
-		who func(context.Context) (status.Account, error)) (*presence.Device, error)
+		who func(context.Context) (status.Account, error)) (*status.Device, error)
 	Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
-		check func(context.Context) error) (*presence.Device, error)
+		check func(context.Context) error) (*status.Device, error)
 }
 
 // Config configures a Server. Executor, Auth, Presence, Present and Logger are required.

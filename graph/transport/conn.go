@@ -17,7 +17,6 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/internal/clientaddr"
-	"rollcall/internal/presence"
 	"rollcall/internal/presence/status"
 )
 
@@ -39,7 +38,7 @@ type conn struct {
 	// initialised is set by connection_init; until then messages are handled one after another.
 	initialised bool
 	principal   *auth.Principal // nil until acknowledged; set under mu
-	device      *presence.Device
+	device      *status.Device
 	expiry      *time.Timer // closes the connection when its token expires; nil if it does not expire
 
 	mu sync.Mutex

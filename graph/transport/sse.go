@@ -16,7 +16,6 @@ import (
 	"rollcall/graph/requestid"
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
-	"rollcall/internal/presence"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -110,7 +109,7 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 
 	if principal := auth.From(ctx); principal.Kind == auth.User {
 		platform := models.PlatformOf(x.r.Header.Get(headerPlatform))
-		var device *presence.Device
+		var device *status.Device
 		inTime := x.await(nil, func() {
 			ctx, cancel := context.WithTimeout(ctx, s.cfg.Limits.AuthTimeout)
 			defer cancel()

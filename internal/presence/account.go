@@ -21,7 +21,7 @@ type entry struct {
 	// Record is the status that was published.
 	status.Record
 	// devices are in the order in which they connected; few, so a slice.
-	devices []*Device
+	devices []*status.Device
 	// loginAt is when the first device connected whose login is being written.
 	loginAt models.Time
 	// durable is what the columns hold.
@@ -36,7 +36,7 @@ func newEntry(acc status.Account) *entry {
 
 func (e *entry) online() bool { return e.Presence == models.PresenceOnline }
 
-func (e *entry) has(d *Device) bool { return slices.Contains(e.devices, d) }
+func (e *entry) has(d *status.Device) bool { return slices.Contains(e.devices, d) }
 
 // idle reports whether the row holds everything that the entry does.
 func (e *entry) idle() bool { return len(e.devices) == 0 && e.durable == e.State }
@@ -69,8 +69,8 @@ func (s *shard) publish(e *entry) {
 
 // end removes the devices that leave from e, and returns them. If e then has no device, it gets the
 // presence to, even if it had none before. The caller saves e, unless its user is deleted.
-func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (ended []*Device) {
-	e.devices = slices.DeleteFunc(e.devices, func(d *Device) bool {
+func (s *shard) end(e *entry, leaves func(*status.Device) bool, to models.Presence) (ended []*status.Device) {
+	e.devices = slices.DeleteFunc(e.devices, func(d *status.Device) bool {
 		if leaves(d) {
 			ended = append(ended, d)
 			return true
@@ -87,10 +87,10 @@ func (s *shard) end(e *entry, leaves func(*Device) bool, to models.Presence) (en
 	return ended
 }
 
-func every(*Device) bool { return true }
+func every(*status.Device) bool { return true }
 
-func only(device *Device) func(*Device) bool {
-	return func(d *Device) bool { return d == device }
+func only(device *status.Device) func(*status.Device) bool {
+	return func(d *status.Device) bool { return d == device }
 }
 
 // save writes the state of an entry without a device into its columns, in place of a login that is

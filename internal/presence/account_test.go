@@ -50,7 +50,7 @@ var account = status.Account{ID: 1, AppID: 1, ExternalID: "a"}
 
 // attempt is a call of Connect that has not returned yet.
 type attempt struct {
-	device *Device
+	device *status.Device
 	err    chan error
 }
 
@@ -71,7 +71,7 @@ func (s *shard) connect(t *testing.T) attempt {
 }
 
 // holds reports whether the account has the device, and whether it is ONLINE.
-func (s *shard) holds(d *Device) (has, online bool) {
+func (s *shard) holds(d *status.Device) (has, online bool) {
 	s.Lock()
 	defer s.Unlock()
 	e := s.entries[account.ID]
@@ -119,7 +119,7 @@ func TestUndoneLogin(t *testing.T) {
 	}
 	c.wants(models.PresenceUnlogined)
 	second := s.connect(t)
-	s.memory.gone(second.device) // while its login is queued
+	s.memory.Gone(second.device) // while its login is queued
 	c.ended <- nil
 	c.wants(models.PresenceUnlogined)
 	c.ended <- nil

@@ -51,7 +51,7 @@ func BenchmarkStorm(b *testing.B) {
 			w := newWorld(b, testenv.Open(b, url(b)), users)
 			for b.Loop() {
 				var connects sync.WaitGroup
-				devices := make([]*Device, users)
+				devices := make([]*status.Device, users)
 				for i := range devices {
 					connects.Go(func() {
 						d, err := w.Connect(context.Background(), status.AccountOf(w.users[i]), models.PlatformWeb, new(link), allowed)

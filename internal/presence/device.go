@@ -2,8 +2,6 @@ package presence
 
 import (
 	"context"
-	"crypto/rand"
-	"sync/atomic"
 
 	"rollcall/internal/bus"
 	"rollcall/internal/presence/status"
@@ -17,37 +15,6 @@ var revocations = map[bus.Reason]status.Reason{
 	bus.ReasonDeleted:     status.ReasonDeleted,
 }
 
-// deviceIDLength gives 80 random bits.
-const deviceIDLength = 16
-
-// Device is one live connection of a user.
-type Device struct {
-	hub *Hub
-	// account has no more than its ID until the device has been let in; see Admit.
-	account   status.Account
-	info      models.Device
-	link      status.Link
-	loggedOut atomic.Bool
-	// added is the version with which Redis added the device; guarded by the shared store's mutex.
-	added int64
-	// ended and leaving are used by the shared store. ended reports whether the link has ended,
-	// leaving whether the caller that logs the device out will end it.
-	ended, leaving atomic.Bool
-}
-
-// Info returns what the API shows of the device.
-func (d *Device) Info() models.Device { return d.info }
-
-// Account returns the account of the device, as it was read when it connected.
-func (d *Device) Account() status.Account { return d.account }
-
-// LoggedOut reports whether a logout has ended the device.
-func (d *Device) LoggedOut() bool { return d.loggedOut.Load() }
-
-// Gone notifies the hub that the link has ended. Calling it again, or after the hub has cut the
-// device or a logout has ended it, does nothing.
-func (d *Device) Gone() { d.hub.store.gone(d) }
-
 // Connect adds a device to the account. If the account then has more than its DeviceLimit, the
 // oldest are cut. It returns when the login is recorded in the database, so that a crash from then
 // on leaves the user OFFLINE, and the user is ONLINE. On an error (the database does not respond,
@@ -58,7 +25,7 @@ func (d *Device) Gone() { d.hub.store.gone(d) }
 // committed before, and a later one cuts the link. So a connect that races with a ban loses, and
 // the user was never ONLINE.
 func (h *Hub) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
-	check func(context.Context) error) (*Device, error) {
+	check func(context.Context) error) (*status.Device, error) {
 	return h.store.connect(ctx, acc, platform, link, func(ctx context.Context) (status.Account, error) { return acc, check(ctx) })
 }
 
@@ -66,18 +33,8 @@ func (h *Hub) Connect(ctx context.Context, acc status.Account, platform models.P
 // from the database, or returns an error if the user may not connect, so that one read serves both
 // purposes.
 func (h *Hub) Admit(ctx context.Context, userID int64, platform models.Platform, link status.Link,
-	who func(context.Context) (status.Account, error)) (*Device, error) {
+	who func(context.Context) (status.Account, error)) (*status.Device, error) {
 	return h.store.connect(ctx, status.Account{ID: userID}, platform, link, who)
-}
-
-// newDevice returns a device that connects now.
-func (h *Hub) newDevice(acc status.Account, platform models.Platform, link status.Link) *Device {
-	return &Device{
-		hub:     h,
-		account: acc,
-		info:    models.Device{ID: rand.Text()[:deviceIDLength], Platform: platform, ConnectedAt: h.now()},
-		link:    link,
-	}
 }
 
 // Logout ends the device own, or all of the account's devices if all is set or own is nil. It returns
@@ -86,7 +43,7 @@ func (h *Hub) newDevice(acc status.Account, platform models.Platform, link statu
 //
 // If the database does not respond or ctx ends, the devices are logged out all the same, but a crash
 // may still leave the user OFFLINE. ErrClosed: nothing was done.
-func (h *Hub) Logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
+func (h *Hub) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
 	return h.store.logout(ctx, acc, own, all)
 }
 

@@ -17,14 +17,14 @@ func TestConnectIsDurable(t *testing.T) {
 		w := newWorld(t, db, 1)
 		w.wantPresence(0, models.PresenceUnlogined)
 		d, _ := w.connect(0)
-		row, status := w.row(0), w.StatusOf(w.users[0])
-		if row.Presence != models.PresenceOnline || *row.PresenceAt != *status.ChangedAt {
-			t.Fatalf("the row holds %s since %v, want ONLINE since %v", row.Presence, row.PresenceAt, status.ChangedAt)
+		row, shown := w.row(0), w.StatusOf(w.users[0])
+		if row.Presence != models.PresenceOnline || *row.PresenceAt != *shown.ChangedAt {
+			t.Fatalf("the row holds %s since %v, want ONLINE since %v", row.Presence, row.PresenceAt, shown.ChangedAt)
 		}
-		if status.Presence != models.PresenceOnline || status.UserID != "u0" || status.CustomStatus != "" {
-			t.Fatalf("the status is %+v", status)
+		if shown.Presence != models.PresenceOnline || shown.UserID != "u0" || shown.CustomStatus != "" {
+			t.Fatalf("the status is %+v", shown)
 		}
-		if got := w.Devices(w.users[0].ID); len(got) != 1 || got[0] != d.Info() || len(got[0].ID) != deviceIDLength || got[0].Platform != models.PlatformWeb {
+		if got := w.Devices(w.users[0].ID); len(got) != 1 || got[0] != d.Info() || len(got[0].ID) != status.DeviceIDLength || got[0].Platform != models.PlatformWeb {
 			t.Fatalf("the devices are %+v", got)
 		}
 		if d.Account().ExternalID != "u0" {

@@ -15,7 +15,7 @@ import (
 )
 
 // connectLimited connects a device of a user with that device limit.
-func (w *world) connectLimited(i, limit int) (*Device, *link) {
+func (w *world) connectLimited(i, limit int) (*status.Device, *link) {
 	w.t.Helper()
 	acc := w.account(i)
 	acc.DeviceLimit = limit
@@ -38,7 +38,7 @@ func eachService(t *testing.T, users int, test func(t *testing.T, nodes []*world
 }
 
 // wantDevices compares a user's devices as each node returns them.
-func wantDevices(t *testing.T, nodes []*world, i int, want ...*Device) {
+func wantDevices(t *testing.T, nodes []*world, i int, want ...*status.Device) {
 	t.Helper()
 	for n, w := range nodes {
 		got := w.Devices(w.users[i].ID)
@@ -59,7 +59,7 @@ func TestConnect_DeviceLimit(t *testing.T) {
 		const limit = 3
 		told := new(recorder)
 		nodes[0].WatchUsers([]status.Account{nodes[0].account(0)}, told, true)
-		var devices []*Device
+		var devices []*status.Device
 		var links []*link
 		connect := func(limit int) {
 			t.Helper()

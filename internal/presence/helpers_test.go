@@ -275,7 +275,7 @@ func (w *world) row(i int) *models.User {
 // allowed permits every connection.
 func allowed(context.Context) error { return nil }
 
-func (w *world) connect(i int) (*Device, *link) {
+func (w *world) connect(i int) (*status.Device, *link) {
 	w.t.Helper()
 	l := new(link)
 	d, err := w.Connect(context.Background(), w.account(i), models.PlatformWeb, l, allowed)
@@ -285,7 +285,7 @@ func (w *world) connect(i int) (*Device, *link) {
 	return d, l
 }
 
-func (w *world) logout(i int, own *Device, all bool) {
+func (w *world) logout(i int, own *status.Device, all bool) {
 	w.t.Helper()
 	if err := w.Logout(context.Background(), w.account(i), own, all); err != nil {
 		w.t.Fatal(err)

@@ -214,7 +214,7 @@ func TestOutage_CutsNobody(t *testing.T) {
 					want[disconnectedUser] = status.ReasonDisconnected
 				}
 				r := newRemoteNodes(t, db, 2, users, args...)
-				links, devices := make([]*link, users), make([]*Device, users)
+				links, devices := make([]*link, users), make([]*status.Device, users)
 				connect := func(i int) {
 					at, l := r.nodes[i%2], new(link)
 					d, err := at.Connect(context.Background(), status.AccountOf(at.users[i]), models.PlatformWeb, l, allowed)
@@ -733,7 +733,7 @@ func TestCutOffNode_LearnsWhatWasDisconnected(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
 		r := newRemoteNodes(t, db, 2, 5)
 		a, b := r.nodes[0], r.nodes[1]
-		devices, links := make([]*Device, 5), make([]*link, 5)
+		devices, links := make([]*status.Device, 5), make([]*link, 5)
 		for i := range 5 {
 			devices[i], links[i] = b.connect(i)
 		}
@@ -812,17 +812,17 @@ func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 		w := n[0]
 		s := w.node()
 		l := new(link)
-		d := w.newDevice(w.account(0), models.PlatformWeb, l)
+		d := status.NewDevice(s, w.account(0), models.PlatformWeb, l, w.now())
 		local, err := s.arrive(d)
 		if err != nil {
 			t.Fatal(err)
 		}
-		login := ledger.Login{Node: s.lease.current(), User: d.account.Disconnected(), Device: d.info, Now: w.now()}
+		login := ledger.Login{Node: s.lease.current(), User: d.Account().Disconnected(), Device: d.Info(), Now: w.now()}
 		var unrecorded *ledger.LoginError
 		if _, err = s.register(context.Background(), local, d, login); !errors.As(err, &unrecorded) {
 			t.Fatalf("the login returned %v", err)
 		}
-		s.hear(s.ledger.CutChannel(), fmt.Sprint(d.account.ID, " ", word(status.ReasonDisconnected), " 0 ", d.info.ID))
+		s.hear(s.ledger.CutChannel(), fmt.Sprint(d.Account().ID, " ", word(status.ReasonDisconnected), " 0 ", d.Info().ID))
 		l.want(t, status.ReasonDisconnected)
 		login.Recorded = unrecorded.At
 		if there, err := s.register(context.Background(), local, d, login); !there || err != nil {

@@ -32,7 +32,7 @@ func newMemory(h *Hub) *memory {
 	for i := range m.shards {
 		m.shards[i] = shard{
 			memory: m, Queue: h.board.Queue(int64(i)),
-			entries: make(map[int64]*entry), arriving: make(map[*Device]struct{}),
+			entries: make(map[int64]*entry), arriving: make(map[*status.Device]struct{}),
 		}
 	}
 	return m
@@ -57,8 +57,8 @@ func (m *memory) close(context.Context) {
 
 func (m *memory) unwritten() int { return m.mirror.Unwritten() }
 
-func (m *memory) gone(d *Device) {
-	s := m.shard(d.account.ID)
+func (m *memory) Gone(d *status.Device) {
+	s := m.shard(d.Account().ID)
 	s.Lock()
 	defer s.Unlock()
 	if e := s.holder(d); e != nil {
@@ -68,7 +68,7 @@ func (m *memory) gone(d *Device) {
 }
 
 func (m *memory) connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
-	who func(context.Context) (status.Account, error)) (*Device, error) {
+	who func(context.Context) (status.Account, error)) (*status.Device, error) {
 	s := m.shard(acc.ID)
 	d, err := s.arrive(acc, platform, link)
 	if err != nil {
@@ -81,7 +81,7 @@ func (m *memory) connect(ctx context.Context, acc status.Account, platform model
 	s.identify(d, acc)
 	login, surplus, err := s.letIn(d)
 	for _, old := range surplus {
-		old.link.Cut(status.ReasonDeviceLimit)
+		old.Cut(status.ReasonDeviceLimit)
 	}
 	if err != nil || login == nil {
 		return d, err
@@ -94,7 +94,7 @@ func (m *memory) connect(ctx context.Context, acc status.Account, platform model
 
 // announce publishes the login of a device that was let in, if the database holds it. Otherwise it
 // undoes the login.
-func (s *shard) announce(d *Device, err error) error {
+func (s *shard) announce(d *status.Device, err error) error {
 	s.Lock()
 	defer s.Unlock()
 	e := s.holder(d)
@@ -112,20 +112,20 @@ func (s *shard) announce(d *Device, err error) error {
 	case err == nil:
 		return nil // the link was cut already
 	}
-	return fmt.Errorf("recording the login of user %d: %w", d.account.ID, err)
+	return fmt.Errorf("recording the login of user %d: %w", d.Account().ID, err)
 }
 
 // holder returns the entry that has the device, or nil if none has.
-func (s *shard) holder(d *Device) *entry {
-	if e := s.entries[d.account.ID]; e != nil && e.has(d) {
+func (s *shard) holder(d *status.Device) *entry {
+	if e := s.entries[d.Account().ID]; e != nil && e.has(d) {
 		return e
 	}
 	return nil
 }
 
 // arrive makes a device that is not visible yet, but is reached by cuts.
-func (s *shard) arrive(acc status.Account, platform models.Platform, link status.Link) (*Device, error) {
-	d := s.memory.newDevice(acc, platform, link)
+func (s *shard) arrive(acc status.Account, platform models.Platform, link status.Link) (*status.Device, error) {
+	d := status.NewDevice(s.memory, acc, platform, link, s.memory.now())
 	s.Lock()
 	defer s.Unlock()
 	if s.closed {
@@ -136,14 +136,14 @@ func (s *shard) arrive(acc status.Account, platform models.Platform, link status
 }
 
 // identify sets the account of a device that has arrived, as it was read since.
-func (s *shard) identify(d *Device, acc status.Account) {
+func (s *shard) identify(d *status.Device, acc status.Account) {
 	s.Lock()
 	defer s.Unlock()
-	d.account = acc
+	d.Identify(acc)
 }
 
 // turnAway removes a device that may not connect.
-func (s *shard) turnAway(d *Device) {
+func (s *shard) turnAway(d *status.Device) {
 	s.Lock()
 	defer s.Unlock()
 	delete(s.arriving, d)
@@ -152,7 +152,7 @@ func (s *shard) turnAway(d *Device) {
 // letIn adds a device to its account. login is the write to wait for, or nil if the user is ONLINE
 // already or the link was cut concurrently. surplus are the devices that end because the account has
 // too many; the caller cuts them.
-func (s *shard) letIn(d *Device) (login *mirror.Write, surplus []*Device, err error) {
+func (s *shard) letIn(d *status.Device) (login *mirror.Write, surplus []*status.Device, err error) {
 	s.Lock()
 	defer s.Unlock()
 	_, arriving := s.arriving[d]
@@ -163,15 +163,15 @@ func (s *shard) letIn(d *Device) (login *mirror.Write, surplus []*Device, err er
 	case !arriving:
 		return nil, nil, nil
 	}
-	e := s.entry(d.account)
+	e := s.entry(d.Account())
 	if len(e.devices) == 0 {
-		e.loginAt = e.After(d.info.ConnectedAt)
+		e.loginAt = e.After(d.Info().ConnectedAt)
 	}
 	e.devices = append(e.devices, d)
 	s.memory.metrics.devices.Add(1)
-	if n := len(e.devices) - d.account.DeviceLimit; d.account.DeviceLimit > 0 && n > 0 {
+	if n := len(e.devices) - d.Account().DeviceLimit; d.Account().DeviceLimit > 0 && n > 0 {
 		oldest := slices.Clone(e.devices[:n])
-		surplus = s.end(e, func(d *Device) bool { return slices.Contains(oldest, d) }, models.PresenceOffline)
+		surplus = s.end(e, func(d *status.Device) bool { return slices.Contains(oldest, d) }, models.PresenceOffline)
 	}
 	if e.online() {
 		return nil, surplus, nil
@@ -182,7 +182,7 @@ func (s *shard) letIn(d *Device) (login *mirror.Write, surplus []*Device, err er
 	return login, surplus, nil
 }
 
-func (m *memory) logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
+func (m *memory) logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
 	leaves := every
 	if own != nil && !all {
 		leaves = only(own)
@@ -199,12 +199,12 @@ func (m *memory) logout(ctx context.Context, acc status.Account, own *Device, al
 	s.Unlock()
 
 	if own != nil {
-		own.loggedOut.Store(true)
+		own.Logout()
 	}
 	for _, d := range ended {
-		d.loggedOut.Store(true)
+		d.Logout()
 		if d != own {
-			d.link.Cut(status.ReasonLoggedOut)
+			d.Cut(status.ReasonLoggedOut)
 		}
 	}
 	if saved == nil {
@@ -219,7 +219,7 @@ func (m *memory) logout(ctx context.Context, acc status.Account, own *Device, al
 func (m *memory) cut(_ context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
 	leaves := every
 	if deviceIDs != nil {
-		leaves = func(d *Device) bool { return slices.Contains(deviceIDs, d.info.ID) }
+		leaves = func(d *status.Device) bool { return slices.Contains(deviceIDs, d.Info().ID) }
 	}
 	s := m.shard(acc.ID)
 	s.Lock()
@@ -234,15 +234,15 @@ func (m *memory) cut(_ context.Context, acc status.Account, deviceIDs []string, 
 	}
 	s.Unlock()
 	for _, d := range ended {
-		d.link.Cut(reason)
+		d.Cut(reason)
 	}
 	return len(ended), nil
 }
 
 // takeArriving removes the account's arriving devices that leave, and returns them.
-func (s *shard) takeArriving(acc status.Account, leaves func(*Device) bool) (taken []*Device) {
+func (s *shard) takeArriving(acc status.Account, leaves func(*status.Device) bool) (taken []*status.Device) {
 	for d := range s.arriving {
-		if d.account.ID == acc.ID && leaves(d) {
+		if d.Account().ID == acc.ID && leaves(d) {
 			delete(s.arriving, d)
 			taken = append(taken, d)
 		}
@@ -272,7 +272,7 @@ func (m *memory) devices(_ context.Context, userID int64) ([]models.Device, erro
 	}
 	infos := make([]models.Device, len(e.devices))
 	for i, d := range e.devices {
-		infos[i] = d.info
+		infos[i] = d.Info()
 	}
 	return infos, nil
 }

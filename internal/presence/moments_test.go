@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -22,7 +23,7 @@ type moments struct {
 	t     *testing.T
 	nodes nodes
 	// device is what the last connect returned.
-	device *Device
+	device *status.Device
 	last   models.UserStatus
 	// seen are what all nodes were told since they were started, now those of the nodes
 	// that run.

@@ -60,7 +60,7 @@ type person struct {
 type modelDevice struct {
 	owner  int
 	at     *world
-	device *Device
+	device *status.Device
 	seen   *recorder
 	stop   func()
 	began  int
@@ -210,7 +210,7 @@ func (m *model) step() {
 		if p.deactivated {
 			return
 		}
-		var own *Device
+		var own *status.Device
 		leaving := devices
 		if len(devices) > 0 && m.random.IntN(2) == 0 {
 			own, leaving = devices[0].device, devices[:1]
@@ -437,7 +437,7 @@ func TestCirclesUnderConcurrency(t *testing.T) {
 					var err error
 					switch random.IntN(10) {
 					case 0, 1, 2:
-						var d *Device
+						var d *status.Device
 						if d, err = w.Connect(ctx, status.AccountOf(w.users[i]), models.PlatformWeb, new(link), allowed); err == nil {
 							_, _ = w.SetStatus(status.AccountOf(w.users[i]), fmt.Sprint(random.IntN(3)))
 							d.Gone()

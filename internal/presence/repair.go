@@ -398,7 +398,7 @@ func (s *shared) devicesHere(l *local) []ledger.Placed {
 	defer s.mu.Unlock()
 	devices := make([]ledger.Placed, len(l.devices))
 	for i, d := range l.devices {
-		devices[i] = ledger.Placed{Device: d.info, Added: d.added}
+		devices[i] = ledger.Placed{Device: d.Info(), Added: d.added}
 	}
 	return devices
 }

@@ -22,7 +22,7 @@ type shard struct {
 
 	entries map[int64]*entry // by users.id
 	// arriving are devices whose right to connect is being checked; see Connect.
-	arriving map[*Device]struct{}
+	arriving map[*status.Device]struct{}
 	closed   bool
 	// resting are the idle entries, the longest idle first.
 	resting []resting

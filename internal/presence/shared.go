@@ -52,8 +52,14 @@ type local struct {
 	// The rest is guarded by the store's mutex. users counts the references: one for each device
 	// here and one for each step in progress. The account is forgotten when it reaches 0.
 	users    int
-	arriving map[*Device]struct{}
-	devices  []*Device // in the order in which they connected
+	arriving map[*status.Device]struct{}
+	devices  []placed // in the order in which they connected
+}
+
+// placed is a connected device, with the version with which Redis added it.
+type placed struct {
+	*status.Device
+	added int64
 }
 
 func newShared(h *Hub, client *redis.Client) *shared {
@@ -124,7 +130,7 @@ func (s *shared) use(acc status.Account) *local {
 func (s *shared) useLocked(acc status.Account) *local {
 	l := s.locals[acc.ID]
 	if l == nil {
-		l = &local{account: acc, arriving: make(map[*Device]struct{})}
+		l = &local{account: acc, arriving: make(map[*status.Device]struct{})}
 		s.locals[acc.ID] = l
 	}
 	l.users++

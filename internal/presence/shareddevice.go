@@ -13,7 +13,7 @@ import (
 )
 
 func (s *shared) connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
-	who func(context.Context) (status.Account, error)) (*Device, error) {
+	who func(context.Context) (status.Account, error)) (*status.Device, error) {
 	check := func(ctx context.Context) error {
 		_, err := who(ctx)
 		return err
@@ -26,7 +26,7 @@ func (s *shared) connect(ctx context.Context, acc status.Account, platform model
 		}
 		acc = known
 	}
-	d := s.hub.newDevice(acc, platform, link)
+	d := status.NewDevice(s, acc, platform, link, s.hub.now())
 	l, err := s.arrive(d)
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (s *shared) connect(ctx context.Context, acc status.Account, platform model
 		err = s.letIn(ctx, l, d, check)
 	}
 	if err != nil {
-		s.takeOut(l, func(other *Device) bool { return other == d })
+		s.takeOut(l, func(other *status.Device) bool { return other == d })
 		return nil, err
 	}
 	return d, nil
@@ -45,24 +45,24 @@ func (s *shared) connect(ctx context.Context, acc status.Account, platform model
 // arrive registers a device that does not count as connected yet but can already be cut. From here
 // on this node follows the account's own topic: the records received on it are what is written
 // again after Redis was unreachable.
-func (s *shared) arrive(d *Device) (*local, error) {
+func (s *shared) arrive(d *status.Device) (*local, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil, ErrClosed
 	}
-	l := s.useLocked(d.account)
+	l := s.useLocked(d.Account())
 	l.arriving[d] = struct{}{}
-	s.views.follow(userKey(d.account.ID))
+	s.views.follow(userKey(d.Account().ID))
 	return l, nil
 }
 
 // letIn adds the device to Redis and records the login in the database. If the user's access may
 // have been revoked since it was checked, letIn checks it again, so that no user comes ONLINE by
 // racing with a ban.
-func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(context.Context) error) error {
+func (s *shared) letIn(ctx context.Context, l *local, d *status.Device, check func(context.Context) error) error {
 	login := ledger.Login{
-		User: d.account.Disconnected(), Device: d.info, Limit: d.account.DeviceLimit, Reason: word(status.ReasonDeviceLimit),
+		User: d.Account().Disconnected(), Device: d.Info(), Limit: d.Account().DeviceLimit, Reason: word(status.ReasonDeviceLimit),
 	}
 	for {
 		err := ctx.Err()
@@ -84,9 +84,9 @@ func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(cont
 			err = check(ctx)
 		case errors.As(err, &unrecorded):
 			login.Recorded = unrecorded.At
-			err = s.mirror.Login(d.account.ID, status.State{Presence: models.PresenceOnline, Since: unrecorded.At}).Wait(ctx)
+			err = s.mirror.Login(d.Account().ID, status.State{Presence: models.PresenceOnline, Since: unrecorded.At}).Wait(ctx)
 			if err != nil {
-				err = fmt.Errorf("recording the login of user %d: %w", d.account.ID, err)
+				err = fmt.Errorf("recording the login of user %d: %w", d.Account().ID, err)
 			}
 		}
 		if err != nil {
@@ -98,10 +98,10 @@ func (s *shared) letIn(ctx context.Context, l *local, d *Device, check func(cont
 
 // register makes one attempt to add the device to Redis. It returns there as true if the device is
 // in Redis, or was cut concurrently.
-func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger.Login) (there bool, err error) {
+func (s *shared) register(ctx context.Context, l *local, d *status.Device, login ledger.Login) (there bool, err error) {
 	l.step.Lock()
 	defer l.step.Unlock()
-	fresh := s.views.isFresh(userKey(d.account.ID))
+	fresh := s.views.isFresh(userKey(d.Account().ID))
 	in, err := s.ledger.Connect(ctx, login)
 	var revoked *ledger.RevokedError
 	var unrecorded *ledger.LoginError
@@ -117,10 +117,10 @@ func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger
 			s.mirror.Keep(r.ID, r.State)
 		}
 	}
-	s.cutHere(d.account.ID, in.Surplus, status.ReasonDeviceLimit, false)
+	s.cutHere(d.Account().ID, in.Surplus, status.ReasonDeviceLimit, false)
 	s.views.learn(in.Record)
 	if fresh {
-		s.views.readOnceHeard(d.account.ID)
+		s.views.readOnceHeard(d.Account().ID)
 	}
 	return s.admit(ctx, l, d, login.Node, in.Added), nil
 }
@@ -128,7 +128,7 @@ func (s *shared) register(ctx context.Context, l *local, d *Device, login ledger
 // admit turns an arriving device, added to Redis with that version, into a connected one. It
 // reports false if the device was written under a former name of the node and must be written
 // again.
-func (s *shared) admit(ctx context.Context, l *local, d *Device, node string, added int64) bool {
+func (s *shared) admit(ctx context.Context, l *local, d *status.Device, node string, added int64) bool {
 	s.mu.Lock()
 	_, arriving := l.arriving[d]
 	if arriving && s.lease.current() != node {
@@ -137,15 +137,14 @@ func (s *shared) admit(ctx context.Context, l *local, d *Device, node string, ad
 	}
 	if arriving {
 		delete(l.arriving, d)
-		d.added = added
-		l.devices = append(l.devices, d)
+		l.devices = append(l.devices, placed{d, added})
 		s.hub.metrics.devices.Add(1)
 		if len(l.devices) == 1 {
 			s.hub.metrics.onlineUsers.Inc()
 		}
 	}
 	s.mu.Unlock()
-	if !arriving { // it was cut concurrently, possibly before it was added to Redis; gone follows
+	if !arriving { // it was cut concurrently, possibly before it was added to Redis; Gone follows
 		s.leaveLocked(ctx, d)
 	}
 	return true
@@ -153,13 +152,13 @@ func (s *shared) admit(ctx context.Context, l *local, d *Device, node string, ad
 
 // abandon undoes what a failed login has left behind: the database may hold ONLINE for a user
 // without a device.
-func (s *shared) abandon(d *Device, login ledger.Login) {
+func (s *shared) abandon(d *status.Device, login ledger.Login) {
 	if login.Recorded == 0 {
 		return
 	}
 	ctx := context.Background()
 	s.leaveLocked(ctx, d)
-	records, err := s.ledger.Records(ctx, []int64{d.account.ID})
+	records, err := s.ledger.Records(ctx, []int64{d.Account().ID})
 	if err != nil {
 		s.distrust(err)
 		return
@@ -169,13 +168,10 @@ func (s *shared) abandon(d *Device, login ledger.Login) {
 	}
 }
 
-func (s *shared) gone(d *Device) {
-	if d.ended.Swap(true) {
-		return
-	}
-	l := s.use(d.account)
+func (s *shared) Gone(d *status.Device) {
+	l := s.use(d.Account())
 	defer s.done(l)
-	s.takeOut(l, func(other *Device) bool { return other == d })
+	s.takeOut(l, func(other *status.Device) bool { return other == d })
 	l.step.Lock()
 	defer l.step.Unlock()
 	// Even if a cut has taken it out already: it may have been written again since.
@@ -183,9 +179,9 @@ func (s *shared) gone(d *Device) {
 }
 
 // leaveLocked takes one device out of Redis, if it is there. The caller holds the account's step.
-func (s *shared) leaveLocked(ctx context.Context, d *Device) {
+func (s *shared) leaveLocked(ctx context.Context, d *status.Device) {
 	err := s.leave(ctx, ledger.Departure{
-		User: d.account.Disconnected(), Devices: []string{d.info.ID}, To: models.PresenceOffline, Now: s.hub.now(),
+		User: d.Account().Disconnected(), Devices: []string{d.Info().ID}, To: models.PresenceOffline, Now: s.hub.now(),
 	})
 	if err != nil {
 		s.distrust(err)
@@ -204,7 +200,7 @@ func (s *shared) leave(ctx context.Context, d ledger.Departure) error {
 
 // takeOut removes the account's devices at this node for which leaves returns true, including
 // arriving ones, and returns them.
-func (s *shared) takeOut(l *local, leaves func(*Device) bool) (taken []*Device) {
+func (s *shared) takeOut(l *local, leaves func(*status.Device) bool) (taken []*status.Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for d := range l.arriving {
@@ -214,9 +210,9 @@ func (s *shared) takeOut(l *local, leaves func(*Device) bool) (taken []*Device) 
 		}
 	}
 	before := len(l.devices)
-	l.devices = slices.DeleteFunc(l.devices, func(d *Device) bool {
-		if leaves(d) {
-			taken = append(taken, d)
+	l.devices = slices.DeleteFunc(l.devices, func(d placed) bool {
+		if leaves(d.Device) {
+			taken = append(taken, d.Device)
 			return true
 		}
 		return false
@@ -234,7 +230,7 @@ func (s *shared) takeOut(l *local, leaves func(*Device) bool) (taken []*Device) 
 	return taken
 }
 
-func (s *shared) logout(ctx context.Context, acc status.Account, own *Device, all bool) error {
+func (s *shared) logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
 	l := s.use(acc)
 	defer s.done(l)
 	s.mu.Lock()
@@ -247,23 +243,23 @@ func (s *shared) logout(ctx context.Context, acc status.Account, own *Device, al
 		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.hub.now(), Reason: word(status.ReasonLoggedOut),
 	}
 	if own != nil && !all {
-		departure.User, departure.All, departure.Devices = acc.Disconnected(), false, []string{own.info.ID}
+		departure.User, departure.All, departure.Devices = acc.Disconnected(), false, []string{own.Info().ID}
 	}
 	if own != nil {
-		own.leaving.Store(true) // the caller closes its link
+		own.Leave(true) // the caller closes its link
 	}
 	l.step.Lock()
 	r, turned, gone, err := s.ledger.Leave(ctx, departure)
 	l.step.Unlock()
 	if err != nil {
 		if own != nil {
-			own.leaving.Store(false)
+			own.Leave(false)
 		}
 		s.distrust(err)
 		return fmt.Errorf("logging user %d out: %w", acc.ID, err)
 	}
 	if own != nil {
-		own.loggedOut.Store(true)
+		own.Logout()
 	}
 	s.cutHere(acc.ID, gone, status.ReasonLoggedOut, false)
 	if !turned {
@@ -287,7 +283,7 @@ func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string
 	if deviceIDs == nil {
 		departure.User, departure.All = s.leaver(l, acc), true
 	}
-	var taken []*Device
+	var taken []*status.Device
 	var r *status.Record
 	var turned bool
 	var gone []string
@@ -297,7 +293,7 @@ func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string
 	if !revoked || !s.lease.isSilent() {
 		l.step.Lock()
 		if revoked {
-			// Cut before the step, because Redis may be slow. gone waits until the step is over.
+			// Cut before the step, because Redis may be slow. Gone waits until the step is over.
 			taken = s.cutHere(acc.ID, nil, reason, true)
 		}
 		if r, turned, gone, err = s.ledger.Leave(ctx, departure); err != nil {
@@ -311,7 +307,7 @@ func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string
 			taken = append(taken, s.cutHere(acc.ID, nil, reason, true)...)
 		}
 		for _, d := range taken {
-			departure.Devices = append(departure.Devices, d.info.ID)
+			departure.Devices = append(departure.Devices, d.Info().ID)
 		}
 		if len(departure.Devices) > 0 {
 			s.repair.owe(departure)
@@ -321,7 +317,7 @@ func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string
 	taken = append(taken, s.cutHere(acc.ID, gone, reason, revoked)...)
 	n := len(gone)
 	for _, d := range taken {
-		if !slices.Contains(gone, d.info.ID) {
+		if !slices.Contains(gone, d.Info().ID) {
 			n++ // it was arriving
 		}
 	}
@@ -352,21 +348,16 @@ func (s *shared) leaver(l *local, acc status.Account) status.Account {
 
 // cutHere cuts the account's devices at this node that have been taken out of Redis, or all of
 // them if the user's access was revoked. It returns the devices that it cut.
-func (s *shared) cutHere(userID int64, gone []string, reason status.Reason, revoked bool) []*Device {
+func (s *shared) cutHere(userID int64, gone []string, reason status.Reason, revoked bool) []*status.Device {
 	s.mu.Lock()
 	l := s.locals[userID]
 	s.mu.Unlock()
 	if l == nil {
 		return nil
 	}
-	taken := s.takeOut(l, func(d *Device) bool { return revoked || slices.Contains(gone, d.info.ID) })
+	taken := s.takeOut(l, func(d *status.Device) bool { return revoked || slices.Contains(gone, d.Info().ID) })
 	for _, d := range taken {
-		if reason == status.ReasonLoggedOut {
-			d.loggedOut.Store(true)
-		}
-		if !d.leaving.Load() {
-			d.link.Cut(reason)
-		}
+		d.Cut(reason)
 	}
 	return taken
 }

@@ -25,9 +25,8 @@ type store interface {
 	//
 	// connect is Connect, or Admit if acc has only its ID.
 	connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
-		who func(context.Context) (status.Account, error)) (*Device, error)
-	gone(d *Device)
-	logout(ctx context.Context, acc status.Account, own *Device, all bool) error
+		who func(context.Context) (status.Account, error)) (*status.Device, error)
+	logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error
 	setStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error)
 	devices(ctx context.Context, userID int64) ([]models.Device, error)
 	onlineCount(ctx context.Context, appID int64) (int, error)

@@ -38,7 +38,7 @@ func TestReconnectStorm(t *testing.T) {
 		}
 		app := w.appNow()
 		before := runtime.NumGoroutine()
-		devices, stops := make([]*Device, count), make([]func(), count)
+		devices, stops := make([]*status.Device, count), make([]func(), count)
 		seen := make([]*recorder, count)
 		storm := func() {
 			var all sync.WaitGroup

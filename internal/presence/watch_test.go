@@ -206,7 +206,7 @@ type watchRecord struct {
 // misbehave does random things to random users.
 func (w *world) misbehave(random *rand.Rand, steps int, watches *watchLog) {
 	ctx := context.Background()
-	var devices []*Device
+	var devices []*status.Device
 	var open []func()
 	for range steps {
 		i := random.IntN(len(w.users))

@@ -1,6 +1,6 @@
 // Package status defines the types that presence's registries, its writer to the database and its
-// callers share: the Account of a user, the Record of its status, a device's Link, and the Reason
-// for which the link ends. It depends only on models.
+// callers share: the Account of a user, the Record of its status, its Devices with their Links, and
+// the Reason for which a link ends. It depends only on models.
 package status
 
 import "rollcall/models"
