@@ -13,7 +13,7 @@ import (
 	"rollcall/models"
 )
 
-// addition returns what AddFriend adds for the two, without their locks.
+// addition returns the addition of AddFriend for the two users, without their locks.
 func (w *world) addition(owner, friend string) *addition {
 	w.t.Helper()
 	return &addition{
@@ -23,7 +23,8 @@ func (w *world) addition(owner, friend string) *addition {
 	}
 }
 
-// TestFriendshipsShareATransaction: additions that arrive together are decided each on its own.
+// TestFriendshipsShareATransaction checks that the rule decides each of several additions in one
+// transaction separately.
 func TestFriendshipsShareATransaction(t *testing.T) {
 	people := names("u", 2*addBatch)
 	each(t, func(w *world) {
@@ -40,7 +41,7 @@ func TestFriendshipsShareATransaction(t *testing.T) {
 		for i := 0; i < len(people); i += 2 {
 			wanted = append(wanted, w.addition(people[i], people[i+1]))
 		}
-		wanted[6].friend = 1 << 40 // nobody's
+		wanted[6].friend = 1 << 40 // no user has this ID
 		wanted[7].remark = new("Fifteen")
 		done, err := w.relations.adder.addAll(ctx, wanted)
 		w.ok(err)

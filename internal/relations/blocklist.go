@@ -9,9 +9,9 @@ import (
 	"rollcall/models"
 )
 
-// AddToBlocklist puts users on userID's blocklist, friends or not; a friend stays
-// a friend. The requests pending between the two end. Items: REFUSED with
-// SELF_REFERENCE, USER_DEACTIVATED or BLOCKLIST_LIMIT_REACHED.
+// AddToBlocklist adds users to userID's blocklist, whether they are friends or not; friends stay
+// friends. Pending requests between the two end. An item is REFUSED with SELF_REFERENCE,
+// USER_DEACTIVATED or BLOCKLIST_LIMIT_REACHED.
 func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
 	e := blocklist(app)
 	e.add = true
@@ -37,7 +37,8 @@ func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID st
 	return s.edit(ctx, app, userID, ids, e)
 }
 
-// RemoveFromBlocklist takes users off userID's blocklist, and all is as before.
+// RemoveFromBlocklist removes users from userID's blocklist. Everything else about them is
+// unaffected.
 func (s *Service) RemoveFromBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
 	e := blocklist(app)
 	e.changed = func(_ *gorm.DB, owner *models.User, others []*models.User, n *notes) error {

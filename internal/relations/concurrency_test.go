@@ -14,7 +14,7 @@ import (
 	"rollcall/models"
 )
 
-// together calls fn n times at once.
+// together calls fn n times concurrently.
 func together(n int, fn func(i int)) {
 	var all sync.WaitGroup
 	start := make(chan struct{})
@@ -28,7 +28,7 @@ func together(n int, fn func(i int)) {
 	all.Wait()
 }
 
-// names answers prefix0, prefix1 …
+// names returns prefix0, prefix1 and so on.
 func names(prefix string, n int) []string {
 	out := make([]string, n)
 	for i := range out {
@@ -37,7 +37,7 @@ func names(prefix string, n int) []string {
 	return out
 }
 
-// surprises are the errors of concurrent calls that are no refusals.
+// surprises are the errors of concurrent calls that are not refusals.
 type surprises struct {
 	w    *world
 	mu   sync.Mutex
@@ -51,15 +51,15 @@ func (s *surprises) check(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seen++; s.seen <= 3 {
-		s.w.t.Errorf("a caller was shown: %v", err)
+		s.w.t.Errorf("a caller received an internal error: %v", err)
 	}
 }
 
-func TestFriendLimitHoldsOnBothSidesUnderConcurrency(t *testing.T) {
+func TestAddFriend_LimitOnBothSidesUnderConcurrency(t *testing.T) {
 	others := names("u", 50)
 	each(t, func(w *world) {
 		w.app.Settings.FriendLimit = 5
-		// Through two services, as on two nodes: only the database is shared.
+		// Two services, as on two nodes: they share only the database.
 		services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.secret, w.clock)}
 		var mu sync.Mutex
 		made := 0
@@ -85,13 +85,13 @@ func TestFriendLimitHoldsOnBothSidesUnderConcurrency(t *testing.T) {
 			}
 		}
 		if made != 10 {
-			w.t.Errorf("%d calls were answered a friendship, want 10", made)
+			w.t.Errorf("%d calls returned a friendship, want 10", made)
 		}
 		w.consistent()
 	}, append(others, "ann", "bob")...)
 }
 
-func TestListLimitsHoldUnderConcurrency(t *testing.T) {
+func TestLists_LimitsUnderConcurrency(t *testing.T) {
 	others := names("u", 40)
 	each(t, func(w *world) {
 		w.app.Settings.BlocklistLimit, w.app.Settings.WhitelistLimit = 7, 7
@@ -110,7 +110,7 @@ func TestListLimitsHoldUnderConcurrency(t *testing.T) {
 	}, append(others, "ann")...)
 }
 
-func TestCrossingRequestsMakeOneFriendship(t *testing.T) {
+func TestSendFriendRequest_CrossingConcurrently(t *testing.T) {
 	each(t, func(w *world) {
 		services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.secret, w.clock)}
 		for round := range 10 {
@@ -136,7 +136,7 @@ func TestCrossingRequestsMakeOneFriendship(t *testing.T) {
 				}
 			})
 			if friendships != 1 || requests != 1 {
-				w.t.Errorf("%d friendships and %d requests were answered, want one of each", friendships, requests)
+				w.t.Errorf("%d friendships and %d requests were returned, want one of each", friendships, requests)
 			}
 			if got := w.friends(a); !slices.Equal(got, []string{b}) {
 				w.t.Errorf("%s has the friends %q", a, got)
@@ -146,7 +146,7 @@ func TestCrossingRequestsMakeOneFriendship(t *testing.T) {
 	})
 }
 
-func TestTheSameCallAtOnceIsDoneOnce(t *testing.T) {
+func TestChanges_SameCallConcurrently(t *testing.T) {
 	each(t, func(w *world) {
 		w.watch("ann", "bob")
 		second := New(w.db, &bus.Bus{}, w.secret, w.clock)
@@ -177,9 +177,9 @@ func TestTheSameCallAtOnceIsDoneOnce(t *testing.T) {
 	}, "ann", "bob")
 }
 
-// TestOneRequestIsAnsweredOnce: of accepting, declining and cancelling at once,
-// exactly one wins, and the others find no request.
-func TestOneRequestIsAnsweredOnce(t *testing.T) {
+// TestRequest_EndsOnce checks that of concurrent calls that accept, decline and cancel a request,
+// exactly one succeeds, and the others find no request.
+func TestRequest_EndsOnce(t *testing.T) {
 	each(t, func(w *world) {
 		ann, bob := w.user("ann"), w.user("bob")
 		for range 10 {
@@ -205,7 +205,7 @@ func TestOneRequestIsAnsweredOnce(t *testing.T) {
 				}
 			})
 			if won != 1 {
-				w.t.Errorf("%d calls answered the request", won)
+				w.t.Errorf("%d calls ended the request", won)
 			}
 			w.consistent()
 			_, err := w.relations.RemoveFriend(ctx, w.app, "ann", "bob")
@@ -214,8 +214,8 @@ func TestOneRequestIsAnsweredOnce(t *testing.T) {
 	}, "ann", "bob")
 }
 
-// storm has workers change the relations of few users at random, through two
-// services on the database.
+// storm has workers change the relations of few users at random, through two services on the same
+// database.
 func (w *world) storm(people []string, workers, calls int) {
 	services := []*Service{w.relations, New(w.db, &bus.Bus{}, w.secret, w.clock)}
 	bad := &surprises{w: w}
@@ -246,7 +246,7 @@ func (w *world) storm(people []string, workers, calls int) {
 	})
 }
 
-func TestStormsEndConsistent(t *testing.T) {
+func TestChanges_ConsistentAfterAStorm(t *testing.T) {
 	people := names("u", 6)
 	each(t, func(w *world) {
 		w.app.Settings.FriendLimit, w.app.Settings.BlocklistLimit, w.app.Settings.WhitelistLimit = 3, 3, 3
@@ -254,15 +254,15 @@ func TestStormsEndConsistent(t *testing.T) {
 		w.consistent()
 		for _, id := range people {
 			if u := w.user(id); u.FriendCount > 3 || u.BlockCount > 3 || u.WhitelistCount > 3 {
-				w.t.Errorf("%s is past a limit: %+v", id, u)
+				w.t.Errorf("%s exceeds a limit: %+v", id, u)
 			}
 		}
 	}, people...)
 }
 
-// TestTheDeadHaveNoRelations: whatever is under way when a user is deactivated
-// leaves nothing of it.
-func TestTheDeadHaveNoRelations(t *testing.T) {
+// TestDeactivate_LeavesNoRelations checks that whatever changes run while a user is deactivated, no
+// relation of it is left.
+func TestDeactivate_LeavesNoRelations(t *testing.T) {
 	people := names("u", 6)
 	each(t, func(w *world) {
 		bad := &surprises{w: w}
@@ -286,8 +286,8 @@ func TestTheDeadHaveNoRelations(t *testing.T) {
 	}, people...)
 }
 
-// TestDeletionAgainstChanges: the same where the user's row itself goes.
-func TestDeletionAgainstChanges(t *testing.T) {
+// TestDelete_LeavesNoRelations checks the same for deleted users, whose rows are removed too.
+func TestDelete_LeavesNoRelations(t *testing.T) {
 	each(t, func(w *world) {
 		bad := &surprises{w: w}
 		for round := range 10 {

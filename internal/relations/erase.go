@@ -52,22 +52,22 @@ func (s *Service) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 
 // erasure is one call of Erase.
 type erasure struct {
-	// gone are the users by their keys.
+	// gone are the erased users by users.id.
 	gone  map[int64]*models.User
 	keys  []int64
 	notes *notes
 }
 
-// keptList is a kind of list that users keep of others.
+// keptList is a kind of list that users keep of other users.
 type keptList struct {
-	// table is an empty entry, column its column of the other user.
+	// table is an empty entry, and column the entries' column of the other user.
 	table  any
 	column string
-	// counter is the owner's count of entries.
+	// counter is the column with the owner's count of entries.
 	counter string
-	// mirrored: an entry has a counterpart on the other's list.
+	// mirrored means that an entry has a counterpart in the other user's list.
 	mirrored bool
-	// removed is what an owner is told of an entry that goes; "": nothing.
+	// removed is the event for an owner whose entry is erased, or "" if there is none.
 	removed EventKind
 }
 
@@ -77,7 +77,7 @@ var keptLists = []keptList{
 	{table: &models.WhitelistEntry{}, column: "allowed_id", counter: "whitelist_count"},
 }
 
-// eraseList removes the lists of those who are gone, and them from others'.
+// eraseList deletes the lists of the erased users, and their entries in other users' lists.
 func (e *erasure) eraseList(tx *gorm.DB, l keptList) error {
 	entries, err := e.inOthers(tx, l)
 	if err != nil {
@@ -99,10 +99,10 @@ func (e *erasure) eraseList(tx *gorm.DB, l keptList) error {
 	return e.shorten(tx, l, losses)
 }
 
-// pair is an entry of a list: whose it is, and about whom.
+// pair is an entry of a list: its owner and the other user, by users.id.
 type pair struct{ OwnerID, OtherID int64 }
 
-// inOthers answers the entries about those who are gone.
+// inOthers returns the entries of other users about erased users.
 func (e *erasure) inOthers(tx *gorm.DB, l keptList) (entries []pair, err error) {
 	owner, other := "user_id", l.column
 	if l.mirrored {
@@ -113,14 +113,14 @@ func (e *erasure) inOthers(tx *gorm.DB, l keptList) (entries []pair, err error) 
 	return entries, err
 }
 
-// shorten takes those who are gone out of others' lists, and so many off each
-// owner's count.
+// shorten deletes the erased users from other users' lists, and reduces each owner's count by its
+// losses.
 func (e *erasure) shorten(tx *gorm.DB, l keptList, losses map[int64]int) error {
 	owners := make([]int64, 0, len(losses))
 	for owner := range losses {
 		owners = append(owners, owner)
 	}
-	slices.Sort(owners) // the order in which everybody locks users
+	slices.Sort(owners) // the order in which all transactions lock users
 	for chunk := range slices.Chunk(owners, eraseChunk) {
 		byLoss := make(map[int][]int64)
 		for _, owner := range chunk {
@@ -140,7 +140,7 @@ func (e *erasure) shorten(tx *gorm.DB, l keptList, losses map[int64]int) error {
 	return nil
 }
 
-// eraseRequests ends the requests from and to those who are gone, and deletes their counts.
+// eraseRequests deletes the requests from and to the erased users, and their counts of requests.
 func (e *erasure) eraseRequests(tx *gorm.DB) error {
 	if err := tx.Where("user_id IN ?", e.keys).Delete(&models.FriendRequestCount{}).Error; err != nil {
 		return err

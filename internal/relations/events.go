@@ -10,10 +10,10 @@ import (
 	"rollcall/models"
 )
 
-// EventKind says what happened in a user's relations.
+// EventKind is what happened to a user's relations.
 type EventKind string
 
-// The kinds, by their names in the API.
+// The kinds. Their values are the names in the API.
 const (
 	FriendAdded            EventKind = "FRIEND_ADDED"
 	FriendRemoved          EventKind = "FRIEND_REMOVED"
@@ -31,21 +31,21 @@ var eventKinds = []EventKind{
 	FriendRequestDeclined, FriendRequestCancelled, BlockAdded, BlockRemoved,
 }
 
-// Event is one change in a user's relations, as that user is told of it.
+// Event is one change of a user's relations, as that user receives it.
 type Event struct {
 	Kind EventKind
-	// User is the other party.
+	// User is the other user.
 	User *models.User
 	At   models.Time
 }
 
-// complete reports whether the event has all that subscribers may ask for. An event of a node of
-// another version may lack it, or have a kind that is not in the API.
+// complete reports whether the event has every field that subscribers may select. An event from a
+// node of another version may lack some, or have a kind that is not in the API.
 func (e *Event) complete() bool {
 	return e != nil && e.User != nil && slices.Contains(eventKinds, e.Kind)
 }
 
-// notes are the events of one transaction, sent when it has committed.
+// notes are the events of one transaction. They are sent after the commit.
 type notes struct {
 	at   models.Time
 	held *heldUsers
@@ -57,18 +57,18 @@ type notice struct {
 	event *Event
 }
 
-// tell notes an event for the user to about other.
+// tell adds an event for the user to, about other.
 func (n *notes) tell(to *models.User, kind EventKind, other *models.User) {
 	n.list = append(n.list, notice{to.ID, &Event{Kind: kind, User: other, At: n.at}})
 }
 
-// watchers are those who want to hear of users' relations, by users.id.
+// watchers are the sinks of subscribers, by users.id.
 type watchers struct {
 	mu   sync.Mutex
 	byID map[int64][]fanout.Sink
 }
 
-// Watch has sink take the events of the user's relations until stop is called.
+// Watch delivers the events of the user's relations to sink until stop is called.
 func (s *Service) Watch(userID int64, sink fanout.Sink) (stop func()) {
 	w := &s.watchers
 	w.mu.Lock()
@@ -83,7 +83,7 @@ func (s *Service) Watch(userID int64, sink fanout.Sink) (stop func()) {
 func (w *watchers) remove(userID int64, sink fanout.Sink) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// A list that send has in hand is never changed in place.
+	// A list that send may be reading is never modified in place.
 	list := slices.Clone(w.byID[userID])
 	if i := slices.Index(list, sink); i >= 0 {
 		list = slices.Delete(list, i, i+1)
@@ -95,9 +95,9 @@ func (w *watchers) remove(userID int64, sink fanout.Sink) {
 	w.byID[userID] = list
 }
 
-// send tells presence of the friendships that have begun or ended, and then
-// delivers the events in the order in which they were noted: whoever hears of a
-// new friend already hears of the friend's status.
+// send publishes the friendships that have begun or ended, and then delivers the events in the
+// order in which they were added. So a user that receives FRIEND_ADDED already receives the
+// friend's status.
 func (s *Service) send(ctx context.Context, n *notes) {
 	for _, notice := range n.list {
 		if kind := notice.event.Kind; kind == FriendAdded || kind == FriendRemoved {
@@ -112,16 +112,16 @@ func (s *Service) send(ctx context.Context, n *notes) {
 	}
 }
 
-// aboutEvent tells other nodes of an event, whose sinks are there.
+// aboutEvent is the subject of messages to other nodes with an event for their sinks.
 const aboutEvent bus.Subject[told] = "relation"
 
-// told is an event for one user, by users.id.
+// told is an event for one user, given by users.id.
 type told struct {
 	To    int64
 	Event *Event
 }
 
-// deliver hands an event to the user's sinks here.
+// deliver delivers an event to the user's sinks on this node.
 func (w *watchers) deliver(userID int64, event *Event) {
 	w.mu.Lock()
 	sinks := w.byID[userID]

@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// reader is a sink that reads all that a subscriber may ask of an event.
+// reader is a sink that reads every field that a subscriber may select.
 type reader struct{ t *testing.T }
 
 func (r *reader) Deliver(ev *fanout.Event) {
@@ -21,8 +21,8 @@ func (r *reader) Deliver(ev *fanout.Event) {
 	}
 }
 
-// FuzzEvent sends messages about relations that come from other nodes. Subscribers receive only
-// events that are complete.
+// FuzzEvent sends messages about relations as if from other nodes. Subscribers must receive only
+// complete events.
 func FuzzEvent(f *testing.F) {
 	f.Add([]byte(`{"To":1,"Event":{"Kind":"FRIEND_ADDED","User":{"ID":2,"ExternalID":"bob","Name":"Bob"},"At":1790000000123}}`))
 	f.Add([]byte(`{"To":1,"Event":null}`))

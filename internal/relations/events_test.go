@@ -8,10 +8,10 @@ import (
 	"rollcall/models"
 )
 
-// TestEvents is the complete matrix: what is done, and who is told what. There
-// are devices of ann, bob and cid, who must never hear of the other two.
+// TestEvents is the complete table of changes and the events that each user receives. Devices of
+// ann, bob and cid subscribe; each must never receive events of the other two.
 func TestEvents(t *testing.T) {
-	var id string // of the request that `given` has sent
+	var id string // ID of the request that `given` has sent
 	remark := func(s string) *string { return &s }
 	type scenario struct {
 		name  string
@@ -54,33 +54,33 @@ func TestEvents(t *testing.T) {
 		both := []string{"ann: FRIEND_ADDED bob", "bob: FRIEND_ADDED ann"}
 		for _, c := range []scenario{
 			{"adding a friend", nothing, add(nil), both},
-			{"adding a friend with a remark, which is no event of its own", nothing, add(remark("Bobby")), both},
+			{"adding a friend with a remark, which has no event of its own", nothing, add(remark("Bobby")), both},
 			{"adding a friend again", friends, add(nil), nil},
 			{"adding a friend again with a remark", friends, add(remark("Bobby")), []string{"ann: FRIEND_REMARK_CHANGED bob"}},
-			{"adding a friend again with the remark that is there", func(w *world) { friends(w); w.ok(say("Bobby")(w)) }, add(remark("Bobby")), nil},
-			{"adding a friend who was asked: the request counts as accepted", asked, add(nil), append([]string{"ann: FRIEND_REQUEST_ACCEPTED bob"}, both...)},
-			{"adding a friend who asked: the request counts as accepted", func(w *world) { id = w.request("bob", "ann") }, add(nil),
+			{"adding a friend again with the same remark", func(w *world) { friends(w); w.ok(say("Bobby")(w)) }, add(remark("Bobby")), nil},
+			{"adding a friend with a request sent: it counts as accepted", asked, add(nil), append([]string{"ann: FRIEND_REQUEST_ACCEPTED bob"}, both...)},
+			{"adding a friend with a request received: it counts as accepted", func(w *world) { id = w.request("bob", "ann") }, add(nil),
 				append([]string{"bob: FRIEND_REQUEST_ACCEPTED ann"}, both...)},
 			{"adding a friend whose request has expired", expired, add(nil), both},
-			{"adding a friend with no room", func(w *world) { app.Settings.FriendLimit = 0 }, add(nil), nil},
+			{"adding a friend beyond the limit", func(w *world) { app.Settings.FriendLimit = 0 }, add(nil), nil},
 
 			{"removing a friend", friends, remove, []string{"ann: FRIEND_REMOVED bob", "bob: FRIEND_REMOVED ann"}},
-			{"removing one who is none", nothing, remove, nil},
+			{"removing a user that is not a friend", nothing, remove, nil},
 
 			{"a remark", friends, say("Bobby"), []string{"ann: FRIEND_REMARK_CHANGED bob"}},
 			{"the same remark", func(w *world) { friends(w); w.ok(say("Bobby")(w)) }, say("Bobby"), nil},
 			{"clearing a remark", func(w *world) { friends(w); w.ok(say("Bobby")(w)) }, say(""), []string{"ann: FRIEND_REMARK_CHANGED bob"}},
-			{"clearing no remark", friends, say(""), nil},
-			{"a remark on one who is no friend", nothing, say("Bobby"), nil},
+			{"clearing a missing remark", friends, say(""), nil},
+			{"a remark on a user that is not a friend", nothing, say("Bobby"), nil},
 
 			{"a request", nothing, send("ann", "bob"), []string{"bob: FRIEND_REQUEST_RECEIVED ann"}},
 			{"a request again within an hour", asked, send("ann", "bob"), nil},
-			{"a request that crosses one counts that as accepted", asked, send("bob", "ann"),
+			{"a request that crosses another, which counts as accepted", asked, send("bob", "ann"),
 				[]string{"ann: FRIEND_REQUEST_ACCEPTED bob", "bob: FRIEND_ADDED ann", "ann: FRIEND_ADDED bob"}},
-			{"a request that crosses one that has expired", expired, send("bob", "ann"), []string{"ann: FRIEND_REQUEST_RECEIVED bob"}},
+			{"a request that crosses an expired one", expired, send("bob", "ann"), []string{"ann: FRIEND_REQUEST_RECEIVED bob"}},
 			{"a request to a friend", friends, send("ann", "bob"), nil},
-			{"a request to whom one has blocked", blocked, send("ann", "bob"), nil},
-			{"a request to who has blocked one", blocked, send("bob", "ann"), nil},
+			{"a request to a user that the sender has blocked", blocked, send("ann", "bob"), nil},
+			{"a request to a user that has blocked the sender", blocked, send("bob", "ann"), nil},
 
 			{"accepting", asked, accept(bob), []string{"ann: FRIEND_REQUEST_ACCEPTED bob", "bob: FRIEND_ADDED ann", "ann: FRIEND_ADDED bob"}},
 			{"accepting one's own request", asked, accept(ann), nil},
@@ -92,31 +92,31 @@ func TestEvents(t *testing.T) {
 			{"cancelling another's request", asked, cancel(bob), nil},
 			{"cancelling too late", expired, cancel(ann), nil},
 
-			{"blocking is told to the owner alone", nothing, block("ann", "bob"), []string{"ann: BLOCK_ADDED bob"}},
+			{"blocking, with an event for the owner only", nothing, block("ann", "bob"), []string{"ann: BLOCK_ADDED bob"}},
 			{"blocking a friend", friends, block("ann", "bob"), []string{"ann: BLOCK_ADDED bob"}},
 			{"blocking again", blocked, block("ann", "bob"), nil},
 			{"blocking back", blocked, block("bob", "ann"), []string{"bob: BLOCK_ADDED ann"}},
 			{"blocking oneself", nothing, block("ann", "ann"), nil},
-			{"blocking who asked counts as declining", asked, block("bob", "ann"), []string{"bob: BLOCK_ADDED ann", "ann: FRIEND_REQUEST_DECLINED bob"}},
-			{"blocking whom one asked counts as cancelling", asked, block("ann", "bob"), []string{"ann: BLOCK_ADDED bob", "bob: FRIEND_REQUEST_CANCELLED ann"}},
-			{"blocking who asked long ago", expired, block("bob", "ann"), []string{"bob: BLOCK_ADDED ann"}},
-			{"taking off the blocklist", blocked, unblock, []string{"ann: BLOCK_REMOVED bob"}},
-			{"taking off who is not on it", nothing, unblock, nil},
+			{"blocking the sender of a request, which counts as declined", asked, block("bob", "ann"), []string{"bob: BLOCK_ADDED ann", "ann: FRIEND_REQUEST_DECLINED bob"}},
+			{"blocking the recipient of a request, which counts as cancelled", asked, block("ann", "bob"), []string{"ann: BLOCK_ADDED bob", "bob: FRIEND_REQUEST_CANCELLED ann"}},
+			{"blocking the sender of an expired request", expired, block("bob", "ann"), []string{"bob: BLOCK_ADDED ann"}},
+			{"unblocking", blocked, unblock, []string{"ann: BLOCK_REMOVED bob"}},
+			{"unblocking a user that is not blocked", nothing, unblock, nil},
 
-			{"the whitelist is told to nobody", nothing, func(w *world) error { w.allow("ann", "bob"); w.whitelist(true, "ann"); return nil }, nil},
+			{"changing the whitelist, which has no events", nothing, func(w *world) error { w.allow("ann", "bob"); w.whitelist(true, "ann"); return nil }, nil},
 		} {
 			c.given(w)
 			w.journal.take()
-			_ = c.do(w) // what it answers is another test's
+			_ = c.do(w) // other tests check its result
 			if got := w.journal.take(); !slices.Equal(got, c.told) {
-				t.Errorf("%s: %s: told %q\nwant %q", w.db.Dialect(), c.name, got, c.told)
+				t.Errorf("%s: %s: events %q\nwant %q", w.db.Dialect(), c.name, got, c.told)
 			}
 			w.clear()
 		}
 	}, "ann", "bob", "cid")
 }
 
-// clear takes everything between users away.
+// clear deletes everything between users.
 func (w *world) clear() {
 	w.t.Helper()
 	w.app.Settings = models.DefaultAppSettings()
@@ -127,7 +127,7 @@ func (w *world) clear() {
 	w.journal.take()
 }
 
-func TestEveryDeviceIsToldOnce(t *testing.T) {
+func TestEvents_OncePerDevice(t *testing.T) {
 	each(t, func(w *world) {
 		w.watch("ann", "ann")
 		stop := w.relations.Watch(w.user("ann").ID, &device{&w.journal, "gone"})
@@ -137,8 +137,9 @@ func TestEveryDeviceIsToldOnce(t *testing.T) {
 	}, "ann", "bob")
 }
 
-// TestABatchTellsOfEachChange: item by item, and nothing of what did not change.
-func TestABatchTellsOfEachChange(t *testing.T) {
+// TestEvents_Batch checks that a batch sends an event for each item that changed, and none for the
+// others.
+func TestEvents_Batch(t *testing.T) {
 	each(t, func(w *world) {
 		w.request("bob", "ann")
 		w.block("ann", "cid")
@@ -152,7 +153,7 @@ func TestABatchTellsOfEachChange(t *testing.T) {
 	}, "ann", "bob", "cid", "dan")
 }
 
-// entangle gives x something of each kind with others, in both directions.
+// entangle gives x a relation of each kind with others, in both directions.
 func (w *world) entangle(x string) {
 	w.befriend(x, "friend")
 	w.block("blocker", x)
@@ -165,9 +166,9 @@ func (w *world) entangle(x string) {
 
 var entangled = []string{"friend", "blocker", "blocked", "allower", "allowed", "asked", "asker"}
 
-// TestTheEndOfAUserIsTold: nobody is told of having been blocked by it either,
-// and of the user only who it was.
-func TestTheEndOfAUserIsTold(t *testing.T) {
+// TestEvents_EndOfAUser checks the events for the end of a user. No user learns from them that the
+// user had blocked it, and they contain only the ended user's ID and times.
+func TestEvents_EndOfAUser(t *testing.T) {
 	ends := map[string]func(w *world){
 		"deactivated": func(w *world) { w.deactivate("x") },
 		"deleted": func(w *world) {
@@ -179,7 +180,7 @@ func TestTheEndOfAUserIsTold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(w *world) {
 				w.entangle("x")
-				w.befriend("friend", "blocker") // which stays
+				w.befriend("friend", "blocker") // this friendship stays
 				w.watch(append(entangled, "x")...)
 				end(w)
 				for _, event := range w.journal.events {
@@ -187,7 +188,7 @@ func TestTheEndOfAUserIsTold(t *testing.T) {
 					u.ID, u.AppID, u.CreatedAt = 0, 0, 0
 					now := models.TimeOf(w.clock())
 					if *u.DeactivatedAt != now || u.UpdatedAt != now || event.At != now {
-						w.t.Errorf("deactivated at %v, updated at %v, told at %v, want %v", *u.DeactivatedAt, u.UpdatedAt, event.At, now)
+						w.t.Errorf("deactivated at %v, updated at %v, event at %v, want %v", *u.DeactivatedAt, u.UpdatedAt, event.At, now)
 					}
 					u.DeactivatedAt, u.UpdatedAt = nil, 0
 					if u != (models.User{ExternalID: "x", Presence: models.PresenceUnlogined}) {
@@ -201,7 +202,7 @@ func TestTheEndOfAUserIsTold(t *testing.T) {
 					"blocker: BLOCK_REMOVED x", "friend: FRIEND_REMOVED x",
 				}
 				if !slices.Equal(got, want) {
-					w.t.Errorf("told %q\nwant %q", got, want)
+					w.t.Errorf("events %q\nwant %q", got, want)
 				}
 				w.consistent()
 				if got := w.friends("friend"); !slices.Equal(got, []string{"blocker"}) {
@@ -212,8 +213,9 @@ func TestTheEndOfAUserIsTold(t *testing.T) {
 	}
 }
 
-// TestManyEndAtOnce: those who are related to several of them lose each.
-func TestManyEndAtOnce(t *testing.T) {
+// TestEvents_EndOfManyUsers checks that users related to several of the ended users lose each
+// relation.
+func TestEvents_EndOfManyUsers(t *testing.T) {
 	gone := names("gone", 5)
 	each(t, func(w *world) {
 		for i, id := range gone {
@@ -240,7 +242,7 @@ func TestManyEndAtOnce(t *testing.T) {
 		}
 		slices.Sort(want)
 		if !slices.Equal(got, want) {
-			w.t.Errorf("told %q\nwant %q", got, want)
+			w.t.Errorf("events %q\nwant %q", got, want)
 		}
 		w.consistent()
 		results, err := w.users.Reactivate(ctx, w.app, gone[:1], audit.AppServer)

@@ -5,7 +5,7 @@ import (
 	"rollcall/models"
 )
 
-// Expiring are the requests that have expired, and the counts of days that have ended.
+// Expiring returns the rules that delete expired requests and the request counts of past days.
 func Expiring() []retention.Rule {
 	return []retention.Rule{
 		{Rows: "expired friend requests", Table: &models.FriendRequest{}, Key: "id", Column: "expires_at"},

@@ -6,32 +6,33 @@ import (
 	"rollcall/models"
 )
 
-// Change is what would change a decision.
+// Change is a change that would reverse a decision.
 type Change string
 
-// What may be needed until a message is allowed.
+// The changes that may be needed until a message is allowed.
 const (
 	RegisterSender      Change = "REGISTER_SENDER"
 	ReactivateSender    Change = "REACTIVATE_SENDER"
 	LiftBan             Change = "LIFT_BAN"
 	RegisterRecipient   Change = "REGISTER_RECIPIENT"
 	ReactivateRecipient Change = "REACTIVATE_RECIPIENT"
-	// AllowSender: the sender is put on the recipient's whitelist, or that is turned off.
+	// AllowSender means that the sender is added to the recipient's whitelist, or the whitelist is
+	// turned off.
 	AllowSender Change = "ALLOW_SENDER"
-	// AllowSenderOrUnblock is AllowSender where a block waits behind the whitelist:
-	// who turns that off has to end the block, too.
+	// AllowSenderOrUnblock is AllowSender if the sender is blocked too: if the whitelist is turned
+	// off, the block must be removed as well.
 	AllowSenderOrUnblock Change = "ALLOW_SENDER_OR_UNBLOCK"
 	Unblock              Change = "UNBLOCK"
-	// Befriend: the two become friends, or the app no longer asks for it.
+	// Befriend means that the two become friends, or that the app no longer requires it.
 	Befriend Change = "BEFRIEND"
 )
 
-// What may end that a message is allowed.
+// The changes that may deny a message that is allowed.
 const (
-	// StopSender: the sender is banned or deactivated.
+	// StopSender means that the sender is banned or deactivated.
 	StopSender          Change = "STOP_SENDER"
 	DeactivateRecipient Change = "DEACTIVATE_RECIPIENT"
-	// DisallowSender: the sender is taken off the recipient's whitelist.
+	// DisallowSender means that the sender is removed from the recipient's whitelist.
 	DisallowSender Change = "DISALLOW_SENDER"
 	WhitelistOn    Change = "WHITELIST_ON"
 	WhitelistOff   Change = "WHITELIST_OFF"
@@ -40,25 +41,25 @@ const (
 	FriendsOnly    Change = "FRIENDS_ONLY"
 )
 
-// Changes are all that there are.
+// Changes are all changes.
 var Changes = []Change{
 	RegisterSender, ReactivateSender, LiftBan, RegisterRecipient, ReactivateRecipient,
 	AllowSender, AllowSenderOrUnblock, Unblock, Befriend,
 	StopSender, DeactivateRecipient, DisallowSender, WhitelistOn, WhitelistOff, BlockSender, Unfriend, FriendsOnly,
 }
 
-// Explanation is a decision with what would change it.
+// Explanation is a decision with the changes that would reverse it.
 type Explanation struct {
 	*Permission
-	// Needs are, of a message that is denied, what together would allow it: one
-	// obstacle may stand behind another.
+	// Needs are the changes that together would allow a message that is denied. There may be
+	// several, because one obstacle may hide another.
 	Needs []Change
-	// Stops are, of a message that is allowed, what would each alone deny it.
+	// Stops are the changes each of which would deny a message that is allowed.
 	Stops []Change
 }
 
-// Explain decides as Permission does, and says what would change the decision. It
-// finds that out by the rules themselves: it tries changes and decides again.
+// Explain decides as Permission does, and also returns the changes that would reverse the decision.
+// It finds them with the rules themselves: it tries changes and decides again.
 func (s *Service) Explain(ctx context.Context, app *models.App, pair Pair) (*Explanation, error) {
 	found, _, err := s.permissions.Get(ctx, question{app.ID, pair})
 	if err != nil {
@@ -83,9 +84,9 @@ func (s *Service) Explain(ctx context.Context, app *models.App, pair Pair) (*Exp
 	return e, nil
 }
 
-// remove takes the obstacle that denies out of the way, and answers how.
-func (a *answer) remove(reason DenialReason, self bool) Change {
-	// Keys that nobody has: users who were not there come without any relation.
+// remove removes the obstacle behind a denial and returns the change that does so.
+func (a *facts) remove(reason DenialReason, self bool) Change {
+	// Keys that no user has: a user that does not exist yet has no relations.
 	const sender, recipient = -1, -2
 	switch reason {
 	case SenderNotFound:
@@ -125,22 +126,22 @@ func (a *answer) remove(reason DenialReason, self bool) Change {
 	panic("relations: nothing removes " + reason)
 }
 
-// stops are the changes that may deny what is allowed, those first that are about
-// the two alone.
+// stops are the changes that may deny an allowed message. Those that concern only the two users
+// come first.
 var stops = []struct {
 	change Change
-	try    func(*answer)
+	try    func(*facts)
 }{
-	{StopSender, func(a *answer) { a.SenderDeactivatedAt = 1 }},
-	{DeactivateRecipient, func(a *answer) {
-		if a.RecipientID != a.SenderID { // else it is the sender that stops
+	{StopSender, func(a *facts) { a.SenderDeactivatedAt = 1 }},
+	{DeactivateRecipient, func(a *facts) {
+		if a.RecipientID != a.SenderID { // otherwise StopSender applies
 			a.RecipientDeactivatedAt = 1
 		}
 	}},
-	{DisallowSender, func(a *answer) { a.Listed = false }},
-	{WhitelistOff, func(a *answer) { a.WhitelistEnabled = false }},
-	{WhitelistOn, func(a *answer) { a.WhitelistEnabled = true }},
-	{BlockSender, func(a *answer) { a.Blocked = true }},
-	{Unfriend, func(a *answer) { a.Fond = false }},
-	{FriendsOnly, func(a *answer) { a.FriendsOnly = true }},
+	{DisallowSender, func(a *facts) { a.Listed = false }},
+	{WhitelistOff, func(a *facts) { a.WhitelistEnabled = false }},
+	{WhitelistOn, func(a *facts) { a.WhitelistEnabled = true }},
+	{BlockSender, func(a *facts) { a.Blocked = true }},
+	{Unfriend, func(a *facts) { a.Fond = false }},
+	{FriendsOnly, func(a *facts) { a.FriendsOnly = true }},
 }

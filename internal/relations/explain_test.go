@@ -12,16 +12,16 @@ import (
 	"rollcall/models"
 )
 
-// pairState is all that a decision about two users hangs on.
+// pairState is everything that a decision about two users depends on.
 type pairState struct {
 	self bool
-	// The users are "active", "banned", "deactivated" or "unknown".
+	// sender and recipient are "active", "banned", "deactivated" or "unknown".
 	sender, recipient                       string
 	whitelist, listed, block, fond, onlyFew bool
 }
 
-// pairStates are all combinations that there can be: who is unknown or deactivated
-// has no list and is on none.
+// pairStates returns all possible combinations. An unknown or deactivated user has no lists and is
+// on none.
 func pairStates() []pairState {
 	var list []pairState
 	both := []bool{false, true}
@@ -50,13 +50,13 @@ func pairStates() []pairState {
 	return list
 }
 
-// trial is two users of their own in a state.
+// trial is a state with two users of its own.
 type trial struct {
 	*world
 	from, to string
 }
 
-// trials makes trials in a world where there is room for them.
+// trials returns a function that creates trials, in an app with room for all their users.
 func trials(t *testing.T) func(pairState) *trial {
 	w := newWorld(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	w.ok(w.db.Exec(ctx, "UPDATE apps SET environment = ?", models.EnvironmentProduction))
@@ -98,7 +98,7 @@ func trials(t *testing.T) func(pairState) *trial {
 	}
 }
 
-// act is something that is done to the two; what it finds done already is no error.
+// act is a change of the two users. If it is already done, that is not an error.
 type act func(x *trial) error
 
 func doing(change func(x *trial, ids []string) ([]*models.ItemResult, error), whom func(x *trial) string) act {
@@ -161,7 +161,8 @@ var (
 	everybody   act = func(x *trial) error { x.app.Settings.OnlyFriendsCanMessage = false; return nil }
 )
 
-// ways are what to do for each change that is needed: one of these, all that it says.
+// ways are the alternatives for each needed change. Each alternative is a list of acts, all of
+// which are necessary.
 var ways = map[Change][][]act{
 	RegisterSender:       {{registerSender}},
 	ReactivateSender:     {{doing(reactivating, sender)}},
@@ -174,7 +175,7 @@ var ways = map[Change][][]act{
 	Befriend:             {{makeFriends}, {everybody}},
 }
 
-// ends are what to do for each change that stops messages.
+// ends are the acts for each change that denies messages.
 var ends = map[Change][]act{
 	StopSender:          {ban, doing(deactivating, sender)},
 	DeactivateRecipient: {doing(deactivating, recipient)},
@@ -186,7 +187,7 @@ var ends = map[Change][]act{
 	FriendsOnly:         {onlyFriends},
 }
 
-// plans are all ways to do what is needed.
+// plans returns all combinations of acts that make the needed changes.
 func plans(needs []Change) [][]act {
 	list := [][]act{nil}
 	for _, need := range needs {
@@ -201,9 +202,9 @@ func plans(needs []Change) [][]act {
 	return list
 }
 
-// TestAdviceIsTrue follows the advice about every state: what is needed allows the
-// message, and less does not; what stops it stops it, and nothing else does.
-func TestAdviceIsTrue(t *testing.T) {
+// TestExplain_AdviceIsTrue follows the advice in every state: the needed changes together allow the
+// message, and all but one of them do not. Each change among Stops denies it, and no other does.
+func TestExplain_AdviceIsTrue(t *testing.T) {
 	begin := trials(t)
 	given := make(map[Change]int)
 	for _, s := range pairStates() {
@@ -224,7 +225,7 @@ func TestAdviceIsTrue(t *testing.T) {
 		}
 		if advice.Allowed {
 			if len(advice.Needs) != 0 {
-				t.Errorf("%+v: allowed, and needs %v", s, advice.Needs)
+				t.Errorf("%+v: allowed, but needs %v", s, advice.Needs)
 			}
 			for change, acts := range ends {
 				for _, do := range acts {
@@ -233,7 +234,7 @@ func TestAdviceIsTrue(t *testing.T) {
 						t.Fatalf("%+v: %s: %v", s, change, err)
 					}
 					stopped := !explain(x).Allowed
-					// To oneself it is the sender who is stopped, and nobody else.
+					// For a message to oneself, only StopSender applies.
 					if s.self && change == DeactivateRecipient {
 						change = StopSender
 					}
@@ -248,7 +249,7 @@ func TestAdviceIsTrue(t *testing.T) {
 			t.Errorf("%+v: denied, needs %v, stopped by %v", s, advice.Needs, advice.Stops)
 		}
 		for _, plan := range plans(advice.Needs) {
-			for left := -1; left < len(plan); left++ { // all of it, and then all but one
+			for left := -1; left < len(plan); left++ { // the whole plan, and then all but one act
 				x := begin(s)
 				var err error
 				for i, do := range plan {
@@ -267,16 +268,16 @@ func TestAdviceIsTrue(t *testing.T) {
 	}
 	for _, change := range Changes {
 		if given[change] == 0 {
-			t.Errorf("%s is never advised", change)
+			t.Errorf("%s is never in the advice", change)
 		}
 	}
 	if len(given) != len(Changes) {
-		t.Errorf("advised is %v", given)
+		t.Errorf("the advice is %v", given)
 	}
 }
 
-// TestAdvice has the cases that were once told wrongly.
-func TestAdvice(t *testing.T) {
+// TestExplain_Advice has the cases that were once wrong.
+func TestExplain_Advice(t *testing.T) {
 	begin := trials(t)
 	for _, c := range []struct {
 		state        pairState

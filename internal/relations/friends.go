@@ -11,17 +11,17 @@ import (
 	"rollcall/models"
 )
 
-// MaxRemark is the length of the longest remark, in characters.
+// MaxRemark is the maximum length of a remark, in characters.
 const MaxRemark = 100
 
-// Friendship is a friendship as one of the two, its owner, sees it.
+// Friendship is a friendship as one of the two users, its owner, sees it.
 type Friendship struct {
 	// User is the friend.
 	User *models.User
-	// Remark is what the owner calls the friend; nil: nothing.
+	// Remark is the owner's remark about the friend, or nil.
 	Remark    *string
 	CreatedAt models.Time
-	// Blocked: the owner has the friend on its blocklist.
+	// Blocked reports whether the friend is on the owner's blocklist.
 	Blocked bool
 }
 
@@ -63,9 +63,9 @@ func (s *Service) befriend(tx *gorm.DB, app *models.App, owner, friend *models.U
 	}, n)
 }
 
-// RemoveFriend ends a friendship, both directions and remarks. ALREADY: the two
-// were none; NOT_FOUND: there is no such user. Errors: of the owner,
-// USER_NOT_FOUND and USER_DEACTIVATED.
+// RemoveFriend ends a friendship, with both directions and their remarks. The result is ALREADY if
+// the two are not friends, and NOT_FOUND if there is no user friendID. Returns USER_NOT_FOUND or
+// USER_DEACTIVATED for the owner.
 func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, friendID string) (*models.ItemResult, error) {
 	var out *models.ItemResult
 	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
@@ -95,8 +95,8 @@ func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, fri
 	return out, err
 }
 
-// SetFriendRemark gives a friend another remark; "" clears it. Errors:
-// NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED.
+// SetFriendRemark sets the remark about a friend; "" clears it. Returns NOT_FRIENDS, USER_NOT_FOUND
+// or USER_DEACTIVATED.
 func (s *Service) SetFriendRemark(ctx context.Context, app *models.App, userID, friendID, remark string) (*Friendship, error) {
 	var out *Friendship
 	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
@@ -124,7 +124,7 @@ func (s *Service) SetFriendRemark(ctx context.Context, app *models.App, userID, 
 	return out, err
 }
 
-// friendship answers owner's row about friend, nil where they are no friends.
+// friendship returns owner's row about friend, or nil if they are not friends.
 func friendship(tx *gorm.DB, owner, friend *models.User) (*models.Friendship, error) {
 	row := &models.Friendship{}
 	err := tx.Where("user_id = ? AND friend_id = ?", owner.ID, friend.ID).Take(row).Error
@@ -134,8 +134,7 @@ func friendship(tx *gorm.DB, owner, friend *models.User) (*models.Friendship, er
 	return row, err
 }
 
-// countFriends changes the two counts, also in the users at hand, whom the answer
-// may show.
+// countFriends adds by to both counts, also in the given users, which the response may show.
 func countFriends(tx *gorm.DB, by int, a, b *models.User) error {
 	a.FriendCount += by
 	b.FriendCount += by
@@ -153,18 +152,18 @@ func setRemark(tx *gorm.DB, owner, friend *models.User, row *models.Friendship, 
 	return writeRemark(tx, owner.ID, friend.ID, value)
 }
 
-// writeRemark writes the owner's remark about a friend; both are users.id.
+// writeRemark writes the owner's remark about a friend. Both are users.id.
 func writeRemark(tx *gorm.DB, owner, friend int64, remark *string) error {
 	return tx.Model(&models.Friendship{}).Where("user_id = ? AND friend_id = ?", owner, friend).Update("remark", remark).Error
 }
 
-// view answers owner's friendship as the API shows it.
+// view returns owner's friendship as the API shows it.
 func view(tx *gorm.DB, owner, friend *models.User, row *models.Friendship) (*Friendship, error) {
 	blocked, err := hasBlocked(tx, owner.ID, friend.ID)
 	return &Friendship{User: friend, Remark: row.Remark, CreatedAt: row.CreatedAt, Blocked: blocked}, err
 }
 
-// nonEmpty answers nil for "", which is how "none" is stored.
+// nonEmpty returns nil for "", because an empty value is stored as NULL.
 func nonEmpty(s *string) *string {
 	if s == nil || *s == "" {
 		return nil

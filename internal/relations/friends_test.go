@@ -11,7 +11,7 @@ import (
 	"rollcall/models"
 )
 
-// friendship answers what a sees of its friendship with b, nil for none.
+// friendship returns a's view of its friendship with b, or nil.
 func (w *world) friendship(a, b string) *Friendship {
 	w.t.Helper()
 	f, err := w.relations.Friendship(ctx, w.app, w.user(a), b)
@@ -19,7 +19,7 @@ func (w *world) friendship(a, b string) *Friendship {
 	return f
 }
 
-func TestAddFriendIsTwoWay(t *testing.T) {
+func TestAddFriend_BothWays(t *testing.T) {
 	each(t, func(w *world) {
 		bobby := "Bobby"
 		f, err := w.relations.AddFriend(ctx, w.app, "ann", "bob", &bobby)
@@ -31,13 +31,13 @@ func TestAddFriendIsTwoWay(t *testing.T) {
 			w.t.Errorf("the other direction is %+v: a remark belongs to one side", other)
 		}
 		if f.User.FriendCount != 1 {
-			w.t.Errorf("the friend that is answered has %d friends", f.User.FriendCount)
+			w.t.Errorf("the returned friend has %d friends", f.User.FriendCount)
 		}
 		w.consistent()
 	}, "ann", "bob")
 }
 
-func TestAddFriendAsksNoList(t *testing.T) {
+func TestAddFriend_IgnoresLists(t *testing.T) {
 	each(t, func(w *world) {
 		w.block("ann", "bob")
 		w.block("bob", "ann")
@@ -49,14 +49,14 @@ func TestAddFriendAsksNoList(t *testing.T) {
 	}, "ann", "bob")
 }
 
-func TestAddFriendAgainChangesNothingButAGivenRemark(t *testing.T) {
+func TestAddFriend_AgainChangesOnlyAGivenRemark(t *testing.T) {
 	each(t, func(w *world) {
 		bobby, none := "Bobby", ""
 		_, err := w.relations.AddFriend(ctx, w.app, "ann", "bob", &bobby)
 		w.ok(err)
 		before := *w.friendship("ann", "bob")
 		w.pass(time.Hour)
-		w.app.Settings.FriendLimit = 1 // reached, which does not matter any more
+		w.app.Settings.FriendLimit = 1 // reached, but friends need no room
 		for _, c := range []struct {
 			given *string
 			want  string
@@ -65,7 +65,7 @@ func TestAddFriendAgainChangesNothingButAGivenRemark(t *testing.T) {
 			w.ok(err)
 			f := w.friendship("ann", "bob")
 			if text(f.Remark) != c.want || f.CreatedAt != before.CreatedAt {
-				w.t.Errorf("%+v, want the remark %q and the friendship of before", f, c.want)
+				w.t.Errorf("%+v, want the remark %q and the same friendship", f, c.want)
 			}
 			if c.want == "" && f.Remark != nil {
 				w.t.Error("an empty remark is not null")
@@ -75,7 +75,7 @@ func TestAddFriendAgainChangesNothingButAGivenRemark(t *testing.T) {
 	}, "ann", "bob")
 }
 
-func TestAddFriendRefuses(t *testing.T) {
+func TestAddFriend_Refuses(t *testing.T) {
 	each(t, func(w *world) {
 		w.deactivate("dead")
 		w.befriend("full", "friend")
@@ -86,19 +86,19 @@ func TestAddFriendRefuses(t *testing.T) {
 			whose      any
 		}{
 			{"oneself", "ann", "ann", fault.SelfReference, nil},
-			{"nobody", "ann", "nobody", fault.UserNotFound, "nobody"},
-			{"for nobody", "nobody", "ann", fault.UserNotFound, "nobody"},
+			{"an unknown user", "ann", "nobody", fault.UserNotFound, "nobody"},
+			{"for an unknown user", "nobody", "ann", fault.UserNotFound, "nobody"},
 			{"in another case", "ann", "Bob", fault.UserNotFound, "Bob"},
-			{"an ID with a space behind", "ann", "bob ", fault.UserNotFound, "bob "},
+			{"an ID with a trailing space", "ann", "bob ", fault.UserNotFound, "bob "},
 			{"an ID that is not ASCII", "ann", "ボブ", fault.UserNotFound, "ボブ"},
 			{"a deactivated user", "ann", "dead", fault.UserDeactivated, "dead"},
 			{"for a deactivated user", "dead", "ann", fault.UserDeactivated, "dead"},
-			{"one who has no room", "ann", "full", fault.FriendLimitReached, "full"},
-			{"for one who has no room", "full", "ann", fault.FriendLimitReached, "full"},
+			{"a user that has the maximum", "ann", "full", fault.FriendLimitReached, "full"},
+			{"for a user that has the maximum", "full", "ann", fault.FriendLimitReached, "full"},
 		} {
 			_, err := w.relations.AddFriend(ctx, w.app, c.a, c.b, nil)
 			if refusal := w.refused(err, c.code); refusal.Extensions["userId"] != c.whose {
-				w.t.Errorf("%s: it says %v, want %v", c.name, refusal.Extensions["userId"], c.whose)
+				w.t.Errorf("%s: userId is %v, want %v", c.name, refusal.Extensions["userId"], c.whose)
 			} else if c.code == fault.FriendLimitReached && refusal.Extensions["limit"] != 1 {
 				w.t.Errorf("%s: the limit is %v", c.name, refusal.Extensions["limit"])
 			}
@@ -107,7 +107,7 @@ func TestAddFriendRefuses(t *testing.T) {
 	}, "ann", "bob", "dead", "full", "friend")
 }
 
-func TestUsersOfAnotherAppAreUnknown(t *testing.T) {
+func TestAddFriend_UsersOfAnotherApp(t *testing.T) {
 	each(t, func(w *world) {
 		other := *w.app
 		other.ID++
@@ -118,7 +118,7 @@ func TestUsersOfAnotherAppAreUnknown(t *testing.T) {
 	}, "ann", "bob")
 }
 
-func TestRemarks(t *testing.T) {
+func TestSetFriendRemark(t *testing.T) {
 	each(t, func(w *world) {
 		w.befriend("ann", "bob")
 		long := strings.Repeat("丽", MaxRemark) // characters, not bytes
@@ -126,7 +126,7 @@ func TestRemarks(t *testing.T) {
 			f, err := w.relations.SetFriendRemark(ctx, w.app, "ann", "bob", remark)
 			w.ok(err)
 			if text(f.Remark) != remark || text(w.friendship("ann", "bob").Remark) != remark || (remark == "") != (f.Remark == nil) {
-				w.t.Errorf("the remark %q came back as %q", remark, text(f.Remark))
+				w.t.Errorf("the remark %q was returned as %q", remark, text(f.Remark))
 			}
 		}
 		if f := w.friendship("bob", "ann"); f.Remark != nil {
@@ -146,7 +146,7 @@ func TestRemarks(t *testing.T) {
 	}, "ann", "bob", "cid", "dead")
 }
 
-func TestRemovingEndsBothDirectionsAndRemarks(t *testing.T) {
+func TestRemoveFriend_BothDirectionsAndRemarks(t *testing.T) {
 	each(t, func(w *world) {
 		w.befriend("ann", "bob")
 		for _, pair := range [][2]string{{"ann", "bob"}, {"bob", "ann"}} {
@@ -166,7 +166,7 @@ func TestRemovingEndsBothDirectionsAndRemarks(t *testing.T) {
 		remove("ann", "nobody")("USER_NOT_FOUND")
 		w.befriend("ann", "bob")
 		if w.friendship("ann", "bob").Remark != nil || w.friendship("bob", "ann").Remark != nil {
-			w.t.Error("a remark outlived the friendship")
+			w.t.Error("a remark is left after the friendship")
 		}
 		_, err := w.relations.RemoveFriend(ctx, w.app, "nobody", "ann")
 		w.refused(err, fault.UserNotFound)
@@ -178,7 +178,7 @@ func TestRemovingEndsBothDirectionsAndRemarks(t *testing.T) {
 	}, "ann", "bob", "dead")
 }
 
-func TestFriendshipOfTwoOthers(t *testing.T) {
+func TestFriendship_OfOthers(t *testing.T) {
 	each(t, func(w *world) {
 		w.befriend("ann", "bob")
 		for _, id := range []string{"cid", "nobody", "ann", "bob "} {
@@ -189,9 +189,9 @@ func TestFriendshipOfTwoOthers(t *testing.T) {
 	}, "ann", "bob", "cid")
 }
 
-// TestListsAreNewestFirst: also where everything happens in one millisecond, and
-// whatever the order in which the users were registered.
-func TestListsAreNewestFirst(t *testing.T) {
+// TestLists_NewestFirst checks the order even if everything happens in one millisecond, and
+// independently of the order in which the users were registered.
+func TestLists_NewestFirst(t *testing.T) {
 	order := []string{"cid", "ann", "eve", "bob", "dan"}
 	want := slices.Clone(order)
 	slices.Reverse(want)

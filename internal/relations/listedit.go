@@ -111,7 +111,7 @@ func (e edit) apply(tx *gorm.DB, owner *models.User, changed []*models.User, n *
 	return tx.Model(&models.User{}).Where("id = ?", owner.ID).Update(e.counter, gorm.Expr(e.counter+" + ?", by)).Error
 }
 
-// exists says whether a table has a row that fits.
+// exists reports whether a table has a row that satisfies where.
 func exists(tx *gorm.DB, table any, where string, args ...any) (bool, error) {
 	var n int64
 	err := tx.Model(table).Where(where, args...).Limit(1).Count(&n).Error

@@ -8,8 +8,8 @@ import (
 	"rollcall/models"
 )
 
-// TestListsOfUsers: what blocklist and whitelist have in common, item by item.
-func TestListsOfUsers(t *testing.T) {
+// TestLists_Edit checks what blocklist and whitelist have in common, item by item.
+func TestLists_Edit(t *testing.T) {
 	type call func(w *world, owner string, ids ...string) ([]*models.ItemResult, error)
 	each(t, func(w *world) {
 		w.deactivate("dead")
@@ -57,7 +57,7 @@ func TestListsOfUsers(t *testing.T) {
 			remove("cid", "eve", "nobody", "cid", "ann", "dead")("DONE", "ALREADY", "USER_NOT_FOUND", "ALREADY", "ALREADY", "ALREADY")
 			counts(2)
 			add("eve")("DONE")
-			*list.limit = 1 // below what there is: nothing is lost, nothing is added
+			*list.limit = 1 // fewer than the entries: none is lost, and none can be added
 			add("cid", "bob")(list.full, "ALREADY")
 			counts(3)
 			remove("bob", "dan", "eve")("DONE", "DONE", "DONE")
@@ -80,7 +80,7 @@ func TestDefaultLimits(t *testing.T) {
 	}
 }
 
-func TestABlockedFriendStaysAFriend(t *testing.T) {
+func TestAddToBlocklist_FriendStaysAFriend(t *testing.T) {
 	each(t, func(w *world) {
 		w.befriend("ann", "bob")
 		w.block("ann", "bob")
@@ -88,7 +88,7 @@ func TestABlockedFriendStaysAFriend(t *testing.T) {
 			w.t.Errorf("the owner sees %+v", f)
 		}
 		if f := w.friendship("bob", "ann"); f == nil || f.Blocked {
-			w.t.Errorf("the blocked one sees %+v, which tells it", f)
+			w.t.Errorf("the blocked friend sees %+v, which reveals the block", f)
 		}
 		for who, want := range map[string]bool{"ann": true, "bob": false} {
 			c, err := w.relations.Friends(ctx, w.user(who), first(10))
@@ -101,7 +101,7 @@ func TestABlockedFriendStaysAFriend(t *testing.T) {
 		results, err := w.relations.RemoveFromBlocklist(ctx, w.app, "ann", []string{"bob"})
 		w.batch(results, err)("DONE")
 		if f := w.friendship("ann", "bob"); f == nil || f.Blocked {
-			w.t.Errorf("afterwards %+v", f)
+			w.t.Errorf("after unblocking: %+v", f)
 		}
 		w.decides("bob", "ann", "")
 	}, "ann", "bob")
@@ -121,7 +121,7 @@ func TestHasBlocked(t *testing.T) {
 	}, "ann", "bob")
 }
 
-func TestBlockedIDsAreTheLatest500(t *testing.T) {
+func TestBlockedIDs_Latest500(t *testing.T) {
 	ids := names("u", 510)
 	each(t, func(w *world) {
 		w.register("ann")
@@ -145,16 +145,16 @@ func TestSetWhitelistEnabled(t *testing.T) {
 			return w.batch(w.relations.SetWhitelistEnabled(ctx, w.app, ids, on, audit.AppServer))
 		}
 		if w.user("ann").WhitelistEnabled {
-			w.t.Error("it is on at first")
+			w.t.Error("the whitelist is on by default")
 		}
 		set(false, "ann")("ALREADY")
 		set(true, "ann", "nobody", "dead", "bob", "ann")("DONE", "USER_NOT_FOUND", "USER_DEACTIVATED", "DONE", "ALREADY")
 		if !w.user("ann").WhitelistEnabled || !w.user("bob").WhitelistEnabled || w.user("cid").WhitelistEnabled {
-			w.t.Error("the switches are not as they were set")
+			w.t.Error("the whitelists are not in the state that was set")
 		}
 		set(false, "bob", "cid")("DONE", "ALREADY")
 		if w.user("bob").WhitelistEnabled {
-			w.t.Error("it cannot be turned off")
+			w.t.Error("the whitelist cannot be turned off")
 		}
 	}, "ann", "bob", "cid", "dead")
 }

@@ -7,8 +7,8 @@ import (
 	"rollcall/models"
 )
 
-// listTimes are, for each lock of userlock.Locks, the latest time that an entry of its users' lists
-// has. The holder of the lock may use it.
+// listTimes holds, for each lock of userlock.Locks, the latest time of an entry in its users'
+// lists. Only the holder of the lock may use it.
 type listTimes [userlock.Slots]models.Time
 
 // heldUsers are the locks of the users whose relations change together.
@@ -29,7 +29,7 @@ func (s *Service) acquire(ctx context.Context, app *models.App, ids []string) (*
 }
 
 // moments returns the first of n times, a millisecond apart, that are later than the time of every
-// entry of the users' lists: a list has the newest entry first even if many are added in one
+// entry of the users' lists. So the newest entry comes first even if many are added in one
 // millisecond.
 func (h *heldUsers) moments(at models.Time, n int) models.Time {
 	for _, slot := range h.Slots {

@@ -120,8 +120,8 @@ func TestLocks_OfOneApp(t *testing.T) {
 	hold(1, "y", "x")()
 }
 
-// TestLocks_WaitIsBounded: a change that waits for one of the same user that does not end is refused,
-// and is not carried out later.
+// TestLocks_WaitIsBounded checks that a change is refused if another change of the same user holds
+// the lock for too long, and that it is not made later.
 func TestLocks_WaitIsBounded(t *testing.T) {
 	each(t, func(w *world) {
 		release, err := w.relations.Hold(ctx, w.app, []string{"x"})

@@ -27,14 +27,14 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 var ctx = context.Background()
 
-// world is the rules on one database, with a clock that tests set.
+// world is a Service on one database, with a clock that the test sets.
 type world struct {
 	t         testing.TB
 	db        *database.DB
 	users     *users.Service
 	relations *Service
 	app       *models.App
-	// secret is what encrypts cursors and request IDs.
+	// secret encrypts cursors and request IDs.
 	secret opaque.Secret
 
 	mu  sync.Mutex
@@ -94,7 +94,7 @@ func (w *world) ok(err error) {
 	}
 }
 
-// user answers the user as the database has it now.
+// user returns the user as it is in the database now.
 func (w *world) user(id string) *models.User {
 	w.t.Helper()
 	u, err := w.users.ByID(ctx, w.app.ID, id)
@@ -113,7 +113,7 @@ func (w *world) befriend(a string, others ...string) {
 	}
 }
 
-// request sends a friend request and answers its ID.
+// request sends a friend request and returns its ID.
 func (w *world) request(from, to string) string {
 	w.t.Helper()
 	sent, err := w.relations.SendFriendRequest(ctx, w.app, from, to, nil)
@@ -124,7 +124,7 @@ func (w *world) request(from, to string) string {
 	return sent.Request.ID
 }
 
-// batch checks what became of the items, by their codes or else their outcomes.
+// batch checks the results of the items, by their codes or, without one, their outcomes.
 func (w *world) batch(results []*models.ItemResult, err error) func(want ...string) {
 	return func(want ...string) {
 		w.t.Helper()
@@ -167,7 +167,7 @@ func (w *world) deactivate(ids ...string) {
 	w.batch(results, err)(slices.Repeat([]string{"DONE"}, len(ids))...)
 }
 
-// friends answers the IDs of the user's friends, the newest first.
+// friends returns the IDs of the user's friends, newest first.
 func (w *world) friends(id string) []string {
 	w.t.Helper()
 	ids, err := w.relations.FriendIDs(ctx, w.user(id))
@@ -182,15 +182,15 @@ func (w *world) count(query string, args ...any) int {
 	return n
 }
 
-// consistent checks what must hold whatever happened at once.
+// consistent checks the invariants that must hold after any concurrent changes.
 func (w *world) consistent() {
 	w.t.Helper()
 	for what, query := range map[string]string{
 		"friendships with one direction": `SELECT COUNT(*) FROM friendships f LEFT JOIN friendships g
 			ON g.user_id = f.friend_id AND g.friend_id = f.user_id AND g.created_at = f.created_at WHERE g.user_id IS NULL`,
-		"friend_count unlike the rows":    `SELECT COUNT(*) FROM users WHERE friend_count <> (SELECT COUNT(*) FROM friendships WHERE user_id = users.id)`,
-		"block_count unlike the rows":     `SELECT COUNT(*) FROM users WHERE block_count <> (SELECT COUNT(*) FROM blocks WHERE user_id = users.id)`,
-		"whitelist_count unlike the rows": `SELECT COUNT(*) FROM users WHERE whitelist_count <> (SELECT COUNT(*) FROM whitelist_entries WHERE user_id = users.id)`,
+		"friend_count differs from the rows":    `SELECT COUNT(*) FROM users WHERE friend_count <> (SELECT COUNT(*) FROM friendships WHERE user_id = users.id)`,
+		"block_count differs from the rows":     `SELECT COUNT(*) FROM users WHERE block_count <> (SELECT COUNT(*) FROM blocks WHERE user_id = users.id)`,
+		"whitelist_count differs from the rows": `SELECT COUNT(*) FROM users WHERE whitelist_count <> (SELECT COUNT(*) FROM whitelist_entries WHERE user_id = users.id)`,
 		"requests between friends": `SELECT COUNT(*) FROM friend_requests q JOIN friendships f
 			ON f.user_id = q.from_id AND f.friend_id = q.to_id`,
 		"requests despite a block": `SELECT COUNT(*) FROM friend_requests q JOIN blocks b
@@ -210,20 +210,20 @@ func (w *world) consistent() {
 		n := w.count(`SELECT COUNT(*) FROM ` + table + ` WHERE NOT EXISTS
 			(SELECT 1 FROM users WHERE users.id = ` + column + ` AND users.deactivated_at IS NULL)`)
 		if n != 0 {
-			w.t.Errorf("%s names %d users who are dead", column, n)
+			w.t.Errorf("%s refers to %d users that are deactivated or deleted", column, n)
 		}
 	}
 }
 
-// journal is what users have been told, in order: "ann: FRIEND_ADDED bob".
+// journal is the events that users received, in order, such as "ann: FRIEND_ADDED bob".
 type journal struct {
 	mu    sync.Mutex
 	lines []string
-	// events are the events behind the lines.
+	// events are the events of the lines.
 	events []*Event
 }
 
-// take answers the lines so far and begins anew.
+// take returns the lines so far and removes them.
 func (j *journal) take() []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -232,7 +232,7 @@ func (j *journal) take() []string {
 	return lines
 }
 
-// device is a subscription of relationshipChanged that writes into the journal.
+// device is a subscription to relationshipChanged that writes to the journal.
 type device struct {
 	*journal
 	owner string
@@ -246,7 +246,7 @@ func (d *device) Deliver(ev *fanout.Event) {
 	d.events = append(d.events, event)
 }
 
-// watch has a device of each of these users write into the world's journal.
+// watch subscribes a device of each of these users, which writes to the world's journal.
 func (w *world) watch(ids ...string) {
 	w.t.Helper()
 	for _, id := range ids {
@@ -254,11 +254,11 @@ func (w *world) watch(ids ...string) {
 	}
 }
 
-// told checks what was told since the last time.
+// told checks the events since the last call.
 func (w *world) told(want ...string) {
 	w.t.Helper()
 	if got := w.journal.take(); !slices.Equal(got, want) {
-		w.t.Errorf("told %q\nwant %q", got, want)
+		w.t.Errorf("events %q\nwant %q", got, want)
 	}
 }
 

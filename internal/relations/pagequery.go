@@ -8,36 +8,35 @@ import (
 	"rollcall/models"
 )
 
-// Another user as a list shows it: whatever may be selected, or what
-// page.Request.Profiles asks for.
+// The columns of another user in a list: all that may be selected, or those of
+// page.Request.Profiles.
 var (
 	userRow    = database.RowOf[models.User]("search_name", "token_generation", "tokens_valid_from")
 	profileRow = userRow.Only(models.ProfileColumns...)
 )
 
-// pages reads the pages of one of a user's lists, each by one hand-written
-// statement that is prepared.
+// pages reads the pages of one of a user's lists. Each is read by one hand-written, prepared
+// statement.
 type pages[T any] struct {
-	order           page.Order // of nobody yet
+	order           page.Order // without an owner
 	users, profiles pageQueries
 	row             func(owner *models.User) (own []any, other *models.User, item func() (T, page.Key))
 }
 
-// pageQueries read a page at the beginning and further ones, with these columns of
-// the other users.
+// pageQueries read the first page and later ones, with these columns of the other users.
 type pageQueries struct {
 	other          database.Row[models.User]
 	begin, further *database.Query
 }
 
-// slab keeps copies of rows a few together, which costs an allocation for all of
-// these. They live as long as one of them does: until the page has been written.
+// slab copies rows into shared arrays, which saves allocations. An array stays in memory as long as
+// one of its rows is used, which is until the page has been written.
 type slab[T any] []T
 
 const slabSize = 16
 
-// keep answers a copy of the row.
-func (s *slab[T]) keep(row T) *T {
+// add returns a copy of the row.
+func (s *slab[T]) add(row T) *T {
 	if len(*s) == cap(*s) {
 		*s = make([]T, 0, slabSize)
 	}
@@ -45,10 +44,10 @@ func (s *slab[T]) keep(row T) *T {
 	return &(*s)[len(*s)-1]
 }
 
-// newPages answers the pages of a list: columns are those of its entries, and from
-// is what follows the FROM, with the other user as users and a condition whose
-// first argument is the owner's key. row answers what these columns and the
-// other's are scanned into, and a function that makes an item of what they hold.
+// newPages returns the pages of a list. columns are those of the entries. from is the text after
+// FROM; it must join the other user as users and end with a condition whose first argument is the
+// owner's key. row returns the scan targets for the entry's and the other user's columns, and a
+// function that creates an item from them.
 func newPages[T any](db *database.DB, order page.Order, columns, from string,
 	row func(owner *models.User) (own []any, other *models.User, item func() (T, page.Key))) *pages[T] {
 	queries := func(other database.Row[models.User]) pageQueries {
@@ -63,7 +62,7 @@ func newPages[T any](db *database.DB, order page.Order, columns, from string,
 	return &pages[T]{order: order, users: queries(userRow), profiles: queries(profileRow), row: row}
 }
 
-// read answers a page; args are those of the condition behind the owner's key.
+// read returns a page. args are the further arguments of the condition, after the owner's key.
 func (p *pages[T]) read(owner *models.User, r page.Request, total page.Total, args ...any) (*page.Connection[T], error) {
 	order := p.order
 	order.Owner = owner.ID

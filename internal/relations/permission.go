@@ -9,16 +9,16 @@ import (
 	"rollcall/models"
 )
 
-// MaxPairs is how many decisions may be asked for at once.
+// MaxPairs is the maximum number of decisions in one call.
 const MaxPairs = 500
 
-// decidersAlone is how many decisions have queries of their own before they share.
+// decidersAlone is how many decisions run queries of their own before further ones share.
 const decidersAlone = 4
 
-// DenialReason says which rule forbids a message.
+// DenialReason is the rule that forbids a message.
 type DenialReason string
 
-// The reasons, in the order in which they are looked at: the first that fits wins.
+// The reasons, in the order in which they are checked. The first that applies is returned.
 const (
 	SenderNotFound       DenialReason = "SENDER_NOT_FOUND"
 	SenderDeactivated    DenialReason = "SENDER_DEACTIVATED"
@@ -30,40 +30,40 @@ const (
 	NotFriends           DenialReason = "NOT_FRIENDS"
 )
 
-// Permission is the answer to "may from message to".
+// Permission is the decision whether from may message to.
 type Permission struct {
 	From, To string
 	Allowed  bool
-	// Reason is nil where it is allowed.
+	// Reason is nil if the message is allowed.
 	Reason *DenialReason
 }
 
-// Pair asks whether From may message To; both are external IDs.
+// Pair is the question whether From may message To. Both are external IDs.
 type Pair struct{ From, To string }
 
-// question is a pair in its app.
+// question is a pair and its app.
 type question struct {
 	appID int64
 	Pair
 }
 
-// answer is everything that a decision hangs on.
-type answer struct {
-	// The sender's and the recipient's rows; 0: there is none.
+// facts are everything that a decision depends on.
+type facts struct {
+	// SenderID and RecipientID are the users' keys, or 0 if there is no such user.
 	SenderID, RecipientID                   int64
 	SenderDeactivatedAt, SenderBannedUntil  models.Time
 	RecipientDeactivatedAt                  models.Time
 	WhitelistEnabled, Listed, Blocked, Fond bool
-	// Of the app; noApp: there is none.
+	// SecretGeneration is the app's, or noApp if there is no such app.
 	SecretGeneration int
 	FriendsOnly      bool
 }
 
-// noApp is no app's generation of the secret.
+// noApp is a generation that no secret has.
 const noApp = -1
 
-// Permission decides whether a message may be sent, by what the database holds
-// now; nothing is cached. Decisions that are asked for together share a query.
+// Permission decides whether a message may be sent, from the present rows of the database; nothing
+// is cached. Concurrent decisions share a query.
 func (s *Service) Permission(ctx context.Context, app *models.App, pair Pair) (*Permission, error) {
 	found, _, err := s.permissions.Get(ctx, question{app.ID, pair})
 	if err != nil {
@@ -72,9 +72,9 @@ func (s *Service) Permission(ctx context.Context, app *models.App, pair Pair) (*
 	return s.judge(app.Settings.OnlyFriendsCanMessage, pair, found), nil
 }
 
-// PermissionWithSecret is Permission in the app with the key apps.id, and answers the
-// generation of that app's secret from the same read, for who has to know whether a
-// token is still good; one that no token has where there is no such app.
+// PermissionWithSecret is Permission in the app with the key apps.id. From the same read it returns
+// the generation of the app's secret, for callers that must check a token. If there is no such app,
+// it returns a generation that no token has.
 func (s *Service) PermissionWithSecret(ctx context.Context, appID int64, pair Pair) (*Permission, int, error) {
 	found, ok, err := s.permissions.Get(ctx, question{appID, pair})
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Service) PermissionWithSecret(ctx context.Context, appID int64, pair Pa
 	return s.judge(found.FriendsOnly, pair, found), found.SecretGeneration, nil
 }
 
-// Permissions decides for up to MaxPairs pairs, in the order asked, in one query.
+// Permissions decides for up to MaxPairs pairs by one query. The results are in the order of pairs.
 func (s *Service) Permissions(ctx context.Context, app *models.App, pairs []Pair) ([]*Permission, error) {
 	asked := make([]question, len(pairs))
 	for i, pair := range pairs {
@@ -103,21 +103,21 @@ func (s *Service) Permissions(ctx context.Context, app *models.App, pairs []Pair
 	return out, nil
 }
 
-// judge decides by what is found.
-func (s *Service) judge(friendsOnly bool, pair Pair, found answer) *Permission {
+// judge decides from the facts.
+func (s *Service) judge(friendsOnly bool, pair Pair, found facts) *Permission {
 	found.FriendsOnly = friendsOnly
 	p := &Permission{From: pair.From, To: pair.To}
 	if reason := found.denial(s.now()); reason == "" {
 		p.Allowed = true
 	} else {
-		denied := reason // only a denial needs memory of its own
+		denied := reason // only a denial needs an allocation of its own
 		p.Reason = &denied
 	}
 	return p
 }
 
-// denial applies the rules: the first that forbids, or "".
-func (a answer) denial(now models.Time) DenialReason {
+// denial applies the rules and returns the first one that forbids the message, or "".
+func (a facts) denial(now models.Time) DenialReason {
 	switch {
 	case a.SenderID == 0:
 		return SenderNotFound
@@ -132,7 +132,7 @@ func (a answer) denial(now models.Time) DenialReason {
 	case a.SenderID == a.RecipientID:
 	case a.WhitelistEnabled && !a.Listed:
 		return NotInWhitelist
-	case !a.WhitelistEnabled && a.Blocked: // inert while the whitelist is on
+	case !a.WhitelistEnabled && a.Blocked: // the blocklist has no effect while the whitelist is on
 		return BlockedByRecipient
 	case a.FriendsOnly && !a.Fond:
 		return NotFriends
@@ -140,23 +140,23 @@ func (a answer) denial(now models.Time) DenialReason {
 	return ""
 }
 
-// decisions reads what decisions hang on, all in one statement: it is asked for
-// every message that is sent.
-func decisions(db *database.DB) database.Lookup[question, answer] {
-	return database.Lookup[question, answer]{
+// decisions reads the facts for decisions, all by one statement, because it runs for every message
+// that is sent.
+func decisions(db *database.DB) database.Lookup[question, facts] {
+	return database.Lookup[question, facts]{
 		What: "permissions",
 		Text: func(n int) string { return questions(db, n) },
 		Bind: func(args []any, q question) []any {
 			return append(args, possible(q.From), possible(q.To), q.appID)
 		},
-		Rows: func(keys []question) ([]any, func() (question, answer)) {
+		Rows: func(keys []question) ([]any, func() (question, facts)) {
 			var n int
-			var a answer
+			var a facts
 			targets := []any{&n, &a.SenderID, &a.SenderDeactivatedAt, &a.SenderBannedUntil,
 				&a.RecipientID, &a.RecipientDeactivatedAt, &a.WhitelistEnabled, &a.Listed, &a.Blocked, &a.Fond,
 				&a.SecretGeneration, &a.FriendsOnly}
-			return targets, func() (question, answer) {
-				return keys[min(n, len(keys)-1)], a // the last one may have been asked again
+			return targets, func() (question, facts) {
+				return keys[min(n, len(keys)-1)], a // the last key may be repeated
 			}
 		},
 	}
@@ -167,16 +167,16 @@ const decisionColumns = `
 	COALESCE(r.id, 0), COALESCE(r.deactivated_at, 0), COALESCE(r.whitelist_enabled, 0),
 	w.user_id IS NOT NULL, b.user_id IS NOT NULL, f.user_id IS NOT NULL, `
 
-// questions writes the statement that reads what n decisions hang on: users and
-// entries, each found by a unique key.
+// questions returns the statement that reads the facts for n decisions: users and entries, each
+// found by a unique key.
 func questions(db *database.DB, n int) string {
 	const entries = `
 LEFT JOIN whitelist_entries w ON w.user_id = r.id AND w.allowed_id = s.id
 LEFT JOIN blocks b ON b.user_id = r.id AND b.blocked_id = s.id
 LEFT JOIN friendships f ON f.user_id = r.id AND f.friend_id = s.id`
 	if n == 1 && db.Dialect() == database.MySQL {
-		// Without a table of questions, which it would make first, all rows are
-		// found before there is anything to plan.
+		// Without a derived table of questions, which the server would materialize first, the
+		// optimizer reads all rows by their unique keys while it plans.
 		return "SELECT 0," + decisionColumns + `a.secret_generation, a.only_friends_can_message
 FROM apps a
 LEFT JOIN users s ON s.app_id = a.id AND s.external_id = ?
@@ -184,15 +184,15 @@ LEFT JOIN users r ON r.app_id = a.id AND r.external_id = ?` + entries + `
 WHERE a.id = ?`
 	}
 	var sql strings.Builder
-	// What a derived table holds is utf8mb4, and MySQL would convert the whole
-	// column of IDs to compare with it, and find no index.
+	// The values of a derived table are utf8mb4. To compare with them, MySQL would convert the
+	// whole column of IDs and use no index.
 	const id = "CONVERT(? USING ascii) COLLATE ascii_bin"
 	for i := range n {
 		switch {
 		case i == 0 && db.Dialect() == database.SQLite:
 			sql.WriteString("SELECT column1 AS n, column2 AS sender, column3 AS recipient, column4 AS app FROM (VALUES (0, ?, ?, ?)")
 		case db.Dialect() == database.SQLite:
-			fmt.Fprintf(&sql, ", (%d, ?, ?, ?)", i) // SQLite allows only 500 united selects
+			fmt.Fprintf(&sql, ", (%d, ?, ?, ?)", i) // SQLite allows only 500 SELECTs in a UNION
 		case i == 0:
 			fmt.Fprintf(&sql, "SELECT 0 AS n, %s AS sender, %s AS recipient, ? AS app", id, id)
 		default:
@@ -210,8 +210,8 @@ LEFT JOIN users s ON s.app_id = q.app AND s.external_id = q.sender
 LEFT JOIN users r ON r.app_id = q.app AND r.external_id = q.recipient` + entries
 }
 
-// possible answers an ID that somebody could have, or "", which is nobody's: MySQL
-// cannot compare others, or takes "ann " for "ann".
+// possible returns id if a user can have it, and otherwise "", which no user has. MySQL cannot
+// compare other texts, or treats "ann " as equal to "ann".
 func possible(id string) string {
 	if !database.IsASCII(id) || strings.TrimSpace(id) != id {
 		return ""

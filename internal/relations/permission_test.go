@@ -14,7 +14,7 @@ import (
 	"rollcall/models"
 )
 
-// decides checks a decision: alone and in a batch; "" is allowed.
+// decides checks a decision, both alone and in a batch. "" means allowed.
 func (w *world) decides(from, to string, want DenialReason) {
 	w.t.Helper()
 	alone, err := w.relations.Permission(ctx, w.app, Pair{from, to})
@@ -32,8 +32,8 @@ func (w *world) decides(from, to string, want DenialReason) {
 	}
 }
 
-// TestPermissionReasons: each reason alone, and each against all that come after.
-func TestPermissionReasons(t *testing.T) {
+// TestPermission_Reasons checks each reason alone, and each together with all later ones.
+func TestPermission_Reasons(t *testing.T) {
 	each(t, func(w *world) {
 		ban := func(id string) {
 			results, err := w.users.Ban(ctx, w.app, []string{id}, time.Hour, nil, audit.AppServer)
@@ -43,7 +43,7 @@ func TestPermissionReasons(t *testing.T) {
 		ban("banned")
 		ban("banned2")
 
-		// The sender's side first, then the recipient's.
+		// The checks of the sender come first, then those of the recipient.
 		w.decides("nobody", "ann", SenderNotFound)
 		w.decides("nobody", "nobody", SenderNotFound)
 		w.decides("nobody", "dead", SenderNotFound)
@@ -65,35 +65,35 @@ func TestPermissionReasons(t *testing.T) {
 		w.decides("安", "鮑", SenderNotFound)
 		w.decides("", "", SenderNotFound)
 
-		// The recipient's lists; the other direction is never mixed in.
+		// The recipient's lists. The sender's lists have no effect.
 		w.block("bob", "ann")
 		w.decides("ann", "bob", BlockedByRecipient)
-		w.decides("bob", "ann", "") // one's own blocklist does not stop one's own messages
+		w.decides("bob", "ann", "") // a user's own blocklist does not stop its own messages
 		w.whitelist(true, "bob")
 		w.decides("ann", "bob", NotInWhitelist)
 		w.decides("bob", "ann", "")
 		w.allow("ann", "bob") // the sender's own list, which is off
 		w.decides("ann", "bob", NotInWhitelist)
 		w.allow("bob", "ann")
-		w.decides("ann", "bob", "") // the blocklist is inert while the whitelist is on
+		w.decides("ann", "bob", "") // the blocklist has no effect while the whitelist is on
 		w.whitelist(false, "bob")
-		w.decides("ann", "bob", BlockedByRecipient) // and was kept
+		w.decides("ann", "bob", BlockedByRecipient) // and is still there afterwards
 		results, err := w.relations.RemoveFromBlocklist(ctx, w.app, "bob", []string{"ann"})
 		w.batch(results, err)("DONE")
 		w.decides("ann", "bob", "")
 		w.whitelist(true, "bob")
 		w.decides("cid", "bob", NotInWhitelist)
 		w.befriend("cid", "bob")
-		w.decides("cid", "bob", NotInWhitelist) // a friend is not on it by itself
+		w.decides("cid", "bob", NotInWhitelist) // friends are not on it automatically
 		results, err = w.relations.RemoveFromWhitelist(ctx, w.app, "bob", []string{"ann"})
 		w.batch(results, err)("DONE")
 		w.decides("ann", "bob", NotInWhitelist)
 
-		// Only friends can message: the last to be looked at.
+		// OnlyFriendsCanMessage is checked last.
 		w.app.Settings.OnlyFriendsCanMessage = true
 		w.decides("ann", "bob", NotInWhitelist)
 		w.allow("bob", "ann")
-		w.decides("ann", "bob", NotFriends) // the whitelist does not stand in for friendship
+		w.decides("ann", "bob", NotFriends) // the whitelist does not replace friendship
 		w.whitelist(false, "bob")
 		w.decides("ann", "bob", NotFriends)
 		w.decides("bob", "ann", NotFriends)
@@ -104,18 +104,18 @@ func TestPermissionReasons(t *testing.T) {
 		w.decides("bob", "ann", "")
 		w.decides("cid", "bob", "")
 
-		// To oneself it is allowed whenever one may send at all.
+		// A message to oneself is allowed whenever the user may send at all.
 		w.whitelist(true, "ann")
 		w.decides("ann", "ann", "")
 
-		// A ban ends by itself.
+		// A ban expires by the clock.
 		w.app.Settings.OnlyFriendsCanMessage = false
 		w.pass(time.Hour)
 		w.decides("banned", "cid", "")
 	}, "ann", "bob", "cid", "dead", "dead2", "banned", "banned2")
 }
 
-func TestPermissionsOfAnotherApp(t *testing.T) {
+func TestPermissions_OfAnotherApp(t *testing.T) {
 	each(t, func(w *world) {
 		other := *w.app
 		other.ID++
@@ -127,7 +127,7 @@ func TestPermissionsOfAnotherApp(t *testing.T) {
 	}, "ann", "bob")
 }
 
-func TestPermissionsCostOneQuery(t *testing.T) {
+func TestPermissions_OneQuery(t *testing.T) {
 	ids := names("u", 40)
 	each(t, func(w *world) {
 		w.app.Settings.OnlyFriendsCanMessage = true
@@ -162,9 +162,10 @@ func TestPermissionsCostOneQuery(t *testing.T) {
 	}, ids...)
 }
 
-// TestAnAnsweredChangeShowsInTheNextDecision: changed over one connection to the
-// database and asked over another, as by two nodes, while others ask too.
-func TestAnAnsweredChangeShowsInTheNextDecision(t *testing.T) {
+// TestPermission_SeesCompletedChanges checks that a decision sees every change made before. The
+// change uses one connection to the database and the decision another, as on two nodes, while other
+// decisions run.
+func TestPermission_SeesCompletedChanges(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		w := newWorld(t, testenv.Open(t, url))
 		w.register("ann", "bob", "cid")
@@ -185,7 +186,7 @@ func TestAnAnsweredChangeShowsInTheNextDecision(t *testing.T) {
 		}
 		stop := make(chan struct{})
 		var company sync.WaitGroup
-		for range 4 { // decisions that are under way when ours is asked
+		for range 4 { // other decisions that run at the same time
 			company.Go(func() {
 				for {
 					select {
@@ -205,14 +206,14 @@ func TestAnAnsweredChangeShowsInTheNextDecision(t *testing.T) {
 			expect("blocking", false)
 			_, err := w.relations.RemoveFromBlocklist(ctx, w.app, "bob", []string{"ann"})
 			w.ok(err)
-			expect("taking off the blocklist", true)
+			expect("removing from the blocklist", true)
 			w.whitelist(true, "bob")
 			expect("turning the whitelist on", false)
 			w.allow("bob", "ann")
 			expect("whitelisting", true)
 			_, err = w.relations.RemoveFromWhitelist(ctx, w.app, "bob", []string{"ann"})
 			w.ok(err)
-			expect("taking off the whitelist", false)
+			expect("removing from the whitelist", false)
 			w.whitelist(false, "bob")
 			expect("turning the whitelist off", true)
 		}
@@ -229,13 +230,14 @@ func TestAnAnsweredChangeShowsInTheNextDecision(t *testing.T) {
 	})
 }
 
-// TestNothingIsDecidedFromHalfAChange: an answer is the one before or the one after.
-func TestNothingIsDecidedFromHalfAChange(t *testing.T) {
+// TestPermission_SeesNoHalfChange checks that a decision sees the rows either before or after a
+// change.
+func TestPermission_SeesNoHalfChange(t *testing.T) {
 	each(t, func(w *world) {
 		w.allow("bob", "ann")
 		w.block("bob", "ann")
-		// Turning the whitelist on and off moves between "blocked" and "allowed";
-		// NOT_IN_WHITELIST is in neither state.
+		// Turning the whitelist on and off switches between "blocked" and "allowed".
+		// NOT_IN_WHITELIST is true in neither state.
 		var asking sync.WaitGroup
 		stop := make(chan struct{})
 		for range 4 {
@@ -262,14 +264,14 @@ func TestNothingIsDecidedFromHalfAChange(t *testing.T) {
 	}, "ann", "bob")
 }
 
-func TestPermissionFollowsTheEndOfAUser(t *testing.T) {
+func TestPermission_AfterTheEndOfAUser(t *testing.T) {
 	each(t, func(w *world) {
 		w.block("bob", "ann")
 		w.deactivate("ann")
 		w.decides("ann", "bob", SenderDeactivated)
 		results, err := w.users.Reactivate(ctx, w.app, []string{"ann"}, audit.AppServer)
 		w.batch(results, err)("DONE")
-		w.decides("ann", "bob", "") // the block went with the account
+		w.decides("ann", "bob", "") // the block was deleted with the account
 		results, err = w.users.Delete(ctx, w.app, []string{"ann"}, models.Actor{Name: "op"})
 		w.batch(results, err)("DONE")
 		w.decides("ann", "bob", SenderNotFound)

@@ -18,7 +18,7 @@ import (
 	"rollcall/models"
 )
 
-// populate makes n users directly, and answers their keys.
+// populate creates n users directly and returns their keys.
 func (w *world) populate(n int) []int64 {
 	w.t.Helper()
 	rows := make([]*models.User, n)
@@ -33,8 +33,8 @@ func (w *world) populate(n int) []int64 {
 	return keys
 }
 
-// TestPlans: what is asked often reads by indexes alone, a few rows for each of
-// the users it is about, however many others there are.
+// TestPlans checks that frequent reads use only indexes and read few rows for each user that they
+// concern, however many other users there are.
 func TestPlans(t *testing.T) {
 	each(t, func(w *world) {
 		const n, many = 2000, 480
@@ -49,7 +49,7 @@ func TestPlans(t *testing.T) {
 			for i, key := range keys {
 				steps := 3
 				if i == 7 {
-					steps = many // one who has nearly all that there may be
+					steps = many // a user with nearly the maximum of entries
 				}
 				for step := 1; step <= steps; step++ {
 					other := keys[(i+step)%n]
@@ -130,10 +130,10 @@ func TestPlans(t *testing.T) {
 				for i := range addBatch {
 					wanted = append(wanted, &addition{limit: n, owner: keys[i], friend: keys[n/2+i+apart], held: &heldUsers{Held: new(userlock.Held), times: w.relations.times}})
 				}
-				apart += addBatch // others the next time
+				apart += addBatch // other users the next time
 				made, err := w.relations.adder.addAll(ctx, wanted)
 				if err == nil && len(made) == 0 {
-					err = errors.New("none has")
+					err = errors.New("no pair became friends")
 				}
 				return err
 			},
@@ -143,13 +143,13 @@ func TestPlans(t *testing.T) {
 		check := func() {
 			for name, read := range reads {
 				for _, s := range w.statements(read) {
-					if !strings.HasPrefix(s.SQL, "INSERT") { // which finds nothing
+					if !strings.HasPrefix(s.SQL, "INSERT") { // an INSERT reads no rows
 						w.usesIndexes(name, s)
 					}
 				}
 			}
 		}
-		check() // as it is on a database that nobody has analysed
+		check() // on a database that was never analyzed
 		w.analyse()
 		check()
 	})
@@ -159,7 +159,7 @@ func (w *world) analyse() {
 	testenv.Analyse(w.t, w.db, "users", "friendships", "friend_requests", "blocks", "whitelist_entries")
 }
 
-// statements answers what read runs.
+// statements returns the statements that read runs.
 func (w *world) statements(read func() error) []testenv.Statement {
 	w.t.Helper()
 	list := testenv.Statements(w.t, w.db, func() { w.ok(read()) })
@@ -169,9 +169,9 @@ func (w *world) statements(read func() error) []testenv.Statement {
 	return list
 }
 
-// usesIndexes checks that a statement scans no table and sorts no list, but for
-// one that a limit bounds, from the smaller index that has all of it. The
-// questions of a decision are a table of their own, which is scanned.
+// usesIndexes checks that a statement scans no table and sorts no list, except one that a limit
+// bounds, read from the smaller index that covers it. The questions of a decision are a derived
+// table, which is scanned.
 func (w *world) usesIndexes(name string, s testenv.Statement) {
 	w.t.Helper()
 	sqlite := w.db.Dialect() == database.SQLite
@@ -190,9 +190,9 @@ func (w *world) usesIndexes(name string, s testenv.Statement) {
 	}
 }
 
-// TestDeepPagesReadNoMore: a page far down a long list costs what the first one
-// does, also for a database that would rather walk there from the start.
-func TestDeepPagesReadNoMore(t *testing.T) {
+// TestPages_DeepPagesReadNoMore checks that a late page of a long list costs as much as the first
+// one, also on a database that would rather scan the list from its start.
+func TestPages_DeepPagesReadNoMore(t *testing.T) {
 	w := newWorld(t, testenv.Open(t, testenv.MySQLURL(t)))
 	const n, size = 3000, 20
 	keys := w.populate(n + 1)
@@ -252,7 +252,7 @@ func TestDeepPagesReadNoMore(t *testing.T) {
 					}
 					return err
 				}) {
-					// Each entry, its user, and what is looked up about the two.
+					// Each entry, its user, and the relations between the two.
 					if got, _ := testenv.RowsRead(w.t, w.db, s); got < size || got > 4*(size+1)+10 {
 						w.t.Errorf("%s, %s: a page behind %d reads %d rows\n%s", statistics, name, depth, got, s.SQL)
 					}

@@ -13,7 +13,7 @@ import (
 	"rollcall/models"
 )
 
-// MaxBlockedIDs is how many IDs BlockedIDs answers.
+// MaxBlockedIDs is the maximum number of IDs that BlockedIDs returns.
 const MaxBlockedIDs = 500
 
 // Block is an entry of a blocklist with the user.
@@ -28,7 +28,7 @@ type WhitelistEntry struct {
 	CreatedAt models.Time
 }
 
-// Whitelist is a user's whitelist; its entries are a list of their own.
+// Whitelist is a user's whitelist. Its entries are a list of their own.
 type Whitelist struct {
 	Owner   *models.User
 	Enabled bool
@@ -46,10 +46,9 @@ type (
 	WhitelistEntryEdge       = page.Edge[*WhitelistEntry]
 )
 
-// Friends answers a page of the owner's friends, the newest first, in one query.
-// The owner must have been read since the page was asked for: its BlockCount says
-// whether to look for blocks. Errors: INVALID_ARGUMENT for a cursor that is none of
-// this list.
+// Friends returns a page of the owner's friends, newest first, by one query. The caller must have
+// read owner within the same request, because its BlockCount decides whether blocks are looked up.
+// Returns INVALID_ARGUMENT for a cursor of another list.
 func (s *Service) Friends(_ context.Context, owner *models.User, r page.Request) (*FriendshipConnection, error) {
 	list := s.friends
 	if owner.BlockCount > 0 {
@@ -58,8 +57,8 @@ func (s *Service) Friends(_ context.Context, owner *models.User, r page.Request)
 	return list.read(owner, r, known(owner.FriendCount))
 }
 
-// friendPages answers the pages of friends; blocks says whether it is looked up
-// which of them the owner has blocked, or taken that there is none.
+// friendPages returns the pages of friends. If blocks is true, they look up which friends the owner
+// has blocked; otherwise they assume that there are none.
 func friendPages(db *database.DB, secret opaque.Secret, blocks bool) *pages[*Friendship] {
 	blocked, join := "FALSE", ""
 	if blocks {
@@ -77,15 +76,15 @@ func friendPages(db *database.DB, secret opaque.Secret, blocks bool) *pages[*Fri
 			var row friendship
 			var rows slab[friendship]
 			return []any{&row.Remark, &row.CreatedAt, &row.Blocked}, &row.friend, func() (*Friendship, page.Key) {
-				one := rows.keep(row)
+				one := rows.add(row)
 				one.User = &one.friend
 				return &one.Friendship, page.Key{At: one.CreatedAt, ID: one.friend.ID}
 			}
 		})
 }
 
-// Friendship answers the owner's friendship with the user of that ID, nil where
-// they are no friends.
+// Friendship returns the owner's friendship with the user of that ID, or nil if they are not
+// friends.
 func (s *Service) Friendship(ctx context.Context, app *models.App, owner *models.User, with string) (*Friendship, error) {
 	found, err := userlock.Find(s.db.Read(ctx), app, []string{with})
 	if err != nil {
@@ -109,14 +108,14 @@ func (s *Service) Friendship(ctx context.Context, app *models.App, owner *models
 	return out, nil
 }
 
-// FriendIDs answers the IDs of all the owner's friends, the newest first.
+// FriendIDs returns the IDs of all the owner's friends, newest first.
 func (s *Service) FriendIDs(ctx context.Context, owner *models.User) ([]string, error) {
 	return pluck(s.db.Read(ctx).Table("friendships f").Joins("JOIN users ON users.id = f.friend_id").
 		Where("f.user_id = ?", owner.ID).Order("f.created_at DESC, f.friend_id DESC"))
 }
 
-// Requests answers a page of the friend requests to the owner that can be
-// answered, or of those from the owner, the newest first.
+// Requests returns a page of the pending friend requests to the owner, or of those from the owner,
+// newest first.
 func (s *Service) Requests(_ context.Context, owner *models.User, incoming bool, r page.Request) (*FriendRequestConnection, error) {
 	list, own := s.outgoing, "from_id"
 	if incoming {
@@ -138,8 +137,8 @@ func requestPages(db *database.DB, secret opaque.Secret, ids *opaque.Sealer, inc
 	if incoming {
 		own, other, list = other, own, "incoming"
 	}
-	// The plus keeps SQLite from finding the live ones by the index of their ends,
-	// and sorting all of them for one page.
+	// The plus sign keeps SQLite from reading the pending requests by the index of their expiry and
+	// sorting all of them for one page.
 	from := db.Using("friend_requests q", "friend_requests_"+list) + " " + db.Then() + " users ON users.id = q." + other +
 		" WHERE q." + own + " = ? AND +q.expires_at > ?"
 	return newPages(db, page.Order{List: list, Secret: secret, At: "q.created_at", ID: "q.id"},
@@ -162,7 +161,7 @@ func requestPages(db *database.DB, secret opaque.Secret, ids *opaque.Sealer, inc
 		})
 }
 
-// Blocklist answers a page of the owner's blocklist, the newest first.
+// Blocklist returns a page of the owner's blocklist, newest first.
 func (s *Service) Blocklist(_ context.Context, owner *models.User, r page.Request) (*BlockConnection, error) {
 	return s.blocks.read(owner, r, known(owner.BlockCount))
 }
@@ -179,13 +178,13 @@ func blockPages(db *database.DB, secret opaque.Secret) *pages[*Block] {
 		})
 }
 
-// BlockedIDs answers the IDs of the owner's latest MaxBlockedIDs blocks.
+// BlockedIDs returns the IDs of the owner's latest MaxBlockedIDs blocks.
 func (s *Service) BlockedIDs(ctx context.Context, owner *models.User) ([]string, error) {
 	return pluck(s.db.Read(ctx).Table("blocks b").Joins("JOIN users ON users.id = b.blocked_id").
 		Where("b.user_id = ?", owner.ID).Order("b.created_at DESC, b.blocked_id DESC").Limit(MaxBlockedIDs))
 }
 
-// HasBlocked says whether the owner has the user of that ID on its blocklist.
+// HasBlocked reports whether the user of that ID is on the owner's blocklist.
 func (s *Service) HasBlocked(ctx context.Context, app *models.App, owner *models.User, id string) (bool, error) {
 	found, err := userlock.Find(s.db.Read(ctx), app, []string{id})
 	if err != nil {
@@ -201,7 +200,7 @@ func (s *Service) HasBlocked(ctx context.Context, app *models.App, owner *models
 	return blocked, nil
 }
 
-// Whitelist answers a page of the owner's whitelist, the newest first.
+// Whitelist returns a page of the owner's whitelist, newest first.
 func (s *Service) Whitelist(_ context.Context, owner *models.User, r page.Request) (*WhitelistEntryConnection, error) {
 	return s.allowed.read(owner, r, known(owner.WhitelistCount))
 }
@@ -224,7 +223,7 @@ type entry struct {
 	CreatedAt models.Time
 }
 
-// known answers a total that the owner's row has.
+// known returns a total that is in the owner's row.
 func known(n int) page.Total {
 	return func(context.Context) (int, error) { return n, nil }
 }

@@ -13,19 +13,20 @@ import (
 	"rollcall/models"
 )
 
-// first is the request for a list's first page.
+// first returns the request for the first page of a list.
 func first(n int) page.Request { return page.Request{First: n} }
 
-// list is one of the four lists in a form that tests can compare: a page's IDs,
-// and what they are a page of.
+// list is one of the four lists in a form that tests can compare: the IDs of a page, its position,
+// and the total.
 type list struct {
 	name string
 	read func(w *world, owner *models.User, r page.Request) ([]string, *page.Info, func() (int, error), error)
-	// add puts a user on x's list, remove takes it off.
+	// add adds a user to x's list, and remove removes it.
 	add, remove func(w *world, id string)
 }
 
-// listOf makes a list of what a page is read with and who each item is about.
+// listOf returns a list, given the function that reads a page and the function that returns the
+// user of an item.
 func listOf[T any](name string, read func(w *world, owner *models.User, r page.Request) (*page.Connection[T], error), who func(T) *models.User,
 	add, remove func(w *world, id string)) list {
 	return list{name, func(w *world, owner *models.User, r page.Request) ([]string, *page.Info, func() (int, error), error) {
@@ -77,9 +78,9 @@ var lists = []list{
 		func(w *world, id string) { w.deactivate(id) }),
 }
 
-// TestPagesAreStable: all entries come once each, the newest first, whatever
-// comes and goes meanwhile.
-func TestPagesAreStable(t *testing.T) {
+// TestPages_Stable checks that every entry comes exactly once, newest first, while other entries
+// are added and removed.
+func TestPages_Stable(t *testing.T) {
 	ids := names("u", 12)
 	want := slices.Clone(ids)
 	slices.Reverse(want)
@@ -95,14 +96,14 @@ func TestPagesAreStable(t *testing.T) {
 				w.ok(err)
 				got = append(got, some...)
 				if n, err := total(); n != 12+i || err != nil {
-					w.t.Errorf("%s: a total of %d, %v", list.name, n, err)
+					w.t.Errorf("%s: total %d, %v", list.name, n, err)
 				}
 				if info.HasPreviousPage != (i > 0) || info.HasNextPage != (i < 2) {
-					w.t.Errorf("%s: page %d says %+v", list.name, i, info)
+					w.t.Errorf("%s: page %d has %+v", list.name, i, info)
 				}
 				late := fmt.Sprint("late", n, i)
 				w.register(late)
-				list.add(w, late) // newer than what is being read
+				list.add(w, late) // newer than the pages being read
 				if !info.HasNextPage {
 					break
 				}
@@ -111,7 +112,7 @@ func TestPagesAreStable(t *testing.T) {
 			if !slices.Equal(got, want) {
 				w.t.Errorf("%s: got %q\nwant %q", list.name, got, want)
 			}
-			// A page goes on where its cursor's entry has gone.
+			// A page continues behind a cursor whose entry has been removed.
 			_, info, _, err := list.read(w, w.user("x"), first(4))
 			w.ok(err)
 			last := "u11"
@@ -119,7 +120,7 @@ func TestPagesAreStable(t *testing.T) {
 			behind, _, _, err := list.read(w, w.user("x"), page.Request{First: 2, After: info.EndCursor})
 			w.ok(err)
 			if !slices.Equal(behind, []string{"u10", "u9"}) {
-				w.t.Errorf("%s: behind an entry that has gone come %q", list.name, behind)
+				w.t.Errorf("%s: behind a removed entry: %q", list.name, behind)
 			}
 			_, err = w.users.Reactivate(ctx, w.app, []string{last}, audit.AppServer)
 			w.ok(err)
@@ -131,7 +132,7 @@ func TestPagesAreStable(t *testing.T) {
 	}, append(ids, "x")...)
 }
 
-func TestCursorsOfOthersAreRefused(t *testing.T) {
+func TestPages_RefuseForeignCursors(t *testing.T) {
 	each(t, func(w *world) {
 		cursors := make([]*string, len(lists))
 		for i, list := range lists {
@@ -148,7 +149,7 @@ func TestCursorsOfOthersAreRefused(t *testing.T) {
 				if i == j {
 					w.ok(err)
 				} else if fault.CodeOf(err) != fault.InvalidArgument {
-					w.t.Errorf("%s took cursor %d: %v", list.name, j, err)
+					w.t.Errorf("%s accepted cursor %d: %v", list.name, j, err)
 				}
 			}
 			_, _, _, err := list.read(w, w.user("ann"), page.Request{First: 1, After: cursors[i]})
@@ -159,7 +160,7 @@ func TestCursorsOfOthersAreRefused(t *testing.T) {
 	}, "x", "ann")
 }
 
-func TestAnEmptyList(t *testing.T) {
+func TestPages_EmptyList(t *testing.T) {
 	each(t, func(w *world) {
 		for _, list := range lists {
 			ids, info, total, err := list.read(w, w.user("x"), first(10))
@@ -175,8 +176,9 @@ func TestAnEmptyList(t *testing.T) {
 	}, "x")
 }
 
-// TestAPageCostsOneQuery: whatever its size, and its total no more than one.
-func TestAPageCostsOneQuery(t *testing.T) {
+// TestPages_OneQuery checks that a page of any size takes one query, and its total at most one
+// more.
+func TestPages_OneQuery(t *testing.T) {
 	ids := names("u", 60)
 	each(t, func(w *world) {
 		for _, list := range lists {
@@ -196,7 +198,7 @@ func TestAPageCostsOneQuery(t *testing.T) {
 				n, err := total()
 				w.ok(err)
 				if n != 60 {
-					w.t.Errorf("%s: a total of %d", list.name, n)
+					w.t.Errorf("%s: total %d", list.name, n)
 				}
 				if n := queries.Load() - before; n > 2 || n > 1 && list.name != "incoming" && list.name != "outgoing" {
 					w.t.Errorf("%s: page and total took %d queries", list.name, n)
@@ -206,8 +208,8 @@ func TestAPageCostsOneQuery(t *testing.T) {
 	}, append(ids, "x")...)
 }
 
-// TestProfiles: where they suffice, no more is read of the users than they show.
-func TestProfiles(t *testing.T) {
+// TestPages_Profiles checks that with Request.Profiles only the columns of profiles are read.
+func TestPages_Profiles(t *testing.T) {
 	each(t, func(w *world) {
 		w.befriend("x", "ann")
 		_, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Minute, nil, audit.AppServer)

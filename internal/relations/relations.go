@@ -1,5 +1,5 @@
-// Package relations holds the rules about what users are to each other: friends
-// and friend requests, blocklists and whitelists, and who may message whom.
+// Package relations implements the rules for the relations between users: friends and friend
+// requests, blocklists and whitelists, and which users may message each other.
 package relations
 
 import (
@@ -18,14 +18,14 @@ import (
 	"rollcall/models"
 )
 
-// Service carries out the rules.
+// Service implements the rules for relations.
 type Service struct {
 	db          *database.DB
 	bus         *bus.Bus
 	clock       func() time.Time
 	watchers    watchers
-	decide      func(ctx context.Context, questions []question) (map[question]answer, error)
-	permissions *database.Coalescer[question, answer]
+	decide      func(ctx context.Context, questions []question) (map[question]facts, error)
+	permissions *database.Coalescer[question, facts]
 
 	finder *userlock.Finder
 	locks  *userlock.Locks
@@ -38,7 +38,7 @@ type Service struct {
 	blocks                    *pages[*Block]
 	allowed                   *pages[*WhitelistEntry]
 
-	// requestIDs make the IDs of friend requests out of their numeric keys.
+	// requestIDs encrypts the numeric keys of friend requests to their IDs.
 	requestIDs *opaque.Sealer
 }
 

@@ -11,12 +11,13 @@ import (
 )
 
 const (
-	// requestDay is the time for which friendRequestDailyLimit counts. It begins with the
-	// first request, and again with the first one after its end.
+	// requestDay is the period for which friendRequestDailyLimit counts. A period begins with the
+	// first request after the end of the previous one.
 	requestDay = 24 * time.Hour
-	// maxPendingRequests is how many requests of one user may be pending.
+	// maxPendingRequests is the maximum number of pending requests from one user.
 	maxPendingRequests = 1000
-	// announceInterval is how long a request that is sent again is not announced again.
+	// announceInterval is the minimum time between two notifications of a request that is sent
+	// again.
 	announceInterval = time.Hour
 )
 
@@ -45,7 +46,7 @@ func countRequest(tx *gorm.DB, app *models.App, sender *models.User, at models.T
 }
 
 // pendingRoom returns RATE_LIMITED with `limit` if the sender, which is locked, already has the
-// maximum of pending requests: until the first of them expires.
+// maximum of pending requests. The delay lasts until the first of them expires.
 func pendingRoom(tx *gorm.DB, sender *models.User, at models.Time) error {
 	var n int64
 	live := tx.Model(&models.FriendRequest{}).Where("from_id = ? AND expires_at > ?", sender.ID, at)

@@ -15,7 +15,7 @@ import (
 	"rollcall/models"
 )
 
-// limited checks that a request was refused because of a limit, and for how long.
+// limited checks that a request was refused because of limit, with the delay wait.
 func (w *world) limited(err error, limit int, wait time.Duration) {
 	w.t.Helper()
 	refusal := w.refused(err, fault.RateLimited)
@@ -29,8 +29,8 @@ func (w *world) send(from, to string) error {
 	return err
 }
 
-// TestSendFriendRequest_DailyLimit: the day begins with the first request, a restart does not reset
-// it, and what is refused does not count.
+// TestSendFriendRequest_DailyLimit checks that the day begins with the first request, that a
+// restart does not reset it, and that refused requests do not count.
 func TestSendFriendRequest_DailyLimit(t *testing.T) {
 	others := names("u", 6)
 	each(t, func(w *world) {
@@ -38,7 +38,7 @@ func TestSendFriendRequest_DailyLimit(t *testing.T) {
 		w.block("u5", "ann")
 		w.request("ann", "u0")
 		w.pass(time.Hour)
-		w.request("ann", "u0") // again counts, too
+		w.request("ann", "u0") // sending again counts too
 		w.refused(w.send("ann", "u5"), fault.Blocked)
 		w.refused(w.send("ann", "nobody"), fault.UserNotFound)
 		w.request("u1", "ann")
@@ -51,7 +51,7 @@ func TestSendFriendRequest_DailyLimit(t *testing.T) {
 		w.relations = New(w.db, &bus.Bus{}, w.secret, w.clock)
 		w.pass(23*time.Hour - time.Millisecond)
 		w.limited(w.send("ann", "u3"), 4, time.Millisecond)
-		w.request("u3", "u4") // others go on
+		w.request("u3", "u4") // other users are not affected
 		w.app.Settings.FriendRequestDailyLimit = 5
 		w.request("ann", "u3")
 		w.limited(w.send("ann", "u4"), 5, time.Millisecond)
@@ -65,7 +65,7 @@ func TestSendFriendRequest_DailyLimit(t *testing.T) {
 	}, append(others, "ann")...)
 }
 
-// TestSendFriendRequest_DailyLimitUnderConcurrency sends from two services at once.
+// TestSendFriendRequest_DailyLimitUnderConcurrency sends from two services concurrently.
 func TestSendFriendRequest_DailyLimitUnderConcurrency(t *testing.T) {
 	const limit, callers = 7, 24
 	others := names("u", callers)
@@ -92,8 +92,8 @@ func TestSendFriendRequest_DailyLimitUnderConcurrency(t *testing.T) {
 	}, append(others, "ann")...)
 }
 
-// pending makes n requests of a user to others that need not exist, the first of which expires
-// after the first duration and the others after the second.
+// pending creates n requests from a user to users that need not exist. The first expires after the
+// duration first, and the others after others.
 func (w *world) pending(from string, n int, first, others time.Duration) {
 	w.t.Helper()
 	at := models.TimeOf(w.clock())
@@ -105,13 +105,14 @@ func (w *world) pending(from string, n int, first, others time.Duration) {
 	w.ok(w.db.Tx(ctx, func(tx *gorm.DB) error { return tx.CreateInBatches(rows, 500).Error }))
 }
 
-// TestSendFriendRequest_Pending: at most 1000 at once, of which expired ones are none.
+// TestSendFriendRequest_Pending checks the limit of 1000 pending requests, for which expired ones
+// do not count.
 func TestSendFriendRequest_Pending(t *testing.T) {
 	each(t, func(w *world) {
 		w.request("ann", "bob")
 		w.pending("ann", maxPendingRequests-1, time.Minute, time.Hour)
 		w.limited(w.send("ann", "cid"), maxPendingRequests, time.Minute)
-		w.request("ann", "bob") // is there already
+		w.request("ann", "bob") // this request already exists
 		w.request("bob", "cid")
 		w.request("cid", "ann") // to ann
 		w.ok(w.send("ann", "cid"))
@@ -122,8 +123,8 @@ func TestSendFriendRequest_Pending(t *testing.T) {
 	}, "ann", "bob", "cid", "dan", "eve")
 }
 
-// TestSendFriendRequest_AnnouncedOnceAnHour: a request that is sent again changes at once, and the
-// recipient is notified at most once an hour.
+// TestSendFriendRequest_AnnouncedOnceAnHour checks that a request that is sent again changes
+// immediately, and that the recipient is notified at most once an hour.
 func TestSendFriendRequest_AnnouncedOnceAnHour(t *testing.T) {
 	each(t, func(w *world) {
 		w.watch("ann", "bob")
@@ -145,13 +146,13 @@ func TestSendFriendRequest_AnnouncedOnceAnHour(t *testing.T) {
 		w.pass(time.Millisecond)
 		w.request("ann", "bob")
 		w.told(received)
-		w.relations = New(w.db, &bus.Bus{}, w.secret, w.clock) // a restart does not forget
+		w.relations = New(w.db, &bus.Bus{}, w.secret, w.clock) // a restart does not reset it
 		w.watch("bob")
 		w.request("ann", "bob")
 		w.told()
 		w.request("cid", "bob")
 		w.told("bob: FRIEND_REQUEST_RECEIVED cid")
-		// Another request is new.
+		// A later request is a new one.
 		w.pass(time.Minute)
 		_, err := w.relations.DeclineFriendRequest(ctx, w.app, w.user("bob"), id)
 		w.ok(err)
@@ -164,10 +165,10 @@ func TestSendFriendRequest_AnnouncedOnceAnHour(t *testing.T) {
 	}, "ann", "bob", "cid")
 }
 
-// manyRows is more than one transaction of a sweep deletes.
+// manyRows is more than the number of rows that one transaction of a sweep deletes.
 const manyRows = 600
 
-// TestExpiring: what is still of use stays.
+// TestExpiring checks that rows that still have an effect stay.
 func TestExpiring(t *testing.T) {
 	each(t, func(w *world) {
 		w.pending("dan", 2*manyRows+10, time.Minute, time.Minute)

@@ -13,7 +13,7 @@ import (
 	"rollcall/models"
 )
 
-// RequestLifetime is how long a friend request can be answered.
+// RequestLifetime is how long a friend request stays pending.
 const RequestLifetime = 7 * 24 * time.Hour
 
 // FriendRequest is a pending friend request with the two users.
@@ -25,29 +25,29 @@ type FriendRequest struct {
 	ExpiresAt models.Time
 }
 
-// requestIDs returns what makes the IDs of friend requests.
+// requestIDs returns the sealer for the IDs of friend requests.
 func requestIDs(secret opaque.Secret) *opaque.Sealer { return secret.Sealer("friend request", 0) }
 
 // requestID returns the ID of the request with that friend_requests.id.
 func requestID(ids *opaque.Sealer, key int64) string { return ids.Seal(key, 0) }
 
-// requestKey returns the friend_requests.id of an ID, and reports whether it is one.
+// requestKey returns the friend_requests.id of an ID, and reports whether the ID is valid.
 func requestKey(ids *opaque.Sealer, id string) (key int64, ok bool) {
 	key, zero, ok := ids.Open(id)
 	return key, ok && zero == 0
 }
 
-// Sent is the answer to a friend request: one of the two.
+// Sent is the result of sending a friend request: exactly one of its fields is set.
 type Sent struct {
 	Request    *FriendRequest
 	Friendship *Friendship
 }
 
-// SendFriendRequest sends a friend request. Sending again keeps the request and replaces its message
-// and expiry; one that crosses a request from the other side makes both friends. Errors:
-// SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED, BLOCKED (by either), NOT_IN_WHITELIST,
-// ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (from's own; where a crossing makes friends, either's),
-// RATE_LIMITED (the app's friendRequestDailyLimit, or too many pending requests).
+// SendFriendRequest sends a friend request. Sending again keeps the request and replaces its
+// message and expiry. A request that crosses one from the other user makes both friends. Returns
+// SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED, BLOCKED (by either user), NOT_IN_WHITELIST,
+// ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (of the sender, or of either user if a crossing makes them
+// friends) or RATE_LIMITED (the app's friendRequestDailyLimit, or too many pending requests).
 func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, to string, message *string) (*Sent, error) {
 	if from == to {
 		return nil, oneself()
@@ -90,7 +90,7 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 	return out, err
 }
 
-// mayAsk refuses a friend request that what is between the two forbids.
+// mayAsk returns the refusal of a friend request that the relations between the two users forbid.
 func mayAsk(tx *gorm.DB, app *models.App, sender, recipient *models.User) error {
 	for _, pair := range [][2]int64{{recipient.ID, sender.ID}, {sender.ID, recipient.ID}} {
 		blocked, err := hasBlocked(tx, pair[0], pair[1])
@@ -98,7 +98,7 @@ func mayAsk(tx *gorm.DB, app *models.App, sender, recipient *models.User) error 
 			return err
 		}
 		if blocked {
-			return fault.New(fault.Blocked, "one of the two has the other on the blocklist")
+			return fault.New(fault.Blocked, "one of the two users has blocked the other")
 		}
 	}
 	if recipient.WhitelistEnabled {
@@ -107,7 +107,7 @@ func mayAsk(tx *gorm.DB, app *models.App, sender, recipient *models.User) error 
 			return err
 		}
 		if !listed {
-			return fault.New(fault.NotInWhitelist, "the user %q hears only from its whitelist", recipient.ExternalID)
+			return fault.New(fault.NotInWhitelist, "the user %q accepts requests only from users on its whitelist", recipient.ExternalID)
 		}
 	}
 	row, err := friendship(tx, sender, recipient)
@@ -115,13 +115,14 @@ func mayAsk(tx *gorm.DB, app *models.App, sender, recipient *models.User) error 
 		return err
 	}
 	if row != nil {
-		return fault.New(fault.AlreadyFriends, "the two are friends already")
+		return fault.New(fault.AlreadyFriends, "the two users are already friends")
 	}
 	return friendRoom(app.Settings.FriendLimit, sender)
 }
 
-// ask writes a request between two locked users, new or again. announce reports whether the
-// recipient must be notified. It returns RATE_LIMITED if a new one would be one too many.
+// ask writes a request between two locked users, a new one or one that is sent again. announce
+// reports whether the recipient must be notified. Returns RATE_LIMITED if a new request would
+// exceed the limit.
 func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models.Time) (row *models.FriendRequest, announce bool, err error) {
 	row = &models.FriendRequest{}
 	err = tx.Where("from_id = ? AND to_id = ?", sender.ID, recipient.ID).Take(row).Error
@@ -135,7 +136,7 @@ func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models
 			row.AnnouncedAt = at
 		}
 		return row, announce, tx.Model(row).Select("message", "expires_at", "announced_at").Updates(row).Error
-	default: // an expired request does not come back
+	default: // an expired request is replaced by a new one
 		if err := tx.Delete(row).Error; err != nil {
 			return nil, false, err
 		}
@@ -150,43 +151,43 @@ func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models
 	return row, true, tx.Create(row).Error
 }
 
-// AcceptFriendRequest makes the two friends and answers the friendship as the
-// recipient sees it. Errors: REQUEST_NOT_FOUND for what is no pending request to
-// this user; FRIEND_LIMIT_REACHED of either.
+// AcceptFriendRequest makes the two users friends and returns the friendship as the recipient sees
+// it. Returns REQUEST_NOT_FOUND if id is not a pending request to this user, and
+// FRIEND_LIMIT_REACHED of either user.
 func (s *Service) AcceptFriendRequest(ctx context.Context, app *models.App, recipient *models.User, id string) (*Friendship, error) {
 	var out *Friendship
-	err := s.answer(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) (err error) {
+	err := s.resolve(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) (err error) {
 		out, err = s.befriend(tx, app, to, from, n)
 		return err
 	})
 	return out, err
 }
 
-// DeclineFriendRequest ends a request to this user. Errors: REQUEST_NOT_FOUND.
+// DeclineFriendRequest ends a request to this user. Returns REQUEST_NOT_FOUND if it is not pending.
 func (s *Service) DeclineFriendRequest(ctx context.Context, app *models.App, recipient *models.User, id string) (*models.ItemResult, error) {
-	err := s.answer(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) error {
+	err := s.resolve(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) error {
 		n.tell(from, FriendRequestDeclined, to)
 		return tx.Where("from_id = ? AND to_id = ?", from.ID, to.ID).Delete(&models.FriendRequest{}).Error
 	})
 	return done(id), err
 }
 
-// CancelFriendRequest takes back a request of this user. Errors: REQUEST_NOT_FOUND.
+// CancelFriendRequest ends a request from this user. Returns REQUEST_NOT_FOUND if it is not
+// pending.
 func (s *Service) CancelFriendRequest(ctx context.Context, app *models.App, sender *models.User, id string) (*models.ItemResult, error) {
-	err := s.answer(ctx, app, id, "from_id", sender, func(tx *gorm.DB, from, to *models.User, n *notes) error {
+	err := s.resolve(ctx, app, id, "from_id", sender, func(tx *gorm.DB, from, to *models.User, n *notes) error {
 		n.tell(to, FriendRequestCancelled, from)
 		return tx.Where("from_id = ? AND to_id = ?", from.ID, to.ID).Delete(&models.FriendRequest{}).Error
 	})
 	return done(id), err
 }
 
-// errNoRequest is the same for a request that is not there and for one that is
-// somebody else's.
-var errNoRequest = fault.New(fault.RequestNotFound, "there is no such friend request to be answered")
+// errNoRequest is the same error for a request that does not exist and for one between other users.
+var errNoRequest = fault.New(fault.RequestNotFound, "there is no such pending friend request")
 
-// answer runs fn with the two users of a pending request whose column names the
-// caller, both locked and the request still there.
-func (s *Service) answer(ctx context.Context, app *models.App, id, column string, caller *models.User,
+// resolve runs fn with both users of a pending request whose column names the caller. Both users
+// are locked, and the request still exists.
+func (s *Service) resolve(ctx context.Context, app *models.App, id, column string, caller *models.User,
 	fn func(tx *gorm.DB, from, to *models.User, n *notes) error) error {
 	key, ok := requestKey(s.requestIDs, id)
 	if !ok {
@@ -221,8 +222,7 @@ func (s *Service) answer(ctx context.Context, app *models.App, id, column string
 	})
 }
 
-// pending answers the request from one to the other that can be answered, nil
-// where there is none.
+// pending returns the pending request from one user to the other, or nil if there is none.
 func pending(tx *gorm.DB, from, to int64, at models.Time) (*models.FriendRequest, error) {
 	row := &models.FriendRequest{}
 	err := tx.Where("from_id = ? AND to_id = ? AND expires_at > ?", from, to, at).Take(row).Error
@@ -232,8 +232,8 @@ func pending(tx *gorm.DB, from, to int64, at models.Time) (*models.FriendRequest
 	return row, err
 }
 
-// endRequests deletes the requests between a user and each of others, all locked,
-// and answers those that there were, expired ones too.
+// endRequests deletes the requests between a user and each of others, all of which are locked, and
+// returns the deleted ones, including expired ones.
 func endRequests(tx *gorm.DB, user *models.User, others ...*models.User) ([]*models.FriendRequest, error) {
 	keys := make([]int64, len(others))
 	for i, u := range others {

@@ -12,7 +12,7 @@ import (
 	"rollcall/models"
 )
 
-// requests answers the user's live requests, "from>to" each, and their total.
+// requests returns the user's pending requests, as "from>to", and their total.
 func (w *world) requests(owner string, incoming bool) ([]string, int) {
 	w.t.Helper()
 	c, err := w.relations.Requests(ctx, w.user(owner), incoming, first(100))
@@ -29,7 +29,7 @@ func (w *world) listed(owner string, incoming bool, want ...string) {
 	}
 }
 
-func TestARequestSentAgainIsTheSame(t *testing.T) {
+func TestSendFriendRequest_AgainKeepsTheRequest(t *testing.T) {
 	each(t, func(w *world) {
 		send := func(message *string) *FriendRequest {
 			sent, err := w.relations.SendFriendRequest(ctx, w.app, "ann", "bob", message)
@@ -55,14 +55,14 @@ func TestARequestSentAgainIsTheSame(t *testing.T) {
 		w.listed("bob", true, "ann>bob")
 		w.listed("ann", true)
 		w.listed("bob", false)
-		// It lives as long as the last time says.
+		// It lasts for its lifetime after the last call.
 		w.pass(RequestLifetime - time.Millisecond)
 		_, err := w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), one.ID)
 		w.ok(err)
 	}, "ann", "bob")
 }
 
-func TestAnExpiredRequestIsNone(t *testing.T) {
+func TestRequest_Expired(t *testing.T) {
 	each(t, func(w *world) {
 		id := w.request("ann", "bob")
 		w.request("cid", "bob")
@@ -78,17 +78,17 @@ func TestAnExpiredRequestIsNone(t *testing.T) {
 		_, err = w.relations.CancelFriendRequest(ctx, w.app, ann, id)
 		w.refused(err, fault.RequestNotFound)
 		if again := w.request("ann", "bob"); again == id {
-			w.t.Error("an expired request came to life")
+			w.t.Error("an expired request was reused")
 		}
 		w.listed("bob", true, "ann>bob")
-		// One that crosses an expired one makes no friends.
+		// A request that crosses an expired one does not make the users friends.
 		w.pass(RequestLifetime)
 		w.request("bob", "ann")
 		w.consistent()
 	}, "ann", "bob", "cid")
 }
 
-func TestACrossingRequestMakesBothFriends(t *testing.T) {
+func TestSendFriendRequest_CrossingMakesFriends(t *testing.T) {
 	each(t, func(w *world) {
 		w.request("ann", "bob")
 		sent, err := w.relations.SendFriendRequest(ctx, w.app, "bob", "ann", nil)
@@ -102,7 +102,7 @@ func TestACrossingRequestMakesBothFriends(t *testing.T) {
 	}, "ann", "bob")
 }
 
-func TestRequestsAreRefused(t *testing.T) {
+func TestSendFriendRequest_Refuses(t *testing.T) {
 	each(t, func(w *world) {
 		refused := func(from, to string, code fault.Code) *fault.Error {
 			w.t.Helper()
@@ -114,7 +114,7 @@ func TestRequestsAreRefused(t *testing.T) {
 		w.deactivate("dead")
 		refused("ann", "dead", fault.UserDeactivated)
 
-		w.block("ann", "bob") // either of the two
+		w.block("ann", "bob") // refused in both directions
 		refused("ann", "bob", fault.Blocked)
 		refused("bob", "ann", fault.Blocked)
 		results, err := w.relations.RemoveFromBlocklist(ctx, w.app, "ann", []string{"bob"})
@@ -122,7 +122,7 @@ func TestRequestsAreRefused(t *testing.T) {
 
 		w.whitelist(true, "bob")
 		refused("ann", "bob", fault.NotInWhitelist)
-		w.request("bob", "ann") // one's own whitelist does not matter
+		w.request("bob", "ann") // the sender's own whitelist has no effect
 		w.clear()
 		w.whitelist(true, "bob")
 		w.allow("bob", "ann")
@@ -133,7 +133,7 @@ func TestRequestsAreRefused(t *testing.T) {
 		w.block("bob", "ann")
 		refused("ann", "bob", fault.Blocked)
 
-		w.app.Settings.FriendLimit = 1 // the sender's own room only
+		w.app.Settings.FriendLimit = 1 // only the sender must have room
 		if e := refused("ann", "cid", fault.FriendLimitReached); e.Extensions["userId"] != "ann" || e.Extensions["limit"] != 1 {
 			w.t.Errorf("%+v", e)
 		}
@@ -141,7 +141,7 @@ func TestRequestsAreRefused(t *testing.T) {
 	}, "ann", "bob", "cid", "dead")
 }
 
-func TestTheRecipientsRoomIsCheckedWhenItAccepts(t *testing.T) {
+func TestAcceptFriendRequest_RoomOnBothSides(t *testing.T) {
 	each(t, func(w *world) {
 		w.app.Settings.FriendLimit = 1
 		w.befriend("bob", "cid")
@@ -150,10 +150,10 @@ func TestTheRecipientsRoomIsCheckedWhenItAccepts(t *testing.T) {
 		if e := w.refused(err, fault.FriendLimitReached); e.Extensions["userId"] != "bob" {
 			w.t.Errorf("%+v", e)
 		}
-		w.listed("bob", true, "ann>bob") // it stays
+		w.listed("bob", true, "ann>bob") // the request is still pending
 		_, err = w.relations.RemoveFriend(ctx, w.app, "bob", "cid")
 		w.ok(err)
-		w.befriend("ann", "dan") // now the sender has none
+		w.befriend("ann", "dan") // now the sender has the maximum
 		_, err = w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), id)
 		if e := w.refused(err, fault.FriendLimitReached); e.Extensions["userId"] != "ann" {
 			w.t.Errorf("%+v", e)
@@ -169,8 +169,8 @@ func TestTheRecipientsRoomIsCheckedWhenItAccepts(t *testing.T) {
 	}, "ann", "bob", "cid", "dan")
 }
 
-// TestOnlyThePartiesAnswer: to everybody else the request is not there.
-func TestOnlyThePartiesAnswer(t *testing.T) {
+// TestRequest_OnlyItsUsers checks that for every other user the request does not exist.
+func TestRequest_OnlyItsUsers(t *testing.T) {
 	each(t, func(w *world) {
 		id := w.request("ann", "bob")
 		calls := map[string]func(who *models.User, id string) error{
@@ -199,7 +199,7 @@ func TestOnlyThePartiesAnswer(t *testing.T) {
 			foreign := opaque.Secret{1}.Sealer("friend request", 0).Seal(1, 0)
 			for _, made := range []string{"", "0", "1", id + " ", id + "\n", id[:len(id)-1], id + "A", "x", "１", foreign, w.secret.Sealer("incoming", bob.ID).Seal(1, 0)} {
 				if asked := testenv.Statements(w.t, w.db, func() { w.refused(call(bob, made), fault.RequestNotFound) }); len(asked) > 0 {
-					w.t.Errorf("to %s %q the database is asked %v", name, made, asked)
+					w.t.Errorf("to %s %q ran the statements %v", name, made, asked)
 				}
 			}
 		}
@@ -213,7 +213,7 @@ func TestOnlyThePartiesAnswer(t *testing.T) {
 	}, "ann", "bob", "cid")
 }
 
-func TestBlockingEndsRequests(t *testing.T) {
+func TestAddToBlocklist_EndsRequests(t *testing.T) {
 	each(t, func(w *world) {
 		id := w.request("ann", "bob")
 		w.request("cid", "ann")
@@ -228,8 +228,8 @@ func TestBlockingEndsRequests(t *testing.T) {
 	}, "ann", "bob", "cid")
 }
 
-// TestRequestID_CountsNothing: the ID is the same wherever it is shown, and that of the next request
-// has nothing in common with it.
+// TestRequestID_CountsNothing checks that a request's ID is the same for both users, and that the
+// next request's ID has nothing in common with it.
 func TestRequestID_CountsNothing(t *testing.T) {
 	each(t, func(w *world) {
 		ids := []string{w.request("ann", "bob"), w.request("ann", "cid")}
@@ -259,7 +259,7 @@ func TestRequestID_CountsNothing(t *testing.T) {
 	}, "ann", "bob", "cid")
 }
 
-// FuzzRequestID: whatever is accepted is exactly the ID of that request.
+// FuzzRequestID checks that every accepted text is the exact ID of its request.
 func FuzzRequestID(f *testing.F) {
 	ids := requestIDs(opaque.Secret{1})
 	f.Add("1")
@@ -268,7 +268,7 @@ func FuzzRequestID(f *testing.F) {
 	f.Add(ids.Seal(1, 1))
 	f.Fuzz(func(t *testing.T, id string) {
 		if key, ok := requestKey(ids, id); ok && requestID(ids, key) != id {
-			t.Errorf("%q is accepted as %d, which is %q", id, key, requestID(ids, key))
+			t.Errorf("%q is accepted as %d, whose ID is %q", id, key, requestID(ids, key))
 		}
 	})
 }

@@ -19,15 +19,15 @@ import (
 const (
 	// seedBatch is how many users get their friends in one transaction.
 	seedBatch = 200
-	// seedStatement is how many friendships one statement writes: enough that its
-	// round trip does not count, few enough that it is soon parsed.
+	// seedStatement is how many friendships one statement writes: enough that its round trip is
+	// negligible, and few enough that it is parsed quickly.
 	seedStatement = 200
-	// seedWriters is how many transactions are under way on a server; a file has
-	// one writer.
+	// seedWriters is how many transactions run at the same time on MySQL or MariaDB. SQLite has
+	// only one writer.
 	seedWriters = 2
 )
 
-// CheckSeed refuses what Seed would, before there are users. Errors:
+// CheckSeed returns the error that Seed would return, before there are users. Returns
 // INVALID_ARGUMENT.
 func CheckSeed(app *models.App, users, friends int) error {
 	switch {
@@ -41,15 +41,14 @@ func CheckSeed(app *models.App, users, friends int) error {
 	return nil
 }
 
-// Seed gives each of the app's users with these keys, in their order, friends: the
-// next ones in the list, as if it were a ring, half of friends on each side.
-// Friendships that are there already stay. It calls progress after each batch, with
-// how many users are done. Errors: INVALID_ARGUMENT for more friends than there
-// can be.
+// Seed gives friends to each of the app's users with these keys. The keys form a ring, and each
+// user gets the next ones, half of friends on each side. Existing friendships stay. After each
+// batch it calls progress with the number of users done. Returns INVALID_ARGUMENT for more friends
+// than possible.
 //
-// Whatever the number of users, it holds a batch in memory. A batch has both
-// directions of its friendships, and writes them in the order of the primary key,
-// which goes on where the batch before has ended.
+// It keeps one batch in memory, whatever the number of users. A batch has both directions of its
+// friendships and writes them in the order of the primary key, which continues where the previous
+// batch ended.
 func (s *Service) Seed(ctx context.Context, app *models.App, keys []int64, friends int, progress func(done int)) error {
 	if err := CheckSeed(app, len(keys), friends); err != nil || friends == 0 {
 		return err
@@ -66,8 +65,7 @@ func (s *Service) Seed(ctx context.Context, app *models.App, keys []int64, frien
 	done := 0
 	var wg sync.WaitGroup
 	for w := range writers {
-		// Each writer has a stretch of the list of its own, and so a place of its own
-		// in the table.
+		// Each writer has its own part of the list, and so its own range of the table.
 		first, last := w*len(keys)/writers, (w+1)*len(keys)/writers
 		wg.Go(func() {
 			for start := first; start < last; start += seedBatch {
@@ -88,21 +86,21 @@ func (s *Service) Seed(ctx context.Context, app *models.App, keys []int64, frien
 	return context.Cause(ctx)
 }
 
-// ring has users be friends with the half before and the half after them.
+// ring makes users friends with the half before and the half after them.
 type ring struct {
 	keys []int64
 	half int
 	now  models.Time
 }
 
-// friendships answers those of the users from start to end with the ones after
-// them, both directions, in the order of the primary key.
+// friendships returns the friendships of the users from start to end with the users after them,
+// both directions, in the order of the primary key.
 func (r ring) friendships(start, end int) []models.Friendship {
 	rows := make([]models.Friendship, 0, 2*r.half*(end-start))
 	for i := start; i < end; i++ {
 		for step := 1; step <= r.half; step++ {
 			a, b := r.keys[i], r.keys[(i+step)%len(r.keys)]
-			// Moments apart, so that lists have an order that looks like life.
+			// The times differ, so that lists have a realistic order.
 			at := r.now - models.Time((i+step)%1000)*60_000
 			rows = append(rows, models.Friendship{UserID: a, CreatedAt: at, FriendID: b}, models.Friendship{UserID: b, CreatedAt: at, FriendID: a})
 		}
@@ -113,8 +111,8 @@ func (r ring) friendships(start, end int) []models.Friendship {
 	return rows
 }
 
-// seedBatch writes those friendships that are not there, but for those with the
-// dead, and counts them. The friendships are in the order of their owners.
+// seedBatch writes the missing friendships, except those with deactivated users, and counts them.
+// The friendships must be in the order of their owners.
 func (s *Service) seedBatch(tx *gorm.DB, rows []models.Friendship) error {
 	keys := make([]int64, len(rows)) // each user owns a row
 	for i, row := range rows {
@@ -144,8 +142,7 @@ func (s *Service) seedBatch(tx *gorm.DB, rows []models.Friendship) error {
 	return s.countSeeded(tx, rows)
 }
 
-// insertSeeded writes new friendships, with a statement that is prepared once for
-// all of them but the rest.
+// insertSeeded inserts new friendships. One statement is prepared for all chunks but the last.
 func insertSeeded(tx *gorm.DB, rows []models.Friendship) error {
 	insert := func(n int) string {
 		return "INSERT INTO friendships (user_id, created_at, friend_id) VALUES (?,?,?)" + strings.Repeat(",(?,?,?)", n-1)
@@ -176,13 +173,12 @@ func insertSeeded(tx *gorm.DB, rows []models.Friendship) error {
 	return tx.Exec(insert(len(rows)), values(rows)...).Error
 }
 
-// direction names a friendship's row.
+// direction identifies a row of a friendship.
 type direction struct{ userID, friendID int64 }
 
-// pairs answers the friendships that these users own.
+// pairs returns the friendships that these users own.
 func (s *Service) pairs(tx *gorm.DB, owners []int64) (map[direction]bool, error) {
-	// While a table grows fast, the database takes it for small and would read all
-	// of it.
+	// While a table grows fast, the database assumes that it is small and would read all of it.
 	rows, err := tx.Table(s.db.Using("friendships", "friendships_pair")).
 		Select("user_id, friend_id").Where("user_id IN ?", owners).Rows()
 	if err != nil {
@@ -200,7 +196,7 @@ func (s *Service) pairs(tx *gorm.DB, owners []int64) (map[direction]bool, error)
 	return found, rows.Err()
 }
 
-// countSeeded adds new rows to their owners' counts, in one statement.
+// countSeeded adds the new rows to their owners' counts by one statement.
 func (s *Service) countSeeded(tx *gorm.DB, rows []models.Friendship) error {
 	var owners []int64
 	var whens strings.Builder

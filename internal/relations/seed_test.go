@@ -10,7 +10,7 @@ import (
 func TestSeed(t *testing.T) {
 	each(t, func(w *world) {
 		keys := w.populate(250) // more than a batch
-		w.befriend("u0", "u1")  // stays
+		w.befriend("u0", "u1")  // this friendship stays
 		old := *w.friendship("u0", "u1")
 		w.deactivate("u5")
 		var steps []int
@@ -23,13 +23,13 @@ func TestSeed(t *testing.T) {
 			w.t.Errorf("friends %q", got)
 		}
 		if got := w.friends("u249"); !slices.Contains(got, "u2") || !slices.Contains(got, "u246") || len(got) != 6 {
-			w.t.Errorf("the ring is open: %q", got)
+			w.t.Errorf("the last user is not a friend of the first: %q", got)
 		}
 		if got := w.friends("u4"); slices.Contains(got, "u5") || len(got) != 5 {
-			w.t.Errorf("friends beside a deactivated user: %q", got)
+			w.t.Errorf("friends with a deactivated user in the ring: %q", got)
 		}
 		if now := *w.friendship("u0", "u1"); now.CreatedAt != old.CreatedAt {
-			w.t.Errorf("a friendship that was there is %+v, was %+v", now, old)
+			w.t.Errorf("an existing friendship is %+v, was %+v", now, old)
 		}
 		rows := w.count("SELECT COUNT(*) FROM friendships")
 		w.ok(w.relations.Seed(ctx, w.app, keys, 6, func(int) {}))
@@ -37,7 +37,7 @@ func TestSeed(t *testing.T) {
 			w.t.Errorf("again: %d rows, %d before", again, rows)
 		}
 		w.consistent()
-		w.ok(w.relations.Seed(ctx, w.app, keys, 0, func(int) { w.t.Error("no friends, and work") }))
+		w.ok(w.relations.Seed(ctx, w.app, keys, 0, func(int) { w.t.Error("progress was called without friends to create") }))
 	})
 }
 

@@ -11,16 +11,15 @@ import (
 	"rollcall/models"
 )
 
-// AddToWhitelist lets users message userID while its whitelist is on; the list
-// can be edited while it is off. Items: REFUSED with SELF_REFERENCE,
-// USER_DEACTIVATED or WHITELIST_LIMIT_REACHED.
+// AddToWhitelist lets users message userID while its whitelist is on. The list can be edited while
+// it is off. An item is REFUSED with SELF_REFERENCE, USER_DEACTIVATED or WHITELIST_LIMIT_REACHED.
 func (s *Service) AddToWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
 	e := whitelist(app)
 	e.add = true
 	return s.edit(ctx, app, userID, ids, e)
 }
 
-// RemoveFromWhitelist takes users off userID's whitelist.
+// RemoveFromWhitelist removes users from userID's whitelist.
 func (s *Service) RemoveFromWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
 	return s.edit(ctx, app, userID, ids, whitelist(app))
 }
@@ -39,8 +38,8 @@ func whitelist(app *models.App) edit {
 	}
 }
 
-// SetWhitelistEnabled turns users' whitelists on or off. Items: ALREADY,
-// NOT_FOUND, REFUSED with USER_DEACTIVATED. Each that changes has an audit entry.
+// SetWhitelistEnabled turns users' whitelists on or off. The result of an item is DONE, ALREADY,
+// NOT_FOUND, or REFUSED with USER_DEACTIVATED. Each change has an audit entry.
 func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool, by models.Actor) ([]*models.ItemResult, error) {
 	action := audit.ActionUserWhitelistOff
 	if enabled {
