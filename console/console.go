@@ -107,8 +107,6 @@ type Users interface {
 	Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error
 	// GrantToken refuses users that could not use a token.
 	GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*users.Registered, error)
-	// AuditDisconnect must be called before Presence.Disconnect.
-	AuditDisconnect(ctx context.Context, app *models.App, id string, devices int, by models.Actor) error
 }
 
 // Presence is what the console needs to know about who is online (presence.Hub).
@@ -121,7 +119,7 @@ type Presence interface {
 	Subscriptions(ctx context.Context, owner *models.User, r page.Request) (*presence.SubscriptionConnection, error)
 	// Disconnect closes the devices with these IDs, or all if deviceIDs is nil, and returns how
 	// many it closed.
-	Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, reason status.Reason) (int, error)
+	Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, by models.Actor) (int, error)
 }
 
 // Figures is what the console needs of the apps' statistics (figures.Recorder).

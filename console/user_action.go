@@ -173,11 +173,7 @@ func (c *console) disconnect(v *visit, p *userPage) (*models.ItemResult, error) 
 	if len(p.Devices) == 0 {
 		return already, nil
 	}
-	err := c.Users.AuditDisconnect(v.r.Context(), p.App.App, p.User.ExternalID, len(devices), c.actor(v))
-	if err != nil {
-		return nil, err
-	}
-	n, err := c.Presence.Disconnect(v.r.Context(), status.AccountOf(p.User.User), devices, status.ReasonDisconnected)
+	n, err := c.Presence.Disconnect(v.r.Context(), status.AccountOf(p.User.User), devices, c.actor(v))
 	if n == 0 || err != nil {
 		return already, err
 	}

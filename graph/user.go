@@ -10,7 +10,6 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
-	"rollcall/internal/presence/status"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -61,11 +60,7 @@ func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.D
 	if err != nil {
 		return 0, err
 	}
-	err = r.users.AuditDisconnect(ctx, auth.From(ctx).App, input.UserID, len(input.DeviceIds), audit.AppServer)
-	if err != nil {
-		return 0, err
-	}
-	return r.presence.Disconnect(ctx, accounts[0], input.DeviceIds, status.ReasonDisconnected)
+	return r.presence.Disconnect(ctx, accounts[0], input.DeviceIds, audit.AppServer)
 }
 
 func (r *queryResolver) Me(ctx context.Context) (*models.User, error) {

@@ -23,6 +23,7 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/graph/requestid"
 	"rollcall/graph/stream"
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
@@ -64,6 +65,7 @@ type world struct {
 	t      testing.TB
 	server *Server
 	http   *httptest.Server
+	bus    *bus.Bus
 	hub    *presence.Hub
 	auth   *fakeAuth
 	schema *fakeSchema
@@ -103,9 +105,9 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, log: new(testenv.Log)}
+	w := &world{t: t, bus: new(bus.Bus), log: new(testenv.Log)}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.hub = presence.New(db, new(bus.Bus), presence.Options{Logger: log})
+	w.hub = presence.New(db, w.bus, presence.Options{Logger: log})
 	if err := w.hub.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -189,11 +191,16 @@ func (w *world) devicesOf(i int) []models.Device {
 	return devices
 }
 
-// disconnect ends the user's devices for the reason.
-func (w *world) disconnect(i int, reason status.Reason) {
-	if _, err := w.hub.Disconnect(context.Background(), w.account(i), nil, reason); err != nil {
+// disconnect ends the user's devices as disconnectUser does.
+func (w *world) disconnect(i int) {
+	if _, err := w.hub.Disconnect(context.Background(), w.account(i), nil, audit.AppServer); err != nil {
 		w.t.Error(err)
 	}
+}
+
+// revoke ends the user's devices as a ban, a deactivation or a deletion does.
+func (w *world) revoke(i int, reason bus.Reason) {
+	w.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: w.auth.users[i], Reason: reason})
 }
 
 // until waits until ok returns true.

@@ -14,9 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"rollcall/graph/auth"
+	"rollcall/internal/bus"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
-	"rollcall/internal/presence/status"
 )
 
 // eventStream reads an SSE response.
@@ -156,18 +156,22 @@ func TestSSE_SingleResponses(t *testing.T) {
 }
 
 func TestSSE_Cut(t *testing.T) {
-	for reason, code := range map[status.Reason]string{
-		status.ReasonBanned:       "USER_BANNED",
-		status.ReasonDisconnected: "FORBIDDEN",
-		status.ReasonDeactivated:  "UNAUTHENTICATED",
-		status.ReasonDeleted:      "UNAUTHENTICATED",
+	for _, test := range []struct {
+		name string
+		cut  func(w *world)
+		code string
+	}{
+		{"banned", func(w *world) { w.revoke(0, bus.ReasonBanned) }, "USER_BANNED"},
+		{"disconnected", func(w *world) { w.disconnect(0) }, "FORBIDDEN"},
+		{"deactivated", func(w *world) { w.revoke(0, bus.ReasonDeactivated) }, "UNAUTHENTICATED"},
+		{"deleted", func(w *world) { w.revoke(0, bus.ReasonDeleted) }, "UNAUTHENTICATED"},
 	} {
-		t.Run(reason.String(), func(t *testing.T) {
+		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, worldOptions{})
 			s := w.stream("u0", watchU1)
 			s.expect(sseStatus("u1", "UNLOGINED"))
-			w.disconnect(0, reason)
-			s.expectEnd(code)
+			test.cut(w)
+			s.expectEnd(test.code)
 		})
 	}
 }

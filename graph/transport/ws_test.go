@@ -19,9 +19,9 @@ import (
 	"github.com/gobwas/ws"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
-	"rollcall/internal/presence/status"
 )
 
 const watchU1 = `subscription{statuses(ids:["u1"]){userId presence}}`
@@ -136,22 +136,22 @@ func TestWebSocket_EveryClosing(t *testing.T) {
 
 		{"ban", 4403, func(t *testing.T) *client {
 			c := ready(t, "u2")
-			w.disconnect(2, status.ReasonBanned)
+			w.revoke(2, bus.ReasonBanned)
 			return c
 		}},
 		{"disconnectUser", 4403, func(t *testing.T) *client {
 			c := ready(t, "u3")
-			w.disconnect(3, status.ReasonDisconnected)
+			w.disconnect(3)
 			return c
 		}},
 		{"deactivation", 4401, func(t *testing.T) *client {
 			c := ready(t, "u4")
-			w.disconnect(4, status.ReasonDeactivated)
+			w.revoke(4, bus.ReasonDeactivated)
 			return c
 		}},
 		{"deletion", 4401, func(t *testing.T) *client {
 			c := ready(t, "u5")
-			w.disconnect(5, status.ReasonDeleted)
+			w.revoke(5, bus.ReasonDeleted)
 			return c
 		}},
 		{"logged out by another device", 4401, func(t *testing.T) *client {

@@ -2,7 +2,11 @@ package presence
 
 import (
 	"context"
+	"fmt"
 
+	"gorm.io/gorm"
+
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
@@ -47,10 +51,21 @@ func (h *Hub) Logout(ctx context.Context, acc status.Account, own *status.Device
 	return h.store.logout(ctx, acc, own, all)
 }
 
-// Disconnect cuts the account's devices with these IDs, or all of them if that is nil, and returns how
-// many there were.
-func (h *Hub) Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, reason status.Reason) (int, error) {
-	return h.store.cut(ctx, acc, deviceIDs, models.PresenceOffline, reason)
+// Disconnect cuts the account's devices with these IDs, or all of them if deviceIDs is nil, and returns
+// how many there were. It first writes the audit entry; if that fails, it cuts none.
+func (h *Hub) Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, by models.Actor) (int, error) {
+	entry := models.AuditEntry{
+		AppID: &acc.AppID, At: h.now(), Actor: by.Name, Address: by.Address,
+		Action: audit.ActionUserDisconnect, Target: acc.ExternalID,
+	}
+	if len(deviceIDs) > 0 {
+		entry.Detail = fmt.Sprintf("devices=%d", len(deviceIDs))
+	}
+	err := h.db.Tx(ctx, func(tx *gorm.DB) error { return audit.Write(tx, entry) })
+	if err != nil {
+		return 0, wrap(err, "disconnecting devices")
+	}
+	return h.store.cut(ctx, acc, deviceIDs, models.PresenceOffline, status.ReasonDisconnected)
 }
 
 // revoke ends all devices of a user that may no longer be connected.

@@ -3,7 +3,11 @@ package presence
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
+
+	"gorm.io/gorm"
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
@@ -161,22 +165,59 @@ func TestDisconnect(t *testing.T) {
 		_, thirdLink := w.connect(0)
 		acc := w.account(0)
 		ids := []string{second.Info().ID, second.Info().ID, "unknown"}
-		if n := w.Disconnect(context.Background(), acc, ids, status.ReasonDisconnected); n != 1 {
+		if n := w.Disconnect(context.Background(), acc, ids); n != 1 {
 			t.Fatalf("%d devices were disconnected, want 1", n)
 		}
 		w.wantPresence(0, models.PresenceOnline)
 		secondLink.want(t, status.ReasonDisconnected)
-		if n := w.Disconnect(context.Background(), acc, nil, status.ReasonDisconnected); n != 2 {
+		if n := w.Disconnect(context.Background(), acc, nil); n != 2 {
 			t.Fatalf("%d devices were disconnected, want 2", n)
 		}
 		w.wantPresence(0, models.PresenceOffline)
 		first.Gone()
 		firstLink.want(t, status.ReasonDisconnected)
 		thirdLink.want(t, status.ReasonDisconnected)
-		if n := w.Disconnect(context.Background(), w.account(1), nil, status.ReasonDisconnected); n != 0 {
+		if n := w.Disconnect(context.Background(), w.account(1), nil); n != 0 {
 			t.Fatalf("%d devices of a user without devices were disconnected", n)
 		}
 		w.wantPresence(1, models.PresenceUnlogined)
+		if got, want := w.audited(), []string{
+			"op user.disconnect u0 devices=3", "op user.disconnect u0 ", "op user.disconnect u1 ",
+		}; !slices.Equal(got, want) {
+			t.Errorf("audit %q, want %q", got, want)
+		}
+	})
+}
+
+// audited returns the audit, one string for each entry.
+func (w *world) audited() (lines []string) {
+	w.t.Helper()
+	var entries []models.AuditEntry
+	if err := w.db.Read(context.Background()).Order("id").Find(&entries).Error; err != nil {
+		w.t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.AppID == nil || *e.AppID != w.app.ID || e.At == 0 || e.At > w.now() || e.Address != operator.Address {
+			w.t.Errorf("entry %+v", e)
+		}
+		lines = append(lines, strings.Join([]string{e.Actor, e.Action, e.Target, e.Detail}, " "))
+	}
+	return lines
+}
+
+// TestDisconnect_NoneWithoutAudit: devices are not cut if the audit entry cannot be written.
+func TestDisconnect_NoneWithoutAudit(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 1)
+		w.connect(0)
+		err := w.db.Tx(context.Background(), func(tx *gorm.DB) error { return tx.Migrator().RenameTable("audit_entries", "elsewhere") })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := w.Hub.Disconnect(context.Background(), w.account(0), nil, operator); n != 0 || err == nil {
+			t.Errorf("%d devices were disconnected, %v", n, err)
+		}
+		w.wantPresence(0, models.PresenceOnline)
 	})
 }
 

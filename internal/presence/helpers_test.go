@@ -171,9 +171,12 @@ func (w *world) OnlineCount(appID int64) int {
 	return must(w.Hub.OnlineCount(context.Background(), appID))(w.t)
 }
 
-func (w *world) Disconnect(ctx context.Context, acc status.Account, ids []string, reason status.Reason) int {
+// operator is who disconnects devices.
+var operator = models.Actor{Name: "op", Address: "192.0.2.1"}
+
+func (w *world) Disconnect(ctx context.Context, acc status.Account, ids []string) int {
 	w.t.Helper()
-	return must(w.Hub.Disconnect(ctx, acc, ids, reason))(w.t)
+	return must(w.Hub.Disconnect(ctx, acc, ids, operator))(w.t)
 }
 
 func (w *world) WatchUsers(accs []status.Account, sink fanout.Sink, snapshot bool) (stop func()) {

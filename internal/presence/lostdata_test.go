@@ -183,7 +183,7 @@ var outages = map[string]func(t *testing.T, r *remoteNodes){
 	"one node cut off": func(t *testing.T, r *remoteNodes) {
 		r.links[1].Cut()
 		time.Sleep(1500*time.Millisecond + rand.N(2500*time.Millisecond))
-		r.nodes[0].Disconnect(context.Background(), r.nodes[0].account(disconnectedUser), nil, status.ReasonDisconnected)
+		r.nodes[0].Disconnect(context.Background(), r.nodes[0].account(disconnectedUser), nil)
 		r.links[1].Heal()
 	},
 }
@@ -740,12 +740,12 @@ func TestCutOffNode_LearnsWhatWasDisconnected(t *testing.T) {
 		_, stays := b.connect(0)
 		seen := r.nodes[:1].watchAll(5)
 		r.links[1].Cut()
-		a.Disconnect(context.Background(), a.account(0), []string{devices[0].Info().ID}, status.ReasonDisconnected)
-		a.Disconnect(context.Background(), a.account(1), nil, status.ReasonDisconnected)
+		a.Disconnect(context.Background(), a.account(0), []string{devices[0].Info().ID})
+		a.Disconnect(context.Background(), a.account(1), nil)
 		for i := range 5 {
 			a.eventually(func() bool { return seen[0].last(a, i) == "OFFLINE" }, "u%d to be swept", i)
 		}
-		a.Disconnect(context.Background(), a.account(2), nil, status.ReasonDisconnected)
+		a.Disconnect(context.Background(), a.account(2), nil)
 		a.logout(3, nil, true)
 		_, later := a.connect(2)
 		r.links[1].Heal()

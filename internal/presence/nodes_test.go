@@ -167,12 +167,12 @@ func TestDisconnectElsewhere(t *testing.T) {
 		n := newNodes(t, db, 2, 1)
 		d, there := n[1].connect(0)
 		_, other := n[1].connect(0)
-		if count := n[0].Disconnect(context.Background(), n[0].account(0), []string{d.Info().ID, "unknown"}, status.ReasonDisconnected); count != 1 {
+		if count := n[0].Disconnect(context.Background(), n[0].account(0), []string{d.Info().ID, "unknown"}); count != 1 {
 			t.Fatalf("%d devices were disconnected, want 1", count)
 		}
 		there.wants(n[1], status.ReasonDisconnected)
 		n[0].wantPresence(0, models.PresenceOnline)
-		if count := n[0].Disconnect(context.Background(), n[0].account(0), nil, status.ReasonDisconnected); count != 1 {
+		if count := n[0].Disconnect(context.Background(), n[0].account(0), nil); count != 1 {
 			t.Fatalf("%d devices were disconnected, want 1", count)
 		}
 		other.wants(n[1], status.ReasonDisconnected)

@@ -45,8 +45,6 @@ func TestChanges_AreAudited(t *testing.T) {
 			func() error { _, err := w.users.Unban(ctx, w.app, both[:1], by); return err },
 			func() error { _, err := w.users.Unban(ctx, w.app, both[:1], by); return err }, // ALREADY
 			func() error { _, err := w.users.ExpireTokens(ctx, w.app, both[:1], now+1, by); return err },
-			func() error { return w.users.AuditDisconnect(ctx, w.app, "ann", 2, by) },
-			func() error { return w.users.AuditDisconnect(ctx, w.app, "ann", 0, by) },
 			func() error { _, err := w.users.Deactivate(ctx, w.app, both[:1], by); return err },
 			func() error { _, err := w.users.Ban(ctx, w.app, both[:1], time.Hour, &reason, by); return err }, // REFUSED
 			func() error { _, err := w.users.Reactivate(ctx, w.app, both[:1], by); return err },
@@ -59,7 +57,6 @@ func TestChanges_AreAudited(t *testing.T) {
 		want := []string{
 			"op user.ban ann minutes=60", "op user.ban bob minutes=60", "op user.unban ann ",
 			"op user.expire_tokens ann before=" + (now + 1).String(),
-			"op user.disconnect ann devices=2", "op user.disconnect ann ",
 			"op user.deactivate ann ", "op user.reactivate ann ", "op user.delete ann ", "op user.delete bob ",
 		}
 		if got := w.audited(); !slices.Equal(got, want) {

@@ -112,7 +112,7 @@ func (w *erasureWorld) live(offline bool) marks {
 
 	must(w.users.GrantToken(ctx, w.app, id, time.Minute, by))
 	must(w.users.ExpireTokens(ctx, w.app, []string{id}, models.TimeOf(w.clock()), by))
-	must(nil, w.users.AuditDisconnect(ctx, w.app, id, 1, by))
+	must(w.presence.Disconnect(ctx, status.AccountOf(row()), []string{"unknown"}, by))
 	must(nil, w.users.Export(ctx, w.app, Filter{Search: m["name"]}, by, func([]*models.User) error { return nil }))
 
 	// Another Service revokes without a message to this node, which could arrive after the next
