@@ -53,7 +53,7 @@ type circle struct {
 	lists   [len(lists)]list
 	// lost is up to when users were watched that no longer are. It is kept while some list is off,
 	// because they may come back with it.
-	lost map[int64]moment
+	lost map[int64]status.Moment
 }
 
 // listener is one statusChanged operation.
@@ -71,7 +71,7 @@ type list struct {
 	// changes for the same reason.
 	loads, changes int
 	// since is when the list was turned off, or the circle began without it.
-	since moment
+	since status.Moment
 	// pending are the changes that came while the list was loaded, in their order.
 	pending []change
 }
@@ -83,14 +83,6 @@ const (
 	listLoading
 	listOn
 )
-
-// moment is a point in the history of statuses: the number of the latest change and, for users whose
-// numbers memory has forgotten, a time. Later changes have greater ones of each. The zero moment stands
-// for none.
-type moment struct {
-	seq int64
-	at  models.Time
-}
 
 // change is users that were added to a list, or removed from it.
 type change struct {
@@ -152,7 +144,10 @@ func newCircle(h *Hub, acc status.Account, wanted sources) *circle {
 	return c
 }
 
-func (h *Hub) moment() moment { return moment{seq: h.seq.Load(), at: h.now() - 1} }
+// moment returns the present moment.
+func (h *Hub) moment() status.Moment {
+	return status.Moment{Version: h.seq.Load(), At: h.now() - 1}
+}
 
 // Deliver delivers a change to all operations that began before it.
 func (c *circle) Deliver(ev *fanout.Event) {
@@ -238,7 +233,7 @@ func (c *circle) follow(on sources) {
 		switch {
 		case c.closed:
 		case on&from == 0 && l.state != listOff:
-			if l.state == listOn || l.since == (moment{}) {
+			if l.state == listOn || l.since == (status.Moment{}) {
 				l.since = c.hub.moment()
 			}
 			l.state, l.pending = listOff, nil
@@ -275,13 +270,13 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 	ids := slices.Clone(shared)
 	c.mu.Lock()
 	since := c.lists[i].since
-	earliest := since.at
+	earliest := since.At
 	for _, at := range c.lost {
-		earliest = min(earliest, at.at)
+		earliest = min(earliest, at.At)
 	}
 	c.mu.Unlock()
-	var from *absence
-	if since != (moment{}) {
+	var from *status.Absence
+	if since != (status.Moment{}) {
 		if from, err = c.hub.absent(ctx, since, earliest, ids); err != nil {
 			return err
 		}
@@ -293,7 +288,7 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 }
 
 // loaded watches all users on a list that was read. It returns false if the list is no longer wanted.
-func (c *circle) loaded(i, load int, ids []int64, from *absence) bool {
+func (c *circle) loaded(i, load int, ids []int64, from *status.Absence) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := &c.lists[i]
@@ -351,7 +346,7 @@ func (c *circle) find(id int64) (at int, found bool) {
 
 // add watches users for a further reason. The caller must not use ids afterwards. If there was an
 // absence, what the circle has missed in it of users that it did not watch is delivered first.
-func (c *circle) add(ids []int64, from sources, missing *absence) {
+func (c *circle) add(ids []int64, from sources, missing *status.Absence) {
 	slices.SortFunc(ids, fanout.Compare)
 	fresh := slices.DeleteFunc(slices.Compact(ids), func(id int64) bool {
 		at, found := c.find(id)
@@ -372,10 +367,13 @@ func (c *circle) add(ids []int64, from sources, missing *absence) {
 	all = append(append(all, c.watches...), watches...)
 	slices.SortFunc(all, func(a, b *fanout.Watch) int { return fanout.Compare(a.Key, b.Key) })
 	c.watches = all
+	if missing != nil {
+		missing.Lost = c.lost
+	}
 	c.hub.board.Each(watches, func(q *fanout.Queue, part []*fanout.Watch) {
 		var first []*fanout.Event
 		if missing != nil {
-			first = c.hub.store.missed(part, missing, c.lost)
+			first = c.hub.store.missed(part, missing)
 		}
 		q.Join(part, first)
 	})
@@ -417,7 +415,7 @@ func (c *circle) drop(from sources) {
 func (c *circle) leave(gone []*fanout.Watch) {
 	back := !c.complete()
 	if back && c.lost == nil {
-		c.lost = make(map[int64]moment, len(gone))
+		c.lost = make(map[int64]status.Moment, len(gone))
 	}
 	c.hub.board.Each(gone, func(q *fanout.Queue, part []*fanout.Watch) {
 		q.Leave(part)
@@ -437,19 +435,10 @@ func (c *circle) complete() bool {
 	return !slices.ContainsFunc(c.lists[:], func(l list) bool { return l.state != listOn })
 }
 
-// absence is a time in which users were not watched, with the rows of those that may have changed in
-// it.
-type absence struct {
-	since moment
-	rows  map[int64]*models.User
-	// gaps are what the registry delivers later.
-	gaps []gap
-}
-
 // absent reads which of the users have changed since the earliest time of interest, as far as the
 // database knows.
-func (h *Hub) absent(ctx context.Context, since moment, earliest models.Time, ids []int64) (*absence, error) {
-	a := &absence{since: since, rows: make(map[int64]*models.User)}
+func (h *Hub) absent(ctx context.Context, since status.Moment, earliest models.Time, ids []int64) (*status.Absence, error) {
+	a := &status.Absence{Since: since, Rows: make(map[int64]*models.User)}
 	for chunk := range slices.Chunk(ids, loadChunk) {
 		rows, err := gorm.G[models.User](h.db.Read(ctx)).
 			Select("id", "app_id", "external_id", "presence", "presence_at").
@@ -458,7 +447,7 @@ func (h *Hub) absent(ctx context.Context, since moment, earliest models.Time, id
 			return nil, err
 		}
 		for i := range rows {
-			a.rows[rows[i].ID] = &rows[i]
+			a.Rows[rows[i].ID] = &rows[i]
 		}
 	}
 	return a, nil

@@ -321,39 +321,34 @@ func (m *memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there b
 }
 
 // All changes are made in this process, so there is nothing to follow or to wait for.
-func (m *memory) follow(int64)                                             {}
-func (m *memory) unfollow(int64)                                           {}
-func (m *memory) catchUpAll(context.Context) error                         { return nil }
-func (m *memory) settle(context.Context) error                             { return nil }
-func (m *memory) catchUp(context.Context, *fanout.Watcher, *absence) error { return nil }
+func (m *memory) follow(int64)                                                    {}
+func (m *memory) unfollow(int64)                                                  {}
+func (m *memory) catchUpAll(context.Context) error                                { return nil }
+func (m *memory) settle(context.Context) error                                    { return nil }
+func (m *memory) catchUp(context.Context, *fanout.Watcher, *status.Absence) error { return nil }
 
 // moment takes the time from the entry, if there is one, and not from the clock, which may be set back.
-func (m *memory) moment(userID int64) moment {
+func (m *memory) moment(userID int64) status.Moment {
 	at := m.Hub.moment()
 	if e := m.shard(userID).entries[userID]; e != nil {
-		at.at = e.Since
+		at.At = e.Since
 	}
 	return at
 }
 
-// missed returns the present statuses of the users that have changed in the absence, which began
-// later for users that were lost later.
-func (m *memory) missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) (events []*fanout.Event) {
+// missed returns the present statuses of the users that have changed in the absence.
+func (m *memory) missed(watches []*fanout.Watch, a *status.Absence) (events []*fanout.Event) {
 	s := m.shard(watches[0].Key)
 	for _, w := range watches {
-		since := a.since
-		if at, ok := lost[w.Key]; ok && at.seq >= since.seq {
-			since = at
-		}
-		e, row := s.entries[w.Key], a.rows[w.Key]
+		since, e, row := a.Left(w.Key), s.entries[w.Key], a.Rows[w.Key]
 		seq := s.memory.seq.Load()
 		var now models.UserStatus
 		switch {
-		case e != nil && e.Version > since.seq:
+		case e != nil && e.Version > since.Version:
 			seq, now = e.Version, e.Status()
-		case e != nil && e.Version == 0 && e.Since > since.at:
+		case e != nil && e.Version == 0 && e.Since > since.At:
 			now = e.Status() // memory had forgotten the account, and knows it by the row
-		case e == nil && row != nil && *row.PresenceAt > since.at:
+		case e == nil && row != nil && *row.PresenceAt > since.At:
 			now = s.status(status.AccountOf(row))
 		default:
 			continue

@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/page"
 	"rollcall/internal/presence/mirror"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -70,7 +71,7 @@ func TestPlans(t *testing.T) {
 			{"a circle's subscriptions", func() error { return load(1) }},
 			{"a circle's beginning", func() error { _, _, err := w.beginnings.Get(ctx, owner.ID); return err }},
 			{"who changed in an absence", func() error {
-				_, err := w.absent(ctx, moment{}, 0, []int64{w.users[1].ID, w.users[2].ID})
+				_, err := w.absent(ctx, status.Moment{}, 0, []int64{w.users[1].ID, w.users[2].ID})
 				return err
 			}},
 			{"statuses", func() error {

@@ -50,13 +50,13 @@ type store interface {
 	catchUpAll(ctx context.Context) error
 	// moment returns how far the user's changes have been published to its watches. The user's queue
 	// is locked.
-	moment(userID int64) moment
+	moment(userID int64) status.Moment
 	// present returns events of the accounts' statuses now, in their order, for watchers that have
 	// joined. A change that these include is already published, if it will be at all.
 	present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error)
 	// missed returns what the watcher of watches that join now, all of one locked queue, must
 	// receive first because of an absence before. catchUp, called afterwards, delivers what could
 	// not be known then.
-	missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) []*fanout.Event
-	catchUp(ctx context.Context, w *fanout.Watcher, a *absence) error
+	missed(watches []*fanout.Watch, a *status.Absence) []*fanout.Event
+	catchUp(ctx context.Context, w *fanout.Watcher, a *status.Absence) error
 }

@@ -389,47 +389,35 @@ func (s *shared) present(ctx context.Context, accs []status.Account) ([]*fanout.
 	return events, nil
 }
 
-// gap is an interval in which a watcher did not receive a user's changes: those with versions after
-// since and up to until. An until of 0 stands for the version from which the topic's channel is
-// subscribed.
-type gap struct {
-	topic        int64
-	since, until int64
-}
+func (s *shared) moment(int64) status.Moment { return s.hub.moment() }
 
-func (s *shared) moment(int64) moment { return s.hub.moment() }
-
-func (s *shared) missed(watches []*fanout.Watch, a *absence, lost map[int64]moment) []*fanout.Event {
+func (s *shared) missed(watches []*fanout.Watch, a *status.Absence) []*fanout.Event {
 	for _, w := range watches {
-		since := a.since
-		if at, ok := lost[w.Key]; ok && at.seq >= since.seq {
-			since = at
-		}
-		a.gaps = append(a.gaps, gap{topic: w.Key, since: since.seq, until: s.views.mark(w.Key)})
+		a.Gaps = append(a.Gaps, status.Gap{UserID: w.Key, Since: a.Left(w.Key).Version, Until: s.views.mark(userKey(w.Key))})
 	}
 	return nil
 }
 
-func (s *shared) catchUp(ctx context.Context, w *fanout.Watcher, a *absence) error {
+func (s *shared) catchUp(ctx context.Context, w *fanout.Watcher, a *status.Absence) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	ids := make([]int64, len(a.gaps))
-	for i, g := range a.gaps {
-		ids[i] = g.topic
+	ids := make([]int64, len(a.Gaps))
+	for i, g := range a.Gaps {
+		ids[i] = g.UserID
 	}
 	records, err := s.ledger.Records(ctx, ids)
 	if err != nil {
 		return s.failed(err)
 	}
-	for i, g := range a.gaps {
+	for i, g := range a.Gaps {
 		r := records[i]
-		if row := a.rows[g.topic]; r == nil && row != nil {
+		if row := a.Rows[g.UserID]; r == nil && row != nil {
 			now := status.RecordOf(status.AccountOf(row))
-			now.Version = g.since + 1
+			now.Version = g.Since + 1
 			r = &now
 		}
-		if r != nil && r.Version > g.since {
+		if r != nil && r.Version > g.Since {
 			s.tellOne(w, g, r)
 		}
 	}
@@ -438,15 +426,15 @@ func (s *shared) catchUp(ctx context.Context, w *fanout.Watcher, a *absence) err
 
 // tellOne sends one watcher the change that it has missed, unless it receives that one or a newer
 // one with the topic.
-func (s *shared) tellOne(w *fanout.Watcher, g gap, r *status.Record) {
+func (s *shared) tellOne(w *fanout.Watcher, g status.Gap, r *status.Record) {
 	q := s.hub.board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()
-	since, heard := s.views.bounds(g.topic)
-	if g.until == 0 {
-		g.until = since
+	since, heard := s.views.bounds(userKey(g.UserID))
+	if g.Until == 0 {
+		g.Until = since
 	}
-	if r.Version <= g.until && heard <= g.until {
+	if r.Version <= g.Until && heard <= g.Until {
 		status := r.Status()
 		q.Send(w, fanout.NewAt(r.Version, r.ID, &status))
 	}
