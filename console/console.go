@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"rollcall/internal/apps"
@@ -169,8 +170,8 @@ type console struct {
 // New returns the handler of all paths below Root. It panics if the embedded templates or texts are
 // broken. No setting can cause that, and the tests of this package would fail.
 func New(deps Deps) http.Handler {
-	c := &console{Deps: deps, assets: must(loadAssets()), locales: must(loadLocales()), polls: map[string]bool{}, outages: outage.NewLog(deps.Logger)}
-	c.pages = must(parsePages(c.locales, c.assets))
+	c := loadEmbedded()
+	c.Deps, c.polls, c.outages = deps, map[string]bool{}, outage.NewLog(deps.Logger)
 	mux := http.NewServeMux()
 	mux.Handle("GET "+assetRoot, c.assets)
 	for _, rt := range routes {
@@ -179,6 +180,19 @@ func New(deps Deps) http.Handler {
 	}
 	return c.guard(mux)
 }
+
+// loadEmbedded returns a console without Deps that has the embedded files. They are parsed once in a
+// process: the templates take most of the time of New, and tests make many consoles.
+func loadEmbedded() *console {
+	c := embedded()
+	return &c
+}
+
+var embedded = sync.OnceValue(func() (c console) {
+	c.assets, c.locales = must(loadAssets()), must(loadLocales())
+	c.pages = must(parsePages(c.locales, c.assets))
+	return c
+})
 
 func must[T any](value T, err error) T {
 	if err != nil {

@@ -124,8 +124,8 @@ func TestDeleteUser_ShowsRefusal(t *testing.T) {
 
 func TestRender_FailureSendsNoPartialPage(t *testing.T) {
 	s := onSQLite(t)
-	c := &console{Deps: s.deps, assets: must(loadAssets()), locales: must(loadLocales())}
-	c.pages = must(parsePages(c.locales, c.assets))
+	c := loadEmbedded()
+	c.Deps = s.deps
 	for name, content := range map[string]any{"apps": struct{ Nothing int }{}, "nothing": nil} {
 		rt := route{access: anyone, handle: func(c *console, v *visit) error { return c.show(v, name, content) }}
 		got := record(c.guard(c.handler(rt)))
