@@ -17,14 +17,11 @@ import (
 	"rollcall/graph"
 	"rollcall/graph/auth"
 	"rollcall/internal/apps"
-	"rollcall/internal/bus"
-	"rollcall/internal/presence"
-	"rollcall/internal/ratelimit"
-	"rollcall/internal/relations"
+	"rollcall/internal/clientaddr"
 	"rollcall/internal/testenv"
-	"rollcall/internal/token"
 	"rollcall/internal/users"
 	"rollcall/models"
+	"rollcall/node"
 )
 
 const (
@@ -77,36 +74,33 @@ type fuzzWorld struct {
 func newFuzzWorld(f *testing.F) fuzzWorld {
 	f.Helper()
 	ctx, log := context.Background(), slog.New(slog.DiscardHandler)
-	db, events := testenv.Open(f, testenv.SQLiteURL(f)), &bus.Bus{}
-	keys, err := token.OpenKeys(ctx, db, "", time.Now)
+	n, err := node.New(ctx, node.Config{
+		DB: testenv.Open(f, testenv.SQLiteURL(f)), Logger: log, Clock: time.Now, Addresses: clientaddr.New(nil), Introspection: true,
+	})
 	if err != nil {
 		f.Fatal(err)
 	}
-	appRules, relationRules := apps.New(db, events, keys, time.Now), relations.New(db, events, keys.Secret(), time.Now)
-	hub := presence.New(db, events, presence.Options{Clock: time.Now, Logger: log})
-	userRules := users.New(db, events, keys, users.Erasers{relationRules, hub}, time.Now)
-	app, secret, err := appRules.Create(ctx, apps.NewApp{
+	f.Cleanup(func() { _ = n.Close(ctx) })
+	app, secret, err := n.Apps.Create(ctx, apps.NewApp{
 		Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship,
 	}, models.Actor{})
 	if err != nil {
 		f.Fatal(err)
 	}
 	for i := range 20 {
-		if _, err := userRules.Register(ctx, app, users.Registration{ID: fmt.Sprint("u", i), Name: "U"}); err != nil {
+		if _, err := n.Users.Register(ctx, app, users.Registration{ID: fmt.Sprint("u", i), Name: "U"}); err != nil {
 			f.Fatal(err)
 		}
 	}
-	text, _, err := appRules.IssueToken(ctx, app.Key, secret, 24*time.Hour)
+	text, _, err := n.Apps.IssueToken(ctx, app.Key, secret, 24*time.Hour)
 	if err != nil {
 		f.Fatal(err)
 	}
-	server, err := (&auth.Authenticator{Users: userRules}).Authenticate(ctx, "Bearer "+text)
+	server, err := (&auth.Authenticator{Users: n.Users}).Authenticate(ctx, "Bearer "+text)
 	if err != nil {
 		f.Fatal(err)
 	}
-	e := graph.NewExecutor(graph.NewResolver(appRules, userRules, relationRules, hub, ratelimit.NewLocal(time.Now), time.Now),
-		graph.Options{Introspection: true, Logger: log})
-	return fuzzWorld{executor: e, schema: schema(), callers: []context.Context{ctx, auth.With(ctx, server)}}
+	return fuzzWorld{executor: n.Executor, schema: schema(), callers: []context.Context{ctx, auth.With(ctx, server)}}
 }
 
 // executeAs executes an operation of a document. A subscription is only prepared.

@@ -12,10 +12,9 @@ import (
 	"time"
 
 	"rollcall/graph"
-	"rollcall/graph/auth"
 	"rollcall/graph/transport"
 	"rollcall/internal/apps"
-	"rollcall/internal/bus"
+	"rollcall/internal/clientaddr"
 	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
@@ -28,6 +27,7 @@ import (
 	"rollcall/internal/token"
 	"rollcall/internal/users"
 	"rollcall/models"
+	"rollcall/node"
 )
 
 // World is one node with two apps: App, and Other, which must not be able to see or change anything
@@ -131,70 +131,38 @@ func (w *World) start() {
 	w.T.Helper()
 	ctx := context.Background()
 	log := slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	keys, err := token.OpenKeys(ctx, w.DB, "", w.Clock.Now)
+	n, err := node.New(ctx, node.Config{
+		DB: w.DB, Redis: w.redis, Logger: log, Clock: w.Clock.Now, Addresses: clientaddr.New(nil),
+		Rates: w.Rates, Introspection: true, PersistedQueries: true, MaxResponse: w.MaxResponse, OperationTimeout: w.Timeout,
+		AdjustTransport: w.Adjust,
+	})
 	if err != nil {
 		w.T.Fatal(err)
 	}
-	w.Keys = keys
-	events := &bus.Bus{}
-	w.Apps = apps.New(w.DB, events, keys, w.Clock.Now)
-	w.Relations = relations.New(w.DB, events, keys.Secret(), w.Clock.Now)
-	w.Presence = presence.New(w.DB, events, presence.Options{Clock: w.Clock.Now, Logger: log, Redis: w.redis, Secret: keys.Secret()})
-	w.Users = users.New(w.DB, events, keys, users.Erasers{w.Relations, w.Presence}, w.Clock.Now)
-	if w.redis != nil {
-		link := bus.NewLink(events, w.redis, log)
-		w.T.Cleanup(link.Close)
-		if err := link.Settle(ctx); err != nil {
-			w.T.Fatal(err)
-		}
-	}
-	if err := w.Presence.Start(ctx); err != nil {
-		w.T.Fatal(err)
-	}
-	rates := w.Rates
-	if rates == nil && w.redis != nil {
-		rates = ratelimit.NewShared(w.redis, log)
-	} else if rates == nil {
-		rates = ratelimit.NewLocal(w.Clock.Now)
-	}
-	resolver := graph.NewResolver(w.Apps, w.Users, w.Relations, w.Presence, rates, w.Clock.Now)
-	w.Executor = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse, Timeout: w.Timeout})
-	w.Stock = graph.NewExecutor(resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse, Stock: true})
-	config := transport.Config{
-		Executor:    w.Executor,
-		Present:     w.Executor.Present,
-		Auth:        &auth.Authenticator{Users: w.Users},
-		Presence:    w.Presence,
-		Clock:       w.Clock.Now,
-		SharedByAll: graph.SharedByAll,
-		Logger:      log,
-
-		LimitConnects:    graph.LimitConnects(rates),
-		PersistedQueries: true,
-	}
-	if w.Adjust != nil {
-		w.Adjust(&config)
-	}
-	server := transport.New(config)
-	events.OnAppChanged(func(context.Context, bus.AppChanged) { server.CheckAppLinks() })
-	w.Connections = connections.New(w.DB, events, w.Clock.Now)
-	w.Connections.OnClosing(server.CheckAppLinks)
-	w.CheckTokens = server.CheckTokens
-	front := httptest.NewServer(server)
-	w.URL = front.URL
-	hub := w.Presence
+	w.Apps, w.Users, w.Relations, w.Presence, w.Connections = n.Apps, n.Users, n.Relations, n.Presence, n.Connections
+	w.Keys, w.CheckTokens = n.Keys, n.GraphQL.CheckTokens
+	w.Executor = n.Executor
+	w.Stock = graph.NewExecutor(n.Resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse, Stock: true})
+	front := httptest.NewServer(n.Public)
+	w.URL = front.URL + "/graphql"
 	w.stop = sync.OnceFunc(func() {
 		ending, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
-		if err := server.Shutdown(ending); err != nil {
+		if err := n.GraphQL.Shutdown(ending); err != nil {
 			w.T.Errorf("shutting down: %v", err)
 		}
 		front.Close()
-		if err := hub.Close(ending); err != nil {
-			w.T.Errorf("closing presence: %v", err)
+		if err := n.Close(ending); err != nil {
+			w.T.Errorf("closing the node: %v", err)
 		}
 	})
 	w.T.Cleanup(w.stop)
+	if err := n.Start(ctx); err != nil {
+		w.T.Fatal(err)
+	}
+	if err := n.Settle(ctx); err != nil {
+		w.T.Fatal(err)
+	}
 }
 
 // Tenant creates a FLAGSHIP DEVELOPMENT app with all status switches on.
