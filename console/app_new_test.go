@@ -47,7 +47,7 @@ func TestCreateApp(t *testing.T) {
 		secret := shownSecret.FindStringSubmatch(made.body)[1]
 		key := regexp.MustCompile(`<code>(rc[a-z0-9]{20})</code>`).FindStringSubmatch(made.body)[1]
 		made.want(t, http.StatusOK, `href="/console/apps/`+key+`">To the app’s overview`)
-		if _, _, err := s.issue(key, secret, time.Hour); err != nil {
+		if _, _, err := s.apps.IssueToken(t.Context(), key, secret, time.Hour); err != nil {
 			t.Error("the secret does not work:", err)
 		}
 		b.post(newAppPath, form(hostile, "PRODUCTION", "PREMIUM")).want(t, http.StatusUnprocessableEntity, "Another app has this name.")

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -10,17 +9,6 @@ import (
 	"rollcall/internal/page"
 	"rollcall/models"
 )
-
-// Connections is what the console needs of the rules about App Servers' connections
-// (connections.Service).
-type Connections interface {
-	List(ctx context.Context, app *models.App, r page.Request) (*page.Connection[*connections.Open], error)
-	// ByID returns nil for an unknown ID.
-	ByID(ctx context.Context, app *models.App, id int64) (*connections.Open, error)
-	// Close and CloseAll report whether there was anything to do.
-	Close(ctx context.Context, app *models.App, id int64, by models.Actor) (bool, error)
-	CloseAll(ctx context.Context, app *models.App, by models.Actor) (bool, error)
-}
 
 // connectionsPage is the data of connections.html.
 type connectionsPage struct {

@@ -15,7 +15,9 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/audit"
+	"rollcall/internal/connections"
 	"rollcall/internal/figures"
+	"rollcall/internal/jobs"
 	"rollcall/internal/operators"
 	"rollcall/internal/outage"
 	"rollcall/internal/page"
@@ -71,22 +73,6 @@ type Apps interface {
 	RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error)
 }
 
-// Audit is what the console needs of the audit (audit.Log).
-type Audit interface {
-	List(ctx context.Context, f audit.Filter, r page.Request) (*page.Connection[*models.AuditEntry], error)
-}
-
-// Relations is what the console needs of the rules about relationships between users
-// (relations.Service).
-type Relations interface {
-	Friends(ctx context.Context, owner *models.User, r page.Request) (*relations.FriendshipConnection, error)
-	Requests(ctx context.Context, owner *models.User, incoming bool, r page.Request) (*relations.FriendRequestConnection, error)
-	Blocklist(ctx context.Context, owner *models.User, r page.Request) (*relations.BlockConnection, error)
-	Whitelist(ctx context.Context, owner *models.User, r page.Request) (*relations.WhitelistEntryConnection, error)
-	SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool, by models.Actor) ([]*models.ItemResult, error)
-	Explain(ctx context.Context, app *models.App, pair relations.Pair) (*relations.Explanation, error)
-}
-
 // Users is what the console needs of the rules about users (users.Service).
 type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
@@ -123,30 +109,20 @@ type Presence interface {
 	Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, by models.Actor) (int, error)
 }
 
-// Figures is what the console needs of the apps' statistics (figures.Recorder).
-type Figures interface {
-	LastHour(ctx context.Context, appID int64) ([]figures.Point, error)
-	LastDays(ctx context.Context, appID int64, n int, zone *time.Location) ([]figures.Point, error)
-}
-
-// Node is what the console needs to know about the process (vitals.Node).
-type Node interface {
-	Report(ctx context.Context) (*vitals.Report, error)
-}
-
-// Deps are the dependencies of the console. All fields are required.
+// Deps are the dependencies of the console. All fields are required. The interfaces are those that
+// tests replace.
 type Deps struct {
 	Operators Operators
 	Apps      Apps
-	Audit     Audit
+	Audit     *audit.Log
 	Users     Users
-	Relations Relations
+	Relations *relations.Service
 	Presence  Presence
 	// Connections lists and closes the connections of App Servers.
-	Connections Connections
-	Figures     Figures
-	Node        Node
-	Jobs        Jobs
+	Connections *connections.Service
+	Figures     *figures.Recorder
+	Node        *vitals.Node
+	Jobs        *jobs.Service
 	Logger      *slog.Logger
 	// Clock is time.Now except in tests.
 	Clock func() time.Time

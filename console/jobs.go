@@ -1,23 +1,12 @@
 package console
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 
 	"rollcall/internal/jobs"
-	"rollcall/internal/page"
 	"rollcall/models"
 )
-
-// Jobs is what the console needs of the rules about jobs (jobs.Service).
-type Jobs interface {
-	// Start returns at once; the work continues after the request.
-	Start(ctx context.Context, app *models.App, kind models.JobKind, total int, by models.Actor, work jobs.Work) (*models.Job, error)
-	// ByID returns nil if the ID is unknown.
-	ByID(ctx context.Context, app *models.App, id int64) (*models.Job, error)
-	List(ctx context.Context, app *models.App, r page.Request) (*page.Connection[*models.Job], error)
-}
 
 // jobsPage is the data of jobs.html.
 type jobsPage struct {

@@ -153,7 +153,7 @@ func TestRotateSecret(t *testing.T) {
 		if found == nil || answer.Header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("no secret, or one that is kept\n%s", answer.body)
 		}
-		if _, _, err := s.issue(s.dev.Key, found[1], time.Hour); err != nil {
+		if _, _, err := s.apps.IssueToken(t.Context(), s.dev.Key, found[1], time.Hour); err != nil {
 			t.Errorf("the secret shown does not work: %v", err)
 		}
 		if _, _, err := s.users.Verify(context.Background(), token); err == nil {

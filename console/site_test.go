@@ -19,19 +19,14 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/apps"
-	"rollcall/internal/audit"
-	"rollcall/internal/bus"
 	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
-	"rollcall/internal/operators"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
-	"rollcall/internal/token"
 	"rollcall/internal/users"
-	"rollcall/internal/vitals"
 	"rollcall/models"
 )
 
@@ -46,12 +41,35 @@ const hostile = `<script>alert(1)</script>"'&<img src=x onerror=alert(2)>`
 // setup is the actor in the audit of what a site begins with.
 var setup = models.Actor{Name: "setup"}
 
-// site is a console with real rules and a real database. It has a DEVELOPMENT and a PRODUCTION app
+// NodeConfig is what a test gives a node. Adjust is node.Config.AdjustConsole.
+type NodeConfig struct {
+	DB     *database.DB
+	Clock  func() time.Time
+	Logger *slog.Logger
+	Adjust func(*Deps)
+}
+
+// NodeRules are the rules of a node that tests use.
+type NodeRules struct {
+	Apps      *apps.Service
+	Users     *users.Service
+	Relations *relations.Service
+	Presence  *presence.Hub
+	Figures   *figures.Recorder
+	Jobs      *jobs.Service
+}
+
+// StartNode starts a node that ends with the test. It is set by node_test.go, which is outside of this
+// package: a node has a console, so the tests in this package cannot import it.
+var StartNode func(t *testing.T, cfg NodeConfig) NodeRules
+
+// site is the console of a node with a real database. It has a DEVELOPMENT and a PRODUCTION app
 // with a user "ann" each, and the operators "admin" and "viewer".
 type site struct {
 	t         *testing.T
 	deps      Deps
 	url       string
+	apps      *apps.Service
 	mu        sync.Mutex
 	now       time.Time // the rules read it in goroutines of their own
 	log       *testenv.Log
@@ -62,9 +80,7 @@ type site struct {
 	presence  *presence.Hub
 	figures   *figures.Recorder
 	// node records connections of App Servers.
-	node *connections.Node
-	// issue makes an app token.
-	issue     func(key, secret string, ttl time.Duration) (string, models.Time, error)
+	node      *connections.Node
 	dev, prod *models.App
 	anyJob    *models.Job
 }
@@ -73,43 +89,27 @@ func newSite(t *testing.T, db *database.DB) *site {
 	t.Helper()
 	ctx := context.Background()
 	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &testenv.Log{}, db: db}
-	clock := s.clock
-	events := &bus.Bus{}
-	keys, err := token.OpenKeys(ctx, db, "", clock)
-	s.check(err)
-	rules := apps.New(db, events, keys, clock)
-	s.issue = func(key, secret string, ttl time.Duration) (string, models.Time, error) {
-		return rules.IssueToken(ctx, key, secret, ttl)
-	}
-	s.relations = relations.New(db, events, keys.Secret(), clock)
-	s.users = users.New(db, events, keys, s.relations, clock)
-	s.presence = presence.New(db, events, presence.Options{Clock: clock, Secret: keys.Secret()})
-	s.check(s.presence.Start(ctx))
-	t.Cleanup(func() { s.check(s.presence.Close(context.Background())) })
-	logger := slog.New(slog.NewTextHandler(s.log, nil))
+	n := StartNode(t, NodeConfig{
+		DB: db, Clock: s.clock, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+		Adjust: func(deps *Deps) {
+			deps.ClientAddress = func(r *http.Request) string { return r.Header.Get("X-Test-Address") }
+			deps.Secure = func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" }
+			s.deps = *deps
+		},
+	})
+	s.apps, s.users, s.relations, s.presence, s.figures, s.jobs = n.Apps, n.Users, n.Relations, n.Presence, n.Figures, n.Jobs
 	s.node = connections.NewNode(db, "node/1")
-	s.figures = figures.New(db, s.presence.OnlineCount, clock, logger)
-	s.jobs = jobs.New(db, logger, clock)
-	t.Cleanup(func() { s.check(s.jobs.Close(context.Background())) })
-	operatorRules := operators.New(db, clock)
 	for name, role := range map[string]models.Role{"admin": models.RoleAdmin, "viewer": models.RoleViewer} {
-		_, err := operatorRules.Create(ctx, name, role, password, setup)
+		_, err := s.deps.Operators.Create(ctx, name, role, password, setup)
 		s.check(err)
 	}
-	s.dev, _, err = rules.Create(ctx, apps.NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, setup)
+	var err error
+	s.dev, _, err = s.apps.Create(ctx, apps.NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, setup)
 	s.check(err)
-	s.prod, _, err = rules.Create(ctx, apps.NewApp{Name: "live", Environment: models.EnvironmentProduction, Edition: models.EditionFlagship}, setup)
+	s.prod, _, err = s.apps.Create(ctx, apps.NewApp{Name: "live", Environment: models.EnvironmentProduction, Edition: models.EditionFlagship}, setup)
 	s.check(err)
 	s.register(s.dev, "ann", "Ann")
 	s.register(s.prod, "ann", "Ann")
-	s.deps = Deps{
-		Operators: operatorRules, Apps: rules, Audit: audit.New(db, clock), Users: s.users, Relations: s.relations, Presence: s.presence, Jobs: s.jobs,
-		Connections: connections.New(db, events, clock),
-		Figures:     s.figures, Node: vitals.New(db, s.presence.DeviceCount, "1.2.3", clock),
-		Logger: logger, Clock: clock,
-		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Test-Address") },
-		Secure:        func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" },
-	}
 	s.serve()
 	return s
 }

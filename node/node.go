@@ -84,6 +84,10 @@ type Config struct {
 	// is 5 s.
 	ScrubInterval time.Duration
 
+	// LoginFailureTime is the time that a failed login of an operator takes. If 0, it is
+	// operators.FailureTime.
+	LoginFailureTime time.Duration
+
 	// AdjustTransport and AdjustConsole are for tests. If set, they change what the adapter is made
 	// of, to shorten its limits or to replace a rule.
 	AdjustTransport func(*transport.Config)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"log/slog"
 	"slices"
 	"time"
@@ -53,7 +54,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	}
 	r.Apps = apps.New(cfg.DB, events, keys, cfg.Clock).Limiting(failures)
 	r.Audit = audit.New(cfg.DB, cfg.Clock)
-	r.Operators = operators.New(cfg.DB, cfg.Clock).Limiting(failures, operators.FailureTime)
+	r.Operators = operators.New(cfg.DB, cfg.Clock).Limiting(failures, cmp.Or(cfg.LoginFailureTime, operators.FailureTime))
 	r.Relations = relations.New(cfg.DB, events, keys.Secret(), cfg.Clock)
 	r.Presence = presence.New(cfg.DB, events, presence.Options{
 		Clock:              cfg.Clock,

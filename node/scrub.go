@@ -20,9 +20,6 @@ const (
 
 // keepScrubbed removes what was deleted or overwritten from SQLite's files regularly, until ctx ends.
 func keepScrubbed(ctx context.Context, db *database.DB, interval time.Duration, log *slog.Logger) {
-	if interval == 0 {
-		interval = defaultScrubInterval
-	}
 	var failing time.Time // since when; zero if the last attempt succeeded
 	warned := false
 	for {
