@@ -14,8 +14,8 @@ import (
 type appCommand struct {
 	Create       appCreate       `cmd:"" help:"Create an app and print its key and, once, its secret."`
 	List         appList         `cmd:"" help:"List the apps."`
-	Set          appSet          `cmd:"" help:"Change an app's settings, all or none."`
-	RotateSecret appRotateSecret `cmd:"" help:"Give an app a new secret; all tokens issued before end."`
+	Set          appSet          `cmd:"" help:"Change an app's settings, either all or none."`
+	RotateSecret appRotateSecret `cmd:"" help:"Give an app a new secret; all tokens issued before are invalid."`
 }
 
 // appJSON is an app as --json prints it.
@@ -26,7 +26,7 @@ type appJSON struct {
 	Environment models.Environment  `json:"environment"`
 	Edition     models.Edition      `json:"edition"`
 	Settings    *models.AppSettings `json:"settings,omitempty"`
-	// UserLimit is null where there is none.
+	// UserLimit is null if there is no limit.
 	UserLimit *int `json:"registeredUserLimit,omitempty"`
 }
 

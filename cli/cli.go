@@ -1,5 +1,6 @@
-// Package cli holds the commands of the rollcall binary: each reads its flags,
-// opens what it needs and calls the rules.
+// Package cli implements the commands of the rollcall binary.
+//
+// Each command reads its flags, opens what it needs and calls the rules.
 package cli
 
 import (
@@ -25,22 +26,22 @@ const (
 	exitUsage   = 2 // a wrong flag, setting or value
 )
 
-// Streams are where a command reads and writes.
+// Streams are the inputs and outputs of a command.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
-	// InPiped says whether In holds something that was piped or redirected in.
+	// InPiped reports whether In is a pipe or a file.
 	InPiped bool
-	// ErrTerminal says whether a person looks at Err.
+	// ErrTerminal reports whether Err is a terminal.
 	ErrTerminal bool
-	// Environment is looked through for settings that are none; what is one is read
-	// from the process's own.
+	// Environment is searched for unknown settings. The values of settings are read from the
+	// environment of the process.
 	Environment []string
-	// Notices is what `rollcall licenses` prints.
+	// Notices is the text that `rollcall licenses` prints.
 	Notices string
 }
 
-// System answers the process's own streams.
+// System returns the streams of the process.
 func System() Streams {
 	return Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr,
@@ -50,14 +51,13 @@ func System() Streams {
 	}
 }
 
-// isCharDevice says whether f is a terminal (or the null device) and not a pipe
-// or a file.
+// isCharDevice reports whether f is a terminal (or the null device) and not a pipe or a file.
 func isCharDevice(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// commands is the table of contents: every command with its flags.
+// commands are all commands with their flags.
 type commands struct {
 	settings
 
@@ -66,13 +66,13 @@ type commands struct {
 	App      appCommand      `cmd:"" help:"Apps: create, list, change, rotate the secret."`
 	Operator operatorCommand `cmd:"" help:"Operators of the console."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Keys that sign tokens: list, rotate, retire."`
-	Seed     seedCommand     `cmd:"" help:"Make example users."`
+	Seed     seedCommand     `cmd:"" help:"Create example users."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 	Licenses licensesCommand `cmd:"" help:"Print the licences of Rollcall's components."`
 }
 
-// Run carries out the command that args name and answers the exit status. A
-// server ends gracefully when ctx does.
+// Run runs the command that args name and returns the exit status. A server stops gracefully when
+// ctx ends.
 func Run(ctx context.Context, args []string, streams Streams) int {
 	var root commands
 	status := -1
@@ -103,8 +103,8 @@ func Run(ctx context.Context, args []string, streams Streams) int {
 	return report(streams.Err, err)
 }
 
-// withSetting names the setting in front of a flag with which kong's message begins:
-// the value may have come from either.
+// withSetting adds the setting's name before a flag with which kong's message begins, because the
+// value may have come from either.
 func withSetting(app *kong.Application, message string) string {
 	for _, node := range append([]*kong.Node{app.Node}, app.Children...) {
 		for _, flag := range node.Flags {
@@ -117,10 +117,10 @@ func withSetting(app *kong.Application, message string) string {
 	return message
 }
 
-// usageError is the caller's mistake, answered with status 2.
+// usageError is a mistake of the user, which exits with status 2.
 type usageError struct{ error }
 
-// report prints one line for err and answers the exit status.
+// report prints err in one line and returns the exit status.
 func report(w io.Writer, err error) int {
 	if err == nil {
 		return exitOK
@@ -141,7 +141,7 @@ func report(w io.Writer, err error) int {
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
-// printJSON writes v as what --json prints: one value and a line's end, in one write.
+// printJSON writes v as --json prints it: one value and a line end, in one write.
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(output{w})
 	enc.SetEscapeHTML(false)
@@ -154,8 +154,8 @@ func printText(w io.Writer, format string, args ...any) error {
 	return printed(err)
 }
 
-// output is a standard output that fails if it was closed when the process started. Without it, what
-// is printed there would be lost without an error.
+// output is a standard output that fails if it was closed when the process started. Otherwise the
+// printed text would be lost without an error.
 type output struct{ io.Writer }
 
 // Write writes p.
@@ -166,7 +166,7 @@ func (o output) Write(p []byte) (int, error) {
 	return o.Writer.Write(p)
 }
 
-// printed names the operation of an error of a write.
+// printed adds the operation to the error of a write.
 func printed(err error) error {
 	if err != nil {
 		return fmt.Errorf("printing the result: %w", err)
@@ -174,5 +174,5 @@ func printed(err error) error {
 	return nil
 }
 
-// clock is what every rule asks for the time.
+// clock is the clock of all rules.
 var clock func() time.Time = time.Now

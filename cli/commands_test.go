@@ -77,10 +77,10 @@ func TestOperatorCommands(t *testing.T) {
 		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
 	if status, _, errs := run(t, "", "operator", "delete", "ann"); status != 2 || !strings.Contains(errs, "only admin") {
-		t.Errorf("the last admin: status %d, %q", status, errs)
+		t.Errorf("deleting the last admin: status %d, %q", status, errs)
 	}
 	if status, _, errs := run(t, "", "operator", "set-role", "ann", "--role", "viewer"); status != 2 || !strings.Contains(errs, "only admin") {
-		t.Errorf("the last admin: status %d, %q", status, errs)
+		t.Errorf("making the last admin a viewer: status %d, %q", status, errs)
 	}
 	if status, out, errs := run(t, "", "operator", "set-role", "ann", "--role", "admin"); status != 0 || out != "ann is admin already\n" {
 		t.Errorf("status %d, %q, %q", status, out, errs)
@@ -90,9 +90,9 @@ func TestOperatorCommands(t *testing.T) {
 	}
 }
 
-// TestPasswordFromAnEditor: a file begins with a byte order mark and ends its lines as
-// Windows does, and the accents in it are composed otherwise than those typed.
-func TestPasswordFromAnEditor(t *testing.T) {
+// TestOperator_PasswordFromAnEditor checks a password in a file that begins with a byte order mark
+// and has Windows line ends, and whose accents are composed differently from the typed ones.
+func TestOperator_PasswordFromAnEditor(t *testing.T) {
 	url := testenv.SQLiteURL(t)
 	t.Setenv("ROLLCALL_DATABASE_URL", url)
 	for _, args := range [][]string{{"operator", "create", "ann", "--role", "viewer"}, {"operator", "set-password", "ann"}} {
@@ -130,8 +130,8 @@ func TestMigrateCommands(t *testing.T) {
 	})
 }
 
-// TestSchemaOfANewerRelease: it is named by both versions, and stays as it is.
-func TestSchemaOfANewerRelease(t *testing.T) {
+// TestMigrate_NewerSchema checks that the commands name both versions and do not change the schema.
+func TestMigrate_NewerSchema(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		db := testenv.Open(t, url)
 		v, err := db.Version(t.Context())
@@ -158,9 +158,9 @@ func TestSchemaOfANewerRelease(t *testing.T) {
 	})
 }
 
-// TestMistakesEndInOneLine: a wrong flag or value is status 2, what cannot be
-// reached is status 1, and no password is told.
-func TestMistakesEndInOneLine(t *testing.T) {
+// TestRun_MistakesInOneLine checks that a wrong flag or value exits with status 2, and an
+// unreachable server with status 1, each with one line that contains no password.
+func TestRun_MistakesInOneLine(t *testing.T) {
 	t.Setenv("ROLLCALL_DATABASE_URL", testenv.SQLiteURL(t))
 	for _, c := range []struct {
 		args   string
@@ -218,7 +218,7 @@ func TestMistakesEndInOneLine(t *testing.T) {
 			t.Errorf("%s: status %d, %q, %q", c.args, status, out, errs)
 		}
 		if strings.Contains(errs, "hunter2") {
-			t.Errorf("%s: the password is told: %q", c.args, errs)
+			t.Errorf("%s: the password is printed: %q", c.args, errs)
 		}
 	}
 }

@@ -18,8 +18,9 @@ import (
 	"rollcall/models"
 )
 
-// TestDatabaseKey: a server that is given a key encrypts what an earlier start has stored, so that
-// nothing of it is left in the files, and is refused without that key.
+// TestDatabaseKey checks that a server with a key encrypts the secrets that an earlier start
+// stored, so that they are no longer in the files, and that a start without the key is then
+// refused.
 func TestDatabaseKey(t *testing.T) {
 	scrubInterval = 20 * time.Millisecond
 	t.Cleanup(func() { scrubInterval = 0 })
@@ -60,7 +61,7 @@ func TestDatabaseKey(t *testing.T) {
 	n = start(t, url)
 	for deadline := time.Now().Add(30 * time.Second); inFiles(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the secrets stay in the files")
+			t.Fatal("the secrets are still in the files")
 		}
 	}
 	n.until(app, true)
@@ -92,8 +93,8 @@ func TestDatabaseKey(t *testing.T) {
 	}
 }
 
-// TestDatabaseKey_MissingOnARunningServer: a server without the key obeys changes of the token keys
-// that another one makes with it, and its operator sees what is wrong.
+// TestDatabaseKey_MissingOnARunningServer checks that a server without the key follows the changes
+// of the token keys that another server makes with it, and that its operator sees the problem.
 func TestDatabaseKey_MissingOnARunningServer(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		n := start(t, url)

@@ -8,9 +8,9 @@ import (
 	"rollcall/internal/database"
 )
 
-// warnOfExposed names the database's files that other users of the machine can read or change, and
-// the command that ends it. It does not run the command and does not refuse the start: a volume may
-// set the modes by itself, and a group may be meant to read the files for backups.
+// warnOfExposed logs the database's files that other users of the machine can read or change, and
+// the command that restricts them. It does not run the command and does not refuse the start: a
+// volume may set the modes itself, and a group may need to read the files for backups.
 func warnOfExposed(log *slog.Logger, db *database.DB) error {
 	exposed, err := db.Exposed()
 	if err != nil || len(exposed) == 0 {
@@ -27,7 +27,7 @@ func warnOfExposed(log *slog.Logger, db *database.DB) error {
 	return nil
 }
 
-// shellQuoted returns text as one word of a POSIX shell.
+// shellQuoted returns text quoted as one word of a POSIX shell.
 func shellQuoted(text string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-", r)

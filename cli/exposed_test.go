@@ -11,13 +11,14 @@ import (
 	"testing"
 )
 
-// TestServe_WarnsOfAnExposedDatabase: the warning names file and mode, and its command ends it.
+// TestServe_WarnsOfAnExposedDatabase checks that the warning names the file and its mode, and that
+// its command fixes it.
 func TestServe_WarnsOfAnExposedDatabase(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "it's mine.db")
 	if err := os.WriteFile(path, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(path, 0o644); err != nil { // whatever the umask is
+	if err := os.Chmod(path, 0o644); err != nil { // independent of the umask
 		t.Fatal(err)
 	}
 	const message = `"msg":"other users of this machine can read or change the database, which holds signing keys and personal data"`
@@ -30,7 +31,7 @@ func TestServe_WarnsOfAnExposedDatabase(t *testing.T) {
 	_, fix, _ := strings.Cut(got[0], `"fix":"`)
 	fix = strings.ReplaceAll(strings.TrimSuffix(fix, `"}`), `\\`, `\`)
 	if out, err := exec.Command("sh", "-c", fix).CombinedOutput(); err != nil && !strings.Contains(string(out), "No such file") {
-		t.Fatalf("%s: %s", fix, out) // those of the log are gone
+		t.Fatalf("%s: %s", fix, out) // the files of the log no longer exist
 	}
 	if got := start(t, "sqlite:"+path).warnings(); slices.ContainsFunc(got, func(w string) bool { return strings.Contains(w, message) }) {
 		t.Errorf("after %s: %q", fix, got)

@@ -15,8 +15,9 @@ func isPublic(ip netip.Addr) bool {
 	return ip.IsGlobalUnicast() && !ip.IsPrivate() && !carrierNetwork.Contains(ip)
 }
 
-// publicAddress returns the public address that a listener accepts connections on, the first of the
-// machine's if it accepts on all. interfaces is net.InterfaceAddrs outside tests.
+// publicAddress returns the public address on which a listener accepts connections. If it accepts
+// them on all addresses, it returns the first public one of the machine. interfaces is
+// net.InterfaceAddrs outside tests.
 func publicAddress(listening net.Addr, interfaces func() ([]net.Addr, error)) (ip netip.Addr, public bool) {
 	own, ok := addressOf(listening)
 	if !ok || !own.IsUnspecified() {
@@ -24,7 +25,7 @@ func publicAddress(listening net.Addr, interfaces func() ([]net.Addr, error)) (i
 	}
 	all, err := interfaces()
 	if err != nil {
-		return own, false // it cannot be known
+		return own, false // the addresses are unknown
 	}
 	for _, addr := range all {
 		// The unspecified IPv4 address does not accept IPv6.
@@ -48,7 +49,8 @@ func addressOf(addr net.Addr) (netip.Addr, bool) {
 	return out.Unmap(), ok
 }
 
-// warnOfPlainHTTP logs that what setting listens on can be reached from the Internet without TLS.
+// warnOfPlainHTTP logs a warning if the address of setting can be reached from the Internet without
+// TLS.
 func warnOfPlainHTTP(log *slog.Logger, setting string, l net.Listener) {
 	if ip, public := publicAddress(l.Addr(), net.InterfaceAddrs); public {
 		log.Warn("plain HTTP is served on a public address, so passwords and tokens can be read on the way; "+
@@ -56,7 +58,7 @@ func warnOfPlainHTTP(log *slog.Logger, setting string, l net.Listener) {
 	}
 }
 
-// warnOfPublicOps logs that the operators' own address can be reached from the Internet.
+// warnOfPublicOps logs a warning if the operators' own address can be reached from the Internet.
 func warnOfPublicOps(log *slog.Logger, l net.Listener) {
 	if ip, public := publicAddress(l.Addr(), net.InterfaceAddrs); public {
 		log.Warn("metrics and profiles are served without a login on a public address; listen on a private one",

@@ -64,7 +64,7 @@ func TestPublicAddress(t *testing.T) {
 	}
 }
 
-// listening is a listener with another address than any of this machine.
+// listening is a listener with an address that is not one of this machine.
 type listening struct {
 	net.Listener
 	ip string
@@ -86,14 +86,14 @@ func TestPublicAddresses_AreWarnedOf(t *testing.T) {
 		} {
 			for _, word := range words {
 				if strings.Count(text, word) != want {
-					t.Errorf("%s: %q lacks %q, or has it too often", ip, text, word)
+					t.Errorf("%s: %q does not contain %q exactly once", ip, text, word)
 				}
 			}
 		}
 	}
 }
 
-// TestUndeclaredProxy_IsWarnedOfOnce sends what a proxy sends that is not declared, several times.
+// TestUndeclaredProxy_IsWarnedOfOnce sends the headers of an undeclared proxy several times.
 func TestUndeclaredProxy_IsWarnedOfOnce(t *testing.T) {
 	forwarded := func(n *server, header string) {
 		req, err := http.NewRequest(http.MethodGet, n.base+"/healthz", nil)

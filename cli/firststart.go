@@ -14,26 +14,26 @@ import (
 	"rollcall/models"
 )
 
-// firstOperator is the account of a new installation.
+// firstOperator is the name of the first operator of a new installation.
 const firstOperator = "admin"
 
-// startActor is who made, in the audit, what a first start has made.
+// startActor is the actor in the audit for everything that a first start creates.
 var startActor = models.Actor{Name: "first start"}
 
-// firstStart makes the first operator if there is none, and two apps to try things out
-// with if there is none. Each is printed before it is committed, so that a start whose
-// output is lost makes nothing. If nodes start together on an empty database, one of
-// them makes each; the others find the name taken.
+// firstStart creates the first operator if there is no operator, and two apps to try things out if
+// there is no app. Each is printed before it is committed, so that a start whose output is lost
+// creates nothing. If nodes start together on an empty database, one of them creates each; the
+// others find the name taken.
 type firstStart struct {
 	apps      *apps.Service
 	operators *operators.Service
 	out       io.Writer
 
-	made            bool   // something was made and printed
-	demoKey, secret string // of the DEVELOPMENT app, "" if it was not made
+	made            bool   // something was created and printed
+	demoKey, secret string // of the DEVELOPMENT app, "" if it was not created
 }
 
-// run makes them; password is the operator's, generated if it is "".
+// run creates them. password is the operator's; if it is "", one is generated.
 func (f *firstStart) run(ctx context.Context, password string) error {
 	any, err := f.operators.Any(ctx)
 	if err != nil {
@@ -41,7 +41,7 @@ func (f *firstStart) run(ctx context.Context, password string) error {
 	}
 	if !any {
 		if err := f.makeOperator(ctx, password); err != nil {
-			return fmt.Errorf("making the first operator: %w", passwordError(err))
+			return fmt.Errorf("creating the first operator: %w", passwordError(err))
 		}
 	}
 	list, err := f.apps.List(ctx)
@@ -53,14 +53,14 @@ func (f *firstStart) run(ctx context.Context, password string) error {
 		{Name: "demo-production", Environment: models.EnvironmentProduction},
 	} {
 		if err := f.makeApp(ctx, demo); err != nil {
-			return fmt.Errorf("making the app %s: %w", demo.Name, err)
+			return fmt.Errorf("creating the app %s: %w", demo.Name, err)
 		}
 	}
 	return nil
 }
 
-// makeOperator prints the password only if it was generated: a given one is known already, and the
-// output may be a log.
+// makeOperator prints the password only if it was generated: a given password is already known, and
+// the output may be a log.
 func (f *firstStart) makeOperator(ctx context.Context, given string) error {
 	_, err := f.operators.Showing(func(name, password string) error {
 		if given != "" {
@@ -99,8 +99,8 @@ func (f *firstStart) makeApp(ctx context.Context, in apps.NewApp) error {
 	return nil
 }
 
-// end prints, once the server listens, where the console is and a curl that registers a user of the
-// new app. base and console are the URLs of the API's server and of the console's.
+// end prints, once the server listens, the URL of the console and a curl command that registers a
+// user of the new app. base and console are the URLs of the API and of the console.
 func (f *firstStart) end(ctx context.Context, base, console string) error {
 	var b strings.Builder
 	if f.made {
@@ -112,7 +112,7 @@ func (f *firstStart) end(ctx context.Context, base, console string) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "\nRegister a user (the token is good for a day):\n\n"+
+		fmt.Fprintf(&b, "\nRegister a user (the token is valid for a day):\n\n"+
 			"curl -s %s/graphql \\\n"+
 			"  -H 'Content-Type: application/json' \\\n"+
 			"  -H 'Authorization: Bearer %s' \\\n"+
@@ -121,13 +121,13 @@ func (f *firstStart) end(ctx context.Context, base, console string) error {
 	return printText(f.out, "%s\n", b.String())
 }
 
-// taken says whether another node has made what has this name.
+// taken reports whether another node has created something with this name.
 func taken(err error) bool {
 	var refusal *fault.Error
 	return errors.As(err, &refusal) && refusal.Extensions["rule"] == "unique"
 }
 
-// passwordError names the setting that a refused first password came from.
+// passwordError adds the setting's name if a first password was refused.
 func passwordError(err error) error {
 	var refusal *fault.Error
 	if errors.As(err, &refusal) {

@@ -62,7 +62,7 @@ func (a api) run(out any, query string, args ...any) (code string) {
 	return ""
 }
 
-// TestGalera has a service of three nodes, each on another member of a Galera cluster.
+// TestGalera runs a service of three nodes, each on another member of a Galera cluster.
 func TestGalera(t *testing.T) {
 	members := testenv.Galera(t, 3)
 	name, err := members[0].PlainDatabase()
@@ -99,7 +99,7 @@ func TestGalera(t *testing.T) {
 		apis[i] = api{t, n.base, token}
 	}
 
-	// Each step is done through another node than the one before, and must see what that did.
+	// Each step uses another node than the previous one and must see its result.
 	const rounds = 200
 	t.Run("bans", func(t *testing.T) {
 		stale := 0
@@ -149,7 +149,7 @@ func TestGalera(t *testing.T) {
 		if err := members[2].Exec("SET GLOBAL wsrep_provider_options = 'gmcast.isolate=1'"); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the node of the member that left is not ready", func() bool {
+		eventually(t, "the node of the member that left is still ready", func() bool {
 			status, body := get(t, nodes[2].base+"/readyz")
 			return status == http.StatusServiceUnavailable && strings.Contains(body, "cluster")
 		})

@@ -22,7 +22,7 @@ var (
 	consolePattern = regexp.MustCompile(`(?m)^\t\{"([^"]+)", `)
 )
 
-// patterns returns what the source file registers, by a regular expression.
+// patterns returns the patterns that the source file registers, found by a regular expression.
 func patterns(t *testing.T, file string, pattern *regexp.Regexp) []string {
 	t.Helper()
 	source, err := os.ReadFile(file)
@@ -43,7 +43,8 @@ func patterns(t *testing.T, file string, pattern *regexp.Regexp) []string {
 type headed struct {
 	t      *testing.T
 	client *http.Client
-	// https: the requests come through a trusted proxy, which the client reached over TLS.
+	// https means that the requests come through a trusted proxy, which the client reached over
+	// TLS.
 	https bool
 	sent  int
 }
@@ -85,8 +86,8 @@ func (h *headed) check(what string, resp *http.Response) {
 	}
 }
 
-// TestHeaders_EveryRoute walks over all routes, with all methods, logged in and not, and to what
-// refuses and redirects.
+// TestHeaders_EveryRoute requests all routes with all methods, logged in and not, and also causes
+// refusals and redirects.
 func TestHeaders_EveryRoute(t *testing.T) {
 	const password = "correct horse battery"
 	n := start(t, testenv.SQLiteURL(t), "--ops-listen", "127.0.0.1:0", "--admin-password", password, "--trusted-proxies", "127.0.0.1")
@@ -142,7 +143,7 @@ func TestHeaders_EveryRoute(t *testing.T) {
 				}
 				for _, method := range []string{"GET", "HEAD", "POST", "DELETE", "OPTIONS"} {
 					if own != "" && own != method && (method != "DELETE" || strings.Contains(path, "?seconds=")) {
-						continue // of the other methods, one case is enough
+						continue // one case of the other methods is enough
 					}
 					h.send(method, path, cookies, "")
 				}
@@ -156,8 +157,8 @@ func TestHeaders_EveryRoute(t *testing.T) {
 	}
 }
 
-// cookieLine returns the Cookie header with the cookies that a response sets. A jar would keep
-// those that need TLS back.
+// cookieLine returns the Cookie header with the cookies that a response sets. A cookie jar would
+// not send those that require TLS.
 func cookieLine(resp *http.Response) string {
 	var pairs []string
 	for _, c := range resp.Cookies() {
@@ -166,7 +167,7 @@ func cookieLine(resp *http.Response) string {
 	return strings.Join(pairs, "; ")
 }
 
-// refusals sends what the handlers refuse, and what opens a stream.
+// refusals sends requests that the handlers refuse, and requests that open a stream.
 func (h *headed) refusals(n *server) {
 	json := http.Header{"Content-Type": {"application/json"}}
 	with := func(name, value string) http.Header {
@@ -204,7 +205,7 @@ func (h *headed) refusals(n *server) {
 	}
 }
 
-// handshake asks for a WebSocket, whose response is not written by net/http.
+// handshake requests a WebSocket, whose response is not written by net/http.
 func (h *headed) handshake(n *server, origin, version string, want int) {
 	h.t.Helper()
 	address := strings.TrimPrefix(n.base, "http://")
@@ -240,7 +241,8 @@ func (h *headed) handshake(n *server, origin, version string, want int) {
 	h.check(what, resp)
 }
 
-// TestHeaders_UntrustedProxy: only a trusted proxy decides on HSTS and the names of cookies.
+// TestHeaders_UntrustedProxy checks that only a trusted proxy determines HSTS and the names of
+// cookies.
 func TestHeaders_UntrustedProxy(t *testing.T) {
 	n := start(t, testenv.SQLiteURL(t), "--admin-password", "correct horse battery")
 	jar, err := cookiejar.New(nil)

@@ -15,7 +15,7 @@ import (
 
 var servedConsole = regexp.MustCompile(`"console":"(http://[^"]+)/console/"`)
 
-// TestConsoleListen: the console has an address of its own, and is on no other.
+// TestConsoleListen checks that the console is served on its own address and on no other.
 func TestConsoleListen(t *testing.T) {
 	n := start(t, testenv.SQLiteURL(t), "--console-listen", "127.0.0.1:0")
 	console := servedConsole.FindStringSubmatch(n.err.String())[1]
@@ -31,12 +31,12 @@ func TestConsoleListen(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"/":              "<form", // leads to the login
+		"/":              "<form", // redirects to the login
 		"/console":       "<form",
 		"/console/login": "<form",
 		"/healthz":       "ok",
 		"/readyz":        "ok",
-		// The explorer asks the address that it comes from.
+		// The explorer sends its requests to its own address.
 		"/graphql/schema.graphql":         "type Query",
 		"/graphql?query={__typename}":     `"Query"`,
 		"/graphql?query=%7B__typename%7D": `"Query"`,
@@ -69,8 +69,8 @@ func TestConsoleListen(t *testing.T) {
 	}
 }
 
-// TestConsoleListen_Drains: a request that runs on the console's address when the server stops is
-// carried out.
+// TestConsoleListen_Drains checks that a request that is running on the console's address when the
+// server stops is completed.
 func TestConsoleListen_Drains(t *testing.T) {
 	n := start(t, testenv.SQLiteURL(t), "--console-listen", "127.0.0.1:0")
 	console := servedConsole.FindStringSubmatch(n.err.String())[1]

@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestRequestLog: a request's line has the app's key or the operator's name, and a
-// time with its unit.
+// TestRequestLog checks that the log line of a request has the app's key or the operator's name,
+// and a duration with its unit.
 func TestRequestLog(t *testing.T) {
 	n := start(t, testenv.SQLiteURL(t), "--log-level", "debug", "--admin-password", "correct horse battery")
 	banner := n.banner()
@@ -47,7 +47,7 @@ func TestRequestLog(t *testing.T) {
 	resp.Body.Close()
 	n.end()
 
-	found := make(map[string]string) // who asked, by what was asked
+	found := make(map[string]string) // the caller, by what was requested
 	for line := range strings.Lines(n.err.String()) {
 		var entry struct {
 			Msg, Operation, App, Route, Operator string
@@ -74,7 +74,7 @@ func TestRequestLog(t *testing.T) {
 		"Several": key, "Nobody": "", "POST /console/login": "", "GET /console/{$}": "admin",
 	} {
 		if got, ok := found[what]; !ok || got != who {
-			t.Errorf("%s: asked by %q (%t), want %q", what, got, ok, who)
+			t.Errorf("%s: by %q (%t), want %q", what, got, ok, who)
 		}
 	}
 }

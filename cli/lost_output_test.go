@@ -19,7 +19,7 @@ import (
 )
 
 // lostOutputs are standard outputs that cannot be written: a full disk, a pipe whose reader has
-// gone, and what Go opens in place of one that was closed.
+// closed it, and what Go opens in place of a closed one.
 func lostOutputs(t *testing.T) map[string]*os.File {
 	t.Helper()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
@@ -39,7 +39,8 @@ func lostOutputs(t *testing.T) map[string]*os.File {
 	return map[string]*os.File{"full": full, "closed pipe": w, "closed": closed}
 }
 
-// TestLostOutput_ChangesNothing: a secret that nobody read must not be in force.
+// TestLostOutput_ChangesNothing checks that a secret that could not be printed does not take
+// effect.
 func TestLostOutput_ChangesNothing(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		ctx := t.Context()
@@ -86,16 +87,16 @@ func TestLostOutput_ChangesNothing(t *testing.T) {
 			t.Errorf("apps %+v, %v", list, err)
 		}
 		if _, _, err := rules.IssueToken(ctx, app.Key, secret, time.Hour); err != nil {
-			t.Errorf("the secret of before: %v", err)
+			t.Errorf("the old secret: %v", err)
 		}
 		if _, _, err := operatorRules.ByToken(ctx, login.Token); err != nil {
-			t.Errorf("the session of before: %v", err)
+			t.Errorf("the old session: %v", err)
 		}
 		if _, err := operatorRules.Login(ctx, request); err != nil {
-			t.Errorf("the password of before: %v", err)
+			t.Errorf("the old password: %v", err)
 		}
 		if there, err := operatorRules.ByName(ctx, "new"); err != nil || there != nil {
-			t.Errorf("an operator was made: %v, %v", there, err)
+			t.Errorf("an operator was created: %v, %v", there, err)
 		}
 		if after := auditCount(t, db); after != before+1 { // the login
 			t.Errorf("%d entries in the audit, %d before", after, before)
@@ -112,8 +113,8 @@ func auditCount(t *testing.T, db *database.DB) int64 {
 	return n
 }
 
-// TestFirstStart_LostOutput: a first start that cannot print makes nothing; the next one
-// makes and prints all.
+// TestFirstStart_LostOutput checks that a first start that cannot print creates nothing, and that
+// the next one creates and prints everything.
 func TestFirstStart_LostOutput(t *testing.T) {
 	url := testenv.SQLiteURL(t)
 	for name, out := range lostOutputs(t) {
@@ -137,7 +138,7 @@ func TestFirstStart_LostOutput(t *testing.T) {
 		t.Errorf("status %d", status)
 	}
 
-	// With nothing to make, a lost output is no reason not to serve.
+	// If there is nothing to create, the server serves without its output.
 	again := startWith(t, Streams{Out: lostOutputs(t)["full"]}, url)
 	if code, _ := get(t, again.base+"/readyz"); code != 200 {
 		t.Errorf("/readyz: %d", code)

@@ -8,13 +8,13 @@ import (
 )
 
 type migrateCommand struct {
-	Up     migrateUp     `cmd:"" help:"Bring the schema up to this binary's version."`
-	Status migrateStatus `cmd:"" help:"Say where the schema stands."`
+	Up     migrateUp     `cmd:"" help:"Migrate the schema to this binary's version."`
+	Status migrateStatus `cmd:"" help:"Print the version of the schema."`
 }
 
 type migrateUp struct{}
 
-// Run migrates.
+// Run migrates the schema.
 func (migrateUp) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
 		v, err := db.Version(ctx)
@@ -28,7 +28,7 @@ func (migrateUp) Run(ctx context.Context, s *settings, streams *Streams) error {
 
 type migrateStatus struct{}
 
-// Run looks and changes nothing.
+// Run prints the version of the schema and changes nothing.
 func (migrateStatus) Run(ctx context.Context, s *settings, streams *Streams) error {
 	db, err := s.connect(ctx)
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// ask sends a document and returns the response's body, which must have no errors.
+// ask sends a document and returns the response's body, which must contain no errors.
 func (n *server) ask(token, document string) string {
 	n.t.Helper()
 	body, err := json.Marshal(map[string]string{"query": document})
@@ -47,8 +47,8 @@ func (n *server) bearer() string {
 
 var texts = regexp.MustCompile(`"(?:endCursor|requestId)":"([^"]+)"`)
 
-// TestServe_SealsNumbersWithItsOwnSecret: each list and the friend requests use the secret of the
-// database.
+// TestServe_SealsNumbersWithItsOwnSecret checks that the cursors of each list and the IDs of friend
+// requests are encrypted with the secret in the database.
 func TestServe_SealsNumbersWithItsOwnSecret(t *testing.T) {
 	n := start(t, testenv.SQLiteURL(t))
 	app := n.bearer()
@@ -102,7 +102,7 @@ func TestServe_SealsNumbersWithItsOwnSecret(t *testing.T) {
 		for _, list := range lists {
 			for owner := range int64(10) {
 				if a, b, ok := (opaque.Secret{}).Sealer(list, owner).Open(text[1]); ok {
-					t.Errorf("%s is %d, %d of %s, sealed with no secret", text[0], a, b, list)
+					t.Errorf("%s is %d, %d of %s, encrypted without a secret", text[0], a, b, list)
 				}
 			}
 		}

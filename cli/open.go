@@ -12,7 +12,7 @@ import (
 	"rollcall/node"
 )
 
-// connect opens the database with the schema that it has.
+// connect opens the database without changing its schema.
 func (s *settings) connect(ctx context.Context) (*database.DB, error) {
 	keys, err := atrest.Parse(s.DatabaseKey)
 	if err != nil {
@@ -31,7 +31,7 @@ func (s *settings) connect(ctx context.Context) (*database.DB, error) {
 	return db, err
 }
 
-// open opens the database and brings its schema up to date.
+// open opens the database and migrates its schema.
 func (s *settings) open(ctx context.Context) (*database.DB, error) {
 	db, err := s.connect(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s *settings) open(ctx context.Context) (*database.DB, error) {
 	return db, nil
 }
 
-// withApps runs fn with the rules about apps on the database.
+// withApps runs fn with the rules for apps on the database.
 func (s *settings) withApps(ctx context.Context, fn func(*apps.Service) error) error {
 	return s.withDB(ctx, func(db *database.DB) error {
 		return fn(node.Offline(db, clock).Apps)
@@ -61,14 +61,14 @@ func (s *settings) withDB(ctx context.Context, fn func(*database.DB) error) erro
 	return fn(db)
 }
 
-// checkSchema refuses a schema that is not this binary's, older or newer.
+// checkSchema returns an error if the schema's version is not this binary's.
 func checkSchema(ctx context.Context, db *database.DB) error {
 	v, err := db.Version(ctx)
 	if err != nil {
 		return err
 	}
 	if v.Current < v.Latest {
-		return fmt.Errorf("the schema of %s is at version %d, this binary needs %d: run `rollcall migrate up`, or start without --no-migrate", db, v.Current, v.Latest)
+		return fmt.Errorf("the schema of %s is at version %d, but this binary needs %d; run `rollcall migrate up` or start without --no-migrate", db, v.Current, v.Latest)
 	}
 	return db.CheckNewer(v)
 }

@@ -16,14 +16,14 @@ import (
 type operatorCommand struct {
 	Create      operatorCreate      `cmd:"" help:"Create an operator; the password comes from standard input or is generated."`
 	SetPassword operatorSetPassword `cmd:"" help:"Give an operator a new password, from standard input or generated; ends its sessions."`
-	SetRole     operatorSetRole     `cmd:"" help:"Change what an operator may do, from its next request on."`
+	SetRole     operatorSetRole     `cmd:"" help:"Change an operator's role, from its next request on."`
 	Delete      operatorDelete      `cmd:"" help:"Delete an operator; its sessions end at once."`
 	List        operatorList        `cmd:"" help:"List the operators."`
 }
 
 type operatorCreate struct {
 	Name string `arg:"" help:"The operator's name."`
-	Role string `required:"" enum:"admin,viewer" placeholder:"admin|viewer" help:"admin (does everything) or viewer (sees everything, changes nothing)."`
+	Role string `required:"" enum:"admin,viewer" placeholder:"admin|viewer" help:"admin (may do everything) or viewer (sees everything, changes nothing)."`
 }
 
 // Run creates the operator and prints a generated password.
@@ -58,7 +58,7 @@ func (c operatorSetPassword) Run(ctx context.Context, s *settings, streams *Stre
 
 type operatorSetRole struct {
 	Name string `arg:"" help:"The operator's name."`
-	Role string `required:"" enum:"admin,viewer" placeholder:"admin|viewer" help:"admin (does everything) or viewer (sees everything, changes nothing)."`
+	Role string `required:"" enum:"admin,viewer" placeholder:"admin|viewer" help:"admin (may do everything) or viewer (sees everything, changes nothing)."`
 }
 
 // Run changes the role.
@@ -110,8 +110,8 @@ func (operatorList) Run(ctx context.Context, s *settings, streams *Streams) erro
 	})
 }
 
-// readPassword answers the first line of what was piped in; empty where nothing
-// was, and at a terminal, so that no password is echoed.
+// readPassword returns the first line of the piped input. It returns "" if there is none, and at a
+// terminal, so that no password is echoed.
 func readPassword(streams *Streams) (string, error) {
 	if !streams.InPiped {
 		return "", nil
@@ -124,7 +124,8 @@ func readPassword(streams *Streams) (string, error) {
 	return strings.TrimRight(lines.Text(), "\r"), nil
 }
 
-// passwordPrinter returns what prints an operator, with the password unless it was given.
+// passwordPrinter returns a function that prints an operator, with the password unless it was
+// given.
 func passwordPrinter(streams *Streams, given string) func(name, password string) error {
 	return func(name, password string) error {
 		if given != "" {

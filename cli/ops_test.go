@@ -23,13 +23,13 @@ func (n *server) opsBase() string {
 	return found[1]
 }
 
-// TestOps_OwnHostsOnly sends requests as a browser does for a page that has pointed its host's name
-// here, and as monitoring does.
+// TestOps_OwnHostsOnly sends requests as a browser does for a page whose host name resolves to this
+// server, and as monitoring does.
 func TestOps_OwnHostsOnly(t *testing.T) {
 	n := start(t, testenv.SQLiteURL(t), "--ops-listen", "127.0.0.1:0", "--ops-hosts", "Metrics.example.,rollcall")
 	base := n.opsBase()
 	for host, want := range map[string]int{
-		"":                       200, // base's own
+		"":                       200, // the host of opsBase
 		"127.0.0.1":              200,
 		"10.1.2.3:8081":          200,
 		"[::1]:8081":             200,
@@ -43,7 +43,7 @@ func TestOps_OwnHostsOnly(t *testing.T) {
 		"localhost.evil.example": 403,
 		"127.0.0.1.evil.example": 403,
 		"notrollcall":            403,
-		"2130706433":             403, // no form of an address that a browser sends
+		"2130706433":             403, // browsers do not send addresses in this form
 	} {
 		for _, path := range []string{"/metrics", "/debug/pprof/", "/debug/pprof/cmdline", "/debug/pprof/heap"} {
 			req, err := http.NewRequest(http.MethodGet, base+path, nil)
@@ -72,8 +72,8 @@ func TestOps_OwnHostsOnly(t *testing.T) {
 	}
 }
 
-// TestOps_ShowsNoSecret looks for the secrets that a server was started with in all that the
-// operators' own address shows.
+// TestOps_ShowsNoSecret searches all pages of the operators' own address for the secrets with which
+// the server was started.
 func TestOps_ShowsNoSecret(t *testing.T) {
 	secrets := []string{"tidy-harbour-lantern", "key-of-at-least-thirty-two-characters", "app-secret-of-a-caller"}
 	args := []string{"--ops-listen", "127.0.0.1:0", "--admin-password", secrets[0], "--token-key", secrets[1]}

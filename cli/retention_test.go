@@ -12,8 +12,8 @@ import (
 	"rollcall/models"
 )
 
-// TestServe_DeletesOldAuditEntries: a server does so with ROLLCALL_AUDIT_RETENTION, a year unless
-// it is set, and 0 keeps all.
+// TestServe_DeletesOldAuditEntries checks that a server deletes entries older than
+// ROLLCALL_AUDIT_RETENTION, by default a year, and that 0 keeps all.
 func TestServe_DeletesOldAuditEntries(t *testing.T) {
 	now := models.TimeOf(time.Now())
 	for _, test := range []struct {

@@ -13,8 +13,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestServe_ErasesWhatIsOverwritten: a name that has been replaced goes from the files by
-// itself, while the server runs and serves.
+// TestServe_ErasesWhatIsOverwritten checks that a name that has been replaced disappears from the
+// files while the server runs.
 func TestServe_ErasesWhatIsOverwritten(t *testing.T) {
 	scrubInterval = 20 * time.Millisecond
 	t.Cleanup(func() { scrubInterval = 0 })
@@ -56,7 +56,7 @@ func TestServe_ErasesWhatIsOverwritten(t *testing.T) {
 	register("Ann")
 	for deadline := time.Now().Add(30 * time.Second); in("Zebulon") || in("zebulon"); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the former name stays in the files")
+			t.Fatal("the former name is still in the files")
 		}
 	}
 	if status := n.end(); status != 0 {

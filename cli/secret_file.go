@@ -8,8 +8,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// secretTag marks the settings that hold secrets. The setting NAME of such a one can be in a file
-// instead, which NAME_FILE names.
+// secretTag marks the settings that are secrets. Instead of such a setting NAME, NAME_FILE can name
+// a file that contains it.
 const secretTag = "secret"
 
 func isSecret(flag *kong.Flag) bool { return flag.Tag.Has(secretTag) && len(flag.Envs) > 0 }
@@ -17,9 +17,9 @@ func isSecret(flag *kong.Flag) bool { return flag.Tag.Has(secretTag) && len(flag
 // fileSetting returns the name of the setting that names the file.
 func fileSetting(flag *kong.Flag) string { return flag.Envs[0] + "_FILE" }
 
-// secretFromFile returns the content of the file that holds the setting, without line ends at its
-// end, or nil if no file is named. It refuses an empty file: the setting would count as not set. A
-// flag wins over the file.
+// secretFromFile returns the content of the file that contains the setting, without trailing line
+// ends, or nil if no file is named. It refuses an empty file, because the setting would count as
+// not set. A flag takes precedence over the file.
 func secretFromFile(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !isSecret(flag) {
 		return nil, nil

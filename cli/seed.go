@@ -13,11 +13,11 @@ import (
 
 type seedCommand struct {
 	App     string `required:"" help:"The app key."`
-	Users   int    `required:"" help:"How many users the app shall have of those made here."`
-	Friends int    `help:"How many friends each of them shall have, an even number."`
+	Users   int    `required:"" help:"The number of example users."`
+	Friends int    `help:"The number of friends of each, an even number."`
 }
 
-// Run makes the users.
+// Run creates the users.
 func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) error {
 	if c.Users < 1 {
 		return usageError{fmt.Errorf("--users must be at least 1")}
@@ -51,8 +51,8 @@ func (c seedCommand) Run(ctx context.Context, s *settings, streams *Streams) err
 	})
 }
 
-// progressBar draws how far long work has come: a bar that moves on a terminal,
-// a line for every tenth elsewhere.
+// progressBar shows the progress of long work: on a terminal a bar that moves, elsewhere a line for
+// every tenth.
 type progressBar struct {
 	out   io.Writer
 	total int

@@ -19,8 +19,8 @@ import (
 
 // Tests shorten these.
 var (
-	// otherServerWait is how long a start waits for another server on the database to end. It covers
-	// the session of a machine that lost its power.
+	// otherServerWait is how long a start waits for another server on the database to end. It is
+	// longer than the database needs to end the session of a machine that lost power.
 	otherServerWait = 15 * time.Second
 	// scrubInterval is node.Config.ScrubInterval.
 	scrubInterval time.Duration
@@ -28,10 +28,10 @@ var (
 
 type serveCommand struct {
 	serveSettings
-	NoMigrate bool `help:"Refuse to start on an old schema instead of changing it."`
+	NoMigrate bool `help:"Refuse to start on an old schema instead of migrating it."`
 }
 
-// Run serves until ctx ends, and then drains.
+// Run serves until ctx ends and then drains.
 func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, parsed *kong.Context) error {
 	if err := c.check(); err != nil {
 		return err
@@ -76,7 +76,7 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if err != nil {
 		return err
 	}
-	// Serve reports what it could not end; if the start fails, nothing has been lost.
+	// Serve reports what it could not end. If the start fails, nothing has been lost.
 	defer func() { _ = n.Close(context.WithoutCancel(ctx)) }()
 	open, err := c.listen()
 	if err != nil {
@@ -96,14 +96,14 @@ func (c *serveCommand) Run(ctx context.Context, s *settings, streams *Streams, p
 	if err := first.end(ctx, base, consoleBase); err != nil {
 		log.Warn("the console's address cannot be printed", "error", err)
 	}
-	// Migrating and hashing the first password take memory that nothing needs afterwards, and the
+	// Migrating and hashing the first password need memory that is not needed afterwards, and the
 	// runtime would keep most of it for a long time.
 	go debug.FreeOSMemory()
 	paceCollections()
 	return n.Serve(ctx, open, c.DrainTimeout)
 }
 
-// config returns what the settings make of a node.
+// config returns the configuration of a node, from the settings.
 func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *clientaddr.Resolver, log *slog.Logger) node.Config {
 	var rates ratelimit.Limiter
 	if c.RateLimits == "off" {
@@ -137,7 +137,7 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 }
 
 // opsHosts returns the host names of the operators' own address: those of the setting, and the one
-// that it listens on.
+// on which it listens.
 func (s *serveSettings) opsHosts() []string {
 	hosts := slices.Clone(s.OpsHosts)
 	if host, _, err := net.SplitHostPort(s.OpsListen); err == nil && host != "" {
@@ -146,7 +146,7 @@ func (s *serveSettings) opsHosts() []string {
 	return hosts
 }
 
-// openRedis returns the Redis of a service of several nodes, or nil if there is one node.
+// openRedis returns the Redis of a service with several nodes, or nil if there is only one node.
 func (c *serveCommand) openRedis() (*redis.Client, error) {
 	if c.RedisURL == "" {
 		return nil, nil

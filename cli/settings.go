@@ -16,10 +16,11 @@ import (
 	"rollcall/internal/redis"
 )
 
-// settings are what every command shares: a flag, or the environment. The flag wins.
+// settings are the settings of all commands. Each is a flag or in the environment; the flag takes
+// precedence.
 type settings struct {
 	DatabaseURL string   `env:"ROLLCALL_DATABASE_URL" secret:"" default:"sqlite:rollcall.db" help:"sqlite:PATH, mysql://user:password@host:3306/name?tls=true, or mysql://user@unix(/path/to.sock)/name (${env})."`
-	DatabaseKey string   `env:"ROLLCALL_DATABASE_KEY" secret:"" help:"Keys of at least 32 characters, separated by commas: the first encrypts the secrets in the database, all decrypt them; not encrypted unless given (${env})."`
+	DatabaseKey string   `env:"ROLLCALL_DATABASE_KEY" secret:"" help:"Keys of at least 32 characters, separated by commas: the first encrypts the secrets in the database, all decrypt them; without it, they are not encrypted (${env})."`
 	DatabaseTLS tlsFiles `embed:"" prefix:"database-tls-" envprefix:"ROLLCALL_DATABASE_TLS_"`
 	LogLevel    string   `env:"ROLLCALL_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error (${env})."`
 	LogFormat   string   `env:"ROLLCALL_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"text or json; auto: text on a terminal, json elsewhere (${env})."`
@@ -32,15 +33,15 @@ type tlsFiles struct {
 	Key  string `env:"KEY" help:"PEM file with the private key of the client certificate (${env})."`
 }
 
-// of returns the files by the beginning of their settings' names.
+// of returns the files. setting is the prefix of their settings' names.
 func (f tlsFiles) of(setting string) clienttls.Files {
 	return clienttls.Files{CA: f.CA, Cert: f.Cert, Key: f.Key, Setting: setting}
 }
 
-// logger answers the program's log, which goes to standard error.
+// logger returns the program's log, which writes to standard error.
 func (s *settings) logger(streams *Streams) *slog.Logger {
 	var level slog.Level
-	_ = level.UnmarshalText([]byte(s.LogLevel)) // kong has checked the word
+	_ = level.UnmarshalText([]byte(s.LogLevel)) // kong has checked the value
 	return newLogger(streams.Err, level, s.LogFormat == "text" || s.LogFormat == "auto" && streams.ErrTerminal)
 }
 
@@ -52,8 +53,8 @@ func newLogger(w io.Writer, level slog.Level, text bool) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, opts))
 }
 
-// withUnit writes a duration as 1.234ms in both formats: JSON alone would have a
-// bare number of nanoseconds.
+// withUnit writes a duration as 1.234ms in both formats. The JSON handler would write a number of
+// nanoseconds.
 func withUnit(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindDuration {
 		a.Value = slog.StringValue(a.Value.Duration().Round(time.Microsecond).String())
@@ -61,11 +62,11 @@ func withUnit(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// serveSettings are what only a server needs.
+// serveSettings are the settings of a server.
 type serveSettings struct {
 	tokenKeySetting
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
-	ConsoleListen      string        `env:"ROLLCALL_CONSOLE_LISTEN" help:"HOST:PORT for the console, with the API for its explorer; it is not on ROLLCALL_LISTEN then (${env})."`
+	ConsoleListen      string        `env:"ROLLCALL_CONSOLE_LISTEN" help:"HOST:PORT for the console, with the API for its explorer; ROLLCALL_LISTEN then does not serve it (${env})."`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
@@ -84,17 +85,17 @@ type serveSettings struct {
 	DrainTimeout       time.Duration `env:"ROLLCALL_DRAIN_TIMEOUT" default:"20s" help:"How long running requests may take after SIGTERM (${env})."`
 }
 
-// The bounds of what can be set.
+// The bounds of the settings.
 const (
 	minHeartbeatTimeout = time.Second
 	maxHeartbeatTimeout = 24 * time.Hour
 	minLinger           = time.Second
 	maxLinger           = 30 * 24 * time.Hour
-	minMaxResponse      = 1 << 20 // more than the schema and a page of anything take
+	minMaxResponse      = 1 << 20 // more than the schema or any page needs
 	maxMaxResponse      = 1 << 30
 )
 
-// check refuses values that cannot work, naming the setting.
+// check returns an error that names the setting if a value cannot work.
 func (s *serveSettings) check() error {
 	if err := checkAddress("ROLLCALL_LISTEN", s.Listen); err != nil {
 		return err
@@ -138,16 +139,16 @@ func (s *serveSettings) check() error {
 	}
 	for _, name := range s.OpsHosts {
 		if strings.TrimSuffix(strings.TrimSpace(name), ".") == "" || strings.ContainsAny(name, "/:*") {
-			return usageError{fmt.Errorf("ROLLCALL_OPS_HOSTS: %q is no host name, without a port", name)}
+			return usageError{fmt.Errorf("ROLLCALL_OPS_HOSTS: %q is not a host name without a port", name)}
 		}
 	}
 	for i, origin := range s.AllowedOrigins {
 		origin = strings.TrimSuffix(strings.TrimSpace(origin), "/")
 		s.AllowedOrigins[i] = origin
 		u, err := url.Parse(origin)
-		// A * in a host would be taken for a pattern, and there are none.
+		// A * in a host would look like a pattern, and patterns do not exist.
 		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host || strings.Contains(origin, "*")) {
-			return usageError{fmt.Errorf("ROLLCALL_ALLOWED_ORIGINS: %q is no origin such as https://chat.example", origin)}
+			return usageError{fmt.Errorf("ROLLCALL_ALLOWED_ORIGINS: %q is not an origin such as https://chat.example", origin)}
 		}
 	}
 	return nil
@@ -159,15 +160,15 @@ func (s *serveSettings) redisTLS() clienttls.Files { return s.RedisTLS.of("ROLLC
 func checkAddress(name, address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil && port != "" {
-		_, err = net.LookupPort("tcp", port) // a number, or a service's name
+		_, err = net.LookupPort("tcp", port) // a number or the name of a service
 	}
 	if err != nil || port == "" {
-		return usageError{fmt.Errorf("%s: %q is no HOST:PORT", name, address)}
+		return usageError{fmt.Errorf("%s: %q is not HOST:PORT", name, address)}
 	}
 	return nil
 }
 
-// networks reads addresses and networks.
+// networks parses addresses and networks.
 func networks(name string, list []string) ([]netip.Prefix, error) {
 	var out []netip.Prefix
 	for _, text := range list {
@@ -176,7 +177,7 @@ func networks(name string, list []string) ([]netip.Prefix, error) {
 		if err != nil {
 			address, addrErr := netip.ParseAddr(text)
 			if addrErr != nil {
-				return nil, usageError{fmt.Errorf("%s: %q is no address or network", name, text)}
+				return nil, usageError{fmt.Errorf("%s: %q is not an address or network", name, text)}
 			}
 			prefix = netip.PrefixFrom(address, address.BitLen())
 		}

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// FuzzSettings: whatever is set, it is taken or refused with the setting's name, and
-// what is secret is not repeated.
+// FuzzSettings checks that every value is either accepted or refused with the setting's name, and
+// that secrets are not repeated.
 func FuzzSettings(f *testing.F) {
 	f.Add("127.0.0.1:8080", "redis://ann:hunter2@host:6379/0", "hunter2hunter2hunter2hunter2hunter2", "https://chat.example", "10.0.0.0/8", int64(400*time.Second))
 	f.Add(":0", "", "hunter2", "*", "::1", int64(0))
@@ -28,7 +28,7 @@ func FuzzSettings(f *testing.F) {
 	})
 }
 
-// refused checks the error of a setting, if it is one.
+// refused checks the error of a setting, unless it is nil.
 func refused(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
@@ -38,12 +38,13 @@ func refused(t *testing.T, err error) {
 		t.Errorf("the error %q names no setting", err)
 	}
 	if strings.Contains(err.Error(), "hunter2") {
-		t.Errorf("the error %q tells a secret", err)
+		t.Errorf("the error %q contains a secret", err)
 	}
 }
 
-// TestListsAreWrittenFreely: spaces between, and a slash behind an origin, mean nothing.
-func TestListsAreWrittenFreely(t *testing.T) {
+// TestSettings_ListsMayHaveSpaces checks that spaces in lists, and a slash at the end of an origin,
+// have no effect.
+func TestSettings_ListsMayHaveSpaces(t *testing.T) {
 	s := serveSettings{
 		Listen: ":0", AllowedOrigins: []string{"https://a.example", " https://b.example/ "},
 		HeartbeatTimeout: time.Minute, SubscriptionLinger: time.Minute, MaxResponseSize: minMaxResponse,

@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// waitForOthers sets how long a start waits for another server, until the test ends.
+// waitForOthers sets, until the test ends, how long a start waits for another server.
 func waitForOthers(t *testing.T, d time.Duration) {
 	old := otherServerWait
 	otherServerWait = d
@@ -25,7 +25,7 @@ func TestServe_RefusesSecondServerWithoutRedis(t *testing.T) {
 			!strings.HasPrefix(last, "rollcall: another server runs on ") || !strings.Contains(last, "ROLLCALL_REDIS_URL") {
 			t.Errorf("status %d: %s", status, errs)
 		}
-		// Commands run beside a server.
+		// Commands may run beside a server.
 		if status, _, errs := run(t, "", "app", "list", "--database-url", url); status != 0 {
 			t.Errorf("status %d: %s", status, errs)
 		}
@@ -35,7 +35,8 @@ func TestServe_RefusesSecondServerWithoutRedis(t *testing.T) {
 	})
 }
 
-// TestServe_WaitsForOldServer restarts as a rolling update does: the new server starts first.
+// TestServe_WaitsForOldServer restarts as a rolling update does: the new server starts before the
+// old one ends.
 func TestServe_WaitsForOldServer(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		old := start(t, url)
@@ -57,7 +58,7 @@ func TestServe_WaitsForOldServer(t *testing.T) {
 }
 
 // TestServe_WarnsOfSecondServerAfterLostLock takes the lock from a server, as a restart of the
-// database does: the server warns of the other one and goes on.
+// database does. The server must warn of the other one and keep serving.
 func TestServe_WarnsOfSecondServerAfterLostLock(t *testing.T) {
 	waitForOthers(t, 100*time.Millisecond)
 	url := testenv.MySQLURL(t)
@@ -85,7 +86,7 @@ func TestServe_WarnsOfSecondServerAfterLostLock(t *testing.T) {
 		t.Helper()
 		for deadline := time.Now().Add(30 * time.Second); !strings.Contains(n.err.String(), words); time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("the log does not say %q: %s", words, n.err.String())
+				t.Fatalf("the log does not contain %q: %s", words, n.err.String())
 			}
 		}
 	}

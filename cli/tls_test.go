@@ -9,7 +9,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestTLSSettings: commands use the files for the database, and a server those for Redis, too.
+// TestTLSSettings checks that commands use the files for the database, and that a server also uses
+// those for Redis.
 func TestTLSSettings(t *testing.T) {
 	later := time.Now().Add(12 * time.Hour)
 	ca := testenv.NewAuthority(t, later)

@@ -13,12 +13,12 @@ import (
 	"rollcall/models"
 )
 
-// tokenKeySetting holds the keys that are configured instead of stored.
+// tokenKeySetting has the keys that are configured instead of stored.
 type tokenKeySetting struct {
 	TokenKey string `env:"ROLLCALL_TOKEN_KEY" secret:"" help:"Keys of at least 32 characters, separated by commas: the first signs tokens, all verify them; generated at the first start and stored unless given (${env})."`
 }
 
-// check refuses keys that cannot be used.
+// check returns an error if the keys cannot be used.
 func (s *tokenKeySetting) check() error {
 	if err := token.CheckConfigured(s.TokenKey); err != nil {
 		return usageError{fmt.Errorf("ROLLCALL_TOKEN_KEY: %w", err)}
@@ -43,7 +43,7 @@ type tokenKeyJSON struct {
 	Configured bool    `json:"configured"`
 	Signs      bool    `json:"signs"`
 	CreatedAt  *string `json:"createdAt"` // null if configured
-	RetiresAt  *string `json:"retiresAt"` // null unless it ends by itself
+	RetiresAt  *string `json:"retiresAt"` // null unless the key expires
 }
 
 // Run lists the keys.
@@ -92,7 +92,7 @@ func (c tokenKeyList) Run(ctx context.Context, s *settings, streams *Streams) er
 
 type tokenKeyRotate struct {
 	tokenKeySetting
-	Overlap *time.Duration `help:"How long the present keys go on verifying, such as 24h; without it, until they are retired. 0s ends all tokens."`
+	Overlap *time.Duration `help:"How long the present keys still verify tokens, such as 24h; without it, until they are retired. 0s ends all tokens."`
 	JSON    bool           `help:"Print one JSON object."`
 }
 
@@ -102,7 +102,7 @@ func (c tokenKeyRotate) Run(ctx context.Context, s *settings, streams *Streams) 
 		return usageError{fmt.Errorf("--overlap must not be negative")}
 	}
 	if c.TokenKey != "" {
-		return usageError{fmt.Errorf("ROLLCALL_TOKEN_KEY is set, whose first key signs: put a new one in front of it instead")}
+		return usageError{fmt.Errorf("ROLLCALL_TOKEN_KEY is set, and its first key signs; put a new key in front of it instead")}
 	}
 	return s.withApps(ctx, func(rules *apps.Service) error {
 		id, err := rules.RotateTokenKey(ctx, c.Overlap, audit.CommandLine)

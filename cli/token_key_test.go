@@ -15,7 +15,7 @@ import (
 	"rollcall/models"
 )
 
-// tokenKeys returns the keys that the command lists.
+// tokenKeys returns the keys that the command prints.
 func tokenKeys(t *testing.T) (list []tokenKeyJSON) {
 	t.Helper()
 	status, out, errs := run(t, "", "token-key", "list", "--json")
@@ -25,7 +25,7 @@ func tokenKeys(t *testing.T) (list []tokenKeyJSON) {
 	return list
 }
 
-// until waits until the token is good, or until it is not.
+// until waits until the token is valid, or until it is not.
 func (n *server) until(token string, good bool) {
 	n.t.Helper()
 	var answer string
@@ -35,7 +35,7 @@ func (n *server) until(token string, good bool) {
 			return
 		}
 	}
-	n.t.Fatalf("the token's answer is still %s", answer)
+	n.t.Fatalf("the response is still %s", answer)
 }
 
 func TestTokenKey_ServerFollows(t *testing.T) {
@@ -87,8 +87,8 @@ func TestTokenKey_ServerFollows(t *testing.T) {
 	})
 }
 
-// TestTokenKey_Configured: a configured key signs, is not stored, may come from a file, and goes on
-// verifying behind another.
+// TestTokenKey_Configured checks that a configured key signs, is not stored, may come from a file,
+// and still verifies if another key is put in front of it.
 func TestTokenKey_Configured(t *testing.T) {
 	url := testenv.SQLiteURL(t)
 	t.Setenv("ROLLCALL_DATABASE_URL", url)
@@ -149,7 +149,7 @@ func TestTokenKey_Configured(t *testing.T) {
 	}
 }
 
-// TestSecretFiles: every setting that holds a secret can come from a file.
+// TestSecretFiles checks that every secret setting can come from a file.
 func TestSecretFiles(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -181,7 +181,8 @@ func TestSecretFiles(t *testing.T) {
 	}
 }
 
-// TestSecretFiles_Empty: a file without a secret is refused; the setting would count as not set.
+// TestSecretFiles_Empty checks that an empty file is refused, because the setting would count as
+// not set.
 func TestSecretFiles_Empty(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	for _, name := range []string{
