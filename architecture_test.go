@@ -22,7 +22,7 @@ import (
 // This file tests the arrows that docs/architecture.md forbids. Tests may import everything; so may
 // testNode, and the examples, which are not part of the server. bench is a module of its own.
 
-// testNode puts a node together for tests.
+// testNode runs a node for tests.
 const testNode = "graph/graphtest"
 
 // arrow is an import, or the use of a table by a package.
@@ -73,11 +73,15 @@ func forbidden(a arrow, ours bool) string {
 	case ours && root(a.from, "models", "migrations") != "":
 		return "models and migrations import nothing of ours"
 	case root(a.from, "internal") != "" && (to != "" || root(a.to, "cli", "node") != ""):
-		return "what is internal knows neither adapters nor commands"
+		return "what is internal knows neither adapters nor the node nor commands"
 	case from != "" && to != "" && from != to:
 		return "adapters do not know each other"
 	case from != "" && root(a.to, "cli", "node") != "":
-		return "adapters do not know what puts them together"
+		return "adapters know neither the node nor the commands"
+	case root(a.from, "node") != "" && root(a.to, "cli") != "":
+		return "a node does not know the commands"
+	case root(a.to, testNode) != "":
+		return "a node for tests is not for the server"
 	case from != "" && root(a.to, "internal/redis") != "":
 		return "adapters reach Redis through the rules alone"
 	case root(a.from, "internal", "models", "migrations") == "" && root(a.to, sqlPackages...) != "":
@@ -104,6 +108,13 @@ func TestForbidden(t *testing.T) {
 		{"graph/auth", "console"}:                         true,
 		{"console", "graph/auth"}:                         true,
 		{"graph", "node"}:                                 true,
+		{"graph/transport", "node"}:                       true,
+		{"console", "node"}:                               true,
+		{"console", "cli"}:                                true,
+		{"node", "cli"}:                                   true,
+		{"node", "gorm.io/gorm"}:                          true,
+		{"node", "graph/graphtest"}:                       true,
+		{"graph/stream", "graph/graphtest"}:               true,
 		{"graph", "internal/redis"}:                       true,
 		{"console", "gorm.io/gorm"}:                       true,
 		{"cli", "database/sql"}:                           true,
@@ -115,7 +126,10 @@ func TestForbidden(t *testing.T) {
 		{"internal/users", "internal/audit"}:              false,
 		{"internal/users", "gorm.io/gorm"}:                false,
 		{"internal/presence", "internal/presence/status"}: false,
-		{"cli", "graph"}:                                  false,
+		{"cli", "node"}:                                   false,
+		{"node", "graph"}:                                 false,
+		{"node", "console"}:                               false,
+		{"node", "internal/redis"}:                        false,
 		{"graph", "internal/redistribution"}:              false,
 	} {
 		ours := root(a.to, "models", "internal", "graph", "console", "cli", "node") != ""
