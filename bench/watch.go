@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/presence"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
+	"rollcall/internal/subscriptions"
 	"rollcall/models"
 )
 
@@ -45,7 +46,7 @@ func runWatchMemory(ctx context.Context, lab *kit.Lab) (figures []kit.Figure, er
 	if err != nil {
 		return nil, err
 	}
-	hub := presence.New(db, events, presence.Options{})
+	hub := presence.New(db, events, presence.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}, presence.Options{})
 	if err := hub.Start(ctx); err != nil {
 		return nil, err
 	}

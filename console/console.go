@@ -21,9 +21,9 @@ import (
 	"rollcall/internal/operators"
 	"rollcall/internal/outage"
 	"rollcall/internal/page"
-	"rollcall/internal/presence"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
+	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
 	"rollcall/internal/vitals"
 	"rollcall/models"
@@ -103,7 +103,6 @@ type Presence interface {
 	OnlineCount(ctx context.Context, appID int64) (int, error)
 	// Devices returns the live connections of the user with that users.id.
 	Devices(ctx context.Context, userID int64) ([]models.Device, error)
-	Subscriptions(ctx context.Context, owner *models.User, r page.Request) (*presence.SubscriptionConnection, error)
 	// Disconnect closes the devices with these IDs, or all if deviceIDs is nil, and returns how
 	// many it closed.
 	Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, by models.Actor) (int, error)
@@ -112,12 +111,13 @@ type Presence interface {
 // Deps are the dependencies of the console. All fields are required. The interfaces are those that
 // tests replace.
 type Deps struct {
-	Operators Operators
-	Apps      Apps
-	Audit     *audit.Log
-	Users     Users
-	Relations *relations.Service
-	Presence  Presence
+	Operators     Operators
+	Apps          Apps
+	Audit         *audit.Log
+	Users         Users
+	Relations     *relations.Service
+	Subscriptions *subscriptions.Service
+	Presence      Presence
 	// Connections lists and closes the connections of App Servers.
 	Connections *connections.Service
 	Figures     *figures.Recorder

@@ -4,8 +4,8 @@ import (
 	"context"
 
 	"rollcall/internal/page"
-	"rollcall/internal/presence"
 	"rollcall/internal/relations"
+	"rollcall/internal/subscriptions"
 	"rollcall/models"
 )
 
@@ -64,7 +64,7 @@ var (
 	}}
 	// subscriptionList has the users whose status the user has subscribed to.
 	subscriptionList = &peopleList{"subscriptions", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(d.Presence.Subscriptions(ctx, u, p))(func(s *presence.Subscription) person {
+		return people(d.Subscriptions.List(ctx, u, p))(func(s *subscriptions.Subscription) person {
 			return person{User: s.User, Since: s.SubscribedAt}
 		})
 	}}

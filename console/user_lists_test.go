@@ -42,7 +42,7 @@ func TestUserLists(t *testing.T) {
 		s.check(err)
 		b := s.as("viewer")
 		path := userPath(s.dev, "ann")
-		_, err = s.presence.Subscribe(ctx, s.dev, s.user(s.dev, "ann"), []string{"bob"})
+		_, err = s.deps.Subscriptions.Subscribe(ctx, s.dev, s.user(s.dev, "ann"), []string{"bob"})
 		s.check(err)
 		b.get(path).want(t, http.StatusOK, "Name of bob", "&lt;script&gt;", "!<script>alert", "blocked",
 			"Name of cat", "Hello &amp; &lt;b&gt;", "2026-11-27 08:00 UTC", "Name of dan", "Name of eve", "The whitelist is off", "None so far.")

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/presence"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/relations"
+	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -17,11 +18,12 @@ import (
 
 // Resolver has the rules that resolvers call.
 type Resolver struct {
-	apps      *apps.Service
-	users     *users.Service
-	relations *relations.Service
-	presence  *presence.Hub
-	clock     func() time.Time
+	apps          *apps.Service
+	users         *users.Service
+	relations     *relations.Service
+	subscriptions *subscriptions.Service
+	presence      *presence.Hub
+	clock         func() time.Time
 	// rates limits how often a user does something.
 	rates ratelimit.Limiter
 	// validator validates inputs that are checked item by item; guard validates all others.
@@ -29,9 +31,9 @@ type Resolver struct {
 }
 
 // NewResolver returns a Resolver that calls these rules. clock is time.Now outside tests.
-func NewResolver(a *apps.Service, u *users.Service, l *relations.Service, p *presence.Hub, rates ratelimit.Limiter, clock func() time.Time) *Resolver {
+func NewResolver(a *apps.Service, u *users.Service, l *relations.Service, s *subscriptions.Service, p *presence.Hub, rates ratelimit.Limiter, clock func() time.Time) *Resolver {
 	return &Resolver{
-		apps: a, users: u, relations: l, presence: p,
+		apps: a, users: u, relations: l, subscriptions: s, presence: p,
 		clock: clock, rates: rates, validator: NewValidator(),
 	}
 }

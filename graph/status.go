@@ -7,7 +7,7 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/graph/stream"
 	"rollcall/internal/fanout"
-	"rollcall/internal/presence"
+	"rollcall/internal/subscriptions"
 	"rollcall/models"
 )
 
@@ -30,7 +30,7 @@ func (r *mutationResolver) SetStatus(ctx context.Context, customStatus string) (
 	return &status, nil
 }
 
-func (r *mutationResolver) SubscribeStatus(ctx context.Context, ids []string) (*presence.Subscribed, error) {
+func (r *mutationResolver) SubscribeStatus(ctx context.Context, ids []string) (*subscriptions.Subscribed, error) {
 	p := auth.From(ctx)
 	if err := mayQueryStatuses(p.App); err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (r *mutationResolver) SubscribeStatus(ctx context.Context, ids []string) (*
 	if err := r.limitProfiles(ctx, ids...); err != nil {
 		return nil, err // the list of subscriptions reveals statuses
 	}
-	return r.presence.Subscribe(ctx, p.App, p.User, ids)
+	return r.subscriptions.Subscribe(ctx, p.App, p.User, ids)
 }
 
 func (r *mutationResolver) UnsubscribeStatus(ctx context.Context, ids []string) (int, error) {
@@ -52,7 +52,7 @@ func (r *mutationResolver) UnsubscribeStatus(ctx context.Context, ids []string) 
 	if err := r.limitRate(ctx, unsubscribing, 1); err != nil {
 		return 0, err
 	}
-	return r.presence.Unsubscribe(ctx, p.App, p.User, ids)
+	return r.subscriptions.Unsubscribe(ctx, p.App, p.User, ids)
 }
 
 func (r *queryResolver) UserStatuses(ctx context.Context, ids []string) ([]*models.UserStatus, error) {

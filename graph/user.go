@@ -9,7 +9,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
-	"rollcall/internal/presence"
+	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -127,8 +127,8 @@ func (r *userResolver) Devices(ctx context.Context, obj *models.User) ([]*models
 	return out, nil
 }
 
-func (r *userResolver) StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*presence.SubscriptionConnection, error) {
-	return r.presence.Subscriptions(ctx, obj, pageRequest(ctx, first, after, listPage))
+func (r *userResolver) StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*subscriptions.Connection, error) {
+	return r.subscriptions.List(ctx, obj, pageRequest(ctx, first, after, listPage))
 }
 
 // User returns the resolvers of a user.

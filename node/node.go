@@ -51,7 +51,7 @@ type Config struct {
 	// AuditRetention is how long the audit's entries are stored. If 0, they are never deleted.
 	AuditRetention time.Duration
 	// SubscriptionLinger is how long status subscriptions outlive the user's last device. If 0, it
-	// is presence.DefaultSubscriptionLinger.
+	// is subscriptions.DefaultLinger.
 	SubscriptionLinger time.Duration
 
 	// Addresses finds the clients' addresses.
@@ -132,7 +132,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 
 	// The GraphQL adapter.
 	rates := cfg.rates()
-	n.Resolver = graph.NewResolver(n.Apps, n.Users, n.Relations, n.Presence, rates, cfg.Clock)
+	n.Resolver = graph.NewResolver(n.Apps, n.Users, n.Relations, n.Subscriptions, n.Presence, rates, cfg.Clock)
 	n.Executor = graph.NewExecutor(n.Resolver, graph.Options{
 		Introspection: cfg.Introspection,
 		MaxResponse:   cfg.MaxResponse,
@@ -172,6 +172,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Audit:         n.Audit,
 		Users:         n.Users.ForOperators(),
 		Relations:     n.Relations,
+		Subscriptions: n.Subscriptions,
 		Presence:      n.Presence,
 		Connections:   n.Connections,
 		Figures:       n.Figures,

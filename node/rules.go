@@ -19,6 +19,7 @@ import (
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/retention"
+	"rollcall/internal/subscriptions"
 	"rollcall/internal/throttle"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -26,15 +27,16 @@ import (
 
 // Rules are the rules of the service on one database.
 type Rules struct {
-	Apps        *apps.Service
-	Audit       *audit.Log
-	Operators   *operators.Service
-	Relations   *relations.Service
-	Presence    *presence.Hub
-	Users       *users.Service
-	Connections *connections.Service
-	Figures     *figures.Recorder
-	Jobs        *jobs.Service
+	Apps          *apps.Service
+	Audit         *audit.Log
+	Operators     *operators.Service
+	Relations     *relations.Service
+	Presence      *presence.Hub
+	Subscriptions *subscriptions.Service
+	Users         *users.Service
+	Connections   *connections.Service
+	Figures       *figures.Recorder
+	Jobs          *jobs.Service
 }
 
 // Offline returns the rules for a command that changes the database by itself, beside a server or
@@ -56,16 +58,21 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	r.Audit = audit.New(cfg.DB, cfg.Clock)
 	r.Operators = operators.New(cfg.DB, cfg.Clock).Limiting(failures, cmp.Or(cfg.LoginFailureTime, operators.FailureTime))
 	r.Relations = relations.New(cfg.DB, events, keys.Secret(), cfg.Clock)
-	r.Presence = presence.New(cfg.DB, events, presence.Options{
-		Clock:              cfg.Clock,
-		SubscriptionLinger: cfg.SubscriptionLinger,
-		Logger:             cfg.Logger,
-		Metrics:            metrics,
-		Redis:              cfg.Redis,
-		RevokedSince:       r.Audit.RevokedSince,
-		Secret:             keys.Secret(),
+	interests := presence.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}
+	r.Presence = presence.New(cfg.DB, events, interests, presence.Options{
+		Clock:        cfg.Clock,
+		Logger:       cfg.Logger,
+		Metrics:      metrics,
+		Redis:        cfg.Redis,
+		RevokedSince: r.Audit.RevokedSince,
 	})
-	r.Users = users.New(cfg.DB, events, keys, users.Erasers{r.Relations, r.Presence}, cfg.Clock)
+	r.Subscriptions = subscriptions.New(cfg.DB, events, r.Presence, subscriptions.Options{
+		Clock:  cfg.Clock,
+		Linger: cfg.SubscriptionLinger,
+		Logger: cfg.Logger,
+		Secret: keys.Secret(),
+	})
+	r.Users = users.New(cfg.DB, events, keys, users.Erasers{r.Relations, r.Subscriptions}, cfg.Clock)
 	if metrics != nil {
 		r.Users.Observe(metrics)
 	}

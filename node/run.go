@@ -109,6 +109,7 @@ func (n *Node) work(ctx context.Context) (end func()) {
 	var running sync.WaitGroup
 	running.Go(func() { n.Figures.Run(ctx) })
 	running.Go(func() { n.sweeper.Run(ctx) })
+	running.Go(func() { n.Subscriptions.Run(ctx) })
 	running.Go(func() { keepScrubbed(ctx, n.cfg.DB, cmp.Or(n.cfg.ScrubInterval, defaultScrubInterval), n.cfg.Logger) })
 	if n.health.redis != nil {
 		running.Go(func() { n.health.redis.run(ctx) })

@@ -10,8 +10,8 @@ import (
 	"math"
 	"rollcall/graph/scalar"
 	"rollcall/internal/page"
-	"rollcall/internal/presence"
 	"rollcall/internal/relations"
+	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
 	"rollcall/models"
 	"strconv"
@@ -355,7 +355,7 @@ type MutationResolver interface {
 	DeclineFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
 	CancelFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
 	SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error)
-	SubscribeStatus(ctx context.Context, ids []string) (*presence.Subscribed, error)
+	SubscribeStatus(ctx context.Context, ids []string) (*subscriptions.Subscribed, error)
 	UnsubscribeStatus(ctx context.Context, ids []string) (int, error)
 	Logout(ctx context.Context, allDevices *bool) (bool, error)
 	RegisterUser(ctx context.Context, input RegisterUserInput) (*users.Registered, error)
@@ -400,7 +400,7 @@ type UserResolver interface {
 	BlockedIds(ctx context.Context, obj *models.User) ([]string, error)
 	HasBlocked(ctx context.Context, obj *models.User, id string) (bool, error)
 	Whitelist(ctx context.Context, obj *models.User) (*relations.Whitelist, error)
-	StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*page.Connection[*presence.Subscription], error)
+	StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*page.Connection[*subscriptions.Subscription], error)
 }
 type WhitelistResolver interface {
 	Entries(ctx context.Context, obj *relations.Whitelist, first *int, after *string) (*page.Connection[*relations.WhitelistEntry], error)
@@ -6550,8 +6550,8 @@ func (ec *executionContext) _Mutation_subscribeStatus(ctx context.Context, field
 			return ec.Resolvers.Mutation().SubscribeStatus(ctx, fc.Args["ids"].([]string))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *presence.Subscribed) graphql.Marshaler {
-			return ec.marshalNSubscribeStatusPayload2ᚖrollcallᚋinternalᚋpresenceᚐSubscribed(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *subscriptions.Subscribed) graphql.Marshaler {
+			return ec.marshalNSubscribeStatusPayload2ᚖrollcallᚋinternalᚋsubscriptionsᚐSubscribed(ctx, selections, v)
 		},
 		true,
 		true,
@@ -8048,7 +8048,7 @@ func (ec *executionContext) fieldContext_SendFriendRequestPayload_friendship(_ c
 	return fc, nil
 }
 
-func (ec *executionContext) _StatusSubscription_user(ctx context.Context, field graphql.CollectedField, obj *presence.Subscription) (ret graphql.Marshaler) {
+func (ec *executionContext) _StatusSubscription_user(ctx context.Context, field graphql.CollectedField, obj *subscriptions.Subscription) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8080,7 +8080,7 @@ func (ec *executionContext) fieldContext_StatusSubscription_user(_ context.Conte
 	return fc, nil
 }
 
-func (ec *executionContext) _StatusSubscription_subscribedAt(ctx context.Context, field graphql.CollectedField, obj *presence.Subscription) (ret graphql.Marshaler) {
+func (ec *executionContext) _StatusSubscription_subscribedAt(ctx context.Context, field graphql.CollectedField, obj *subscriptions.Subscription) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8103,7 +8103,7 @@ func (ec *executionContext) fieldContext_StatusSubscription_subscribedAt(_ conte
 	return graphql.NewScalarFieldContext("StatusSubscription", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
-func (ec *executionContext) _StatusSubscriptionConnection_edges(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*presence.Subscription]) (ret graphql.Marshaler) {
+func (ec *executionContext) _StatusSubscriptionConnection_edges(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*subscriptions.Subscription]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8115,7 +8115,7 @@ func (ec *executionContext) _StatusSubscriptionConnection_edges(ctx context.Cont
 			return obj.Edges(), nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*page.Edge[*presence.Subscription]) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v []*page.Edge[*subscriptions.Subscription]) graphql.Marshaler {
 			return ec.marshalNStatusSubscriptionEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx, selections, v)
 		},
 		true,
@@ -8135,7 +8135,7 @@ func (ec *executionContext) fieldContext_StatusSubscriptionConnection_edges(_ co
 	return fc, nil
 }
 
-func (ec *executionContext) _StatusSubscriptionConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*presence.Subscription]) (ret graphql.Marshaler) {
+func (ec *executionContext) _StatusSubscriptionConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*subscriptions.Subscription]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8147,8 +8147,8 @@ func (ec *executionContext) _StatusSubscriptionConnection_nodes(ctx context.Cont
 			return obj.Nodes(), nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*presence.Subscription) graphql.Marshaler {
-			return ec.marshalNStatusSubscription2ᚕᚖrollcallᚋinternalᚋpresenceᚐSubscriptionᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*subscriptions.Subscription) graphql.Marshaler {
+			return ec.marshalNStatusSubscription2ᚕᚖrollcallᚋinternalᚋsubscriptionsᚐSubscriptionᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -8167,7 +8167,7 @@ func (ec *executionContext) fieldContext_StatusSubscriptionConnection_nodes(_ co
 	return fc, nil
 }
 
-func (ec *executionContext) _StatusSubscriptionConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*presence.Subscription]) (ret graphql.Marshaler) {
+func (ec *executionContext) _StatusSubscriptionConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*subscriptions.Subscription]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8199,7 +8199,7 @@ func (ec *executionContext) fieldContext_StatusSubscriptionConnection_pageInfo(_
 	return fc, nil
 }
 
-func (ec *executionContext) _StatusSubscriptionConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*presence.Subscription]) (ret graphql.Marshaler) {
+func (ec *executionContext) _StatusSubscriptionConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*subscriptions.Subscription]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8222,7 +8222,7 @@ func (ec *executionContext) fieldContext_StatusSubscriptionConnection_totalCount
 	return graphql.NewScalarFieldContext("StatusSubscriptionConnection", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _StatusSubscriptionEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*presence.Subscription]) (ret graphql.Marshaler) {
+func (ec *executionContext) _StatusSubscriptionEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*subscriptions.Subscription]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8245,7 +8245,7 @@ func (ec *executionContext) fieldContext_StatusSubscriptionEdge_cursor(_ context
 	return graphql.NewScalarFieldContext("StatusSubscriptionEdge", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _StatusSubscriptionEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*presence.Subscription]) (ret graphql.Marshaler) {
+func (ec *executionContext) _StatusSubscriptionEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*subscriptions.Subscription]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8257,8 +8257,8 @@ func (ec *executionContext) _StatusSubscriptionEdge_node(ctx context.Context, fi
 			return obj.Node, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *presence.Subscription) graphql.Marshaler {
-			return ec.marshalNStatusSubscription2ᚖrollcallᚋinternalᚋpresenceᚐSubscription(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *subscriptions.Subscription) graphql.Marshaler {
+			return ec.marshalNStatusSubscription2ᚖrollcallᚋinternalᚋsubscriptionsᚐSubscription(ctx, selections, v)
 		},
 		true,
 		true,
@@ -8277,7 +8277,7 @@ func (ec *executionContext) fieldContext_StatusSubscriptionEdge_node(_ context.C
 	return fc, nil
 }
 
-func (ec *executionContext) _SubscribeStatusPayload_statuses(ctx context.Context, field graphql.CollectedField, obj *presence.Subscribed) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscribeStatusPayload_statuses(ctx context.Context, field graphql.CollectedField, obj *subscriptions.Subscribed) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -8309,7 +8309,7 @@ func (ec *executionContext) fieldContext_SubscribeStatusPayload_statuses(_ conte
 	return fc, nil
 }
 
-func (ec *executionContext) _SubscribeStatusPayload_evictedIds(ctx context.Context, field graphql.CollectedField, obj *presence.Subscribed) (ret graphql.Marshaler) {
+func (ec *executionContext) _SubscribeStatusPayload_evictedIds(ctx context.Context, field graphql.CollectedField, obj *subscriptions.Subscribed) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -9148,7 +9148,7 @@ func (ec *executionContext) _User_statusSubscriptions(ctx context.Context, field
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Private == nil {
-					var zeroVal *page.Connection[*presence.Subscription]
+					var zeroVal *page.Connection[*subscriptions.Subscription]
 					return zeroVal, errors.New("directive private is not implemented")
 				}
 				return ec.Directives.Private(ctx, obj, directive0)
@@ -9157,7 +9157,7 @@ func (ec *executionContext) _User_statusSubscriptions(ctx context.Context, field
 			next = directive1
 			return next
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*presence.Subscription]) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*subscriptions.Subscription]) graphql.Marshaler {
 			return ec.marshalNStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
 		},
 		true,
@@ -13239,7 +13239,7 @@ func (ec *executionContext) _SendFriendRequestPayload(ctx context.Context, sel a
 
 var statusSubscriptionImplementors = []string{"StatusSubscription"}
 
-func (ec *executionContext) _StatusSubscription(ctx context.Context, sel ast.SelectionSet, obj *presence.Subscription) graphql.Marshaler {
+func (ec *executionContext) _StatusSubscription(ctx context.Context, sel ast.SelectionSet, obj *subscriptions.Subscription) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, statusSubscriptionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13282,7 +13282,7 @@ func (ec *executionContext) _StatusSubscription(ctx context.Context, sel ast.Sel
 
 var statusSubscriptionConnectionImplementors = []string{"StatusSubscriptionConnection"}
 
-func (ec *executionContext) _StatusSubscriptionConnection(ctx context.Context, sel ast.SelectionSet, obj *page.Connection[*presence.Subscription]) graphql.Marshaler {
+func (ec *executionContext) _StatusSubscriptionConnection(ctx context.Context, sel ast.SelectionSet, obj *page.Connection[*subscriptions.Subscription]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, statusSubscriptionConnectionImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13368,7 +13368,7 @@ func (ec *executionContext) _StatusSubscriptionConnection(ctx context.Context, s
 
 var statusSubscriptionEdgeImplementors = []string{"StatusSubscriptionEdge"}
 
-func (ec *executionContext) _StatusSubscriptionEdge(ctx context.Context, sel ast.SelectionSet, obj *page.Edge[*presence.Subscription]) graphql.Marshaler {
+func (ec *executionContext) _StatusSubscriptionEdge(ctx context.Context, sel ast.SelectionSet, obj *page.Edge[*subscriptions.Subscription]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, statusSubscriptionEdgeImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -13411,7 +13411,7 @@ func (ec *executionContext) _StatusSubscriptionEdge(ctx context.Context, sel ast
 
 var subscribeStatusPayloadImplementors = []string{"SubscribeStatusPayload"}
 
-func (ec *executionContext) _SubscribeStatusPayload(ctx context.Context, sel ast.SelectionSet, obj *presence.Subscribed) graphql.Marshaler {
+func (ec *executionContext) _SubscribeStatusPayload(ctx context.Context, sel ast.SelectionSet, obj *subscriptions.Subscribed) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, subscribeStatusPayloadImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -15548,11 +15548,11 @@ func (ec *executionContext) unmarshalNSetWhitelistEnabledInput2rollcallᚋgraph�
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNStatusSubscription2ᚕᚖrollcallᚋinternalᚋpresenceᚐSubscriptionᚄ(ctx context.Context, sel ast.SelectionSet, v []*presence.Subscription) graphql.Marshaler {
+func (ec *executionContext) marshalNStatusSubscription2ᚕᚖrollcallᚋinternalᚋsubscriptionsᚐSubscriptionᚄ(ctx context.Context, sel ast.SelectionSet, v []*subscriptions.Subscription) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNStatusSubscription2ᚖrollcallᚋinternalᚋpresenceᚐSubscription(ctx, sel, v[i])
+		return ec.marshalNStatusSubscription2ᚖrollcallᚋinternalᚋsubscriptionsᚐSubscription(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -15564,7 +15564,7 @@ func (ec *executionContext) marshalNStatusSubscription2ᚕᚖrollcallᚋinternal
 	return ret
 }
 
-func (ec *executionContext) marshalNStatusSubscription2ᚖrollcallᚋinternalᚋpresenceᚐSubscription(ctx context.Context, sel ast.SelectionSet, v *presence.Subscription) graphql.Marshaler {
+func (ec *executionContext) marshalNStatusSubscription2ᚖrollcallᚋinternalᚋsubscriptionsᚐSubscription(ctx context.Context, sel ast.SelectionSet, v *subscriptions.Subscription) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -15574,7 +15574,7 @@ func (ec *executionContext) marshalNStatusSubscription2ᚖrollcallᚋinternalᚋ
 	return ec._StatusSubscription(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*presence.Subscription]) graphql.Marshaler {
+func (ec *executionContext) marshalNStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*subscriptions.Subscription]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -15584,7 +15584,7 @@ func (ec *executionContext) marshalNStatusSubscriptionConnection2ᚖrollcallᚋi
 	return ec._StatusSubscriptionConnection(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNStatusSubscriptionEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*page.Edge[*presence.Subscription]) graphql.Marshaler {
+func (ec *executionContext) marshalNStatusSubscriptionEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*page.Edge[*subscriptions.Subscription]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
@@ -15600,7 +15600,7 @@ func (ec *executionContext) marshalNStatusSubscriptionEdge2ᚕᚖrollcallᚋinte
 	return ret
 }
 
-func (ec *executionContext) marshalNStatusSubscriptionEdge2ᚖrollcallᚋinternalᚋpageᚐEdge(ctx context.Context, sel ast.SelectionSet, v *page.Edge[*presence.Subscription]) graphql.Marshaler {
+func (ec *executionContext) marshalNStatusSubscriptionEdge2ᚖrollcallᚋinternalᚋpageᚐEdge(ctx context.Context, sel ast.SelectionSet, v *page.Edge[*subscriptions.Subscription]) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -15626,7 +15626,7 @@ func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.S
 	return res
 }
 
-func (ec *executionContext) marshalNSubscribeStatusPayload2ᚖrollcallᚋinternalᚋpresenceᚐSubscribed(ctx context.Context, sel ast.SelectionSet, v *presence.Subscribed) graphql.Marshaler {
+func (ec *executionContext) marshalNSubscribeStatusPayload2ᚖrollcallᚋinternalᚋsubscriptionsᚐSubscribed(ctx context.Context, sel ast.SelectionSet, v *subscriptions.Subscribed) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")

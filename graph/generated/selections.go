@@ -6,8 +6,8 @@ import (
 	"rollcall/graph/scalar"
 	"rollcall/graph/selection"
 	"rollcall/internal/page"
-	"rollcall/internal/presence"
 	"rollcall/internal/relations"
+	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -494,50 +494,50 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"StatusSubscription": selection.Of[presence.Subscription](selection.Fields{
+		"StatusSubscription": selection.Of[subscriptions.Subscription](selection.Fields{
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*presence.Subscription)
+				obj := o.(*subscriptions.Subscription)
 				v := obj.User
 				return v, true
 			}},
 			"subscribedAt": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*presence.Subscription)
+				obj := o.(*subscriptions.Subscription)
 				v := obj.SubscribedAt
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"StatusSubscriptionConnection": selection.Of[page.Connection[*presence.Subscription]](selection.Fields{
+		"StatusSubscriptionConnection": selection.Of[page.Connection[*subscriptions.Subscription]](selection.Fields{
 			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*page.Connection[*presence.Subscription])
+				obj := o.(*page.Connection[*subscriptions.Subscription])
 				v := obj.Edges()
 				return v, true
 			}},
 			"nodes": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*page.Connection[*presence.Subscription])
+				obj := o.(*page.Connection[*subscriptions.Subscription])
 				v := obj.Nodes()
 				return v, true
 			}},
 			"pageInfo": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*page.Connection[*presence.Subscription])
+				obj := o.(*page.Connection[*subscriptions.Subscription])
 				v := obj.PageInfo()
 				return v, true
 			}},
 		}),
-		"StatusSubscriptionEdge": selection.Of[page.Edge[*presence.Subscription]](selection.Fields{
+		"StatusSubscriptionEdge": selection.Of[page.Edge[*subscriptions.Subscription]](selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*page.Edge[*presence.Subscription])
+				obj := o.(*page.Edge[*subscriptions.Subscription])
 				v := obj.Cursor()
 				return e.String(v)
 			}},
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*page.Edge[*presence.Subscription])
+				obj := o.(*page.Edge[*subscriptions.Subscription])
 				v := obj.Node
 				return v, true
 			}},
 		}),
-		"SubscribeStatusPayload": selection.Of[presence.Subscribed](selection.Fields{
+		"SubscribeStatusPayload": selection.Of[subscriptions.Subscribed](selection.Fields{
 			"statuses": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*presence.Subscribed)
+				obj := o.(*subscriptions.Subscribed)
 				v := obj.Statuses
 				return v, true
 			}},

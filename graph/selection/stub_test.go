@@ -8,8 +8,8 @@ import (
 
 	"rollcall/graph/generated"
 	"rollcall/internal/page"
-	"rollcall/internal/presence"
 	"rollcall/internal/relations"
+	"rollcall/internal/subscriptions"
 	"rollcall/models"
 )
 
@@ -140,8 +140,8 @@ func (s stub) entry(where string) relations.WhitelistEntry {
 	return relations.WhitelistEntry{User: pointer(s, where+".user", s.user), CreatedAt: s.time(where)}
 }
 
-func (s stub) subscription(where string) presence.Subscription {
-	return presence.Subscription{User: pointer(s, where+".user", s.user), SubscribedAt: s.time(where)}
+func (s stub) subscription(where string) subscriptions.Subscription {
+	return subscriptions.Subscription{User: pointer(s, where+".user", s.user), SubscribedAt: s.time(where)}
 }
 
 func (s stub) device(where string) models.Device {
@@ -294,7 +294,7 @@ func (s stubUser) Whitelist(_ context.Context, obj *models.User) (*relations.Whi
 	return result(s.stub, "whitelist "+obj.ExternalID, func(string) relations.Whitelist { return relations.Whitelist{Owner: obj} })
 }
 
-func (s stubUser) StatusSubscriptions(_ context.Context, obj *models.User, first *int, _ *string) (*page.Connection[*presence.Subscription], error) {
+func (s stubUser) StatusSubscriptions(_ context.Context, obj *models.User, first *int, _ *string) (*page.Connection[*subscriptions.Subscription], error) {
 	return connection(s.stub, obj.ExternalID+".subscriptions", first, s.subscription)
 }
 

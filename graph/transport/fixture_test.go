@@ -107,7 +107,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	}
 	w := &world{t: t, bus: new(bus.Bus), log: new(testenv.Log)}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.hub = presence.New(db, w.bus, presence.Options{Logger: log})
+	w.hub = presence.New(db, w.bus, presence.Interests{}, presence.Options{Logger: log})
 	if err := w.hub.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}

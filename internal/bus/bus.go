@@ -43,6 +43,25 @@ type FriendshipChanged struct {
 	Friends bool
 }
 
+// SubscriptionsChanged is published after the commit that changes the users whose statuses a user has
+// subscribed to. Those of one user are published in the order of their commits.
+type SubscriptionsChanged struct {
+	// UserID is the users.id of the user that has subscribed.
+	UserID int64
+	// Added and Removed are the users.id of its targets. One that is in both is removed.
+	Added, Removed []int64
+}
+
+// LastDeviceGone is published when the last device of a user has left. Its listeners run under the
+// locks of presence: they must return at once and must not call presence.
+type LastDeviceGone struct {
+	UserID int64
+	At     models.Time
+}
+
+// NodeSwept is published after this node has removed the devices of a node that has stopped.
+type NodeSwept struct{}
+
 // AppChanged is published after the commit that changes an app's settings or its secret.
 type AppChanged struct {
 	// App is the new row.
@@ -52,9 +71,12 @@ type AppChanged struct {
 // Bus sends events to all listeners in this process and, once it has peers, messages to the other
 // nodes of the service. The zero value is ready to use.
 type Bus struct {
-	accessRevoked     listeners[AccessRevoked]
-	friendshipChanged listeners[FriendshipChanged]
-	appChanged        listeners[AppChanged]
+	accessRevoked        listeners[AccessRevoked]
+	friendshipChanged    listeners[FriendshipChanged]
+	subscriptionsChanged listeners[SubscriptionsChanged]
+	lastDeviceGone       listeners[LastDeviceGone]
+	nodeSwept            listeners[NodeSwept]
+	appChanged           listeners[AppChanged]
 
 	elsewhere
 }
@@ -78,6 +100,30 @@ func (b *Bus) OnFriendshipChanged(fn func(context.Context, FriendshipChanged)) {
 func (b *Bus) PublishFriendshipChanged(ctx context.Context, ev FriendshipChanged) {
 	b.friendshipChanged.tell(ctx, ev)
 }
+
+// OnSubscriptionsChanged registers fn for every later SubscriptionsChanged.
+func (b *Bus) OnSubscriptionsChanged(fn func(context.Context, SubscriptionsChanged)) {
+	b.subscriptionsChanged.add(fn)
+}
+
+// PublishSubscriptionsChanged calls every listener.
+func (b *Bus) PublishSubscriptionsChanged(ctx context.Context, ev SubscriptionsChanged) {
+	b.subscriptionsChanged.tell(ctx, ev)
+}
+
+// OnLastDeviceGone registers fn for every later LastDeviceGone.
+func (b *Bus) OnLastDeviceGone(fn func(context.Context, LastDeviceGone)) { b.lastDeviceGone.add(fn) }
+
+// PublishLastDeviceGone calls every listener.
+func (b *Bus) PublishLastDeviceGone(ctx context.Context, ev LastDeviceGone) {
+	b.lastDeviceGone.tell(ctx, ev)
+}
+
+// OnNodeSwept registers fn for every later NodeSwept.
+func (b *Bus) OnNodeSwept(fn func(context.Context, NodeSwept)) { b.nodeSwept.add(fn) }
+
+// PublishNodeSwept calls every listener.
+func (b *Bus) PublishNodeSwept(ctx context.Context, ev NodeSwept) { b.nodeSwept.tell(ctx, ev) }
 
 // OnAppChanged registers fn for every later AppChanged.
 func (b *Bus) OnAppChanged(fn func(context.Context, AppChanged)) { b.appChanged.add(fn) }

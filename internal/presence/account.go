@@ -80,7 +80,7 @@ func (s *shard) end(e *entry, leaves func(*status.Device) bool, to models.Presen
 	s.memory.metrics.devices.Add(-int64(len(ended)))
 	if len(e.devices) == 0 {
 		if len(ended) > 0 {
-			s.memory.lingerers.note(e.ID, s.memory.now())
+			s.memory.lastDeviceGone(e.ID)
 		}
 		s.become(e, to, s.memory.now())
 	}

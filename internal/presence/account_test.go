@@ -35,7 +35,7 @@ func (c *columns) wants(want models.Presence) {
 
 // stepped returns the shard of account, in a registry on such columns.
 func stepped(t *testing.T) (*shard, *columns) {
-	m := New(nil, new(bus.Bus), Options{Clock: newClock().Now}).store.(*memory)
+	m := New(nil, new(bus.Bus), Interests{}, Options{Clock: newClock().Now}).store.(*memory)
 	c := &columns{t: t, begun: make(chan []mirror.Row), ended: make(chan error)}
 	m.mirror = mirror.New(c, func(userID int64, held status.State) { m.shard(userID).written(userID, held) })
 	m.background.Go(func() { m.mirror.Run(m.closing, m.life) })

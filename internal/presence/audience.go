@@ -259,3 +259,12 @@ func (h *Hub) friendshipChanged(_ context.Context, ev bus.FriendshipChanged) {
 	}
 	h.tellList(fromFriends, ev.UserID, ev.FriendID)
 }
+
+// subscriptionsChanged makes the user's circle follow its subscriptions.
+func (h *Hub) subscriptionsChanged(_ context.Context, ev bus.SubscriptionsChanged) {
+	if c := h.audience.circle(ev.UserID); c != nil {
+		c.change(fromSubscriptions, change{ids: ev.Added, on: true})
+		c.change(fromSubscriptions, change{ids: ev.Removed})
+	}
+	h.tellList(fromSubscriptions, ev.UserID, slices.Concat(ev.Added, ev.Removed)...)
+}

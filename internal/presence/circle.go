@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -460,21 +461,16 @@ const (
 	loadChunk = 1000
 )
 
-// listQueries read the users on each of the lists of some accounts.
-var listQueries = [len(lists)]string{
-	"SELECT user_id AS owner_id, friend_id AS other_id, 0 AS list FROM friendships WHERE user_id IN ?",
-	"SELECT user_id AS owner_id, target_id AS other_id, 1 AS list FROM status_subscriptions WHERE user_id IN ?",
-}
-
-// listRow is a row of their results.
+// listRow is a row of the lists of some accounts.
 type listRow struct {
 	OwnerID, OtherID int64
 	List             int
 }
 
 // newLoaders returns the readers of each of the lists. Reads at the same time share a query.
-func newLoaders(db *database.DB) (loaders [len(lists)]*database.Coalescer[int64, []int64]) {
-	for i, query := range listQueries {
+func newLoaders(db *database.DB, interests [len(lists)]database.Pairs) (loaders [len(lists)]*database.Coalescer[int64, []int64]) {
+	for i, pairs := range interests {
+		query := pairs.Of(strconv.Itoa(i))
 		loaders[i] = database.NewCoalescer(loadOwners, func(ctx context.Context, owners []int64) (map[int64][]int64, error) {
 			var rows []listRow
 			if err := db.Read(ctx).Raw(query, owners).Scan(&rows).Error; err != nil {
@@ -491,11 +487,15 @@ func newLoaders(db *database.DB) (loaders [len(lists)]*database.Coalescer[int64,
 }
 
 // newBeginnings returns the reader of all lists at once, which is used for every device that connects.
-func newBeginnings(db *database.DB) *database.Coalescer[int64, *[len(lists)][]int64] {
+func newBeginnings(db *database.DB, interests [len(lists)]database.Pairs) *database.Coalescer[int64, *[len(lists)][]int64] {
+	queries := make([]string, len(interests))
+	for i, pairs := range interests {
+		queries[i] = pairs.Of(strconv.Itoa(i))
+	}
 	return database.NewCoalescer(loadOwners, database.Fetcher(db, database.Lookup[int64, *[len(lists)][]int64]{
 		What: "whom users watch",
 		Text: func(n int) string {
-			query := strings.Join(listQueries[:], " UNION ALL ")
+			query := strings.Join(queries, " UNION ALL ")
 			return strings.ReplaceAll(query, "IN ?", "IN (?"+strings.Repeat(", ?", n-1)+")")
 		},
 		Bind:  func(args []any, owner int64) []any { return append(args, owner) },

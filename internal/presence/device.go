@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/bus"
+	"rollcall/internal/fault"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -63,7 +64,7 @@ func (h *Hub) Disconnect(ctx context.Context, acc status.Account, deviceIDs []st
 	}
 	err := h.db.Tx(ctx, func(tx *gorm.DB) error { return audit.Write(tx, entry) })
 	if err != nil {
-		return 0, wrap(err, "disconnecting devices")
+		return 0, fault.Wrap(err, "disconnecting devices")
 	}
 	return h.store.cut(ctx, acc, deviceIDs, models.PresenceOffline, status.ReasonDisconnected)
 }

@@ -174,11 +174,7 @@ func (c *circle) listed(from sources) (ids []int64) {
 
 // onList returns which of the others are on the owner's list.
 func (h *Hub) onList(ctx context.Context, i int, owner int64, others []int64) (on []int64, err error) {
-	query := [...]string{
-		"SELECT friend_id FROM friendships WHERE user_id = ? AND friend_id IN ?",
-		"SELECT target_id FROM status_subscriptions WHERE user_id = ? AND target_id IN ?",
-	}[i]
-	if err := h.db.Read(ctx).Raw(query, owner, others).Scan(&on).Error; err != nil {
+	if err := h.db.Read(ctx).Raw(h.interests[i].Among(), owner, others).Scan(&on).Error; err != nil {
 		return nil, fmt.Errorf("reading which users are on a list of user %d: %w", owner, err)
 	}
 	return on, nil

@@ -15,9 +15,11 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
 	"rollcall/internal/opaque"
+	"rollcall/internal/page"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
+	"rollcall/internal/subscriptions"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -30,6 +32,7 @@ const patience = 20 * time.Second
 // world is a hub on a database with one app and some users.
 type world struct {
 	*Hub
+	*subscriptions.Service
 	t     testing.TB
 	db    *database.DB
 	bus   *bus.Bus
@@ -93,8 +96,10 @@ func (w *world) register(users int) {
 func (w *world) start() {
 	w.t.Helper()
 	w.bus = new(bus.Bus)
-	hub := New(w.db, w.bus, Options{Clock: w.clock.Now, Logger: w.log, Redis: w.redis, RevokedSince: w.revokedSince})
+	hub := New(w.db, w.bus, Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists},
+		Options{Clock: w.clock.Now, Logger: w.log, Redis: w.redis, RevokedSince: w.revokedSince})
 	w.Hub = hub
+	w.Service = subscriptions.New(w.db, w.bus, hub, subscriptions.Options{Clock: w.clock.Now, Logger: w.log})
 	if w.redis != nil {
 		link := bus.NewLink(w.bus, w.redis, w.log)
 		w.t.Cleanup(link.Close)
@@ -226,7 +231,7 @@ func (w *world) followed() {
 	w.eventually(func() bool { return w.stats().loading == 0 }, "the circles to be loaded")
 }
 
-func (w *world) subscribe(i int, targets ...int) *Subscribed {
+func (w *world) subscribe(i int, targets ...int) *subscriptions.Subscribed {
 	w.t.Helper()
 	ids := make([]string, len(targets))
 	for n, target := range targets {
@@ -237,6 +242,31 @@ func (w *world) subscribe(i int, targets ...int) *Subscribed {
 		w.t.Fatal(err)
 	}
 	return out
+}
+
+// limit sets the app's statusSubscriptionLimit.
+func (w *world) limit(n int) {
+	w.t.Helper()
+	err := w.db.Exec(context.Background(), "UPDATE apps SET status_subscription_limit = ? WHERE id = ?", n, w.app.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// subscribed returns the users to which the user has subscribed, the newest first.
+func (w *world) subscribed(i int) (ids []string) {
+	w.t.Helper()
+	list, err := w.List(context.Background(), w.row(i), page.Request{First: 100})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, s := range list.Nodes() {
+		ids = append(ids, s.User.ExternalID)
+	}
+	if n, err := list.TotalCount(context.Background()); n != len(ids) || err != nil {
+		w.t.Errorf("the list of u%d counts %d, %v, and has %v", i, n, err, ids)
+	}
+	return ids
 }
 
 // relations returns the rules about friends, which notify the world's hub.

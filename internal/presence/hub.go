@@ -1,7 +1,7 @@
 // Package presence knows who is online. It keeps the devices of every account, decides each
 // account's status, records it in the database, and publishes its changes to those who watch: the
 // operations that named users, the App Server, and each account's circle of friends and subscribed
-// users.
+// users. Whom an account's circle watches is in the tables that Interests names.
 //
 // Without Redis the truth about who is online is in memory, and the columns users.presence and
 // users.presence_at are its durable copy, which a restart reads. All changes of one account are
@@ -29,7 +29,6 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
-	"rollcall/internal/opaque"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/redis"
 	"rollcall/models"
@@ -42,9 +41,6 @@ var ErrClosed error = fault.New(fault.Unavailable, "the server is going away")
 type Options struct {
 	// Clock returns the time of a change; nil means time.Now.
 	Clock func() time.Time
-	// SubscriptionLinger is how long subscriptions outlive the account's last device; 0 means
-	// DefaultSubscriptionLinger.
-	SubscriptionLinger time.Duration
 	// Logger logs failures that are returned to no caller; nil means slog.Default.
 	Logger *slog.Logger
 	// Metrics is where the hub registers its metrics, if it is not nil.
@@ -56,9 +52,11 @@ type Options struct {
 	// Redis is where the nodes of the service share their devices; nil means that this is the only
 	// node, which keeps them in memory.
 	Redis *redis.Client
-	// Secret encrypts the cursors of subscriptions; see token.Keys.
-	Secret opaque.Secret
 }
+
+// Interests are the lists of users that an account's circle watches. Their owners describe them, and
+// publish bus.FriendshipChanged and bus.SubscriptionsChanged.
+type Interests struct{ Friends, Subscriptions database.Pairs }
 
 // Hub holds the devices and statuses of all accounts that are, or recently were, connected to this
 // process. All methods may be called by any goroutine.
@@ -70,7 +68,6 @@ type Hub struct {
 	revoked func(ctx context.Context, since models.Time) ([]bus.RevokedUser, bool, error)
 	log     *slog.Logger
 	metrics *metrics
-	secret  opaque.Secret
 	// seq is the number of the latest change of a status in this process.
 	seq atomic.Int64
 	// board delivers the changes; each of its queues orders those of its accounts.
@@ -78,12 +75,9 @@ type Hub struct {
 	// audience receives statuses as far as the apps' switches allow; loaders read the users that
 	// its circles watch.
 	audience audience
-	// turns order the changes of an account's subscriptions; lingerers have no device, and so keep
-	// their subscriptions only for subscriptionLinger.
-	turns              turns
-	lingerers          lingerers
-	subscriptionLinger time.Duration
-	loaders            [len(lists)]*database.Coalescer[int64, []int64]
+	// interests are the tables of the circles' lists, and loaders read them.
+	interests [len(lists)]database.Pairs
+	loaders   [len(lists)]*database.Coalescer[int64, []int64]
 	// beginnings read all lists of a new circle.
 	beginnings *database.Coalescer[int64, *[len(lists)][]int64]
 	// rereading has room for one request to read the circles' lists again.
@@ -98,21 +92,18 @@ type Hub struct {
 
 // New returns a hub that follows the events on b. Call Start before any other method, and Close at
 // the end.
-func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
+func New(db *database.DB, b *bus.Bus, interests Interests, opts Options) *Hub {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	if opts.SubscriptionLinger == 0 {
-		opts.SubscriptionLinger = DefaultSubscriptionLinger
-	}
+	lists := [len(lists)]database.Pairs{interests.Friends, interests.Subscriptions}
 	h := &Hub{
-		subscriptionLinger: opts.SubscriptionLinger,
-		db:                 db, bus: b, clock: opts.Clock, revoked: opts.RevokedSince, log: opts.Logger, metrics: newMetrics(opts.Metrics),
-		secret:   opts.Secret,
-		audience: newAudience(), turns: newTurns(), loaders: newLoaders(db), beginnings: newBeginnings(db), rereading: make(chan struct{}, 1),
+		db: db, bus: b, clock: opts.Clock, revoked: opts.RevokedSince, log: opts.Logger, metrics: newMetrics(opts.Metrics),
+		audience: newAudience(), interests: lists, loaders: newLoaders(db, lists), beginnings: newBeginnings(db, lists),
+		rereading: make(chan struct{}, 1),
 	}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())
@@ -124,6 +115,7 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Hub {
 	}
 	b.OnAccessRevoked(h.revoke)
 	b.OnFriendshipChanged(h.friendshipChanged)
+	b.OnSubscriptionsChanged(h.subscriptionsChanged)
 	b.OnAppChanged(h.appChanged)
 	return h
 }
@@ -136,7 +128,6 @@ func (h *Hub) Start(ctx context.Context) error {
 		return fmt.Errorf("starting presence: %w", err)
 	}
 	h.background.Go(h.followSwitches)
-	h.background.Go(h.clearRegularly)
 	return nil
 }
 
@@ -165,13 +156,25 @@ func (h *Hub) Close(ctx context.Context) error {
 	}
 }
 
-// Networked reports whether reading a status takes a round trip over the network.
+// Networked reports whether the service may have other nodes, so that reading a status takes a round
+// trip over the network.
 func (h *Hub) Networked() bool {
 	_, local := h.store.(*memory)
 	return !local
 }
 
 func (h *Hub) now() models.Time { return models.TimeOf(h.clock()) }
+
+// lastDeviceGone publishes that a user has no device any more.
+func (h *Hub) lastDeviceGone(userID int64) {
+	h.bus.PublishLastDeviceGone(context.Background(), bus.LastDeviceGone{UserID: userID, At: h.now()})
+}
+
+// LastConnected reports whether the user has a device at any node. If it has none, it returns when
+// the user last had one, or 0 if the registry does not know.
+func (h *Hub) LastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error) {
+	return h.store.lastConnected(ctx, userID)
+}
 
 // columns returns the columns that the hub's registry writes.
 func (h *Hub) columns() *mirror.Columns {

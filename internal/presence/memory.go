@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"gorm.io/gorm"
-
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/presence/mirror"
@@ -311,8 +309,8 @@ func (m *memory) onlineCount(_ context.Context, appID int64) (int, error) {
 	return int(m.online.of(appID).Load()), nil
 }
 
-// lastThere returns no time: the lingerers of this one node have all of them.
-func (m *memory) lastThere(_ context.Context, _ *gorm.DB, userID int64) (there bool, at models.Time, err error) {
+// lastConnected returns no time: all of them were published by this one node.
+func (m *memory) lastConnected(_ context.Context, userID int64) (connected bool, at models.Time, err error) {
 	s := m.shard(userID)
 	s.Lock()
 	defer s.Unlock()

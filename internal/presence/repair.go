@@ -11,6 +11,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/presence/ledger"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
@@ -243,8 +244,7 @@ func (s *shared) sweep(ctx context.Context, node string) error {
 			s.mirror.Keep(r.ID, r.State)
 		}
 	}
-	// The dead node may have known of further users whose subscriptions must be cleared.
-	s.hub.lingerers.unknown.Store(true)
+	s.hub.bus.PublishNodeSwept(ctx, bus.NodeSwept{})
 	return nil
 }
 

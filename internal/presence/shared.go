@@ -3,10 +3,7 @@ package presence
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
-
-	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
 	"rollcall/internal/presence/ledger"
@@ -156,7 +153,7 @@ func (s *shared) turned(r *status.Record) {
 	s.hub.metrics.events.Inc()
 	s.hub.observe(r.Version)
 	if r.Presence != models.PresenceOnline {
-		s.hub.lingerers.note(r.ID, s.hub.now())
+		s.hub.lastDeviceGone(r.ID)
 	}
 }
 
@@ -240,31 +237,16 @@ func (s *shared) onlineCount(ctx context.Context, appID int64) (int, error) {
 	return n, nil
 }
 
-// lastThere reads Redis, and also the database because this node does not know the lingerers of
-// other nodes.
-func (s *shared) lastThere(ctx context.Context, tx *gorm.DB, userID int64) (there bool, at models.Time, err error) {
+func (s *shared) lastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error) {
 	records, err := s.ledger.Records(ctx, []int64{userID})
 	if err != nil {
 		return false, 0, s.failed(err)
 	}
-	if r := records[0]; r != nil {
-		if r.Presence == models.PresenceOnline {
-			return true, 0, nil
-		}
-		at = r.Since
+	r := records[0]
+	if r == nil {
+		return false, 0, nil
 	}
-	var last struct{ Subscribed, PresenceAt *models.Time }
-	err = tx.Raw("SELECT (SELECT MAX(subscribed_at) FROM status_subscriptions WHERE user_id = ?) AS subscribed,"+
-		" (SELECT presence_at FROM users WHERE id = ?) AS presence_at", userID, userID).Scan(&last).Error
-	if err != nil {
-		return false, 0, fmt.Errorf("reading when user %d was last connected: %w", userID, err)
-	}
-	for _, t := range []*models.Time{last.Subscribed, last.PresenceAt} {
-		if t != nil {
-			at = max(at, *t)
-		}
-	}
-	return false, at, nil
+	return r.Presence == models.PresenceOnline, r.Since, nil
 }
 
 // leaseLost reports whether the node must enter Redis under another name before the step can be

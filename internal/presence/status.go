@@ -31,6 +31,16 @@ func (h *Hub) StatusesOf(ctx context.Context, users []*models.User) ([]models.Us
 	return h.statuses(ctx, accs)
 }
 
+// WatchedStatusesOf is StatusesOf for users that the caller has just begun to watch. It first waits
+// until this node receives the changes of all watched users, so that the statuses are not older than
+// the first change that the watches receive.
+func (h *Hub) WatchedStatusesOf(ctx context.Context, users []*models.User) ([]models.UserStatus, error) {
+	if err := h.store.settle(ctx); err != nil {
+		return nil, err
+	}
+	return h.StatusesOf(ctx, users)
+}
+
 // statuses returns the statuses of accounts in their order, for a response.
 func (h *Hub) statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
 	ids := make([]int64, len(accs))

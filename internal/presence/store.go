@@ -3,8 +3,6 @@ package presence
 import (
 	"context"
 
-	"gorm.io/gorm"
-
 	"rollcall/internal/fanout"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
@@ -37,9 +35,8 @@ type store interface {
 	// status returns the account's present status, and statuses those of several.
 	status(ctx context.Context, acc status.Account) (models.UserStatus, error)
 	statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error)
-	// lastThere reports whether the account has a device and, if other nodes may know more of it
-	// than this one's lingerers, when it last had one.
-	lastThere(ctx context.Context, tx *gorm.DB, userID int64) (there bool, at models.Time, err error)
+	// lastConnected is LastConnected.
+	lastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error)
 
 	// follow and unfollow count the watches of a key.
 	follow(topic int64)

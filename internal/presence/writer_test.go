@@ -62,7 +62,7 @@ func TestClosedDatabase(t *testing.T) {
 	if err := db.Migrate(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	hub := New(db, new(bus.Bus), Options{Logger: slog.New(slog.DiscardHandler)})
+	hub := New(db, new(bus.Bus), Interests{}, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err := hub.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}

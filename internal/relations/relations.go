@@ -18,6 +18,9 @@ import (
 	"rollcall/models"
 )
 
+// Friends describes the friends of each user, for a package that follows them.
+var Friends = database.Pairs{Table: "friendships", Owner: "user_id", Other: "friend_id"}
+
 // Service implements the rules for relations.
 type Service struct {
 	db          *database.DB

@@ -25,6 +25,7 @@ import (
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/retention"
+	"rollcall/internal/subscriptions"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -33,9 +34,10 @@ import (
 // erasureWorld is a world with presence, and a Redis of its own.
 type erasureWorld struct {
 	*world
-	relations *relations.Service
-	presence  *presence.Hub
-	redis     *redis.Client
+	relations     *relations.Service
+	subscriptions *subscriptions.Service
+	presence      *presence.Hub
+	redis         *redis.Client
 }
 
 // noLink is a device's connection that ignores everything.
@@ -53,9 +55,10 @@ func newErasureWorld(t *testing.T, db *database.DB) *erasureWorld {
 	w.redis = testenv.OpenRedis(t, testenv.RedisURL(t), testenv.Service())
 	w.apps = apps.New(db, w.bus, keys, w.clock)
 	w.relations = relations.New(db, w.bus, keys.Secret(), w.clock)
-	w.presence = presence.New(db, w.bus, presence.Options{
-		Clock: w.clock, Redis: w.redis, Secret: keys.Secret(), Logger: slog.New(slog.DiscardHandler),
+	w.presence = presence.New(db, w.bus, presence.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}, presence.Options{
+		Clock: w.clock, Redis: w.redis, Logger: slog.New(slog.DiscardHandler),
 	})
+	w.subscriptions = subscriptions.New(db, w.bus, w.presence, subscriptions.Options{Clock: w.clock, Secret: keys.Secret()})
 	if err := w.presence.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +67,7 @@ func newErasureWorld(t *testing.T, db *database.DB) *erasureWorld {
 			t.Error(err)
 		}
 	})
-	w.users = New(db, w.bus, keys, Erasers{w.relations, w.presence}, w.clock)
+	w.users = New(db, w.bus, keys, Erasers{w.relations, w.subscriptions}, w.clock)
 	w.app = w.newApp("app", models.EnvironmentDevelopment, models.EditionFlagship)
 	return w
 }
@@ -107,8 +110,8 @@ func (w *erasureWorld) live(offline bool) marks {
 	must(w.relations.AddToWhitelist(ctx, w.app, id, []string{"ann"}))
 	must(w.relations.AddToWhitelist(ctx, w.app, "ann", []string{id}))
 	must(w.relations.SetWhitelistEnabled(ctx, w.app, []string{id}, true, by))
-	must(w.presence.Subscribe(ctx, w.app, row(), []string{"ann"}))
-	must(w.presence.Subscribe(ctx, w.app, ann, []string{id}))
+	must(w.subscriptions.Subscribe(ctx, w.app, row(), []string{"ann"}))
+	must(w.subscriptions.Subscribe(ctx, w.app, ann, []string{id}))
 
 	must(w.users.GrantToken(ctx, w.app, id, time.Minute, by))
 	must(w.users.ExpireTokens(ctx, w.app, []string{id}, models.TimeOf(w.clock()), by))
