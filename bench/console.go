@@ -81,7 +81,7 @@ func runConsole(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 				Work: "the same, loaded for the first time", Goal: "≤ 100 KB",
 				Met:  kit.AtMost(float64(size), 100_000),
 				Ours: fmt.Sprintf("%.1f KB", float64(size)/1000),
-				Note: fmt.Sprintf("what crosses the network, heads included: the page, what it asks for at once, and %d files, which a browser then keeps", files),
+				Note: fmt.Sprintf("bytes on the network, headers included: the page, what it requests by itself, and %d files, which the browser then caches", files),
 			})
 	}
 	return figures, nil

@@ -57,14 +57,14 @@ func runStart(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 	took := func(d time.Duration) float64 { return float64(d) }
 	return []kit.Figure{
 		{
-			Work: "start to the first answer, empty SQLite", Goal: "≤ 500 ms", Met: kit.AtMost(kit.Median(rounds, ours, took), float64(500*time.Millisecond)),
+			Work: "start to the first response, empty SQLite", Goal: "≤ 500 ms", Met: kit.AtMost(kit.Median(rounds, ours, took), float64(500*time.Millisecond)),
 			Ours: kit.Millis(kit.Median(rounds, ours, took)), Floor: kit.Millis(kit.Median(rounds, theFloor, took)),
 			Note: "with migrations, the first operator and two demo apps",
 		},
 		{
 			Work: "memory after the start, idle", Goal: "≤ 60 MB", Met: kit.AtMost(memory[ours], 60e6),
 			Ours: kit.MB(memory[ours]), Floor: kit.MB(memory[theFloor]),
-			Note: fmt.Sprintf("resident, %s after the first answer", idleFor),
+			Note: fmt.Sprintf("resident, %s after the first response", idleFor),
 		},
 		{
 			Work: "size of the binary", Goal: "≤ 60 MB", Met: kit.AtMost(float64(file.Size()), 60e6),

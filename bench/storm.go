@@ -97,7 +97,7 @@ func runStorm(ctx context.Context, lab *kit.Lab) ([]kit.Figure, error) {
 			Queries: kit.Hundredths(asked) + " / 0",
 			Allocations: kit.Count(kit.Median(rounds, ours, stormSlice.allocated)) + " / " +
 				kit.Count(kit.Median(rounds, theFloor, stormSlice.allocated)),
-			Note: "nobody was refused; the row fails where one is",
+			Note: "no device was refused; otherwise the row fails",
 		},
 		{
 			Work: "the same: queries a device", Goal: "≤ 2", Met: kit.AtMost(asked, 2), Ours: kit.Hundredths(asked),

@@ -65,9 +65,9 @@ func runWatchMemory(ctx context.Context, lab *kit.Lab) (figures []kit.Figure, er
 	}
 	watch := (together - alone) / float64(friends)
 	return []kit.Figure{{
-		Work: fmt.Sprintf("memory of one watch: %d accounts hear of %d users each", half, friends), Goal: "≤ 64 bytes",
+		Work: fmt.Sprintf("memory of one watch: %d accounts watch %d users each", half, friends), Goal: "≤ 64 bytes",
 		Ours: fmt.Sprintf("%.0f bytes", watch), Met: kit.AtMost(watch, 64),
-		Note: fmt.Sprintf("live heap; an account that hears of itself alone: %.0f bytes", alone),
+		Note: fmt.Sprintf("live heap; an account that watches only itself: %.0f bytes", alone),
 	}}, nil
 }
 

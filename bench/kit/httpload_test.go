@@ -68,7 +68,7 @@ func TestHTTPBody(t *testing.T) {
 		t.Errorf("%q, whole %v, %v", body, whole, err)
 	}
 	if _, _, err := httpBody([]byte(strings.Replace(answer, "Content-Length: 5", "X: y", 1))); err == nil {
-		t.Error("an answer without a length was taken")
+		t.Error("a response without a length was accepted")
 	}
 }
 
