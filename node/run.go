@@ -39,7 +39,8 @@ func (l *Listeners) Close() {
 	}
 }
 
-// Start connects the node's bus with those of the other nodes, and starts presence.
+// Start connects the node's bus with those of the other nodes, and starts presence and the expiry of
+// subscriptions.
 func (n *Node) Start(ctx context.Context) error {
 	if n.cfg.Redis != nil {
 		n.link = bus.NewLink(n.events, n.cfg.Redis, n.cfg.Logger)
@@ -47,6 +48,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if err := n.Presence.Start(ctx); err != nil {
 		return err
 	}
+	n.Subscriptions.Start()
 	n.started = true
 	return nil
 }
@@ -109,7 +111,6 @@ func (n *Node) work(ctx context.Context) (end func()) {
 	var running sync.WaitGroup
 	running.Go(func() { n.Figures.Run(ctx) })
 	running.Go(func() { n.sweeper.Run(ctx) })
-	running.Go(func() { n.Subscriptions.Run(ctx) })
 	running.Go(func() { keepScrubbed(ctx, n.cfg.DB, cmp.Or(n.cfg.ScrubInterval, defaultScrubInterval), n.cfg.Logger) })
 	if n.health.redis != nil {
 		running.Go(func() { n.health.redis.run(ctx) })
@@ -162,6 +163,7 @@ func (n *Node) shutdown(ctx context.Context, servers ...*http.Server) error {
 	if !n.started {
 		return nil
 	}
+	n.Subscriptions.Close()
 	// The statuses are written even if the time is used up.
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusWriteTimeout)
 	defer cancel()

@@ -18,7 +18,7 @@ import (
 const DefaultLinger = 400 * time.Second
 
 const (
-	// expiryInterval is how often Run looks for lists that have expired.
+	// expiryInterval is how often a Service looks for lists that have expired.
 	expiryInterval = time.Second
 	// ownersPerQuery is how many owners one query looks up.
 	ownersPerQuery = 500
@@ -72,9 +72,25 @@ func (i *inactive) forget(userID int64, since models.Time) {
 	}
 }
 
-// Run deletes the lists of owners that have had no device for the linger, until ctx ends. It begins
-// with those that an earlier process has left, so presence must have started before.
-func (s *Service) Run(ctx context.Context) {
+// Start begins to delete the lists of owners that have had no device for the linger, those that an
+// earlier process has left included. Presence must have started before.
+func (s *Service) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopExpiry = cancel
+	s.expiry.Go(func() { s.expireRegularly(ctx) })
+}
+
+// Close ends what Start began, and returns when the database is no longer used for it. Without Start
+// it does nothing.
+func (s *Service) Close() {
+	if s.stopExpiry != nil {
+		s.stopExpiry()
+	}
+	s.expiry.Wait()
+}
+
+// expireRegularly deletes expired lists until ctx ends.
+func (s *Service) expireRegularly(ctx context.Context) {
 	ticker := time.NewTicker(expiryInterval)
 	defer ticker.Stop()
 	for s.inactive.unread.Store(true); ; {

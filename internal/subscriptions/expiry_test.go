@@ -61,7 +61,8 @@ func TestExpire(t *testing.T) {
 func TestExpire_AcrossRestart(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 4)
-		stop := w.run()
+		w.Start()
+		killed := w.Service
 		d := w.connect(0)
 		w.subscribe(0, 3)
 		d.Gone()
@@ -70,10 +71,11 @@ func TestExpire_AcrossRestart(t *testing.T) {
 		w.subscribe(1, 3)
 		w.clock.Advance(w.linger / 2)
 		w.subscribe(2, 3)
-		stop()
+		killed.Close()
 		w.clock.Advance(w.linger/2 + 1e9)
 		w.start()
-		w.run()
+		w.Start()
+		defer w.Close()
 		w.eventually(func() bool { return w.list(0) == "" }, "the list of u0 to expire")
 		w.wantList(1, "u3")
 		w.wantList(2, "u3")

@@ -40,8 +40,8 @@ type world struct {
 	users []*models.User
 }
 
-// newWorld registers the users u0, u1 …, which never logged in, and starts a hub. The Service runs
-// no expiry.
+// newWorld registers the users u0, u1 …, which never logged in, and starts a hub. The Service is not
+// started.
 func newWorld(t testing.TB, db *database.DB, users int) *world {
 	t.Helper()
 	w := &world{t: t, db: db, clock: new(clock)}
@@ -92,20 +92,6 @@ func (w *world) start() {
 			w.t.Error(err)
 		}
 	})
-}
-
-// run runs expiry until the test or stop ends it.
-func (w *world) run() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	s := w.Service
-	running.Go(func() { s.Run(ctx) })
-	stop = func() {
-		cancel()
-		running.Wait()
-	}
-	w.t.Cleanup(stop)
-	return stop
 }
 
 // clock advances by a millisecond with each reading.

@@ -4,7 +4,7 @@
 // A list belongs to its owner, and a subscription to a user names that user as its target. The list
 // is in the table status_subscriptions. A change is published on the bus after its commit, and what
 // follows the lists, such as the owner's open statusChanged operations, receives it before the
-// caller does. Expiry deletes the list of an owner that has had no device for a while; see Run.
+// caller does. Expiry deletes the list of an owner that has had no device for a while; see Start.
 package subscriptions
 
 import (
@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -68,9 +69,12 @@ type Service struct {
 	locks    locks
 	linger   time.Duration
 	inactive inactive
+	// expiry is the goroutine that Start begins, and stopExpiry ends it.
+	expiry     sync.WaitGroup
+	stopExpiry context.CancelFunc
 }
 
-// New returns a Service. It follows the departures of devices on b. Expiry needs Run.
+// New returns a Service. It follows the departures of devices on b. Lists expire after Start.
 func New(db *database.DB, b *bus.Bus, presence Presence, opts Options) *Service {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
