@@ -115,7 +115,7 @@ func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc status.Accou
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = h.store.settle(ctx)
+		err = h.registry.Settle(ctx)
 	}
 	stop = sync.OnceFunc(func() {
 		if h.audience.part(c, l) {
@@ -285,7 +285,7 @@ func (c *circle) load(ctx context.Context, i, load int) error {
 	if !c.loaded(i, load, ids, from) || from == nil {
 		return nil
 	}
-	return c.hub.store.catchUp(ctx, &c.watcher, from)
+	return c.hub.registry.CatchUp(ctx, &c.watcher, from)
 }
 
 // loaded watches all users on a list that was read. It returns false if the list is no longer wanted.
@@ -340,7 +340,7 @@ func (c *circle) apply(i int, p change) {
 
 // find returns where the watch of the user is, or would be.
 func (c *circle) find(id int64) (at int, found bool) {
-	return slices.BinarySearchFunc(c.watches, userKey(id), func(w *fanout.Watch, key int64) int {
+	return slices.BinarySearchFunc(c.watches, status.UserKey(id), func(w *fanout.Watch, key int64) int {
 		return fanout.Compare(w.Key, key)
 	})
 }
@@ -362,7 +362,7 @@ func (c *circle) add(ids []int64, from sources, missing *status.Absence) {
 	watches := fanout.Pointers(fanout.Watches(&c.watcher, fresh))
 	for _, w := range watches {
 		w.Tag = uint8(from)
-		c.hub.store.follow(w.Key)
+		c.hub.registry.Follow(w.Key)
 	}
 	all := make([]*fanout.Watch, 0, len(c.watches)+len(watches))
 	all = append(append(all, c.watches...), watches...)
@@ -374,7 +374,7 @@ func (c *circle) add(ids []int64, from sources, missing *status.Absence) {
 	c.hub.board.Each(watches, func(q *fanout.Queue, part []*fanout.Watch) {
 		var first []*fanout.Event
 		if missing != nil {
-			first = c.hub.store.missed(part, missing)
+			first = c.hub.registry.Missed(part, missing)
 		}
 		q.Join(part, first)
 	})
@@ -422,12 +422,12 @@ func (c *circle) leave(gone []*fanout.Watch) {
 		q.Leave(part)
 		if back {
 			for _, w := range part {
-				c.lost[w.Key] = c.hub.store.moment(w.Key)
+				c.lost[w.Key] = c.hub.registry.Moment(w.Key)
 			}
 		}
 	})
 	for _, w := range gone {
-		c.hub.store.unfollow(w.Key)
+		c.hub.registry.Unfollow(w.Key)
 	}
 }
 

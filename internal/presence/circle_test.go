@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/memory"
 	"rollcall/internal/testenv"
 )
 
@@ -178,14 +179,14 @@ func TestSwitchOnAfterALongTime(t *testing.T) {
 		w.befriend(0, 2)
 		w.blink(2)
 		w.written()
-		w.clock.Advance(2 * linger)
-		w.memory().sweep()
+		w.clock.Advance(2 * memory.Linger)
+		w.memory().Sweep()
 		seen := new(recorder)
 		w.circle(0, seen)
 		w.blink(1)
 		w.written()
-		w.clock.Advance(2 * linger)
-		w.memory().sweep()
+		w.clock.Advance(2 * memory.Linger)
+		w.memory().Sweep()
 		w.turnHere(true, true)
 		w.delivered()
 		seen.want(t, "u1:OFFLINE")

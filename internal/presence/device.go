@@ -23,7 +23,7 @@ var revocations = map[bus.Reason]status.Reason{
 // Connect adds a device to the account. If the account then has more than its DeviceLimit, the
 // oldest are cut. It returns when the login is recorded in the database, so that a crash from then
 // on leaves the user OFFLINE, and the user is ONLINE. On an error (the database does not respond,
-// ctx ends first, ErrClosed, or the error that check returned) nothing remains of the device.
+// ctx ends first, status.ErrClosed, or the error that check returned) nothing remains of the device.
 //
 // check returns an error if, by the database, the user may no longer connect. It is called when the
 // hub would already cut the device, but before the device is visible: check sees a ban that was
@@ -31,7 +31,7 @@ var revocations = map[bus.Reason]status.Reason{
 // the user was never ONLINE.
 func (h *Hub) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 	check func(context.Context) error) (*status.Device, error) {
-	return h.store.connect(ctx, acc, platform, link, func(ctx context.Context) (status.Account, error) { return acc, check(ctx) })
+	return h.registry.Connect(ctx, acc, platform, link, func(ctx context.Context) (status.Account, error) { return acc, check(ctx) })
 }
 
 // Admit is like Connect, for a caller that knows only the user's users.id. who reads the account
@@ -39,7 +39,7 @@ func (h *Hub) Connect(ctx context.Context, acc status.Account, platform models.P
 // purposes.
 func (h *Hub) Admit(ctx context.Context, userID int64, platform models.Platform, link status.Link,
 	who func(context.Context) (status.Account, error)) (*status.Device, error) {
-	return h.store.connect(ctx, status.Account{ID: userID}, platform, link, who)
+	return h.registry.Connect(ctx, status.Account{ID: userID}, platform, link, who)
 }
 
 // Logout ends the device own, or all of the account's devices if all is set or own is nil. It returns
@@ -49,7 +49,7 @@ func (h *Hub) Admit(ctx context.Context, userID int64, platform models.Platform,
 // If the database does not respond or ctx ends, the devices are logged out all the same, but a crash
 // may still leave the user OFFLINE. ErrClosed: nothing was done.
 func (h *Hub) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
-	return h.store.logout(ctx, acc, own, all)
+	return h.registry.Logout(ctx, acc, own, all)
 }
 
 // Disconnect cuts the account's devices with these IDs, or all of them if deviceIDs is nil, and returns
@@ -66,16 +66,16 @@ func (h *Hub) Disconnect(ctx context.Context, acc status.Account, deviceIDs []st
 	if err != nil {
 		return 0, fault.Wrap(err, "disconnecting devices")
 	}
-	return h.store.cut(ctx, acc, deviceIDs, models.PresenceOffline, status.ReasonDisconnected)
+	return h.registry.Cut(ctx, acc, deviceIDs, models.PresenceOffline, status.ReasonDisconnected)
 }
 
 // revoke ends all devices of a user that may no longer be connected.
 func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 	reason := revocations[ev.Reason]
-	_, err := h.store.cut(ctx, status.AccountOf(ev.User), nil, reason.Leaves(), reason)
+	_, err := h.registry.Cut(ctx, status.AccountOf(ev.User), nil, reason.Leaves(), reason)
 	if err == nil && ev.Reason != bus.ReasonBanned {
 		// Watchers here must receive its last change before the erasure takes their watches away.
-		_ = h.store.catchUpAll(ctx) // fails if the connection is lost: there is nothing to wait for
+		_ = h.registry.CatchUpAll(ctx) // fails if the connection is lost: there is nothing to wait for
 	}
 	if err != nil {
 		// The user's requests are refused all the same, and every node checks its devices when it
@@ -87,7 +87,7 @@ func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
 
 // Devices returns the devices of the user with that users.id, the first to connect first.
 func (h *Hub) Devices(ctx context.Context, userID int64) ([]models.Device, error) {
-	return h.store.devices(ctx, userID)
+	return h.registry.DevicesOf(ctx, userID)
 }
 
 // DeviceCount returns how many devices are connected to this process.

@@ -252,7 +252,7 @@ func TestAccessRevoked(t *testing.T) {
 				w.delivered()
 				seen.want(t, test.events)
 				if test.reason == bus.ReasonDeleted {
-					if e := w.memory().shard(w.users[0].ID).entries[w.users[0].ID]; e != nil {
+					if _, there := w.stats().devices[w.users[0].ID]; there {
 						t.Fatal("the entry of a deleted user remains")
 					}
 					return
@@ -341,10 +341,10 @@ func TestConnectAfterClose(t *testing.T) {
 		w := newWorld(t, db, 1)
 		acc := w.account(0)
 		w.closeHub(w.Hub)
-		if _, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed); !errors.Is(err, ErrClosed) {
+		if _, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed); !errors.Is(err, status.ErrClosed) {
 			t.Fatalf("Connect returned %v", err)
 		}
-		if err := w.Logout(context.Background(), acc, nil, true); !errors.Is(err, ErrClosed) {
+		if err := w.Logout(context.Background(), acc, nil, true); !errors.Is(err, status.ErrClosed) {
 			t.Fatalf("Logout returned %v", err)
 		}
 	})
@@ -416,7 +416,7 @@ func TestTurnedAway(t *testing.T) {
 		w.written()
 		w.delivered()
 		seen.want(t, "")
-		if s := w.memory().shard(acc.ID); len(s.arriving)+len(s.entries) != 0 {
+		if s := w.stats(); s.arriving+s.entries != 0 {
 			t.Fatal("something remains of the device")
 		}
 	})

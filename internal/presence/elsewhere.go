@@ -44,11 +44,11 @@ func (h *Hub) hearElsewhere() {
 			return
 		}
 		// The last change of a user that was erased comes before the user leaves the list.
-		_ = h.store.catchUpAll(ctx) // fails if the connection is lost: there is nothing to wait for
+		_ = h.registry.CatchUpAll(ctx) // fails if the connection is lost: there is nothing to wait for
 		err := c.reread(ctx, i, hint.Others)
 		if err == nil {
 			// The friend's changes must be delivered before the event of a new friendship follows.
-			err = h.store.settle(ctx)
+			err = h.registry.Settle(ctx)
 		}
 		if err != nil && ctx.Err() == nil {
 			h.log.Error("reading a changed list failed; retrying", "user", hint.Owner, "error", err)

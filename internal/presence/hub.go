@@ -3,16 +3,9 @@
 // operations that named users, the App Server, and each account's circle of friends and subscribed
 // users. Whom an account's circle watches is in the tables that Interests names.
 //
-// Without Redis the truth about who is online is in memory, and the columns users.presence and
-// users.presence_at are its durable copy, which a restart reads. All changes of one account are
-// decided under the lock of its fanout.Queue, so they have one order, in which the database and the
-// watchers receive them:
-//
-//	Connect, Gone, Logout …  →  shard: one account's transition
-//	                              ├→ mirror: newest state to the database, many accounts a statement
-//	                              └→ the shard's fanout.Queue → every watcher's Sink
-//
-// With Redis the nodes of the service decide together; see shared.
+// A registry decides the statuses: without Redis that of package memory, and with Redis, where the
+// nodes of the service decide together, shared. Both write them through a mirror.Mirror into the
+// columns users.presence and users.presence_at, and publish them on the Hub's fanout.Board.
 package presence
 
 import (
@@ -28,14 +21,11 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
-	"rollcall/internal/fault"
+	"rollcall/internal/presence/memory"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/redis"
 	"rollcall/models"
 )
-
-// ErrClosed is returned by Connect and Logout once Close has begun.
-var ErrClosed error = fault.New(fault.Unavailable, "the server is going away")
 
 // Options are a Hub's surroundings; the zero value is good for tests.
 type Options struct {
@@ -61,13 +51,13 @@ type Interests struct{ Friends, Subscriptions database.Pairs }
 // Hub holds the devices and statuses of all accounts that are, or recently were, connected to this
 // process. All methods may be called by any goroutine.
 type Hub struct {
-	db      *database.DB
-	bus     *bus.Bus
-	store   store
-	clock   func() time.Time
-	revoked func(ctx context.Context, since models.Time) ([]bus.RevokedUser, bool, error)
-	log     *slog.Logger
-	metrics *metrics
+	db       *database.DB
+	bus      *bus.Bus
+	registry registry
+	clock    func() time.Time
+	revoked  func(ctx context.Context, since models.Time) ([]bus.RevokedUser, bool, error)
+	log      *slog.Logger
+	metrics  *metrics
 	// seq is the number of the latest change of a status in this process.
 	seq atomic.Int64
 	// board delivers the changes; each of its queues orders those of its accounts.
@@ -109,9 +99,12 @@ func New(db *database.DB, b *bus.Bus, interests Interests, opts Options) *Hub {
 	h.life, h.kill = context.WithCancel(context.Background())
 	h.board = fanout.NewBoard(func(n int) { h.metrics.deliveries.Add(float64(n)) })
 	if opts.Redis == nil {
-		h.store = newMemory(h)
+		h.registry = memory.New(memory.Config{
+			Columns: h.columns(), Board: h.board, Now: h.now, Version: &h.seq, Left: h.lastDeviceGone,
+			Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers, Events: h.metrics.events,
+		})
 	} else {
-		h.store = newShared(h, opts.Redis)
+		h.registry = newShared(h, opts.Redis)
 	}
 	b.OnAccessRevoked(h.revoke)
 	b.OnFriendshipChanged(h.friendshipChanged)
@@ -124,9 +117,10 @@ func New(db *database.DB, b *bus.Bus, interests Interests, opts Options) *Hub {
 // the database; with Redis, only those that are not connected to another node. Without Redis no
 // other hub may run on the database.
 func (h *Hub) Start(ctx context.Context) error {
-	if err := h.store.start(ctx); err != nil {
+	if err := h.registry.Start(ctx); err != nil {
 		return fmt.Errorf("starting presence: %w", err)
 	}
+	h.background.Go(func() { h.registry.Run(h.closing, h.life) })
 	h.background.Go(h.followSwitches)
 	return nil
 }
@@ -136,7 +130,7 @@ func (h *Hub) Start(ctx context.Context) error {
 // ends first, the error says how many statuses the database does not have; the next Start corrects
 // them.
 func (h *Hub) Close(ctx context.Context) error {
-	h.store.close(ctx)
+	h.registry.Close(ctx)
 	h.board.Close()
 	h.close()
 	stopped := make(chan struct{})
@@ -152,14 +146,14 @@ func (h *Hub) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		h.kill()
 		<-stopped
-		return fmt.Errorf("closing presence before %d users' statuses were written: %w", h.store.unwritten(), ctx.Err())
+		return fmt.Errorf("closing presence before %d users' statuses were written: %w", h.registry.Unwritten(), ctx.Err())
 	}
 }
 
 // Networked reports whether the service may have other nodes, so that reading a status takes a round
 // trip over the network.
 func (h *Hub) Networked() bool {
-	_, local := h.store.(*memory)
+	_, local := h.registry.(*memory.Registry)
 	return !local
 }
 
@@ -173,7 +167,7 @@ func (h *Hub) lastDeviceGone(userID int64) {
 // LastConnected reports whether the user has a device at any node. If it has none, it returns when
 // the user last had one, or 0 if the registry does not know.
 func (h *Hub) LastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error) {
-	return h.store.lastConnected(ctx, userID)
+	return h.registry.LastConnected(ctx, userID)
 }
 
 // columns returns the columns that the hub's registry writes.

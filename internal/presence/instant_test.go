@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
+	"rollcall/internal/presence/memory"
 	"rollcall/internal/testenv"
 )
 
@@ -114,8 +115,8 @@ func TestSwitchOnAfterTheClockWasSetBack(t *testing.T) {
 		w.turnHere(false, false)
 		w.blink(2)
 		w.written()
-		w.clock.Advance(2 * linger)
-		w.memory().sweep()
+		w.clock.Advance(2 * memory.Linger)
+		w.memory().Sweep()
 		w.turnHere(false, true)
 		w.delivered()
 		seen.want(t, "u1:ONLINE u1:OFFLINE u2:ONLINE u2:OFFLINE u2:OFFLINE")

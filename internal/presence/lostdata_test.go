@@ -674,7 +674,7 @@ func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
 		s := w.node()
 		first, _ := w.connect(0)
 		w.following()
-		topic := userKey(w.users[0].ID)
+		topic := status.UserKey(w.users[0].ID)
 		s.views.mu.Lock()
 		view := s.views.byTopic[topic]
 		view.fresh = true

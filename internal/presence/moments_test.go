@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/memory"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
@@ -184,9 +185,9 @@ func TestChangedAt_Grows(t *testing.T) {
 			{"one node that forgets", func(t *testing.T) nodes { return nodes{newWorld(t, db, 1)} }, forgotten(func(m *moments) {
 				w := m.nodes[0]
 				w.written()
-				w.clock.Advance(2 * linger)
-				w.memory().sweep()
-				w.clock.Advance(-2 * linger)
+				w.clock.Advance(2 * memory.Linger)
+				w.memory().Sweep()
+				w.clock.Advance(-2 * memory.Linger)
 			})},
 			{"one node that restarts", func(t *testing.T) nodes { return nodes{newWorld(t, db, 1)} }, append(forgotten(func(m *moments) {
 				m.restart(func(w *world) { w.closeHub(w.Hub) })

@@ -124,7 +124,7 @@ func TestRedisAwayAndBackEmpty(t *testing.T) {
 		server.Stop()
 		for _, w := range n {
 			_, err := w.Connect(context.Background(), w.account(3), models.PlatformWeb, new(link), allowed)
-			if err == nil || errors.Is(err, ErrClosed) {
+			if err == nil || errors.Is(err, status.ErrClosed) {
 				t.Fatalf("connecting without Redis answered %v", err)
 			}
 		}

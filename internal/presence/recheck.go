@@ -88,7 +88,7 @@ func (s *shared) recheckSome(ctx context.Context, accounts []*local) error {
 	for _, l := range accounts {
 		if reason, revoked := status.RevocationOf(rows[l.account.ID], s.hub.now()); revoked {
 			// cut closes the devices here even if Redis is unreachable.
-			if _, err := s.cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
+			if _, err := s.Cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
 				s.hub.log.Warn("found a revocation in the database that cannot be written to Redis yet", "user", l.account.ID, "reason", reason, "error", err)
 			}
 		}

@@ -294,7 +294,7 @@ func (s *shared) verify(ctx context.Context) (rows map[int64]*models.User, err e
 		maps.Copy(rows, found)
 		for _, l := range chunk {
 			if reason, revoked := status.RevocationOf(found[l.account.ID], s.hub.now()); revoked {
-				if _, err := s.cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
+				if _, err := s.Cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
 					return nil, err
 				}
 			}
@@ -508,7 +508,7 @@ func (s *shared) hearRows(ctx context.Context, unheard map[int64]int64) error {
 			// Versions are times in microseconds.
 			if record := records[slices.Index(chunk, row.ID)]; record == nil && int64(row.Since)*1000 > unheard[row.ID] {
 				row.Version = unheard[row.ID] + 1
-				s.tell(userKey(row.ID), &row)
+				s.tell(status.UserKey(row.ID), &row)
 			}
 		}
 	}

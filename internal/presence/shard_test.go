@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
+	"rollcall/internal/presence/memory"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -19,14 +20,14 @@ func TestEntriesLinger(t *testing.T) {
 		gone.Gone()
 		back.Gone()
 		w.written()
-		w.clock.Advance(linger / 2)
+		w.clock.Advance(memory.Linger / 2)
 		back, _ = w.connect(2)
-		w.memory().sweep()
+		w.memory().Sweep()
 		if n := remembered(); n != 3 {
 			t.Fatalf("%d entries are in memory before the time, want 3", n)
 		}
-		w.clock.Advance(linger/2 + time.Second)
-		w.memory().sweep()
+		w.clock.Advance(memory.Linger/2 + time.Second)
+		w.memory().Sweep()
 		if n := remembered(); n != 2 {
 			t.Fatalf("%d entries are in memory, want those of two users online", n)
 		}
@@ -35,15 +36,15 @@ func TestEntriesLinger(t *testing.T) {
 		release := w.hold(2)
 		defer release()
 		back.Gone()
-		w.clock.Advance(2 * linger)
-		w.memory().sweep()
+		w.clock.Advance(2 * memory.Linger)
+		w.memory().Sweep()
 		if n := remembered(); n != 2 {
 			t.Fatalf("%d entries are in memory, want the one not yet written too", n)
 		}
 		release()
 		w.written()
-		w.clock.Advance(2 * linger)
-		w.memory().sweep()
+		w.clock.Advance(2 * memory.Linger)
+		w.memory().Sweep()
 		if n := remembered(); n != 1 {
 			t.Fatalf("%d entries are in memory, want 1", n)
 		}

@@ -13,7 +13,7 @@ import (
 	"rollcall/models"
 )
 
-// shared is the store of a service with several nodes. A status depends on the devices of all
+// shared is the registry of a service with several nodes. A status depends on the devices of all
 // nodes. These are in Redis, where each change is decided in one script. This node keeps its own
 // devices with their links, and what it has received about the users and apps that are watched
 // here.
@@ -72,7 +72,7 @@ func newShared(h *Hub, client *redis.Client) *shared {
 	return s
 }
 
-func (s *shared) start(ctx context.Context) error {
+func (s *shared) Start(ctx context.Context) error {
 	if err := s.beat(ctx); err != nil {
 		return err
 	}
@@ -86,17 +86,22 @@ func (s *shared) start(ctx context.Context) error {
 	h := s.hub
 	h.hearElsewhere()
 	h.bus.OnMissed(func(context.Context) { s.repair.ask() })
-	h.background.Go(func() { s.mirror.Run(h.closing, h.life) })
-	h.background.Go(s.beatRegularly)
-	h.background.Go(s.repairWhenAsked)
-	h.background.Go(s.recheckRegularly)
 	h.background.Go(h.rereadWhenAsked)
 	return nil
 }
 
+func (s *shared) Run(closing, life context.Context) {
+	var work sync.WaitGroup
+	work.Go(s.beatRegularly)
+	work.Go(s.repairWhenAsked)
+	work.Go(s.recheckRegularly)
+	s.mirror.Run(closing, life)
+	work.Wait()
+}
+
 // close takes this node's devices out of Redis in one sweep, so that users without a device
 // elsewhere go OFFLINE at once.
-func (s *shared) close(ctx context.Context) {
+func (s *shared) Close(ctx context.Context) {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
@@ -115,7 +120,7 @@ func (s *shared) close(ctx context.Context) {
 	s.feed.Close()
 }
 
-func (s *shared) unwritten() int { return s.mirror.Unwritten() }
+func (s *shared) Unwritten() int { return s.mirror.Unwritten() }
 
 // use returns this node's part of the account. The caller must call done with it afterwards.
 func (s *shared) use(acc status.Account) *local {
@@ -167,7 +172,7 @@ func (h *Hub) observe(version int64) {
 	}
 }
 
-func (s *shared) setStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
+func (s *shared) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
 	r, err := s.ledger.SetStatus(ctx, acc.ID, text, s.hub.now())
 	switch {
 	case err != nil:
@@ -179,15 +184,15 @@ func (s *shared) setStatus(ctx context.Context, acc status.Account, text string)
 	return r.Status(), nil
 }
 
-func (s *shared) status(ctx context.Context, acc status.Account) (models.UserStatus, error) {
-	statuses, err := s.statuses(ctx, []status.Account{acc})
+func (s *shared) Status(ctx context.Context, acc status.Account) (models.UserStatus, error) {
+	statuses, err := s.Statuses(ctx, []status.Account{acc})
 	if err != nil {
 		return models.UserStatus{}, err
 	}
 	return statuses[0], nil
 }
 
-func (s *shared) statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
+func (s *shared) Statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error) {
 	ids := make([]int64, len(accs))
 	for i, acc := range accs {
 		ids[i] = acc.ID
@@ -221,7 +226,7 @@ func (s *shared) seen(acc status.Account, r *status.Record) (models.UserStatus, 
 	return r.Status(), r.Version
 }
 
-func (s *shared) devices(ctx context.Context, userID int64) ([]models.Device, error) {
+func (s *shared) DevicesOf(ctx context.Context, userID int64) ([]models.Device, error) {
 	devices, err := s.ledger.Devices(ctx, userID)
 	if err != nil {
 		return nil, s.failed(err)
@@ -229,7 +234,7 @@ func (s *shared) devices(ctx context.Context, userID int64) ([]models.Device, er
 	return devices, nil
 }
 
-func (s *shared) onlineCount(ctx context.Context, appID int64) (int, error) {
+func (s *shared) OnlineCount(ctx context.Context, appID int64) (int, error) {
 	n, err := s.ledger.OnlineCount(ctx, appID)
 	if err != nil {
 		return 0, s.failed(err)
@@ -237,7 +242,7 @@ func (s *shared) onlineCount(ctx context.Context, appID int64) (int, error) {
 	return n, nil
 }
 
-func (s *shared) lastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error) {
+func (s *shared) LastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error) {
 	records, err := s.ledger.Records(ctx, []int64{userID})
 	if err != nil {
 		return false, 0, s.failed(err)

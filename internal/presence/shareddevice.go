@@ -12,7 +12,7 @@ import (
 	"rollcall/models"
 )
 
-func (s *shared) connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
+func (s *shared) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 	who func(context.Context) (status.Account, error)) (*status.Device, error) {
 	check := func(ctx context.Context) error {
 		_, err := who(ctx)
@@ -49,11 +49,11 @@ func (s *shared) arrive(d *status.Device) (*local, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, ErrClosed
+		return nil, status.ErrClosed
 	}
 	l := s.useLocked(d.Account())
 	l.arriving[d] = struct{}{}
-	s.views.follow(userKey(d.Account().ID))
+	s.views.follow(status.UserKey(d.Account().ID))
 	return l, nil
 }
 
@@ -101,7 +101,7 @@ func (s *shared) letIn(ctx context.Context, l *local, d *status.Device, check fu
 func (s *shared) register(ctx context.Context, l *local, d *status.Device, login ledger.Login) (there bool, err error) {
 	l.step.Lock()
 	defer l.step.Unlock()
-	fresh := s.views.isFresh(userKey(d.Account().ID))
+	fresh := s.views.isFresh(status.UserKey(d.Account().ID))
 	in, err := s.ledger.Connect(ctx, login)
 	var revoked *ledger.RevokedError
 	var unrecorded *ledger.LoginError
@@ -222,7 +222,7 @@ func (s *shared) takeOut(l *local, leaves func(*status.Device) bool) (taken []*s
 		s.hub.metrics.onlineUsers.Dec()
 	}
 	for range taken {
-		s.views.unfollow(userKey(l.account.ID))
+		s.views.unfollow(status.UserKey(l.account.ID))
 		if l.users--; l.users == 0 {
 			delete(s.locals, l.account.ID)
 		}
@@ -230,14 +230,14 @@ func (s *shared) takeOut(l *local, leaves func(*status.Device) bool) (taken []*s
 	return taken
 }
 
-func (s *shared) logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
+func (s *shared) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
 	l := s.use(acc)
 	defer s.done(l)
 	s.mu.Lock()
 	closed := s.closed
 	s.mu.Unlock()
 	if closed {
-		return ErrClosed
+		return status.ErrClosed
 	}
 	departure := ledger.Departure{
 		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.hub.now(), Reason: word(status.ReasonLoggedOut),
@@ -272,7 +272,7 @@ func (s *shared) logout(ctx context.Context, acc status.Account, own *status.Dev
 	return nil
 }
 
-func (s *shared) cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
+func (s *shared) Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
 	revoked := reason.IsRevocation()
 	l := s.use(acc)
 	defer s.done(l)

@@ -3,6 +3,8 @@ package presence
 import (
 	"context"
 	"slices"
+
+	"rollcall/internal/presence/memory"
 )
 
 // stats is what a hub holds at a moment.
@@ -10,6 +12,9 @@ type stats struct {
 	// entries are the accounts in memory, and unwritten those of them that the database does not
 	// hold yet.
 	entries, unwritten int
+	// arriving are devices that are being checked, and devices the numbers of the others by users.id.
+	arriving int
+	devices  map[int64]int
 	// circles and apps are those of the audience, and loading the circles that read a list.
 	circles, apps, loading int
 	// topics are the keys with watches, and delivering the queues that deliver; see fanout.Stats.
@@ -18,18 +23,9 @@ type stats struct {
 
 // stats returns what the hub holds now.
 func (h *Hub) stats() (s stats) {
-	if m, ok := h.store.(*memory); ok {
-		for i := range m.shards {
-			sh := &m.shards[i]
-			sh.Lock()
-			s.entries += len(sh.entries)
-			for _, e := range sh.entries {
-				if e.durable != e.State {
-					s.unwritten++
-				}
-			}
-			sh.Unlock()
-		}
+	if m, ok := h.registry.(*memory.Registry); ok {
+		in := m.Stats()
+		s.entries, s.unwritten, s.arriving, s.devices = in.Entries, in.Unwritten, in.Arriving, in.Devices
 	}
 	board := h.board.Stats()
 	s.topics, s.delivering = board.Keys, board.Delivering
@@ -47,15 +43,15 @@ func (h *Hub) stats() (s stats) {
 }
 
 // memory returns the registry of a world without Redis.
-func (w *world) memory() *memory { return w.store.(*memory) }
+func (w *world) memory() *memory.Registry { return w.registry.(*memory.Registry) }
 
 // node returns the registry of a world that has a Redis.
-func (w *world) node() *shared { return w.store.(*shared) }
+func (w *world) node() *shared { return w.registry.(*shared) }
 
 // heard waits until the node has received all changes so far.
 func (w *world) heard() {
 	w.t.Helper()
-	if err := w.store.catchUpAll(context.Background()); err != nil {
+	if err := w.registry.CatchUpAll(context.Background()); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -63,7 +59,7 @@ func (w *world) heard() {
 // following waits until the node receives the changes of everything that it watches.
 func (w *world) following() {
 	w.t.Helper()
-	if err := w.store.settle(context.Background()); err != nil {
+	if err := w.registry.Settle(context.Background()); err != nil {
 		w.t.Fatal(err)
 	}
 }

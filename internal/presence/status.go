@@ -19,7 +19,7 @@ import (
 // fanout.Reader, so that no newer event is sent before the response.
 func (h *Hub) StatusOf(ctx context.Context, u *models.User) (models.UserStatus, error) {
 	fanout.WillRead(ctx, u.ID)
-	return h.store.status(ctx, status.AccountOf(u))
+	return h.registry.Status(ctx, status.AccountOf(u))
 }
 
 // StatusesOf is like StatusOf for several users, in their order, in one round trip for a page of them.
@@ -35,7 +35,7 @@ func (h *Hub) StatusesOf(ctx context.Context, users []*models.User) ([]models.Us
 // until this node receives the changes of all watched users, so that the statuses are not older than
 // the first change that the watches receive.
 func (h *Hub) WatchedStatusesOf(ctx context.Context, users []*models.User) ([]models.UserStatus, error) {
-	if err := h.store.settle(ctx); err != nil {
+	if err := h.registry.Settle(ctx); err != nil {
 		return nil, err
 	}
 	return h.StatusesOf(ctx, users)
@@ -48,7 +48,7 @@ func (h *Hub) statuses(ctx context.Context, accs []status.Account) ([]models.Use
 		ids[i] = acc.ID
 	}
 	fanout.WillRead(ctx, ids...)
-	return h.store.statuses(ctx, accs)
+	return h.registry.Statuses(ctx, accs)
 }
 
 // SetStatus gives an ONLINE user a custom status, or clears it if text is "", and returns the status.
@@ -56,7 +56,7 @@ func (h *Hub) statuses(ctx context.Context, accs []status.Account) ([]models.Use
 // not ONLINE.
 func (h *Hub) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
 	fanout.WillRead(ctx, acc.ID)
-	return h.store.setStatus(ctx, acc, text)
+	return h.registry.SetStatus(ctx, acc, text)
 }
 
 // Statuses returns the statuses of an app's users with these external IDs, in their order, nil for
@@ -99,5 +99,5 @@ func (h *Hub) Statuses(ctx context.Context, appID int64, ids []string) ([]*model
 
 // OnlineCount returns how many users of the app are ONLINE.
 func (h *Hub) OnlineCount(ctx context.Context, appID int64) (int, error) {
-	return h.store.onlineCount(ctx, appID)
+	return h.registry.OnlineCount(ctx, appID)
 }

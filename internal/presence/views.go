@@ -96,9 +96,9 @@ func (v *views) topicOf(channel string) int64 {
 	case err != nil:
 		return 0
 	case app:
-		return appKey(id)
+		return status.AppKey(id)
 	}
-	return userKey(id)
+	return status.UserKey(id)
 }
 
 // before notes the version from which the channels that are about to be subscribed deliver changes.
@@ -145,7 +145,7 @@ func (v *views) isFresh(topic int64) bool {
 // readOnceHeard reads the user's record as soon as its channel is subscribed, which may be now.
 func (v *views) readOnceHeard(userID int64) {
 	v.mu.Lock()
-	w := v.byTopic[userKey(userID)]
+	w := v.byTopic[status.UserKey(userID)]
 	later := w == nil || w.fresh
 	if w != nil {
 		w.unread = later
@@ -170,7 +170,7 @@ func (v *views) read(userIDs []int64) {
 	for _, r := range records {
 		if r != nil {
 			v.learn(r)
-			v.store.tell(userKey(r.ID), r)
+			v.store.tell(status.UserKey(r.ID), r)
 		}
 	}
 }
@@ -180,7 +180,7 @@ func (v *views) learn(r *status.Record) {
 	v.store.hub.observe(r.Version)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if w := v.byTopic[userKey(r.ID)]; w != nil {
+	if w := v.byTopic[status.UserKey(r.ID)]; w != nil {
 		w.keep(r)
 	}
 }
@@ -200,7 +200,7 @@ func (w *view) keep(r *status.Record) {
 func (v *views) known(userID int64) (known status.Record) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if w := v.byTopic[userKey(userID)]; w != nil && w.record != nil {
+	if w := v.byTopic[status.UserKey(userID)]; w != nil && w.record != nil {
 		known = *w.record
 		if w.online != nil {
 			known.Custom, known.CustomSince = w.online.Custom, w.online.CustomSince
@@ -215,7 +215,7 @@ func (v *views) known(userID int64) (known status.Record) {
 func (v *views) mislead(acc status.Account) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	w := v.byTopic[userKey(acc.ID)]
+	w := v.byTopic[status.UserKey(acc.ID)]
 	if acc.Presence != models.PresenceOnline && (w == nil || w.record == nil || w.record.Presence != models.PresenceOnline) {
 		return
 	}
@@ -284,17 +284,17 @@ func (v *views) heardOf() (users, apps map[int64]int64) {
 	return users, apps
 }
 
-func (s *shared) follow(topic int64)   { s.views.follow(topic) }
-func (s *shared) unfollow(topic int64) { s.views.unfollow(topic) }
+func (s *shared) Follow(topic int64)   { s.views.follow(topic) }
+func (s *shared) Unfollow(topic int64) { s.views.unfollow(topic) }
 
-func (s *shared) settle(ctx context.Context) error {
+func (s *shared) Settle(ctx context.Context) error {
 	if err := s.feed.Settle(ctx); err != nil {
 		return s.failed(err)
 	}
 	return nil
 }
 
-func (s *shared) catchUpAll(ctx context.Context) error { return s.feed.CatchUp(ctx) }
+func (s *shared) CatchUpAll(ctx context.Context) error { return s.feed.CatchUp(ctx) }
 
 // hear handles a message from Redis.
 func (s *shared) hear(channel, text string) {
@@ -347,7 +347,7 @@ func (s *shared) rehear(ctx context.Context) error {
 			continue
 		}
 		s.hub.observe(r.Version)
-		s.tell(userKey(r.ID), r)
+		s.tell(status.UserKey(r.ID), r)
 	}
 	s.repair.doubt(unheard)
 	for app, heard := range apps {
@@ -360,7 +360,7 @@ func (s *shared) rehear(ctx context.Context) error {
 				break
 			}
 			for _, r := range changed {
-				s.tell(appKey(app), r)
+				s.tell(status.AppKey(app), r)
 			}
 			heard = last
 		}
@@ -368,7 +368,7 @@ func (s *shared) rehear(ctx context.Context) error {
 	return nil
 }
 
-func (s *shared) present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error) {
+func (s *shared) Present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error) {
 	ids := make([]int64, len(accs))
 	for i, acc := range accs {
 		ids[i] = acc.ID
@@ -379,27 +379,27 @@ func (s *shared) present(ctx context.Context, accs []status.Account) ([]*fanout.
 	}
 	events := make([]*fanout.Event, len(accs))
 	for i, r := range records {
-		status, version := s.seen(accs[i], r)
-		events[i] = fanout.NewAt(version, accs[i].ID, &status)
+		shown, version := s.seen(accs[i], r)
+		events[i] = fanout.NewAt(version, accs[i].ID, &shown)
 		if r != nil {
 			// A change that is under way to this node counts as late from now on.
-			s.tell(userKey(r.ID), r)
+			s.tell(status.UserKey(r.ID), r)
 		}
 	}
 	return events, nil
 }
 
-func (s *shared) moment(int64) status.Moment { return s.hub.moment() }
+func (s *shared) Moment(int64) status.Moment { return s.hub.moment() }
 
-func (s *shared) missed(watches []*fanout.Watch, a *status.Absence) []*fanout.Event {
+func (s *shared) Missed(watches []*fanout.Watch, a *status.Absence) []*fanout.Event {
 	for _, w := range watches {
-		a.Gaps = append(a.Gaps, status.Gap{UserID: w.Key, Since: a.Left(w.Key).Version, Until: s.views.mark(userKey(w.Key))})
+		a.Gaps = append(a.Gaps, status.Gap{UserID: w.Key, Since: a.Left(w.Key).Version, Until: s.views.mark(status.UserKey(w.Key))})
 	}
 	return nil
 }
 
-func (s *shared) catchUp(ctx context.Context, w *fanout.Watcher, a *status.Absence) error {
-	if err := s.settle(ctx); err != nil {
+func (s *shared) CatchUp(ctx context.Context, w *fanout.Watcher, a *status.Absence) error {
+	if err := s.Settle(ctx); err != nil {
 		return err
 	}
 	ids := make([]int64, len(a.Gaps))
@@ -430,7 +430,7 @@ func (s *shared) tellOne(w *fanout.Watcher, g status.Gap, r *status.Record) {
 	q := s.hub.board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()
-	since, heard := s.views.bounds(userKey(g.UserID))
+	since, heard := s.views.bounds(status.UserKey(g.UserID))
 	if g.Until == 0 {
 		g.Until = since
 	}

@@ -9,10 +9,6 @@ import (
 	"rollcall/internal/presence/status"
 )
 
-// userKey and appKey are the board's keys of a user and an app: keys of rows are positive.
-func userKey(userID int64) int64 { return userID }
-func appKey(appID int64) int64   { return -appID }
-
 // WatchUsers delivers every change of these accounts' statuses from now on to sink; an account
 // given twice is watched once. With snapshot, the sink first receives each account's present
 // status, and no change is lost in between. Another goroutine delivers the events, possibly before
@@ -23,7 +19,7 @@ func (h *Hub) WatchUsers(ctx context.Context, accs []status.Account, sink fanout
 	w := &fanout.Watcher{Sink: sink}
 	keys := make([]int64, len(accs))
 	for i, acc := range accs {
-		keys[i] = userKey(acc.ID)
+		keys[i] = status.UserKey(acc.ID)
 	}
 	slices.SortFunc(keys, fanout.Compare)
 	watches := fanout.Watches(w, slices.Compact(keys))
@@ -37,7 +33,7 @@ func (h *Hub) WatchUsers(ctx context.Context, accs []status.Account, sink fanout
 			h.leave(fanout.Pointers(watches))
 		}
 	}
-	err = h.store.settle(ctx)
+	err = h.registry.Settle(ctx)
 	if err == nil && snapshot {
 		err = h.open(ctx, w, joined, accs)
 	}
@@ -59,7 +55,7 @@ func (h *Hub) open(ctx context.Context, w *fanout.Watcher, watches []*fanout.Wat
 			return again
 		})
 	}
-	present, err := h.store.present(ctx, accs)
+	present, err := h.registry.Present(ctx, accs)
 	if err != nil {
 		return err
 	}
@@ -71,15 +67,15 @@ func (h *Hub) open(ctx context.Context, w *fanout.Watcher, watches []*fanout.Wat
 // calling it again does nothing.
 func (h *Hub) WatchApp(ctx context.Context, appID int64, sink fanout.Sink) (stop func(), err error) {
 	w := &fanout.Watcher{Sink: sink}
-	h.store.follow(appKey(appID))
-	leave := h.board.JoinAll(w, appKey(appID))
+	h.registry.Follow(status.AppKey(appID))
+	leave := h.board.JoinAll(w, status.AppKey(appID))
 	stop = func() {
 		if w.Stop() {
-			h.store.unfollow(appKey(appID))
+			h.registry.Unfollow(status.AppKey(appID))
 			leave()
 		}
 	}
-	if err := h.store.settle(ctx); err != nil {
+	if err := h.registry.Settle(ctx); err != nil {
 		stop()
 		return nil, fmt.Errorf("watching app %d: %w", appID, err)
 	}
@@ -89,7 +85,7 @@ func (h *Hub) WatchApp(ctx context.Context, appID int64, sink fanout.Sink) (stop
 // join begins watches of users, which are in the order of fanout.Compare.
 func (h *Hub) join(watches []*fanout.Watch) {
 	for _, w := range watches {
-		h.store.follow(w.Key)
+		h.registry.Follow(w.Key)
 	}
 	h.board.Join(watches)
 }
@@ -98,6 +94,6 @@ func (h *Hub) join(watches []*fanout.Watch) {
 func (h *Hub) leave(watches []*fanout.Watch) {
 	h.board.Leave(watches)
 	for _, w := range watches {
-		h.store.unfollow(w.Key)
+		h.registry.Unfollow(w.Key)
 	}
 }

@@ -110,7 +110,7 @@ func TestLoginsShareWrites(t *testing.T) {
 		}
 		connect(0)
 		w.eventually(func() bool {
-			return w.memory().unwritten() == 0
+			return w.memory().Unwritten() == 0
 		}, "the first write")
 		for i := 1; i < users; i++ {
 			connect(i)
@@ -233,7 +233,7 @@ func TestCloseWritesAndStops(t *testing.T) {
 			t.Fatalf("%d events were delivered, want 200", n)
 		}
 		buf := make([]byte, 1<<20)
-		for _, frame := range []string{"mirror.(*Mirror)", "presence.(*shard)", "fanout.(*Queue)", "sweepRegularly"} {
+		for _, frame := range []string{"mirror.(*Mirror)", "memory.(*shard)", "fanout.(*Queue)", "sweepRegularly"} {
 			if stacks := string(buf[:runtime.Stack(buf, true)]); strings.Contains(stacks, frame) {
 				t.Fatalf("a goroutine remains:\n%s", stacks)
 			}

@@ -1,6 +1,6 @@
 // Package status defines the types that presence's registries, its writer to the database and its
 // callers share: the Account of a user, the Record of its status, its Devices with their Links, and
-// the Reason for which a link ends. It depends only on models.
+// the Reason for which a link ends. It depends only on models and fault.
 package status
 
 import "rollcall/models"

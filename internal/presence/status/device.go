@@ -4,8 +4,12 @@ import (
 	"crypto/rand"
 	"sync/atomic"
 
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
+
+// ErrClosed is returned by a registry's Connect and Logout once its Close has begun.
+var ErrClosed error = fault.New(fault.Unavailable, "the server is going away")
 
 // DeviceIDLength is how long the IDs of devices are, which gives them 80 random bits.
 const DeviceIDLength = 16

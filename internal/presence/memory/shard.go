@@ -1,6 +1,7 @@
-package presence
+package memory
 
 import (
+	"context"
 	"time"
 
 	"rollcall/internal/fanout"
@@ -8,16 +9,16 @@ import (
 	"rollcall/models"
 )
 
-// linger is how long an entry outlives its last device and its last write. A row that was read
+// Linger is how long an entry outlives its last device and its last write. A row that was read
 // before the entry was forgotten may be this old and is still correct; callers rely on a minute.
-const linger = 90 * time.Second
+const Linger = 90 * time.Second
 
 // sweepInterval is how often expired entries are removed.
 const sweepInterval = 10 * time.Second
 
 // shard is the entries of the accounts whose events go through one queue, whose lock guards them.
 type shard struct {
-	memory *memory
+	registry *Registry
 	*fanout.Queue
 
 	entries map[int64]*entry // by users.id
@@ -55,7 +56,7 @@ func (s *shard) status(acc status.Account) models.UserStatus {
 
 // rest notes that e is idle from now on.
 func (s *shard) rest(e *entry) {
-	e.idleSince = s.memory.now()
+	e.idleSince = s.registry.Now()
 	s.resting = append(s.resting, resting{e, e.idleSince})
 }
 
@@ -88,23 +89,24 @@ func (s *shard) close() {
 	s.closed = true
 }
 
-// sweepRegularly runs until the hub closes.
-func (m *memory) sweepRegularly() {
+// sweepRegularly sweeps until closing ends.
+func (r *Registry) sweepRegularly(closing context.Context) {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			m.sweep()
-		case <-m.closing.Done():
+			r.Sweep()
+		case <-closing.Done():
 			return
 		}
 	}
 }
 
-func (m *memory) sweep() {
-	before := m.now().Add(-linger)
-	for i := range m.shards {
-		m.shards[i].sweep(before)
+// Sweep forgets the accounts that have been idle for longer than Linger. Run calls it regularly.
+func (r *Registry) Sweep() {
+	before := r.Now().Add(-Linger)
+	for i := range r.shards {
+		r.shards[i].sweep(before)
 	}
 }

@@ -1,11 +1,15 @@
-package presence
+package memory
 
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 
-	"rollcall/internal/bus"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"rollcall/internal/fanout"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
@@ -35,16 +39,29 @@ func (c *columns) wants(want models.Presence) {
 
 // stepped returns the shard of account, in a registry on such columns.
 func stepped(t *testing.T) (*shard, *columns) {
-	m := New(nil, new(bus.Bus), Interests{}, Options{Clock: newClock().Now}).store.(*memory)
+	var clock atomic.Int64
+	m := New(Config{
+		Board: fanout.NewBoard(func(int) {}), Now: func() models.Time { return models.Time(clock.Add(1)) },
+		Version: new(atomic.Int64), Left: func(int64) {}, Devices: new(atomic.Int64),
+		OnlineUsers: prometheus.NewGauge(prometheus.GaugeOpts{Name: "online"}),
+		Events:      prometheus.NewCounter(prometheus.CounterOpts{Name: "events"}),
+	})
 	c := &columns{t: t, begun: make(chan []mirror.Row), ended: make(chan error)}
-	m.mirror = mirror.New(c, func(userID int64, held status.State) { m.shard(userID).written(userID, held) })
-	m.background.Go(func() { m.mirror.Run(m.closing, m.life) })
+	m.mirror = mirror.New(c, m.written)
+	life, end := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { m.mirror.Run(life, life) })
 	t.Cleanup(func() {
-		m.kill()
-		m.background.Wait()
+		end()
+		running.Wait()
 	})
 	return m.shard(account.ID), c
 }
+
+// link is a link that does not end by itself.
+type link struct{}
+
+func (link) Cut(status.Reason) {}
 
 var account = status.Account{ID: 1, AppID: 1, ExternalID: "a"}
 
@@ -57,7 +74,7 @@ type attempt struct {
 // connect lets a device of account in, and waits for its login in the background.
 func (s *shard) connect(t *testing.T) attempt {
 	t.Helper()
-	d, err := s.arrive(account, models.PlatformWeb, new(link))
+	d, err := s.arrive(account, models.PlatformWeb, link{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +136,7 @@ func TestUndoneLogin(t *testing.T) {
 	}
 	c.wants(models.PresenceUnlogined)
 	second := s.connect(t)
-	s.memory.Gone(second.device) // while its login is queued
+	s.registry.Gone(second.device) // while its login is queued
 	c.ended <- nil
 	c.wants(models.PresenceUnlogined)
 	c.ended <- nil
@@ -160,7 +177,7 @@ func TestLogoutDuringLoginWaits(t *testing.T) {
 	c.wants(models.PresenceOnline)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.memory.logout(ctx, account, nil, true); !errors.Is(err, context.Canceled) {
+	if err := s.registry.Logout(ctx, account, nil, true); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Logout returned %v while ONLINE was being written", err)
 	}
 	c.ended <- nil

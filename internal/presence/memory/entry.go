@@ -1,4 +1,4 @@
-package presence
+package memory
 
 import (
 	"slices"
@@ -52,19 +52,19 @@ func (s *shard) become(e *entry, to models.Presence, at models.Time) {
 	e.Custom, e.CustomSince = "", 0
 	switch models.PresenceOnline {
 	case to:
-		s.memory.countOnline(e.AppID, 1)
+		s.registry.countOnline(e.AppID, 1)
 	case from:
-		s.memory.countOnline(e.AppID, -1)
+		s.registry.countOnline(e.AppID, -1)
 	}
 	s.publish(e)
 }
 
 // publish publishes e's present status.
 func (s *shard) publish(e *entry) {
-	s.memory.metrics.events.Inc()
-	e.Version = s.memory.seq.Add(1)
+	s.registry.Events.Inc()
+	e.Version = s.registry.Version.Add(1)
 	now := e.Status()
-	s.Publish(fanout.NewAt(e.Version, e.ID, &now), userKey(e.ID), appKey(e.AppID))
+	s.Publish(fanout.NewAt(e.Version, e.ID, &now), status.UserKey(e.ID), status.AppKey(e.AppID))
 }
 
 // end removes the devices that leave from e, and returns them. If e then has no device, it gets the
@@ -77,12 +77,12 @@ func (s *shard) end(e *entry, leaves func(*status.Device) bool, to models.Presen
 		}
 		return false
 	})
-	s.memory.metrics.devices.Add(-int64(len(ended)))
+	s.registry.Devices.Add(-int64(len(ended)))
 	if len(e.devices) == 0 {
 		if len(ended) > 0 {
-			s.memory.lastDeviceGone(e.ID)
+			s.registry.Left(e.ID)
 		}
-		s.become(e, to, s.memory.now())
+		s.become(e, to, s.registry.Now())
 	}
 	return ended
 }
@@ -101,7 +101,7 @@ func (s *shard) save(e *entry) *mirror.Write {
 		return nil
 	}
 	e.durable = unknown
-	return s.memory.mirror.Set(e.ID, e.State)
+	return s.registry.mirror.Set(e.ID, e.State)
 }
 
 // written notes what a user's columns hold now.
