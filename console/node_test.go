@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"rollcall/console"
-	"rollcall/internal/clientaddr"
 	"rollcall/node"
 )
 
@@ -16,7 +15,7 @@ func startNode(t *testing.T, cfg console.NodeConfig) console.NodeRules {
 	t.Helper()
 	ctx := context.Background()
 	n, err := node.New(ctx, node.Config{
-		DB: cfg.DB, Logger: cfg.Logger, Clock: cfg.Clock, Version: "1.2.3", Addresses: clientaddr.New(nil),
+		DB: cfg.DB, Logger: cfg.Logger, Clock: cfg.Clock, Version: "1.2.3",
 		LoginFailureTime: time.Millisecond, AdjustConsole: cfg.Adjust,
 	})
 	if err != nil {

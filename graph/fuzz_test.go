@@ -17,7 +17,6 @@ import (
 	"rollcall/graph"
 	"rollcall/graph/auth"
 	"rollcall/internal/apps"
-	"rollcall/internal/clientaddr"
 	"rollcall/internal/testenv"
 	"rollcall/internal/users"
 	"rollcall/models"
@@ -75,7 +74,7 @@ func newFuzzWorld(f *testing.F) fuzzWorld {
 	f.Helper()
 	ctx, log := context.Background(), slog.New(slog.DiscardHandler)
 	n, err := node.New(ctx, node.Config{
-		DB: testenv.Open(f, testenv.SQLiteURL(f)), Logger: log, Clock: time.Now, Addresses: clientaddr.New(nil), Introspection: true,
+		DB: testenv.Open(f, testenv.SQLiteURL(f)), Logger: log, Clock: time.Now, Introspection: true,
 	})
 	if err != nil {
 		f.Fatal(err)

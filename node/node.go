@@ -34,7 +34,7 @@ import (
 	"rollcall/internal/vitals"
 )
 
-// Config is what a node is made of. DB, Logger, Clock and Addresses are required.
+// Config is what a node is made of. DB, Logger and Clock are required.
 type Config struct {
 	// DB has the current schema. The caller closes it after the node.
 	DB *database.DB
@@ -54,7 +54,7 @@ type Config struct {
 	// is subscriptions.DefaultLinger.
 	SubscriptionLinger time.Duration
 
-	// Addresses finds the clients' addresses.
+	// Addresses finds the clients' addresses. If nil, no proxy is trusted.
 	Addresses *clientaddr.Resolver
 	// ConsoleApart takes the console off the public address; it has a listener of its own.
 	ConsoleApart bool
@@ -115,8 +115,12 @@ type Node struct {
 	drained bool
 }
 
-// New puts a node together. The caller must close it.
+// New puts a node together. The caller must close it. Returns an error if the token keys cannot be
+// read or, in a new database, created.
 func New(ctx context.Context, cfg Config) (*Node, error) {
+	if cfg.Addresses == nil {
+		cfg.Addresses = clientaddr.New(nil)
+	}
 	keys, err := token.OpenKeys(ctx, cfg.DB, cfg.TokenKey, cfg.Clock)
 	if err != nil {
 		return nil, err

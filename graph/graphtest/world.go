@@ -14,7 +14,6 @@ import (
 	"rollcall/graph"
 	"rollcall/graph/transport"
 	"rollcall/internal/apps"
-	"rollcall/internal/clientaddr"
 	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
@@ -132,7 +131,7 @@ func (w *World) start() {
 	ctx := context.Background()
 	log := slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	n, err := node.New(ctx, node.Config{
-		DB: w.DB, Redis: w.redis, Logger: log, Clock: w.Clock.Now, Addresses: clientaddr.New(nil),
+		DB: w.DB, Redis: w.redis, Logger: log, Clock: w.Clock.Now,
 		Rates: w.Rates, Introspection: true, PersistedQueries: true, MaxResponse: w.MaxResponse, OperationTimeout: w.Timeout,
 		AdjustTransport: w.Adjust,
 	})
