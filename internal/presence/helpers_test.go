@@ -176,7 +176,7 @@ func (w *world) OnlineCount(appID int64) int {
 	return must(w.Hub.OnlineCount(context.Background(), appID))(w.t)
 }
 
-// operator is who disconnects devices.
+// operator is the actor that disconnects devices.
 var operator = models.Actor{Name: "op", Address: "192.0.2.1"}
 
 func (w *world) Disconnect(ctx context.Context, acc status.Account, ids []string) int {

@@ -1,7 +1,7 @@
 // Package presence knows who is online. It keeps the devices of every account, decides each
 // account's status, records it in the database, and publishes its changes to those who watch: the
 // operations that named users, the App Server, and each account's circle of friends and subscribed
-// users. Whom an account's circle watches is in the tables that Interests names.
+// users. The users that an account's circle watches are in the tables that Interests names.
 //
 // A registry decides the statuses: without Redis that of package memory, and with Redis, where the
 // nodes of the service decide together, shared. Both write them through a mirror.Mirror into the

@@ -21,12 +21,12 @@ import (
 	"rollcall/models"
 )
 
-var roundsFlag = flag.Int("outage.rounds", 1, "rounds of each kind in TestOutage_CutsNobody")
+var roundsFlag = flag.Int("outage.rounds", 1, "rounds of each kind in TestOutage_CutsOnlyRevokedDevices")
 
 // redisDelay is the latency to Redis, in each direction, in tests that depend on it.
 const redisDelay = 2 * time.Millisecond
 
-// remoteNodes are nodes that reach a Redis of their own through links that the test controls.
+// remoteNodes are nodes that reach a Redis of their own through connections that the test controls.
 type remoteNodes struct {
 	nodes
 	server *testenv.Redis
@@ -119,7 +119,7 @@ func (w *world) holdRestore(i int) (release func()) {
 	})
 }
 
-// last returns what the recorder has been told last of the user, as recorder.text does.
+// last returns the last status of the user that the recorder received, in text's form.
 func (r *recorder) last(w *world, user int) string {
 	statuses := r.statuses()[w.users[user].ID]
 	if len(statuses) == 0 {
@@ -128,8 +128,8 @@ func (r *recorder) last(w *world, user int) string {
 	return text(statuses[len(statuses)-1])
 }
 
-// endsWith waits until all recorders have been told this last of the user, and each node returns
-// it.
+// endsWith waits until all recorders have received want as the user's last status, and each node
+// returns it.
 func (n nodes) endsWith(seen []*recorder, user int, want string) {
 	for i, w := range n {
 		w.t.Helper()
@@ -140,7 +140,7 @@ func (n nodes) endsWith(seen []*recorder, user int, want string) {
 	}
 }
 
-// watchAll watches the first users at each node, which tells nothing of what has happened before.
+// watchAll watches the first users at each node, without snapshots of what happened before.
 func (n nodes) watchAll(count int) (seen []*recorder) {
 	for _, w := range n {
 		w.heard()
@@ -162,12 +162,12 @@ func (l *link) cuts() []status.Reason {
 	return slices.Clone(l.reasons)
 }
 
-// text is the status as recorder has it.
+// text returns the status in recorder's form.
 func text(status models.UserStatus) string {
 	return strings.TrimSuffix(status.Presence.String()+":"+status.CustomStatus, ":")
 }
 
-// outages are the ways in which Redis, or a node's way to it, goes away and comes back.
+// outages are the ways in which Redis, or a node's connection to it, fails and comes back.
 var outages = map[string]func(t *testing.T, r *remoteNodes){
 	"killed and back empty":         killed,
 	"killed and back with its data": killed,
@@ -197,13 +197,14 @@ func killed(t *testing.T, r *remoteNodes) {
 // bannedUser and disconnectedUser have devices at the second node.
 const bannedUser, disconnectedUser = 7, 9
 
-// Whatever happens to Redis, no device is cut but those of users that were banned, or disconnected
-// by another node, in the meantime; and no status is lost.
-func TestOutage_CutsNobody(t *testing.T) {
+// TestOutage_CutsOnlyRevokedDevices checks that whatever happens to Redis, only devices of users
+// that were banned, or disconnected by another node, during the outage are cut, and that no status
+// is lost.
+func TestOutage_CutsOnlyRevokedDevices(t *testing.T) {
 	const users = 200
 	for name, outage := range outages {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // waits, mostly
+			t.Parallel() // mostly waits
 			onMySQL(t, func(db *database.DB) {
 				var args []string
 				if strings.Contains(name, "data") {
@@ -280,7 +281,7 @@ func TestOutage_CutsNobody(t *testing.T) {
 					for i := range want {
 						connect(i)
 					}
-					for i := range links { // one that was wrongly cut counts once
+					for i := range links { // a device that was wrongly cut counts once
 						if len(links[i].cuts()) > 0 {
 							devices[i].Gone()
 							connect(i)
@@ -295,12 +296,13 @@ func TestOutage_CutsNobody(t *testing.T) {
 	}
 }
 
-// Redis comes back as it was some time ago. Who left since then ends OFFLINE, or UNLOGINED after a
-// logout; who came stays ONLINE with the sockets open; and every watcher is told so, also one that
-// came when Redis told what was no more.
+// TestTurnedBackData_IsCorrected checks a Redis that comes back with older data. Users that left
+// since then end OFFLINE, or UNLOGINED after a logout. Users that came stay ONLINE with their
+// sockets open. Every watcher receives these statuses, also one that began while Redis returned the
+// older data.
 func TestTurnedBackData_IsCorrected(t *testing.T) {
-	// A way in which data turns back: checkpoint is called when the state is reached to which turn
-	// brings Redis back.
+	// A way in which data turns back. checkpoint is called in the state to which turn brings Redis
+	// back.
 	type way struct {
 		args             func(t *testing.T) []string
 		checkpoint, turn func(t *testing.T, r *remoteNodes)
@@ -335,7 +337,7 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 		"snapshot loaded": snapshot, "snapshot loaded without the right to INFO": withoutInfo, "lagging replica promoted": lagging,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel() // waits, mostly
+			t.Parallel() // mostly waits
 			onMySQL(t, func(db *database.DB) {
 				const users = 10
 				r := newRemoteNodes(t, db, 3, users, w.args(t)...)
@@ -353,7 +355,7 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 				for i := range 6 {
 					live.endsWith(seen, i, "ONLINE")
 				}
-				// These have been there before, and left in the two ways.
+				// These were connected before, and left in the two ways.
 				for _, i := range []int{7, 8, 9} {
 					d, _ := b.connect(i)
 					d.Gone()
@@ -389,7 +391,7 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 
 				release := a.holdRestore(6)
 				w.turn(t, r)
-				// A watcher is told what Redis has.
+				// A watcher receives what Redis has.
 				late := new(recorder)
 				b.eventually(func() bool {
 					_, err := b.Hub.WatchUsers(context.Background(), []status.Account{b.account(6)}, late, true)
@@ -407,10 +409,10 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 					live.endsWith(seen, i, want)
 				}
 				b.eventually(func() bool { return strings.HasSuffix(late.text(), " u6:ONLINE") },
-					"the late watcher to be corrected; it was told %s", late)
+					"the late watcher to be corrected; it received %s", late)
 				for i, want := range map[int]string{1: "OFFLINE", 2: "UNLOGINED", 3: "ONLINE:new", 4: "OFFLINE", 6: "ONLINE", 8: "OFFLINE"} {
 					a.eventually(func() bool { return app.last(a, i) == want },
-						"the app to be told that u%d is %s; it was told %s", i, want, app)
+						"the app's watcher to receive that u%d is %s; it received %s", i, want, app)
 				}
 				live.repaired()
 				for _, l := range []*link{stays, changes, second, came, again} {
@@ -426,7 +428,7 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 				if got := a.OnlineCount(a.app.ID); got != 4 {
 					t.Errorf("%d users are online, want 4", got)
 				}
-				// Redis takes u9 for one that has logged out already.
+				// According to Redis, u9 has already logged out.
 				a.logout(9, nil, true)
 				live.endsWith(seen, 9, "UNLOGINED")
 			})
@@ -484,9 +486,10 @@ func promote(t *testing.T, r *remoteNodes, replica *testenv.Redis) {
 	}
 }
 
-// A failover that loses nothing changes nothing for anybody.
+// TestPlannedFailover_ChangesNothing checks that a failover without loss changes nothing for any
+// watcher.
 func TestPlannedFailover_ChangesNothing(t *testing.T) {
-	t.Parallel() // waits, mostly
+	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
 		r := newRemoteNodes(t, db, 2, 3, replicated...)
 		a, b := r.nodes[0], r.nodes[1]
@@ -500,7 +503,7 @@ func TestPlannedFailover_ChangesNothing(t *testing.T) {
 		app := new(recorder)
 		a.WatchApp(a.app.ID, app)
 		born := a.node().lease.born
-		inSync(t, r.server, replica) // so that what is written from here on is replicated
+		inSync(t, r.server, replica) // so that everything written from here on is replicated
 		command(t, r.server, "CLIENT", "PAUSE", "10000", "WRITE")
 		inSync(t, r.server, replica)
 		promote(t, r, replica)
@@ -517,7 +520,7 @@ func TestPlannedFailover_ChangesNothing(t *testing.T) {
 		second.want(t)
 		for i, s := range append(seen, app) {
 			if s.text() != "" {
-				t.Errorf("watcher %d was told %s, though nothing has changed", i, s)
+				t.Errorf("watcher %d received %s, though nothing has changed", i, s)
 			}
 		}
 		if got := text(b.StatusOf(b.row(1))); got != "ONLINE:here" {
@@ -528,9 +531,10 @@ func TestPlannedFailover_ChangesNothing(t *testing.T) {
 	})
 }
 
-// Whoever asks, or begins to watch, while Redis is empty is corrected when the devices are written
-// again; whoever knew the status before is not told it twice.
-func TestEmptyRedis_CorrectsWhoAskedMeanwhile(t *testing.T) {
+// TestEmptyRedis_CorrectsEarlierReads checks that a status that was read, or a watch that began,
+// while Redis was empty is corrected when the devices are written again. Watchers that knew the
+// status before do not receive it again.
+func TestEmptyRedis_CorrectsEarlierReads(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
 		n := newNodes(t, db, 2, 3)
 		a, b := n[0], n[1]
@@ -541,7 +545,7 @@ func TestEmptyRedis_CorrectsWhoAskedMeanwhile(t *testing.T) {
 			a.connect(i)
 			n.endsWith(seen, i, "ONLINE")
 		}
-		b.eventually(func() bool { return len(app.statuses()) == 3 }, "the app to be told")
+		b.eventually(func() bool { return len(app.statuses()) == 3 }, "the app's watcher to receive 3 users")
 		released := []func(){a.holdRestore(0), a.holdRestore(1)}
 		for _, key := range a.keys() {
 			if err := a.redis.Do(context.Background(), a.redis.B().Del().Key(key).Build()).Error(); err != nil {
@@ -556,20 +560,20 @@ func TestEmptyRedis_CorrectsWhoAskedMeanwhile(t *testing.T) {
 			release()
 		}
 		watcher.hears(b, "u0:OFFLINE u0:ONLINE")
-		b.eventually(func() bool { return len(seen[1].statuses()[b.users[1].ID]) == 2 }, "who asked to be corrected")
+		b.eventually(func() bool { return len(seen[1].statuses()[b.users[1].ID]) == 2 }, "the status that was read to be corrected")
 		b.eventually(func() bool { return len(app.statuses()[b.users[0].ID]) == 2 && len(app.statuses()[b.users[1].ID]) == 2 },
-			"the app to be corrected; it was told %s", app)
+			"the app's watcher to be corrected; it received %s", app)
 		n.repaired()
 		for i, w := range n {
 			w.wantPresence(2, models.PresenceOnline)
 			if got := len(seen[i].statuses()[w.users[2].ID]); got != 1 {
-				t.Errorf("node %d told %d changes of u2, want 1: %s", i, got, seen[i])
+				t.Errorf("node %d delivered %d changes of u2, want 1: %s", i, got, seen[i])
 			}
 		}
 	})
 }
 
-// keys are the service's keys in Redis.
+// keys returns the service's keys in Redis.
 func (w *world) keys() []string {
 	w.t.Helper()
 	keys, err := w.redis.Do(context.Background(), w.redis.B().Keys().Pattern(w.redis.Key("*")).Build()).AsStrSlice()
@@ -579,8 +583,9 @@ func (w *world) keys() []string {
 	return keys
 }
 
-// A node that is cut off for longer than its lease is swept. Its devices come back with the custom
-// statuses that their users had, also those set meanwhile.
+// TestSweptNode_CustomStatusesComeBack checks a node that is cut off for longer than its lease, and
+// is swept. Its devices come back with their users' custom statuses, including those set during
+// that time.
 func TestSweptNode_CustomStatusesComeBack(t *testing.T) {
 	t.Parallel() // waits for a lease to lapse
 	onMySQL(t, func(db *database.DB) {
@@ -603,7 +608,8 @@ func TestSweptNode_CustomStatusesComeBack(t *testing.T) {
 		for i := range 4 {
 			a.eventually(func() bool { return seen[0].last(a, i) == "OFFLINE" }, "u%d to be swept", i)
 		}
-		// Meanwhile two come to the other node, and one of them says something new there.
+		// During that time two users connect to the other node, and one of them sets a new custom
+		// status there.
 		a.connect(2)
 		a.connect(3)
 		set(3, "newer")
@@ -612,13 +618,13 @@ func TestSweptNode_CustomStatusesComeBack(t *testing.T) {
 			r.nodes[:1].endsWith(seen, i, "ONLINE:"+want)
 		}
 		if got := seen[0].statuses()[a.users[0].ID]; len(got) != 2 {
-			t.Errorf("the watcher was told %+v, want OFFLINE, and ONLINE with the custom status in one", got)
+			t.Errorf("the watcher received %+v, want OFFLINE, and then ONLINE with the custom status in one event", got)
 		}
 	})
 }
 
-// A custom status that ended with the user's last device does not come back when a device that
-// came later is written again.
+// TestSweptNode_EndedCustomStatusStaysAway checks that a custom status that ended with the user's
+// last device does not come back when a device that connected later is written again.
 func TestSweptNode_EndedCustomStatusStaysAway(t *testing.T) {
 	t.Parallel() // waits for a lease to lapse
 	onMySQL(t, func(db *database.DB) {
@@ -640,8 +646,9 @@ func TestSweptNode_EndedCustomStatusStaysAway(t *testing.T) {
 	})
 }
 
-// A node that was swept, and finds Redis empty when it is back, knows from the database that it was
-// swept: whoever was told so is told of the return.
+// TestSweptNode_ComesBackToEmptyRedis checks a node that was swept and finds Redis empty when it is
+// back. It learns from the database that it was swept, so watchers that received the users' OFFLINE
+// also receive their return.
 func TestSweptNode_ComesBackToEmptyRedis(t *testing.T) {
 	t.Parallel() // waits for a lease to lapse
 	onMySQL(t, func(db *database.DB) {
@@ -661,12 +668,13 @@ func TestSweptNode_ComesBackToEmptyRedis(t *testing.T) {
 		command(t, r.server, "FLUSHALL")
 		r.links[1].Heal()
 		r.nodes[:1].endsWith(seen, 0, "ONLINE:here")
-		a.eventually(func() bool { return app.last(a, 0) == "ONLINE:here" }, "the app to be told of the return; it was told %s", app)
+		a.eventually(func() bool { return app.last(a, 0) == "ONLINE:here" }, "the app's watcher to receive the return; it received %s", app)
 		b.wantRow(0, models.PresenceOnline)
 	})
 }
 
-// What is set while the channel of the user's own changes is not heard yet is known to the node.
+// TestConnect_LearnsWhatWasSetMeanwhile checks that the node knows a custom status that is set
+// before the channel of the user's own changes is subscribed.
 func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
 		n := newNodes(t, db, 1, 1)
@@ -695,8 +703,9 @@ func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
 	})
 }
 
-// While Redis answers nobody, no lease lapses.
-func TestFrozenRedis_NobodyGoesOffline(t *testing.T) {
+// TestFrozenRedis_NoUserGoesOffline checks that no lease lapses while Redis does not respond to any
+// node.
+func TestFrozenRedis_NoUserGoesOffline(t *testing.T) {
 	t.Parallel() // waits for a lease to lapse
 	onMySQL(t, func(db *database.DB) {
 		r := newRemoteNodes(t, db, 3, 3)
@@ -720,14 +729,15 @@ func TestFrozenRedis_NobodyGoesOffline(t *testing.T) {
 				t.Errorf("u%d is %s", i, got)
 			}
 			if got := seen[i].text(); got != "" {
-				t.Errorf("node %d told %s, though nothing has changed", i, got)
+				t.Errorf("node %d delivered %s, though nothing has changed", i, got)
 			}
 		}
 	})
 }
 
-// What is disconnected or logged out elsewhere while a node is cut off ends when it is back, whether
-// or not the node was swept before; and nothing else does.
+// TestCutOffNode_LearnsWhatWasDisconnected checks that devices that are disconnected or logged out
+// elsewhere while a node is cut off end when it is back, whether or not the node was swept before,
+// and that no others do.
 func TestCutOffNode_LearnsWhatWasDisconnected(t *testing.T) {
 	t.Parallel() // waits for a lease to lapse
 	onMySQL(t, func(db *database.DB) {
@@ -764,8 +774,8 @@ func TestCutOffNode_LearnsWhatWasDisconnected(t *testing.T) {
 	})
 }
 
-// A repair ends when the node gets another name, and sweeps nothing under the former one before all
-// devices have been written under the present one.
+// TestRepair_WorksUnderOneName checks that a repair ends when the node gets another name, and that
+// nothing under the former name is swept before all devices have been written under the new one.
 func TestRepair_WorksUnderOneName(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
 		n := newNodes(t, db, 1, 3)
@@ -792,7 +802,7 @@ func TestRepair_WorksUnderOneName(t *testing.T) {
 		}
 		n.repaired()
 		if got := seen[0].text(); got != "" {
-			t.Errorf("%s was told, though nothing has changed", got)
+			t.Errorf("%s was delivered, though nothing has changed", got)
 		}
 		for _, key := range w.keys() {
 			if strings.Contains(key, ":node:") && !strings.HasSuffix(key, s.lease.current()) {
@@ -805,7 +815,8 @@ func TestRepair_WorksUnderOneName(t *testing.T) {
 	})
 }
 
-// A device that another node disconnects before this one has let it in is cut, too.
+// TestDisconnectElsewhere_BeatsConnect checks that a device that another node disconnects before
+// this one has admitted it is cut too.
 func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
 		n := newNodes(t, db, 1, 1)
@@ -826,7 +837,7 @@ func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 		l.want(t, status.ReasonDisconnected)
 		login.Recorded = unrecorded.At
 		if there, err := s.register(context.Background(), local, d, login); !there || err != nil {
-			t.Fatalf("the device was not there: %v", err)
+			t.Fatalf("the device was not connected: %v", err)
 		}
 		d.Gone()
 		w.wantPresence(0, models.PresenceOffline)

@@ -18,35 +18,34 @@ import (
 	"rollcall/models"
 )
 
-// moments checks that the changedAt of a user grows with each change, while steps change the
-// user's status on nodes whose clocks do not go forward.
+// moments checks that the changedAt of a user increases with each change, while steps change the
+// user's status on nodes whose clocks do not advance.
 type moments struct {
 	t     *testing.T
 	nodes nodes
 	// device is what the last connect returned.
 	device *status.Device
 	last   models.UserStatus
-	// seen are what all nodes were told since they were started, now those of the nodes
-	// that run.
+	// seen are what the running nodes have delivered since they started.
 	seen []*recorder
 	now  map[*world]*recorder
 }
 
-// step is one change and the status that follows, as recorder has it.
+// step is one change and the status after it, in recorder's form.
 type step struct {
 	name string
 	do   func(m *moments)
 	want string
 }
 
-// at returns node i, whose clock has been set back by an hour.
+// at returns node i, after setting its clock back by an hour.
 func (m *moments) at(i int) *world {
 	w := m.nodes[i%len(m.nodes)]
 	w.clock.Advance(-time.Hour)
 	return w
 }
 
-// users returns the rules about users, whose changes are announced on b.
+// users returns the rules for users, which publish their changes on b.
 func (m *moments) users(w *world, b *bus.Bus) *users.Service {
 	keys, err := token.OpenKeys(context.Background(), w.db, "", w.clock.Now)
 	if err != nil {
@@ -55,7 +54,7 @@ func (m *moments) users(w *world, b *bus.Bus) *users.Service {
 	return users.New(w.db, b, keys, users.Erasers{w.relations(), w.Service}, w.clock.Now)
 }
 
-// watch records what each node tells from now on.
+// watch records what each node delivers from now on.
 func (m *moments) watch() {
 	for _, w := range m.nodes {
 		seen := new(recorder)
@@ -65,7 +64,7 @@ func (m *moments) watch() {
 	}
 }
 
-// check compares the status, and its moment with the one before.
+// check compares the status, and its time with the previous one.
 func (m *moments) check(s step) {
 	m.t.Helper()
 	for i, w := range m.nodes {
@@ -137,7 +136,7 @@ func reactivates(m *moments) {
 	}
 }
 
-// changes are steps that do not depend on how many nodes there are.
+// changes are the steps that do not depend on the number of nodes.
 var changes = []step{
 	{"first login", connects(0), "ONLINE"},
 	{"custom status", sets(1, "a"), "ONLINE:a"},
@@ -160,7 +159,7 @@ var changes = []step{
 	{"device gone again", goes, "OFFLINE"},
 }
 
-// forgotten are steps after which the database alone knows the user.
+// forgotten are steps after which only the database knows the user.
 func forgotten(forget func(*moments)) []step {
 	return []step{
 		{"login from the row", func(m *moments) { forget(m); connects(0)(m) }, "ONLINE"},
@@ -237,7 +236,7 @@ func TestChangedAt_Grows(t *testing.T) {
 					w.eventually(func() bool {
 						all := m.now[w].statuses()[w.users[0].ID]
 						return len(all) > 0 && *all[len(all)-1].ChangedAt == *m.last.ChangedAt
-					}, "the last change to be told at node %d", i)
+					}, "the last change to be delivered at node %d", i)
 				}
 				for _, seen := range m.seen {
 					wantOrder(t, seen)
@@ -248,8 +247,8 @@ func TestChangedAt_Grows(t *testing.T) {
 	})
 }
 
-// TestChangedAt_GrowsFromTheRow: the row of a deactivation that Redis was not told of is newer than
-// the login, and no older than a custom status that it does not know.
+// TestChangedAt_GrowsFromTheRow checks a deactivation that Redis was not notified of. Its row is
+// newer than the login, and not older than a custom status that it does not know.
 func TestChangedAt_GrowsFromTheRow(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		m := &moments{t: t, nodes: skewedNodes(t, db)}
@@ -264,7 +263,7 @@ func TestChangedAt_GrowsFromTheRow(t *testing.T) {
 	})
 }
 
-// restart ends the only node in that way and starts it again.
+// restart ends the only node by end and starts it again.
 func (m *moments) restart(end func(*world)) {
 	w := m.at(0)
 	end(w)

@@ -15,7 +15,7 @@ import (
 	"rollcall/models"
 )
 
-// nodes are worlds whose hubs are one service: they have the same app and users.
+// nodes are worlds whose hubs are one service, with the same app and users.
 type nodes []*world
 
 // newNodes starts nodes on one database and one Redis.
@@ -29,7 +29,7 @@ func newNodes(t testing.TB, db *database.DB, count, users int) nodes {
 	return newNodesAt(t, db, service, urls, users)
 }
 
-// newNodesAt is newNodes with a way to Redis for each node.
+// newNodesAt is newNodes with a Redis URL for each node.
 func newNodesAt(t testing.TB, db *database.DB, service string, urls []string, users int) nodes {
 	t.Helper()
 	list := make(nodes, len(urls))
@@ -47,13 +47,13 @@ func newNodesAt(t testing.TB, db *database.DB, service string, urls []string, us
 	return list
 }
 
-// hears waits until the recorder has heard exactly that, in the end.
+// hears waits until the recorder has received exactly want.
 func (r *recorder) hears(w *world, want string) {
 	w.t.Helper()
-	w.eventually(func() bool { return r.text() == want }, "%q to be told; it was %q", want, r)
+	w.eventually(func() bool { return r.text() == want }, "%q to be delivered; it was %q", want, r)
 }
 
-func TestNodesAreOneService(t *testing.T) {
+func TestNodes_AreOneService(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		n := newNodes(t, db, 3, 2)
 		a, b, c := n[0], n[1], n[2]
@@ -85,10 +85,10 @@ func TestNodesAreOneService(t *testing.T) {
 			w.wantPresence(0, models.PresenceUnlogined)
 		}
 		if got := a.row(0).Presence; got != models.PresenceUnlogined {
-			t.Fatalf("the row holds %s after the answer", got)
+			t.Fatalf("the row holds %s after the call", got)
 		}
 		if _, err := a.SetStatus(a.account(0), "x"); fault.CodeOf(err) != fault.NotOnline {
-			t.Fatalf("setting a status without a device answered %v", err)
+			t.Fatalf("setting a status without a device returned %v", err)
 		}
 		want := "u0:ONLINE u0:ONLINE:busy u0:UNLOGINED"
 		users.hears(c, "u0:UNLOGINED "+want)
@@ -96,7 +96,7 @@ func TestNodesAreOneService(t *testing.T) {
 	})
 }
 
-func TestCutsReachOtherNodes(t *testing.T) {
+func TestNodes_CutDevicesElsewhere(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		for _, test := range []struct {
 			reason bus.Reason
@@ -123,7 +123,7 @@ func TestCutsReachOtherNodes(t *testing.T) {
 	})
 }
 
-// drop empties the tables of a database that serves several services in turn.
+// drop empties the tables of a database that several services use in turn.
 func drop(t *testing.T, db *database.DB) {
 	t.Helper()
 	for _, table := range []string{"users", "apps"} {
@@ -133,7 +133,8 @@ func drop(t *testing.T, db *database.DB) {
 	}
 }
 
-// A device that another node knows nothing of yet loses against a ban there.
+// TestBanElsewhereBeatsConnect checks that a device that another node does not know yet loses to a
+// ban there.
 func TestBanElsewhereBeatsConnect(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		n := newNodes(t, db, 2, 2)
@@ -151,10 +152,10 @@ func TestBanElsewhereBeatsConnect(t *testing.T) {
 			return nil
 		})
 		if fault.CodeOf(err) != fault.UserBanned || checks != 2 {
-			t.Fatalf("Connect answered %v after %d checks", err, checks)
+			t.Fatalf("Connect returned %v after %d checks", err, checks)
 		}
 		n[1].wantPresence(0, models.PresenceUnlogined)
-		// The ban has ended, and whatever was said of it has arrived: this comes after it.
+		// The ban has ended, and all events of it have arrived: the next login comes after it.
 		n[0].bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: n[0].row(1), Reason: bus.ReasonBanned})
 		last.wants(n[1], status.ReasonBanned)
 		n[1].connect(0)
@@ -181,8 +182,8 @@ func TestDisconnectElsewhere(t *testing.T) {
 	})
 }
 
-// A circle hears of changes that were made at another node: of friends,
-// subscriptions and switches.
+// TestCirclesFollowOtherNodes checks that a circle follows changes made at another node: of
+// friends, subscriptions and switches.
 func TestCirclesFollowOtherNodes(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		n := newNodes(t, db, 2, 3)
@@ -215,7 +216,7 @@ func TestCirclesFollowOtherNodes(t *testing.T) {
 	})
 }
 
-// A node that stops takes its devices with it at once.
+// TestStoppedNode checks that a node that stops removes its devices immediately.
 func TestStoppedNode(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		n := newNodes(t, db, 2, 2)
@@ -229,7 +230,7 @@ func TestStoppedNode(t *testing.T) {
 		n[0].eventually(func() bool { return len(seen.statuses()[n[0].users[0].ID]) == 2 }, "u0 to come and go")
 		n[0].delivered()
 		if got := len(seen.statuses()[n[0].users[1].ID]); got != 1 {
-			t.Fatalf("u1, who stayed, changed %d times: %s", got, seen)
+			t.Fatalf("u1, which stayed, changed %d times: %s", got, seen)
 		}
 		n[0].wantPresence(0, models.PresenceOffline)
 		n[0].wantRow(0, models.PresenceOffline)
@@ -237,7 +238,7 @@ func TestStoppedNode(t *testing.T) {
 	})
 }
 
-// A node that is killed is swept by another.
+// TestKilledNode checks that another node sweeps a node that was killed.
 func TestKilledNode(t *testing.T) {
 	t.Parallel() // waits for a lease to lapse
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
@@ -267,7 +268,8 @@ func TestKilledNode(t *testing.T) {
 	})
 }
 
-// A node stops receiving the changes of a user when the last circle with it lets it go.
+// TestCircle_LeavesTheChannelsOfFormerFriends checks that a node stops receiving the changes of a
+// user when the last circle with it removes it.
 func TestCircle_LeavesTheChannelsOfFormerFriends(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newNodes(t, db, 1, 4)[0]
@@ -289,7 +291,7 @@ func TestCircle_LeavesTheChannelsOfFormerFriends(t *testing.T) {
 	})
 }
 
-// wantFollowed checks whose changes the node receives.
+// wantFollowed checks which users' changes the node receives.
 func (w *world) wantFollowed(want ...int) {
 	w.t.Helper()
 	users, _ := w.node().views.heardOf()

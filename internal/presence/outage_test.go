@@ -15,15 +15,15 @@ import (
 	"rollcall/models"
 )
 
-// outage is two nodes of which the second's way to Redis, or Redis itself, goes
-// away, and what one at each node is told of others.
+// outage is two nodes. The second one's connection to Redis, or Redis itself, fails. A watcher at
+// each node records what it receives.
 type outage struct {
 	nodes nodes
 	seen  [2]*recorder
 }
 
-// newOutage has u0 and u1 connected to the nodes of these numbers, and at each node
-// somebody who watches u0 to u4.
+// newOutage connects u0 and u1 to the nodes of these numbers, and at each node a watcher of u0 to
+// u4.
 func newOutage(t *testing.T, n nodes) *outage {
 	o := &outage{nodes: n}
 	for i, w := range n {
@@ -34,19 +34,19 @@ func newOutage(t *testing.T, n nodes) *outage {
 		w.connect(i)
 	}
 	for i, w := range n {
-		w.eventually(func() bool { return len(o.seen[i].statuses()) == 2 }, "the users to be told of")
+		w.eventually(func() bool { return len(o.seen[i].statuses()) == 2 }, "the statuses of the users")
 	}
 	return o
 }
 
-// told waits until both have been told this last of the user.
+// told waits until both watchers have received this as the user's last status.
 func (o *outage) told(user int, want models.Presence) {
 	for i, w := range o.nodes {
 		w.t.Helper()
 		w.eventually(func() bool {
 			statuses := o.seen[i].statuses()[w.users[user].ID]
 			return len(statuses) > 0 && statuses[len(statuses)-1].Presence == want
-		}, "node %d to be told that u%d is %s; it was told %s", i, user, want, o.seen[i])
+		}, "node %d to deliver that u%d is %s; it delivered %s", i, user, want, o.seen[i])
 		w.wantPresence(user, want)
 	}
 	for i := range o.nodes {
@@ -54,16 +54,16 @@ func (o *outage) told(user int, want models.Presence) {
 	}
 }
 
-// onMySQL runs a test of nodes on one kind of database: what it is about is Redis.
+// onMySQL runs a test of nodes on MySQL only, because it is about Redis.
 func onMySQL(t *testing.T, test func(db *database.DB)) {
 	t.Helper()
 	test(testenv.Open(t, testenv.MySQLURL(t)))
 }
 
-// A node that cannot reach Redis counts as gone for the others; when it is back,
-// everybody's view is right.
+// TestPartitionedNode checks that the others consider a node gone while it cannot reach Redis, and
+// that all views are right when it is back.
 func TestPartitionedNode(t *testing.T) {
-	t.Parallel() // waits, mostly
+	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
 		url, service := testenv.RedisURL(t), testenv.Service()
 		proxy := testenv.NewProxy(t, url[len("redis://"):])
@@ -84,7 +84,7 @@ func TestPartitionedNode(t *testing.T) {
 		}
 		a.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: a.row(4), Reason: bus.ReasonBanned})
 		if _, err := b.Hub.StatusOf(context.Background(), b.row(0)); err == nil || fault.CodeOf(err) == fault.NotOnline {
-			t.Fatalf("asking at the partitioned node answered %v", err)
+			t.Fatalf("reading a status at the partitioned node returned %v", err)
 		}
 		proxy.Heal()
 		healed := time.Now()
@@ -101,7 +101,7 @@ func TestPartitionedNode(t *testing.T) {
 	})
 }
 
-// Redis goes away for a while and comes back without its data.
+// TestRedisAwayAndBackEmpty stops Redis for a time and starts it again without its data.
 func TestRedisAwayAndBackEmpty(t *testing.T) {
 	onMySQL(t, func(db *database.DB) {
 		testenv.NeedServer(t)
@@ -125,12 +125,12 @@ func TestRedisAwayAndBackEmpty(t *testing.T) {
 		for _, w := range n {
 			_, err := w.Connect(context.Background(), w.account(3), models.PlatformWeb, new(link), allowed)
 			if err == nil || errors.Is(err, status.ErrClosed) {
-				t.Fatalf("connecting without Redis answered %v", err)
+				t.Fatalf("connecting without Redis returned %v", err)
 			}
 		}
 		leaving.Gone()
 		for range 20 {
-			_, _ = a.Hub.StatusOf(context.Background(), a.row(0)) // fails; must leave nothing behind
+			_, _ = a.Hub.StatusOf(context.Background(), a.row(0)) // fails, and must leave nothing behind
 		}
 		a.eventually(func() bool { return runtime.NumGoroutine() <= goroutines+10 }, "the goroutines to end")
 
@@ -147,20 +147,21 @@ func TestRedisAwayAndBackEmpty(t *testing.T) {
 		if got := b.StatusOf(b.row(1)).CustomStatus; got != "here" {
 			t.Fatalf("the custom status is %q", got)
 		}
-		// Nobody was told of what was none.
+		// No watcher received a change that did not happen.
 		for i, w := range n {
 			if got := len(o.seen[i].statuses()[w.users[0].ID]); got != 1 {
-				t.Fatalf("node %d was told %d changes of u0, want 1: %s", i, got, o.seen[i])
+				t.Fatalf("node %d delivered %d changes of u0, want 1: %s", i, got, o.seen[i])
 			}
 		}
 		b.wantRow(2, models.PresenceOffline)
 	})
 }
 
-// Who is banned or deactivated while Redis is away, at the node with their devices or
-// another, or once it is back and empty, is gone for everybody.
+// TestRevokedWhileRedisIsAway checks that a user is OFFLINE for all watchers if it is banned or
+// deactivated while Redis is unavailable, or after it is back empty, at the node with its devices
+// or at another one.
 func TestRevokedWhileRedisIsAway(t *testing.T) {
-	t.Parallel() // waits, mostly
+	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
 		testenv.NeedServer(t)
 		server, err := testenv.StartRedis()
@@ -175,7 +176,7 @@ func TestRevokedWhileRedisIsAway(t *testing.T) {
 		a.WatchApp(a.app.ID, app)
 		links := make(map[int]*link)
 		for _, user := range []int{2, 3, 4} {
-			_, links[user] = b.connect(user) // for the first time ever
+			_, links[user] = b.connect(user) // its first connection ever
 			o.told(user, models.PresenceOnline)
 		}
 		revoke := func(node *world, user int, column string, at models.Time, reason bus.Reason) {
@@ -204,16 +205,16 @@ func TestRevokedWhileRedisIsAway(t *testing.T) {
 		a.eventually(func() bool {
 			statuses := app.statuses()[a.users[3].ID]
 			return len(statuses) > 0 && statuses[len(statuses)-1].Presence == models.PresenceUnlogined
-		}, "the app to be told of u3's end; it was told %s", app)
+		}, "the app's watcher to receive u3's end; it received %s", app)
 		for i := range n {
 			for _, user := range []int{2, 3, 4} {
 				if got := len(o.seen[i].statuses()[a.users[user].ID]); got != 2 {
-					t.Errorf("node %d was told %d changes of u%d, want 2: %s", i, got, user, o.seen[i])
+					t.Errorf("node %d delivered %d changes of u%d, want 2: %s", i, got, user, o.seen[i])
 				}
 			}
 		}
 
-		// Empty, before the node with the devices has seen that.
+		// Redis is emptied before the node with the devices has seen the revocation.
 		_, link := b.connect(5)
 		a.wantRow(5, models.PresenceOnline)
 		seen := new(recorder)
@@ -229,9 +230,10 @@ func TestRevokedWhileRedisIsAway(t *testing.T) {
 	})
 }
 
-// A service that was killed altogether has left users ONLINE in the database.
+// TestServiceKilled checks a service whose nodes were all killed and have left users ONLINE in the
+// database.
 func TestServiceKilled(t *testing.T) {
-	t.Parallel() // waits, mostly
+	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
 		n := newNodes(t, db, 1, 3)
 		w := n[0]

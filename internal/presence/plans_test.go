@@ -15,8 +15,8 @@ import (
 	"rollcall/models"
 )
 
-// TestPlans: each statement finds its rows by an index, so that it costs as much with a million users
-// as with a thousand.
+// TestPlans checks that each statement finds its rows by an index, so that it costs as much with a
+// million users as with a thousand.
 func TestPlans(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		const users, targets = 2000, 30
@@ -51,9 +51,9 @@ func TestPlans(t *testing.T) {
 			name string
 			do   func() error
 		}{
-			{"a circle's friends", func() error { return load(0) }},
-			{"a circle's subscriptions", func() error { return load(1) }},
-			{"a circle's beginning", func() error { _, _, err := w.beginnings.Get(ctx, owner.ID); return err }},
+			{"friends of a circle", func() error { return load(0) }},
+			{"subscriptions of a circle", func() error { return load(1) }},
+			{"beginning of a circle", func() error { _, _, err := w.beginnings.Get(ctx, owner.ID); return err }},
 			{"changes during an absence", func() error {
 				_, err := w.absent(ctx, status.Moment{}, 0, []int64{w.users[1].ID, w.users[2].ID})
 				return err
@@ -66,7 +66,7 @@ func TestPlans(t *testing.T) {
 				_, err := w.onList(ctx, 1, owner.ID, []int64{w.users[1].ID, w.users[100].ID})
 				return err
 			}},
-			{"an earlier run's", func() error {
+			{"statuses of an earlier run", func() error {
 				if err := db.Exec(ctx, "UPDATE users SET presence = ? WHERE id = ?", models.PresenceOnline, owner.ID); err != nil {
 					return err
 				}
@@ -76,7 +76,7 @@ func TestPlans(t *testing.T) {
 		for _, test := range tests {
 			statements := w.statements(test.do)
 			if len(statements) == 0 {
-				t.Fatalf("%s: no statement was seen", test.name)
+				t.Fatalf("%s: no statement ran", test.name)
 			}
 			for _, s := range statements {
 				w.byIndex(test.name, s)
@@ -85,7 +85,7 @@ func TestPlans(t *testing.T) {
 	})
 }
 
-// statements returns the statements that do sends, except GORM's insertions and its reads of apps,
+// statements returns the statements that do runs, except GORM's INSERTs and its reads of apps,
 // which are few.
 func (w *world) statements(do func() error) []testenv.Statement {
 	w.t.Helper()

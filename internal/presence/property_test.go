@@ -27,11 +27,11 @@ const (
 	modelLimit   = 4 // subscriptions of one account
 )
 
-// model is what the rules say should be so, in a few lines without concurrency;
-// the test compares the hub with it.
+// model is what the rules require, in a few lines without concurrency. The test compares the hub
+// with it.
 type model struct {
 	*world
-	// nodes are all of a service of several, world is the one in use.
+	// nodes are all nodes of a service with several; world is the one in use.
 	nodes   nodes
 	random  *rand.Rand
 	users   *users.Service
@@ -39,23 +39,23 @@ type model struct {
 	devices []*modelDevice
 	queries bool // the app's switches
 	friends bool
-	seq     int // of the latest change
+	seq     int // number of the latest change
 }
 
 type person struct {
-	status      string // as recorder has it
+	status      string // in recorder's form
 	custom      string
 	changed     int // seq of the latest change
 	friends     map[int]bool
 	subscribed  []int // the earliest first
 	deactivated bool
-	// friendsOff and subscribedOff are when the list of the circle was turned off.
+	// friendsOff and subscribedOff are the seq at which the list of the circle was turned off.
 	friendsOff, subscribedOff int
-	// lost is when others ceased to be told of because a switch was turned.
+	// lost are the seq at which a user left the circle because a switch was turned.
 	lost map[int]int
 }
 
-// modelDevice is a device, and its statusChanged operation where it has one.
+// modelDevice is a device, and its statusChanged operation if it has one.
 type modelDevice struct {
 	owner  int
 	at     *world
@@ -80,7 +80,7 @@ func modelOf(w *world, seed uint64) *model {
 	return m
 }
 
-// use has what follows happen at that node.
+// use makes the following steps happen at that node.
 func (m *model) use(w *world) {
 	m.t.Helper()
 	m.world = w
@@ -109,13 +109,13 @@ func (m *model) devicesOf(i int) (devices []*modelDevice) {
 	return devices
 }
 
-// tells says whether the user's circle has the other in it.
-func (m *model) tells(i, other int) bool {
+// follows reports whether the user's circle contains the other user.
+func (m *model) follows(i, other int) bool {
 	p := &m.people[i]
 	return i == other || m.friends && p.friends[other] || m.queries && slices.Contains(p.subscribed, other)
 }
 
-// becomes changes a user's status, where it is another, and says who hears of it.
+// becomes changes a user's status, unless it is the same, and records which operations receive it.
 func (m *model) becomes(i int, status, custom string) {
 	p := &m.people[i]
 	if p.status == status && p.custom == custom {
@@ -125,13 +125,13 @@ func (m *model) becomes(i int, status, custom string) {
 	m.seq++
 	p.changed = m.seq
 	for _, d := range m.devices {
-		if d.seen != nil && m.tells(d.owner, i) {
-			d.hears(i, p)
+		if d.seen != nil && m.follows(d.owner, i) {
+			d.receives(i, p)
 		}
 	}
 }
 
-func (d *modelDevice) hears(i int, p *person) {
+func (d *modelDevice) receives(i int, p *person) {
 	text := p.status
 	if p.custom != "" {
 		text += ":" + p.custom
@@ -139,7 +139,7 @@ func (d *modelDevice) hears(i int, p *person) {
 	d.want[i] = strings.TrimSpace(d.want[i] + " " + text)
 }
 
-// gone takes the user's devices out of the model, their operations compared.
+// gone removes the user's devices from the model, after it has compared their operations.
 func (m *model) gone(devices ...*modelDevice) {
 	for _, d := range devices {
 		m.devices = slices.DeleteFunc(m.devices, func(other *modelDevice) bool { return other == d })
@@ -150,7 +150,7 @@ func (m *model) gone(devices ...*modelDevice) {
 	}
 }
 
-// compare compares what an operation was told with what it should have been.
+// compare compares what an operation received with what it should have received.
 func (m *model) compare(d *modelDevice) {
 	m.t.Helper()
 	if d.seen == nil {
@@ -158,35 +158,35 @@ func (m *model) compare(d *modelDevice) {
 	}
 	if m.nodes != nil {
 		var got map[int]string
-		m.eventually(func() bool { got = m.told(d); return maps.Equal(got, d.want) },
-			"a device of u%d to be told %v; it was %v", d.owner, d.want, mapOf{&got})
+		m.eventually(func() bool { got = m.received(d); return maps.Equal(got, d.want) },
+			"a device of u%d to receive %v; it received %v", d.owner, d.want, mapOf{&got})
 		return
 	}
 	m.followed()
 	m.delivered()
-	got := m.told(d)
+	got := m.received(d)
 	for i := range m.people {
 		if got[i] != d.want[i] {
-			m.t.Fatalf("a device of u%d was told of u%d: %q, want %q", d.owner, i, got[i], d.want[i])
+			m.t.Fatalf("a device of u%d received for u%d: %q, want %q", d.owner, i, got[i], d.want[i])
 		}
 	}
 }
 
-// told is what an operation was told, by user.
-func (m *model) told(d *modelDevice) map[int]string {
+// received returns what an operation received, by user.
+func (m *model) received(d *modelDevice) map[int]string {
 	got := map[int]string{}
 	for _, statuses := range d.seen.statuses() {
 		for _, status := range statuses {
 			var i int
 			fmt.Sscanf(status.UserID, "u%d", &i)
 			p := person{status: status.Presence.String(), custom: status.CustomStatus}
-			(&modelDevice{want: got}).hears(i, &p)
+			(&modelDevice{want: got}).receives(i, &p)
 		}
 	}
 	return got
 }
 
-// step does one random thing, in the hub and in the model.
+// step makes one random step, in the hub and in the model.
 func (m *model) step() {
 	i, other := m.random.IntN(modelUsers), m.random.IntN(modelUsers)
 	p := &m.people[i]
@@ -196,7 +196,7 @@ func (m *model) step() {
 		if !p.deactivated && len(m.devices) < modelDevices {
 			m.connects(i)
 		}
-	case action < 45: // drop
+	case action < 45: // the device's connection is lost
 		if len(devices) > 0 {
 			d := devices[m.random.IntN(len(devices))]
 			d.device.Gone()
@@ -205,7 +205,7 @@ func (m *model) step() {
 			}
 			m.gone(d)
 		}
-	case action < 50: // logout of one device, or of all
+	case action < 50: // one device logs out, or all of them
 		if p.deactivated {
 			return
 		}
@@ -220,11 +220,11 @@ func (m *model) step() {
 			m.becomes(i, "UNLOGINED", "")
 		}
 		m.gone(leaving...)
-	case action < 65: // set or clear
+	case action < 65: // the custom status is set or cleared
 		text := []string{"", "busy", "away"}[m.random.IntN(3)]
 		_, err := m.SetStatus(m.account(i), text)
 		if (err == nil) != (len(devices) > 0) {
-			m.t.Fatalf("setting the status of u%d with %d devices answered %v", i, len(devices), err)
+			m.t.Fatalf("setting the status of u%d with %d devices returned %v", i, len(devices), err)
 		}
 		if err == nil {
 			m.becomes(i, p.status, text)
@@ -248,7 +248,7 @@ func (m *model) step() {
 		if !p.deactivated {
 			n, err := m.Unsubscribe(context.Background(), m.appNow(), m.row(i), []string{fmt.Sprint("u", other)})
 			if err != nil || (n == 1) != slices.Contains(p.subscribed, other) {
-				m.t.Fatalf("unsubscribing answered %d, %v", n, err)
+				m.t.Fatalf("unsubscribing returned %d, %v", n, err)
 			}
 			p.subscribed = slices.DeleteFunc(p.subscribed, func(target int) bool { return target == other })
 		}
@@ -265,7 +265,7 @@ func (m *model) connects(i int) {
 	d.device, _ = m.connect(i)
 	m.becomes(i, "ONLINE", p.custom)
 	if m.random.IntN(4) > 0 {
-		if len(m.watching(i)) == 0 { // a new circle, without what is off
+		if len(m.watching(i)) == 0 { // a new circle, without the lists that are off
 			p.friendsOff, p.subscribedOff, p.lost = m.seq, m.seq, map[int]int{}
 		}
 		d.seen, d.began = new(recorder), m.seq
@@ -287,11 +287,11 @@ func (m *model) subscribes(i, other int) {
 		m.t.Fatalf("subscribing evicted %q, want %q", got, evicted)
 	}
 	if got := out.Statuses[0]; got.Presence.String() != m.people[other].status || got.CustomStatus != m.people[other].custom {
-		m.t.Fatalf("subscribing u%d answered %+v, want %+v", other, got, m.people[other])
+		m.t.Fatalf("subscribing u%d returned %+v, want %+v", other, got, m.people[other])
 	}
 }
 
-// activates deactivates a user, or gives a deactivated one back.
+// activates deactivates a user, or reactivates a deactivated one.
 func (m *model) activates(i int) {
 	p, id := &m.people[i], []string{fmt.Sprint("u", i)}
 	do := m.users.Deactivate
@@ -321,8 +321,8 @@ func (m *model) activates(i int) {
 	p.subscribed = nil
 }
 
-// turns sets the app's switches. Whoever is told of again is told of a change in
-// the meantime.
+// turns sets the app's switches. A circle that contains a user again delivers its status if it has
+// changed since the user left it.
 func (m *model) turns(queries, friends bool) {
 	m.delivered()
 	before := *m
@@ -339,21 +339,21 @@ func (m *model) turns(queries, friends bool) {
 		for _, d := range m.watching(i) {
 			for other := range m.people {
 				o := &m.people[other]
-				if before.tells(i, other) || !m.tells(i, other) {
+				if before.follows(i, other) || !m.follows(i, other) {
 					continue
 				}
 				missed := !before.friends && friends && p.friends[other] && o.changed > p.friendsOff ||
 					!before.queries && queries && slices.Contains(p.subscribed, other) && o.changed > p.subscribedOff
 				if missed && o.changed > p.lost[other] && o.changed > d.began {
-					d.hears(other, o)
+					d.receives(other, o)
 				}
 			}
 		}
 		for other := range m.people {
 			switch {
-			case m.tells(i, other) || queries && friends:
+			case m.follows(i, other) || queries && friends:
 				delete(p.lost, other)
-			case before.tells(i, other):
+			case before.follows(i, other):
 				p.lost[other] = m.seq
 			}
 		}
@@ -367,16 +367,16 @@ func seedOf(t *testing.T) uint64 {
 	}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("again with: go test ./internal/presence -run '%s' -seed %d", t.Name(), seed)
+			t.Logf("repeat with: go test ./internal/presence -run '%s' -seed %d", t.Name(), seed)
 		}
 	})
 	return seed
 }
 
-// TestEveryEventIsTheModels does random things with 50 users and up to 200
-// devices, one after the other. Each operation is told exactly what the rules
-// say: one event for each change that concerns it, and none without.
-func TestEveryEventIsTheModels(t *testing.T) {
+// TestModel_OneNode makes random steps with 50 users and up to 200 devices, one after the other.
+// Each operation must receive exactly what the rules require: one event for each change that
+// concerns it, and no others.
+func TestModel_OneNode(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		m := newModel(t, db, seedOf(t))
 		m.turns(true, true)
@@ -406,10 +406,10 @@ func TestEveryEventIsTheModels(t *testing.T) {
 	})
 }
 
-// TestCirclesUnderConcurrency lets several goroutines change devices, statuses,
-// friendships, subscriptions and switches at once. Nobody is told an older status
-// after a newer one or one twice; and when all is quiet, a further change of every
-// user reaches exactly those whom the database says it concerns.
+// TestCirclesUnderConcurrency lets several goroutines change devices, statuses, friendships,
+// subscriptions and switches concurrently. No operation may receive an older status after a newer
+// one, or a status twice. After that, a further change of every user must reach exactly the users
+// that follow it according to the database.
 func TestCirclesUnderConcurrency(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		seed := seedOf(t)
@@ -492,32 +492,32 @@ func TestCirclesUnderConcurrency(t *testing.T) {
 			got := map[string]bool{}
 			for _, statuses := range r.statuses() {
 				if len(statuses) != 3 {
-					t.Errorf("u%d was told of %+v, want 3 changes", i, statuses)
+					t.Errorf("u%d received %+v, want 3 changes", i, statuses)
 				}
 				got[statuses[0].UserID] = true
 			}
 			if !maps.Equal(got, want) {
-				t.Errorf("u%d was told of %v, want %v", i, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+				t.Errorf("u%d received changes of %v, want %v", i, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 			}
 		}
 	})
 }
 
-// wantHistory says that nobody's status was told out of order.
+// wantHistory checks that no user's statuses were delivered out of order.
 func wantHistory(t testing.TB, seen *recorder) {
 	t.Helper()
 	for _, statuses := range seen.statuses() {
 		for i := 1; i < len(statuses); i++ {
 			if *statuses[i-1].ChangedAt > *statuses[i].ChangedAt {
-				t.Errorf("%+v was told after %+v", statuses[i], statuses[i-1])
+				t.Errorf("%+v was delivered after %+v", statuses[i], statuses[i-1])
 			}
 		}
 	}
 }
 
-// TestEveryEventIsTheModelsOnThreeNodes is the same for a service of three nodes,
-// of which each step takes one at random. Switches are left on.
-func TestEveryEventIsTheModelsOnThreeNodes(t *testing.T) {
+// TestModel_ThreeNodes does the same in a service of three nodes. Each step uses a random one. The
+// switches stay on.
+func TestModel_ThreeNodes(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		list := newNodes(t, db, 3, modelUsers)
 		list[0].turn(true, true)
@@ -541,8 +541,8 @@ func TestEveryEventIsTheModelsOnThreeNodes(t *testing.T) {
 	})
 }
 
-// agreed waits until every node follows the last step: everybody has been told
-// what it should, and every circle is what it should be.
+// agreed waits until every node has followed the last step: all operations have received what they
+// should, and every circle is as it should be.
 func (m *model) agreed() {
 	m.t.Helper()
 	for _, d := range m.devices {
@@ -555,7 +555,7 @@ func (m *model) agreed() {
 			}
 			want := map[int64]bool{}
 			for other := range m.people {
-				if m.tells(d.owner, other) {
+				if m.follows(d.owner, other) {
 					want[w.users[other].ID] = true
 				}
 			}
@@ -571,7 +571,7 @@ func (m *model) agreed() {
 	}
 }
 
-// mapOf prints a map as it is when the message is made.
+// mapOf prints a map as it is when the message is formatted.
 type mapOf struct{ m *map[int]string }
 
 func (m mapOf) String() string { return fmt.Sprint(*m.m) }

@@ -16,8 +16,8 @@ type readerFunc func(keys []int64)
 
 func (f readerFunc) WillRead(keys ...int64) { f(keys) }
 
-// TestReads_AreAnnouncedFirst changes a status at the moment when its read is announced:
-// the answer must have the change.
+// TestReads_AreAnnouncedFirst changes a status when its read is announced. The result must contain
+// the change.
 func TestReads_AreAnnouncedFirst(t *testing.T) {
 	reads := []struct {
 		name string

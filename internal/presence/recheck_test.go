@@ -12,7 +12,7 @@ import (
 	"rollcall/models"
 )
 
-// revoke ends a user's access in the database alone.
+// revoke revokes a user's access only in the database.
 func (w *world) revoke(user int, reason bus.Reason) {
 	w.t.Helper()
 	var err error
@@ -29,16 +29,16 @@ func (w *world) revoke(user int, reason bus.Reason) {
 	}
 }
 
-// linkTo is two nodes, the first's with a way to Redis that a test can cut.
+// linkTo starts two nodes. The test can cut the first one's connection to Redis.
 func linkTo(t *testing.T, db *database.DB, users int) (n nodes, way *testenv.Proxy) {
 	url := testenv.RedisURL(t)
 	way = testenv.NewProxy(t, url[len("redis://"):])
 	return newNodesAt(t, db, testenv.Service(), []string{"redis://" + way.Address(), url}, users), way
 }
 
-// A node without its link to Redis finds out by itself whose access was revoked elsewhere.
+// A node without a connection to Redis detects by itself that access was revoked elsewhere.
 func TestRevoked_DevicesAtNodeWithoutLink(t *testing.T) {
-	t.Parallel() // waits, mostly
+	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
 		n, way := linkTo(t, db, 4)
 		without, other := n[0], n[1]
@@ -63,9 +63,9 @@ func TestRevoked_DevicesAtNodeWithoutLink(t *testing.T) {
 	})
 }
 
-// A node whose own link works finds out whose access a node without one has revoked.
+// A node with a connection to Redis detects that a node without one has revoked access.
 func TestRevoked_ByNodeWithoutLink(t *testing.T) {
-	t.Parallel() // waits, mostly
+	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
 		n, way := linkTo(t, db, 2)
 		without, other := n[0], n[1]
@@ -84,10 +84,10 @@ func TestRevoked_ByNodeWithoutLink(t *testing.T) {
 	})
 }
 
-// Of many users that are revoked at once at a node without its link, none waits for the time-outs of
-// those before it.
+// If a node without a connection to Redis revokes many users at once, none waits for the time-outs
+// of the others.
 func TestRevoked_ManyWithoutLink(t *testing.T) {
-	t.Parallel() // waits, mostly
+	t.Parallel() // mostly waits
 	onMySQL(t, func(db *database.DB) {
 		const users = 40
 		n, way := linkTo(t, db, users)
@@ -102,7 +102,7 @@ func TestRevoked_ManyWithoutLink(t *testing.T) {
 			without.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: without.users[i], Reason: bus.ReasonBanned})
 			links[i].want(t, status.ReasonBanned)
 		}
-		// A time-out of Redis each would be two minutes.
+		// One time-out of Redis for each user would be two minutes.
 		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("%d users' devices were cut after %s", users, took)
 		} else {

@@ -30,7 +30,7 @@ func TestStatuses(t *testing.T) {
 		for i, id := range ids {
 			switch {
 			case want[i] == "" && got[i] != nil:
-				t.Errorf("%q is %+v, want nobody", id, got[i])
+				t.Errorf("%q is %+v, want no user", id, got[i])
 			case want[i] != "" && (got[i] == nil || got[i].UserID != id || got[i].Presence.String() != want[i]):
 				t.Errorf("%q is %+v, want %s", id, got[i], want[i])
 			case got[i] != nil && (got[i].ChangedAt == nil) != (got[i].Presence == models.PresenceUnlogined):

@@ -15,12 +15,12 @@ import (
 	"rollcall/models"
 )
 
-// TestReconnectStorm has 5000 devices, each of a user with friends, lose their
-// connections and come back at once: nobody is refused, everybody's circle is
-// whole, and nothing is left running.
+// TestReconnectStorm has 5000 devices, each of a user with friends, lose their connections and
+// connect again concurrently. No device may be refused, every circle must be complete, and no
+// goroutine may be left.
 func TestReconnectStorm(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
-		const count, friends = 5000, 4 // the next ones in a ring, and those before
+		const count, friends = 5000, 4 // the next ones in a ring, and the previous ones
 		w := newWorld(t, db, count)
 		w.turn(true, true)
 		rows := make([]*models.Friendship, 0, 2*count*friends)
@@ -49,7 +49,7 @@ func TestReconnectStorm(t *testing.T) {
 						stops[i]()
 					}
 					seen[i] = new(recorder)
-					acc := status.AccountOf(u) // a row of before: who is back is in memory
+					acc := status.AccountOf(u) // an old row is enough: users that are back are in memory
 					d, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed)
 					if err != nil {
 						t.Error(err)
@@ -91,11 +91,11 @@ func TestReconnectStorm(t *testing.T) {
 		w.delivered()
 		for i := range seen {
 			if n := len(seen[i].events); n != 1+2*friends {
-				t.Fatalf("u%d heard of %d changes, want its own and %d friends'", i, n, 2*friends)
+				t.Fatalf("u%d received %d changes, want its own and those of %d friends", i, n, 2*friends)
 			}
 		}
 		if n := runtime.NumGoroutine(); n > before+fanout.Queues {
-			t.Fatalf("%d goroutines run, there were %d before the devices came", n, before)
+			t.Fatalf("%d goroutines run, want the %d from before the devices connected", n, before)
 		}
 	})
 }

@@ -59,7 +59,8 @@ func TestWatchAppSeesItsOwn(t *testing.T) {
 	})
 }
 
-// Watchers that have stopped leave nothing behind, in whatever order they stop.
+// TestStoppedWatchersAreForgotten checks that watchers that have stopped leave nothing behind, in
+// whatever order they stop.
 func TestStoppedWatchersAreForgotten(t *testing.T) {
 	w := newWorld(t, testenv.Open(t, testenv.SQLiteURL(t)), 100)
 	accs := make([]status.Account, len(w.users))
@@ -96,7 +97,8 @@ func TestStoppedWatchersAreForgotten(t *testing.T) {
 	}
 }
 
-// An event that is split among processors does not overtake the one before.
+// TestManyWatchersHearInOrder checks that an event whose watchers are split among processors does
+// not overtake the previous one.
 func TestManyWatchersHearInOrder(t *testing.T) {
 	w := newWorld(t, testenv.Open(t, testenv.SQLiteURL(t)), 1)
 	sinks := make([]recorder, 2567) // enough to be split
@@ -112,7 +114,7 @@ func TestManyWatchersHearInOrder(t *testing.T) {
 	w.delivered()
 	for i := range sinks {
 		if n := len(sinks[i].events); n != 2*rounds {
-			t.Fatalf("watcher %d heard of %d changes, want %d", i, n, 2*rounds)
+			t.Fatalf("watcher %d received %d changes, want %d", i, n, 2*rounds)
 		}
 		for n, ev := range sinks[i].events {
 			want := models.PresenceOnline
@@ -128,10 +130,9 @@ func TestManyWatchersHearInOrder(t *testing.T) {
 
 var seedFlag = flag.Uint64("seed", 0, "seed of the random operations; 0: the time")
 
-// TestRandomOperations lets several goroutines do what they like with users and
-// devices, watches being begun and stopped all the while. In the end every
-// watcher has heard a gapless stretch of each user's history, and memory,
-// watchers and database agree.
+// TestRandomOperations lets several goroutines do random things with users and devices, while
+// watches begin and stop. In the end every watcher must have received a part of each user's history
+// without gaps, and memory, watchers and database must agree.
 func TestRandomOperations(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		seed := *seedFlag
@@ -140,7 +141,7 @@ func TestRandomOperations(t *testing.T) {
 		}
 		defer func() {
 			if t.Failed() {
-				t.Logf("again with: go test ./internal/presence -run %s -seed %d", t.Name(), seed)
+				t.Logf("repeat with: go test ./internal/presence -run %s -seed %d", t.Name(), seed)
 			}
 		}()
 		const users, workers, steps = 50, 8, 120
@@ -179,7 +180,7 @@ func TestRandomOperations(t *testing.T) {
 				delete(heard, id)
 			}
 			if len(heard) > 0 {
-				t.Errorf("a watcher heard of %d users whom it does not watch", len(heard))
+				t.Errorf("a watcher received changes of %d users that it does not watch", len(heard))
 			}
 		}
 		w.closeHub(w.Hub)
@@ -191,7 +192,7 @@ func TestRandomOperations(t *testing.T) {
 	})
 }
 
-// watchLog is every watch that was begun.
+// watchLog holds every watch that was begun.
 type watchLog struct {
 	mu  sync.Mutex
 	all []*watchRecord
@@ -210,7 +211,7 @@ func (w *world) misbehave(random *rand.Rand, steps int, watches *watchLog) {
 	var open []func()
 	for range steps {
 		i := random.IntN(len(w.users))
-		acc := status.AccountOf(w.users[i]) // as nobody had logged in before the hub, good for ever
+		acc := status.AccountOf(w.users[i]) // read before the hub started, without a login; valid forever
 		switch random.IntN(12) {
 		case 0, 1, 2, 3:
 			d, err := w.Connect(ctx, acc, models.PlatformWeb, new(link), allowed)
@@ -263,7 +264,8 @@ func (w *world) misbehave(random *rand.Rand, steps int, watches *watchLog) {
 	}
 }
 
-// checkHistory wants a real change in each event, ever later, up to the truth.
+// checkHistory checks that each event is a real change, later than the previous one, and that the
+// last one is the truth.
 func checkHistory(t *testing.T, history []models.UserStatus, truth models.UserStatus) {
 	t.Helper()
 	before := models.UserStatus{Presence: models.PresenceUnlogined}
@@ -274,17 +276,17 @@ func checkHistory(t *testing.T, history []models.UserStatus, truth models.UserSt
 		before = now
 	}
 	if describe(before) != describe(truth) {
-		t.Errorf("%s: the last event is %s, the truth %s", truth.UserID, describe(before), describe(truth))
+		t.Errorf("%s: the last event is %s, want the present status %s", truth.UserID, describe(before), describe(truth))
 	}
 }
 
-// checkHeard wants a stretch of the history without a gap: from the snapshot on,
-// and, where the watch was not stopped, to the end.
+// checkHeard checks that a watcher received a part of the history without gaps: from the snapshot
+// on and, unless the watch was stopped, to the end.
 func checkHeard(t *testing.T, watch *watchRecord, user int, heard, history []models.UserStatus) {
 	t.Helper()
 	if len(heard) == 0 {
 		if watch.snapshot && !watch.stopped {
-			t.Errorf("u%d: a watcher got no snapshot", user)
+			t.Errorf("u%d: a watcher received no snapshot", user)
 		}
 		return
 	}
@@ -292,17 +294,17 @@ func checkHeard(t *testing.T, watch *watchRecord, user int, heard, history []mod
 	whole := append([]models.UserStatus{never}, history...)
 	first := slices.IndexFunc(whole, func(s models.UserStatus) bool { return describe(s) == describe(heard[0]) })
 	if first < 0 || first+len(heard) > len(whole) {
-		t.Errorf("u%d: a watcher heard what did not happen: %v of %v", user, describeAll(heard), describeAll(whole))
+		t.Errorf("u%d: a watcher received changes that did not happen: %v of %v", user, describeAll(heard), describeAll(whole))
 		return
 	}
 	if first == 0 && !watch.snapshot {
-		t.Errorf("u%d: a watcher got a snapshot unasked", user)
+		t.Errorf("u%d: a watcher received a snapshot that it had not requested", user)
 	}
 	if want := whole[first : first+len(heard)]; describeAll(heard) != describeAll(want) {
-		t.Errorf("u%d: a watcher heard %v, want %v", user, describeAll(heard), describeAll(want))
+		t.Errorf("u%d: a watcher received %v, want %v", user, describeAll(heard), describeAll(want))
 	}
 	if !watch.stopped && first+len(heard) != len(whole) {
-		t.Errorf("u%d: a watcher ends at %s, want %s", user, describe(heard[len(heard)-1]), describe(whole[len(whole)-1]))
+		t.Errorf("u%d: the last change of a watcher is %s, want %s", user, describe(heard[len(heard)-1]), describe(whole[len(whole)-1]))
 	}
 }
 

@@ -11,9 +11,8 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestWorkGrowsWithWatchers: a change is handed to those who watch its user and to
-// nobody else, and asks the database nothing, however many users are online and
-// watch one another.
+// TestWorkGrowsWithWatchers checks that a change is delivered only to the watchers of its user,
+// without a query, however many users are online and watch each other.
 func TestWorkGrowsWithWatchers(t *testing.T) {
 	for _, online := range []int{10, 300} {
 		t.Run(fmt.Sprint(online, " online"), func(t *testing.T) {

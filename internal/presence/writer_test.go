@@ -31,13 +31,13 @@ func TestFailingDatabase(t *testing.T) {
 		repair := w.breakDatabase()
 		defer repair()
 		if _, err := w.Connect(context.Background(), accs[2], models.PlatformWeb, new(link), allowed); err == nil || !strings.Contains(err.Error(), "recording the login") {
-			t.Fatalf("Connect answered %v", err)
+			t.Fatalf("Connect returned %v", err)
 		}
 		if w.devicesOf(2) != 0 {
 			t.Fatal("the device of a failed Connect remains")
 		}
 		if err := w.Logout(context.Background(), accs[1], nil, true); err == nil || !strings.Contains(err.Error(), "recording the logout") {
-			t.Fatalf("Logout answered %v", err)
+			t.Fatalf("Logout returned %v", err)
 		}
 		w.delivered()
 		online.Gone()
@@ -79,14 +79,14 @@ func TestClosedDatabase(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := hub.Close(ctx); err == nil || !strings.Contains(err.Error(), "before 1 users' statuses were written") {
-		t.Fatalf("Close answered %v", err)
+		t.Fatalf("Close returned %v", err)
 	}
 	if err := hub.Start(context.Background()); err == nil {
 		t.Fatal("Start succeeded without a database")
 	}
 }
 
-// Logins that come during a write share the next ones.
+// TestLoginsShareWrites checks that logins that arrive during a write share the next ones.
 func TestLoginsShareWrites(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		const users = 1 + 2*mirror.Chunk
@@ -151,7 +151,7 @@ func TestLogoutOutlivesPendingWrites(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := w.row(0).Presence; got != models.PresenceUnlogined {
-				t.Fatalf("the row holds %s after the answer", got)
+				t.Fatalf("the row holds %s after the call", got)
 			}
 			w.written()
 			if got := w.row(0).Presence; got != models.PresenceUnlogined {
@@ -188,7 +188,8 @@ func TestCrashLeavesOffline(t *testing.T) {
 	})
 }
 
-// More users than one transaction of a start takes, one of them deactivated.
+// TestStartTakesAll starts with more users than one transaction of a start handles, one of them
+// deactivated.
 func TestStartTakesAll(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		const users = mirror.RestartChunk + 5
