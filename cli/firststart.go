@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"rollcall/internal/apps"
 	"rollcall/internal/fault"
@@ -108,7 +107,7 @@ func (f *firstStart) end(ctx context.Context, base, console string) error {
 	}
 	fmt.Fprintf(&b, "\nConsole     %s/console/\n", console)
 	if f.demoKey != "" {
-		token, _, err := f.apps.IssueToken(ctx, f.demoKey, f.secret, apps.DefaultTokenTTL*time.Second)
+		token, _, err := f.apps.IssueToken(ctx, f.demoKey, f.secret, apps.DefaultTokenTTL)
 		if err != nil {
 			return err
 		}

@@ -38,7 +38,7 @@ func (c *console) askBulkBan(v *visit) error {
 }
 
 func (c *console) bulkBan(v *visit) error {
-	form, length := readBan(v.r)
+	form, sentence := readBan(v.r)
 	p, err := c.bulkPage(v, "ban", v.r.PostForm)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (c *console) bulkBan(v *visit) error {
 	}
 	app, by := p.App.App, c.actor(v)
 	return c.startBulk(v, p, models.JobBan, func(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-		return c.Users.Ban(ctx, app, ids, length, form.reason(), by)
+		return c.Users.Ban(ctx, app, ids, sentence, by)
 	})
 }
 

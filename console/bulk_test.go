@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
@@ -76,7 +77,7 @@ func TestBulkUnban(t *testing.T) {
 		for _, id := range []string{"bob", "eve", "late"} {
 			s.register(s.dev, id, hostile)
 		}
-		_, err := s.users.Ban(context.Background(), s.dev, []string{"bob", "eve", "late"}, time.Hour, nil, by)
+		_, err := s.users.Ban(context.Background(), s.dev, []string{"bob", "eve", "late"}, users.Sentence{Length: time.Hour}, by)
 		s.check(err)
 		b := s.as("admin")
 		list, bulk := bannedList.path(s.dev), bulkPath(s.dev)+"/unban"
@@ -153,7 +154,7 @@ func TestFiltersAndStates(t *testing.T) {
 		}
 		s.connect(s.dev, "user-online", silent{})
 		reason := hostile
-		_, err := s.users.Ban(context.Background(), s.dev, []string{"user-banned"}, time.Hour, &reason, by)
+		_, err := s.users.Ban(context.Background(), s.dev, []string{"user-banned"}, users.Sentence{Length: time.Hour, Reason: &reason}, by)
 		s.check(err)
 		_, err = s.users.Deactivate(context.Background(), s.dev, []string{"user-gone"}, by)
 		s.check(err)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
@@ -36,7 +37,7 @@ func after(step func(*site) error, pairs ...string) change {
 }
 
 func banAnn(s *site) error {
-	_, err := s.users.Ban(context.Background(), s.dev, []string{"ann"}, time.Hour, nil, setup)
+	_, err := s.users.Ban(context.Background(), s.dev, []string{"ann"}, users.Sentence{Length: time.Hour}, setup)
 	return err
 }
 

@@ -84,7 +84,7 @@ type Users interface {
 	Banned(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
 	Deactivated(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
 	BannedCount(ctx context.Context, app *models.App) (int, error)
-	Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string, by models.Actor) ([]*models.ItemResult, error)
+	Ban(ctx context.Context, app *models.App, ids []string, sentence users.Sentence, by models.Actor) ([]*models.ItemResult, error)
 	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
 	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error)
 	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)

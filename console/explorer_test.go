@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
@@ -65,7 +66,7 @@ func TestExplorerToken(t *testing.T) {
 		by := models.Actor{Name: setup.Name}
 		s.register(s.dev, "loud", "Lou")
 		s.register(s.dev, "gone", "Gus")
-		_, err := s.users.Ban(ctx, s.dev, []string{"loud"}, time.Hour, nil, by)
+		_, err := s.users.Ban(ctx, s.dev, []string{"loud"}, users.Sentence{Length: time.Hour}, by)
 		s.check(err)
 		_, err = s.users.Deactivate(ctx, s.dev, []string{"gone"}, by)
 		s.check(err)

@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
@@ -43,7 +44,7 @@ func TestOverview(t *testing.T) {
 		}
 		s.connect(s.dev, "ann", silent{})
 		by := models.Actor{Name: "test"}
-		_, err := s.users.Ban(ctx, s.dev, []string{"bob", "cat"}, time.Hour, nil, by)
+		_, err := s.users.Ban(ctx, s.dev, []string{"bob", "cat"}, users.Sentence{Length: time.Hour}, by)
 		s.check(err)
 		_, err = s.users.Deactivate(ctx, s.dev, []string{"dan"}, by)
 		s.check(err)

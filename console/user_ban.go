@@ -9,11 +9,7 @@ import (
 	"unicode/utf8"
 
 	"rollcall/internal/users"
-	"rollcall/internal/validate"
 )
-
-// maxBanReason is the maximum number of characters of a ban's reason, as in the API.
-const maxBanReason = 255
 
 // ownLength is the choice of a length that is not in banLengths.
 const ownLength = "own"
@@ -83,12 +79,12 @@ func (c *console) ban(v *visit) error {
 	if err != nil {
 		return err
 	}
-	form, length := readBan(v.r)
+	form, sentence := readBan(v.r)
 	page := banPage{p, form}
 	if len(form.Errors) > 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "user_ban", page)
 	}
-	result, err := single(c.Users.Ban(v.r.Context(), p.App.App, p.ids(), length, form.reason(), c.actor(v)))
+	result, err := single(c.Users.Ban(v.r.Context(), p.App.App, p.ids(), sentence, c.actor(v)))
 	if err != nil {
 		return err
 	}
@@ -101,7 +97,7 @@ func newBan() banForm {
 }
 
 // readBan reads the form and records what is wrong with it.
-func readBan(r *http.Request) (form banForm, length time.Duration) {
+func readBan(r *http.Request) (form banForm, sentence users.Sentence) {
 	form = banForm{
 		Length: r.PostFormValue("length"),
 		Amount: strings.TrimSpace(r.PostFormValue("amount")),
@@ -111,12 +107,12 @@ func readBan(r *http.Request) (form banForm, length time.Duration) {
 	}
 	var minutes int
 	if form.Length == ownLength {
-		amount, err := strconv.Atoi(form.Amount)
+		amount, err := strconv.ParseUint(form.Amount, 10, 16) // more is too long in every unit
 		unit := unitMinutes[form.Unit]
-		if err != nil || unit == 0 || amount < 1 || amount > users.MaxBanMinutes/unit {
+		minutes = int(amount) * unit
+		if length := (users.Sentence{Length: time.Duration(minutes) * time.Minute}); err != nil || length.Validate() != nil {
 			form.Errors["amount"] = "ban.amount.wrong"
 		}
-		minutes = amount * unit
 	} else {
 		minutes, _ = strconv.Atoi(form.Length)
 		switch {
@@ -127,11 +123,12 @@ func readBan(r *http.Request) (form banForm, length time.Duration) {
 			form.Errors["amount"] = "ban.amount.unchosen"
 		}
 	}
-	if !utf8.ValidString(form.Reason) || utf8.RuneCountInString(form.Reason) > maxBanReason ||
-		validate.HasControl(form.Reason) {
+	sentence = users.Sentence{Length: time.Duration(minutes) * time.Minute, Reason: form.reason()}
+	// With a length that is allowed, because the form shows the errors of both fields.
+	if reason := (users.Sentence{Length: time.Hour, Reason: sentence.Reason}); !utf8.ValidString(form.Reason) || reason.Validate() != nil {
 		form.Errors["reason"] = "ban.reason.wrong"
 	}
-	return form, time.Duration(minutes) * time.Minute
+	return form, sentence
 }
 
 // reason returns the ban's reason, or nil if none is given.

@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
@@ -134,7 +135,7 @@ func TestPermission_Explained(t *testing.T) {
 	for _, id := range []string{"bob", "banned", "gone", "blocked", "shy"} {
 		s.register(s.dev, id, id)
 	}
-	_, err := s.users.Ban(ctx, s.dev, []string{"banned"}, day, nil, by)
+	_, err := s.users.Ban(ctx, s.dev, []string{"banned"}, users.Sentence{Length: day}, by)
 	s.check(err)
 	_, err = s.users.Deactivate(ctx, s.dev, []string{"gone"}, by)
 	s.check(err)

@@ -43,7 +43,7 @@ func TestExport(t *testing.T) {
 		s.register(s.dev, "bad", "Bad")
 		reason := "+spam"
 		by := models.Actor{Name: setup.Name}
-		_, err := s.users.Ban(ctx, s.dev, []string{"bad"}, time.Hour, &reason, by)
+		_, err := s.users.Ban(ctx, s.dev, []string{"bad"}, users.Sentence{Length: time.Hour, Reason: &reason}, by)
 		s.check(err)
 		_, err = s.users.Deactivate(ctx, s.dev, []string{"ann"}, by)
 		s.check(err)

@@ -23,9 +23,9 @@ func (r *appResolver) RegisteredUserCount(ctx context.Context, obj *models.App) 
 func (r *mutationResolver) IssueAppToken(ctx context.Context, input generated.IssueAppTokenInput) (*generated.AppToken, error) {
 	ttl := apps.DefaultTokenTTL
 	if input.TTLSeconds != nil {
-		ttl = *input.TTLSeconds
+		ttl = time.Duration(*input.TTLSeconds) * time.Second
 	}
-	token, expires, err := r.apps.IssueTokenTo(ctx, clientaddr.From(ctx), input.AppKey, input.AppSecret, time.Duration(ttl)*time.Second)
+	token, expires, err := r.apps.IssueTokenTo(ctx, clientaddr.From(ctx), input.AppKey, input.AppSecret, ttl)
 	if err != nil {
 		return nil, err
 	}

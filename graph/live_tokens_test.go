@@ -22,7 +22,7 @@ const short = time.Second
 // TestTokenExpiry_ClosesConnections: a connection must not outlive the token that opened it.
 func TestTokenExpiry_ClosesConnections(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
-		r, err := w.Users.Register(t.Context(), w.App.App, users.Registration{ID: "ann", Name: "Ann", TokenTTL: short})
+		r, err := w.Users.Register(t.Context(), w.App.App, users.Registration{ID: "ann", Name: "Ann", TokenTTL: new(short)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,6 @@ import (
 	"rollcall/internal/relations"
 	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
-	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -26,15 +25,13 @@ type Resolver struct {
 	clock         func() time.Time
 	// rates limits how often a user does something.
 	rates ratelimit.Limiter
-	// validator validates inputs that are checked item by item; guard validates all others.
-	validator *validate.Validator
 }
 
 // NewResolver returns a Resolver that calls these rules. clock is time.Now outside tests.
 func NewResolver(a *apps.Service, u *users.Service, l *relations.Service, s *subscriptions.Service, p *presence.Hub, rates ratelimit.Limiter, clock func() time.Time) *Resolver {
 	return &Resolver{
 		apps: a, users: u, relations: l, subscriptions: s, presence: p,
-		clock: clock, rates: rates, validator: NewValidator(),
+		clock: clock, rates: rates,
 	}
 }
 

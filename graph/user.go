@@ -30,9 +30,19 @@ func (r *mutationResolver) UpdateUser(ctx context.Context, input generated.Updat
 }
 
 func (r *mutationResolver) RegisterUsers(ctx context.Context, input []*generated.RegisterUserInput) ([]*generated.RegisterUserResult, error) {
-	return registerMany(input, r.validator, func(valid []users.Registration) ([]users.Item, error) {
-		return r.users.RegisterMany(ctx, auth.From(ctx).App, valid)
-	})
+	batch := make([]users.Registration, len(input))
+	for i, in := range input {
+		batch[i] = registration(*in)
+	}
+	items, err := r.users.RegisterMany(ctx, auth.From(ctx).App, batch)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]*generated.RegisterUserResult, len(items))
+	for i, item := range items {
+		results[i] = registered(input[i].ID, item)
+	}
+	return results, nil
 }
 
 func (r *mutationResolver) ExpireTokens(ctx context.Context, input generated.ExpireTokensInput) ([]*models.ItemResult, error) {
@@ -48,7 +58,9 @@ func (r *mutationResolver) ReactivateUsers(ctx context.Context, ids []string) ([
 }
 
 func (r *mutationResolver) BanUsers(ctx context.Context, input generated.BanUsersInput) ([]*models.ItemResult, error) {
-	return r.users.Ban(ctx, auth.From(ctx).App, input.Ids, time.Duration(input.Minutes)*time.Minute, input.Reason, audit.AppServer)
+	return r.users.Ban(ctx, auth.From(ctx).App, input.Ids, users.Sentence{
+		Length: time.Duration(input.Minutes) * time.Minute, Reason: input.Reason,
+	}, audit.AppServer)
 }
 
 func (r *mutationResolver) UnbanUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {

@@ -30,12 +30,8 @@ import (
 	"rollcall/models"
 )
 
-// The bounds of an app token's lifetime, in seconds.
-const (
-	MinTokenTTL     = 1
-	MaxTokenTTL     = 30 * 24 * 60 * 60
-	DefaultTokenTTL = 24 * 60 * 60
-)
+// DefaultTokenTTL is the lifetime of an app token whose caller gives none.
+const DefaultTokenTTL = 24 * time.Hour
 
 // DefaultUserLimit bounds a new PRODUCTION app in edition STANDARD.
 const DefaultUserLimit = 10_000
@@ -191,9 +187,12 @@ func (s *Service) one(ctx context.Context, where *models.App, column string) (*m
 	return app, nil
 }
 
-// IssueToken returns an app token for a caller with the app's secret. It returns the same
-// UNAUTHENTICATED for an unknown key and a wrong secret.
+// IssueToken returns an app token for a caller with the app's secret. It returns INVALID_ARGUMENT for
+// a lifetime that is not allowed, and the same UNAUTHENTICATED for an unknown key and a wrong secret.
 func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.Duration) (string, models.Time, error) {
+	if err := validate.Value("ttl", ttl, "min=1s,max=720h"); err != nil {
+		return "", 0, err
+	}
 	app, err := s.ByKey(ctx, key)
 	if err != nil {
 		return "", 0, err

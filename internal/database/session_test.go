@@ -170,7 +170,7 @@ func tryRules(t *testing.T, db *database.DB) {
 	if len(blocked) != 3 {
 		t.Errorf("blocked %q", blocked)
 	}
-	_, err = people.Ban(t.Context(), app, ids[1:3], time.Hour, nil, models.Actor{})
+	_, err = people.Ban(t.Context(), app, ids[1:3], users.Sentence{Length: time.Hour}, models.Actor{})
 	ok(err)
 	banned, err := people.Banned(t.Context(), app, page.Request{First: 3})
 	ok(err)

@@ -9,6 +9,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
 	"rollcall/internal/presence/status"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -52,9 +53,12 @@ func (h *Hub) statuses(ctx context.Context, accs []status.Account) ([]models.Use
 }
 
 // SetStatus gives an ONLINE user a custom status, or clears it if text is "", and returns the status.
-// Setting the text that it already has changes nothing. It returns fault.NotOnline if the user is
-// not ONLINE.
+// Setting the text that it already has changes nothing. It returns fault.InvalidArgument for a text
+// that is too long or has control characters, and fault.NotOnline if the user is not ONLINE.
 func (h *Hub) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
+	if err := validate.Value("customStatus", text, "maxbytes=100,nocontrol"); err != nil {
+		return models.UserStatus{}, err
+	}
 	fanout.WillRead(ctx, acc.ID)
 	return h.registry.SetStatus(ctx, acc, text)
 }

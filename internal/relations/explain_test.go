@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/testenv"
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
@@ -127,7 +128,7 @@ func switching(on bool) func(x *trial, ids []string) ([]*models.ItemResult, erro
 
 var (
 	ban = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
-		return x.users.Ban(ctx, x.app, ids, time.Hour, nil, audit.AppServer)
+		return x.users.Ban(ctx, x.app, ids, users.Sentence{Length: time.Hour}, audit.AppServer)
 	}, sender)
 	unban = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
 		return x.users.Unban(ctx, x.app, ids, audit.AppServer)

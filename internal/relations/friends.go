@@ -8,11 +8,15 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/userlock"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
-// MaxRemark is the maximum length of a remark, in characters.
-const MaxRemark = 100
+// noteRule is the rule for remarks and the messages of friend requests.
+const noteRule = "omitnil,max=100"
+
+// validateRemark returns INVALID_ARGUMENT for a remark that is too long.
+func validateRemark(remark *string) error { return validate.Value("remark", remark, noteRule) }
 
 // Friendship is a friendship as one of the two users, its owner, sees it.
 type Friendship struct {
@@ -27,10 +31,14 @@ type Friendship struct {
 
 // AddFriend makes two users friends, whatever their lists contain, and accepts the requests between
 // them. If they are already friends, it changes only a given remark, which belongs to userID. Returns
-// SELF_REFERENCE, or USER_NOT_FOUND, USER_DEACTIVATED or FRIEND_LIMIT_REACHED, each with `userId`.
+// SELF_REFERENCE, INVALID_ARGUMENT for the remark, or USER_NOT_FOUND, USER_DEACTIVATED or
+// FRIEND_LIMIT_REACHED, each with `userId`.
 func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friendID string, remark *string) (*Friendship, error) {
 	if userID == friendID {
 		return nil, oneself()
+	}
+	if err := validateRemark(remark); err != nil {
+		return nil, err
 	}
 	var out *Friendship
 	err := s.serialize(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held *heldUsers) (*notes, error) {
@@ -95,9 +103,12 @@ func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, fri
 	return out, err
 }
 
-// SetFriendRemark sets the remark about a friend; "" clears it. Returns NOT_FRIENDS, USER_NOT_FOUND
-// or USER_DEACTIVATED.
+// SetFriendRemark sets the remark about a friend; "" clears it. Returns INVALID_ARGUMENT for the
+// remark, NOT_FRIENDS, USER_NOT_FOUND or USER_DEACTIVATED.
 func (s *Service) SetFriendRemark(ctx context.Context, app *models.App, userID, friendID, remark string) (*Friendship, error) {
+	if err := validateRemark(&remark); err != nil {
+		return nil, err
+	}
 	var out *Friendship
 	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
 		owner, err := users.Active(userID)

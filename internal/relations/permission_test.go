@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"rollcall/internal/bus"
+	"rollcall/internal/users"
 
 	"rollcall/internal/audit"
 	"rollcall/internal/database"
@@ -36,7 +37,7 @@ func (w *world) decides(from, to string, want DenialReason) {
 func TestPermission_Reasons(t *testing.T) {
 	each(t, func(w *world) {
 		ban := func(id string) {
-			results, err := w.users.Ban(ctx, w.app, []string{id}, time.Hour, nil, audit.AppServer)
+			results, err := w.users.Ban(ctx, w.app, []string{id}, users.Sentence{Length: time.Hour}, audit.AppServer)
 			w.batch(results, err)("DONE")
 		}
 		w.deactivate("dead", "dead2")

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/testenv"
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
@@ -101,7 +102,7 @@ func TestPages_Stable(t *testing.T) {
 				if info.HasPreviousPage != (i > 0) || info.HasNextPage != (i < 2) {
 					w.t.Errorf("%s: page %d has %+v", list.name, i, info)
 				}
-				late := fmt.Sprint("late", n, i)
+				late := fmt.Sprintf("late%d-%d", n, i)
 				w.register(late)
 				list.add(w, late) // newer than the pages being read
 				if !info.HasNextPage {
@@ -126,7 +127,7 @@ func TestPages_Stable(t *testing.T) {
 			w.ok(err)
 			w.clear()
 			for i := range 3 {
-				w.deactivate(fmt.Sprint("late", n, i))
+				w.deactivate(fmt.Sprintf("late%d-%d", n, i))
 			}
 		}
 	}, append(ids, "x")...)
@@ -212,7 +213,7 @@ func TestPages_OneQuery(t *testing.T) {
 func TestPages_Profiles(t *testing.T) {
 	each(t, func(w *world) {
 		w.befriend("x", "ann")
-		_, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Minute, nil, audit.AppServer)
+		_, err := w.users.Ban(ctx, w.app, []string{"ann"}, users.Sentence{Length: time.Minute}, audit.AppServer)
 		w.ok(err)
 		ann := w.user("ann")
 		for _, profiles := range []bool{false, true} {

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/opaque"
 	"rollcall/internal/userlock"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -45,12 +46,16 @@ type Sent struct {
 
 // SendFriendRequest sends a friend request. Sending again keeps the request and replaces its
 // message and expiry. A request that crosses one from the other user makes both friends. Returns
-// SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED, BLOCKED (by either user), NOT_IN_WHITELIST,
-// ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (of the sender, or of either user if a crossing makes them
-// friends) or RATE_LIMITED (the app's friendRequestDailyLimit, or too many pending requests).
+// SELF_REFERENCE, INVALID_ARGUMENT for the message, USER_NOT_FOUND, USER_DEACTIVATED, BLOCKED (by
+// either user), NOT_IN_WHITELIST, ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (of the sender, or of either
+// user if a crossing makes them friends) or RATE_LIMITED (the app's friendRequestDailyLimit, or too
+// many pending requests).
 func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, to string, message *string) (*Sent, error) {
 	if from == to {
 		return nil, oneself()
+	}
+	if err := validate.Value("message", message, noteRule); err != nil {
+		return nil, err
 	}
 	var out *Sent
 	err := s.change(ctx, app, []string{from, to}, func(tx *gorm.DB, users userlock.Users, n *notes) error {

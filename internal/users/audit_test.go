@@ -41,12 +41,18 @@ func TestChanges_AreAudited(t *testing.T) {
 		now := w.users.now()
 		both, reason := []string{"ann", "bob", "nobody", "ann"}, "called Ann names"
 		for _, do := range []func() error{
-			func() error { _, err := w.users.Ban(ctx, w.app, both, time.Hour, &reason, by); return err },
+			func() error {
+				_, err := w.users.Ban(ctx, w.app, both, Sentence{Length: time.Hour, Reason: &reason}, by)
+				return err
+			},
 			func() error { _, err := w.users.Unban(ctx, w.app, both[:1], by); return err },
 			func() error { _, err := w.users.Unban(ctx, w.app, both[:1], by); return err }, // ALREADY
 			func() error { _, err := w.users.ExpireTokens(ctx, w.app, both[:1], now+1, by); return err },
 			func() error { _, err := w.users.Deactivate(ctx, w.app, both[:1], by); return err },
-			func() error { _, err := w.users.Ban(ctx, w.app, both[:1], time.Hour, &reason, by); return err }, // REFUSED
+			func() error {
+				_, err := w.users.Ban(ctx, w.app, both[:1], Sentence{Length: time.Hour, Reason: &reason}, by)
+				return err
+			}, // REFUSED
 			func() error { _, err := w.users.Reactivate(ctx, w.app, both[:1], by); return err },
 			func() error { _, err := w.users.Delete(ctx, w.app, both, by); return err },
 		} {
@@ -74,7 +80,7 @@ func TestChanges_FailWithoutTheAudit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.users.Ban(ctx, w.app, []string{"ann"}, time.Hour, nil, audit.AppServer); err == nil {
+		if _, err := w.users.Ban(ctx, w.app, []string{"ann"}, Sentence{Length: time.Hour}, audit.AppServer); err == nil {
 			t.Error("a ban without an audit entry returned no error")
 		}
 		if code := w.verify(ann.Token); code != "" {

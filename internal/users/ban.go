@@ -11,24 +11,31 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/internal/userlock"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
-// The bounds of a ban, in minutes. RongCloud allows up to 30 days too.
-const (
-	MinBanMinutes = 1
-	MaxBanMinutes = 43_200
-)
+// Sentence is the length and the reason of a ban. RongCloud allows up to 30 days too.
+type Sentence struct {
+	Length time.Duration `json:"length" validate:"min=1m,max=720h"`
+	Reason *string       `json:"reason" validate:"omitnil,max=255,nocontrol"`
+}
+
+// Validate returns INVALID_ARGUMENT if a value violates its rule.
+func (s Sentence) Validate() error { return validate.Input(s) }
 
 // Ban bans users for a time: their devices are disconnected immediately, and all their requests and
 // connections fail with USER_BANNED until the ban expires or Unban ends it. Banning a user again
 // replaces the end and the reason; a ban in force keeps its beginning. A deactivated user is
-// REFUSED with USER_DEACTIVATED.
-func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length time.Duration, reason *string, by models.Actor) ([]*models.ItemResult, error) {
+// REFUSED with USER_DEACTIVATED. Returns the error of sentence.Validate.
+func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, sentence Sentence, by models.Actor) ([]*models.ItemResult, error) {
+	if err := sentence.Validate(); err != nil {
+		return nil, err
+	}
 	now := s.now()
-	until := now.Add(length)
+	until := now.Add(sentence.Length)
 	results, before, err := s.batch(ctx, app, ids, operation{
-		action: audit.ActionUserBan, detail: fmt.Sprintf("minutes=%d", length/time.Minute), by: by,
+		action: audit.ActionUserBan, detail: fmt.Sprintf("minutes=%d", sentence.Length/time.Minute), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
 				return models.OutcomeRefused, userlock.Deactivated(u.ExternalID)
@@ -40,7 +47,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, length
 			// old banned_until.
 			return tx.Exec(`UPDATE users SET
 				banned_at = CASE WHEN banned_until > ? THEN banned_at ELSE ? END,
-				banned_until = ?, ban_reason = ? WHERE id IN ?`, now, now, until, reason, userlock.Keys(changed)).Error
+				banned_until = ?, ban_reason = ? WHERE id IN ?`, now, now, until, sentence.Reason, userlock.Keys(changed)).Error
 		},
 	})
 	s.revoke(ctx, before, bus.ReasonBanned)

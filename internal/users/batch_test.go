@@ -47,7 +47,9 @@ func TestBatch_Statements(t *testing.T) {
 			}{
 				{"register", func() (any, error) { return w.users.RegisterMany(ctx, w.app, in) }},
 				{"register again", func() (any, error) { return w.users.RegisterMany(ctx, w.app, in) }},
-				{"ban", func() (any, error) { return w.users.Ban(ctx, w.app, ids, time.Minute, nil, audit.AppServer) }},
+				{"ban", func() (any, error) {
+					return w.users.Ban(ctx, w.app, ids, Sentence{Length: time.Minute}, audit.AppServer)
+				}},
 				{"unban", func() (any, error) { return w.users.Unban(ctx, w.app, ids, audit.AppServer) }},
 				{"expire", func() (any, error) { return w.users.ExpireTokens(ctx, w.app, ids, w.users.now(), audit.AppServer) }},
 				{"deactivate", func() (any, error) { return w.users.Deactivate(ctx, w.app, ids, audit.AppServer) }},
@@ -234,7 +236,7 @@ func TestExpireTokens_LaterTokensAreValid(t *testing.T) {
 		}
 		same := w.register(w.app, "ann").Token
 		w.pass(-time.Hour)
-		back, err := w.users.RegisterMany(ctx, w.app, []Registration{{ID: "ann", Name: "Ann", TokenTTL: time.Minute}})
+		back, err := w.users.RegisterMany(ctx, w.app, []Registration{{ID: "ann", Name: "Ann", TokenTTL: new(time.Minute)}})
 		if err != nil {
 			t.Fatal(err)
 		}

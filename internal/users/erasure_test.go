@@ -121,7 +121,7 @@ func (w *erasureWorld) live(offline bool) marks {
 	// Another Service revokes without a message to this node, which could arrive after the next
 	// connect and disconnect it.
 	silent := New(w.db, new(bus.Bus), w.users.keys, w.relations, w.clock)
-	must(silent.Ban(ctx, w.app, []string{id}, time.Minute, text("reason"), by))
+	must(silent.Ban(ctx, w.app, []string{id}, Sentence{Length: time.Minute, Reason: text("reason")}, by))
 	w.pass(time.Hour) // the ban expires, which does not remove the reason
 	device, err := w.presence.Connect(ctx, status.AccountOf(row()), models.PlatformIOS, noLink{}, func(context.Context) error { return nil })
 	must(device, err)

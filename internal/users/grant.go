@@ -33,7 +33,7 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, tt
 			return banned(u)
 		}
 		out = &Registered{User: u}
-		if err := s.issue(app, Registration{TokenTTL: ttl}, out); err != nil {
+		if err := s.issue(app, Registration{TokenTTL: &ttl}, out); err != nil {
 			return err
 		}
 		return audit.Write(tx, s.entry(app, by, audit.ActionUserGrantToken, id, fmt.Sprintf("minutes=%d", ttl/time.Minute)))

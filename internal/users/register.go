@@ -12,20 +12,23 @@ import (
 	"rollcall/internal/headcount"
 	"rollcall/internal/token"
 	"rollcall/internal/userlock"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
-// Registration is what the App Server sends to register a user. The caller has validated the
-// values.
+// Registration is what the App Server sends to register a user.
 type Registration struct {
-	ID   string
-	Name string
+	ID   string `json:"id" validate:"required,max=64,userid"`
+	Name string `json:"name" validate:"required,max=64,notblank,nocontrol,nobidi"`
 	// AvatarURL is written only if AvatarGiven is true; nil then clears it.
-	AvatarURL   *string
+	AvatarURL   *string `json:"avatarUrl" validate:"omitnil,maxbytes=1024,http_url"`
 	AvatarGiven bool
-	// TokenTTL is the token's lifetime. If it is 0, the token does not expire.
-	TokenTTL time.Duration
+	// TokenTTL is the token's lifetime, at most ten years. If it is nil, the token does not expire.
+	TokenTTL *time.Duration `json:"tokenTtl" validate:"omitnil,min=1s,max=87600h"`
 }
+
+// Validate returns INVALID_ARGUMENT if a value violates its rule.
+func (in Registration) Validate() error { return validate.Input(in) }
 
 // Registered is the result of a registration.
 type Registered struct {
@@ -38,9 +41,12 @@ type Registered struct {
 }
 
 // Register creates the user, or updates the existing one, and issues another token for it. Returns
-// USER_LIMIT_REACHED with `limit`, which holds exactly under concurrency, and USER_DEACTIVATED. A
-// banned user can be registered again and stays banned.
+// USER_LIMIT_REACHED with `limit`, which holds exactly under concurrency, USER_DEACTIVATED, and
+// Validate's error. A banned user can be registered again and stays banned.
 func (s *Service) Register(ctx context.Context, app *models.App, in Registration) (*Registered, error) {
+	if err := in.Validate(); err != nil {
+		return nil, err
+	}
 	user, created, err := s.upsert(ctx, app, in)
 	if err != nil {
 		return nil, err
@@ -60,8 +66,8 @@ func (s *Service) issue(app *models.App, in Registration, out *Registered) (err 
 		TokenGeneration:  out.User.TokenGeneration,
 		IssuedAt:         max(now, out.User.TokensValidFrom),
 	}
-	if in.TokenTTL > 0 {
-		claims.ExpiresAt = now.Add(in.TokenTTL)
+	if in.TokenTTL != nil {
+		claims.ExpiresAt = now.Add(*in.TokenTTL)
 		out.ExpiresAt = &claims.ExpiresAt
 	}
 	if out.Token, err = s.keys.Sign(claims, app.Key, out.User.ExternalID); err != nil {

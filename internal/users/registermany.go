@@ -19,27 +19,40 @@ type Item struct {
 }
 
 // RegisterMany registers users in the given order, with the same result as one Register after the
-// other: users that the app has no room for are USER_LIMIT_REACHED, deactivated users are
-// USER_DEACTIVATED, and the others are registered. It runs as many statements for a hundred users
-// as for two.
+// other: invalid ones are INVALID_ARGUMENT, users that the app has no room for are
+// USER_LIMIT_REACHED, deactivated users are USER_DEACTIVATED, and the others are registered. It runs
+// as many statements for a hundred users as for two.
 func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Registration) ([]Item, error) {
+	results := make([]Item, len(in))
+	var valid []Registration
+	var places []int // in results, of the valid ones
+	for i, r := range in {
+		if refusal, ok := fault.As(r.Validate()); ok {
+			results[i].Err = refusal
+			continue
+		}
+		valid, places = append(valid, r), append(places, i)
+	}
+	if len(valid) == 0 {
+		return results, nil
+	}
 	var items []Item
 	err := s.register(ctx, func(tx *gorm.DB) (err error) {
-		items, err = s.registerAll(tx, app, in)
+		items, err = s.registerAll(tx, app, valid)
 		return err
 	})
 	if err != nil {
 		return nil, fault.Wrap(err, "registering users")
 	}
 	for i, item := range items {
-		if item.Err != nil {
-			continue
+		if item.Err == nil {
+			if err := s.issue(app, valid[i], item.Registered); err != nil {
+				return nil, err
+			}
 		}
-		if err := s.issue(app, in[i], item.Registered); err != nil {
-			return nil, err
-		}
+		results[places[i]] = item
 	}
-	return items, nil
+	return results, nil
 }
 
 func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) ([]Item, error) {

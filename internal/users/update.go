@@ -7,22 +7,28 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/userlock"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
 // Change is a change of a user's profile by the App Server. Fields that are not set stay unchanged.
-// The caller has validated the values.
 type Change struct {
 	// Name is nil if it stays unchanged.
-	Name *string
+	Name *string `json:"name" validate:"omitnil,max=64,notblank,nocontrol,nobidi"`
 	// AvatarURL is written only if AvatarGiven is true; nil then clears it.
-	AvatarURL   *string
+	AvatarURL   *string `json:"avatarUrl" validate:"omitnil,maxbytes=1024,http_url"`
 	AvatarGiven bool
 }
 
-// Update changes a user's profile and returns the user. Returns USER_NOT_FOUND or USER_DEACTIVATED.
-// A banned user can be updated.
+// Validate returns INVALID_ARGUMENT if a value violates its rule.
+func (change Change) Validate() error { return validate.Input(change) }
+
+// Update changes a user's profile and returns the user. Returns USER_NOT_FOUND, USER_DEACTIVATED or
+// Validate's error. A banned user can be updated.
 func (s *Service) Update(ctx context.Context, app *models.App, id string, change Change) (*models.User, error) {
+	if err := change.Validate(); err != nil {
+		return nil, err
+	}
 	var user *models.User
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		var err error

@@ -15,9 +15,6 @@ import (
 	"rollcall/models"
 )
 
-// MaxTokenTTL is the longest lifetime of a user token, in seconds: ten years.
-const MaxTokenTTL = 315_360_000
-
 // MaxIDs is the maximum number of IDs in one read.
 const MaxIDs = 500
 

@@ -16,9 +16,6 @@ import (
 	"rollcall/internal/fault"
 )
 
-// MaxIDBytes is the length of the longest user ID.
-const MaxIDBytes = 64
-
 // userID is the alphabet of user IDs.
 var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=-]+$`)
 
@@ -39,7 +36,7 @@ func New() *Validator {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		return name
 	})
-	rules := map[string]validator.Func{
+	own := map[string]validator.Func{
 		"userid":    func(f validator.FieldLevel) bool { return userID.MatchString(f.Field().String()) },
 		"notblank":  func(f validator.FieldLevel) bool { return HasVisible(f.Field().String()) },
 		"nocontrol": func(f validator.FieldLevel) bool { return !HasControl(f.Field().String()) },
@@ -50,13 +47,23 @@ func New() *Validator {
 			return err == nil && len(f.Field().String()) <= limit
 		},
 	}
-	for tag, rule := range rules {
+	for tag, rule := range own {
 		if err := v.RegisterValidation(tag, rule); err != nil {
 			panic(err) // a rule's name is a constant of this file
 		}
 	}
 	return &Validator{v: v}
 }
+
+// rules checks the values of the rules' input types.
+var rules = New()
+
+// Input checks an input type of a package of rules, by its tags. Returns INVALID_ARGUMENT with the
+// field's name in JSON.
+func Input(in any) error { return rules.Struct("", in) }
+
+// Value checks a value that is not a field of an input type. Returns INVALID_ARGUMENT for field.
+func Value(field string, value any, rule string) error { return rules.Var(field, value, rule) }
 
 // Unwrap makes the Validator check the results of fn in place of values of these types. Without it
 // the library panics on a wrapper type.
@@ -95,7 +102,7 @@ func refusal(path string, err error, isStruct bool) error {
 		field += name
 	}
 	// ids[3] is written ids.3
-	field = strings.TrimSuffix(strings.NewReplacer("[", ".", "]", "").Replace(field), ".")
+	field = strings.Trim(strings.NewReplacer("[", ".", "]", "").Replace(field), ".")
 	return fault.Invalid(field, first.Tag(), "%s %s", field, sentence(first))
 }
 
