@@ -269,7 +269,7 @@ func TestReadyz_FollowsTheDatabase(t *testing.T) {
 	n.becomesReady(t, 200, "ok")
 
 	server.Stop()
-	n.becomesReady(t, 503, "the database does not answer\n")
+	n.becomesReady(t, 503, "the database does not respond\n")
 	if status, _ := get(t, n.base+"/healthz"); status != 200 {
 		t.Errorf("alive: %d", status)
 	}

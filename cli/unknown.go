@@ -11,17 +11,17 @@ import (
 
 const settingPrefix = "ROLLCALL_"
 
-// farthestTypo is how many letters a name may differ in from the setting that is
-// taken to be meant.
+// farthestTypo is the maximum number of letters in which an unknown name may differ from the setting
+// that is suggested for it.
 const farthestTypo = 3
 
-// serviceLink matches what Kubernetes puts into the environment of every container
-// beside a service whose name begins with "rollcall".
+// serviceLink matches the variables that Kubernetes adds to the environment of every container for a
+// service whose name begins with "rollcall".
 var serviceLink = regexp.MustCompile(`_SERVICE_(HOST|PORT(_\w+)?)=|_PORT(_\d+_[A-Z]+)?=\w+://|_PORT_\d+_[A-Z]+_(PROTO|PORT|ADDR)=`)
 
-// warnOfUnknown names what looks like a setting in the environment and is none; its
-// value may be a secret and is not told. It is no mistake for certain: another
-// release may have the setting.
+// warnOfUnknown logs the names of variables in the environment that look like settings but are
+// unknown. It does not log their values, which may be secrets. They are not necessarily mistakes:
+// another release may have the setting.
 func warnOfUnknown(log *slog.Logger, environment []string, model *kong.Node) {
 	known := settingNames(model)
 	for _, entry := range environment {
@@ -37,8 +37,8 @@ func warnOfUnknown(log *slog.Logger, environment []string, model *kong.Node) {
 	}
 }
 
-// settingNames are the names of all settings that the command and those below it
-// read from the environment.
+// settingNames returns the names of all settings that the command and its subcommands read from the
+// environment.
 func settingNames(command *kong.Node) []string {
 	var names []string
 	for _, flag := range command.Flags {

@@ -36,7 +36,7 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := h.db.Writable(r.Context()); err != nil && r.Context().Err() == nil {
-		problem, cause := "the database does not answer", err
+		problem, cause := "the database does not respond", err
 		if unwritable, ok := errors.AsType[*database.UnwritableError](err); ok {
 			problem, cause = unwritable.Error(), unwritable.Unwrap()
 		}

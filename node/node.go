@@ -1,12 +1,12 @@
-// Package node is one running node put together: the rules, the adapters in front of them, the
-// routes, health and drain. The commands, the tests of the API and the tests of the console use the
-// same node.
+// Package node puts one running node together: the rules, the adapters in front of them, the routes,
+// health and drain. The commands, the tests of the API and the tests of the console use the same
+// node.
 //
-// New makes everything in the order in which the parts need each other, and nothing runs yet except
-// the checks of open connections. Start connects the node with the others and makes it decide who is
+// New creates all parts in the order of their dependencies. Nothing runs yet except the checks of
+// open connections. Start connects the node with the others and makes it decide which users are
 // online. Serve accepts connections until its context ends, and then drains. Close ends what is left.
 //
-// To add a rule, make it in newRules. To add an adapter, make it in New, and its paths in routes.
+// To add a rule, create it in newRules. To add an adapter, create it in New, and its paths in routes.
 package node
 
 import (

@@ -87,7 +87,7 @@ func (l *databaseLock) retakeLost(ctx context.Context) {
 			refused = time.Now() // it may be this node's own lost session, which has not ended yet
 		case !warned && time.Since(refused) >= l.wait:
 			warned = true
-			l.log.Warn("another server runs on this database: several need ROLLCALL_REDIS_URL, the same for all; until then users are shown OFFLINE who are not",
+			l.log.Warn("another server runs on this database: several need ROLLCALL_REDIS_URL, the same for all; until then, users that are online may be shown OFFLINE",
 				"database", l.db.String())
 		}
 	}

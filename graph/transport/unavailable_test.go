@@ -12,7 +12,7 @@ import (
 	"rollcall/internal/fanout"
 )
 
-// answered is an HTTP response, as far as the tests of outages need it.
+// answered has the parts of an HTTP response that the tests of outages need.
 type answered struct {
 	status     int
 	retryAfter string

@@ -86,7 +86,7 @@ func (b *Board) JoinAll(w *Watcher, key int64) (leave func()) {
 	return func() { all((*Queue).Leave) }
 }
 
-// Open delivers a snapshot to a watcher that was told to Hold before it joined with these watches,
+// Open delivers a snapshot to a watcher whose Hold was called before it joined with these watches,
 // then what it holds that is newer, and from then on every event as it comes. The snapshot has the
 // present events of the watches' keys, read after Join and in any order; nil ones are skipped.
 //
@@ -138,10 +138,10 @@ func (b *Board) Stats() (s Stats) {
 	return s
 }
 
-// Queue is one part of a Board. Its lock is the caller's: who decides what an event says holds it
-// from the decision until Publish, so that decisions and events have one order. All methods except
-// Lock need it held. They do not block: one goroutine for each queue does the work, in the order of
-// the calls.
+// Queue is one part of a Board. Its lock is for the caller, who holds it from the decision that an
+// event reports until Publish, so that decisions and events have one order. The lock must be held for
+// all methods except Lock. They do not block: one goroutine for each queue does the work, in the
+// order of the calls.
 type Queue struct {
 	board *Board
 

@@ -107,7 +107,7 @@ func (w *Watcher) reached() {
 
 // gate holds a watcher's events until its snapshot has been delivered.
 type gate struct {
-	// snapshot is what is delivered first; set before the queues are told to reach it.
+	// snapshot is what is delivered first; set before the queues begin to reach it.
 	snapshot []*Event
 
 	mu      sync.Mutex

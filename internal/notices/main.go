@@ -29,7 +29,7 @@ type component struct {
 	name, version string
 	// texts are its licences and notices, whole.
 	texts []string
-	// source tells where the source is, if that is not the place that name is.
+	// source is the location of the source, if that is not the one that name gives.
 	source string
 }
 

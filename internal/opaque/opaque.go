@@ -22,7 +22,7 @@ type Secret [32]byte
 
 const (
 	// checkSize is how many bytes distinguish a text of this Sealer from any other: one in 2^48
-	// made-up texts passes. That protects no data: each list and each row checks who reads it.
+	// made-up texts passes. That protects no data: each list and each row checks its reader.
 	checkSize  = 6
 	sealedSize = aes.BlockSize + checkSize
 )
