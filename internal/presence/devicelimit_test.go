@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
-	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/cluster/ledger"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"

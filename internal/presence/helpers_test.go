@@ -127,7 +127,7 @@ func (w *world) crash() {
 	w.kill()
 	w.Hub.close()
 	if w.redis != nil {
-		w.node().feed.Close() // its messages start more background work
+		w.node().Abandon() // its messages start more background work
 	}
 	w.background.Wait()
 	w.board.Close()

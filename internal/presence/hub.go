@@ -3,8 +3,8 @@
 // operations that named users, the App Server, and each account's circle of friends and subscribed
 // users. The users that an account's circle watches are in the tables that Interests names.
 //
-// A registry decides the statuses: without Redis that of package memory, and with Redis, where the
-// nodes of the service decide together, shared. Both write them through a mirror.Mirror into the
+// A registry decides the statuses: without Redis that of package memory, and with Redis, through which
+// the nodes of the service decide together, that of package cluster. Both write them through a mirror.Mirror into the
 // columns users.presence and users.presence_at, and publish them on the Hub's fanout.Board.
 package presence
 
@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/cluster"
 	"rollcall/internal/presence/memory"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/redis"
@@ -55,7 +56,6 @@ type Hub struct {
 	bus      *bus.Bus
 	registry registry
 	clock    func() time.Time
-	revoked  func(ctx context.Context, since models.Time) ([]bus.RevokedUser, bool, error)
 	log      *slog.Logger
 	metrics  *metrics
 	// seq is the number of the latest change of a status in this process.
@@ -91,7 +91,7 @@ func New(db *database.DB, b *bus.Bus, interests Interests, opts Options) *Hub {
 	}
 	lists := [len(lists)]database.Pairs{interests.Friends, interests.Subscriptions}
 	h := &Hub{
-		db: db, bus: b, clock: opts.Clock, revoked: opts.RevokedSince, log: opts.Logger, metrics: newMetrics(opts.Metrics),
+		db: db, bus: b, clock: opts.Clock, log: opts.Logger, metrics: newMetrics(opts.Metrics),
 		audience: newAudience(), interests: lists, loaders: newLoaders(db, lists), beginnings: newBeginnings(db, lists),
 		rereading: make(chan struct{}, 1),
 	}
@@ -104,7 +104,14 @@ func New(db *database.DB, b *bus.Bus, interests Interests, opts Options) *Hub {
 			Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers, Events: h.metrics.events,
 		})
 	} else {
-		h.registry = newShared(h, opts.Redis)
+		columns := h.columns()
+		columns.Forward = true
+		h.registry = cluster.New(cluster.Config{
+			Redis: opts.Redis, DB: db, Columns: columns, Board: h.board, Log: h.log, Now: h.now, Version: &h.seq,
+			LastDeviceGone: h.lastDeviceGone, NodeSwept: func(ctx context.Context) { b.PublishNodeSwept(ctx, bus.NodeSwept{}) },
+			RevokedSince: opts.RevokedSince, Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers,
+			Events: h.metrics.events, RedisFailures: h.metrics.redisFailures, NodesSwept: h.metrics.nodesSwept,
+		})
 	}
 	b.OnAccessRevoked(h.revoke)
 	b.OnFriendshipChanged(h.friendshipChanged)
@@ -119,6 +126,11 @@ func New(db *database.DB, b *bus.Bus, interests Interests, opts Options) *Hub {
 func (h *Hub) Start(ctx context.Context) error {
 	if err := h.registry.Start(ctx); err != nil {
 		return fmt.Errorf("starting presence: %w", err)
+	}
+	if nodes, several := h.registry.(*cluster.Registry); several {
+		h.hearElsewhere()
+		h.bus.OnMissed(func(context.Context) { nodes.Repair() })
+		h.background.Go(h.rereadWhenAsked)
 	}
 	h.background.Go(func() { h.registry.Run(h.closing, h.life) })
 	h.background.Go(h.followSwitches)

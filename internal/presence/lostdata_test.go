@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -14,7 +13,7 @@ import (
 	"time"
 
 	"rollcall/internal/database"
-	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/cluster"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/internal/testenv"
@@ -89,19 +88,13 @@ func command(t *testing.T, server *testenv.Redis, words ...string) string {
 func (n nodes) repaired() {
 	for _, w := range n {
 		w.t.Helper()
-		s := w.node()
 		name, ends := "", []int64{}
 		w.eventually(func() bool {
-			s.lease.mu.Lock()
-			present, doubtful, end, away := s.lease.name, s.lease.doubtful, s.lease.end, !s.lease.away.IsZero()
-			s.lease.mu.Unlock()
-			s.repair.mu.Lock()
-			busy := s.repair.wanted || len(s.repair.former) > 0 || len(s.repair.owed) > 0
-			s.repair.mu.Unlock()
-			if busy || doubtful || away || present != name {
-				name, ends = present, nil
-			} else if !slices.Contains(ends, end) {
-				ends = append(ends, end)
+			s := w.node().Stats()
+			if s.Repairing || s.Name != name {
+				name, ends = s.Name, nil
+			} else if !slices.Contains(ends, s.LeaseEnd) {
+				ends = append(ends, s.LeaseEnd)
 			}
 			return len(ends) > 2
 		}, "the node to have repaired everything")
@@ -110,13 +103,7 @@ func (n nodes) repaired() {
 
 // holdRestore keeps the node from writing the user's devices again until release is called.
 func (w *world) holdRestore(i int) (release func()) {
-	s := w.node()
-	l := s.use(w.account(i))
-	l.step.Lock()
-	return sync.OnceFunc(func() {
-		l.step.Unlock()
-		s.done(l)
-	})
+	return w.node().Hold(w.account(i))
 }
 
 // last returns the last status of the user that the recorder received, in text's form.
@@ -502,17 +489,14 @@ func TestPlannedFailover_ChangesNothing(t *testing.T) {
 		seen := r.watchAll(3)
 		app := new(recorder)
 		a.WatchApp(a.app.ID, app)
-		born := a.node().lease.born
+		born := a.node().Stats().Born
 		inSync(t, r.server, replica) // so that everything written from here on is replicated
 		command(t, r.server, "CLIENT", "PAUSE", "10000", "WRITE")
 		inSync(t, r.server, replica)
 		promote(t, r, replica)
 		for _, w := range r.nodes {
 			w.eventually(func() bool {
-				s := w.node()
-				s.lease.mu.Lock()
-				defer s.lease.mu.Unlock()
-				return s.lease.born != born
+				return w.node().Stats().Born != born
 			}, "the node to notice the failover")
 		}
 		r.repaired()
@@ -673,36 +657,6 @@ func TestSweptNode_ComesBackToEmptyRedis(t *testing.T) {
 	})
 }
 
-// TestConnect_LearnsWhatWasSetMeanwhile checks that the node knows a custom status that is set
-// before the channel of the user's own changes is subscribed.
-func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
-	onMySQL(t, func(db *database.DB) {
-		n := newNodes(t, db, 1, 1)
-		w := n[0]
-		s := w.node()
-		first, _ := w.connect(0)
-		w.following()
-		topic := status.UserKey(w.users[0].ID)
-		s.views.mu.Lock()
-		view := s.views.byTopic[topic]
-		view.fresh = true
-		s.views.mu.Unlock()
-		w.connect(0)
-		if _, err := w.SetStatus(w.account(0), "unheard"); err != nil {
-			t.Fatal(err)
-		}
-		w.heard()
-		s.views.mu.Lock()
-		view.record, view.online = nil, nil
-		s.views.mu.Unlock()
-		s.views.after([]string{s.ledger.UserChannel(w.users[0].ID)})
-		if got := s.views.known(w.users[0].ID).Custom; got != "unheard" {
-			t.Errorf("the node knows the custom status %q", got)
-		}
-		first.Gone()
-	})
-}
-
 // TestFrozenRedis_NoUserGoesOffline checks that no lease lapses while Redis does not respond to any
 // node.
 func TestFrozenRedis_NoUserGoesOffline(t *testing.T) {
@@ -719,7 +673,7 @@ func TestFrozenRedis_NoUserGoesOffline(t *testing.T) {
 		if err := r.server.Pause(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(leaseLength + time.Second)
+		time.Sleep(cluster.LeaseLength + time.Second)
 		if err := r.server.Resume(); err != nil {
 			t.Fatal(err)
 		}
@@ -771,75 +725,5 @@ func TestCutOffNode_LearnsWhatWasDisconnected(t *testing.T) {
 		if got := a.Devices(a.users[0].ID); len(got) != 1 {
 			t.Errorf("u0 has the devices %+v, want 1", got)
 		}
-	})
-}
-
-// TestRepair_WorksUnderOneName checks that a repair ends when the node gets another name, and that
-// nothing under the former name is swept before all devices have been written under the new one.
-func TestRepair_WorksUnderOneName(t *testing.T) {
-	onMySQL(t, func(db *database.DB) {
-		n := newNodes(t, db, 1, 3)
-		w := n[0]
-		s := w.node()
-		for i := range 3 {
-			w.connect(i)
-		}
-		seen := n.watchAll(3)
-		release := w.holdRestore(1)
-		name := s.lease.current()
-		ended := make(chan error, 1)
-		go func() { ended <- s.rewrite(context.Background(), name) }()
-		for range 3 {
-			former := s.lease.current()
-			_ = s.distrust(fmt.Errorf("a test"))
-			if err := s.lease.another(context.Background(), former); err != nil {
-				t.Fatal(err)
-			}
-		}
-		release()
-		if err := <-ended; !errors.Is(err, errRenamed) {
-			t.Errorf("the repair under a former name returned %v", err)
-		}
-		n.repaired()
-		if got := seen[0].text(); got != "" {
-			t.Errorf("%s was delivered, though nothing has changed", got)
-		}
-		for _, key := range w.keys() {
-			if strings.Contains(key, ":node:") && !strings.HasSuffix(key, s.lease.current()) {
-				t.Errorf("%s is left", key)
-			}
-		}
-		for i := range 3 {
-			w.wantPresence(i, models.PresenceOnline)
-		}
-	})
-}
-
-// TestDisconnectElsewhere_BeatsConnect checks that a device that another node disconnects before
-// this one has admitted it is cut too.
-func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
-	onMySQL(t, func(db *database.DB) {
-		n := newNodes(t, db, 1, 1)
-		w := n[0]
-		s := w.node()
-		l := new(link)
-		d := status.NewDevice(s, w.account(0), models.PlatformWeb, l, w.now())
-		local, err := s.arrive(d)
-		if err != nil {
-			t.Fatal(err)
-		}
-		login := ledger.Login{Node: s.lease.current(), User: d.Account().Disconnected(), Device: d.Info(), Now: w.now()}
-		var unrecorded *ledger.LoginError
-		if _, err = s.register(context.Background(), local, d, login); !errors.As(err, &unrecorded) {
-			t.Fatalf("the login returned %v", err)
-		}
-		s.hear(s.ledger.CutChannel(), fmt.Sprint(d.Account().ID, " ", word(status.ReasonDisconnected), " 0 ", d.Info().ID))
-		l.want(t, status.ReasonDisconnected)
-		login.Recorded = unrecorded.At
-		if there, err := s.register(context.Background(), local, d, login); !there || err != nil {
-			t.Fatalf("the device was not connected: %v", err)
-		}
-		d.Gone()
-		w.wantPresence(0, models.PresenceOffline)
 	})
 }

@@ -207,7 +207,7 @@ func TestChangedAt_Grows(t *testing.T) {
 					gone.crash()
 					m.nodes = m.nodes[1:]
 					left := m.at(0).node()
-					if err := left.sweep(context.Background(), gone.node().lease.current()); err != nil {
+					if err := left.Sweep(context.Background(), gone.node().Stats().Name); err != nil {
 						m.t.Fatal(err)
 					}
 				}, "OFFLINE"},

@@ -294,10 +294,10 @@ func TestCircle_LeavesTheChannelsOfFormerFriends(t *testing.T) {
 // wantFollowed checks which users' changes the node receives.
 func (w *world) wantFollowed(want ...int) {
 	w.t.Helper()
-	users, _ := w.node().views.heardOf()
+	users := w.node().Stats().Users
 	got := []int{}
 	for i, u := range w.users {
-		if _, ok := users[u.ID]; ok {
+		if users[u.ID] {
 			got = append(got, i)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // registry decides which users are online. There are two: memory.Registry, for a service of one node,
-// and shared, for a service whose nodes share a Redis. The hub serves watchers in the same way with
+// and cluster.Registry, for one whose nodes share a Redis. The hub serves watchers in the same way with
 // both.
 type registry interface {
 	// Start makes the statuses fit the devices that are connected now. Run, called afterwards, does

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"rollcall/internal/presence/cluster"
 	"rollcall/internal/presence/memory"
 )
 
@@ -46,7 +47,7 @@ func (h *Hub) stats() (s stats) {
 func (w *world) memory() *memory.Registry { return w.registry.(*memory.Registry) }
 
 // node returns the registry of a world that has a Redis.
-func (w *world) node() *shared { return w.registry.(*shared) }
+func (w *world) node() *cluster.Registry { return w.registry.(*cluster.Registry) }
 
 // heard waits until the node has received all changes so far.
 func (w *world) heard() {

@@ -1,4 +1,4 @@
-package presence
+package cluster
 
 import (
 	"context"
@@ -7,12 +7,13 @@ import (
 	"slices"
 	"strconv"
 
-	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/cluster/ledger"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
 
-func (s *shared) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
+// Connect adds a device; see Hub.Connect.
+func (s *Registry) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 	who func(context.Context) (status.Account, error)) (*status.Device, error) {
 	check := func(ctx context.Context) error {
 		_, err := who(ctx)
@@ -26,7 +27,7 @@ func (s *shared) Connect(ctx context.Context, acc status.Account, platform model
 		}
 		acc = known
 	}
-	d := status.NewDevice(s, acc, platform, link, s.hub.now())
+	d := status.NewDevice(s, acc, platform, link, s.Now())
 	l, err := s.arrive(d)
 	if err != nil {
 		return nil, err
@@ -45,7 +46,7 @@ func (s *shared) Connect(ctx context.Context, acc status.Account, platform model
 // arrive registers a device that does not count as connected yet but can already be cut. From here
 // on this node follows the account's own topic: the records received on it are what is written
 // again after Redis was unreachable.
-func (s *shared) arrive(d *status.Device) (*local, error) {
+func (s *Registry) arrive(d *status.Device) (*local, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -60,14 +61,14 @@ func (s *shared) arrive(d *status.Device) (*local, error) {
 // letIn adds the device to Redis and records the login in the database. If the user's access may
 // have been revoked since it was checked, letIn checks it again, so that no user comes ONLINE by
 // racing with a ban.
-func (s *shared) letIn(ctx context.Context, l *local, d *status.Device, check func(context.Context) error) error {
+func (s *Registry) letIn(ctx context.Context, l *local, d *status.Device, check func(context.Context) error) error {
 	login := ledger.Login{
 		User: d.Account().Disconnected(), Device: d.Info(), Limit: d.Account().DeviceLimit, Reason: word(status.ReasonDeviceLimit),
 	}
 	for {
 		err := ctx.Err()
 		if err == nil {
-			login.Node, login.Now = s.lease.current(), s.hub.now()
+			login.Node, login.Now = s.lease.current(), s.Now()
 			var there bool
 			if there, err = s.register(ctx, l, d, login); there {
 				return nil
@@ -98,7 +99,7 @@ func (s *shared) letIn(ctx context.Context, l *local, d *status.Device, check fu
 
 // register makes one attempt to add the device to Redis. It returns there as true if the device is
 // in Redis, or was cut concurrently.
-func (s *shared) register(ctx context.Context, l *local, d *status.Device, login ledger.Login) (there bool, err error) {
+func (s *Registry) register(ctx context.Context, l *local, d *status.Device, login ledger.Login) (there bool, err error) {
 	l.step.Lock()
 	defer l.step.Unlock()
 	fresh := s.views.isFresh(status.UserKey(d.Account().ID))
@@ -128,7 +129,7 @@ func (s *shared) register(ctx context.Context, l *local, d *status.Device, login
 // admit turns an arriving device, added to Redis with that version, into a connected one. It
 // reports false if the device was written under a former name of the node and must be written
 // again.
-func (s *shared) admit(ctx context.Context, l *local, d *status.Device, node string, added int64) bool {
+func (s *Registry) admit(ctx context.Context, l *local, d *status.Device, node string, added int64) bool {
 	s.mu.Lock()
 	_, arriving := l.arriving[d]
 	if arriving && s.lease.current() != node {
@@ -138,9 +139,9 @@ func (s *shared) admit(ctx context.Context, l *local, d *status.Device, node str
 	if arriving {
 		delete(l.arriving, d)
 		l.devices = append(l.devices, placed{d, added})
-		s.hub.metrics.devices.Add(1)
+		s.Devices.Add(1)
 		if len(l.devices) == 1 {
-			s.hub.metrics.onlineUsers.Inc()
+			s.OnlineUsers.Inc()
 		}
 	}
 	s.mu.Unlock()
@@ -152,7 +153,7 @@ func (s *shared) admit(ctx context.Context, l *local, d *status.Device, node str
 
 // abandon undoes what a failed login has left behind: the database may hold ONLINE for a user
 // without a device.
-func (s *shared) abandon(d *status.Device, login ledger.Login) {
+func (s *Registry) abandon(d *status.Device, login ledger.Login) {
 	if login.Recorded == 0 {
 		return
 	}
@@ -168,7 +169,8 @@ func (s *shared) abandon(d *status.Device, login ledger.Login) {
 	}
 }
 
-func (s *shared) Gone(d *status.Device) {
+// Gone removes a device whose link has ended.
+func (s *Registry) Gone(d *status.Device) {
 	l := s.use(d.Account())
 	defer s.done(l)
 	s.takeOut(l, func(other *status.Device) bool { return other == d })
@@ -179,9 +181,9 @@ func (s *shared) Gone(d *status.Device) {
 }
 
 // leaveLocked takes one device out of Redis, if it is there. The caller holds the account's step.
-func (s *shared) leaveLocked(ctx context.Context, d *status.Device) {
+func (s *Registry) leaveLocked(ctx context.Context, d *status.Device) {
 	err := s.leave(ctx, ledger.Departure{
-		User: d.Account().Disconnected(), Devices: []string{d.Info().ID}, To: models.PresenceOffline, Now: s.hub.now(),
+		User: d.Account().Disconnected(), Devices: []string{d.Info().ID}, To: models.PresenceOffline, Now: s.Now(),
 	})
 	if err != nil {
 		s.distrust(err)
@@ -189,7 +191,7 @@ func (s *shared) leaveLocked(ctx context.Context, d *status.Device) {
 }
 
 // leave takes devices out of Redis that are no longer at this node.
-func (s *shared) leave(ctx context.Context, d ledger.Departure) error {
+func (s *Registry) leave(ctx context.Context, d ledger.Departure) error {
 	r, turned, _, err := s.ledger.Leave(ctx, d)
 	if err == nil && turned {
 		s.turned(r)
@@ -200,7 +202,7 @@ func (s *shared) leave(ctx context.Context, d ledger.Departure) error {
 
 // takeOut removes the account's devices at this node for which leaves returns true, including
 // arriving ones, and returns them.
-func (s *shared) takeOut(l *local, leaves func(*status.Device) bool) (taken []*status.Device) {
+func (s *Registry) takeOut(l *local, leaves func(*status.Device) bool) (taken []*status.Device) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for d := range l.arriving {
@@ -217,9 +219,9 @@ func (s *shared) takeOut(l *local, leaves func(*status.Device) bool) (taken []*s
 		}
 		return false
 	})
-	s.hub.metrics.devices.Add(-int64(before - len(l.devices)))
+	s.Devices.Add(-int64(before - len(l.devices)))
 	if before > 0 && len(l.devices) == 0 {
-		s.hub.metrics.onlineUsers.Dec()
+		s.OnlineUsers.Dec()
 	}
 	for range taken {
 		s.views.unfollow(status.UserKey(l.account.ID))
@@ -230,7 +232,8 @@ func (s *shared) takeOut(l *local, leaves func(*status.Device) bool) (taken []*s
 	return taken
 }
 
-func (s *shared) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
+// Logout ends the device own or all of the account; see Hub.Logout.
+func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
 	l := s.use(acc)
 	defer s.done(l)
 	s.mu.Lock()
@@ -240,7 +243,7 @@ func (s *shared) Logout(ctx context.Context, acc status.Account, own *status.Dev
 		return status.ErrClosed
 	}
 	departure := ledger.Departure{
-		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.hub.now(), Reason: word(status.ReasonLoggedOut),
+		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.Now(), Reason: word(status.ReasonLoggedOut),
 	}
 	if own != nil && !all {
 		departure.User, departure.All, departure.Devices = acc.Disconnected(), false, []string{own.Info().ID}
@@ -272,12 +275,13 @@ func (s *shared) Logout(ctx context.Context, acc status.Account, own *status.Dev
 	return nil
 }
 
-func (s *shared) Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
+// Cut ends devices of the account; see the hub's registry.
+func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
 	revoked := reason.IsRevocation()
 	l := s.use(acc)
 	defer s.done(l)
 	departure := ledger.Departure{
-		User: acc.Disconnected(), Devices: deviceIDs, To: to, Now: s.hub.now(),
+		User: acc.Disconnected(), Devices: deviceIDs, To: to, Now: s.Now(),
 		Revoke: revoked, Deleted: reason == status.ReasonDeleted, Reason: word(reason),
 	}
 	if deviceIDs == nil {
@@ -336,7 +340,7 @@ var errSilent = errors.New("no response from Redis")
 // leaver returns the account for a departure of all its devices: ONLINE if it has devices here or
 // its row holds ONLINE, else as acc.Disconnected. A Redis that has lost its data would otherwise
 // take the account for one that was never connected, and would not publish that it has left.
-func (s *shared) leaver(l *local, acc status.Account) status.Account {
+func (s *Registry) leaver(l *local, acc status.Account) status.Account {
 	u := acc.Disconnected()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -348,7 +352,7 @@ func (s *shared) leaver(l *local, acc status.Account) status.Account {
 
 // cutHere cuts the account's devices at this node that have been taken out of Redis, or all of
 // them if the user's access was revoked. It returns the devices that it cut.
-func (s *shared) cutHere(userID int64, gone []string, reason status.Reason, revoked bool) []*status.Device {
+func (s *Registry) cutHere(userID int64, gone []string, reason status.Reason, revoked bool) []*status.Device {
 	s.mu.Lock()
 	l := s.locals[userID]
 	s.mu.Unlock()

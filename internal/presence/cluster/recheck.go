@@ -1,4 +1,4 @@
-package presence
+package cluster
 
 import (
 	"context"
@@ -24,33 +24,33 @@ const (
 	recheckSpan = time.Minute
 )
 
-// recheckRegularly cuts, until the hub closes, the devices here of users whose revocation this node
+// recheckRegularly cuts, until closing ends, the devices here of users whose revocation this node
 // missed because its own connection to Redis, or that of the revoking node, is down.
-func (s *shared) recheckRegularly() {
+func (s *Registry) recheckRegularly(closing context.Context) {
 	for {
 		select {
 		case <-time.After(recheckLeast + rand.N(recheckMost-recheckLeast)):
-		case <-s.hub.closing.Done():
+		case <-closing.Done():
 			return
 		}
-		if err := s.recheck(s.hub.closing); err != nil && s.hub.closing.Err() == nil {
-			s.hub.log.Warn("looking for users that may no longer be connected failed; retrying", "error", err)
+		if err := s.recheck(closing); err != nil && closing.Err() == nil {
+			s.Log.Warn("looking for users that may no longer be connected failed; retrying", "error", err)
 		}
 	}
 }
 
 // recheck checks the accounts with devices here: all of them if Redis is not connected, else those
 // that the database returns as recently revoked.
-func (s *shared) recheck(ctx context.Context) error {
+func (s *Registry) recheck(ctx context.Context) error {
 	accounts := s.accounts()
 	if len(accounts) == 0 {
 		return nil
 	}
 	if !s.lease.isSilent() && s.feed.Connected() {
-		if s.hub.revoked == nil {
+		if s.RevokedSince == nil {
 			return nil
 		}
-		named, complete, err := s.hub.revoked(ctx, s.hub.now().Add(-recheckSpan))
+		named, complete, err := s.RevokedSince(ctx, s.Now().Add(-recheckSpan))
 		if err != nil {
 			return err
 		}
@@ -80,16 +80,16 @@ func among(accounts []*local, named []bus.RevokedUser) []*local {
 	})
 }
 
-func (s *shared) recheckSome(ctx context.Context, accounts []*local) error {
+func (s *Registry) recheckSome(ctx context.Context, accounts []*local) error {
 	rows, err := s.access(ctx, accounts)
 	if err != nil {
 		return err
 	}
 	for _, l := range accounts {
-		if reason, revoked := status.RevocationOf(rows[l.account.ID], s.hub.now()); revoked {
+		if reason, revoked := status.RevocationOf(rows[l.account.ID], s.Now()); revoked {
 			// cut closes the devices here even if Redis is unreachable.
 			if _, err := s.Cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
-				s.hub.log.Warn("found a revocation in the database that cannot be written to Redis yet", "user", l.account.ID, "reason", reason, "error", err)
+				s.Log.Warn("found a revocation in the database that cannot be written to Redis yet", "user", l.account.ID, "reason", reason, "error", err)
 			}
 		}
 	}
@@ -98,12 +98,12 @@ func (s *shared) recheckSome(ctx context.Context, accounts []*local) error {
 
 // access returns the rows of accounts by users.id, with only the columns for the presence and for
 // whether the user may be connected.
-func (s *shared) access(ctx context.Context, accounts []*local) (map[int64]*models.User, error) {
+func (s *Registry) access(ctx context.Context, accounts []*local) (map[int64]*models.User, error) {
 	ids := make([]int64, len(accounts))
 	for i, l := range accounts {
 		ids[i] = l.account.ID
 	}
-	rows, err := gorm.G[models.User](s.hub.db.Read(ctx)).
+	rows, err := gorm.G[models.User](s.DB.Read(ctx)).
 		Select("id", "banned_until", "deactivated_at", "presence", "presence_at").Where("id IN ?", ids).Find(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading whether %d users may be connected: %w", len(ids), err)

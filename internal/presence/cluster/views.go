@@ -1,4 +1,4 @@
-package presence
+package cluster
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"rollcall/internal/fanout"
-	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/cluster/ledger"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -18,8 +18,8 @@ import (
 // it, so its traffic grows with its own devices and not with the service. Subscribing is batched,
 // and costs Redis as much memory as a short key.
 type views struct {
-	store *shared
-	mu    sync.Mutex
+	registry *Registry
+	mu       sync.Mutex
 	// byTopic has the watched topics.
 	byTopic map[int64]*view
 	// baseline is the version just before the channels that are being subscribed.
@@ -51,8 +51,8 @@ type view struct {
 	record, online *status.Record
 }
 
-func (v *views) init(s *shared) {
-	v.store, v.byTopic, v.misled = s, make(map[int64]*view), make(map[int64]time.Time)
+func (v *views) init(s *Registry) {
+	v.registry, v.byTopic, v.misled = s, make(map[int64]*view), make(map[int64]time.Time)
 }
 
 func (v *views) follow(topic int64) {
@@ -60,10 +60,10 @@ func (v *views) follow(topic int64) {
 	defer v.mu.Unlock()
 	w := v.byTopic[topic]
 	if w == nil {
-		seen := v.store.hub.seq.Load()
+		seen := v.registry.Version.Load()
 		w = &view{fresh: true, heard: seen, since: seen}
 		v.byTopic[topic] = w
-		v.store.feed.Subscribe(v.channel(topic))
+		v.registry.feed.Subscribe(v.channel(topic))
 	}
 	w.watches++
 }
@@ -74,22 +74,22 @@ func (v *views) unfollow(topic int64) {
 	w := v.byTopic[topic]
 	if w.watches--; w.watches == 0 {
 		delete(v.byTopic, topic)
-		v.store.feed.Unsubscribe(v.channel(topic))
+		v.registry.feed.Unsubscribe(v.channel(topic))
 	}
 }
 
 func (v *views) channel(topic int64) string {
 	if topic < 0 {
-		return v.store.ledger.AppChannel(-topic)
+		return v.registry.ledger.AppChannel(-topic)
 	}
-	return v.store.ledger.UserChannel(topic)
+	return v.registry.ledger.UserChannel(topic)
 }
 
 // topicOf returns the topic of a channel, or 0 if the name belongs to no topic.
 func (v *views) topicOf(channel string) int64 {
-	name, app := strings.CutPrefix(channel, v.store.redis.Key("app:"))
+	name, app := strings.CutPrefix(channel, v.registry.Redis.Key("app:"))
 	if !app {
-		name, _ = strings.CutPrefix(channel, v.store.redis.Key("user:"))
+		name, _ = strings.CutPrefix(channel, v.registry.Redis.Key("user:"))
 	}
 	id, err := strconv.ParseInt(name, 10, 64)
 	switch {
@@ -103,11 +103,11 @@ func (v *views) topicOf(channel string) int64 {
 
 // before notes the version from which the channels that are about to be subscribed deliver changes.
 func (v *views) before(ctx context.Context) error {
-	version, err := v.store.ledger.Version(ctx)
+	version, err := v.registry.ledger.Version(ctx)
 	if err != nil {
 		return err
 	}
-	v.store.hub.observe(version)
+	v.registry.observe(version)
 	v.mu.Lock()
 	v.baseline = version
 	v.mu.Unlock()
@@ -162,22 +162,22 @@ func (v *views) read(userIDs []int64) {
 	if len(userIDs) == 0 {
 		return
 	}
-	records, err := v.store.ledger.Records(v.store.hub.closing, userIDs)
+	records, err := v.registry.ledger.Records(context.Background(), userIDs)
 	if err != nil {
-		v.store.hub.log.Warn("reading statuses set before their Redis channels were subscribed failed", "error", v.store.failed(err))
+		v.registry.Log.Warn("reading statuses set before their Redis channels were subscribed failed", "error", v.registry.failed(err))
 		return
 	}
 	for _, r := range records {
 		if r != nil {
 			v.learn(r)
-			v.store.tell(status.UserKey(r.ID), r)
+			v.registry.tell(status.UserKey(r.ID), r)
 		}
 	}
 }
 
 // learn notes an account's record that was read, without publishing it.
 func (v *views) learn(r *status.Record) {
-	v.store.hub.observe(r.Version)
+	v.registry.observe(r.Version)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if w := v.byTopic[status.UserKey(r.ID)]; w != nil {
@@ -284,24 +284,29 @@ func (v *views) heardOf() (users, apps map[int64]int64) {
 	return users, apps
 }
 
-func (s *shared) Follow(topic int64)   { s.views.follow(topic) }
-func (s *shared) Unfollow(topic int64) { s.views.unfollow(topic) }
+// Follow makes the node receive the changes of a key, once for each call.
+func (s *Registry) Follow(topic int64) { s.views.follow(topic) }
 
-func (s *shared) Settle(ctx context.Context) error {
+// Unfollow ends what one call of Follow began.
+func (s *Registry) Unfollow(topic int64) { s.views.unfollow(topic) }
+
+// Settle waits until this node receives the changes of all keys that are followed.
+func (s *Registry) Settle(ctx context.Context) error {
 	if err := s.feed.Settle(ctx); err != nil {
 		return s.failed(err)
 	}
 	return nil
 }
 
-func (s *shared) CatchUpAll(ctx context.Context) error { return s.feed.CatchUp(ctx) }
+// CatchUpAll waits until this node has received all changes so far.
+func (s *Registry) CatchUpAll(ctx context.Context) error { return s.feed.CatchUp(ctx) }
 
 // hear handles a message from Redis.
-func (s *shared) hear(channel, text string) {
+func (s *Registry) hear(channel, text string) {
 	if channel == s.ledger.CutChannel() {
 		cut, err := ledger.ParseCut(text)
 		if err != nil {
-			s.hub.log.Error("malformed message from Redis", "channel", channel, "error", err)
+			s.Log.Error("malformed message from Redis", "channel", channel, "error", err)
 			return
 		}
 		s.cutHere(cut.UserID, cut.Devices, reasonOf(cut.Reason), cut.Revoked)
@@ -309,16 +314,16 @@ func (s *shared) hear(channel, text string) {
 	}
 	r, err := ledger.Parse(text)
 	if err != nil {
-		s.hub.log.Error("malformed message from Redis", "channel", channel, "error", err)
+		s.Log.Error("malformed message from Redis", "channel", channel, "error", err)
 		return
 	}
-	s.hub.observe(r.Version)
+	s.observe(r.Version)
 	s.tell(s.views.topicOf(channel), r)
 }
 
 // tell publishes a change to a topic's watchers, unless they know it already.
-func (s *shared) tell(topic int64, r *status.Record) {
-	q := s.hub.board.Queue(r.ID)
+func (s *Registry) tell(topic int64, r *status.Record) {
+	q := s.Board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()
 	if s.views.accept(topic, r) {
@@ -328,7 +333,7 @@ func (s *shared) tell(topic int64, r *status.Record) {
 }
 
 // rehear reads and publishes the changes that were missed while the connection was lost.
-func (s *shared) rehear(ctx context.Context) error {
+func (s *Registry) rehear(ctx context.Context) error {
 	s.lease.reconnect()
 	s.repair.ask()
 	users, apps := s.views.heardOf()
@@ -346,7 +351,7 @@ func (s *shared) rehear(ctx context.Context) error {
 			unheard[ids[i]] = users[ids[i]]
 			continue
 		}
-		s.hub.observe(r.Version)
+		s.observe(r.Version)
 		s.tell(status.UserKey(r.ID), r)
 	}
 	s.repair.doubt(unheard)
@@ -368,7 +373,8 @@ func (s *shared) rehear(ctx context.Context) error {
 	return nil
 }
 
-func (s *shared) Present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error) {
+// Present returns events of the accounts' present statuses, in their order.
+func (s *Registry) Present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error) {
 	ids := make([]int64, len(accs))
 	for i, acc := range accs {
 		ids[i] = acc.ID
@@ -389,16 +395,21 @@ func (s *shared) Present(ctx context.Context, accs []status.Account) ([]*fanout.
 	return events, nil
 }
 
-func (s *shared) Moment(int64) status.Moment { return s.hub.moment() }
+// Moment returns how far changes have been published.
+func (s *Registry) Moment(int64) status.Moment {
+	return status.Moment{Version: s.Version.Load(), At: s.Now() - 1}
+}
 
-func (s *shared) Missed(watches []*fanout.Watch, a *status.Absence) []*fanout.Event {
+// Missed notes what the watches have missed, for CatchUp.
+func (s *Registry) Missed(watches []*fanout.Watch, a *status.Absence) []*fanout.Event {
 	for _, w := range watches {
 		a.Gaps = append(a.Gaps, status.Gap{UserID: w.Key, Since: a.Left(w.Key).Version, Until: s.views.mark(status.UserKey(w.Key))})
 	}
 	return nil
 }
 
-func (s *shared) CatchUp(ctx context.Context, w *fanout.Watcher, a *status.Absence) error {
+// CatchUp sends the watcher what it has missed of the users in the gaps of a.
+func (s *Registry) CatchUp(ctx context.Context, w *fanout.Watcher, a *status.Absence) error {
 	if err := s.Settle(ctx); err != nil {
 		return err
 	}
@@ -426,8 +437,8 @@ func (s *shared) CatchUp(ctx context.Context, w *fanout.Watcher, a *status.Absen
 
 // tellOne sends one watcher the change that it has missed, unless it receives that one or a newer
 // one with the topic.
-func (s *shared) tellOne(w *fanout.Watcher, g status.Gap, r *status.Record) {
-	q := s.hub.board.Queue(r.ID)
+func (s *Registry) tellOne(w *fanout.Watcher, g status.Gap, r *status.Record) {
+	q := s.Board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()
 	since, heard := s.views.bounds(status.UserKey(g.UserID))

@@ -1,4 +1,4 @@
-package presence
+package cluster
 
 import (
 	"context"
@@ -6,13 +6,13 @@ import (
 	"sync"
 	"time"
 
-	"rollcall/internal/presence/ledger"
+	"rollcall/internal/presence/cluster/ledger"
 )
 
 const (
-	// leaseLength is how long a node counts as running after it last renewed its lease. The first
+	// LeaseLength is how long a node counts as running after it last renewed its lease. The first
 	// node that notices the end of the lease then removes its devices.
-	leaseLength = 3 * time.Second
+	LeaseLength = 3 * time.Second
 	// leaseRenewal is how often a node renews its lease.
 	leaseRenewal = time.Second
 )
@@ -106,91 +106,93 @@ func (l *lease) hurry() {
 
 // distrust notes that a step has failed, so that the data in Redis under this node's name may be
 // wrong. It returns the error.
-func (s *shared) distrust(err error) error {
+func (s *Registry) distrust(err error) error {
 	s.lease.mu.Lock()
 	doubtful := s.lease.doubtful
 	s.lease.doubtful = true
 	s.lease.mu.Unlock()
 	if !doubtful {
-		s.hub.log.Warn("a step in Redis failed; this node's devices will be written again", "error", err)
+		s.Log.Warn("a step in Redis failed; this node's devices will be written again", "error", err)
 	}
 	return s.failed(err)
 }
 
-// beatRegularly renews the lease until the hub closes.
-func (s *shared) beatRegularly() {
+// beatRegularly renews the lease until closing ends.
+func (s *Registry) beatRegularly(closing context.Context) {
 	ticker := time.NewTicker(leaseRenewal)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
 		case <-s.lease.wake:
-		case <-s.hub.closing.Done():
+		case <-closing.Done():
 			return
 		}
-		_ = s.beat(s.hub.closing) // beat has logged the error
+		_ = s.beat(closing) // beat has logged the error
 	}
 }
 
 // beat renews the lease once, under another name if necessary, and acts on the response.
-func (s *shared) beat(ctx context.Context) error {
+func (s *Registry) beat(ctx context.Context) error {
 	l := &s.lease
 	l.mu.Lock()
 	born, doubtful := l.born, l.doubtful
-	renewal := ledger.Renewal{Node: l.name, Length: leaseLength, Enter: born == 0, End: l.end, Reconnected: l.reconnected}
+	renewal := ledger.Renewal{Node: l.name, Length: LeaseLength, Enter: born == 0, End: l.end, Reconnected: l.reconnected}
 	l.doubtful, l.reconnected = false, false
 	l.mu.Unlock()
 	renewal.Others = s.repair.names()
-	renewal.Version = s.hub.seq.Load()
-	answer, err := s.ledger.Renew(ctx, renewal)
+	renewal.Version = s.Version.Load()
+	granted, err := s.ledger.Renew(ctx, renewal)
 	reconnected := renewal.Reconnected
-	if err == nil && (!answer.Held || doubtful || born != 0 && answer.Born != born) {
+	if err == nil && (!granted.Held || doubtful || born != 0 && granted.Born != born) {
 		renewal.Others = append(renewal.Others, renewal.Node)
 		renewal.Node, renewal.Enter, renewal.End, renewal.Reconnected = rand.Text(), true, 0, false
-		answer, err = s.ledger.Renew(ctx, renewal)
+		granted, err = s.ledger.Renew(ctx, renewal)
 	}
 	if err != nil {
-		s.unanswered(err, doubtful, reconnected)
+		s.renewalFailed(err, doubtful, reconnected)
 		return err
 	}
-	s.hub.observe(answer.Version)
-	s.answered(renewal.Node, answer)
+	s.observe(granted.Version)
+	s.renewed(renewal.Node, granted)
 	return nil
 }
 
-func (s *shared) unanswered(err error, doubtful, reconnected bool) {
+// renewalFailed notes that Redis did not respond to a renewal.
+func (s *Registry) renewalFailed(err error, doubtful, reconnected bool) {
 	l := &s.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.doubtful, l.reconnected = l.doubtful || doubtful, l.reconnected || reconnected
 	if l.away.IsZero() {
 		l.away = time.Now()
-		s.hub.log.Error("Redis is unreachable; devices stay connected, status reads and updates fail", "redis", s.redis.String(), "error", err)
+		s.Log.Error("Redis is unreachable; devices stay connected, status reads and updates fail", "redis", s.Redis.String(), "error", err)
 	}
 	s.failed(err)
 }
 
-func (s *shared) answered(name string, answer ledger.Lease) {
+// renewed notes the lease that the node now holds under that name, and asks for the repairs that follow from it.
+func (s *Registry) renewed(name string, granted ledger.Lease) {
 	l := &s.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard = time.Now()
 	if !l.away.IsZero() {
-		s.hub.log.Info("Redis is reachable again", "redis", s.redis.String(), "away", time.Since(l.away).Round(time.Millisecond).String())
+		s.Log.Info("Redis is reachable again", "redis", s.Redis.String(), "away", time.Since(l.away).Round(time.Millisecond).String())
 		l.away = time.Time{}
 	}
-	l.end = answer.End
+	l.end = granted.End
 	if name != l.name {
-		s.hub.log.Warn("this node's lease or data in Redis was lost, or a step failed; writing its devices again", "redis", s.redis.String())
+		s.Log.Warn("this node's lease or data in Redis was lost, or a step failed; writing its devices again", "redis", s.Redis.String())
 		former := l.name
 		l.name = name
 		close(l.renamed)
 		l.renamed = make(chan struct{})
 		s.repair.replace(former)
 	}
-	if answer.Born != l.born {
-		l.born = answer.Born
-		s.repair.askLapse(answer.Born)
+	if granted.Born != l.born {
+		l.born = granted.Born
+		s.repair.askLapse(granted.Born)
 	}
-	s.repair.sweep(answer.Dead)
+	s.repair.sweep(granted.Dead)
 }

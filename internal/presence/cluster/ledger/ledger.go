@@ -371,12 +371,12 @@ func (l *Ledger) Records(ctx context.Context, userIDs []int64) ([]*status.Record
 	defer cancel()
 	out := make([]*status.Record, 0, len(userIDs))
 	for chunk := range slices.Chunk(userIDs, readChunk) {
-		asked := make(rueidis.Commands, len(chunk))
+		reads := make(rueidis.Commands, len(chunk))
 		for i, id := range chunk {
-			asked[i] = l.redis.B().Hmget().Key(l.userKey(id)).Field("p", "a", "c", "ca", "s", "app", "x", "k").Build()
+			reads[i] = l.redis.B().Hmget().Key(l.userKey(id)).Field("p", "a", "c", "ca", "s", "app", "x", "k").Build()
 		}
-		for i, answer := range l.redis.DoMulti(ctx, asked...) {
-			fields, err := answer.AsStrSlice()
+		for i, response := range l.redis.DoMulti(ctx, reads...) {
+			fields, err := response.AsStrSlice()
 			if err != nil {
 				return nil, fmt.Errorf("reading %d users' statuses from Redis: %w", len(userIDs), err)
 			}

@@ -1,9 +1,8 @@
-package presence
+package cluster
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -11,9 +10,7 @@ import (
 
 	"gorm.io/gorm"
 
-	"rollcall/internal/bus"
-	"rollcall/internal/presence/ledger"
-	"rollcall/internal/presence/mirror"
+	"rollcall/internal/presence/cluster/ledger"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -21,9 +18,11 @@ import (
 const (
 	// homecoming is how long nodes have to write their devices again after Redis has lost its data.
 	// Devices that no node has written by then count as gone.
-	homecoming = leaseLength + 2*time.Second
+	homecoming = LeaseLength + 2*time.Second
 	// repairWorkers is how many accounts are written again concurrently.
 	repairWorkers = 32
+	// loadChunk is how many rows one query looks up by key.
+	loadChunk = 1000
 	// repairPause is the time between attempts.
 	repairPause = 500 * time.Millisecond
 )
@@ -126,24 +125,24 @@ func (r *repair) doubt(users map[int64]int64) {
 	}
 }
 
-// repairWhenAsked works until the hub closes.
-func (s *shared) repairWhenAsked() {
+// repairWhenAsked works until closing ends.
+func (s *Registry) repairWhenAsked(closing context.Context) {
 	r := &s.repair
 	var later <-chan time.Time
 	for {
 		select {
 		case <-r.wake:
 		case <-later:
-		case <-s.hub.closing.Done():
+		case <-closing.Done():
 			return
 		}
-		pause, err := s.doRepairs(s.hub.closing)
-		if s.hub.closing.Err() != nil {
+		pause, err := s.doRepairs(closing)
+		if closing.Err() != nil {
 			return
 		}
 		if err != nil {
 			if !s.lease.isAway() && !errors.Is(err, errRenamed) && !leaseLost(err) {
-				s.hub.log.Error("repairing presence after a failure failed; retrying", "error", err)
+				s.Log.Error("repairing presence after a failure failed; retrying", "error", err)
 			}
 			pause = repairPause
 		}
@@ -156,7 +155,7 @@ func (s *shared) repairWhenAsked() {
 
 // doRepairs does the pending work. It returns how long to wait until more is due, or 0 if no more
 // is scheduled.
-func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error) {
+func (s *Registry) doRepairs(ctx context.Context) (pause time.Duration, err error) {
 	r := &s.repair
 	r.mu.Lock()
 	wanted, dead, former := r.wanted, r.dead, slices.Clone(r.former)
@@ -176,7 +175,7 @@ func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error)
 			err = s.ledger.Retire(ctx, name)
 		}
 		if err == nil {
-			err = s.sweep(ctx, name)
+			err = s.Sweep(ctx, name)
 		}
 		if err == nil {
 			r.update(func() { r.former = slices.DeleteFunc(r.former, func(n string) bool { return n == name }) })
@@ -184,9 +183,9 @@ func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error)
 	}
 	for _, name := range dead {
 		if err == nil {
-			s.hub.log.Warn("sweeping the devices of a node whose lease has lapsed", "node", name)
-			s.hub.metrics.nodesSwept.Inc()
-			err = s.sweep(ctx, name) // if it fails, the next renewal returns the node again
+			s.Log.Warn("sweeping the devices of a node whose lease has lapsed", "node", name)
+			s.NodesSwept.Inc()
+			err = s.Sweep(ctx, name) // if it fails, the next renewal returns the node again
 		}
 	}
 	if err != nil {
@@ -198,7 +197,7 @@ func (s *shared) doRepairs(ctx context.Context) (pause time.Duration, err error)
 // rewrite cuts the devices here whose users may no longer be connected, and writes the others to
 // Redis again under that name of this node. It returns errRenamed if the node's name changes
 // concurrently.
-func (s *shared) rewrite(ctx context.Context, name string) error {
+func (s *Registry) rewrite(ctx context.Context, name string) error {
 	rows, err := s.verify(ctx)
 	if err == nil {
 		err = s.restore(ctx, name, rows)
@@ -207,7 +206,7 @@ func (s *shared) rewrite(ctx context.Context, name string) error {
 }
 
 // payOwed writes the owed departures to Redis.
-func (s *shared) payOwed(ctx context.Context) error {
+func (s *Registry) payOwed(ctx context.Context) error {
 	r := &s.repair
 	r.mu.Lock()
 	owed := r.owed
@@ -228,15 +227,15 @@ func (s *shared) payOwed(ctx context.Context) error {
 	return nil
 }
 
-// sweep removes the devices of a dead node, or of a former name, from Redis.
-func (s *shared) sweep(ctx context.Context, node string) error {
+// Sweep removes the devices of a dead node, or of a former name, from Redis.
+func (s *Registry) Sweep(ctx context.Context, node string) error {
 	for more := true; more; {
 		ids, err := s.ledger.Unswept(ctx, node)
 		if err != nil {
 			return s.failed(err)
 		}
 		var turned []*status.Record
-		if turned, more, err = s.ledger.Sweep(ctx, node, s.rowsOf(ctx, ids), s.hub.now()); err != nil {
+		if turned, more, err = s.ledger.Sweep(ctx, node, s.rowsOf(ctx, ids), s.Now()); err != nil {
 			return s.failed(err)
 		}
 		for _, r := range turned {
@@ -244,13 +243,13 @@ func (s *shared) sweep(ctx context.Context, node string) error {
 			s.mirror.Keep(r.ID, r.State)
 		}
 	}
-	s.hub.bus.PublishNodeSwept(ctx, bus.NodeSwept{})
+	s.NodeSwept(ctx)
 	return nil
 }
 
 // rowsOf returns users' states in the database. A user has only its ID if it has no row or if
 // reading fails: its devices must be swept all the same.
-func (s *shared) rowsOf(ctx context.Context, ids []int64) []status.Account {
+func (s *Registry) rowsOf(ctx context.Context, ids []int64) []status.Account {
 	users, place := make([]status.Account, len(ids)), make(map[int64]int, len(ids))
 	for i, id := range ids {
 		users[i].ID, place[id] = id, i
@@ -258,9 +257,9 @@ func (s *shared) rowsOf(ctx context.Context, ids []int64) []status.Account {
 	if len(ids) == 0 {
 		return users
 	}
-	rows, err := gorm.G[models.User](s.hub.db.Read(ctx)).Select("id", "presence", "presence_at").Where("id IN ?", ids).Find(ctx)
+	rows, err := gorm.G[models.User](s.DB.Read(ctx)).Select("id", "presence", "presence_at").Where("id IN ?", ids).Find(ctx)
 	if err != nil {
-		s.hub.log.Error("reading the rows of swept users failed", "users", len(ids), "error", err)
+		s.Log.Error("reading the rows of swept users failed", "users", len(ids), "error", err)
 		return users
 	}
 	for _, row := range rows {
@@ -270,7 +269,7 @@ func (s *shared) rowsOf(ctx context.Context, ids []int64) []status.Account {
 }
 
 // accounts returns the accounts with devices here.
-func (s *shared) accounts() []*local {
+func (s *Registry) accounts() []*local {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := make([]*local, 0, len(s.locals))
@@ -284,7 +283,7 @@ func (s *shared) accounts() []*local {
 
 // verify cuts the devices here of users that may no longer be connected: this node may have missed
 // their revocation. It returns the present rows of the users with devices here.
-func (s *shared) verify(ctx context.Context) (rows map[int64]*models.User, err error) {
+func (s *Registry) verify(ctx context.Context) (rows map[int64]*models.User, err error) {
 	rows = make(map[int64]*models.User)
 	for chunk := range slices.Chunk(s.accounts(), loadChunk) {
 		found, err := s.access(ctx, chunk)
@@ -293,7 +292,7 @@ func (s *shared) verify(ctx context.Context) (rows map[int64]*models.User, err e
 		}
 		maps.Copy(rows, found)
 		for _, l := range chunk {
-			if reason, revoked := status.RevocationOf(found[l.account.ID], s.hub.now()); revoked {
+			if reason, revoked := status.RevocationOf(found[l.account.ID], s.Now()); revoked {
 				if _, err := s.Cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
 					return nil, err
 				}
@@ -305,7 +304,7 @@ func (s *shared) verify(ctx context.Context) (rows map[int64]*models.User, err e
 
 // restore writes the devices here to Redis again under that name of this node. It returns
 // errRenamed if the node's name changes concurrently.
-func (s *shared) restore(ctx context.Context, name string, rows map[int64]*models.User) error {
+func (s *Registry) restore(ctx context.Context, name string, rows map[int64]*models.User) error {
 	var mu sync.Mutex
 	var failed error
 	accounts := s.accounts()
@@ -337,7 +336,7 @@ func (s *shared) restore(ctx context.Context, name string, rows map[int64]*model
 }
 
 // stillNamed returns errRenamed if this is not the node's present name.
-func (s *shared) stillNamed(name string) error {
+func (s *Registry) stillNamed(name string) error {
 	if s.lease.current() != name {
 		return errRenamed
 	}
@@ -346,7 +345,7 @@ func (s *shared) stillNamed(name string) error {
 
 // restoreOne writes the account's devices here to Redis again. It cuts those that another node has
 // disconnected, if this node missed the message. row is nil if it was not read.
-func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *models.User) error {
+func (s *Registry) restoreOne(ctx context.Context, name string, l *local, row *models.User) error {
 	l.step.Lock()
 	defer l.step.Unlock()
 	devices := s.devicesHere(l)
@@ -356,7 +355,7 @@ func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *mod
 	if err := s.stillNamed(name); err != nil {
 		return err
 	}
-	out, err := s.ledger.Restore(ctx, name, s.known(l, row), devices, s.hub.now())
+	out, err := s.ledger.Restore(ctx, name, s.known(l, row), devices, s.Now())
 	switch {
 	case leaseLost(err):
 		s.lease.hurry()
@@ -379,7 +378,7 @@ func (s *shared) restoreOne(ctx context.Context, name string, l *local, row *mod
 // known returns what this node knows of an account with devices here: the record that it received
 // last, with the custom status from when the account was last ONLINE. If the database has a newer
 // state, because another node swept the account, that state replaces the record's.
-func (s *shared) known(l *local, row *models.User) *status.Record {
+func (s *Registry) known(l *local, row *models.User) *status.Record {
 	known := s.views.known(l.account.ID)
 	if known.ID == 0 { // what was received was forgotten with the account's last watch
 		known = status.RecordOf(l.account)
@@ -393,7 +392,7 @@ func (s *shared) known(l *local, row *models.User) *status.Record {
 }
 
 // devicesHere returns the account's devices at this node.
-func (s *shared) devicesHere(l *local) []ledger.Placed {
+func (s *Registry) devicesHere(l *local) []ledger.Placed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	devices := make([]ledger.Placed, len(l.devices))
@@ -401,116 +400,4 @@ func (s *shared) devicesHere(l *local) []ledger.Placed {
 		devices[i] = ledger.Placed{Device: d.Info(), Added: d.added}
 	}
 	return devices
-}
-
-// lapseWhenDue looks for users that are ONLINE only in the database, if that is due. It returns how
-// long to wait if it is not due yet.
-func (s *shared) lapseWhenDue(ctx context.Context) (pause time.Duration, err error) {
-	r := &s.repair
-	r.mu.Lock()
-	due, born, unheard := r.lapse, r.born, r.unheard
-	if due.IsZero() {
-		r.mu.Unlock()
-		return 0, nil
-	}
-	if pause = time.Until(due); pause > 0 {
-		r.mu.Unlock()
-		return pause, nil
-	}
-	r.lapse, r.unheard = time.Time{}, make(map[int64]int64)
-	r.mu.Unlock()
-	if err = s.lapseAll(ctx, born); err == nil {
-		err = s.hearRows(ctx, unheard)
-	}
-	if err != nil {
-		r.update(func() {
-			if r.lapse.Before(due) {
-				r.lapse = due
-			}
-			maps.Copy(r.unheard, unheard)
-		})
-	}
-	return 0, err
-}
-
-// lapseAll sets users to OFFLINE that are ONLINE in the database and have no device at any node.
-// They were left by a service that was killed, or by a node whose devices Redis has lost.
-func (s *shared) lapseAll(ctx context.Context, born int64) error {
-	apps, err := gorm.G[models.App](s.hub.db.Read(ctx)).Select("id").Find(ctx)
-	if err != nil {
-		return fmt.Errorf("reading apps: %w", err)
-	}
-	for _, app := range apps {
-		for last := int64(0); ; {
-			rows, err := gorm.G[models.User](s.hub.db.Read(ctx)).Select("id", "app_id", "external_id", "presence_at").
-				Where("app_id = ? AND presence = ? AND id > ?", app.ID, models.PresenceOnline, last).
-				Order("id").Limit(mirror.RestartChunk).Find(ctx)
-			if err != nil {
-				return fmt.Errorf("reading the ONLINE users: %w", err)
-			}
-			if err := s.lapseSome(ctx, born, rows); err != nil {
-				return s.failed(err)
-			}
-			if len(rows) < mirror.RestartChunk {
-				break
-			}
-			last = rows[len(rows)-1].ID
-		}
-	}
-	return nil
-}
-
-func (s *shared) lapseSome(ctx context.Context, born int64, rows []models.User) error {
-	ids := make([]int64, len(rows))
-	for i := range rows {
-		ids[i] = rows[i].ID
-	}
-	records, err := s.ledger.Records(ctx, ids)
-	if err != nil {
-		return err
-	}
-	for i, record := range records {
-		if record != nil && record.Presence == models.PresenceOnline {
-			continue
-		}
-		u := status.AccountOf(&rows[i])
-		record, err := s.ledger.Lapse(ctx, born, u.Disconnected(), s.hub.now())
-		if err != nil {
-			return err
-		}
-		if record != nil {
-			s.turned(record)
-			s.mirror.Keep(record.ID, record.State)
-		}
-	}
-	return nil
-}
-
-// hearRows publishes the database's statuses of users that Redis still does not know, if they are
-// newer than what the watchers here received.
-func (s *shared) hearRows(ctx context.Context, unheard map[int64]int64) error {
-	ids := make([]int64, 0, len(unheard))
-	for id := range unheard {
-		ids = append(ids, id)
-	}
-	for chunk := range slices.Chunk(ids, loadChunk) {
-		records, err := s.ledger.Records(ctx, chunk)
-		if err != nil {
-			return s.failed(err)
-		}
-		rows, err := gorm.G[models.User](s.hub.db.Read(ctx)).
-			Select("id", "app_id", "external_id", "presence", "presence_at").Where("id IN ?", chunk).Find(ctx)
-		if err != nil {
-			return fmt.Errorf("reading the statuses of %d users: %w", len(chunk), err)
-		}
-		for i := range rows {
-			row := status.RecordOf(status.AccountOf(&rows[i]))
-			// Versions are times in microseconds.
-			if record := records[slices.Index(chunk, row.ID)]; record == nil && int64(row.Since)*1000 > unheard[row.ID] {
-				row.Version = unheard[row.ID] + 1
-				s.tell(status.UserKey(row.ID), &row)
-			}
-		}
-	}
-	return nil
 }
