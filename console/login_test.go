@@ -132,7 +132,7 @@ func TestCookies_OverTLS(t *testing.T) {
 	}
 }
 
-func TestALoginIsANewSession(t *testing.T) {
+func TestLogin_NewSession(t *testing.T) {
 	s := onSQLite(t)
 	b := s.browser()
 	b.head.Set("Cookie", sessionCookie+"=chosen-by-someone-else")

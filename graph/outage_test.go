@@ -123,7 +123,7 @@ func TestOutage_FileLocked(t *testing.T) {
 	}
 	wantTryAgain(t, w, "text/event-stream", user, ownStatus)
 	if r := w.Do("Bearer "+user, `{ me { id } }`, nil); r.Code() != "" {
-		t.Errorf("reading answers %s", r.Body)
+		t.Errorf("the response to a read is %s", r.Body)
 	}
 	release()
 	w.Socket("Bearer "+user).Want(`{ me { id } }`, `{"me":{"id":"ann"}}`)

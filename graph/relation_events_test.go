@@ -123,7 +123,7 @@ func TestRelationshipChanged_ShowsNoMore(t *testing.T) {
 			live := w.Live("websocket", w.Bearer("ann"), strings.Replace(of, "%s", field, 1), nil)
 			w.Run(step("blocking", "ann", block, input("ids", []string{"bob"}), items("addToBlocklist", "bob", "DONE")))
 			if r := live.Next(); r.Code() != "FORBIDDEN" {
-				w.T.Errorf("%s is answered %s", field, r.Body)
+				w.T.Errorf("the response to %s is %s", field, r.Body)
 			}
 			w.Run(step("unblocking", "ann", unblock, input("ids", []string{"bob"}), items("removeFromBlocklist", "bob", "DONE")))
 		}

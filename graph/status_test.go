@@ -127,7 +127,7 @@ func TestLogout_OverWebSocket(t *testing.T) {
 		first, second := w.Socket(w.Bearer("ann")), w.Socket(w.Bearer("ann"))
 		all.Want("ann ONLINE")
 		if r := first.Do(`mutation { logout }`, nil); string(r.Data) != `{"logout":true}` {
-			w.T.Fatalf("logout answered %s", r.Body)
+			w.T.Fatalf("the response to logout is %s", r.Body)
 		}
 		if code := first.CloseCode(); code != 4401 {
 			w.T.Fatalf("closed with %d, want 4401", code)
@@ -705,7 +705,7 @@ func TestStatus_Rates(t *testing.T) {
 			`mutation { a: unsubscribeStatus(ids: ["bob"]) b: unsubscribeStatus(ids: ["cid"]) }`,
 		} {
 			if r := w.Do(ann, two, nil); r.Code() != "RATE_LIMITED" || len(r.Errors) != 1 {
-				w.T.Fatalf("%s answered %s", two, r.Body)
+				w.T.Fatalf("the response to %s is %s", two, r.Body)
 			}
 		}
 	})

@@ -185,7 +185,7 @@ func (s *Socket) Do(query string, variables map[string]any) Response {
 func (s *Socket) Want(query, data string) {
 	s.t.Helper()
 	if r := s.Do(query, nil); string(r.Data) != data {
-		s.t.Errorf("%s answered %s, want %s", query, r.Body, data)
+		s.t.Errorf("the response to %s is %s, want %s", query, r.Body, data)
 	}
 }
 

@@ -102,7 +102,7 @@ func TestGate_ClassesTakeTurns(t *testing.T) {
 	})
 }
 
-func TestGate_RefusesWhoeverWouldWaitTooLong(t *testing.T) {
+func TestGate_RefusesIfTheWaitIsTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := admission.New[int64](limits, kind)
 		registry := prometheus.NewRegistry()

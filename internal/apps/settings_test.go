@@ -66,7 +66,7 @@ func TestCreateApp(t *testing.T) {
 	})
 }
 
-func TestOneNameAtOnceMakesOneApp(t *testing.T) {
+func TestCreate_SameNameConcurrently(t *testing.T) {
 	eachService(t, func(t *testing.T, s *Service) {
 		var wg sync.WaitGroup
 		for range 10 {

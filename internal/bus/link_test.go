@@ -54,7 +54,7 @@ func (n *node) eventually(t *testing.T, happened func() bool, what string) {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain for %s; heard %d numbers, missed %d times", what, len(n.heard), n.missed)
+			t.Fatalf("timed out waiting for %s; received %d numbers, missed %d times", what, len(n.heard), n.missed)
 		}
 	}
 }
@@ -76,7 +76,7 @@ func TestLink(t *testing.T) {
 	b.Missed()
 	a.eventually(t, func() bool { return a.missed == 1 }, "word that something was missed")
 	if len(a.heard)+len(stranger.heard)+b.missed+stranger.missed != 0 {
-		t.Fatal("somebody heard what was not for it")
+		t.Fatal("a node received messages that were not for it")
 	}
 }
 

@@ -48,7 +48,7 @@ func waiting(c *Coalescer[int, string], n int) {
 	}
 }
 
-func TestCoalescerSharesTheNextQuery(t *testing.T) {
+func TestCoalescer_SharesTheNextQuery(t *testing.T) {
 	g := newGate()
 	c := NewCoalescer(100, g.fetch)
 	var wg sync.WaitGroup
@@ -70,13 +70,13 @@ func TestCoalescerSharesTheNextQuery(t *testing.T) {
 	waiting(c, 4)
 	g.release <- nil
 	if keys := <-g.started; len(keys) != 4 {
-		t.Errorf("the second query asks for %v, want the four keys that came meanwhile, each once", keys)
+		t.Errorf("the second query reads %v, want the four keys that came during the first, each once", keys)
 	}
 	close(g.release) // the second 3 may have arrived too late for that query
 	wg.Wait()
 }
 
-func TestCoalescerNeverAnswersFromAQueryThatBeganBefore(t *testing.T) {
+func TestCoalescer_NeverUsesAnEarlierQuery(t *testing.T) {
 	var value atomic.Int64
 	c := NewCoalescer(10, func(context.Context, []string) (map[string]int64, error) {
 		return map[string]int64{"k": value.Load()}, nil
@@ -96,7 +96,7 @@ func TestCoalescerNeverAnswersFromAQueryThatBeganBefore(t *testing.T) {
 	wg.Wait()
 }
 
-func TestCoalescerKeepsErrorsAndCancellationApart(t *testing.T) {
+func TestCoalescer_ErrorsAndCancellation(t *testing.T) {
 	g := newGate()
 	c := NewCoalescer(100, g.fetch)
 	boom := errors.New("boom")
@@ -132,7 +132,7 @@ func TestCoalescerKeepsErrorsAndCancellationApart(t *testing.T) {
 	}
 }
 
-func TestCoalescerBoundsAQuery(t *testing.T) {
+func TestCoalescer_LimitsTheKeysOfAQuery(t *testing.T) {
 	var most atomic.Int64
 	c := NewCoalescer(5, func(_ context.Context, keys []int) (map[int]int, error) {
 		for {
@@ -161,9 +161,9 @@ func TestCoalescerBoundsAQuery(t *testing.T) {
 	}
 }
 
-// TestCoalescerLetsAFewReadAlone: reads below the limit do not wait for others; reads above it
+// TestCoalescer_FewReadsAreNotShared: reads below the limit do not wait for others; reads above it
 // gather.
-func TestCoalescerLetsAFewReadAlone(t *testing.T) {
+func TestCoalescer_FewReadsAreNotShared(t *testing.T) {
 	g := newGate()
 	c := NewCoalescer(100, g.fetch).Alone(3)
 	var wg sync.WaitGroup
@@ -205,9 +205,9 @@ func TestCoalescerLetsAFewReadAlone(t *testing.T) {
 	}
 }
 
-// TestCoalescerSurvivesAPanic: the caller that ran the query panics; those that wait for the next
+// TestCoalescer_SurvivesAPanic: the caller that ran the query panics; those that wait for the next
 // one get their rows.
-func TestCoalescerSurvivesAPanic(t *testing.T) {
+func TestCoalescer_SurvivesAPanic(t *testing.T) {
 	g := newGate()
 	first := true
 	c := NewCoalescer(100, func(ctx context.Context, keys []int) (map[int]string, error) {
@@ -240,9 +240,9 @@ func TestCoalescerSurvivesAPanic(t *testing.T) {
 	wg.Wait()
 }
 
-func TestCoalescerRefusesWhoHasLeftAlready(t *testing.T) {
+func TestCoalescer_RefusesCanceledCallers(t *testing.T) {
 	c := NewCoalescer(100, func(context.Context, []int) (map[int]int, error) {
-		t.Error("a query for nobody")
+		t.Error("a query ran for a canceled caller")
 		return nil, nil
 	})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -252,7 +252,7 @@ func TestCoalescerRefusesWhoHasLeftAlready(t *testing.T) {
 	}
 }
 
-func TestCoalescerReadsSeveralRowsInOneQuery(t *testing.T) {
+func TestCoalescer_ReadsSeveralRowsInOneQuery(t *testing.T) {
 	g := newGate()
 	c := NewCoalescer(3, g.fetch)
 	var wg sync.WaitGroup

@@ -39,7 +39,7 @@ func wantNoneRunning(t *testing.T, db *database.DB) {
 		case n == 0:
 			return
 		case time.Now().After(deadline):
-			t.Fatalf("the server still runs %d statements whose callers have been answered", n)
+			t.Fatalf("the server still runs %d statements whose calls have returned", n)
 		}
 	}
 }
@@ -75,7 +75,7 @@ func TestBounded_LastsAsLongAsTheStatement(t *testing.T) {
 			t.Error("the query did not end with an error")
 		}
 		if left := time.Until(deadline); db.Dialect() == database.MySQL && left > 2*50*time.Millisecond {
-			t.Errorf("the caller was told %s before the statement could end", left)
+			t.Errorf("the call returned %s before the statement could end", left)
 		}
 		wantNoneRunning(t, db)
 	})

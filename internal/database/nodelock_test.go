@@ -32,12 +32,12 @@ func taken(t *testing.T, lock database.NodeLock) bool {
 	return held
 }
 
-func TestNodeLockIsOnesOnly(t *testing.T) {
+func TestNodeLock_OnlyOneProcessHasIt(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		first, second := nodeLock(t, url), nodeLock(t, url)
 		for range 2 { // the process that has it keeps it
 			if !taken(t, first) {
-				t.Fatal("nobody else has it, but it is not to be had")
+				t.Fatal("the free lock cannot be taken")
 			}
 		}
 		if taken(t, second) {
@@ -73,9 +73,9 @@ func TestNodeLockIsOnesOnly(t *testing.T) {
 	})
 }
 
-// TestNodeLockEndsWithItsProcess kills a process that has the lock. The process runs this test,
+// TestNodeLock_EndsWithItsProcess kills a process that has the lock. The process runs this test,
 // with an environment variable that makes it take the lock.
-func TestNodeLockEndsWithItsProcess(t *testing.T) {
+func TestNodeLock_EndsWithItsProcess(t *testing.T) {
 	const holds = "HOLD_NODE_LOCK_OF"
 	if url := os.Getenv(holds); url != "" {
 		if taken(t, nodeLock(t, url)) {
@@ -113,9 +113,9 @@ func TestNodeLockEndsWithItsProcess(t *testing.T) {
 	})
 }
 
-// TestNodeLockAfterALostSession: the former holder takes the lock again, unless another process was
+// TestNodeLock_AfterALostSession: the former holder takes the lock again, unless another process was
 // faster.
-func TestNodeLockAfterALostSession(t *testing.T) {
+func TestNodeLock_AfterALostSession(t *testing.T) {
 	url := testenv.MySQLURL(t)
 	db := testenv.Open(t, url)
 	first, second := nodeLock(t, url), nodeLock(t, url)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestOpenRefusesInOneClearLine(t *testing.T) {
+func TestOpen_ErrorsAreOneLine(t *testing.T) {
 	tests := []struct{ name, url, want string }{
 		{"nothing", "", "must start with sqlite: or mysql://"},
 		{"unknown scheme", "postgres://a:b@c/d", "must start with sqlite: or mysql://"},
@@ -70,9 +70,9 @@ func TestParseMySQL(t *testing.T) {
 	}
 }
 
-// TestFilesThatAreNoDatabase: a file that is not a database, or only the beginning of one, is
+// TestOpen_FilesThatAreNotDatabases: a file that is not a database, or only the beginning of one, is
 // refused with one clear line when it is opened or its version is read, and is not changed.
-func TestFilesThatAreNoDatabase(t *testing.T) {
+func TestOpen_FilesThatAreNotDatabases(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good.db")
 	db, err := Open(t.Context(), "sqlite:"+good)
 	if err == nil {

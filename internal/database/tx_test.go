@@ -14,9 +14,9 @@ import (
 	"rollcall/models"
 )
 
-// TestTxRunsADeadlockAgain makes two transactions lock two rows in opposite order. MySQL then rolls
+// TestTx_RetriesAfterADeadlock makes two transactions lock two rows in opposite order. MySQL then rolls
 // one of them back.
-func TestTxRunsADeadlockAgain(t *testing.T) {
+func TestTx_RetriesAfterADeadlock(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		for _, id := range []string{"a", "b"} {
 			insertKey(t, db, id)
@@ -61,7 +61,7 @@ func TestTxRunsADeadlockAgain(t *testing.T) {
 	})
 }
 
-func TestTxUndoesOnError(t *testing.T) {
+func TestTx_RollsBackOnError(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		insertKey(t, db, "a")
 		boom := errors.New("boom")

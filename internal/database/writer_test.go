@@ -106,7 +106,7 @@ func (l *ledger) queued(n int) {
 	}
 }
 
-func TestAWriterCommitsThoseWhoQueueTogether(t *testing.T) {
+func TestWriter_CommitsQueuedTransactionsTogether(t *testing.T) {
 	l := newLedger(t)
 	const n = 50
 	groups := make(map[*group]bool)
@@ -154,7 +154,7 @@ func (l *ledger) wantCommitted(seen int, groups map[*group]bool) {
 	}
 }
 
-func TestAWriterUndoesOnlyWhoFails(t *testing.T) {
+func TestWriter_RollsBackOnlyFailedTransactions(t *testing.T) {
 	l := newLedger(t)
 	boom := errors.New("boom")
 	errs := l.behind(
@@ -172,7 +172,7 @@ func TestAWriterUndoesOnlyWhoFails(t *testing.T) {
 	l.want(1, 2, 3)
 }
 
-func TestAWriterSurvivesAPanic(t *testing.T) {
+func TestWriter_SurvivesAPanic(t *testing.T) {
 	l := newLedger(t)
 	var caught any
 	panics := func() {
@@ -194,7 +194,7 @@ func TestAWriterSurvivesAPanic(t *testing.T) {
 	release()
 	l.wg.Wait()
 	if caught != "boom" {
-		t.Errorf("the panic came to nobody: %v", caught)
+		t.Errorf("no caller received the panic: %v", caught)
 	}
 	l.want(1, 3)
 	panics() // alone
@@ -209,7 +209,7 @@ func (l *ledger) ok(err error) {
 	}
 }
 
-func TestAWriterLetsGoWhoNoLongerWaits(t *testing.T) {
+func TestWriter_CanceledCallersLeave(t *testing.T) {
 	l := newLedger(t)
 	release := l.hold()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -222,13 +222,13 @@ func TestAWriterLetsGoWhoNoLongerWaits(t *testing.T) {
 	l.queued(2)
 	cancel()
 	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("who went was told %v", err)
+		t.Errorf("the canceled caller received %v", err)
 	}
 	release()
 	l.wg.Wait()
 	l.want(2)
 	if err := l.db.Tx(ctx, func(tx *gorm.DB) error { return insert(tx, 3) }); !errors.Is(err, context.Canceled) {
-		t.Errorf("who had gone before was told %v", err)
+		t.Errorf("a caller whose context had ended before received %v", err)
 	}
 	// A transaction that has begun completes, and its caller gets the result.
 	ctx, cancel = context.WithCancel(context.Background())
@@ -239,8 +239,8 @@ func TestAWriterLetsGoWhoNoLongerWaits(t *testing.T) {
 	l.want(2, 4)
 }
 
-// TestAWriterLosesNoTurn: a caller whose context ends at the moment of its turn passes the turn on.
-func TestAWriterLosesNoTurn(t *testing.T) {
+// TestWriter_LosesNoTransaction: a caller whose context ends at the moment of its turn passes the turn on.
+func TestWriter_LosesNoTransaction(t *testing.T) {
 	l := newLedger(t)
 	var done atomic.Int64
 	for i := range 400 {
@@ -261,14 +261,14 @@ func TestAWriterLosesNoTurn(t *testing.T) {
 	}
 	l.wg.Wait()
 	if got := len(l.entries()); got != int(done.Load()) {
-		t.Errorf("%d entries, %d were told of one", got, done.Load())
+		t.Errorf("%d entries, but %d calls succeeded", got, done.Load())
 	}
 	l.ok(l.db.Exec(context.Background(), "DELETE FROM entries"))
 }
 
-// TestAWriterRepeatsAfterAnotherBrokeTheGroup: one member makes SQLite roll back the whole group,
+// TestWriter_RetriesAfterAnotherBrokeTheGroup: one member makes SQLite roll back the whole group,
 // as a full disk does.
-func TestAWriterRepeatsAfterAnotherBrokeTheGroup(t *testing.T) {
+func TestWriter_RetriesAfterAnotherBrokeTheGroup(t *testing.T) {
 	l := newLedger(t)
 	var runs [3]int
 	errs := l.behind(
@@ -288,9 +288,9 @@ func TestAWriterRepeatsAfterAnotherBrokeTheGroup(t *testing.T) {
 	l.want(1, 3)
 }
 
-// TestAWriterFindsTheBrokenMember: only the commit shows that the group cannot be committed. Then
+// TestWriter_FindsTheBrokenMember: only the commit shows that the group cannot be committed. Then
 // each member is tried alone.
-func TestAWriterFindsTheBrokenMember(t *testing.T) {
+func TestWriter_FindsTheBrokenMember(t *testing.T) {
 	l := newLedger(t)
 	pool, err := l.db.write.DB()
 	l.ok(err)
@@ -313,8 +313,8 @@ func TestAWriterFindsTheBrokenMember(t *testing.T) {
 	l.want(1, 3, 5)
 }
 
-// TestAWriterUnderLoad: every result is true, whatever the other callers do.
-func TestAWriterUnderLoad(t *testing.T) {
+// TestWriter_UnderLoad: every result is true, whatever the other callers do.
+func TestWriter_UnderLoad(t *testing.T) {
 	l := newLedger(t)
 	boom := errors.New("boom")
 	var mu sync.Mutex
@@ -380,7 +380,7 @@ func TestWriter_AnotherProcessHasTheLock(t *testing.T) {
 	}
 	l.wg.Wait()
 	if took := time.Since(began); took > 10*l.db.patience {
-		t.Errorf("the last of %d writers was answered after %s", n, took)
+		t.Errorf("the call of the last of %d writers returned after %s", n, took)
 	}
 	for i, err := range errs {
 		if !Unavailable(err) {

@@ -225,7 +225,7 @@ func TestQuietAppsCostNoWrite(t *testing.T) {
 	})
 }
 
-func TestOldFiguresGo(t *testing.T) {
+func TestFigures_OldOnesAreDeleted(t *testing.T) {
 	each(t, func(w *world) {
 		r := w.node()
 		w.register(1, 1, 0)

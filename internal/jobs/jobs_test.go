@@ -198,7 +198,7 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-func TestOldJobsAreForgotten(t *testing.T) {
+func TestExpiring(t *testing.T) {
 	each(t, func(w *world) {
 		nothing := func(context.Context, Progress) error { return nil }
 		w.start(nothing)

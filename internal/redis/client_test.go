@@ -28,7 +28,7 @@ func TestCheckURL(t *testing.T) {
 	}
 }
 
-func TestOpenTellsNoPassword(t *testing.T) {
+func TestOpen_ErrorsHaveNoPassword(t *testing.T) {
 	_, err := redis.Open("redis://ann:hunter2@127.0.0.1:1/7")
 	if err == nil || !strings.Contains(err.Error(), "redis://ann@127.0.0.1:1/7") || strings.Contains(err.Error(), "hunter2") {
 		t.Fatalf("an unreachable Redis: %v", err)

@@ -51,7 +51,7 @@ func (h *heard) wants(t *testing.T, want string) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); h.String() != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("heard %s, want %s", h, want)
+			t.Fatalf("received %s, want %s", h, want)
 		}
 	}
 }
@@ -90,7 +90,7 @@ func TestFeed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := h.String(); got != "[1 2 3] 0" {
-		t.Fatalf("heard %s after catching up", got)
+		t.Fatalf("received %s after catching up", got)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestPlans(t *testing.T) {
 			var err error
 			heard := testenv.Statements(t, db, func() { err = steps[i]() })
 			if err != nil || len(heard) != 1 || !strings.HasPrefix(heard[0].SQL, verb) {
-				t.Fatalf("heard of %q, want one %s; %v", heard, verb, err)
+				t.Fatalf("recorded %q, want one %s; %v", heard, verb, err)
 			}
 		}
 

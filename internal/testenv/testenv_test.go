@@ -228,7 +228,7 @@ func TestProxyDelaysPausesAndCuts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("a connection of before: %v", err)
+		t.Errorf("an earlier connection: %v", err)
 	}
 	if conn = dial(); !comes(long) {
 		t.Error("nothing comes over the healed link")
@@ -263,7 +263,7 @@ func TestRedisPausesAndKeepsItsData(t *testing.T) {
 	err = client.Writable(ctx)
 	cancel()
 	if err == nil {
-		t.Error("a paused Redis answered")
+		t.Error("a paused Redis responded")
 	}
 	server.Stop() // even while it is paused
 	start()

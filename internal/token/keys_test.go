@@ -145,7 +145,7 @@ func TestRotate_Overlap(t *testing.T) {
 		a.reload()
 		a.verifies("after a rotation without overlap", second, false)
 		if signedBy(a.sign()) != headerOf(id) {
-			t.Error("the only key does not sign at once")
+			t.Error("the only key does not sign immediately")
 		}
 	})
 }

@@ -96,7 +96,7 @@ func TestStatuses(t *testing.T) {
 func requireNoFile(t *testing.T, path string) {
 	t.Helper()
 	if path == "" {
-		t.Fatal("the command was told of no server")
+		t.Fatal("the command received no server")
 	}
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("%s is still there: %v", path, err)
