@@ -239,12 +239,12 @@ func (v *views) accept(topic int64, r *status.Record) bool {
 		return false
 	}
 	_, misled := v.misled[r.ID]
-	told := !misled && r.Content < r.Version && r.Content <= w.heard && (w.record == nil || w.record.Content == r.Content)
+	known := !misled && r.Content < r.Version && r.Content <= w.heard && (w.record == nil || w.record.Content == r.Content)
 	w.heard = r.Version
 	if topic > 0 {
 		w.keep(r)
 	}
-	return !told
+	return !known
 }
 
 // mark returns the version up to which a watcher that joins the topic now has received nothing on

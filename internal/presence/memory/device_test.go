@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -15,6 +16,9 @@ import (
 	"rollcall/models"
 )
 
+// patience bounds every wait for a write.
+const patience = 30 * time.Second
+
 // columns are columns whose writes the test ends, for exact interleavings.
 type columns struct {
 	t *testing.T
@@ -23,15 +27,29 @@ type columns struct {
 	ended chan error
 }
 
-func (c *columns) Write(_ context.Context, rows []mirror.Row) error {
-	c.begun <- rows
-	return <-c.ended
+func (c *columns) Write(ctx context.Context, rows []mirror.Row) error {
+	select {
+	case c.begun <- rows:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-c.ended:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // wants waits for the next write, which must be that of one account and of this presence.
 func (c *columns) wants(want models.Presence) {
 	c.t.Helper()
-	rows := <-c.begun
+	var rows []mirror.Row
+	select {
+	case rows = <-c.begun:
+	case <-time.After(patience):
+		c.t.Fatalf("waited in vain for a write of %s", want)
+	}
 	if len(rows) != 1 || rows[0].ID != account.ID || rows[0].State.Presence != want {
 		c.t.Fatalf("the write is %+v, want one of %s", rows, want)
 	}
