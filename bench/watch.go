@@ -19,6 +19,7 @@ import (
 	delivery "rollcall/internal/fanout"
 	"rollcall/internal/opaque"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/circles"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
 	"rollcall/internal/subscriptions"
@@ -46,7 +47,7 @@ func runWatchMemory(ctx context.Context, lab *kit.Lab) (figures []kit.Figure, er
 	if err != nil {
 		return nil, err
 	}
-	hub := presence.New(db, events, presence.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}, presence.Options{})
+	hub := presence.New(db, events, circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}, presence.Options{})
 	if err := hub.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -55,11 +56,11 @@ func runWatchMemory(ctx context.Context, lab *kit.Lab) (figures []kit.Figure, er
 	lab.Log("watching")
 	half := users / 2
 	// The first half has no friends and watches only itself.
-	alone, err := circles(ctx, hub, app, accounts[:half])
+	alone, err := watchCircles(ctx, hub, app, accounts[:half])
 	if err != nil {
 		return nil, err
 	}
-	together, err := circles(ctx, hub, app, accounts[half:])
+	together, err := watchCircles(ctx, hub, app, accounts[half:])
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +103,9 @@ func acquainted(ctx context.Context, db *database.DB, events *bus.Bus, users, fr
 	return app, accounts, err
 }
 
-// circles begins a statusChanged for each account, and returns how much each has added to the live
+// watchCircles begins a statusChanged for each account, and returns how much each has added to the live
 // heap.
-func circles(ctx context.Context, hub *presence.Hub, app *models.App, accounts []status.Account) (float64, error) {
+func watchCircles(ctx context.Context, hub *presence.Hub, app *models.App, accounts []status.Account) (float64, error) {
 	before := liveHeap()
 	for _, acc := range accounts {
 		// The watch lasts until this process ends.

@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/jobs"
 	"rollcall/internal/operators"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/circles"
 	"rollcall/internal/relations"
 	"rollcall/internal/retention"
 	"rollcall/internal/subscriptions"
@@ -58,7 +59,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	r.Audit = audit.New(cfg.DB, cfg.Clock)
 	r.Operators = operators.New(cfg.DB, cfg.Clock).Limiting(failures, cmp.Or(cfg.LoginFailureTime, operators.FailureTime))
 	r.Relations = relations.New(cfg.DB, events, keys.Secret(), cfg.Clock)
-	interests := presence.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}
+	interests := circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}
 	r.Presence = presence.New(cfg.DB, events, interests, presence.Options{
 		Clock:        cfg.Clock,
 		Logger:       cfg.Logger,

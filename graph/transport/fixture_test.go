@@ -29,6 +29,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/circles"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -107,7 +108,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 	}
 	w := &world{t: t, bus: new(bus.Bus), log: new(testenv.Log)}
 	log := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w.hub = presence.New(db, w.bus, presence.Interests{}, presence.Options{Logger: log})
+	w.hub = presence.New(db, w.bus, circles.Interests{}, presence.Options{Logger: log})
 	if err := w.hub.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}

@@ -79,28 +79,3 @@ func heap() uint64 {
 	runtime.ReadMemStats(&stats)
 	return stats.HeapAlloc
 }
-
-// BenchmarkCircleMemory measures the memory of a circle: 1000 accounts with 200
-// of 2000 users each on their lists.
-func BenchmarkCircleMemory(b *testing.B) {
-	const circles, users, each = 1000, 2000, 200
-	w := newWorld(b, testenv.Open(b, testenv.SQLiteURL(b)), 0)
-	for b.Loop() {
-		before := heap()
-		all := make([]*circle, circles)
-		for i := range all {
-			all[i] = newCircle(w.Hub, status.Account{ID: int64(users + i + 1), AppID: 1}, fromFriends)
-			ids := make([]int64, each)
-			for n := range ids {
-				ids[n] = int64(1 + (i*37+n)%users)
-			}
-			all[i].add(ids, fromFriends, nil)
-		}
-		w.delivered()
-		b.ReportMetric(float64(heap()-before)/(circles*each), "B/watch")
-		for _, c := range all {
-			c.close()
-		}
-		w.delivered()
-	}
-}

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +24,9 @@ func (w *world) blink(i int) {
 	w.delivered()
 }
 
-func TestCircleHasThreeSources(t *testing.T) {
+// TestCircle_ThreeReasons: a user is watched as the account itself, as a friend or as the target of a
+// subscription, and once if it is both of the last.
+func TestCircle_ThreeReasons(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 5)
 		w.turn(true, true)
@@ -53,7 +56,7 @@ func TestCircleHasThreeSources(t *testing.T) {
 	})
 }
 
-func TestCircleFollowsItsLists(t *testing.T) {
+func TestCircle_FollowsFriendsAndSubscriptions(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 3)
 		w.turn(true, true)
@@ -84,9 +87,9 @@ func TestCircleFollowsItsLists(t *testing.T) {
 	})
 }
 
-// The devices of an account share a circle. An operation receives only changes
-// that happened after it began.
-func TestCircleIsShared(t *testing.T) {
+// TestCircle_SharedByDevices: the devices of an account share a circle. An operation receives only
+// changes that happened after it began.
+func TestCircle_SharedByDevices(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 2)
 		w.turn(true, true)
@@ -108,7 +111,7 @@ func TestCircleIsShared(t *testing.T) {
 	})
 }
 
-func TestCircleFollowsSwitches(t *testing.T) {
+func TestCircle_FollowsSwitches(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 4)
 		w.befriend(0, 1)
@@ -144,8 +147,9 @@ func TestCircleFollowsSwitches(t *testing.T) {
 	})
 }
 
-// Another process changes the switches: circles and operations here soon follow.
-func TestSwitchesTurnedElsewhere(t *testing.T) {
+// TestCircle_FollowsSwitchesOfOtherProcesses: circles and operations here follow switches that another
+// process changes.
+func TestCircle_FollowsSwitchesOfOtherProcesses(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 2)
 		w.turn(true, true)
@@ -158,21 +162,22 @@ func TestSwitchesTurnedElsewhere(t *testing.T) {
 		stopOther()
 		stopOther()
 		w.turn(false, false)
-		w.eventually(func() bool { return w.switchedOn() == 0 }, "the switches to go off")
+		w.eventually(func() bool { return !w.friendsOn() && !w.subscriptionsOn() }, "the switches to go off")
 		<-ended
 		w.connect(1)
 		w.delivered()
 		seen.want(t, "")
 		w.turn(false, true)
-		w.eventually(func() bool { return w.switchedOn() == fromFriends }, "the switch to go on")
+		w.eventually(func() bool { return w.friendsOn() && !w.subscriptionsOn() }, "the switch to go on")
 		w.followed()
 		w.delivered()
 		seen.want(t, "u1:ONLINE")
 	})
 }
 
-// The changes in a list that was off, if memory has forgotten them, are found in the database.
-func TestSwitchOnAfterALongTime(t *testing.T) {
+// TestCircle_SwitchOnAfterALongTime: the changes while a list was off are found in the database if the
+// registry has forgotten them.
+func TestCircle_SwitchOnAfterALongTime(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 3)
 		w.befriend(0, 1)
@@ -193,8 +198,8 @@ func TestSwitchOnAfterALongTime(t *testing.T) {
 	})
 }
 
-// Reading a list that could not be read is retried.
-func TestCircleWithoutDatabase(t *testing.T) {
+// TestCircle_RetriesReading: a list that could not be read when its switch went on is read again.
+func TestCircle_RetriesReading(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 2)
 		w.befriend(0, 1)
@@ -227,21 +232,16 @@ func TestCircleWithoutDatabase(t *testing.T) {
 		w.bus.PublishAppChanged(context.Background(), bus.AppChanged{App: w.appNow()})
 		w.followed()
 		rename("friendships_away", "friendships")
-		w.eventually(func() bool {
-			c := w.circleOf(0)
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.lists[0].state == listOn
-		}, "the friends to be read")
+		w.eventually(func() bool { return slices.Contains(w.watched(0), w.users[1].ID) }, "the friends to be read")
 		w.blink(1)
 		w.delivered()
 		seen.want(t, "u1:ONLINE u1:OFFLINE")
 	})
 }
 
-// Starting costs one query, whatever the number of friends, and none if
-// another device of the account has a circle already.
-func TestCircleQueries(t *testing.T) {
+// TestCircle_Queries: a circle begins with one query, however many friends there are, and with none if
+// another device of the account has it already.
+func TestCircle_Queries(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		const friends = 1000
 		w := newWorld(t, db, friends+1)
@@ -290,8 +290,7 @@ func TestCircleQueries(t *testing.T) {
 	})
 }
 
-// queries counts the queries that fn makes, by GORM and by hand, for the
-// hub's lists.
+// queries counts the statements that fn sends, with GORM and without, except for the switches.
 func queries(db *database.DB, fn func()) (n int) {
 	var mu sync.Mutex
 	see := func(sql string, _ []any) {

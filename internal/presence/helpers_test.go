@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/fanout"
 	"rollcall/internal/opaque"
 	"rollcall/internal/page"
+	"rollcall/internal/presence/circles"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
@@ -96,7 +97,7 @@ func (w *world) register(users int) {
 func (w *world) start() {
 	w.t.Helper()
 	w.bus = new(bus.Bus)
-	hub := New(w.db, w.bus, Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists},
+	hub := New(w.db, w.bus, circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists},
 		Options{Clock: w.clock.Now, Logger: w.log, Redis: w.redis, RevokedSince: w.revokedSince})
 	w.Hub = hub
 	w.Service = subscriptions.New(w.db, w.bus, hub, subscriptions.Options{Clock: w.clock.Now, Logger: w.log})

@@ -1,11 +1,12 @@
 // Package presence knows who is online. It keeps the devices of every account, decides each
 // account's status, records it in the database, and publishes its changes to those who watch: the
 // operations that named users, the App Server, and each account's circle of friends and subscribed
-// users. The users that an account's circle watches are in the tables that Interests names.
+// users. The users that an account's circle watches are in the tables that circles.Interests names.
 //
 // A registry decides the statuses: without Redis that of package memory, and with Redis, through which
-// the nodes of the service decide together, that of package cluster. Both write them through a mirror.Mirror into the
-// columns users.presence and users.presence_at, and publish them on the Hub's fanout.Board.
+// the nodes of the service decide together, that of package cluster. Both write them through a
+// mirror.Mirror into the columns users.presence and users.presence_at, and publish them on the Hub's
+// fanout.Board.
 package presence
 
 import (
@@ -21,9 +22,11 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/circles"
 	"rollcall/internal/presence/cluster"
 	"rollcall/internal/presence/memory"
 	"rollcall/internal/presence/mirror"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/models"
 )
@@ -45,10 +48,6 @@ type Options struct {
 	Redis *redis.Client
 }
 
-// Interests are the lists of users that an account's circle watches. Their owners describe them, and
-// publish bus.FriendshipChanged and bus.SubscriptionsChanged.
-type Interests struct{ Friends, Subscriptions database.Pairs }
-
 // Hub holds the devices and statuses of all accounts that are, or recently were, connected to this
 // process. All methods may be called by any goroutine.
 type Hub struct {
@@ -62,16 +61,8 @@ type Hub struct {
 	seq atomic.Int64
 	// board delivers the changes; each of its queues orders those of its accounts.
 	board *fanout.Board
-	// audience receives statuses as far as the apps' switches allow; loaders read the users that
-	// its circles watch.
-	audience audience
-	// interests are the tables of the circles' lists, and loaders read them.
-	interests [len(lists)]database.Pairs
-	loaders   [len(lists)]*database.Coalescer[int64, []int64]
-	// beginnings read all lists of a new circle.
-	beginnings *database.Coalescer[int64, *[len(lists)][]int64]
-	// rereading has room for one request to read the circles' lists again.
-	rereading chan struct{}
+	// circles receive statuses as far as friendships, subscriptions and the apps' switches allow.
+	circles *circles.Circles
 
 	// background is every goroutine of the hub.
 	background sync.WaitGroup
@@ -82,18 +73,15 @@ type Hub struct {
 
 // New returns a hub that follows the events on b. Call Start before any other method, and Close at
 // the end.
-func New(db *database.DB, b *bus.Bus, interests Interests, opts Options) *Hub {
+func New(db *database.DB, b *bus.Bus, interests circles.Interests, opts Options) *Hub {
 	if opts.Clock == nil {
 		opts.Clock = time.Now
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
-	lists := [len(lists)]database.Pairs{interests.Friends, interests.Subscriptions}
 	h := &Hub{
 		db: db, bus: b, clock: opts.Clock, log: opts.Logger, metrics: newMetrics(opts.Metrics),
-		audience: newAudience(), interests: lists, loaders: newLoaders(db, lists), beginnings: newBeginnings(db, lists),
-		rereading: make(chan struct{}, 1),
 	}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.life, h.kill = context.WithCancel(context.Background())
@@ -114,9 +102,10 @@ func New(db *database.DB, b *bus.Bus, interests Interests, opts Options) *Hub {
 		})
 	}
 	b.OnAccessRevoked(h.revoke)
-	b.OnFriendshipChanged(h.friendshipChanged)
-	b.OnSubscriptionsChanged(h.subscriptionsChanged)
-	b.OnAppChanged(h.appChanged)
+	h.circles = circles.New(circles.Config{
+		DB: db, Bus: b, Board: h.board, Registry: h.registry, Interests: interests, Moment: h.moment, Log: h.log,
+		Closing: h.closing, Life: h.life,
+	})
 	return h
 }
 
@@ -128,12 +117,10 @@ func (h *Hub) Start(ctx context.Context) error {
 		return fmt.Errorf("starting presence: %w", err)
 	}
 	if nodes, several := h.registry.(*cluster.Registry); several {
-		h.hearElsewhere()
 		h.bus.OnMissed(func(context.Context) { nodes.Repair() })
-		h.background.Go(h.rereadWhenAsked)
 	}
 	h.background.Go(func() { h.registry.Run(h.closing, h.life) })
-	h.background.Go(h.followSwitches)
+	h.background.Go(h.circles.Run)
 	return nil
 }
 
@@ -170,6 +157,11 @@ func (h *Hub) Networked() bool {
 }
 
 func (h *Hub) now() models.Time { return models.TimeOf(h.clock()) }
+
+// moment returns the present moment.
+func (h *Hub) moment() status.Moment {
+	return status.Moment{Version: h.seq.Load(), At: h.now() - 1}
+}
 
 // lastDeviceGone publishes that a user has no device any more.
 func (h *Hub) lastDeviceGone(userID int64) {

@@ -10,7 +10,6 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/presence/mirror"
-	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -43,27 +42,12 @@ func TestPlans(t *testing.T) {
 		app, owner := w.appNow(), w.row(0)
 		w.Hub.close() // from now on, only this test sends statements
 		w.background.Wait()
-		load := func(i int) error {
-			_, _, err := w.loaders[i].Get(ctx, owner.ID)
-			return err
-		}
 		tests := []struct {
 			name string
 			do   func() error
 		}{
-			{"friends of a circle", func() error { return load(0) }},
-			{"subscriptions of a circle", func() error { return load(1) }},
-			{"beginning of a circle", func() error { _, _, err := w.beginnings.Get(ctx, owner.ID); return err }},
-			{"changes during an absence", func() error {
-				_, err := w.absent(ctx, status.Moment{}, 0, []int64{w.users[1].ID, w.users[2].ID})
-				return err
-			}},
 			{"statuses", func() error {
 				_, err := w.Statuses(ctx, app.ID, []string{"u1", "u2", "nobody"})
-				return err
-			}},
-			{"users of a changed list", func() error {
-				_, err := w.onList(ctx, 1, owner.ID, []int64{w.users[1].ID, w.users[100].ID})
 				return err
 			}},
 			{"statuses of an earlier run", func() error {

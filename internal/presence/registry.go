@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/circles"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -12,6 +13,8 @@ import (
 // and cluster.Registry, for one whose nodes share a Redis. The hub serves watchers in the same way with
 // both.
 type registry interface {
+	circles.Registry
+
 	// Start makes the statuses fit the devices that are connected now. Run, called afterwards, does
 	// the work in the background until closing has ended and everything is written, or life ends.
 	Start(ctx context.Context) error
@@ -39,22 +42,7 @@ type registry interface {
 	// LastConnected is Hub.LastConnected.
 	LastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error)
 
-	// Follow and Unfollow count the watches of a key.
-	Follow(topic int64)
-	Unfollow(topic int64)
-	// Settle waits until this node receives the changes of all keys that are followed.
-	Settle(ctx context.Context) error
-	// CatchUpAll waits until this node has received all changes so far.
-	CatchUpAll(ctx context.Context) error
-	// Moment returns how far the user's changes have been published to its watches. The user's queue
-	// is locked.
-	Moment(userID int64) status.Moment
 	// Present returns events of the accounts' statuses now, in their order, for watchers that have
 	// joined. A change that these include is already published, if it will be at all.
 	Present(ctx context.Context, accs []status.Account) ([]*fanout.Event, error)
-	// Missed returns what the watcher of watches that join now, all of one locked queue, must
-	// receive first because of an absence before. CatchUp, called afterwards, delivers what could
-	// not be known then.
-	Missed(watches []*fanout.Watch, a *status.Absence) []*fanout.Event
-	CatchUp(ctx context.Context, w *fanout.Watcher, a *status.Absence) error
 }

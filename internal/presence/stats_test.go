@@ -2,7 +2,6 @@ package presence
 
 import (
 	"context"
-	"slices"
 
 	"rollcall/internal/presence/cluster"
 	"rollcall/internal/presence/memory"
@@ -16,7 +15,7 @@ type stats struct {
 	// arriving are devices that are being checked, and devices the numbers of the others by users.id.
 	arriving int
 	devices  map[int64]int
-	// circles and apps are those of the audience, and loading the circles that read a list.
+	// circles, apps and loading are those of circles.Stats.
 	circles, apps, loading int
 	// topics are the keys with watches, and delivering the queues that deliver; see fanout.Stats.
 	topics, delivering int
@@ -30,16 +29,8 @@ func (h *Hub) stats() (s stats) {
 	}
 	board := h.board.Stats()
 	s.topics, s.delivering = board.Keys, board.Delivering
-	h.audience.mu.Lock()
-	defer h.audience.mu.Unlock()
-	s.circles, s.apps = len(h.audience.circles), len(h.audience.apps)
-	for _, c := range h.audience.circles {
-		c.mu.Lock()
-		if slices.ContainsFunc(c.lists[:], func(l list) bool { return l.state == listLoading }) {
-			s.loading++
-		}
-		c.mu.Unlock()
-	}
+	in := h.circles.Stats()
+	s.circles, s.apps, s.loading = in.Circles, len(in.Friends), in.Loading
 	return s
 }
 
@@ -65,18 +56,10 @@ func (w *world) following() {
 	}
 }
 
-// circleOf returns the user's circle, or nil if it has none.
-func (w *world) circleOf(i int) *circle { return w.audience.circle(w.users[i].ID) }
+// watched returns the users.id that the user's circle watches.
+func (w *world) watched(i int) []int64 { return w.circles.Stats().Watched[w.users[i].ID] }
 
-// watched returns the keys of those that the user's circle watches.
-func (w *world) watched(i int) []int64 {
-	return w.circleOf(i).listed(fromSelf | fromFriends | fromSubscriptions)
-}
-
-// switchedOn returns the lists that the app's switches let its circles carry, as far as the hub
-// knows.
-func (w *world) switchedOn() sources {
-	w.audience.mu.Lock()
-	defer w.audience.mu.Unlock()
-	return w.audience.apps[w.app.ID].on
-}
+// friendsOn reports whether the app's switches let circles watch friends, and subscriptionsOn whether
+// they let them watch subscriptions, as far as the hub knows.
+func (w *world) friendsOn() bool       { return w.circles.Stats().Friends[w.app.ID] }
+func (w *world) subscriptionsOn() bool { return w.circles.Stats().Subscriptions[w.app.ID] }

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/internal/fanout"
 	"rollcall/internal/presence/status"
+	"rollcall/models"
 )
 
 // WatchUsers delivers every change of these accounts' statuses from now on to sink; an account
@@ -80,6 +81,23 @@ func (h *Hub) WatchApp(ctx context.Context, appID int64, sink fanout.Sink) (stop
 		return nil, fmt.Errorf("watching app %d: %w", appID, err)
 	}
 	return stop, nil
+}
+
+// WatchCircle delivers to sink the changes that concern the account: its own, those of its friends and
+// those of the users that it has subscribed to, as far as the app's switches allow. It follows changes
+// of friendships, subscriptions and switches. It reads the database at most twice, and not at all if
+// another device of the account watches already. The events come from another goroutine, possibly
+// before WatchCircle has returned.
+//
+// stop ends the watch; calling it again does nothing.
+func (h *Hub) WatchCircle(ctx context.Context, app *models.App, acc status.Account, sink fanout.Sink) (stop func(), err error) {
+	return h.circles.Watch(ctx, app, acc, sink)
+}
+
+// WhileQueried calls end when the app's statusQueryEnabled is turned off, under a lock, so end must
+// not block. stop prevents that; calling it again does nothing.
+func (h *Hub) WhileQueried(app *models.App, end func()) (stop func()) {
+	return h.circles.WhileQueried(app, end)
 }
 
 // join begins watches of users, which are in the order of fanout.Compare.

@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/presence/circles"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
@@ -62,7 +63,7 @@ func TestClosedDatabase(t *testing.T) {
 	if err := db.Migrate(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	hub := New(db, new(bus.Bus), Interests{}, Options{Logger: slog.New(slog.DiscardHandler)})
+	hub := New(db, new(bus.Bus), circles.Interests{}, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err := hub.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}

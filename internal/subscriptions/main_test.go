@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/fanout"
 	"rollcall/internal/page"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/circles"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
@@ -80,7 +81,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.bus = new(bus.Bus)
 	log := slog.New(slog.DiscardHandler)
-	hub := presence.New(w.db, w.bus, presence.Interests{Friends: relations.Friends, Subscriptions: Lists},
+	hub := presence.New(w.db, w.bus, circles.Interests{Friends: relations.Friends, Subscriptions: Lists},
 		presence.Options{Clock: w.clock.Now, Logger: log})
 	w.hub = hub
 	w.Service = New(w.db, w.bus, hub, Options{Clock: w.clock.Now, Logger: log})

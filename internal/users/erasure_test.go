@@ -21,6 +21,7 @@ import (
 	"rollcall/internal/jobs"
 	"rollcall/internal/operators"
 	"rollcall/internal/presence"
+	"rollcall/internal/presence/circles"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/redis"
 	"rollcall/internal/relations"
@@ -55,7 +56,7 @@ func newErasureWorld(t *testing.T, db *database.DB) *erasureWorld {
 	w.redis = testenv.OpenRedis(t, testenv.RedisURL(t), testenv.Service())
 	w.apps = apps.New(db, w.bus, keys, w.clock)
 	w.relations = relations.New(db, w.bus, keys.Secret(), w.clock)
-	w.presence = presence.New(db, w.bus, presence.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}, presence.Options{
+	w.presence = presence.New(db, w.bus, circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}, presence.Options{
 		Clock: w.clock, Redis: w.redis, Logger: slog.New(slog.DiscardHandler),
 	})
 	w.subscriptions = subscriptions.New(db, w.bus, w.presence, subscriptions.Options{Clock: w.clock, Secret: keys.Secret()})

@@ -1,21 +1,23 @@
 package presence
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"testing"
 	"time"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/presence/memory"
 	"rollcall/internal/testenv"
 )
 
-// TestChangesInTheInstantOfASwitch: a user changes continually while the list
-// that it is on is turned off and on. Each status is delivered at most once, in order,
-// and the one that was present when the list came back is not missing.
-func TestChangesInTheInstantOfASwitch(t *testing.T) {
+// TestCircle_ChangesBesideSwitches: a user changes continually while the list that it is on is turned
+// off and on. Each status is delivered at most once, in order, and the one that was present when the
+// list came back is not missing.
+func TestCircle_ChangesBesideSwitches(t *testing.T) {
 	for _, seed := range []uint64{1, 2, rand.Uint64()} {
 		testenv.Each(t, func(t *testing.T, db *database.DB) {
 			const turns = 100
@@ -25,7 +27,7 @@ func TestChangesInTheInstantOfASwitch(t *testing.T) {
 			seen := new(recorder)
 			w.circle(0, seen)
 			w.connect(1)
-			c, acc := w.circleOf(0), w.account(1)
+			acc := w.account(1)
 			stop, done := make(chan struct{}), make(chan int)
 			go func() {
 				for n := 1; ; n++ {
@@ -43,12 +45,12 @@ func TestChangesInTheInstantOfASwitch(t *testing.T) {
 			}()
 			random := rand.New(rand.NewPCG(seed, 0))
 			for range turns {
-				c.follow(0)
+				w.turn(false, false)
+				w.bus.PublishAppChanged(context.Background(), bus.AppChanged{App: w.appNow()})
 				for range random.IntN(50) {
 					runtime.Gosched()
 				}
-				c.follow(fromFriends)
-				w.followed()
+				w.turnHere(false, true)
 			}
 			close(stop)
 			last := <-done
@@ -68,10 +70,9 @@ func TestChangesInTheInstantOfASwitch(t *testing.T) {
 	}
 }
 
-// TestAWatchThatEndsWhileAListIsOff: a user on two lists, one of them off, leaves the
-// other. Its changes were delivered until then, so the list that comes back delivers only
-// newer ones.
-func TestAWatchThatEndsWhileAListIsOff(t *testing.T) {
+// TestCircle_UserLeavesWhileListIsOff: a user on two lists, one of them off, leaves the other. Its
+// changes were delivered until then, so the list that comes back delivers only newer ones.
+func TestCircle_UserLeavesWhileListIsOff(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 3)
 		w.turn(true, true)
@@ -99,9 +100,9 @@ func TestAWatchThatEndsWhileAListIsOff(t *testing.T) {
 	})
 }
 
-// TestSwitchOnAfterTheClockWasSetBack: a change delivered before the list went off is
-// not delivered again if memory has forgotten it, though by the clock it is newer.
-func TestSwitchOnAfterTheClockWasSetBack(t *testing.T) {
+// TestCircle_SwitchOnAfterClockWasSetBack: a change that was delivered before the list went off is not
+// delivered again, even if the registry has forgotten it and it is newer by the clock.
+func TestCircle_SwitchOnAfterClockWasSetBack(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 3)
 		w.turn(false, true)
