@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
@@ -186,5 +188,75 @@ func TestErase(t *testing.T) {
 		reconnect(2, "u1:ONLINE u1:OFFLINE u2:ONLINE u2:OFFLINE")
 		w.wantList(0, "u2")
 		w.wantList(1, "")
+	})
+}
+
+// TestEvents: each change of a list publishes the users added and removed, and a call that changes
+// nothing publishes nothing.
+func TestEvents(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		w := newWorld(t, db, 5)
+		w.limit(2)
+		var published []string
+		names := func(keys []int64) (ids []string) {
+			for _, u := range w.users {
+				if slices.Contains(keys, u.ID) {
+					ids = append(ids, u.ExternalID)
+				}
+			}
+			return ids
+		}
+		w.bus.OnSubscriptionsChanged(func(_ context.Context, ev bus.SubscriptionsChanged) {
+			published = append(published, fmt.Sprint(names([]int64{ev.UserID}), " +", names(ev.Added), " -", names(ev.Removed)))
+		})
+		for _, step := range []struct {
+			name string
+			do   func() error
+			want []string
+		}{
+			{"subscribing", func() error { w.subscribe(0, 1, 2); return nil }, []string{"[u0] +[u1 u2] -[]"}},
+			{"exceeding the limit", func() error { w.subscribe(0, 3); return nil }, []string{"[u0] +[u3] -[u1]"}},
+			{"a refusal", func() error {
+				if _, err := w.Subscribe(t.Context(), w.appNow(), w.row(0), []string{"nobody"}); err == nil {
+					t.Error("subscribing to nobody succeeded")
+				}
+				return nil
+			}, nil},
+			{"unsubscribing", func() error {
+				_, err := w.Unsubscribe(t.Context(), w.appNow(), w.row(0), []string{"u3", "u4"})
+				return err
+			}, []string{"[u0] +[] -[u3]"}},
+			{"unsubscribing again", func() error {
+				_, err := w.Unsubscribe(t.Context(), w.appNow(), w.row(0), []string{"u3"})
+				return err
+			}, nil},
+			{"erasing a target", func() error {
+				var announce func()
+				err := db.Tx(t.Context(), func(tx *gorm.DB) (err error) {
+					announce, err = w.Erase(tx, []*models.User{w.users[2]})
+					return err
+				})
+				if len(published) > 0 {
+					t.Error("an erasure was published before it was announced")
+				}
+				announce()
+				return err
+			}, []string{"[u0] +[] -[u2]"}},
+			{"expiry", func() error {
+				w.subscribe(0, 4)
+				published = nil
+				w.clock.Advance(w.linger + time.Second)
+				return w.expire(t.Context())
+			}, []string{"[u0] +[] -[u4]"}},
+			{"expiry again", func() error { return w.expire(t.Context()) }, nil},
+		} {
+			published = nil
+			if err := step.do(); err != nil {
+				t.Fatalf("%s: %v", step.name, err)
+			}
+			if !slices.Equal(published, step.want) {
+				t.Errorf("%s published %q, want %q", step.name, published, step.want)
+			}
+		}
 	})
 }

@@ -134,7 +134,7 @@ func (cs *Circles) Watch(ctx context.Context, of *models.App, acc status.Account
 	})
 	if err != nil {
 		stop()
-		return nil, fmt.Errorf("reading whom user %d watches: %w", acc.ID, err)
+		return nil, fmt.Errorf("reading the users that user %d watches: %w", acc.ID, err)
 	}
 	return stop, nil
 }

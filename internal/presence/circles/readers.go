@@ -66,7 +66,7 @@ func newSingleReader(db *database.DB, query string) *database.Coalescer[int64, [
 // newTogetherReader returns the reader of all lists. Each device that connects uses it.
 func newTogetherReader(db *database.DB, query string) *database.Coalescer[int64, *usersByList] {
 	return database.NewCoalescer(ownersPerQuery, database.Fetcher(db, database.Lookup[int64, *usersByList]{
-		What: "whom users watch",
+		What: "the users on lists",
 		Text: func(n int) string {
 			return strings.ReplaceAll(query, "IN ?", "IN (?"+strings.Repeat(", ?", n-1)+")")
 		},
