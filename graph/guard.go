@@ -28,15 +28,11 @@ type guard struct {
 // check is what must hold before one field is resolved.
 type check struct {
 	root bool
-	// confirms reports whether the resolver itself confirms the caller, by the read that it makes
-	// anyway.
+	// confirms reports whether the resolver itself confirms the caller; see auth.Deferred.
 	confirms bool
 	callers  []string
 	args     []argument
 }
-
-// confirmingFields are the queries whose resolvers confirm the caller: the most frequent ones.
-var confirmingFields = []string{"user", "messagePermission"}
 
 // argument is an argument that has rules.
 type argument struct {
@@ -69,7 +65,7 @@ func newGuard(source, served *ast.Schema) *guard {
 				continue
 			}
 			c := check{root: slices.Contains(roots, def), callers: callers(field), args: arguments(source, field)}
-			c.confirms = def == source.Query && slices.Contains(confirmingFields, field.Name)
+			c.confirms = def == source.Query && auth.ConfirmsItself(field.Name)
 			if c.root || c.callers != nil || len(c.args) > 0 {
 				g.checks[public.Fields.ForName(field.Name)] = c
 			}

@@ -131,15 +131,9 @@ func (r *queryResolver) MessagePermission(ctx context.Context, from, to string) 
 	if err := r.limitProfiles(ctx, to); err != nil {
 		return nil, err // the reason reveals whether the user exists, and its state
 	}
-	var out *relations.Permission
-	err := p.ConfirmBy(func(appID int64) (secretGeneration int, err error) {
-		out, secretGeneration, err = r.relations.PermissionWithSecret(ctx, appID, relations.Pair{From: from, To: to})
-		return secretGeneration, err
+	return auth.ConfirmBy(ctx, func(appID int64) (*relations.Permission, int, error) {
+		return r.relations.PermissionWithSecret(ctx, appID, relations.Pair{From: from, To: to})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 func (r *queryResolver) MessagePermissions(ctx context.Context, pairs []*generated.MessagePair) ([]*relations.Permission, error) {

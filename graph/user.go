@@ -83,7 +83,12 @@ func (r *queryResolver) User(ctx context.Context, id string) (*models.User, erro
 	if err := r.limitProfiles(ctx, id); err != nil {
 		return nil, err
 	}
-	return auth.From(ctx).UserByID(ctx, r.users, id, profilesOnly(ctx)) // the guard's confirmingField
+	if p := auth.From(ctx); p.IsConfirmed() {
+		return r.users.ByID(ctx, p.AppID(), id)
+	}
+	return auth.ConfirmBy(ctx, func(appID int64) (*models.User, int, error) {
+		return r.users.ByIDWithSecret(ctx, appID, id, profilesOnly(ctx))
+	})
 }
 
 func (r *queryResolver) Users(ctx context.Context, ids []string) ([]*models.User, error) {

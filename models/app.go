@@ -46,6 +46,10 @@ func DefaultAppSettings() AppSettings {
 	}
 }
 
+// NoSecret is an App.SecretGeneration that no secret has. A read returns it if it finds no app; SQL
+// text contains it as -1.
+const NoSecret = -1
+
 // App is one tenant: a customer's application in one environment. Every other row belongs to one
 // app, and nothing of one app is visible from another.
 type App struct {

@@ -16,7 +16,7 @@ type Authenticator struct {
 }
 
 // Authenticate returns the principal that this Authorization header claims to be; an empty header
-// is a guest's. It does not query the database: see Principal.Confirm. Returns
+// is a guest's. It does not query the database: see Deferred. Returns
 // fault.Unauthenticated for anything but a Bearer token, and for one that is not ours or has
 // expired.
 func (a *Authenticator) Authenticate(ctx context.Context, authorization string) (*Principal, error) {
@@ -35,7 +35,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, authorization string) 
 	if claim.IsUsers() {
 		kind = User
 	}
-	return &Principal{Kind: kind, claim: &pending{Claim: claim, users: a.Users}}, nil
+	return &Principal{Kind: kind, deferred: &Deferred{claim: claim, users: a.Users}}, nil
 }
 
 // Reauthenticate returns p as it is in the database now, for one more operation on the connection

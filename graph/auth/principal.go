@@ -42,15 +42,15 @@ type Principal struct {
 	// User is set for Kind User only, once it is confirmed.
 	User *models.User
 
-	claim *pending // nil if there is nothing to confirm
+	deferred *Deferred // nil if there is nothing to confirm
 	// token is the claim of the token of a principal that outlives its request; see Confirmed.
 	token users.Claim
 }
 
 // credential returns the claim of the principal's token.
 func (p *Principal) credential() users.Claim {
-	if p.claim != nil {
-		return p.claim.Claim
+	if p.deferred != nil {
+		return p.deferred.claim
 	}
 	return p.token
 }
@@ -66,7 +66,7 @@ func (p *Principal) TokenEnded(now models.Time) bool { return p.credential().End
 // principal must be of Kind User.
 func (p *Principal) UserID() int64 {
 	if p.User == nil {
-		return p.claim.UserID()
+		return p.deferred.claim.UserID()
 	}
 	return p.User.ID
 }
@@ -75,8 +75,8 @@ func (p *Principal) UserID() int64 {
 // a guest.
 func (p *Principal) AppID() int64 {
 	switch {
-	case p.claim != nil:
-		return p.claim.AppID()
+	case p.deferred != nil:
+		return p.deferred.claim.AppID()
 	case p.App != nil:
 		return p.App.ID
 	}

@@ -233,8 +233,8 @@ func (x *exchange) change(opCtx *graphql.OperationContext) {
 	}
 }
 
-// once runs an operation that has one response. A query may confirm the caller while it executes;
-// once confirms the caller before it responds in any case.
+// once runs an operation that has one response. A query may confirm the caller while it executes
+// (see auth.Deferred); once confirms the caller before it responds in any case.
 func (x *exchange) once(opCtx *graphql.OperationContext) {
 	ctx := x.ctx
 	var resp *graphql.Response

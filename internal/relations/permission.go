@@ -54,13 +54,10 @@ type facts struct {
 	SenderDeactivatedAt, SenderBannedUntil  models.Time
 	RecipientDeactivatedAt                  models.Time
 	WhitelistEnabled, Listed, Blocked, Fond bool
-	// SecretGeneration is the app's, or noApp if there is no such app.
+	// SecretGeneration is the app's, or models.NoSecret if there is no such app.
 	SecretGeneration int
 	FriendsOnly      bool
 }
-
-// noApp is a generation that no secret has.
-const noApp = -1
 
 // Permission decides whether a message may be sent, from the present rows of the database; nothing
 // is cached. Concurrent decisions share a query.
@@ -72,16 +69,16 @@ func (s *Service) Permission(ctx context.Context, app *models.App, pair Pair) (*
 	return s.judge(app.Settings.OnlyFriendsCanMessage, pair, found), nil
 }
 
-// PermissionWithSecret is Permission in the app with the key apps.id. From the same read it returns
-// the generation of the app's secret, for callers that must check a token. If there is no such app,
-// it returns a generation that no token has.
+// PermissionWithSecret returns the same decision as Permission, in the app with that apps.id, and
+// from the same statement the generation of the app's secret, which confirms a token (see
+// auth.Deferred). The generation is models.NoSecret if there is no such app.
 func (s *Service) PermissionWithSecret(ctx context.Context, appID int64, pair Pair) (*Permission, int, error) {
 	found, ok, err := s.permissions.Get(ctx, question{appID, pair})
 	if err != nil {
-		return nil, noApp, err
+		return nil, models.NoSecret, err
 	}
 	if !ok {
-		found.SecretGeneration = noApp
+		found.SecretGeneration = models.NoSecret
 	}
 	return s.judge(found.FriendsOnly, pair, found), found.SecretGeneration, nil
 }

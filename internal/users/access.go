@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/token"
 	"rollcall/models"
@@ -31,7 +30,7 @@ func (s *Service) Verify(ctx context.Context, text string) (*models.App, *models
 }
 
 // Claim is the content of a token that this service signed and that has not expired. It proves
-// nothing until it has been checked with the database: see Confirm and ByIDFor.
+// nothing until Confirm or Check has compared it with the database.
 type Claim struct{ claims token.Claims }
 
 // IsUsers reports whether it is a user's token, not an App Server's.
@@ -85,34 +84,8 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 	return s.admit(a)
 }
 
-// ByIDFor is Confirm and ByID for an App Server's claim by one read of the database, without the
-// app. If profile is true, the caller needs only models.ProfileColumns of the user. Returns the
-// same errors as Verify, which do not reveal whether the user exists.
-func (s *Service) ByIDFor(ctx context.Context, c Claim, id string, profile bool) (*models.User, error) {
-	if c.IsUsers() {
-		return nil, errRefused // the query does not check the user of the token
-	}
-	if database.IsASCII(id) {
-		read := s.userAndSecret
-		if profile {
-			read = s.profileAndSecret
-		}
-		found, ok, err := read.Get(ctx, externalKey{c.claims.AppID, id})
-		switch {
-		case err != nil:
-			return nil, err
-		case ok && found.secretGeneration != c.claims.SecretGeneration:
-			return nil, errRefused
-		case ok:
-			return &found.User, nil
-		}
-	}
-	_, _, err := s.Confirm(ctx, c)
-	return nil, err
-}
-
-// Check is Confirm for an App Server's claim, for a caller that has already read the generation of
-// the app's secret. Returns UNAUTHENTICATED if it is another one.
+// Check is Confirm for an App Server's claim, given the generation of its app's secret. Returns
+// UNAUTHENTICATED for another generation, and for a user's claim.
 func (c Claim) Check(secretGeneration int) error {
 	if c.IsUsers() || c.claims.SecretGeneration != secretGeneration {
 		return errRefused

@@ -43,8 +43,7 @@ func byExternalID(db *database.DB) database.Lookup[externalKey, *models.User] {
 	}
 }
 
-// userAndSecret is a user with the generation of its app's secret, by which the app's tokens are
-// checked.
+// userAndSecret is a user with the generation of its app's secret; see ByIDWithSecret.
 type userAndSecret struct {
 	models.User
 	secretGeneration int

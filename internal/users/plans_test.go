@@ -12,7 +12,6 @@ import (
 	"rollcall/internal/headcount"
 	"rollcall/internal/page"
 	"rollcall/internal/testenv"
-	"rollcall/internal/token"
 	"rollcall/models"
 )
 
@@ -243,7 +242,6 @@ func TestLookupPlans(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		claim := Claim{token.Claims{AppID: c.app.ID, SecretGeneration: c.app.SecretGeneration}}
 		const external, key = "users_app_external", "PRIMARY"
 		check := func(statistics string) {
 			for name, read := range map[string]struct {
@@ -251,9 +249,15 @@ func TestLookupPlans(t *testing.T) {
 				users int
 				do    func() error
 			}{
-				"a user":              {external, 1, func() error { _, err := w.users.ByID(ctx, c.app.ID, ids[1]); return err }},
-				"a user for a claim":  {external, 1, func() error { _, err := w.users.ByIDFor(ctx, claim, ids[1], false); return err }},
-				"a profile":           {external, 1, func() error { _, err := w.users.ByIDFor(ctx, claim, ids[1], true); return err }},
+				"a user": {external, 1, func() error { _, err := w.users.ByID(ctx, c.app.ID, ids[1]); return err }},
+				"a user and a secret": {external, 1, func() error {
+					_, _, err := w.users.ByIDWithSecret(ctx, c.app.ID, ids[1], false)
+					return err
+				}},
+				"a profile": {external, 1, func() error {
+					_, _, err := w.users.ByIDWithSecret(ctx, c.app.ID, ids[1], true)
+					return err
+				}},
 				"three users":         {external, 4, func() error { _, err := w.users.ByIDs(ctx, c.app.ID, ids[:3]); return err }},
 				"500 users":           {external, MaxIDs, func() error { _, err := w.users.ByIDs(ctx, c.app.ID, ids); return err }},
 				"the user of a token": {key, 1, func() error { _, _, err := w.users.Current(ctx, ann.ID); return err }},

@@ -72,6 +72,24 @@ func (s *Service) ByID(ctx context.Context, appID int64, id string) (*models.Use
 	return u, err
 }
 
+// ByIDWithSecret returns the same user as ByID and, from the same statement, the generation of the
+// app's secret, which confirms a token (see auth.Deferred). It returns nil and models.NoSecret if
+// there is no such user. If profile is true, it may read only models.ProfileColumns of the user.
+func (s *Service) ByIDWithSecret(ctx context.Context, appID int64, id string, profile bool) (*models.User, int, error) {
+	if !database.IsASCII(id) {
+		return nil, models.NoSecret, nil
+	}
+	read := s.userAndSecret
+	if profile {
+		read = s.profileAndSecret
+	}
+	found, ok, err := read.Get(ctx, externalKey{appID, id})
+	if err != nil || !ok {
+		return nil, models.NoSecret, err
+	}
+	return &found.User, found.secretGeneration, nil
+}
+
 // ByIDs returns the app's users with these IDs, in the order of ids, with nil for a missing one and
 // twice for an ID given twice. It runs one query whatever their number.
 func (s *Service) ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error) {
