@@ -51,8 +51,9 @@ func (c *Claims) Ended(now models.Time) bool {
 	return c.ExpiresAt != 0 && c.ExpiresAt <= now || c.key != nil && c.key.retired(now)
 }
 
-// Sign returns a token that makes the claims, for the app with that key and, for a user token, the
-// user with that external ID. Errors: UNAVAILABLE if no key can sign.
+// Sign returns a token with these claims, for the app with that key. userID is the external ID of
+// the user in a user token, and "" in an app token. The caller sets the times; Sign adds only a
+// random ID. Returns UNAVAILABLE if no key can sign.
 func (k *Keys) Sign(c Claims, appKey, userID string) (string, error) {
 	key := k.signer(k.now())
 	if key == nil {
