@@ -150,7 +150,7 @@ func TestErasure_IsComplete(t *testing.T) {
 					graphtest.OtherServer: `{ app { name } }`,
 				} {
 					watch := w.Live("websocket", w.Bearer(who), subscription, nil)
-					watch.Pending() // the status before
+					watch.Received() // the status before
 					watchers = append(watchers, watch)
 				}
 				end.do(w, "zeb")
@@ -158,8 +158,7 @@ func TestErasure_IsComplete(t *testing.T) {
 					t.Errorf("left of the user:\n%s", strings.Join(found, "\n"))
 				}
 				for _, watch := range watchers {
-					watch.Socket.Do(`{ __typename }`, nil)
-					for _, event := range watch.Pending() {
+					for _, event := range watch.Received() {
 						if trace(string(event.Body)) {
 							t.Errorf("an event is %s", event.Body)
 						}

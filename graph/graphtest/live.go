@@ -112,10 +112,15 @@ func (l *Live) Pending() (events []Response) {
 	}
 }
 
-// Quiet fails the test if an unexpected event has arrived.
+// Quiet fails the test if there is an unexpected event: over a WebSocket, one that the node has
+// published; over SSE, one that has already arrived.
 func (l *Live) Quiet() {
 	l.t.Helper()
-	for _, r := range l.Pending() {
+	events := l.Pending
+	if l.Socket != nil {
+		events = l.Received
+	}
+	for _, r := range events() {
 		l.t.Fatalf("got %s %v, want nothing", r.Data, r.Errors)
 	}
 }

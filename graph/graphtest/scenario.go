@@ -18,7 +18,7 @@ const (
 	OtherServer = "other app's App Server"
 )
 
-// Scenario is one request and the expected response.
+// Scenario is one request, the expected response, and the expected events.
 type Scenario struct {
 	Name string
 	// As is Guest, AppServer, OtherServer, or the ID of a registered user of App.
@@ -34,6 +34,15 @@ type Scenario struct {
 	WantExtensions map[string]any
 	// WantStatus is the HTTP status. If 0, it is 200.
 	WantStatus int
+	// WantEvents is what each subscriber of that name receives because of the request; see
+	// World.Subscriber. It is an int, the number of events, or a []string, the events in order: each
+	// is data in the form of WantData, or the code of its first error. "*" stands for every
+	// subscriber that is not named, so "*": 0 means that no other receives anything. Subscribers
+	// that are not described keep their events for a later scenario.
+	//
+	// The events are those that the node has published by the time of the response. An event that
+	// follows later, such as that of a connection that the client has dropped, is not waited for.
+	WantEvents map[string]any
 }
 
 // Response is a response of the API.
@@ -68,7 +77,15 @@ func (w *World) Run(scenarios ...Scenario) {
 func (w *World) RunOver(way string, scenarios ...Scenario) {
 	w.T.Helper()
 	for _, s := range scenarios {
-		w.T.Run(s.Name, func(t *testing.T) { w.check(t, s, w.ask(way, s)) })
+		w.T.Run(s.Name, func(t *testing.T) {
+			w.check(t, s, w.ask(way, s))
+			if s.WantEvents == nil {
+				return
+			}
+			for _, difference := range w.receive(s.WantEvents).differences(t, s.WantEvents) {
+				t.Error(difference)
+			}
+		})
 	}
 }
 
@@ -161,7 +178,7 @@ func (w *World) Do(authorization, query string, variables map[string]any) *Respo
 
 // Match reports whether got is the JSON that want describes. "*" in want stands for anything but
 // null.
-func Match(t *testing.T, want string, got []byte) bool {
+func Match(t testing.TB, want string, got []byte) bool {
 	t.Helper()
 	var w, g any
 	if err := json.Unmarshal([]byte(want), &w); err != nil {

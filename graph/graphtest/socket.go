@@ -14,9 +14,10 @@ import (
 
 // Socket is a WebSocket that speaks graphql-transport-ws. It is read continuously.
 type Socket struct {
-	t    testing.TB
-	wire *Wire
-	stop context.CancelFunc
+	t     testing.TB
+	world *World
+	wire  *Wire
+	stop  context.CancelFunc
 
 	mu         sync.Mutex
 	operations map[string]chan Response
@@ -49,7 +50,7 @@ func (w *World) Connect(authorization string) (*Socket, int) {
 		return nil, 0
 	}
 	s := &Socket{
-		t: w.T, wire: wire, stop: stop, operations: make(map[string]chan Response),
+		t: w.T, world: w, wire: wire, stop: stop, operations: make(map[string]chan Response),
 		acknowledged: make(chan struct{}), closed: make(chan struct{}),
 	}
 	w.T.Cleanup(s.Close)

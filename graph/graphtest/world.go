@@ -1,6 +1,6 @@
 // Package graphtest tests the API: it runs a complete node on a real database behind real HTTP,
 // with prepared apps and users, and scenarios as data (the caller, the request, the expected
-// response).
+// response and events).
 package graphtest
 
 import (
@@ -67,6 +67,8 @@ type World struct {
 
 	// redis connects the node to others. If nil, it is the only node.
 	redis *redis.Client
+	// subscribers are the subscribers of the running node by name.
+	subscribers map[string][]*Live
 
 	stop func() // stops the node; may be called once
 }
@@ -128,6 +130,7 @@ func (w *World) Restart() {
 // start starts the node.
 func (w *World) start() {
 	w.T.Helper()
+	w.subscribers = make(map[string][]*Live)
 	ctx := context.Background()
 	log := slog.New(slog.NewJSONHandler(w.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	n, err := node.New(ctx, node.Config{
