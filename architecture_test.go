@@ -52,6 +52,24 @@ var mechanisms = []string{
 // adapters are the packages through which the rules are reached.
 var adapters = []string{"graph", "console", "compat"}
 
+// presenceLayers are the parts of presence from the lowest layer up. Those of one layer do not know
+// each other.
+var presenceLayers = [][]string{
+	{"internal/presence/status"},
+	{"internal/presence/mirror"},
+	{"internal/presence/memory", "internal/presence/cluster", "internal/presence/circles"},
+}
+
+// presencePart returns the part of presence that has the package, and its layer; -1 if none has.
+func presencePart(pkg string) (part string, layer int) {
+	for layer, parts := range presenceLayers {
+		if part := root(pkg, parts...); part != "" {
+			return part, layer
+		}
+	}
+	return "", -1
+}
+
 // sqlPackages have what is needed to send SQL to a database.
 var sqlPackages = []string{"database/sql", "gorm.io", "github.com/go-sql-driver", "github.com/ncruces"}
 
@@ -67,6 +85,8 @@ func root(pkg string, roots ...string) string {
 // forbidden returns why the import must not be, or "" if it may be.
 func forbidden(a arrow, ours bool) string {
 	from, to := root(a.from, adapters...), root(a.to, adapters...)
+	part, layer := presencePart(a.from)
+	otherPart, otherLayer := presencePart(a.to)
 	switch {
 	case ours && root(a.from, "models", "migrations") != "":
 		return "models and migrations import nothing of ours"
@@ -90,6 +110,8 @@ func forbidden(a arrow, ours bool) string {
 		return "rules about different subjects meet on the bus"
 	case strings.HasPrefix(a.from, "internal/presence/") && a.to == "internal/presence":
 		return "presence's parts do not know the Hub"
+	case part != "" && part != otherPart && otherLayer >= layer:
+		return "a part of presence knows the parts below it alone"
 	case ours && a.from == "internal/fanout":
 		return "fanout imports nothing of ours"
 	}
@@ -98,37 +120,44 @@ func forbidden(a arrow, ours bool) string {
 
 func TestForbidden(t *testing.T) {
 	for a, want := range map[arrow]bool{
-		{"models", "internal/page"}:                       true,
-		{"internal/users", "graph"}:                       true,
-		{"internal/users", "console/static"}:              true,
-		{"internal/users", "cli"}:                         true,
-		{"internal/users", "node"}:                        true,
-		{"graph/auth", "console"}:                         true,
-		{"console", "graph/auth"}:                         true,
-		{"graph", "node"}:                                 true,
-		{"graph/transport", "node"}:                       true,
-		{"console", "node"}:                               true,
-		{"console", "cli"}:                                true,
-		{"node", "cli"}:                                   true,
-		{"node", "gorm.io/gorm"}:                          true,
-		{"node", "graph/graphtest"}:                       true,
-		{"graph/stream", "graph/graphtest"}:               true,
-		{"graph", "internal/redis"}:                       true,
-		{"console", "gorm.io/gorm"}:                       true,
-		{"cli", "database/sql"}:                           true,
-		{"internal/database", "internal/users"}:           true,
-		{"internal/users", "internal/relations"}:          true,
-		{"internal/presence/status", "internal/users"}:    true,
-		{"internal/presence/memory", "internal/presence"}: true,
-		{"internal/fanout", "models"}:                     true,
-		{"internal/users", "internal/audit"}:              false,
-		{"internal/users", "gorm.io/gorm"}:                false,
-		{"internal/presence", "internal/presence/status"}: false,
-		{"cli", "node"}:                                   false,
-		{"node", "graph"}:                                 false,
-		{"node", "console"}:                               false,
-		{"node", "internal/redis"}:                        false,
-		{"graph", "internal/redistribution"}:              false,
+		{"models", "internal/page"}:                                       true,
+		{"internal/users", "graph"}:                                       true,
+		{"internal/users", "console/static"}:                              true,
+		{"internal/users", "cli"}:                                         true,
+		{"internal/users", "node"}:                                        true,
+		{"graph/auth", "console"}:                                         true,
+		{"console", "graph/auth"}:                                         true,
+		{"graph", "node"}:                                                 true,
+		{"graph/transport", "node"}:                                       true,
+		{"console", "node"}:                                               true,
+		{"console", "cli"}:                                                true,
+		{"node", "cli"}:                                                   true,
+		{"node", "gorm.io/gorm"}:                                          true,
+		{"node", "graph/graphtest"}:                                       true,
+		{"graph/stream", "graph/graphtest"}:                               true,
+		{"graph", "internal/redis"}:                                       true,
+		{"console", "gorm.io/gorm"}:                                       true,
+		{"cli", "database/sql"}:                                           true,
+		{"internal/database", "internal/users"}:                           true,
+		{"internal/users", "internal/relations"}:                          true,
+		{"internal/presence/status", "internal/users"}:                    true,
+		{"internal/presence/memory", "internal/presence"}:                 true,
+		{"internal/presence/status", "internal/presence/mirror"}:          true,
+		{"internal/presence/mirror", "internal/presence/memory"}:          true,
+		{"internal/presence/circles", "internal/presence/memory"}:         true,
+		{"internal/presence/cluster", "internal/presence/circles"}:        true,
+		{"internal/fanout", "models"}:                                     true,
+		{"internal/users", "internal/audit"}:                              false,
+		{"internal/users", "gorm.io/gorm"}:                                false,
+		{"internal/presence", "internal/presence/status"}:                 false,
+		{"internal/presence", "internal/presence/cluster"}:                false,
+		{"internal/presence/memory", "internal/presence/mirror"}:          false,
+		{"internal/presence/cluster", "internal/presence/cluster/ledger"}: false,
+		{"cli", "node"}:                                                   false,
+		{"node", "graph"}:                                                 false,
+		{"node", "console"}:                                               false,
+		{"node", "internal/redis"}:                                        false,
+		{"graph", "internal/redistribution"}:                              false,
 	} {
 		ours := root(a.to, "models", "internal", "graph", "console", "cli", "node") != ""
 		if got := forbidden(a, ours); (got != "") != want {
