@@ -35,6 +35,9 @@ type conn struct {
 	// nextPing is when the sweeper pings the client.
 	nextPing int64
 
+	// reserved is for the message that is being read; nil for a small one.
+	reserved *reservation
+
 	// initialised is set by connection_init; until then messages are handled one after another.
 	initialised bool
 	principal   *auth.Principal // nil until acknowledged; set under mu
@@ -86,46 +89,68 @@ func (c *conn) serve() {
 	c.finish()
 }
 
-// read handles messages until the connection ends, and returns the reason.
+// read handles messages until the connection ends, and returns the reason. An idle connection's
+// goroutine waits in it for years, so its frame is small: with more than 2 KB of stack, the runtime
+// doubles it.
 func (c *conn) read() error {
-	var reserved reservation
-	defer func() { reserved.release() }()
-	reserve := func(size int) error { return c.reserve(&reserved, size) }
+	defer c.unreserve()
 	for {
-		reserved = c.server.budget.reserve(c.principal)
-		text, err := readText(&c.sock, c.server.cfg.Limits.messageBytes(c.principal), reserve, c.control)
+		text, err := readText(&c.sock, c.server.cfg.Limits.messageBytes(c.principal), c.reserve, c.control)
+		if err == nil {
+			err = c.pass(text)
+		}
 		if err != nil {
 			return err
 		}
-		if reserved.bytes > 0 && c.principal != nil {
-			_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a broken link
-		}
-		handled := make(chan struct{})
-		c.server.workers.handle(received{c, text, handled})
-		<-handled
-		reserved.release()
-		// This also catches a close whose deadline was overwritten.
-		if c.out.isClosed() {
-			return net.ErrClosed
-		}
 	}
+}
+
+// pass has a worker handle the message, and waits until the next one may be read.
+func (c *conn) pass(text []byte) error {
+	if c.reserved != nil && c.principal != nil {
+		_ = c.sock.SetReadDeadline(time.Time{}) // fails only on a broken link
+	}
+	handled := make(chan struct{})
+	c.server.workers.handle(received{c, text, handled})
+	<-handled
+	c.unreserve()
+	// This also catches a close whose deadline was overwritten.
+	if c.out.isClosed() {
+		return net.ErrClosed
+	}
+	return nil
 }
 
 // reserve extends the reservation of the message that is being read. A message that needs a
 // reservation must arrive within MessageTimeout; a connection that is not acknowledged has its own
 // deadline.
-func (c *conn) reserve(reserved *reservation, size int) error {
-	began := reserved.bytes == 0
-	if reserved.extend(size) != nil {
+func (c *conn) reserve(size int) error {
+	if size <= freeBytes {
+		return nil
+	}
+	began := c.reserved == nil
+	if began {
+		reserved := c.server.budget.reserve(c.principal)
+		c.reserved = &reserved
+	}
+	if c.reserved.extend(size) != nil {
 		return closeUnavailable
 	}
-	if began && reserved.bytes > 0 && c.principal != nil {
+	if began && c.principal != nil {
 		_ = c.sock.SetReadDeadline(time.Now().Add(c.server.cfg.Limits.MessageTimeout)) // fails only on a broken link
 		if c.out.isClosed() {
 			return net.ErrClosed // the deadline that close had set was overwritten
 		}
 	}
 	return nil
+}
+
+// unreserve releases the reservation of the message that was read.
+func (c *conn) unreserve() {
+	if c.reserved != nil {
+		c.reserved.release()
+		c.reserved = nil
+	}
 }
 
 // control handles a control frame.
