@@ -173,10 +173,10 @@ func TestRepair_WorksUnderOneName(t *testing.T) {
 		n.Follow(status.UserKey(u.ID))
 		keys = append(keys, status.UserKey(u.ID))
 	}
-	n.Board.Join(fanout.Pointers(fanout.Watches(&fanout.Watcher{Sink: seen}, keys)))
-	if err := n.Settle(ctx); err != nil {
+	if err := errors.Join(n.Settle(ctx), n.CatchUpAll(ctx)); err != nil { // the logins are received
 		t.Fatal(err)
 	}
+	n.Board.Join(fanout.Pointers(fanout.Watches(&fanout.Watcher{Sink: seen}, keys)))
 	release := n.Hold(n.account(1))
 	name := n.lease.current()
 	ended := make(chan error, 1)
