@@ -279,7 +279,8 @@ func TestReadyz_FollowsSQLite(t *testing.T) {
 	url := testenv.SQLiteURL(t)
 	n := start(t, url)
 	n.becomesReady(t, 200, "ok")
-	other, err := sqlite3.Open(strings.TrimPrefix(url, "sqlite:"))
+	// The server may be writing, so the other process must wait for its lock.
+	other, err := sqlite3.Open("file:" + strings.TrimPrefix(url, "sqlite:") + "?_pragma=busy_timeout(30000)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -348,10 +348,11 @@ func TestWriter_UnderLoad(t *testing.T) {
 	l.want(told...)
 }
 
-// otherProcess takes the file's write lock, as another process may, until release is called.
+// otherProcess takes the file's write lock, as another process may, until release is called. It waits
+// while the ledger's own connection has it.
 func (l *ledger) otherProcess() (release func()) {
 	l.Helper()
-	conn, err := sqlite3.Open(l.db.path)
+	conn, err := sqlite3.Open("file:" + l.db.path + "?_pragma=busy_timeout(30000)")
 	if err == nil {
 		err = conn.Exec("BEGIN IMMEDIATE")
 	}
