@@ -15,10 +15,10 @@ import (
 	"rollcall/models"
 )
 
-// Deactivate closes accounts permanently. It disconnects the devices, ends all tokens and erases
-// everything about the user except its ID, including a ban with its reason. The user no longer
-// counts towards the app's limit. Its ID stays taken until Reactivate. For a deactivated user, the
-// outcome is ALREADY.
+// Deactivate closes accounts until Reactivate opens them again. It disconnects the devices, ends all
+// tokens and permanently erases everything about the user except its ID, including a ban with its
+// reason. The user no longer counts towards the app's limit, but its ID stays taken. For a user that
+// is already deactivated, the outcome is ALREADY.
 func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
 	now := s.now()
 	results, err := s.erase(ctx, app, ids, bus.ReasonDeactivated, operation{
