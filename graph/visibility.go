@@ -17,8 +17,8 @@ import (
 )
 
 // errFeatureDisabled refuses operations that require the app's statusQueryEnabled. The number is
-// the error code that Tencent IM returns if the switch in its console is off.
-var errFeatureDisabled = fault.New(fault.FeatureDisabled, "the app has the status query and notification switched off").
+// the error code that Tencent IM returns if the corresponding switch in its console is off.
+var errFeatureDisabled = fault.New(fault.FeatureDisabled, "the app's statusQueryEnabled is off").
 	With("number", 72001)
 
 // maySeeStatuses refuses a user that requests others' statuses in an app whose switch is off, or
