@@ -48,7 +48,8 @@ var (
 	closeTokenEnded     = closing{4401, "Unauthorized: the token has expired or was revoked"}
 	closeLoggedOut      = closing{4401, "Logged out"}
 	closeDeviceLimit    = closing{4401, "DEVICE_LIMIT: the user connected a newer device and already had the maximum number"}
-	closeRevoked        = closing{4401, "Unauthorized: the account no longer exists"}
+	closeDeactivated    = closing{4401, "Unauthorized: the user is deactivated"}
+	closeDeleted        = closing{4401, "Unauthorized: the user no longer exists"}
 	closeForbidden      = closing{4403, "Forbidden: the user is banned"}
 	closeDisconnected   = closing{4403, "Forbidden: disconnected by the app"}
 	closeBadSubprotocol = closing{4406, "Subprotocol not acceptable"}
@@ -69,8 +70,10 @@ func closingOf(reason status.Reason) closing {
 		return closeDisconnected
 	case status.ReasonDeviceLimit:
 		return closeDeviceLimit
+	case status.ReasonDeactivated:
+		return closeDeactivated
 	}
-	return closeRevoked
+	return closeDeleted
 }
 
 // closingFor returns how a WebSocket ends when its principal was refused, or when the server could
@@ -101,6 +104,8 @@ func faultOf(reason status.Reason) *fault.Error {
 		return fault.New(fault.Unauthenticated, "logged out")
 	case status.ReasonDeviceLimit:
 		return fault.New(fault.Forbidden, "%s", closeDeviceLimit.reason)
+	case status.ReasonDeactivated:
+		return fault.New(fault.Unauthenticated, "the user is deactivated")
 	}
-	return fault.New(fault.Unauthenticated, "the account no longer exists")
+	return fault.New(fault.Unauthenticated, "the user no longer exists")
 }
