@@ -155,11 +155,15 @@ func (c *console) saveSettings(v *visit) error {
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
 		p.WrongField, _ = refusal.Extensions["field"].(string)
 		rule, _ := refusal.Extensions["rule"].(string)
-		p.Wrong = "settings.wrong." + rule
-		if p.WrongField == registeredUserLimit && rule == "edition" {
+		switch {
+		case p.WrongField == registeredUserLimit && rule == "edition":
 			p.Wrong = "settings.wrong.unlimited"
+		case p.WrongField != "name" && (rule == "number" || rule == "min" || rule == "max"):
+			p.Wrong = "settings.wrong.limit"
+		default:
+			p.Wrong = "settings.wrong." + rule
 		}
-		if !v.locale.has(p.Wrong) || rule == "oneof" && p.WrongLimit().Max == 0 {
+		if !v.locale.has(p.Wrong) {
 			p.Wrong = "error.invalid"
 		}
 		return c.render(v, http.StatusUnprocessableEntity, "settings", p)

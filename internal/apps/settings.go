@@ -39,8 +39,8 @@ const (
 // setting is a property of an app that can be changed by its name in the API.
 type setting struct {
 	column string
-	// set parses text into app, or returns an error that completes "NAME …".
-	set func(app *models.App, text string) error
+	// set parses text into app. Returns fault.InvalidArgument about name if the text is not allowed.
+	set func(app *models.App, name, text string) error
 	// get returns the value for the column.
 	get func(app *models.App) any
 }
@@ -48,12 +48,12 @@ type setting struct {
 var settings = map[string]setting{
 	"name": {
 		column: "name",
-		set:    func(a *models.App, text string) error { a.Name = text; return validate.Name(text) },
+		set:    func(a *models.App, _, text string) error { a.Name = text; return validate.Name(text) },
 		get:    func(a *models.App) any { return a.Name },
 	},
 	"edition": {
 		column: "edition",
-		set: func(a *models.App, text string) error {
+		set: func(a *models.App, _, text string) error {
 			a.Edition = models.Edition(strings.ToUpper(text))
 			return checkEdition(a.Edition)
 		},
@@ -74,14 +74,14 @@ var settings = map[string]setting{
 func toggle(column string, field func(*models.App) *bool) setting {
 	return setting{
 		column: column,
-		set: func(a *models.App, text string) error {
+		set: func(a *models.App, name, text string) error {
 			switch text {
 			case "true":
 				*field(a) = true
 			case "false":
 				*field(a) = false
 			default:
-				return errors.New("must be true or false")
+				return fault.Invalid(name, "oneof", "%s must be true or false", name)
 			}
 			return nil
 		},
@@ -92,10 +92,19 @@ func toggle(column string, field func(*models.App) *bool) setting {
 func number(column string, least, most int, field func(*models.App) *int) setting {
 	return setting{
 		column: column,
-		set: func(a *models.App, text string) error {
+		set: func(a *models.App, name, text string) error {
+			// For a number that is too large for an int, Atoi returns the nearest int.
 			n, err := strconv.Atoi(text)
-			if err != nil || n < least || n > most {
-				return fmt.Errorf("must be a number from %d to %d", least, most)
+			refuse := func(rule string) error {
+				return fault.Invalid(name, rule, "%s must be a whole number from %d to %d", name, least, most)
+			}
+			switch {
+			case errors.Is(err, strconv.ErrSyntax):
+				return refuse("number")
+			case n < least:
+				return refuse("min")
+			case n > most:
+				return refuse("max")
 			}
 			*field(a) = n
 			return nil
@@ -128,7 +137,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		if err != nil {
 			return err
 		}
-		unlimited := app.RegisteredUserLimit() == nil
+		hadLimit := app.RegisteredUserLimit() != nil
 		columns := make(map[string]any, len(values))
 		var changes []string
 		for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -137,11 +146,8 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 				return fault.Invalid(name, "oneof", "there is no setting %q; the settings are %s", name, strings.Join(SettingNames(), ", "))
 			}
 			before := known.get(app)
-			if err := known.set(app, values[name]); err != nil {
-				if fault.CodeOf(err) == fault.InvalidArgument {
-					return err
-				}
-				return fault.Invalid(name, "oneof", "%s %s", name, err)
+			if err := known.set(app, name, values[name]); err != nil {
+				return err
 			}
 			if after := known.get(app); after != before {
 				columns[known.column] = after
@@ -163,10 +169,10 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 			return err
 		}
 		// How the users are counted depends on whether the count must be compared with a limit.
-		switch limited := app.RegisteredUserLimit() != nil; {
-		case unlimited && limited:
+		switch hasLimit := app.RegisteredUserLimit() != nil; {
+		case hasLimit && !hadLimit:
 			err = headcount.Gather(tx, app.ID)
-		case !unlimited && !limited:
+		case hadLimit && !hasLimit:
 			err = headcount.Spread(tx, app.ID)
 		}
 		if err != nil {

@@ -98,27 +98,33 @@ func TestSettings(t *testing.T) {
 		for _, step := range []struct {
 			name   string
 			values values
-			field  string // of the refusal, or "" if there is none
+			// field and rule are those of the refusal, or "" if there is none.
+			field, rule string
 		}{
-			{"a switch that STANDARD lacks", values{"statusQueryEnabled": "true"}, "statusQueryEnabled"},
-			{"the other one", values{"friendStatusNotifyEnabled": "true"}, "friendStatusNotifyEnabled"},
-			{"one that it has", values{"onlyFriendsCanMessage": "true"}, ""},
-			{"edition and switches at once", values{"edition": "flagship", "statusQueryEnabled": "true", "friendStatusNotifyEnabled": "true"}, ""},
-			{"a lower edition while a switch is on", values{"edition": "STANDARD"}, "statusQueryEnabled"},
-			{"a lower edition with the switches off", values{"edition": "Standard", "statusQueryEnabled": "false", "friendStatusNotifyEnabled": "false"}, ""},
-			{"limits", values{"friendLimit": "5", "blocklistLimit": "6", "whitelistLimit": "7", "statusSubscriptionLimit": "8", "friendRequestDailyLimit": "10", "deviceLimit": "11", "registeredUserLimit": "9"}, ""},
-			{"all or none", values{"friendLimit": "500", "blocklistLimit": "many"}, "blocklistLimit"},
-			{"a negative limit", values{"friendLimit": "-1"}, "friendLimit"},
-			{"no device", values{"deviceLimit": "0"}, "deviceLimit"},
-			{"too many devices", values{"deviceLimit": "1001"}, "deviceLimit"},
-			{"a daily limit out of range", values{"friendRequestDailyLimit": "100001"}, "friendRequestDailyLimit"},
-			{"neither true nor false", values{"onlyFriendsCanMessage": "yes"}, "onlyFriendsCanMessage"},
-			{"an unknown setting", values{"colour": "red"}, "colour"},
-			{"a taken name", values{"name": "b"}, "name"},
-			{"an empty name", values{"name": ""}, "name"},
-			{"an unknown edition", values{"edition": "gold"}, "edition"},
-			{"a new name", values{"name": "c"}, ""},
-			{"no limit of users in PREMIUM", values{"edition": "premium", "registeredUserLimit": "9"}, "registeredUserLimit"},
+			{"a switch that STANDARD lacks", values{"statusQueryEnabled": "true"}, "statusQueryEnabled", "edition"},
+			{"the other one", values{"friendStatusNotifyEnabled": "true"}, "friendStatusNotifyEnabled", "edition"},
+			{"one that it has", values{"onlyFriendsCanMessage": "true"}, "", ""},
+			{"edition and switches at once", values{"edition": "flagship", "statusQueryEnabled": "true", "friendStatusNotifyEnabled": "true"}, "", ""},
+			{"a lower edition while a switch is on", values{"edition": "STANDARD"}, "statusQueryEnabled", "edition"},
+			{"a lower edition with the switches off", values{"edition": "Standard", "statusQueryEnabled": "false", "friendStatusNotifyEnabled": "false"}, "", ""},
+			{"limits", values{"friendLimit": "5", "blocklistLimit": "6", "whitelistLimit": "7", "statusSubscriptionLimit": "8", "friendRequestDailyLimit": "10", "deviceLimit": "11", "registeredUserLimit": "9"}, "", ""},
+			{"all or none", values{"friendLimit": "500", "blocklistLimit": "many"}, "blocklistLimit", "number"},
+			{"a negative limit", values{"friendLimit": "-1"}, "friendLimit", "min"},
+			{"no device", values{"deviceLimit": "0"}, "deviceLimit", "min"},
+			{"too many devices", values{"deviceLimit": "1001"}, "deviceLimit", "max"},
+			{"a daily limit out of range", values{"friendRequestDailyLimit": "100001"}, "friendRequestDailyLimit", "max"},
+			{"no number", values{"friendLimit": "5.5"}, "friendLimit", "number"},
+			{"a limit larger than an int", values{"friendLimit": "9223372036854775808"}, "friendLimit", "max"},
+			{"a limit smaller than an int", values{"friendLimit": "-9223372036854775809"}, "friendLimit", "min"},
+			{"neither true nor false", values{"onlyFriendsCanMessage": "yes"}, "onlyFriendsCanMessage", "oneof"},
+			{"an unknown setting", values{"colour": "red"}, "colour", "oneof"},
+			{"a taken name", values{"name": "b"}, "name", "unique"},
+			{"an empty name", values{"name": ""}, "name", "required"},
+			{"a name that is not UTF-8", values{"name": "a\xff"}, "name", "utf8"},
+			{"a long name", values{"name": strings.Repeat("é", 65)}, "name", "max"},
+			{"an unknown edition", values{"edition": "gold"}, "edition", "oneof"},
+			{"a new name", values{"name": "c"}, "", ""},
+			{"no limit of users in PREMIUM", values{"edition": "premium", "registeredUserLimit": "9"}, "registeredUserLimit", "edition"},
 		} {
 			before, _ := s.ByKey(ctx, app.Key)
 			_, err := s.Set(ctx, app.Key, step.values, models.Actor{Name: "test"})
@@ -127,8 +133,8 @@ func TestSettings(t *testing.T) {
 			switch {
 			case step.field == "" && err != nil:
 				t.Errorf("%s: %v", step.name, err)
-			case step.field != "" && (refusal == nil || refusal.Extensions["field"] != step.field):
-				t.Errorf("%s: %v", step.name, err)
+			case step.field != "" && (refusal == nil || refusal.Extensions["field"] != step.field || refusal.Extensions["rule"] != step.rule):
+				t.Errorf("%s: %+v, want %s of %s", step.name, refusal, step.rule, step.field)
 			case step.field != "" && (before.Settings != after.Settings || before.Edition != after.Edition || before.Name != after.Name):
 				t.Errorf("%s: refused, but something changed", step.name)
 			}

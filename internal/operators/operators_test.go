@@ -85,9 +85,9 @@ func TestCreate(t *testing.T) {
 			field, rule    string
 		}{
 			{"ada", "tidy harbour", models.RoleAdmin, "name", "unique"},
-			{"", "tidy harbour", models.RoleAdmin, "name", "max"},
+			{"", "tidy harbour", models.RoleAdmin, "name", "required"},
 			{strings.Repeat("é", 65), "tidy harbour", models.RoleAdmin, "name", "max"},
-			{"a\xff", "tidy harbour", models.RoleAdmin, "name", "max"},
+			{"a\xff", "tidy harbour", models.RoleAdmin, "name", "utf8"},
 			{"ada ", "tidy harbour", models.RoleAdmin, "name", "name"},
 			{"\u3164", "tidy harbour", models.RoleAdmin, "name", "notblank"},
 			{"a\x00b", "tidy harbour", models.RoleAdmin, "name", "nocontrol"},

@@ -27,10 +27,14 @@ func Name(name string) error {
 // refuses text that is not UTF-8.
 func NameForm(name string) error {
 	const limit = 64
-	if n := utf8.RuneCountInString(name); n < 1 || n > limit || !utf8.ValidString(name) {
-		return fault.Invalid("name", "max", "name must have 1 to %d characters", limit)
-	}
-	if strings.TrimSpace(name) != name {
+	switch {
+	case name == "":
+		return fault.Invalid("name", "required", "name must not be empty")
+	case !utf8.ValidString(name):
+		return fault.Invalid("name", "utf8", "name must be UTF-8")
+	case utf8.RuneCountInString(name) > limit:
+		return fault.Invalid("name", "max", "name must have at most %d characters", limit)
+	case strings.TrimSpace(name) != name:
 		return fault.Invalid("name", "name", "name must not begin or end with white space")
 	}
 	return nil
