@@ -42,7 +42,7 @@ func TestSettings(t *testing.T) {
 		} {
 			b.post(path, form).want(t, http.StatusUnprocessableEntity, `id="`+field+`-error" role="alert"`, "!{max}")
 		}
-		b.post(path, with("friendLimit", "100001")).want(t, http.StatusUnprocessableEntity, "Enter a whole number from 0 to 100000.")
+		b.post(path, with("friendLimit", "100001")).want(t, http.StatusUnprocessableEntity, "Enter a whole number from 0 to 100,000.")
 		b.post(path, with("name", "")).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "A name has 1 to 64 characters")
 		b.post(path, with("name", "\u200b")).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "at least one visible character")
 		if got := s.audited(s.prod); len(got) != 0 {
