@@ -50,15 +50,16 @@ type Service struct {
 	log   *slog.Logger
 	clock func() time.Time
 
-	running sync.WaitGroup
-
 	mu      sync.Mutex
+	running int // jobs
 	stopped bool
+	// ended is closed when Close has been called and no job is running.
+	ended chan struct{}
 }
 
 // New returns a Service; clock is time.Now except in tests.
 func New(db *database.DB, log *slog.Logger, clock func() time.Time) *Service {
-	return &Service{db: db, log: log, clock: clock}
+	return &Service{db: db, log: log, clock: clock, ended: make(chan struct{})}
 }
 
 func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
@@ -78,12 +79,12 @@ func (s *Service) Start(ctx context.Context, app *models.App, kind models.JobKin
 		return tx.Create(job).Error
 	})
 	if err != nil {
-		s.running.Done()
+		s.leave()
 		return nil, fmt.Errorf("starting a job: %w", err)
 	}
 	answer := *job
 	go func() {
-		defer s.running.Done()
+		defer s.leave()
 		s.run(context.WithoutCancel(ctx), job, work)
 	}()
 	return &answer, nil
@@ -94,9 +95,19 @@ func (s *Service) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.stopped {
-		s.running.Add(1)
+		s.running++
 	}
 	return !s.stopped
+}
+
+// leave undoes enter.
+func (s *Service) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.running--
+	if s.stopped && s.running == 0 {
+		close(s.ended)
+	}
 }
 
 // run does the work and records how it ends.
@@ -178,17 +189,26 @@ func (s *Service) update(ctx context.Context, id int64, columns map[string]any) 
 }
 
 // Close stops the jobs of this node after their current chunks. It returns when they have been
-// recorded as interrupted, or with ctx's error.
+// recorded as interrupted, or with ctx's error if ctx ends while one is running.
 func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
-	s.stopped = true
+	if !s.stopped {
+		s.stopped = true
+		if s.running == 0 {
+			close(s.ended)
+		}
+	}
 	s.mu.Unlock()
-	ended := make(chan struct{})
-	go func() { s.running.Wait(); close(ended) }()
 	select {
-	case <-ended:
+	case <-s.ended:
 		return nil
 	case <-ctx.Done():
+	}
+	// If both have happened, select takes either.
+	select {
+	case <-s.ended:
+		return nil
+	default:
 		return ctx.Err()
 	}
 }

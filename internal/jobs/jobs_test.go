@@ -61,6 +61,18 @@ func (w *world) start(work Work) int64 {
 	return job.ID
 }
 
+// wait returns when no job is running.
+func (w *world) wait() {
+	running := func() int {
+		w.Service.mu.Lock()
+		defer w.Service.mu.Unlock()
+		return w.running
+	}
+	for running() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func (w *world) job(id int64) *models.Job {
 	w.t.Helper()
 	job, err := w.ByID(context.Background(), w.app, id)
@@ -108,7 +120,7 @@ func TestEnds(t *testing.T) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		w.running.Wait()
+		w.wait()
 		w.want(done, models.JobDone, 20, 18)
 		w.want(failed, models.JobFailed, 20, 18)
 		w.want(panicked, models.JobFailed, 10, 9)
@@ -159,6 +171,17 @@ func TestClose(t *testing.T) {
 	})
 }
 
+// A node whose drain time-out has passed before it closes the jobs must not report that it cut some.
+func TestClose_WithoutJobsAfterTimeout(t *testing.T) {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 100 {
+		if err := New(nil, slog.New(slog.DiscardHandler), time.Now).Close(over); err != nil {
+			t.Fatalf("no job was running: %v", err)
+		}
+	}
+}
+
 // TestSilence: a job whose node is gone is considered interrupted, on every node and after a
 // restart, and as running again once it reports.
 func TestSilence(t *testing.T) {
@@ -192,7 +215,7 @@ func TestSilence(t *testing.T) {
 		<-went
 		sees(models.JobRunning)
 		close(next)
-		w.running.Wait()
+		w.wait()
 		w.pass(time.Hour)
 		sees(models.JobDone)
 	})
@@ -206,7 +229,7 @@ func TestExpiring(t *testing.T) {
 		kept := w.start(nothing)
 		w.pass(memory - time.Millisecond)
 		w.start(nothing)
-		w.running.Wait()
+		w.wait()
 		if n, err := retention.New(w.db, w.clock, slog.New(slog.DiscardHandler), Expiring()...).Sweep(context.Background()); n != 1 || err != nil {
 			w.t.Errorf("%d jobs were deleted, %v", n, err)
 		}
