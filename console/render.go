@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"rollcall/internal/validate"
@@ -21,13 +22,14 @@ var templateFiles embed.FS
 // layoutFile has the parts that all pages share; every other file in templates/ is a page.
 const layoutFile = "layout.html"
 
-// pages are the templates of all pages, parsed once for each language.
+// pages are the templates of all pages in each language. Each is parsed when it is first shown: all
+// together they would be half of the memory of a service that has just started.
 type pages struct {
-	byLanguage map[string]map[string]*template.Template // tag, page
+	byLanguage map[string]map[string]func() (*template.Template, error) // tag, page
 }
 
 func parsePages(locales []*locale, files *assets) (*pages, error) {
-	p := &pages{byLanguage: map[string]map[string]*template.Template{}}
+	p := &pages{byLanguage: map[string]map[string]func() (*template.Template, error){}}
 	names, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
 		return nil, err
@@ -48,23 +50,31 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 		if err != nil {
 			return nil, fmt.Errorf("parsing templates: %w", err)
 		}
-		set := map[string]*template.Template{}
+		set := map[string]func() (*template.Template, error){}
 		for _, name := range names {
 			if path.Base(name) == layoutFile {
 				continue
 			}
-			page, err := layout.Clone()
-			if err == nil {
-				page, err = page.ParseFS(templateFiles, name)
-			}
-			if err != nil {
-				return nil, fmt.Errorf("parsing templates: %w", err)
-			}
-			set[strings.TrimSuffix(path.Base(name), ".html")] = page
+			set[strings.TrimSuffix(path.Base(name), ".html")] = sync.OnceValues(func() (*template.Template, error) {
+				page, err := layout.Clone()
+				if err != nil {
+					return nil, err
+				}
+				return page.ParseFS(templateFiles, name)
+			})
 		}
 		p.byLanguage[l.tag] = set
 	}
 	return p, nil
+}
+
+// page returns the template of a page in the language with this tag.
+func (p *pages) page(tag, name string) (*template.Template, error) {
+	parse, ok := p.byLanguage[tag][name]
+	if !ok {
+		return nil, fmt.Errorf("there is no page %q", name)
+	}
+	return parse()
 }
 
 // view is the data of a template: the page's own content, and what all pages have.
@@ -114,9 +124,9 @@ type languageItem struct {
 // render responds with a page of templates/. It renders into memory first, so that a failure never
 // sends part of a page.
 func (c *console) render(v *visit, status int, page string, content any) error {
-	tmpl, ok := c.pages.byLanguage[v.locale.tag][page]
-	if !ok {
-		return fmt.Errorf("there is no page %q", page)
+	tmpl, err := c.pages.page(v.locale.tag, page)
+	if err != nil {
+		return err
 	}
 	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Here: v.here()}
 	if v.operator != nil {
@@ -150,9 +160,9 @@ func (c *console) show(v *visit, page string, content any) error {
 
 // showPart responds with status 200 and a part of a page, for a poll.
 func (c *console) showPart(v *visit, page, part string, content any) error {
-	tmpl, ok := c.pages.byLanguage[v.locale.tag][page]
-	if !ok {
-		return fmt.Errorf("there is no page %q", page)
+	tmpl, err := c.pages.page(v.locale.tag, page)
+	if err != nil {
+		return err
 	}
 	return v.respond(tmpl, part, http.StatusOK, content)
 }
