@@ -11,7 +11,7 @@ import (
 // Encoder has the bytes that have been written of one value. Its methods for scalars write the same
 // bytes as gqlgen's, and report whether that was possible.
 type Encoder struct {
-	ctx context.Context
+	ctx memo
 	out []byte
 	// max limits out, in bytes; 0 means no limit.
 	max int
@@ -21,8 +21,9 @@ type Encoder struct {
 func (e *Encoder) full() bool { return e.max > 0 && len(e.out) > e.max }
 
 // Context returns the context of the field whose value is encoded, or of a field that contains it.
-// A resolver finds the principal and the root field in it.
-func (e *Encoder) Context() context.Context { return e.ctx }
+// A resolver finds the principal and the root field in it. It must not be used by other goroutines or
+// after the value has been encoded.
+func (e *Encoder) Context() context.Context { return &e.ctx }
 
 // Null writes null.
 func (e *Encoder) Null() bool {

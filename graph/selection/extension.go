@@ -106,7 +106,7 @@ func (x *Extension) encode(ctx context.Context, v *value, res any) (out graphql.
 		}
 	}()
 	last := v.size.Load()
-	e := Encoder{ctx: ctx, out: make([]byte, 0, last+last/16), max: x.opts.MaxBytes} // lengths vary a little
+	e := Encoder{ctx: memo{Context: ctx}, out: make([]byte, 0, last+last/16), max: x.opts.MaxBytes} // lengths vary a little
 	switch written := v.write(&e, res); {
 	case e.full():
 		return nil, ErrTooLarge

@@ -35,7 +35,7 @@ func TestValue_Null(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for i, want := range []string{c.strict, c.nullable, c.nullableElement} {
 				v := &value{typ: things, list: c.list, nullable: i == 1, nullableElement: i == 2, members: members}
-				e := Encoder{ctx: context.Background()}
+				e := Encoder{ctx: memo{Context: context.Background()}}
 				got := refused
 				if v.write(&e, c.value) {
 					got = string(e.out)
