@@ -25,6 +25,14 @@ var encoding = base64.RawURLEncoding
 // issuer is the iss of all tokens.
 const issuer = "rollcall"
 
+const (
+	// appAudience precedes the app's key in the aud of an app token. The aud of a user token is the
+	// key alone, so neither passes for the other at a verifier that knows only registered claims.
+	appAudience = "app-server:"
+	// appSubject precedes the app's key in the sub of an app token. No user ID has a colon.
+	appSubject = "app:"
+)
+
 // signingKey signs tokens and verifies those that it has signed. A token is a JWT signed with
 // HMAC-SHA-256 (JWS).
 type signingKey struct {
@@ -109,13 +117,24 @@ func isHeader(header string) bool {
 
 // body is the payload of a token.
 type body struct {
-	Issuer   string `json:"iss"`
-	Audience string `json:"aud"`           // the app's key
-	Subject  string `json:"sub,omitempty"` // the user's external ID
+	Issuer string `json:"iss"`
+	claimed
 	// IssuedAt and ExpiresAt are in seconds since 1970, as in RFC 7519, the latter rounded up.
 	IssuedAt  int64 `json:"iat"`
 	ExpiresAt int64 `json:"exp,omitempty"`
-	// The same times in ms, by which tokens are checked.
+
+	jwt.RegisteredClaims `json:"-"` // only to implement jwt.Claims
+}
+
+// claimed are the claims of a token that are read when it is verified.
+type claimed struct {
+	// Audience is the app's key, after appAudience in an app token.
+	Audience string `json:"aud"`
+	// Subject is the user's external ID, or in an app token the app's key after appSubject. An app
+	// token of the form before these prefixes has the audience of a user token and no subject; the
+	// last one expires 30 days after it was issued.
+	Subject string `json:"sub,omitempty"`
+	// The times of iat and exp in ms, by which tokens are checked.
 	IssuedAtMS  models.Time `json:"iam"`
 	ExpiresAtMS models.Time `json:"exm,omitempty"`
 	// ID distinguishes tokens that are issued within one millisecond, and is the initialization
@@ -124,14 +143,25 @@ type body struct {
 	// Numbers are the numeric keys and generations, encrypted because they reveal how many rows all
 	// apps have.
 	Numbers string `json:"num"`
+}
 
-	jwt.RegisteredClaims `json:"-"` // only to implement jwt.Claims
+// isApps reports whether it is a token of an App Server, not of a user.
+func (c *claimed) isApps() bool {
+	return strings.HasPrefix(c.Audience, appAudience) || c.Subject == ""
 }
 
 // numbersSize is the size of the numbers: two keys and two generations.
 const numbersSize = 8 + 8 + 4 + 4
 
+// sign returns a token of an App Server if c names no user.
 func (k *signingKey) sign(c Claims, appKey, userID string) (string, error) {
+	if c.UserID == 0 {
+		return k.signAs(c, appAudience+appKey, appSubject+appKey)
+	}
+	return k.signAs(c, appKey, userID)
+}
+
+func (k *signingKey) signAs(c Claims, audience, subject string) (string, error) {
 	id, numbers := make([]byte, aes.BlockSize), make([]byte, 0, numbersSize)
 	rand.Read(id)
 	numbers = binary.BigEndian.AppendUint64(numbers, uint64(c.AppID))
@@ -140,10 +170,13 @@ func (k *signingKey) sign(c Claims, appKey, userID string) (string, error) {
 	numbers = binary.BigEndian.AppendUint32(numbers, uint32(c.TokenGeneration))
 	k.crypt(id, numbers)
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, &body{
-		Issuer: issuer, Audience: appKey, Subject: userID,
+		Issuer:   issuer,
 		IssuedAt: int64(c.IssuedAt) / 1000, ExpiresAt: (int64(c.ExpiresAt) + 999) / 1000,
-		IssuedAtMS: c.IssuedAt, ExpiresAtMS: c.ExpiresAt,
-		ID: encoding.EncodeToString(id), Numbers: encoding.EncodeToString(numbers),
+		claimed: claimed{
+			Audience: audience, Subject: subject,
+			IssuedAtMS: c.IssuedAt, ExpiresAtMS: c.ExpiresAt,
+			ID: encoding.EncodeToString(id), Numbers: encoding.EncodeToString(numbers),
+		},
 	})
 	t.Header["kid"] = k.id
 	return t.SignedString(k.secret)
@@ -159,7 +192,7 @@ func (k *signingKey) parse(payload, signature string) (Claims, error) {
 	if err != nil {
 		return Claims{}, ErrInvalid
 	}
-	var b body
+	var b claimed
 	if json.Unmarshal(raw, &b) != nil {
 		return Claims{}, ErrInvalid
 	}
@@ -172,9 +205,13 @@ func (k *signingKey) parse(payload, signature string) (Claims, error) {
 		return Claims{}, ErrInvalid
 	}
 	k.crypt(id, numbers)
+	userID := int64(binary.BigEndian.Uint64(numbers[8:]))
+	if b.isApps() != (userID == 0) {
+		return Claims{}, ErrInvalid
+	}
 	return Claims{
 		AppID:            int64(binary.BigEndian.Uint64(numbers)),
-		UserID:           int64(binary.BigEndian.Uint64(numbers[8:])),
+		UserID:           userID,
 		SecretGeneration: int(binary.BigEndian.Uint32(numbers[16:])),
 		TokenGeneration:  int(binary.BigEndian.Uint32(numbers[20:])),
 		IssuedAt:         b.IssuedAtMS,
