@@ -13,7 +13,7 @@ import (
 // cut receives the reason for which a device's link was cut.
 type cut chan status.Reason
 
-func (c cut) Cut(reason status.Reason) { c <- reason }
+func (c cut) Cut(cause status.Cause) { c <- cause.Reason }
 
 func TestDeleteUser(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {

@@ -20,7 +20,7 @@ import (
 // silent is a device's link that does nothing.
 type silent struct{}
 
-func (silent) Cut(status.Reason) {}
+func (silent) Cut(status.Cause) {}
 
 // connect connects a device of the user.
 func (s *site) connect(app *models.App, id string, link status.Link) {

@@ -121,7 +121,9 @@ describe('the console in Chromium', () => {
       await page.getByRole('button', { name: 'Ban the user' }).click();
       await page.getByRole('status').filter({ hasText: `${id} is banned.` }).waitFor();
       await page.getByText('Advertising in every room').waitFor();
-      assert.equal((await within(device.closed, 'the close of the device')).code, 4403);
+      const banned = await within(device.closed, 'the close of the device');
+      assert.equal(banned.code, 4401);
+      assert.match(banned.reason, /^USER_BANNED until 2/);
       await assert.rejects(send(server, token, '{ me { id } }'), { status: 403, code: 'USER_BANNED' });
 
       await page.getByRole('link', { name: 'Lift the ban' }).click();

@@ -48,17 +48,23 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
   });
 
   test('bans, disconnects and logouts close devices at other nodes', async () => {
-    const closes = async (mutation, code) => {
+    const closes = async (mutation, code, reason) => {
       const device = await Connection.open(nodes[1], tokens.cal);
       await mutation();
-      assert.equal((await device.closed).code, code);
+      assert.deepEqual(await within(device.closed, 'the close'), { code, reason });
     };
-    await closes(() => app.send('mutation { disconnectUser(input: {userId: "cal"}) }'), 4403);
-    await closes(() => new AppServer(nodes[2], tokens.cal).send('mutation { logout(allDevices: true) }'), 4401);
-    await closes(() => app.send('mutation { banUsers(input: {ids: ["cal"], minutes: 5}) { outcome } }'), 4403);
-    await assert.rejects(Connection.open(nodes[2], tokens.cal), { code: 4403 });
+    const banned = async () => {
+      const { user } = await app.send('{ user(id: "cal") { ban { until } } }');
+      return `USER_BANNED until ${user.ban.until}`;
+    };
+    await closes(() => app.send('mutation { disconnectUser(input: {userId: "cal"}) }'), 4403, 'Disconnected');
+    await closes(() => new AppServer(nodes[2], tokens.cal).send('mutation { logout(allDevices: true) }'), 4401, 'LOGGED_OUT');
+    const device = await Connection.open(nodes[1], tokens.cal);
+    await app.send('mutation { banUsers(input: {ids: ["cal"], minutes: 5}) { outcome } }');
+    assert.deepEqual(await within(device.closed, 'the close'), { code: 4401, reason: await banned() });
+    await assert.rejects(Connection.open(nodes[2], tokens.cal), { code: 4401, reason: await banned() });
     await app.send('mutation { unbanUsers(ids: ["cal"]) { outcome } }');
-    await closes(() => app.send('mutation { deactivateUsers(ids: ["cal"]) { outcome } }'), 4401);
+    await closes(() => app.send('mutation { deactivateUsers(ids: ["cal"]) { outcome } }'), 4401, 'USER_DEACTIVATED');
   });
 
   test('friends made at one node get events, and see each other, at others', async () => {
@@ -111,7 +117,7 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     await page.getByRole('button', { name: 'Close all' }).click();
     await page.getByRole('heading', { name: 'No App Server is connected' }).waitFor();
     for (const link of links) {
-      assert.deepEqual(await within(link.closed, 'the close'), { code: 4401, reason: 'Unauthorized: closed by an operator' });
+      assert.deepEqual(await within(link.closed, 'the close'), { code: 4401, reason: 'UNAUTHENTICATED (closed by an operator)' });
     }
     await operator.leave();
   });

@@ -282,7 +282,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await until(async () => (await operator.open(path)) && (await closing.count()) === 2, 'two connections');
     await operator.open(`${path}/close-all`);
     await walk.answer('connections-close-all-done', 200, `${path}/close-all`);
-    for (const link of links) assert.deepEqual(await link.closed, { code: 4401, reason: 'Unauthorized: closed by an operator' });
+    for (const link of links) assert.deepEqual(await link.closed, { code: 4401, reason: 'UNAUTHENTICATED (closed by an operator)' });
     assert.match(await stream.text, /an operator has closed the connection/);
   }
 

@@ -5,7 +5,7 @@ import { AppServer } from './lib/api.mjs';
 import { databases } from './lib/databases.mjs';
 import { statusChanged, userStatus } from './lib/events.mjs';
 import { Server } from './lib/server.mjs';
-import { Connection, RawSocket } from './lib/socket.mjs';
+import { Connection, RawSocket, Reconnecting } from './lib/socket.mjs';
 import { until, within } from './lib/wait.mjs';
 
 for (const { name, create, skip } of databases) {
@@ -145,10 +145,31 @@ for (const { name, create, skip } of databases) {
       await Promise.all([device.close(), back.close()]);
     });
 
+    test('the device of a banned user stops', async () => {
+      const device = new Reconnecting(server, await app.register('jo'));
+      const own = device.subscribe(userStatus, { ids: ['jo'] });
+      assert.equal(await own.takeStatus(), 'jo ONLINE');
+      await app.send('mutation { banUsers(input: {ids: ["jo"], minutes: 5}) { outcome } }');
+      const { code, reason } = await within(own.ended, 'the client to stop');
+      const { user } = await app.send('{ user(id: "jo") { ban { until } } }');
+      assert.deepEqual({ code, reason }, { code: 4401, reason: `USER_BANNED until ${user.ban.until}` });
+      assert.equal(device.links.length, 1);
+    });
+
+    test('a disconnected device connects again', async () => {
+      const device = new Reconnecting(server, await app.register('kai'));
+      const own = device.subscribe(userStatus, { ids: ['kai'] });
+      assert.equal(await own.takeStatus(), 'kai ONLINE');
+      await app.send('mutation { disconnectUser(input: {userId: "kai"}) }');
+      assert.equal(await own.takeStatus(), 'kai ONLINE');
+      assert.deepEqual(device.links, [{ code: 4403, reason: 'Disconnected' }, {}]);
+      await device.client.dispose();
+    });
+
     test('a connection without a good token is closed with 4401', async () => {
       const token = await app.register('ivy');
       for (const bad of [undefined, 'nonsense', `${token}x`, token.slice(0, -8)]) {
-        await assert.rejects(Connection.open(server, bad), { code: 4401 });
+        await assert.rejects(Connection.open(server, bad), ({ code, reason }) => code === 4401 && /^UNAUTHENTICATED\b/.test(reason));
       }
       assert.deepEqual(await app.presences('ivy'), ['UNLOGINED']);
     });

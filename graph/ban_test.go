@@ -40,7 +40,7 @@ func TestBan(t *testing.T) {
 				w.T.Errorf("%s while banned: %d %s", name, r.Status, r.Body)
 			}
 		}
-		if _, code := w.Connect(ann); code != 4403 {
+		if _, code := w.Connect(ann); code != 4401 {
 			w.T.Errorf("a connect while banned: closed with %d", code)
 		}
 

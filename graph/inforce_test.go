@@ -31,7 +31,7 @@ var ends = []struct {
 }{
 	{"ban", func(w *graphtest.World, id string) {
 		call(w, banMany, input("ids", []string{id}, "minutes", 1))
-	}, "USER_BANNED", http.StatusForbidden, 4403, true, models.PresenceOffline},
+	}, "USER_BANNED", http.StatusForbidden, 4401, true, models.PresenceOffline},
 	{"deactivate", func(w *graphtest.World, id string) { call(w, deactivate, inIDs([]string{id})) },
 		"UNAUTHENTICATED", http.StatusUnauthorized, 4401, true, models.PresenceUnlogined},
 	{"delete", func(w *graphtest.World, id string) {

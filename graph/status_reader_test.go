@@ -130,7 +130,7 @@ func TestStatusReader_StalledIsCut(t *testing.T) {
 // nowhere is a link with nothing to cut.
 type nowhere struct{}
 
-func (nowhere) Cut(status.Reason) {}
+func (nowhere) Cut(status.Cause) {}
 
 // noCheck allows every device to connect.
 func noCheck(context.Context) error { return nil }

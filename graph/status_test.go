@@ -178,8 +178,8 @@ func TestStatus_DevicesAreTakenAway(t *testing.T) {
 		over              string // how an SSE stream ends
 	}{
 		{"disconnectUser", cutOff, "ann OFFLINE", 4403, "FORBIDDEN"},
-		{"ban", banAMinute, "ann OFFLINE", 4403, "USER_BANNED"},
-		{"deactivation", closeAccounts, "ann UNLOGINED", 4401, "UNAUTHENTICATED"},
+		{"ban", banAMinute, "ann OFFLINE", 4401, "USER_BANNED"},
+		{"deactivation", closeAccounts, "ann UNLOGINED", 4401, "USER_DEACTIVATED"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eachTransport(t, func(w *graphtest.World, transport string) {

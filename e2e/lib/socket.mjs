@@ -67,6 +67,34 @@ export class Connection {
   }
 }
 
+/**
+ * A client with graphql-ws's own rules for reconnecting, but without its pauses. `links` are its
+ * connections, each with its close event once it has one.
+ */
+export class Reconnecting {
+  links = [];
+
+  constructor(server, token) {
+    this.client = createClient({
+      url: server.socket,
+      webSocketImpl: WebSocket,
+      connectionParams: { Authorization: `Bearer ${token}` },
+      retryWait: async () => {},
+      on: {
+        opened: () => this.links.push({}),
+        closed: ({ code, reason }) => Object.assign(this.links.at(-1), { code, reason }),
+      },
+    });
+  }
+
+  /** Subscribes. If the client stops, `ended` resolves with the close event. */
+  subscribe(query, variables) {
+    const events = new Events();
+    events.cancel = this.client.subscribe({ query, variables }, events);
+    return events;
+  }
+}
+
 /** A bare WebSocket, for messages that no correct client sends. */
 export class RawSocket {
   static async open(server, protocol = 'graphql-transport-ws') {

@@ -42,20 +42,10 @@ type message struct {
 // Connect opens a WebSocket with that Authorization and returns it once it is acknowledged. If it
 // is refused, Connect returns nil and the close code. It may be called from any goroutine.
 func (w *World) Connect(authorization string) (*Socket, int) {
-	ctx, stop := context.WithCancel(context.Background())
-	w.T.Cleanup(stop)
-	wire, err := DialWire(ctx, w.URL, nil)
-	if err != nil {
-		w.T.Error(err)
+	s := w.dial(authorization)
+	if s == nil {
 		return nil, 0
 	}
-	s := &Socket{
-		t: w.T, world: w, wire: wire, stop: stop, operations: make(map[string]chan Response),
-		acknowledged: make(chan struct{}), closed: make(chan struct{}),
-	}
-	w.T.Cleanup(s.Close)
-	s.send(message{Type: "connection_init", Payload: fmt.Appendf(nil, `{"Authorization":%q,"platform":"WEB"}`, authorization)})
-	go s.read()
 	select {
 	case <-s.acknowledged:
 		return s, 0
@@ -65,6 +55,37 @@ func (w *World) Connect(authorization string) (*Socket, int) {
 		w.T.Error("timed out waiting for the acknowledgement")
 		return nil, 0
 	}
+}
+
+// Refusal opens a WebSocket with that Authorization, which must be refused, and returns the close
+// code and the reason.
+func (w *World) Refusal(authorization string) (code int, reason string) {
+	w.T.Helper()
+	s := w.dial(authorization)
+	if s == nil {
+		return 0, ""
+	}
+	return s.CloseReason()
+}
+
+// dial opens a WebSocket and sends connection_init. It returns nil if it failed.
+func (w *World) dial(authorization string) *Socket {
+	ctx, stop := context.WithCancel(context.Background())
+	w.T.Cleanup(stop)
+	wire, err := DialWire(ctx, w.URL, nil)
+	if err != nil {
+		w.T.Error(err)
+		stop()
+		return nil
+	}
+	s := &Socket{
+		t: w.T, world: w, wire: wire, stop: stop, operations: make(map[string]chan Response),
+		acknowledged: make(chan struct{}), closed: make(chan struct{}),
+	}
+	w.T.Cleanup(s.Close)
+	s.send(message{Type: "connection_init", Payload: fmt.Appendf(nil, `{"Authorization":%q,"platform":"WEB"}`, authorization)})
+	go s.read()
+	return s
 }
 
 // Socket is Connect, but a refusal fails the test.

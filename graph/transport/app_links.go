@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"rollcall/graph/auth"
-	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -42,23 +41,6 @@ type link interface {
 	// endLink ends the link. It does not wait.
 	endLink(why linkEnding)
 }
-
-// linkEnding is why a link ends: how a WebSocket is closed, and the error that ends an SSE stream.
-type linkEnding struct {
-	closing closing
-	err     *fault.Error
-}
-
-var (
-	// tokenEnded ends a link whose token has expired or been revoked.
-	tokenEnded = linkEnding{
-		closeTokenEnded, fault.New(fault.Unauthenticated, "the token has expired or was revoked"),
-	}
-	// operatorClosed ends a link that an operator has closed.
-	operatorClosed = linkEnding{
-		closeByOperator, fault.New(fault.Unauthenticated, "an operator has closed the connection"),
-	}
-)
 
 // appLinks are the links of App Servers to this node. Such a link carries everything that happens
 // in the app, so it must end when the app's secret is rotated, and when an operator closes it.

@@ -122,8 +122,9 @@ func (c *client) expectError(id, code string) {
 	}
 }
 
-// expectClose expects a close frame with that code and then the end of the link.
-func (c *client) expectClose(code ws.StatusCode) {
+// expectClose expects a close frame with that code and then the end of the link. It returns the
+// frame's reason.
+func (c *client) expectClose(code ws.StatusCode) (reason string) {
 	c.t.Helper()
 	f, err := c.receive()
 	if err != nil {
@@ -132,12 +133,14 @@ func (c *client) expectClose(code ws.StatusCode) {
 	if f.Header.OpCode != ws.OpClose {
 		c.t.Fatalf("got a frame %v %q, want a close frame %d", f.Header.OpCode, f.Payload, code)
 	}
-	if got, reason := ws.ParseCloseFrameData(f.Payload); got != code {
+	got, reason := ws.ParseCloseFrameData(f.Payload)
+	if got != code {
 		c.t.Fatalf("closed with %d %q, want %d", got, reason, code)
 	}
 	if _, err := c.receive(); err != io.EOF && !errors.Is(err, net.ErrClosed) && !isReset(err) {
 		c.t.Fatalf("got %v after the close frame, want the end", err)
 	}
+	return reason
 }
 
 // expectGone expects the link to end, whatever arrives before.

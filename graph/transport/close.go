@@ -34,24 +34,15 @@ var (
 	closeAbnormally  = closing{1006, ""} // counted, never sent: the link broke
 )
 
-// Closings of graphql-transport-ws. Clients stop permanently on all but closeForbidden,
-// closeDisconnected and closeInitTimeout.
+// Closings of graphql-transport-ws. Clients stop permanently on all but closeDisconnected and
+// closeInitTimeout.
 var (
 	closeBadMessage     = closing{4400, "Invalid message"}
 	closeNotText        = closing{4400, "Invalid message: text frames only"}
 	closeUnknownType    = closing{4400, "Invalid message: unknown type"}
 	closeBadPayload     = closing{4400, "Invalid message: payload of the wrong type"}
 	closeBadID          = closing{4400, "Invalid message: the operation's id must be a string of 1 to 256 bytes"}
-	closeUnauthorized   = closing{4401, "Unauthorized"}
-	closeNoToken        = closing{4401, "Unauthorized: no token"}
-	closeByOperator     = closing{4401, "Unauthorized: closed by an operator"}
-	closeTokenEnded     = closing{4401, "Unauthorized: the token has expired or was revoked"}
-	closeLoggedOut      = closing{4401, "Logged out"}
-	closeDeviceLimit    = closing{4401, "DEVICE_LIMIT: the user connected a newer device and already had the maximum number"}
-	closeDeactivated    = closing{4401, "Unauthorized: the user is deactivated"}
-	closeDeleted        = closing{4401, "Unauthorized: the user no longer exists"}
-	closeForbidden      = closing{4403, "Forbidden: the user is banned"}
-	closeDisconnected   = closing{4403, "Forbidden: disconnected by the app"}
+	closeDisconnected   = closing{4403, "Disconnected"}
 	closeBadSubprotocol = closing{4406, "Subprotocol not acceptable"}
 	closeInitTimeout    = closing{4408, "Connection initialisation timeout"}
 	closeDuplicateID    = closing{4409, "Subscriber for this id already exists"}
@@ -59,21 +50,25 @@ var (
 	closeInternal       = closing{4500, "Internal server error"}
 )
 
-// closingOf returns how a WebSocket ends when presence has cut its device for the reason.
-func closingOf(reason status.Reason) closing {
-	switch reason {
-	case status.ReasonLoggedOut:
-		return closeLoggedOut
-	case status.ReasonBanned:
-		return closeForbidden
-	case status.ReasonDisconnected:
-		return closeDisconnected
-	case status.ReasonDeviceLimit:
-		return closeDeviceLimit
-	case status.ReasonDeactivated:
-		return closeDeactivated
+// Closings with 4401. The first word of the reason is a code for the client's program.
+var (
+	closeUnauthenticated = closing{4401, "UNAUTHENTICATED"}
+	closeNoToken         = closing{4401, "UNAUTHENTICATED (no token)"}
+	closeNotReady        = closing{4401, "UNAUTHENTICATED (operation before connection_ack)"}
+	closeByOperator      = closing{4401, "UNAUTHENTICATED (closed by an operator)"}
+	closeDeleted         = closing{4401, "UNAUTHENTICATED (the user no longer exists)"}
+	closeDeactivated     = closing{4401, "USER_DEACTIVATED"}
+	closeLoggedOut       = closing{4401, "LOGGED_OUT"}
+	closeDeviceLimit     = closing{4401, "DEVICE_LIMIT"}
+)
+
+// closeBanned returns the closing for a USER_BANNED.
+func closeBanned(err *fault.Error) closing {
+	reason := string(fault.UserBanned)
+	if until, ends := err.Extensions["until"].(string); ends {
+		reason += " until " + until
 	}
-	return closeDeleted
+	return closing{4401, reason}
 }
 
 // closingFor returns how a WebSocket ends when its principal was refused, or when the server could
@@ -83,29 +78,49 @@ func closingFor(err error) closing {
 	case fault.Unavailable:
 		return closeUnavailable
 	case fault.Unauthenticated:
-		return closeUnauthorized
+		return closeUnauthenticated
 	case fault.UserBanned:
-		return closeForbidden
+		refusal, _ := fault.As(err)
+		return closeBanned(refusal)
 	case fault.RateLimited:
 		return closeTooOften
 	}
 	return closeInternal
 }
 
-// faultOf returns the error that ends an SSE stream, which has no close codes, when presence has
-// cut its device for the reason.
-func faultOf(reason status.Reason) *fault.Error {
-	switch reason {
-	case status.ReasonBanned:
-		return fault.New(fault.UserBanned, "the user is banned")
-	case status.ReasonDisconnected:
-		return fault.New(fault.Forbidden, "disconnected by the app")
-	case status.ReasonLoggedOut:
-		return fault.New(fault.Unauthenticated, "logged out")
-	case status.ReasonDeviceLimit:
-		return fault.New(fault.Forbidden, "%s", closeDeviceLimit.reason)
-	case status.ReasonDeactivated:
-		return fault.New(fault.Unauthenticated, "the user is deactivated")
+// linkEnding is why an acknowledged link ends: how a WebSocket is closed, and the error that ends an
+// SSE stream, which has no close codes.
+type linkEnding struct {
+	closing closing
+	err     *fault.Error
+}
+
+var (
+	// tokenEnded ends a link whose token has expired or been revoked.
+	tokenEnded = linkEnding{
+		closeUnauthenticated, fault.New(fault.Unauthenticated, "the token has expired or was revoked"),
 	}
-	return fault.New(fault.Unauthenticated, "the user no longer exists")
+	// operatorClosed ends a link that an operator has closed.
+	operatorClosed = linkEnding{
+		closeByOperator, fault.New(fault.Unauthenticated, "an operator has closed the connection"),
+	}
+)
+
+// endingOf returns why a link ends whose device presence has cut.
+func endingOf(cause status.Cause) linkEnding {
+	switch cause.Reason {
+	case status.ReasonLoggedOut:
+		return linkEnding{closeLoggedOut, fault.New(fault.Unauthenticated, "LOGGED_OUT: the user has logged out")}
+	case status.ReasonBanned:
+		err := fault.Banned(cause.BannedUntil)
+		return linkEnding{closeBanned(err), err}
+	case status.ReasonDeactivated:
+		return linkEnding{closeDeactivated, fault.New(fault.UserDeactivated, "the user is deactivated")}
+	case status.ReasonDisconnected:
+		return linkEnding{closeDisconnected, fault.New(fault.Forbidden, "disconnected by the App Server or an operator")}
+	case status.ReasonDeviceLimit:
+		return linkEnding{closeDeviceLimit, fault.New(fault.Forbidden,
+			"DEVICE_LIMIT: the user connected a newer device and already had the maximum number")}
+	}
+	return linkEnding{closeDeleted, fault.New(fault.Unauthenticated, "the user no longer exists")}
 }

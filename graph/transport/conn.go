@@ -269,7 +269,7 @@ func (c *conn) retire(how closing) {
 }
 
 // Cut ends the connection because its device may no longer be connected.
-func (c *conn) Cut(reason status.Reason) { c.close(closingOf(reason)) }
+func (c *conn) Cut(cause status.Cause) { c.close(endingOf(cause).closing) }
 
 // send sends m, or cuts a client for which too much is queued.
 func (c *conn) send(m message) { c.sent(c.out.push(m)) }

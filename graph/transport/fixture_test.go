@@ -176,7 +176,7 @@ func (w *world) online(i int) (offline func()) {
 
 type noLink struct{}
 
-func (noLink) Cut(status.Reason) {}
+func (noLink) Cut(status.Cause) {}
 
 // allowed lets every device connect.
 func allowed(context.Context) error { return nil }
@@ -199,9 +199,16 @@ func (w *world) disconnect(i int) {
 	}
 }
 
-// revoke ends the user's devices as a ban, a deactivation or a deletion does.
+// revoke ends the user's devices as a ban without an end, a deactivation or a deletion does.
 func (w *world) revoke(i int, reason bus.Reason) {
 	w.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: w.auth.users[i], Reason: reason})
+}
+
+// ban ends the user's devices as a ban until then does.
+func (w *world) ban(i int, until models.Time) {
+	w.bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{
+		User: w.auth.users[i], Reason: bus.ReasonBanned, BannedUntil: &until,
+	})
 }
 
 // until waits until ok returns true.

@@ -34,7 +34,7 @@ var _ outlet = (*operation)(nil)
 // its start, so that a client that subscribes and then queries misses nothing.
 func (c *conn) subscribe(req request, release func()) error {
 	if c.principal == nil {
-		return closeUnauthorized
+		return closeNotReady
 	}
 	if !isObject(req.payload) {
 		return closeBadPayload

@@ -34,8 +34,6 @@ type sseStream struct {
 	server *Server
 	// ctx is the request's context.
 	ctx context.Context
-	// confirm returns an error if the device may no longer be connected.
-	confirm func(context.Context) error
 
 	mu sync.Mutex
 	// principal is nil until the device is connected.
@@ -46,8 +44,8 @@ type sseStream struct {
 	// ending is set once nothing more is accepted. Only the queued messages and then last are still
 	// to be written.
 	ending bool
-	// last returns the message that ends the stream. The request's goroutine calls it, so it may
-	// query the database. If nil, the link breaks instead, which makes clients reconnect.
+	// last returns the message that ends the stream. If nil, the link breaks instead, which makes
+	// clients reconnect.
 	last func() []byte
 	// broken is set if the link must be dropped immediately.
 	broken bool
@@ -85,14 +83,7 @@ func (x *exchange) streamOnce(resp *graphql.Response) {
 func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	x.transport = "sse"
 	s, ctx := x.server, x.ctx
-	confirmed := func(ctx context.Context) (*auth.Principal, error) {
-		return s.confirmed(ctx, x.r.Header.Get("Authorization"))
-	}
 	st := &sseStream{server: s, ctx: ctx, wake: make(chan struct{}, 1)}
-	st.confirm = func(ctx context.Context) error {
-		_, err := confirmed(ctx)
-		return err
-	}
 	from, err := s.addresses.enter(x.r)
 	if err != nil {
 		x.fail(err)
@@ -117,7 +108,7 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 				return
 			}
 			device, err = s.cfg.Presence.Connect(ctx, principal.Account(), platform, st, func(ctx context.Context) (err error) {
-				principal, err = confirmed(ctx)
+				principal, err = s.confirmed(ctx, x.r.Header.Get("Authorization"))
 				return err
 			})
 		})
@@ -312,19 +303,8 @@ func (st *sseStream) end(_ *subscription, err error) {
 	})
 }
 
-// Cut ends the stream because its device may no longer be connected. SSE has no close codes, so an
-// error states the reason. For a ban it is the error of all requests of the user, which also states
-// when the ban ends.
-func (st *sseStream) Cut(reason status.Reason) {
-	st.finish(func() []byte {
-		if reason == status.ReasonBanned {
-			if err := st.confirm(st.ctx); fault.CodeOf(err) == fault.UserBanned {
-				return st.failure(err)
-			}
-		}
-		return st.failure(faultOf(reason))
-	})
-}
+// Cut ends the stream because its device may no longer be connected.
+func (st *sseStream) Cut(cause status.Cause) { st.endLink(endingOf(cause)) }
 
 // failure returns the end of a stream whose last response is err.
 func (st *sseStream) failure(err error) []byte {

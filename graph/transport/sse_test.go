@@ -161,9 +161,10 @@ func TestSSE_Cut(t *testing.T) {
 		cut  func(w *world)
 		code string
 	}{
-		{"banned", func(w *world) { w.revoke(0, bus.ReasonBanned) }, "USER_BANNED"},
+		{"banned", func(w *world) { w.ban(0, noon) }, "USER_BANNED"},
+		{"banned for good", func(w *world) { w.revoke(0, bus.ReasonBanned) }, "USER_BANNED"},
 		{"disconnected", func(w *world) { w.disconnect(0) }, "FORBIDDEN"},
-		{"deactivated", func(w *world) { w.revoke(0, bus.ReasonDeactivated) }, "UNAUTHENTICATED"},
+		{"deactivated", func(w *world) { w.revoke(0, bus.ReasonDeactivated) }, "USER_DEACTIVATED"},
 		{"deleted", func(w *world) { w.revoke(0, bus.ReasonDeleted) }, "UNAUTHENTICATED"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -22,7 +22,11 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
+	"rollcall/models"
 )
+
+// noon is when bans end.
+var noon = models.TimeOf(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC))
 
 const watchU1 = `subscription{statuses(ids:["u1"]){userId presence}}`
 
@@ -32,135 +36,152 @@ func statusOf(id, user, presence string) string {
 
 // TestWebSocket_EveryClosing has a client do everything that ends its connection, one at a time.
 func TestWebSocket_EveryClosing(t *testing.T) {
-	w := newWorld(t, worldOptions{users: 12, limits: Limits{InitTimeout: 300 * time.Millisecond, MessageBytes: 1000}})
-	w.auth.refuse("banned", fault.New(fault.UserBanned, "banned"))
+	w := newWorld(t, worldOptions{users: 13, limits: Limits{InitTimeout: 300 * time.Millisecond, MessageBytes: 1000}})
+	w.auth.refuse("banned", fault.Banned(new(noon)))
+	w.auth.refuse("banned for good", fault.Banned(nil))
 	w.auth.refuse("broken", errors.New("the database is unreachable"))
 
 	ready := func(t *testing.T, user string) *client { return w.on(t).connect(user) }
 	for _, c := range []struct {
-		name string
-		code ws.StatusCode
-		act  func(t *testing.T) *client
+		name   string
+		code   ws.StatusCode
+		reason string // "": any
+		act    func(t *testing.T) *client
 	}{
-		{"no subprotocol", 4406, func(t *testing.T) *client { return w.on(t).dialWith(ws.Dialer{}) }},
-		{"other subprotocol", 4406, func(t *testing.T) *client { return w.on(t).dialWith(ws.Dialer{Protocols: []string{"graphql-ws"}}) }},
-		{"no init", 4408, func(t *testing.T) *client { return w.on(t).dial() }},
-		{"no payload", 4401, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init"}`) }},
-		{"null payload", 4401, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":null}`) }},
-		{"no token", 4401, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":{}}`) }},
-		{"bad token", 4401, func(t *testing.T) *client {
+		{"no subprotocol", 4406, "", func(t *testing.T) *client { return w.on(t).dialWith(ws.Dialer{}) }},
+		{"other subprotocol", 4406, "", func(t *testing.T) *client { return w.on(t).dialWith(ws.Dialer{Protocols: []string{"graphql-ws"}}) }},
+		{"no init", 4408, "", func(t *testing.T) *client { return w.on(t).dial() }},
+		{"no payload", 4401, "UNAUTHENTICATED (no token)", func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init"}`) }},
+		{"null payload", 4401, "UNAUTHENTICATED (no token)", func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":null}`) }},
+		{"no token", 4401, "UNAUTHENTICATED (no token)", func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":{}}`) }},
+		{"bad token", 4401, "UNAUTHENTICATED", func(t *testing.T) *client {
 			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":"Bearer x"}}`)
 		}},
-		{"banned", 4403, func(t *testing.T) *client {
+		{"banned", 4401, "USER_BANNED until 2026-11-29T12:00:00.000Z", func(t *testing.T) *client {
 			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":"Bearer banned"}}`)
 		}},
-		{"the server fails", 4500, func(t *testing.T) *client {
+		{"banned for good", 4401, "USER_BANNED", func(t *testing.T) *client {
+			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":"Bearer banned for good"}}`)
+		}},
+		{"the server fails", 4500, "", func(t *testing.T) *client {
 			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":"Bearer broken"}}`)
 		}},
-		{"empty list for no payload", 4401, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":[]}`) }},
-		{"payload is a string", 4400, func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":"x"}`) }},
-		{"token is a number", 4400, func(t *testing.T) *client {
+		{"empty list for no payload", 4401, "UNAUTHENTICATED (no token)", func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":[]}`) }},
+		{"payload is a string", 4400, "", func(t *testing.T) *client { return w.on(t).dial().with(`{"type":"connection_init","payload":"x"}`) }},
+		{"token is a number", 4400, "", func(t *testing.T) *client {
 			return w.on(t).dial().with(`{"type":"connection_init","payload":{"Authorization":1}}`)
 		}},
-		{"second init", 4429, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"connection_init"}`) }},
-		{"subscribe before ack", 4401, func(t *testing.T) *client {
+		{"second init", 4429, "", func(t *testing.T) *client { return ready(t, "app").with(`{"type":"connection_init"}`) }},
+		{"subscribe before ack", 4401, "UNAUTHENTICATED (operation before connection_ack)", func(t *testing.T) *client {
 			return w.on(t).dial().with(`{"id":"1","type":"subscribe","payload":{"query":"{who}"}}`)
 		}},
-		{"duplicate id", 4409, func(t *testing.T) *client {
+		{"duplicate id", 4409, "", func(t *testing.T) *client {
 			c := ready(t, "app")
 			c.subscribe("1", `subscription{captured{userId}}`)
 			<-w.schema.sinks
 			c.subscribe("1", `{who}`)
 			return c
 		}},
-		{"no JSON", 4400, func(t *testing.T) *client { return ready(t, "app").with(`hello`) }},
-		{"no object", 4400, func(t *testing.T) *client { return ready(t, "app").with(`[]`) }},
-		{"null", 4400, func(t *testing.T) *client { return ready(t, "app").with(`null`) }},
-		{"no type", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{}`) }},
-		{"unknown type", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"start"}`) }},
-		{"a server's type", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"connection_ack"}`) }},
-		{"no id", 4400, func(t *testing.T) *client {
+		{"no JSON", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`hello`) }},
+		{"no object", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`[]`) }},
+		{"null", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`null`) }},
+		{"no type", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`{}`) }},
+		{"unknown type", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`{"type":"start"}`) }},
+		{"a server's type", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`{"type":"connection_ack"}`) }},
+		{"no id", 4400, "", func(t *testing.T) *client {
 			return ready(t, "app").with(`{"type":"subscribe","payload":{"query":"{who}"}}`)
 		}},
-		{"empty id", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"id":"","type":"complete"}`) }},
-		{"id is a number", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"id":1,"type":"complete"}`) }},
-		{"giant id", 4400, func(t *testing.T) *client {
+		{"empty id", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`{"id":"","type":"complete"}`) }},
+		{"id is a number", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`{"id":1,"type":"complete"}`) }},
+		{"giant id", 4400, "", func(t *testing.T) *client {
 			return ready(t, "app").with(`{"id":"` + strings.Repeat("x", 257) + `","type":"complete"}`)
 		}},
-		{"no payload in subscribe", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"id":"1","type":"subscribe"}`) }},
-		{"payload of subscribe is a list", 4400, func(t *testing.T) *client {
+		{"no payload in subscribe", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`{"id":"1","type":"subscribe"}`) }},
+		{"payload of subscribe is a list", 4400, "", func(t *testing.T) *client {
 			return ready(t, "app").with(`{"id":"1","type":"subscribe","payload":[]}`)
 		}},
-		{"ping payload is a list", 4400, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"ping","payload":[1]}`) }},
-		{"binary", 4400, func(t *testing.T) *client {
+		{"ping payload is a list", 4400, "", func(t *testing.T) *client { return ready(t, "app").with(`{"type":"ping","payload":[1]}`) }},
+		{"binary", 4400, "", func(t *testing.T) *client {
 			return ready(t, "app").withFrame(ws.NewBinaryFrame([]byte(`{"type":"ping"}`)))
 		}},
-		{"invalid UTF-8", 1007, func(t *testing.T) *client { return ready(t, "app").with("{\"type\":\"ping\xff\"}") }},
-		{"giant message", 1009, func(t *testing.T) *client { return ready(t, "app").with(`{"type":"ping"}` + strings.Repeat(" ", 1000)) }},
-		{"giant message in fragments", 1009, func(t *testing.T) *client {
+		{"invalid UTF-8", 1007, "", func(t *testing.T) *client { return ready(t, "app").with("{\"type\":\"ping\xff\"}") }},
+		{"giant message", 1009, "", func(t *testing.T) *client { return ready(t, "app").with(`{"type":"ping"}` + strings.Repeat(" ", 1000)) }},
+		{"giant message in fragments", 1009, "", func(t *testing.T) *client {
 			c := ready(t, "app")
 			c.frame(ws.NewFrame(ws.OpText, false, bytes.Repeat([]byte(" "), 900)))
 			return c.withFrame(ws.NewFrame(ws.OpContinuation, true, bytes.Repeat([]byte(" "), 101)))
 		}},
-		{"unmasked", 1002, func(t *testing.T) *client {
+		{"unmasked", 1002, "", func(t *testing.T) *client {
 			c := ready(t, "app")
 			if err := ws.WriteFrame(c.conn, ws.NewTextFrame([]byte(`{"type":"ping"}`))); err != nil {
 				t.Fatal(err)
 			}
 			return c
 		}},
-		{"reserved bit", 1002, func(t *testing.T) *client {
+		{"reserved bit", 1002, "", func(t *testing.T) *client {
 			f := ws.NewTextFrame([]byte(`{"type":"ping"}`))
 			f.Header.Rsv = ws.Rsv(true, false, false)
 			return ready(t, "app").withFrame(f)
 		}},
-		{"reserved opcode", 1002, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewFrame(3, true, nil)) }},
-		{"continuation of nothing", 1002, func(t *testing.T) *client {
+		{"reserved opcode", 1002, "", func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewFrame(3, true, nil)) }},
+		{"continuation of nothing", 1002, "", func(t *testing.T) *client {
 			return ready(t, "app").withFrame(ws.NewFrame(ws.OpContinuation, true, nil))
 		}},
-		{"text in a text", 1002, func(t *testing.T) *client {
+		{"text in a text", 1002, "", func(t *testing.T) *client {
 			c := ready(t, "app")
 			c.frame(ws.NewFrame(ws.OpText, false, []byte(`{`)))
 			return c.withFrame(ws.NewTextFrame([]byte(`}`)))
 		}},
-		{"giant control frame", 1002, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewPingFrame(make([]byte, 126))) }},
-		{"fragmented control frame", 1002, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewFrame(ws.OpPing, false, nil)) }},
-		{"closed normally", 1000, func(t *testing.T) *client {
+		{"giant control frame", 1002, "", func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewPingFrame(make([]byte, 126))) }},
+		{"fragmented control frame", 1002, "", func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewFrame(ws.OpPing, false, nil)) }},
+		{"closed normally", 1000, "", func(t *testing.T) *client {
 			return ready(t, "app").withFrame(ws.NewCloseFrame(ws.NewCloseFrameBody(1000, "bye")))
 		}},
-		{"closed without a code", 0, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewCloseFrame(nil)) }},
-		{"closed with half a code", 1002, func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewCloseFrame([]byte{3})) }},
-		{"closed with a reason that is not UTF-8", 1007, func(t *testing.T) *client {
+		{"closed without a code", 0, "", func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewCloseFrame(nil)) }},
+		{"closed with half a code", 1002, "", func(t *testing.T) *client { return ready(t, "app").withFrame(ws.NewCloseFrame([]byte{3})) }},
+		{"closed with a reason that is not UTF-8", 1007, "", func(t *testing.T) *client {
 			return ready(t, "app").withFrame(ws.NewCloseFrame([]byte{0x03, 0xe8, 0xff}))
 		}},
 
-		{"ban", 4403, func(t *testing.T) *client {
+		{"ban", 4401, "USER_BANNED until 2026-11-29T12:00:00.000Z", func(t *testing.T) *client {
 			c := ready(t, "u2")
-			w.revoke(2, bus.ReasonBanned)
+			w.ban(2, noon)
 			return c
 		}},
-		{"disconnectUser", 4403, func(t *testing.T) *client {
+		{"ban without an end", 4401, "USER_BANNED", func(t *testing.T) *client {
+			c := ready(t, "u8")
+			w.revoke(8, bus.ReasonBanned)
+			return c
+		}},
+		{"a newer device", 4401, "DEVICE_LIMIT", func(t *testing.T) *client {
+			c := ready(t, "u9")
+			for range w.auth.app.Settings.DeviceLimit {
+				ready(t, "u9")
+			}
+			return c
+		}},
+		{"disconnectUser", 4403, "Disconnected", func(t *testing.T) *client {
 			c := ready(t, "u3")
 			w.disconnect(3)
 			return c
 		}},
-		{"deactivation", 4401, func(t *testing.T) *client {
+		{"deactivation", 4401, "USER_DEACTIVATED", func(t *testing.T) *client {
 			c := ready(t, "u4")
 			w.revoke(4, bus.ReasonDeactivated)
 			return c
 		}},
-		{"deletion", 4401, func(t *testing.T) *client {
+		{"deletion", 4401, "UNAUTHENTICATED (the user no longer exists)", func(t *testing.T) *client {
 			c := ready(t, "u5")
 			w.revoke(5, bus.ReasonDeleted)
 			return c
 		}},
-		{"logged out by another device", 4401, func(t *testing.T) *client {
+		{"logged out by another device", 4401, "LOGGED_OUT", func(t *testing.T) *client {
 			c, other := ready(t, "u6"), ready(t, "u6")
 			other.subscribe("x", `mutation{logout(all:true)}`)
 			other.expect(`{"id":"x","type":"next","payload":{"data":{"logout":true}}}`)
 			return c
 		}},
-		{"logout gets its response first", 4401, func(t *testing.T) *client {
+		{"logout gets its response first", 4401, "LOGGED_OUT", func(t *testing.T) *client {
 			c := ready(t, "u7")
 			c.subscribe("x", `mutation{logout}`)
 			c.expect(`{"id":"x","type":"next","payload":{"data":{"logout":true}}}`)
@@ -168,7 +189,11 @@ func TestWebSocket_EveryClosing(t *testing.T) {
 			return c
 		}},
 	} {
-		t.Run(c.name, func(t *testing.T) { c.act(t).expectClose(c.code) })
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.act(t).expectClose(c.code); c.reason != "" && got != c.reason {
+				t.Errorf("closed with the reason %q, want %q", got, c.reason)
+			}
+		})
 	}
 	until(t, "no connections", func() bool { return testutil.ToFloat64(w.server.metrics.connections) == 0 })
 	for code, atLeast := range map[string]float64{"4400": 14, "4406": 2, "4408": 1, "4409": 1, "4429": 1, "4500": 1, "1009": 2, "1005": 1} {
@@ -217,19 +242,21 @@ func (c *client) withFrame(f ws.Frame) *client {
 
 func TestWebSocket_BanWhileConnecting(t *testing.T) {
 	w := newWorld(t, worldOptions{})
-	w.auth.refuseAgain(fault.New(fault.UserBanned, "banned just now"))
+	w.auth.refuseAgain(fault.Banned(new(noon)))
 	c := w.dial().with(`{"type":"connection_init","payload":{"authorization":"Bearer u0"}}`)
-	c.expectClose(4403)
+	c.expectClose(4401)
 	until(t, "no device", func() bool { return w.devices(0) == 0 })
 }
 
 func TestWebSocket_OperationAfterBan(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	c := w.connect("u0")
-	w.auth.refuseRefresh(fault.New(fault.UserBanned, "banned just now"))
+	w.auth.refuseRefresh(fault.Banned(new(noon)))
 	c.subscribe("1", `{who}`)
 	c.expectError("1", "USER_BANNED")
-	c.expectClose(4403)
+	if got := c.expectClose(4401); got != "USER_BANNED until 2026-11-29T12:00:00.000Z" {
+		t.Errorf("closed with the reason %q", got)
+	}
 }
 
 func TestWebSocket_Operations(t *testing.T) {

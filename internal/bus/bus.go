@@ -25,6 +25,8 @@ type AccessRevoked struct {
 	// User is the row as it was before.
 	User   *models.User
 	Reason Reason
+	// BannedUntil is when the ban ends. It is nil for a ban without an end, and for other reasons.
+	BannedUntil *models.Time
 }
 
 // RevokedUser names a user whose access was revoked, with the external ID.

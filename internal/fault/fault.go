@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"rollcall/models"
 )
 
 // Code is a machine-readable reason, the same in the API, the console and logs.
@@ -66,6 +68,14 @@ func TooOften(wait time.Duration, format string, args ...any) *Error {
 	ms := int64((wait + time.Millisecond - 1) / time.Millisecond)
 	limit := fmt.Sprintf(format, args...)
 	return New(RateLimited, "%s; try again in %d ms", limit, ms).With("retryAfterMs", ms)
+}
+
+// Banned returns USER_BANNED with until, the end of the ban; nil if it has none.
+func Banned(until *models.Time) *Error {
+	if until == nil {
+		return New(UserBanned, "the user is banned").With("until", nil)
+	}
+	return New(UserBanned, "the user is banned until %s", until).With("until", until.String())
 }
 
 // With returns a copy of e with one more extension.

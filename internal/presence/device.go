@@ -66,13 +66,13 @@ func (h *Hub) Disconnect(ctx context.Context, acc status.Account, deviceIDs []st
 	if err != nil {
 		return 0, fault.Wrap(err, "disconnecting devices")
 	}
-	return h.registry.Cut(ctx, acc, deviceIDs, models.PresenceOffline, status.ReasonDisconnected)
+	return h.registry.Cut(ctx, acc, deviceIDs, models.PresenceOffline, status.Cause{Reason: status.ReasonDisconnected})
 }
 
 // revoke ends all devices of a user that may no longer be connected.
 func (h *Hub) revoke(ctx context.Context, ev bus.AccessRevoked) {
-	reason := revocations[ev.Reason]
-	_, err := h.registry.Cut(ctx, status.AccountOf(ev.User), nil, reason.Leaves(), reason)
+	cause := status.Cause{Reason: revocations[ev.Reason], BannedUntil: ev.BannedUntil}
+	_, err := h.registry.Cut(ctx, status.AccountOf(ev.User), nil, cause.Reason.Leaves(), cause)
 	if err == nil && ev.Reason != bus.ReasonBanned {
 		// Watchers here must receive its last change before the erasure takes their watches away.
 		_ = h.registry.CatchUpAll(ctx) // fails if the connection is lost: there is nothing to wait for

@@ -428,12 +428,14 @@ func (c *clock) Advance(d time.Duration) { c.ms.Add(d.Milliseconds()) }
 type link struct {
 	mu      sync.Mutex
 	reasons []status.Reason
+	// bannedUntil is the end of the ban in the last cause.
+	bannedUntil *models.Time
 }
 
-func (l *link) Cut(reason status.Reason) {
+func (l *link) Cut(cause status.Cause) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.reasons = append(l.reasons, reason)
+	l.reasons, l.bannedUntil = append(l.reasons, cause.Reason), cause.BannedUntil
 }
 
 func (l *link) want(t testing.TB, want ...status.Reason) {

@@ -100,21 +100,28 @@ func TestNodes_CutDevicesElsewhere(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		for _, test := range []struct {
 			reason bus.Reason
+			until  *models.Time
 			cut    status.Reason
 			leaves models.Presence
 		}{
-			{bus.ReasonBanned, status.ReasonBanned, models.PresenceOffline},
-			{bus.ReasonDeactivated, status.ReasonDeactivated, models.PresenceUnlogined},
-			{bus.ReasonDeleted, status.ReasonDeleted, models.PresenceUnlogined},
+			{bus.ReasonBanned, new(models.Time(1_764_417_600_123)), status.ReasonBanned, models.PresenceOffline},
+			{bus.ReasonBanned, nil, status.ReasonBanned, models.PresenceOffline},
+			{bus.ReasonDeactivated, nil, status.ReasonDeactivated, models.PresenceUnlogined},
+			{bus.ReasonDeleted, nil, status.ReasonDeleted, models.PresenceUnlogined},
 		} {
 			n := newNodes(t, db, 2, 1)
 			seen := new(recorder)
 			n[1].WatchApp(n[1].app.ID, seen)
 			_, here := n[0].connect(0)
 			d, there := n[1].connect(0)
-			n[0].bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: n[0].users[0], Reason: test.reason})
+			n[0].bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: n[0].users[0], Reason: test.reason, BannedUntil: test.until})
 			here.want(t, test.cut)
 			there.wants(n[1], test.cut)
+			for _, l := range []*link{here, there} {
+				if l.bannedUntil == nil != (test.until == nil) || test.until != nil && *l.bannedUntil != *test.until {
+					t.Errorf("%s until %v: a link was cut for a ban until %v", test.cut, test.until, l.bannedUntil)
+				}
+			}
 			d.Gone()
 			n[1].wantPresence(0, test.leaves)
 			seen.hears(n[1], "u0:ONLINE u0:"+test.leaves.String())

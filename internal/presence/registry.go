@@ -35,7 +35,7 @@ type registry interface {
 
 	// Cut ends the devices with these IDs, or all if that is nil, those that are arriving included,
 	// and returns how many there were. With its last device the account gets the presence to.
-	Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error)
+	Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, cause status.Cause) (int, error)
 	// Status returns the account's present status, and Statuses those of several.
 	Status(ctx context.Context, acc status.Account) (models.UserStatus, error)
 	Statuses(ctx context.Context, accs []status.Account) ([]models.UserStatus, error)

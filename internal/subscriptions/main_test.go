@@ -126,7 +126,7 @@ func (w *world) limit(n int) {
 // noLink is a device's connection that is never used.
 type noLink struct{}
 
-func (noLink) Cut(status.Reason) {}
+func (noLink) Cut(status.Cause) {}
 
 func (w *world) connect(i int) *status.Device {
 	w.t.Helper()

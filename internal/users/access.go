@@ -140,13 +140,7 @@ func (s *Service) admit(a *access) (*models.App, *models.User, error) {
 	case models.UserDeactivated:
 		return nil, nil, errRefused
 	case models.UserBanned:
-		return nil, nil, banned(&a.User)
+		return nil, nil, fault.Banned(a.User.BannedUntil)
 	}
 	return &a.App, &a.User, nil
-}
-
-// banned returns the error for a banned user.
-func banned(u *models.User) error {
-	return fault.New(fault.UserBanned, "the user is banned until %s", u.BannedUntil).
-		With("until", u.BannedUntil.String())
 }

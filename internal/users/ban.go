@@ -50,7 +50,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 				banned_until = ?, ban_reason = ? WHERE id IN ?`, now, now, until, sentence.Reason, userlock.Keys(changed)).Error
 		},
 	})
-	s.revoke(ctx, before, bus.ReasonBanned)
+	s.revoke(ctx, before, bus.ReasonBanned, &until)
 	return results, fault.Wrap(err, "banning users")
 }
 
@@ -79,9 +79,9 @@ func noBan() map[string]any {
 }
 
 // revoke publishes that these users may no longer be connected, and returns when their devices have
-// been disconnected.
-func (s *Service) revoke(ctx context.Context, before []*models.User, reason bus.Reason) {
+// been disconnected. bannedUntil is the end of a ban, or nil if it has none.
+func (s *Service) revoke(ctx context.Context, before []*models.User, reason bus.Reason, bannedUntil *models.Time) {
 	for _, u := range before {
-		s.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{User: u, Reason: reason})
+		s.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{User: u, Reason: reason, BannedUntil: bannedUntil})
 	}
 }

@@ -79,7 +79,7 @@ func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reas
 	if err != nil || len(before) == 0 {
 		return results, err
 	}
-	s.revoke(ctx, before, reason)
+	s.revoke(ctx, before, reason, nil)
 	announce()
 	return results, nil
 }

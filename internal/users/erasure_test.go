@@ -44,7 +44,7 @@ type erasureWorld struct {
 // noLink is a device's connection that ignores everything.
 type noLink struct{}
 
-func (noLink) Cut(status.Reason) {}
+func (noLink) Cut(status.Cause) {}
 
 func newErasureWorld(t *testing.T, db *database.DB) *erasureWorld {
 	t.Helper()

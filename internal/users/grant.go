@@ -30,7 +30,7 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, tt
 		case models.UserDeactivated:
 			return userlock.Deactivated(id)
 		case models.UserBanned:
-			return banned(u)
+			return fault.Banned(u.BannedUntil)
 		}
 		out = &Registered{User: u}
 		if err := s.issue(app, Registration{TokenTTL: &ttl}, out); err != nil {

@@ -2940,7 +2940,7 @@ extend type Mutation {
   """
   reactivateUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=100")): [ItemResult!]! @auth(to: [APP_SERVER])
   """
-  Bans users for a given time: their devices are disconnected with 4403, and every request and
+  Bans users for a given time: their devices are disconnected with 4401, and every request and
   connect is USER_BANNED. Banning again replaces the end and the reason.
   REFUSED: USER_DEACTIVATED.
   """

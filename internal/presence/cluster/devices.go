@@ -6,10 +6,16 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"rollcall/internal/presence/cluster/ledger"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
+)
+
+var (
+	deviceLimit = status.Cause{Reason: status.ReasonDeviceLimit}
+	loggedOut   = status.Cause{Reason: status.ReasonLoggedOut}
 )
 
 // Connect adds a device; see Hub.Connect.
@@ -63,7 +69,7 @@ func (s *Registry) arrive(d *status.Device) (*local, error) {
 // racing with a ban.
 func (s *Registry) letIn(ctx context.Context, l *local, d *status.Device, check func(context.Context) error) error {
 	login := ledger.Login{
-		User: d.Account().Disconnected(), Device: d.Info(), Limit: d.Account().DeviceLimit, Reason: word(status.ReasonDeviceLimit),
+		User: d.Account().Disconnected(), Device: d.Info(), Limit: d.Account().DeviceLimit, Reason: word(deviceLimit),
 	}
 	for {
 		err := ctx.Err()
@@ -118,7 +124,7 @@ func (s *Registry) register(ctx context.Context, l *local, d *status.Device, log
 			s.mirror.Keep(r.ID, r.State)
 		}
 	}
-	s.cutHere(d.Account().ID, in.Surplus, status.ReasonDeviceLimit, false)
+	s.cutHere(d.Account().ID, in.Surplus, deviceLimit, false)
 	s.views.learn(in.Record)
 	if fresh {
 		s.views.readOnceHeard(d.Account().ID)
@@ -243,7 +249,7 @@ func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 		return status.ErrClosed
 	}
 	departure := ledger.Departure{
-		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.Now(), Reason: word(status.ReasonLoggedOut),
+		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.Now(), Reason: word(loggedOut),
 	}
 	if own != nil && !all {
 		departure.User, departure.All, departure.Devices = acc.Disconnected(), false, []string{own.Info().ID}
@@ -264,7 +270,7 @@ func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 	if own != nil {
 		own.Logout()
 	}
-	s.cutHere(acc.ID, gone, status.ReasonLoggedOut, false)
+	s.cutHere(acc.ID, gone, loggedOut, false)
 	if !turned {
 		return nil
 	}
@@ -276,13 +282,13 @@ func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 }
 
 // Cut ends devices of the account; see the hub's registry.
-func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
-	revoked := reason.IsRevocation()
+func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, cause status.Cause) (int, error) {
+	revoked := cause.Reason.IsRevocation()
 	l := s.use(acc)
 	defer s.done(l)
 	departure := ledger.Departure{
 		User: acc.Disconnected(), Devices: deviceIDs, To: to, Now: s.Now(),
-		Revoke: revoked, Deleted: reason == status.ReasonDeleted, Reason: word(reason),
+		Revoke: revoked, Deleted: cause.Reason == status.ReasonDeleted, Reason: word(cause),
 	}
 	if deviceIDs == nil {
 		departure.User, departure.All = s.leaver(l, acc), true
@@ -298,7 +304,7 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 		l.step.Lock()
 		if revoked {
 			// Cut before the step, because Redis may be slow. Gone waits until the step is over.
-			taken = s.cutHere(acc.ID, nil, reason, true)
+			taken = s.cutHere(acc.ID, nil, cause, true)
 		}
 		if r, turned, gone, err = s.ledger.Leave(ctx, departure); err != nil {
 			s.distrust(err)
@@ -308,7 +314,7 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 	if err != nil {
 		departure.All, departure.Devices, departure.Revoke, departure.Reason = false, nil, false, ""
 		if revoked {
-			taken = append(taken, s.cutHere(acc.ID, nil, reason, true)...)
+			taken = append(taken, s.cutHere(acc.ID, nil, cause, true)...)
 		}
 		for _, d := range taken {
 			departure.Devices = append(departure.Devices, d.Info().ID)
@@ -318,7 +324,7 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 		}
 		return 0, fmt.Errorf("disconnecting user %d: %w", acc.ID, err)
 	}
-	taken = append(taken, s.cutHere(acc.ID, gone, reason, revoked)...)
+	taken = append(taken, s.cutHere(acc.ID, gone, cause, revoked)...)
 	n := len(gone)
 	for _, d := range taken {
 		if !slices.Contains(gone, d.Info().ID) {
@@ -327,7 +333,7 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 	}
 	if turned {
 		s.turned(r)
-		if reason != status.ReasonDeleted {
+		if cause.Reason != status.ReasonDeleted {
 			s.mirror.Keep(r.ID, r.State)
 		}
 	}
@@ -352,7 +358,7 @@ func (s *Registry) leaver(l *local, acc status.Account) status.Account {
 
 // cutHere cuts the account's devices at this node that have been taken out of Redis, or all of
 // them if the user's access was revoked. It returns the devices that it cut.
-func (s *Registry) cutHere(userID int64, gone []string, reason status.Reason, revoked bool) []*status.Device {
+func (s *Registry) cutHere(userID int64, gone []string, cause status.Cause, revoked bool) []*status.Device {
 	s.mu.Lock()
 	l := s.locals[userID]
 	s.mu.Unlock()
@@ -361,18 +367,30 @@ func (s *Registry) cutHere(userID int64, gone []string, reason status.Reason, re
 	}
 	taken := s.takeOut(l, func(d *status.Device) bool { return revoked || slices.Contains(gone, d.Info().ID) })
 	for _, d := range taken {
-		d.Cut(reason)
+		d.Cut(cause)
 	}
 	return taken
 }
 
-// word encodes a reason for messages between nodes; reasonOf decodes it.
-func word(reason status.Reason) string { return strconv.Itoa(int(reason)) }
-
-func reasonOf(word string) status.Reason {
-	n, err := strconv.Atoi(word)
-	if err != nil {
-		return status.ReasonDisconnected // sent by a node of another version
+// word encodes a cause as one word for messages between nodes, such as 3, or 2:1764374400000 for a
+// ban with its end; causeOf decodes it.
+func word(cause status.Cause) string {
+	reason := strconv.Itoa(int(cause.Reason))
+	if cause.BannedUntil == nil {
+		return reason
 	}
-	return status.Reason(n)
+	return reason + ":" + strconv.FormatInt(int64(*cause.BannedUntil), 10)
+}
+
+func causeOf(word string) status.Cause {
+	reason, until, ends := strings.Cut(word, ":")
+	n, err := strconv.Atoi(reason)
+	if err != nil {
+		return status.Cause{Reason: status.ReasonDisconnected} // sent by a node of another version
+	}
+	cause := status.Cause{Reason: status.Reason(n)}
+	if at, err := strconv.ParseInt(until, 10, 64); ends && err == nil {
+		cause.BannedUntil = new(models.Time(at))
+	}
+	return cause
 }

@@ -86,10 +86,10 @@ func (s *Registry) recheckSome(ctx context.Context, accounts []*local) error {
 		return err
 	}
 	for _, l := range accounts {
-		if reason, revoked := status.RevocationOf(rows[l.account.ID], s.Now()); revoked {
+		if cause, revoked := status.RevocationOf(rows[l.account.ID], s.Now()); revoked {
 			// cut closes the devices here even if Redis is unreachable.
-			if _, err := s.Cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
-				s.Log.Warn("found a revocation in the database that cannot be written to Redis yet", "user", l.account.ID, "reason", reason, "error", err)
+			if _, err := s.Cut(ctx, l.account, nil, cause.Reason.Leaves(), cause); err != nil {
+				s.Log.Warn("found a revocation in the database that cannot be written to Redis yet", "user", l.account.ID, "reason", cause.Reason, "error", err)
 			}
 		}
 	}

@@ -120,10 +120,10 @@ type link struct {
 	reasons []status.Reason
 }
 
-func (l *link) Cut(reason status.Reason) {
+func (l *link) Cut(cause status.Cause) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.reasons = append(l.reasons, reason)
+	l.reasons = append(l.reasons, cause.Reason)
 }
 
 // recorder is a sink that counts.
@@ -229,7 +229,7 @@ func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 	if _, err = n.register(ctx, local, d, login); !errors.As(err, &unrecorded) {
 		t.Fatalf("the login returned %v", err)
 	}
-	n.hear(n.ledger.CutChannel(), fmt.Sprint(d.Account().ID, " ", word(status.ReasonDisconnected), " 0 ", d.Info().ID))
+	n.hear(n.ledger.CutChannel(), fmt.Sprint(d.Account().ID, " ", word(status.Cause{Reason: status.ReasonDisconnected}), " 0 ", d.Info().ID))
 	if len(l.reasons) != 1 || l.reasons[0] != status.ReasonDisconnected {
 		t.Fatalf("the link was cut for %v", l.reasons)
 	}

@@ -292,8 +292,8 @@ func (s *Registry) verify(ctx context.Context) (rows map[int64]*models.User, err
 		}
 		maps.Copy(rows, found)
 		for _, l := range chunk {
-			if reason, revoked := status.RevocationOf(found[l.account.ID], s.Now()); revoked {
-				if _, err := s.Cut(ctx, l.account, nil, reason.Leaves(), reason); err != nil {
+			if cause, revoked := status.RevocationOf(found[l.account.ID], s.Now()); revoked {
+				if _, err := s.Cut(ctx, l.account, nil, cause.Reason.Leaves(), cause); err != nil {
 					return nil, err
 				}
 			}
@@ -370,7 +370,7 @@ func (s *Registry) restoreOne(ctx context.Context, name string, l *local, row *m
 	}
 	s.views.learn(out.Record)
 	for device, reason := range out.Cut {
-		s.cutHere(l.account.ID, []string{device}, reasonOf(reason), false)
+		s.cutHere(l.account.ID, []string{device}, causeOf(reason), false)
 	}
 	return nil
 }

@@ -309,7 +309,7 @@ func (s *Registry) hear(channel, text string) {
 			s.Log.Error("malformed message from Redis", "channel", channel, "error", err)
 			return
 		}
-		s.cutHere(cut.UserID, cut.Devices, reasonOf(cut.Reason), cut.Revoked)
+		s.cutHere(cut.UserID, cut.Devices, causeOf(cut.Reason), cut.Revoked)
 		return
 	}
 	r, err := ledger.Parse(text)

@@ -36,7 +36,7 @@ func (r *Registry) Connect(ctx context.Context, acc status.Account, platform mod
 	s.identify(d, acc)
 	login, surplus, err := s.letIn(d)
 	for _, old := range surplus {
-		old.Cut(status.ReasonDeviceLimit)
+		old.Cut(status.Cause{Reason: status.ReasonDeviceLimit})
 	}
 	if err != nil || login == nil {
 		return d, err
@@ -160,7 +160,7 @@ func (r *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 	for _, d := range ended {
 		d.Logout()
 		if d != own {
-			d.Cut(status.ReasonLoggedOut)
+			d.Cut(status.Cause{Reason: status.ReasonLoggedOut})
 		}
 	}
 	if saved == nil {
@@ -173,7 +173,7 @@ func (r *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 }
 
 // Cut ends devices of the account; see the hub's registry.
-func (r *Registry) Cut(_ context.Context, acc status.Account, deviceIDs []string, to models.Presence, reason status.Reason) (int, error) {
+func (r *Registry) Cut(_ context.Context, acc status.Account, deviceIDs []string, to models.Presence, cause status.Cause) (int, error) {
 	leaves := every
 	if deviceIDs != nil {
 		leaves = func(d *status.Device) bool { return slices.Contains(deviceIDs, d.Info().ID) }
@@ -183,7 +183,7 @@ func (r *Registry) Cut(_ context.Context, acc status.Account, deviceIDs []string
 	ended := s.takeArriving(acc, leaves)
 	if e := s.changing(acc, to); e != nil {
 		ended = append(ended, s.end(e, leaves, to)...)
-		if reason == status.ReasonDeleted {
+		if cause.Reason == status.ReasonDeleted {
 			delete(s.entries, e.ID) // its row is gone
 		} else {
 			s.save(e)
@@ -191,7 +191,7 @@ func (r *Registry) Cut(_ context.Context, acc status.Account, deviceIDs []string
 	}
 	s.Unlock()
 	for _, d := range ended {
-		d.Cut(reason)
+		d.Cut(cause)
 	}
 	return len(ended), nil
 }

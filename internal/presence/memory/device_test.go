@@ -79,7 +79,7 @@ func stepped(t *testing.T) (*shard, *columns) {
 // link is a link that does not end by itself.
 type link struct{}
 
-func (link) Cut(status.Reason) {}
+func (link) Cut(status.Cause) {}
 
 var account = status.Account{ID: 1, AppID: 1, ExternalID: "a"}
 

@@ -64,11 +64,11 @@ func (d *Device) Leave(leaving bool) { d.leaving.Store(leaving) }
 func (d *Device) Logout() { d.loggedOut.Store(true) }
 
 // Cut ends the link of a device that the registry has removed.
-func (d *Device) Cut(reason Reason) {
-	if reason == ReasonLoggedOut {
+func (d *Device) Cut(cause Cause) {
+	if cause.Reason == ReasonLoggedOut {
 		d.Logout()
 	}
 	if !d.leaving.Load() {
-		d.link.Cut(reason)
+		d.link.Cut(cause)
 	}
 }

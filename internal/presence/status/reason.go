@@ -4,9 +4,16 @@ import "rollcall/models"
 
 // Link is the transport's side of a device.
 type Link interface {
-	// Cut ends the connection for that reason. It must not block. It may be called by any goroutine,
+	// Cut ends the connection for that cause. It must not block. It may be called by any goroutine,
 	// more than once, and before Connect has returned.
-	Cut(reason Reason)
+	Cut(cause Cause)
+}
+
+// Cause is why a device's link must end.
+type Cause struct {
+	Reason Reason
+	// BannedUntil is when the ban ends. It is nil for a ban without an end, and for other reasons.
+	BannedUntil *models.Time
 }
 
 // Reason is why a device's link must end.
@@ -62,14 +69,14 @@ func (r Reason) Leaves() models.Presence {
 
 // RevocationOf returns why the user with that row, nil if it is deleted, may not be connected. revoked
 // reports whether that is so.
-func RevocationOf(u *models.User, now models.Time) (reason Reason, revoked bool) {
+func RevocationOf(u *models.User, now models.Time) (cause Cause, revoked bool) {
 	switch {
 	case u == nil:
-		return ReasonDeleted, true
+		return Cause{Reason: ReasonDeleted}, true
 	case u.DeactivatedAt != nil:
-		return ReasonDeactivated, true
+		return Cause{Reason: ReasonDeactivated}, true
 	case u.State(now) == models.UserBanned:
-		return ReasonBanned, true
+		return Cause{ReasonBanned, u.BannedUntil}, true
 	}
-	return 0, false
+	return Cause{}, false
 }

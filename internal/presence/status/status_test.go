@@ -66,11 +66,14 @@ func TestRevocationOf(t *testing.T) {
 		{&models.User{BannedUntil: &past}, 0, 0},
 	} {
 		got, revoked := RevocationOf(test.row, 10)
-		if got != test.want || revoked != (test.want != 0) || revoked != got.IsRevocation() {
-			t.Errorf("%+v is revoked: %t, %s, want %s", test.row, revoked, got, test.want)
+		if got.Reason != test.want || revoked != (test.want != 0) || revoked != got.Reason.IsRevocation() {
+			t.Errorf("%+v is revoked: %t, %s, want %s", test.row, revoked, got.Reason, test.want)
 		}
-		if revoked && got.Leaves() != test.leaves {
-			t.Errorf("%s leaves %s, want %s", got, got.Leaves(), test.leaves)
+		if (got.BannedUntil != nil) != (test.want == ReasonBanned) || got.BannedUntil != nil && *got.BannedUntil != later {
+			t.Errorf("%+v is banned until %v", test.row, got.BannedUntil)
+		}
+		if revoked && got.Reason.Leaves() != test.leaves {
+			t.Errorf("%s leaves %s, want %s", got.Reason, got.Reason.Leaves(), test.leaves)
 		}
 	}
 	if ReasonDisconnected.IsRevocation() || ReasonLoggedOut.IsRevocation() || ReasonDeviceLimit.IsRevocation() {
