@@ -1,24 +1,5 @@
 package console
 
-// access determines which visitors may use a route.
-type access int
-
-const (
-	// anyone admits every visitor, logged in or not.
-	anyone access = iota
-	// operators admits every operator, including viewers.
-	viewers
-	// admins admits operators that may change things.
-	admins
-	// confirmed admits admins that have confirmed their password recently; others are asked for it
-	// first. It is for POSTs that give access to accounts or apps.
-	confirmed
-	// polls admits every operator. It is for requests that pages send by themselves. They do not
-	// count as use of the session, and once it has ended they respond with 401 instead of a
-	// redirect.
-	polls
-)
-
 // route is a path of the console.
 type route struct {
 	pattern string
