@@ -15,7 +15,7 @@ import (
 	"rollcall/internal/validate"
 )
 
-// guard runs before every resolver. It admits the callers that the schema's @auth lists, or none if
+// guard runs before every resolver. It lets through the callers that the schema's @auth lists, or none if
 // a root field has no @auth, and refuses arguments that violate their @validate or their input's
 // tags.
 type guard struct {
@@ -132,7 +132,7 @@ func (g *guard) check(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := admit(p, c.callers); err != nil {
+		if err := checkCaller(p, c.callers); err != nil {
 			return err
 		}
 	}
@@ -144,8 +144,8 @@ func (g *guard) check(ctx context.Context) error {
 	return nil
 }
 
-// admit refuses callers that are not in the list.
-func admit(p *auth.Principal, callers []string) error {
+// checkCaller refuses callers that are not in the list.
+func checkCaller(p *auth.Principal, callers []string) error {
 	switch {
 	case slices.Contains(callers, p.Kind.String()):
 		return nil

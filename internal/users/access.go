@@ -81,7 +81,7 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 		c.claims.IssuedAt < a.User.TokensValidFrom {
 		return nil, nil, errRefused
 	}
-	return s.admit(a)
+	return s.checkState(a)
 }
 
 // Check is Confirm for an App Server's claim, given the generation of its app's secret. Returns
@@ -112,7 +112,7 @@ func (s *Service) Current(ctx context.Context, userID int64) (*models.App, *mode
 	if !ok {
 		return nil, nil, errRefused
 	}
-	return s.admit(a)
+	return s.checkState(a)
 }
 
 // RevokedIn reports whether an App Server's token is revoked, given its app's present row, or nil
@@ -134,8 +134,8 @@ func (s *Service) CurrentApp(ctx context.Context, appID int64) (*models.App, err
 	return app, err
 }
 
-// admit returns the user and its app, or the error for a deactivated or banned user.
-func (s *Service) admit(a *access) (*models.App, *models.User, error) {
+// checkState returns the user and its app, or the error for a deactivated or banned user.
+func (s *Service) checkState(a *access) (*models.App, *models.User, error) {
 	switch a.User.State(s.now()) {
 	case models.UserDeactivated:
 		return nil, nil, errRefused
