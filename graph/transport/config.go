@@ -40,10 +40,10 @@ type Authenticator interface {
 
 // Presence registers devices. It is implemented by *presence.Hub.
 type Presence interface {
-	// Admit registers a device of a user of which only the key is known, from a token; Connect
-	// registers one of a user that has been read.
-	Admit(ctx context.Context, userID int64, platform models.Platform, link status.Link,
-		who func(context.Context) (status.Account, error)) (*status.Device, error)
+	// Connect registers a device of a user whose account has been read. ConnectByID registers one
+	// if only the user's users.id is known, from a token.
+	ConnectByID(ctx context.Context, userID int64, platform models.Platform, link status.Link,
+		read func(context.Context) (status.Account, error)) (*status.Device, error)
 	Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 		check func(context.Context) error) (*status.Device, error)
 }
@@ -107,7 +107,7 @@ type Limits struct {
 	PersistedBytes int
 	// InitTimeout is how long a WebSocket may take to send connection_init. The default is 10 s.
 	InitTimeout time.Duration
-	// AuthTimeout limits how long a caller waits until it is admitted or refused. The default is 8
+	// AuthTimeout limits how long a caller waits until it is verified or refused. The default is 8
 	// s.
 	AuthTimeout time.Duration
 	// Operations is how many may run concurrently on one WebSocket. The default is 100.

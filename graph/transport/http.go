@@ -57,8 +57,8 @@ type exchange struct {
 	// waiting is set while the handler waits and writes nothing. late is set once the timer has
 	// responded.
 	waiting, late bool
-	// admitted is await's while waiting is set.
-	admitted func() bool
+	// verified is await's while waiting is set.
+	verified func() bool
 }
 
 // ClientAddress returns the address that sent the request.
@@ -66,11 +66,11 @@ func (x *exchange) ClientAddress() string { return x.server.cfg.ClientAddress(x.
 
 // await calls wait, which may block while the database or Redis is unreachable, and reports whether
 // the exchange still needs a response. After AuthTimeout, the server responds with UNAVAILABLE,
-// unless admitted reports that the caller has been admitted by then. admitted may be nil. wait must
+// unless verified reports that the caller has been verified by then. verified may be nil. wait must
 // not touch the response.
-func (x *exchange) await(admitted func() bool, wait func()) (inTime bool) {
+func (x *exchange) await(verified func() bool, wait func()) (inTime bool) {
 	x.mu.Lock()
-	x.waiting, x.admitted = true, admitted
+	x.waiting, x.verified = true, verified
 	x.mu.Unlock()
 	if limit := x.server.cfg.Limits.AuthTimeout; x.timer == nil {
 		x.timer = time.AfterFunc(limit, x.giveUp)
@@ -95,7 +95,7 @@ var errAuthTimeout = fault.New(fault.Unavailable, "the caller could not be verif
 func (x *exchange) giveUp() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if !x.waiting || x.admitted != nil && x.admitted() {
+	if !x.waiting || x.verified != nil && x.verified() {
 		return
 	}
 	x.late = true

@@ -28,7 +28,7 @@ func (c *conn) init(req request) error {
 	defer cancel()
 	// Not everything below ends with ctx: a statement that waits for a lock does not.
 	defer time.AfterFunc(limit, func() { c.close(closeUnavailable) }).Stop()
-	principal, err := c.admit(ctx, init)
+	principal, err := c.connect(ctx, init)
 	if err != nil {
 		if how, ok := errors.AsType[closing](err); ok {
 			return how
@@ -58,8 +58,8 @@ func (c *conn) init(req request) error {
 	return nil
 }
 
-// admit returns the principal of a connection that may be opened.
-func (c *conn) admit(ctx context.Context, init initPayload) (principal *auth.Principal, err error) {
+// connect returns the principal of a connection that may be opened.
+func (c *conn) connect(ctx context.Context, init initPayload) (principal *auth.Principal, err error) {
 	cfg := &c.server.cfg
 	claimed, err := cfg.Auth.Authenticate(ctx, init.authorization)
 	if err != nil {
@@ -69,7 +69,7 @@ func (c *conn) admit(ctx context.Context, init initPayload) (principal *auth.Pri
 	case auth.Guest:
 		return nil, closeNoToken
 	case auth.User:
-		c.device, err = cfg.Presence.Admit(ctx, claimed.UserID(), models.PlatformOf(init.platform), c,
+		c.device, err = cfg.Presence.ConnectByID(ctx, claimed.UserID(), models.PlatformOf(init.platform), c,
 			func(ctx context.Context) (acc status.Account, err error) {
 				first := principal == nil // it may be called again for the same device
 				if principal, err = c.server.confirmed(ctx, init.authorization); err != nil {

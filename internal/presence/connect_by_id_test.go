@@ -14,7 +14,7 @@ import (
 
 // A device of which only the user's numeric key is known can be cut by a ban before its account is
 // read, and is like any other device afterwards.
-func TestAdmit(t *testing.T) {
+func TestConnectByID(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		w := newWorld(t, db, 1)
 		seen := new(recorder)
@@ -22,7 +22,7 @@ func TestAdmit(t *testing.T) {
 		acc, ctx := w.account(0), context.Background()
 
 		banned := new(link)
-		_, err := w.Admit(ctx, acc.ID, models.PlatformIOS, banned, func(context.Context) (status.Account, error) {
+		_, err := w.ConnectByID(ctx, acc.ID, models.PlatformIOS, banned, func(context.Context) (status.Account, error) {
 			w.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{User: w.row(0), Reason: bus.ReasonBanned})
 			return acc, nil
 		})
@@ -30,7 +30,7 @@ func TestAdmit(t *testing.T) {
 			t.Fatalf("a user banned while it is read: %v, cut %d times", err, len(banned.reasons))
 		}
 		refusal := errors.New("refused")
-		_, err = w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (status.Account, error) { return status.Account{}, refusal })
+		_, err = w.ConnectByID(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (status.Account, error) { return status.Account{}, refusal })
 		if err != refusal {
 			t.Fatalf("a refused user: %v", err)
 		}
@@ -38,7 +38,7 @@ func TestAdmit(t *testing.T) {
 			t.Fatal("something remains of the refused devices")
 		}
 
-		d, err := w.Admit(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (status.Account, error) { return acc, nil })
+		d, err := w.ConnectByID(ctx, acc.ID, models.PlatformIOS, new(link), func(context.Context) (status.Account, error) { return acc, nil })
 		if err != nil || d.Account() != acc {
 			t.Fatalf("a user that may connect: %v, the device of %+v", err, d.Account())
 		}
@@ -51,12 +51,12 @@ func TestAdmit(t *testing.T) {
 }
 
 // In a service of several nodes, a ban at another node is noticed, too.
-func TestAdmitWhileBannedElsewhere(t *testing.T) {
+func TestConnectByID_WhileBannedElsewhere(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		n := newNodes(t, db, 2, 1)
 		acc, row, refused := n[1].account(0), n[0].row(0), errors.New("refused")
 		asked := 0
-		_, err := n[1].Admit(context.Background(), acc.ID, models.PlatformWeb, new(link), func(context.Context) (status.Account, error) {
+		_, err := n[1].ConnectByID(context.Background(), acc.ID, models.PlatformWeb, new(link), func(context.Context) (status.Account, error) {
 			if asked++; asked == 1 {
 				n[0].bus.PublishAccessRevoked(context.Background(), bus.AccessRevoked{User: row, Reason: bus.ReasonBanned})
 				return acc, nil
@@ -64,7 +64,7 @@ func TestAdmitWhileBannedElsewhere(t *testing.T) {
 			return status.Account{}, refused
 		})
 		if err != refused {
-			t.Fatalf("Admit returned %v after %d reads", err, asked)
+			t.Fatalf("ConnectByID returned %v after %d reads", err, asked)
 		}
 		n[1].wantPresence(0, models.PresenceUnlogined)
 	})

@@ -1,5 +1,9 @@
 package presence
 
+// The public calls about devices. When a user comes ONLINE and when it leaves is decided in
+// memory/device.go for a service of one node, and in cluster/ledger/connect.lua and leave.lua for
+// several nodes.
+
 import (
 	"context"
 	"fmt"
@@ -21,25 +25,25 @@ var revocations = map[bus.Reason]status.Reason{
 }
 
 // Connect adds a device to the account. If the account then has more than its DeviceLimit, the
-// oldest are cut. It returns when the login is recorded in the database, so that a crash from then
-// on leaves the user OFFLINE, and the user is ONLINE. On an error (the database does not respond,
-// ctx ends first, status.ErrClosed, or the error that check returned) nothing remains of the device.
+// oldest are cut. When Connect returns, the user is ONLINE and the login is recorded in the
+// database, so that a crash from then on leaves the user OFFLINE. On an error (the database does not
+// respond, ctx ends first, status.ErrClosed, or the error that check returned) nothing remains of
+// the device.
 //
-// check returns an error if, by the database, the user may no longer connect. It is called when the
-// hub would already cut the device, but before the device is visible: check sees a ban that was
-// committed before, and a later one cuts the link. So a connect that races with a ban loses, and
-// the user was never ONLINE.
+// check reads the database and returns an error if the user may no longer connect. It is called
+// after the device can be cut and before it is visible. So check sees a ban that was committed
+// earlier, and a later ban cuts the link: a connect that races with a ban loses, and the user never
+// becomes ONLINE.
 func (h *Hub) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 	check func(context.Context) error) (*status.Device, error) {
 	return h.registry.Connect(ctx, acc, platform, link, func(ctx context.Context) (status.Account, error) { return acc, check(ctx) })
 }
 
-// Admit is like Connect, for a caller that knows only the user's users.id. who reads the account
-// from the database, or returns an error if the user may not connect, so that one read serves both
-// purposes.
-func (h *Hub) Admit(ctx context.Context, userID int64, platform models.Platform, link status.Link,
-	who func(context.Context) (status.Account, error)) (*status.Device, error) {
-	return h.registry.Connect(ctx, status.Account{ID: userID}, platform, link, who)
+// ConnectByID is like Connect, for a caller that knows only the user's users.id. One read of the
+// database serves both purposes: read returns the account, or an error if the user may not connect.
+func (h *Hub) ConnectByID(ctx context.Context, userID int64, platform models.Platform, link status.Link,
+	read func(context.Context) (status.Account, error)) (*status.Device, error) {
+	return h.registry.Connect(ctx, status.Account{ID: userID}, platform, link, read)
 }
 
 // Logout ends the device own, or all of the account's devices if all is set or own is nil. It returns

@@ -24,10 +24,10 @@ type registry interface {
 	// Unwritten returns how many statuses the database does not have yet.
 	Unwritten() int
 
-	// Connect is Hub.Connect, or Hub.Admit if acc has only its ID. The other methods up to
+	// Connect is Hub.Connect, or Hub.ConnectByID if acc has only its ID. The other methods up to
 	// OnlineCount are the Hub's of these names.
 	Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
-		who func(context.Context) (status.Account, error)) (*status.Device, error)
+		read func(context.Context) (status.Account, error)) (*status.Device, error)
 	Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error
 	SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error)
 	DevicesOf(ctx context.Context, userID int64) ([]models.Device, error)

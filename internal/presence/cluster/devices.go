@@ -20,14 +20,14 @@ var (
 
 // Connect adds a device; see Hub.Connect.
 func (s *Registry) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
-	who func(context.Context) (status.Account, error)) (*status.Device, error) {
+	read func(context.Context) (status.Account, error)) (*status.Device, error) {
 	check := func(ctx context.Context) error {
-		_, err := who(ctx)
+		_, err := read(ctx)
 		return err
 	}
 	if acc.AppID == 0 {
-		// Writing an account to Redis needs all of its fields, even before the device is admitted.
-		known, err := who(ctx)
+		// Writing an account to Redis needs all of its fields, even before the device is connected.
+		known, err := read(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -129,13 +129,13 @@ func (s *Registry) register(ctx context.Context, l *local, d *status.Device, log
 	if fresh {
 		s.views.readOnceHeard(d.Account().ID)
 	}
-	return s.admit(ctx, l, d, login.Node, in.Added), nil
+	return s.markConnected(ctx, l, d, login.Node, in.Added), nil
 }
 
-// admit turns an arriving device, added to Redis with that version, into a connected one. It
+// markConnected turns an arriving device, added to Redis with that version, into a connected one. It
 // reports false if the device was written under a former name of the node and must be written
 // again.
-func (s *Registry) admit(ctx context.Context, l *local, d *status.Device, node string, added int64) bool {
+func (s *Registry) markConnected(ctx context.Context, l *local, d *status.Device, node string, added int64) bool {
 	s.mu.Lock()
 	_, arriving := l.arriving[d]
 	if arriving && s.lease.current() != node {

@@ -215,7 +215,7 @@ func TestRepair_WorksUnderOneName(t *testing.T) {
 }
 
 // TestDisconnectElsewhere_BeatsConnect checks that a device that another node disconnects before
-// this one has admitted it is cut too.
+// this one has connected it is cut too.
 func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 	n, ctx := newNode(t, 1), context.Background()
 	l := new(link)

@@ -23,13 +23,13 @@ func (r *Registry) Gone(d *status.Device) {
 
 // Connect adds a device; see Hub.Connect.
 func (r *Registry) Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
-	who func(context.Context) (status.Account, error)) (*status.Device, error) {
+	read func(context.Context) (status.Account, error)) (*status.Device, error) {
 	s := r.shard(acc.ID)
 	d, err := s.arrive(acc, platform, link)
 	if err != nil {
 		return nil, err
 	}
-	if acc, err = who(ctx); err != nil {
+	if acc, err = read(ctx); err != nil {
 		s.turnAway(d)
 		return nil, err
 	}
