@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
-	"rollcall/internal/connections"
+	"rollcall/internal/appconnections"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
@@ -26,12 +26,12 @@ type connectionsPage struct {
 
 // connectionRow is a connection on a page.
 type connectionRow struct {
-	*connections.Open
+	*appconnections.Open
 	// Closing is true if an operator has closed the connection and its node has not done so yet.
 	Closing bool
 }
 
-func connectionRowOf(app *models.App, o *connections.Open) connectionRow {
+func connectionRowOf(app *models.App, o *appconnections.Open) connectionRow {
 	return connectionRow{o, o.IsClosing(app)}
 }
 

@@ -13,9 +13,9 @@ import (
 	"sync"
 	"time"
 
+	"rollcall/internal/appconnections"
 	"rollcall/internal/apps"
 	"rollcall/internal/audit"
-	"rollcall/internal/connections"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
 	"rollcall/internal/operators"
@@ -119,7 +119,7 @@ type Deps struct {
 	Subscriptions *subscriptions.Service
 	Presence      Presence
 	// Connections lists and closes the connections of App Servers.
-	Connections *connections.Service
+	Connections *appconnections.Service
 	Figures     *figures.Recorder
 	Node        *vitals.Node
 	Jobs        *jobs.Service

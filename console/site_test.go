@@ -18,8 +18,8 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/appconnections"
 	"rollcall/internal/apps"
-	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
@@ -80,7 +80,7 @@ type site struct {
 	presence  *presence.Hub
 	figures   *figures.Recorder
 	// node records connections of App Servers.
-	node      *connections.Node
+	node      *appconnections.Node
 	dev, prod *models.App
 	anyJob    *models.Job
 }
@@ -98,7 +98,7 @@ func newSite(t *testing.T, db *database.DB) *site {
 		},
 	})
 	s.apps, s.users, s.relations, s.presence, s.figures, s.jobs = n.Apps, n.Users, n.Relations, n.Presence, n.Figures, n.Jobs
-	s.node = connections.NewNode(db, "node/1")
+	s.node = appconnections.NewNode(db, "node/1")
 	for name, role := range map[string]models.Role{"admin": models.RoleAdmin, "viewer": models.RoleViewer} {
 		_, err := s.deps.Operators.Create(ctx, name, role, password, setup)
 		s.check(err)

@@ -9,7 +9,7 @@ import (
 
 	"rollcall/graph/graphtest"
 	"rollcall/graph/transport"
-	"rollcall/internal/connections"
+	"rollcall/internal/appconnections"
 	"rollcall/internal/database"
 	paging "rollcall/internal/page"
 	"rollcall/internal/testenv"
@@ -22,13 +22,13 @@ var operator = models.Actor{Name: "admin"}
 // the database periodically, and some tests count the reads.
 func record(nodes ...*graphtest.World) {
 	for _, w := range nodes {
-		w.Adjust = func(cfg *transport.Config) { cfg.Connections = connections.NewNode(w.DB, "node") }
+		w.Adjust = func(cfg *transport.Config) { cfg.Connections = appconnections.NewNode(w.DB, "node") }
 		w.Restart()
 	}
 }
 
 // connected waits until the app has n recorded connections, and returns them, the newest first.
-func connected(w *graphtest.World, n int) []*connections.Open {
+func connected(w *graphtest.World, n int) []*appconnections.Open {
 	w.T.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		found, err := w.Connections.List(context.Background(), w.App.App, paging.Request{First: 100})

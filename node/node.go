@@ -22,9 +22,9 @@ import (
 	"rollcall/graph"
 	"rollcall/graph/auth"
 	"rollcall/graph/transport"
+	"rollcall/internal/appconnections"
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
-	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/outage"
 	"rollcall/internal/ratelimit"
@@ -157,7 +157,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Metrics:          metrics,
 		SharedByAll:      graph.SharedByAll,
 		LimitConnects:    graph.LimitConnects(rates),
-		Connections:      connections.NewNode(cfg.DB, connections.NodeName()),
+		Connections:      appconnections.NewNode(cfg.DB, appconnections.NodeName()),
 
 		ConnectionsPerAddress: cfg.ConnectionsPerAddress,
 		ClientAddress:         cfg.Addresses.Address,

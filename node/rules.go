@@ -8,10 +8,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/internal/appconnections"
 	"rollcall/internal/apps"
 	"rollcall/internal/audit"
 	"rollcall/internal/bus"
-	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
@@ -35,7 +35,7 @@ type Rules struct {
 	Presence      *presence.Hub
 	Subscriptions *subscriptions.Service
 	Users         *users.Service
-	Connections   *connections.Service
+	Connections   *appconnections.Service
 	Figures       *figures.Recorder
 	Jobs          *jobs.Service
 }
@@ -77,7 +77,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	if metrics != nil {
 		r.Users.Observe(metrics)
 	}
-	r.Connections = connections.New(cfg.DB, events, cfg.Clock)
+	r.Connections = appconnections.New(cfg.DB, events, cfg.Clock)
 	r.Figures = figures.New(cfg.DB, r.Presence.OnlineCount, cfg.Clock, cfg.Logger)
 	r.Jobs = jobs.New(cfg.DB, cfg.Logger, cfg.Clock)
 	return r

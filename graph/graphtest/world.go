@@ -13,8 +13,8 @@ import (
 
 	"rollcall/graph"
 	"rollcall/graph/transport"
+	"rollcall/internal/appconnections"
 	"rollcall/internal/apps"
-	"rollcall/internal/connections"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
 	"rollcall/internal/presence"
@@ -39,7 +39,7 @@ type World struct {
 	Relations *relations.Service
 	Presence  *presence.Hub
 	// Connections are the connections of App Servers.
-	Connections *connections.Service
+	Connections *appconnections.Service
 	Executor    *graph.Executor
 	// Stock is an executor without package selection, for comparisons.
 	Stock *graph.Executor

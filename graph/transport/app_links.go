@@ -25,7 +25,7 @@ const (
 )
 
 // Connections records the connections of App Servers, so that operators can list and close those of
-// all nodes. It is implemented by *connections.Node.
+// all nodes. It is implemented by *appconnections.Node.
 type Connections interface {
 	// Sync records these connections as the open ones. A connection has the same pointer in every
 	// call.

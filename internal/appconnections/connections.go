@@ -1,11 +1,11 @@
-// Package connections holds the rules about the connections that App Servers keep open: each node
+// Package appconnections holds the rules about the connections that App Servers keep open: each node
 // records its own in the database (Node), so that an operator can list and close the connections of
 // all nodes (Service).
 //
 // A connection that an operator closes is marked in its row, which its node finds. All connections of
 // an app are closed by a new generation in the app's row, so that this reaches those that are not
 // recorded yet as well; see auth.Authenticator.Ended.
-package connections
+package appconnections
 
 import (
 	"context"
