@@ -47,9 +47,15 @@ func EachURL(t *testing.T, test func(t *testing.T, url string)) {
 	t.Run("mariadb", func(t *testing.T) { test(t, MySQLURL(t)) })
 }
 
-// Open opens and migrates the database that url names, and closes it when the test ends.
+// Open opens and migrates the database that url names, and closes it when the test ends. A new
+// database becomes a copy of one that this process has migrated.
 func Open(tb testing.TB, url string) *database.DB {
 	tb.Helper()
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		if err := copySQLite(path); err != nil {
+			tb.Fatalf("making %s: %v", url, err)
+		}
+	}
 	db, err := database.Open(context.Background(), url)
 	if err != nil {
 		tb.Fatal(err)
@@ -59,6 +65,11 @@ func Open(tb testing.TB, url string) *database.DB {
 			tb.Errorf("closing %s: %v", db, err)
 		}
 	})
+	if db.Dialect() == database.MySQL {
+		if err := copyMySQL(db); err != nil {
+			tb.Fatalf("making the tables of %s: %v", db, err)
+		}
+	}
 	if err := db.Migrate(context.Background()); err != nil {
 		tb.Fatal(err)
 	}
