@@ -54,7 +54,8 @@ func (h *Hub) statuses(ctx context.Context, accs []status.Account) ([]models.Use
 
 // SetStatus gives an ONLINE user a custom status, or clears it if text is "", and returns the status.
 // Setting the text that it already has changes nothing. It returns fault.InvalidArgument for a text
-// that is too long or has control characters, and fault.NotOnline if the user is not ONLINE.
+// that is too long or has control characters, and fault.NotOnline if the user is not ONLINE, which
+// custom_status.go in memory and cluster decides.
 func (h *Hub) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
 	if err := validate.Value("customStatus", text, "maxbytes=100,nocontrol"); err != nil {
 		return models.UserStatus{}, err

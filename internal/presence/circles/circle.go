@@ -45,8 +45,8 @@ type circle struct {
 	// watches are in the order of fanout.Compare. Their tags are the reasons.
 	watches []*fanout.Watch
 	lists   [len(lists)]list
-	// left is when the circle ceased to watch users. It has those that may come back with a list
-	// that is off.
+	// left has, by users.id, when the circle stopped watching a user. It has only users that the
+	// circle may watch again when a list is turned on.
 	left map[int64]status.Moment
 }
 

@@ -108,7 +108,7 @@ func (s *Registry) letIn(ctx context.Context, l *local, d *status.Device, check 
 func (s *Registry) register(ctx context.Context, l *local, d *status.Device, login ledger.Login) (there bool, err error) {
 	l.step.Lock()
 	defer l.step.Unlock()
-	fresh := s.views.isFresh(status.UserKey(d.Account().ID))
+	unsubscribed := s.views.isUnsubscribed(status.UserKey(d.Account().ID))
 	in, err := s.ledger.Connect(ctx, login)
 	var revoked *ledger.RevokedError
 	var unrecorded *ledger.LoginError
@@ -126,8 +126,8 @@ func (s *Registry) register(ctx context.Context, l *local, d *status.Device, log
 	}
 	s.cutHere(d.Account().ID, in.Surplus, deviceLimit, false)
 	s.views.learn(in.Record)
-	if fresh {
-		s.views.readOnceHeard(d.Account().ID)
+	if unsubscribed {
+		s.views.readOnceSubscribed(d.Account().ID)
 	}
 	return s.markConnected(ctx, l, d, login.Node, in.Added), nil
 }

@@ -19,7 +19,7 @@ import (
 func (s *Registry) lapseWhenDue(ctx context.Context) (pause time.Duration, err error) {
 	r := &s.repair
 	r.mu.Lock()
-	due, born, unheard := r.lapse, r.born, r.unheard
+	due, born, absent := r.lapse, r.born, r.absent
 	if due.IsZero() {
 		r.mu.Unlock()
 		return 0, nil
@@ -28,17 +28,17 @@ func (s *Registry) lapseWhenDue(ctx context.Context) (pause time.Duration, err e
 		r.mu.Unlock()
 		return pause, nil
 	}
-	r.lapse, r.unheard = time.Time{}, make(map[int64]int64)
+	r.lapse, r.absent = time.Time{}, make(map[int64]int64)
 	r.mu.Unlock()
 	if err = s.lapseAll(ctx, born); err == nil {
-		err = s.hearRows(ctx, unheard)
+		err = s.publishRows(ctx, absent)
 	}
 	if err != nil {
 		r.update(func() {
 			if r.lapse.Before(due) {
 				r.lapse = due
 			}
-			maps.Copy(r.unheard, unheard)
+			maps.Copy(r.absent, absent)
 		})
 	}
 	return 0, err
@@ -97,11 +97,11 @@ func (s *Registry) lapseSome(ctx context.Context, born int64, rows []models.User
 	return nil
 }
 
-// hearRows publishes the database's statuses of users that Redis still does not know, if they are
+// publishRows publishes the database's statuses of users that Redis still does not know, if they are
 // newer than what the watchers here received.
-func (s *Registry) hearRows(ctx context.Context, unheard map[int64]int64) error {
-	ids := make([]int64, 0, len(unheard))
-	for id := range unheard {
+func (s *Registry) publishRows(ctx context.Context, absent map[int64]int64) error {
+	ids := make([]int64, 0, len(absent))
+	for id := range absent {
 		ids = append(ids, id)
 	}
 	for chunk := range slices.Chunk(ids, loadChunk) {
@@ -117,9 +117,9 @@ func (s *Registry) hearRows(ctx context.Context, unheard map[int64]int64) error 
 		for i := range rows {
 			row := status.RecordOf(status.AccountOf(&rows[i]))
 			// Versions are times in microseconds.
-			if record := records[slices.Index(chunk, row.ID)]; record == nil && int64(row.Since)*1000 > unheard[row.ID] {
-				row.Version = unheard[row.ID] + 1
-				s.tell(status.UserKey(row.ID), &row)
+			if record := records[slices.Index(chunk, row.ID)]; record == nil && int64(row.Since)*1000 > absent[row.ID] {
+				row.Version = absent[row.ID] + 1
+				s.publish(status.UserKey(row.ID), &row)
 			}
 		}
 	}

@@ -26,7 +26,6 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
-	"rollcall/internal/fault"
 	"rollcall/internal/presence/cluster/ledger"
 	"rollcall/internal/presence/mirror"
 	"rollcall/internal/presence/status"
@@ -109,7 +108,7 @@ func (s *Registry) Start(ctx context.Context) error {
 		return err
 	}
 	s.feed = s.Redis.Listen(redis.Listener{
-		Message: s.hear, Gap: s.rehear, Before: s.views.before, After: s.views.after,
+		Message: s.receive, Gap: s.readMissed, Before: s.views.before, After: s.views.after,
 	}, s.Log, s.ledger.CutChannel())
 	if err := s.feed.Settle(ctx); err != nil {
 		s.feed.Close()
@@ -176,7 +175,7 @@ type Stats struct {
 // Stats returns what the registry holds now.
 func (s *Registry) Stats() Stats {
 	stats := Stats{Users: make(map[int64]bool)}
-	users, _ := s.views.heardOf()
+	users, _ := s.views.deliveredOf()
 	for id := range users {
 		stats.Users[id] = true
 	}
@@ -249,20 +248,6 @@ func (s *Registry) observe(version int64) {
 			return
 		}
 	}
-}
-
-// SetStatus gives an ONLINE user a custom status, or clears it. It returns fault.NotOnline if the user
-// is not ONLINE.
-func (s *Registry) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
-	r, err := s.ledger.SetStatus(ctx, acc.ID, text, s.Now())
-	switch {
-	case err != nil:
-		return models.UserStatus{}, s.failed(err)
-	case r == nil:
-		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
-	}
-	s.observe(r.Version)
-	return r.Status(), nil
 }
 
 // Status returns the account's present status.

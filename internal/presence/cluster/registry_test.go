@@ -142,7 +142,7 @@ func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
 	id := n.users[0].ID
 	n.views.mu.Lock()
 	view := n.views.byTopic[status.UserKey(id)]
-	view.fresh = true
+	view.unsubscribed = true
 	n.views.mu.Unlock()
 	n.connect(0)
 	if _, err := n.SetStatus(ctx, n.account(0), "unheard"); err != nil {
@@ -229,7 +229,7 @@ func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 	if _, err = n.register(ctx, local, d, login); !errors.As(err, &unrecorded) {
 		t.Fatalf("the login returned %v", err)
 	}
-	n.hear(n.ledger.CutChannel(), fmt.Sprint(d.Account().ID, " ", word(status.Cause{Reason: status.ReasonDisconnected}), " 0 ", d.Info().ID))
+	n.receive(n.ledger.CutChannel(), fmt.Sprint(d.Account().ID, " ", word(status.Cause{Reason: status.ReasonDisconnected}), " 0 ", d.Info().ID))
 	if len(l.reasons) != 1 || l.reasons[0] != status.ReasonDisconnected {
 		t.Fatalf("the link was cut for %v", l.reasons)
 	}

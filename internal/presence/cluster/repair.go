@@ -44,9 +44,9 @@ type repair struct {
 	lapse time.Time
 	// born identifies the data in Redis that lapse refers to; see ledger.Lease.
 	born int64
-	// unheard are the users that Redis did not know when the connection was back, each with the
+	// absent are the users that Redis did not know when the connection was back, each with the
 	// version up to which its watchers here know everything. They are examined after lapse.
-	unheard map[int64]int64
+	absent map[int64]int64
 	// owed are departures from here that could not be written to Redis, by users.id. A Redis that
 	// has lost its data would never miss the devices, and would not publish that they left.
 	owed map[int64]ledger.Departure
@@ -55,7 +55,7 @@ type repair struct {
 
 func (r *repair) init() {
 	r.wake = make(chan struct{}, 1)
-	r.unheard = make(map[int64]int64)
+	r.absent = make(map[int64]int64)
 	r.owed = make(map[int64]ledger.Departure)
 }
 
@@ -119,7 +119,7 @@ func (r *repair) askLapse(born int64) {
 func (r *repair) doubt(users map[int64]int64) {
 	if len(users) > 0 {
 		r.change(func() {
-			maps.Copy(r.unheard, users)
+			maps.Copy(r.absent, users)
 			r.lapse = time.Now().Add(homecoming)
 		})
 	}

@@ -36,13 +36,13 @@ const misledFor = time.Minute
 // view is one topic.
 type view struct {
 	watches int
-	// heard is the version up to which its watchers know everything. A change with a version up to
+	// delivered is the version up to which its watchers know everything. A change with a version up to
 	// it is late, and dropped.
-	heard int64
-	// fresh reports whether its channel is not subscribed yet. since is the version from which it
+	delivered int64
+	// unsubscribed reports whether its channel is not subscribed yet. since is the version from which it
 	// is.
-	fresh bool
-	since int64
+	unsubscribed bool
+	since        int64
 	// unread reports whether a device of the user was added here before the channel was
 	// subscribed, so that the record must be read as soon as it is.
 	unread bool
@@ -61,7 +61,7 @@ func (v *views) follow(topic int64) {
 	w := v.byTopic[topic]
 	if w == nil {
 		seen := v.registry.Version.Load()
-		w = &view{fresh: true, heard: seen, since: seen}
+		w = &view{unsubscribed: true, delivered: seen, since: seen}
 		v.byTopic[topic] = w
 		v.registry.feed.Subscribe(v.channel(topic))
 	}
@@ -120,10 +120,10 @@ func (v *views) after(channels []string) {
 	v.mu.Lock()
 	for _, channel := range channels {
 		topic := v.topicOf(channel)
-		if w := v.byTopic[topic]; w != nil && w.fresh {
-			w.fresh = false
+		if w := v.byTopic[topic]; w != nil && w.unsubscribed {
+			w.unsubscribed = false
 			w.since = max(w.since, v.baseline)
-			w.heard = max(w.heard, w.since)
+			w.delivered = max(w.delivered, w.since)
 			if w.unread {
 				w.unread = false
 				unread = append(unread, topic)
@@ -134,19 +134,19 @@ func (v *views) after(channels []string) {
 	v.read(unread)
 }
 
-// isFresh reports whether the channel of a watched topic is not subscribed yet.
-func (v *views) isFresh(topic int64) bool {
+// isUnsubscribed reports whether the channel of a watched topic is not subscribed yet.
+func (v *views) isUnsubscribed(topic int64) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	w := v.byTopic[topic]
-	return w != nil && w.fresh
+	return w != nil && w.unsubscribed
 }
 
-// readOnceHeard reads the user's record as soon as its channel is subscribed, which may be now.
-func (v *views) readOnceHeard(userID int64) {
+// readOnceSubscribed reads the user's record as soon as its channel is subscribed, which may be now.
+func (v *views) readOnceSubscribed(userID int64) {
 	v.mu.Lock()
 	w := v.byTopic[status.UserKey(userID)]
-	later := w == nil || w.fresh
+	later := w == nil || w.unsubscribed
 	if w != nil {
 		w.unread = later
 	}
@@ -157,7 +157,7 @@ func (v *views) readOnceHeard(userID int64) {
 }
 
 // read reads users' records and publishes them to the users' watchers. If it fails, the connection
-// is lost, and rehear reads them when it is back.
+// is lost, and readMissed reads them when it is back.
 func (v *views) read(userIDs []int64) {
 	if len(userIDs) == 0 {
 		return
@@ -170,7 +170,7 @@ func (v *views) read(userIDs []int64) {
 	for _, r := range records {
 		if r != nil {
 			v.learn(r)
-			v.registry.tell(status.UserKey(r.ID), r)
+			v.registry.publish(status.UserKey(r.ID), r)
 		}
 	}
 }
@@ -235,12 +235,12 @@ func (v *views) accept(topic int64, r *status.Record) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	w := v.byTopic[topic]
-	if w == nil || r.Version <= w.heard {
+	if w == nil || r.Version <= w.delivered {
 		return false
 	}
 	_, misled := v.misled[r.ID]
-	known := !misled && r.Content < r.Version && r.Content <= w.heard && (w.record == nil || w.record.Content == r.Content)
-	w.heard = r.Version
+	known := !misled && r.Content < r.Version && r.Content <= w.delivered && (w.record == nil || w.record.Content == r.Content)
+	w.delivered = r.Version
 	if topic > 0 {
 		w.keep(r)
 	}
@@ -252,33 +252,33 @@ func (v *views) accept(topic int64, r *status.Record) bool {
 func (v *views) mark(topic int64) int64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if w := v.byTopic[topic]; w != nil && !w.fresh {
-		return w.heard
+	if w := v.byTopic[topic]; w != nil && !w.unsubscribed {
+		return w.delivered
 	}
 	return 0
 }
 
-// bounds returns a topic's since and heard.
-func (v *views) bounds(topic int64) (since, heard int64) {
+// bounds returns a topic's since and delivered.
+func (v *views) bounds(topic int64) (since, delivered int64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if w := v.byTopic[topic]; w != nil {
-		return w.since, w.heard
+		return w.since, w.delivered
 	}
 	return 0, 0
 }
 
-// heardOf returns the watched users and apps by their IDs, each with the version up to which its
+// deliveredOf returns the watched users and apps by their IDs, each with the version up to which its
 // watchers know everything.
-func (v *views) heardOf() (users, apps map[int64]int64) {
+func (v *views) deliveredOf() (users, apps map[int64]int64) {
 	users, apps = make(map[int64]int64), make(map[int64]int64)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for topic, w := range v.byTopic {
 		if topic > 0 {
-			users[topic] = w.heard
+			users[topic] = w.delivered
 		} else {
-			apps[-topic] = w.heard
+			apps[-topic] = w.delivered
 		}
 	}
 	return users, apps
@@ -301,8 +301,8 @@ func (s *Registry) Settle(ctx context.Context) error {
 // CatchUpAll waits until this node has received all changes so far.
 func (s *Registry) CatchUpAll(ctx context.Context) error { return s.feed.CatchUp(ctx) }
 
-// hear handles a message from Redis.
-func (s *Registry) hear(channel, text string) {
+// receive handles a message from Redis.
+func (s *Registry) receive(channel, text string) {
 	if channel == s.ledger.CutChannel() {
 		cut, err := ledger.ParseCut(text)
 		if err != nil {
@@ -318,11 +318,11 @@ func (s *Registry) hear(channel, text string) {
 		return
 	}
 	s.observe(r.Version)
-	s.tell(s.views.topicOf(channel), r)
+	s.publish(s.views.topicOf(channel), r)
 }
 
-// tell publishes a change to a topic's watchers, unless they know it already.
-func (s *Registry) tell(topic int64, r *status.Record) {
+// publish publishes a change to a topic's watchers, unless they know it already.
+func (s *Registry) publish(topic int64, r *status.Record) {
 	q := s.Board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()
@@ -332,11 +332,11 @@ func (s *Registry) tell(topic int64, r *status.Record) {
 	}
 }
 
-// rehear reads and publishes the changes that were missed while the connection was lost.
-func (s *Registry) rehear(ctx context.Context) error {
+// readMissed reads and publishes the changes that were missed while the connection was lost.
+func (s *Registry) readMissed(ctx context.Context) error {
 	s.lease.reconnect()
 	s.repair.ask()
-	users, apps := s.views.heardOf()
+	users, apps := s.views.deliveredOf()
 	ids := make([]int64, 0, len(users))
 	for id := range users {
 		ids = append(ids, id)
@@ -345,19 +345,19 @@ func (s *Registry) rehear(ctx context.Context) error {
 	if err != nil {
 		return s.failed(err)
 	}
-	unheard := make(map[int64]int64)
+	absent := make(map[int64]int64)
 	for i, r := range records {
 		if r == nil {
-			unheard[ids[i]] = users[ids[i]]
+			absent[ids[i]] = users[ids[i]]
 			continue
 		}
 		s.observe(r.Version)
-		s.tell(status.UserKey(r.ID), r)
+		s.publish(status.UserKey(r.ID), r)
 	}
-	s.repair.doubt(unheard)
-	for app, heard := range apps {
+	s.repair.doubt(absent)
+	for app, delivered := range apps {
 		for {
-			changed, last, err := s.ledger.Changes(ctx, app, heard)
+			changed, last, err := s.ledger.Changes(ctx, app, delivered)
 			if err != nil {
 				return s.failed(err)
 			}
@@ -365,9 +365,9 @@ func (s *Registry) rehear(ctx context.Context) error {
 				break
 			}
 			for _, r := range changed {
-				s.tell(status.AppKey(app), r)
+				s.publish(status.AppKey(app), r)
 			}
-			heard = last
+			delivered = last
 		}
 	}
 	return nil
@@ -389,7 +389,7 @@ func (s *Registry) Present(ctx context.Context, accs []status.Account) ([]*fanou
 		events[i] = fanout.NewAt(version, accs[i].ID, &shown)
 		if r != nil {
 			// A change that is under way to this node counts as late from now on.
-			s.tell(status.UserKey(r.ID), r)
+			s.publish(status.UserKey(r.ID), r)
 		}
 	}
 	return events, nil
@@ -429,23 +429,23 @@ func (s *Registry) CatchUp(ctx context.Context, w *fanout.Watcher, a *status.Abs
 			r = &now
 		}
 		if r != nil && r.Version > g.Since {
-			s.tellOne(w, g, r)
+			s.publishTo(w, g, r)
 		}
 	}
 	return nil
 }
 
-// tellOne sends one watcher the change that it has missed, unless it receives that one or a newer
+// publishTo sends one watcher the change that it has missed, unless it receives that one or a newer
 // one with the topic.
-func (s *Registry) tellOne(w *fanout.Watcher, g status.Gap, r *status.Record) {
+func (s *Registry) publishTo(w *fanout.Watcher, g status.Gap, r *status.Record) {
 	q := s.Board.Queue(r.ID)
 	q.Lock()
 	defer q.Unlock()
-	since, heard := s.views.bounds(status.UserKey(g.UserID))
+	since, delivered := s.views.bounds(status.UserKey(g.UserID))
 	if g.Until == 0 {
 		g.Until = since
 	}
-	if r.Version <= g.Until && heard <= g.Until {
+	if r.Version <= g.Until && delivered <= g.Until {
 		status := r.Status()
 		q.Send(w, fanout.NewAt(r.Version, r.ID, &status))
 	}

@@ -1,0 +1,23 @@
+package cluster
+
+import (
+	"context"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/presence/status"
+	"rollcall/models"
+)
+
+// SetStatus gives an ONLINE user a custom status, or clears it. It returns fault.NotOnline if the user
+// is not ONLINE.
+func (s *Registry) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
+	r, err := s.ledger.SetStatus(ctx, acc.ID, text, s.Now())
+	switch {
+	case err != nil:
+		return models.UserStatus{}, s.failed(err)
+	case r == nil:
+		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
+	}
+	s.observe(r.Version)
+	return r.Status(), nil
+}
