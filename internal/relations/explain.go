@@ -120,7 +120,7 @@ func (a *facts) remove(reason DenialReason, self bool) Change {
 		a.Blocked = false
 		return Unblock
 	case NotFriends:
-		a.Fond = true
+		a.Friends = true
 		return Befriend
 	}
 	panic("relations: nothing removes " + reason)
@@ -142,6 +142,6 @@ var stops = []struct {
 	{WhitelistOff, func(a *facts) { a.WhitelistEnabled = false }},
 	{WhitelistOn, func(a *facts) { a.WhitelistEnabled = true }},
 	{BlockSender, func(a *facts) { a.Blocked = true }},
-	{Unfriend, func(a *facts) { a.Fond = false }},
+	{Unfriend, func(a *facts) { a.Friends = false }},
 	{FriendsOnly, func(a *facts) { a.FriendsOnly = true }},
 }

@@ -50,10 +50,10 @@ type question struct {
 // facts are everything that a decision depends on.
 type facts struct {
 	// SenderID and RecipientID are the users' keys, or 0 if there is no such user.
-	SenderID, RecipientID                   int64
-	SenderDeactivatedAt, SenderBannedUntil  models.Time
-	RecipientDeactivatedAt                  models.Time
-	WhitelistEnabled, Listed, Blocked, Fond bool
+	SenderID, RecipientID                      int64
+	SenderDeactivatedAt, SenderBannedUntil     models.Time
+	RecipientDeactivatedAt                     models.Time
+	WhitelistEnabled, Listed, Blocked, Friends bool
 	// SecretGeneration is the app's, or models.NoSecret if there is no such app.
 	SecretGeneration int
 	FriendsOnly      bool
@@ -131,7 +131,7 @@ func (a facts) denial(now models.Time) DenialReason {
 		return NotInWhitelist
 	case !a.WhitelistEnabled && a.Blocked: // the blocklist has no effect while the whitelist is on
 		return BlockedByRecipient
-	case a.FriendsOnly && !a.Fond:
+	case a.FriendsOnly && !a.Friends:
 		return NotFriends
 	}
 	return ""
@@ -150,7 +150,7 @@ func decisions(db *database.DB) database.Lookup[question, facts] {
 			var n int
 			var a facts
 			targets := []any{&n, &a.SenderID, &a.SenderDeactivatedAt, &a.SenderBannedUntil,
-				&a.RecipientID, &a.RecipientDeactivatedAt, &a.WhitelistEnabled, &a.Listed, &a.Blocked, &a.Fond,
+				&a.RecipientID, &a.RecipientDeactivatedAt, &a.WhitelistEnabled, &a.Listed, &a.Blocked, &a.Friends,
 				&a.SecretGeneration, &a.FriendsOnly}
 			return targets, func() (question, facts) {
 				return keys[min(n, len(keys)-1)], a // the last key may be repeated

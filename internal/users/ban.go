@@ -34,7 +34,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 	}
 	now := s.now()
 	until := now.Add(sentence.Length)
-	results, before, err := s.batch(ctx, app, ids, operation{
+	results, revoked, err := s.batch(ctx, app, ids, operation{
 		action: audit.ActionUserBan, detail: fmt.Sprintf("minutes=%d", sentence.Length/time.Minute), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
@@ -50,7 +50,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 				banned_until = ?, ban_reason = ? WHERE id IN ?`, now, now, until, sentence.Reason, userlock.Keys(changed)).Error
 		},
 	})
-	s.revoke(ctx, before, bus.ReasonBanned, &until)
+	s.revoke(ctx, revoked, bus.ReasonBanned, &until)
 	return results, fault.Wrap(err, "banning users")
 }
 
@@ -80,8 +80,8 @@ func noBan() map[string]any {
 
 // revoke publishes that these users may no longer be connected, and returns when their devices have
 // been disconnected. bannedUntil is the end of a ban, or nil if it has none.
-func (s *Service) revoke(ctx context.Context, before []*models.User, reason bus.Reason, bannedUntil *models.Time) {
-	for _, u := range before {
+func (s *Service) revoke(ctx context.Context, revoked []*models.User, reason bus.Reason, bannedUntil *models.Time) {
+	for _, u := range revoked {
 		s.bus.PublishAccessRevoked(ctx, bus.AccessRevoked{User: u, Reason: reason, BannedUntil: bannedUntil})
 	}
 }

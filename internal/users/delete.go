@@ -21,30 +21,30 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 	if app.Environment != models.EnvironmentDevelopment {
 		return nil, fault.New(fault.Forbidden, "users of a PRODUCTION app cannot be deleted, only deactivated")
 	}
-	var gone map[int64]bool
+	var deleted map[int64]bool
 	results, err := s.erase(ctx, app, ids, bus.ReasonDeleted, operation{
 		action: audit.ActionUserDelete, by: by,
-		prepare: func(*gorm.DB) error { gone = make(map[int64]bool); return nil },
+		prepare: func(*gorm.DB) error { deleted = make(map[int64]bool); return nil },
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
-			if gone[u.ID] {
+			if deleted[u.ID] {
 				return models.OutcomeNotFound, userlock.Unknown(u.ExternalID)
 			}
-			gone[u.ID] = true
+			deleted[u.ID] = true
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
 			if err := tx.Where("id IN ?", userlock.Keys(changed)).Delete(&models.User{}).Error; err != nil {
 				return err
 			}
-			var gone models.UserCounts
+			var change models.UserCounts
 			for _, u := range changed {
 				if u.DeactivatedAt == nil {
-					gone.Registered--
+					change.Registered--
 				} else {
-					gone.Deactivated--
+					change.Deactivated--
 				}
 			}
-			return s.counts.In(tx, app).Add(gone)
+			return s.counts.In(tx, app).Add(change)
 		},
 	})
 	return results, fault.Wrap(err, "deleting users")

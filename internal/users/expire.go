@@ -16,8 +16,8 @@ import (
 // cannot be made again. If all such tokens had already ended, as those of a deactivated user, the
 // outcome is ALREADY.
 func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error) {
-	// The next millisecond, because a token may have been issued in the present one. Tokens issued
-	// in the rest of that get a later time; see issue.
+	// At most the next millisecond, so that tokens already issued in the present one end too. Tokens
+	// issued from now on get from or a later time, and stay valid; see issue.
 	from := min(issuedBefore, s.now()+1)
 	results, _, err := s.batch(ctx, app, ids, operation{
 		action: audit.ActionUserExpireTokens, detail: "before=" + from.String(), by: by,

@@ -55,8 +55,8 @@ func (s *Service) Register(ctx context.Context, app *models.App, in Registration
 	return out, s.issue(app, in, out)
 }
 
-// issue issues a token for a registered user. Its time is never before the last expiry of tokens,
-// even if the clock stands still or is set back.
+// issue issues a token for a registered user. The token's time of issue is never before the user's
+// TokensValidFrom, even if the clock is set back: otherwise ExpireTokens would have ended it already.
 func (s *Service) issue(app *models.App, in Registration, out *Registered) (err error) {
 	now := s.now()
 	claims := token.Claims{
