@@ -9,7 +9,7 @@ import (
 )
 
 // The sizes of pages if `first: null` is given; the schema has the same defaults for an absent
-// `first`.
+// `first`. A page has 1 to 100 entries: @validate on each `first` in the schema checks it.
 const (
 	userPage = 20 // lists of an app's users
 	listPage = 10 // a user's own lists

@@ -15,8 +15,8 @@ import (
 // rateWindow is the window of all rates.
 const rateWindow = 5 * time.Second
 
-// The rates of users: what each user may do in any rateWindow because it uses the resources of
-// others. App Servers have no rates.
+// The rates of users: how often each user may do, within any rateWindow, what uses resources that
+// all users share. App Servers have no rates.
 var (
 	// readingStatuses limits root fields that reach others' statuses, of whatever size.
 	readingStatuses = ratelimit.Rule{Name: "statuses", Limit: 20, Window: rateWindow}

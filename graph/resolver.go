@@ -27,11 +27,24 @@ type Resolver struct {
 	rates ratelimit.Limiter
 }
 
-// NewResolver returns a Resolver that calls these rules. clock is time.Now outside tests.
-func NewResolver(a *apps.Service, u *users.Service, l *relations.Service, s *subscriptions.Service, p *presence.Hub, rates ratelimit.Limiter, clock func() time.Time) *Resolver {
+// Deps are what a Resolver calls. All fields are required.
+type Deps struct {
+	Apps          *apps.Service
+	Users         *users.Service
+	Relations     *relations.Service
+	Subscriptions *subscriptions.Service
+	Presence      *presence.Hub
+	// Rates limits how often a user does something.
+	Rates ratelimit.Limiter
+	// Clock is time.Now outside tests.
+	Clock func() time.Time
+}
+
+// NewResolver returns a Resolver that calls these rules.
+func NewResolver(d Deps) *Resolver {
 	return &Resolver{
-		apps: a, users: u, relations: l, subscriptions: s, presence: p,
-		clock: clock, rates: rates,
+		apps: d.Apps, users: d.Users, relations: d.Relations, subscriptions: d.Subscriptions, presence: d.Presence,
+		rates: d.Rates, clock: d.Clock,
 	}
 }
 

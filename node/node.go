@@ -136,7 +136,10 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 
 	// The GraphQL adapter.
 	rates := cfg.rates()
-	n.Resolver = graph.NewResolver(n.Apps, n.Users, n.Relations, n.Subscriptions, n.Presence, rates, cfg.Clock)
+	n.Resolver = graph.NewResolver(graph.Deps{
+		Apps: n.Apps, Users: n.Users, Relations: n.Relations, Subscriptions: n.Subscriptions, Presence: n.Presence,
+		Rates: rates, Clock: cfg.Clock,
+	})
 	n.Executor = graph.NewExecutor(n.Resolver, graph.Options{
 		Introspection: cfg.Introspection,
 		MaxResponse:   cfg.MaxResponse,
