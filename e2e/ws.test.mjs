@@ -166,6 +166,17 @@ for (const { name, create, skip } of databases) {
       await device.client.dispose();
     });
 
+    test('the device of a token that expires stops', async () => {
+      const { registerUser } = await app.send('mutation { registerUser(input: {id: "lu", name: "Lu", tokenTtlSeconds: 2}) { token } }');
+      const device = new Reconnecting(server, registerUser.token);
+      const own = device.subscribe(userStatus, { ids: ['lu'] });
+      assert.equal(await own.takeStatus(), 'lu ONLINE');
+      const { code, reason } = await within(own.ended, 'the client to stop');
+      assert.deepEqual({ code, reason }, { code: 4401, reason: 'UNAUTHENTICATED' });
+      assert.equal(device.links.length, 1);
+      await until(async () => (await app.presences('lu'))[0] === 'OFFLINE', 'the device to be gone');
+    });
+
     test('a connection without a good token is closed with 4401', async () => {
       const token = await app.register('ivy');
       for (const bad of [undefined, 'nonsense', `${token}x`, token.slice(0, -8)]) {

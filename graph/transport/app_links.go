@@ -235,16 +235,6 @@ func (s *Server) checkToken(p *auth.Principal, l link) {
 	}
 }
 
-// atExpiry ends l when the principal's token expires. It returns a timer that the caller must stop,
-// or nil if the token does not expire.
-func (s *Server) atExpiry(p *auth.Principal, l link) *time.Timer {
-	at := p.ExpiresAt()
-	if at == 0 {
-		return nil
-	}
-	return time.AfterFunc(at.Time().Sub(s.cfg.Clock()), func() { l.endLink(tokenEnded) })
-}
-
 func (c *conn) endLink(why linkEnding) { c.retire(why.closing) }
 
 func (st *sseStream) endLink(why linkEnding) {

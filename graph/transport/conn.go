@@ -42,7 +42,7 @@ type conn struct {
 	initialised bool
 	principal   *auth.Principal // nil until acknowledged; set under mu
 	device      *status.Device
-	expiry      *time.Timer // closes the connection when its token expires; nil if it does not expire
+	expiry      *expiry // nil if the token does not expire
 
 	mu sync.Mutex
 	// operations are running or waiting to run; their IDs are taken.
@@ -203,9 +203,7 @@ func (c *conn) letGo() {
 	for _, op := range operations {
 		op.stop()
 	}
-	if c.expiry != nil {
-		c.expiry.Stop()
-	}
+	c.server.expiries.remove(c.expiry)
 	c.server.appLinks.remove(c)
 	if c.device != nil {
 		c.device.Gone()

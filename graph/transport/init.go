@@ -51,7 +51,7 @@ func (c *conn) init(req request) error {
 	c.principal = principal
 	c.mu.Unlock()
 	c.send(ackMessage())
-	c.expiry = c.server.atExpiry(principal, c)
+	c.expiry = c.server.expiries.add(c, principal.ExpiresAt())
 	c.server.appLinks.add(c, principal, "websocket", c.client, c.userAgent)
 	c.userAgent = ""
 	c.server.checkToken(principal, c)

@@ -38,6 +38,7 @@ type Server struct {
 	workers   *workers
 
 	appLinks  *appLinks
+	expiries  expiries
 	addresses *addresses
 
 	stopSweeping func()
@@ -81,6 +82,7 @@ func New(cfg Config) *Server {
 		guests:    newGuests(&cfg.Limits, m, cfg.Metrics),
 		workers:   newWorkers(),
 		addresses: newAddresses(&cfg),
+		expiries:  expiries{clock: cfg.Clock},
 		conns:     make(map[*conn]struct{}),
 		streams:   make(map[*sseStream]struct{}),
 	}

@@ -129,9 +129,7 @@ func (x *exchange) stream(opCtx *graphql.OperationContext) {
 		x.fail(err)
 		return
 	}
-	if expiry := s.atExpiry(principal, st); expiry != nil {
-		defer expiry.Stop()
-	}
+	defer s.expiries.remove(s.expiries.add(st, principal.ExpiresAt()))
 	s.appLinks.add(st, principal, "sse", x.ClientAddress(), x.r.UserAgent())
 	defer s.appLinks.remove(st)
 	st.mu.Lock()
