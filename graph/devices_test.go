@@ -57,10 +57,15 @@ func TestDisconnectUser(t *testing.T) {
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds", "min")},
 			graphtest.Scenario{Name: "too many device IDs", As: graphtest.AppServer, Query: disconnect, Variables: some(many(101)...),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds", "max")},
-			graphtest.Scenario{Name: "unknown device IDs", As: graphtest.AppServer, Query: disconnect, Variables: some("", "nothing", "丽"), WantData: `{"disconnectUser":0}`},
-			graphtest.Scenario{Name: "another's device", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "bob", "deviceIds", ids), WantData: `{"disconnectUser":0}`},
+			graphtest.Scenario{Name: "unknown device IDs", As: graphtest.AppServer, Query: disconnect, Variables: some("device:ann:", "device:ann:nothing", "device:ann:丽"), WantData: `{"disconnectUser":0}`},
+			graphtest.Scenario{Name: "another's device", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "bob", "deviceIds", ids),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds.0", "device")},
+			graphtest.Scenario{Name: "an ID of another kind", As: graphtest.AppServer, Query: disconnect, Variables: some(ids[0], "status:ann"),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds.1", "device")},
+			graphtest.Scenario{Name: "a user ID", As: graphtest.AppServer, Query: disconnect, Variables: some("ann"),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds.0", "device")},
 			graphtest.Scenario{Name: "still there", As: graphtest.AppServer, Query: presence, WantData: `{"user":{"status":{"presence":"ONLINE"}}}`},
-			graphtest.Scenario{Name: "one, given twice", As: graphtest.AppServer, Query: disconnect, Variables: some(ids[1], ids[1], "nothing"), WantData: `{"disconnectUser":1}`},
+			graphtest.Scenario{Name: "one, given twice", As: graphtest.AppServer, Query: disconnect, Variables: some(ids[1], ids[1], "device:ann:nothing"), WantData: `{"disconnectUser":1}`},
 		)
 		if code := second.CloseCode(); code != 4403 {
 			t.Errorf("the second device was closed with %d", code)

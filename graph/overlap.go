@@ -11,9 +11,12 @@ import (
 
 // gqlparser's rule for "fields in a set can merge" compares all pairs of fields with the same
 // response name: a document with 9000 times `key` takes twelve seconds. merger merges all fields of
-// one response name at once instead, in time proportional to the document. It relies on a schema
-// without interfaces and unions, in which the fields of one selection set always have the same
-// parent type, so that comparing names and arguments is sufficient; a test checks that.
+// one response name at once instead, in time proportional to the document.
+//
+// Fields of one response name that may be resolved for the same object must be the same field with
+// the same arguments. Those of different object types, below an interface or a union, need only have
+// values of the same shape. merger relies on a schema whose interfaces have only scalar fields
+// without arguments, and unions none; a test checks that.
 const overlapRule = "OverlappingFieldsCanBeMerged"
 
 // tooComplexRule marks the error of a document that takes too long to check or to
@@ -35,7 +38,7 @@ const (
 func checkMerging(doc *ast.QueryDocument) *gqlerror.Error {
 	m := &merger{}
 	for _, op := range doc.Operations {
-		conflict := m.conflict([]ast.SelectionSet{op.SelectionSet})
+		conflict := m.conflict([]ast.SelectionSet{op.SelectionSet}, false)
 		switch {
 		case m.exhausted():
 			return tooComplex(op.Position, "the document repeats its fields and fragments too often")
@@ -69,30 +72,67 @@ func (m *merger) exhausted() bool {
 
 // merged is the state of one merged selection set.
 type merged struct {
-	first map[string]*ast.Field
-	below map[string][]ast.SelectionSet
-	// order is the names in below, in the document's order.
-	order []string
+	// names are the response names, in the document's order.
+	names []*mergedName
+	known map[string]*mergedName
 	seen  map[*ast.FragmentDefinition]bool
+	// shapes reports whether fields are compared by their shape only, because their objects are of
+	// different types.
+	shapes bool
 }
 
-// conflict returns a field that cannot be merged with another of its name in the
-// union of sets, or nil if all can.
-func (m *merger) conflict(sets []ast.SelectionSet) *ast.Field {
+// mergedName is what the fields of one response name have in common.
+type mergedName struct {
+	// parents has an entry for each parent type of the fields; there are few.
+	parents []mergedParent
+}
+
+// mergedParent is what the fields of one response name and one parent type have in common.
+type mergedParent struct {
+	first *ast.Field
+	below []ast.SelectionSet
+}
+
+// conflict returns a field that cannot be merged with another of its response name in the union of
+// sets, or nil if all can.
+func (m *merger) conflict(sets []ast.SelectionSet, shapes bool) *ast.Field {
 	in := &merged{
-		first: make(map[string]*ast.Field),
-		below: make(map[string][]ast.SelectionSet),
-		seen:  make(map[*ast.FragmentDefinition]bool),
+		known:  make(map[string]*mergedName),
+		seen:   make(map[*ast.FragmentDefinition]bool),
+		shapes: shapes,
 	}
 	for _, set := range sets {
 		if _, field := m.gather(in, set); field != nil || m.exhausted() {
 			return field
 		}
 	}
-	for _, name := range in.order {
-		if field := m.conflict(in.below[name]); field != nil || m.exhausted() {
+	for _, name := range in.names {
+		if field := m.conflictBelow(name, shapes); field != nil || m.exhausted() {
 			return field
 		}
+	}
+	return nil
+}
+
+// conflictBelow returns a conflict between the fields below those of one response name.
+func (m *merger) conflictBelow(name *mergedName, shapes bool) *ast.Field {
+	var all []ast.SelectionSet
+	composite := 0
+	for _, parent := range name.parents {
+		if len(parent.below) == 0 {
+			continue
+		}
+		composite++
+		all = append(all, parent.below...)
+		if shapes {
+			continue
+		}
+		if field := m.conflict(parent.below, false); field != nil || m.exhausted() {
+			return field
+		}
+	}
+	if shapes && composite > 0 || composite > 1 {
+		return m.conflict(all, true)
 	}
 	return nil
 }
@@ -116,7 +156,7 @@ func (m *merger) gather(in *merged, set ast.SelectionSet) (n int, conflict *ast.
 		case *ast.Field:
 			fields, conflict = 1, m.field(in, s)
 		}
-		m.collected += fields * len(in.first)
+		m.collected += fields * len(in.known)
 		if n += fields; conflict != nil {
 			return n, conflict
 		}
@@ -126,19 +166,54 @@ func (m *merger) gather(in *merged, set ast.SelectionSet) (n int, conflict *ast.
 
 // field adds one field to in. It returns the field if it conflicts with a field in in.
 func (m *merger) field(in *merged, field *ast.Field) *ast.Field {
-	name := responseName(field)
-	if have, ok := in.first[name]; !ok {
-		in.first[name] = field
-	} else if have.Name != field.Name || !m.arguments.same(have, field) {
-		return field
+	name := in.known[responseName(field)]
+	if name == nil {
+		name = &mergedName{}
+		in.known[responseName(field)] = name
+		in.names = append(in.names, name)
+	}
+	own := -1
+	for i, parent := range name.parents {
+		have := parent.first
+		if !sameShape(have.Definition.Type, field.Definition.Type, isLeaf(have) && isLeaf(field)) || isLeaf(have) != isLeaf(field) {
+			return field
+		}
+		if have.ObjectDefinition == field.ObjectDefinition {
+			own = i
+		}
+		if !in.shapes && mayShareObject(have.ObjectDefinition, field.ObjectDefinition) &&
+			(have.Name != field.Name || !m.arguments.same(have, field)) {
+			return field
+		}
+	}
+	if own < 0 {
+		own = len(name.parents)
+		name.parents = append(name.parents, mergedParent{first: field})
 	}
 	if len(field.SelectionSet) > 0 {
-		if len(in.below[name]) == 0 {
-			in.order = append(in.order, name)
-		}
-		in.below[name] = append(in.below[name], field.SelectionSet)
+		name.parents[own].below = append(name.parents[own].below, field.SelectionSet)
 	}
 	return nil
+}
+
+// mayShareObject reports whether fields of these parent types may be resolved for the same object.
+func mayShareObject(a, b *ast.Definition) bool {
+	return a == b || a.IsAbstractType() || b.IsAbstractType()
+}
+
+// isLeaf reports whether the value of a field is a scalar or an enum.
+func isLeaf(field *ast.Field) bool { return len(field.SelectionSet) == 0 }
+
+// sameShape reports whether values of two types look alike: they are null in the same places, and
+// lists. Leaves must also have the same type.
+func sameShape(a, b *ast.Type, leaves bool) bool {
+	for a.Elem != nil && b.Elem != nil {
+		if a.NonNull != b.NonNull {
+			return false
+		}
+		a, b = a.Elem, b.Elem
+	}
+	return a.NonNull == b.NonNull && (a.Elem == nil) == (b.Elem == nil) && (!leaves || a.NamedType == b.NamedType)
 }
 
 // canon numbers the arguments of fields and their values, so that equal ones have equal numbers.

@@ -22,6 +22,8 @@ import (
 var rateDecisions = map[string][]string{
 	"Query.me":                {}, // the user itself
 	"Query.user":              {"profiles"},
+	"Query.node":              {"profiles"}, // a status is counted like one in Query.userStatuses
+	"Query.nodes":             {"profiles"},
 	"Query.users":             {"profiles"},
 	"Query.userStatuses":      {"statuses"},
 	"Query.messagePermission": {"profiles"},

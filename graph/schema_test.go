@@ -173,7 +173,7 @@ func example(s *ast.Schema, root *ast.Definition, field *ast.FieldDefinition) (s
 	if given != nil {
 		query += "(" + strings.Join(given, ", ") + ")"
 	}
-	if s.Types[field.Type.Name()].Kind == ast.Object {
+	if !s.Types[field.Type.Name()].IsLeafType() {
 		query += " { __typename }"
 	}
 	return query + " }", variables

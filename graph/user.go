@@ -68,11 +68,15 @@ func (r *mutationResolver) UnbanUsers(ctx context.Context, ids []string) ([]*mod
 }
 
 func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.DisconnectUserInput) (int, error) {
+	connections, err := connectionIDs(input.UserID, input.DeviceIds)
+	if err != nil {
+		return 0, err
+	}
 	accounts, err := r.accounts(ctx, []string{input.UserID})
 	if err != nil {
 		return 0, err
 	}
-	return r.presence.Disconnect(ctx, accounts[0], input.DeviceIds, audit.AppServer)
+	return r.presence.Disconnect(ctx, accounts[0], connections, audit.AppServer)
 }
 
 func (r *queryResolver) Me(ctx context.Context) (*models.User, error) {
@@ -133,15 +137,7 @@ func (r *userResolver) Status(ctx context.Context, obj *models.User) (*models.Us
 }
 
 func (r *userResolver) Devices(ctx context.Context, obj *models.User) ([]*models.Device, error) {
-	devices, err := r.presence.Devices(ctx, obj.ID)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]*models.Device, len(devices))
-	for i := range devices {
-		out[i] = &devices[i]
-	}
-	return out, nil
+	return r.devices(ctx, obj)
 }
 
 func (r *userResolver) StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*subscriptions.Connection, error) {

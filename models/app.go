@@ -92,6 +92,9 @@ type UserCountPart struct {
 	Deactivated int
 }
 
+// NodeID returns the node's ID.
+func (a *App) NodeID() string { return AppNode.ID(a.Key) }
+
 // RegisteredUserLimit returns the limit that applies, or nil if there is none.
 func (a *App) RegisteredUserLimit() *int {
 	switch {

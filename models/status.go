@@ -34,6 +34,9 @@ type UserStatus struct {
 	ChangedAt *Time
 }
 
+// ID returns the node's ID.
+func (s *UserStatus) ID() string { return StatusNode.ID(s.UserID) }
+
 // Platform is what a device runs on, as reported by the device.
 type Platform string
 

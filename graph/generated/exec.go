@@ -52,6 +52,7 @@ type ComplexityRoot struct {
 		Environment         func(childComplexity int) int
 		Key                 func(childComplexity int) int
 		Name                func(childComplexity int) int
+		NodeID              func(childComplexity int) int
 		OnlineUserCount     func(childComplexity int) int
 		RegisteredUserCount func(childComplexity int) int
 		RegisteredUserLimit func(childComplexity int) int
@@ -83,6 +84,7 @@ type ComplexityRoot struct {
 
 	Block struct {
 		CreatedAt func(childComplexity int) int
+		ID        func(childComplexity int) int
 		User      func(childComplexity int) int
 	}
 
@@ -128,6 +130,7 @@ type ComplexityRoot struct {
 	Friendship struct {
 		Blocked   func(childComplexity int) int
 		CreatedAt func(childComplexity int) int
+		ID        func(childComplexity int) int
 		Remark    func(childComplexity int) int
 		User      func(childComplexity int) int
 	}
@@ -205,6 +208,8 @@ type ComplexityRoot struct {
 		Me                 func(childComplexity int) int
 		MessagePermission  func(childComplexity int, from string, to string) int
 		MessagePermissions func(childComplexity int, pairs []*MessagePair) int
+		Node               func(childComplexity int, id string) int
+		Nodes              func(childComplexity int, ids []string) int
 		User               func(childComplexity int, id string) int
 		UserList           func(childComplexity int, first *int, after *string, filter *UserFilter) int
 		UserStatuses       func(childComplexity int, ids []string) int
@@ -239,6 +244,7 @@ type ComplexityRoot struct {
 	}
 
 	StatusSubscription struct {
+		ID           func(childComplexity int) int
 		SubscribedAt func(childComplexity int) int
 		User         func(childComplexity int) int
 	}
@@ -304,6 +310,7 @@ type ComplexityRoot struct {
 	UserStatus struct {
 		ChangedAt    func(childComplexity int) int
 		CustomStatus func(childComplexity int) int
+		ID           func(childComplexity int) int
 		Presence     func(childComplexity int) int
 		UserID       func(childComplexity int) int
 	}
@@ -315,6 +322,7 @@ type ComplexityRoot struct {
 
 	WhitelistEntry struct {
 		CreatedAt func(childComplexity int) int
+		ID        func(childComplexity int) int
 		User      func(childComplexity int) int
 	}
 
@@ -370,6 +378,8 @@ type MutationResolver interface {
 }
 type QueryResolver interface {
 	App(ctx context.Context) (*models.App, error)
+	Node(ctx context.Context, id string) (models.Node, error)
+	Nodes(ctx context.Context, ids []string) ([]models.Node, error)
 	MessagePermission(ctx context.Context, from string, to string) (*relations.Permission, error)
 	MessagePermissions(ctx context.Context, pairs []*MessagePair) ([]*relations.Permission, error)
 	UserStatuses(ctx context.Context, ids []string) ([]*models.UserStatus, error)
@@ -454,6 +464,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.App.Name(childComplexity), true
+	case "App.id":
+		if e.ComplexityRoot.App.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.App.NodeID(childComplexity), true
 	case "App.onlineUserCount":
 		if e.ComplexityRoot.App.OnlineUserCount == nil {
 			break
@@ -572,6 +588,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Block.CreatedAt(childComplexity), true
+	case "Block.id":
+		if e.ComplexityRoot.Block.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Block.ID(childComplexity), true
 	case "Block.user":
 		if e.ComplexityRoot.Block.User == nil {
 			break
@@ -723,6 +745,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Friendship.CreatedAt(childComplexity), true
+	case "Friendship.id":
+		if e.ComplexityRoot.Friendship.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Friendship.ID(childComplexity), true
 	case "Friendship.remark":
 		if e.ComplexityRoot.Friendship.Remark == nil {
 			break
@@ -1200,6 +1228,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.MessagePermissions(childComplexity, args["pairs"].([]*MessagePair)), true
+	case "Query.node":
+		if e.ComplexityRoot.Query.Node == nil {
+			break
+		}
+
+		args, err := ec.field_Query_node_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
+	case "Query.nodes":
+		if e.ComplexityRoot.Query.Nodes == nil {
+			break
+		}
+
+		args, err := ec.field_Query_nodes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]string)), true
 	case "Query.user":
 		if e.ComplexityRoot.Query.User == nil {
 			break
@@ -1339,6 +1389,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SendFriendRequestPayload.Request(childComplexity), true
 
+	case "StatusSubscription.id":
+		if e.ComplexityRoot.StatusSubscription.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscription.ID(childComplexity), true
 	case "StatusSubscription.subscribedAt":
 		if e.ComplexityRoot.StatusSubscription.SubscribedAt == nil {
 			break
@@ -1628,6 +1684,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserStatus.CustomStatus(childComplexity), true
+	case "UserStatus.id":
+		if e.ComplexityRoot.UserStatus.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserStatus.ID(childComplexity), true
 	case "UserStatus.presence":
 		if e.ComplexityRoot.UserStatus.Presence == nil {
 			break
@@ -1665,6 +1727,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.WhitelistEntry.CreatedAt(childComplexity), true
+	case "WhitelistEntry.id":
+		if e.ComplexityRoot.WhitelistEntry.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WhitelistEntry.ID(childComplexity), true
 	case "WhitelistEntry.user":
 		if e.ComplexityRoot.WhitelistEntry.User == nil {
 			break
@@ -1833,7 +1901,9 @@ enum Edition {
 """
 One tenant: a customer's application in one environment. Nothing of one app is visible from another.
 """
-type App {
+type App implements Node {
+  "The node's ID: ` + "`" + `app:KEY` + "`" + `."
+  id: ID!
   "The app key. It is public; together with the secret it is exchanged for an app token."
   key: ID!
   "The name that operators gave it."
@@ -1933,7 +2003,28 @@ type Mutation {
   issueAppToken("The key, the secret and the lifetime." input: IssueAppTokenInput!): AppToken! @auth(to: [GUEST, APP_SERVER, USER])
 }
 `, BuiltIn: false},
-	{Name: "../schema/common.graphqls", Input: `"The position of a page in its list (Relay cursor connections)."
+	{Name: "../schema/common.graphqls", Input: `"""
+An object with an ID that no other object of its app has. A user's is the user ID, which has no colon;
+all others begin with their kind and a colon. Caches may store nodes by their type and ID.
+"""
+interface Node {
+  "The node's ID."
+  id: ID!
+}
+
+extend type Query {
+  """
+  The node with this ID; null if there is none that the caller may see: a user sees its own
+  relationships, devices and status, the profiles of others, and their statuses with the app's
+  ` + "`" + `statusQueryEnabled` + "`" + ` (otherwise FEATURE_DISABLED). The App Server sees all of its app.
+  RATE_LIMITED as in ` + "`" + `users` + "`" + ` and ` + "`" + `userStatuses` + "`" + `.
+  """
+  node("The ID, such as ` + "`" + `ann` + "`" + ` or ` + "`" + `friendship:ann:bob` + "`" + `." id: ID! @validate(rule: "max=1024")): Node @auth(to: [APP_SERVER, USER]) @cost(weight: 10)
+  "The nodes with these IDs, in their order; null where ` + "`" + `node` + "`" + ` would be."
+  nodes("The IDs." ids: [ID!]! @validate(rule: "max=100,dive,max=1024")): [Node] @auth(to: [APP_SERVER, USER]) @cost(weight: 10)
+}
+
+"The position of a page in its list (Relay cursor connections)."
 type PageInfo {
   "Whether there are items after this page; request them with ` + "`" + `after: endCursor` + "`" + `."
   hasNextPage: Boolean!
@@ -2055,7 +2146,9 @@ of the fields around it depends only on the root. It has no meaning for callers.
 directive @goInline on FIELD_DEFINITION
 `, BuiltIn: false},
 	{Name: "../schema/relation.graphqls", Input: `"A friendship from the point of view of one of the two users, its owner."
-type Friendship {
+type Friendship implements Node {
+  "The node's ID: ` + "`" + `friendship:OWNER:FRIEND` + "`" + `."
+  id: ID!
   "The friend."
   user: User!
   "The owner's name for the friend; null if there is none."
@@ -2086,8 +2179,8 @@ type SendFriendRequestPayload {
 }
 
 "A pending friend request. It expires after 7 days."
-type FriendRequest {
-  "The request's ID."
+type FriendRequest implements Node {
+  "The node's ID: ` + "`" + `request:` + "`" + ` and characters without a meaning for callers."
   id: ID!
   "The sender."
   from: User!
@@ -2102,7 +2195,9 @@ type FriendRequest {
 }
 
 "An entry of a blocklist."
-type Block {
+type Block implements Node {
+  "The node's ID: ` + "`" + `block:OWNER:TARGET` + "`" + `."
+  id: ID!
   "The blocked user."
   user: User!
   "When the user was blocked."
@@ -2126,7 +2221,9 @@ type Whitelist {
 }
 
 "An entry of a whitelist."
-type WhitelistEntry {
+type WhitelistEntry implements Node {
+  "The node's ID: ` + "`" + `whitelist:OWNER:TARGET` + "`" + `."
+  id: ID!
   "The user that may message the owner."
   user: User!
   "When the user was added."
@@ -2485,7 +2582,9 @@ enum Presence {
 }
 
 "The presence of a user and its custom status."
-type UserStatus {
+type UserStatus implements Node {
+  "The node's ID: ` + "`" + `status:USER` + "`" + `."
+  id: ID!
   "The user ID."
   userId: ID!
   "Whether the user is online."
@@ -2524,7 +2623,9 @@ extend type User {
 }
 
 "A subscription to the status changes of another user."
-type StatusSubscription {
+type StatusSubscription implements Node {
+  "The node's ID: ` + "`" + `subscription:OWNER:TARGET` + "`" + `."
+  id: ID!
   "The other user."
   user: User!
   "When the user last subscribed to it."
@@ -2635,7 +2736,7 @@ enum UserState {
 }
 
 "One registered user of an app."
-type User {
+type User implements Node {
   "The user ID that the App Server chose: unique in its app, case-sensitive."
   id: ID!
   "The name; empty if the user is deactivated."
@@ -2679,8 +2780,8 @@ type Ban {
 }
 
 "One live connection of a user: a WebSocket or an SSE stream."
-type Device {
-  "The device's ID, new for each connection."
+type Device implements Node {
+  "The node's ID: ` + "`" + `device:USER:CONNECTION` + "`" + `, new for each connection."
   id: ID!
   "The platform that it named when it connected."
   platform: Platform!
@@ -2930,6 +3031,8 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 
 func (ec *executionContext) childFields_App(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_App_id(ctx, field)
 	case "key":
 		return ec.fieldContext_App_key(ctx, field)
 	case "name":
@@ -3000,6 +3103,8 @@ func (ec *executionContext) childFields_Ban(ctx context.Context, field graphql.C
 
 func (ec *executionContext) childFields_Block(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_Block_id(ctx, field)
 	case "user":
 		return ec.fieldContext_Block_user(ctx, field)
 	case "createdAt":
@@ -3088,6 +3193,8 @@ func (ec *executionContext) childFields_FriendRequestEdge(ctx context.Context, f
 
 func (ec *executionContext) childFields_Friendship(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_Friendship_id(ctx, field)
 	case "user":
 		return ec.fieldContext_Friendship_user(ctx, field)
 	case "remark":
@@ -3230,6 +3337,8 @@ func (ec *executionContext) childFields_SendFriendRequestPayload(ctx context.Con
 
 func (ec *executionContext) childFields_StatusSubscription(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_StatusSubscription_id(ctx, field)
 	case "user":
 		return ec.fieldContext_StatusSubscription_user(ctx, field)
 	case "subscribedAt":
@@ -3342,6 +3451,8 @@ func (ec *executionContext) childFields_UserEdge(ctx context.Context, field grap
 
 func (ec *executionContext) childFields_UserStatus(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_UserStatus_id(ctx, field)
 	case "userId":
 		return ec.fieldContext_UserStatus_userId(ctx, field)
 	case "presence":
@@ -3366,6 +3477,8 @@ func (ec *executionContext) childFields_Whitelist(ctx context.Context, field gra
 
 func (ec *executionContext) childFields_WhitelistEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_WhitelistEntry_id(ctx, field)
 	case "user":
 		return ec.fieldContext_WhitelistEntry_user(ctx, field)
 	case "createdAt":
@@ -3972,6 +4085,34 @@ func (ec *executionContext) field_Query_messagePermissions_args(ctx context.Cont
 	return args, nil
 }
 
+func (ec *executionContext) field_Query_node_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_nodes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
+		func(ctx context.Context, v any) ([]string, error) {
+			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ids"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Query_userList_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4263,6 +4404,29 @@ func (ec *executionContext) field___Type_fields_args(ctx context.Context, rawArg
 // endregion ***************************** args.gotpl *****************************
 
 // region    **************************** field.gotpl *****************************
+
+func (ec *executionContext) _App_id(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_App_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_App_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("App", field, true, false, errors.New("field of type ID does not have child fields"))
+}
 
 func (ec *executionContext) _App_key(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
@@ -4800,6 +4964,29 @@ func (ec *executionContext) _Ban_reason(ctx context.Context, field graphql.Colle
 }
 func (ec *executionContext) fieldContext_Ban_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Ban", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Block_id(ctx context.Context, field graphql.CollectedField, obj *relations.Block) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Block_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Block_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Block", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _Block_user(ctx context.Context, field graphql.CollectedField, obj *relations.Block) (ret graphql.Marshaler) {
@@ -5428,6 +5615,29 @@ func (ec *executionContext) fieldContext_FriendRequestEdge_node(_ context.Contex
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _Friendship_id(ctx context.Context, field graphql.CollectedField, obj *relations.Friendship) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Friendship_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Friendship_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Friendship", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _Friendship_user(ctx context.Context, field graphql.CollectedField, obj *relations.Friendship) (ret graphql.Marshaler) {
@@ -7189,6 +7399,94 @@ func (ec *executionContext) fieldContext_Query_app(_ context.Context, field grap
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_node(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Node(ctx, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v models.Node) graphql.Marshaler {
+			return ec.marshalONode2rollcallᚋmodelsᚐNode(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_node(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_node_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_nodes(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Nodes(ctx, fc.Args["ids"].([]string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []models.Node) graphql.Marshaler {
+			return ec.marshalONode2ᚕrollcallᚋmodelsᚐNode(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_nodes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_nodes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_messagePermission(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8046,6 +8344,29 @@ func (ec *executionContext) fieldContext_SendFriendRequestPayload_friendship(_ c
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _StatusSubscription_id(ctx context.Context, field graphql.CollectedField, obj *subscriptions.Subscription) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscription_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscription_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StatusSubscription", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _StatusSubscription_user(ctx context.Context, field graphql.CollectedField, obj *subscriptions.Subscription) (ret graphql.Marshaler) {
@@ -9362,6 +9683,29 @@ func (ec *executionContext) fieldContext_UserEdge_node(_ context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _UserStatus_id(ctx context.Context, field graphql.CollectedField, obj *models.UserStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserStatus_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserStatus_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserStatus", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
 func (ec *executionContext) _UserStatus_userId(ctx context.Context, field graphql.CollectedField, obj *models.UserStatus) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9519,6 +9863,29 @@ func (ec *executionContext) fieldContext_Whitelist_entries(ctx context.Context, 
 		return fc, err
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _WhitelistEntry_id(ctx context.Context, field graphql.CollectedField, obj *relations.WhitelistEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WhitelistEntry_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WhitelistEntry_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WhitelistEntry", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _WhitelistEntry_user(ctx context.Context, field graphql.CollectedField, obj *relations.WhitelistEntry) (ret graphql.Marshaler) {
@@ -11424,11 +11791,87 @@ func (ec *executionContext) unmarshalInputWhitelistInput(ctx context.Context, ob
 
 // region    ************************** interface.gotpl ***************************
 
+func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj models.Node) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case relations.WhitelistEntry:
+		return ec._WhitelistEntry(ctx, sel, &obj)
+	case *relations.WhitelistEntry:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._WhitelistEntry(ctx, sel, obj)
+	case models.UserStatus:
+		return ec._UserStatus(ctx, sel, &obj)
+	case *models.UserStatus:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._UserStatus(ctx, sel, obj)
+	case models.User:
+		return ec._User(ctx, sel, &obj)
+	case *models.User:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._User(ctx, sel, obj)
+	case subscriptions.Subscription:
+		return ec._StatusSubscription(ctx, sel, &obj)
+	case *subscriptions.Subscription:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._StatusSubscription(ctx, sel, obj)
+	case relations.Friendship:
+		return ec._Friendship(ctx, sel, &obj)
+	case *relations.Friendship:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Friendship(ctx, sel, obj)
+	case relations.FriendRequest:
+		return ec._FriendRequest(ctx, sel, &obj)
+	case *relations.FriendRequest:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FriendRequest(ctx, sel, obj)
+	case models.Device:
+		return ec._Device(ctx, sel, &obj)
+	case *models.Device:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Device(ctx, sel, obj)
+	case relations.Block:
+		return ec._Block(ctx, sel, &obj)
+	case *relations.Block:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Block(ctx, sel, obj)
+	case models.App:
+		return ec._App(ctx, sel, &obj)
+	case *models.App:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._App(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of Node must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
 // endregion ************************** interface.gotpl ***************************
 
 // region    **************************** object.gotpl ****************************
 
-var appImplementors = []string{"App"}
+var appImplementors = []string{"App", "Node"}
 
 func (ec *executionContext) _App(ctx context.Context, sel ast.SelectionSet, obj *models.App) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, appImplementors)
@@ -11440,6 +11883,11 @@ func (ec *executionContext) _App(ctx context.Context, sel ast.SelectionSet, obj 
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("App")
+		case "id":
+			out.Values[i] = ec._App_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "key":
 			out.Values[i] = ec._App_key(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -11741,7 +12189,7 @@ func (ec *executionContext) _Ban(ctx context.Context, sel ast.SelectionSet, obj 
 	return out
 }
 
-var blockImplementors = []string{"Block"}
+var blockImplementors = []string{"Block", "Node"}
 
 func (ec *executionContext) _Block(ctx context.Context, sel ast.SelectionSet, obj *relations.Block) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, blockImplementors)
@@ -11753,6 +12201,11 @@ func (ec *executionContext) _Block(ctx context.Context, sel ast.SelectionSet, ob
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Block")
+		case "id":
+			out.Values[i] = ec._Block_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "user":
 			out.Values[i] = ec._Block_user(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -11913,7 +12366,7 @@ func (ec *executionContext) _BlockEdge(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
-var deviceImplementors = []string{"Device"}
+var deviceImplementors = []string{"Device", "Node"}
 
 func (ec *executionContext) _Device(ctx context.Context, sel ast.SelectionSet, obj *models.Device) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deviceImplementors)
@@ -11961,7 +12414,7 @@ func (ec *executionContext) _Device(ctx context.Context, sel ast.SelectionSet, o
 	return out
 }
 
-var friendRequestImplementors = []string{"FriendRequest"}
+var friendRequestImplementors = []string{"FriendRequest", "Node"}
 
 func (ec *executionContext) _FriendRequest(ctx context.Context, sel ast.SelectionSet, obj *relations.FriendRequest) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, friendRequestImplementors)
@@ -12153,7 +12606,7 @@ func (ec *executionContext) _FriendRequestEdge(ctx context.Context, sel ast.Sele
 	return out
 }
 
-var friendshipImplementors = []string{"Friendship"}
+var friendshipImplementors = []string{"Friendship", "Node"}
 
 func (ec *executionContext) _Friendship(ctx context.Context, sel ast.SelectionSet, obj *relations.Friendship) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, friendshipImplementors)
@@ -12165,6 +12618,11 @@ func (ec *executionContext) _Friendship(ctx context.Context, sel ast.SelectionSe
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Friendship")
+		case "id":
+			out.Values[i] = ec._Friendship_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "user":
 			out.Values[i] = ec._Friendship_user(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -12797,6 +13255,50 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "node":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_node(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "nodes":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_nodes(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "messagePermission":
 			field := field
 
@@ -13237,7 +13739,7 @@ func (ec *executionContext) _SendFriendRequestPayload(ctx context.Context, sel a
 	return out
 }
 
-var statusSubscriptionImplementors = []string{"StatusSubscription"}
+var statusSubscriptionImplementors = []string{"StatusSubscription", "Node"}
 
 func (ec *executionContext) _StatusSubscription(ctx context.Context, sel ast.SelectionSet, obj *subscriptions.Subscription) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, statusSubscriptionImplementors)
@@ -13249,6 +13751,11 @@ func (ec *executionContext) _StatusSubscription(ctx context.Context, sel ast.Sel
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("StatusSubscription")
+		case "id":
+			out.Values[i] = ec._StatusSubscription_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "user":
 			out.Values[i] = ec._StatusSubscription_user(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -13478,7 +13985,7 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	}
 }
 
-var userImplementors = []string{"User"}
+var userImplementors = []string{"User", "Node"}
 
 func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj *models.User) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userImplementors)
@@ -14164,7 +14671,7 @@ func (ec *executionContext) _UserEdge(ctx context.Context, sel ast.SelectionSet,
 	return out
 }
 
-var userStatusImplementors = []string{"UserStatus"}
+var userStatusImplementors = []string{"UserStatus", "Node"}
 
 func (ec *executionContext) _UserStatus(ctx context.Context, sel ast.SelectionSet, obj *models.UserStatus) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userStatusImplementors)
@@ -14176,6 +14683,11 @@ func (ec *executionContext) _UserStatus(ctx context.Context, sel ast.SelectionSe
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UserStatus")
+		case "id":
+			out.Values[i] = ec._UserStatus_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "userId":
 			out.Values[i] = ec._UserStatus_userId(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -14293,7 +14805,7 @@ func (ec *executionContext) _Whitelist(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
-var whitelistEntryImplementors = []string{"WhitelistEntry"}
+var whitelistEntryImplementors = []string{"WhitelistEntry", "Node"}
 
 func (ec *executionContext) _WhitelistEntry(ctx context.Context, sel ast.SelectionSet, obj *relations.WhitelistEntry) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, whitelistEntryImplementors)
@@ -14305,6 +14817,11 @@ func (ec *executionContext) _WhitelistEntry(ctx context.Context, sel ast.Selecti
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("WhitelistEntry")
+		case "id":
+			out.Values[i] = ec._WhitelistEntry_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "user":
 			out.Values[i] = ec._WhitelistEntry_user(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -16147,6 +16664,26 @@ func (ec *executionContext) marshalOItemError2ᚖrollcallᚋmodelsᚐItemError(c
 		return graphql.Null
 	}
 	return ec._ItemError(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalONode2rollcallᚋmodelsᚐNode(ctx context.Context, sel ast.SelectionSet, v models.Node) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Node(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalONode2ᚕrollcallᚋmodelsᚐNode(ctx context.Context, sel ast.SelectionSet, v []models.Node) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalONode2rollcallᚋmodelsᚐNode(ctx, sel, v[i])
+	})
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v any) (*string, error) {

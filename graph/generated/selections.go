@@ -17,7 +17,12 @@ func Selections(resolvers ResolverRoot) selection.Types {
 	appResolvers := resolvers.App()
 	userResolvers := resolvers.User()
 	return selection.Types{
-		"App": selection.Of[models.App](selection.Fields{
+		"App": selection.Of[models.App](appImplementors, selection.Fields{
+			"id": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.App)
+				v := obj.NodeID()
+				return e.String(v)
+			}},
 			"key": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.App)
 				v := obj.Key
@@ -65,7 +70,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"AppSettings": selection.Of[models.AppSettings](selection.Fields{
+		"AppSettings": selection.Of[models.AppSettings](appSettingsImplementors, selection.Fields{
 			"statusQueryEnabled": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.AppSettings)
 				v := obj.StatusQueryEnabled
@@ -112,7 +117,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Int(v)
 			}},
 		}),
-		"AppToken": selection.Of[AppToken](selection.Fields{
+		"AppToken": selection.Of[AppToken](appTokenImplementors, selection.Fields{
 			"token": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*AppToken)
 				v := obj.Token
@@ -124,7 +129,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"Ban": selection.Of[Ban](selection.Fields{
+		"Ban": selection.Of[Ban](banImplementors, selection.Fields{
 			"until": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*Ban)
 				v := obj.Until
@@ -144,7 +149,12 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.String(*v)
 			}},
 		}),
-		"Block": selection.Of[relations.Block](selection.Fields{
+		"Block": selection.Of[relations.Block](blockImplementors, selection.Fields{
+			"id": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*relations.Block)
+				v := obj.ID()
+				return e.String(v)
+			}},
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*relations.Block)
 				v := obj.User
@@ -156,7 +166,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"BlockConnection": selection.Of[page.Connection[*relations.Block]](selection.Fields{
+		"BlockConnection": selection.Of[page.Connection[*relations.Block]](blockConnectionImplementors, selection.Fields{
 			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*page.Connection[*relations.Block])
 				v := obj.Edges()
@@ -173,7 +183,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"BlockEdge": selection.Of[page.Edge[*relations.Block]](selection.Fields{
+		"BlockEdge": selection.Of[page.Edge[*relations.Block]](blockEdgeImplementors, selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.Block])
 				v := obj.Cursor()
@@ -185,7 +195,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"Device": selection.Of[models.Device](selection.Fields{
+		"Device": selection.Of[models.Device](deviceImplementors, selection.Fields{
 			"id": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.Device)
 				v := obj.ID
@@ -202,7 +212,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"FriendRequest": selection.Of[relations.FriendRequest](selection.Fields{
+		"FriendRequest": selection.Of[relations.FriendRequest](friendRequestImplementors, selection.Fields{
 			"id": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*relations.FriendRequest)
 				v := obj.ID
@@ -237,7 +247,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"FriendRequestConnection": selection.Of[page.Connection[*relations.FriendRequest]](selection.Fields{
+		"FriendRequestConnection": selection.Of[page.Connection[*relations.FriendRequest]](friendRequestConnectionImplementors, selection.Fields{
 			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*page.Connection[*relations.FriendRequest])
 				v := obj.Edges()
@@ -254,7 +264,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"FriendRequestEdge": selection.Of[page.Edge[*relations.FriendRequest]](selection.Fields{
+		"FriendRequestEdge": selection.Of[page.Edge[*relations.FriendRequest]](friendRequestEdgeImplementors, selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.FriendRequest])
 				v := obj.Cursor()
@@ -266,7 +276,12 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"Friendship": selection.Of[relations.Friendship](selection.Fields{
+		"Friendship": selection.Of[relations.Friendship](friendshipImplementors, selection.Fields{
+			"id": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*relations.Friendship)
+				v := obj.ID()
+				return e.String(v)
+			}},
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*relations.Friendship)
 				v := obj.User
@@ -291,7 +306,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Boolean(v)
 			}},
 		}),
-		"FriendshipConnection": selection.Of[page.Connection[*relations.Friendship]](selection.Fields{
+		"FriendshipConnection": selection.Of[page.Connection[*relations.Friendship]](friendshipConnectionImplementors, selection.Fields{
 			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*page.Connection[*relations.Friendship])
 				v := obj.Edges()
@@ -308,7 +323,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"FriendshipEdge": selection.Of[page.Edge[*relations.Friendship]](selection.Fields{
+		"FriendshipEdge": selection.Of[page.Edge[*relations.Friendship]](friendshipEdgeImplementors, selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.Friendship])
 				v := obj.Cursor()
@@ -320,7 +335,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"ItemError": selection.Of[models.ItemError](selection.Fields{
+		"ItemError": selection.Of[models.ItemError](itemErrorImplementors, selection.Fields{
 			"code": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.ItemError)
 				v := obj.Code
@@ -332,7 +347,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.String(v)
 			}},
 		}),
-		"ItemResult": selection.Of[models.ItemResult](selection.Fields{
+		"ItemResult": selection.Of[models.ItemResult](itemResultImplementors, selection.Fields{
 			"id": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.ItemResult)
 				v := obj.ID
@@ -349,7 +364,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"MessagePermission": selection.Of[relations.Permission](selection.Fields{
+		"MessagePermission": selection.Of[relations.Permission](messagePermissionImplementors, selection.Fields{
 			"from": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*relations.Permission)
 				v := obj.From
@@ -374,7 +389,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.String(string(*v))
 			}},
 		}),
-		"PageInfo": selection.Of[page.Info](selection.Fields{
+		"PageInfo": selection.Of[page.Info](pageInfoImplementors, selection.Fields{
 			"hasNextPage": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Info)
 				v := obj.HasNextPage
@@ -402,7 +417,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.String(*v)
 			}},
 		}),
-		"RegisterUserPayload": selection.Of[users.Registered](selection.Fields{
+		"RegisterUserPayload": selection.Of[users.Registered](registerUserPayloadImplementors, selection.Fields{
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*users.Registered)
 				v := obj.User
@@ -427,7 +442,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Boolean(v)
 			}},
 		}),
-		"RegisterUserResult": selection.Of[RegisterUserResult](selection.Fields{
+		"RegisterUserResult": selection.Of[RegisterUserResult](registerUserResultImplementors, selection.Fields{
 			"id": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*RegisterUserResult)
 				v := obj.ID
@@ -465,7 +480,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"RelationshipEvent": selection.Of[relations.Event](selection.Fields{
+		"RelationshipEvent": selection.Of[relations.Event](relationshipEventImplementors, selection.Fields{
 			"kind": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*relations.Event)
 				v := obj.Kind
@@ -482,7 +497,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"SendFriendRequestPayload": selection.Of[relations.Sent](selection.Fields{
+		"SendFriendRequestPayload": selection.Of[relations.Sent](sendFriendRequestPayloadImplementors, selection.Fields{
 			"request": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*relations.Sent)
 				v := obj.Request
@@ -494,7 +509,12 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"StatusSubscription": selection.Of[subscriptions.Subscription](selection.Fields{
+		"StatusSubscription": selection.Of[subscriptions.Subscription](statusSubscriptionImplementors, selection.Fields{
+			"id": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*subscriptions.Subscription)
+				v := obj.ID()
+				return e.String(v)
+			}},
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*subscriptions.Subscription)
 				v := obj.User
@@ -506,7 +526,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"StatusSubscriptionConnection": selection.Of[page.Connection[*subscriptions.Subscription]](selection.Fields{
+		"StatusSubscriptionConnection": selection.Of[page.Connection[*subscriptions.Subscription]](statusSubscriptionConnectionImplementors, selection.Fields{
 			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*page.Connection[*subscriptions.Subscription])
 				v := obj.Edges()
@@ -523,7 +543,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"StatusSubscriptionEdge": selection.Of[page.Edge[*subscriptions.Subscription]](selection.Fields{
+		"StatusSubscriptionEdge": selection.Of[page.Edge[*subscriptions.Subscription]](statusSubscriptionEdgeImplementors, selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*subscriptions.Subscription])
 				v := obj.Cursor()
@@ -535,14 +555,14 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"SubscribeStatusPayload": selection.Of[subscriptions.Subscribed](selection.Fields{
+		"SubscribeStatusPayload": selection.Of[subscriptions.Subscribed](subscribeStatusPayloadImplementors, selection.Fields{
 			"statuses": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*subscriptions.Subscribed)
 				v := obj.Statuses
 				return v, true
 			}},
 		}),
-		"User": selection.Of[models.User](selection.Fields{
+		"User": selection.Of[models.User](userImplementors, selection.Fields{
 			"id": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.User)
 				v := obj.ExternalID
@@ -604,7 +624,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"UserConnection": selection.Of[page.Connection[*models.User]](selection.Fields{
+		"UserConnection": selection.Of[page.Connection[*models.User]](userConnectionImplementors, selection.Fields{
 			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*page.Connection[*models.User])
 				v := obj.Edges()
@@ -621,7 +641,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"UserEdge": selection.Of[page.Edge[*models.User]](selection.Fields{
+		"UserEdge": selection.Of[page.Edge[*models.User]](userEdgeImplementors, selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*models.User])
 				v := obj.Cursor()
@@ -633,7 +653,12 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"UserStatus": selection.Of[models.UserStatus](selection.Fields{
+		"UserStatus": selection.Of[models.UserStatus](userStatusImplementors, selection.Fields{
+			"id": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.UserStatus)
+				v := obj.ID()
+				return e.String(v)
+			}},
 			"userId": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.UserStatus)
 				v := obj.UserID
@@ -658,14 +683,19 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(*v))
 			}},
 		}),
-		"Whitelist": selection.Of[relations.Whitelist](selection.Fields{
+		"Whitelist": selection.Of[relations.Whitelist](whitelistImplementors, selection.Fields{
 			"enabled": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*relations.Whitelist)
 				v := obj.Enabled
 				return e.Boolean(v)
 			}},
 		}),
-		"WhitelistEntry": selection.Of[relations.WhitelistEntry](selection.Fields{
+		"WhitelistEntry": selection.Of[relations.WhitelistEntry](whitelistEntryImplementors, selection.Fields{
+			"id": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*relations.WhitelistEntry)
+				v := obj.ID()
+				return e.String(v)
+			}},
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*relations.WhitelistEntry)
 				v := obj.User
@@ -677,7 +707,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"WhitelistEntryConnection": selection.Of[page.Connection[*relations.WhitelistEntry]](selection.Fields{
+		"WhitelistEntryConnection": selection.Of[page.Connection[*relations.WhitelistEntry]](whitelistEntryConnectionImplementors, selection.Fields{
 			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*page.Connection[*relations.WhitelistEntry])
 				v := obj.Edges()
@@ -694,7 +724,7 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
-		"WhitelistEntryEdge": selection.Of[page.Edge[*relations.WhitelistEntry]](selection.Fields{
+		"WhitelistEntryEdge": selection.Of[page.Edge[*relations.WhitelistEntry]](whitelistEntryEdgeImplementors, selection.Fields{
 			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*page.Edge[*relations.WhitelistEntry])
 				v := obj.Cursor()

@@ -48,7 +48,7 @@ func (c *compiler) value(t *ast.Type, selections ast.SelectionSet) *value {
 	}
 	v.typ = typ
 	separator := ""
-	for _, field := range graphql.CollectFields(c.op, selections, []string{t.NamedType}) {
+	for _, field := range graphql.CollectFields(c.op, selections, typ.names) {
 		if c.budget--; c.budget < 0 {
 			return nil
 		}

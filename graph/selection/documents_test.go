@@ -64,9 +64,10 @@ func (w *writer) set(on *ast.Definition, depth int) string {
 
 func (w *writer) selection(on *ast.Definition, depth int) string {
 	switch n := w.IntN(20); {
-	case n < 2:
+	case n < 2, n < 12 && on.IsAbstractType():
 		condition := ""
-		if w.IntN(2) == 0 {
+		if w.IntN(2) == 0 || on.IsAbstractType() {
+			on = w.overlapping(on)
 			condition = " on " + on.Name
 		}
 		return "..." + condition + w.directive() + " " + w.set(on, depth+1)
@@ -84,6 +85,16 @@ func (w *writer) selection(on *ast.Definition, depth int) string {
 		return "__typename" + w.directive()
 	}
 	return w.field(on, depth)
+}
+
+// overlapping returns a type that objects of a type may have too: one of those of an interface or a
+// union, or the type itself or one of its interfaces.
+func (w *writer) overlapping(on *ast.Definition) *ast.Definition {
+	candidates := w.schema.GetPossibleTypes(on)
+	if !on.IsAbstractType() {
+		candidates = append([]*ast.Definition{on}, w.schema.GetImplements(on)...)
+	}
+	return candidates[w.IntN(len(candidates))]
 }
 
 // field returns a field. Its response name depends on its arguments, so that fields of one name can

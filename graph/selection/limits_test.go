@@ -133,14 +133,14 @@ func TestExtension_EncodedValuesAreBounded(t *testing.T) {
 // TestExtension_StopsWhenFull: elements that no longer fit are not encoded first.
 func TestExtension_StopsWhenFull(t *testing.T) {
 	encoded := 0
-	users := selection.Of[models.User](selection.Fields{"name": {Leaf: func(e *selection.Encoder, _ any) bool {
+	users := selection.Of[models.User]([]string{"User", "Node"}, selection.Fields{"name": {Leaf: func(e *selection.Encoder, _ any) bool {
 		encoded++
 		return e.String(strings.Repeat("a", 100))
 	}}})
-	friendships := selection.Of[relations.Friendship](selection.Fields{"user": {Value: func(_ *selection.Encoder, obj any) (any, bool) {
+	friendships := selection.Of[relations.Friendship]([]string{"Friendship", "Node"}, selection.Fields{"user": {Value: func(_ *selection.Encoder, obj any) (any, bool) {
 		return obj.(*relations.Friendship).User, true
 	}}})
-	connections := selection.Of[relations.FriendshipConnection](selection.Fields{"nodes": {Value: func(*selection.Encoder, any) (any, bool) {
+	connections := selection.Of[relations.FriendshipConnection]([]string{"FriendshipConnection"}, selection.Fields{"nodes": {Value: func(*selection.Encoder, any) (any, bool) {
 		return friends.Nodes(), true
 	}}})
 	exec := executor.New(generated.NewExecutableSchema(generated.Config{

@@ -52,6 +52,8 @@ type Field struct {
 
 // Type defines how objects of one type are encoded directly.
 type Type struct {
+	// names are the name of the type, of its interfaces and of the unions that contain it.
+	names  []string
 	fields Fields
 	// object returns a value as a pointer to the Go struct, or nil for null.
 	object func(value any) (obj any, ok bool)
@@ -67,9 +69,9 @@ type list interface {
 }
 
 // Of returns the object type that is the struct T in Go. Its values may be T or *T, its lists []T
-// or []*T.
-func Of[T any](fields Fields) Type {
-	return Type{fields, object[T], listOf[T]}
+// or []*T. names are the name of the type, of its interfaces and of the unions that contain it.
+func Of[T any](names []string, fields Fields) Type {
+	return Type{names, fields, object[T], listOf[T]}
 }
 
 func object[T any](value any) (any, bool) {

@@ -121,7 +121,7 @@ func (s stub) status(where string) models.UserStatus {
 
 func (s stub) friendship(where string) relations.Friendship {
 	return relations.Friendship{
-		User: pointer(s, where+".user", s.user), Remark: optional(s, where+".remark", s.text), CreatedAt: s.time(where), Blocked: s.flag(where),
+		Owner: pointer(s, where+".owner", s.user), User: pointer(s, where+".user", s.user), Remark: optional(s, where+".remark", s.text), CreatedAt: s.time(where), Blocked: s.flag(where),
 	}
 }
 
@@ -133,15 +133,15 @@ func (s stub) request(where string) relations.FriendRequest {
 }
 
 func (s stub) block(where string) relations.Block {
-	return relations.Block{User: pointer(s, where+".user", s.user), CreatedAt: s.time(where)}
+	return relations.Block{Owner: pointer(s, where+".owner", s.user), User: pointer(s, where+".user", s.user), CreatedAt: s.time(where)}
 }
 
 func (s stub) entry(where string) relations.WhitelistEntry {
-	return relations.WhitelistEntry{User: pointer(s, where+".user", s.user), CreatedAt: s.time(where)}
+	return relations.WhitelistEntry{Owner: pointer(s, where+".owner", s.user), User: pointer(s, where+".user", s.user), CreatedAt: s.time(where)}
 }
 
 func (s stub) subscription(where string) subscriptions.Subscription {
-	return subscriptions.Subscription{User: pointer(s, where+".user", s.user), SubscribedAt: s.time(where)}
+	return subscriptions.Subscription{Owner: pointer(s, where+".owner", s.user), User: pointer(s, where+".user", s.user), SubscribedAt: s.time(where)}
 }
 
 func (s stub) device(where string) models.Device {
@@ -182,6 +182,43 @@ func (s stubApp) OnlineUserCount(_ context.Context, obj *models.App) (int, error
 
 func (s stubApp) RegisteredUserCount(_ context.Context, obj *models.App) (int, error) {
 	return 9, s.fault("registered " + obj.Key)
+}
+
+// Node returns an object of a type that depends on the ID.
+func (s stubQuery) Node(_ context.Context, id string) (models.Node, error) {
+	if err := s.fault("node " + id); err != nil {
+		return nil, err
+	}
+	return s.node(id), nil
+}
+
+func (s stubQuery) Nodes(_ context.Context, ids []string) ([]models.Node, error) {
+	if err := s.fault(fmt.Sprint("nodes ", ids)); err != nil {
+		return nil, err
+	}
+	nodes := make([]models.Node, len(ids))
+	for i, id := range ids {
+		nodes[i] = s.node(id)
+	}
+	return nodes, nil
+}
+
+func (s stub) node(where string) models.Node {
+	switch s.draw("node "+where, 5) {
+	case 0:
+		return nil
+	case 1:
+		v := s.status(where)
+		return &v
+	case 2:
+		v := s.friendship(where)
+		return &v
+	case 3:
+		v := s.app(where)
+		return &v
+	}
+	v := s.user(where)
+	return &v
 }
 
 func (s stubQuery) App(context.Context) (*models.App, error) { return result(s.stub, "app", s.app) }

@@ -9,7 +9,7 @@ type thing struct{ n int }
 
 // TestValue_Null: null is written where the schema allows it, and left to gqlgen elsewhere.
 func TestValue_Null(t *testing.T) {
-	things := Of[thing](Fields{"n": {Leaf: func(e *Encoder, obj any) bool { return e.Int(obj.(*thing).n) }}})
+	things := Of[thing]([]string{"Thing"}, Fields{"n": {Leaf: func(e *Encoder, obj any) bool { return e.Int(obj.(*thing).n) }}})
 	members := []member{{text: `"n":`, field: things.fields["n"]}}
 	one := &thing{1}
 	const refused = "refused"

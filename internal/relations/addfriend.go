@@ -239,7 +239,7 @@ func (w *addition) decide(n *notes, owner, friend *party) *added {
 	if err := w.refusal(owner, friend); err != nil {
 		return &added{err: err}
 	}
-	f := &Friendship{User: &friend.user, Remark: owner.remark, CreatedAt: owner.since, Blocked: owner.blocks}
+	f := &Friendship{Owner: &owner.user, User: &friend.user, Remark: owner.remark, CreatedAt: owner.since, Blocked: owner.blocks}
 	out := &added{friendship: f, notes: n}
 	if owner.friends {
 		if w.remark != nil && text(owner.remark) != *w.remark {

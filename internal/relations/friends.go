@@ -20,6 +20,7 @@ func validateRemark(remark *string) error { return validate.Value("remark", rema
 
 // Friendship is a friendship as one of the two users, its owner, sees it.
 type Friendship struct {
+	Owner *models.User
 	// User is the friend.
 	User *models.User
 	// Remark is the owner's remark about the friend, or nil.
@@ -27,6 +28,11 @@ type Friendship struct {
 	CreatedAt models.Time
 	// Blocked reports whether the friend is on the owner's blocklist.
 	Blocked bool
+}
+
+// ID returns the node's ID.
+func (f *Friendship) ID() string {
+	return models.FriendshipNode.PairID(f.Owner.ExternalID, f.User.ExternalID)
 }
 
 // AddFriend makes two users friends, whatever their lists contain, and accepts the requests between
@@ -171,7 +177,7 @@ func writeRemark(tx *gorm.DB, owner, friend int64, remark *string) error {
 // view returns owner's friendship as the API shows it.
 func view(tx *gorm.DB, owner, friend *models.User, row *models.Friendship) (*Friendship, error) {
 	blocked, err := hasBlocked(tx, owner.ID, friend.ID)
-	return &Friendship{User: friend, Remark: row.Remark, CreatedAt: row.CreatedAt, Blocked: blocked}, err
+	return &Friendship{Owner: owner, User: friend, Remark: row.Remark, CreatedAt: row.CreatedAt, Blocked: blocked}, err
 }
 
 // nonEmpty returns nil for "", because an empty value is stored as NULL.

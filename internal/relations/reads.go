@@ -16,16 +16,24 @@ import (
 // MaxBlockedIDs is the maximum number of IDs that BlockedIDs returns.
 const MaxBlockedIDs = 500
 
-// Block is an entry of a blocklist with the user.
+// Block is an entry of the owner's blocklist with the user.
 type Block struct {
-	User      *models.User
-	CreatedAt models.Time
+	Owner, User *models.User
+	CreatedAt   models.Time
 }
 
-// WhitelistEntry is an entry of a whitelist with the user.
+// ID returns the node's ID.
+func (b *Block) ID() string { return models.BlockNode.PairID(b.Owner.ExternalID, b.User.ExternalID) }
+
+// WhitelistEntry is an entry of the owner's whitelist with the user.
 type WhitelistEntry struct {
-	User      *models.User
-	CreatedAt models.Time
+	Owner, User *models.User
+	CreatedAt   models.Time
+}
+
+// ID returns the node's ID.
+func (e *WhitelistEntry) ID() string {
+	return models.WhitelistNode.PairID(e.Owner.ExternalID, e.User.ExternalID)
 }
 
 // Whitelist is a user's whitelist. Its entries are a list of their own.
@@ -68,7 +76,7 @@ func friendPages(db *database.DB, secret opaque.Secret, blocks bool) *pages[*Fri
 	return newPages(db, page.Order{List: "friends", Secret: secret, At: "f.created_at", ID: "f.friend_id"},
 		"f.remark, f.created_at, "+blocked,
 		db.InOrder("friendships f")+" "+db.Then()+" users ON users.id = f.friend_id"+join+" WHERE f.user_id = ?",
-		func(*models.User) ([]any, *models.User, func() (*Friendship, page.Key)) {
+		func(owner *models.User) ([]any, *models.User, func() (*Friendship, page.Key)) {
 			type friendship struct {
 				friend models.User
 				Friendship
@@ -77,7 +85,7 @@ func friendPages(db *database.DB, secret opaque.Secret, blocks bool) *pages[*Fri
 			var rows slab[friendship]
 			return []any{&row.Remark, &row.CreatedAt, &row.Blocked}, &row.friend, func() (*Friendship, page.Key) {
 				one := rows.add(row)
-				one.User = &one.friend
+				one.Owner, one.User = owner, &one.friend
 				return &one.Friendship, page.Key{At: one.CreatedAt, ID: one.friend.ID}
 			}
 		})
@@ -94,18 +102,7 @@ func (s *Service) Friendship(ctx context.Context, app *models.App, owner *models
 	if friend == nil {
 		return nil, nil
 	}
-	row, err := friendship(s.db.Read(ctx), owner, friend)
-	if err != nil {
-		return nil, fmt.Errorf("reading friendship: %w", err)
-	}
-	if row == nil {
-		return nil, nil
-	}
-	out, err := view(s.db.Read(ctx), owner, friend, row)
-	if err != nil {
-		return nil, fmt.Errorf("reading friendship: %w", err)
-	}
-	return out, nil
+	return s.FriendshipBetween(ctx, owner, friend)
 }
 
 // FriendIDs returns the IDs of all the owner's friends, newest first.
@@ -169,11 +166,11 @@ func (s *Service) Blocklist(_ context.Context, owner *models.User, r page.Reques
 func blockPages(db *database.DB, secret opaque.Secret) *pages[*Block] {
 	return newPages(db, page.Order{List: "blocklist", Secret: secret, At: "b.created_at", ID: "b.blocked_id"}, "b.created_at",
 		db.InOrder("blocks b")+" "+db.Then()+" users ON users.id = b.blocked_id WHERE b.user_id = ?",
-		func(*models.User) ([]any, *models.User, func() (*Block, page.Key)) {
+		func(owner *models.User) ([]any, *models.User, func() (*Block, page.Key)) {
 			var row entry
 			return []any{&row.CreatedAt}, &row.User, func() (*Block, page.Key) {
 				one := row
-				return &Block{User: &one.User, CreatedAt: one.CreatedAt}, page.Key{At: one.CreatedAt, ID: one.User.ID}
+				return &Block{Owner: owner, User: &one.User, CreatedAt: one.CreatedAt}, page.Key{At: one.CreatedAt, ID: one.User.ID}
 			}
 		})
 }
@@ -208,11 +205,11 @@ func (s *Service) Whitelist(_ context.Context, owner *models.User, r page.Reques
 func whitelistPages(db *database.DB, secret opaque.Secret) *pages[*WhitelistEntry] {
 	return newPages(db, page.Order{List: "whitelist", Secret: secret, At: "w.created_at", ID: "w.allowed_id"}, "w.created_at",
 		db.InOrder("whitelist_entries w")+" "+db.Then()+" users ON users.id = w.allowed_id WHERE w.user_id = ?",
-		func(*models.User) ([]any, *models.User, func() (*WhitelistEntry, page.Key)) {
+		func(owner *models.User) ([]any, *models.User, func() (*WhitelistEntry, page.Key)) {
 			var row entry
 			return []any{&row.CreatedAt}, &row.User, func() (*WhitelistEntry, page.Key) {
 				one := row
-				return &WhitelistEntry{User: &one.User, CreatedAt: one.CreatedAt}, page.Key{At: one.CreatedAt, ID: one.User.ID}
+				return &WhitelistEntry{Owner: owner, User: &one.User, CreatedAt: one.CreatedAt}, page.Key{At: one.CreatedAt, ID: one.User.ID}
 			}
 		})
 }

@@ -3,6 +3,7 @@ package relations
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -30,11 +31,17 @@ type FriendRequest struct {
 func requestIDs(secret opaque.Secret) *opaque.Sealer { return secret.Sealer("friend request", 0) }
 
 // requestID returns the ID of the request with that friend_requests.id.
-func requestID(ids *opaque.Sealer, key int64) string { return ids.Seal(key, 0) }
+func requestID(ids *opaque.Sealer, key int64) string {
+	return models.RequestNode.ID(ids.Seal(key, 0))
+}
 
 // requestKey returns the friend_requests.id of an ID, and reports whether the ID is valid.
 func requestKey(ids *opaque.Sealer, id string) (key int64, ok bool) {
-	key, zero, ok := ids.Open(id)
+	sealed, ok := strings.CutPrefix(id, models.RequestNode.ID(""))
+	if !ok {
+		return 0, false
+	}
+	key, zero, ok := ids.Open(sealed)
 	return key, ok && zero == 0
 }
 

@@ -400,10 +400,15 @@ func (s *Service) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 	}, nil
 }
 
-// Subscription is an entry of a user's list.
+// Subscription is an entry of the owner's list.
 type Subscription struct {
-	User         *models.User
+	Owner, User  *models.User
 	SubscribedAt models.Time
+}
+
+// ID returns the node's ID.
+func (s *Subscription) ID() string {
+	return models.SubscriptionNode.PairID(s.Owner.ExternalID, s.User.ExternalID)
 }
 
 // A page of subscriptions, and its items with cursors.
@@ -435,7 +440,7 @@ func (s *Service) List(ctx context.Context, owner *models.User, r page.Request) 
 	items := make([]*Subscription, len(rows))
 	keys := make([]page.Key, len(rows))
 	for i, row := range rows {
-		items[i] = &Subscription{User: &row.User, SubscribedAt: row.SubscribedAt}
+		items[i] = &Subscription{Owner: owner, User: &row.User, SubscribedAt: row.SubscribedAt}
 		keys[i] = page.Key{At: row.Position, ID: row.User.ID}
 	}
 	total := func(ctx context.Context) (int, error) {
@@ -444,6 +449,16 @@ func (s *Service) List(ctx context.Context, owner *models.User, r page.Request) 
 		return int(n), fault.Wrap(err, "counting subscriptions")
 	}
 	return page.Of(order, r, items, keys, total), nil
+}
+
+// Of returns the owner's subscription to the target's status, or nil if there is none.
+func (s *Service) Of(ctx context.Context, owner, target *models.User) (*Subscription, error) {
+	var rows []models.StatusSubscription
+	err := s.db.Read(ctx).Where("user_id = ? AND target_id = ?", owner.ID, target.ID).Limit(1).Find(&rows).Error
+	if err != nil || len(rows) == 0 {
+		return nil, fault.Wrap(err, "reading a subscription")
+	}
+	return &Subscription{Owner: owner, User: target, SubscribedAt: rows[0].SubscribedAt}, nil
 }
 
 var forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}

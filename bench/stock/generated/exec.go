@@ -50,6 +50,7 @@ type ComplexityRoot struct {
 		CreatedAt           func(childComplexity int) int
 		Edition             func(childComplexity int) int
 		Environment         func(childComplexity int) int
+		ID                  func(childComplexity int) int
 		Key                 func(childComplexity int) int
 		Name                func(childComplexity int) int
 		OnlineUserCount     func(childComplexity int) int
@@ -83,6 +84,7 @@ type ComplexityRoot struct {
 
 	Block struct {
 		CreatedAt func(childComplexity int) int
+		ID        func(childComplexity int) int
 		User      func(childComplexity int) int
 	}
 
@@ -128,6 +130,7 @@ type ComplexityRoot struct {
 	Friendship struct {
 		Blocked   func(childComplexity int) int
 		CreatedAt func(childComplexity int) int
+		ID        func(childComplexity int) int
 		Remark    func(childComplexity int) int
 		User      func(childComplexity int) int
 	}
@@ -205,6 +208,8 @@ type ComplexityRoot struct {
 		Me                 func(childComplexity int) int
 		MessagePermission  func(childComplexity int, from string, to string) int
 		MessagePermissions func(childComplexity int, pairs []*MessagePair) int
+		Node               func(childComplexity int, id string) int
+		Nodes              func(childComplexity int, ids []string) int
 		User               func(childComplexity int, id string) int
 		UserList           func(childComplexity int, first *int, after *string, filter *UserFilter) int
 		UserStatuses       func(childComplexity int, ids []string) int
@@ -239,6 +244,7 @@ type ComplexityRoot struct {
 	}
 
 	StatusSubscription struct {
+		ID           func(childComplexity int) int
 		SubscribedAt func(childComplexity int) int
 		User         func(childComplexity int) int
 	}
@@ -304,6 +310,7 @@ type ComplexityRoot struct {
 	UserStatus struct {
 		ChangedAt    func(childComplexity int) int
 		CustomStatus func(childComplexity int) int
+		ID           func(childComplexity int) int
 		Presence     func(childComplexity int) int
 		UserID       func(childComplexity int) int
 	}
@@ -315,6 +322,7 @@ type ComplexityRoot struct {
 
 	WhitelistEntry struct {
 		CreatedAt func(childComplexity int) int
+		ID        func(childComplexity int) int
 		User      func(childComplexity int) int
 	}
 
@@ -336,11 +344,14 @@ type ComplexityRoot struct {
 // region    ************************** generated!.gotpl **************************
 
 type AppResolver interface {
+	ID(ctx context.Context, obj *models.App) (string, error)
+
 	RegisteredUserCount(ctx context.Context, obj *models.App) (int, error)
 
 	OnlineUserCount(ctx context.Context, obj *models.App) (int, error)
 }
 type BlockResolver interface {
+	ID(ctx context.Context, obj *models.Block) (string, error)
 	User(ctx context.Context, obj *models.Block) (*models.User, error)
 }
 type FriendRequestResolver interface {
@@ -381,6 +392,8 @@ type MutationResolver interface {
 }
 type QueryResolver interface {
 	App(ctx context.Context) (*models.App, error)
+	Node(ctx context.Context, id string) (models.Node, error)
+	Nodes(ctx context.Context, ids []string) ([]models.Node, error)
 	MessagePermission(ctx context.Context, from string, to string) (*MessagePermission, error)
 	MessagePermissions(ctx context.Context, pairs []*MessagePair) ([]*MessagePermission, error)
 	UserStatuses(ctx context.Context, ids []string) ([]*models.UserStatus, error)
@@ -392,6 +405,7 @@ type QueryResolver interface {
 	DeactivatedUsers(ctx context.Context, first *int, after *string) (*UserConnection, error)
 }
 type StatusSubscriptionResolver interface {
+	ID(ctx context.Context, obj *models.StatusSubscription) (string, error)
 	User(ctx context.Context, obj *models.StatusSubscription) (*models.User, error)
 }
 type SubscriptionResolver interface {
@@ -417,6 +431,7 @@ type UserResolver interface {
 	StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*StatusSubscriptionConnection, error)
 }
 type WhitelistEntryResolver interface {
+	ID(ctx context.Context, obj *models.WhitelistEntry) (string, error)
 	User(ctx context.Context, obj *models.WhitelistEntry) (*models.User, error)
 }
 
@@ -456,6 +471,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.App.Environment(childComplexity), true
+	case "App.id":
+		if e.ComplexityRoot.App.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.App.ID(childComplexity), true
 	case "App.key":
 		if e.ComplexityRoot.App.Key == nil {
 			break
@@ -586,6 +607,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Block.CreatedAt(childComplexity), true
+	case "Block.id":
+		if e.ComplexityRoot.Block.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Block.ID(childComplexity), true
 	case "Block.user":
 		if e.ComplexityRoot.Block.User == nil {
 			break
@@ -737,6 +764,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Friendship.CreatedAt(childComplexity), true
+	case "Friendship.id":
+		if e.ComplexityRoot.Friendship.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Friendship.ID(childComplexity), true
 	case "Friendship.remark":
 		if e.ComplexityRoot.Friendship.Remark == nil {
 			break
@@ -1214,6 +1247,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.MessagePermissions(childComplexity, args["pairs"].([]*MessagePair)), true
+	case "Query.node":
+		if e.ComplexityRoot.Query.Node == nil {
+			break
+		}
+
+		args, err := ec.field_Query_node_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Node(childComplexity, args["id"].(string)), true
+	case "Query.nodes":
+		if e.ComplexityRoot.Query.Nodes == nil {
+			break
+		}
+
+		args, err := ec.field_Query_nodes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]string)), true
 	case "Query.user":
 		if e.ComplexityRoot.Query.User == nil {
 			break
@@ -1353,6 +1408,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SendFriendRequestPayload.Request(childComplexity), true
 
+	case "StatusSubscription.id":
+		if e.ComplexityRoot.StatusSubscription.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StatusSubscription.ID(childComplexity), true
 	case "StatusSubscription.subscribedAt":
 		if e.ComplexityRoot.StatusSubscription.SubscribedAt == nil {
 			break
@@ -1642,6 +1703,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserStatus.CustomStatus(childComplexity), true
+	case "UserStatus.id":
+		if e.ComplexityRoot.UserStatus.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserStatus.ID(childComplexity), true
 	case "UserStatus.presence":
 		if e.ComplexityRoot.UserStatus.Presence == nil {
 			break
@@ -1679,6 +1746,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.WhitelistEntry.CreatedAt(childComplexity), true
+	case "WhitelistEntry.id":
+		if e.ComplexityRoot.WhitelistEntry.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WhitelistEntry.ID(childComplexity), true
 	case "WhitelistEntry.user":
 		if e.ComplexityRoot.WhitelistEntry.User == nil {
 			break
@@ -1866,7 +1939,9 @@ enum Edition {
 """
 One tenant: a customer's application in one environment. Nothing of one app is visible from another.
 """
-type App {
+type App implements Node {
+  "The node's ID: ` + "`" + `app:KEY` + "`" + `."
+  id: ID!
   "The app key. It is public; together with the secret it is exchanged for an app token."
   key: ID!
   "The name that operators gave it."
@@ -1966,7 +2041,28 @@ type Mutation {
   issueAppToken("The key, the secret and the lifetime." input: IssueAppTokenInput!): AppToken! @auth(to: [GUEST, APP_SERVER, USER])
 }
 `, BuiltIn: false},
-	{Name: "../../../graph/schema/common.graphqls", Input: `"The position of a page in its list (Relay cursor connections)."
+	{Name: "../../../graph/schema/common.graphqls", Input: `"""
+An object with an ID that no other object of its app has. A user's is the user ID, which has no colon;
+all others begin with their kind and a colon. Caches may store nodes by their type and ID.
+"""
+interface Node {
+  "The node's ID."
+  id: ID!
+}
+
+extend type Query {
+  """
+  The node with this ID; null if there is none that the caller may see: a user sees its own
+  relationships, devices and status, the profiles of others, and their statuses with the app's
+  ` + "`" + `statusQueryEnabled` + "`" + ` (otherwise FEATURE_DISABLED). The App Server sees all of its app.
+  RATE_LIMITED as in ` + "`" + `users` + "`" + ` and ` + "`" + `userStatuses` + "`" + `.
+  """
+  node("The ID, such as ` + "`" + `ann` + "`" + ` or ` + "`" + `friendship:ann:bob` + "`" + `." id: ID! @validate(rule: "max=1024")): Node @auth(to: [APP_SERVER, USER]) @cost(weight: 10)
+  "The nodes with these IDs, in their order; null where ` + "`" + `node` + "`" + ` would be."
+  nodes("The IDs." ids: [ID!]! @validate(rule: "max=100,dive,max=1024")): [Node] @auth(to: [APP_SERVER, USER]) @cost(weight: 10)
+}
+
+"The position of a page in its list (Relay cursor connections)."
 type PageInfo {
   "Whether there are items after this page; request them with ` + "`" + `after: endCursor` + "`" + `."
   hasNextPage: Boolean!
@@ -2088,7 +2184,9 @@ of the fields around it depends only on the root. It has no meaning for callers.
 directive @goInline on FIELD_DEFINITION
 `, BuiltIn: false},
 	{Name: "../../../graph/schema/relation.graphqls", Input: `"A friendship from the point of view of one of the two users, its owner."
-type Friendship {
+type Friendship implements Node {
+  "The node's ID: ` + "`" + `friendship:OWNER:FRIEND` + "`" + `."
+  id: ID!
   "The friend."
   user: User!
   "The owner's name for the friend; null if there is none."
@@ -2119,8 +2217,8 @@ type SendFriendRequestPayload {
 }
 
 "A pending friend request. It expires after 7 days."
-type FriendRequest {
-  "The request's ID."
+type FriendRequest implements Node {
+  "The node's ID: ` + "`" + `request:` + "`" + ` and characters without a meaning for callers."
   id: ID!
   "The sender."
   from: User!
@@ -2135,7 +2233,9 @@ type FriendRequest {
 }
 
 "An entry of a blocklist."
-type Block {
+type Block implements Node {
+  "The node's ID: ` + "`" + `block:OWNER:TARGET` + "`" + `."
+  id: ID!
   "The blocked user."
   user: User!
   "When the user was blocked."
@@ -2159,7 +2259,9 @@ type Whitelist {
 }
 
 "An entry of a whitelist."
-type WhitelistEntry {
+type WhitelistEntry implements Node {
+  "The node's ID: ` + "`" + `whitelist:OWNER:TARGET` + "`" + `."
+  id: ID!
   "The user that may message the owner."
   user: User!
   "When the user was added."
@@ -2518,7 +2620,9 @@ enum Presence {
 }
 
 "The presence of a user and its custom status."
-type UserStatus {
+type UserStatus implements Node {
+  "The node's ID: ` + "`" + `status:USER` + "`" + `."
+  id: ID!
   "The user ID."
   userId: ID!
   "Whether the user is online."
@@ -2557,7 +2661,9 @@ extend type User {
 }
 
 "A subscription to the status changes of another user."
-type StatusSubscription {
+type StatusSubscription implements Node {
+  "The node's ID: ` + "`" + `subscription:OWNER:TARGET` + "`" + `."
+  id: ID!
   "The other user."
   user: User!
   "When the user last subscribed to it."
@@ -2668,7 +2774,7 @@ enum UserState {
 }
 
 "One registered user of an app."
-type User {
+type User implements Node {
   "The user ID that the App Server chose: unique in its app, case-sensitive."
   id: ID!
   "The name; empty if the user is deactivated."
@@ -2712,8 +2818,8 @@ type Ban {
 }
 
 "One live connection of a user: a WebSocket or an SSE stream."
-type Device {
-  "The device's ID, new for each connection."
+type Device implements Node {
+  "The node's ID: ` + "`" + `device:USER:CONNECTION` + "`" + `, new for each connection."
   id: ID!
   "The platform that it named when it connected."
   platform: Platform!
@@ -2963,6 +3069,8 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 
 func (ec *executionContext) childFields_App(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_App_id(ctx, field)
 	case "key":
 		return ec.fieldContext_App_key(ctx, field)
 	case "name":
@@ -3033,6 +3141,8 @@ func (ec *executionContext) childFields_Ban(ctx context.Context, field graphql.C
 
 func (ec *executionContext) childFields_Block(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_Block_id(ctx, field)
 	case "user":
 		return ec.fieldContext_Block_user(ctx, field)
 	case "createdAt":
@@ -3121,6 +3231,8 @@ func (ec *executionContext) childFields_FriendRequestEdge(ctx context.Context, f
 
 func (ec *executionContext) childFields_Friendship(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_Friendship_id(ctx, field)
 	case "user":
 		return ec.fieldContext_Friendship_user(ctx, field)
 	case "remark":
@@ -3263,6 +3375,8 @@ func (ec *executionContext) childFields_SendFriendRequestPayload(ctx context.Con
 
 func (ec *executionContext) childFields_StatusSubscription(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_StatusSubscription_id(ctx, field)
 	case "user":
 		return ec.fieldContext_StatusSubscription_user(ctx, field)
 	case "subscribedAt":
@@ -3375,6 +3489,8 @@ func (ec *executionContext) childFields_UserEdge(ctx context.Context, field grap
 
 func (ec *executionContext) childFields_UserStatus(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_UserStatus_id(ctx, field)
 	case "userId":
 		return ec.fieldContext_UserStatus_userId(ctx, field)
 	case "presence":
@@ -3399,6 +3515,8 @@ func (ec *executionContext) childFields_Whitelist(ctx context.Context, field gra
 
 func (ec *executionContext) childFields_WhitelistEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
+	case "id":
+		return ec.fieldContext_WhitelistEntry_id(ctx, field)
 	case "user":
 		return ec.fieldContext_WhitelistEntry_user(ctx, field)
 	case "createdAt":
@@ -4005,6 +4123,34 @@ func (ec *executionContext) field_Query_messagePermissions_args(ctx context.Cont
 	return args, nil
 }
 
+func (ec *executionContext) field_Query_node_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_nodes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
+		func(ctx context.Context, v any) ([]string, error) {
+			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ids"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Query_userList_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4296,6 +4442,29 @@ func (ec *executionContext) field___Type_fields_args(ctx context.Context, rawArg
 // endregion ***************************** args.gotpl *****************************
 
 // region    **************************** field.gotpl *****************************
+
+func (ec *executionContext) _App_id(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_App_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.App().ID(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_App_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("App", field, true, true, errors.New("field of type ID does not have child fields"))
+}
 
 func (ec *executionContext) _App_key(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
@@ -4833,6 +5002,29 @@ func (ec *executionContext) _Ban_reason(ctx context.Context, field graphql.Colle
 }
 func (ec *executionContext) fieldContext_Ban_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Ban", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Block_id(ctx context.Context, field graphql.CollectedField, obj *models.Block) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Block_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Block().ID(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Block_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Block", field, true, true, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _Block_user(ctx context.Context, field graphql.CollectedField, obj *models.Block) (ret graphql.Marshaler) {
@@ -5461,6 +5653,29 @@ func (ec *executionContext) fieldContext_FriendRequestEdge_node(_ context.Contex
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _Friendship_id(ctx context.Context, field graphql.CollectedField, obj *model.Friendship) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Friendship_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Friendship_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Friendship", field, true, false, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _Friendship_user(ctx context.Context, field graphql.CollectedField, obj *model.Friendship) (ret graphql.Marshaler) {
@@ -7222,6 +7437,94 @@ func (ec *executionContext) fieldContext_Query_app(_ context.Context, field grap
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_node(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Node(ctx, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v models.Node) graphql.Marshaler {
+			return ec.marshalONode2rollcallᚋmodelsᚐNode(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_node(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_node_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_nodes(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Nodes(ctx, fc.Args["ids"].([]string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []models.Node) graphql.Marshaler {
+			return ec.marshalONode2ᚕrollcallᚋmodelsᚐNode(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_nodes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("FieldContext.Child cannot be called on type INTERFACE")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_nodes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_messagePermission(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8079,6 +8382,29 @@ func (ec *executionContext) fieldContext_SendFriendRequestPayload_friendship(_ c
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _StatusSubscription_id(ctx context.Context, field graphql.CollectedField, obj *models.StatusSubscription) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StatusSubscription_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StatusSubscription().ID(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_StatusSubscription_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StatusSubscription", field, true, true, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _StatusSubscription_user(ctx context.Context, field graphql.CollectedField, obj *models.StatusSubscription) (ret graphql.Marshaler) {
@@ -9278,6 +9604,29 @@ func (ec *executionContext) fieldContext_UserEdge_node(_ context.Context, field 
 	return fc, nil
 }
 
+func (ec *executionContext) _UserStatus_id(ctx context.Context, field graphql.CollectedField, obj *models.UserStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserStatus_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserStatus_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserStatus", field, true, false, errors.New("field of type ID does not have child fields"))
+}
+
 func (ec *executionContext) _UserStatus_userId(ctx context.Context, field graphql.CollectedField, obj *models.UserStatus) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9434,6 +9783,29 @@ func (ec *executionContext) fieldContext_Whitelist_entries(ctx context.Context, 
 		return fc, err
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _WhitelistEntry_id(ctx context.Context, field graphql.CollectedField, obj *models.WhitelistEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WhitelistEntry_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.WhitelistEntry().ID(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WhitelistEntry_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("WhitelistEntry", field, true, true, errors.New("field of type ID does not have child fields"))
 }
 
 func (ec *executionContext) _WhitelistEntry_user(ctx context.Context, field graphql.CollectedField, obj *models.WhitelistEntry) (ret graphql.Marshaler) {
@@ -11339,11 +11711,87 @@ func (ec *executionContext) unmarshalInputWhitelistInput(ctx context.Context, ob
 
 // region    ************************** interface.gotpl ***************************
 
+func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj models.Node) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case models.WhitelistEntry:
+		return ec._WhitelistEntry(ctx, sel, &obj)
+	case *models.WhitelistEntry:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._WhitelistEntry(ctx, sel, obj)
+	case models.UserStatus:
+		return ec._UserStatus(ctx, sel, &obj)
+	case *models.UserStatus:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._UserStatus(ctx, sel, obj)
+	case models.User:
+		return ec._User(ctx, sel, &obj)
+	case *models.User:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._User(ctx, sel, obj)
+	case models.StatusSubscription:
+		return ec._StatusSubscription(ctx, sel, &obj)
+	case *models.StatusSubscription:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._StatusSubscription(ctx, sel, obj)
+	case model.Friendship:
+		return ec._Friendship(ctx, sel, &obj)
+	case *model.Friendship:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Friendship(ctx, sel, obj)
+	case models.FriendRequest:
+		return ec._FriendRequest(ctx, sel, &obj)
+	case *models.FriendRequest:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FriendRequest(ctx, sel, obj)
+	case models.Device:
+		return ec._Device(ctx, sel, &obj)
+	case *models.Device:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Device(ctx, sel, obj)
+	case models.Block:
+		return ec._Block(ctx, sel, &obj)
+	case *models.Block:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Block(ctx, sel, obj)
+	case models.App:
+		return ec._App(ctx, sel, &obj)
+	case *models.App:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._App(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of Node must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
 // endregion ************************** interface.gotpl ***************************
 
 // region    **************************** object.gotpl ****************************
 
-var appImplementors = []string{"App"}
+var appImplementors = []string{"App", "Node"}
 
 func (ec *executionContext) _App(ctx context.Context, sel ast.SelectionSet, obj *models.App) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, appImplementors)
@@ -11355,6 +11803,44 @@ func (ec *executionContext) _App(ctx context.Context, sel ast.SelectionSet, obj 
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("App")
+		case "id":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._App_id(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "key":
 			out.Values[i] = ec._App_key(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -11656,7 +12142,7 @@ func (ec *executionContext) _Ban(ctx context.Context, sel ast.SelectionSet, obj 
 	return out
 }
 
-var blockImplementors = []string{"Block"}
+var blockImplementors = []string{"Block", "Node"}
 
 func (ec *executionContext) _Block(ctx context.Context, sel ast.SelectionSet, obj *models.Block) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, blockImplementors)
@@ -11668,6 +12154,44 @@ func (ec *executionContext) _Block(ctx context.Context, sel ast.SelectionSet, ob
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Block")
+		case "id":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Block_id(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "user":
 			field := field
 
@@ -11828,7 +12352,7 @@ func (ec *executionContext) _BlockEdge(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
-var deviceImplementors = []string{"Device"}
+var deviceImplementors = []string{"Device", "Node"}
 
 func (ec *executionContext) _Device(ctx context.Context, sel ast.SelectionSet, obj *models.Device) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, deviceImplementors)
@@ -11876,7 +12400,7 @@ func (ec *executionContext) _Device(ctx context.Context, sel ast.SelectionSet, o
 	return out
 }
 
-var friendRequestImplementors = []string{"FriendRequest"}
+var friendRequestImplementors = []string{"FriendRequest", "Node"}
 
 func (ec *executionContext) _FriendRequest(ctx context.Context, sel ast.SelectionSet, obj *models.FriendRequest) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, friendRequestImplementors)
@@ -12134,7 +12658,7 @@ func (ec *executionContext) _FriendRequestEdge(ctx context.Context, sel ast.Sele
 	return out
 }
 
-var friendshipImplementors = []string{"Friendship"}
+var friendshipImplementors = []string{"Friendship", "Node"}
 
 func (ec *executionContext) _Friendship(ctx context.Context, sel ast.SelectionSet, obj *model.Friendship) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, friendshipImplementors)
@@ -12146,6 +12670,11 @@ func (ec *executionContext) _Friendship(ctx context.Context, sel ast.SelectionSe
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("Friendship")
+		case "id":
+			out.Values[i] = ec._Friendship_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "user":
 			field := field
 
@@ -12778,6 +13307,50 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "node":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_node(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "nodes":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_nodes(ctx, field)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
 		case "messagePermission":
 			field := field
 
@@ -13218,7 +13791,7 @@ func (ec *executionContext) _SendFriendRequestPayload(ctx context.Context, sel a
 	return out
 }
 
-var statusSubscriptionImplementors = []string{"StatusSubscription"}
+var statusSubscriptionImplementors = []string{"StatusSubscription", "Node"}
 
 func (ec *executionContext) _StatusSubscription(ctx context.Context, sel ast.SelectionSet, obj *models.StatusSubscription) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, statusSubscriptionImplementors)
@@ -13230,6 +13803,44 @@ func (ec *executionContext) _StatusSubscription(ctx context.Context, sel ast.Sel
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("StatusSubscription")
+		case "id":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._StatusSubscription_id(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "user":
 			field := field
 
@@ -13459,7 +14070,7 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	}
 }
 
-var userImplementors = []string{"User"}
+var userImplementors = []string{"User", "Node"}
 
 func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj *models.User) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userImplementors)
@@ -14112,7 +14723,7 @@ func (ec *executionContext) _UserEdge(ctx context.Context, sel ast.SelectionSet,
 	return out
 }
 
-var userStatusImplementors = []string{"UserStatus"}
+var userStatusImplementors = []string{"UserStatus", "Node"}
 
 func (ec *executionContext) _UserStatus(ctx context.Context, sel ast.SelectionSet, obj *models.UserStatus) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userStatusImplementors)
@@ -14124,6 +14735,11 @@ func (ec *executionContext) _UserStatus(ctx context.Context, sel ast.SelectionSe
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("UserStatus")
+		case "id":
+			out.Values[i] = ec._UserStatus_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "userId":
 			out.Values[i] = ec._UserStatus_userId(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -14208,7 +14824,7 @@ func (ec *executionContext) _Whitelist(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
-var whitelistEntryImplementors = []string{"WhitelistEntry"}
+var whitelistEntryImplementors = []string{"WhitelistEntry", "Node"}
 
 func (ec *executionContext) _WhitelistEntry(ctx context.Context, sel ast.SelectionSet, obj *models.WhitelistEntry) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, whitelistEntryImplementors)
@@ -14220,6 +14836,44 @@ func (ec *executionContext) _WhitelistEntry(ctx context.Context, sel ast.Selecti
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("WhitelistEntry")
+		case "id":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._WhitelistEntry_id(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "user":
 			field := field
 
@@ -16052,6 +16706,26 @@ func (ec *executionContext) marshalOItemError2ᚖrollcallᚋmodelsᚐItemError(c
 		return graphql.Null
 	}
 	return ec._ItemError(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalONode2rollcallᚋmodelsᚐNode(ctx context.Context, sel ast.SelectionSet, v models.Node) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Node(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalONode2ᚕrollcallᚋmodelsᚐNode(ctx context.Context, sel ast.SelectionSet, v []models.Node) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalONode2rollcallᚋmodelsᚐNode(ctx, sel, v[i])
+	})
+
+	return ret
 }
 
 func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v any) (*string, error) {
