@@ -172,6 +172,7 @@ func TestRun_MistakesInOneLine(t *testing.T) {
 		{"serve --listen nowhere", 2, "ROLLCALL_LISTEN"},
 		{"serve --listen 127.0.0.1:99999", 2, "ROLLCALL_LISTEN"},
 		{"serve --ops-listen nowhere", 2, "ROLLCALL_OPS_LISTEN"},
+		{"serve --ping-interval 999ms", 2, "ROLLCALL_PING_INTERVAL must be from 1s to 1h0m0s"},
 		{"serve --heartbeat-timeout soon", 2, "ROLLCALL_HEARTBEAT_TIMEOUT (--heartbeat-timeout): expected duration"},
 		{"serve --heartbeat-timeout 0s", 2, "ROLLCALL_HEARTBEAT_TIMEOUT"},
 		{"serve --status-subscription-linger 0s", 2, "ROLLCALL_STATUS_SUBSCRIPTION_LINGER"},

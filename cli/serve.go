@@ -129,6 +129,7 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 		PersistedQueries:      c.PersistedQueries == "on",
 		MaxResponse:           c.MaxResponseSize,
 		HeartbeatTimeout:      c.HeartbeatTimeout,
+		PingInterval:          c.PingInterval,
 		AllowedOrigins:        c.AllowedOrigins,
 		ConnectionsPerAddress: c.ConnectionsPerAddr,
 

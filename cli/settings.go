@@ -72,6 +72,7 @@ type serveSettings struct {
 	RedisURL           string        `env:"ROLLCALL_REDIS_URL" secret:"" help:"redis://user:password@host:6379/0, or rediss://…, for several nodes on one database; without it there is one node (${env})."`
 	RedisTLS           tlsFiles      `embed:"" prefix:"redis-tls-" envprefix:"ROLLCALL_REDIS_TLS_"`
 	AdminPassword      string        `env:"ROLLCALL_ADMIN_PASSWORD" secret:"" help:"The first operator's password, first start only; generated unless given (${env})."`
+	PingInterval       time.Duration `env:"ROLLCALL_PING_INTERVAL" default:"25s" help:"How often WebSockets are pinged and event streams get a comment; below the idle time-out of every proxy (${env})."`
 	HeartbeatTimeout   time.Duration `env:"ROLLCALL_HEARTBEAT_TIMEOUT" default:"400s" help:"How long a device may be silent (${env})."`
 	SubscriptionLinger time.Duration `env:"ROLLCALL_STATUS_SUBSCRIPTION_LINGER" name:"status-subscription-linger" default:"400s" help:"How long status subscriptions outlive the user's last device (${env})."`
 	AuditRetention     time.Duration `env:"ROLLCALL_AUDIT_RETENTION" default:"8760h" help:"How long entries of the audit are kept; 0: for ever (${env})."`
@@ -87,6 +88,8 @@ type serveSettings struct {
 
 // The bounds of the settings.
 const (
+	minPingInterval     = time.Second
+	maxPingInterval     = time.Hour
 	minHeartbeatTimeout = time.Second
 	maxHeartbeatTimeout = 24 * time.Hour
 	minLinger           = time.Second
@@ -124,6 +127,8 @@ func (s *serveSettings) check() error {
 		return err
 	}
 	switch {
+	case s.PingInterval < minPingInterval || s.PingInterval > maxPingInterval:
+		return usageError{fmt.Errorf("ROLLCALL_PING_INTERVAL must be from %s to %s", minPingInterval, maxPingInterval)}
 	case s.HeartbeatTimeout < minHeartbeatTimeout || s.HeartbeatTimeout > maxHeartbeatTimeout:
 		return usageError{fmt.Errorf("ROLLCALL_HEARTBEAT_TIMEOUT must be from %s to %s", minHeartbeatTimeout, maxHeartbeatTimeout)}
 	case s.SubscriptionLinger < minLinger || s.SubscriptionLinger > maxLinger:

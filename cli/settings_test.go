@@ -17,7 +17,7 @@ func FuzzSettings(f *testing.F) {
 	f.Fuzz(func(t *testing.T, listen, redisURL, tokenKey, origin, proxy string, duration int64) {
 		s := serveSettings{
 			Listen: listen, OpsListen: listen, RedisURL: redisURL, tokenKeySetting: tokenKeySetting{tokenKey}, AllowedOrigins: []string{origin},
-			HeartbeatTimeout: time.Duration(duration), SubscriptionLinger: time.Duration(duration), DrainTimeout: time.Duration(duration),
+			PingInterval: time.Duration(duration), HeartbeatTimeout: time.Duration(duration), SubscriptionLinger: time.Duration(duration), DrainTimeout: time.Duration(duration),
 		}
 		refused(t, s.check())
 		prefixes, err := networks("ROLLCALL_TRUSTED_PROXIES", []string{proxy})
@@ -47,7 +47,7 @@ func refused(t *testing.T, err error) {
 func TestSettings_ListsMayHaveSpaces(t *testing.T) {
 	s := serveSettings{
 		Listen: ":0", AllowedOrigins: []string{"https://a.example", " https://b.example/ "},
-		HeartbeatTimeout: time.Minute, SubscriptionLinger: time.Minute, MaxResponseSize: minMaxResponse,
+		PingInterval: time.Minute, HeartbeatTimeout: time.Minute, SubscriptionLinger: time.Minute, MaxResponseSize: minMaxResponse,
 	}
 	if err := s.check(); err != nil || s.AllowedOrigins[1] != "https://b.example" {
 		t.Errorf("%q, %v", s.AllowedOrigins, err)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { on } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import WebSocket from 'ws';
 import { AppServer } from './lib/api.mjs';
@@ -193,7 +194,7 @@ describe('the graphql-transport-ws protocol', () => {
   before(async () => {
     server = await Server.create();
     const created = await server.createApp();
-    await server.start();
+    await server.start({ ROLLCALL_PING_INTERVAL: '1s' });
     app = await AppServer.login(server, created);
   });
   after(() => server?.remove());
@@ -242,6 +243,23 @@ describe('the graphql-transport-ws protocol', () => {
     const twice = await acknowledged();
     twice.send(init());
     assert.equal(await twice.closeCode(), 4429);
+  });
+
+  test('an idle WebSocket is pinged, and an idle event stream gets comments', async () => {
+    await app.register('mo');
+    const raw = await acknowledged();
+    const answer = await fetch(server.graphql, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Accept: 'text/event-stream', Authorization: `Bearer ${app.token}` },
+      body: JSON.stringify({ query: 'subscription { userStatus(ids: ["mo"]) { presence } }' }),
+    });
+    const pings = on(raw.socket, 'ping');
+    const chunks = answer.body[Symbol.asyncIterator]();
+    for (let n = 0; n < 3; n++) await within(pings.next(), 'a ping', 10_000);
+    let text = '';
+    while (!/data: .*UNLOGINED.*\n\n:\n\n(.*\n)*:\n\n/.test(text)) text += Buffer.from((await within(chunks.next(), 'a comment', 10_000)).value);
+    await chunks.return();
+    raw.socket.close();
   });
 
   test('a ping is answered with a pong, and a completed ID is free again', async () => {

@@ -74,6 +74,9 @@ type Config struct {
 	OperationTimeout time.Duration
 	// HeartbeatTimeout is how long a WebSocket's client may be silent. If 0, it is 400 s.
 	HeartbeatTimeout time.Duration
+	// PingInterval is the maximum time between two pings of a WebSocket's client, and between two
+	// comments in an SSE stream. If 0, it is 25 s.
+	PingInterval time.Duration
 	// AllowedOrigins are the origins of other sites that may use the API; "*" means all.
 	AllowedOrigins []string
 	// ConnectionsPerAddress is how many WebSockets and streams a client address may have open. If
@@ -155,6 +158,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Clock:            cfg.Clock,
 		AllowedOrigins:   cfg.AllowedOrigins,
 		HeartbeatTimeout: cfg.HeartbeatTimeout,
+		PingInterval:     cfg.PingInterval,
 		PersistedQueries: cfg.PersistedQueries,
 		Logger:           cfg.Logger,
 		Metrics:          metrics,

@@ -67,9 +67,12 @@ type Config struct {
 	AllowedOrigins []string
 	// Clock returns the time by which tokens expire. If nil, it is time.Now.
 	Clock func() time.Time
-	// HeartbeatTimeout is how long a WebSocket's client may be silent. The server pings it about
-	// three times as often. If 0, it is 400 s.
+	// HeartbeatTimeout is how long a WebSocket's client may be silent. If 0, it is 400 s.
 	HeartbeatTimeout time.Duration
+	// PingInterval is the maximum time between two pings of a WebSocket's client, and between two
+	// comments in an SSE stream; a quarter of HeartbeatTimeout if that is shorter. If 0, it is 25 s,
+	// which is below the 60 s after which common proxies close idle connections.
+	PingInterval time.Duration
 	// LimitConnects counts a connecting device of the user with that users.id. Returns
 	// fault.RateLimited if there were too many. If nil, there is no limit.
 	LimitConnects func(ctx context.Context, userID int64) error
@@ -124,8 +127,6 @@ type Limits struct {
 	// CloseTimeout is how long a closed WebSocket's client may take to close its side. The default
 	// is 5 s.
 	CloseTimeout time.Duration
-	// KeepAlive is how often an SSE stream without events sends a comment. The default is 12 s.
-	KeepAlive time.Duration
 }
 
 func (l *Limits) setDefaults() {
@@ -143,7 +144,6 @@ func (l *Limits) setDefaults() {
 	setDefault(&l.WriteTimeout, 10*time.Second)
 	setDefault(&l.FenceTimeout, 5*time.Second)
 	setDefault(&l.CloseTimeout, 5*time.Second)
-	setDefault(&l.KeepAlive, 12*time.Second)
 }
 
 // messageBytes returns the maximum length of a body or message of the caller; p is nil for a guest.

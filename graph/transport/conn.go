@@ -32,8 +32,7 @@ type conn struct {
 	userAgent string
 	sock      socket
 	out       sender
-	// nextPing is when the sweeper pings the client.
-	nextPing int64
+	ping      pingTime
 
 	// reserved is for the message that is being read; nil for a small one.
 	reserved *reservation
@@ -63,7 +62,7 @@ var (
 func (c *conn) ClientAddress() string { return c.client }
 
 func newConn(s *Server, id string, netConn net.Conn, unread []byte) *conn {
-	c := &conn{server: s, id: id, nextPing: nextPing(time.Now(), s.cfg.HeartbeatTimeout)}
+	c := &conn{server: s, id: id, ping: firstPing(s.pingInterval)}
 	c.sock.init(netConn, unread)
 	c.out.sock, c.out.pacing = &c.sock, &s.pacing
 	_ = netConn.SetReadDeadline(time.Now().Add(s.cfg.Limits.InitTimeout)) // a broken link shows on read

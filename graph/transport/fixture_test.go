@@ -77,6 +77,7 @@ type worldOptions struct {
 	users     int
 	origins   []string
 	heartbeat time.Duration
+	ping      time.Duration
 	limits    Limits
 	tls       bool
 	// persistedOff switches persisted queries off.
@@ -123,7 +124,7 @@ func newWorld(t testing.TB, opts worldOptions) *world {
 		Executor: exec, Auth: w.auth, Presence: w.hub, Present: present, Logger: log,
 		SharedByAll:      func(*ast.OperationDefinition) bool { return true },
 		PersistedQueries: !opts.persistedOff,
-		AllowedOrigins:   opts.origins, HeartbeatTimeout: opts.heartbeat, Limits: opts.limits,
+		AllowedOrigins:   opts.origins, HeartbeatTimeout: opts.heartbeat, PingInterval: opts.ping, Limits: opts.limits,
 		Metrics: prometheus.NewRegistry(),
 	})
 	w.http = httptest.NewUnstartedServer(w.server)

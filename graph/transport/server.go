@@ -41,6 +41,8 @@ type Server struct {
 	expiries  expiries
 	addresses *addresses
 
+	// pingInterval is how often clients are pinged.
+	pingInterval time.Duration
 	stopSweeping func()
 	stopChecking func()
 
@@ -62,6 +64,7 @@ func New(cfg Config) *Server {
 		cfg.ClientAddress = clientaddr.New(nil).Address
 	}
 	setDefault(&cfg.HeartbeatTimeout, 400*time.Second)
+	setDefault(&cfg.PingInterval, 25*time.Second)
 	m := newMetrics(cfg.Metrics)
 	outages := outage.NewLog(cfg.Logger)
 	s := &Server{
@@ -83,8 +86,10 @@ func New(cfg Config) *Server {
 		workers:   newWorkers(),
 		addresses: newAddresses(&cfg),
 		expiries:  expiries{clock: cfg.Clock},
-		conns:     make(map[*conn]struct{}),
-		streams:   make(map[*sseStream]struct{}),
+
+		pingInterval: min(cfg.PingInterval, cfg.HeartbeatTimeout/pingsPerTimeout),
+		conns:        make(map[*conn]struct{}),
+		streams:      make(map[*sseStream]struct{}),
 	}
 	if cfg.PersistedQueries {
 		s.persisted = newPersistedQueries(cfg.Limits.PersistedBytes, m)

@@ -35,12 +35,16 @@ type sseStream struct {
 	// ctx is the request's context.
 	ctx context.Context
 
+	ping pingTime
+
 	mu sync.Mutex
 	// principal is nil until the device is connected.
 	principal *auth.Principal
 
 	queue  queue
 	corked int
+	// commentDue is set if a comment must be sent, so that proxies do not take the stream for idle.
+	commentDue bool
 	// ending is set once nothing more is accepted. Only the queued messages and then last are still
 	// to be written.
 	ending bool
@@ -83,7 +87,7 @@ func (x *exchange) streamOnce(resp *graphql.Response) {
 func (x *exchange) stream(opCtx *graphql.OperationContext) {
 	x.transport = "sse"
 	s, ctx := x.server, x.ctx
-	st := &sseStream{server: s, ctx: ctx, wake: make(chan struct{}, 1)}
+	st := &sseStream{server: s, ctx: ctx, ping: firstPing(s.pingInterval), wake: make(chan struct{}, 1)}
 	from, err := s.addresses.enter(x.r)
 	if err != nil {
 		x.fail(err)
@@ -162,16 +166,14 @@ func (x *exchange) beginStream() {
 	x.w.WriteHeader(http.StatusOK)
 }
 
-// write writes what is queued, and comments while nothing is, until the stream has ended. It fails
-// if the link breaks or must be dropped.
+// write writes what is queued until the stream has ended. It fails if the link breaks or must be
+// dropped.
 func (st *sseStream) write(w http.ResponseWriter) error {
 	control := http.NewResponseController(w)
 	if err := control.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("lift the read deadline: %w", err)
 	}
 	limits := &st.server.cfg.Limits
-	keepAlive := time.NewTicker(limits.KeepAlive)
-	defer keepAlive.Stop()
 	// Writing the comment sends the header, from which the client knows that events flow.
 	chunk := []byte(sseComment)
 	for {
@@ -210,8 +212,6 @@ func (st *sseStream) write(w http.ResponseWriter) error {
 		}
 		select {
 		case <-st.wake:
-		case <-keepAlive.C:
-			chunk = append(chunk, sseComment...)
 		case <-st.ctx.Done():
 			return context.Cause(st.ctx)
 		}
@@ -225,6 +225,10 @@ func (st *sseStream) take(chunk []byte) (_ []byte, ended bool, _ error) {
 	defer st.mu.Unlock()
 	if st.broken {
 		return nil, false, errTooSlow
+	}
+	if st.commentDue {
+		st.commentDue = false
+		chunk = append(chunk, sseComment...)
 	}
 	for st.corked == 0 && !st.queue.empty() && len(chunk) < gatherSize {
 		chunk = appendSSE(chunk, st.queue.pop())
@@ -251,6 +255,14 @@ func (st *sseStream) cork() {
 func (st *sseStream) uncork() {
 	st.mu.Lock()
 	st.corked--
+	st.mu.Unlock()
+	st.signal()
+}
+
+// comment sends a comment.
+func (st *sseStream) comment() {
+	st.mu.Lock()
+	st.commentDue = true
 	st.mu.Unlock()
 	st.signal()
 }

@@ -213,7 +213,7 @@ func TestSSE_Shutdown(t *testing.T) {
 }
 
 func TestSSE_KeepAlive(t *testing.T) {
-	w := newWorld(t, worldOptions{limits: Limits{KeepAlive: 20 * time.Millisecond}})
+	w := newWorld(t, worldOptions{ping: 20 * time.Millisecond})
 	s := w.stream("app", `subscription{captured{userId}}`)
 	<-w.schema.sinks
 	for comments := 0; comments < 3; {

@@ -9,61 +9,89 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// A WebSocket's client is pinged every quarter of the time-out or slightly sooner, and checked some
-// thirty times within it: together less than a third of the time-out passes between two pings.
 const (
-	pingsPerTimeout  = 4
-	sweepsPerTimeout = 30
+	// pingsPerTimeout is how often a client is pinged at least within the time-out after which it
+	// counts as gone.
+	pingsPerTimeout = 4
+	// sweepsPerPing is how often all links are checked in the interval between two pings.
+	sweepsPerPing = 10
 )
 
-// startSweeping starts one goroutine that handles the heartbeats of all WebSockets.
+// startSweeping starts one goroutine that pings the clients of all links, and ends the WebSockets of
+// those that are gone.
 func (s *Server) startSweeping() (stop func()) {
 	done := make(chan struct{})
-	ticker := time.NewTicker(s.cfg.HeartbeatTimeout / sweepsPerTimeout)
+	ticker := time.NewTicker(s.pingInterval / sweepsPerPing)
 	go func() {
 		var conns []*conn
+		var streams []*sseStream
 		for {
 			select {
 			case <-done:
 				ticker.Stop()
 				return
 			case now := <-ticker.C:
-				conns = s.appendConns(conns[:0])
+				conns, streams = appendLinks(s, conns[:0], s.conns), appendLinks(s, streams[:0], s.streams)
 				for _, c := range conns {
-					c.beat(now, s.cfg.HeartbeatTimeout)
+					c.beat(now)
+				}
+				for _, st := range streams {
+					st.beat(now)
 				}
 				clear(conns)
+				clear(streams)
 			}
 		}
 	}()
 	return sync.OnceFunc(func() { close(done) })
 }
 
-// appendConns appends the open WebSockets to list.
-func (s *Server) appendConns(list []*conn) []*conn {
+// appendLinks appends the open links to list.
+func appendLinks[T comparable](s *Server, list []T, open map[T]struct{}) []T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list = slices.Grow(list, len(s.conns))
-	for c := range s.conns {
-		list = append(list, c)
+	list = slices.Grow(list, len(open))
+	for l := range open {
+		list = append(list, l)
 	}
 	return list
 }
 
 // beat closes a connection that has been silent for too long, and pings its client when the next
 // ping is due.
-func (c *conn) beat(now time.Time, timeout time.Duration) {
+func (c *conn) beat(now time.Time) {
 	switch {
-	case now.Sub(time.Unix(0, c.sock.heard.Load())) > timeout:
+	case now.Sub(time.Unix(0, c.sock.heard.Load())) > c.server.cfg.HeartbeatTimeout:
 		c.close(closeSilent)
-	case now.UnixNano() >= c.nextPing:
-		c.nextPing = nextPing(now, timeout)
+	case c.ping.isDue(now, c.server.pingInterval):
 		c.send(message{op: ws.OpPing})
 	}
 }
 
-// nextPing spreads the pings of connections that were opened together.
-func nextPing(now time.Time, timeout time.Duration) int64 {
-	longest := int64(timeout / pingsPerTimeout)
-	return now.UnixNano() + longest - rand.Int64N(longest/4+1)
+// beat sends a comment when the next one is due.
+func (st *sseStream) beat(now time.Time) {
+	if st.ping.isDue(now, st.server.pingInterval) {
+		st.comment()
+	}
+}
+
+// pingTime is when a link is pinged next, in nanoseconds since 1970. Once the link is open, only the
+// sweeper uses it.
+type pingTime int64
+
+// firstPing returns the time of the first ping of a link that is opened now. Links that are opened
+// together, as after a restart, are pinged at different times of the interval.
+func firstPing(interval time.Duration) pingTime {
+	return pingTime(time.Now().UnixNano() + rand.Int64N(int64(interval)))
+}
+
+// isDue reports whether the link must be pinged now, and if so, sets the time of the next ping: with
+// the time until it is noticed, at most one interval later, and some earlier than others.
+func (p *pingTime) isDue(now time.Time, interval time.Duration) bool {
+	if now.UnixNano() < int64(*p) {
+		return false
+	}
+	step := int64(interval / sweepsPerPing)
+	*p = pingTime(now.UnixNano() + int64(interval) - step - rand.Int64N(step+1))
+	return true
 }

@@ -705,7 +705,7 @@ func TestServer_Shutdown(t *testing.T) {
 
 // retiring reports whether no connection accepts operations any more.
 func (w *world) retiring() bool {
-	for _, c := range w.server.appendConns(nil) {
+	for _, c := range appendLinks(w.server, nil, w.server.conns) {
 		c.mu.Lock()
 		retiring := c.retiring != nil
 		c.mu.Unlock()

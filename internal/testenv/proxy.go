@@ -16,6 +16,8 @@ type Proxy struct {
 	target string
 	delay  time.Duration
 	cut    bool
+	// idle is how long a new connection may be idle; 0: any time.
+	idle time.Duration
 	// resumed is closed when what is on the way may continue. It is nil if the link is not paused.
 	resumed chan struct{}
 	conns   map[net.Conn]struct{}
@@ -58,6 +60,14 @@ func (p *Proxy) Delay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = d
+}
+
+// CloseIdle closes new connections on which neither side sends anything for that long, as proxies of
+// web servers do.
+func (p *Proxy) CloseIdle(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = d
 }
 
 // Pause stops everything on the way until Resume. Nothing is lost.
@@ -137,14 +147,23 @@ func (p *Proxy) accept() {
 		}
 		p.mu.Lock()
 		p.conns[client], p.conns[server] = struct{}{}, struct{}{}
+		idle := p.idle
 		p.mu.Unlock()
-		p.pass(client, server)
-		p.pass(server, client)
+		used := func() {}
+		if idle > 0 {
+			timer := time.AfterFunc(idle, func() {
+				client.Close()
+				server.Close()
+			})
+			used = func() { timer.Reset(idle) }
+		}
+		p.pass(client, server, used)
+		p.pass(server, client, used)
 	}
 }
 
-// pass forwards what one side sends until either side closes.
-func (p *Proxy) pass(from, to net.Conn) {
+// pass forwards what one side sends until either side closes. It calls used each time.
+func (p *Proxy) pass(from, to net.Conn, used func()) {
 	onTheWay := make(chan chunk, chunksOnTheWay)
 	go func() {
 		defer close(onTheWay)
@@ -154,6 +173,7 @@ func (p *Proxy) pass(from, to net.Conn) {
 			if err != nil {
 				return
 			}
+			used()
 			p.mu.Lock()
 			at := time.Now().Add(p.delay)
 			p.mu.Unlock()
