@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -10,12 +11,28 @@ import (
 	"rollcall/internal/database"
 )
 
-// Queries counts the statements that db runs for reading from now on, by GORM and hand-written
-// ones.
-func Queries(tb testing.TB, db *database.DB) *atomic.Int64 {
+// reads has what Open's databases call for each statement that GORM runs for reading: a *readers by
+// *database.DB.
+var reads sync.Map
+
+// readers are the counters of one database.
+type readers struct {
+	mu   sync.Mutex
+	list []*atomic.Int64
+}
+
+// countReads prepares db for Queries. It runs before anything else uses db, because GORM's callbacks
+// have no lock.
+func countReads(tb testing.TB, db *database.DB) {
 	tb.Helper()
-	n := new(atomic.Int64)
-	count := func(*gorm.DB) { n.Add(1) }
+	r := new(readers)
+	count := func(*gorm.DB) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		for _, n := range r.list {
+			n.Add(1)
+		}
+	}
 	callbacks := db.Read(context.Background()).Callback()
 	if err := callbacks.Query().Register("testenv:count", count); err != nil {
 		tb.Fatal(err)
@@ -23,6 +40,23 @@ func Queries(tb testing.TB, db *database.DB) *atomic.Int64 {
 	if err := callbacks.Row().Register("testenv:count", count); err != nil { // Raw and Rows
 		tb.Fatal(err)
 	}
+	reads.Store(db, r)
+	tb.Cleanup(func() { reads.Delete(db) })
+}
+
+// Queries counts the statements that db, which Open returned, runs for reading from now on, by GORM
+// and hand-written ones.
+func Queries(tb testing.TB, db *database.DB) *atomic.Int64 {
+	tb.Helper()
+	r, ok := reads.Load(db)
+	if !ok {
+		tb.Fatalf("%s is not from testenv.Open", db)
+	}
+	n := new(atomic.Int64)
+	counters := r.(*readers)
+	counters.mu.Lock()
+	defer counters.mu.Unlock()
+	counters.list = append(counters.list, n)
 	tb.Cleanup(db.Watch(func(string, []any) { n.Add(1) }))
 	return n
 }

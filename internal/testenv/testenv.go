@@ -65,6 +65,7 @@ func Open(tb testing.TB, url string) *database.DB {
 			tb.Errorf("closing %s: %v", db, err)
 		}
 	})
+	countReads(tb, db)
 	if db.Dialect() == database.MySQL {
 		if err := copyMySQL(db); err != nil {
 			tb.Fatalf("making the tables of %s: %v", db, err)
