@@ -7,8 +7,8 @@ import (
 	"rollcall/models"
 )
 
-// access determines which visitors may use a route. routes.go lists the access of each route: a
-// viewer may use those of anyone, viewers and polls, and an admin may use all.
+// access determines which visitors may use a route; routes.go lists the access of each route. A
+// viewer may use the routes of anyone, viewers and polls. An admin may use all.
 type access int
 
 const (
@@ -37,8 +37,12 @@ func checkAccess(v *visit, needed access) error {
 		return nil
 	case v.operator == nil:
 		return errLoggedOut
-	case (needed == admins || needed == confirmed) && v.operator.Role != models.RoleAdmin:
+	case (needed == admins || needed == confirmed) && !v.mayChange():
 		return problem{status: http.StatusForbidden, text: "error.viewer"}
 	}
 	return nil
 }
+
+// mayChange reports whether the visitor, which is logged in, may use the routes of admins. Pages show
+// the forms and links of these routes only to a visitor that may use them.
+func (v *visit) mayChange() bool { return v.operator.Role == models.RoleAdmin }

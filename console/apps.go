@@ -36,7 +36,7 @@ func (c *console) listApps(v *visit) error {
 		return err
 	}
 	page := appsPage{}
-	if v.operator.Role == models.RoleAdmin {
+	if v.mayChange() {
 		page.NewPath = newAppPath
 	}
 	counts, err := c.Apps.UserCounts(v.r.Context(), list...)

@@ -69,7 +69,7 @@ func (c *console) connectionsPage(v *visit) (*connectionsPage, error) {
 	behind := func(cursor *string) string { return "?" + url.Values{"after": {*cursor}}.Encode() }
 	p := &connectionsPage{
 		App: c.appRow(v, app), Path: path, NowPath: path + "/now", ClosePath: path + "/close", CloseAllPath: path + "/close-all",
-		First: request.After == nil, MayChange: v.operator.Role == models.RoleAdmin,
+		First: request.After == nil, MayChange: v.mayChange(),
 	}
 	if !p.First {
 		p.NowPath += behind(request.After)

@@ -58,7 +58,7 @@ func (c *console) showExplorer(v *visit) error {
 // explorerPage returns the data of a page without a token.
 func (c *console) explorerPage(v *visit) (*explorerPage, error) {
 	p := &explorerPage{Path: explorerPath}
-	if v.operator.Role != models.RoleAdmin {
+	if !v.mayChange() {
 		return p, nil
 	}
 	var err error

@@ -84,7 +84,7 @@ func (c *console) showJob(v *visit) error {
 		return c.notFound(v)
 	}
 	p := jobPage{App: c.appRow(v, app), Job: jobRowOf(app, job), JobsPath: jobsPath(app), AuditPath: auditOfJob(app, job)}
-	if job.Kind == models.JobClear && v.operator.Role == models.RoleAdmin {
+	if job.Kind == models.JobClear && v.mayChange() {
 		p.AgainPath = clearPath(app)
 	}
 	status := http.StatusOK

@@ -62,7 +62,7 @@ func (c *console) operatorsPage(v *visit) (*operatorsPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &operatorsPage{Path: operatorsPath, MayChange: v.operator.Role == models.RoleAdmin, Role: string(models.RoleViewer)}
+	p := &operatorsPage{Path: operatorsPath, MayChange: v.mayChange(), Role: string(models.RoleViewer)}
 	for _, o := range list {
 		p.Operators = append(p.Operators, operatorRow{o, operatorPath(o)})
 	}
@@ -146,6 +146,6 @@ func (c *console) operatorPage(v *visit) (*operatorPage, error) {
 	path := operatorPath(o)
 	return &operatorPage{
 		Operator: operatorRow{o, path}, SessionPath: path + "/end-session", Sessions: rows,
-		Own: o.ID == v.operator.ID, MayChange: v.operator.Role == models.RoleAdmin,
+		Own: o.ID == v.operator.ID, MayChange: v.mayChange(),
 	}, nil
 }

@@ -70,7 +70,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 	set := app.Settings
 	p := &settingsPage{
 		App: c.appRow(v, app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret",
-		Name: app.Name, Edition: string(app.Edition), MayChange: v.operator.Role == models.RoleAdmin,
+		Name: app.Name, Edition: string(app.Edition), MayChange: v.mayChange(),
 		Switches: []switchField{
 			{"statusQueryEnabled", set.StatusQueryEnabled},
 			{"friendStatusNotifyEnabled", set.FriendStatusNotifyEnabled},

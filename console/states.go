@@ -51,7 +51,7 @@ func showStates(l *stateList) func(*console, *visit) error {
 		if err != nil {
 			return err
 		}
-		p := statesPage{App: c.appRow(v, app), Name: l.name, Path: l.path(app), First: request.After == nil, MayChange: v.operator.Role == models.RoleAdmin}
+		p := statesPage{App: c.appRow(v, app), Name: l.name, Path: l.path(app), First: request.After == nil, MayChange: v.mayChange()}
 		p.Users = c.userRows(v, app, found.Nodes())
 		p.Next = nextPage(v, found.PageInfo())
 		return c.show(v, "states", p)

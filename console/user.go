@@ -103,6 +103,6 @@ func (c *console) userPage(v *visit) (*userPage, error) {
 		App:       c.appRow(v, app),
 		User:      c.userRow(v, app, u),
 		Devices:   c.devices(v, u),
-		MayChange: v.operator.Role == models.RoleAdmin,
+		MayChange: v.mayChange(),
 	}, nil
 }

@@ -91,7 +91,7 @@ func (c *console) listUsers(v *visit) error {
 	}
 	shown := usersPage{
 		App: row, Search: search, Show: show, First: request.After == nil,
-		MayChange: v.operator.Role == models.RoleAdmin, ClearPath: clearPath(app), ExportPath: usersPath(app) + ".csv",
+		MayChange: v.mayChange(), ClearPath: clearPath(app), ExportPath: usersPath(app) + ".csv",
 	}
 	shown.Users = c.userRows(v, app, found.Nodes())
 	shown.Next = nextPage(v, found.PageInfo())
