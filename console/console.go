@@ -93,7 +93,7 @@ type Users interface {
 	// Clear calls progress after each batch and stops if progress returns an error.
 	Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error
 	// GrantToken refuses users that could not use a token.
-	GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*users.Registered, error)
+	GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*users.Issued, error)
 }
 
 // Presence is what the console needs to know about who is online (presence.Hub).

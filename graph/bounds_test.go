@@ -86,6 +86,10 @@ func boundOwners(w *graphtest.World) map[string]func(any) error {
 		"RegisterUserInput.tokenTtlSeconds": func(v any) error {
 			return register(func(in *users.Registration) { in.TokenTTL = new(seconds(v)) })
 		},
+		"IssueUserTokenInput.ttlSeconds": func(v any) error {
+			_, err := w.Users.IssueToken(ctx, app, users.TokenRequest{UserID: "ann", TTL: new(seconds(v))})
+			return err
+		},
 		"UpdateUserInput.name":      func(v any) error { return update(users.Change{Name: text(v)}) },
 		"UpdateUserInput.avatarUrl": func(v any) error { return update(users.Change{AvatarURL: text(v), AvatarGiven: true}) },
 		"BanUsersInput.minutes": func(v any) error {

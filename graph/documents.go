@@ -16,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 
 	"rollcall/graph/auth"
+	"rollcall/graph/secret"
 	"rollcall/graph/selection"
 )
 
@@ -27,6 +28,8 @@ type document struct {
 	operations map[*ast.OperationDefinition]*operation
 	// memory is approximately how many bytes the document takes, including its text.
 	memory int
+	// secret reports whether the text contains a secret, so that it must not be cached.
+	secret bool
 }
 
 // operation is what is stored about one operation of a document.
@@ -63,7 +66,7 @@ func (d *documents) parse(text string) (*document, gqlerror.List) {
 	}
 	doc := &document{
 		text: text, tree: tree, operations: make(map[*ast.OperationDefinition]*operation, len(tree.Operations)),
-		memory: len(text) + measured.memory,
+		memory: len(text) + measured.memory, secret: secret.InText(tree),
 	}
 	for op, extent := range measured.operations {
 		doc.operations[op] = &operation{extent: extent, schemaOnly: asksOnlySchema(op)}
@@ -81,7 +84,8 @@ func (d *document) schemaOnly() bool {
 // use.
 //
 // Documents of guests are not cached, except for those that request nothing but the schema: these
-// are few, the same from all callers, and have a cache of their own.
+// are few, the same from all callers, and have a cache of their own. Documents that contain a
+// secret are not cached either.
 type documents struct {
 	schema *ast.Schema
 	// suggest reports whether errors may suggest names of the schema.
@@ -115,7 +119,7 @@ func (d *documents) load(ctx context.Context, text string) (*document, gqlerror.
 	}
 	doc, errs := d.parse(text)
 	switch {
-	case errs != nil:
+	case errs != nil || doc.secret:
 	case doc.schemaOnly():
 		doc.memory += maxPrepared
 		d.ofSchema.add(doc)

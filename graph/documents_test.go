@@ -63,6 +63,16 @@ func TestDocuments_GuestsCacheNothing(t *testing.T) {
 	}
 }
 
+func TestDocuments_SecretsAreNotCached(t *testing.T) {
+	d := testDocuments()
+	for range 3 {
+		load(t, d, appServer(), `{ tokenInfo(token: "secret") { active } }`)
+	}
+	if n := d.ofCallers.recent.entries.Len() + d.ofCallers.hot.entries.Len() + len(d.ofCallers.sighted); n != 0 {
+		t.Errorf("%d documents with secrets are cached", n)
+	}
+}
+
 // TestDocuments_HotOnesStay: documents that are sent twice, however many, do not replace one that
 // is sent more often.
 func TestDocuments_HotOnesStay(t *testing.T) {

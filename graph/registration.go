@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"rollcall/graph/generated"
+	"rollcall/internal/fault"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -25,9 +26,14 @@ func registration(in generated.RegisterUserInput) users.Registration {
 // registered converts the result of an item of a batch.
 func registered(id string, item users.Item) *generated.RegisterUserResult {
 	if item.Err != nil {
-		return &generated.RegisterUserResult{ID: id, Error: &models.ItemError{Code: string(item.Err.Code), Message: item.Err.Message}}
+		return &generated.RegisterUserResult{ID: id, Error: itemError(item.Err)}
 	}
 	return &generated.RegisterUserResult{
 		ID: id, User: item.User, Token: &item.Token, ExpiresAt: item.ExpiresAt, Created: item.Created,
 	}
+}
+
+// itemError converts a refusal.
+func itemError(err *fault.Error) *models.ItemError {
+	return &models.ItemError{Code: string(err.Code), Message: err.Message}
 }

@@ -100,7 +100,7 @@ func TestSchema_ZeroInputsDoNotPanic(t *testing.T) {
 	v := graph.NewValidator()
 	inputs := []any{
 		generated.AddFriendInput{}, generated.BanUsersInput{}, generated.BlocklistInput{}, generated.DisconnectUserInput{},
-		generated.ExpireTokensInput{}, generated.FriendInput{}, generated.IssueAppTokenInput{}, generated.MessagePair{},
+		generated.ExpireTokensInput{}, generated.FriendInput{}, generated.IssueAppTokenInput{}, generated.IssueUserTokenInput{}, generated.MessagePair{},
 		generated.RegisterUserInput{}, generated.SendFriendRequestInput{}, generated.SetFriendRemarkInput{},
 		generated.SetWhitelistEnabledInput{}, generated.UpdateUserInput{}, generated.UserFilter{}, generated.WhitelistInput{},
 	}

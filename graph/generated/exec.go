@@ -147,6 +147,12 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	IssueUserTokenPayload struct {
+		ExpiresAt func(childComplexity int) int
+		Token     func(childComplexity int) int
+		User      func(childComplexity int) int
+	}
+
 	ItemError struct {
 		Code    func(childComplexity int) int
 		Message func(childComplexity int) int
@@ -177,6 +183,7 @@ type ComplexityRoot struct {
 		DisconnectUser       func(childComplexity int, input DisconnectUserInput) int
 		ExpireTokens         func(childComplexity int, input ExpireTokensInput) int
 		IssueAppToken        func(childComplexity int, input IssueAppTokenInput) int
+		IssueUserToken       func(childComplexity int, input IssueUserTokenInput) int
 		Logout               func(childComplexity int, allDevices *bool) int
 		ReactivateUsers      func(childComplexity int, ids []string) int
 		RegisterUser         func(childComplexity int, input RegisterUserInput) int
@@ -210,6 +217,7 @@ type ComplexityRoot struct {
 		MessagePermissions func(childComplexity int, pairs []*MessagePair) int
 		Node               func(childComplexity int, id string) int
 		Nodes              func(childComplexity int, ids []string) int
+		TokenInfo          func(childComplexity int, token string) int
 		User               func(childComplexity int, id string) int
 		UserList           func(childComplexity int, first *int, after *string, filter *UserFilter) int
 		UserStatuses       func(childComplexity int, ids []string) int
@@ -271,6 +279,15 @@ type ComplexityRoot struct {
 		RelationshipChanged func(childComplexity int) int
 		StatusChanged       func(childComplexity int) int
 		UserStatus          func(childComplexity int, ids []string) int
+	}
+
+	TokenInfo struct {
+		Active    func(childComplexity int) int
+		Error     func(childComplexity int) int
+		ExpiresAt func(childComplexity int) int
+		IssuedAt  func(childComplexity int) int
+		User      func(childComplexity int) int
+		UserID    func(childComplexity int) int
 	}
 
 	User struct {
@@ -367,6 +384,7 @@ type MutationResolver interface {
 	UnsubscribeStatus(ctx context.Context, ids []string) (int, error)
 	Logout(ctx context.Context, allDevices *bool) (bool, error)
 	RegisterUser(ctx context.Context, input RegisterUserInput) (*users.Registered, error)
+	IssueUserToken(ctx context.Context, input IssueUserTokenInput) (*users.Issued, error)
 	UpdateUser(ctx context.Context, input UpdateUserInput) (*models.User, error)
 	RegisterUsers(ctx context.Context, input []*RegisterUserInput) ([]*RegisterUserResult, error)
 	ExpireTokens(ctx context.Context, input ExpireTokensInput) ([]*models.ItemResult, error)
@@ -386,6 +404,7 @@ type QueryResolver interface {
 	Me(ctx context.Context) (*models.User, error)
 	User(ctx context.Context, id string) (*models.User, error)
 	Users(ctx context.Context, ids []string) ([]*models.User, error)
+	TokenInfo(ctx context.Context, token string) (*TokenInfo, error)
 	UserList(ctx context.Context, first *int, after *string, filter *UserFilter) (*page.Connection[*models.User], error)
 	BannedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error)
 	DeactivatedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error)
@@ -802,6 +821,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.FriendshipEdge.Node(childComplexity), true
 
+	case "IssueUserTokenPayload.expiresAt":
+		if e.ComplexityRoot.IssueUserTokenPayload.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IssueUserTokenPayload.ExpiresAt(childComplexity), true
+	case "IssueUserTokenPayload.token":
+		if e.ComplexityRoot.IssueUserTokenPayload.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IssueUserTokenPayload.Token(childComplexity), true
+	case "IssueUserTokenPayload.user":
+		if e.ComplexityRoot.IssueUserTokenPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IssueUserTokenPayload.User(childComplexity), true
+
 	case "ItemError.code":
 		if e.ComplexityRoot.ItemError.Code == nil {
 			break
@@ -980,6 +1018,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.IssueAppToken(childComplexity, args["input"].(IssueAppTokenInput)), true
+	case "Mutation.issueUserToken":
+		if e.ComplexityRoot.Mutation.IssueUserToken == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_issueUserToken_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.IssueUserToken(childComplexity, args["input"].(IssueUserTokenInput)), true
 	case "Mutation.logout":
 		if e.ComplexityRoot.Mutation.Logout == nil {
 			break
@@ -1250,6 +1299,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]string)), true
+	case "Query.tokenInfo":
+		if e.ComplexityRoot.Query.TokenInfo == nil {
+			break
+		}
+
+		args, err := ec.field_Query_tokenInfo_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.TokenInfo(childComplexity, args["token"].(string)), true
 	case "Query.user":
 		if e.ComplexityRoot.Query.User == nil {
 			break
@@ -1488,6 +1548,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.UserStatus(childComplexity, args["ids"].([]string)), true
+
+	case "TokenInfo.active":
+		if e.ComplexityRoot.TokenInfo.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenInfo.Active(childComplexity), true
+	case "TokenInfo.error":
+		if e.ComplexityRoot.TokenInfo.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenInfo.Error(childComplexity), true
+	case "TokenInfo.expiresAt":
+		if e.ComplexityRoot.TokenInfo.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenInfo.ExpiresAt(childComplexity), true
+	case "TokenInfo.issuedAt":
+		if e.ComplexityRoot.TokenInfo.IssuedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenInfo.IssuedAt(childComplexity), true
+	case "TokenInfo.user":
+		if e.ComplexityRoot.TokenInfo.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenInfo.User(childComplexity), true
+	case "TokenInfo.userId":
+		if e.ComplexityRoot.TokenInfo.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenInfo.UserID(childComplexity), true
 
 	case "User.avatarUrl":
 		if e.ComplexityRoot.User.AvatarURL == nil {
@@ -2890,6 +2987,49 @@ type RegisterUserResult {
   error: ItemError
 }
 
+"Whose token to issue."
+input IssueUserTokenInput {
+  "The user ID, such as ` + "`" + `ann` + "`" + `."
+  userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  """
+  The token's lifetime in seconds, at most ten years. If it is omitted or null, the token does not
+  expire.
+  """
+  ttlSeconds: Int @goTag(key: "validate", value: "omitnil,min=1,max=315360000")
+}
+
+"A further token of a user."
+type IssueUserTokenPayload {
+  "The user, which has not changed."
+  user: User!
+  "A user token for one of the user's devices, shown only here. Older tokens stay valid."
+  token: String!
+  "When the token expires; null if it does not."
+  expiresAt: DateTime
+}
+
+"What a text is that was presented as a token."
+type TokenInfo {
+  "Whether it is a token of this app with which a request would be accepted now."
+  active: Boolean!
+  """
+  The user ID; null for an app token, if the user has been deleted, and if the text is no token of
+  this app.
+  """
+  userId: ID
+  "The user as it is now; null if ` + "`" + `userId` + "`" + ` is."
+  user: User
+  "When it was issued; null if it is no token of this app."
+  issuedAt: DateTime
+  "When it expires; null if it does not, and if it is no token of this app."
+  expiresAt: DateTime
+  """
+  Why it is not active; null if it is. UNAUTHENTICATED: it is no token of this app, has expired or
+  was revoked. USER_DEACTIVATED. USER_BANNED.
+  """
+  error: ItemError
+}
+
 "The tokens to end."
 input ExpireTokensInput {
   "The user IDs."
@@ -2947,6 +3087,11 @@ extend type Query {
 
 extend type Query {
   """
+  Describes a token that a client has presented, such as to a message gateway when it logs in: user
+  tokens and app tokens of this app. Pass it in a variable, not in the document.
+  """
+  tokenInfo("The text that was presented; any text is allowed." token: String!): TokenInfo @auth(to: [APP_SERVER])
+  """
   The app's users, the newest first. With a filter, and for ` + "`" + `totalCount` + "`" + `: RATE_LIMITED with
   ` + "`" + `retryAfterMs` + "`" + ` while too many searches and counts of the app are running.
   """
@@ -2980,6 +3125,12 @@ extend type Mutation {
   Errors: INVALID_ARGUMENT; USER_LIMIT_REACHED with ` + "`" + `limit` + "`" + `; USER_DEACTIVATED.
   """
   registerUser("The user." input: RegisterUserInput!): RegisterUserPayload! @auth(to: [APP_SERVER])
+  """
+  Issues a further token of a registered user and changes nothing else. The token of a banned user
+  is refused until the ban ends.
+  Errors: INVALID_ARGUMENT; USER_NOT_FOUND; USER_DEACTIVATED.
+  """
+  issueUserToken("The user and the lifetime." input: IssueUserTokenInput!): IssueUserTokenPayload @auth(to: [APP_SERVER])
   """
   Changes a user's name or avatar.
   Errors: INVALID_ARGUMENT; USER_NOT_FOUND; USER_DEACTIVATED.
@@ -3231,6 +3382,18 @@ func (ec *executionContext) childFields_FriendshipEdge(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type FriendshipEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_IssueUserTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_IssueUserTokenPayload_user(ctx, field)
+	case "token":
+		return ec.fieldContext_IssueUserTokenPayload_token(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_IssueUserTokenPayload_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type IssueUserTokenPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_ItemError(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "code":
@@ -3379,6 +3542,24 @@ func (ec *executionContext) childFields_SubscribeStatusPayload(ctx context.Conte
 		return ec.fieldContext_SubscribeStatusPayload_evictedIds(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SubscribeStatusPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_TokenInfo(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "active":
+		return ec.fieldContext_TokenInfo_active(ctx, field)
+	case "userId":
+		return ec.fieldContext_TokenInfo_userId(ctx, field)
+	case "user":
+		return ec.fieldContext_TokenInfo_user(ctx, field)
+	case "issuedAt":
+		return ec.fieldContext_TokenInfo_issuedAt(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_TokenInfo_expiresAt(ctx, field)
+	case "error":
+		return ec.fieldContext_TokenInfo_error(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TokenInfo", field.Name)
 }
 
 func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3781,6 +3962,20 @@ func (ec *executionContext) field_Mutation_issueAppToken_args(ctx context.Contex
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_issueUserToken_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (IssueUserTokenInput, error) {
+			return ec.unmarshalNIssueUserTokenInput2rollcallᚋgraphᚋgeneratedᚐIssueUserTokenInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_logout_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4110,6 +4305,20 @@ func (ec *executionContext) field_Query_nodes_args(ctx context.Context, rawArgs 
 		return nil, err
 	}
 	args["ids"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_tokenInfo_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "token",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["token"] = arg0
 	return args, nil
 }
 
@@ -5915,6 +6124,84 @@ func (ec *executionContext) fieldContext_FriendshipEdge_node(_ context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _IssueUserTokenPayload_user(ctx context.Context, field graphql.CollectedField, obj *users.Issued) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IssueUserTokenPayload_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IssueUserTokenPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "IssueUserTokenPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _IssueUserTokenPayload_token(ctx context.Context, field graphql.CollectedField, obj *users.Issued) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IssueUserTokenPayload_token(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Token, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IssueUserTokenPayload_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IssueUserTokenPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _IssueUserTokenPayload_expiresAt(ctx context.Context, field graphql.CollectedField, obj *users.Issued) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IssueUserTokenPayload_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_IssueUserTokenPayload_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IssueUserTokenPayload", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _ItemError_code(ctx context.Context, field graphql.CollectedField, obj *models.ItemError) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6923,6 +7210,50 @@ func (ec *executionContext) fieldContext_Mutation_registerUser(ctx context.Conte
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_issueUserToken(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_issueUserToken(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().IssueUserToken(ctx, fc.Args["input"].(IssueUserTokenInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *users.Issued) graphql.Marshaler {
+			return ec.marshalOIssueUserTokenPayload2ᚖrollcallᚋinternalᚋusersᚐIssued(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_issueUserToken(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_IssueUserTokenPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_issueUserToken_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_updateUser(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7733,6 +8064,50 @@ func (ec *executionContext) fieldContext_Query_users(ctx context.Context, field 
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Query_users_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_tokenInfo(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_tokenInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().TokenInfo(ctx, fc.Args["token"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *TokenInfo) graphql.Marshaler {
+			return ec.marshalOTokenInfo2ᚖrollcallᚋgraphᚋgeneratedᚐTokenInfo(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_tokenInfo(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TokenInfo(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_tokenInfo_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -8788,6 +9163,162 @@ func (ec *executionContext) fieldContext_Subscription_relationshipChanged(_ cont
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_RelationshipEvent(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _TokenInfo_active(ctx context.Context, field graphql.CollectedField, obj *TokenInfo) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TokenInfo_active(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Active, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TokenInfo_active(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TokenInfo", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _TokenInfo_userId(ctx context.Context, field graphql.CollectedField, obj *TokenInfo) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TokenInfo_userId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TokenInfo_userId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TokenInfo", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _TokenInfo_user(ctx context.Context, field graphql.CollectedField, obj *TokenInfo) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TokenInfo_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
+			return ec.marshalOUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TokenInfo_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TokenInfo",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _TokenInfo_issuedAt(ctx context.Context, field graphql.CollectedField, obj *TokenInfo) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TokenInfo_issuedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IssuedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TokenInfo_issuedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TokenInfo", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _TokenInfo_expiresAt(ctx context.Context, field graphql.CollectedField, obj *TokenInfo) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TokenInfo_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TokenInfo_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TokenInfo", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _TokenInfo_error(ctx context.Context, field graphql.CollectedField, obj *TokenInfo) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TokenInfo_error(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Error, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemError) graphql.Marshaler {
+			return ec.marshalOItemError2ᚖrollcallᚋmodelsᚐItemError(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TokenInfo_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TokenInfo",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ItemError(ctx, field)
 		},
 	}
 	return fc, nil
@@ -11456,6 +11987,43 @@ func (ec *executionContext) unmarshalInputIssueAppTokenInput(ctx context.Context
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputIssueUserTokenInput(ctx context.Context, obj any) (IssueUserTokenInput, error) {
+	var it IssueUserTokenInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userId", "ttlSeconds"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserID = data
+		case "ttlSeconds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ttlSeconds"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.TTLSeconds = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputMessagePair(ctx context.Context, obj any) (MessagePair, error) {
 	var it MessagePair
 	if obj == nil {
@@ -12793,6 +13361,54 @@ func (ec *executionContext) _FriendshipEdge(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var issueUserTokenPayloadImplementors = []string{"IssueUserTokenPayload"}
+
+func (ec *executionContext) _IssueUserTokenPayload(ctx context.Context, sel ast.SelectionSet, obj *users.Issued) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, issueUserTokenPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("IssueUserTokenPayload")
+		case "user":
+			out.Values[i] = ec._IssueUserTokenPayload_user(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "token":
+			out.Values[i] = ec._IssueUserTokenPayload_token(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._IssueUserTokenPayload_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var itemErrorImplementors = []string{"ItemError"}
 
 func (ec *executionContext) _ItemError(ctx context.Context, sel ast.SelectionSet, obj *models.ItemError) graphql.Marshaler {
@@ -13081,6 +13697,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 				return ec._Mutation_registerUser(ctx, field)
 			})
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "issueUserToken":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_issueUserToken(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "updateUser":
@@ -13420,6 +14043,28 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				}()
 				res = ec._Query_users(ctx, field)
 				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "tokenInfo":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_tokenInfo(ctx, field)
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -13983,6 +14628,69 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
+}
+
+var tokenInfoImplementors = []string{"TokenInfo"}
+
+func (ec *executionContext) _TokenInfo(ctx context.Context, sel ast.SelectionSet, obj *TokenInfo) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, tokenInfoImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TokenInfo")
+		case "active":
+			out.Values[i] = ec._TokenInfo_active(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userId":
+			out.Values[i] = ec._TokenInfo_userId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "user":
+			out.Values[i] = ec._TokenInfo_user(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "issuedAt":
+			out.Values[i] = ec._TokenInfo_issuedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._TokenInfo_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "error":
+			out.Values[i] = ec._TokenInfo_error(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
 }
 
 var userImplementors = []string{"User", "Node"}
@@ -15812,6 +16520,11 @@ func (ec *executionContext) unmarshalNIssueAppTokenInput2rollcallᚋgraphᚋgene
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNIssueUserTokenInput2rollcallᚋgraphᚋgeneratedᚐIssueUserTokenInput(ctx context.Context, v any) (IssueUserTokenInput, error) {
+	res, err := ec.unmarshalInputIssueUserTokenInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -16659,6 +17372,13 @@ func (ec *executionContext) marshalOInt2ᚖint(ctx context.Context, sel ast.Sele
 	return res
 }
 
+func (ec *executionContext) marshalOIssueUserTokenPayload2ᚖrollcallᚋinternalᚋusersᚐIssued(ctx context.Context, sel ast.SelectionSet, v *users.Issued) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._IssueUserTokenPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOItemError2ᚖrollcallᚋmodelsᚐItemError(ctx context.Context, sel ast.SelectionSet, v *models.ItemError) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -16702,6 +17422,13 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	_ = ctx
 	res := graphql.MarshalString(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOTokenInfo2ᚖrollcallᚋgraphᚋgeneratedᚐTokenInfo(ctx context.Context, sel ast.SelectionSet, v *TokenInfo) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._TokenInfo(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOUser2ᚖrollcallᚋmodelsᚐUser(ctx context.Context, sel ast.SelectionSet, v *models.User) graphql.Marshaler {

@@ -94,6 +94,15 @@ type IssueAppTokenInput struct {
 	TTLSeconds *int `json:"ttlSeconds,omitempty" validate:"omitnil,min=1,max=2592000"`
 }
 
+// Whose token to issue.
+type IssueUserTokenInput struct {
+	// The user ID, such as `ann`.
+	UserID string `json:"userId" validate:"required,max=64,userid"`
+	// The token's lifetime in seconds, at most ten years. If it is omitted or null, the token does not
+	// expire.
+	TTLSeconds *int `json:"ttlSeconds,omitempty" validate:"omitnil,min=1,max=315360000"`
+}
+
 // The sender and the recipient of a message.
 type MessagePair struct {
 	// The sender's user ID.
@@ -178,6 +187,24 @@ type SetWhitelistEnabledInput struct {
 // that connects is closed with 1013, an SSE stream is refused with HTTP 503 or breaks off, and an
 // operation fails with UNAVAILABLE: try again.
 type Subscription struct {
+}
+
+// What a text is that was presented as a token.
+type TokenInfo struct {
+	// Whether it is a token of this app with which a request would be accepted now.
+	Active bool `json:"active"`
+	// The user ID; null for an app token, if the user has been deleted, and if the text is no token of
+	// this app.
+	UserID *string `json:"userId,omitempty"`
+	// The user as it is now; null if `userId` is.
+	User *models.User `json:"user,omitempty"`
+	// When it was issued; null if it is no token of this app.
+	IssuedAt *models.Time `json:"issuedAt,omitempty"`
+	// When it expires; null if it does not, and if it is no token of this app.
+	ExpiresAt *models.Time `json:"expiresAt,omitempty"`
+	// Why it is not active; null if it is. UNAUTHENTICATED: it is no token of this app, has expired or
+	// was revoked. USER_DEACTIVATED. USER_BANNED.
+	Error *models.ItemError `json:"error,omitempty"`
 }
 
 // A change of a user's profile. Omitted fields do not change.

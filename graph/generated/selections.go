@@ -335,6 +335,26 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
+		"IssueUserTokenPayload": selection.Of[users.Issued](issueUserTokenPayloadImplementors, selection.Fields{
+			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*users.Issued)
+				v := obj.User
+				return v, true
+			}},
+			"token": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*users.Issued)
+				v := obj.Token
+				return e.String(v)
+			}},
+			"expiresAt": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*users.Issued)
+				v := obj.ExpiresAt
+				if v == nil {
+					return e.Null()
+				}
+				return e.Marshal(scalar.MarshalDateTime(*v))
+			}},
+		}),
 		"ItemError": selection.Of[models.ItemError](itemErrorImplementors, selection.Fields{
 			"code": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.ItemError)
@@ -559,6 +579,47 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"statuses": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*subscriptions.Subscribed)
 				v := obj.Statuses
+				return v, true
+			}},
+		}),
+		"TokenInfo": selection.Of[TokenInfo](tokenInfoImplementors, selection.Fields{
+			"active": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*TokenInfo)
+				v := obj.Active
+				return e.Boolean(v)
+			}},
+			"userId": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*TokenInfo)
+				v := obj.UserID
+				if v == nil {
+					return e.Null()
+				}
+				return e.String(*v)
+			}},
+			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*TokenInfo)
+				v := obj.User
+				return v, true
+			}},
+			"issuedAt": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*TokenInfo)
+				v := obj.IssuedAt
+				if v == nil {
+					return e.Null()
+				}
+				return e.Marshal(scalar.MarshalDateTime(*v))
+			}},
+			"expiresAt": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*TokenInfo)
+				v := obj.ExpiresAt
+				if v == nil {
+					return e.Null()
+				}
+				return e.Marshal(scalar.MarshalDateTime(*v))
+			}},
+			"error": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*TokenInfo)
+				v := obj.Error
 				return v, true
 			}},
 		}),

@@ -15,6 +15,8 @@ type writer struct {
 	schema *ast.Schema
 	// ids are the values for IDs in arguments.
 	ids []string
+	// tokens are the values for tokens.
+	tokens []string
 	// left is how many more fields may be written.
 	left int
 	// fragments are those that are complete and may be spread.
@@ -135,6 +137,8 @@ func (w *writer) arguments(f *ast.FieldDefinition, variant int) string {
 			value = "[" + id(0) + ", " + id(1) + ", " + id(3) + "]"
 		case arg.Name == "pairs":
 			value = "[{from: " + id(0) + ", to: " + id(1) + "}, {from: " + id(2) + ", to: " + id(0) + "}]"
+		case arg.Name == "token":
+			value = fmt.Sprintf("%q", w.tokens[variant%len(w.tokens)])
 		case arg.Name == "direction":
 			value = []string{"INCOMING", "OUTGOING", "INCOMING"}[variant]
 		case arg.Name == "first" && variant > 0:

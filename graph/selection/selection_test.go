@@ -131,7 +131,7 @@ func TestExtension_SameAsGqlgen(t *testing.T) {
 			direct, directCalls := newExecutor(s, true)
 			stock, stockCalls := newExecutor(s, false)
 			schema := generated.NewExecutableSchema(generated.Config{Resolvers: s}).Schema()
-			w := &writer{Rand: r, schema: schema, ids: []string{"ann", "bob", "cid", "dan"}}
+			w := &writer{Rand: r, schema: schema, ids: []string{"ann", "bob", "cid", "dan"}, tokens: []string{"a", "b"}}
 			for i := range documents {
 				root, fields := schema.Query, 4
 				if i%4 == 0 {
@@ -161,7 +161,10 @@ func TestExtension_SameAsGqlgenInTheServer(t *testing.T) {
 		if err != nil {
 			w.T.Fatal(err)
 		}
-		writer := &writer{Rand: r, schema: generated.NewExecutableSchema(generated.Config{}).Schema(), ids: []string{"ann", "bob", "nobody", "cid", "dan"}}
+		writer := &writer{
+			Rand: r, schema: generated.NewExecutableSchema(generated.Config{}).Schema(), ids: []string{"ann", "bob", "nobody", "cid", "dan"},
+			tokens: []string{w.Register(w.App, "ann"), w.AppToken(w.App), "none"},
+		}
 		for i := range documents / 4 {
 			p := &auth.Principal{Kind: auth.AppServer, App: app}
 			if i%2 == 0 {

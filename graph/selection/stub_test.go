@@ -233,6 +233,15 @@ func (s stubQuery) Users(_ context.Context, ids []string) ([]*models.User, error
 	return results(s.stub, fmt.Sprint(ids), s.user)
 }
 
+func (s stubQuery) TokenInfo(_ context.Context, token string) (*generated.TokenInfo, error) {
+	return result(s.stub, "token "+token, func(where string) generated.TokenInfo {
+		return generated.TokenInfo{
+			Active: s.flag(where), UserID: optional(s.stub, where+".id", s.text), User: optional(s.stub, where+".user", s.user),
+			IssuedAt: optional(s.stub, where+".issued", s.time),
+		}
+	})
+}
+
 func (s stubQuery) UserList(_ context.Context, first *int, _ *string, _ *generated.UserFilter) (*page.Connection[*models.User], error) {
 	return connection(s.stub, "list", first, s.user)
 }

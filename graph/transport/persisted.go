@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"rollcall/graph/auth"
+	"rollcall/graph/secret"
 	"rollcall/internal/fault"
 )
 
@@ -123,8 +124,8 @@ func (q *persistedQueries) find(ctx context.Context, params *graphql.RawParams) 
 }
 
 // store stores the document of an operation whose request find has accepted, if the request carried
-// its hash. The operation must have been prepared and the caller confirmed: a caller with a revoked
-// token must not fill its app's share. The document's escapes are already translated; translating
+// its hash and the document contains no secret. The operation must have been prepared and the caller
+// confirmed: a caller with a revoked token must not fill its app's share. The document's escapes are already translated; translating
 // them again changes nothing.
 func (q *persistedQueries) store(ctx context.Context, opCtx *graphql.OperationContext) {
 	extension := opCtx.Extensions[persistedExtension]
@@ -132,7 +133,7 @@ func (q *persistedQueries) store(ctx context.Context, opCtx *graphql.OperationCo
 	if q == nil || extension == nil || principal.Kind == auth.Guest {
 		return
 	}
-	if hash, refused := persistedHash(extension); refused == nil {
+	if hash, refused := persistedHash(extension); refused == nil && !secret.InText(opCtx.Doc) {
 		q.add(principal.AppID(), hash, opCtx.RawQuery)
 	}
 }

@@ -67,7 +67,7 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 		if err != nil {
 			return nil, nil, err
 		}
-		if !ok || !c.fits(app) {
+		if !ok || c.revoked(app, nil) {
 			return nil, nil, errRefused
 		}
 		return app, nil, nil
@@ -76,9 +76,7 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 	if err != nil {
 		return nil, nil, err
 	}
-	if !ok || a.App.ID != c.claims.AppID || !c.fits(&a.App) ||
-		a.User.TokenGeneration != c.claims.TokenGeneration ||
-		c.claims.IssuedAt < a.User.TokensValidFrom {
+	if !ok || a.App.ID != c.claims.AppID || c.revoked(&a.App, &a.User) {
 		return nil, nil, errRefused
 	}
 	return s.checkState(a)
@@ -99,8 +97,11 @@ func (s *Service) Expired(c Claim) bool { return c.Ended(s.now()) }
 // Ended reports whether the token has expired, or the key that signed it has been retired.
 func (c Claim) Ended(now models.Time) bool { return c.claims.Ended(now) }
 
-// fits reports whether the token was issued under the app's present secret.
-func (c Claim) fits(app *models.App) bool { return c.claims.SecretGeneration == app.SecretGeneration }
+// revoked reports whether the token was revoked, given its app and, for a user token, its user.
+func (c Claim) revoked(app *models.App, user *models.User) bool {
+	return c.claims.SecretGeneration != app.SecretGeneration ||
+		user != nil && (c.claims.TokenGeneration != user.TokenGeneration || c.claims.IssuedAt < user.TokensValidFrom)
+}
 
 // Current returns the user and its app as they are now, for an event on a connection that a token
 // has opened. It does not check the token again. Returns the same errors as Verify.
@@ -117,7 +118,7 @@ func (s *Service) Current(ctx context.Context, userID int64) (*models.App, *mode
 
 // RevokedIn reports whether an App Server's token is revoked, given its app's present row, or nil
 // if the app has been deleted.
-func (c Claim) RevokedIn(app *models.App) bool { return app == nil || !c.fits(app) }
+func (c Claim) RevokedIn(app *models.App) bool { return app == nil || c.revoked(app, nil) }
 
 // CurrentApps returns the apps with these apps.id as they are now, by one read. Deleted apps are
 // missing. The map may contain other apps and must not be modified.

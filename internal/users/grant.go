@@ -16,8 +16,8 @@ import (
 // GrantToken returns a token of a user to an operator, who acts as that user with it, and audits
 // that. Returns USER_NOT_FOUND, and USER_DEACTIVATED or USER_BANNED, because such a user's token is
 // refused. Nothing is audited then.
-func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*Registered, error) {
-	var out *Registered
+func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*Issued, error) {
+	var out Issued
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		u, err := find(tx, app, id)
 		if err != nil {
@@ -32,8 +32,7 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, tt
 		case models.UserBanned:
 			return fault.Banned(u.BannedUntil)
 		}
-		out = &Registered{User: u}
-		if err := s.issue(app, Registration{TokenTTL: &ttl}, out); err != nil {
+		if out, err = s.issue(app, u, &ttl); err != nil {
 			return err
 		}
 		return audit.Write(tx, s.entry(app, by, audit.ActionUserGrantToken, id, fmt.Sprintf("minutes=%d", ttl/time.Minute)))
@@ -41,5 +40,5 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, tt
 	if err != nil {
 		return nil, fault.Wrap(err, "granting user token")
 	}
-	return out, nil
+	return &out, nil
 }

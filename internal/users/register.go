@@ -3,14 +3,12 @@ package users
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
-	"rollcall/internal/token"
 	"rollcall/internal/userlock"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -32,10 +30,7 @@ func (in Registration) Validate() error { return validate.Input(in) }
 
 // Registered is the result of a registration.
 type Registered struct {
-	User  *models.User
-	Token string
-	// ExpiresAt is nil for a token that does not expire.
-	ExpiresAt *models.Time
+	Issued
 	// Created reports whether the user is new.
 	Created bool
 }
@@ -51,29 +46,8 @@ func (s *Service) Register(ctx context.Context, app *models.App, in Registration
 	if err != nil {
 		return nil, err
 	}
-	out := &Registered{User: user, Created: created}
-	return out, s.issue(app, in, out)
-}
-
-// issue issues a token for a registered user. The token's time of issue is never before the user's
-// TokensValidFrom, even if the clock is set back: otherwise ExpireTokens would have ended it already.
-func (s *Service) issue(app *models.App, in Registration, out *Registered) (err error) {
-	now := s.now()
-	claims := token.Claims{
-		AppID:            app.ID,
-		UserID:           out.User.ID,
-		SecretGeneration: app.SecretGeneration,
-		TokenGeneration:  out.User.TokenGeneration,
-		IssuedAt:         max(now, out.User.TokensValidFrom),
-	}
-	if in.TokenTTL != nil {
-		claims.ExpiresAt = now.Add(*in.TokenTTL)
-		out.ExpiresAt = &claims.ExpiresAt
-	}
-	if out.Token, err = s.keys.Sign(claims, app.Key, out.User.ExternalID); err != nil {
-		return fmt.Errorf("signing user token: %w", err)
-	}
-	return nil
+	issued, err := s.issue(app, user, in.TokenTTL)
+	return &Registered{Issued: issued, Created: created}, err
 }
 
 // upsert registers the user without a token. If two calls register the same new ID concurrently,

@@ -46,7 +46,7 @@ func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Regist
 	}
 	for i, item := range items {
 		if item.Err == nil {
-			if err := s.issue(app, valid[i], item.Registered); err != nil {
+			if item.Issued, err = s.issue(app, item.User, valid[i].TokenTTL); err != nil {
 				return nil, err
 			}
 		}

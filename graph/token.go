@@ -1,0 +1,39 @@
+package graph
+
+import (
+	"context"
+	"time"
+
+	"rollcall/graph/auth"
+	"rollcall/graph/generated"
+	"rollcall/internal/users"
+)
+
+func (r *mutationResolver) IssueUserToken(ctx context.Context, input generated.IssueUserTokenInput) (*users.Issued, error) {
+	in := users.TokenRequest{UserID: input.UserID}
+	if input.TTLSeconds != nil {
+		in.TTL = new(time.Duration(*input.TTLSeconds) * time.Second)
+	}
+	return r.users.IssueToken(ctx, auth.From(ctx).App, in)
+}
+
+func (r *queryResolver) TokenInfo(ctx context.Context, token string) (*generated.TokenInfo, error) {
+	info, err := r.users.TokenInfo(ctx, auth.From(ctx).App, token)
+	if err != nil {
+		return nil, err
+	}
+	out := &generated.TokenInfo{Active: info.Refusal == nil, User: info.User}
+	if info.Refusal != nil {
+		out.Error = itemError(info.Refusal)
+	}
+	if info.User != nil {
+		out.UserID = &info.User.ExternalID
+	}
+	if info.IssuedAt != 0 {
+		out.IssuedAt = &info.IssuedAt
+	}
+	if info.ExpiresAt != 0 {
+		out.ExpiresAt = &info.ExpiresAt
+	}
+	return out, nil
+}
