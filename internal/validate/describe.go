@@ -63,6 +63,8 @@ func describeOne(rule string, kind Kind) ([]string, error) {
 			upper = bound
 		case "maxbytes":
 			phrases = append(phrases, "at most "+bound+" bytes")
+		case "node":
+			phrases = append(phrases, "begins with `"+bound+":`")
 		default:
 			words, known := formRules[name]
 			if !known {

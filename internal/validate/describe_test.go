@@ -18,6 +18,7 @@ func TestDescribe(t *testing.T) {
 		{"omitnil,maxbytes=1024,http_url", []Kind{Text}, "at most 1024 bytes, an http or https URL with a valid host and port, without user info, quotes, angle brackets, backslashes, spaces or invisible characters"},
 		{"required,max=64,notblank,nocontrol,nobidi", []Kind{Text}, "1 to 64 characters, at least one visible character, no control characters, no bidirectional overrides"},
 		{"omitnil,max=100,dive,required,max=64,userid", []Kind{List, Text}, "at most 100 items, each of 1 to 64 characters, only `A-Z a-z 0-9 _ - . @ =`"},
+		{"max=1024,node=request", []Kind{Text}, "at most 1024 characters, begins with `request:`"},
 		{"omitnil", []Kind{Text}, ""},
 	} {
 		if got, err := Describe(c.rule, c.kinds...); got != c.want || err != nil {

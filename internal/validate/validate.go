@@ -14,6 +14,7 @@ import (
 	"github.com/go-playground/validator/v10"
 
 	"rollcall/internal/fault"
+	"rollcall/models"
 )
 
 // userID is the alphabet of user IDs.
@@ -27,6 +28,7 @@ var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=-]+$`)
 //	nobidi     no bidirectional overrides, see HasOverride
 //	maxbytes=N at most N bytes
 //	http_url   see IsHTTPURL; stricter than the library's rule of that name
+//	node=K     the ID of a node of the kind K, see models.ParseNodeID
 type Validator struct{ v *validator.Validate }
 
 // New returns a Validator.
@@ -45,6 +47,10 @@ func New() *Validator {
 		"maxbytes": func(f validator.FieldLevel) bool {
 			limit, err := strconv.Atoi(f.Param())
 			return err == nil && len(f.Field().String()) <= limit
+		},
+		"node": func(f validator.FieldLevel) bool {
+			kind, _, ok := models.ParseNodeID(f.Field().String())
+			return ok && string(kind) == f.Param()
 		},
 	}
 	for tag, rule := range own {
@@ -131,6 +137,8 @@ func sentence(e validator.FieldError) string {
 		return "must have at least " + e.Param() + unit
 	case "maxbytes":
 		return "must have at most " + e.Param() + " bytes"
+	case "node":
+		return "must be an ID that begins with " + e.Param() + ":"
 	}
 	if words, ok := formRules[e.Tag()]; ok {
 		return words.refusal
