@@ -22,7 +22,7 @@ func befriend(w *kit.World, share, shares int) operation {
 	const stride = 7919
 	n := 0
 	return newOperation(
-		`mutation($in: AddFriendInput!){ addFriend(input: $in){ createdAt user { id } } }`,
+		`mutation($in: AddFriendInput!){ addFriend(input: $in){ friendship { createdAt user { id } } } }`,
 		func() (string, []byte) {
 			first := n * stride % w.Users
 			second := (first + w.Friends/2 + 1 + share + n/w.Users*shares) % w.Users

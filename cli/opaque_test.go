@@ -57,7 +57,7 @@ func TestServe_SealsNumbersWithItsOwnSecret(t *testing.T) {
 		b: registerUser(input: {id: "bob", name: "Bob"}) { token }
 		c: registerUser(input: {id: "cid", name: "Cid"}) { token }
 		d: registerUser(input: {id: "dan", name: "Dan"}) { token }
-		addFriend(input: {userId: "ann", friendId: "cid"}) { user { id } }
+		addFriend(input: {userId: "ann", friendId: "cid"}) { created }
 		addToWhitelist(input: {userId: "ann", ids: ["cid"]}) { id }
 		addToBlocklist(input: {userId: "ann", ids: ["cid"]}) { id }
 		banUsers(input: {ids: ["cid"], minutes: 5}) { id }
@@ -76,7 +76,7 @@ func TestServe_SealsNumbersWithItsOwnSecret(t *testing.T) {
 	}
 	n.ask(token("a"), `mutation {
 		subscribeStatus(ids: ["bob"]) { evictedIds }
-		sendFriendRequest(input: {to: "bob"}) { request { id } }
+		sendFriendRequest(input: {targetId: "bob"}) { __typename }
 	}`)
 	all := n.ask(app, `{
 		userList { pageInfo { endCursor } }

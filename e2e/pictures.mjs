@@ -55,7 +55,7 @@ try {
 
   for (const [friendId, remark] of [['amara.okafor', 'from the rowing club'], ['wang.xiaoming', '同事']]) {
     const input = { userId: 'lena.fischer', friendId, remark };
-    await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { remark } }', { input });
+    await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { created } }', { input });
   }
   await app.send('mutation { addToBlocklist(input: { userId: "lena.fischer", ids: ["omar.haddad"] }) { outcome } }');
   const ids = ['jonas.weber', ...Array.from({ length: 6 }, (_, n) => `user-${String(n + 4711).padStart(7, '0')}`)];

@@ -193,10 +193,10 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await productive.send('mutation { deactivateUsers(ids: ["member-2"]) { outcome } }');
     const device = await Connection.open(server, await app.register('member-1', 'Member number 1'), 'ANDROID');
     for (const friendId of ['member-2', 'member-3', ids.at(-1)]) {
-      await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { remark } }', { input: { userId: 'member-1', friendId, remark: `${friendId} from school` } });
+      await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { created } }', { input: { userId: 'member-1', friendId, remark: `${friendId} from school` } });
     }
     await device.request('mutation { setStatus(customStatus: "Out for lunch") { presence } }');
-    await device.request('mutation { sendFriendRequest(input: { to: "member-4", message: "It is me" }) { __typename } }');
+    await device.request('mutation { sendFriendRequest(input: { targetId: "member-4", message: "It is me" }) { __typename } }');
     await device.request('mutation { addToBlocklist(input: { ids: ["member-6"] }) { outcome } }');
     await device.request('mutation { subscribeStatus(ids: ["member-2", "member-3"]) { evictedIds } }');
     await app.send('mutation { addToWhitelist(input: { userId: "member-1", ids: ["member-2"] }) { outcome } }');

@@ -67,10 +67,10 @@ func TestErasure_LeavesNothingInFiles(t *testing.T) {
 		for i := from; i < to; i++ {
 			user := "Bearer " + mustRegister(w, id(i), mark("name", i))
 			must(app, update, input("id", id(i), "avatarUrl", "https://example.org/"+mark("avatar", i)))
-			must(app, `mutation($input: AddFriendInput!) { addFriend(input: $input) { createdAt } }`,
+			must(app, `mutation($input: AddFriendInput!) { addFriend(input: $input) { created } }`,
 				input("userId", id(i), "friendId", id(from+(i-from)^1), "remark", mark("remark", i)))
-			must(user, `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { request { id } } }`,
-				input("to", asked, "message", mark("request", i)))
+			must(user, `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { __typename } }`,
+				input("targetId", asked, "message", mark("request", i)))
 			must(app, banMany, input("ids", []string{id(i)}, "minutes", 5, "reason", mark("reason", i)))
 			must(app, `mutation($ids: [ID!]!) { unbanUsers(ids: $ids) { outcome } }`, inIDs([]string{id(i)}))
 			must(app, banMany, input("ids", []string{id(i)}, "minutes", 5, "reason", mark("ban", i)))

@@ -28,7 +28,7 @@ func strangers(n int) []string {
 // TestRates makes calls of each kind up to the limit, and one more.
 func TestRates(t *testing.T) {
 	const profile, profiles = `query($id: ID!) { user(id: $id) { name } }`, `query($ids: [ID!]!) { users(ids: $ids) { name } }`
-	noRequest, stranger := request("1"), strangers(1)
+	noRequest, stranger := request("request:1"), strangers(1)
 	type call struct {
 		query     string
 		variables map[string]any
@@ -45,8 +45,8 @@ func TestRates(t *testing.T) {
 	}{
 		{
 			"friend requests, including refused ones",
-			[]call{{sendRequest, input("to", "bob"), 10}, {sendRequest, input("to", "nobody"), 10}},
-			call{query: sendRequest, variables: input("to", "cid")},
+			[]call{{sendRequest, input("targetId", "bob"), 10}, {sendRequest, input("targetId", "nobody"), 10}},
+			call{query: sendRequest, variables: input("targetId", "cid")},
 			[]call{{query: cancel, variables: noRequest}},
 		},
 		{
@@ -57,7 +57,7 @@ func TestRates(t *testing.T) {
 				{removeFriend, input("friendId", "bob"), 5}, {setRemark, input("friendId", "bob", "remark", "x"), 10},
 			},
 			call{query: unblock, variables: input("ids", []string{"bob"})},
-			[]call{{query: sendRequest, variables: input("to", "cid")}, {query: profile, variables: vars("id", "bob")}},
+			[]call{{query: sendRequest, variables: input("targetId", "cid")}, {query: profile, variables: vars("id", "bob")}},
 		},
 		{
 			"custom statuses",
@@ -227,7 +227,7 @@ func TestRates_Nodes(t *testing.T) {
 			variables map[string]any
 			limit     int64
 		}{
-			{sendRequest, input("to", "nobody"), 20},
+			{sendRequest, input("targetId", "nobody"), 20},
 			{unblock, input("ids", []string{"bob"}), 60},
 		} {
 			var granted atomic.Int64
@@ -271,7 +271,7 @@ func TestRates_GoOnWithoutRedis(t *testing.T) {
 	limited := 0
 	began := time.Now()
 	for range 30 {
-		switch r := w.Do(ann, sendRequest, input("to", "nobody")); r.Code() {
+		switch r := w.Do(ann, sendRequest, input("targetId", "nobody")); r.Code() {
 		case "USER_NOT_FOUND":
 		case "RATE_LIMITED":
 			limited++

@@ -9,12 +9,13 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
+	"rollcall/internal/ratelimit"
 	"rollcall/internal/relations"
 	"rollcall/models"
 )
 
-// self returns the ID of the user whose lists an operation reads or changes: with an app token the
-// given userId, with a user token the caller. A user may give no other userId than its own.
+// self returns the ID of the user whose relations an operation reads or changes: with an app token
+// the given userId, with a user token the caller. A user may give no other userId than its own.
 func self(ctx context.Context, userID *string) (string, error) {
 	p := auth.From(ctx)
 	switch {
@@ -23,75 +24,95 @@ func self(ctx context.Context, userID *string) (string, error) {
 	case p.Kind == auth.AppServer:
 		return *userID, nil
 	case userID != nil && *userID != p.User.ExternalID:
-		return "", fault.New(fault.Forbidden, "a user may change only its own lists")
+		return "", fault.New(fault.Forbidden, "a user may act only for itself")
 	}
 	return p.User.ExternalID, nil
 }
 
-func (r *mutationResolver) AddFriend(ctx context.Context, input generated.AddFriendInput) (*relations.Friendship, error) {
+// actor returns the user that an operation acts for, as self does, and counts the operation by rule.
+func (r *Resolver) actor(ctx context.Context, userID *string, rule ratelimit.Rule) (string, error) {
+	id, err := self(ctx, userID)
+	if err != nil {
+		return "", err
+	}
+	return id, r.limitRate(ctx, rule, 1)
+}
+
+func (r *mutationResolver) AddFriend(ctx context.Context, input generated.AddFriendInput) (*relations.Befriended, error) {
 	return r.relations.AddFriend(ctx, auth.From(ctx).App, input.UserID, input.FriendID, input.Remark)
 }
 
-func (r *mutationResolver) RemoveFriend(ctx context.Context, input generated.FriendInput) (*models.ItemResult, error) {
-	owner, err := self(ctx, input.UserID)
+func (r *mutationResolver) RemoveFriend(ctx context.Context, input generated.RemoveFriendInput) (*generated.RemoveFriendPayload, error) {
+	owner, err := r.actor(ctx, input.UserID, changingRelations)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
+	outcome, err := r.relations.RemoveFriend(ctx, auth.From(ctx).App, owner, input.FriendID)
+	if err != nil {
 		return nil, err
 	}
-	return r.relations.RemoveFriend(ctx, auth.From(ctx).App, owner, input.FriendID)
+	return &generated.RemoveFriendPayload{Outcome: outcome, FriendID: input.FriendID}, nil
 }
 
-func (r *mutationResolver) SetFriendRemark(ctx context.Context, input generated.SetFriendRemarkInput) (*relations.Friendship, error) {
-	owner, err := self(ctx, input.UserID)
+func (r *mutationResolver) SetFriendRemark(ctx context.Context, input generated.SetFriendRemarkInput) (*generated.SetFriendRemarkPayload, error) {
+	owner, err := r.actor(ctx, input.UserID, changingRelations)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
+	friendship, err := r.relations.SetFriendRemark(ctx, auth.From(ctx).App, owner, input.FriendID, input.Remark)
+	if err != nil {
 		return nil, err
 	}
-	return r.relations.SetFriendRemark(ctx, auth.From(ctx).App, owner, input.FriendID, input.Remark)
+	return &generated.SetFriendRemarkPayload{Friendship: friendship}, nil
 }
 
 func (r *mutationResolver) SendFriendRequest(ctx context.Context, input generated.SendFriendRequestInput) (*relations.Sent, error) {
-	if err := r.limitRate(ctx, requesting, 1); err != nil {
-		return nil, err
-	}
-	p := auth.From(ctx)
-	return r.relations.SendFriendRequest(ctx, p.App, p.User.ExternalID, input.To, input.Message)
-}
-
-func (r *mutationResolver) AcceptFriendRequest(ctx context.Context, id string) (*relations.Friendship, error) {
-	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
-		return nil, err
-	}
-	p := auth.From(ctx)
-	return r.relations.AcceptFriendRequest(ctx, p.App, p.User, id)
-}
-
-func (r *mutationResolver) DeclineFriendRequest(ctx context.Context, id string) (*models.ItemResult, error) {
-	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
-		return nil, err
-	}
-	p := auth.From(ctx)
-	return r.relations.DeclineFriendRequest(ctx, p.App, p.User, id)
-}
-
-func (r *mutationResolver) CancelFriendRequest(ctx context.Context, id string) (*models.ItemResult, error) {
-	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
-		return nil, err
-	}
-	p := auth.From(ctx)
-	return r.relations.CancelFriendRequest(ctx, p.App, p.User, id)
-}
-
-func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*models.ItemResult, error) {
-	owner, err := self(ctx, input.UserID)
+	sender, err := r.actor(ctx, input.UserID, requesting)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
+	return r.relations.SendFriendRequest(ctx, auth.From(ctx).App, sender, input.TargetID, input.Message)
+}
+
+func (r *mutationResolver) AcceptFriendRequest(ctx context.Context, input generated.FriendRequestInput) (*generated.AcceptFriendRequestPayload, error) {
+	recipient, err := r.actor(ctx, input.UserID, changingRelations)
+	if err != nil {
+		return nil, err
+	}
+	friendship, err := r.relations.AcceptFriendRequest(ctx, auth.From(ctx).App, recipient, input.RequestID)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.AcceptFriendRequestPayload{Friendship: friendship}, nil
+}
+
+func (r *mutationResolver) DeclineFriendRequest(ctx context.Context, input generated.FriendRequestInput) (*generated.DeclineFriendRequestPayload, error) {
+	recipient, err := r.actor(ctx, input.UserID, changingRelations)
+	if err != nil {
+		return nil, err
+	}
+	request, err := r.relations.DeclineFriendRequest(ctx, auth.From(ctx).App, recipient, input.RequestID)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.DeclineFriendRequestPayload{Request: request}, nil
+}
+
+func (r *mutationResolver) CancelFriendRequest(ctx context.Context, input generated.FriendRequestInput) (*generated.CancelFriendRequestPayload, error) {
+	sender, err := r.actor(ctx, input.UserID, changingRelations)
+	if err != nil {
+		return nil, err
+	}
+	request, err := r.relations.CancelFriendRequest(ctx, auth.From(ctx).App, sender, input.RequestID)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.CancelFriendRequestPayload{Request: request}, nil
+}
+
+func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*models.ItemResult, error) {
+	owner, err := r.actor(ctx, input.UserID, changingRelations)
+	if err != nil {
 		return nil, err
 	}
 	if err := r.limitProfiles(ctx, input.Ids...); err != nil {
@@ -101,11 +122,8 @@ func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.B
 }
 
 func (r *mutationResolver) RemoveFromBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*models.ItemResult, error) {
-	owner, err := self(ctx, input.UserID)
+	owner, err := r.actor(ctx, input.UserID, changingRelations)
 	if err != nil {
-		return nil, err
-	}
-	if err := r.limitRate(ctx, changingRelations, 1); err != nil {
 		return nil, err
 	}
 	return r.relations.RemoveFromBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)

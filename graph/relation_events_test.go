@@ -46,8 +46,8 @@ func TestRelationshipChanged(t *testing.T) {
 			}
 		}
 		type events = []string
-		ask := change{"a request", "ann", sendRequest, input("to", "bob"), nil, events{"FRIEND_REQUEST_RECEIVED ann"}}
-		run(ask, change{"a request, repeated", "ann", sendRequest, input("to", "bob"), nil, nil})
+		ask := change{"a request", "ann", sendRequest, input("targetId", "bob"), nil, events{"FRIEND_REQUEST_RECEIVED ann"}}
+		run(ask, change{"a request, repeated", "ann", sendRequest, input("targetId", "bob"), nil, nil})
 		w.Clock.Pass(time.Hour)
 		run(
 			ask, // after an hour
@@ -73,7 +73,7 @@ func TestRelationshipChanged(t *testing.T) {
 				events{"FRIEND_REQUEST_ACCEPTED bob", "FRIEND_ADDED bob"}, events{"FRIEND_REQUEST_RECEIVED ann", "FRIEND_ADDED ann"}},
 			change{"removing the new friend", "ann", removeFriend, input("friendId", "bob"), events{"FRIEND_REMOVED bob"}, events{"FRIEND_REMOVED ann"}},
 			ask,
-			change{"a crossing request", "bob", sendRequest, input("to", "ann"),
+			change{"a crossing request", "bob", sendRequest, input("targetId", "ann"),
 				events{"FRIEND_REQUEST_ACCEPTED bob", "FRIEND_ADDED bob"}, events{"FRIEND_ADDED ann"}},
 			change{"adding a friend", server, addFriend, input("userId", "ann", "friendId", "gone"), events{"FRIEND_ADDED gone"}, nil},
 			change{"blocking that user", server, block, input("userId", "bob", "ids", []string{"gone"}), nil, events{"BLOCK_ADDED gone"}},
@@ -135,11 +135,11 @@ func TestRelationshipChanged_OwnBlockHasNoStatus(t *testing.T) {
 				w.T.Errorf("the event of a block: %s", r.Body)
 			}
 		}
-		do(w, "bob", sendRequest, input("to", "ann"))
+		do(w, "bob", sendRequest, input("targetId", "ann"))
 		if r := live.Next(); string(r.Data) != `{"relationshipChanged":{"kind":"FRIEND_REQUEST_RECEIVED","user":{"id":"bob","status":{"presence":"UNLOGINED"}}}}` {
 			w.T.Errorf("the event of another's request: %s", r.Body)
 		}
-		do(w, "cid", sendRequest, input("to", "ann"))
+		do(w, "cid", sendRequest, input("targetId", "ann"))
 		for _, want := range relationEvents(w, "BLOCK_ADDED bob", "BLOCK_REMOVED bob", "FRIEND_REQUEST_RECEIVED bob", "FRIEND_REQUEST_RECEIVED cid") {
 			if r := plain.Next(); !graphtest.Match(w.T, want, r.Data) {
 				w.T.Errorf("without the status: %s, want %s", r.Body, want)

@@ -15,7 +15,7 @@ func TestRelations_Privacy(t *testing.T) {
 		w.Run(
 			step("ann and bob are friends", server, addFriend, input("userId", "ann", "friendId", "bob"), ""),
 			step("ann blocks bob", "ann", block, input("ids", []string{"bob"}), ""),
-			step("cid asks ann", "cid", sendRequest, input("to", "ann"), ""),
+			step("cid asks ann", "cid", sendRequest, input("targetId", "ann"), ""),
 		)
 		private := []string{
 			`friends { totalCount }`, `friendIds`, `friendship(with: "bob") { remark }`, `friendRequests(direction: INCOMING) { totalCount }`,
@@ -88,9 +88,9 @@ func TestRelations_BadInputs(t *testing.T) {
 		people(w, "ann", "bob", "cid")
 		w.Run(
 			step("a remark of 100 characters", server, addFriend, input("userId", "ann", "friendId", "bob", "remark", long),
-				`{"addFriend":{"user":{"id":"bob"},"remark":"`+long+`","createdAt":"*","blocked":false}}`),
+				`{"addFriend":{"created":true,"friendship":{"user":{"id":"bob"},"remark":"`+long+`","createdAt":"*","blocked":false}}}`),
 			step("again as a change", "ann", setRemark, input("friendId", "bob", "remark", strings.Repeat("🧑", 100)), ""),
-			step("a message of 100 characters", "ann", sendRequest, input("to", "cid", "message", long), ""),
+			step("a message of 100 characters", "ann", sendRequest, input("targetId", "cid", "message", long), ""),
 			step("100 IDs", "ann", block, input("ids", many[:100]), ""),
 		)
 		bad := func(name, as, query string, variables map[string]any, field, rule string) {
@@ -98,12 +98,12 @@ func TestRelations_BadInputs(t *testing.T) {
 		}
 		bad("a remark of 101", server, addFriend, input("userId", "ann", "friendId", "bob", "remark", long+"x"), "input.remark", "max")
 		bad("a remark of 101 as a change", "ann", setRemark, input("friendId", "bob", "remark", long+"x"), "input.remark", "max")
-		bad("a message of 101", "ann", sendRequest, input("to", "bob", "message", long+"x"), "input.message", "max")
+		bad("a message of 101", "ann", sendRequest, input("targetId", "bob", "message", long+"x"), "input.message", "max")
 		bad("an ill-formed friend", server, addFriend, input("userId", "ann", "friendId", "no ID!"), "input.friendId", "userid")
 		bad("an ill-formed user", server, addFriend, input("userId", "ann ", "friendId", "bob"), "input.userId", "userid")
 		bad("an empty ID", server, addFriend, input("userId", "", "friendId", "bob"), "input.userId", "required")
 		bad("an ID of 65 bytes", "ann", removeFriend, input("friendId", strings.Repeat("x", 65)), "input.friendId", "max")
-		bad("a request to an ill-formed ID", "ann", sendRequest, input("to", "丽"), "input.to", "userid")
+		bad("a request to an ill-formed ID", "ann", sendRequest, input("targetId", "丽"), "input.targetId", "userid")
 		bad("friendship with an ill-formed ID", "ann", `{ me { friendship(with: "no ID!") { remark } } }`, nil, "with", "userid")
 		bad("hasBlocked of an ill-formed ID", "ann", `{ me { hasBlocked(id: "no ID!") } }`, nil, "id", "userid")
 		for name, query := range map[string]string{"blocking": block, "unblocking": unblock, "whitelisting": allow, "removing from the whitelist": disallow} {
@@ -112,7 +112,7 @@ func TestRelations_BadInputs(t *testing.T) {
 		}
 		bad("21 switches", server, setWhitelist, input("userIds", many[:21], "enabled", true), "input.userIds", "max")
 		bad("no switches", server, setWhitelist, input("userIds", []string{}, "enabled", true), "input.userIds", "min")
-		for _, userID := range [][]any{nil, {"userId", nil}} { // left out, and null
+		for _, userID := range [][]any{nil, {"userId", nil}, {"userId", ""}} { // left out, null, and empty
 			bad("removeFriend without userId", server, removeFriend, input(append(userID, "friendId", "bob")...), "input.userId", "required")
 			bad("setFriendRemark without userId", server, setRemark, input(append(userID, "friendId", "bob", "remark", "x")...), "input.userId", "required")
 			bad("addToBlocklist without userId", server, block, input(append(userID, "ids", []string{"bob"})...), "input.userId", "required")

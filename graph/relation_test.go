@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	addFriend      = `mutation($input: AddFriendInput!) { addFriend(input: $input) { user { id } remark createdAt blocked } }`
-	removeFriend   = `mutation($input: FriendInput!) { removeFriend(input: $input) { id outcome error { code } } }`
-	setRemark      = `mutation($input: SetFriendRemarkInput!) { setFriendRemark(input: $input) { user { id } remark blocked } }`
+	addFriend      = `mutation($input: AddFriendInput!) { addFriend(input: $input) { created friendship { user { id } remark createdAt blocked } } }`
+	removeFriend   = `mutation($input: RemoveFriendInput!) { removeFriend(input: $input) { outcome friendId } }`
+	setRemark      = `mutation($input: SetFriendRemarkInput!) { setFriendRemark(input: $input) { friendship { user { id } remark blocked } } }`
 	block          = `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { id outcome error { code } } }`
 	unblock        = `mutation($input: BlocklistInput!) { removeFromBlocklist(input: $input) { id outcome error { code } } }`
 	allow          = `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { id outcome error { code } } }`
@@ -76,38 +76,40 @@ func TestFriends(t *testing.T) {
 		w.Run(
 			step("deactivating one", server, `mutation { deactivateUsers(ids: ["dead"]) { outcome } }`, nil, ""),
 			step("addFriend is direct and two-way", server, addFriend, input("userId", "ann", "friendId", "bob", "remark", "Bobby"),
-				`{"addFriend":{"user":{"id":"bob"},"remark":"Bobby","createdAt":"2026-11-20T08:15:30.123Z","blocked":false}}`),
+				`{"addFriend":{"created":true,"friendship":{"user":{"id":"bob"},"remark":"Bobby","createdAt":"2026-11-20T08:15:30.123Z","blocked":false}}}`),
 			step("the other direction, without the remark", "bob", `{ me { friendIds friendship(with: "ann") { user { id } remark blocked } } }`, nil,
 				`{"me":{"friendIds":["ann"],"friendship":{"user":{"id":"ann"},"remark":null,"blocked":false}}}`),
 			step("again changes nothing", server, addFriend, input("userId", "ann", "friendId", "bob"),
-				`{"addFriend":{"user":{"id":"bob"},"remark":"Bobby","createdAt":"2026-11-20T08:15:30.123Z","blocked":false}}`),
+				`{"addFriend":{"created":false,"friendship":{"user":{"id":"bob"},"remark":"Bobby","createdAt":"2026-11-20T08:15:30.123Z","blocked":false}}}`),
+			step("nor with an empty remark, which is as if it were not given", server, addFriend, input("userId", "ann", "friendId", "bob", "remark", ""),
+				`{"addFriend":{"created":false,"friendship":{"user":{"id":"bob"},"remark":"Bobby","createdAt":"2026-11-20T08:15:30.123Z","blocked":false}}}`),
 			step("again from the other side with a remark", server, addFriend, input("userId", "bob", "friendId", "ann", "remark", "Annie"),
-				`{"addFriend":{"user":{"id":"ann"},"remark":"Annie","createdAt":"2026-11-20T08:15:30.123Z","blocked":false}}`),
+				`{"addFriend":{"created":false,"friendship":{"user":{"id":"ann"},"remark":"Annie","createdAt":"2026-11-20T08:15:30.123Z","blocked":false}}}`),
 			step("a remark belongs to one side", "ann", `{ me { friendship(with: "bob") { remark } } }`, nil, `{"me":{"friendship":{"remark":"Bobby"}}}`),
 			refusal("with oneself", server, addFriend, input("userId", "ann", "friendId", "ann"), "SELF_REFERENCE"),
 			refusal("with nobody", server, addFriend, input("userId", "ann", "friendId", "nobody"), "USER_NOT_FOUND", "userId", "nobody"),
 			refusal("with a user of another app", server, addFriend, input("userId", "ann", "friendId", "eve"), "USER_NOT_FOUND", "userId", "eve"),
 			refusal("with a deactivated user", server, addFriend, input("userId", "ann", "friendId", "dead"), "USER_DEACTIVATED", "userId", "dead"),
 			step("up to the limit", server,
-				`mutation($input: AddFriendInput!) { addFriend(input: $input) { user { id friends { totalCount nodes { user { id } } } } } }`,
+				`mutation($input: AddFriendInput!) { addFriend(input: $input) { friendship { user { id friends { totalCount nodes { user { id } } } } } } }`,
 				input("userId", "ann", "friendId", "cid"),
-				`{"addFriend":{"user":{"id":"cid","friends":{"totalCount":1,"nodes":[{"user":{"id":"ann"}}]}}}}`),
+				`{"addFriend":{"friendship":{"user":{"id":"cid","friends":{"totalCount":1,"nodes":[{"user":{"id":"ann"}}]}}}}}`),
 			refusal("past the limit", server, addFriend, input("userId", "ann", "friendId", "dan"), "FRIEND_LIMIT_REACHED", "userId", "ann", "limit", 2),
 			refusal("past the limit of the other", server, addFriend, input("userId", "dan", "friendId", "ann"), "FRIEND_LIMIT_REACHED", "userId", "ann", "limit", 2),
 			step("newest first", server, friendIDsOfAnn, nil, `{"user":{"friendIds":["cid","bob"]}}`),
 
-			step("a remark", "ann", setRemark, input("friendId", "bob", "remark", "B."), `{"setFriendRemark":{"user":{"id":"bob"},"remark":"B.","blocked":false}}`),
+			step("a remark", "ann", setRemark, input("friendId", "bob", "remark", "B."), `{"setFriendRemark":{"friendship":{"user":{"id":"bob"},"remark":"B.","blocked":false}}}`),
 			step("a remark by the App Server", server, setRemark, input("userId", "ann", "friendId", "bob", "remark", ""),
-				`{"setFriendRemark":{"user":{"id":"bob"},"remark":null,"blocked":false}}`),
+				`{"setFriendRemark":{"friendship":{"user":{"id":"bob"},"remark":null,"blocked":false}}}`),
 			refusal("a remark on a user that is not a friend", "ann", setRemark, input("friendId", "dan", "remark", "D."), "NOT_FRIENDS"),
 			refusal("a remark on an unknown user", "ann", setRemark, input("friendId", "nobody", "remark", "N."), "USER_NOT_FOUND"),
 
-			step("removing a user that is not a friend", "ann", removeFriend, input("friendId", "dan"), `{"removeFriend":`+item("dan", "ALREADY")+`}`),
-			step("removing nobody", "ann", removeFriend, input("friendId", "nobody"), `{"removeFriend":`+item("nobody", "USER_NOT_FOUND")+`}`),
-			step("removing a user of another app", "ann", removeFriend, input("friendId", "eve"), `{"removeFriend":`+item("eve", "USER_NOT_FOUND")+`}`),
-			step("removing ends both directions", "bob", removeFriend, input("userId", "bob", "friendId", "ann"), `{"removeFriend":`+item("ann", "DONE")+`}`),
+			step("removing a user that is not a friend", "ann", removeFriend, input("friendId", "dan"), `{"removeFriend":{"outcome":"ALREADY","friendId":"dan"}}`),
+			step("removing nobody", "ann", removeFriend, input("friendId", "nobody"), `{"removeFriend":{"outcome":"NOT_FOUND","friendId":"nobody"}}`),
+			step("removing a user of another app", "ann", removeFriend, input("friendId", "eve"), `{"removeFriend":{"outcome":"NOT_FOUND","friendId":"eve"}}`),
+			step("removing ends both directions", "bob", removeFriend, input("userId", "bob", "friendId", "ann"), `{"removeFriend":{"outcome":"DONE","friendId":"ann"}}`),
 			step("for the other too", server, friendIDsOfAnn, nil, `{"user":{"friendIds":["cid"]}}`),
-			step("and makes room", server, addFriend, input("userId", "ann", "friendId", "dan"), `{"addFriend":{"user":{"id":"dan"},"remark":null,"createdAt":"*","blocked":false}}`),
+			step("and makes room", server, addFriend, input("userId", "ann", "friendId", "dan"), `{"addFriend":{"created":true,"friendship":{"user":{"id":"dan"},"remark":null,"createdAt":"*","blocked":false}}}`),
 			step("deactivation ends them", server, `mutation { deactivateUsers(ids: ["dan"]) { outcome } }`, nil, `{"deactivateUsers":[{"outcome":"DONE"}]}`),
 			step("for the friend", "ann", `{ me { friendIds friends { totalCount } friendship(with: "dan") { remark } } }`, nil,
 				`{"me":{"friendIds":["cid"],"friends":{"totalCount":1},"friendship":null}}`),

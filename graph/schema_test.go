@@ -11,6 +11,7 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/graph/graphtest"
 	"rollcall/internal/fault"
+	"rollcall/models"
 )
 
 // ours returns the definitions of this project.
@@ -100,8 +101,8 @@ func TestSchema_ZeroInputsDoNotPanic(t *testing.T) {
 	v := graph.NewValidator()
 	inputs := []any{
 		generated.AddFriendInput{}, generated.BanUsersInput{}, generated.BlocklistInput{}, generated.DisconnectUserInput{},
-		generated.ExpireTokensInput{}, generated.FriendInput{}, generated.IssueAppTokenInput{}, generated.IssueUserTokenInput{}, generated.MessagePair{},
-		generated.RegisterUserInput{}, generated.SendFriendRequestInput{}, generated.SetFriendRemarkInput{},
+		generated.ExpireTokensInput{}, generated.FriendRequestInput{}, generated.IssueAppTokenInput{}, generated.IssueUserTokenInput{}, generated.MessagePair{},
+		generated.RegisterUserInput{}, generated.RemoveFriendInput{}, generated.SendFriendRequestInput{}, generated.SetFriendRemarkInput{},
 		generated.SetWhitelistEnabledInput{}, generated.UpdateUserInput{}, generated.UserFilter{}, generated.WhitelistInput{},
 	}
 	tested := make(map[string]bool)
@@ -190,6 +191,9 @@ func exampleValue(s *ast.Schema, typ *ast.Type) any {
 		for _, field := range def.Fields {
 			if field.Type.NonNull {
 				out[field.Name] = exampleValue(s, field.Type)
+			}
+			if field.Name == "requestId" {
+				out[field.Name] = models.RequestNode.ID("x")
 			}
 		}
 		return out

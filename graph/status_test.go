@@ -26,7 +26,7 @@ const (
 	setStatus     = `mutation($text: String!) { setStatus(customStatus: $text) { userId presence customStatus } }`
 	subscribe     = `mutation($ids: [ID!]!) { subscribeStatus(ids: $ids) { statuses { userId presence } evictedIds } }`
 	unsub         = `mutation($ids: [ID!]) { unsubscribeStatus(ids: $ids) }`
-	makeFriends   = `mutation($a: ID!, $b: ID!) { addFriend(input: {userId: $a, friendId: $b}) { user { id } } }`
+	makeFriends   = `mutation($a: ID!, $b: ID!) { addFriend(input: {userId: $a, friendId: $b}) { created } }`
 	unfriend      = `mutation($a: ID!, $b: ID!) { removeFriend(input: {userId: $a, friendId: $b}) { outcome } }`
 	banAMinute    = `mutation($id: ID!) { banUsers(input: {ids: [$id], minutes: 1}) { outcome } }`
 	closeAccounts = `mutation($id: ID!) { deactivateUsers(ids: [$id]) { outcome } }`

@@ -21,8 +21,10 @@ type friendship struct {
 
 type addFriendData struct {
 	AddFriend struct {
-		CreatedAt string `json:"createdAt"`
-		User      byID   `json:"user"`
+		Friendship struct {
+			CreatedAt string `json:"createdAt"`
+			User      byID   `json:"user"`
+		} `json:"friendship"`
 	} `json:"addFriend"`
 }
 
@@ -71,8 +73,8 @@ func newAddFriend(ctx context.Context, args []string) (http.Handler, error) {
 			}
 		}
 		var data addFriendData
-		data.AddFriend.CreatedAt = moment(now)
-		data.AddFriend.User.ID = v.In.FriendID
+		data.AddFriend.Friendship.CreatedAt = moment(now)
+		data.AddFriend.Friendship.User.ID = v.In.FriendID
 		return data, tx.Commit()
 	}), nil
 }

@@ -46,6 +46,15 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	AcceptFriendRequestPayload struct {
+		Friendship func(childComplexity int) int
+	}
+
+	AddFriendPayload struct {
+		Created    func(childComplexity int) int
+		Friendship func(childComplexity int) int
+	}
+
 	App struct {
 		CreatedAt           func(childComplexity int) int
 		Edition             func(childComplexity int) int
@@ -98,6 +107,14 @@ type ComplexityRoot struct {
 	BlockEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	CancelFriendRequestPayload struct {
+		Request func(childComplexity int) int
+	}
+
+	DeclineFriendRequestPayload struct {
+		Request func(childComplexity int) int
 	}
 
 	Device struct {
@@ -172,14 +189,14 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AcceptFriendRequest  func(childComplexity int, id string) int
+		AcceptFriendRequest  func(childComplexity int, input FriendRequestInput) int
 		AddFriend            func(childComplexity int, input AddFriendInput) int
 		AddToBlocklist       func(childComplexity int, input BlocklistInput) int
 		AddToWhitelist       func(childComplexity int, input WhitelistInput) int
 		BanUsers             func(childComplexity int, input BanUsersInput) int
-		CancelFriendRequest  func(childComplexity int, id string) int
+		CancelFriendRequest  func(childComplexity int, input FriendRequestInput) int
 		DeactivateUsers      func(childComplexity int, ids []string) int
-		DeclineFriendRequest func(childComplexity int, id string) int
+		DeclineFriendRequest func(childComplexity int, input FriendRequestInput) int
 		DisconnectUser       func(childComplexity int, input DisconnectUserInput) int
 		ExpireTokens         func(childComplexity int, input ExpireTokensInput) int
 		IssueAppToken        func(childComplexity int, input IssueAppTokenInput) int
@@ -188,7 +205,7 @@ type ComplexityRoot struct {
 		ReactivateUsers      func(childComplexity int, ids []string) int
 		RegisterUser         func(childComplexity int, input RegisterUserInput) int
 		RegisterUsers        func(childComplexity int, input []*RegisterUserInput) int
-		RemoveFriend         func(childComplexity int, input FriendInput) int
+		RemoveFriend         func(childComplexity int, input RemoveFriendInput) int
 		RemoveFromBlocklist  func(childComplexity int, input BlocklistInput) int
 		RemoveFromWhitelist  func(childComplexity int, input WhitelistInput) int
 		SendFriendRequest    func(childComplexity int, input SendFriendRequestInput) int
@@ -246,9 +263,17 @@ type ComplexityRoot struct {
 		User func(childComplexity int) int
 	}
 
+	RemoveFriendPayload struct {
+		FriendID func(childComplexity int) int
+		Outcome  func(childComplexity int) int
+	}
+
 	SendFriendRequestPayload struct {
+		Result func(childComplexity int) int
+	}
+
+	SetFriendRemarkPayload struct {
 		Friendship func(childComplexity int) int
-		Request    func(childComplexity int) int
 	}
 
 	StatusSubscription struct {
@@ -367,18 +392,18 @@ type AppResolver interface {
 }
 type MutationResolver interface {
 	IssueAppToken(ctx context.Context, input IssueAppTokenInput) (*AppToken, error)
-	AddFriend(ctx context.Context, input AddFriendInput) (*relations.Friendship, error)
+	AddFriend(ctx context.Context, input AddFriendInput) (*relations.Befriended, error)
 	SetWhitelistEnabled(ctx context.Context, input SetWhitelistEnabledInput) ([]*models.ItemResult, error)
 	AddToWhitelist(ctx context.Context, input WhitelistInput) ([]*models.ItemResult, error)
 	RemoveFromWhitelist(ctx context.Context, input WhitelistInput) ([]*models.ItemResult, error)
-	RemoveFriend(ctx context.Context, input FriendInput) (*models.ItemResult, error)
-	SetFriendRemark(ctx context.Context, input SetFriendRemarkInput) (*relations.Friendship, error)
+	RemoveFriend(ctx context.Context, input RemoveFriendInput) (*RemoveFriendPayload, error)
+	SetFriendRemark(ctx context.Context, input SetFriendRemarkInput) (*SetFriendRemarkPayload, error)
 	AddToBlocklist(ctx context.Context, input BlocklistInput) ([]*models.ItemResult, error)
 	RemoveFromBlocklist(ctx context.Context, input BlocklistInput) ([]*models.ItemResult, error)
 	SendFriendRequest(ctx context.Context, input SendFriendRequestInput) (*relations.Sent, error)
-	AcceptFriendRequest(ctx context.Context, id string) (*relations.Friendship, error)
-	DeclineFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
-	CancelFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
+	AcceptFriendRequest(ctx context.Context, input FriendRequestInput) (*AcceptFriendRequestPayload, error)
+	DeclineFriendRequest(ctx context.Context, input FriendRequestInput) (*DeclineFriendRequestPayload, error)
+	CancelFriendRequest(ctx context.Context, input FriendRequestInput) (*CancelFriendRequestPayload, error)
 	SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error)
 	SubscribeStatus(ctx context.Context, ids []string) (*subscriptions.Subscribed, error)
 	UnsubscribeStatus(ctx context.Context, ids []string) (int, error)
@@ -452,6 +477,26 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "AcceptFriendRequestPayload.friendship":
+		if e.ComplexityRoot.AcceptFriendRequestPayload.Friendship == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AcceptFriendRequestPayload.Friendship(childComplexity), true
+
+	case "AddFriendPayload.created":
+		if e.ComplexityRoot.AddFriendPayload.Created == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AddFriendPayload.Created(childComplexity), true
+	case "AddFriendPayload.friendship":
+		if e.ComplexityRoot.AddFriendPayload.Friendship == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AddFriendPayload.Friendship(childComplexity), true
 
 	case "App.createdAt":
 		if e.ComplexityRoot.App.CreatedAt == nil {
@@ -657,6 +702,20 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.BlockEdge.Node(childComplexity), true
+
+	case "CancelFriendRequestPayload.request":
+		if e.ComplexityRoot.CancelFriendRequestPayload.Request == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CancelFriendRequestPayload.Request(childComplexity), true
+
+	case "DeclineFriendRequestPayload.request":
+		if e.ComplexityRoot.DeclineFriendRequestPayload.Request == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeclineFriendRequestPayload.Request(childComplexity), true
 
 	case "Device.connectedAt":
 		if e.ComplexityRoot.Device.ConnectedAt == nil {
@@ -907,7 +966,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.AcceptFriendRequest(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Mutation.AcceptFriendRequest(childComplexity, args["input"].(FriendRequestInput)), true
 	case "Mutation.addFriend":
 		if e.ComplexityRoot.Mutation.AddFriend == nil {
 			break
@@ -962,7 +1021,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.CancelFriendRequest(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Mutation.CancelFriendRequest(childComplexity, args["input"].(FriendRequestInput)), true
 	case "Mutation.deactivateUsers":
 		if e.ComplexityRoot.Mutation.DeactivateUsers == nil {
 			break
@@ -984,7 +1043,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.DeclineFriendRequest(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Mutation.DeclineFriendRequest(childComplexity, args["input"].(FriendRequestInput)), true
 	case "Mutation.disconnectUser":
 		if e.ComplexityRoot.Mutation.DisconnectUser == nil {
 			break
@@ -1083,7 +1142,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.RemoveFriend(childComplexity, args["input"].(FriendInput)), true
+		return e.ComplexityRoot.Mutation.RemoveFriend(childComplexity, args["input"].(RemoveFriendInput)), true
 	case "Mutation.removeFromBlocklist":
 		if e.ComplexityRoot.Mutation.RemoveFromBlocklist == nil {
 			break
@@ -1436,18 +1495,32 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RelationshipEvent.User(childComplexity), true
 
-	case "SendFriendRequestPayload.friendship":
-		if e.ComplexityRoot.SendFriendRequestPayload.Friendship == nil {
+	case "RemoveFriendPayload.friendId":
+		if e.ComplexityRoot.RemoveFriendPayload.FriendID == nil {
 			break
 		}
 
-		return e.ComplexityRoot.SendFriendRequestPayload.Friendship(childComplexity), true
-	case "SendFriendRequestPayload.request":
-		if e.ComplexityRoot.SendFriendRequestPayload.Request == nil {
+		return e.ComplexityRoot.RemoveFriendPayload.FriendID(childComplexity), true
+	case "RemoveFriendPayload.outcome":
+		if e.ComplexityRoot.RemoveFriendPayload.Outcome == nil {
 			break
 		}
 
-		return e.ComplexityRoot.SendFriendRequestPayload.Request(childComplexity), true
+		return e.ComplexityRoot.RemoveFriendPayload.Outcome(childComplexity), true
+
+	case "SendFriendRequestPayload.result":
+		if e.ComplexityRoot.SendFriendRequestPayload.Result == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SendFriendRequestPayload.Result(childComplexity), true
+
+	case "SetFriendRemarkPayload.friendship":
+		if e.ComplexityRoot.SetFriendRemarkPayload.Friendship == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetFriendRemarkPayload.Friendship(childComplexity), true
 
 	case "StatusSubscription.id":
 		if e.ComplexityRoot.StatusSubscription.ID == nil {
@@ -2267,13 +2340,8 @@ enum RequestDirection {
   OUTGOING
 }
 
-"The result of sending a friend request. Exactly one of the two fields is set."
-type SendFriendRequestPayload {
-  "The pending request."
-  request: FriendRequest
-  "The friendship, if a request from the other side was pending."
-  friendship: Friendship
-}
+"The result of sending a friend request: the request, or the friendship that it made at once."
+union SendFriendRequestResult = FriendRequest | Friendship
 
 "A pending friend request. It expires after 7 days."
 type FriendRequest implements Node {
@@ -2424,18 +2492,34 @@ input AddFriendInput {
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The other user."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "The owner's name for the other. Empty clears it; if it is omitted, it does not change."
+  "The owner's name for the other. If it is not given, it does not change."
   remark: String @goTag(key: "validate", value: "omitnil,max=100")
 }
 
+"The result of ` + "`" + `addFriend` + "`" + `."
+type AddFriendPayload {
+  "The friendship as its owner, ` + "`" + `userId` + "`" + `, sees it."
+  friendship: Friendship!
+  "Whether the two were not friends before."
+  created: Boolean!
+}
+
 "A user and a friend."
-input FriendInput {
+input RemoveFriendInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+}
+
+"The result of ` + "`" + `removeFriend` + "`" + `."
+type RemoveFriendPayload {
+  "DONE; ALREADY if the two were not friends; NOT_FOUND if the app has no user ` + "`" + `friendId` + "`" + `."
+  outcome: Outcome!
+  "The friend's user ID as given."
+  friendId: ID!
 }
 
 "A user's name for a friend."
@@ -2443,19 +2527,66 @@ input SetFriendRemarkInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The remark; empty clears it."
   remark: String! @goTag(key: "validate", value: "max=100")
 }
 
+"The result of ` + "`" + `setFriendRemark` + "`" + `."
+type SetFriendRemarkPayload {
+  "The friendship with the new remark."
+  friendship: Friendship!
+}
+
 "A friend request."
 input SendFriendRequestInput {
+  """
+  The sender. Required with an app token; with a user token it is the user itself and may be omitted.
+  """
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
   "The recipient's user ID."
-  to: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  targetId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The sender's message."
   message: String @goTag(key: "validate", value: "omitnil,max=100")
+}
+
+"The result of ` + "`" + `sendFriendRequest` + "`" + `."
+type SendFriendRequestPayload {
+  """
+  The pending request, or the friendship as the sender sees it if a request from the other side was
+  pending.
+  """
+  result: SendFriendRequestResult!
+}
+
+"A pending friend request and the user that accepts, declines or cancels it."
+input FriendRequestInput {
+  """
+  The user. Required with an app token; with a user token it is the user itself and may be omitted.
+  """
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
+  "The request's ID."
+  requestId: ID! @goTag(key: "validate", value: "max=1024,node=request")
+}
+
+"The result of ` + "`" + `acceptFriendRequest` + "`" + `."
+type AcceptFriendRequestPayload {
+  "The friendship as the user sees it."
+  friendship: Friendship!
+}
+
+"The result of ` + "`" + `declineFriendRequest` + "`" + `."
+type DeclineFriendRequestPayload {
+  "The request as it was."
+  request: FriendRequest!
+}
+
+"The result of ` + "`" + `cancelFriendRequest` + "`" + `."
+type CancelFriendRequestPayload {
+  "The request as it was."
+  request: FriendRequest!
 }
 
 "A change of a blocklist."
@@ -2463,7 +2594,7 @@ input BlocklistInput {
   """
   The owner. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
   "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
 }
@@ -2491,7 +2622,7 @@ extend type Mutation {
   one is given. Errors: SELF_REFERENCE; USER_NOT_FOUND, USER_DEACTIVATED and FRIEND_LIMIT_REACHED,
   each with ` + "`" + `userId` + "`" + `.
   """
-  addFriend("The two users." input: AddFriendInput!): Friendship! @auth(to: [APP_SERVER])
+  addFriend("The two users." input: AddFriendInput!): AddFriendPayload @auth(to: [APP_SERVER])
   "Turns whitelists on or off. REFUSED: USER_DEACTIVATED."
   setWhitelistEnabled("The owners, and the new state." input: SetWhitelistEnabledInput!): [ItemResult!]! @auth(to: [APP_SERVER])
   """
@@ -2503,17 +2634,16 @@ extend type Mutation {
   removeFromWhitelist("The owner and the users." input: WhitelistInput!): [ItemResult!]! @auth(to: [APP_SERVER])
 
   """
-  Ends a friendship, in both directions, with its remarks. ALREADY: the two are not friends.
-  A user may make 60 changes in 5 s in total: by this mutation, by changes of a remark or of the
+  Ends a friendship, in both directions, with its remarks. A user may make 60 changes in 5 s in total: by this mutation, by changes of a remark or of the
   blocklist, and by accepting, declining or cancelling requests. Errors: USER_NOT_FOUND,
   USER_DEACTIVATED of the user; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  removeFriend("The user and the friend." input: FriendInput!): ItemResult! @auth(to: [APP_SERVER, USER])
+  removeFriend("The user and the friend." input: RemoveFriendInput!): RemoveFriendPayload @auth(to: [APP_SERVER, USER])
   """
   Changes the remark for a friend. Errors: NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED;
   RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `.
   """
-  setFriendRemark("The friend and the remark." input: SetFriendRemarkInput!): Friendship! @auth(to: [APP_SERVER, USER])
+  setFriendRemark("The friend and the remark." input: SetFriendRemarkInput!): SetFriendRemarkPayload @auth(to: [APP_SERVER, USER])
   """
   Adds users to a blocklist. A friend stays a friend; requests pending between the two end.
   REFUSED: SELF_REFERENCE, USER_DEACTIVATED, BLOCKLIST_LIMIT_REACHED. Errors: USER_NOT_FOUND,
@@ -2535,17 +2665,17 @@ extend type Mutation {
   either), NOT_IN_WHITELIST, ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (the sender's; if the two become
   friends, that of either), RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `, and with ` + "`" + `limit` + "`" + ` for the last two.
   """
-  sendFriendRequest("The recipient and the message." input: SendFriendRequestInput!): SendFriendRequestPayload! @auth(to: [USER])
+  sendFriendRequest("The recipient and the message." input: SendFriendRequestInput!): SendFriendRequestPayload @auth(to: [APP_SERVER, USER])
   """
   Accepts a request to the user. Errors: REQUEST_NOT_FOUND if the ID is not that of a pending
   request to the user; FRIEND_LIMIT_REACHED of either, with ` + "`" + `userId` + "`" + `; RATE_LIMITED, see
   ` + "`" + `removeFriend` + "`" + `.
   """
-  acceptFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): Friendship! @auth(to: [USER])
+  acceptFriendRequest("The user and the request." input: FriendRequestInput!): AcceptFriendRequestPayload @auth(to: [APP_SERVER, USER])
   "Declines a request to the user. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
-  declineFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
+  declineFriendRequest("The user and the request." input: FriendRequestInput!): DeclineFriendRequestPayload @auth(to: [APP_SERVER, USER])
   "Cancels a request of the user. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
-  cancelFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
+  cancelFriendRequest("The user and the request." input: FriendRequestInput!): CancelFriendRequestPayload @auth(to: [APP_SERVER, USER])
 }
 
 extend type Subscription {
@@ -3180,6 +3310,24 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_AcceptFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "friendship":
+		return ec.fieldContext_AcceptFriendRequestPayload_friendship(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AcceptFriendRequestPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_AddFriendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "friendship":
+		return ec.fieldContext_AddFriendPayload_friendship(ctx, field)
+	case "created":
+		return ec.fieldContext_AddFriendPayload_created(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AddFriendPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_App(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3286,6 +3434,22 @@ func (ec *executionContext) childFields_BlockEdge(ctx context.Context, field gra
 		return ec.fieldContext_BlockEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type BlockEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_CancelFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "request":
+		return ec.fieldContext_CancelFriendRequestPayload_request(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CancelFriendRequestPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DeclineFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "request":
+		return ec.fieldContext_DeclineFriendRequestPayload_request(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeclineFriendRequestPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Device(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3488,14 +3652,30 @@ func (ec *executionContext) childFields_RelationshipEvent(ctx context.Context, f
 	return nil, fmt.Errorf("no field named %q was found under type RelationshipEvent", field.Name)
 }
 
+func (ec *executionContext) childFields_RemoveFriendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "outcome":
+		return ec.fieldContext_RemoveFriendPayload_outcome(ctx, field)
+	case "friendId":
+		return ec.fieldContext_RemoveFriendPayload_friendId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RemoveFriendPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_SendFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "request":
-		return ec.fieldContext_SendFriendRequestPayload_request(ctx, field)
-	case "friendship":
-		return ec.fieldContext_SendFriendRequestPayload_friendship(ctx, field)
+	case "result":
+		return ec.fieldContext_SendFriendRequestPayload_result(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SendFriendRequestPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SetFriendRemarkPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "friendship":
+		return ec.fieldContext_SetFriendRemarkPayload_friendship(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SetFriendRemarkPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_StatusSubscription(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3811,14 +3991,14 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 func (ec *executionContext) field_Mutation_acceptFriendRequest_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
-		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (FriendRequestInput, error) {
+			return ec.unmarshalNFriendRequestInput2rollcallᚋgraphᚋgeneratedᚐFriendRequestInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["id"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -3881,14 +4061,14 @@ func (ec *executionContext) field_Mutation_banUsers_args(ctx context.Context, ra
 func (ec *executionContext) field_Mutation_cancelFriendRequest_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
-		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (FriendRequestInput, error) {
+			return ec.unmarshalNFriendRequestInput2rollcallᚋgraphᚋgeneratedᚐFriendRequestInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["id"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -3909,14 +4089,14 @@ func (ec *executionContext) field_Mutation_deactivateUsers_args(ctx context.Cont
 func (ec *executionContext) field_Mutation_declineFriendRequest_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
-		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (FriendRequestInput, error) {
+			return ec.unmarshalNFriendRequestInput2rollcallᚋgraphᚋgeneratedᚐFriendRequestInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["id"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -4036,8 +4216,8 @@ func (ec *executionContext) field_Mutation_removeFriend_args(ctx context.Context
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (FriendInput, error) {
-			return ec.unmarshalNFriendInput2rollcallᚋgraphᚋgeneratedᚐFriendInput(ctx, v)
+		func(ctx context.Context, v any) (RemoveFriendInput, error) {
+			return ec.unmarshalNRemoveFriendInput2rollcallᚋgraphᚋgeneratedᚐRemoveFriendInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4613,6 +4793,93 @@ func (ec *executionContext) field___Type_fields_args(ctx context.Context, rawArg
 // endregion ***************************** args.gotpl *****************************
 
 // region    **************************** field.gotpl *****************************
+
+func (ec *executionContext) _AcceptFriendRequestPayload_friendship(ctx context.Context, field graphql.CollectedField, obj *AcceptFriendRequestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AcceptFriendRequestPayload_friendship(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Friendship, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
+			return ec.marshalNFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AcceptFriendRequestPayload_friendship(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AcceptFriendRequestPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Friendship(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AddFriendPayload_friendship(ctx context.Context, field graphql.CollectedField, obj *relations.Befriended) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AddFriendPayload_friendship(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Friendship, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
+			return ec.marshalNFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AddFriendPayload_friendship(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AddFriendPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Friendship(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AddFriendPayload_created(ctx context.Context, field graphql.CollectedField, obj *relations.Befriended) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AddFriendPayload_created(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Created, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AddFriendPayload_created(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AddFriendPayload", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
 
 func (ec *executionContext) _App_id(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
@@ -5422,6 +5689,70 @@ func (ec *executionContext) fieldContext_BlockEdge_node(_ context.Context, field
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Block(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CancelFriendRequestPayload_request(ctx context.Context, field graphql.CollectedField, obj *CancelFriendRequestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CancelFriendRequestPayload_request(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Request, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *relations.FriendRequest) graphql.Marshaler {
+			return ec.marshalNFriendRequest2ᚖrollcallᚋinternalᚋrelationsᚐFriendRequest(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CancelFriendRequestPayload_request(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CancelFriendRequestPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FriendRequest(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DeclineFriendRequestPayload_request(ctx context.Context, field graphql.CollectedField, obj *DeclineFriendRequestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeclineFriendRequestPayload_request(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Request, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *relations.FriendRequest) graphql.Marshaler {
+			return ec.marshalNFriendRequest2ᚖrollcallᚋinternalᚋrelationsᚐFriendRequest(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DeclineFriendRequestPayload_request(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DeclineFriendRequestPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FriendRequest(ctx, field)
 		},
 	}
 	return fc, nil
@@ -6475,11 +6806,11 @@ func (ec *executionContext) _Mutation_addFriend(ctx context.Context, field graph
 			return ec.Resolvers.Mutation().AddFriend(ctx, fc.Args["input"].(AddFriendInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
-			return ec.marshalNFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *relations.Befriended) graphql.Marshaler {
+			return ec.marshalOAddFriendPayload2ᚖrollcallᚋinternalᚋrelationsᚐBefriended(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_addFriend(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6489,7 +6820,7 @@ func (ec *executionContext) fieldContext_Mutation_addFriend(ctx context.Context,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Friendship(ctx, field)
+			return ec.childFields_AddFriendPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6648,14 +6979,14 @@ func (ec *executionContext) _Mutation_removeFriend(ctx context.Context, field gr
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().RemoveFriend(ctx, fc.Args["input"].(FriendInput))
+			return ec.Resolvers.Mutation().RemoveFriend(ctx, fc.Args["input"].(RemoveFriendInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚖrollcallᚋmodelsᚐItemResult(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *RemoveFriendPayload) graphql.Marshaler {
+			return ec.marshalORemoveFriendPayload2ᚖrollcallᚋgraphᚋgeneratedᚐRemoveFriendPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_removeFriend(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6665,7 +6996,7 @@ func (ec *executionContext) fieldContext_Mutation_removeFriend(ctx context.Conte
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_RemoveFriendPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6695,11 +7026,11 @@ func (ec *executionContext) _Mutation_setFriendRemark(ctx context.Context, field
 			return ec.Resolvers.Mutation().SetFriendRemark(ctx, fc.Args["input"].(SetFriendRemarkInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
-			return ec.marshalNFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *SetFriendRemarkPayload) graphql.Marshaler {
+			return ec.marshalOSetFriendRemarkPayload2ᚖrollcallᚋgraphᚋgeneratedᚐSetFriendRemarkPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_setFriendRemark(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6709,7 +7040,7 @@ func (ec *executionContext) fieldContext_Mutation_setFriendRemark(ctx context.Co
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Friendship(ctx, field)
+			return ec.childFields_SetFriendRemarkPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6828,10 +7159,10 @@ func (ec *executionContext) _Mutation_sendFriendRequest(ctx context.Context, fie
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *relations.Sent) graphql.Marshaler {
-			return ec.marshalNSendFriendRequestPayload2ᚖrollcallᚋinternalᚋrelationsᚐSent(ctx, selections, v)
+			return ec.marshalOSendFriendRequestPayload2ᚖrollcallᚋinternalᚋrelationsᚐSent(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_sendFriendRequest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6868,14 +7199,14 @@ func (ec *executionContext) _Mutation_acceptFriendRequest(ctx context.Context, f
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().AcceptFriendRequest(ctx, fc.Args["id"].(string))
+			return ec.Resolvers.Mutation().AcceptFriendRequest(ctx, fc.Args["input"].(FriendRequestInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
-			return ec.marshalNFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *AcceptFriendRequestPayload) graphql.Marshaler {
+			return ec.marshalOAcceptFriendRequestPayload2ᚖrollcallᚋgraphᚋgeneratedᚐAcceptFriendRequestPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_acceptFriendRequest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6885,7 +7216,7 @@ func (ec *executionContext) fieldContext_Mutation_acceptFriendRequest(ctx contex
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Friendship(ctx, field)
+			return ec.childFields_AcceptFriendRequestPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6912,14 +7243,14 @@ func (ec *executionContext) _Mutation_declineFriendRequest(ctx context.Context, 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().DeclineFriendRequest(ctx, fc.Args["id"].(string))
+			return ec.Resolvers.Mutation().DeclineFriendRequest(ctx, fc.Args["input"].(FriendRequestInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚖrollcallᚋmodelsᚐItemResult(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *DeclineFriendRequestPayload) graphql.Marshaler {
+			return ec.marshalODeclineFriendRequestPayload2ᚖrollcallᚋgraphᚋgeneratedᚐDeclineFriendRequestPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_declineFriendRequest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6929,7 +7260,7 @@ func (ec *executionContext) fieldContext_Mutation_declineFriendRequest(ctx conte
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_DeclineFriendRequestPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6956,14 +7287,14 @@ func (ec *executionContext) _Mutation_cancelFriendRequest(ctx context.Context, f
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().CancelFriendRequest(ctx, fc.Args["id"].(string))
+			return ec.Resolvers.Mutation().CancelFriendRequest(ctx, fc.Args["input"].(FriendRequestInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚖrollcallᚋmodelsᚐItemResult(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *CancelFriendRequestPayload) graphql.Marshaler {
+			return ec.marshalOCancelFriendRequestPayload2ᚖrollcallᚋgraphᚋgeneratedᚐCancelFriendRequestPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_cancelFriendRequest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6973,7 +7304,7 @@ func (ec *executionContext) fieldContext_Mutation_cancelFriendRequest(ctx contex
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_CancelFriendRequestPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -8657,60 +8988,97 @@ func (ec *executionContext) fieldContext_RelationshipEvent_at(_ context.Context,
 	return graphql.NewScalarFieldContext("RelationshipEvent", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
-func (ec *executionContext) _SendFriendRequestPayload_request(ctx context.Context, field graphql.CollectedField, obj *relations.Sent) (ret graphql.Marshaler) {
+func (ec *executionContext) _RemoveFriendPayload_outcome(ctx context.Context, field graphql.CollectedField, obj *RemoveFriendPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_SendFriendRequestPayload_request(ctx, field)
+			return ec.fieldContext_RemoveFriendPayload_outcome(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Request, nil
+			return obj.Outcome, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *relations.FriendRequest) graphql.Marshaler {
-			return ec.marshalOFriendRequest2ᚖrollcallᚋinternalᚋrelationsᚐFriendRequest(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v models.Outcome) graphql.Marshaler {
+			return ec.marshalNOutcome2rollcallᚋmodelsᚐOutcome(ctx, selections, v)
 		},
 		true,
-		false,
+		true,
 	)
 }
-func (ec *executionContext) fieldContext_SendFriendRequestPayload_request(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "SendFriendRequestPayload",
-		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_FriendRequest(ctx, field)
-		},
-	}
-	return fc, nil
+func (ec *executionContext) fieldContext_RemoveFriendPayload_outcome(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RemoveFriendPayload", field, false, false, errors.New("field of type Outcome does not have child fields"))
 }
 
-func (ec *executionContext) _SendFriendRequestPayload_friendship(ctx context.Context, field graphql.CollectedField, obj *relations.Sent) (ret graphql.Marshaler) {
+func (ec *executionContext) _RemoveFriendPayload_friendId(ctx context.Context, field graphql.CollectedField, obj *RemoveFriendPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_SendFriendRequestPayload_friendship(ctx, field)
+			return ec.fieldContext_RemoveFriendPayload_friendId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FriendID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RemoveFriendPayload_friendId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RemoveFriendPayload", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _SendFriendRequestPayload_result(ctx context.Context, field graphql.CollectedField, obj *relations.Sent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SendFriendRequestPayload_result(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Result(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v relations.SendResult) graphql.Marshaler {
+			return ec.marshalNSendFriendRequestResult2rollcallᚋinternalᚋrelationsᚐSendResult(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SendFriendRequestPayload_result(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SendFriendRequestPayload", field, true, false, errors.New("field of type SendFriendRequestResult does not have child fields"))
+}
+
+func (ec *executionContext) _SetFriendRemarkPayload_friendship(ctx context.Context, field graphql.CollectedField, obj *SetFriendRemarkPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SetFriendRemarkPayload_friendship(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Friendship, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
-			return ec.marshalOFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, selections, v)
+			return ec.marshalNFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, selections, v)
 		},
 		true,
-		false,
+		true,
 	)
 }
-func (ec *executionContext) fieldContext_SendFriendRequestPayload_friendship(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_SetFriendRemarkPayload_friendship(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
-		Object:     "SendFriendRequestPayload",
+		Object:     "SetFriendRemarkPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -11906,8 +12274,8 @@ func (ec *executionContext) unmarshalInputExpireTokensInput(ctx context.Context,
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputFriendInput(ctx context.Context, obj any) (FriendInput, error) {
-	var it FriendInput
+func (ec *executionContext) unmarshalInputFriendRequestInput(ctx context.Context, obj any) (FriendRequestInput, error) {
+	var it FriendRequestInput
 	if obj == nil {
 		return it, nil
 	}
@@ -11917,7 +12285,7 @@ func (ec *executionContext) unmarshalInputFriendInput(ctx context.Context, obj a
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"userId", "friendId"}
+	fieldsInOrder := [...]string{"userId", "requestId"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -11931,13 +12299,13 @@ func (ec *executionContext) unmarshalInputFriendInput(ctx context.Context, obj a
 				return it, err
 			}
 			it.UserID = data
-		case "friendId":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("friendId"))
+		case "requestId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("requestId"))
 			data, err := ec.unmarshalNID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.FriendID = data
+			it.RequestID = data
 		}
 	}
 	return it, nil
@@ -12112,6 +12480,43 @@ func (ec *executionContext) unmarshalInputRegisterUserInput(ctx context.Context,
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputRemoveFriendInput(ctx context.Context, obj any) (RemoveFriendInput, error) {
+	var it RemoveFriendInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userId", "friendId"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserID = data
+		case "friendId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("friendId"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.FriendID = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputSendFriendRequestInput(ctx context.Context, obj any) (SendFriendRequestInput, error) {
 	var it SendFriendRequestInput
 	if obj == nil {
@@ -12123,20 +12528,27 @@ func (ec *executionContext) unmarshalInputSendFriendRequestInput(ctx context.Con
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"to", "message"}
+	fieldsInOrder := [...]string{"userId", "targetId", "message"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
-		case "to":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("to"))
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserID = data
+		case "targetId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("targetId"))
 			data, err := ec.unmarshalNID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.To = data
+			it.TargetID = data
 		case "message":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("message"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -12435,9 +12847,117 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 	}
 }
 
+func (ec *executionContext) _SendFriendRequestResult(ctx context.Context, sel ast.SelectionSet, obj relations.SendResult) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case relations.Friendship:
+		return ec._Friendship(ctx, sel, &obj)
+	case *relations.Friendship:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Friendship(ctx, sel, obj)
+	case relations.FriendRequest:
+		return ec._FriendRequest(ctx, sel, &obj)
+	case *relations.FriendRequest:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FriendRequest(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of SendFriendRequestResult must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
 // endregion ************************** interface.gotpl ***************************
 
 // region    **************************** object.gotpl ****************************
+
+var acceptFriendRequestPayloadImplementors = []string{"AcceptFriendRequestPayload"}
+
+func (ec *executionContext) _AcceptFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, obj *AcceptFriendRequestPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, acceptFriendRequestPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AcceptFriendRequestPayload")
+		case "friendship":
+			out.Values[i] = ec._AcceptFriendRequestPayload_friendship(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var addFriendPayloadImplementors = []string{"AddFriendPayload"}
+
+func (ec *executionContext) _AddFriendPayload(ctx context.Context, sel ast.SelectionSet, obj *relations.Befriended) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, addFriendPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AddFriendPayload")
+		case "friendship":
+			out.Values[i] = ec._AddFriendPayload_friendship(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "created":
+			out.Values[i] = ec._AddFriendPayload_created(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
 
 var appImplementors = []string{"App", "Node"}
 
@@ -12934,6 +13454,82 @@ func (ec *executionContext) _BlockEdge(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var cancelFriendRequestPayloadImplementors = []string{"CancelFriendRequestPayload"}
+
+func (ec *executionContext) _CancelFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, obj *CancelFriendRequestPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, cancelFriendRequestPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CancelFriendRequestPayload")
+		case "request":
+			out.Values[i] = ec._CancelFriendRequestPayload_request(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var declineFriendRequestPayloadImplementors = []string{"DeclineFriendRequestPayload"}
+
+func (ec *executionContext) _DeclineFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, obj *DeclineFriendRequestPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, declineFriendRequestPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DeclineFriendRequestPayload")
+		case "request":
+			out.Values[i] = ec._DeclineFriendRequestPayload_request(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var deviceImplementors = []string{"Device", "Node"}
 
 func (ec *executionContext) _Device(ctx context.Context, sel ast.SelectionSet, obj *models.Device) graphql.Marshaler {
@@ -12982,7 +13578,7 @@ func (ec *executionContext) _Device(ctx context.Context, sel ast.SelectionSet, o
 	return out
 }
 
-var friendRequestImplementors = []string{"FriendRequest", "Node"}
+var friendRequestImplementors = []string{"FriendRequest", "SendFriendRequestResult", "Node"}
 
 func (ec *executionContext) _FriendRequest(ctx context.Context, sel ast.SelectionSet, obj *relations.FriendRequest) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, friendRequestImplementors)
@@ -13174,7 +13770,7 @@ func (ec *executionContext) _FriendRequestEdge(ctx context.Context, sel ast.Sele
 	return out
 }
 
-var friendshipImplementors = []string{"Friendship", "Node"}
+var friendshipImplementors = []string{"Friendship", "Node", "SendFriendRequestResult"}
 
 func (ec *executionContext) _Friendship(ctx context.Context, sel ast.SelectionSet, obj *relations.Friendship) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, friendshipImplementors)
@@ -13584,7 +14180,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_addFriend(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "setWhitelistEnabled":
@@ -13612,14 +14208,14 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_removeFriend(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "setFriendRemark":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_setFriendRemark(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "addToBlocklist":
@@ -13640,28 +14236,28 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_sendFriendRequest(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "acceptFriendRequest":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_acceptFriendRequest(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "declineFriendRequest":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_declineFriendRequest(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "cancelFriendRequest":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_cancelFriendRequest(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "setStatus":
@@ -14341,6 +14937,49 @@ func (ec *executionContext) _RelationshipEvent(ctx context.Context, sel ast.Sele
 	return out
 }
 
+var removeFriendPayloadImplementors = []string{"RemoveFriendPayload"}
+
+func (ec *executionContext) _RemoveFriendPayload(ctx context.Context, sel ast.SelectionSet, obj *RemoveFriendPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, removeFriendPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RemoveFriendPayload")
+		case "outcome":
+			out.Values[i] = ec._RemoveFriendPayload_outcome(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "friendId":
+			out.Values[i] = ec._RemoveFriendPayload_friendId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var sendFriendRequestPayloadImplementors = []string{"SendFriendRequestPayload"}
 
 func (ec *executionContext) _SendFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, obj *relations.Sent) graphql.Marshaler {
@@ -14353,14 +14992,47 @@ func (ec *executionContext) _SendFriendRequestPayload(ctx context.Context, sel a
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("SendFriendRequestPayload")
-		case "request":
-			out.Values[i] = ec._SendFriendRequestPayload_request(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
+		case "result":
+			out.Values[i] = ec._SendFriendRequestPayload_result(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var setFriendRemarkPayloadImplementors = []string{"SetFriendRemarkPayload"}
+
+func (ec *executionContext) _SetFriendRemarkPayload(ctx context.Context, sel ast.SelectionSet, obj *SetFriendRemarkPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, setFriendRemarkPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SetFriendRemarkPayload")
 		case "friendship":
-			out.Values[i] = ec._SendFriendRequestPayload_friendship(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
+			out.Values[i] = ec._SetFriendRemarkPayload_friendship(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -16325,11 +16997,6 @@ func (ec *executionContext) unmarshalNExpireTokensInput2rollcallᚋgraphᚋgener
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNFriendInput2rollcallᚋgraphᚋgeneratedᚐFriendInput(ctx context.Context, v any) (FriendInput, error) {
-	res, err := ec.unmarshalInputFriendInput(ctx, v)
-	return res, graphql.ErrorOnPath(ctx, err)
-}
-
 func (ec *executionContext) marshalNFriendRequest2ᚕᚖrollcallᚋinternalᚋrelationsᚐFriendRequestᚄ(ctx context.Context, sel ast.SelectionSet, v []*relations.FriendRequest) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -16390,6 +17057,11 @@ func (ec *executionContext) marshalNFriendRequestEdge2ᚖrollcallᚋinternalᚋp
 		return graphql.Null
 	}
 	return ec._FriendRequestEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNFriendRequestInput2rollcallᚋgraphᚋgeneratedᚐFriendRequestInput(ctx context.Context, v any) (FriendRequestInput, error) {
+	res, err := ec.unmarshalInputFriendRequestInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNFriendship2ᚕᚖrollcallᚋinternalᚋrelationsᚐFriendshipᚄ(ctx context.Context, sel ast.SelectionSet, v []*relations.Friendship) graphql.Marshaler {
@@ -16743,6 +17415,11 @@ func (ec *executionContext) marshalNRelationshipEventKind2rollcallᚋinternalᚋ
 	return res
 }
 
+func (ec *executionContext) unmarshalNRemoveFriendInput2rollcallᚋgraphᚋgeneratedᚐRemoveFriendInput(ctx context.Context, v any) (RemoveFriendInput, error) {
+	res, err := ec.unmarshalInputRemoveFriendInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNRequestDirection2rollcallᚋgraphᚋgeneratedᚐRequestDirection(ctx context.Context, v any) (RequestDirection, error) {
 	var res RequestDirection
 	err := res.UnmarshalGQL(v)
@@ -16758,14 +17435,14 @@ func (ec *executionContext) unmarshalNSendFriendRequestInput2rollcallᚋgraphᚋ
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNSendFriendRequestPayload2ᚖrollcallᚋinternalᚋrelationsᚐSent(ctx context.Context, sel ast.SelectionSet, v *relations.Sent) graphql.Marshaler {
+func (ec *executionContext) marshalNSendFriendRequestResult2rollcallᚋinternalᚋrelationsᚐSendResult(ctx context.Context, sel ast.SelectionSet, v relations.SendResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._SendFriendRequestPayload(ctx, sel, v)
+	return ec._SendFriendRequestResult(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNSetFriendRemarkInput2rollcallᚋgraphᚋgeneratedᚐSetFriendRemarkInput(ctx context.Context, v any) (SetFriendRemarkInput, error) {
@@ -17213,6 +17890,20 @@ func (ec *executionContext) marshalN__TypeKind2string(ctx context.Context, sel a
 	return res
 }
 
+func (ec *executionContext) marshalOAcceptFriendRequestPayload2ᚖrollcallᚋgraphᚋgeneratedᚐAcceptFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, v *AcceptFriendRequestPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._AcceptFriendRequestPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOAddFriendPayload2ᚖrollcallᚋinternalᚋrelationsᚐBefriended(ctx context.Context, sel ast.SelectionSet, v *relations.Befriended) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._AddFriendPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOBan2ᚖrollcallᚋgraphᚋgeneratedᚐBan(ctx context.Context, sel ast.SelectionSet, v *Ban) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -17250,6 +17941,13 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	return res
 }
 
+func (ec *executionContext) marshalOCancelFriendRequestPayload2ᚖrollcallᚋgraphᚋgeneratedᚐCancelFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, v *CancelFriendRequestPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CancelFriendRequestPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx context.Context, v any) (*models.Time, error) {
 	if v == nil {
 		return nil, nil
@@ -17266,6 +17964,13 @@ func (ec *executionContext) marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx con
 	_ = ctx
 	res := scalar.MarshalDateTime(*v)
 	return res
+}
+
+func (ec *executionContext) marshalODeclineFriendRequestPayload2ᚖrollcallᚋgraphᚋgeneratedᚐDeclineFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, v *DeclineFriendRequestPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DeclineFriendRequestPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalODenialReason2ᚖrollcallᚋinternalᚋrelationsᚐDenialReason(ctx context.Context, v any) (*relations.DenialReason, error) {
@@ -17285,13 +17990,6 @@ func (ec *executionContext) marshalODenialReason2ᚖrollcallᚋinternalᚋrelati
 	_ = ctx
 	res := graphql.MarshalString(string(*v))
 	return res
-}
-
-func (ec *executionContext) marshalOFriendRequest2ᚖrollcallᚋinternalᚋrelationsᚐFriendRequest(ctx context.Context, sel ast.SelectionSet, v *relations.FriendRequest) graphql.Marshaler {
-	if v == nil {
-		return graphql.Null
-	}
-	return ec._FriendRequest(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx context.Context, sel ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
@@ -17404,6 +18102,27 @@ func (ec *executionContext) marshalONode2ᚕrollcallᚋmodelsᚐNode(ctx context
 	})
 
 	return ret
+}
+
+func (ec *executionContext) marshalORemoveFriendPayload2ᚖrollcallᚋgraphᚋgeneratedᚐRemoveFriendPayload(ctx context.Context, sel ast.SelectionSet, v *RemoveFriendPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RemoveFriendPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSendFriendRequestPayload2ᚖrollcallᚋinternalᚋrelationsᚐSent(ctx context.Context, sel ast.SelectionSet, v *relations.Sent) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SendFriendRequestPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSetFriendRemarkPayload2ᚖrollcallᚋgraphᚋgeneratedᚐSetFriendRemarkPayload(ctx context.Context, sel ast.SelectionSet, v *SetFriendRemarkPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SetFriendRemarkPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v any) (*string, error) {

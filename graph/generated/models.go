@@ -6,11 +6,18 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"rollcall/internal/relations"
 	"rollcall/models"
 	"strconv"
 
 	"github.com/99designs/gqlgen/graphql"
 )
+
+// The result of `acceptFriendRequest`.
+type AcceptFriendRequestPayload struct {
+	// The friendship as the user sees it.
+	Friendship *relations.Friendship `json:"friendship"`
+}
 
 // Two users to make friends.
 type AddFriendInput struct {
@@ -18,7 +25,7 @@ type AddFriendInput struct {
 	UserID string `json:"userId" validate:"required,max=64,userid"`
 	// The other user.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
-	// The owner's name for the other. Empty clears it; if it is omitted, it does not change.
+	// The owner's name for the other. If it is not given, it does not change.
 	Remark *string `json:"remark,omitempty" validate:"omitnil,max=100"`
 }
 
@@ -54,9 +61,21 @@ type BanUsersInput struct {
 // A change of a blocklist.
 type BlocklistInput struct {
 	// The owner. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=100"`
+}
+
+// The result of `cancelFriendRequest`.
+type CancelFriendRequestPayload struct {
+	// The request as it was.
+	Request *relations.FriendRequest `json:"request"`
+}
+
+// The result of `declineFriendRequest`.
+type DeclineFriendRequestPayload struct {
+	// The request as it was.
+	Request *relations.FriendRequest `json:"request"`
 }
 
 // The devices to disconnect.
@@ -76,12 +95,12 @@ type ExpireTokensInput struct {
 	IssuedBefore models.Time `json:"issuedBefore"`
 }
 
-// A user and a friend.
-type FriendInput struct {
+// A pending friend request and the user that accepts, declines or cancels it.
+type FriendRequestInput struct {
 	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
-	// The friend.
-	FriendID string `json:"friendId" validate:"required,max=64,userid"`
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
+	// The request's ID.
+	RequestID string `json:"requestId" validate:"max=1024,node=request"`
 }
 
 // The credentials of an app.
@@ -156,10 +175,28 @@ type RegisterUserResult struct {
 	Error *models.ItemError `json:"error,omitempty"`
 }
 
+// A user and a friend.
+type RemoveFriendInput struct {
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
+	// The friend.
+	FriendID string `json:"friendId" validate:"required,max=64,userid"`
+}
+
+// The result of `removeFriend`.
+type RemoveFriendPayload struct {
+	// DONE; ALREADY if the two were not friends; NOT_FOUND if the app has no user `friendId`.
+	Outcome models.Outcome `json:"outcome"`
+	// The friend's user ID as given.
+	FriendID string `json:"friendId"`
+}
+
 // A friend request.
 type SendFriendRequestInput struct {
+	// The sender. Required with an app token; with a user token it is the user itself and may be omitted.
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
 	// The recipient's user ID.
-	To string `json:"to" validate:"required,max=64,userid"`
+	TargetID string `json:"targetId" validate:"required,max=64,userid"`
 	// The sender's message.
 	Message *string `json:"message,omitempty" validate:"omitnil,max=100"`
 }
@@ -167,11 +204,17 @@ type SendFriendRequestInput struct {
 // A user's name for a friend.
 type SetFriendRemarkInput struct {
 	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
 	// The remark; empty clears it.
 	Remark string `json:"remark" validate:"max=100"`
+}
+
+// The result of `setFriendRemark`.
+type SetFriendRemarkPayload struct {
+	// The friendship with the new remark.
+	Friendship *relations.Friendship `json:"friendship"`
 }
 
 // The whitelists to turn on or off.

@@ -17,6 +17,25 @@ func Selections(resolvers ResolverRoot) selection.Types {
 	appResolvers := resolvers.App()
 	userResolvers := resolvers.User()
 	return selection.Types{
+		"AcceptFriendRequestPayload": selection.Of[AcceptFriendRequestPayload](acceptFriendRequestPayloadImplementors, selection.Fields{
+			"friendship": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*AcceptFriendRequestPayload)
+				v := obj.Friendship
+				return v, true
+			}},
+		}),
+		"AddFriendPayload": selection.Of[relations.Befriended](addFriendPayloadImplementors, selection.Fields{
+			"friendship": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*relations.Befriended)
+				v := obj.Friendship
+				return v, true
+			}},
+			"created": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*relations.Befriended)
+				v := obj.Created
+				return e.Boolean(v)
+			}},
+		}),
 		"App": selection.Of[models.App](appImplementors, selection.Fields{
 			"id": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.App)
@@ -192,6 +211,20 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*page.Edge[*relations.Block])
 				v := obj.Node
+				return v, true
+			}},
+		}),
+		"CancelFriendRequestPayload": selection.Of[CancelFriendRequestPayload](cancelFriendRequestPayloadImplementors, selection.Fields{
+			"request": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*CancelFriendRequestPayload)
+				v := obj.Request
+				return v, true
+			}},
+		}),
+		"DeclineFriendRequestPayload": selection.Of[DeclineFriendRequestPayload](declineFriendRequestPayloadImplementors, selection.Fields{
+			"request": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*DeclineFriendRequestPayload)
+				v := obj.Request
 				return v, true
 			}},
 		}),
@@ -517,14 +550,22 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
-		"SendFriendRequestPayload": selection.Of[relations.Sent](sendFriendRequestPayloadImplementors, selection.Fields{
-			"request": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*relations.Sent)
-				v := obj.Request
-				return v, true
+		"RemoveFriendPayload": selection.Of[RemoveFriendPayload](removeFriendPayloadImplementors, selection.Fields{
+			"outcome": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*RemoveFriendPayload)
+				v := obj.Outcome
+				return e.String(string(v))
 			}},
+			"friendId": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*RemoveFriendPayload)
+				v := obj.FriendID
+				return e.String(v)
+			}},
+		}),
+		"SendFriendRequestPayload": selection.Of[relations.Sent](sendFriendRequestPayloadImplementors, selection.Fields{}),
+		"SetFriendRemarkPayload": selection.Of[SetFriendRemarkPayload](setFriendRemarkPayloadImplementors, selection.Fields{
 			"friendship": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*relations.Sent)
+				obj := o.(*SetFriendRemarkPayload)
 				v := obj.Friendship
 				return v, true
 			}},

@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 const (
 	relationship = `subscription { relationshipChanged { kind user { id } } }`
-	befriend     = `mutation { addFriend(input: {userId: "ann", friendId: "bob"}) { remark } }`
+	befriend     = `mutation { addFriend(input: {userId: "ann", friendId: "bob"}) { created } }`
 )
 
 // TestWantEvents_FailsInBothDirections: one event too many, one too few and a wrong event are

@@ -186,9 +186,9 @@ func fill(w *graphtest.World) {
 	ann.Want(`mutation { setStatus(customStatus: "busy \"☃\"") { presence } }`, `{"setStatus":{"presence":"ONLINE"}}`)
 	server := w.Bearer(graphtest.AppServer)
 	for _, mutation := range []string{
-		`addFriend(input: {userId: "ann", friendId: "bob", remark: "B"}) { blocked }`,
-		`addFriend(input: {userId: "ann", friendId: "cid"}) { blocked }`,
-		`addFriend(input: {userId: "bob", friendId: "cid"}) { blocked }`,
+		`addFriend(input: {userId: "ann", friendId: "bob", remark: "B"}) { created }`,
+		`addFriend(input: {userId: "ann", friendId: "cid"}) { created }`,
+		`addFriend(input: {userId: "bob", friendId: "cid"}) { created }`,
 		`addToBlocklist(input: {userId: "ann", ids: ["cid", "dan"]}) { outcome }`,
 		`addToWhitelist(input: {userId: "ann", ids: ["bob"]}) { outcome }`,
 		`banUsers(input: {ids: ["bob"], minutes: 9000, reason: "so"}) { outcome }`,
@@ -200,5 +200,5 @@ func fill(w *graphtest.World) {
 		}
 	}
 	w.Run(graphtest.Scenario{Name: "a request waits", As: "ann",
-		Query: `mutation { sendFriendRequest(input: {to: "fay", message: "hello"}) { request { id } } }`})
+		Query: `mutation { sendFriendRequest(input: {targetId: "fay", message: "hello"}) { __typename } }`})
 }

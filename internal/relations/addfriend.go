@@ -186,7 +186,7 @@ func (a *adder) addTogether(ctx context.Context, wanted []*addition) (map[*addit
 
 // addLocked carries out an addition in a transaction that has locked both users, and notes its
 // events in n. Returns the refusals of decide.
-func (a *adder) addLocked(tx *gorm.DB, wanted *addition, n *notes) (*Friendship, error) {
+func (a *adder) addLocked(tx *gorm.DB, wanted *addition, n *notes) (*added, error) {
 	parties, err := readParties(tx, a.read, []*addition{wanted})
 	if err != nil {
 		return nil, err
@@ -195,7 +195,7 @@ func (a *adder) addLocked(tx *gorm.DB, wanted *addition, n *notes) (*Friendship,
 	if out.err != nil {
 		return nil, out.err
 	}
-	return out.friendship, a.write(tx, []*addition{wanted}, map[*addition]*added{wanted: out})
+	return out, a.write(tx, []*addition{wanted}, map[*addition]*added{wanted: out})
 }
 
 // readParties returns the parties of the additions by users.id, without users that do not exist.

@@ -22,7 +22,6 @@ func TestEvents(t *testing.T) {
 	each(t, func(w *world) {
 		w.watch("ann", "bob", "cid")
 		s, app := w.relations, w.app
-		ann, bob := w.user("ann"), w.user("bob")
 		add := func(r *string) func(*world) error {
 			return func(*world) error { _, err := s.AddFriend(ctx, app, "ann", "bob", r); return err }
 		}
@@ -41,13 +40,13 @@ func TestEvents(t *testing.T) {
 		say := func(text string) func(*world) error {
 			return func(*world) error { _, err := s.SetFriendRemark(ctx, app, "ann", "bob", text); return err }
 		}
-		accept := func(who *models.User) func(*world) error {
+		accept := func(who string) func(*world) error {
 			return func(*world) error { _, err := s.AcceptFriendRequest(ctx, app, who, id); return err }
 		}
-		decline := func(who *models.User) func(*world) error {
+		decline := func(who string) func(*world) error {
 			return func(*world) error { _, err := s.DeclineFriendRequest(ctx, app, who, id); return err }
 		}
-		cancel := func(who *models.User) func(*world) error {
+		cancel := func(who string) func(*world) error {
 			return func(*world) error { _, err := s.CancelFriendRequest(ctx, app, who, id); return err }
 		}
 		nothing := func(*world) {}
@@ -82,15 +81,15 @@ func TestEvents(t *testing.T) {
 			{"a request to a user that the sender has blocked", blocked, send("ann", "bob"), nil},
 			{"a request to a user that has blocked the sender", blocked, send("bob", "ann"), nil},
 
-			{"accepting", asked, accept(bob), []string{"ann: FRIEND_REQUEST_ACCEPTED bob", "bob: FRIEND_ADDED ann", "ann: FRIEND_ADDED bob"}},
-			{"accepting one's own request", asked, accept(ann), nil},
-			{"accepting too late", expired, accept(bob), nil},
-			{"declining", asked, decline(bob), []string{"ann: FRIEND_REQUEST_DECLINED bob"}},
-			{"declining one's own request", asked, decline(ann), nil},
-			{"declining too late", expired, decline(bob), nil},
-			{"cancelling", asked, cancel(ann), []string{"bob: FRIEND_REQUEST_CANCELLED ann"}},
-			{"cancelling another's request", asked, cancel(bob), nil},
-			{"cancelling too late", expired, cancel(ann), nil},
+			{"accepting", asked, accept("bob"), []string{"ann: FRIEND_REQUEST_ACCEPTED bob", "bob: FRIEND_ADDED ann", "ann: FRIEND_ADDED bob"}},
+			{"accepting one's own request", asked, accept("ann"), nil},
+			{"accepting too late", expired, accept("bob"), nil},
+			{"declining", asked, decline("bob"), []string{"ann: FRIEND_REQUEST_DECLINED bob"}},
+			{"declining one's own request", asked, decline("ann"), nil},
+			{"declining too late", expired, decline("bob"), nil},
+			{"cancelling", asked, cancel("ann"), []string{"bob: FRIEND_REQUEST_CANCELLED ann"}},
+			{"cancelling another's request", asked, cancel("bob"), nil},
+			{"cancelling too late", expired, cancel("ann"), nil},
 
 			{"blocking, with an event for the owner only", nothing, block("ann", "bob"), []string{"ann: BLOCK_ADDED bob"}},
 			{"blocking a friend", friends, block("ann", "bob"), []string{"ann: BLOCK_ADDED bob"}},

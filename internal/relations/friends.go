@@ -35,29 +35,37 @@ func (f *Friendship) ID() string {
 	return models.FriendshipNode.PairID(f.Owner.ExternalID, f.User.ExternalID)
 }
 
+// Befriended is the result of adding a friend.
+type Befriended struct {
+	// Friendship is the friendship as the user sees it that the friend was added for.
+	Friendship *Friendship
+	// Created reports whether the two were not friends before.
+	Created bool
+}
+
 // AddFriend makes two users friends, whatever their lists contain, and accepts the requests between
-// them. If they are already friends, it changes only a given remark, which belongs to userID. Returns
-// SELF_REFERENCE, INVALID_ARGUMENT for the remark, or USER_NOT_FOUND, USER_DEACTIVATED or
+// them. If they are already friends, it changes only the remark, which belongs to userID, and only if
+// remark is neither nil nor "". Returns SELF_REFERENCE, INVALID_ARGUMENT for the remark, or USER_NOT_FOUND, USER_DEACTIVATED or
 // FRIEND_LIMIT_REACHED, each with `userId`.
-func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friendID string, remark *string) (*Friendship, error) {
+func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friendID string, remark *string) (*Befriended, error) {
 	if userID == friendID {
 		return nil, oneself()
 	}
 	if err := validateRemark(remark); err != nil {
 		return nil, err
 	}
-	var out *Friendship
+	var out *added
 	err := s.serialize(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held *heldUsers) (*notes, error) {
 		wanted := &addition{
 			limit: app.Settings.FriendLimit, ownerID: userID, friendID: friendID,
-			owner: keys[userID], friend: keys[friendID], remark: remark, held: held,
+			owner: keys[userID], friend: keys[friendID], remark: nonEmpty(remark), held: held,
 		}
 		done, err := s.adder.add(ctx, wanted)
 		if err != nil {
 			return nil, err
 		}
 		if done != nil {
-			out = done.friendship
+			out = done
 			return done.notes, nil
 		}
 		return s.locked(ctx, keys, held, func(tx *gorm.DB, _ userlock.Users, n *notes) (err error) {
@@ -65,23 +73,30 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 			return err
 		})
 	})
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return &Befriended{Friendship: out.friendship, Created: out.begins}, nil
 }
 
 // befriend makes two locked users friends, and returns the friendship as owner sees it. The
 // requests between them are accepted. Returns FRIEND_LIMIT_REACHED of either.
 func (s *Service) befriend(tx *gorm.DB, app *models.App, owner, friend *models.User, n *notes) (*Friendship, error) {
-	return s.adder.addLocked(tx, &addition{
+	out, err := s.adder.addLocked(tx, &addition{
 		limit: app.Settings.FriendLimit, ownerID: owner.ExternalID, friendID: friend.ExternalID,
 		owner: owner.ID, friend: friend.ID,
 	}, n)
+	if err != nil {
+		return nil, err
+	}
+	return out.friendship, nil
 }
 
-// RemoveFriend ends a friendship, with both directions and their remarks. The result is ALREADY if
-// the two are not friends, and NOT_FOUND if there is no user friendID. Returns USER_NOT_FOUND or
+// RemoveFriend ends a friendship, with both directions and their remarks. The outcome is DONE, ALREADY
+// if the two are not friends, or NOT_FOUND if there is no user friendID. Returns USER_NOT_FOUND or
 // USER_DEACTIVATED for the owner.
-func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, friendID string) (*models.ItemResult, error) {
-	var out *models.ItemResult
+func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, friendID string) (models.Outcome, error) {
+	var out models.Outcome
 	err := s.change(ctx, app, []string{userID, friendID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
 		owner, err := users.Active(userID)
 		if err != nil {
@@ -89,7 +104,7 @@ func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, fri
 		}
 		friend := users[friendID]
 		if friend == nil {
-			out = refused(friendID, userlock.Unknown(friendID))
+			out = models.OutcomeNotFound
 			return nil
 		}
 		gone := tx.Where("user_id = ? AND friend_id = ? OR user_id = ? AND friend_id = ?", owner.ID, friend.ID, friend.ID, owner.ID).
@@ -98,10 +113,10 @@ func (s *Service) RemoveFriend(ctx context.Context, app *models.App, userID, fri
 			return gone.Error
 		}
 		if gone.RowsAffected == 0 {
-			out = already(friendID)
+			out = models.OutcomeAlready
 			return nil
 		}
-		out = done(friendID)
+		out = models.OutcomeDone
 		n.tell(owner, FriendRemoved, friend)
 		n.tell(friend, FriendRemoved, owner)
 		return countFriends(tx, -1, owner, friend)

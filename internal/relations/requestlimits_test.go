@@ -46,7 +46,7 @@ func TestSendFriendRequest_DailyLimit(t *testing.T) {
 		id := w.request("ann", "u2")
 		w.limited(w.send("ann", "u3"), 4, 23*time.Hour)
 		w.limited(w.send("ann", "u2"), 4, 23*time.Hour)
-		_, err := w.relations.CancelFriendRequest(ctx, w.app, w.user("ann"), id)
+		_, err := w.relations.CancelFriendRequest(ctx, w.app, "ann", id)
 		w.ok(err)
 		w.relations = New(w.db, &bus.Bus{}, w.secret, w.clock)
 		w.pass(23*time.Hour - time.Millisecond)
@@ -154,7 +154,7 @@ func TestSendFriendRequest_AnnouncedOnceAnHour(t *testing.T) {
 		w.told("bob: FRIEND_REQUEST_RECEIVED cid")
 		// A later request is a new one.
 		w.pass(time.Minute)
-		_, err := w.relations.DeclineFriendRequest(ctx, w.app, w.user("bob"), id)
+		_, err := w.relations.DeclineFriendRequest(ctx, w.app, "bob", id)
 		w.ok(err)
 		w.journal.take()
 		w.request("ann", "bob")

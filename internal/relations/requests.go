@@ -3,6 +3,7 @@ package relations
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,17 @@ func requestKey(ids *opaque.Sealer, id string) (key int64, ok bool) {
 type Sent struct {
 	Request    *FriendRequest
 	Friendship *Friendship
+}
+
+// SendResult is a *FriendRequest or a *Friendship.
+type SendResult any
+
+// Result returns the field that is set.
+func (s *Sent) Result() SendResult {
+	if s.Friendship != nil {
+		return s.Friendship
+	}
+	return s.Request
 }
 
 // SendFriendRequest sends a friend request. Sending again keeps the request and replaces its
@@ -166,71 +178,82 @@ func ask(tx *gorm.DB, sender, recipient *models.User, message *string, at models
 // AcceptFriendRequest makes the two users friends and returns the friendship as the recipient sees
 // it. Returns REQUEST_NOT_FOUND if id is not a pending request to this user, and
 // FRIEND_LIMIT_REACHED of either user.
-func (s *Service) AcceptFriendRequest(ctx context.Context, app *models.App, recipient *models.User, id string) (*Friendship, error) {
+func (s *Service) AcceptFriendRequest(ctx context.Context, app *models.App, recipientID, id string) (*Friendship, error) {
 	var out *Friendship
-	err := s.resolve(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) (err error) {
-		out, err = s.befriend(tx, app, to, from, n)
+	err := s.resolve(ctx, app, id, "to_id", recipientID, func(tx *gorm.DB, request *FriendRequest, n *notes) (err error) {
+		out, err = s.befriend(tx, app, request.To, request.From, n)
 		return err
 	})
 	return out, err
 }
 
-// DeclineFriendRequest ends a request to this user. Returns REQUEST_NOT_FOUND if it is not pending.
-func (s *Service) DeclineFriendRequest(ctx context.Context, app *models.App, recipient *models.User, id string) (*models.ItemResult, error) {
-	err := s.resolve(ctx, app, id, "to_id", recipient, func(tx *gorm.DB, from, to *models.User, n *notes) error {
-		n.tell(from, FriendRequestDeclined, to)
-		return tx.Where("from_id = ? AND to_id = ?", from.ID, to.ID).Delete(&models.FriendRequest{}).Error
+// DeclineFriendRequest ends a request to this user and returns it as it was. Returns
+// REQUEST_NOT_FOUND if it is not pending.
+func (s *Service) DeclineFriendRequest(ctx context.Context, app *models.App, recipientID, id string) (*FriendRequest, error) {
+	var out *FriendRequest
+	err := s.resolve(ctx, app, id, "to_id", recipientID, func(tx *gorm.DB, request *FriendRequest, n *notes) error {
+		out = request
+		n.tell(request.From, FriendRequestDeclined, request.To)
+		return deleteRequest(tx, request)
 	})
-	return done(id), err
+	return out, err
 }
 
-// CancelFriendRequest ends a request from this user. Returns REQUEST_NOT_FOUND if it is not
-// pending.
-func (s *Service) CancelFriendRequest(ctx context.Context, app *models.App, sender *models.User, id string) (*models.ItemResult, error) {
-	err := s.resolve(ctx, app, id, "from_id", sender, func(tx *gorm.DB, from, to *models.User, n *notes) error {
-		n.tell(to, FriendRequestCancelled, from)
-		return tx.Where("from_id = ? AND to_id = ?", from.ID, to.ID).Delete(&models.FriendRequest{}).Error
+// CancelFriendRequest ends a request from this user and returns it as it was. Returns
+// REQUEST_NOT_FOUND if it is not pending.
+func (s *Service) CancelFriendRequest(ctx context.Context, app *models.App, senderID, id string) (*FriendRequest, error) {
+	var out *FriendRequest
+	err := s.resolve(ctx, app, id, "from_id", senderID, func(tx *gorm.DB, request *FriendRequest, n *notes) error {
+		out = request
+		n.tell(request.To, FriendRequestCancelled, request.From)
+		return deleteRequest(tx, request)
 	})
-	return done(id), err
+	return out, err
+}
+
+func deleteRequest(tx *gorm.DB, request *FriendRequest) error {
+	return tx.Where("from_id = ? AND to_id = ?", request.From.ID, request.To.ID).Delete(&models.FriendRequest{}).Error
 }
 
 // errNoRequest is the same error for a request that does not exist and for one between other users.
 var errNoRequest = fault.New(fault.RequestNotFound, "there is no such pending friend request")
 
-// resolve runs fn with both users of a pending request whose column names the caller. Both users
-// are locked, and the request still exists.
-func (s *Service) resolve(ctx context.Context, app *models.App, id, column string, caller *models.User,
-	fn func(tx *gorm.DB, from, to *models.User, n *notes) error) error {
+// resolve runs fn with a pending request whose column names the user userID. Both users of the
+// request are locked, and the request still exists. Returns REQUEST_NOT_FOUND if there is no such
+// request.
+func (s *Service) resolve(ctx context.Context, app *models.App, id, column, userID string,
+	fn func(tx *gorm.DB, request *FriendRequest, n *notes) error) error {
 	key, ok := requestKey(s.requestIDs, id)
 	if !ok {
 		return errNoRequest
 	}
 	var parties []*models.User
 	err := s.db.Read(ctx).Joins("JOIN friend_requests r ON r.from_id = users.id OR r.to_id = users.id").
-		Where("r.id = ? AND r."+column+" = ?", key, caller.ID).Find(&parties).Error
+		Where("r.id = ? AND users.app_id = ?", key, app.ID).Find(&parties).Error
 	if err != nil {
 		return fault.Wrap(err, "changing relations")
 	}
-	if len(parties) != 2 {
+	isCaller := func(u *models.User) bool { return u.ExternalID == userID }
+	if len(parties) != 2 || !slices.ContainsFunc(parties, isCaller) {
 		return errNoRequest
 	}
 	return s.change(ctx, app, []string{parties[0].ExternalID, parties[1].ExternalID}, func(tx *gorm.DB, users userlock.Users, n *notes) error {
+		from, to := users[parties[0].ExternalID], users[parties[1].ExternalID]
+		if from == nil || to == nil {
+			return errNoRequest
+		}
 		row := &models.FriendRequest{}
-		err := tx.Where("id = ? AND "+column+" = ? AND expires_at > ?", key, caller.ID, n.at).Take(row).Error
+		err := tx.Where("id = ? AND "+column+" = ? AND expires_at > ?", key, users[userID].ID, n.at).Take(row).Error
 		if errors.Is(err, gorm.ErrRecordNotFound) {
 			return errNoRequest
 		}
 		if err != nil {
 			return err
 		}
-		from, to := users[parties[0].ExternalID], users[parties[1].ExternalID]
-		if from == nil || to == nil {
-			return errNoRequest
-		}
 		if from.ID != row.FromID {
 			from, to = to, from
 		}
-		return fn(tx, from, to, n)
+		return fn(tx, s.shown(row, from, to), n)
 	})
 }
 

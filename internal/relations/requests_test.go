@@ -57,7 +57,7 @@ func TestSendFriendRequest_AgainKeepsTheRequest(t *testing.T) {
 		w.listed("bob", false)
 		// It lasts for its lifetime after the last call.
 		w.pass(RequestLifetime - time.Millisecond)
-		_, err := w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), one.ID)
+		_, err := w.relations.AcceptFriendRequest(ctx, w.app, "bob", one.ID)
 		w.ok(err)
 	}, "ann", "bob")
 }
@@ -68,14 +68,13 @@ func TestRequest_Expired(t *testing.T) {
 		w.request("cid", "bob")
 		w.request("ann", "cid")
 		w.pass(RequestLifetime)
-		ann, bob := w.user("ann"), w.user("bob")
 		w.listed("ann", false)
 		w.listed("bob", true)
-		_, err := w.relations.AcceptFriendRequest(ctx, w.app, bob, id)
+		_, err := w.relations.AcceptFriendRequest(ctx, w.app, "bob", id)
 		w.refused(err, fault.RequestNotFound)
-		_, err = w.relations.DeclineFriendRequest(ctx, w.app, bob, id)
+		_, err = w.relations.DeclineFriendRequest(ctx, w.app, "bob", id)
 		w.refused(err, fault.RequestNotFound)
-		_, err = w.relations.CancelFriendRequest(ctx, w.app, ann, id)
+		_, err = w.relations.CancelFriendRequest(ctx, w.app, "ann", id)
 		w.refused(err, fault.RequestNotFound)
 		if again := w.request("ann", "bob"); again == id {
 			w.t.Error("an expired request was reused")
@@ -146,7 +145,7 @@ func TestAcceptFriendRequest_RoomOnBothSides(t *testing.T) {
 		w.app.Settings.FriendLimit = 1
 		w.befriend("bob", "cid")
 		id := w.request("ann", "bob")
-		_, err := w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), id)
+		_, err := w.relations.AcceptFriendRequest(ctx, w.app, "bob", id)
 		if e := w.refused(err, fault.FriendLimitReached); e.Extensions["userId"] != "bob" {
 			w.t.Errorf("%+v", e)
 		}
@@ -154,13 +153,13 @@ func TestAcceptFriendRequest_RoomOnBothSides(t *testing.T) {
 		_, err = w.relations.RemoveFriend(ctx, w.app, "bob", "cid")
 		w.ok(err)
 		w.befriend("ann", "dan") // now the sender has the maximum
-		_, err = w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), id)
+		_, err = w.relations.AcceptFriendRequest(ctx, w.app, "bob", id)
 		if e := w.refused(err, fault.FriendLimitReached); e.Extensions["userId"] != "ann" {
 			w.t.Errorf("%+v", e)
 		}
 		_, err = w.relations.RemoveFriend(ctx, w.app, "ann", "dan")
 		w.ok(err)
-		f, err := w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), id)
+		f, err := w.relations.AcceptFriendRequest(ctx, w.app, "bob", id)
 		w.ok(err)
 		if f.User.ExternalID != "ann" {
 			w.t.Errorf("%+v", f)
@@ -173,16 +172,16 @@ func TestAcceptFriendRequest_RoomOnBothSides(t *testing.T) {
 func TestRequest_OnlyItsUsers(t *testing.T) {
 	each(t, func(w *world) {
 		id := w.request("ann", "bob")
-		calls := map[string]func(who *models.User, id string) error{
-			"accept": func(who *models.User, id string) error {
+		calls := map[string]func(who, id string) error{
+			"accept": func(who, id string) error {
 				_, err := w.relations.AcceptFriendRequest(ctx, w.app, who, id)
 				return err
 			},
-			"decline": func(who *models.User, id string) error {
+			"decline": func(who, id string) error {
 				_, err := w.relations.DeclineFriendRequest(ctx, w.app, who, id)
 				return err
 			},
-			"cancel": func(who *models.User, id string) error {
+			"cancel": func(who, id string) error {
 				_, err := w.relations.CancelFriendRequest(ctx, w.app, who, id)
 				return err
 			},
@@ -193,22 +192,22 @@ func TestRequest_OnlyItsUsers(t *testing.T) {
 				strangers[0] = "bob"
 			}
 			for _, who := range strangers {
-				w.refused(call(w.user(who), id), fault.RequestNotFound)
+				w.refused(call(who, id), fault.RequestNotFound)
 			}
 			bob := w.user("bob")
 			foreign := opaque.Secret{1}.Sealer("friend request", 0).Seal(1, 0)
 			for _, made := range []string{"", "0", "1", id + " ", id + "\n", id[:len(id)-1], id + "A", "x", "１", foreign, w.secret.Sealer("incoming", bob.ID).Seal(1, 0)} {
-				if asked := testenv.Statements(w.t, w.db, func() { w.refused(call(bob, made), fault.RequestNotFound) }); len(asked) > 0 {
+				if asked := testenv.Statements(w.t, w.db, func() { w.refused(call("bob", made), fault.RequestNotFound) }); len(asked) > 0 {
 					w.t.Errorf("to %s %q ran the statements %v", name, made, asked)
 				}
 			}
 		}
-		w.ok(calls["decline"](w.user("bob"), id))
-		w.refused(calls["decline"](w.user("bob"), id), fault.RequestNotFound)
-		w.refused(calls["cancel"](w.user("ann"), id), fault.RequestNotFound)
+		w.ok(calls["decline"]("bob", id))
+		w.refused(calls["decline"]("bob", id), fault.RequestNotFound)
+		w.refused(calls["cancel"]("ann", id), fault.RequestNotFound)
 		id = w.request("ann", "bob")
-		w.ok(calls["cancel"](w.user("ann"), id))
-		w.refused(calls["accept"](w.user("bob"), id), fault.RequestNotFound)
+		w.ok(calls["cancel"]("ann", id))
+		w.refused(calls["accept"]("bob", id), fault.RequestNotFound)
 		w.listed("bob", true)
 	}, "ann", "bob", "cid")
 }
@@ -218,7 +217,7 @@ func TestAddToBlocklist_EndsRequests(t *testing.T) {
 		id := w.request("ann", "bob")
 		w.request("cid", "ann")
 		w.block("ann", "bob", "cid")
-		_, err := w.relations.AcceptFriendRequest(ctx, w.app, w.user("bob"), id)
+		_, err := w.relations.AcceptFriendRequest(ctx, w.app, "bob", id)
 		w.refused(err, fault.RequestNotFound)
 		w.listed("ann", true)
 		w.listed("ann", false)

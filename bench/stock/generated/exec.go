@@ -46,6 +46,15 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	AcceptFriendRequestPayload struct {
+		Friendship func(childComplexity int) int
+	}
+
+	AddFriendPayload struct {
+		Created    func(childComplexity int) int
+		Friendship func(childComplexity int) int
+	}
+
 	App struct {
 		CreatedAt           func(childComplexity int) int
 		Edition             func(childComplexity int) int
@@ -98,6 +107,14 @@ type ComplexityRoot struct {
 	BlockEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	CancelFriendRequestPayload struct {
+		Request func(childComplexity int) int
+	}
+
+	DeclineFriendRequestPayload struct {
+		Request func(childComplexity int) int
 	}
 
 	Device struct {
@@ -172,14 +189,14 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AcceptFriendRequest  func(childComplexity int, id string) int
+		AcceptFriendRequest  func(childComplexity int, input FriendRequestInput) int
 		AddFriend            func(childComplexity int, input AddFriendInput) int
 		AddToBlocklist       func(childComplexity int, input BlocklistInput) int
 		AddToWhitelist       func(childComplexity int, input WhitelistInput) int
 		BanUsers             func(childComplexity int, input BanUsersInput) int
-		CancelFriendRequest  func(childComplexity int, id string) int
+		CancelFriendRequest  func(childComplexity int, input FriendRequestInput) int
 		DeactivateUsers      func(childComplexity int, ids []string) int
-		DeclineFriendRequest func(childComplexity int, id string) int
+		DeclineFriendRequest func(childComplexity int, input FriendRequestInput) int
 		DisconnectUser       func(childComplexity int, input DisconnectUserInput) int
 		ExpireTokens         func(childComplexity int, input ExpireTokensInput) int
 		IssueAppToken        func(childComplexity int, input IssueAppTokenInput) int
@@ -188,7 +205,7 @@ type ComplexityRoot struct {
 		ReactivateUsers      func(childComplexity int, ids []string) int
 		RegisterUser         func(childComplexity int, input RegisterUserInput) int
 		RegisterUsers        func(childComplexity int, input []*RegisterUserInput) int
-		RemoveFriend         func(childComplexity int, input FriendInput) int
+		RemoveFriend         func(childComplexity int, input RemoveFriendInput) int
 		RemoveFromBlocklist  func(childComplexity int, input BlocklistInput) int
 		RemoveFromWhitelist  func(childComplexity int, input WhitelistInput) int
 		SendFriendRequest    func(childComplexity int, input SendFriendRequestInput) int
@@ -246,9 +263,17 @@ type ComplexityRoot struct {
 		User func(childComplexity int) int
 	}
 
+	RemoveFriendPayload struct {
+		FriendID func(childComplexity int) int
+		Outcome  func(childComplexity int) int
+	}
+
 	SendFriendRequestPayload struct {
+		Result func(childComplexity int) int
+	}
+
+	SetFriendRemarkPayload struct {
 		Friendship func(childComplexity int) int
-		Request    func(childComplexity int) int
 	}
 
 	StatusSubscription struct {
@@ -381,18 +406,18 @@ type FriendshipResolver interface {
 }
 type MutationResolver interface {
 	IssueAppToken(ctx context.Context, input IssueAppTokenInput) (*AppToken, error)
-	AddFriend(ctx context.Context, input AddFriendInput) (*model.Friendship, error)
+	AddFriend(ctx context.Context, input AddFriendInput) (*AddFriendPayload, error)
 	SetWhitelistEnabled(ctx context.Context, input SetWhitelistEnabledInput) ([]*models.ItemResult, error)
 	AddToWhitelist(ctx context.Context, input WhitelistInput) ([]*models.ItemResult, error)
 	RemoveFromWhitelist(ctx context.Context, input WhitelistInput) ([]*models.ItemResult, error)
-	RemoveFriend(ctx context.Context, input FriendInput) (*models.ItemResult, error)
-	SetFriendRemark(ctx context.Context, input SetFriendRemarkInput) (*model.Friendship, error)
+	RemoveFriend(ctx context.Context, input RemoveFriendInput) (*RemoveFriendPayload, error)
+	SetFriendRemark(ctx context.Context, input SetFriendRemarkInput) (*SetFriendRemarkPayload, error)
 	AddToBlocklist(ctx context.Context, input BlocklistInput) ([]*models.ItemResult, error)
 	RemoveFromBlocklist(ctx context.Context, input BlocklistInput) ([]*models.ItemResult, error)
 	SendFriendRequest(ctx context.Context, input SendFriendRequestInput) (*SendFriendRequestPayload, error)
-	AcceptFriendRequest(ctx context.Context, id string) (*model.Friendship, error)
-	DeclineFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
-	CancelFriendRequest(ctx context.Context, id string) (*models.ItemResult, error)
+	AcceptFriendRequest(ctx context.Context, input FriendRequestInput) (*AcceptFriendRequestPayload, error)
+	DeclineFriendRequest(ctx context.Context, input FriendRequestInput) (*DeclineFriendRequestPayload, error)
+	CancelFriendRequest(ctx context.Context, input FriendRequestInput) (*CancelFriendRequestPayload, error)
 	SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error)
 	SubscribeStatus(ctx context.Context, ids []string) (*SubscribeStatusPayload, error)
 	UnsubscribeStatus(ctx context.Context, ids []string) (int, error)
@@ -471,6 +496,26 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "AcceptFriendRequestPayload.friendship":
+		if e.ComplexityRoot.AcceptFriendRequestPayload.Friendship == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AcceptFriendRequestPayload.Friendship(childComplexity), true
+
+	case "AddFriendPayload.created":
+		if e.ComplexityRoot.AddFriendPayload.Created == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AddFriendPayload.Created(childComplexity), true
+	case "AddFriendPayload.friendship":
+		if e.ComplexityRoot.AddFriendPayload.Friendship == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AddFriendPayload.Friendship(childComplexity), true
 
 	case "App.createdAt":
 		if e.ComplexityRoot.App.CreatedAt == nil {
@@ -676,6 +721,20 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.BlockEdge.Node(childComplexity), true
+
+	case "CancelFriendRequestPayload.request":
+		if e.ComplexityRoot.CancelFriendRequestPayload.Request == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CancelFriendRequestPayload.Request(childComplexity), true
+
+	case "DeclineFriendRequestPayload.request":
+		if e.ComplexityRoot.DeclineFriendRequestPayload.Request == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeclineFriendRequestPayload.Request(childComplexity), true
 
 	case "Device.connectedAt":
 		if e.ComplexityRoot.Device.ConnectedAt == nil {
@@ -926,7 +985,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.AcceptFriendRequest(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Mutation.AcceptFriendRequest(childComplexity, args["input"].(FriendRequestInput)), true
 	case "Mutation.addFriend":
 		if e.ComplexityRoot.Mutation.AddFriend == nil {
 			break
@@ -981,7 +1040,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.CancelFriendRequest(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Mutation.CancelFriendRequest(childComplexity, args["input"].(FriendRequestInput)), true
 	case "Mutation.deactivateUsers":
 		if e.ComplexityRoot.Mutation.DeactivateUsers == nil {
 			break
@@ -1003,7 +1062,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.DeclineFriendRequest(childComplexity, args["id"].(string)), true
+		return e.ComplexityRoot.Mutation.DeclineFriendRequest(childComplexity, args["input"].(FriendRequestInput)), true
 	case "Mutation.disconnectUser":
 		if e.ComplexityRoot.Mutation.DisconnectUser == nil {
 			break
@@ -1102,7 +1161,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.RemoveFriend(childComplexity, args["input"].(FriendInput)), true
+		return e.ComplexityRoot.Mutation.RemoveFriend(childComplexity, args["input"].(RemoveFriendInput)), true
 	case "Mutation.removeFromBlocklist":
 		if e.ComplexityRoot.Mutation.RemoveFromBlocklist == nil {
 			break
@@ -1455,18 +1514,32 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RelationshipEvent.User(childComplexity), true
 
-	case "SendFriendRequestPayload.friendship":
-		if e.ComplexityRoot.SendFriendRequestPayload.Friendship == nil {
+	case "RemoveFriendPayload.friendId":
+		if e.ComplexityRoot.RemoveFriendPayload.FriendID == nil {
 			break
 		}
 
-		return e.ComplexityRoot.SendFriendRequestPayload.Friendship(childComplexity), true
-	case "SendFriendRequestPayload.request":
-		if e.ComplexityRoot.SendFriendRequestPayload.Request == nil {
+		return e.ComplexityRoot.RemoveFriendPayload.FriendID(childComplexity), true
+	case "RemoveFriendPayload.outcome":
+		if e.ComplexityRoot.RemoveFriendPayload.Outcome == nil {
 			break
 		}
 
-		return e.ComplexityRoot.SendFriendRequestPayload.Request(childComplexity), true
+		return e.ComplexityRoot.RemoveFriendPayload.Outcome(childComplexity), true
+
+	case "SendFriendRequestPayload.result":
+		if e.ComplexityRoot.SendFriendRequestPayload.Result == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SendFriendRequestPayload.Result(childComplexity), true
+
+	case "SetFriendRemarkPayload.friendship":
+		if e.ComplexityRoot.SetFriendRemarkPayload.Friendship == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetFriendRemarkPayload.Friendship(childComplexity), true
 
 	case "StatusSubscription.id":
 		if e.ComplexityRoot.StatusSubscription.ID == nil {
@@ -1907,11 +1980,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputBlocklistInput,
 		ec.unmarshalInputDisconnectUserInput,
 		ec.unmarshalInputExpireTokensInput,
-		ec.unmarshalInputFriendInput,
+		ec.unmarshalInputFriendRequestInput,
 		ec.unmarshalInputIssueAppTokenInput,
 		ec.unmarshalInputIssueUserTokenInput,
 		ec.unmarshalInputMessagePair,
 		ec.unmarshalInputRegisterUserInput,
+		ec.unmarshalInputRemoveFriendInput,
 		ec.unmarshalInputSendFriendRequestInput,
 		ec.unmarshalInputSetFriendRemarkInput,
 		ec.unmarshalInputSetWhitelistEnabledInput,
@@ -2306,13 +2380,8 @@ enum RequestDirection {
   OUTGOING
 }
 
-"The result of sending a friend request. Exactly one of the two fields is set."
-type SendFriendRequestPayload {
-  "The pending request."
-  request: FriendRequest
-  "The friendship, if a request from the other side was pending."
-  friendship: Friendship
-}
+"The result of sending a friend request: the request, or the friendship that it made at once."
+union SendFriendRequestResult = FriendRequest | Friendship
 
 "A pending friend request. It expires after 7 days."
 type FriendRequest implements Node {
@@ -2463,18 +2532,34 @@ input AddFriendInput {
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The other user."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "The owner's name for the other. Empty clears it; if it is omitted, it does not change."
+  "The owner's name for the other. If it is not given, it does not change."
   remark: String @goTag(key: "validate", value: "omitnil,max=100")
 }
 
+"The result of ` + "`" + `addFriend` + "`" + `."
+type AddFriendPayload {
+  "The friendship as its owner, ` + "`" + `userId` + "`" + `, sees it."
+  friendship: Friendship!
+  "Whether the two were not friends before."
+  created: Boolean!
+}
+
 "A user and a friend."
-input FriendInput {
+input RemoveFriendInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+}
+
+"The result of ` + "`" + `removeFriend` + "`" + `."
+type RemoveFriendPayload {
+  "DONE; ALREADY if the two were not friends; NOT_FOUND if the app has no user ` + "`" + `friendId` + "`" + `."
+  outcome: Outcome!
+  "The friend's user ID as given."
+  friendId: ID!
 }
 
 "A user's name for a friend."
@@ -2482,19 +2567,66 @@ input SetFriendRemarkInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The remark; empty clears it."
   remark: String! @goTag(key: "validate", value: "max=100")
 }
 
+"The result of ` + "`" + `setFriendRemark` + "`" + `."
+type SetFriendRemarkPayload {
+  "The friendship with the new remark."
+  friendship: Friendship!
+}
+
 "A friend request."
 input SendFriendRequestInput {
+  """
+  The sender. Required with an app token; with a user token it is the user itself and may be omitted.
+  """
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
   "The recipient's user ID."
-  to: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  targetId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The sender's message."
   message: String @goTag(key: "validate", value: "omitnil,max=100")
+}
+
+"The result of ` + "`" + `sendFriendRequest` + "`" + `."
+type SendFriendRequestPayload {
+  """
+  The pending request, or the friendship as the sender sees it if a request from the other side was
+  pending.
+  """
+  result: SendFriendRequestResult!
+}
+
+"A pending friend request and the user that accepts, declines or cancels it."
+input FriendRequestInput {
+  """
+  The user. Required with an app token; with a user token it is the user itself and may be omitted.
+  """
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
+  "The request's ID."
+  requestId: ID! @goTag(key: "validate", value: "max=1024,node=request")
+}
+
+"The result of ` + "`" + `acceptFriendRequest` + "`" + `."
+type AcceptFriendRequestPayload {
+  "The friendship as the user sees it."
+  friendship: Friendship!
+}
+
+"The result of ` + "`" + `declineFriendRequest` + "`" + `."
+type DeclineFriendRequestPayload {
+  "The request as it was."
+  request: FriendRequest!
+}
+
+"The result of ` + "`" + `cancelFriendRequest` + "`" + `."
+type CancelFriendRequestPayload {
+  "The request as it was."
+  request: FriendRequest!
 }
 
 "A change of a blocklist."
@@ -2502,7 +2634,7 @@ input BlocklistInput {
   """
   The owner. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,required,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
   "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
 }
@@ -2530,7 +2662,7 @@ extend type Mutation {
   one is given. Errors: SELF_REFERENCE; USER_NOT_FOUND, USER_DEACTIVATED and FRIEND_LIMIT_REACHED,
   each with ` + "`" + `userId` + "`" + `.
   """
-  addFriend("The two users." input: AddFriendInput!): Friendship! @auth(to: [APP_SERVER])
+  addFriend("The two users." input: AddFriendInput!): AddFriendPayload @auth(to: [APP_SERVER])
   "Turns whitelists on or off. REFUSED: USER_DEACTIVATED."
   setWhitelistEnabled("The owners, and the new state." input: SetWhitelistEnabledInput!): [ItemResult!]! @auth(to: [APP_SERVER])
   """
@@ -2542,17 +2674,16 @@ extend type Mutation {
   removeFromWhitelist("The owner and the users." input: WhitelistInput!): [ItemResult!]! @auth(to: [APP_SERVER])
 
   """
-  Ends a friendship, in both directions, with its remarks. ALREADY: the two are not friends.
-  A user may make 60 changes in 5 s in total: by this mutation, by changes of a remark or of the
+  Ends a friendship, in both directions, with its remarks. A user may make 60 changes in 5 s in total: by this mutation, by changes of a remark or of the
   blocklist, and by accepting, declining or cancelling requests. Errors: USER_NOT_FOUND,
   USER_DEACTIVATED of the user; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  removeFriend("The user and the friend." input: FriendInput!): ItemResult! @auth(to: [APP_SERVER, USER])
+  removeFriend("The user and the friend." input: RemoveFriendInput!): RemoveFriendPayload @auth(to: [APP_SERVER, USER])
   """
   Changes the remark for a friend. Errors: NOT_FRIENDS, USER_NOT_FOUND, USER_DEACTIVATED;
   RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `.
   """
-  setFriendRemark("The friend and the remark." input: SetFriendRemarkInput!): Friendship! @auth(to: [APP_SERVER, USER])
+  setFriendRemark("The friend and the remark." input: SetFriendRemarkInput!): SetFriendRemarkPayload @auth(to: [APP_SERVER, USER])
   """
   Adds users to a blocklist. A friend stays a friend; requests pending between the two end.
   REFUSED: SELF_REFERENCE, USER_DEACTIVATED, BLOCKLIST_LIMIT_REACHED. Errors: USER_NOT_FOUND,
@@ -2574,17 +2705,17 @@ extend type Mutation {
   either), NOT_IN_WHITELIST, ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (the sender's; if the two become
   friends, that of either), RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `, and with ` + "`" + `limit` + "`" + ` for the last two.
   """
-  sendFriendRequest("The recipient and the message." input: SendFriendRequestInput!): SendFriendRequestPayload! @auth(to: [USER])
+  sendFriendRequest("The recipient and the message." input: SendFriendRequestInput!): SendFriendRequestPayload @auth(to: [APP_SERVER, USER])
   """
   Accepts a request to the user. Errors: REQUEST_NOT_FOUND if the ID is not that of a pending
   request to the user; FRIEND_LIMIT_REACHED of either, with ` + "`" + `userId` + "`" + `; RATE_LIMITED, see
   ` + "`" + `removeFriend` + "`" + `.
   """
-  acceptFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): Friendship! @auth(to: [USER])
+  acceptFriendRequest("The user and the request." input: FriendRequestInput!): AcceptFriendRequestPayload @auth(to: [APP_SERVER, USER])
   "Declines a request to the user. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
-  declineFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
+  declineFriendRequest("The user and the request." input: FriendRequestInput!): DeclineFriendRequestPayload @auth(to: [APP_SERVER, USER])
   "Cancels a request of the user. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
-  cancelFriendRequest("The request's ID." id: ID! @validate(rule: "max=1024")): ItemResult! @auth(to: [USER])
+  cancelFriendRequest("The user and the request." input: FriendRequestInput!): CancelFriendRequestPayload @auth(to: [APP_SERVER, USER])
 }
 
 extend type Subscription {
@@ -3219,6 +3350,24 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_AcceptFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "friendship":
+		return ec.fieldContext_AcceptFriendRequestPayload_friendship(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AcceptFriendRequestPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_AddFriendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "friendship":
+		return ec.fieldContext_AddFriendPayload_friendship(ctx, field)
+	case "created":
+		return ec.fieldContext_AddFriendPayload_created(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AddFriendPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_App(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3325,6 +3474,22 @@ func (ec *executionContext) childFields_BlockEdge(ctx context.Context, field gra
 		return ec.fieldContext_BlockEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type BlockEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_CancelFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "request":
+		return ec.fieldContext_CancelFriendRequestPayload_request(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CancelFriendRequestPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DeclineFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "request":
+		return ec.fieldContext_DeclineFriendRequestPayload_request(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeclineFriendRequestPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Device(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3527,14 +3692,30 @@ func (ec *executionContext) childFields_RelationshipEvent(ctx context.Context, f
 	return nil, fmt.Errorf("no field named %q was found under type RelationshipEvent", field.Name)
 }
 
+func (ec *executionContext) childFields_RemoveFriendPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "outcome":
+		return ec.fieldContext_RemoveFriendPayload_outcome(ctx, field)
+	case "friendId":
+		return ec.fieldContext_RemoveFriendPayload_friendId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RemoveFriendPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_SendFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "request":
-		return ec.fieldContext_SendFriendRequestPayload_request(ctx, field)
-	case "friendship":
-		return ec.fieldContext_SendFriendRequestPayload_friendship(ctx, field)
+	case "result":
+		return ec.fieldContext_SendFriendRequestPayload_result(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SendFriendRequestPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SetFriendRemarkPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "friendship":
+		return ec.fieldContext_SetFriendRemarkPayload_friendship(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SetFriendRemarkPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_StatusSubscription(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3850,14 +4031,14 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 func (ec *executionContext) field_Mutation_acceptFriendRequest_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
-		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (FriendRequestInput, error) {
+			return ec.unmarshalNFriendRequestInput2rollcallᚋbenchᚋstockᚋgeneratedᚐFriendRequestInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["id"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -3920,14 +4101,14 @@ func (ec *executionContext) field_Mutation_banUsers_args(ctx context.Context, ra
 func (ec *executionContext) field_Mutation_cancelFriendRequest_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
-		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (FriendRequestInput, error) {
+			return ec.unmarshalNFriendRequestInput2rollcallᚋbenchᚋstockᚋgeneratedᚐFriendRequestInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["id"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -3948,14 +4129,14 @@ func (ec *executionContext) field_Mutation_deactivateUsers_args(ctx context.Cont
 func (ec *executionContext) field_Mutation_declineFriendRequest_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
-		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNID2string(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (FriendRequestInput, error) {
+			return ec.unmarshalNFriendRequestInput2rollcallᚋbenchᚋstockᚋgeneratedᚐFriendRequestInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["id"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -4075,8 +4256,8 @@ func (ec *executionContext) field_Mutation_removeFriend_args(ctx context.Context
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) (FriendInput, error) {
-			return ec.unmarshalNFriendInput2rollcallᚋbenchᚋstockᚋgeneratedᚐFriendInput(ctx, v)
+		func(ctx context.Context, v any) (RemoveFriendInput, error) {
+			return ec.unmarshalNRemoveFriendInput2rollcallᚋbenchᚋstockᚋgeneratedᚐRemoveFriendInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4652,6 +4833,93 @@ func (ec *executionContext) field___Type_fields_args(ctx context.Context, rawArg
 // endregion ***************************** args.gotpl *****************************
 
 // region    **************************** field.gotpl *****************************
+
+func (ec *executionContext) _AcceptFriendRequestPayload_friendship(ctx context.Context, field graphql.CollectedField, obj *AcceptFriendRequestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AcceptFriendRequestPayload_friendship(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Friendship, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Friendship) graphql.Marshaler {
+			return ec.marshalNFriendship2ᚖrollcallᚋbenchᚋstockᚋmodelᚐFriendship(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AcceptFriendRequestPayload_friendship(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AcceptFriendRequestPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Friendship(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AddFriendPayload_friendship(ctx context.Context, field graphql.CollectedField, obj *AddFriendPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AddFriendPayload_friendship(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Friendship, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Friendship) graphql.Marshaler {
+			return ec.marshalNFriendship2ᚖrollcallᚋbenchᚋstockᚋmodelᚐFriendship(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AddFriendPayload_friendship(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AddFriendPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Friendship(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AddFriendPayload_created(ctx context.Context, field graphql.CollectedField, obj *AddFriendPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AddFriendPayload_created(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Created, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AddFriendPayload_created(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AddFriendPayload", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
 
 func (ec *executionContext) _App_id(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
@@ -5461,6 +5729,70 @@ func (ec *executionContext) fieldContext_BlockEdge_node(_ context.Context, field
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Block(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CancelFriendRequestPayload_request(ctx context.Context, field graphql.CollectedField, obj *CancelFriendRequestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CancelFriendRequestPayload_request(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Request, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.FriendRequest) graphql.Marshaler {
+			return ec.marshalNFriendRequest2ᚖrollcallᚋmodelsᚐFriendRequest(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CancelFriendRequestPayload_request(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CancelFriendRequestPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FriendRequest(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DeclineFriendRequestPayload_request(ctx context.Context, field graphql.CollectedField, obj *DeclineFriendRequestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeclineFriendRequestPayload_request(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Request, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.FriendRequest) graphql.Marshaler {
+			return ec.marshalNFriendRequest2ᚖrollcallᚋmodelsᚐFriendRequest(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DeclineFriendRequestPayload_request(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DeclineFriendRequestPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FriendRequest(ctx, field)
 		},
 	}
 	return fc, nil
@@ -6514,11 +6846,11 @@ func (ec *executionContext) _Mutation_addFriend(ctx context.Context, field graph
 			return ec.Resolvers.Mutation().AddFriend(ctx, fc.Args["input"].(AddFriendInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.Friendship) graphql.Marshaler {
-			return ec.marshalNFriendship2ᚖrollcallᚋbenchᚋstockᚋmodelᚐFriendship(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *AddFriendPayload) graphql.Marshaler {
+			return ec.marshalOAddFriendPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐAddFriendPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_addFriend(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6528,7 +6860,7 @@ func (ec *executionContext) fieldContext_Mutation_addFriend(ctx context.Context,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Friendship(ctx, field)
+			return ec.childFields_AddFriendPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6687,14 +7019,14 @@ func (ec *executionContext) _Mutation_removeFriend(ctx context.Context, field gr
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().RemoveFriend(ctx, fc.Args["input"].(FriendInput))
+			return ec.Resolvers.Mutation().RemoveFriend(ctx, fc.Args["input"].(RemoveFriendInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚖrollcallᚋmodelsᚐItemResult(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *RemoveFriendPayload) graphql.Marshaler {
+			return ec.marshalORemoveFriendPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐRemoveFriendPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_removeFriend(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6704,7 +7036,7 @@ func (ec *executionContext) fieldContext_Mutation_removeFriend(ctx context.Conte
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_RemoveFriendPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6734,11 +7066,11 @@ func (ec *executionContext) _Mutation_setFriendRemark(ctx context.Context, field
 			return ec.Resolvers.Mutation().SetFriendRemark(ctx, fc.Args["input"].(SetFriendRemarkInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.Friendship) graphql.Marshaler {
-			return ec.marshalNFriendship2ᚖrollcallᚋbenchᚋstockᚋmodelᚐFriendship(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *SetFriendRemarkPayload) graphql.Marshaler {
+			return ec.marshalOSetFriendRemarkPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSetFriendRemarkPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_setFriendRemark(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6748,7 +7080,7 @@ func (ec *executionContext) fieldContext_Mutation_setFriendRemark(ctx context.Co
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Friendship(ctx, field)
+			return ec.childFields_SetFriendRemarkPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6867,10 +7199,10 @@ func (ec *executionContext) _Mutation_sendFriendRequest(ctx context.Context, fie
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *SendFriendRequestPayload) graphql.Marshaler {
-			return ec.marshalNSendFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSendFriendRequestPayload(ctx, selections, v)
+			return ec.marshalOSendFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSendFriendRequestPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_sendFriendRequest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6907,14 +7239,14 @@ func (ec *executionContext) _Mutation_acceptFriendRequest(ctx context.Context, f
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().AcceptFriendRequest(ctx, fc.Args["id"].(string))
+			return ec.Resolvers.Mutation().AcceptFriendRequest(ctx, fc.Args["input"].(FriendRequestInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *model.Friendship) graphql.Marshaler {
-			return ec.marshalNFriendship2ᚖrollcallᚋbenchᚋstockᚋmodelᚐFriendship(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *AcceptFriendRequestPayload) graphql.Marshaler {
+			return ec.marshalOAcceptFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐAcceptFriendRequestPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_acceptFriendRequest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6924,7 +7256,7 @@ func (ec *executionContext) fieldContext_Mutation_acceptFriendRequest(ctx contex
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_Friendship(ctx, field)
+			return ec.childFields_AcceptFriendRequestPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6951,14 +7283,14 @@ func (ec *executionContext) _Mutation_declineFriendRequest(ctx context.Context, 
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().DeclineFriendRequest(ctx, fc.Args["id"].(string))
+			return ec.Resolvers.Mutation().DeclineFriendRequest(ctx, fc.Args["input"].(FriendRequestInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚖrollcallᚋmodelsᚐItemResult(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *DeclineFriendRequestPayload) graphql.Marshaler {
+			return ec.marshalODeclineFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐDeclineFriendRequestPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_declineFriendRequest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6968,7 +7300,7 @@ func (ec *executionContext) fieldContext_Mutation_declineFriendRequest(ctx conte
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_DeclineFriendRequestPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6995,14 +7327,14 @@ func (ec *executionContext) _Mutation_cancelFriendRequest(ctx context.Context, f
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().CancelFriendRequest(ctx, fc.Args["id"].(string))
+			return ec.Resolvers.Mutation().CancelFriendRequest(ctx, fc.Args["input"].(FriendRequestInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚖrollcallᚋmodelsᚐItemResult(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *CancelFriendRequestPayload) graphql.Marshaler {
+			return ec.marshalOCancelFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐCancelFriendRequestPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_cancelFriendRequest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7012,7 +7344,7 @@ func (ec *executionContext) fieldContext_Mutation_cancelFriendRequest(ctx contex
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_CancelFriendRequestPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -8696,60 +9028,97 @@ func (ec *executionContext) fieldContext_RelationshipEvent_at(_ context.Context,
 	return graphql.NewScalarFieldContext("RelationshipEvent", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
-func (ec *executionContext) _SendFriendRequestPayload_request(ctx context.Context, field graphql.CollectedField, obj *SendFriendRequestPayload) (ret graphql.Marshaler) {
+func (ec *executionContext) _RemoveFriendPayload_outcome(ctx context.Context, field graphql.CollectedField, obj *RemoveFriendPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_SendFriendRequestPayload_request(ctx, field)
+			return ec.fieldContext_RemoveFriendPayload_outcome(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Request, nil
+			return obj.Outcome, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.FriendRequest) graphql.Marshaler {
-			return ec.marshalOFriendRequest2ᚖrollcallᚋmodelsᚐFriendRequest(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v models.Outcome) graphql.Marshaler {
+			return ec.marshalNOutcome2rollcallᚋmodelsᚐOutcome(ctx, selections, v)
 		},
 		true,
-		false,
+		true,
 	)
 }
-func (ec *executionContext) fieldContext_SendFriendRequestPayload_request(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "SendFriendRequestPayload",
-		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_FriendRequest(ctx, field)
-		},
-	}
-	return fc, nil
+func (ec *executionContext) fieldContext_RemoveFriendPayload_outcome(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RemoveFriendPayload", field, false, false, errors.New("field of type Outcome does not have child fields"))
 }
 
-func (ec *executionContext) _SendFriendRequestPayload_friendship(ctx context.Context, field graphql.CollectedField, obj *SendFriendRequestPayload) (ret graphql.Marshaler) {
+func (ec *executionContext) _RemoveFriendPayload_friendId(ctx context.Context, field graphql.CollectedField, obj *RemoveFriendPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_SendFriendRequestPayload_friendship(ctx, field)
+			return ec.fieldContext_RemoveFriendPayload_friendId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FriendID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RemoveFriendPayload_friendId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RemoveFriendPayload", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _SendFriendRequestPayload_result(ctx context.Context, field graphql.CollectedField, obj *SendFriendRequestPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SendFriendRequestPayload_result(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Result, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v model.SendResult) graphql.Marshaler {
+			return ec.marshalNSendFriendRequestResult2rollcallᚋbenchᚋstockᚋmodelᚐSendResult(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SendFriendRequestPayload_result(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SendFriendRequestPayload", field, false, false, errors.New("field of type SendFriendRequestResult does not have child fields"))
+}
+
+func (ec *executionContext) _SetFriendRemarkPayload_friendship(ctx context.Context, field graphql.CollectedField, obj *SetFriendRemarkPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SetFriendRemarkPayload_friendship(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
 			return obj.Friendship, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *model.Friendship) graphql.Marshaler {
-			return ec.marshalOFriendship2ᚖrollcallᚋbenchᚋstockᚋmodelᚐFriendship(ctx, selections, v)
+			return ec.marshalNFriendship2ᚖrollcallᚋbenchᚋstockᚋmodelᚐFriendship(ctx, selections, v)
 		},
 		true,
-		false,
+		true,
 	)
 }
-func (ec *executionContext) fieldContext_SendFriendRequestPayload_friendship(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_SetFriendRemarkPayload_friendship(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
-		Object:     "SendFriendRequestPayload",
+		Object:     "SetFriendRemarkPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -11827,8 +12196,8 @@ func (ec *executionContext) unmarshalInputExpireTokensInput(ctx context.Context,
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputFriendInput(ctx context.Context, obj any) (FriendInput, error) {
-	var it FriendInput
+func (ec *executionContext) unmarshalInputFriendRequestInput(ctx context.Context, obj any) (FriendRequestInput, error) {
+	var it FriendRequestInput
 	if obj == nil {
 		return it, nil
 	}
@@ -11838,7 +12207,7 @@ func (ec *executionContext) unmarshalInputFriendInput(ctx context.Context, obj a
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"userId", "friendId"}
+	fieldsInOrder := [...]string{"userId", "requestId"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -11852,13 +12221,13 @@ func (ec *executionContext) unmarshalInputFriendInput(ctx context.Context, obj a
 				return it, err
 			}
 			it.UserID = data
-		case "friendId":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("friendId"))
+		case "requestId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("requestId"))
 			data, err := ec.unmarshalNID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.FriendID = data
+			it.RequestID = data
 		}
 	}
 	return it, nil
@@ -12033,6 +12402,43 @@ func (ec *executionContext) unmarshalInputRegisterUserInput(ctx context.Context,
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputRemoveFriendInput(ctx context.Context, obj any) (RemoveFriendInput, error) {
+	var it RemoveFriendInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userId", "friendId"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserID = data
+		case "friendId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("friendId"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.FriendID = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputSendFriendRequestInput(ctx context.Context, obj any) (SendFriendRequestInput, error) {
 	var it SendFriendRequestInput
 	if obj == nil {
@@ -12044,20 +12450,27 @@ func (ec *executionContext) unmarshalInputSendFriendRequestInput(ctx context.Con
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"to", "message"}
+	fieldsInOrder := [...]string{"userId", "targetId", "message"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
-		case "to":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("to"))
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserID = data
+		case "targetId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("targetId"))
 			data, err := ec.unmarshalNID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.To = data
+			it.TargetID = data
 		case "message":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("message"))
 			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
@@ -12356,9 +12769,117 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 	}
 }
 
+func (ec *executionContext) _SendFriendRequestResult(ctx context.Context, sel ast.SelectionSet, obj model.SendResult) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case model.Friendship:
+		return ec._Friendship(ctx, sel, &obj)
+	case *model.Friendship:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Friendship(ctx, sel, obj)
+	case models.FriendRequest:
+		return ec._FriendRequest(ctx, sel, &obj)
+	case *models.FriendRequest:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._FriendRequest(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of SendFriendRequestResult must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
 // endregion ************************** interface.gotpl ***************************
 
 // region    **************************** object.gotpl ****************************
+
+var acceptFriendRequestPayloadImplementors = []string{"AcceptFriendRequestPayload"}
+
+func (ec *executionContext) _AcceptFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, obj *AcceptFriendRequestPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, acceptFriendRequestPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AcceptFriendRequestPayload")
+		case "friendship":
+			out.Values[i] = ec._AcceptFriendRequestPayload_friendship(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var addFriendPayloadImplementors = []string{"AddFriendPayload"}
+
+func (ec *executionContext) _AddFriendPayload(ctx context.Context, sel ast.SelectionSet, obj *AddFriendPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, addFriendPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AddFriendPayload")
+		case "friendship":
+			out.Values[i] = ec._AddFriendPayload_friendship(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "created":
+			out.Values[i] = ec._AddFriendPayload_created(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
 
 var appImplementors = []string{"App", "Node"}
 
@@ -12921,6 +13442,82 @@ func (ec *executionContext) _BlockEdge(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var cancelFriendRequestPayloadImplementors = []string{"CancelFriendRequestPayload"}
+
+func (ec *executionContext) _CancelFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, obj *CancelFriendRequestPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, cancelFriendRequestPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CancelFriendRequestPayload")
+		case "request":
+			out.Values[i] = ec._CancelFriendRequestPayload_request(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var declineFriendRequestPayloadImplementors = []string{"DeclineFriendRequestPayload"}
+
+func (ec *executionContext) _DeclineFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, obj *DeclineFriendRequestPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, declineFriendRequestPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DeclineFriendRequestPayload")
+		case "request":
+			out.Values[i] = ec._DeclineFriendRequestPayload_request(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var deviceImplementors = []string{"Device", "Node"}
 
 func (ec *executionContext) _Device(ctx context.Context, sel ast.SelectionSet, obj *models.Device) graphql.Marshaler {
@@ -12969,7 +13566,7 @@ func (ec *executionContext) _Device(ctx context.Context, sel ast.SelectionSet, o
 	return out
 }
 
-var friendRequestImplementors = []string{"FriendRequest", "Node"}
+var friendRequestImplementors = []string{"FriendRequest", "SendFriendRequestResult", "Node"}
 
 func (ec *executionContext) _FriendRequest(ctx context.Context, sel ast.SelectionSet, obj *models.FriendRequest) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, friendRequestImplementors)
@@ -13227,7 +13824,7 @@ func (ec *executionContext) _FriendRequestEdge(ctx context.Context, sel ast.Sele
 	return out
 }
 
-var friendshipImplementors = []string{"Friendship", "Node"}
+var friendshipImplementors = []string{"Friendship", "Node", "SendFriendRequestResult"}
 
 func (ec *executionContext) _Friendship(ctx context.Context, sel ast.SelectionSet, obj *model.Friendship) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, friendshipImplementors)
@@ -13637,7 +14234,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_addFriend(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "setWhitelistEnabled":
@@ -13665,14 +14262,14 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_removeFriend(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "setFriendRemark":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_setFriendRemark(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "addToBlocklist":
@@ -13693,28 +14290,28 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_sendFriendRequest(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "acceptFriendRequest":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_acceptFriendRequest(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "declineFriendRequest":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_declineFriendRequest(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "cancelFriendRequest":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_cancelFriendRequest(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "setStatus":
@@ -14394,6 +14991,49 @@ func (ec *executionContext) _RelationshipEvent(ctx context.Context, sel ast.Sele
 	return out
 }
 
+var removeFriendPayloadImplementors = []string{"RemoveFriendPayload"}
+
+func (ec *executionContext) _RemoveFriendPayload(ctx context.Context, sel ast.SelectionSet, obj *RemoveFriendPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, removeFriendPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RemoveFriendPayload")
+		case "outcome":
+			out.Values[i] = ec._RemoveFriendPayload_outcome(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "friendId":
+			out.Values[i] = ec._RemoveFriendPayload_friendId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var sendFriendRequestPayloadImplementors = []string{"SendFriendRequestPayload"}
 
 func (ec *executionContext) _SendFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, obj *SendFriendRequestPayload) graphql.Marshaler {
@@ -14406,14 +15046,47 @@ func (ec *executionContext) _SendFriendRequestPayload(ctx context.Context, sel a
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("SendFriendRequestPayload")
-		case "request":
-			out.Values[i] = ec._SendFriendRequestPayload_request(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
+		case "result":
+			out.Values[i] = ec._SendFriendRequestPayload_result(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var setFriendRemarkPayloadImplementors = []string{"SetFriendRemarkPayload"}
+
+func (ec *executionContext) _SetFriendRemarkPayload(ctx context.Context, sel ast.SelectionSet, obj *SetFriendRemarkPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, setFriendRemarkPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SetFriendRemarkPayload")
 		case "friendship":
-			out.Values[i] = ec._SendFriendRequestPayload_friendship(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
+			out.Values[i] = ec._SetFriendRemarkPayload_friendship(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -16378,11 +17051,6 @@ func (ec *executionContext) unmarshalNExpireTokensInput2rollcallᚋbenchᚋstock
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNFriendInput2rollcallᚋbenchᚋstockᚋgeneratedᚐFriendInput(ctx context.Context, v any) (FriendInput, error) {
-	res, err := ec.unmarshalInputFriendInput(ctx, v)
-	return res, graphql.ErrorOnPath(ctx, err)
-}
-
 func (ec *executionContext) marshalNFriendRequest2ᚕᚖrollcallᚋmodelsᚐFriendRequestᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.FriendRequest) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -16443,6 +17111,11 @@ func (ec *executionContext) marshalNFriendRequestEdge2ᚖrollcallᚋbenchᚋstoc
 		return graphql.Null
 	}
 	return ec._FriendRequestEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNFriendRequestInput2rollcallᚋbenchᚋstockᚋgeneratedᚐFriendRequestInput(ctx context.Context, v any) (FriendRequestInput, error) {
+	res, err := ec.unmarshalInputFriendRequestInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNFriendship2ᚕᚖrollcallᚋbenchᚋstockᚋmodelᚐFriendshipᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Friendship) graphql.Marshaler {
@@ -16789,6 +17462,11 @@ func (ec *executionContext) marshalNRelationshipEventKind2rollcallᚋbenchᚋsto
 	return v
 }
 
+func (ec *executionContext) unmarshalNRemoveFriendInput2rollcallᚋbenchᚋstockᚋgeneratedᚐRemoveFriendInput(ctx context.Context, v any) (RemoveFriendInput, error) {
+	res, err := ec.unmarshalInputRemoveFriendInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNRequestDirection2rollcallᚋbenchᚋstockᚋgeneratedᚐRequestDirection(ctx context.Context, v any) (RequestDirection, error) {
 	var res RequestDirection
 	err := res.UnmarshalGQL(v)
@@ -16804,14 +17482,14 @@ func (ec *executionContext) unmarshalNSendFriendRequestInput2rollcallᚋbenchᚋ
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNSendFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSendFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, v *SendFriendRequestPayload) graphql.Marshaler {
+func (ec *executionContext) marshalNSendFriendRequestResult2rollcallᚋbenchᚋstockᚋmodelᚐSendResult(ctx context.Context, sel ast.SelectionSet, v model.SendResult) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
 		}
 		return graphql.Null
 	}
-	return ec._SendFriendRequestPayload(ctx, sel, v)
+	return ec._SendFriendRequestResult(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNSetFriendRemarkInput2rollcallᚋbenchᚋstockᚋgeneratedᚐSetFriendRemarkInput(ctx context.Context, v any) (SetFriendRemarkInput, error) {
@@ -17259,6 +17937,20 @@ func (ec *executionContext) marshalN__TypeKind2string(ctx context.Context, sel a
 	return res
 }
 
+func (ec *executionContext) marshalOAcceptFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐAcceptFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, v *AcceptFriendRequestPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._AcceptFriendRequestPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOAddFriendPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐAddFriendPayload(ctx context.Context, sel ast.SelectionSet, v *AddFriendPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._AddFriendPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOBan2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐBan(ctx context.Context, sel ast.SelectionSet, v *Ban) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -17296,6 +17988,13 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	return res
 }
 
+func (ec *executionContext) marshalOCancelFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐCancelFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, v *CancelFriendRequestPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CancelFriendRequestPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx context.Context, v any) (*models.Time, error) {
 	if v == nil {
 		return nil, nil
@@ -17314,6 +18013,13 @@ func (ec *executionContext) marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx con
 	return res
 }
 
+func (ec *executionContext) marshalODeclineFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐDeclineFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, v *DeclineFriendRequestPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DeclineFriendRequestPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalODenialReason2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐDenialReason(ctx context.Context, v any) (*DenialReason, error) {
 	if v == nil {
 		return nil, nil
@@ -17328,13 +18034,6 @@ func (ec *executionContext) marshalODenialReason2ᚖrollcallᚋbenchᚋstockᚋg
 		return graphql.Null
 	}
 	return v
-}
-
-func (ec *executionContext) marshalOFriendRequest2ᚖrollcallᚋmodelsᚐFriendRequest(ctx context.Context, sel ast.SelectionSet, v *models.FriendRequest) graphql.Marshaler {
-	if v == nil {
-		return graphql.Null
-	}
-	return ec._FriendRequest(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOFriendship2ᚖrollcallᚋbenchᚋstockᚋmodelᚐFriendship(ctx context.Context, sel ast.SelectionSet, v *model.Friendship) graphql.Marshaler {
@@ -17447,6 +18146,27 @@ func (ec *executionContext) marshalONode2ᚕrollcallᚋmodelsᚐNode(ctx context
 	})
 
 	return ret
+}
+
+func (ec *executionContext) marshalORemoveFriendPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐRemoveFriendPayload(ctx context.Context, sel ast.SelectionSet, v *RemoveFriendPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RemoveFriendPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSendFriendRequestPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSendFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, v *SendFriendRequestPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SendFriendRequestPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSetFriendRemarkPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSetFriendRemarkPayload(ctx context.Context, sel ast.SelectionSet, v *SetFriendRemarkPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SetFriendRemarkPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v any) (*string, error) {

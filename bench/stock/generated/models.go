@@ -13,14 +13,28 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
+// The result of `acceptFriendRequest`.
+type AcceptFriendRequestPayload struct {
+	// The friendship as the user sees it.
+	Friendship *model.Friendship `json:"friendship"`
+}
+
 // Two users to make friends.
 type AddFriendInput struct {
 	// One of the users, the owner of the remark.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
 	// The other user.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
-	// The owner's name for the other. Empty clears it; if it is omitted, it does not change.
+	// The owner's name for the other. If it is not given, it does not change.
 	Remark *string `json:"remark,omitempty" validate:"omitnil,max=100"`
+}
+
+// The result of `addFriend`.
+type AddFriendPayload struct {
+	// The friendship as its owner, `userId`, sees it.
+	Friendship *model.Friendship `json:"friendship"`
+	// Whether the two were not friends before.
+	Created bool `json:"created"`
 }
 
 // An app token. Its bearer may do everything in the app except delete users.
@@ -75,9 +89,21 @@ type BlockEdge struct {
 // A change of a blocklist.
 type BlocklistInput struct {
 	// The owner. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=100"`
+}
+
+// The result of `cancelFriendRequest`.
+type CancelFriendRequestPayload struct {
+	// The request as it was.
+	Request *models.FriendRequest `json:"request"`
+}
+
+// The result of `declineFriendRequest`.
+type DeclineFriendRequestPayload struct {
+	// The request as it was.
+	Request *models.FriendRequest `json:"request"`
 }
 
 // The devices to disconnect.
@@ -95,14 +121,6 @@ type ExpireTokensInput struct {
 	// Tokens issued before this time end. A time in the future counts as now, and ends all existing
 	// tokens.
 	IssuedBefore models.Time `json:"issuedBefore"`
-}
-
-// A user and a friend.
-type FriendInput struct {
-	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
-	// The friend.
-	FriendID string `json:"friendId" validate:"required,max=64,userid"`
 }
 
 // A page of friend requests.
@@ -123,6 +141,14 @@ type FriendRequestEdge struct {
 	Cursor string `json:"cursor"`
 	// The friend request.
 	Node *models.FriendRequest `json:"node"`
+}
+
+// A pending friend request and the user that accepts, declines or cancels it.
+type FriendRequestInput struct {
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
+	// The request's ID.
+	RequestID string `json:"requestId" validate:"max=1024,node=request"`
 }
 
 // A page of friendships.
@@ -274,30 +300,53 @@ type RelationshipEvent struct {
 	At models.Time `json:"at"`
 }
 
+// A user and a friend.
+type RemoveFriendInput struct {
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
+	// The friend.
+	FriendID string `json:"friendId" validate:"required,max=64,userid"`
+}
+
+// The result of `removeFriend`.
+type RemoveFriendPayload struct {
+	// DONE; ALREADY if the two were not friends; NOT_FOUND if the app has no user `friendId`.
+	Outcome models.Outcome `json:"outcome"`
+	// The friend's user ID as given.
+	FriendID string `json:"friendId"`
+}
+
 // A friend request.
 type SendFriendRequestInput struct {
+	// The sender. Required with an app token; with a user token it is the user itself and may be omitted.
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
 	// The recipient's user ID.
-	To string `json:"to" validate:"required,max=64,userid"`
+	TargetID string `json:"targetId" validate:"required,max=64,userid"`
 	// The sender's message.
 	Message *string `json:"message,omitempty" validate:"omitnil,max=100"`
 }
 
-// The result of sending a friend request. Exactly one of the two fields is set.
+// The result of `sendFriendRequest`.
 type SendFriendRequestPayload struct {
-	// The pending request.
-	Request *models.FriendRequest `json:"request,omitempty"`
-	// The friendship, if a request from the other side was pending.
-	Friendship *model.Friendship `json:"friendship,omitempty"`
+	// The pending request, or the friendship as the sender sees it if a request from the other side was
+	// pending.
+	Result model.SendResult `json:"result"`
 }
 
 // A user's name for a friend.
 type SetFriendRemarkInput struct {
 	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,required,max=64,userid"`
+	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
 	// The remark; empty clears it.
 	Remark string `json:"remark" validate:"max=100"`
+}
+
+// The result of `setFriendRemark`.
+type SetFriendRemarkPayload struct {
+	// The friendship with the new remark.
+	Friendship *model.Friendship `json:"friendship"`
 }
 
 // The whitelists to turn on or off.

@@ -21,3 +21,6 @@ type Friendship struct {
 func (f *Friendship) ID() string {
 	return models.FriendshipNode.PairID(strconv.FormatInt(f.UserID, 10), strconv.FormatInt(f.FriendID, 10))
 }
+
+// SendResult is a *models.FriendRequest or a *Friendship.
+type SendResult any
