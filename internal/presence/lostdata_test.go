@@ -283,13 +283,13 @@ func TestOutage_CutsOnlyRevokedDevices(t *testing.T) {
 	}
 }
 
-// TestTurnedBackData_IsCorrected checks a Redis that comes back with older data. Users that left
+// TestRolledBackData_IsCorrected checks a Redis that comes back with older data. Users that left
 // since then end OFFLINE, or UNLOGINED after a logout. Users that came stay ONLINE with their
-// sockets open. Every watcher receives these statuses, also one that began while Redis returned the
+// sockets open. Every watcher receives these statuses, even one that began while Redis returned the
 // older data.
-func TestTurnedBackData_IsCorrected(t *testing.T) {
-	// A way in which data turns back. checkpoint is called in the state to which turn brings Redis
-	// back.
+func TestRolledBackData_IsCorrected(t *testing.T) {
+	// A way in which data is rolled back. checkpoint is called in the state to which turn then brings
+	// Redis back.
 	type way struct {
 		args             func(t *testing.T) []string
 		checkpoint, turn func(t *testing.T, r *remoteNodes)
@@ -386,7 +386,7 @@ func TestTurnedBackData_IsCorrected(t *testing.T) {
 				}, "Redis to answer")
 				b.eventually(func() bool { return late.text() != "" }, "a snapshot")
 				if got := late.text(); got != "u6:UNLOGINED" && got != "u6:OFFLINE" {
-					t.Fatalf("the data has not turned back: %s", got)
+					t.Fatalf("the data was not rolled back: %s", got)
 				}
 				release()
 

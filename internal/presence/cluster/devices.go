@@ -69,7 +69,7 @@ func (s *Registry) arrive(d *status.Device) (*local, error) {
 // racing with a ban.
 func (s *Registry) letIn(ctx context.Context, l *local, d *status.Device, check func(context.Context) error) error {
 	login := ledger.Login{
-		User: d.Account().Disconnected(), Device: d.Info(), Limit: d.Account().DeviceLimit, Reason: word(deviceLimit),
+		User: d.Account().Disconnected(), Device: d.Info(), Limit: d.Account().DeviceLimit, Reason: encodeCause(deviceLimit),
 	}
 	for {
 		err := ctx.Err()
@@ -85,7 +85,7 @@ func (s *Registry) letIn(ctx context.Context, l *local, d *status.Device, check 
 		switch {
 		case err == nil: // the node was renamed: try again
 		case leaseLost(err):
-			err = s.lease.another(ctx, login.Node)
+			err = s.lease.awaitRename(ctx, login.Node)
 		case errors.As(err, &revoked):
 			login.Mark = revoked.Mark
 			err = check(ctx)
@@ -114,12 +114,12 @@ func (s *Registry) register(ctx context.Context, l *local, d *status.Device, log
 	var unrecorded *ledger.LoginError
 	if err != nil {
 		if !leaseLost(err) && !errors.As(err, &revoked) && !errors.As(err, &unrecorded) {
-			s.distrust(err)
+			s.noteFailedStep(err)
 		}
 		return false, err
 	}
 	if r := in.Record; in.Came {
-		s.turned(r)
+		s.noteTransition(r)
 		if r.Since != login.Recorded {
 			s.mirror.Keep(r.ID, r.State)
 		}
@@ -167,7 +167,7 @@ func (s *Registry) abandon(d *status.Device, login ledger.Login) {
 	s.leaveLocked(ctx, d)
 	records, err := s.ledger.Records(ctx, []int64{d.Account().ID})
 	if err != nil {
-		s.distrust(err)
+		s.noteFailedStep(err)
 		return
 	}
 	if r := records[0]; r != nil && r.Presence != models.PresenceOnline {
@@ -192,15 +192,15 @@ func (s *Registry) leaveLocked(ctx context.Context, d *status.Device) {
 		User: d.Account().Disconnected(), Devices: []string{d.Info().ID}, To: models.PresenceOffline, Now: s.Now(),
 	})
 	if err != nil {
-		s.distrust(err)
+		s.noteFailedStep(err)
 	}
 }
 
 // leave takes devices out of Redis that are no longer at this node.
 func (s *Registry) leave(ctx context.Context, d ledger.Departure) error {
-	r, turned, _, err := s.ledger.Leave(ctx, d)
-	if err == nil && turned {
-		s.turned(r)
+	r, changed, _, err := s.ledger.Leave(ctx, d)
+	if err == nil && changed {
+		s.noteTransition(r)
 		s.mirror.Keep(r.ID, r.State)
 	}
 	return err
@@ -249,7 +249,7 @@ func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 		return status.ErrClosed
 	}
 	departure := ledger.Departure{
-		User: s.leaver(l, acc), All: true, To: models.PresenceUnlogined, Now: s.Now(), Reason: word(loggedOut),
+		User: s.departing(l, acc), All: true, To: models.PresenceUnlogined, Now: s.Now(), Reason: encodeCause(loggedOut),
 	}
 	if own != nil && !all {
 		departure.User, departure.All, departure.Devices = acc.Disconnected(), false, []string{own.Info().ID}
@@ -258,23 +258,23 @@ func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 		own.Leave(true) // the caller closes its link
 	}
 	l.step.Lock()
-	r, turned, gone, err := s.ledger.Leave(ctx, departure)
+	r, changed, gone, err := s.ledger.Leave(ctx, departure)
 	l.step.Unlock()
 	if err != nil {
 		if own != nil {
 			own.Leave(false)
 		}
-		s.distrust(err)
+		s.noteFailedStep(err)
 		return fmt.Errorf("logging user %d out: %w", acc.ID, err)
 	}
 	if own != nil {
 		own.Logout()
 	}
 	s.cutHere(acc.ID, gone, loggedOut, false)
-	if !turned {
+	if !changed {
 		return nil
 	}
-	s.turned(r)
+	s.noteTransition(r)
 	if err := s.mirror.Keep(r.ID, r.State).Wait(ctx); err != nil {
 		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
 	}
@@ -288,14 +288,14 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 	defer s.done(l)
 	departure := ledger.Departure{
 		User: acc.Disconnected(), Devices: deviceIDs, To: to, Now: s.Now(),
-		Revoke: revoked, Deleted: cause.Reason == status.ReasonDeleted, Reason: word(cause),
+		Revoke: revoked, Deleted: cause.Reason == status.ReasonDeleted, Reason: encodeCause(cause),
 	}
 	if deviceIDs == nil {
-		departure.User, departure.All = s.leaver(l, acc), true
+		departure.User, departure.All = s.departing(l, acc), true
 	}
 	var taken []*status.Device
 	var r *status.Record
-	var turned bool
+	var changed bool
 	var gone []string
 	err := errSilent
 	// While Redis does not respond, a revocation does not attempt the step: many users may be
@@ -306,8 +306,8 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 			// Cut before the step, because Redis may be slow. Gone waits until the step is over.
 			taken = s.cutHere(acc.ID, nil, cause, true)
 		}
-		if r, turned, gone, err = s.ledger.Leave(ctx, departure); err != nil {
-			s.distrust(err)
+		if r, changed, gone, err = s.ledger.Leave(ctx, departure); err != nil {
+			s.noteFailedStep(err)
 		}
 		l.step.Unlock()
 	}
@@ -320,7 +320,7 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 			departure.Devices = append(departure.Devices, d.Info().ID)
 		}
 		if len(departure.Devices) > 0 {
-			s.repair.owe(departure)
+			s.repair.retryDeparture(departure)
 		}
 		return 0, fmt.Errorf("disconnecting user %d: %w", acc.ID, err)
 	}
@@ -331,8 +331,8 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 			n++ // it was arriving
 		}
 	}
-	if turned {
-		s.turned(r)
+	if changed {
+		s.noteTransition(r)
 		if cause.Reason != status.ReasonDeleted {
 			s.mirror.Keep(r.ID, r.State)
 		}
@@ -343,10 +343,10 @@ func (s *Registry) Cut(ctx context.Context, acc status.Account, deviceIDs []stri
 // errSilent is returned for a step that was not attempted because Redis does not respond.
 var errSilent = errors.New("no response from Redis")
 
-// leaver returns the account for a departure of all its devices: ONLINE if it has devices here or
-// its row holds ONLINE, else as acc.Disconnected. A Redis that has lost its data would otherwise
-// take the account for one that was never connected, and would not publish that it has left.
-func (s *Registry) leaver(l *local, acc status.Account) status.Account {
+// departing returns the account for a departure of all its devices: ONLINE if it has devices here or
+// its row holds ONLINE, else as acc.Disconnected. Otherwise, if Redis has lost its data, the account
+// would look as if it had never been connected, and its departure would not be published.
+func (s *Registry) departing(l *local, acc status.Account) status.Account {
 	u := acc.Disconnected()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -372,9 +372,9 @@ func (s *Registry) cutHere(userID int64, gone []string, cause status.Cause, revo
 	return taken
 }
 
-// word encodes a cause as one word for messages between nodes, such as 3, or 2:1764374400000 for a
-// ban with its end; causeOf decodes it.
-func word(cause status.Cause) string {
+// encodeCause encodes a cause as one word for messages between nodes, such as 3, or 2:1764374400000
+// for a ban with its end. decodeCause decodes it.
+func encodeCause(cause status.Cause) string {
 	reason := strconv.Itoa(int(cause.Reason))
 	if cause.BannedUntil == nil {
 		return reason
@@ -382,8 +382,8 @@ func word(cause status.Cause) string {
 	return reason + ":" + strconv.FormatInt(int64(*cause.BannedUntil), 10)
 }
 
-func causeOf(word string) status.Cause {
-	reason, until, ends := strings.Cut(word, ":")
+func decodeCause(text string) status.Cause {
+	reason, until, ends := strings.Cut(text, ":")
 	n, err := strconv.Atoi(reason)
 	if err != nil {
 		return status.Cause{Reason: status.ReasonDisconnected} // sent by a node of another version

@@ -90,7 +90,7 @@ func (s *Registry) lapseSome(ctx context.Context, born int64, rows []models.User
 			return err
 		}
 		if record != nil {
-			s.turned(record)
+			s.noteTransition(record)
 			s.mirror.Keep(record.ID, record.State)
 		}
 	}

@@ -28,8 +28,8 @@ type lease struct {
 	end int64
 	// renamed is closed when the name changes.
 	renamed chan struct{}
-	// doubtful reports whether a failed step may have been carried out nevertheless.
-	doubtful bool
+	// stepFailed reports whether a step has failed, which Redis may have carried out nevertheless.
+	stepFailed bool
 	// reconnected reports whether the connection was lost since the lease was last renewed.
 	reconnected bool
 	// away is since when Redis does not respond; zero if it responds.
@@ -51,15 +51,15 @@ func (l *lease) current() string {
 	return l.name
 }
 
-// another waits until the node has a name other than than.
-func (l *lease) another(ctx context.Context, than string) error {
+// awaitRename renews the lease now and waits until the node has another name than former.
+func (l *lease) awaitRename(ctx context.Context, former string) error {
 	l.mu.Lock()
 	name, renamed := l.name, l.renamed
 	l.mu.Unlock()
-	if name != than {
+	if name != former {
 		return nil
 	}
-	l.hurry()
+	l.renewNow()
 	select {
 	case <-renamed:
 		return nil
@@ -93,25 +93,25 @@ func (l *lease) reconnect() {
 	l.mu.Lock()
 	l.reconnected = true
 	l.mu.Unlock()
-	l.hurry()
+	l.renewNow()
 }
 
-// hurry makes beatRegularly renew the lease now.
-func (l *lease) hurry() {
+// renewNow makes beatRegularly renew the lease now.
+func (l *lease) renewNow() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
 }
 
-// distrust notes that a step has failed, so that the data in Redis under this node's name may be
-// wrong. It returns the error.
-func (s *Registry) distrust(err error) error {
+// noteFailedStep notes that a step has failed, so that the data in Redis under this node's name may
+// be wrong. It returns the error.
+func (s *Registry) noteFailedStep(err error) error {
 	s.lease.mu.Lock()
-	doubtful := s.lease.doubtful
-	s.lease.doubtful = true
+	stepFailed := s.lease.stepFailed
+	s.lease.stepFailed = true
 	s.lease.mu.Unlock()
-	if !doubtful {
+	if !stepFailed {
 		s.Log.Warn("a step in Redis failed; this node's devices will be written again", "error", err)
 	}
 	return s.failed(err)
@@ -136,21 +136,21 @@ func (s *Registry) beatRegularly(closing context.Context) {
 func (s *Registry) beat(ctx context.Context) error {
 	l := &s.lease
 	l.mu.Lock()
-	born, doubtful := l.born, l.doubtful
+	born, stepFailed := l.born, l.stepFailed
 	renewal := ledger.Renewal{Node: l.name, Length: LeaseLength, Enter: born == 0, End: l.end, Reconnected: l.reconnected}
-	l.doubtful, l.reconnected = false, false
+	l.stepFailed, l.reconnected = false, false
 	l.mu.Unlock()
 	renewal.Others = s.repair.names()
 	renewal.Version = s.Version.Load()
 	granted, err := s.ledger.Renew(ctx, renewal)
 	reconnected := renewal.Reconnected
-	if err == nil && (!granted.Held || doubtful || born != 0 && granted.Born != born) {
+	if err == nil && (!granted.Held || stepFailed || born != 0 && granted.Born != born) {
 		renewal.Others = append(renewal.Others, renewal.Node)
 		renewal.Node, renewal.Enter, renewal.End, renewal.Reconnected = rand.Text(), true, 0, false
 		granted, err = s.ledger.Renew(ctx, renewal)
 	}
 	if err != nil {
-		s.renewalFailed(err, doubtful, reconnected)
+		s.renewalFailed(err, stepFailed, reconnected)
 		return err
 	}
 	s.observe(granted.Version)
@@ -159,11 +159,11 @@ func (s *Registry) beat(ctx context.Context) error {
 }
 
 // renewalFailed notes that Redis did not respond to a renewal.
-func (s *Registry) renewalFailed(err error, doubtful, reconnected bool) {
+func (s *Registry) renewalFailed(err error, stepFailed, reconnected bool) {
 	l := &s.lease
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.doubtful, l.reconnected = l.doubtful || doubtful, l.reconnected || reconnected
+	l.stepFailed, l.reconnected = l.stepFailed || stepFailed, l.reconnected || reconnected
 	if l.away.IsZero() {
 		l.away = time.Now()
 		s.Log.Error("Redis is unreachable; devices stay connected, status reads and updates fail", "redis", s.Redis.String(), "error", err)

@@ -181,12 +181,12 @@ func (s *Registry) Stats() Stats {
 	}
 	s.lease.mu.Lock()
 	stats.Name, stats.LeaseEnd, stats.Born = s.lease.name, s.lease.end, s.lease.born
-	stats.Repairing = s.lease.doubtful || !s.lease.away.IsZero()
+	stats.Repairing = s.lease.stepFailed || !s.lease.away.IsZero()
 	s.lease.mu.Unlock()
 	r := &s.repair
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	stats.Repairing = stats.Repairing || r.wanted || len(r.former) > 0 || len(r.owed) > 0
+	stats.Repairing = stats.Repairing || r.wanted || len(r.former) > 0 || len(r.departures) > 0
 	return stats
 }
 
@@ -231,8 +231,8 @@ func (s *Registry) failed(err error) error {
 	return err
 }
 
-// turned counts and notes a transition that this node has made.
-func (s *Registry) turned(r *status.Record) {
+// noteTransition counts and notes a transition that this node has made.
+func (s *Registry) noteTransition(r *status.Record) {
 	s.Events.Inc()
 	s.observe(r.Version)
 	if r.Presence != models.PresenceOnline {
@@ -278,11 +278,11 @@ func (s *Registry) Statuses(ctx context.Context, accs []status.Account) ([]model
 
 // seen returns an account's status and its version from the record, or from the row if r is nil. A
 // row that holds a presence other than ONLINE takes precedence if it is newer than the record:
-// Redis's data has then turned back.
+// Redis's data was then rolled back.
 func (s *Registry) seen(acc status.Account, r *status.Record) (models.UserStatus, int64) {
 	row := status.RecordOf(acc)
 	if r == nil {
-		s.views.mislead(acc)
+		s.views.noteRowRead(acc)
 		return row.Status(), 0
 	}
 	s.observe(r.Version)

@@ -152,7 +152,7 @@ func TestConnect_LearnsWhatWasSetMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.views.mu.Lock()
-	view.record, view.online = nil, nil
+	view.record, view.lastOnline = nil, nil
 	n.views.mu.Unlock()
 	n.views.after([]string{n.ledger.UserChannel(id)})
 	if got := n.views.known(id).Custom; got != "unheard" {
@@ -183,8 +183,8 @@ func TestRepair_WorksUnderOneName(t *testing.T) {
 	go func() { ended <- n.rewrite(ctx, name) }()
 	for range 3 {
 		former := n.lease.current()
-		_ = n.distrust(errors.New("a test"))
-		if err := n.lease.another(ctx, former); err != nil {
+		_ = n.noteFailedStep(errors.New("a test"))
+		if err := n.lease.awaitRename(ctx, former); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -229,7 +229,7 @@ func TestDisconnectElsewhere_BeatsConnect(t *testing.T) {
 	if _, err = n.register(ctx, local, d, login); !errors.As(err, &unrecorded) {
 		t.Fatalf("the login returned %v", err)
 	}
-	n.receive(n.ledger.CutChannel(), fmt.Sprint(d.Account().ID, " ", word(status.Cause{Reason: status.ReasonDisconnected}), " 0 ", d.Info().ID))
+	n.receive(n.ledger.CutChannel(), fmt.Sprint(d.Account().ID, " ", encodeCause(status.Cause{Reason: status.ReasonDisconnected}), " 0 ", d.Info().ID))
 	if len(l.reasons) != 1 || l.reasons[0] != status.ReasonDisconnected {
 		t.Fatalf("the link was cut for %v", l.reasons)
 	}

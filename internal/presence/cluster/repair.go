@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// homecoming is how long nodes have to write their devices again after Redis has lost its data.
+	// rewriteTime is how long nodes have to write their devices again after Redis has lost its data.
 	// Devices that no node has written by then count as gone.
-	homecoming = LeaseLength + 2*time.Second
+	rewriteTime = LeaseLength + 2*time.Second
 	// repairWorkers is how many accounts are written again concurrently.
 	repairWorkers = 32
 	// loadChunk is how many rows one query looks up by key.
@@ -47,16 +47,17 @@ type repair struct {
 	// absent are the users that Redis did not know when the connection was back, each with the
 	// version up to which its watchers here know everything. They are examined after lapse.
 	absent map[int64]int64
-	// owed are departures from here that could not be written to Redis, by users.id. A Redis that
-	// has lost its data would never miss the devices, and would not publish that they left.
-	owed map[int64]ledger.Departure
-	wake chan struct{}
+	// departures are those from here that could not be written to Redis, by users.id. If Redis has
+	// lost its data, it does not know the devices, and only a departure makes it publish that they
+	// have left.
+	departures map[int64]ledger.Departure
+	wake       chan struct{}
 }
 
 func (r *repair) init() {
 	r.wake = make(chan struct{}, 1)
 	r.absent = make(map[int64]int64)
-	r.owed = make(map[int64]ledger.Departure)
+	r.departures = make(map[int64]ledger.Departure)
 }
 
 // update changes the pending work. It is for the goroutine that does the work.
@@ -100,27 +101,27 @@ func (r *repair) sweep(dead []string) {
 	}
 }
 
-// owe schedules a departure that could not be written to Redis.
-func (r *repair) owe(d ledger.Departure) { r.change(func() { r.addOwed(d) }) }
+// retryDeparture schedules a departure that could not be written to Redis.
+func (r *repair) retryDeparture(d ledger.Departure) { r.change(func() { r.addDeparture(d) }) }
 
-// addOwed notes a departure. The caller holds r.mu.
-func (r *repair) addOwed(d ledger.Departure) {
-	d.Devices = append(r.owed[d.User.ID].Devices, d.Devices...)
-	r.owed[d.User.ID] = d
+// addDeparture adds a departure to departures. The caller holds r.mu.
+func (r *repair) addDeparture(d ledger.Departure) {
+	d.Devices = append(r.departures[d.User.ID].Devices, d.Devices...)
+	r.departures[d.User.ID] = d
 }
 
 // askLapse schedules a search for users that are ONLINE only in the database. It runs once every
 // node has had time to write its devices since this data in Redis began.
 func (r *repair) askLapse(born int64) {
-	r.change(func() { r.born, r.lapse = born, time.UnixMicro(born).Add(homecoming) })
+	r.change(func() { r.born, r.lapse = born, time.UnixMicro(born).Add(rewriteTime) })
 }
 
-// doubt schedules an examination of users that Redis does not know.
-func (r *repair) doubt(users map[int64]int64) {
+// examineAbsent schedules an examination of users that Redis does not know.
+func (r *repair) examineAbsent(users map[int64]int64) {
 	if len(users) > 0 {
 		r.change(func() {
 			maps.Copy(r.absent, users)
-			r.lapse = time.Now().Add(homecoming)
+			r.lapse = time.Now().Add(rewriteTime)
 		})
 	}
 }
@@ -168,7 +169,7 @@ func (s *Registry) doRepairs(ctx context.Context) (pause time.Duration, err erro
 		}
 	}
 	if err == nil {
-		err = s.payOwed(ctx)
+		err = s.writeDepartures(ctx)
 	}
 	for _, name := range former {
 		if err == nil {
@@ -205,20 +206,20 @@ func (s *Registry) rewrite(ctx context.Context, name string) error {
 	return err
 }
 
-// payOwed writes the owed departures to Redis.
-func (s *Registry) payOwed(ctx context.Context) error {
+// writeDepartures writes the departures to Redis that could not be written before.
+func (s *Registry) writeDepartures(ctx context.Context) error {
 	r := &s.repair
 	r.mu.Lock()
-	owed := r.owed
-	r.owed = make(map[int64]ledger.Departure)
+	departures := r.departures
+	r.departures = make(map[int64]ledger.Departure)
 	r.mu.Unlock()
 	var err error
-	for _, d := range owed {
+	for _, d := range departures {
 		if err == nil {
 			err = s.leave(ctx, d)
 		}
 		if err != nil {
-			r.update(func() { r.addOwed(d) })
+			r.update(func() { r.addDeparture(d) })
 		}
 	}
 	if err != nil {
@@ -234,12 +235,12 @@ func (s *Registry) Sweep(ctx context.Context, node string) error {
 		if err != nil {
 			return s.failed(err)
 		}
-		var turned []*status.Record
-		if turned, more, err = s.ledger.Sweep(ctx, node, s.rowsOf(ctx, ids), s.Now()); err != nil {
+		var changed []*status.Record
+		if changed, more, err = s.ledger.Sweep(ctx, node, s.rowsOf(ctx, ids), s.Now()); err != nil {
 			return s.failed(err)
 		}
-		for _, r := range turned {
-			s.turned(r)
+		for _, r := range changed {
+			s.noteTransition(r)
 			s.mirror.Keep(r.ID, r.State)
 		}
 	}
@@ -358,19 +359,19 @@ func (s *Registry) restoreOne(ctx context.Context, name string, l *local, row *m
 	out, err := s.ledger.Restore(ctx, name, s.known(l, row), devices, s.Now())
 	switch {
 	case leaseLost(err):
-		s.lease.hurry()
+		s.lease.renewNow()
 		return err
 	case err != nil:
 		// Redis may still carry it out later, after a device has left.
-		return s.distrust(err)
+		return s.noteFailedStep(err)
 	}
 	if out.Came {
-		s.turned(out.Record)
+		s.noteTransition(out.Record)
 		s.mirror.Keep(out.Record.ID, out.Record.State)
 	}
 	s.views.learn(out.Record)
 	for device, reason := range out.Cut {
-		s.cutHere(l.account.ID, []string{device}, causeOf(reason), false)
+		s.cutHere(l.account.ID, []string{device}, decodeCause(reason), false)
 	}
 	return nil
 }

@@ -24,14 +24,14 @@ type views struct {
 	byTopic map[int64]*view
 	// baseline is the version just before the channels that are being subscribed.
 	baseline int64
-	// misled holds the users for which a watcher here received a status that differs from what
-	// their node knows, because Redis had lost their records, and when.
-	misled map[int64]time.Time
+	// rowReads holds when a reader here last received the status of a user's row, by users.id, if
+	// Redis may have lost the user's record; see noteRowRead.
+	rowReads map[int64]time.Time
 }
 
-// misledFor is how long misled remembers a user: longer than nodes take to write their devices
-// again.
-const misledFor = time.Minute
+// rowReadLifetime is how long an entry of rowReads is needed: longer than nodes take to write their
+// devices again.
+const rowReadLifetime = time.Minute
 
 // view is one topic.
 type view struct {
@@ -46,13 +46,13 @@ type view struct {
 	// unread reports whether a device of the user was added here before the channel was
 	// subscribed, so that the record must be read as soon as it is.
 	unread bool
-	// record is the latest record of a user, received or read, and online the latest that was
+	// record is the latest record of a user, received or read, and lastOnline the latest that was
 	// ONLINE; nil if there is none.
-	record, online *status.Record
+	record, lastOnline *status.Record
 }
 
 func (v *views) init(s *Registry) {
-	v.registry, v.byTopic, v.misled = s, make(map[int64]*view), make(map[int64]time.Time)
+	v.registry, v.byTopic, v.rowReads = s, make(map[int64]*view), make(map[int64]time.Time)
 }
 
 func (v *views) follow(topic int64) {
@@ -190,8 +190,8 @@ func (w *view) keep(r *status.Record) {
 	if w.record == nil || w.record.Version < r.Version {
 		w.record = r
 	}
-	if r.Presence == models.PresenceOnline && (w.online == nil || w.online.Version < r.Version) {
-		w.online = r
+	if r.Presence == models.PresenceOnline && (w.lastOnline == nil || w.lastOnline.Version < r.Version) {
+		w.lastOnline = r
 	}
 }
 
@@ -202,17 +202,17 @@ func (v *views) known(userID int64) (known status.Record) {
 	defer v.mu.Unlock()
 	if w := v.byTopic[status.UserKey(userID)]; w != nil && w.record != nil {
 		known = *w.record
-		if w.online != nil {
-			known.Custom, known.CustomSince = w.online.Custom, w.online.CustomSince
+		if w.lastOnline != nil {
+			known.Custom, known.CustomSince = w.lastOnline.Custom, w.lastOnline.CustomSince
 		}
 	}
 	return known
 }
 
-// mislead notes that a reader here received the status of a user's row because Redis had no record.
-// If nodes know the user as ONLINE, Redis has lost the record, and the reader must receive the
-// status again when the record is written again.
-func (v *views) mislead(acc status.Account) {
+// noteRowRead notes that a reader here received the status of a user's row because Redis had no
+// record. If the user is known to be ONLINE, Redis has lost the record, and the reader must receive
+// the status again when the record is written again.
+func (v *views) noteRowRead(acc status.Account) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	w := v.byTopic[status.UserKey(acc.ID)]
@@ -220,17 +220,17 @@ func (v *views) mislead(acc status.Account) {
 		return
 	}
 	now := time.Now()
-	for id, at := range v.misled {
-		if now.Sub(at) > misledFor {
-			delete(v.misled, id)
+	for id, at := range v.rowReads {
+		if now.Sub(at) > rowReadLifetime {
+			delete(v.rowReads, id)
 		}
 	}
-	v.misled[acc.ID] = now
+	v.rowReads[acc.ID] = now
 }
 
 // accept notes that a change is published to a topic's watchers. It reports false if they know it
 // or a newer one, or if there are none. They know the content of a record that was written again
-// after Redis had lost it, unless a reader here was misled in between.
+// after Redis had lost it, unless a reader here received the status of the row in between.
 func (v *views) accept(topic int64, r *status.Record) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -238,8 +238,8 @@ func (v *views) accept(topic int64, r *status.Record) bool {
 	if w == nil || r.Version <= w.delivered {
 		return false
 	}
-	_, misled := v.misled[r.ID]
-	known := !misled && r.Content < r.Version && r.Content <= w.delivered && (w.record == nil || w.record.Content == r.Content)
+	_, rowRead := v.rowReads[r.ID]
+	known := !rowRead && r.Content < r.Version && r.Content <= w.delivered && (w.record == nil || w.record.Content == r.Content)
 	w.delivered = r.Version
 	if topic > 0 {
 		w.keep(r)
@@ -309,7 +309,7 @@ func (s *Registry) receive(channel, text string) {
 			s.Log.Error("malformed message from Redis", "channel", channel, "error", err)
 			return
 		}
-		s.cutHere(cut.UserID, cut.Devices, causeOf(cut.Reason), cut.Revoked)
+		s.cutHere(cut.UserID, cut.Devices, decodeCause(cut.Reason), cut.Revoked)
 		return
 	}
 	r, err := ledger.Parse(text)
@@ -354,7 +354,7 @@ func (s *Registry) readMissed(ctx context.Context) error {
 		s.observe(r.Version)
 		s.publish(status.UserKey(r.ID), r)
 	}
-	s.repair.doubt(absent)
+	s.repair.examineAbsent(absent)
 	for app, delivered := range apps {
 		for {
 			changed, last, err := s.ledger.Changes(ctx, app, delivered)

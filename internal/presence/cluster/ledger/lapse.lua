@@ -7,7 +7,7 @@ local u, since = read(ARGV[1]), tonumber(ARGV[4])
 if u and u.n > 0 then return { 'done' } end
 u = u or new(ARGV[1], ONLINE, since)
 u.app, u.x = ARGV[2], ARGV[3]
--- If this data does not have the login, it turned back.
+-- If this data does not have the login, it was rolled back.
 if u.p ~= ONLINE and since > u.a and since > u.l then u.p, u.a = ONLINE, since end
 turn(u, OFFLINE, after(u, ARGV[5]))
 return { 'done', text(u) }

@@ -123,7 +123,7 @@ type Renewal struct {
 	Others []string
 	// End is the end of the lease that the last renewal returned, or 0 if there was none. Version
 	// is the latest version that the node has seen. If Redis has an earlier one of either, its data
-	// turned back.
+	// was rolled back.
 	End, Version int64
 	// Reconnected reports whether the connection was lost since the last renewal. It matters only
 	// if Redis does not permit INFO, which identifies the server.
@@ -186,7 +186,7 @@ func (l *Ledger) Unswept(ctx context.Context, node string) ([]int64, error) {
 // goes OFFLINE, or to the presence of its row if that is not ONLINE and is newer than the one in
 // Redis. Sweep returns the accounts whose presence has changed, and reports in more whether the
 // node has further accounts.
-func (l *Ledger) Sweep(ctx context.Context, node string, rows []status.Account, now models.Time) (turned []*status.Record, more bool, err error) {
+func (l *Ledger) Sweep(ctx context.Context, node string, rows []status.Account, now models.Time) (changed []*status.Record, more bool, err error) {
 	args := []string{node, text(int64(now))}
 	for _, u := range rows {
 		args = append(args, text(u.ID), text(int64(u.Presence)), text(int64(u.Since)))
@@ -195,8 +195,8 @@ func (l *Ledger) Sweep(ctx context.Context, node string, rows []status.Account, 
 	if err != nil {
 		return nil, false, fmt.Errorf("sweeping a dead node: %w", err)
 	}
-	turned, err = parseAll(out[1:])
-	return turned, out[0] == "1", err
+	changed, err = parseAll(out[1:])
+	return changed, out[0] == "1", err
 }
 
 // Login is a device that connects.
@@ -268,9 +268,9 @@ type Departure struct {
 	Reason string
 }
 
-// Leave takes devices out. turned reports whether the status has changed; gone are the devices that
+// Leave takes devices out. changed reports whether the status has changed; gone are the devices that
 // were there.
-func (l *Ledger) Leave(ctx context.Context, in Departure) (record *status.Record, turned bool, gone []string, err error) {
+func (l *Ledger) Leave(ctx context.Context, in Departure) (record *status.Record, changed bool, gone []string, err error) {
 	args := append(argsOf(in.User), text(int64(in.To)), text(int64(in.Now)), flag(in.Revoke), flag(in.Deleted), in.Reason)
 	if in.All {
 		args = append(args, "*")

@@ -77,7 +77,7 @@ local function new(id, p, a)
 end
 
 -- open is like read, but creates an unknown account from the database's row. If the row has a newer
--- presence than an account without devices, Redis's data has turned back, and the row takes
+-- presence than an account without devices, Redis's data was rolled back, and the row takes
 -- precedence.
 local function open(id, app, external, p, a)
   local u, devices = read(id)

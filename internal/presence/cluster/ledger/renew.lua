@@ -4,14 +4,14 @@
 -- Returns '1' if the node holds its lease, the lease's end, the latest version, when this data
 -- began, and the nodes that must be swept.
 --
--- The data turned back (a snapshot was loaded, or a replica that lagged was promoted) if a node
+-- The data was rolled back (a snapshot was loaded, or a replica that lagged was promoted) if a node
 -- knows a later version or a later end of its own lease, or if another server now has the data. It
 -- then counts as data that has just begun, which every node notices.
 local node, lease, enter = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
 local nodes, now = P .. 'nodes', micros() / 1000
 local stored, known = tonumber(redis.call('GET', P .. 'seq') or 0), tonumber(ARGV[5])
 local ends = holds(node)
-local turnedBack = stored < known or (ends and tonumber(ends) < tonumber(ARGV[4]))
+local rolledBack = stored < known or (ends and tonumber(ends) < tonumber(ARGV[4]))
 if stored < known then redis.call('SET', P .. 'seq', int(known)) end
 
 -- Without the right to INFO, each new connection may be one to another server.
@@ -19,13 +19,13 @@ local info = redis.pcall('INFO', 'replication')
 local server = type(info) == 'string' and string.match(info, 'master_replid:(%w+)')
 if server then
   local before = redis.call('GET', P .. 'server')
-  turnedBack = turnedBack or (before and before ~= server)
+  rolledBack = rolledBack or (before and before ~= server)
   if before ~= server then redis.call('SET', P .. 'server', server) end
 else
-  turnedBack = turnedBack or ARGV[6] == '1'
+  rolledBack = rolledBack or ARGV[6] == '1'
 end
 local born = tonumber(redis.call('GET', P .. 'born') or 0)
-if turnedBack or born == 0 then
+if rolledBack or born == 0 then
   born = math.max(micros(), born + 1)
   redis.call('SET', P .. 'born', int(born))
 end

@@ -46,7 +46,7 @@ if came then
   change(u)
 elseif behind then
   -- If Redis did not know the account, nodes know which users' watchers concurrently received
-  -- another status (misled in views.go), so the content may count as delivered. If Redis had older
+  -- another status (rowReads in views.go), so the content may count as delivered. If Redis had older
   -- data, they do not.
   u.s = version()
   u.k = lost and tonumber(ARGV[6]) or u.s

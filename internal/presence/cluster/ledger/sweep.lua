@@ -14,7 +14,7 @@ for i = 3, #ARGV, 3 do
         u.n = math.max(u.n - 1, 0)
       end
     end
-    -- If the row has a later change than Redis, Redis's data turned back.
+    -- If the row has a later change than Redis, Redis's data was rolled back.
     local to, at = OFFLINE, after(u, math.max(tonumber(now), a + 1))
     if p ~= ONLINE and a > u.a then to, at = p, a end
     if u.n == 0 and turn(u, to, at) then out[#out + 1] = text(u) else write(u) end
