@@ -127,6 +127,7 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 		Rates:                 rates,
 		Introspection:         c.Introspection == "on",
 		PersistedQueries:      c.PersistedQueries == "on",
+		TrustedDocuments:      c.TrustedDocuments,
 		MaxResponse:           c.MaxResponseSize,
 		HeartbeatTimeout:      c.HeartbeatTimeout,
 		PingInterval:          c.PingInterval,

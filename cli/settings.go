@@ -80,6 +80,7 @@ type serveSettings struct {
 	TrustedProxies     []string      `env:"ROLLCALL_TRUSTED_PROXIES" help:"Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto count (${env})."`
 	Introspection      string        `env:"ROLLCALL_INTROSPECTION" default:"on" enum:"on,off" help:"Whether clients may ask for the schema: on or off (${env})."`
 	PersistedQueries   string        `env:"ROLLCALL_PERSISTED_QUERIES" default:"on" enum:"on,off" help:"Whether clients may send the hash of a document that they have sent before: on or off (${env})."`
+	TrustedDocuments   string        `env:"ROLLCALL_TRUSTED_DOCUMENTS" type:"path" help:"A file APPKEY.json, or a folder with such files, with the only documents that users of these apps may send (${env})."`
 	MaxResponseSize    int           `env:"ROLLCALL_MAX_RESPONSE_SIZE" default:"8388608" help:"How large the response to an operation may be, in bytes (${env})."`
 	RateLimits         string        `env:"ROLLCALL_RATE_LIMITS" default:"on" enum:"on,off" help:"Whether the rates of users are limited: on, or off for load tests (${env})."`
 	ConnectionsPerAddr int           `env:"ROLLCALL_CONNECTIONS_PER_ADDRESS" name:"connections-per-address" default:"10000" help:"How many WebSockets and event streams a client address, or an IPv6 /64 network, may have open on this node; 0: no limit (${env})."`

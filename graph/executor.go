@@ -100,6 +100,15 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	}
 }
 
+// CheckDocument returns the first error if a document cannot be parsed, is too large or does not fit the
+// schema.
+func (e *Executor) CheckDocument(text string) error {
+	if _, errs := e.documents.parse(text); len(errs) > 0 {
+		return errs[0]
+	}
+	return nil
+}
+
 // CreateOperationContext parses and checks an operation. A document that is too large is refused
 // right after parsing.
 func (e *Executor) CreateOperationContext(ctx context.Context, params *graphql.RawParams) (*graphql.OperationContext, gqlerror.List) {

@@ -11,6 +11,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"rollcall/graph"
 	"rollcall/graph/auth"
 	"rollcall/graph/transport"
+	"rollcall/graph/trusted"
 	"rollcall/internal/appconnections"
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
@@ -68,6 +70,9 @@ type Config struct {
 	Introspection bool
 	// PersistedQueries reports whether clients may send the hash of a document in its place.
 	PersistedQueries bool
+	// TrustedDocuments is the path of the files with the documents to which apps restrict their users,
+	// or "" for none.
+	TrustedDocuments string
 	// MaxResponse limits a response, in bytes. If 0, it is graph.DefaultMaxResponse.
 	MaxResponse int
 	// OperationTimeout limits the time of an operation. If 0, it is graph.DefaultTimeout.
@@ -114,7 +119,8 @@ type Node struct {
 	link    *bus.Link // nil before Start, and without Redis
 	health  *health
 	sweeper *retention.Sweeper
-	started bool // presence runs
+	trusted *trusted.Store // nil without trusted documents
+	started bool           // presence runs
 	drained bool
 }
 
@@ -150,6 +156,11 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Metrics:       metrics,
 		Logger:        cfg.Logger,
 	})
+	if cfg.TrustedDocuments != "" {
+		if n.trusted, err = trusted.Open(cfg.TrustedDocuments, n.Executor.CheckDocument, cfg.Logger); err != nil {
+			return nil, fmt.Errorf("reading trusted documents: %w", err)
+		}
+	}
 	transports := transport.Config{
 		Executor:         n.Executor,
 		Present:          n.Executor.Present,
@@ -160,6 +171,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		HeartbeatTimeout: cfg.HeartbeatTimeout,
 		PingInterval:     cfg.PingInterval,
 		PersistedQueries: cfg.PersistedQueries,
+		Trusted:          n.trusted,
 		Logger:           cfg.Logger,
 		Metrics:          metrics,
 		SharedByAll:      graph.SharedByAll,

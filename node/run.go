@@ -104,13 +104,17 @@ func (n *Node) Close(ctx context.Context) (err error) {
 }
 
 // work starts what runs all the time: figures are recorded, expired rows deleted, SQLite's files
-// scrubbed, Redis checked, and token keys followed. end waits until none of it uses the database
+// scrubbed, Redis checked, and token keys and trusted
+// documents followed. end waits until none of it uses the database
 // any more.
 func (n *Node) work(ctx context.Context) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { n.Figures.Run(ctx) })
 	running.Go(func() { n.sweeper.Run(ctx) })
+	if n.trusted != nil {
+		running.Go(func() { n.trusted.Run(ctx) })
+	}
 	running.Go(func() { keepScrubbed(ctx, n.cfg.DB, cmp.Or(n.cfg.ScrubInterval, defaultScrubInterval), n.cfg.Logger) })
 	if n.health.redis != nil {
 		running.Go(func() { n.health.redis.run(ctx) })

@@ -12,6 +12,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"rollcall/graph/auth"
+	"rollcall/graph/trusted"
 	"rollcall/internal/outage"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
@@ -84,6 +85,8 @@ type Config struct {
 	ClientAddress func(*http.Request) string
 	// PersistedQueries reports whether documents are stored for clients that send only their hash.
 	PersistedQueries bool
+	// Trusted has the documents to which apps restrict their users. If nil, no app does.
+	Trusted *trusted.Store
 	// Metrics is where the transports' metrics are registered. If nil, they are not registered.
 	Metrics prometheus.Registerer
 	// Limits are the limits against abuse. Those that are 0 have their defaults.

@@ -296,6 +296,10 @@ func isUnavailable(resp *graphql.Response) bool {
 // refuse responds to a request that is not executed. With status 200 the response has the form that
 // the caller prefers.
 func (x *exchange) refuse(b *badRequest) {
+	if b.status == 0 {
+		x.fail(b.cause)
+		return
+	}
 	resp := x.server.failure(x.ctx, b.cause)
 	if b.status == http.StatusOK && x.accept.streamFirst {
 		x.streamOnce(resp)

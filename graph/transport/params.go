@@ -26,10 +26,11 @@ import (
 const codeBadRequest fault.Code = "BAD_REQUEST"
 
 // badRequest is a request that is refused before it is parsed as GraphQL: its HTTP status, and the
-// error for the body. The error never repeats what was sent.
+// error for the body. The error never repeats what was sent. If the status is 0, it follows from the
+// error.
 type badRequest struct {
 	status int
-	cause  *fault.Error
+	cause  error
 }
 
 func bad(status int, format string, args ...any) *badRequest {
@@ -153,7 +154,7 @@ func jsonParams(body []byte) (*graphql.RawParams, *badRequest) {
 			return nil, halfCharacter(name)
 		}
 	}
-	query, operation, variables, extensions := fields[0], fields[1], fields[2], fields[3]
+	query, operation, variables, extensions, document := fields[0], fields[1], fields[2], fields[3], fields[4]
 	params := new(graphql.RawParams)
 	var err error
 	if params.Query, err = stringField(query); err != nil {
@@ -168,10 +169,31 @@ func jsonParams(body []byte) (*graphql.RawParams, *badRequest) {
 	if params.Extensions, err = objectField(extensions); err != nil {
 		return nil, badObject("extensions", err)
 	}
-	if query.Type == gjson.Null && params.Extensions[persistedExtension] == nil {
-		return nil, noDocument
+	id, err := stringField(document)
+	if err != nil {
+		return nil, bad(http.StatusBadRequest, "the parameter documentId must be a string")
+	}
+	if refused := setDocumentID(params, id, query.Type != gjson.Null); refused != nil {
+		return nil, refused
 	}
 	return params, nil
+}
+
+// setDocumentID notes the parameter documentId, which gqlgen does not know, among the extensions. It
+// refuses params without any document; hasQuery reports whether they have the parameter query.
+func setDocumentID(params *graphql.RawParams, id string, hasQuery bool) *badRequest {
+	if id == "" {
+		if !hasQuery && params.Extensions[persistedExtension] == nil {
+			return noDocument
+		}
+		delete(params.Extensions, documentExtension)
+		return nil
+	}
+	if params.Extensions == nil {
+		params.Extensions = make(map[string]any)
+	}
+	params.Extensions[documentExtension] = id
+	return nil
 }
 
 // noDocument refuses a request without a document.
@@ -186,7 +208,7 @@ func badObject(name string, err error) *badRequest {
 }
 
 // paramNames are the parameters of a request.
-var paramNames = [...]string{"query", "operationName", "variables", "extensions"}
+var paramNames = [...]string{"query", "operationName", "variables", "extensions", "documentId"}
 
 // halfCharacter refuses a parameter with an escape of half a surrogate pair.
 func halfCharacter(name string) *badRequest {
@@ -196,7 +218,11 @@ func halfCharacter(name string) *badRequest {
 // complete looks up a document that is given by its hash, for the caller in ctx, and translates the
 // document's escapes to a form that gqlparser reads.
 func (s *Server) complete(ctx context.Context, params *graphql.RawParams) *badRequest {
-	if refused := s.persisted.find(ctx, params); refused != nil {
+	found, refused := s.findTrusted(ctx, params)
+	if refused == nil && !found {
+		refused = s.persisted.find(ctx, params)
+	}
+	if refused != nil {
 		return refused
 	}
 	var ok bool
@@ -229,8 +255,8 @@ func getParams(rawQuery string) (*graphql.RawParams, *badRequest) {
 	if params.Extensions, err = objectText(values.Get("extensions")); err != nil {
 		return nil, badObject("extensions", err)
 	}
-	if params.Query == "" && params.Extensions[persistedExtension] == nil {
-		return nil, noDocument
+	if refused := setDocumentID(params, values.Get("documentId"), params.Query != ""); refused != nil {
+		return nil, refused
 	}
 	return params, nil
 }
