@@ -8,7 +8,8 @@ import (
 )
 
 // fieldCost is what a field adds to the complexity in addition to the one that each field adds. The
-// zero value is that of a plain field.
+// zero value is that of a plain field. limits.go adds up the costs of an operation and refuses too
+// many.
 type fieldCost struct {
 	// weight is the work of resolving the field itself, in the units of MaxComplexity.
 	weight int

@@ -18,8 +18,8 @@ const (
 	// MaxComplexity limits the sum over all fields: one for a field and its children, times the
 	// size of the page or the number of IDs requested, plus the @cost in the schema.
 	MaxComplexity = 20_000
-	// A longer page or list is refused by its field, whose error is clearer than that about the
-	// complexity.
+	// maxPage and maxList are the longest page and list that the complexity counts. A longer one is
+	// refused by its @validate in the schema, whose error is clearer than that about the complexity.
 	maxPage, maxList = 100, 500
 	// maxSubscription limits what a running subscription keeps of its document and its variables,
 	// in bytes. A connection may have a hundred of them.

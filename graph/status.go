@@ -1,5 +1,7 @@
 package graph
 
+// Which statuses a caller may see is decided in visibility.go, and how often in rates.go.
+
 import (
 	"context"
 

@@ -112,6 +112,7 @@ type Limits struct {
 	// PersistedBytes limits the stored documents of all apps. The default is 16 MiB.
 	PersistedBytes int
 	// InitTimeout is how long a WebSocket may take to send connection_init. The default is 10 s.
+	// newConn sets the deadline, and conn.serve closes the connection with 4408.
 	InitTimeout time.Duration
 	// AuthTimeout limits how long a caller waits until it is verified or refused. The default is 8
 	// s.

@@ -18,7 +18,8 @@ import (
 
 // Request is the page of a list that a caller requests.
 type Request struct {
-	// First is the size of the page. The caller has validated it.
+	// First is the size of the page. The caller has checked its bounds, which for the API are those
+	// in the schema, in @validate on each argument first.
 	First int
 	// After is the cursor behind which the page begins, or nil for the first page.
 	After *string

@@ -50,6 +50,7 @@ func (s *Service) RemoveFromBlocklist(ctx context.Context, app *models.App, user
 	return s.edit(ctx, app, userID, ids, e)
 }
 
+// blocklist returns the edit of the blocklist. listedit.go decides for each user whether it is done.
 func blocklist(app *models.App) edit {
 	return edit{
 		column: "blocked_id", counter: "block_count", table: &models.Block{},

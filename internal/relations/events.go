@@ -57,7 +57,8 @@ type notice struct {
 	event *Event
 }
 
-// tell adds an event for the user to, about other.
+// tell adds an event for the user to, about other. The callers decide which users receive an event
+// of a change; no event reveals a block to the blocked user.
 func (n *notes) tell(to *models.User, kind EventKind, other *models.User) {
 	n.list = append(n.list, notice{to.ID, &Event{Kind: kind, User: other, At: n.at}})
 }

@@ -24,6 +24,7 @@ func (s *Service) RemoveFromWhitelist(ctx context.Context, app *models.App, user
 	return s.edit(ctx, app, userID, ids, whitelist(app))
 }
 
+// whitelist returns the edit of the whitelist. listedit.go decides for each user whether it is done.
 func whitelist(app *models.App) edit {
 	return edit{
 		column: "allowed_id", counter: "whitelist_count", table: &models.WhitelistEntry{},
