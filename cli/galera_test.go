@@ -109,11 +109,13 @@ func TestGalera(t *testing.T) {
 			if code := first.run(&made, `mutation { registerUser(input: {id: "banned-%d", name: "B"}) { token } }`, i); code != "" {
 				t.Fatal(code)
 			}
-			var banned struct{ BanUsers []struct{ Outcome string } }
-			if code := second.run(&banned, `mutation { banUsers(input: {ids: ["banned-%d"], minutes: 60}) { outcome } }`, i); code != "" {
+			var banned struct {
+				BanUsers struct{ Results []struct{ Outcome string } }
+			}
+			if code := second.run(&banned, `mutation { banUsers(input: {userIds: ["banned-%d"], minutes: 60}) { results { outcome } } }`, i); code != "" {
 				t.Fatal(code)
 			}
-			if banned.BanUsers[0].Outcome != "DONE" {
+			if banned.BanUsers.Results[0].Outcome != "DONE" {
 				stale++
 				continue
 			}
@@ -130,7 +132,7 @@ func TestGalera(t *testing.T) {
 		stale := 0
 		for i := range rounds {
 			first, second, third := apis[i%3], apis[(i+1)%3], apis[(i+2)%3]
-			code := first.run(nil, `mutation { registerUsers(input: [{id: "from-%d", name: "A"}, {id: "to-%d", name: "B"}]) { id } }`, i, i)
+			code := first.run(nil, `mutation { registerUsers(input: {users: [{id: "from-%d", name: "A"}, {id: "to-%d", name: "B"}]}) { results { userId } } }`, i, i)
 			if code != "" {
 				t.Fatal(code)
 			}

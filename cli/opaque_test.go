@@ -60,8 +60,8 @@ func TestServe_SealsNumbersWithItsOwnSecret(t *testing.T) {
 		addFriend(input: {userId: "ann", friendId: "cid"}) { created }
 		addToWhitelist(input: {userId: "ann", ids: ["cid"]}) { id }
 		addToBlocklist(input: {userId: "ann", ids: ["cid"]}) { id }
-		banUsers(input: {ids: ["cid"], minutes: 5}) { id }
-		deactivateUsers(ids: ["dan"]) { id }
+		banUsers(input: {userIds: ["cid"], minutes: 5}) { results { userId } }
+		deactivateUsers(input: {userIds: ["dan"]}) { results { userId } }
 	}`)
 	var made struct{ Data map[string]json.RawMessage }
 	if err := json.Unmarshal([]byte(answer), &made); err != nil {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 
+	"rollcall/internal/batch"
 	"rollcall/internal/jobs"
 	"rollcall/models"
 )
@@ -47,7 +48,7 @@ func (c *console) bulkBan(v *visit) error {
 		return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
 	}
 	app, by := p.App.App, c.actor(v)
-	return c.startBulk(v, p, models.JobBan, func(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
+	return c.startBulk(v, p, models.JobBan, func(ctx context.Context, ids []string) ([]*batch.Result, error) {
 		return c.Users.Ban(ctx, app, ids, sentence, by)
 	})
 }
@@ -70,7 +71,7 @@ func (c *console) bulkUnban(v *visit) error {
 		return err
 	}
 	app, by := p.App.App, c.actor(v)
-	return c.startBulk(v, p, models.JobUnban, func(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
+	return c.startBulk(v, p, models.JobUnban, func(ctx context.Context, ids []string) ([]*batch.Result, error) {
 		return c.Users.Unban(ctx, app, ids, by)
 	})
 }
@@ -99,14 +100,14 @@ func (c *console) bulkDelete(v *visit) error {
 		return errProduction
 	}
 	app, by := p.App.App, c.actor(v)
-	return c.startBulk(v, p, models.JobDelete, func(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
+	return c.startBulk(v, p, models.JobDelete, func(ctx context.Context, ids []string) ([]*batch.Result, error) {
 		return c.Users.Delete(ctx, app, ids, by)
 	})
 }
 
 // startBulk starts a job for the chosen users and redirects to its page. If none of them exists any
 // longer, it shows the question again.
-func (c *console) startBulk(v *visit, p *bulkPage, kind models.JobKind, do func(context.Context, []string) ([]*models.ItemResult, error)) error {
+func (c *console) startBulk(v *visit, p *bulkPage, kind models.JobKind, do func(context.Context, []string) ([]*batch.Result, error)) error {
 	if len(p.Users) == 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
 	}

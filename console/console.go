@@ -16,6 +16,7 @@ import (
 	"rollcall/internal/appconnections"
 	"rollcall/internal/apps"
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
 	"rollcall/internal/operators"
@@ -84,12 +85,12 @@ type Users interface {
 	Banned(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
 	Deactivated(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
 	BannedCount(ctx context.Context, app *models.App) (int, error)
-	Ban(ctx context.Context, app *models.App, ids []string, sentence users.Sentence, by models.Actor) ([]*models.ItemResult, error)
-	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
-	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error)
-	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
-	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
-	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error)
+	Ban(ctx context.Context, app *models.App, ids []string, sentence users.Sentence, by models.Actor) ([]*batch.Result, error)
+	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
+	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*batch.Result, error)
+	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
+	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
+	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	// Clear calls progress after each batch and stops if progress returns an error.
 	Clear(ctx context.Context, app *models.App, by models.Actor, progress func(found, deleted int) error) error
 	// GrantToken refuses users that could not use a token.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/internal/apps"
+	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/internal/users"
 	"rollcall/models"
@@ -109,8 +110,8 @@ func (b brokenApps) RotateSecret(context.Context, string, models.Actor) (*models
 // refusingUsers refuses to delete any user.
 type refusingUsers struct{ *users.Service }
 
-func (refusingUsers) Delete(context.Context, *models.App, []string, models.Actor) ([]*models.ItemResult, error) {
-	return []*models.ItemResult{{ID: "ann", Outcome: models.OutcomeRefused}}, nil
+func (refusingUsers) Delete(context.Context, *models.App, []string, models.Actor) ([]*batch.Result, error) {
+	return []*batch.Result{{UserID: "ann", Outcome: models.OutcomeRefused}}, nil
 }
 
 func TestDeleteUser_ShowsRefusal(t *testing.T) {

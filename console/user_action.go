@@ -1,6 +1,7 @@
 package console
 
 import (
+	"rollcall/internal/batch"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
 )
@@ -15,7 +16,7 @@ type userAction struct {
 	Danger bool
 	// fits reports whether the action would change the user.
 	fits func(*userPage) bool
-	do   func(*console, *visit, *userPage) (*models.ItemResult, error)
+	do   func(*console, *visit, *userPage) (*batch.Result, error)
 }
 
 // userActions are the actions on a user's page, in this order; the page shows those that fit. A ban
@@ -33,7 +34,7 @@ var (
 	unbanUser = &userAction{
 		Name: "unban",
 		fits: func(p *userPage) bool { return p.User.State == models.UserBanned },
-		do: func(c *console, v *visit, p *userPage) (*models.ItemResult, error) {
+		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Users.Unban(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
 		},
 	}
@@ -45,7 +46,7 @@ var (
 	expireTokens = &userAction{
 		Name: "expire-tokens",
 		fits: func(p *userPage) bool { return p.User.State != models.UserDeactivated },
-		do: func(c *console, v *visit, p *userPage) (*models.ItemResult, error) {
+		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			// The next millisecond, so that the newest token ends too.
 			from := models.TimeOf(c.Clock()) + 1
 			return single(c.Users.ExpireTokens(v.r.Context(), p.App.App, p.ids(), from, c.actor(v)))
@@ -55,14 +56,14 @@ var (
 		Name:   "deactivate",
 		Danger: true,
 		fits:   func(p *userPage) bool { return p.User.State != models.UserDeactivated },
-		do: func(c *console, v *visit, p *userPage) (*models.ItemResult, error) {
+		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Users.Deactivate(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
 		},
 	}
 	reactivateUser = &userAction{
 		Name: "reactivate",
 		fits: func(p *userPage) bool { return p.User.State == models.UserDeactivated },
-		do: func(c *console, v *visit, p *userPage) (*models.ItemResult, error) {
+		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Users.Reactivate(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
 		},
 	}
@@ -86,14 +87,14 @@ func whitelistSwitch(name string, on bool) *userAction {
 	return &userAction{
 		Name: name,
 		fits: func(p *userPage) bool { return p.User.State != models.UserDeactivated && p.User.WhitelistEnabled != on },
-		do: func(c *console, v *visit, p *userPage) (*models.ItemResult, error) {
+		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Relations.SetWhitelistEnabled(v.r.Context(), p.App.App, p.ids(), on, c.actor(v)))
 		},
 	}
 }
 
 // single returns the result of a rule that was called for one user.
-func single(results []*models.ItemResult, err error) (*models.ItemResult, error) {
+func single(results []*batch.Result, err error) (*batch.Result, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -143,14 +144,14 @@ func act(a *userAction) func(*console, *visit) error {
 }
 
 // showResult redirects to the user's page, with a message about the result of an action.
-func (c *console) showResult(v *visit, a *userAction, p *userPage, result *models.ItemResult) error {
+func (c *console) showResult(v *visit, a *userAction, p *userPage, result *batch.Result) error {
 	text := "action." + a.Name + ".done"
 	switch result.Outcome {
 	case models.OutcomeAlready:
 		text = "action." + a.Name + ".already"
 	case models.OutcomeRefused, models.OutcomeNotFound:
 		text = "action.refused"
-		if known := text + "." + result.Error.Code; hasFlash(known) {
+		if known := text + "." + string(result.Error.Code); hasFlash(known) {
 			text = known
 		}
 	}
@@ -161,8 +162,8 @@ func (c *console) showResult(v *visit, a *userAction, p *userPage, result *model
 }
 
 // disconnect closes the connection of the device in the form, or all connections of the user.
-func (c *console) disconnect(v *visit, p *userPage) (*models.ItemResult, error) {
-	already := &models.ItemResult{ID: p.User.ExternalID, Outcome: models.OutcomeAlready}
+func (c *console) disconnect(v *visit, p *userPage) (*batch.Result, error) {
+	already := &batch.Result{UserID: p.User.ExternalID, Outcome: models.OutcomeAlready}
 	var devices []string
 	if id := v.r.PostFormValue("device"); id != "" {
 		if p.device(id) == nil {
@@ -177,5 +178,5 @@ func (c *console) disconnect(v *visit, p *userPage) (*models.ItemResult, error) 
 	if n == 0 || err != nil {
 		return already, err
 	}
-	return &models.ItemResult{ID: p.User.ExternalID, Outcome: models.OutcomeDone}, nil
+	return &batch.Result{UserID: p.User.ExternalID, Outcome: models.OutcomeDone}, nil
 }

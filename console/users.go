@@ -30,12 +30,10 @@ type usersPage struct {
 	Next  string
 }
 
-var isOnline = true
-
 // showFilters are the filters to choose from.
 var showFilters = map[string]users.Filter{
 	"":            {},
-	"online":      {Online: &isOnline},
+	"online":      {Presences: []models.Presence{models.PresenceOnline}},
 	"active":      {States: []models.UserState{models.UserActive}},
 	"banned":      {States: []models.UserState{models.UserBanned}},
 	"deactivated": {States: []models.UserState{models.UserDeactivated}},

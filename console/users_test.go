@@ -182,7 +182,7 @@ func TestUserPage_BadAvatar(t *testing.T) {
 func TestUserPage(t *testing.T) {
 	s := onSQLite(t)
 	avatar := "https://example.com/a.png?b=c&d"
-	_, err := s.users.Update(context.Background(), s.dev, "ann", users.Change{AvatarURL: &avatar, AvatarGiven: true})
+	_, err := s.users.Update(context.Background(), s.dev, "ann", users.Change{AvatarURL: avatar})
 	s.check(err)
 	s.connect(s.dev, "ann", silent{})
 	b := s.as("admin")

@@ -57,14 +57,14 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
       const { user } = await app.send('{ user(id: "cal") { ban { until } } }');
       return `USER_BANNED until ${user.ban.until}`;
     };
-    await closes(() => app.send('mutation { disconnectUser(input: {userId: "cal"}) }'), 4403, 'Disconnected');
+    await closes(() => app.send('mutation { disconnectUser(input: {userId: "cal", allDevices: true}) { disconnectedCount } }'), 4403, 'Disconnected');
     await closes(() => new AppServer(nodes[2], tokens.cal).send('mutation { logout(allDevices: true) }'), 4401, 'LOGGED_OUT');
     const device = await Connection.open(nodes[1], tokens.cal);
-    await app.send('mutation { banUsers(input: {ids: ["cal"], minutes: 5}) { outcome } }');
+    await app.send('mutation { banUsers(input: {userIds: ["cal"], minutes: 5}) { results { outcome } } }');
     assert.deepEqual(await within(device.closed, 'the close'), { code: 4401, reason: await banned() });
     await assert.rejects(Connection.open(nodes[2], tokens.cal), { code: 4401, reason: await banned() });
-    await app.send('mutation { unbanUsers(ids: ["cal"]) { outcome } }');
-    await closes(() => app.send('mutation { deactivateUsers(ids: ["cal"]) { outcome } }'), 4401, 'USER_DEACTIVATED');
+    await app.send('mutation { unbanUsers(input: {userIds: ["cal"]}) { results { outcome } } }');
+    await closes(() => app.send('mutation { deactivateUsers(input: {userIds: ["cal"]}) { results { outcome } } }'), 4401, 'USER_DEACTIVATED');
   });
 
   test('friends made at one node get events, and see each other, at others', async () => {

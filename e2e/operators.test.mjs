@@ -239,8 +239,8 @@ describe('operators, apps and tokens in Chromium', () => {
     const total = 3000;
     for (let n = 0; n < total; n += 100) {
       const ids = Array.from({ length: 100 }, (_, i) => `u${n + i}`);
-      await backend.send('mutation ($in: [RegisterUserInput!]!) { registerUsers(input: $in) { created } }', { in: ids.map((id) => ({ id, name: id })) });
-      await backend.send('mutation ($ids: [ID!]!) { deactivateUsers(ids: $ids) { outcome } }', { ids });
+      await backend.send('mutation ($in: RegisterUsersInput!) { registerUsers(input: $in) { results { created } } }', { in: { users: ids.map((id) => ({ id, name: id })) } });
+      await backend.send('mutation ($ids: [ID!]!) { deactivateUsers(input: {userIds: $ids}) { results { outcome } } }', { ids });
     }
     const operator = await Operator.arrive(browser, server);
     const { page } = operator;

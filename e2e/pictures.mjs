@@ -59,9 +59,9 @@ try {
   }
   await app.send('mutation { addToBlocklist(input: { userId: "lena.fischer", ids: ["omar.haddad"] }) { outcome } }');
   const ids = ['jonas.weber', ...Array.from({ length: 6 }, (_, n) => `user-${String(n + 4711).padStart(7, '0')}`)];
-  const input = { ids, minutes: 1440, reason: 'Advertising in every room' };
-  await app.send('mutation ($input: BanUsersInput!) { banUsers(input: $input) { outcome } }', { input });
-  await app.send('mutation ($ids: [ID!]!) { deactivateUsers(ids: $ids) { outcome } }', {
+  const input = { userIds: ids, minutes: 1440, reason: 'Advertising in every room' };
+  await app.send('mutation ($input: BanUsersInput!) { banUsers(input: $input) { results { outcome } } }', { input });
+  await app.send('mutation ($ids: [ID!]!) { deactivateUsers(input: {userIds: $ids}) { results { outcome } } }', {
     ids: Array.from({ length: 23 }, (_, n) => `user-${String(n * 87 + 12).padStart(7, '0')}`),
   });
 

@@ -180,17 +180,17 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     const development = await server.createApp({ name: 'Chat in development', statusQueryEnabled: true });
     const production = await server.createApp({ name: 'Chat in production', environment: 'production' });
     const app = await AppServer.login(server, development);
-    const input = Array.from({ length: 34 }, (_, i) => ({ id: `member-${i + 1}`, name: `Member number ${i + 1}` }));
-    input.push(
+    const users = Array.from({ length: 34 }, (_, i) => ({ id: `member-${i + 1}`, name: `Member number ${i + 1}` }));
+    users.push(
       { id: 'x'.repeat(64), name: 'A name that nobody can read aloud without breath, '.repeat(2).slice(0, 64) },
       { id: '20260101_王', name: '王小明 🎈 مرحبا' }, { id: 'no-name', name: '' },
     );
-    const { registerUsers } = await app.send('mutation ($input: [RegisterUserInput!]!) { registerUsers(input: $input) { id error { message } } }', { input });
-    const ids = registerUsers.filter(({ error }) => !error).map(({ id }) => id);
+    const { registerUsers } = await app.send('mutation ($input: RegisterUsersInput!) { registerUsers(input: $input) { results { userId error { message } } } }', { input: { users } });
+    const ids = registerUsers.results.filter(({ error }) => !error).map(({ userId }) => userId);
     const productive = await AppServer.login(server, production);
     await productive.register('member-1', 'A real user');
     await productive.register('member-2', 'A user who left');
-    await productive.send('mutation { deactivateUsers(ids: ["member-2"]) { outcome } }');
+    await productive.send('mutation { deactivateUsers(input: {userIds: ["member-2"]}) { results { outcome } } }');
     const device = await Connection.open(server, await app.register('member-1', 'Member number 1'), 'ANDROID');
     for (const friendId of ['member-2', 'member-3', ids.at(-1)]) {
       await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { created } }', { input: { userId: 'member-1', friendId, remark: `${friendId} from school` } });
@@ -200,8 +200,8 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await device.request('mutation { addToBlocklist(input: { ids: ["member-6"] }) { outcome } }');
     await device.request('mutation { subscribeStatus(ids: ["member-2", "member-3"]) { evictedIds } }');
     await app.send('mutation { addToWhitelist(input: { userId: "member-1", ids: ["member-2"] }) { outcome } }');
-    await app.send('mutation { banUsers(input: { ids: ["member-5", "member-7"], minutes: 60, reason: "Advertising in every room" }) { outcome } }');
-    await app.send('mutation { deactivateUsers(ids: ["member-8"]) { outcome } }');
+    await app.send('mutation { banUsers(input: { userIds: ["member-5", "member-7"], minutes: 60, reason: "Advertising in every room" }) { results { outcome } } }');
+    await app.send('mutation { deactivateUsers(input: {userIds: ["member-8"]}) { results { outcome } } }');
     return { development, production, app, device, root: `/console/apps/${development.key}` };
   }
 

@@ -150,7 +150,7 @@ for (const { name, create, skip } of databases) {
       const device = new Reconnecting(server, await app.register('jo'));
       const own = device.subscribe(userStatus, { ids: ['jo'] });
       assert.equal(await own.takeStatus(), 'jo ONLINE');
-      await app.send('mutation { banUsers(input: {ids: ["jo"], minutes: 5}) { outcome } }');
+      await app.send('mutation { banUsers(input: {userIds: ["jo"], minutes: 5}) { results { outcome } } }');
       const { code, reason } = await within(own.ended, 'the client to stop');
       const { user } = await app.send('{ user(id: "jo") { ban { until } } }');
       assert.deepEqual({ code, reason }, { code: 4401, reason: `USER_BANNED until ${user.ban.until}` });
@@ -161,7 +161,7 @@ for (const { name, create, skip } of databases) {
       const device = new Reconnecting(server, await app.register('kai'));
       const own = device.subscribe(userStatus, { ids: ['kai'] });
       assert.equal(await own.takeStatus(), 'kai ONLINE');
-      await app.send('mutation { disconnectUser(input: {userId: "kai"}) }');
+      await app.send('mutation { disconnectUser(input: {userId: "kai", allDevices: true}) { disconnectedCount } }');
       assert.equal(await own.takeStatus(), 'kai ONLINE');
       assert.deepEqual(device.links, [{ code: 4403, reason: 'Disconnected' }, {}]);
       await device.client.dispose();

@@ -20,16 +20,13 @@ func (r *appResolver) RegisteredUserCount(ctx context.Context, obj *models.App) 
 	return counts.Registered, err
 }
 
-func (r *mutationResolver) IssueAppToken(ctx context.Context, input generated.IssueAppTokenInput) (*generated.AppToken, error) {
+func (r *mutationResolver) IssueAppToken(ctx context.Context, input generated.IssueAppTokenInput) (*generated.IssueAppTokenPayload, error) {
 	ttl := apps.DefaultTokenTTL
-	if input.TTLSeconds != nil {
-		ttl = time.Duration(*input.TTLSeconds) * time.Second
+	if input.TTLSeconds != 0 {
+		ttl = time.Duration(input.TTLSeconds) * time.Second
 	}
 	token, expires, err := r.apps.IssueTokenTo(ctx, clientaddr.From(ctx), input.AppKey, input.AppSecret, ttl)
-	if err != nil {
-		return nil, err
-	}
-	return &generated.AppToken{Token: token, ExpiresAt: expires}, nil
+	return &generated.IssueAppTokenPayload{Token: token, ExpiresAt: expires}, err
 }
 
 func (r *queryResolver) App(ctx context.Context) (*models.App, error) {

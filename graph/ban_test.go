@@ -24,7 +24,7 @@ func TestBan(t *testing.T) {
 		}
 		as("before", ann, `{ me { state ban { until } } }`, `{"me":{"state":"ACTIVE","ban":null}}`, "")
 		w.Run(
-			graphtest.Scenario{Name: "ban", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 2, "reason", "spam"),
+			graphtest.Scenario{Name: "ban", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"ann"}, "minutes", 2, "reason", "spam"),
 				WantData: results("banUsers", result{"ann", "DONE", ""})},
 			graphtest.Scenario{Name: "the App Server sees it", As: graphtest.AppServer, Query: `{ user(id: "ann") { state ban { since until reason } deactivatedAt } }`,
 				WantData: `{"user":{"state":"BANNED","ban":{"since":"2026-11-20T08:15:30.123Z","until":"2026-11-20T08:17:30.123Z","reason":"spam"},"deactivatedAt":null}}`},
@@ -46,16 +46,16 @@ func TestBan(t *testing.T) {
 
 		w.Clock.Pass(time.Minute)
 		w.Run(
-			graphtest.Scenario{Name: "again: another end and reason, the same beginning", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 43_200),
+			graphtest.Scenario{Name: "again: another end and reason, the same beginning", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"ann"}, "minutes", 43_200),
 				WantData: results("banUsers", result{"ann", "DONE", ""})},
 			graphtest.Scenario{Name: "the ban of 30 days", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { since until reason } } }`,
 				WantData: `{"user":{"ban":{"since":"2026-11-20T08:15:30.123Z","until":"2026-12-20T08:16:30.123Z","reason":null}}}`},
-			graphtest.Scenario{Name: "a shorter one", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 1),
+			graphtest.Scenario{Name: "a shorter one", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"ann"}, "minutes", 1),
 				WantData: results("banUsers", result{"ann", "DONE", ""})},
 		)
 		registered := w.Bearer("ann") // a banned user can be registered again
-		w.Run(graphtest.Scenario{Name: "and updated", As: graphtest.AppServer, Query: update, Variables: input("id", "ann", "name", "Ann B."),
-			WantData: `{"updateUser":{"id":"ann","name":"Ann B.","avatarUrl":null}}`})
+		w.Run(graphtest.Scenario{Name: "and updated", As: graphtest.AppServer, Query: update, Variables: input("userId", "ann", "name", "Ann B."),
+			WantData: `{"updateUser":{"user":{"id":"ann","name":"Ann B.","avatarUrl":null}}}`})
 		as("the user stays banned", registered, `{ me { id } }`, "", "USER_BANNED")
 
 		w.Clock.Pass(time.Minute - time.Millisecond)
@@ -69,7 +69,7 @@ func TestBan(t *testing.T) {
 				WantData: `{"banned":{"totalCount":0,"nodes":[]},"active":{"totalCount":2,"nodes":[{"id":"bob"},{"id":"ann"}]}}`},
 			graphtest.Scenario{Name: "unban after the end", As: graphtest.AppServer, Query: unban, Variables: inIDs([]string{"ann"}),
 				WantData: results("unbanUsers", result{"ann", "ALREADY", ""})},
-			graphtest.Scenario{Name: "a new ban has a new beginning", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 1)},
+			graphtest.Scenario{Name: "a new ban has a new beginning", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"ann"}, "minutes", 1)},
 			graphtest.Scenario{Name: "since now", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { since until } } }`,
 				WantData: `{"user":{"ban":{"since":"2026-11-20T08:17:30.123Z","until":"2026-11-20T08:18:30.123Z"}}}`},
 			graphtest.Scenario{Name: "unban", As: graphtest.AppServer, Query: unban, Variables: inIDs([]string{"ann"}),
@@ -87,24 +87,24 @@ func TestBan_BadInputs(t *testing.T) {
 			name, field, rule string
 			pairs             []any
 		}{
-			{"0 minutes", "input.minutes", "min", []any{"ids", ids, "minutes", 0}},
-			{"negative minutes", "input.minutes", "min", []any{"ids", ids, "minutes", -1}},
-			{"43201 minutes", "input.minutes", "max", []any{"ids", ids, "minutes", 43_201}},
-			{"a reason of 256 characters", "input.reason", "max", []any{"ids", ids, "minutes", 1, "reason", strings.Repeat("林", 256)}},
-			{"a reason with a control character", "input.reason", "nocontrol", []any{"ids", ids, "minutes", 1, "reason", "a\nb"}},
+			{"0 minutes", "input.minutes", "min", []any{"userIds", ids, "minutes", 0}},
+			{"negative minutes", "input.minutes", "min", []any{"userIds", ids, "minutes", -1}},
+			{"43201 minutes", "input.minutes", "max", []any{"userIds", ids, "minutes", 43_201}},
+			{"a reason of 256 characters", "input.reason", "max", []any{"userIds", ids, "minutes", 1, "reason", strings.Repeat("林", 256)}},
+			{"a reason with a control character", "input.reason", "nocontrol", []any{"userIds", ids, "minutes", 1, "reason", "a\nb"}},
 		} {
 			w.Run(graphtest.Scenario{Name: c.name, As: graphtest.AppServer, Query: banMany, Variables: input(c.pairs...),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks(c.field, c.rule)})
 		}
 		for name, minutes := range map[string]any{"half a minute": 1.5, "more than an Int": 1 << 31, "words": "1"} {
-			r := w.Do(w.Bearer(graphtest.AppServer), banMany, input("ids", ids, "minutes", minutes))
+			r := w.Do(w.Bearer(graphtest.AppServer), banMany, input("userIds", ids, "minutes", minutes))
 			if len(r.Errors) == 0 {
 				w.T.Errorf("%s: %s", name, r.Body)
 			}
 		}
 		w.Run(
 			graphtest.Scenario{Name: "no user was banned", As: graphtest.AppServer, Query: bannedList, WantData: `{"bannedUsers":{"totalCount":0,"nodes":[]}}`},
-			graphtest.Scenario{Name: "a reason of 255 characters", As: graphtest.AppServer, Query: banMany, Variables: input("ids", ids, "minutes", 1, "reason", strings.Repeat("林", 255))},
+			graphtest.Scenario{Name: "a reason of 255 characters", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", ids, "minutes", 1, "reason", strings.Repeat("林", 255))},
 			graphtest.Scenario{Name: "stored as given", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { reason } } }`,
 				WantData: `{"user":{"ban":{"reason":"` + strings.Repeat("林", 255) + `"}}}`},
 		)
@@ -117,7 +117,7 @@ func TestBan_OpenStream(t *testing.T) {
 		w.Register(w.App, "ann")
 		stream := w.Live("sse", w.Bearer("ann"), `subscription { statusChanged { userId } }`, nil)
 		defer stream.Close()
-		w.Run(step("ban", server, banMany, input("ids", []string{"ann"}, "minutes", 2), ""))
+		w.Run(step("ban", server, banMany, input("userIds", []string{"ann"}, "minutes", 2), ""))
 		for {
 			r := stream.Next()
 			if r.Code() == "" && r.Data != nil {

@@ -82,16 +82,16 @@ func boundOwners(w *graphtest.World) map[string]func(any) error {
 	return map[string]func(any) error{
 		"RegisterUserInput.id":        func(v any) error { return register(func(in *users.Registration) { in.ID = v.(string) }) },
 		"RegisterUserInput.name":      func(v any) error { return register(func(in *users.Registration) { in.Name = v.(string) }) },
-		"RegisterUserInput.avatarUrl": func(v any) error { return register(func(in *users.Registration) { in.AvatarURL = text(v) }) },
+		"RegisterUserInput.avatarUrl": func(v any) error { return register(func(in *users.Registration) { in.AvatarURL = v.(string) }) },
 		"RegisterUserInput.tokenTtlSeconds": func(v any) error {
-			return register(func(in *users.Registration) { in.TokenTTL = new(seconds(v)) })
+			return register(func(in *users.Registration) { in.TokenTTL = seconds(v) })
 		},
 		"IssueUserTokenInput.ttlSeconds": func(v any) error {
-			_, err := w.Users.IssueToken(ctx, app, users.TokenRequest{UserID: "ann", TTL: new(seconds(v))})
+			_, err := w.Users.IssueToken(ctx, app, users.TokenRequest{UserID: "ann", TTL: seconds(v)})
 			return err
 		},
-		"UpdateUserInput.name":      func(v any) error { return update(users.Change{Name: text(v)}) },
-		"UpdateUserInput.avatarUrl": func(v any) error { return update(users.Change{AvatarURL: text(v), AvatarGiven: true}) },
+		"UpdateUserInput.name":      func(v any) error { return update(users.Change{Name: v.(string)}) },
+		"UpdateUserInput.avatarUrl": func(v any) error { return update(users.Change{AvatarURL: v.(string)}) },
 		"BanUsersInput.minutes": func(v any) error {
 			return ban(users.Sentence{Length: time.Duration(v.(int)) * time.Minute})
 		},
@@ -146,11 +146,15 @@ func (b bound) samples(t testing.TB) map[string]samples {
 		name, param, _ := strings.Cut(tag, "=")
 		n, _ := strconv.Atoi(param)
 		switch {
-		case name == "omitnil":
+		case name == "omitnil", name == "omitempty", name == "either", name == "without":
 		case name == "required":
 			out[name] = samples{[]any{text(1)}, []any{""}}
 		case b.number && name == "min":
-			out[name] = samples{[]any{n}, []any{n - 1}}
+			beyond := n - 1
+			if beyond == 0 && strings.Contains(b.rule, "omitempty") {
+				beyond = -1 // 0 is not given
+			}
+			out[name] = samples{[]any{n}, []any{beyond}}
 		case b.number && name == "max":
 			out[name] = samples{[]any{n}, []any{n + 1}}
 		case name == "maxbytes" && begin == "":

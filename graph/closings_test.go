@@ -24,7 +24,7 @@ func TestClosings(t *testing.T) {
 		// refusal is the reason with which 4401 then refuses the token; "" if it is accepted.
 		refusal string
 	}{
-		{"ban", func(w *graphtest.World, id string) { call(w, banMany, input("ids", []string{id}, "minutes", 2)) },
+		{"ban", func(w *graphtest.World, id string) { call(w, banMany, input("userIds", []string{id}, "minutes", 2)) },
 			4401, "USER_BANNED until 2026-11-20T08:17:30.123Z", "USER_BANNED", "the user is banned until 2026-11-20T08:17:30.123Z",
 			"USER_BANNED until 2026-11-20T08:17:30.123Z"},
 		{"deactivation", func(w *graphtest.World, id string) { call(w, deactivate, inIDs([]string{id})) },

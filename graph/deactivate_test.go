@@ -13,8 +13,8 @@ func TestDeactivate(t *testing.T) {
 		w.Register(w.App, "bob")
 		const all = `{ user(id: "ann") { id name avatarUrl createdAt updatedAt state ban { until } deactivatedAt status { presence changedAt } } }`
 		w.Run(
-			graphtest.Scenario{Name: "with an avatar", As: graphtest.AppServer, Query: update, Variables: input("id", "ann", "avatarUrl", "https://example.org/a.png")},
-			graphtest.Scenario{Name: "and a ban", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 60, "reason", "spam")},
+			graphtest.Scenario{Name: "with an avatar", As: graphtest.AppServer, Query: update, Variables: input("userId", "ann", "avatarUrl", "https://example.org/a.png")},
+			graphtest.Scenario{Name: "and a ban", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"ann"}, "minutes", 60, "reason", "spam")},
 		)
 		w.Clock.Pass(time.Second)
 		w.Run(
@@ -33,13 +33,13 @@ func TestDeactivate(t *testing.T) {
 			graphtest.Scenario{Name: "its place is free", As: graphtest.AppServer, Query: `{ app { registeredUserCount } }`, WantData: `{"app":{"registeredUserCount":1}}`},
 			graphtest.Scenario{Name: "its ID is not", As: graphtest.AppServer, Query: register, Variables: input("id", "ann", "name", "Ann"),
 				WantCode: "USER_DEACTIVATED", WantExtensions: map[string]any{"userId": "ann"}},
-			graphtest.Scenario{Name: "updating it", As: graphtest.AppServer, Query: update, Variables: input("id", "ann", "name", "Ann"),
+			graphtest.Scenario{Name: "updating it", As: graphtest.AppServer, Query: update, Variables: input("userId", "ann", "name", "Ann"),
 				WantCode: "USER_DEACTIVATED", WantExtensions: map[string]any{"userId": "ann"}},
-			graphtest.Scenario{Name: "banning it", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 1),
+			graphtest.Scenario{Name: "banning it", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"ann"}, "minutes", 1),
 				WantData: results("banUsers", result{"ann", "REFUSED", "USER_DEACTIVATED"})},
-			graphtest.Scenario{Name: "expiring its tokens", As: graphtest.AppServer, Query: expire, Variables: input("ids", []string{"ann"}, "issuedBefore", soon),
+			graphtest.Scenario{Name: "expiring its tokens", As: graphtest.AppServer, Query: expire, Variables: input("userIds", []string{"ann"}, "issuedBefore", soon),
 				WantData: results("expireTokens", result{"ann", "ALREADY", ""})},
-			graphtest.Scenario{Name: "disconnecting it", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "ann"), WantData: `{"disconnectUser":0}`},
+			graphtest.Scenario{Name: "disconnecting it", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "ann", "allDevices", true), WantData: `{"disconnectUser":{"disconnectedCount":0}}`},
 		)
 		refused := func(when string) {
 			w.T.Helper()

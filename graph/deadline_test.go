@@ -86,8 +86,8 @@ func TestTimeout_MutationsThatHaveBegun(t *testing.T) {
 	began := time.Now()
 	go func() {
 		answered <- w.Do(w.Bearer(graphtest.AppServer), `mutation {
-			a: updateUser(input: {id: "ann", name: "Ann 2"}) { name }
-			b: updateUser(input: {id: "bob", name: "Bob 2"}) { name }
+			a: updateUser(input: {userId: "ann", name: "Ann 2"}) { user { name } }
+			b: updateUser(input: {userId: "bob", name: "Bob 2"}) { user { name } }
 		}`, nil)
 	}()
 	waitFor(t, "the first change to wait for the lock", func() bool { return running(w, "users") > 0 })
@@ -161,7 +161,7 @@ func TestTimeout_OverBeforeTheStart(t *testing.T) {
 	}
 	for name, query := range map[string]string{
 		"a query":    `{ app { name } }`,
-		"a mutation": `mutation { updateUser(input: {id: "ann", name: "Ann 2"}) { name } }`,
+		"a mutation": `mutation { updateUser(input: {userId: "ann", name: "Ann 2"}) { user { name } } }`,
 	} {
 		r := w.Do(server, query, nil)
 		check(name, *r)

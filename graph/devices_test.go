@@ -49,15 +49,19 @@ func TestDisconnectUser(t *testing.T) {
 		w.Run(refusals("disconnecting", disconnect, some(ids[0]), "bob")...)
 		w.Run(
 			graphtest.Scenario{Name: "by another app's App Server", As: graphtest.OtherServer, Query: disconnect, Variables: some(ids[0]), WantCode: "USER_NOT_FOUND"},
-			graphtest.Scenario{Name: "nobody", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "nobody"), WantCode: "USER_NOT_FOUND"},
-			graphtest.Scenario{Name: "another app's user", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "eve"), WantCode: "USER_NOT_FOUND"},
-			graphtest.Scenario{Name: "an ill-formed user ID", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "a b"),
+			graphtest.Scenario{Name: "nobody", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "nobody", "allDevices", true), WantCode: "USER_NOT_FOUND"},
+			graphtest.Scenario{Name: "another app's user", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "eve", "allDevices", true), WantCode: "USER_NOT_FOUND"},
+			graphtest.Scenario{Name: "an ill-formed user ID", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "a b", "allDevices", true),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.userId", "userid")},
 			graphtest.Scenario{Name: "no device IDs", As: graphtest.AppServer, Query: disconnect, Variables: some(),
-				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds", "min")},
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds", "either")},
+			graphtest.Scenario{Name: "neither device IDs nor all", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "ann", "deviceIds", nil, "allDevices", false),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds", "either"), WantData: `{"disconnectUser":null}`},
+			graphtest.Scenario{Name: "device IDs and all", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "ann", "deviceIds", ids, "allDevices", true),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds", "either"), WantData: `{"disconnectUser":null}`},
 			graphtest.Scenario{Name: "too many device IDs", As: graphtest.AppServer, Query: disconnect, Variables: some(many(101)...),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds", "max")},
-			graphtest.Scenario{Name: "unknown device IDs", As: graphtest.AppServer, Query: disconnect, Variables: some("device:ann:", "device:ann:nothing", "device:ann:丽"), WantData: `{"disconnectUser":0}`},
+			graphtest.Scenario{Name: "unknown device IDs", As: graphtest.AppServer, Query: disconnect, Variables: some("device:ann:", "device:ann:nothing", "device:ann:丽"), WantData: `{"disconnectUser":{"disconnectedCount":0}}`},
 			graphtest.Scenario{Name: "another's device", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "bob", "deviceIds", ids),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds.0", "device")},
 			graphtest.Scenario{Name: "an ID of another kind", As: graphtest.AppServer, Query: disconnect, Variables: some(ids[0], "status:ann"),
@@ -65,7 +69,7 @@ func TestDisconnectUser(t *testing.T) {
 			graphtest.Scenario{Name: "a user ID", As: graphtest.AppServer, Query: disconnect, Variables: some("ann"),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.deviceIds.0", "device")},
 			graphtest.Scenario{Name: "still there", As: graphtest.AppServer, Query: presence, WantData: `{"user":{"status":{"presence":"ONLINE"}}}`},
-			graphtest.Scenario{Name: "one, given twice", As: graphtest.AppServer, Query: disconnect, Variables: some(ids[1], ids[1], "device:ann:nothing"), WantData: `{"disconnectUser":1}`},
+			graphtest.Scenario{Name: "one, given twice", As: graphtest.AppServer, Query: disconnect, Variables: some(ids[1], ids[1], "device:ann:nothing"), WantData: `{"disconnectUser":{"disconnectedCount":1}}`},
 		)
 		if code := second.CloseCode(); code != 4403 {
 			t.Errorf("the second device was closed with %d", code)
@@ -75,9 +79,9 @@ func TestDisconnectUser(t *testing.T) {
 		}
 		w.Run(
 			graphtest.Scenario{Name: "others remain", As: graphtest.AppServer, Query: presence, WantData: `{"user":{"status":{"presence":"ONLINE"}}}`},
-			graphtest.Scenario{Name: "all", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "ann", "deviceIds", nil), WantData: `{"disconnectUser":2}`},
+			graphtest.Scenario{Name: "all", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "ann", "deviceIds", []string{}, "allDevices", true), WantData: `{"disconnectUser":{"disconnectedCount":2}}`},
 			graphtest.Scenario{Name: "none remains", As: graphtest.AppServer, Query: presence, WantData: `{"user":{"status":{"presence":"OFFLINE"}}}`},
-			graphtest.Scenario{Name: "all of none", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "ann"), WantData: `{"disconnectUser":0}`},
+			graphtest.Scenario{Name: "all of none", As: graphtest.AppServer, Query: disconnect, Variables: input("userId", "ann", "allDevices", true), WantData: `{"disconnectUser":{"disconnectedCount":0}}`},
 		)
 		for _, s := range []*graphtest.Socket{first, third} {
 			if code := s.CloseCode(); code != 4403 {
@@ -102,7 +106,7 @@ func TestUser_PrivateFields(t *testing.T) {
 			graphtest.Scenario{Name: "another user, in a list", As: "bob", Query: `{ users(ids: ["ann", "bob"]) { id devices { id } } }`, WantCode: "FORBIDDEN", WantData: `{"users":[null,{"id":"bob","devices":[]}]}`},
 			graphtest.Scenario{Name: "another app's App Server", As: graphtest.OtherServer, Query: private, WantData: `{"user":null}`},
 			graphtest.Scenario{Name: "a guest", Query: private, WantCode: "UNAUTHENTICATED", WantData: `{"user":null}`},
-			graphtest.Scenario{Name: "a ban", As: graphtest.AppServer, Query: banMany, Variables: input("ids", []string{"ann"}, "minutes", 1, "reason", "private")},
+			graphtest.Scenario{Name: "a ban", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"ann"}, "minutes", 1, "reason", "private")},
 			graphtest.Scenario{Name: "for the App Server", As: graphtest.AppServer, Query: private, WantData: `{"user":{"id":"ann","devices":[],"ban":{"reason":"private"}}}`},
 			graphtest.Scenario{Name: "for another user", As: "bob", Query: `{ user(id: "ann") { state ban { reason } } }`, WantData: `{"user":{"state":"BANNED","ban":null}}`},
 		)

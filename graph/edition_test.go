@@ -51,9 +51,9 @@ func TestEdition_UserLimits(t *testing.T) {
 		w.Set(map[string]string{"registeredUserLimit": "1"})
 		w.Run(
 			graphtest.Scenario{Name: "a lower limit removes no user", As: graphtest.AppServer, Query: limits, WantData: `{"app":{"registeredUserCount":2,"registeredUserLimit":1}}`},
-			graphtest.Scenario{Name: "and refuses new users", As: graphtest.AppServer, Query: registerMany, Variables: inputs("c", "a"), WantData: `{"registerUsers":[
-				{"id":"c","created":false,"user":null,"token":null,"expiresAt":null,"error":{"code":"USER_LIMIT_REACHED"}},
-				{"id":"a","created":false,"user":{"id":"a","name":"Name of a","avatarUrl":null},"token":"*","expiresAt":null,"error":null}]}`},
+			graphtest.Scenario{Name: "and refuses new users", As: graphtest.AppServer, Query: registerMany, Variables: inputs("c", "a"), WantData: `{"registerUsers":{"results":[
+				{"userId":"c","created":false,"user":null,"token":null,"expiresAt":null,"error":{"code":"USER_LIMIT_REACHED"}},
+				{"userId":"a","created":false,"user":{"id":"a","name":"Name of a","avatarUrl":null},"token":"*","expiresAt":null,"error":null}]}}`},
 		)
 		w.Set(map[string]string{"edition": "flagship"})
 		w.Run(

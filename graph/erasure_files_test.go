@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"rollcall/graph/graphtest"
+	"rollcall/internal/batch"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -66,14 +67,14 @@ func TestErasure_LeavesNothingInFiles(t *testing.T) {
 		mark := func(kind string, i int) string { return fmt.Sprintf("qvist-%s-%02d-%s", kind, i, age) }
 		for i := from; i < to; i++ {
 			user := "Bearer " + mustRegister(w, id(i), mark("name", i))
-			must(app, update, input("id", id(i), "avatarUrl", "https://example.org/"+mark("avatar", i)))
+			must(app, update, input("userId", id(i), "avatarUrl", "https://example.org/"+mark("avatar", i)))
 			must(app, `mutation($input: AddFriendInput!) { addFriend(input: $input) { created } }`,
 				input("userId", id(i), "friendId", id(from+(i-from)^1), "remark", mark("remark", i)))
 			must(user, `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { __typename } }`,
 				input("targetId", asked, "message", mark("request", i)))
-			must(app, banMany, input("ids", []string{id(i)}, "minutes", 5, "reason", mark("reason", i)))
-			must(app, `mutation($ids: [ID!]!) { unbanUsers(ids: $ids) { outcome } }`, inIDs([]string{id(i)}))
-			must(app, banMany, input("ids", []string{id(i)}, "minutes", 5, "reason", mark("ban", i)))
+			must(app, banMany, input("userIds", []string{id(i)}, "minutes", 5, "reason", mark("reason", i)))
+			must(app, `mutation($ids: [ID!]!) { unbanUsers(input: {userIds: $ids}) { results { outcome } } }`, inIDs([]string{id(i)}))
+			must(app, banMany, input("userIds", []string{id(i)}, "minutes", 5, "reason", mark("ban", i)))
 		}
 	}
 	// Name, avatar, remark, request and ban; the first ban's reason is overwritten.
@@ -97,11 +98,11 @@ func TestErasure_LeavesNothingInFiles(t *testing.T) {
 	}
 	must(app, deactivate, inIDs(first))
 	results, err := w.Users.Delete(context.Background(), w.App.App, second, models.Actor{Name: "test"})
-	if err != nil || slices.ContainsFunc(results, func(r *models.ItemResult) bool { return r.Outcome != models.OutcomeDone }) {
+	if err != nil || slices.ContainsFunc(results, func(r *batch.Result) bool { return r.Outcome != models.OutcomeDone }) {
 		t.Fatal(results, err)
 	}
 	for i := 2 * each; i < users; i++ {
-		must(app, `mutation($ids: [ID!]!) { unbanUsers(ids: $ids) { outcome } }`, inIDs([]string{id(i)}))
+		must(app, `mutation($ids: [ID!]!) { unbanUsers(input: {userIds: $ids}) { results { outcome } } }`, inIDs([]string{id(i)}))
 	}
 	write(2*each, users, "new")
 	if len(fileSecrets(t, path)) <= each*live {

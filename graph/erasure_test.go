@@ -112,7 +112,7 @@ func involve(w *graphtest.World, id string) {
 		bearer, query string
 		variables     map[string]any
 	}{
-		{app, update, input("id", id, "avatarUrl", erasedAvatar)},
+		{app, update, input("userId", id, "avatarUrl", erasedAvatar)},
 		{app, `mutation($input: AddFriendInput!) { addFriend(input: $input) { created } }`, input("userId", id, "friendId", "friend", "remark", "a friend of "+erasedName)},
 		{others["friend"], `mutation($input: SetFriendRemarkInput!) { setFriendRemark(input: $input) { __typename } }`, input("friendId", id, "remark", erasedRemark)},
 		{others["asker"], `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { __typename } }`, input("targetId", id, "message", erasedAsking)},
@@ -122,7 +122,7 @@ func involve(w *graphtest.World, id string) {
 		{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }`, input("userId", id, "ids", []string{"listed"})},
 		{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }`, input("userId", "listed", "ids", []string{id})},
 		{app, `mutation($input: SetWhitelistEnabledInput!) { setWhitelistEnabled(input: $input) { outcome } }`, input("userIds", []string{id}, "enabled", true)},
-		{app, banMany, input("ids", []string{id}, "minutes", 60, "reason", erasedReason)},
+		{app, banMany, input("userIds", []string{id}, "minutes", 60, "reason", erasedReason)},
 	} {
 		if r := w.Do(step.bearer, step.query, step.variables); r.Code() != "" {
 			w.T.Fatalf("%s: %s", step.query, r.Body)
@@ -214,10 +214,10 @@ func TestErasure_WhileOthersWrite(t *testing.T) {
 				bearer, query string
 				variables     map[string]any
 			}{
-				{app, update, input("id", id, "name", erasedName, "avatarUrl", erasedAvatar)},
+				{app, update, input("userId", id, "name", erasedName, "avatarUrl", erasedAvatar)},
 				{app, register, input("id", id, "name", erasedName)},
-				{app, registerMany, map[string]any{"input": []map[string]any{{"id": id, "name": erasedName}, {"id": "other", "name": "other"}}}},
-				{app, banMany, input("ids", []string{id}, "minutes", 1, "reason", erasedReason)},
+				{app, registerMany, input("users", []map[string]any{{"id": id, "name": erasedName}, {"id": "other", "name": "other"}})},
+				{app, banMany, input("userIds", []string{id}, "minutes", 1, "reason", erasedReason)},
 				{app, `mutation($input: AddFriendInput!) { addFriend(input: $input) { created } }`, input("userId", "other", "friendId", id, "remark", erasedRemark)},
 				{other, `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { __typename } }`, input("targetId", id, "message", erasedAsking)},
 				{other, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { outcome } }`, input("ids", []string{id})},

@@ -22,7 +22,7 @@ func TestResponse_IsBounded(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	avatar := "https://example.org/" + strings.Repeat("a", 980)
 	for i := range 50 {
-		if _, err := w.Users.Register(t.Context(), w.App.App, users.Registration{ID: fmt.Sprint("u", i), Name: "U", AvatarURL: &avatar}); err != nil {
+		if _, err := w.Users.Register(t.Context(), w.App.App, users.Registration{ID: fmt.Sprint("u", i), Name: "U", AvatarURL: avatar}); err != nil {
 			t.Fatal(err)
 		}
 	}

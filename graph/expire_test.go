@@ -18,7 +18,7 @@ func TestExpireTokens(t *testing.T) {
 		}
 		expireBefore := func(name, at string, outcome string) {
 			w.T.Helper()
-			w.Run(graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: expire, Variables: input("ids", []string{"ann"}, "issuedBefore", at),
+			w.Run(graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: expire, Variables: input("userIds", []string{"ann"}, "issuedBefore", at),
 				WantData: results("expireTokens", result{"ann", outcome, ""})})
 		}
 		first := w.Bearer("ann") // at 08:15:30.123
@@ -68,13 +68,13 @@ func TestExpireTokens_BadInputs(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		ann := w.Bearer("ann")
 		for name, at := range map[string]any{"a word": "yesterday", "nothing": "", "a number": 1_790_000_000, "no zone": "2026-11-20T08:15:30", "a month too many": "2026-13-20T08:15:30Z"} {
-			w.Run(graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: expire, Variables: input("ids", []string{"ann"}, "issuedBefore", at),
+			w.Run(graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: expire, Variables: input("userIds", []string{"ann"}, "issuedBefore", at),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.issuedBefore", "datetime")})
 		}
 		w.Run(graphtest.Scenario{Name: "a word in the document", As: graphtest.AppServer,
-			Query:    `mutation { expireTokens(input: {ids: ["ann"], issuedBefore: "yesterday"}) { id } }`,
+			Query:    `mutation { expireTokens(input: {userIds: ["ann"], issuedBefore: "yesterday"}) { results { userId } } }`,
 			WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.issuedBefore", "datetime")})
-		if r := w.Do(w.Bearer(graphtest.AppServer), expire, input("ids", []string{"ann"}, "issuedBefore", nil)); len(r.Errors) == 0 {
+		if r := w.Do(w.Bearer(graphtest.AppServer), expire, input("userIds", []string{"ann"}, "issuedBefore", nil)); len(r.Errors) == 0 {
 			w.T.Errorf("null: %s", r.Body)
 		}
 		if r := w.Do(ann, `{ me { id } }`, nil); r.Code() != "" {

@@ -39,21 +39,12 @@ type argument struct {
 	name string
 	// rule is empty if the rules are in the tags of an input type.
 	rule string
-	// input reports whether the argument is an input object.
-	input bool
-}
-
-// NewValidator returns a validator that supports the wrapper types of gqlgen's inputs.
-func NewValidator() *validate.Validator {
-	v := validate.New()
-	v.Unwrap(unwrapOmittable, graphql.Omittable[*string]{})
-	return v
 }
 
 // newGuard returns a guard for the fields of the served schema, with the checks that the directives
 // of the source schema require.
 func newGuard(source, served *ast.Schema) *guard {
-	g := &guard{validator: NewValidator(), checks: make(map[*ast.FieldDefinition]check)}
+	g := &guard{validator: validate.New(), checks: make(map[*ast.FieldDefinition]check)}
 	roots := []*ast.Definition{source.Query, source.Mutation, source.Subscription}
 	for _, def := range source.Types {
 		public := served.Types[def.Name]
@@ -93,20 +84,12 @@ func arguments(schema *ast.Schema, field *ast.FieldDefinition) []argument {
 	var list []argument
 	for _, arg := range field.Arguments {
 		if rule := argumentRule(arg); rule != "" {
-			list = append(list, argument{name: arg.Name, rule: rule})
+			list = append(list, argument{arg.Name, rule})
 		} else if schema.Types[arg.Type.Name()].Kind == ast.InputObject {
-			list = append(list, argument{name: arg.Name, input: true})
+			list = append(list, argument{name: arg.Name})
 		}
 	}
 	return list
-}
-
-// unwrapOmittable returns the value of an Omittable, which is validated in its place.
-func unwrapOmittable(v reflect.Value) any {
-	if o := v.Interface().(graphql.Omittable[*string]); o.IsSet() && o.Value() != nil {
-		return *o.Value()
-	}
-	return (*string)(nil)
 }
 
 // field is gqlgen's field middleware. The field's value counts towards the size of the response.
@@ -139,9 +122,6 @@ func (g *guard) check(ctx context.Context) error {
 		}
 	}
 	for _, arg := range c.args {
-		if arg.input {
-			fc.Args[arg.name] = withoutZeros(fc.Args[arg.name])
-		}
 		if err := g.argument(arg, fc.Args[arg.name]); err != nil {
 			return err
 		}
@@ -171,40 +151,4 @@ func (g *guard) argument(arg argument, value any) error {
 		return g.validator.Struct(arg.name, value)
 	}
 	return nil
-}
-
-// withoutZeros returns an input object in which optional fields with a zero value, such as "" or 0, are
-// nil: typed clients send zero values for what is not given. False stays, because it may differ from
-// null, and so do empty lists, which are read like nil.
-func withoutZeros(input any) any {
-	v := reflect.ValueOf(input)
-	switch {
-	case v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().Kind() == reflect.Struct:
-		clearZeros(v.Elem())
-	case v.Kind() == reflect.Struct:
-		out := reflect.New(v.Type()).Elem()
-		out.Set(v)
-		clearZeros(out)
-		return out.Interface()
-	}
-	return input
-}
-
-// clearZeros does so in place, also in the objects of lists.
-func clearZeros(object reflect.Value) {
-	for i := range object.NumField() {
-		field := object.Field(i)
-		switch field.Kind() {
-		case reflect.Pointer:
-			if !field.IsNil() && field.Elem().Kind() != reflect.Bool && field.Elem().IsZero() {
-				field.SetZero()
-			}
-		case reflect.Slice:
-			for i := range field.Len() {
-				if item := field.Index(i); item.Kind() == reflect.Pointer && !item.IsNil() && item.Elem().Kind() == reflect.Struct {
-					clearZeros(item.Elem())
-				}
-			}
-		}
-	}
 }

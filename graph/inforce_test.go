@@ -30,7 +30,7 @@ var ends = []struct {
 	leaves models.Presence
 }{
 	{"ban", func(w *graphtest.World, id string) {
-		call(w, banMany, input("ids", []string{id}, "minutes", 1))
+		call(w, banMany, input("userIds", []string{id}, "minutes", 1))
 	}, "USER_BANNED", http.StatusForbidden, 4401, true, models.PresenceOffline},
 	{"deactivate", func(w *graphtest.World, id string) { call(w, deactivate, inIDs([]string{id})) },
 		"UNAUTHENTICATED", http.StatusUnauthorized, 4401, true, models.PresenceUnlogined},
@@ -40,7 +40,7 @@ var ends = []struct {
 		}
 	}, "UNAUTHENTICATED", http.StatusUnauthorized, 4401, true, models.PresenceUnlogined},
 	{"expire", func(w *graphtest.World, id string) {
-		call(w, expire, input("ids", []string{id}, "issuedBefore", soon))
+		call(w, expire, input("userIds", []string{id}, "issuedBefore", soon))
 	}, "UNAUTHENTICATED", http.StatusUnauthorized, 4401, false, models.PresenceOnline},
 }
 

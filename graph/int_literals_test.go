@@ -29,7 +29,7 @@ func TestIntLiterals_OutOfRange(t *testing.T) {
 		"default value":              {`query($n: Int = 3000000000) { userList(first: $n) { totalCount } }`, refused},
 		"directive":                  {`{ app @skip(if: 3000000000) { key } }`, refused},
 		"input field":                {`mutation { registerUser(input: {id: "a", name: "A", tokenTtlSeconds: 3000000000}) { created } }`, refused},
-		"input field in a list":      {`mutation { registerUsers(input: [{id: "a", name: "A", tokenTtlSeconds: 3000000000}]) { created } }`, refused},
+		"input field in a list":      {`mutation { registerUsers(input: {users: [{id: "a", name: "A", tokenTtlSeconds: 3000000000}]}) { results { created } } }`, refused},
 		"input field in a default":   {`mutation($in: RegisterUserInput! = {id: "a", name: "A", tokenTtlSeconds: 3000000000}) { registerUser(input: $in) { created } }`, refused},
 		"in a fragment":              {`{ ...F } fragment F on Query { userList(first: 3000000000) { totalCount } }`, refused},
 		"below the root":             {`{ user(id: "a") { friends(first: 3000000000) { totalCount } } }`, refused},
@@ -39,12 +39,12 @@ func TestIntLiterals_OutOfRange(t *testing.T) {
 		"ID of more, too long":       {`{ user(id: ` + strings.Repeat("9", 65) + `) { id } }`, rule},
 		"ID with a fraction":         {`{ user(id: 1.0) { id } }`, refused},
 		"String as a number":         {`mutation { registerUser(input: {id: 1, name: 99999999999999999999}) { created } }`, refused},
-		"DateTime of 64 bits":        {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: 3000000000}) { id } }`, rule},
-		"DateTime of more":           {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: 9223372036854775808}) { id } }`, refused},
-		"DateTime, endless":          {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: 1e999}) { id } }`, refused},
-		"DateTime as a default":      {`mutation($at: DateTime! = 9223372036854775808) { expireTokens(input: {ids: ["a"], issuedBefore: $at}) { id } }`, refused},
-		"DateTime in an object":      {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: {a: 9223372036854775808}}) { id } }`, refused},
-		"DateTime in a list":         {`mutation { expireTokens(input: {ids: ["a"], issuedBefore: [9223372036854775808]}) { id } }`, refused},
+		"DateTime of 64 bits":        {`mutation { expireTokens(input: {userIds: ["a"], issuedBefore: 3000000000}) { results { userId } } }`, rule},
+		"DateTime of more":           {`mutation { expireTokens(input: {userIds: ["a"], issuedBefore: 9223372036854775808}) { results { userId } } }`, refused},
+		"DateTime, endless":          {`mutation { expireTokens(input: {userIds: ["a"], issuedBefore: 1e999}) { results { userId } } }`, refused},
+		"DateTime as a default":      {`mutation($at: DateTime! = 9223372036854775808) { expireTokens(input: {userIds: ["a"], issuedBefore: $at}) { results { userId } } }`, refused},
+		"DateTime in an object":      {`mutation { expireTokens(input: {userIds: ["a"], issuedBefore: {a: 9223372036854775808}}) { results { userId } } }`, refused},
+		"DateTime in a list":         {`mutation { expireTokens(input: {userIds: ["a"], issuedBefore: [9223372036854775808]}) { results { userId } } }`, refused},
 	} {
 		s := graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: c.query, WantCode: c.code}
 		if c.code == refused {

@@ -26,7 +26,7 @@ const short = time.Second
 func TestTokenExpiry_ClosesConnections(t *testing.T) {
 	test := func(t *testing.T, nodes []*graphtest.World) {
 		w, other := nodes[0], nodes[len(nodes)-1]
-		r, err := w.Users.Register(t.Context(), w.App.App, users.Registration{ID: "ann", Name: "Ann", TokenTTL: new(short)})
+		r, err := w.Users.Register(t.Context(), w.App.App, users.Registration{ID: "ann", Name: "Ann", TokenTTL: short})
 		if err != nil {
 			t.Fatal(err)
 		}

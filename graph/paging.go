@@ -25,13 +25,8 @@ func pageRequest(ctx context.Context, first *int, after *string, size int) page.
 }
 
 func userFilter(in *generated.UserFilter) users.Filter {
-	var out users.Filter
 	if in == nil {
-		return out
+		return users.Filter{}
 	}
-	if in.Search != nil {
-		out.Search = *in.Search
-	}
-	out.States, out.Online = in.States, in.Online
-	return out
+	return users.Filter{Search: in.Search, States: in.States, Presences: in.Presences}
 }

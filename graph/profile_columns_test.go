@@ -45,8 +45,8 @@ func TestUser_EveryFieldAlone(t *testing.T) {
 		for _, id := range both {
 			sends(w, "ben", id)
 			sends(w, id, "amy")
-			ask(server, `mutation($input: UpdateUserInput!) { updateUser(input: $input) { id } }`,
-				input("id", id, "name", "Somebody", "avatarUrl", "https://example.com/a.png"))
+			ask(server, `mutation($input: UpdateUserInput!) { updateUser(input: $input) { user { id } } }`,
+				input("userId", id, "name", "Somebody", "avatarUrl", "https://example.com/a.png"))
 			ask(id, block, input("ids", []string{"x"}))
 			ask(server, allow, input("userId", id, "ids", []string{"x", "ann"}))
 			ask(server, addFriend, input("userId", id, "friendId", "x"))
@@ -56,7 +56,7 @@ func TestUser_EveryFieldAlone(t *testing.T) {
 		ask("ann", subscribe, vars("ids", both))
 		ask("ann", block, input("ids", both))
 		ask(server, allow, input("userId", "ann", "ids", both))
-		ask(server, banMany, input("ids", []string{"cid"}, "minutes", 10, "reason", "noise"))
+		ask(server, banMany, input("userIds", []string{"cid"}, "minutes", 10, "reason", "noise"))
 		ask(server, deactivate, vars("ids", []string{"gone"}))
 
 		s := schema()

@@ -7,6 +7,7 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/graph/stream"
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/ratelimit"
@@ -15,22 +16,22 @@ import (
 )
 
 // self returns the ID of the user whose relations an operation reads or changes: with an app token
-// the given userId, with a user token the caller. A user may give no other userId than its own.
-func self(ctx context.Context, userID *string) (string, error) {
+// the given userId, with a user token the caller; "" is not given. A user may give no other userId than its own.
+func self(ctx context.Context, userID string) (string, error) {
 	p := auth.From(ctx)
 	switch {
-	case p.Kind == auth.AppServer && userID == nil:
+	case p.Kind == auth.AppServer && userID == "":
 		return "", fault.Invalid("input.userId", "required", "input.userId is required with an app token")
 	case p.Kind == auth.AppServer:
-		return *userID, nil
-	case userID != nil && *userID != p.User.ExternalID:
+		return userID, nil
+	case userID != "" && userID != p.User.ExternalID:
 		return "", fault.New(fault.Forbidden, "a user may act only for itself")
 	}
 	return p.User.ExternalID, nil
 }
 
 // actor returns the user that an operation acts for, as self does, and counts the operation by rule.
-func (r *Resolver) actor(ctx context.Context, userID *string, rule ratelimit.Rule) (string, error) {
+func (r *Resolver) actor(ctx context.Context, userID string, rule ratelimit.Rule) (string, error) {
 	id, err := self(ctx, userID)
 	if err != nil {
 		return "", err
@@ -39,7 +40,7 @@ func (r *Resolver) actor(ctx context.Context, userID *string, rule ratelimit.Rul
 }
 
 func (r *mutationResolver) AddFriend(ctx context.Context, input generated.AddFriendInput) (*relations.Befriended, error) {
-	return r.relations.AddFriend(ctx, auth.From(ctx).App, input.UserID, input.FriendID, input.Remark)
+	return r.relations.AddFriend(ctx, auth.From(ctx).App, input.UserID, input.FriendID, optional(input.Remark))
 }
 
 func (r *mutationResolver) RemoveFriend(ctx context.Context, input generated.RemoveFriendInput) (*generated.RemoveFriendPayload, error) {
@@ -71,7 +72,7 @@ func (r *mutationResolver) SendFriendRequest(ctx context.Context, input generate
 	if err != nil {
 		return nil, err
 	}
-	return r.relations.SendFriendRequest(ctx, auth.From(ctx).App, sender, input.TargetID, input.Message)
+	return r.relations.SendFriendRequest(ctx, auth.From(ctx).App, sender, input.TargetID, optional(input.Message))
 }
 
 func (r *mutationResolver) AcceptFriendRequest(ctx context.Context, input generated.FriendRequestInput) (*generated.AcceptFriendRequestPayload, error) {
@@ -110,7 +111,7 @@ func (r *mutationResolver) CancelFriendRequest(ctx context.Context, input genera
 	return &generated.CancelFriendRequestPayload{Request: request}, nil
 }
 
-func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*models.ItemResult, error) {
+func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*batch.Result, error) {
 	owner, err := r.actor(ctx, input.UserID, changingRelations)
 	if err != nil {
 		return nil, err
@@ -121,7 +122,7 @@ func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.B
 	return r.relations.AddToBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)
 }
 
-func (r *mutationResolver) RemoveFromBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*models.ItemResult, error) {
+func (r *mutationResolver) RemoveFromBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*batch.Result, error) {
 	owner, err := r.actor(ctx, input.UserID, changingRelations)
 	if err != nil {
 		return nil, err
@@ -129,15 +130,15 @@ func (r *mutationResolver) RemoveFromBlocklist(ctx context.Context, input genera
 	return r.relations.RemoveFromBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)
 }
 
-func (r *mutationResolver) SetWhitelistEnabled(ctx context.Context, input generated.SetWhitelistEnabledInput) ([]*models.ItemResult, error) {
+func (r *mutationResolver) SetWhitelistEnabled(ctx context.Context, input generated.SetWhitelistEnabledInput) ([]*batch.Result, error) {
 	return r.relations.SetWhitelistEnabled(ctx, auth.From(ctx).App, input.UserIds, input.Enabled, audit.AppServer)
 }
 
-func (r *mutationResolver) AddToWhitelist(ctx context.Context, input generated.WhitelistInput) ([]*models.ItemResult, error) {
+func (r *mutationResolver) AddToWhitelist(ctx context.Context, input generated.WhitelistInput) ([]*batch.Result, error) {
 	return r.relations.AddToWhitelist(ctx, auth.From(ctx).App, input.UserID, input.Ids)
 }
 
-func (r *mutationResolver) RemoveFromWhitelist(ctx context.Context, input generated.WhitelistInput) ([]*models.ItemResult, error) {
+func (r *mutationResolver) RemoveFromWhitelist(ctx context.Context, input generated.WhitelistInput) ([]*batch.Result, error) {
 	return r.relations.RemoveFromWhitelist(ctx, auth.From(ctx).App, input.UserID, input.Ids)
 }
 

@@ -78,7 +78,7 @@ func TestRelationshipChanged(t *testing.T) {
 			change{"adding a friend", server, addFriend, input("userId", "ann", "friendId", "gone"), events{"FRIEND_ADDED gone"}, nil},
 			change{"blocking that user", server, block, input("userId", "bob", "ids", []string{"gone"}), nil, events{"BLOCK_ADDED gone"}},
 			change{"a block by that user", "gone", block, input("ids", []string{"ann"}), nil, nil},
-			change{"deactivation", server, `mutation { deactivateUsers(ids: ["gone"]) { outcome } }`, nil,
+			change{"deactivation", server, `mutation { deactivateUsers(input: {userIds: ["gone"]}) { results { outcome } } }`, nil,
 				events{"FRIEND_REMOVED gone"}, events{"BLOCK_REMOVED gone"}},
 		)
 	})
@@ -104,7 +104,7 @@ func TestRelationshipChanged_ShowsNoMore(t *testing.T) {
 		w.Run(
 			graphtest.Scenario{Name: "adding", As: server, Query: addFriend, Variables: input("userId", "ann", "friendId", "bob"),
 				WantEvents: map[string]any{"all visible": 1}},
-			graphtest.Scenario{Name: "deactivating", As: server, Query: `mutation { deactivateUsers(ids: ["bob"]) { outcome } }`,
+			graphtest.Scenario{Name: "deactivating", As: server, Query: `mutation { deactivateUsers(input: {userIds: ["bob"]}) { results { outcome } } }`,
 				WantEvents: map[string]any{"all visible": []string{
 					`{"relationshipChanged":{"kind":"FRIEND_REMOVED","user":{"id":"bob","name":"","avatarUrl":null,"state":"DEACTIVATED","deactivatedAt":"2026-11-20T08:15:30.123Z","ban":null,
 						"status":{"userId":"bob","presence":"UNLOGINED","customStatus":""}}}}`}}},

@@ -37,8 +37,8 @@ func TestMessagePermission(t *testing.T) {
 			return step(name, server, permission, fromTo(from, to), `{"messagePermission":`+decision(from, to, reason)+`}`)
 		}
 		w.Run(
-			step("deactivating one", server, `mutation { deactivateUsers(ids: ["dead"]) { outcome } }`, nil, ""),
-			step("banning one", server, `mutation { banUsers(input: {ids: ["banned"], minutes: 5}) { outcome } }`, nil, ""),
+			step("deactivating one", server, `mutation { deactivateUsers(input: {userIds: ["dead"]}) { results { outcome } } }`, nil, ""),
+			step("banning one", server, `mutation { banUsers(input: {userIds: ["banned"], minutes: 5}) { results { outcome } } }`, nil, ""),
 			ask("sender unknown", "nobody", "ann", "SENDER_NOT_FOUND"),
 			ask("sender of another app", "eve", "ann", "SENDER_NOT_FOUND"),
 			ask("sender ill-formed", "no ID!", "ann", "SENDER_NOT_FOUND"),

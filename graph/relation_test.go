@@ -74,7 +74,7 @@ func TestFriends(t *testing.T) {
 		people(w, "ann", "bob", "cid", "dan", "dead")
 		w.Set(map[string]string{"friendLimit": "2"})
 		w.Run(
-			step("deactivating one", server, `mutation { deactivateUsers(ids: ["dead"]) { outcome } }`, nil, ""),
+			step("deactivating one", server, `mutation { deactivateUsers(input: {userIds: ["dead"]}) { results { outcome } } }`, nil, ""),
 			step("addFriend is direct and two-way", server, addFriend, input("userId", "ann", "friendId", "bob", "remark", "Bobby"),
 				`{"addFriend":{"created":true,"friendship":{"user":{"id":"bob"},"remark":"Bobby","createdAt":"2026-11-20T08:15:30.123Z","blocked":false}}}`),
 			step("the other direction, without the remark", "bob", `{ me { friendIds friendship(with: "ann") { user { id } remark blocked } } }`, nil,
@@ -110,7 +110,7 @@ func TestFriends(t *testing.T) {
 			step("removing ends both directions", "bob", removeFriend, input("userId", "bob", "friendId", "ann"), `{"removeFriend":{"outcome":"DONE","friendId":"ann"}}`),
 			step("for the other too", server, friendIDsOfAnn, nil, `{"user":{"friendIds":["cid"]}}`),
 			step("and makes room", server, addFriend, input("userId", "ann", "friendId", "dan"), `{"addFriend":{"created":true,"friendship":{"user":{"id":"dan"},"remark":null,"createdAt":"*","blocked":false}}}`),
-			step("deactivation ends them", server, `mutation { deactivateUsers(ids: ["dan"]) { outcome } }`, nil, `{"deactivateUsers":[{"outcome":"DONE"}]}`),
+			step("deactivation ends them", server, `mutation { deactivateUsers(input: {userIds: ["dan"]}) { results { outcome } } }`, nil, `{"deactivateUsers":{"results":[{"outcome":"DONE"}]}}`),
 			step("for the friend", "ann", `{ me { friendIds friends { totalCount } friendship(with: "dan") { remark } } }`, nil,
 				`{"me":{"friendIds":["cid"],"friends":{"totalCount":1},"friendship":null}}`),
 		)
@@ -122,7 +122,7 @@ func TestBlocklist(t *testing.T) {
 		people(w, "ann", "bob", "cid", "dan", "dead")
 		w.Set(map[string]string{"blocklistLimit": "2"})
 		w.Run(
-			step("deactivating one", server, `mutation { deactivateUsers(ids: ["dead"]) { outcome } }`, nil, ""),
+			step("deactivating one", server, `mutation { deactivateUsers(input: {userIds: ["dead"]}) { results { outcome } } }`, nil, ""),
 			step("bob is a friend", server, addFriend, input("userId", "ann", "friendId", "bob"), ""),
 			step("item by item", "ann", block, input("ids", []string{"bob", "ann", "nobody", "eve", "dead", "no ID!", "bob"}),
 				items("addToBlocklist", "bob", "DONE", "ann", "SELF_REFERENCE", "nobody", "USER_NOT_FOUND", "eve", "USER_NOT_FOUND",
@@ -144,7 +144,7 @@ func TestBlocklist(t *testing.T) {
 				`{"messagePermission":{"allowed":true},"me":{"friendIds":["ann"]}}`),
 			refusal("of nobody", server, block, input("userId", "nobody", "ids", []string{"ann"}), "USER_NOT_FOUND"),
 			refusal("of a deactivated user", server, block, input("userId", "dead", "ids", []string{"ann"}), "USER_DEACTIVATED"),
-			step("deactivation removes the entry", server, `mutation { deactivateUsers(ids: ["cid"]) { outcome } }`, nil, ""),
+			step("deactivation removes the entry", server, `mutation { deactivateUsers(input: {userIds: ["cid"]}) { results { outcome } } }`, nil, ""),
 			step("from others' lists", "ann", `{ me { blockedIds blocklist { totalCount } } }`, nil, `{"me":{"blockedIds":[],"blocklist":{"totalCount":0}}}`),
 		)
 	})
@@ -158,7 +158,7 @@ func TestWhitelist(t *testing.T) {
 		people(w, "ann", "bob", "cid", "dan", "dead")
 		w.Set(map[string]string{"whitelistLimit": "2"})
 		w.Run(
-			step("deactivating one", server, `mutation { deactivateUsers(ids: ["dead"]) { outcome } }`, nil, ""),
+			step("deactivating one", server, `mutation { deactivateUsers(input: {userIds: ["dead"]}) { results { outcome } } }`, nil, ""),
 			step("bob is a friend", server, addFriend, input("userId", "ann", "friendId", "bob"), ""),
 			step("off at first", server, `{ user(id: "ann") { whitelist { enabled entries { totalCount } } } }`, nil,
 				`{"user":{"whitelist":{"enabled":false,"entries":{"totalCount":0}}}}`),

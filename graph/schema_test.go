@@ -1,7 +1,12 @@
 package graph_test
 
 import (
+	goast "go/ast"
+	"go/parser"
+	"go/token"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,6 +16,7 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/graph/graphtest"
 	"rollcall/internal/fault"
+	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
@@ -41,6 +47,35 @@ func TestSchema_EveryRootFieldHasAuth(t *testing.T) {
 				t.Errorf("%s.%s has no @auth: no caller may use it", root.Name, field.Name)
 			}
 		}
+	}
+}
+
+// TestSchema_ErrorCodesAreThoseOfFaults compares the enum with the constants of package fault.
+func TestSchema_ErrorCodesAreThoseOfFaults(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "../internal/fault/fault.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var codes, values []string
+	goast.Inspect(file, func(n goast.Node) bool {
+		if spec, ok := n.(*goast.ValueSpec); ok {
+			if typ, ok := spec.Type.(*goast.Ident); ok && typ.Name == "Code" {
+				code, err := strconv.Unquote(spec.Values[0].(*goast.BasicLit).Value)
+				if err != nil {
+					t.Error(err)
+				}
+				codes = append(codes, code)
+			}
+		}
+		return true
+	})
+	for _, value := range schema().Types["ErrorCode"].EnumValues {
+		values = append(values, value.Name)
+	}
+	slices.Sort(codes)
+	slices.Sort(values)
+	if len(codes) == 0 || !slices.Equal(codes, values) {
+		t.Errorf("package fault has the codes\n%q, ErrorCode\n%q", codes, values)
 	}
 }
 
@@ -98,9 +133,10 @@ func TestSchema_EveryInputIsValidated(t *testing.T) {
 
 // TestSchema_ZeroInputsDoNotPanic: the validator panics on types that it does not support.
 func TestSchema_ZeroInputsDoNotPanic(t *testing.T) {
-	v := graph.NewValidator()
+	v := validate.New()
 	inputs := []any{
-		generated.AddFriendInput{}, generated.BanUsersInput{}, generated.BlocklistInput{}, generated.DisconnectUserInput{},
+		generated.AddFriendInput{}, generated.BanUsersInput{}, generated.BlocklistInput{}, generated.DeactivateUsersInput{},
+		generated.DisconnectUserInput{}, generated.ReactivateUsersInput{}, generated.RegisterUsersInput{}, generated.UnbanUsersInput{},
 		generated.ExpireTokensInput{}, generated.FriendRequestInput{}, generated.IssueAppTokenInput{}, generated.IssueUserTokenInput{}, generated.MessagePair{},
 		generated.RegisterUserInput{}, generated.RemoveFriendInput{}, generated.SendFriendRequestInput{}, generated.SetFriendRemarkInput{},
 		generated.SetWhitelistEnabledInput{}, generated.UpdateUserInput{}, generated.UserFilter{}, generated.WhitelistInput{},

@@ -28,9 +28,9 @@ const (
 	unsub         = `mutation($ids: [ID!]) { unsubscribeStatus(ids: $ids) }`
 	makeFriends   = `mutation($a: ID!, $b: ID!) { addFriend(input: {userId: $a, friendId: $b}) { created } }`
 	unfriend      = `mutation($a: ID!, $b: ID!) { removeFriend(input: {userId: $a, friendId: $b}) { outcome } }`
-	banAMinute    = `mutation($id: ID!) { banUsers(input: {ids: [$id], minutes: 1}) { outcome } }`
-	closeAccounts = `mutation($id: ID!) { deactivateUsers(ids: [$id]) { outcome } }`
-	cutOff        = `mutation($id: ID!) { disconnectUser(input: {userId: $id}) }`
+	banAMinute    = `mutation($id: ID!) { banUsers(input: {userIds: [$id], minutes: 1}) { results { outcome } } }`
+	closeAccounts = `mutation($id: ID!) { deactivateUsers(input: {userIds: [$id]}) { results { outcome } } }`
+	cutOff        = `mutation($id: ID!) { disconnectUser(input: {userId: $id, allDevices: true}) { disconnectedCount } }`
 )
 
 // eachTransport runs test over WebSocket and SSE on both databases.
@@ -206,7 +206,7 @@ func TestStatus_DevicesAreTakenAway(t *testing.T) {
 					}
 				}
 				if test.query == closeAccounts {
-					do(w, graphtest.AppServer, `mutation { reactivateUsers(ids: ["ann"]) { outcome } }`, nil)
+					do(w, graphtest.AppServer, `mutation { reactivateUsers(input: {userIds: ["ann"]}) { results { outcome } } }`, nil)
 				}
 				if got := "ann " + presenceOf(w, "ann"); got != test.want {
 					t.Errorf("at the end %s, want %s", got, test.want)
@@ -576,7 +576,7 @@ func TestStatusChanged_Sources(t *testing.T) {
 
 		do(w, graphtest.AppServer, closeAccounts, vars("id", "dan"))
 		want("dan UNLOGINED")
-		do(w, graphtest.AppServer, `mutation { reactivateUsers(ids: ["dan"]) { outcome } }`, nil)
+		do(w, graphtest.AppServer, `mutation { reactivateUsers(input: {userIds: ["dan"]}) { results { outcome } } }`, nil)
 		devices["dan"] = nil
 		tell("5", "dan", "ann")
 		want("ann ONLINE 5")

@@ -10,11 +10,9 @@ import (
 )
 
 func (r *mutationResolver) IssueUserToken(ctx context.Context, input generated.IssueUserTokenInput) (*users.Issued, error) {
-	in := users.TokenRequest{UserID: input.UserID}
-	if input.TTLSeconds != nil {
-		in.TTL = new(time.Duration(*input.TTLSeconds) * time.Second)
-	}
-	return r.users.IssueToken(ctx, auth.From(ctx).App, in)
+	return r.users.IssueToken(ctx, auth.From(ctx).App, users.TokenRequest{
+		UserID: input.UserID, TTL: time.Duration(input.TTLSeconds) * time.Second,
+	})
 }
 
 func (r *queryResolver) TokenInfo(ctx context.Context, token string) (*generated.TokenInfo, error) {
@@ -22,10 +20,7 @@ func (r *queryResolver) TokenInfo(ctx context.Context, token string) (*generated
 	if err != nil {
 		return nil, err
 	}
-	out := &generated.TokenInfo{Active: info.Refusal == nil, User: info.User}
-	if info.Refusal != nil {
-		out.Error = itemError(info.Refusal)
-	}
+	out := &generated.TokenInfo{Active: info.Refusal == nil, User: info.User, Error: info.Refusal}
 	if info.User != nil {
 		out.UserID = &info.User.ExternalID
 	}

@@ -22,7 +22,7 @@ func TestIssueUserToken(t *testing.T) {
 			w.Register(w.App, id)
 		}
 		call(w, deactivate, inIDs([]string{"gone"}))
-		call(w, banMany, input("ids", []string{"banned"}, "minutes", 1))
+		call(w, banMany, input("userIds", []string{"banned"}, "minutes", 1))
 		w.Clock.Pass(time.Second)
 		w.Run(
 			graphtest.Scenario{

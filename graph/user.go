@@ -7,9 +7,10 @@ import (
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
 	"rollcall/internal/audit"
-	"rollcall/internal/fault"
 	"rollcall/internal/page"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/subscriptions"
+	"rollcall/internal/userlock"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -18,65 +19,63 @@ func (r *mutationResolver) RegisterUser(ctx context.Context, input generated.Reg
 	return r.users.Register(ctx, auth.From(ctx).App, registration(input))
 }
 
-func (r *mutationResolver) UpdateUser(ctx context.Context, input generated.UpdateUserInput) (*models.User, error) {
-	if input.Name.IsSet() && input.Name.Value() == nil {
-		return nil, fault.Invalid("input.name", "required", "input.name cannot be null; omit it to leave the name unchanged")
+func (r *mutationResolver) RegisterUsers(ctx context.Context, input generated.RegisterUsersInput) (*generated.RegisterUsersPayload, error) {
+	in := make([]users.Registration, len(input.Users))
+	for i, user := range input.Users {
+		in[i] = registration(*user)
 	}
-	return r.users.Update(ctx, auth.From(ctx).App, input.ID, users.Change{
-		Name:        input.Name.Value(),
-		AvatarURL:   input.AvatarURL.Value(),
-		AvatarGiven: input.AvatarURL.IsSet(),
-	})
+	items, err := r.users.RegisterMany(ctx, auth.From(ctx).App, in)
+	return &generated.RegisterUsersPayload{Results: registered(in, items)}, err
 }
 
-func (r *mutationResolver) RegisterUsers(ctx context.Context, input []*generated.RegisterUserInput) ([]*generated.RegisterUserResult, error) {
-	batch := make([]users.Registration, len(input))
-	for i, in := range input {
-		batch[i] = registration(*in)
-	}
-	items, err := r.users.RegisterMany(ctx, auth.From(ctx).App, batch)
+func (r *mutationResolver) UpdateUser(ctx context.Context, input generated.UpdateUserInput) (*generated.UpdateUserPayload, error) {
+	user, err := r.users.Update(ctx, auth.From(ctx).App, input.UserID, users.Change{
+		Name: input.Name, AvatarURL: input.AvatarURL, RemoveAvatar: input.RemoveAvatar,
+	})
+	return &generated.UpdateUserPayload{User: user}, err
+}
+
+func (r *mutationResolver) ExpireTokens(ctx context.Context, input generated.ExpireTokensInput) (*generated.ExpireTokensPayload, error) {
+	results, err := r.users.ExpireTokens(ctx, auth.From(ctx).App, input.UserIds, input.IssuedBefore, audit.AppServer)
+	return &generated.ExpireTokensPayload{Results: results}, err
+}
+
+func (r *mutationResolver) DeactivateUsers(ctx context.Context, input generated.DeactivateUsersInput) (*generated.DeactivateUsersPayload, error) {
+	results, err := r.users.Deactivate(ctx, auth.From(ctx).App, input.UserIds, audit.AppServer)
+	return &generated.DeactivateUsersPayload{Results: results}, err
+}
+
+func (r *mutationResolver) ReactivateUsers(ctx context.Context, input generated.ReactivateUsersInput) (*generated.ReactivateUsersPayload, error) {
+	results, err := r.users.Reactivate(ctx, auth.From(ctx).App, input.UserIds, audit.AppServer)
+	return &generated.ReactivateUsersPayload{Results: results}, err
+}
+
+func (r *mutationResolver) BanUsers(ctx context.Context, input generated.BanUsersInput) (*generated.BanUsersPayload, error) {
+	results, err := r.users.Ban(ctx, auth.From(ctx).App, input.UserIds, users.Sentence{
+		Length: time.Duration(input.Minutes) * time.Minute, Reason: optional(input.Reason),
+	}, audit.AppServer)
+	return &generated.BanUsersPayload{Results: results}, err
+}
+
+func (r *mutationResolver) UnbanUsers(ctx context.Context, input generated.UnbanUsersInput) (*generated.UnbanUsersPayload, error) {
+	results, err := r.users.Unban(ctx, auth.From(ctx).App, input.UserIds, audit.AppServer)
+	return &generated.UnbanUsersPayload{Results: results}, err
+}
+
+func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.DisconnectUserInput) (*generated.DisconnectUserPayload, error) {
+	connections, err := connectionIDs(input.UserID, input.DeviceIds) // nil for all
 	if err != nil {
 		return nil, err
 	}
-	results := make([]*generated.RegisterUserResult, len(items))
-	for i, item := range items {
-		results[i] = registered(input[i].ID, item)
-	}
-	return results, nil
-}
-
-func (r *mutationResolver) ExpireTokens(ctx context.Context, input generated.ExpireTokensInput) ([]*models.ItemResult, error) {
-	return r.users.ExpireTokens(ctx, auth.From(ctx).App, input.Ids, input.IssuedBefore, audit.AppServer)
-}
-
-func (r *mutationResolver) DeactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-	return r.users.Deactivate(ctx, auth.From(ctx).App, ids, audit.AppServer)
-}
-
-func (r *mutationResolver) ReactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-	return r.users.Reactivate(ctx, auth.From(ctx).App, ids, audit.AppServer)
-}
-
-func (r *mutationResolver) BanUsers(ctx context.Context, input generated.BanUsersInput) ([]*models.ItemResult, error) {
-	return r.users.Ban(ctx, auth.From(ctx).App, input.Ids, users.Sentence{
-		Length: time.Duration(input.Minutes) * time.Minute, Reason: input.Reason,
-	}, audit.AppServer)
-}
-
-func (r *mutationResolver) UnbanUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error) {
-	return r.users.Unban(ctx, auth.From(ctx).App, ids, audit.AppServer)
-}
-
-func (r *mutationResolver) DisconnectUser(ctx context.Context, input generated.DisconnectUserInput) (int, error) {
-	connections, err := connectionIDs(input.UserID, input.DeviceIds)
+	user, err := r.users.ByID(ctx, auth.From(ctx).App.ID, input.UserID)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	accounts, err := r.accounts(ctx, []string{input.UserID})
-	if err != nil {
-		return 0, err
+	if user == nil {
+		return nil, userlock.Unknown(input.UserID)
 	}
-	return r.presence.Disconnect(ctx, accounts[0], connections, audit.AppServer)
+	n, err := r.presence.Disconnect(ctx, status.AccountOf(user), connections, audit.AppServer)
+	return &generated.DisconnectUserPayload{User: user, DisconnectedCount: n}, err
 }
 
 func (r *queryResolver) Me(ctx context.Context) (*models.User, error) {

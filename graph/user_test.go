@@ -11,7 +11,7 @@ import (
 
 const (
 	register = `mutation($input: RegisterUserInput!) { registerUser(input: $input) { created token expiresAt user { id name avatarUrl state } } }`
-	update   = `mutation($input: UpdateUserInput!) { updateUser(input: $input) { id name avatarUrl } }`
+	update   = `mutation($input: UpdateUserInput!) { updateUser(input: $input) { user { id name avatarUrl } } }`
 )
 
 // input returns the variables of an operation with one input.
@@ -39,14 +39,14 @@ func TestRegisterUser(t *testing.T) {
 				WantData:  `{"registerUser":{"created":false,"token":"*","expiresAt":null,"user":{"id":"ann","name":" Ann-Marie\u00a0","avatarUrl":"https://example.org/a.png","state":"ACTIVE"}}}`,
 			},
 			graphtest.Scenario{
-				Name: "again, the avatar null", As: graphtest.AppServer, Query: register,
-				Variables: input("id", "ann", "name", "Ann", "avatarUrl", nil),
-				WantData:  `{"registerUser":{"created":false,"token":"*","expiresAt":null,"user":{"id":"ann","name":"Ann","avatarUrl":null,"state":"ACTIVE"}}}`,
+				Name: "again with zero values, which are not given", As: graphtest.AppServer, Query: register,
+				Variables: input("id", "ann", "name", "Ann", "avatarUrl", "", "tokenTtlSeconds", 0),
+				WantData:  `{"registerUser":{"created":false,"token":"*","expiresAt":null,"user":{"id":"ann","name":"Ann","avatarUrl":"https://example.org/a.png","state":"ACTIVE"}}}`,
 			},
 			graphtest.Scenario{
 				Name: "a token that expires", As: graphtest.AppServer, Query: register,
 				Variables: input("id", "ann", "name", "Ann", "tokenTtlSeconds", 60),
-				WantData:  `{"registerUser":{"created":false,"token":"*","expiresAt":"2026-11-20T08:16:30.123Z","user":{"id":"ann","name":"Ann","avatarUrl":null,"state":"ACTIVE"}}}`,
+				WantData:  `{"registerUser":{"created":false,"token":"*","expiresAt":"2026-11-20T08:16:30.123Z","user":{"id":"ann","name":"Ann","avatarUrl":"https://example.org/a.png","state":"ACTIVE"}}}`,
 			},
 			graphtest.Scenario{
 				Name: "every character of the alphabet and 64 bytes", As: graphtest.AppServer, Query: register,
@@ -88,7 +88,6 @@ func TestRegisterUser_BadInputs(t *testing.T) {
 			{"avatar with a bad port", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "https://example.org:65536/"}},
 			{"avatar with a quote", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "https://example.org/\"x"}},
 			{"avatar with an override", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", "https://example.org/\u202egnp.exe"}},
-			{"empty avatar", "input.avatarUrl", "http_url", []any{"id", "x", "name", "X", "avatarUrl", ""}},
 			{"long avatar", "input.avatarUrl", "maxbytes", []any{"id", "x", "name", "X", "avatarUrl", "https://example.org/" + strings.Repeat("x", 1005)}},
 			{"negative TTL", "input.tokenTtlSeconds", "min", []any{"id", "x", "name", "X", "tokenTtlSeconds", -1}},
 			{"TTL too long", "input.tokenTtlSeconds", "max", []any{"id", "x", "name", "X", "tokenTtlSeconds", 315_360_001}},
@@ -104,23 +103,25 @@ func TestRegisterUser_BadInputs(t *testing.T) {
 				WantData: `{"app":{"registeredUserCount":0}}`,
 			},
 			graphtest.Scenario{
-				Name: "updating to null", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", nil),
-				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "required"),
+				Name: "an avatar that is also removed", As: graphtest.AppServer, Query: update,
+				Variables: input("userId", "x", "avatarUrl", "http://example.org/", "removeAvatar", true),
+				WantCode:  "INVALID_ARGUMENT", WantExtensions: breaks("input.avatarUrl", "without"), WantData: `{"updateUser":null}`,
 			},
 			graphtest.Scenario{
-				Name: "updating to nothing", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", ""),
-				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "required"),
+				Name: "an avatar that is no string", As: graphtest.AppServer,
+				Query:    `mutation { updateUser(input: {userId: "x", avatarUrl: 5}) { user { id } } }`,
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.avatarUrl", "url"), WantData: `{"updateUser":null}`,
 			},
 			graphtest.Scenario{
-				Name: "updating to an invisible name", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", "\ufeff"),
+				Name: "updating to an invisible name", As: graphtest.AppServer, Query: update, Variables: input("userId", "x", "name", "\ufeff"),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "notblank"),
 			},
 			graphtest.Scenario{
-				Name: "updating to an override", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", "a\u2066b"),
+				Name: "updating to an override", As: graphtest.AppServer, Query: update, Variables: input("userId", "x", "name", "a\u2066b"),
 				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "nobidi"),
 			},
 			graphtest.Scenario{
-				Name: "updating nobody", As: graphtest.AppServer, Query: update, Variables: input("id", "x", "name", "X"),
+				Name: "updating nobody", As: graphtest.AppServer, Query: update, Variables: input("userId", "x", "name", "X"),
 				WantCode: "USER_NOT_FOUND",
 			},
 		)
@@ -133,30 +134,40 @@ func TestUpdateUser(t *testing.T) {
 		w.Run(
 			graphtest.Scenario{
 				Name: "the avatar alone", As: graphtest.AppServer, Query: update,
-				Variables: input("id", "ann", "avatarUrl", "http://example.org/"),
-				WantData:  `{"updateUser":{"id":"ann","name":"ann","avatarUrl":"http://example.org/"}}`,
+				Variables: input("userId", "ann", "avatarUrl", "http://example.org/"),
+				WantData:  `{"updateUser":{"user":{"id":"ann","name":"ann","avatarUrl":"http://example.org/"}}}`,
 			},
 			graphtest.Scenario{
 				Name: "the name alone", As: graphtest.AppServer, Query: update,
-				Variables: input("id", "ann", "name", "Anna"),
-				WantData:  `{"updateUser":{"id":"ann","name":"Anna","avatarUrl":"http://example.org/"}}`,
+				Variables: input("userId", "ann", "name", "Anna"),
+				WantData:  `{"updateUser":{"user":{"id":"ann","name":"Anna","avatarUrl":"http://example.org/"}}}`,
 			},
 			graphtest.Scenario{
-				Name: "the avatar cleared", As: graphtest.AppServer, Query: update,
-				Variables: input("id", "ann", "avatarUrl", nil),
-				WantData:  `{"updateUser":{"id":"ann","name":"Anna","avatarUrl":null}}`,
+				Name: "zero values, which are not given", As: graphtest.AppServer, Query: update,
+				Variables: input("userId", "ann", "name", "", "avatarUrl", "", "removeAvatar", false),
+				WantData:  `{"updateUser":{"user":{"id":"ann","name":"Anna","avatarUrl":"http://example.org/"}}}`,
+			},
+			graphtest.Scenario{
+				Name: "nulls, which are not given", As: graphtest.AppServer, Query: update,
+				Variables: input("userId", "ann", "name", nil, "avatarUrl", nil, "removeAvatar", nil),
+				WantData:  `{"updateUser":{"user":{"id":"ann","name":"Anna","avatarUrl":"http://example.org/"}}}`,
+			},
+			graphtest.Scenario{
+				Name: "the avatar removed", As: graphtest.AppServer, Query: update,
+				Variables: input("userId", "ann", "avatarUrl", "", "removeAvatar", true),
+				WantData:  `{"updateUser":{"user":{"id":"ann","name":"Anna","avatarUrl":null}}}`,
 			},
 			graphtest.Scenario{
 				Name: "another app's App Server", As: graphtest.OtherServer, Query: update,
-				Variables: input("id", "ann", "name", "Eve"), WantCode: "USER_NOT_FOUND", WantExtensions: map[string]any{"userId": "ann"},
+				Variables: input("userId", "ann", "name", "Eve"), WantCode: "USER_NOT_FOUND", WantExtensions: map[string]any{"userId": "ann"},
 			},
 		)
 		w.Clock.Pass(time.Minute)
 		w.Run(
 			graphtest.Scenario{
 				Name: "nothing", As: graphtest.AppServer,
-				Query:    `mutation { updateUser(input: {id: "ann"}) { name updatedAt } }`,
-				WantData: `{"updateUser":{"name":"Anna","updatedAt":"2026-11-20T08:15:30.123Z"}}`,
+				Query:    `mutation { updateUser(input: {userId: "ann"}) { user { name updatedAt } } }`,
+				WantData: `{"updateUser":{"user":{"name":"Anna","updatedAt":"2026-11-20T08:15:30.123Z"}}}`,
 			},
 			graphtest.Scenario{
 				Name: "stored values", As: graphtest.AppServer, Query: `{ user(id: "ann") { name avatarUrl } }`,

@@ -82,7 +82,7 @@ func populate(w *graphtest.World) map[string][]string {
 		w.Clock.Pass(time.Millisecond)
 	}
 	for some := range slices.Chunk(ids[5:30], 4) {
-		must(banMany, input("ids", some, "minutes", 10))
+		must(banMany, input("userIds", some, "minutes", 10))
 		w.Clock.Pass(time.Millisecond)
 	}
 	for some := range slices.Chunk(ids[30:55], 3) {
@@ -155,7 +155,7 @@ func TestUserLists_PagesAreStable(t *testing.T) {
 		for query, variables := range map[string]map[string]any{
 			registerMany: inputs("new-1", "new-2", "new-3"),
 			unban:        inIDs([]string{"u29", "u20"}), // the first, and the one whose cursor the page follows
-			banMany:      input("ids", []string{"u55"}, "minutes", 60),
+			banMany:      input("userIds", []string{"u55"}, "minutes", 60),
 			reactivate:   inIDs([]string{"u54", "u45"}),
 		} {
 			if r := w.Do(app, query, variables); r.Code() != "" {
@@ -180,7 +180,7 @@ func TestUserLists_BadPages(t *testing.T) {
 			w.Register(w.Other, id)
 		}
 		app, other := w.Bearer(graphtest.AppServer), w.Bearer(graphtest.OtherServer)
-		for query, variables := range map[string]map[string]any{banMany: input("ids", []string{"a"}, "minutes", 1), deactivate: inIDs([]string{"b"})} {
+		for query, variables := range map[string]map[string]any{banMany: input("userIds", []string{"a"}, "minutes", 1), deactivate: inIDs([]string{"b"})} {
 			if r := w.Do(other, query, variables); r.Code() != "" {
 				t.Fatalf("%s", r.Body)
 			}
@@ -227,7 +227,7 @@ func TestUserLists_Filters(t *testing.T) {
 				t.Fatalf("%s", r.Body)
 			}
 		}
-		for query, variables := range map[string]map[string]any{banMany: input("ids", []string{"banned"}, "minutes", 1), deactivate: inIDs([]string{"gone"})} {
+		for query, variables := range map[string]map[string]any{banMany: input("userIds", []string{"banned"}, "minutes", 1), deactivate: inIDs([]string{"gone"})} {
 			if r := w.Do(app, query, variables); r.Code() != "" {
 				t.Fatalf("%s", r.Body)
 			}
@@ -240,7 +240,7 @@ func TestUserLists_Filters(t *testing.T) {
 			want   []string
 		}{
 			{"nothing", map[string]any{}, []string{"Ann.2", "ann", "banned", "bob", "gone", "li"}},
-			{"all null", map[string]any{"search": nil, "states": nil, "online": nil}, []string{"Ann.2", "ann", "banned", "bob", "gone", "li"}},
+			{"all null", map[string]any{"search": nil, "states": nil, "presences": nil}, []string{"Ann.2", "ann", "banned", "bob", "gone", "li"}},
 			{"an empty search", map[string]any{"search": ""}, []string{"Ann.2", "ann", "banned", "bob", "gone", "li"}},
 			{"an ID's beginning", map[string]any{"search": "Ann."}, []string{"Ann.2"}},
 			{"case-sensitive", map[string]any{"search": "LI"}, []string{"li"}}, // by the name
@@ -260,10 +260,13 @@ func TestUserLists_Filters(t *testing.T) {
 			{"the deactivated", map[string]any{"states": []string{"DEACTIVATED"}}, []string{"gone"}},
 			{"two states", map[string]any{"states": []string{"DEACTIVATED", "BANNED", "BANNED"}}, []string{"banned", "gone"}},
 			{"every state", map[string]any{"states": []string{"ACTIVE", "DEACTIVATED", "BANNED"}}, []string{"Ann.2", "ann", "banned", "bob", "gone", "li"}},
-			{"the online", map[string]any{"online": true}, []string{"li"}},
-			{"the others", map[string]any{"online": false}, []string{"Ann.2", "ann", "banned", "bob", "gone"}},
-			{"the active others", map[string]any{"online": false, "states": []string{"ACTIVE"}}, []string{"Ann.2", "ann", "bob"}},
-			{"all at once", map[string]any{"search": "ann", "online": false, "states": []string{"BANNED"}}, []string{"banned"}},
+			{"the online", map[string]any{"presences": []string{"ONLINE"}}, []string{"li"}},
+			{"the others", map[string]any{"presences": []string{"OFFLINE", "UNLOGINED"}}, []string{"Ann.2", "ann", "banned", "bob", "gone"}},
+			{"those that never logged in", map[string]any{"presences": []string{"UNLOGINED"}}, []string{"Ann.2", "ann", "banned", "bob", "gone"}},
+			{"those that are offline", map[string]any{"presences": []string{"OFFLINE"}}, []string{}},
+			{"every presence", map[string]any{"presences": []string{"OFFLINE", "UNLOGINED", "ONLINE"}}, []string{"Ann.2", "ann", "banned", "bob", "gone", "li"}},
+			{"the active others", map[string]any{"presences": []string{"OFFLINE", "UNLOGINED"}, "states": []string{"ACTIVE"}}, []string{"Ann.2", "ann", "bob"}},
+			{"all at once", map[string]any{"search": "ann", "presences": []string{"OFFLINE", "UNLOGINED"}, "states": []string{"BANNED"}}, []string{"banned"}},
 		} {
 			const query = `query($filter: UserFilter) { userList(filter: $filter) { nodes { id } totalCount } }`
 			r := w.Do(app, query, map[string]any{"filter": c.filter})

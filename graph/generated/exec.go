@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"math"
 	"rollcall/graph/scalar"
+	"rollcall/internal/batch"
+	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/relations"
 	"rollcall/internal/subscriptions"
@@ -80,15 +82,14 @@ type ComplexityRoot struct {
 		WhitelistLimit            func(childComplexity int) int
 	}
 
-	AppToken struct {
-		ExpiresAt func(childComplexity int) int
-		Token     func(childComplexity int) int
-	}
-
 	Ban struct {
 		Reason func(childComplexity int) int
 		Since  func(childComplexity int) int
 		Until  func(childComplexity int) int
+	}
+
+	BanUsersPayload struct {
+		Results func(childComplexity int) int
 	}
 
 	Block struct {
@@ -113,6 +114,10 @@ type ComplexityRoot struct {
 		Request func(childComplexity int) int
 	}
 
+	DeactivateUsersPayload struct {
+		Results func(childComplexity int) int
+	}
+
 	DeclineFriendRequestPayload struct {
 		Request func(childComplexity int) int
 	}
@@ -121,6 +126,15 @@ type ComplexityRoot struct {
 		ConnectedAt func(childComplexity int) int
 		ID          func(childComplexity int) int
 		Platform    func(childComplexity int) int
+	}
+
+	DisconnectUserPayload struct {
+		DisconnectedCount func(childComplexity int) int
+		User              func(childComplexity int) int
+	}
+
+	ExpireTokensPayload struct {
+		Results func(childComplexity int) int
 	}
 
 	FriendRequest struct {
@@ -164,6 +178,11 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	IssueAppTokenPayload struct {
+		ExpiresAt func(childComplexity int) int
+		Token     func(childComplexity int) int
+	}
+
 	IssueUserTokenPayload struct {
 		ExpiresAt func(childComplexity int) int
 		Token     func(childComplexity int) int
@@ -172,13 +191,16 @@ type ComplexityRoot struct {
 
 	ItemError struct {
 		Code    func(childComplexity int) int
+		Field   func(childComplexity int) int
+		Limit   func(childComplexity int) int
 		Message func(childComplexity int) int
+		Rule    func(childComplexity int) int
 	}
 
 	ItemResult struct {
 		Error   func(childComplexity int) int
-		ID      func(childComplexity int) int
 		Outcome func(childComplexity int) int
+		UserID  func(childComplexity int) int
 	}
 
 	MessagePermission struct {
@@ -195,16 +217,16 @@ type ComplexityRoot struct {
 		AddToWhitelist       func(childComplexity int, input WhitelistInput) int
 		BanUsers             func(childComplexity int, input BanUsersInput) int
 		CancelFriendRequest  func(childComplexity int, input FriendRequestInput) int
-		DeactivateUsers      func(childComplexity int, ids []string) int
+		DeactivateUsers      func(childComplexity int, input DeactivateUsersInput) int
 		DeclineFriendRequest func(childComplexity int, input FriendRequestInput) int
 		DisconnectUser       func(childComplexity int, input DisconnectUserInput) int
 		ExpireTokens         func(childComplexity int, input ExpireTokensInput) int
 		IssueAppToken        func(childComplexity int, input IssueAppTokenInput) int
 		IssueUserToken       func(childComplexity int, input IssueUserTokenInput) int
 		Logout               func(childComplexity int, allDevices *bool) int
-		ReactivateUsers      func(childComplexity int, ids []string) int
+		ReactivateUsers      func(childComplexity int, input ReactivateUsersInput) int
 		RegisterUser         func(childComplexity int, input RegisterUserInput) int
-		RegisterUsers        func(childComplexity int, input []*RegisterUserInput) int
+		RegisterUsers        func(childComplexity int, input RegisterUsersInput) int
 		RemoveFriend         func(childComplexity int, input RemoveFriendInput) int
 		RemoveFromBlocklist  func(childComplexity int, input BlocklistInput) int
 		RemoveFromWhitelist  func(childComplexity int, input WhitelistInput) int
@@ -213,7 +235,7 @@ type ComplexityRoot struct {
 		SetStatus            func(childComplexity int, customStatus string) int
 		SetWhitelistEnabled  func(childComplexity int, input SetWhitelistEnabledInput) int
 		SubscribeStatus      func(childComplexity int, ids []string) int
-		UnbanUsers           func(childComplexity int, ids []string) int
+		UnbanUsers           func(childComplexity int, input UnbanUsersInput) int
 		UnsubscribeStatus    func(childComplexity int, ids []string) int
 		UpdateUser           func(childComplexity int, input UpdateUserInput) int
 	}
@@ -241,6 +263,10 @@ type ComplexityRoot struct {
 		Users              func(childComplexity int, ids []string) int
 	}
 
+	ReactivateUsersPayload struct {
+		Results func(childComplexity int) int
+	}
+
 	RegisterUserPayload struct {
 		Created   func(childComplexity int) int
 		ExpiresAt func(childComplexity int) int
@@ -252,9 +278,13 @@ type ComplexityRoot struct {
 		Created   func(childComplexity int) int
 		Error     func(childComplexity int) int
 		ExpiresAt func(childComplexity int) int
-		ID        func(childComplexity int) int
 		Token     func(childComplexity int) int
 		User      func(childComplexity int) int
+		UserID    func(childComplexity int) int
+	}
+
+	RegisterUsersPayload struct {
+		Results func(childComplexity int) int
 	}
 
 	RelationshipEvent struct {
@@ -315,6 +345,14 @@ type ComplexityRoot struct {
 		UserID    func(childComplexity int) int
 	}
 
+	UnbanUsersPayload struct {
+		Results func(childComplexity int) int
+	}
+
+	UpdateUserPayload struct {
+		User func(childComplexity int) int
+	}
+
 	User struct {
 		AvatarURL           func(childComplexity int) int
 		Ban                 func(childComplexity int) int
@@ -347,6 +385,13 @@ type ComplexityRoot struct {
 	UserEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	UserResult struct {
+		Error   func(childComplexity int) int
+		Outcome func(childComplexity int) int
+		User    func(childComplexity int) int
+		UserID  func(childComplexity int) int
 	}
 
 	UserStatus struct {
@@ -391,15 +436,15 @@ type AppResolver interface {
 	OnlineUserCount(ctx context.Context, obj *models.App) (int, error)
 }
 type MutationResolver interface {
-	IssueAppToken(ctx context.Context, input IssueAppTokenInput) (*AppToken, error)
+	IssueAppToken(ctx context.Context, input IssueAppTokenInput) (*IssueAppTokenPayload, error)
 	AddFriend(ctx context.Context, input AddFriendInput) (*relations.Befriended, error)
-	SetWhitelistEnabled(ctx context.Context, input SetWhitelistEnabledInput) ([]*models.ItemResult, error)
-	AddToWhitelist(ctx context.Context, input WhitelistInput) ([]*models.ItemResult, error)
-	RemoveFromWhitelist(ctx context.Context, input WhitelistInput) ([]*models.ItemResult, error)
+	SetWhitelistEnabled(ctx context.Context, input SetWhitelistEnabledInput) ([]*batch.Result, error)
+	AddToWhitelist(ctx context.Context, input WhitelistInput) ([]*batch.Result, error)
+	RemoveFromWhitelist(ctx context.Context, input WhitelistInput) ([]*batch.Result, error)
 	RemoveFriend(ctx context.Context, input RemoveFriendInput) (*RemoveFriendPayload, error)
 	SetFriendRemark(ctx context.Context, input SetFriendRemarkInput) (*SetFriendRemarkPayload, error)
-	AddToBlocklist(ctx context.Context, input BlocklistInput) ([]*models.ItemResult, error)
-	RemoveFromBlocklist(ctx context.Context, input BlocklistInput) ([]*models.ItemResult, error)
+	AddToBlocklist(ctx context.Context, input BlocklistInput) ([]*batch.Result, error)
+	RemoveFromBlocklist(ctx context.Context, input BlocklistInput) ([]*batch.Result, error)
 	SendFriendRequest(ctx context.Context, input SendFriendRequestInput) (*relations.Sent, error)
 	AcceptFriendRequest(ctx context.Context, input FriendRequestInput) (*AcceptFriendRequestPayload, error)
 	DeclineFriendRequest(ctx context.Context, input FriendRequestInput) (*DeclineFriendRequestPayload, error)
@@ -410,14 +455,14 @@ type MutationResolver interface {
 	Logout(ctx context.Context, allDevices *bool) (bool, error)
 	RegisterUser(ctx context.Context, input RegisterUserInput) (*users.Registered, error)
 	IssueUserToken(ctx context.Context, input IssueUserTokenInput) (*users.Issued, error)
-	UpdateUser(ctx context.Context, input UpdateUserInput) (*models.User, error)
-	RegisterUsers(ctx context.Context, input []*RegisterUserInput) ([]*RegisterUserResult, error)
-	ExpireTokens(ctx context.Context, input ExpireTokensInput) ([]*models.ItemResult, error)
-	DeactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error)
-	ReactivateUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error)
-	BanUsers(ctx context.Context, input BanUsersInput) ([]*models.ItemResult, error)
-	UnbanUsers(ctx context.Context, ids []string) ([]*models.ItemResult, error)
-	DisconnectUser(ctx context.Context, input DisconnectUserInput) (int, error)
+	UpdateUser(ctx context.Context, input UpdateUserInput) (*UpdateUserPayload, error)
+	RegisterUsers(ctx context.Context, input RegisterUsersInput) (*RegisterUsersPayload, error)
+	ExpireTokens(ctx context.Context, input ExpireTokensInput) (*ExpireTokensPayload, error)
+	DeactivateUsers(ctx context.Context, input DeactivateUsersInput) (*DeactivateUsersPayload, error)
+	ReactivateUsers(ctx context.Context, input ReactivateUsersInput) (*ReactivateUsersPayload, error)
+	BanUsers(ctx context.Context, input BanUsersInput) (*BanUsersPayload, error)
+	UnbanUsers(ctx context.Context, input UnbanUsersInput) (*UnbanUsersPayload, error)
+	DisconnectUser(ctx context.Context, input DisconnectUserInput) (*DisconnectUserPayload, error)
 }
 type QueryResolver interface {
 	App(ctx context.Context) (*models.App, error)
@@ -614,19 +659,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AppSettings.WhitelistLimit(childComplexity), true
 
-	case "AppToken.expiresAt":
-		if e.ComplexityRoot.AppToken.ExpiresAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AppToken.ExpiresAt(childComplexity), true
-	case "AppToken.token":
-		if e.ComplexityRoot.AppToken.Token == nil {
-			break
-		}
-
-		return e.ComplexityRoot.AppToken.Token(childComplexity), true
-
 	case "Ban.reason":
 		if e.ComplexityRoot.Ban.Reason == nil {
 			break
@@ -645,6 +677,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Ban.Until(childComplexity), true
+
+	case "BanUsersPayload.results":
+		if e.ComplexityRoot.BanUsersPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanUsersPayload.Results(childComplexity), true
 
 	case "Block.createdAt":
 		if e.ComplexityRoot.Block.CreatedAt == nil {
@@ -710,6 +749,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CancelFriendRequestPayload.Request(childComplexity), true
 
+	case "DeactivateUsersPayload.results":
+		if e.ComplexityRoot.DeactivateUsersPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeactivateUsersPayload.Results(childComplexity), true
+
 	case "DeclineFriendRequestPayload.request":
 		if e.ComplexityRoot.DeclineFriendRequestPayload.Request == nil {
 			break
@@ -735,6 +781,26 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Device.Platform(childComplexity), true
+
+	case "DisconnectUserPayload.disconnectedCount":
+		if e.ComplexityRoot.DisconnectUserPayload.DisconnectedCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DisconnectUserPayload.DisconnectedCount(childComplexity), true
+	case "DisconnectUserPayload.user":
+		if e.ComplexityRoot.DisconnectUserPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DisconnectUserPayload.User(childComplexity), true
+
+	case "ExpireTokensPayload.results":
+		if e.ComplexityRoot.ExpireTokensPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExpireTokensPayload.Results(childComplexity), true
 
 	case "FriendRequest.createdAt":
 		if e.ComplexityRoot.FriendRequest.CreatedAt == nil {
@@ -880,6 +946,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.FriendshipEdge.Node(childComplexity), true
 
+	case "IssueAppTokenPayload.expiresAt":
+		if e.ComplexityRoot.IssueAppTokenPayload.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IssueAppTokenPayload.ExpiresAt(childComplexity), true
+	case "IssueAppTokenPayload.token":
+		if e.ComplexityRoot.IssueAppTokenPayload.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IssueAppTokenPayload.Token(childComplexity), true
+
 	case "IssueUserTokenPayload.expiresAt":
 		if e.ComplexityRoot.IssueUserTokenPayload.ExpiresAt == nil {
 			break
@@ -905,12 +984,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ItemError.Code(childComplexity), true
+	case "ItemError.field":
+		if e.ComplexityRoot.ItemError.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ItemError.Field(childComplexity), true
+	case "ItemError.limit":
+		if e.ComplexityRoot.ItemError.Limit == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ItemError.Limit(childComplexity), true
 	case "ItemError.message":
 		if e.ComplexityRoot.ItemError.Message == nil {
 			break
 		}
 
 		return e.ComplexityRoot.ItemError.Message(childComplexity), true
+	case "ItemError.rule":
+		if e.ComplexityRoot.ItemError.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ItemError.Rule(childComplexity), true
 
 	case "ItemResult.error":
 		if e.ComplexityRoot.ItemResult.Error == nil {
@@ -918,18 +1015,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ItemResult.Error(childComplexity), true
-	case "ItemResult.id":
-		if e.ComplexityRoot.ItemResult.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ItemResult.ID(childComplexity), true
 	case "ItemResult.outcome":
 		if e.ComplexityRoot.ItemResult.Outcome == nil {
 			break
 		}
 
 		return e.ComplexityRoot.ItemResult.Outcome(childComplexity), true
+	case "ItemResult.id":
+		if e.ComplexityRoot.ItemResult.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ItemResult.UserID(childComplexity), true
 
 	case "MessagePermission.allowed":
 		if e.ComplexityRoot.MessagePermission.Allowed == nil {
@@ -1032,7 +1129,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.DeactivateUsers(childComplexity, args["ids"].([]string)), true
+		return e.ComplexityRoot.Mutation.DeactivateUsers(childComplexity, args["input"].(DeactivateUsersInput)), true
 	case "Mutation.declineFriendRequest":
 		if e.ComplexityRoot.Mutation.DeclineFriendRequest == nil {
 			break
@@ -1109,7 +1206,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.ReactivateUsers(childComplexity, args["ids"].([]string)), true
+		return e.ComplexityRoot.Mutation.ReactivateUsers(childComplexity, args["input"].(ReactivateUsersInput)), true
 	case "Mutation.registerUser":
 		if e.ComplexityRoot.Mutation.RegisterUser == nil {
 			break
@@ -1131,7 +1228,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.RegisterUsers(childComplexity, args["input"].([]*RegisterUserInput)), true
+		return e.ComplexityRoot.Mutation.RegisterUsers(childComplexity, args["input"].(RegisterUsersInput)), true
 	case "Mutation.removeFriend":
 		if e.ComplexityRoot.Mutation.RemoveFriend == nil {
 			break
@@ -1230,7 +1327,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.UnbanUsers(childComplexity, args["ids"].([]string)), true
+		return e.ComplexityRoot.Mutation.UnbanUsers(childComplexity, args["input"].(UnbanUsersInput)), true
 	case "Mutation.unsubscribeStatus":
 		if e.ComplexityRoot.Mutation.UnsubscribeStatus == nil {
 			break
@@ -1414,6 +1511,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.Users(childComplexity, args["ids"].([]string)), true
 
+	case "ReactivateUsersPayload.results":
+		if e.ComplexityRoot.ReactivateUsersPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReactivateUsersPayload.Results(childComplexity), true
+
 	case "RegisterUserPayload.created":
 		if e.ComplexityRoot.RegisterUserPayload.Created == nil {
 			break
@@ -1457,12 +1561,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RegisterUserResult.ExpiresAt(childComplexity), true
-	case "RegisterUserResult.id":
-		if e.ComplexityRoot.RegisterUserResult.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RegisterUserResult.ID(childComplexity), true
 	case "RegisterUserResult.token":
 		if e.ComplexityRoot.RegisterUserResult.Token == nil {
 			break
@@ -1475,6 +1573,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RegisterUserResult.User(childComplexity), true
+	case "RegisterUserResult.userId":
+		if e.ComplexityRoot.RegisterUserResult.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RegisterUserResult.UserID(childComplexity), true
+
+	case "RegisterUsersPayload.results":
+		if e.ComplexityRoot.RegisterUsersPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RegisterUsersPayload.Results(childComplexity), true
 
 	case "RelationshipEvent.at":
 		if e.ComplexityRoot.RelationshipEvent.At == nil {
@@ -1659,6 +1770,20 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TokenInfo.UserID(childComplexity), true
 
+	case "UnbanUsersPayload.results":
+		if e.ComplexityRoot.UnbanUsersPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnbanUsersPayload.Results(childComplexity), true
+
+	case "UpdateUserPayload.user":
+		if e.ComplexityRoot.UpdateUserPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UpdateUserPayload.User(childComplexity), true
+
 	case "User.avatarUrl":
 		if e.ComplexityRoot.User.AvatarURL == nil {
 			break
@@ -1841,6 +1966,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UserEdge.Node(childComplexity), true
+
+	case "UserResult.error":
+		if e.ComplexityRoot.UserResult.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserResult.Error(childComplexity), true
+	case "UserResult.outcome":
+		if e.ComplexityRoot.UserResult.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserResult.Outcome(childComplexity), true
+	case "UserResult.user":
+		if e.ComplexityRoot.UserResult.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserResult.User(childComplexity), true
+	case "UserResult.userId":
+		if e.ComplexityRoot.UserResult.UserID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UserResult.UserID(childComplexity), true
 
 	case "UserStatus.changedAt":
 		if e.ComplexityRoot.UserStatus.ChangedAt == nil {
@@ -2047,6 +2197,9 @@ var sources = []*ast.Source{
 	{Name: "../schema/app.graphqls", Input: `"A time in RFC 3339 format, in UTC with milliseconds: ` + "`" + `2026-11-20T08:15:30.123Z` + "`" + `."
 scalar DateTime @specifiedBy(url: "https://scalars.graphql.org/andimarek/date-time.html")
 
+"An absolute URL with the scheme http or https: ` + "`" + `https://example.com/lena.png` + "`" + `."
+scalar URL @specifiedBy(url: "https://url.spec.whatwg.org/")
+
 "What an app is for; it never changes."
 enum Environment {
   """
@@ -2135,11 +2288,11 @@ input IssueAppTokenInput {
   "The app secret."
   appSecret: String! @goTag(key: "validate", value: "required,max=256")
   "The token's lifetime in seconds, at most 30 days. The default is 86 400 (a day)."
-  ttlSeconds: Int @goTag(key: "validate", value: "omitnil,min=1,max=2592000")
+  ttlSeconds: Int @goTag(key: "validate", value: "omitempty,min=1,max=2592000")
 }
 
 "An app token. Its bearer may do everything in the app except delete users."
-type AppToken {
+type IssueAppTokenPayload {
   "The token, for the header ` + "`" + `Authorization: Bearer TOKEN` + "`" + `."
   token: String!
   "When it expires. Rotating the secret ends it earlier."
@@ -2151,7 +2304,7 @@ Reads. The description of each field states which token it requires, and that of
 which values it allows: any other value is INVALID_ARGUMENT, with the argument in
 ` + "`" + `extensions.field` + "`" + ` and the rule in ` + "`" + `extensions.rule` + "`" + `. Any field fails with UNAVAILABLE while the
 database or Redis is temporarily unavailable, or if the operation takes more than 10 s: try again
-(if the response has no data, its status is HTTP 503 and it has ` + "`" + `Retry-After` + "`" + `). INTERNAL is a fault
+(if no root field has data, the status is HTTP 503 and it has ` + "`" + `Retry-After` + "`" + `). INTERNAL is a fault
 of the server.
 """
 type Query {
@@ -2160,8 +2313,9 @@ type Query {
 }
 
 """
-Changes. The mutations of a document are executed one after the other. One that is refused
-changes nothing and does not affect the others. One that fails with UNAVAILABLE or INTERNAL may
+Changes. The mutations of a document are executed one after the other. One that is refused is null,
+changes nothing and does not affect the others. In an optional field of an input, null, "", 0, false
+and [] mean the same as leaving it out: what is not given stays as it is. One that fails with UNAVAILABLE or INTERNAL may
 have been executed.
 """
 type Mutation {
@@ -2170,7 +2324,7 @@ type Mutation {
   Errors: UNAUTHENTICATED for a wrong key or secret; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `
   if that happens too often, but never for the right secret; INVALID_ARGUMENT.
   """
-  issueAppToken("The key, the secret and the lifetime." input: IssueAppTokenInput!): AppToken! @auth(to: [GUEST, APP_SERVER, USER])
+  issueAppToken("The key, the secret and the lifetime." input: IssueAppTokenInput!): IssueAppTokenPayload @auth(to: [GUEST, APP_SERVER, USER])
 }
 `, BuiltIn: false},
 	{Name: "../schema/common.graphqls", Input: `"""
@@ -2218,6 +2372,18 @@ enum Outcome {
   REFUSED
 }
 
+"The result for one user ID of a batch. Results are in the order of the IDs."
+type UserResult {
+  "The user ID as given."
+  userId: ID!
+  "The outcome."
+  outcome: Outcome!
+  "The user as it is now; null if the outcome is NOT_FOUND."
+  user: User
+  "The reason; null if the outcome is DONE or ALREADY."
+  error: ItemError
+}
+
 "The result for one ID of a batch. Results are in the order of the IDs."
 type ItemResult {
   "The ID as given."
@@ -2230,10 +2396,81 @@ type ItemResult {
 
 "An error of one item of a batch."
 type ItemError {
-  "A code of the API, such as USER_NOT_FOUND."
-  code: String!
+  "What is wrong, for programs."
+  code: ErrorCode!
   "A description of the error for developers."
   message: String!
+  "The path of the invalid value, as in ` + "`" + `extensions.field` + "`" + `; null if no value is invalid."
+  field: String
+  "The rule that the value violates, as in ` + "`" + `extensions.rule` + "`" + `; null if no value is invalid."
+  rule: String
+  "The limit that is reached, with the codes that end in LIMIT_REACHED; otherwise null."
+  limit: Int
+}
+
+"The codes of errors: ` + "`" + `extensions.code` + "`" + ` of each error, and ` + "`" + `code` + "`" + ` of an item's error."
+enum ErrorCode {
+  "There is no token, or it is malformed, foreign, expired or revoked."
+  UNAUTHENTICATED
+  "The caller may not do or see this."
+  FORBIDDEN
+  "The length, form, number or range of a value is invalid; nothing was done."
+  INVALID_ARGUMENT
+  "The operation or its response is too large; ask for less at once."
+  QUERY_TOO_COMPLEX
+  "The app has no user with this ID, which is in ` + "`" + `userId` + "`" + `."
+  USER_NOT_FOUND
+  "The user is deactivated."
+  USER_DEACTIVATED
+  "The user is banned, until the time in ` + "`" + `until` + "`" + ` if the ban has an end."
+  USER_BANNED
+  "The app has the maximum of users, which is in ` + "`" + `limit` + "`" + `."
+  USER_LIMIT_REACHED
+  "A user, which is in ` + "`" + `userId` + "`" + `, has the maximum of friends, which is in ` + "`" + `limit` + "`" + `."
+  FRIEND_LIMIT_REACHED
+  "The blocklist has the maximum of entries, which is in ` + "`" + `limit` + "`" + `."
+  BLOCKLIST_LIMIT_REACHED
+  "The whitelist has the maximum of entries, which is in ` + "`" + `limit` + "`" + `."
+  WHITELIST_LIMIT_REACHED
+  "The two users are the same."
+  SELF_REFERENCE
+  "The two users are already friends."
+  ALREADY_FRIENDS
+  "The two users are not friends."
+  NOT_FRIENDS
+  "One of the two users has blocked the other."
+  BLOCKED
+  "The recipient's whitelist is on and does not contain the sender."
+  NOT_IN_WHITELIST
+  "There is no such pending friend request."
+  REQUEST_NOT_FOUND
+  "The recipient accepts no friend requests."
+  REQUESTS_NOT_ACCEPTED
+  "The user is not online."
+  NOT_ONLINE
+  """
+  The app's switch for this is off, or its edition does not have it. ` + "`" + `number` + "`" + ` is 72001 for the
+  switches of statuses.
+  """
+  FEATURE_DISABLED
+  "Too many calls in a short time; try again after ` + "`" + `retryAfterMs` + "`" + `."
+  RATE_LIMITED
+  "Too many operations are running on the connection."
+  TOO_MANY_OPERATIONS
+  "Something that the server needs is temporarily unavailable; try again."
+  UNAVAILABLE
+  "The request is not one of GraphQL over HTTP."
+  BAD_REQUEST
+  "The document is not GraphQL."
+  GRAPHQL_PARSE_FAILED
+  "The document or its variables do not fit the schema."
+  GRAPHQL_VALIDATION_FAILED
+  "The document of an automatic persisted query is not known; send it once with its hash."
+  PERSISTED_QUERY_NOT_FOUND
+  "This kind of persisted query is not supported."
+  PERSISTED_QUERY_NOT_SUPPORTED
+  "A fault of the server, which has logged it under the ` + "`" + `requestId` + "`" + ` of the error."
+  INTERNAL
 }
 `, BuiltIn: false},
 	{Name: "../schema/directives.graphqls", Input: `# The served schema has none of these directives: their facts for callers are appended to the
@@ -2302,8 +2539,6 @@ directive @goField(
   forceResolver: Boolean
   "The Go field's name."
   name: String
-  "Whether an omitted value and null are distinguished."
-  omittable: Boolean
   "The Go field's type."
   type: String
 ) on INPUT_FIELD_DEFINITION | FIELD_DEFINITION
@@ -2493,7 +2728,7 @@ input AddFriendInput {
   "The other user."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The owner's name for the other. If it is not given, it does not change."
-  remark: String @goTag(key: "validate", value: "omitnil,max=100")
+  remark: String @goTag(key: "validate", value: "omitempty,max=100")
 }
 
 "The result of ` + "`" + `addFriend` + "`" + `."
@@ -2509,7 +2744,7 @@ input RemoveFriendInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
 }
@@ -2527,7 +2762,7 @@ input SetFriendRemarkInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The friend."
   friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The remark; empty clears it."
@@ -2545,11 +2780,11 @@ input SendFriendRequestInput {
   """
   The sender. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The recipient's user ID."
   targetId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The sender's message."
-  message: String @goTag(key: "validate", value: "omitnil,max=100")
+  message: String @goTag(key: "validate", value: "omitempty,max=100")
 }
 
 "The result of ` + "`" + `sendFriendRequest` + "`" + `."
@@ -2566,7 +2801,7 @@ input FriendRequestInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The request's ID."
   requestId: ID! @goTag(key: "validate", value: "max=1024,node=request")
 }
@@ -2594,7 +2829,7 @@ input BlocklistInput {
   """
   The owner. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitnil,max=64,userid")
+  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The user IDs."
   ids: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
 }
@@ -2969,7 +3204,7 @@ type User implements Node {
   "The name; empty if the user is deactivated."
   name: String!
   "The URL of the avatar; null if there is none."
-  avatarUrl: String
+  avatarUrl: URL
   "When the user was first registered."
   createdAt: DateTime!
   "When the name or the avatar was last set."
@@ -3061,11 +3296,14 @@ input UserFilter {
   omitted or empty, all users match. To limit its cost in large apps, a search examines the first
   10 000 IDs that begin with it, in the order of the IDs, and the names of the 50 000 newest users.
   """
-  search: String @cost(weight: 2000) @goTag(key: "validate", value: "omitnil,max=64")
+  search: String @cost(weight: 2000) @goTag(key: "validate", value: "omitempty,max=64")
   "Users in one of these states; omitted or empty for any state."
   states: [UserState!] @cost(weight: 100) @goTag(key: "validate", value: "max=10")
-  "Users that are online, or those that are not. Changes take effect after a short delay."
-  online: Boolean @cost(weight: 100)
+  """
+  Users with one of these presences; omitted or empty for any presence. Changes take effect after
+  a short delay.
+  """
+  presences: [Presence!] @cost(weight: 100) @goTag(key: "validate", value: "max=10")
 }
 
 "A user to register."
@@ -3074,13 +3312,10 @@ input RegisterUserInput {
   id: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The name, stored as given; its length is counted in Unicode code points."
   name: String! @goTag(key: "validate", value: "required,max=64,notblank,nocontrol,nobidi")
-  "The avatar's URL. Null clears it; if it is omitted, it does not change."
-  avatarUrl: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,maxbytes=1024,http_url")
-  """
-  The token's lifetime in seconds, at most ten years. If it is omitted or null, the token does not
-  expire.
-  """
-  tokenTtlSeconds: Int @goTag(key: "validate", value: "omitnil,min=1,max=315360000")
+  "The avatar's URL. If it is not given, an existing user keeps its avatar."
+  avatarUrl: URL @goTag(key: "validate", value: "omitempty,maxbytes=1024,http_url")
+  "The token's lifetime in seconds, at most ten years. If it is not given, the token does not expire."
+  tokenTtlSeconds: Int @goTag(key: "validate", value: "omitempty,min=1,max=315360000")
 }
 
 "The result of a registration."
@@ -3098,10 +3333,22 @@ type RegisterUserPayload {
   created: Boolean!
 }
 
+"Users to register."
+input RegisterUsersInput {
+  "The users, in the order in which they are registered."
+  users: [RegisterUserInput!]! @goTag(key: "validate", value: "min=1,max=100")
+}
+
+"The results of registrations."
+type RegisterUsersPayload {
+  "The result of each registration, in the order of the input."
+  results: [RegisterUserResult!]!
+}
+
 "The result of one registration of a batch."
 type RegisterUserResult {
   "The user ID as given."
-  id: ID!
+  userId: ID!
   "The user after this registration; null if it was refused."
   user: User
   "A user token, shown only here; null if the registration was refused."
@@ -3121,11 +3368,8 @@ type RegisterUserResult {
 input IssueUserTokenInput {
   "The user ID, such as ` + "`" + `ann` + "`" + `."
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  """
-  The token's lifetime in seconds, at most ten years. If it is omitted or null, the token does not
-  expire.
-  """
-  ttlSeconds: Int @goTag(key: "validate", value: "omitnil,min=1,max=315360000")
+  "The token's lifetime in seconds, at most ten years. If it is not given, the token does not expire."
+  ttlSeconds: Int @goTag(key: "validate", value: "omitempty,min=1,max=315360000")
 }
 
 "A further token of a user."
@@ -3163,7 +3407,7 @@ type TokenInfo {
 "The tokens to end."
 input ExpireTokensInput {
   "The user IDs."
-  ids: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
+  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
   """
   Tokens issued before this time end. A time in the future counts as now, and ends all existing
   tokens.
@@ -3171,32 +3415,98 @@ input ExpireTokensInput {
   issuedBefore: DateTime!
 }
 
+"The results of ending tokens."
+type ExpireTokensPayload {
+  "The result for each user, in the order of the input."
+  results: [UserResult!]!
+}
+
+"The users to deactivate."
+input DeactivateUsersInput {
+  "The user IDs."
+  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
+}
+
+"The results of deactivations."
+type DeactivateUsersPayload {
+  "The result for each user, in the order of the input."
+  results: [UserResult!]!
+}
+
+"The users to reactivate."
+input ReactivateUsersInput {
+  "The user IDs."
+  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
+}
+
+"The results of reactivations."
+type ReactivateUsersPayload {
+  "The result for each user, in the order of the input."
+  results: [UserResult!]!
+}
+
 "The users to ban, and for how long."
 input BanUsersInput {
   "The user IDs."
-  ids: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
+  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
   "The ban's length from now in minutes, at most 30 days."
   minutes: Int! @goTag(key: "validate", value: "min=1,max=43200")
   "The reason, for operators."
-  reason: String @goTag(key: "validate", value: "omitnil,max=255,nocontrol")
+  reason: String @goTag(key: "validate", value: "omitempty,max=255,nocontrol")
 }
 
-"The devices to disconnect."
+"The results of bans."
+type BanUsersPayload {
+  "The result for each user, in the order of the input."
+  results: [UserResult!]!
+}
+
+"The users whose bans end."
+input UnbanUsersInput {
+  "The user IDs."
+  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
+}
+
+"The results of ending bans."
+type UnbanUsersPayload {
+  "The result for each user, in the order of the input."
+  results: [UserResult!]!
+}
+
+"The devices to disconnect: either those in ` + "`" + `deviceIds` + "`" + ` or all."
 input DisconnectUserInput {
   "The user ID."
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "The device IDs; omitted or null for all devices of the user."
-  deviceIds: [ID!] @goTag(key: "validate", value: "omitnil,min=1,max=100")
+  "The device IDs."
+  deviceIds: [ID!] @goTag(key: "validate", value: "either=AllDevices,max=100")
+  "Whether to disconnect all devices of the user."
+  allDevices: Boolean
 }
 
-"A change of a user's profile. Omitted fields do not change."
+"The result of disconnecting devices."
+type DisconnectUserPayload {
+  "The user."
+  user: User!
+  "How many devices were disconnected."
+  disconnectedCount: Int!
+}
+
+"A change of a user's profile. What is not given stays as it is."
 input UpdateUserInput {
   "The user ID."
-  id: ID! @goTag(key: "validate", value: "required,max=64,userid")
-  "The new name; null is refused."
-  name: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,required,max=64,notblank,nocontrol,nobidi")
-  "The new avatar's URL; null clears it."
-  avatarUrl: String @goField(omittable: true) @goTag(key: "validate", value: "omitnil,maxbytes=1024,http_url")
+  userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  "The new name."
+  name: String @goTag(key: "validate", value: "omitempty,max=64,notblank,nocontrol,nobidi")
+  "The new avatar's URL."
+  avatarUrl: URL @goTag(key: "validate", value: "without=RemoveAvatar,omitempty,maxbytes=1024,http_url")
+  "Whether to remove the avatar. With true, ` + "`" + `avatarUrl` + "`" + ` must not be given."
+  removeAvatar: Boolean
+}
+
+"The result of a change of a user's profile."
+type UpdateUserPayload {
+  "The user after the change."
+  user: User!
 }
 
 extend type Query {
@@ -3254,7 +3564,7 @@ extend type Mutation {
   Registers a user, or updates the existing one with this ID, and issues a further token for it.
   Errors: INVALID_ARGUMENT; USER_LIMIT_REACHED with ` + "`" + `limit` + "`" + `; USER_DEACTIVATED.
   """
-  registerUser("The user." input: RegisterUserInput!): RegisterUserPayload! @auth(to: [APP_SERVER])
+  registerUser("The user." input: RegisterUserInput!): RegisterUserPayload @auth(to: [APP_SERVER])
   """
   Issues a further token of a registered user and changes nothing else. The token of a banned user
   is refused until the ban ends.
@@ -3265,42 +3575,42 @@ extend type Mutation {
   Changes a user's name or avatar.
   Errors: INVALID_ARGUMENT; USER_NOT_FOUND; USER_DEACTIVATED.
   """
-  updateUser("The change." input: UpdateUserInput!): User! @auth(to: [APP_SERVER])
+  updateUser("The change." input: UpdateUserInput!): UpdateUserPayload @auth(to: [APP_SERVER])
   """
   Registers users in the given order, with the same effect as one ` + "`" + `registerUser` + "`" + ` for each.
   The results are in the same order.
   """
-  registerUsers("The users." input: [RegisterUserInput!]! @validate(rule: "min=1,max=100")): [RegisterUserResult!]! @auth(to: [APP_SERVER])
+  registerUsers("The users." input: RegisterUsersInput!): RegisterUsersPayload @auth(to: [APP_SERVER])
   """
   Ends tokens that were issued before a given time. Open connections still receive their events,
   but every new operation on them is UNAUTHENTICATED and they cannot reconnect. ALREADY: the tokens
   had already ended.
   """
-  expireTokens("The users and the time." input: ExpireTokensInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  expireTokens("The users and the time." input: ExpireTokensInput!): ExpireTokensPayload @auth(to: [APP_SERVER])
   """
   Deactivates users: their devices are disconnected, their tokens end, and all their data except
   the ID is erased. The ID stays taken until ` + "`" + `reactivateUsers` + "`" + `. ALREADY: the user was already
   deactivated.
   """
-  deactivateUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=100")): [ItemResult!]! @auth(to: [APP_SERVER])
+  deactivateUsers("The users." input: DeactivateUsersInput!): DeactivateUsersPayload @auth(to: [APP_SERVER])
   """
   Reactivates users, which are then empty. Register them again to set their names and to get
   tokens. ALREADY: the user is not deactivated. REFUSED: USER_LIMIT_REACHED.
   """
-  reactivateUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=100")): [ItemResult!]! @auth(to: [APP_SERVER])
+  reactivateUsers("The users." input: ReactivateUsersInput!): ReactivateUsersPayload @auth(to: [APP_SERVER])
   """
   Bans users for a given time: their devices are disconnected with 4401, and every request and
   connect is USER_BANNED. Banning again replaces the end and the reason.
   REFUSED: USER_DEACTIVATED.
   """
-  banUsers("The users, the length and the reason." input: BanUsersInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  banUsers("The users, the length and the reason." input: BanUsersInput!): BanUsersPayload @auth(to: [APP_SERVER])
   "Ends bans. ALREADY: the user is not banned."
-  unbanUsers("The user IDs." ids: [ID!]! @validate(rule: "min=1,max=20")): [ItemResult!]! @auth(to: [APP_SERVER])
+  unbanUsers("The users." input: UnbanUsersInput!): UnbanUsersPayload @auth(to: [APP_SERVER])
   """
   Disconnects devices of a user with 4403 and returns how many it has disconnected. If none
   remains, the user is OFFLINE. Errors: USER_NOT_FOUND.
   """
-  disconnectUser("The user and the devices." input: DisconnectUserInput!): Int! @auth(to: [APP_SERVER])
+  disconnectUser("The user and the devices." input: DisconnectUserInput!): DisconnectUserPayload @auth(to: [APP_SERVER])
 }
 `, BuiltIn: false},
 }
@@ -3378,16 +3688,6 @@ func (ec *executionContext) childFields_AppSettings(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type AppSettings", field.Name)
 }
 
-func (ec *executionContext) childFields_AppToken(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "token":
-		return ec.fieldContext_AppToken_token(ctx, field)
-	case "expiresAt":
-		return ec.fieldContext_AppToken_expiresAt(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type AppToken", field.Name)
-}
-
 func (ec *executionContext) childFields_Ban(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "until":
@@ -3398,6 +3698,14 @@ func (ec *executionContext) childFields_Ban(ctx context.Context, field graphql.C
 		return ec.fieldContext_Ban_reason(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Ban", field.Name)
+}
+
+func (ec *executionContext) childFields_BanUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_BanUsersPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BanUsersPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Block(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3444,6 +3752,14 @@ func (ec *executionContext) childFields_CancelFriendRequestPayload(ctx context.C
 	return nil, fmt.Errorf("no field named %q was found under type CancelFriendRequestPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_DeactivateUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_DeactivateUsersPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeactivateUsersPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_DeclineFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "request":
@@ -3462,6 +3778,24 @@ func (ec *executionContext) childFields_Device(ctx context.Context, field graphq
 		return ec.fieldContext_Device_connectedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Device", field.Name)
+}
+
+func (ec *executionContext) childFields_DisconnectUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_DisconnectUserPayload_user(ctx, field)
+	case "disconnectedCount":
+		return ec.fieldContext_DisconnectUserPayload_disconnectedCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DisconnectUserPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ExpireTokensPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_ExpireTokensPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExpireTokensPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_FriendRequest(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3546,6 +3880,16 @@ func (ec *executionContext) childFields_FriendshipEdge(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type FriendshipEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_IssueAppTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "token":
+		return ec.fieldContext_IssueAppTokenPayload_token(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_IssueAppTokenPayload_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type IssueAppTokenPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_IssueUserTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
@@ -3564,6 +3908,12 @@ func (ec *executionContext) childFields_ItemError(ctx context.Context, field gra
 		return ec.fieldContext_ItemError_code(ctx, field)
 	case "message":
 		return ec.fieldContext_ItemError_message(ctx, field)
+	case "field":
+		return ec.fieldContext_ItemError_field(ctx, field)
+	case "rule":
+		return ec.fieldContext_ItemError_rule(ctx, field)
+	case "limit":
+		return ec.fieldContext_ItemError_limit(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ItemError", field.Name)
 }
@@ -3608,6 +3958,14 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
 }
 
+func (ec *executionContext) childFields_ReactivateUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_ReactivateUsersPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReactivateUsersPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_RegisterUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "user":
@@ -3624,8 +3982,8 @@ func (ec *executionContext) childFields_RegisterUserPayload(ctx context.Context,
 
 func (ec *executionContext) childFields_RegisterUserResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
-	case "id":
-		return ec.fieldContext_RegisterUserResult_id(ctx, field)
+	case "userId":
+		return ec.fieldContext_RegisterUserResult_userId(ctx, field)
 	case "user":
 		return ec.fieldContext_RegisterUserResult_user(ctx, field)
 	case "token":
@@ -3638,6 +3996,14 @@ func (ec *executionContext) childFields_RegisterUserResult(ctx context.Context, 
 		return ec.fieldContext_RegisterUserResult_error(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RegisterUserResult", field.Name)
+}
+
+func (ec *executionContext) childFields_RegisterUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_RegisterUsersPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RegisterUsersPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_RelationshipEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3742,6 +4108,22 @@ func (ec *executionContext) childFields_TokenInfo(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type TokenInfo", field.Name)
 }
 
+func (ec *executionContext) childFields_UnbanUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_UnbanUsersPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UnbanUsersPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UpdateUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_UpdateUserPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UpdateUserPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_User(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -3808,6 +4190,20 @@ func (ec *executionContext) childFields_UserEdge(ctx context.Context, field grap
 		return ec.fieldContext_UserEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UserEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_UserResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "userId":
+		return ec.fieldContext_UserResult_userId(ctx, field)
+	case "outcome":
+		return ec.fieldContext_UserResult_outcome(ctx, field)
+	case "user":
+		return ec.fieldContext_UserResult_user(ctx, field)
+	case "error":
+		return ec.fieldContext_UserResult_error(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UserResult", field.Name)
 }
 
 func (ec *executionContext) childFields_UserStatus(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4075,14 +4471,14 @@ func (ec *executionContext) field_Mutation_cancelFriendRequest_args(ctx context.
 func (ec *executionContext) field_Mutation_deactivateUsers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
-		func(ctx context.Context, v any) ([]string, error) {
-			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (DeactivateUsersInput, error) {
+			return ec.unmarshalNDeactivateUsersInput2rollcallᚋgraphᚋgeneratedᚐDeactivateUsersInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["ids"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -4173,14 +4569,14 @@ func (ec *executionContext) field_Mutation_logout_args(ctx context.Context, rawA
 func (ec *executionContext) field_Mutation_reactivateUsers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
-		func(ctx context.Context, v any) ([]string, error) {
-			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (ReactivateUsersInput, error) {
+			return ec.unmarshalNReactivateUsersInput2rollcallᚋgraphᚋgeneratedᚐReactivateUsersInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["ids"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -4202,8 +4598,8 @@ func (ec *executionContext) field_Mutation_registerUsers_args(ctx context.Contex
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
-		func(ctx context.Context, v any) ([]*RegisterUserInput, error) {
-			return ec.unmarshalNRegisterUserInput2ᚕᚖrollcallᚋgraphᚋgeneratedᚐRegisterUserInputᚄ(ctx, v)
+		func(ctx context.Context, v any) (RegisterUsersInput, error) {
+			return ec.unmarshalNRegisterUsersInput2rollcallᚋgraphᚋgeneratedᚐRegisterUsersInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4327,14 +4723,14 @@ func (ec *executionContext) field_Mutation_subscribeStatus_args(ctx context.Cont
 func (ec *executionContext) field_Mutation_unbanUsers_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
-		func(ctx context.Context, v any) ([]string, error) {
-			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (UnbanUsersInput, error) {
+			return ec.unmarshalNUnbanUsersInput2rollcallᚋgraphᚋgeneratedᚐUnbanUsersInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["ids"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -5327,52 +5723,6 @@ func (ec *executionContext) fieldContext_AppSettings_friendRequestDailyLimit(_ c
 	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _AppToken_token(ctx context.Context, field graphql.CollectedField, obj *AppToken) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AppToken_token(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Token, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_AppToken_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("AppToken", field, false, false, errors.New("field of type String does not have child fields"))
-}
-
-func (ec *executionContext) _AppToken_expiresAt(ctx context.Context, field graphql.CollectedField, obj *AppToken) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AppToken_expiresAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ExpiresAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v models.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2rollcallᚋmodelsᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_AppToken_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("AppToken", field, false, false, errors.New("field of type DateTime does not have child fields"))
-}
-
 func (ec *executionContext) _Ban_until(ctx context.Context, field graphql.CollectedField, obj *Ban) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5440,6 +5790,38 @@ func (ec *executionContext) _Ban_reason(ctx context.Context, field graphql.Colle
 }
 func (ec *executionContext) fieldContext_Ban_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Ban", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _BanUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *BanUsersPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanUsersPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNUserResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BanUsersPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "BanUsersPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserResult(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Block_id(ctx context.Context, field graphql.CollectedField, obj *relations.Block) (ret graphql.Marshaler) {
@@ -5726,6 +6108,38 @@ func (ec *executionContext) fieldContext_CancelFriendRequestPayload_request(_ co
 	return fc, nil
 }
 
+func (ec *executionContext) _DeactivateUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *DeactivateUsersPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeactivateUsersPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNUserResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DeactivateUsersPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DeactivateUsersPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserResult(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _DeclineFriendRequestPayload_request(ctx context.Context, field graphql.CollectedField, obj *DeclineFriendRequestPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5825,6 +6239,93 @@ func (ec *executionContext) _Device_connectedAt(ctx context.Context, field graph
 }
 func (ec *executionContext) fieldContext_Device_connectedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Device", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _DisconnectUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *DisconnectUserPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DisconnectUserPayload_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DisconnectUserPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DisconnectUserPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DisconnectUserPayload_disconnectedCount(ctx context.Context, field graphql.CollectedField, obj *DisconnectUserPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DisconnectUserPayload_disconnectedCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DisconnectedCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DisconnectUserPayload_disconnectedCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DisconnectUserPayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ExpireTokensPayload_results(ctx context.Context, field graphql.CollectedField, obj *ExpireTokensPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ExpireTokensPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNUserResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ExpireTokensPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ExpireTokensPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserResult(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _FriendRequest_id(ctx context.Context, field graphql.CollectedField, obj *relations.FriendRequest) (ret graphql.Marshaler) {
@@ -6455,6 +6956,52 @@ func (ec *executionContext) fieldContext_FriendshipEdge_node(_ context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _IssueAppTokenPayload_token(ctx context.Context, field graphql.CollectedField, obj *IssueAppTokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IssueAppTokenPayload_token(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Token, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IssueAppTokenPayload_token(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IssueAppTokenPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _IssueAppTokenPayload_expiresAt(ctx context.Context, field graphql.CollectedField, obj *IssueAppTokenPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IssueAppTokenPayload_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v models.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2rollcallᚋmodelsᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IssueAppTokenPayload_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IssueAppTokenPayload", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
 func (ec *executionContext) _IssueUserTokenPayload_user(ctx context.Context, field graphql.CollectedField, obj *users.Issued) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -6533,7 +7080,7 @@ func (ec *executionContext) fieldContext_IssueUserTokenPayload_expiresAt(_ conte
 	return graphql.NewScalarFieldContext("IssueUserTokenPayload", field, false, false, errors.New("field of type DateTime does not have child fields"))
 }
 
-func (ec *executionContext) _ItemError_code(ctx context.Context, field graphql.CollectedField, obj *models.ItemError) (ret graphql.Marshaler) {
+func (ec *executionContext) _ItemError_code(ctx context.Context, field graphql.CollectedField, obj *fault.Error) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -6545,18 +7092,18 @@ func (ec *executionContext) _ItemError_code(ctx context.Context, field graphql.C
 			return obj.Code, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v fault.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2rollcallᚋinternalᚋfaultᚐCode(ctx, selections, v)
 		},
 		true,
 		true,
 	)
 }
 func (ec *executionContext) fieldContext_ItemError_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ItemError", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("ItemError", field, false, false, errors.New("field of type ErrorCode does not have child fields"))
 }
 
-func (ec *executionContext) _ItemError_message(ctx context.Context, field graphql.CollectedField, obj *models.ItemError) (ret graphql.Marshaler) {
+func (ec *executionContext) _ItemError_message(ctx context.Context, field graphql.CollectedField, obj *fault.Error) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -6579,7 +7126,76 @@ func (ec *executionContext) fieldContext_ItemError_message(_ context.Context, fi
 	return graphql.NewScalarFieldContext("ItemError", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _ItemResult_id(ctx context.Context, field graphql.CollectedField, obj *models.ItemResult) (ret graphql.Marshaler) {
+func (ec *executionContext) _ItemError_field(ctx context.Context, field graphql.CollectedField, obj *fault.Error) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ItemError_field(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Field(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ItemError_field(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ItemError", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ItemError_rule(ctx context.Context, field graphql.CollectedField, obj *fault.Error) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ItemError_rule(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Rule(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ItemError_rule(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ItemError", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _ItemError_limit(ctx context.Context, field graphql.CollectedField, obj *fault.Error) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ItemError_limit(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Limit(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ItemError_limit(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ItemError", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ItemResult_id(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -6588,7 +7204,7 @@ func (ec *executionContext) _ItemResult_id(ctx context.Context, field graphql.Co
 			return ec.fieldContext_ItemResult_id(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
+			return obj.UserID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -6602,7 +7218,7 @@ func (ec *executionContext) fieldContext_ItemResult_id(_ context.Context, field 
 	return graphql.NewScalarFieldContext("ItemResult", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
-func (ec *executionContext) _ItemResult_outcome(ctx context.Context, field graphql.CollectedField, obj *models.ItemResult) (ret graphql.Marshaler) {
+func (ec *executionContext) _ItemResult_outcome(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -6625,7 +7241,7 @@ func (ec *executionContext) fieldContext_ItemResult_outcome(_ context.Context, f
 	return graphql.NewScalarFieldContext("ItemResult", field, false, false, errors.New("field of type Outcome does not have child fields"))
 }
 
-func (ec *executionContext) _ItemResult_error(ctx context.Context, field graphql.CollectedField, obj *models.ItemResult) (ret graphql.Marshaler) {
+func (ec *executionContext) _ItemResult_error(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -6637,8 +7253,8 @@ func (ec *executionContext) _ItemResult_error(ctx context.Context, field graphql
 			return obj.Error, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemError) graphql.Marshaler {
-			return ec.marshalOItemError2ᚖrollcallᚋmodelsᚐItemError(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *fault.Error) graphql.Marshaler {
+			return ec.marshalOItemError2ᚖrollcallᚋinternalᚋfaultᚐError(ctx, selections, v)
 		},
 		true,
 		false,
@@ -6762,11 +7378,11 @@ func (ec *executionContext) _Mutation_issueAppToken(ctx context.Context, field g
 			return ec.Resolvers.Mutation().IssueAppToken(ctx, fc.Args["input"].(IssueAppTokenInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *AppToken) graphql.Marshaler {
-			return ec.marshalNAppToken2ᚖrollcallᚋgraphᚋgeneratedᚐAppToken(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *IssueAppTokenPayload) graphql.Marshaler {
+			return ec.marshalOIssueAppTokenPayload2ᚖrollcallᚋgraphᚋgeneratedᚐIssueAppTokenPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_issueAppToken(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -6776,7 +7392,7 @@ func (ec *executionContext) fieldContext_Mutation_issueAppToken(ctx context.Cont
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_AppToken(ctx, field)
+			return ec.childFields_IssueAppTokenPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -6850,8 +7466,8 @@ func (ec *executionContext) _Mutation_setWhitelistEnabled(ctx context.Context, f
 			return ec.Resolvers.Mutation().SetWhitelistEnabled(ctx, fc.Args["input"].(SetWhitelistEnabledInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -6894,8 +7510,8 @@ func (ec *executionContext) _Mutation_addToWhitelist(ctx context.Context, field 
 			return ec.Resolvers.Mutation().AddToWhitelist(ctx, fc.Args["input"].(WhitelistInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -6938,8 +7554,8 @@ func (ec *executionContext) _Mutation_removeFromWhitelist(ctx context.Context, f
 			return ec.Resolvers.Mutation().RemoveFromWhitelist(ctx, fc.Args["input"].(WhitelistInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7070,8 +7686,8 @@ func (ec *executionContext) _Mutation_addToBlocklist(ctx context.Context, field 
 			return ec.Resolvers.Mutation().AddToBlocklist(ctx, fc.Args["input"].(BlocklistInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7114,8 +7730,8 @@ func (ec *executionContext) _Mutation_removeFromBlocklist(ctx context.Context, f
 			return ec.Resolvers.Mutation().RemoveFromBlocklist(ctx, fc.Args["input"].(BlocklistInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -7511,10 +8127,10 @@ func (ec *executionContext) _Mutation_registerUser(ctx context.Context, field gr
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *users.Registered) graphql.Marshaler {
-			return ec.marshalNRegisterUserPayload2ᚖrollcallᚋinternalᚋusersᚐRegistered(ctx, selections, v)
+			return ec.marshalORegisterUserPayload2ᚖrollcallᚋinternalᚋusersᚐRegistered(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_registerUser(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7598,11 +8214,11 @@ func (ec *executionContext) _Mutation_updateUser(ctx context.Context, field grap
 			return ec.Resolvers.Mutation().UpdateUser(ctx, fc.Args["input"].(UpdateUserInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *UpdateUserPayload) graphql.Marshaler {
+			return ec.marshalOUpdateUserPayload2ᚖrollcallᚋgraphᚋgeneratedᚐUpdateUserPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_updateUser(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7612,7 +8228,7 @@ func (ec *executionContext) fieldContext_Mutation_updateUser(ctx context.Context
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_User(ctx, field)
+			return ec.childFields_UpdateUserPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7639,14 +8255,14 @@ func (ec *executionContext) _Mutation_registerUsers(ctx context.Context, field g
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().RegisterUsers(ctx, fc.Args["input"].([]*RegisterUserInput))
+			return ec.Resolvers.Mutation().RegisterUsers(ctx, fc.Args["input"].(RegisterUsersInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*RegisterUserResult) graphql.Marshaler {
-			return ec.marshalNRegisterUserResult2ᚕᚖrollcallᚋgraphᚋgeneratedᚐRegisterUserResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *RegisterUsersPayload) graphql.Marshaler {
+			return ec.marshalORegisterUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐRegisterUsersPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_registerUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7656,7 +8272,7 @@ func (ec *executionContext) fieldContext_Mutation_registerUsers(ctx context.Cont
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_RegisterUserResult(ctx, field)
+			return ec.childFields_RegisterUsersPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7686,11 +8302,11 @@ func (ec *executionContext) _Mutation_expireTokens(ctx context.Context, field gr
 			return ec.Resolvers.Mutation().ExpireTokens(ctx, fc.Args["input"].(ExpireTokensInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *ExpireTokensPayload) graphql.Marshaler {
+			return ec.marshalOExpireTokensPayload2ᚖrollcallᚋgraphᚋgeneratedᚐExpireTokensPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_expireTokens(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7700,7 +8316,7 @@ func (ec *executionContext) fieldContext_Mutation_expireTokens(ctx context.Conte
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_ExpireTokensPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7727,14 +8343,14 @@ func (ec *executionContext) _Mutation_deactivateUsers(ctx context.Context, field
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().DeactivateUsers(ctx, fc.Args["ids"].([]string))
+			return ec.Resolvers.Mutation().DeactivateUsers(ctx, fc.Args["input"].(DeactivateUsersInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *DeactivateUsersPayload) graphql.Marshaler {
+			return ec.marshalODeactivateUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐDeactivateUsersPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_deactivateUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7744,7 +8360,7 @@ func (ec *executionContext) fieldContext_Mutation_deactivateUsers(ctx context.Co
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_DeactivateUsersPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7771,14 +8387,14 @@ func (ec *executionContext) _Mutation_reactivateUsers(ctx context.Context, field
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().ReactivateUsers(ctx, fc.Args["ids"].([]string))
+			return ec.Resolvers.Mutation().ReactivateUsers(ctx, fc.Args["input"].(ReactivateUsersInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *ReactivateUsersPayload) graphql.Marshaler {
+			return ec.marshalOReactivateUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐReactivateUsersPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_reactivateUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7788,7 +8404,7 @@ func (ec *executionContext) fieldContext_Mutation_reactivateUsers(ctx context.Co
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_ReactivateUsersPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7818,11 +8434,11 @@ func (ec *executionContext) _Mutation_banUsers(ctx context.Context, field graphq
 			return ec.Resolvers.Mutation().BanUsers(ctx, fc.Args["input"].(BanUsersInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *BanUsersPayload) graphql.Marshaler {
+			return ec.marshalOBanUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐBanUsersPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_banUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7832,7 +8448,7 @@ func (ec *executionContext) fieldContext_Mutation_banUsers(ctx context.Context, 
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_BanUsersPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7859,14 +8475,14 @@ func (ec *executionContext) _Mutation_unbanUsers(ctx context.Context, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().UnbanUsers(ctx, fc.Args["ids"].([]string))
+			return ec.Resolvers.Mutation().UnbanUsers(ctx, fc.Args["input"].(UnbanUsersInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *UnbanUsersPayload) graphql.Marshaler {
+			return ec.marshalOUnbanUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐUnbanUsersPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_unbanUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7876,7 +8492,7 @@ func (ec *executionContext) fieldContext_Mutation_unbanUsers(ctx context.Context
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_UnbanUsersPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7906,11 +8522,11 @@ func (ec *executionContext) _Mutation_disconnectUser(ctx context.Context, field 
 			return ec.Resolvers.Mutation().DisconnectUser(ctx, fc.Args["input"].(DisconnectUserInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *DisconnectUserPayload) graphql.Marshaler {
+			return ec.marshalODisconnectUserPayload2ᚖrollcallᚋgraphᚋgeneratedᚐDisconnectUserPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_disconnectUser(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7920,7 +8536,7 @@ func (ec *executionContext) fieldContext_Mutation_disconnectUser(ctx context.Con
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return nil, errors.New("field of type Int does not have child fields")
+			return ec.childFields_DisconnectUserPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -8653,6 +9269,38 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _ReactivateUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *ReactivateUsersPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReactivateUsersPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNUserResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ReactivateUsersPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReactivateUsersPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserResult(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _RegisterUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *users.Registered) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8754,16 +9402,16 @@ func (ec *executionContext) fieldContext_RegisterUserPayload_created(_ context.C
 	return graphql.NewScalarFieldContext("RegisterUserPayload", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) _RegisterUserResult_id(ctx context.Context, field graphql.CollectedField, obj *RegisterUserResult) (ret graphql.Marshaler) {
+func (ec *executionContext) _RegisterUserResult_userId(ctx context.Context, field graphql.CollectedField, obj *RegisterUserResult) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RegisterUserResult_id(ctx, field)
+			return ec.fieldContext_RegisterUserResult_userId(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
+			return obj.UserID, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -8773,7 +9421,7 @@ func (ec *executionContext) _RegisterUserResult_id(ctx context.Context, field gr
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_RegisterUserResult_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_RegisterUserResult_userId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RegisterUserResult", field, false, false, errors.New("field of type ID does not have child fields"))
 }
 
@@ -8890,8 +9538,8 @@ func (ec *executionContext) _RegisterUserResult_error(ctx context.Context, field
 			return obj.Error, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemError) graphql.Marshaler {
-			return ec.marshalOItemError2ᚖrollcallᚋmodelsᚐItemError(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *fault.Error) graphql.Marshaler {
+			return ec.marshalOItemError2ᚖrollcallᚋinternalᚋfaultᚐError(ctx, selections, v)
 		},
 		true,
 		false,
@@ -8905,6 +9553,38 @@ func (ec *executionContext) fieldContext_RegisterUserResult_error(_ context.Cont
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_ItemError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RegisterUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *RegisterUsersPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RegisterUsersPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*RegisterUserResult) graphql.Marshaler {
+			return ec.marshalNRegisterUserResult2ᚕᚖrollcallᚋgraphᚋgeneratedᚐRegisterUserResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RegisterUsersPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RegisterUsersPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RegisterUserResult(ctx, field)
 		},
 	}
 	return fc, nil
@@ -9672,8 +10352,8 @@ func (ec *executionContext) _TokenInfo_error(ctx context.Context, field graphql.
 			return obj.Error, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.ItemError) graphql.Marshaler {
-			return ec.marshalOItemError2ᚖrollcallᚋmodelsᚐItemError(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *fault.Error) graphql.Marshaler {
+			return ec.marshalOItemError2ᚖrollcallᚋinternalᚋfaultᚐError(ctx, selections, v)
 		},
 		true,
 		false,
@@ -9687,6 +10367,70 @@ func (ec *executionContext) fieldContext_TokenInfo_error(_ context.Context, fiel
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_ItemError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _UnbanUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *UnbanUsersPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UnbanUsersPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNUserResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UnbanUsersPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UnbanUsersPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserResult(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _UpdateUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *UpdateUserPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UpdateUserPayload_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UpdateUserPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UpdateUserPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
 		},
 	}
 	return fc, nil
@@ -9751,14 +10495,14 @@ func (ec *executionContext) _User_avatarUrl(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
+			return ec.marshalOURL2ᚖstring(ctx, selections, v)
 		},
 		true,
 		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_avatarUrl(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("User", field, false, false, errors.New("field of type URL does not have child fields"))
 }
 
 func (ec *executionContext) _User_createdAt(ctx context.Context, field graphql.CollectedField, obj *models.User) (ret graphql.Marshaler) {
@@ -10577,6 +11321,116 @@ func (ec *executionContext) fieldContext_UserEdge_node(_ context.Context, field 
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _UserResult_userId(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserResult_userId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserResult_userId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserResult", field, false, false, errors.New("field of type ID does not have child fields"))
+}
+
+func (ec *executionContext) _UserResult_outcome(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserResult_outcome(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Outcome, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v models.Outcome) graphql.Marshaler {
+			return ec.marshalNOutcome2rollcallᚋmodelsᚐOutcome(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UserResult_outcome(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UserResult", field, false, false, errors.New("field of type Outcome does not have child fields"))
+}
+
+func (ec *executionContext) _UserResult_user(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserResult_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
+			return ec.marshalOUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_UserResult_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UserResult",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _UserResult_error(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UserResult_error(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Error, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *fault.Error) graphql.Marshaler {
+			return ec.marshalOItemError2ᚖrollcallᚋinternalᚋfaultᚐError(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_UserResult_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UserResult",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ItemError(ctx, field)
 		},
 	}
 	return fc, nil
@@ -12109,7 +12963,7 @@ func (ec *executionContext) unmarshalInputAddFriendInput(ctx context.Context, ob
 			it.FriendID = data
 		case "remark":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("remark"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOString2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12130,20 +12984,20 @@ func (ec *executionContext) unmarshalInputBanUsersInput(ctx context.Context, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"ids", "minutes", "reason"}
+	fieldsInOrder := [...]string{"userIds", "minutes", "reason"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
-		case "ids":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ids"))
+		case "userIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userIds"))
 			data, err := ec.unmarshalNID2ᚕstringᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.Ids = data
+			it.UserIds = data
 		case "minutes":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("minutes"))
 			data, err := ec.unmarshalNInt2int(ctx, v)
@@ -12153,7 +13007,7 @@ func (ec *executionContext) unmarshalInputBanUsersInput(ctx context.Context, obj
 			it.Minutes = data
 		case "reason":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOString2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12183,7 +13037,7 @@ func (ec *executionContext) unmarshalInputBlocklistInput(ctx context.Context, ob
 		switch k {
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12200,6 +13054,36 @@ func (ec *executionContext) unmarshalInputBlocklistInput(ctx context.Context, ob
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputDeactivateUsersInput(ctx context.Context, obj any) (DeactivateUsersInput, error) {
+	var it DeactivateUsersInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userIds"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userIds"))
+			data, err := ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserIds = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputDisconnectUserInput(ctx context.Context, obj any) (DisconnectUserInput, error) {
 	var it DisconnectUserInput
 	if obj == nil {
@@ -12211,7 +13095,7 @@ func (ec *executionContext) unmarshalInputDisconnectUserInput(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"userId", "deviceIds"}
+	fieldsInOrder := [...]string{"userId", "deviceIds", "allDevices"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -12232,6 +13116,13 @@ func (ec *executionContext) unmarshalInputDisconnectUserInput(ctx context.Contex
 				return it, err
 			}
 			it.DeviceIds = data
+		case "allDevices":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("allDevices"))
+			data, err := ec.unmarshalOBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AllDevices = data
 		}
 	}
 	return it, nil
@@ -12248,20 +13139,20 @@ func (ec *executionContext) unmarshalInputExpireTokensInput(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"ids", "issuedBefore"}
+	fieldsInOrder := [...]string{"userIds", "issuedBefore"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
-		case "ids":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ids"))
+		case "userIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userIds"))
 			data, err := ec.unmarshalNID2ᚕstringᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.Ids = data
+			it.UserIds = data
 		case "issuedBefore":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("issuedBefore"))
 			data, err := ec.unmarshalNDateTime2rollcallᚋmodelsᚐTime(ctx, v)
@@ -12294,7 +13185,7 @@ func (ec *executionContext) unmarshalInputFriendRequestInput(ctx context.Context
 		switch k {
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12345,7 +13236,7 @@ func (ec *executionContext) unmarshalInputIssueAppTokenInput(ctx context.Context
 			it.AppSecret = data
 		case "ttlSeconds":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ttlSeconds"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := ec.unmarshalOInt2int(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12382,7 +13273,7 @@ func (ec *executionContext) unmarshalInputIssueUserTokenInput(ctx context.Contex
 			it.UserID = data
 		case "ttlSeconds":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ttlSeconds"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := ec.unmarshalOInt2int(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12429,6 +13320,36 @@ func (ec *executionContext) unmarshalInputMessagePair(ctx context.Context, obj a
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputReactivateUsersInput(ctx context.Context, obj any) (ReactivateUsersInput, error) {
+	var it ReactivateUsersInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userIds"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userIds"))
+			data, err := ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserIds = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputRegisterUserInput(ctx context.Context, obj any) (RegisterUserInput, error) {
 	var it RegisterUserInput
 	if obj == nil {
@@ -12463,18 +13384,48 @@ func (ec *executionContext) unmarshalInputRegisterUserInput(ctx context.Context,
 			it.Name = data
 		case "avatarUrl":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("avatarUrl"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOURL2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.AvatarURL = graphql.OmittableOf(data)
+			it.AvatarURL = data
 		case "tokenTtlSeconds":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("tokenTtlSeconds"))
-			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			data, err := ec.unmarshalOInt2int(ctx, v)
 			if err != nil {
 				return it, err
 			}
 			it.TokenTTLSeconds = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputRegisterUsersInput(ctx context.Context, obj any) (RegisterUsersInput, error) {
+	var it RegisterUsersInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"users"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "users":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("users"))
+			data, err := ec.unmarshalNRegisterUserInput2ᚕᚖrollcallᚋgraphᚋgeneratedᚐRegisterUserInputᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Users = data
 		}
 	}
 	return it, nil
@@ -12500,7 +13451,7 @@ func (ec *executionContext) unmarshalInputRemoveFriendInput(ctx context.Context,
 		switch k {
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12537,7 +13488,7 @@ func (ec *executionContext) unmarshalInputSendFriendRequestInput(ctx context.Con
 		switch k {
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12551,7 +13502,7 @@ func (ec *executionContext) unmarshalInputSendFriendRequestInput(ctx context.Con
 			it.TargetID = data
 		case "message":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("message"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOString2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12581,7 +13532,7 @@ func (ec *executionContext) unmarshalInputSetFriendRemarkInput(ctx context.Conte
 		switch k {
 		case "userId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
-			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12642,6 +13593,36 @@ func (ec *executionContext) unmarshalInputSetWhitelistEnabledInput(ctx context.C
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputUnbanUsersInput(ctx context.Context, obj any) (UnbanUsersInput, error) {
+	var it UnbanUsersInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userIds"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userIds"))
+			data, err := ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserIds = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputUpdateUserInput(ctx context.Context, obj any) (UpdateUserInput, error) {
 	var it UpdateUserInput
 	if obj == nil {
@@ -12653,34 +13634,41 @@ func (ec *executionContext) unmarshalInputUpdateUserInput(ctx context.Context, o
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"id", "name", "avatarUrl"}
+	fieldsInOrder := [...]string{"userId", "name", "avatarUrl", "removeAvatar"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
 			continue
 		}
 		switch k {
-		case "id":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
 			data, err := ec.unmarshalNID2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.ID = data
+			it.UserID = data
 		case "name":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOString2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.Name = graphql.OmittableOf(data)
+			it.Name = data
 		case "avatarUrl":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("avatarUrl"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOURL2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.AvatarURL = graphql.OmittableOf(data)
+			it.AvatarURL = data
+		case "removeAvatar":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("removeAvatar"))
+			data, err := ec.unmarshalOBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.RemoveAvatar = data
 		}
 	}
 	return it, nil
@@ -12697,7 +13685,7 @@ func (ec *executionContext) unmarshalInputUserFilter(ctx context.Context, obj an
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"search", "states", "online"}
+	fieldsInOrder := [...]string{"search", "states", "presences"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -12706,7 +13694,7 @@ func (ec *executionContext) unmarshalInputUserFilter(ctx context.Context, obj an
 		switch k {
 		case "search":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("search"))
-			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			data, err := ec.unmarshalOString2string(ctx, v)
 			if err != nil {
 				return it, err
 			}
@@ -12718,13 +13706,13 @@ func (ec *executionContext) unmarshalInputUserFilter(ctx context.Context, obj an
 				return it, err
 			}
 			it.States = data
-		case "online":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("online"))
-			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+		case "presences":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("presences"))
+			data, err := ec.unmarshalOPresence2ᚕrollcallᚋmodelsᚐPresenceᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.Online = data
+			it.Presences = data
 		}
 	}
 	return it, nil
@@ -13186,49 +14174,6 @@ func (ec *executionContext) _AppSettings(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
-var appTokenImplementors = []string{"AppToken"}
-
-func (ec *executionContext) _AppToken(ctx context.Context, sel ast.SelectionSet, obj *AppToken) graphql.Marshaler {
-	fields := graphql.CollectFields(ec.OperationContext, sel, appTokenImplementors)
-
-	out := graphql.NewFieldSet(fields)
-	deferredFieldSet := graphql.NewFieldSet(nil)
-	deferLabelToView := make(map[string]*graphql.FieldSetView)
-	for i, field := range fields {
-		switch field.Name {
-		case "__typename":
-			out.Values[i] = graphql.MarshalString("AppToken")
-		case "token":
-			out.Values[i] = ec._AppToken_token(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		case "expiresAt":
-			out.Values[i] = ec._AppToken_expiresAt(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	out.Dispatch(ctx)
-	if out.Invalids > 0 {
-		return graphql.Null
-	}
-
-	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
-
-	ec.ProcessDeferredGroup(graphql.DeferredGroup{
-		Defers:   deferLabelToView,
-		Path:     graphql.GetPath(ctx),
-		FieldSet: deferredFieldSet,
-		Context:  ctx,
-	})
-
-	return out
-}
-
 var banImplementors = []string{"Ban"}
 
 func (ec *executionContext) _Ban(ctx context.Context, sel ast.SelectionSet, obj *Ban) graphql.Marshaler {
@@ -13254,6 +14199,44 @@ func (ec *executionContext) _Ban(ctx context.Context, sel ast.SelectionSet, obj 
 		case "reason":
 			out.Values[i] = ec._Ban_reason(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var banUsersPayloadImplementors = []string{"BanUsersPayload"}
+
+func (ec *executionContext) _BanUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *BanUsersPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, banUsersPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BanUsersPayload")
+		case "results":
+			out.Values[i] = ec._BanUsersPayload_results(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -13492,6 +14475,44 @@ func (ec *executionContext) _CancelFriendRequestPayload(ctx context.Context, sel
 	return out
 }
 
+var deactivateUsersPayloadImplementors = []string{"DeactivateUsersPayload"}
+
+func (ec *executionContext) _DeactivateUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *DeactivateUsersPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, deactivateUsersPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DeactivateUsersPayload")
+		case "results":
+			out.Values[i] = ec._DeactivateUsersPayload_results(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var declineFriendRequestPayloadImplementors = []string{"DeclineFriendRequestPayload"}
 
 func (ec *executionContext) _DeclineFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, obj *DeclineFriendRequestPayload) graphql.Marshaler {
@@ -13554,6 +14575,87 @@ func (ec *executionContext) _Device(ctx context.Context, sel ast.SelectionSet, o
 			}
 		case "connectedAt":
 			out.Values[i] = ec._Device_connectedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var disconnectUserPayloadImplementors = []string{"DisconnectUserPayload"}
+
+func (ec *executionContext) _DisconnectUserPayload(ctx context.Context, sel ast.SelectionSet, obj *DisconnectUserPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, disconnectUserPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DisconnectUserPayload")
+		case "user":
+			out.Values[i] = ec._DisconnectUserPayload_user(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "disconnectedCount":
+			out.Values[i] = ec._DisconnectUserPayload_disconnectedCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var expireTokensPayloadImplementors = []string{"ExpireTokensPayload"}
+
+func (ec *executionContext) _ExpireTokensPayload(ctx context.Context, sel ast.SelectionSet, obj *ExpireTokensPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, expireTokensPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ExpireTokensPayload")
+		case "results":
+			out.Values[i] = ec._ExpireTokensPayload_results(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -13957,6 +15059,49 @@ func (ec *executionContext) _FriendshipEdge(ctx context.Context, sel ast.Selecti
 	return out
 }
 
+var issueAppTokenPayloadImplementors = []string{"IssueAppTokenPayload"}
+
+func (ec *executionContext) _IssueAppTokenPayload(ctx context.Context, sel ast.SelectionSet, obj *IssueAppTokenPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, issueAppTokenPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("IssueAppTokenPayload")
+		case "token":
+			out.Values[i] = ec._IssueAppTokenPayload_token(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._IssueAppTokenPayload_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var issueUserTokenPayloadImplementors = []string{"IssueUserTokenPayload"}
 
 func (ec *executionContext) _IssueUserTokenPayload(ctx context.Context, sel ast.SelectionSet, obj *users.Issued) graphql.Marshaler {
@@ -14007,7 +15152,7 @@ func (ec *executionContext) _IssueUserTokenPayload(ctx context.Context, sel ast.
 
 var itemErrorImplementors = []string{"ItemError"}
 
-func (ec *executionContext) _ItemError(ctx context.Context, sel ast.SelectionSet, obj *models.ItemError) graphql.Marshaler {
+func (ec *executionContext) _ItemError(ctx context.Context, sel ast.SelectionSet, obj *fault.Error) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, itemErrorImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14025,6 +15170,21 @@ func (ec *executionContext) _ItemError(ctx context.Context, sel ast.SelectionSet
 		case "message":
 			out.Values[i] = ec._ItemError_message(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "field":
+			out.Values[i] = ec._ItemError_field(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "rule":
+			out.Values[i] = ec._ItemError_rule(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "limit":
+			out.Values[i] = ec._ItemError_limit(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -14050,7 +15210,7 @@ func (ec *executionContext) _ItemError(ctx context.Context, sel ast.SelectionSet
 
 var itemResultImplementors = []string{"ItemResult"}
 
-func (ec *executionContext) _ItemResult(ctx context.Context, sel ast.SelectionSet, obj *models.ItemResult) graphql.Marshaler {
+func (ec *executionContext) _ItemResult(ctx context.Context, sel ast.SelectionSet, obj *batch.Result) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, itemResultImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -14173,7 +15333,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_issueAppToken(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "addFriend":
@@ -14292,7 +15452,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_registerUser(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "issueUserToken":
@@ -14306,56 +15466,56 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_updateUser(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "registerUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_registerUsers(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "expireTokens":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_expireTokens(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "deactivateUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_deactivateUsers(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "reactivateUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_reactivateUsers(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "banUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_banUsers(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "unbanUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_unbanUsers(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "disconnectUser":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_disconnectUser(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -14773,6 +15933,44 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 	return out
 }
 
+var reactivateUsersPayloadImplementors = []string{"ReactivateUsersPayload"}
+
+func (ec *executionContext) _ReactivateUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *ReactivateUsersPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, reactivateUsersPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReactivateUsersPayload")
+		case "results":
+			out.Values[i] = ec._ReactivateUsersPayload_results(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var registerUserPayloadImplementors = []string{"RegisterUserPayload"}
 
 func (ec *executionContext) _RegisterUserPayload(ctx context.Context, sel ast.SelectionSet, obj *users.Registered) graphql.Marshaler {
@@ -14838,8 +16036,8 @@ func (ec *executionContext) _RegisterUserResult(ctx context.Context, sel ast.Sel
 		switch field.Name {
 		case "__typename":
 			out.Values[i] = graphql.MarshalString("RegisterUserResult")
-		case "id":
-			out.Values[i] = ec._RegisterUserResult_id(ctx, field, obj)
+		case "userId":
+			out.Values[i] = ec._RegisterUserResult_userId(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14866,6 +16064,44 @@ func (ec *executionContext) _RegisterUserResult(ctx context.Context, sel ast.Sel
 		case "error":
 			out.Values[i] = ec._RegisterUserResult_error(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var registerUsersPayloadImplementors = []string{"RegisterUsersPayload"}
+
+func (ec *executionContext) _RegisterUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *RegisterUsersPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, registerUsersPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RegisterUsersPayload")
+		case "results":
+			out.Values[i] = ec._RegisterUsersPayload_results(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -15342,6 +16578,82 @@ func (ec *executionContext) _TokenInfo(ctx context.Context, sel ast.SelectionSet
 		case "error":
 			out.Values[i] = ec._TokenInfo_error(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var unbanUsersPayloadImplementors = []string{"UnbanUsersPayload"}
+
+func (ec *executionContext) _UnbanUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *UnbanUsersPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, unbanUsersPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UnbanUsersPayload")
+		case "results":
+			out.Values[i] = ec._UnbanUsersPayload_results(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var updateUserPayloadImplementors = []string{"UpdateUserPayload"}
+
+func (ec *executionContext) _UpdateUserPayload(ctx context.Context, sel ast.SelectionSet, obj *UpdateUserPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, updateUserPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UpdateUserPayload")
+		case "user":
+			out.Values[i] = ec._UpdateUserPayload_user(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -16028,6 +17340,59 @@ func (ec *executionContext) _UserEdge(ctx context.Context, sel ast.SelectionSet,
 		case "node":
 			out.Values[i] = ec._UserEdge_node(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var userResultImplementors = []string{"UserResult"}
+
+func (ec *executionContext) _UserResult(ctx context.Context, sel ast.SelectionSet, obj *batch.Result) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, userResultImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UserResult")
+		case "userId":
+			out.Values[i] = ec._UserResult_userId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "outcome":
+			out.Values[i] = ec._UserResult_outcome(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "user":
+			out.Values[i] = ec._UserResult_user(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "error":
+			out.Values[i] = ec._UserResult_error(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -16773,16 +18138,6 @@ func (ec *executionContext) marshalNAppSettings2rollcallᚋmodelsᚐAppSettings(
 	return ec._AppSettings(ctx, sel, &v)
 }
 
-func (ec *executionContext) marshalNAppToken2ᚖrollcallᚋgraphᚋgeneratedᚐAppToken(ctx context.Context, sel ast.SelectionSet, v *AppToken) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._AppToken(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNBanUsersInput2rollcallᚋgraphᚋgeneratedᚐBanUsersInput(ctx context.Context, v any) (BanUsersInput, error) {
 	res, err := ec.unmarshalInputBanUsersInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -16927,6 +18282,11 @@ func (ec *executionContext) marshalNDateTime2rollcallᚋmodelsᚐTime(ctx contex
 	return res
 }
 
+func (ec *executionContext) unmarshalNDeactivateUsersInput2rollcallᚋgraphᚋgeneratedᚐDeactivateUsersInput(ctx context.Context, v any) (DeactivateUsersInput, error) {
+	res, err := ec.unmarshalInputDeactivateUsersInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalNDevice2ᚕᚖrollcallᚋmodelsᚐDeviceᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.Device) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -16982,6 +18342,23 @@ func (ec *executionContext) unmarshalNEnvironment2rollcallᚋmodelsᚐEnvironmen
 }
 
 func (ec *executionContext) marshalNEnvironment2rollcallᚋmodelsᚐEnvironment(ctx context.Context, sel ast.SelectionSet, v models.Environment) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNErrorCode2rollcallᚋinternalᚋfaultᚐCode(ctx context.Context, v any) (fault.Code, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := fault.Code(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNErrorCode2rollcallᚋinternalᚋfaultᚐCode(ctx context.Context, sel ast.SelectionSet, v fault.Code) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -17127,13 +18504,13 @@ func (ec *executionContext) marshalNFriendshipEdge2ᚖrollcallᚋinternalᚋpage
 }
 
 func (ec *executionContext) unmarshalNID2string(ctx context.Context, v any) (string, error) {
-	res, err := graphql.UnmarshalID(v)
+	res, err := scalar.UnmarshalID(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNID2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
-	res := graphql.MarshalID(v)
+	res := scalar.MarshalID(v)
 	if res == graphql.Null {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -17197,11 +18574,11 @@ func (ec *executionContext) unmarshalNIssueUserTokenInput2rollcallᚋgraphᚋgen
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.ItemResult) graphql.Marshaler {
+func (ec *executionContext) marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNItemResult2ᚖrollcallᚋmodelsᚐItemResult(ctx, sel, v[i])
+		return ec.marshalNItemResult2ᚖrollcallᚋinternalᚋbatchᚐResult(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -17213,7 +18590,7 @@ func (ec *executionContext) marshalNItemResult2ᚕᚖrollcallᚋmodelsᚐItemRes
 	return ret
 }
 
-func (ec *executionContext) marshalNItemResult2ᚖrollcallᚋmodelsᚐItemResult(ctx context.Context, sel ast.SelectionSet, v *models.ItemResult) graphql.Marshaler {
+func (ec *executionContext) marshalNItemResult2ᚖrollcallᚋinternalᚋbatchᚐResult(ctx context.Context, sel ast.SelectionSet, v *batch.Result) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -17328,6 +18705,11 @@ func (ec *executionContext) marshalNPresence2rollcallᚋmodelsᚐPresence(ctx co
 	return res
 }
 
+func (ec *executionContext) unmarshalNReactivateUsersInput2rollcallᚋgraphᚋgeneratedᚐReactivateUsersInput(ctx context.Context, v any) (ReactivateUsersInput, error) {
+	res, err := ec.unmarshalInputReactivateUsersInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNRegisterUserInput2rollcallᚋgraphᚋgeneratedᚐRegisterUserInput(ctx context.Context, v any) (RegisterUserInput, error) {
 	res, err := ec.unmarshalInputRegisterUserInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -17350,16 +18732,6 @@ func (ec *executionContext) unmarshalNRegisterUserInput2ᚕᚖrollcallᚋgraph�
 func (ec *executionContext) unmarshalNRegisterUserInput2ᚖrollcallᚋgraphᚋgeneratedᚐRegisterUserInput(ctx context.Context, v any) (*RegisterUserInput, error) {
 	res, err := ec.unmarshalInputRegisterUserInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
-}
-
-func (ec *executionContext) marshalNRegisterUserPayload2ᚖrollcallᚋinternalᚋusersᚐRegistered(ctx context.Context, sel ast.SelectionSet, v *users.Registered) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._RegisterUserPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNRegisterUserResult2ᚕᚖrollcallᚋgraphᚋgeneratedᚐRegisterUserResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*RegisterUserResult) graphql.Marshaler {
@@ -17386,6 +18758,11 @@ func (ec *executionContext) marshalNRegisterUserResult2ᚖrollcallᚋgraphᚋgen
 		return graphql.Null
 	}
 	return ec._RegisterUserResult(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNRegisterUsersInput2rollcallᚋgraphᚋgeneratedᚐRegisterUsersInput(ctx context.Context, v any) (RegisterUsersInput, error) {
+	res, err := ec.unmarshalInputRegisterUsersInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNRelationshipEvent2ᚖrollcallᚋinternalᚋrelationsᚐEvent(ctx context.Context, sel ast.SelectionSet, v *relations.Event) graphql.Marshaler {
@@ -17543,6 +18920,11 @@ func (ec *executionContext) marshalNSubscribeStatusPayload2ᚖrollcallᚋinterna
 	return ec._SubscribeStatusPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNUnbanUsersInput2rollcallᚋgraphᚋgeneratedᚐUnbanUsersInput(ctx context.Context, v any) (UnbanUsersInput, error) {
+	res, err := ec.unmarshalInputUnbanUsersInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNUpdateUserInput2rollcallᚋgraphᚋgeneratedᚐUpdateUserInput(ctx context.Context, v any) (UpdateUserInput, error) {
 	res, err := ec.unmarshalInputUpdateUserInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -17618,6 +19000,32 @@ func (ec *executionContext) marshalNUserEdge2ᚖrollcallᚋinternalᚋpageᚐEdg
 		return graphql.Null
 	}
 	return ec._UserEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNUserResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNUserResult2ᚖrollcallᚋinternalᚋbatchᚐResult(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNUserResult2ᚖrollcallᚋinternalᚋbatchᚐResult(ctx context.Context, sel ast.SelectionSet, v *batch.Result) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._UserResult(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNUserState2rollcallᚋmodelsᚐUserState(ctx context.Context, v any) (models.UserState, error) {
@@ -17911,6 +19319,13 @@ func (ec *executionContext) marshalOBan2ᚖrollcallᚋgraphᚋgeneratedᚐBan(ct
 	return ec._Ban(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOBanUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐBanUsersPayload(ctx context.Context, sel ast.SelectionSet, v *BanUsersPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._BanUsersPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -17966,6 +19381,13 @@ func (ec *executionContext) marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx con
 	return res
 }
 
+func (ec *executionContext) marshalODeactivateUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐDeactivateUsersPayload(ctx context.Context, sel ast.SelectionSet, v *DeactivateUsersPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DeactivateUsersPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalODeclineFriendRequestPayload2ᚖrollcallᚋgraphᚋgeneratedᚐDeclineFriendRequestPayload(ctx context.Context, sel ast.SelectionSet, v *DeclineFriendRequestPayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -17992,11 +19414,37 @@ func (ec *executionContext) marshalODenialReason2ᚖrollcallᚋinternalᚋrelati
 	return res
 }
 
+func (ec *executionContext) marshalODisconnectUserPayload2ᚖrollcallᚋgraphᚋgeneratedᚐDisconnectUserPayload(ctx context.Context, sel ast.SelectionSet, v *DisconnectUserPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DisconnectUserPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOExpireTokensPayload2ᚖrollcallᚋgraphᚋgeneratedᚐExpireTokensPayload(ctx context.Context, sel ast.SelectionSet, v *ExpireTokensPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ExpireTokensPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx context.Context, sel ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._Friendship(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOID2string(ctx context.Context, v any) (string, error) {
+	res, err := scalar.UnmarshalID(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOID2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	_ = ctx
+	res := scalar.MarshalID(v)
+	return res
 }
 
 func (ec *executionContext) unmarshalOID2ᚕstringᚄ(ctx context.Context, v any) ([]string, error) {
@@ -18038,7 +19486,7 @@ func (ec *executionContext) unmarshalOID2ᚖstring(ctx context.Context, v any) (
 	if v == nil {
 		return nil, nil
 	}
-	res, err := graphql.UnmarshalID(v)
+	res, err := scalar.UnmarshalID(v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -18048,7 +19496,19 @@ func (ec *executionContext) marshalOID2ᚖstring(ctx context.Context, sel ast.Se
 	}
 	_ = sel
 	_ = ctx
-	res := graphql.MarshalID(*v)
+	res := scalar.MarshalID(*v)
+	return res
+}
+
+func (ec *executionContext) unmarshalOInt2int(ctx context.Context, v any) (int, error) {
+	res, err := graphql.UnmarshalInt(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOInt2int(ctx context.Context, sel ast.SelectionSet, v int) graphql.Marshaler {
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalInt(v)
 	return res
 }
 
@@ -18070,6 +19530,13 @@ func (ec *executionContext) marshalOInt2ᚖint(ctx context.Context, sel ast.Sele
 	return res
 }
 
+func (ec *executionContext) marshalOIssueAppTokenPayload2ᚖrollcallᚋgraphᚋgeneratedᚐIssueAppTokenPayload(ctx context.Context, sel ast.SelectionSet, v *IssueAppTokenPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._IssueAppTokenPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOIssueUserTokenPayload2ᚖrollcallᚋinternalᚋusersᚐIssued(ctx context.Context, sel ast.SelectionSet, v *users.Issued) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -18077,7 +19544,7 @@ func (ec *executionContext) marshalOIssueUserTokenPayload2ᚖrollcallᚋinternal
 	return ec._IssueUserTokenPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalOItemError2ᚖrollcallᚋmodelsᚐItemError(ctx context.Context, sel ast.SelectionSet, v *models.ItemError) graphql.Marshaler {
+func (ec *executionContext) marshalOItemError2ᚖrollcallᚋinternalᚋfaultᚐError(ctx context.Context, sel ast.SelectionSet, v *fault.Error) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -18104,6 +19571,63 @@ func (ec *executionContext) marshalONode2ᚕrollcallᚋmodelsᚐNode(ctx context
 	return ret
 }
 
+func (ec *executionContext) unmarshalOPresence2ᚕrollcallᚋmodelsᚐPresenceᚄ(ctx context.Context, v any) ([]models.Presence, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]models.Presence, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNPresence2rollcallᚋmodelsᚐPresence(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOPresence2ᚕrollcallᚋmodelsᚐPresenceᚄ(ctx context.Context, sel ast.SelectionSet, v []models.Presence) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNPresence2rollcallᚋmodelsᚐPresence(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalOReactivateUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐReactivateUsersPayload(ctx context.Context, sel ast.SelectionSet, v *ReactivateUsersPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReactivateUsersPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalORegisterUserPayload2ᚖrollcallᚋinternalᚋusersᚐRegistered(ctx context.Context, sel ast.SelectionSet, v *users.Registered) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RegisterUserPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalORegisterUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐRegisterUsersPayload(ctx context.Context, sel ast.SelectionSet, v *RegisterUsersPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RegisterUsersPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalORemoveFriendPayload2ᚖrollcallᚋgraphᚋgeneratedᚐRemoveFriendPayload(ctx context.Context, sel ast.SelectionSet, v *RemoveFriendPayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -18123,6 +19647,18 @@ func (ec *executionContext) marshalOSetFriendRemarkPayload2ᚖrollcallᚋgraph�
 		return graphql.Null
 	}
 	return ec._SetFriendRemarkPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOString2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOString2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(v)
+	return res
 }
 
 func (ec *executionContext) unmarshalOString2ᚖstring(ctx context.Context, v any) (*string, error) {
@@ -18148,6 +19684,50 @@ func (ec *executionContext) marshalOTokenInfo2ᚖrollcallᚋgraphᚋgeneratedᚐ
 		return graphql.Null
 	}
 	return ec._TokenInfo(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOURL2string(ctx context.Context, v any) (string, error) {
+	res, err := scalar.UnmarshalURL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOURL2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	_ = ctx
+	res := scalar.MarshalURL(v)
+	return res
+}
+
+func (ec *executionContext) unmarshalOURL2ᚖstring(ctx context.Context, v any) (*string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := scalar.UnmarshalURL(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOURL2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := scalar.MarshalURL(*v)
+	return res
+}
+
+func (ec *executionContext) marshalOUnbanUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐUnbanUsersPayload(ctx context.Context, sel ast.SelectionSet, v *UnbanUsersPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._UnbanUsersPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOUpdateUserPayload2ᚖrollcallᚋgraphᚋgeneratedᚐUpdateUserPayload(ctx context.Context, sel ast.SelectionSet, v *UpdateUserPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._UpdateUserPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOUser2ᚖrollcallᚋmodelsᚐUser(ctx context.Context, sel ast.SelectionSet, v *models.User) graphql.Marshaler {

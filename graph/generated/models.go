@@ -6,11 +6,11 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"rollcall/internal/batch"
+	"rollcall/internal/fault"
 	"rollcall/internal/relations"
 	"rollcall/models"
 	"strconv"
-
-	"github.com/99designs/gqlgen/graphql"
 )
 
 // The result of `acceptFriendRequest`.
@@ -26,15 +26,7 @@ type AddFriendInput struct {
 	// The other user.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
 	// The owner's name for the other. If it is not given, it does not change.
-	Remark *string `json:"remark,omitempty" validate:"omitnil,max=100"`
-}
-
-// An app token. Its bearer may do everything in the app except delete users.
-type AppToken struct {
-	// The token, for the header `Authorization: Bearer TOKEN`.
-	Token string `json:"token"`
-	// When it expires. Rotating the secret ends it earlier.
-	ExpiresAt models.Time `json:"expiresAt"`
+	Remark string `json:"remark,omitempty" validate:"omitempty,max=100"`
 }
 
 // A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user
@@ -51,17 +43,23 @@ type Ban struct {
 // The users to ban, and for how long.
 type BanUsersInput struct {
 	// The user IDs.
-	Ids []string `json:"ids" validate:"min=1,max=20"`
+	UserIds []string `json:"userIds" validate:"min=1,max=20"`
 	// The ban's length from now in minutes, at most 30 days.
 	Minutes int `json:"minutes" validate:"min=1,max=43200"`
 	// The reason, for operators.
-	Reason *string `json:"reason,omitempty" validate:"omitnil,max=255,nocontrol"`
+	Reason string `json:"reason,omitempty" validate:"omitempty,max=255,nocontrol"`
+}
+
+// The results of bans.
+type BanUsersPayload struct {
+	// The result for each user, in the order of the input.
+	Results []*batch.Result `json:"results"`
 }
 
 // A change of a blocklist.
 type BlocklistInput struct {
 	// The owner. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
+	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
 	// The user IDs.
 	Ids []string `json:"ids" validate:"min=1,max=100"`
 }
@@ -72,33 +70,61 @@ type CancelFriendRequestPayload struct {
 	Request *relations.FriendRequest `json:"request"`
 }
 
+// The users to deactivate.
+type DeactivateUsersInput struct {
+	// The user IDs.
+	UserIds []string `json:"userIds" validate:"min=1,max=100"`
+}
+
+// The results of deactivations.
+type DeactivateUsersPayload struct {
+	// The result for each user, in the order of the input.
+	Results []*batch.Result `json:"results"`
+}
+
 // The result of `declineFriendRequest`.
 type DeclineFriendRequestPayload struct {
 	// The request as it was.
 	Request *relations.FriendRequest `json:"request"`
 }
 
-// The devices to disconnect.
+// The devices to disconnect: either those in `deviceIds` or all.
 type DisconnectUserInput struct {
 	// The user ID.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
-	// The device IDs; omitted or null for all devices of the user.
-	DeviceIds []string `json:"deviceIds,omitempty" validate:"omitnil,min=1,max=100"`
+	// The device IDs.
+	DeviceIds []string `json:"deviceIds,omitempty" validate:"either=AllDevices,max=100"`
+	// Whether to disconnect all devices of the user.
+	AllDevices bool `json:"allDevices,omitempty"`
+}
+
+// The result of disconnecting devices.
+type DisconnectUserPayload struct {
+	// The user.
+	User *models.User `json:"user"`
+	// How many devices were disconnected.
+	DisconnectedCount int `json:"disconnectedCount"`
 }
 
 // The tokens to end.
 type ExpireTokensInput struct {
 	// The user IDs.
-	Ids []string `json:"ids" validate:"min=1,max=20"`
+	UserIds []string `json:"userIds" validate:"min=1,max=20"`
 	// Tokens issued before this time end. A time in the future counts as now, and ends all existing
 	// tokens.
 	IssuedBefore models.Time `json:"issuedBefore"`
 }
 
+// The results of ending tokens.
+type ExpireTokensPayload struct {
+	// The result for each user, in the order of the input.
+	Results []*batch.Result `json:"results"`
+}
+
 // A pending friend request and the user that accepts, declines or cancels it.
 type FriendRequestInput struct {
 	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
+	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
 	// The request's ID.
 	RequestID string `json:"requestId" validate:"max=1024,node=request"`
 }
@@ -110,16 +136,23 @@ type IssueAppTokenInput struct {
 	// The app secret.
 	AppSecret string `json:"appSecret" validate:"required,max=256"`
 	// The token's lifetime in seconds, at most 30 days. The default is 86 400 (a day).
-	TTLSeconds *int `json:"ttlSeconds,omitempty" validate:"omitnil,min=1,max=2592000"`
+	TTLSeconds int `json:"ttlSeconds,omitempty" validate:"omitempty,min=1,max=2592000"`
+}
+
+// An app token. Its bearer may do everything in the app except delete users.
+type IssueAppTokenPayload struct {
+	// The token, for the header `Authorization: Bearer TOKEN`.
+	Token string `json:"token"`
+	// When it expires. Rotating the secret ends it earlier.
+	ExpiresAt models.Time `json:"expiresAt"`
 }
 
 // Whose token to issue.
 type IssueUserTokenInput struct {
 	// The user ID, such as `ann`.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
-	// The token's lifetime in seconds, at most ten years. If it is omitted or null, the token does not
-	// expire.
-	TTLSeconds *int `json:"ttlSeconds,omitempty" validate:"omitnil,min=1,max=315360000"`
+	// The token's lifetime in seconds, at most ten years. If it is not given, the token does not expire.
+	TTLSeconds int `json:"ttlSeconds,omitempty" validate:"omitempty,min=1,max=315360000"`
 }
 
 // The sender and the recipient of a message.
@@ -130,8 +163,9 @@ type MessagePair struct {
 	To string `json:"to" validate:"max=1024"`
 }
 
-// Changes. The mutations of a document are executed one after the other. One that is refused
-// changes nothing and does not affect the others. One that fails with UNAVAILABLE or INTERNAL may
+// Changes. The mutations of a document are executed one after the other. One that is refused is null,
+// changes nothing and does not affect the others. In an optional field of an input, null, "", 0, false
+// and [] mean the same as leaving it out: what is not given stays as it is. One that fails with UNAVAILABLE or INTERNAL may
 // have been executed.
 type Mutation struct {
 }
@@ -140,9 +174,21 @@ type Mutation struct {
 // which values it allows: any other value is INVALID_ARGUMENT, with the argument in
 // `extensions.field` and the rule in `extensions.rule`. Any field fails with UNAVAILABLE while the
 // database or Redis is temporarily unavailable, or if the operation takes more than 10 s: try again
-// (if the response has no data, its status is HTTP 503 and it has `Retry-After`). INTERNAL is a fault
+// (if no root field has data, the status is HTTP 503 and it has `Retry-After`). INTERNAL is a fault
 // of the server.
 type Query struct {
+}
+
+// The users to reactivate.
+type ReactivateUsersInput struct {
+	// The user IDs.
+	UserIds []string `json:"userIds" validate:"min=1,max=100"`
+}
+
+// The results of reactivations.
+type ReactivateUsersPayload struct {
+	// The result for each user, in the order of the input.
+	Results []*batch.Result `json:"results"`
 }
 
 // A user to register.
@@ -151,17 +197,16 @@ type RegisterUserInput struct {
 	ID string `json:"id" validate:"required,max=64,userid"`
 	// The name, stored as given; its length is counted in Unicode code points.
 	Name string `json:"name" validate:"required,max=64,notblank,nocontrol,nobidi"`
-	// The avatar's URL. Null clears it; if it is omitted, it does not change.
-	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
-	// The token's lifetime in seconds, at most ten years. If it is omitted or null, the token does not
-	// expire.
-	TokenTTLSeconds *int `json:"tokenTtlSeconds,omitempty" validate:"omitnil,min=1,max=315360000"`
+	// The avatar's URL. If it is not given, an existing user keeps its avatar.
+	AvatarURL string `json:"avatarUrl,omitempty" validate:"omitempty,maxbytes=1024,http_url"`
+	// The token's lifetime in seconds, at most ten years. If it is not given, the token does not expire.
+	TokenTTLSeconds int `json:"tokenTtlSeconds,omitempty" validate:"omitempty,min=1,max=315360000"`
 }
 
 // The result of one registration of a batch.
 type RegisterUserResult struct {
 	// The user ID as given.
-	ID string `json:"id"`
+	UserID string `json:"userId"`
 	// The user after this registration; null if it was refused.
 	User *models.User `json:"user,omitempty"`
 	// A user token, shown only here; null if the registration was refused.
@@ -172,13 +217,25 @@ type RegisterUserResult struct {
 	Created bool `json:"created"`
 	// Why the registration was refused: INVALID_ARGUMENT, USER_LIMIT_REACHED or USER_DEACTIVATED; null
 	// if it was not.
-	Error *models.ItemError `json:"error,omitempty"`
+	Error *fault.Error `json:"error,omitempty"`
+}
+
+// Users to register.
+type RegisterUsersInput struct {
+	// The users, in the order in which they are registered.
+	Users []*RegisterUserInput `json:"users" validate:"min=1,max=100"`
+}
+
+// The results of registrations.
+type RegisterUsersPayload struct {
+	// The result of each registration, in the order of the input.
+	Results []*RegisterUserResult `json:"results"`
 }
 
 // A user and a friend.
 type RemoveFriendInput struct {
 	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
+	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
 }
@@ -194,17 +251,17 @@ type RemoveFriendPayload struct {
 // A friend request.
 type SendFriendRequestInput struct {
 	// The sender. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
+	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
 	// The recipient's user ID.
 	TargetID string `json:"targetId" validate:"required,max=64,userid"`
 	// The sender's message.
-	Message *string `json:"message,omitempty" validate:"omitnil,max=100"`
+	Message string `json:"message,omitempty" validate:"omitempty,max=100"`
 }
 
 // A user's name for a friend.
 type SetFriendRemarkInput struct {
 	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
-	UserID *string `json:"userId,omitempty" validate:"omitnil,max=64,userid"`
+	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
 	// The friend.
 	FriendID string `json:"friendId" validate:"required,max=64,userid"`
 	// The remark; empty clears it.
@@ -247,17 +304,37 @@ type TokenInfo struct {
 	ExpiresAt *models.Time `json:"expiresAt,omitempty"`
 	// Why it is not active; null if it is. UNAUTHENTICATED: it is no token of this app, has expired or
 	// was revoked. USER_DEACTIVATED. USER_BANNED.
-	Error *models.ItemError `json:"error,omitempty"`
+	Error *fault.Error `json:"error,omitempty"`
 }
 
-// A change of a user's profile. Omitted fields do not change.
+// The users whose bans end.
+type UnbanUsersInput struct {
+	// The user IDs.
+	UserIds []string `json:"userIds" validate:"min=1,max=20"`
+}
+
+// The results of ending bans.
+type UnbanUsersPayload struct {
+	// The result for each user, in the order of the input.
+	Results []*batch.Result `json:"results"`
+}
+
+// A change of a user's profile. What is not given stays as it is.
 type UpdateUserInput struct {
 	// The user ID.
-	ID string `json:"id" validate:"required,max=64,userid"`
-	// The new name; null is refused.
-	Name graphql.Omittable[*string] `json:"name,omitempty" validate:"omitnil,required,max=64,notblank,nocontrol,nobidi"`
-	// The new avatar's URL; null clears it.
-	AvatarURL graphql.Omittable[*string] `json:"avatarUrl,omitempty" validate:"omitnil,maxbytes=1024,http_url"`
+	UserID string `json:"userId" validate:"required,max=64,userid"`
+	// The new name.
+	Name string `json:"name,omitempty" validate:"omitempty,max=64,notblank,nocontrol,nobidi"`
+	// The new avatar's URL.
+	AvatarURL string `json:"avatarUrl,omitempty" validate:"without=RemoveAvatar,omitempty,maxbytes=1024,http_url"`
+	// Whether to remove the avatar. With true, `avatarUrl` must not be given.
+	RemoveAvatar bool `json:"removeAvatar,omitempty"`
+}
+
+// The result of a change of a user's profile.
+type UpdateUserPayload struct {
+	// The user after the change.
+	User *models.User `json:"user"`
 }
 
 // Which users to list: those that match all given fields.
@@ -265,11 +342,12 @@ type UserFilter struct {
 	// The beginning of the ID (case-sensitive), or a part of the name (case-insensitive). If it is
 	// omitted or empty, all users match. To limit its cost in large apps, a search examines the first
 	// 10 000 IDs that begin with it, in the order of the IDs, and the names of the 50 000 newest users.
-	Search *string `json:"search,omitempty" validate:"omitnil,max=64"`
+	Search string `json:"search,omitempty" validate:"omitempty,max=64"`
 	// Users in one of these states; omitted or empty for any state.
 	States []models.UserState `json:"states,omitempty" validate:"max=10"`
-	// Users that are online, or those that are not. Changes take effect after a short delay.
-	Online *bool `json:"online,omitempty"`
+	// Users with one of these presences; omitted or empty for any presence. Changes take effect after
+	// a short delay.
+	Presences []models.Presence `json:"presences,omitempty" validate:"max=10"`
 }
 
 // A change of a whitelist.

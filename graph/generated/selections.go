@@ -5,6 +5,8 @@ package generated
 import (
 	"rollcall/graph/scalar"
 	"rollcall/graph/selection"
+	"rollcall/internal/batch"
+	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/internal/relations"
 	"rollcall/internal/subscriptions"
@@ -136,18 +138,6 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Int(v)
 			}},
 		}),
-		"AppToken": selection.Of[AppToken](appTokenImplementors, selection.Fields{
-			"token": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*AppToken)
-				v := obj.Token
-				return e.String(v)
-			}},
-			"expiresAt": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*AppToken)
-				v := obj.ExpiresAt
-				return e.Marshal(scalar.MarshalDateTime(v))
-			}},
-		}),
 		"Ban": selection.Of[Ban](banImplementors, selection.Fields{
 			"until": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*Ban)
@@ -166,6 +156,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 					return e.Null()
 				}
 				return e.String(*v)
+			}},
+		}),
+		"BanUsersPayload": selection.Of[BanUsersPayload](banUsersPayloadImplementors, selection.Fields{
+			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*BanUsersPayload)
+				v := obj.Results
+				return v, true
 			}},
 		}),
 		"Block": selection.Of[relations.Block](blockImplementors, selection.Fields{
@@ -221,6 +218,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
+		"DeactivateUsersPayload": selection.Of[DeactivateUsersPayload](deactivateUsersPayloadImplementors, selection.Fields{
+			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*DeactivateUsersPayload)
+				v := obj.Results
+				return v, true
+			}},
+		}),
 		"DeclineFriendRequestPayload": selection.Of[DeclineFriendRequestPayload](declineFriendRequestPayloadImplementors, selection.Fields{
 			"request": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*DeclineFriendRequestPayload)
@@ -243,6 +247,25 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				obj := o.(*models.Device)
 				v := obj.ConnectedAt
 				return e.Marshal(scalar.MarshalDateTime(v))
+			}},
+		}),
+		"DisconnectUserPayload": selection.Of[DisconnectUserPayload](disconnectUserPayloadImplementors, selection.Fields{
+			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*DisconnectUserPayload)
+				v := obj.User
+				return v, true
+			}},
+			"disconnectedCount": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*DisconnectUserPayload)
+				v := obj.DisconnectedCount
+				return e.Int(v)
+			}},
+		}),
+		"ExpireTokensPayload": selection.Of[ExpireTokensPayload](expireTokensPayloadImplementors, selection.Fields{
+			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*ExpireTokensPayload)
+				v := obj.Results
+				return v, true
 			}},
 		}),
 		"FriendRequest": selection.Of[relations.FriendRequest](friendRequestImplementors, selection.Fields{
@@ -368,6 +391,18 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
+		"IssueAppTokenPayload": selection.Of[IssueAppTokenPayload](issueAppTokenPayloadImplementors, selection.Fields{
+			"token": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*IssueAppTokenPayload)
+				v := obj.Token
+				return e.String(v)
+			}},
+			"expiresAt": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*IssueAppTokenPayload)
+				v := obj.ExpiresAt
+				return e.Marshal(scalar.MarshalDateTime(v))
+			}},
+		}),
 		"IssueUserTokenPayload": selection.Of[users.Issued](issueUserTokenPayloadImplementors, selection.Fields{
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*users.Issued)
@@ -388,31 +423,55 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Marshal(scalar.MarshalDateTime(*v))
 			}},
 		}),
-		"ItemError": selection.Of[models.ItemError](itemErrorImplementors, selection.Fields{
+		"ItemError": selection.Of[fault.Error](itemErrorImplementors, selection.Fields{
 			"code": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*models.ItemError)
+				obj := o.(*fault.Error)
 				v := obj.Code
-				return e.String(v)
+				return e.String(string(v))
 			}},
 			"message": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*models.ItemError)
+				obj := o.(*fault.Error)
 				v := obj.Message
 				return e.String(v)
 			}},
+			"field": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*fault.Error)
+				v := obj.Field()
+				if v == nil {
+					return e.Null()
+				}
+				return e.String(*v)
+			}},
+			"rule": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*fault.Error)
+				v := obj.Rule()
+				if v == nil {
+					return e.Null()
+				}
+				return e.String(*v)
+			}},
+			"limit": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*fault.Error)
+				v := obj.Limit()
+				if v == nil {
+					return e.Null()
+				}
+				return e.Int(*v)
+			}},
 		}),
-		"ItemResult": selection.Of[models.ItemResult](itemResultImplementors, selection.Fields{
+		"ItemResult": selection.Of[batch.Result](itemResultImplementors, selection.Fields{
 			"id": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*models.ItemResult)
-				v := obj.ID
+				obj := o.(*batch.Result)
+				v := obj.UserID
 				return e.String(v)
 			}},
 			"outcome": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*models.ItemResult)
+				obj := o.(*batch.Result)
 				v := obj.Outcome
 				return e.String(string(v))
 			}},
 			"error": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*models.ItemResult)
+				obj := o.(*batch.Result)
 				v := obj.Error
 				return v, true
 			}},
@@ -470,6 +529,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.String(*v)
 			}},
 		}),
+		"ReactivateUsersPayload": selection.Of[ReactivateUsersPayload](reactivateUsersPayloadImplementors, selection.Fields{
+			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*ReactivateUsersPayload)
+				v := obj.Results
+				return v, true
+			}},
+		}),
 		"RegisterUserPayload": selection.Of[users.Registered](registerUserPayloadImplementors, selection.Fields{
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*users.Registered)
@@ -496,9 +562,9 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			}},
 		}),
 		"RegisterUserResult": selection.Of[RegisterUserResult](registerUserResultImplementors, selection.Fields{
-			"id": {Leaf: func(e *selection.Encoder, o any) bool {
+			"userId": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*RegisterUserResult)
-				v := obj.ID
+				v := obj.UserID
 				return e.String(v)
 			}},
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -530,6 +596,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"error": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*RegisterUserResult)
 				v := obj.Error
+				return v, true
+			}},
+		}),
+		"RegisterUsersPayload": selection.Of[RegisterUsersPayload](registerUsersPayloadImplementors, selection.Fields{
+			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*RegisterUsersPayload)
+				v := obj.Results
 				return v, true
 			}},
 		}),
@@ -664,6 +737,20 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
+		"UnbanUsersPayload": selection.Of[UnbanUsersPayload](unbanUsersPayloadImplementors, selection.Fields{
+			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*UnbanUsersPayload)
+				v := obj.Results
+				return v, true
+			}},
+		}),
+		"UpdateUserPayload": selection.Of[UpdateUserPayload](updateUserPayloadImplementors, selection.Fields{
+			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*UpdateUserPayload)
+				v := obj.User
+				return v, true
+			}},
+		}),
 		"User": selection.Of[models.User](userImplementors, selection.Fields{
 			"id": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.User)
@@ -752,6 +839,28 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*page.Edge[*models.User])
 				v := obj.Node
+				return v, true
+			}},
+		}),
+		"UserResult": selection.Of[batch.Result](userResultImplementors, selection.Fields{
+			"userId": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*batch.Result)
+				v := obj.UserID
+				return e.String(v)
+			}},
+			"outcome": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*batch.Result)
+				v := obj.Outcome
+				return e.String(string(v))
+			}},
+			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*batch.Result)
+				v := obj.User
+				return v, true
+			}},
+			"error": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*batch.Result)
+				v := obj.Error
 				return v, true
 			}},
 		}),

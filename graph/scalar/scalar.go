@@ -41,6 +41,33 @@ func UnmarshalDateTime(v any) (models.Time, error) {
 	return models.TimeOf(t), nil
 }
 
+// MarshalID writes an ID.
+func MarshalID(id string) graphql.Marshaler { return graphql.MarshalID(id) }
+
+// UnmarshalID reads an ID, and null as "", which gqlgen reads as "null".
+func UnmarshalID(v any) (string, error) {
+	if v == nil {
+		return "", nil
+	}
+	return graphql.UnmarshalID(v)
+}
+
+// MarshalURL writes a URL. Like every string it is escaped for JSON.
+func MarshalURL(url string) graphql.Marshaler { return graphql.MarshalString(url) }
+
+// UnmarshalURL reads a string, or null as "". The rules check its form. Returns
+// fault.InvalidArgument for other values; the error presenter adds the field.
+func UnmarshalURL(v any) (string, error) {
+	if v == nil {
+		return "", nil
+	}
+	text, ok := v.(string)
+	if !ok {
+		return "", fault.Invalid("", "url", "a URL is a string such as %q", "https://example.com/lena.png")
+	}
+	return text, nil
+}
+
 // MarshalPresence writes a presence by its name.
 func MarshalPresence(p models.Presence) graphql.Marshaler { return name(p) }
 

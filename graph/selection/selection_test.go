@@ -191,9 +191,9 @@ func fill(w *graphtest.World) {
 		`addFriend(input: {userId: "bob", friendId: "cid"}) { created }`,
 		`addToBlocklist(input: {userId: "ann", ids: ["cid", "dan"]}) { outcome }`,
 		`addToWhitelist(input: {userId: "ann", ids: ["bob"]}) { outcome }`,
-		`banUsers(input: {ids: ["bob"], minutes: 9000, reason: "so"}) { outcome }`,
-		`deactivateUsers(ids: ["eve"]) { outcome }`,
-		`updateUser(input: {id: "cid", avatarUrl: "https://example.org/c.png"}) { id }`,
+		`banUsers(input: {userIds: ["bob"], minutes: 9000, reason: "so"}) { results { outcome } }`,
+		`deactivateUsers(input: {userIds: ["eve"]}) { results { outcome } }`,
+		`updateUser(input: {userId: "cid", avatarUrl: "https://example.org/c.png"}) { user { id } }`,
 	} {
 		if r := w.Do(server, "mutation { "+mutation+" }", nil); r.Code() != "" {
 			w.T.Fatalf("%s: %s", mutation, r.Body)

@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/tidwall/gjson"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -287,10 +289,18 @@ func (x *exchange) respond(resp *graphql.Response) {
 
 // isUnavailable reports whether resp has no data because of an outage.
 func isUnavailable(resp *graphql.Response) bool {
-	return (resp.Data == nil || string(resp.Data) == "null") &&
-		slices.ContainsFunc(resp.Errors, func(err *gqlerror.Error) bool {
-			return err.Extensions["code"] == string(fault.Unavailable)
-		})
+	return slices.ContainsFunc(resp.Errors, func(err *gqlerror.Error) bool {
+		return err.Extensions["code"] == string(fault.Unavailable)
+	}) && !hasData(resp.Data)
+}
+
+// hasData reports whether a root field of the response is not null.
+func hasData(data json.RawMessage) (has bool) {
+	gjson.ParseBytes(data).ForEach(func(_, value gjson.Result) bool {
+		has = value.Type != gjson.Null
+		return !has
+	})
+	return has
 }
 
 // refuse responds to a request that is not executed. With status 200 the response has the form that

@@ -22,9 +22,6 @@ import (
 	"rollcall/internal/httpheader"
 )
 
-// codeBadRequest is the code of requests that are not GraphQL requests and are not executed.
-const codeBadRequest fault.Code = "BAD_REQUEST"
-
 // badRequest is a request that is refused before it is parsed as GraphQL: its HTTP status, and the
 // error for the body. The error never repeats what was sent. If the status is 0, it follows from the
 // error.
@@ -34,7 +31,7 @@ type badRequest struct {
 }
 
 func bad(status int, format string, args ...any) *badRequest {
-	return &badRequest{status: status, cause: fault.New(codeBadRequest, format, args...)}
+	return &badRequest{status: status, cause: fault.New(fault.BadRequest, format, args...)}
 }
 
 // postParams reads the operation from a POST's body.

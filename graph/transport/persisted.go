@@ -26,20 +26,14 @@ import (
 // persistedExtension is the request's extension with the hash.
 const persistedExtension = "persistedQuery"
 
-// The codes after which clients send the whole document.
-const (
-	codePersistedQueryNotFound     fault.Code = "PERSISTED_QUERY_NOT_FOUND"
-	codePersistedQueryNotSupported fault.Code = "PERSISTED_QUERY_NOT_SUPPORTED"
-)
-
-// The refusals with these codes. Clients compare the messages, so they must not change. The status
+// The refusals after which clients send the whole document. They compare the messages, so they must not change. The status
 // is the one that Apollo Server uses, for every media type.
 var (
 	persistedQueryNotFound = &badRequest{
-		status: http.StatusOK, cause: fault.New(codePersistedQueryNotFound, "PersistedQueryNotFound"),
+		status: http.StatusOK, cause: fault.New(fault.PersistedQueryNotFound, "PersistedQueryNotFound"),
 	}
 	persistedQueryNotSupported = &badRequest{
-		status: http.StatusOK, cause: fault.New(codePersistedQueryNotSupported, "PersistedQueryNotSupported"),
+		status: http.StatusOK, cause: fault.New(fault.PersistedQueryNotSupported, "PersistedQueryNotSupported"),
 	}
 )
 

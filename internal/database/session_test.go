@@ -1,7 +1,6 @@
 package database_test
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -186,7 +185,7 @@ func tryRules(t *testing.T, db *database.DB) {
 	ok(err)
 	for _, r := range results {
 		if r.Error != nil {
-			t.Errorf("deleting %s: %s", r.ID, cmp.Or(r.Error.Message, r.Error.Code))
+			t.Errorf("deleting %s: %v", r.UserID, r.Error)
 		}
 	}
 }

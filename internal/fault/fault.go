@@ -35,11 +35,19 @@ const (
 	Blocked               Code = "BLOCKED"
 	NotInWhitelist        Code = "NOT_IN_WHITELIST"
 	RequestNotFound       Code = "REQUEST_NOT_FOUND"
+	RequestsNotAccepted   Code = "REQUESTS_NOT_ACCEPTED"
 	NotOnline             Code = "NOT_ONLINE"
 	FeatureDisabled       Code = "FEATURE_DISABLED"
 	RateLimited           Code = "RATE_LIMITED"
 	Unavailable           Code = "UNAVAILABLE"
 	Internal              Code = "INTERNAL"
+
+	// The codes of requests that are not executed.
+	BadRequest                 Code = "BAD_REQUEST"
+	ParseFailed                Code = "GRAPHQL_PARSE_FAILED"
+	ValidationFailed           Code = "GRAPHQL_VALIDATION_FAILED"
+	PersistedQueryNotFound     Code = "PERSISTED_QUERY_NOT_FOUND"
+	PersistedQueryNotSupported Code = "PERSISTED_QUERY_NOT_SUPPORTED"
 )
 
 // Error is a refusal. All of its fields are shown to the caller.
@@ -87,6 +95,22 @@ func (e *Error) With(key string, value any) *Error {
 	}
 	out.Extensions[key] = value
 	return &out
+}
+
+// Field returns the path of the argument that is invalid, or nil if none is.
+func (e *Error) Field() *string { return extension[string](e, "field") }
+
+// Rule returns the name of the rule that the argument violates, or nil if there is none.
+func (e *Error) Rule() *string { return extension[string](e, "rule") }
+
+// Limit returns the limit that is reached, or nil if there is none.
+func (e *Error) Limit() *int { return extension[int](e, "limit") }
+
+func extension[T any](e *Error, key string) *T {
+	if value, ok := e.Extensions[key].(T); ok {
+		return &value
+	}
+	return nil
 }
 
 // Error returns the code and the message.

@@ -17,6 +17,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/batch"
 	"rollcall/internal/database"
 	"rollcall/internal/page"
 	"rollcall/models"
@@ -262,7 +263,7 @@ func (s *Service) hear(job *models.Job) {
 }
 
 // Each returns work that calls do for the users with these IDs, some at a time.
-func Each(ids []string, do func(ctx context.Context, ids []string) ([]*models.ItemResult, error)) Work {
+func Each(ids []string, do func(ctx context.Context, ids []string) ([]*batch.Result, error)) Work {
 	return func(ctx context.Context, progress Progress) error {
 		for some := range slices.Chunk(ids, chunk) {
 			results, err := do(ctx, some)

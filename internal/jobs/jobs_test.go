@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/batch"
 	"rollcall/internal/database"
 	"rollcall/internal/page"
 	"rollcall/internal/retention"
@@ -248,14 +249,14 @@ func TestEach(t *testing.T) {
 	for i := range 25 {
 		ids = append(ids, fmt.Sprint(i))
 	}
-	do := func(_ context.Context, some []string) ([]*models.ItemResult, error) {
+	do := func(_ context.Context, some []string) ([]*batch.Result, error) {
 		if slices.Contains(some, "24") && len(seen) > 40 {
 			return nil, errors.New("the second time")
 		}
 		seen = append(seen, some...)
-		results := make([]*models.ItemResult, len(some))
+		results := make([]*batch.Result, len(some))
 		for i := range some {
-			results[i] = &models.ItemResult{Outcome: models.OutcomeDone}
+			results[i] = &batch.Result{Outcome: models.OutcomeDone}
 		}
 		results[0].Outcome = models.OutcomeNotFound
 		return results, nil

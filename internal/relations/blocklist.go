@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -12,7 +13,7 @@ import (
 // AddToBlocklist adds users to userID's blocklist, whether they are friends or not; friends stay
 // friends. Pending requests between the two end. An item is REFUSED with SELF_REFERENCE,
 // USER_DEACTIVATED or BLOCKLIST_LIMIT_REACHED.
-func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
+func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*batch.Result, error) {
 	e := blocklist(app)
 	e.add = true
 	e.changed = func(tx *gorm.DB, owner *models.User, others []*models.User, n *notes) error {
@@ -39,7 +40,7 @@ func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID st
 
 // RemoveFromBlocklist removes users from userID's blocklist. Everything else about them is
 // unaffected.
-func (s *Service) RemoveFromBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
+func (s *Service) RemoveFromBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*batch.Result, error) {
 	e := blocklist(app)
 	e.changed = func(_ *gorm.DB, owner *models.User, others []*models.User, n *notes) error {
 		for _, other := range others {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/testenv"
 	"rollcall/internal/users"
 	"rollcall/models"
@@ -102,7 +103,7 @@ func trials(t *testing.T) func(pairState) *trial {
 // act is a change of the two users. If it is already done, that is not an error.
 type act func(x *trial) error
 
-func doing(change func(x *trial, ids []string) ([]*models.ItemResult, error), whom func(x *trial) string) act {
+func doing(change func(x *trial, ids []string) ([]*batch.Result, error), whom func(x *trial) string) act {
 	return func(x *trial) error {
 		_, err := change(x, []string{whom(x)})
 		return err
@@ -112,37 +113,37 @@ func doing(change func(x *trial, ids []string) ([]*models.ItemResult, error), wh
 func sender(x *trial) string    { return x.from }
 func recipient(x *trial) string { return x.to }
 
-func deactivating(x *trial, ids []string) ([]*models.ItemResult, error) {
+func deactivating(x *trial, ids []string) ([]*batch.Result, error) {
 	return x.users.Deactivate(ctx, x.app, ids, audit.AppServer)
 }
 
-func reactivating(x *trial, ids []string) ([]*models.ItemResult, error) {
+func reactivating(x *trial, ids []string) ([]*batch.Result, error) {
 	return x.users.Reactivate(ctx, x.app, ids, audit.AppServer)
 }
 
-func switching(on bool) func(x *trial, ids []string) ([]*models.ItemResult, error) {
-	return func(x *trial, ids []string) ([]*models.ItemResult, error) {
+func switching(on bool) func(x *trial, ids []string) ([]*batch.Result, error) {
+	return func(x *trial, ids []string) ([]*batch.Result, error) {
 		return x.relations.SetWhitelistEnabled(ctx, x.app, ids, on, audit.AppServer)
 	}
 }
 
 var (
-	ban = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
+	ban = doing(func(x *trial, ids []string) ([]*batch.Result, error) {
 		return x.users.Ban(ctx, x.app, ids, users.Sentence{Length: time.Hour}, audit.AppServer)
 	}, sender)
-	unban = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
+	unban = doing(func(x *trial, ids []string) ([]*batch.Result, error) {
 		return x.users.Unban(ctx, x.app, ids, audit.AppServer)
 	}, sender)
-	enlist = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
+	enlist = doing(func(x *trial, ids []string) ([]*batch.Result, error) {
 		return x.relations.AddToWhitelist(ctx, x.app, x.to, ids)
 	}, sender)
-	unlist = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
+	unlist = doing(func(x *trial, ids []string) ([]*batch.Result, error) {
 		return x.relations.RemoveFromWhitelist(ctx, x.app, x.to, ids)
 	}, sender)
-	block = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
+	block = doing(func(x *trial, ids []string) ([]*batch.Result, error) {
 		return x.relations.AddToBlocklist(ctx, x.app, x.to, ids)
 	}, sender)
-	unblock = doing(func(x *trial, ids []string) ([]*models.ItemResult, error) {
+	unblock = doing(func(x *trial, ids []string) ([]*batch.Result, error) {
 		return x.relations.RemoveFromBlocklist(ctx, x.app, x.to, ids)
 	}, sender)
 	whitelistOn  = doing(switching(true), recipient)

@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/internal/userlock"
 	"rollcall/models"
@@ -30,8 +31,8 @@ type edit struct {
 
 // edit carries out e on the list of userID and returns the result of each ID at its place. Returns
 // USER_NOT_FOUND or USER_DEACTIVATED if the owner cannot have a list.
-func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids []string, e edit) ([]*models.ItemResult, error) {
-	var results []*models.ItemResult
+func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids []string, e edit) ([]*batch.Result, error) {
+	var results []*batch.Result
 	err := s.change(ctx, app, append([]string{userID}, ids...), func(tx *gorm.DB, users userlock.Users, n *notes) error {
 		owner, err := users.Active(userID)
 		if err != nil {
@@ -42,23 +43,23 @@ func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids 
 			return err
 		}
 		count := map[string]int{"block_count": owner.BlockCount, "whitelist_count": owner.WhitelistCount}[e.counter]
-		results = make([]*models.ItemResult, len(ids))
+		results = make([]*batch.Result, len(ids))
 		var changed []*models.User
 		for i, id := range ids {
 			other := users[id]
 			switch {
 			case id == userID && e.add:
-				results[i] = refused(id, oneself())
+				results[i] = batch.Refused(id, owner, oneself())
 			case other == nil:
-				results[i] = refused(id, userlock.Unknown(id))
+				results[i] = batch.Refused(id, nil, userlock.Unknown(id))
 			case other.DeactivatedAt != nil && e.add:
-				results[i] = refused(id, userlock.Deactivated(id))
+				results[i] = batch.Refused(id, other, userlock.Deactivated(id))
 			case listed[other.ID] == e.add:
-				results[i] = already(id)
+				results[i] = batch.Already(other)
 			case e.add && count+len(changed) >= e.limit:
-				results[i] = refused(id, fault.New(e.full, "the list of the user %q already has the maximum of %d entries", userID, e.limit))
+				results[i] = batch.Refused(id, other, fault.New(e.full, "the list of the user %q already has the maximum of %d entries", userID, e.limit).With("limit", e.limit))
 			default:
-				results[i] = done(id)
+				results[i] = batch.Done(other)
 				listed[other.ID] = e.add
 				changed = append(changed, other)
 			}

@@ -4,13 +4,14 @@ import (
 	"testing"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
 // TestLists_Edit checks what blocklist and whitelist have in common, item by item.
 func TestLists_Edit(t *testing.T) {
-	type call func(w *world, owner string, ids ...string) ([]*models.ItemResult, error)
+	type call func(w *world, owner string, ids ...string) ([]*batch.Result, error)
 	each(t, func(w *world) {
 		w.deactivate("dead")
 		for name, list := range map[string]struct {
@@ -20,20 +21,20 @@ func TestLists_Edit(t *testing.T) {
 			count       func(*models.User) int
 		}{
 			"blocklist": {
-				func(w *world, owner string, ids ...string) ([]*models.ItemResult, error) {
+				func(w *world, owner string, ids ...string) ([]*batch.Result, error) {
 					return w.relations.AddToBlocklist(ctx, w.app, owner, ids)
 				},
-				func(w *world, owner string, ids ...string) ([]*models.ItemResult, error) {
+				func(w *world, owner string, ids ...string) ([]*batch.Result, error) {
 					return w.relations.RemoveFromBlocklist(ctx, w.app, owner, ids)
 				},
 				&w.app.Settings.BlocklistLimit, "BLOCKLIST_LIMIT_REACHED",
 				func(u *models.User) int { return u.BlockCount },
 			},
 			"whitelist": {
-				func(w *world, owner string, ids ...string) ([]*models.ItemResult, error) {
+				func(w *world, owner string, ids ...string) ([]*batch.Result, error) {
 					return w.relations.AddToWhitelist(ctx, w.app, owner, ids)
 				},
-				func(w *world, owner string, ids ...string) ([]*models.ItemResult, error) {
+				func(w *world, owner string, ids ...string) ([]*batch.Result, error) {
 					return w.relations.RemoveFromWhitelist(ctx, w.app, owner, ids)
 				},
 				&w.app.Settings.WhitelistLimit, "WHITELIST_LIMIT_REACHED",

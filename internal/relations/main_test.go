@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
@@ -125,14 +126,14 @@ func (w *world) request(from, to string) string {
 }
 
 // batch checks the results of the items, by their codes or, without one, their outcomes.
-func (w *world) batch(results []*models.ItemResult, err error) func(want ...string) {
+func (w *world) batch(results []*batch.Result, err error) func(want ...string) {
 	return func(want ...string) {
 		w.t.Helper()
 		w.ok(err)
 		var got []string
 		for _, r := range results {
 			if r.Error != nil {
-				got = append(got, r.Error.Code)
+				got = append(got, string(r.Error.Code))
 			} else {
 				got = append(got, string(r.Outcome))
 			}

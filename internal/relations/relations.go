@@ -115,21 +115,3 @@ func (s *Service) locked(ctx context.Context, keys map[string]int64, held *heldU
 func oneself() *fault.Error {
 	return fault.New(fault.SelfReference, "the two users must be different")
 }
-
-// refused returns the result of an item that was not done.
-func refused(id string, err error) *models.ItemResult {
-	refusal, _ := fault.As(err)
-	outcome := models.OutcomeRefused
-	if refusal.Code == fault.UserNotFound {
-		outcome = models.OutcomeNotFound
-	}
-	return &models.ItemResult{ID: id, Outcome: outcome, Error: &models.ItemError{Code: string(refusal.Code), Message: refusal.Message}}
-}
-
-func done(id string) *models.ItemResult {
-	return &models.ItemResult{ID: id, Outcome: models.OutcomeDone}
-}
-
-func already(id string) *models.ItemResult {
-	return &models.ItemResult{ID: id, Outcome: models.OutcomeAlready}
-}

@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/internal/userlock"
 	"rollcall/models"
@@ -13,14 +14,14 @@ import (
 
 // AddToWhitelist lets users message userID while its whitelist is on. The list can be edited while
 // it is off. An item is REFUSED with SELF_REFERENCE, USER_DEACTIVATED or WHITELIST_LIMIT_REACHED.
-func (s *Service) AddToWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
+func (s *Service) AddToWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*batch.Result, error) {
 	e := whitelist(app)
 	e.add = true
 	return s.edit(ctx, app, userID, ids, e)
 }
 
 // RemoveFromWhitelist removes users from userID's whitelist.
-func (s *Service) RemoveFromWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*models.ItemResult, error) {
+func (s *Service) RemoveFromWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*batch.Result, error) {
 	return s.edit(ctx, app, userID, ids, whitelist(app))
 }
 
@@ -41,25 +42,27 @@ func whitelist(app *models.App) edit {
 
 // SetWhitelistEnabled turns users' whitelists on or off. The result of an item is DONE, ALREADY,
 // NOT_FOUND, or REFUSED with USER_DEACTIVATED. Each change has an audit entry.
-func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool, by models.Actor) ([]*models.ItemResult, error) {
+func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, userIDs []string, enabled bool, by models.Actor) ([]*batch.Result, error) {
 	action := audit.ActionUserWhitelistOff
 	if enabled {
 		action = audit.ActionUserWhitelistOn
 	}
-	var results []*models.ItemResult
+	var results []*batch.Result
 	err := s.change(ctx, app, userIDs, func(tx *gorm.DB, users userlock.Users, n *notes) error {
-		results = make([]*models.ItemResult, len(userIDs))
+		results = make([]*batch.Result, len(userIDs))
 		var changed []int64
 		var entries []models.AuditEntry
 		for i, id := range userIDs {
-			u, err := users.Active(id)
+			u := users[id]
 			switch {
-			case err != nil:
-				results[i] = refused(id, err)
+			case u == nil:
+				results[i] = batch.Refused(id, nil, userlock.Unknown(id))
+			case u.DeactivatedAt != nil:
+				results[i] = batch.Refused(id, u, userlock.Deactivated(id))
 			case u.WhitelistEnabled == enabled:
-				results[i] = already(id)
+				results[i] = batch.Already(u)
 			default:
-				results[i] = done(id)
+				results[i] = batch.Done(u)
 				u.WhitelistEnabled = enabled
 				changed = append(changed, u.ID)
 				entries = append(entries, models.AuditEntry{

@@ -20,7 +20,7 @@ func (w *world) verify(text string) fault.Code {
 func TestVerify_UserTokens(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
-		r, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Ann", TokenTTL: new(time.Hour)})
+		r, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Ann", TokenTTL: time.Hour})
 		if err != nil {
 			w.t.Fatal(err)
 		}

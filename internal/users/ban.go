@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/internal/userlock"
@@ -28,7 +29,7 @@ func (s Sentence) Validate() error { return validate.Input(s) }
 // connections fail with USER_BANNED until the ban expires or Unban ends it. Banning a user again
 // replaces the end and the reason; a ban in force keeps its beginning. A deactivated user is
 // REFUSED with USER_DEACTIVATED. Returns the error of sentence.Validate.
-func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, sentence Sentence, by models.Actor) ([]*models.ItemResult, error) {
+func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, sentence Sentence, by models.Actor) ([]*batch.Result, error) {
 	if err := sentence.Validate(); err != nil {
 		return nil, err
 	}
@@ -40,6 +41,10 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 			if u.DeactivatedAt != nil {
 				return models.OutcomeRefused, userlock.Deactivated(u.ExternalID)
 			}
+			if u.State(now) != models.UserBanned {
+				u.BannedAt = &now
+			}
+			u.BannedUntil, u.BanReason = &until, sentence.Reason
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
@@ -55,7 +60,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 }
 
 // Unban ends bans. For a user that is not banned, the outcome is ALREADY.
-func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
+func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error) {
 	now := s.now()
 	results, _, err := s.batch(ctx, app, ids, operation{
 		action: audit.ActionUserUnban, by: by,
@@ -63,7 +68,7 @@ func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by m
 			if u.State(now) != models.UserBanned {
 				return models.OutcomeAlready, nil
 			}
-			u.BannedUntil = nil
+			u.BannedUntil, u.BannedAt, u.BanReason = nil, nil, nil
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {

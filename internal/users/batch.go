@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
 	"rollcall/internal/userlock"
@@ -23,8 +24,9 @@ type operation struct {
 	// prepare, if set, is called with the transaction before the first item. It is called again if
 	// the transaction is retried.
 	prepare func(tx *gorm.DB) error
-	// item performs the operation on u, an existing user, in memory. It returns OutcomeDone if u
-	// changed, OutcomeAlready if u needs no change, or another outcome with its reason.
+	// item performs the operation on u, an existing user, in memory, with all that write changes of
+	// it. It returns OutcomeDone if u changed, OutcomeAlready if u needs no change, or another
+	// outcome with its reason.
 	item func(u *models.User) (models.Outcome, *fault.Error)
 	// write writes the changed users, each once.
 	write func(tx *gorm.DB, changed []*models.User) error
@@ -33,8 +35,8 @@ type operation struct {
 // batch performs c on the app's users with these IDs, with an audit entry for each that changed. It
 // returns the result of each item, in the order of ids, and the rows of the changed users as they
 // were before.
-func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c operation) ([]*models.ItemResult, []*models.User, error) {
-	var results []*models.ItemResult
+func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c operation) ([]*batch.Result, []*models.User, error) {
+	var results []*batch.Result
 	var before []*models.User
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		users, err := userlock.Lock(tx, app, ids)
@@ -46,18 +48,21 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c op
 				return err
 			}
 		}
-		results, before = make([]*models.ItemResult, len(ids)), nil
+		results, before = make([]*batch.Result, len(ids)), nil
 		var changed []*models.User
 		seen := make(map[int64]bool)
 		for i, id := range ids {
 			u := users[id]
 			if u == nil {
-				results[i] = itemResult(id, models.OutcomeNotFound, userlock.Unknown(id))
+				results[i] = batch.Refused(id, nil, userlock.Unknown(id))
 				continue
 			}
 			was := *u
 			outcome, refusal := c.item(u)
-			results[i] = itemResult(id, outcome, refusal)
+			results[i] = &batch.Result{UserID: id, Outcome: outcome, User: u, Error: refusal}
+			if outcome == models.OutcomeNotFound {
+				results[i].User = nil
+			}
 			if outcome == models.OutcomeDone && !seen[u.ID] {
 				seen[u.ID] = true
 				changed, before = append(changed, u), append(before, &was)
@@ -86,18 +91,6 @@ func (s *Service) entry(app *models.App, by models.Actor, action, id, detail str
 	return models.AuditEntry{
 		AppID: &app.ID, At: s.now(), Actor: by.Name, Action: action, Target: id, Detail: detail, Address: by.Address,
 	}
-}
-
-func itemResult(id string, outcome models.Outcome, refusal *fault.Error) *models.ItemResult {
-	result := &models.ItemResult{ID: id, Outcome: outcome}
-	if refusal != nil {
-		result.Error = itemError(refusal)
-	}
-	return result
-}
-
-func itemError(err *fault.Error) *models.ItemError {
-	return &models.ItemError{Code: string(err.Code), Message: err.Message}
 }
 
 // full returns the error for users that an app has no room for.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"sync"
 	"testing"
 	"time"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/internal/testenv"
 	"rollcall/models"
@@ -71,6 +73,59 @@ func TestBatch_Statements(t *testing.T) {
 		for name, n := range hundred {
 			if n != two[name] || n == 0 || n > 20 {
 				t.Errorf("%s: %d statements for 100 users and %d for two", name, n, two[name])
+			}
+		}
+	})
+}
+
+// TestBatch_ResultsHaveTheUsersAsTheyAreNow compares the user in each result with the user's row.
+func TestBatch_ResultsHaveTheUsersAsTheyAreNow(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		since := w.users.now() + 1000 // the status's time may be ahead of the clock
+		for i, id := range []string{"ann", "bob"} {
+			user := w.register(w.app, id).User
+			w.set(user, "avatar_url", "https://a/b.png")
+			w.set(user, "presence", models.PresenceOffline)
+			w.set(user, "presence_at", since)
+			w.set(user, "friend_count", i)
+		}
+		reason := "spam"
+		ids := []string{"ann", "nobody", "bob", "ann"}
+		for _, op := range []struct {
+			name string
+			do   func() ([]*batch.Result, error)
+		}{
+			{"ban", func() ([]*batch.Result, error) {
+				return w.users.Ban(ctx, w.app, ids, Sentence{Length: time.Minute, Reason: &reason}, audit.AppServer)
+			}},
+			{"ban again", func() ([]*batch.Result, error) {
+				return w.users.Ban(ctx, w.app, ids, Sentence{Length: time.Hour}, audit.AppServer)
+			}},
+			{"unban", func() ([]*batch.Result, error) { return w.users.Unban(ctx, w.app, ids, audit.AppServer) }},
+			{"expire", func() ([]*batch.Result, error) {
+				return w.users.ExpireTokens(ctx, w.app, ids, w.users.now(), audit.AppServer)
+			}},
+			{"deactivate", func() ([]*batch.Result, error) { return w.users.Deactivate(ctx, w.app, ids, audit.AppServer) }},
+			{"ban deactivated users", func() ([]*batch.Result, error) {
+				return w.users.Ban(ctx, w.app, ids, Sentence{Length: time.Minute}, audit.AppServer)
+			}},
+			{"reactivate", func() ([]*batch.Result, error) { return w.users.Reactivate(ctx, w.app, ids, audit.AppServer) }},
+		} {
+			w.pass(time.Second)
+			results, err := op.do()
+			if err != nil {
+				w.t.Fatalf("%s: %v", op.name, err)
+			}
+			for i, r := range results {
+				row := new(models.User)
+				w.db.Read(ctx).Where("app_id = ? AND external_id = ?", w.app.ID, ids[i]).Limit(1).Find(row)
+				if row.ID == 0 {
+					row = nil
+				}
+				if r.UserID != ids[i] || !reflect.DeepEqual(r.User, row) {
+					w.t.Errorf("%s: the result for %s has %+v, want %+v", op.name, ids[i], r.User, row)
+				}
 			}
 		}
 	})
@@ -191,7 +246,7 @@ func TestRegister_LimitChangedConcurrently(t *testing.T) {
 			t.Errorf("registering two: %+v, %v", items, err)
 		}
 		results, err := w.users.Reactivate(ctx, before, []string{"gone"}, audit.AppServer)
-		if err != nil || results[0].Outcome != models.OutcomeRefused || results[0].Error.Code != string(fault.UserLimitReached) {
+		if err != nil || results[0].Outcome != models.OutcomeRefused || results[0].Error.Code != fault.UserLimitReached {
 			t.Errorf("reactivating: %+v, %v", results, err)
 		}
 		w.checkCount(before, 1)
@@ -236,7 +291,7 @@ func TestExpireTokens_LaterTokensAreValid(t *testing.T) {
 		}
 		same := w.register(w.app, "ann").Token
 		w.pass(-time.Hour)
-		back, err := w.users.RegisterMany(ctx, w.app, []Registration{{ID: "ann", Name: "Ann", TokenTTL: new(time.Minute)}})
+		back, err := w.users.RegisterMany(ctx, w.app, []Registration{{ID: "ann", Name: "Ann", TokenTTL: time.Minute}})
 		if err != nil {
 			t.Fatal(err)
 		}

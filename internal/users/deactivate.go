@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -19,7 +20,7 @@ import (
 // tokens and permanently erases everything about the user except its ID, including a ban with its
 // reason. The user no longer counts towards the app's limit, but its ID stays taken. For a user that
 // is already deactivated, the outcome is ALREADY.
-func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
+func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error) {
 	now := s.now()
 	results, err := s.erase(ctx, app, ids, bus.ReasonDeactivated, operation{
 		action: audit.ActionUserDeactivate, by: by,
@@ -27,7 +28,15 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 			if u.DeactivatedAt != nil {
 				return models.OutcomeAlready, nil
 			}
-			u.DeactivatedAt = &now
+			u.Name, u.SearchName, u.AvatarURL = "", "", nil
+			u.BannedUntil, u.BannedAt, u.BanReason = nil, nil, nil
+			u.UpdatedAt, u.DeactivatedAt = now, &now
+			u.TokenGeneration++
+			if u.Presence != models.PresenceUnlogined && u.PresenceAt != nil {
+				u.PresenceAt = new(max(now, *u.PresenceAt+1))
+			}
+			u.Presence = models.PresenceUnlogined
+			u.FriendCount, u.BlockCount, u.WhitelistCount, u.WhitelistEnabled = 0, 0, 0, false
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
@@ -58,7 +67,7 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 // Reactivate opens deactivated accounts again, without name or token and with status UNLOGINED; the
 // App Server registers them again to set a name. For a user that is not deactivated, the outcome is
 // ALREADY. If the app has no room, it is REFUSED with USER_LIMIT_REACHED.
-func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
+func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error) {
 	now := s.now()
 	var tally *headcount.Tally
 	var room *headcount.Room
@@ -76,7 +85,7 @@ func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string,
 			if e := room.Take(1); e != nil {
 				return models.OutcomeRefused, full(e)
 			}
-			u.DeactivatedAt = nil
+			u.DeactivatedAt, u.UpdatedAt = nil, now
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {

@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
 	"rollcall/internal/userlock"
@@ -17,7 +18,7 @@ import (
 // The results are in the order of ids; an ID given twice is NOT_FOUND the second time. Everything
 // is done in one transaction, with an audit entry for each user. Returns FORBIDDEN for a PRODUCTION
 // app and then does nothing.
-func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*models.ItemResult, error) {
+func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error) {
 	if app.Environment != models.EnvironmentDevelopment {
 		return nil, fault.New(fault.Forbidden, "users of a PRODUCTION app cannot be deleted, only deactivated")
 	}

@@ -5,6 +5,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/batch"
 	"rollcall/internal/bus"
 	"rollcall/models"
 )
@@ -61,7 +62,7 @@ func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 // erase performs c, which deactivates or deletes users. What other rules store about the changed
 // users is erased first, in the same transaction. After it, the users' devices are disconnected for
 // the given reason, and then the events are published.
-func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reason bus.Reason, c operation) ([]*models.ItemResult, error) {
+func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reason bus.Reason, c operation) ([]*batch.Result, error) {
 	release, err := s.eraser.Hold(ctx, app, ids)
 	if err != nil {
 		return nil, err

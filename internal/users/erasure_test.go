@@ -16,6 +16,7 @@ import (
 
 	"rollcall/internal/apps"
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/jobs"
@@ -93,7 +94,7 @@ func (w *erasureWorld) live(offline bool) marks {
 	text := func(what string) *string { s := m[what]; return &s }
 	ctx, by, id := w.t.Context(), models.Actor{Name: "op", Address: "192.0.2.1"}, m["id"]
 	avatar := "https://example.com/" + m["avatar"]
-	must(w.users.Register(ctx, w.app, Registration{ID: id, Name: strings.ToUpper(m["name"]), AvatarURL: &avatar, AvatarGiven: true}))
+	must(w.users.Register(ctx, w.app, Registration{ID: id, Name: strings.ToUpper(m["name"]), AvatarURL: avatar}))
 	row := func() *models.User {
 		u, err := w.users.ByID(ctx, w.app.ID, id)
 		must(u, err)
@@ -235,7 +236,7 @@ func (w *erasureWorld) inRedis(text string) map[string]time.Duration {
 // docs/privacy.md says.
 func TestErasure_LeavesNoTrace(t *testing.T) {
 	for name, test := range map[string]struct {
-		erase   func(*Service) func(context.Context, *models.App, []string, models.Actor) ([]*models.ItemResult, error)
+		erase   func(*Service) func(context.Context, *models.App, []string, models.Actor) ([]*batch.Result, error)
 		offline bool
 		// stays are the columns that keep the ID while the audit's entries are kept, and later
 		// those that keep it afterwards.
@@ -301,11 +302,11 @@ func TestErasure_LeavesNoTrace(t *testing.T) {
 	}
 }
 
-func deactivating(s *Service) func(context.Context, *models.App, []string, models.Actor) ([]*models.ItemResult, error) {
+func deactivating(s *Service) func(context.Context, *models.App, []string, models.Actor) ([]*batch.Result, error) {
 	return s.Deactivate
 }
 
-func deleting(s *Service) func(context.Context, *models.App, []string, models.Actor) ([]*models.ItemResult, error) {
+func deleting(s *Service) func(context.Context, *models.App, []string, models.Actor) ([]*batch.Result, error) {
 	return s.Delete
 }
 

@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/internal/userlock"
 	"rollcall/models"
@@ -15,7 +16,7 @@ import (
 // future counts as now and ends all tokens issued until now. Open connections are not closed, but
 // cannot be made again. If all such tokens had already ended, as those of a deactivated user, the
 // outcome is ALREADY.
-func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*models.ItemResult, error) {
+func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*batch.Result, error) {
 	// At most the next millisecond, so that tokens already issued in the present one end too. Tokens
 	// issued from now on get from or a later time, and stay valid; see issue.
 	from := min(issuedBefore, s.now()+1)

@@ -46,8 +46,8 @@ func (s *Service) Export(ctx context.Context, app *models.App, f Filter, by mode
 // a user's name.
 func (f Filter) audited() string {
 	detail := fmt.Sprintf("searched=%t", f.Search != "")
-	if f.Online != nil {
-		detail += fmt.Sprintf(" online=%t", *f.Online)
+	for _, presence := range f.Presences {
+		detail += " presence=" + presence.String()
 	}
 	for _, state := range f.States {
 		detail += " state=" + string(state)

@@ -32,7 +32,7 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, tt
 		case models.UserBanned:
 			return fault.Banned(u.BannedUntil)
 		}
-		if out, err = s.issue(app, u, &ttl); err != nil {
+		if out, err = s.issue(app, u, ttl); err != nil {
 			return err
 		}
 		return audit.Write(tx, s.entry(app, by, audit.ActionUserGrantToken, id, fmt.Sprintf("minutes=%d", ttl/time.Minute)))

@@ -22,8 +22,8 @@ type Issued struct {
 // TokenRequest is what the App Server sends to get a token of a registered user.
 type TokenRequest struct {
 	UserID string `json:"userId" validate:"required,max=64,userid"`
-	// TTL is the token's lifetime, at most ten years. If it is nil, the token does not expire.
-	TTL *time.Duration `json:"ttl" validate:"omitnil,min=1s,max=87600h"`
+	// TTL is the token's lifetime, at most ten years. If it is 0, the token does not expire.
+	TTL time.Duration `json:"ttlSeconds" validate:"omitempty,min=1s,max=87600h"`
 }
 
 // IssueToken issues a further token of a registered user, and changes nothing else. Returns
@@ -48,7 +48,7 @@ func (s *Service) IssueToken(ctx context.Context, app *models.App, in TokenReque
 
 // issue issues a token for a registered user. The token's time of issue is never before the user's
 // TokensValidFrom, even if the clock is set back: otherwise ExpireTokens would have ended it already.
-func (s *Service) issue(app *models.App, user *models.User, ttl *time.Duration) (Issued, error) {
+func (s *Service) issue(app *models.App, user *models.User, ttl time.Duration) (Issued, error) {
 	now := s.now()
 	claims := token.Claims{
 		AppID:            app.ID,
@@ -58,8 +58,8 @@ func (s *Service) issue(app *models.App, user *models.User, ttl *time.Duration) 
 		IssuedAt:         max(now, user.TokensValidFrom),
 	}
 	out := Issued{User: user}
-	if ttl != nil {
-		claims.ExpiresAt = now.Add(*ttl)
+	if ttl != 0 {
+		claims.ExpiresAt = now.Add(ttl)
 		out.ExpiresAt = &claims.ExpiresAt
 	}
 	var err error

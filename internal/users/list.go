@@ -32,9 +32,8 @@ type Filter struct {
 	Search string
 	// States selects users in one of these states. If it is empty, it selects users in any state.
 	States []models.UserState
-	// Online selects the users that are online, or those that are not. If it is nil, it selects
-	// both.
-	Online *bool
+	// Presences selects users with one of these presences. If it is empty, it selects users with any.
+	Presences []models.Presence
 }
 
 // Connection is one page of users.
@@ -44,7 +43,7 @@ type Connection = page.Connection[*models.User]
 type Edge = page.Edge[*models.User]
 
 // isAll reports whether the filter selects all users.
-func (f Filter) isAll() bool { return f.Search == "" && len(f.States) == 0 && f.Online == nil }
+func (f Filter) isAll() bool { return f.Search == "" && len(f.States) == 0 && len(f.Presences) == 0 }
 
 // List returns a page of the app's users, newest first. Returns INVALID_ARGUMENT for a cursor of
 // another list, and RATE_LIMITED if too many filtered lists and counts of the app are being read.
@@ -70,39 +69,40 @@ func (s *Service) total(ctx context.Context, app *models.App, f Filter) (int, er
 	countable := func(f Filter) (int, error) {
 		return s.count(ctx, app, func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) })
 	}
-	if f.Search != "" || f.Online != nil && *f.Online {
+	has := func(p models.Presence) bool { return slices.Contains(f.Presences, p) }
+	offline := has(models.PresenceOffline) && has(models.PresenceUnlogined) && !has(models.PresenceOnline)
+	if f.Search != "" || len(f.Presences) > 0 && !offline {
 		return countable(f)
 	}
-	if f.Online != nil {
+	if offline {
 		all, err := s.total(ctx, app, Filter{States: f.States})
 		if err != nil {
 			return 0, err
 		}
-		online := true
-		there, err := countable(Filter{States: f.States, Online: &online})
-		return all - there, err
+		online, err := countable(Filter{States: f.States, Presences: []models.Presence{models.PresenceOnline}})
+		return all - online, err
 	}
 	sum := 0
-	has := func(state models.UserState) bool { return len(f.States) == 0 || slices.Contains(f.States, state) }
+	in := func(state models.UserState) bool { return len(f.States) == 0 || slices.Contains(f.States, state) }
 	var counts models.UserCounts
-	if has(models.UserDeactivated) || has(models.UserActive) {
+	if in(models.UserDeactivated) || in(models.UserActive) {
 		var err error
 		if counts, err = s.Counts(ctx, app); err != nil {
 			return 0, err
 		}
 	}
-	if has(models.UserDeactivated) {
+	if in(models.UserDeactivated) {
 		sum += counts.Deactivated
 	}
-	if has(models.UserActive) {
+	if in(models.UserActive) {
 		sum += counts.Registered
 	}
-	if has(models.UserActive) != has(models.UserBanned) {
+	if in(models.UserActive) != in(models.UserBanned) {
 		banned, err := countable(Filter{States: []models.UserState{models.UserBanned}})
 		if err != nil {
 			return 0, err
 		}
-		if has(models.UserActive) {
+		if in(models.UserActive) {
 			banned = -banned
 		}
 		sum += banned
@@ -184,13 +184,9 @@ func (s *Service) filter(ctx context.Context, app *models.App, f Filter) *gorm.D
 	if len(f.States) > 0 {
 		query = query.Where(s.inStates(ctx, f.States))
 	}
-	if f.Online != nil {
+	if len(f.Presences) > 0 {
 		// The column presence may lag behind the connections by a moment.
-		if *f.Online {
-			query = query.Where("presence = ?", models.PresenceOnline)
-		} else {
-			query = query.Where("presence <> ?", models.PresenceOnline)
-		}
+		query = query.Where("presence IN ?", f.Presences)
 	}
 	return query
 }
@@ -203,7 +199,7 @@ func (s *Service) among(ctx context.Context, app *models.App, f Filter) *gorm.DB
 	switch {
 	case f.Search != "":
 		return s.these(ctx, s.searched(ctx, app, f.Search))
-	case f.Online != nil && *f.Online:
+	case len(f.Presences) == 1:
 		return s.by(ctx, "users_app_presence")
 	case few && has(models.UserBanned) && has(models.UserDeactivated):
 		// By a union, because SQLite would read all users for a condition with OR.

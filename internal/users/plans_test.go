@@ -66,7 +66,8 @@ func TestPlans(t *testing.T) {
 }
 
 func (c *crowd) testPlans(statistics string) {
-	yes, no := true, false
+	online := []models.Presence{models.PresenceOnline}
+	others := []models.Presence{models.PresenceOffline, models.PresenceUnlogined}
 	states := func(list ...models.UserState) Filter { return Filter{States: list} }
 	list := func(f Filter) func(page.Request) (*Connection, error) {
 		return func(r page.Request) (*Connection, error) { return c.users.List(context.Background(), c.app, f, r) }
@@ -112,10 +113,10 @@ func (c *crowd) testPlans(statistics string) {
 		"active or banned":       {list(states(models.UserActive, models.UserBanned)), c.size - c.few, []string{created}, false, 30, false},
 		"active or deactivated":  {list(states(models.UserActive, models.UserDeactivated)), c.size - c.few, []string{created, banned}, false, 100, false},
 		"every state":            {list(states(models.UserActive, models.UserDeactivated, models.UserBanned)), c.size, []string{created}, false, 30, false},
-		"online":                 {list(Filter{Online: &yes}), c.few, []string{presence}, false, 100, false},
-		"not online":             {list(Filter{Online: &no}), c.size - c.few, []string{created, presence}, false, 100, false},
-		"online and active":      {list(Filter{Online: &yes, States: states(models.UserActive).States}), c.few, []string{presence}, false, 100, false},
-		"not online and banned":  {list(Filter{Online: &no, States: states(models.UserBanned).States}), c.few, []string{banned, presence}, true, 200, false},
+		"online":                 {list(Filter{Presences: online}), c.few, []string{presence}, false, 100, false},
+		"not online":             {list(Filter{Presences: others}), c.size - c.few, []string{created, presence}, false, 100, false},
+		"online and active":      {list(Filter{Presences: online, States: states(models.UserActive).States}), c.few, []string{presence}, false, 100, false},
+		"not online and banned":  {list(Filter{Presences: others, States: states(models.UserBanned).States}), c.few, []string{banned, presence}, true, 200, false},
 		"search by ID":           find(Filter{Search: "user-000012"}, 10),
 		"search by name":         find(Filter{Search: "丽 novak"}, named),
 		"search without a match": find(Filter{Search: "nobody"}, 0),
@@ -210,7 +211,7 @@ func TestSearchBounds(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, u := range []struct{ id, name string }{{"user-0000010", "Too Old"}, {"user-0000011", "Just Old"}, {"user-0000030", "Not Old"}} {
-			if _, err := w.users.Update(ctx, w.app, u.id, Change{Name: &u.name}); err != nil {
+			if _, err := w.users.Update(ctx, w.app, u.id, Change{Name: u.name}); err != nil {
 				t.Fatal(err)
 			}
 		}

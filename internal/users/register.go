@@ -18,11 +18,10 @@ import (
 type Registration struct {
 	ID   string `json:"id" validate:"required,max=64,userid"`
 	Name string `json:"name" validate:"required,max=64,notblank,nocontrol,nobidi"`
-	// AvatarURL is written only if AvatarGiven is true; nil then clears it.
-	AvatarURL   *string `json:"avatarUrl" validate:"omitnil,maxbytes=1024,http_url"`
-	AvatarGiven bool
-	// TokenTTL is the token's lifetime, at most ten years. If it is nil, the token does not expire.
-	TokenTTL *time.Duration `json:"tokenTtl" validate:"omitnil,min=1s,max=87600h"`
+	// AvatarURL is "" if an existing user keeps its avatar.
+	AvatarURL string `json:"avatarUrl" validate:"omitempty,maxbytes=1024,http_url"`
+	// TokenTTL is the token's lifetime, at most ten years. If it is 0, the token does not expire.
+	TokenTTL time.Duration `json:"tokenTtlSeconds" validate:"omitempty,min=1s,max=87600h"`
 }
 
 // Validate returns INVALID_ARGUMENT if a value violates its rule.
@@ -85,20 +84,23 @@ func (s *Service) register(ctx context.Context, fn func(tx *gorm.DB) error) (err
 
 // profile returns the registration as a change of an existing user.
 func (in Registration) profile() Change {
-	return Change{Name: &in.Name, AvatarURL: in.AvatarURL, AvatarGiven: in.AvatarGiven}
+	return Change{Name: in.Name, AvatarURL: in.AvatarURL}
 }
 
 func (s *Service) newUser(app *models.App, in Registration) *models.User {
 	now := s.now()
-	return &models.User{
+	u := &models.User{
 		AppID:      app.ID,
 		ExternalID: in.ID,
 		Name:       in.Name,
 		SearchName: models.SearchForm(in.Name),
-		AvatarURL:  in.AvatarURL,
 		CreatedAt:  now,
 		UpdatedAt:  now,
 	}
+	if in.AvatarURL != "" {
+		u.AvatarURL = &in.AvatarURL
+	}
+	return u
 }
 
 // insert inserts the row and then counts it. In this order, because other registrations may wait

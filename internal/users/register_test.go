@@ -136,7 +136,7 @@ func TestRegisterAgain(t *testing.T) {
 	each(t, func(w *world) {
 		ctx := context.Background()
 		avatar := "https://example.org/a.png"
-		first, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Ann", AvatarURL: &avatar, AvatarGiven: true})
+		first, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Ann", AvatarURL: avatar})
 		if err != nil || !first.Created || *first.User.AvatarURL != avatar {
 			w.t.Fatalf("%+v, %v", first, err)
 		}
@@ -145,11 +145,7 @@ func TestRegisterAgain(t *testing.T) {
 		if err != nil || kept.Created || kept.User.Name != "Anna" || kept.User.AvatarURL == nil {
 			w.t.Errorf("a registration without an avatar changed it: %+v, %v", kept, err)
 		}
-		cleared, err := w.users.Register(ctx, w.app, Registration{ID: "ann", Name: "Anna", AvatarGiven: true})
-		if err != nil || cleared.User.AvatarURL != nil {
-			w.t.Errorf("null did not clear the avatar: %+v, %v", cleared, err)
-		}
-		for i, r := range []*Registered{first, kept, cleared} {
+		for i, r := range []*Registered{first, kept} {
 			if _, _, err := w.users.Verify(ctx, r.Token); err != nil {
 				w.t.Errorf("token %d ended with a later registration: %v", i, err)
 			}
@@ -159,7 +155,7 @@ func TestRegisterAgain(t *testing.T) {
 		}
 		// The stored user equals the returned one.
 		stored, err := w.users.ByID(ctx, w.app.ID, "ann")
-		if err != nil || stored.Name != "Anna" || stored.AvatarURL != nil || stored.CreatedAt != first.User.CreatedAt {
+		if err != nil || stored.Name != "Anna" || *stored.AvatarURL != avatar || stored.CreatedAt != first.User.CreatedAt {
 			w.t.Errorf("stored %+v, %v", stored, err)
 		}
 	})
@@ -181,7 +177,7 @@ func TestRegister_DeactivatedAndBanned(t *testing.T) {
 		if err != nil || r.User.State(w.users.now()) != models.UserBanned {
 			w.t.Errorf("registering a banned user: %+v, %v", r, err)
 		}
-		if _, err := w.users.Update(ctx, w.app, "gone", Change{AvatarGiven: true}); fault.CodeOf(err) != fault.UserDeactivated {
+		if _, err := w.users.Update(ctx, w.app, "gone", Change{RemoveAvatar: true}); fault.CodeOf(err) != fault.UserDeactivated {
 			w.t.Errorf("updating a deactivated user: %v", err)
 		}
 	})

@@ -30,7 +30,7 @@ func TestSlowReads_TakePlacesOfTheirAppOnly(t *testing.T) {
 		// Reads that wait until this context ends fail with its error.
 		waiting, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 		defer cancel()
-		online, first := true, page.Request{First: 1}
+		first := page.Request{First: 1}
 		totalOf := func(s *Service, app *models.App, f Filter) func(context.Context) error {
 			return func(ctx context.Context) error {
 				_, err := s.total(ctx, app, f)
@@ -47,7 +47,7 @@ func TestSlowReads_TakePlacesOfTheirAppOnly(t *testing.T) {
 		for name, read := range map[string]func(context.Context) error{
 			"a search":          listOf(w.users, w.app, search),
 			"users by state":    listOf(w.users, w.app, Filter{States: []models.UserState{models.UserBanned}}),
-			"users online":      listOf(w.users, w.app, Filter{Online: &online}),
+			"users online":      listOf(w.users, w.app, Filter{Presences: []models.Presence{models.PresenceOnline}}),
 			"a search's count":  totalOf(w.users, w.app, search),
 			"the count of bans": func(ctx context.Context) error { _, err := w.users.BannedCount(ctx, w.app); return err },
 		} {

@@ -11,13 +11,12 @@ import (
 	"rollcall/models"
 )
 
-// Change is a change of a user's profile by the App Server. Fields that are not set stay unchanged.
+// Change is a change of a user's profile. What is not set stays unchanged.
 type Change struct {
-	// Name is nil if it stays unchanged.
-	Name *string `json:"name" validate:"omitnil,max=64,notblank,nocontrol,nobidi"`
-	// AvatarURL is written only if AvatarGiven is true; nil then clears it.
-	AvatarURL   *string `json:"avatarUrl" validate:"omitnil,maxbytes=1024,http_url"`
-	AvatarGiven bool
+	Name      string `json:"name" validate:"omitempty,max=64,notblank,nocontrol,nobidi"`
+	AvatarURL string `json:"avatarUrl" validate:"without=RemoveAvatar,omitempty,maxbytes=1024,http_url"`
+	// RemoveAvatar reports whether the user has no avatar from now on.
+	RemoveAvatar bool `json:"removeAvatar"`
 }
 
 // Validate returns INVALID_ARGUMENT if a value violates its rule.
@@ -56,11 +55,14 @@ func (s *Service) alter(user *models.User, change Change) *fault.Error {
 		return nil
 	}
 	user.UpdatedAt = s.now()
-	if change.Name != nil {
-		user.Name, user.SearchName = *change.Name, models.SearchForm(*change.Name)
+	if change.Name != "" {
+		user.Name, user.SearchName = change.Name, models.SearchForm(change.Name)
 	}
-	if change.AvatarGiven {
-		user.AvatarURL = change.AvatarURL
+	switch {
+	case change.RemoveAvatar:
+		user.AvatarURL = nil
+	case change.AvatarURL != "":
+		user.AvatarURL = &change.AvatarURL
 	}
 	return nil
 }
@@ -75,10 +77,10 @@ func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
 		return nil
 	}
 	columns := []string{"updated_at"}
-	if change.Name != nil {
+	if change.Name != "" {
 		columns = append(columns, "name", "search_name")
 	}
-	if change.AvatarGiven {
+	if change.RemoveAvatar || change.AvatarURL != "" {
 		columns = append(columns, "avatar_url")
 	}
 	return tx.Model(&models.User{}).Where("id = ?", user.ID).Select(columns).Updates(user).Error

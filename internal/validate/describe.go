@@ -54,7 +54,11 @@ func describeOne(rule string, kind Kind) ([]string, error) {
 	for _, tag := range strings.Split(rule, ",") {
 		name, bound, _ := strings.Cut(tag, "=")
 		switch name {
-		case "omitnil": // the type shows that the value is optional
+		case "omitnil", "omitempty": // the type shows that the value is optional
+		case "either":
+			phrases = append(phrases, "given if `"+fieldName(bound)+"` is not, and only then")
+		case "without":
+			phrases = append(phrases, "not together with `"+fieldName(bound)+"`")
 		case "required":
 			lower = "1"
 		case "min":

@@ -20,6 +20,9 @@ func TestDescribe(t *testing.T) {
 		{"omitnil,max=100,dive,required,max=64,userid", []Kind{List, Text}, "at most 100 items, each of 1 to 64 characters, only `A-Z a-z 0-9 _ - . @ =`"},
 		{"max=1024,node=request", []Kind{Text}, "at most 1024 characters, begins with `request:`"},
 		{"omitnil", []Kind{Text}, ""},
+		{"omitempty,max=64", []Kind{Text}, "at most 64 characters"},
+		{"either=AllDevices,max=100", []Kind{List, Text}, "at most 100 items, given if `allDevices` is not, and only then"},
+		{"without=RemoveAvatar", []Kind{Text}, "not together with `removeAvatar`"},
 	} {
 		if got, err := Describe(c.rule, c.kinds...); got != c.want || err != nil {
 			t.Errorf("%s: %q, %v, want %q", c.rule, got, err, c.want)

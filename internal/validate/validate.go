@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/go-playground/validator/v10"
 
@@ -29,6 +31,10 @@ var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=-]+$`)
 //	maxbytes=N at most N bytes
 //	http_url   see IsHTTPURL; stricter than the library's rule of that name
 //	node=K     the ID of a node of the kind K, see models.ParseNodeID
+//	either=F   either this field or the field F of the struct is given
+//	without=F  not given together with the field F
+//
+// Zero values, nil and empty lists are not given.
 type Validator struct{ v *validator.Validate }
 
 // New returns a Validator.
@@ -58,7 +64,23 @@ func New() *Validator {
 			panic(err) // a rule's name is a constant of this file
 		}
 	}
+	for tag, rule := range map[string]validator.Func{
+		"either":  func(f validator.FieldLevel) bool { return given(f.Field()) != given(other(f)) },
+		"without": func(f validator.FieldLevel) bool { return !given(f.Field()) || !given(other(f)) },
+	} {
+		if err := v.RegisterValidation(tag, rule, true); err != nil {
+			panic(err) // as above
+		}
+	}
 	return &Validator{v: v}
+}
+
+// other returns the field that the rule's parameter names.
+func other(f validator.FieldLevel) reflect.Value { return f.Parent().FieldByName(f.Param()) }
+
+// given reports whether a value counts as given.
+func given(v reflect.Value) bool {
+	return v.IsValid() && !v.IsZero() && (v.Kind() != reflect.Slice || v.Len() > 0)
 }
 
 // rules checks the values of the rules' input types.
@@ -70,12 +92,6 @@ func Input(in any) error { return rules.Struct("", in) }
 
 // Value checks a value that is not a field of an input type. Returns INVALID_ARGUMENT for field.
 func Value(field string, value any, rule string) error { return rules.Var(field, value, rule) }
-
-// Unwrap makes the Validator check the results of fn in place of values of these types. Without it
-// the library panics on a wrapper type.
-func (v *Validator) Unwrap(fn func(reflect.Value) any, types ...any) {
-	v.v.RegisterCustomTypeFunc(fn, types...)
-}
 
 // Struct checks the struct that value is or points to, by its tags. The error is a fault
 // INVALID_ARGUMENT whose field starts with path.
@@ -139,11 +155,21 @@ func sentence(e validator.FieldError) string {
 		return "must have at most " + e.Param() + " bytes"
 	case "node":
 		return "must be an ID that begins with " + e.Param() + ":"
+	case "either":
+		return "must be given if " + fieldName(e.Param()) + " is not, and must not be given if it is"
+	case "without":
+		return "must not be given together with " + fieldName(e.Param())
 	}
 	if words, ok := formRules[e.Tag()]; ok {
 		return words.refusal
 	}
 	return fmt.Sprintf("breaks the rule %s", e.Tag())
+}
+
+// fieldName returns the name in JSON of the Go field that a rule names.
+func fieldName(field string) string {
+	first, size := utf8.DecodeRuneInString(field)
+	return string(unicode.ToLower(first)) + field[size:]
 }
 
 // urlForm describes the URLs that IsHTTPURL accepts.

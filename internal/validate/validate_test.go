@@ -77,3 +77,42 @@ func TestVar(t *testing.T) {
 		}
 	}
 }
+
+// TestStruct_FieldsThatExcludeEachOther: zero values, nil and empty lists are not given.
+func TestStruct_FieldsThatExcludeEachOther(t *testing.T) {
+	type either struct {
+		IDs []string `json:"ids" validate:"either=All"`
+		All bool     `json:"all"`
+	}
+	type without struct {
+		Text string `json:"text" validate:"without=Clear,omitempty,max=3"`
+		No   int    `json:"no" validate:"without=Clear"`
+		// Clear excludes both.
+		Clear bool `json:"clear"`
+	}
+	for _, c := range []struct {
+		in   any
+		want string
+	}{
+		{either{}, "INVALID_ARGUMENT: ids must be given if all is not, and must not be given if it is"},
+		{either{IDs: []string{}}, "INVALID_ARGUMENT: ids must be given if all is not, and must not be given if it is"},
+		{either{IDs: []string{"a"}, All: true}, "INVALID_ARGUMENT: ids must be given if all is not, and must not be given if it is"},
+		{either{IDs: []string{"a"}}, ""},
+		{either{All: true}, ""},
+		{either{IDs: []string{}, All: true}, ""},
+		{without{}, ""},
+		{without{Clear: true}, ""},
+		{without{Text: "abc", No: 1}, ""},
+		{without{Text: "abcd"}, "INVALID_ARGUMENT: text must have at most 3 characters"},
+		{without{Text: "abc", Clear: true}, "INVALID_ARGUMENT: text must not be given together with clear"},
+		{without{No: 1, Clear: true}, "INVALID_ARGUMENT: no must not be given together with clear"},
+	} {
+		got := ""
+		if err := New().Struct("", c.in); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%+v: %q, want %q", c.in, got, c.want)
+		}
+	}
+}

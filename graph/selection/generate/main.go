@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"go/types"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/99designs/gqlgen/api"
 	"github.com/99designs/gqlgen/codegen/config"
+	"github.com/99designs/gqlgen/plugin/modelgen"
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 func main() {
@@ -31,10 +34,22 @@ func run() error {
 	if err := os.Remove(p.filename); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the old code: %w", err)
 	}
-	if err := api.Generate(cfg, api.AddPlugin(p)); err != nil {
+	models := &modelgen.Plugin{MutateHook: modelgen.DefaultBuildMutateHook, FieldHook: notGivenIsZero}
+	if err := api.Generate(cfg, api.AddPlugin(p), api.ReplacePlugin(models)); err != nil {
 		return err
 	}
 	return withoutUnmarshalers(cfg.Exec.Filename)
+}
+
+// notGivenIsZero gives the optional texts, numbers, flags, IDs and enums of inputs Go types without
+// pointers: in the API a value that is left out, null and a zero value mean the same.
+func notGivenIsZero(td *ast.Definition, fd *ast.FieldDefinition, f *modelgen.Field) (*modelgen.Field, error) {
+	if p, ok := f.Type.(*types.Pointer); ok && td.Kind == ast.InputObject {
+		if _, basic := p.Elem().Underlying().(*types.Basic); basic {
+			f.Type = p.Elem()
+		}
+	}
+	return modelgen.DefaultFieldMutateHook(td, fd, f)
 }
 
 // unmarshalers match the statements of gqlgen's code that build a map of functions for input types

@@ -148,17 +148,16 @@ func (f field) Write() string {
 	return "e.Marshal(" + templates.Call(t.Marshaler) + "(" + v + "))"
 }
 
-// builtin returns the Encoder's method that replaces one of gqlgen's marshal functions.
+// builtin returns the Encoder's method that writes the same as a marshal function, or "" if there is
+// none.
 func builtin(marshaler *types.Func) string {
-	if marshaler.Pkg().Path() != "github.com/99designs/gqlgen/graphql" {
-		return ""
-	}
 	return map[string]string{
-		"MarshalString":  "String",
-		"MarshalID":      "String",
-		"MarshalInt":     "Int",
-		"MarshalBoolean": "Boolean",
-	}[marshaler.Name()]
+		"github.com/99designs/gqlgen/graphql.MarshalString":  "String",
+		"github.com/99designs/gqlgen/graphql.MarshalInt":     "Int",
+		"github.com/99designs/gqlgen/graphql.MarshalBoolean": "Boolean",
+		"rollcall/graph/scalar.MarshalID":                    "String",
+		"rollcall/graph/scalar.MarshalURL":                   "String",
+	}[marshaler.FullName()]
 }
 
 // Leaf reports whether the field is a scalar or an enum.
