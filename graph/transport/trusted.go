@@ -20,7 +20,7 @@ const documentExtension = "documentId"
 var (
 	notTrusted = &badRequest{status: http.StatusForbidden, cause: fault.New(fault.Forbidden,
 		"the app accepts only trusted documents from users: send the ID of one as documentId, or its exact text")}
-	trustedNotFound = &badRequest{status: http.StatusOK, cause: fault.New(codePersistedQueryNotFound,
+	trustedNotFound = &badRequest{status: http.StatusOK, cause: fault.New(fault.PersistedQueryNotFound,
 		"the app has no trusted document with this documentId")}
 	documentTwice = bad(http.StatusBadRequest, "documentId must not be sent together with query or extensions.persistedQuery")
 )
