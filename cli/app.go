@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"rollcall/internal/apps"
 	"rollcall/internal/audit"
@@ -15,7 +16,7 @@ type appCommand struct {
 	Create       appCreate       `cmd:"" help:"Create an app and print its key and, once, its secret."`
 	List         appList         `cmd:"" help:"List the apps."`
 	Set          appSet          `cmd:"" help:"Change an app's settings, either all or none."`
-	RotateSecret appRotateSecret `cmd:"" help:"Give an app a new secret; all tokens issued before are invalid."`
+	RotateSecret appRotateSecret `cmd:"" help:"Give an app a new secret; the present one and its tokens end, at once or after an overlap."`
 }
 
 // appJSON is an app as --json prints it.
@@ -123,8 +124,9 @@ func (c appSet) Run(ctx context.Context, s *settings, streams *Streams) error {
 }
 
 type appRotateSecret struct {
-	Key  string `arg:"" help:"The app key."`
-	JSON bool   `help:"Print one JSON object."`
+	Key     string        `arg:"" help:"The app key."`
+	Overlap time.Duration `help:"How long the present secret and its tokens stay valid, such as 24h, at most 720h; without it, they end at once."`
+	JSON    bool          `help:"Print one JSON object."`
 }
 
 // Run rotates the secret and prints the new one.
@@ -137,8 +139,12 @@ func (c appRotateSecret) Run(ctx context.Context, s *settings, streams *Streams)
 					Secret string `json:"secret"`
 				}{app.Key, secret})
 			}
-			return printText(streams.Out, "key     %s\nsecret  %s   (shown only now)\n", app.Key, secret)
-		}).RotateSecret(ctx, c.Key, audit.CommandLine)
+			until := ""
+			if app.PreviousSecretEndsAt != 0 {
+				until = fmt.Sprintf("the previous secret and its tokens are valid until %s\n", app.PreviousSecretEndsAt)
+			}
+			return printText(streams.Out, "key     %s\nsecret  %s   (shown only now)\n%s", app.Key, secret, until)
+		}).RotateSecret(ctx, c.Key, c.Overlap, audit.CommandLine)
 		if err == nil && app == nil {
 			return unknownApp(c.Key)
 		}

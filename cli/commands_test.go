@@ -47,6 +47,12 @@ func TestAppCommands(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &rotated); status != 0 || err != nil || rotated["key"] != key || rotated["secret"] == created["secret"] || len(rotated) != 2 {
 			t.Errorf("status %d, %v, %q", status, err, out)
 		}
+		if status, out, _ := run(t, "", "app", "rotate-secret", key, "--overlap", "24h"); status != 0 || !strings.Contains(out, "the previous secret and its tokens are valid until 20") {
+			t.Errorf("with an overlap: status %d, %q", status, out)
+		}
+		if status, out, _ := run(t, "", "app", "rotate-secret", key); status != 0 || strings.Contains(out, "previous") {
+			t.Errorf("without an overlap: status %d, %q", status, out)
+		}
 		if status, out, _ := run(t, "", "app", "list"); status != 0 || !strings.Contains(out, key) || strings.Contains(out, rotated["secret"]) {
 			t.Errorf("status %d, %q", status, out)
 		}
@@ -205,6 +211,8 @@ func TestRun_MistakesInOneLine(t *testing.T) {
 		{"app set nobody friendLimit", 2, "SETTING=VALUE"},
 		{"app set nobody friendLimit=1 friendLimit=2", 2, "twice"},
 		{"app rotate-secret nobody", 2, "nobody"},
+		{"app rotate-secret nobody --overlap 721h", 2, "overlap must be"},
+		{"app rotate-secret nobody --overlap=-1s", 2, "overlap must be"},
 		{"operator create ann", 2, "role"},
 		{"operator create ann --role king", 2, "role"},
 		{"operator set-password nobody", 2, "nobody"},

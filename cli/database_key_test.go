@@ -138,7 +138,7 @@ func TestDatabaseKey_MissingOnARunningServer(t *testing.T) {
 		if status, body := n.post(elsewhere, `{"query":"{ app { name } }"}`); status != 503 || !strings.Contains(body, `"UNAVAILABLE"`) {
 			t.Errorf("a token of another node: %d %s", status, body)
 		}
-		_, secret, err := rules.RotateSecret(t.Context(), list[0].Key, audit.CommandLine)
+		_, secret, err := rules.RotateSecret(t.Context(), list[0].Key, 0, audit.CommandLine)
 		if err != nil {
 			t.Fatal(err)
 		}

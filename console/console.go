@@ -71,7 +71,7 @@ type Apps interface {
 	Create(ctx context.Context, in apps.NewApp, by models.Actor) (app *models.App, secret string, err error)
 	Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error)
 	GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (token string, expires models.Time, err error)
-	RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error)
+	RotateSecret(ctx context.Context, key string, overlap time.Duration, by models.Actor) (*models.App, string, error)
 }
 
 // Users is what the console needs of the rules about users (users.Service).

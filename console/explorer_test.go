@@ -91,7 +91,7 @@ func TestExplorerToken(t *testing.T) {
 		}
 
 		// A token expires, and it ends with the app's secret.
-		_, _, err = s.deps.Apps.RotateSecret(ctx, s.dev.Key, by)
+		_, _, err = s.deps.Apps.RotateSecret(ctx, s.dev.Key, 0, by)
 		s.check(err)
 		for _, token := range []string{appToken, userToken} {
 			if _, _, err := s.users.Verify(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {

@@ -103,7 +103,7 @@ func (b brokenApps) Set(context.Context, string, map[string]string, models.Actor
 	return nil, b()
 }
 
-func (b brokenApps) RotateSecret(context.Context, string, models.Actor) (*models.App, string, error) {
+func (b brokenApps) RotateSecret(context.Context, string, time.Duration, models.Actor) (*models.App, string, error) {
 	return nil, "", b()
 }
 

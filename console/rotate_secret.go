@@ -31,7 +31,7 @@ func (c *console) rotateSecret(v *visit) error {
 	if err != nil {
 		return err
 	}
-	app, secret, err := c.Apps.RotateSecret(v.r.Context(), app.Key, c.actor(v))
+	app, secret, err := c.Apps.RotateSecret(v.r.Context(), app.Key, 0, c.actor(v))
 	if err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func TestRotatedAppToken_Refused(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "ann")
 		stale := w.Bearer(server)
-		if _, _, err := w.Apps.RotateSecret(t.Context(), w.App.Key, models.Actor{Name: "test"}); err != nil {
+		if _, _, err := w.Apps.RotateSecret(t.Context(), w.App.Key, 0, models.Actor{Name: "test"}); err != nil {
 			w.T.Fatal(err)
 		}
 		const register = `mutation { registerUser(input: {id: \"eve\", name: \"Eve\"}) { token } }`

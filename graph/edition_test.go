@@ -104,7 +104,7 @@ func TestRotation(t *testing.T) {
 		device, server := w.Socket(ann), w.Socket(app)
 		defer device.Close()
 		defer server.Close()
-		rotated, secret, err := w.Apps.RotateSecret(context.Background(), w.App.Key, audit.AppServer)
+		rotated, secret, err := w.Apps.RotateSecret(context.Background(), w.App.Key, 0, audit.AppServer)
 		if err != nil {
 			t.Fatal(err)
 		}

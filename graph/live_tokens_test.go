@@ -106,7 +106,7 @@ func TestRotation_ClosesAppServersConnections(t *testing.T) {
 		foreign := w.Socket(other)
 		sockets := []*graphtest.Socket{w.Socket(app), w.Socket(app)}
 		stream := w.Live("sse", app, `subscription { appStatusChanged { presence } }`, nil)
-		if _, _, err := elsewhere.RotateSecret(t.Context(), w.App.Key, audit.AppServer); err != nil {
+		if _, _, err := elsewhere.RotateSecret(t.Context(), w.App.Key, 0, audit.AppServer); err != nil {
 			t.Fatal(err)
 		}
 		for _, s := range sockets {
@@ -135,6 +135,87 @@ func TestRotation_ClosesAppServersConnections(t *testing.T) {
 		if r := events.Next(); r.Code() != "" { // the connection stays for its events
 			t.Errorf("a user's event: %s", r.Body)
 		}
+	})
+}
+
+// TestRotation_WithOverlap: until the overlap ends, both secrets and their tokens are valid, on a
+// node that receives no event of the rotation, and after a restart. Then what was issued under the
+// old secret ends, and what was issued under the new one stays.
+func TestRotation_WithOverlap(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		keys, err := token.OpenKeys(t.Context(), w.DB, "", w.Clock.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		elsewhere := apps.New(w.DB, &bus.Bus{}, keys, w.Clock.Now) // another process
+		old := w.App
+		before := w.Bearer(graphtest.AppServer)
+		_, secret, err := elsewhere.RotateSecret(t.Context(), w.App.Key, 30*time.Minute, audit.AppServer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.App.Secret = secret
+		w.Clock.Pass(time.Second)
+		during, after := "Bearer "+w.AppToken(old), w.Bearer(graphtest.AppServer)
+		issued := func(by, id string) string {
+			t.Helper()
+			r := w.Do(by, register, input("id", id, "name", id))
+			if r.Code() != "" {
+				t.Fatalf("%s", r.Body)
+			}
+			return "Bearer " + between(string(r.Data), `"token":"`, `"`)
+		}
+		ended := map[string]string{"before": before, "during": during, "user before": issued(before, "ann"), "user during": issued(during, "ann")}
+		lives := map[string]string{"app": after, "user": issued(after, "bob")}
+		state := func(tokens map[string]string, want string) {
+			t.Helper()
+			for name, bearer := range tokens {
+				// The second query confirms an App Server by the statement that reads the user.
+				for _, query := range []string{`{ __typename }`, `{ user(id: "bob") { id } }`} {
+					if r := w.Do(bearer, query, nil); r.Code() != want {
+						t.Errorf("%s, %s: %s, want %q", name, query, r.Body, want)
+					}
+				}
+			}
+		}
+		state(ended, "")
+		state(lives, "")
+		w.Restart()
+		state(ended, "")
+		state(lives, "")
+
+		device, stays := w.Socket(ended["user before"]), w.Socket(after)
+		events := device.Subscribe(`subscription { userStatus(ids: ["bob"]) { presence } }`, nil)
+		events.Next()
+		sockets := []*graphtest.Socket{w.Socket(before), w.Socket(during)}
+		stream := w.Live("sse", during, `subscription { appStatusChanged { presence } }`, nil)
+		w.Clock.Pass(30*time.Minute - time.Second)
+		for _, s := range sockets {
+			if code, reason := s.CloseReason(); code != 4401 {
+				t.Errorf("an App Server's WebSocket was closed with %d %q", code, reason)
+			}
+		}
+		last := stream.Next()
+		for last.Code() == "" {
+			last = stream.Next()
+		}
+		if last.Code() != "UNAUTHENTICATED" {
+			t.Errorf("the App Server's event stream ended with %s", last.Body)
+		}
+		state(ended, "UNAUTHENTICATED")
+		state(lives, "")
+		stays.Want(`{ app { name } }`, `{"app":{"name":"app"}}`)
+		if r := device.Do(`{ me { id } }`, nil); r.Code() != "UNAUTHENTICATED" {
+			t.Errorf("an operation on a user's connection: %s", r.Body)
+		}
+		bob := w.Socket(lives["user"])
+		if r := events.Next(); string(r.Data) != `{"userStatus":{"presence":"ONLINE"}}` {
+			t.Errorf("a user's event: %s", r.Body)
+		}
+		bob.Close()
+		w.Restart()
+		state(ended, "UNAUTHENTICATED")
+		state(lives, "")
 	})
 }
 

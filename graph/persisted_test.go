@@ -93,7 +93,7 @@ func TestPersistedQuery_SameRules(t *testing.T) {
 func TestPersistedQuery_RevokedTokenStoresNothing(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	former := w.Bearer(graphtest.AppServer)
-	_, secret, err := w.Apps.RotateSecret(context.Background(), w.App.Key, models.Actor{})
+	_, secret, err := w.Apps.RotateSecret(context.Background(), w.App.Key, 0, models.Actor{})
 	if err != nil {
 		t.Fatal(err)
 	}

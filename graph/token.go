@@ -10,9 +10,14 @@ import (
 )
 
 func (r *mutationResolver) IssueUserToken(ctx context.Context, input generated.IssueUserTokenInput) (*users.Issued, error) {
-	return r.users.IssueToken(ctx, auth.From(ctx).App, users.TokenRequest{
+	return r.issuing(ctx).IssueToken(ctx, auth.From(ctx).App, users.TokenRequest{
 		UserID: input.UserID, TTL: time.Duration(input.TTLSeconds) * time.Second,
 	})
+}
+
+// issuing returns the rules of users that issue tokens under the secret of the caller's own token.
+func (r *Resolver) issuing(ctx context.Context) *users.Service {
+	return r.users.IssuingUnder(auth.From(ctx).SecretGeneration())
 }
 
 func (r *queryResolver) TokenInfo(ctx context.Context, token string) (*generated.TokenInfo, error) {

@@ -133,7 +133,7 @@ func TestTokenInfo(t *testing.T) {
 		}
 
 		stale := w.AppToken(w.App)
-		_, secret, err := w.Apps.RotateSecret(t.Context(), w.App.Key, models.Actor{Name: "test"})
+		_, secret, err := w.Apps.RotateSecret(t.Context(), w.App.Key, 0, models.Actor{Name: "test"})
 		if err != nil {
 			w.T.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 )
 
 func (r *mutationResolver) RegisterUser(ctx context.Context, input generated.RegisterUserInput) (*users.Registered, error) {
-	return r.users.Register(ctx, auth.From(ctx).App, registration(input))
+	return r.issuing(ctx).Register(ctx, auth.From(ctx).App, registration(input))
 }
 
 func (r *mutationResolver) RegisterUsers(ctx context.Context, input generated.RegisterUsersInput) (*generated.RegisterUsersPayload, error) {
@@ -24,7 +24,7 @@ func (r *mutationResolver) RegisterUsers(ctx context.Context, input generated.Re
 	for i, user := range input.Users {
 		in[i] = registration(*user)
 	}
-	items, err := r.users.RegisterMany(ctx, auth.From(ctx).App, in)
+	items, err := r.issuing(ctx).RegisterMany(ctx, auth.From(ctx).App, in)
 	return &generated.RegisterUsersPayload{Results: registered(in, items)}, err
 }
 

@@ -61,9 +61,13 @@ type App struct {
 	// SecretHash is the SHA-256 of the secret. The secret is 256 random bits, so a slow password
 	// hash would add nothing.
 	SecretHash []byte
-	// SecretGeneration is incremented by each rotation. A token contains the one it was issued
-	// under and is valid only as long as that is the current one.
+	// SecretGeneration is incremented by each rotation. A token contains the one of the secret that
+	// it was issued under; see AcceptsSecret.
 	SecretGeneration int
+	// PreviousSecretHash is that of the secret before the last rotation, which is valid until
+	// PreviousSecretEndsAt. They are nil and 0 if the rotation ended it at once.
+	PreviousSecretHash   []byte
+	PreviousSecretEndsAt Time
 	// ConnectionGeneration is incremented each time an operator closes all connections of the app's
 	// App Servers. Connections opened under an earlier one must be closed.
 	ConnectionGeneration int
@@ -75,6 +79,12 @@ type App struct {
 	Counted   UserCounts  `gorm:"embedded"`
 	Settings  AppSettings `gorm:"embedded"`
 	CreatedAt Time        `gorm:"autoCreateTime:false"`
+}
+
+// AcceptsSecret reports whether the secret of that generation, and the tokens issued under it, are
+// valid: the present one, and the one before until its overlap ends.
+func (a *App) AcceptsSecret(generation int, now Time) bool {
+	return generation == a.SecretGeneration || generation == a.SecretGeneration-1 && now < a.PreviousSecretEndsAt
 }
 
 // UserCounts are the numbers of an app's users.

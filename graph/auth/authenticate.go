@@ -87,7 +87,8 @@ type Ending int8
 const (
 	// Stays means that the connection does not end.
 	Stays Ending = iota
-	// TokenRevoked means that the app's secret was rotated or the app was deleted.
+	// TokenRevoked means that the secret under which the token was issued has ended, or that the app
+	// was deleted.
 	TokenRevoked
 	// OperatorClosed means that an operator has closed all connections of the app's App Servers.
 	OperatorClosed
@@ -108,7 +109,7 @@ func (a *Authenticator) Ended(ctx context.Context, appServers []*Principal) ([]E
 	endings := make([]Ending, len(appServers))
 	for i, p := range appServers {
 		switch app := apps[p.AppID()]; {
-		case p.credential().RevokedIn(app):
+		case a.Users.RevokedIn(app, p.credential()):
 			endings[i] = TokenRevoked
 		case app.ConnectionGeneration != p.App.ConnectionGeneration:
 			endings[i] = OperatorClosed

@@ -7,7 +7,6 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/users"
-	"rollcall/models"
 )
 
 // Deferred is a token with a valid signature, and the result of checking it in the database, once
@@ -54,8 +53,8 @@ func ConfirmsItself(query string) bool {
 
 // ConfirmBy returns the value that read returns for the app of the principal in ctx, which must not
 // be a guest, and confirms the principal by the same read; see Deferred. read receives the apps.id.
-// It also returns the generation of that app's secret, or models.NoSecret if it has not found one;
-// in that case, a statement of its own checks the token. ConfirmBy returns the errors of read and
+// It also returns the generation of that app's secret, or models.NoSecret if it has not found one.
+// If it is not the token's, a statement of its own checks the token. ConfirmBy returns the errors of read and
 // of Principal.Confirm.
 func ConfirmBy[T any](ctx context.Context, read func(appID int64) (value T, secretGeneration int, err error)) (T, error) {
 	p := From(ctx)
@@ -72,10 +71,10 @@ func ConfirmBy[T any](ctx context.Context, read func(appID int64) (value T, secr
 	value, generation, err := read(p.AppID())
 	switch {
 	case err != nil:
-	case generation == models.NoSecret:
+	case !d.claim.IsUsers() && d.claim.SecretGeneration() == generation:
+		err = d.settle(nil)
+	default: // the previous secret may be valid, too
 		err = p.load(ctx)
-	default:
-		err = d.settle(d.claim.Check(generation))
 	}
 	if err != nil {
 		return none, err // the caller may not see the value

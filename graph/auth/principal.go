@@ -62,6 +62,10 @@ func (p *Principal) ExpiresAt() models.Time { return p.credential().ExpiresAt() 
 // retired.
 func (p *Principal) TokenEnded(now models.Time) bool { return p.credential().Ended(now) }
 
+// SecretGeneration returns the generation of the app's secret under which the principal's token was
+// issued.
+func (p *Principal) SecretGeneration() int { return p.credential().SecretGeneration() }
+
 // UserID returns the users.id of the principal's user, which is known before it is confirmed. The
 // principal must be of Kind User.
 func (p *Principal) UserID() int64 {

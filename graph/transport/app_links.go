@@ -16,7 +16,8 @@ import (
 
 const (
 	// appLinkInterval is how often the connections of App Servers are checked and recorded: another
-	// node or a command may have rotated a secret or closed a connection.
+	// node or a command may have rotated a secret or closed a connection, or the overlap of a
+	// rotation may have ended.
 	appLinkInterval = time.Second
 	// appLinkPause is the minimum time between two checks, however often one is requested.
 	appLinkPause = 50 * time.Millisecond
@@ -43,7 +44,8 @@ type link interface {
 }
 
 // appLinks are the links of App Servers to this node. Such a link carries everything that happens
-// in the app, so it must end when the app's secret is rotated, and when an operator closes it.
+// in the app, so it must end with the secret under which its token was issued, and when an operator
+// closes it.
 type appLinks struct {
 	auth Authenticator
 	// records is nil if links are not recorded.

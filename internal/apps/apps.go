@@ -197,11 +197,27 @@ func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.D
 	if err != nil {
 		return "", 0, err
 	}
-	hash := sha256.Sum256([]byte(secret))
-	if app == nil || subtle.ConstantTimeCompare(hash[:], app.SecretHash) != 1 {
+	generation := models.NoSecret
+	if app != nil {
+		generation = s.generationOf(app, secret)
+	}
+	if generation == models.NoSecret {
 		return "", 0, fault.New(fault.Unauthenticated, "the app key or the secret is wrong")
 	}
-	return s.sign(app, ttl)
+	return s.sign(app, generation, ttl)
+}
+
+// generationOf returns the generation of a valid secret of the app, or models.NoSecret.
+func (s *Service) generationOf(app *models.App, secret string) int {
+	hash := sha256.Sum256([]byte(secret))
+	previous := app.SecretGeneration - 1
+	switch {
+	case subtle.ConstantTimeCompare(hash[:], app.SecretHash) == 1:
+		return app.SecretGeneration
+	case subtle.ConstantTimeCompare(hash[:], app.PreviousSecretHash) == 1 && app.AcceptsSecret(previous, models.TimeOf(s.clock())):
+		return previous
+	}
+	return models.NoSecret
 }
 
 // The limits of wrong keys and secrets of apps, by key and network, by network and in all. The
@@ -241,7 +257,7 @@ func (s *Service) IssueTokenTo(ctx context.Context, address, key, secret string,
 // audit. If it fails, it records nothing.
 func (s *Service) GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (text string, expires models.Time, err error) {
 	err = s.db.Tx(ctx, func(tx *gorm.DB) (err error) {
-		if text, expires, err = s.sign(app, ttl); err != nil {
+		if text, expires, err = s.sign(app, app.SecretGeneration, ttl); err != nil {
 			return err
 		}
 		return audit.Write(tx, models.AuditEntry{
@@ -255,13 +271,13 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, ttl time.Dura
 	return text, expires, nil
 }
 
-// sign returns a new app token.
-func (s *Service) sign(app *models.App, ttl time.Duration) (string, models.Time, error) {
+// sign returns a new app token, issued under the secret of that generation.
+func (s *Service) sign(app *models.App, generation int, ttl time.Duration) (string, models.Time, error) {
 	now := models.TimeOf(s.clock())
 	expires := now.Add(ttl)
 	text, err := s.keys.Sign(token.Claims{
 		AppID:            app.ID,
-		SecretGeneration: app.SecretGeneration,
+		SecretGeneration: generation,
 		IssuedAt:         now,
 		ExpiresAt:        expires,
 	}, app.Key, "")
@@ -271,10 +287,19 @@ func (s *Service) sign(app *models.App, ttl time.Duration) (string, models.Time,
 	return text, expires, nil
 }
 
-// RotateSecret gives the app a new secret and returns it. All app and user tokens issued
-// before end. App Servers' connections are closed; users' connections stay open to receive events.
-// It returns nil and "" if the key is unknown.
-func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor) (*models.App, string, error) {
+// MaxOverlap is the longest time for which a secret is valid after a rotation.
+const MaxOverlap = 30 * 24 * time.Hour
+
+// RotateSecret gives the app a new secret and returns it. The present secret ends after the
+// duration overlap, or at once if it is 0, and one that an earlier rotation left valid ends at once,
+// so that no more than two are valid. With a secret end all app and user tokens that were issued
+// under it, on every node by the node's clock. App Servers' connections are then closed; users'
+// connections stay open to receive events. It returns nil and "" if the key is unknown, and
+// INVALID_ARGUMENT for an overlap that is negative or longer than MaxOverlap.
+func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Duration, by models.Actor) (*models.App, string, error) {
+	if err := validate.Value("overlap", overlap, "min=0s,max=720h"); err != nil {
+		return nil, "", err
+	}
 	if !database.IsASCII(key) {
 		return nil, "", nil
 	}
@@ -287,14 +312,21 @@ func (s *Service) RotateSecret(ctx context.Context, key string, by models.Actor)
 		if err != nil {
 			return err
 		}
+		now, detail := models.TimeOf(s.clock()), ""
+		app.PreviousSecretHash, app.PreviousSecretEndsAt = nil, 0
+		if overlap > 0 {
+			app.PreviousSecretHash, app.PreviousSecretEndsAt = app.SecretHash, now.Add(overlap)
+			detail = fmt.Sprintf("overlap=%s", overlap)
+		}
 		app.SecretHash = hash
 		app.SecretGeneration++
-		if err := tx.Model(app).Select("secret_hash", "secret_generation").Updates(app).Error; err != nil {
+		err = tx.Model(app).Select("secret_hash", "secret_generation", "previous_secret_hash", "previous_secret_ends_at").Updates(app).Error
+		if err != nil {
 			return err
 		}
 		err = audit.Write(tx, models.AuditEntry{
-			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: audit.ActionAppRotateSecret,
-			Target: app.Key, Address: by.Address,
+			AppID: &app.ID, At: now, Actor: by.Name, Action: audit.ActionAppRotateSecret,
+			Target: app.Key, Detail: detail, Address: by.Address,
 		})
 		if err != nil {
 			return err

@@ -59,7 +59,8 @@ func (s *Service) Inspect(ctx context.Context, text string) (Claim, error) {
 // be called again later, for a connection that the token has opened. Returns the same errors as
 // Verify.
 func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.User, error) {
-	if c.Ended(s.now()) {
+	now := s.now()
+	if c.Ended(now) {
 		return nil, nil, errRefused
 	}
 	if !c.IsUsers() {
@@ -67,7 +68,7 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 		if err != nil {
 			return nil, nil, err
 		}
-		if !ok || c.revoked(app, nil) {
+		if !ok || c.revoked(app, nil, now) {
 			return nil, nil, errRefused
 		}
 		return app, nil, nil
@@ -76,20 +77,14 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 	if err != nil {
 		return nil, nil, err
 	}
-	if !ok || a.App.ID != c.claims.AppID || c.revoked(&a.App, &a.User) {
+	if !ok || a.App.ID != c.claims.AppID || c.revoked(&a.App, &a.User, now) {
 		return nil, nil, errRefused
 	}
 	return s.checkState(a)
 }
 
-// Check is Confirm for an App Server's claim, given the generation of its app's secret. Returns
-// UNAUTHENTICATED for another generation, and for a user's claim.
-func (c Claim) Check(secretGeneration int) error {
-	if c.IsUsers() || c.claims.SecretGeneration != secretGeneration {
-		return errRefused
-	}
-	return nil
-}
+// SecretGeneration returns the generation of the app's secret under which the token was issued.
+func (c Claim) SecretGeneration() int { return c.claims.SecretGeneration }
 
 // Expired reports whether the token has expired, or the key that signed it has been retired.
 func (s *Service) Expired(c Claim) bool { return c.Ended(s.now()) }
@@ -98,8 +93,8 @@ func (s *Service) Expired(c Claim) bool { return c.Ended(s.now()) }
 func (c Claim) Ended(now models.Time) bool { return c.claims.Ended(now) }
 
 // revoked reports whether the token was revoked, given its app and, for a user token, its user.
-func (c Claim) revoked(app *models.App, user *models.User) bool {
-	return c.claims.SecretGeneration != app.SecretGeneration ||
+func (c Claim) revoked(app *models.App, user *models.User, now models.Time) bool {
+	return !app.AcceptsSecret(c.claims.SecretGeneration, now) ||
 		user != nil && (c.claims.TokenGeneration != user.TokenGeneration || c.claims.IssuedAt < user.TokensValidFrom)
 }
 
@@ -118,7 +113,9 @@ func (s *Service) Current(ctx context.Context, userID int64) (*models.App, *mode
 
 // RevokedIn reports whether an App Server's token is revoked, given its app's present row, or nil
 // if the app has been deleted.
-func (c Claim) RevokedIn(app *models.App) bool { return app == nil || c.revoked(app, nil) }
+func (s *Service) RevokedIn(app *models.App, c Claim) bool {
+	return app == nil || c.revoked(app, nil, s.now())
+}
 
 // CurrentApps returns the apps with these apps.id as they are now, by one read. Deleted apps are
 // missing. The map may contain other apps and must not be modified.

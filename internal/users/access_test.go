@@ -138,7 +138,7 @@ func TestVerify_RotatedSecret(t *testing.T) {
 			w.t.Errorf("%v, %v, %v", got, user, err)
 		}
 		ann := w.register(app, "ann")
-		_, second, err := w.apps.RotateSecret(ctx, app.Key, models.Actor{Name: "test"})
+		_, second, err := w.apps.RotateSecret(ctx, app.Key, 0, models.Actor{Name: "test"})
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -159,5 +159,97 @@ func TestVerify_RotatedSecret(t *testing.T) {
 		if _, _, err := w.apps.IssueToken(ctx, app.Key, second, time.Hour); err != nil {
 			w.t.Errorf("the new secret: %v", err)
 		}
+	})
+}
+
+// TestVerify_RotationWithOverlap: both secrets are valid until the overlap ends, with the tokens
+// issued under them, whenever those were issued. Of three secrets the first ends.
+func TestVerify_RotationWithOverlap(t *testing.T) {
+	each(t, func(w *world) {
+		ctx := context.Background()
+		app, secret, err := w.apps.Create(ctx, apps.NewApp{Name: "x", Environment: models.EnvironmentDevelopment, Edition: models.EditionStandard}, models.Actor{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		secrets, tokens := []string{secret}, map[string][]string{}
+		rotate := func(overlap time.Duration) {
+			w.t.Helper()
+			_, secret, err := w.apps.RotateSecret(ctx, app.Key, overlap, models.Actor{Name: "test"})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			secrets = append(secrets, secret)
+		}
+		// issue issues an app token with a secret, and a user's token to its bearer.
+		issue := func(secret string) {
+			w.t.Helper()
+			text, _, err := w.apps.IssueToken(ctx, app.Key, secret, 24*time.Hour)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			claim, err := w.users.Inspect(ctx, text)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			now, _, err := w.users.Confirm(ctx, claim)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			under := w.users.IssuingUnder(claim.SecretGeneration())
+			one, err := under.Register(ctx, now, Registration{ID: "ann", Name: "Ann"})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			many, err := under.RegisterMany(ctx, now, []Registration{{ID: "ann", Name: "Ann"}})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			further, err := under.IssueToken(ctx, now, TokenRequest{UserID: "ann"})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			tokens[secret] = append(tokens[secret], text, one.Token, many[0].Token, further.Token)
+		}
+		valid := func(when string, want ...bool) {
+			w.t.Helper()
+			for i, secret := range secrets {
+				_, _, err := w.apps.IssueToken(ctx, app.Key, secret, time.Hour)
+				if (err == nil) != want[i] || err != nil && fault.CodeOf(err) != fault.Unauthenticated {
+					w.t.Errorf("%s: secret %d is valid: %v, want %t", when, i+1, err, want[i])
+				}
+				for j, text := range tokens[secret] {
+					if code := w.verify(text); (code == "") != want[i] || code != "" && code != fault.Unauthenticated {
+						w.t.Errorf("%s: token %d of secret %d: %q, want %t", when, j, i+1, code, want[i])
+					}
+				}
+			}
+		}
+		issue(secrets[0])
+		rotate(time.Hour)
+		issue(secrets[0])
+		issue(secrets[1])
+		valid("at first", true, true)
+		w.pass(time.Hour - time.Millisecond)
+		valid("just before the end", true, true)
+		w.pass(time.Millisecond)
+		valid("at the end", false, true)
+		rotate(time.Hour)
+		issue(secrets[2])
+		valid("after another rotation", false, true, true)
+		rotate(2 * time.Hour)
+		issue(secrets[3])
+		valid("after one during an overlap", false, false, true, true)
+		w.pass(2*time.Hour - time.Millisecond)
+		valid("just before that one's end", false, false, true, true)
+		rotate(0)
+		issue(secrets[4])
+		valid("after one without an overlap", false, false, false, false, true)
+
+		for _, overlap := range []time.Duration{-1, apps.MaxOverlap + 1} {
+			if _, _, err := w.apps.RotateSecret(ctx, app.Key, overlap, models.Actor{}); fault.CodeOf(err) != fault.InvalidArgument {
+				w.t.Errorf("an overlap of %s: %v", overlap, err)
+			}
+		}
+		valid("after refused ones", false, false, false, false, true)
 	})
 }

@@ -46,6 +46,15 @@ func (s *Service) IssueToken(ctx context.Context, app *models.App, in TokenReque
 	return &issued, err
 }
 
+// IssuingUnder returns a Service whose tokens are issued under the secret of that generation, which
+// is that of the app token by which the caller asks for them. They end together with that secret.
+// Other Services issue tokens under the app's present secret.
+func (s *Service) IssuingUnder(secretGeneration int) *Service {
+	out := *s
+	out.issuesUnder = secretGeneration
+	return &out
+}
+
 // issue issues a token for a registered user. The token's time of issue is never before the user's
 // TokensValidFrom, even if the clock is set back: otherwise ExpireTokens would have ended it already.
 func (s *Service) issue(app *models.App, user *models.User, ttl time.Duration) (Issued, error) {
@@ -53,9 +62,12 @@ func (s *Service) issue(app *models.App, user *models.User, ttl time.Duration) (
 	claims := token.Claims{
 		AppID:            app.ID,
 		UserID:           user.ID,
-		SecretGeneration: app.SecretGeneration,
+		SecretGeneration: s.issuesUnder,
 		TokenGeneration:  user.TokenGeneration,
 		IssuedAt:         max(now, user.TokensValidFrom),
+	}
+	if s.issuesUnder == models.NoSecret {
+		claims.SecretGeneration = app.SecretGeneration
 	}
 	out := Issued{User: user}
 	if ttl != 0 {

@@ -68,7 +68,7 @@ func (s *Service) refusal(claims token.Claims, app *models.App, user *models.Use
 		return errExpired
 	case state == models.UserDeactivated:
 		return userlock.Deactivated(user.ExternalID)
-	case claims.Ended(now), Claim{claims}.revoked(app, user):
+	case claims.Ended(now), Claim{claims}.revoked(app, user, now):
 		return errRevoked
 	case state == models.UserBanned:
 		return fault.Banned(user.BannedUntil)

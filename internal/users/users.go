@@ -30,6 +30,9 @@ type Service struct {
 	// slow limits the slow reads. They count as operators' if forOperators is true.
 	slow         *admission.Gate[int64]
 	forOperators bool
+	// issuesUnder is the generation of the secret under which tokens are issued, or models.NoSecret
+	// for the app's present one.
+	issuesUnder int
 
 	fetchByExternalID func(ctx context.Context, keys []externalKey) (map[externalKey]*models.User, error)
 
@@ -50,7 +53,8 @@ type externalKey struct {
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock func() time.Time) *Service {
 	s := &Service{
 		db: db, bus: b, keys: keys, eraser: eraser, clock: clock,
-		reach: reach{SearchIDs, SearchNames}, counts: new(headcount.Counter), slow: newSlowReads(slowReadLimits(db)),
+		issuesUnder: models.NoSecret,
+		reach:       reach{SearchIDs, SearchNames}, counts: new(headcount.Counter), slow: newSlowReads(slowReadLimits(db)),
 	}
 	s.fetchByExternalID = database.Fetcher(db, byExternalID(db))
 	s.byExternalID = coalescer(s.fetchByExternalID)
