@@ -160,7 +160,7 @@ describe('the recipes of docs/api.md', () => {
   test('a banned device stops, and knows until when', async () => {
     const device = open('cal');
     const own = await online(device, 'cal');
-    await app.send('mutation { banUsers(input: {ids: ["cal"], minutes: 5}) { outcome } }');
+    await app.send('mutation { banUsers(input: {userIds: ["cal"], minutes: 5}) { results { outcome } } }');
     const { code, reason } = await within(own.ended, 'the device to stop');
     const [word, , end] = reason.split(' ');
     const { user } = await app.send('{ user(id: "cal") { ban { until } } }');
