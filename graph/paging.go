@@ -8,20 +8,24 @@ import (
 	"rollcall/internal/users"
 )
 
-// The sizes of pages if `first: null` is given; the schema has the same defaults for an absent
-// `first`. A page has 1 to 100 entries: @validate on each `first` in the schema checks it.
-const (
-	userPage = 20 // lists of an app's users
-	listPage = 10 // a user's own lists
-)
+// defaultPage is the size of a page if `first: null` is given; the schema has the same default for an
+// absent `first`.
+const defaultPage = 20
 
 // pageRequest reads a list's arguments, which have been validated, in the context
 // of the list's resolver.
-func pageRequest(ctx context.Context, first *int, after *string, size int) page.Request {
+func pageRequest(ctx context.Context, first *int, after *string) page.Request {
+	r := page.Request{First: defaultPage, After: after, Profiles: profilesOnly(ctx)}
 	if first != nil {
-		size = *first
+		r.First = *first
 	}
-	return page.Request{First: size, After: after, Profiles: profilesOnly(ctx)}
+	return r
+}
+
+// inOrder returns r with the order of an argument.
+func inOrder(r page.Request, order *generated.ListOrder) page.Request {
+	r.OldestFirst = order != nil && *order == generated.ListOrderOldestFirst
+	return r
 }
 
 func userFilter(in *generated.UserFilter) users.Filter {

@@ -31,6 +31,9 @@ func TestPrivate_EveryField(t *testing.T) {
 				if r.Code() != want {
 					t.Errorf("%s as %q: %s", field.Name, as, r.Body)
 				}
+				if as == "bob" && string(r.Data) != `{"user":{"`+field.Name+`":null}}` {
+					t.Errorf("%s as %q: %s", field.Name, as, r.Body)
+				}
 				if nothing := as == graphtest.OtherServer; nothing != (string(r.Data) == `{"user":null}` && want == "") {
 					t.Errorf("%s as %q: %s", field.Name, as, r.Body)
 				}

@@ -46,8 +46,10 @@ var rateDecisions = map[string][]string{
 	"Subscription.relationshipChanged": {}, // its events are not requested
 	"Subscription.userStatus":          {"statuses"},
 
-	"User.friendship": {}, // the user's own list
-	"User.hasBlocked": {}, // the user's own list
+	"User.friendship":    {}, // the user's own list
+	"User.friendships":   {}, // the user's own list
+	"User.friendRequest": {}, // the user's own requests
+	"User.hasBlocked":    {}, // the user's own list
 }
 
 // recorder allows everything and records the rules.

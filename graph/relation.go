@@ -169,8 +169,8 @@ func (r *subscriptionResolver) RelationshipChanged(ctx context.Context) (<-chan 
 	})
 }
 
-func (r *userResolver) Friends(ctx context.Context, obj *models.User, first *int, after *string) (*relations.FriendshipConnection, error) {
-	return r.relations.Friends(ctx, obj, pageRequest(ctx, first, after, listPage))
+func (r *userResolver) Friends(ctx context.Context, obj *models.User, first *int, after *string, orderBy *generated.ListOrder) (*relations.FriendshipConnection, error) {
+	return r.relations.Friends(ctx, obj, inOrder(pageRequest(ctx, first, after), orderBy))
 }
 
 func (r *userResolver) FriendIds(ctx context.Context, obj *models.User) ([]string, error) {
@@ -185,25 +185,45 @@ func (r *userResolver) Friendship(ctx context.Context, obj *models.User, with st
 	return r.relations.Friendship(ctx, p.App, obj, with)
 }
 
+func (r *userResolver) Friendships(ctx context.Context, obj *models.User, with []string) ([]*relations.Friendship, error) {
+	p := auth.From(ctx)
+	if err := p.LoadApp(ctx); err != nil {
+		return nil, err
+	}
+	return r.relations.Friendships(ctx, p.App, obj, with)
+}
+
+func (r *userResolver) FriendRequest(ctx context.Context, obj *models.User, with string) (*relations.FriendRequest, error) {
+	p := auth.From(ctx)
+	if err := p.LoadApp(ctx); err != nil {
+		return nil, err
+	}
+	return r.relations.RequestWith(ctx, p.App, obj, with)
+}
+
 func (r *userResolver) FriendRequests(ctx context.Context, obj *models.User, direction generated.RequestDirection, first *int, after *string) (*relations.FriendRequestConnection, error) {
 	incoming := direction == generated.RequestDirectionIncoming
-	return r.relations.Requests(ctx, obj, incoming, pageRequest(ctx, first, after, listPage))
+	return r.relations.Requests(ctx, obj, incoming, pageRequest(ctx, first, after))
 }
 
 func (r *userResolver) Blocklist(ctx context.Context, obj *models.User, first *int, after *string) (*relations.BlockConnection, error) {
-	return r.relations.Blocklist(ctx, obj, pageRequest(ctx, first, after, listPage))
+	return r.relations.Blocklist(ctx, obj, pageRequest(ctx, first, after))
 }
 
 func (r *userResolver) BlockedIds(ctx context.Context, obj *models.User) ([]string, error) {
 	return r.relations.BlockedIDs(ctx, obj)
 }
 
-func (r *userResolver) HasBlocked(ctx context.Context, obj *models.User, id string) (bool, error) {
+func (r *userResolver) HasBlocked(ctx context.Context, obj *models.User, id string) (*bool, error) {
 	p := auth.From(ctx)
 	if err := p.LoadApp(ctx); err != nil {
-		return false, err
+		return nil, err
 	}
-	return r.relations.HasBlocked(ctx, p.App, obj, id)
+	blocked, err := r.relations.HasBlocked(ctx, p.App, obj, id)
+	if err != nil {
+		return nil, err
+	}
+	return &blocked, nil
 }
 
 func (r *userResolver) Whitelist(_ context.Context, obj *models.User) (*relations.Whitelist, error) {
@@ -211,7 +231,7 @@ func (r *userResolver) Whitelist(_ context.Context, obj *models.User) (*relation
 }
 
 func (r *whitelistResolver) Entries(ctx context.Context, obj *relations.Whitelist, first *int, after *string) (*relations.WhitelistEntryConnection, error) {
-	return r.relations.Whitelist(ctx, obj.Owner, pageRequest(ctx, first, after, listPage))
+	return r.relations.Whitelist(ctx, obj.Owner, pageRequest(ctx, first, after))
 }
 
 // Whitelist returns the resolvers of a whitelist.

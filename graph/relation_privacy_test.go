@@ -19,6 +19,7 @@ func TestRelations_Privacy(t *testing.T) {
 		)
 		private := []string{
 			`friends { totalCount }`, `friendIds`, `friendship(with: "bob") { remark }`, `friendRequests(direction: INCOMING) { totalCount }`,
+			`friendships(with: ["bob", "cid"]) { remark }`, `friendRequest(with: "cid") { message }`,
 			`friendRequests(direction: OUTGOING) { totalCount }`, `blocklist { totalCount }`, `blockedIds`, `hasBlocked(id: "bob")`,
 		}
 		for _, field := range private {
@@ -30,8 +31,8 @@ func TestRelations_Privacy(t *testing.T) {
 				refusal(field+" as a friend whom it blocks", "bob", ofAnn, nil, "FORBIDDEN"),
 				refusal(field+" as another user", "cid", ofAnn, nil, "FORBIDDEN"),
 				refusal(field+" through users", "cid", `{ users(ids: ["ann"]) { `+field+` } }`, nil, "FORBIDDEN"),
-				refusal(field+" through a friendship", "bob", `{ me { friends { nodes { user { `+field+` } } } } }`, nil, "FORBIDDEN"),
-				refusal(field+" through a request", "cid", `{ me { friendRequests(direction: OUTGOING) { nodes { to { `+field+` } } } } }`, nil, "FORBIDDEN"),
+				refusal(field+" through a friendship", "bob", `{ me { friends(first: 10) { nodes { user { `+field+` } } } } }`, nil, "FORBIDDEN"),
+				refusal(field+" through a request", "cid", `{ me { friendRequests(direction: OUTGOING, first: 10) { nodes { to { `+field+` } } } } }`, nil, "FORBIDDEN"),
 				step(field+" as another app's App Server", graphtest.OtherServer, ofAnn, nil, `{"user":null}`),
 				refusal(field+" as a guest", graphtest.Guest, ofAnn, nil, "UNAUTHENTICATED"),
 			)
@@ -105,6 +106,8 @@ func TestRelations_BadInputs(t *testing.T) {
 		bad("an ID of 65 bytes", "ann", removeFriend, input("friendId", strings.Repeat("x", 65)), "input.friendId", "max")
 		bad("a request to an ill-formed ID", "ann", sendRequest, input("targetId", "丽"), "input.targetId", "userid")
 		bad("friendship with an ill-formed ID", "ann", `{ me { friendship(with: "no ID!") { remark } } }`, nil, "with", "userid")
+		bad("friendRequest with an ill-formed ID", "ann", `{ me { friendRequest(with: "no ID!") { message } } }`, nil, "with", "userid")
+		w.Run(refusal("friendships with 501 IDs", "ann", `query($ids: [ID!]!) { me { friendships(with: $ids) { remark } } }`, vars("ids", strangers(501)), "INVALID_ARGUMENT", "field", "with", "rule", "max"))
 		bad("hasBlocked of an ill-formed ID", "ann", `{ me { hasBlocked(id: "no ID!") } }`, nil, "id", "userid")
 		for name, query := range map[string]string{"blocking": block, "unblocking": unblock, "whitelisting": allow, "removing from the whitelist": disallow} {
 			bad(name+" 101 IDs", server, query, input("userId", "ann", "ids", many), "input.ids", "max")
@@ -157,8 +160,53 @@ func TestFriends_Pages(t *testing.T) {
 				"nodes":[{"user":{"id":"dan"}},{"user":{"id":"bob"}}],"totalCount":3,"pageInfo":{"hasNextPage":true,"hasPreviousPage":false,"startCursor":"*","endCursor":"`+end+`"}}}}`),
 			step("the second page", "ann", page, after(end), `{"me":{"friends":{"edges":[{"cursor":"*","node":{"user":{"id":"cid"}}}],
 				"nodes":[{"user":{"id":"cid"}}],"totalCount":3,"pageInfo":{"hasNextPage":false,"hasPreviousPage":true,"startCursor":"*","endCursor":"*"}}}}`),
+			step("oldest first", "ann", `{ me { friends(first: 2, orderBy: OLDEST_FIRST) { nodes { user { id } } } friendships(with: ["dan", "x", "cid"]) { user { id } } } }`, nil,
+				`{"me":{"friends":{"nodes":[{"user":{"id":"cid"}},{"user":{"id":"bob"}}]},"friendships":[{"user":{"id":"dan"}},null,{"user":{"id":"cid"}}]}}`),
+			refusal("the cursor of another order", "ann", `query($after: String) { me { friends(after: $after, orderBy: OLDEST_FIRST) { totalCount } } }`, after(end), "INVALID_ARGUMENT", "field", "after"),
 			refusal("another owner's cursor", "bob", page, after(end), "INVALID_ARGUMENT", "field", "after"),
 			refusal("another list's cursor", "ann", `query($after: String) { me { blocklist(after: $after) { totalCount } } }`, after(end), "INVALID_ARGUMENT", "field", "after"),
 		)
+	})
+}
+
+// TestRelations_PrivateFieldsAreNull: a refused field is null, with an error at its path, and its
+// neighbours are answered.
+func TestRelations_PrivateFieldsAreNull(t *testing.T) {
+	const query = `query($id: ID!) { user(id: $id) { name friends { totalCount } friendIds friendship(with: "bob") { remark } friendships(with: ["bob"]) { remark }
+		friendRequests(direction: INCOMING) { totalCount } friendRequest(with: "cid") { message } blocklist { totalCount } blockedIds hasBlocked(id: "bob")
+		whitelist { enabled } state } messagePermission(from: "ann", to: "bob") { allowed } me { id } }`
+	graphtest.Each(t, func(w *graphtest.World) {
+		people(w, "ann", "bob", "cid")
+		r := w.Do(w.Bearer("bob"), query, vars("id", "ann"))
+		if !graphtest.Match(w.T, `{"user":{"name":"*","friends":null,"friendIds":null,"friendship":null,"friendships":null,"friendRequests":null,"friendRequest":null,
+			"blocklist":null,"blockedIds":null,"hasBlocked":null,"whitelist":null,"state":"ACTIVE"},"messagePermission":null,"me":{"id":"bob"}}`, r.Data) {
+			w.T.Errorf("%s", r.Body)
+		}
+		paths := make(map[string]bool)
+		for _, e := range r.Errors {
+			if e.Extensions["code"] != "FORBIDDEN" {
+				w.T.Errorf("%+v", e)
+			}
+			paths[fmt.Sprint(e.Path)] = true
+		}
+		if len(paths) != 11 || !paths["[user friendIds]"] || !paths["[messagePermission]"] {
+			w.T.Errorf("the errors are at %v", paths)
+		}
+	})
+}
+
+// TestRefusedMutation_LeavesItsNeighbours: each mutation of a document keeps its own result.
+func TestRefusedMutation_LeavesItsNeighbours(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		people(w, "ann", "bob", "cid")
+		r := w.Do(w.Bearer("ann"), `mutation {
+			first: sendFriendRequest(input: {targetId: "bob"}) { result { __typename } }
+			refused: sendFriendRequest(input: {targetId: "ann"}) { result { __typename } }
+			last: sendFriendRequest(input: {targetId: "cid"}) { result { __typename } }
+		}`, nil)
+		want := `{"first":{"result":{"__typename":"FriendRequest"}},"refused":null,"last":{"result":{"__typename":"FriendRequest"}}}`
+		if r.Code() != "SELF_REFERENCE" || len(r.Errors) != 1 || fmt.Sprint(r.Errors[0].Path) != "[refused]" || !graphtest.Match(w.T, want, r.Data) {
+			w.T.Errorf("%s", r.Body)
+		}
 	})
 }

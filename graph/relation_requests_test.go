@@ -42,6 +42,8 @@ func TestFriendRequests(t *testing.T) {
 				`{"sendFriendRequest":{"result":{"__typename":"FriendRequest","id":"*","from":{"id":"ann"},"to":{"id":"bob"},"message":"I'm Ann","createdAt":"2026-11-20T08:15:30.123Z","expiresAt":"2026-11-27T08:15:30.123Z"}}}`),
 			step("the recipient sees it", "bob", waiting, nil,
 				`{"me":{"friendRequests":{"totalCount":1,"nodes":[{"from":{"id":"ann"},"to":{"id":"bob"},"message":"I'm Ann"}]}}}`),
+			step("as the one with the sender", "bob", `{ me { ann: friendRequest(with: "ann") { id from { id } message } cid: friendRequest(with: "cid") { id } } }`, nil,
+				`{"me":{"ann":{"id":"*","from":{"id":"ann"},"message":"I'm Ann"},"cid":null}}`),
 			step("the sender too", "ann", `{ me { friendRequests(direction: OUTGOING) { totalCount nodes { to { id } } } } }`, nil,
 				`{"me":{"friendRequests":{"totalCount":1,"nodes":[{"to":{"id":"bob"}}]}}}`),
 		)

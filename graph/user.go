@@ -102,15 +102,15 @@ func (r *queryResolver) Users(ctx context.Context, ids []string) ([]*models.User
 }
 
 func (r *queryResolver) UserList(ctx context.Context, first *int, after *string, filter *generated.UserFilter) (*page.Connection[*models.User], error) {
-	return r.users.List(ctx, auth.From(ctx).App, userFilter(filter), pageRequest(ctx, first, after, userPage))
+	return r.users.List(ctx, auth.From(ctx).App, userFilter(filter), pageRequest(ctx, first, after))
 }
 
 func (r *queryResolver) BannedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error) {
-	return r.users.Banned(ctx, auth.From(ctx).App, pageRequest(ctx, first, after, userPage))
+	return r.users.Banned(ctx, auth.From(ctx).App, pageRequest(ctx, first, after))
 }
 
 func (r *queryResolver) DeactivatedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error) {
-	return r.users.Deactivated(ctx, auth.From(ctx).App, pageRequest(ctx, first, after, userPage))
+	return r.users.Deactivated(ctx, auth.From(ctx).App, pageRequest(ctx, first, after))
 }
 
 func (r *userResolver) State(ctx context.Context, obj *models.User) (models.UserState, error) {
@@ -140,7 +140,7 @@ func (r *userResolver) Devices(ctx context.Context, obj *models.User) ([]*models
 }
 
 func (r *userResolver) StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*subscriptions.Connection, error) {
-	return r.subscriptions.List(ctx, obj, pageRequest(ctx, first, after, listPage))
+	return r.subscriptions.List(ctx, obj, pageRequest(ctx, first, after))
 }
 
 // User returns the resolvers of a user.

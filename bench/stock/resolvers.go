@@ -57,7 +57,7 @@ type user struct {
 }
 
 // Friends is the resolver for the friends field.
-func (r *user) Friends(ctx context.Context, obj *models.User, first *int, _ *string) (*generated.FriendshipConnection, error) {
+func (r *user) Friends(ctx context.Context, obj *models.User, first *int, _ *string, _ *generated.ListOrder) (*generated.FriendshipConnection, error) {
 	page := &generated.FriendshipConnection{}
 	find := r.db.WithContext(ctx).Where("user_id = ?", obj.ID).
 		Order("friendships.created_at DESC, friendships.friend_id DESC").Limit(*first)

@@ -363,9 +363,11 @@ type ComplexityRoot struct {
 		Devices             func(childComplexity int) int
 		ExternalID          func(childComplexity int) int
 		FriendIds           func(childComplexity int) int
+		FriendRequest       func(childComplexity int, with string) int
 		FriendRequests      func(childComplexity int, direction RequestDirection, first *int, after *string) int
-		Friends             func(childComplexity int, first *int, after *string) int
+		Friends             func(childComplexity int, first *int, after *string, orderBy *ListOrder) int
 		Friendship          func(childComplexity int, with string) int
+		Friendships         func(childComplexity int, with []string) int
 		HasBlocked          func(childComplexity int, id string) int
 		Name                func(childComplexity int) int
 		State               func(childComplexity int) int
@@ -491,13 +493,15 @@ type UserResolver interface {
 
 	Status(ctx context.Context, obj *models.User) (*models.UserStatus, error)
 	Devices(ctx context.Context, obj *models.User) ([]*models.Device, error)
-	Friends(ctx context.Context, obj *models.User, first *int, after *string) (*page.Connection[*relations.Friendship], error)
+	Friends(ctx context.Context, obj *models.User, first *int, after *string, orderBy *ListOrder) (*page.Connection[*relations.Friendship], error)
 	FriendIds(ctx context.Context, obj *models.User) ([]string, error)
 	Friendship(ctx context.Context, obj *models.User, with string) (*relations.Friendship, error)
+	Friendships(ctx context.Context, obj *models.User, with []string) ([]*relations.Friendship, error)
 	FriendRequests(ctx context.Context, obj *models.User, direction RequestDirection, first *int, after *string) (*page.Connection[*relations.FriendRequest], error)
+	FriendRequest(ctx context.Context, obj *models.User, with string) (*relations.FriendRequest, error)
 	Blocklist(ctx context.Context, obj *models.User, first *int, after *string) (*page.Connection[*relations.Block], error)
 	BlockedIds(ctx context.Context, obj *models.User) ([]string, error)
-	HasBlocked(ctx context.Context, obj *models.User, id string) (bool, error)
+	HasBlocked(ctx context.Context, obj *models.User, id string) (*bool, error)
 	Whitelist(ctx context.Context, obj *models.User) (*relations.Whitelist, error)
 	StatusSubscriptions(ctx context.Context, obj *models.User, first *int, after *string) (*page.Connection[*subscriptions.Subscription], error)
 }
@@ -1843,6 +1847,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.FriendIds(childComplexity), true
+	case "User.friendRequest":
+		if e.ComplexityRoot.User.FriendRequest == nil {
+			break
+		}
+
+		args, err := ec.field_User_friendRequest_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.User.FriendRequest(childComplexity, args["with"].(string)), true
 	case "User.friendRequests":
 		if e.ComplexityRoot.User.FriendRequests == nil {
 			break
@@ -1864,7 +1879,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.User.Friends(childComplexity, args["first"].(*int), args["after"].(*string)), true
+		return e.ComplexityRoot.User.Friends(childComplexity, args["first"].(*int), args["after"].(*string), args["orderBy"].(*ListOrder)), true
 	case "User.friendship":
 		if e.ComplexityRoot.User.Friendship == nil {
 			break
@@ -1876,6 +1891,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Friendship(childComplexity, args["with"].(string)), true
+	case "User.friendships":
+		if e.ComplexityRoot.User.Friendships == nil {
+			break
+		}
+
+		args, err := ec.field_User_friendships_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.User.Friendships(childComplexity, args["with"].([]string)), true
 	case "User.hasBlocked":
 		if e.ComplexityRoot.User.HasBlocked == nil {
 			break
@@ -2360,6 +2386,14 @@ type PageInfo {
   endCursor: String
 }
 
+"The order of a list."
+enum ListOrder {
+  "The newest first."
+  NEWEST_FIRST
+  "The oldest first."
+  OLDEST_FIRST
+}
+
 "The outcome for one item of a batch."
 enum Outcome {
   "The change was made."
@@ -2614,7 +2648,7 @@ type Whitelist {
   "Its entries, the newest first. They can also be changed while it is off."
   entries(
     "The size of the page."
-    first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
     after: String
   ): WhitelistEntryConnection! @cost(weight: 10)
@@ -2671,39 +2705,48 @@ input MessagePair {
 }
 
 extend type User {
-  "The user's friends, the newest first."
+  "The user's friends."
   friends(
     "The size of the page."
-    first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
-    "The cursor after which the page begins."
+    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
+    "The cursor after which the page begins, from a page in the same order."
     after: String
-  ): FriendshipConnection! @private @cost(weight: 10)
+    "The order, by the time when the users became friends."
+    orderBy: ListOrder = NEWEST_FIRST
+  ): FriendshipConnection @private @cost(weight: 10)
   "The IDs of all friends, the newest first."
-  friendIds: [ID!]! @private @cost(listSize: 1000)
+  friendIds: [ID!] @private @cost(listSize: 1000)
   "The friendship with this user; null if they are not friends."
   friendship("The other user's ID." with: ID! @validate(rule: "required,max=64,userid")): Friendship @private @cost(weight: 10)
+  "The friendships with these users, in their order; null for users that are not friends."
+  friendships("The other users' IDs." with: [ID!]! @validate(rule: "max=500,dive,max=1024")): [Friendship] @private @cost(weight: 10)
   "The pending friend requests, the newest first."
   friendRequests(
     "Requests to the user, or requests from it."
     direction: RequestDirection!
     "The size of the page."
-    first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
     after: String
-  ): FriendRequestConnection! @private @cost(weight: 10)
+  ): FriendRequestConnection @private @cost(weight: 10)
+  """
+  The pending friend request between the user and this one, in either direction; null if there is
+  none.
+  """
+  friendRequest("The other user's ID." with: ID! @validate(rule: "required,max=64,userid")): FriendRequest @private @cost(weight: 10)
   "The user's blocklist, the newest first."
   blocklist(
     "The size of the page."
-    first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
     after: String
-  ): BlockConnection! @private @cost(weight: 10)
+  ): BlockConnection @private @cost(weight: 10)
   "The IDs of the newest 500 users on the blocklist, the newest first."
-  blockedIds: [ID!]! @private @cost(listSize: 500)
+  blockedIds: [ID!] @private @cost(listSize: 500)
   "Whether this user is on the blocklist."
-  hasBlocked("The other user's ID." id: ID! @validate(rule: "required,max=64,userid")): Boolean! @private @cost(weight: 10)
+  hasBlocked("The other user's ID." id: ID! @validate(rule: "required,max=64,userid")): Boolean @private @cost(weight: 10)
   "The user's whitelist."
-  whitelist: Whitelist! @auth(to: [APP_SERVER])
+  whitelist: Whitelist @auth(to: [APP_SERVER])
 }
 
 extend type Query {
@@ -2716,9 +2759,9 @@ extend type Query {
     from: ID! @validate(rule: "max=1024")
     "The recipient's user ID."
     to: ID! @validate(rule: "max=1024")
-  ): MessagePermission! @auth(to: [APP_SERVER, USER])
+  ): MessagePermission @auth(to: [APP_SERVER, USER])
   "The same for many pairs, in their order."
-  messagePermissions("The pairs." pairs: [MessagePair!]! @validate(rule: "max=500,dive")): [MessagePermission!]! @auth(to: [APP_SERVER])
+  messagePermissions("The pairs." pairs: [MessagePair!]! @validate(rule: "max=500,dive")): [MessagePermission!] @auth(to: [APP_SERVER])
 }
 
 "Two users to make friends."
@@ -3078,10 +3121,10 @@ extend type User {
   """
   statusSubscriptions(
     "The size of the page."
-    first: Int = 10 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
     after: String
-  ): StatusSubscriptionConnection! @private
+  ): StatusSubscriptionConnection @private
 }
 
 "A subscription to the status changes of another user."
@@ -3225,7 +3268,7 @@ type User implements Node {
   """
   status: UserStatus! @goInline
   "The connected devices, the earliest connected first."
-  devices: [Device!]! @goField(forceResolver: true) @private @cost(listSize: 20)
+  devices: [Device!] @goField(forceResolver: true) @private @cost(listSize: 20)
 }
 
 """
@@ -4152,8 +4195,12 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_friendIds(ctx, field)
 	case "friendship":
 		return ec.fieldContext_User_friendship(ctx, field)
+	case "friendships":
+		return ec.fieldContext_User_friendships(ctx, field)
 	case "friendRequests":
 		return ec.fieldContext_User_friendRequests(ctx, field)
+	case "friendRequest":
+		return ec.fieldContext_User_friendRequest(ctx, field)
 	case "blocklist":
 		return ec.fieldContext_User_blocklist(ctx, field)
 	case "blockedIds":
@@ -5006,6 +5053,20 @@ func (ec *executionContext) field_User_blocklist_args(ctx context.Context, rawAr
 	return args, nil
 }
 
+func (ec *executionContext) field_User_friendRequest_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "with",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["with"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_User_friendRequests_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -5055,6 +5116,14 @@ func (ec *executionContext) field_User_friends_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*ListOrder, error) {
+			return ec.unmarshalOListOrder2ᚖrollcallᚋgraphᚋgeneratedᚐListOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg2
 	return args, nil
 }
 
@@ -5064,6 +5133,20 @@ func (ec *executionContext) field_User_friendship_args(ctx context.Context, rawA
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "with",
 		func(ctx context.Context, v any) (string, error) {
 			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["with"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_User_friendships_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "with",
+		func(ctx context.Context, v any) ([]string, error) {
+			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -8779,10 +8862,10 @@ func (ec *executionContext) _Query_messagePermission(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *relations.Permission) graphql.Marshaler {
-			return ec.marshalNMessagePermission2ᚖrollcallᚋinternalᚋrelationsᚐPermission(ctx, selections, v)
+			return ec.marshalOMessagePermission2ᚖrollcallᚋinternalᚋrelationsᚐPermission(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_messagePermission(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -8823,10 +8906,10 @@ func (ec *executionContext) _Query_messagePermissions(ctx context.Context, field
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*relations.Permission) graphql.Marshaler {
-			return ec.marshalNMessagePermission2ᚕᚖrollcallᚋinternalᚋrelationsᚐPermissionᚄ(ctx, selections, v)
+			return ec.marshalOMessagePermission2ᚕᚖrollcallᚋinternalᚋrelationsᚐPermissionᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_messagePermissions(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -10687,10 +10770,10 @@ func (ec *executionContext) _User_devices(ctx context.Context, field graphql.Col
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v []*models.Device) graphql.Marshaler {
-			return ec.marshalNDevice2ᚕᚖrollcallᚋmodelsᚐDeviceᚄ(ctx, selections, v)
+			return ec.marshalODevice2ᚕᚖrollcallᚋmodelsᚐDeviceᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_devices(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -10716,7 +10799,7 @@ func (ec *executionContext) _User_friends(ctx context.Context, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.User().Friends(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string))
+			return ec.Resolvers.User().Friends(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["orderBy"].(*ListOrder))
 		},
 		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
 			directive0 := next
@@ -10733,10 +10816,10 @@ func (ec *executionContext) _User_friends(ctx context.Context, field graphql.Col
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*relations.Friendship]) graphql.Marshaler {
-			return ec.marshalNFriendshipConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
+			return ec.marshalOFriendshipConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_friends(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -10789,10 +10872,10 @@ func (ec *executionContext) _User_friendIds(ctx context.Context, field graphql.C
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
-			return ec.marshalNID2ᚕstringᚄ(ctx, selections, v)
+			return ec.marshalOID2ᚕstringᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_friendIds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -10856,6 +10939,63 @@ func (ec *executionContext) fieldContext_User_friendship(ctx context.Context, fi
 	return fc, nil
 }
 
+func (ec *executionContext) _User_friendships(ctx context.Context, field graphql.CollectedField, obj *models.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_friendships(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.User().Friendships(ctx, obj, fc.Args["with"].([]string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Private == nil {
+					var zeroVal []*relations.Friendship
+					return zeroVal, errors.New("directive private is not implemented")
+				}
+				return ec.Directives.Private(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v []*relations.Friendship) graphql.Marshaler {
+			return ec.marshalOFriendship2ᚕᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_friendships(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "User",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Friendship(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_User_friendships_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _User_friendRequests(ctx context.Context, field graphql.CollectedField, obj *models.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10883,10 +11023,10 @@ func (ec *executionContext) _User_friendRequests(ctx context.Context, field grap
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*relations.FriendRequest]) graphql.Marshaler {
-			return ec.marshalNFriendRequestConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
+			return ec.marshalOFriendRequestConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_friendRequests(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -10907,6 +11047,63 @@ func (ec *executionContext) fieldContext_User_friendRequests(ctx context.Context
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_User_friendRequests_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _User_friendRequest(ctx context.Context, field graphql.CollectedField, obj *models.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_friendRequest(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.User().FriendRequest(ctx, obj, fc.Args["with"].(string))
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Private == nil {
+					var zeroVal *relations.FriendRequest
+					return zeroVal, errors.New("directive private is not implemented")
+				}
+				return ec.Directives.Private(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *relations.FriendRequest) graphql.Marshaler {
+			return ec.marshalOFriendRequest2ᚖrollcallᚋinternalᚋrelationsᚐFriendRequest(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_friendRequest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "User",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FriendRequest(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_User_friendRequest_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -10940,10 +11137,10 @@ func (ec *executionContext) _User_blocklist(ctx context.Context, field graphql.C
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*relations.Block]) graphql.Marshaler {
-			return ec.marshalNBlockConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
+			return ec.marshalOBlockConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_blocklist(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -10996,10 +11193,10 @@ func (ec *executionContext) _User_blockedIds(ctx context.Context, field graphql.
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
-			return ec.marshalNID2ᚕstringᚄ(ctx, selections, v)
+			return ec.marshalOID2ᚕstringᚄ(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_blockedIds(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -11023,7 +11220,7 @@ func (ec *executionContext) _User_hasBlocked(ctx context.Context, field graphql.
 
 			directive1 := func(ctx context.Context) (any, error) {
 				if ec.Directives.Private == nil {
-					var zeroVal bool
+					var zeroVal *bool
 					return zeroVal, errors.New("directive private is not implemented")
 				}
 				return ec.Directives.Private(ctx, obj, directive0)
@@ -11032,11 +11229,11 @@ func (ec *executionContext) _User_hasBlocked(ctx context.Context, field graphql.
 			next = directive1
 			return next
 		},
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *bool) graphql.Marshaler {
+			return ec.marshalOBoolean2ᚖbool(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_hasBlocked(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -11076,10 +11273,10 @@ func (ec *executionContext) _User_whitelist(ctx context.Context, field graphql.C
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *relations.Whitelist) graphql.Marshaler {
-			return ec.marshalNWhitelist2ᚖrollcallᚋinternalᚋrelationsᚐWhitelist(ctx, selections, v)
+			return ec.marshalOWhitelist2ᚖrollcallᚋinternalᚋrelationsᚐWhitelist(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_whitelist(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -11122,10 +11319,10 @@ func (ec *executionContext) _User_statusSubscriptions(ctx context.Context, field
 			return next
 		},
 		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*subscriptions.Subscription]) graphql.Marshaler {
-			return ec.marshalNStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
+			return ec.marshalOStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_statusSubscriptions(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -15688,7 +15885,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_messagePermission(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -15710,7 +15907,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_messagePermissions(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16843,7 +17040,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_devices(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16881,7 +17078,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_friends(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16919,7 +17116,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_friendIds(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16985,6 +17182,44 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "friendships":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._User_friendships(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "friendRequests":
 			field := field
 
@@ -16995,7 +17230,45 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_friendRequests(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "friendRequest":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._User_friendRequest(ctx, field, obj)
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -17033,7 +17306,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_blocklist(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -17071,7 +17344,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_blockedIds(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -17109,7 +17382,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_hasBlocked(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -17147,7 +17420,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_whitelist(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -17185,7 +17458,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_statusSubscriptions(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -18169,16 +18442,6 @@ func (ec *executionContext) marshalNBlock2ᚖrollcallᚋinternalᚋrelationsᚐB
 	return ec._Block(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNBlockConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*relations.Block]) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._BlockConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNBlockEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*page.Edge[*relations.Block]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -18287,22 +18550,6 @@ func (ec *executionContext) unmarshalNDeactivateUsersInput2rollcallᚋgraphᚋge
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNDevice2ᚕᚖrollcallᚋmodelsᚐDeviceᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.Device) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNDevice2ᚖrollcallᚋmodelsᚐDevice(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
 func (ec *executionContext) marshalNDevice2ᚖrollcallᚋmodelsᚐDevice(ctx context.Context, sel ast.SelectionSet, v *models.Device) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
@@ -18400,16 +18647,6 @@ func (ec *executionContext) marshalNFriendRequest2ᚖrollcallᚋinternalᚋrelat
 	return ec._FriendRequest(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNFriendRequestConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*relations.FriendRequest]) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._FriendRequestConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNFriendRequestEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*page.Edge[*relations.FriendRequest]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -18465,16 +18702,6 @@ func (ec *executionContext) marshalNFriendship2ᚖrollcallᚋinternalᚋrelation
 		return graphql.Null
 	}
 	return ec._Friendship(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNFriendshipConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*relations.Friendship]) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._FriendshipConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNFriendshipEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*page.Edge[*relations.Friendship]) graphql.Marshaler {
@@ -18617,22 +18844,6 @@ func (ec *executionContext) unmarshalNMessagePair2ᚕᚖrollcallᚋgraphᚋgener
 func (ec *executionContext) unmarshalNMessagePair2ᚖrollcallᚋgraphᚋgeneratedᚐMessagePair(ctx context.Context, v any) (*MessagePair, error) {
 	res, err := ec.unmarshalInputMessagePair(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
-}
-
-func (ec *executionContext) marshalNMessagePermission2ᚕᚖrollcallᚋinternalᚋrelationsᚐPermissionᚄ(ctx context.Context, sel ast.SelectionSet, v []*relations.Permission) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNMessagePermission2ᚖrollcallᚋinternalᚋrelationsᚐPermission(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
 }
 
 func (ec *executionContext) marshalNMessagePermission2ᚖrollcallᚋinternalᚋrelationsᚐPermission(ctx context.Context, sel ast.SelectionSet, v *relations.Permission) graphql.Marshaler {
@@ -18858,16 +19069,6 @@ func (ec *executionContext) marshalNStatusSubscription2ᚖrollcallᚋinternalᚋ
 	return ec._StatusSubscription(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*subscriptions.Subscription]) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._StatusSubscriptionConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNStatusSubscriptionEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*page.Edge[*subscriptions.Subscription]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -19079,16 +19280,6 @@ func (ec *executionContext) marshalNUserStatus2ᚖrollcallᚋmodelsᚐUserStatus
 		return graphql.Null
 	}
 	return ec._UserStatus(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNWhitelist2ᚖrollcallᚋinternalᚋrelationsᚐWhitelist(ctx context.Context, sel ast.SelectionSet, v *relations.Whitelist) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._Whitelist(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNWhitelistEntry2ᚕᚖrollcallᚋinternalᚋrelationsᚐWhitelistEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []*relations.WhitelistEntry) graphql.Marshaler {
@@ -19326,6 +19517,13 @@ func (ec *executionContext) marshalOBanUsersPayload2ᚖrollcallᚋgraphᚋgenera
 	return ec._BanUsersPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOBlockConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*relations.Block]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._BlockConnection(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -19414,6 +19612,25 @@ func (ec *executionContext) marshalODenialReason2ᚖrollcallᚋinternalᚋrelati
 	return res
 }
 
+func (ec *executionContext) marshalODevice2ᚕᚖrollcallᚋmodelsᚐDeviceᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.Device) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNDevice2ᚖrollcallᚋmodelsᚐDevice(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalODisconnectUserPayload2ᚖrollcallᚋgraphᚋgeneratedᚐDisconnectUserPayload(ctx context.Context, sel ast.SelectionSet, v *DisconnectUserPayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -19428,11 +19645,45 @@ func (ec *executionContext) marshalOExpireTokensPayload2ᚖrollcallᚋgraphᚋge
 	return ec._ExpireTokensPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOFriendRequest2ᚖrollcallᚋinternalᚋrelationsᚐFriendRequest(ctx context.Context, sel ast.SelectionSet, v *relations.FriendRequest) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._FriendRequest(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOFriendRequestConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*relations.FriendRequest]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._FriendRequestConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOFriendship2ᚕᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx context.Context, sel ast.SelectionSet, v []*relations.Friendship) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalOFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, sel, v[i])
+	})
+
+	return ret
+}
+
 func (ec *executionContext) marshalOFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx context.Context, sel ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._Friendship(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOFriendshipConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*relations.Friendship]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._FriendshipConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOID2string(ctx context.Context, v any) (string, error) {
@@ -19551,6 +19802,48 @@ func (ec *executionContext) marshalOItemError2ᚖrollcallᚋinternalᚋfaultᚐE
 	return ec._ItemError(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOListOrder2ᚖrollcallᚋgraphᚋgeneratedᚐListOrder(ctx context.Context, v any) (*ListOrder, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(ListOrder)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOListOrder2ᚖrollcallᚋgraphᚋgeneratedᚐListOrder(ctx context.Context, sel ast.SelectionSet, v *ListOrder) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func (ec *executionContext) marshalOMessagePermission2ᚕᚖrollcallᚋinternalᚋrelationsᚐPermissionᚄ(ctx context.Context, sel ast.SelectionSet, v []*relations.Permission) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNMessagePermission2ᚖrollcallᚋinternalᚋrelationsᚐPermission(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalOMessagePermission2ᚖrollcallᚋinternalᚋrelationsᚐPermission(ctx context.Context, sel ast.SelectionSet, v *relations.Permission) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._MessagePermission(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalONode2rollcallᚋmodelsᚐNode(ctx context.Context, sel ast.SelectionSet, v models.Node) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -19647,6 +19940,13 @@ func (ec *executionContext) marshalOSetFriendRemarkPayload2ᚖrollcallᚋgraph�
 		return graphql.Null
 	}
 	return ec._SetFriendRemarkPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*subscriptions.Subscription]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._StatusSubscriptionConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOString2string(ctx context.Context, v any) (string, error) {
@@ -19786,6 +20086,13 @@ func (ec *executionContext) marshalOUserStatus2ᚖrollcallᚋmodelsᚐUserStatus
 		return graphql.Null
 	}
 	return ec._UserStatus(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOWhitelist2ᚖrollcallᚋinternalᚋrelationsᚐWhitelist(ctx context.Context, sel ast.SelectionSet, v *relations.Whitelist) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Whitelist(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {

@@ -37,7 +37,7 @@ func (fiftyUser) Status(context.Context, *models.User) (*models.UserStatus, erro
 	return &status, nil
 }
 
-func (fiftyUser) Friends(context.Context, *models.User, *int, *string) (*page.Connection[*relations.Friendship], error) {
+func (fiftyUser) Friends(context.Context, *models.User, *int, *string, *generated.ListOrder) (*page.Connection[*relations.Friendship], error) {
 	return friends, nil
 }
 

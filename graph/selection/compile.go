@@ -48,13 +48,17 @@ func (c *compiler) value(t *ast.Type, selections ast.SelectionSet) *value {
 	}
 	v.typ = typ
 	separator := ""
+	var typenames []string // the names under which __typename is selected
 	for _, field := range graphql.CollectFields(c.op, selections, typ.names) {
 		if c.budget--; c.budget < 0 {
 			return nil
 		}
 		m := member{text: separator + `"` + field.Alias + `":`}
-		separator = ","
 		if field.Name == "__typename" {
+			if slices.Contains(typenames, field.Alias) {
+				continue // selected on a union too, which gqlgen collects apart
+			}
+			typenames = append(typenames, field.Alias)
 			m.text += `"` + t.NamedType + `"`
 		} else if m.field, ok = typ.fields[field.Name]; !ok {
 			return nil
@@ -63,6 +67,7 @@ func (c *compiler) value(t *ast.Type, selections ast.SelectionSet) *value {
 				return nil
 			}
 		}
+		separator = ","
 		v.members = append(v.members, m)
 	}
 	return v

@@ -310,7 +310,7 @@ func (s stubUser) Devices(_ context.Context, obj *models.User) ([]*models.Device
 	return results(s.stub, "devices "+obj.ExternalID, s.device)
 }
 
-func (s stubUser) Friends(_ context.Context, obj *models.User, first *int, _ *string) (*page.Connection[*relations.Friendship], error) {
+func (s stubUser) Friends(_ context.Context, obj *models.User, first *int, _ *string, _ *generated.ListOrder) (*page.Connection[*relations.Friendship], error) {
 	return connection(s.stub, obj.ExternalID+".friends", first, s.friendship)
 }
 
@@ -320,6 +320,14 @@ func (s stubUser) FriendIds(_ context.Context, obj *models.User) ([]string, erro
 
 func (s stubUser) Friendship(_ context.Context, obj *models.User, with string) (*relations.Friendship, error) {
 	return result(s.stub, obj.ExternalID+".friendship "+with, s.friendship)
+}
+
+func (s stubUser) Friendships(_ context.Context, obj *models.User, with []string) ([]*relations.Friendship, error) {
+	return results(s.stub, fmt.Sprint(obj.ExternalID, ".friendships ", with), s.friendship)
+}
+
+func (s stubUser) FriendRequest(_ context.Context, obj *models.User, with string) (*relations.FriendRequest, error) {
+	return result(s.stub, obj.ExternalID+".request "+with, s.request)
 }
 
 func (s stubUser) FriendRequests(_ context.Context, obj *models.User, direction generated.RequestDirection, first *int, _ *string) (*page.Connection[*relations.FriendRequest], error) {
@@ -332,8 +340,8 @@ func (s stubUser) Blocklist(_ context.Context, obj *models.User, first *int, _ *
 
 func (s stubUser) BlockedIds(context.Context, *models.User) ([]string, error) { return nil, nil }
 
-func (s stubUser) HasBlocked(_ context.Context, obj *models.User, id string) (bool, error) {
-	return s.flag(id), s.fault("blocked " + obj.ExternalID)
+func (s stubUser) HasBlocked(_ context.Context, obj *models.User, id string) (*bool, error) {
+	return new(s.flag(id)), s.fault("blocked " + obj.ExternalID)
 }
 
 func (s stubUser) Whitelist(_ context.Context, obj *models.User) (*relations.Whitelist, error) {

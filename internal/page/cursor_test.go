@@ -20,6 +20,7 @@ func TestCursor(t *testing.T) {
 			cursor string
 		}{
 			"another list":    {Order{List: "friends", Owner: 7, Secret: users.Secret}, cursor},
+			"another order":   {Order{List: "users", Owner: 7, Secret: users.Secret, OldestFirst: true}, cursor},
 			"another owner":   {Order{List: "users", Owner: 8, Secret: users.Secret}, cursor},
 			"another service": {Order{List: "users", Owner: 7}, cursor},
 			"cut":             {users, cursor[:len(cursor)-1]},

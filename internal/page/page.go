@@ -23,13 +23,15 @@ type Request struct {
 	First int
 	// After is the cursor behind which the page begins, or nil for the first page.
 	After *string
+	// OldestFirst reverses the order of a list that has both orders.
+	OldestFirst bool
 	// Profiles means that the caller needs only models.ProfileColumns of the users in the list. The
 	// list may then leave the other columns unread.
 	Profiles bool
 }
 
-// Order is the order of a list: by a time and then by a numeric key, both descending. An index that
-// ends with these columns provides it. The query should name that index (database.DB.Using),
+// Order is the order of a list: by a time and then by a numeric key, both descending, or both ascending
+// if OldestFirst. An index that ends with these columns provides either. The query should name that index (database.DB.Using),
 // because otherwise deep pages may cost more.
 type Order struct {
 	// List is the name of the list in its cursors, and Owner the ID of its owner.
@@ -39,6 +41,8 @@ type Order struct {
 	Secret opaque.Secret
 	// At and ID are the names of the columns.
 	At, ID string
+	// OldestFirst reverses the order. The two orders have different cursors.
+	OldestFirst bool
 }
 
 // Connection is one page, in the form of Relay's cursor connections
@@ -123,7 +127,11 @@ func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
 // from using these terms for the index: it would otherwise read two ranges, to the end, and sort
 // them.
 func (o Order) Condition() string {
-	return fmt.Sprintf("%s <= ? AND (+%s < ? OR +%s = ? AND +%s < ?)", o.At, o.At, o.At, o.ID)
+	form := "%s <= ? AND (+%s < ? OR +%s = ? AND +%s < ?)"
+	if o.OldestFirst {
+		form = "%s >= ? AND (+%s > ? OR +%s = ? AND +%s > ?)"
+	}
+	return fmt.Sprintf(form, o.At, o.At, o.At, o.ID)
 }
 
 // Behind returns the arguments of Condition, or nil for the first page. Returns INVALID_ARGUMENT
@@ -140,12 +148,23 @@ func (o Order) Behind(r Request) ([]any, error) {
 }
 
 // By returns the expressions for ORDER BY.
-func (o Order) By() string { return o.At + " DESC, " + o.ID + " DESC" }
+func (o Order) By() string {
+	if o.OldestFirst {
+		return o.At + ", " + o.ID
+	}
+	return o.At + " DESC, " + o.ID + " DESC"
+}
 
 // Cursor returns the cursor of the row at key.
 func (o Order) Cursor(key Key) string { return o.cursors().encode(key) }
 
-func (o Order) cursors() cursors { return cursors{o.Secret.Sealer(o.List, o.Owner)} }
+func (o Order) cursors() cursors {
+	list := o.List
+	if o.OldestFirst {
+		list += ", oldest first"
+	}
+	return cursors{o.Secret.Sealer(list, o.Owner)}
+}
 
 // Of returns the page that consists of rows, which were read with Limit. keys are their positions
 // in the order.

@@ -106,6 +106,18 @@ func TestPlans(t *testing.T) {
 				_, err := w.relations.Friends(ctx, owner, page.Request{First: 50, Profiles: true})
 				return err
 			},
+			"friends, oldest first": func() error {
+				_, err := w.relations.Friends(ctx, owner, page.Request{First: 50, OldestFirst: true})
+				return err
+			},
+			"friendships": func() error {
+				_, err := w.relations.Friendships(ctx, w.app, owner, names("u", 500))
+				return err
+			},
+			"the request with a user": func() error {
+				_, err := w.relations.RequestWith(ctx, w.app, owner, "u8")
+				return err
+			},
 			"friend IDs":        func() error { _, err := w.relations.FriendIDs(ctx, owner); return err },
 			"a friendship":      func() error { _, err := w.relations.Friendship(ctx, w.app, owner, "u8"); return err },
 			"the blocklist":     func() error { _, err := w.relations.Blocklist(ctx, owner, first(50)); return err },
@@ -226,6 +238,11 @@ func TestPages_DeepPagesReadNoMore(t *testing.T) {
 				c, err := w.relations.Friends(ctx, owner, r)
 				return len(c.Nodes()), err
 			},
+			"friends, oldest first": func(r page.Request) (int, error) {
+				r.OldestFirst = true
+				c, err := w.relations.Friends(ctx, owner, r)
+				return len(c.Nodes()), err
+			},
 			"blocklist": func(r page.Request) (int, error) {
 				c, err := w.relations.Blocklist(ctx, owner, r)
 				return len(c.Nodes()), err
@@ -244,7 +261,11 @@ func TestPages_DeepPagesReadNoMore(t *testing.T) {
 			},
 		} {
 			for _, depth := range []int{n / 2, n - size} {
-				cursor := page.Order{List: name, Owner: owner.ID, Secret: w.secret}.Cursor(page.Key{At: at + models.Time(n-depth), ID: 1})
+				order, moment := page.Order{List: name, Owner: owner.ID, Secret: w.secret}, at+models.Time(n-depth)
+				if list, oldest := strings.CutSuffix(name, ", oldest first"); oldest {
+					order.List, order.OldestFirst, moment = list, true, at+models.Time(depth-3)
+				}
+				cursor := order.Cursor(page.Key{At: moment, ID: 1})
 				for _, s := range w.statements(func() error {
 					found, err := read(page.Request{First: size, After: &cursor})
 					if err == nil && found != size {

@@ -7,6 +7,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/internal/opaque"
 	"rollcall/internal/page"
 	"rollcall/internal/userlock"
@@ -54,26 +55,38 @@ type (
 	WhitelistEntryEdge       = page.Edge[*WhitelistEntry]
 )
 
-// Friends returns a page of the owner's friends, newest first, by one query. The caller must have
+// Friends returns a page of the owner's friends, newest or oldest first, by one query. The caller must have
 // read owner within the same request, because its BlockCount decides whether blocks are looked up.
 // Returns INVALID_ARGUMENT for a cursor of another list.
 func (s *Service) Friends(_ context.Context, owner *models.User, r page.Request) (*FriendshipConnection, error) {
-	list := s.friends
-	if owner.BlockCount > 0 {
-		list = s.friendsAndBlocks
-	}
-	return list.read(owner, r, known(owner.FriendCount))
+	return s.friends[friendList{blocks: owner.BlockCount > 0, oldestFirst: r.OldestFirst}].read(owner, r, known(owner.FriendCount))
 }
 
-// friendPages returns the pages of friends. If blocks is true, they look up which friends the owner
-// has blocked; otherwise they assume that there are none.
-func friendPages(db *database.DB, secret opaque.Secret, blocks bool) *pages[*Friendship] {
+// friendLists are the pages of friends, each with statements of its own.
+type friendLists map[friendList]*pages[*Friendship]
+
+// friendList is a kind of pages of friends: whether they look up which friends the owner has blocked,
+// or assume that there are none, and their order.
+type friendList struct{ blocks, oldestFirst bool }
+
+func newFriendLists(db *database.DB, secret opaque.Secret) friendLists {
+	lists := make(friendLists, 4)
+	for _, blocks := range []bool{false, true} {
+		for _, oldestFirst := range []bool{false, true} {
+			kind := friendList{blocks, oldestFirst}
+			lists[kind] = friendPages(db, secret, kind)
+		}
+	}
+	return lists
+}
+
+func friendPages(db *database.DB, secret opaque.Secret, kind friendList) *pages[*Friendship] {
 	blocked, join := "FALSE", ""
-	if blocks {
+	if kind.blocks {
 		blocked = "b.user_id IS NOT NULL"
 		join = " LEFT JOIN blocks b ON b.user_id = f.user_id AND b.blocked_id = f.friend_id"
 	}
-	return newPages(db, page.Order{List: "friends", Secret: secret, At: "f.created_at", ID: "f.friend_id"},
+	return newPages(db, page.Order{List: "friends", Secret: secret, At: "f.created_at", ID: "f.friend_id", OldestFirst: kind.oldestFirst},
 		"f.remark, f.created_at, "+blocked,
 		db.InOrder("friendships f")+" "+db.Then()+" users ON users.id = f.friend_id"+join+" WHERE f.user_id = ?",
 		func(owner *models.User) ([]any, *models.User, func() (*Friendship, page.Key)) {
@@ -103,6 +116,62 @@ func (s *Service) Friendship(ctx context.Context, app *models.App, owner *models
 		return nil, nil
 	}
 	return s.FriendshipBetween(ctx, owner, friend)
+}
+
+// Friendships returns the owner's friendships with the users of these IDs, in their order, by one query.
+// Those with users that are not friends are nil.
+func (s *Service) Friendships(ctx context.Context, app *models.App, owner *models.User, with []string) ([]*Friendship, error) {
+	out := make([]*Friendship, len(with))
+	ids := userlock.Possible(with)
+	if len(ids) == 0 {
+		return out, nil
+	}
+	var rows []*struct {
+		Friend  models.User `gorm:"embedded"`
+		Remark  *string
+		Since   models.Time
+		Blocked bool
+	}
+	err := s.db.Read(ctx).Raw("SELECT "+userRow.Columns("users")+`, f.remark, f.created_at AS since, b.user_id IS NOT NULL AS blocked
+		FROM `+s.db.Using("users", "users_app_external")+" "+s.db.Then()+` friendships f ON f.user_id = ? AND f.friend_id = users.id
+		LEFT JOIN blocks b ON b.user_id = f.user_id AND b.blocked_id = f.friend_id
+		WHERE users.app_id = ? AND users.external_id IN ?`, owner.ID, app.ID, ids).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("reading friendships: %w", err)
+	}
+	found := make(map[string]*Friendship, len(rows))
+	for _, row := range rows {
+		found[row.Friend.ExternalID] = &Friendship{
+			Owner: owner, User: &row.Friend, Remark: row.Remark, CreatedAt: row.Since, Blocked: row.Blocked,
+		}
+	}
+	for i, id := range with {
+		out[i] = found[id]
+	}
+	return out, nil
+}
+
+// RequestWith returns the pending friend request between the owner and the user of that ID, in either
+// direction, or nil if there is none.
+func (s *Service) RequestWith(ctx context.Context, app *models.App, owner *models.User, with string) (*FriendRequest, error) {
+	found, err := userlock.Find(s.db.Read(ctx), app, []string{with})
+	if err != nil {
+		return nil, fmt.Errorf("reading users: %w", err)
+	}
+	other := found[with]
+	if other == nil {
+		return nil, nil
+	}
+	var row models.FriendRequest
+	ok, err := take(s.db.Read(ctx).Where("(from_id = ? AND to_id = ? OR from_id = ? AND to_id = ?) AND expires_at > ?",
+		owner.ID, other.ID, other.ID, owner.ID, s.now()), &row)
+	if err != nil || !ok {
+		return nil, fault.Wrap(err, "reading a friend request")
+	}
+	if row.FromID == owner.ID {
+		return s.shown(&row, owner, other), nil
+	}
+	return s.shown(&row, other, owner), nil
 }
 
 // FriendIDs returns the IDs of all the owner's friends, newest first.

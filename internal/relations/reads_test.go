@@ -227,3 +227,111 @@ func TestPages_Profiles(t *testing.T) {
 		}
 	}, "x", "ann")
 }
+
+// TestFriends_OldestFirst checks that every friend comes exactly once, oldest first, those that were
+// added after the first page too, and that the cursors of the two orders differ.
+func TestFriends_OldestFirst(t *testing.T) {
+	ids := names("u", 12)
+	each(t, func(w *world) {
+		for _, blocks := range []bool{false, true} {
+			w.clear()
+			w.befriend("x", ids[:11]...)
+			if blocks {
+				w.block("x", "u3")
+			}
+			var got, blocked []string
+			r := page.Request{First: 5, OldestFirst: true}
+			for i := 0; ; i++ {
+				c, err := w.relations.Friends(ctx, w.user("x"), r)
+				w.ok(err)
+				for _, f := range c.Nodes() {
+					got = append(got, f.User.ExternalID)
+					if f.Blocked {
+						blocked = append(blocked, f.User.ExternalID)
+					}
+				}
+				info := c.PageInfo()
+				if info.HasPreviousPage != (i > 0) || info.HasNextPage != (i < 2) {
+					w.t.Errorf("page %d has %+v", i, info)
+				}
+				if i == 0 {
+					w.befriend("x", "u11")
+					other := page.Request{First: 5, After: info.EndCursor}
+					_, err := w.relations.Friends(ctx, w.user("x"), other)
+					w.refused(err, fault.InvalidArgument)
+				}
+				if !info.HasNextPage {
+					break
+				}
+				r.After = info.EndCursor
+			}
+			if !slices.Equal(got, ids) || (len(blocked) == 1) != blocks {
+				w.t.Errorf("got %q, blocked %q", got, blocked)
+			}
+		}
+	}, append(ids, "x")...)
+}
+
+// TestFriendships checks the order, duplicates, users that are not friends, and the number of queries.
+func TestFriendships(t *testing.T) {
+	each(t, func(w *world) {
+		w.befriend("ann", "bob", "cid")
+		w.block("ann", "cid")
+		_, err := w.relations.SetFriendRemark(ctx, w.app, "ann", "bob", "Bobby")
+		w.ok(err)
+		ann := w.user("ann")
+		asked := []string{"cid", "dan", "nobody", "bob", "Bob", "bob ", "丽", "cid", "ann"}
+		queries := testenv.Queries(w.t, w.db)
+		got, err := w.relations.Friendships(ctx, w.app, ann, asked)
+		w.ok(err)
+		if n := queries.Load(); n != 1 {
+			w.t.Errorf("%d queries", n)
+		}
+		for i, id := range asked {
+			want := w.friendship("ann", id)
+			if (got[i] == nil) != (want == nil) {
+				w.t.Errorf("with %q: %+v", id, got[i])
+				continue
+			}
+			if want != nil && (got[i].ID() != want.ID() || got[i].User.Name != want.User.Name || text(got[i].Remark) != text(want.Remark) ||
+				got[i].CreatedAt != want.CreatedAt || got[i].Blocked != want.Blocked) {
+				w.t.Errorf("with %q: %+v, want %+v", id, got[i], want)
+			}
+		}
+		for _, none := range [][]string{nil, {"丽"}} {
+			got, err := w.relations.Friendships(ctx, w.app, ann, none)
+			w.ok(err)
+			if got == nil || len(got) != len(none) {
+				w.t.Errorf("with %q: %#v", none, got)
+			}
+		}
+		other := *w.app
+		other.ID++
+		got, err = w.relations.Friendships(ctx, &other, ann, []string{"bob"})
+		w.ok(err)
+		if got[0] != nil {
+			w.t.Errorf("in another app: %+v", got[0])
+		}
+	}, "ann", "bob", "cid", "dan")
+}
+
+func TestRequestWith(t *testing.T) {
+	each(t, func(w *world) {
+		id := w.request("ann", "bob")
+		between := func(owner, with, want string) {
+			w.t.Helper()
+			got, err := w.relations.RequestWith(ctx, w.app, w.user(owner), with)
+			w.ok(err)
+			if want == "" && got != nil || want != "" && (got == nil || got.ID != want || got.From.ExternalID != "ann" || got.To.ExternalID != "bob") {
+				w.t.Errorf("%s with %s: %+v, want %q", owner, with, got, want)
+			}
+		}
+		between("ann", "bob", id)
+		between("bob", "ann", id)
+		between("ann", "cid", "")
+		between("ann", "nobody", "")
+		between("ann", "ann", "")
+		w.pass(RequestLifetime)
+		between("ann", "bob", "")
+	}, "ann", "bob", "cid")
+}

@@ -35,11 +35,10 @@ type Service struct {
 	times  *listTimes
 	adder  *adder
 
-	// friends reads the friends of owners whose blocklist is empty, friendsAndBlocks those of others.
-	friends, friendsAndBlocks *pages[*Friendship]
-	incoming, outgoing        *pages[*FriendRequest]
-	blocks                    *pages[*Block]
-	allowed                   *pages[*WhitelistEntry]
+	friends            friendLists
+	incoming, outgoing *pages[*FriendRequest]
+	blocks             *pages[*Block]
+	allowed            *pages[*WhitelistEntry]
 
 	// requestIDs encrypts the numeric keys of friend requests to their IDs.
 	requestIDs *opaque.Sealer
@@ -52,7 +51,7 @@ func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Ti
 	s := &Service{
 		db: db, bus: b, requestIDs: ids, clock: clock,
 		finder: userlock.NewFinder(db), locks: userlock.NewLocks(), times: new(listTimes),
-		friends: friendPages(db, secret, false), friendsAndBlocks: friendPages(db, secret, true),
+		friends:  newFriendLists(db, secret),
 		incoming: requestPages(db, secret, ids, true), outgoing: requestPages(db, secret, ids, false),
 		blocks: blockPages(db, secret), allowed: whitelistPages(db, secret),
 	}

@@ -880,6 +880,64 @@ func (e ErrorCode) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// The order of a list.
+type ListOrder string
+
+const (
+	// The newest first.
+	ListOrderNewestFirst ListOrder = "NEWEST_FIRST"
+	// The oldest first.
+	ListOrderOldestFirst ListOrder = "OLDEST_FIRST"
+)
+
+var AllListOrder = []ListOrder{
+	ListOrderNewestFirst,
+	ListOrderOldestFirst,
+}
+
+func (e ListOrder) IsValid() bool {
+	switch e {
+	case ListOrderNewestFirst, ListOrderOldestFirst:
+		return true
+	}
+	return false
+}
+
+func (e ListOrder) String() string {
+	return string(e)
+}
+
+func (e *ListOrder) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = ListOrder(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid ListOrder", str)
+	}
+	return nil
+}
+
+func (e ListOrder) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *ListOrder) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e ListOrder) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
 // The kind of a change.
 type RelationshipEventKind string
 
