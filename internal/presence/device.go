@@ -56,8 +56,8 @@ func (h *Hub) Logout(ctx context.Context, acc status.Account, own *status.Device
 	return h.registry.Logout(ctx, acc, own, all)
 }
 
-// Disconnect cuts the account's devices with these IDs, or all of them if deviceIDs is nil, and returns
-// how many there were. It first writes the audit entry; if that fails, it cuts none.
+// Disconnect cuts the account's devices with these IDs, or all of them if deviceIDs is nil, and
+// returns how many there were. It first writes the audit entry; if that fails, it cuts none.
 func (h *Hub) Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, by models.Actor) (int, error) {
 	entry := models.AuditEntry{
 		AppID: &acc.AppID, At: h.now(), Actor: by.Name, Address: by.Address,

@@ -1,7 +1,8 @@
 // Package presence knows who is online. It keeps the devices of every account, decides each
-// account's status, records it in the database, and publishes its changes to those who watch: the
-// operations that named users, the App Server, and each account's circle of friends and subscribed
-// users. The users that an account's circle watches are in the tables that circles.Interests names.
+// account's status, records it in the database, and publishes its changes to its watchers:
+// operations that name the user, App Servers that watch the whole app, and users that are friends of
+// the user or have subscribed to it. The users that an account watches in this last way are its
+// circle; circles.Interests names the tables that have them.
 //
 // A registry decides the statuses: without Redis that of package memory, and with Redis, through which
 // the nodes of the service decide together, that of package cluster. Both write them through a
@@ -31,7 +32,7 @@ import (
 	"rollcall/models"
 )
 
-// Options are a Hub's surroundings; the zero value is good for tests.
+// Options are the optional dependencies of a Hub. The zero value suits tests.
 type Options struct {
 	// Clock returns the time of a change; nil means time.Now.
 	Clock func() time.Time
@@ -88,7 +89,7 @@ func New(db *database.DB, b *bus.Bus, interests circles.Interests, opts Options)
 	h.board = fanout.NewBoard(func(n int) { h.metrics.deliveries.Add(float64(n)) })
 	if opts.Redis == nil {
 		h.registry = memory.New(memory.Config{
-			Columns: h.columns(), Board: h.board, Now: h.now, Version: &h.seq, Left: h.lastDeviceGone,
+			Columns: h.columns(), Board: h.board, Now: h.now, Version: &h.seq, LastDeviceGone: h.lastDeviceGone,
 			Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers, Events: h.metrics.events,
 		})
 	} else {

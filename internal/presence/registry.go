@@ -9,9 +9,9 @@ import (
 	"rollcall/models"
 )
 
-// registry decides which users are online. There are two: memory.Registry, for a service of one node,
-// and cluster.Registry, for one whose nodes share a Redis. The hub serves watchers in the same way with
-// both.
+// registry decides which users are online. There are two: memory.Registry, for a service of one
+// node, and cluster.Registry, for a service whose nodes share a Redis. The hub serves watchers in the
+// same way with both.
 type registry interface {
 	circles.Registry
 

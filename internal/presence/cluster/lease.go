@@ -171,7 +171,8 @@ func (s *Registry) renewalFailed(err error, stepFailed, reconnected bool) {
 	s.failed(err)
 }
 
-// renewed notes the lease that the node now holds under that name, and asks for the repairs that follow from it.
+// renewed notes the lease that the node now holds under that name, and schedules the repairs that
+// follow from it.
 func (s *Registry) renewed(name string, granted ledger.Lease) {
 	l := &s.lease
 	l.mu.Lock()

@@ -33,7 +33,7 @@ import (
 	"rollcall/models"
 )
 
-// Config is what a registry needs of its surroundings.
+// Config is what a registry depends on. All fields except RevokedSince are required.
 type Config struct {
 	Redis   *redis.Client
 	DB      *database.DB
@@ -312,8 +312,8 @@ func (s *Registry) OnlineCount(ctx context.Context, appID int64) (int, error) {
 	return n, nil
 }
 
-// LastConnected reports whether the user has a device at any node, or else since when it has none; 0 if
-// Redis does not know.
+// LastConnected reports whether the user has a device at any node. If it has none, it returns since
+// when, or 0 if Redis does not know.
 func (s *Registry) LastConnected(ctx context.Context, userID int64) (connected bool, at models.Time, err error) {
 	records, err := s.ledger.Records(ctx, []int64{userID})
 	if err != nil {

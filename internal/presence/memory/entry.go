@@ -80,7 +80,7 @@ func (s *shard) end(e *entry, leaves func(*status.Device) bool, to models.Presen
 	s.registry.Devices.Add(-int64(len(ended)))
 	if len(e.devices) == 0 {
 		if len(ended) > 0 {
-			s.registry.Left(e.ID)
+			s.registry.LastDeviceGone(e.ID)
 		}
 		s.become(e, to, s.registry.Now())
 	}

@@ -24,7 +24,7 @@ import (
 	"rollcall/models"
 )
 
-// Config is what a registry needs of its surroundings.
+// Config is what a registry depends on. All fields are required.
 type Config struct {
 	Columns *mirror.Columns
 	Board   *fanout.Board
@@ -32,8 +32,9 @@ type Config struct {
 	Now func() models.Time
 	// Version is the version of the latest change, which the registry counts.
 	Version *atomic.Int64
-	// Left is called with each user whose last device has left. A queue of the board is locked.
-	Left func(userID int64)
+	// LastDeviceGone is called with each user whose last device has left. A queue of the board is
+	// locked.
+	LastDeviceGone func(userID int64)
 	// Devices counts the devices, OnlineUsers the users that are ONLINE, and Events the changes.
 	Devices     *atomic.Int64
 	OnlineUsers prometheus.Gauge
@@ -180,7 +181,7 @@ func (r *Registry) Follow(int64) {}
 // Unfollow does nothing.
 func (r *Registry) Unfollow(int64) {}
 
-// Settle does nothing: nothing must be waited for.
+// Settle does nothing: there is nothing to wait for.
 func (r *Registry) Settle(context.Context) error { return nil }
 
 // CatchUpAll does nothing.
@@ -189,8 +190,8 @@ func (r *Registry) CatchUpAll(context.Context) error { return nil }
 // CatchUp does nothing: Missed has returned everything.
 func (r *Registry) CatchUp(context.Context, *fanout.Watcher, *status.Absence) error { return nil }
 
-// Moment returns how far the user's changes have been published. The user's queue is locked. The time is
-// that of the entry, if there is one, and not from the clock, which may be set back.
+// Moment returns how far the user's changes have been published. The user's queue is locked. If the
+// user has an entry, the time is the entry's and not the clock's, which may be set back.
 func (r *Registry) Moment(userID int64) status.Moment {
 	at := status.Moment{Version: r.Version.Load(), At: r.Now() - 1}
 	if e := r.shard(userID).entries[userID]; e != nil {

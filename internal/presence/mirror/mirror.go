@@ -1,5 +1,5 @@
-// Package mirror writes decided states into the columns users.presence and users.presence_at, newest
-// wins, and ends an earlier run at the start.
+// Package mirror writes decided states into the columns users.presence and users.presence_at, the
+// newest of each user, and ends an earlier run at the start.
 //
 // Columns is the statement, with its time-out, metrics and log. Mirror is the queue in front of it:
 // one goroutine writes, and what is queued during a write goes together into the next. A state that
@@ -39,10 +39,10 @@ type Mirror struct {
 type Write struct {
 	mirror *Mirror
 	id     int64
-	// kept is written in any case, login only with this Write. keeping and entering report whether
-	// there is one.
+	// If this Write fails, kept is written later and login is not. hasKept and hasLogin report
+	// whether there is such a state.
 	kept, login       status.State
-	keeping, entering bool
+	hasKept, hasLogin bool
 
 	// The rest is guarded by the mirror's mutex. done is nil until a caller waits.
 	done     chan struct{}
@@ -72,7 +72,7 @@ func (m *Mirror) Set(userID int64, s status.State) *Write {
 	defer m.mu.Unlock()
 	w := m.enqueue(userID, &m.ready)
 	w.keep(s)
-	w.entering = false
+	w.hasLogin = false
 	return w
 }
 
@@ -82,8 +82,8 @@ func (m *Mirror) Login(userID int64, s status.State) *Write {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	w := m.enqueue(userID, &m.ready)
-	if !w.entering || s.Since >= w.login.Since {
-		w.login, w.entering = s, true
+	if !w.hasLogin || s.Since >= w.login.Since {
+		w.login, w.hasLogin = s, true
 	}
 	return w
 }
@@ -105,14 +105,14 @@ func (m *Mirror) enqueue(userID int64, list *[]*Write) *Write {
 }
 
 func (w *Write) keep(s status.State) {
-	if !w.keeping || s.Since >= w.kept.Since {
-		w.kept, w.keeping = s, true
+	if !w.hasKept || s.Since >= w.kept.Since {
+		w.kept, w.hasKept = s, true
 	}
 }
 
 // newest returns the state to write.
 func (w *Write) newest() status.State {
-	if w.entering && (!w.keeping || w.login.Since > w.kept.Since) {
+	if w.hasLogin && (!w.hasKept || w.login.Since > w.kept.Since) {
 		return w.login
 	}
 	return w.kept
@@ -213,7 +213,7 @@ func (m *Mirror) write(ctx context.Context, writes []*Write) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, w := range writes {
-		if err != nil && w.keeping {
+		if err != nil && w.hasKept {
 			m.enqueue(w.id, &m.failed).keep(w.kept)
 		}
 		w.finished, w.err = true, err

@@ -2,9 +2,9 @@ package status
 
 import "rollcall/models"
 
-// Moment is a point in the history of statuses. Version is that of the latest change; At is a time, for
-// users whose versions the registry has forgotten. Later changes have a greater version and a later
-// time. The zero Moment stands for none.
+// Moment is a point in the history of statuses. Version is that of the latest change. At is a time,
+// for users whose versions the registry has forgotten. Later changes have a greater version and a
+// later time. The zero Moment stands for none.
 type Moment struct {
 	Version int64
 	At      models.Time
