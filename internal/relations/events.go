@@ -109,15 +109,15 @@ func (s *Service) send(ctx context.Context, n *notes) {
 	}
 	for _, notice := range n.list {
 		s.watchers.deliver(notice.to, notice.event)
-		aboutEvent.Tell(s.bus, told{notice.to, notice.event})
+		eventMessage.Tell(s.bus, userEvent{notice.to, notice.event})
 	}
 }
 
-// aboutEvent is the subject of messages to other nodes with an event for their sinks.
-const aboutEvent bus.Subject[told] = "relation"
+// eventMessage is a message to other nodes with an event for their sinks.
+const eventMessage bus.Subject[userEvent] = "relation"
 
-// told is an event for one user, given by users.id.
-type told struct {
+// userEvent is an event for the user with the users.id To.
+type userEvent struct {
 	To    int64
 	Event *Event
 }

@@ -37,6 +37,6 @@ func FuzzEvent(f *testing.F) {
 		for to := range int64(3) {
 			defer s.Watch(to, sink)()
 		}
-		b.Receive(t.Context(), string(aboutEvent), body)
+		b.Receive(t.Context(), string(eventMessage), body)
 	})
 }

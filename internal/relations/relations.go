@@ -44,8 +44,8 @@ type Service struct {
 	requestIDs *opaque.Sealer
 }
 
-// New returns a Service that publishes on b the friendships that begin and end. secret encrypts cursors
-// and request IDs; see token.Keys. clock is time.Now outside tests.
+// New returns a Service that publishes on b the friendships that begin and end. secret encrypts
+// cursors and request IDs; see token.Keys. clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Time) *Service {
 	ids := requestIDs(secret)
 	s := &Service{
@@ -55,9 +55,9 @@ func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Ti
 		incoming: requestPages(db, secret, ids, true), outgoing: requestPages(db, secret, ids, false),
 		blocks: blockPages(db, secret), allowed: whitelistPages(db, secret),
 	}
-	aboutEvent.Hear(b, func(_ context.Context, t told) {
-		if t.Event.complete() {
-			s.watchers.deliver(t.To, t.Event)
+	eventMessage.Hear(b, func(_ context.Context, e userEvent) {
+		if e.Event.complete() {
+			s.watchers.deliver(e.To, e.Event)
 		}
 	})
 	s.adder = newAdder(db, s.now)

@@ -119,9 +119,9 @@ func (s *Service) seedBatch(tx *gorm.DB, rows []models.Friendship) error {
 		keys[i] = row.UserID
 	}
 	keys = slices.Compact(keys)
-	var alive []int64
+	var active []int64
 	err := tx.Model(&models.User{}).Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).
-		Where("id IN ? AND deactivated_at IS NULL", keys).Order("id").Pluck("id", &alive).Error
+		Where("id IN ? AND deactivated_at IS NULL", keys).Order("id").Pluck("id", &active).Error
 	if err != nil {
 		return err
 	}
@@ -129,9 +129,9 @@ func (s *Service) seedBatch(tx *gorm.DB, rows []models.Friendship) error {
 	if err != nil {
 		return err
 	}
-	dead := func(key int64) bool { _, found := slices.BinarySearch(alive, key); return !found }
+	inactive := func(key int64) bool { _, found := slices.BinarySearch(active, key); return !found }
 	rows = slices.DeleteFunc(slices.Clone(rows), func(row models.Friendship) bool {
-		return there[direction{row.UserID, row.FriendID}] || dead(row.UserID) || dead(row.FriendID)
+		return there[direction{row.UserID, row.FriendID}] || inactive(row.UserID) || inactive(row.FriendID)
 	})
 	if len(rows) == 0 {
 		return nil

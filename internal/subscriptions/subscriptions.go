@@ -46,7 +46,7 @@ type Presence interface {
 	Networked() bool
 }
 
-// Options are a Service's surroundings; the zero value is good for tests.
+// Options are the optional dependencies of a Service. The zero value suits tests.
 type Options struct {
 	// Clock returns the time of a change; nil means time.Now.
 	Clock func() time.Time

@@ -32,10 +32,10 @@ type operation struct {
 	write func(tx *gorm.DB, changed []*models.User) error
 }
 
-// batch performs c on the app's users with these IDs, with an audit entry for each that changed. It
+// batch performs op on the app's users with these IDs, with an audit entry for each that changed. It
 // returns the result of each item, in the order of ids, and the rows of the changed users as they
 // were before.
-func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c operation) ([]*batch.Result, []*models.User, error) {
+func (s *Service) batch(ctx context.Context, app *models.App, ids []string, op operation) ([]*batch.Result, []*models.User, error) {
 	var results []*batch.Result
 	var before []*models.User
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -43,8 +43,8 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c op
 		if err != nil {
 			return err
 		}
-		if c.prepare != nil {
-			if err := c.prepare(tx); err != nil {
+		if op.prepare != nil {
+			if err := op.prepare(tx); err != nil {
 				return err
 			}
 		}
@@ -58,7 +58,7 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c op
 				continue
 			}
 			was := *u
-			outcome, refusal := c.item(u)
+			outcome, refusal := op.item(u)
 			results[i] = &batch.Result{UserID: id, Outcome: outcome, User: u, Error: refusal}
 			if outcome == models.OutcomeNotFound {
 				results[i].User = nil
@@ -71,12 +71,12 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, c op
 		if len(changed) == 0 {
 			return nil
 		}
-		if err := c.write(tx, changed); err != nil {
+		if err := op.write(tx, changed); err != nil {
 			return err
 		}
 		entries := make([]models.AuditEntry, len(changed))
 		for i, u := range changed {
-			entries[i] = s.entry(app, c.by, c.action, u.ExternalID, c.detail)
+			entries[i] = s.entry(app, op.by, op.action, u.ExternalID, op.detail)
 		}
 		return audit.Write(tx, entries...)
 	})

@@ -59,24 +59,24 @@ func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 	}, nil
 }
 
-// erase performs c, which deactivates or deletes users. What other rules store about the changed
+// erase performs op, which deactivates or deletes users. What other rules store about the changed
 // users is erased first, in the same transaction. After it, the users' devices are disconnected for
 // the given reason, and then the events are published.
-func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reason bus.Reason, c operation) ([]*batch.Result, error) {
+func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reason bus.Reason, op operation) ([]*batch.Result, error) {
 	release, err := s.eraser.Hold(ctx, app, ids)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	var announce func()
-	write := c.write
-	c.write = func(tx *gorm.DB, changed []*models.User) (err error) {
+	write := op.write
+	op.write = func(tx *gorm.DB, changed []*models.User) (err error) {
 		if announce, err = s.eraser.Erase(tx, changed); err != nil {
 			return err
 		}
 		return write(tx, changed)
 	}
-	results, before, err := s.batch(ctx, app, ids, c)
+	results, before, err := s.batch(ctx, app, ids, op)
 	if err != nil || len(before) == 0 {
 		return results, err
 	}

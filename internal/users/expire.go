@@ -18,7 +18,7 @@ import (
 // outcome is ALREADY.
 func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*batch.Result, error) {
 	// At most the next millisecond, so that tokens already issued in the present one end too. Tokens
-	// issued from now on get from or a later time, and stay valid; see issue.
+	// issued from now on stay valid: issue gives them this time or a later one.
 	from := min(issuedBefore, s.now()+1)
 	results, _, err := s.batch(ctx, app, ids, operation{
 		action: audit.ActionUserExpireTokens, detail: "before=" + from.String(), by: by,

@@ -130,13 +130,13 @@ func (s *Service) BannedCount(ctx context.Context, app *models.App) (int, error)
 }
 
 func (s *Service) banned(ctx context.Context, app *models.App) *gorm.DB {
-	return s.by(ctx, "users_app_banned").Where("app_id = ? AND banned_until > ?", app.ID, s.now())
+	return s.readBy(ctx, "users_app_banned").Where("app_id = ? AND banned_until > ?", app.ID, s.now())
 }
 
 // Deactivated returns a page of the deactivated users, the latest first.
 func (s *Service) Deactivated(ctx context.Context, app *models.App, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB {
-		return s.by(ctx, "users_app_deactivated").Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID)
+		return s.readBy(ctx, "users_app_deactivated").Where("app_id = ? AND deactivated_at IS NOT NULL", app.ID)
 	}
 	order := page.Order{List: "deactivated", Owner: app.ID, Secret: s.keys.Secret(), At: "deactivated_at", ID: "id"}
 	total := func(ctx context.Context) (int, error) {
@@ -198,29 +198,29 @@ func (s *Service) among(ctx context.Context, app *models.App, f Filter) *gorm.DB
 	few := len(f.States) > 0 && !has(models.UserActive)
 	switch {
 	case f.Search != "":
-		return s.these(ctx, s.searched(ctx, app, f.Search))
+		return s.withKeys(ctx, s.searched(ctx, app, f.Search))
 	case len(f.Presences) == 1:
-		return s.by(ctx, "users_app_presence")
+		return s.readBy(ctx, "users_app_presence")
 	case few && has(models.UserBanned) && has(models.UserDeactivated):
 		// By a union, because SQLite would read all users for a condition with OR.
-		return s.these(ctx, union(s.db.Read(ctx),
+		return s.withKeys(ctx, union(s.db.Read(ctx),
 			s.filter(ctx, app, Filter{States: []models.UserState{models.UserBanned}}),
 			s.filter(ctx, app, Filter{States: []models.UserState{models.UserDeactivated}})))
 	case few && has(models.UserBanned):
-		return s.by(ctx, "users_app_banned")
+		return s.readBy(ctx, "users_app_banned")
 	case few:
-		return s.by(ctx, "users_app_deactivated")
+		return s.readBy(ctx, "users_app_deactivated")
 	}
-	return s.by(ctx, "users_app_created")
+	return s.readBy(ctx, "users_app_created")
 }
 
-// by returns the app's users, read by that index.
-func (s *Service) by(ctx context.Context, index string) *gorm.DB {
+// readBy returns the users, which the database reads by that index.
+func (s *Service) readBy(ctx context.Context, index string) *gorm.DB {
 	return s.db.Read(ctx).Model(&models.User{}).Table(s.db.Using("users", index))
 }
 
-// these returns the users whose keys a query returns.
-func (s *Service) these(ctx context.Context, keys *gorm.DB) *gorm.DB {
+// withKeys returns the users whose keys a query returns.
+func (s *Service) withKeys(ctx context.Context, keys *gorm.DB) *gorm.DB {
 	return s.db.Read(ctx).Model(&models.User{}).
 		Table("(?) AS these "+s.db.Then()+" users ON users.id = these.these_id", keys)
 }
@@ -250,11 +250,11 @@ func (s *Service) inStates(ctx context.Context, states []models.UserState) *gorm
 // searched returns the keys of the users that a search examines. Their number is limited, however
 // many users the app has.
 func (s *Service) searched(ctx context.Context, app *models.App, text string) *gorm.DB {
-	newest := s.by(ctx, "users_app_created").Where("app_id = ?", app.ID).Order("created_at DESC, id DESC").Limit(s.reach.names)
+	newest := s.readBy(ctx, "users_app_created").Where("app_id = ?", app.ID).Order("created_at DESC, id DESC").Limit(s.reach.names)
 	if !mayBeginID(text) {
 		return newest.Select("id AS these_id")
 	}
-	prefixed := s.by(ctx, "users_app_external").Where("app_id = ?", app.ID).
+	prefixed := s.readBy(ctx, "users_app_external").Where("app_id = ?", app.ID).
 		Where(beginsWith, text, text+afterID).Order("external_id").Limit(s.reach.ids)
 	return union(s.db.Read(ctx), prefixed, newest)
 }

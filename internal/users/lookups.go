@@ -17,8 +17,9 @@ var (
 	profileRow = userRow.Only(models.ProfileColumns...)
 )
 
-// readersAlone is how many readers have a query of their own. Measured with MariaDB: with half as
-// many, four connections wait for each other; twice as many begin to cost what the sharing saves.
+// readersAlone is how many readers run queries of their own before further ones share. Measured with
+// MariaDB: with half as many, four connections wait for each other; with twice as many, the further
+// queries cost as much as sharing saves.
 const readersAlone = 4
 
 func coalescer[K comparable, V any](fetch func(context.Context, []K) (map[K]V, error)) *database.Coalescer[K, V] {

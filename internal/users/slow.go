@@ -26,7 +26,8 @@ const (
 	slowReadPatience = 5 * time.Second
 )
 
-// operatorClass is the class of operators' slow reads. The class of an app's is its apps.id.
+// operatorClass is the class of operators' slow reads. The class of an app's slow reads is its
+// apps.id.
 const operatorClass = 0
 
 // slowReadLimits returns how many slow reads of db may run. SQLite runs in this process, which

@@ -1,5 +1,5 @@
-// Package users implements the rules for an app's users: registration and tokens, the validity of a
-// token, changes, lists and deletion.
+// Package users implements the rules for an app's users: registration, profiles, bans, deactivation
+// and deletion, tokens and their validity, and lists.
 package users
 
 import (
