@@ -15,9 +15,9 @@ import (
 	"rollcall/internal/validate"
 )
 
-// guard runs before every resolver. It lets through the callers that the schema's @auth lists, or none if
-// a root field has no @auth, and refuses arguments that violate their @validate or their input's
-// tags.
+// guard runs before every resolver. It lets through the callers that the schema's @auth lists, or
+// none if a root field has no @auth. It refuses arguments that violate their @validate or their
+// input's tags.
 type guard struct {
 	validator *validate.Validator
 	// checks has an entry for each field that needs a check: all root fields, and other fields with
