@@ -38,51 +38,55 @@ type person struct {
 
 var (
 	friendList = &peopleList{"friends", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(d.Relations.Friends(ctx, u, p))(func(f *relations.Friendship) person {
+		found, err := d.Relations.Friends(ctx, u, p)
+		return people(found, err, func(f *relations.Friendship) person {
 			return person{User: f.User, Since: f.CreatedAt, Remark: f.Remark, Blocked: f.Blocked}
 		})
 	}}
 	incomingList = &peopleList{"incoming", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(d.Relations.Requests(ctx, u, true, p))(func(q *relations.FriendRequest) person {
+		found, err := d.Relations.Requests(ctx, u, true, p)
+		return people(found, err, func(q *relations.FriendRequest) person {
 			return person{User: q.From, Since: q.CreatedAt, Remark: q.Message, Expires: &q.ExpiresAt}
 		})
 	}}
 	outgoingList = &peopleList{"outgoing", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(d.Relations.Requests(ctx, u, false, p))(func(q *relations.FriendRequest) person {
+		found, err := d.Relations.Requests(ctx, u, false, p)
+		return people(found, err, func(q *relations.FriendRequest) person {
 			return person{User: q.To, Since: q.CreatedAt, Remark: q.Message, Expires: &q.ExpiresAt}
 		})
 	}}
 	blockList = &peopleList{"blocklist", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(d.Relations.Blocklist(ctx, u, p))(func(b *relations.Block) person {
+		found, err := d.Relations.Blocklist(ctx, u, p)
+		return people(found, err, func(b *relations.Block) person {
 			return person{User: b.User, Since: b.CreatedAt}
 		})
 	}}
 	whiteList = &peopleList{"whitelist", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(d.Relations.Whitelist(ctx, u, p))(func(w *relations.WhitelistEntry) person {
+		found, err := d.Relations.Whitelist(ctx, u, p)
+		return people(found, err, func(w *relations.WhitelistEntry) person {
 			return person{User: w.User, Since: w.CreatedAt}
 		})
 	}}
 	// subscriptionList has the users whose status the user has subscribed to.
 	subscriptionList = &peopleList{"subscriptions", func(d Deps, ctx context.Context, u *models.User, p page.Request) ([]person, *page.Info, error) {
-		return people(d.Subscriptions.List(ctx, u, p))(func(s *subscriptions.Subscription) person {
+		found, err := d.Subscriptions.List(ctx, u, p)
+		return people(found, err, func(s *subscriptions.Subscription) person {
 			return person{User: s.User, Since: s.SubscribedAt}
 		})
 	}}
 	peopleLists = []*peopleList{friendList, incomingList, outgoingList, blockList, whiteList, subscriptionList}
 )
 
-// people returns a function that converts a page of entries to persons.
-func people[T any](found *page.Connection[T], err error) func(func(T) person) ([]person, *page.Info, error) {
-	return func(of func(T) person) ([]person, *page.Info, error) {
-		if err != nil {
-			return nil, nil, err
-		}
-		list := make([]person, len(found.Nodes()))
-		for i, entry := range found.Nodes() {
-			list[i] = of(entry)
-		}
-		return list, found.PageInfo(), nil
+// people converts a page of entries to persons by convert, unless err is not nil.
+func people[T any](found *page.Connection[T], err error, convert func(T) person) ([]person, *page.Info, error) {
+	if err != nil {
+		return nil, nil, err
 	}
+	list := make([]person, len(found.Nodes()))
+	for i, entry := range found.Nodes() {
+		list[i] = convert(entry)
+	}
+	return list, found.PageInfo(), nil
 }
 
 // peopleView is a page of a list, as shown by people.html and by a user's page.
