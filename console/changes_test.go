@@ -82,7 +82,7 @@ var changes = map[string]change{
 	"POST /console/apps/{key}/clear":             form("count", "1"),
 	"POST /console/apps/{key}/settings": form("name", "renamed", "edition", "FLAGSHIP",
 		"friendLimit", "7", "blocklistLimit", "8", "whitelistLimit", "9", "statusSubscriptionLimit", "10", "friendRequestDailyLimit", "11", "deviceLimit", "12"),
-	"POST /console/apps/{key}/rotate-secret": form(),
+	"POST /console/apps/{key}/rotate-secret": form("overlap", "0"),
 	"POST /console/apps/{key}/connections/close": func(s *site) url.Values {
 		return form("connection", s.open("192.0.2.1")[0])(s)
 	},

@@ -16,6 +16,8 @@ type settingsPage struct {
 	App        appRow
 	Path       string
 	RotatePath string
+	// PreviousEnds is when the previous secret ends, or nil if it has ended.
+	PreviousEnds *models.Time
 	// Name and Edition are the values of the form.
 	Name, Edition string
 	Switches      []switchField
@@ -70,7 +72,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 	set := app.Settings
 	p := &settingsPage{
 		App: c.appRow(v, app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret",
-		Name: app.Name, Edition: string(app.Edition), MayChange: v.mayChange(),
+		PreviousEnds: c.previousEnds(app), Name: app.Name, Edition: string(app.Edition), MayChange: v.mayChange(),
 		Switches: []switchField{
 			{"statusQueryEnabled", set.StatusQueryEnabled},
 			{"friendStatusNotifyEnabled", set.FriendStatusNotifyEnabled},

@@ -149,7 +149,7 @@ func TestRotateSecret(t *testing.T) {
 		if _, _, err := s.users.Verify(context.Background(), token); err != nil {
 			t.Fatal("asking rotated the secret")
 		}
-		answer := b.post(path, nil)
+		answer := b.post(path, url.Values{"overlap": {"0"}})
 		answer.want(t, http.StatusOK, "shown only once")
 		found := shownSecret.FindStringSubmatch(answer.body)
 		if found == nil || answer.Header.Get("Cache-Control") != "no-store" {
@@ -170,6 +170,60 @@ func TestRotateSecret(t *testing.T) {
 		if got := s.audited(s.dev); !slices.Equal(got, []string{"admin app.rotate_secret " + s.dev.Key}) {
 			t.Errorf("audit %v", got)
 		}
-		b.post(Root+"apps/nothing/rotate-secret", nil).want(t, http.StatusNotFound)
+		b.post(Root+"apps/nothing/rotate-secret", url.Values{"overlap": {"0"}}).want(t, http.StatusNotFound)
+	})
+}
+
+func TestRotateSecret_Overlap(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		b := s.as("admin")
+		path := appPath(s.dev) + "/rotate-secret"
+		b.get(path).want(t, http.StatusOK, `name="overlap" value="0" checked`, "It ends at once", "24 hours", "!previous secret")
+		for name, form := range map[string]url.Values{
+			"nothing chosen":    {},
+			"unknown":           {"overlap": {"61"}},
+			"no number":         {"overlap": {"own"}, "unit": {"hours"}},
+			"zero":              {"overlap": {"own"}, "amount": {"0"}, "unit": {"hours"}},
+			"too long":          {"overlap": {"own"}, "amount": {"31"}, "unit": {"days"}},
+			"unknown unit":      {"overlap": {"own"}, "amount": {"1"}, "unit": {"years"}},
+			"number unchosen":   {"overlap": {"0"}, "amount": {"5"}, "unit": {"hours"}},
+			"a negative choice": {"overlap": {"-60"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				b.post(path, form).want(t, http.StatusUnprocessableEntity, `role="alert"`, "Rotate the app secret?", "!The new app secret")
+			})
+		}
+		rotate := func(form url.Values, texts ...string) string {
+			t.Helper()
+			answer := b.post(path, form)
+			answer.want(t, http.StatusOK, append(texts, "shown only once")...)
+			return shownSecret.FindStringSubmatch(answer.body)[1]
+		}
+		works := func(secret string, want bool) {
+			t.Helper()
+			if _, _, err := s.apps.IssueToken(t.Context(), s.dev.Key, secret, time.Hour); (err == nil) != want {
+				t.Errorf("the secret works: %v, want %t", err, want)
+			}
+		}
+		first := rotate(url.Values{"overlap": {"1440"}}, "The previous secret and its tokens are valid until")
+		b.get(settingsPath(s.dev)).want(t, http.StatusOK, "The previous secret and its tokens are valid until")
+		b.get(path).want(t, http.StatusOK, "A new secret ends the previous one at once.")
+		second := rotate(url.Values{"overlap": {"own"}, "amount": {"90"}, "unit": {"minutes"}}, "The previous secret")
+		works(first, true)
+		s.pass(90 * time.Minute)
+		works(first, false)
+		works(second, true)
+		b.get(settingsPath(s.dev)).want(t, http.StatusOK, "!previous secret")
+		third := rotate(url.Values{"overlap": {"0"}}, "!previous secret")
+		works(second, false)
+		works(third, true)
+		entry := "admin app.rotate_secret " + s.dev.Key
+		want := []string{entry + " overlap=24h0m0s", entry + " overlap=1h30m0s", entry}
+		if got := s.audited(s.dev); !slices.Equal(got, want) {
+			t.Errorf("audit %v", got)
+		}
+		b.get(auditPath).want(t, http.StatusOK, "overlap=24h0m0s", "overlap=1h30m0s")
+		b.get(settingsPath(s.dev)).want(t, http.StatusOK, "!"+first, "!"+second, "!"+third)
 	})
 }
