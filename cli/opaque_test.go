@@ -75,7 +75,7 @@ func TestServe_SealsNumbersWithItsOwnSecret(t *testing.T) {
 		return one.Token
 	}
 	n.ask(token("a"), `mutation {
-		subscribeStatus(ids: ["bob"]) { evictedIds }
+		subscribeStatus(input: {targetIds: ["bob"]}) { evictedIds }
 		sendFriendRequest(input: {targetId: "bob"}) { __typename }
 	}`)
 	all := n.ask(app, `{

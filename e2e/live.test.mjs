@@ -138,7 +138,7 @@ describe('pages that update themselves', () => {
     test(`a user's subscriptions are listed, ${language}`, async () => {
       const device = await Connection.open(server, await app.register('member-3'), 'WEB');
       const ids = Array.from({ length: 8 }, (_, i) => `member-${i + 5}`);
-      const { errors } = await device.request('mutation ($ids: [ID!]!) { subscribeStatus(ids: $ids) { evictedIds } }', { ids });
+      const { errors } = await device.request('mutation ($ids: [ID!]!) { subscribeStatus(input: {targetIds: $ids}) { evictedIds } }', { ids });
       assert.equal(errors, undefined);
       const operator = await arrive(language);
       const { page } = operator;

@@ -41,8 +41,8 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     const { user, app: counts } = await app.send('{ user(id: "ben") { status { presence } devices { platform } } app { onlineUserCount } }');
     assert.deepEqual(user, { status: { presence: 'ONLINE' }, devices: [{ platform: 'IOS' }] });
     assert.deepEqual(counts, { onlineUserCount: 2 });
-    const { data } = await ben.request('mutation { logout }');
-    assert.equal(data.logout, true);
+    const { data } = await ben.request('mutation { logout(input: {}) { loggedOutCount } }');
+    assert.equal(data.logout.loggedOutCount, 1);
     assert.equal(await seen.takeStatus(), 'ben UNLOGINED');
     await ann.close();
   });
@@ -58,7 +58,7 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
       return `USER_BANNED until ${user.ban.until}`;
     };
     await closes(() => app.send('mutation { disconnectUser(input: {userId: "cal", allDevices: true}) { disconnectedCount } }'), 4403, 'Disconnected');
-    await closes(() => new AppServer(nodes[2], tokens.cal).send('mutation { logout(allDevices: true) }'), 4401, 'LOGGED_OUT');
+    await closes(() => new AppServer(nodes[2], tokens.cal).send('mutation { logout(input: {allDevices: true}) { loggedOutCount } }'), 4401, 'LOGGED_OUT');
     const device = await Connection.open(nodes[1], tokens.cal);
     await app.send('mutation { banUsers(input: {userIds: ["cal"], minutes: 5}) { results { outcome } } }');
     assert.deepEqual(await within(device.closed, 'the close'), { code: 4401, reason: await banned() });

@@ -49,7 +49,7 @@ try {
     const token = await app.register(id, name);
     for (const platform of platforms) await connect(token, platform);
     if (id === 'diego.r') await (await Connection.open(server, token)).close();
-    if (id === 'lena.fischer') await devices.at(-1).request('mutation { setStatus(customStatus: "On the night train") { presence } }');
+    if (id === 'lena.fischer') await devices.at(-1).request('mutation { setStatus(input: {customStatus: "On the night train"}) { status { presence } } }');
   }
   await writePast(server.database, made.key);
 

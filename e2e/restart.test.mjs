@@ -32,7 +32,7 @@ for (const { name, create, skip } of databases) {
       connected.add(id);
       if (!leaves) return;
       leaving.add(id);
-      const { data } = await device.request('mutation { logout }');
+      const { data } = await device.request('mutation { logout(input: {}) { loggedOutCount } }');
       if (data?.logout) loggedOut.add(id);
     }
 

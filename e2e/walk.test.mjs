@@ -195,10 +195,10 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     for (const friendId of ['member-2', 'member-3', ids.at(-1)]) {
       await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { created } }', { input: { userId: 'member-1', friendId, remark: `${friendId} from school` } });
     }
-    await device.request('mutation { setStatus(customStatus: "Out for lunch") { presence } }');
+    await device.request('mutation { setStatus(input: {customStatus: "Out for lunch"}) { status { presence } } }');
     await device.request('mutation { sendFriendRequest(input: { targetId: "member-4", message: "It is me" }) { __typename } }');
     await device.request('mutation { addToBlocklist(input: { ids: ["member-6"] }) { outcome } }');
-    await device.request('mutation { subscribeStatus(ids: ["member-2", "member-3"]) { evictedIds } }');
+    await device.request('mutation { subscribeStatus(input: {targetIds: ["member-2", "member-3"]}) { evictedIds } }');
     await app.send('mutation { addToWhitelist(input: { userId: "member-1", ids: ["member-2"] }) { outcome } }');
     await app.send('mutation { banUsers(input: { userIds: ["member-5", "member-7"], minutes: 60, reason: "Advertising in every room" }) { results { outcome } } }');
     await app.send('mutation { deactivateUsers(input: {userIds: ["member-8"]}) { results { outcome } } }');

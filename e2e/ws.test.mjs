@@ -62,8 +62,8 @@ for (const { name, create, skip } of databases) {
 
       const third = await Connection.open(server, benToken);
       assert.equal(await seen.takeStatus(), 'ben ONLINE');
-      const { data } = await third.request('mutation { logout }');
-      assert.equal(data.logout, true);
+      const { data } = await third.request('mutation { logout(input: {}) { loggedOutCount } }');
+      assert.equal(data.logout.loggedOutCount, 1);
       assert.equal((await within(third.closed, 'the close after logout')).code, 4401);
       assert.equal(await seen.takeStatus(), 'ben UNLOGINED');
 
@@ -87,8 +87,8 @@ for (const { name, create, skip } of databases) {
       const seen = back.subscribe(userStatus, { ids: ['dot'] });
       assert.equal(await seen.takeStatus(), 'dot ONLINE');
       const own = phone.subscribe(statusChanged);
-      const { data } = await laptop.request('mutation { logout(allDevices: true) }');
-      assert.equal(data.logout, true);
+      const { data } = await laptop.request('mutation { logout(input: {allDevices: true}) { loggedOutCount } }');
+      assert.equal(data.logout.loggedOutCount, 2);
       for (const device of [phone, laptop]) {
         assert.equal((await within(device.closed, 'the close after logout')).code, 4401);
       }
@@ -100,7 +100,7 @@ for (const { name, create, skip } of databases) {
     test('a logout over HTTP ends the devices', async () => {
       const token = await app.register('eve');
       const device = await Connection.open(server, token);
-      await new AppServer(server, token).send('mutation { logout }');
+      await new AppServer(server, token).send('mutation { logout(input: {}) { loggedOutCount } }');
       assert.equal((await within(device.closed, 'the close after logout')).code, 4401);
       assert.deepEqual(await app.presences('eve'), ['UNLOGINED']);
     });

@@ -34,7 +34,7 @@ func TestBan(t *testing.T) {
 			graphtest.Scenario{Name: "the user still counts against the limit", As: graphtest.AppServer, Query: `{ app { registeredUserCount } }`, WantData: `{"app":{"registeredUserCount":2}}`},
 		)
 		as("another user sees the state alone", bob, `{ user(id: "ann") { name state ban { until } } }`, `{"user":{"name":"ann","state":"BANNED","ban":null}}`, "")
-		for name, query := range map[string]string{"a query": `{ me { id } }`, "a public one": `{ __typename }`, "a mutation": `mutation { logout }`} {
+		for name, query := range map[string]string{"a query": `{ me { id } }`, "a public one": `{ __typename }`, "a mutation": `mutation { logout(input: {}) { loggedOutCount } }`} {
 			r := w.Do(ann, query, nil)
 			if r.Status != http.StatusForbidden || r.Code() != "USER_BANNED" || r.Errors[0].Extensions["until"] != "2026-11-20T08:17:30.123Z" {
 				w.T.Errorf("%s while banned: %d %s", name, r.Status, r.Body)

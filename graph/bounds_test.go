@@ -112,7 +112,7 @@ func boundOwners(w *graphtest.World) map[string]func(any) error {
 			_, err := w.Relations.SendFriendRequest(ctx, app, "ann", "bob", text(v))
 			return err
 		},
-		"Mutation.setStatus(customStatus)": func(v any) error {
+		"SetStatusInput.customStatus": func(v any) error {
 			_, err := w.Presence.SetStatus(ctx, status.AccountOf(ann), v.(string))
 			return err
 		},

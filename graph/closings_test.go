@@ -36,7 +36,9 @@ func TestClosings(t *testing.T) {
 		}, 4401, "UNAUTHENTICATED (the user no longer exists)", "UNAUTHENTICATED", "the user no longer exists", "UNAUTHENTICATED"},
 		{"disconnectUser", func(w *graphtest.World, id string) { call(w, cutOff, vars("id", id)) },
 			4403, "Disconnected", "FORBIDDEN", "disconnected by the App Server or an operator", ""},
-		{"logout over HTTP", func(w *graphtest.World, id string) { do(w, id, `mutation { logout }`, nil) },
+		{"logout over HTTP", func(w *graphtest.World, id string) {
+			do(w, id, `mutation { logout(input: {}) { loggedOutCount } }`, nil)
+		},
 			4401, "LOGGED_OUT", "UNAUTHENTICATED", "LOGGED_OUT: the user has logged out", ""},
 	}
 	test := func(t *testing.T, nodes []*graphtest.World) {

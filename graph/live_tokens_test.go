@@ -122,7 +122,7 @@ func TestRotation_ClosesAppServersConnections(t *testing.T) {
 			t.Errorf("the App Server's event stream ended with %s", last.Body)
 		}
 		foreign.Want(`{ app { name } }`, `{"app":{"name":"other"}}`)
-		if r := device.Do(`mutation { setStatus(customStatus: "busy") { customStatus } }`, nil); r.Code() != "UNAUTHENTICATED" {
+		if r := device.Do(`mutation { setStatus(input: {customStatus: "busy"}) { status { customStatus } } }`, nil); r.Code() != "UNAUTHENTICATED" {
 			t.Errorf("an operation on a user's connection: %s", r.Body)
 		}
 		bob, err := w.Users.ByID(t.Context(), w.App.ID, "bob")

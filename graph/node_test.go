@@ -75,7 +75,7 @@ func TestNode_ForEachCaller(t *testing.T) {
 	})
 }
 
-const subscribeToBob = `mutation { subscribeStatus(ids: ["bob"]) { statuses { userId } } }`
+const subscribeToBob = `mutation { subscribeStatus(input: {targetIds: ["bob"]}) { statuses { userId } } }`
 
 // TestNode_Unknown: an ID that no node has is null, not an error.
 func TestNode_Unknown(t *testing.T) {

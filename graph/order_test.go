@@ -220,7 +220,7 @@ func TestResponse_NeverOlderThanEventsBefore(t *testing.T) {
 		{"friends", "ann", `subscription { statusChanged { userId changedAt } }`,
 			`{ me { friends(first: 50) { totalCount nodes { user { status { userId changedAt } } } } } }`},
 		{"subscribeStatus", "ann", `subscription { statusChanged { userId changedAt } }`,
-			`mutation($ids: [ID!]!) { subscribeStatus(ids: $ids) { statuses { userId changedAt } } }`},
+			`mutation($ids: [ID!]!) { subscribeStatus(input: {targetIds: $ids}) { statuses { userId changedAt } } }`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			eachOrder(t, users, func(w *graphtest.World, ids []string) {

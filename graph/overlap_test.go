@@ -58,7 +58,7 @@ func TestMerger_AgreesWithGqlparser(t *testing.T) {
 		`{ me { status { p: presence } ...f } } fragment f on User { status { p: userId } }`:      false,
 		`{ me { ...f } me { ...g } } fragment f on User { a: id } fragment g on User { a: name }`: false,
 		`{ users(ids: ["a", "b"]) { id } users(ids: ["a", "b"]) { id } }`:                         true,
-		`mutation { logout logout(allDevices: true) }`:                                            false,
+		`{ me { friends { totalCount } friends(first: 1) { totalCount } } }`:                      false,
 		`mutation { sendFriendRequest(input: {targetId: "a"}) { result { __typename ... on FriendRequest { a: message } ... on Friendship { __typename a: remark } } } }`:   true,
 		`mutation { sendFriendRequest(input: {targetId: "a"}) { result { ... on FriendRequest { a: createdAt } ... on Friendship { a: remark } } } }`:                       false,
 		`mutation { sendFriendRequest(input: {targetId: "a"}) { result { ... on FriendRequest { a: from { b: name } } ... on Friendship { a: user { b: avatarUrl } } } } }`: false,

@@ -102,19 +102,19 @@ func TestPublicSchema_SaysWhatIsRequired(t *testing.T) {
 	}
 	field := func(typ, name string) *ast.FieldDefinition { return public.Types[typ].Fields.ForName(name) }
 	want := map[string]string{
-		field("Mutation", "issueAppToken").Description:                               "Requires no token.",
-		field("Query", "app").Description:                                            "Requires an app token.",
-		field("Query", "me").Description:                                             "Requires a user token.",
-		field("Query", "user").Description:                                           "Requires an app token or a user token.",
-		field("User", "devices").Description:                                         "Requires an app token, or the user token of this user; otherwise FORBIDDEN.",
-		field("User", "whitelist").Description:                                       "Requires an app token.",
-		field("UserConnection", "totalCount").Description:                            "Complexity: 2000.",
-		field("Query", "userList").Arguments.ForName("first").Description:            "Allowed: 1 to 100.",
-		field("Query", "users").Arguments.ForName("ids").Description:                 "Allowed: at most 500 items.",
-		field("Subscription", "userStatus").Arguments.ForName("ids").Description:     "Allowed: at most 200 items, each of 1 to 64 characters, only `A-Z a-z 0-9 _ - . @ =`.",
-		field("Mutation", "setStatus").Arguments.ForName("customStatus").Description: "Allowed: at most 100 bytes, no control characters.",
-		field("RegisterUserInput", "tokenTtlSeconds").Description:                    "Allowed: 1 to 315360000.",
-		field("RegisterUserInput", "avatarUrl").Description:                          "Allowed: at most 1024 bytes, an http or https URL with a valid host and port, without user info, quotes, angle brackets, backslashes, spaces or invisible characters.",
+		field("Mutation", "issueAppToken").Description:                           "Requires no token.",
+		field("Query", "app").Description:                                        "Requires an app token.",
+		field("Query", "me").Description:                                         "Requires a user token.",
+		field("Query", "user").Description:                                       "Requires an app token or a user token.",
+		field("User", "devices").Description:                                     "Requires an app token, or the user token of this user; otherwise FORBIDDEN.",
+		field("User", "whitelist").Description:                                   "Requires an app token.",
+		field("UserConnection", "totalCount").Description:                        "Complexity: 2000.",
+		field("Query", "userList").Arguments.ForName("first").Description:        "Allowed: 1 to 100.",
+		field("Query", "users").Arguments.ForName("ids").Description:             "Allowed: at most 500 items.",
+		field("Subscription", "userStatus").Arguments.ForName("ids").Description: "Allowed: at most 200 items, each of 1 to 64 characters, only `A-Z a-z 0-9 _ - . @ =`.",
+		field("SetStatusInput", "customStatus").Description:                      "Allowed: at most 100 bytes, no control characters.",
+		field("RegisterUserInput", "tokenTtlSeconds").Description:                "Allowed: 1 to 315360000.",
+		field("RegisterUserInput", "avatarUrl").Description:                      "Allowed: at most 1024 bytes, an http or https URL with a valid host and port, without user info, quotes, angle brackets, backslashes, spaces or invisible characters.",
 	}
 	for text, line := range want {
 		if !strings.HasSuffix(text, "\n"+line) {

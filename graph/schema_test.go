@@ -140,6 +140,7 @@ func TestSchema_ZeroInputsDoNotPanic(t *testing.T) {
 		generated.ExpireTokensInput{}, generated.FriendRequestInput{}, generated.IssueAppTokenInput{}, generated.IssueUserTokenInput{}, generated.MessagePair{},
 		generated.RegisterUserInput{}, generated.RemoveFriendInput{}, generated.SendFriendRequestInput{}, generated.SetFriendRemarkInput{},
 		generated.SetWhitelistEnabledInput{}, generated.UpdateUserInput{}, generated.UserFilter{}, generated.WhitelistInput{},
+		generated.SetStatusInput{}, generated.SubscribeStatusInput{}, generated.UnsubscribeStatusInput{}, generated.LogoutInput{},
 	}
 	tested := make(map[string]bool)
 	for _, input := range inputs {
@@ -225,7 +226,7 @@ func exampleValue(s *ast.Schema, typ *ast.Type) any {
 	case def.Kind == ast.InputObject:
 		out := make(map[string]any)
 		for _, field := range def.Fields {
-			if field.Type.NonNull {
+			if field.Type.NonNull || field.Name == "all" { // instead of a list of IDs
 				out[field.Name] = exampleValue(s, field.Type)
 			}
 			if field.Name == "requestId" {

@@ -9,52 +9,98 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/graph/stream"
 	"rollcall/internal/fanout"
+	"rollcall/internal/presence/status"
+	"rollcall/internal/ratelimit"
 	"rollcall/internal/subscriptions"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
-func (r *mutationResolver) Logout(ctx context.Context, allDevices *bool) (bool, error) {
-	all := allDevices != nil && *allDevices
-	if err := r.presence.Logout(ctx, auth.From(ctx).Account(), auth.DeviceFrom(ctx), all); err != nil {
-		return false, err
-	}
-	return true, nil
-}
-
-func (r *mutationResolver) SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error) {
-	if err := r.limitRate(ctx, settingStatus, 1); err != nil {
-		return nil, err
-	}
-	status, err := r.presence.SetStatus(ctx, auth.From(ctx).Account(), customStatus)
+func (r *mutationResolver) Logout(ctx context.Context, input generated.LogoutInput) (*generated.LogoutPayload, error) {
+	n, err := r.presence.Logout(ctx, auth.From(ctx).Account(), auth.DeviceFrom(ctx), input.AllDevices)
 	if err != nil {
 		return nil, err
 	}
-	return &status, nil
+	return &generated.LogoutPayload{LoggedOutCount: n}, nil
 }
 
-func (r *mutationResolver) SubscribeStatus(ctx context.Context, ids []string) (*subscriptions.Subscribed, error) {
-	p := auth.From(ctx)
-	if err := mayQueryStatuses(p.App); err != nil {
+func (r *mutationResolver) SetStatus(ctx context.Context, input generated.SetStatusInput) (*generated.SetStatusPayload, error) {
+	if err := r.limitRate(ctx, settingStatus, 1); err != nil {
 		return nil, err
 	}
-	if err := r.limitRate(ctx, subscribing, 1); err != nil {
+	user, err := r.subject(ctx, input.UserID)
+	if err != nil {
 		return nil, err
 	}
-	if err := r.limitProfiles(ctx, ids...); err != nil {
+	current, err := r.presence.SetStatus(ctx, status.AccountOf(user), input.CustomStatus)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.SetStatusPayload{Status: &current}, nil
+}
+
+func (r *mutationResolver) SubscribeStatus(ctx context.Context, input generated.SubscribeStatusInput) (*subscriptions.Subscribed, error) {
+	owner, err := r.subscriber(ctx, input.UserID, subscribing)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.limitProfiles(ctx, input.TargetIds...); err != nil {
 		return nil, err // the list of subscriptions reveals statuses
 	}
-	return r.subscriptions.Subscribe(ctx, p.App, p.User, ids)
+	return r.subscriptions.Subscribe(ctx, auth.From(ctx).App, owner, input.TargetIds)
 }
 
-func (r *mutationResolver) UnsubscribeStatus(ctx context.Context, ids []string) (int, error) {
+func (r *mutationResolver) UnsubscribeStatus(ctx context.Context, input generated.UnsubscribeStatusInput) (*generated.UnsubscribeStatusPayload, error) {
+	owner, err := r.subscriber(ctx, input.UserID, unsubscribing)
+	if err != nil {
+		return nil, err
+	}
+	var n int
+	if input.All {
+		n, err = r.subscriptions.UnsubscribeAll(ctx, owner)
+	} else {
+		n, err = r.subscriptions.Unsubscribe(ctx, auth.From(ctx).App, owner, input.TargetIds)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &generated.UnsubscribeStatusPayload{EndedCount: n}, nil
+}
+
+// subscriber returns the user whose subscriptions a mutation changes, see subject, and counts the
+// call by the rule. It returns errFeatureDisabled without the app's statusQueryEnabled.
+func (r *Resolver) subscriber(ctx context.Context, userID string, rule ratelimit.Rule) (*models.User, error) {
+	if err := mayQueryStatuses(auth.From(ctx).App); err != nil {
+		return nil, err
+	}
+	if err := r.limitRate(ctx, rule, 1); err != nil {
+		return nil, err
+	}
+	return r.subject(ctx, userID)
+}
+
+// subject returns the user for which an operation acts: with an app token the one with the given ID,
+// with a user token the caller. It returns fault.UserNotFound or fault.UserDeactivated for the ID of
+// an App Server, and the errors of self.
+func (r *Resolver) subject(ctx context.Context, userID string) (*models.User, error) {
+	id, err := self(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
 	p := auth.From(ctx)
-	if err := mayQueryStatuses(p.App); err != nil {
-		return 0, err
+	if p.Kind == auth.User {
+		return p.User, nil
 	}
-	if err := r.limitRate(ctx, unsubscribing, 1); err != nil {
-		return 0, err
+	user, err := r.users.ByID(ctx, p.App.ID, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case user == nil:
+		return nil, userlock.Unknown(id)
+	case user.DeactivatedAt != nil:
+		return nil, userlock.Deactivated(id)
 	}
-	return r.subscriptions.Unsubscribe(ctx, p.App, p.User, ids)
+	return user, nil
 }
 
 func (r *queryResolver) UserStatuses(ctx context.Context, ids []string) ([]*models.UserStatus, error) {

@@ -30,14 +30,14 @@ func TestStatus_Unlogined(t *testing.T) {
 				w.T.Fatalf("%s: %s", query, r.Body)
 			}
 		}
-		do(`mutation { logout }`) // changes nothing
+		do(`mutation { logout(input: {}) { loggedOutCount } }`) // changes nothing
 		first := w.Live(transport, ann, changed, nil)
 		all.Want("ann ONLINE")
 		first.Close()
 		all.Want("ann OFFLINE")
-		do(`mutation { logout }`) // with none connected
+		do(`mutation { logout(input: {}) { loggedOutCount } }`) // with none connected
 		all.Want("ann UNLOGINED")
-		do(`mutation { logout(allDevices: true) }`) // already logged out
+		do(`mutation { logout(input: {allDevices: true}) { loggedOutCount } }`) // already logged out
 		// The token is still valid.
 		again := w.Live(transport, ann, changed, nil)
 		all.Want("ann ONLINE")
@@ -48,14 +48,14 @@ func TestStatus_Unlogined(t *testing.T) {
 		phone := w.Socket(ann)
 		again.Close()
 		eventually(w, func() bool { return len(devices(w, "ann")) == 1 })
-		phone.Want(`mutation { logout(allDevices: false) }`, `{"logout":true}`)
+		phone.Want(`mutation { logout(input: {allDevices: false}) { loggedOutCount } }`, `{"logout":{"loggedOutCount":1}}`)
 		if code := phone.CloseCode(); code != 4401 {
 			w.T.Errorf("closed with %d, want 4401", code)
 		}
 		all.Want("ann UNLOGINED")
 		again, phone = w.Live(transport, ann, changed, nil), w.Socket(ann)
 		all.Want("ann ONLINE")
-		phone.Want(`mutation { logout }`, `{"logout":true}`)
+		phone.Want(`mutation { logout(input: {}) { loggedOutCount } }`, `{"logout":{"loggedOutCount":1}}`)
 		again.Close()
 		all.Want("ann OFFLINE")
 		all.Quiet()
@@ -80,7 +80,7 @@ func TestStatus_AfterRestart(t *testing.T) {
 		all.Want("offline OFFLINE")
 		w.Live(transport, tokens["unlogined"], changed, nil)
 		all.Want("unlogined ONLINE")
-		do(w, "unlogined", `mutation { logout }`, nil)
+		do(w, "unlogined", `mutation { logout(input: {}) { loggedOutCount } }`, nil)
 		all.Want("unlogined UNLOGINED")
 
 		for range 2 {
@@ -135,7 +135,7 @@ func TestStatus_CustomStatusEndsWithTheLastDevice(t *testing.T) {
 		all.Want("ann ONLINE")
 		do(w, "ann", setStatus, vars("text", "back"))
 		all.Want("ann ONLINE back")
-		do(w, "ann", `mutation { logout }`, nil)
+		do(w, "ann", `mutation { logout(input: {}) { loggedOutCount } }`, nil)
 		all.Want("ann UNLOGINED")
 		w.Run(graphtest.Scenario{Name: "logged out", As: "ann", Query: setStatus, Variables: vars("text", "x"), WantCode: "NOT_ONLINE"})
 	})

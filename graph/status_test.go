@@ -23,9 +23,9 @@ const (
 	appChanged    = `subscription { appStatusChanged { userId presence customStatus } }`
 	userStatus    = `subscription($ids: [ID!]!) { userStatus(ids: $ids) { userId presence customStatus } }`
 	statuses      = `query($ids: [ID!]!) { userStatuses(ids: $ids) { userId presence customStatus } }`
-	setStatus     = `mutation($text: String!) { setStatus(customStatus: $text) { userId presence customStatus } }`
-	subscribe     = `mutation($ids: [ID!]!) { subscribeStatus(ids: $ids) { statuses { userId presence } evictedIds } }`
-	unsub         = `mutation($ids: [ID!]) { unsubscribeStatus(ids: $ids) }`
+	setStatus     = `mutation($text: String!) { setStatus(input: {customStatus: $text}) { status { userId presence customStatus } } }`
+	subscribe     = `mutation($ids: [ID!]!) { subscribeStatus(input: {targetIds: $ids}) { statuses { userId presence } evictedIds } }`
+	unsub         = `mutation($ids: [ID!], $all: Boolean) { unsubscribeStatus(input: {targetIds: $ids, all: $all}) { endedCount } }`
 	makeFriends   = `mutation($a: ID!, $b: ID!) { addFriend(input: {userId: $a, friendId: $b}) { created } }`
 	unfriend      = `mutation($a: ID!, $b: ID!) { removeFriend(input: {userId: $a, friendId: $b}) { outcome } }`
 	banAMinute    = `mutation($id: ID!) { banUsers(input: {userIds: [$id], minutes: 1}) { results { outcome } } }`
@@ -126,16 +126,18 @@ func TestLogout_OverWebSocket(t *testing.T) {
 		all := everyone(w)
 		first, second := w.Socket(w.Bearer("ann")), w.Socket(w.Bearer("ann"))
 		all.Want("ann ONLINE")
-		if r := first.Do(`mutation { logout }`, nil); string(r.Data) != `{"logout":true}` {
+		if r := first.Do(`mutation { logout(input: {}) { loggedOutCount } }`, nil); string(r.Data) != `{"logout":{"loggedOutCount":1}}` {
 			w.T.Fatalf("the response to logout is %s", r.Body)
 		}
 		if code := first.CloseCode(); code != 4401 {
 			w.T.Fatalf("closed with %d, want 4401", code)
 		}
-		second.Do(`mutation { setStatus(customStatus: "still here") { presence } }`, nil)
+		second.Do(`mutation { setStatus(input: {customStatus: "still here"}) { status { presence } } }`, nil)
 		all.Want("ann ONLINE still here")
 		third := w.Socket(w.Bearer("ann"))
-		third.Do(`mutation { logout(allDevices: true) }`, nil)
+		if r := third.Do(`mutation { logout(input: {allDevices: true}) { loggedOutCount } }`, nil); string(r.Data) != `{"logout":{"loggedOutCount":2}}` {
+			w.T.Fatalf("the response to logout is %s", r.Body)
+		}
 		if code := second.CloseCode(); code != 4401 {
 			w.T.Fatalf("the other device was closed with %d, want 4401", code)
 		}
@@ -148,7 +150,7 @@ func TestLogout_OverHTTPEndsAllDevices(t *testing.T) {
 	eachTransport(t, func(w *graphtest.World, transport string) {
 		all := everyone(w)
 		ann := watching(w, transport, "ann")
-		do(w, "ann", `mutation { logout }`, nil)
+		do(w, "ann", `mutation { logout(input: {}) { loggedOutCount } }`, nil)
 		all.Want("ann ONLINE", "ann UNLOGINED")
 		if ann.Socket != nil {
 			if code := ann.Socket.CloseCode(); code != 4401 {
@@ -164,7 +166,7 @@ func TestLogout_OverHTTPEndsAllDevices(t *testing.T) {
 				w.T.Fatalf("the stream ended with %q", got)
 			}
 		}
-		do(w, "ann", `mutation { logout }`, nil) // with none connected
+		do(w, "ann", `mutation { logout(input: {}) { loggedOutCount } }`, nil) // with none connected
 		watching(w, transport, "ann")
 		all.Want("ann ONLINE")
 	})
@@ -222,33 +224,32 @@ func TestCustomStatus(t *testing.T) {
 		text := strings.Repeat("丽", 33) + "x" // 100 bytes
 		refused := func(name, text string) graphtest.Scenario {
 			return graphtest.Scenario{Name: name, As: "ann", Query: setStatus, Variables: vars("text", text),
-				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("customStatus", "nocontrol")}
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.customStatus", "nocontrol")}
 		}
 		w.Run(graphtest.Scenario{Name: "without a device", As: "ann", Query: setStatus, Variables: vars("text", "x"), WantCode: "NOT_ONLINE"})
 		first, second := watching(w, transport, "ann"), watching(w, transport, "ann")
 		w.Run(
 			graphtest.Scenario{Name: "100 bytes", As: "ann", Query: setStatus, Variables: vars("text", text),
-				WantData: `{"setStatus":{"userId":"ann","presence":"ONLINE","customStatus":"` + text + `"}}`},
+				WantData: `{"setStatus":{"status":{"userId":"ann","presence":"ONLINE","customStatus":"` + text + `"}}}`},
 			graphtest.Scenario{Name: "the same again", As: "ann", Query: setStatus, Variables: vars("text", text),
-				WantData: `{"setStatus":{"userId":"ann","presence":"ONLINE","customStatus":"` + text + `"}}`},
+				WantData: `{"setStatus":{"status":{"userId":"ann","presence":"ONLINE","customStatus":"` + text + `"}}}`},
 			graphtest.Scenario{Name: "101 bytes", As: "ann", Query: setStatus, Variables: vars("text", text+"y"),
-				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("customStatus", "maxbytes")},
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.customStatus", "maxbytes")},
 			refused("a line break", "a\nb"),
 			refused("NUL", "\x00"),
 			refused("DEL", "a\x7f"),
 			refused("a C1 control character", "\u0085b"),
 			graphtest.Scenario{Name: "what others see", As: graphtest.AppServer, Query: `{ user(id: "ann") { status { customStatus } } }`,
 				WantData: `{"user":{"status":{"customStatus":"` + text + `"}}}`},
-			graphtest.Scenario{Name: "an App Server has none", As: graphtest.AppServer, Query: setStatus, Variables: vars("text", "x"), WantCode: "FORBIDDEN"},
 		)
 		// Truncated within a character.
-		if got := postRaw(w, "ann", `{"query":"mutation { setStatus(customStatus: \"`+text[:99]+`\xe4\") { presence } }"}`); got != http.StatusBadRequest {
+		if got := postRaw(w, "ann", `{"query":"mutation { setStatus(input: {customStatus: \"`+text[:99]+`\xe4\"}) { status { presence } } }"}`); got != http.StatusBadRequest {
 			w.T.Errorf("a text truncated within a character: status %d", got)
 		}
 		// Half of a surrogate pair, in a variable and in a document.
 		for _, body := range []string{
-			`{"query":"mutation($text: String!) { setStatus(customStatus: $text) { presence } }","variables":{"text":"a\ud83d"}}`,
-			`{"query":"mutation { setStatus(customStatus: \"a\\ud83d\") { presence } }"}`,
+			`{"query":"mutation($text: String!) { setStatus(input: {customStatus: $text}) { status { presence } } }","variables":{"text":"a\ud83d"}}`,
+			`{"query":"mutation { setStatus(input: {customStatus: \"a\\ud83d\"}) { status { presence } } }"}`,
 		} {
 			if got := postRaw(w, "ann", body); got != http.StatusBadRequest {
 				w.T.Errorf("half a character: status %d for %s", got, body)
@@ -265,7 +266,7 @@ func TestCustomStatus(t *testing.T) {
 		}
 		// Only now: a reader that is behind may miss the events in between.
 		w.Run(graphtest.Scenario{Name: "cleared", As: "ann", Query: setStatus, Variables: vars("text", ""),
-			WantData: `{"setStatus":{"userId":"ann","presence":"ONLINE","customStatus":""}}`})
+			WantData: `{"setStatus":{"status":{"userId":"ann","presence":"ONLINE","customStatus":""}}}`})
 		for _, d := range []*graphtest.Live{first, second} {
 			d.Want("ann ONLINE")
 			d.Quiet()
@@ -479,15 +480,97 @@ func TestSubscribeStatus(t *testing.T) {
 			refused("oneself", "SELF_REFERENCE", nil, "bob", "ann"),
 			refused("unknown", "USER_NOT_FOUND", map[string]any{"userId": "nobody"}, "bob", "nobody"),
 			refused("foreign", "USER_NOT_FOUND", map[string]any{"userId": "foreign"}, "foreign"),
-			refused("ill-formed", "INVALID_ARGUMENT", breaks("ids.1", "userid"), "bob", "b b"),
-			refused("none", "INVALID_ARGUMENT", breaks("ids", "min"), []string{}...),
-			refused("101", "INVALID_ARGUMENT", breaks("ids", "max"), many...),
-			graphtest.Scenario{Name: "an App Server", As: graphtest.AppServer, Query: subscribe, Variables: vars("ids", []string{"bob"}), WantCode: "FORBIDDEN"},
-			graphtest.Scenario{Name: "unsubscribing one", As: "ann", Query: unsub, Variables: vars("ids", []string{"bob", "dan"}), WantData: `{"unsubscribeStatus":1}`},
-			graphtest.Scenario{Name: "unsubscribing 101", As: "ann", Query: unsub, Variables: vars("ids", many), WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("ids", "max")},
-			graphtest.Scenario{Name: "unsubscribing all", As: "ann", Query: unsub, Variables: vars("ids", []string{}), WantData: `{"unsubscribeStatus":2}`},
-			graphtest.Scenario{Name: "unsubscribing all of none", As: "ann", Query: `mutation { unsubscribeStatus }`, WantData: `{"unsubscribeStatus":0}`},
+			refused("ill-formed", "INVALID_ARGUMENT", breaks("input.targetIds.1", "userid"), "bob", "b b"),
+			refused("none", "INVALID_ARGUMENT", breaks("input.targetIds", "min"), []string{}...),
+			refused("101", "INVALID_ARGUMENT", breaks("input.targetIds", "max"), many...),
+			graphtest.Scenario{Name: "unsubscribing one", As: "ann", Query: unsub, Variables: vars("ids", []string{"bob", "dan"}), WantData: `{"unsubscribeStatus":{"endedCount":1}}`},
+			graphtest.Scenario{Name: "unsubscribing 101", As: "ann", Query: unsub, Variables: vars("ids", many), WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.targetIds", "max")},
+			graphtest.Scenario{Name: "unsubscribing neither", As: "ann", Query: unsub, Variables: vars("ids", []string{}, "all", false), WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.targetIds", "either")},
+			graphtest.Scenario{Name: "unsubscribing both", As: "ann", Query: unsub, Variables: vars("ids", []string{"cid"}, "all", true), WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.targetIds", "either")},
+			graphtest.Scenario{Name: "unsubscribing all", As: "ann", Query: unsub, Variables: vars("all", true), WantData: `{"unsubscribeStatus":{"endedCount":2}}`},
+			graphtest.Scenario{Name: "unsubscribing all of none", As: "ann", Query: unsub, Variables: vars("all", true, "ids", []string{}), WantData: `{"unsubscribeStatus":{"endedCount":0}}`},
 		)
+	})
+}
+
+// An App Server acts for a user that it names, without rate limits; a user acts only for itself.
+func TestStatus_OnBehalfOfAUser(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		for _, id := range []string{"ann", "bob", "gone"} {
+			w.Register(w.App, id)
+		}
+		w.Register(w.Other, "foreign")
+		do(w, graphtest.AppServer, closeAccounts, vars("id", "gone"))
+		ann := watching(w, "websocket", "ann")
+		const (
+			set   = `mutation($id: ID) { setStatus(input: {userId: $id, customStatus: "busy"}) { status { userId customStatus } } }`
+			sub   = `mutation($id: ID) { subscribeStatus(input: {userId: $id, targetIds: ["bob"]}) { statuses { userId } evictedIds } }`
+			unsub = `mutation($id: ID) { unsubscribeStatus(input: {userId: $id, targetIds: ["bob"]}) { endedCount } }`
+			count = `{ user(id: "ann") { statusSubscriptions { totalCount } } }`
+		)
+		for _, query := range []string{set, sub, unsub} {
+			refused := func(name, as, code string, extensions map[string]any, variables map[string]any) graphtest.Scenario {
+				return graphtest.Scenario{Name: name + ": " + query, As: as, Query: query, Variables: variables, WantCode: code, WantExtensions: extensions,
+					WantEvents: map[string]any{"*": 0}}
+			}
+			w.Run(
+				refused("without a user", graphtest.AppServer, "INVALID_ARGUMENT", breaks("input.userId", "required"), nil),
+				refused("an empty user", graphtest.AppServer, "INVALID_ARGUMENT", breaks("input.userId", "required"), vars("id", "")),
+				refused("an unknown user", graphtest.AppServer, "USER_NOT_FOUND", map[string]any{"userId": "nobody"}, vars("id", "nobody")),
+				refused("a user of another app", graphtest.AppServer, "USER_NOT_FOUND", map[string]any{"userId": "foreign"}, vars("id", "foreign")),
+				refused("a deactivated user", graphtest.AppServer, "USER_DEACTIVATED", map[string]any{"userId": "gone"}, vars("id", "gone")),
+				refused("an ill-formed user", graphtest.AppServer, "INVALID_ARGUMENT", breaks("input.userId", "userid"), vars("id", "a b")),
+				refused("a user for another", "bob", "FORBIDDEN", nil, vars("id", "ann")),
+			)
+		}
+		w.Run(
+			graphtest.Scenario{Name: "setting", As: graphtest.AppServer, Query: set, Variables: vars("id", "ann"),
+				WantData: `{"setStatus":{"status":{"userId":"ann","customStatus":"busy"}}}`},
+			graphtest.Scenario{Name: "setting without a device", As: graphtest.AppServer, Query: set, Variables: vars("id", "bob"), WantCode: "NOT_ONLINE"},
+			graphtest.Scenario{Name: "a user that names itself", As: "ann", Query: set, Variables: vars("id", "ann"),
+				WantData: `{"setStatus":{"status":{"userId":"ann","customStatus":"busy"}}}`},
+			graphtest.Scenario{Name: "a user that names nobody", As: "ann", Query: set, Variables: vars("id", ""),
+				WantData: `{"setStatus":{"status":{"userId":"ann","customStatus":"busy"}}}`},
+			graphtest.Scenario{Name: "subscribing", As: graphtest.AppServer, Query: sub, Variables: vars("id", "ann"),
+				WantData: `{"subscribeStatus":{"statuses":[{"userId":"bob"}],"evictedIds":[]}}`},
+		)
+		ann.Want("ann ONLINE busy")
+		bob := watching(w, "websocket", "bob")
+		ann.Want("bob ONLINE")
+		w.Run(
+			graphtest.Scenario{Name: "unsubscribing", As: graphtest.AppServer, Query: unsub, Variables: vars("id", "ann"),
+				WantData: `{"unsubscribeStatus":{"endedCount":1}}`},
+			graphtest.Scenario{Name: "the list", As: graphtest.AppServer, Query: count, WantData: `{"user":{"statusSubscriptions":{"totalCount":0}}}`},
+		)
+		bob.Close()
+		for range 80 {
+			do(w, graphtest.AppServer, unsub, vars("id", "ann"))
+			do(w, graphtest.AppServer, set, vars("id", "ann"))
+		}
+		ann.Quiet()
+		w.Set(map[string]string{"statusQueryEnabled": "false"})
+		for _, query := range []string{sub, unsub} {
+			w.Run(graphtest.Scenario{Name: "with the switch off: " + query, As: graphtest.AppServer, Query: query, Variables: vars("id", "ann"),
+				WantCode: "FEATURE_DISABLED", WantExtensions: disabled})
+		}
+	})
+}
+
+// A refused mutation leaves the responses of its neighbours in the document.
+func TestStatus_MutationsInOneDocument(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Register(w.App, "bob")
+		ann := watching(w, "websocket", "ann")
+		r := w.Do(w.Bearer("ann"), `mutation {
+			set: setStatus(input: {customStatus: "busy"}) { status { customStatus } }
+			self: subscribeStatus(input: {targetIds: ["ann"]}) { evictedIds }
+			neither: unsubscribeStatus(input: {}) { endedCount }
+			other: subscribeStatus(input: {targetIds: ["bob"]}) { statuses { userId } }
+		}`, nil)
+		if len(r.Errors) != 2 || !graphtest.Match(w.T, `{"set":{"status":{"customStatus":"busy"}},"self":null,"neither":null,"other":{"statuses":[{"userId":"bob"}]}}`, r.Data) {
+			w.T.Fatalf("the response is %s", r.Body)
+		}
+		ann.Want("ann ONLINE busy")
 	})
 }
 
@@ -701,8 +784,8 @@ func TestStatus_Rates(t *testing.T) {
 		}
 		for _, two := range []string{
 			`{ a: userStatuses(ids: ["bob"]) { presence } b: userStatuses(ids: ["cid"]) { presence } }`,
-			`mutation { a: subscribeStatus(ids: ["bob"]) { evictedIds } b: subscribeStatus(ids: ["cid"]) { evictedIds } }`,
-			`mutation { a: unsubscribeStatus(ids: ["bob"]) b: unsubscribeStatus(ids: ["cid"]) }`,
+			`mutation { a: subscribeStatus(input: {targetIds: ["bob"]}) { evictedIds } b: subscribeStatus(input: {targetIds: ["cid"]}) { evictedIds } }`,
+			`mutation { a: unsubscribeStatus(input: {targetIds: ["bob"]}) { endedCount } b: unsubscribeStatus(input: {all: true}) { endedCount } }`,
 		} {
 			if r := w.Do(ann, two, nil); r.Code() != "RATE_LIMITED" || len(r.Errors) != 1 {
 				w.T.Fatalf("the response to %s is %s", two, r.Body)

@@ -348,7 +348,7 @@ func (b *burst) prepare([]byte) error {
 }
 
 func (b *burst) cause() error {
-	query := fmt.Sprintf("mutation { setStatus(customStatus: %q) { presence } }", fmt.Sprintf("status %09d", b.n))
+	query := fmt.Sprintf("mutation { setStatus(input: {customStatus: %q}) { status { presence } } }", fmt.Sprintf("status %09d", b.n))
 	for _, actor := range b.actors {
 		if err := actor.subscribe(query); err != nil {
 			return err

@@ -19,14 +19,14 @@ type mutation struct {
 }
 
 // SetStatus is the resolver for the setStatus field.
-func (r *mutation) SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error) {
+func (r *mutation) SetStatus(ctx context.Context, input generated.SetStatusInput) (*generated.SetStatusPayload, error) {
 	me := *principalOf(ctx).user
-	r.hub.say(me.ID, customStatus)
+	r.hub.say(me.ID, input.CustomStatus)
 	now := models.TimeOf(time.Now())
 	me.Presence, me.PresenceAt = models.PresenceOnline, &now
 	status := r.status(&me)
 	r.hub.publish(status)
-	return status, nil
+	return &generated.SetStatusPayload{Status: status}, nil
 }
 
 type subscription struct {

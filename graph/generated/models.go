@@ -155,6 +155,18 @@ type IssueUserTokenInput struct {
 	TTLSeconds int `json:"ttlSeconds,omitempty" validate:"omitempty,min=1,max=315360000"`
 }
 
+// The devices to log out.
+type LogoutInput struct {
+	// Whether to log out all devices of the user; false is the same as omitted.
+	AllDevices bool `json:"allDevices,omitempty"`
+}
+
+// The result of `logout`.
+type LogoutPayload struct {
+	// How many devices were logged out.
+	LoggedOutCount int `json:"loggedOutCount"`
+}
+
 // The sender and the recipient of a message.
 type MessagePair struct {
 	// The sender's user ID.
@@ -274,12 +286,35 @@ type SetFriendRemarkPayload struct {
 	Friendship *relations.Friendship `json:"friendship"`
 }
 
+// A custom status to set.
+type SetStatusInput struct {
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
+	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
+	// The text; empty clears it.
+	CustomStatus string `json:"customStatus" validate:"maxbytes=100,nocontrol"`
+}
+
+// The result of `setStatus`.
+type SetStatusPayload struct {
+	// The status with the new text.
+	Status *models.UserStatus `json:"status"`
+}
+
 // The whitelists to turn on or off.
 type SetWhitelistEnabledInput struct {
 	// The user IDs of the owners.
 	UserIds []string `json:"userIds" validate:"min=1,max=20"`
 	// Whether to turn them on.
 	Enabled bool `json:"enabled"`
+}
+
+// The users to whose status changes a user subscribes.
+type SubscribeStatusInput struct {
+	// The subscriber. Required with an app token; with a user token it is the user itself and may be
+	// omitted.
+	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
+	// The user IDs. An ID that is given twice counts once.
+	TargetIds []string `json:"targetIds" validate:"min=1,max=100,dive,required,max=64,userid"`
 }
 
 // Events, over a WebSocket or an SSE stream. A subscription selects exactly one of these fields and
@@ -317,6 +352,23 @@ type UnbanUsersInput struct {
 type UnbanUsersPayload struct {
 	// The result for each user, in the order of the input.
 	Results []*batch.Result `json:"results"`
+}
+
+// The subscriptions to end: either those to `targetIds` or all.
+type UnsubscribeStatusInput struct {
+	// The subscriber. Required with an app token; with a user token it is the user itself and may be
+	// omitted.
+	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
+	// The user IDs; those without a subscription are ignored.
+	TargetIds []string `json:"targetIds,omitempty" validate:"either=All,max=100,dive,required,max=64,userid"`
+	// Whether to end all subscriptions of the user; false is the same as omitted.
+	All bool `json:"all,omitempty"`
+}
+
+// The result of `unsubscribeStatus`.
+type UnsubscribeStatusPayload struct {
+	// How many subscriptions were ended.
+	EndedCount int `json:"endedCount"`
 }
 
 // A change of a user's profile. What is not given stays as it is.

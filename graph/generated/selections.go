@@ -476,6 +476,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
+		"LogoutPayload": selection.Of[LogoutPayload](logoutPayloadImplementors, selection.Fields{
+			"loggedOutCount": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*LogoutPayload)
+				v := obj.LoggedOutCount
+				return e.Int(v)
+			}},
+		}),
 		"MessagePermission": selection.Of[relations.Permission](messagePermissionImplementors, selection.Fields{
 			"from": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*relations.Permission)
@@ -643,6 +650,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
+		"SetStatusPayload": selection.Of[SetStatusPayload](setStatusPayloadImplementors, selection.Fields{
+			"status": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*SetStatusPayload)
+				v := obj.Status
+				return v, true
+			}},
+		}),
 		"StatusSubscription": selection.Of[subscriptions.Subscription](statusSubscriptionImplementors, selection.Fields{
 			"id": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*subscriptions.Subscription)
@@ -742,6 +756,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				obj := o.(*UnbanUsersPayload)
 				v := obj.Results
 				return v, true
+			}},
+		}),
+		"UnsubscribeStatusPayload": selection.Of[UnsubscribeStatusPayload](unsubscribeStatusPayloadImplementors, selection.Fields{
+			"endedCount": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*UnsubscribeStatusPayload)
+				v := obj.EndedCount
+				return e.Int(v)
 			}},
 		}),
 		"UpdateUserPayload": selection.Of[UpdateUserPayload](updateUserPayloadImplementors, selection.Fields{

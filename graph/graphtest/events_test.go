@@ -82,7 +82,7 @@ func TestWantEvents_WaitsForTheQueues(t *testing.T) {
 		w.Watch(ann, slow{}, false)
 		for i := range 10 {
 			w.Run(Scenario{Name: "a status", As: "ann",
-				Query:      fmt.Sprintf(`mutation { setStatus(customStatus: "%d") { presence } }`, i),
+				Query:      fmt.Sprintf(`mutation { setStatus(input: {customStatus: "%d"}) { status { presence } } }`, i),
 				WantEvents: map[string]any{"app": []string{fmt.Sprintf(`{"appStatusChanged":{"userId":"ann","customStatus":"%d"}}`, i)}, "*": 0},
 			})
 		}

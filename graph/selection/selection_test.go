@@ -183,7 +183,7 @@ func fill(w *graphtest.World) {
 		w.Register(w.App, id)
 	}
 	ann := w.Socket("Bearer " + w.Register(w.App, "ann"))
-	ann.Want(`mutation { setStatus(customStatus: "busy \"☃\"") { presence } }`, `{"setStatus":{"presence":"ONLINE"}}`)
+	ann.Want(`mutation { setStatus(input: {customStatus: "busy \"☃\""}) { status { presence } } }`, `{"setStatus":{"status":{"presence":"ONLINE"}}}`)
 	server := w.Bearer(graphtest.AppServer)
 	for _, mutation := range []string{
 		`addFriend(input: {userId: "ann", friendId: "bob", remark: "B"}) { created }`,

@@ -423,7 +423,8 @@ func (s *fakeSchema) field(ctx context.Context, f graphql.CollectedField, args m
 		}
 	case "logout":
 		p := auth.From(ctx)
-		return true, s.world.hub.Logout(ctx, p.Account(), auth.DeviceFrom(ctx), args["all"].(bool))
+		_, err := s.world.hub.Logout(ctx, p.Account(), auth.DeviceFrom(ctx), args["all"].(bool))
+		return true, err
 	}
 	return nil, nil
 }

@@ -78,7 +78,7 @@ func TestCircle_FollowsFriendsAndSubscriptions(t *testing.T) {
 		step(func() { w.subscribe(0, 1) }, told)
 		step(func() { w.unfriend(0, 1) }, told)
 		step(func() {
-			if n, err := w.Unsubscribe(context.Background(), w.appNow(), w.row(0), nil); n != 1 || err != nil {
+			if n, err := w.UnsubscribeAll(context.Background(), w.row(0)); n != 1 || err != nil {
 				t.Fatalf("unsubscribing returned %d, %v", n, err)
 			}
 		}, "")

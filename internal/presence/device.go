@@ -49,10 +49,11 @@ func (h *Hub) ConnectByID(ctx context.Context, userID int64, platform models.Pla
 // Logout ends the device own, or all of the account's devices if all is set or own is nil. It returns
 // when the database holds the result: UNLOGINED unless a device remains. The other devices' links are
 // cut; own's is left to the caller, which responds over it first. own.LoggedOut() is true from now on.
+// Logout returns how many devices it has ended.
 //
 // If the database does not respond or ctx ends, the devices are logged out all the same, but a crash
 // may still leave the user OFFLINE. ErrClosed: nothing was done.
-func (h *Hub) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
+func (h *Hub) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) (int, error) {
 	return h.registry.Logout(ctx, acc, own, all)
 }
 

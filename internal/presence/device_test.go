@@ -91,11 +91,18 @@ func TestLogout(t *testing.T) {
 			}
 		}
 
+		logout := func(own *status.Device, all bool, want int) {
+			t.Helper()
+			if n := w.logout(0, own, all); n != want {
+				t.Errorf("%d devices were logged out, want %d", n, want)
+			}
+		}
+
 		first, firstLink := w.connect(0)
 		second, secondLink := w.connect(0)
-		w.logout(0, first, false)
+		logout(first, false, 1)
 		durable(models.PresenceOnline)
-		w.logout(0, second, false)
+		logout(second, false, 1)
 		durable(models.PresenceUnlogined)
 		first.Gone()
 		second.Gone()
@@ -108,13 +115,13 @@ func TestLogout(t *testing.T) {
 
 		first, firstLink = w.connect(0)
 		_, secondLink = w.connect(0)
-		w.logout(0, first, true)
+		logout(first, true, 2)
 		durable(models.PresenceUnlogined)
 		firstLink.want(t)
 		secondLink.want(t, status.ReasonLoggedOut)
 
 		first, firstLink = w.connect(0)
-		w.logout(0, nil, false)
+		logout(nil, false, 1)
 		durable(models.PresenceUnlogined)
 		firstLink.want(t, status.ReasonLoggedOut)
 		if !first.LoggedOut() {
@@ -124,9 +131,9 @@ func TestLogout(t *testing.T) {
 		first, _ = w.connect(0)
 		first.Gone()
 		w.wantRow(0, models.PresenceOffline)
-		w.logout(0, nil, false)
+		logout(nil, false, 0)
 		durable(models.PresenceUnlogined)
-		w.logout(0, nil, true)
+		logout(nil, true, 0)
 		durable(models.PresenceUnlogined)
 
 		w.delivered()
@@ -344,7 +351,7 @@ func TestConnectAfterClose(t *testing.T) {
 		if _, err := w.Connect(context.Background(), acc, models.PlatformWeb, new(link), allowed); !errors.Is(err, status.ErrClosed) {
 			t.Fatalf("Connect returned %v", err)
 		}
-		if err := w.Logout(context.Background(), acc, nil, true); !errors.Is(err, status.ErrClosed) {
+		if _, err := w.Logout(context.Background(), acc, nil, true); !errors.Is(err, status.ErrClosed) {
 			t.Fatalf("Logout returned %v", err)
 		}
 	})

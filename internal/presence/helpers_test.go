@@ -319,11 +319,14 @@ func (w *world) connect(i int) (*status.Device, *link) {
 	return d, l
 }
 
-func (w *world) logout(i int, own *status.Device, all bool) {
+// logout logs devices of user i out and returns how many.
+func (w *world) logout(i int, own *status.Device, all bool) int {
 	w.t.Helper()
-	if err := w.Logout(context.Background(), w.account(i), own, all); err != nil {
+	n, err := w.Logout(context.Background(), w.account(i), own, all)
+	if err != nil {
 		w.t.Fatal(err)
 	}
+	return n
 }
 
 func (w *world) presence(i int) models.Presence {

@@ -79,7 +79,9 @@ func TestNodes_AreOneService(t *testing.T) {
 		}
 		first.Gone()
 		a.wantPresence(0, models.PresenceOnline)
-		c.logout(0, nil, true)
+		if n := c.logout(0, nil, true); n != 1 {
+			t.Errorf("%d devices were logged out, want the one at another node", n)
+		}
 		secondLink.wants(b, status.ReasonLoggedOut)
 		for _, w := range n {
 			w.wantPresence(0, models.PresenceUnlogined)
@@ -216,7 +218,7 @@ func TestCirclesFollowOtherNodes(t *testing.T) {
 		a.blink(1)
 		a.blink(2)
 		seen.hears(b, "u1:ONLINE u1:OFFLINE u2:ONLINE u2:OFFLINE")
-		if _, err := a.Unsubscribe(context.Background(), a.appNow(), a.row(0), nil); err != nil {
+		if _, err := a.UnsubscribeAll(context.Background(), a.row(0)); err != nil {
 			t.Fatal(err)
 		}
 		follows(2, false)

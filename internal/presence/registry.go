@@ -28,7 +28,7 @@ type registry interface {
 	// OnlineCount are the Hub's of these names.
 	Connect(ctx context.Context, acc status.Account, platform models.Platform, link status.Link,
 		read func(context.Context) (status.Account, error)) (*status.Device, error)
-	Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error
+	Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) (int, error)
 	SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error)
 	DevicesOf(ctx context.Context, userID int64) ([]models.Device, error)
 	OnlineCount(ctx context.Context, appID int64) (int, error)

@@ -227,12 +227,12 @@ func (w *world) misbehave(random *rand.Rand, steps int, watches *watchLog) {
 		case 7:
 			if len(devices) > 0 {
 				d := devices[random.IntN(len(devices))]
-				if err := w.Logout(ctx, d.Account(), d, random.IntN(2) == 0); err != nil {
+				if _, err := w.Logout(ctx, d.Account(), d, random.IntN(2) == 0); err != nil {
 					w.t.Error(err)
 				}
 			}
 		case 8:
-			if err := w.Logout(ctx, acc, nil, false); err != nil {
+			if _, err := w.Logout(ctx, acc, nil, false); err != nil {
 				w.t.Error(err)
 			}
 		case 9:

@@ -37,7 +37,7 @@ func TestFailingDatabase(t *testing.T) {
 		if w.devicesOf(2) != 0 {
 			t.Fatal("the device of a failed Connect remains")
 		}
-		if err := w.Logout(context.Background(), accs[1], nil, true); err == nil || !strings.Contains(err.Error(), "recording the logout") {
+		if _, err := w.Logout(context.Background(), accs[1], nil, true); err == nil || !strings.Contains(err.Error(), "recording the logout") {
 			t.Fatalf("Logout returned %v", err)
 		}
 		w.delivered()
@@ -145,7 +145,10 @@ func TestLogoutOutlivesPendingWrites(t *testing.T) {
 			release := w.hold(0)
 			d.Gone() // OFFLINE is being written, or waits
 			loggedOut := make(chan error, 1)
-			go func() { loggedOut <- w.Logout(context.Background(), acc, nil, true) }()
+			go func() {
+				_, err := w.Logout(context.Background(), acc, nil, true)
+				loggedOut <- err
+			}()
 			w.eventually(func() bool { return w.StatusOf(w.users[0]).Presence == models.PresenceUnlogined }, "the logout")
 			release()
 			if err := <-loggedOut; err != nil {

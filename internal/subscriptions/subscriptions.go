@@ -312,8 +312,8 @@ func usersInOrder(tx *gorm.DB, keys []int64) ([]*models.User, error) {
 	return rows, nil
 }
 
-// Unsubscribe removes users from the owner's list, all of them if ids is empty, and returns how many
-// it removed. IDs of users that are not on the list are ignored.
+// Unsubscribe removes users from the owner's list and returns how many it removed. IDs of users that
+// are not on the list are ignored.
 func (s *Service) Unsubscribe(ctx context.Context, app *models.App, owner *models.User, ids []string) (int, error) {
 	removed, err := s.unsubscribe(ctx, app, owner, ids)
 	return removed, fault.Wrap(err, "unsubscribing")
@@ -326,19 +326,29 @@ func (s *Service) unsubscribe(ctx context.Context, app *models.App, owner *model
 	}
 	defer release()
 	targets, err := userlock.Find(s.db.Read(ctx), app, ids)
-	if err != nil || len(ids) > 0 && len(targets) == 0 {
+	if err != nil || len(targets) == 0 {
 		return 0, err
 	}
 	keys := make([]int64, 0, len(targets))
 	for _, u := range targets {
 		keys = append(keys, u.ID)
 	}
-	return s.remove(ctx, owner.ID, func(tx *gorm.DB) *gorm.DB {
-		if len(ids) > 0 {
-			return tx.Where("target_id IN ?", keys)
-		}
-		return tx
-	})
+	return s.remove(ctx, owner.ID, func(tx *gorm.DB) *gorm.DB { return tx.Where("target_id IN ?", keys) })
+}
+
+// UnsubscribeAll removes all users from the owner's list and returns how many it removed.
+func (s *Service) UnsubscribeAll(ctx context.Context, owner *models.User) (int, error) {
+	removed, err := s.unsubscribeAll(ctx, owner)
+	return removed, fault.Wrap(err, "unsubscribing")
+}
+
+func (s *Service) unsubscribeAll(ctx context.Context, owner *models.User) (int, error) {
+	release, err := s.locks.owner(ctx, owner.ID)
+	if err != nil {
+		return 0, err
+	}
+	defer release()
+	return s.remove(ctx, owner.ID, func(tx *gorm.DB) *gorm.DB { return tx })
 }
 
 // remove removes the users that the condition selects from the owner's list, and returns how many

@@ -100,14 +100,19 @@ func TestUnsubscribe(t *testing.T) {
 			{[]string{"nobody", "u0"}, 0, "u4 u3 u2 u1"},
 			{[]string{"u2", "nobody", "u2", "u4"}, 2, "u3 u1"},
 			{[]string{"u2"}, 0, "u3 u1"},
-			{[]string{}, 2, ""},
-			{nil, 0, ""},
+			{nil, 0, "u3 u1"},
 		} {
 			n, err := w.Unsubscribe(t.Context(), w.appNow(), w.row(0), step.ids)
 			if n != step.want || err != nil {
 				t.Errorf("unsubscribing from %v returned %d, %v, want %d", step.ids, n, err, step.want)
 			}
 			w.wantList(0, step.list)
+		}
+		for _, want := range []int{2, 0} {
+			if n, err := w.UnsubscribeAll(t.Context(), w.row(0)); n != want || err != nil {
+				t.Errorf("unsubscribing from all returned %d, %v, want %d", n, err, want)
+			}
+			w.wantList(0, "")
 		}
 		w.wantList(1, "u2")
 	})

@@ -201,6 +201,10 @@ type ComplexityRoot struct {
 		Outcome func(childComplexity int) int
 	}
 
+	LogoutPayload struct {
+		LoggedOutCount func(childComplexity int) int
+	}
+
 	MessagePermission struct {
 		Allowed func(childComplexity int) int
 		From    func(childComplexity int) int
@@ -221,7 +225,7 @@ type ComplexityRoot struct {
 		ExpireTokens         func(childComplexity int, input ExpireTokensInput) int
 		IssueAppToken        func(childComplexity int, input IssueAppTokenInput) int
 		IssueUserToken       func(childComplexity int, input IssueUserTokenInput) int
-		Logout               func(childComplexity int, allDevices *bool) int
+		Logout               func(childComplexity int, input LogoutInput) int
 		ReactivateUsers      func(childComplexity int, input ReactivateUsersInput) int
 		RegisterUser         func(childComplexity int, input RegisterUserInput) int
 		RegisterUsers        func(childComplexity int, input RegisterUsersInput) int
@@ -230,11 +234,11 @@ type ComplexityRoot struct {
 		RemoveFromWhitelist  func(childComplexity int, input WhitelistInput) int
 		SendFriendRequest    func(childComplexity int, input SendFriendRequestInput) int
 		SetFriendRemark      func(childComplexity int, input SetFriendRemarkInput) int
-		SetStatus            func(childComplexity int, customStatus string) int
+		SetStatus            func(childComplexity int, input SetStatusInput) int
 		SetWhitelistEnabled  func(childComplexity int, input SetWhitelistEnabledInput) int
-		SubscribeStatus      func(childComplexity int, ids []string) int
+		SubscribeStatus      func(childComplexity int, input SubscribeStatusInput) int
 		UnbanUsers           func(childComplexity int, input UnbanUsersInput) int
-		UnsubscribeStatus    func(childComplexity int, ids []string) int
+		UnsubscribeStatus    func(childComplexity int, input UnsubscribeStatusInput) int
 		UpdateUser           func(childComplexity int, input UpdateUserInput) int
 	}
 
@@ -304,6 +308,10 @@ type ComplexityRoot struct {
 		Friendship func(childComplexity int) int
 	}
 
+	SetStatusPayload struct {
+		Status func(childComplexity int) int
+	}
+
 	StatusSubscription struct {
 		ID           func(childComplexity int) int
 		SubscribedAt func(childComplexity int) int
@@ -345,6 +353,10 @@ type ComplexityRoot struct {
 
 	UnbanUsersPayload struct {
 		Results func(childComplexity int) int
+	}
+
+	UnsubscribeStatusPayload struct {
+		EndedCount func(childComplexity int) int
 	}
 
 	UpdateUserPayload struct {
@@ -463,10 +475,10 @@ type MutationResolver interface {
 	AcceptFriendRequest(ctx context.Context, input FriendRequestInput) (*AcceptFriendRequestPayload, error)
 	DeclineFriendRequest(ctx context.Context, input FriendRequestInput) (*DeclineFriendRequestPayload, error)
 	CancelFriendRequest(ctx context.Context, input FriendRequestInput) (*CancelFriendRequestPayload, error)
-	SetStatus(ctx context.Context, customStatus string) (*models.UserStatus, error)
-	SubscribeStatus(ctx context.Context, ids []string) (*SubscribeStatusPayload, error)
-	UnsubscribeStatus(ctx context.Context, ids []string) (int, error)
-	Logout(ctx context.Context, allDevices *bool) (bool, error)
+	SetStatus(ctx context.Context, input SetStatusInput) (*SetStatusPayload, error)
+	SubscribeStatus(ctx context.Context, input SubscribeStatusInput) (*SubscribeStatusPayload, error)
+	UnsubscribeStatus(ctx context.Context, input UnsubscribeStatusInput) (*UnsubscribeStatusPayload, error)
+	Logout(ctx context.Context, input LogoutInput) (*LogoutPayload, error)
 	RegisterUser(ctx context.Context, input RegisterUserInput) (*RegisterUserPayload, error)
 	IssueUserToken(ctx context.Context, input IssueUserTokenInput) (*IssueUserTokenPayload, error)
 	UpdateUser(ctx context.Context, input UpdateUserInput) (*UpdateUserPayload, error)
@@ -1049,6 +1061,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ItemResult.Outcome(childComplexity), true
 
+	case "LogoutPayload.loggedOutCount":
+		if e.ComplexityRoot.LogoutPayload.LoggedOutCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LogoutPayload.LoggedOutCount(childComplexity), true
+
 	case "MessagePermission.allowed":
 		if e.ComplexityRoot.MessagePermission.Allowed == nil {
 			break
@@ -1216,7 +1235,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.Logout(childComplexity, args["allDevices"].(*bool)), true
+		return e.ComplexityRoot.Mutation.Logout(childComplexity, args["input"].(LogoutInput)), true
 	case "Mutation.reactivateUsers":
 		if e.ComplexityRoot.Mutation.ReactivateUsers == nil {
 			break
@@ -1315,7 +1334,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.SetStatus(childComplexity, args["customStatus"].(string)), true
+		return e.ComplexityRoot.Mutation.SetStatus(childComplexity, args["input"].(SetStatusInput)), true
 	case "Mutation.setWhitelistEnabled":
 		if e.ComplexityRoot.Mutation.SetWhitelistEnabled == nil {
 			break
@@ -1337,7 +1356,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.SubscribeStatus(childComplexity, args["ids"].([]string)), true
+		return e.ComplexityRoot.Mutation.SubscribeStatus(childComplexity, args["input"].(SubscribeStatusInput)), true
 	case "Mutation.unbanUsers":
 		if e.ComplexityRoot.Mutation.UnbanUsers == nil {
 			break
@@ -1359,7 +1378,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Mutation.UnsubscribeStatus(childComplexity, args["ids"].([]string)), true
+		return e.ComplexityRoot.Mutation.UnsubscribeStatus(childComplexity, args["input"].(UnsubscribeStatusInput)), true
 	case "Mutation.updateUser":
 		if e.ComplexityRoot.Mutation.UpdateUser == nil {
 			break
@@ -1654,6 +1673,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SetFriendRemarkPayload.Friendship(childComplexity), true
 
+	case "SetStatusPayload.status":
+		if e.ComplexityRoot.SetStatusPayload.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetStatusPayload.Status(childComplexity), true
+
 	case "StatusSubscription.id":
 		if e.ComplexityRoot.StatusSubscription.ID == nil {
 			break
@@ -1797,6 +1823,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UnbanUsersPayload.Results(childComplexity), true
+
+	case "UnsubscribeStatusPayload.endedCount":
+		if e.ComplexityRoot.UnsubscribeStatusPayload.EndedCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UnsubscribeStatusPayload.EndedCount(childComplexity), true
 
 	case "UpdateUserPayload.user":
 		if e.ComplexityRoot.UpdateUserPayload.User == nil {
@@ -2158,6 +2191,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputFriendRequestInput,
 		ec.unmarshalInputIssueAppTokenInput,
 		ec.unmarshalInputIssueUserTokenInput,
+		ec.unmarshalInputLogoutInput,
 		ec.unmarshalInputMessagePair,
 		ec.unmarshalInputReactivateUsersInput,
 		ec.unmarshalInputRegisterUserInput,
@@ -2165,8 +2199,11 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRemoveFriendInput,
 		ec.unmarshalInputSendFriendRequestInput,
 		ec.unmarshalInputSetFriendRemarkInput,
+		ec.unmarshalInputSetStatusInput,
 		ec.unmarshalInputSetWhitelistEnabledInput,
+		ec.unmarshalInputSubscribeStatusInput,
 		ec.unmarshalInputUnbanUsersInput,
+		ec.unmarshalInputUnsubscribeStatusInput,
 		ec.unmarshalInputUpdateUserInput,
 		ec.unmarshalInputUserFilter,
 		ec.unmarshalInputWhitelistInput,
@@ -3179,7 +3216,34 @@ type StatusSubscription implements Node {
   subscribedAt: DateTime!
 }
 
-"The result of a subscription."
+"A custom status to set."
+input SetStatusInput {
+  """
+  The user. Required with an app token; with a user token it is the user itself and may be omitted.
+  """
+  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  "The text; empty clears it."
+  customStatus: String! @goTag(key: "validate", value: "maxbytes=100,nocontrol")
+}
+
+"The result of ` + "`" + `setStatus` + "`" + `."
+type SetStatusPayload {
+  "The status with the new text."
+  status: UserStatus!
+}
+
+"The users to whose status changes a user subscribes."
+input SubscribeStatusInput {
+  """
+  The subscriber. Required with an app token; with a user token it is the user itself and may be
+  omitted.
+  """
+  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  "The user IDs. An ID that is given twice counts once."
+  targetIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100,dive,required,max=64,userid")
+}
+
+"The result of ` + "`" + `subscribeStatus` + "`" + `."
 type SubscribeStatusPayload {
   """
   The statuses of the requested users, each once, in the order of the IDs. No later change is
@@ -3193,37 +3257,68 @@ type SubscribeStatusPayload {
   evictedIds: [ID!]!
 }
 
+"The subscriptions to end: either those to ` + "`" + `targetIds` + "`" + ` or all."
+input UnsubscribeStatusInput {
+  """
+  The subscriber. Required with an app token; with a user token it is the user itself and may be
+  omitted.
+  """
+  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  "The user IDs; those without a subscription are ignored."
+  targetIds: [ID!] @goTag(key: "validate", value: "either=All,max=100,dive,required,max=64,userid")
+  "Whether to end all subscriptions of the user; false is the same as omitted."
+  all: Boolean
+}
+
+"The result of ` + "`" + `unsubscribeStatus` + "`" + `."
+type UnsubscribeStatusPayload {
+  "How many subscriptions were ended."
+  endedCount: Int!
+}
+
+"The devices to log out."
+input LogoutInput {
+  "Whether to log out all devices of the user; false is the same as omitted."
+  allDevices: Boolean
+}
+
+"The result of ` + "`" + `logout` + "`" + `."
+type LogoutPayload {
+  "How many devices were logged out."
+  loggedOutCount: Int!
+}
+
 extend type Mutation {
   """
-  Sets the custom status of the user, which all its devices share. It is cleared when the user
-  is no longer ONLINE. At most 60 calls in 5 s. Errors: NOT_ONLINE if no device is connected;
-  RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
+  Sets the custom status of a user, which all its devices share. It is cleared when the user
+  is no longer ONLINE. A user may call it 60 times in 5 s. Errors: NOT_ONLINE if no device is
+  connected; USER_NOT_FOUND and USER_DEACTIVATED for ` + "`" + `userId` + "`" + `; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  setStatus("The text; empty clears it." customStatus: String! @validate(rule: "maxbytes=100,nocontrol")): UserStatus! @auth(to: [USER])
+  setStatus("The user and the text." input: SetStatusInput!): SetStatusPayload @auth(to: [APP_SERVER, USER])
   """
-  Subscribes the user to the status changes of these users, friends or not, which ` + "`" + `statusChanged` + "`" + `
+  Subscribes a user to the status changes of these users, friends or not, which ` + "`" + `statusChanged` + "`" + `
   then delivers. The last of the IDs is the newest on the list; an ID that is already on the list
   becomes the newest again. Beyond the app's ` + "`" + `statusSubscriptionLimit` + "`" + ` the earliest are removed. The
   subscriptions apply to all devices of the user, and end 400 s, or another time if so configured,
-  after the last of them has disconnected. At most 20 calls in 5 s; each ID also counts as a
-  profile, see ` + "`" + `user` + "`" + `. Errors: FEATURE_DISABLED (number 72001) without the app's
+  after the last of them has disconnected. A user may call it 20 times in 5 s, and each ID also
+  counts as a profile, see ` + "`" + `user` + "`" + `. Errors: FEATURE_DISABLED (number 72001) without the app's
   ` + "`" + `statusQueryEnabled` + "`" + `; SELF_REFERENCE; USER_NOT_FOUND and USER_DEACTIVATED with ` + "`" + `userId` + "`" + `;
   RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  subscribeStatus("The user IDs. An ID that is given twice counts once." ids: [ID!]! @validate(rule: "min=1,max=100,dive,required,max=64,userid")): SubscribeStatusPayload! @auth(to: [USER])
+  subscribeStatus("The user and the users to follow." input: SubscribeStatusInput!): SubscribeStatusPayload @auth(to: [APP_SERVER, USER])
   """
-  Ends subscriptions and returns how many it has ended. At most 20 calls in 5 s. Errors:
-  FEATURE_DISABLED (number 72001) without the app's ` + "`" + `statusQueryEnabled` + "`" + `;
+  Ends subscriptions of a user. A user may call it 20 times in 5 s. Errors: FEATURE_DISABLED (number
+  72001) without the app's ` + "`" + `statusQueryEnabled` + "`" + `; USER_NOT_FOUND and USER_DEACTIVATED for ` + "`" + `userId` + "`" + `;
   RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
-  unsubscribeStatus("The user IDs; omitted or empty for all." ids: [ID!] @validate(rule: "omitnil,max=100,dive,required,max=64,userid")): Int! @auth(to: [USER])
+  unsubscribeStatus("The user and its subscriptions." input: UnsubscribeStatusInput!): UnsubscribeStatusPayload @auth(to: [APP_SERVER, USER])
   """
   Logs out the device whose connection carries the request: it receives the response and is then
   closed with 4401. With ` + "`" + `allDevices` + "`" + `, or over plain HTTP, where a request belongs to no device, all
   devices of the user are logged out. Tokens stay valid. If the user has no device left, it is
   UNLOGINED.
   """
-  logout("Whether to log out all devices of the user." allDevices: Boolean = false): Boolean! @auth(to: [USER])
+  logout("Which devices." input: LogoutInput!): LogoutPayload @auth(to: [USER])
 }
 
 """
@@ -4015,6 +4110,14 @@ func (ec *executionContext) childFields_ItemResult(ctx context.Context, field gr
 	return nil, fmt.Errorf("no field named %q was found under type ItemResult", field.Name)
 }
 
+func (ec *executionContext) childFields_LogoutPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "loggedOutCount":
+		return ec.fieldContext_LogoutPayload_loggedOutCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LogoutPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_MessagePermission(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "from":
@@ -4129,6 +4232,14 @@ func (ec *executionContext) childFields_SetFriendRemarkPayload(ctx context.Conte
 	return nil, fmt.Errorf("no field named %q was found under type SetFriendRemarkPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_SetStatusPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "status":
+		return ec.fieldContext_SetStatusPayload_status(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SetStatusPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_StatusSubscription(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -4199,6 +4310,14 @@ func (ec *executionContext) childFields_UnbanUsersPayload(ctx context.Context, f
 		return ec.fieldContext_UnbanUsersPayload_results(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UnbanUsersPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UnsubscribeStatusPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "endedCount":
+		return ec.fieldContext_UnsubscribeStatusPayload_endedCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UnsubscribeStatusPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UpdateUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4644,14 +4763,14 @@ func (ec *executionContext) field_Mutation_issueUserToken_args(ctx context.Conte
 func (ec *executionContext) field_Mutation_logout_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "allDevices",
-		func(ctx context.Context, v any) (*bool, error) {
-			return ec.unmarshalOBoolean2ᚖbool(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (LogoutInput, error) {
+			return ec.unmarshalNLogoutInput2rollcallᚋbenchᚋstockᚋgeneratedᚐLogoutInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["allDevices"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -4770,14 +4889,14 @@ func (ec *executionContext) field_Mutation_setFriendRemark_args(ctx context.Cont
 func (ec *executionContext) field_Mutation_setStatus_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "customStatus",
-		func(ctx context.Context, v any) (string, error) {
-			return ec.unmarshalNString2string(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (SetStatusInput, error) {
+			return ec.unmarshalNSetStatusInput2rollcallᚋbenchᚋstockᚋgeneratedᚐSetStatusInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["customStatus"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -4798,14 +4917,14 @@ func (ec *executionContext) field_Mutation_setWhitelistEnabled_args(ctx context.
 func (ec *executionContext) field_Mutation_subscribeStatus_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
-		func(ctx context.Context, v any) ([]string, error) {
-			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (SubscribeStatusInput, error) {
+			return ec.unmarshalNSubscribeStatusInput2rollcallᚋbenchᚋstockᚋgeneratedᚐSubscribeStatusInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["ids"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -4826,14 +4945,14 @@ func (ec *executionContext) field_Mutation_unbanUsers_args(ctx context.Context, 
 func (ec *executionContext) field_Mutation_unsubscribeStatus_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
-	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
-		func(ctx context.Context, v any) ([]string, error) {
-			return ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (UnsubscribeStatusInput, error) {
+			return ec.unmarshalNUnsubscribeStatusInput2rollcallᚋbenchᚋstockᚋgeneratedᚐUnsubscribeStatusInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
 	}
-	args["ids"] = arg0
+	args["input"] = arg0
 	return args, nil
 }
 
@@ -7398,6 +7517,29 @@ func (ec *executionContext) fieldContext_ItemResult_error(_ context.Context, fie
 	return fc, nil
 }
 
+func (ec *executionContext) _LogoutPayload_loggedOutCount(ctx context.Context, field graphql.CollectedField, obj *LogoutPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LogoutPayload_loggedOutCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LoggedOutCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_LogoutPayload_loggedOutCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LogoutPayload", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _MessagePermission_from(ctx context.Context, field graphql.CollectedField, obj *MessagePermission) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8072,14 +8214,14 @@ func (ec *executionContext) _Mutation_setStatus(ctx context.Context, field graph
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().SetStatus(ctx, fc.Args["customStatus"].(string))
+			return ec.Resolvers.Mutation().SetStatus(ctx, fc.Args["input"].(SetStatusInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *models.UserStatus) graphql.Marshaler {
-			return ec.marshalNUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *SetStatusPayload) graphql.Marshaler {
+			return ec.marshalOSetStatusPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSetStatusPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_setStatus(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -8089,7 +8231,7 @@ func (ec *executionContext) fieldContext_Mutation_setStatus(ctx context.Context,
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_UserStatus(ctx, field)
+			return ec.childFields_SetStatusPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -8116,14 +8258,14 @@ func (ec *executionContext) _Mutation_subscribeStatus(ctx context.Context, field
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().SubscribeStatus(ctx, fc.Args["ids"].([]string))
+			return ec.Resolvers.Mutation().SubscribeStatus(ctx, fc.Args["input"].(SubscribeStatusInput))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *SubscribeStatusPayload) graphql.Marshaler {
-			return ec.marshalNSubscribeStatusPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSubscribeStatusPayload(ctx, selections, v)
+			return ec.marshalOSubscribeStatusPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSubscribeStatusPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_subscribeStatus(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -8160,14 +8302,14 @@ func (ec *executionContext) _Mutation_unsubscribeStatus(ctx context.Context, fie
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().UnsubscribeStatus(ctx, fc.Args["ids"].([]string))
+			return ec.Resolvers.Mutation().UnsubscribeStatus(ctx, fc.Args["input"].(UnsubscribeStatusInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *UnsubscribeStatusPayload) graphql.Marshaler {
+			return ec.marshalOUnsubscribeStatusPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐUnsubscribeStatusPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_unsubscribeStatus(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -8177,7 +8319,7 @@ func (ec *executionContext) fieldContext_Mutation_unsubscribeStatus(ctx context.
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return nil, errors.New("field of type Int does not have child fields")
+			return ec.childFields_UnsubscribeStatusPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -8204,14 +8346,14 @@ func (ec *executionContext) _Mutation_logout(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Mutation().Logout(ctx, fc.Args["allDevices"].(*bool))
+			return ec.Resolvers.Mutation().Logout(ctx, fc.Args["input"].(LogoutInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *LogoutPayload) graphql.Marshaler {
+			return ec.marshalOLogoutPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐLogoutPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_logout(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -8221,7 +8363,7 @@ func (ec *executionContext) fieldContext_Mutation_logout(ctx context.Context, fi
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return nil, errors.New("field of type Boolean does not have child fields")
+			return ec.childFields_LogoutPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -9894,6 +10036,38 @@ func (ec *executionContext) fieldContext_SetFriendRemarkPayload_friendship(_ con
 	return fc, nil
 }
 
+func (ec *executionContext) _SetStatusPayload_status(ctx context.Context, field graphql.CollectedField, obj *SetStatusPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SetStatusPayload_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.UserStatus) graphql.Marshaler {
+			return ec.marshalNUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SetStatusPayload_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SetStatusPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserStatus(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _StatusSubscription_id(ctx context.Context, field graphql.CollectedField, obj *models.StatusSubscription) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10527,6 +10701,29 @@ func (ec *executionContext) fieldContext_UnbanUsersPayload_results(_ context.Con
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _UnsubscribeStatusPayload_endedCount(ctx context.Context, field graphql.CollectedField, obj *UnsubscribeStatusPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UnsubscribeStatusPayload_endedCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndedCount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UnsubscribeStatusPayload_endedCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("UnsubscribeStatusPayload", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
 func (ec *executionContext) _UpdateUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *UpdateUserPayload) (ret graphql.Marshaler) {
@@ -13378,6 +13575,36 @@ func (ec *executionContext) unmarshalInputIssueUserTokenInput(ctx context.Contex
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputLogoutInput(ctx context.Context, obj any) (LogoutInput, error) {
+	var it LogoutInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"allDevices"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "allDevices":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("allDevices"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AllDevices = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputMessagePair(ctx context.Context, obj any) (MessagePair, error) {
 	var it MessagePair
 	if obj == nil {
@@ -13651,6 +13878,43 @@ func (ec *executionContext) unmarshalInputSetFriendRemarkInput(ctx context.Conte
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputSetStatusInput(ctx context.Context, obj any) (SetStatusInput, error) {
+	var it SetStatusInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userId", "customStatus"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserID = data
+		case "customStatus":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("customStatus"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.CustomStatus = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputSetWhitelistEnabledInput(ctx context.Context, obj any) (SetWhitelistEnabledInput, error) {
 	var it SetWhitelistEnabledInput
 	if obj == nil {
@@ -13688,6 +13952,43 @@ func (ec *executionContext) unmarshalInputSetWhitelistEnabledInput(ctx context.C
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputSubscribeStatusInput(ctx context.Context, obj any) (SubscribeStatusInput, error) {
+	var it SubscribeStatusInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userId", "targetIds"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserID = data
+		case "targetIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("targetIds"))
+			data, err := ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.TargetIds = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputUnbanUsersInput(ctx context.Context, obj any) (UnbanUsersInput, error) {
 	var it UnbanUsersInput
 	if obj == nil {
@@ -13713,6 +14014,50 @@ func (ec *executionContext) unmarshalInputUnbanUsersInput(ctx context.Context, o
 				return it, err
 			}
 			it.UserIds = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputUnsubscribeStatusInput(ctx context.Context, obj any) (UnsubscribeStatusInput, error) {
+	var it UnsubscribeStatusInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userId", "targetIds", "all"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserID = data
+		case "targetIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("targetIds"))
+			data, err := ec.unmarshalOID2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.TargetIds = data
+		case "all":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("all"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.All = data
 		}
 	}
 	return it, nil
@@ -15483,6 +15828,44 @@ func (ec *executionContext) _ItemResult(ctx context.Context, sel ast.SelectionSe
 	return out
 }
 
+var logoutPayloadImplementors = []string{"LogoutPayload"}
+
+func (ec *executionContext) _LogoutPayload(ctx context.Context, sel ast.SelectionSet, obj *LogoutPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, logoutPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LogoutPayload")
+		case "loggedOutCount":
+			out.Values[i] = ec._LogoutPayload_loggedOutCount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var messagePermissionImplementors = []string{"MessagePermission"}
 
 func (ec *executionContext) _MessagePermission(ctx context.Context, sel ast.SelectionSet, obj *MessagePermission) graphql.Marshaler {
@@ -15651,28 +16034,28 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_setStatus(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "subscribeStatus":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_subscribeStatus(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "unsubscribeStatus":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_unsubscribeStatus(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "logout":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_logout(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "registerUser":
@@ -16519,6 +16902,44 @@ func (ec *executionContext) _SetFriendRemarkPayload(ctx context.Context, sel ast
 	return out
 }
 
+var setStatusPayloadImplementors = []string{"SetStatusPayload"}
+
+func (ec *executionContext) _SetStatusPayload(ctx context.Context, sel ast.SelectionSet, obj *SetStatusPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, setStatusPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SetStatusPayload")
+		case "status":
+			out.Values[i] = ec._SetStatusPayload_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var statusSubscriptionImplementors = []string{"StatusSubscription", "Node"}
 
 func (ec *executionContext) _StatusSubscription(ctx context.Context, sel ast.SelectionSet, obj *models.StatusSubscription) graphql.Marshaler {
@@ -16875,6 +17296,44 @@ func (ec *executionContext) _UnbanUsersPayload(ctx context.Context, sel ast.Sele
 			out.Values[i] = graphql.MarshalString("UnbanUsersPayload")
 		case "results":
 			out.Values[i] = ec._UnbanUsersPayload_results(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var unsubscribeStatusPayloadImplementors = []string{"UnsubscribeStatusPayload"}
+
+func (ec *executionContext) _UnsubscribeStatusPayload(ctx context.Context, sel ast.SelectionSet, obj *UnsubscribeStatusPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, unsubscribeStatusPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UnsubscribeStatusPayload")
+		case "endedCount":
+			out.Values[i] = ec._UnsubscribeStatusPayload_endedCount(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -18850,6 +19309,11 @@ func (ec *executionContext) marshalNItemResult2ᚖrollcallᚋbenchᚋstockᚋgen
 	return ec._ItemResult(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNLogoutInput2rollcallᚋbenchᚋstockᚋgeneratedᚐLogoutInput(ctx context.Context, v any) (LogoutInput, error) {
+	res, err := ec.unmarshalInputLogoutInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNMessagePair2ᚕᚖrollcallᚋbenchᚋstockᚋgeneratedᚐMessagePairᚄ(ctx context.Context, v any) ([]*MessagePair, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error
@@ -19054,6 +19518,11 @@ func (ec *executionContext) unmarshalNSetFriendRemarkInput2rollcallᚋbenchᚋst
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNSetStatusInput2rollcallᚋbenchᚋstockᚋgeneratedᚐSetStatusInput(ctx context.Context, v any) (SetStatusInput, error) {
+	res, err := ec.unmarshalInputSetStatusInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNSetWhitelistEnabledInput2rollcallᚋbenchᚋstockᚋgeneratedᚐSetWhitelistEnabledInput(ctx context.Context, v any) (SetWhitelistEnabledInput, error) {
 	res, err := ec.unmarshalInputSetWhitelistEnabledInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -19127,18 +19596,18 @@ func (ec *executionContext) marshalNString2string(ctx context.Context, sel ast.S
 	return res
 }
 
-func (ec *executionContext) marshalNSubscribeStatusPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSubscribeStatusPayload(ctx context.Context, sel ast.SelectionSet, v *SubscribeStatusPayload) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._SubscribeStatusPayload(ctx, sel, v)
+func (ec *executionContext) unmarshalNSubscribeStatusInput2rollcallᚋbenchᚋstockᚋgeneratedᚐSubscribeStatusInput(ctx context.Context, v any) (SubscribeStatusInput, error) {
+	res, err := ec.unmarshalInputSubscribeStatusInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalNUnbanUsersInput2rollcallᚋbenchᚋstockᚋgeneratedᚐUnbanUsersInput(ctx context.Context, v any) (UnbanUsersInput, error) {
 	res, err := ec.unmarshalInputUnbanUsersInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNUnsubscribeStatusInput2rollcallᚋbenchᚋstockᚋgeneratedᚐUnsubscribeStatusInput(ctx context.Context, v any) (UnsubscribeStatusInput, error) {
+	res, err := ec.unmarshalInputUnsubscribeStatusInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -19807,6 +20276,13 @@ func (ec *executionContext) marshalOListOrder2ᚖrollcallᚋbenchᚋstockᚋgene
 	return v
 }
 
+func (ec *executionContext) marshalOLogoutPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐLogoutPayload(ctx context.Context, sel ast.SelectionSet, v *LogoutPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._LogoutPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOMessagePermission2ᚕᚖrollcallᚋbenchᚋstockᚋgeneratedᚐMessagePermissionᚄ(ctx context.Context, sel ast.SelectionSet, v []*MessagePermission) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -19931,6 +20407,13 @@ func (ec *executionContext) marshalOSetFriendRemarkPayload2ᚖrollcallᚋbench�
 	return ec._SetFriendRemarkPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOSetStatusPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSetStatusPayload(ctx context.Context, sel ast.SelectionSet, v *SetStatusPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SetStatusPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOStatusSubscriptionConnection2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐStatusSubscriptionConnection(ctx context.Context, sel ast.SelectionSet, v *StatusSubscriptionConnection) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -19954,6 +20437,13 @@ func (ec *executionContext) marshalOString2ᚖstring(ctx context.Context, sel as
 	_ = ctx
 	res := graphql.MarshalString(*v)
 	return res
+}
+
+func (ec *executionContext) marshalOSubscribeStatusPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐSubscribeStatusPayload(ctx context.Context, sel ast.SelectionSet, v *SubscribeStatusPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SubscribeStatusPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOTokenInfo2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐTokenInfo(ctx context.Context, sel ast.SelectionSet, v *TokenInfo) graphql.Marshaler {
@@ -19986,6 +20476,13 @@ func (ec *executionContext) marshalOUnbanUsersPayload2ᚖrollcallᚋbenchᚋstoc
 		return graphql.Null
 	}
 	return ec._UnbanUsersPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOUnsubscribeStatusPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐUnsubscribeStatusPayload(ctx context.Context, sel ast.SelectionSet, v *UnsubscribeStatusPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._UnsubscribeStatusPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOUpdateUserPayload2ᚖrollcallᚋbenchᚋstockᚋgeneratedᚐUpdateUserPayload(ctx context.Context, sel ast.SelectionSet, v *UpdateUserPayload) graphql.Marshaler {

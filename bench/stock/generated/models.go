@@ -255,6 +255,18 @@ type ItemResult struct {
 	Error *ItemError `json:"error,omitempty"`
 }
 
+// The devices to log out.
+type LogoutInput struct {
+	// Whether to log out all devices of the user; false is the same as omitted.
+	AllDevices *bool `json:"allDevices,omitempty"`
+}
+
+// The result of `logout`.
+type LogoutPayload struct {
+	// How many devices were logged out.
+	LoggedOutCount int `json:"loggedOutCount"`
+}
+
 // The sender and the recipient of a message.
 type MessagePair struct {
 	// The sender's user ID.
@@ -428,6 +440,20 @@ type SetFriendRemarkPayload struct {
 	Friendship *model.Friendship `json:"friendship"`
 }
 
+// A custom status to set.
+type SetStatusInput struct {
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
+	UserID *string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
+	// The text; empty clears it.
+	CustomStatus string `json:"customStatus" validate:"maxbytes=100,nocontrol"`
+}
+
+// The result of `setStatus`.
+type SetStatusPayload struct {
+	// The status with the new text.
+	Status *models.UserStatus `json:"status"`
+}
+
 // The whitelists to turn on or off.
 type SetWhitelistEnabledInput struct {
 	// The user IDs of the owners.
@@ -456,7 +482,16 @@ type StatusSubscriptionEdge struct {
 	Node *models.StatusSubscription `json:"node"`
 }
 
-// The result of a subscription.
+// The users to whose status changes a user subscribes.
+type SubscribeStatusInput struct {
+	// The subscriber. Required with an app token; with a user token it is the user itself and may be
+	// omitted.
+	UserID *string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
+	// The user IDs. An ID that is given twice counts once.
+	TargetIds []string `json:"targetIds" validate:"min=1,max=100,dive,required,max=64,userid"`
+}
+
+// The result of `subscribeStatus`.
 type SubscribeStatusPayload struct {
 	// The statuses of the requested users, each once, in the order of the IDs. No later change is
 	// missed.
@@ -501,6 +536,23 @@ type UnbanUsersInput struct {
 type UnbanUsersPayload struct {
 	// The result for each user, in the order of the input.
 	Results []*UserResult `json:"results"`
+}
+
+// The subscriptions to end: either those to `targetIds` or all.
+type UnsubscribeStatusInput struct {
+	// The subscriber. Required with an app token; with a user token it is the user itself and may be
+	// omitted.
+	UserID *string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
+	// The user IDs; those without a subscription are ignored.
+	TargetIds []string `json:"targetIds,omitempty" validate:"either=All,max=100,dive,required,max=64,userid"`
+	// Whether to end all subscriptions of the user; false is the same as omitted.
+	All *bool `json:"all,omitempty"`
+}
+
+// The result of `unsubscribeStatus`.
+type UnsubscribeStatusPayload struct {
+	// How many subscriptions were ended.
+	EndedCount int `json:"endedCount"`
 }
 
 // A change of a user's profile. What is not given stays as it is.

@@ -239,14 +239,14 @@ func (s *Registry) takeOut(l *local, leaves func(*status.Device) bool) (taken []
 }
 
 // Logout ends the device own or all of the account; see Hub.Logout.
-func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
+func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) (int, error) {
 	l := s.use(acc)
 	defer s.done(l)
 	s.mu.Lock()
 	closed := s.closed
 	s.mu.Unlock()
 	if closed {
-		return status.ErrClosed
+		return 0, status.ErrClosed
 	}
 	departure := ledger.Departure{
 		User: s.departing(l, acc), All: true, To: models.PresenceUnlogined, Now: s.Now(), Reason: encodeCause(loggedOut),
@@ -265,20 +265,20 @@ func (s *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 			own.Leave(false)
 		}
 		s.noteFailedStep(err)
-		return fmt.Errorf("logging user %d out: %w", acc.ID, err)
+		return 0, fmt.Errorf("logging user %d out: %w", acc.ID, err)
 	}
 	if own != nil {
 		own.Logout()
 	}
 	s.cutHere(acc.ID, gone, loggedOut, false)
 	if !changed {
-		return nil
+		return len(gone), nil
 	}
 	s.noteTransition(r)
 	if err := s.mirror.Keep(r.ID, r.State).Wait(ctx); err != nil {
-		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
+		return 0, fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
 	}
-	return nil
+	return len(gone), nil
 }
 
 // Cut ends devices of the account; see the hub's registry.

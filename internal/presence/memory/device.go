@@ -138,7 +138,7 @@ func (s *shard) letIn(d *status.Device) (login *mirror.Write, surplus []*status.
 }
 
 // Logout ends the device own or all of the account; see Hub.Logout.
-func (r *Registry) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) error {
+func (r *Registry) Logout(ctx context.Context, acc status.Account, own *status.Device, all bool) (int, error) {
 	leaves := every
 	if own != nil && !all {
 		leaves = only(own)
@@ -147,7 +147,7 @@ func (r *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 	s.Lock()
 	if s.closed {
 		s.Unlock()
-		return status.ErrClosed
+		return 0, status.ErrClosed
 	}
 	e := s.entry(acc)
 	ended := s.end(e, leaves, models.PresenceUnlogined)
@@ -164,12 +164,12 @@ func (r *Registry) Logout(ctx context.Context, acc status.Account, own *status.D
 		}
 	}
 	if saved == nil {
-		return nil
+		return len(ended), nil
 	}
 	if err := saved.Wait(ctx); err != nil {
-		return fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
+		return 0, fmt.Errorf("recording the logout of user %d: %w", acc.ID, err)
 	}
-	return nil
+	return len(ended), nil
 }
 
 // Cut ends devices of the account; see the hub's registry.

@@ -195,7 +195,7 @@ func TestLogoutDuringLoginWaits(t *testing.T) {
 	c.wants(models.PresenceOnline)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := s.registry.Logout(ctx, account, nil, true); !errors.Is(err, context.Canceled) {
+	if _, err := s.registry.Logout(ctx, account, nil, true); !errors.Is(err, context.Canceled) {
 		t.Fatalf("Logout returned %v while ONLINE was being written", err)
 	}
 	c.ended <- nil
