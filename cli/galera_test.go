@@ -137,7 +137,7 @@ func TestGalera(t *testing.T) {
 				t.Fatal(code)
 			}
 			var answer struct{ MessagePermission struct{ Allowed bool } }
-			if second.run(nil, `mutation { addToBlocklist(input: {userId: "to-%d", ids: ["from-%d"]}) { id } }`, i, i) != "" ||
+			if second.run(nil, `mutation { addToBlocklist(input: {userId: "to-%d", targetIds: ["from-%d"]}) { results { outcome } } }`, i, i) != "" ||
 				third.run(&answer, `{ messagePermission(from: "from-%d", to: "to-%d") { allowed } }`, i, i) != "" ||
 				answer.MessagePermission.Allowed {
 				stale++

@@ -58,8 +58,8 @@ func TestServe_SealsNumbersWithItsOwnSecret(t *testing.T) {
 		c: registerUser(input: {id: "cid", name: "Cid"}) { token }
 		d: registerUser(input: {id: "dan", name: "Dan"}) { token }
 		addFriend(input: {userId: "ann", friendId: "cid"}) { created }
-		addToWhitelist(input: {userId: "ann", ids: ["cid"]}) { id }
-		addToBlocklist(input: {userId: "ann", ids: ["cid"]}) { id }
+		addToWhitelist(input: {userId: "ann", targetIds: ["cid"]}) { results { outcome } }
+		addToBlocklist(input: {userId: "ann", targetIds: ["cid"]}) { results { outcome } }
 		banUsers(input: {userIds: ["cid"], minutes: 5}) { results { userId } }
 		deactivateUsers(input: {userIds: ["dan"]}) { results { userId } }
 	}`)

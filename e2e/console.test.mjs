@@ -169,8 +169,8 @@ describe('the console in Chromium', () => {
       await page.getByText(`The whitelist of ${b} is on, and ${a} is not on it.`).waitFor();
       await page.getByText(`The App Server adds ${a} to the whitelist of ${b}`).waitFor();
 
-      await app.send('mutation ($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }', {
-        input: { userId: b, ids: [a] },
+      await app.send('mutation ($input: WhitelistInput!) { addToWhitelist(input: $input) { results { outcome } } }', {
+        input: { userId: b, targetIds: [a] },
       });
       await page.reload();
       await page.getByRole('heading', { name: `${a} may message ${b}` }).waitFor();

@@ -57,7 +57,7 @@ try {
     const input = { userId: 'lena.fischer', friendId, remark };
     await app.send('mutation ($input: AddFriendInput!) { addFriend(input: $input) { created } }', { input });
   }
-  await app.send('mutation { addToBlocklist(input: { userId: "lena.fischer", ids: ["omar.haddad"] }) { outcome } }');
+  await app.send('mutation { addToBlocklist(input: { userId: "lena.fischer", targetIds: ["omar.haddad"] }) { results { outcome } } }');
   const ids = ['jonas.weber', ...Array.from({ length: 6 }, (_, n) => `user-${String(n + 4711).padStart(7, '0')}`)];
   const input = { userIds: ids, minutes: 1440, reason: 'Advertising in every room' };
   await app.send('mutation ($input: BanUsersInput!) { banUsers(input: $input) { results { outcome } } }', { input });

@@ -197,9 +197,9 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     }
     await device.request('mutation { setStatus(input: {customStatus: "Out for lunch"}) { status { presence } } }');
     await device.request('mutation { sendFriendRequest(input: { targetId: "member-4", message: "It is me" }) { __typename } }');
-    await device.request('mutation { addToBlocklist(input: { ids: ["member-6"] }) { outcome } }');
+    await device.request('mutation { addToBlocklist(input: { targetIds: ["member-6"] }) { results { outcome } } }');
     await device.request('mutation { subscribeStatus(input: {targetIds: ["member-2", "member-3"]}) { evictedIds } }');
-    await app.send('mutation { addToWhitelist(input: { userId: "member-1", ids: ["member-2"] }) { outcome } }');
+    await app.send('mutation { addToWhitelist(input: { userId: "member-1", targetIds: ["member-2"] }) { results { outcome } } }');
     await app.send('mutation { banUsers(input: { userIds: ["member-5", "member-7"], minutes: 60, reason: "Advertising in every room" }) { results { outcome } } }');
     await app.send('mutation { deactivateUsers(input: {userIds: ["member-8"]}) { results { outcome } } }');
     return { development, production, app, device, root: `/console/apps/${development.key}` };
@@ -288,7 +288,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
 
   async function settingsAndPermission(walk, { root, app }) {
     // One obstacle behind another, in an app in which only friends may message each other.
-    await app.send('mutation { setWhitelistEnabled(input: { userIds: ["member-2"], enabled: true }) { outcome } addToBlocklist(input: { userId: "member-2", ids: ["member-3"] }) { outcome } }');
+    await app.send('mutation { setWhitelistEnabled(input: { userIds: ["member-2"], enabled: true }) { results { outcome } } addToBlocklist(input: { userId: "member-2", targetIds: ["member-3"] }) { results { outcome } } }');
     await walk.visit([
       ['settings', `${root}/settings`],
       ['rotate-secret', `${root}/rotate-secret`],

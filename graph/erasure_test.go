@@ -117,11 +117,11 @@ func involve(w *graphtest.World, id string) {
 		{others["friend"], `mutation($input: SetFriendRemarkInput!) { setFriendRemark(input: $input) { __typename } }`, input("friendId", id, "remark", erasedRemark)},
 		{others["asker"], `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { __typename } }`, input("targetId", id, "message", erasedAsking)},
 		{user, `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { __typename } }`, input("targetId", "asked", "message", erasedName)},
-		{user, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { outcome } }`, input("ids", []string{"blocked", "friend"})},
-		{others["listed"], `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { outcome } }`, input("ids", []string{id})},
-		{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }`, input("userId", id, "ids", []string{"listed"})},
-		{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }`, input("userId", "listed", "ids", []string{id})},
-		{app, `mutation($input: SetWhitelistEnabledInput!) { setWhitelistEnabled(input: $input) { outcome } }`, input("userIds", []string{id}, "enabled", true)},
+		{user, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { results { outcome } } }`, input("targetIds", []string{"blocked", "friend"})},
+		{others["listed"], `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { results { outcome } } }`, input("targetIds", []string{id})},
+		{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { results { outcome } } }`, input("userId", id, "targetIds", []string{"listed"})},
+		{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { results { outcome } } }`, input("userId", "listed", "targetIds", []string{id})},
+		{app, `mutation($input: SetWhitelistEnabledInput!) { setWhitelistEnabled(input: $input) { results { outcome } } }`, input("userIds", []string{id}, "enabled", true)},
 		{app, banMany, input("userIds", []string{id}, "minutes", 60, "reason", erasedReason)},
 	} {
 		if r := w.Do(step.bearer, step.query, step.variables); r.Code() != "" {
@@ -220,9 +220,9 @@ func TestErasure_WhileOthersWrite(t *testing.T) {
 				{app, banMany, input("userIds", []string{id}, "minutes", 1, "reason", erasedReason)},
 				{app, `mutation($input: AddFriendInput!) { addFriend(input: $input) { created } }`, input("userId", "other", "friendId", id, "remark", erasedRemark)},
 				{other, `mutation($input: SendFriendRequestInput!) { sendFriendRequest(input: $input) { __typename } }`, input("targetId", id, "message", erasedAsking)},
-				{other, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { outcome } }`, input("ids", []string{id})},
-				{user, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { outcome } }`, input("ids", []string{"other"})},
-				{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { outcome } }`, input("userId", "other", "ids", []string{id})},
+				{other, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { results { outcome } } }`, input("targetIds", []string{id})},
+				{user, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { results { outcome } } }`, input("targetIds", []string{"other"})},
+				{app, `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { results { outcome } } }`, input("userId", "other", "targetIds", []string{id})},
 			} {
 				writers.Go(func() {
 					for {

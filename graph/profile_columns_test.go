@@ -47,15 +47,15 @@ func TestUser_EveryFieldAlone(t *testing.T) {
 			sends(w, id, "amy")
 			ask(server, `mutation($input: UpdateUserInput!) { updateUser(input: $input) { user { id } } }`,
 				input("userId", id, "name", "Somebody", "avatarUrl", "https://example.com/a.png"))
-			ask(id, block, input("ids", []string{"x"}))
-			ask(server, allow, input("userId", id, "ids", []string{"x", "ann"}))
+			ask(id, block, input("targetIds", []string{"x"}))
+			ask(server, allow, input("userId", id, "targetIds", []string{"x", "ann"}))
 			ask(server, addFriend, input("userId", id, "friendId", "x"))
 			ask(server, addFriend, input("userId", "ann", "friendId", id))
 		}
 		ask(server, setWhitelist, input("userIds", both, "enabled", true))
 		ask("ann", subscribe, vars("ids", both))
-		ask("ann", block, input("ids", both))
-		ask(server, allow, input("userId", "ann", "ids", both))
+		ask("ann", block, input("targetIds", both))
+		ask(server, allow, input("userId", "ann", "targetIds", both))
 		ask(server, banMany, input("userIds", []string{"cid"}, "minutes", 10, "reason", "noise"))
 		ask(server, deactivate, vars("ids", []string{"gone"}))
 

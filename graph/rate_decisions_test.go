@@ -40,7 +40,7 @@ var rateDecisions = map[string][]string{
 	"Mutation.removeFriend":         {"relations"},
 	"Mutation.setFriendRemark":      {"relations"},
 	"Mutation.addToBlocklist":       {"relations", "profiles"},
-	"Mutation.removeFromBlocklist":  {"relations"},
+	"Mutation.removeFromBlocklist":  {"relations", "profiles"},
 
 	"Subscription.statusChanged":       {}, // its events are not requested
 	"Subscription.relationshipChanged": {}, // its events are not requested

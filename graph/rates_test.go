@@ -52,18 +52,18 @@ func TestRates(t *testing.T) {
 		{
 			"changes of relations, of all kinds together",
 			[]call{
-				{block, input("ids", []string{"bob", "cid"}), 10}, {unblock, input("ids", []string{"bob"}), 10},
+				{block, input("targetIds", []string{"bob", "cid"}), 10}, {unblock, input("targetIds", []string{"bob"}), 10},
 				{accept, noRequest, 10}, {decline, noRequest, 10}, {cancel, noRequest, 5},
 				{removeFriend, input("friendId", "bob"), 5}, {setRemark, input("friendId", "bob", "remark", "x"), 10},
 			},
-			call{query: unblock, variables: input("ids", []string{"bob"})},
+			call{query: unblock, variables: input("targetIds", []string{"bob"})},
 			[]call{{query: sendRequest, variables: input("targetId", "cid")}, {query: profile, variables: vars("id", "bob")}},
 		},
 		{
 			"custom statuses",
 			[]call{{setStatus, vars("text", "busy"), 60}},
 			call{query: setStatus, variables: vars("text", "busy")},
-			[]call{{query: block, variables: input("ids", []string{"bob"})}},
+			[]call{{query: block, variables: input("targetIds", []string{"bob"})}},
 		},
 		{
 			"profiles of others by their IDs, including unknown IDs",
@@ -75,10 +75,10 @@ func TestRates(t *testing.T) {
 			"profiles of users put on lists that show them",
 			[]call{
 				{profiles, vars("ids", strangers(450)), 2},
-				{block, input("ids", append(strangers(89), "bob")), 1}, {subscribe, vars("ids", []string{"bob"}), 10},
+				{block, input("targetIds", append(strangers(89), "bob")), 1}, {subscribe, vars("ids", []string{"bob"}), 10},
 			},
-			call{query: block, variables: input("ids", stranger)},
-			[]call{{query: unblock, variables: input("ids", []string{"bob"})}},
+			call{query: block, variables: input("targetIds", stranger)},
+			[]call{{query: removeFriend, variables: input("friendId", "bob")}},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -147,8 +147,8 @@ func TestRates_NotForAppServers(t *testing.T) {
 		token := w.Bearer(server)
 		for range 70 {
 			for query, variables := range map[string]map[string]any{
-				block:   input("userId", "ann", "ids", []string{"bob"}),
-				unblock: input("userId", "ann", "ids", []string{"bob"}),
+				block:   input("userId", "ann", "targetIds", []string{"bob"}),
+				unblock: input("userId", "ann", "targetIds", []string{"bob"}),
 				`query($ids: [ID!]!) { users(ids: $ids) { name } }`: vars("ids", strangers(500)),
 			} {
 				if r := w.Do(token, query, variables); r.Code() != "" {
@@ -228,7 +228,7 @@ func TestRates_Nodes(t *testing.T) {
 			limit     int64
 		}{
 			{sendRequest, input("targetId", "nobody"), 20},
-			{unblock, input("ids", []string{"bob"}), 60},
+			{unblock, input("targetIds", []string{"bob"}), 60},
 		} {
 			var granted atomic.Int64
 			var wg sync.WaitGroup

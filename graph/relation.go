@@ -7,7 +7,6 @@ import (
 	"rollcall/graph/generated"
 	"rollcall/graph/stream"
 	"rollcall/internal/audit"
-	"rollcall/internal/batch"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
 	"rollcall/internal/ratelimit"
@@ -111,35 +110,58 @@ func (r *mutationResolver) CancelFriendRequest(ctx context.Context, input genera
 	return &generated.CancelFriendRequestPayload{Request: request}, nil
 }
 
-func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*batch.Result, error) {
+func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.BlocklistInput) (*generated.BlocklistPayload, error) {
 	owner, err := r.actor(ctx, input.UserID, changingRelations)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.limitProfiles(ctx, input.Ids...); err != nil {
-		return nil, err // the blocklist reveals statuses
+	if err := r.limitProfiles(ctx, input.TargetIds...); err != nil {
+		return nil, err // the results and the blocklist reveal profiles
 	}
-	return r.relations.AddToBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)
+	results, err := r.relations.AddToBlocklist(ctx, auth.From(ctx).App, owner, input.TargetIds)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.BlocklistPayload{Results: results}, nil
 }
 
-func (r *mutationResolver) RemoveFromBlocklist(ctx context.Context, input generated.BlocklistInput) ([]*batch.Result, error) {
+func (r *mutationResolver) RemoveFromBlocklist(ctx context.Context, input generated.BlocklistInput) (*generated.BlocklistPayload, error) {
 	owner, err := r.actor(ctx, input.UserID, changingRelations)
 	if err != nil {
 		return nil, err
 	}
-	return r.relations.RemoveFromBlocklist(ctx, auth.From(ctx).App, owner, input.Ids)
+	if err := r.limitProfiles(ctx, input.TargetIds...); err != nil {
+		return nil, err // the results reveal profiles
+	}
+	results, err := r.relations.RemoveFromBlocklist(ctx, auth.From(ctx).App, owner, input.TargetIds)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.BlocklistPayload{Results: results}, nil
 }
 
-func (r *mutationResolver) SetWhitelistEnabled(ctx context.Context, input generated.SetWhitelistEnabledInput) ([]*batch.Result, error) {
-	return r.relations.SetWhitelistEnabled(ctx, auth.From(ctx).App, input.UserIds, input.Enabled, audit.AppServer)
+func (r *mutationResolver) SetWhitelistEnabled(ctx context.Context, input generated.SetWhitelistEnabledInput) (*generated.SetWhitelistEnabledPayload, error) {
+	results, err := r.relations.SetWhitelistEnabled(ctx, auth.From(ctx).App, input.UserIds, input.Enabled, audit.AppServer)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.SetWhitelistEnabledPayload{Results: results}, nil
 }
 
-func (r *mutationResolver) AddToWhitelist(ctx context.Context, input generated.WhitelistInput) ([]*batch.Result, error) {
-	return r.relations.AddToWhitelist(ctx, auth.From(ctx).App, input.UserID, input.Ids)
+func (r *mutationResolver) AddToWhitelist(ctx context.Context, input generated.WhitelistInput) (*generated.WhitelistPayload, error) {
+	results, err := r.relations.AddToWhitelist(ctx, auth.From(ctx).App, input.UserID, input.TargetIds)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.WhitelistPayload{Results: results}, nil
 }
 
-func (r *mutationResolver) RemoveFromWhitelist(ctx context.Context, input generated.WhitelistInput) ([]*batch.Result, error) {
-	return r.relations.RemoveFromWhitelist(ctx, auth.From(ctx).App, input.UserID, input.Ids)
+func (r *mutationResolver) RemoveFromWhitelist(ctx context.Context, input generated.WhitelistInput) (*generated.WhitelistPayload, error) {
+	results, err := r.relations.RemoveFromWhitelist(ctx, auth.From(ctx).App, input.UserID, input.TargetIds)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.WhitelistPayload{Results: results}, nil
 }
 
 func (r *queryResolver) MessagePermission(ctx context.Context, from, to string) (*relations.Permission, error) {

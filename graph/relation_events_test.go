@@ -57,10 +57,10 @@ func TestRelationshipChanged(t *testing.T) {
 			change{"a remark", "ann", setRemark, input("friendId", "bob", "remark", "Bobby"), events{"FRIEND_REMARK_CHANGED bob"}, nil},
 			change{"the same remark", server, setRemark, input("userId", "ann", "friendId", "bob", "remark", "Bobby"), nil, nil},
 			change{"no remark", server, setRemark, input("userId", "ann", "friendId", "bob", "remark", ""), events{"FRIEND_REMARK_CHANGED bob"}, nil},
-			change{"a block, given twice", "ann", block, input("ids", []string{"bob", "bob"}), events{"BLOCK_ADDED bob"}, nil},
+			change{"a block, given twice", "ann", block, input("targetIds", []string{"bob", "bob"}), events{"BLOCK_ADDED bob"}, nil},
 			change{"a message permission", "bob", `{ messagePermission(from: "bob", to: "ann") { reason } }`, nil, nil, nil},
-			change{"unblocking", "ann", unblock, input("ids", []string{"bob"}), events{"BLOCK_REMOVED bob"}, nil},
-			change{"unblocking, repeated", "ann", unblock, input("ids", []string{"bob"}), nil, nil},
+			change{"unblocking", "ann", unblock, input("targetIds", []string{"bob"}), events{"BLOCK_REMOVED bob"}, nil},
+			change{"unblocking, repeated", "ann", unblock, input("targetIds", []string{"bob"}), nil, nil},
 			change{"removing", "bob", removeFriend, input("friendId", "ann"), events{"FRIEND_REMOVED bob"}, events{"FRIEND_REMOVED ann"}},
 			change{"removing, repeated", server, removeFriend, input("userId", "ann", "friendId", "bob"), nil, nil},
 		)
@@ -76,8 +76,8 @@ func TestRelationshipChanged(t *testing.T) {
 			change{"a crossing request", "bob", sendRequest, input("targetId", "ann"),
 				events{"FRIEND_REQUEST_ACCEPTED bob", "FRIEND_ADDED bob"}, events{"FRIEND_ADDED ann"}},
 			change{"adding a friend", server, addFriend, input("userId", "ann", "friendId", "gone"), events{"FRIEND_ADDED gone"}, nil},
-			change{"blocking that user", server, block, input("userId", "bob", "ids", []string{"gone"}), nil, events{"BLOCK_ADDED gone"}},
-			change{"a block by that user", "gone", block, input("ids", []string{"ann"}), nil, nil},
+			change{"blocking that user", server, block, input("userId", "bob", "targetIds", []string{"gone"}), nil, events{"BLOCK_ADDED gone"}},
+			change{"a block by that user", "gone", block, input("targetIds", []string{"ann"}), nil, nil},
 			change{"deactivation", server, `mutation { deactivateUsers(input: {userIds: ["gone"]}) { results { outcome } } }`, nil,
 				events{"FRIEND_REMOVED gone"}, events{"BLOCK_REMOVED gone"}},
 		)
@@ -95,9 +95,9 @@ func TestRelationshipChanged_ShowsNoMore(t *testing.T) {
 			`friendRequests(direction: INCOMING) { totalCount }`, `whitelist { enabled }`, `whitelist { entries { totalCount } }`, `devices { id }`,
 		} {
 			w.Subscriber(field, "ann", strings.Replace(of, "%s", field, 1), nil)
-			blocking := step("blocking", "ann", block, input("ids", []string{"bob"}), items("addToBlocklist", "bob", "DONE"))
+			blocking := step("blocking", "ann", block, input("targetIds", []string{"bob"}), items("addToBlocklist", "bob", "DONE"))
 			blocking.WantEvents = map[string]any{field: []string{"FORBIDDEN"}}
-			w.Run(blocking, step("unblocking", "ann", unblock, input("ids", []string{"bob"}), items("removeFromBlocklist", "bob", "DONE")))
+			w.Run(blocking, step("unblocking", "ann", unblock, input("targetIds", []string{"bob"}), items("removeFromBlocklist", "bob", "DONE")))
 		}
 		w.Subscriber("all visible", "ann",
 			strings.Replace(of, "%s", `id name avatarUrl state deactivatedAt ban { until } status { userId presence customStatus }`, 1), nil)
@@ -128,8 +128,8 @@ func TestRelationshipChanged_OwnBlockHasNoStatus(t *testing.T) {
 		people(w, "ann", "bob", "cid")
 		live := w.Live(transport, w.Bearer("ann"), withStatus, nil)
 		plain := w.Live(transport, w.Bearer("ann"), changes, nil)
-		do(w, "ann", block, input("ids", []string{"bob"}))
-		do(w, server, unblock, input("userId", "ann", "ids", []string{"bob"}))
+		do(w, "ann", block, input("targetIds", []string{"bob"}))
+		do(w, server, unblock, input("userId", "ann", "targetIds", []string{"bob"}))
 		for range 2 {
 			if r := live.Next(); r.Code() != "FORBIDDEN" || bytes.Contains(r.Data, []byte("presence")) {
 				w.T.Errorf("the event of a block: %s", r.Body)

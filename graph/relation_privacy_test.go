@@ -14,7 +14,7 @@ func TestRelations_Privacy(t *testing.T) {
 		people(w, "ann", "bob", "cid")
 		w.Run(
 			step("ann and bob are friends", server, addFriend, input("userId", "ann", "friendId", "bob"), ""),
-			step("ann blocks bob", "ann", block, input("ids", []string{"bob"}), ""),
+			step("ann blocks bob", "ann", block, input("targetIds", []string{"bob"}), ""),
 			step("cid asks ann", "cid", sendRequest, input("targetId", "ann"), ""),
 		)
 		private := []string{
@@ -49,8 +49,8 @@ func TestRelations_Privacy(t *testing.T) {
 		for query, variables := range map[string]map[string]any{
 			removeFriend: input("userId", "ann", "friendId", "bob"),
 			setRemark:    input("userId", "ann", "friendId", "bob", "remark", "x"),
-			block:        input("userId", "ann", "ids", []string{"cid"}),
-			unblock:      input("userId", "ann", "ids", []string{"bob"}),
+			block:        input("userId", "ann", "targetIds", []string{"cid"}),
+			unblock:      input("userId", "ann", "targetIds", []string{"bob"}),
 		} {
 			name := strings.Fields(query)[3]
 			w.Run(
@@ -61,8 +61,8 @@ func TestRelations_Privacy(t *testing.T) {
 		}
 		for query, variables := range map[string]map[string]any{
 			addFriend:    input("userId", "ann", "friendId", "cid"),
-			allow:        input("userId", "ann", "ids", []string{"cid"}),
-			disallow:     input("userId", "ann", "ids", []string{"cid"}),
+			allow:        input("userId", "ann", "targetIds", []string{"cid"}),
+			disallow:     input("userId", "ann", "targetIds", []string{"cid"}),
 			setWhitelist: input("userIds", []string{"ann"}, "enabled", true),
 		} {
 			name := strings.Fields(query)[3]
@@ -70,7 +70,7 @@ func TestRelations_Privacy(t *testing.T) {
 		}
 		w.Run(
 			refusal("addFriend as another app's App Server", graphtest.OtherServer, addFriend, input("userId", "ann", "friendId", "cid"), "USER_NOT_FOUND"),
-			refusal("addToWhitelist as another app's App Server", graphtest.OtherServer, allow, input("userId", "ann", "ids", []string{"cid"}), "USER_NOT_FOUND"),
+			refusal("addToWhitelist as another app's App Server", graphtest.OtherServer, allow, input("userId", "ann", "targetIds", []string{"cid"}), "USER_NOT_FOUND"),
 			step("setWhitelistEnabled as another app's App Server", graphtest.OtherServer, setWhitelist, input("userIds", []string{"ann"}, "enabled", true),
 				items("setWhitelistEnabled", "ann", "USER_NOT_FOUND")),
 			step("nothing has changed", server, `{ user(id: "ann") { friendIds blockedIds friendship(with: "bob") { remark } whitelist { enabled } } }`, nil,
@@ -92,7 +92,7 @@ func TestRelations_BadInputs(t *testing.T) {
 				`{"addFriend":{"created":true,"friendship":{"user":{"id":"bob"},"remark":"`+long+`","createdAt":"*","blocked":false}}}`),
 			step("again as a change", "ann", setRemark, input("friendId", "bob", "remark", strings.Repeat("🧑", 100)), ""),
 			step("a message of 100 characters", "ann", sendRequest, input("targetId", "cid", "message", long), ""),
-			step("100 IDs", "ann", block, input("ids", many[:100]), ""),
+			step("100 IDs", "ann", block, input("targetIds", many[:100]), ""),
 		)
 		bad := func(name, as, query string, variables map[string]any, field, rule string) {
 			w.Run(refusal(name, as, query, variables, "INVALID_ARGUMENT", "field", field, "rule", rule))
@@ -110,16 +110,16 @@ func TestRelations_BadInputs(t *testing.T) {
 		w.Run(refusal("friendships with 501 IDs", "ann", `query($ids: [ID!]!) { me { friendships(with: $ids) { remark } } }`, vars("ids", strangers(501)), "INVALID_ARGUMENT", "field", "with", "rule", "max"))
 		bad("hasBlocked of an ill-formed ID", "ann", `{ me { hasBlocked(id: "no ID!") } }`, nil, "id", "userid")
 		for name, query := range map[string]string{"blocking": block, "unblocking": unblock, "whitelisting": allow, "removing from the whitelist": disallow} {
-			bad(name+" 101 IDs", server, query, input("userId", "ann", "ids", many), "input.ids", "max")
-			bad(name+" nobody", server, query, input("userId", "ann", "ids", []string{}), "input.ids", "min")
+			bad(name+" 101 IDs", server, query, input("userId", "ann", "targetIds", many), "input.targetIds", "max")
+			bad(name+" nobody", server, query, input("userId", "ann", "targetIds", []string{}), "input.targetIds", "min")
 		}
 		bad("21 switches", server, setWhitelist, input("userIds", many[:21], "enabled", true), "input.userIds", "max")
 		bad("no switches", server, setWhitelist, input("userIds", []string{}, "enabled", true), "input.userIds", "min")
 		for _, userID := range [][]any{nil, {"userId", nil}, {"userId", ""}} { // left out, null, and empty
 			bad("removeFriend without userId", server, removeFriend, input(append(userID, "friendId", "bob")...), "input.userId", "required")
 			bad("setFriendRemark without userId", server, setRemark, input(append(userID, "friendId", "bob", "remark", "x")...), "input.userId", "required")
-			bad("addToBlocklist without userId", server, block, input(append(userID, "ids", []string{"bob"})...), "input.userId", "required")
-			bad("removeFromBlocklist without userId", server, unblock, input(append(userID, "ids", []string{"bob"})...), "input.userId", "required")
+			bad("addToBlocklist without userId", server, block, input(append(userID, "targetIds", []string{"bob"})...), "input.userId", "required")
+			bad("removeFromBlocklist without userId", server, unblock, input(append(userID, "targetIds", []string{"bob"})...), "input.userId", "required")
 		}
 		for _, list := range []string{"friends(%s) { totalCount }", "blocklist(%s) { totalCount }", "friendRequests(direction: INCOMING, %s) { totalCount }", "whitelist { entries(%s) { totalCount } }"} {
 			ask := func(args string) string { return `{ user(id: "ann") { ` + fmt.Sprintf(list, args) + ` } }` }

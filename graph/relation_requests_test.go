@@ -60,12 +60,12 @@ func TestFriendRequests(t *testing.T) {
 			refusal("to a user of another app", "ann", sendRequest, input("targetId", "eve"), "USER_NOT_FOUND"),
 			refusal("by the App Server, for no user", server, sendRequest, input("targetId", "bob"), "INVALID_ARGUMENT", "field", "input.userId", "rule", "required"),
 			refusal("for another user", "ann", sendRequest, input("userId", "cid", "targetId", "bob"), "FORBIDDEN"),
-			step("cid blocks ann", "cid", block, input("ids", []string{"ann"}), ""),
+			step("cid blocks ann", "cid", block, input("targetIds", []string{"ann"}), ""),
 			refusal("to a user that has blocked the sender", "ann", sendRequest, input("targetId", "cid"), "BLOCKED"),
 			refusal("to a user that the sender has blocked", "cid", sendRequest, input("targetId", "ann"), "BLOCKED"),
 			step("dan's whitelist is on", server, setWhitelist, input("userIds", []string{"dan"}, "enabled", true), ""),
 			refusal("to a user whose whitelist lacks the sender", "ann", sendRequest, input("targetId", "dan"), "NOT_IN_WHITELIST"),
-			step("whitelisting", server, allow, input("userId", "dan", "ids", []string{"ann"}), ""),
+			step("whitelisting", server, allow, input("userId", "dan", "targetIds", []string{"ann"}), ""),
 			step("then it succeeds", "ann", sendRequest, input("targetId", "dan"), ""),
 			step("addFriend ends it", server, addFriend, input("userId", "dan", "friendId", "ann"), ""),
 			step("for both", "dan", `{ me { friendIds friendRequests(direction: INCOMING) { totalCount } } }`, nil, `{"me":{"friendIds":["ann"],"friendRequests":{"totalCount":0}}}`),
@@ -93,7 +93,7 @@ func TestFriendRequests(t *testing.T) {
 		)
 		id = sends(w, "bob", "cid")
 		w.Run(
-			step("a block ends it", "bob", block, input("ids", []string{"cid"}), ""),
+			step("a block ends it", "bob", block, input("targetIds", []string{"cid"}), ""),
 			refusal("for good", "cid", accept, request(id), "REQUEST_NOT_FOUND"),
 		)
 	})

@@ -11,11 +11,11 @@ const (
 	addFriend      = `mutation($input: AddFriendInput!) { addFriend(input: $input) { created friendship { user { id } remark createdAt blocked } } }`
 	removeFriend   = `mutation($input: RemoveFriendInput!) { removeFriend(input: $input) { outcome friendId } }`
 	setRemark      = `mutation($input: SetFriendRemarkInput!) { setFriendRemark(input: $input) { friendship { user { id } remark blocked } } }`
-	block          = `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { id outcome error { code } } }`
-	unblock        = `mutation($input: BlocklistInput!) { removeFromBlocklist(input: $input) { id outcome error { code } } }`
-	allow          = `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { id outcome error { code } } }`
-	disallow       = `mutation($input: WhitelistInput!) { removeFromWhitelist(input: $input) { id outcome error { code } } }`
-	setWhitelist   = `mutation($input: SetWhitelistEnabledInput!) { setWhitelistEnabled(input: $input) { id outcome error { code } } }`
+	block          = `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { results { userId outcome error { code } } } }`
+	unblock        = `mutation($input: BlocklistInput!) { removeFromBlocklist(input: $input) { results { userId outcome error { code } } } }`
+	allow          = `mutation($input: WhitelistInput!) { addToWhitelist(input: $input) { results { userId outcome error { code } } } }`
+	disallow       = `mutation($input: WhitelistInput!) { removeFromWhitelist(input: $input) { results { userId outcome error { code } } } }`
+	setWhitelist   = `mutation($input: SetWhitelistEnabledInput!) { setWhitelistEnabled(input: $input) { results { userId outcome error { code } } } }`
 	friendIDsOfAnn = `{ user(id: "ann") { friendIds } }`
 )
 
@@ -38,24 +38,24 @@ func refusal(name, as, query string, variables map[string]any, code string, exte
 
 // items returns the result of a batch: pairs are the id, the outcome or code, and so on.
 func items(field string, pairs ...string) string {
-	out := `{"` + field + `":[`
+	out := `{"` + field + `":{"results":[`
 	for i := 0; i < len(pairs); i += 2 {
 		if i > 0 {
 			out += ","
 		}
 		out += item(pairs[i], pairs[i+1])
 	}
-	return out + `]}`
+	return out + `]}}`
 }
 
 func item(id, outcome string) string {
 	switch outcome {
 	case "DONE", "ALREADY":
-		return `{"id":"` + id + `","outcome":"` + outcome + `","error":null}`
+		return `{"userId":"` + id + `","outcome":"` + outcome + `","error":null}`
 	case "USER_NOT_FOUND":
-		return `{"id":"` + id + `","outcome":"NOT_FOUND","error":{"code":"USER_NOT_FOUND"}}`
+		return `{"userId":"` + id + `","outcome":"NOT_FOUND","error":{"code":"USER_NOT_FOUND"}}`
 	}
-	return `{"id":"` + id + `","outcome":"REFUSED","error":{"code":"` + outcome + `"}}`
+	return `{"userId":"` + id + `","outcome":"REFUSED","error":{"code":"` + outcome + `"}}`
 }
 
 // people registers users of App, and one of Other.
@@ -124,7 +124,7 @@ func TestBlocklist(t *testing.T) {
 		w.Run(
 			step("deactivating one", server, `mutation { deactivateUsers(input: {userIds: ["dead"]}) { results { outcome } } }`, nil, ""),
 			step("bob is a friend", server, addFriend, input("userId", "ann", "friendId", "bob"), ""),
-			step("item by item", "ann", block, input("ids", []string{"bob", "ann", "nobody", "eve", "dead", "no ID!", "bob"}),
+			step("item by item", "ann", block, input("targetIds", []string{"bob", "ann", "nobody", "eve", "dead", "no ID!", "bob"}),
 				items("addToBlocklist", "bob", "DONE", "ann", "SELF_REFERENCE", "nobody", "USER_NOT_FOUND", "eve", "USER_NOT_FOUND",
 					"dead", "USER_DEACTIVATED", "no ID!", "USER_NOT_FOUND", "bob", "ALREADY")),
 			step("a blocked friend stays a friend", "ann", `{ me { friends { nodes { user { id } blocked } } friendship(with: "bob") { blocked } hasBlocked(id: "bob") } }`, nil,
@@ -134,16 +134,22 @@ func TestBlocklist(t *testing.T) {
 			step("it cannot message", "bob", `{ messagePermission(from: "bob", to: "ann") { allowed reason } }`, nil, `{"messagePermission":{"allowed":false,"reason":"BLOCKED_BY_RECIPIENT"}}`),
 			step("but can be messaged", "ann", `{ messagePermission(from: "ann", to: "bob") { from to allowed reason } }`, nil,
 				`{"messagePermission":{"from":"ann","to":"bob","allowed":true,"reason":null}}`),
-			step("by the App Server, up to the limit", server, block, input("userId", "ann", "ids", []string{"cid", "dan"}),
+			step("by the App Server, up to the limit", server, block, input("userId", "ann", "targetIds", []string{"cid", "dan"}),
 				items("addToBlocklist", "cid", "DONE", "dan", "BLOCKLIST_LIMIT_REACHED")),
+			step("with the users as they are now", server, `mutation($input: BlocklistInput!) { addToBlocklist(input: $input) { results { outcome user { id blocklist { totalCount } } error { limit } } } }`,
+				input("userId", "bob", "targetIds", []string{"cid", "bob", "dead", "nobody", "ann", "dan"}),
+				`{"addToBlocklist":{"results":[{"outcome":"DONE","user":{"id":"cid","blocklist":{"totalCount":0}},"error":null},{"outcome":"REFUSED","user":{"id":"bob","blocklist":{"totalCount":2}},"error":{"limit":null}},
+					{"outcome":"REFUSED","user":{"id":"dead","blocklist":{"totalCount":0}},"error":{"limit":null}},{"outcome":"NOT_FOUND","user":null,"error":{"limit":null}},
+					{"outcome":"DONE","user":{"id":"ann","blocklist":{"totalCount":2}},"error":null},{"outcome":"REFUSED","user":{"id":"dan","blocklist":{"totalCount":0}},"error":{"limit":2}}]}}`),
+			step("and without the entries", server, unblock, input("userId", "bob", "targetIds", []string{"cid", "ann"}), items("removeFromBlocklist", "cid", "DONE", "ann", "DONE")),
 			step("newest first", "ann", `{ me { blockedIds blocklist { totalCount nodes { user { id } } } } }`, nil,
 				`{"me":{"blockedIds":["cid","bob"],"blocklist":{"totalCount":2,"nodes":[{"user":{"id":"cid"}},{"user":{"id":"bob"}}]}}}`),
-			step("removal", "ann", unblock, input("ids", []string{"bob", "dan", "nobody", "bob"}),
+			step("removal", "ann", unblock, input("targetIds", []string{"bob", "dan", "nobody", "bob"}),
 				items("removeFromBlocklist", "bob", "DONE", "dan", "ALREADY", "nobody", "USER_NOT_FOUND", "bob", "ALREADY")),
 			step("restores things as they were", "bob", `{ messagePermission(from: "bob", to: "ann") { allowed } me { friendIds } }`, nil,
 				`{"messagePermission":{"allowed":true},"me":{"friendIds":["ann"]}}`),
-			refusal("of nobody", server, block, input("userId", "nobody", "ids", []string{"ann"}), "USER_NOT_FOUND"),
-			refusal("of a deactivated user", server, block, input("userId", "dead", "ids", []string{"ann"}), "USER_DEACTIVATED"),
+			refusal("of nobody", server, block, input("userId", "nobody", "targetIds", []string{"ann"}), "USER_NOT_FOUND"),
+			refusal("of a deactivated user", server, block, input("userId", "dead", "targetIds", []string{"ann"}), "USER_DEACTIVATED"),
 			step("deactivation removes the entry", server, `mutation { deactivateUsers(input: {userIds: ["cid"]}) { results { outcome } } }`, nil, ""),
 			step("from others' lists", "ann", `{ me { blockedIds blocklist { totalCount } } }`, nil, `{"me":{"blockedIds":[],"blocklist":{"totalCount":0}}}`),
 		)
@@ -162,25 +168,27 @@ func TestWhitelist(t *testing.T) {
 			step("bob is a friend", server, addFriend, input("userId", "ann", "friendId", "bob"), ""),
 			step("off at first", server, `{ user(id: "ann") { whitelist { enabled entries { totalCount } } } }`, nil,
 				`{"user":{"whitelist":{"enabled":false,"entries":{"totalCount":0}}}}`),
-			step("it can be edited while it is off", server, allow, input("userId", "ann", "ids", []string{"cid", "ann", "dead", "nobody", "cid"}),
+			step("it can be edited while it is off", server, allow, input("userId", "ann", "targetIds", []string{"cid", "ann", "dead", "nobody", "cid"}),
 				items("addToWhitelist", "cid", "DONE", "ann", "SELF_REFERENCE", "dead", "USER_DEACTIVATED", "nobody", "USER_NOT_FOUND", "cid", "ALREADY")),
 			step("and decides nothing", server, asked, nil, yes),
 			step("the switch", server, setWhitelist, input("userIds", []string{"ann", "nobody", "dead", "eve", "ann"}, "enabled", true),
 				items("setWhitelistEnabled", "ann", "DONE", "nobody", "USER_NOT_FOUND", "dead", "USER_DEACTIVATED", "eve", "USER_NOT_FOUND", "ann", "ALREADY")),
 			step("a friend is not on it automatically", server, asked, nil, no("NOT_IN_WHITELIST")),
-			step("blocking bob", "ann", block, input("ids", []string{"bob"}), ""),
-			step("whitelisting bob, up to the limit", server, allow, input("userId", "ann", "ids", []string{"bob", "dan"}),
+			step("blocking bob", "ann", block, input("targetIds", []string{"bob"}), ""),
+			step("whitelisting bob, up to the limit", server, allow, input("userId", "ann", "targetIds", []string{"bob", "dan"}),
 				items("addToWhitelist", "bob", "DONE", "dan", "WHITELIST_LIMIT_REACHED")),
 			step("the blocklist has no effect", server, asked, nil, yes),
 			step("newest first", server, `{ user(id: "ann") { whitelist { enabled entries(first: 5) { totalCount nodes { user { id } createdAt } } } } }`, nil,
 				`{"user":{"whitelist":{"enabled":true,"entries":{"totalCount":2,"nodes":[{"user":{"id":"bob"},"createdAt":"*"},{"user":{"id":"cid"},"createdAt":"*"}]}}}}`),
+			step("with the owners as they are now", server, `mutation($input: SetWhitelistEnabledInput!) { setWhitelistEnabled(input: $input) { results { user { id whitelist { enabled } } } } }`,
+				input("userIds", []string{"dan", "nobody"}, "enabled", true), `{"setWhitelistEnabled":{"results":[{"user":{"id":"dan","whitelist":{"enabled":true}}},{"user":null}]}}`),
 			step("turned off", server, setWhitelist, input("userIds", []string{"ann"}, "enabled", false), items("setWhitelistEnabled", "ann", "DONE")),
 			step("the blocklist has its effect again", server, asked, nil, no("BLOCKED_BY_RECIPIENT")),
-			step("removal", server, disallow, input("userId", "ann", "ids", []string{"cid", "dan"}),
+			step("removal", server, disallow, input("userId", "ann", "targetIds", []string{"cid", "dan"}),
 				items("removeFromWhitelist", "cid", "DONE", "dan", "ALREADY")),
-			refusal("of nobody", server, allow, input("userId", "nobody", "ids", []string{"ann"}), "USER_NOT_FOUND"),
-			refusal("as a user", "ann", allow, input("userId", "ann", "ids", []string{"bob"}), "FORBIDDEN"),
-			refusal("removal as a user", "ann", disallow, input("userId", "ann", "ids", []string{"bob"}), "FORBIDDEN"),
+			refusal("of nobody", server, allow, input("userId", "nobody", "targetIds", []string{"ann"}), "USER_NOT_FOUND"),
+			refusal("as a user", "ann", allow, input("userId", "ann", "targetIds", []string{"bob"}), "FORBIDDEN"),
+			refusal("removal as a user", "ann", disallow, input("userId", "ann", "targetIds", []string{"bob"}), "FORBIDDEN"),
 			refusal("the switch as a user", "ann", setWhitelist, input("userIds", []string{"ann"}, "enabled", true), "FORBIDDEN"),
 			refusal("reading it as the owner", "ann", `{ me { whitelist { enabled } } }`, nil, "FORBIDDEN"),
 		)

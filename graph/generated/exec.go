@@ -110,6 +110,10 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	BlocklistPayload struct {
+		Results func(childComplexity int) int
+	}
+
 	CancelFriendRequestPayload struct {
 		Request func(childComplexity int) int
 	}
@@ -195,12 +199,6 @@ type ComplexityRoot struct {
 		Limit   func(childComplexity int) int
 		Message func(childComplexity int) int
 		Rule    func(childComplexity int) int
-	}
-
-	ItemResult struct {
-		Error   func(childComplexity int) int
-		Outcome func(childComplexity int) int
-		UserID  func(childComplexity int) int
 	}
 
 	LogoutPayload struct {
@@ -312,6 +310,10 @@ type ComplexityRoot struct {
 
 	SetStatusPayload struct {
 		Status func(childComplexity int) int
+	}
+
+	SetWhitelistEnabledPayload struct {
+		Results func(childComplexity int) int
 	}
 
 	StatusSubscription struct {
@@ -438,6 +440,10 @@ type ComplexityRoot struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
 	}
+
+	WhitelistPayload struct {
+		Results func(childComplexity int) int
+	}
 }
 
 // endregion ***************************** api!.gotpl *****************************
@@ -452,13 +458,13 @@ type AppResolver interface {
 type MutationResolver interface {
 	IssueAppToken(ctx context.Context, input IssueAppTokenInput) (*IssueAppTokenPayload, error)
 	AddFriend(ctx context.Context, input AddFriendInput) (*relations.Befriended, error)
-	SetWhitelistEnabled(ctx context.Context, input SetWhitelistEnabledInput) ([]*batch.Result, error)
-	AddToWhitelist(ctx context.Context, input WhitelistInput) ([]*batch.Result, error)
-	RemoveFromWhitelist(ctx context.Context, input WhitelistInput) ([]*batch.Result, error)
+	SetWhitelistEnabled(ctx context.Context, input SetWhitelistEnabledInput) (*SetWhitelistEnabledPayload, error)
+	AddToWhitelist(ctx context.Context, input WhitelistInput) (*WhitelistPayload, error)
+	RemoveFromWhitelist(ctx context.Context, input WhitelistInput) (*WhitelistPayload, error)
 	RemoveFriend(ctx context.Context, input RemoveFriendInput) (*RemoveFriendPayload, error)
 	SetFriendRemark(ctx context.Context, input SetFriendRemarkInput) (*SetFriendRemarkPayload, error)
-	AddToBlocklist(ctx context.Context, input BlocklistInput) ([]*batch.Result, error)
-	RemoveFromBlocklist(ctx context.Context, input BlocklistInput) ([]*batch.Result, error)
+	AddToBlocklist(ctx context.Context, input BlocklistInput) (*BlocklistPayload, error)
+	RemoveFromBlocklist(ctx context.Context, input BlocklistInput) (*BlocklistPayload, error)
 	SendFriendRequest(ctx context.Context, input SendFriendRequestInput) (*relations.Sent, error)
 	AcceptFriendRequest(ctx context.Context, input FriendRequestInput) (*AcceptFriendRequestPayload, error)
 	DeclineFriendRequest(ctx context.Context, input FriendRequestInput) (*DeclineFriendRequestPayload, error)
@@ -758,6 +764,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.BlockEdge.Node(childComplexity), true
 
+	case "BlocklistPayload.results":
+		if e.ComplexityRoot.BlocklistPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BlocklistPayload.Results(childComplexity), true
+
 	case "CancelFriendRequestPayload.request":
 		if e.ComplexityRoot.CancelFriendRequestPayload.Request == nil {
 			break
@@ -1024,25 +1037,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ItemError.Rule(childComplexity), true
-
-	case "ItemResult.error":
-		if e.ComplexityRoot.ItemResult.Error == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ItemResult.Error(childComplexity), true
-	case "ItemResult.outcome":
-		if e.ComplexityRoot.ItemResult.Outcome == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ItemResult.Outcome(childComplexity), true
-	case "ItemResult.id":
-		if e.ComplexityRoot.ItemResult.UserID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ItemResult.UserID(childComplexity), true
 
 	case "LogoutPayload.loggedOutCount":
 		if e.ComplexityRoot.LogoutPayload.LoggedOutCount == nil {
@@ -1663,6 +1657,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SetStatusPayload.Status(childComplexity), true
 
+	case "SetWhitelistEnabledPayload.results":
+		if e.ComplexityRoot.SetWhitelistEnabledPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetWhitelistEnabledPayload.Results(childComplexity), true
+
 	case "StatusSubscription.id":
 		if e.ComplexityRoot.StatusSubscription.ID == nil {
 			break
@@ -2157,6 +2158,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.WhitelistEntryEdge.Node(childComplexity), true
 
+	case "WhitelistPayload.results":
+		if e.ComplexityRoot.WhitelistPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WhitelistPayload.Results(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -2447,16 +2455,6 @@ type UserResult {
   outcome: Outcome!
   "The user as it is now; null if the outcome is NOT_FOUND."
   user: User
-  "The reason; null if the outcome is DONE or ALREADY."
-  error: ItemError
-}
-
-"The result for one ID of a batch. Results are in the order of the IDs."
-type ItemResult {
-  "The ID as given."
-  id: ID!
-  "The outcome."
-  outcome: Outcome!
   "The reason; null if the outcome is DONE or ALREADY."
   error: ItemError
 }
@@ -2907,7 +2905,7 @@ input BlocklistInput {
   """
   userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The user IDs."
-  ids: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
+  targetIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
 }
 
 "A change of a whitelist."
@@ -2915,7 +2913,25 @@ input WhitelistInput {
   "The owner's user ID."
   userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
   "The user IDs."
-  ids: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
+  targetIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
+}
+
+"The results of a change of a blocklist."
+type BlocklistPayload {
+  "The result for each user, in the order of the input."
+  results: [UserResult!]!
+}
+
+"The results of a change of a whitelist."
+type WhitelistPayload {
+  "The result for each user, in the order of the input."
+  results: [UserResult!]!
+}
+
+"The results of turning whitelists on or off."
+type SetWhitelistEnabledPayload {
+  "The result for each owner, in the order of the input."
+  results: [UserResult!]!
 }
 
 "The whitelists to turn on or off."
@@ -2935,14 +2951,14 @@ extend type Mutation {
   """
   addFriend("The two users." input: AddFriendInput!): AddFriendPayload @auth(to: [APP_SERVER])
   "Turns whitelists on or off. REFUSED: USER_DEACTIVATED."
-  setWhitelistEnabled("The owners, and the new state." input: SetWhitelistEnabledInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  setWhitelistEnabled("The owners, and the new state." input: SetWhitelistEnabledInput!): SetWhitelistEnabledPayload @auth(to: [APP_SERVER])
   """
   Adds users to a whitelist: they may message the owner while it is on. REFUSED: SELF_REFERENCE,
   USER_DEACTIVATED, WHITELIST_LIMIT_REACHED. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner.
   """
-  addToWhitelist("The owner and the users." input: WhitelistInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  addToWhitelist("The owner and the users." input: WhitelistInput!): WhitelistPayload @auth(to: [APP_SERVER])
   "Removes users from a whitelist. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner."
-  removeFromWhitelist("The owner and the users." input: WhitelistInput!): [ItemResult!]! @auth(to: [APP_SERVER])
+  removeFromWhitelist("The owner and the users." input: WhitelistInput!): WhitelistPayload @auth(to: [APP_SERVER])
 
   """
   Ends a friendship, in both directions, with its remarks. A user may make 60 changes in 5 s in total: by this mutation, by changes of a remark or of the
@@ -2958,15 +2974,15 @@ extend type Mutation {
   """
   Adds users to a blocklist. A friend stays a friend; requests pending between the two end.
   REFUSED: SELF_REFERENCE, USER_DEACTIVATED, BLOCKLIST_LIMIT_REACHED. Errors: USER_NOT_FOUND,
-  USER_DEACTIVATED of the owner; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `, and ` + "`" + `user` + "`" + `, because the list
-  shows the profiles of these users.
+  USER_DEACTIVATED of the owner; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `, and ` + "`" + `user` + "`" + `, because the
+  results and the list show the profiles of these users.
   """
-  addToBlocklist("The owner and the users." input: BlocklistInput!): [ItemResult!]! @auth(to: [APP_SERVER, USER])
+  addToBlocklist("The owner and the users." input: BlocklistInput!): BlocklistPayload @auth(to: [APP_SERVER, USER])
   """
   Removes users from a blocklist. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the owner;
-  RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `.
+  RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + ` and ` + "`" + `user` + "`" + `.
   """
-  removeFromBlocklist("The owner and the users." input: BlocklistInput!): [ItemResult!]! @auth(to: [APP_SERVER, USER])
+  removeFromBlocklist("The owner and the users." input: BlocklistInput!): BlocklistPayload @auth(to: [APP_SERVER, USER])
 
   """
   Sends a friend request. Sending it again keeps the request, replaces its message and expiry, and
@@ -3878,6 +3894,14 @@ func (ec *executionContext) childFields_BlockEdge(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type BlockEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_BlocklistPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_BlocklistPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BlocklistPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_CancelFriendRequestPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "request":
@@ -4052,18 +4076,6 @@ func (ec *executionContext) childFields_ItemError(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type ItemError", field.Name)
 }
 
-func (ec *executionContext) childFields_ItemResult(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "id":
-		return ec.fieldContext_ItemResult_id(ctx, field)
-	case "outcome":
-		return ec.fieldContext_ItemResult_outcome(ctx, field)
-	case "error":
-		return ec.fieldContext_ItemResult_error(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type ItemResult", field.Name)
-}
-
 func (ec *executionContext) childFields_LogoutPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "loggedOutCount":
@@ -4192,6 +4204,14 @@ func (ec *executionContext) childFields_SetStatusPayload(ctx context.Context, fi
 		return ec.fieldContext_SetStatusPayload_status(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SetStatusPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SetWhitelistEnabledPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_SetWhitelistEnabledPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SetWhitelistEnabledPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_StatusSubscription(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4428,6 +4448,14 @@ func (ec *executionContext) childFields_WhitelistEntryEdge(ctx context.Context, 
 		return ec.fieldContext_WhitelistEntryEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type WhitelistEntryEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_WhitelistPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_WhitelistPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WhitelistPayload", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6274,6 +6302,38 @@ func (ec *executionContext) fieldContext_BlockEdge_node(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _BlocklistPayload_results(ctx context.Context, field graphql.CollectedField, obj *BlocklistPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BlocklistPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNUserResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BlocklistPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "BlocklistPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserResult(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _CancelFriendRequestPayload_request(ctx context.Context, field graphql.CollectedField, obj *CancelFriendRequestPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7393,84 +7453,6 @@ func (ec *executionContext) fieldContext_ItemError_limit(_ context.Context, fiel
 	return graphql.NewScalarFieldContext("ItemError", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _ItemResult_id(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ItemResult_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.UserID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_ItemResult_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ItemResult", field, false, false, errors.New("field of type ID does not have child fields"))
-}
-
-func (ec *executionContext) _ItemResult_outcome(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ItemResult_outcome(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Outcome, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v models.Outcome) graphql.Marshaler {
-			return ec.marshalNOutcome2rollcallᚋmodelsᚐOutcome(ctx, selections, v)
-		},
-		true,
-		true,
-	)
-}
-func (ec *executionContext) fieldContext_ItemResult_outcome(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ItemResult", field, false, false, errors.New("field of type Outcome does not have child fields"))
-}
-
-func (ec *executionContext) _ItemResult_error(ctx context.Context, field graphql.CollectedField, obj *batch.Result) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ItemResult_error(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Error, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *fault.Error) graphql.Marshaler {
-			return ec.marshalOItemError2ᚖrollcallᚋinternalᚋfaultᚐError(ctx, selections, v)
-		},
-		true,
-		false,
-	)
-}
-func (ec *executionContext) fieldContext_ItemResult_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	fc = &graphql.FieldContext{
-		Object:     "ItemResult",
-		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
-		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemError(ctx, field)
-		},
-	}
-	return fc, nil
-}
-
 func (ec *executionContext) _LogoutPayload_loggedOutCount(ctx context.Context, field graphql.CollectedField, obj *LogoutPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7687,11 +7669,11 @@ func (ec *executionContext) _Mutation_setWhitelistEnabled(ctx context.Context, f
 			return ec.Resolvers.Mutation().SetWhitelistEnabled(ctx, fc.Args["input"].(SetWhitelistEnabledInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *SetWhitelistEnabledPayload) graphql.Marshaler {
+			return ec.marshalOSetWhitelistEnabledPayload2ᚖrollcallᚋgraphᚋgeneratedᚐSetWhitelistEnabledPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_setWhitelistEnabled(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7701,7 +7683,7 @@ func (ec *executionContext) fieldContext_Mutation_setWhitelistEnabled(ctx contex
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_SetWhitelistEnabledPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7731,11 +7713,11 @@ func (ec *executionContext) _Mutation_addToWhitelist(ctx context.Context, field 
 			return ec.Resolvers.Mutation().AddToWhitelist(ctx, fc.Args["input"].(WhitelistInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *WhitelistPayload) graphql.Marshaler {
+			return ec.marshalOWhitelistPayload2ᚖrollcallᚋgraphᚋgeneratedᚐWhitelistPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_addToWhitelist(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7745,7 +7727,7 @@ func (ec *executionContext) fieldContext_Mutation_addToWhitelist(ctx context.Con
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_WhitelistPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7775,11 +7757,11 @@ func (ec *executionContext) _Mutation_removeFromWhitelist(ctx context.Context, f
 			return ec.Resolvers.Mutation().RemoveFromWhitelist(ctx, fc.Args["input"].(WhitelistInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *WhitelistPayload) graphql.Marshaler {
+			return ec.marshalOWhitelistPayload2ᚖrollcallᚋgraphᚋgeneratedᚐWhitelistPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_removeFromWhitelist(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7789,7 +7771,7 @@ func (ec *executionContext) fieldContext_Mutation_removeFromWhitelist(ctx contex
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_WhitelistPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7907,11 +7889,11 @@ func (ec *executionContext) _Mutation_addToBlocklist(ctx context.Context, field 
 			return ec.Resolvers.Mutation().AddToBlocklist(ctx, fc.Args["input"].(BlocklistInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *BlocklistPayload) graphql.Marshaler {
+			return ec.marshalOBlocklistPayload2ᚖrollcallᚋgraphᚋgeneratedᚐBlocklistPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_addToBlocklist(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7921,7 +7903,7 @@ func (ec *executionContext) fieldContext_Mutation_addToBlocklist(ctx context.Con
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_BlocklistPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -7951,11 +7933,11 @@ func (ec *executionContext) _Mutation_removeFromBlocklist(ctx context.Context, f
 			return ec.Resolvers.Mutation().RemoveFromBlocklist(ctx, fc.Args["input"].(BlocklistInput))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
-			return ec.marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *BlocklistPayload) graphql.Marshaler {
+			return ec.marshalOBlocklistPayload2ᚖrollcallᚋgraphᚋgeneratedᚐBlocklistPayload(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Mutation_removeFromBlocklist(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7965,7 +7947,7 @@ func (ec *executionContext) fieldContext_Mutation_removeFromBlocklist(ctx contex
 		IsMethod:   true,
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.childFields_ItemResult(ctx, field)
+			return ec.childFields_BlocklistPayload(ctx, field)
 		},
 	}
 	defer func() {
@@ -10017,6 +9999,38 @@ func (ec *executionContext) fieldContext_SetStatusPayload_status(_ context.Conte
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_UserStatus(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SetWhitelistEnabledPayload_results(ctx context.Context, field graphql.CollectedField, obj *SetWhitelistEnabledPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SetWhitelistEnabledPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNUserResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SetWhitelistEnabledPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SetWhitelistEnabledPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserResult(ctx, field)
 		},
 	}
 	return fc, nil
@@ -12260,6 +12274,38 @@ func (ec *executionContext) fieldContext_WhitelistEntryEdge_node(_ context.Conte
 	return fc, nil
 }
 
+func (ec *executionContext) _WhitelistPayload_results(ctx context.Context, field graphql.CollectedField, obj *WhitelistPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_WhitelistPayload_results(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Results, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
+			return ec.marshalNUserResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_WhitelistPayload_results(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "WhitelistPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserResult(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) ___Directive_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -13418,7 +13464,7 @@ func (ec *executionContext) unmarshalInputBlocklistInput(ctx context.Context, ob
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"userId", "ids"}
+	fieldsInOrder := [...]string{"userId", "targetIds"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -13432,13 +13478,13 @@ func (ec *executionContext) unmarshalInputBlocklistInput(ctx context.Context, ob
 				return it, err
 			}
 			it.UserID = data
-		case "ids":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ids"))
+		case "targetIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("targetIds"))
 			data, err := ec.unmarshalNID2ᚕstringᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.Ids = data
+			it.TargetIds = data
 		}
 	}
 	return it, nil
@@ -14267,7 +14313,7 @@ func (ec *executionContext) unmarshalInputWhitelistInput(ctx context.Context, ob
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"userId", "ids"}
+	fieldsInOrder := [...]string{"userId", "targetIds"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -14281,13 +14327,13 @@ func (ec *executionContext) unmarshalInputWhitelistInput(ctx context.Context, ob
 				return it, err
 			}
 			it.UserID = data
-		case "ids":
-			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("ids"))
+		case "targetIds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("targetIds"))
 			data, err := ec.unmarshalNID2ᚕstringᚄ(ctx, v)
 			if err != nil {
 				return it, err
 			}
-			it.Ids = data
+			it.TargetIds = data
 		}
 	}
 	return it, nil
@@ -14951,6 +14997,44 @@ func (ec *executionContext) _BlockEdge(ctx context.Context, sel ast.SelectionSet
 			}
 		case "node":
 			out.Values[i] = ec._BlockEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var blocklistPayloadImplementors = []string{"BlocklistPayload"}
+
+func (ec *executionContext) _BlocklistPayload(ctx context.Context, sel ast.SelectionSet, obj *BlocklistPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, blocklistPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BlocklistPayload")
+		case "results":
+			out.Values[i] = ec._BlocklistPayload_results(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -15746,54 +15830,6 @@ func (ec *executionContext) _ItemError(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
-var itemResultImplementors = []string{"ItemResult"}
-
-func (ec *executionContext) _ItemResult(ctx context.Context, sel ast.SelectionSet, obj *batch.Result) graphql.Marshaler {
-	fields := graphql.CollectFields(ec.OperationContext, sel, itemResultImplementors)
-
-	out := graphql.NewFieldSet(fields)
-	deferredFieldSet := graphql.NewFieldSet(nil)
-	deferLabelToView := make(map[string]*graphql.FieldSetView)
-	for i, field := range fields {
-		switch field.Name {
-		case "__typename":
-			out.Values[i] = graphql.MarshalString("ItemResult")
-		case "id":
-			out.Values[i] = ec._ItemResult_id(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		case "outcome":
-			out.Values[i] = ec._ItemResult_outcome(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
-			}
-		case "error":
-			out.Values[i] = ec._ItemResult_error(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
-			}
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	out.Dispatch(ctx)
-	if out.Invalids > 0 {
-		return graphql.Null
-	}
-
-	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
-
-	ec.ProcessDeferredGroup(graphql.DeferredGroup{
-		Defers:   deferLabelToView,
-		Path:     graphql.GetPath(ctx),
-		FieldSet: deferredFieldSet,
-		Context:  ctx,
-	})
-
-	return out
-}
-
 var logoutPayloadImplementors = []string{"LogoutPayload"}
 
 func (ec *executionContext) _LogoutPayload(ctx context.Context, sel ast.SelectionSet, obj *LogoutPayload) graphql.Marshaler {
@@ -15923,21 +15959,21 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_setWhitelistEnabled(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "addToWhitelist":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_addToWhitelist(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "removeFromWhitelist":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_removeFromWhitelist(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "removeFriend":
@@ -15958,14 +15994,14 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_addToBlocklist(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "removeFromBlocklist":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_removeFromBlocklist(ctx, field)
 			})
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "sendFriendRequest":
@@ -16882,6 +16918,44 @@ func (ec *executionContext) _SetStatusPayload(ctx context.Context, sel ast.Selec
 			out.Values[i] = graphql.MarshalString("SetStatusPayload")
 		case "status":
 			out.Values[i] = ec._SetStatusPayload_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var setWhitelistEnabledPayloadImplementors = []string{"SetWhitelistEnabledPayload"}
+
+func (ec *executionContext) _SetWhitelistEnabledPayload(ctx context.Context, sel ast.SelectionSet, obj *SetWhitelistEnabledPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, setWhitelistEnabledPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SetWhitelistEnabledPayload")
+		case "results":
+			out.Values[i] = ec._SetWhitelistEnabledPayload_results(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -18455,6 +18529,44 @@ func (ec *executionContext) _WhitelistEntryEdge(ctx context.Context, sel ast.Sel
 	return out
 }
 
+var whitelistPayloadImplementors = []string{"WhitelistPayload"}
+
+func (ec *executionContext) _WhitelistPayload(ctx context.Context, sel ast.SelectionSet, obj *WhitelistPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, whitelistPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("WhitelistPayload")
+		case "results":
+			out.Values[i] = ec._WhitelistPayload_results(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var __DirectiveImplementors = []string{"__Directive"}
 
 func (ec *executionContext) ___Directive(ctx context.Context, sel ast.SelectionSet, obj *introspection.Directive) graphql.Marshaler {
@@ -19256,32 +19368,6 @@ func (ec *executionContext) unmarshalNIssueUserTokenInput2rollcallᚋgraphᚋgen
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNItemResult2ᚕᚖrollcallᚋinternalᚋbatchᚐResultᚄ(ctx context.Context, sel ast.SelectionSet, v []*batch.Result) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalNItemResult2ᚖrollcallᚋinternalᚋbatchᚐResult(ctx, sel, v[i])
-	})
-
-	for _, e := range ret {
-		if e == graphql.Null {
-			return graphql.Null
-		}
-	}
-
-	return ret
-}
-
-func (ec *executionContext) marshalNItemResult2ᚖrollcallᚋinternalᚋbatchᚐResult(ctx context.Context, sel ast.SelectionSet, v *batch.Result) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._ItemResult(ctx, sel, v)
-}
-
 func (ec *executionContext) unmarshalNLogoutInput2rollcallᚋgraphᚋgeneratedᚐLogoutInput(ctx context.Context, v any) (LogoutInput, error) {
 	res, err := ec.unmarshalInputLogoutInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -19989,6 +20075,13 @@ func (ec *executionContext) marshalOBlockConnection2ᚖrollcallᚋinternalᚋpag
 	return ec._BlockConnection(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOBlocklistPayload2ᚖrollcallᚋgraphᚋgeneratedᚐBlocklistPayload(ctx context.Context, sel ast.SelectionSet, v *BlocklistPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._BlocklistPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -20421,6 +20514,13 @@ func (ec *executionContext) marshalOSetStatusPayload2ᚖrollcallᚋgraphᚋgener
 	return ec._SetStatusPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOSetWhitelistEnabledPayload2ᚖrollcallᚋgraphᚋgeneratedᚐSetWhitelistEnabledPayload(ctx context.Context, sel ast.SelectionSet, v *SetWhitelistEnabledPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SetWhitelistEnabledPayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOStatusSubscriptionConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*subscriptions.Subscription]) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -20586,6 +20686,13 @@ func (ec *executionContext) marshalOWhitelist2ᚖrollcallᚋinternalᚋrelations
 		return graphql.Null
 	}
 	return ec._Whitelist(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOWhitelistPayload2ᚖrollcallᚋgraphᚋgeneratedᚐWhitelistPayload(ctx context.Context, sel ast.SelectionSet, v *WhitelistPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._WhitelistPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.EnumValue) graphql.Marshaler {

@@ -61,7 +61,13 @@ type BlocklistInput struct {
 	// The owner. Required with an app token; with a user token it is the user itself and may be omitted.
 	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
 	// The user IDs.
-	Ids []string `json:"ids" validate:"min=1,max=100"`
+	TargetIds []string `json:"targetIds" validate:"min=1,max=100"`
+}
+
+// The results of a change of a blocklist.
+type BlocklistPayload struct {
+	// The result for each user, in the order of the input.
+	Results []*batch.Result `json:"results"`
 }
 
 // The result of `cancelFriendRequest`.
@@ -308,6 +314,12 @@ type SetWhitelistEnabledInput struct {
 	Enabled bool `json:"enabled"`
 }
 
+// The results of turning whitelists on or off.
+type SetWhitelistEnabledPayload struct {
+	// The result for each owner, in the order of the input.
+	Results []*batch.Result `json:"results"`
+}
+
 // The users to whose status changes a user subscribes.
 type SubscribeStatusInput struct {
 	// The subscriber. Required with an app token; with a user token it is the user itself and may be
@@ -407,7 +419,13 @@ type WhitelistInput struct {
 	// The owner's user ID.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
 	// The user IDs.
-	Ids []string `json:"ids" validate:"min=1,max=100"`
+	TargetIds []string `json:"targetIds" validate:"min=1,max=100"`
+}
+
+// The results of a change of a whitelist.
+type WhitelistPayload struct {
+	// The result for each user, in the order of the input.
+	Results []*batch.Result `json:"results"`
 }
 
 // A kind of caller, by the token that a request carries.

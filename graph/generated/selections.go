@@ -211,6 +211,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
+		"BlocklistPayload": selection.Of[BlocklistPayload](blocklistPayloadImplementors, selection.Fields{
+			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*BlocklistPayload)
+				v := obj.Results
+				return v, true
+			}},
+		}),
 		"CancelFriendRequestPayload": selection.Of[CancelFriendRequestPayload](cancelFriendRequestPayloadImplementors, selection.Fields{
 			"request": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*CancelFriendRequestPayload)
@@ -459,23 +466,6 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.Int(*v)
 			}},
 		}),
-		"ItemResult": selection.Of[batch.Result](itemResultImplementors, selection.Fields{
-			"id": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*batch.Result)
-				v := obj.UserID
-				return e.String(v)
-			}},
-			"outcome": {Leaf: func(e *selection.Encoder, o any) bool {
-				obj := o.(*batch.Result)
-				v := obj.Outcome
-				return e.String(string(v))
-			}},
-			"error": {Value: func(e *selection.Encoder, o any) (any, bool) {
-				obj := o.(*batch.Result)
-				v := obj.Error
-				return v, true
-			}},
-		}),
 		"LogoutPayload": selection.Of[LogoutPayload](logoutPayloadImplementors, selection.Fields{
 			"loggedOutCount": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*LogoutPayload)
@@ -654,6 +644,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"status": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*SetStatusPayload)
 				v := obj.Status
+				return v, true
+			}},
+		}),
+		"SetWhitelistEnabledPayload": selection.Of[SetWhitelistEnabledPayload](setWhitelistEnabledPayloadImplementors, selection.Fields{
+			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*SetWhitelistEnabledPayload)
+				v := obj.Results
 				return v, true
 			}},
 		}),
@@ -965,6 +962,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*page.Edge[*relations.WhitelistEntry])
 				v := obj.Node
+				return v, true
+			}},
+		}),
+		"WhitelistPayload": selection.Of[WhitelistPayload](whitelistPayloadImplementors, selection.Fields{
+			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*WhitelistPayload)
+				v := obj.Results
 				return v, true
 			}},
 		}),

@@ -54,7 +54,7 @@ func (s *Service) RemoveFromBlocklist(ctx context.Context, app *models.App, user
 // blocklist returns the edit of the blocklist. listedit.go decides for each user whether it is done.
 func blocklist(app *models.App) edit {
 	return edit{
-		column: "blocked_id", counter: "block_count", table: &models.Block{},
+		column: "blocked_id", counter: "block_count", count: func(u *models.User) *int { return &u.BlockCount }, table: &models.Block{},
 		limit: app.Settings.BlocklistLimit, full: fault.BlocklistLimitReached,
 		write: func(tx *gorm.DB, owner *models.User, others []*models.User, at models.Time) error {
 			rows := make([]models.Block, len(others))

@@ -14,8 +14,9 @@ import (
 // edit is one operation on a user's blocklist or whitelist with many IDs. Each item has its own
 // result, in the order of the IDs.
 type edit struct {
-	// column is the entries' column of the other user, counter the owner's count.
+	// column is the entries' column of the other user, counter the owner's count, and count its value.
 	column, counter string
+	count           func(owner *models.User) *int
 	// table is an empty entry of the list.
 	table any
 	// add reports whether entries are added; otherwise they are removed.
@@ -42,7 +43,6 @@ func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids 
 		if err != nil {
 			return err
 		}
-		count := map[string]int{"block_count": owner.BlockCount, "whitelist_count": owner.WhitelistCount}[e.counter]
 		results = make([]*batch.Result, len(ids))
 		var changed []*models.User
 		for i, id := range ids {
@@ -56,7 +56,7 @@ func (s *Service) edit(ctx context.Context, app *models.App, userID string, ids 
 				results[i] = batch.Refused(id, other, userlock.Deactivated(id))
 			case listed[other.ID] == e.add:
 				results[i] = batch.Already(other)
-			case e.add && count+len(changed) >= e.limit:
+			case e.add && *e.count(owner)+len(changed) >= e.limit:
 				results[i] = batch.Refused(id, other, fault.New(e.full, "the list of the user %q already has the maximum of %d entries", userID, e.limit).With("limit", e.limit))
 			default:
 				results[i] = batch.Done(other)
@@ -109,6 +109,7 @@ func (e edit) apply(tx *gorm.DB, owner *models.User, changed []*models.User, n *
 			return err
 		}
 	}
+	*e.count(owner) += by // the response may show the owner
 	return tx.Model(&models.User{}).Where("id = ?", owner.ID).Update(e.counter, gorm.Expr(e.counter+" + ?", by)).Error
 }
 

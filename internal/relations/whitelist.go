@@ -28,7 +28,7 @@ func (s *Service) RemoveFromWhitelist(ctx context.Context, app *models.App, user
 // whitelist returns the edit of the whitelist. listedit.go decides for each user whether it is done.
 func whitelist(app *models.App) edit {
 	return edit{
-		column: "allowed_id", counter: "whitelist_count", table: &models.WhitelistEntry{},
+		column: "allowed_id", counter: "whitelist_count", count: func(u *models.User) *int { return &u.WhitelistCount }, table: &models.WhitelistEntry{},
 		limit: app.Settings.WhitelistLimit, full: fault.WhitelistLimitReached,
 		write: func(tx *gorm.DB, owner *models.User, others []*models.User, at models.Time) error {
 			rows := make([]models.WhitelistEntry, len(others))

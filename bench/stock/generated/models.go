@@ -87,7 +87,13 @@ type BlocklistInput struct {
 	// The owner. Required with an app token; with a user token it is the user itself and may be omitted.
 	UserID *string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
 	// The user IDs.
-	Ids []string `json:"ids" validate:"min=1,max=100"`
+	TargetIds []string `json:"targetIds" validate:"min=1,max=100"`
+}
+
+// The results of a change of a blocklist.
+type BlocklistPayload struct {
+	// The result for each user, in the order of the input.
+	Results []*UserResult `json:"results"`
 }
 
 // The result of `cancelFriendRequest`.
@@ -243,16 +249,6 @@ type ItemError struct {
 	Rule *string `json:"rule,omitempty"`
 	// The limit that is reached, with the codes that end in LIMIT_REACHED; otherwise null.
 	Limit *int `json:"limit,omitempty"`
-}
-
-// The result for one ID of a batch. Results are in the order of the IDs.
-type ItemResult struct {
-	// The ID as given.
-	ID string `json:"id"`
-	// The outcome.
-	Outcome models.Outcome `json:"outcome"`
-	// The reason; null if the outcome is DONE or ALREADY.
-	Error *ItemError `json:"error,omitempty"`
 }
 
 // The devices to log out.
@@ -462,6 +458,12 @@ type SetWhitelistEnabledInput struct {
 	Enabled bool `json:"enabled"`
 }
 
+// The results of turning whitelists on or off.
+type SetWhitelistEnabledPayload struct {
+	// The result for each owner, in the order of the input.
+	Results []*UserResult `json:"results"`
+}
+
 // A page of status subscriptions.
 type StatusSubscriptionConnection struct {
 	// The subscriptions with their cursors.
@@ -652,7 +654,13 @@ type WhitelistInput struct {
 	// The owner's user ID.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
 	// The user IDs.
-	Ids []string `json:"ids" validate:"min=1,max=100"`
+	TargetIds []string `json:"targetIds" validate:"min=1,max=100"`
+}
+
+// The results of a change of a whitelist.
+type WhitelistPayload struct {
+	// The result for each user, in the order of the input.
+	Results []*UserResult `json:"results"`
 }
 
 // A kind of caller, by the token that a request carries.
