@@ -103,6 +103,26 @@ func TestUserActions(t *testing.T) {
 	})
 }
 
+// TestPermanentBan: the form offers a ban until it is lifted, and pages and the export have no end.
+func TestPermanentBan(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	path := userPath(s.dev, "ann")
+	b.get(path+"/ban").want(t, http.StatusOK, `name="length" value="permanent"> Until lifted`)
+	b.post(path+"/ban", url.Values{"length": {"permanent"}, "amount": {"5"}, "unit": {"days"}}).
+		want(t, http.StatusUnprocessableEntity, `value="permanent" checked`, "Another length is chosen above")
+	b.post(path+"/ban", url.Values{"length": {"permanent"}, "reason": {"spam"}}).wantRedirect(t, path)
+	if u := s.user(s.dev, "ann"); u.BannedUntil == nil || u.BanEnd() != nil {
+		t.Errorf("banned until %s", u.BannedUntil)
+	}
+	b.get(path).want(t, http.StatusOK, "Until lifted", "!9999")
+	b.get(bannedList.path(s.dev)).want(t, http.StatusOK, `data-label="Until">Until lifted</td>`, "!9999")
+	b.post(usersPath(s.dev)+".csv", nil).want(t, http.StatusOK, ",BANNED,", ",,spam,", "!9999")
+	if got := s.audited(s.dev); !slices.Contains(got, "admin user.ban ann permanent") {
+		t.Errorf("audit %q", got)
+	}
+}
+
 func TestReactivatingWithoutRoom(t *testing.T) {
 	s := onSQLite(t)
 	b := s.as("admin")

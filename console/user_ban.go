@@ -11,8 +11,12 @@ import (
 	"rollcall/internal/users"
 )
 
-// ownLength is the choice of a length that is not in banLengths.
-const ownLength = "own"
+// The choices of a length that are not in banLengths: one that the operator enters, and a ban that
+// lasts until it is lifted.
+const (
+	ownLength       = "own"
+	permanentLength = "permanent"
+)
 
 // banLength is a length to choose.
 type banLength struct {
@@ -106,24 +110,27 @@ func readBan(r *http.Request) (form banForm, sentence users.Sentence) {
 		Errors: map[string]string{},
 	}
 	var minutes int
-	if form.Length == ownLength {
+	switch form.Length {
+	case ownLength:
 		amount, err := strconv.ParseUint(form.Amount, 10, 16) // more is too long in every unit
 		unit := unitMinutes[form.Unit]
 		minutes = int(amount) * unit
 		if length := (users.Sentence{Length: time.Duration(minutes) * time.Minute}); err != nil || length.Validate() != nil {
 			form.Errors["amount"] = "ban.amount.wrong"
 		}
-	} else {
+	default:
 		minutes, _ = strconv.Atoi(form.Length)
 		switch {
-		case !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }):
+		case form.Length != permanentLength && !slices.ContainsFunc(banLengths, func(l banLength) bool { return l.Minutes == minutes }):
 			form.Errors["length"] = "ban.length.wrong"
 		case form.Amount != "":
 			// A length that was entered but is not chosen is an error: it must not be ignored.
 			form.Errors["amount"] = "ban.amount.unchosen"
 		}
 	}
-	sentence = users.Sentence{Length: time.Duration(minutes) * time.Minute, Reason: form.reason()}
+	sentence = users.Sentence{
+		Length: time.Duration(minutes) * time.Minute, Permanent: form.Length == permanentLength, Reason: form.reason(),
+	}
 	// With a length that is allowed, because the form shows the errors of both fields.
 	if reason := (users.Sentence{Length: time.Hour, Reason: sentence.Reason}); !utf8.ValidString(form.Reason) || reason.Validate() != nil {
 		form.Errors["reason"] = "ban.reason.wrong"

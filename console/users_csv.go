@@ -94,7 +94,7 @@ func (c *console) exportRow(u *models.User, presence models.Presence) []string {
 		u.CreatedAt.String(), "", "", moment(u.DeactivatedAt),
 	}
 	if state == models.UserBanned {
-		row[6], row[7] = moment(u.BannedUntil), text(u.BanReason)
+		row[6], row[7] = moment(u.BanEnd()), text(u.BanReason)
 	}
 	for i := range row {
 		row[i] = inertCell(row[i])

@@ -87,7 +87,9 @@ func TestBan_BadInputs(t *testing.T) {
 			name, field, rule string
 			pairs             []any
 		}{
-			{"0 minutes", "input.minutes", "min", []any{"userIds", ids, "minutes", 0}},
+			{"neither a length nor permanent", "input.minutes", "either", []any{"userIds", ids}},
+			{"zero values", "input.minutes", "either", []any{"userIds", ids, "minutes", 0, "permanent", false, "reason", ""}},
+			{"a length and permanent", "input.minutes", "either", []any{"userIds", ids, "minutes", 5, "permanent", true}},
 			{"negative minutes", "input.minutes", "min", []any{"userIds", ids, "minutes", -1}},
 			{"43201 minutes", "input.minutes", "max", []any{"userIds", ids, "minutes", 43_201}},
 			{"a reason of 256 characters", "input.reason", "max", []any{"userIds", ids, "minutes", 1, "reason", strings.Repeat("林", 256)}},
@@ -107,6 +109,45 @@ func TestBan_BadInputs(t *testing.T) {
 			graphtest.Scenario{Name: "a reason of 255 characters", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", ids, "minutes", 1, "reason", strings.Repeat("林", 255))},
 			graphtest.Scenario{Name: "stored as given", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { reason } } }`,
 				WantData: `{"user":{"ban":{"reason":"` + strings.Repeat("林", 255) + `"}}}`},
+		)
+	})
+}
+
+// TestBan_Permanent: a ban without an end lasts until it is lifted, and is listed before all others.
+func TestBan_Permanent(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		ann := w.Bearer("ann")
+		w.Register(w.App, "bob")
+		socket := w.Socket(ann)
+		w.Run(
+			graphtest.Scenario{Name: "a ban of 30 days", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"bob"}, "minutes", 43_200)},
+			graphtest.Scenario{Name: "a permanent ban", As: graphtest.AppServer,
+				Query:     `mutation($input: BanUsersInput!) { banUsers(input: $input) { results { user { state ban { since until reason } } } } }`,
+				Variables: input("userIds", []string{"ann"}, "permanent", true, "minutes", 0, "reason", "spam"),
+				WantData:  `{"banUsers":{"results":[{"user":{"state":"BANNED","ban":{"since":"2026-11-20T08:15:30.123Z","until":null,"reason":"spam"}}}]}}`},
+		)
+		if code, reason := socket.CloseReason(); code != 4401 || reason != "USER_BANNED" {
+			t.Errorf("closed with %d %q", code, reason)
+		}
+		w.Clock.Pass(24 * 365 * time.Hour)
+		for _, authorization := range []string{ann, w.Bearer("ann")} {
+			r := w.Do(authorization, `{ me { id } }`, nil)
+			until, given := r.Errors[0].Extensions["until"]
+			if r.Status != http.StatusForbidden || r.Code() != "USER_BANNED" || !given || until != nil || r.Errors[0].Message != "the user is banned" {
+				t.Errorf("after a year: %d %s", r.Status, r.Body)
+			}
+		}
+		w.Run(
+			graphtest.Scenario{Name: "a further ban of a day", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"bob"}, "minutes", 1440)},
+			graphtest.Scenario{Name: "the order", As: graphtest.AppServer, Query: `{ bannedUsers { nodes { id ban { until } } } }`,
+				WantData: `{"bannedUsers":{"nodes":[{"id":"ann","ban":{"until":null}},{"id":"bob","ban":{"until":"2027-11-21T08:15:30.123Z"}}]}}`},
+			graphtest.Scenario{Name: "a ban with an end replaces it", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"ann"}, "minutes", 1)},
+			graphtest.Scenario{Name: "with the same beginning", As: graphtest.AppServer, Query: `{ user(id: "ann") { ban { since until } } }`,
+				WantData: `{"user":{"ban":{"since":"2026-11-20T08:15:30.123Z","until":"2027-11-20T08:16:30.123Z"}}}`},
+			graphtest.Scenario{Name: "permanent again", As: graphtest.AppServer, Query: banMany, Variables: input("userIds", []string{"ann"}, "permanent", true)},
+			graphtest.Scenario{Name: "lifted", As: graphtest.AppServer, Query: unban, Variables: inIDs([]string{"ann"}),
+				WantData: results("unbanUsers", result{"ann", "DONE", ""})},
+			graphtest.Scenario{Name: "and the user is back", As: "ann", Query: `{ me { state ban { until } } }`, WantData: `{"me":{"state":"ACTIVE","ban":null}}`},
 		)
 	})
 }

@@ -52,7 +52,7 @@ func (r *mutationResolver) ReactivateUsers(ctx context.Context, input generated.
 
 func (r *mutationResolver) BanUsers(ctx context.Context, input generated.BanUsersInput) (*generated.BanUsersPayload, error) {
 	results, err := r.users.Ban(ctx, auth.From(ctx).App, input.UserIds, users.Sentence{
-		Length: time.Duration(input.Minutes) * time.Minute, Reason: optional(input.Reason),
+		Length: time.Duration(input.Minutes) * time.Minute, Permanent: input.Permanent, Reason: optional(input.Reason),
 	}, audit.AppServer)
 	return &generated.BanUsersPayload{Results: results}, err
 }
@@ -121,7 +121,7 @@ func (r *userResolver) Ban(ctx context.Context, obj *models.User) (*generated.Ba
 	if obj.State(r.now()) != models.UserBanned || !maySeePrivate(ctx, obj) {
 		return nil, nil
 	}
-	return &generated.Ban{Until: *obj.BannedUntil, Since: *obj.BannedAt, Reason: obj.BanReason}, nil
+	return &generated.Ban{Until: obj.BanEnd(), Since: *obj.BannedAt, Reason: obj.BanReason}, nil
 }
 
 func (r *userResolver) Status(ctx context.Context, obj *models.User) (*models.UserStatus, error) {

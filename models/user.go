@@ -30,7 +30,8 @@ type User struct {
 	TokenGeneration int
 	// TokensValidFrom is the earliest time of issue of a valid token.
 	TokensValidFrom Time
-	// BannedUntil is when the ban ends. It is nil if the user was never banned.
+	// BannedUntil is when the ban ends, or BannedForever. It is nil if the user was never banned. For
+	// an end that may be shown, see BanEnd.
 	BannedUntil   *Time
 	BannedAt      *Time
 	BanReason     *string
@@ -62,6 +63,18 @@ func (u *User) State(now Time) UserState {
 		return UserBanned
 	}
 	return UserActive
+}
+
+// BannedForever is the BannedUntil of a ban that lasts until it is lifted: the last millisecond of
+// the year 9999. It is later than every other end, so such bans are first in the order of ends.
+const BannedForever Time = 253_402_300_799_999
+
+// BanEnd returns when the user's ban ends, or nil if it lasts until it is lifted.
+func (u *User) BanEnd() *Time {
+	if u.BannedUntil != nil && *u.BannedUntil == BannedForever {
+		return nil
+	}
+	return u.BannedUntil
 }
 
 // SearchForm returns the form of a name or a search text that searches compare. Case is ignored, in

@@ -3341,7 +3341,7 @@ type StatusSubscriptionEdge {
 enum UserState {
   "The user may do everything."
   ACTIVE
-  "Until the ban ends, every request and connect is USER_BANNED."
+  "Until the ban ends or is lifted, every request and connect is USER_BANNED."
   BANNED
   "The user may do nothing. All its data is erased except for the ID, which stays taken."
   DEACTIVATED
@@ -3379,12 +3379,12 @@ type User implements Node {
 }
 
 """
-A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user
+A ban: every request and connect of the user is USER_BANNED until it ends or is lifted. Messages to a banned user
 are allowed.
 """
 type Ban {
-  "When it ends."
-  until: DateTime!
+  "When it ends; null if it lasts until it is lifted."
+  until: DateTime
   "When it began. Banning again replaces the end, not the beginning."
   since: DateTime!
   "The reason given by the App Server or an operator; null if none was given."
@@ -3600,7 +3600,9 @@ input BanUsersInput {
   "The user IDs."
   userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
   "The ban's length from now in minutes, at most 30 days."
-  minutes: Int! @goTag(key: "validate", value: "min=1,max=43200")
+  minutes: Int @goTag(key: "validate", value: "either=Permanent,omitempty,min=1,max=43200")
+  "Whether the ban lasts until it is lifted. Either this is true, or ` + "`" + `minutes` + "`" + ` is given."
+  permanent: Boolean
   "The reason, for operators."
   reason: String @goTag(key: "validate", value: "omitempty,max=255,nocontrol")
 }
@@ -3693,7 +3695,7 @@ extend type Query {
     "Which users; omitted for all, including deactivated users."
     filter: UserFilter
   ): UserConnection! @auth(to: [APP_SERVER])
-  "The banned users, the ban that ends last first."
+  "The banned users, the ban that ends last first: bans without an end come before all others."
   bannedUsers(
     "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
@@ -3749,7 +3751,7 @@ extend type Mutation {
   """
   reactivateUsers("The users." input: ReactivateUsersInput!): ReactivateUsersPayload @auth(to: [APP_SERVER])
   """
-  Bans users for a given time: their devices are disconnected with 4401, and every request and
+  Bans users for a given time or until the ban is lifted: their devices are disconnected with 4401, and every request and
   connect is USER_BANNED. Banning again replaces the end and the reason.
   REFUSED: USER_DEACTIVATED.
   """
@@ -5961,11 +5963,11 @@ func (ec *executionContext) _Ban_until(ctx context.Context, field graphql.Collec
 			return obj.Until, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v models.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2rollcallᚋmodelsᚐTime(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *models.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Ban_until(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -13420,7 +13422,7 @@ func (ec *executionContext) unmarshalInputBanUsersInput(ctx context.Context, obj
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"userIds", "minutes", "reason"}
+	fieldsInOrder := [...]string{"userIds", "minutes", "permanent", "reason"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -13436,11 +13438,18 @@ func (ec *executionContext) unmarshalInputBanUsersInput(ctx context.Context, obj
 			it.UserIds = data
 		case "minutes":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("minutes"))
-			data, err := ec.unmarshalNInt2int(ctx, v)
+			data, err := ec.unmarshalOInt2int(ctx, v)
 			if err != nil {
 				return it, err
 			}
 			it.Minutes = data
+		case "permanent":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("permanent"))
+			data, err := ec.unmarshalOBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Permanent = data
 		case "reason":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
 			data, err := ec.unmarshalOString2string(ctx, v)
@@ -14772,7 +14781,7 @@ func (ec *executionContext) _Ban(ctx context.Context, sel ast.SelectionSet, obj 
 			out.Values[i] = graphql.MarshalString("Ban")
 		case "until":
 			out.Values[i] = ec._Ban_until(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		case "since":

@@ -29,11 +29,11 @@ type AddFriendInput struct {
 	Remark string `json:"remark,omitempty" validate:"omitempty,max=100"`
 }
 
-// A ban: every request and connect of the user is USER_BANNED until it ends. Messages to a banned user
+// A ban: every request and connect of the user is USER_BANNED until it ends or is lifted. Messages to a banned user
 // are allowed.
 type Ban struct {
-	// When it ends.
-	Until models.Time `json:"until"`
+	// When it ends; null if it lasts until it is lifted.
+	Until *models.Time `json:"until,omitempty"`
 	// When it began. Banning again replaces the end, not the beginning.
 	Since models.Time `json:"since"`
 	// The reason given by the App Server or an operator; null if none was given.
@@ -45,7 +45,9 @@ type BanUsersInput struct {
 	// The user IDs.
 	UserIds []string `json:"userIds" validate:"min=1,max=20"`
 	// The ban's length from now in minutes, at most 30 days.
-	Minutes int `json:"minutes" validate:"min=1,max=43200"`
+	Minutes int `json:"minutes,omitempty" validate:"either=Permanent,omitempty,min=1,max=43200"`
+	// Whether the ban lasts until it is lifted. Either this is true, or `minutes` is given.
+	Permanent bool `json:"permanent,omitempty"`
 	// The reason, for operators.
 	Reason string `json:"reason,omitempty" validate:"omitempty,max=255,nocontrol"`
 }

@@ -142,7 +142,10 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"until": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*Ban)
 				v := obj.Until
-				return e.Marshal(scalar.MarshalDateTime(v))
+				if v == nil {
+					return e.Null()
+				}
+				return e.Marshal(scalar.MarshalDateTime(*v))
 			}},
 			"since": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*Ban)

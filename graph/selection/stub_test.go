@@ -298,7 +298,7 @@ func (s stubUser) State(_ context.Context, obj *models.User) (models.UserState, 
 
 func (s stubUser) Ban(_ context.Context, obj *models.User) (*generated.Ban, error) {
 	return result(s.stub, "ban "+obj.ExternalID, func(where string) generated.Ban {
-		return generated.Ban{Until: s.time(where), Since: s.time("since " + where), Reason: optional(s.stub, where, s.text)}
+		return generated.Ban{Until: new(s.time(where)), Since: s.time("since " + where), Reason: optional(s.stub, where, s.text)}
 	})
 }
 

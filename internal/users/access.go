@@ -138,7 +138,7 @@ func (s *Service) checkState(a *access) (*models.App, *models.User, error) {
 	case models.UserDeactivated:
 		return nil, nil, errRefused
 	case models.UserBanned:
-		return nil, nil, fault.Banned(a.User.BannedUntil)
+		return nil, nil, fault.Banned(a.User.BanEnd())
 	}
 	return &a.App, &a.User, nil
 }

@@ -16,16 +16,35 @@ import (
 	"rollcall/models"
 )
 
-// Sentence is the length and the reason of a ban. RongCloud allows up to 30 days too.
+// Sentence is the length and the reason of a ban.
 type Sentence struct {
-	Length time.Duration `json:"length" validate:"min=1m,max=720h"`
-	Reason *string       `json:"reason" validate:"omitnil,max=255,nocontrol"`
+	// Length is given unless the ban is permanent. RongCloud allows up to 30 days too.
+	Length time.Duration `json:"minutes" validate:"either=Permanent,omitempty,min=1m,max=720h"`
+	// Permanent reports whether the ban lasts until it is lifted.
+	Permanent bool    `json:"permanent"`
+	Reason    *string `json:"reason" validate:"omitnil,max=255,nocontrol"`
 }
 
 // Validate returns INVALID_ARGUMENT if a value violates its rule.
 func (s Sentence) Validate() error { return validate.Input(s) }
 
-// Ban bans users for a time: their devices are disconnected immediately, and all their requests and
+// until returns when a ban that begins now ends.
+func (s Sentence) until(now models.Time) models.Time {
+	if s.Permanent {
+		return models.BannedForever
+	}
+	return now.Add(s.Length)
+}
+
+// audited returns the length for the audit.
+func (s Sentence) audited() string {
+	if s.Permanent {
+		return "permanent"
+	}
+	return fmt.Sprintf("minutes=%d", s.Length/time.Minute)
+}
+
+// Ban bans users: their devices are disconnected immediately, and all their requests and
 // connections fail with USER_BANNED until the ban expires or Unban ends it. Banning a user again
 // replaces the end and the reason; a ban in force keeps its beginning. A deactivated user is
 // REFUSED with USER_DEACTIVATED. Returns the error of sentence.Validate.
@@ -34,9 +53,9 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 		return nil, err
 	}
 	now := s.now()
-	until := now.Add(sentence.Length)
+	until := sentence.until(now)
 	results, revoked, err := s.batch(ctx, app, ids, operation{
-		action: audit.ActionUserBan, detail: fmt.Sprintf("minutes=%d", sentence.Length/time.Minute), by: by,
+		action: audit.ActionUserBan, detail: sentence.audited(), by: by,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
 				return models.OutcomeRefused, userlock.Deactivated(u.ExternalID)
@@ -55,7 +74,8 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 				banned_until = ?, ban_reason = ? WHERE id IN ?`, now, now, until, sentence.Reason, userlock.Keys(changed)).Error
 		},
 	})
-	s.revoke(ctx, revoked, bus.ReasonBanned, &until)
+	end := (&models.User{BannedUntil: &until}).BanEnd()
+	s.revoke(ctx, revoked, bus.ReasonBanned, end)
 	return results, fault.Wrap(err, "banning users")
 }
 

@@ -30,7 +30,7 @@ func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, tt
 		case models.UserDeactivated:
 			return userlock.Deactivated(id)
 		case models.UserBanned:
-			return fault.Banned(u.BannedUntil)
+			return fault.Banned(u.BanEnd())
 		}
 		if out, err = s.issue(app, u, ttl); err != nil {
 			return err

@@ -71,7 +71,7 @@ func (s *Service) refusal(claims token.Claims, app *models.App, user *models.Use
 	case claims.Ended(now), Claim{claims}.revoked(app, user, now):
 		return errRevoked
 	case state == models.UserBanned:
-		return fault.Banned(user.BannedUntil)
+		return fault.Banned(user.BanEnd())
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func RevocationOf(u *models.User, now models.Time) (cause Cause, revoked bool) {
 	case u.DeactivatedAt != nil:
 		return Cause{Reason: ReasonDeactivated}, true
 	case u.State(now) == models.UserBanned:
-		return Cause{ReasonBanned, u.BannedUntil}, true
+		return Cause{ReasonBanned, u.BanEnd()}, true
 	}
 	return Cause{}, false
 }
