@@ -111,7 +111,7 @@ func TestPublicSchema_SaysWhatIsRequired(t *testing.T) {
 		field("UserConnection", "totalCount").Description:                        "Complexity: 2000.",
 		field("Query", "userList").Arguments.ForName("first").Description:        "Allowed: 1 to 100.",
 		field("Query", "users").Arguments.ForName("ids").Description:             "Allowed: at most 500 items.",
-		field("Subscription", "userStatus").Arguments.ForName("ids").Description: "Allowed: at most 200 items, each of 1 to 64 characters, only `A-Z a-z 0-9 _ - . @ =`.",
+		field("Subscription", "userStatus").Arguments.ForName("ids").Description: "Allowed: at most 200 items, each of 1 to 64 characters, only `A-Z a-z 0-9 _ - . @ = +`.",
 		field("SetStatusInput", "customStatus").Description:                      "Allowed: at most 100 bytes, no control characters.",
 		field("RegisterUserInput", "tokenTtlSeconds").Description:                "Allowed: 1 to 315360000.",
 		field("RegisterUserInput", "avatarUrl").Description:                      "Allowed: at most 1024 bytes, an http or https URL with a valid host and port, without user info, quotes, angle brackets, backslashes, spaces or invisible characters.",

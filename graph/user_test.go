@@ -50,8 +50,8 @@ func TestRegisterUser(t *testing.T) {
 			},
 			graphtest.Scenario{
 				Name: "every character of the alphabet and 64 bytes", As: graphtest.AppServer, Query: register,
-				Variables: input("id", "AZaz09_-.@="+strings.Repeat("x", 53), "name", strings.Repeat("林", 64)),
-				WantData:  `{"registerUser":{"created":true,"token":"*","expiresAt":null,"user":{"id":"AZaz09_-.@=` + strings.Repeat("x", 53) + `","name":"` + strings.Repeat("林", 64) + `","avatarUrl":null,"state":"ACTIVE"}}}`,
+				Variables: input("id", "AZaz09_-.@=+"+strings.Repeat("x", 52), "name", strings.Repeat("林", 64)),
+				WantData:  `{"registerUser":{"created":true,"token":"*","expiresAt":null,"user":{"id":"AZaz09_-.@=+` + strings.Repeat("x", 52) + `","name":"` + strings.Repeat("林", 64) + `","avatarUrl":null,"state":"ACTIVE"}}}`,
 			},
 			graphtest.Scenario{
 				Name: "IDs that differ in case", As: graphtest.AppServer, Query: register,

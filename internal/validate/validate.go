@@ -20,11 +20,11 @@ import (
 )
 
 // userID is the alphabet of user IDs.
-var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=-]+$`)
+var userID = regexp.MustCompile(`^[A-Za-z0-9_.@=+-]+$`)
 
 // Validator checks values. Its own rules, in addition to the library's, are:
 //
-//	userid     only A-Z a-z 0-9 _ - . @ =
+//	userid     only A-Z a-z 0-9 _ - . @ = +
 //	notblank   at least one visible character, see HasVisible
 //	nocontrol  no control characters, see HasControl
 //	nobidi     no bidirectional overrides, see HasOverride
@@ -178,7 +178,7 @@ const urlForm = "with a valid host and port, without user info, quotes, angle br
 // formRules are the texts for the rules without a parameter: refusal for an error about a value
 // that violates the rule, and allowed for Describe.
 var formRules = map[string]struct{ refusal, allowed string }{
-	"userid":    {"must consist of A-Z a-z 0-9 _ - . @ = only", "only `A-Z a-z 0-9 _ - . @ =`"},
+	"userid":    {"must consist of A-Z a-z 0-9 _ - . @ = + only", "only `A-Z a-z 0-9 _ - . @ = +`"},
 	"notblank":  {"must have at least one visible character", "at least one visible character"},
 	"nocontrol": {"must not contain control characters", "no control characters"},
 	"nobidi":    {"must not contain bidirectional overrides", "no bidirectional overrides"},
