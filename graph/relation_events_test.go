@@ -10,7 +10,7 @@ import (
 	"rollcall/graph/graphtest"
 )
 
-const changes = `subscription { relationshipChanged { kind user { id } at } }`
+const changes = `subscription { relationshipChanged { kind user { id } occurredAt } }`
 
 // relationEvents returns the data of events of relationshipChanged at the present time, which are
 // given in the form "KIND user".
@@ -18,7 +18,7 @@ func relationEvents(w *graphtest.World, list ...string) []string {
 	events := make([]string, len(list))
 	for i, event := range list {
 		kind, user, _ := strings.Cut(event, " ")
-		events[i] = fmt.Sprintf(`{"relationshipChanged":{"kind":%q,"user":{"id":%q},"at":%q}}`,
+		events[i] = fmt.Sprintf(`{"relationshipChanged":{"kind":%q,"user":{"id":%q},"occurredAt":%q}}`,
 			kind, user, w.Clock.Now().Format("2006-01-02T15:04:05.000Z07:00"))
 	}
 	return events
@@ -145,5 +145,33 @@ func TestRelationshipChanged_OwnBlockHasNoStatus(t *testing.T) {
 				w.T.Errorf("without the status: %s, want %s", r.Body, want)
 			}
 		}
+	})
+}
+
+// TestRelationshipChanged_CarriesFriendshipsAndRequests: each event has what it is about, as its user
+// sees it, over each transport.
+func TestRelationshipChanged_CarriesFriendshipsAndRequests(t *testing.T) {
+	const all = `subscription { relationshipChanged { kind friendship { id user { id } remark blocked } request { id from { id } to { id } message } } }`
+	eachTransport(t, func(w *graphtest.World, transport string) {
+		people(w, "ann", "bob")
+		ann, bob := w.Live(transport, w.Bearer("ann"), all, nil), w.Live(transport, w.Bearer("bob"), all, nil)
+		next := func(live *graphtest.Live, kind, friendship, request string) {
+			w.T.Helper()
+			want := `{"relationshipChanged":{"kind":"` + kind + `","friendship":` + friendship + `,"request":` + request + `}}`
+			if r := live.Next(); !graphtest.Match(w.T, want, r.Data) {
+				w.T.Errorf("%s\nwant %s", r.Body, want)
+			}
+		}
+		do(w, "ann", sendRequest, input("targetId", "bob", "message", "hello"))
+		asked := `{"id":"*","from":{"id":"ann"},"to":{"id":"bob"},"message":"hello"}`
+		next(bob, "FRIEND_REQUEST_RECEIVED", "null", asked)
+		do(w, server, addFriend, input("userId", "bob", "friendId", "ann", "remark", "Annie"))
+		next(ann, "FRIEND_REQUEST_ACCEPTED", "null", asked)
+		next(ann, "FRIEND_ADDED", `{"id":"friendship:ann:bob","user":{"id":"bob"},"remark":null,"blocked":false}`, "null")
+		next(bob, "FRIEND_ADDED", `{"id":"friendship:bob:ann","user":{"id":"ann"},"remark":"Annie","blocked":false}`, "null")
+		do(w, "ann", setRemark, input("friendId", "bob", "remark", "Bobby"))
+		next(ann, "FRIEND_REMARK_CHANGED", `{"id":"friendship:ann:bob","user":{"id":"bob"},"remark":"Bobby","blocked":false}`, "null")
+		do(w, "ann", block, input("targetIds", []string{"bob"}))
+		next(ann, "BLOCK_ADDED", "null", "null")
 	})
 }

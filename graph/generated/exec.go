@@ -290,9 +290,11 @@ type ComplexityRoot struct {
 	}
 
 	RelationshipEvent struct {
-		At   func(childComplexity int) int
-		Kind func(childComplexity int) int
-		User func(childComplexity int) int
+		Friendship func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		OccurredAt func(childComplexity int) int
+		Request    func(childComplexity int) int
+		User       func(childComplexity int) int
 	}
 
 	RemoveFriendPayload struct {
@@ -1604,18 +1606,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RegisterUsersPayload.Results(childComplexity), true
 
-	case "RelationshipEvent.at":
-		if e.ComplexityRoot.RelationshipEvent.At == nil {
+	case "RelationshipEvent.friendship":
+		if e.ComplexityRoot.RelationshipEvent.Friendship == nil {
 			break
 		}
 
-		return e.ComplexityRoot.RelationshipEvent.At(childComplexity), true
+		return e.ComplexityRoot.RelationshipEvent.Friendship(childComplexity), true
 	case "RelationshipEvent.kind":
 		if e.ComplexityRoot.RelationshipEvent.Kind == nil {
 			break
 		}
 
 		return e.ComplexityRoot.RelationshipEvent.Kind(childComplexity), true
+	case "RelationshipEvent.occurredAt":
+		if e.ComplexityRoot.RelationshipEvent.OccurredAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RelationshipEvent.OccurredAt(childComplexity), true
+	case "RelationshipEvent.request":
+		if e.ComplexityRoot.RelationshipEvent.Request == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RelationshipEvent.Request(childComplexity), true
 	case "RelationshipEvent.user":
 		if e.ComplexityRoot.RelationshipEvent.User == nil {
 			break
@@ -3042,7 +3056,14 @@ type RelationshipEvent {
   "The other party. With BLOCK_ADDED and BLOCK_REMOVED its status is FORBIDDEN."
   user: User!
   "When it happened."
-  at: DateTime!
+  occurredAt: DateTime!
+  "The friendship as the user sees it, with FRIEND_ADDED and FRIEND_REMARK_CHANGED; otherwise null."
+  friendship: Friendship
+  """
+  The friend request, with the four kinds of friend requests; otherwise null. If it has ended, it is
+  as it was.
+  """
+  request: FriendRequest
 }
 
 "A page of friendships."
@@ -4168,8 +4189,12 @@ func (ec *executionContext) childFields_RelationshipEvent(ctx context.Context, f
 		return ec.fieldContext_RelationshipEvent_kind(ctx, field)
 	case "user":
 		return ec.fieldContext_RelationshipEvent_user(ctx, field)
-	case "at":
-		return ec.fieldContext_RelationshipEvent_at(ctx, field)
+	case "occurredAt":
+		return ec.fieldContext_RelationshipEvent_occurredAt(ctx, field)
+	case "friendship":
+		return ec.fieldContext_RelationshipEvent_friendship(ctx, field)
+	case "request":
+		return ec.fieldContext_RelationshipEvent_request(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RelationshipEvent", field.Name)
 }
@@ -9850,16 +9875,16 @@ func (ec *executionContext) fieldContext_RelationshipEvent_user(_ context.Contex
 	return fc, nil
 }
 
-func (ec *executionContext) _RelationshipEvent_at(ctx context.Context, field graphql.CollectedField, obj *relations.Event) (ret graphql.Marshaler) {
+func (ec *executionContext) _RelationshipEvent_occurredAt(ctx context.Context, field graphql.CollectedField, obj *relations.Event) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
 		field,
 		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RelationshipEvent_at(ctx, field)
+			return ec.fieldContext_RelationshipEvent_occurredAt(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.At, nil
+			return obj.OccurredAt, nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v models.Time) graphql.Marshaler {
@@ -9869,8 +9894,72 @@ func (ec *executionContext) _RelationshipEvent_at(ctx context.Context, field gra
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_RelationshipEvent_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+func (ec *executionContext) fieldContext_RelationshipEvent_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RelationshipEvent", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _RelationshipEvent_friendship(ctx context.Context, field graphql.CollectedField, obj *relations.Event) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RelationshipEvent_friendship(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Friendship, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *relations.Friendship) graphql.Marshaler {
+			return ec.marshalOFriendship2ᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RelationshipEvent_friendship(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RelationshipEvent",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Friendship(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RelationshipEvent_request(ctx context.Context, field graphql.CollectedField, obj *relations.Event) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RelationshipEvent_request(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Request, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *relations.FriendRequest) graphql.Marshaler {
+			return ec.marshalOFriendRequest2ᚖrollcallᚋinternalᚋrelationsᚐFriendRequest(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RelationshipEvent_request(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RelationshipEvent",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FriendRequest(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _RemoveFriendPayload_outcome(ctx context.Context, field graphql.CollectedField, obj *RemoveFriendPayload) (ret graphql.Marshaler) {
@@ -16768,9 +16857,19 @@ func (ec *executionContext) _RelationshipEvent(ctx context.Context, sel ast.Sele
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
-		case "at":
-			out.Values[i] = ec._RelationshipEvent_at(ctx, field, obj)
+		case "occurredAt":
+			out.Values[i] = ec._RelationshipEvent_occurredAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "friendship":
+			out.Values[i] = ec._RelationshipEvent_friendship(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "request":
+			out.Values[i] = ec._RelationshipEvent_request(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:

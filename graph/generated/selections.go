@@ -617,10 +617,20 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				v := obj.User
 				return v, true
 			}},
-			"at": {Leaf: func(e *selection.Encoder, o any) bool {
+			"occurredAt": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*relations.Event)
-				v := obj.At
+				v := obj.OccurredAt
 				return e.Marshal(scalar.MarshalDateTime(v))
+			}},
+			"friendship": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*relations.Event)
+				v := obj.Friendship
+				return v, true
+			}},
+			"request": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*relations.Event)
+				v := obj.Request
+				return v, true
 			}},
 		}),
 		"RemoveFriendPayload": selection.Of[RemoveFriendPayload](removeFriendPayloadImplementors, selection.Fields{

@@ -154,7 +154,8 @@ func (s stub) permission(where string) relations.Permission {
 }
 
 func (s stub) event(where string) relations.Event {
-	return relations.Event{Kind: "FRIEND_ADDED", User: pointer(s, where+".user", s.user), At: s.time(where)}
+	return relations.Event{Kind: "FRIEND_ADDED", User: pointer(s, where+".user", s.user), OccurredAt: s.time(where),
+		Friendship: optional(s, where+".friendship", s.friendship), Request: optional(s, where+".request", s.request)}
 }
 
 func (s stub) app(where string) models.App {

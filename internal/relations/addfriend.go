@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/opaque"
 	"rollcall/internal/userlock"
 	"rollcall/models"
 )
@@ -27,9 +28,10 @@ const (
 // adder makes users friends. Additions that arrive while others run share the next transaction, as
 // reads share a query: a commit and three statements are most of the cost of a friendship.
 type adder struct {
-	db    *database.DB
-	now   func() models.Time
-	queue *database.Coalescer[*addition, *added]
+	db         *database.DB
+	now        func() models.Time
+	requestIDs *opaque.Sealer
+	queue      *database.Coalescer[*addition, *added]
 	// lockAndRead and count are indexed by the number of pairs, rounded up to a power of two; see
 	// statementFor.
 	lockAndRead []*database.Query
@@ -48,6 +50,7 @@ type addition struct {
 	owner, friend     int64  // users.id; 0 if there is no such user
 	remark            *string
 	held              *heldUsers
+	requestIDs        *opaque.Sealer // set by the adder
 }
 
 // added is the result of an addition: the friendship and its events, or an error.
@@ -71,11 +74,13 @@ type party struct {
 	remark *string
 	// request is the friend_requests.id of the request to the other user, or 0.
 	request int64
-	expires models.Time // when the request does
+	// message and asked are of the request, and expires is when it does.
+	message        *string
+	asked, expires models.Time
 }
 
-func newAdder(db *database.DB, now func() models.Time) *adder {
-	a := &adder{db: db, now: now}
+func newAdder(db *database.DB, now func() models.Time, requestIDs *opaque.Sealer) *adder {
+	a := &adder{db: db, now: now, requestIDs: requestIDs}
 	a.queue = database.NewCoalescer(addBatch, a.addAll).Alone(addTransactions)
 	for n := 1; n <= addBatch; n++ {
 		a.insert = append(a.insert, db.NewCommand("INSERT INTO friendships (user_id, created_at, friend_id, remark) VALUES "+
@@ -95,7 +100,7 @@ func newAdder(db *database.DB, now func() models.Time) *adder {
 func selectParties(db *database.DB, n int) string {
 	return "SELECT " + userRow.Columns("users") + `,
 			b.user_id IS NOT NULL, f.user_id IS NOT NULL, COALESCE(f.created_at, 0), f.remark,
-			COALESCE(r.id, 0), COALESCE(r.expires_at, 0)
+			COALESCE(r.id, 0), r.message, COALESCE(r.created_at, 0), COALESCE(r.expires_at, 0)
 		FROM (SELECT ? AS one, ? AS other UNION ALL ` + repeat("SELECT ?, ?", " UNION ALL ", 2*n-1) + `) q
 		` + db.Then() + ` users ON users.id = q.one
 		LEFT JOIN blocks b ON b.user_id = q.one AND b.blocked_id = q.other
@@ -105,7 +110,7 @@ func selectParties(db *database.DB, n int) string {
 
 // targets returns what a row of selectParties is scanned into.
 func (p *party) targets() []any {
-	return append(userRow.Targets(&p.user), &p.blocks, &p.friends, &p.since, &p.remark, &p.request, &p.expires)
+	return append(userRow.Targets(&p.user), &p.blocks, &p.friends, &p.since, &p.remark, &p.request, &p.message, &p.asked, &p.expires)
 }
 
 // row returns the user, or nil if it does not exist.
@@ -177,6 +182,7 @@ func (a *adder) addTogether(ctx context.Context, wanted []*addition) (map[*addit
 		}
 		at := a.now()
 		for _, w := range wanted {
+			w.requestIDs = a.requestIDs
 			out[w] = w.decide(&notes{at: at, held: w.held}, parties[w.owner], parties[w.friend])
 		}
 		return a.write(tx, wanted, out)
@@ -191,6 +197,7 @@ func (a *adder) addLocked(tx *gorm.DB, wanted *addition, n *notes) (*added, erro
 	if err != nil {
 		return nil, err
 	}
+	wanted.requestIDs = a.requestIDs
 	out := wanted.decide(n, parties[wanted.owner], parties[wanted.friend])
 	if out.err != nil {
 		return nil, out.err
@@ -245,7 +252,7 @@ func (w *addition) decide(n *notes, owner, friend *party) *added {
 		if w.remark != nil && text(owner.remark) != *w.remark {
 			out.remarked = true
 			f.Remark = nonEmpty(w.remark)
-			n.tell(&owner.user, FriendRemarkChanged, &friend.user)
+			n.tellFriendship(FriendRemarkChanged, f)
 		}
 		return out
 	}
@@ -256,14 +263,17 @@ func (w *addition) decide(n *notes, owner, friend *party) *added {
 			out.requests = append(out.requests, pair[0].request)
 		}
 		if pair[0].expires > n.at {
-			n.tell(&pair[0].user, FriendRequestAccepted, &pair[1].user)
+			n.tellRequest(&pair[0].user, FriendRequestAccepted, &FriendRequest{
+				ID: requestID(w.requestIDs, pair[0].request), From: &pair[0].user, To: &pair[1].user,
+				Message: pair[0].message, CreatedAt: pair[0].asked, ExpiresAt: pair[0].expires,
+			})
 		}
 	}
-	for _, pair := range pairs {
-		pair[0].user.FriendCount++
-		n.tell(&pair[0].user, FriendAdded, &pair[1].user)
-	}
 	f.Remark, f.CreatedAt = nonEmpty(w.remark), n.held.moments(n.at, 1)
+	owner.user.FriendCount++
+	friend.user.FriendCount++
+	n.tellFriendship(FriendAdded, f)
+	n.tellFriendship(FriendAdded, &Friendship{Owner: &friend.user, User: &owner.user, CreatedAt: f.CreatedAt, Blocked: friend.blocks})
 	return out
 }
 

@@ -27,9 +27,9 @@ func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID st
 				switch {
 				case r.ExpiresAt <= n.at:
 				case r.ToID == other.ID:
-					n.tell(other, FriendRequestCancelled, owner)
+					n.tellRequest(other, FriendRequestCancelled, s.shown(r, owner, other))
 				case r.FromID == other.ID:
-					n.tell(other, FriendRequestDeclined, owner)
+					n.tellRequest(other, FriendRequestDeclined, s.shown(r, other, owner))
 				}
 			}
 		}

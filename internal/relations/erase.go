@@ -2,6 +2,7 @@ package relations
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"gorm.io/gorm"
@@ -41,7 +42,7 @@ func (s *Service) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 			return nil, err
 		}
 	}
-	if err := e.eraseRequests(tx); err != nil {
+	if err := s.eraseRequests(tx, e); err != nil {
 		return nil, err
 	}
 	err = tx.Model(&models.User{}).Where("id IN ?", e.keys).Updates(map[string]any{
@@ -141,7 +142,7 @@ func (e *erasure) shorten(tx *gorm.DB, l keptList, losses map[int64]int) error {
 }
 
 // eraseRequests deletes the requests from and to the erased users, and their counts of requests.
-func (e *erasure) eraseRequests(tx *gorm.DB) error {
+func (s *Service) eraseRequests(tx *gorm.DB, e *erasure) error {
 	if err := tx.Where("user_id IN ?", e.keys).Delete(&models.FriendRequestCount{}).Error; err != nil {
 		return err
 	}
@@ -149,14 +150,41 @@ func (e *erasure) eraseRequests(tx *gorm.DB) error {
 	if err := tx.Where("from_id IN ? OR to_id IN ?", e.keys, e.keys).Find(&rows).Error; err != nil || len(rows) == 0 {
 		return err
 	}
+	others, err := e.otherParties(tx, rows)
+	if err != nil {
+		return err
+	}
 	for _, r := range rows {
 		switch from, to := e.gone[r.FromID], e.gone[r.ToID]; {
 		case r.ExpiresAt <= e.notes.at, from != nil && to != nil:
 		case from != nil:
-			e.notes.tell(&models.User{ID: r.ToID}, FriendRequestCancelled, from)
+			r.Message = nil // it is of the erased user
+			e.notes.tellRequest(others[r.ToID], FriendRequestCancelled, s.shown(&r, from, others[r.ToID]))
 		default:
-			e.notes.tell(&models.User{ID: r.FromID}, FriendRequestDeclined, to)
+			e.notes.tellRequest(others[r.FromID], FriendRequestDeclined, s.shown(&r, others[r.FromID], to))
 		}
 	}
 	return tx.Where("from_id IN ? OR to_id IN ?", e.keys, e.keys).Delete(&models.FriendRequest{}).Error
+}
+
+// otherParties returns the users of the requests that are not erased, by users.id.
+func (e *erasure) otherParties(tx *gorm.DB, requests []models.FriendRequest) (map[int64]*models.User, error) {
+	others := make(map[int64]*models.User)
+	for _, r := range requests {
+		for _, key := range []int64{r.FromID, r.ToID} {
+			if e.gone[key] == nil {
+				others[key] = nil
+			}
+		}
+	}
+	for keys := range slices.Chunk(slices.Sorted(maps.Keys(others)), eraseChunk) {
+		var rows []*models.User
+		if err := tx.Where("id IN ?", keys).Find(&rows).Error; err != nil {
+			return nil, err
+		}
+		for _, u := range rows {
+			others[u.ID] = u
+		}
+	}
+	return others, nil
 }

@@ -35,14 +35,20 @@ var eventKinds = []EventKind{
 type Event struct {
 	Kind EventKind
 	// User is the other user.
-	User *models.User
-	At   models.Time
+	User       *models.User
+	OccurredAt models.Time
+	// Friendship is set with FriendAdded and FriendRemarkChanged, and Request with the four kinds of
+	// requests.
+	Friendship *Friendship
+	Request    *FriendRequest
 }
 
 // complete reports whether the event has every field that subscribers may select. An event from a
 // node of another version may lack some, or have a kind that is not in the API.
 func (e *Event) complete() bool {
-	return e != nil && e.User != nil && slices.Contains(eventKinds, e.Kind)
+	return e != nil && e.User != nil && slices.Contains(eventKinds, e.Kind) &&
+		(e.Friendship == nil || e.Friendship.Owner != nil && e.Friendship.User != nil) &&
+		(e.Request == nil || e.Request.From != nil && e.Request.To != nil)
 }
 
 // notes are the events of one transaction. They are sent after the commit.
@@ -60,7 +66,23 @@ type notice struct {
 // tell adds an event for the user to, about other. The callers decide which users receive an event
 // of a change; no event reveals a block to the blocked user.
 func (n *notes) tell(to *models.User, kind EventKind, other *models.User) {
-	n.list = append(n.list, notice{to.ID, &Event{Kind: kind, User: other, At: n.at}})
+	n.list = append(n.list, notice{to.ID, &Event{Kind: kind, User: other, OccurredAt: n.at}})
+}
+
+// tellFriendship adds an event for the owner of a friendship.
+func (n *notes) tellFriendship(kind EventKind, f *Friendship) {
+	n.tell(f.Owner, kind, f.User)
+	n.list[len(n.list)-1].event.Friendship = f
+}
+
+// tellRequest adds an event about a request for the user to, which is one of its two users.
+func (n *notes) tellRequest(to *models.User, kind EventKind, request *FriendRequest) {
+	other := request.From
+	if other.ID == to.ID {
+		other = request.To
+	}
+	n.tell(to, kind, other)
+	n.list[len(n.list)-1].event.Request = request
 }
 
 // watchers are the sinks of subscribers, by users.id.

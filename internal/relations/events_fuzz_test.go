@@ -16,15 +16,21 @@ type reader struct{ t *testing.T }
 
 func (r *reader) Deliver(ev *fanout.Event) {
 	event := ev.Value().(*Event)
-	if !slices.Contains(eventKinds, event.Kind) || event.User.State(event.At) == "" {
+	if !slices.Contains(eventKinds, event.Kind) || event.User.State(event.OccurredAt) == "" {
 		r.t.Errorf("delivered %+v", event)
+	}
+	if f := event.Friendship; f != nil {
+		_ = f.ID()
+	}
+	if q := event.Request; q != nil {
+		_ = q.From.ExternalID + q.To.ExternalID
 	}
 }
 
 // FuzzEvent sends messages about relations as if from other nodes. Subscribers must receive only
 // complete events.
 func FuzzEvent(f *testing.F) {
-	f.Add([]byte(`{"To":1,"Event":{"Kind":"FRIEND_ADDED","User":{"ID":2,"ExternalID":"bob","Name":"Bob"},"At":1790000000123}}`))
+	f.Add([]byte(`{"To":1,"Event":{"Kind":"FRIEND_ADDED","User":{"ID":2,"ExternalID":"bob","Name":"Bob"},"OccurredAt":1790000000123,"Friendship":{"Owner":null},"Request":{}}}`))
 	f.Add([]byte(`{"To":1,"Event":null}`))
 	f.Add([]byte(`{"To":1,"Event":{"Kind":"FRIEND_ADDED","User":null}}`))
 	f.Add([]byte(`{"To":1,"Event":{"Kind":"OF_ANOTHER_VERSION","User":{}}}`))

@@ -186,8 +186,8 @@ func TestEvents_EndOfAUser(t *testing.T) {
 					u := *event.User
 					u.ID, u.AppID, u.CreatedAt = 0, 0, 0
 					now := models.TimeOf(w.clock())
-					if *u.DeactivatedAt != now || u.UpdatedAt != now || event.At != now {
-						w.t.Errorf("deactivated at %v, updated at %v, event at %v, want %v", *u.DeactivatedAt, u.UpdatedAt, event.At, now)
+					if *u.DeactivatedAt != now || u.UpdatedAt != now || event.OccurredAt != now {
+						w.t.Errorf("deactivated at %v, updated at %v, event at %v, want %v", *u.DeactivatedAt, u.UpdatedAt, event.OccurredAt, now)
 					}
 					u.DeactivatedAt, u.UpdatedAt = nil, 0
 					if u != (models.User{ExternalID: "x", Presence: models.PresenceUnlogined}) {

@@ -147,11 +147,13 @@ func (s *Service) SetFriendRemark(ctx context.Context, app *models.App, userID, 
 		if row == nil {
 			return fault.New(fault.NotFriends, "the users %q and %q are not friends", userID, friendID)
 		}
-		if err := setRemark(tx, owner, friend, row, remark, n); err != nil {
+		changed := text(row.Remark) != remark
+		row.Remark = nonEmpty(&remark)
+		if out, err = view(tx, owner, friend, row); err != nil || !changed {
 			return err
 		}
-		out, err = view(tx, owner, friend, row)
-		return err
+		n.tellFriendship(FriendRemarkChanged, out)
+		return writeRemark(tx, owner.ID, friend.ID, row.Remark)
 	})
 	return out, err
 }
@@ -172,16 +174,6 @@ func countFriends(tx *gorm.DB, by int, a, b *models.User) error {
 	b.FriendCount += by
 	return tx.Model(&models.User{}).Where("id IN ?", []int64{a.ID, b.ID}).
 		Update("friend_count", gorm.Expr("friend_count + ?", by)).Error
-}
-
-func setRemark(tx *gorm.DB, owner, friend *models.User, row *models.Friendship, remark string, n *notes) error {
-	value := nonEmpty(&remark)
-	if text(row.Remark) == remark {
-		return nil
-	}
-	row.Remark = value
-	n.tell(owner, FriendRemarkChanged, friend)
-	return writeRemark(tx, owner.ID, friend.ID, value)
 }
 
 // writeRemark writes the owner's remark about a friend. Both are users.id.

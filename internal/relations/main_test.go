@@ -245,6 +245,24 @@ func (d *device) Deliver(ev *fanout.Event) {
 	event := ev.Value().(*Event)
 	d.lines = append(d.lines, fmt.Sprintf("%s: %s %s", d.owner, event.Kind, event.User.ExternalID))
 	d.events = append(d.events, event)
+	if !carries(d.owner, event) {
+		d.lines[len(d.lines)-1] += fmt.Sprintf(" with the friendship %+v and the request %+v", event.Friendship, event.Request)
+	}
+}
+
+// carries reports whether an event of the owner has the friendship or the request of its kind, and
+// nothing else.
+func carries(owner string, event *Event) bool {
+	friendship, request := event.Friendship == nil, event.Request == nil
+	switch event.Kind {
+	case FriendAdded, FriendRemarkChanged:
+		friendship = !friendship && event.Friendship.Owner.ExternalID == owner && event.Friendship.User.ExternalID == event.User.ExternalID
+	case FriendRequestReceived, FriendRequestCancelled:
+		request = !request && event.Request.From.ExternalID == event.User.ExternalID && event.Request.To.ExternalID == owner
+	case FriendRequestAccepted, FriendRequestDeclined:
+		request = !request && event.Request.To.ExternalID == event.User.ExternalID && event.Request.From.ExternalID == owner
+	}
+	return friendship && request && (event.Request == nil || event.Request.ID != "" && event.Request.ExpiresAt > event.OccurredAt)
 }
 
 // watch subscribes a device of each of these users, which writes to the world's journal.

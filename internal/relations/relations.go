@@ -60,7 +60,7 @@ func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Ti
 			s.watchers.deliver(e.To, e.Event)
 		}
 	})
-	s.adder = newAdder(db, s.now)
+	s.adder = newAdder(db, s.now, ids)
 	s.decide = database.Fetcher(db, decisions(db))
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
 	return s

@@ -105,10 +105,10 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 		if err != nil {
 			return err
 		}
-		if announce {
-			n.tell(recipient, FriendRequestReceived, sender)
-		}
 		out = &Sent{Request: s.shown(request, sender, recipient)}
+		if announce {
+			n.tellRequest(recipient, FriendRequestReceived, out.Request)
+		}
 		return nil
 	})
 	return out, err
@@ -193,7 +193,7 @@ func (s *Service) DeclineFriendRequest(ctx context.Context, app *models.App, rec
 	var out *FriendRequest
 	err := s.resolve(ctx, app, id, "to_id", recipientID, func(tx *gorm.DB, request *FriendRequest, n *notes) error {
 		out = request
-		n.tell(request.From, FriendRequestDeclined, request.To)
+		n.tellRequest(request.From, FriendRequestDeclined, request)
 		return deleteRequest(tx, request)
 	})
 	return out, err
@@ -205,7 +205,7 @@ func (s *Service) CancelFriendRequest(ctx context.Context, app *models.App, send
 	var out *FriendRequest
 	err := s.resolve(ctx, app, id, "from_id", senderID, func(tx *gorm.DB, request *FriendRequest, n *notes) error {
 		out = request
-		n.tell(request.To, FriendRequestCancelled, request.From)
+		n.tellRequest(request.To, FriendRequestCancelled, request)
 		return deleteRequest(tx, request)
 	})
 	return out, err

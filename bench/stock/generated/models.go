@@ -386,7 +386,12 @@ type RelationshipEvent struct {
 	// The other party. With BLOCK_ADDED and BLOCK_REMOVED its status is FORBIDDEN.
 	User *models.User `json:"user"`
 	// When it happened.
-	At models.Time `json:"at"`
+	OccurredAt models.Time `json:"occurredAt"`
+	// The friendship as the user sees it, with FRIEND_ADDED and FRIEND_REMARK_CHANGED; otherwise null.
+	Friendship *model.Friendship `json:"friendship,omitempty"`
+	// The friend request, with the four kinds of friend requests; otherwise null. If it has ended, it is
+	// as it was.
+	Request *models.FriendRequest `json:"request,omitempty"`
 }
 
 // A user and a friend.
