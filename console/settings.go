@@ -77,6 +77,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 			{"statusQueryEnabled", set.StatusQueryEnabled},
 			{"friendStatusNotifyEnabled", set.FriendStatusNotifyEnabled},
 			{"onlyFriendsCanMessage", set.OnlyFriendsCanMessage},
+			{"profileEditEnabled", set.ProfileEditEnabled},
 		},
 		Limits: []limitField{
 			{"friendLimit", strconv.Itoa(set.FriendLimit), 0, apps.MaxListLimit},

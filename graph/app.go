@@ -11,8 +11,9 @@ import (
 	"rollcall/models"
 )
 
-func (r *appResolver) OnlineUserCount(ctx context.Context, obj *models.App) (int, error) {
-	return r.presence.OnlineCount(ctx, obj.ID)
+func (r *appResolver) OnlineUserCount(ctx context.Context, obj *models.App) (*int, error) {
+	n, err := r.presence.OnlineCount(ctx, obj.ID)
+	return &n, err
 }
 
 func (r *appResolver) RegisteredUserCount(ctx context.Context, obj *models.App) (int, error) {

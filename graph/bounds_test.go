@@ -73,6 +73,12 @@ func boundOwners(w *graphtest.World) map[string]func(any) error {
 		_, err := w.Users.Update(ctx, app, "ann", change)
 		return err
 	}
+	editable := *app
+	editable.Settings.ProfileEditEnabled = true
+	updateOwn := func(change users.Change) error {
+		_, err := w.Users.UpdateOwn(ctx, &editable, "ann", change)
+		return err
+	}
 	ban := func(sentence users.Sentence) error {
 		_, err := w.Users.Ban(ctx, app, []string{"nobody"}, sentence, audit.AppServer)
 		return err
@@ -91,6 +97,8 @@ func boundOwners(w *graphtest.World) map[string]func(any) error {
 			return err
 		},
 		"UpdateUserInput.name":      func(v any) error { return update(users.Change{Name: v.(string)}) },
+		"UpdateMeInput.name":        func(v any) error { return updateOwn(users.Change{Name: v.(string)}) },
+		"UpdateMeInput.avatarUrl":   func(v any) error { return updateOwn(users.Change{AvatarURL: v.(string)}) },
 		"UpdateUserInput.avatarUrl": func(v any) error { return update(users.Change{AvatarURL: v.(string)}) },
 		"BanUsersInput.minutes": func(v any) error {
 			return ban(users.Sentence{Length: time.Duration(v.(int)) * time.Minute})

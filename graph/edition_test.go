@@ -71,22 +71,22 @@ func TestEdition_UserLimits(t *testing.T) {
 
 func TestEdition_Switches(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
-		const switches = `{ app { settings { statusQueryEnabled friendStatusNotifyEnabled onlyFriendsCanMessage } } }`
-		off := `{"app":{"settings":{"statusQueryEnabled":false,"friendStatusNotifyEnabled":false,"onlyFriendsCanMessage":false}}}`
+		const switches = `{ app { settings { statusQueryEnabled friendStatusNotifyEnabled onlyFriendsCanMessage profileEditEnabled } } }`
+		off := `{"app":{"settings":{"statusQueryEnabled":false,"friendStatusNotifyEnabled":false,"onlyFriendsCanMessage":false,"profileEditEnabled":false}}}`
 		for _, edition := range []models.Edition{models.EditionStandard, models.EditionFlagship, models.EditionPremium} {
 			settle(w, models.EnvironmentProduction, edition)
 			name := string(edition)
 			w.Run(graphtest.Scenario{Name: name + ": off in a new app", As: graphtest.AppServer, Query: switches, WantData: off})
-			for _, setting := range []string{"statusQueryEnabled", "friendStatusNotifyEnabled", "onlyFriendsCanMessage"} {
+			for _, setting := range []string{"statusQueryEnabled", "friendStatusNotifyEnabled", "onlyFriendsCanMessage", "profileEditEnabled"} {
 				_, err := w.Apps.Set(context.Background(), w.App.Key, map[string]string{setting: "true"}, audit.AppServer)
-				lacking := edition == models.EditionStandard && setting != "onlyFriendsCanMessage"
+				lacking := edition == models.EditionStandard && setting != "onlyFriendsCanMessage" && setting != "profileEditEnabled"
 				if lacking != (fault.CodeOf(err) == fault.InvalidArgument) || !lacking && err != nil {
 					t.Errorf("%s: turning %s on: %v", name, setting, err)
 				}
 			}
-			want := `{"app":{"settings":{"statusQueryEnabled":true,"friendStatusNotifyEnabled":true,"onlyFriendsCanMessage":true}}}`
+			want := `{"app":{"settings":{"statusQueryEnabled":true,"friendStatusNotifyEnabled":true,"onlyFriendsCanMessage":true,"profileEditEnabled":true}}}`
 			if edition == models.EditionStandard {
-				want = `{"app":{"settings":{"statusQueryEnabled":false,"friendStatusNotifyEnabled":false,"onlyFriendsCanMessage":true}}}`
+				want = `{"app":{"settings":{"statusQueryEnabled":false,"friendStatusNotifyEnabled":false,"onlyFriendsCanMessage":true,"profileEditEnabled":true}}}`
 			}
 			w.Run(graphtest.Scenario{Name: name + ": what could be turned on", As: graphtest.AppServer, Query: switches, WantData: want})
 			_, err := w.Apps.Set(context.Background(), w.App.Key, map[string]string{"edition": "standard"}, audit.AppServer)

@@ -30,6 +30,7 @@ var rateDecisions = map[string][]string{
 
 	"Mutation.issueAppToken":        {}, // no data of users; failures are throttled
 	"Mutation.logout":               {}, // the user's own devices; connecting again is counted
+	"Mutation.updateMe":             {"profile-edits"},
 	"Mutation.setStatus":            {"set-status"},
 	"Mutation.subscribeStatus":      {"subscribe", "profiles"},
 	"Mutation.unsubscribeStatus":    {"unsubscribe"},

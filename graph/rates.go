@@ -27,7 +27,9 @@ var (
 	requesting      = ratelimit.Rule{Name: "requests", Limit: 20, Window: rateWindow}
 	// changingRelations limits the other changes of friends, requests and blocklist.
 	changingRelations = ratelimit.Rule{Name: "relations", Limit: 60, Window: rateWindow}
-	settingStatus     = ratelimit.Rule{Name: "set-status", Limit: 60, Window: rateWindow}
+	// editingProfile limits changes of the user's own name and avatar.
+	editingProfile = ratelimit.Rule{Name: "profile-edits", Limit: 20, Window: rateWindow}
+	settingStatus  = ratelimit.Rule{Name: "set-status", Limit: 60, Window: rateWindow}
 	// connecting limits device connections: each may change the status twice.
 	connecting = ratelimit.Rule{Name: "connect", Limit: 60, Window: rateWindow}
 )

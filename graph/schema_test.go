@@ -136,7 +136,7 @@ func TestSchema_ZeroInputsDoNotPanic(t *testing.T) {
 	v := validate.New()
 	inputs := []any{
 		generated.AddFriendInput{}, generated.BanUsersInput{}, generated.BlocklistInput{}, generated.DeactivateUsersInput{},
-		generated.DisconnectUserInput{}, generated.ReactivateUsersInput{}, generated.RegisterUsersInput{}, generated.UnbanUsersInput{},
+		generated.DisconnectUserInput{}, generated.ReactivateUsersInput{}, generated.RegisterUsersInput{}, generated.UnbanUsersInput{}, generated.UpdateMeInput{},
 		generated.ExpireTokensInput{}, generated.FriendRequestInput{}, generated.IssueAppTokenInput{}, generated.IssueUserTokenInput{}, generated.MessagePair{},
 		generated.RegisterUserInput{}, generated.RemoveFriendInput{}, generated.SendFriendRequestInput{}, generated.SetFriendRemarkInput{},
 		generated.SetWhitelistEnabledInput{}, generated.UpdateUserInput{}, generated.UserFilter{}, generated.WhitelistInput{},

@@ -35,6 +35,17 @@ func (r *mutationResolver) UpdateUser(ctx context.Context, input generated.Updat
 	return &generated.UpdateUserPayload{User: user}, err
 }
 
+func (r *mutationResolver) UpdateMe(ctx context.Context, input generated.UpdateMeInput) (*generated.UpdateMePayload, error) {
+	if err := r.limitRate(ctx, editingProfile, 1); err != nil {
+		return nil, err
+	}
+	p := auth.From(ctx)
+	user, err := r.users.UpdateOwn(ctx, p.App, p.User.ExternalID, users.Change{
+		Name: input.Name, AvatarURL: input.AvatarURL, RemoveAvatar: input.RemoveAvatar,
+	})
+	return &generated.UpdateMePayload{User: user}, err
+}
+
 func (r *mutationResolver) ExpireTokens(ctx context.Context, input generated.ExpireTokensInput) (*generated.ExpireTokensPayload, error) {
 	results, err := r.users.ExpireTokens(ctx, auth.From(ctx).App, input.UserIds, input.IssuedBefore, audit.AppServer)
 	return &generated.ExpireTokensPayload{Results: results}, err
@@ -101,8 +112,8 @@ func (r *queryResolver) Users(ctx context.Context, ids []string) ([]*models.User
 	return r.users.ByIDs(ctx, auth.From(ctx).App.ID, ids)
 }
 
-func (r *queryResolver) UserList(ctx context.Context, first *int, after *string, filter *generated.UserFilter) (*page.Connection[*models.User], error) {
-	return r.users.List(ctx, auth.From(ctx).App, userFilter(filter), pageRequest(ctx, first, after))
+func (r *queryResolver) UserList(ctx context.Context, first *int, after *string, filter *generated.UserFilter, orderBy *generated.ListOrder) (*page.Connection[*models.User], error) {
+	return r.users.List(ctx, auth.From(ctx).App, userFilter(filter), inOrder(pageRequest(ctx, first, after), orderBy))
 }
 
 func (r *queryResolver) BannedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error) {

@@ -177,6 +177,37 @@ func TestUpdateUser(t *testing.T) {
 	})
 }
 
+// TestUpdateMe: a user changes itself, and only if the app's switch is on.
+func TestUpdateMe(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Register(w.App, "bob")
+		const updateMe = `mutation($input: UpdateMeInput!) { updateMe(input: $input) { user { id name avatarUrl } } }`
+		w.Run(
+			graphtest.Scenario{Name: "in a new app", As: "ann", Query: updateMe, Variables: input("name", "Anna"),
+				WantCode: "FEATURE_DISABLED", WantData: `{"updateMe":null}`},
+			graphtest.Scenario{Name: "the setting is off", As: graphtest.AppServer, Query: `{ app { settings { profileEditEnabled } } }`,
+				WantData: `{"app":{"settings":{"profileEditEnabled":false}}}`},
+		)
+		w.Set(map[string]string{"profileEditEnabled": "true"})
+		w.Run(
+			graphtest.Scenario{Name: "the name and the avatar", As: "ann", Query: updateMe, Variables: input("name", "Anna", "avatarUrl", "https://example.org/a.png"),
+				WantData: `{"updateMe":{"user":{"id":"ann","name":"Anna","avatarUrl":"https://example.org/a.png"}}}`},
+			graphtest.Scenario{Name: "zero values", As: "ann", Query: updateMe, Variables: input("name", "", "avatarUrl", "", "removeAvatar", false),
+				WantData: `{"updateMe":{"user":{"id":"ann","name":"ann","avatarUrl":"https://example.org/a.png"}}}`},
+			graphtest.Scenario{Name: "an avatar that is also removed", As: "ann", Query: updateMe, Variables: input("avatarUrl", "https://example.org/b.png", "removeAvatar", true),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.avatarUrl", "without"), WantData: `{"updateMe":null}`},
+			graphtest.Scenario{Name: "a blank name", As: "ann", Query: updateMe, Variables: input("name", " "),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.name", "notblank")},
+			graphtest.Scenario{Name: "no avatar", As: "ann", Query: updateMe, Variables: input("removeAvatar", true),
+				WantData: `{"updateMe":{"user":{"id":"ann","name":"ann","avatarUrl":null}}}`},
+			graphtest.Scenario{Name: "an App Server", As: graphtest.AppServer, Query: updateMe, Variables: input("name", "X"), WantCode: "FORBIDDEN"},
+			graphtest.Scenario{Name: "a guest", Query: updateMe, Variables: input("name", "X"), WantCode: "UNAUTHENTICATED"},
+			graphtest.Scenario{Name: "stored values", As: "bob", Query: `{ users(ids: ["ann", "bob"]) { name avatarUrl } }`,
+				WantData: `{"users":[{"name":"ann","avatarUrl":null},{"name":"bob","avatarUrl":null}]}`},
+		)
+	})
+}
+
 func TestUser_Read(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "bob")

@@ -173,6 +173,39 @@ func TestUserLists_PagesAreStable(t *testing.T) {
 	})
 }
 
+func TestUserList_OldestFirst(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		for _, id := range []string{"a", "b", "c"} {
+			w.Register(w.App, id)
+			w.Clock.Pass(time.Second)
+		}
+		const list = `query($after: String) { userList(first: 2, after: $after, orderBy: OLDEST_FIRST) { nodes { id } pageInfo { endCursor } } }`
+		type answer struct {
+			UserList struct {
+				Nodes    []struct{ ID string }
+				PageInfo struct{ EndCursor string }
+			}
+		}
+		var first, second answer
+		decode(t, w.Do(w.Bearer(graphtest.AppServer), list, nil).Data, &first)
+		decode(t, w.Do(w.Bearer(graphtest.AppServer), list, vars("after", first.UserList.PageInfo.EndCursor)).Data, &second)
+		if got := fmt.Sprint(first.UserList.Nodes, second.UserList.Nodes); got != "[{a} {b}] [{c}]" {
+			t.Errorf("pages %s", got)
+		}
+		w.Run(graphtest.Scenario{Name: "a cursor of the other order", As: graphtest.AppServer,
+			Query:     `query($after: String) { userList(after: $after) { nodes { id } } }`,
+			Variables: vars("after", first.UserList.PageInfo.EndCursor),
+			WantCode:  "INVALID_ARGUMENT", WantExtensions: breaks("after", "cursor"), WantData: `{"userList":null}`})
+	})
+}
+
+func decode(t *testing.T, data []byte, into any) {
+	t.Helper()
+	if err := json.Unmarshal(data, into); err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+}
+
 func TestUserLists_BadPages(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		populate(w)

@@ -30,6 +30,7 @@ type AppSettings struct {
 	StatusQueryEnabled        bool `json:"statusQueryEnabled"`
 	FriendStatusNotifyEnabled bool `json:"friendStatusNotifyEnabled"`
 	OnlyFriendsCanMessage     bool `json:"onlyFriendsCanMessage"`
+	ProfileEditEnabled        bool `json:"profileEditEnabled"`
 	FriendLimit               int  `json:"friendLimit" validate:"min=0,max=100000"`
 	BlocklistLimit            int  `json:"blocklistLimit" validate:"min=0,max=100000"`
 	WhitelistLimit            int  `json:"whitelistLimit" validate:"min=0,max=100000"`

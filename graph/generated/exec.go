@@ -77,6 +77,7 @@ type ComplexityRoot struct {
 		FriendRequestDailyLimit   func(childComplexity int) int
 		FriendStatusNotifyEnabled func(childComplexity int) int
 		OnlyFriendsCanMessage     func(childComplexity int) int
+		ProfileEditEnabled        func(childComplexity int) int
 		StatusQueryEnabled        func(childComplexity int) int
 		StatusSubscriptionLimit   func(childComplexity int) int
 		WhitelistLimit            func(childComplexity int) int
@@ -239,6 +240,7 @@ type ComplexityRoot struct {
 		SubscribeStatus      func(childComplexity int, input SubscribeStatusInput) int
 		UnbanUsers           func(childComplexity int, input UnbanUsersInput) int
 		UnsubscribeStatus    func(childComplexity int, input UnsubscribeStatusInput) int
+		UpdateMe             func(childComplexity int, input UpdateMeInput) int
 		UpdateUser           func(childComplexity int, input UpdateUserInput) int
 	}
 
@@ -260,7 +262,7 @@ type ComplexityRoot struct {
 		Nodes              func(childComplexity int, ids []string) int
 		TokenInfo          func(childComplexity int, token string) int
 		User               func(childComplexity int, id string) int
-		UserList           func(childComplexity int, first *int, after *string, filter *UserFilter) int
+		UserList           func(childComplexity int, first *int, after *string, filter *UserFilter, orderBy *ListOrder) int
 		UserStatuses       func(childComplexity int, ids []string) int
 		Users              func(childComplexity int, ids []string) int
 	}
@@ -365,6 +367,10 @@ type ComplexityRoot struct {
 		EndedCount func(childComplexity int) int
 	}
 
+	UpdateMePayload struct {
+		User func(childComplexity int) int
+	}
+
 	UpdateUserPayload struct {
 		User func(childComplexity int) int
 	}
@@ -455,7 +461,7 @@ type ComplexityRoot struct {
 type AppResolver interface {
 	RegisteredUserCount(ctx context.Context, obj *models.App) (int, error)
 
-	OnlineUserCount(ctx context.Context, obj *models.App) (int, error)
+	OnlineUserCount(ctx context.Context, obj *models.App) (*int, error)
 }
 type MutationResolver interface {
 	IssueAppToken(ctx context.Context, input IssueAppTokenInput) (*IssueAppTokenPayload, error)
@@ -478,6 +484,7 @@ type MutationResolver interface {
 	RegisterUser(ctx context.Context, input RegisterUserInput) (*users.Registered, error)
 	IssueUserToken(ctx context.Context, input IssueUserTokenInput) (*users.Issued, error)
 	UpdateUser(ctx context.Context, input UpdateUserInput) (*UpdateUserPayload, error)
+	UpdateMe(ctx context.Context, input UpdateMeInput) (*UpdateMePayload, error)
 	RegisterUsers(ctx context.Context, input RegisterUsersInput) (*RegisterUsersPayload, error)
 	ExpireTokens(ctx context.Context, input ExpireTokensInput) (*ExpireTokensPayload, error)
 	DeactivateUsers(ctx context.Context, input DeactivateUsersInput) (*DeactivateUsersPayload, error)
@@ -497,7 +504,7 @@ type QueryResolver interface {
 	User(ctx context.Context, id string) (*models.User, error)
 	Users(ctx context.Context, ids []string) ([]*models.User, error)
 	TokenInfo(ctx context.Context, token string) (*TokenInfo, error)
-	UserList(ctx context.Context, first *int, after *string, filter *UserFilter) (*page.Connection[*models.User], error)
+	UserList(ctx context.Context, first *int, after *string, filter *UserFilter, orderBy *ListOrder) (*page.Connection[*models.User], error)
 	BannedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error)
 	DeactivatedUsers(ctx context.Context, first *int, after *string) (*page.Connection[*models.User], error)
 }
@@ -664,6 +671,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AppSettings.OnlyFriendsCanMessage(childComplexity), true
+	case "AppSettings.profileEditEnabled":
+		if e.ComplexityRoot.AppSettings.ProfileEditEnabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AppSettings.ProfileEditEnabled(childComplexity), true
 	case "AppSettings.statusQueryEnabled":
 		if e.ComplexityRoot.AppSettings.StatusQueryEnabled == nil {
 			break
@@ -1358,6 +1371,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.UnsubscribeStatus(childComplexity, args["input"].(UnsubscribeStatusInput)), true
+	case "Mutation.updateMe":
+		if e.ComplexityRoot.Mutation.UpdateMe == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_updateMe_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.UpdateMe(childComplexity, args["input"].(UpdateMeInput)), true
 	case "Mutation.updateUser":
 		if e.ComplexityRoot.Mutation.UpdateUser == nil {
 			break
@@ -1506,7 +1530,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.UserList(childComplexity, args["first"].(*int), args["after"].(*string), args["filter"].(*UserFilter)), true
+		return e.ComplexityRoot.Query.UserList(childComplexity, args["first"].(*int), args["after"].(*string), args["filter"].(*UserFilter), args["orderBy"].(*ListOrder)), true
 	case "Query.userStatuses":
 		if e.ComplexityRoot.Query.UserStatuses == nil {
 			break
@@ -1828,6 +1852,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.UnsubscribeStatusPayload.EndedCount(childComplexity), true
+
+	case "UpdateMePayload.user":
+		if e.ComplexityRoot.UpdateMePayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.UpdateMePayload.User(childComplexity), true
 
 	case "UpdateUserPayload.user":
 		if e.ComplexityRoot.UpdateUserPayload.User == nil {
@@ -2325,8 +2356,8 @@ type App implements Node {
   STANDARD, and null, for no limit, in other editions.
   """
   registeredUserLimit: Int
-  "The number of users with at least one connected device."
-  onlineUserCount: Int! @goInline
+  "The number of users with at least one connected device; null if it is not known at the moment."
+  onlineUserCount: Int @goInline
   "When the app was created."
   createdAt: DateTime!
 }
@@ -2345,6 +2376,11 @@ type AppSettings {
   friendStatusNotifyEnabled: Boolean!
   "Whether only friends may message each other."
   onlyFriendsCanMessage: Boolean!
+  """
+  Whether users may change their own name and avatar with ` + "`" + `updateMe` + "`" + `; otherwise FEATURE_DISABLED.
+  Off in a new app.
+  """
+  profileEditEnabled: Boolean!
   "How many friends a user may have."
   friendLimit: Int!
   "How many entries a user's blocklist may have."
@@ -2390,7 +2426,7 @@ of the server.
 """
 type Query {
   "The caller's app."
-  app: App! @auth(to: [APP_SERVER])
+  app: App @auth(to: [APP_SERVER])
 }
 
 """
@@ -3391,10 +3427,10 @@ type User implements Node {
   deactivatedAt: DateTime
   """
   Whether the user is online. A user always sees its own status, and sees those of others only
-  with the app's ` + "`" + `statusQueryEnabled` + "`" + ` (otherwise FEATURE_DISABLED, number 72001) and not too often
+  with the app's ` + "`" + `statusQueryEnabled` + "`" + ` (otherwise null and FEATURE_DISABLED, number 72001) and not too often
   (otherwise RATE_LIMITED, see ` + "`" + `userStatuses` + "`" + `). The App Server sees all.
   """
-  status: UserStatus! @goInline
+  status: UserStatus @goInline
   "The connected devices, the earliest connected first."
   devices: [Device!] @goField(forceResolver: true) @private @cost(listSize: 20)
 }
@@ -3682,9 +3718,25 @@ type UpdateUserPayload {
   user: User!
 }
 
+"A change of the caller's own profile. What is not given stays as it is."
+input UpdateMeInput {
+  "The new name."
+  name: String @goTag(key: "validate", value: "omitempty,max=64,notblank,nocontrol,nobidi")
+  "The new avatar's URL, such as ` + "`" + `https://example.com/lena.png` + "`" + `."
+  avatarUrl: URL @goTag(key: "validate", value: "without=RemoveAvatar,omitempty,maxbytes=1024,http_url")
+  "Whether to remove the avatar. With true, ` + "`" + `avatarUrl` + "`" + ` must not be given."
+  removeAvatar: Boolean
+}
+
+"The result of a change of the caller's own profile."
+type UpdateMePayload {
+  "The user after the change."
+  user: User!
+}
+
 extend type Query {
   "The user that sends the request."
-  me: User! @auth(to: [USER])
+  me: User @auth(to: [USER])
   """
   The user with this ID; null if the app has none. A user may read 1000 profiles of others
   in 5 s by ` + "`" + `user` + "`" + ` and ` + "`" + `users` + "`" + `, where each ID counts (otherwise RATE_LIMITED with
@@ -3695,7 +3747,7 @@ extend type Query {
   The users with these IDs, in the order of the IDs; null for unknown and invalid IDs.
   Errors: RATE_LIMITED, see ` + "`" + `user` + "`" + `.
   """
-  users("The user IDs. An ID that is given twice is returned twice." ids: [ID!]! @validate(rule: "max=500")): [User]! @auth(to: [APP_SERVER, USER])
+  users("The user IDs. An ID that is given twice is returned twice." ids: [ID!]! @validate(rule: "max=500")): [User] @auth(to: [APP_SERVER, USER])
 }
 
 extend type Query {
@@ -3705,7 +3757,7 @@ extend type Query {
   """
   tokenInfo("The text that was presented; any text is allowed." token: String!): TokenInfo @auth(to: [APP_SERVER])
   """
-  The app's users, the newest first. With a filter, and for ` + "`" + `totalCount` + "`" + `: RATE_LIMITED with
+  The app's users. With a filter, and for ` + "`" + `totalCount` + "`" + `: RATE_LIMITED with
   ` + "`" + `retryAfterMs` + "`" + ` while too many searches and counts of the app are running.
   """
   userList(
@@ -3715,21 +3767,23 @@ extend type Query {
     after: String
     "Which users; omitted for all, including deactivated users."
     filter: UserFilter
-  ): UserConnection! @auth(to: [APP_SERVER])
+    "The order, by the time of registration."
+    orderBy: ListOrder = NEWEST_FIRST
+  ): UserConnection @auth(to: [APP_SERVER])
   "The banned users, the ban that ends last first: bans without an end come before all others."
   bannedUsers(
     "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
     after: String
-  ): UserConnection! @auth(to: [APP_SERVER])
+  ): UserConnection @auth(to: [APP_SERVER])
   "The deactivated users, the most recently deactivated first."
   deactivatedUsers(
     "The size of the page."
     first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
     after: String
-  ): UserConnection! @auth(to: [APP_SERVER])
+  ): UserConnection @auth(to: [APP_SERVER])
 }
 
 extend type Mutation {
@@ -3749,6 +3803,12 @@ extend type Mutation {
   Errors: INVALID_ARGUMENT; USER_NOT_FOUND; USER_DEACTIVATED.
   """
   updateUser("The change." input: UpdateUserInput!): UpdateUserPayload @auth(to: [APP_SERVER])
+  """
+  Changes the caller's own name or avatar. Needs the app's ` + "`" + `profileEditEnabled` + "`" + `. A user may do so
+  20 times in 5 s (otherwise RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `).
+  Errors: FEATURE_DISABLED; INVALID_ARGUMENT; RATE_LIMITED.
+  """
+  updateMe("The change." input: UpdateMeInput!): UpdateMePayload @auth(to: [USER])
   """
   Registers users in the given order, with the same effect as one ` + "`" + `registerUser` + "`" + ` for each.
   The results are in the same order.
@@ -3845,6 +3905,8 @@ func (ec *executionContext) childFields_AppSettings(ctx context.Context, field g
 		return ec.fieldContext_AppSettings_friendStatusNotifyEnabled(ctx, field)
 	case "onlyFriendsCanMessage":
 		return ec.fieldContext_AppSettings_onlyFriendsCanMessage(ctx, field)
+	case "profileEditEnabled":
+		return ec.fieldContext_AppSettings_profileEditEnabled(ctx, field)
 	case "friendLimit":
 		return ec.fieldContext_AppSettings_friendLimit(ctx, field)
 	case "blocklistLimit":
@@ -4319,6 +4381,14 @@ func (ec *executionContext) childFields_UnsubscribeStatusPayload(ctx context.Con
 		return ec.fieldContext_UnsubscribeStatusPayload_endedCount(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type UnsubscribeStatusPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_UpdateMePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_UpdateMePayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type UpdateMePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_UpdateUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4965,6 +5035,20 @@ func (ec *executionContext) field_Mutation_unsubscribeStatus_args(ctx context.Co
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_updateMe_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (UpdateMeInput, error) {
+			return ec.unmarshalNUpdateMeInput2rollcallᚋgraphᚋgeneratedᚐUpdateMeInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_updateUser_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -5142,6 +5226,14 @@ func (ec *executionContext) field_Query_userList_args(ctx context.Context, rawAr
 		return nil, err
 	}
 	args["filter"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*ListOrder, error) {
+			return ec.unmarshalOListOrder2ᚖrollcallᚋgraphᚋgeneratedᚐListOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg3
 	return args, nil
 }
 
@@ -5735,11 +5827,11 @@ func (ec *executionContext) _App_onlineUserCount(ctx context.Context, field grap
 			return ec.Resolvers.App().OnlineUserCount(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
-			return ec.marshalNInt2int(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_App_onlineUserCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -5835,6 +5927,29 @@ func (ec *executionContext) _AppSettings_onlyFriendsCanMessage(ctx context.Conte
 	)
 }
 func (ec *executionContext) fieldContext_AppSettings_onlyFriendsCanMessage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _AppSettings_profileEditEnabled(ctx context.Context, field graphql.CollectedField, obj *models.AppSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AppSettings_profileEditEnabled(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ProfileEditEnabled, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AppSettings_profileEditEnabled(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
@@ -8475,6 +8590,50 @@ func (ec *executionContext) fieldContext_Mutation_updateUser(ctx context.Context
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_updateMe(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_updateMe(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().UpdateMe(ctx, fc.Args["input"].(UpdateMeInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *UpdateMePayload) graphql.Marshaler {
+			return ec.marshalOUpdateMePayload2ᚖrollcallᚋgraphᚋgeneratedᚐUpdateMePayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_updateMe(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UpdateMePayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_updateMe_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_registerUsers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8888,10 +9047,10 @@ func (ec *executionContext) _Query_app(ctx context.Context, field graphql.Collec
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *models.App) graphql.Marshaler {
-			return ec.marshalNApp2ᚖrollcallᚋmodelsᚐApp(ctx, selections, v)
+			return ec.marshalOApp2ᚖrollcallᚋmodelsᚐApp(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_app(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -9140,10 +9299,10 @@ func (ec *executionContext) _Query_me(ctx context.Context, field graphql.Collect
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+			return ec.marshalOUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_me(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -9217,10 +9376,10 @@ func (ec *executionContext) _Query_users(ctx context.Context, field graphql.Coll
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*models.User) graphql.Marshaler {
-			return ec.marshalNUser2ᚕᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+			return ec.marshalOUser2ᚕᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_users(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -9301,14 +9460,14 @@ func (ec *executionContext) _Query_userList(ctx context.Context, field graphql.C
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().UserList(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["filter"].(*UserFilter))
+			return ec.Resolvers.Query().UserList(ctx, fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["filter"].(*UserFilter), fc.Args["orderBy"].(*ListOrder))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*models.User]) graphql.Marshaler {
-			return ec.marshalNUserConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
+			return ec.marshalOUserConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_userList(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -9349,10 +9508,10 @@ func (ec *executionContext) _Query_bannedUsers(ctx context.Context, field graphq
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*models.User]) graphql.Marshaler {
-			return ec.marshalNUserConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
+			return ec.marshalOUserConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_bannedUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -9393,10 +9552,10 @@ func (ec *executionContext) _Query_deactivatedUsers(ctx context.Context, field g
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*models.User]) graphql.Marshaler {
-			return ec.marshalNUserConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
+			return ec.marshalOUserConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_deactivatedUsers(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -10785,6 +10944,38 @@ func (ec *executionContext) fieldContext_UnsubscribeStatusPayload_endedCount(_ c
 	return graphql.NewScalarFieldContext("UnsubscribeStatusPayload", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _UpdateMePayload_user(ctx context.Context, field graphql.CollectedField, obj *UpdateMePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_UpdateMePayload_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_UpdateMePayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "UpdateMePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _UpdateUserPayload_user(ctx context.Context, field graphql.CollectedField, obj *UpdateUserPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11023,10 +11214,10 @@ func (ec *executionContext) _User_status(ctx context.Context, field graphql.Coll
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *models.UserStatus) graphql.Marshaler {
-			return ec.marshalNUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
+			return ec.marshalOUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_User_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -14305,6 +14496,50 @@ func (ec *executionContext) unmarshalInputUnsubscribeStatusInput(ctx context.Con
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputUpdateMeInput(ctx context.Context, obj any) (UpdateMeInput, error) {
+	var it UpdateMeInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "avatarUrl", "removeAvatar"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalOString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		case "avatarUrl":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("avatarUrl"))
+			data, err := ec.unmarshalOURL2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AvatarURL = data
+		case "removeAvatar":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("removeAvatar"))
+			data, err := ec.unmarshalOBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.RemoveAvatar = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputUpdateUserInput(ctx context.Context, obj any) (UpdateUserInput, error) {
 	var it UpdateUserInput
 	if obj == nil {
@@ -14724,7 +14959,7 @@ func (ec *executionContext) _App(ctx context.Context, sel ast.SelectionSet, obj 
 					}
 				}()
 				res = ec._App_onlineUserCount(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -14802,6 +15037,11 @@ func (ec *executionContext) _AppSettings(ctx context.Context, sel ast.SelectionS
 			}
 		case "onlyFriendsCanMessage":
 			out.Values[i] = ec._AppSettings_onlyFriendsCanMessage(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "profileEditEnabled":
+			out.Values[i] = ec._AppSettings_profileEditEnabled(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -16179,6 +16419,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "updateMe":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_updateMe(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "registerUsers":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_registerUsers(ctx, field)
@@ -16332,7 +16579,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_app(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16464,7 +16711,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_me(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16508,7 +16755,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_users(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16552,7 +16799,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_userList(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16574,7 +16821,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_bannedUsers(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -16596,7 +16843,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_deactivatedUsers(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -17473,6 +17720,44 @@ func (ec *executionContext) _UnsubscribeStatusPayload(ctx context.Context, sel a
 	return out
 }
 
+var updateMePayloadImplementors = []string{"UpdateMePayload"}
+
+func (ec *executionContext) _UpdateMePayload(ctx context.Context, sel ast.SelectionSet, obj *UpdateMePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, updateMePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("UpdateMePayload")
+		case "user":
+			out.Values[i] = ec._UpdateMePayload_user(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var updateUserPayloadImplementors = []string{"UpdateUserPayload"}
 
 func (ec *executionContext) _UpdateUserPayload(ctx context.Context, sel ast.SelectionSet, obj *UpdateUserPayload) graphql.Marshaler {
@@ -17639,7 +17924,7 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_status(ctx, field, obj)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -19072,16 +19357,6 @@ func (ec *executionContext) unmarshalNAddFriendInput2rollcallᚋgraphᚋgenerate
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNApp2ᚖrollcallᚋmodelsᚐApp(ctx context.Context, sel ast.SelectionSet, v *models.App) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._App(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNAppSettings2rollcallᚋmodelsᚐAppSettings(ctx context.Context, sel ast.SelectionSet, v models.AppSettings) graphql.Marshaler {
 	return ec._AppSettings(ctx, sel, &v)
 }
@@ -19785,19 +20060,14 @@ func (ec *executionContext) unmarshalNUnsubscribeStatusInput2rollcallᚋgraphᚋ
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNUpdateUserInput2rollcallᚋgraphᚋgeneratedᚐUpdateUserInput(ctx context.Context, v any) (UpdateUserInput, error) {
-	res, err := ec.unmarshalInputUpdateUserInput(ctx, v)
+func (ec *executionContext) unmarshalNUpdateMeInput2rollcallᚋgraphᚋgeneratedᚐUpdateMeInput(ctx context.Context, v any) (UpdateMeInput, error) {
+	res, err := ec.unmarshalInputUpdateMeInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNUser2ᚕᚖrollcallᚋmodelsᚐUser(ctx context.Context, sel ast.SelectionSet, v []*models.User) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalOUser2ᚖrollcallᚋmodelsᚐUser(ctx, sel, v[i])
-	})
-
-	return ret
+func (ec *executionContext) unmarshalNUpdateUserInput2rollcallᚋgraphᚋgeneratedᚐUpdateUserInput(ctx context.Context, v any) (UpdateUserInput, error) {
+	res, err := ec.unmarshalInputUpdateUserInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNUser2ᚕᚖrollcallᚋmodelsᚐUserᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.User) graphql.Marshaler {
@@ -19824,16 +20094,6 @@ func (ec *executionContext) marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx context
 		return graphql.Null
 	}
 	return ec._User(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNUserConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*models.User]) graphql.Marshaler {
-	if v == nil {
-		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
-			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
-		}
-		return graphql.Null
-	}
-	return ec._UserConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNUserEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*page.Edge[*models.User]) graphql.Marshaler {
@@ -20160,6 +20420,13 @@ func (ec *executionContext) marshalOAddFriendPayload2ᚖrollcallᚋinternalᚋre
 		return graphql.Null
 	}
 	return ec._AddFriendPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOApp2ᚖrollcallᚋmodelsᚐApp(ctx context.Context, sel ast.SelectionSet, v *models.App) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._App(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOBan2ᚖrollcallᚋgraphᚋgeneratedᚐBan(ctx context.Context, sel ast.SelectionSet, v *Ban) graphql.Marshaler {
@@ -20724,6 +20991,13 @@ func (ec *executionContext) marshalOUnsubscribeStatusPayload2ᚖrollcallᚋgraph
 	return ec._UnsubscribeStatusPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOUpdateMePayload2ᚖrollcallᚋgraphᚋgeneratedᚐUpdateMePayload(ctx context.Context, sel ast.SelectionSet, v *UpdateMePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._UpdateMePayload(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOUpdateUserPayload2ᚖrollcallᚋgraphᚋgeneratedᚐUpdateUserPayload(ctx context.Context, sel ast.SelectionSet, v *UpdateUserPayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -20731,11 +21005,31 @@ func (ec *executionContext) marshalOUpdateUserPayload2ᚖrollcallᚋgraphᚋgene
 	return ec._UpdateUserPayload(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOUser2ᚕᚖrollcallᚋmodelsᚐUser(ctx context.Context, sel ast.SelectionSet, v []*models.User) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalOUser2ᚖrollcallᚋmodelsᚐUser(ctx, sel, v[i])
+	})
+
+	return ret
+}
+
 func (ec *executionContext) marshalOUser2ᚖrollcallᚋmodelsᚐUser(ctx context.Context, sel ast.SelectionSet, v *models.User) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._User(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOUserConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*models.User]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._UserConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOUserFilter2ᚖrollcallᚋgraphᚋgeneratedᚐUserFilter(ctx context.Context, v any) (*UserFilter, error) {

@@ -385,6 +385,22 @@ type UnsubscribeStatusPayload struct {
 	EndedCount int `json:"endedCount"`
 }
 
+// A change of the caller's own profile. What is not given stays as it is.
+type UpdateMeInput struct {
+	// The new name.
+	Name string `json:"name,omitempty" validate:"omitempty,max=64,notblank,nocontrol,nobidi"`
+	// The new avatar's URL, such as `https://example.com/lena.png`.
+	AvatarURL string `json:"avatarUrl,omitempty" validate:"without=RemoveAvatar,omitempty,maxbytes=1024,http_url"`
+	// Whether to remove the avatar. With true, `avatarUrl` must not be given.
+	RemoveAvatar bool `json:"removeAvatar,omitempty"`
+}
+
+// The result of a change of the caller's own profile.
+type UpdateMePayload struct {
+	// The user after the change.
+	User *models.User `json:"user"`
+}
+
 // A change of a user's profile. What is not given stays as it is.
 type UpdateUserInput struct {
 	// The user ID.

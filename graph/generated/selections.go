@@ -83,7 +83,10 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				if err != nil {
 					return false
 				}
-				return e.Int(v)
+				if v == nil {
+					return e.Null()
+				}
+				return e.Int(*v)
 			}},
 			"createdAt": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.App)
@@ -105,6 +108,11 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"onlyFriendsCanMessage": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.AppSettings)
 				v := obj.OnlyFriendsCanMessage
+				return e.Boolean(v)
+			}},
+			"profileEditEnabled": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.AppSettings)
+				v := obj.ProfileEditEnabled
 				return e.Boolean(v)
 			}},
 			"friendLimit": {Leaf: func(e *selection.Encoder, o any) bool {
@@ -773,6 +781,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				obj := o.(*UnsubscribeStatusPayload)
 				v := obj.EndedCount
 				return e.Int(v)
+			}},
+		}),
+		"UpdateMePayload": selection.Of[UpdateMePayload](updateMePayloadImplementors, selection.Fields{
+			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*UpdateMePayload)
+				v := obj.User
+				return v, true
 			}},
 		}),
 		"UpdateUserPayload": selection.Of[UpdateUserPayload](updateUserPayloadImplementors, selection.Fields{

@@ -177,8 +177,8 @@ func (s stub) Subscription() generated.SubscriptionResolver { return stubSubscri
 func (s stub) User() generated.UserResolver                 { return stubUser{s} }
 func (s stub) Whitelist() generated.WhitelistResolver       { return stubWhitelist{s} }
 
-func (s stubApp) OnlineUserCount(_ context.Context, obj *models.App) (int, error) {
-	return 7, s.fault("online " + obj.Key)
+func (s stubApp) OnlineUserCount(_ context.Context, obj *models.App) (*int, error) {
+	return new(7), s.fault("online " + obj.Key)
 }
 
 func (s stubApp) RegisteredUserCount(_ context.Context, obj *models.App) (int, error) {
@@ -243,7 +243,7 @@ func (s stubQuery) TokenInfo(_ context.Context, token string) (*generated.TokenI
 	})
 }
 
-func (s stubQuery) UserList(_ context.Context, first *int, _ *string, _ *generated.UserFilter) (*page.Connection[*models.User], error) {
+func (s stubQuery) UserList(_ context.Context, first *int, _ *string, _ *generated.UserFilter, _ *generated.ListOrder) (*page.Connection[*models.User], error) {
 	return connection(s.stub, "list", first, s.user)
 }
 

@@ -63,6 +63,7 @@ var settings = map[string]setting{
 	"statusQueryEnabled":        toggle("status_query_enabled", func(a *models.App) *bool { return &a.Settings.StatusQueryEnabled }),
 	"friendStatusNotifyEnabled": toggle("friend_status_notify_enabled", func(a *models.App) *bool { return &a.Settings.FriendStatusNotifyEnabled }),
 	"onlyFriendsCanMessage":     toggle("only_friends_can_message", func(a *models.App) *bool { return &a.Settings.OnlyFriendsCanMessage }),
+	"profileEditEnabled":        toggle("profile_edit_enabled", func(a *models.App) *bool { return &a.Settings.ProfileEditEnabled }),
 	"friendLimit":               number("friend_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.FriendLimit }),
 	"blocklistLimit":            number("blocklist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
 	"whitelistLimit":            number("whitelist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),

@@ -103,7 +103,7 @@ func TestSettings(t *testing.T) {
 		}{
 			{"a switch that STANDARD lacks", values{"statusQueryEnabled": "true"}, "statusQueryEnabled", "edition"},
 			{"the other one", values{"friendStatusNotifyEnabled": "true"}, "friendStatusNotifyEnabled", "edition"},
-			{"one that it has", values{"onlyFriendsCanMessage": "true"}, "", ""},
+			{"one that it has", values{"onlyFriendsCanMessage": "true", "profileEditEnabled": "true"}, "", ""},
 			{"edition and switches at once", values{"edition": "flagship", "statusQueryEnabled": "true", "friendStatusNotifyEnabled": "true"}, "", ""},
 			{"a lower edition while a switch is on", values{"edition": "STANDARD"}, "statusQueryEnabled", "edition"},
 			{"a lower edition with the switches off", values{"edition": "Standard", "statusQueryEnabled": "false", "friendStatusNotifyEnabled": "false"}, "", ""},
@@ -140,7 +140,7 @@ func TestSettings(t *testing.T) {
 			}
 		}
 		got, _ := s.ByKey(ctx, app.Key)
-		want := models.AppSettings{OnlyFriendsCanMessage: true, FriendLimit: 5, BlocklistLimit: 6, WhitelistLimit: 7, StatusSubscriptionLimit: 8, FriendRequestDailyLimit: 10, DeviceLimit: 11}
+		want := models.AppSettings{OnlyFriendsCanMessage: true, ProfileEditEnabled: true, FriendLimit: 5, BlocklistLimit: 6, WhitelistLimit: 7, StatusSubscriptionLimit: 8, FriendRequestDailyLimit: 10, DeviceLimit: 11}
 		if got.Settings != want || got.Name != "c" || got.UserLimit != 9 || got.Edition != models.EditionStandard {
 			t.Errorf("%+v", got)
 		}
@@ -156,7 +156,7 @@ func TestSettings(t *testing.T) {
 			}
 		}
 		wantAudit := []string{
-			"test app.set onlyFriendsCanMessage=true (was false)",
+			"test app.set onlyFriendsCanMessage=true (was false) profileEditEnabled=true (was false)",
 			"test app.set edition=FLAGSHIP (was STANDARD) friendStatusNotifyEnabled=true (was false) statusQueryEnabled=true (was false)",
 			"test app.set edition=STANDARD (was FLAGSHIP) friendStatusNotifyEnabled=false (was true) statusQueryEnabled=false (was true)",
 			"test app.set blocklistLimit=6 (was 500) deviceLimit=11 (was 20) friendLimit=5 (was 1000) friendRequestDailyLimit=10 (was 200) registeredUserLimit=9 (was 10000) statusSubscriptionLimit=8 (was 200) whitelistLimit=7 (was 3000)",

@@ -45,11 +45,13 @@ type Edge = page.Edge[*models.User]
 // isAll reports whether the filter selects all users.
 func (f Filter) isAll() bool { return f.Search == "" && len(f.States) == 0 && len(f.Presences) == 0 }
 
-// List returns a page of the app's users, newest first. Returns INVALID_ARGUMENT for a cursor of
+// List returns a page of the app's users, newest first or, if r says so, oldest first. Returns INVALID_ARGUMENT for a cursor of
 // another list, and RATE_LIMITED if too many filtered lists and counts of the app are being read.
 func (s *Service) List(ctx context.Context, app *models.App, f Filter, r page.Request) (*Connection, error) {
 	query := func(ctx context.Context) *gorm.DB { return s.filter(ctx, app, f) }
-	order := page.Order{List: "users", Owner: app.ID, Secret: s.keys.Secret(), At: "created_at", ID: "id"}
+	order := page.Order{
+		List: "users", Owner: app.ID, Secret: s.keys.Secret(), At: "created_at", ID: "id", OldestFirst: r.OldestFirst,
+	}
 	total := func(ctx context.Context) (int, error) { return s.total(ctx, app, f) }
 	at := func(u *models.User) models.Time { return u.CreatedAt }
 	if f.isAll() {

@@ -46,6 +46,15 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 	return user, nil
 }
 
+// UpdateOwn is Update for a user that changes its own profile. Returns FEATURE_DISABLED if the app's
+// profileEditEnabled is off.
+func (s *Service) UpdateOwn(ctx context.Context, app *models.App, id string, change Change) (*models.User, error) {
+	if !app.Settings.ProfileEditEnabled {
+		return nil, fault.New(fault.FeatureDisabled, "the app's profileEditEnabled is off")
+	}
+	return s.Update(ctx, app, id, change)
+}
+
 // alter applies a change to a user in memory. Returns USER_DEACTIVATED if the user is deactivated.
 func (s *Service) alter(user *models.User, change Change) *fault.Error {
 	if user.DeactivatedAt != nil {
