@@ -46,6 +46,7 @@ var rateDecisions = map[string][]string{
 	"Subscription.statusChanged":       {}, // its events are not requested
 	"Subscription.relationshipChanged": {}, // its events are not requested
 	"Subscription.userStatus":          {"statuses"},
+	"Subscription.userChanged":         {"profiles"},
 
 	"User.friendship":    {}, // the user's own list
 	"User.friendships":   {}, // the user's own list

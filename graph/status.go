@@ -141,6 +141,15 @@ func (r *subscriptionResolver) UserStatus(ctx context.Context, ids []string) (<-
 	})
 }
 
+func (r *subscriptionResolver) UserChanged(ctx context.Context, ids []string) (<-chan *models.User, error) {
+	return stream.From[*models.User](ctx, func(sink fanout.Sink) (func(), error) {
+		if err := r.limitProfiles(ctx, ids...); err != nil {
+			return nil, err
+		}
+		return r.users.Watch(ctx, auth.From(ctx).App.ID, ids, sink)
+	})
+}
+
 func (r *subscriptionResolver) AppStatusChanged(ctx context.Context) (<-chan *models.UserStatus, error) {
 	return stream.From[*models.UserStatus](ctx, func(sink fanout.Sink) (func(), error) {
 		return r.presence.WatchApp(ctx, auth.From(ctx).App.ID, sink)

@@ -347,6 +347,7 @@ type ComplexityRoot struct {
 		AppStatusChanged    func(childComplexity int) int
 		RelationshipChanged func(childComplexity int) int
 		StatusChanged       func(childComplexity int) int
+		UserChanged         func(childComplexity int, ids []string) int
 		UserStatus          func(childComplexity int, ids []string) int
 	}
 
@@ -511,6 +512,7 @@ type QueryResolver interface {
 type SubscriptionResolver interface {
 	StatusChanged(ctx context.Context) (<-chan *models.UserStatus, error)
 	AppStatusChanged(ctx context.Context) (<-chan *models.UserStatus, error)
+	UserChanged(ctx context.Context, ids []string) (<-chan *models.User, error)
 	UserStatus(ctx context.Context, ids []string) (<-chan *models.UserStatus, error)
 	RelationshipChanged(ctx context.Context) (<-chan *relations.Event, error)
 }
@@ -1790,6 +1792,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.StatusChanged(childComplexity), true
+	case "Subscription.userChanged":
+		if e.ComplexityRoot.Subscription.UserChanged == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_userChanged_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.UserChanged(childComplexity, args["ids"].([]string)), true
 	case "Subscription.userStatus":
 		if e.ComplexityRoot.Subscription.UserStatus == nil {
 			break
@@ -3365,6 +3378,15 @@ type Subscription {
   statusChanged: UserStatus! @auth(to: [USER])
   "Every status change in the app."
   appStatusChanged: UserStatus! @auth(to: [APP_SERVER])
+  """
+  A user whenever its name, avatar or state changes: it is registered again, updated, banned,
+  unbanned, deactivated or reactivated, or its ban ends. Nothing is sent at the start, and nothing
+  for a user that is deleted. The fields that are private to the user are FORBIDDEN for others. A
+  client that starts this subscription and then queries the users misses nothing. Errors:
+  USER_NOT_FOUND; INVALID_ARGUMENT; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `: each ID counts as a profile,
+  see ` + "`" + `user` + "`" + `.
+  """
+  userChanged("The user IDs." ids: [ID!]! @validate(rule: "max=200,dive,required,max=64,userid")): User! @auth(to: [APP_SERVER, USER])
   """
   First the present status of each of these users, then every change while the operation runs. A
   user may request those of others only with the app's ` + "`" + `statusQueryEnabled` + "`" + `: otherwise, or if it is
@@ -5266,6 +5288,20 @@ func (ec *executionContext) field_Query_user_args(ctx context.Context, rawArgs m
 }
 
 func (ec *executionContext) field_Query_users_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
+		func(ctx context.Context, v any) ([]string, error) {
+			return ec.unmarshalNID2ᚕstringᚄ(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["ids"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_userChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "ids",
@@ -10653,6 +10689,50 @@ func (ec *executionContext) fieldContext_Subscription_appStatusChanged(_ context
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_UserStatus(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_userChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_userChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().UserChanged(ctx, fc.Args["ids"].([]string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_userChanged(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_userChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -17572,6 +17652,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 		return ec._Subscription_statusChanged(ctx, fields[0])
 	case "appStatusChanged":
 		return ec._Subscription_appStatusChanged(ctx, fields[0])
+	case "userChanged":
+		return ec._Subscription_userChanged(ctx, fields[0])
 	case "userStatus":
 		return ec._Subscription_userStatus(ctx, fields[0])
 	case "relationshipChanged":

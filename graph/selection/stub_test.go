@@ -279,6 +279,10 @@ func (s stubSubscription) UserStatus(_ context.Context, ids []string) (<-chan *m
 	return events(results(s.stub, ids[0], s.status))
 }
 
+func (s stubSubscription) UserChanged(_ context.Context, ids []string) (<-chan *models.User, error) {
+	return events(results(s.stub, "user changed "+ids[0], s.user))
+}
+
 func (s stubSubscription) RelationshipChanged(context.Context) (<-chan *relations.Event, error) {
 	return events(results(s.stub, "relations", s.event))
 }

@@ -64,6 +64,9 @@ func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) 
 		}
 		return s.apply(tx, user, in.profile())
 	})
+	if err == nil && !created {
+		s.announce(ctx, user.ID)
+	}
 	return user, created, fault.Wrap(err, "registering user")
 }
 

@@ -44,6 +44,13 @@ func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Regist
 	if err != nil {
 		return nil, fault.Wrap(err, "registering users")
 	}
+	var again []int64
+	for _, item := range items {
+		if item.Err == nil && !item.Created && !slices.Contains(again, item.User.ID) {
+			again = append(again, item.User.ID)
+		}
+	}
+	s.announce(ctx, again...)
 	for i, item := range items {
 		if item.Err == nil {
 			if item.Issued, err = s.issue(app, item.User, valid[i].TokenTTL); err != nil {

@@ -43,6 +43,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 	if err != nil {
 		return nil, fault.Wrap(err, "updating user")
 	}
+	s.announce(ctx, user.ID)
 	return user, nil
 }
 

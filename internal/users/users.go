@@ -41,6 +41,8 @@ type Service struct {
 	userAndSecret    *database.Coalescer[externalKey, *userAndSecret]
 	profileAndSecret *database.Coalescer[externalKey, *userAndSecret]
 	appByID          *database.Coalescer[int64, *models.App]
+
+	watchers *watchers
 }
 
 // externalKey identifies a user by its app and external ID.
@@ -61,6 +63,8 @@ func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock fun
 	s.access = coalescer(database.Fetcher(db, accessByID))
 	s.userAndSecret = coalescer(database.Fetcher(db, userAndSecretByExternalID(db, userRow)))
 	s.profileAndSecret = coalescer(database.Fetcher(db, userAndSecretByExternalID(db, profileRow)))
+	s.watchers = &watchers{byID: make(map[int64]*watched), unread: make(map[int64]bool), wake: make(chan struct{}, 1)}
+	s.listen()
 	s.appByID = coalescer(database.Fetcher(db, appByID))
 	return s
 }
