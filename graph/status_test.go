@@ -319,6 +319,60 @@ func TestStatus_QueriesNeedTheSwitch(t *testing.T) {
 	})
 }
 
+// Without the switch, everything but the statuses is returned, with one error for each of them and at
+// most 100 in all.
+func TestStatus_RefusedFieldsLeaveTheirNeighbours(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		const friends = 99 // an app in development has at most 100 users
+		for i := range friends {
+			id := fmt.Sprintf("f%03d", i)
+			w.Register(w.App, id)
+			do(w, graphtest.AppServer, makeFriends, vars("a", registered(w, "ann"), "b", id))
+		}
+		w.Set(map[string]string{"statusQueryEnabled": "false"})
+		const query = `query($first: Int) { me { name friends(first: $first, orderBy: OLDEST_FIRST) { nodes { user { id name status { presence } } } } } }`
+		for _, first := range []int{10, friends} {
+			r := w.Do(w.Bearer("ann"), query, vars("first", first))
+			var data struct {
+				Me struct {
+					Name    string
+					Friends struct {
+						Nodes []struct {
+							User struct {
+								ID, Name string
+								Status   any
+							}
+						}
+					}
+				}
+			}
+			if err := json.Unmarshal(r.Data, &data); err != nil || len(data.Me.Friends.Nodes) != first || data.Me.Name == "" || len(r.Errors) != first {
+				w.T.Fatalf("the response is %.2000s", r.Body)
+			}
+			paths := make(map[string]bool)
+			for i, node := range data.Me.Friends.Nodes {
+				if u := node.User; u.ID != fmt.Sprintf("f%03d", i) || u.Name == "" || u.Status != nil {
+					w.T.Fatalf("a friend is %+v", u)
+				}
+				paths[fmt.Sprintf("[me friends nodes %d user status]", i)] = true
+			}
+			for _, err := range r.Errors {
+				path := fmt.Sprint(err.Path)
+				if err.Extensions["code"] != "FEATURE_DISABLED" || !paths[path] {
+					w.T.Fatalf("an error is %+v", err)
+				}
+				delete(paths, path)
+			}
+		}
+		r := w.Do(w.Bearer("ann"), `{ a: me { friends(first: 100) { nodes { user { status { presence } } } } } b: me { id friends(first: 2) { nodes { user { id status { presence } } } } } }`, nil)
+		if len(r.Errors) != 101 || r.Errors[100].Extensions["code"] != "QUERY_TOO_COMPLEX" || !strings.Contains(string(r.Data), `"b":{"id":"ann"`) {
+			w.T.Fatalf("with 101 refused fields the response has %d errors: %.500s", len(r.Errors), r.Body)
+		}
+		w.Run(graphtest.Scenario{Name: "neighbours of a refused root field", As: "ann", Query: `{ userStatuses(ids: ["f000"]) { presence } me { id } }`,
+			WantCode: "FEATURE_DISABLED", WantData: `{"userStatuses":null,"me":{"id":"ann"}}`})
+	})
+}
+
 // In the order of the IDs, with null for users that the app does not have.
 func TestUserStatuses(t *testing.T) {
 	eachWay(t, func(w *graphtest.World, way string) {

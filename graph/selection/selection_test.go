@@ -161,13 +161,17 @@ func TestExtension_SameAsGqlgenInTheServer(t *testing.T) {
 		if err != nil {
 			w.T.Fatal(err)
 		}
+		silent := *app // refuses statuses
+		silent.Settings.StatusQueryEnabled = false
 		writer := &writer{
 			Rand: r, schema: generated.NewExecutableSchema(generated.Config{}).Schema(), ids: []string{"ann", "bob", "nobody", "cid", "dan"},
 			tokens: []string{w.Register(w.App, "ann"), w.AppToken(w.App), "none"},
 		}
 		for i := range documents / 4 {
 			p := &auth.Principal{Kind: auth.AppServer, App: app}
-			if i%2 == 0 {
+			if i%4 == 0 {
+				p = &auth.Principal{Kind: auth.User, App: &silent, User: ann}
+			} else if i%2 == 0 {
 				p = &auth.Principal{Kind: auth.User, App: app, User: ann}
 			}
 			document, variables := writer.document(writer.schema.Query, 1)

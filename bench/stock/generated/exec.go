@@ -3277,7 +3277,7 @@ extend type Query {
   20 root fields in 5 s, of whatever size, including ` + "`" + `user` + "`" + `, ` + "`" + `users` + "`" + ` and the subscription
   ` + "`" + `userStatus` + "`" + ` (otherwise RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `).
   """
-  userStatuses("The user IDs." ids: [ID!]! @validate(rule: "max=500")): [UserStatus]! @auth(to: [APP_SERVER, USER])
+  userStatuses("The user IDs." ids: [ID!]! @validate(rule: "max=500")): [UserStatus] @auth(to: [APP_SERVER, USER])
 }
 
 extend type User {
@@ -3496,8 +3496,9 @@ type User implements Node {
   deactivatedAt: DateTime
   """
   Whether the user is online. A user always sees its own status, and sees those of others only
-  with the app's ` + "`" + `statusQueryEnabled` + "`" + ` (otherwise null and FEATURE_DISABLED, number 72001) and not too often
-  (otherwise RATE_LIMITED, see ` + "`" + `userStatuses` + "`" + `). The App Server sees all.
+  with the app's ` + "`" + `statusQueryEnabled` + "`" + ` (otherwise FEATURE_DISABLED, number 72001) and not too often
+  (otherwise RATE_LIMITED, see ` + "`" + `userStatuses` + "`" + `): a refused status is null with an error at its path.
+  The App Server sees all.
   """
   status: UserStatus @goInline
   "The connected devices, the earliest connected first."
@@ -9339,10 +9340,10 @@ func (ec *executionContext) _Query_userStatuses(ctx context.Context, field graph
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []*models.UserStatus) graphql.Marshaler {
-			return ec.marshalNUserStatus2ᚕᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
+			return ec.marshalOUserStatus2ᚕᚖrollcallᚋmodelsᚐUserStatus(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Query_userStatuses(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -16804,7 +16805,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_userStatuses(ctx, field)
-				if res == graphql.Null {
+				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
 				return res
@@ -20268,16 +20269,6 @@ func (ec *executionContext) marshalNUserState2rollcallᚋmodelsᚐUserState(ctx 
 	return res
 }
 
-func (ec *executionContext) marshalNUserStatus2ᚕᚖrollcallᚋmodelsᚐUserStatus(ctx context.Context, sel ast.SelectionSet, v []*models.UserStatus) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
-		fc := graphql.GetFieldContext(ctx)
-		fc.Result = &v[i]
-		return ec.marshalOUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, sel, v[i])
-	})
-
-	return ret
-}
-
 func (ec *executionContext) marshalNUserStatus2ᚕᚖrollcallᚋmodelsᚐUserStatusᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.UserStatus) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -21124,6 +21115,19 @@ func (ec *executionContext) marshalOUserState2ᚕrollcallᚋmodelsᚐUserState�
 			return graphql.Null
 		}
 	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalOUserStatus2ᚕᚖrollcallᚋmodelsᚐUserStatus(ctx context.Context, sel ast.SelectionSet, v []*models.UserStatus) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalOUserStatus2ᚖrollcallᚋmodelsᚐUserStatus(ctx, sel, v[i])
+	})
 
 	return ret
 }
