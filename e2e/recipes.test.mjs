@@ -132,7 +132,7 @@ describe('the recipes of docs/api.md', () => {
 
   /** Sets a custom status over the device, and waits until the subscription brings it. */
   async function works(device, own) {
-    await device.request({ query: 'mutation { setStatus(customStatus: "still here") { customStatus } }' });
+    await device.request({ query: 'mutation { setStatus(input: { customStatus: "still here" }) { status { customStatus } } }' });
     while ((await own.take()).customStatus !== 'still here');
   }
 
