@@ -1,10 +1,13 @@
 package relations
 
 import (
+	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/bus"
 	"rollcall/models"
 )
 
@@ -250,4 +253,29 @@ func TestEvents_EndOfManyUsers(t *testing.T) {
 			w.t.Errorf("the reactivated account is not empty: %+v", u)
 		}
 	}, append(gone, "ann", "bob")...)
+}
+
+// TestEvents_AtOtherNodes checks that an event that arrives from another node has the friendship or
+// the request that it had there.
+func TestEvents_AtOtherNodes(t *testing.T) {
+	each(t, func(w *world) {
+		w.watch("ann", "bob")
+		id := w.request("ann", "bob")
+		_, err := w.relations.AcceptFriendRequest(ctx, w.app, "bob", id)
+		w.ok(err)
+		events := slices.Clone(w.journal.events)
+		want := w.journal.take()
+		b := new(bus.Bus)
+		other := New(w.db, b, w.secret, w.clock)
+		for _, who := range []string{"ann", "bob"} {
+			other.Watch(w.user(who).ID, &device{&w.journal, who})
+		}
+		for i, event := range events {
+			owner, _, _ := strings.Cut(want[i], ":")
+			body, err := json.Marshal(userEvent{w.user(owner).ID, event})
+			w.ok(err)
+			b.Receive(ctx, string(eventMessage), body)
+		}
+		w.told(want...)
+	}, "ann", "bob")
 }
