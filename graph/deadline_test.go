@@ -46,7 +46,7 @@ func TestTimeout_EndsAnOperation(t *testing.T) {
 	release := hold(t, url, "LOCK TABLES users WRITE")
 	for name, query := range map[string]string{
 		"a search":        oneSearch,
-		"a count":         `{ userList(filter: {online: true}) { totalCount } }`,
+		"a count":         `{ userList(filter: {presences: [ONLINE]}) { totalCount } }`,
 		"several at once": selected(3, strings.Trim(oneSearch, "{ }")+" } }"),
 	} {
 		r := w.Do(w.Bearer(graphtest.AppServer), query, nil)

@@ -148,15 +148,15 @@ func TestMerger_ListsInAnotherOrder(t *testing.T) {
 // is read once, whatever the number of places where it is compared.
 func TestMerger_ComparesValuesByStructure(t *testing.T) {
 	for query, merges := range map[string]bool{
-		`{ userList(filter: {online: true, search: "a"}) { totalCount } userList(filter: {search: "a", online: true}) { totalCount } }`: true,
-		`{ userList(filter: {online: true, search: "a"}) { totalCount } userList(filter: {online: true, search: "b"}) { totalCount } }`: false,
-		`{ user(id: "a") { id } user(id: """a""") { id } }`:                                                                             true,
-		`{ user(id: "1") { id } user(id: 1) { id } }`:                                                                                   false,
-		`{ users(ids: ["a", "b"]) { id } users(ids: ["ab"]) { id } }`:                                                                   false,
-		`{ users(ids: ["a", "b"]) { id } users(ids: ["c", "b"]) { id } }`:                                                               false,
-		`{ users(ids: []) { id } users(ids: [[]]) { id } }`:                                                                             false,
-		`query($a: ID!) { user(id: $a) { id } user(id: "a") { id } }`:                                                                   false,
-		`{ userList(first: 1, after: "a") { totalCount } userList(after: "a", first: 1) { totalCount } }`:                               true,
+		`{ userList(filter: {presences: [ONLINE], search: "a"}) { totalCount } userList(filter: {search: "a", presences: [ONLINE]}) { totalCount } }`: true,
+		`{ userList(filter: {presences: [ONLINE], search: "a"}) { totalCount } userList(filter: {presences: [ONLINE], search: "b"}) { totalCount } }`: false,
+		`{ user(id: "a") { id } user(id: """a""") { id } }`:                                               true,
+		`{ user(id: "1") { id } user(id: 1) { id } }`:                                                     false,
+		`{ users(ids: ["a", "b"]) { id } users(ids: ["ab"]) { id } }`:                                     false,
+		`{ users(ids: ["a", "b"]) { id } users(ids: ["c", "b"]) { id } }`:                                 false,
+		`{ users(ids: []) { id } users(ids: [[]]) { id } }`:                                               false,
+		`query($a: ID!) { user(id: $a) { id } user(id: "a") { id } }`:                                     false,
+		`{ userList(first: 1, after: "a") { totalCount } userList(after: "a", first: 1) { totalCount } }`: true,
 	} {
 		if err := checkMerging(validated(t, query)); (err == nil) != merges {
 			t.Errorf("%s: %v, want merging %t", query, err, merges)

@@ -16,6 +16,7 @@ func TestVariables_WrongTypes(t *testing.T) {
 		users  = `query($v: [ID!]!) { users(ids: $v) { id } }`
 		filter = `query($v: UserFilter) { userList(filter: $v) { totalCount } }`
 		create = `mutation($v: RegisterUserInput!) { registerUser(input: $v) { created } }`
+		update = `mutation($v: UpdateUserInput!) { updateUser(input: $v) { user { id } } }`
 	)
 	for name, c := range map[string]struct {
 		query, value string
@@ -40,7 +41,7 @@ func TestVariables_WrongTypes(t *testing.T) {
 		"an enum":                       {filter, `{"states": ["BANNED"]}`, true},
 		"an enum in lower case":         {filter, `{"states": ["banned"]}`, false},
 		"an enum as a number":           {filter, `{"states": [1]}`, false},
-		"a Boolean as a string":         {filter, `{"online": "true"}`, false},
+		"a Boolean as a string":         {update, `{"userId": "ann", "removeAvatar": "true"}`, false},
 		"an unknown field":              {filter, `{"colour": "red"}`, false},
 		"an object as a list":           {filter, `[1]`, false},
 		"a String":                      {create, `{"id": "a", "name": "A"}`, true},
