@@ -20,6 +20,14 @@ const { RelayEnvironmentProvider, useLazyLoadQuery, usePaginationFragment, useRe
 
 globalThis.IS_REACT_ACT_ENVIRONMENT = true;
 
+// Relay keeps the result of a query for five minutes after it was first shown. That timer must not
+// keep the process of the tests.
+const { setTimeout: start } = globalThis;
+globalThis.setTimeout = (callback, ms, ...rest) => {
+  const timer = start(callback, ms, ...rest);
+  return ms > 60_000 ? timer.unref() : timer;
+};
+
 /** What an app's components would hold; relay-compiler turns it into modules. */
 const source = `
 import { graphql } from 'react-relay';
