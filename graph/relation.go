@@ -14,8 +14,8 @@ import (
 	"rollcall/models"
 )
 
-// self returns the ID of the user whose relations an operation reads or changes: with an app token
-// the given userId, with a user token the caller; "" is not given. A user may give no other userId than its own.
+// self returns the ID of the user for which an operation acts: with an app token the given userId,
+// which is required, with a user token the caller. A user may give no userId but its own.
 func self(ctx context.Context, userID string) (string, error) {
 	p := auth.From(ctx)
 	switch {

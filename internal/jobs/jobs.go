@@ -54,7 +54,7 @@ type Service struct {
 	mu      sync.Mutex
 	running int // jobs
 	stopped bool
-	// ended is closed when Close has been called and no job is running.
+	// ended is closed after a call of Close, once no job is running.
 	ended chan struct{}
 }
 
