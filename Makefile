@@ -33,10 +33,13 @@ build: ## builds the server into .build/, without debugging information as `go r
 	$(GO) build -trimpath -ldflags='-s -w' -o $(BUILD)/rollcall .
 
 .PHONY: generate
-generate: ## writes the code that follows from the GraphQL schema, and THIRD_PARTY_NOTICES
+generate: ## writes the code and docs/schema.graphql from the GraphQL schema, and THIRD_PARTY_NOTICES
 	$(GO) run ./graph/selection/generate
 	cd bench/stock && $(GO) run ./generate
 	$(GO) run ./internal/notices
+	mkdir -p $(BUILD)
+	$(GO) run . schema >$(BUILD)/schema.graphql
+	cp $(BUILD)/schema.graphql docs/
 
 .PHONY: deps
 deps: ## installs what the tests need where it is missing
@@ -44,7 +47,7 @@ deps: ## installs what the tests need where it is missing
 
 .PHONY: fresh
 fresh: ## fails if what `make generate` writes is not up to date
-	@scripts/fresh "graph/generated bench/stock/generated THIRD_PARTY_NOTICES" $(MAKE) --no-print-directory generate
+	@scripts/fresh "graph/generated bench/stock/generated docs/schema.graphql THIRD_PARTY_NOTICES" $(MAKE) --no-print-directory generate
 
 .PHONY: lint
 lint: ## checks format, imports, wording, go vet and staticcheck, in bench's module too

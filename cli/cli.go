@@ -67,6 +67,7 @@ type commands struct {
 	Operator operatorCommand `cmd:"" help:"Operators of the console."`
 	TokenKey tokenKeyCommand `cmd:"" help:"Keys that sign tokens: list, rotate, retire."`
 	Seed     seedCommand     `cmd:"" help:"Create example users."`
+	Schema   schemaCommand   `cmd:"" help:"Print the schema of the GraphQL API."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`
 	Licenses licensesCommand `cmd:"" help:"Print the licences of Rollcall's components."`
 }

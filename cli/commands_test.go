@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/graph"
 	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 )
@@ -229,6 +230,12 @@ func TestRun_MistakesInOneLine(t *testing.T) {
 		if strings.Contains(errs, "hunter2") {
 			t.Errorf("%s: the password is printed: %q", c.args, errs)
 		}
+	}
+}
+
+func TestSchema_PrintsThePublicOne(t *testing.T) {
+	if status, out, _ := run(t, "", "schema"); status != 0 || out != graph.SDL() {
+		t.Errorf("status %d, %.300q", status, out)
 	}
 }
 

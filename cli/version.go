@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+
+	"rollcall/graph"
 )
 
 // Version is the release. The build sets it with -ldflags -X.
@@ -15,6 +17,13 @@ type versionCommand struct{}
 func (versionCommand) Run(streams *Streams) error {
 	fmt.Fprintf(streams.Out, "rollcall %s (%s, %s/%s)\n", Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 	return nil
+}
+
+type schemaCommand struct{}
+
+// Run prints the schema that the server serves.
+func (schemaCommand) Run(streams *Streams) error {
+	return printText(streams.Out, "%s", graph.SDL())
 }
 
 type licensesCommand struct{}

@@ -154,9 +154,6 @@ func (e *Executor) DispatchOperation(ctx context.Context, op *graphql.OperationC
 	}, ctx
 }
 
-// SchemaText returns the schema that is served, with all its descriptions.
-func (e *Executor) SchemaText() string { return public().text }
-
 // Present converts any error into one of the API; see the table in errors.go.
 func (e *Executor) Present(ctx context.Context, err error) *gqlerror.Error {
 	return e.present(ctx, err)

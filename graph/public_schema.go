@@ -35,6 +35,10 @@ var public = sync.OnceValue(func() publicSchema {
 	return p
 })
 
+// SDL returns the public schema with all its descriptions: the text that is served, that
+// `rollcall schema` prints, and that docs/schema.graphql holds.
+func SDL() string { return public().text }
+
 // publish returns the public form of a schema: without the directives that concern only this
 // program and the types that only they use, but with their facts for callers appended to the
 // descriptions.

@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -9,25 +10,37 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"rollcall/graph"
 	"rollcall/graph/graphtest"
 	"rollcall/internal/testenv"
 )
 
 // served returns the schema as a caller sees it.
-func served(t *testing.T, w *graphtest.World) *ast.Schema {
+func served(t *testing.T) *ast.Schema {
 	t.Helper()
-	s, err := gqlparser.LoadSchema(&ast.Source{Name: "served", Input: w.Executor.SchemaText()})
+	s, err := gqlparser.LoadSchema(&ast.Source{Name: "served", Input: graph.SDL()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
+// TestPublicSchema_IsThatOfDocs fails until `make generate` has written docs/schema.graphql.
+func TestPublicSchema_IsThatOfDocs(t *testing.T) {
+	docs, err := os.ReadFile("../docs/schema.graphql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(docs) != graph.SDL() {
+		t.Error("docs/schema.graphql is not the schema that is served; run: make generate")
+	}
+}
+
 // TestPublicSchema_HidesWhatIsInternal compares the public schema with the source: the same types,
 // fields and arguments, but without internal directives and the types that only they use.
 func TestPublicSchema_HidesWhatIsInternal(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
-	source, public := ours(schema()), ours(served(t, w))
+	source, public := ours(schema()), ours(served(t))
 	delete(source, "Caller") // for @auth alone
 	for name := range source {
 		if public[name] == nil {
@@ -81,8 +94,7 @@ func TestPublicSchema_HidesWhatIsInternal(t *testing.T) {
 
 // TestPublicSchema_SaysWhatIsRequired finds each mark and each rule of the source in a description.
 func TestPublicSchema_SaysWhatIsRequired(t *testing.T) {
-	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
-	public := served(t, w)
+	public := served(t)
 	for name, def := range ours(schema()) {
 		for _, field := range def.Fields {
 			mark := field.Directives.ForName("auth") != nil || field.Directives.ForName("private") != nil

@@ -28,7 +28,7 @@ func (n *Node) routes(pages http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", n.GraphQL)
 	if n.cfg.Introspection {
-		mux.Handle("GET /graphql/schema.graphql", schemaText(n.Executor))
+		mux.Handle("GET /graphql/schema.graphql", http.HandlerFunc(schemaText))
 	}
 	mux.HandleFunc("GET /healthz", n.health.alive)
 	mux.HandleFunc("GET /readyz", n.health.ready)
@@ -40,10 +40,7 @@ func (n *Node) routes(pages http.Handler) http.Handler {
 }
 
 // schemaText serves the schema with all its descriptions.
-func schemaText(exec *graph.Executor) http.Handler {
-	text := exec.SchemaText()
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/graphql; charset=utf-8")
-		_, _ = io.WriteString(w, text)
-	})
+func schemaText(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/graphql; charset=utf-8")
+	_, _ = io.WriteString(w, graph.SDL())
 }
