@@ -56,33 +56,10 @@ func (w *world) response(conn net.Conn) *http.Response {
 	return resp
 }
 
-// posted sends a request of that many bytes and returns the response, read to its end.
-func (w *world) posted(token string, bytes int) *http.Response {
+// posted sends a request of that many bytes.
+func (w *world) posted(token string, bytes int) (*http.Response, string) {
 	w.t.Helper()
-	return w.postedBody(token, strings.NewReader(paddedQuery(bytes)))
-}
-
-func (w *world) postedBody(token string, body io.Reader) *http.Response {
-	w.t.Helper()
-	req, err := http.NewRequest(http.MethodPost, w.http.URL, body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", mediaJSON)
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	text, err := io.ReadAll(resp.Body)
-	resp.Body.Close()
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	resp.Body = io.NopCloser(strings.NewReader(string(text)))
-	return resp
+	return w.exchange(httpCall{method: viaPost, token: token, body: strings.NewReader(paddedQuery(bytes))})
 }
 
 // reserved returns how many bytes the server has reserved.
@@ -108,9 +85,9 @@ func TestBody_LimitOfGuests(t *testing.T) {
 		{"app", freeBytes - 1, 200}, {"app", freeBytes, 200}, {"app", freeBytes + 1, 200}, {"app", 2 * freeBytes, 200},
 	} {
 		chunked := io.MultiReader(strings.NewReader(paddedQuery(c.bytes))) // of unknown length
-		for kind, resp := range map[string]*http.Response{
-			"with a length": w.posted(c.token, c.bytes), "without": w.postedBody(c.token, chunked),
-		} {
+		withLength, _ := w.posted(c.token, c.bytes)
+		without, _ := w.exchange(httpCall{method: viaPost, token: c.token, body: chunked})
+		for kind, resp := range map[string]*http.Response{"with a length": withLength, "without": without} {
 			if resp.StatusCode != c.status {
 				t.Errorf("token %q, %d bytes, %s: %d, want %d", c.token, c.bytes, kind, resp.StatusCode, c.status)
 			}
@@ -181,20 +158,19 @@ func TestBody_SlowGuests(t *testing.T) {
 
 	// Other callers are not affected, nor are guests with small requests.
 	for token, bytes := range map[string]int{"": freeBytes, "app": 1 << 20, "u0": 1 << 20, "other": 1 << 20} {
-		if resp := w.posted(token, bytes); resp.StatusCode != 200 {
+		if resp, _ := w.posted(token, bytes); resp.StatusCode != 200 {
 			t.Errorf("token %q: %d for %d bytes", token, resp.StatusCode, bytes)
 		}
 	}
-	resp := w.posted("", 60_000)
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !resp.Close || !strings.Contains(string(text), `"UNAVAILABLE"`) {
+	resp, text := w.posted("", 60_000)
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !resp.Close || !strings.Contains(text, `"UNAVAILABLE"`) {
 		t.Errorf("a guest's large request: %d, Retry-After %q, %s", resp.StatusCode, resp.Header.Get("Retry-After"), text)
 	}
 	for _, conn := range conns {
 		conn.Close()
 	}
 	until(t, "all reservations to be released", func() bool { return w.reserved() == 0 })
-	if resp := w.posted("", 60_000); resp.StatusCode != 200 {
+	if resp, _ := w.posted("", 60_000); resp.StatusCode != 200 {
 		t.Errorf("then: %d", resp.StatusCode)
 	}
 }
@@ -278,7 +254,7 @@ func TestWebSocket_BudgetBeforeAcknowledgement(t *testing.T) {
 	busy := w.dial()
 	busy.part(60_000, 50_000)
 	busy.expectClose(1013)
-	if resp := w.posted("", 60_000); resp.StatusCode != 503 {
+	if resp, _ := w.posted("", 60_000); resp.StatusCode != 503 {
 		t.Errorf("a guest's large request: %d", resp.StatusCode)
 	}
 	ready := w.connect("app") // a small message is accepted

@@ -5,9 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -35,22 +32,6 @@ func extendedBody(query, extension string) string {
 	return "{" + head + `"extensions":{"persistedQuery":` + extension + `}}`
 }
 
-// persistedURL returns the same request as a URL's query.
-func persistedURL(body string) string {
-	var request struct {
-		Query      string
-		Extensions json.RawMessage
-	}
-	if err := json.Unmarshal([]byte(body), &request); err != nil {
-		panic(err)
-	}
-	values := url.Values{"extensions": {string(request.Extensions)}}
-	if request.Query != "" {
-		values.Set("query", request.Query)
-	}
-	return "?" + values.Encode()
-}
-
 // reply is a response to a persisted query.
 type reply struct {
 	status  int
@@ -60,34 +41,10 @@ type reply struct {
 	message string
 }
 
-const (
-	viaPost = http.MethodPost
-	viaGet  = http.MethodGet
-)
-
 // persisted sends a request; token and accept are optional.
 func (w *world) persisted(method, token, accept, body string) reply {
 	w.t.Helper()
-	target, content := w.http.URL, io.Reader(strings.NewReader(body))
-	if method == viaGet {
-		target, content = target+persistedURL(body), nil
-	}
-	req, err := http.NewRequest(method, target, content)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	req.Header.Set("Accept", accept)
-	if content != nil {
-		req.Header.Set("Content-Type", mediaJSON)
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
+	resp, text := w.exchange(httpCall{method, token, accept, strings.NewReader(body)})
 	var got struct {
 		Data   json.RawMessage
 		Errors []struct {
@@ -95,8 +52,8 @@ func (w *world) persisted(method, token, accept, body string) reply {
 			Extensions struct{ Code, RequestID string }
 		}
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
-		w.t.Fatal(err)
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		w.t.Fatalf("%s: %v", text, err)
 	}
 	if cache := resp.Header.Get("Cache-Control"); cache != "no-store" {
 		w.t.Errorf("Cache-Control is %q", cache)
@@ -297,7 +254,7 @@ func TestPersistedQuery_SSE(t *testing.T) {
 	w := newWorld(t, worldOptions{})
 	body := persistedBody("", hashOf(watchU1))
 	w.streamRequest(viaPost, "", body, "app").expectEnd(notFound)
-	w.streamRequest(viaGet, persistedURL(body), "", "app").expectEnd(notFound)
+	w.streamRequest(viaGet, w.parameters(strings.NewReader(body)), "", "app").expectEnd(notFound)
 
 	first := w.streamRequest(viaPost, "", persistedBody(watchU1, hashOf(watchU1)), "app")
 	first.expect(sseStatus("u1", "UNLOGINED"))

@@ -3,10 +3,7 @@ package transport
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,40 +32,12 @@ func (w *world) trust(app string, documents map[string]string) {
 // request returns the data or the first error's code of a request by a method.
 func (w *world) request(method, token string, params map[string]any) string {
 	w.t.Helper()
-	var req *http.Request
-	var err error
-	if method == viaGet {
-		values := make(url.Values)
-		for name, value := range params {
-			if text, ok := value.(string); ok {
-				values.Set(name, text)
-			} else {
-				encoded, _ := json.Marshal(value)
-				values.Set(name, string(encoded))
-			}
-		}
-		req, err = http.NewRequest(method, w.http.URL+"?"+values.Encode(), nil)
-	} else {
-		body, _ := json.Marshal(params)
-		req, err = http.NewRequest(method, w.http.URL, strings.NewReader(string(body)))
-	}
+	text, err := json.Marshal(params)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req.Header.Set("Content-Type", mediaJSON)
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return outcomeOf(w.t, body)
+	_, body := w.exchange(httpCall{method: method, token: token, body: strings.NewReader(string(text))})
+	return outcomeOf(w.t, []byte(body))
 }
 
 // outcomeOf returns the data of a response, or the code of its first error.

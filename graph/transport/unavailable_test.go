@@ -2,9 +2,7 @@ package transport
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -17,29 +15,6 @@ type answered struct {
 	status     int
 	retryAfter string
 	body       string
-}
-
-func (w *world) post(token, accept, query string) answered {
-	w.t.Helper()
-	req, err := http.NewRequest(http.MethodPost, w.http.URL, strings.NewReader(fmt.Sprintf(`{"query":%q}`, query)))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", mediaJSON)
-	req.Header.Set("Accept", accept)
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return answered{resp.StatusCode, resp.Header.Get("Retry-After"), string(body)}
 }
 
 // wantUnavailable fails unless the response asks the caller to try again.
