@@ -1,7 +1,6 @@
 package clientaddr
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -19,6 +18,7 @@ func FuzzForwardedFor(f *testing.F) {
 	f.Add("[2001:db8::1]:80", "[fe80::1%x]:1, 10.2.2.2:443")
 	f.Add("198.51.100.7:x", "[198.51.100.7]:80")
 	f.Add("2001:db8::1%<b>", "10.2.2.2")
+	f.Add("0", "[::%]]:1, 10.2.2.2")
 	f.Add(",,", " ")
 	trusted := netip.MustParsePrefix("10.0.0.0/8")
 	r := New([]netip.Prefix{trusted})
@@ -39,8 +39,8 @@ func FuzzForwardedFor(f *testing.F) {
 		for i := len(hops) - 1; i >= 0; i-- {
 			text := strings.TrimSpace(hops[i])
 			hop, err := netip.ParseAddr(text)
-			if host, _, bad := net.SplitHostPort(text); err != nil && bad == nil {
-				hop, err = netip.ParseAddr(host)
+			if port := strings.LastIndexByte(text, ':'); err != nil && port >= 0 {
+				hop, err = netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text[:port], "["), "]"))
 			}
 			if err != nil {
 				t.Fatalf("%q: %q is behind %q", header, got, hops[i])
