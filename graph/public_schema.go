@@ -92,12 +92,12 @@ func (p *publisher) add(name string) {
 func (p *publisher) field(field *ast.FieldDefinition) *ast.FieldDefinition {
 	out := *field
 	out.Directives = publicDirectives(field.Directives)
-	out.Description = described(field.Description, costText(field), callersText(field), p.allowed(field.Type, tagRule(field)))
+	out.Description = described(field.Description, exampleText(field.Directives), costText(field), callersText(field), p.allowed(field.Type, tagRule(field)))
 	out.Arguments = nil
 	for _, arg := range field.Arguments {
 		a := *arg
 		a.Directives = publicDirectives(arg.Directives)
-		a.Description = described(arg.Description, p.allowed(arg.Type, argumentRule(arg)))
+		a.Description = described(arg.Description, exampleText(arg.Directives), p.allowed(arg.Type, argumentRule(arg)))
 		out.Arguments = append(out.Arguments, &a)
 		p.add(arg.Type.Name())
 	}
@@ -144,6 +144,15 @@ func callersText(field *ast.FieldDefinition) string {
 		tokens = append(tokens, words[kind])
 	}
 	return "Requires " + strings.Join(tokens, " or ") + "."
+}
+
+// exampleText returns the value of @example, or "" if there is none.
+func exampleText(directives ast.DirectiveList) string {
+	mark := directives.ForName("example")
+	if mark == nil {
+		return ""
+	}
+	return "Example: " + mark.Arguments.ForName("value").Value.String()
 }
 
 // allowed describes the values that a rule allows for an input of that type; it returns "" for no

@@ -2319,10 +2319,16 @@ func newExecutionContext(
 }
 
 var sources = []*ast.Source{
-	{Name: "../schema/app.graphqls", Input: `"A time in RFC 3339 format, in UTC with milliseconds: ` + "`" + `2026-11-20T08:15:30.123Z` + "`" + `."
+	{Name: "../schema/app.graphqls", Input: `"""
+A time in RFC 3339 format. Responses have it in UTC with milliseconds.
+Example: "2026-11-20T08:15:30.123Z"
+"""
 scalar DateTime @specifiedBy(url: "https://scalars.graphql.org/andimarek/date-time.html")
 
-"An absolute URL with the scheme http or https: ` + "`" + `https://example.com/lena.png` + "`" + `."
+"""
+An absolute URL with the scheme http or https.
+Example: "https://example.com/ann.png"
+"""
 scalar URL @specifiedBy(url: "https://url.spec.whatwg.org/")
 
 "What an app is for; it never changes."
@@ -2414,11 +2420,11 @@ type AppSettings {
 "The credentials of an app."
 input IssueAppTokenInput {
   "The app key."
-  appKey: ID! @goTag(key: "validate", value: "required,max=64")
+  appKey: ID! @example(value: "rcdt2wyx2b3mb6hkjfds67") @goTag(key: "validate", value: "required,max=64")
   "The app secret."
-  appSecret: String! @goTag(key: "validate", value: "required,max=256")
+  appSecret: String! @example(value: "NjAPH6kNy6ULGDC_CGQ0…") @goTag(key: "validate", value: "required,max=256")
   "The token's lifetime in seconds, at most 30 days. The default is 86 400 (a day)."
-  ttlSeconds: Int @goTag(key: "validate", value: "omitempty,min=1,max=2592000")
+  ttlSeconds: Int @example(value: 3600) @goTag(key: "validate", value: "omitempty,min=1,max=2592000")
 }
 
 "An app token. Its bearer may do everything in the app except delete users."
@@ -2473,9 +2479,9 @@ extend type Query {
   ` + "`" + `statusQueryEnabled` + "`" + ` (otherwise FEATURE_DISABLED). The App Server sees all of its app.
   RATE_LIMITED as in ` + "`" + `users` + "`" + ` and ` + "`" + `userStatuses` + "`" + `.
   """
-  node("The ID, such as ` + "`" + `ann` + "`" + ` or ` + "`" + `friendship:ann:bob` + "`" + `." id: ID! @validate(rule: "max=1024")): Node @auth(to: [APP_SERVER, USER]) @cost(weight: 10)
+  node("The ID: a user ID, or one with the prefix of its kind." id: ID! @example(value: "friendship:ann:bob") @validate(rule: "max=1024")): Node @auth(to: [APP_SERVER, USER]) @cost(weight: 10)
   "The nodes with these IDs, in their order; null where ` + "`" + `node` + "`" + ` would be."
-  nodes("The IDs." ids: [ID!]! @validate(rule: "max=100,dive,max=1024")): [Node] @auth(to: [APP_SERVER, USER]) @cost(weight: 10)
+  nodes("The IDs." ids: [ID!]! @example(value: ["ann", "status:bob"]) @validate(rule: "max=100,dive,max=1024")): [Node] @auth(to: [APP_SERVER, USER]) @cost(weight: 10)
 }
 
 "The position of a page in its list (Relay cursor connections)."
@@ -2532,7 +2538,7 @@ type ItemError {
   field: String
   "The rule that the value violates, as in ` + "`" + `extensions.rule` + "`" + `; null if no value is invalid."
   rule: String
-  "The limit that is reached, with the codes that end in LIMIT_REACHED; otherwise null."
+  "The limit that is reached, with the codes that end in ` + "`" + `_LIMIT_REACHED` + "`" + `; otherwise null."
   limit: Int
 }
 
@@ -2653,6 +2659,17 @@ directive @validate(
   rule: String!
 ) on ARGUMENT_DEFINITION
 
+"""
+A value that is valid for an argument or an input's field. The served description shows it.
+"""
+directive @example(
+  "The value, as a document has it."
+  value: Literal!
+) on ARGUMENT_DEFINITION | INPUT_FIELD_DEFINITION
+
+"A value of any type."
+scalar Literal
+
 "A tag of the generated Go struct's field. It has no meaning for callers."
 directive @goTag(
   "The tag's key."
@@ -2742,9 +2759,9 @@ type Whitelist {
   "Its entries, the newest first. They can also be changed while it is off."
   entries(
     "The size of the page."
-    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @example(value: 50) @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
-    after: String
+    after: String @example(value: "EnxBuLYjAeZAYA6ny3hV6HNi5m2E6A")
   ): WhitelistEntryConnection! @cost(weight: 10)
 }
 
@@ -2793,52 +2810,52 @@ type MessagePermission {
 "The sender and the recipient of a message."
 input MessagePair {
   "The sender's user ID."
-  from: ID! @goTag(key: "validate", value: "max=1024")
+  from: ID! @example(value: "ann") @goTag(key: "validate", value: "max=1024")
   "The recipient's user ID."
-  to: ID! @goTag(key: "validate", value: "max=1024")
+  to: ID! @example(value: "bob") @goTag(key: "validate", value: "max=1024")
 }
 
 extend type User {
   "The user's friends."
   friends(
     "The size of the page."
-    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @example(value: 50) @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins, from a page in the same order."
-    after: String
+    after: String @example(value: "EnxBuLYjAeZAYA6ny3hV6HNi5m2E6A")
     "The order, by the time when the users became friends."
     orderBy: ListOrder = NEWEST_FIRST
   ): FriendshipConnection @private @cost(weight: 10)
   "The IDs of all friends, the newest first."
   friendIds: [ID!] @private @cost(listSize: 1000)
   "The friendship with this user; null if they are not friends."
-  friendship("The other user's ID." with: ID! @validate(rule: "required,max=64,userid")): Friendship @private @cost(weight: 10)
+  friendship("The other user's ID." with: ID! @example(value: "bob") @validate(rule: "required,max=64,userid")): Friendship @private @cost(weight: 10)
   "The friendships with these users, in their order; null for users that are not friends."
-  friendships("The other users' IDs." with: [ID!]! @validate(rule: "max=500,dive,max=1024")): [Friendship] @private @cost(weight: 10)
+  friendships("The other users' IDs." with: [ID!]! @example(value: ["bob", "cem"]) @validate(rule: "max=500,dive,max=1024")): [Friendship] @private @cost(weight: 10)
   "The pending friend requests, the newest first."
   friendRequests(
     "Requests to the user, or requests from it."
     direction: RequestDirection!
     "The size of the page."
-    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @example(value: 50) @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
-    after: String
+    after: String @example(value: "EnxBuLYjAeZAYA6ny3hV6HNi5m2E6A")
   ): FriendRequestConnection @private @cost(weight: 10)
   """
   The pending friend request between the user and this one, in either direction; null if there is
   none.
   """
-  friendRequest("The other user's ID." with: ID! @validate(rule: "required,max=64,userid")): FriendRequest @private @cost(weight: 10)
+  friendRequest("The other user's ID." with: ID! @example(value: "bob") @validate(rule: "required,max=64,userid")): FriendRequest @private @cost(weight: 10)
   "The user's blocklist, the newest first."
   blocklist(
     "The size of the page."
-    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @example(value: 50) @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
-    after: String
+    after: String @example(value: "EnxBuLYjAeZAYA6ny3hV6HNi5m2E6A")
   ): BlockConnection @private @cost(weight: 10)
   "The IDs of the newest 500 users on the blocklist, the newest first."
   blockedIds: [ID!] @private @cost(listSize: 500)
   "Whether this user is on the blocklist."
-  hasBlocked("The other user's ID." id: ID! @validate(rule: "required,max=64,userid")): Boolean @private @cost(weight: 10)
+  hasBlocked("The other user's ID." id: ID! @example(value: "bob") @validate(rule: "required,max=64,userid")): Boolean @private @cost(weight: 10)
   "The user's whitelist."
   whitelist: Whitelist @auth(to: [APP_SERVER])
 }
@@ -2850,9 +2867,9 @@ extend type Query {
   """
   messagePermission(
     "The sender's user ID."
-    from: ID! @validate(rule: "max=1024")
+    from: ID! @example(value: "ann") @validate(rule: "max=1024")
     "The recipient's user ID."
-    to: ID! @validate(rule: "max=1024")
+    to: ID! @example(value: "bob") @validate(rule: "max=1024")
   ): MessagePermission @auth(to: [APP_SERVER, USER])
   "The same for many pairs, in their order."
   messagePermissions("The pairs." pairs: [MessagePair!]! @validate(rule: "max=500,dive")): [MessagePermission!] @auth(to: [APP_SERVER])
@@ -2861,11 +2878,11 @@ extend type Query {
 "Two users to make friends."
 input AddFriendInput {
   "One of the users, the owner of the remark."
-  userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  userId: ID! @example(value: "ann") @goTag(key: "validate", value: "required,max=64,userid")
   "The other user."
-  friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  friendId: ID! @example(value: "bob") @goTag(key: "validate", value: "required,max=64,userid")
   "The owner's name for the other. If it is not given, it does not change."
-  remark: String @goTag(key: "validate", value: "omitempty,max=100")
+  remark: String @example(value: "Bob from work") @goTag(key: "validate", value: "omitempty,max=100")
 }
 
 "The result of ` + "`" + `addFriend` + "`" + `."
@@ -2881,9 +2898,9 @@ input RemoveFriendInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  userId: ID @example(value: "ann") @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The friend."
-  friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  friendId: ID! @example(value: "bob") @goTag(key: "validate", value: "required,max=64,userid")
 }
 
 "The result of ` + "`" + `removeFriend` + "`" + `."
@@ -2899,11 +2916,11 @@ input SetFriendRemarkInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  userId: ID @example(value: "ann") @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The friend."
-  friendId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  friendId: ID! @example(value: "bob") @goTag(key: "validate", value: "required,max=64,userid")
   "The remark; empty clears it."
-  remark: String! @goTag(key: "validate", value: "max=100")
+  remark: String! @example(value: "Bob from work") @goTag(key: "validate", value: "max=100")
 }
 
 "The result of ` + "`" + `setFriendRemark` + "`" + `."
@@ -2917,11 +2934,11 @@ input SendFriendRequestInput {
   """
   The sender. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  userId: ID @example(value: "ann") @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The recipient's user ID."
-  targetId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  targetId: ID! @example(value: "bob") @goTag(key: "validate", value: "required,max=64,userid")
   "The sender's message."
-  message: String @goTag(key: "validate", value: "omitempty,max=100")
+  message: String @example(value: "We met at the fair.") @goTag(key: "validate", value: "omitempty,max=100")
 }
 
 "The result of ` + "`" + `sendFriendRequest` + "`" + `."
@@ -2938,9 +2955,9 @@ input FriendRequestInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  userId: ID @example(value: "ann") @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The request's ID."
-  requestId: ID! @goTag(key: "validate", value: "max=1024,node=request")
+  requestId: ID! @example(value: "request:TDYC-B5ur5d2-vKYPqUw3_t13dlhAg") @goTag(key: "validate", value: "max=1024,node=request")
 }
 
 "The result of ` + "`" + `acceptFriendRequest` + "`" + `."
@@ -2966,17 +2983,17 @@ input BlocklistInput {
   """
   The owner. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  userId: ID @example(value: "ann") @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The user IDs."
-  targetIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
+  targetIds: [ID!]! @example(value: ["bob", "cem"]) @goTag(key: "validate", value: "min=1,max=100")
 }
 
 "A change of a whitelist."
 input WhitelistInput {
   "The owner's user ID."
-  userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  userId: ID! @example(value: "ann") @goTag(key: "validate", value: "required,max=64,userid")
   "The user IDs."
-  targetIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
+  targetIds: [ID!]! @example(value: ["bob", "cem"]) @goTag(key: "validate", value: "min=1,max=100")
 }
 
 "The results of a change of a blocklist."
@@ -3000,7 +3017,7 @@ type SetWhitelistEnabledPayload {
 "The whitelists to turn on or off."
 input SetWhitelistEnabledInput {
   "The user IDs of the owners."
-  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
+  userIds: [ID!]! @example(value: ["ann", "bob"]) @goTag(key: "validate", value: "min=1,max=20")
   "Whether to turn them on."
   enabled: Boolean!
 }
@@ -3230,7 +3247,7 @@ extend type Query {
   20 root fields in 5 s, of whatever size, including ` + "`" + `user` + "`" + `, ` + "`" + `users` + "`" + ` and the subscription
   ` + "`" + `userStatus` + "`" + ` (otherwise RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `).
   """
-  userStatuses("The user IDs." ids: [ID!]! @validate(rule: "max=500")): [UserStatus] @auth(to: [APP_SERVER, USER])
+  userStatuses("The user IDs." ids: [ID!]! @example(value: ["ann", "bob"]) @validate(rule: "max=500")): [UserStatus] @auth(to: [APP_SERVER, USER])
 }
 
 extend type User {
@@ -3240,9 +3257,9 @@ extend type User {
   """
   statusSubscriptions(
     "The size of the page."
-    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @example(value: 50) @validate(rule: "omitnil,min=1,max=100")
     "The cursor behind which the page begins."
-    after: String
+    after: String @example(value: "EnxBuLYjAeZAYA6ny3hV6HNi5m2E6A")
   ): StatusSubscriptionConnection @private
 }
 
@@ -3261,9 +3278,9 @@ input SetStatusInput {
   """
   The user. Required with an app token; with a user token it is the user itself and may be omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  userId: ID @example(value: "ann") @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The text; empty clears it."
-  customStatus: String! @goTag(key: "validate", value: "maxbytes=100,nocontrol")
+  customStatus: String! @example(value: "In a meeting") @goTag(key: "validate", value: "maxbytes=100,nocontrol")
 }
 
 "The result of ` + "`" + `setStatus` + "`" + `."
@@ -3278,9 +3295,9 @@ input SubscribeStatusInput {
   The subscriber. Required with an app token; with a user token it is the user itself and may be
   omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  userId: ID @example(value: "ann") @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The user IDs. An ID that is given twice counts once."
-  targetIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100,dive,required,max=64,userid")
+  targetIds: [ID!]! @example(value: ["bob", "cem"]) @goTag(key: "validate", value: "min=1,max=100,dive,required,max=64,userid")
 }
 
 "The result of ` + "`" + `subscribeStatus` + "`" + `."
@@ -3303,9 +3320,9 @@ input UnsubscribeStatusInput {
   The subscriber. Required with an app token; with a user token it is the user itself and may be
   omitted.
   """
-  userId: ID @goTag(key: "validate", value: "omitempty,max=64,userid")
+  userId: ID @example(value: "ann") @goTag(key: "validate", value: "omitempty,max=64,userid")
   "The user IDs; those without a subscription are ignored."
-  targetIds: [ID!] @goTag(key: "validate", value: "either=All,max=100,dive,required,max=64,userid")
+  targetIds: [ID!] @example(value: ["bob", "cem"]) @goTag(key: "validate", value: "either=All,max=100,dive,required,max=64,userid")
   "Whether to end all subscriptions of the user; false is the same as omitted."
   all: Boolean
 }
@@ -3386,14 +3403,14 @@ type Subscription {
   USER_NOT_FOUND; INVALID_ARGUMENT; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `: each ID counts as a profile,
   see ` + "`" + `user` + "`" + `.
   """
-  userChanged("The user IDs." ids: [ID!]! @validate(rule: "max=200,dive,required,max=64,userid")): User! @auth(to: [APP_SERVER, USER])
+  userChanged("The user IDs." ids: [ID!]! @example(value: ["ann", "bob"]) @validate(rule: "max=200,dive,required,max=64,userid")): User! @auth(to: [APP_SERVER, USER])
   """
   First the present status of each of these users, then every change while the operation runs. A
   user may request those of others only with the app's ` + "`" + `statusQueryEnabled` + "`" + `: otherwise, or if it is
   switched off later, FEATURE_DISABLED (number 72001). Errors: USER_NOT_FOUND; INVALID_ARGUMENT;
   RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `, see ` + "`" + `userStatuses` + "`" + `.
   """
-  userStatus("The user IDs." ids: [ID!]! @validate(rule: "max=200,dive,required,max=64,userid")): UserStatus! @auth(to: [APP_SERVER, USER])
+  userStatus("The user IDs." ids: [ID!]! @example(value: ["ann", "bob"]) @validate(rule: "max=200,dive,required,max=64,userid")): UserStatus! @auth(to: [APP_SERVER, USER])
 }
 
 "A page of status subscriptions."
@@ -3526,7 +3543,7 @@ input UserFilter {
   omitted or empty, all users match. To limit its cost in large apps, a search examines the first
   10 000 IDs that begin with it, in the order of the IDs, and the names of the 50 000 newest users.
   """
-  search: String @cost(weight: 2000) @goTag(key: "validate", value: "omitempty,max=64")
+  search: String @example(value: "ann") @cost(weight: 2000) @goTag(key: "validate", value: "omitempty,max=64")
   "Users in one of these states; omitted or empty for any state."
   states: [UserState!] @cost(weight: 100) @goTag(key: "validate", value: "max=10")
   """
@@ -3539,13 +3556,13 @@ input UserFilter {
 "A user to register."
 input RegisterUserInput {
   "The user ID, case-sensitive."
-  id: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  id: ID! @example(value: "ann") @goTag(key: "validate", value: "required,max=64,userid")
   "The name, stored as given; its length is counted in Unicode code points."
-  name: String! @goTag(key: "validate", value: "required,max=64,notblank,nocontrol,nobidi")
+  name: String! @example(value: "Ann") @goTag(key: "validate", value: "required,max=64,notblank,nocontrol,nobidi")
   "The avatar's URL. If it is not given, an existing user keeps its avatar."
-  avatarUrl: URL @goTag(key: "validate", value: "omitempty,maxbytes=1024,http_url")
+  avatarUrl: URL @example(value: "https://example.com/ann.png") @goTag(key: "validate", value: "omitempty,maxbytes=1024,http_url")
   "The token's lifetime in seconds, at most ten years. If it is not given, the token does not expire."
-  tokenTtlSeconds: Int @goTag(key: "validate", value: "omitempty,min=1,max=315360000")
+  tokenTtlSeconds: Int @example(value: 2592000) @goTag(key: "validate", value: "omitempty,min=1,max=315360000")
 }
 
 "The result of a registration."
@@ -3596,10 +3613,10 @@ type RegisterUserResult {
 
 "Whose token to issue."
 input IssueUserTokenInput {
-  "The user ID, such as ` + "`" + `ann` + "`" + `."
-  userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  "The user ID."
+  userId: ID! @example(value: "ann") @goTag(key: "validate", value: "required,max=64,userid")
   "The token's lifetime in seconds, at most ten years. If it is not given, the token does not expire."
-  ttlSeconds: Int @goTag(key: "validate", value: "omitempty,min=1,max=315360000")
+  ttlSeconds: Int @example(value: 2592000) @goTag(key: "validate", value: "omitempty,min=1,max=315360000")
 }
 
 "A further token of a user."
@@ -3637,12 +3654,12 @@ type TokenInfo {
 "The tokens to end."
 input ExpireTokensInput {
   "The user IDs."
-  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
+  userIds: [ID!]! @example(value: ["ann", "bob"]) @goTag(key: "validate", value: "min=1,max=20")
   """
   Tokens issued before this time end. A time in the future counts as now, and ends all existing
   tokens.
   """
-  issuedBefore: DateTime!
+  issuedBefore: DateTime! @example(value: "2026-11-20T08:15:30.123Z")
 }
 
 "The results of ending tokens."
@@ -3654,7 +3671,7 @@ type ExpireTokensPayload {
 "The users to deactivate."
 input DeactivateUsersInput {
   "The user IDs."
-  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
+  userIds: [ID!]! @example(value: ["ann", "bob"]) @goTag(key: "validate", value: "min=1,max=100")
 }
 
 "The results of deactivations."
@@ -3666,7 +3683,7 @@ type DeactivateUsersPayload {
 "The users to reactivate."
 input ReactivateUsersInput {
   "The user IDs."
-  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=100")
+  userIds: [ID!]! @example(value: ["ann", "bob"]) @goTag(key: "validate", value: "min=1,max=100")
 }
 
 "The results of reactivations."
@@ -3678,13 +3695,13 @@ type ReactivateUsersPayload {
 "The users to ban, and for how long."
 input BanUsersInput {
   "The user IDs."
-  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
+  userIds: [ID!]! @example(value: ["ann", "bob"]) @goTag(key: "validate", value: "min=1,max=20")
   "The ban's length from now in minutes, at most 30 days."
-  minutes: Int @goTag(key: "validate", value: "either=Permanent,omitempty,min=1,max=43200")
+  minutes: Int @example(value: 1440) @goTag(key: "validate", value: "either=Permanent,omitempty,min=1,max=43200")
   "Whether the ban lasts until it is lifted. Either this is true, or ` + "`" + `minutes` + "`" + ` is given."
   permanent: Boolean
   "The reason, for operators."
-  reason: String @goTag(key: "validate", value: "omitempty,max=255,nocontrol")
+  reason: String @example(value: "Spam") @goTag(key: "validate", value: "omitempty,max=255,nocontrol")
 }
 
 "The results of bans."
@@ -3696,7 +3713,7 @@ type BanUsersPayload {
 "The users whose bans end."
 input UnbanUsersInput {
   "The user IDs."
-  userIds: [ID!]! @goTag(key: "validate", value: "min=1,max=20")
+  userIds: [ID!]! @example(value: ["ann", "bob"]) @goTag(key: "validate", value: "min=1,max=20")
 }
 
 "The results of ending bans."
@@ -3708,9 +3725,9 @@ type UnbanUsersPayload {
 "The devices to disconnect: either those in ` + "`" + `deviceIds` + "`" + ` or all."
 input DisconnectUserInput {
   "The user ID."
-  userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  userId: ID! @example(value: "ann") @goTag(key: "validate", value: "required,max=64,userid")
   "The device IDs."
-  deviceIds: [ID!] @goTag(key: "validate", value: "either=AllDevices,max=100")
+  deviceIds: [ID!] @example(value: ["device:ann:JY7QW4ZL2M5XK3RA"]) @goTag(key: "validate", value: "either=AllDevices,max=100")
   "Whether to disconnect all devices of the user."
   allDevices: Boolean
 }
@@ -3726,11 +3743,11 @@ type DisconnectUserPayload {
 "A change of a user's profile. What is not given stays as it is."
 input UpdateUserInput {
   "The user ID."
-  userId: ID! @goTag(key: "validate", value: "required,max=64,userid")
+  userId: ID! @example(value: "ann") @goTag(key: "validate", value: "required,max=64,userid")
   "The new name."
-  name: String @goTag(key: "validate", value: "omitempty,max=64,notblank,nocontrol,nobidi")
+  name: String @example(value: "Ann") @goTag(key: "validate", value: "omitempty,max=64,notblank,nocontrol,nobidi")
   "The new avatar's URL."
-  avatarUrl: URL @goTag(key: "validate", value: "without=RemoveAvatar,omitempty,maxbytes=1024,http_url")
+  avatarUrl: URL @example(value: "https://example.com/ann.png") @goTag(key: "validate", value: "without=RemoveAvatar,omitempty,maxbytes=1024,http_url")
   "Whether to remove the avatar. With true, ` + "`" + `avatarUrl` + "`" + ` must not be given."
   removeAvatar: Boolean
 }
@@ -3744,9 +3761,9 @@ type UpdateUserPayload {
 "A change of the caller's own profile. What is not given stays as it is."
 input UpdateMeInput {
   "The new name."
-  name: String @goTag(key: "validate", value: "omitempty,max=64,notblank,nocontrol,nobidi")
-  "The new avatar's URL, such as ` + "`" + `https://example.com/lena.png` + "`" + `."
-  avatarUrl: URL @goTag(key: "validate", value: "without=RemoveAvatar,omitempty,maxbytes=1024,http_url")
+  name: String @example(value: "Ann") @goTag(key: "validate", value: "omitempty,max=64,notblank,nocontrol,nobidi")
+  "The new avatar's URL."
+  avatarUrl: URL @example(value: "https://example.com/ann.png") @goTag(key: "validate", value: "without=RemoveAvatar,omitempty,maxbytes=1024,http_url")
   "Whether to remove the avatar. With true, ` + "`" + `avatarUrl` + "`" + ` must not be given."
   removeAvatar: Boolean
 }
@@ -3765,12 +3782,12 @@ extend type Query {
   in 5 s by ` + "`" + `user` + "`" + ` and ` + "`" + `users` + "`" + `, where each ID counts (otherwise RATE_LIMITED with
   ` + "`" + `retryAfterMs` + "`" + `).
   """
-  user("The user ID." id: ID! @validate(rule: "required,max=64,userid")): User @auth(to: [APP_SERVER, USER])
+  user("The user ID." id: ID! @example(value: "ann") @validate(rule: "required,max=64,userid")): User @auth(to: [APP_SERVER, USER])
   """
   The users with these IDs, in the order of the IDs; null for unknown and invalid IDs.
   Errors: RATE_LIMITED, see ` + "`" + `user` + "`" + `.
   """
-  users("The user IDs. An ID that is given twice is returned twice." ids: [ID!]! @validate(rule: "max=500")): [User] @auth(to: [APP_SERVER, USER])
+  users("The user IDs. An ID that is given twice is returned twice." ids: [ID!]! @example(value: ["ann", "bob"]) @validate(rule: "max=500")): [User] @auth(to: [APP_SERVER, USER])
 }
 
 extend type Query {
@@ -3778,16 +3795,16 @@ extend type Query {
   Describes a token that a client has presented, such as to a message gateway when it logs in: user
   tokens and app tokens of this app. Pass it in a variable, not in the document.
   """
-  tokenInfo("The text that was presented; any text is allowed." token: String!): TokenInfo @auth(to: [APP_SERVER])
+  tokenInfo("The text that was presented; any text is allowed." token: String! @example(value: "eyJhbGciOiJIUzI1NiIs…")): TokenInfo @auth(to: [APP_SERVER])
   """
   The app's users. With a filter, and for ` + "`" + `totalCount` + "`" + `: RATE_LIMITED with
   ` + "`" + `retryAfterMs` + "`" + ` while too many searches and counts of the app are running.
   """
   userList(
     "The size of the page."
-    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @example(value: 50) @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
-    after: String
+    after: String @example(value: "EnxBuLYjAeZAYA6ny3hV6HNi5m2E6A")
     "Which users; omitted for all, including deactivated users."
     filter: UserFilter
     "The order, by the time of registration."
@@ -3796,16 +3813,16 @@ extend type Query {
   "The banned users, the ban that ends last first: bans without an end come before all others."
   bannedUsers(
     "The size of the page."
-    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @example(value: 50) @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
-    after: String
+    after: String @example(value: "EnxBuLYjAeZAYA6ny3hV6HNi5m2E6A")
   ): UserConnection @auth(to: [APP_SERVER])
   "The deactivated users, the most recently deactivated first."
   deactivatedUsers(
     "The size of the page."
-    first: Int = 20 @validate(rule: "omitnil,min=1,max=100")
+    first: Int = 20 @example(value: 50) @validate(rule: "omitnil,min=1,max=100")
     "The cursor after which the page begins."
-    after: String
+    after: String @example(value: "EnxBuLYjAeZAYA6ny3hV6HNi5m2E6A")
   ): UserConnection @auth(to: [APP_SERVER])
 }
 
@@ -19832,6 +19849,22 @@ func (ec *executionContext) unmarshalNIssueAppTokenInput2rollcallᚋgraphᚋgene
 func (ec *executionContext) unmarshalNIssueUserTokenInput2rollcallᚋgraphᚋgeneratedᚐIssueUserTokenInput(ctx context.Context, v any) (IssueUserTokenInput, error) {
 	res, err := ec.unmarshalInputIssueUserTokenInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNLiteral2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNLiteral2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
 }
 
 func (ec *executionContext) unmarshalNLogoutInput2rollcallᚋgraphᚋgeneratedᚐLogoutInput(ctx context.Context, v any) (LogoutInput, error) {

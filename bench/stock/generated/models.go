@@ -223,7 +223,7 @@ type IssueAppTokenPayload struct {
 
 // Whose token to issue.
 type IssueUserTokenInput struct {
-	// The user ID, such as `ann`.
+	// The user ID.
 	UserID string `json:"userId" validate:"required,max=64,userid"`
 	// The token's lifetime in seconds, at most ten years. If it is not given, the token does not expire.
 	TTLSeconds *int `json:"ttlSeconds,omitempty" validate:"omitempty,min=1,max=315360000"`
@@ -249,7 +249,7 @@ type ItemError struct {
 	Field *string `json:"field,omitempty"`
 	// The rule that the value violates, as in `extensions.rule`; null if no value is invalid.
 	Rule *string `json:"rule,omitempty"`
-	// The limit that is reached, with the codes that end in LIMIT_REACHED; otherwise null.
+	// The limit that is reached, with the codes that end in `_LIMIT_REACHED`; otherwise null.
 	Limit *int `json:"limit,omitempty"`
 }
 
@@ -568,7 +568,7 @@ type UnsubscribeStatusPayload struct {
 type UpdateMeInput struct {
 	// The new name.
 	Name *string `json:"name,omitempty" validate:"omitempty,max=64,notblank,nocontrol,nobidi"`
-	// The new avatar's URL, such as `https://example.com/lena.png`.
+	// The new avatar's URL.
 	AvatarURL *string `json:"avatarUrl,omitempty" validate:"without=RemoveAvatar,omitempty,maxbytes=1024,http_url"`
 	// Whether to remove the avatar. With true, `avatarUrl` must not be given.
 	RemoveAvatar *bool `json:"removeAvatar,omitempty"`
