@@ -118,7 +118,8 @@ func (w *walker) weight(cost fieldCost, field *ast.Field) int {
 		}
 		given, _ := value.(map[string]any)
 		for name, weight := range filters {
-			if v := given[name]; v != nil && v != "" {
+			v := given[name]
+			if list, ok := v.([]any); v != nil && v != "" && !(ok && len(list) == 0) {
 				sum = plus(sum, weight)
 			}
 		}

@@ -121,6 +121,9 @@ func (e *Executor) CreateOperationContext(ctx context.Context, params *graphql.R
 	if errs != nil {
 		return &graphql.OperationContext{RawQuery: params.Query, OperationName: params.OperationName}, errs
 	}
+	if op := doc.tree.Operations.ForName(params.OperationName); op != nil {
+		dropEmptyEnums(e.documents.schema, op, params.Variables)
+	}
 	return e.Executor.CreateOperationContext(context.WithValue(ctx, documentKey{}, doc), params)
 }
 

@@ -17,7 +17,7 @@ import (
 
 // guard runs before every resolver. It lets through the callers that the schema's @auth lists, or
 // none if a root field has no @auth. It refuses arguments that violate their @validate or their
-// input's tags.
+// input's tags, and gives the resolver nil for optional arguments that are zero values.
 type guard struct {
 	validator *validate.Validator
 	// checks has an entry for each field that needs a check: all root fields, and other fields with
@@ -34,11 +34,13 @@ type check struct {
 	args     []argument
 }
 
-// argument is an argument that has rules.
+// argument is an argument that is optional or has rules.
 type argument struct {
 	name string
-	// rule is empty if the rules are in the tags of an input type.
+	// rule is empty if there is none, or if the rules are in the tags of an input type.
 	rule string
+	// optional reports whether a zero value means that the argument is not given.
+	optional bool
 }
 
 // newGuard returns a guard for the fields of the served schema, with the checks that the directives
@@ -83,10 +85,9 @@ func callers(field *ast.FieldDefinition) []string {
 func arguments(schema *ast.Schema, field *ast.FieldDefinition) []argument {
 	var list []argument
 	for _, arg := range field.Arguments {
-		if rule := argumentRule(arg); rule != "" {
-			list = append(list, argument{arg.Name, rule})
-		} else if schema.Types[arg.Type.Name()].Kind == ast.InputObject {
-			list = append(list, argument{name: arg.Name})
+		a := argument{name: arg.Name, rule: argumentRule(arg), optional: !arg.Type.NonNull}
+		if a.optional || a.rule != "" || schema.Types[arg.Type.Name()].Kind == ast.InputObject {
+			list = append(list, a)
 		}
 	}
 	return list
@@ -122,11 +123,25 @@ func (g *guard) check(ctx context.Context) error {
 		}
 	}
 	for _, arg := range c.args {
+		if arg.optional {
+			fc.Args[arg.name] = given(fc.Args[arg.name])
+		}
 		if err := g.argument(arg, fc.Args[arg.name]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// given returns the value of an optional argument, which is nil or a pointer or a list; if it is a
+// pointer to a zero value, it returns a nil pointer of the same type. Typed clients send zero values
+// for what their callers leave out.
+func given(value any) any {
+	v := reflect.ValueOf(value)
+	if v.Kind() == reflect.Pointer && !v.IsNil() && v.Elem().IsZero() {
+		return reflect.Zero(v.Type()).Interface()
+	}
+	return value
 }
 
 // checkCaller refuses callers that are not in the list.
@@ -147,7 +162,7 @@ func (g *guard) argument(arg argument, value any) error {
 	switch {
 	case arg.rule != "":
 		return g.validator.Var(arg.name, value, arg.rule)
-	case v.Kind() == reflect.Struct, v.Kind() == reflect.Pointer && !v.IsNil():
+	case reflect.Indirect(v).Kind() == reflect.Struct: // not a nil pointer, whose indirect value has no kind
 		return g.validator.Struct(arg.name, value)
 	}
 	return nil

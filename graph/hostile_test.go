@@ -268,8 +268,8 @@ func TestErrors_AreFew(t *testing.T) {
 		"100 refused fields":         {graphtest.Guest, "{ " + repeat(`a%d: user(id: "x") { id } `, 100) + "}", 100, "", 100},
 		"600 refused fields":         {graphtest.Guest, "{ " + repeat(`a%d: user(id: "x") { id } `, 600) + "}", 101, "further errors were left out", 600},
 		"600 refused fields of one":  {"ann", "{ " + repeat(`a%d: app { key } `, 600) + "}", 101, "further errors were left out", 0},
-		"private fields of ann's":    {graphtest.AppServer, `{ users(ids: ["ann"]) { ` + repeat("a%d: friends(first: 0) { totalCount } ", 150) + "} }", 101, "further errors were left out", 0},
-		"many refused, then a value": {graphtest.AppServer, "{ " + repeat(`a%d: userList(first: 0) { pageInfo { hasNextPage } } `, 150) + "app { key } }", 101, "further errors were left out", 0},
+		"private fields of ann's":    {graphtest.AppServer, `{ users(ids: ["ann"]) { ` + repeat("a%d: friends(first: -1) { totalCount } ", 150) + "} }", 101, "further errors were left out", 0},
+		"many refused, then a value": {graphtest.AppServer, "{ " + repeat(`a%d: userList(first: -1) { pageInfo { hasNextPage } } `, 150) + "app { key } }", 101, "further errors were left out", 0},
 	} {
 		r := w.Do(w.Bearer(c.as), c.query, nil)
 		if len(r.Errors) != c.errors {

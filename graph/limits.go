@@ -176,8 +176,9 @@ func (w *walker) items(cost fieldCost, field *ast.Field) int {
 			continue
 		}
 		if value, err := arg.Value.Value(w.vars); err == nil && value != nil {
-			paged = true
-			n = max(n, min(number(value), maxPage))
+			size := number(value)
+			paged = size != 0 // 0 is not given
+			n = max(n, min(size, maxPage))
 		}
 	}
 	if def := field.Definition.Arguments.ForName("first"); def != nil && !paged && def.DefaultValue != nil {

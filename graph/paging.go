@@ -8,7 +8,7 @@ import (
 	"rollcall/internal/users"
 )
 
-// defaultPage is the size of a page if `first: null` is given; the schema has the same default for an
+// defaultPage is the size of a page if `first` is null or 0; the schema has the same default for an
 // absent `first`.
 const defaultPage = 20
 

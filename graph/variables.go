@@ -12,6 +12,44 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
+// dropEmptyEnums removes optional enums whose value is "" from values, which are the JSON values of
+// the operation's variables, so that they are not given. Typed clients such as genqlient send ""
+// for an enum that their callers leave out, and no enum has a value of that name. Other zero values
+// are valid in GraphQL; guard and the input types read them as not given.
+func dropEmptyEnums(schema *ast.Schema, op *ast.OperationDefinition, values map[string]any) {
+	for _, def := range op.VariableDefinitions {
+		if value, ok := values[def.Variable]; ok && isEmptyEnum(schema, def.Type, value) {
+			delete(values, def.Variable)
+		}
+	}
+}
+
+// isEmptyEnum reports whether value is "" for an optional enum. It removes such values from the
+// objects in value.
+func isEmptyEnum(schema *ast.Schema, typ *ast.Type, value any) bool {
+	switch v := value.(type) {
+	case string:
+		return v == "" && !typ.NonNull && typ.Elem == nil && schema.Types[typ.NamedType].Kind == ast.Enum
+	case []any:
+		if typ.Elem != nil {
+			for _, item := range v {
+				isEmptyEnum(schema, typ.Elem, item)
+			}
+		}
+	case map[string]any:
+		def := schema.Types[typ.Name()]
+		if def.Kind != ast.InputObject {
+			break
+		}
+		for _, field := range def.Fields {
+			if isEmptyEnum(schema, field.Type, v[field.Name]) {
+				delete(v, field.Name)
+			}
+		}
+	}
+	return false
+}
+
 // checkVariables refuses values that the specification does not allow to be coerced to their
 // variable's type but gqlparser does: it accepts any JSON number for a String, a String of digits
 // for an Int, and enum values in any case.

@@ -62,6 +62,51 @@ func TestVariables_WrongTypes(t *testing.T) {
 	}
 }
 
+// TestVariables_ZeroValuesAreNotGiven: what a typed client sends for optional variables that its
+// caller leaves out has the same result as leaving them out.
+func TestVariables_ZeroValuesAreNotGiven(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		people(w, "ann", "bob", "cid")
+		w.Run(step("bob", server, addFriend, input("userId", "ann", "friendId", "bob"), ""),
+			step("cid", server, addFriend, input("userId", "ann", "friendId", "cid"), ""))
+		const (
+			page    = `nodes { user { id } } pageInfo { hasPreviousPage }`
+			friends = `query($first: Int, $after: String, $orderBy: ListOrder) { user(id: "ann") { friends(first: $first, after: $after, orderBy: $orderBy) { ` + page + ` } } }`
+			all     = `{"user":{"friends":{"nodes":[{"user":{"id":"cid"}},{"user":{"id":"bob"}}],"pageInfo":{"hasPreviousPage":false}}}}`
+			users   = `query($first: Int = 2, $after: String, $filter: UserFilter, $orderBy: ListOrder = OLDEST_FIRST) { userList(first: $first, after: $after, filter: $filter, orderBy: $orderBy) { nodes { id } pageInfo { hasPreviousPage } } }`
+		)
+		zero := vars("first", 0, "after", "", "orderBy", "", "filter", vars("search", "", "states", []string{}, "presences", nil))
+		refused := func(name string, variables map[string]any, field string) graphtest.Scenario {
+			return refusal(name, server, users, variables, "INVALID_ARGUMENT", "field", field)
+		}
+		w.Run(
+			step("friends", server, friends, vars("first", 0, "after", "", "orderBy", ""), all),
+			step("friends with literals", server, `{ user(id: "ann") { friends(first: 0, after: "") { `+page+` } } }`, nil, all),
+			step("users", server, users, zero,
+				`{"userList":{"nodes":[{"id":"ann"},{"id":"bob"},{"id":"cid"}],"pageInfo":{"hasPreviousPage":false}}}`),
+			refused("a negative page", vars("first", -1), "first"),
+			refused("a cursor of blanks", vars("after", " "), "after"),
+			graphtest.Scenario{
+				Name: "an enum of blanks", As: server, Query: users, Variables: vars("orderBy", " "),
+				WantCode: "GRAPHQL_VALIDATION_FAILED", WantStatus: 400,
+			},
+			graphtest.Scenario{
+				Name: "an empty enum in a list", As: server, Query: users, Variables: vars("filter", vars("states", []string{""})),
+				WantCode: "GRAPHQL_VALIDATION_FAILED", WantStatus: 400,
+			},
+			graphtest.Scenario{
+				Name: "a required enum", As: server, Variables: vars("d", ""),
+				Query:    `query($d: RequestDirection!) { user(id: "ann") { friendRequests(direction: $d) { totalCount } } }`,
+				WantCode: "GRAPHQL_VALIDATION_FAILED", WantStatus: 400,
+			},
+			graphtest.Scenario{
+				Name: "a required ID", As: server, Query: `query($id: ID!) { user(id: $id) { id } }`, Variables: vars("id", ""),
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("id", "required"),
+			},
+		)
+	})
+}
+
 // TestVariables_ErrorsNameThem: an error about a variable has its path and the violated rule, as
 // errors of arguments do, and repeats nothing that was not sent.
 func TestVariables_ErrorsNameThem(t *testing.T) {

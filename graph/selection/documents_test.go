@@ -141,8 +141,10 @@ func (w *writer) arguments(f *ast.FieldDefinition, variant int) string {
 			value = fmt.Sprintf("%q", w.tokens[variant%len(w.tokens)])
 		case arg.Name == "direction":
 			value = []string{"INCOMING", "OUTGOING", "INCOMING"}[variant]
-		case arg.Name == "first" && variant > 0:
-			value = fmt.Sprint(variant + 1)
+		case arg.Name == "first":
+			value = []string{"0", "2", "3"}[variant]
+		case arg.Name == "after" && variant != 1:
+			value = `""`
 		default:
 			continue
 		}
