@@ -1,0 +1,81 @@
+import type { ErrorCode } from './generated';
+
+/**
+ * What is wrong beyond the server's codes: no connection in time (OFFLINE), a connection that was
+ * lost during the call, so that a change may have been made (CONNECTION_LOST), no answer in time
+ * (TIMEOUT), `close` was called (CLOSED), the token function or the provider failed or returned
+ * nonsense, another device took this one's place, or the user logged out.
+ */
+export type ClientErrorCode =
+  | 'OFFLINE'
+  | 'CONNECTION_LOST'
+  | 'TIMEOUT'
+  | 'CLOSED'
+  | 'TOKEN_FAILED'
+  | 'PROVIDER_FAILED'
+  | 'DEVICE_LIMIT'
+  | 'LOGGED_OUT';
+
+/** The codes of a RollcallError. A newer server may send others. */
+export type RollcallErrorCode = ErrorCode | ClientErrorCode | (string & {});
+
+/** The further values of an error. */
+export interface ErrorDetails {
+  /** After how many milliseconds to try again, with RATE_LIMITED. */
+  readonly retryAfterMs?: number;
+  /** The user that the error is about. */
+  readonly userId?: string;
+  /** The limit that is reached, with the codes that end in LIMIT_REACHED. */
+  readonly limit?: number;
+  /** When a ban ends (RFC 3339), with USER_BANNED; missing for a ban without an end. */
+  readonly until?: string;
+  /** The path of the invalid value, with INVALID_ARGUMENT. */
+  readonly field?: string;
+  /** The rule that the value violates, with INVALID_ARGUMENT. */
+  readonly rule?: string;
+  /** The request's ID in the log of the server. */
+  readonly requestId?: string;
+  /** What a function of the app threw. */
+  readonly cause?: unknown;
+}
+
+/** The only kind of error that this library throws, rejects with and reports. */
+export class RollcallError extends Error {
+  /** What is wrong, for programs. */
+  readonly code: RollcallErrorCode;
+  /** Further values. */
+  readonly details: ErrorDetails;
+
+  constructor(code: RollcallErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message);
+    this.name = 'RollcallError';
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** Returns the error of a GraphQL response, a close event, or anything else that was thrown. */
+export function toError(thrown: unknown, fallback: RollcallErrorCode = 'CONNECTION_LOST'): RollcallError {
+  if (thrown instanceof RollcallError) return thrown;
+  const first = Array.isArray(thrown) ? thrown[0] : thrown;
+  const { message, reason, extensions } = (Object(first) === first ? first : {}) as {
+    message?: unknown;
+    reason?: unknown;
+    extensions?: { code?: string } & ErrorDetails;
+  };
+  return new RollcallError(
+    extensions?.code ?? fallback,
+    String(message || reason || fallback),
+    extensions ?? { cause: thrown },
+  );
+}
+
+/** Calls an asynchronous function of the app or the server, and rejects with TIMEOUT if it takes longer than `ms`. */
+export function inTime<T>(call: () => Promise<T>, ms: number): Promise<T> {
+  return new Promise<T>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new RollcallError('TIMEOUT', `no answer within ${ms} ms`)), ms);
+    call()
+      .then(resolve, reject)
+      .finally(() => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,124 @@
+import type { Connection } from './connection';
+import * as D from './documents';
+import { toError } from './errors';
+import { createStore } from './store';
+import type { PresenceState, PresenceStore, UserStatus } from './types';
+import { createWatcher } from './watch';
+
+/** Returns the statuses: the own one, those of watched users, and those of friends that are sent anyway. */
+export function createPresence(connection: Connection): PresenceStore {
+  const store = createStore<PresenceState>({ self: null, statuses: new Map(), status: 'idle', error: null });
+  const statuses = new Map<string, UserStatus>();
+  const assumed: { text: string }[] = []; // custom statuses that the server has not confirmed
+  let self: string | undefined;
+  let queued = false;
+
+  function publish(): void {
+    if (queued) return;
+    queued = true;
+    Promise.resolve().then(() => {
+      queued = false;
+      const error = watcher.error();
+      const text = assumed[assumed.length - 1]?.text;
+      const own = (self && statuses.get(self)) || null;
+      const present = new Map(statuses);
+      const mine = own && text != null ? { ...own, customStatus: text } : own;
+      if (mine) present.set(mine.userId, mine);
+      store.set({
+        self: mine,
+        statuses: present,
+        status: error ? (error.code == 'FEATURE_DISABLED' ? 'disabled' : 'failed') : !watching ? 'idle' : watcher.settled() ? 'ready' : 'loading',
+        error,
+      });
+    });
+  }
+
+  /** Takes in a status unless a later one is known. */
+  function put(status: UserStatus): void {
+    const old = statuses.get(status.userId);
+    if (old && (old.changedAt ?? '') > (status.changedAt ?? '')) return;
+    statuses.set(status.userId, status);
+    publish();
+  }
+
+  function forget(id: string): void {
+    if (id != self && statuses.delete(id)) publish();
+  }
+
+  let watching = 0;
+  const watcher = createWatcher(connection, {
+    chunks: 40,
+    paceMs: connection.timing.statusPaceMs,
+    open: (ids, answered, failed) =>
+      connection.stream(
+        D.StatusOf,
+        { ids },
+        ({ userStatus }) => {
+          put(userStatus);
+          answered();
+        },
+        (error) => {
+          // What is no longer told is no longer known.
+          if (error.code == 'FEATURE_DISABLED') ids.forEach(forget);
+          failed(error);
+        },
+      ),
+    changed: publish,
+    dropped: forget,
+  });
+
+  function start(): void {
+    connection.stream(D.StatusChanged, {}, ({ statusChanged }) => put(statusChanged), (error) => {
+      connection.report(error);
+      connection.later(connection.pause(error), start);
+    });
+    connection.run(D.Me, {}).then(
+      ({ me }) => {
+        self = me?.id;
+        if (me?.status) put(me.status);
+      },
+      (error) => connection.online() && connection.report(toError(error)),
+    );
+  }
+
+  connection.onOnline(() => {
+    // Friends' statuses that came by themselves may have changed; the watched ones are sent again.
+    for (const id of statuses.keys()) if (!watcher.has(id)) forget(id);
+    start();
+    watcher.restart();
+  });
+
+  return {
+    getSnapshot: store.getSnapshot,
+    subscribe: store.subscribe,
+    watch(userIds) {
+      const ids = [...new Set(userIds)];
+      let over = false;
+      watching += ids.length;
+      watcher.add(ids);
+      publish();
+      return () => {
+        if (over) return;
+        over = true;
+        watching -= ids.length;
+        watcher.remove(ids);
+        publish();
+      };
+    },
+    get: (userId) => store.getSnapshot().statuses.get(userId),
+    async setCustomStatus(text) {
+      const mine = { text };
+      assumed.push(mine);
+      publish();
+      try {
+        const { setStatus } = await connection.run(D.SetStatus, { input: { customStatus: text } });
+        if (setStatus) put(setStatus.status);
+      } catch (thrown) {
+        throw toError(thrown);
+      } finally {
+        assumed.splice(assumed.indexOf(mine), 1);
+        publish();
+      }
+    },
+  };
+}

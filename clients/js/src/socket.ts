@@ -1,0 +1,104 @@
+import type { Timing, WebSocketClass } from './types';
+
+/** The end of a socket, as a close event tells it. */
+export interface End {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** What receives the results of an operation. After `done` it receives nothing. */
+export interface Sink {
+  next(result: { data?: unknown; errors?: readonly unknown[] }): void;
+  /** The operation has ended: with errors of the server, or without. */
+  done(errors?: unknown): void;
+}
+
+/** One WebSocket that speaks graphql-transport-ws. */
+export interface Socket {
+  /** How it was lost or closed; undefined while it is open. */
+  end?: End;
+  /** Starts an operation; the returned function ends it. */
+  start(payload: { query: string; variables: unknown }, sink: Sink): () => void;
+  close(): void;
+}
+
+/**
+ * Opens a socket. `opened` is called when the server has acknowledged it, and `ended` once, when it
+ * is closed, lost, or silent for too long: a ping without a pong means that the network is gone.
+ */
+export function openSocket(
+  Class: WebSocketClass,
+  url: string,
+  init: object,
+  { connectMs, pingMs, pongMs }: Timing,
+  opened: (socket: Socket) => void,
+  ended: (socket: Socket) => void,
+): void {
+  const sinks = new Map<string, Sink>();
+  let web: WebSocket | undefined;
+  let timer: ReturnType<typeof setTimeout>;
+  let acknowledged = false;
+  let count = 0;
+
+  const send = (message: object) => web?.readyState == 1 && web.send(JSON.stringify(message));
+  const wait = (ms: number, then: () => void) => {
+    clearTimeout(timer);
+    timer = setTimeout(then, ms);
+  };
+  const stop = (code: number, reason: string) => {
+    if (socket.end) return;
+    socket.end = { code, reason };
+    clearTimeout(timer);
+    // Does not wait for the other side, which may be gone.
+    web?.close();
+    ended(socket);
+    sinks.forEach((sink) => sink.done());
+  };
+  const ping = () => {
+    send({ type: 'ping' });
+    wait(pongMs, () => stop(4499, 'no pong'));
+  };
+  const socket: Socket = {
+    start(payload, sink) {
+      const id = `${++count}`;
+      sinks.set(id, sink);
+      send({ id, type: 'subscribe', payload });
+      return () => void (sinks.delete(id) && send({ id, type: 'complete' }));
+    },
+    close: () => stop(1000, ''),
+  };
+
+  wait(connectMs, () => stop(4499, 'no acknowledgement'));
+  try {
+    web = new Class(url, 'graphql-transport-ws') as WebSocket;
+  } catch (thrown) {
+    // The page may not open it. The caller has not finished yet.
+    wait(0, () => stop(1006, String(thrown)));
+    return;
+  }
+  web.onopen = () => send({ type: 'connection_init', payload: init });
+  web.onclose = ({ code, reason }) => stop(code, reason);
+  web.onerror = () => {}; // a close event follows
+  web.onmessage = ({ data }) => {
+    if (socket.end) return;
+    let message;
+    try {
+      message = JSON.parse(data as string) as { type: string; id: string; payload?: never };
+    } catch {
+      return stop(4400, 'invalid message');
+    }
+    const { type, id, payload } = message;
+    const sink = sinks.get(id);
+    if (type == 'ping') send({ type: 'pong' });
+    if (type == 'connection_ack') {
+      acknowledged = true;
+      opened(socket);
+    } else if (type == 'next') sink?.next(payload!);
+    else if (type == 'error' || type == 'complete') {
+      sinks.delete(id);
+      sink?.done(payload);
+    }
+    // Whatever comes is a sign of life.
+    if (acknowledged && !socket.end) wait(pingMs, ping);
+  };
+}

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Network, until, World } from './lib.mjs';
+
+const world = World.use();
+
+test('a device connects, and its user is online', async () => {
+  await world.register('ann');
+  const client = await world.online('ann', { platform: 'IOS' });
+  await until(() => client.presence.getSnapshot().self?.presence === 'ONLINE', 'the own status');
+  const { user } = await world.back.send('{ user(id: "ann") { devices { platform } } }');
+  assert.deepEqual(user.devices, [{ platform: 'IOS' }]);
+  client.close();
+  assert.deepEqual(client.connection.getSnapshot(), { status: 'closed', error: null });
+  await until(async () => (await world.back.presences('ann'))[0] === 'OFFLINE', 'the user to be offline');
+  await assert.rejects(client.friends.remove('bob'), { name: 'RollcallError', code: 'CLOSED' });
+  client.reconnect();
+  await world.reaches(client, 'online');
+});
+
+test('a server that is killed and started again is followed again', async () => {
+  await world.register('kim', 'kit', 'lou');
+  await world.befriend('kim', 'kit');
+  const client = await world.online('kim');
+  client.presence.watch(['kit']);
+  await client.friends.ready();
+  await world.server.kill();
+  const { nextAt, error } = await world.reaches(client, 'reconnecting');
+  assert.ok(nextAt instanceof Date);
+  assert.equal(error.code, 'CONNECTION_LOST');
+  assert.equal(client.friends.getSnapshot().items.length, 1); // what was known stays
+  await world.server.start();
+  await world.befriend('kim', 'lou');
+  await world.reaches(client, 'online');
+  await until(() => client.friends.getSnapshot().items.length === 2, 'the friend that came meanwhile');
+  await until(() => client.presence.getSnapshot().status === 'ready', 'the statuses');
+});
+
+test('a cut network: a running call fails as lost, and the stores are right after it', async (t) => {
+  await world.register('cas', 'cat', 'cay');
+  await world.befriend('cas', 'cat');
+  const network = await Network.to(world.server);
+  t.after(() => network.close());
+  const client = await world.online('cas', { url: network.url });
+  await client.friends.ready();
+  network.freeze();
+  const lost = assert.rejects(client.friends.setRemark('cat', 'Kitty'), { code: 'CONNECTION_LOST' });
+  assert.equal(client.friends.getSnapshot().items[0].remark, 'Kitty'); // optimistic
+  network.cut();
+  await lost;
+  assert.equal(client.friends.getSnapshot().items[0].remark, null); // taken back
+  await world.reaches(client, 'reconnecting');
+  await world.befriend('cas', 'cay');
+  network.heal();
+  await until(() => client.friends.getSnapshot().items.length === 2, 'the friend that came meanwhile');
+});
+
+test('a frozen network is noticed by a ping without a pong', async (t) => {
+  await world.register('fay');
+  const network = await Network.to(world.server);
+  t.after(() => network.close());
+  const client = await world.online('fay', { url: network.url });
+  network.freeze();
+  const { error } = await world.reaches(client, 'reconnecting');
+  assert.match(error.message, /no pong/);
+  await world.reaches(client, 'online');
+  await client.presence.setCustomStatus('back');
+});
+
+test('a token is renewed before it expires, on a new socket before the old one is closed', async () => {
+  await world.register('ron');
+  const tokens = [];
+  const client = await world.online('ron', {
+    getToken: async (why) => {
+      tokens.push(why);
+      return world.token('ron', 2);
+    },
+  });
+  await until(() => tokens.length >= 3, 'two renewals');
+  assert.deepEqual(tokens.slice(0, 3), ['start', 'expired', 'expired']);
+  await client.presence.setCustomStatus('still here');
+  assert.ok(client.states.every((state) => state === 'online' || state === 'connecting'), `${client.states}`);
+  const { user } = await world.back.send('{ user(id: "ron") { status { presence } } }');
+  assert.equal(user.status.presence, 'ONLINE');
+  client.close();
+});
+
+test('an expired token that was not renewed in time gets another one', async () => {
+  await world.register('eve');
+  const tokens = [];
+  const client = await world.online('eve', {
+    getToken: async (why) => {
+      tokens.push(why);
+      const { token } = await world.token('eve', tokens.length === 1 ? 1 : 600);
+      return { token }; // keeps its end from the library
+    },
+  });
+  await until(() => tokens.length === 2, 'the second token');
+  await world.reaches(client, 'online');
+  assert.deepEqual(tokens, ['start', 'refused']);
+});
+
+test('tokens that end together with the connection: refused twice is unauthenticated', async () => {
+  await world.register('una');
+  const { token } = await world.token('una', 600);
+  const same = world.client('una', { getToken: () => ({ token: `${token}x` }) });
+  assert.equal((await world.reaches(same, 'unauthenticated')).error.code, 'UNAUTHENTICATED');
+  let count = 0;
+  const other = world.client('una', { getToken: () => ({ token: `${token}${count++}` }) });
+  await world.reaches(other, 'unauthenticated');
+  assert.equal(count, 2);
+  await assert.rejects(other.friends.ready(), { code: 'UNAUTHENTICATED' });
+  // After a new login
+  const again = world.client('una', { getToken: () => ({ token: count < 5 ? `${token}${count++}` : token }) });
+  await world.reaches(again, 'unauthenticated');
+  count = 5;
+  again.reconnect();
+  await world.reaches(again, 'online');
+});
+
+test('a banned device knows until when, and returns when the ban is lifted', async () => {
+  await world.register('ban');
+  const client = await world.online('ban');
+  await world.back.send('mutation { banUsers(input: {userIds: ["ban"], minutes: 5}) { results { outcome } } }');
+  const state = await world.reaches(client, 'banned');
+  const { user } = await world.back.send('{ user(id: "ban") { ban { until } } }');
+  assert.equal(state.until.toISOString(), user.ban.until);
+  assert.equal(state.error.code, 'USER_BANNED');
+  await assert.rejects(client.presence.setCustomStatus('x'), { code: 'USER_BANNED' });
+  await world.back.send('mutation { banUsers(input: {userIds: ["ban"], permanent: true}) { results { outcome } } }');
+  await until(() => client.connection.getSnapshot().until === null, 'the ban without an end');
+  await world.back.send('mutation { unbanUsers(input: {userIds: ["ban"]}) { results { outcome } } }');
+  await world.reaches(client, 'online');
+  assert.deepEqual(client.reported, []);
+});
+
+test('a device that the App Server disconnects returns', async () => {
+  await world.register('dis');
+  const client = await world.online('dis');
+  await world.back.send('mutation { disconnectUser(input: {userId: "dis", allDevices: true}) { disconnectedCount } }');
+  await until(() => client.states.includes('reconnecting'), 'the disconnect');
+  await world.reaches(client, 'online');
+});
+
+test('logout ends one device or all, and none returns by itself', async () => {
+  await world.register('out');
+  const [one, two, three] = await Promise.all([world.online('out'), world.online('out'), world.online('out')]);
+  await one.logout();
+  assert.equal(one.connection.getSnapshot().error.code, 'LOGGED_OUT');
+  assert.deepEqual(await world.back.presences('out'), ['ONLINE']);
+  await two.logout({ allDevices: true });
+  assert.equal((await world.reaches(three, 'closed')).error.code, 'LOGGED_OUT');
+  assert.deepEqual(await world.back.presences('out'), ['UNLOGINED']);
+});
+
+test('a deactivated user and a device too many are closed for good', async () => {
+  await world.set('deviceLimit=1');
+  await world.register('dea');
+  const first = await world.online('dea');
+  const second = await world.online('dea');
+  assert.equal((await world.reaches(first, 'closed')).error.code, 'DEVICE_LIMIT');
+  await world.back.send('mutation { deactivateUsers(input: {userIds: ["dea"]}) { results { outcome } } }');
+  assert.equal((await world.reaches(second, 'closed')).error.code, 'USER_DEACTIVATED');
+  await world.set('deviceLimit=20');
+});
