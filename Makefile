@@ -40,6 +40,7 @@ generate: ## writes the code and docs/schema.graphql from the GraphQL schema, an
 	mkdir -p $(BUILD)
 	$(GO) run . schema >$(BUILD)/schema.graphql
 	cp $(BUILD)/schema.graphql docs/
+	cd examples/app-server-go && $(GO) generate
 
 .PHONY: deps
 deps: ## installs what the tests need where it is missing
@@ -47,17 +48,19 @@ deps: ## installs what the tests need where it is missing
 
 .PHONY: fresh
 fresh: ## fails if what `make generate` writes is not up to date
-	@scripts/fresh "graph/generated bench/stock/generated docs/schema.graphql THIRD_PARTY_NOTICES" $(MAKE) --no-print-directory generate
+	@scripts/fresh "graph/generated bench/stock/generated docs/schema.graphql examples/app-server-go/generated.go THIRD_PARTY_NOTICES" $(MAKE) --no-print-directory generate
 
 .PHONY: lint
-lint: ## checks format, imports, wording, go vet and staticcheck, in bench's module too
+lint: ## checks format, imports, wording, go vet and staticcheck, in the other modules too
 	@scripts/silent "not formatted; run: make format" gofmt -s -l $(SOURCES)
 	@scripts/silent "imports not in order; run: make format" $(GO) run $(GOIMPORTS) -l -local rollcall/ $(SOURCES)
 	@scripts/wording
 	$(GO) vet ./...
 	cd bench && $(GO) build ./... && $(GO) vet ./...
+	cd examples/app-server-go && $(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 	cd bench && $(GO) run $(STATICCHECK) ./...
+	cd examples/app-server-go && $(GO) run $(STATICCHECK) ./...
 
 .PHONY: format
 format: ## puts format and imports right

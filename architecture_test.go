@@ -20,7 +20,8 @@ import (
 )
 
 // This file tests the arrows that docs/architecture.md forbids. Tests may import everything; so may
-// testNode, and the examples, which are not part of the server. bench is a module of its own.
+// testNode, and the examples, which are not part of the server. bench is a module of
+// its own, and so is an example.
 
 // testNode runs a node for tests.
 const testNode = "graph/graphtest"
