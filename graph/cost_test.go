@@ -50,6 +50,8 @@ func TestComplexity_CountsWork(t *testing.T) {
 		"300 lists by state":                  {selected(300, `userList(first: 1, filter: {states: [BANNED]}) { nodes { id } }`), nil, false},
 		"friend IDs of 20 users":              {`{ users(ids: [` + strings.Repeat(`"a" `, 20) + `]) { friendIds } }`, nil, false},
 		"friend IDs of 19 users":              {`{ users(ids: [` + strings.Repeat(`"a" `, 19) + `]) { friendIds } }`, nil, true},
+		"friend IDs of a page of friends":     {`{ user(id: "ann") { friends { nodes { user { friendIds } } } } }`, nil, false},
+		"friend IDs of 15 friends":            {`{ user(id: "ann") { friends(first: 15) { nodes { user { friendIds } } } } }`, nil, true},
 		"blocked IDs of 40 users":             {`{ users(ids: [` + strings.Repeat(`"a" `, 40) + `]) { blockedIds } }`, nil, false},
 		"devices of 100 users, 10 times":      {selected(10, within(`devices { id }`)), nil, false},
 		"devices of 100 users, once":          {selected(1, within(`devices { id }`)), nil, true},
