@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -8,9 +9,12 @@ import (
 	"rollcall/node"
 )
 
-// listen opens all listeners of the settings, or none.
+// listen opens all listeners of the settings, or none. Their connections end if the peer acknowledges
+// nothing for HeartbeatTimeout. Without that limit of TCP, a peer whose network is gone, and that never
+// sends anything, as that of an event stream, is noticed only after the kernel's retries: 15 minutes.
 func (s *serveSettings) listen() (*node.Listeners, error) {
 	l := &node.Listeners{}
+	config := net.ListenConfig{Control: limitUnacknowledged(s.HeartbeatTimeout)}
 	for _, one := range []struct {
 		setting, address string
 		at               *net.Listener
@@ -22,7 +26,7 @@ func (s *serveSettings) listen() (*node.Listeners, error) {
 		if one.address == "" {
 			continue
 		}
-		opened, err := net.Listen("tcp", one.address)
+		opened, err := config.Listen(context.Background(), "tcp", one.address)
 		if err != nil {
 			l.Close()
 			return nil, fmt.Errorf("cannot listen on %s %s: %w", one.setting, one.address, err)
