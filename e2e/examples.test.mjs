@@ -137,11 +137,16 @@ for (const name of Object.keys(examples)) {
         [['POST', '/users/nobody/token'], 404, 'USER_NOT_FOUND'],
         [['PATCH', '/users/ann', { avatarUrl: 'https://example.com/', removeAvatar: true }], 400, 'INVALID_ARGUMENT', 'input.avatarUrl'],
         [['GET', '/users?first=101'], 400, 'INVALID_ARGUMENT', 'first'],
+        [['GET', '/users?first=many'], 400, 'INVALID_ARGUMENT', 'first'],
         [['GET', '/users?after=nothing'], 400, 'INVALID_ARGUMENT', 'after'],
         [['POST', '/users', []], 400, 'INVALID_ARGUMENT', 'input.users'],
       ]) {
         const answer = await example.call(...call);
         assert.deepEqual([answer.status, answer.body.code, answer.body.field], [status, code, field], `${call}`);
+      }
+      for (const call of [['POST', '/users', 'no list'], ['PATCH', '/users/%ff', { name: 'X' }]]) {
+        const { status, body } = await example.call(...call);
+        assert.equal(status, 400, `${call}: ${JSON.stringify(body)}`);
       }
     });
 

@@ -49,8 +49,10 @@ const routes: [method: string, path: RegExp, run: (call: Call) => Promise<unknow
   }],
   // A page of the users: ?first=&after=&search=&orderBy=.
   ['GET', /^\/users$/, async ({ query }) => {
+    const first = Number(query.get('first'));
+    if (Number.isNaN(first)) throw new Refusal('INVALID_ARGUMENT', 'first must be a number', 'first');
     const { userList } = await rollcall.request(ListUsers, {
-      first: Number(query.get('first')),
+      first,
       after: query.get('after'),
       filter: { search: query.get('search') },
       orderBy: query.get('orderBy') as ListOrder | null,
@@ -91,6 +93,7 @@ async function answer(request: IncomingMessage): Promise<[status: number, body: 
     return [404, { code: 'NOT_FOUND', message: 'there is nothing at this path' }];
   } catch (error) {
     console.error(error);
+    if (error instanceof URIError) return [400, { code: 'INVALID_ARGUMENT', message: 'the path is no valid URL' }];
     if (!(error instanceof Refusal)) return [503, { code: 'UNAVAILABLE', message: 'Rollcall cannot be reached' }];
     return [statuses[error.code] ?? 500, { code: error.code, message: error.message, field: error.field }];
   }
