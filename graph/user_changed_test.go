@@ -29,6 +29,10 @@ func TestUserChanged(t *testing.T) {
 				`{"id":"bob","name":"Bob","avatarUrl":"https://example.org/b.png","state":"BANNED"}`},
 			{`unbanUsers(input: {userIds: ["bob"]}) { results { outcome } }`,
 				`{"id":"bob","name":"Bob","avatarUrl":"https://example.org/b.png","state":"ACTIVE"}`},
+			{`banUsers(input: {userIds: ["bob"], permanent: true}) { results { outcome } }`,
+				`{"id":"bob","name":"Bob","avatarUrl":"https://example.org/b.png","state":"BANNED"}`},
+			{`unbanUsers(input: {userIds: ["bob"]}) { results { outcome } }`,
+				`{"id":"bob","name":"Bob","avatarUrl":"https://example.org/b.png","state":"ACTIVE"}`},
 			{`deactivateUsers(input: {userIds: ["bob"]}) { results { outcome } }`, `{"id":"bob","name":"","avatarUrl":null,"state":"DEACTIVATED"}`},
 			{`reactivateUsers(input: {userIds: ["bob"]}) { results { outcome } }`, `{"id":"bob","name":"","avatarUrl":null,"state":"ACTIVE"}`},
 		} {

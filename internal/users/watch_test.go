@@ -94,6 +94,11 @@ func changes(t *testing.T, s *Service, app *models.App) []struct {
 			return err
 		}, ""},
 		{func() error { _, err := s.Unban(ctx, app, ids, audit.AppServer); return err }, "ann Anna ACTIVE"},
+		{func() error {
+			_, err := s.Ban(ctx, app, ids, Sentence{Permanent: true}, audit.AppServer)
+			return err
+		}, "ann Anna BANNED"},
+		{func() error { _, err := s.Unban(ctx, app, ids, audit.AppServer); return err }, "ann Anna ACTIVE"},
 		{func() error { _, err := s.Deactivate(ctx, app, ids, audit.AppServer); return err }, "ann  DEACTIVATED"},
 		{func() error { _, err := s.Reactivate(ctx, app, ids, audit.AppServer); return err }, "ann  ACTIVE"},
 		{register("Again"), "ann Again ACTIVE"},
