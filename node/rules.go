@@ -73,7 +73,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 		Logger: cfg.Logger,
 		Secret: keys.Secret(),
 	})
-	r.Users = users.New(cfg.DB, events, keys, users.Erasers{r.Relations, r.Subscriptions}, cfg.Clock)
+	r.Users = users.New(cfg.DB, events, keys, users.Erasers{r.Relations, r.Subscriptions}, users.Options{Clock: cfg.Clock, Logger: cfg.Logger})
 	if metrics != nil {
 		r.Users.Observe(metrics)
 	}

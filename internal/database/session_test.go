@@ -129,7 +129,7 @@ func tryRules(t *testing.T, db *database.DB) {
 	keys, err := token.OpenKeys(t.Context(), db, "", time.Now)
 	ok(err)
 	friends := relations.New(db, &bus.Bus{}, keys.Secret(), time.Now)
-	people := users.New(db, &bus.Bus{}, keys, friends, time.Now)
+	people := users.New(db, &bus.Bus{}, keys, friends, users.Options{})
 	app, _, err := apps.New(db, &bus.Bus{}, keys, time.Now).Create(t.Context(), apps.NewApp{
 		Name: `o'app"\ || x`, Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship,
 	}, models.Actor{})

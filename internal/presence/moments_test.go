@@ -51,7 +51,7 @@ func (m *moments) users(w *world, b *bus.Bus) *users.Service {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	return users.New(w.db, b, keys, users.Erasers{w.relations(), w.Service}, w.clock.Now)
+	return users.New(w.db, b, keys, users.Erasers{w.relations(), w.Service}, users.Options{Clock: w.clock.Now})
 }
 
 // watch records what each node delivers from now on.

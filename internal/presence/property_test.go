@@ -88,7 +88,7 @@ func (m *model) use(w *world) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	m.users = users.New(w.db, w.bus, keys, users.Erasers{w.relations(), w.Service}, w.clock.Now)
+	m.users = users.New(w.db, w.bus, keys, users.Erasers{w.relations(), w.Service}, users.Options{Clock: w.clock.Now})
 }
 
 func (m *model) watching(i int) (running []*modelDevice) {

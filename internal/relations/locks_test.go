@@ -57,7 +57,7 @@ func TestLocks_HeldUntilEventsArePublished(t *testing.T) {
 			each(t, func(w *world) {
 				events := new(bus.Bus)
 				w.relations = New(w.db, events, w.secret, w.clock)
-				w.users = users.New(w.db, events, nil, w.relations, w.clock)
+				w.users = users.New(w.db, events, nil, w.relations, users.Options{Clock: w.clock})
 				w.befriend("x", "ann", "bob")
 
 				ann, bob := w.user("ann").ID, w.user("bob").ID

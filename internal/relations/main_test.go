@@ -60,7 +60,7 @@ func newWorld(t testing.TB, db *database.DB) *world {
 	w.ok(err)
 	w.secret = keys.Secret()
 	w.relations = New(db, &bus.Bus{}, w.secret, w.clock)
-	w.users = users.New(db, &bus.Bus{}, keys, w.relations, w.clock)
+	w.users = users.New(db, &bus.Bus{}, keys, w.relations, users.Options{Clock: w.clock})
 	w.app, _, err = apps.New(db, &bus.Bus{}, keys, w.clock).Create(ctx, apps.NewApp{
 		Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship,
 	}, models.Actor{})

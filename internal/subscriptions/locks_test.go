@@ -72,7 +72,7 @@ func TestLocks_SubscriptionsAndErasures(t *testing.T) {
 			}
 		})
 		go func() { <-changed }()
-		rules := users.New(db, w.bus, nil, users.Erasers{w.Service}, w.clock.Now)
+		rules := users.New(db, w.bus, nil, users.Erasers{w.Service}, users.Options{Clock: w.clock.Now})
 		if _, err := rules.Deactivate(t.Context(), app, []string{"u0", "u1"}, audit.AppServer); err != nil {
 			t.Fatal(err)
 		}

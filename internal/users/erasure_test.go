@@ -69,7 +69,7 @@ func newErasureWorld(t *testing.T, db *database.DB) *erasureWorld {
 			t.Error(err)
 		}
 	})
-	w.users = New(db, w.bus, keys, Erasers{w.relations, w.subscriptions}, w.clock)
+	w.users = New(db, w.bus, keys, Erasers{w.relations, w.subscriptions}, Options{Clock: w.clock})
 	w.app = w.newApp("app", models.EnvironmentDevelopment, models.EditionFlagship)
 	return w
 }
@@ -122,7 +122,7 @@ func (w *erasureWorld) live(offline bool) marks {
 
 	// Another Service revokes without a message to this node, which could arrive after the next
 	// connect and disconnect it.
-	silent := New(w.db, new(bus.Bus), w.users.keys, w.relations, w.clock)
+	silent := New(w.db, new(bus.Bus), w.users.keys, w.relations, Options{Clock: w.clock})
 	must(silent.Ban(ctx, w.app, []string{id}, Sentence{Length: time.Minute, Reason: text("reason")}, by))
 	w.pass(time.Hour) // the ban expires, which does not remove the reason
 	device, err := w.presence.Connect(ctx, status.AccountOf(row()), models.PlatformIOS, noLink{}, func(context.Context) error { return nil })

@@ -38,7 +38,7 @@ func each(t *testing.T, test func(w *world)) {
 			t.Fatal(err)
 		}
 		w.apps = apps.New(db, w.bus, keys, w.clock)
-		w.users = New(db, w.bus, keys, relations.New(db, w.bus, keys.Secret(), w.clock), w.clock)
+		w.users = New(db, w.bus, keys, relations.New(db, w.bus, keys.Secret(), w.clock), Options{Clock: w.clock})
 		w.app = w.newApp("app", models.EnvironmentDevelopment, models.EditionFlagship)
 		test(w)
 	})

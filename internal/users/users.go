@@ -4,12 +4,14 @@ package users
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"rollcall/internal/admission"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/headcount"
+	"rollcall/internal/outage"
 	"rollcall/internal/token"
 	"rollcall/internal/userlock"
 	"rollcall/models"
@@ -43,6 +45,8 @@ type Service struct {
 	appByID          *database.Coalescer[int64, *models.App]
 
 	watchers *watchers
+	// readFailures logs the failed reads of watched users.
+	readFailures *outage.Log
 }
 
 // externalKey identifies a user by its app and external ID.
@@ -51,10 +55,24 @@ type externalKey struct {
 	externalID string
 }
 
-// New returns a Service; clock is time.Now outside tests.
-func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, clock func() time.Time) *Service {
+// Options are the options of New.
+type Options struct {
+	// Clock is time.Now if it is nil.
+	Clock func() time.Time
+	// Logger logs failures that are returned to no caller; nil means slog.Default.
+	Logger *slog.Logger
+}
+
+// New returns a Service.
+func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, opts Options) *Service {
+	if opts.Clock == nil {
+		opts.Clock = time.Now
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.Default()
+	}
 	s := &Service{
-		db: db, bus: b, keys: keys, eraser: eraser, clock: clock,
+		db: db, bus: b, keys: keys, eraser: eraser, clock: opts.Clock, readFailures: outage.NewLog(opts.Logger),
 		issuesUnder: models.NoSecret,
 		reach:       reach{SearchIDs, SearchNames}, counts: new(headcount.Counter), slow: newSlowReads(slowReadLimits(db)),
 	}

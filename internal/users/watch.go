@@ -128,6 +128,7 @@ func (s *Service) show(ctx context.Context, w *watched) {
 	defer w.mu.Unlock()
 	row, found, err := s.access.Get(ctx, w.id)
 	if err != nil {
+		s.readFailures.Warn(ctx, "a watched user that has changed cannot be read; userChanged is late until a read succeeds", "error", err)
 		s.watchers.readLater(w.id)
 		return
 	}

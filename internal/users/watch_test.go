@@ -2,10 +2,13 @@ package users
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fanout"
 	"rollcall/internal/fault"
+	"rollcall/internal/outage"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
@@ -155,6 +159,54 @@ func TestWatch(t *testing.T) {
 	})
 }
 
+// TestWatch_FailedRead: a change that cannot be read is logged, and comes when reads succeed again.
+func TestWatch_FailedRead(t *testing.T) {
+	each(t, func(w *world) {
+		var failing atomic.Bool
+		fetch := database.Fetcher(w.db, accessByID)
+		w.users.access = coalescer(func(ctx context.Context, keys []int64) (map[int64]*access, error) {
+			if failing.Load() {
+				return nil, errors.New("made up")
+			}
+			return fetch(ctx, keys)
+		})
+		warnings := make(chan string, 10)
+		w.users.readFailures = outage.NewLog(slog.New(slog.NewTextHandler(lines(warnings), nil)))
+		w.register(w.app, "ann")
+		sink := &profiles{now: w.clock}
+		stop, err := w.users.Watch(w.t.Context(), w.app.ID, []string{"ann"}, sink)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		defer stop()
+		failing.Store(true)
+		if _, err := w.users.Update(w.t.Context(), w.app, "ann", Change{Name: "Anna"}); err != nil {
+			w.t.Fatal(err)
+		}
+		select {
+		case line := <-warnings:
+			if !strings.Contains(line, "level=WARN") || !strings.Contains(line, `error="made up"`) {
+				w.t.Errorf("logged %q", line)
+			}
+		default:
+			w.t.Error("nothing was logged")
+		}
+		failing.Store(false)
+		sink.want(w.t, "ann Anna ACTIVE")
+	})
+}
+
+// lines receives what is written to a log.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	select {
+	case l <- string(line):
+	default:
+	}
+	return len(line), nil
+}
+
 // TestWatch_OtherNodes: a node receives what another one changes, and reads again what it has missed.
 func TestWatch_OtherNodes(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
@@ -166,7 +218,7 @@ func TestWatch_OtherNodes(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.apps = apps.New(db, w.bus, keys, w.clock)
-			w.users = New(db, w.bus, keys, relations.New(db, w.bus, keys.Secret(), w.clock), w.clock)
+			w.users = New(db, w.bus, keys, relations.New(db, w.bus, keys.Secret(), w.clock), Options{Clock: w.clock})
 			if linked {
 				link := bus.NewLink(w.bus, testenv.OpenRedis(t, url, service), slog.New(slog.DiscardHandler))
 				t.Cleanup(link.Close)
