@@ -122,6 +122,21 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     await operator.leave();
   });
 
+  test('a secret rotated with an overlap at one node ends at all of them', async () => {
+    const rotated = await nodes[0].createApp({ name: 'rotated' });
+    const before = await Promise.all(nodes.map((node) => AppServer.login(node, rotated)));
+    const links = await Promise.all(before.map((server) => Connection.open(server.server, server.token)));
+    const command = await nodes[0].command('app', 'rotate-secret', rotated.key, '--overlap', '8s', '--json');
+    const { secret } = JSON.parse(command);
+    const logins = (app) => Promise.allSettled(nodes.map((node) => AppServer.login(node, app)));
+    for (const login of [...(await logins(rotated)), ...(await logins({ ...rotated, secret }))]) assert.equal(login.status, 'fulfilled', login.reason);
+    const closes = await within(Promise.all(links.map((link) => link.closed)), 'the closes');
+    for (const { code } of closes) assert.equal(code, 4401);
+    const ended = [...(await logins(rotated)), ...(await Promise.allSettled(before.map((server) => server.send('{ app { name } }'))))];
+    for (const { reason } of ended) assert.equal(reason?.code, 'UNAUTHENTICATED');
+    for (const login of await logins({ ...rotated, secret })) assert.equal(login.status, 'fulfilled', login.reason);
+  });
+
   test('users connected to a node that is killed are OFFLINE for the others within 10 s', async () => {
     const ann = await Connection.open(nodes[0], tokens.ann);
     const seen = ann.subscribe(userStatus, { ids: ['ben', 'dan'] });
