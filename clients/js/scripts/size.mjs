@@ -1,12 +1,13 @@
-// Prints the size of what a bundler makes of the package, graphql-ws included, and fails beyond the limit.
+// Prints the size of what a bundler makes of the package, hooks included and React not, and fails beyond the limit.
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 const limit = 8 * 1024;
 const { outputFiles } = await build({
-  stdin: { contents: "export * from './dist/index.js';", resolveDir: fileURLToPath(new URL('..', import.meta.url)) },
+  stdin: { contents: "export * from './dist/index.js'; export * from './dist/react.js';", resolveDir: fileURLToPath(new URL('..', import.meta.url)) },
   bundle: true,
+  external: ['react'],
   minify: true,
   format: 'esm',
   target: 'es2020',

@@ -26,7 +26,7 @@ export interface WatcherOptions {
   open(ids: readonly string[], answered: () => void, failed: (error: RollcallError) => void): () => void;
   /** Is called when `state` has changed. */
   changed(): void;
-  /** Is called with IDs that are no longer watched, or that the server does not know. */
+  /** Is called with IDs that are no longer watched, or that the server does not know, when changes are gathered. */
   dropped(id: string): void;
 }
 
@@ -68,7 +68,10 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
     for (const chunk of chunks) {
       for (const id of chunk.ids) {
         if (counts.has(id) && !unknown.has(id)) placed.add(id);
-        else chunk.dirty = chunk.ids.delete(id);
+        else {
+          chunk.dirty = chunk.ids.delete(id);
+          options.dropped(id);
+        }
       }
     }
     for (const id of counts.keys()) {
@@ -119,7 +122,6 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
         const { userId } = failure.details;
         if (failure.code == 'USER_NOT_FOUND' && userId && chunk.ids.has(userId)) {
           unknown.add(userId);
-          options.dropped(userId);
         } else {
           earliest = Math.max(earliest, Date.now() + connection.pause(failure));
           if (failure.code != 'RATE_LIMITED') error = failure;
@@ -148,8 +150,9 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
     remove(ids) {
       for (const id of ids) {
         const count = (counts.get(id) ?? 0) - 1;
+        // Nothing is dropped before `plan`: an ID may be watched again at once, by the next page of an app.
         if (count > 0) counts.set(id, count);
-        else if (counts.delete(id)) options.dropped(id);
+        else counts.delete(id);
       }
       schedule();
     },
