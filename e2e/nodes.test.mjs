@@ -69,11 +69,27 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
 
   test('friends made at one node get events, and see each other, at others', async () => {
     const ann = await Connection.open(nodes[1], tokens.ann);
-    const relations = ann.subscribe('subscription { relationshipChanged { kind user { id } } }');
+    const relations = ann.subscribe(
+      'subscription { relationshipChanged { kind user { id } friendship { id user { id name } remark } request { id from { id } to { id } message } } }',
+    );
     const statuses = ann.subscribe('subscription { statusChanged { userId presence } }');
     await ann.request('{ __typename }'); // both are running when this is returned
-    await app.send('mutation { addFriend(input: {userId: "ann", friendId: "dan"}) { created } }');
-    assert.deepEqual(await relations.take(), { kind: 'FRIEND_ADDED', user: { id: 'dan' } });
+    const { sendFriendRequest } = await app.send(
+      'mutation { sendFriendRequest(input: {userId: "dan", targetId: "ann", message: "Hi"}) { result { ... on FriendRequest { id } } } }',
+    );
+    assert.deepEqual(await relations.take(), {
+      kind: 'FRIEND_REQUEST_RECEIVED',
+      user: { id: 'dan' },
+      friendship: null,
+      request: { id: sendFriendRequest.result.id, from: { id: 'dan' }, to: { id: 'ann' }, message: 'Hi' },
+    });
+    await app.send('mutation { addFriend(input: {userId: "ann", friendId: "dan", remark: "Danny"}) { created } }');
+    assert.deepEqual(await relations.take(), {
+      kind: 'FRIEND_ADDED',
+      user: { id: 'dan' },
+      friendship: { id: 'friendship:ann:dan', user: { id: 'dan', name: 'User dan' }, remark: 'Danny' },
+      request: null,
+    });
     const dan = await Connection.open(nodes[2], tokens.dan);
     assert.equal(await statuses.takeStatus(), 'dan ONLINE');
     await dan.close();
