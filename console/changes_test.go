@@ -80,7 +80,7 @@ var changes = map[string]change{
 	"POST /console/apps/{key}/bulk/unban":        after(banAnn, "id", "ann"),
 	"POST /console/apps/{key}/bulk/delete":       form("id", "ann"),
 	"POST /console/apps/{key}/clear":             form("count", "1"),
-	"POST /console/apps/{key}/settings": form("name", "renamed", "edition", "FLAGSHIP",
+	"POST /console/apps/{key}/settings": form("name", "renamed", "edition", "FLAGSHIP", "friendRequestPolicy", "ANYONE",
 		"friendLimit", "7", "blocklistLimit", "8", "whitelistLimit", "9", "statusSubscriptionLimit", "10", "friendRequestDailyLimit", "11", "deviceLimit", "12"),
 	"POST /console/apps/{key}/rotate-secret": form("overlap", "0"),
 	"POST /console/apps/{key}/connections/close": func(s *site) url.Values {

@@ -21,7 +21,9 @@ type settingsPage struct {
 	// Name and Edition are the values of the form.
 	Name, Edition string
 	Switches      []switchField
-	Limits        []limitField
+	// FriendRequestPolicy is a value of the form as well.
+	FriendRequestPolicy string
+	Limits              []limitField
 	// Loaded is what the form contained when it was loaded. Fields that still have these values are
 	// not written, because another operator may have changed them since.
 	Loaded map[string]string
@@ -56,6 +58,9 @@ func (p *settingsPage) WrongLimit() limitField {
 // Editions returns the editions to choose from.
 func (*settingsPage) Editions() []models.Edition { return editions }
 
+// Policies returns the policies for friend requests to choose from.
+func (*settingsPage) Policies() []models.FriendRequestPolicy { return models.FriendRequestPolicies }
+
 var editions = []models.Edition{models.EditionStandard, models.EditionFlagship, models.EditionPremium}
 
 func settingsPath(app *models.App) string { return appPath(app) + "/settings" }
@@ -79,6 +84,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 			{"onlyFriendsCanMessage", set.OnlyFriendsCanMessage},
 			{"profileEditEnabled", set.ProfileEditEnabled},
 		},
+		FriendRequestPolicy: string(set.FriendRequestPolicy),
 		Limits: []limitField{
 			{"friendLimit", strconv.Itoa(set.FriendLimit), 0, apps.MaxListLimit},
 			{"blocklistLimit", strconv.Itoa(set.BlocklistLimit), 0, apps.MaxListLimit},
@@ -97,7 +103,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 
 // values returns the values of the form, by the names of the settings.
 func (p *settingsPage) values() map[string]string {
-	values := map[string]string{"name": p.Name, "edition": p.Edition}
+	values := map[string]string{"name": p.Name, "edition": p.Edition, "friendRequestPolicy": p.FriendRequestPolicy}
 	for _, s := range p.Switches {
 		values[s.Name] = strconv.FormatBool(s.On)
 	}
@@ -117,6 +123,7 @@ const loadedPrefix = "loaded."
 // does not contain the values it was loaded with, read returns all fields.
 func (p *settingsPage) read(r *http.Request) map[string]string {
 	p.Name, p.Edition = strings.TrimSpace(r.PostFormValue("name")), r.PostFormValue("edition")
+	p.FriendRequestPolicy = r.PostFormValue("friendRequestPolicy")
 	for i := range p.Switches {
 		s := &p.Switches[i]
 		s.On = r.PostFormValue(s.Name) == "true"
@@ -161,6 +168,8 @@ func (c *console) saveSettings(v *visit) error {
 		switch {
 		case p.WrongField == registeredUserLimit && rule == "edition":
 			p.Wrong = "settings.wrong.unlimited"
+		case rule == "oneof":
+			p.Wrong = "wrong.choice"
 		case p.WrongField != "name" && (rule == "number" || rule == "min" || rule == "max"):
 			p.Wrong = "settings.wrong.limit"
 		default:

@@ -22,7 +22,7 @@ func TestSettings(t *testing.T) {
 		b := s.as("admin")
 		path := settingsPath(s.prod)
 		good := url.Values{
-			"name": {"new & shiny"}, "edition": {"PREMIUM"}, "statusQueryEnabled": {"true"},
+			"name": {"new & shiny"}, "edition": {"PREMIUM"}, "statusQueryEnabled": {"true"}, "friendRequestPolicy": {"NOBODY"},
 			"friendLimit": {"7"}, "blocklistLimit": {"8"}, "whitelistLimit": {"9"}, "statusSubscriptionLimit": {"10"}, "friendRequestDailyLimit": {"12"}, "deviceLimit": {"13"}, "registeredUserLimit": {"11"},
 		}
 		with := func(name, value string) url.Values {
@@ -34,6 +34,7 @@ func TestSettings(t *testing.T) {
 			"name":                    with("name", "demo"),
 			"edition":                 with("edition", "GOLD"),
 			"statusQueryEnabled":      with("edition", "STANDARD"),
+			"friendRequestPolicy":     with("friendRequestPolicy", "SOMEBODY"),
 			"friendLimit":             with("friendLimit", "many"),
 			"blocklistLimit":          with("blocklistLimit", "100001"),
 			"statusSubscriptionLimit": with("statusSubscriptionLimit", "-1"),
@@ -43,21 +44,23 @@ func TestSettings(t *testing.T) {
 			b.post(path, form).want(t, http.StatusUnprocessableEntity, `id="`+field+`-error" role="alert"`, "!{max}")
 		}
 		b.post(path, with("friendLimit", "100001")).want(t, http.StatusUnprocessableEntity, "Enter a whole number from 0 to 100,000.")
+		b.post(path, with("friendRequestPolicy", "")).want(t, http.StatusUnprocessableEntity, `id="friendRequestPolicy-error" role="alert"`, "Choose one of these.")
 		b.post(path, with("name", "")).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "A name has 1 to 64 characters")
 		b.post(path, with("name", "\u200b")).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "at least one visible character")
 		if got := s.audited(s.prod); len(got) != 0 {
 			t.Fatalf("refused, but audited: %v", got)
 		}
+		b.get(path).want(t, http.StatusOK, `<option value="APPROVAL" selected>wait for approval</option>`)
 		b.post(path, good).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "The settings of new &amp; shiny were saved", `value="PREMIUM" selected`, `value="7"`)
+		b.get(path).want(t, http.StatusOK, `<option value="NOBODY" selected>are refused</option>`, "The settings of new &amp; shiny were saved", `value="PREMIUM" selected`, `value="7"`)
 		b.post(path, good).wantRedirect(t, path)
 		app, err := s.deps.Apps.ByKey(context.Background(), s.prod.Key)
 		s.check(err)
-		want := models.AppSettings{StatusQueryEnabled: true, FriendLimit: 7, BlocklistLimit: 8, WhitelistLimit: 9, StatusSubscriptionLimit: 10, FriendRequestDailyLimit: 12, DeviceLimit: 13}
+		want := models.AppSettings{StatusQueryEnabled: true, FriendRequestPolicy: models.PolicyNobody, FriendLimit: 7, BlocklistLimit: 8, WhitelistLimit: 9, StatusSubscriptionLimit: 10, FriendRequestDailyLimit: 12, DeviceLimit: 13}
 		if app.Settings != want || app.Name != "new & shiny" || app.Edition != models.EditionPremium || app.UserLimit == 11 {
 			t.Errorf("%+v", app)
 		}
-		audit := "admin app.set " + s.prod.Key + " blocklistLimit=8 (was 500) deviceLimit=13 (was 20) edition=PREMIUM (was FLAGSHIP) friendLimit=7 (was 1000) friendRequestDailyLimit=12 (was 200) name=new & shiny (was live)" +
+		audit := "admin app.set " + s.prod.Key + " blocklistLimit=8 (was 500) deviceLimit=13 (was 20) edition=PREMIUM (was FLAGSHIP) friendLimit=7 (was 1000) friendRequestDailyLimit=12 (was 200) friendRequestPolicy=NOBODY (was APPROVAL) name=new & shiny (was live)" +
 			" statusQueryEnabled=true (was false) statusSubscriptionLimit=10 (was 200) whitelistLimit=9 (was 3000)"
 		if got := s.audited(s.prod); !slices.Equal(got, []string{audit}) {
 			t.Errorf("audit\n%s", strings.Join(got, "\n"))

@@ -28,20 +28,21 @@ var rateDecisions = map[string][]string{
 	"Query.userStatuses":      {"statuses"},
 	"Query.messagePermission": {"profiles"},
 
-	"Mutation.issueAppToken":        {}, // no data of users; failures are throttled
-	"Mutation.logout":               {}, // the user's own devices; connecting again is counted
-	"Mutation.updateMe":             {"profile-edits"},
-	"Mutation.setStatus":            {"set-status"},
-	"Mutation.subscribeStatus":      {"subscribe", "profiles"},
-	"Mutation.unsubscribeStatus":    {"unsubscribe"},
-	"Mutation.sendFriendRequest":    {"requests"},
-	"Mutation.acceptFriendRequest":  {"relations"},
-	"Mutation.declineFriendRequest": {"relations"},
-	"Mutation.cancelFriendRequest":  {"relations"},
-	"Mutation.removeFriend":         {"relations"},
-	"Mutation.setFriendRemark":      {"relations"},
-	"Mutation.addToBlocklist":       {"relations", "profiles"},
-	"Mutation.removeFromBlocklist":  {"relations", "profiles"},
+	"Mutation.issueAppToken":          {}, // no data of users; failures are throttled
+	"Mutation.logout":                 {}, // the user's own devices; connecting again is counted
+	"Mutation.updateMe":               {"profile-edits"},
+	"Mutation.setStatus":              {"set-status"},
+	"Mutation.subscribeStatus":        {"subscribe", "profiles"},
+	"Mutation.unsubscribeStatus":      {"unsubscribe"},
+	"Mutation.sendFriendRequest":      {"requests"},
+	"Mutation.acceptFriendRequest":    {"relations"},
+	"Mutation.declineFriendRequest":   {"relations"},
+	"Mutation.cancelFriendRequest":    {"relations"},
+	"Mutation.setFriendRequestPolicy": {"relations"},
+	"Mutation.removeFriend":           {"relations"},
+	"Mutation.setFriendRemark":        {"relations"},
+	"Mutation.addToBlocklist":         {"relations", "profiles"},
+	"Mutation.removeFromBlocklist":    {"relations", "profiles"},
 
 	"Subscription.statusChanged":       {}, // its events are not requested
 	"Subscription.relationshipChanged": {}, // its events are not requested

@@ -25,7 +25,7 @@ var (
 	// readingProfiles limits the users about which a user learns something by listing their IDs.
 	readingProfiles = ratelimit.Rule{Name: "profiles", Limit: 1000, Window: rateWindow}
 	requesting      = ratelimit.Rule{Name: "requests", Limit: 20, Window: rateWindow}
-	// changingRelations limits the other changes of friends, requests and blocklist.
+	// changingRelations limits the other changes of friends, requests, their policy, and blocklist.
 	changingRelations = ratelimit.Rule{Name: "relations", Limit: 60, Window: rateWindow}
 	// editingProfile limits changes of the user's own name and avatar.
 	editingProfile = ratelimit.Rule{Name: "profile-edits", Limit: 20, Window: rateWindow}

@@ -110,6 +110,18 @@ func (r *mutationResolver) CancelFriendRequest(ctx context.Context, input genera
 	return &generated.CancelFriendRequestPayload{Request: request}, nil
 }
 
+func (r *mutationResolver) SetFriendRequestPolicy(ctx context.Context, input generated.SetFriendRequestPolicyInput) (*generated.SetFriendRequestPolicyPayload, error) {
+	id, err := r.actor(ctx, input.UserID, changingRelations)
+	if err != nil {
+		return nil, err
+	}
+	user, err := r.relations.SetFriendRequestPolicy(ctx, auth.From(ctx).App, id, input.Policy)
+	if err != nil {
+		return nil, err
+	}
+	return &generated.SetFriendRequestPolicyPayload{User: user}, nil
+}
+
 func (r *mutationResolver) AddToBlocklist(ctx context.Context, input generated.BlocklistInput) (*generated.BlocklistPayload, error) {
 	owner, err := r.actor(ctx, input.UserID, changingRelations)
 	if err != nil {
@@ -221,6 +233,15 @@ func (r *userResolver) FriendRequest(ctx context.Context, obj *models.User, with
 		return nil, err
 	}
 	return r.relations.RequestWith(ctx, p.App, obj, with)
+}
+
+func (r *userResolver) FriendRequestPolicy(ctx context.Context, obj *models.User) (*models.FriendRequestPolicy, error) {
+	p := auth.From(ctx)
+	if err := p.LoadApp(ctx); err != nil {
+		return nil, err
+	}
+	policy := obj.PolicyIn(&p.App.Settings)
+	return &policy, nil
 }
 
 func (r *userResolver) FriendRequests(ctx context.Context, obj *models.User, direction generated.RequestDirection, first *int, after *string) (*relations.FriendRequestConnection, error) {

@@ -75,6 +75,9 @@ func TestRelationshipChanged(t *testing.T) {
 			ask,
 			change{"a crossing request", "bob", sendRequest, input("targetId", "ann"),
 				events{"FRIEND_REQUEST_ACCEPTED bob", "FRIEND_ADDED bob"}, events{"FRIEND_ADDED ann"}},
+			change{"removing that friend", "ann", removeFriend, input("friendId", "bob"), events{"FRIEND_REMOVED bob"}, events{"FRIEND_REMOVED ann"}},
+			change{"a policy", "bob", setPolicy, input("policy", "ANYONE"), nil, nil},
+			change{"a request that makes friends at once", "ann", sendRequest, input("targetId", "bob"), events{"FRIEND_ADDED bob"}, events{"FRIEND_ADDED ann"}},
 			change{"adding a friend", server, addFriend, input("userId", "ann", "friendId", "gone"), events{"FRIEND_ADDED gone"}, nil},
 			change{"blocking that user", server, block, input("userId", "bob", "targetIds", []string{"gone"}), nil, events{"BLOCK_ADDED gone"}},
 			change{"a block by that user", "gone", block, input("targetIds", []string{"ann"}), nil, nil},
@@ -91,7 +94,7 @@ func TestRelationshipChanged_ShowsNoMore(t *testing.T) {
 		people(w, "ann", "bob")
 		const of = `subscription { relationshipChanged { kind user { %s } } }`
 		for _, field := range []string{
-			`friendIds`, `friends { totalCount }`, `blockedIds`, `blocklist { totalCount }`, `hasBlocked(id: "ann")`, `friendship(with: "ann") { remark }`,
+			`friendIds`, `friends { totalCount }`, `blockedIds`, `blocklist { totalCount }`, `hasBlocked(id: "ann")`, `friendship(with: "ann") { remark }`, `friendRequestPolicy`,
 			`friendRequests(direction: INCOMING) { totalCount }`, `whitelist { enabled }`, `whitelist { entries { totalCount } }`, `devices { id }`,
 		} {
 			w.Subscriber(field, "ann", strings.Replace(of, "%s", field, 1), nil)

@@ -21,6 +21,7 @@ func TestRelations_Privacy(t *testing.T) {
 			`friends { totalCount }`, `friendIds`, `friendship(with: "bob") { remark }`, `friendRequests(direction: INCOMING) { totalCount }`,
 			`friendships(with: ["bob", "cid"]) { remark }`, `friendRequest(with: "cid") { message }`,
 			`friendRequests(direction: OUTGOING) { totalCount }`, `blocklist { totalCount }`, `blockedIds`, `hasBlocked(id: "bob")`,
+			`friendRequestPolicy`,
 		}
 		for _, field := range private {
 			ofAnn := `{ user(id: "ann") { ` + field + ` } }`
@@ -49,6 +50,7 @@ func TestRelations_Privacy(t *testing.T) {
 		for query, variables := range map[string]map[string]any{
 			removeFriend: input("userId", "ann", "friendId", "bob"),
 			setRemark:    input("userId", "ann", "friendId", "bob", "remark", "x"),
+			setPolicy:    input("userId", "ann", "policy", "NOBODY"),
 			block:        input("userId", "ann", "targetIds", []string{"cid"}),
 			unblock:      input("userId", "ann", "targetIds", []string{"bob"}),
 		} {
@@ -73,8 +75,8 @@ func TestRelations_Privacy(t *testing.T) {
 			refusal("addToWhitelist as another app's App Server", graphtest.OtherServer, allow, input("userId", "ann", "targetIds", []string{"cid"}), "USER_NOT_FOUND"),
 			step("setWhitelistEnabled as another app's App Server", graphtest.OtherServer, setWhitelist, input("userIds", []string{"ann"}, "enabled", true),
 				items("setWhitelistEnabled", "ann", "USER_NOT_FOUND")),
-			step("nothing has changed", server, `{ user(id: "ann") { friendIds blockedIds friendship(with: "bob") { remark } whitelist { enabled } } }`, nil,
-				`{"user":{"friendIds":["bob"],"blockedIds":["bob"],"friendship":{"remark":null},"whitelist":{"enabled":false}}}`),
+			step("nothing has changed", server, `{ user(id: "ann") { friendIds blockedIds friendship(with: "bob") { remark } friendRequestPolicy whitelist { enabled } } }`, nil,
+				`{"user":{"friendIds":["bob"],"blockedIds":["bob"],"friendship":{"remark":null},"friendRequestPolicy":"APPROVAL","whitelist":{"enabled":false}}}`),
 		)
 	})
 }
@@ -116,6 +118,7 @@ func TestRelations_BadInputs(t *testing.T) {
 		bad("21 switches", server, setWhitelist, input("userIds", many[:21], "enabled", true), "input.userIds", "max")
 		bad("no switches", server, setWhitelist, input("userIds", []string{}, "enabled", true), "input.userIds", "min")
 		for _, userID := range [][]any{nil, {"userId", nil}, {"userId", ""}} { // left out, null, and empty
+			bad("setFriendRequestPolicy without userId", server, setPolicy, input(append(userID, "policy", "NOBODY")...), "input.userId", "required")
 			bad("removeFriend without userId", server, removeFriend, input(append(userID, "friendId", "bob")...), "input.userId", "required")
 			bad("setFriendRemark without userId", server, setRemark, input(append(userID, "friendId", "bob", "remark", "x")...), "input.userId", "required")
 			bad("addToBlocklist without userId", server, block, input(append(userID, "targetIds", []string{"bob"})...), "input.userId", "required")
@@ -171,13 +174,13 @@ func TestFriends_Pages(t *testing.T) {
 // neighbours are answered.
 func TestRelations_PrivateFieldsAreNull(t *testing.T) {
 	const query = `query($id: ID!) { user(id: $id) { name friends { totalCount } friendIds friendship(with: "bob") { remark } friendships(with: ["bob"]) { remark }
-		friendRequests(direction: INCOMING) { totalCount } friendRequest(with: "cid") { message } blocklist { totalCount } blockedIds hasBlocked(id: "bob")
+		friendRequests(direction: INCOMING) { totalCount } friendRequest(with: "cid") { message } blocklist { totalCount } blockedIds hasBlocked(id: "bob") friendRequestPolicy
 		whitelist { enabled } state } messagePermission(from: "ann", to: "bob") { allowed } me { id } }`
 	graphtest.Each(t, func(w *graphtest.World) {
 		people(w, "ann", "bob", "cid")
 		r := w.Do(w.Bearer("bob"), query, vars("id", "ann"))
 		if !graphtest.Match(w.T, `{"user":{"name":"*","friends":null,"friendIds":null,"friendship":null,"friendships":null,"friendRequests":null,"friendRequest":null,
-			"blocklist":null,"blockedIds":null,"hasBlocked":null,"whitelist":null,"state":"ACTIVE"},"messagePermission":null,"me":{"id":"bob"}}`, r.Data) {
+			"blocklist":null,"blockedIds":null,"hasBlocked":null,"friendRequestPolicy":null,"whitelist":null,"state":"ACTIVE"},"messagePermission":null,"me":{"id":"bob"}}`, r.Data) {
 			w.T.Errorf("%s", r.Body)
 		}
 		paths := make(map[string]bool)
@@ -187,7 +190,7 @@ func TestRelations_PrivateFieldsAreNull(t *testing.T) {
 			}
 			paths[fmt.Sprint(e.Path)] = true
 		}
-		if len(paths) != 11 || !paths["[user friendIds]"] || !paths["[messagePermission]"] {
+		if len(paths) != 12 || !paths["[user friendIds]"] || !paths["[messagePermission]"] {
 			w.T.Errorf("the errors are at %v", paths)
 		}
 	})

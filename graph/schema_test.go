@@ -139,6 +139,7 @@ func TestSchema_ZeroInputsDoNotPanic(t *testing.T) {
 		generated.DisconnectUserInput{}, generated.ReactivateUsersInput{}, generated.RegisterUsersInput{}, generated.UnbanUsersInput{}, generated.UpdateMeInput{},
 		generated.ExpireTokensInput{}, generated.FriendRequestInput{}, generated.IssueAppTokenInput{}, generated.IssueUserTokenInput{}, generated.MessagePair{},
 		generated.RegisterUserInput{}, generated.RemoveFriendInput{}, generated.SendFriendRequestInput{}, generated.SetFriendRemarkInput{},
+		generated.SetFriendRequestPolicyInput{},
 		generated.SetWhitelistEnabledInput{}, generated.UpdateUserInput{}, generated.UserFilter{}, generated.WhitelistInput{},
 		generated.SetStatusInput{}, generated.SubscribeStatusInput{}, generated.UnsubscribeStatusInput{}, generated.LogoutInput{},
 	}

@@ -31,18 +31,22 @@ type AppSettings struct {
 	FriendStatusNotifyEnabled bool `json:"friendStatusNotifyEnabled"`
 	OnlyFriendsCanMessage     bool `json:"onlyFriendsCanMessage"`
 	ProfileEditEnabled        bool `json:"profileEditEnabled"`
-	FriendLimit               int  `json:"friendLimit" validate:"min=0,max=100000"`
-	BlocklistLimit            int  `json:"blocklistLimit" validate:"min=0,max=100000"`
-	WhitelistLimit            int  `json:"whitelistLimit" validate:"min=0,max=100000"`
-	StatusSubscriptionLimit   int  `json:"statusSubscriptionLimit" validate:"min=0,max=10000"`
-	DeviceLimit               int  `json:"deviceLimit" validate:"min=1,max=1000"`
-	FriendRequestDailyLimit   int  `json:"friendRequestDailyLimit" validate:"min=0,max=100000"`
+	// FriendRequestPolicy is that of users that have not chosen their own.
+	FriendRequestPolicy     FriendRequestPolicy `json:"friendRequestPolicy"`
+	FriendLimit             int                 `json:"friendLimit" validate:"min=0,max=100000"`
+	BlocklistLimit          int                 `json:"blocklistLimit" validate:"min=0,max=100000"`
+	WhitelistLimit          int                 `json:"whitelistLimit" validate:"min=0,max=100000"`
+	StatusSubscriptionLimit int                 `json:"statusSubscriptionLimit" validate:"min=0,max=10000"`
+	DeviceLimit             int                 `json:"deviceLimit" validate:"min=1,max=1000"`
+	FriendRequestDailyLimit int                 `json:"friendRequestDailyLimit" validate:"min=0,max=100000"`
 }
 
-// DefaultAppSettings returns the settings of a new app: every switch is off.
+// DefaultAppSettings returns the settings of a new app: every switch is off, and friend requests
+// wait for approval.
 func DefaultAppSettings() AppSettings {
 	return AppSettings{
-		FriendLimit: 1000, BlocklistLimit: 500, WhitelistLimit: 3000, StatusSubscriptionLimit: 200,
+		FriendRequestPolicy: PolicyApproval,
+		FriendLimit:         1000, BlocklistLimit: 500, WhitelistLimit: 3000, StatusSubscriptionLimit: 200,
 		DeviceLimit: 20, FriendRequestDailyLimit: 200,
 	}
 }

@@ -25,6 +25,22 @@ type FriendRequest struct {
 	AnnouncedAt Time
 }
 
+// FriendRequestPolicy is what a friend request to a user does.
+type FriendRequestPolicy string
+
+// The policies.
+const (
+	// PolicyAnyone means that a request makes the two users friends at once.
+	PolicyAnyone FriendRequestPolicy = "ANYONE"
+	// PolicyApproval means that a request waits until the recipient accepts it.
+	PolicyApproval FriendRequestPolicy = "APPROVAL"
+	// PolicyNobody means that requests are refused.
+	PolicyNobody FriendRequestPolicy = "NOBODY"
+)
+
+// FriendRequestPolicies are the policies, the most open first.
+var FriendRequestPolicies = []FriendRequestPolicy{PolicyAnyone, PolicyApproval, PolicyNobody}
+
 // FriendRequestCount counts the friend requests that a user has sent in its current day.
 type FriendRequestCount struct {
 	UserID int64 `gorm:"primaryKey;autoIncrement:false"`

@@ -48,6 +48,18 @@ type User struct {
 	WhitelistCount int
 	// WhitelistEnabled means that only users on the whitelist may message the user.
 	WhitelistEnabled bool
+	// FriendRequestPolicy is the policy that the user has chosen, or nil if the app's applies. For
+	// the one that applies, see PolicyIn.
+	FriendRequestPolicy *FriendRequestPolicy
+}
+
+// PolicyIn returns the policy that applies to friend requests to the user in an app with these
+// settings: its own, or the app's if it has chosen none.
+func (u *User) PolicyIn(settings *AppSettings) FriendRequestPolicy {
+	if u.FriendRequestPolicy != nil {
+		return *u.FriendRequestPolicy
+	}
+	return settings.FriendRequestPolicy
 }
 
 // ProfileColumns are the columns of a profile and a status. In a user read with only these columns,

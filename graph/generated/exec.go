@@ -75,6 +75,7 @@ type ComplexityRoot struct {
 		DeviceLimit               func(childComplexity int) int
 		FriendLimit               func(childComplexity int) int
 		FriendRequestDailyLimit   func(childComplexity int) int
+		FriendRequestPolicy       func(childComplexity int) int
 		FriendStatusNotifyEnabled func(childComplexity int) int
 		OnlyFriendsCanMessage     func(childComplexity int) int
 		ProfileEditEnabled        func(childComplexity int) int
@@ -214,34 +215,35 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AcceptFriendRequest  func(childComplexity int, input FriendRequestInput) int
-		AddFriend            func(childComplexity int, input AddFriendInput) int
-		AddToBlocklist       func(childComplexity int, input BlocklistInput) int
-		AddToWhitelist       func(childComplexity int, input WhitelistInput) int
-		BanUsers             func(childComplexity int, input BanUsersInput) int
-		CancelFriendRequest  func(childComplexity int, input FriendRequestInput) int
-		DeactivateUsers      func(childComplexity int, input DeactivateUsersInput) int
-		DeclineFriendRequest func(childComplexity int, input FriendRequestInput) int
-		DisconnectUser       func(childComplexity int, input DisconnectUserInput) int
-		ExpireTokens         func(childComplexity int, input ExpireTokensInput) int
-		IssueAppToken        func(childComplexity int, input IssueAppTokenInput) int
-		IssueUserToken       func(childComplexity int, input IssueUserTokenInput) int
-		Logout               func(childComplexity int, input LogoutInput) int
-		ReactivateUsers      func(childComplexity int, input ReactivateUsersInput) int
-		RegisterUser         func(childComplexity int, input RegisterUserInput) int
-		RegisterUsers        func(childComplexity int, input RegisterUsersInput) int
-		RemoveFriend         func(childComplexity int, input RemoveFriendInput) int
-		RemoveFromBlocklist  func(childComplexity int, input BlocklistInput) int
-		RemoveFromWhitelist  func(childComplexity int, input WhitelistInput) int
-		SendFriendRequest    func(childComplexity int, input SendFriendRequestInput) int
-		SetFriendRemark      func(childComplexity int, input SetFriendRemarkInput) int
-		SetStatus            func(childComplexity int, input SetStatusInput) int
-		SetWhitelistEnabled  func(childComplexity int, input SetWhitelistEnabledInput) int
-		SubscribeStatus      func(childComplexity int, input SubscribeStatusInput) int
-		UnbanUsers           func(childComplexity int, input UnbanUsersInput) int
-		UnsubscribeStatus    func(childComplexity int, input UnsubscribeStatusInput) int
-		UpdateMe             func(childComplexity int, input UpdateMeInput) int
-		UpdateUser           func(childComplexity int, input UpdateUserInput) int
+		AcceptFriendRequest    func(childComplexity int, input FriendRequestInput) int
+		AddFriend              func(childComplexity int, input AddFriendInput) int
+		AddToBlocklist         func(childComplexity int, input BlocklistInput) int
+		AddToWhitelist         func(childComplexity int, input WhitelistInput) int
+		BanUsers               func(childComplexity int, input BanUsersInput) int
+		CancelFriendRequest    func(childComplexity int, input FriendRequestInput) int
+		DeactivateUsers        func(childComplexity int, input DeactivateUsersInput) int
+		DeclineFriendRequest   func(childComplexity int, input FriendRequestInput) int
+		DisconnectUser         func(childComplexity int, input DisconnectUserInput) int
+		ExpireTokens           func(childComplexity int, input ExpireTokensInput) int
+		IssueAppToken          func(childComplexity int, input IssueAppTokenInput) int
+		IssueUserToken         func(childComplexity int, input IssueUserTokenInput) int
+		Logout                 func(childComplexity int, input LogoutInput) int
+		ReactivateUsers        func(childComplexity int, input ReactivateUsersInput) int
+		RegisterUser           func(childComplexity int, input RegisterUserInput) int
+		RegisterUsers          func(childComplexity int, input RegisterUsersInput) int
+		RemoveFriend           func(childComplexity int, input RemoveFriendInput) int
+		RemoveFromBlocklist    func(childComplexity int, input BlocklistInput) int
+		RemoveFromWhitelist    func(childComplexity int, input WhitelistInput) int
+		SendFriendRequest      func(childComplexity int, input SendFriendRequestInput) int
+		SetFriendRemark        func(childComplexity int, input SetFriendRemarkInput) int
+		SetFriendRequestPolicy func(childComplexity int, input SetFriendRequestPolicyInput) int
+		SetStatus              func(childComplexity int, input SetStatusInput) int
+		SetWhitelistEnabled    func(childComplexity int, input SetWhitelistEnabledInput) int
+		SubscribeStatus        func(childComplexity int, input SubscribeStatusInput) int
+		UnbanUsers             func(childComplexity int, input UnbanUsersInput) int
+		UnsubscribeStatus      func(childComplexity int, input UnsubscribeStatusInput) int
+		UpdateMe               func(childComplexity int, input UpdateMeInput) int
+		UpdateUser             func(childComplexity int, input UpdateUserInput) int
 	}
 
 	PageInfo struct {
@@ -310,6 +312,10 @@ type ComplexityRoot struct {
 
 	SetFriendRemarkPayload struct {
 		Friendship func(childComplexity int) int
+	}
+
+	SetFriendRequestPolicyPayload struct {
+		User func(childComplexity int) int
 	}
 
 	SetStatusPayload struct {
@@ -387,6 +393,7 @@ type ComplexityRoot struct {
 		ExternalID          func(childComplexity int) int
 		FriendIds           func(childComplexity int) int
 		FriendRequest       func(childComplexity int, with string) int
+		FriendRequestPolicy func(childComplexity int) int
 		FriendRequests      func(childComplexity int, direction RequestDirection, first *int, after *string) int
 		Friends             func(childComplexity int, first *int, after *string, orderBy *ListOrder) int
 		Friendship          func(childComplexity int, with string) int
@@ -478,6 +485,7 @@ type MutationResolver interface {
 	AcceptFriendRequest(ctx context.Context, input FriendRequestInput) (*AcceptFriendRequestPayload, error)
 	DeclineFriendRequest(ctx context.Context, input FriendRequestInput) (*DeclineFriendRequestPayload, error)
 	CancelFriendRequest(ctx context.Context, input FriendRequestInput) (*CancelFriendRequestPayload, error)
+	SetFriendRequestPolicy(ctx context.Context, input SetFriendRequestPolicyInput) (*SetFriendRequestPolicyPayload, error)
 	SetStatus(ctx context.Context, input SetStatusInput) (*SetStatusPayload, error)
 	SubscribeStatus(ctx context.Context, input SubscribeStatusInput) (*subscriptions.Subscribed, error)
 	UnsubscribeStatus(ctx context.Context, input UnsubscribeStatusInput) (*UnsubscribeStatusPayload, error)
@@ -528,6 +536,7 @@ type UserResolver interface {
 	Friendships(ctx context.Context, obj *models.User, with []string) ([]*relations.Friendship, error)
 	FriendRequests(ctx context.Context, obj *models.User, direction RequestDirection, first *int, after *string) (*page.Connection[*relations.FriendRequest], error)
 	FriendRequest(ctx context.Context, obj *models.User, with string) (*relations.FriendRequest, error)
+	FriendRequestPolicy(ctx context.Context, obj *models.User) (*models.FriendRequestPolicy, error)
 	Blocklist(ctx context.Context, obj *models.User, first *int, after *string) (*page.Connection[*relations.Block], error)
 	BlockedIds(ctx context.Context, obj *models.User) ([]string, error)
 	HasBlocked(ctx context.Context, obj *models.User, id string) (*bool, error)
@@ -661,6 +670,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AppSettings.FriendRequestDailyLimit(childComplexity), true
+	case "AppSettings.friendRequestPolicy":
+		if e.ComplexityRoot.AppSettings.FriendRequestPolicy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AppSettings.FriendRequestPolicy(childComplexity), true
 	case "AppSettings.friendStatusNotifyEnabled":
 		if e.ComplexityRoot.AppSettings.FriendStatusNotifyEnabled == nil {
 			break
@@ -1318,6 +1333,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SetFriendRemark(childComplexity, args["input"].(SetFriendRemarkInput)), true
+	case "Mutation.setFriendRequestPolicy":
+		if e.ComplexityRoot.Mutation.SetFriendRequestPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_setFriendRequestPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SetFriendRequestPolicy(childComplexity, args["input"].(SetFriendRequestPolicyInput)), true
 	case "Mutation.setStatus":
 		if e.ComplexityRoot.Mutation.SetStatus == nil {
 			break
@@ -1690,6 +1716,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SetFriendRemarkPayload.Friendship(childComplexity), true
 
+	case "SetFriendRequestPolicyPayload.user":
+		if e.ComplexityRoot.SetFriendRequestPolicyPayload.User == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SetFriendRequestPolicyPayload.User(childComplexity), true
+
 	case "SetStatusPayload.status":
 		if e.ComplexityRoot.SetStatusPayload.Status == nil {
 			break
@@ -1950,6 +1983,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.FriendRequest(childComplexity, args["with"].(string)), true
+	case "User.friendRequestPolicy":
+		if e.ComplexityRoot.User.FriendRequestPolicy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.User.FriendRequestPolicy(childComplexity), true
 	case "User.friendRequests":
 		if e.ComplexityRoot.User.FriendRequests == nil {
 			break
@@ -2400,6 +2439,8 @@ type AppSettings {
   Off in a new app.
   """
   profileEditEnabled: Boolean!
+  "What a friend request does, for users that have not chosen their own policy. APPROVAL in a new app."
+  friendRequestPolicy: FriendRequestPolicy!
   "How many friends a user may have."
   friendLimit: Int!
   "How many entries a user's blocklist may have."
@@ -2720,6 +2761,19 @@ enum RequestDirection {
   OUTGOING
 }
 
+"What a friend request to a user does."
+enum FriendRequestPolicy {
+  "It makes the two users friends at once."
+  ANYONE
+  "It waits until the recipient accepts it."
+  APPROVAL
+  """
+  It is refused with REQUESTS_NOT_ACCEPTED, unless it crosses one that the recipient has sent.
+  Requests that were pending before can still be accepted.
+  """
+  NOBODY
+}
+
 "The result of sending a friend request: the request, or the friendship that it made at once."
 union SendFriendRequestResult = FriendRequest | Friendship
 
@@ -2845,6 +2899,11 @@ extend type User {
   none.
   """
   friendRequest("The other user's ID." with: ID! @example(value: "bob") @validate(rule: "required,max=64,userid")): FriendRequest @private @cost(weight: 10)
+  """
+  What a friend request to the user does: the policy that the user has chosen, or the app's
+  ` + "`" + `AppSettings.friendRequestPolicy` + "`" + ` if it has chosen none.
+  """
+  friendRequestPolicy: FriendRequestPolicy @private
   "The user's blocklist, the newest first."
   blocklist(
     "The size of the page."
@@ -2944,8 +3003,8 @@ input SendFriendRequestInput {
 "The result of ` + "`" + `sendFriendRequest` + "`" + `."
 type SendFriendRequestPayload {
   """
-  The pending request, or the friendship as the sender sees it if a request from the other side was
-  pending.
+  The pending request; or the friendship as the sender sees it, if the recipient's policy is ANYONE
+  or a request from the other side was pending.
   """
   result: SendFriendRequestResult!
 }
@@ -2976,6 +3035,22 @@ type DeclineFriendRequestPayload {
 type CancelFriendRequestPayload {
   "The request as it was."
   request: FriendRequest!
+}
+
+"A user's policy for friend requests."
+input SetFriendRequestPolicyInput {
+  """
+  The user. Required with an app token; with a user token it is the user itself and may be omitted.
+  """
+  userId: ID @example(value: "ann") @goTag(key: "validate", value: "omitempty,max=64,userid")
+  "The policy. If it is not given, the app's applies to the user from now on, also when that changes."
+  policy: FriendRequestPolicy
+}
+
+"The result of ` + "`" + `setFriendRequestPolicy` + "`" + `."
+type SetFriendRequestPolicyPayload {
+  "The user."
+  user: User!
 }
 
 "A change of a blocklist."
@@ -3041,9 +3116,10 @@ extend type Mutation {
   removeFromWhitelist("The owner and the users." input: WhitelistInput!): WhitelistPayload @auth(to: [APP_SERVER])
 
   """
-  Ends a friendship, in both directions, with its remarks. A user may make 60 changes in 5 s in total: by this mutation, by changes of a remark or of the
-  blocklist, and by accepting, declining or cancelling requests. Errors: USER_NOT_FOUND,
-  USER_DEACTIVATED of the user; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
+  Ends a friendship, in both directions, with its remarks. A user may make 60 changes in 5 s in
+  total: by this mutation, by changes of a remark, of the blocklist or of the policy for requests, and
+  by accepting, declining or cancelling requests. Errors: USER_NOT_FOUND, USER_DEACTIVATED of the
+  user; RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `.
   """
   removeFriend("The user and the friend." input: RemoveFriendInput!): RemoveFriendPayload @auth(to: [APP_SERVER, USER])
   """
@@ -3065,11 +3141,13 @@ extend type Mutation {
   removeFromBlocklist("The owner and the users." input: BlocklistInput!): BlocklistPayload @auth(to: [APP_SERVER, USER])
 
   """
-  Sends a friend request. Sending it again keeps the request, replaces its message and expiry, and
-  notifies the recipient at most once an hour. If a request from the other side is pending, the two
-  become friends. A user may send 20 requests in 5 s and the app's ` + "`" + `friendRequestDailyLimit` + "`" + ` in a
-  day, and have 1000 pending. Errors: SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED, BLOCKED (by
-  either), NOT_IN_WHITELIST, ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (the sender's; if the two become
+  Sends a friend request. Its effect depends on the recipient's ` + "`" + `User.friendRequestPolicy` + "`" + `. Sending a
+  pending request again keeps it, replaces its message and expiry, and notifies the recipient at most
+  once an hour. If a request from the other side is pending, the two become friends, whatever the
+  policy is. A user may send 20 requests in 5 s and the app's ` + "`" + `friendRequestDailyLimit` + "`" + ` in a day, also
+  if they make friends at once, and have 1000 pending. Errors, in the order in which they are checked:
+  SELF_REFERENCE, USER_NOT_FOUND, USER_DEACTIVATED, BLOCKED (by either), NOT_IN_WHITELIST,
+  ALREADY_FRIENDS, REQUESTS_NOT_ACCEPTED, FRIEND_LIMIT_REACHED (the sender's; if the two become
   friends, that of either), RATE_LIMITED with ` + "`" + `retryAfterMs` + "`" + `, and with ` + "`" + `limit` + "`" + ` for the last two.
   """
   sendFriendRequest("The recipient and the message." input: SendFriendRequestInput!): SendFriendRequestPayload @auth(to: [APP_SERVER, USER])
@@ -3083,6 +3161,11 @@ extend type Mutation {
   declineFriendRequest("The user and the request." input: FriendRequestInput!): DeclineFriendRequestPayload @auth(to: [APP_SERVER, USER])
   "Cancels a request of the user. Errors: REQUEST_NOT_FOUND; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `."
   cancelFriendRequest("The user and the request." input: FriendRequestInput!): CancelFriendRequestPayload @auth(to: [APP_SERVER, USER])
+  """
+  Sets what friend requests to the user do. Pending requests are not affected, and ` + "`" + `updatedAt` + "`" + ` does
+  not change. Errors: USER_NOT_FOUND, USER_DEACTIVATED; RATE_LIMITED, see ` + "`" + `removeFriend` + "`" + `.
+  """
+  setFriendRequestPolicy("The user and the policy." input: SetFriendRequestPolicyInput!): SetFriendRequestPolicyPayload @auth(to: [APP_SERVER, USER])
 }
 
 extend type Subscription {
@@ -3947,6 +4030,8 @@ func (ec *executionContext) childFields_AppSettings(ctx context.Context, field g
 		return ec.fieldContext_AppSettings_onlyFriendsCanMessage(ctx, field)
 	case "profileEditEnabled":
 		return ec.fieldContext_AppSettings_profileEditEnabled(ctx, field)
+	case "friendRequestPolicy":
+		return ec.fieldContext_AppSettings_friendRequestPolicy(ctx, field)
 	case "friendLimit":
 		return ec.fieldContext_AppSettings_friendLimit(ctx, field)
 	case "blocklistLimit":
@@ -4327,6 +4412,14 @@ func (ec *executionContext) childFields_SetFriendRemarkPayload(ctx context.Conte
 	return nil, fmt.Errorf("no field named %q was found under type SetFriendRemarkPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_SetFriendRequestPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "user":
+		return ec.fieldContext_SetFriendRequestPolicyPayload_user(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SetFriendRequestPolicyPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_SetStatusPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "status":
@@ -4473,6 +4566,8 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_friendRequests(ctx, field)
 	case "friendRequest":
 		return ec.fieldContext_User_friendRequest(ctx, field)
+	case "friendRequestPolicy":
+		return ec.fieldContext_User_friendRequestPolicy(ctx, field)
 	case "blocklist":
 		return ec.fieldContext_User_blocklist(ctx, field)
 	case "blockedIds":
@@ -4997,6 +5092,20 @@ func (ec *executionContext) field_Mutation_setFriendRemark_args(ctx context.Cont
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (SetFriendRemarkInput, error) {
 			return ec.unmarshalNSetFriendRemarkInput2rollcallᚋgraphᚋgeneratedᚐSetFriendRemarkInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_setFriendRequestPolicy_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (SetFriendRequestPolicyInput, error) {
+			return ec.unmarshalNSetFriendRequestPolicyInput2rollcallᚋgraphᚋgeneratedᚐSetFriendRequestPolicyInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -6005,6 +6114,29 @@ func (ec *executionContext) _AppSettings_profileEditEnabled(ctx context.Context,
 }
 func (ec *executionContext) fieldContext_AppSettings_profileEditEnabled(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _AppSettings_friendRequestPolicy(ctx context.Context, field graphql.CollectedField, obj *models.AppSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AppSettings_friendRequestPolicy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FriendRequestPolicy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v models.FriendRequestPolicy) graphql.Marshaler {
+			return ec.marshalNFriendRequestPolicy2rollcallᚋmodelsᚐFriendRequestPolicy(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AppSettings_friendRequestPolicy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type FriendRequestPolicy does not have child fields"))
 }
 
 func (ec *executionContext) _AppSettings_friendLimit(ctx context.Context, field graphql.CollectedField, obj *models.AppSettings) (ret graphql.Marshaler) {
@@ -8336,6 +8468,50 @@ func (ec *executionContext) fieldContext_Mutation_cancelFriendRequest(ctx contex
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_setFriendRequestPolicy(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_setFriendRequestPolicy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SetFriendRequestPolicy(ctx, fc.Args["input"].(SetFriendRequestPolicyInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *SetFriendRequestPolicyPayload) graphql.Marshaler {
+			return ec.marshalOSetFriendRequestPolicyPayload2ᚖrollcallᚋgraphᚋgeneratedᚐSetFriendRequestPolicyPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_setFriendRequestPolicy(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SetFriendRequestPolicyPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_setFriendRequestPolicy_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_setStatus(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -10276,6 +10452,38 @@ func (ec *executionContext) fieldContext_SetFriendRemarkPayload_friendship(_ con
 	return fc, nil
 }
 
+func (ec *executionContext) _SetFriendRequestPolicyPayload_user(ctx context.Context, field graphql.CollectedField, obj *SetFriendRequestPolicyPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SetFriendRequestPolicyPayload_user(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.User, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖrollcallᚋmodelsᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SetFriendRequestPolicyPayload_user(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SetFriendRequestPolicyPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _SetStatusPayload_status(ctx context.Context, field graphql.CollectedField, obj *SetStatusPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11695,6 +11903,42 @@ func (ec *executionContext) fieldContext_User_friendRequest(ctx context.Context,
 		return fc, err
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _User_friendRequestPolicy(ctx context.Context, field graphql.CollectedField, obj *models.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_friendRequestPolicy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.User().FriendRequestPolicy(ctx, obj)
+		},
+		func(ctx context.Context, next graphql.Resolver) graphql.Resolver {
+			directive0 := next
+
+			directive1 := func(ctx context.Context) (any, error) {
+				if ec.Directives.Private == nil {
+					var zeroVal *models.FriendRequestPolicy
+					return zeroVal, errors.New("directive private is not implemented")
+				}
+				return ec.Directives.Private(ctx, obj, directive0)
+			}
+
+			next = directive1
+			return next
+		},
+		func(ctx context.Context, selections ast.SelectionSet, v *models.FriendRequestPolicy) graphql.Marshaler {
+			return ec.marshalOFriendRequestPolicy2ᚖrollcallᚋmodelsᚐFriendRequestPolicy(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_friendRequestPolicy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("User", field, true, true, errors.New("field of type FriendRequestPolicy does not have child fields"))
 }
 
 func (ec *executionContext) _User_blocklist(ctx context.Context, field graphql.CollectedField, obj *models.User) (ret graphql.Marshaler) {
@@ -14409,6 +14653,43 @@ func (ec *executionContext) unmarshalInputSetFriendRemarkInput(ctx context.Conte
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputSetFriendRequestPolicyInput(ctx context.Context, obj any) (SetFriendRequestPolicyInput, error) {
+	var it SetFriendRequestPolicyInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"userId", "policy"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "userId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("userId"))
+			data, err := ec.unmarshalOID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.UserID = data
+		case "policy":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("policy"))
+			data, err := ec.unmarshalOFriendRequestPolicy2rollcallᚋmodelsᚐFriendRequestPolicy(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Policy = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputSetStatusInput(ctx context.Context, obj any) (SetStatusInput, error) {
 	var it SetStatusInput
 	if obj == nil {
@@ -15140,6 +15421,11 @@ func (ec *executionContext) _AppSettings(ctx context.Context, sel ast.SelectionS
 			}
 		case "profileEditEnabled":
 			out.Values[i] = ec._AppSettings_profileEditEnabled(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "friendRequestPolicy":
+			out.Values[i] = ec._AppSettings_friendRequestPolicy(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -16468,6 +16754,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "setFriendRequestPolicy":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_setFriendRequestPolicy(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "setStatus":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_setStatus(ctx, field)
@@ -17333,6 +17626,44 @@ func (ec *executionContext) _SetFriendRemarkPayload(ctx context.Context, sel ast
 			out.Values[i] = graphql.MarshalString("SetFriendRemarkPayload")
 		case "friendship":
 			out.Values[i] = ec._SetFriendRemarkPayload_friendship(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var setFriendRequestPolicyPayloadImplementors = []string{"SetFriendRequestPolicyPayload"}
+
+func (ec *executionContext) _SetFriendRequestPolicyPayload(ctx context.Context, sel ast.SelectionSet, obj *SetFriendRequestPolicyPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, setFriendRequestPolicyPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SetFriendRequestPolicyPayload")
+		case "user":
+			out.Values[i] = ec._SetFriendRequestPolicyPayload_user(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -18290,6 +18621,44 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 					}
 				}()
 				res = ec._User_friendRequest(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "friendRequestPolicy":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._User_friendRequestPolicy(ctx, field, obj)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -19728,6 +20097,23 @@ func (ec *executionContext) unmarshalNFriendRequestInput2rollcallᚋgraphᚋgene
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNFriendRequestPolicy2rollcallᚋmodelsᚐFriendRequestPolicy(ctx context.Context, v any) (models.FriendRequestPolicy, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := models.FriendRequestPolicy(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNFriendRequestPolicy2rollcallᚋmodelsᚐFriendRequestPolicy(ctx context.Context, sel ast.SelectionSet, v models.FriendRequestPolicy) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func (ec *executionContext) marshalNFriendship2ᚕᚖrollcallᚋinternalᚋrelationsᚐFriendshipᚄ(ctx context.Context, sel ast.SelectionSet, v []*relations.Friendship) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -20080,6 +20466,11 @@ func (ec *executionContext) marshalNSendFriendRequestResult2rollcallᚋinternal�
 
 func (ec *executionContext) unmarshalNSetFriendRemarkInput2rollcallᚋgraphᚋgeneratedᚐSetFriendRemarkInput(ctx context.Context, v any) (SetFriendRemarkInput, error) {
 	res, err := ec.unmarshalInputSetFriendRemarkInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNSetFriendRequestPolicyInput2rollcallᚋgraphᚋgeneratedᚐSetFriendRequestPolicyInput(ctx context.Context, v any) (SetFriendRequestPolicyInput, error) {
+	res, err := ec.unmarshalInputSetFriendRequestPolicyInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -20698,6 +21089,38 @@ func (ec *executionContext) marshalOFriendRequestConnection2ᚖrollcallᚋintern
 	return ec._FriendRequestConnection(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOFriendRequestPolicy2rollcallᚋmodelsᚐFriendRequestPolicy(ctx context.Context, v any) (models.FriendRequestPolicy, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := models.FriendRequestPolicy(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOFriendRequestPolicy2rollcallᚋmodelsᚐFriendRequestPolicy(ctx context.Context, sel ast.SelectionSet, v models.FriendRequestPolicy) graphql.Marshaler {
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(string(v))
+	return res
+}
+
+func (ec *executionContext) unmarshalOFriendRequestPolicy2ᚖrollcallᚋmodelsᚐFriendRequestPolicy(ctx context.Context, v any) (*models.FriendRequestPolicy, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := models.FriendRequestPolicy(tmp)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOFriendRequestPolicy2ᚖrollcallᚋmodelsᚐFriendRequestPolicy(ctx context.Context, sel ast.SelectionSet, v *models.FriendRequestPolicy) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(string(*v))
+	return res
+}
+
 func (ec *executionContext) marshalOFriendship2ᚕᚖrollcallᚋinternalᚋrelationsᚐFriendship(ctx context.Context, sel ast.SelectionSet, v []*relations.Friendship) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -20986,6 +21409,13 @@ func (ec *executionContext) marshalOSetFriendRemarkPayload2ᚖrollcallᚋgraph�
 		return graphql.Null
 	}
 	return ec._SetFriendRemarkPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSetFriendRequestPolicyPayload2ᚖrollcallᚋgraphᚋgeneratedᚐSetFriendRequestPolicyPayload(ctx context.Context, sel ast.SelectionSet, v *SetFriendRequestPolicyPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SetFriendRequestPolicyPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOSetStatusPayload2ᚖrollcallᚋgraphᚋgeneratedᚐSetStatusPayload(ctx context.Context, sel ast.SelectionSet, v *SetStatusPayload) graphql.Marshaler {

@@ -294,6 +294,20 @@ type SetFriendRemarkPayload struct {
 	Friendship *relations.Friendship `json:"friendship"`
 }
 
+// A user's policy for friend requests.
+type SetFriendRequestPolicyInput struct {
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
+	UserID string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
+	// The policy. If it is not given, the app's applies to the user from now on, also when that changes.
+	Policy models.FriendRequestPolicy `json:"policy,omitempty"`
+}
+
+// The result of `setFriendRequestPolicy`.
+type SetFriendRequestPolicyPayload struct {
+	// The user.
+	User *models.User `json:"user"`
+}
+
 // A custom status to set.
 type SetStatusInput struct {
 	// The user. Required with an app token; with a user token it is the user itself and may be omitted.

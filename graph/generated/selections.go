@@ -115,6 +115,11 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				v := obj.ProfileEditEnabled
 				return e.Boolean(v)
 			}},
+			"friendRequestPolicy": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.AppSettings)
+				v := obj.FriendRequestPolicy
+				return e.String(string(v))
+			}},
 			"friendLimit": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.AppSettings)
 				v := obj.FriendLimit
@@ -658,6 +663,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"friendship": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*SetFriendRemarkPayload)
 				v := obj.Friendship
+				return v, true
+			}},
+		}),
+		"SetFriendRequestPolicyPayload": selection.Of[SetFriendRequestPolicyPayload](setFriendRequestPolicyPayloadImplementors, selection.Fields{
+			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*SetFriendRequestPolicyPayload)
+				v := obj.User
 				return v, true
 			}},
 		}),

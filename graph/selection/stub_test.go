@@ -335,6 +335,12 @@ func (s stubUser) FriendRequest(_ context.Context, obj *models.User, with string
 	return result(s.stub, obj.ExternalID+".request "+with, s.request)
 }
 
+func (s stubUser) FriendRequestPolicy(_ context.Context, obj *models.User) (*models.FriendRequestPolicy, error) {
+	return result(s.stub, obj.ExternalID+".policy", func(where string) models.FriendRequestPolicy {
+		return models.FriendRequestPolicies[s.draw(where, 3)]
+	})
+}
+
 func (s stubUser) FriendRequests(_ context.Context, obj *models.User, direction generated.RequestDirection, first *int, _ *string) (*page.Connection[*relations.FriendRequest], error) {
 	return connection(s.stub, obj.ExternalID+direction.String(), first, s.request)
 }

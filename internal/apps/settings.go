@@ -64,12 +64,24 @@ var settings = map[string]setting{
 	"friendStatusNotifyEnabled": toggle("friend_status_notify_enabled", func(a *models.App) *bool { return &a.Settings.FriendStatusNotifyEnabled }),
 	"onlyFriendsCanMessage":     toggle("only_friends_can_message", func(a *models.App) *bool { return &a.Settings.OnlyFriendsCanMessage }),
 	"profileEditEnabled":        toggle("profile_edit_enabled", func(a *models.App) *bool { return &a.Settings.ProfileEditEnabled }),
-	"friendLimit":               number("friend_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.FriendLimit }),
-	"blocklistLimit":            number("blocklist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
-	"whitelistLimit":            number("whitelist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),
-	"statusSubscriptionLimit":   number("status_subscription_limit", 0, MaxSubscriptionLimit, func(a *models.App) *int { return &a.Settings.StatusSubscriptionLimit }),
-	"deviceLimit":               number("device_limit", MinDeviceLimit, MaxDeviceLimit, func(a *models.App) *int { return &a.Settings.DeviceLimit }),
-	"friendRequestDailyLimit":   number("friend_request_daily_limit", 0, MaxDailyRequests, func(a *models.App) *int { return &a.Settings.FriendRequestDailyLimit }),
+	"friendRequestPolicy": {
+		column: "friend_request_policy",
+		set: func(a *models.App, name, text string) error {
+			policy := models.FriendRequestPolicy(strings.ToUpper(text))
+			a.Settings.FriendRequestPolicy = policy
+			if !slices.Contains(models.FriendRequestPolicies, policy) {
+				return fault.Invalid(name, "oneof", "%s must be anyone, approval or nobody", name)
+			}
+			return nil
+		},
+		get: func(a *models.App) any { return a.Settings.FriendRequestPolicy },
+	},
+	"friendLimit":             number("friend_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.FriendLimit }),
+	"blocklistLimit":          number("blocklist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.BlocklistLimit }),
+	"whitelistLimit":          number("whitelist_limit", 0, MaxListLimit, func(a *models.App) *int { return &a.Settings.WhitelistLimit }),
+	"statusSubscriptionLimit": number("status_subscription_limit", 0, MaxSubscriptionLimit, func(a *models.App) *int { return &a.Settings.StatusSubscriptionLimit }),
+	"deviceLimit":             number("device_limit", MinDeviceLimit, MaxDeviceLimit, func(a *models.App) *int { return &a.Settings.DeviceLimit }),
+	"friendRequestDailyLimit": number("friend_request_daily_limit", 0, MaxDailyRequests, func(a *models.App) *int { return &a.Settings.FriendRequestDailyLimit }),
 }
 
 func toggle(column string, field func(*models.App) *bool) setting {

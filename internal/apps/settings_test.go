@@ -108,6 +108,9 @@ func TestSettings(t *testing.T) {
 			{"a lower edition while a switch is on", values{"edition": "STANDARD"}, "statusQueryEnabled", "edition"},
 			{"a lower edition with the switches off", values{"edition": "Standard", "statusQueryEnabled": "false", "friendStatusNotifyEnabled": "false"}, "", ""},
 			{"limits", values{"friendLimit": "5", "blocklistLimit": "6", "whitelistLimit": "7", "statusSubscriptionLimit": "8", "friendRequestDailyLimit": "10", "deviceLimit": "11", "registeredUserLimit": "9"}, "", ""},
+			{"a policy", values{"friendRequestPolicy": "Nobody"}, "", ""},
+			{"an unknown policy", values{"friendRequestPolicy": "FRIENDS"}, "friendRequestPolicy", "oneof"},
+			{"no policy", values{"friendRequestPolicy": ""}, "friendRequestPolicy", "oneof"},
 			{"all or none", values{"friendLimit": "500", "blocklistLimit": "many"}, "blocklistLimit", "number"},
 			{"a negative limit", values{"friendLimit": "-1"}, "friendLimit", "min"},
 			{"no device", values{"deviceLimit": "0"}, "deviceLimit", "min"},
@@ -140,7 +143,7 @@ func TestSettings(t *testing.T) {
 			}
 		}
 		got, _ := s.ByKey(ctx, app.Key)
-		want := models.AppSettings{OnlyFriendsCanMessage: true, ProfileEditEnabled: true, FriendLimit: 5, BlocklistLimit: 6, WhitelistLimit: 7, StatusSubscriptionLimit: 8, FriendRequestDailyLimit: 10, DeviceLimit: 11}
+		want := models.AppSettings{OnlyFriendsCanMessage: true, ProfileEditEnabled: true, FriendRequestPolicy: models.PolicyNobody, FriendLimit: 5, BlocklistLimit: 6, WhitelistLimit: 7, StatusSubscriptionLimit: 8, FriendRequestDailyLimit: 10, DeviceLimit: 11}
 		if got.Settings != want || got.Name != "c" || got.UserLimit != 9 || got.Edition != models.EditionStandard {
 			t.Errorf("%+v", got)
 		}
@@ -160,6 +163,7 @@ func TestSettings(t *testing.T) {
 			"test app.set edition=FLAGSHIP (was STANDARD) friendStatusNotifyEnabled=true (was false) statusQueryEnabled=true (was false)",
 			"test app.set edition=STANDARD (was FLAGSHIP) friendStatusNotifyEnabled=false (was true) statusQueryEnabled=false (was true)",
 			"test app.set blocklistLimit=6 (was 500) deviceLimit=11 (was 20) friendLimit=5 (was 1000) friendRequestDailyLimit=10 (was 200) registeredUserLimit=9 (was 10000) statusSubscriptionLimit=8 (was 200) whitelistLimit=7 (was 3000)",
+			"test app.set friendRequestPolicy=NOBODY (was APPROVAL)",
 			"test app.set name=c (was a)",
 		}
 		if !slices.Equal(details, wantAudit) {

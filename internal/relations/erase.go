@@ -46,7 +46,7 @@ func (s *Service) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 		return nil, err
 	}
 	err = tx.Model(&models.User{}).Where("id IN ?", e.keys).Updates(map[string]any{
-		"friend_count": 0, "block_count": 0, "whitelist_count": 0, "whitelist_enabled": false,
+		"friend_count": 0, "block_count": 0, "whitelist_count": 0, "whitelist_enabled": false, "friend_request_policy": nil,
 	}).Error
 	return func() { s.send(context.Background(), e.notes) }, err
 }

@@ -125,7 +125,7 @@ func (w *world) clear() {
 	for _, table := range []string{"friendships", "friend_requests", "blocks", "whitelist_entries", "friend_request_counts"} {
 		w.ok(w.db.Exec(ctx, "DELETE FROM "+table))
 	}
-	w.ok(w.db.Exec(ctx, "UPDATE users SET friend_count = 0, block_count = 0, whitelist_count = 0, whitelist_enabled = FALSE"))
+	w.ok(w.db.Exec(ctx, "UPDATE users SET friend_count = 0, block_count = 0, whitelist_count = 0, whitelist_enabled = FALSE, friend_request_policy = NULL"))
 	w.journal.take()
 }
 

@@ -63,12 +63,11 @@ func (s *Sent) Result() SendResult {
 	return s.Request
 }
 
-// SendFriendRequest sends a friend request. Sending again keeps the request and replaces its
-// message and expiry. A request that crosses one from the other user makes both friends. Returns
-// SELF_REFERENCE, INVALID_ARGUMENT for the message, USER_NOT_FOUND, USER_DEACTIVATED, BLOCKED (by
-// either user), NOT_IN_WHITELIST, ALREADY_FRIENDS, FRIEND_LIMIT_REACHED (of the sender, or of either
-// user if a crossing makes them friends) or RATE_LIMITED (the app's friendRequestDailyLimit, or too
-// many pending requests).
+// SendFriendRequest sends a friend request, which makes the two friends at once or waits for the
+// recipient to accept it; see asking.decide. Sending again keeps the request and replaces its message
+// and expiry. Returns SELF_REFERENCE, INVALID_ARGUMENT for the message, USER_NOT_FOUND,
+// USER_DEACTIVATED, the refusals of asking.decide, FRIEND_LIMIT_REACHED of the recipient if the two
+// become friends, or RATE_LIMITED (the app's friendRequestDailyLimit, or too many pending requests).
 func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, to string, message *string) (*Sent, error) {
 	if from == to {
 		return nil, oneself()
@@ -86,17 +85,18 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 		if err != nil {
 			return err
 		}
-		if err := mayAsk(tx, app, sender, recipient); err != nil {
+		asked, err := s.readAsking(tx, app, sender, recipient, n.at)
+		if err != nil {
+			return err
+		}
+		befriends, err := asked.decide()
+		if err != nil {
 			return err
 		}
 		if err := countRequest(tx, app, sender, n.at); err != nil {
 			return err
 		}
-		crossing, err := pending(tx, recipient.ID, sender.ID, n.at)
-		if err != nil {
-			return err
-		}
-		if crossing != nil {
+		if befriends {
 			made, err := s.befriend(tx, app, sender, recipient, n)
 			out = &Sent{Friendship: made}
 			return err
@@ -114,34 +114,51 @@ func (s *Service) SendFriendRequest(ctx context.Context, app *models.App, from, 
 	return out, err
 }
 
-// mayAsk returns the refusal of a friend request that the relations between the two users forbid.
-func mayAsk(tx *gorm.DB, app *models.App, sender, recipient *models.User) error {
-	for _, pair := range [][2]int64{{recipient.ID, sender.ID}, {sender.ID, recipient.ID}} {
-		blocked, err := hasBlocked(tx, pair[0], pair[1])
-		if err != nil {
-			return err
-		}
-		if blocked {
-			return fault.New(fault.Blocked, "one of the two users has blocked the other")
-		}
-	}
-	if recipient.WhitelistEnabled {
-		listed, err := exists(tx, &models.WhitelistEntry{}, "user_id = ? AND allowed_id = ?", recipient.ID, sender.ID)
-		if err != nil {
-			return err
-		}
-		if !listed {
-			return fault.New(fault.NotInWhitelist, "the user %q accepts requests only from users on its whitelist", recipient.ExternalID)
-		}
-	}
-	row, err := friendship(tx, sender, recipient)
+// asking is a friend request between two locked and active users, with everything that its effect
+// depends on.
+type asking struct {
+	settings          *models.AppSettings
+	sender, recipient *party
+	// listed reports whether the sender is on the recipient's whitelist. It is not read while that
+	// is off.
+	listed bool
+	at     models.Time
+}
+
+// readAsking reads what the effect of a request between two locked users depends on.
+func (s *Service) readAsking(tx *gorm.DB, app *models.App, sender, recipient *models.User, at models.Time) (*asking, error) {
+	parties, err := readParties(tx, s.adder.read, []*addition{{owner: sender.ID, friend: recipient.ID}})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if row != nil {
-		return fault.New(fault.AlreadyFriends, "the two users are already friends")
+	a := &asking{settings: &app.Settings, sender: parties[sender.ID], recipient: parties[recipient.ID], at: at}
+	if recipient.WhitelistEnabled {
+		a.listed, err = exists(tx, &models.WhitelistEntry{}, "user_id = ? AND allowed_id = ?", recipient.ID, sender.ID)
 	}
-	return friendRoom(app.Settings.FriendLimit, sender)
+	return a, err
+}
+
+// decide is the rule of SendFriendRequest: befriends reports whether the request makes the two users
+// friends, and otherwise it is stored. It makes friends if the recipient's policy is ANYONE, or if it
+// crosses a pending request from the recipient: that is the recipient's approval, even if its policy
+// is NOBODY. Returns BLOCKED (by either user), NOT_IN_WHITELIST, ALREADY_FRIENDS,
+// REQUESTS_NOT_ACCEPTED or FRIEND_LIMIT_REACHED of the sender. The recipient's limit is checked when
+// the two become friends.
+func (a *asking) decide() (befriends bool, err error) {
+	sender, recipient := &a.sender.user, &a.recipient.user
+	switch {
+	case a.sender.blocks || a.recipient.blocks:
+		return false, fault.New(fault.Blocked, "one of the two users has blocked the other")
+	case recipient.WhitelistEnabled && !a.listed:
+		return false, fault.New(fault.NotInWhitelist, "the user %q accepts requests only from users on its whitelist", recipient.ExternalID)
+	case a.sender.friends:
+		return false, fault.New(fault.AlreadyFriends, "the two users are already friends")
+	}
+	policy, crosses := recipient.PolicyIn(a.settings), a.recipient.expires > a.at
+	if policy == models.PolicyNobody && !crosses {
+		return false, fault.New(fault.RequestsNotAccepted, "the user %q accepts no friend requests", recipient.ExternalID)
+	}
+	return policy == models.PolicyAnyone || crosses, friendRoom(a.settings.FriendLimit, sender)
 }
 
 // ask writes a request between two locked users, a new one or one that is sent again. announce
@@ -255,16 +272,6 @@ func (s *Service) resolve(ctx context.Context, app *models.App, id, column, user
 		}
 		return fn(tx, s.shown(row, from, to), n)
 	})
-}
-
-// pending returns the pending request from one user to the other, or nil if there is none.
-func pending(tx *gorm.DB, from, to int64, at models.Time) (*models.FriendRequest, error) {
-	row := &models.FriendRequest{}
-	err := tx.Where("from_id = ? AND to_id = ? AND expires_at > ?", from, to, at).Take(row).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return nil, nil
-	}
-	return row, err
 }
 
 // endRequests deletes the requests between a user and each of others, all of which are locked, and

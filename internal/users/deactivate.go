@@ -37,6 +37,7 @@ func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string,
 			}
 			u.Presence = models.PresenceUnlogined
 			u.FriendCount, u.BlockCount, u.WhitelistCount, u.WhitelistEnabled = 0, 0, 0, false
+			u.FriendRequestPolicy = nil
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {

@@ -85,6 +85,7 @@ func (w *erasureWorld) live(offline bool) marks {
 	for _, what := range []string{"id", "name", "avatar", "reason", "custom", "sent", "received", "remark", "friend's remark"} {
 		m[what] = strings.ToLower(rand.Text())
 	}
+	m["policy"] = strings.ToLower(string(models.PolicyNobody)) // no other user has it
 	must := func(_ any, err error) {
 		w.t.Helper()
 		if err != nil {
@@ -112,6 +113,7 @@ func (w *erasureWorld) live(offline bool) marks {
 	must(w.relations.AddToWhitelist(ctx, w.app, id, []string{"ann"}))
 	must(w.relations.AddToWhitelist(ctx, w.app, "ann", []string{id}))
 	must(w.relations.SetWhitelistEnabled(ctx, w.app, []string{id}, true, by))
+	must(w.relations.SetFriendRequestPolicy(ctx, w.app, id, models.PolicyNobody))
 	must(w.subscriptions.Subscribe(ctx, w.app, row(), []string{"ann"}))
 	must(w.subscriptions.Subscribe(ctx, w.app, ann, []string{id}))
 

@@ -422,8 +422,8 @@ type SendFriendRequestInput struct {
 
 // The result of `sendFriendRequest`.
 type SendFriendRequestPayload struct {
-	// The pending request, or the friendship as the sender sees it if a request from the other side was
-	// pending.
+	// The pending request; or the friendship as the sender sees it, if the recipient's policy is ANYONE
+	// or a request from the other side was pending.
 	Result model.SendResult `json:"result"`
 }
 
@@ -441,6 +441,20 @@ type SetFriendRemarkInput struct {
 type SetFriendRemarkPayload struct {
 	// The friendship with the new remark.
 	Friendship *model.Friendship `json:"friendship"`
+}
+
+// A user's policy for friend requests.
+type SetFriendRequestPolicyInput struct {
+	// The user. Required with an app token; with a user token it is the user itself and may be omitted.
+	UserID *string `json:"userId,omitempty" validate:"omitempty,max=64,userid"`
+	// The policy. If it is not given, the app's applies to the user from now on, also when that changes.
+	Policy *models.FriendRequestPolicy `json:"policy,omitempty"`
+}
+
+// The result of `setFriendRequestPolicy`.
+type SetFriendRequestPolicyPayload struct {
+	// The user.
+	User *models.User `json:"user"`
 }
 
 // A custom status to set.
