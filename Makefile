@@ -70,9 +70,10 @@ format: ## puts format and imports right
 # The server under the end-to-end tests is built with the race detector too: it
 # shares the packages that `go test -race` builds.
 .PHONY: test
-test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to-end tests, fuzz
+test: deps fresh lint ## everything: deps, fresh, lint, the Go tests, the end-to-end tests, the client's, fuzz
 	$(GO) build $(RACE) -o $(BUILD)/ . ./internal/testenv/cmd/withservers
 	$(BUILD)/withservers -- $(MAKE) --no-print-directory go-tests e2e-tests
+	$(MAKE) --no-print-directory client-tests
 	FUZZTIME=$${FUZZTIME:-10s} $(MAKE) --no-print-directory fuzz
 
 .PHONY: go-tests
@@ -87,6 +88,10 @@ test-quick: ## the Go tests on SQLite alone, without the race detector: needs on
 .PHONY: e2e-tests
 e2e-tests: # needs `make deps`; ROLLCALL_BIN names another server to test
 	cd e2e && ROLLCALL_BIN="$${ROLLCALL_BIN-$(BUILD)/rollcall}" npm test --silent -- --test-reporter=$(REPORTER)
+
+.PHONY: client-tests
+client-tests: # needs `make deps`; ROLLCALL_BIN as above
+	cd clients/js && ROLLCALL_BIN="$${ROLLCALL_BIN-$(BUILD)/rollcall}" npm test --silent -- --test-reporter=$(REPORTER)
 
 .PHONY: fuzz
 fuzz: ## runs every fuzz target for FUZZTIME=20s, or those that match TARGET=name

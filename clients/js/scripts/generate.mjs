@@ -1,7 +1,7 @@
 // Writes src/generated.ts: the types of the results and variables of src/documents.ts, and of the
 // enums and inputs that they use, from the schema of the server. With --check it writes nothing and
 // fails if the file is out of date or a document does not fit the schema.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import {
@@ -9,11 +9,10 @@ import {
 } from 'graphql';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
-const folder = here('../../../graph/schema/');
-const schema = buildSchema(readdirSync(folder).sort().map((name) => readFileSync(folder + name, 'utf8')).join('\n'));
+const schema = buildSchema(readFileSync(here('../../../docs/schema.graphql'), 'utf8'));
 
 const { outputFiles } = await build({ entryPoints: [here('../src/documents.ts')], bundle: true, format: 'esm', write: false });
-const documents = Object.values(await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`));
+const documents = Object.entries(await import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`));
 
 const named = new Map(); // the enums and inputs that are used
 const scalars = { ID: 'string', String: 'string', DateTime: 'string', URL: 'string', Boolean: 'boolean', Int: 'number', Float: 'number' };
@@ -63,12 +62,12 @@ function object(type, selectionSet, indent) {
   return `{\n${lines.map((line) => `${indent}  ${line}\n`).join('')}${indent}}`;
 }
 
-const operations = documents.flatMap((text) => {
+const operations = documents.flatMap(([name, text]) => {
   const document = parse(text);
   const errors = validate(schema, document);
   if (errors.length) throw new Error(`${text}\n${errors.join('\n')}`);
   return document.definitions.map((operation) => {
-    const { name: { value: name }, operation: kind, selectionSet, variableDefinitions } = operation;
+    const { operation: kind, selectionSet, variableDefinitions } = operation;
     const variables = variableDefinitions.map(({ variable, type }) => {
       const of = typeFromAST(schema, type);
       return `  readonly ${variable.name.value}${isNonNullType(of) ? '' : '?'}: ${write(of, leaf(getNamedType(of)))};\n`;

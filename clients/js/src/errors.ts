@@ -26,7 +26,7 @@ export interface ErrorDetails {
   /** The user that the error is about. */
   readonly userId?: string;
   /** The limit that is reached, with the codes that end in LIMIT_REACHED. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** When a ban ends (RFC 3339), with USER_BANNED; missing for a ban without an end. */
   readonly until?: string;
   /** The path of the invalid value, with INVALID_ARGUMENT. */

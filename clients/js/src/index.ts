@@ -6,7 +6,7 @@
  */
 import { createConnection } from './connection';
 import { Logout } from './documents';
-import { RollcallError, toError } from './errors';
+import { RollcallError } from './errors';
 import { createPresence } from './presence';
 import { createRelations } from './relations';
 import type { Rollcall, RollcallOptions } from './types';
@@ -41,11 +41,7 @@ export function createRollcall(options: RollcallOptions): Rollcall {
     },
     reconnect: connection.reconnect,
     async logout(input = {}) {
-      try {
-        await connection.run(Logout, { input });
-      } catch (thrown) {
-        throw toError(thrown);
-      }
+      await connection.run(Logout, { input });
       users.forget();
       connection.close(new RollcallError('LOGGED_OUT', 'logged out'));
     },

@@ -1,80 +1,81 @@
 import type { Connection } from './connection';
-import { RollcallError, toError } from './errors';
+import { RollcallError } from './errors';
 import { createStore } from './store';
 import type { ListState, LiveList, UserInfo } from './types';
 import type { Profile, UserStore } from './users';
 
-/** What the server holds of an item: everything but the user as shown. */
+/** An item as the server holds it: with the profile in place of the user as shown. */
 export interface Raw {
+  /** The key of a request; the others' key is the user ID. */
+  readonly id?: string;
   readonly userId: string;
+  readonly user: Profile;
   readonly createdAt: string;
   readonly expiresAt?: string;
-  readonly profile: Profile;
 }
 
 /** A change of the items by their keys. It must be idempotent. */
 export type Change<R> = (items: Map<string, R>) => void;
 
-/** One page of a list. */
+/** One page of a list, and the cursor of the next one if there is one. */
 export interface Page<R> {
   readonly items: readonly R[];
   readonly after: string | null;
 }
 
 /** A list that the relations write to. */
-export interface ListStore<T, R> extends LiveList<T> {
-  /** Whether the list has been used, and so must be loaded. */
+export interface ListStore<R extends Raw> extends LiveList<Omit<R, 'user'> & { readonly user: UserInfo }> {
+  /** Reports whether the list has been used, and so must be loaded. */
   used(): boolean;
   load(): void;
   /** Applies what the server has told. */
   apply(change: Change<R>): void;
   /** Shows a change that the server has not confirmed, until the returned function is called. */
   assume(change: Change<R>): () => void;
-  /** The items as the server holds them. */
-  confirmed: ReadonlyMap<string, R>;
+  /** Returns an item as the server holds it. */
+  find(key: string): R | undefined;
   /** Sets why the list does not follow the server. */
   broken(error: RollcallError | null): void;
 }
 
-/** Returns a list of which `page` loads the pages, and `key` names the items. */
-export function createList<T, R extends Raw>(
+/** Returns a list. `page` loads a page of it, and `first` is called when it is first used. */
+export function createList<R extends Raw>(
   connection: Connection,
   users: UserStore,
   first: () => void,
   page: (after: string | null) => Promise<Page<R>>,
-  key: (raw: R) => string,
-  show: (raw: R, user: UserInfo) => T,
-): ListStore<T, R> {
-  const store = createStore<ListState<T>>({ items: [], status: 'idle', error: null });
+): ListStore<R> {
+  type Item = Omit<R, 'user'> & { readonly user: UserInfo };
+  const store = createStore<ListState<Item>>({ items: [], status: 'idle', error: null });
   const assumed = new Set<Change<R>>();
-  const shown = new WeakMap<R, { user: UserInfo; item: T }>();
+  const shown = new WeakMap<R, Item>();
   let confirmed = new Map<string, R>();
   let held = new Set<string>();
-  let buffer: Change<R>[] | undefined;
+  let buffer: Change<R>[] | undefined; // what came while the list is being loaded
   let loads = 0;
   let loaded = false;
   let failure: RollcallError | null = null;
-  let break_: RollcallError | null = null;
-  let expiry: ReturnType<typeof setTimeout> | undefined;
+  let breach: RollcallError | null = null;
   let queued = false;
 
+  const used = () => store.getSnapshot().status != 'idle';
+
   function publish(): void {
-    const error = failure ?? break_;
+    if (!used()) return;
+    const error = failure ?? breach;
     const items = new Map(confirmed);
     for (const change of assumed) change(items);
     const now = new Date().toISOString();
-    const rows = [...items.values()]
-      .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
-      .sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0));
     store.set({
-      items: rows.map((raw) => {
-        const user = users.peek(raw.userId) ?? raw.profile;
-        const last = shown.get(raw);
-        if (last?.user == user) return last.item;
-        const item = show(raw, user);
-        shown.set(raw, { user, item });
-        return item;
-      }),
+      items: [...items.values()]
+        .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
+        .sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0))
+        .map((raw) => {
+          const user = users.peek(raw.userId) ?? raw.user;
+          let item = shown.get(raw);
+          if (item?.user != user) shown.set(raw, (item = { ...raw, user }));
+          return item!;
+        }),
       status: error ? 'failed' : loaded ? 'ready' : 'loading',
       error,
     });
@@ -91,74 +92,69 @@ export function createList<T, R extends Raw>(
   }
 
   function changed(): void {
-    const ids = new Set([...confirmed.values()].map(({ userId }) => userId));
     const before = held;
-    held = ids;
-    users.hold([...ids].filter((id) => !before.has(id)));
-    users.release([...before].filter((id) => !ids.has(id)));
-    clearTimeout(expiry);
-    const ends = [...confirmed.values()].flatMap(({ expiresAt }) => expiresAt ?? []).sort();
-    if (ends[0] && connection.online()) expiry = setTimeout(expire, Math.min(2 ** 31 - 1, Math.max(0, Date.parse(ends[0]) - Date.now()) + 1));
+    held = new Set([...confirmed.values()].map(({ userId }) => userId));
+    users.hold([...held].filter((id) => !before.has(id)));
+    users.release([...before].filter((id) => !held.has(id)));
     publish();
-  }
-
-  function expire(): void {
-    const now = new Date().toISOString();
-    for (const [id, { expiresAt }] of confirmed) if (expiresAt && expiresAt <= now) confirmed.delete(id);
-    changed();
   }
 
   async function load(): Promise<void> {
     const mine = ++loads;
-    buffer = [];
+    const later: Change<R>[] = (buffer = []);
     loaded = false;
     queue();
     try {
       const fresh = new Map<string, R>();
-      for (let after: string | null = null; ;) {
+      let after: string | null = null;
+      do {
         const next: Page<R> = await page(after);
         if (mine != loads) return;
         for (const raw of next.items) {
-          fresh.set(key(raw), raw);
-          users.seed(raw.profile);
+          fresh.set(raw.id ?? raw.userId, raw);
+          users.seed(raw.user);
         }
         after = next.after;
-        if (!after) break;
-      }
+      } while (after);
+      for (const change of later) change(fresh);
       confirmed = fresh;
-      for (const change of buffer) change(confirmed);
-      buffer = undefined;
       loaded = true;
       failure = null;
-      changed();
-    } catch (thrown) {
+    } catch (error) {
       if (mine != loads) return;
-      buffer = undefined;
-      failure = toError(thrown);
-      publish();
+      failure = error as RollcallError;
       // Without a connection the next one loads it.
-      if (connection.online()) connection.later(connection.pause(failure), () => mine == loads && load());
+      if (connection.online()) connection.later(connection.pause(failure), load);
     }
+    buffer = undefined;
+    changed();
   }
 
   users.onChange((id) => held.has(id) && queue());
+  // What expires must go; to the minute is soon enough for what lasts a week.
+  connection.onOnline(() => {
+    const tick = () => {
+      if ([...confirmed.values()].some(({ expiresAt }) => expiresAt)) publish();
+      connection.later(60_000, tick);
+    };
+    tick();
+  });
 
   const use = () => {
-    if (store.getSnapshot().status != 'idle') return;
+    if (used()) return;
     store.set({ items: [], status: 'loading', error: null });
     first();
   };
 
   const settled = () =>
-    new Promise<readonly T[]>((resolve, reject) => {
+    new Promise<readonly Item[]>((resolve, reject) => {
       const look = () => {
         const { status, items, error } = store.getSnapshot();
-        if (status == 'loading' || status == 'idle') {
-          const state = connection.state.getSnapshot();
-          if (!/closed|unauth/.test(state.status)) return;
-          reject(('error' in state && state.error) || new RollcallError('CLOSED', 'close was called'));
-        } else if (error) reject(error);
-        else resolve(items);
+        const state = connection.state.getSnapshot();
+        const fatal = error ?? (/closed|unauth/.test(state.status) ? (('error' in state && state.error) || new RollcallError('CLOSED', 'closed')) : null);
+        if (status == 'ready') resolve(items);
+        else if (fatal) reject(fatal);
+        else return;
         stop.forEach((end) => end());
       };
       const stop = [store.subscribe(look), connection.state.subscribe(look)];
@@ -179,32 +175,31 @@ export function createList<T, R extends Raw>(
     reload() {
       use();
       if (connection.online()) {
+        failure = null;
         load();
         publish();
       }
       return settled();
     },
-    used: () => store.getSnapshot().status != 'idle',
+    used,
     load,
     apply(change) {
       buffer?.push(change);
       change(confirmed);
-      if (loaded || held.size) changed();
+      if (used()) changed();
     },
     assume(change) {
       assumed.add(change);
-      if (store.getSnapshot().status != 'idle') publish();
+      publish();
       return () => {
         assumed.delete(change);
-        if (store.getSnapshot().status != 'idle') publish();
+        publish();
       };
     },
-    get confirmed() {
-      return confirmed;
-    },
+    find: (key) => confirmed.get(key),
     broken(error) {
-      break_ = error;
-      if (store.getSnapshot().status != 'idle') publish();
+      breach = error;
+      publish();
     },
   };
 }

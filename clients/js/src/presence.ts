@@ -1,6 +1,5 @@
 import type { Connection } from './connection';
 import * as D from './documents';
-import { toError } from './errors';
 import { createStore } from './store';
 import type { PresenceState, PresenceStore, UserStatus } from './types';
 import { createWatcher } from './watch';
@@ -77,7 +76,7 @@ export function createPresence(connection: Connection): PresenceStore {
         self = me?.id;
         if (me?.status) put(me.status);
       },
-      (error) => connection.online() && connection.report(toError(error)),
+      (error) => connection.online() && connection.report(error),
     );
   }
 
@@ -113,8 +112,6 @@ export function createPresence(connection: Connection): PresenceStore {
       try {
         const { setStatus } = await connection.run(D.SetStatus, { input: { customStatus: text } });
         if (setStatus) put(setStatus.status);
-      } catch (thrown) {
-        throw toError(thrown);
       } finally {
         assumed.splice(assumed.indexOf(mine), 1);
         publish();

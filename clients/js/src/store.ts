@@ -6,16 +6,13 @@ export interface Writable<T> extends Store<T> {
   set(value: T): void;
 }
 
-/** Calls each listener; one that throws does not keep the others from being called. */
+/** Calls each listener. One that throws is logged, and does not keep the others from being called. */
 export function notify<A extends unknown[]>(listeners: Iterable<(...args: A) => void>, ...args: A): void {
   for (const listener of [...listeners]) {
     try {
       listener(...args);
     } catch (thrown) {
-      // As the browser does with the listeners of an event.
-      setTimeout(() => {
-        throw thrown;
-      });
+      console.error(thrown);
     }
   }
 }

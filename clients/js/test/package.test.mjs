@@ -1,0 +1,71 @@
+// The package as an app gets it: packed, installed into an empty project, and imported in all ways.
+import assert from 'node:assert/strict';
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { run } from './lib.mjs';
+
+const here = fileURLToPath(new URL('..', import.meta.url));
+const tool = (name) => join(here, 'node_modules/.bin', name);
+let project;
+let tarball;
+before(async () => {
+  project = await mkdtemp(join(tmpdir(), 'rollcall-client-'));
+  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], { cwd: here }));
+  tarball = join(project, filename);
+  await writeFile(join(project, 'package.json'), '{"private": true}');
+  run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], { cwd: project });
+});
+after(() => rm(project, { recursive: true, force: true }));
+
+test('the package has its files and no others', () => {
+  const files = run('tar', ['-tzf', tarball]).trim().split('\n').map((name) => name.replace('package/', '')).sort();
+  assert.deepEqual(files, ['CHANGELOG.md', 'README.md', 'dist/index.cjs', 'dist/index.d.cts', 'dist/index.d.ts', 'dist/index.js', 'package.json']);
+});
+
+const use = `
+class WebSocket {}
+const rollcall = createRollcall({ url: 'ws://127.0.0.1:1/', getToken: () => ({ token: 'x' }), webSocketImpl: WebSocket });
+for (const name of ['setUserInfoProvider', 'getUserInfo', 'refreshUserInfo']) if (typeof rollcall[name] !== 'function') throw new Error(name);
+if (!(new RollcallError('X', 'x') instanceof Error)) throw new Error('no error');
+rollcall.close();
+`;
+
+test('it is imported as ES module and as CommonJS', async () => {
+  await writeFile(join(project, 'use.mjs'), `import { createRollcall, RollcallError } from '@rollcall/client';${use}`);
+  await writeFile(join(project, 'use.cjs'), `const { createRollcall, RollcallError } = require('@rollcall/client');${use}`);
+  for (const file of ['use.mjs', 'use.cjs']) run(process.execPath, [file], { cwd: project });
+});
+
+test('its types are found by strict TypeScript, however it resolves modules', async () => {
+  const code = `import { createRollcall, RollcallError, type Friend, type RollcallErrorCode } from '@rollcall/client';
+const rollcall = createRollcall({ url: 'ws://x/', platform: 'WEB', getToken: async (why: 'start' | 'expired' | 'refused') => ({ token: why, expiresAt: null }) });
+rollcall.setUserInfoProvider((ids) => new Map(ids.map((id) => [id, { name: id, title: 'Dr.' }])));
+export const names: Promise<(string | undefined)[]> = rollcall.getUserInfo(['a', 'b']).then((users) => users.map((user) => user?.name));
+export const friends: readonly Friend[] = rollcall.friends.getSnapshot().items;
+export const code: RollcallErrorCode = new RollcallError('NOT_FRIENDS', '').code;
+const state = rollcall.connection.getSnapshot();
+export const until: Date | null = state.status === 'banned' ? state.until : null;
+// @ts-expect-error a platform that there is none
+createRollcall({ url: '', getToken: () => ({ token: '' }), platform: 'TOASTER' });
+// @ts-expect-error snapshots are immutable
+rollcall.friends.getSnapshot().items.push();
+`;
+  const lib = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'es2020', '--lib', 'es2020,dom'];
+  await mkdir(join(project, 'types'));
+  for (const file of ['use.mts', 'use.cts', 'use.ts']) await writeFile(join(project, 'types', file), code);
+  run(tool('tsc'), [...lib, '--module', 'nodenext', 'types/use.mts', 'types/use.cts'], { cwd: project });
+  run(tool('tsc'), [...lib, '--module', 'esnext', '--moduleResolution', 'bundler', 'types/use.ts'], { cwd: project });
+});
+
+test('publint and attw find nothing', async () => {
+  run(tool('publint'), ['--strict', tarball], { cwd: project });
+  await copyFile(tarball, join(project, 'copy.tgz'));
+  run(tool('attw'), [join(project, 'copy.tgz'), '--no-definitely-typed', '--format', 'ascii'], { cwd: project });
+});
+
+test('it is at most 8 KB for a page, minified and compressed', () => {
+  run(process.execPath, [join(here, 'scripts/size.mjs')]);
+});
