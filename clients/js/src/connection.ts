@@ -1,7 +1,7 @@
 import type { Doc } from './documents';
 import { inTime, RollcallError, toError } from './errors';
 import { openSocket, type End, type Socket } from './socket';
-import { createStore, notify } from './store';
+import { createStore, notify, watchUntil } from './store';
 import type { ConnectionState, RollcallOptions, Store, Timing, TokenReason } from './types';
 
 /** What the stores need of the connection. */
@@ -33,14 +33,12 @@ export interface Connection {
 const defaults: Timing = {
   pingMs: 12_000,
   pongMs: 5_000,
-  connectMs: 10_000,
   requestMs: 10_000,
   backoffMs: 500,
   backoffMaxMs: 30_000,
   renewMs: 60_000,
   bannedMs: 300_000,
   gatherMs: 10,
-  negativeMs: 30_000,
   debounceMs: 100,
   statusPaceMs: 250,
   profilePaceMs: 2_500,
@@ -230,20 +228,17 @@ export function createConnection(options: RollcallOptions): Connection {
 
   const connected = () =>
     new Promise<Socket>((resolve, reject) => {
-      const look = () => {
-        const now = state.getSnapshot();
-        if (online()) resolve(current!);
-        else if (is('closed', 'unauthenticated', 'banned')) reject(('error' in now && now.error) || new RollcallError('CLOSED', 'closed'));
-        else return;
-        clearTimeout(timer);
-        unsubscribe();
-      };
-      const unsubscribe = state.subscribe(look);
       const timer = setTimeout(() => {
-        unsubscribe();
+        end();
         reject(new RollcallError('OFFLINE', 'no connection'));
       }, timing.requestMs);
-      look();
+      const end = watchUntil(() => {
+        if (online()) resolve(current!);
+        else if (is('closed', 'unauthenticated', 'banned')) reject((state.getSnapshot() as { error?: unknown }).error ?? new RollcallError('CLOSED', 'closed'));
+        else return false;
+        clearTimeout(timer);
+        return true;
+      }, state);
     });
 
   /** Starts an operation that counts; `done` is called once, unless it is stopped before. */

@@ -54,20 +54,12 @@ export class RollcallError extends Error {
   }
 }
 
-/** Returns the error of a GraphQL response, a close event, or anything else that was thrown. */
+/** Returns the first error of a GraphQL response, or that of anything else that was thrown. */
 export function toError(thrown: unknown, fallback: RollcallErrorCode = 'CONNECTION_LOST'): RollcallError {
   if (thrown instanceof RollcallError) return thrown;
-  const first = Array.isArray(thrown) ? thrown[0] : thrown;
-  const { message, reason, extensions } = (Object(first) === first ? first : {}) as {
-    message?: unknown;
-    reason?: unknown;
-    extensions?: { code?: string } & ErrorDetails;
-  };
-  return new RollcallError(
-    extensions?.code ?? fallback,
-    String(message || reason || fallback),
-    extensions ?? { cause: thrown },
-  );
+  const first = (Array.isArray(thrown) ? thrown[0] : thrown) as { message?: unknown; extensions?: { code?: string } & ErrorDetails } | undefined;
+  const extensions = first?.extensions;
+  return new RollcallError(extensions?.code ?? fallback, String(first?.message || fallback), extensions ?? { cause: thrown });
 }
 
 /** Calls an asynchronous function of the app or the server, and rejects with TIMEOUT if it takes longer than `ms`. */

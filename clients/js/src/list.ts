@@ -1,6 +1,6 @@
 import type { Connection } from './connection';
 import { RollcallError } from './errors';
-import { createStore } from './store';
+import { batched, createStore, watchUntil } from './store';
 import type { ListState, LiveList, UserInfo } from './types';
 import type { Profile, UserStore } from './users';
 
@@ -25,7 +25,7 @@ export interface Page<R> {
 
 /** A list that the relations write to. */
 export interface ListStore<R extends Raw> extends LiveList<Omit<R, 'user'> & { readonly user: UserInfo }> {
-  /** Reports whether the list has been used, and so must be loaded. */
+  /** Reports whether the list has been used and must be loaded. */
   used(): boolean;
   load(): void;
   /** Applies what the server has told. */
@@ -56,7 +56,6 @@ export function createList<R extends Raw>(
   let loaded = false;
   let failure: RollcallError | null = null;
   let breach: RollcallError | null = null;
-  let queued = false;
 
   const used = () => store.getSnapshot().status != 'idle';
 
@@ -69,7 +68,7 @@ export function createList<R extends Raw>(
     store.set({
       items: [...items.values()]
         .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
-        .sort((a, b) => (a.createdAt < b.createdAt ? 1 : a.createdAt > b.createdAt ? -1 : 0))
+        .sort((a, b) => +(a.createdAt < b.createdAt) - +(a.createdAt > b.createdAt))
         .map((raw) => {
           const user = users.peek(raw.userId) ?? raw.user;
           let item = shown.get(raw);
@@ -81,15 +80,8 @@ export function createList<R extends Raw>(
     });
   }
 
-  /** Publishes after what runs now: a thousand users may change at once. */
-  function queue(): void {
-    if (queued) return;
-    queued = true;
-    Promise.resolve().then(() => {
-      queued = false;
-      publish();
-    });
-  }
+  // A thousand users may change at once.
+  const queue = batched(publish);
 
   function changed(): void {
     const before = held;
@@ -148,17 +140,19 @@ export function createList<R extends Raw>(
 
   const settled = () =>
     new Promise<readonly Item[]>((resolve, reject) => {
-      const look = () => {
-        const { status, items, error } = store.getSnapshot();
-        const state = connection.state.getSnapshot();
-        const fatal = error ?? (/closed|unauth/.test(state.status) ? (('error' in state && state.error) || new RollcallError('CLOSED', 'closed')) : null);
-        if (status == 'ready') resolve(items);
-        else if (fatal) reject(fatal);
-        else return;
-        stop.forEach((end) => end());
-      };
-      const stop = [store.subscribe(look), connection.state.subscribe(look)];
-      look();
+      watchUntil(
+        () => {
+          const { status, items, error } = store.getSnapshot();
+          const state = connection.state.getSnapshot();
+          const fatal = error ?? (/closed|unauth/.test(state.status) && (state as { error?: RollcallError | null }).error);
+          if (status == 'ready') resolve(items);
+          else if (fatal || state.status == 'closed') reject(fatal || new RollcallError('CLOSED', 'closed'));
+          else return false;
+          return true;
+        },
+        store,
+        connection.state,
+      );
     });
 
   return {

@@ -1,6 +1,6 @@
 import type { Connection } from './connection';
 import * as D from './documents';
-import { createStore } from './store';
+import { batched, createStore } from './store';
 import type { PresenceState, PresenceStore, UserStatus } from './types';
 import { createWatcher } from './watch';
 
@@ -10,27 +10,20 @@ export function createPresence(connection: Connection): PresenceStore {
   const statuses = new Map<string, UserStatus>();
   const assumed: { text: string }[] = []; // custom statuses that the server has not confirmed
   let self: string | undefined;
-  let queued = false;
 
-  function publish(): void {
-    if (queued) return;
-    queued = true;
-    Promise.resolve().then(() => {
-      queued = false;
-      const error = watcher.error();
-      const text = assumed[assumed.length - 1]?.text;
-      const own = (self && statuses.get(self)) || null;
-      const present = new Map(statuses);
-      const mine = own && text != null ? { ...own, customStatus: text } : own;
-      if (mine) present.set(mine.userId, mine);
-      store.set({
-        self: mine,
-        statuses: present,
-        status: error ? (error.code == 'FEATURE_DISABLED' ? 'disabled' : 'failed') : !watching ? 'idle' : watcher.settled() ? 'ready' : 'loading',
-        error,
-      });
+  const publish = batched(() => {
+    const error = watcher.error();
+    const text = assumed[assumed.length - 1]?.text;
+    const present = new Map(statuses);
+    let own = (self && statuses.get(self)) || null;
+    if (own && text != null) present.set(own.userId, (own = { ...own, customStatus: text }));
+    store.set({
+      self: own,
+      statuses: present,
+      status: error ? (error.code == 'FEATURE_DISABLED' ? 'disabled' : 'failed') : !watching ? 'idle' : watcher.settled() ? 'ready' : 'loading',
+      error,
     });
-  }
+  });
 
   /** Takes in a status unless a later one is known. */
   function put(status: UserStatus): void {

@@ -30,7 +30,7 @@ export function openSocket(
   Class: WebSocketClass,
   url: string,
   init: object,
-  { connectMs, pingMs, pongMs }: Timing,
+  { requestMs, pingMs, pongMs }: Timing,
   opened: (socket: Socket) => void,
   ended: (socket: Socket) => void,
 ): void {
@@ -68,7 +68,7 @@ export function openSocket(
     close: () => stop(1000, ''),
   };
 
-  wait(connectMs, () => stop(4499, 'no acknowledgement'));
+  wait(requestMs, () => stop(4499, 'no acknowledgement'));
   try {
     web = new Class(url, 'graphql-transport-ws') as WebSocket;
   } catch (thrown) {

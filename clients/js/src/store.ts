@@ -17,6 +17,27 @@ export function notify<A extends unknown[]>(listeners: Iterable<(...args: A) => 
   }
 }
 
+/** Returns a function that calls `fn` once after what runs now, however often it is called. */
+export function batched(fn: () => void): () => void {
+  let queued = false;
+  return () => {
+    if (queued) return;
+    queued = true;
+    Promise.resolve().then(() => {
+      queued = false;
+      fn();
+    });
+  };
+}
+
+/** Calls `look` now and after each change of the stores, until it returns true. */
+export function watchUntil(look: () => boolean, ...stores: Store<unknown>[]): () => void {
+  const end = () => stops.forEach((stop) => stop());
+  const stops = stores.map((store) => store.subscribe(() => look() && end()));
+  if (look()) end();
+  return end;
+}
+
 /** Returns a store with a first value. */
 export function createStore<T>(value: T): Writable<T> {
   const listeners = new Set<() => void>();

@@ -106,9 +106,7 @@ export interface Timing {
   readonly pingMs: number;
   /** Until a ping without a pong means that the network is gone: 5000. */
   readonly pongMs: number;
-  /** Until an attempt to connect is given up: 10 000. */
-  readonly connectMs: number;
-  /** Until a request, a token function or a provider has failed with TIMEOUT: 10 000. */
+  /** Until a request, an attempt to connect, a token function or a provider has failed: 10 000. */
   readonly requestMs: number;
   /** The first back-off, which doubles with each attempt: 500. */
   readonly backoffMs: number;
@@ -120,15 +118,13 @@ export interface Timing {
   readonly bannedMs: number;
   /** For how long calls for users are gathered into one: 10. */
   readonly gatherMs: number;
-  /** For how long an unknown user counts as unknown: 30 000. */
-  readonly negativeMs: number;
   /** For how long changes of the watched users are gathered: 100. */
   readonly debounceMs: number;
   /** Between two operations that watch statuses: 250. */
   readonly statusPaceMs: number;
   /** Between two operations that watch profiles: 2500. */
   readonly profilePaceMs: number;
-  /** Until something that the server refused is tried again, such as a feature that is off: 30 000. */
+  /** Until what was refused is tried again, such as a feature that is off or an unknown user: 30 000. */
   readonly recoverMs: number;
 }
 
@@ -184,8 +180,8 @@ export interface ListState<T> {
   /** The items, the newest first. While the list is loaded again they are those of before. */
   readonly items: readonly T[];
   /**
-   * `idle` before it is first used; `loading` until it is complete; `ready` while it follows the
-   * server; `failed` if it cannot, for the reason in `error`. It then tries again by itself.
+   * `idle` before it is first used; `loading` until it is complete; then `ready`, also while
+   * the connection is lost, until it is loaded again; `failed` if it cannot, for the reason in `error`. It then tries again by itself.
    */
   readonly status: LoadStatus;
   /** Why it failed; otherwise null. */

@@ -47,6 +47,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
   let provider = first;
   let gathering: { ids: string[]; loaded: Promise<unknown> } | undefined;
   let saving = false;
+  let told: RollcallError | null = null; // the last error of the watcher
 
   try {
     const stored = JSON.parse(storage?.getItem(storageKey) ?? '[]') as UserInfo[];
@@ -97,7 +98,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
         ids.forEach((id, i) => {
           const user = users?.[i];
           if (user) putProfile(user, ttl);
-          else put(id, null, Date.now() + timing.negativeMs, '');
+          else put(id, null, Date.now() + timing.recoverMs, '');
         });
         return;
       } catch (thrown) {
@@ -113,7 +114,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     let ttl = ttlMs;
     const fail = (message: string, cause?: unknown) => {
       connection.report(new RollcallError('PROVIDER_FAILED', `the user info provider ${message}`, { cause }));
-      ttl = timing.negativeMs;
+      ttl = timing.recoverMs;
     };
     try {
       const given = await inTime(async () => ask(ids), timing.requestMs);
@@ -210,7 +211,8 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     },
     changed() {
       const error = watcher.error();
-      if (error) connection.report(error);
+      if (error && error != told) connection.report(error);
+      told = error;
     },
     dropped() {},
   });
@@ -222,7 +224,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     peek,
     async refresh(id, partial) {
       if (!partial) return load(id);
-      const old = cache.get(id) ?? (await load(id).then(() => cache.get(id)));
+      const old = cache.get(id) ?? (await load(id).then(() => cache.get(id), () => undefined));
       const info = { name: '', avatarUrl: null, ...old?.info, ...partial, id } as UserInfo;
       put(id, info, Date.now() + ttlMs, old?.version ?? '');
       return info;

@@ -18,7 +18,7 @@ process.on('uncaughtException', (error) => unhandled.push(error));
 /** Times that suit tests: a real server, without the pauses for its limits where a test does not reach them. */
 export const quick = {
   backoffMs: 20, backoffMaxMs: 200, debounceMs: 10, statusPaceMs: 250, profilePaceMs: 50, recoverMs: 300, bannedMs: 300,
-  pingMs: 300, pongMs: 300, connectMs: 3_000, requestMs: 5_000,
+  pingMs: 300, pongMs: 300, requestMs: 5_000,
 };
 
 /** The server of a test file and an app on it, with all switches on. */

@@ -105,7 +105,7 @@ test('an old entry is returned once more while it is loaded again', async () => 
 test('an unknown user is asked for again only after a while', async () => {
   await world.register('neg');
   const mine = provider();
-  const client = await world.online('neg', { userInfoProvider: mine, timing: { negativeMs: 300 } });
+  const client = await world.online('neg', { userInfoProvider: mine, timing: { recoverMs: 300 } });
   assert.equal(await client.users.get('x1'), null);
   assert.equal(await client.users.get('x1'), null);
   assert.equal(mine.asked.length, 1);
