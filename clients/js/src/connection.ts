@@ -241,6 +241,13 @@ export function createConnection(options: RollcallOptions): Connection {
       }, state);
     });
 
+  /** Returns the error of an operation. A token that was ended while connected is replaced, as at a connect. */
+  function failed(socket: Socket, failures: unknown, fallback?: string): RollcallError {
+    const error = toError(failures, fallback);
+    if (error.code == 'UNAUTHENTICATED') socket.close(4401, error.code);
+    return error;
+  }
+
   /** Starts an operation that counts; `done` is called once, unless it is stopped before. */
   function start(socket: Socket, query: string, variables: unknown, next: (result: { data?: unknown; errors?: readonly unknown[] }) => void, done: (errors?: unknown) => void) {
     let over = false;
@@ -276,7 +283,7 @@ export function createConnection(options: RollcallOptions): Connection {
             let last: { data?: unknown; errors?: readonly unknown[] } | undefined;
             stop = start(socket, document, variables, (value) => (last = value), (failures) => {
               const wrong = failures ?? last?.errors;
-              if (wrong || !last) reject(toError(wrong));
+              if (wrong || !last) reject(failed(socket, wrong));
               else resolve(last.data as D);
             });
           }),
@@ -285,10 +292,13 @@ export function createConnection(options: RollcallOptions): Connection {
       running.add(result);
       return result;
     },
-    stream<D, V>(document: Doc<D, V>, variables: V, next: (data: D) => void, failed: (error: RollcallError) => void) {
+    stream<D, V>(document: Doc<D, V>, variables: V, next: (data: D) => void, onFailure: (error: RollcallError) => void) {
       const socket = current;
       if (!socket || socket.end) return () => {};
-      const fail = (failures?: unknown) => socket.end || failed(toError(failures, 'UNAVAILABLE'));
+      const fail = (failures?: unknown) => {
+        const error = failed(socket, failures, 'UNAVAILABLE');
+        if (!socket.end) onFailure(error);
+      };
       const stop = start(
         socket,
         document,

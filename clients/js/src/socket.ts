@@ -19,7 +19,8 @@ export interface Socket {
   end?: End;
   /** Starts an operation; the returned function ends it. */
   start(payload: { query: string; variables: unknown }, sink: Sink): () => void;
-  close(): void;
+  /** Closes it; the code and the reason become its `end`. */
+  close(code?: number, reason?: string): void;
 }
 
 /**
@@ -65,7 +66,7 @@ export function openSocket(
       send({ id, type: 'subscribe', payload });
       return () => void (sinks.delete(id) && send({ id, type: 'complete' }));
     },
-    close: () => stop(1000, ''),
+    close: (code = 1000, reason = '') => stop(code, reason),
   };
 
   wait(requestMs, () => stop(4499, 'no acknowledgement'));

@@ -163,3 +163,20 @@ test('a deactivated user and a device too many are closed for good', async () =>
   assert.equal((await world.reaches(second, 'closed')).error.code, 'USER_DEACTIVATED');
   await world.set('deviceLimit=20');
 });
+
+test('a token that was ended while connected: the first call that is refused gets another one', async () => {
+  await world.register('end');
+  const tokens = [];
+  const client = await world.online('end', {
+    getToken: (why) => {
+      tokens.push(why);
+      return world.token('end');
+    },
+  });
+  await world.back.send('mutation ($at: DateTime!) { expireTokens(input: {userIds: ["end"], issuedBefore: $at}) { results { outcome } } }', { at: new Date().toISOString() });
+  await assert.rejects(client.presence.setCustomStatus('x'), { code: 'UNAUTHENTICATED' });
+  await until(() => tokens.includes('refused'), 'another token');
+  await world.reaches(client, 'online');
+  await client.presence.setCustomStatus('y');
+  assert.deepEqual(client.reported, []);
+});
