@@ -237,6 +237,9 @@ func TestSchema_PrintsThePublicOne(t *testing.T) {
 	if status, out, _ := run(t, "", "schema"); status != 0 || out != graph.SDL() {
 		t.Errorf("status %d, %.300q", status, out)
 	}
+	if status, out, _ := run(t, "", "schema", "--subgraph"); status != 0 || out != graph.SubgraphSDL() {
+		t.Errorf("the subgraph: status %d, %.300q", status, out)
+	}
 }
 
 func TestLicenses_PrintsNotices(t *testing.T) {

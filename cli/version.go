@@ -19,11 +19,17 @@ func (versionCommand) Run(streams *Streams) error {
 	return nil
 }
 
-type schemaCommand struct{}
+type schemaCommand struct {
+	Subgraph bool `help:"Print it as a subgraph of a federated graph, for the composition."`
+}
 
 // Run prints the schema that the server serves.
-func (schemaCommand) Run(streams *Streams) error {
-	return printText(streams.Out, "%s", graph.SDL())
+func (c schemaCommand) Run(streams *Streams) error {
+	text := graph.SDL()
+	if c.Subgraph {
+		text = graph.SubgraphSDL()
+	}
+	return printText(streams.Out, "%s", text)
 }
 
 type licensesCommand struct{}

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
+	"rollcall/internal/fault"
 )
 
 // appServer returns a context with an App Server as the principal.
@@ -192,6 +193,17 @@ func introspect(t *testing.T, e *Executor, text string) (*operation, *graphql.Re
 // never cause.
 func testExecutor(introspection bool) *Executor {
 	return NewExecutor(&Resolver{}, Options{Introspection: introspection, Stock: true, Logger: slog.New(slog.DiscardHandler)})
+}
+
+// TestIntrospection_SwitchedOff: then nothing returns the schema, the field for gateways neither.
+func TestIntrospection_SwitchedOff(t *testing.T) {
+	e := testExecutor(false)
+	for _, text := range []string{`{ __schema { queryType { name } } }`, `{ __type(name: "User") { name } }`, `{ _service { sdl } }`} {
+		_, errs := e.CreateOperationContext(graphql.StartOperationTrace(context.Background()), &graphql.RawParams{Query: text})
+		if len(errs) != 1 || fault.CodeOf(errs[0]) != fault.Forbidden {
+			t.Errorf("%s: %v", text, errs)
+		}
+	}
 }
 
 // TestIntrospection_IsCached: the result of an introspection that is sent again is cached, for

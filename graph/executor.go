@@ -60,7 +60,7 @@ func NewExecutor(r *Resolver, opts Options) *Executor {
 	es := generated.NewExecutableSchema(generated.Config{
 		Schema:     served,
 		Resolvers:  r,
-		Directives: generated.DirectiveRoot{Private: private},
+		Directives: generated.DirectiveRoot{Private: private, Representations: newRepresentations(source).resolve, Subgraph: subgraph},
 	})
 	if opts.MaxResponse == 0 {
 		opts.MaxResponse = DefaultMaxResponse

@@ -8,6 +8,7 @@ import (
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/formatter"
+	"github.com/vektah/gqlparser/v2/validator"
 
 	"rollcall/graph/auth"
 	"rollcall/graph/generated"
@@ -24,6 +25,9 @@ func sourceSchema() *ast.Schema {
 type publicSchema struct {
 	schema *ast.Schema
 	text   string
+	// subgraph is the text for the composition of a federated graph: with Federation's directives,
+	// without the fields for gateways.
+	subgraph string
 }
 
 // public is the public form of sourceSchema. All executors share it; it must not be modified.
@@ -39,35 +43,51 @@ var public = sync.OnceValue(func() publicSchema {
 // `rollcall schema` prints, and that docs/schema.graphql holds.
 func SDL() string { return public().text }
 
+// SubgraphSDL returns the public schema as a subgraph of a federated graph: the text that `_service`
+// returns, and that `rollcall schema --subgraph` prints.
+func SubgraphSDL() string { return public().subgraph }
+
 // publish returns the public form of a schema: without the directives that concern only this
 // program and the types that only they use, but with their facts for callers appended to the
 // descriptions.
 func publish(source *ast.Schema) (publicSchema, error) {
-	p := publisher{source: source, types: make(map[string]*ast.Definition)}
+	text, err := write(source, false)
+	if err != nil {
+		return publicSchema{}, err
+	}
+	subgraph, err := write(source, true)
+	if err != nil {
+		return publicSchema{}, err
+	}
+	// The schema for introspection is parsed from the text, so that the two are equal.
+	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "schema.graphql", Input: text})
+	if err != nil {
+		return publicSchema{}, fmt.Errorf("reading the public schema: %w", err)
+	}
+	delete(schema.Directives, "defer") // gqlparser adds it; the transports do not send a response in parts
+	return publicSchema{schema, text, subgraph}, nil
+}
+
+// write returns the text of the public form of a schema, or of the subgraph.
+func write(source *ast.Schema, subgraph bool) (string, error) {
+	p := publisher{source: source, subgraph: subgraph, types: make(map[string]*ast.Definition)}
 	for _, root := range []*ast.Definition{source.Query, source.Mutation, source.Subscription} {
 		if root != nil {
 			p.add(root.Name)
 		}
 	}
-	if p.err != nil {
-		return publicSchema{}, p.err
-	}
+	out := &ast.Schema{Types: p.types, SchemaDirectives: p.directives(source.SchemaDirectives)}
 	var text strings.Builder
-	formatter.NewFormatter(&text, formatter.WithIndent("  ")).FormatSchema(&ast.Schema{Types: p.types})
-	// The schema for introspection is parsed from the text, so that the two are equal.
-	schema, err := gqlparser.LoadSchema(&ast.Source{Name: "schema.graphql", Input: text.String()})
-	if err != nil {
-		return publicSchema{}, fmt.Errorf("reading the public schema: %w", err)
-	}
-	delete(schema.Directives, "defer") // gqlparser adds it; the transports do not send a response in parts
-	return publicSchema{schema, text.String()}, nil
+	formatter.NewFormatter(&text, formatter.WithIndent("  ")).FormatSchema(out)
+	return text.String(), p.err
 }
 
 // publisher collects the public definitions of the types that can be reached from the roots.
 type publisher struct {
-	source *ast.Schema
-	types  map[string]*ast.Definition
-	err    error
+	source   *ast.Schema
+	subgraph bool
+	types    map[string]*ast.Definition
+	err      error
 }
 
 // add adds the type of that name and those that its fields and arguments mention.
@@ -78,10 +98,11 @@ func (p *publisher) add(name string) {
 	}
 	out := *def
 	p.types[name] = &out
-	out.Directives = publicDirectives(def.Directives)
+	out.Directives = p.directives(def.Directives)
 	out.Fields = nil
 	for _, field := range def.Fields {
-		if strings.HasPrefix(field.Name, "__") {
+		// The names of the fields for gateways begin with one underscore, those of introspection with two.
+		if strings.HasPrefix(field.Name, "__") || p.subgraph && strings.HasPrefix(field.Name, "_") {
 			continue
 		}
 		out.Fields = append(out.Fields, p.field(field))
@@ -91,12 +112,12 @@ func (p *publisher) add(name string) {
 
 func (p *publisher) field(field *ast.FieldDefinition) *ast.FieldDefinition {
 	out := *field
-	out.Directives = publicDirectives(field.Directives)
+	out.Directives = p.directives(field.Directives)
 	out.Description = described(field.Description, exampleText(field.Directives), costText(field), callersText(field), p.allowed(field.Type, tagRule(field)))
 	out.Arguments = nil
 	for _, arg := range field.Arguments {
 		a := *arg
-		a.Directives = publicDirectives(arg.Directives)
+		a.Directives = p.directives(arg.Directives)
 		a.Description = described(arg.Description, exampleText(arg.Directives), p.allowed(arg.Type, argumentRule(arg)))
 		out.Arguments = append(out.Arguments, &a)
 		p.add(arg.Type.Name())
@@ -104,11 +125,12 @@ func (p *publisher) field(field *ast.FieldDefinition) *ast.FieldDefinition {
 	return &out
 }
 
-// publicDirectives returns those directives that the GraphQL specification defines.
-func publicDirectives(list ast.DirectiveList) ast.DirectiveList {
+// directives returns those directives that the GraphQL specification defines, and for the subgraph
+// those of Federation. Both are built in; all others are this program's own.
+func (p *publisher) directives(list ast.DirectiveList) ast.DirectiveList {
 	var out ast.DirectiveList
 	for _, d := range list {
-		if d.Definition.Position.Src.BuiltIn {
+		if src := d.Definition.Position.Src; src.BuiltIn && (p.subgraph || src.Name == validator.Prelude.Name) {
 			out = append(out, d)
 		}
 	}

@@ -241,6 +241,8 @@ func exampleValue(s *ast.Schema, typ *ast.Type) any {
 		return 1
 	case typ.Name() == "Boolean":
 		return true
+	case typ.Name() == "_Any":
+		return map[string]any{"__typename": "User", "id": "x"}
 	case typ.Name() == "DateTime":
 		return "2026-11-20T08:15:30.123Z"
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/parser"
 
 	"rollcall/graph"
 	"rollcall/graph/scalar"
@@ -58,7 +59,7 @@ func TestSDL_InputsHaveValidExamples(t *testing.T) {
 			lines := exampleLine.FindAllStringSubmatch(def.Description, -1)
 			if len(lines) != 1 {
 				t.Errorf("%s is described as %q, want one example", name, def.Description)
-			} else if text, err := strconv.Unquote(lines[0][1]); err != nil || unmarshal(name, text) != nil {
+			} else if value, err := literal(lines[0][1]).Value(nil); err != nil || unmarshal(name, value) != nil {
 				t.Errorf("the example %s of %s is invalid", lines[0][1], name)
 			}
 		}
@@ -76,6 +77,15 @@ func TestSDL_InputsHaveValidExamples(t *testing.T) {
 			}
 		}
 	}
+}
+
+// literal parses a value as it is in a document.
+func literal(text string) *ast.Value {
+	doc, err := parser.ParseQuery(&ast.Source{Input: "{ f(a: " + text + ") }"})
+	if err != nil {
+		return &ast.Value{Kind: ast.NullValue}
+	}
+	return doc.Operations[0].SelectionSet[0].(*ast.Field).Arguments[0].Value
 }
 
 // ruleOf returns the rule for a value by itself, without the parts about other fields.
@@ -113,11 +123,14 @@ func allows(typ *ast.Type, rule string, literal *ast.Value) error {
 func unmarshal(name string, value any) error {
 	_, isText := value.(string)
 	_, isNumber := value.(int64)
+	_, isObject := value.(map[string]any)
 	switch name = strings.TrimSuffix(name, "!"); {
 	case name == "DateTime":
 		_, err := scalar.UnmarshalDateTime(value)
 		return err
 	case name == "Int" && isNumber, (name == "ID" || name == "String" || name == "URL") && isText:
+		return nil
+	case name == "_Any" && isObject:
 		return nil
 	}
 	return strconv.ErrSyntax

@@ -77,6 +77,9 @@ func (u *User) State(now Time) UserState {
 	return UserActive
 }
 
+// IsEntity marks users as an entity of a federated graph, for the code that gqlgen generates.
+func (*User) IsEntity() {}
+
 // BannedForever is the BannedUntil of a ban that lasts until it is lifted: the last millisecond of
 // the year 9999. It is later than every other end, so such bans are first in the order of ends.
 const BannedForever Time = 253_402_300_799_999

@@ -433,6 +433,10 @@ type UpdateUserPayload struct {
 	User *models.User `json:"user"`
 }
 
+type UserByIDsInput struct {
+	ID string `json:"ID"`
+}
+
 // Which users to list: those that match all given fields.
 type UserFilter struct {
 	// The beginning of the ID (case-sensitive), or a part of the name (case-insensitive). If it is

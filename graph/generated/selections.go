@@ -12,6 +12,8 @@ import (
 	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
 	"rollcall/models"
+
+	"github.com/99designs/gqlgen/plugin/federation/fedruntime"
 )
 
 // Selections says how the schema's types are encoded directly; see package selection.
@@ -1010,6 +1012,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				obj := o.(*WhitelistPayload)
 				v := obj.Results
 				return v, true
+			}},
+		}),
+		"_Service": selection.Of[fedruntime.Service](_ServiceImplementors, selection.Fields{
+			"sdl": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*fedruntime.Service)
+				v := obj.SDL
+				return e.String(v)
 			}},
 		}),
 	}

@@ -68,6 +68,16 @@ func UnmarshalURL(v any) (string, error) {
 	return text, nil
 }
 
+// MarshalRepresentation writes a representation of an entity as JSON.
+func MarshalRepresentation(r map[string]any) graphql.Marshaler { return graphql.MarshalMap(r) }
+
+// UnmarshalRepresentation reads a representation of an entity, and any value that is no object as
+// nil, so that `_entities` can report it without refusing the representations beside it.
+func UnmarshalRepresentation(v any) (map[string]any, error) {
+	r, _ := v.(map[string]any)
+	return r, nil
+}
+
 // MarshalPresence writes a presence by its name.
 func MarshalPresence(p models.Presence) graphql.Marshaler { return name(p) }
 

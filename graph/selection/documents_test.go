@@ -137,6 +137,9 @@ func (w *writer) arguments(f *ast.FieldDefinition, variant int) string {
 			value = "[" + id(0) + ", " + id(1) + ", " + id(3) + "]"
 		case arg.Name == "pairs":
 			value = "[{from: " + id(0) + ", to: " + id(1) + "}, {from: " + id(2) + ", to: " + id(0) + "}]"
+		case arg.Name == "representations":
+			typename := []string{"User", "User", "Post"}[variant]
+			value = "[{__typename: \"User\", id: " + id(0) + "}, {__typename: \"" + typename + "\", id: " + id(1) + "}]"
 		case arg.Name == "token":
 			value = fmt.Sprintf("%q", w.tokens[variant%len(w.tokens)])
 		case arg.Name == "direction":

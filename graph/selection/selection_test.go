@@ -14,6 +14,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
+	"github.com/99designs/gqlgen/plugin/federation/fedruntime"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"rollcall/graph/auth"
@@ -50,12 +51,18 @@ type resolvers interface {
 func newExecutor(s resolvers, direct bool) (exec *executor.Executor, calls *atomic.Int64) {
 	exec = executor.New(generated.NewExecutableSchema(generated.Config{
 		Resolvers: s,
-		Directives: generated.DirectiveRoot{Private: func(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
-			if err := s.fault("private " + graphql.GetPath(ctx).String()); err != nil {
-				return nil, err
-			}
-			return next(ctx)
-		}},
+		Directives: generated.DirectiveRoot{
+			Private: func(ctx context.Context, _ any, next graphql.Resolver) (any, error) {
+				if err := s.fault("private " + graphql.GetPath(ctx).String()); err != nil {
+					return nil, err
+				}
+				return next(ctx)
+			},
+			Representations: func(ctx context.Context, _ any, next graphql.Resolver) (any, error) { return next(ctx) },
+			Subgraph: func(context.Context, any, graphql.Resolver) (any, error) {
+				return fedruntime.Service{SDL: "type Query"}, s.fault("subgraph")
+			},
+		},
 	}))
 	exec.SetQueryCache(lru.New[*ast.QueryDocument](100))
 	exec.SetRecoverFunc(func(_ context.Context, cause any) error { return fmt.Errorf("recovered from %v", cause) })

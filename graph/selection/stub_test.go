@@ -93,6 +93,22 @@ func (s stub) text(where string) string {
 	return []string{"plain", "", "丽 ☃", "quote\" back\\slash", "\x00\t\r\n\x1f", "\xff\xfe", "</script>\u2028"}[s.draw("text "+where, 7)]
 }
 
+func (s stub) Entity() generated.EntityResolver { return entities{s} }
+
+type entities struct{ stub }
+
+func (s entities) FindManyUserByIDs(_ context.Context, representations []*generated.UserByIDsInput) ([]*models.User, error) {
+	where := fmt.Sprint("entities ", len(representations))
+	if err := s.fault(where); err != nil {
+		return nil, err
+	}
+	users := make([]*models.User, len(representations))
+	for i, r := range representations {
+		users[i] = pointer(s.stub, where+"/"+r.ID, s.user)
+	}
+	return users, nil
+}
+
 func (s stub) time(where string) models.Time { return models.Time(s.draw("time "+where, 4e12)) }
 
 func (s stub) flag(where string) bool { return s.draw("flag "+where, 2) == 0 }

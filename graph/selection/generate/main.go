@@ -34,8 +34,12 @@ func run() error {
 	if err := os.Remove(p.filename); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the old code: %w", err)
 	}
+	subgraph, err := newSubgraph(cfg)
+	if err != nil {
+		return err
+	}
 	models := &modelgen.Plugin{MutateHook: modelgen.DefaultBuildMutateHook, FieldHook: notGivenIsZero}
-	if err := api.Generate(cfg, api.AddPlugin(p), api.ReplacePlugin(models)); err != nil {
+	if err := api.Generate(cfg, api.AddPlugin(p), api.ReplacePlugin(models), api.ReplacePlugin(subgraph)); err != nil {
 		return err
 	}
 	return withoutUnmarshalers(cfg.Exec.Filename)

@@ -95,8 +95,9 @@ func isInline(f *codegen.Field) bool {
 }
 
 // plainMarks are directives that do not affect how a field is resolved: those that only control how
-// the Go code is generated, and the one that documents the field's scalar.
-var plainMarks = []string{inlineMark, "goField", "goTag", "specifiedBy"}
+// the Go code is generated, the one that documents the field's scalar, and those that describe its
+// object to a federated graph.
+var plainMarks = []string{inlineMark, "goField", "goTag", "specifiedBy", "key", "shareable"}
 
 // isPlain reports whether the field has no arguments, and neither the field nor its type has
 // directives other than plainMarks.
