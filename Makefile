@@ -103,9 +103,10 @@ test-engines: ## the tests on engines that `make test` lacks: a Galera cluster o
 	ROLLCALL_TEST_ENGINES=1 $(GO) test -timeout 10m -run '^TestGalera' -count=1 -v ./cli
 
 .PHONY: pictures
-pictures: deps build ## takes the pictures of the console for README and docs
+pictures: deps build ## takes the pictures of the console and of the example chat for README and docs
 	$(GO) build -o $(BUILD)/ ./internal/testenv/cmd/withservers
 	cd e2e && ROLLCALL_BIN=$(BUILD)/rollcall $(BUILD)/withservers -- node pictures.mjs
+	npm run --silent build --prefix clients/js && ROLLCALL_BIN=$(BUILD)/rollcall node clients/js/scripts/pictures.mjs
 
 .PHONY: cover
 cover: deps ## the Go tests' coverage, by package and in .build/cover.html

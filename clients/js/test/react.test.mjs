@@ -162,6 +162,7 @@ for (const [name, path] of [['React 19', '/'], ['React 18', '/18/']]) {
   });
 
   test(`${name}: a user is loaded, follows its changes, and is released`, async (t) => {
+    await world.register(me, dan);
     const visit = await Visit.of(t, me, { path });
     const name = (text) => visit.page.locator('#name', { hasText: text }).waitFor();
     const show = (id) => visit.page.evaluate((id) => page.act.name(id), id);
@@ -178,10 +179,11 @@ for (const [name, path] of [['React 19', '/'], ['React 18', '/18/']]) {
   });
 
   test(`${name}: watches begin once, are not begun again by a render, and end with the component`, async (t) => {
+    await world.register(me, bob, dan, eve);
     const visit = await Visit.of(t, me, { path });
     const { page } = visit;
     await visit.watch(bob, dan);
-    await visit.shows('statuses', `${bob} OFFLINE`, `${dan} UNLOGINED`);
+    await until(() => page.evaluate(() => document.querySelectorAll('#statuses li').length === 2), 'the statuses');
     await until(() => page.evaluate(() => document.querySelector('#statuses').dataset.status === 'ready'), 'the statuses to be ready');
     // 20 renders with other arrays of the same IDs
     const renders = () => page.evaluate(() => page.renders.statuses);
@@ -237,8 +239,10 @@ for (const [name, path] of [['React 19', '/'], ['React 18', '/18/']]) {
 
 test('a page that a server has rendered is taken over, though more is known by then', async (t) => {
   assert.match(rendered, /<output id="connection">connecting<\/output>.*id="friends" data-status="idle"/);
-  const visit = await Visit.of(t, 'me1', { path: '/rendered' });
-  await visit.shows('friends', 'Bobby blocked');
+  await world.register('hy', 'hz');
+  await world.befriend('hy', 'hz');
+  const visit = await Visit.of(t, 'hy', { path: '/rendered' });
+  await visit.shows('friends', 'User hz');
 });
 
 test('a server that is killed and started again', async (t) => {
