@@ -25,7 +25,9 @@ export interface RollcallProviderProps {
 
 /**
  * Gives a client to the hooks below it. The client is the app's: create it outside of components or
- * in an effect, and close it at logout. Closing it is not left to the unmounting of the provider.
+ * in an effect, and close it at logout. Unmounting the provider does not close it.
+ *
+ * @param props - The client, and what uses it.
  */
 export function RollcallProvider({ client, children }: RollcallProviderProps): ReactElement {
   return createElement(Context.Provider, { value: client }, children);
