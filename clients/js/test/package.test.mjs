@@ -1,14 +1,16 @@
 // The package as an app gets it: packed, installed into an empty project, and imported in all ways.
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { transform } from 'esbuild';
 import { run } from './lib.mjs';
 
 const here = fileURLToPath(new URL('..', import.meta.url));
 const tool = (name) => join(here, 'node_modules/.bin', name);
+const strict = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'es2020', '--lib', 'es2020,dom'];
 let project;
 let tarball;
 before(async () => {
@@ -53,11 +55,79 @@ createRollcall({ url: '', getToken: () => ({ token: '' }), platform: 'TOASTER' }
 // @ts-expect-error snapshots are immutable
 rollcall.friends.getSnapshot().items.push();
 `;
-  const lib = ['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'es2020', '--lib', 'es2020,dom'];
   await mkdir(join(project, 'types'));
   for (const file of ['use.mts', 'use.cts', 'use.ts']) await writeFile(join(project, 'types', file), code);
-  run(tool('tsc'), [...lib, '--module', 'nodenext', 'types/use.mts', 'types/use.cts'], { cwd: project });
-  run(tool('tsc'), [...lib, '--module', 'esnext', '--moduleResolution', 'bundler', 'types/use.ts'], { cwd: project });
+  run(tool('tsc'), [...strict, '--module', 'nodenext', 'types/use.mts', 'types/use.cts'], { cwd: project });
+  run(tool('tsc'), [...strict, '--module', 'esnext', '--moduleResolution', 'bundler', 'types/use.ts'], { cwd: project });
+});
+
+const hooks = `
+import { createRollcall } from '@rollcall/client';
+import { RollcallProvider, useBlocklist, useConnection, useFriends, usePresence, useRequests, useRollcall, useUser } from '@rollcall/client/react';
+function useAll() {
+  const { items, status } = useFriends();
+  const { statuses } = usePresence(items.map(({ userId }) => userId));
+  const presences = items.map(({ userId }) => statuses.get(userId)?.presence);
+  const { friends } = useRollcall();
+  const all = [useConnection().status, status, useRequests('OUTGOING').status, useBlocklist().status, useUser('ann')?.name];
+  return { all, presences, reload: friends.reload };
+}
+`;
+const component = `${hooks}
+function Friends() {
+  const { all, presences, reload } = useAll();
+  return <p onClick={reload}>{[...all, ...presences].join()}</p>;
+}
+`;
+const render = `import { renderToString } from 'react-dom/server';
+${component}
+class Socket {}
+const client = createRollcall({ url: 'ws://127.0.0.1:1/', getToken: () => ({ token: 'x' }), webSocketImpl: Socket });
+console.log(renderToString(<RollcallProvider client={client}><Friends /></RollcallProvider>));
+client.close();
+`;
+const rendered = '<p>connecting,idle,idle,idle,</p>\n';
+
+/** Installs React into the project: the one of the client's own tests. */
+async function installReact() {
+  await mkdir(join(project, 'node_modules/@types'));
+  for (const name of ['react', 'react-dom', '@types/react']) await symlink(join(here, 'node_modules', name), join(project, 'node_modules', name));
+}
+
+test('the hooks are imported as ES module and as CommonJS', async () => {
+  await installReact();
+  for (const [format, file] of [['esm', 'hooks.mjs'], ['cjs', 'hooks.cjs']]) {
+    const { code } = await transform(render, { loader: 'jsx', jsx: 'automatic', format });
+    await writeFile(join(project, file), code);
+    assert.equal(run(process.execPath, [file], { cwd: project }), rendered);
+  }
+});
+
+test('the hooks have strict types, for both kinds of modules', async () => {
+  const code = `${hooks}
+export const reload = (): Promise<readonly { userId: string }[]> => useAll().reload();
+export const presences = (): readonly ('ONLINE' | 'OFFLINE' | 'UNLOGINED' | undefined)[] => useAll().presences;
+export const provider = (): { type: unknown } => RollcallProvider({ client: createRollcall({ url: '', getToken: () => ({ token: '' }) }) });
+// @ts-expect-error a direction that there is none
+export const wrong = () => useRequests('BOTH');
+// @ts-expect-error a provider needs a client
+RollcallProvider({});
+`;
+  for (const file of ['hooks.mts', 'hooks.cts']) await writeFile(join(project, 'types', file), code);
+  run(tool('tsc'), [...strict, '--module', 'nodenext', 'types/hooks.mts', 'types/hooks.cts'], { cwd: project });
+});
+
+test('Vite builds a page with the hooks, and one that a server renders', async () => {
+  await writeFile(join(project, 'vite.config.mjs'), "export default { esbuild: { jsx: 'automatic' }, build: { minify: false }, ssr: { noExternal: ['@rollcall/client'] }, logLevel: 'warn' };");
+  await writeFile(join(project, 'index.html'), '<!doctype html><div id="root"></div><script type="module" src="/page.jsx"></script>');
+  await writeFile(join(project, 'page.jsx'), `import { createRoot } from 'react-dom/client';${component}
+const client = createRollcall({ url: '/graphql', getToken: () => ({ token: '' }) });
+createRoot(document.getElementById('root')).render(<RollcallProvider client={client}><Friends /></RollcallProvider>);`);
+  await writeFile(join(project, 'render.jsx'), render);
+  run(tool('vite'), ['build'], { cwd: project });
+  assert.deepEqual((await readdir(join(project, 'dist'))).sort(), ['assets', 'index.html']);
+  run(tool('vite'), ['build', '--ssr', 'render.jsx', '--outDir', 'server'], { cwd: project });
+  assert.equal(run(process.execPath, ['server/render.mjs'], { cwd: project }), rendered);
 });
 
 test('publint and attw find nothing', async () => {
