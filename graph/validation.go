@@ -31,6 +31,7 @@ var (
 	plainRules = []core.Rule{
 		{Name: idLiteralsRule, RuleFunc: idLiterals},
 		{Name: intRangeRule, RuleFunc: intRange},
+		{Name: numberSizeRule, RuleFunc: numberSize},
 		{Name: singleRootRule, RuleFunc: singleRoot},
 		rules.FragmentsOnCompositeTypesRule,
 		rules.KnownDirectivesRule,

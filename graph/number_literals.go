@@ -37,3 +37,23 @@ func idLiterals(observers *core.Events, _ core.AddErrFunc) {
 		}
 	})
 }
+
+// numberSizeRule is the name of the rule numberSize.
+const numberSizeRule = "RollcallNumberSize"
+
+// numberSize refuses number literals that are too large for gqlparser to read, where no other rule
+// looks at them: in the place of a scalar of the schema, and within one, as in `_Any`. gqlgen panics
+// when it reads them.
+func numberSize(observers *core.Events, addError core.AddErrFunc) {
+	observers.OnValue(func(_ *core.Walker, value *ast.Value) {
+		if value.Kind != ast.IntValue && value.Kind != ast.FloatValue {
+			return
+		}
+		if value.Definition != nil && value.Definition.BuiltIn {
+			return
+		}
+		if _, err := value.Value(nil); err != nil {
+			addError(core.Message("The number %s is too large.", value.Raw), core.At(value.Position))
+		}
+	})
+}

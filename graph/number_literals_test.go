@@ -9,10 +9,10 @@ import (
 	"rollcall/internal/testenv"
 )
 
-// TestIntLiterals_OutOfRange sends numbers in documents. A number outside the range of Int is
+// TestNumberLiterals_OutOfRange sends numbers in documents. A number outside the range of Int is
 // refused like a variable, before anything is executed; a number in the range that the argument's
 // rule forbids is the field's error.
-func TestIntLiterals_OutOfRange(t *testing.T) {
+func TestNumberLiterals_OutOfRange(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	const (
 		refused = "GRAPHQL_VALIDATION_FAILED"
@@ -44,6 +44,11 @@ func TestIntLiterals_OutOfRange(t *testing.T) {
 		"DateTime, endless":          {`mutation { expireTokens(input: {userIds: ["a"], issuedBefore: 1e999}) { results { userId } } }`, refused},
 		"DateTime as a default":      {`mutation($at: DateTime! = 9223372036854775808) { expireTokens(input: {userIds: ["a"], issuedBefore: $at}) { results { userId } } }`, refused},
 		"DateTime in an object":      {`mutation { expireTokens(input: {userIds: ["a"], issuedBefore: {a: 9223372036854775808}}) { results { userId } } }`, refused},
+		"in a representation":        {`{ _entities(representations: [{__typename: "User", id: 9223372036854775808}]) { __typename } }`, refused},
+		"endless in one":             {`{ _entities(representations: [{__typename: "User", id: [{a: 1e999}]}]) { __typename } }`, refused},
+		"in place of one":            {`{ _entities(representations: [1e999]) { __typename } }`, refused},
+		"as the default of one":      {`query($r: _Any! = {id: 1e999}) { _entities(representations: [$r]) { __typename } }`, refused},
+		"in one, of 64 bits":         {`{ _entities(representations: [{__typename: "User", id: 3000000000}]) { __typename } }`, rule},
 		"DateTime in a list":         {`mutation { expireTokens(input: {userIds: ["a"], issuedBefore: [9223372036854775808]}) { results { userId } } }`, refused},
 	} {
 		s := graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: c.query, WantCode: c.code}
@@ -54,8 +59,8 @@ func TestIntLiterals_OutOfRange(t *testing.T) {
 	}
 }
 
-// TestIntLiterals_InLists applies the rule to lists of Int, of which the schema has none yet.
-func TestIntLiterals_InLists(t *testing.T) {
+// TestNumberLiterals_InLists applies the rule to lists of Int, of which the schema has none yet.
+func TestNumberLiterals_InLists(t *testing.T) {
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	for literal, want := range map[string]string{
 		`[1, 3000000000]`: "Int cannot represent non 32-bit signed integer value: 3000000000",
@@ -74,9 +79,9 @@ func TestIntLiterals_InLists(t *testing.T) {
 	}
 }
 
-// TestIntLiterals_StandForIDs registers a user with a number of more than 64 bits as its ID, and
+// TestNumberLiterals_StandForIDs registers a user with a number of more than 64 bits as its ID, and
 // finds it by every way of writing the number.
-func TestIntLiterals_StandForIDs(t *testing.T) {
+func TestNumberLiterals_StandForIDs(t *testing.T) {
 	const id = "123456789012345678901234567890"
 	w := graphtest.New(t, testenv.Open(t, testenv.SQLiteURL(t)))
 	w.Run(graphtest.Scenario{Name: "in an object", As: graphtest.AppServer,
