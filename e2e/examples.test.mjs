@@ -89,6 +89,14 @@ for (const name of Object.keys(examples)) {
       await server?.remove();
     });
 
+    test('its address in the README is none that a server with default settings listens on', async () => {
+      const [, address] = (await readFile(join(folderOf(name), 'README.md'), 'utf8')).match(/curl -s (127\.0\.0\.1:\d+)/);
+      const settings = await readFile(resolve(import.meta.dirname, '../docs/operations.md'), 'utf8');
+      const taken = Array.from(settings.matchAll(/^\| `ROLLCALL_(?:LISTEN|OPS_LISTEN)` \| `([^`]+)`/gm), ([, given]) => given);
+      assert.equal(taken.length, 2);
+      assert.ok(!taken.includes(address), `${address} is one of ${taken}`);
+    });
+
     const people = [
       { id: 'ann', name: 'Ann', avatarUrl: 'https://example.com/ann.png' },
       { id: 'bob', name: 'Bob' },

@@ -27,7 +27,7 @@ func main() {
 	mux.HandleFunc("GET /users", s.list)
 	mux.HandleFunc("PATCH /users/{id}", s.update)
 	mux.HandleFunc("POST /users/{id}/token", s.login)
-	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8081"))
+	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("LISTEN"), "127.0.0.1:8082"))
 	if err != nil {
 		log.Fatal(err)
 	}

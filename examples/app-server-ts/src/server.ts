@@ -31,7 +31,7 @@ const ListUsers = graphql(`
   }
 `);
 
-const { ROLLCALL_URL = 'http://127.0.0.1:8080/graphql', APP_KEY = '', APP_SECRET = '', LISTEN = '127.0.0.1:8081' } = process.env;
+const { ROLLCALL_URL = 'http://127.0.0.1:8080/graphql', APP_KEY = '', APP_SECRET = '', LISTEN = '127.0.0.1:8082' } = process.env;
 const rollcall = new Rollcall(ROLLCALL_URL, { appKey: APP_KEY, appSecret: APP_SECRET });
 
 /** What a route gets: the parameters of the path and of the query, and the body. Rollcall checks the values. */
