@@ -46,7 +46,7 @@ var rules = []string{
 
 // mechanisms are the packages below the rules.
 var mechanisms = []string{
-	"internal/bus", "internal/database", "internal/fanout", "internal/fault", "internal/jobs", "internal/page", "internal/ratelimit",
+	"internal/bus", "internal/database", "internal/fanout", "internal/fault", "internal/jobs", "internal/outbox", "internal/page", "internal/ratelimit",
 	"internal/redis", "internal/retention", "internal/throttle", "internal/userlock", "internal/validate",
 }
 
@@ -217,6 +217,8 @@ var owners = map[string][]string{
 	"audit_entries":         {"internal/audit"},
 	"blocks":                {"internal/relations"},
 	"connection_nodes":      {"internal/appconnections"},
+	"deliveries":            {"internal/outbox", "internal/webhooks"},
+	"events":                {"internal/outbox", "internal/webhooks"},
 	"friend_request_counts": {"internal/relations"},
 	"friend_requests":       {"internal/relations"},
 	"friendships":           {"internal/relations"},
@@ -226,6 +228,7 @@ var owners = map[string][]string{
 	"status_subscriptions":  {"internal/subscriptions"},
 	"token_keys":            {"internal/token"},
 	"user_count_parts":      {"internal/headcount"},
+	"webhook_endpoints":     {"internal/outbox", "internal/webhooks"},
 	"whitelist_entries":     {"internal/relations"},
 }
 

@@ -120,6 +120,8 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 		AuditRetention:     c.AuditRetention,
 		SubscriptionLinger: c.SubscriptionLinger,
 
+		WebhookAllowPrivate: c.WebhookAllowPrivate,
+
 		Addresses:    addresses,
 		ConsoleApart: c.ConsoleListen != "",
 		OpsHosts:     c.opsHosts(),

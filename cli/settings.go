@@ -65,6 +65,7 @@ func withUnit(_ []string, a slog.Attr) slog.Attr {
 // serveSettings are the settings of a server.
 type serveSettings struct {
 	tokenKeySetting
+	webhookSetting
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
 	ConsoleListen      string        `env:"ROLLCALL_CONSOLE_LISTEN" help:"HOST:PORT for the console, with the API for its explorer; ROLLCALL_LISTEN then does not serve it (${env})."`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"rollcall/graph/graphtest"
 	"rollcall/internal/database"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 )
 
@@ -135,7 +137,15 @@ func TestErasure_IsComplete(t *testing.T) {
 		t.Run(end.name, func(t *testing.T) {
 			graphtest.Each(t, func(w *graphtest.World) {
 				numberFrom(w, erasedKey)
+				// What happens is recorded for an App Server, which is not reached.
+				if _, _, err := w.Webhooks.Create(context.Background(), w.App.App, webhooks.NewEndpoint{URL: "https://example.org/hook"}, models.Actor{}); err != nil {
+					t.Fatal(err)
+				}
 				involve(w, "zeb")
+				recorded := func(text string) bool { return strings.HasPrefix(text, "events.personal: ") }
+				if !slices.ContainsFunc(traces(w, nil), recorded) {
+					t.Fatal("no event has anything to erase")
+				}
 				if found := traces(w, map[int64]bool{erasedKey: true}); len(found) < 12 {
 					t.Fatalf("there is too little to erase: %q", found)
 				}

@@ -55,6 +55,9 @@ type Config struct {
 	// SubscriptionLinger is how long status subscriptions outlive the user's last device. If 0, it
 	// is subscriptions.DefaultLinger.
 	SubscriptionLinger time.Duration
+	// WebhookAllowPrivate allows webhook endpoints with http URLs, and with addresses that are not
+	// public.
+	WebhookAllowPrivate bool
 
 	// Addresses finds the clients' addresses. If nil, no proxy is trusted.
 	Addresses *clientaddr.Resolver
@@ -141,6 +144,9 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 
 	// The rules.
 	n.Rules = newRules(&n.cfg, keys, n.events, metrics)
+	if err := n.Webhooks.Reseal(ctx); err != nil {
+		return nil, err
+	}
 	n.sweeper = retention.New(cfg.DB, cfg.Clock, cfg.Logger, expiring(cfg.AuditRetention)...)
 
 	// The GraphQL adapter.

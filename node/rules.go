@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/throttle"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
+	"rollcall/internal/webhooks"
 )
 
 // Rules are the rules of the service on one database.
@@ -38,13 +39,24 @@ type Rules struct {
 	Connections   *appconnections.Service
 	Figures       *figures.Recorder
 	Jobs          *jobs.Service
+	Webhooks      *webhooks.Service
 }
 
 // Offline returns the rules for a command that changes the database by itself, beside a server or
 // without one. They send nothing to other nodes, and can neither issue tokens nor return cursors.
 // Presence must not be used.
 func Offline(db *database.DB, clock func() time.Time) Rules {
-	cfg := Config{DB: db, Clock: clock, Logger: slog.New(slog.DiscardHandler)}
+	return offline(Config{DB: db, Clock: clock})
+}
+
+// OfflineWebhooks returns the rules for webhooks for such a command; allowPrivate is
+// Config.WebhookAllowPrivate.
+func OfflineWebhooks(db *database.DB, clock func() time.Time, allowPrivate bool) *webhooks.Service {
+	return offline(Config{DB: db, Clock: clock, WebhookAllowPrivate: allowPrivate}).Webhooks
+}
+
+func offline(cfg Config) Rules {
+	cfg.Logger = slog.New(slog.DiscardHandler)
 	return newRules(&cfg, new(token.Keys), new(bus.Bus), nil)
 }
 
@@ -80,10 +92,16 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	r.Connections = appconnections.New(cfg.DB, events, cfg.Clock)
 	r.Figures = figures.New(cfg.DB, r.Presence.OnlineCount, cfg.Clock, cfg.Logger)
 	r.Jobs = jobs.New(cfg.DB, cfg.Logger, cfg.Clock)
+	r.Webhooks = webhooks.New(cfg.DB, events, webhooks.Options{
+		Clock: cfg.Clock, Logger: cfg.Logger, Version: cfg.Version, AllowPrivate: cfg.WebhookAllowPrivate,
+	})
+	if metrics != nil {
+		r.Webhooks.Observe(metrics)
+	}
 	return r
 }
 
 // expiring returns the rows that are deleted when they are old.
 func expiring(auditRetention time.Duration) []retention.Rule {
-	return slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), audit.Expiring(auditRetention))
+	return slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), audit.Expiring(auditRetention), webhooks.Expiring())
 }

@@ -66,7 +66,7 @@ func (n *Node) Settle(ctx context.Context) error {
 // the time given: the node is not ready, there are no new connections, running requests end,
 // WebSockets are closed with 1012, and all statuses are written.
 func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain time.Duration) error {
-	defer n.work(ctx)()
+	defer n.work(ctx, drain)()
 	failed := make(chan error, 3)
 	serve := func(srv *http.Server, l net.Listener) {
 		if l != nil {
@@ -103,15 +103,15 @@ func (n *Node) Close(ctx context.Context) (err error) {
 	return err
 }
 
-// work starts what runs all the time: figures are recorded, expired rows deleted, SQLite's files
-// scrubbed, Redis checked, and token keys and trusted
-// documents followed. end waits until none of it uses the database
-// any more.
-func (n *Node) work(ctx context.Context) (end func()) {
+// work starts what runs all the time: figures are recorded, expired rows deleted, webhook events
+// sent, SQLite's files scrubbed, Redis checked, and token keys and trusted documents followed. end
+// waits until none of it uses the database any more; attempts to send events end within drain.
+func (n *Node) work(ctx context.Context, drain time.Duration) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { n.Figures.Run(ctx) })
 	running.Go(func() { n.sweeper.Run(ctx) })
+	running.Go(func() { n.Webhooks.Run(ctx, drain) })
 	if n.trusted != nil {
 		running.Go(func() { n.trusted.Run(ctx) })
 	}

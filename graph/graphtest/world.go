@@ -25,6 +25,7 @@ import (
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 	"rollcall/node"
 )
@@ -37,6 +38,7 @@ type World struct {
 	Apps      *apps.Service
 	Users     *users.Service
 	Relations *relations.Service
+	Webhooks  *webhooks.Service
 	Presence  *presence.Hub
 	// Connections are the connections of App Servers.
 	Connections *appconnections.Service
@@ -142,6 +144,7 @@ func (w *World) start() {
 		w.T.Fatal(err)
 	}
 	w.Apps, w.Users, w.Relations, w.Presence, w.Connections = n.Apps, n.Users, n.Relations, n.Presence, n.Connections
+	w.Webhooks = n.Webhooks
 	w.Keys, w.CheckTokens = n.Keys, n.GraphQL.CheckTokens
 	w.Executor = n.Executor
 	w.Stock = graph.NewExecutor(n.Resolver, graph.Options{Introspection: true, Logger: log, MaxResponse: w.MaxResponse, Stock: true})

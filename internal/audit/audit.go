@@ -53,6 +53,18 @@ const (
 	ActionTokenKeyRetire = "token_key.retire"
 )
 
+// The actions of the audit that concern a webhook endpoint. The target is the endpoint's ID.
+const (
+	ActionWebhookCreate       = "webhook.create"
+	ActionWebhookEnable       = "webhook.enable"
+	ActionWebhookDelete       = "webhook.delete"
+	ActionWebhookRotateSecret = "webhook.rotate_secret"
+	ActionWebhookTest         = "webhook.test"
+	ActionWebhookReplay       = "webhook.replay"
+	// ActionWebhookDisable has no actor: the endpoint has failed for too long, or wants no events.
+	ActionWebhookDisable = "webhook.disable"
+)
+
 // Actions returns all actions that the audit records.
 func Actions() []string {
 	return []string{
@@ -64,6 +76,7 @@ func Actions() []string {
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 		ActionTokenKeyRotate, ActionTokenKeyRetire,
+		ActionWebhookCreate, ActionWebhookEnable, ActionWebhookDelete, ActionWebhookRotateSecret, ActionWebhookTest, ActionWebhookReplay, ActionWebhookDisable,
 	}
 }
 

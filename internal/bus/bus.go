@@ -70,6 +70,9 @@ type AppChanged struct {
 	App *models.App
 }
 
+// EventsRecorded is published after the commit of a change that has recorded events for App Servers.
+type EventsRecorded struct{}
+
 // Bus sends events to all listeners in this process and, once it has peers, messages to the other
 // nodes of the service. The zero value is ready to use.
 type Bus struct {
@@ -78,6 +81,7 @@ type Bus struct {
 	subscriptionsChanged listeners[SubscriptionsChanged]
 	lastDeviceGone       listeners[LastDeviceGone]
 	nodeSwept            listeners[NodeSwept]
+	eventsRecorded       listeners[EventsRecorded]
 	appChanged           listeners[AppChanged]
 
 	elsewhere
@@ -126,6 +130,14 @@ func (b *Bus) OnNodeSwept(fn func(context.Context, NodeSwept)) { b.nodeSwept.add
 
 // PublishNodeSwept calls every listener.
 func (b *Bus) PublishNodeSwept(ctx context.Context, ev NodeSwept) { b.nodeSwept.tell(ctx, ev) }
+
+// OnEventsRecorded registers fn for every later EventsRecorded.
+func (b *Bus) OnEventsRecorded(fn func(context.Context, EventsRecorded)) { b.eventsRecorded.add(fn) }
+
+// PublishEventsRecorded calls every listener.
+func (b *Bus) PublishEventsRecorded(ctx context.Context, ev EventsRecorded) {
+	b.eventsRecorded.tell(ctx, ev)
+}
 
 // OnAppChanged registers fn for every later AppChanged.
 func (b *Bus) OnAppChanged(fn func(context.Context, AppChanged)) { b.appChanged.add(fn) }

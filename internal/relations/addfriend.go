@@ -13,6 +13,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/opaque"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/models"
 )
@@ -31,6 +32,7 @@ type adder struct {
 	db         *database.DB
 	now        func() models.Time
 	requestIDs *opaque.Sealer
+	outbox     *outbox.Outbox
 	queue      *database.Coalescer[*addition, *added]
 	// lockAndRead and count are indexed by the number of pairs, rounded up to a power of two; see
 	// statementFor.
@@ -45,6 +47,7 @@ type adder struct {
 // addition is a request to make two users friends. Its caller holds the locks of both, so no two
 // concurrent additions have a user in common.
 type addition struct {
+	appID             int64
 	limit             int    // of friends
 	ownerID, friendID string // external IDs
 	owner, friend     int64  // users.id; 0 if there is no such user
@@ -185,9 +188,28 @@ func (a *adder) addTogether(ctx context.Context, wanted []*addition) (map[*addit
 			w.requestIDs = a.requestIDs
 			out[w] = w.decide(&notes{at: at, held: w.held}, parties[w.owner], parties[w.friend])
 		}
-		return a.write(tx, wanted, out)
+		if err := a.write(tx, wanted, out); err != nil {
+			return err
+		}
+		return a.record(tx, wanted, out)
 	})
 	return out, err
+}
+
+// record records the events of additions in tx, those of an app together.
+func (a *adder) record(tx *gorm.DB, wanted []*addition, results map[*addition]*added) error {
+	byApp := make(map[int64][]*notes)
+	for _, w := range wanted {
+		if out := results[w]; out.err == nil && len(out.notes.list) > 0 {
+			byApp[w.appID] = append(byApp[w.appID], out.notes)
+		}
+	}
+	for appID, some := range byApp {
+		if err := record(tx, a.outbox, appID, some...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addLocked carries out an addition in a transaction that has locked both users, and notes its

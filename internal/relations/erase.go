@@ -48,7 +48,13 @@ func (s *Service) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 	err = tx.Model(&models.User{}).Where("id IN ?", e.keys).Updates(map[string]any{
 		"friend_count": 0, "block_count": 0, "whitelist_count": 0, "whitelist_enabled": false, "friend_request_policy": nil,
 	}).Error
-	return func() { s.send(context.Background(), e.notes) }, err
+	if err != nil {
+		return nil, err
+	}
+	if err := record(tx, s.outbox, gone[0].AppID, e.notes); err != nil {
+		return nil, err
+	}
+	return func() { s.send(context.Background(), e.notes) }, nil
 }
 
 // erasure is one call of Erase.

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/internal/bus"
 	"rollcall/internal/fanout"
+	"rollcall/internal/outbox"
 	"rollcall/models"
 )
 
@@ -56,17 +57,21 @@ type notes struct {
 	at   models.Time
 	held *heldUsers
 	list []notice
+	// whitelists are the changes of whitelists, which no subscription receives.
+	whitelists []outbox.Event
+	// recorded reports whether events were recorded for App Servers.
+	recorded bool
 }
 
 type notice struct {
-	to    int64
+	to    *models.User
 	event *Event
 }
 
 // tell adds an event for the user to, about other. The callers decide which users receive an event
 // of a change; no event reveals a block to the blocked user.
 func (n *notes) tell(to *models.User, kind EventKind, other *models.User) {
-	n.list = append(n.list, notice{to.ID, &Event{Kind: kind, User: other, OccurredAt: n.at}})
+	n.list = append(n.list, notice{to, &Event{Kind: kind, User: other, OccurredAt: n.at}})
 }
 
 // tellFriendship adds an event for the owner of a friendship.
@@ -122,16 +127,19 @@ func (w *watchers) remove(userID int64, sink fanout.Sink) {
 // order in which they were added. So a user that receives FRIEND_ADDED already receives the
 // friend's status.
 func (s *Service) send(ctx context.Context, n *notes) {
+	if n.recorded {
+		s.bus.PublishEventsRecorded(ctx, bus.EventsRecorded{})
+	}
 	for _, notice := range n.list {
 		if kind := notice.event.Kind; kind == FriendAdded || kind == FriendRemoved {
 			s.bus.PublishFriendshipChanged(ctx, bus.FriendshipChanged{
-				UserID: notice.to, FriendID: notice.event.User.ID, Friends: kind == FriendAdded,
+				UserID: notice.to.ID, FriendID: notice.event.User.ID, Friends: kind == FriendAdded,
 			})
 		}
 	}
 	for _, notice := range n.list {
-		s.watchers.deliver(notice.to, notice.event)
-		eventMessage.Tell(s.bus, userEvent{notice.to, notice.event})
+		s.watchers.deliver(notice.to.ID, notice.event)
+		eventMessage.Tell(s.bus, userEvent{notice.to.ID, notice.event})
 	}
 }
 

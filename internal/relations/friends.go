@@ -57,7 +57,7 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 	var out *added
 	err := s.serialize(ctx, app, []string{userID, friendID}, func(keys map[string]int64, held *heldUsers) (*notes, error) {
 		wanted := &addition{
-			limit: app.Settings.FriendLimit, ownerID: userID, friendID: friendID,
+			appID: app.ID, limit: app.Settings.FriendLimit, ownerID: userID, friendID: friendID,
 			owner: keys[userID], friend: keys[friendID], remark: nonEmpty(remark), held: held,
 		}
 		done, err := s.adder.add(ctx, wanted)
@@ -68,7 +68,7 @@ func (s *Service) AddFriend(ctx context.Context, app *models.App, userID, friend
 			out = done
 			return done.notes, nil
 		}
-		return s.locked(ctx, keys, held, func(tx *gorm.DB, _ userlock.Users, n *notes) (err error) {
+		return s.locked(ctx, app, keys, held, func(tx *gorm.DB, _ userlock.Users, n *notes) (err error) {
 			out, err = s.adder.addLocked(tx, wanted, n)
 			return err
 		})

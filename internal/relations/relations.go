@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/opaque"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/models"
 )
@@ -32,6 +33,7 @@ type Service struct {
 
 	finder *userlock.Finder
 	locks  *userlock.Locks
+	outbox *outbox.Outbox
 	times  *listTimes
 	adder  *adder
 
@@ -50,7 +52,7 @@ func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Ti
 	ids := requestIDs(secret)
 	s := &Service{
 		db: db, bus: b, requestIDs: ids, clock: clock,
-		finder: userlock.NewFinder(db), locks: userlock.NewLocks(), times: new(listTimes),
+		finder: userlock.NewFinder(db), locks: userlock.NewLocks(), outbox: outbox.New(db), times: new(listTimes),
 		friends:  newFriendLists(db, secret),
 		incoming: requestPages(db, secret, ids, true), outgoing: requestPages(db, secret, ids, false),
 		blocks: blockPages(db, secret), allowed: whitelistPages(db, secret),
@@ -61,6 +63,7 @@ func New(db *database.DB, b *bus.Bus, secret opaque.Secret, clock func() time.Ti
 		}
 	})
 	s.adder = newAdder(db, s.now, ids)
+	s.adder.outbox = s.outbox
 	s.decide = database.Fetcher(db, decisions(db))
 	s.permissions = database.NewCoalescer(MaxPairs, s.decide).Alone(decidersAlone)
 	return s
@@ -72,7 +75,7 @@ func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
 // of users.id, and then sends the events that fn noted.
 func (s *Service) change(ctx context.Context, app *models.App, ids []string, fn func(tx *gorm.DB, users userlock.Users, n *notes) error) error {
 	return s.serialize(ctx, app, ids, func(keys map[string]int64, held *heldUsers) (*notes, error) {
-		return s.locked(ctx, keys, held, fn)
+		return s.locked(ctx, app, keys, held, fn)
 	})
 }
 
@@ -97,8 +100,9 @@ func (s *Service) serialize(ctx context.Context, app *models.App, ids []string, 
 	return nil
 }
 
-// locked runs fn in a transaction that has locked the rows of the users with these keys.
-func (s *Service) locked(ctx context.Context, keys map[string]int64, held *heldUsers, fn func(tx *gorm.DB, users userlock.Users, n *notes) error) (*notes, error) {
+// locked runs fn in a transaction that has locked the rows of the users with these keys, and records
+// the events that fn noted.
+func (s *Service) locked(ctx context.Context, app *models.App, keys map[string]int64, held *heldUsers, fn func(tx *gorm.DB, users userlock.Users, n *notes) error) (*notes, error) {
 	var n *notes
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		n = &notes{at: s.now(), held: held}
@@ -106,7 +110,10 @@ func (s *Service) locked(ctx context.Context, keys map[string]int64, held *heldU
 		if err != nil {
 			return err
 		}
-		return fn(tx, users, n)
+		if err := fn(tx, users, n); err != nil {
+			return err
+		}
+		return record(tx, s.outbox, app.ID, n)
 	})
 	return n, err
 }

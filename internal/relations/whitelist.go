@@ -8,6 +8,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/batch"
 	"rollcall/internal/fault"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/models"
 )
@@ -17,12 +18,21 @@ import (
 func (s *Service) AddToWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*batch.Result, error) {
 	e := whitelist(app)
 	e.add = true
+	e.changed = func(_ *gorm.DB, owner *models.User, others []*models.User, n *notes) error {
+		n.noteWhitelist(owner, outbox.Whitelist{Added: externalIDs(others)})
+		return nil
+	}
 	return s.edit(ctx, app, userID, ids, e)
 }
 
 // RemoveFromWhitelist removes users from userID's whitelist.
 func (s *Service) RemoveFromWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*batch.Result, error) {
-	return s.edit(ctx, app, userID, ids, whitelist(app))
+	e := whitelist(app)
+	e.changed = func(_ *gorm.DB, owner *models.User, others []*models.User, n *notes) error {
+		n.noteWhitelist(owner, outbox.Whitelist{Removed: externalIDs(others)})
+		return nil
+	}
+	return s.edit(ctx, app, userID, ids, e)
 }
 
 // whitelist returns the edit of the whitelist. listedit.go decides for each user whether it is done.
@@ -65,6 +75,7 @@ func (s *Service) SetWhitelistEnabled(ctx context.Context, app *models.App, user
 				results[i] = batch.Done(u)
 				u.WhitelistEnabled = enabled
 				changed = append(changed, u.ID)
+				n.noteWhitelist(u, outbox.Whitelist{Enabled: &enabled})
 				entries = append(entries, models.AuditEntry{
 					AppID: &app.ID, At: n.at, Actor: by.Name, Action: action, Target: id, Address: by.Address,
 				})

@@ -36,6 +36,8 @@ type Rule struct {
 	// Column holds a moment. Rows are deleted when it is longer ago than Age.
 	Column string
 	Age    time.Duration
+	// Unless, if set, is a condition in SQL. Rows that satisfy it stay.
+	Unless string
 }
 
 // Sweeper deletes the rows of its rules.
@@ -94,8 +96,12 @@ func (s *Sweeper) sweep(ctx context.Context, r Rule) (deleted int, err error) {
 // deleteChunk deletes up to a chunk of rows, the oldest first, and returns how many.
 func (s *Sweeper) deleteChunk(ctx context.Context, r Rule) (int, error) {
 	end := models.TimeOf(s.clock()).Add(-r.Age)
+	old := r.Column + " <= ?"
+	if r.Unless != "" {
+		old += " AND NOT " + r.Unless
+	}
 	var keys []int64
-	err := s.db.Read(ctx).Model(r.Table).Where(r.Column+" <= ?", end).Order(r.Column).Limit(chunk).Pluck(r.Key, &keys).Error
+	err := s.db.Read(ctx).Model(r.Table).Where(old, end).Order(r.Column).Limit(chunk).Pluck(r.Key, &keys).Error
 	if err != nil || len(keys) == 0 {
 		return 0, err
 	}
@@ -103,7 +109,7 @@ func (s *Sweeper) deleteChunk(ctx context.Context, r Rule) (int, error) {
 	var deleted int64
 	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
 		// A row that was renewed since it was read stays.
-		result := tx.Where(r.Key+" IN ? AND "+r.Column+" <= ?", keys, end).Delete(r.Table)
+		result := tx.Where(r.Key+" IN ? AND "+old, keys, end).Delete(r.Table)
 		deleted = result.RowsAffected
 		return result.Error
 	})

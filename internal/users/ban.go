@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/batch"
 	"rollcall/internal/bus"
 	"rollcall/internal/fault"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -55,7 +56,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 	now := s.now()
 	until := sentence.until(now)
 	results, revoked, err := s.batch(ctx, app, ids, operation{
-		action: audit.ActionUserBan, detail: sentence.audited(), by: by,
+		action: audit.ActionUserBan, detail: sentence.audited(), by: by, event: s.banEvent,
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
 				return models.OutcomeRefused, userlock.Deactivated(u.ExternalID)
@@ -83,7 +84,7 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error) {
 	now := s.now()
 	results, _, err := s.batch(ctx, app, ids, operation{
-		action: audit.ActionUserUnban, by: by,
+		action: audit.ActionUserUnban, by: by, event: s.event(outbox.UserUnbanned),
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.State(now) != models.UserBanned {
 				return models.OutcomeAlready, nil

@@ -9,6 +9,7 @@ import (
 	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/models"
 )
@@ -30,6 +31,8 @@ type operation struct {
 	item func(u *models.User) (models.Outcome, *fault.Error)
 	// write writes the changed users, each once.
 	write func(tx *gorm.DB, changed []*models.User) error
+	// event returns the event of a changed user for App Servers.
+	event func(u *models.User) outbox.Event
 }
 
 // batch performs op on the app's users with these IDs, with an audit entry for each that changed. It
@@ -38,6 +41,7 @@ type operation struct {
 func (s *Service) batch(ctx context.Context, app *models.App, ids []string, op operation) ([]*batch.Result, []*models.User, error) {
 	var results []*batch.Result
 	var before []*models.User
+	var recorded bool
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		users, err := userlock.Lock(tx, app, ids)
 		if err != nil {
@@ -48,7 +52,7 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, op o
 				return err
 			}
 		}
-		results, before = make([]*batch.Result, len(ids)), nil
+		results, before, recorded = make([]*batch.Result, len(ids)), nil, false
 		var changed []*models.User
 		seen := make(map[int64]bool)
 		for i, id := range ids {
@@ -78,11 +82,16 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, op o
 		for i, u := range changed {
 			entries[i] = s.entry(app, op.by, op.action, u.ExternalID, op.detail)
 		}
-		return audit.Write(tx, entries...)
+		if err := audit.Write(tx, entries...); err != nil {
+			return err
+		}
+		recorded, err = s.record(tx, app, changed, op.event)
+		return err
 	})
 	if err != nil {
 		return nil, nil, err
 	}
+	s.recorded(ctx, recorded)
 	s.announce(ctx, userlock.Keys(before)...)
 	return results, before, nil
 }

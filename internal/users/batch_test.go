@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -64,6 +66,8 @@ func TestBatch_Statements(t *testing.T) {
 						t.Errorf("%s: %v", op.name, err)
 					}
 				})
+				// The endpoints are read once in a while, whatever the operation.
+				done = slices.DeleteFunc(done, func(s testenv.Statement) bool { return strings.Contains(s.SQL, "webhook_endpoints") })
 				out[op.name] = len(done)
 			}
 			return out

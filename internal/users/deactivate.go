@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/models"
 )
@@ -23,7 +24,7 @@ import (
 func (s *Service) Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error) {
 	now := s.now()
 	results, err := s.erase(ctx, app, ids, bus.ReasonDeactivated, operation{
-		action: audit.ActionUserDeactivate, by: by,
+		action: audit.ActionUserDeactivate, by: by, event: s.event(outbox.UserDeactivated),
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
 				return models.OutcomeAlready, nil
@@ -73,7 +74,7 @@ func (s *Service) Reactivate(ctx context.Context, app *models.App, ids []string,
 	var tally *headcount.Tally
 	var room *headcount.Room
 	results, _, err := s.batch(ctx, app, ids, operation{
-		action: audit.ActionUserReactivate, by: by,
+		action: audit.ActionUserReactivate, by: by, event: s.event(outbox.UserReactivated),
 		prepare: func(tx *gorm.DB) (err error) {
 			tally = s.counts.In(tx, app)
 			room, err = tally.Room()

@@ -24,7 +24,7 @@ func (s *Service) Delete(ctx context.Context, app *models.App, ids []string, by 
 	}
 	var deleted map[int64]bool
 	results, err := s.erase(ctx, app, ids, bus.ReasonDeleted, operation{
-		action: audit.ActionUserDelete, by: by,
+		action: audit.ActionUserDelete, by: by, event: s.deletedEvent,
 		prepare: func(*gorm.DB) error { deleted = make(map[int64]bool); return nil },
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if deleted[u.ID] {

@@ -74,6 +74,9 @@ func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reas
 		if announce, err = s.eraser.Erase(tx, changed); err != nil {
 			return err
 		}
+		if err := s.eraseEvents(tx, app, changed); err != nil {
+			return err
+		}
 		return write(tx, changed)
 	}
 	results, before, err := s.batch(ctx, app, ids, op)

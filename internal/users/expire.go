@@ -8,6 +8,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/batch"
 	"rollcall/internal/fault"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/models"
 )
@@ -20,8 +21,14 @@ func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []strin
 	// At most the next millisecond, so that tokens already issued in the present one end too. Tokens
 	// issued from now on stay valid: issue gives them this time or a later one.
 	from := min(issuedBefore, s.now()+1)
+	expired := s.event(outbox.UserTokensExpired)
 	results, _, err := s.batch(ctx, app, ids, operation{
 		action: audit.ActionUserExpireTokens, detail: "before=" + from.String(), by: by,
+		event: func(u *models.User) outbox.Event {
+			e := expired(u)
+			e.Data.TokensValidFrom = from.String()
+			return e
+		},
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil || u.TokensValidFrom >= from {
 				return models.OutcomeAlready, nil

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -52,6 +53,7 @@ func (s *Service) Register(ctx context.Context, app *models.App, in Registration
 // upsert registers the user without a token. If two calls register the same new ID concurrently,
 // one inserts the row; the other finds it when it retries.
 func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) (user *models.User, created bool, err error) {
+	var recorded bool
 	err = s.register(ctx, func(tx *gorm.DB) error {
 		user, err = find(tx, app, in.ID)
 		if err != nil {
@@ -60,10 +62,16 @@ func (s *Service) upsert(ctx context.Context, app *models.App, in Registration) 
 		created = user == nil
 		if created {
 			user = s.newUser(app, in)
-			return s.insert(tx, app, user)
+			if err := s.insert(tx, app, user); err != nil {
+				return err
+			}
+			recorded, err = s.record(tx, app, []*models.User{user}, s.profileEvent(outbox.UserRegistered))
+			return err
 		}
-		return s.apply(tx, user, in.profile())
+		recorded, err = s.apply(tx, app, user, in.profile())
+		return err
 	})
+	s.recorded(ctx, recorded && err == nil)
 	if err == nil && !created {
 		s.announce(ctx, user.ID)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/models"
 )
@@ -37,13 +38,15 @@ func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Regist
 		return results, nil
 	}
 	var items []Item
+	var recorded bool
 	err := s.register(ctx, func(tx *gorm.DB) (err error) {
-		items, err = s.registerAll(tx, app, valid)
+		items, recorded, err = s.registerAll(tx, app, valid)
 		return err
 	})
 	if err != nil {
 		return nil, fault.Wrap(err, "registering users")
 	}
+	s.recorded(ctx, recorded)
 	var again []int64
 	for _, item := range items {
 		if item.Err == nil && !item.Created && !slices.Contains(again, item.User.ID) {
@@ -62,23 +65,25 @@ func (s *Service) RegisterMany(ctx context.Context, app *models.App, in []Regist
 	return results, nil
 }
 
-func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) ([]Item, error) {
+// registerAll registers users in tx and reports whether it recorded events: one for each user, as
+// the last registration of the user left it.
+func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (items []Item, recorded bool, err error) {
 	ids := make([]string, len(in))
 	for i, r := range in {
 		ids[i] = r.ID
 	}
 	users, err := userlock.Lock(tx, app, ids)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	tally := s.counts.In(tx, app)
 	var room *headcount.Room // nil if no user is new
 	if slices.ContainsFunc(ids, func(id string) bool { return users[id] == nil }) {
 		if room, err = tally.Room(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	items := make([]Item, len(in))
+	items = make([]Item, len(in))
 	var created, changed []*models.User
 	rows := make([]*models.User, len(in))
 	for i, r := range in {
@@ -106,14 +111,21 @@ func (s *Service) registerAll(tx *gorm.DB, app *models.App, in []Registration) (
 		items[i].User = &was
 	}
 	if err := writeAll(tx, app, tally, created, changed); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for i, u := range rows {
 		if u != nil {
 			items[i].User.ID = u.ID // for a new user known only after the insert
 		}
 	}
-	return items, nil
+	registered, updated := s.profileEvent(outbox.UserRegistered), s.profileEvent(outbox.UserUpdated)
+	recorded, err = s.record(tx, app, slices.Concat(created, changed), func(u *models.User) outbox.Event {
+		if slices.Contains(changed, u) {
+			return updated(u)
+		}
+		return registered(u)
+	})
+	return items, recorded, err
 }
 
 func writeAll(tx *gorm.DB, app *models.App, tally *headcount.Tally, created, changed []*models.User) error {

@@ -6,6 +6,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/outbox"
 	"rollcall/internal/userlock"
 	"rollcall/internal/validate"
 	"rollcall/models"
@@ -29,6 +30,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 		return nil, err
 	}
 	var user *models.User
+	var recorded bool
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		var err error
 		user, err = find(tx, app, id)
@@ -38,11 +40,13 @@ func (s *Service) Update(ctx context.Context, app *models.App, id string, change
 		if user == nil {
 			return userlock.Unknown(id)
 		}
-		return s.apply(tx, user, change)
+		recorded, err = s.apply(tx, app, user, change)
+		return err
 	})
 	if err != nil {
 		return nil, fault.Wrap(err, "updating user")
 	}
+	s.recorded(ctx, recorded)
 	s.announce(ctx, user.ID)
 	return user, nil
 }
@@ -77,14 +81,14 @@ func (s *Service) alter(user *models.User, change Change) *fault.Error {
 	return nil
 }
 
-// apply applies a change to a locked user, in memory and in its row. Returns the same errors as
-// alter.
-func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
+// apply applies a change to a locked user, in memory and in its row, and reports whether it
+// recorded an event. Returns the same errors as alter.
+func (s *Service) apply(tx *gorm.DB, app *models.App, user *models.User, change Change) (recorded bool, err error) {
 	if refusal := s.alter(user, change); refusal != nil {
-		return refusal
+		return false, refusal
 	}
 	if change == (Change{}) {
-		return nil
+		return false, nil
 	}
 	columns := []string{"updated_at"}
 	if change.Name != "" {
@@ -93,5 +97,8 @@ func (s *Service) apply(tx *gorm.DB, user *models.User, change Change) error {
 	if change.RemoveAvatar || change.AvatarURL != "" {
 		columns = append(columns, "avatar_url")
 	}
-	return tx.Model(&models.User{}).Where("id = ?", user.ID).Select(columns).Updates(user).Error
+	if err := tx.Model(&models.User{}).Where("id = ?", user.ID).Select(columns).Updates(user).Error; err != nil {
+		return false, err
+	}
+	return s.record(tx, app, []*models.User{user}, s.profileEvent(outbox.UserUpdated))
 }

@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/headcount"
 	"rollcall/internal/outage"
+	"rollcall/internal/outbox"
 	"rollcall/internal/token"
 	"rollcall/internal/userlock"
 	"rollcall/models"
@@ -29,6 +30,7 @@ type Service struct {
 	eraser Eraser
 	reach  reach
 	counts *headcount.Counter
+	outbox *outbox.Outbox
 	// slow limits the slow reads. They count as operators' if forOperators is true.
 	slow         *admission.Gate[int64]
 	forOperators bool
@@ -74,7 +76,7 @@ func New(db *database.DB, b *bus.Bus, keys *token.Keys, eraser Eraser, opts Opti
 	s := &Service{
 		db: db, bus: b, keys: keys, eraser: eraser, clock: opts.Clock, readFailures: outage.NewLog(opts.Logger),
 		issuesUnder: models.NoSecret,
-		reach:       reach{SearchIDs, SearchNames}, counts: new(headcount.Counter), slow: newSlowReads(slowReadLimits(db)),
+		reach:       reach{SearchIDs, SearchNames}, counts: new(headcount.Counter), outbox: outbox.New(db), slow: newSlowReads(slowReadLimits(db)),
 	}
 	s.fetchByExternalID = database.Fetcher(db, byExternalID(db))
 	s.byExternalID = coalescer(s.fetchByExternalID)

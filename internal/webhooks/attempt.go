@@ -1,0 +1,200 @@
+package webhooks
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/internal/outbox"
+	"rollcall/internal/validate"
+	"rollcall/models"
+)
+
+const (
+	// attemptTimeout limits an attempt, from the connection to the end of the response.
+	attemptTimeout = 15 * time.Second
+	// responseRead is how many bytes of a response are read, and responseKept how many characters
+	// of it are stored.
+	responseRead = 64 << 10
+	responseKept = 200
+	// maxRetryAfter is the longest Retry-After that is honoured.
+	maxRetryAfter = 24 * time.Hour
+)
+
+// newClient returns what calls endpoints. It follows no redirects and uses no proxy, so it connects
+// only to addresses that were checked.
+func newClient(allowPrivate bool) *http.Client {
+	dialer := &net.Dialer{Timeout: attemptTimeout}
+	if !allowPrivate {
+		dialer.Control = refusePrivate
+	}
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			MaxIdleConnsPerHost:    concurrency,
+			IdleConnTimeout:        90 * time.Second,
+			TLSHandshakeTimeout:    attemptTimeout,
+			MaxResponseHeaderBytes: 64 << 10,
+			DisableCompression:     true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// due is a delivery that is due, with its event.
+type due struct {
+	models.Delivery
+	UID        string
+	Type       string
+	Subject    string
+	Version    models.Time
+	OccurredAt models.Time
+	Data       string
+	Personal   *string
+}
+
+// envelope is the body of a delivery.
+type envelope struct {
+	ID        string          `json:"id"`
+	Type      string          `json:"type"`
+	Timestamp string          `json:"timestamp"`
+	AppKey    string          `json:"appKey"`
+	Data      json.RawMessage `json:"data"`
+}
+
+// body returns the body of a delivery.
+func (d *due) body(appKey string) ([]byte, error) {
+	data := json.RawMessage(d.Data)
+	if d.Personal != nil {
+		var stored outbox.Data
+		var personal outbox.Personal
+		err := errors.Join(json.Unmarshal(data, &stored), json.Unmarshal([]byte(*d.Personal), &personal))
+		if err == nil {
+			data, err = json.Marshal(stored.With(personal))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the event %s: %w", d.UID, err)
+		}
+	}
+	return json.Marshal(envelope{ID: d.UID, Type: d.Type, Timestamp: d.OccurredAt.String(), AppKey: appKey, Data: data})
+}
+
+// target is an endpoint that a batch is sent to.
+type target struct {
+	endpoint *models.WebhookEndpoint
+	appKey   string
+	secrets  [][]byte
+}
+
+// result is the end of an attempt.
+type result struct {
+	delivery *due
+	// status is that of the response, or 0 if there was none.
+	status int
+	// problem is the beginning of a response that reports a failure, or why there was none.
+	problem    string
+	retryAfter time.Duration
+	took       time.Duration
+}
+
+// succeeded reports whether the receiver has accepted the event.
+func (r *result) succeeded() bool { return r.status >= 200 && r.status <= 299 }
+
+// throttles reports whether the receiver cannot take other events now either.
+func (r *result) throttles() bool {
+	switch r.status {
+	case 0, http.StatusGone, http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return r.retryAfter > 0
+}
+
+// attempt sends a delivery once.
+func (s *Service) attempt(ctx context.Context, to *target, d *due) *result {
+	ctx, cancel := context.WithTimeout(ctx, s.timing.attempt)
+	defer cancel()
+	r := &result{delivery: d}
+	begin := time.Now()
+	err := s.call(ctx, to, r)
+	r.took = time.Since(begin)
+	if err != nil {
+		r.status = 0
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			err = failed.Err // the URL need not be repeated
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("no response within %s", s.timing.attempt)
+		}
+		r.problem = err.Error()
+	}
+	r.problem = validate.Clip(r.problem, responseKept)
+	return r
+}
+
+// call makes the request of an attempt and notes the response in r.
+func (s *Service) call(ctx context.Context, to *target, r *result) error {
+	body, err := r.delivery.body(to.appKey)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.endpoint.URL, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	// The clock of this process: receivers compare it with theirs.
+	seconds := time.Now().Unix()
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "Rollcall/"+cmp.Or(s.opts.Version, "dev"))
+	req.Header.Set("webhook-id", r.delivery.UID)
+	req.Header.Set("webhook-timestamp", strconv.FormatInt(seconds, 10))
+	req.Header.Set("webhook-signature", signature(to.secrets, r.delivery.UID, seconds, body))
+	response, err := s.client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, responseRead))
+	r.status = response.StatusCode
+	if r.succeeded() {
+		return nil // whatever the body is
+	}
+	if err != nil {
+		return err
+	}
+	r.problem = printable(string(text))
+	r.retryAfter = retryAfter(response.Header.Get("Retry-After"), time.Now())
+	return nil
+}
+
+// printable returns text without control characters.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7F {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+// retryAfter returns the duration in a Retry-After header, in seconds or as a date (RFC 9110, section
+// 10.2.3), from 0 to maxRetryAfter.
+func retryAfter(header string, now time.Time) time.Duration {
+	var wait time.Duration
+	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(header); err == nil {
+		wait = at.Sub(now)
+	}
+	return min(max(wait, 0), maxRetryAfter)
+}

@@ -1,0 +1,187 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/audit"
+	"rollcall/internal/fault"
+	"rollcall/internal/outbox"
+	"rollcall/models"
+)
+
+// MaxDeliveries is how many deliveries one call lists or replays at most.
+const MaxDeliveries = 1000
+
+// Sent is a delivery with its event.
+type Sent struct {
+	models.Delivery
+	UID        string
+	Type       string
+	Subject    string
+	OccurredAt models.Time
+}
+
+// Filter selects deliveries to an endpoint.
+type Filter struct {
+	EndpointID int64
+	// State is that of the deliveries, or "" for all.
+	State models.DeliveryState
+	// Since is the earliest time of the event.
+	Since models.Time
+	// Limit is from 1 to MaxDeliveries.
+	Limit int
+}
+
+// check returns INVALID_ARGUMENT if a value violates its rule.
+func (f Filter) check() error {
+	switch f.State {
+	case "", models.DeliveryPending, models.DeliveryDelivered, models.DeliveryFailed:
+	default:
+		return fault.Invalid("state", "oneof", "state must be PENDING, DELIVERED or FAILED")
+	}
+	if f.Limit < 1 || f.Limit > MaxDeliveries {
+		return fault.Invalid("limit", "max", "limit must be from 1 to %d", MaxDeliveries)
+	}
+	return nil
+}
+
+// Deliveries returns the deliveries to an endpoint of the app, the newest first. Returns
+// ErrNoEndpoint, and INVALID_ARGUMENT for the filter.
+func (s *Service) Deliveries(ctx context.Context, app *models.App, f Filter) ([]*Sent, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	if err := s.checkEndpoint(ctx, app, f.EndpointID); err != nil {
+		return nil, err
+	}
+	query := s.db.Read(ctx).Model(&models.Delivery{}).
+		Select("deliveries.*, e.uid, e.type, e.subject, e.occurred_at").
+		Joins("JOIN events e ON e.id = deliveries.event_id").
+		Where("deliveries.endpoint_id = ? AND e.occurred_at >= ?", f.EndpointID, f.Since)
+	if f.State != "" {
+		query = query.Where("deliveries.state = ?", f.State)
+	}
+	var list []*Sent
+	err := query.Order("deliveries.id DESC").Limit(f.Limit).Find(&list).Error
+	return list, fault.Wrap(err, "listing webhook deliveries")
+}
+
+// checkEndpoint returns ErrNoEndpoint unless the app has the endpoint.
+func (s *Service) checkEndpoint(ctx context.Context, app *models.App, id int64) error {
+	err := s.db.Read(ctx).Select("id").Where("app_id = ? AND id = ? AND state <> ?", app.ID, id, models.EndpointDeleted).
+		Take(&models.WebhookEndpoint{}).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return ErrNoEndpoint
+	}
+	return fault.Wrap(err, "reading webhook endpoint")
+}
+
+// Test records an event endpoint.test for one endpoint and returns its delivery, which a running
+// node sends. Returns ErrNoEndpoint, and INVALID_ARGUMENT if the endpoint is disabled.
+func (s *Service) Test(ctx context.Context, app *models.App, id int64, by models.Actor) (*models.Delivery, error) {
+	var out *models.Delivery
+	_, err := s.change(ctx, app, id, audit.ActionWebhookTest, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
+		if err := checkEnabled(e); err != nil {
+			return err
+		}
+		now := s.now()
+		row, err := outbox.NewRow(app.ID, outbox.Event{Type: outbox.EndpointTest, At: now}, now)
+		if err != nil {
+			return err
+		}
+		if err := tx.Create(row).Error; err != nil {
+			return err
+		}
+		out = &models.Delivery{EndpointID: e.ID, EventID: row.ID, State: models.DeliveryPending, NextAttemptAt: now}
+		return tx.Create(out).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.notify()
+	return out, nil
+}
+
+// checkEnabled returns INVALID_ARGUMENT if the endpoint is disabled.
+func checkEnabled(e *models.WebhookEndpoint) error {
+	if e.State != models.EndpointEnabled {
+		return fault.Invalid("id", "enabled", "the endpoint %d is disabled: enable it first", e.ID)
+	}
+	return nil
+}
+
+// ByID returns a delivery to an endpoint, or nil if there is none.
+func (s *Service) ByID(ctx context.Context, endpointID, id int64) (*models.Delivery, error) {
+	d := &models.Delivery{}
+	err := s.db.Read(ctx).Where("endpoint_id = ? AND id = ?", endpointID, id).Take(d).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, nil
+	}
+	return d, fault.Wrap(err, "reading webhook delivery")
+}
+
+// replayed is what a delivery becomes that is sent again, at once and with all its attempts.
+func replayed(now models.Time) map[string]any {
+	return map[string]any{"state": models.DeliveryPending, "attempts": 0, "next_attempt_at": now, "expires_at": nil}
+}
+
+// Replay sends deliveries again, also those that the receiver has accepted: those with these IDs or,
+// if there are none, the oldest that the filter selects. The events keep their IDs. It returns how
+// many there are. Those that are pending are not sent twice, but at once. Returns ErrNoEndpoint, and
+// INVALID_ARGUMENT for the filter, for more than MaxDeliveries IDs, or if the endpoint is disabled.
+func (s *Service) Replay(ctx context.Context, app *models.App, ids []int64, f Filter, by models.Actor) (n int, err error) {
+	if err := f.check(); err != nil {
+		return 0, err
+	}
+	if len(ids) > MaxDeliveries {
+		return 0, fault.Invalid("ids", "max", "at most %d deliveries can be replayed at once", MaxDeliveries)
+	}
+	_, err = s.change(ctx, app, f.EndpointID, audit.ActionWebhookReplay, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
+		if err := checkEnabled(e); err != nil {
+			return err
+		}
+		chosen := ids
+		if len(chosen) == 0 {
+			query := tx.Model(&models.Delivery{}).Joins("JOIN events e ON e.id = deliveries.event_id").
+				Where("deliveries.endpoint_id = ? AND e.occurred_at >= ?", e.ID, f.Since)
+			if f.State != "" {
+				query = query.Where("deliveries.state = ?", f.State)
+			}
+			if err := query.Order("deliveries.id").Limit(f.Limit).Pluck("deliveries.id", &chosen).Error; err != nil {
+				return err
+			}
+		}
+		if len(chosen) == 0 {
+			n = 0
+			return nil
+		}
+		again := tx.Model(&models.Delivery{}).Where("id IN ? AND endpoint_id = ?", chosen, e.ID).Updates(replayed(s.now()))
+		n = int(again.RowsAffected)
+		if again.Error != nil || n == 0 {
+			return again.Error
+		}
+		// A pause after failures ends: the operator knows that the receiver works again.
+		return tx.Model(e).Update("resume_at", s.now()).Error
+	})
+	if err != nil {
+		return 0, err
+	}
+	s.notify()
+	return n, nil
+}
+
+// Enable lets a disabled endpoint receive events again, and returns after the same wait as Create.
+// What was not recorded while it was disabled is not delivered. Returns ErrNoEndpoint.
+func (s *Service) Enable(ctx context.Context, app *models.App, id int64, by models.Actor) (*models.WebhookEndpoint, error) {
+	e, err := s.change(ctx, app, id, audit.ActionWebhookEnable, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
+		e.State, e.StateReason, e.FailingSince, e.ResumeAt = models.EndpointEnabled, "", 0, s.now()
+		return tx.Model(e).Select("state", "state_reason", "failing_since", "resume_at").Updates(e).Error
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e, s.awaitFresh(ctx)
+}

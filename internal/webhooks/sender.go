@@ -1,0 +1,444 @@
+package webhooks
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"rollcall/internal/audit"
+	"rollcall/internal/outage"
+	"rollcall/models"
+)
+
+const (
+	// batchSize is how many deliveries a batch has at most, and concurrency how many of them are
+	// sent at the same time.
+	batchSize   = 64
+	concurrency = 8
+	// endpointsAtOnce is how many endpoints a node sends to at the same time. Those that work come
+	// before those that fail.
+	endpointsAtOnce = 64
+	// leaseTime is how long a node may send a batch. An attempt begins only if it ends leaseMargin
+	// before that.
+	leaseTime   = 30 * time.Second
+	leaseMargin = 5 * time.Second
+	// pollInterval is how often a node looks for deliveries that it was not notified of: those that
+	// are due again, and those of nodes that have stopped.
+	pollInterval = time.Second
+	// gather is how long a node waits after it was notified, so that changes share a batch.
+	gather = 10 * time.Millisecond
+	// tidyInterval is how often the deliveries of disabled and deleted endpoints are ended.
+	tidyInterval = 10 * time.Second
+	// disableAfter is how long an endpoint may fail before it is disabled.
+	disableAfter = 5 * 24 * time.Hour
+	// minPause and maxPause bound the pause after a batch in which all attempts have failed. It is
+	// pausePart of the time for which the endpoint has failed.
+	minPause  = time.Second
+	maxPause  = 5 * time.Minute
+	pausePart = 4
+)
+
+// schedule has the times between an attempt and the next one, each changed by up to a fifth at
+// random. After the last, the delivery has failed.
+var schedule = []time.Duration{
+	5 * time.Second, 5 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour,
+	14 * time.Hour, 20 * time.Hour, 24 * time.Hour,
+}
+
+// timing has the durations that tests shorten.
+type timing struct {
+	attempt, lease, margin, poll, tidy time.Duration
+}
+
+var usualTiming = timing{attempt: attemptTimeout, lease: leaseTime, margin: leaseMargin, poll: pollInterval, tidy: tidyInterval}
+
+var forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
+
+// Run sends deliveries until ctx ends, and then returns when running attempts have ended. It cuts
+// those that last longer than drain; they are sent again later.
+func (s *Service) Run(ctx context.Context, drain time.Duration) {
+	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(drain, cut) })()
+	var running sync.WaitGroup
+	defer running.Wait()
+	running.Go(func() { s.keepTidy(ctx) })
+	busy := make(map[int64]bool)
+	done := make(chan int64, endpointsAtOnce)
+	poll := time.NewTicker(s.timing.poll)
+	defer poll.Stop()
+	for ctx.Err() == nil {
+		ids, err := s.dueEndpoints(ctx)
+		if err != nil && !outage.CallerGone(ctx, err) {
+			s.opts.Logger.WarnContext(ctx, "looking for webhook deliveries failed; retrying", "error", err)
+		}
+		for _, id := range ids {
+			if busy[id] || len(busy) >= endpointsAtOnce {
+				continue
+			}
+			busy[id] = true
+			running.Go(func() {
+				defer func() { done <- id }()
+				if err := s.deliver(sending, id); err != nil && !outage.CallerGone(sending, err) {
+					s.opts.Logger.WarnContext(ctx, "delivering webhook events failed; retrying", "endpoint", id, "error", err)
+				}
+			})
+		}
+		select {
+		case <-ctx.Done():
+		case id := <-done:
+			delete(busy, id)
+		case <-poll.C:
+		case <-s.wake:
+			select {
+			case <-ctx.Done():
+			case <-time.After(gather):
+			}
+		}
+	}
+}
+
+// dueEndpoints returns the IDs of the endpoints with deliveries that are due, which no node sends
+// to: first those that work, and of these the ones that have waited longest.
+func (s *Service) dueEndpoints(ctx context.Context) (ids []int64, err error) {
+	now := s.now()
+	err = s.db.Read(ctx).Raw(`SELECT e.id FROM webhook_endpoints e
+		WHERE e.state = ? AND e.resume_at <= ? AND e.lease_until < `+s.db.Now()+` AND EXISTS (
+			SELECT 1 FROM deliveries d WHERE d.endpoint_id = e.id AND d.state = ? AND d.next_attempt_at <= ?)
+		ORDER BY e.failing_since > 0, e.resume_at, e.id LIMIT ?`,
+		models.EndpointEnabled, now, models.DeliveryPending, now, 2*endpointsAtOnce).Scan(&ids).Error
+	return ids, err
+}
+
+// deliver sends a batch of deliveries to an endpoint, unless another node does.
+func (s *Service) deliver(ctx context.Context, id int64) error {
+	// The lease ends later than this node assumes.
+	end := time.Now().Add(s.timing.lease - s.timing.margin)
+	lease := rand.Int64N(1<<62) + 1
+	to, err := s.claim(ctx, id, lease)
+	if err != nil || to == nil {
+		return err
+	}
+	results := []*result(nil)
+	deliveries, err := s.batch(ctx, id)
+	if err == nil {
+		results = s.send(ctx, to, deliveries, end)
+	}
+	// What was sent is recorded also if the node stops.
+	if finishErr := s.finish(context.WithoutCancel(ctx), to.endpoint, lease, results); err == nil {
+		err = finishErr
+	}
+	if len(deliveries) == batchSize {
+		s.notify()
+	}
+	return err
+}
+
+// claim takes the lease of an endpoint. It returns nil if the endpoint is disabled or pauses, or if
+// another node has the lease.
+//
+// The UPDATE is atomic, so that of several nodes one gets the lease. Leases are compared by the
+// database's clock, because those of the nodes differ.
+func (s *Service) claim(ctx context.Context, id, lease int64) (*target, error) {
+	var to *target
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		to = nil
+		claimed := tx.Exec(`UPDATE webhook_endpoints SET lease_id = ?, lease_until = `+s.db.Now()+` + ?
+			WHERE id = ? AND state = ? AND resume_at <= ? AND lease_until < `+s.db.Now(),
+			lease, s.timing.lease.Milliseconds(), id, models.EndpointEnabled, s.now())
+		if claimed.Error != nil || claimed.RowsAffected == 0 {
+			return claimed.Error
+		}
+		e := &models.WebhookEndpoint{}
+		if err := tx.Take(e, id).Error; err != nil {
+			return err
+		}
+		app := &models.App{}
+		if err := tx.Select("key").Take(app, e.AppID).Error; err != nil {
+			return err
+		}
+		secrets, err := secretsOf(s.db.SecretKeys(), e, s.now())
+		to = &target{endpoint: e, appKey: app.Key, secrets: secrets}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claiming webhook endpoint: %w", err)
+	}
+	return to, nil
+}
+
+// batch returns the deliveries to an endpoint that are due, the oldest first.
+func (s *Service) batch(ctx context.Context, endpointID int64) (list []*due, err error) {
+	err = s.db.Read(ctx).Table(s.db.Using("deliveries", "deliveries_due")).
+		Select("deliveries.*, e.uid, e.type, e.subject, e.version, e.occurred_at, e.data, e.personal").
+		Joins("JOIN events e ON e.id = deliveries.event_id").
+		Where("deliveries.endpoint_id = ? AND deliveries.state = ? AND deliveries.next_attempt_at <= ?", endpointID, models.DeliveryPending, s.now()).
+		Order("deliveries.next_attempt_at, deliveries.id").Limit(batchSize).Find(&list).Error
+	if err != nil {
+		return nil, fmt.Errorf("reading webhook deliveries: %w", err)
+	}
+	return list, nil
+}
+
+// send makes an attempt of each delivery and returns their results, without those of deliveries that
+// could not be attempted: if the receiver can take none now, if an attempt might not end before end,
+// or if ctx ends.
+func (s *Service) send(ctx context.Context, to *target, deliveries []*due, end time.Time) []*result {
+	bySubject := make(map[string][]*due)
+	var subjects []string
+	for _, d := range deliveries {
+		if bySubject[d.Subject] == nil {
+			subjects = append(subjects, d.Subject)
+		}
+		bySubject[d.Subject] = append(bySubject[d.Subject], d)
+	}
+	var mu sync.Mutex
+	var results []*result
+	stopped := false
+	mayBegin := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return !stopped && ctx.Err() == nil && time.Now().Add(s.timing.attempt).Before(end)
+	}
+	queue := make(chan []*due, len(subjects))
+	for _, subject := range subjects {
+		list := bySubject[subject]
+		slices.SortStableFunc(list, func(a, b *due) int { return int(a.Version - b.Version) })
+		queue <- list
+	}
+	close(queue)
+	var workers sync.WaitGroup
+	for range min(concurrency, len(subjects)) {
+		workers.Go(func() {
+			for list := range queue {
+				for _, d := range list {
+					if !mayBegin() {
+						return
+					}
+					r := s.attempt(ctx, to, d)
+					mu.Lock()
+					if r.succeeded() || ctx.Err() == nil { // a node that stops is no failure of the receiver
+						results = append(results, r)
+					}
+					stopped = stopped || r.throttles()
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	workers.Wait()
+	return results
+}
+
+// finish records the results of a batch and ends the lease. If another node has got the lease since,
+// because this one was too slow, it records nothing: the other node sends the batch again.
+func (s *Service) finish(ctx context.Context, e *models.WebhookEndpoint, lease int64, results []*result) error {
+	var ended []string
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		ended = nil
+		held, err := holds(tx, e, lease)
+		if err != nil || !held {
+			return err
+		}
+		erased, err := lockErased(tx, results)
+		if err != nil {
+			return err
+		}
+		now := s.now()
+		for _, r := range results {
+			columns, name := r.columns(now)
+			if erased[r.delivery.EventID] {
+				columns["last_error"] = nil
+			}
+			// One that was replayed or ended since stays as it is.
+			err := tx.Model(&models.Delivery{}).Where("id = ? AND state = ? AND attempts = ?", r.delivery.ID, models.DeliveryPending, r.delivery.Attempts).
+				Updates(columns).Error
+			if err != nil {
+				return err
+			}
+			ended = append(ended, name)
+		}
+		return s.release(tx, e, lease, results, now)
+	})
+	if err != nil {
+		return fmt.Errorf("recording webhook deliveries: %w", err)
+	}
+	for _, name := range ended {
+		s.metrics.deliveries.WithLabelValues(name).Inc()
+	}
+	for _, r := range results {
+		s.metrics.duration.Observe(r.took.Seconds())
+	}
+	return nil
+}
+
+// holds locks an endpoint and reports whether the lease is still this node's.
+func holds(tx *gorm.DB, e *models.WebhookEndpoint, lease int64) (bool, error) {
+	var rows []models.WebhookEndpoint
+	err := tx.Clauses(forUpdate).Select("id").Where("id = ? AND lease_id = ?", e.ID, lease).Find(&rows).Error
+	return len(rows) > 0, err
+}
+
+// lockErased returns the events whose personal values were erased while they were sent: the response
+// may repeat them. It locks the events, so that a later erasure finds what is written now.
+func lockErased(tx *gorm.DB, results []*result) (map[int64]bool, error) {
+	var ids []int64
+	for _, r := range results {
+		if r.delivery.Personal != nil && !r.succeeded() {
+			ids = append(ids, r.delivery.EventID)
+		}
+	}
+	erased := make(map[int64]bool)
+	if len(ids) == 0 {
+		return erased, nil
+	}
+	var rows []models.Event
+	err := tx.Clauses(forUpdate).Select("id", "personal").Where("id IN ?", ids).Order("id").Find(&rows).Error
+	for _, row := range rows {
+		erased[row.ID] = row.Personal == nil
+	}
+	return erased, err
+}
+
+// columns returns what a delivery becomes, and the name of the result for the metrics.
+func (r *result) columns(now models.Time) (columns map[string]any, name string) {
+	attempts := r.delivery.Attempts + 1
+	columns = map[string]any{
+		"attempts": attempts, "last_status": r.status, "last_ms": r.took.Milliseconds(), "last_error": nil,
+	}
+	switch {
+	case r.succeeded():
+		columns["state"], columns["expires_at"] = models.DeliveryDelivered, now.Add(deliveredKept)
+		return columns, "delivered"
+	case attempts > len(schedule):
+		columns["state"], columns["expires_at"] = models.DeliveryFailed, now.Add(failedKept)
+		name = "failed"
+	default:
+		wait := max(jitter(schedule[attempts-1]), r.retryAfter)
+		columns["next_attempt_at"] = now.Add(wait)
+		name = "retried"
+	}
+	columns["last_error"] = r.problem
+	return columns, name
+}
+
+// jitter changes d by up to a fifth at random.
+func jitter(d time.Duration) time.Duration {
+	return d - d/5 + rand.N(2*d/5+1)
+}
+
+// release ends the lease after a batch with these results, and decides when the endpoint is called
+// again and whether it is disabled.
+func (s *Service) release(tx *gorm.DB, e *models.WebhookEndpoint, lease int64, results []*result, now models.Time) error {
+	next := *e
+	next.LeaseUntil, next.LeaseID, next.ResumeAt = 0, 0, now
+	succeeded := slices.ContainsFunc(results, (*result).succeeded)
+	gone := slices.ContainsFunc(results, func(r *result) bool { return r.status == 410 })
+	switch {
+	case succeeded:
+		next.FailingSince = 0
+	case len(results) > 0:
+		if next.FailingSince == 0 {
+			next.FailingSince = now
+		}
+		failing := time.Duration(now-next.FailingSince) * time.Millisecond
+		wait := min(max(failing/pausePart, minPause), maxPause)
+		for _, r := range results {
+			wait = max(wait, r.retryAfter)
+		}
+		next.ResumeAt = now.Add(wait)
+		if failing >= disableAfter {
+			next.State, next.StateReason = models.EndpointDisabled, "failing"
+		}
+	}
+	if gone {
+		next.State, next.StateReason = models.EndpointDisabled, "gone"
+	}
+	// It may have been deleted since.
+	released := tx.Model(&models.WebhookEndpoint{}).Where("id = ? AND lease_id = ? AND state = ?", e.ID, lease, models.EndpointEnabled).
+		Select("lease_until", "lease_id", "resume_at", "failing_since", "state", "state_reason").Updates(&next)
+	if released.Error != nil || released.RowsAffected == 0 || next.State == models.EndpointEnabled {
+		return released.Error
+	}
+	return s.audit(tx, e.AppID, audit.ActionWebhookDisable, &next, models.Actor{})
+}
+
+// tidyChunk is how many deliveries one transaction of tidy ends.
+const tidyChunk = 500
+
+// keepTidy ends the deliveries of disabled and deleted endpoints, until ctx ends.
+func (s *Service) keepTidy(ctx context.Context) {
+	ticker := time.NewTicker(s.timing.tidy)
+	defer ticker.Stop()
+	for {
+		if err := s.tidy(ctx); err != nil && !outage.CallerGone(ctx, err) {
+			s.opts.Logger.WarnContext(ctx, "ending webhook deliveries failed; retrying", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// tidy ends the deliveries of disabled and deleted endpoints, in chunks, and measures the queue.
+// Nodes may record further deliveries for a short time, so it finds those the next time.
+func (s *Service) tidy(ctx context.Context) error {
+	if err := s.measure(ctx); err != nil {
+		return err
+	}
+	var list []*models.WebhookEndpoint
+	err := s.db.Read(ctx).Select("id", "state", "resume_at").Where("state <> ?", models.EndpointEnabled).Order("id").Find(&list).Error
+	if err != nil {
+		return fmt.Errorf("reading webhook endpoints: %w", err)
+	}
+	for _, e := range list {
+		for n := tidyChunk; n == tidyChunk; {
+			if n, err = s.tidyEndpoint(ctx, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// deletedKept is how long the row of a deleted endpoint is kept: longer than any transaction that
+// may still record deliveries for it.
+const deletedKept = time.Minute
+
+// tidyEndpoint ends a chunk of the deliveries to an endpoint, and returns how many there were.
+func (s *Service) tidyEndpoint(ctx context.Context, e *models.WebhookEndpoint) (n int, err error) {
+	pending := s.db.Read(ctx).Model(&models.Delivery{}).Where("endpoint_id = ?", e.ID)
+	if e.State == models.EndpointDisabled {
+		pending = pending.Where("state = ?", models.DeliveryPending)
+	}
+	var ids []int64
+	if err := pending.Order("id").Limit(tidyChunk).Pluck("id", &ids).Error; err != nil {
+		return 0, fmt.Errorf("reading webhook deliveries: %w", err)
+	}
+	now := s.now()
+	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+		switch {
+		case len(ids) > 0 && e.State == models.EndpointDisabled:
+			return tx.Model(&models.Delivery{}).Where("id IN ? AND state = ?", ids, models.DeliveryPending).Updates(map[string]any{
+				"state": models.DeliveryFailed, "expires_at": now.Add(failedKept), "last_error": "the endpoint is disabled",
+			}).Error
+		case len(ids) > 0:
+			return tx.Where("id IN ?", ids).Delete(&models.Delivery{}).Error
+		case e.State == models.EndpointDeleted && now > e.ResumeAt.Add(deletedKept):
+			return tx.Delete(&models.WebhookEndpoint{}, e.ID).Error
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("ending webhook deliveries: %w", err)
+	}
+	return len(ids), nil
+}

@@ -1,0 +1,62 @@
+package webhooks
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"strconv"
+	"strings"
+
+	"rollcall/internal/atrest"
+	"rollcall/models"
+)
+
+// secretPrefix begins the text of a secret (Standard Webhooks 1.0.0, "Signature scheme").
+const secretPrefix = "whsec_"
+
+// newSecret returns a new secret.
+func newSecret() []byte {
+	secret := make([]byte, atrest.PlainSize)
+	rand.Read(secret)
+	return secret
+}
+
+// secretText returns a secret as it is shown.
+func secretText(secret []byte) string {
+	return secretPrefix + base64.StdEncoding.EncodeToString(secret)
+}
+
+// place is where an endpoint's secrets are stored, for atrest. The previous secret has the same
+// place as the present one, because a rotation moves it.
+func place(endpointID int64) string { return "webhook_endpoints " + strconv.FormatInt(endpointID, 10) }
+
+// secretsOf returns the secrets that sign now, the present one first.
+func secretsOf(keys atrest.Keys, e *models.WebhookEndpoint, now models.Time) ([][]byte, error) {
+	secret, _, err := keys.Open(e.Secret, place(e.ID))
+	if err != nil {
+		return nil, err
+	}
+	secrets := [][]byte{secret}
+	if len(e.PreviousSecret) > 0 && now < e.PreviousSecretEndsAt {
+		previous, _, err := keys.Open(e.PreviousSecret, place(e.ID))
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, previous)
+	}
+	return secrets, nil
+}
+
+// signature returns the header webhook-signature of Standard Webhooks 1.0.0: for each secret the
+// HMAC-SHA-256 of ID, time and body.
+func signature(secrets [][]byte, id string, seconds int64, body []byte) string {
+	list := make([]string, len(secrets))
+	for i, secret := range secrets {
+		mac := hmac.New(sha256.New, secret)
+		mac.Write([]byte(id + "." + strconv.FormatInt(seconds, 10) + "."))
+		mac.Write(body)
+		list[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+	}
+	return strings.Join(list, " ")
+}

@@ -1,0 +1,320 @@
+// Package webhooks delivers the events of apps to the endpoints of their App Servers: signed, at
+// least once, and from any node.
+//
+// internal/outbox has recorded the events and their deliveries in the transactions of the changes.
+// Run sends them. A node that sends to an endpoint has its lease, so that no two nodes send to the
+// same endpoint at the same time, and one slow endpoint holds up no other; see claim. It sends one
+// batch, writes its results and ends the lease. If the node dies, the lease ends by itself, and
+// another node sends the batch again.
+//
+// The events of one user are sent in the order of their versions, one after the other, unless a
+// retry intervenes. Those of different users are sent concurrently.
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/audit"
+	"rollcall/internal/bus"
+	"rollcall/internal/database"
+	"rollcall/internal/fault"
+	"rollcall/internal/outbox"
+	"rollcall/internal/showonce"
+	"rollcall/internal/validate"
+	"rollcall/models"
+)
+
+// Options are what a Service is made of, besides the database.
+type Options struct {
+	// Clock is time.Now except in tests.
+	Clock  func() time.Time
+	Logger *slog.Logger
+	// Version is the release, for User-Agent.
+	Version string
+	// AllowPrivate allows http URLs, and addresses that are not public.
+	AllowPrivate bool
+}
+
+// Service implements the rules for endpoints and deliveries.
+type Service struct {
+	db     *database.DB
+	opts   Options
+	client *http.Client
+	timing timing
+	wake   chan struct{}
+	// awaitFresh is outbox.AwaitFresh, except in tests.
+	awaitFresh func(context.Context) error
+
+	showing func(e *models.WebhookEndpoint, secret string) error
+	metrics *metrics
+}
+
+// New returns a Service. Run must be called for events to be sent.
+func New(db *database.DB, b *bus.Bus, opts Options) *Service {
+	s := &Service{
+		db: db, opts: opts, client: newClient(opts.AllowPrivate), timing: usualTiming,
+		wake: make(chan struct{}, 1), awaitFresh: outbox.AwaitFresh, metrics: newMetrics(),
+	}
+	b.OnEventsRecorded(func(context.Context, bus.EventsRecorded) { s.notify() })
+	return s
+}
+
+// notify makes Run look for deliveries now.
+func (s *Service) notify() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Service) now() models.Time { return models.TimeOf(s.opts.Clock()) }
+
+// Showing returns a Service whose new secrets are shown by show before they are committed. If show
+// fails, nothing is changed.
+func (s *Service) Showing(show func(e *models.WebhookEndpoint, secret string) error) *Service {
+	out := *s
+	out.showing = show
+	return &out
+}
+
+// NewEndpoint is what an endpoint is created with.
+type NewEndpoint struct {
+	// URL must be https, unless Options.AllowPrivate is set.
+	URL         string `json:"url" validate:"required,maxbytes=1024,http_url"`
+	Description string `json:"description" validate:"max=128,nocontrol,nobidi"`
+	// Types are the types of events that it receives. If there are none, it receives all.
+	Types []outbox.Type `json:"eventTypes"`
+}
+
+// check returns INVALID_ARGUMENT if a value violates its rule.
+func (in NewEndpoint) check(allowPrivate bool) error {
+	if err := validate.Input(in); err != nil {
+		return err
+	}
+	u, err := url.Parse(in.URL)
+	if err != nil || u.Scheme != "https" && !allowPrivate {
+		return fault.Invalid("url", "https", "url must begin with https://")
+	}
+	for _, t := range in.Types {
+		if !outbox.IsType(t) {
+			return fault.Invalid("eventTypes", "oneof", "there are no events of the type %q", t)
+		}
+	}
+	return nil
+}
+
+// ErrNoEndpoint is returned if the app has no endpoint with the ID.
+var ErrNoEndpoint = errors.New("there is no such endpoint")
+
+// Create creates an endpoint of the app and returns its secret, which nothing else returns. It
+// returns after a wait of outbox.Freshness: all changes that begin later are recorded for the
+// endpoint. Returns INVALID_ARGUMENT for a value, or if the app has outbox.MaxEndpoints.
+func (s *Service) Create(ctx context.Context, app *models.App, in NewEndpoint, by models.Actor) (*models.WebhookEndpoint, string, error) {
+	if err := in.check(s.opts.AllowPrivate); err != nil {
+		return nil, "", err
+	}
+	var types []string
+	for _, t := range in.Types {
+		if !slices.Contains(types, string(t)) {
+			types = append(types, string(t))
+		}
+	}
+	secret := newSecret()
+	show := s.showOnce(secret)
+	var out *models.WebhookEndpoint
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		if err := checkRoom(tx, app); err != nil {
+			return err
+		}
+		out = &models.WebhookEndpoint{
+			AppID: app.ID, URL: in.URL, Description: in.Description, EventTypes: strings.Join(types, ","),
+			Secret: []byte{}, State: models.EndpointEnabled, CreatedAt: s.now(),
+		}
+		if err := tx.Create(out).Error; err != nil {
+			return err
+		}
+		// The encryption is bound to the key, which only the row knows.
+		out.Secret = s.db.SecretKeys().Seal(secret, place(out.ID))
+		if err := tx.Model(out).Update("secret", out.Secret).Error; err != nil {
+			return err
+		}
+		if err := s.audit(tx, app.ID, audit.ActionWebhookCreate, out, by); err != nil {
+			return err
+		}
+		return show.now(out)
+	})
+	if err != nil {
+		return nil, "", show.explain(fault.Wrap(err, "creating webhook endpoint"))
+	}
+	return out, secretText(secret), s.awaitFresh(ctx)
+}
+
+// checkRoom returns INVALID_ARGUMENT if the app has no room for another endpoint. It locks the app's
+// row, so that two endpoints cannot take the same room.
+func checkRoom(tx *gorm.DB, app *models.App) error {
+	if err := tx.Clauses(forUpdate).Select("id").Take(&models.App{}, app.ID).Error; err != nil {
+		return err
+	}
+	var n int64
+	err := tx.Model(&models.WebhookEndpoint{}).Where("app_id = ? AND state <> ?", app.ID, models.EndpointDeleted).Count(&n).Error
+	if err == nil && n >= outbox.MaxEndpoints {
+		err = fault.Invalid("url", "max", "the app already has the maximum of %d endpoints", outbox.MaxEndpoints)
+	}
+	return err
+}
+
+// List returns the app's endpoints, the oldest first, without those that are deleted.
+func (s *Service) List(ctx context.Context, app *models.App) ([]*models.WebhookEndpoint, error) {
+	var list []*models.WebhookEndpoint
+	err := s.db.Read(ctx).Where("app_id = ? AND state <> ?", app.ID, models.EndpointDeleted).Order("id").Find(&list).Error
+	return list, fault.Wrap(err, "listing webhook endpoints")
+}
+
+// Delete deletes an endpoint. What has not been delivered to it is not delivered any more. Returns
+// ErrNoEndpoint.
+func (s *Service) Delete(ctx context.Context, app *models.App, id int64, by models.Actor) (*models.WebhookEndpoint, error) {
+	return s.change(ctx, app, id, audit.ActionWebhookDelete, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
+		// The row stays until its deliveries are deleted; see removeDeleted.
+		return tx.Model(e).Updates(map[string]any{
+			"state": models.EndpointDeleted, "state_reason": "", "secret": []byte{}, "previous_secret": nil, "resume_at": s.now(),
+		}).Error
+	})
+}
+
+// MaxGrace is the longest time for which a secret signs after a rotation.
+const MaxGrace = 30 * 24 * time.Hour
+
+// RotateSecret gives an endpoint a new secret and returns it. For the duration grace, deliveries are
+// signed with the present one too; one that an earlier rotation left ends at once. Returns
+// ErrNoEndpoint, and INVALID_ARGUMENT for a grace that is negative or longer than MaxGrace.
+func (s *Service) RotateSecret(ctx context.Context, app *models.App, id int64, grace time.Duration, by models.Actor) (*models.WebhookEndpoint, string, error) {
+	if err := validate.Value("grace", grace, "min=0s,max=720h"); err != nil {
+		return nil, "", err
+	}
+	secret := newSecret()
+	show := s.showOnce(secret)
+	out, err := s.change(ctx, app, id, audit.ActionWebhookRotateSecret, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
+		e.PreviousSecret, e.PreviousSecretEndsAt = nil, 0
+		if grace > 0 {
+			e.PreviousSecret, e.PreviousSecretEndsAt = e.Secret, s.now().Add(grace)
+		}
+		e.Secret = s.db.SecretKeys().Seal(secret, place(e.ID))
+		err := tx.Model(e).Select("secret", "previous_secret", "previous_secret_ends_at").Updates(e).Error
+		if err != nil {
+			return err
+		}
+		return show.now(e)
+	})
+	if err != nil {
+		return nil, "", show.explain(err)
+	}
+	return out, secretText(secret), nil
+}
+
+// change runs fn with a locked endpoint of the app and records it in the audit.
+func (s *Service) change(ctx context.Context, app *models.App, id int64, action string, by models.Actor, fn func(tx *gorm.DB, e *models.WebhookEndpoint) error) (*models.WebhookEndpoint, error) {
+	var out *models.WebhookEndpoint
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		var err error
+		if out, err = lockEndpoint(tx, app, id); err != nil {
+			return err
+		}
+		if err := s.audit(tx, app.ID, action, out, by); err != nil {
+			return err
+		}
+		return fn(tx, out)
+	})
+	if errors.Is(err, ErrNoEndpoint) {
+		return nil, ErrNoEndpoint
+	}
+	return out, fault.Wrap(err, "changing webhook endpoint")
+}
+
+// lockEndpoint returns an endpoint of the app, locked. Returns ErrNoEndpoint.
+func lockEndpoint(tx *gorm.DB, app *models.App, id int64) (*models.WebhookEndpoint, error) {
+	e := &models.WebhookEndpoint{}
+	err := tx.Clauses(forUpdate).Where("app_id = ? AND id = ? AND state <> ?", app.ID, id, models.EndpointDeleted).Take(e).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return nil, ErrNoEndpoint
+	}
+	return e, err
+}
+
+// audit records a change of an endpoint. Its URL may contain a secret, so the entry has only its ID.
+func (s *Service) audit(tx *gorm.DB, appID int64, action string, e *models.WebhookEndpoint, by models.Actor) error {
+	detail := ""
+	if e.StateReason != "" {
+		detail = "reason=" + e.StateReason
+	}
+	return audit.Write(tx, models.AuditEntry{
+		AppID: &appID, At: s.now(), Actor: by.Name, Action: action, Target: fmt.Sprint(e.ID), Detail: detail, Address: by.Address,
+	})
+}
+
+// once shows a new secret in the transaction that stores it.
+type once struct {
+	showonce.Showing
+	endpoint *models.WebhookEndpoint
+}
+
+func (s *Service) showOnce(secret []byte) *once {
+	o := &once{}
+	if s.showing != nil {
+		o.Show = func() error { return s.showing(o.endpoint, secretText(secret)) }
+	}
+	return o
+}
+
+func (o *once) now(e *models.WebhookEndpoint) error {
+	o.endpoint = e
+	return o.Now()
+}
+
+func (o *once) explain(err error) error { return o.Explain(err) }
+
+// Reseal encrypts the secrets again that are not encrypted as new ones would be, because encryption
+// was configured or another key became the first. Returns the errors of atrest.Keys.Open.
+func (s *Service) Reseal(ctx context.Context) error {
+	keys := s.db.SecretKeys()
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		var list []*models.WebhookEndpoint
+		if err := tx.Clauses(forUpdate).Where("state <> ?", models.EndpointDeleted).Order("id").Find(&list).Error; err != nil {
+			return err
+		}
+		for _, e := range list {
+			changed := false
+			for _, stored := range []*[]byte{&e.Secret, &e.PreviousSecret} {
+				if len(*stored) == 0 {
+					continue
+				}
+				secret, current, err := keys.Open(*stored, place(e.ID))
+				if err != nil {
+					return err
+				}
+				if !current && !keys.None() {
+					*stored, changed = keys.Seal(secret, place(e.ID)), true
+				}
+			}
+			if changed {
+				if err := tx.Model(e).Select("secret", "previous_secret").Updates(e).Error; err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("encrypting the secrets of webhook endpoints: %w", err)
+	}
+	return nil
+}

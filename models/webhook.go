@@ -1,0 +1,88 @@
+package models
+
+// EndpointState is whether events are delivered to a webhook endpoint.
+type EndpointState string
+
+// The states of an endpoint.
+const (
+	EndpointEnabled EndpointState = "ENABLED"
+	// EndpointDisabled means that no events are recorded for the endpoint, and none are sent.
+	EndpointDisabled EndpointState = "DISABLED"
+	// EndpointDeleted means that only the endpoint's deliveries are left to be deleted.
+	EndpointDeleted EndpointState = "DELETED"
+)
+
+// WebhookEndpoint is a URL of an App Server that receives events of its app.
+type WebhookEndpoint struct {
+	ID          int64 `gorm:"primaryKey"`
+	AppID       int64
+	URL         string
+	Description string
+	// EventTypes are the types that it receives, separated by commas, or "" for all.
+	EventTypes string
+	// Secret signs deliveries, as it is stored; see atrest. PreviousSecret signs too until
+	// PreviousSecretEndsAt, and is empty if there is none.
+	Secret               []byte
+	PreviousSecret       []byte
+	PreviousSecretEndsAt Time
+	State                EndpointState
+	// StateReason is why the endpoint was disabled.
+	StateReason string
+	// FailingSince is when the first of the attempts failed that have all failed since, or 0.
+	FailingSince Time
+	// ResumeAt is when the endpoint is called again after it has failed.
+	ResumeAt Time
+	// LeaseUntil is until when, by the database's clock, the node that chose LeaseID sends to the
+	// endpoint.
+	LeaseUntil Time
+	LeaseID    int64
+	CreatedAt  Time `gorm:"autoCreateTime:false"`
+}
+
+// Event is a change that App Servers are notified of.
+type Event struct {
+	ID int64 `gorm:"primaryKey"`
+	// UID is a UUID, by which receivers recognize an event that is delivered again.
+	UID   string
+	AppID int64
+	Type  string
+	// Subject is the external ID of the user that the event is about, or "" if there is none.
+	Subject string
+	// Version increases with each event of a subject.
+	Version    Time
+	OccurredAt Time
+	// Data is the JSON object `data` of the event, without the values in Personal.
+	Data string
+	// Personal is a JSON object with the values that are erased with the user, or nil.
+	Personal *string
+}
+
+// DeliveryState is the progress of a delivery.
+type DeliveryState string
+
+// The states of a delivery.
+const (
+	DeliveryPending   DeliveryState = "PENDING"
+	DeliveryDelivered DeliveryState = "DELIVERED"
+	// DeliveryFailed means that all attempts have failed, or that the endpoint was disabled.
+	DeliveryFailed DeliveryState = "FAILED"
+)
+
+// Delivery is an event for one endpoint.
+type Delivery struct {
+	ID         int64 `gorm:"primaryKey"`
+	EndpointID int64
+	EventID    int64
+	State      DeliveryState
+	// Attempts is how many attempts have ended.
+	Attempts      int
+	NextAttemptAt Time
+	// ExpiresAt is when the delivery is deleted, or nil while it is pending.
+	ExpiresAt *Time
+	// LastStatus is the HTTP status of the last attempt, or 0 if there was no response. LastError
+	// is the beginning of the response, or the reason why there was none; nil after a success.
+	LastStatus int
+	LastError  *string
+	// LastMs is the duration of the last attempt in milliseconds.
+	LastMs int
+}
