@@ -53,11 +53,11 @@ function object(type, selectionSet, indent) {
       return object(schema.getType(part.typeCondition.name.value), { selections }, indent);
     }).join(' | ');
   }
-  const lines = selectionSet.selections.map(({ name: { value: name }, selectionSet: inner }) => {
+  const lines = selectionSet.selections.map(({ alias, name: { value: name }, selectionSet: inner }) => {
     if (name === '__typename') return `readonly __typename: '${type.name}';`;
     const field = type.getFields()[name].type;
     const of = getNamedType(field);
-    return `readonly ${name}: ${write(field, inner ? object(of, inner, `${indent}  `) : leaf(of))};`;
+    return `readonly ${alias?.value ?? name}: ${write(field, inner ? object(of, inner, `${indent}  `) : leaf(of))};`;
   });
   return `{\n${lines.map((line) => `${indent}  ${line}\n`).join('')}${indent}}`;
 }

@@ -1,8 +1,8 @@
 import type { Doc } from './documents';
-import { inTime, RollcallError, toError } from './errors';
-import { openSocket, type End, type Socket } from './socket';
+import { inTime, invalid, RollcallError, toError } from './errors';
+import { openSocket, type End, type Result, type Socket } from './socket';
 import { createStore, notify, watchUntil } from './store';
-import type { ConnectionState, RollcallOptions, Store, Timing, TokenReason } from './types';
+import type { ConnectionState, RollcallOptions, Store, Timing, Token, TokenReason } from './types';
 
 /** What the stores need of the connection. */
 export interface Connection {
@@ -12,6 +12,8 @@ export interface Connection {
   onOnline(start: () => void): void;
   /** Reports whether there is a connection. */
   online(): boolean;
+  /** Returns why no call can succeed, or false if one may. */
+  fatal(): RollcallError | false;
   /** Runs a query or a mutation, and waits for a connection if there is none. Rejects with a RollcallError. */
   run<D, V>(document: Doc<D, V>, variables: V): Promise<D>;
   /**
@@ -19,12 +21,14 @@ export interface Connection {
    * when the socket is lost: then `onOnline` starts everything again.
    */
   stream<D, V>(document: Doc<D, V>, variables: V, next: (data: D) => void, failed: (error: RollcallError) => void): () => void;
-  /** Calls `fn` after `ms` if the socket is the same then. */
+  /** Calls `fn` after `ms` if the socket is the same then; never if there is none. */
   later(ms: number, fn: () => void): void;
   /** Returns for how many ms to wait before trying again what failed with this error. */
   pause(error: RollcallError): number;
   /** Tells the listeners of errors. */
   report(error: RollcallError): void;
+  /** The same, unless the connection is lost: what failed for that reason is done again. */
+  reportOnline(error: RollcallError): void;
   readonly errors: Set<(error: RollcallError) => void>;
   reconnect(): void;
   close(error?: RollcallError): void;
@@ -59,7 +63,7 @@ export function createConnection(options: RollcallOptions): Connection {
   const timing = { ...defaults, ...options.timing };
   const url = socketURL(options.url);
   const Class = options.webSocketImpl ?? globalThis.WebSocket;
-  if (!Class) throw new RollcallError('INVALID_ARGUMENT', 'webSocketImpl is needed', { field: 'webSocketImpl' });
+  if (!Class) throw invalid('webSocketImpl');
 
   const state = createStore<ConnectionState>({ status: 'connecting' });
   const is = (...statuses: ConnectionState['status'][]) => statuses.includes(state.getSnapshot().status);
@@ -77,7 +81,11 @@ export function createConnection(options: RollcallOptions): Connection {
 
   const report = (error: RollcallError) => notify(errors, error);
   const online = () => !!current && !current.end;
+  /** Returns why no call can succeed. */
+  const fatal = () =>
+    is('closed', 'unauthenticated', 'banned') && ((state.getSnapshot() as { error?: RollcallError | null }).error ?? new RollcallError('CLOSED', 'closed'));
   const later = (ms: number, fn: () => void) => {
+    if (!online()) return;
     const timer = setTimeout(() => timers.delete(timer) && fn(), Math.min(LONGEST, ms));
     timers.add(timer);
   };
@@ -88,7 +96,7 @@ export function createConnection(options: RollcallOptions): Connection {
 
   async function token(why: TokenReason): Promise<typeof used> {
     try {
-      const given = await inTime(async () => options.getToken(why), timing.requestMs);
+      const given = await inTime<Token>((resolve) => resolve(options.getToken(why)), timing.requestMs);
       const expires = given.expiresAt == null ? Infinity : +new Date(given.expiresAt);
       if (typeof given.token != 'string' || !given.token || isNaN(expires)) throw new TypeError('not {token, expiresAt}');
       return { token: given.token, expires };
@@ -155,8 +163,7 @@ export function createConnection(options: RollcallOptions): Connection {
     let attempts = 0;
     let refusedAt = 0;
     used = { token: '', expires: Infinity };
-    globalThis.addEventListener?.('online', back);
-    globalThis.document?.addEventListener('visibilitychange', back);
+    follow('addEventListener');
     for (;;) {
       if (!is('banned')) state.set({ status: 'connecting' });
       let end: End | undefined;
@@ -213,12 +220,17 @@ export function createConnection(options: RollcallOptions): Connection {
     life++;
     clear();
     wake();
-    globalThis.removeEventListener?.('online', back);
-    globalThis.document?.removeEventListener('visibilitychange', back);
+    follow('removeEventListener');
     const last = current;
     current = undefined;
     state.set({ status, error } as ConnectionState);
     last?.close();
+  }
+
+  /** Adds or removes the listeners of the page; there are none outside browsers. */
+  function follow(method: 'addEventListener' | 'removeEventListener'): void {
+    globalThis[method]?.('online', back);
+    globalThis.document?.[method]('visibilitychange', back);
   }
 
   /** A network or a page that comes back cuts a back-off short. */
@@ -227,19 +239,17 @@ export function createConnection(options: RollcallOptions): Connection {
   }
 
   const connected = () =>
-    new Promise<Socket>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        end();
-        reject(new RollcallError('OFFLINE', 'no connection'));
-      }, timing.requestMs);
-      const end = watchUntil(() => {
-        if (online()) resolve(current!);
-        else if (is('closed', 'unauthenticated', 'banned')) reject((state.getSnapshot() as { error?: unknown }).error ?? new RollcallError('CLOSED', 'closed'));
-        else return false;
-        clearTimeout(timer);
-        return true;
-      }, state);
-    });
+    inTime<Socket>(
+      (resolve, reject) =>
+        watchUntil(() => {
+          const error = fatal();
+          if (online()) resolve(current!);
+          else if (error) reject(error);
+          return online() || !!error;
+        }, state),
+      timing.requestMs,
+      'OFFLINE',
+    );
 
   /** Returns the error of an operation. A token that was ended while connected is replaced, as at a connect. */
   function failed(socket: Socket, failures: unknown, fallback?: string): RollcallError {
@@ -249,7 +259,7 @@ export function createConnection(options: RollcallOptions): Connection {
   }
 
   /** Starts an operation that counts; `done` is called once, unless it is stopped before. */
-  function start(socket: Socket, query: string, variables: unknown, next: (result: { data?: unknown; errors?: readonly unknown[] }) => void, done: (errors?: unknown) => void) {
+  function start(socket: Socket, query: string, variables: unknown, next: (result: Result) => void, done: (errors?: unknown) => void) {
     let over = false;
     const release = () => {
       if (over) return false;
@@ -270,25 +280,22 @@ export function createConnection(options: RollcallOptions): Connection {
     timing,
     errors,
     report,
+    reportOnline: (error) => online() && report(error),
     online,
+    fatal,
     later,
     onOnline: (fn) => void starters.push(fn),
     async run<D, V>(document: Doc<D, V>, variables: V) {
       if (operations >= OPERATIONS) await new Promise<void>((resolve) => waiting.push(resolve));
       const socket = await connected();
-      let stop = () => {};
-      const result = inTime(
-        () =>
-          new Promise<D>((resolve, reject) => {
-            let last: { data?: unknown; errors?: readonly unknown[] } | undefined;
-            stop = start(socket, document, variables, (value) => (last = value), (failures) => {
-              const wrong = failures ?? last?.errors;
-              if (wrong || !last) reject(failed(socket, wrong));
-              else resolve(last.data as D);
-            });
-          }),
-        timing.requestMs,
-      ).finally(() => stop());
+      const result = inTime<D>((resolve, reject) => {
+        let last: Result | undefined;
+        return start(socket, document, variables, (value) => (last = value), (failures) => {
+          const wrong = failures ?? last?.errors;
+          if (wrong || !last) reject(failed(socket, wrong));
+          else resolve(last.data as D);
+        });
+      }, timing.requestMs);
       running.add(result);
       return result;
     },
@@ -330,5 +337,5 @@ function socketURL(given: string): string {
   } catch {
     // refused below
   }
-  throw new RollcallError('INVALID_ARGUMENT', `not a URL: ${given}`, { field: 'url' });
+  throw invalid('url');
 }

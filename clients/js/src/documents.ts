@@ -5,31 +5,35 @@ import type * as G from './generated';
 /** A document with the types of its result and its variables. */
 export type Doc<Data, Variables> = string & { readonly data?: Data; readonly variables?: Variables };
 
+// Results have the same names where the same is done with them.
 const profile = '{id name avatarUrl updatedAt}';
 const friendship = `{user${profile} remark createdAt blocked}`;
 const request = `{id from${profile} to${profile} message createdAt expiresAt}`;
 const status = '{userId presence customStatus changedAt}';
-const page = 'pageInfo{hasNextPage endCursor}';
+const paged = (field: string, node: string, variables = '', filter = '') =>
+  `query(${variables}$after:String){me{page:${field}(${filter}first:100,after:$after){nodes${node}pageInfo{hasNextPage endCursor}}}}`;
+const mutation = (field: string, input: string, selection: string) => `mutation($input:${input}Input!){result:${field}(input:$input){${selection}}}`;
+const batch = 'results{outcome error{code message limit}}';
 
 export const Me = `{me{id status${status}}}` as Doc<G.MeData, G.MeVariables>;
 export const UsersByID = `query($ids:[ID!]!){users(ids:$ids)${profile}}` as Doc<G.UsersByIDData, G.UsersByIDVariables>;
 export const UserChanged = `subscription($ids:[ID!]!){userChanged(ids:$ids)${profile}}` as Doc<G.UserChangedData, G.UserChangedVariables>;
 
-export const FriendsPage = `query($after:String){me{friends(first:100,after:$after){nodes${friendship}${page}}}}` as Doc<G.FriendsPageData, G.FriendsPageVariables>;
-export const RequestsPage = `query($direction:RequestDirection!,$after:String){me{friendRequests(direction:$direction,first:100,after:$after){nodes${request}${page}}}}` as Doc<G.RequestsPageData, G.RequestsPageVariables>;
-export const BlocksPage = `query($after:String){me{blocklist(first:100,after:$after){nodes{user${profile} createdAt}${page}}}}` as Doc<G.BlocksPageData, G.BlocksPageVariables>;
+export const FriendsPage = paged('friends', friendship) as Doc<G.FriendsPageData, G.FriendsPageVariables>;
+export const RequestsPage = paged('friendRequests', request, '$direction:RequestDirection!,', 'direction:$direction,') as Doc<G.RequestsPageData, G.RequestsPageVariables>;
+export const BlocksPage = paged('blocklist', `{user${profile} createdAt}`) as Doc<G.BlocksPageData, G.BlocksPageVariables>;
 export const RelationshipChanged = `subscription{relationshipChanged{kind user${profile} occurredAt friendship${friendship} request${request}}}` as Doc<G.RelationshipChangedData, G.RelationshipChangedVariables>;
 
-export const RemoveFriend = 'mutation($input:RemoveFriendInput!){removeFriend(input:$input){outcome}}' as Doc<G.RemoveFriendData, G.RemoveFriendVariables>;
-export const SetRemark = `mutation($input:SetFriendRemarkInput!){setFriendRemark(input:$input){friendship${friendship}}}` as Doc<G.SetRemarkData, G.SetRemarkVariables>;
-export const SendRequest = `mutation($input:SendFriendRequestInput!){sendFriendRequest(input:$input){result{__typename ...on FriendRequest${request} ...on Friendship${friendship}}}}` as Doc<G.SendRequestData, G.SendRequestVariables>;
-export const AcceptRequest = `mutation($input:FriendRequestInput!){acceptFriendRequest(input:$input){friendship${friendship}}}` as Doc<G.AcceptRequestData, G.AcceptRequestVariables>;
-export const DeclineRequest = 'mutation($input:FriendRequestInput!){declineFriendRequest(input:$input){request{id}}}' as Doc<G.DeclineRequestData, G.DeclineRequestVariables>;
-export const CancelRequest = 'mutation($input:FriendRequestInput!){cancelFriendRequest(input:$input){request{id}}}' as Doc<G.CancelRequestData, G.CancelRequestVariables>;
-export const Block = 'mutation($input:BlocklistInput!){addToBlocklist(input:$input){results{outcome error{code message limit}}}}' as Doc<G.BlockData, G.BlockVariables>;
-export const Unblock = 'mutation($input:BlocklistInput!){removeFromBlocklist(input:$input){results{outcome error{code message limit}}}}' as Doc<G.UnblockData, G.UnblockVariables>;
+export const RemoveFriend = mutation('removeFriend', 'RemoveFriend', 'outcome') as Doc<G.RemoveFriendData, G.RemoveFriendVariables>;
+export const SetRemark = mutation('setFriendRemark', 'SetFriendRemark', 'friendship{remark}') as Doc<G.SetRemarkData, G.SetRemarkVariables>;
+export const SendRequest = mutation('sendFriendRequest', 'SendFriendRequest', `result{__typename ...on FriendRequest${request} ...on Friendship${friendship}}`) as Doc<G.SendRequestData, G.SendRequestVariables>;
+export const AcceptRequest = mutation('acceptFriendRequest', 'FriendRequest', `friendship${friendship}`) as Doc<G.AcceptRequestData, G.AcceptRequestVariables>;
+export const DeclineRequest = mutation('declineFriendRequest', 'FriendRequest', 'request{id}') as Doc<G.DeclineRequestData, G.DeclineRequestVariables>;
+export const CancelRequest = mutation('cancelFriendRequest', 'FriendRequest', 'request{id}') as Doc<G.CancelRequestData, G.CancelRequestVariables>;
+export const Block = mutation('addToBlocklist', 'Blocklist', batch) as Doc<G.BlockData, G.BlockVariables>;
+export const Unblock = mutation('removeFromBlocklist', 'Blocklist', batch) as Doc<G.UnblockData, G.UnblockVariables>;
 
 export const StatusChanged = `subscription{statusChanged${status}}` as Doc<G.StatusChangedData, G.StatusChangedVariables>;
 export const StatusOf = `subscription($ids:[ID!]!){userStatus(ids:$ids)${status}}` as Doc<G.StatusOfData, G.StatusOfVariables>;
-export const SetStatus = `mutation($input:SetStatusInput!){setStatus(input:$input){status${status}}}` as Doc<G.SetStatusData, G.SetStatusVariables>;
-export const Logout = 'mutation($input:LogoutInput!){logout(input:$input){loggedOutCount}}' as Doc<G.LogoutData, G.LogoutVariables>;
+export const SetStatus = mutation('setStatus', 'SetStatus', `status${status}`) as Doc<G.SetStatusData, G.SetStatusVariables>;
+export const Logout = mutation('logout', 'Logout', 'loggedOutCount') as Doc<G.LogoutData, G.LogoutVariables>;

@@ -62,12 +62,23 @@ export function toError(thrown: unknown, fallback: RollcallErrorCode = 'CONNECTI
   return new RollcallError(extensions?.code ?? fallback, String(first?.message || fallback), extensions ?? { cause: thrown });
 }
 
-/** Calls an asynchronous function of the app or the server, and rejects with TIMEOUT if it takes longer than `ms`. */
-export function inTime<T>(call: () => Promise<T>, ms: number): Promise<T> {
+/** Returns the error of an option that is missing or wrong. */
+export const invalid = (field: string) => new RollcallError('INVALID_ARGUMENT', `invalid ${field}`, { field });
+
+/** Returns a promise that rejects with `code` after `ms`. What `start` returns is called at the end. */
+export function inTime<T>(
+  start: (resolve: (value: T | Promise<T>) => void, reject: (error: unknown) => void) => void | (() => void),
+  ms: number,
+  code: RollcallErrorCode = 'TIMEOUT',
+): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  let end: void | (() => void);
   return new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new RollcallError('TIMEOUT', `no answer within ${ms} ms`)), ms);
-    call()
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer));
+    timer = setTimeout(() => reject(new RollcallError(code, `no answer within ${ms} ms`)), ms);
+    // A promise must not be passed to `resolve`, which would leave the timer without effect.
+    end = start((value) => void Promise.resolve(value).then(resolve, reject), reject);
+  }).finally(() => {
+    clearTimeout(timer);
+    end?.();
   });
 }

@@ -109,7 +109,7 @@ export interface SetStatusInput {
 }
 
 export type AcceptRequestData = {
-  readonly acceptFriendRequest: {
+  readonly result: {
     readonly friendship: {
       readonly user: {
         readonly id: string;
@@ -128,7 +128,7 @@ export interface AcceptRequestVariables {
 }
 
 export type BlockData = {
-  readonly addToBlocklist: {
+  readonly result: {
     readonly results: readonly {
       readonly outcome: Outcome;
       readonly error: {
@@ -145,7 +145,7 @@ export interface BlockVariables {
 
 export type BlocksPageData = {
   readonly me: {
-    readonly blocklist: {
+    readonly page: {
       readonly nodes: readonly {
         readonly user: {
           readonly id: string;
@@ -167,7 +167,7 @@ export interface BlocksPageVariables {
 }
 
 export type CancelRequestData = {
-  readonly cancelFriendRequest: {
+  readonly result: {
     readonly request: {
       readonly id: string;
     };
@@ -178,7 +178,7 @@ export interface CancelRequestVariables {
 }
 
 export type DeclineRequestData = {
-  readonly declineFriendRequest: {
+  readonly result: {
     readonly request: {
       readonly id: string;
     };
@@ -190,7 +190,7 @@ export interface DeclineRequestVariables {
 
 export type FriendsPageData = {
   readonly me: {
-    readonly friends: {
+    readonly page: {
       readonly nodes: readonly {
         readonly user: {
           readonly id: string;
@@ -214,7 +214,7 @@ export interface FriendsPageVariables {
 }
 
 export type LogoutData = {
-  readonly logout: {
+  readonly result: {
     readonly loggedOutCount: number;
   } | null;
 };
@@ -279,7 +279,7 @@ export type RelationshipChangedData = {
 export type RelationshipChangedVariables = Record<string, never>;
 
 export type RemoveFriendData = {
-  readonly removeFriend: {
+  readonly result: {
     readonly outcome: Outcome;
   } | null;
 };
@@ -289,7 +289,7 @@ export interface RemoveFriendVariables {
 
 export type RequestsPageData = {
   readonly me: {
-    readonly friendRequests: {
+    readonly page: {
       readonly nodes: readonly {
         readonly id: string;
         readonly from: {
@@ -321,7 +321,7 @@ export interface RequestsPageVariables {
 }
 
 export type SendRequestData = {
-  readonly sendFriendRequest: {
+  readonly result: {
     readonly result: {
       readonly __typename: 'FriendRequest';
       readonly id: string;
@@ -359,17 +359,9 @@ export interface SendRequestVariables {
 }
 
 export type SetRemarkData = {
-  readonly setFriendRemark: {
+  readonly result: {
     readonly friendship: {
-      readonly user: {
-        readonly id: string;
-        readonly name: string;
-        readonly avatarUrl: string | null;
-        readonly updatedAt: string;
-      };
       readonly remark: string | null;
-      readonly createdAt: string;
-      readonly blocked: boolean;
     };
   } | null;
 };
@@ -378,7 +370,7 @@ export interface SetRemarkVariables {
 }
 
 export type SetStatusData = {
-  readonly setStatus: {
+  readonly result: {
     readonly status: {
       readonly userId: string;
       readonly presence: Presence;
@@ -414,7 +406,7 @@ export interface StatusOfVariables {
 }
 
 export type UnblockData = {
-  readonly removeFromBlocklist: {
+  readonly result: {
     readonly results: readonly {
       readonly outcome: Outcome;
       readonly error: {

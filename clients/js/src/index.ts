@@ -9,6 +9,7 @@ import { Logout } from './documents';
 import { RollcallError } from './errors';
 import { createPresence } from './presence';
 import { createRelations } from './relations';
+import { listen } from './store';
 import type { Rollcall, RollcallOptions } from './types';
 import { createUsers } from './users';
 
@@ -34,11 +35,7 @@ export function createRollcall(options: RollcallOptions): Rollcall {
     getUserInfo: ((id: string | readonly string[]) => (typeof id == 'string' ? users.get(id) : users.getMany(id))) as Rollcall['getUserInfo'],
     peekUserInfo: users.peek,
     refreshUserInfo: users.refresh,
-    onError(listener) {
-      const own: typeof listener = (error) => listener(error);
-      connection.errors.add(own);
-      return () => void connection.errors.delete(own);
-    },
+    onError: (listener) => listen(connection.errors, listener),
     reconnect: connection.reconnect,
     async logout(input = {}) {
       await connection.run(Logout, { input });

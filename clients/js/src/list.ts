@@ -1,5 +1,5 @@
 import type { Connection } from './connection';
-import { RollcallError } from './errors';
+import type { RollcallError } from './errors';
 import { batched, createStore, watchUntil } from './store';
 import type { ListState, LiveList, UserInfo } from './types';
 import type { Profile, UserStore } from './users';
@@ -116,7 +116,7 @@ export function createList<R extends Raw>(
       if (mine != loads) return;
       failure = error as RollcallError;
       // Without a connection the next one loads it.
-      if (connection.online()) connection.later(connection.pause(failure), load);
+      connection.later(connection.pause(failure), load);
     }
     buffer = undefined;
     changed();
@@ -143,12 +143,11 @@ export function createList<R extends Raw>(
       watchUntil(
         () => {
           const { status, items, error } = store.getSnapshot();
-          const state = connection.state.getSnapshot();
-          const fatal = error ?? (/closed|unauth/.test(state.status) && (state as { error?: RollcallError | null }).error);
-          if (status == 'ready') resolve(items);
-          else if (fatal || state.status == 'closed') reject(fatal || new RollcallError('CLOSED', 'closed'));
-          else return false;
-          return true;
+          const ready = status == 'ready';
+          const fatal = error ?? connection.fatal();
+          if (ready) resolve(items);
+          else if (fatal) reject(fatal);
+          return ready || !!fatal;
         },
         store,
         connection.state,

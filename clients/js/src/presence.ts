@@ -69,7 +69,7 @@ export function createPresence(connection: Connection): PresenceStore {
         self = me?.id;
         if (me?.status) put(me.status);
       },
-      (error) => connection.online() && connection.report(error),
+      connection.reportOnline,
     );
   }
 
@@ -103,8 +103,8 @@ export function createPresence(connection: Connection): PresenceStore {
       assumed.push(mine);
       publish();
       try {
-        const { setStatus } = await connection.run(D.SetStatus, { input: { customStatus: text } });
-        if (setStatus) put(setStatus.status);
+        const { result } = await connection.run(D.SetStatus, { input: { customStatus: text } });
+        if (result) put(result.status);
       } finally {
         assumed.splice(assumed.indexOf(mine), 1);
         publish();

@@ -1,17 +1,28 @@
 import type { Connection } from './connection';
 import * as D from './documents';
+import type { Doc } from './documents';
 import { RollcallError } from './errors';
+import type * as G from './generated';
 import type { BlocksPageData, FriendsPageData, RelationshipChangedData, RequestDirection, RequestsPageData } from './generated';
-import { createList, type Change, type ListStore, type Page, type Raw } from './list';
+import { createList, type Change, type ListStore, type Raw } from './list';
 import type { Blocklist, Friends, Requests } from './types';
 import type { UserStore } from './users';
 
-type Node<C> = C extends { readonly nodes: readonly (infer N)[] } ? N : never;
-type Friendship = Node<NonNullable<NonNullable<FriendsPageData['me']>['friends']>>;
-type Request = Node<NonNullable<NonNullable<RequestsPageData['me']>['friendRequests']>>;
-type Block = Node<NonNullable<NonNullable<BlocksPageData['me']>['blocklist']>>;
+/** The data of a document with a page of a list. */
+interface PageData<N> {
+  readonly me: { readonly page: { readonly nodes: readonly N[]; readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null } } | null } | null;
+}
+type Node<D> = D extends PageData<infer N> ? N : never;
+type Friendship = Node<FriendsPageData>;
+type Request = Node<RequestsPageData>;
+type Block = Node<BlocksPageData>;
 type RawFriend = Friendship & Raw;
 type RawRequest = Omit<Request, 'from' | 'to'> & Raw & { readonly id: string; readonly direction: RequestDirection; readonly expiresAt: string };
+
+/** The data of a document that ends a request. */
+interface AnswerData {
+  readonly result: { readonly friendship?: Friendship; readonly request?: unknown } | null;
+}
 
 /** Friendships and blocks become items by the key of their user. */
 const keyed = <N extends Friendship | Block>(node: N) => ({ ...node, userId: node.user.id });
@@ -20,19 +31,12 @@ const requestOf = (direction: RequestDirection, { from, to, ...rest }: Request):
   return { ...rest, direction, userId: user.id, user };
 };
 
-function pageOf<N, R>(
-  connection: { nodes: readonly N[]; pageInfo: { hasNextPage: boolean; endCursor: string | null } } | null | undefined,
-  raw: (node: N) => R,
-): Page<R> {
-  if (!connection) throw new RollcallError('UNAUTHENTICATED', 'the user was deleted');
-  const { nodes, pageInfo } = connection;
-  return { items: nodes.map(raw), after: pageInfo.hasNextPage ? pageInfo.endCursor : null };
-}
-
 /** Throws what a batch of one user would have thrown as a call of its own. */
 function single(result: { outcome: string; error?: { code: string; message: string; limit: number | null } | null } | null | undefined, userId: string): void {
-  if (result?.error) throw new RollcallError(result.error.code, result.error.message, { userId, limit: result.error.limit ?? undefined });
-  if (result?.outcome == 'NOT_FOUND') throw new RollcallError('USER_NOT_FOUND', 'no such user', { userId });
+  if (result?.error || result?.outcome == 'NOT_FOUND') {
+    const { code, message, limit } = result.error ?? { code: 'USER_NOT_FOUND', message: 'no such user' };
+    throw new RollcallError(code, message, { userId, limit: limit ?? undefined });
+  }
 }
 
 // Changes, which events and own calls share.
@@ -49,6 +53,14 @@ const patch = (userId: string, part: Partial<RawFriend>): Change<RawFriend> => (
 const endRequests = (userId: string, at: string): Change<RawRequest> => (items) => {
   for (const [id, raw] of items) if (raw.userId == userId && raw.createdAt <= at) items.delete(id);
 };
+
+/** A change of a list. */
+interface Step {
+  apply(): void;
+  assume(): () => void;
+}
+const step = <R extends Raw>(list: ListStore<R>, change: Change<R>): Step => ({ apply: () => list.apply(change), assume: () => list.assume(change) });
+const apply = (steps: readonly Step[]) => steps.forEach((each) => each.apply());
 
 /** Returns the friends, requests and blocklist. One subscription tells them all what changes. */
 export function createRelations(connection: Connection, users: UserStore): { friends: Friends; requests: Requests; blocklist: Blocklist } {
@@ -70,7 +82,7 @@ export function createRelations(connection: Connection, users: UserStore): { fri
     for (const list of used) list.load();
   }
 
-  function list<R extends Raw>(page: (after: string | null) => Promise<Page<R>>): ListStore<R> {
+  function list<N, V, R extends Raw>(document: Doc<PageData<N>, V>, variables: Omit<V, 'after'>, raw: (node: N) => R): ListStore<R> {
     const created: ListStore<R> = createList(
       connection,
       users,
@@ -79,36 +91,37 @@ export function createRelations(connection: Connection, users: UserStore): { fri
         if (stop) created.load();
         else start();
       },
-      page,
+      async (after) => {
+        const { me } = await run(document, { ...variables, after } as V);
+        if (!me?.page) throw new RollcallError('UNAUTHENTICATED', 'the user was deleted');
+        const { nodes, pageInfo } = me.page;
+        return { items: nodes.map(raw), after: pageInfo.hasNextPage ? pageInfo.endCursor : null };
+      },
     );
     return created;
   }
 
-  const requestList = (direction: RequestDirection) =>
-    list(async (after) => pageOf((await run(D.RequestsPage, { direction, after })).me?.friendRequests, (node) => requestOf(direction, node)));
-  const friends = list<RawFriend>(async (after) => pageOf((await run(D.FriendsPage, { after })).me?.friends, keyed));
-  const blocks = list<Block & Raw>(async (after) => pageOf((await run(D.BlocksPage, { after })).me?.blocklist, keyed));
+  const requestList = (direction: RequestDirection) => list(D.RequestsPage, { direction }, (node: Request) => requestOf(direction, node));
+  const friends = list(D.FriendsPage, {}, keyed<Friendship>);
+  const blocks = list(D.BlocksPage, {}, keyed<Block>);
   const incoming = requestList('INCOMING');
   const outgoing = requestList('OUTGOING');
-  const all = [friends, incoming, outgoing, blocks];
   const requests = [incoming, outgoing];
+  const all = [friends, blocks, ...requests];
 
-  function befriended(friendship: Friendship): void {
+  const ofRequests = (change: Change<RawRequest>) => requests.map((list) => step(list, change));
+  const marked = (userId: string, part: Partial<RawFriend>) => [step(friends, patch(userId, part))];
+  const unfriended = (userId: string) => [step(friends, drop(userId))];
+  const unblocked = (userId: string) => [step(blocks, drop(userId)), ...marked(userId, { blocked: false })];
+  const blocked = (change: Change<Block & Raw>, userId: string, until: string) => [
+    step(blocks, change),
+    ...marked(userId, { blocked: true }),
+    ...ofRequests(endRequests(userId, until)),
+  ];
+  function befriended(friendship: Friendship): Step[] {
     const friend = keyed(friendship);
     users.seed(friend.user);
-    friends.apply(put(friend));
-    for (const list of requests) list.apply(endRequests(friend.userId, friend.createdAt));
-  }
-
-  function blocked(raw: Block & Raw, until: string): void {
-    blocks.apply(put(raw));
-    friends.apply(patch(raw.userId, { blocked: true }));
-    for (const list of requests) list.apply(endRequests(raw.userId, until));
-  }
-
-  function unblocked(userId: string): void {
-    blocks.apply(drop(userId));
-    friends.apply(patch(userId, { blocked: false }));
+    return [step(friends, put(friend)), ...ofRequests(endRequests(friend.userId, friend.createdAt))];
   }
 
   function received({ relationshipChanged: { kind, user, occurredAt, friendship, request } }: RelationshipChangedData): void {
@@ -116,113 +129,94 @@ export function createRelations(connection: Connection, users: UserStore): { fri
     events.set(id, (events.get(id) ?? 0) + 1);
     // The user of an event may lack what has been erased.
     if (user.name) users.seed(user);
-    if (kind == 'FRIEND_ADDED' && friendship) befriended(friendship);
-    else if (kind == 'FRIEND_REMARK_CHANGED' && friendship) friends.apply(patch(id, { remark: friendship.remark }));
-    else if (kind == 'FRIEND_REMOVED') friends.apply(drop(id));
-    else if (kind == 'BLOCK_ADDED') blocked({ userId: id, user, createdAt: occurredAt }, occurredAt);
-    else if (kind == 'BLOCK_REMOVED') unblocked(id);
+    if (kind == 'FRIEND_ADDED' && friendship) apply(befriended(friendship));
+    else if (kind == 'FRIEND_REMARK_CHANGED' && friendship) apply(marked(id, { remark: friendship.remark }));
+    else if (kind == 'FRIEND_REMOVED') apply(unfriended(id));
+    else if (kind == 'BLOCK_ADDED') apply(blocked(put({ userId: id, user, createdAt: occurredAt }), id, occurredAt));
+    else if (kind == 'BLOCK_REMOVED') apply(unblocked(id));
     else if (kind == 'FRIEND_REQUEST_RECEIVED' && request) incoming.apply(put(requestOf('INCOMING', request)));
     // A request that has ended is in one of the two.
-    else if (/^FRIEND_REQUEST_(ACC|DECL|CANC)/.test(kind) && request) for (const list of requests) list.apply(drop(request.id));
+    else if (/^FRIEND_REQUEST_(ACC|DECL|CANC)/.test(kind) && request) apply(ofRequests(drop(request.id)));
   }
 
   /**
-   * Shows assumed changes while `call` runs, and then what `confirm` applies, or what was before. An
-   * event about the user that came meanwhile may be of a later change than the call, and decides.
+   * Shows the steps while `call` runs. Then they are applied, or those that it returns, or taken back.
+   * An event about the user that came meanwhile may be of a later change than the call, and decides.
    */
-  async function optimistic<T>(userId: string, assumed: (() => void)[], call: () => Promise<T>, confirm: (result: T) => void): Promise<T> {
+  async function optimistic(userId: string, steps: readonly Step[], call: () => Promise<readonly Step[] | void>): Promise<void> {
     const before = events.get(userId);
+    const assumed = steps.map((each) => each.assume());
     try {
-      const result = await call();
-      if (events.get(userId) == before) confirm(result);
-      return result;
+      const confirmed = await call();
+      if (events.get(userId) == before) apply(confirmed ?? steps);
     } finally {
       assumed.forEach((end) => end());
     }
   }
 
-  /** Ends a request by `call`, of which this device receives no event. */
-  function answer<T>(list: ListStore<RawRequest>, requestId: string, call: (variables: { input: { requestId: string } }) => Promise<T>, confirm?: (result: T) => void) {
+  /** Ends a request, of which this device receives no event. */
+  async function answer(list: ListStore<RawRequest>, requestId: string, document: Doc<AnswerData, G.AcceptRequestVariables>): Promise<void> {
     const request = list.find(requestId);
-    const ended = drop(requestId);
-    const assumed = [list.assume(ended)];
-    if (request && confirm) {
+    const ended = step(list, drop(requestId));
+    const steps = [ended];
+    if (request && document == D.AcceptRequest) {
       const { userId, user } = request;
-      assumed.push(friends.assume(add<RawFriend>({ userId, user, remark: null, blocked: false, createdAt: new Date().toISOString() })));
+      steps.push(step(friends, add<RawFriend>({ userId, user, remark: null, blocked: false, createdAt: new Date().toISOString() })));
     }
-    const ending = call({ input: { requestId } }).then(
-      (result) => {
-        list.apply(ended);
-        return result;
-      },
-      (error: RollcallError) => {
+    await optimistic(request?.userId ?? '', steps, async () => {
+      try {
+        const { result } = await run(document, { input: { requestId } });
+        ended.apply();
+        return result?.friendship ? befriended(result.friendship) : [];
+      } catch (error) {
         // Another device was faster.
-        if (error.code == 'REQUEST_NOT_FOUND') list.apply(ended);
+        if ((error as RollcallError).code == 'REQUEST_NOT_FOUND') ended.apply();
         throw error;
-      },
-    );
-    return optimistic(request?.userId ?? '', assumed, () => ending, confirm ?? (() => {})).then(() => {});
+      }
+    });
   }
 
   connection.onOnline(start);
 
   return {
     friends: Object.assign(friends, {
-      async remove(userId: string) {
-        await optimistic(
-          userId,
-          [friends.assume(drop(userId))],
-          async () => single((await run(D.RemoveFriend, { input: { friendId: userId } })).removeFriend, userId),
-          () => friends.apply(drop(userId)),
-        );
-      },
-      async setRemark(userId: string, remark: string) {
-        await optimistic(
-          userId,
-          [friends.assume(patch(userId, { remark: remark || null }))],
-          () => run(D.SetRemark, { input: { friendId: userId, remark } }),
-          ({ setFriendRemark }) => friends.apply(patch(userId, { remark: setFriendRemark?.friendship.remark ?? null })),
-        );
-      },
+      remove: (userId: string) =>
+        optimistic(userId, unfriended(userId), async () => single((await run(D.RemoveFriend, { input: { friendId: userId } })).result, userId)),
+      setRemark: (userId: string, remark: string) =>
+        optimistic(userId, marked(userId, { remark: remark || null }), async () => {
+          const { result } = await run(D.SetRemark, { input: { friendId: userId, remark } });
+          return marked(userId, { remark: result?.friendship.remark ?? null });
+        }),
     }),
     requests: {
       incoming,
       outgoing,
       async send(targetId, message) {
         const before = events.get(targetId);
-        const result = (await run(D.SendRequest, { input: { targetId, message: message || null } })).sendFriendRequest?.result;
+        const result = (await run(D.SendRequest, { input: { targetId, message: message || null } })).result?.result;
+        const friends = result?.__typename == 'Friendship';
         // An event may have ended the request already.
         if (events.get(targetId) != before) start();
-        else if (result?.__typename == 'Friendship') befriended(result);
+        else if (friends) apply(befriended(result));
         else if (result) outgoing.apply(put(requestOf('OUTGOING', result)));
-        return result?.__typename == 'Friendship' ? 'FRIENDS' : 'PENDING';
+        return friends ? 'FRIENDS' : 'PENDING';
       },
-      accept: (requestId) => answer(incoming, requestId, (variables) => run(D.AcceptRequest, variables), ({ acceptFriendRequest }) => acceptFriendRequest && befriended(acceptFriendRequest.friendship)),
-      decline: (requestId) => answer(incoming, requestId, (variables) => run(D.DeclineRequest, variables)),
-      cancel: (requestId) => answer(outgoing, requestId, (variables) => run(D.CancelRequest, variables)),
+      accept: (requestId) => answer(incoming, requestId, D.AcceptRequest),
+      decline: (requestId) => answer(incoming, requestId, D.DeclineRequest),
+      cancel: (requestId) => answer(outgoing, requestId, D.CancelRequest),
     },
     blocklist: Object.assign(blocks, {
       has: (userId: string) => blocks.getSnapshot().items.some((item) => item.userId == userId),
-      async add(userId: string) {
+      add(userId: string) {
         const user = users.peek(userId) ?? { name: '', avatarUrl: null };
         const raw = { userId, user: { ...user, id: userId, updatedAt: '' }, createdAt: new Date().toISOString() };
         // Later than any time: whatever is pending now ends.
-        const ended = endRequests(userId, '9');
-        await optimistic(
-          userId,
-          [blocks.assume(add<Block & Raw>(raw)), friends.assume(patch(userId, { blocked: true })), ...requests.map((list) => list.assume(ended))],
-          async () => single((await run(D.Block, { input: { targetIds: [userId] } })).addToBlocklist?.results[0], userId),
-          () => blocked(raw, '9'),
+        return optimistic(userId, blocked(add(raw), userId, '9'), async () =>
+          single((await run(D.Block, { input: { targetIds: [userId] } })).result?.results[0], userId),
         );
       },
-      async remove(userId: string) {
-        await optimistic(
-          userId,
-          [blocks.assume(drop(userId)), friends.assume(patch(userId, { blocked: false }))],
-          async () => single((await run(D.Unblock, { input: { targetIds: [userId] } })).removeFromBlocklist?.results[0], userId),
-          () => unblocked(userId),
-        );
-      },
+      remove: (userId: string) =>
+        optimistic(userId, unblocked(userId), async () => single((await run(D.Unblock, { input: { targetIds: [userId] } })).result?.results[0], userId)),
     }),
   };
 }

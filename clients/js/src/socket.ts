@@ -6,9 +6,15 @@ export interface End {
   readonly reason: string;
 }
 
+/** A result of an operation. */
+export interface Result {
+  readonly data?: unknown;
+  readonly errors?: readonly unknown[];
+}
+
 /** What receives the results of an operation. After `done` it receives nothing. */
 export interface Sink {
-  next(result: { data?: unknown; errors?: readonly unknown[] }): void;
+  next(result: Result): void;
   /** The operation has ended: with errors of the server, or without. */
   done(errors?: unknown): void;
 }

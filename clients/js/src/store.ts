@@ -38,16 +38,19 @@ export function watchUntil(look: () => boolean, ...stores: Store<unknown>[]): ()
   return end;
 }
 
+/** Adds a listener, also one that is there already. Returns a function that removes it. */
+export function listen<A extends unknown[]>(listeners: Set<(...args: A) => void>, listener: (...args: A) => void): () => boolean {
+  const own = (...args: A) => listener(...args);
+  listeners.add(own);
+  return () => listeners.delete(own);
+}
+
 /** Returns a store with a first value. */
 export function createStore<T>(value: T): Writable<T> {
   const listeners = new Set<() => void>();
   return {
     getSnapshot: () => value,
-    subscribe(listener) {
-      const own = () => listener();
-      listeners.add(own);
-      return () => void listeners.delete(own);
-    },
+    subscribe: (listener) => listen(listeners, listener),
     set(next) {
       value = next;
       notify(listeners);

@@ -2,8 +2,8 @@ import type { Connection } from './connection';
 import { UserChanged, UsersByID } from './documents';
 import { inTime, RollcallError, toError } from './errors';
 import type { UsersByIDData } from './generated';
-import { notify } from './store';
-import type { CacheOptions, ProvidedUser, UserInfo, UserInfoProvider, Users } from './types';
+import { listen, notify } from './store';
+import type { CacheOptions, ProvidedUser, ProvidedUsers, UserInfo, UserInfoProvider, Users } from './types';
 import { createWatcher } from './watch';
 
 /** A profile as Rollcall sends it. */
@@ -69,11 +69,12 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     }, SAVE);
   }
 
-  function put(id: string, info: UserInfo | null, until: number, version: string): void {
+  /** Caches a user for `ttl` ms, and tells the listeners if that is a change. */
+  function put(id: string, info: UserInfo | null, ttl: number, version = ''): void {
     const old = cache.get(id);
     const same = old && JSON.stringify(old.info) == JSON.stringify(info);
     cache.delete(id);
-    cache.set(id, { info: same ? old.info : info, until, version });
+    cache.set(id, { info: same ? old.info : info, until: Date.now() + ttl, version });
     for (const key of cache.keys()) {
       if (cache.size <= max) break;
       if (key != id && !watcher.has(key)) cache.delete(key);
@@ -87,7 +88,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
   function putProfile({ id, name, avatarUrl, updatedAt }: Profile, ttl = ttlMs): void {
     const old = cache.get(id);
     if (old && old.version > updatedAt) return;
-    put(id, { id, name, avatarUrl }, Date.now() + ttl, updatedAt);
+    put(id, { id, name, avatarUrl }, ttl, updatedAt);
   }
 
   /** Loads profiles of Rollcall; waits while there were too many. */
@@ -98,7 +99,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
         ids.forEach((id, i) => {
           const user = users?.[i];
           if (user) putProfile(user, ttl);
-          else put(id, null, Date.now() + timing.recoverMs, '');
+          else put(id, null, timing.recoverMs);
         });
         return;
       } catch (thrown) {
@@ -113,29 +114,29 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     const missing = new Set(ids);
     let ttl = ttlMs;
     const fail = (message: string, cause?: unknown) => {
-      connection.report(new RollcallError('PROVIDER_FAILED', `the user info provider ${message}`, { cause }));
+      connection.report(new RollcallError('PROVIDER_FAILED', `userInfoProvider ${message}`, { cause }));
       ttl = timing.recoverMs;
     };
     try {
-      const given = await inTime(async () => ask(ids), timing.requestMs);
+      const given = await inTime<ProvidedUsers>((resolve) => resolve(ask(ids)), timing.requestMs);
       const entries = given instanceof Map ? given.entries() : Object.entries(given as Record<string, ProvidedUser>);
       for (const [id, user] of entries) {
         if (!user) continue;
         if (!missing.has(id) || typeof user.name != 'string' || (user.id ?? id) != id) {
-          fail(`returned an invalid entry for ${id}`);
+          fail(`returned an invalid user ${id}`);
           continue;
         }
         missing.delete(id);
-        if (provider == ask) put(id, { ...user, id, avatarUrl: user.avatarUrl ?? null }, Date.now() + ttlMs, '');
+        if (provider == ask) put(id, { ...user, id, avatarUrl: user.avatarUrl ?? null }, ttlMs);
       }
     } catch (cause) {
       fail(`failed: ${toError(cause).message}`, cause);
     }
     // What the provider returned before is better than what Rollcall has, if the provider has only failed.
     const rest = [...missing].filter((id) => {
-      const old = ttl < ttlMs && cache.get(id);
-      if (old && old.info) put(id, old.info, Date.now() + ttl, old.version);
-      return !(old && old.info);
+      const { info, version } = (ttl != ttlMs && cache.get(id)) || {};
+      if (info) put(id, info, ttl, version);
+      return !info;
     });
     if (rest.length && provider == ask) await fromRollcall(rest, ttl);
   }
@@ -162,7 +163,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
   }
 
   // Without a connection it is loaded after the next connect, if it is still in use.
-  const background = (id: string) => void load(id).catch((error) => connection.online() && connection.report(error));
+  const background = (id: string) => void load(id).catch(connection.reportOnline);
 
   function peek(id: string): UserInfo | null | undefined {
     const entry = cache.get(id);
@@ -195,19 +196,9 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
         answered();
         return () => {};
       }
-      let over = false;
-      const fail = (error: RollcallError) => {
-        if (!over) failed(error);
-        over = true;
-      };
-      const stop = connection.stream(UserChanged, { ids }, (data) => putProfile(data.userChanged), fail);
-      fromRollcall(ids).then(answered, (error) => {
-        if (connection.online()) fail(error);
-      });
-      return () => {
-        over = true;
-        stop();
-      };
+      const stop = connection.stream(UserChanged, { ids }, (data) => putProfile(data.userChanged), failed);
+      fromRollcall(ids).then(answered, (error) => connection.online() && failed(error));
+      return stop;
     },
     changed() {
       const error = watcher.error();
@@ -226,7 +217,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
       if (!partial) return load(id);
       const old = cache.get(id) ?? (await load(id).then(() => cache.get(id), () => undefined));
       const info = { name: '', avatarUrl: null, ...old?.info, ...partial, id } as UserInfo;
-      put(id, info, Date.now() + ttlMs, old?.version ?? '');
+      put(id, info, ttlMs, old?.version);
       return info;
     },
     setProvider(next) {
@@ -241,20 +232,19 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
       for (const id of [...cache.keys(), ...listeners.keys()]) if (watcher.has(id)) background(id);
     },
     subscribe(id, listener) {
-      const own = () => listener();
       const all = listeners.get(id) ?? new Set();
-      listeners.set(id, all.add(own));
+      listeners.set(id, all);
+      const stop = listen(all, listener);
       users.hold([id]);
       return () => {
-        if (!all.delete(own)) return;
+        if (!stop()) return;
         if (!all.size) listeners.delete(id);
         watcher.remove([id]);
       };
     },
     seed(profile) {
-      const old = cache.get(profile.id);
       if (!provider) putProfile(profile);
-      else if (!old) put(profile.id, { id: profile.id, name: profile.name, avatarUrl: profile.avatarUrl }, 0, '');
+      else if (!cache.has(profile.id)) putProfile({ ...profile, updatedAt: '' }, 0);
     },
     hold(ids) {
       watcher.add(ids);

@@ -57,8 +57,8 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
   let error: RollcallError | null = null;
 
   function schedule(): void {
-    if (planned || !connection.online()) return;
-    planned = true;
+    if (planned) return;
+    planned = connection.online();
     connection.later(connection.timing.debounceMs, plan);
   }
 

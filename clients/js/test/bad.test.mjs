@@ -67,7 +67,7 @@ test('a server without an operation: that store has failed, the rest goes on', a
   await world.register('va', 'vb');
   await world.befriend('va', 'vb');
   const client = await world.online('va', {
-    webSocketImpl: version({ change: (text) => text.replace('{blocklist(', '{blocks(').replace('{userChanged(', '{changed(') }),
+    webSocketImpl: version({ change: (text) => text.replace('blocklist(', 'blocks(').replace('{userChanged(', '{changed(') }),
   });
   client.blocklist.subscribe(() => {});
   await until(() => client.blocklist.getSnapshot().status === 'failed', 'the blocklist to fail');
