@@ -1,11 +1,16 @@
-// Prints the size of what a bundler makes of the package, hooks included and React not, and fails beyond the limit.
+// Prints the size of the published code, hooks included and React not, and fails beyond the limit. A
+// bundler may minify it again, which no longer makes it smaller: esbuild's result is printed to compare.
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
-const limit = 9_250;
+const limit = 8_560;
+const dist = fileURLToPath(new URL('../dist', import.meta.url));
+const gzip = (text) => gzipSync(text, { level: 9 }).length;
+const size = gzip(readFileSync(`${dist}/index.js`, 'utf8') + readFileSync(`${dist}/react.js`, 'utf8'));
 const { outputFiles } = await build({
-  stdin: { contents: "export * from './dist/index.js'; export * from './dist/react.js';", resolveDir: fileURLToPath(new URL('..', import.meta.url)) },
+  stdin: { contents: "export * from './index.js'; export * from './react.js';", resolveDir: dist },
   bundle: true,
   external: ['react'],
   minify: true,
@@ -13,6 +18,5 @@ const { outputFiles } = await build({
   target: 'es2020',
   write: false,
 });
-const size = gzipSync(outputFiles[0].contents, { level: 9 }).length;
-console.log(`${size} of ${limit} bytes (minified, gzip)`);
+console.log(`${size} of ${limit} bytes (gzip); ${gzip(outputFiles[0].contents)} in a bundle that esbuild minifies again`);
 if (size > limit) process.exitCode = 1;

@@ -1,6 +1,6 @@
 // The package as an app gets it: packed, installed into an empty project, and imported in all ways.
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -24,7 +24,7 @@ after(() => rm(project, { recursive: true, force: true }));
 
 test('the package has its files and no others', () => {
   const files = run('tar', ['-tzf', tarball]).trim().split('\n').map((name) => name.replace('package/', '').replace(/types-\w+/, 'types-HASH')).sort();
-  assert.deepEqual(files, ['CHANGELOG.md', 'README.md', 'dist/index.cjs', 'dist/index.d.cts', 'dist/index.d.ts', 'dist/index.js', 'dist/react.cjs', 'dist/react.d.cts', 'dist/react.d.ts', 'dist/react.js', 'dist/types-HASH.d.cts', 'dist/types-HASH.d.ts', 'package.json']);
+  assert.deepEqual(files, ['CHANGELOG.md', 'README.md', 'dist/index.cjs', 'dist/index.cjs.map', 'dist/index.d.cts', 'dist/index.d.ts', 'dist/index.js', 'dist/index.js.map', 'dist/react.cjs', 'dist/react.cjs.map', 'dist/react.d.cts', 'dist/react.d.ts', 'dist/react.js', 'dist/react.js.map', 'dist/types-HASH.d.cts', 'dist/types-HASH.d.ts', 'package.json']);
 });
 
 const use = `
@@ -136,6 +136,17 @@ test('publint and attw find nothing', async () => {
   run(tool('attw'), [join(project, 'copy.tgz'), '--no-definitely-typed', '--profile', 'node16', '--format', 'ascii'], { cwd: project });
 });
 
-test('it is small for a page, minified and compressed', () => {
+test('its maps lead to the sources, and name nothing of the machine that built it', async () => {
+  for (const file of ['index.js', 'index.cjs', 'react.js', 'react.cjs']) {
+    const { sources, sourcesContent } = JSON.parse(await readFile(join(here, 'dist', `${file}.map`), 'utf8'));
+    assert.ok(sources.length > 0);
+    assert.equal(sourcesContent.length, sources.length);
+    for (const source of sources) assert.match(source, /^\.\.\/src\/\w+\.ts$/);
+    assert.match(await readFile(join(here, 'dist', file), 'utf8'), new RegExp(`^.*//# sourceMappingURL=${file}.map$`, 's'));
+  }
+  for (const file of ['react.js', 'react.cjs']) assert.match(await readFile(join(here, 'dist', file), 'utf8'), /^("use strict";)?"use client";/);
+});
+
+test('it is small for a page, compressed', () => {
   run(process.execPath, [join(here, 'scripts/size.mjs')]);
 });
