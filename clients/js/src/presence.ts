@@ -11,7 +11,7 @@ export function createPresence(connection: Connection): PresenceStore {
   const assumed: { text: string }[] = []; // custom statuses that the server has not confirmed
   let self: string | undefined;
 
-  const publish = batched(() => {
+  function show(): void {
     const error = watcher.error();
     const text = assumed[assumed.length - 1]?.text;
     const present = new Map(statuses);
@@ -23,7 +23,8 @@ export function createPresence(connection: Connection): PresenceStore {
       status: error ? (error.code == 'FEATURE_DISABLED' ? 'disabled' : 'failed') : !watching ? 'idle' : watcher.settled() ? 'ready' : 'loading',
       error,
     });
-  });
+  }
+  const publish = batched(show);
 
   /** Takes in a status unless a later one is known. */
   function put(status: UserStatus): void {
@@ -101,13 +102,13 @@ export function createPresence(connection: Connection): PresenceStore {
     async setCustomStatus(text) {
       const mine = { text };
       assumed.push(mine);
-      publish();
+      show();
       try {
         const { result } = await connection.run(D.SetStatus, { input: { customStatus: text } });
         if (result) put(result.status);
       } finally {
         assumed.splice(assumed.indexOf(mine), 1);
-        publish();
+        show();
       }
     },
   };

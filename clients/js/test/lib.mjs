@@ -14,6 +14,12 @@ export { createRollcall, until, within };
 const unhandled = [];
 process.on('unhandledRejection', (reason) => unhandled.push(reason));
 process.on('uncaughtException', (error) => unhandled.push(error));
+// Also if there was no test to fail, as after an import that failed.
+process.on('exit', () => {
+  if (!unhandled.length) return;
+  console.error(...unhandled);
+  process.exitCode ||= 1;
+});
 
 /** Times that suit tests: a real server, without the pauses for its limits where a test does not reach them. */
 export const quick = {
