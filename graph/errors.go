@@ -117,6 +117,9 @@ func tookTooLong(ctx context.Context, err error) bool {
 // not always the one that was sent.
 var wrongType = regexp.MustCompile(`^cannot use .* as (\S+)$`)
 
+// notInEnum matches gqlparser's message for a variable that is no value of an enum.
+var notInEnum = regexp.MustCompile(`(?s)^(.*) is not a valid (\w+)$`)
+
 // nameVariable adds to an error about a variable the variable's name and the violated rule, as in
 // errors about arguments. Its path is not a path in the response.
 func nameVariable(err *gqlerror.Error) {
@@ -126,9 +129,14 @@ func nameVariable(err *gqlerror.Error) {
 	field := argumentPath(err.Path)
 	err.Path = nil
 	rule := "type"
-	switch found := wrongType.FindStringSubmatch(err.Message); {
+	found, enum := wrongType.FindStringSubmatch(err.Message), notInEnum.FindStringSubmatch(err.Message)
+	switch {
 	case found != nil:
 		err.Message = field + " must be a value of the type " + found[1]
+	case enum != nil:
+		err.Message = fmt.Sprintf("%s: %q is not a value of %s", field, enum[1], enum[2])
+	case err.Message == "enums must be ints or strings":
+		err.Message = field + " must be the name of a value of its enum"
 	case err.Message == "cannot be null":
 		rule, err.Message = "required", field+" must not be null"
 	case err.Message == "must be defined":

@@ -75,7 +75,7 @@ func (r representations) check(path string, representation map[string]any) error
 		}
 	}
 	if representation["__typename"] != "User" {
-		return fault.Invalid(path+".__typename", "eq", `%s.__typename must be "User"`, path)
+		return fault.Invalid(path+".__typename", "type", `%s.__typename must be "User"`, path)
 	}
 	id, ok := representation["id"].(string)
 	if !ok {

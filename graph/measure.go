@@ -47,7 +47,7 @@ const (
 // extent is the size of a selection set, including its fragments. Its numbers saturate.
 type extent struct {
 	selections, depth, nesting, directives, values, text int
-	// schemas counts __schema and _service, which return the whole schema; types counts __type.
+	// schemas counts __schema, and sdl of _service, which return the whole schema; types counts __type.
 	schemas, types int
 }
 
@@ -172,7 +172,7 @@ func checkExtent(at *ast.Position, e extent) *gqlerror.Error {
 	case e.text > maxText:
 		return tooComplex(at, "the operation has %d bytes of names and values; at most %d are allowed", e.text, maxText)
 	case e.schemas > 1:
-		return tooComplex(at, "the operation asks for __schema or _service more than once")
+		return tooComplex(at, "the operation asks for __schema or sdl more than once")
 	case e.types > maxTypeLookups:
 		return tooComplex(at, "the operation asks for __type %d times; at most %d are allowed", e.types, maxTypeLookups)
 	}
@@ -262,7 +262,7 @@ func (m *measurer) selection(sel ast.Selection, level int) extent {
 		}
 		m.memory += fieldBytes + commentBytes(s.Comment)
 		switch s.Name {
-		case "__schema", "_service":
+		case "__schema", "sdl":
 			one.schemas = plus(one.schemas, 1)
 		case "__type":
 			one.types = plus(one.types, 1)

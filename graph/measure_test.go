@@ -53,10 +53,10 @@ func TestMeasure_Limits(t *testing.T) {
 		"types":  {func(n int) string { return "query($a: " + around("[", "ID", "]", n-1) + ") { a(a: $a) }" }, maxValueNesting, "nests lists"},
 		"__schema": {func(n int) string {
 			return "{ " + strings.Repeat("...f ", n) + "} fragment f on Query { __schema { a } }"
-		}, 1, "__schema or _service more than once"},
-		"_service": {func(n int) string {
-			return "{ __schema { a } " + strings.Repeat("...f ", n-1) + "} fragment f on Query { _service { a } }"
-		}, 1, "__schema or _service more than once"},
+		}, 1, "__schema or sdl more than once"},
+		"sdl": {func(n int) string {
+			return "{ __schema { a } " + strings.Repeat("...f ", n-1) + "} fragment f on Query { _service { sdl } }"
+		}, 1, "__schema or sdl more than once"},
 		"__type": {func(n int) string {
 			return "{ " + strings.Repeat("...f ", n) + "} fragment f on Query { __type { a } }"
 		}, maxTypeLookups, "__type 11 times"},

@@ -110,7 +110,7 @@ func TestRegisterUser_BadInputs(t *testing.T) {
 			graphtest.Scenario{
 				Name: "an avatar that is no string", As: graphtest.AppServer,
 				Query:    `mutation { updateUser(input: {userId: "x", avatarUrl: 5}) { user { id } } }`,
-				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.avatarUrl", "url"), WantData: `{"updateUser":null}`,
+				WantCode: "INVALID_ARGUMENT", WantExtensions: breaks("input.avatarUrl", "type"), WantData: `{"updateUser":null}`,
 			},
 			graphtest.Scenario{
 				Name: "updating to an invisible name", As: graphtest.AppServer, Query: update, Variables: input("userId", "x", "name", "\ufeff"),

@@ -18,36 +18,36 @@ import (
 // are valid in GraphQL; guard and the input types read them as not given.
 func dropEmptyEnums(schema *ast.Schema, op *ast.OperationDefinition, values map[string]any) {
 	for _, def := range op.VariableDefinitions {
-		if value, ok := values[def.Variable]; ok && isEmptyEnum(schema, def.Type, value) {
-			delete(values, def.Variable)
-		}
+		dropEmptyEnum(schema, def.Type, values, def.Variable)
 	}
 }
 
-// isEmptyEnum reports whether value is "" for an optional enum. It removes such values from the
-// objects in value.
-func isEmptyEnum(schema *ast.Schema, typ *ast.Type, value any) bool {
+// dropEmptyEnum removes the value with that name from values if it is "" for an optional enum, and
+// such values from the objects in it.
+func dropEmptyEnum(schema *ast.Schema, typ *ast.Type, values map[string]any, name string) {
+	value := values[name]
+	if value == "" && !typ.NonNull && typ.Elem == nil && schema.Types[typ.NamedType].Kind == ast.Enum {
+		delete(values, name)
+		return
+	}
+	if def := schema.Types[typ.Name()]; def.Kind == ast.InputObject {
+		dropEmptyFields(schema, def, value)
+	}
+}
+
+// dropEmptyFields removes the optional enums that are "" from the input object value, or from those
+// in the list value.
+func dropEmptyFields(schema *ast.Schema, def *ast.Definition, value any) {
 	switch v := value.(type) {
-	case string:
-		return v == "" && !typ.NonNull && typ.Elem == nil && schema.Types[typ.NamedType].Kind == ast.Enum
 	case []any:
-		if typ.Elem != nil {
-			for _, item := range v {
-				isEmptyEnum(schema, typ.Elem, item)
-			}
+		for _, item := range v {
+			dropEmptyFields(schema, def, item)
 		}
 	case map[string]any:
-		def := schema.Types[typ.Name()]
-		if def.Kind != ast.InputObject {
-			break
-		}
 		for _, field := range def.Fields {
-			if isEmptyEnum(schema, field.Type, v[field.Name]) {
-				delete(v, field.Name)
-			}
+			dropEmptyEnum(schema, field.Type, v, field.Name)
 		}
 	}
-	return false
 }
 
 // checkVariables refuses values that the specification does not allow to be coerced to their

@@ -120,7 +120,7 @@ func TestVariables_ErrorsNameThem(t *testing.T) {
 		{create, `{"id": "a", "name": "A", "colour": 1}`, "in.colour is not a field of its type", "in.colour", "known"},
 		{`query($in: [ID!]!) { users(ids: $in) { id } }`, `["a", {}]`, "in.1 must be a value of the type ID", "in.1", "type"},
 		{`query($in: UserFilter) { userList(filter: $in) { totalCount } }`, `{"states": ["BANNED", "GONE"]}`,
-			"in.states.1: GONE is not a valid UserState", "in.states.1", "type"},
+			`in.states.1: "GONE" is not a value of UserState`, "in.states.1", "type"},
 	} {
 		r := w.Do(w.Bearer(graphtest.AppServer), c.query, map[string]any{"in": json.RawMessage(c.value)})
 		if len(r.Errors) != 1 || r.Errors[0].Message != c.message || r.Errors[0].Path != nil ||

@@ -32,7 +32,7 @@ func (m moment) MarshalGQL(w io.Writer) {
 func UnmarshalDateTime(v any) (models.Time, error) {
 	text, ok := v.(string)
 	if !ok {
-		return 0, fault.Invalid("", "datetime", "a DateTime is a string such as %q", models.Time(0))
+		return 0, fault.Invalid("", "type", "a DateTime is a string such as %q", models.Time(0))
 	}
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
@@ -63,7 +63,7 @@ func UnmarshalURL(v any) (string, error) {
 	}
 	text, ok := v.(string)
 	if !ok {
-		return "", fault.Invalid("", "url", "a URL is a string such as %q", "https://example.com/lena.png")
+		return "", fault.Invalid("", "type", "a URL is a string such as %q", "https://example.com/lena.png")
 	}
 	return text, nil
 }

@@ -134,9 +134,12 @@ func sentence(e validator.FieldError) string {
 	unit := ""
 	switch e.Kind() {
 	case reflect.String:
-		unit = " characters"
+		unit = " character"
 	case reflect.Slice, reflect.Array, reflect.Map:
-		unit = " items"
+		unit = " item"
+	}
+	if unit != "" && e.Param() != "1" {
+		unit += "s"
 	}
 	switch e.Tag() {
 	case "required":
