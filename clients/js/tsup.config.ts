@@ -12,7 +12,7 @@ const internal = [
 ];
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/react.ts'],
+  entry: ['src/index.ts', 'src/react.ts', 'src/tabs.ts'],
   format: ['esm', 'cjs'],
   target: 'es2020',
   dts: true,

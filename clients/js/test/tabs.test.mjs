@@ -1,0 +1,137 @@
+// Tabs of one origin that share a connection, in a real browser.
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { launch } from '../../../e2e/lib/browser.mjs';
+import { quick, until, World } from './lib.mjs';
+
+let script;
+let tokenOf = (user) => world.token(user);
+const site = createServer(async (request, response) => {
+  const { pathname, searchParams } = new URL(request.url, 'http://site');
+  if (pathname === '/token') return response.end(JSON.stringify(await tokenOf(searchParams.get('user'), searchParams.get('tab'), searchParams.get('why'))));
+  if (pathname === '/page.js') return response.setHeader('Content-Type', 'text/javascript').end(script);
+  response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>Tabs</title><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>');
+});
+await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
+const origin = `http://127.0.0.1:${site.address().port}`;
+const world = World.use({}, { ROLLCALL_ALLOWED_ORIGINS: origin });
+
+let browser;
+before(async () => {
+  const { outputFiles } = await build({ entryPoints: [fileURLToPath(new URL('tabs-page.js', import.meta.url))], bundle: true, write: false, format: 'esm', target: 'es2022' });
+  script = outputFiles[0].text;
+  browser = await launch();
+});
+after(async () => {
+  await browser?.close();
+  site.close();
+});
+
+/** Two tabs of a user that are online, the first of which was there first. */
+async function twoTabs(t, user) {
+  await world.register(user);
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const tabs = [];
+  for (const tab of ['one', 'two']) {
+    const page = await context.newPage();
+    await page.goto(`${origin}/?${new URLSearchParams({ user, tab, url: world.server.graphql, timing: JSON.stringify(quick) })}`);
+    await reaches(page, 'online');
+    tabs.push(page);
+  }
+  return tabs;
+}
+const reaches = (page, status) => page.waitForFunction((wanted) => window.rollcall?.connection.getSnapshot().status === wanted, status);
+const has = (page, id) => page.waitForFunction((wanted) => window.rollcall.friends.getSnapshot().items.some(({ userId }) => userId === wanted), id);
+const sockets = (page) => page.evaluate(() => window.sockets);
+const devices = async (id) => (await world.back.send('query ($id: ID!) { user(id: $id) { devices { platform } } }', { id })).user.devices.length;
+
+test('two tabs are one device, both follow the server, and both can call it', async (t) => {
+  const [one, two] = await twoTabs(t, 'tab');
+  await world.register('pal', 'peer');
+  assert.deepEqual([await sockets(one), await sockets(two)], [1, 0]);
+  assert.equal(await devices('tab'), 1);
+  await world.befriend('tab', 'pal');
+  await Promise.all([has(one, 'pal'), has(two, 'pal')]);
+  await two.evaluate(() => window.rollcall.friends.setRemark('pal', 'Buddy'));
+  assert.equal((await world.back.send('{ user(id: "tab") { friends(first: 5) { nodes { remark } } } }')).user.friends.nodes[0].remark, 'Buddy');
+  await one.evaluate(() => window.rollcall.presence.setCustomStatus('shared'));
+  await two.evaluate(() => window.rollcall.presence.setCustomStatus('really'));
+  // Both ping: the connection of the second lives longer than a ping without a pong would let it.
+  await two.waitForTimeout(quick.pingMs + quick.pongMs + 200);
+  assert.ok(!(await two.evaluate(() => window.states)).includes('reconnecting'));
+  assert.equal(await devices('tab'), 1);
+});
+
+test('when the tab with the connection is closed, another takes over', async (t) => {
+  const [one, two] = await twoTabs(t, 'heir');
+  await world.register('later');
+  await one.close();
+  await until(() => sockets(two), 'the connection of the second tab');
+  await reaches(two, 'online');
+  await world.befriend('heir', 'later');
+  await has(two, 'later');
+  assert.equal(await devices('heir'), 1);
+});
+
+test('a tab that has gone takes its operations with it, and one with too many connects for itself', async (t) => {
+  const [one, two] = await twoTabs(t, 'gone');
+  /** Runs operations on a socket of its own, and returns how it was closed if it was. */
+  const run = (count) => two.evaluate((wanted) => new Promise((resolve) => {
+    const socket = new window.Shared(window.rollcallURL, 'graphql-transport-ws');
+    let left = wanted;
+    socket.onopen = () => socket.send('{"type":"connection_init"}');
+    socket.onclose = ({ code, reason }) => resolve(`${code} ${reason}`);
+    socket.onmessage = ({ data }) => {
+      const { type } = JSON.parse(data);
+      if (type === 'connection_ack') for (let id = 1; id <= wanted; id++) socket.send(JSON.stringify({ id: `${id}`, type: 'subscribe', payload: { query: 'subscription { userStatus(ids: ["gone"]) { userId } }' } }));
+      if (type === 'error') resolve(data);
+      if (type !== 'next' || --left) return;
+      resolve('answered');
+      window.last = socket; // left open: a reload ends it
+    };
+  }), count);
+  for (let i = 0; i < 3; i++) {
+    assert.equal(await run(20), 'answered');
+    await two.evaluate(() => window.last.close());
+    assert.equal(await run(20), 'answered');
+    await two.reload();
+    await reaches(two, 'online');
+  }
+  assert.equal(await sockets(two), 0);
+  assert.equal(await run(95), '1012 full');
+  assert.deepEqual([await sockets(one), await sockets(two)], [1, 0]);
+  await one.evaluate(() => window.rollcall.presence.setCustomStatus('fits'));
+});
+
+test('a ban reaches both tabs, and both return after it', async (t) => {
+  const tabs = await twoTabs(t, 'bad');
+  await world.back.send('mutation { banUsers(input: {userIds: ["bad"], minutes: 5}) { results { outcome } } }');
+  for (const tab of tabs) await reaches(tab, 'banned');
+  await world.back.send('mutation { unbanUsers(input: {userIds: ["bad"]}) { results { outcome } } }');
+  for (const tab of tabs) await reaches(tab, 'online');
+});
+
+test('a token of one tab that is refused leaves the connection to the other', async (t) => {
+  tokenOf = async (user, tab, why) => (tab === 'one' && why !== 'start' ? { token: 'refused' } : world.token(user));
+  t.after(() => { tokenOf = (user) => world.token(user); });
+  const [one, two] = await twoTabs(t, 'ref');
+  await world.back.send('mutation ($at: DateTime!) { expireTokens(input: {userIds: ["ref"], issuedBefore: $at}) { results { outcome } } }', { at: new Date().toISOString() });
+  await one.evaluate(() => window.rollcall.presence.setCustomStatus('x').catch(() => {}));
+  await until(() => sockets(two), 'the connection of the second tab');
+  await reaches(two, 'online');
+  await two.evaluate(() => window.rollcall.presence.setCustomStatus('y'));
+});
+
+test('tabs of two users share nothing', async (t) => {
+  const [one] = await twoTabs(t, 'usa');
+  await world.register('usb');
+  const other = await one.context().newPage();
+  await other.goto(`${origin}/?${new URLSearchParams({ user: 'usb', tab: 'three', url: world.server.graphql, timing: JSON.stringify(quick) })}`);
+  await reaches(other, 'online');
+  assert.equal(await sockets(other), 1);
+  assert.deepEqual([await devices('usa'), await devices('usb')], [1, 1]);
+});
