@@ -11,7 +11,7 @@ const (
 	// introspection query for the whole schema returns about a fifth of it.
 	maxIntrospected = 30_000
 	// maxPrepared limits the cached result of an introspection, in bytes.
-	maxPrepared = 192 << 10
+	maxPrepared = 256 << 10
 )
 
 // asksOnlySchema reports whether op requests nothing but the schema and has the same result every

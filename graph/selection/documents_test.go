@@ -100,11 +100,11 @@ func (w *writer) overlapping(on *ast.Definition) *ast.Definition {
 }
 
 // field returns a field. Its response name depends on its arguments, so that fields of one name can
-// always be merged.
+// always be merged. It is never _service, whose text an operation may select only once.
 func (w *writer) field(on *ast.Definition, depth int) string {
 	var candidates []*ast.FieldDefinition
 	for _, f := range on.Fields {
-		if !strings.HasPrefix(f.Name, "__") && (w.schema.Types[f.Type.Name()].IsLeafType() || depth < 8 && w.left > 0) {
+		if !strings.HasPrefix(f.Name, "__") && f.Name != "_service" && (w.schema.Types[f.Type.Name()].IsLeafType() || depth < 8 && w.left > 0) {
 			candidates = append(candidates, f)
 		}
 	}
