@@ -619,13 +619,23 @@ func TestWebSocket_LastStatusArrives(t *testing.T) {
 	t.Logf("%d of %d changes arrived", seen, 2*changes+1)
 }
 
-// drained reports whether nothing more arrives for a while.
+// drained reports whether nothing but pings arrives for a while.
 func (c *client) drained() bool {
-	if err := c.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
-		c.t.Fatal(err)
+	for {
+		if err := c.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			c.t.Fatal(err)
+		}
+		first, err := c.in.Peek(1)
+		if err != nil {
+			return true
+		}
+		if ws.OpCode(first[0]&0x0f) != ws.OpPing {
+			return false
+		}
+		if _, err := ws.ReadFrame(c.in); err != nil {
+			c.t.Fatal(err)
+		}
 	}
-	_, err := c.in.Peek(1)
-	return err != nil
 }
 
 func TestWebSocket_Heartbeat(t *testing.T) {

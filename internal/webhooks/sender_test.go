@@ -279,6 +279,8 @@ func TestRun_TwoNodesSendEachEventOnce(t *testing.T) {
 			w.run(w.node())
 		}
 		got := r.await(w.t, events)
+		mu.Lock()
+		defer mu.Unlock()
 		versions, ids := map[string]int64{}, map[string]bool{}
 		for _, one := range got {
 			user := one.event.Data.User
