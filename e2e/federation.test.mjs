@@ -166,7 +166,7 @@ describe('a federated graph', () => {
     assert.deepEqual(
       errors.map(({ path, extensions: { code, field, rule } }) => [path.join('.'), code, field, rule]),
       [
-        ['_entities.0', 'INVALID_ARGUMENT', 'representations.0.__typename', 'eq'],
+        ['_entities.0', 'INVALID_ARGUMENT', 'representations.0.__typename', 'type'],
         ['_entities.1', 'INVALID_ARGUMENT', 'representations.1.id', 'required'],
         ['_entities.3', 'INVALID_ARGUMENT', 'representations.3', 'type'],
       ],
