@@ -61,8 +61,8 @@ test('a frozen network is noticed by a ping without a pong', async (t) => {
   t.after(() => network.close());
   const client = await world.online('fay', { url: network.url });
   network.freeze();
-  const { error } = await world.reaches(client, 'reconnecting');
-  assert.match(error.message, /no pong/);
+  await until(() => client.failures.length > 0, 'the lost connection');
+  assert.match(client.failures[0].message, /no pong/);
   await world.reaches(client, 'online');
   await client.presence.setCustomStatus('back');
 });

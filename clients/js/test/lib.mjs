@@ -82,7 +82,12 @@ export class World {
     client.reported = [];
     client.states = [];
     client.onError((error) => client.reported.push(error));
-    client.connection.subscribe(() => client.states.push(client.connection.getSnapshot().status));
+    client.failures = []; // why it reconnected; the state itself may be over before anything polls it
+    client.connection.subscribe(() => {
+      const { status, error } = client.connection.getSnapshot();
+      client.states.push(status);
+      if (status === 'reconnecting') client.failures.push(error);
+    });
     this.clients.push(client);
     return client;
   }

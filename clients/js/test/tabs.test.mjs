@@ -21,7 +21,7 @@ const world = World.use({}, { ROLLCALL_ALLOWED_ORIGINS: origin });
 
 let browser;
 before(async () => {
-  const { outputFiles } = await build({ entryPoints: [fileURLToPath(new URL('tabs-page.js', import.meta.url))], bundle: true, write: false, format: 'esm', target: 'es2022' });
+  const { outputFiles } = await build({ entryPoints: [fileURLToPath(new URL('tabs-page.jsx', import.meta.url))], bundle: true, write: false, format: 'esm', target: 'es2022' });
   script = outputFiles[0].text;
   browser = await launch();
 });
