@@ -34,7 +34,7 @@ func TestSettings(t *testing.T) {
 			"name":                    with("name", "demo"),
 			"edition":                 with("edition", "GOLD"),
 			"statusQueryEnabled":      with("edition", "STANDARD"),
-			"friendRequestPolicy":     with("friendRequestPolicy", "SOMEBODY"),
+			"friendRequestPolicy":     with("friendRequestPolicy", "FRIENDS"),
 			"friendLimit":             with("friendLimit", "many"),
 			"blocklistLimit":          with("blocklistLimit", "100001"),
 			"statusSubscriptionLimit": with("statusSubscriptionLimit", "-1"),
