@@ -26,8 +26,10 @@ type Listener struct {
 	// Message is called with each message, in the order in which Redis sent them.
 	Message func(channel, text string)
 	// Gap is called if messages may have been lost, because the connection was lost, and all
-	// channels have been subscribed again. It may use Redis; messages wait meanwhile. An error is
-	// logged, the connection is made again, and Gap is called again.
+	// channels have been subscribed again. It may use Redis. Messages of the new connection wait until
+	// it returns: a listener that has received one knows all that was published before it. After an
+	// error, which is logged, they count as lost too, the connection is made again, and Gap is called
+	// again.
 	Gap func(ctx context.Context) error
 	// Before, if set, is called by another goroutine before new channels are subscribed, and After
 	// when they are.
@@ -63,11 +65,13 @@ type Feed struct {
 	broken chan struct{}
 }
 
-// arrival is a message, a gap, or a caller that waits for what arrived before.
+// arrival is a message, a new connection after a lost one, or a caller that waits for what arrived
+// before.
 type arrival struct {
 	channel, text string
-	gap           bool
-	caught        chan struct{}
+	// again receives whether the new connection has subscribed all channels, or has failed.
+	again  <-chan bool
+	caught chan struct{}
 }
 
 // Listen starts to receive messages on the channels.
@@ -181,6 +185,11 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 	defer release()
 	defer conn.Close()
 	defer f.setConnected(false)
+	subscribed := make(chan bool, 1)
+	defer close(subscribed)
+	if again {
+		f.arrive(arrival{again: subscribed}) // before any message of this connection
+	}
 	lost := conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: func(m rueidis.PubSubMessage) {
 		f.arrive(arrival{channel: m.Channel, text: m.Message})
 	}})
@@ -195,12 +204,12 @@ func (f *Feed) hear(again bool) (healthy bool, err error) {
 	default:
 	}
 	have := make(map[string]struct{})
-	for ; ; again = false {
+	for first := true; ; first = false {
 		if err := f.tell(conn, have); err != nil {
 			return healthy, err
 		}
-		if again {
-			f.arrive(arrival{gap: true})
+		if first {
+			subscribed <- true
 		}
 		healthy = true
 		f.setConnected(true)
@@ -311,6 +320,7 @@ func (f *Feed) arrive(a arrival) {
 
 // deliver calls the listener until the feed is closed.
 func (f *Feed) deliver() {
+	missing := false // what was missed could not be read
 	for {
 		select {
 		case <-f.news:
@@ -328,16 +338,27 @@ func (f *Feed) deliver() {
 			switch {
 			case a.caught != nil:
 				close(a.caught)
-			case a.gap:
-				if err := f.listener.Gap(f.ctx); err != nil {
-					f.log.Warn("reading what was missed from Redis failed; retrying", "error", err)
-					signal(f.broken)
-				}
-			default:
+			case a.again != nil:
+				missing = !f.readMissed(a.again)
+			case !missing:
 				f.listener.Message(a.channel, a.text)
 			}
 		}
 	}
+}
+
+// readMissed waits until the new connection has subscribed all channels and has the listener read
+// what was missed before. It reports false if either fails; another connection is then made.
+func (f *Feed) readMissed(subscribed <-chan bool) bool {
+	if !<-subscribed {
+		return false
+	}
+	if err := f.listener.Gap(f.ctx); err != nil {
+		f.log.Warn("reading what was missed from Redis failed; retrying", "error", err)
+		signal(f.broken)
+		return false
+	}
+	return true
 }
 
 func signal(c chan struct{}) {

@@ -119,3 +119,40 @@ func TestFeedAfterALostLink(t *testing.T) {
 	publish(t, other, "a", "1")
 	h.wants(t, "[1] 2")
 }
+
+// A message of the new connection waits until Gap has read what was missed, and is not delivered if
+// Gap fails.
+func TestFeedReadsWhatWasMissedFirst(t *testing.T) {
+	ctx := context.Background()
+	url, service := testenv.RedisURL(t), testenv.Service()
+	proxy := testenv.NewProxy(t, url[len("redis://"):])
+	c, other := testenv.OpenRedis(t, "redis://"+proxy.Address(), service), testenv.OpenRedis(t, url, service)
+	h := new(heard)
+	listener := h.listener()
+	subscribed := 0
+	listener.After = func([]string) {
+		subscribed++
+		publish(t, other, "a", fmt.Sprintf("on connection %d", subscribed))
+		// Time for the feed to deliver the message too early.
+		for deadline := time.Now().Add(50 * time.Millisecond); subscribed > 1 && h.String() == "[on connection 1] 0" && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	gap := listener.Gap
+	listener.Gap = func(ctx context.Context) error {
+		listener.Message("", "gap")
+		return gap(ctx)
+	}
+	f := c.Listen(listener, slog.New(slog.DiscardHandler), c.Key("a"))
+	defer f.Close()
+	if err := f.Settle(ctx); err != nil {
+		t.Fatal(err)
+	}
+	h.wants(t, "[on connection 1] 0")
+	h.mu.Lock()
+	h.failGap = true
+	h.mu.Unlock()
+	proxy.Cut()
+	proxy.Heal()
+	h.wants(t, "[on connection 1 gap gap on connection 3] 2")
+}
