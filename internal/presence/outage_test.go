@@ -172,6 +172,8 @@ func TestRevokedWhileRedisIsAway(t *testing.T) {
 		n := newNodesAt(t, db, testenv.Service(), []string{server.URL(), server.URL()}, 6)
 		a, b := n[0], n[1]
 		o := newOutage(t, n)
+		app := new(recorder)
+		a.WatchApp(a.app.ID, app)
 		links := make(map[int]*link)
 		for _, user := range []int{2, 3, 4} {
 			_, links[user] = b.connect(user) // its first connection ever
@@ -200,6 +202,10 @@ func TestRevokedWhileRedisIsAway(t *testing.T) {
 		b.wantRow(2, models.PresenceOffline)
 		b.wantRow(3, models.PresenceUnlogined)
 		b.wantRow(4, models.PresenceUnlogined)
+		a.eventually(func() bool {
+			statuses := app.statuses()[a.users[3].ID]
+			return len(statuses) > 0 && statuses[len(statuses)-1].Presence == models.PresenceUnlogined
+		}, "the app's watcher to receive u3's end; it received %s", app)
 		for i := range n {
 			for _, user := range []int{2, 3, 4} {
 				if got := len(o.seen[i].statuses()[a.users[user].ID]); got != 2 {
