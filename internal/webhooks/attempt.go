@@ -64,6 +64,9 @@ type due struct {
 	Personal   *string
 }
 
+// dueColumns are the columns of due.
+const dueColumns = "deliveries.*, e.uid, e.type, e.subject, e.version, e.occurred_at, e.data, e.personal"
+
 // envelope is the body of a delivery.
 type envelope struct {
 	ID        string          `json:"id"`
@@ -142,23 +145,32 @@ func (s *Service) attempt(ctx context.Context, to *target, d *due) *result {
 	return r
 }
 
-// call makes the request of an attempt and notes the response in r.
-func (s *Service) call(ctx context.Context, to *target, r *result) error {
-	body, err := r.delivery.body(to.appKey)
+// request returns the request of an attempt that begins now, and its body.
+func (s *Service) request(ctx context.Context, to *target, d *due) (*http.Request, []byte, error) {
+	body, err := d.body(to.appKey)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, to.endpoint.URL, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	// The clock of this process: receivers compare it with theirs.
 	seconds := time.Now().Unix()
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "Rollcall/"+cmp.Or(s.opts.Version, "dev"))
-	req.Header.Set("webhook-id", r.delivery.UID)
+	req.Header.Set("webhook-id", d.UID)
 	req.Header.Set("webhook-timestamp", strconv.FormatInt(seconds, 10))
-	req.Header.Set("webhook-signature", signature(to.secrets, r.delivery.UID, seconds, body))
+	req.Header.Set(signatureHeader, signature(to.secrets, d.UID, seconds, body))
+	return req, body, nil
+}
+
+// call makes the request of an attempt and notes the response in r.
+func (s *Service) call(ctx context.Context, to *target, r *result) error {
+	req, _, err := s.request(ctx, to, r.delivery)
+	if err != nil {
+		return err
+	}
 	response, err := s.client.Do(req)
 	if err != nil {
 		return err

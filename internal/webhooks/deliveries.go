@@ -54,7 +54,7 @@ func (s *Service) Deliveries(ctx context.Context, app *models.App, f Filter) ([]
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	if err := s.checkEndpoint(ctx, app, f.EndpointID); err != nil {
+	if _, err := s.Endpoint(ctx, app, f.EndpointID); err != nil {
 		return nil, err
 	}
 	query := s.db.Read(ctx).Model(&models.Delivery{}).
@@ -67,16 +67,6 @@ func (s *Service) Deliveries(ctx context.Context, app *models.App, f Filter) ([]
 	var list []*Sent
 	err := query.Order("deliveries.id DESC").Limit(f.Limit).Find(&list).Error
 	return list, fault.Wrap(err, "listing webhook deliveries")
-}
-
-// checkEndpoint returns ErrNoEndpoint unless the app has the endpoint.
-func (s *Service) checkEndpoint(ctx context.Context, app *models.App, id int64) error {
-	err := s.db.Read(ctx).Select("id").Where("app_id = ? AND id = ? AND state <> ?", app.ID, id, models.EndpointDeleted).
-		Take(&models.WebhookEndpoint{}).Error
-	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return ErrNoEndpoint
-	}
-	return fault.Wrap(err, "reading webhook endpoint")
 }
 
 // Test records an event endpoint.test for one endpoint and returns its delivery, which a running

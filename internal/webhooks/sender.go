@@ -176,7 +176,7 @@ func (s *Service) claim(ctx context.Context, id, lease int64) (*target, error) {
 // batch returns the deliveries to an endpoint that are due, the oldest first.
 func (s *Service) batch(ctx context.Context, endpointID int64) (list []*due, err error) {
 	err = s.db.Read(ctx).Table(s.db.Using("deliveries", "deliveries_due")).
-		Select("deliveries.*, e.uid, e.type, e.subject, e.version, e.occurred_at, e.data, e.personal").
+		Select(dueColumns).
 		Joins("JOIN events e ON e.id = deliveries.event_id").
 		Where("deliveries.endpoint_id = ? AND deliveries.state = ? AND deliveries.next_attempt_at <= ?", endpointID, models.DeliveryPending, s.now()).
 		Order("deliveries.next_attempt_at, deliveries.id").Limit(batchSize).Find(&list).Error

@@ -48,7 +48,10 @@ func secretsOf(keys atrest.Keys, e *models.WebhookEndpoint, now models.Time) ([]
 	return secrets, nil
 }
 
-// signature returns the header webhook-signature of Standard Webhooks 1.0.0: for each secret the
+// signatureHeader is the header with the signature.
+const signatureHeader = "webhook-signature"
+
+// signature returns signatureHeader of Standard Webhooks 1.0.0: for each secret the
 // HMAC-SHA-256 of ID, time and body.
 func signature(secrets [][]byte, id string, seconds int64, body []byte) string {
 	list := make([]string, len(secrets))
