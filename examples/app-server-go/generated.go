@@ -52,6 +52,10 @@ const (
 	ErrorCodeRequestsNotAccepted ErrorCode = "REQUESTS_NOT_ACCEPTED"
 	// The user is not online.
 	ErrorCodeNotOnline ErrorCode = "NOT_ONLINE"
+	// The app has no such webhook endpoint, or the endpoint no such delivery.
+	ErrorCodeWebhookNotFound ErrorCode = "WEBHOOK_NOT_FOUND"
+	// The app has the maximum of webhook endpoints, which is in `limit`.
+	ErrorCodeWebhookLimitReached ErrorCode = "WEBHOOK_LIMIT_REACHED"
 	// The app's switch for this is off, or its edition does not have it. `number` is 72001 for the
 	// switches of statuses.
 	ErrorCodeFeatureDisabled ErrorCode = "FEATURE_DISABLED"
@@ -95,6 +99,8 @@ var AllErrorCode = []ErrorCode{
 	ErrorCodeRequestNotFound,
 	ErrorCodeRequestsNotAccepted,
 	ErrorCodeNotOnline,
+	ErrorCodeWebhookNotFound,
+	ErrorCodeWebhookLimitReached,
 	ErrorCodeFeatureDisabled,
 	ErrorCodeRateLimited,
 	ErrorCodeTooManyOperations,

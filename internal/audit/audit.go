@@ -56,6 +56,7 @@ const (
 // The actions of the audit that concern a webhook endpoint. The target is the endpoint's ID.
 const (
 	ActionWebhookCreate       = "webhook.create"
+	ActionWebhookUpdate       = "webhook.update"
 	ActionWebhookEnable       = "webhook.enable"
 	ActionWebhookDelete       = "webhook.delete"
 	ActionWebhookRotateSecret = "webhook.rotate_secret"
@@ -76,7 +77,7 @@ func Actions() []string {
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 		ActionTokenKeyRotate, ActionTokenKeyRetire,
-		ActionWebhookCreate, ActionWebhookEnable, ActionWebhookDelete, ActionWebhookRotateSecret, ActionWebhookTest, ActionWebhookReplay, ActionWebhookDisable,
+		ActionWebhookCreate, ActionWebhookUpdate, ActionWebhookEnable, ActionWebhookDelete, ActionWebhookRotateSecret, ActionWebhookTest, ActionWebhookReplay, ActionWebhookDisable,
 	}
 }
 

@@ -37,6 +37,8 @@ const (
 	RequestNotFound       Code = "REQUEST_NOT_FOUND"
 	RequestsNotAccepted   Code = "REQUESTS_NOT_ACCEPTED"
 	NotOnline             Code = "NOT_ONLINE"
+	WebhookNotFound       Code = "WEBHOOK_NOT_FOUND"
+	WebhookLimitReached   Code = "WEBHOOK_LIMIT_REACHED"
 	FeatureDisabled       Code = "FEATURE_DISABLED"
 	RateLimited           Code = "RATE_LIMITED"
 	Unavailable           Code = "UNAVAILABLE"

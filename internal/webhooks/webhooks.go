@@ -96,38 +96,57 @@ type NewEndpoint struct {
 	Types []outbox.Type `json:"eventTypes"`
 }
 
-// check returns INVALID_ARGUMENT if a value violates its rule.
-func (in NewEndpoint) check(allowPrivate bool) error {
+// checkNew returns INVALID_ARGUMENT if a value violates its rule.
+func (s *Service) checkNew(in NewEndpoint) error {
 	if err := validate.Input(in); err != nil {
 		return err
 	}
-	u, err := url.Parse(in.URL)
-	if err != nil || u.Scheme != "https" && !allowPrivate {
+	if err := s.checkURL(in.URL); err != nil {
+		return err
+	}
+	return checkTypes(in.Types)
+}
+
+// checkURL returns INVALID_ARGUMENT unless the URL has a scheme that endpoints may have.
+func (s *Service) checkURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "https" && !s.opts.AllowPrivate {
 		return fault.Invalid("url", "https", "url must begin with https://")
 	}
-	for _, t := range in.Types {
+	return nil
+}
+
+// checkTypes returns INVALID_ARGUMENT unless endpoints can choose all of the types.
+func checkTypes(types []outbox.Type) error {
+	for i, t := range types {
 		if !outbox.IsType(t) {
-			return fault.Invalid("eventTypes", "oneof", "there are no events of the type %q", t)
+			return fault.Invalid(fmt.Sprintf("eventTypes.%d", i), "oneof", "there are no events of the type %q", t)
 		}
 	}
 	return nil
 }
 
+// joinTypes returns the types as models.WebhookEndpoint has them.
+func joinTypes(types []outbox.Type) string {
+	var list []string
+	for _, t := range types {
+		if !slices.Contains(list, string(t)) {
+			list = append(list, string(t))
+		}
+	}
+	return strings.Join(list, ",")
+}
+
 // ErrNoEndpoint is returned if the app has no endpoint with the ID.
-var ErrNoEndpoint = errors.New("there is no such endpoint")
+var ErrNoEndpoint error = fault.New(fault.WebhookNotFound, "there is no such webhook endpoint")
 
 // Create creates an endpoint of the app and returns its secret, which nothing else returns. It
 // returns after a wait of outbox.Freshness: all changes that begin later are recorded for the
-// endpoint. Returns INVALID_ARGUMENT for a value, or if the app has outbox.MaxEndpoints.
+// endpoint. Returns INVALID_ARGUMENT for a value, and WEBHOOK_LIMIT_REACHED with `limit` if the app has
+// outbox.MaxEndpoints.
 func (s *Service) Create(ctx context.Context, app *models.App, in NewEndpoint, by models.Actor) (*models.WebhookEndpoint, string, error) {
-	if err := in.check(s.opts.AllowPrivate); err != nil {
+	if err := s.checkNew(in); err != nil {
 		return nil, "", err
-	}
-	var types []string
-	for _, t := range in.Types {
-		if !slices.Contains(types, string(t)) {
-			types = append(types, string(t))
-		}
 	}
 	secret := newSecret()
 	show := s.showOnce(secret)
@@ -137,7 +156,7 @@ func (s *Service) Create(ctx context.Context, app *models.App, in NewEndpoint, b
 			return err
 		}
 		out = &models.WebhookEndpoint{
-			AppID: app.ID, URL: in.URL, Description: in.Description, EventTypes: strings.Join(types, ","),
+			AppID: app.ID, URL: in.URL, Description: in.Description, EventTypes: joinTypes(in.Types),
 			Secret: []byte{}, State: models.EndpointEnabled, CreatedAt: s.now(),
 		}
 		if err := tx.Create(out).Error; err != nil {
@@ -159,7 +178,7 @@ func (s *Service) Create(ctx context.Context, app *models.App, in NewEndpoint, b
 	return out, secretText(secret), s.awaitFresh(ctx)
 }
 
-// checkRoom returns INVALID_ARGUMENT if the app has no room for another endpoint. It locks the app's
+// checkRoom returns WEBHOOK_LIMIT_REACHED if the app has no room for another endpoint. It locks the app's
 // row, so that two endpoints cannot take the same room.
 func checkRoom(tx *gorm.DB, app *models.App) error {
 	if err := tx.Clauses(forUpdate).Select("id").Take(&models.App{}, app.ID).Error; err != nil {
@@ -168,7 +187,8 @@ func checkRoom(tx *gorm.DB, app *models.App) error {
 	var n int64
 	err := tx.Model(&models.WebhookEndpoint{}).Where("app_id = ? AND state <> ?", app.ID, models.EndpointDeleted).Count(&n).Error
 	if err == nil && n >= outbox.MaxEndpoints {
-		err = fault.Invalid("url", "max", "the app already has the maximum of %d endpoints", outbox.MaxEndpoints)
+		err = fault.New(fault.WebhookLimitReached, "the app already has the maximum of %d webhook endpoints", outbox.MaxEndpoints).
+			With("limit", outbox.MaxEndpoints)
 	}
 	return err
 }
@@ -234,10 +254,10 @@ func (s *Service) change(ctx context.Context, app *models.App, id int64, action 
 		}
 		return fn(tx, out)
 	})
-	if errors.Is(err, ErrNoEndpoint) {
-		return nil, ErrNoEndpoint
+	if err != nil {
+		return nil, fault.Wrap(err, "changing webhook endpoint")
 	}
-	return out, fault.Wrap(err, "changing webhook endpoint")
+	return out, nil
 }
 
 // lockEndpoint returns an endpoint of the app, locked. Returns ErrNoEndpoint.

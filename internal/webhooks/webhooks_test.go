@@ -220,7 +220,7 @@ func TestCreate_Refuses(t *testing.T) {
 		for range outbox.MaxEndpoints {
 			w.endpoint("https://example.org")
 		}
-		if _, _, err := w.webhooks.Create(ctx, w.app, NewEndpoint{URL: "https://example.org"}, by); fault.CodeOf(err) != fault.InvalidArgument {
+		if _, _, err := w.webhooks.Create(ctx, w.app, NewEndpoint{URL: "https://example.org"}, by); fault.CodeOf(err) != fault.WebhookLimitReached {
 			w.t.Errorf("one more: %v", err)
 		}
 		failing := w.webhooks.Showing(func(*models.WebhookEndpoint, string) error { return errors.New("broken pipe") })

@@ -2671,6 +2671,10 @@ enum ErrorCode {
   REQUESTS_NOT_ACCEPTED
   "The user is not online."
   NOT_ONLINE
+  "The app has no such webhook endpoint, or the endpoint no such delivery."
+  WEBHOOK_NOT_FOUND
+  "The app has the maximum of webhook endpoints, which is in ` + "`" + `limit` + "`" + `."
+  WEBHOOK_LIMIT_REACHED
   """
   The app's switch for this is off, or its edition does not have it. ` + "`" + `number` + "`" + ` is 72001 for the
   switches of statuses.

@@ -879,6 +879,10 @@ const (
 	ErrorCodeRequestsNotAccepted ErrorCode = "REQUESTS_NOT_ACCEPTED"
 	// The user is not online.
 	ErrorCodeNotOnline ErrorCode = "NOT_ONLINE"
+	// The app has no such webhook endpoint, or the endpoint no such delivery.
+	ErrorCodeWebhookNotFound ErrorCode = "WEBHOOK_NOT_FOUND"
+	// The app has the maximum of webhook endpoints, which is in `limit`.
+	ErrorCodeWebhookLimitReached ErrorCode = "WEBHOOK_LIMIT_REACHED"
 	// The app's switch for this is off, or its edition does not have it. `number` is 72001 for the
 	// switches of statuses.
 	ErrorCodeFeatureDisabled ErrorCode = "FEATURE_DISABLED"
@@ -922,6 +926,8 @@ var AllErrorCode = []ErrorCode{
 	ErrorCodeRequestNotFound,
 	ErrorCodeRequestsNotAccepted,
 	ErrorCodeNotOnline,
+	ErrorCodeWebhookNotFound,
+	ErrorCodeWebhookLimitReached,
 	ErrorCodeFeatureDisabled,
 	ErrorCodeRateLimited,
 	ErrorCodeTooManyOperations,
@@ -936,7 +942,7 @@ var AllErrorCode = []ErrorCode{
 
 func (e ErrorCode) IsValid() bool {
 	switch e {
-	case ErrorCodeUnauthenticated, ErrorCodeForbidden, ErrorCodeInvalidArgument, ErrorCodeQueryTooComplex, ErrorCodeUserNotFound, ErrorCodeUserDeactivated, ErrorCodeUserBanned, ErrorCodeUserLimitReached, ErrorCodeFriendLimitReached, ErrorCodeBlocklistLimitReached, ErrorCodeWhitelistLimitReached, ErrorCodeSelfReference, ErrorCodeAlreadyFriends, ErrorCodeNotFriends, ErrorCodeBlocked, ErrorCodeNotInWhitelist, ErrorCodeRequestNotFound, ErrorCodeRequestsNotAccepted, ErrorCodeNotOnline, ErrorCodeFeatureDisabled, ErrorCodeRateLimited, ErrorCodeTooManyOperations, ErrorCodeUnavailable, ErrorCodeBadRequest, ErrorCodeGraphqlParseFailed, ErrorCodeGraphqlValidationFailed, ErrorCodePersistedQueryNotFound, ErrorCodePersistedQueryNotSupported, ErrorCodeInternal:
+	case ErrorCodeUnauthenticated, ErrorCodeForbidden, ErrorCodeInvalidArgument, ErrorCodeQueryTooComplex, ErrorCodeUserNotFound, ErrorCodeUserDeactivated, ErrorCodeUserBanned, ErrorCodeUserLimitReached, ErrorCodeFriendLimitReached, ErrorCodeBlocklistLimitReached, ErrorCodeWhitelistLimitReached, ErrorCodeSelfReference, ErrorCodeAlreadyFriends, ErrorCodeNotFriends, ErrorCodeBlocked, ErrorCodeNotInWhitelist, ErrorCodeRequestNotFound, ErrorCodeRequestsNotAccepted, ErrorCodeNotOnline, ErrorCodeWebhookNotFound, ErrorCodeWebhookLimitReached, ErrorCodeFeatureDisabled, ErrorCodeRateLimited, ErrorCodeTooManyOperations, ErrorCodeUnavailable, ErrorCodeBadRequest, ErrorCodeGraphqlParseFailed, ErrorCodeGraphqlValidationFailed, ErrorCodePersistedQueryNotFound, ErrorCodePersistedQueryNotSupported, ErrorCodeInternal:
 		return true
 	}
 	return false

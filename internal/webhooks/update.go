@@ -1,0 +1,116 @@
+package webhooks
+
+import (
+	"context"
+
+	"gorm.io/gorm"
+
+	"rollcall/internal/audit"
+	"rollcall/internal/fault"
+	"rollcall/internal/outbox"
+	"rollcall/internal/validate"
+	"rollcall/models"
+)
+
+// EndpointChange is a change of an endpoint. Fields that are nil or empty stay as they are.
+type EndpointChange struct {
+	// URL must be https, unless Options.AllowPrivate is set.
+	URL         *string `json:"url" validate:"omitnil,maxbytes=1024,http_url"`
+	Description *string `json:"description" validate:"omitnil,max=128,nocontrol,nobidi"`
+	// Types replace the types of events that the endpoint receives. It receives all if the list is
+	// empty but not nil.
+	Types []outbox.Type `json:"eventTypes"`
+	// State is EndpointEnabled or EndpointDisabled.
+	State models.EndpointState
+}
+
+// reasonRequested is the StateReason of an endpoint that was disabled by a change.
+const reasonRequested = "requested"
+
+// Update changes an endpoint. If it has other types or is enabled, Update returns after the same wait
+// as Create. The deliveries of an endpoint that is disabled become FAILED. One that is enabled or has
+// another URL is called at once, and no longer counts as failing. Returns ErrNoEndpoint, and
+// INVALID_ARGUMENT for a value.
+func (s *Service) Update(ctx context.Context, app *models.App, id int64, c EndpointChange, by models.Actor) (*models.WebhookEndpoint, error) {
+	if err := s.checkChange(c); err != nil {
+		return nil, err
+	}
+	widened := false
+	e, err := s.change(ctx, app, id, audit.ActionWebhookUpdate, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
+		before := *e
+		if c.URL != nil {
+			e.URL = *c.URL
+		}
+		if c.Description != nil {
+			e.Description = *c.Description
+		}
+		if c.Types != nil {
+			e.EventTypes = joinTypes(c.Types)
+		}
+		if c.State != "" && c.State != e.State {
+			e.State, e.StateReason = c.State, ""
+			if c.State == models.EndpointDisabled {
+				e.StateReason = reasonRequested
+			}
+		}
+		enabled := e.State == models.EndpointEnabled && before.State != models.EndpointEnabled
+		if enabled || e.URL != before.URL {
+			e.FailingSince, e.ResumeAt = 0, s.now()
+		}
+		widened = enabled || e.EventTypes != before.EventTypes
+		return tx.Model(e).Select("url", "description", "event_types", "state", "state_reason", "failing_since", "resume_at").Updates(e).Error
+	})
+	if err != nil || !widened {
+		return e, err
+	}
+	return e, s.awaitFresh(ctx)
+}
+
+// checkChange returns INVALID_ARGUMENT if a value violates its rule.
+func (s *Service) checkChange(c EndpointChange) error {
+	if err := validate.Input(c); err != nil {
+		return err
+	}
+	if c.URL != nil {
+		if err := s.checkURL(*c.URL); err != nil {
+			return err
+		}
+	}
+	switch c.State {
+	case "", models.EndpointEnabled, models.EndpointDisabled:
+	default:
+		return fault.Invalid("state", "oneof", "state must be ENABLED or DISABLED")
+	}
+	return checkTypes(c.Types)
+}
+
+// ErrNoDelivery is returned if the endpoint has no delivery with the ID.
+var ErrNoDelivery error = fault.New(fault.WebhookNotFound, "there is no such webhook delivery")
+
+// ReplayOne is Replay for one delivery, which it returns. Returns ErrNoEndpoint or ErrNoDelivery, and
+// INVALID_ARGUMENT if the endpoint is disabled.
+func (s *Service) ReplayOne(ctx context.Context, app *models.App, endpointID, id int64, by models.Actor) (*Sent, error) {
+	n, err := s.Replay(ctx, app, []int64{id}, Filter{EndpointID: endpointID, Limit: 1}, by)
+	if err != nil {
+		return nil, err
+	}
+	if n == 0 {
+		return nil, ErrNoDelivery
+	}
+	return s.sent(ctx, endpointID, id)
+}
+
+// sent returns a delivery to an endpoint with its event. Returns ErrNoDelivery.
+func (s *Service) sent(ctx context.Context, endpointID, id int64) (*Sent, error) {
+	var list []*Sent
+	err := s.db.Read(ctx).Table("deliveries").Select("deliveries.*, e.uid, e.type, e.subject, e.occurred_at").
+		Joins("JOIN events e ON e.id = deliveries.event_id").
+		Where("deliveries.endpoint_id = ? AND deliveries.id = ?", endpointID, id).Find(&list).Error
+	if err != nil {
+		return nil, fault.Wrap(err, "reading webhook delivery")
+	}
+	if len(list) == 0 {
+		return nil, ErrNoDelivery
+	}
+	return list[0], nil
+}
