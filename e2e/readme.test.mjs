@@ -255,7 +255,7 @@ for (const { name, create, skip } of databases) {
 
       // After a lost connection, the page reads what has changed meanwhile.
       await server.stop();
-      await ann.getByText('Closed').waitFor();
+      await ann.getByText('Closed: 1006').waitFor(); // an attempt has found no server
       await server.start(Object.fromEntries([here(tour.server).match(/^(\S+) go run \.\n$/)[1].split('=')]));
       await ann.getByText('Bob: ONLINE', { exact: true }).waitFor({ timeout: 60_000 });
       await bob.close();
