@@ -30,6 +30,11 @@ import (
 // Freshness is how long the endpoints that were read are used.
 const Freshness = time.Second
 
+// chunk is how many events or users one statement names at most. A change can have hundreds of
+// thousands of events, if a user with many friends is erased, and databases limit the values of a
+// statement.
+const chunk = 500
+
 // MaxEndpoints is how many endpoints an app may have.
 const MaxEndpoints = 20
 
@@ -127,8 +132,10 @@ func (o *Outbox) Write(tx *gorm.DB, appID int64, make func() ([]Event, error)) (
 	if err != nil {
 		return false, err
 	}
-	if err := tx.Create(&rows).Error; err != nil {
-		return false, fmt.Errorf("recording events: %w", err)
+	for some := range slices.Chunk(rows, chunk) {
+		if err := tx.Create(some).Error; err != nil {
+			return false, fmt.Errorf("recording events: %w", err)
+		}
 	}
 	for _, to := range endpoints {
 		var uids []string
@@ -146,15 +153,14 @@ func (o *Outbox) Write(tx *gorm.DB, appID int64, make func() ([]Event, error)) (
 
 // Deliver adds the deliveries of events in tx, by their UIDs, to an endpoint.
 func Deliver(tx *gorm.DB, endpointID int64, uids []string) error {
-	if len(uids) == 0 {
-		return nil
-	}
-	// The keys of the rows are not known here: in a cluster, those of one INSERT need not be
-	// consecutive. The version as the time of the first attempt keeps the order of a user's events.
-	err := tx.Exec(`INSERT INTO deliveries (endpoint_id, event_id, state, next_attempt_at)
-		SELECT ?, id, ?, version FROM events WHERE uid IN ? ORDER BY id`, endpointID, models.DeliveryPending, uids).Error
-	if err != nil {
-		return fmt.Errorf("recording deliveries: %w", err)
+	for some := range slices.Chunk(uids, chunk) {
+		// The keys of the rows are not known here: in a cluster, those of one INSERT need not be
+		// consecutive. The version as the time of the first attempt keeps the order of a user's events.
+		err := tx.Exec(`INSERT INTO deliveries (endpoint_id, event_id, state, next_attempt_at)
+			SELECT ?, id, ?, version FROM events WHERE uid IN ? ORDER BY id`, endpointID, models.DeliveryPending, some).Error
+		if err != nil {
+			return fmt.Errorf("recording deliveries: %w", err)
+		}
 	}
 	return nil
 }
@@ -166,19 +172,22 @@ func newRows(tx *gorm.DB, appID int64, events []Event) ([]*models.Event, error) 
 		subjects = append(subjects, e.Subject)
 	}
 	slices.Sort(subjects)
-	var last []struct {
-		Subject string
-		Version models.Time
+	versions := make(map[string]models.Time)
+	for some := range slices.Chunk(slices.Compact(subjects), chunk) {
+		var last []struct {
+			Subject string
+			Version models.Time
+		}
+		err := tx.Model(&models.Event{}).Select("subject, MAX(version) AS version").
+			Where("app_id = ? AND subject IN ?", appID, some).Group("subject").Find(&last).Error
+		if err != nil {
+			return nil, fmt.Errorf("reading versions of events: %w", err)
+		}
+		for _, l := range last {
+			versions[l.Subject] = l.Version
+		}
 	}
-	err := tx.Model(&models.Event{}).Select("subject, MAX(version) AS version").
-		Where("app_id = ? AND subject IN ?", appID, slices.Compact(subjects)).Group("subject").Find(&last).Error
-	if err != nil {
-		return nil, fmt.Errorf("reading versions of events: %w", err)
-	}
-	versions := make(map[string]models.Time, len(last))
-	for _, l := range last {
-		versions[l.Subject] = l.Version
-	}
+	var err error
 	rows := make([]*models.Event, len(events))
 	for i, e := range events {
 		// Clocks may have been set back, and those of nodes differ.
@@ -227,7 +236,7 @@ func Erase(tx *gorm.DB, appID int64, subjects []string) error {
 	if err != nil {
 		return fmt.Errorf("erasing events: %w", err)
 	}
-	for some := range slices.Chunk(ids, eraseChunk) {
+	for some := range slices.Chunk(ids, chunk) {
 		if err := tx.Model(&models.Event{}).Where("id IN ?", some).Update("personal", nil).Error; err != nil {
 			return fmt.Errorf("erasing events: %w", err)
 		}
@@ -237,6 +246,3 @@ func Erase(tx *gorm.DB, appID int64, subjects []string) error {
 	}
 	return nil
 }
-
-// eraseChunk is how many events one statement erases.
-const eraseChunk = 1000

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/fault"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -173,7 +174,8 @@ func (s *Service) eraseRequests(tx *gorm.DB, e *erasure) error {
 	return tx.Where("from_id IN ? OR to_id IN ?", e.keys, e.keys).Delete(&models.FriendRequest{}).Error
 }
 
-// otherParties returns the users of the requests that are not erased, by users.id.
+// otherParties returns the users of the requests that are not erased, by users.id. It locks them, as
+// shorten locks the owners of lists: their events must not get the versions of concurrent ones.
 func (e *erasure) otherParties(tx *gorm.DB, requests []models.FriendRequest) (map[int64]*models.User, error) {
 	others := make(map[int64]*models.User)
 	for _, r := range requests {
@@ -184,11 +186,11 @@ func (e *erasure) otherParties(tx *gorm.DB, requests []models.FriendRequest) (ma
 		}
 	}
 	for keys := range slices.Chunk(slices.Sorted(maps.Keys(others)), eraseChunk) {
-		var rows []*models.User
-		if err := tx.Where("id IN ?", keys).Find(&rows).Error; err != nil {
+		users, err := userlock.LockKeys(tx, keys)
+		if err != nil {
 			return nil, err
 		}
-		for _, u := range rows {
+		for _, u := range users {
 			others[u.ID] = u
 		}
 	}
