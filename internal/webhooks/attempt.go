@@ -171,6 +171,9 @@ func (s *Service) call(ctx context.Context, to *target, r *result) error {
 	if err != nil {
 		return err
 	}
+	// Not sent, but lets the client repeat the request on a new connection if the receiver has closed
+	// the idle one that it was sent on. Events may arrive twice anyway.
+	req.Header["Idempotency-Key"] = nil
 	response, err := s.client.Do(req)
 	if err != nil {
 		return err

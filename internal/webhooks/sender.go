@@ -21,9 +21,11 @@ const (
 	// sent at the same time.
 	batchSize   = 64
 	concurrency = 8
-	// endpointsAtOnce is how many endpoints a node sends to at the same time. Those that work come
-	// before those that fail.
+	// endpointsAtOnce is how many endpoints a node sends to at the same time, and failingAtOnce how
+	// many of them may be failing. Each of these can take a whole attempt's time to respond, so they
+	// must leave room for those that work.
 	endpointsAtOnce = 64
+	failingAtOnce   = endpointsAtOnce / 2
 	// leaseTime is how long a node may send a batch. An attempt begins only if it ends leaseMargin
 	// before that.
 	leaseTime   = 30 * time.Second
@@ -38,7 +40,8 @@ const (
 	// disableAfter is how long an endpoint may fail before it is disabled.
 	disableAfter = 5 * 24 * time.Hour
 	// minPause and maxPause bound the pause after a batch in which all attempts have failed. It is
-	// pausePart of the time for which the endpoint has failed.
+	// pausePart of the time for which the endpoint has failed. They also bound the pause after a batch
+	// of which the receiver could take only a part.
 	minPause  = time.Second
 	maxPause  = 5 * time.Minute
 	pausePart = 4
@@ -69,31 +72,37 @@ func (s *Service) Run(ctx context.Context, drain time.Duration) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.keepTidy(ctx) })
-	busy := make(map[int64]bool)
-	done := make(chan int64, endpointsAtOnce)
+	busy, failing := make(map[int64]bool), 0
+	done := make(chan dueEndpoint, endpointsAtOnce)
 	poll := time.NewTicker(s.timing.poll)
 	defer poll.Stop()
 	for ctx.Err() == nil {
-		ids, err := s.dueEndpoints(ctx)
+		due, err := s.dueEndpoints(ctx)
 		if err != nil && !outage.CallerGone(ctx, err) {
 			s.opts.Logger.WarnContext(ctx, "looking for webhook deliveries failed; retrying", "error", err)
 		}
-		for _, id := range ids {
-			if busy[id] || len(busy) >= endpointsAtOnce {
+		for _, e := range due {
+			if busy[e.ID] || len(busy) >= endpointsAtOnce || e.Failing && failing >= failingAtOnce {
 				continue
 			}
-			busy[id] = true
+			busy[e.ID] = true
+			if e.Failing {
+				failing++
+			}
 			running.Go(func() {
-				defer func() { done <- id }()
-				if err := s.deliver(sending, id); err != nil && !outage.CallerGone(sending, err) {
-					s.opts.Logger.WarnContext(ctx, "delivering webhook events failed; retrying", "endpoint", id, "error", err)
+				defer func() { done <- e }()
+				if err := s.deliver(sending, e.ID); err != nil && !outage.CallerGone(sending, err) {
+					s.opts.Logger.WarnContext(ctx, "delivering webhook events failed; retrying", "endpoint", e.ID, "error", err)
 				}
 			})
 		}
 		select {
 		case <-ctx.Done():
-		case id := <-done:
-			delete(busy, id)
+		case e := <-done:
+			delete(busy, e.ID)
+			if e.Failing {
+				failing--
+			}
 		case <-poll.C:
 		case <-s.wake:
 			select {
@@ -104,16 +113,22 @@ func (s *Service) Run(ctx context.Context, drain time.Duration) {
 	}
 }
 
-// dueEndpoints returns the IDs of the endpoints with deliveries that are due, which no node sends
-// to: first those that work, and of these the ones that have waited longest.
-func (s *Service) dueEndpoints(ctx context.Context) (ids []int64, err error) {
+// dueEndpoint is an endpoint with deliveries that are due.
+type dueEndpoint struct {
+	ID      int64
+	Failing bool
+}
+
+// dueEndpoints returns the endpoints with deliveries that are due, which no node sends to: first
+// those that work, and of these the ones that have waited longest.
+func (s *Service) dueEndpoints(ctx context.Context) (list []dueEndpoint, err error) {
 	now := s.now()
-	err = s.db.Read(ctx).Raw(`SELECT e.id FROM webhook_endpoints e
+	err = s.db.Read(ctx).Raw(`SELECT e.id, e.failing_since > 0 AS failing FROM webhook_endpoints e
 		WHERE e.state = ? AND e.resume_at <= ? AND e.lease_until < `+s.db.Now()+` AND EXISTS (
 			SELECT 1 FROM deliveries d WHERE d.endpoint_id = e.id AND d.state = ? AND d.next_attempt_at <= ?)
 		ORDER BY e.failing_since > 0, e.resume_at, e.id LIMIT ?`,
-		models.EndpointEnabled, now, models.DeliveryPending, now, 2*endpointsAtOnce).Scan(&ids).Error
-	return ids, err
+		models.EndpointEnabled, now, models.DeliveryPending, now, 2*endpointsAtOnce).Scan(&list).Error
+	return list, err
 }
 
 // deliver sends a batch of deliveries to an endpoint, unless another node does.
@@ -343,16 +358,16 @@ func (s *Service) release(tx *gorm.DB, e *models.WebhookEndpoint, lease int64, r
 	switch {
 	case succeeded:
 		next.FailingSince = 0
+		if slices.ContainsFunc(results, (*result).throttles) {
+			next.ResumeAt = now.Add(min(max(longestRetryAfter(results), minPause), maxPause))
+		}
 	case len(results) > 0:
 		if next.FailingSince == 0 {
 			next.FailingSince = now
 		}
 		failing := time.Duration(now-next.FailingSince) * time.Millisecond
 		wait := min(max(failing/pausePart, minPause), maxPause)
-		for _, r := range results {
-			wait = max(wait, r.retryAfter)
-		}
-		next.ResumeAt = now.Add(wait)
+		next.ResumeAt = now.Add(max(wait, longestRetryAfter(results)))
 		if failing >= disableAfter {
 			next.State, next.StateReason = models.EndpointDisabled, "failing"
 		}
@@ -367,6 +382,14 @@ func (s *Service) release(tx *gorm.DB, e *models.WebhookEndpoint, lease int64, r
 		return released.Error
 	}
 	return s.audit(tx, e.AppID, audit.ActionWebhookDisable, &next, models.Actor{})
+}
+
+// longestRetryAfter returns the longest time that the receiver has asked for.
+func longestRetryAfter(results []*result) (wait time.Duration) {
+	for _, r := range results {
+		wait = max(wait, r.retryAfter)
+	}
+	return wait
 }
 
 // tidyChunk is how many deliveries one transaction of tidy ends.
@@ -413,24 +436,34 @@ func (s *Service) tidy(ctx context.Context) error {
 // may still record deliveries for it.
 const deletedKept = time.Minute
 
-// tidyEndpoint ends a chunk of the deliveries to an endpoint, and returns how many there were.
+// tidyEndpoint ends a chunk of the deliveries to an endpoint, and returns how many there were. It
+// returns 0 if the endpoint has got another state since it was read.
 func (s *Service) tidyEndpoint(ctx context.Context, e *models.WebhookEndpoint) (n int, err error) {
-	pending := s.db.Read(ctx).Model(&models.Delivery{}).Where("endpoint_id = ?", e.ID)
-	if e.State == models.EndpointDisabled {
-		pending = pending.Where("state = ?", models.DeliveryPending)
-	}
-	var ids []int64
-	if err := pending.Order("id").Limit(tidyChunk).Pluck("id", &ids).Error; err != nil {
-		return 0, fmt.Errorf("reading webhook deliveries: %w", err)
-	}
-	now := s.now()
 	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
+		n = 0
+		// The lock keeps the state: of an endpoint that was enabled, pending deliveries are sent.
+		var same []models.WebhookEndpoint
+		err := tx.Clauses(forUpdate).Select("id").Where("id = ? AND state = ?", e.ID, e.State).Find(&same).Error
+		if err != nil || len(same) == 0 {
+			return err
+		}
+		// In the order of the index: to sort a long queue for each chunk would take long.
+		ended := tx.Table(s.db.Using("deliveries", "deliveries_due")).Where("endpoint_id = ?", e.ID)
+		if e.State == models.EndpointDisabled {
+			ended = ended.Where("state = ?", models.DeliveryPending)
+		}
+		var ids []int64
+		if err := ended.Limit(tidyChunk).Pluck("id", &ids).Error; err != nil {
+			return err
+		}
+		n = len(ids)
+		now := s.now()
 		switch {
-		case len(ids) > 0 && e.State == models.EndpointDisabled:
+		case n > 0 && e.State == models.EndpointDisabled:
 			return tx.Model(&models.Delivery{}).Where("id IN ? AND state = ?", ids, models.DeliveryPending).Updates(map[string]any{
 				"state": models.DeliveryFailed, "expires_at": now.Add(failedKept), "last_error": "the endpoint is disabled",
 			}).Error
-		case len(ids) > 0:
+		case n > 0:
 			return tx.Where("id IN ?", ids).Delete(&models.Delivery{}).Error
 		case e.State == models.EndpointDeleted && now > e.ResumeAt.Add(deletedKept):
 			return tx.Delete(&models.WebhookEndpoint{}, e.ID).Error
@@ -440,5 +473,5 @@ func (s *Service) tidyEndpoint(ctx context.Context, e *models.WebhookEndpoint) (
 	if err != nil {
 		return 0, fmt.Errorf("ending webhook deliveries: %w", err)
 	}
-	return len(ids), nil
+	return n, nil
 }

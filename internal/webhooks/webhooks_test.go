@@ -158,9 +158,9 @@ func TestBodies(t *testing.T) {
 // deliverAll sends what is due, once.
 func (s *Service) deliverAll(w *world) error {
 	w.pass(10 * time.Millisecond) // versions may be later than the time of the change
-	ids, err := s.dueEndpoints(ctx)
-	for _, id := range ids {
-		err = errors.Join(err, s.deliver(ctx, id))
+	due, err := s.dueEndpoints(ctx)
+	for _, e := range due {
+		err = errors.Join(err, s.deliver(ctx, e.ID))
 	}
 	return err
 }
