@@ -26,7 +26,10 @@ import (
 	"rollcall/models"
 )
 
-func TestMain(m *testing.M) { testenv.Main(m) }
+func TestMain(m *testing.M) {
+	OtherMain()
+	testenv.Main(m)
+}
 
 var ctx = context.Background()
 
