@@ -33,8 +33,18 @@ type webhookCommand struct {
 	Delete       webhookDelete       `cmd:"" help:"Delete an endpoint; nothing more is delivered to it."`
 }
 
+// webhookSettings are those of a server that a command about endpoints needs: how to encrypt secrets,
+// and which addresses are allowed.
+type webhookSettings struct {
+	tokenKeySetting
+	webhookSetting
+}
+
 // withWebhooks runs fn with the rules for webhooks and the app with that key.
-func (s *settings) withWebhooks(ctx context.Context, key string, allow webhookSetting, fn func(*webhooks.Service, *models.App) error) error {
+func (s *settings) withWebhooks(ctx context.Context, key string, of webhookSettings, fn func(*webhooks.Service, *models.App) error) error {
+	if err := of.tokenKeySetting.check(); err != nil {
+		return err
+	}
 	return s.withDB(ctx, func(db *database.DB) error {
 		app, err := node.Offline(db, clock).Apps.ByKey(ctx, key)
 		if err != nil {
@@ -43,7 +53,7 @@ func (s *settings) withWebhooks(ctx context.Context, key string, allow webhookSe
 		if app == nil {
 			return unknownApp(key)
 		}
-		err = fn(node.OfflineWebhooks(db, clock, allow.WebhookAllowPrivate), app)
+		err = fn(node.OfflineWebhooks(db, clock, of.TokenKey, of.WebhookAllowPrivate), app)
 		if errors.Is(err, webhooks.ErrNoEndpoint) {
 			return usageError{fmt.Errorf("the app has no endpoint with that ID; see rollcall webhook list %s", key)}
 		}
@@ -85,7 +95,7 @@ func endpointOf(e *models.WebhookEndpoint, secret string) endpointJSON {
 }
 
 type webhookCreate struct {
-	webhookSetting
+	webhookSettings
 	App         string   `arg:"" help:"The app key."`
 	URL         string   `arg:"" help:"The https URL that receives the events."`
 	Events      []string `help:"The types of events, separated by commas, such as user.banned,friend.added; all unless given."`
@@ -99,7 +109,7 @@ func (c webhookCreate) Run(ctx context.Context, s *settings, streams *Streams) e
 	for _, t := range c.Events {
 		in.Types = append(in.Types, outbox.Type(strings.TrimSpace(t)))
 	}
-	return s.withWebhooks(ctx, c.App, c.webhookSetting, func(rules *webhooks.Service, app *models.App) error {
+	return s.withWebhooks(ctx, c.App, c.webhookSettings, func(rules *webhooks.Service, app *models.App) error {
 		_, _, err := rules.Showing(secretPrinter(streams, c.JSON)).Create(ctx, app, in, audit.CommandLine)
 		return err
 	})
@@ -126,7 +136,7 @@ type webhookList struct {
 
 // Run lists the endpoints.
 func (c webhookList) Run(ctx context.Context, s *settings, streams *Streams) error {
-	return s.withWebhooks(ctx, c.App, webhookSetting{}, func(rules *webhooks.Service, app *models.App) error {
+	return s.withWebhooks(ctx, c.App, webhookSettings{}, func(rules *webhooks.Service, app *models.App) error {
 		list, err := rules.List(ctx, app)
 		if err != nil {
 			return err
@@ -167,7 +177,7 @@ const testPoll = 100 * time.Millisecond
 
 // Run sends a test event and waits for the first attempt.
 func (c webhookTest) Run(ctx context.Context, s *settings, streams *Streams) error {
-	return s.withWebhooks(ctx, c.App, webhookSetting{}, func(rules *webhooks.Service, app *models.App) error {
+	return s.withWebhooks(ctx, c.App, webhookSettings{}, func(rules *webhooks.Service, app *models.App) error {
 		d, err := rules.Test(ctx, app, c.ID, audit.CommandLine)
 		if err != nil {
 			return err
@@ -232,7 +242,7 @@ type deliveryJSON struct {
 
 // Run lists the deliveries.
 func (c webhookDeliveries) Run(ctx context.Context, s *settings, streams *Streams) error {
-	return s.withWebhooks(ctx, c.App, webhookSetting{}, func(rules *webhooks.Service, app *models.App) error {
+	return s.withWebhooks(ctx, c.App, webhookSettings{}, func(rules *webhooks.Service, app *models.App) error {
 		list, err := rules.Deliveries(ctx, app, webhooks.Filter{
 			EndpointID: c.ID, State: models.DeliveryState(strings.ToUpper(c.State)), Limit: c.Limit,
 		})
@@ -284,7 +294,7 @@ func (c webhookReplay) Run(ctx context.Context, s *settings, streams *Streams) e
 		}
 		ids = append(ids, id)
 	}
-	return s.withWebhooks(ctx, c.App, webhookSetting{}, func(rules *webhooks.Service, app *models.App) error {
+	return s.withWebhooks(ctx, c.App, webhookSettings{}, func(rules *webhooks.Service, app *models.App) error {
 		n, err := rules.Replay(ctx, app, ids, webhooks.Filter{
 			EndpointID: c.ID, State: models.DeliveryState(strings.ToUpper(c.State)),
 			Since: models.TimeOf(clock().Add(-c.Since)), Limit: webhooks.MaxDeliveries,
@@ -301,6 +311,7 @@ func (c webhookReplay) Run(ctx context.Context, s *settings, streams *Streams) e
 }
 
 type webhookRotateSecret struct {
+	tokenKeySetting
 	endpointArgs
 	Grace time.Duration `default:"24h" help:"How long the present secret signs beside the new one, at most 720h; 0s: it ends at once."`
 	JSON  bool          `help:"Print one JSON object."`
@@ -308,7 +319,7 @@ type webhookRotateSecret struct {
 
 // Run rotates the secret and prints the new one.
 func (c webhookRotateSecret) Run(ctx context.Context, s *settings, streams *Streams) error {
-	return s.withWebhooks(ctx, c.App, webhookSetting{}, func(rules *webhooks.Service, app *models.App) error {
+	return s.withWebhooks(ctx, c.App, webhookSettings{tokenKeySetting: c.tokenKeySetting}, func(rules *webhooks.Service, app *models.App) error {
 		_, _, err := rules.Showing(secretPrinter(streams, c.JSON)).RotateSecret(ctx, app, c.ID, c.Grace, audit.CommandLine)
 		return err
 	})
@@ -318,7 +329,7 @@ type webhookEnable struct{ endpointArgs }
 
 // Run enables the endpoint.
 func (c webhookEnable) Run(ctx context.Context, s *settings, streams *Streams) error {
-	return s.withWebhooks(ctx, c.App, webhookSetting{}, func(rules *webhooks.Service, app *models.App) error {
+	return s.withWebhooks(ctx, c.App, webhookSettings{}, func(rules *webhooks.Service, app *models.App) error {
 		if _, err := rules.Enable(ctx, app, c.ID, audit.CommandLine); err != nil {
 			return err
 		}
@@ -330,7 +341,7 @@ type webhookDelete struct{ endpointArgs }
 
 // Run deletes the endpoint.
 func (c webhookDelete) Run(ctx context.Context, s *settings, streams *Streams) error {
-	return s.withWebhooks(ctx, c.App, webhookSetting{}, func(rules *webhooks.Service, app *models.App) error {
+	return s.withWebhooks(ctx, c.App, webhookSettings{}, func(rules *webhooks.Service, app *models.App) error {
 		if _, err := rules.Delete(ctx, app, c.ID, audit.CommandLine); err != nil {
 			return err
 		}

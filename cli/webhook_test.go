@@ -107,6 +107,16 @@ func TestWebhook(t *testing.T) {
 			t.Errorf("replayed %s", out)
 		}
 		ok("enable", key, id)
+		// The secret is encrypted with the token keys.
+		first := tokenKeys(t)[0].ID
+		for _, args := range [][]string{{"token-key", "rotate"}, {"token-key", "retire", first}} {
+			if code, _, errs := run(t, "", args...); code != 0 {
+				t.Fatalf("%s: status %d, %s", args, code, errs)
+			}
+		}
+		if out := ok("test", key, id); !strings.HasPrefix(out, "delivered") || next() != "endpoint.test" {
+			t.Errorf("after the token keys were changed: %s", out)
+		}
 		ok("delete", key, id)
 		for args, want := range map[string]string{
 			"list unknown":                            "there is no app",

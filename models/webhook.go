@@ -20,7 +20,7 @@ type WebhookEndpoint struct {
 	Description string
 	// EventTypes are the types that it receives, separated by commas, or "" for all.
 	EventTypes string
-	// Secret signs deliveries, as it is stored; see atrest. PreviousSecret signs too until
+	// Secret signs deliveries, as it is stored; see token.Ring. PreviousSecret signs too until
 	// PreviousSecretEndsAt, and is empty if there is none.
 	Secret               []byte
 	PreviousSecret       []byte

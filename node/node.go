@@ -144,7 +144,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 
 	// The rules.
 	n.Rules = newRules(&n.cfg, keys, n.events, metrics)
-	if err := n.Webhooks.Reseal(ctx); err != nil {
+	if err := n.Webhooks.Start(ctx); err != nil {
 		return nil, err
 	}
 	n.sweeper = retention.New(cfg.DB, cfg.Clock, cfg.Logger, expiring(cfg.AuditRetention)...)

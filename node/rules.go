@@ -49,10 +49,10 @@ func Offline(db *database.DB, clock func() time.Time) Rules {
 	return offline(Config{DB: db, Clock: clock})
 }
 
-// OfflineWebhooks returns the rules for webhooks for such a command; allowPrivate is
-// Config.WebhookAllowPrivate.
-func OfflineWebhooks(db *database.DB, clock func() time.Time, allowPrivate bool) *webhooks.Service {
-	return offline(Config{DB: db, Clock: clock, WebhookAllowPrivate: allowPrivate}).Webhooks
+// OfflineWebhooks returns the rules for webhooks for such a command; tokenKey and allowPrivate are
+// Config.TokenKey and Config.WebhookAllowPrivate.
+func OfflineWebhooks(db *database.DB, clock func() time.Time, tokenKey string, allowPrivate bool) *webhooks.Service {
+	return offline(Config{DB: db, Clock: clock, TokenKey: tokenKey, WebhookAllowPrivate: allowPrivate}).Webhooks
 }
 
 func offline(cfg Config) Rules {
@@ -67,7 +67,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	if cfg.Redis != nil {
 		failures = throttle.NewShared(cfg.Redis, cfg.Clock, cfg.Logger)
 	}
-	r.Apps = apps.New(cfg.DB, events, keys, cfg.Clock).Limiting(failures)
+	r.Apps = apps.New(cfg.DB, events, keys, cfg.Clock).Limiting(failures).Renewing(webhooks.RenewSecrets)
 	r.Audit = audit.New(cfg.DB, cfg.Clock)
 	r.Operators = operators.New(cfg.DB, cfg.Clock).Limiting(failures, cmp.Or(cfg.LoginFailureTime, operators.FailureTime))
 	r.Relations = relations.New(cfg.DB, events, keys.Secret(), cfg.Clock)
@@ -94,6 +94,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	r.Jobs = jobs.New(cfg.DB, cfg.Logger, cfg.Clock)
 	r.Webhooks = webhooks.New(cfg.DB, events, webhooks.Options{
 		Clock: cfg.Clock, Logger: cfg.Logger, Version: cfg.Version, AllowPrivate: cfg.WebhookAllowPrivate,
+		TokenKey: cfg.TokenKey,
 	})
 	if metrics != nil {
 		r.Webhooks.Observe(metrics)

@@ -45,6 +45,7 @@ type Service struct {
 	// throttle counts wrong keys and secrets.
 	throttle *throttle.Throttle
 	show     func(app *models.App, secret string) error // see Showing; may be nil
+	renew    []func(tx *gorm.DB, ring *token.Ring) error
 }
 
 // New returns a Service that publishes changes of apps on b, and counts wrong secrets in this
@@ -58,6 +59,14 @@ func (s *Service) Limiting(t *throttle.Throttle) *Service {
 	limits := *s
 	limits.throttle = t
 	return &limits
+}
+
+// Renewing returns a copy of s that calls renew in each transaction that changes the token keys.
+// renew must store the secrets again that are encrypted with them; see token.Ring.Renew.
+func (s *Service) Renewing(renew ...func(tx *gorm.DB, ring *token.Ring) error) *Service {
+	renews := *s
+	renews.renew = renew
+	return &renews
 }
 
 // Showing returns a copy of s that calls show with each new secret, once, before the

@@ -95,9 +95,13 @@ func (s *Service) Exchange(ctx context.Context, app *models.App, e *models.Webho
 	if err != nil {
 		return nil, fault.Wrap(err, "reading webhook delivery")
 	}
+	ring, err := s.vault.Read(s.db.Read(ctx), s.now())
+	if err != nil {
+		return nil, fault.Wrap(err, "reading webhook delivery")
+	}
 	to := &target{endpoint: e, appKey: app.Key}
 	unsigned := false
-	if to.secrets, err = secretsOf(s.db.SecretKeys(), e, s.now()); err != nil {
+	if to.secrets, err = secretsOf(ring, e, s.now()); err != nil {
 		unsigned = true
 	}
 	request, body, err := s.request(ctx, to, d)

@@ -40,6 +40,7 @@ type world struct {
 	db        *database.DB
 	bus       *bus.Bus
 	webhooks  *Service
+	apps      *apps.Service
 	users     *users.Service
 	relations *relations.Service
 	app       *models.App
@@ -56,8 +57,8 @@ func each(t *testing.T, test func(w *world)) {
 			t.Fatal(err)
 		}
 		w.webhooks = w.node()
-		created, _, err := apps.New(db, w.bus, keys, w.clock).
-			Create(ctx, apps.NewApp{Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, models.Actor{})
+		w.apps = apps.New(db, w.bus, keys, w.clock).Renewing(RenewSecrets)
+		created, _, err := w.apps.Create(ctx, apps.NewApp{Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, models.Actor{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,8 +70,11 @@ func each(t *testing.T, test func(w *world)) {
 }
 
 // node returns the Service of another node.
-func (w *world) node() *Service {
-	s := New(w.db, w.bus, Options{Clock: w.clock, Logger: slog.New(slog.DiscardHandler), Version: "test", AllowPrivate: true})
+func (w *world) node() *Service { return w.nodeWith("", slog.New(slog.DiscardHandler)) }
+
+// nodeWith returns the Service of a node with configured token keys.
+func (w *world) nodeWith(tokenKey string, log *slog.Logger) *Service {
+	s := New(w.db, w.bus, Options{Clock: w.clock, Logger: log, Version: "test", AllowPrivate: true, TokenKey: tokenKey})
 	// Endpoints are created before the rules have read any.
 	s.awaitFresh = func(context.Context) error { return nil }
 	s.timing.poll = 20 * time.Millisecond

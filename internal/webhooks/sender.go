@@ -2,7 +2,9 @@ package webhooks
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -13,6 +15,7 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/outage"
+	"rollcall/internal/token"
 	"rollcall/models"
 )
 
@@ -37,6 +40,10 @@ const (
 	gather = 10 * time.Millisecond
 	// tidyInterval is how often the deliveries of disabled and deleted endpoints are ended.
 	tidyInterval = 10 * time.Second
+	// unopenedInterval is the time between two attempts to decrypt the secret of an endpoint, and
+	// unopenedWarning between two entries in the log about that.
+	unopenedInterval = 10 * time.Second
+	unopenedWarning  = time.Minute
 	// disableAfter is how long an endpoint may fail before it is disabled.
 	disableAfter = 5 * 24 * time.Hour
 	// minPause and maxPause bound the pause after a batch in which all attempts have failed. It is
@@ -56,10 +63,12 @@ var schedule = []time.Duration{
 
 // timing has the durations that tests shorten.
 type timing struct {
-	attempt, lease, margin, poll, tidy time.Duration
+	attempt, lease, margin, poll, tidy, unopened time.Duration
 }
 
-var usualTiming = timing{attempt: attemptTimeout, lease: leaseTime, margin: leaseMargin, poll: pollInterval, tidy: tidyInterval}
+var usualTiming = timing{
+	attempt: attemptTimeout, lease: leaseTime, margin: leaseMargin, poll: pollInterval, tidy: tidyInterval, unopened: unopenedInterval,
+}
 
 var forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
 
@@ -73,11 +82,12 @@ func (s *Service) Run(ctx context.Context, drain time.Duration) {
 	defer running.Wait()
 	running.Go(func() { s.keepTidy(ctx) })
 	busy, failing := make(map[int64]bool), 0
-	done := make(chan dueEndpoint, endpointsAtOnce)
+	done := make(chan delivered, endpointsAtOnce)
+	unopened := &unopenedEndpoints{service: s, until: make(map[int64]time.Time)}
 	poll := time.NewTicker(s.timing.poll)
 	defer poll.Stop()
 	for ctx.Err() == nil {
-		due, err := s.dueEndpoints(ctx)
+		due, err := s.dueEndpoints(ctx, unopened.now()...)
 		if err != nil && !outage.CallerGone(ctx, err) {
 			s.opts.Logger.WarnContext(ctx, "looking for webhook deliveries failed; retrying", "error", err)
 		}
@@ -90,18 +100,23 @@ func (s *Service) Run(ctx context.Context, drain time.Duration) {
 				failing++
 			}
 			running.Go(func() {
-				defer func() { done <- e }()
-				if err := s.deliver(sending, e.ID); err != nil && !outage.CallerGone(sending, err) {
+				err := s.deliver(sending, e.ID)
+				var keyErr *token.KeyError
+				if err != nil && !errors.As(err, &keyErr) && !outage.CallerGone(sending, err) {
 					s.opts.Logger.WarnContext(ctx, "delivering webhook events failed; retrying", "endpoint", e.ID, "error", err)
 				}
+				done <- delivered{e, keyErr}
 			})
 		}
 		select {
 		case <-ctx.Done():
-		case e := <-done:
-			delete(busy, e.ID)
-			if e.Failing {
+		case d := <-done:
+			delete(busy, d.ID)
+			if d.Failing {
 				failing--
+			}
+			if d.err != nil {
+				unopened.add(ctx, d)
 			}
 		case <-poll.C:
 		case <-s.wake:
@@ -119,15 +134,49 @@ type dueEndpoint struct {
 	Failing bool
 }
 
+// delivered is the end of a batch to an endpoint.
+type delivered struct {
+	dueEndpoint
+	// err is why this node cannot decrypt the endpoint's secret, or nil.
+	err *token.KeyError
+}
+
+// unopenedEndpoints are the endpoints whose secrets this node could not decrypt recently. It does not
+// look for their deliveries, so that these are in the way of no others.
+type unopenedEndpoints struct {
+	service *Service
+	until   map[int64]time.Time
+	warned  time.Time
+}
+
+// now returns the IDs of the endpoints.
+func (u *unopenedEndpoints) now() []int64 {
+	maps.DeleteFunc(u.until, func(_ int64, until time.Time) bool { return time.Now().After(until) })
+	return slices.Collect(maps.Keys(u.until))
+}
+
+// add adds an endpoint, and logs the problem at most once in unopenedWarning.
+func (u *unopenedEndpoints) add(ctx context.Context, d delivered) {
+	now := time.Now()
+	u.until[d.ID] = now.Add(u.service.timing.unopened)
+	if now.Sub(u.warned) >= unopenedWarning {
+		u.warned = now
+		u.service.warnUnopened(ctx, "endpoint", d.ID, d.err)
+	}
+}
+
 // dueEndpoints returns the endpoints with deliveries that are due, which no node sends to: first
-// those that work, and of these the ones that have waited longest.
-func (s *Service) dueEndpoints(ctx context.Context) (list []dueEndpoint, err error) {
+// those that work, and of these the ones that have waited longest. Those in except are left out.
+func (s *Service) dueEndpoints(ctx context.Context, except ...int64) (list []dueEndpoint, err error) {
 	now := s.now()
+	if len(except) == 0 {
+		except = []int64{0}
+	}
 	err = s.db.Read(ctx).Raw(`SELECT e.id, e.failing_since > 0 AS failing FROM webhook_endpoints e
-		WHERE e.state = ? AND e.resume_at <= ? AND e.lease_until < `+s.db.Now()+` AND EXISTS (
+		WHERE e.state = ? AND e.resume_at <= ? AND e.id NOT IN ? AND e.lease_until < `+s.db.Now()+` AND EXISTS (
 			SELECT 1 FROM deliveries d WHERE d.endpoint_id = e.id AND d.state = ? AND d.next_attempt_at <= ?)
 		ORDER BY e.failing_since > 0, e.resume_at, e.id LIMIT ?`,
-		models.EndpointEnabled, now, models.DeliveryPending, now, 2*endpointsAtOnce).Scan(&list).Error
+		models.EndpointEnabled, now, except, models.DeliveryPending, now, 2*endpointsAtOnce).Scan(&list).Error
 	return list, err
 }
 
@@ -156,7 +205,8 @@ func (s *Service) deliver(ctx context.Context, id int64) error {
 }
 
 // claim takes the lease of an endpoint. It returns nil if the endpoint is disabled or pauses, or if
-// another node has the lease.
+// another node has the lease. If this node cannot decrypt the endpoint's secret, it takes no lease and
+// returns a *token.KeyError: another node may have the key.
 //
 // The UPDATE is atomic, so that of several nodes one gets the lease. Leases are compared by the
 // database's clock, because those of the nodes differ.
@@ -178,7 +228,11 @@ func (s *Service) claim(ctx context.Context, id, lease int64) (*target, error) {
 		if err := tx.Select("key").Take(app, e.AppID).Error; err != nil {
 			return err
 		}
-		secrets, err := secretsOf(s.db.SecretKeys(), e, s.now())
+		ring, err := s.vault.Read(tx, s.now())
+		if err != nil {
+			return err
+		}
+		secrets, err := secretsOf(ring, e, s.now())
 		to = &target{endpoint: e, appKey: app.Key, secrets: secrets}
 		return err
 	})

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"rollcall/internal/atrest"
-	"rollcall/models"
 )
 
 // secretPrefix begins the text of a secret (Standard Webhooks 1.0.0, "Signature scheme").
@@ -25,27 +24,6 @@ func newSecret() []byte {
 // secretText returns a secret as it is shown.
 func secretText(secret []byte) string {
 	return secretPrefix + base64.StdEncoding.EncodeToString(secret)
-}
-
-// place is where an endpoint's secrets are stored, for atrest. The previous secret has the same
-// place as the present one, because a rotation moves it.
-func place(endpointID int64) string { return "webhook_endpoints " + strconv.FormatInt(endpointID, 10) }
-
-// secretsOf returns the secrets that sign now, the present one first.
-func secretsOf(keys atrest.Keys, e *models.WebhookEndpoint, now models.Time) ([][]byte, error) {
-	secret, _, err := keys.Open(e.Secret, place(e.ID))
-	if err != nil {
-		return nil, err
-	}
-	secrets := [][]byte{secret}
-	if len(e.PreviousSecret) > 0 && now < e.PreviousSecretEndsAt {
-		previous, _, err := keys.Open(e.PreviousSecret, place(e.ID))
-		if err != nil {
-			return nil, err
-		}
-		secrets = append(secrets, previous)
-	}
-	return secrets, nil
 }
 
 // signatureHeader is the header with the signature.

@@ -30,6 +30,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/outbox"
 	"rollcall/internal/showonce"
+	"rollcall/internal/token"
 	"rollcall/internal/validate"
 	"rollcall/models"
 )
@@ -43,12 +44,15 @@ type Options struct {
 	Version string
 	// AllowPrivate allows http URLs, and addresses that are not public.
 	AllowPrivate bool
+	// TokenKey has the configured keys that sign tokens; see token.CheckConfigured.
+	TokenKey string
 }
 
 // Service implements the rules for endpoints and deliveries.
 type Service struct {
 	db     *database.DB
 	opts   Options
+	vault  *token.Vault
 	client *http.Client
 	timing timing
 	wake   chan struct{}
@@ -62,7 +66,7 @@ type Service struct {
 // New returns a Service. Run must be called for events to be sent.
 func New(db *database.DB, b *bus.Bus, opts Options) *Service {
 	s := &Service{
-		db: db, opts: opts, client: newClient(opts.AllowPrivate), timing: usualTiming,
+		db: db, opts: opts, vault: token.NewVault(db, opts.TokenKey), client: newClient(opts.AllowPrivate), timing: usualTiming,
 		wake: make(chan struct{}, 1), awaitFresh: outbox.AwaitFresh, metrics: newMetrics(),
 	}
 	b.OnEventsRecorded(func(context.Context, bus.EventsRecorded) { s.notify() })
@@ -152,6 +156,10 @@ func (s *Service) Create(ctx context.Context, app *models.App, in NewEndpoint, b
 	show := s.showOnce(secret)
 	var out *models.WebhookEndpoint
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		ring, err := s.vault.Lock(tx, s.now())
+		if err != nil {
+			return err
+		}
 		if err := checkRoom(tx, app); err != nil {
 			return err
 		}
@@ -163,7 +171,9 @@ func (s *Service) Create(ctx context.Context, app *models.App, in NewEndpoint, b
 			return err
 		}
 		// The encryption is bound to the key, which only the row knows.
-		out.Secret = s.db.SecretKeys().Seal(secret, place(out.ID))
+		if out.Secret, err = ring.Seal(secret, place(out.ID)); err != nil {
+			return err
+		}
 		if err := tx.Model(out).Update("secret", out.Secret).Error; err != nil {
 			return err
 		}
@@ -216,20 +226,32 @@ const MaxGrace = 30 * 24 * time.Hour
 
 // RotateSecret gives an endpoint a new secret and returns it. For the duration grace, deliveries are
 // signed with the present one too; one that an earlier rotation left ends at once. Returns
-// ErrNoEndpoint, and INVALID_ARGUMENT for a grace that is negative or longer than MaxGrace.
+// ErrNoEndpoint, and INVALID_ARGUMENT for a grace that is negative or longer than MaxGrace, or if the
+// present secret cannot be decrypted and the grace is not 0.
 func (s *Service) RotateSecret(ctx context.Context, app *models.App, id int64, grace time.Duration, by models.Actor) (*models.WebhookEndpoint, string, error) {
 	if err := validate.Value("grace", grace, "min=0s,max=720h"); err != nil {
 		return nil, "", err
 	}
 	secret := newSecret()
 	show := s.showOnce(secret)
-	out, err := s.change(ctx, app, id, audit.ActionWebhookRotateSecret, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
+	var ring *token.Ring
+	lock := func(tx *gorm.DB) (err error) {
+		ring, err = s.vault.Lock(tx, s.now())
+		return err
+	}
+	out, err := s.changeAfter(ctx, lock, app, id, audit.ActionWebhookRotateSecret, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
 		e.PreviousSecret, e.PreviousSecretEndsAt = nil, 0
 		if grace > 0 {
+			if _, err := ring.Open(e.Secret, place(e.ID)); err != nil {
+				return fault.Invalid("grace", "decrypted", "%s; with a grace of 0 the present secret is not needed", err)
+			}
 			e.PreviousSecret, e.PreviousSecretEndsAt = e.Secret, s.now().Add(grace)
 		}
-		e.Secret = s.db.SecretKeys().Seal(secret, place(e.ID))
-		err := tx.Model(e).Select("secret", "previous_secret", "previous_secret_ends_at").Updates(e).Error
+		var err error
+		if e.Secret, err = ring.Seal(secret, place(e.ID)); err != nil {
+			return err
+		}
+		err = tx.Model(e).Select("secret", "previous_secret", "previous_secret_ends_at").Updates(e).Error
 		if err != nil {
 			return err
 		}
@@ -243,9 +265,17 @@ func (s *Service) RotateSecret(ctx context.Context, app *models.App, id int64, g
 
 // change runs fn with a locked endpoint of the app and records it in the audit.
 func (s *Service) change(ctx context.Context, app *models.App, id int64, action string, by models.Actor, fn func(tx *gorm.DB, e *models.WebhookEndpoint) error) (*models.WebhookEndpoint, error) {
+	return s.changeAfter(ctx, func(*gorm.DB) error { return nil }, app, id, action, by, fn)
+}
+
+// changeAfter is change that first calls lock, for locks that must come before that of the endpoint.
+func (s *Service) changeAfter(ctx context.Context, lock func(tx *gorm.DB) error, app *models.App, id int64, action string, by models.Actor, fn func(tx *gorm.DB, e *models.WebhookEndpoint) error) (*models.WebhookEndpoint, error) {
 	var out *models.WebhookEndpoint
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		var err error
+		err := lock(tx)
+		if err != nil {
+			return err
+		}
 		if out, err = lockEndpoint(tx, app, id); err != nil {
 			return err
 		}
@@ -301,40 +331,3 @@ func (o *once) now(e *models.WebhookEndpoint) error {
 }
 
 func (o *once) explain(err error) error { return o.Explain(err) }
-
-// Reseal encrypts the secrets again that are not encrypted as new ones would be, because encryption
-// was configured or another key became the first. Returns the errors of atrest.Keys.Open.
-func (s *Service) Reseal(ctx context.Context) error {
-	keys := s.db.SecretKeys()
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		var list []*models.WebhookEndpoint
-		if err := tx.Clauses(forUpdate).Where("state <> ?", models.EndpointDeleted).Order("id").Find(&list).Error; err != nil {
-			return err
-		}
-		for _, e := range list {
-			changed := false
-			for _, stored := range []*[]byte{&e.Secret, &e.PreviousSecret} {
-				if len(*stored) == 0 {
-					continue
-				}
-				secret, current, err := keys.Open(*stored, place(e.ID))
-				if err != nil {
-					return err
-				}
-				if !current && !keys.None() {
-					*stored, changed = keys.Seal(secret, place(e.ID)), true
-				}
-			}
-			if changed {
-				if err := tx.Model(e).Select("secret", "previous_secret").Updates(e).Error; err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("encrypting the secrets of webhook endpoints: %w", err)
-	}
-	return nil
-}

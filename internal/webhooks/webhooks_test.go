@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"rollcall/internal/atrest"
 	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/outbox"
@@ -228,30 +227,6 @@ func TestCreate_Refuses(t *testing.T) {
 		w.must(err)
 		if _, _, err := failing.RotateSecret(ctx, w.app, list[0].ID, 0, by); err == nil || !bytes.Equal(w.row(list[0].ID).Secret, list[0].Secret) {
 			w.t.Errorf("a secret that was not shown: %v", err)
-		}
-	})
-}
-
-func TestSecrets_AreEncrypted(t *testing.T) {
-	each(t, func(w *world) {
-		r := newReceiver(w.t)
-		e, secret := w.endpoint(r.URL, outbox.UserRegistered)
-		keys, err := atrest.Parse("0123456789abcdef0123456789abcdef")
-		w.must(err)
-		plain := w.row(e.ID).Secret
-		w.db.SetSecretKeys(keys)
-		w.must(w.webhooks.Reseal(ctx))
-		if row := w.row(e.ID); len(row.Secret) <= atrest.PlainSize || bytes.Contains(row.Secret, plain) {
-			w.t.Errorf("the secret is stored as %x", row.Secret)
-		}
-		w.register("ann")
-		w.must(w.webhooks.deliverAll(w))
-		if got := r.got(); len(got) != 1 || got[0].verify(secret) != nil {
-			w.t.Errorf("received %d", len(got))
-		}
-		w.db.SetSecretKeys(atrest.Keys{})
-		if err := w.webhooks.Reseal(ctx); !errors.Is(err, atrest.ErrNoKey) {
-			w.t.Errorf("without the key: %v", err)
 		}
 	})
 }
