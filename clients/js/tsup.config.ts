@@ -5,16 +5,16 @@ import { defineConfig } from 'tsup';
 // variable or the DOM. They get short names.
 const internal = [
   'onOnline', 'online', 'fatal', 'stream', 'later', 'pause', 'report', 'reportOnline', 'state', 'run', // Connection
-  'opened', 'start', 'end', 'next', 'done', 'expires', // Socket
-  'used', 'load', 'apply', 'assume', 'broken', // ListStore
+  'opened', 'start', 'sink', 'end', 'next', 'done', 'expires', // Socket
+  'publish', 'load', 'apply', 'assume', // ListStore
   'seed', 'hold', 'release', 'onChange', 'forget', 'info', 'version', 'loaded', // UserStore
-  'chunks', 'paceMs', 'open', 'changed', 'dropped', 'dirty', 'answered', 'settled', 'restart', // Watcher
+  'chunks', 'paceMs', 'open', 'changed', 'dropped', 'restart', 'earliest', // Watcher
 ];
 
 export default defineConfig({
   entry: ['src/index.ts', 'src/react.ts', 'src/tabs.ts'],
   format: ['esm', 'cjs'],
-  target: 'es2020',
+  target: 'es2021',
   dts: true,
   sourcemap: true,
   splitting: false, // a short name is the same within one file

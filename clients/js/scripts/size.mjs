@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
-const limit = 8_560;
+const limit = 8_192;
 const tabsLimit = 1_450;
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
 const gzip = (text) => gzipSync(text, { level: 9 }).length;

@@ -1,7 +1,7 @@
 import type { Doc } from './documents';
 import { inTime, invalid, RollcallError, toError } from './errors';
 import { openSocket, type End, type Result, type Socket } from './socket';
-import { createStore, notify, watchUntil } from './store';
+import { createStore, notify, when } from './store';
 import type { ConnectionState, RollcallOptions, Store, Timing, Token, TokenReason } from './types';
 
 /** What the stores need of the connection. */
@@ -17,7 +17,7 @@ export interface Connection {
   /** Runs a query or a mutation, and waits for a connection if there is none. Rejects with a RollcallError. */
   run<D, V>(document: Doc<D, V>, variables: V): Promise<D>;
   /**
-   * Starts a subscription on the present socket. `failed` is called if the server ends it, but not
+   * Starts a subscription on the present socket, which there must be. `failed` is called if the server ends it, but not
    * when the socket is lost: then `onOnline` starts everything again.
    */
   stream<D, V>(document: Doc<D, V>, variables: V, next: (data: D) => void, failed: (error: RollcallError) => void): () => void;
@@ -40,23 +40,23 @@ const defaults: Timing = {
   requestMs: 10_000,
   backoffMs: 500,
   backoffMaxMs: 30_000,
-  renewMs: 60_000,
   bannedMs: 300_000,
-  gatherMs: 10,
   debounceMs: 100,
   statusPaceMs: 250,
   profilePaceMs: 2_500,
   recoverMs: 30_000,
 };
 
+/** How long before its end a token is renewed, in ms. */
+const RENEW = 60_000;
 /** A socket that has lived this long, in ms, was a success: the back-off begins again. */
 const STABLE = 5_000;
-/** Two refusals of tokens within this time, in ms, mean that the user must log in again. */
-const REFUSALS = 10_000;
-/** The longest time that setTimeout accepts, in ms. */
-const LONGEST = 2 ** 31 - 1;
-/** Operations on a socket: the server allows 100. */
-const OPERATIONS = 90;
+/** If a token that came in place of a refused one is refused within this time, in ms, the user must log in again. */
+const REFUSAL = 10_000;
+/** A time that never comes, in ms since 1970. */
+const FOREVER = 1e15;
+/** A long time that setTimeout accepts, in ms. */
+const LONGEST = 2e9;
 
 /** Connects and stays connected until `close`. */
 export function createConnection(options: RollcallOptions): Connection {
@@ -69,15 +69,10 @@ export function createConnection(options: RollcallOptions): Connection {
   const is = (...statuses: ConnectionState['status'][]) => statuses.includes(state.getSnapshot().status);
   const errors = new Set<(error: RollcallError) => void>();
   const starters: (() => void)[] = [];
-  const timers = new Set<ReturnType<typeof setTimeout>>(); // of the present socket
-  const waiting: (() => void)[] = []; // requests beyond OPERATIONS
   let current: Socket | undefined;
-  let running = new Set<Promise<unknown>>(); // the requests on it
-  let used = { token: '', expires: Infinity }; // its token
+  let running = Promise.resolve(); // settles when the requests have been answered
   let life = 0; // counts the calls of live; an older one ends
-  let operations = 0;
-  let wake = () => {};
-  let lost = () => {};
+  let wake = () => {}; // ends what live waits for
 
   const report = (error: RollcallError) => notify(errors, error);
   const online = () => !!current && !current.end;
@@ -85,20 +80,16 @@ export function createConnection(options: RollcallOptions): Connection {
   const fatal = () =>
     is('closed', 'unauthenticated', 'banned') && ((state.getSnapshot() as { error?: RollcallError | null }).error ?? new RollcallError('CLOSED', 'closed'));
   const later = (ms: number, fn: () => void) => {
-    if (!online()) return;
-    const timer = setTimeout(() => timers.delete(timer) && fn(), Math.min(LONGEST, ms));
-    timers.add(timer);
-  };
-  const clear = () => {
-    timers.forEach(clearTimeout);
-    timers.clear();
+    const socket = current;
+    // In Node.js it does not keep the process running.
+    if (online()) (setTimeout(() => socket == current && fn(), ms) as { unref?(): void }).unref?.();
   };
 
-  async function token(why: TokenReason): Promise<typeof used> {
+  async function getToken(why: TokenReason): Promise<{ token: string; expires: number }> {
     try {
       const given = await inTime<Token>((resolve) => resolve(options.getToken(why)), timing.requestMs);
-      const expires = given.expiresAt == null ? Infinity : +new Date(given.expiresAt);
-      if (typeof given.token != 'string' || !given.token || isNaN(expires)) throw new TypeError('not {token, expiresAt}');
+      const expires = +new Date(given.expiresAt ?? FOREVER);
+      if (typeof given.token != 'string' || !given.token || isNaN(expires)) throw invalid('token');
       return { token: given.token, expires };
     } catch (cause) {
       const error = new RollcallError('TOKEN_FAILED', `getToken: ${toError(cause).message}`, { cause });
@@ -112,41 +103,11 @@ export function createConnection(options: RollcallOptions): Connection {
     new Promise<Socket>((resolve, reject) =>
       openSocket(Class, url, { Authorization: `Bearer ${accessToken}`, platform: options.platform ?? 'WEB' }, timing, resolve, (socket) => {
         reject(socket.end);
-        if (socket == current) lost();
+        if (socket == current) wake();
       }),
     );
 
-  function goOnline(socket: Socket): void {
-    clear();
-    current = socket;
-    running = new Set();
-    state.set({ status: 'online' });
-    if (used.expires < Infinity) {
-      const left = used.expires - Date.now();
-      const lead = timing.renewMs * (0.9 + 0.2 * Math.random());
-      later(Math.max(timing.backoffMs, left > 2 * lead ? left - lead : left / 2), () => renew(socket));
-    }
-    starters.forEach((start) => start());
-  }
-
-  /** Replaces a socket by one with a new token. The old one is closed when its requests are answered. */
-  async function renew(old: Socket): Promise<void> {
-    try {
-      const next = await token('expired');
-      if (current != old) return;
-      const socket = await open(next.token);
-      if (current != old || socket.end) return socket.close();
-      const rest = running;
-      used = next;
-      goOnline(socket);
-      await Promise.allSettled(rest);
-      old.close();
-    } catch {
-      // The present token may still be good for a while. When it is not, the server closes the socket.
-      if (current == old) later(timing.backoffMs * 4, () => renew(old));
-    }
-  }
-
+  /** Waits, at most until `wake` is called. */
   const sleep = (ms: number) =>
     new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, Math.min(ms, LONGEST));
@@ -159,51 +120,57 @@ export function createConnection(options: RollcallOptions): Connection {
   /** Connects again and again until the connection is closed or refused for good. */
   async function live(): Promise<void> {
     const mine = ++life;
+    let used = { token: '', expires: FOREVER };
     let why: TokenReason = 'start';
     let attempts = 0;
-    let refusedAt = 0;
-    used = { token: '', expires: Infinity };
+    let renewedAt = 0; // when the last token came in place of one that was refused
     follow('addEventListener');
     for (;;) {
-      if (!is('banned')) state.set({ status: 'connecting' });
-      let end: End | undefined;
-      let error: RollcallError | undefined;
+      const old = current;
+      const rest = running;
+      let cause: unknown;
+      if (!old && !is('banned')) state.set({ status: 'connecting' });
       try {
-        const before = used.token;
-        if (used.expires < Date.now()) why = 'expired';
-        if (why != 'start' || !before) used = await token(why);
+        if (used.expires < Date.now() + (old ? 2 * RENEW : 0)) why = 'expired';
+        if (why != 'start' || !used.token) used = await getToken(why);
+        if (why == 'refused') renewedAt = Date.now();
         if (mine != life) return;
-        if (why == 'refused' && used.token == before) throw { code: 4401, reason: 'UNAUTHENTICATED' };
         const socket = await open(used.token);
         if (mine != life) return socket.close();
+        if (socket.end) throw socket.end;
         why = 'start';
+        current = socket;
+        state.set({ status: 'online' });
+        starters.forEach((start) => start());
+        // The old one is closed when its requests have been answered.
+        rest.then(() => old?.close());
         const since = Date.now();
-        await new Promise<void>((resolve) => {
-          lost = resolve;
-          if (socket.end) resolve();
-          else goOnline(socket);
-        });
-        end = (current ?? socket).end;
+        const left = used.expires - since;
+        const lead = RENEW * (0.9 + Math.random() / 5);
+        await sleep(Math.max(timing.backoffMs, left - lead, left / 2));
         if (Date.now() - since > STABLE) attempts = 0;
       } catch (thrown) {
-        if (thrown instanceof RollcallError) error = thrown;
-        else end = thrown as End;
+        cause = thrown;
+        // The present token may still be good for a while. When it is not, the server closes the socket.
+        if (online()) await sleep(timing.backoffMs * 4);
       }
       if (mine != life) return;
+      if (online()) continue;
+      cause = current?.end ?? cause;
       current = undefined;
-      clear();
 
-      const [code = '', , until] = end?.code == 4401 ? end.reason.split(' ') : [];
-      error ??= new RollcallError(code || 'CONNECTION_LOST', `closed: ${end?.code} ${end?.reason}`, until ? { until } : {});
+      const end = cause as End;
+      const [code = '', , until] = end.code == 4401 ? end.reason.split(' ') : [];
+      const error =
+        cause instanceof RollcallError ? cause : new RollcallError(code || 'CONNECTION_LOST', `closed: ${end.code} ${end.reason}`, until ? { until } : {});
       if (code == 'USER_BANNED') {
-        const time = Date.parse(until ?? '');
+        const time = Date.parse(until!);
         state.set({ status: 'banned', until: time ? new Date(time) : null, error });
         await sleep(Math.min(timing.bannedMs, (time || Infinity) - Date.now() + timing.backoffMs * Math.random()));
       } else if (/LOG|LIM|DEACT/.test(code)) {
         return finish('closed', error);
       } else if (code) {
-        if (Date.now() - refusedAt < REFUSALS) return finish('unauthenticated', error);
-        refusedAt = Date.now();
+        if (Date.now() - renewedAt < REFUSAL) return finish('unauthenticated', error);
         why = 'refused';
       } else {
         const pause = Math.min(timing.backoffMaxMs, timing.backoffMs * 2 ** attempts++) * Math.random();
@@ -218,7 +185,6 @@ export function createConnection(options: RollcallOptions): Connection {
 
   function finish(status: 'unauthenticated' | 'closed', error: RollcallError | null): void {
     life++;
-    clear();
     wake();
     follow('removeEventListener');
     const last = current;
@@ -229,24 +195,24 @@ export function createConnection(options: RollcallOptions): Connection {
 
   /** Adds or removes the listeners of the page; there are none outside browsers. */
   function follow(method: 'addEventListener' | 'removeEventListener'): void {
-    globalThis[method]?.('online', back);
-    globalThis.document?.[method]('visibilitychange', back);
+    for (const type of ['online', 'visibilitychange']) globalThis[method]?.(type, back);
   }
 
   /** A network or a page that comes back cuts a back-off short. */
   function back(): void {
-    if (is('reconnecting', 'offline') && globalThis.document?.visibilityState != 'hidden') wake();
+    if (is('reconnecting', 'offline') && !globalThis.document?.hidden) wake();
   }
 
   const connected = () =>
     inTime<Socket>(
-      (resolve, reject) =>
-        watchUntil(() => {
-          const error = fatal();
-          if (online()) resolve(current!);
-          else if (error) reject(error);
-          return online() || !!error;
-        }, state),
+      (resolve) =>
+        resolve(
+          when((found, reject) => {
+            const error = fatal();
+            if (online()) found(current!);
+            else if (error) reject(error);
+          }, state),
+        ),
       timing.requestMs,
       'OFFLINE',
     );
@@ -258,22 +224,8 @@ export function createConnection(options: RollcallOptions): Connection {
     return error;
   }
 
-  /** Starts an operation that counts; `done` is called once, unless it is stopped before. */
-  function start(socket: Socket, query: string, variables: unknown, next: (result: Result) => void, done: (errors?: unknown) => void) {
-    let over = false;
-    const release = () => {
-      if (over) return false;
-      operations--;
-      waiting.shift()?.();
-      return (over = true);
-    };
-    operations++;
-    const stop = socket.start({ query, variables }, { next, done: (errors) => release() && done(errors) });
-    return () => void (release() && stop());
-  }
-
   // After the stores have been made.
-  Promise.resolve().then(() => void (life || live()));
+  queueMicrotask(() => void (life || live()));
 
   return {
     state,
@@ -285,45 +237,51 @@ export function createConnection(options: RollcallOptions): Connection {
     fatal,
     later,
     onOnline: (fn) => void starters.push(fn),
-    async run<D, V>(document: Doc<D, V>, variables: V) {
-      if (operations >= OPERATIONS) await new Promise<void>((resolve) => waiting.push(resolve));
-      const socket = await connected();
-      const result = inTime<D>((resolve, reject) => {
-        let last: Result | undefined;
-        return start(socket, document, variables, (value) => (last = value), (failures) => {
-          const wrong = failures ?? last?.errors;
-          if (wrong || !last) reject(failed(socket, wrong));
-          else resolve(last.data as D);
-        });
-      }, timing.requestMs);
-      running.add(result);
-      return result;
+    async run<D, V>(query: Doc<D, V>, variables: V) {
+      for (;;) {
+        const socket = await connected();
+        const result = inTime<D>((resolve, reject) => {
+          let last: Result | undefined;
+          return socket.start({ query, variables }, {
+            next: (value) => (last = value),
+            done(failures = last?.errors) {
+              if (failures || !last) reject(failed(socket, failures));
+              else resolve(last.data as D);
+            },
+          });
+        }, timing.requestMs);
+        running = Promise.allSettled([running, result]).then(() => {});
+        try {
+          return await result;
+        } catch (error) {
+          // A query is sent again, with the next connection. A mutation may have been executed.
+          const { code, details } = error as RollcallError;
+          if (query[0] == 'm' || (!socket.end && code != 'RATE_LIMITED')) throw error;
+          await new Promise((resolve) => setTimeout(resolve, details.retryAfterMs));
+        }
+      }
     },
-    stream<D, V>(document: Doc<D, V>, variables: V, next: (data: D) => void, onFailure: (error: RollcallError) => void) {
-      const socket = current;
-      if (!socket || socket.end) return () => {};
-      const fail = (failures?: unknown) => {
+    stream<D, V>(query: Doc<D, V>, variables: V, next: (data: D) => void, onFailure: (error: RollcallError) => void) {
+      const socket = current!;
+      const done = (failures?: unknown) => {
         const error = failed(socket, failures, 'UNAVAILABLE');
         if (!socket.end) onFailure(error);
       };
-      const stop = start(
-        socket,
-        document,
-        variables,
-        ({ data, errors: failures }) => {
+      const stop = socket.start({ query, variables }, {
+        next({ data, errors: failures }) {
           if (data) return next(data as D);
           // An event was missed.
           stop();
-          fail(failures);
+          done(failures);
         },
-        fail,
-      );
+        done,
+      });
       return stop;
     },
-    pause: ({ code, details }) => details.retryAfterMs ?? (/UNAV|TIMEOUT|TOO/.test(code) ? Math.min(2_000, timing.recoverMs) : timing.recoverMs),
+    pause: ({ code, details }) => details.retryAfterMs ?? timing.recoverMs / (/UNAV|TIMEOUT|TOO/.test(code) ? 15 : 1),
     reconnect() {
       if (is('closed', 'unauthenticated')) live();
-      else wake();
+      else if (!online()) wake();
     },
     close: (error) => finish('closed', error ?? null),
   };
@@ -331,9 +289,8 @@ export function createConnection(options: RollcallOptions): Connection {
 
 function socketURL(given: string): string {
   try {
-    const url = new URL(given, globalThis.location?.href);
-    url.protocol = url.protocol.replace('http', 'ws');
-    if (/^wss?:/.test(url.href)) return url.href;
+    const url = new URL(given, globalThis.location?.href).href.replace(/^http/, 'ws');
+    if (/^wss?:/.test(url)) return url;
   } catch {
     // refused below
   }

@@ -74,7 +74,7 @@ export function inTime<T>(
   let timer: ReturnType<typeof setTimeout>;
   let end: void | (() => void);
   return new Promise<T>((resolve, reject) => {
-    timer = setTimeout(() => reject(new RollcallError(code, `no answer within ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(new RollcallError(code, 'no answer')), ms);
     // A promise must not be passed to `resolve`, which would leave the timer without effect.
     end = start((value) => void Promise.resolve(value).then(resolve, reject), reject);
   }).finally(() => {

@@ -1,6 +1,6 @@
 import type { Connection } from './connection';
 import type { RollcallError } from './errors';
-import { batched, createStore, watchUntil } from './store';
+import { batched, createStore, when } from './store';
 import type { ListState, LiveList, UserInfo } from './types';
 import type { Profile, UserStore } from './users';
 
@@ -25,24 +25,23 @@ export interface Page<R> {
 
 /** A list that the relations write to. */
 export interface ListStore<R extends Raw> extends LiveList<Omit<R, 'user'> & { readonly user: UserInfo }> {
-  /** Reports whether the list has been used and must be loaded. */
-  used(): boolean;
+  /** Loads the list if it has been used. */
   load(): void;
+  /** Shows a change of `breach`. */
+  publish(): void;
   /** Applies what the server has told. */
   apply(change: Change<R>): void;
   /** Shows a change that the server has not confirmed, until the returned function is called. */
   assume(change: Change<R>): () => void;
   /** Returns an item as the server holds it. */
   find(key: string): R | undefined;
-  /** Sets why the list does not follow the server. */
-  broken(error: RollcallError | null): void;
 }
 
-/** Returns a list. `page` loads a page of it, and `first` is called when it is first used. */
+/** Returns a list. `page` loads a page of it, and `breach` returns why it does not follow the server. */
 export function createList<R extends Raw>(
   connection: Connection,
   users: UserStore,
-  first: () => void,
+  breach: () => RollcallError | null,
   page: (after: string | null) => Promise<Page<R>>,
 ): ListStore<R> {
   type Item = Omit<R, 'user'> & { readonly user: UserInfo };
@@ -53,15 +52,13 @@ export function createList<R extends Raw>(
   let held = new Set<string>();
   let buffer: Change<R>[] | undefined; // what came while the list is being loaded
   let loads = 0;
+  let used = false;
   let loaded = false;
   let failure: RollcallError | null = null;
-  let breach: RollcallError | null = null;
-
-  const used = () => store.getSnapshot().status != 'idle';
 
   function publish(): void {
-    if (!used()) return;
-    const error = failure ?? breach;
+    if (!used) return;
+    const error = failure ?? breach();
     const items = new Map(confirmed);
     for (const change of assumed) change(items);
     const now = new Date().toISOString();
@@ -92,6 +89,7 @@ export function createList<R extends Raw>(
   }
 
   async function load(): Promise<void> {
+    if (!used) return;
     const mine = ++loads;
     const later: Change<R>[] = (buffer = []);
     loaded = false;
@@ -124,35 +122,30 @@ export function createList<R extends Raw>(
 
   users.onChange((id) => held.has(id) && queue());
   // What expires must go; to the minute is soon enough for what lasts a week.
-  connection.onOnline(() => {
-    const tick = () => {
-      if ([...confirmed.values()].some(({ expiresAt }) => expiresAt)) publish();
-      connection.later(60_000, tick);
-    };
-    tick();
-  });
+  const tick = () => {
+    if ([...confirmed.values()].some(({ expiresAt }) => expiresAt)) publish();
+    connection.later(60_000, tick);
+  };
+  connection.onOnline(tick);
 
   const use = () => {
-    if (used()) return;
-    store.set({ items: [], status: 'loading', error: null });
-    first();
+    if (used) return;
+    used = true;
+    publish();
+    if (connection.online()) load();
   };
 
   const settled = () =>
-    new Promise<readonly Item[]>((resolve, reject) => {
-      watchUntil(
-        () => {
-          const { status, items, error } = store.getSnapshot();
-          const ready = status == 'ready';
-          const fatal = error ?? connection.fatal();
-          if (ready) resolve(items);
-          else if (fatal) reject(fatal);
-          return ready || !!fatal;
-        },
-        store,
-        connection.state,
-      );
-    });
+    when<readonly Item[]>(
+      (resolve, reject) => {
+        const { status, items, error } = store.getSnapshot();
+        const fatal = error ?? connection.fatal();
+        if (status == 'ready') resolve(items);
+        else if (fatal) reject(fatal);
+      },
+      store,
+      connection.state,
+    );
 
   return {
     getSnapshot: store.getSnapshot,
@@ -167,19 +160,17 @@ export function createList<R extends Raw>(
     },
     reload() {
       use();
-      if (connection.online()) {
-        failure = null;
-        load();
-        publish();
-      }
+      failure = null;
+      if (connection.online()) load();
+      publish();
       return settled();
     },
-    used,
+    publish,
     load,
     apply(change) {
       buffer?.push(change);
       change(confirmed);
-      if (used()) changed();
+      if (used) changed();
     },
     assume(change) {
       assumed.add(change);
@@ -190,9 +181,5 @@ export function createList<R extends Raw>(
       };
     },
     find: (key) => confirmed.get(key),
-    broken(error) {
-      breach = error;
-      publish();
-    },
   };
 }

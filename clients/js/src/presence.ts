@@ -8,19 +8,19 @@ import { createWatcher } from './watch';
 export function createPresence(connection: Connection): PresenceStore {
   const store = createStore<PresenceState>({ self: null, statuses: new Map(), status: 'idle', error: null });
   const statuses = new Map<string, UserStatus>();
-  const assumed: { text: string }[] = []; // custom statuses that the server has not confirmed
+  let assumed: { text?: string } = {}; // the last custom status, until the server has confirmed it
   let self: string | undefined;
 
   function show(): void {
     const error = watcher.error();
-    const text = assumed[assumed.length - 1]?.text;
+    const { text } = assumed;
     const present = new Map(statuses);
     let own = (self && statuses.get(self)) || null;
     if (own && text != null) present.set(own.userId, (own = { ...own, customStatus: text }));
     store.set({
       self: own,
       statuses: present,
-      status: error ? (error.code == 'FEATURE_DISABLED' ? 'disabled' : 'failed') : !watching ? 'idle' : watcher.settled() ? 'ready' : 'loading',
+      status: error ? (error.code == 'FEATURE_DISABLED' ? 'disabled' : 'failed') : watcher.status(),
       error,
     });
   }
@@ -29,7 +29,7 @@ export function createPresence(connection: Connection): PresenceStore {
   /** Takes in a status unless a later one is known. */
   function put(status: UserStatus): void {
     const old = statuses.get(status.userId);
-    if (old && (old.changedAt ?? '') > (status.changedAt ?? '')) return;
+    if (old && old.changedAt! > status.changedAt!) return;
     statuses.set(status.userId, status);
     publish();
   }
@@ -38,7 +38,6 @@ export function createPresence(connection: Connection): PresenceStore {
     if (id != self && statuses.delete(id)) publish();
   }
 
-  let watching = 0;
   const watcher = createWatcher(connection, {
     chunks: 40,
     paceMs: connection.timing.statusPaceMs,
@@ -86,28 +85,22 @@ export function createPresence(connection: Connection): PresenceStore {
     subscribe: store.subscribe,
     watch(userIds) {
       const ids = [...new Set(userIds)];
-      let over = false;
-      watching += ids.length;
       watcher.add(ids);
       publish();
       return () => {
-        if (over) return;
-        over = true;
-        watching -= ids.length;
-        watcher.remove(ids);
+        watcher.remove(ids.splice(0)); // once
         publish();
       };
     },
     get: (userId) => store.getSnapshot().statuses.get(userId),
     async setCustomStatus(text) {
-      const mine = { text };
-      assumed.push(mine);
+      const mine = (assumed = { text });
       show();
       try {
         const { result } = await connection.run(D.SetStatus, { input: { customStatus: text } });
         if (result) put(result.status);
       } finally {
-        assumed.splice(assumed.indexOf(mine), 1);
+        if (assumed == mine) assumed = {};
         show();
       }
     },

@@ -12,8 +12,7 @@ const Context = createContext<Rollcall | null>(null);
 
 // What is shown while a page is rendered on a server and hydrated, where nothing is loaded yet.
 const connecting: ConnectionState = { status: 'connecting' };
-const idle: ListState<never> = { items: [], status: 'idle', error: null };
-const unknown: PresenceState = { self: null, statuses: new Map(), status: 'idle', error: null };
+const idle: ListState<never> & PresenceState = { items: [], self: null, statuses: new Map(), status: 'idle', error: null };
 
 /** The properties of `RollcallProvider`. */
 export interface RollcallProviderProps {
@@ -36,7 +35,7 @@ export function RollcallProvider({ client, children }: RollcallProviderProps): R
 /** Returns the client of the nearest `RollcallProvider`. Throws if there is none. */
 export function useRollcall(): Rollcall {
   const client = useContext(Context);
-  if (!client) throw new Error('there is no RollcallProvider');
+  if (!client) throw new Error('no RollcallProvider');
   return client;
 }
 
@@ -50,7 +49,7 @@ export const useFriends = (): ListState<Friend> => useStore(useRollcall().friend
 
 /** Returns the pending requests to the user, or with `OUTGOING` those from the user. */
 export const useRequests = (direction: 'INCOMING' | 'OUTGOING' = 'INCOMING'): ListState<FriendRequest> =>
-  useStore(useRollcall().requests[direction == 'INCOMING' ? 'incoming' : 'outgoing'], idle);
+  useStore(useRollcall().requests[direction.toLowerCase() as 'incoming'], idle);
 
 /** Returns the blocklist, and loads it when it is first used. */
 export const useBlocklist = (): ListState<BlockedUser> => useStore(useRollcall().blocklist, idle);
@@ -79,7 +78,7 @@ export function usePresence(ids: readonly string[]): PresenceState {
     useMemo(() => {
       const wanted = new Set(ids);
       let seen: PresenceState | undefined;
-      let shown = unknown;
+      let shown: PresenceState = idle;
       return {
         subscribe(changed: () => void) {
           const stop = presence.watch(ids);
@@ -100,6 +99,6 @@ export function usePresence(ids: readonly string[]): PresenceState {
         },
       };
     }, [presence, key]),
-    unknown,
+    idle,
   );
 }

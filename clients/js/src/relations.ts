@@ -34,7 +34,7 @@ const requestOf = (direction: RequestDirection, { from, to, ...rest }: Request):
 /** Throws what a batch of one user would have thrown as a call of its own. */
 function single(result: { outcome: string; error?: { code: string; message: string; limit: number | null } | null } | null | undefined, userId: string): void {
   if (result?.error || result?.outcome == 'NOT_FOUND') {
-    const { code, message, limit } = result.error ?? { code: 'USER_NOT_FOUND', message: 'no such user' };
+    const { code, message, limit } = result.error ?? { code: 'USER_NOT_FOUND', message: 'unknown user' };
     throw new RollcallError(code, message, { userId, limit: limit ?? undefined });
   }
 }
@@ -54,51 +54,36 @@ const endRequests = (userId: string, at: string): Change<RawRequest> => (items) 
   for (const [id, raw] of items) if (raw.userId == userId && raw.createdAt <= at) items.delete(id);
 };
 
-/** A change of a list. */
-interface Step {
-  apply(): void;
-  assume(): () => void;
-}
-const step = <R extends Raw>(list: ListStore<R>, change: Change<R>): Step => ({ apply: () => list.apply(change), assume: () => list.assume(change) });
-const apply = (steps: readonly Step[]) => steps.forEach((each) => each.apply());
+/** A list and a change of it. */
+type Step = readonly [ListStore<never>, Change<never>];
+const step = <R extends Raw>(list: ListStore<R>, change: Change<R>): Step => [list, change] as never;
+const apply = (...steps: readonly Step[]) => steps.forEach(([list, change]) => list.apply(change));
 
 /** Returns the friends, requests and blocklist. One subscription tells them all what changes. */
 export function createRelations(connection: Connection, users: UserStore): { friends: Friends; requests: Requests; blocklist: Blocklist } {
   const { run } = connection;
   /** How many events about a user have come. */
   const events = new Map<string, number>();
-  let stop: (() => void) | undefined;
+  let breach: RollcallError | null = null;
 
   /** Subscribes first and loads then: the pages are never older than the events before them. */
   function start(): void {
-    const used = all.filter((list) => list.used());
-    if (!used.length) return;
-    for (const list of used) list.broken(null);
-    stop = connection.stream(D.RelationshipChanged, {}, received, (error) => {
-      stop = undefined;
-      for (const list of all) list.broken(error);
+    breach = null;
+    connection.stream(D.RelationshipChanged, {}, received, (error) => {
+      breach = error;
+      for (const list of all) list.publish();
       connection.later(connection.pause(error), start);
     });
-    for (const list of used) list.load();
+    for (const list of all) list.load();
   }
 
   function list<N, V, R extends Raw>(document: Doc<PageData<N>, V>, variables: Omit<V, 'after'>, raw: (node: N) => R): ListStore<R> {
-    const created: ListStore<R> = createList(
-      connection,
-      users,
-      () => {
-        if (!connection.online()) return;
-        if (stop) created.load();
-        else start();
-      },
-      async (after) => {
-        const { me } = await run(document, { ...variables, after } as V);
-        if (!me?.page) throw new RollcallError('UNAUTHENTICATED', 'the user was deleted');
-        const { nodes, pageInfo } = me.page;
-        return { items: nodes.map(raw), after: pageInfo.hasNextPage ? pageInfo.endCursor : null };
-      },
-    );
-    return created;
+    return createList(connection, users, () => breach, async (after) => {
+      const { me } = await run(document, { ...variables, after } as V);
+      if (!me?.page) throw new RollcallError('UNAUTHENTICATED', 'user deleted');
+      const { nodes, pageInfo } = me.page;
+      return { items: nodes.map(raw), after: pageInfo.hasNextPage ? pageInfo.endCursor : null };
+    });
   }
 
   const requestList = (direction: RequestDirection) => list(D.RequestsPage, { direction }, (node: Request) => requestOf(direction, node));
@@ -129,14 +114,13 @@ export function createRelations(connection: Connection, users: UserStore): { fri
     events.set(id, (events.get(id) ?? 0) + 1);
     // The user of an event may lack what has been erased.
     if (user.name) users.seed(user);
-    if (kind == 'FRIEND_ADDED' && friendship) apply(befriended(friendship));
-    else if (kind == 'FRIEND_REMARK_CHANGED' && friendship) apply(marked(id, { remark: friendship.remark }));
-    else if (kind == 'FRIEND_REMOVED') apply(unfriended(id));
-    else if (kind == 'BLOCK_ADDED') apply(blocked(put({ userId: id, user, createdAt: occurredAt }), id, occurredAt));
-    else if (kind == 'BLOCK_REMOVED') apply(unblocked(id));
+    if (/^FRIEND_(ADD|REMA)/.test(kind) && friendship) apply(...befriended(friendship));
+    else if (kind == 'FRIEND_REMOVED') apply(...unfriended(id));
+    else if (kind == 'BLOCK_ADDED') apply(...blocked(put({ userId: id, user, createdAt: occurredAt }), id, occurredAt));
+    else if (kind == 'BLOCK_REMOVED') apply(...unblocked(id));
     else if (kind == 'FRIEND_REQUEST_RECEIVED' && request) incoming.apply(put(requestOf('INCOMING', request)));
     // A request that has ended is in one of the two.
-    else if (/^FRIEND_REQUEST_(ACC|DECL|CANC)/.test(kind) && request) apply(ofRequests(drop(request.id)));
+    else if (/_(ACC|DECL|CANC)/.test(kind) && request) apply(...ofRequests(drop(request.id)));
   }
 
   /**
@@ -145,10 +129,10 @@ export function createRelations(connection: Connection, users: UserStore): { fri
    */
   async function optimistic(userId: string, steps: readonly Step[], call: () => Promise<readonly Step[] | void>): Promise<void> {
     const before = events.get(userId);
-    const assumed = steps.map((each) => each.assume());
+    const assumed = steps.map(([list, change]) => list.assume(change));
     try {
       const confirmed = await call();
-      if (events.get(userId) == before) apply(confirmed ?? steps);
+      if (events.get(userId) == before) apply(...(confirmed ?? steps));
     } finally {
       assumed.forEach((end) => end());
     }
@@ -166,11 +150,11 @@ export function createRelations(connection: Connection, users: UserStore): { fri
     await optimistic(request?.userId ?? '', steps, async () => {
       try {
         const { result } = await run(document, { input: { requestId } });
-        ended.apply();
+        apply(ended);
         return result?.friendship ? befriended(result.friendship) : [];
       } catch (error) {
         // Another device was faster.
-        if ((error as RollcallError).code == 'REQUEST_NOT_FOUND') ended.apply();
+        if ((error as RollcallError).code == 'REQUEST_NOT_FOUND') apply(ended);
         throw error;
       }
     });
@@ -196,8 +180,8 @@ export function createRelations(connection: Connection, users: UserStore): { fri
         const result = (await run(D.SendRequest, { input: { targetId, message: message || null } })).result?.result;
         const friends = result?.__typename == 'Friendship';
         // An event may have ended the request already.
-        if (events.get(targetId) != before) start();
-        else if (friends) apply(befriended(result));
+        if (events.get(targetId) != before) requests.forEach((list) => list.load());
+        else if (friends) apply(...befriended(result));
         else if (result) outgoing.apply(put(requestOf('OUTGOING', result)));
         return friends ? 'FRIENDS' : 'PENDING';
       },
@@ -208,8 +192,7 @@ export function createRelations(connection: Connection, users: UserStore): { fri
     blocklist: Object.assign(blocks, {
       has: (userId: string) => blocks.getSnapshot().items.some((item) => item.userId == userId),
       add(userId: string) {
-        const user = users.peek(userId) ?? { name: '', avatarUrl: null };
-        const raw = { userId, user: { ...user, id: userId, updatedAt: '' }, createdAt: new Date().toISOString() };
+        const raw: Block & Raw = { userId, user: { id: userId, name: '', avatarUrl: null, updatedAt: '' }, createdAt: new Date().toISOString() };
         // Later than any time: whatever is pending now ends.
         return optimistic(userId, blocked(add(raw), userId, '9'), async () =>
           single((await run(D.Block, { input: { targetIds: [userId] } })).result?.results[0], userId),

@@ -19,11 +19,14 @@ export interface Sink {
   done(errors?: unknown): void;
 }
 
+/** Operations at the same time on a socket: the server allows 100. */
+const OPERATIONS = 90;
+
 /** One WebSocket that speaks graphql-transport-ws. */
 export interface Socket {
   /** How it was lost or closed; undefined while it is open. */
   end?: End;
-  /** Starts an operation; the returned function ends it. */
+  /** Starts an operation, or waits while there are too many; the returned function ends it. */
   start(payload: { query: string; variables: unknown }, sink: Sink): () => void;
   /** Closes it; the code and the reason become its `end`. */
   close(code?: number, reason?: string): void;
@@ -41,10 +44,9 @@ export function openSocket(
   opened: (socket: Socket) => void,
   ended: (socket: Socket) => void,
 ): void {
-  const sinks = new Map<string, Sink>();
+  const running = new Map<string, { sink: Sink; payload?: unknown }>(); // with a payload that has not been sent
   let web: WebSocket | undefined;
   let timer: ReturnType<typeof setTimeout>;
-  let acknowledged = false;
   let count = 0;
 
   const send = (message: object) => web?.readyState == 1 && web.send(JSON.stringify(message));
@@ -59,29 +61,41 @@ export function openSocket(
     // Does not wait for the other side, which may be gone.
     web?.close();
     ended(socket);
-    sinks.forEach((sink) => sink.done());
+    running.forEach(({ sink }) => sink.done());
   };
   const ping = () => {
     send({ type: 'ping' });
-    wait(pongMs, () => stop(4499, 'no pong'));
+    wait(pongMs, () => stop(4499, 'no answer'));
+  };
+  /** Sends the first operations that have not been sent. */
+  const pump = () => {
+    let free = OPERATIONS;
+    for (const [id, operation] of running) {
+      if (!free--) return;
+      if (operation.payload) send({ id, type: 'subscribe', payload: operation.payload });
+      operation.payload = 0;
+    }
   };
   const socket: Socket = {
     start(payload, sink) {
       const id = `${++count}`;
-      sinks.set(id, sink);
-      send({ id, type: 'subscribe', payload });
-      return () => void (sinks.delete(id) && send({ id, type: 'complete' }));
+      const operation = { sink, payload };
+      running.set(id, operation);
+      pump();
+      return () => {
+        if (!running.delete(id)) return;
+        if (!operation.payload) send({ id, type: 'complete' });
+        pump();
+      };
     },
     close: (code = 1000, reason = '') => stop(code, reason),
   };
 
-  wait(requestMs, () => stop(4499, 'no acknowledgement'));
+  wait(requestMs, () => stop(4499, 'no answer'));
   try {
     web = new Class(url, 'graphql-transport-ws') as WebSocket;
   } catch (thrown) {
-    // The page may not open it. The caller has not finished yet.
-    wait(0, () => stop(1006, String(thrown)));
-    return;
+    return stop(1006, String(thrown)); // the page may not open it
   }
   web.onopen = () => send({ type: 'connection_init', payload: init });
   web.onclose = ({ code, reason }) => stop(code, reason);
@@ -92,20 +106,19 @@ export function openSocket(
     try {
       message = JSON.parse(data as string) as { type: string; id: string; payload?: never };
     } catch {
-      return stop(4400, 'invalid message');
+      return stop(4400, 'no JSON');
     }
     const { type, id, payload } = message;
-    const sink = sinks.get(id);
+    const sink = running.get(id)?.sink;
     if (type == 'ping') send({ type: 'pong' });
-    if (type == 'connection_ack') {
-      acknowledged = true;
-      opened(socket);
-    } else if (type == 'next') sink?.next(payload!);
+    if (type == 'connection_ack') opened(socket);
+    else if (type == 'next') sink?.next(payload!);
     else if (type == 'error' || type == 'complete') {
-      sinks.delete(id);
+      running.delete(id);
+      pump();
       sink?.done(payload);
     }
     // Whatever comes is a sign of life.
-    if (acknowledged && !socket.end) wait(pingMs, ping);
+    if (!socket.end) wait(pingMs, ping);
   };
 }

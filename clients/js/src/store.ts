@@ -32,18 +32,18 @@ export function batched(fn: () => void): () => void {
       earliest = Date.now() + PACE;
       fn();
     };
-    const wait = earliest - Date.now();
-    if (wait > 0) setTimeout(run, wait);
-    else Promise.resolve().then(run);
+    setTimeout(run, earliest - Date.now());
   };
 }
 
-/** Calls `look` now and after each change of the stores, until it returns true. */
-export function watchUntil(look: () => boolean, ...stores: Store<unknown>[]): () => void {
-  const end = () => stops.forEach((stop) => stop());
-  const stops = stores.map((store) => store.subscribe(() => look() && end()));
-  if (look()) end();
-  return end;
+/** Returns a promise that `look` settles, which is called now and after each change of the stores. */
+export function when<T>(look: (resolve: (value: T) => void, reject: (error: unknown) => void) => void, ...stores: Store<unknown>[]): Promise<T> {
+  let stops: (() => void)[];
+  return new Promise<T>((resolve, reject) => {
+    const again = () => look(resolve, reject);
+    stops = stores.map((store) => store.subscribe(again));
+    again();
+  }).finally(() => stops.forEach((stop) => stop()));
 }
 
 /** Adds a listener, also one that is there already. Returns a function that removes it. */

@@ -112,12 +112,8 @@ export interface Timing {
   readonly backoffMs: number;
   /** The longest back-off: 30 000. */
   readonly backoffMaxMs: number;
-  /** How long before its end a token is renewed, ±10 %: 60 000. */
-  readonly renewMs: number;
   /** Between two attempts to connect while banned: 300 000. */
   readonly bannedMs: number;
-  /** For how long calls for users are gathered into one: 10. */
-  readonly gatherMs: number;
   /** For how long changes of the watched users are gathered: 100. */
   readonly debounceMs: number;
   /** Between two operations that watch statuses: 250. */

@@ -3,7 +3,7 @@ import { UserChanged, UsersByID } from './documents';
 import { inTime, RollcallError, toError } from './errors';
 import type { UsersByIDData } from './generated';
 import { listen, notify } from './store';
-import type { CacheOptions, ProvidedUser, ProvidedUsers, UserInfo, UserInfoProvider, Users } from './types';
+import type { CacheOptions, InfoStorage, ProvidedUser, ProvidedUsers, UserInfo, UserInfoProvider, Users } from './types';
 import { createWatcher } from './watch';
 
 /** A profile as Rollcall sends it. */
@@ -33,6 +33,8 @@ export interface UserStore extends Users {
 
 /** The server's limit of IDs in `users`, and ours for a provider. */
 const BATCH = 500;
+/** How long calls for users are gathered into one, in ms. */
+const GATHER = 10;
 /** How long writes to the storage are gathered, in ms. */
 const SAVE = 1_000;
 
@@ -47,25 +49,28 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
   let provider = first;
   let gathering: { ids: string[]; loaded: Promise<unknown> } | undefined;
   let saving = false;
-  let told: RollcallError | null = null; // the last error of the watcher
 
-  try {
-    const stored = JSON.parse(storage?.getItem(storageKey) ?? '[]') as UserInfo[];
-    for (const info of stored) if (typeof info.name == 'string') cache.set(info.id, { info, until: 0, version: '' });
-  } catch {
-    // someone else's text, or a storage that is closed
+  /** Uses the storage, which may be full, closed, or hold another text: the cache in memory goes on. */
+  function stored(use: (storage: InfoStorage) => void): void {
+    try {
+      if (storage) use(storage);
+    } catch {
+      // not stored
+    }
   }
+
+  stored((from) => {
+    for (const info of JSON.parse(from.getItem(storageKey) ?? '[]') as UserInfo[]) {
+      if (typeof info.name == 'string') cache.set(info.id, { info, until: 0, version: '' });
+    }
+  });
 
   function save(): void {
     if (!storage || saving) return;
     saving = true;
     setTimeout(() => {
       saving = false;
-      try {
-        storage.setItem(storageKey, JSON.stringify([...cache.values()].flatMap(({ info }) => info ?? [])));
-      } catch {
-        // full or closed: the cache in memory goes on
-      }
+      stored((to) => to.setItem(storageKey, JSON.stringify([...cache.values()].flatMap(({ info }) => info ?? []))));
     }, SAVE);
   }
 
@@ -91,30 +96,20 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     put(id, { id, name, avatarUrl }, ttl, updatedAt);
   }
 
-  /** Loads profiles of Rollcall; waits while there were too many. */
   async function fromRollcall(ids: readonly string[], ttl?: number): Promise<void> {
-    for (;;) {
-      try {
-        const { users } = await connection.run(UsersByID, { ids });
-        ids.forEach((id, i) => {
-          const user = users?.[i];
-          if (user) putProfile(user, ttl);
-          else put(id, null, timing.recoverMs);
-        });
-        return;
-      } catch (thrown) {
-        const error = toError(thrown);
-        if (error.code != 'RATE_LIMITED') throw error;
-        await new Promise((resolve) => setTimeout(resolve, connection.pause(error)));
-      }
-    }
+    const { users } = await connection.run(UsersByID, { ids });
+    ids.forEach((id, i) => {
+      const user = users?.[i];
+      if (user) putProfile(user, ttl);
+      else put(id, null, timing.recoverMs);
+    });
   }
 
   async function fromProvider(ids: readonly string[], ask: UserInfoProvider): Promise<void> {
     const missing = new Set(ids);
     let ttl = ttlMs;
     const fail = (message: string, cause?: unknown) => {
-      connection.report(new RollcallError('PROVIDER_FAILED', `userInfoProvider ${message}`, { cause }));
+      connection.report(new RollcallError('PROVIDER_FAILED', `userInfoProvider: ${message}`, { cause }));
       ttl = timing.recoverMs;
     };
     try {
@@ -123,14 +118,14 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
       for (const [id, user] of entries) {
         if (!user) continue;
         if (!missing.has(id) || typeof user.name != 'string' || (user.id ?? id) != id) {
-          fail(`returned an invalid user ${id}`);
+          fail(`invalid user ${id}`);
           continue;
         }
         missing.delete(id);
         if (provider == ask) put(id, { ...user, id, avatarUrl: user.avatarUrl ?? null }, ttlMs);
       }
     } catch (cause) {
-      fail(`failed: ${toError(cause).message}`, cause);
+      fail(toError(cause).message, cause);
     }
     // What the provider returned before is better than what Rollcall has, if the provider has only failed.
     const rest = [...missing].filter((id) => {
@@ -148,7 +143,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     const ask = provider;
     if (!gathering || gathering.ids.length == BATCH) {
       const ids: string[] = [];
-      const loaded = new Promise((resolve) => setTimeout(resolve, timing.gatherMs)).then(() => {
+      const loaded = new Promise((resolve) => setTimeout(resolve, GATHER)).then(() => {
         if (gathering?.ids == ids) gathering = undefined;
         return ask ? fromProvider(ids, ask) : fromRollcall(ids);
       });
@@ -196,15 +191,15 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
         answered();
         return () => {};
       }
-      const stop = connection.stream(UserChanged, { ids }, (data) => putProfile(data.userChanged), failed);
-      fromRollcall(ids).then(answered, (error) => connection.online() && failed(error));
+      const fail = (error: RollcallError) => {
+        failed(error);
+        if (watcher.error() == error) connection.report(error);
+      };
+      const stop = connection.stream(UserChanged, { ids }, (data) => putProfile(data.userChanged), fail);
+      fromRollcall(ids).then(answered, (error) => connection.online() && fail(error));
       return stop;
     },
-    changed() {
-      const error = watcher.error();
-      if (error && error != told) connection.report(error);
-      told = error;
-    },
+    changed() {},
     dropped() {},
   });
   connection.onOnline(() => watcher.restart());
@@ -215,7 +210,8 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     peek,
     async refresh(id, partial) {
       if (!partial) return load(id);
-      const old = cache.get(id) ?? (await load(id).then(() => cache.get(id), () => undefined));
+      if (!cache.has(id)) await load(id).catch(() => {});
+      const old = cache.get(id);
       const info = { name: '', avatarUrl: null, ...old?.info, ...partial, id } as UserInfo;
       put(id, info, ttlMs, old?.version);
       return info;
@@ -254,11 +250,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     onChange: (listener) => void lists.add(listener),
     forget() {
       cache.clear();
-      try {
-        storage?.removeItem(storageKey);
-      } catch {
-        // closed
-      }
+      stored((from) => from.removeItem(storageKey));
     },
   };
   return users;

@@ -6,21 +6,25 @@ const SIZE = 200;
 /** The user IDs that the server accepts. Others are unknown, and would fail the whole operation. */
 const USER_ID = /^[\w\-.@=+]{1,64}$/;
 
+/** The operation must be replaced, has not been answered, or has been. */
+const DIRTY = 0;
+const ASKED = 1;
+const ANSWERED = 2;
+
 /** A part of the watched IDs, which one operation watches. */
 interface Chunk {
   readonly ids: Set<string>;
   stop: () => void;
-  /** Whether the operation must be replaced. */
-  dirty: boolean;
-  /** Whether the present operation has been answered. */
-  answered: boolean;
+  state: typeof DIRTY | typeof ASKED | typeof ANSWERED;
+  /** When its operation may be replaced, in ms since 1970. */
+  earliest: number;
 }
 
 /** How IDs are watched. */
 export interface WatcherOptions {
   /** The largest number of operations at the same time. */
   readonly chunks: number;
-  /** The least time between two operations, in ms. */
+  /** The least time between two operations for the same chunk, in ms. */
   readonly paceMs: number;
   /** Starts an operation. `answered` is called after its first answer, `failed` if it ends. */
   open(ids: readonly string[], answered: () => void, failed: (error: RollcallError) => void): () => void;
@@ -37,8 +41,8 @@ export interface Watcher {
   has(id: string): boolean;
   /** Why an operation failed, until one is answered. */
   error(): RollcallError | null;
-  /** Reports whether all operations have been answered. */
-  settled(): boolean;
+  /** Returns `idle` if nothing is watched, and `ready` when all operations have been answered. */
+  status(): 'idle' | 'loading' | 'ready';
   /** Starts all operations again. */
   restart(): void;
 }
@@ -52,14 +56,13 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
   const unknown = new Set<string>();
   let chunks: Chunk[] = [];
   let planned = false;
-  let pumping = false;
   let earliest = 0;
   let error: RollcallError | null = null;
 
-  function schedule(): void {
+  function schedule(ms = connection.timing.debounceMs): void {
     if (planned) return;
     planned = connection.online();
-    connection.later(connection.timing.debounceMs, plan);
+    connection.later(ms, plan);
   }
 
   function plan(): void {
@@ -69,7 +72,8 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
       for (const id of chunk.ids) {
         if (counts.has(id) && !unknown.has(id)) placed.add(id);
         else {
-          chunk.dirty = chunk.ids.delete(id);
+          chunk.ids.delete(id);
+          chunk.state = DIRTY;
           options.dropped(id);
         }
       }
@@ -79,41 +83,37 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
       let chunk = chunks.find(({ ids }) => ids.size < SIZE);
       if (!chunk) {
         if (chunks.length == options.chunks) break;
-        chunks.push((chunk = { ids: new Set(), stop() {}, dirty: true, answered: false }));
+        chunks.push((chunk = { ids: new Set(), stop() {}, state: DIRTY, earliest: 0 }));
       }
       chunk.ids.add(id);
-      chunk.dirty = true;
+      chunk.state = DIRTY;
     }
-    pump();
+    chunks = chunks.filter((chunk) => chunk.ids.size || chunk.stop());
+    let wait = Infinity;
+    for (const chunk of chunks) {
+      const left = Math.max(earliest, chunk.earliest) - Date.now();
+      if (chunk.state == DIRTY) {
+        if (left > 0) wait = Math.min(wait, left);
+        else open(chunk);
+      }
+    }
+    if (wait < Infinity) schedule(wait);
     options.changed();
   }
 
-  function pump(): void {
-    const chunk = chunks.find(({ dirty }) => dirty);
-    if (!chunk || pumping) return;
-    const wait = earliest - Date.now();
-    if (wait > 0) {
-      pumping = true;
-      return connection.later(wait, () => {
-        pumping = false;
-        pump();
-      });
-    }
-    const before = chunk.stop;
-    chunk.dirty = chunk.answered = false;
-    if (!chunk.ids.size) {
-      chunks = chunks.filter((other) => other != chunk);
-      before();
-      return pump();
-    }
-    earliest = Date.now() + options.paceMs;
+  function open(chunk: Chunk): void {
+    let before = chunk.stop;
     let replaced = false;
+    chunk.state = ASKED;
+    earliest = Date.now() + connection.timing.statusPaceMs;
+    chunk.earliest = Date.now() + options.paceMs;
     const stop = options.open(
       [...chunk.ids],
       () => {
         if (replaced) return;
         before();
-        chunk.answered = true;
+        before = () => {};
+        if (chunk.state == ASKED) chunk.state = ANSWERED;
         error = null;
         options.changed();
       },
@@ -123,11 +123,10 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
         if (failure.code == 'USER_NOT_FOUND' && userId && chunk.ids.has(userId)) {
           unknown.add(userId);
         } else {
-          earliest = Math.max(earliest, Date.now() + connection.pause(failure));
+          earliest = Date.now() + connection.pause(failure);
           if (failure.code != 'RATE_LIMITED') error = failure;
         }
-        chunk.answered = false;
-        chunk.dirty = true;
+        chunk.state = DIRTY;
         plan();
       },
     );
@@ -136,7 +135,6 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
       before();
       stop();
     };
-    pump();
   }
 
   return {
@@ -158,13 +156,16 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
     },
     has: (id) => counts.has(id),
     error: () => (counts.size ? error : null),
-    settled: () => !planned && chunks.every(({ dirty, answered }) => !dirty && answered),
+    status: () => (!counts.size ? 'idle' : planned || chunks.some(({ state }) => state != ANSWERED) ? 'loading' : 'ready'),
     restart() {
-      planned = pumping = false;
+      planned = false;
       error = null;
       unknown.forEach((id) => USER_ID.test(id) && unknown.delete(id));
-      for (const chunk of chunks) chunk.dirty = true;
-      if (counts.size) plan();
+      for (const chunk of chunks) {
+        chunk.state = DIRTY;
+        chunk.earliest = 0;
+      }
+      if (counts.size && connection.online()) plan();
     },
   };
 }

@@ -62,7 +62,7 @@ test('a frozen network is noticed by a ping without a pong', async (t) => {
   const client = await world.online('fay', { url: network.url });
   network.freeze();
   await until(() => client.failures.length > 0, 'the lost connection');
-  assert.match(client.failures[0].message, /no pong/);
+  assert.match(client.failures[0].message, /no answer/);
   await world.reaches(client, 'online');
   await client.presence.setCustomStatus('back');
 });
