@@ -196,7 +196,10 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
         if (watcher.error() == error) connection.report(error);
       };
       const stop = connection.stream(UserChanged, { ids }, (data) => putProfile(data.userChanged), fail);
-      fromRollcall(ids).then(answered, (error) => connection.online() && fail(error));
+      // The server counts the IDs of both: what other chunks follow comes first.
+      connection.later((timing.profilePaceMs * ids.length) / 200, () =>
+        fromRollcall(ids).then(answered, (error) => connection.online() && fail(error)),
+      );
       return stop;
     },
     changed() {},

@@ -111,6 +111,20 @@ export class World {
   }
 }
 
+/** A WebSocket class that counts the operations of a field, with their IDs. */
+export function counting(field) {
+  const sent = [];
+  class Counting extends WebSocket {
+    send(text) {
+      const { type, payload, id } = JSON.parse(text);
+      if (type === 'subscribe' && payload.query.includes(`{${field}(`)) sent.push({ id, ids: payload.variables.ids, at: Date.now() });
+      if (type === 'complete') sent.push({ id });
+      super.send(text);
+    }
+  }
+  return { Counting, sent };
+}
+
 /** A network between clients and the server. */
 export class Network {
   links = new Set();

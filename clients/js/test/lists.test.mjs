@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { until, World } from './lib.mjs';
+import { counting, until, World } from './lib.mjs';
 
 const world = World.use({ onlyFriendsCanMessage: true });
 const ids = (list) => list.getSnapshot().items.map(({ userId }) => userId);
@@ -113,7 +113,8 @@ test('1000 friends load in pages, and events during the load are not lost', asyn
   for (let from = 0; from < crowd.length; from += 100) {
     await world.back.send(`mutation { ${crowd.slice(from, from + 100).map((id, i) => `f${i}: addFriend(input: {userId: "pop", friendId: "${id}"}) { created }`).join(' ')} }`);
   }
-  const client = await world.online('pop');
+  const { Counting, sent } = counting('userChanged');
+  const client = await world.online('pop', { webSocketImpl: Counting, timing: { debounceMs: 100, profilePaceMs: 2_500 } }); // as an app has them
   const loading = client.friends.ready();
   await world.back.send(`mutation {
     a: removeFriend(input: {userId: "pop", friendId: "crowd-999"}) { outcome }
@@ -122,6 +123,7 @@ test('1000 friends load in pages, and events during the load are not lost', asyn
     d: setFriendRemark(input: {userId: "pop", friendId: "crowd-500", remark: "Five"}) { friendship { id } }
   }`);
   await loading;
+  const loaded = Date.now();
   await until(() => ids(client.friends)[0] === 'late', 'the friend that came last');
   const items = client.friends.getSnapshot().items;
   assert.deepEqual(ids(client.friends).sort(), ['late', ...crowd.slice(1, -1)].sort());
@@ -132,5 +134,11 @@ test('1000 friends load in pages, and events during the load are not lost', asyn
   await client.friends.setRemark('crowd-7', 'Seven');
   const changed = client.friends.getSnapshot().items.filter((item, i) => item !== items[i]);
   assert.deepEqual(changed.map(({ userId }) => userId), ['crowd-7']);
+  // All of them are followed at once: five operations of 200, which the server's rate allows.
+  await until(() => new Set(sent.flatMap((operation) => operation.ids ?? [])).size >= 999, 'the last operation');
+  assert.ok(sent[4].at - loaded < 6_000, `after ${sent[4].at - loaded} ms`);
+  await world.rename('crowd-1', 'First');
+  await until(() => client.users.peek('crowd-1').name === 'First', 'the new name of the oldest friend');
+  assert.deepEqual(client.reported, []);
   client.close();
 });

@@ -1,24 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import WebSocket from 'ws';
-import { until, World } from './lib.mjs';
+import { counting, until, World } from './lib.mjs';
 
 const world = World.use();
 const shows = (client, id, presence) => until(() => client.presence.get(id)?.presence === presence, `${id} to be ${presence}`);
-
-/** A WebSocket class that counts the operations of userStatus, with their IDs. */
-function counting() {
-  const sent = [];
-  class Counting extends WebSocket {
-    send(text) {
-      const { type, payload, id } = JSON.parse(text);
-      if (type === 'subscribe' && payload.query.includes('userStatus')) sent.push({ id, ids: payload.variables.ids, at: Date.now() });
-      if (type === 'complete') sent.push({ id });
-      super.send(text);
-    }
-  }
-  return { Counting, sent };
-}
 
 test('statuses of watched users, of oneself and of friends', async () => {
   await world.register('wa', 'wb', 'wc');
@@ -56,7 +41,7 @@ test('an own text shows at once and is taken back if it is refused', async () =>
 test('watches are counted, gathered, split into 200 IDs, and replaced before the old one ends', async () => {
   const crowd = Array.from({ length: 450 }, (_, i) => `w-${i}`);
   await world.register('ca', ...crowd);
-  const { Counting, sent } = counting();
+  const { Counting, sent } = counting('userStatus');
   const client = await world.online('ca', { webSocketImpl: Counting });
   const stops = crowd.map((id) => client.presence.watch([id]));
   const twice = client.presence.watch(['w-0']);
