@@ -75,7 +75,8 @@ type endpointJSON struct {
 	State       models.EndpointState `json:"state"`
 	StateReason string               `json:"stateReason,omitempty"`
 	// EventTypes is empty for all.
-	EventTypes []outbox.Type `json:"eventTypes"`
+	EventTypes []outbox.Type         `json:"eventTypes"`
+	Format     models.EndpointFormat `json:"format"`
 	// FailingSince is null if the last attempts have succeeded.
 	FailingSince *string `json:"failingSince"`
 	CreatedAt    string  `json:"createdAt"`
@@ -85,7 +86,7 @@ type endpointJSON struct {
 func endpointOf(e *models.WebhookEndpoint, secret string) endpointJSON {
 	out := endpointJSON{
 		ID: e.ID, URL: e.URL, Description: e.Description, State: e.State, StateReason: e.StateReason,
-		EventTypes: append([]outbox.Type{}, outbox.ParseTypes(e.EventTypes)...), CreatedAt: e.CreatedAt.String(), Secret: secret,
+		EventTypes: append([]outbox.Type{}, outbox.ParseTypes(e.EventTypes)...), Format: e.Format, CreatedAt: e.CreatedAt.String(), Secret: secret,
 	}
 	if e.FailingSince != 0 {
 		text := e.FailingSince.String()
@@ -99,13 +100,14 @@ type webhookCreate struct {
 	App         string   `arg:"" help:"The app key."`
 	URL         string   `arg:"" help:"The https URL that receives the events."`
 	Events      []string `help:"The types of events, separated by commas, such as user.banned,friend.added; all unless given."`
+	Format      string   `default:"rollcall" help:"How requests are written and signed; only rollcall, as in docs/webhooks.md."`
 	Description string   `help:"A note of at most 128 characters."`
 	JSON        bool     `help:"Print one JSON object."`
 }
 
 // Run creates the endpoint and prints its secret.
 func (c webhookCreate) Run(ctx context.Context, s *settings, streams *Streams) error {
-	in := webhooks.NewEndpoint{URL: c.URL, Description: c.Description}
+	in := webhooks.NewEndpoint{URL: c.URL, Description: c.Description, Format: models.EndpointFormat(c.Format)}
 	for _, t := range c.Events {
 		in.Types = append(in.Types, outbox.Type(strings.TrimSpace(t)))
 	}

@@ -69,7 +69,7 @@ func TestWebhook(t *testing.T) {
 			t.Helper()
 			mu.Lock()
 			defer mu.Unlock()
-			if err := json.Unmarshal([]byte(ok(args...)), &made); err != nil || !strings.HasPrefix(made.Secret, "whsec_") {
+			if err := json.Unmarshal([]byte(ok(args...)), &made); err != nil || !strings.HasPrefix(made.Secret, "whsec_") || made.Format != "rollcall" {
 				t.Fatalf("%+v, %v", made, err)
 			}
 			secret = made.Secret
@@ -124,6 +124,7 @@ func TestWebhook(t *testing.T) {
 			"replay " + key + " " + id + " x":         "not the ID of a delivery",
 			"create " + key + " ftp://a.b":            "url",
 			"create " + key + " https://a --events x": "no events of the type",
+			"create " + key + " https://a --format x": "format must be rollcall",
 		} {
 			if code, _, errs := run(t, "", append([]string{"webhook"}, strings.Fields(args)...)...); code != 2 || !strings.Contains(errs, want) {
 				t.Errorf("webhook %s: status %d, %s", args, code, errs)

@@ -12,6 +12,12 @@ const (
 	EndpointDeleted EndpointState = "DELETED"
 )
 
+// EndpointFormat is how the requests to an endpoint are written and signed.
+type EndpointFormat string
+
+// FormatRollcall is Standard Webhooks. There is no other format yet.
+const FormatRollcall EndpointFormat = "rollcall"
+
 // WebhookEndpoint is a URL of an App Server that receives events of its app.
 type WebhookEndpoint struct {
 	ID          int64 `gorm:"primaryKey"`
@@ -20,6 +26,7 @@ type WebhookEndpoint struct {
 	Description string
 	// EventTypes are the types that it receives, separated by commas, or "" for all.
 	EventTypes string
+	Format     EndpointFormat
 	// Secret signs deliveries, as it is stored; see token.Ring. PreviousSecret signs too until
 	// PreviousSecretEndsAt, and is empty if there is none.
 	Secret               []byte

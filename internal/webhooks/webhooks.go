@@ -98,6 +98,8 @@ type NewEndpoint struct {
 	Description string `json:"description" validate:"max=128,nocontrol,nobidi"`
 	// Types are the types of events that it receives. If there are none, it receives all.
 	Types []outbox.Type `json:"eventTypes"`
+	// Format is models.FormatRollcall, also if it is empty.
+	Format models.EndpointFormat `json:"format"`
 }
 
 // checkNew returns INVALID_ARGUMENT if a value violates its rule.
@@ -107,6 +109,9 @@ func (s *Service) checkNew(in NewEndpoint) error {
 	}
 	if err := s.checkURL(in.URL); err != nil {
 		return err
+	}
+	if in.Format != "" && in.Format != models.FormatRollcall {
+		return fault.Invalid("format", "oneof", "format must be %s, the only one that there is", models.FormatRollcall)
 	}
 	return checkTypes(in.Types)
 }
@@ -166,6 +171,7 @@ func (s *Service) Create(ctx context.Context, app *models.App, in NewEndpoint, b
 		out = &models.WebhookEndpoint{
 			AppID: app.ID, URL: in.URL, Description: in.Description, EventTypes: joinTypes(in.Types),
 			Secret: []byte{}, State: models.EndpointEnabled, CreatedAt: s.now(),
+			Format: models.FormatRollcall,
 		}
 		if err := tx.Create(out).Error; err != nil {
 			return err
