@@ -46,17 +46,18 @@ type Options struct {
 	AllowPrivate bool
 	// TokenKey has the configured keys that sign tokens; see token.CheckConfigured.
 	TokenKey string
+	// AwaitFresh replaces outbox.AwaitFresh in tests.
+	AwaitFresh func(context.Context) error
 }
 
 // Service implements the rules for endpoints and deliveries.
 type Service struct {
-	db     *database.DB
-	opts   Options
-	vault  *token.Vault
-	client *http.Client
-	timing timing
-	wake   chan struct{}
-	// awaitFresh is outbox.AwaitFresh, except in tests.
+	db         *database.DB
+	opts       Options
+	vault      *token.Vault
+	client     *http.Client
+	timing     timing
+	wake       chan struct{}
 	awaitFresh func(context.Context) error
 
 	showing func(e *models.WebhookEndpoint, secret string) error
@@ -68,6 +69,9 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Service {
 	s := &Service{
 		db: db, opts: opts, vault: token.NewVault(db, opts.TokenKey), client: newClient(opts.AllowPrivate), timing: usualTiming,
 		wake: make(chan struct{}, 1), awaitFresh: outbox.AwaitFresh, metrics: newMetrics(),
+	}
+	if opts.AwaitFresh != nil {
+		s.awaitFresh = opts.AwaitFresh
 	}
 	b.OnEventsRecorded(func(context.Context, bus.EventsRecorded) { s.notify() })
 	return s
