@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"rollcall/internal/users"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 )
 
@@ -87,8 +88,24 @@ var changes = map[string]change{
 		return form("connection", s.open("192.0.2.1")[0])(s)
 	},
 	"POST /console/apps/{key}/connections/close-all": form(),
-	"POST /console/operators":                        form("name", "new", "role", "viewer"),
-	"POST /console/operators/{operator}/make-admin":  form(),
+	"POST /console/apps/{key}/webhooks/new":          form("url", "https://app.example", "events", "all"),
+
+	"POST /console/apps/{key}/webhooks/{endpoint}/edit":          form("url", "https://app.example/other", "events", "some", "type", "user.banned"),
+	"POST /console/apps/{key}/webhooks/{endpoint}/rotate-secret": form("overlap", "60"),
+	"POST /console/apps/{key}/webhooks/{endpoint}/enable": func(s *site) url.Values {
+		s.hook()
+		_, err := s.deps.Webhooks.Update(context.Background(), s.dev, s.anyHook.ID, webhooks.EndpointChange{State: models.EndpointDisabled}, setup)
+		s.check(err)
+		return nil
+	},
+	"POST /console/apps/{key}/webhooks/{endpoint}/disable":                      form(),
+	"POST /console/apps/{key}/webhooks/{endpoint}/delete":                       form(),
+	"POST /console/apps/{key}/webhooks/{endpoint}/test":                         form(),
+	"POST /console/apps/{key}/webhooks/{endpoint}/replay":                       form("since", "60"),
+	"POST /console/apps/{key}/webhooks/{endpoint}/deliveries/{delivery}/replay": form(),
+
+	"POST /console/operators":                       form("name", "new", "role", "viewer"),
+	"POST /console/operators/{operator}/make-admin": form(),
 	"POST /console/operators/{operator}/make-viewer": after(func(s *site) error {
 		_, err := s.deps.Operators.SetRole(context.Background(), "viewer", models.RoleAdmin, setup)
 		return err

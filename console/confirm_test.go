@@ -32,7 +32,11 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 		"POST /console/operators/{operator}/password":    true,
 		"POST /console/operators/{operator}/delete":      true,
 		"POST /console/apps/{key}/rotate-secret":         true,
-		"POST /console/explorer":                         true,
+		"POST /console/apps/{key}/webhooks/new":          true,
+
+		"POST /console/apps/{key}/webhooks/{endpoint}/edit":          true,
+		"POST /console/apps/{key}/webhooks/{endpoint}/rotate-secret": true,
+		"POST /console/explorer":                                     true,
 	}
 	before := s.audited(s.dev)
 	for _, rt := range routes {

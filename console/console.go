@@ -27,6 +27,7 @@ import (
 	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
 	"rollcall/internal/vitals"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 )
 
@@ -121,6 +122,7 @@ type Deps struct {
 	Presence      Presence
 	// Connections lists and closes the connections of App Servers.
 	Connections *appconnections.Service
+	Webhooks    *webhooks.Service
 	Figures     *figures.Recorder
 	Node        *vitals.Node
 	Jobs        *jobs.Service

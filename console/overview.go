@@ -17,8 +17,10 @@ type overviewPage struct {
 	Banned int
 	// OnlinePath, BannedPath and DeactivatedPath list the users that are counted.
 	OnlinePath, BannedPath, DeactivatedPath string
-	Node                                    nodeRow
-	Charts                                  []chart
+	// Webhooks is nil if the app has no endpoints.
+	Webhooks *webhookSummary
+	Node     nodeRow
+	Charts   []chart
 }
 
 // nodeRow describes the node that responds and its database.
@@ -90,12 +92,16 @@ func (c *console) overview(v *visit) (*overviewPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := c.webhookSummary(v, app)
+	if err != nil {
+		return nil, err
+	}
 	report, err := c.Node.Report(v.r.Context())
 	if err != nil {
 		return nil, err
 	}
 	return &overviewPage{
-		App: row, Banned: banned,
+		App: row, Banned: banned, Webhooks: hooks,
 		OnlinePath: usersPath(app) + "?show=online", BannedPath: bannedList.path(app), DeactivatedPath: deactivatedList.path(app),
 		Node: nodeRow{Report: report, RoundTrip: milliseconds(report.RoundTrip), Memory: report.Memory >> 20},
 	}, nil

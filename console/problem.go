@@ -36,7 +36,7 @@ func problemOf(err error) (p problem, ok bool) {
 		return problem{http.StatusServiceUnavailable, "error.unavailable"}, false
 	case fault.Forbidden:
 		return problem{http.StatusForbidden, "error.forbidden"}, true
-	case fault.UserNotFound:
+	case fault.UserNotFound, fault.WebhookNotFound:
 		return problem{http.StatusNotFound, "error.not_found"}, true
 	case fault.InvalidArgument:
 		return problem{http.StatusBadRequest, "error.invalid"}, true

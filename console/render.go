@@ -105,6 +105,7 @@ func appTabs(v *visit, app *models.App) []navItem {
 		{Path: deactivatedList.path(app), Text: "tab.deactivated"},
 		{Path: permissionPath(app), Text: "tab.permission"},
 		{Path: connectionsPath(app), Text: "tab.connections"},
+		{Path: webhooksPath(app), Text: "tab.webhooks"},
 		{Path: jobsPath(app), Text: "tab.jobs"},
 		{Path: settingsPath(app), Text: "tab.settings"},
 	}

@@ -20,6 +20,7 @@ import (
 
 	"rollcall/internal/appconnections"
 	"rollcall/internal/apps"
+	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
@@ -27,6 +28,7 @@ import (
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/users"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 )
 
@@ -83,6 +85,7 @@ type site struct {
 	node      *appconnections.Node
 	dev, prod *models.App
 	anyJob    *models.Job
+	anyHook   *models.WebhookEndpoint
 }
 
 func newSite(t *testing.T, db *database.DB) *site {
@@ -92,6 +95,10 @@ func newSite(t *testing.T, db *database.DB) *site {
 	n := StartNode(t, NodeConfig{
 		DB: db, Clock: s.clock, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
 		Adjust: func(deps *Deps) {
+			deps.Webhooks = webhooks.New(db, new(bus.Bus), webhooks.Options{
+				Clock: s.clock, Logger: slog.New(slog.DiscardHandler), Version: "1.2.3", AllowPrivate: true,
+				AwaitFresh: func(context.Context) error { return nil },
+			})
 			deps.ClientAddress = func(r *http.Request) string { return r.Header.Get("X-Test-Address") }
 			deps.Secure = func(r *http.Request) bool { return r.Header.Get("X-Test-TLS") != "" }
 			s.deps = *deps
@@ -333,6 +340,16 @@ func (s *site) jobID() string {
 	return strconv.FormatInt(s.anyJob.ID, 10)
 }
 
+// hook returns the IDs of an endpoint of the development app and of a delivery to it, as used in
+// paths. The endpoint is created when it is first asked for.
+func (s *site) hook() (endpoint, delivery string) {
+	s.t.Helper()
+	if s.anyHook == nil {
+		s.anyHook = s.addEndpoint(s.dev, "https://app.example/webhooks")
+	}
+	return strconv.FormatInt(s.anyHook.ID, 10), strconv.FormatInt(s.addDelivery(s.anyHook, models.Delivery{State: models.DeliveryFailed}), 10)
+}
+
 // finish follows a redirect to a job, waits until the job has ended, and returns the job's page.
 func (b *browser) finish(a *answer) *answer {
 	b.t.Helper()
@@ -352,6 +369,10 @@ func (s *site) path(rt route) (method, path string) {
 	method, path, spaced := strings.Cut(rt.pattern, " ")
 	if !spaced {
 		method, path = http.MethodGet, rt.pattern+"nowhere"
+	}
+	if strings.Contains(path, "{endpoint}") {
+		endpoint, delivery := s.hook()
+		path = strings.NewReplacer("{endpoint}", endpoint, "{delivery}", delivery).Replace(path)
 	}
 	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer"), "{job}", s.jobID()).Replace(path)
 }

@@ -204,6 +204,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Subscriptions: n.Subscriptions,
 		Presence:      n.Presence,
 		Connections:   n.Connections,
+		Webhooks:      n.Webhooks,
 		Figures:       n.Figures,
 		Node:          vitals.New(cfg.DB, n.Presence.DeviceCount, cfg.Version, cfg.Clock),
 		Jobs:          n.Jobs,

@@ -67,6 +67,15 @@
     });
   }
 
+  // Ticking a type chooses "only these", and choosing all unticks the types.
+  for (const group of document.querySelectorAll("[data-some]")) {
+    const boxes = group.querySelectorAll('input[type="checkbox"]');
+    group.addEventListener("change", ({ target }) => {
+      if (target.type === "checkbox") group.querySelector('input[value="some"]').checked = true;
+      else if (target.value === "all") for (const box of boxes) box.checked = false;
+    });
+  }
+
   // Pages poll unless they are hidden, the session has ended or their subject no longer exists.
   const polls = (element) => element.matches("[data-poll]");
   let over = false;
