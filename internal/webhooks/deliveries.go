@@ -1,8 +1,10 @@
 package webhooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -48,8 +50,9 @@ func (f Filter) check() error {
 	return nil
 }
 
-// Deliveries returns the deliveries to an endpoint of the app, the newest first. Returns
-// ErrNoEndpoint, and INVALID_ARGUMENT for the filter.
+// Deliveries returns the deliveries to an endpoint of the app, the newest first; if there are more
+// than the limit, those whose last or next attempt is the latest. Returns ErrNoEndpoint, and
+// INVALID_ARGUMENT for the filter.
 func (s *Service) Deliveries(ctx context.Context, app *models.App, f Filter) ([]*Sent, error) {
 	if err := f.check(); err != nil {
 		return nil, err
@@ -57,16 +60,55 @@ func (s *Service) Deliveries(ctx context.Context, app *models.App, f Filter) ([]
 	if _, err := s.Endpoint(ctx, app, f.EndpointID); err != nil {
 		return nil, err
 	}
-	query := s.db.Read(ctx).Model(&models.Delivery{}).
-		Select("deliveries.*, e.uid, e.type, e.subject, e.occurred_at").
-		Joins("JOIN events e ON e.id = deliveries.event_id").
-		Where("deliveries.endpoint_id = ? AND e.occurred_at >= ?", f.EndpointID, f.Since)
-	if f.State != "" {
-		query = query.Where("deliveries.state = ?", f.State)
+	ids, err := s.selectDeliveries(s.db.Read(ctx), f, true)
+	if err != nil || len(ids) == 0 {
+		return nil, fault.Wrap(err, "listing webhook deliveries")
 	}
 	var list []*Sent
-	err := query.Order("deliveries.id DESC").Limit(f.Limit).Find(&list).Error
+	err = s.db.Read(ctx).Model(&models.Delivery{}).
+		Select("deliveries.*, e.uid, e.type, e.subject, e.occurred_at").
+		Joins("JOIN events e ON e.id = deliveries.event_id").
+		Where("deliveries.id IN ?", ids).Order("deliveries.id DESC").Find(&list).Error
 	return list, fault.Wrap(err, "listing webhook deliveries")
+}
+
+// selectDeliveries returns the IDs of the deliveries that a filter selects, from the latest or the
+// earliest attempt on. It takes the same time for any number of other deliveries.
+func (s *Service) selectDeliveries(tx *gorm.DB, f Filter, latest bool) ([]int64, error) {
+	states, order := []models.DeliveryState{f.State}, "deliveries.next_attempt_at, deliveries.id"
+	if f.State == "" {
+		states = []models.DeliveryState{models.DeliveryPending, models.DeliveryDelivered, models.DeliveryFailed}
+	}
+	if latest {
+		order = "deliveries.next_attempt_at DESC, deliveries.id DESC"
+	}
+	var found []models.Delivery
+	// The index has the order within a state.
+	for _, state := range states {
+		// No attempt is earlier than the event.
+		query := tx.Table(s.db.Using("deliveries", "deliveries_due")).Select("deliveries.id, deliveries.next_attempt_at").
+			Where("deliveries.endpoint_id = ? AND deliveries.state = ? AND deliveries.next_attempt_at >= ?", f.EndpointID, state, f.Since)
+		if f.Since > 0 {
+			query = query.Joins(s.db.Then()+" events e ON e.id = deliveries.event_id").Where("e.occurred_at >= ?", f.Since)
+		}
+		var some []models.Delivery
+		if err := query.Order(order).Limit(f.Limit).Find(&some).Error; err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	slices.SortFunc(found, func(a, b models.Delivery) int {
+		earlier := cmp.Or(cmp.Compare(a.NextAttemptAt, b.NextAttemptAt), cmp.Compare(a.ID, b.ID))
+		if latest {
+			return -earlier
+		}
+		return earlier
+	})
+	ids := make([]int64, min(len(found), f.Limit))
+	for i := range ids {
+		ids[i] = found[i].ID
+	}
+	return ids, nil
 }
 
 // Test records an event endpoint.test for one endpoint and returns its delivery, which a running
@@ -119,9 +161,10 @@ func replayed(now models.Time) map[string]any {
 }
 
 // Replay sends deliveries again, also those that the receiver has accepted: those with these IDs or,
-// if there are none, the oldest that the filter selects. The events keep their IDs. It returns how
-// many there are. Those that are pending are not sent twice, but at once. Returns ErrNoEndpoint, and
-// INVALID_ARGUMENT for the filter, for more than MaxDeliveries IDs, or if the endpoint is disabled.
+// if there are none, those that the filter selects, from the earliest last or next attempt on. The
+// events keep their IDs. It returns how many there are. Those that are pending are not sent twice, but
+// at once. Returns ErrNoEndpoint, and INVALID_ARGUMENT for the filter, for more than MaxDeliveries
+// IDs, or if the endpoint is disabled.
 func (s *Service) Replay(ctx context.Context, app *models.App, ids []int64, f Filter, by models.Actor) (n int, err error) {
 	if err := f.check(); err != nil {
 		return 0, err
@@ -135,12 +178,8 @@ func (s *Service) Replay(ctx context.Context, app *models.App, ids []int64, f Fi
 		}
 		chosen := ids
 		if len(chosen) == 0 {
-			query := tx.Model(&models.Delivery{}).Joins("JOIN events e ON e.id = deliveries.event_id").
-				Where("deliveries.endpoint_id = ? AND e.occurred_at >= ?", e.ID, f.Since)
-			if f.State != "" {
-				query = query.Where("deliveries.state = ?", f.State)
-			}
-			if err := query.Order("deliveries.id").Limit(f.Limit).Pluck("deliveries.id", &chosen).Error; err != nil {
+			var err error
+			if chosen, err = s.selectDeliveries(tx, f, false); err != nil {
 				return err
 			}
 		}

@@ -43,10 +43,8 @@ func (s *Service) Observe(r prometheus.Registerer) {
 // measure sets the age of the queue.
 func (s *Service) measure(ctx context.Context) error {
 	var oldest *models.Time
-	// One seek for each endpoint, whatever the length of its queue.
-	err := s.db.Read(ctx).Raw(`SELECT MIN(next_at) FROM (SELECT
-			(SELECT MIN(next_attempt_at) FROM deliveries d WHERE d.endpoint_id = e.id AND d.state = ?) AS next_at
-		FROM webhook_endpoints e WHERE e.state = ?) q`, models.DeliveryPending, models.EndpointEnabled).Scan(&oldest).Error
+	err := s.db.Read(ctx).Raw("SELECT MIN(next_at) FROM (SELECT "+s.nextAttempt()+" AS next_at FROM webhook_endpoints e WHERE e.state = ?) q",
+		models.DeliveryPending, models.EndpointEnabled).Scan(&oldest).Error
 	if err != nil {
 		return fmt.Errorf("measuring webhook deliveries: %w", err)
 	}

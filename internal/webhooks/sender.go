@@ -173,11 +173,17 @@ func (s *Service) dueEndpoints(ctx context.Context, except ...int64) (list []due
 		except = []int64{0}
 	}
 	err = s.db.Read(ctx).Raw(`SELECT e.id, e.failing_since > 0 AS failing FROM webhook_endpoints e
-		WHERE e.state = ? AND e.resume_at <= ? AND e.id NOT IN ? AND e.lease_until < `+s.db.Now()+` AND EXISTS (
-			SELECT 1 FROM deliveries d WHERE d.endpoint_id = e.id AND d.state = ? AND d.next_attempt_at <= ?)
+		WHERE e.state = ? AND e.resume_at <= ? AND e.id NOT IN ? AND e.lease_until < `+s.db.Now()+` AND `+s.nextAttempt()+` <= ?
 		ORDER BY e.failing_since > 0, e.resume_at, e.id LIMIT ?`,
 		models.EndpointEnabled, now, except, models.DeliveryPending, now, 2*endpointsAtOnce).Scan(&list).Error
 	return list, err
+}
+
+// nextAttempt returns a subquery for the earliest attempt to the endpoint e. Its argument is the
+// state PENDING. It seeks for each endpoint: for EXISTS or MIN, MariaDB may read all deliveries.
+func (s *Service) nextAttempt() string {
+	return "(SELECT d.next_attempt_at FROM " + s.db.Using("deliveries d", "deliveries_due") +
+		" WHERE d.endpoint_id = e.id AND d.state = ? ORDER BY d.next_attempt_at LIMIT 1)"
 }
 
 // deliver sends a batch of deliveries to an endpoint, unless another node does.
