@@ -45,6 +45,8 @@ type world struct {
 	log   *slog.Logger
 	// recent are the users that RevokedSince returns.
 	recent atomic.Pointer[[]bus.RevokedUser]
+	// observer is the hub's, or nil.
+	observer status.Observer
 }
 
 // named makes RevokedSince return those users.
@@ -98,7 +100,7 @@ func (w *world) start() {
 	w.t.Helper()
 	w.bus = new(bus.Bus)
 	hub := New(w.db, w.bus, circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists},
-		Options{Clock: w.clock.Now, Logger: w.log, Redis: w.redis, RevokedSince: w.revokedSince})
+		Options{Clock: w.clock.Now, Logger: w.log, Redis: w.redis, RevokedSince: w.revokedSince, Observer: w.observer})
 	w.Hub = hub
 	w.Service = subscriptions.New(w.db, w.bus, hub, subscriptions.Options{Clock: w.clock.Now, Logger: w.log})
 	if w.redis != nil {

@@ -47,6 +47,8 @@ type Options struct {
 	// Redis is where the nodes of the service share their devices; nil means that this is the only
 	// node, which keeps them in memory.
 	Redis *redis.Client
+	// Observer is notified of the changes that this node has made; nil means none is.
+	Observer status.Observer
 }
 
 // Hub holds the devices and statuses of all accounts that are, or recently were, connected to this
@@ -81,6 +83,9 @@ func New(db *database.DB, b *bus.Bus, interests circles.Interests, opts Options)
 	if opts.Logger == nil {
 		opts.Logger = slog.Default()
 	}
+	if opts.Observer == nil {
+		opts.Observer = status.NoObserver{}
+	}
 	h := &Hub{
 		db: db, bus: b, clock: opts.Clock, log: opts.Logger, metrics: newMetrics(opts.Metrics),
 	}
@@ -90,7 +95,7 @@ func New(db *database.DB, b *bus.Bus, interests circles.Interests, opts Options)
 	if opts.Redis == nil {
 		h.registry = memory.New(memory.Config{
 			Columns: h.columns(), Board: h.board, Now: h.now, Version: &h.seq, LastDeviceGone: h.lastDeviceGone,
-			Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers, Events: h.metrics.events,
+			Observer: opts.Observer, Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers, Events: h.metrics.events,
 		})
 	} else {
 		columns := h.columns()
@@ -98,7 +103,7 @@ func New(db *database.DB, b *bus.Bus, interests circles.Interests, opts Options)
 		h.registry = cluster.New(cluster.Config{
 			Redis: opts.Redis, DB: db, Columns: columns, Board: h.board, Log: h.log, Now: h.now, Version: &h.seq,
 			LastDeviceGone: h.lastDeviceGone, NodeSwept: func(ctx context.Context) { b.PublishNodeSwept(ctx, bus.NodeSwept{}) },
-			RevokedSince: opts.RevokedSince, Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers,
+			RevokedSince: opts.RevokedSince, Observer: opts.Observer, Devices: &h.metrics.devices, OnlineUsers: h.metrics.onlineUsers,
 			Events: h.metrics.events, RedisFailures: h.metrics.redisFailures, NodesSwept: h.metrics.nodesSwept,
 		})
 	}

@@ -21,20 +21,31 @@ type nodes []*world
 // newNodes starts nodes on one database and one Redis.
 func newNodes(t testing.TB, db *database.DB, count, users int) nodes {
 	t.Helper()
+	return newObservedNodes(t, db, count, users, nil)
+}
+
+// newObservedNodes is newNodes with an observer of all of them.
+func newObservedNodes(t testing.TB, db *database.DB, count, users int, observer status.Observer) nodes {
+	t.Helper()
 	url, service := testenv.RedisURL(t), testenv.Service()
 	urls := make([]string, count)
 	for i := range urls {
 		urls[i] = url
 	}
-	return newNodesAt(t, db, service, urls, users)
+	return startNodes(t, db, service, urls, users, observer)
 }
 
 // newNodesAt is newNodes with a Redis URL for each node.
 func newNodesAt(t testing.TB, db *database.DB, service string, urls []string, users int) nodes {
 	t.Helper()
+	return startNodes(t, db, service, urls, users, nil)
+}
+
+func startNodes(t testing.TB, db *database.DB, service string, urls []string, users int, observer status.Observer) nodes {
+	t.Helper()
 	list := make(nodes, len(urls))
 	for i, url := range urls {
-		w := &world{t: t, db: db, clock: newClock(), log: slog.New(slog.DiscardHandler)}
+		w := &world{t: t, db: db, clock: newClock(), log: slog.New(slog.DiscardHandler), observer: observer}
 		if i == 0 {
 			w.register(users)
 		} else {
@@ -251,7 +262,8 @@ func TestStoppedNode(t *testing.T) {
 func TestKilledNode(t *testing.T) {
 	t.Parallel() // waits for a lease to lapse
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
-		n := newNodes(t, db, 3, 3)
+		o := new(observed)
+		n := newObservedNodes(t, db, 3, 3, o)
 		seen := new(recorder)
 		n[0].WatchApp(n[0].app.ID, seen)
 		for i := range 3 {
@@ -274,6 +286,9 @@ func TestKilledNode(t *testing.T) {
 			t.Fatalf("the custom status is %q", got)
 		}
 		n[0].eventually(func() bool { return len(seen.statuses()[n[0].users[0].ID]) == 3 }, "the end of u0")
+		if got, want := o.take(), "u0 ONLINE, u0 ONLINE here, u0 OFFLINE, u1 ONLINE, u1 OFFLINE, u2 ONLINE"; got != want {
+			t.Errorf("the nodes notify of %s, want %s", got, want)
+		}
 	})
 }
 

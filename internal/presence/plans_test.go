@@ -10,6 +10,7 @@ import (
 
 	"rollcall/internal/database"
 	"rollcall/internal/presence/mirror"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/testenv"
 	"rollcall/models"
 )
@@ -54,7 +55,7 @@ func TestPlans(t *testing.T) {
 				if err := db.Exec(ctx, "UPDATE users SET presence = ? WHERE id = ?", models.PresenceOnline, owner.ID); err != nil {
 					return err
 				}
-				return mirror.EndEarlierRun(ctx, db, w.now())
+				return mirror.EndEarlierRun(ctx, db, w.now(), status.NoObserver{})
 			}},
 		}
 		for _, test := range tests {

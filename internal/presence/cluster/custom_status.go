@@ -11,7 +11,8 @@ import (
 // SetStatus gives an ONLINE user a custom status, or clears it. It returns fault.NotOnline if the user
 // is not ONLINE.
 func (s *Registry) SetStatus(ctx context.Context, acc status.Account, text string) (models.UserStatus, error) {
-	r, err := s.ledger.SetStatus(ctx, acc.ID, text, s.Now())
+	now := s.Now()
+	r, err := s.ledger.SetStatus(ctx, acc.ID, text, now)
 	switch {
 	case err != nil:
 		return models.UserStatus{}, s.failed(err)
@@ -19,5 +20,8 @@ func (s *Registry) SetStatus(ctx context.Context, acc status.Account, text strin
 		return models.UserStatus{}, fault.New(fault.NotOnline, "the user has no device connected")
 	}
 	s.observe(r.Version)
+	if r.CustomSince >= now { // otherwise it had the text already
+		status.Notify(s.Observer, r)
+	}
 	return r.Status(), nil
 }

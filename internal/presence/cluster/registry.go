@@ -48,6 +48,8 @@ type Config struct {
 	// NodeSwept after all devices of a node have been.
 	LastDeviceGone func(userID int64)
 	NodeSwept      func(ctx context.Context)
+	// Observer is notified of the changes that this node has made.
+	Observer status.Observer
 	// RevokedSince is presence.Options.RevokedSince; nil: recent revocations are not looked for.
 	RevokedSince func(ctx context.Context, since models.Time) (users []bus.RevokedUser, complete bool, err error)
 	// Devices counts the devices here, OnlineUsers the users that have one, Events the changes that
@@ -235,6 +237,7 @@ func (s *Registry) failed(err error) error {
 func (s *Registry) noteTransition(r *status.Record) {
 	s.Events.Inc()
 	s.observe(r.Version)
+	status.Notify(s.Observer, r)
 	if r.Presence != models.PresenceOnline {
 		s.LastDeviceGone(r.ID)
 	}

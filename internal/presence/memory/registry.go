@@ -35,6 +35,8 @@ type Config struct {
 	// LastDeviceGone is called with each user whose last device has left. A queue of the board is
 	// locked.
 	LastDeviceGone func(userID int64)
+	// Observer is notified of the changes, while a queue of the board is locked, except at the start.
+	Observer status.Observer
 	// Devices counts the devices, OnlineUsers the users that are ONLINE, and Events the changes.
 	Devices     *atomic.Int64
 	OnlineUsers prometheus.Gauge
@@ -71,7 +73,7 @@ func (r *Registry) written(userID int64, held status.State) { r.shard(userID).wr
 
 // Start sets the users to OFFLINE that an earlier process left ONLINE.
 func (r *Registry) Start(ctx context.Context) error {
-	if err := mirror.EndEarlierRun(ctx, r.Columns.DB, r.Now()); err != nil {
+	if err := mirror.EndEarlierRun(ctx, r.Columns.DB, r.Now(), r.Observer); err != nil {
 		return fmt.Errorf("marking users of an earlier run OFFLINE: %w", err)
 	}
 	return nil
