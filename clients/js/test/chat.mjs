@@ -11,7 +11,7 @@ export const folder = fileURLToPath(new URL('../../../examples/chat/', import.me
 /** A running back end of the example. */
 export class ChatServer {
   static async start(server, app) {
-    run('npm', ['run', '--silent', 'build'], { cwd: folder });
+    await run('npm', ['run', '--silent', 'build'], { cwd: folder });
     const chat = new ChatServer();
     chat.process = spawn(process.execPath, ['server.mjs'], {
       cwd: folder,

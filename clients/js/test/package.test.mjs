@@ -1,9 +1,9 @@
 // The package as an app gets it: packed, installed into an empty project, and imported in all ways.
 import assert from 'node:assert/strict';
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { transform } from 'esbuild';
 import { run } from './lib.mjs';
@@ -15,17 +15,15 @@ let project;
 let tarball;
 before(async () => {
   project = await mkdtemp(join(tmpdir(), 'rollcall-client-'));
-  const [{ filename }] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], { cwd: here }));
+  const [{ filename }] = JSON.parse(await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], { cwd: here }));
   tarball = join(project, filename);
   await writeFile(join(project, 'package.json'), '{"private": true}');
-  run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], { cwd: project });
+  await run('npm', ['install', '--offline', '--no-audit', '--no-fund', tarball], { cwd: project });
+  // React is that of the client's own tests.
+  await mkdir(join(project, 'node_modules/@types'));
+  for (const name of ['react', 'react-dom', '@types/react']) await symlink(join(here, 'node_modules', name), join(project, 'node_modules', name));
 });
 after(() => rm(project, { recursive: true, force: true }));
-
-test('the package has its files and no others', () => {
-  const files = run('tar', ['-tzf', tarball]).trim().split('\n').map((name) => name.replace('package/', '').replace(/types-\w+/, 'types-HASH')).sort();
-  assert.deepEqual(files, ['CHANGELOG.md', 'README.md', 'dist/index.cjs', 'dist/index.cjs.map', 'dist/index.d.cts', 'dist/index.d.ts', 'dist/index.js', 'dist/index.js.map', 'dist/react.cjs', 'dist/react.cjs.map', 'dist/react.d.cts', 'dist/react.d.ts', 'dist/react.js', 'dist/react.js.map', 'dist/tabs.cjs', 'dist/tabs.cjs.map', 'dist/tabs.d.cts', 'dist/tabs.d.ts', 'dist/tabs.js', 'dist/tabs.js.map', 'dist/types-HASH.d.cts', 'dist/types-HASH.d.ts', 'package.json']);
-});
 
 const use = `
 class WebSocket {}
@@ -35,14 +33,7 @@ if (!(new RollcallError('X', 'x') instanceof Error)) throw new Error('no error')
 rollcall.close();
 `;
 
-test('it is imported as ES module and as CommonJS', async () => {
-  await writeFile(join(project, 'use.mjs'), `import { createRollcall, RollcallError } from '@rollcall/client';${use}`);
-  await writeFile(join(project, 'use.cjs'), `const { createRollcall, RollcallError } = require('@rollcall/client');${use}`);
-  for (const file of ['use.mjs', 'use.cjs']) run(process.execPath, [file], { cwd: project });
-});
-
-test('its types are found by strict TypeScript, however it resolves modules', async () => {
-  const code = `import { createRollcall, RollcallError, type Friend, type RollcallErrorCode } from '@rollcall/client';
+const types = `import { createRollcall, RollcallError, type Friend, type RollcallErrorCode } from '@rollcall/client';
 const rollcall = createRollcall({ url: 'ws://x/', platform: 'WEB', getToken: async (why: 'start' | 'expired' | 'refused') => ({ token: why, expiresAt: null }) });
 rollcall.setUserInfoProvider((ids) => new Map(ids.map((id) => [id, { name: id, title: 'Dr.' }])));
 export const names: Promise<(string | undefined)[]> = rollcall.getUserInfo(['a', 'b']).then((users) => users.map((user) => user?.name));
@@ -55,11 +46,6 @@ createRollcall({ url: '', getToken: () => ({ token: '' }), platform: 'TOASTER' }
 // @ts-expect-error snapshots are immutable
 rollcall.friends.getSnapshot().items.push();
 `;
-  await mkdir(join(project, 'types'));
-  for (const file of ['use.mts', 'use.cts', 'use.ts']) await writeFile(join(project, 'types', file), code);
-  run(tool('tsc'), [...strict, '--module', 'nodenext', 'types/use.mts', 'types/use.cts'], { cwd: project });
-  run(tool('tsc'), [...strict, '--module', 'esnext', '--moduleResolution', 'bundler', 'types/use.ts'], { cwd: project });
-});
 
 const hooks = `
 import { createRollcall } from '@rollcall/client';
@@ -88,23 +74,7 @@ client.close();
 `;
 const rendered = '<p>connecting,idle,idle,idle,</p>\n';
 
-/** Installs React into the project: the one of the client's own tests. */
-async function installReact() {
-  await mkdir(join(project, 'node_modules/@types'));
-  for (const name of ['react', 'react-dom', '@types/react']) await symlink(join(here, 'node_modules', name), join(project, 'node_modules', name));
-}
-
-test('the hooks are imported as ES module and as CommonJS', async () => {
-  await installReact();
-  for (const [format, file] of [['esm', 'hooks.mjs'], ['cjs', 'hooks.cjs']]) {
-    const { code } = await transform(render, { loader: 'jsx', jsx: 'automatic', format });
-    await writeFile(join(project, file), code);
-    assert.equal(run(process.execPath, [file], { cwd: project }), rendered);
-  }
-});
-
-test('the hooks have strict types, for both kinds of modules', async () => {
-  const code = `${hooks}
+const hookTypes = `${hooks}
 export const reload = (): Promise<readonly { userId: string }[]> => useAll().reload();
 export const presences = (): readonly ('ONLINE' | 'OFFLINE' | 'UNLOGINED' | undefined)[] => useAll().presences;
 export const provider = (): { type: unknown } => RollcallProvider({ client: createRollcall({ url: '', getToken: () => ({ token: '' }) }) });
@@ -113,40 +83,70 @@ export const wrong = () => useRequests('BOTH');
 // @ts-expect-error a provider needs a client
 RollcallProvider({});
 `;
-  for (const file of ['hooks.mts', 'hooks.cts']) await writeFile(join(project, 'types', file), code);
-  run(tool('tsc'), [...strict, '--module', 'nodenext', 'types/hooks.mts', 'types/hooks.cts'], { cwd: project });
-});
 
-test('Vite builds a page with the hooks, and one that a server renders', async () => {
-  await writeFile(join(project, 'vite.config.mjs'), "export default { esbuild: { jsx: 'automatic' }, build: { minify: false }, ssr: { noExternal: ['@rollcall/client'] }, logLevel: 'warn' };");
-  await writeFile(join(project, 'index.html'), '<!doctype html><div id="root"></div><script type="module" src="/page.jsx"></script>');
-  await writeFile(join(project, 'page.jsx'), `import { createRoot } from 'react-dom/client';${component}
+// Each runs programs of its own, most of which use one processor.
+describe('the package', { concurrency: 2 }, () => {
+  test('Vite builds a page with the hooks, and one that a server renders', async () => {
+    await writeFile(join(project, 'vite.config.mjs'), "export default { esbuild: { jsx: 'automatic' }, build: { minify: false }, ssr: { noExternal: ['@rollcall/client'] }, logLevel: 'warn' };");
+    await writeFile(join(project, 'index.html'), '<!doctype html><div id="root"></div><script type="module" src="/page.jsx"></script>');
+    await writeFile(join(project, 'page.jsx'), `import { createRoot } from 'react-dom/client';${component}
 const client = createRollcall({ url: '/graphql', getToken: () => ({ token: '' }) });
 createRoot(document.getElementById('root')).render(<RollcallProvider client={client}><Friends /></RollcallProvider>);`);
-  await writeFile(join(project, 'render.jsx'), render);
-  run(tool('vite'), ['build'], { cwd: project });
-  assert.deepEqual((await readdir(join(project, 'dist'))).sort(), ['assets', 'index.html']);
-  run(tool('vite'), ['build', '--ssr', 'render.jsx', '--outDir', 'server'], { cwd: project });
-  assert.equal(run(process.execPath, ['server/render.mjs'], { cwd: project }), rendered);
-});
+    await writeFile(join(project, 'render.jsx'), render);
+    await Promise.all([
+      run(tool('vite'), ['build'], { cwd: project }),
+      run(tool('vite'), ['build', '--ssr', 'render.jsx', '--outDir', 'server'], { cwd: project }),
+    ]);
+    assert.deepEqual((await readdir(join(project, 'dist'))).sort(), ['assets', 'index.html']);
+    assert.equal(await run(process.execPath, ['server/render.mjs'], { cwd: project }), rendered);
+  });
 
-test('publint and attw find nothing', async () => {
-  run(tool('publint'), ['--strict', tarball], { cwd: project });
-  await copyFile(tarball, join(project, 'copy.tgz'));
-  run(tool('attw'), [join(project, 'copy.tgz'), '--no-definitely-typed', '--profile', 'node16', '--format', 'ascii'], { cwd: project });
-});
+  test('it and its hooks have strict types, however TypeScript resolves modules', async () => {
+    await mkdir(join(project, 'types'));
+    for (const file of ['use.mts', 'use.cts', 'use.ts']) await writeFile(join(project, 'types', file), types);
+    for (const file of ['hooks.mts', 'hooks.cts']) await writeFile(join(project, 'types', file), hookTypes);
+    await Promise.all([
+      run(tool('tsc'), [...strict, '--module', 'nodenext', ...['use.mts', 'use.cts', 'hooks.mts', 'hooks.cts'].map((file) => `types/${file}`)], { cwd: project }),
+      run(tool('tsc'), [...strict, '--module', 'esnext', '--moduleResolution', 'bundler', 'types/use.ts'], { cwd: project }),
+    ]);
+  });
 
-test('its maps lead to the sources, and name nothing of the machine that built it', async () => {
-  for (const file of ['index.js', 'index.cjs', 'react.js', 'react.cjs', 'tabs.js', 'tabs.cjs']) {
-    const { sources, sourcesContent } = JSON.parse(await readFile(join(here, 'dist', `${file}.map`), 'utf8'));
-    assert.ok(sources.length > 0);
-    assert.equal(sourcesContent.length, sources.length);
-    for (const source of sources) assert.match(source, /^\.\.\/src\/\w+\.ts$/);
-    assert.match(await readFile(join(here, 'dist', file), 'utf8'), new RegExp(`^.*//# sourceMappingURL=${file}.map$`, 's'));
-  }
-  for (const file of ['react.js', 'react.cjs']) assert.match(await readFile(join(here, 'dist', file), 'utf8'), /^("use strict";)?"use client";/);
-});
+  test('publint and attw find nothing', async () => {
+    await Promise.all([
+      run(tool('publint'), ['--strict', tarball], { cwd: project }),
+      run(tool('attw'), [tarball, '--no-definitely-typed', '--profile', 'node16', '--format', 'ascii'], { cwd: project }),
+    ]);
+  });
 
-test('it is small for a page, compressed', () => {
-  run(process.execPath, [join(here, 'scripts/size.mjs')]);
+  test('the package has its files and no others', async () => {
+    const files = (await run('tar', ['-tzf', tarball])).trim().split('\n').map((name) => name.replace('package/', '').replace(/types-\w+/, 'types-HASH')).sort();
+    assert.deepEqual(files, ['CHANGELOG.md', 'README.md', 'dist/index.cjs', 'dist/index.cjs.map', 'dist/index.d.cts', 'dist/index.d.ts', 'dist/index.js', 'dist/index.js.map', 'dist/react.cjs', 'dist/react.cjs.map', 'dist/react.d.cts', 'dist/react.d.ts', 'dist/react.js', 'dist/react.js.map', 'dist/tabs.cjs', 'dist/tabs.cjs.map', 'dist/tabs.d.cts', 'dist/tabs.d.ts', 'dist/tabs.js', 'dist/tabs.js.map', 'dist/types-HASH.d.cts', 'dist/types-HASH.d.ts', 'package.json']);
+  });
+
+  test('it is imported as ES module and as CommonJS', async () => {
+    await writeFile(join(project, 'use.mjs'), `import { createRollcall, RollcallError } from '@rollcall/client';${use}`);
+    await writeFile(join(project, 'use.cjs'), `const { createRollcall, RollcallError } = require('@rollcall/client');${use}`);
+    for (const file of ['use.mjs', 'use.cjs']) await run(process.execPath, [file], { cwd: project });
+  });
+
+  test('the hooks are imported as ES module and as CommonJS', async () => {
+    for (const [format, file] of [['esm', 'hooks.mjs'], ['cjs', 'hooks.cjs']]) {
+      const { code } = await transform(render, { loader: 'jsx', jsx: 'automatic', format });
+      await writeFile(join(project, file), code);
+      assert.equal(await run(process.execPath, [file], { cwd: project }), rendered);
+    }
+  });
+
+  test('its maps lead to the sources, and name nothing of the machine that built it', async () => {
+    for (const file of ['index.js', 'index.cjs', 'react.js', 'react.cjs', 'tabs.js', 'tabs.cjs']) {
+      const { sources, sourcesContent } = JSON.parse(await readFile(join(here, 'dist', `${file}.map`), 'utf8'));
+      assert.ok(sources.length > 0);
+      assert.equal(sourcesContent.length, sources.length);
+      for (const source of sources) assert.match(source, /^\.\.\/src\/\w+\.ts$/);
+      assert.match(await readFile(join(here, 'dist', file), 'utf8'), new RegExp(`^.*//# sourceMappingURL=${file}.map$`, 's'));
+    }
+    for (const file of ['react.js', 'react.cjs']) assert.match(await readFile(join(here, 'dist', file), 'utf8'), /^("use strict";)?"use client";/);
+  });
+
+  test('it is small for a page, compressed', () => run(process.execPath, [join(here, 'scripts/size.mjs')]));
 });
