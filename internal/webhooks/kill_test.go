@@ -248,12 +248,6 @@ func kill(t *testing.T, url string, args []string, nodes int) {
 	r := newAppServer(t)
 	var app struct{ Key, Secret string }
 	command(t, url, &app, "app", "create", "--name", "app", "--environment", "development", "--edition", "flagship")
-	var endpoint struct {
-		ID     int64
-		Secret string
-	}
-	command(t, url, &endpoint, "webhook", "create", app.Key, r.URL)
-	r.secret = endpoint.Secret
 	var list []*process
 	for range nodes {
 		p := &process{t: t, args: args}
@@ -261,6 +255,12 @@ func kill(t *testing.T, url string, args []string, nodes int) {
 		t.Cleanup(p.kill)
 		list = append(list, p)
 	}
+	var endpoint struct {
+		ID     int64
+		Secret string
+	}
+	command(t, url, &endpoint, "webhook", "create", app.Key, r.URL)
+	r.secret = endpoint.Secret
 	var issued struct {
 		Data struct{ IssueAppToken struct{ Token string } }
 	}
