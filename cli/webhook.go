@@ -180,10 +180,11 @@ const testPoll = 100 * time.Millisecond
 // Run sends a test event and waits for the first attempt.
 func (c webhookTest) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withWebhooks(ctx, c.App, webhookSettings{}, func(rules *webhooks.Service, app *models.App) error {
-		d, err := rules.Test(ctx, app, c.ID, audit.CommandLine)
+		test, err := rules.Test(ctx, app, c.ID, audit.CommandLine)
 		if err != nil {
 			return err
 		}
+		d := &test.Delivery
 		waiting, cancel := context.WithTimeout(ctx, c.Wait)
 		defer cancel()
 		for d != nil && d.Attempts == 0 && d.State == models.DeliveryPending {

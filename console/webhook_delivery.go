@@ -132,7 +132,7 @@ func (c *console) testWebhook(v *visit) error {
 	if err := c.setFlash(v, "webhook.test.done", ""); err != nil {
 		return err
 	}
-	return v.redirect(deliveryRowOf(app, &webhooks.Sent{Delivery: *d}).Path)
+	return v.redirect(deliveryRowOf(app, d).Path)
 }
 
 // replayDelivery sends one delivery again.

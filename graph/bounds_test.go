@@ -14,6 +14,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/users"
+	"rollcall/internal/webhooks"
 )
 
 // TestBounds_OfSchemaAreThoseOfRules calls the rules without the schema, with values at each bound
@@ -120,6 +121,16 @@ func boundOwners(w *graphtest.World) map[string]func(any) error {
 			_, err := w.Relations.SendFriendRequest(ctx, app, "ann", "bob", text(v))
 			return err
 		},
+		"CreateWebhookEndpointInput.url": func(v any) error { return webhooks.NewEndpoint{URL: v.(string)}.Validate() },
+		"CreateWebhookEndpointInput.description": func(v any) error {
+			return webhooks.NewEndpoint{URL: "https://a.example", Description: v.(string)}.Validate()
+		},
+		"UpdateWebhookEndpointInput.url":         func(v any) error { return webhooks.EndpointChange{URL: text(v)}.Validate() },
+		"UpdateWebhookEndpointInput.description": func(v any) error { return webhooks.EndpointChange{Description: text(v)}.Validate() },
+		"RotateWebhookSecretInput.graceHours": func(v any) error {
+			_, _, err := w.Webhooks.RotateSecret(ctx, app, 1, time.Duration(v.(int))*time.Hour, audit.AppServer)
+			return err
+		},
 		"SetStatusInput.customStatus": func(v any) error {
 			_, err := w.Presence.SetStatus(ctx, status.AccountOf(ann), v.(string))
 			return err
@@ -133,7 +144,7 @@ func (b bound) ofCall() bool {
 	switch b.place {
 	case "RegisterUserInput.id":
 		return false
-	case "UserFilter.search", "IssueAppTokenInput.appSecret":
+	case "UserFilter.search", "IssueAppTokenInput.appSecret", "UpdateWebhookEndpointInput.disable":
 		return true
 	}
 	return b.list || b.id || strings.HasSuffix(b.place, "(first)")
@@ -156,7 +167,7 @@ func (b bound) samples(t testing.TB) map[string]samples {
 		switch {
 		case name == "omitnil", name == "omitempty", name == "either", name == "without":
 		case name == "required":
-			out[name] = samples{[]any{text(1)}, []any{""}}
+			out[name] = samples{[]any{text(len(begin) + 1)}, []any{""}}
 		case b.number && name == "min":
 			beyond := n - 1
 			if beyond == 0 && strings.Contains(b.rule, "omitempty") {

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/graph/auth"
 	"rollcall/internal/fault"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 )
 
@@ -66,8 +67,8 @@ func (id nodeID) part(i int) string {
 }
 
 // parseNodeID parses an ID. It returns the zero nodeID if the caller may not see a node with the ID,
-// whether it exists or not: others' relationships and devices, another app, and to users any app and
-// whitelist.
+// whether it exists or not: others' relationships and devices, another app, and to users any app,
+// whitelist, webhook endpoint and delivery.
 func parseNodeID(ctx context.Context, text string) nodeID {
 	p := auth.From(ctx)
 	kind, parts, ok := models.ParseNodeID(text)
@@ -75,7 +76,7 @@ func parseNodeID(ctx context.Context, text string) nodeID {
 	case models.UserNode, models.StatusNode, models.RequestNode:
 	case models.AppNode:
 		ok = ok && p.Kind == auth.AppServer && parts[0] == p.App.Key
-	case models.WhitelistNode:
+	case models.WhitelistNode, models.WebhookEndpointNode, models.WebhookDeliveryNode:
 		ok = ok && p.Kind == auth.AppServer
 	default:
 		ok = ok && (p.Kind == auth.AppServer || parts[0] == p.User.ExternalID)
@@ -156,6 +157,10 @@ func (r *Resolver) privateNode(ctx context.Context, id nodeID, owner, target *mo
 			return nil, nil
 		}
 		return r.deviceNode(ctx, owner, id.text)
+	case models.WebhookEndpointNode:
+		return known(r.webhooks.EndpointByID(ctx, auth.From(ctx).App, id.text))
+	case models.WebhookDeliveryNode:
+		return known(r.webhooks.DeliveryByID(ctx, auth.From(ctx).App, id.text))
 	}
 	if owner == nil || target == nil {
 		return nil, nil
@@ -178,6 +183,14 @@ func found[T any](node *T, err error) (models.Node, error) {
 		return nil, err
 	}
 	return nodeOf(node), nil
+}
+
+// known is found for rules that return an error if there is no such endpoint or delivery.
+func known[T any](node *T, err error) (models.Node, error) {
+	if webhooks.Unknown(err) {
+		return nil, nil
+	}
+	return found(node, err)
 }
 
 // nodeOf returns nil for a nil pointer.

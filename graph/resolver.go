@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/relations"
 	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 )
 
@@ -22,6 +23,7 @@ type Resolver struct {
 	relations     *relations.Service
 	subscriptions *subscriptions.Service
 	presence      *presence.Hub
+	webhooks      *webhooks.Service
 	clock         func() time.Time
 	// rates limits how often a user does something.
 	rates ratelimit.Limiter
@@ -34,6 +36,7 @@ type Deps struct {
 	Relations     *relations.Service
 	Subscriptions *subscriptions.Service
 	Presence      *presence.Hub
+	Webhooks      *webhooks.Service
 	// Rates limits how often a user does something.
 	Rates ratelimit.Limiter
 	// Clock is time.Now outside tests.
@@ -44,7 +47,7 @@ type Deps struct {
 func NewResolver(d Deps) *Resolver {
 	return &Resolver{
 		apps: d.Apps, users: d.Users, relations: d.Relations, subscriptions: d.Subscriptions, presence: d.Presence,
-		rates: d.Rates, clock: d.Clock,
+		webhooks: d.Webhooks, rates: d.Rates, clock: d.Clock,
 	}
 }
 

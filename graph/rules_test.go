@@ -13,7 +13,7 @@ import (
 // in the sources of the API and of the rules behind it, and no others.
 func TestRules_AreDocumented(t *testing.T) {
 	sources := []string{"*.go", "schema/*", "scalar/*.go", "generated/models.go"}
-	for _, folder := range []string{"batch", "page", "presence", "relations", "subscriptions", "users"} {
+	for _, folder := range []string{"batch", "page", "presence", "relations", "subscriptions", "users", "webhooks"} {
 		sources = append(sources, "../internal/"+folder+"/*.go")
 	}
 	var used []string

@@ -142,6 +142,9 @@ func TestSchema_ZeroInputsDoNotPanic(t *testing.T) {
 		generated.SetFriendRequestPolicyInput{},
 		generated.SetWhitelistEnabledInput{}, generated.UpdateUserInput{}, generated.UserFilter{}, generated.WhitelistInput{},
 		generated.SetStatusInput{}, generated.SubscribeStatusInput{}, generated.UnsubscribeStatusInput{}, generated.LogoutInput{},
+		generated.CreateWebhookEndpointInput{}, generated.UpdateWebhookEndpointInput{}, generated.DeleteWebhookEndpointInput{},
+		generated.RotateWebhookSecretInput{}, generated.TestWebhookEndpointInput{}, generated.ReplayWebhookDeliveryInput{},
+		generated.ReplayWebhookDeliveriesInput{},
 	}
 	tested := make(map[string]bool)
 	for _, input := range inputs {

@@ -20,12 +20,15 @@ const (
 	BlockNode        NodeKind = "block"        // block:OWNER:TARGET
 	WhitelistNode    NodeKind = "whitelist"    // whitelist:OWNER:TARGET
 	SubscriptionNode NodeKind = "subscription" // subscription:OWNER:TARGET
+
+	WebhookEndpointNode NodeKind = "webhookEndpoint" // webhookEndpoint:SEALED
+	WebhookDeliveryNode NodeKind = "webhookDelivery" // webhookDelivery:SEALED
 )
 
 // nodeParts is the number of parts behind each prefix.
 var nodeParts = map[NodeKind]int{
 	AppNode: 1, DeviceNode: 2, StatusNode: 1, FriendshipNode: 2, RequestNode: 1,
-	BlockNode: 2, WhitelistNode: 2, SubscriptionNode: 2,
+	BlockNode: 2, WhitelistNode: 2, SubscriptionNode: 2, WebhookEndpointNode: 1, WebhookDeliveryNode: 1,
 }
 
 // ID returns the ID of the node of this kind that the part names.

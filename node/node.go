@@ -153,7 +153,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	rates := cfg.rates()
 	n.Resolver = graph.NewResolver(graph.Deps{
 		Apps: n.Apps, Users: n.Users, Relations: n.Relations, Subscriptions: n.Subscriptions, Presence: n.Presence,
-		Rates: rates, Clock: cfg.Clock,
+		Webhooks: n.Webhooks, Rates: rates, Clock: cfg.Clock,
 	})
 	n.Executor = graph.NewExecutor(n.Resolver, graph.Options{
 		Introspection: cfg.Introspection,

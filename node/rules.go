@@ -95,6 +95,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	r.Webhooks = webhooks.New(cfg.DB, events, webhooks.Options{
 		Clock: cfg.Clock, Logger: cfg.Logger, Version: cfg.Version, AllowPrivate: cfg.WebhookAllowPrivate,
 		TokenKey: cfg.TokenKey,
+		Secret:   keys.Secret(),
 	})
 	if metrics != nil {
 		r.Webhooks.Observe(metrics)

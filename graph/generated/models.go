@@ -9,6 +9,7 @@ import (
 	"rollcall/internal/batch"
 	"rollcall/internal/fault"
 	"rollcall/internal/relations"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 	"strconv"
 )
@@ -78,6 +79,24 @@ type CancelFriendRequestPayload struct {
 	Request *relations.FriendRequest `json:"request"`
 }
 
+// A webhook endpoint to create.
+type CreateWebhookEndpointInput struct {
+	// The URL that receives the events. It begins with `https://`, unless the server allows others.
+	URL string `json:"url" validate:"required,maxbytes=1024,http_url"`
+	// A note.
+	Description string `json:"description,omitempty" validate:"omitempty,max=128,nocontrol,nobidi"`
+	// The types of events that it receives; omitted or empty for all.
+	EventTypes []string `json:"eventTypes,omitempty" validate:"max=50,dive,max=64"`
+}
+
+// The result of `createWebhookEndpoint`.
+type CreateWebhookEndpointPayload struct {
+	// The endpoint.
+	Endpoint *models.WebhookEndpoint `json:"endpoint"`
+	// The secret that signs its deliveries, shown only here: `whsec_` and Base64.
+	Secret string `json:"secret"`
+}
+
 // The users to deactivate.
 type DeactivateUsersInput struct {
 	// The user IDs.
@@ -94,6 +113,18 @@ type DeactivateUsersPayload struct {
 type DeclineFriendRequestPayload struct {
 	// The request as it was.
 	Request *relations.FriendRequest `json:"request"`
+}
+
+// A webhook endpoint to delete.
+type DeleteWebhookEndpointInput struct {
+	// The endpoint's ID.
+	EndpointID string `json:"endpointId" validate:"max=1024,node=webhookEndpoint"`
+}
+
+// The result of `deleteWebhookEndpoint`.
+type DeleteWebhookEndpointPayload struct {
+	// The ID of the endpoint, which no longer exists.
+	EndpointID string `json:"endpointId"`
 }
 
 // The devices to disconnect: either those in `deviceIds` or all.
@@ -268,6 +299,52 @@ type RemoveFriendPayload struct {
 	FriendID string `json:"friendId"`
 }
 
+// The deliveries to send again.
+type ReplayWebhookDeliveriesInput struct {
+	// The endpoint's ID.
+	EndpointID string `json:"endpointId" validate:"max=1024,node=webhookEndpoint"`
+	// Only those whose event occurred at or after this time; omitted for all that are kept.
+	Since models.Time `json:"since,omitempty"`
+	// The state of the deliveries. The default is FAILED.
+	State models.DeliveryState `json:"state,omitempty"`
+}
+
+// The result of `replayWebhookDeliveries`.
+type ReplayWebhookDeliveriesPayload struct {
+	// How many deliveries are sent again, at most 1000. If it is 1000, there may be more: repeat the call.
+	ReplayedCount int `json:"replayedCount"`
+}
+
+// A delivery to send again.
+type ReplayWebhookDeliveryInput struct {
+	// The delivery's ID.
+	DeliveryID string `json:"deliveryId" validate:"max=1024,node=webhookDelivery"`
+}
+
+// The result of `replayWebhookDelivery`.
+type ReplayWebhookDeliveryPayload struct {
+	// The delivery, which is PENDING.
+	Delivery *webhooks.Sent `json:"delivery"`
+}
+
+// A webhook endpoint whose secret is rotated.
+type RotateWebhookSecretInput struct {
+	// The endpoint's ID.
+	EndpointID string `json:"endpointId" validate:"max=1024,node=webhookEndpoint"`
+	// For how many hours deliveries are also signed with the present secret. The default is 24.
+	GraceHours int `json:"graceHours,omitempty" validate:"without=EndAtOnce,omitempty,min=1,max=720"`
+	// Whether the present secret ends at once, as for one that has leaked. With true, `graceHours` must not be given.
+	EndAtOnce bool `json:"endAtOnce,omitempty"`
+}
+
+// The result of `rotateWebhookSecret`.
+type RotateWebhookSecretPayload struct {
+	// The endpoint.
+	Endpoint *models.WebhookEndpoint `json:"endpoint"`
+	// The new secret, shown only here: `whsec_` and Base64.
+	Secret string `json:"secret"`
+}
+
 // A friend request.
 type SendFriendRequestInput struct {
 	// The sender. Required with an app token; with a user token it is the user itself and may be omitted.
@@ -352,6 +429,18 @@ type SubscribeStatusInput struct {
 type Subscription struct {
 }
 
+// A webhook endpoint to test.
+type TestWebhookEndpointInput struct {
+	// The endpoint's ID.
+	EndpointID string `json:"endpointId" validate:"max=1024,node=webhookEndpoint"`
+}
+
+// The result of `testWebhookEndpoint`.
+type TestWebhookEndpointPayload struct {
+	// The delivery of an event `endpoint.test`, which is sent at once. Request it with `node` to see the result.
+	Delivery *webhooks.Sent `json:"delivery"`
+}
+
 // What a text is that was presented as a token.
 type TokenInfo struct {
 	// Whether it is a token of this app with which a request would be accepted now.
@@ -431,6 +520,32 @@ type UpdateUserInput struct {
 type UpdateUserPayload struct {
 	// The user after the change.
 	User *models.User `json:"user"`
+}
+
+// A change of a webhook endpoint. What is not given stays as it is.
+type UpdateWebhookEndpointInput struct {
+	// The endpoint's ID.
+	EndpointID string `json:"endpointId" validate:"max=1024,node=webhookEndpoint"`
+	// The new URL. It begins with `https://`, unless the server allows others.
+	URL string `json:"url,omitempty" validate:"omitempty,maxbytes=1024,http_url"`
+	// The new note.
+	Description string `json:"description,omitempty" validate:"without=RemoveDescription,omitempty,max=128,nocontrol,nobidi"`
+	// Whether to remove the note. With true, `description` must not be given.
+	RemoveDescription bool `json:"removeDescription,omitempty"`
+	// The types of events that it receives from now on.
+	EventTypes []string `json:"eventTypes,omitempty" validate:"without=AllEventTypes,max=50,dive,max=64"`
+	// Whether it receives all types of events from now on. With true, `eventTypes` must not be given.
+	AllEventTypes bool `json:"allEventTypes,omitempty"`
+	// Whether to enable it, after which it no longer counts as failing.
+	Enable bool `json:"enable,omitempty"`
+	// Whether to disable it: its pending deliveries become FAILED. With true, `enable` must not be true.
+	Disable bool `json:"disable,omitempty" validate:"without=Enable"`
+}
+
+// The result of `updateWebhookEndpoint`.
+type UpdateWebhookEndpointPayload struct {
+	// The endpoint after the change.
+	Endpoint *models.WebhookEndpoint `json:"endpoint"`
 }
 
 type UserByIDsInput struct {
@@ -636,6 +751,67 @@ func (e *RequestDirection) UnmarshalJSON(b []byte) error {
 }
 
 func (e RequestDirection) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// Why a webhook endpoint is disabled.
+type WebhookDisabledReason string
+
+const (
+	// It has responded with 410 Gone.
+	WebhookDisabledReasonGone WebhookDisabledReason = "GONE"
+	// It has only failed for five days.
+	WebhookDisabledReasonFailing WebhookDisabledReason = "FAILING"
+	// `updateWebhookEndpoint` or an operator has disabled it.
+	WebhookDisabledReasonRequested WebhookDisabledReason = "REQUESTED"
+)
+
+var AllWebhookDisabledReason = []WebhookDisabledReason{
+	WebhookDisabledReasonGone,
+	WebhookDisabledReasonFailing,
+	WebhookDisabledReasonRequested,
+}
+
+func (e WebhookDisabledReason) IsValid() bool {
+	switch e {
+	case WebhookDisabledReasonGone, WebhookDisabledReasonFailing, WebhookDisabledReasonRequested:
+		return true
+	}
+	return false
+}
+
+func (e WebhookDisabledReason) String() string {
+	return string(e)
+}
+
+func (e *WebhookDisabledReason) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = WebhookDisabledReason(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid WebhookDisabledReason", str)
+	}
+	return nil
+}
+
+func (e WebhookDisabledReason) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *WebhookDisabledReason) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e WebhookDisabledReason) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

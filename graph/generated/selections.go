@@ -11,6 +11,7 @@ import (
 	"rollcall/internal/relations"
 	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 
 	"github.com/99designs/gqlgen/plugin/federation/fedruntime"
@@ -243,6 +244,18 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
+		"CreateWebhookEndpointPayload": selection.Of[CreateWebhookEndpointPayload](createWebhookEndpointPayloadImplementors, selection.Fields{
+			"endpoint": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*CreateWebhookEndpointPayload)
+				v := obj.Endpoint
+				return v, true
+			}},
+			"secret": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*CreateWebhookEndpointPayload)
+				v := obj.Secret
+				return e.String(v)
+			}},
+		}),
 		"DeactivateUsersPayload": selection.Of[DeactivateUsersPayload](deactivateUsersPayloadImplementors, selection.Fields{
 			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*DeactivateUsersPayload)
@@ -255,6 +268,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				obj := o.(*DeclineFriendRequestPayload)
 				v := obj.Request
 				return v, true
+			}},
+		}),
+		"DeleteWebhookEndpointPayload": selection.Of[DeleteWebhookEndpointPayload](deleteWebhookEndpointPayloadImplementors, selection.Fields{
+			"endpointId": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*DeleteWebhookEndpointPayload)
+				v := obj.EndpointID
+				return e.String(v)
 			}},
 		}),
 		"Device": selection.Of[models.Device](deviceImplementors, selection.Fields{
@@ -660,6 +680,32 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.String(v)
 			}},
 		}),
+		"ReplayWebhookDeliveriesPayload": selection.Of[ReplayWebhookDeliveriesPayload](replayWebhookDeliveriesPayloadImplementors, selection.Fields{
+			"replayedCount": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*ReplayWebhookDeliveriesPayload)
+				v := obj.ReplayedCount
+				return e.Int(v)
+			}},
+		}),
+		"ReplayWebhookDeliveryPayload": selection.Of[ReplayWebhookDeliveryPayload](replayWebhookDeliveryPayloadImplementors, selection.Fields{
+			"delivery": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*ReplayWebhookDeliveryPayload)
+				v := obj.Delivery
+				return v, true
+			}},
+		}),
+		"RotateWebhookSecretPayload": selection.Of[RotateWebhookSecretPayload](rotateWebhookSecretPayloadImplementors, selection.Fields{
+			"endpoint": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*RotateWebhookSecretPayload)
+				v := obj.Endpoint
+				return v, true
+			}},
+			"secret": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*RotateWebhookSecretPayload)
+				v := obj.Secret
+				return e.String(v)
+			}},
+		}),
 		"SendFriendRequestPayload": selection.Of[relations.Sent](sendFriendRequestPayloadImplementors, selection.Fields{}),
 		"SetFriendRemarkPayload": selection.Of[SetFriendRemarkPayload](setFriendRemarkPayloadImplementors, selection.Fields{
 			"friendship": {Value: func(e *selection.Encoder, o any) (any, bool) {
@@ -742,6 +788,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return v, true
 			}},
 		}),
+		"TestWebhookEndpointPayload": selection.Of[TestWebhookEndpointPayload](testWebhookEndpointPayloadImplementors, selection.Fields{
+			"delivery": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*TestWebhookEndpointPayload)
+				v := obj.Delivery
+				return v, true
+			}},
+		}),
 		"TokenInfo": selection.Of[TokenInfo](tokenInfoImplementors, selection.Fields{
 			"active": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*TokenInfo)
@@ -808,6 +861,13 @@ func Selections(resolvers ResolverRoot) selection.Types {
 			"user": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*UpdateUserPayload)
 				v := obj.User
+				return v, true
+			}},
+		}),
+		"UpdateWebhookEndpointPayload": selection.Of[UpdateWebhookEndpointPayload](updateWebhookEndpointPayloadImplementors, selection.Fields{
+			"endpoint": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*UpdateWebhookEndpointPayload)
+				v := obj.Endpoint
 				return v, true
 			}},
 		}),
@@ -952,6 +1012,87 @@ func Selections(resolvers ResolverRoot) selection.Types {
 					return e.Null()
 				}
 				return e.Marshal(scalar.MarshalDateTime(*v))
+			}},
+		}),
+		"WebhookDelivery": selection.Of[webhooks.Sent](webhookDeliveryImplementors, selection.Fields{
+			"eventId": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.Sent)
+				v := obj.UID
+				return e.String(v)
+			}},
+			"eventType": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.Sent)
+				v := obj.Type
+				return e.String(v)
+			}},
+			"occurredAt": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.Sent)
+				v := obj.OccurredAt
+				return e.Marshal(scalar.MarshalDateTime(v))
+			}},
+			"deliveryState": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.Sent)
+				v := obj.State
+				return e.String(string(v))
+			}},
+			"attemptCount": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.Sent)
+				v := obj.Attempts
+				return e.Int(v)
+			}},
+			"lastError": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.Sent)
+				v := obj.LastError
+				if v == nil {
+					return e.Null()
+				}
+				return e.String(*v)
+			}},
+		}),
+		"WebhookDeliveryConnection": selection.Of[page.Connection[*webhooks.Sent]](webhookDeliveryConnectionImplementors, selection.Fields{
+			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Connection[*webhooks.Sent])
+				v := obj.Edges()
+				return v, true
+			}},
+			"nodes": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Connection[*webhooks.Sent])
+				v := obj.Nodes()
+				return v, true
+			}},
+			"pageInfo": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Connection[*webhooks.Sent])
+				v := obj.PageInfo()
+				return v, true
+			}},
+		}),
+		"WebhookDeliveryEdge": selection.Of[page.Edge[*webhooks.Sent]](webhookDeliveryEdgeImplementors, selection.Fields{
+			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*page.Edge[*webhooks.Sent])
+				v := obj.Cursor()
+				return e.String(v)
+			}},
+			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Edge[*webhooks.Sent])
+				v := obj.Node
+				return v, true
+			}},
+		}),
+		"WebhookEndpoint": selection.Of[models.WebhookEndpoint](webhookEndpointImplementors, selection.Fields{
+			"url": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.WebhookEndpoint)
+				v := obj.URL
+				return e.String(v)
+			}},
+			"description": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.WebhookEndpoint)
+				v := obj.Description
+				return e.String(v)
+			}},
+			"createdAt": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.WebhookEndpoint)
+				v := obj.CreatedAt
+				return e.Marshal(scalar.MarshalDateTime(v))
 			}},
 		}),
 		"Whitelist": selection.Of[relations.Whitelist](whitelistImplementors, selection.Fields{

@@ -7,7 +7,7 @@ import "github.com/vektah/gqlparser/v2/ast"
 // isTakenBy reports whether the arguments of the root field with that name contain a secret.
 func isTakenBy(field string) bool {
 	switch field {
-	case "issueAppToken", "tokenInfo":
+	case "issueAppToken", "tokenInfo", "createWebhookEndpoint", "updateWebhookEndpoint": // a URL may contain a secret
 		return true
 	}
 	return false

@@ -10,6 +10,7 @@ import (
 	"rollcall/internal/page"
 	"rollcall/internal/relations"
 	"rollcall/internal/subscriptions"
+	"rollcall/internal/webhooks"
 	"rollcall/models"
 )
 
@@ -179,8 +180,20 @@ func (s stub) app(where string) models.App {
 		Settings: models.DefaultAppSettings(), CreatedAt: s.time(where)}
 }
 
+func (s stub) endpoint(where string) models.WebhookEndpoint {
+	return models.WebhookEndpoint{URL: where, Description: s.text(where), EventTypes: s.text("types " + where), State: models.EndpointEnabled, CreatedAt: s.time(where)}
+}
+
+func (s stub) delivery(where string) webhooks.Sent {
+	return webhooks.Sent{UID: where, Type: s.text(where), OccurredAt: s.time(where), Delivery: models.Delivery{
+		State: models.DeliveryFailed, Attempts: 3, LastError: optional(s, where, s.text),
+	}}
+}
+
 type (
 	stubApp          struct{ stub }
+	stubEndpoint     struct{ stub }
+	stubDelivery     struct{ stub }
 	stubQuery        struct{ stub }
 	stubSubscription struct{ stub }
 	stubUser         struct{ stub }
@@ -192,6 +205,61 @@ func (s stub) Query() generated.QueryResolver               { return stubQuery{s
 func (s stub) Subscription() generated.SubscriptionResolver { return stubSubscription{s} }
 func (s stub) User() generated.UserResolver                 { return stubUser{s} }
 func (s stub) Whitelist() generated.WhitelistResolver       { return stubWhitelist{s} }
+
+func (s stub) WebhookEndpoint() generated.WebhookEndpointResolver { return stubEndpoint{s} }
+func (s stub) WebhookDelivery() generated.WebhookDeliveryResolver { return stubDelivery{s} }
+
+func (s stubEndpoint) ID(_ context.Context, obj *models.WebhookEndpoint) (string, error) {
+	return obj.URL, s.fault("endpoint " + obj.URL)
+}
+
+func (s stubEndpoint) EventTypes(_ context.Context, obj *models.WebhookEndpoint) ([]string, error) {
+	return []string{obj.EventTypes}, s.fault("types " + obj.URL)
+}
+
+func (s stubEndpoint) Enabled(_ context.Context, obj *models.WebhookEndpoint) (bool, error) {
+	return true, s.fault("enabled " + obj.URL)
+}
+
+func (s stubEndpoint) DisabledReason(_ context.Context, obj *models.WebhookEndpoint) (*generated.WebhookDisabledReason, error) {
+	return nil, s.fault("reason " + obj.URL)
+}
+
+func (s stubEndpoint) FailingSince(_ context.Context, obj *models.WebhookEndpoint) (*models.Time, error) {
+	return result(s.stub, "failing "+obj.URL, s.time)
+}
+
+func (s stubEndpoint) PreviousSecretEndsAt(_ context.Context, obj *models.WebhookEndpoint) (*models.Time, error) {
+	return result(s.stub, "previous "+obj.URL, s.time)
+}
+
+func (s stubDelivery) ID(_ context.Context, obj *webhooks.Sent) (string, error) {
+	return obj.UID, s.fault("delivery " + obj.UID)
+}
+
+func (s stubDelivery) EventUserID(_ context.Context, obj *webhooks.Sent) (*string, error) {
+	return result(s.stub, "user of "+obj.UID, s.text)
+}
+
+func (s stubDelivery) NextAttemptAt(_ context.Context, obj *webhooks.Sent) (*models.Time, error) {
+	return result(s.stub, "next of "+obj.UID, s.time)
+}
+
+func (s stubDelivery) LastStatus(_ context.Context, obj *webhooks.Sent) (*int, error) {
+	return new(500), s.fault("status of " + obj.UID)
+}
+
+func (s stubDelivery) LastDurationMs(_ context.Context, obj *webhooks.Sent) (*int, error) {
+	return new(7), s.fault("duration of " + obj.UID)
+}
+
+func (s stubQuery) WebhookEndpoints(context.Context) ([]*models.WebhookEndpoint, error) {
+	return results(s.stub, "endpoints", s.endpoint)
+}
+
+func (s stubQuery) WebhookDeliveries(_ context.Context, endpointID string, _ *models.DeliveryState, first *int, _ *string) (*webhooks.DeliveryConnection, error) {
+	return connection(s.stub, "deliveries "+endpointID, first, s.delivery)
+}
 
 func (s stubApp) OnlineUserCount(_ context.Context, obj *models.App) (*int, error) {
 	return new(7), s.fault("online " + obj.Key)

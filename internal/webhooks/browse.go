@@ -28,12 +28,12 @@ func (s *Service) Endpoint(ctx context.Context, app *models.App, id int64) (*mod
 // Browse returns a page of the deliveries to an endpoint, by the time of the last or next attempt,
 // the latest first; in one state, or in all if state is "". A page takes the same time at any depth,
 // but a delivery that is attempted moves. Returns INVALID_ARGUMENT for a cursor of another list.
-func (s *Service) Browse(ctx context.Context, e *models.WebhookEndpoint, state models.DeliveryState, r page.Request) (*page.Connection[*Sent], error) {
+func (s *Service) Browse(ctx context.Context, e *models.WebhookEndpoint, state models.DeliveryState, r page.Request) (*DeliveryConnection, error) {
 	states := []models.DeliveryState{models.DeliveryPending, models.DeliveryDelivered, models.DeliveryFailed}
 	if state != "" {
 		states = []models.DeliveryState{state}
 	}
-	order := page.Order{List: "webhook-deliveries " + string(state), Owner: e.ID, At: "next_attempt_at", ID: "id"}
+	order := page.Order{List: "webhook-deliveries " + string(state), Owner: e.ID, Secret: s.opts.Secret, At: "next_attempt_at", ID: "id"}
 	var found []models.Delivery
 	// The index has the order within a state. A join could tempt the database to sort all rows.
 	for _, one := range states {

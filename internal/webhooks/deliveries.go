@@ -113,8 +113,8 @@ func (s *Service) selectDeliveries(tx *gorm.DB, f Filter, latest bool) ([]int64,
 
 // Test records an event endpoint.test for one endpoint and returns its delivery, which a running
 // node sends. Returns ErrNoEndpoint, and INVALID_ARGUMENT if the endpoint is disabled.
-func (s *Service) Test(ctx context.Context, app *models.App, id int64, by models.Actor) (*models.Delivery, error) {
-	var out *models.Delivery
+func (s *Service) Test(ctx context.Context, app *models.App, id int64, by models.Actor) (*Sent, error) {
+	var out *Sent
 	_, err := s.change(ctx, app, id, audit.ActionWebhookTest, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
 		if err := checkEnabled(e); err != nil {
 			return err
@@ -127,8 +127,11 @@ func (s *Service) Test(ctx context.Context, app *models.App, id int64, by models
 		if err := tx.Create(row).Error; err != nil {
 			return err
 		}
-		out = &models.Delivery{EndpointID: e.ID, EventID: row.ID, State: models.DeliveryPending, NextAttemptAt: now}
-		return tx.Create(out).Error
+		out = &Sent{
+			Delivery: models.Delivery{EndpointID: e.ID, EventID: row.ID, State: models.DeliveryPending, NextAttemptAt: now},
+			UID:      row.UID, Type: row.Type, OccurredAt: row.OccurredAt,
+		}
+		return tx.Create(&out.Delivery).Error
 	})
 	if err != nil {
 		return nil, err

@@ -24,6 +24,10 @@ type EndpointChange struct {
 	State models.EndpointState
 }
 
+// Validate returns INVALID_ARGUMENT if a value violates its rule. It checks neither the types nor the
+// state, nor the scheme of the URL.
+func (c EndpointChange) Validate() error { return validate.Input(c) }
+
 // reasonRequested is the StateReason of an endpoint that was disabled by a change.
 const reasonRequested = "requested"
 
@@ -68,7 +72,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id int64, c Endpo
 
 // checkChange returns INVALID_ARGUMENT if a value violates its rule.
 func (s *Service) checkChange(c EndpointChange) error {
-	if err := validate.Input(c); err != nil {
+	if err := c.Validate(); err != nil {
 		return err
 	}
 	if c.URL != nil {

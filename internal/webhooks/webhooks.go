@@ -28,6 +28,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
+	"rollcall/internal/opaque"
 	"rollcall/internal/outbox"
 	"rollcall/internal/showonce"
 	"rollcall/internal/token"
@@ -48,6 +49,8 @@ type Options struct {
 	TokenKey string
 	// AwaitFresh replaces outbox.AwaitFresh in tests.
 	AwaitFresh func(context.Context) error
+	// Secret encrypts the IDs and cursors that App Servers see.
+	Secret opaque.Secret
 }
 
 // Service implements the rules for endpoints and deliveries.
@@ -106,9 +109,13 @@ type NewEndpoint struct {
 	Format models.EndpointFormat `json:"format"`
 }
 
+// Validate returns INVALID_ARGUMENT if a value violates its rule. It checks neither the types nor the
+// scheme of the URL.
+func (in NewEndpoint) Validate() error { return validate.Input(in) }
+
 // checkNew returns INVALID_ARGUMENT if a value violates its rule.
 func (s *Service) checkNew(in NewEndpoint) error {
-	if err := validate.Input(in); err != nil {
+	if err := in.Validate(); err != nil {
 		return err
 	}
 	if err := s.checkURL(in.URL); err != nil {
