@@ -154,7 +154,12 @@ func (c contest) slice(ctx context.Context, one contender, load *kit.HTTPLoad) (
 	if err != nil {
 		return s, one.process.Wrap(err)
 	}
-	s, err = c.spent(ctx, one)
+	return c.since(ctx, one, before, sample)
+}
+
+// since returns a load's measurements and what it has cost since before.
+func (c contest) since(ctx context.Context, one contender, before httpSlice, sample kit.HTTPSample) (httpSlice, error) {
+	s, err := c.spent(ctx, one)
 	s.HTTPSample = sample
 	s.server -= before.server
 	s.database -= before.database

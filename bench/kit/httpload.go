@@ -110,6 +110,53 @@ func (l *HTTPLoad) Run(d time.Duration) (HTTPSample, error) {
 	return s, nil
 }
 
+// RunAt sends that many requests a second for d, and waits for the last response. The time of a
+// request begins when it is sent or, if all connections were waiting for responses, when it should
+// have been sent. A wrong response is an error.
+func (l *HTTPLoad) RunAt(rate int, d time.Duration) (HTTPSample, error) {
+	began := time.Now()
+	interval := time.Second / time.Duration(rate)
+	next, end := began, began.Add(d)
+	idle := slices.Clone(l.conns)
+	var latencies []time.Duration
+	behind := false // next had to wait for a connection
+	for next.Before(end) || len(idle) < len(l.conns) {
+		for now := time.Now(); next.Before(end) && !next.After(now) && len(idle) > 0; next = next.Add(interval) {
+			c := idle[len(idle)-1]
+			idle = idle[:len(idle)-1]
+			if err := l.ask(c); err != nil {
+				return HTTPSample{}, err
+			}
+			if behind {
+				c.sent = next
+			}
+		}
+		deadline := time.Now().Add(answerTimeout)
+		sending := next.Before(end) && len(idle) > 0
+		if sending {
+			deadline, behind = next, false
+		}
+		err := l.poller.wait(deadline, func(tag int) error {
+			c := l.conns[tag]
+			done, err := l.take(c)
+			if err != nil || !done {
+				return err
+			}
+			now := time.Now()
+			latencies = append(latencies, now.Sub(c.sent))
+			behind = behind || len(idle) == 0 && next.Before(now)
+			idle = append(idle, c)
+			return nil
+		})
+		if err != nil && !(sending && errors.Is(err, errLate)) {
+			return HTTPSample{}, err
+		}
+	}
+	s := HTTPSample{Requests: len(latencies), Elapsed: time.Since(began)}
+	s.P50, s.P99 = percentiles(latencies)
+	return s, nil
+}
+
 func (l *HTTPLoad) ask(c *httpConn) error {
 	c.request, c.want = l.request(c.request[:0])
 	c.answer = c.answer[:0]

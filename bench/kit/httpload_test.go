@@ -35,6 +35,37 @@ func TestHTTPLoad(t *testing.T) {
 	}
 }
 
+func TestHTTPLoad_RunAt(t *testing.T) {
+	for name, test := range map[string]struct {
+		takes time.Duration
+		p50   time.Duration // at least
+	}{
+		"fast": {0, 0},
+		// Four connections respond to 80 requests a second, so half of 40 have waited for longer than
+		// the 50 ms of a response.
+		"slow": {50 * time.Millisecond, 60 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(test.takes) }))
+			defer server.Close()
+			load, err := DialHTTP(server.Listener.Addr().String(), 4, func(dst []byte) ([]byte, []byte) {
+				return append(dst, "GET / HTTP/1.1\r\nHost: test\r\n\r\n"...), nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer load.Close()
+			sample, err := load.RunAt(200, 200*time.Millisecond)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if sample.Requests != 40 || sample.Elapsed < 190*time.Millisecond || sample.P50 < test.p50 || sample.P99 < sample.P50 {
+				t.Errorf("%+v", sample)
+			}
+		})
+	}
+}
+
 func TestHTTPLoadRefusesWrongAnswers(t *testing.T) {
 	for name, handler := range map[string]http.HandlerFunc{
 		"status": func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "right", http.StatusTeapot) },

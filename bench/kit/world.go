@@ -80,6 +80,13 @@ func (w *World) set(ctx context.Context, settings ...string) error {
 	return err
 }
 
+// Webhook creates an endpoint that receives all events. A server must have been started on the
+// database before.
+func (w *World) Webhook(ctx context.Context, url string) error {
+	_, err := w.lab.command(ctx, w.Database, "webhook", "create", w.key, url, "--webhook-allow-private")
+	return err
+}
+
 // Befriend gives each user that many friends.
 func (w *World) Befriend(ctx context.Context, friends int) error {
 	if friends <= w.Friends {
