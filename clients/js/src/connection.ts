@@ -22,7 +22,7 @@ export interface Connection {
    */
   stream<D, V>(document: Doc<D, V>, variables: V, next: (data: D) => void, failed: (error: RollcallError) => void): () => void;
   /** Calls `fn` after `ms` if the socket is the same then; never if there is none. */
-  later(ms: number, fn: () => void): void;
+  later(ms: number, fn: () => unknown): void;
   /** Returns for how many ms to wait before trying again what failed with this error. */
   pause(error: RollcallError): number;
   /** Tells the listeners of errors. */
@@ -79,7 +79,7 @@ export function createConnection(options: RollcallOptions): Connection {
   /** Returns why no call can succeed. */
   const fatal = () =>
     is('closed', 'unauthenticated', 'banned') && ((state.getSnapshot() as { error?: RollcallError | null }).error ?? new RollcallError('CLOSED', 'closed'));
-  const later = (ms: number, fn: () => void) => {
+  const later = (ms: number, fn: () => unknown) => {
     const socket = current;
     // In Node.js it does not keep the process running.
     if (online()) (setTimeout(() => socket == current && fn(), ms) as { unref?(): void }).unref?.();
@@ -98,14 +98,25 @@ export function createConnection(options: RollcallOptions): Connection {
     }
   }
 
+  // The tabs of a browser share a connection; without the file each has its own.
+  const share =
+    options.tabs !== false && globalThis.document && navigator.locks
+      ? import('./tabs.js').then(
+          ({ shareTabs }) => shareTabs(Class),
+          () => () => Class,
+        )
+      : () => Class;
+
   /** Resolves with an acknowledged socket; rejects with an End. */
-  const open = (accessToken: string) =>
-    new Promise<Socket>((resolve, reject) =>
-      openSocket(Class, url, { Authorization: `Bearer ${accessToken}`, platform: options.platform ?? 'WEB' }, timing, resolve, (socket) => {
+  const open = async (accessToken: string) => {
+    const shared = (await share)(accessToken);
+    return new Promise<Socket>((resolve, reject) =>
+      openSocket(shared, url, { Authorization: `Bearer ${accessToken}`, platform: options.platform ?? 'WEB' }, timing, resolve, (socket) => {
         reject(socket.end);
         if (socket == current) wake();
       }),
     );
+  };
 
   /** Waits, at most until `wake` is called. */
   const sleep = (ms: number) =>
@@ -144,11 +155,10 @@ export function createConnection(options: RollcallOptions): Connection {
         starters.forEach((start) => start());
         // The old one is closed when its requests have been answered.
         rest.then(() => old?.close());
-        const since = Date.now();
-        const left = used.expires - since;
+        later(STABLE, () => (attempts = 0));
+        const left = used.expires - Date.now();
         const lead = RENEW * (0.9 + Math.random() / 5);
         await sleep(Math.max(timing.backoffMs, left - lead, left / 2));
-        if (Date.now() - since > STABLE) attempts = 0;
       } catch (thrown) {
         cause = thrown;
         // The present token may still be good for a while. When it is not, the server closes the socket.
@@ -166,7 +176,7 @@ export function createConnection(options: RollcallOptions): Connection {
       if (code == 'USER_BANNED') {
         const time = Date.parse(until!);
         state.set({ status: 'banned', until: time ? new Date(time) : null, error });
-        await sleep(Math.min(timing.bannedMs, (time || Infinity) - Date.now() + timing.backoffMs * Math.random()));
+        await sleep(Math.min(timing.bannedMs, (time || Infinity) - Date.now() + timing.backoffMs));
       } else if (/LOG|LIM|DEACT/.test(code)) {
         return finish('closed', error);
       } else if (code) {

@@ -28,12 +28,12 @@ export const RemoveFriend = mutation('removeFriend', 'RemoveFriend', 'outcome') 
 export const SetRemark = mutation('setFriendRemark', 'SetFriendRemark', 'friendship{remark}') as Doc<G.SetRemarkData, G.SetRemarkVariables>;
 export const SendRequest = mutation('sendFriendRequest', 'SendFriendRequest', `result{__typename ...on FriendRequest${request} ...on Friendship${friendship}}`) as Doc<G.SendRequestData, G.SendRequestVariables>;
 export const AcceptRequest = mutation('acceptFriendRequest', 'FriendRequest', `friendship${friendship}`) as Doc<G.AcceptRequestData, G.AcceptRequestVariables>;
-export const DeclineRequest = mutation('declineFriendRequest', 'FriendRequest', 'request{id}') as Doc<G.DeclineRequestData, G.DeclineRequestVariables>;
-export const CancelRequest = mutation('cancelFriendRequest', 'FriendRequest', 'request{id}') as Doc<G.CancelRequestData, G.CancelRequestVariables>;
+export const DeclineRequest = mutation('declineFriendRequest', 'FriendRequest', '__typename') as Doc<G.DeclineRequestData, G.DeclineRequestVariables>;
+export const CancelRequest = mutation('cancelFriendRequest', 'FriendRequest', '__typename') as Doc<G.CancelRequestData, G.CancelRequestVariables>;
 export const Block = mutation('addToBlocklist', 'Blocklist', batch) as Doc<G.BlockData, G.BlockVariables>;
 export const Unblock = mutation('removeFromBlocklist', 'Blocklist', batch) as Doc<G.UnblockData, G.UnblockVariables>;
 
 export const StatusChanged = `subscription{statusChanged${status}}` as Doc<G.StatusChangedData, G.StatusChangedVariables>;
 export const StatusOf = `subscription($ids:[ID!]!){userStatus(ids:$ids)${status}}` as Doc<G.StatusOfData, G.StatusOfVariables>;
 export const SetStatus = mutation('setStatus', 'SetStatus', `status${status}`) as Doc<G.SetStatusData, G.SetStatusVariables>;
-export const Logout = mutation('logout', 'Logout', 'loggedOutCount') as Doc<G.LogoutData, G.LogoutVariables>;
+export const Logout = mutation('logout', 'Logout', '__typename') as Doc<G.LogoutData, G.LogoutVariables>;

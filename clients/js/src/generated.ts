@@ -170,9 +170,7 @@ export interface BlocksPageVariables {
 
 export type CancelRequestData = {
   readonly result: {
-    readonly request: {
-      readonly id: string;
-    };
+    readonly __typename: 'CancelFriendRequestPayload';
   } | null;
 };
 export interface CancelRequestVariables {
@@ -181,9 +179,7 @@ export interface CancelRequestVariables {
 
 export type DeclineRequestData = {
   readonly result: {
-    readonly request: {
-      readonly id: string;
-    };
+    readonly __typename: 'DeclineFriendRequestPayload';
   } | null;
 };
 export interface DeclineRequestVariables {
@@ -217,7 +213,7 @@ export interface FriendsPageVariables {
 
 export type LogoutData = {
   readonly result: {
-    readonly loggedOutCount: number;
+    readonly __typename: 'LogoutPayload';
   } | null;
 };
 export interface LogoutVariables {

@@ -28,8 +28,7 @@ export function createPresence(connection: Connection): PresenceStore {
 
   /** Takes in a status unless a later one is known. */
   function put(status: UserStatus): void {
-    const old = statuses.get(status.userId);
-    if (old && old.changedAt! > status.changedAt!) return;
+    if (statuses.get(status.userId)?.changedAt! > status.changedAt!) return;
     statuses.set(status.userId, status);
     publish();
   }

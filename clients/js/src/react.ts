@@ -76,8 +76,7 @@ export function usePresence(ids: readonly string[]): PresenceState {
   const key = JSON.stringify(ids);
   return useStore(
     useMemo(() => {
-      const wanted = new Set(ids);
-      let seen: PresenceState | undefined;
+      let seen: string;
       let shown: PresenceState = idle;
       return {
         subscribe(changed: () => void) {
@@ -90,11 +89,10 @@ export function usePresence(ids: readonly string[]): PresenceState {
         },
         getSnapshot() {
           const now = presence.getSnapshot();
-          if (now == seen) return shown;
-          seen = now;
-          const { self, status, error, statuses } = now;
-          const same = self == shown.self && status == shown.status && error == shown.error && [...wanted].every((id) => statuses.get(id) == shown.statuses.get(id));
-          if (!same) shown = { ...now, statuses: new Map([...statuses].filter(([id]) => wanted.has(id))) };
+          const statuses = new Map(ids.flatMap((id) => now.statuses.get(id) ?? []).map((status) => [status.userId, status]));
+          const text = JSON.stringify([now, ...statuses.values()]); // a Map has no text of its own
+          if (text != seen) shown = { ...now, statuses };
+          seen = text;
           return shown;
         },
       };

@@ -21,7 +21,7 @@ type RawRequest = Omit<Request, 'from' | 'to'> & Raw & { readonly id: string; re
 
 /** The data of a document that ends a request. */
 interface AnswerData {
-  readonly result: { readonly friendship?: Friendship; readonly request?: unknown } | null;
+  readonly result: { readonly friendship?: Friendship; readonly __typename?: string } | null;
 }
 
 /** Friendships and blocks become items by the key of their user. */

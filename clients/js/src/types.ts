@@ -141,6 +141,11 @@ export interface RollcallOptions {
   readonly cache?: CacheOptions;
   /** The WebSocket class; the global one by default. Node.js before 22 needs that of npm `ws`. */
   readonly webSocketImpl?: WebSocketClass;
+  /**
+   * Whether the tabs of a browser in which the same user is logged in share one connection, and are
+   * one device. True by default, where the browser has Web Locks: on https and localhost.
+   */
+  readonly tabs?: boolean;
   /** Other times than the defaults. */
   readonly timing?: Partial<Timing>;
 }

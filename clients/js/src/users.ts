@@ -91,8 +91,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
   }
 
   function putProfile({ id, name, avatarUrl, updatedAt }: Profile, ttl = ttlMs): void {
-    const old = cache.get(id);
-    if (old && old.version > updatedAt) return;
+    if (cache.get(id)?.version! > updatedAt) return;
     put(id, { id, name, avatarUrl }, ttl, updatedAt);
   }
 
@@ -114,7 +113,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     };
     try {
       const given = await inTime<ProvidedUsers>((resolve) => resolve(ask(ids)), timing.requestMs);
-      const entries = given instanceof Map ? given.entries() : Object.entries(given as Record<string, ProvidedUser>);
+      const entries = given instanceof Map ? given : Object.entries(given as Record<string, ProvidedUser>);
       for (const [id, user] of entries) {
         if (!user) continue;
         if (!missing.has(id) || typeof user.name != 'string' || (user.id ?? id) != id) {
@@ -166,14 +165,13 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
   }
 
   async function get(id: string): Promise<UserInfo | null> {
-    const entry = cache.get(id);
-    if (!entry) return load(id);
+    const info = peek(id);
+    if (info === undefined) return load(id);
+    const entry = cache.get(id)!;
     cache.delete(id);
     cache.set(id, entry);
-    if (entry.until > Date.now()) return entry.info;
-    if (!entry.info) return load(id);
-    background(id);
-    return entry.info;
+    renew([id]);
+    return info;
   }
 
   function renew(ids: readonly string[]): void {

@@ -65,6 +65,17 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
     connection.later(ms, plan);
   }
 
+  function count(ids: readonly string[], change: number): void {
+    for (const id of ids) {
+      const after = (counts.get(id) ?? 0) + change;
+      // Nothing is dropped before `plan`: an ID may be watched again at once, by the next page of an app.
+      if (after > 0) counts.set(id, after);
+      else counts.delete(id);
+      if (!USER_ID.test(id)) unknown.add(id);
+    }
+    schedule();
+  }
+
   function plan(): void {
     planned = false;
     const placed = new Set<string>();
@@ -138,22 +149,8 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
   }
 
   return {
-    add(ids) {
-      for (const id of ids) {
-        counts.set(id, (counts.get(id) ?? 0) + 1);
-        if (!USER_ID.test(id)) unknown.add(id);
-      }
-      schedule();
-    },
-    remove(ids) {
-      for (const id of ids) {
-        const count = (counts.get(id) ?? 0) - 1;
-        // Nothing is dropped before `plan`: an ID may be watched again at once, by the next page of an app.
-        if (count > 0) counts.set(id, count);
-        else counts.delete(id);
-      }
-      schedule();
-    },
+    add: (ids) => count(ids, 1),
+    remove: (ids) => count(ids, -1),
     has: (id) => counts.has(id),
     error: () => (counts.size ? error : null),
     status: () => (!counts.size ? 'idle' : planned || chunks.some(({ state }) => state != ANSWERED) ? 'loading' : 'ready'),

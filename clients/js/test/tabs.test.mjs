@@ -31,18 +31,18 @@ after(async () => {
 });
 
 /** Two tabs of a user that are online, the first of which was there first. */
-async function twoTabs(t, user) {
+async function twoTabs(t, user, options) {
   await world.register(user);
   const context = await browser.newContext();
   t.after(() => context.close());
-  const tabs = [];
-  for (const tab of ['one', 'two']) {
-    const page = await context.newPage();
-    await page.goto(`${origin}/?${new URLSearchParams({ user, tab, url: world.server.graphql, timing: JSON.stringify(quick) })}`);
-    await reaches(page, 'online');
-    tabs.push(page);
-  }
-  return tabs;
+  return [await open(context, user, 'one', options), await open(context, user, 'two', options)];
+}
+
+async function open(context, user, tab, options) {
+  const page = await context.newPage();
+  await page.goto(`${origin}/?${new URLSearchParams({ user, tab, url: world.server.graphql, timing: JSON.stringify(quick), ...options })}`);
+  await reaches(page, 'online');
+  return page;
 }
 const reaches = (page, status) => page.waitForFunction((wanted) => window.rollcall?.connection.getSnapshot().status === wanted, status);
 const has = (page, id) => page.waitForFunction((wanted) => window.rollcall.friends.getSnapshot().items.some(({ userId }) => userId === wanted), id);
@@ -60,8 +60,8 @@ test('two tabs are one device, both follow the server, and both can call it', as
   assert.equal((await world.back.send('{ user(id: "tab") { friends(first: 5) { nodes { remark } } } }')).user.friends.nodes[0].remark, 'Buddy');
   await one.evaluate(() => window.rollcall.presence.setCustomStatus('shared'));
   await two.evaluate(() => window.rollcall.presence.setCustomStatus('really'));
-  // Both ping: the connection of the second lives longer than a ping without a pong would let it.
-  await two.waitForTimeout(quick.pingMs + quick.pongMs + 200);
+  // The second pings too, and the first passes on the pongs of the server.
+  await one.waitForFunction(() => window.letters.filter(({ text }) => text?.includes('"pong"')).length >= 3);
   assert.ok(!(await two.evaluate(() => window.states)).includes('reconnecting'));
   assert.equal(await devices('tab'), 1);
 });
@@ -80,8 +80,9 @@ test('when the tab with the connection is closed, another takes over', async (t)
 test('a tab that has gone takes its operations with it, and one with too many connects for itself', async (t) => {
   const [one, two] = await twoTabs(t, 'gone');
   /** Runs operations on a socket of its own, and returns how it was closed if it was. */
-  const run = (count) => two.evaluate((wanted) => new Promise((resolve) => {
-    const socket = new window.Shared(window.rollcallURL, 'graphql-transport-ws');
+  const run = (count) => two.evaluate(async (wanted) => {
+    const socket = await window.another();
+    return new Promise((resolve) => {
     let left = wanted;
     socket.onopen = () => socket.send('{"type":"connection_init"}');
     socket.onclose = ({ code, reason }) => resolve(`${code} ${reason}`);
@@ -93,7 +94,8 @@ test('a tab that has gone takes its operations with it, and one with too many co
       resolve('answered');
       window.last = socket; // left open: a reload ends it
     };
-  }), count);
+    });
+  }, count);
   for (let i = 0; i < 3; i++) {
     assert.equal(await run(20), 'answered');
     await two.evaluate(() => window.last.close());
@@ -129,9 +131,77 @@ test('a token of one tab that is refused leaves the connection to the other', as
 test('tabs of two users share nothing', async (t) => {
   const [one] = await twoTabs(t, 'usa');
   await world.register('usb');
-  const other = await one.context().newPage();
-  await other.goto(`${origin}/?${new URLSearchParams({ user: 'usb', tab: 'three', url: world.server.graphql, timing: JSON.stringify(quick) })}`);
-  await reaches(other, 'online');
+  const other = await open(one.context(), 'usb', 'three');
   assert.equal(await sockets(other), 1);
   assert.deepEqual([await devices('usa'), await devices('usb')], [1, 1]);
+});
+
+test('with tabs: false each tab has a connection of its own', async (t) => {
+  const [one, two] = await twoTabs(t, 'own', { tabs: false });
+  assert.deepEqual([await sockets(one), await sockets(two)], [1, 1]);
+  assert.equal(await devices('own'), 2);
+});
+
+test('a renewed token of the tab with the connection ends no call of the other', async (t) => {
+  tokenOf = (user, tab) => world.token(user, tab === 'one' ? 2 : 600);
+  t.after(() => { tokenOf = (user) => world.token(user); });
+  const [one, two] = await twoTabs(t, 'ren');
+  await world.register('renpal');
+  await two.evaluate(async () => {
+    window.failures = [];
+    window.calls = 0;
+    const call = async () => {
+      for (;;) {
+        await window.rollcall.presence.setCustomStatus(`text ${window.calls % 10}`).catch(({ code, message }) => window.failures.push(`${code} ${message}`));
+        await window.rollcall.refreshUserInfo('ren').catch(({ code, message }) => window.failures.push(`${code} ${message}`));
+        window.calls++;
+        await new Promise((resolve) => setTimeout(resolve, 150));
+      }
+    };
+    call();
+  });
+  await until(async () => (await sockets(one)) >= 3, 'two renewals');
+  const calls = await two.evaluate(() => window.calls);
+  await two.waitForFunction((before) => window.calls > before + 1, calls);
+  assert.deepEqual(await two.evaluate(() => window.failures), []);
+  assert.equal(await sockets(two), 0);
+  assert.deepEqual(await two.evaluate(() => window.states.filter((state) => state !== 'online' && state !== 'connecting')), []);
+  await world.befriend('ren', 'renpal'); // its subscriptions have moved
+  await has(two, 'renpal');
+});
+
+test('when the tab with the connection is closed during calls, queries are sent again and changes are lost', async (t) => {
+  const [one, two] = await twoTabs(t, 'run');
+  await world.register('runpal');
+  await one.evaluate(() => { window.held = /users\(|setStatus/; });
+  await two.evaluate(() => {
+    window.query = window.rollcall.getUserInfo('runpal').then(({ name }) => name, ({ code }) => code);
+    window.change = window.rollcall.presence.setCustomStatus('perhaps').then(() => 'done', ({ code }) => code);
+  });
+  await one.waitForFunction(() => window.swallowed === 2);
+  await one.close();
+  assert.equal(await two.evaluate(() => window.change), 'CONNECTION_LOST');
+  // A call that begins without a connection waits for the next one.
+  assert.equal(await two.evaluate(() => window.rollcall.presence.setCustomStatus('surely').then(() => 'done', ({ code }) => code)), 'done');
+  assert.equal(await two.evaluate(() => window.query), 'User runpal');
+  assert.equal(await sockets(two), 1);
+});
+
+test('a tab with the connection that the browser freezes: another takes over, and it follows when it is back', async (t) => {
+  const [one, two] = await twoTabs(t, 'ice');
+  await world.register('icepal');
+  // Chromium freezes no page that it shows, as headless it shows all. To a paused page the same happens:
+  // no timer and no event runs, while its locks are held and its socket is open.
+  const page = await one.context().newCDPSession(one);
+  await page.send('Debugger.enable');
+  await page.send('Debugger.pause');
+  await until(async () => (await sockets(two)) === 1, 'the connection of the second tab');
+  await reaches(two, 'online');
+  await world.befriend('ice', 'icepal');
+  await has(two, 'icepal');
+  await page.send('Debugger.disable');
+  await has(one, 'icepal');
+  await until(async () => (await devices('ice')) === 1, 'one device');
+  await one.evaluate(() => window.rollcall.presence.setCustomStatus('thawed'));
+  assert.equal(await sockets(one), 1);
 });
