@@ -74,7 +74,7 @@ func (n *node) start(db *database.DB) {
 			Seconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "seconds"}),
 		},
 		Board: fanout.NewBoard(func(int) {}), Now: func() models.Time { return models.Time(clock.Add(1)) },
-		Version: new(atomic.Int64), LastDeviceGone: func(int64) {}, NodeSwept: func(context.Context) {},
+		Version: new(atomic.Int64), LastDeviceGone: func(int64) {}, NodeSwept: func(context.Context) {}, Observer: status.NoObserver{},
 		Devices: new(atomic.Int64), OnlineUsers: prometheus.NewGauge(prometheus.GaugeOpts{Name: "online"}),
 		Events: counter(), RedisFailures: counter(), NodesSwept: counter(),
 	})
