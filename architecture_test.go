@@ -218,6 +218,7 @@ var owners = map[string][]string{
 	"blocks":                {"internal/relations"},
 	"connection_nodes":      {"internal/appconnections"},
 	"deliveries":            {"internal/outbox", "internal/webhooks"},
+	"event_users":           {"internal/outbox", "internal/webhooks"},
 	"events":                {"internal/outbox", "internal/webhooks"},
 	"friend_request_counts": {"internal/relations"},
 	"friend_requests":       {"internal/relations"},

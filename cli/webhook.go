@@ -74,7 +74,7 @@ type endpointJSON struct {
 	Description string               `json:"description"`
 	State       models.EndpointState `json:"state"`
 	StateReason string               `json:"stateReason,omitempty"`
-	// EventTypes is empty for all.
+	// EventTypes is empty for all except presence.changed.
 	EventTypes []outbox.Type         `json:"eventTypes"`
 	Format     models.EndpointFormat `json:"format"`
 	// FailingSince is null if the last attempts have succeeded.
@@ -99,7 +99,7 @@ type webhookCreate struct {
 	webhookSettings
 	App         string   `arg:"" help:"The app key."`
 	URL         string   `arg:"" help:"The https URL that receives the events."`
-	Events      []string `help:"The types of events, separated by commas, such as user.banned,friend.added; all unless given."`
+	Events      []string `help:"The types of events, separated by commas, such as user.banned,friend.added; all except presence.changed unless given."`
 	Format      string   `default:"rollcall" help:"How requests are written and signed; only rollcall, as in docs/webhooks.md."`
 	Description string   `help:"A note of at most 128 characters."`
 	JSON        bool     `help:"Print one JSON object."`

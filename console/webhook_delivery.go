@@ -110,21 +110,13 @@ func (c *console) showDelivery(v *visit) error {
 	return c.show(v, "webhook_delivery", p)
 }
 
-// statusStopPolling makes htmx stop polling (https://htmx.org/docs/#load_polling).
-const statusStopPolling = 286
-
-// pollDelivery responds with the progress of a delivery. A page stops polling when the delivery has
-// ended.
+// pollDelivery responds with the progress of a delivery.
 func (c *console) pollDelivery(v *visit) error {
 	p, err := c.deliveryPage(v)
 	if err != nil {
 		return err
 	}
-	status := http.StatusOK
-	if !p.Delivery.Pending() {
-		status = statusStopPolling
-	}
-	return c.renderPart(v, status, "webhook_delivery", "delivery-now", p)
+	return c.showPart(v, "webhook_delivery", "delivery-now", p)
 }
 
 // testWebhook sends a test event to the endpoint and redirects to its delivery.

@@ -150,7 +150,7 @@ func TestWebhooks(t *testing.T) {
 		for _, match := range regexp.MustCompile(`<dt><code>([^<]*)</code></dt><dd><code>([^<]*)</code>`).FindAllStringSubmatch(shown.body, -1) {
 			header.Set(match[1], html.UnescapeString(match[2]))
 		}
-		body := html.UnescapeString(regexp.MustCompile(`(?s)<pre class="raw"[^>]*><code>(.*)</code></pre>`).FindStringSubmatch(shown.body)[1])
+		body := html.UnescapeString(regexp.MustCompile(`(?s)<pre class="raw"><code>(.*)</code></pre>`).FindStringSubmatch(shown.body)[1])
 		if !strings.Contains(body, `"name":"\u003cscript\u003ealert(1)`) || !strings.Contains(body, s.dev.Key) {
 			t.Errorf("the body is %s", body)
 		}
@@ -193,7 +193,7 @@ func TestWebhooks(t *testing.T) {
 		admin.post(path+"/delete", nil).want(t, http.StatusNotFound)
 
 		admin.get("/console/audit?app="+s.dev.Key).want(t, http.StatusOK, "Created a webhook endpoint", "Changed a webhook endpoint",
-			"Rotated the secret of a webhook endpoint", "Enabled a webhook endpoint", "Tested a webhook endpoint", "Deleted a webhook endpoint", "<code>changed=description</code>", "<code>state=DISABLED</code>", `href="`+path+`"`, "!whsec_", "!sesame")
+			"Rotated the secret of a webhook endpoint", "Enabled a webhook endpoint", "Tested a webhook endpoint", "Deleted a webhook endpoint", "!whsec_", "!sesame")
 		if log := s.log.String(); strings.Contains(log, "whsec_") || strings.Contains(log, "sesame") {
 			t.Error("the log has a secret")
 		}
@@ -344,7 +344,6 @@ func TestWebhookDeliveries(t *testing.T) {
 	admin.post(one+"/replay", nil).wantRedirect(t, one)
 	admin.get(one).want(t, http.StatusOK, "The event is being sent again.", "Waiting", ">204 ·")
 	viewer.get(one+"/now").want(t, http.StatusOK, `<dl id="delivery-now">`, "Waiting", "!<html")
-	viewer.get(fmt.Sprintf("%s/deliveries/%d/now", path, old)).want(t, statusStopPolling, "Dead letter", "!<html")
 }
 
 // TestWebhooks_ManyFailed: the pages show bounded counts.
@@ -353,7 +352,7 @@ func TestWebhooks_ManyFailed(t *testing.T) {
 	e := s.addEndpoint(s.dev, "https://app.example/hooks")
 	event := s.delivery(s.addDelivery(e, models.Delivery{State: models.DeliveryFailed})).EventID
 	s.check(s.db.Exec(t.Context(), fmt.Sprintf(`INSERT INTO deliveries (endpoint_id, event_id, state, next_attempt_at)
-		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) SELECT %d, %d, 'FAILED', %d + i FROM n`, e.ID, event, models.TimeOf(s.clock()))))
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) SELECT %d, %d, 'FAILED', i FROM n`, e.ID, event)))
 	admin := s.as("admin")
 	path := endpointPath(s.dev, e.ID)
 	for _, page := range []string{webhooksPath(s.dev), path, path + "/delete", overviewPath(s.dev)} {

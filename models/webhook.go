@@ -24,7 +24,8 @@ type WebhookEndpoint struct {
 	AppID       int64
 	URL         string
 	Description string
-	// EventTypes are the types that it receives, separated by commas, or "" for all.
+	// EventTypes are the types that it receives, separated by commas, or "" for all except
+	// presence.changed.
 	EventTypes string
 	Format     EndpointFormat
 	// Secret signs deliveries, as it is stored; see token.Ring. PreviousSecret signs too until
@@ -62,6 +63,16 @@ type Event struct {
 	Data string
 	// Personal is a JSON object with the values that are erased with the user, or nil.
 	Personal *string
+}
+
+// EventUser is a user of which an event with several users has personal values.
+type EventUser struct {
+	ID      int64 `gorm:"primaryKey"`
+	EventID int64
+	AppID   int64
+	// Subject is the external ID of the user.
+	Subject    string
+	OccurredAt Time
 }
 
 // DeliveryState is the progress of a delivery.

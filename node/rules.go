@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"slices"
 	"time"
@@ -16,8 +17,10 @@ import (
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
 	"rollcall/internal/operators"
+	"rollcall/internal/outbox"
 	"rollcall/internal/presence"
 	"rollcall/internal/presence/circles"
+	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
 	"rollcall/internal/retention"
 	"rollcall/internal/subscriptions"
@@ -40,6 +43,8 @@ type Rules struct {
 	Figures       *figures.Recorder
 	Jobs          *jobs.Service
 	Webhooks      *webhooks.Service
+	// PresenceEvents records the changes of Presence for webhooks.
+	PresenceEvents *outbox.Presence
 }
 
 // Offline returns the rules for a command that changes the database by itself, beside a server or
@@ -72,12 +77,16 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	r.Operators = operators.New(cfg.DB, cfg.Clock).Limiting(failures, cmp.Or(cfg.LoginFailureTime, operators.FailureTime))
 	r.Relations = relations.New(cfg.DB, events, keys.Secret(), cfg.Clock)
 	interests := circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}
+	r.PresenceEvents = outbox.NewPresence(cfg.DB, cfg.Clock, cfg.Logger, func(ctx context.Context) {
+		events.PublishEventsRecorded(ctx, bus.EventsRecorded{})
+	})
 	r.Presence = presence.New(cfg.DB, events, interests, presence.Options{
 		Clock:        cfg.Clock,
 		Logger:       cfg.Logger,
 		Metrics:      metrics,
 		Redis:        cfg.Redis,
 		RevokedSince: r.Audit.RevokedSince,
+		Observer:     presenceEvents{r.PresenceEvents},
 	})
 	r.Subscriptions = subscriptions.New(cfg.DB, events, r.Presence, subscriptions.Options{
 		Clock:  cfg.Clock,
@@ -102,6 +111,12 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	}
 	return r
 }
+
+// presenceEvents makes events of the changes of statuses.
+type presenceEvents struct{ *outbox.Presence }
+
+// Changed records a change; see status.Observer.
+func (p presenceEvents) Changed(r *status.Record) { p.Note(r.AppID, r.ID, r.Status()) }
 
 // expiring returns the rows that are deleted when they are old.
 func expiring(auditRetention time.Duration) []retention.Rule {

@@ -45,7 +45,11 @@ func (n *Node) Start(ctx context.Context) error {
 	if n.cfg.Redis != nil {
 		n.link = bus.NewLink(n.events, n.cfg.Redis, n.cfg.Logger)
 	}
+	if err := n.PresenceEvents.Start(ctx); err != nil {
+		return err
+	}
 	if err := n.Presence.Start(ctx); err != nil {
+		_ = n.PresenceEvents.Close(ctx) // nothing waits
 		return err
 	}
 	n.Subscriptions.Start()
@@ -171,7 +175,7 @@ func (n *Node) shutdown(ctx context.Context, servers ...*http.Server) error {
 	// The statuses are written even if the time is used up.
 	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusWriteTimeout)
 	defer cancel()
-	if err := n.Presence.Close(writing); err != nil {
+	if err := errors.Join(n.Presence.Close(writing), n.PresenceEvents.Close(writing)); err != nil {
 		return fmt.Errorf("writing the last statuses: %w", err)
 	}
 	log.Info("stopped")

@@ -4511,7 +4511,7 @@ type WebhookEndpoint implements Node {
   url: URL!
   "The note; empty if there is none."
   description: String!
-  "The types of events that it receives, such as ` + "`" + `user.banned` + "`" + `; empty for all."
+  "The types of events that it receives, such as ` + "`" + `user.banned` + "`" + `; empty for all except ` + "`" + `presence.changed` + "`" + `."
   eventTypes: [String!]!
   "Whether events are recorded for it and sent to it."
   enabled: Boolean!
@@ -4585,7 +4585,7 @@ input CreateWebhookEndpointInput {
   url: URL! @example(value: "https://app.example/rollcall-events") @goTag(key: "validate", value: "required,maxbytes=1024,http_url")
   "A note."
   description: String @example(value: "Billing") @goTag(key: "validate", value: "omitempty,max=128,nocontrol,nobidi")
-  "The types of events that it receives; omitted or empty for all."
+  "The types of events that it receives; omitted or empty for all except ` + "`" + `presence.changed` + "`" + `."
   eventTypes: [String!] @example(value: ["user.banned", "user.unbanned"]) @goTag(key: "validate", value: "max=50,dive,max=64")
 }
 
@@ -4609,7 +4609,7 @@ input UpdateWebhookEndpointInput {
   removeDescription: Boolean
   "The types of events that it receives from now on."
   eventTypes: [String!] @example(value: ["user.banned", "user.unbanned"]) @goTag(key: "validate", value: "without=AllEventTypes,max=50,dive,max=64")
-  "Whether it receives all types of events from now on. With true, ` + "`" + `eventTypes` + "`" + ` must not be given."
+  "Whether it receives all types of events except ` + "`" + `presence.changed` + "`" + ` from now on. With true, ` + "`" + `eventTypes` + "`" + ` must not be given."
   allEventTypes: Boolean
   "Whether to enable it, after which it no longer counts as failing."
   enable: Boolean

@@ -85,7 +85,7 @@ type CreateWebhookEndpointInput struct {
 	URL string `json:"url" validate:"required,maxbytes=1024,http_url"`
 	// A note.
 	Description string `json:"description,omitempty" validate:"omitempty,max=128,nocontrol,nobidi"`
-	// The types of events that it receives; omitted or empty for all.
+	// The types of events that it receives; omitted or empty for all except `presence.changed`.
 	EventTypes []string `json:"eventTypes,omitempty" validate:"max=50,dive,max=64"`
 }
 
@@ -534,7 +534,7 @@ type UpdateWebhookEndpointInput struct {
 	RemoveDescription bool `json:"removeDescription,omitempty"`
 	// The types of events that it receives from now on.
 	EventTypes []string `json:"eventTypes,omitempty" validate:"without=AllEventTypes,max=50,dive,max=64"`
-	// Whether it receives all types of events from now on. With true, `eventTypes` must not be given.
+	// Whether it receives all types of events except `presence.changed` from now on. With true, `eventTypes` must not be given.
 	AllEventTypes bool `json:"allEventTypes,omitempty"`
 	// Whether to enable it, after which it no longer counts as failing.
 	Enable bool `json:"enable,omitempty"`

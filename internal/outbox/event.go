@@ -32,6 +32,10 @@ const (
 	BlockAdded       Type = "block.added"
 	BlockRemoved     Type = "block.removed"
 	WhitelistChanged Type = "whitelist.changed"
+
+	// PresenceChanged has changes of many users; see Presence. Endpoints that choose no types do not
+	// receive it.
+	PresenceChanged Type = "presence.changed"
 )
 
 // EndpointTest is the type of the event that tests one endpoint. Endpoints cannot choose it.
@@ -43,7 +47,7 @@ func Types() []Type {
 		UserRegistered, UserUpdated, UserBanned, UserUnbanned, UserDeactivated, UserReactivated, UserDeleted, UserTokensExpired,
 		FriendAdded, FriendRemoved, FriendRemarkChanged,
 		FriendRequestReceived, FriendRequestAccepted, FriendRequestDeclined, FriendRequestCancelled,
-		BlockAdded, BlockRemoved, WhitelistChanged,
+		BlockAdded, BlockRemoved, WhitelistChanged, PresenceChanged,
 	}
 }
 

@@ -63,7 +63,7 @@ type Outbox struct {
 // endpoint is an enabled endpoint.
 type endpoint struct {
 	id int64
-	// types are the types that it receives, or nil for all.
+	// types are the types that it receives, or nil for all except PresenceChanged.
 	types []Type
 }
 
@@ -81,6 +81,14 @@ func (o *Outbox) of(appID int64) ([]endpoint, error) {
 	if o.endpoints != nil && time.Since(o.readAt) < Freshness {
 		return o.endpoints[appID], nil
 	}
+	if err := o.read(); err != nil {
+		return nil, err
+	}
+	return o.endpoints[appID], nil
+}
+
+// read reads the enabled endpoints. The caller holds o.mu.
+func (o *Outbox) read() error {
 	readAt := time.Now()
 	found := make(map[int64][]endpoint)
 	var id, app int64
@@ -89,13 +97,14 @@ func (o *Outbox) of(appID int64) ([]endpoint, error) {
 		found[app] = append(found[app], endpoint{id, ParseTypes(types)})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("reading webhook endpoints: %w", err)
+		return fmt.Errorf("reading webhook endpoints: %w", err)
 	}
 	o.endpoints, o.readAt = found, readAt
-	return found[appID], nil
+	return nil
 }
 
-// ParseTypes returns the types in models.WebhookEndpoint.EventTypes, or nil for all.
+// ParseTypes returns the types in models.WebhookEndpoint.EventTypes, or nil for all except
+// PresenceChanged.
 func ParseTypes(text string) []Type {
 	if text == "" {
 		return nil
@@ -108,7 +117,12 @@ func ParseTypes(text string) []Type {
 }
 
 // wants reports whether the endpoint receives the type.
-func (e endpoint) wants(t Type) bool { return e.types == nil || slices.Contains(e.types, t) }
+func (e endpoint) wants(t Type) bool {
+	if e.types == nil {
+		return t != PresenceChanged
+	}
+	return slices.Contains(e.types, t)
+}
 
 // Write records events of an app's users in tx, which has locked their rows. It calls make only if
 // the app has an enabled endpoint. recorded reports whether an event was recorded: the caller must
@@ -244,5 +258,5 @@ func Erase(tx *gorm.DB, appID int64, subjects []string) error {
 			return fmt.Errorf("erasing events: %w", err)
 		}
 	}
-	return nil
+	return erasePresence(tx, appID, subjects)
 }

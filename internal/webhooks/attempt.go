@@ -78,17 +78,9 @@ type envelope struct {
 
 // body returns the body of a delivery.
 func (d *due) body(appKey string) ([]byte, error) {
-	data := json.RawMessage(d.Data)
-	if d.Personal != nil {
-		var stored outbox.Data
-		var personal outbox.Personal
-		err := errors.Join(json.Unmarshal(data, &stored), json.Unmarshal([]byte(*d.Personal), &personal))
-		if err == nil {
-			data, err = json.Marshal(stored.With(personal))
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading the event %s: %w", d.UID, err)
-		}
+	data, err := outbox.Complete(outbox.Type(d.Type), d.Data, d.Personal)
+	if err != nil {
+		return nil, fmt.Errorf("reading the event %s: %w", d.UID, err)
 	}
 	return json.Marshal(envelope{ID: d.UID, Type: d.Type, Timestamp: d.OccurredAt.String(), AppKey: appKey, Data: data})
 }

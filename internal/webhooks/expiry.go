@@ -20,5 +20,7 @@ func Expiring() []retention.Rule {
 		{Rows: "old webhook deliveries", Table: &models.Delivery{}, Key: "id", Column: "expires_at"},
 		{Rows: "old events", Table: &models.Event{}, Key: "id", Column: "occurred_at", Age: deliveredKept,
 			Unless: "EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id)"},
+		{Rows: "users of old events", Table: &models.EventUser{}, Key: "id", Column: "occurred_at", Age: deliveredKept,
+			Unless: "EXISTS (SELECT 1 FROM events WHERE events.id = event_users.event_id)"},
 	}
 }
