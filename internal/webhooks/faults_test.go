@@ -169,3 +169,32 @@ func TestTidy_KeepsDeliveriesOfEnabledEndpoint(t *testing.T) {
 		}
 	})
 }
+
+// TestFinish_WritesEachResult: deliveries that succeed share a statement, but each gets its own status
+// and duration, and one that was replayed while it was sent stays due.
+func TestFinish_WritesEachResult(t *testing.T) {
+	each(t, func(w *world) {
+		e, _ := w.endpoint("http://127.0.0.1:1", outbox.UserRegistered)
+		w.register("a", "b", "c", "d", "e")
+		w.must(w.db.Exec(ctx, "UPDATE deliveries SET attempts = 2"))
+		w.pass(time.Second)
+		to, err := w.webhooks.claim(ctx, e.ID, 7)
+		w.must(err)
+		list, err := w.webhooks.batch(ctx, e.ID)
+		w.must(err)
+		list[3].Attempts = 1 // as it was when the batch was read
+		_, err = w.webhooks.Replay(ctx, w.app, []int64{list[4].ID}, Filter{EndpointID: e.ID, Limit: 1}, by)
+		w.must(err)
+		var results []*result
+		for i, d := range list {
+			results = append(results, &result{delivery: d, status: []int{200, 200, 204, 200, 200}[i], took: time.Duration(10+i) * time.Millisecond})
+		}
+		w.must(w.webhooks.finish(ctx, to.endpoint, 7, results))
+		for i, d := range w.deliveries(e.ID) {
+			want := []string{"DELIVERED 3 200 10", "DELIVERED 3 200 11", "DELIVERED 3 204 12", "PENDING 2 0 0", "PENDING 0 0 0"}[i]
+			if got := fmt.Sprint(d.State, " ", d.Attempts, " ", d.LastStatus, " ", d.LastMs); got != want || (d.ExpiresAt != nil) != (i < 3) {
+				w.t.Errorf("delivery %d: %s, want %s; expires at %v", i, got, want, d.ExpiresAt)
+			}
+		}
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -326,7 +327,15 @@ func (s *Service) finish(ctx context.Context, e *models.WebhookEndpoint, lease i
 			return err
 		}
 		now := s.now()
+		// Most deliveries succeed: those with the same status share a statement.
+		delivered := make(map[[2]int][]*result)
 		for _, r := range results {
+			if r.succeeded() {
+				like := [2]int{r.delivery.Attempts, r.status}
+				delivered[like] = append(delivered[like], r)
+				ended = append(ended, "delivered")
+				continue
+			}
 			columns, name := r.columns(now)
 			if erased[r.delivery.EventID] {
 				columns["last_error"] = nil
@@ -338,6 +347,11 @@ func (s *Service) finish(ctx context.Context, e *models.WebhookEndpoint, lease i
 				return err
 			}
 			ended = append(ended, name)
+		}
+		for _, some := range delivered {
+			if err := s.writeDelivered(tx, some, now); err != nil {
+				return err
+			}
 		}
 		return s.release(tx, e, lease, results, now)
 	})
@@ -351,6 +365,21 @@ func (s *Service) finish(ctx context.Context, e *models.WebhookEndpoint, lease i
 		s.metrics.duration.Observe(r.took.Seconds())
 	}
 	return nil
+}
+
+// writeDelivered records deliveries that have succeeded with the same status, after equally many
+// attempts. One that was replayed or ended since stays as it is.
+func (s *Service) writeDelivered(tx *gorm.DB, list []*result, now models.Time) error {
+	attempts := list[0].delivery.Attempts
+	args := []any{models.DeliveryDelivered, attempts + 1, list[0].status, now.Add(deliveredKept)}
+	ids := make([]int64, len(list))
+	for i, r := range list {
+		ids[i] = r.delivery.ID
+		args = append(args, ids[i], r.took.Milliseconds())
+	}
+	args = append(args, ids, models.DeliveryPending, attempts)
+	return tx.Exec("UPDATE "+s.db.ByKey("deliveries")+" SET state = ?, attempts = ?, last_status = ?, last_error = NULL, expires_at = ?, last_ms = CASE id"+
+		strings.Repeat(" WHEN ? THEN ?", len(list))+" END WHERE id IN ? AND state = ? AND attempts = ?", args...).Error
 }
 
 // holds locks an endpoint and reports whether the lease is still this node's.
@@ -383,26 +412,19 @@ func lockErased(tx *gorm.DB, results []*result) (map[int64]bool, error) {
 	return erased, err
 }
 
-// columns returns what a delivery becomes, and the name of the result for the metrics.
+// columns returns what a delivery becomes whose attempt has failed, and the name of the result for the
+// metrics.
 func (r *result) columns(now models.Time) (columns map[string]any, name string) {
 	attempts := r.delivery.Attempts + 1
 	columns = map[string]any{
-		"attempts": attempts, "last_status": r.status, "last_ms": r.took.Milliseconds(), "last_error": nil,
+		"attempts": attempts, "last_status": r.status, "last_ms": r.took.Milliseconds(), "last_error": r.problem,
 	}
-	switch {
-	case r.succeeded():
-		columns["state"], columns["expires_at"] = models.DeliveryDelivered, now.Add(deliveredKept)
-		return columns, "delivered"
-	case attempts > len(schedule):
+	if attempts > len(schedule) {
 		columns["state"], columns["expires_at"] = models.DeliveryFailed, now.Add(failedKept)
-		name = "failed"
-	default:
-		wait := max(jitter(schedule[attempts-1]), r.retryAfter)
-		columns["next_attempt_at"] = now.Add(wait)
-		name = "retried"
+		return columns, "failed"
 	}
-	columns["last_error"] = r.problem
-	return columns, name
+	columns["next_attempt_at"] = now.Add(max(jitter(schedule[attempts-1]), r.retryAfter))
+	return columns, "retried"
 }
 
 // jitter changes d by up to a fifth at random.
