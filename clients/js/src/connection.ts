@@ -90,7 +90,8 @@ export function createConnection(options: RollcallOptions): Connection {
       const given = await inTime<Token>((resolve) => resolve(options.getToken(why)), timing.requestMs);
       const expires = +new Date(given.expiresAt ?? FOREVER);
       if (typeof given.token != 'string' || !given.token || isNaN(expires)) throw invalid('token');
-      return { token: given.token, expires };
+      // The clock may be wrong: the server knows when a token has expired.
+      return { token: given.token, expires: expires > Date.now() ? expires : FOREVER };
     } catch (cause) {
       const error = new RollcallError('TOKEN_FAILED', `getToken: ${toError(cause).message}`, { cause });
       report(error);
@@ -255,7 +256,7 @@ export function createConnection(options: RollcallOptions): Connection {
           return socket.start({ query, variables }, {
             next: (value) => (last = value),
             done(failures = last?.errors) {
-              if (failures || !last) reject(failed(socket, failures));
+              if (failures || !last?.data) reject(failed(socket, failures));
               else resolve(last.data as D);
             },
           });
@@ -278,8 +279,13 @@ export function createConnection(options: RollcallOptions): Connection {
         if (!socket.end) onFailure(error);
       };
       const stop = socket.start({ query, variables }, {
-        next({ data, errors: failures }) {
-          if (data) return next(data as D);
+        next(result) {
+          let failures = result.errors as unknown;
+          try {
+            if (result.data) return next(result.data as D);
+          } catch (thrown) {
+            failures = thrown;
+          }
           // An event was missed.
           stop();
           done(failures);

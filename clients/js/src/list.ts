@@ -1,5 +1,5 @@
 import type { Connection } from './connection';
-import type { RollcallError } from './errors';
+import { toError, type RollcallError } from './errors';
 import { batched, createStore, when } from './store';
 import type { ListState, LiveList, UserInfo } from './types';
 import type { Profile, UserStore } from './users';
@@ -112,7 +112,7 @@ export function createList<R extends Raw>(
       failure = null;
     } catch (error) {
       if (mine != loads) return;
-      failure = error as RollcallError;
+      failure = toError(error);
       // Without a connection the next one loads it.
       connection.later(connection.pause(failure), load);
     }

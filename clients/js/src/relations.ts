@@ -163,7 +163,8 @@ export function createRelations(connection: Connection, users: UserStore): { fri
   connection.onOnline(start);
 
   return {
-    friends: Object.assign(friends, {
+    friends: {
+      ...friends,
       remove: (userId: string) =>
         optimistic(userId, unfriended(userId), async () => single((await run(D.RemoveFriend, { input: { friendId: userId } })).result, userId)),
       setRemark: (userId: string, remark: string) =>
@@ -171,7 +172,7 @@ export function createRelations(connection: Connection, users: UserStore): { fri
           const { result } = await run(D.SetRemark, { input: { friendId: userId, remark } });
           return marked(userId, { remark: result?.friendship.remark ?? null });
         }),
-    }),
+    },
     requests: {
       incoming,
       outgoing,
@@ -189,7 +190,8 @@ export function createRelations(connection: Connection, users: UserStore): { fri
       decline: (requestId) => answer(incoming, requestId, D.DeclineRequest),
       cancel: (requestId) => answer(outgoing, requestId, D.CancelRequest),
     },
-    blocklist: Object.assign(blocks, {
+    blocklist: {
+      ...blocks,
       has: (userId: string) => blocks.getSnapshot().items.some((item) => item.userId == userId),
       add(userId: string) {
         const raw: Block & Raw = { userId, user: { id: userId, name: '', avatarUrl: null, updatedAt: '' }, createdAt: new Date().toISOString() };
@@ -200,6 +202,6 @@ export function createRelations(connection: Connection, users: UserStore): { fri
       },
       remove: (userId: string) =>
         optimistic(userId, unblocked(userId), async () => single((await run(D.Unblock, { input: { targetIds: [userId] } })).result?.results[0], userId)),
-    }),
+    },
   };
 }

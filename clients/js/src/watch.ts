@@ -71,26 +71,22 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
       // Nothing is dropped before `plan`: an ID may be watched again at once, by the next page of an app.
       if (after > 0) counts.set(id, after);
       else counts.delete(id);
-      if (!USER_ID.test(id)) unknown.add(id);
     }
     schedule();
   }
 
   function plan(): void {
     planned = false;
-    const placed = new Set<string>();
     for (const chunk of chunks) {
       for (const id of chunk.ids) {
-        if (counts.has(id) && !unknown.has(id)) placed.add(id);
-        else {
-          chunk.ids.delete(id);
-          chunk.state = DIRTY;
-          options.dropped(id);
-        }
+        if (counts.has(id) && !unknown.has(id)) continue;
+        chunk.ids.delete(id);
+        chunk.state = DIRTY;
+        options.dropped(id);
       }
     }
     for (const id of counts.keys()) {
-      if (placed.has(id) || unknown.has(id)) continue;
+      if (!USER_ID.test(id) || unknown.has(id) || chunks.some(({ ids }) => ids.has(id))) continue;
       let chunk = chunks.find(({ ids }) => ids.size < SIZE);
       if (!chunk) {
         if (chunks.length == options.chunks) break;
@@ -157,7 +153,7 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
     restart() {
       planned = false;
       error = null;
-      unknown.forEach((id) => USER_ID.test(id) && unknown.delete(id));
+      unknown.clear();
       for (const chunk of chunks) {
         chunk.state = DIRTY;
         chunk.earliest = 0;

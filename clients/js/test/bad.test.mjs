@@ -111,6 +111,46 @@ test('a newer server: unknown kinds, values, fields and messages are ignored', a
   assert.equal(client.friends.getSnapshot().items[0].userId, 'vp');
 });
 
+test('a server whose answers lack what they must have: a typed error, and the rest goes on', async () => {
+  await world.register('vl', 'vm', 'vk');
+  await world.befriend('vl', 'vm');
+  const client = await world.online('vl', {
+    webSocketImpl: version({
+      alter: (text) => {
+        const message = JSON.parse(text);
+        const data = message.payload?.data;
+        if (data?.relationshipChanged) data.relationshipChanged = null;
+        if (data?.me?.page?.nodes[0]?.createdAt && !('remark' in data.me.page.nodes[0])) message.payload.data = null; // the blocklist
+        if (data?.users) delete message.payload;
+        return JSON.stringify(message);
+      },
+    }),
+  });
+  await client.friends.ready();
+  await client.blocklist.ready(); // is empty
+  await world.befriend('vl', 'vk');
+  await until(() => client.friends.getSnapshot().status === 'failed' || client.friends.getSnapshot().items.length === 2, 'the event without a value');
+  await until(() => client.friends.getSnapshot().status === 'ready' && client.friends.getSnapshot().items.length === 2, 'the list to be loaded again');
+  await assert.rejects(client.getUserInfo('vz'), { name: 'RollcallError' });
+  await world.back.send('mutation { addToBlocklist(input: {userId: "vl", targetIds: ["vm"]}) { results { outcome } } }');
+  await assert.rejects(client.blocklist.reload(), { name: 'RollcallError' });
+  await client.presence.setCustomStatus('still here');
+});
+
+test('a token that has expired by the clock of the device is used until the server refuses it', async () => {
+  await world.register('clk');
+  let calls = 0;
+  const client = await world.online('clk', {
+    getToken: async () => {
+      calls++;
+      return { token: (await world.token('clk')).token, expiresAt: new Date(Date.now() - 3_600_000) };
+    },
+  });
+  // It would be renewed after backoffMs (20 ms), again and again.
+  for (let i = 0; i < 50 && calls === 1; i++) await client.presence.setCustomStatus(`text ${i % 2}`).then(() => new Promise((resolve) => setTimeout(resolve, 5)));
+  assert.equal(calls, 1);
+});
+
 test('a server that sends no JSON is left, and tried again', async () => {
   let bad = true;
   const client = world.client('vn', { webSocketImpl: version({ alter: (text) => (bad ? '<html>' : text) }) });

@@ -150,6 +150,8 @@ test('a storage keeps users between visits, and logout empties it', async () => 
 for (const [what, bad] of Object.entries({
   'that throws': () => { throw new Error('broken'); },
   'that rejects': async () => { throw new Error('broken'); },
+  'that throws null': () => { throw null; },
+  'that empties its list of IDs': (ids) => { ids.length = 0; throw new Error('broken'); },
   'that hangs': () => new Promise(() => {}),
   'that returns nothing': async () => undefined,
   'that returns a text': async () => 'what?',
