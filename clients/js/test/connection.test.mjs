@@ -180,3 +180,59 @@ test('a token that was ended while connected: the first call that is refused get
   await client.presence.setCustomStatus('y');
   assert.deepEqual(client.reported, []);
 });
+
+/** Gives Node.js what a page has: listeners, a network that it knows of, and a document that may be hidden. */
+function page(t) {
+  const listeners = new Map();
+  const given = {
+    document: { hidden: false },
+    navigator: { onLine: true },
+    addEventListener: (type, listener) => listeners.set(type, listener),
+    removeEventListener: (type, listener) => listeners.get(type) === listener && listeners.delete(type),
+  };
+  for (const [name, value] of Object.entries(given)) {
+    const before = Object.getOwnPropertyDescriptor(globalThis, name);
+    Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+    t.after(() => (before ? Object.defineProperty(globalThis, name, before) : delete globalThis[name]));
+  }
+  return {
+    ...given,
+    listeners,
+    fire: (type) => listeners.get(type)(),
+  };
+}
+
+test('a page that is shown and a network that is back cut the back-off short', async (t) => {
+  const { document, navigator, listeners, fire } = page(t);
+  t.mock.method(Math, 'random', () => 0.999); // the longest back-off
+  await world.register('bak');
+  const network = await Network.to(world.server);
+  t.after(() => network.close());
+  const client = await world.online('bak', { url: network.url, timing: { backoffMs: 600_000, backoffMaxMs: 600_000 } });
+
+  network.cut();
+  const { nextAt } = await world.reaches(client, 'reconnecting');
+  assert.ok(nextAt - Date.now() > 500_000);
+  network.heal();
+  document.hidden = true;
+  fire('visibilitychange');
+  fire('online'); // not while the page is hidden, when a browser slows it down anyway
+  await new Promise(setImmediate);
+  assert.equal(client.connection.getSnapshot().status, 'reconnecting');
+  document.hidden = false;
+  fire('visibilitychange');
+  await world.reaches(client, 'online');
+
+  navigator.onLine = false;
+  network.cut();
+  await world.reaches(client, 'offline');
+  network.heal();
+  navigator.onLine = true;
+  fire('online');
+  await world.reaches(client, 'online');
+  fire('online'); // which it is already
+  fire('visibilitychange');
+  assert.equal(client.connection.getSnapshot().status, 'online');
+  client.close();
+  assert.equal(listeners.size, 0);
+});

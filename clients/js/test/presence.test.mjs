@@ -80,18 +80,38 @@ test('switched off and on again: disabled, and then right again', async () => {
   assert.deepEqual(client.reported, []);
 });
 
-test('too many watches at once wait for the server instead of failing', async () => {
-  await world.register('la', 'lb');
-  const client = await world.online('la', { timing: { statusPaceMs: 1, debounceMs: 1 } });
-  for (let i = 0; i < 30; i++) {
-    const stop = client.presence.watch(['lb']);
-    await until(() => client.presence.get('lb') || client.presence.getSnapshot().status === 'loading', 'the watch');
-    await new Promise((resolve) => setTimeout(resolve, 5)); // past debounceMs, so that each is an operation
-    stop();
-    await new Promise((resolve) => setTimeout(resolve, 5));
+test('too many watches wait for as long as the server says, and do not fail', async () => {
+  await world.register('la', 'lb', 'lc');
+  const { Counting, sent } = counting('userStatus');
+  const refused = [];
+  class Refused extends Counting {
+    set onmessage(listener) {
+      super.onmessage = ({ data }) => {
+        const { type, payload } = JSON.parse(data);
+        if (type === 'error' && payload[0].extensions.code === 'RATE_LIMITED') refused.push({ at: Date.now(), wait: payload[0].extensions.retryAfterMs });
+        listener({ data });
+      };
+    }
   }
-  client.presence.watch(['lb']);
-  await shows(client, 'lb', 'UNLOGINED');
+  const client = await world.online('la', { webSocketImpl: Refused, timing: { statusPaceMs: 1, debounceMs: 1 } });
+  const seen = new Set();
+  client.presence.subscribe(() => seen.add(client.presence.getSnapshot().status));
+  const starts = () => sent.filter(({ ids }) => ids);
+  let watched;
+  let stop = () => {};
+  for (let count = 1; !refused.length; count++) {
+    const before = stop;
+    watched = count % 2 ? 'lb' : 'lc';
+    stop = client.presence.watch([watched]);
+    before();
+    await until(() => starts().length >= count || refused.length, 'the operation');
+  }
+  assert.ok(starts().length > 20, 'the rate of the server');
+  await shows(client, watched, 'UNLOGINED');
   await until(() => client.presence.getSnapshot().status === 'ready', 'the store to be ready');
-  assert.equal(client.presence.getSnapshot().error, null);
+  const [{ at, wait }] = refused;
+  const again = starts().filter((operation) => operation.at > at + 20); // without what was on its way
+  assert.ok(again[0].at >= at + wait - 20, `after ${again[0].at - at} of ${wait} ms`);
+  assert.deepEqual([...seen].sort(), ['loading', 'ready']);
+  assert.deepEqual(client.reported, []);
 });
