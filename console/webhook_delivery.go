@@ -19,6 +19,9 @@ type deliveryRow struct {
 	Path string
 	// UserPath is the page of the event's user, or "" if it has none.
 	UserPath string
+	// Next is the time of the next attempt if the delivery is pending. It is not earlier than the end
+	// of the endpoint's pause after failures.
+	Next models.Time
 }
 
 // Attempted reports whether an attempt has ended, also before the delivery was replayed.
@@ -37,8 +40,8 @@ func (r deliveryRow) Problem() string {
 // Pending reports whether there is a further attempt.
 func (r deliveryRow) Pending() bool { return r.State == models.DeliveryPending }
 
-func deliveryRowOf(app *models.App, d *webhooks.Sent) deliveryRow {
-	row := deliveryRow{Sent: d, Path: endpointPath(app, d.EndpointID) + "/deliveries/" + strconv.FormatInt(d.ID, 10)}
+func deliveryRowOf(app *models.App, e *models.WebhookEndpoint, d *webhooks.Sent) deliveryRow {
+	row := deliveryRow{Sent: d, Next: max(d.NextAttemptAt, e.ResumeAt), Path: endpointPath(app, d.EndpointID) + "/deliveries/" + strconv.FormatInt(d.ID, 10)}
 	if d.Subject != "" {
 		row.UserPath = userPath(app, d.Subject)
 	}
@@ -87,7 +90,7 @@ func (c *console) deliveryPage(v *visit) (*deliveryPage, error) {
 		return nil, c.notFound(v)
 	}
 	p := &deliveryPage{
-		App: c.appRow(v, app), ListPath: webhooksPath(app), Endpoint: c.endpointRow(v, app, e), Delivery: deliveryRowOf(app, &x.Sent),
+		App: c.appRow(v, app), ListPath: webhooksPath(app), Endpoint: c.endpointRow(v, app, e), Delivery: deliveryRowOf(app, e, &x.Sent),
 		Body: string(x.Body), MayChange: v.mayChange(),
 	}
 	p.MayReplay = p.MayChange && p.Endpoint.Enabled()
@@ -132,7 +135,7 @@ func (c *console) testWebhook(v *visit) error {
 	if err := c.setFlash(v, "webhook.test.done", ""); err != nil {
 		return err
 	}
-	return v.redirect(deliveryRowOf(app, d).Path)
+	return v.redirect(deliveryRowOf(app, e, d).Path)
 }
 
 // replayDelivery sends one delivery again.

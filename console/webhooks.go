@@ -215,7 +215,7 @@ func (c *console) showWebhook(v *visit) error {
 		p.Path += "?" + url.Values{"state": {string(state)}}.Encode()
 	}
 	for _, d := range found.Nodes() {
-		p.Deliveries = append(p.Deliveries, deliveryRowOf(app, d))
+		p.Deliveries = append(p.Deliveries, deliveryRowOf(app, e, d))
 	}
 	return c.show(v, "webhook", p)
 }

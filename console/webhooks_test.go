@@ -321,8 +321,12 @@ func TestWebhookDeliveries(t *testing.T) {
 	// The list and the overview.
 	viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, path+`?state=PENDING">20<`, path+`?state=FAILED">2<`)
 	viewer.get(overviewPath(s.dev)).want(t, http.StatusOK, "Webhook dead letters</span> <strong>2</strong>", `href="`+webhooksPath(s.dev)+`"`, "!disabled by failures")
-	s.changeEndpoint(e, map[string]any{"failing_since": models.TimeOf(s.clock())})
+	viewer.get(path).want(t, http.StatusOK, "next attempt", "!2026-11-20 10:05 UTC")
+	s.changeEndpoint(e, map[string]any{"failing_since": models.TimeOf(s.clock()), "resume_at": models.TimeOf(s.clock().Add(5 * time.Minute))})
 	viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, "All attempts have failed since", "2026-11-20 10:00 UTC")
+	if n := strings.Count(viewer.get(path).body, "2026-11-20 10:05 UTC</time>"); n != 1+deliveriesPerPage {
+		t.Errorf("the end of the pause is %d times on the page", n)
+	}
 	for reason, says := range map[string]string{"failing": "failed for five days", "gone": "410 (Gone)"} {
 		s.changeEndpoint(e, map[string]any{"state": models.EndpointDisabled, "state_reason": reason})
 		viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, says, ">Disabled<")

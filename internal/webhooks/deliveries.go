@@ -112,7 +112,7 @@ func (s *Service) selectDeliveries(tx *gorm.DB, f Filter, latest bool) ([]int64,
 }
 
 // Test records an event endpoint.test for one endpoint and returns its delivery, which a running
-// node sends. Returns ErrNoEndpoint, and INVALID_ARGUMENT if the endpoint is disabled.
+// node sends, also if the endpoint pauses after failures. Returns ErrNoEndpoint, and INVALID_ARGUMENT if the endpoint is disabled.
 func (s *Service) Test(ctx context.Context, app *models.App, id int64, by models.Actor) (*Sent, error) {
 	var out *Sent
 	_, err := s.change(ctx, app, id, audit.ActionWebhookTest, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
@@ -131,7 +131,10 @@ func (s *Service) Test(ctx context.Context, app *models.App, id int64, by models
 			Delivery: models.Delivery{EndpointID: e.ID, EventID: row.ID, State: models.DeliveryPending, NextAttemptAt: now},
 			UID:      row.UID, Type: row.Type, OccurredAt: row.OccurredAt,
 		}
-		return tx.Create(&out.Delivery).Error
+		if err := tx.Create(&out.Delivery).Error; err != nil {
+			return err
+		}
+		return tx.Model(e).Update("resume_at", now).Error
 	})
 	if err != nil {
 		return nil, err

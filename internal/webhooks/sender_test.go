@@ -404,12 +404,13 @@ func TestRun_Drains(t *testing.T) {
 	})
 }
 
-// TestTest sends a test event to one of two endpoints.
+// TestTest sends a test event to one of two endpoints, which pauses after failures.
 func TestTest(t *testing.T) {
 	each(t, func(w *world) {
 		r := newReceiver(w.t)
 		e, secret := w.endpoint(r.URL, outbox.UserBanned)
 		w.endpoint(r.URL + "/other")
+		w.must(w.db.Exec(ctx, "UPDATE webhook_endpoints SET resume_at = ? WHERE id = ?", w.webhooks.now().Add(time.Hour), e.ID))
 		_, err := w.webhooks.Test(ctx, w.app, e.ID, by)
 		w.must(err)
 		w.must(w.webhooks.deliverAll(w))
