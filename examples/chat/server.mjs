@@ -1,5 +1,5 @@
 // The back end of the chat: it serves the pages, registers who logs in, and issues their tokens. The
-// app's secret stays here. A real one has passwords; here whoever knows a user ID may be that user.
+// app's secret stays here. A real one has passwords; here anyone who knows a user ID can log in as that user.
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';

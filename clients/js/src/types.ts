@@ -303,7 +303,7 @@ export interface PresenceState {
    */
   readonly statuses: ReadonlyMap<string, UserStatus>;
   /**
-   * `idle` if nobody is watched; `loading`; `ready`; `disabled` while the app's `statusQueryEnabled`
+   * `idle` if no user is watched; `loading`; `ready`; `disabled` while the app's `statusQueryEnabled`
    * is off: the library tries again by itself; `failed` for another reason in `error`.
    */
   readonly status: LoadStatus | 'disabled';

@@ -9,7 +9,7 @@ import { createWatcher } from './watch';
 /** A profile as Rollcall sends it. */
 export type Profile = NonNullable<UsersByIDData['users'] extends readonly (infer U)[] | null ? U : never>;
 
-/** A cached user; `info` is null if nobody knows it. */
+/** A cached user; `info` is null if the user is unknown. */
 interface Entry {
   readonly info: UserInfo | null;
   /** Until when it counts as fresh, in ms since 1970. */

@@ -173,7 +173,7 @@ for (const [name, path] of [['React 19', '/'], ['React 18', '/18/']]) {
     await show('nobody');
     await name('unknown');
     await show(null);
-    // Nobody is followed but the friends and the blocked: the last operation names no other.
+    // Only the friends and the blocked users are followed: the last operation names no other.
     const followed = () => visit.page.evaluate(() => page.sent.filter(({ query }) => query?.includes('userChanged(')).at(-1).ids);
     await until(async () => !(await followed()).includes(dan), 'the end of the watch');
   });

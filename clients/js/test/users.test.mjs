@@ -22,7 +22,7 @@ test('set local user information: a provider names the users, and Rollcall those
   const mine = provider();
   client.setUserInfoProvider(mine);
   assert.deepEqual(await client.users.refresh('p-1'), { id: 'p-1', name: 'Provided p-1', avatarUrl: null, title: 'Dr.' });
-  assert.equal((await client.getUserInfo('p-2')).name, 'Provided p-2'); // whom Rollcall does not know
+  assert.equal((await client.getUserInfo('p-2')).name, 'Provided p-2'); // unknown to Rollcall
   assert.deepEqual(await client.getUserInfo('r-1'), { id: 'r-1', name: 'User r-1', avatarUrl: null });
   client.setUserInfoProvider(undefined);
   assert.equal((await client.refreshUserInfo('p-1')).name, 'User p-1');
@@ -53,8 +53,8 @@ test('refresh local user information: with new values at once, or from where it 
   assert.equal((await client.refreshUserInfo('p-4', { name: 'By hand' })).title, 'Dr.');
   assert.equal(client.peekUserInfo('p-4').name, 'By hand');
   assert.equal(calls, before + 1);
-  mine.prefix = 'Anew';
-  assert.equal((await client.refreshUserInfo('p-4')).name, 'Anew p-4');
+  mine.prefix = 'Again';
+  assert.equal((await client.refreshUserInfo('p-4')).name, 'Again p-4');
   assert.equal(calls, before + 2);
   await client.refreshUserInfo('p-4'); // the same again is no change
   assert.equal(calls, before + 2);

@@ -13,7 +13,7 @@ export function FriendList({ chosen, onChoose }) {
     <section aria-labelledby="friends-title">
       <h2 id="friends-title">Friends</h2>
       {error && <p className="error" role="alert">{error.message}</p>}
-      {friends.length === 0 && <p className="hint">{status === 'ready' ? 'None yet: send somebody a request.' : 'Loading…'}</p>}
+      {friends.length === 0 && <p className="hint">{status === 'ready' ? 'None yet: send a request.' : 'Loading…'}</p>}
       <ul>
         {friends.map((friend) => (
           <li key={friend.userId}>

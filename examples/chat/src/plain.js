@@ -56,7 +56,7 @@ function showFriends() {
   const { items, status, error } = rollcall.friends.getSnapshot();
   const isOnline = ({ userId }) => rollcall.presence.get(userId)?.presence === 'ONLINE';
   const line = ({ userId, blocked }) => (blocked ? 'Blocked' : statusText(rollcall.presence.get(userId)));
-  $('friends-hint').textContent = error?.message ?? (items.length ? '' : status === 'ready' ? 'None yet: send somebody a request.' : 'Loading…');
+  $('friends-hint').textContent = error?.message ?? (items.length ? '' : status === 'ready' ? 'None yet: send a request.' : 'Loading…');
   const friends = [...items.filter(isOnline), ...items.filter((friend) => !isOnline(friend))];
   show($('friends'), friends, ({ userId }) => userId, (friend) => [friend, line(friend), isOnline(friend), friend.userId === chosen], (friend) => [
     h('button', { className: 'person', ariaPressed: `${friend.userId === chosen}`, onclick: () => choose(friend.userId) },
@@ -82,7 +82,7 @@ function showRequests() {
 
 function showBlocked() {
   const { items } = rollcall.blocklist.getSnapshot();
-  $('blocked-hint').textContent = items.length ? '' : 'Nobody.';
+  $('blocked-hint').textContent = items.length ? '' : 'None.';
   show($('blocked'), items, ({ userId }) => userId, ({ user }) => user, ({ userId, user, createdAt }) => [
     h('div', { className: 'person' }, ...person(user, `since ${dateOf(createdAt)}`), button('Unblock', `Unblock ${user.name}`, () => rollcall.blocklist.remove(userId))),
   ]);

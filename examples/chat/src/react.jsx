@@ -127,7 +127,7 @@ function Blocked({ attempt }) {
   return (
     <section aria-labelledby="blocked-title">
       <h2 id="blocked-title">Blocked</h2>
-      {items.length === 0 && <p className="hint">Nobody.</p>}
+      {items.length === 0 && <p className="hint">None.</p>}
       <ul>
         {items.map(({ userId, user, createdAt }) => (
           <li key={userId} className="person">
