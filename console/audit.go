@@ -71,7 +71,7 @@ type auditRow struct {
 	*models.AuditEntry
 	// AppName is "" if the entry concerns no app.
 	AppName string
-	// TargetPath is the page of the entry's user, or "" if its target is not a user.
+	// TargetPath is the page of the entry's user or webhook endpoint, or "" if its target is neither.
 	TargetPath string
 }
 
@@ -140,7 +140,7 @@ func (p auditPage) days(filter *audit.Filter) (field, wrong string) {
 	return "", ""
 }
 
-// auditRows adds to each entry the name of its app and the path of its user.
+// auditRows adds to each entry the name of its app and the path of its target.
 func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 	rows := make([]auditRow, len(entries))
 	for i, e := range entries {
@@ -152,6 +152,9 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 			rows[i].AppName = app.Name
 			if strings.HasPrefix(e.Action, "user.") {
 				rows[i].TargetPath = userPath(app, e.Target)
+			}
+			if id, err := strconv.ParseInt(e.Target, 10, 64); err == nil && strings.HasPrefix(e.Action, "webhook.") {
+				rows[i].TargetPath = endpointPath(app, id)
 			}
 		}
 	}

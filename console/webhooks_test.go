@@ -193,7 +193,7 @@ func TestWebhooks(t *testing.T) {
 		admin.post(path+"/delete", nil).want(t, http.StatusNotFound)
 
 		admin.get("/console/audit?app="+s.dev.Key).want(t, http.StatusOK, "Created a webhook endpoint", "Changed a webhook endpoint",
-			"Rotated the secret of a webhook endpoint", "Enabled a webhook endpoint", "Tested a webhook endpoint", "Deleted a webhook endpoint", "!whsec_", "!sesame")
+			"Rotated the secret of a webhook endpoint", "Enabled a webhook endpoint", "Tested a webhook endpoint", "Deleted a webhook endpoint", "<code>changed=description</code>", "<code>state=DISABLED</code>", `href="`+path+`"`, "!whsec_", "!sesame")
 		if log := s.log.String(); strings.Contains(log, "whsec_") || strings.Contains(log, "sesame") {
 			t.Error("the log has a secret")
 		}
@@ -356,7 +356,7 @@ func TestWebhooks_ManyFailed(t *testing.T) {
 	e := s.addEndpoint(s.dev, "https://app.example/hooks")
 	event := s.delivery(s.addDelivery(e, models.Delivery{State: models.DeliveryFailed})).EventID
 	s.check(s.db.Exec(t.Context(), fmt.Sprintf(`INSERT INTO deliveries (endpoint_id, event_id, state, next_attempt_at)
-		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) SELECT %d, %d, 'FAILED', i FROM n`, e.ID, event)))
+		WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) SELECT %d, %d, 'FAILED', %d + i FROM n`, e.ID, event, models.TimeOf(s.clock()))))
 	admin := s.as("admin")
 	path := endpointPath(s.dev, e.ID)
 	for _, page := range []string{webhooksPath(s.dev), path, path + "/delete", overviewPath(s.dev)} {

@@ -2,6 +2,7 @@ package webhooks
 
 import (
 	"context"
+	"strings"
 
 	"gorm.io/gorm"
 
@@ -40,7 +41,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id int64, c Endpo
 		return nil, err
 	}
 	widened := false
-	e, err := s.change(ctx, app, id, audit.ActionWebhookUpdate, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
+	e, err := s.change(ctx, app, id, "", by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
 		before := *e
 		if c.URL != nil {
 			e.URL = *c.URL
@@ -62,12 +63,35 @@ func (s *Service) Update(ctx context.Context, app *models.App, id int64, c Endpo
 			e.FailingSince, e.ResumeAt = 0, s.now()
 		}
 		widened = enabled || e.EventTypes != before.EventTypes
+		if err := s.auditDetail(tx, app.ID, audit.ActionWebhookUpdate, e, updateDetail(&before, e), by); err != nil {
+			return err
+		}
 		return tx.Model(e).Select("url", "description", "event_types", "state", "state_reason", "failing_since", "resume_at").Updates(e).Error
 	})
 	if err != nil || !widened {
 		return e, err
 	}
 	return e, s.awaitFresh(ctx)
+}
+
+// updateDetail returns the detail of the audit entry: the fields that have changed, without their
+// values, because a URL may contain a secret, and the new state.
+func updateDetail(before, after *models.WebhookEndpoint) string {
+	var changed, detail []string
+	for _, field := range []struct{ name, before, after string }{
+		{"url", before.URL, after.URL}, {"description", before.Description, after.Description}, {"eventTypes", before.EventTypes, after.EventTypes},
+	} {
+		if field.before != field.after {
+			changed = append(changed, field.name)
+		}
+	}
+	if len(changed) > 0 {
+		detail = append(detail, "changed="+strings.Join(changed, ","))
+	}
+	if before.State != after.State {
+		detail = append(detail, "state="+string(after.State))
+	}
+	return strings.Join(detail, " ")
 }
 
 // checkChange returns INVALID_ARGUMENT if a value violates its rule.

@@ -45,11 +45,12 @@ func TestUpdate(t *testing.T) {
 				w.t.Errorf("step %d: %s, stored %s, want %s; %d waits, failing since %d", i, text(got), text(stored), step.want, waits, stored.FailingSince)
 			}
 		}
-		if n := w.audited(audit.ActionWebhookUpdate, ""); n != 6 {
-			w.t.Errorf("%d audit entries", n)
-		}
-		if n := w.audited(audit.ActionWebhookUpdate, "reason=requested"); n != 1 {
-			w.t.Errorf("%d audit entries with the reason of an endpoint that is disabled", n)
+		for detail, want := range map[string]int64{
+			"": 2, "changed=eventTypes": 1, "changed=description": 1, "changed=url": 1, "state=DISABLED": 1, "changed=eventTypes state=ENABLED": 1,
+		} {
+			if n := w.audited(audit.ActionWebhookUpdate, detail); n != want {
+				w.t.Errorf("%d audit entries with the detail %q, want %d", n, detail, want)
+			}
 		}
 	})
 }

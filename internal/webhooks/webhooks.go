@@ -281,7 +281,8 @@ func (s *Service) RotateSecret(ctx context.Context, app *models.App, id int64, g
 	return out, secretText(secret), nil
 }
 
-// change runs fn with a locked endpoint of the app and records it in the audit.
+// change runs fn with a locked endpoint of the app and records it in the audit. If action is "", fn
+// records it.
 func (s *Service) change(ctx context.Context, app *models.App, id int64, action string, by models.Actor, fn func(tx *gorm.DB, e *models.WebhookEndpoint) error) (*models.WebhookEndpoint, error) {
 	return s.changeAfter(ctx, func(*gorm.DB) error { return nil }, app, id, action, by, fn)
 }
@@ -297,8 +298,10 @@ func (s *Service) changeAfter(ctx context.Context, lock func(tx *gorm.DB) error,
 		if out, err = lockEndpoint(tx, app, id); err != nil {
 			return err
 		}
-		if err := s.audit(tx, app.ID, action, out, by); err != nil {
-			return err
+		if action != "" {
+			if err := s.audit(tx, app.ID, action, out, by); err != nil {
+				return err
+			}
 		}
 		return fn(tx, out)
 	})
@@ -324,6 +327,11 @@ func (s *Service) audit(tx *gorm.DB, appID int64, action string, e *models.Webho
 	if e.StateReason != "" {
 		detail = "reason=" + e.StateReason
 	}
+	return s.auditDetail(tx, appID, action, e, detail, by)
+}
+
+// auditDetail is audit with a detail.
+func (s *Service) auditDetail(tx *gorm.DB, appID int64, action string, e *models.WebhookEndpoint, detail string, by models.Actor) error {
 	return audit.Write(tx, models.AuditEntry{
 		AppID: &appID, At: s.now(), Actor: by.Name, Action: action, Target: fmt.Sprint(e.ID), Detail: detail, Address: by.Address,
 	})
