@@ -161,11 +161,16 @@ func (c *console) show(v *visit, page string, content any) error {
 
 // showPart responds with status 200 and a part of a page, for a poll.
 func (c *console) showPart(v *visit, page, part string, content any) error {
+	return c.renderPart(v, http.StatusOK, page, part, content)
+}
+
+// renderPart is showPart with a status.
+func (c *console) renderPart(v *visit, status int, page, part string, content any) error {
 	tmpl, err := c.pages.page(v.locale.tag, page)
 	if err != nil {
 		return err
 	}
-	return v.respond(tmpl, part, http.StatusOK, content)
+	return v.respond(tmpl, part, status, content)
 }
 
 // respond executes a template with data and sends the result.

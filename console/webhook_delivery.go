@@ -113,13 +113,21 @@ func (c *console) showDelivery(v *visit) error {
 	return c.show(v, "webhook_delivery", p)
 }
 
-// pollDelivery responds with the progress of a delivery.
+// statusStopPolling makes htmx stop polling (https://htmx.org/docs/#load_polling).
+const statusStopPolling = 286
+
+// pollDelivery responds with the progress of a delivery. A page stops polling when the delivery has
+// ended.
 func (c *console) pollDelivery(v *visit) error {
 	p, err := c.deliveryPage(v)
 	if err != nil {
 		return err
 	}
-	return c.showPart(v, "webhook_delivery", "delivery-now", p)
+	status := http.StatusOK
+	if !p.Delivery.Pending() {
+		status = statusStopPolling
+	}
+	return c.renderPart(v, status, "webhook_delivery", "delivery-now", p)
 }
 
 // testWebhook sends a test event to the endpoint and redirects to its delivery.

@@ -150,7 +150,7 @@ func TestWebhooks(t *testing.T) {
 		for _, match := range regexp.MustCompile(`<dt><code>([^<]*)</code></dt><dd><code>([^<]*)</code>`).FindAllStringSubmatch(shown.body, -1) {
 			header.Set(match[1], html.UnescapeString(match[2]))
 		}
-		body := html.UnescapeString(regexp.MustCompile(`(?s)<pre class="raw"><code>(.*)</code></pre>`).FindStringSubmatch(shown.body)[1])
+		body := html.UnescapeString(regexp.MustCompile(`(?s)<pre class="raw"[^>]*><code>(.*)</code></pre>`).FindStringSubmatch(shown.body)[1])
 		if !strings.Contains(body, `"name":"\u003cscript\u003ealert(1)`) || !strings.Contains(body, s.dev.Key) {
 			t.Errorf("the body is %s", body)
 		}
@@ -348,6 +348,7 @@ func TestWebhookDeliveries(t *testing.T) {
 	admin.post(one+"/replay", nil).wantRedirect(t, one)
 	admin.get(one).want(t, http.StatusOK, "The event is being sent again.", "Waiting", ">204 ·")
 	viewer.get(one+"/now").want(t, http.StatusOK, `<dl id="delivery-now">`, "Waiting", "!<html")
+	viewer.get(fmt.Sprintf("%s/deliveries/%d/now", path, old)).want(t, statusStopPolling, "Dead letter", "!<html")
 }
 
 // TestWebhooks_ManyFailed: the pages show bounded counts.

@@ -12,13 +12,15 @@ let server;
 let browser;
 let app;
 let made;
-/** An App Server: what it has received, and the status with which it responds. */
+/** An App Server: what it has received, the status with which it responds, and what it waits for. */
 const received = [];
 let status = 200;
+let held = Promise.resolve();
 const receiver = createServer(async (request, response) => {
   let body = '';
   for await (const part of request) body += part;
   received.push({ headers: request.headers, body, event: JSON.parse(body) });
+  await held;
   response.writeHead(status).end(status === 200 ? '' : 'the <b>shop</b> is closed');
 });
 
@@ -79,9 +81,16 @@ test('an operator creates a webhook endpoint, tests it, and sends a failed deliv
   await page.getByRole('link', { name: 'To the endpoint' }).click();
   await operator.check('an endpoint without deliveries');
   assert.ok(!(await page.content()).includes('whsec_'));
+  const polls = [];
+  page.on('response', (response) => response.url().endsWith('/now') && polls.push(response.status()));
+  let respond;
+  held = new Promise((resolve) => { respond = resolve; });
   await page.getByRole('button', { name: 'Send a test event' }).click();
   await page.getByRole('heading', { name: 'Delivery of endpoint.test' }).waitFor();
+  await page.locator('#delivery-now').getByText('Waiting').waitFor();
+  respond();
   await page.locator('#delivery-now').getByText('Delivered').waitFor();
+  assert.equal(polls.at(-1), 286); // which ends the polling
   await operator.check('a delivery');
   assert.equal(received[0].event.type, 'endpoint.test');
   verify(received[0], secret);
