@@ -64,7 +64,7 @@ func upTo(n int) func(yield func(int) bool) {
 // TestPlans checks that no statement about events scans or sorts the events and deliveries, however
 // many have not been delivered: neither those of changes, nor those of the sender, nor those of lists.
 func TestPlans(t *testing.T) {
-	const n = 6000 // of which a statement may read a tenth
+	const n = 3000 // of which a statement may read a fifth
 	each(t, func(w *world) {
 		w.register("ann", "bo", "cy", "dee")
 		e, _ := w.endpoint("http://127.0.0.1:1")
@@ -124,7 +124,7 @@ func TestPlans(t *testing.T) {
 				w.must(w.db.Exec(ctx, "UPDATE webhook_endpoints SET resume_at = 0, failing_since = 0, state = 'ENABLED'"))
 				for _, s := range testenv.Statements(w.t, w.db, func() { w.must(step()) }) {
 					if strings.Contains(s.SQL, "deliveries") || strings.Contains(s.SQL, "events") {
-						w.usesIndexes(statistics+", "+name, s, n/10)
+						w.usesIndexes(statistics+", "+name, s, n/5)
 					}
 				}
 			}
