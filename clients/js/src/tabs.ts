@@ -22,7 +22,7 @@ interface Letter {
   readonly to?: string;
   /** When it was sent, in ms since 1970. */
   readonly at: number;
-  /** `join`: asks the leader for its connection. `wait`: the leader has read that. `ready`: it is connected. */
+  /** `join`: asks the leader for its connection. `wait`: there is a leader, which will be connected. `ready`: it is connected. */
   readonly kind?: 'join' | 'wait' | 'ready';
   /** A frame to the leader or from it. */
   readonly text?: string;
@@ -266,6 +266,7 @@ export function shareTabs(Real: WebSocketClass): (token: string) => WebSocketCla
           const made = (hub = createHub(name, post, id, over));
           made.stop = end;
           channel!.onmessage = ({ data }) => made.receive(data as Letter);
+          post({ kind: 'wait' }); // so that no other tab takes the lead at the same time
           connect();
           return gone;
         };

@@ -189,19 +189,20 @@ test('when the tab with the connection is closed during calls, queries are sent 
 
 test('a tab with the connection that the browser freezes: another takes over, and it follows when it is back', async (t) => {
   const [one, two] = await twoTabs(t, 'ice');
+  const three = await open(one.context(), 'ice', 'three');
   await world.register('icepal');
   // Chromium freezes no page that it shows, as headless it shows all. To a paused page the same happens:
   // no timer and no event runs, while its locks are held and its socket is open.
   const page = await one.context().newCDPSession(one);
   await page.send('Debugger.enable');
   await page.send('Debugger.pause');
-  await until(async () => (await sockets(two)) === 1, 'the connection of the second tab');
-  await reaches(two, 'online');
+  await until(async () => (await sockets(two)) + (await sockets(three)) > 0, 'another connection');
   await world.befriend('ice', 'icepal');
-  await has(two, 'icepal');
+  await Promise.all([two, three].map((tab) => has(tab, 'icepal')));
+  await until(async () => (await devices('ice')) === 2, 'one device beside the frozen one');
   await page.send('Debugger.disable');
   await has(one, 'icepal');
   await until(async () => (await devices('ice')) === 1, 'one device');
-  await one.evaluate(() => window.rollcall.presence.setCustomStatus('thawed'));
+  for (const tab of [one, two, three]) await tab.evaluate(() => window.rollcall.presence.setCustomStatus('thawed'));
   assert.equal(await sockets(one), 1);
 });
