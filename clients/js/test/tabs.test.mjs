@@ -1,5 +1,6 @@
 // Tabs of one origin that share a connection, in a real browser.
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +13,9 @@ let tokenOf = (user) => world.token(user);
 const site = createServer(async (request, response) => {
   const { pathname, searchParams } = new URL(request.url, 'http://site');
   if (pathname === '/token') return response.end(JSON.stringify(await tokenOf(searchParams.get('user'), searchParams.get('tab'), searchParams.get('why'))));
+  const published = pathname.match(/^\/(?:dist|without)\/(\w+\.js)$/)?.[1];
+  if (pathname === '/without/tabs.js') return response.writeHead(404).end();
+  if (published) return response.setHeader('Content-Type', 'text/javascript').end(await readFile(new URL(`../dist/${published}`, import.meta.url)));
   if (pathname === '/page.js') return response.setHeader('Content-Type', 'text/javascript').end(script);
   response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>Tabs</title><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>');
 });
@@ -205,4 +209,32 @@ test('a tab with the connection that the browser freezes: another takes over, an
   await until(async () => (await devices('ice')) === 1, 'one device');
   for (const tab of [one, two, three]) await tab.evaluate(() => window.rollcall.presence.setCustomStatus('thawed'));
   assert.equal(await sockets(one), 1);
+});
+
+test('a page that is not bundled loads the file for tabs itself, and each tab connects if there is none', async (t) => {
+  await world.register('raw');
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  for (const [folder, wanted] of [['dist', [1, 0]], ['without', [1, 1]]]) {
+    const tabs = [];
+    for (const name of ['one', 'two']) {
+      const page = await context.newPage();
+      await page.route('**/page.js', (route) => route.fulfill({ contentType: 'text/javascript', body: `
+        import { createRollcall } from '/${folder}/index.js';
+        window.sockets = 0;
+        class Counted extends WebSocket {
+          constructor(...args) {
+            super(...args);
+            window.sockets++;
+          }
+        }
+        const getToken = async (why) => (await fetch(\`/token?user=raw&tab=${name}&why=\${why}\`)).json();
+        window.rollcall = createRollcall({ url: '${world.server.graphql}', getToken, webSocketImpl: Counted });` }));
+      await page.goto(origin);
+      await reaches(page, 'online');
+      tabs.push(page);
+    }
+    assert.deepEqual(await Promise.all(tabs.map(sockets)), wanted, folder);
+    await Promise.all(tabs.map((tab) => tab.close()));
+  }
 });
