@@ -112,7 +112,8 @@ func (s *Service) selectDeliveries(tx *gorm.DB, f Filter, latest bool) ([]int64,
 }
 
 // Test records an event endpoint.test for one endpoint and returns its delivery, which a running
-// node sends, also if the endpoint pauses after failures. Returns ErrNoEndpoint, and INVALID_ARGUMENT if the endpoint is disabled.
+// node sends, also if the endpoint pauses after failures. Returns ErrNoEndpoint, and INVALID_ARGUMENT
+// if the endpoint is disabled.
 func (s *Service) Test(ctx context.Context, app *models.App, id int64, by models.Actor) (*Sent, error) {
 	var out *Sent
 	_, err := s.change(ctx, app, id, audit.ActionWebhookTest, by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
