@@ -119,6 +119,7 @@ function createHub(name: string, post: (letter: Partial<Letter>) => void, id: st
   const hub: Hub = {
     stop() {},
     adopt(real, stop) {
+      if (over.signal.aborted) return; // the connection before was lost first: this one serves its own tab
       hub.real = real;
       hub.stop = stop;
       own.clear();
@@ -180,6 +181,7 @@ function createHub(name: string, post: (letter: Partial<Letter>) => void, id: st
     end(code, reason) {
       // A refused token is that of this tab; the others have their own.
       const mine = code == 1000 || (code == 4401 && reason == 'UNAUTHENTICATED');
+      if (over.signal.aborted) return; // it has ended before
       post({ closed: mine ? [RESTART, 'the tab left'] : [code, reason] });
       hub.real = undefined as never;
       over.abort();
@@ -217,6 +219,7 @@ export function shareTabs(Real: WebSocketClass): (token: string) => WebSocketCla
         const gone = new Promise((resolve) => over.signal.addEventListener('abort', resolve));
         let channel: BroadcastChannel | undefined;
         let real: WebSocket | undefined;
+        let mine: Hub | undefined; // which uses `real`, or has used it
         let leader = ''; // the tab whose connection this one uses
         let init = ''; // the frame that makes the server acknowledge the connection
         let timer: ReturnType<typeof setTimeout> | undefined;
@@ -229,16 +232,17 @@ export function shareTabs(Real: WebSocketClass): (token: string) => WebSocketCla
           this.readyState = 3;
           clearTimeout(timer);
           if (!real) over.abort();
-          else if (hub && hub.real && hub.real != real) hub.retire(real);
+          else if (mine?.real && mine.real != real) mine.retire(real);
           else {
-            hub?.end(code, reason);
-            hub = undefined;
+            mine?.end(code, reason);
+            if (hub == mine) hub = undefined;
             real.close();
           }
           this.onclose?.({ code, reason });
         };
 
         const connect = () => {
+          mine = hub;
           try {
             real = new Real(url, protocol) as WebSocket;
           } catch (thrown) {
@@ -251,9 +255,9 @@ export function shareTabs(Real: WebSocketClass): (token: string) => WebSocketCla
           socket.onerror = () => {}; // a close event follows
           socket.onmessage = ({ data }: { data: string }) => {
             const frame = parse(data);
-            if (frame && hub?.received(socket, frame)) return;
-            if (frame?.type == 'connection_ack') hub?.adopt(socket, end);
-            if (frame?.type == 'complete' || frame?.type == 'error') hub?.ended(frame.id!);
+            if (frame && mine?.received(socket, frame)) return;
+            if (frame?.type == 'connection_ack') mine?.adopt(socket, end);
+            if (frame?.type == 'complete' || frame?.type == 'error') mine?.ended(frame.id!);
             deliver(data);
           };
         };
@@ -275,7 +279,7 @@ export function shareTabs(Real: WebSocketClass): (token: string) => WebSocketCla
           if (!real && this.readyState != 3) locks.request(name, { steal: true }, lead).catch(stolen);
         };
         const stolen = () => {
-          if (hub && !over.signal.aborted) hub.stop(RESTART, 'another tab leads');
+          if (!over.signal.aborted) mine?.stop(RESTART, 'another tab leads');
         };
 
         const join = () => {
@@ -309,7 +313,10 @@ export function shareTabs(Real: WebSocketClass): (token: string) => WebSocketCla
           if (hub) return connect(); // a new connection for the one that this tab has
           channel = new BroadcastChannel(name);
           channel.onmessage = ({ data }) => receive(data as Letter);
-          void gone.then(() => channel!.close());
+          void gone.then(() => {
+            channel!.close();
+            channel = undefined;
+          });
           // Tells the leader when this tab has gone.
           locks.request(`${name} ${id}`, () => (join(), gone)).catch(() => {});
           locks.request(name, { signal: over.signal }, lead).catch(stolen);
@@ -321,8 +328,8 @@ export function shareTabs(Real: WebSocketClass): (token: string) => WebSocketCla
             start();
           } else if (real) {
             const { type, id: operation } = JSON.parse(text) as Frame;
-            if (type == 'subscribe') hub?.started(operation!);
-            if (type == 'complete') hub?.ended(operation!);
+            if (type == 'subscribe') mine?.started(operation!);
+            if (type == 'complete') mine?.ended(operation!);
             if (real.readyState == 1) real.send(text);
           } else if (leader) post({ to: leader, text });
         };
