@@ -247,7 +247,7 @@ func TestKill(t *testing.T) {
 func kill(t *testing.T, url string, args []string, nodes int) {
 	r := newAppServer(t)
 	var app struct{ Key, Secret string }
-	command(t, url, &app, "app", "create", "--name", "app", "--environment", "development", "--edition", "flagship")
+	command(t, url, &app, "app", "create", "--name", "app", "--environment", "production", "--edition", "flagship") // with room for users
 	var list []*process
 	for range nodes {
 		p := &process{t: t, args: args}
