@@ -117,6 +117,9 @@ func (r *mutationResolver) RotateWebhookSecret(ctx context.Context, input genera
 		grace = time.Duration(input.GraceHours) * time.Hour
 	}
 	endpoint, secret, err := r.webhooks.RotateSecret(ctx, app, key, grace, audit.AppServer)
+	if refusal, ok := fault.As(err); ok && refusal.Code == fault.InvalidArgument {
+		return nil, refusal.With("field", "input.graceHours")
+	}
 	if err != nil {
 		return nil, err
 	}
