@@ -229,6 +229,7 @@ var owners = map[string][]string{
 	"status_subscriptions":  {"internal/subscriptions"},
 	"token_keys":            {"internal/token"},
 	"user_count_parts":      {"internal/headcount"},
+	"event_feeds":           {"internal/webhooks"},
 	"webhook_endpoints":     {"internal/outbox", "internal/webhooks"},
 	"whitelist_entries":     {"internal/relations"},
 }

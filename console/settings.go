@@ -83,6 +83,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 			{"friendStatusNotifyEnabled", set.FriendStatusNotifyEnabled},
 			{"onlyFriendsCanMessage", set.OnlyFriendsCanMessage},
 			{"profileEditEnabled", set.ProfileEditEnabled},
+			{"eventFeedEnabled", set.EventFeedEnabled},
 		},
 		FriendRequestPolicy: string(set.FriendRequestPolicy),
 		Limits: []limitField{

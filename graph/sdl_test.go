@@ -137,7 +137,7 @@ func unmarshal(name string, value any) error {
 }
 
 // capitals are the words in capital letters that are no values of enums.
-var capitals = []string{"HTTP", "RFC", "SSE", "URL", "UTC"}
+var capitals = []string{"HTTP", "JSON", "RFC", "SSE", "URL", "UTC"}
 
 // TestSDL_DescriptionsNameExistingCodes finds each word in capital letters outside of backticks
 // among the values of the enums.

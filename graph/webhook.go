@@ -53,6 +53,14 @@ func (r *queryResolver) WebhookDeliveries(ctx context.Context, endpointID string
 	return r.webhooks.Browse(ctx, endpoint, in, pageRequest(ctx, first, after))
 }
 
+func (r *queryResolver) Events(ctx context.Context, first *int, after *string) (*webhooks.EventConnection, error) {
+	return r.webhooks.Events(ctx, auth.From(ctx).App, pageRequest(ctx, first, after))
+}
+
+func (r *eventResolver) UserID(ctx context.Context, obj *webhooks.FeedEvent) (*string, error) {
+	return nonzero(obj.Subject), nil
+}
+
 func (r *mutationResolver) CreateWebhookEndpoint(ctx context.Context, input generated.CreateWebhookEndpointInput) (*generated.CreateWebhookEndpointPayload, error) {
 	endpoint, secret, err := r.webhooks.Create(ctx, auth.From(ctx).App, webhooks.NewEndpoint{
 		URL: input.URL, Description: input.Description, Types: eventTypes(input.EventTypes),
@@ -263,7 +271,11 @@ func (r *Resolver) WebhookDelivery() generated.WebhookDeliveryResolver {
 	return &webhookDeliveryResolver{r}
 }
 
+// Event returns the resolvers of an event.
+func (r *Resolver) Event() generated.EventResolver { return &eventResolver{r} }
+
 type (
+	eventResolver           struct{ *Resolver }
 	webhookEndpointResolver struct{ *Resolver }
 	webhookDeliveryResolver struct{ *Resolver }
 )

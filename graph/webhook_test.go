@@ -234,3 +234,48 @@ func TestWebhooks_Refuse(t *testing.T) {
 		w.Run(refusal("one endpoint too many", server, create, input("url", url), "WEBHOOK_LIMIT_REACHED", "limit", 20))
 	})
 }
+
+// TestEvents reads the feed; internal/webhooks tests its order.
+func TestEvents(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		const query = `query($after: String, $first: Int) { events(first: $first, after: $after) { nodes { eventId type timestamp userId data body } pageInfo { hasNextPage endCursor } } }`
+		w.Run(graphtest.Scenario{Name: "without the switch", As: server, Query: query, WantCode: "FEATURE_DISABLED"})
+		w.Set(map[string]string{"eventFeedEnabled": "true"})
+		w.Register(w.Other, "eve")
+		w.Register(w.App, "ann")
+		w.Register(w.App, "bob")
+		event := func(id string) string {
+			return `{"eventId":"*","type":"user.registered","timestamp":"2026-11-20T08:15:30.123Z","userId":"` + id +
+				`","data":"{\"user\":{\"id\":\"` + id + `\",\"version\":1795162530123,\"state\":\"ACTIVE\",\"name\":\"` + id + `\"}}","body":"*"}`
+		}
+		w.Run(
+			graphtest.Scenario{Name: "the first page", As: server, Query: query, Variables: map[string]any{"first": 1},
+				WantData: `{"events":{"nodes":[` + event("ann") + `],"pageInfo":{"hasNextPage":true,"endCursor":"*"}}}`},
+			graphtest.Scenario{Name: "all", As: server, Query: query,
+				WantData: `{"events":{"nodes":[` + event("ann") + `,` + event("bob") + `],"pageInfo":{"hasNextPage":false,"endCursor":"*"}}}`},
+			graphtest.Scenario{Name: "another app, whose switch is off", As: graphtest.OtherServer, Query: query, WantCode: "FEATURE_DISABLED"},
+			refusal("a page that is too large", server, query, map[string]any{"first": 501}, "INVALID_ARGUMENT", "field", "first", "rule", "max"),
+			refusal("no cursor", server, query, map[string]any{"after": "x"}, "INVALID_ARGUMENT", "field", "after", "rule", "cursor"),
+		)
+		var page struct {
+			Events struct {
+				Nodes    []struct{ EventID, Body string }
+				PageInfo struct{ EndCursor string }
+			}
+		}
+		ok(t, json.Unmarshal(w.Do(w.Bearer(server), query, map[string]any{"first": 1}).Data, &page))
+		if !strings.HasPrefix(page.Events.Nodes[0].Body, `{"id":"`+page.Events.Nodes[0].EventID+`","type":"user.registered","timestamp":`) {
+			t.Errorf("the body is %s", page.Events.Nodes[0].Body)
+		}
+		if _, err := w.Apps.Set(context.Background(), w.Other.Key, map[string]string{"eventFeedEnabled": "true"}, models.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		w.Run(
+			graphtest.Scenario{Name: "the second page", As: server, Query: query, Variables: map[string]any{"after": page.Events.PageInfo.EndCursor},
+				WantData: `{"events":{"nodes":[` + event("bob") + `],"pageInfo":{"hasNextPage":false,"endCursor":"*"}}}`},
+			graphtest.Scenario{Name: "the feed of another app", As: graphtest.OtherServer, Query: query,
+				WantData: `{"events":{"nodes":[],"pageInfo":{"hasNextPage":false,"endCursor":null}}}`},
+			refusal("a cursor of another app", graphtest.OtherServer, query, map[string]any{"after": page.Events.PageInfo.EndCursor}, "INVALID_ARGUMENT", "field", "after", "rule", "cursor"),
+		)
+	})
+}

@@ -31,6 +31,8 @@ type AppSettings struct {
 	FriendStatusNotifyEnabled bool `json:"friendStatusNotifyEnabled"`
 	OnlyFriendsCanMessage     bool `json:"onlyFriendsCanMessage"`
 	ProfileEditEnabled        bool `json:"profileEditEnabled"`
+	// EventFeedEnabled records changes for the feed that the App Server reads.
+	EventFeedEnabled bool `json:"eventFeedEnabled"`
 	// FriendRequestPolicy is that of users that have not chosen their own.
 	FriendRequestPolicy     FriendRequestPolicy `json:"friendRequestPolicy"`
 	FriendLimit             int                 `json:"friendLimit" validate:"min=0,max=100000"`

@@ -63,6 +63,16 @@ type Event struct {
 	Data string
 	// Personal is a JSON object with the values that are erased with the user, or nil.
 	Personal *string
+	// FeedNumber is the event's place in the feed of its app: nil if it is not in the feed, and 0
+	// until it is numbered. See webhooks.Service.Events.
+	FeedNumber *int64
+}
+
+// EventFeed is the feed of an app that has been read.
+type EventFeed struct {
+	AppID int64 `gorm:"primaryKey;autoIncrement:false"`
+	// LastNumber is the number of the last event that was numbered.
+	LastNumber int64
 }
 
 // EventUser is a user of which an event with several users has personal values.

@@ -118,6 +118,11 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				v := obj.ProfileEditEnabled
 				return e.Boolean(v)
 			}},
+			"eventFeedEnabled": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.AppSettings)
+				v := obj.EventFeedEnabled
+				return e.Boolean(v)
+			}},
 			"friendRequestPolicy": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.AppSettings)
 				v := obj.FriendRequestPolicy
@@ -304,6 +309,62 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				obj := o.(*DisconnectUserPayload)
 				v := obj.DisconnectedCount
 				return e.Int(v)
+			}},
+		}),
+		"Event": selection.Of[webhooks.FeedEvent](eventImplementors, selection.Fields{
+			"eventId": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.FeedEvent)
+				v := obj.UID
+				return e.String(v)
+			}},
+			"type": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.FeedEvent)
+				v := obj.Type
+				return e.String(v)
+			}},
+			"timestamp": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.FeedEvent)
+				v := obj.OccurredAt
+				return e.Marshal(scalar.MarshalDateTime(v))
+			}},
+			"data": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.FeedEvent)
+				v := obj.Data
+				return e.String(v)
+			}},
+			"body": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*webhooks.FeedEvent)
+				v := obj.Body
+				return e.String(v)
+			}},
+		}),
+		"EventConnection": selection.Of[page.Connection[*webhooks.FeedEvent]](eventConnectionImplementors, selection.Fields{
+			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Connection[*webhooks.FeedEvent])
+				v := obj.Edges()
+				return v, true
+			}},
+			"nodes": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Connection[*webhooks.FeedEvent])
+				v := obj.Nodes()
+				return v, true
+			}},
+			"pageInfo": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Connection[*webhooks.FeedEvent])
+				v := obj.PageInfo()
+				return v, true
+			}},
+		}),
+		"EventEdge": selection.Of[page.Edge[*webhooks.FeedEvent]](eventEdgeImplementors, selection.Fields{
+			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*page.Edge[*webhooks.FeedEvent])
+				v := obj.Cursor()
+				return e.String(v)
+			}},
+			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Edge[*webhooks.FeedEvent])
+				v := obj.Node
+				return v, true
 			}},
 		}),
 		"ExpireTokensPayload": selection.Of[ExpireTokensPayload](expireTokensPayloadImplementors, selection.Fields{

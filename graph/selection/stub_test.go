@@ -193,6 +193,7 @@ func (s stub) delivery(where string) webhooks.Sent {
 type (
 	stubApp          struct{ stub }
 	stubEndpoint     struct{ stub }
+	stubEvent        struct{ stub }
 	stubDelivery     struct{ stub }
 	stubQuery        struct{ stub }
 	stubSubscription struct{ stub }
@@ -205,6 +206,20 @@ func (s stub) Query() generated.QueryResolver               { return stubQuery{s
 func (s stub) Subscription() generated.SubscriptionResolver { return stubSubscription{s} }
 func (s stub) User() generated.UserResolver                 { return stubUser{s} }
 func (s stub) Whitelist() generated.WhitelistResolver       { return stubWhitelist{s} }
+
+func (s stub) feedEvent(where string) webhooks.FeedEvent {
+	return webhooks.FeedEvent{UID: where, Type: s.text(where), OccurredAt: s.time(where), Data: "{}", Body: s.text("body " + where)}
+}
+
+func (s stub) Event() generated.EventResolver { return stubEvent{s} }
+
+func (s stubEvent) UserID(_ context.Context, obj *webhooks.FeedEvent) (*string, error) {
+	return result(s.stub, "user of event "+obj.UID, s.text)
+}
+
+func (s stubQuery) Events(_ context.Context, first *int, _ *string) (*webhooks.EventConnection, error) {
+	return connection(s.stub, "events", first, s.feedEvent)
+}
 
 func (s stub) WebhookEndpoint() generated.WebhookEndpointResolver { return stubEndpoint{s} }
 func (s stub) WebhookDelivery() generated.WebhookDeliveryResolver { return stubDelivery{s} }

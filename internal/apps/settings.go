@@ -17,6 +17,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/outbox"
 	"rollcall/internal/validate"
 	"rollcall/models"
 )
@@ -64,6 +65,7 @@ var settings = map[string]setting{
 	"friendStatusNotifyEnabled": toggle("friend_status_notify_enabled", func(a *models.App) *bool { return &a.Settings.FriendStatusNotifyEnabled }),
 	"onlyFriendsCanMessage":     toggle("only_friends_can_message", func(a *models.App) *bool { return &a.Settings.OnlyFriendsCanMessage }),
 	"profileEditEnabled":        toggle("profile_edit_enabled", func(a *models.App) *bool { return &a.Settings.ProfileEditEnabled }),
+	"eventFeedEnabled":          toggle("event_feed_enabled", func(a *models.App) *bool { return &a.Settings.EventFeedEnabled }),
 	"friendRequestPolicy": {
 		column: "friend_request_policy",
 		set: func(a *models.App, name, text string) error {
@@ -132,12 +134,14 @@ func SettingNames() []string { return slices.Sorted(maps.Keys(settings)) }
 // Set changes settings of the app by their names in the API, all or none, and returns the changed
 // app, or nil if the key is unknown. It refuses a setting that the app's edition lacks. A limit
 // below the present count stops growth and removes nothing. The change has one audit entry with the
-// previous values.
+// previous values. If it turns eventFeedEnabled on, Set returns after a wait of outbox.Freshness: each
+// change that begins later is recorded.
 func (s *Service) Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error) {
 	if !database.IsASCII(key) {
 		return nil, nil
 	}
 	var app *models.App
+	feeds := false
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		app = &models.App{}
 		// Locked, so that the audit's previous values and the switches that the edition is checked
@@ -151,6 +155,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 			return err
 		}
 		hadLimit := app.RegisteredUserLimit() != nil
+		hadFeed := app.Settings.EventFeedEnabled
 		columns := make(map[string]any, len(values))
 		var changes []string
 		for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -167,6 +172,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 				changes = append(changes, fmt.Sprintf("%s=%v (was %v)", name, after, before))
 			}
 		}
+		feeds = app.Settings.EventFeedEnabled && !hadFeed
 		if err := checkSwitches(app); err != nil {
 			return err
 		}
@@ -208,6 +214,11 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 	}
 	if app != nil {
 		s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})
+	}
+	if feeds {
+		if err := outbox.AwaitFresh(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return app, nil
 }

@@ -1,10 +1,11 @@
 // Package outbox records events for App Servers in the transactions of the changes, so that neither
 // is committed without the other. internal/webhooks delivers them.
 //
-// Events are recorded only for apps with an enabled endpoint that has chosen their type. So that
-// other changes need no query for that, the enabled endpoints of all apps are read at most once in
-// Freshness, outside the transaction, and used for that long. The creation of an endpoint returns
-// only after Freshness has passed since its commit (see AwaitFresh). A change that begins after the
+// Events are recorded only for apps with an enabled endpoint that has chosen their type, or with a
+// feed, which has all types that Write is given. So that other changes need no query for that, the
+// enabled endpoints and the feeds of all apps are read at most once in Freshness, outside the
+// transaction, and used for that long. The creation of an endpoint or of a feed returns only after
+// Freshness has passed since its commit (see AwaitFresh). A change that begins after the
 // creation has returned is therefore recorded, on every node and whatever the clocks; of those that
 // run during the creation, some are recorded and others are not.
 //
@@ -12,6 +13,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -57,7 +59,9 @@ type Outbox struct {
 	mu sync.Mutex
 	// endpoints are the enabled endpoints by apps.id, as they were at readAt or later.
 	endpoints map[int64][]endpoint
-	readAt    time.Time
+	// feeds has the apps with a feed, which has all events that Write is given.
+	feeds  map[int64]bool
+	readAt time.Time
 }
 
 // endpoint is an enabled endpoint.
@@ -69,37 +73,47 @@ type endpoint struct {
 
 // New returns an Outbox that writes to db.
 func New(db *database.DB) *Outbox {
+	// The row of a feed has no endpoint.
 	return &Outbox{enabled: db.NewQuery("SELECT id, app_id, event_types FROM " +
-		db.Using("webhook_endpoints", "webhook_endpoints_state") + " WHERE state = 'ENABLED' ORDER BY id")}
+		db.Using("webhook_endpoints", "webhook_endpoints_state") + " WHERE state = 'ENABLED' UNION ALL SELECT 0, id, '' FROM " +
+		db.Using("apps", "apps_event_feed") + " WHERE event_feed_enabled = TRUE")}
 }
 
-// of returns the enabled endpoints of an app.
-func (o *Outbox) of(appID int64) ([]endpoint, error) {
+// of returns the enabled endpoints of an app, and reports whether it has a feed.
+func (o *Outbox) of(appID int64) (list []endpoint, feed bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	// The clock of the process: that of the rules may be set by a test, or by an administrator.
 	if o.endpoints != nil && time.Since(o.readAt) < Freshness {
-		return o.endpoints[appID], nil
+		return o.endpoints[appID], o.feeds[appID], nil
 	}
 	if err := o.read(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return o.endpoints[appID], nil
+	return o.endpoints[appID], o.feeds[appID], nil
 }
 
-// read reads the enabled endpoints. The caller holds o.mu.
+// read reads the enabled endpoints and the feeds. The caller holds o.mu.
 func (o *Outbox) read() error {
 	readAt := time.Now()
-	found := make(map[int64][]endpoint)
+	found, feeds := make(map[int64][]endpoint), make(map[int64]bool)
 	var id, app int64
 	var types string
 	err := o.enabled.Each(nil, []any{&id, &app, &types}, func() {
+		if id == 0 {
+			feeds[app] = true
+			return
+		}
 		found[app] = append(found[app], endpoint{id, ParseTypes(types)})
 	})
 	if err != nil {
 		return fmt.Errorf("reading webhook endpoints: %w", err)
 	}
-	o.endpoints, o.readAt = found, readAt
+	for _, list := range found {
+		// The order in which all transactions write deliveries.
+		slices.SortFunc(list, func(a, b endpoint) int { return cmp.Compare(a.id, b.id) })
+	}
+	o.endpoints, o.feeds, o.readAt = found, feeds, readAt
 	return nil
 }
 
@@ -125,11 +139,11 @@ func (e endpoint) wants(t Type) bool {
 }
 
 // Write records events of an app's users in tx, which has locked their rows. It calls make only if
-// the app has an enabled endpoint. recorded reports whether an event was recorded: the caller must
-// then publish bus.EventsRecorded after the commit.
+// the app has an enabled endpoint or a feed. recorded reports whether an event was recorded for an
+// endpoint: the caller must then publish bus.EventsRecorded after the commit.
 func (o *Outbox) Write(tx *gorm.DB, appID int64, make func() ([]Event, error)) (recorded bool, err error) {
-	endpoints, err := o.of(appID)
-	if err != nil || len(endpoints) == 0 {
+	endpoints, feed, err := o.of(appID)
+	if err != nil || len(endpoints) == 0 && !feed {
 		return false, err
 	}
 	events, err := make()
@@ -137,7 +151,7 @@ func (o *Outbox) Write(tx *gorm.DB, appID int64, make func() ([]Event, error)) (
 		return false, err
 	}
 	events = slices.DeleteFunc(events, func(e Event) bool {
-		return !slices.ContainsFunc(endpoints, func(to endpoint) bool { return to.wants(e.Type) })
+		return !feed && !slices.ContainsFunc(endpoints, func(to endpoint) bool { return to.wants(e.Type) })
 	})
 	if len(events) == 0 {
 		return false, nil
@@ -145,6 +159,11 @@ func (o *Outbox) Write(tx *gorm.DB, appID int64, make func() ([]Event, error)) (
 	rows, err := newRows(tx, appID, events)
 	if err != nil {
 		return false, err
+	}
+	if feed {
+		for _, row := range rows {
+			row.FeedNumber = new(int64)
+		}
 	}
 	for some := range slices.Chunk(rows, chunk) {
 		if err := tx.Create(some).Error; err != nil {
@@ -161,8 +180,9 @@ func (o *Outbox) Write(tx *gorm.DB, appID int64, make func() ([]Event, error)) (
 		if err := Deliver(tx, to.id, uids); err != nil {
 			return false, err
 		}
+		recorded = recorded || len(uids) > 0
 	}
-	return true, nil
+	return recorded, nil
 }
 
 // Deliver adds the deliveries of events in tx, by their UIDs, to an endpoint.

@@ -274,7 +274,7 @@ func (p *Presence) putBack(b *batch) {
 
 // record records changes for the endpoints of their app that want them.
 func (p *Presence) record(ctx context.Context, b *batch) error {
-	endpoints, err := p.outbox.of(b.appID)
+	endpoints, _, err := p.outbox.of(b.appID)
 	if err != nil {
 		return err
 	}

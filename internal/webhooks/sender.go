@@ -495,10 +495,14 @@ func (s *Service) keepTidy(ctx context.Context) {
 	}
 }
 
-// tidy ends the deliveries of disabled and deleted endpoints, in chunks, and measures the queue.
+// tidy ends the deliveries of disabled and deleted endpoints, in chunks, measures the queue, and
+// numbers the events of feeds.
 // Nodes may record further deliveries for a short time, so it finds those the next time.
 func (s *Service) tidy(ctx context.Context) error {
 	if err := s.measure(ctx); err != nil {
+		return err
+	}
+	if err := s.numberAll(ctx); err != nil {
 		return err
 	}
 	var list []*models.WebhookEndpoint

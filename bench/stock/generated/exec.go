@@ -71,6 +71,7 @@ type ComplexityRoot struct {
 	AppSettings struct {
 		BlocklistLimit            func(childComplexity int) int
 		DeviceLimit               func(childComplexity int) int
+		EventFeedEnabled          func(childComplexity int) int
 		FriendLimit               func(childComplexity int) int
 		FriendRequestDailyLimit   func(childComplexity int) int
 		FriendRequestPolicy       func(childComplexity int) int
@@ -675,6 +676,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AppSettings.DeviceLimit(childComplexity), true
+	case "AppSettings.eventFeedEnabled":
+		if e.ComplexityRoot.AppSettings.EventFeedEnabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AppSettings.EventFeedEnabled(childComplexity), true
 	case "AppSettings.friendLimit":
 		if e.ComplexityRoot.AppSettings.FriendLimit == nil {
 			break
@@ -2487,6 +2494,11 @@ type AppSettings {
   Off in a new app.
   """
   profileEditEnabled: Boolean!
+  """
+  Whether changes of users and relations are recorded for the feed ` + "`" + `events` + "`" + `; otherwise it is
+  FEATURE_DISABLED. Off in a new app.
+  """
+  eventFeedEnabled: Boolean!
   "What a friend request does, for users that have not chosen their own policy. APPROVAL in a new app."
   friendRequestPolicy: FriendRequestPolicy!
   "How many friends a user may have."
@@ -4082,6 +4094,8 @@ func (ec *executionContext) childFields_AppSettings(ctx context.Context, field g
 		return ec.fieldContext_AppSettings_onlyFriendsCanMessage(ctx, field)
 	case "profileEditEnabled":
 		return ec.fieldContext_AppSettings_profileEditEnabled(ctx, field)
+	case "eventFeedEnabled":
+		return ec.fieldContext_AppSettings_eventFeedEnabled(ctx, field)
 	case "friendRequestPolicy":
 		return ec.fieldContext_AppSettings_friendRequestPolicy(ctx, field)
 	case "friendLimit":
@@ -6165,6 +6179,29 @@ func (ec *executionContext) _AppSettings_profileEditEnabled(ctx context.Context,
 	)
 }
 func (ec *executionContext) fieldContext_AppSettings_profileEditEnabled(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _AppSettings_eventFeedEnabled(ctx context.Context, field graphql.CollectedField, obj *models.AppSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AppSettings_eventFeedEnabled(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EventFeedEnabled, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AppSettings_eventFeedEnabled(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
@@ -15349,6 +15386,11 @@ func (ec *executionContext) _AppSettings(ctx context.Context, sel ast.SelectionS
 			}
 		case "profileEditEnabled":
 			out.Values[i] = ec._AppSettings_profileEditEnabled(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "eventFeedEnabled":
+			out.Values[i] = ec._AppSettings_eventFeedEnabled(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
