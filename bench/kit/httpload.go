@@ -122,8 +122,8 @@ func (l *HTTPLoad) RunAt(rate int, d time.Duration) (HTTPSample, error) {
 	behind := false // next had to wait for a connection
 	for next.Before(end) || len(idle) < len(l.conns) {
 		for now := time.Now(); next.Before(end) && !next.After(now) && len(idle) > 0; next = next.Add(interval) {
-			c := idle[len(idle)-1]
-			idle = idle[:len(idle)-1]
+			c := idle[0] // the one that has been idle longest: the server closes unused ones
+			idle = idle[1:]
 			if err := l.ask(c); err != nil {
 				return HTTPSample{}, err
 			}
