@@ -134,7 +134,8 @@ func (l *Lab) Database(ctx context.Context) (string, error) {
 	return l.mariadb.URL() + name, err
 }
 
-// Quiet waits until MariaDB receives no statements, so that deferred writes are complete.
+// Quiet waits until MariaDB receives no statements for a moment, so that deferred writes are complete.
+// The moment is shorter than the half second after which a server asks for changes of webhooks.
 func (l *Lab) Quiet(ctx context.Context) error {
 	last, err := l.DatabaseQueries(ctx)
 	for same := 0; err == nil && same < quietChecks; {
@@ -156,7 +157,7 @@ func (l *Lab) Quiet(ctx context.Context) error {
 
 const (
 	quietInterval = 100 * time.Millisecond
-	quietChecks   = 5
+	quietChecks   = 3
 )
 
 // Exec executes statements in a database of the lab directly.

@@ -23,8 +23,11 @@ type principal struct {
 	user *models.User // nil for the App Server
 }
 
-// claims are the unencrypted claims of the server's tokens: aud is the app's key, sub the user's
-// ID.
+// appAudience precedes the app's key in the audience of an app token.
+const appAudience = "app-server:"
+
+// claims are the unencrypted claims of the server's tokens. Those of a user have the app's key as aud
+// and the user's ID as sub.
 type claims struct {
 	jwt.RegisteredClaims
 	IssuedAtMS models.Time `json:"iam"`
@@ -64,11 +67,12 @@ func (a *authenticator) authenticate(ctx context.Context, authorization string) 
 	if err != nil || len(c.Audience) != 1 {
 		return nil, errUnauthenticated
 	}
+	key, ofApp := strings.CutPrefix(c.Audience[0], appAudience)
 	p := &principal{app: &models.App{}}
-	if err := a.db.WithContext(ctx).Where(&models.App{Key: c.Audience[0]}).First(p.app).Error; err != nil {
+	if err := a.db.WithContext(ctx).Where(&models.App{Key: key}).First(p.app).Error; err != nil {
 		return nil, fmt.Errorf("reading the app: %w", err)
 	}
-	if c.Subject == "" {
+	if ofApp {
 		return p, nil
 	}
 	p.user = &models.User{}
