@@ -153,12 +153,8 @@ func (c *console) replayDelivery(v *visit) error {
 		return err
 	}
 	app, e := p.App.App, p.Endpoint.WebhookEndpoint
-	n, err := c.Webhooks.Replay(v.r.Context(), app, []int64{p.Delivery.ID}, webhooks.Filter{EndpointID: e.ID, Limit: 1}, c.actor(v))
-	if err != nil {
+	if _, err := c.Webhooks.ReplayOne(v.r.Context(), app, e.ID, p.Delivery.ID, c.actor(v)); err != nil {
 		return c.refusedWebhook(v, app, e, err)
-	}
-	if n == 0 {
-		return c.notFound(v)
 	}
 	if err := c.setFlash(v, "delivery.replay.done", ""); err != nil {
 		return err

@@ -42,15 +42,15 @@ func (r endpointRow) Enabled() bool { return r.State == models.EndpointEnabled }
 
 // ByFailure reports whether the endpoint was disabled because of its responses.
 func (r endpointRow) ByFailure() bool {
-	return !r.Enabled() && (r.StateReason == "failing" || r.StateReason == "gone")
+	return !r.Enabled() && (r.StateReason == webhooks.ReasonFailing || r.StateReason == webhooks.ReasonGone)
 }
 
 // ReasonText returns the text that explains why the endpoint is disabled.
 func (r endpointRow) ReasonText() string {
 	switch r.StateReason {
-	case "failing":
+	case webhooks.ReasonFailing:
 		return "webhook.reason.failing"
-	case "gone":
+	case webhooks.ReasonGone:
 		return "webhook.reason.gone"
 	}
 	return "webhook.reason.requested"

@@ -453,11 +453,11 @@ func (s *Service) release(tx *gorm.DB, e *models.WebhookEndpoint, lease int64, r
 		wait := min(max(failing/pausePart, minPause), maxPause)
 		next.ResumeAt = now.Add(max(wait, longestRetryAfter(results)))
 		if failing >= disableAfter {
-			next.State, next.StateReason = models.EndpointDisabled, "failing"
+			next.State, next.StateReason = models.EndpointDisabled, ReasonFailing
 		}
 	}
 	if gone {
-		next.State, next.StateReason = models.EndpointDisabled, "gone"
+		next.State, next.StateReason = models.EndpointDisabled, ReasonGone
 	}
 	// It may have been deleted since.
 	released := tx.Model(&models.WebhookEndpoint{}).Where("id = ? AND lease_id = ? AND state = ?", e.ID, lease, models.EndpointEnabled).

@@ -29,8 +29,12 @@ type EndpointChange struct {
 // state, nor the scheme of the URL.
 func (c EndpointChange) Validate() error { return validate.Input(c) }
 
-// reasonRequested is the StateReason of an endpoint that was disabled by a change.
-const reasonRequested = "requested"
+// Why an endpoint is disabled: models.WebhookEndpoint.StateReason.
+const (
+	ReasonRequested = "requested" // by a change
+	ReasonFailing   = "failing"   // all attempts have failed for disableAfter
+	ReasonGone      = "gone"      // it has responded with 410 Gone
+)
 
 // Update changes an endpoint. If it has other types or is enabled, Update returns after the same wait
 // as Create. The deliveries of an endpoint that is disabled become FAILED. One that is enabled or has
@@ -55,7 +59,7 @@ func (s *Service) Update(ctx context.Context, app *models.App, id int64, c Endpo
 		if c.State != "" && c.State != e.State {
 			e.State, e.StateReason = c.State, ""
 			if c.State == models.EndpointDisabled {
-				e.StateReason = reasonRequested
+				e.StateReason = ReasonRequested
 			}
 		}
 		enabled := e.State == models.EndpointEnabled && before.State != models.EndpointEnabled
