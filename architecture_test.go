@@ -215,6 +215,7 @@ var owners = map[string][]string{
 	"app_connections":       {"internal/appconnections"},
 	"app_figures":           {"internal/figures"},
 	"audit_entries":         {"internal/audit"},
+	"ban_records":           {"internal/users"},
 	"blocks":                {"internal/relations"},
 	"connection_nodes":      {"internal/appconnections"},
 	"deliveries":            {"internal/outbox", "internal/webhooks"},

@@ -86,6 +86,8 @@ type Users interface {
 	Banned(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
 	Deactivated(ctx context.Context, app *models.App, r page.Request) (*users.Connection, error)
 	BannedCount(ctx context.Context, app *models.App) (int, error)
+	// Bans returns the user's bans, past and in force.
+	Bans(ctx context.Context, u *models.User, r page.Request) (*users.BanConnection, error)
 	Ban(ctx context.Context, app *models.App, ids []string, sentence users.Sentence, by models.Actor) ([]*batch.Result, error)
 	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*batch.Result, error)

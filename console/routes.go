@@ -31,6 +31,7 @@ var routes = []route{
 	{"GET /console/apps/{key}/users/{id}/blocklist", viewers, showPeople(blockList)},
 	{"GET /console/apps/{key}/users/{id}/whitelist", viewers, showPeople(whiteList)},
 	{"GET /console/apps/{key}/users/{id}/subscriptions", viewers, showPeople(subscriptionList)},
+	{"GET /console/apps/{key}/users/{id}/bans", viewers, (*console).showUserBans},
 	{"GET /console/apps/{key}/users/{id}/ban", admins, (*console).askBan},
 	{"POST /console/apps/{key}/users/{id}/ban", admins, (*console).ban},
 	{"GET /console/apps/{key}/users/{id}/unban", admins, ask(unbanUser)},

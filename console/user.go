@@ -22,6 +22,8 @@ type userPage struct {
 	MayChange bool
 	// Lists are the first entries of each of the user's lists.
 	Lists []*peopleView
+	// Bans are the user's newest bans.
+	Bans *banHistory
 	// Audit is what was done to the user recently, and AuditPath the rest.
 	Audit     []auditRow
 	AuditPath string
@@ -63,6 +65,9 @@ func (c *console) showUser(v *visit) error {
 			list.Next = list.Path
 		}
 		p.Lists = append(p.Lists, list)
+	}
+	if p.Bans, err = c.recentBans(v, p.User); err != nil {
+		return err
 	}
 	app, id := p.App.App, p.User.ExternalID
 	entries, err := c.Audit.List(v.r.Context(), audit.Filter{App: app, Target: id}, request(auditOnUser))

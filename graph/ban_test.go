@@ -171,3 +171,32 @@ func TestBan_OpenStream(t *testing.T) {
 		}
 	})
 }
+
+func TestBanHistory_IsForTheAppServer(t *testing.T) {
+	graphtest.Each(t, func(w *graphtest.World) {
+		w.Bearer("ann")
+		const history = `{ user(id: "ann") { bans(first: 1) { totalCount pageInfo { hasNextPage } nodes { bannedAt bannedBy until reason state endedAt endedBy } } } }`
+		ban := func(name string, args ...any) graphtest.Scenario {
+			return graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: banMany, Variables: input(append([]any{"userIds", []string{"ann"}}, args...)...)}
+		}
+		sees := func(name, data string) graphtest.Scenario {
+			return graphtest.Scenario{Name: name, As: graphtest.AppServer, Query: history, WantData: data}
+		}
+		w.Run(
+			sees("never banned", `{"user":{"bans":{"totalCount":0,"pageInfo":{"hasNextPage":false},"nodes":[]}}}`),
+			ban("for a minute", "minutes", 1, "reason", "spam"),
+			sees("in force", `{"user":{"bans":{"totalCount":1,"pageInfo":{"hasNextPage":false},"nodes":[{"bannedAt":"2026-11-20T08:15:30.123Z","bannedBy":"App Server",
+				"until":"2026-11-20T08:16:30.123Z","reason":"spam","state":"IN_FORCE","endedAt":null,"endedBy":null}]}}}`),
+		)
+		w.Clock.Pass(time.Minute)
+		w.Run(
+			sees("expired", `{"user":{"bans":{"totalCount":1,"pageInfo":{"hasNextPage":false},"nodes":[{"bannedAt":"2026-11-20T08:15:30.123Z","bannedBy":"App Server",
+				"until":"2026-11-20T08:16:30.123Z","reason":"spam","state":"EXPIRED","endedAt":"2026-11-20T08:16:30.123Z","endedBy":null}]}}}`),
+			ban("until lifted", "permanent", true),
+			graphtest.Scenario{Name: "unban", As: graphtest.AppServer, Query: unban, Variables: inIDs([]string{"ann"})},
+			sees("lifted", `{"user":{"bans":{"totalCount":2,"pageInfo":{"hasNextPage":true},"nodes":[{"bannedAt":"2026-11-20T08:16:30.123Z","bannedBy":"App Server",
+				"until":null,"reason":null,"state":"LIFTED","endedAt":"2026-11-20T08:16:30.123Z","endedBy":"App Server"}]}}}`),
+			graphtest.Scenario{Name: "the user itself", As: "ann", Query: `{ me { bans { totalCount } } }`, WantCode: "FORBIDDEN"},
+		)
+	})
+}

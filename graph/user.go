@@ -154,6 +154,23 @@ func (r *userResolver) StatusSubscriptions(ctx context.Context, obj *models.User
 	return r.subscriptions.List(ctx, obj, pageRequest(ctx, first, after))
 }
 
+func (r *userResolver) Bans(ctx context.Context, obj *models.User, first *int, after *string) (*users.BanConnection, error) {
+	return r.users.Bans(ctx, obj, pageRequest(ctx, first, after))
+}
+
+func (r *banRecordResolver) State(_ context.Context, obj *models.BanRecord) (models.BanState, error) {
+	return obj.State(r.now()), nil
+}
+
+func (r *banRecordResolver) EndedAt(_ context.Context, obj *models.BanRecord) (*models.Time, error) {
+	return obj.End(r.now()), nil
+}
+
+// BanRecord returns the resolvers of a ban in a history.
+func (r *Resolver) BanRecord() generated.BanRecordResolver { return &banRecordResolver{r} }
+
+type banRecordResolver struct{ *Resolver }
+
 // User returns the resolvers of a user.
 func (r *Resolver) User() generated.UserResolver { return &userResolver{r} }
 

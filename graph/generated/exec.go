@@ -38,6 +38,7 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	App() AppResolver
+	BanRecord() BanRecordResolver
 	Entity() EntityResolver
 	Event() EventResolver
 	Mutation() MutationResolver
@@ -97,6 +98,28 @@ type ComplexityRoot struct {
 		Reason func(childComplexity int) int
 		Since  func(childComplexity int) int
 		Until  func(childComplexity int) int
+	}
+
+	BanRecord struct {
+		BannedAt func(childComplexity int) int
+		BannedBy func(childComplexity int) int
+		EndedAt  func(childComplexity int) int
+		EndedBy  func(childComplexity int) int
+		Reason   func(childComplexity int) int
+		State    func(childComplexity int) int
+		Until    func(childComplexity int) int
+	}
+
+	BanRecordConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	BanRecordEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	BanUsersPayload struct {
@@ -460,6 +483,7 @@ type ComplexityRoot struct {
 	User struct {
 		AvatarURL           func(childComplexity int) int
 		Ban                 func(childComplexity int) int
+		Bans                func(childComplexity int, first *int, after *string) int
 		BlockedIds          func(childComplexity int) int
 		Blocklist           func(childComplexity int, first *int, after *string) int
 		CreatedAt           func(childComplexity int) int
@@ -587,6 +611,10 @@ type AppResolver interface {
 
 	OnlineUserCount(ctx context.Context, obj *models.App) (*int, error)
 }
+type BanRecordResolver interface {
+	State(ctx context.Context, obj *models.BanRecord) (models.BanState, error)
+	EndedAt(ctx context.Context, obj *models.BanRecord) (*models.Time, error)
+}
 type EntityResolver interface {
 	FindManyUserByIDs(ctx context.Context, reps []*UserByIDsInput) ([]*models.User, error)
 }
@@ -660,6 +688,7 @@ type SubscriptionResolver interface {
 type UserResolver interface {
 	State(ctx context.Context, obj *models.User) (models.UserState, error)
 	Ban(ctx context.Context, obj *models.User) (*Ban, error)
+	Bans(ctx context.Context, obj *models.User, first *int, after *string) (*page.Connection[*models.BanRecord], error)
 
 	Status(ctx context.Context, obj *models.User) (*models.UserStatus, error)
 	Devices(ctx context.Context, obj *models.User) ([]*models.Device, error)
@@ -889,6 +918,87 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Ban.Until(childComplexity), true
+
+	case "BanRecord.bannedAt":
+		if e.ComplexityRoot.BanRecord.BannedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecord.BannedAt(childComplexity), true
+	case "BanRecord.bannedBy":
+		if e.ComplexityRoot.BanRecord.BannedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecord.BannedBy(childComplexity), true
+	case "BanRecord.endedAt":
+		if e.ComplexityRoot.BanRecord.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecord.EndedAt(childComplexity), true
+	case "BanRecord.endedBy":
+		if e.ComplexityRoot.BanRecord.EndedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecord.EndedBy(childComplexity), true
+	case "BanRecord.reason":
+		if e.ComplexityRoot.BanRecord.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecord.Reason(childComplexity), true
+	case "BanRecord.state":
+		if e.ComplexityRoot.BanRecord.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecord.State(childComplexity), true
+	case "BanRecord.until":
+		if e.ComplexityRoot.BanRecord.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecord.Until(childComplexity), true
+
+	case "BanRecordConnection.edges":
+		if e.ComplexityRoot.BanRecordConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecordConnection.Edges(childComplexity), true
+	case "BanRecordConnection.nodes":
+		if e.ComplexityRoot.BanRecordConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecordConnection.Nodes(childComplexity), true
+	case "BanRecordConnection.pageInfo":
+		if e.ComplexityRoot.BanRecordConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecordConnection.PageInfo(childComplexity), true
+	case "BanRecordConnection.totalCount":
+		if e.ComplexityRoot.BanRecordConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecordConnection.TotalCount(childComplexity), true
+
+	case "BanRecordEdge.cursor":
+		if e.ComplexityRoot.BanRecordEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecordEdge.Cursor(childComplexity), true
+	case "BanRecordEdge.node":
+		if e.ComplexityRoot.BanRecordEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.BanRecordEdge.Node(childComplexity), true
 
 	case "BanUsersPayload.results":
 		if e.ComplexityRoot.BanUsersPayload.Results == nil {
@@ -2347,6 +2457,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.User.Ban(childComplexity), true
+	case "User.bans":
+		if e.ComplexityRoot.User.Bans == nil {
+			break
+		}
+
+		args, err := ec.field_User_bans_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.User.Bans(childComplexity, args["first"].(*int), args["after"].(*string)), true
 	case "User.blockedIds":
 		if e.ComplexityRoot.User.BlockedIds == nil {
 			break
@@ -4187,6 +4308,16 @@ type User implements Node {
   itself.
   """
   ban: Ban @goField(forceResolver: true) @goInline
+  """
+  All bans of the user, past and in force, the newest first. They are erased with the user's other
+  data when it is deactivated.
+  """
+  bans(
+    "The size of the page."
+    first: Int = 20 @example(value: 50) @validate(rule: "omitnil,min=1,max=100")
+    "The cursor after which the page begins."
+    after: String @example(value: "EnxBuLYjAeZAYA6ny3hV6HNi5m2E6A")
+  ): BanRecordConnection @auth(to: [APP_SERVER])
   "When the user was deactivated; null if it is not."
   deactivatedAt: DateTime
   """
@@ -4211,6 +4342,56 @@ type Ban {
   since: DateTime!
   "The reason given by the App Server or an operator; null if none was given."
   reason: String
+}
+
+"One ban in a user's history."
+type BanRecord {
+  "When it was imposed. A ban that replaces another has a time of its own."
+  bannedAt: DateTime!
+  "The operator that imposed it, or ` + "`" + `App Server` + "`" + `; null if that is not known."
+  bannedBy: String
+  "When it ends by itself; null if it lasts until it is lifted."
+  until: DateTime
+  "The reason given by the App Server or an operator; null if none was given."
+  reason: String
+  "Whether it is in force and, if not, how it ended."
+  state: BanState!
+  "When it ended; null if it is in force."
+  endedAt: DateTime
+  "The operator that lifted or replaced it, or ` + "`" + `App Server` + "`" + `; null in the other states."
+  endedBy: String
+}
+
+"Whether a ban is in force and, if not, how it ended."
+enum BanState {
+  "It is in force."
+  IN_FORCE
+  "It has lasted its whole time."
+  EXPIRED
+  "It was lifted."
+  LIFTED
+  "Another ban has replaced it."
+  REPLACED
+}
+
+"A page of a user's bans."
+type BanRecordConnection {
+  "The bans with their cursors."
+  edges: [BanRecordEdge!]!
+  "The bans."
+  nodes: [BanRecord!]!
+  "The position of the page in the list."
+  pageInfo: PageInfo!
+  "The number of bans in the whole list."
+  totalCount: Int!
+}
+
+"A ban in a page."
+type BanRecordEdge {
+  "The position of the ban in the list, for ` + "`" + `after` + "`" + `."
+  cursor: String!
+  "The ban."
+  node: BanRecord!
 }
 
 "One live connection of a user: a WebSocket or an SSE stream."
@@ -5039,6 +5220,50 @@ func (ec *executionContext) childFields_Ban(ctx context.Context, field graphql.C
 	return nil, fmt.Errorf("no field named %q was found under type Ban", field.Name)
 }
 
+func (ec *executionContext) childFields_BanRecord(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "bannedAt":
+		return ec.fieldContext_BanRecord_bannedAt(ctx, field)
+	case "bannedBy":
+		return ec.fieldContext_BanRecord_bannedBy(ctx, field)
+	case "until":
+		return ec.fieldContext_BanRecord_until(ctx, field)
+	case "reason":
+		return ec.fieldContext_BanRecord_reason(ctx, field)
+	case "state":
+		return ec.fieldContext_BanRecord_state(ctx, field)
+	case "endedAt":
+		return ec.fieldContext_BanRecord_endedAt(ctx, field)
+	case "endedBy":
+		return ec.fieldContext_BanRecord_endedBy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BanRecord", field.Name)
+}
+
+func (ec *executionContext) childFields_BanRecordConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_BanRecordConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_BanRecordConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_BanRecordConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_BanRecordConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BanRecordConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_BanRecordEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_BanRecordEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_BanRecordEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type BanRecordEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_BanUsersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "results":
@@ -5627,6 +5852,8 @@ func (ec *executionContext) childFields_User(ctx context.Context, field graphql.
 		return ec.fieldContext_User_state(ctx, field)
 	case "ban":
 		return ec.fieldContext_User_ban(ctx, field)
+	case "bans":
+		return ec.fieldContext_User_bans(ctx, field)
 	case "deactivatedAt":
 		return ec.fieldContext_User_deactivatedAt(ctx, field)
 	case "status":
@@ -6803,6 +7030,28 @@ func (ec *executionContext) field_Subscription_userStatus_args(ctx context.Conte
 	return args, nil
 }
 
+func (ec *executionContext) field_User_bans_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
 func (ec *executionContext) field_User_blocklist_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -7714,6 +7963,341 @@ func (ec *executionContext) _Ban_reason(ctx context.Context, field graphql.Colle
 }
 func (ec *executionContext) fieldContext_Ban_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Ban", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecord_bannedAt(ctx context.Context, field graphql.CollectedField, obj *models.BanRecord) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecord_bannedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.BannedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v models.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2rollcallᚋmodelsᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecord_bannedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BanRecord", field, false, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecord_bannedBy(ctx context.Context, field graphql.CollectedField, obj *models.BanRecord) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecord_bannedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.BannedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecord_bannedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BanRecord", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecord_until(ctx context.Context, field graphql.CollectedField, obj *models.BanRecord) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecord_until(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Until(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecord_until(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BanRecord", field, true, false, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecord_reason(ctx context.Context, field graphql.CollectedField, obj *models.BanRecord) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecord_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecord_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BanRecord", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecord_state(ctx context.Context, field graphql.CollectedField, obj *models.BanRecord) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecord_state(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.BanRecord().State(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v models.BanState) graphql.Marshaler {
+			return ec.marshalNBanState2rollcallᚋmodelsᚐBanState(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecord_state(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BanRecord", field, true, true, errors.New("field of type BanState does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecord_endedAt(ctx context.Context, field graphql.CollectedField, obj *models.BanRecord) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecord_endedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.BanRecord().EndedAt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecord_endedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BanRecord", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecord_endedBy(ctx context.Context, field graphql.CollectedField, obj *models.BanRecord) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecord_endedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecord_endedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BanRecord", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecordConnection_edges(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*models.BanRecord]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecordConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*page.Edge[*models.BanRecord]) graphql.Marshaler {
+			return ec.marshalNBanRecordEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecordConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "BanRecordConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BanRecordEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _BanRecordConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*models.BanRecord]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecordConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*models.BanRecord) graphql.Marshaler {
+			return ec.marshalNBanRecord2ᚕᚖrollcallᚋmodelsᚐBanRecordᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecordConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "BanRecordConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BanRecord(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _BanRecordConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*models.BanRecord]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecordConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *page.Info) graphql.Marshaler {
+			return ec.marshalNPageInfo2ᚖrollcallᚋinternalᚋpageᚐInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecordConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "BanRecordConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _BanRecordConnection_totalCount(ctx context.Context, field graphql.CollectedField, obj *page.Connection[*models.BanRecord]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecordConnection_totalCount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.TotalCount(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecordConnection_totalCount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BanRecordConnection", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecordEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*models.BanRecord]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecordEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecordEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("BanRecordEdge", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _BanRecordEdge_node(ctx context.Context, field graphql.CollectedField, obj *page.Edge[*models.BanRecord]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BanRecordEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.BanRecord) graphql.Marshaler {
+			return ec.marshalNBanRecord2ᚖrollcallᚋmodelsᚐBanRecord(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_BanRecordEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "BanRecordEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BanRecord(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _BanUsersPayload_results(ctx context.Context, field graphql.CollectedField, obj *BanUsersPayload) (ret graphql.Marshaler) {
@@ -13969,6 +14553,50 @@ func (ec *executionContext) fieldContext_User_ban(_ context.Context, field graph
 	return fc, nil
 }
 
+func (ec *executionContext) _User_bans(ctx context.Context, field graphql.CollectedField, obj *models.User) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_User_bans(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.User().Bans(ctx, obj, fc.Args["first"].(*int), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *page.Connection[*models.BanRecord]) graphql.Marshaler {
+			return ec.marshalOBanRecordConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_User_bans(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "User",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_BanRecordConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_User_bans_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _User_deactivatedAt(ctx context.Context, field graphql.CollectedField, obj *models.User) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -19015,6 +19643,269 @@ func (ec *executionContext) _Ban(ctx context.Context, sel ast.SelectionSet, obj 
 	return out
 }
 
+var banRecordImplementors = []string{"BanRecord"}
+
+func (ec *executionContext) _BanRecord(ctx context.Context, sel ast.SelectionSet, obj *models.BanRecord) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, banRecordImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BanRecord")
+		case "bannedAt":
+			out.Values[i] = ec._BanRecord_bannedAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "bannedBy":
+			out.Values[i] = ec._BanRecord_bannedBy(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "until":
+			out.Values[i] = ec._BanRecord_until(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = ec._BanRecord_reason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "state":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._BanRecord_state(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "endedAt":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._BanRecord_endedAt(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "endedBy":
+			out.Values[i] = ec._BanRecord_endedBy(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var banRecordConnectionImplementors = []string{"BanRecordConnection"}
+
+func (ec *executionContext) _BanRecordConnection(ctx context.Context, sel ast.SelectionSet, obj *page.Connection[*models.BanRecord]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, banRecordConnectionImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BanRecordConnection")
+		case "edges":
+			out.Values[i] = ec._BanRecordConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "nodes":
+			out.Values[i] = ec._BanRecordConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "pageInfo":
+			out.Values[i] = ec._BanRecordConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "totalCount":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._BanRecordConnection_totalCount(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var banRecordEdgeImplementors = []string{"BanRecordEdge"}
+
+func (ec *executionContext) _BanRecordEdge(ctx context.Context, sel ast.SelectionSet, obj *page.Edge[*models.BanRecord]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, banRecordEdgeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("BanRecordEdge")
+		case "cursor":
+			out.Values[i] = ec._BanRecordEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._BanRecordEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var banUsersPayloadImplementors = []string{"BanUsersPayload"}
 
 func (ec *executionContext) _BanUsersPayload(ctx context.Context, sel ast.SelectionSet, obj *BanUsersPayload) graphql.Marshaler {
@@ -22512,6 +23403,44 @@ func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "bans":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._User_bans(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "deactivatedAt":
 			out.Values[i] = ec._User_deactivatedAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -24660,6 +25589,75 @@ func (ec *executionContext) marshalNAppSettings2rollcallᚋmodelsᚐAppSettings(
 	return ec._AppSettings(ctx, sel, &v)
 }
 
+func (ec *executionContext) marshalNBanRecord2ᚕᚖrollcallᚋmodelsᚐBanRecordᚄ(ctx context.Context, sel ast.SelectionSet, v []*models.BanRecord) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNBanRecord2ᚖrollcallᚋmodelsᚐBanRecord(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNBanRecord2ᚖrollcallᚋmodelsᚐBanRecord(ctx context.Context, sel ast.SelectionSet, v *models.BanRecord) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._BanRecord(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNBanRecordEdge2ᚕᚖrollcallᚋinternalᚋpageᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*page.Edge[*models.BanRecord]) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNBanRecordEdge2ᚖrollcallᚋinternalᚋpageᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNBanRecordEdge2ᚖrollcallᚋinternalᚋpageᚐEdge(ctx context.Context, sel ast.SelectionSet, v *page.Edge[*models.BanRecord]) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._BanRecordEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNBanState2rollcallᚋmodelsᚐBanState(ctx context.Context, v any) (models.BanState, error) {
+	tmp, err := graphql.UnmarshalString(v)
+	res := models.BanState(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNBanState2rollcallᚋmodelsᚐBanState(ctx context.Context, sel ast.SelectionSet, v models.BanState) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(string(v))
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNBanUsersInput2rollcallᚋgraphᚋgeneratedᚐBanUsersInput(ctx context.Context, v any) (BanUsersInput, error) {
 	res, err := ec.unmarshalInputBanUsersInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -26215,6 +27213,13 @@ func (ec *executionContext) marshalOBan2ᚖrollcallᚋgraphᚋgeneratedᚐBan(ct
 		return graphql.Null
 	}
 	return ec._Ban(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOBanRecordConnection2ᚖrollcallᚋinternalᚋpageᚐConnection(ctx context.Context, sel ast.SelectionSet, v *page.Connection[*models.BanRecord]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._BanRecordConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOBanUsersPayload2ᚖrollcallᚋgraphᚋgeneratedᚐBanUsersPayload(ctx context.Context, sel ast.SelectionSet, v *BanUsersPayload) graphql.Marshaler {

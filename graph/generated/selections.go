@@ -182,6 +182,74 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				return e.String(*v)
 			}},
 		}),
+		"BanRecord": selection.Of[models.BanRecord](banRecordImplementors, selection.Fields{
+			"bannedAt": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.BanRecord)
+				v := obj.BannedAt
+				return e.Marshal(scalar.MarshalDateTime(v))
+			}},
+			"bannedBy": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.BanRecord)
+				v := obj.BannedBy
+				if v == nil {
+					return e.Null()
+				}
+				return e.String(*v)
+			}},
+			"until": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.BanRecord)
+				v := obj.Until()
+				if v == nil {
+					return e.Null()
+				}
+				return e.Marshal(scalar.MarshalDateTime(*v))
+			}},
+			"reason": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.BanRecord)
+				v := obj.Reason
+				if v == nil {
+					return e.Null()
+				}
+				return e.String(*v)
+			}},
+			"endedBy": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.BanRecord)
+				v := obj.EndedBy
+				if v == nil {
+					return e.Null()
+				}
+				return e.String(*v)
+			}},
+		}),
+		"BanRecordConnection": selection.Of[page.Connection[*models.BanRecord]](banRecordConnectionImplementors, selection.Fields{
+			"edges": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Connection[*models.BanRecord])
+				v := obj.Edges()
+				return v, true
+			}},
+			"nodes": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Connection[*models.BanRecord])
+				v := obj.Nodes()
+				return v, true
+			}},
+			"pageInfo": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Connection[*models.BanRecord])
+				v := obj.PageInfo()
+				return v, true
+			}},
+		}),
+		"BanRecordEdge": selection.Of[page.Edge[*models.BanRecord]](banRecordEdgeImplementors, selection.Fields{
+			"cursor": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*page.Edge[*models.BanRecord])
+				v := obj.Cursor()
+				return e.String(v)
+			}},
+			"node": {Value: func(e *selection.Encoder, o any) (any, bool) {
+				obj := o.(*page.Edge[*models.BanRecord])
+				v := obj.Node
+				return v, true
+			}},
+		}),
 		"BanUsersPayload": selection.Of[BanUsersPayload](banUsersPayloadImplementors, selection.Fields{
 			"results": {Value: func(e *selection.Encoder, o any) (any, bool) {
 				obj := o.(*BanUsersPayload)

@@ -119,3 +119,7 @@ func Write(tx *gorm.DB, entries ...models.AuditEntry) error {
 	}
 	return nil
 }
+
+// ActorName returns an actor's name as the audit's entries have it. Columns of other tables that
+// name actors have the same length.
+func ActorName(by models.Actor) string { return validate.Clip(by.Name, actorLength) }

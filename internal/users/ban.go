@@ -70,9 +70,13 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 		write: func(tx *gorm.DB, changed []*models.User) error {
 			// banned_at comes first: MySQL assigns from left to right, and the expression needs the
 			// old banned_until.
-			return tx.Exec(`UPDATE users SET
+			err := tx.Exec(`UPDATE users SET
 				banned_at = CASE WHEN banned_until > ? THEN banned_at ELSE ? END,
 				banned_until = ?, ban_reason = ? WHERE id IN ?`, now, now, until, sentence.Reason, userlock.Keys(changed)).Error
+			if err != nil {
+				return err
+			}
+			return recordBans(tx, changed, now, until, sentence.Reason, by)
 		},
 	})
 	end := (&models.User{BannedUntil: &until}).BanEnd()
@@ -93,7 +97,10 @@ func (s *Service) Unban(ctx context.Context, app *models.App, ids []string, by m
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
-			return tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Updates(noBan()).Error
+			if err := tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Updates(noBan()).Error; err != nil {
+				return err
+			}
+			return endBans(tx, changed, now, models.BanLifted, by)
 		},
 	})
 	return results, fault.Wrap(err, "unbanning users")

@@ -77,6 +77,9 @@ func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reas
 		if err := s.eraseEvents(tx, app, changed); err != nil {
 			return err
 		}
+		if err := eraseBans(tx, changed); err != nil {
+			return err
+		}
 		return write(tx, changed)
 	}
 	results, before, err := s.batch(ctx, app, ids, op)

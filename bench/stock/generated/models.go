@@ -46,6 +46,26 @@ type Ban struct {
 	Reason *string `json:"reason,omitempty"`
 }
 
+// A page of a user's bans.
+type BanRecordConnection struct {
+	// The bans with their cursors.
+	Edges []*BanRecordEdge `json:"edges"`
+	// The bans.
+	Nodes []*models.BanRecord `json:"nodes"`
+	// The position of the page in the list.
+	PageInfo *PageInfo `json:"pageInfo"`
+	// The number of bans in the whole list.
+	TotalCount int `json:"totalCount"`
+}
+
+// A ban in a page.
+type BanRecordEdge struct {
+	// The position of the ban in the list, for `after`.
+	Cursor string `json:"cursor"`
+	// The ban.
+	Node *models.BanRecord `json:"node"`
+}
+
 // The users to ban, and for how long.
 type BanUsersInput struct {
 	// The user IDs.

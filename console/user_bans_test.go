@@ -1,0 +1,40 @@
+package console
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestUserPage_ShowsWhoBannedTheUserAndWhy(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	path := userPath(s.dev, "ann")
+	b.get(path).want(t, 200, "Ban history", "Never banned.")
+	b.get(path+"/bans").want(t, 200, "Never banned.")
+	ban := func(length, reason string) {
+		t.Helper()
+		b.post(path+"/ban", url.Values{"length": {length}, "reason": {reason}}).wantRedirect(t, path)
+		s.pass(time.Minute)
+	}
+	ban("10", "rude <b>")
+	ban("permanent", "spam")
+	b.post(path+"/unban", url.Values{}).wantRedirect(t, path)
+	b.get(path).want(t, 200, "rude &lt;b&gt;", "spam", "Replaced by admin", "Lifted by admin", "Until lifted", "!/bans\"")
+	ban("10", "late")
+	b.get(path).want(t, 200, "In force")
+	s.pass(time.Hour)
+	b.get(path).want(t, 200, "Expired")
+	for range 3 {
+		ban("10", "more")
+	}
+	viewer := s.as("viewer")
+	page := viewer.get(path)
+	page.want(t, 200, "All bans", path+"/bans", "!rude") // five of six
+	whole := viewer.get(path + "/bans")
+	whole.want(t, 200, "rude &lt;b&gt;", "late", "more")
+	if n := strings.Count(whole.body, `role="rowheader"`); n != 6 {
+		t.Errorf("%d bans, want 6", n)
+	}
+}
