@@ -24,7 +24,7 @@ func TestAudit(t *testing.T) {
 		b.head.Set("X-Test-Address", "192.0.2.7")
 		b.post(userPath(s.dev, "ann")+"/ban", url.Values{"length": {"own"}, "amount": {"36"}, "unit": {"hours"}, "reason": {"secret reason"}})
 		b.post(userPath(s.prod, "ann")+"/ban", url.Values{"length": {"1440"}})
-		b.get(userPath(s.dev, "ann")).want(t, http.StatusOK, "36 hours", "192.0.2.7", "All of them in the audit", "!1 day</span>")
+		b.get(userPath(s.dev, "ann")+"/activity").want(t, http.StatusOK, "36 hours", "192.0.2.7", "Search the audit for this user", "!1 day</span>")
 		b.get(auditPath).want(t, http.StatusOK, "36 hours", "1 day", "Logged in", "Created an operator", "!secret reason", userPath(s.dev, "ann"))
 		for query, want := range map[string][]string{
 			"app=" + s.dev.Key:                 {"36 hours", "!1 day</span>", "!<td role=\"cell\" data-label=\"What\"><span>Logged in"},

@@ -42,6 +42,11 @@ func banAnn(s *site) error {
 	return err
 }
 
+func registerBob(s *site) error {
+	s.register(s.dev, "bob", "Bob")
+	return nil
+}
+
 // sessionOf logs the operator in once more and names that session.
 func sessionOf(operator string) change {
 	return func(s *site) url.Values {
@@ -66,6 +71,7 @@ var changes = map[string]change{
 		return nil
 	}),
 	"POST /console/apps/{key}/users/{id}/expire-tokens": form(),
+	"POST /console/apps/{key}/users/{id}/sign-out":      form(),
 	"POST /console/apps/{key}/users/{id}/whitelist-on":  form(),
 	"POST /console/apps/{key}/users/{id}/whitelist-off": after(func(s *site) error {
 		_, err := s.relations.SetWhitelistEnabled(context.Background(), s.dev, []string{"ann"}, true, setup)
@@ -88,7 +94,13 @@ var changes = map[string]change{
 		return form("connection", s.open("192.0.2.1")[0])(s)
 	},
 	"POST /console/apps/{key}/connections/close-all": form(),
-	"POST /console/apps/{key}/webhooks/new":          form("url", "https://app.example", "events", "all"),
+	"POST /console/apps/{key}/permission/allow":      after(registerBob, "from", "bob", "to", "ann"),
+	"POST /console/apps/{key}/permission/unblock": after(func(s *site) error {
+		s.check(registerBob(s))
+		_, err := s.relations.AddToBlocklist(context.Background(), s.dev, "ann", []string{"bob"})
+		return err
+	}, "from", "bob", "to", "ann"),
+	"POST /console/apps/{key}/webhooks/new": form("url", "https://app.example", "events", "all"),
 
 	"POST /console/apps/{key}/webhooks/{endpoint}/edit":          form("url", "https://app.example/other", "events", "some", "type", "user.banned"),
 	"POST /console/apps/{key}/webhooks/{endpoint}/rotate-secret": form("overlap", "60"),

@@ -91,6 +91,8 @@ type Users interface {
 	Ban(ctx context.Context, app *models.App, ids []string, sentence users.Sentence, by models.Actor) ([]*batch.Result, error)
 	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*batch.Result, error)
+	// SignOut ends all tokens; the caller then disconnects the devices by Presence.DisconnectAll.
+	SignOut(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	Deactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	Reactivate(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	Delete(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
@@ -110,6 +112,8 @@ type Presence interface {
 	// Disconnect closes the devices with these IDs, or all if deviceIDs is nil, and returns how
 	// many it closed.
 	Disconnect(ctx context.Context, acc status.Account, deviceIDs []string, by models.Actor) (int, error)
+	// DisconnectAll closes all devices without an audit entry, as part of an act that has one.
+	DisconnectAll(ctx context.Context, acc status.Account) (int, error)
 }
 
 // Deps are the dependencies of the console. All fields are required. The interfaces are those that

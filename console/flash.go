@@ -32,6 +32,9 @@ var flashTexts = map[string]bool{
 	"action.disconnect.already":    false,
 	"action.expire-tokens.done":    true,
 	"action.expire-tokens.already": false,
+	"action.sign-out.done":         true,
+	"action.sign-out.already":      false,
+	"action.sign-out.devices":      false,
 	"action.deactivate.done":       true,
 	"action.deactivate.already":    false,
 	"action.reactivate.done":       true,
@@ -45,6 +48,12 @@ var flashTexts = map[string]bool{
 	"action.refused.USER_NOT_FOUND":     false,
 	"action.refused.USER_DEACTIVATED":   false,
 	"action.refused.USER_LIMIT_REACHED": false,
+
+	"permission.allow.done":                  true,
+	"permission.allow.already":               false,
+	"permission.unblock.done":                true,
+	"permission.unblock.already":             false,
+	"action.refused.WHITELIST_LIMIT_REACHED": false,
 
 	"connections.done":     true,
 	"connections.all_done": true,

@@ -1,6 +1,12 @@
 package console
 
 import (
+	"context"
+	"errors"
+	"net/url"
+
+	"rollcall/internal/batch"
+	"rollcall/internal/fault"
 	"rollcall/internal/relations"
 	"rollcall/models"
 )
@@ -12,6 +18,8 @@ type permissionPage struct {
 	Path, From, To string
 	// Decision is nil until both IDs are given.
 	Decision *relations.Explanation
+	// MayChange is true if the visitor may carry out remedies.
+	MayChange bool
 	// Sender and Recipient are nil if there is no such user.
 	Sender, Recipient *userRow
 }
@@ -32,6 +40,63 @@ func (p permissionPage) Changes() []relations.Change {
 	return append(p.Decision.Needs, p.Decision.Stops...) // one of them is empty
 }
 
+// permissionRemedy is a button that makes one of the changes that a denied message needs.
+type permissionRemedy struct {
+	// Text is the key of the button's text, and Path where it leads.
+	Text, Path string
+	// Form reports whether the button sends a form with both IDs; otherwise it is a link to a page
+	// that asks for confirmation.
+	Form bool
+}
+
+// Remedies returns the remedies that the visitor may carry out. Only an App Server registers users,
+// and only the users or their App Server make them friends.
+func (p permissionPage) Remedies() []permissionRemedy {
+	var out []permissionRemedy
+	if !p.MayChange {
+		return nil
+	}
+	app := p.App.App
+	for _, change := range p.Decision.Needs {
+		switch change {
+		case relations.LiftBan:
+			out = append(out, permissionRemedy{Text: "action.unban.open", Path: userPath(app, p.From) + "/" + unbanUser.Path()})
+		case relations.ReactivateSender:
+			out = append(out, permissionRemedy{Text: "permission.reactivate", Path: userPath(app, p.From) + "/" + reactivateUser.Path()})
+		case relations.ReactivateRecipient:
+			out = append(out, permissionRemedy{Text: "permission.reactivate", Path: userPath(app, p.To) + "/" + reactivateUser.Path()})
+		case relations.AllowSender, relations.AllowSenderOrUnblock:
+			out = append(out, permissionRemedy{Text: "permission.allow", Path: p.Path + "/allow", Form: true})
+		case relations.Unblock:
+			out = append(out, permissionRemedy{Text: "permission.unblock", Path: p.Path + "/unblock", Form: true})
+		}
+	}
+	return out
+}
+
+// remedy returns the handler of a remedy. It returns to the page, which then shows the new decision.
+func remedy(name string, do func(*relations.Service, context.Context, *models.App, relations.Pair, models.Actor) (*batch.Result, error)) func(*console, *visit) error {
+	return func(c *console, v *visit) error {
+		app, err := c.app(v)
+		if err != nil {
+			return err
+		}
+		pair := relations.Pair{From: searchText(v.r.PostFormValue("from")), To: searchText(v.r.PostFormValue("to"))}
+		result, err := do(c.Relations, v.r.Context(), app, pair, c.actor(v))
+		var refusal *fault.Error
+		if errors.As(err, &refusal) && hasFlash("action.refused."+string(refusal.Code)) {
+			result, err = batch.Refused(pair.To, nil, refusal), nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.setFlash(v, resultText("permission."+name, result), pair.From); err != nil {
+			return err
+		}
+		return v.redirect(permissionPath(app) + "?" + url.Values{"from": {pair.From}, "to": {pair.To}}.Encode())
+	}
+}
+
 // permissionPath returns the page that explains the app's decisions.
 func permissionPath(app *models.App) string { return appPath(app) + "/permission" }
 
@@ -43,7 +108,7 @@ func (c *console) explainPermission(v *visit) error {
 	}
 	query := v.r.URL.Query()
 	p := permissionPage{
-		App: c.appRow(v, app), Path: permissionPath(app),
+		App: c.appRow(v, app), Path: permissionPath(app), MayChange: v.mayChange(),
 		From: searchText(query.Get("from")), To: searchText(query.Get("to")),
 	}
 	if p.From == "" || p.To == "" {

@@ -96,7 +96,7 @@ func TestUsersAndUserAreLive(t *testing.T) {
 	b := s.as("admin")
 	b.get("/console/apps/"+s.dev.Key+"/counts").want(t, http.StatusOK, "1 of 100 users registered", "1 online now", "!<html")
 	b.get(path+"/now").want(t, http.StatusOK, "HarmonyOS", "Online", path+"/disconnect?device=", "Delete this user", "!<html", "!Friends")
-	s.as("viewer").get(path+"/now").want(t, http.StatusOK, "HarmonyOS", "Your role is viewer", "!Delete this user")
+	s.as("viewer").get(path+"/now").want(t, http.StatusOK, "HarmonyOS", "!Delete this user")
 	b.get(userPath(s.dev, "nobody")+"/now").want(t, http.StatusNotFound)
 }
 

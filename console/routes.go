@@ -1,5 +1,7 @@
 package console
 
+import "rollcall/internal/relations"
+
 // route is a path of the console.
 type route struct {
 	pattern string
@@ -23,7 +25,10 @@ var routes = []route{
 	{"GET /console/apps/{key}/counts", polls, (*console).pollCounts},
 	{"GET /console/apps/{key}/users", viewers, (*console).listUsers},
 	{"POST /console/apps/{key}/users.csv", admins, (*console).exportUsers},
-	{"GET /console/apps/{key}/users/{id}", viewers, (*console).showUser},
+	{"GET /console/apps/{key}/users/{id}", viewers, showUserTab(userOverview, nil)},
+	{"GET /console/apps/{key}/users/{id}/relationships", viewers, showUserTab(userRelations, (*console).fillRelations)},
+	{"GET /console/apps/{key}/users/{id}/devices", viewers, showUserTab(userDevices, nil)},
+	{"GET /console/apps/{key}/users/{id}/activity", viewers, showUserTab(userActivity, (*console).fillActivity)},
 	{"GET /console/apps/{key}/users/{id}/now", polls, (*console).pollUser},
 	{"GET /console/apps/{key}/users/{id}/friends", viewers, showPeople(friendList)},
 	{"GET /console/apps/{key}/users/{id}/incoming", viewers, showPeople(incomingList)},
@@ -38,6 +43,7 @@ var routes = []route{
 	{"POST /console/apps/{key}/users/{id}/unban", admins, act(unbanUser)},
 	{"GET /console/apps/{key}/users/{id}/disconnect", admins, ask(disconnectUser)},
 	{"POST /console/apps/{key}/users/{id}/disconnect", admins, act(disconnectUser)},
+	{"POST /console/apps/{key}/users/{id}/sign-out", admins, (*console).signOut},
 	{"GET /console/apps/{key}/users/{id}/expire-tokens", admins, ask(expireTokens)},
 	{"POST /console/apps/{key}/users/{id}/expire-tokens", admins, act(expireTokens)},
 	{"GET /console/apps/{key}/users/{id}/whitelist-on", admins, ask(whitelistOn)},
@@ -74,6 +80,8 @@ var routes = []route{
 	{"GET /console/apps/{key}/connections/close-all", admins, (*console).askCloseConnections},
 	{"POST /console/apps/{key}/connections/close-all", admins, (*console).closeConnections},
 	{"GET /console/apps/{key}/permission", viewers, (*console).explainPermission},
+	{"POST /console/apps/{key}/permission/allow", admins, remedy("allow", (*relations.Service).Allow)},
+	{"POST /console/apps/{key}/permission/unblock", admins, remedy("unblock", (*relations.Service).Unblock)},
 	{"GET /console/apps/{key}/webhooks", viewers, (*console).listWebhooks},
 	{"GET /console/apps/{key}/webhooks/new", admins, (*console).askCreateEndpoint},
 	{"POST /console/apps/{key}/webhooks/new", confirmed, (*console).createEndpoint},

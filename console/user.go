@@ -9,10 +9,15 @@ import (
 	"rollcall/models"
 )
 
-// auditOnUser is the number of audit entries on a user's page.
-const auditOnUser = 5
+// The tabs of a user's page.
+const (
+	userOverview  = "overview"
+	userRelations = "relationships"
+	userDevices   = "devices"
+	userActivity  = "activity"
+)
 
-// userPage is the data of user.html and user_delete.html.
+// userPage is the data that all pages of a user have, and all of user_delete.html.
 type userPage struct {
 	App     appRow
 	User    userRow
@@ -20,13 +25,53 @@ type userPage struct {
 	// MayChange is true if the visitor may change things. Whether users can be deleted depends on
 	// the app's environment.
 	MayChange bool
-	// Lists are the first entries of each of the user's lists.
-	Lists []*peopleView
-	// Bans are the user's newest bans.
+	// Tab is the tab that the page belongs to.
+	Tab string
+}
+
+// userTabPage is the data of user.html.
+type userTabPage struct {
+	*userPage
+	// Lists are the first entries of each of the user's lists that has any, and Empty the others.
+	Lists, Empty []*peopleView
+	// Bans are the user's newest bans, on the first page of its activity.
 	Bans *banHistory
-	// Audit is what was done to the user recently, and AuditPath the rest.
+	// Audit is what was done to the user, and AuditPath is the search for it in the audit.
 	Audit     []auditRow
 	AuditPath string
+	// Path, First and Next are those of the audit's pages.
+	Path  string
+	First bool
+	Next  string
+}
+
+// Tabs returns the links to the user's pages.
+func (p *userPage) Tabs() []navItem {
+	tabs := []navItem{
+		{Path: p.User.Path, Text: "user.tab.overview"},
+		{Path: p.User.Path + "/" + userRelations, Text: "user.tab.relationships"},
+		{Path: p.User.Path + "/" + userDevices, Text: "user.tab.devices"},
+		{Path: p.User.Path + "/" + userActivity, Text: "user.tab.activity"},
+	}
+	for i := range tabs {
+		tabs[i].Current = tabs[i].Text == "user.tab."+p.Tab
+	}
+	return tabs
+}
+
+// Polled returns the IDs of the parts of the page that are polled.
+func (p *userPage) Polled() string {
+	parts := "#facts-now"
+	if p.MayChange {
+		parts += ",#actions-now,#more-now"
+	}
+	switch p.Tab {
+	case userOverview:
+		parts += ",#profile-now"
+	case userDevices:
+		parts += ",#devices-now"
+	}
+	return parts
 }
 
 // PermissionPath returns the page that asks which users may message this one.
@@ -34,9 +79,14 @@ func (p *userPage) PermissionPath() string {
 	return permissionPath(p.App.App) + "?" + url.Values{"to": {p.User.ExternalID}}.Encode()
 }
 
-// Actions returns the actions that fit the user.
-func (p *userPage) Actions() []*userAction {
-	return slices.DeleteFunc(slices.Clone(userActions), func(a *userAction) bool { return !a.fits(p) })
+// MainActions returns the actions that fit the user and are shown first.
+func (p *userPage) MainActions() []*userAction { return p.actions(true) }
+
+// OtherActions returns the other actions that fit the user.
+func (p *userPage) OtherActions() []*userAction { return p.actions(false) }
+
+func (p *userPage) actions(main bool) []*userAction {
+	return slices.DeleteFunc(slices.Clone(userActions), func(a *userAction) bool { return a.main != main || !a.fits(p) })
 }
 
 // device returns the user's live connection with that ID, or nil if there is none.
@@ -51,31 +101,58 @@ func (p *userPage) device(id string) *models.Device {
 // ids returns the user's ID as a list, for rules that take several.
 func (p *userPage) ids() []string { return []string{p.User.ExternalID} }
 
-func (c *console) showUser(v *visit) error {
-	p, err := c.userPage(v)
-	if err != nil {
-		return err
+// showUserTab returns the handler of a tab; fill, unless it is nil, reads what only this tab shows.
+func showUserTab(tab string, fill func(*console, *visit, *userTabPage) error) func(*console, *visit) error {
+	return func(c *console, v *visit) error {
+		p, err := c.userPage(v)
+		if err != nil {
+			return err
+		}
+		p.Tab = tab
+		page := &userTabPage{userPage: p}
+		if fill != nil {
+			if err := fill(c, v, page); err != nil {
+				return err
+			}
+		}
+		return c.show(v, "user", page)
 	}
+}
+
+// fillRelations reads the first entries of each of the user's lists.
+func (c *console) fillRelations(v *visit, p *userTabPage) error {
 	for _, l := range peopleLists {
-		list, info, err := c.people(v, p, l, request(peopleOnUser))
+		list, info, err := c.people(v, p.userPage, l, page.Request{First: peopleOnUser})
 		if err != nil {
 			return err
 		}
 		if info.HasNextPage {
 			list.Next = list.Path
 		}
-		p.Lists = append(p.Lists, list)
+		if len(list.People) == 0 {
+			p.Empty = append(p.Empty, list)
+		} else {
+			p.Lists = append(p.Lists, list)
+		}
 	}
-	if p.Bans, err = c.recentBans(v, p.User); err != nil {
-		return err
-	}
-	app, id := p.App.App, p.User.ExternalID
-	entries, err := c.Audit.List(v.r.Context(), audit.Filter{App: app, Target: id}, request(auditOnUser))
+	return nil
+}
+
+// fillActivity reads a page of what was done to the user.
+func (c *console) fillActivity(v *visit, p *userTabPage) error {
+	app, id, request := p.App.App, p.User.ExternalID, pageOf(v, auditPerPage)
+	entries, err := c.Audit.List(v.r.Context(), audit.Filter{App: app, Target: id}, request)
 	if err != nil {
 		return err
 	}
 	p.Audit, p.AuditPath = auditRows(nil, entries.Nodes()), auditOf(app, id)
-	return c.show(v, "user", p)
+	if request.After == nil {
+		if p.Bans, err = c.recentBans(v, p.User); err != nil {
+			return err
+		}
+	}
+	p.Path, p.First, p.Next = p.User.Path+"/"+userActivity, request.After == nil, nextPage(v, entries.PageInfo())
+	return nil
 }
 
 // pollUser responds with the part of the page that changes within seconds.
@@ -86,9 +163,6 @@ func (c *console) pollUser(v *visit) error {
 	}
 	return c.showPart(v, "user", "user-now", p)
 }
-
-// request returns the request for the first page of a list.
-func request(size int) page.Request { return page.Request{First: size} }
 
 // userPage reads the user whose app and ID are in the path. It returns a problem if either is
 // unknown.

@@ -12,6 +12,11 @@ import (
 type userAction struct {
 	Name string
 	path string
+	// main actions are shown first, the others in a menu.
+	main bool
+	// Direct marks an action that a button does at once, without asking: it costs the user little,
+	// and may be urgent.
+	Direct bool
 	// Danger marks an action that cannot be undone.
 	Danger bool
 	// fits reports whether the action would change the user.
@@ -24,15 +29,18 @@ type userAction struct {
 var (
 	banUser = &userAction{
 		Name: "ban",
+		main: true,
 		fits: func(p *userPage) bool { return p.User.State == models.UserActive },
 	}
 	changeBan = &userAction{
 		Name: "change-ban",
+		main: true,
 		path: "ban",
 		fits: func(p *userPage) bool { return p.User.State == models.UserBanned },
 	}
 	unbanUser = &userAction{
 		Name: "unban",
+		main: true,
 		fits: func(p *userPage) bool { return p.User.State == models.UserBanned },
 		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Users.Unban(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
@@ -52,6 +60,12 @@ var (
 			return single(c.Users.ExpireTokens(v.r.Context(), p.App.App, p.ids(), from, c.actor(v)))
 		},
 	}
+	signOutUser = &userAction{
+		Name:   "sign-out",
+		main:   true,
+		Direct: true,
+		fits:   func(p *userPage) bool { return p.User.State != models.UserDeactivated },
+	}
 	deactivateUser = &userAction{
 		Name:   "deactivate",
 		Danger: true,
@@ -62,6 +76,7 @@ var (
 	}
 	reactivateUser = &userAction{
 		Name: "reactivate",
+		main: true,
 		fits: func(p *userPage) bool { return p.User.State == models.UserDeactivated },
 		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Users.Reactivate(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
@@ -70,7 +85,7 @@ var (
 	whitelistOn  = whitelistSwitch("whitelist-on", true)
 	whitelistOff = whitelistSwitch("whitelist-off", false)
 	userActions  = []*userAction{
-		banUser, unbanUser, changeBan, disconnectUser, expireTokens, whitelistOn, whitelistOff, deactivateUser, reactivateUser,
+		banUser, unbanUser, changeBan, signOutUser, disconnectUser, expireTokens, whitelistOn, whitelistOff, deactivateUser, reactivateUser,
 	}
 )
 
@@ -143,22 +158,54 @@ func act(a *userAction) func(*console, *visit) error {
 	}
 }
 
-// showResult redirects to the user's page, with a message about the result of an action.
-func (c *console) showResult(v *visit, a *userAction, p *userPage, result *batch.Result) error {
-	text := "action." + a.Name + ".done"
+// resultText returns the key of the message about a result: that of name with ".done" or
+// ".already", or that of the refusal.
+func resultText(name string, result *batch.Result) string {
 	switch result.Outcome {
 	case models.OutcomeAlready:
-		text = "action." + a.Name + ".already"
+		return name + ".already"
 	case models.OutcomeRefused, models.OutcomeNotFound:
-		text = "action.refused"
-		if known := text + "." + string(result.Error.Code); hasFlash(known) {
-			text = known
+		if known := "action.refused." + string(result.Error.Code); hasFlash(known) {
+			return known
 		}
+		return "action.refused"
 	}
+	return name + ".done"
+}
+
+// showResult redirects to the user's page, or to its devices after an action on one of them, with a
+// message about the result.
+func (c *console) showResult(v *visit, a *userAction, p *userPage, result *batch.Result) error {
+	text := resultText("action."+a.Name, result)
 	if err := c.setFlash(v, text, p.User.ExternalID); err != nil {
 		return err
 	}
+	if v.r.PostFormValue("device") != "" {
+		return v.redirect(p.User.Path + "/" + userDevices)
+	}
 	return v.redirect(p.User.Path)
+}
+
+// signOut ends all tokens of the user and disconnects all of its devices.
+func (c *console) signOut(v *visit) error {
+	p, err := c.userPage(v)
+	if err != nil {
+		return err
+	}
+	result, err := single(c.Users.SignOut(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
+	if err != nil {
+		return err
+	}
+	if result.Outcome == models.OutcomeDone {
+		if _, err := c.Presence.DisconnectAll(v.r.Context(), status.AccountOf(p.User.User)); err != nil {
+			c.Logger.ErrorContext(v.r.Context(), "disconnecting a user whose tokens have ended failed", "requestId", requestID(v.r), "error", err)
+			if err := c.setFlash(v, "action.sign-out.devices", p.User.ExternalID); err != nil {
+				return err
+			}
+			return v.redirect(p.User.Path)
+		}
+	}
+	return c.showResult(v, signOutUser, p, result)
 }
 
 // disconnect closes the connection of the device in the form, or all connections of the user.

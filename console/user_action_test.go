@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -133,6 +134,58 @@ func TestReactivatingWithoutRoom(t *testing.T) {
 	b.get(path).want(t, http.StatusOK, "the app has reached its limit of users", "Deactivated")
 }
 
+// TestSignOut_EndsTokensAndDevices: one button does both, with one entry in the audit.
+func TestSignOut_EndsTokensAndDevices(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		first, second := make(cut, 1), make(cut, 1)
+		s.connect(s.dev, "ann", first)
+		s.connect(s.dev, "ann", second)
+		b := s.as("admin")
+		path := userPath(s.dev, "ann")
+		b.get(path).want(t, http.StatusOK, `<form method="post" action="`+path+`/sign-out">`)
+		b.post(path+"/sign-out", nil).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "ann was signed out everywhere.", "Offline")
+		if one, other := <-first, <-second; one != status.ReasonDisconnected || other != status.ReasonDisconnected {
+			t.Errorf("the devices were cut for %v and %v", one, other)
+		}
+		if got, want := s.user(s.dev, "ann").TokensValidFrom, models.TimeOf(s.clock())+1; got != want {
+			t.Errorf("tokens are valid from %s, want %s", got, want)
+		}
+		// Again in the same millisecond, and without a device: there is nothing to lose.
+		b.post(path+"/sign-out", nil).wantRedirect(t, path)
+		b.post(path+"/deactivate", nil).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "!open-sign-out")
+		b.post(path+"/sign-out", nil).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "its tokens had already ended")
+		want := []string{
+			"admin user.sign_out ann before=2026-11-20T08:00:00.001Z", "admin user.sign_out ann before=2026-11-20T08:00:00.001Z",
+			"admin user.deactivate ann",
+		}
+		if got := s.audited(s.dev); !slices.Equal(got, want) {
+			t.Errorf("audit %v", got)
+		}
+	})
+}
+
+// noRegistry is a presence that cannot reach the devices.
+type noRegistry struct{ Presence }
+
+func (noRegistry) DisconnectAll(context.Context, status.Account) (int, error) {
+	return 0, errors.New("Redis is away")
+}
+
+// TestSignOut_SaysThatDevicesRemain: the tokens have ended, and the page does not claim the rest.
+func TestSignOut_SaysThatDevicesRemain(t *testing.T) {
+	s := onSQLite(t)
+	s.deps.Presence = noRegistry{s.deps.Presence}
+	s.serve()
+	b := s.as("admin")
+	path := userPath(s.dev, "ann")
+	b.post(path+"/sign-out", nil).wantRedirect(t, path)
+	b.get(path).want(t, http.StatusOK, "its devices could not be disconnected", "!signed out everywhere.")
+}
+
 func TestDisconnectOneDevice(t *testing.T) {
 	s := onSQLite(t)
 	first, second := make(cut, 1), make(cut, 1)
@@ -145,13 +198,13 @@ func TestDisconnectOneDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	device := devices[1].ID
-	b.get(path).want(t, http.StatusOK, path+"/disconnect?device="+device)
+	b.get(path+"/devices").want(t, http.StatusOK, path+"/disconnect?device="+device)
 	b.get(path+"/disconnect?device="+device).want(t, http.StatusOK, "Disconnect this device of ann?", `name="device" value="`+device+`"`)
 	b.get(path+"/disconnect?device=NOBODYS").want(t, http.StatusOK, "no longer has this connection")
-	b.post(path+"/disconnect", url.Values{"device": {"NOBODYS"}}).wantRedirect(t, path)
-	b.get(path).want(t, http.StatusOK, "no longer has this connection", device)
-	b.post(path+"/disconnect", url.Values{"device": {device}}).wantRedirect(t, path)
-	b.get(path).want(t, http.StatusOK, "ann was disconnected.", "!"+device, "Online")
+	b.post(path+"/disconnect", url.Values{"device": {"NOBODYS"}}).wantRedirect(t, path+"/devices")
+	b.get(path+"/devices").want(t, http.StatusOK, "no longer has this connection", device)
+	b.post(path+"/disconnect", url.Values{"device": {device}}).wantRedirect(t, path+"/devices")
+	b.get(path+"/devices").want(t, http.StatusOK, "ann was disconnected.", "!"+device, "Online")
 	if <-second; len(first) != 0 {
 		t.Error("the other device was cut")
 	}

@@ -27,8 +27,8 @@ type banLength struct {
 }
 
 var banLengths = []banLength{
-	{10, "minutes", 10},
 	{60, "hours", 1},
+	{3 * 60, "hours", 3},
 	{24 * 60, "days", 1},
 	{7 * 24 * 60, "days", 7},
 	{30 * 24 * 60, "days", 30},

@@ -60,7 +60,7 @@ func (c *console) banHistory(v *visit, u userRow, r page.Request) (*banHistory, 
 
 // recentBans returns the newest of the user's bans. Next is the whole history if there are more.
 func (c *console) recentBans(v *visit, u userRow) (*banHistory, error) {
-	h, info, err := c.banHistory(v, u, request(bansOnUser))
+	h, info, err := c.banHistory(v, u, page.Request{First: bansOnUser})
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +76,7 @@ func (c *console) showUserBans(v *visit) error {
 	if err != nil {
 		return err
 	}
+	p.Tab = userActivity
 	h, info, err := c.banHistory(v, p.User, pageOf(v, bansPerPage))
 	if err != nil {
 		return err

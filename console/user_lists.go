@@ -121,6 +121,7 @@ func showPeople(l *peopleList) func(*console, *visit) error {
 		if err != nil {
 			return err
 		}
+		p.Tab = userRelations
 		list, info, err := c.people(v, p, l, pageOf(v, peoplePerPage))
 		if err != nil {
 			return err

@@ -45,8 +45,10 @@ func TestUserLists(t *testing.T) {
 		path := userPath(s.dev, "ann")
 		_, err = s.deps.Subscriptions.Subscribe(ctx, s.dev, s.user(s.dev, "ann"), []string{"bob"})
 		s.check(err)
-		b.get(path).want(t, http.StatusOK, "Name of bob", "&lt;script&gt;", "!<script>alert", "blocked",
-			"Name of cat", "Hello &amp; &lt;b&gt;", "2026-11-27 08:00 UTC", "Name of dan", "Name of eve", "The whitelist is off", "None so far.")
+		b.get(path+"/relationships").want(t, http.StatusOK, "Name of bob", "&lt;script&gt;", "!<script>alert", "blocked",
+			"Name of cat", "Hello &amp; &lt;b&gt;", "2026-11-27 08:00 UTC", "Name of dan", "Name of eve", "The whitelist is off", "!empty list")
+		b.get(path+"/activity").want(t, http.StatusOK, "None so far.")
+		b.get(userPath(s.prod, "ann")+"/relationships").want(t, http.StatusOK, "6 empty lists", `<details class="card folded" open>`)
 		for list, who := range map[string]string{"friends": "bob", "incoming": "cat", "outgoing": "dan", "blocklist": "bob", "whitelist": "eve", "subscriptions": "bob"} {
 			b.get(path+"/"+list).want(t, http.StatusOK, "Name of "+who, userPath(s.dev, who)+`"`)
 			b.get(userPath(s.prod, "ann")+"/"+list).want(t, http.StatusOK, "!Name of", "Back to the user")
@@ -61,8 +63,8 @@ func TestUserPages_Links(t *testing.T) {
 	b := s.as("viewer")
 	path := userPath(s.dev, "ann")
 	users := `href="` + usersPath(s.dev) + `" aria-current="page"`
-	for _, page := range []string{path, path + "/friends"} {
-		b.get(page).want(t, http.StatusOK, users, `href="`+bannedList.path(s.dev)+`">`, `href="`+overviewPath(s.dev)+`">Overview`)
+	for _, page := range []string{path, path + "/relationships", path + "/devices", path + "/activity", path + "/friends"} {
+		b.get(page).want(t, http.StatusOK, users, `href="`+path+`/devices"`, `href="`+bannedList.path(s.dev)+`">`, `href="`+overviewPath(s.dev)+`">Overview`)
 	}
 	asks := permissionPath(s.dev) + "?to=ann"
 	b.get(path).want(t, http.StatusOK, `href="`+asks+`"`)
@@ -82,7 +84,7 @@ func TestFriendsPaging(t *testing.T) {
 	slices.Reverse(want)
 	b := s.as("viewer")
 	path := userPath(s.dev, "ann")
-	b.get(path).want(t, http.StatusOK, "All friends", want[0], want[4], "!"+want[5]+`"`)
+	b.get(path+"/relationships").want(t, http.StatusOK, "All friends", want[0], want[4], "!"+want[5]+`"`)
 	var got []string
 	for next := path + "/friends"; next != ""; {
 		links := b.get(next).links()
@@ -156,8 +158,8 @@ func TestPermission_Explained(t *testing.T) {
 		{"banned", "ann", "banned is banned.", "Lift the ban of banned"},
 		{"ann", "nobody", "The app has no user nobody.", "must register nobody"},
 		{"ann", "gone", "gone is deactivated.", "Reactivate gone"},
-		{"ann", "shy", "The whitelist of shy is on, and ann is not on it.", "adds ann to the whitelist of shy"},
-		{"blocked", "ann", "ann has blocked on its blocklist.", "removes blocked from the blocklist of ann"},
+		{"ann", "shy", "The whitelist of shy is on, and ann is not on it.", "ann is added to the whitelist of shy"},
+		{"blocked", "ann", "ann has blocked on its blocklist.", "blocked is removed from the blocklist of ann"},
 		{hostile, "王", "The app has no user", "&lt;script&gt;"},
 	} {
 		b.get(ask(c.from, c.to)).want(t, http.StatusOK, c.rule, c.remedy, "!<script>alert")
@@ -173,9 +175,46 @@ func TestPermission_Explained(t *testing.T) {
 		"removes ann from the whitelist of shy", "The whitelist of shy is turned off", "!turned on: ann", "!puts ann on the blocklist")
 	s.check(s.db.Exec(ctx, "UPDATE apps SET only_friends_can_message = ? WHERE id = ?", true, s.dev.ID))
 	b.get(ask("bob", "ann")).want(t, http.StatusOK, "the two are not friends", "onlyFriendsCanMessage", userPath(s.dev, "bob"))
-	b.get(ask("blocked", "ann")).want(t, http.StatusOK, "All of these changes together allow it:", "removes blocked from the blocklist of ann", "The two become friends")
+	b.get(ask("blocked", "ann")).want(t, http.StatusOK, "All of these changes together allow it:", "blocked is removed from the blocklist of ann", "The two become friends")
 	s.befriend("bob", nil)
 	b.get(ask("bob", "ann")).want(t, http.StatusOK, "The two are no longer friends", "!The two become friends")
+}
+
+// TestPermission_Remedies: an admin makes the changes that a denied message needs, one by one.
+func TestPermission_Remedies(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		s := newSite(t, db)
+		s.register(s.dev, "bob", "Bob")
+		_, err := s.users.Ban(ctx, s.dev, []string{"bob"}, users.Sentence{Length: time.Hour}, setup)
+		s.check(err)
+		_, err = s.relations.SetWhitelistEnabled(ctx, s.dev, []string{"ann"}, true, setup)
+		s.check(err)
+		_, err = s.relations.AddToBlocklist(ctx, s.dev, "ann", []string{"bob"})
+		s.check(err)
+		path := permissionPath(s.dev)
+		pair := url.Values{"from": {"bob"}, "to": {"ann"}}
+		ask := path + "?" + pair.Encode()
+		s.as("viewer").get(ask).want(t, http.StatusOK, "is added to the whitelist of ann", "!<form method=\"post\" action=\""+path)
+		b := s.as("admin")
+		b.get(ask).want(t, http.StatusOK, userPath(s.dev, "bob")+"/unban", `action="`+path+`/allow"`, "!"+path+"/unblock")
+		b.post(path+"/allow", pair).wantRedirect(t, ask)
+		b.get(ask).want(t, http.StatusOK, "bob was added to the whitelist.", "!"+path+"/allow")
+		b.post(path+"/allow", pair).wantRedirect(t, ask)
+		b.get(ask).want(t, http.StatusOK, "bob is on the whitelist; there is nothing to do.")
+		b.post(userPath(s.dev, "ann")+"/whitelist-off", nil)
+		b.get(ask).want(t, http.StatusOK, `action="`+path+`/unblock"`)
+		b.post(path+"/unblock", pair).wantRedirect(t, ask)
+		b.get(ask).want(t, http.StatusOK, "bob was removed from the blocklist.", "!"+path+"/unblock")
+		b.post(path+"/unblock", pair).wantRedirect(t, ask)
+		b.get(ask).want(t, http.StatusOK, "bob is not on the blocklist; there is nothing to do.")
+		b.post(path+"/unblock", url.Values{"from": {"bob"}, "to": {"nobody"}}).wantRedirect(t, path+"?from=bob&to=nobody")
+		b.get(ask).want(t, http.StatusOK, "no longer exists")
+		want := []string{"admin user.allow ann user=bob", "admin user.whitelist_off ann", "admin user.unblock ann user=bob"}
+		if got := s.audited(s.dev); !slices.Equal(got, want) {
+			t.Errorf("audit %v", got)
+		}
+	})
 }
 
 // TestEveryChangeHasItsText: every change that the rules can suggest has a text.

@@ -121,7 +121,7 @@ describe('pages that update themselves', () => {
       const list = page.getByText(text.counts(1));
       const device = await Connection.open(server, await app.register('member-2'), 'ANDROID');
       await shown(page, list);
-      await operator.open(`${overview()}/users/member-2`);
+      await operator.open(`${overview()}/users/member-2/devices`);
       await page.getByRole('cell', { name: 'Android' }).waitFor();
       // The keyboard focus stays where it is.
       const end = page.getByRole('row').filter({ hasText: 'Android' }).getByRole('link');
@@ -142,11 +142,11 @@ describe('pages that update themselves', () => {
       assert.equal(errors, undefined);
       const operator = await arrive(language);
       const { page } = operator;
-      await operator.open(`${overview()}/users/member-3`);
+      await operator.open(`${overview()}/users/member-3/relationships`);
       const section = page.getByRole('region', { name: text.subscriptions });
       assert.equal(await section.getByRole('rowheader').count(), 5);
       await section.getByRole('link', { name: text.all }).click();
-      await page.getByRole('link', { name: 'member-5', exact: true }).waitFor();
+      await page.getByRole('link', { name: 'Member number 5', exact: true }).waitFor();
       assert.equal(await page.getByRole('rowheader').count(), 8);
       await device.close();
       await operator.leave();

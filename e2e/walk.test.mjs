@@ -228,6 +228,11 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     const user = `${root}/users/member-1`;
     await walk.visit([
       ['user', user],
+      ['user-relationships', `${user}/relationships`],
+      ['user-devices', `${user}/devices`],
+      ['user-activity', `${user}/activity`],
+      ['user-alone-relationships', `${root}/users/member-30/relationships`],
+      ['user-alone-activity', `${root}/users/member-30/activity`],
       ['user-alone', `${root}/users/member-30`],
       ['user-banned', `${root}/users/member-5`],
       ['user-deactivated', `${root}/users/member-8`],

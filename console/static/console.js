@@ -58,6 +58,41 @@
   offerAll(document);
   document.addEventListener("htmx:afterSwap", () => offerAll(document));
 
+  // A button to copy a text, such as an ID.
+  for (const source of document.querySelectorAll("[data-copy]")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = source.dataset.copy;
+    button.addEventListener("click", async () => {
+      await copy(source);
+      button.textContent = source.dataset.copied;
+      setTimeout(() => { button.textContent = source.dataset.copy; }, 2000);
+    });
+    source.after(button);
+  }
+
+  // Copies the text of an element. Pages that are not served over TLS have no clipboard.
+  async function copy(source) {
+    if (navigator.clipboard) return navigator.clipboard.writeText(source.textContent);
+    getSelection().selectAllChildren(source);
+    document.execCommand("copy");
+    getSelection().removeAllRanges();
+  }
+
+  // A menu closes with Escape, and when something outside of it is clicked.
+  const menus = () => document.querySelectorAll("details.menu[open]");
+  document.addEventListener("click", ({ target }) => {
+    for (const menu of menus()) if (!menu.contains(target)) menu.open = false;
+  });
+  document.addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape") return;
+    for (const menu of menus()) {
+      menu.open = false;
+      menu.firstElementChild.focus();
+    }
+  });
+
   // Entering a length chooses it, and choosing another length clears what was entered.
   for (const own of document.querySelectorAll("[data-own]")) {
     const radio = own.querySelector('input[type="radio"]');

@@ -41,6 +41,10 @@ const (
 	ActionUserReactivate   = "user.reactivate"
 	ActionUserExpireTokens = "user.expire_tokens"
 	ActionUserDisconnect   = "user.disconnect"
+	// ActionUserSignOut ends all tokens and disconnects all devices.
+	ActionUserSignOut      = "user.sign_out"
+	ActionUserUnblock      = "user.unblock"
+	ActionUserAllow        = "user.allow"
 	ActionUserWhitelistOn  = "user.whitelist_on"
 	ActionUserWhitelistOff = "user.whitelist_off"
 	ActionUserDelete       = "user.delete"
@@ -69,8 +73,8 @@ const (
 // Actions returns all actions that the audit records.
 func Actions() []string {
 	return []string{
-		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect,
-		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserDelete,
+		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect, ActionUserSignOut,
+		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserUnblock, ActionUserAllow, ActionUserDelete,
 		ActionUserGrantToken,
 		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
 		ActionAppCloseConnection, ActionAppCloseConnections,

@@ -71,6 +71,16 @@ func (h *Hub) Disconnect(ctx context.Context, acc status.Account, deviceIDs []st
 	if err != nil {
 		return 0, fault.Wrap(err, "disconnecting devices")
 	}
+	return h.cut(ctx, acc, deviceIDs)
+}
+
+// DisconnectAll cuts all of the account's devices and returns how many there were. It is part of an
+// act that the caller has written to the audit.
+func (h *Hub) DisconnectAll(ctx context.Context, acc status.Account) (int, error) {
+	return h.cut(ctx, acc, nil)
+}
+
+func (h *Hub) cut(ctx context.Context, acc status.Account, deviceIDs []string) (int, error) {
 	return h.registry.Cut(ctx, acc, deviceIDs, models.PresenceOffline, status.Cause{Reason: status.ReasonDisconnected})
 }
 

@@ -41,6 +41,11 @@ func (s *Service) AddToBlocklist(ctx context.Context, app *models.App, userID st
 // RemoveFromBlocklist removes users from userID's blocklist. Everything else about them is
 // unaffected.
 func (s *Service) RemoveFromBlocklist(ctx context.Context, app *models.App, userID string, ids []string) ([]*batch.Result, error) {
+	return s.edit(ctx, app, userID, ids, unblocking(app))
+}
+
+// unblocking returns the edit that removes users from the blocklist.
+func unblocking(app *models.App) edit {
 	e := blocklist(app)
 	e.changed = func(_ *gorm.DB, owner *models.User, others []*models.User, n *notes) error {
 		for _, other := range others {
@@ -48,7 +53,7 @@ func (s *Service) RemoveFromBlocklist(ctx context.Context, app *models.App, user
 		}
 		return nil
 	}
-	return s.edit(ctx, app, userID, ids, e)
+	return e
 }
 
 // blocklist returns the edit of the blocklist. listedit.go decides for each user whether it is done.

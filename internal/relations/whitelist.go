@@ -16,13 +16,18 @@ import (
 // AddToWhitelist lets users message userID while its whitelist is on. The list can be edited while
 // it is off. An item is REFUSED with SELF_REFERENCE, USER_DEACTIVATED or WHITELIST_LIMIT_REACHED.
 func (s *Service) AddToWhitelist(ctx context.Context, app *models.App, userID string, ids []string) ([]*batch.Result, error) {
+	return s.edit(ctx, app, userID, ids, allowing(app))
+}
+
+// allowing returns the edit that adds users to the whitelist.
+func allowing(app *models.App) edit {
 	e := whitelist(app)
 	e.add = true
 	e.changed = func(_ *gorm.DB, owner *models.User, others []*models.User, n *notes) error {
 		n.noteWhitelist(owner, outbox.Whitelist{Added: externalIDs(others)})
 		return nil
 	}
-	return s.edit(ctx, app, userID, ids, e)
+	return e
 }
 
 // RemoveFromWhitelist removes users from userID's whitelist.

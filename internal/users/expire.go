@@ -20,25 +20,38 @@ import (
 func (s *Service) ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*batch.Result, error) {
 	// At most the next millisecond, so that tokens already issued in the present one end too. Tokens
 	// issued from now on stay valid: issue gives them this time or a later one.
-	from := min(issuedBefore, s.now()+1)
+	return s.endTokens(ctx, app, ids, min(issuedBefore, s.now()+1), audit.ActionUserExpireTokens, by)
+}
+
+// SignOut ends all tokens of these users, for a caller that then disconnects all of their devices.
+// Both together are one act with one audit entry, which is written even if the tokens had already
+// ended. For a deactivated user, the outcome is ALREADY.
+func (s *Service) SignOut(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error) {
+	return s.endTokens(ctx, app, ids, s.now()+1, audit.ActionUserSignOut, by)
+}
+
+// endTokens ends the tokens issued before from, and writes the action to the audit.
+func (s *Service) endTokens(ctx context.Context, app *models.App, ids []string, from models.Time, action string, by models.Actor) ([]*batch.Result, error) {
 	expired := s.event(outbox.UserTokensExpired)
 	results, _, err := s.batch(ctx, app, ids, operation{
-		action: audit.ActionUserExpireTokens, detail: "before=" + from.String(), by: by,
+		action: action, detail: "before=" + from.String(), by: by,
 		event: func(u *models.User) outbox.Event {
 			e := expired(u)
 			e.Data.TokensValidFrom = from.String()
 			return e
 		},
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
-			if u.DeactivatedAt != nil || u.TokensValidFrom >= from {
+			ended := u.TokensValidFrom >= from && action == audit.ActionUserExpireTokens
+			if u.DeactivatedAt != nil || ended {
 				return models.OutcomeAlready, nil
 			}
-			u.TokensValidFrom = from
+			u.TokensValidFrom = max(u.TokensValidFrom, from)
 			return models.OutcomeDone, nil
 		},
 		write: func(tx *gorm.DB, changed []*models.User) error {
-			return tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).Update("tokens_valid_from", from).Error
+			return tx.Model(&models.User{}).Where("id IN ?", userlock.Keys(changed)).
+				Update("tokens_valid_from", gorm.Expr("CASE WHEN tokens_valid_from > ? THEN tokens_valid_from ELSE ? END", from, from)).Error
 		},
 	})
-	return results, fault.Wrap(err, "expiring tokens")
+	return results, fault.Wrap(err, "ending tokens")
 }
