@@ -233,6 +233,10 @@ var owners = map[string][]string{
 	"event_feeds":           {"internal/webhooks"},
 	"webhook_endpoints":     {"internal/outbox", "internal/webhooks"},
 	"whitelist_entries":     {"internal/relations"},
+
+	"operator_pending_logins": {"internal/operators"},
+	"operator_recovery_codes": {"internal/operators"},
+	"operator_totps":          {"internal/operators"},
 }
 
 var (

@@ -9,9 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pquerna/otp/totp"
+
 	"rollcall/graph"
 	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
+	"rollcall/internal/token"
+	"rollcall/models"
 )
 
 func TestAppCommands(t *testing.T) {
@@ -94,6 +98,44 @@ func TestOperatorCommands(t *testing.T) {
 	}
 	if status, out, _ := run(t, "", "operator", "list"); status != 0 || !strings.Contains(out, "ann") || !strings.Contains(out, "admin") || strings.Contains(out, "bob") {
 		t.Errorf("status %d, %q", status, out)
+	}
+}
+
+func TestOperator_ResetSecondFactor(t *testing.T) {
+	ctx := t.Context()
+	url := testenv.SQLiteURL(t)
+	t.Setenv("ROLLCALL_DATABASE_URL", url)
+	run(t, "tidy harbour\n", "operator", "create", "ann", "--role", "viewer")
+	db := testenv.Open(t, url)
+	if _, err := token.OpenKeys(ctx, db, "", time.Now); err != nil {
+		t.Fatal(err)
+	}
+	rules := operators.New(db, time.Now)
+	ann, err := rules.ByName(ctx, "ann")
+	if err == nil {
+		err = rules.StartTOTP(ctx, ann)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, err := rules.StartedTOTP(ctx, ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := totp.GenerateCode(started.Secret, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rules.ConfirmTOTP(ctx, ann, code, models.Actor{Name: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"ann has no second factor now\n", "ann had no second factor\n"} {
+		if status, out, errs := run(t, "", "operator", "reset-second-factor", "ann"); status != 0 || out != want {
+			t.Errorf("status %d, %q, %q", status, out, errs)
+		}
+	}
+	if status, _, errs := run(t, "", "operator", "reset-second-factor", "bob"); status != 2 || !strings.Contains(errs, "bob") {
+		t.Errorf("an unknown name: status %d, %q", status, errs)
 	}
 }
 

@@ -17,6 +17,7 @@ type operatorCommand struct {
 	Create      operatorCreate      `cmd:"" help:"Create an operator; the password comes from standard input or is generated."`
 	SetPassword operatorSetPassword `cmd:"" help:"Give an operator a new password, from standard input or generated; ends its sessions."`
 	SetRole     operatorSetRole     `cmd:"" help:"Change an operator's role, from its next request on."`
+	ResetFactor operatorResetFactor `cmd:"" name:"reset-second-factor" help:"Remove an operator's second factors and recovery codes, if it has lost them; ends its sessions."`
 	Delete      operatorDelete      `cmd:"" help:"Delete an operator; its sessions end at once."`
 	List        operatorList        `cmd:"" help:"List the operators."`
 }
@@ -72,6 +73,26 @@ func (c operatorSetRole) Run(ctx context.Context, s *settings, streams *Streams)
 			fmt.Fprintf(streams.Out, "%s is %s now\n", c.Name, c.Role)
 		} else {
 			fmt.Fprintf(streams.Out, "%s is %s already\n", c.Name, c.Role)
+		}
+		return nil
+	})
+}
+
+type operatorResetFactor struct {
+	Name string `arg:"" help:"The operator's name."`
+}
+
+// Run removes the second factors.
+func (c operatorResetFactor) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withDB(ctx, func(db *database.DB) error {
+		reset, err := node.Offline(db, clock).Operators.ResetSecondFactor(ctx, c.Name, audit.CommandLine)
+		if err != nil {
+			return err
+		}
+		if reset {
+			fmt.Fprintf(streams.Out, "%s has no second factor now\n", c.Name)
+		} else {
+			fmt.Fprintf(streams.Out, "%s had no second factor\n", c.Name)
 		}
 		return nil
 	})

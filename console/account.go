@@ -15,6 +15,7 @@ const accountPath = Root + "account"
 type accountPage struct {
 	Path, SessionPath, SessionsPath string
 	Sessions                        []sessionRow
+	Factors                         factorsPart
 	// WrongField is the field of the password form that was refused, and Wrong the end of the key
 	// of the text that explains why.
 	WrongField, Wrong string
@@ -41,8 +42,13 @@ func (c *console) showAccount(v *visit) error {
 
 func (c *console) accountPage(v *visit) (*accountPage, error) {
 	rows, err := c.sessions(v, v.operator.ID)
+	if err != nil {
+		return nil, err
+	}
+	factors, err := c.factorsPart(v)
 	return &accountPage{
 		Path: accountPath, SessionPath: accountPath + "/end-session", SessionsPath: accountPath + "/end-sessions", Sessions: rows,
+		Factors: factors,
 	}, err
 }
 

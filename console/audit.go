@@ -214,6 +214,9 @@ func (r auditRow) Sessions() int { return r.number("sessions") }
 // Role returns the role that an operator was given, or "" if none was.
 func (r auditRow) Role() string { return r.value("role") }
 
+// Method returns what an operator logged in with, or "" if the entry is not a login.
+func (r auditRow) Method() string { return r.value("method") }
+
 // Failures returns the failed logins that the entry counts, or nil if it is another kind of entry.
 func (r auditRow) Failures() *audit.LoginFailures {
 	if r.Action != audit.ActionLoginFailed {

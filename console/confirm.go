@@ -10,34 +10,36 @@ import (
 	"rollcall/internal/operators"
 )
 
-// confirmField is the password field in the form of confirm.html. No other form has a field of that
-// name.
+// confirmField is the field for the password or the code in the form of confirm.html. No other form
+// has a field of that name.
 const confirmField = "present-password"
 
-// confirmPage is the data of confirm.html. It asks for the password in a form that contains all
-// fields of the form that was sent, and sends them again.
+// confirmPage is the data of confirm.html. It asks for the password, or for a code if the operator
+// has a second factor, in a form that contains all fields of the form that was sent, and sends them
+// again.
 type confirmPage struct {
 	Path, Back string
 	Fields     []formField
-	// Wrong is true if the password was wrong.
+	// ByCode is true if the page asks for a code.
+	ByCode bool
+	// Wrong is true if the password or the code was wrong.
 	Wrong bool
-	// WaitSeconds is how long to wait after too many wrong passwords, or 0 if there were not too
-	// many.
+	// WaitSeconds is how long to wait after too many wrong ones, or 0 if there were not too many.
 	WaitSeconds int
 }
 
 // formField is a field that the form sends again.
 type formField struct{ Name, Value string }
 
-// Field returns the name of the password field.
+// Field returns the name of the field for the password or the code.
 func (confirmPage) Field() string { return confirmField }
 
 // Minutes returns for how long a confirmation is valid.
 func (confirmPage) Minutes() int { return int(operators.ConfirmationLifetime.Minutes()) }
 
-// confirm reports whether the visitor has confirmed its password recently, in an earlier form or in
-// this one. Otherwise it responds with a page that asks for the password and then does what this
-// form asked for. A session alone, such as an open browser, is not enough to take over an account
+// confirm reports whether the visitor has confirmed its identity recently, in an earlier form or in
+// this one. Otherwise it responds with a page that asks for it and then does what this form asked
+// for. A session alone, such as an open browser, is not enough to take over an account
 // or an app.
 func (c *console) confirm(v *visit) (confirmed bool, err error) {
 	if c.Operators.Confirmed(v.session) {
@@ -47,7 +49,7 @@ func (c *console) confirm(v *visit) (confirmed bool, err error) {
 		return false, problem{http.StatusBadRequest, "error.invalid"}
 	}
 	form := v.r.PostForm
-	p := confirmPage{Path: v.r.URL.RequestURI(), Back: v.r.URL.EscapedPath()}
+	p := confirmPage{Path: v.r.URL.RequestURI(), Back: v.r.URL.EscapedPath(), ByCode: v.operator.HasSecondFactor}
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		for _, value := range form[name] {
 			if name != confirmField {

@@ -26,13 +26,14 @@ func (s *site) loggedIn(operator string) *browser {
 func TestConfirm_EverySuchForm(t *testing.T) {
 	s := onSQLite(t)
 	want := map[string]bool{
-		"POST /console/operators":                        true,
-		"POST /console/operators/{operator}/make-admin":  true,
-		"POST /console/operators/{operator}/make-viewer": true,
-		"POST /console/operators/{operator}/password":    true,
-		"POST /console/operators/{operator}/delete":      true,
-		"POST /console/apps/{key}/rotate-secret":         true,
-		"POST /console/apps/{key}/webhooks/new":          true,
+		"POST /console/operators":                                true,
+		"POST /console/operators/{operator}/make-admin":          true,
+		"POST /console/operators/{operator}/make-viewer":         true,
+		"POST /console/operators/{operator}/password":            true,
+		"POST /console/operators/{operator}/delete":              true,
+		"POST /console/operators/{operator}/reset-second-factor": true,
+		"POST /console/apps/{key}/rotate-secret":                 true,
+		"POST /console/apps/{key}/webhooks/new":                  true,
 
 		"POST /console/apps/{key}/webhooks/{endpoint}/edit":          true,
 		"POST /console/apps/{key}/webhooks/{endpoint}/rotate-secret": true,

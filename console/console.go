@@ -38,6 +38,9 @@ const Root = "/console/"
 // (operators.Service).
 type Operators interface {
 	Login(ctx context.Context, in operators.LoginRequest) (*operators.Login, error)
+	// PendingLogin and FinishLogin continue a login that needs a second factor.
+	PendingLogin(ctx context.Context, token string) (*models.Operator, error)
+	FinishLogin(ctx context.Context, in operators.FactorRequest) (*operators.Login, error)
 	ByToken(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
 	// Peek is like ByToken but does not count as use of the session. It is for polls.
 	Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
@@ -49,8 +52,8 @@ type Operators interface {
 	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error)
 	// Confirmed reports whether Confirm was called in the session recently.
 	Confirmed(session *models.OperatorSession) bool
-	// Confirm refuses a wrong password as INVALID_ARGUMENT or RATE_LIMITED.
-	Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error
+	// Confirm refuses a wrong password or code as INVALID_ARGUMENT or RATE_LIMITED.
+	Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, proof string, by models.Actor) error
 	ListSessions(ctx context.Context, operatorID int64) ([]*models.OperatorSession, error)
 	EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error)
 	// EndSessions ends all sessions except keep and returns how many it ended.
@@ -59,6 +62,16 @@ type Operators interface {
 	// field "operator".
 	SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error)
 	Delete(ctx context.Context, name string, by models.Actor) error
+	// Factors, and the methods for an operator's own second factors.
+	Factors(ctx context.Context, operator *models.Operator) (*operators.Factors, error)
+	StartTOTP(ctx context.Context, operator *models.Operator) error
+	// StartedTOTP returns nil if there is nothing to confirm.
+	StartedTOTP(ctx context.Context, operator *models.Operator) (*operators.Enrolment, error)
+	// ConfirmTOTP returns recovery codes if the operator had none.
+	ConfirmTOTP(ctx context.Context, operator *models.Operator, code string, by models.Actor) ([]string, error)
+	RemoveTOTP(ctx context.Context, operator *models.Operator, by models.Actor) (removed bool, err error)
+	RenewRecoveryCodes(ctx context.Context, operator *models.Operator, by models.Actor) ([]string, error)
+	ResetSecondFactor(ctx context.Context, name string, by models.Actor) (reset bool, err error)
 	Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error
 }
 

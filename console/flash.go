@@ -72,6 +72,16 @@ var flashTexts = map[string]bool{
 	"operator.make-viewer.done":    true,
 	"operator.make-viewer.already": false,
 	"operator.delete.done":         true,
+
+	"operator.reset-second-factor.done":    true,
+	"operator.reset-second-factor.already": false,
+
+	"login.expired":    false,
+	"totp.done":        true,
+	"totp.removed":     true,
+	"totp.gone":        false,
+	"recovery.refused": false,
+
 	// By the rule of the refusal.
 	"operator.refused.self":         false,
 	"operator.refused.last_admin":   false,

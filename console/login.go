@@ -50,9 +50,10 @@ func (c *console) login(v *visit) error {
 	login, err := c.Operators.Login(v.r.Context(), request)
 	var refusal *fault.Error
 	switch {
+	case err == nil && login.Pending != "":
+		return c.askCode(v, login, page.Next)
 	case err == nil:
-		c.setCookie(v, sessionCookie, login.Token, seconds(operators.SessionLifetime))
-		c.setCookie(v, deviceCookie, login.Device, seconds(deviceAge))
+		c.logIn(v, login)
 		return v.redirect(page.Next)
 	case !errors.As(err, &refusal):
 		return err
@@ -64,6 +65,12 @@ func (c *console) login(v *visit) error {
 		return c.render(v, http.StatusTooManyRequests, "login", page)
 	}
 	return err
+}
+
+// logIn gives the browser its session.
+func (c *console) logIn(v *visit, login *operators.Login) {
+	c.setCookie(v, sessionCookie, login.Token, seconds(operators.SessionLifetime))
+	c.setCookie(v, deviceCookie, login.Device, seconds(deviceAge))
 }
 
 // retryAfter returns how many seconds to wait before another try, and sets the header Retry-After.

@@ -44,6 +44,17 @@ var (
 		fits: func(p *operatorPage) bool { return !p.Own },
 		do:   (*console).resetPassword,
 	}
+	resetSecondFactor = &operatorAction{
+		Name: "reset-second-factor",
+		fits: func(p *operatorPage) bool { return !p.Own && p.Operator.HasSecondFactor },
+		do: func(c *console, v *visit, p *operatorPage) (string, error) {
+			reset, err := c.Operators.ResetSecondFactor(v.r.Context(), p.Operator.Name, c.actor(v))
+			if reset {
+				return "operator.reset-second-factor.done", err
+			}
+			return "operator.reset-second-factor.already", err
+		},
+	}
 	deleteOperator = &operatorAction{
 		Name:   "delete",
 		Danger: true,
@@ -52,7 +63,7 @@ var (
 			return "operator.delete.done", c.Operators.Delete(v.r.Context(), p.Operator.Name, c.actor(v))
 		},
 	}
-	operatorActions = []*operatorAction{makeAdmin, makeViewer, endOperatorSessions, resetPassword, deleteOperator}
+	operatorActions = []*operatorAction{makeAdmin, makeViewer, endOperatorSessions, resetPassword, resetSecondFactor, deleteOperator}
 )
 
 // roleAction returns the action that gives an operator that role.

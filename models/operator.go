@@ -17,6 +17,8 @@ type Operator struct {
 	PasswordHash string
 	Role         Role
 	CreatedAt    Time `gorm:"autoCreateTime:false"`
+	// HasSecondFactor reports whether a login needs more than the password.
+	HasSecondFactor bool
 }
 
 // OperatorSession is one login of an operator.
@@ -27,11 +29,13 @@ type OperatorSession struct {
 	OperatorID int64
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
 	LastSeenAt Time
-	// ConfirmedAt is when the operator last confirmed its password, or 0 if it has not.
+	// ConfirmedAt is when the operator last confirmed its identity, or 0 if it has not.
 	ConfirmedAt Time
 	// Address is the address that the login came from.
 	Address   string
 	UserAgent string
+	// Method is what the operator logged in with.
+	Method LoginMethod
 }
 
 // AuditEntry records one action. Entries are not changed after they are added, except that an entry

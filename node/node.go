@@ -147,6 +147,14 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	if err := n.Webhooks.Start(ctx); err != nil {
 		return nil, err
 	}
+	unopened, keyErr, err := n.Operators.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if unopened > 0 {
+		cfg.Logger.WarnContext(ctx, "secrets of authenticator apps cannot be decrypted; their operators need recovery codes on this node",
+			"operators", unopened, "error", keyErr)
+	}
 	n.sweeper = retention.New(cfg.DB, cfg.Clock, cfg.Logger, expiring(cfg.AuditRetention)...)
 
 	// The GraphQL adapter.

@@ -72,9 +72,10 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	if cfg.Redis != nil {
 		failures = throttle.NewShared(cfg.Redis, cfg.Clock, cfg.Logger)
 	}
-	r.Apps = apps.New(cfg.DB, events, keys, cfg.Clock).Limiting(failures).Renewing(webhooks.RenewSecrets)
+	r.Apps = apps.New(cfg.DB, events, keys, cfg.Clock).Limiting(failures).Renewing(webhooks.RenewSecrets, operators.RenewSecrets)
 	r.Audit = audit.New(cfg.DB, cfg.Clock)
-	r.Operators = operators.New(cfg.DB, cfg.Clock).Limiting(failures, cmp.Or(cfg.LoginFailureTime, operators.FailureTime))
+	r.Operators = operators.New(cfg.DB, cfg.Clock).Encrypting(cfg.TokenKey).
+		Limiting(failures, cmp.Or(cfg.LoginFailureTime, operators.FailureTime))
 	r.Relations = relations.New(cfg.DB, events, keys.Secret(), cfg.Clock)
 	interests := circles.Interests{Friends: relations.Friends, Subscriptions: subscriptions.Lists}
 	r.PresenceEvents = outbox.NewPresence(cfg.DB, cfg.Clock, cfg.Logger, func(ctx context.Context) {

@@ -23,6 +23,11 @@ const (
 	ActionPasswordSet     = "operator.set_password"
 	ActionSessionEnd      = "operator.end_session"
 	ActionSessionsEnd     = "operator.end_sessions"
+
+	ActionTOTPAdd            = "operator.add_totp"
+	ActionTOTPRemove         = "operator.remove_totp"
+	ActionRecoveryCodesRenew = "operator.renew_recovery_codes"
+	ActionSecondFactorReset  = "operator.reset_second_factor"
 )
 
 // The lengths of the audit's columns, in characters.
@@ -80,6 +85,7 @@ func Actions() []string {
 		ActionAppCloseConnection, ActionAppCloseConnections,
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
+		ActionTOTPAdd, ActionTOTPRemove, ActionRecoveryCodesRenew, ActionSecondFactorReset,
 		ActionTokenKeyRotate, ActionTokenKeyRetire,
 		ActionWebhookCreate, ActionWebhookUpdate, ActionWebhookEnable, ActionWebhookDelete, ActionWebhookRotateSecret, ActionWebhookTest, ActionWebhookReplay, ActionWebhookDisable,
 	}

@@ -27,18 +27,20 @@ const (
 
 // The reasons of a failed login, for the audit.
 const (
-	reasonWrongPassword = "wrong_password"
-	// reasonUnknownName is used without the name, because it may be a password in the wrong field.
-	reasonUnknownName = "unknown_name"
+	ReasonWrongPassword = "wrong_password"
+	// ReasonWrongCode means that the password was right.
+	ReasonWrongCode = "wrong_code"
+	// ReasonUnknownName is used without the name, because it may be a password in the wrong field.
+	ReasonUnknownName = "unknown_name"
 	// reasonVarious is used for the failures that share one entry because there are many others.
 	reasonVarious = "various"
 )
 
-// AddLoginFailure records a wrong password. operator is nil if the name is unknown.
-func (l *Log) AddLoginFailure(ctx context.Context, operator *models.Operator, address string) error {
-	own := failure{reason: reasonUnknownName, network: validate.ClipASCII(clientaddr.Network(address), addressLength)}
+// AddLoginFailure records a failed login. operator is nil if the name is unknown.
+func (l *Log) AddLoginFailure(ctx context.Context, operator *models.Operator, reason, address string) error {
+	own := failure{reason: reason, network: validate.ClipASCII(clientaddr.Network(address), addressLength)}
 	if operator != nil {
-		own.name, own.reason = operator.Name, reasonWrongPassword
+		own.name = operator.Name
 	}
 	// One at a time, so that concurrent failures find each other's entry.
 	l.failures.Lock()
@@ -104,7 +106,7 @@ func countFailure(tx *gorm.DB, id int64, now models.Time) error {
 
 // LoginFailures is what an entry records about failed logins, besides the account and the network.
 type LoginFailures struct {
-	// Reason is wrong_password, unknown_name or various.
+	// Reason is wrong_password, wrong_code, unknown_name or various.
 	Reason string
 	Count  int
 	// Last is when the last one was, if there were several.

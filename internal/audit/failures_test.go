@@ -22,7 +22,11 @@ func TestAddLoginFailure_IsBounded(t *testing.T) {
 		ada := &models.Operator{Name: "ada"}
 		fail := func(operator *models.Operator, address string) {
 			t.Helper()
-			if err := l.AddLoginFailure(ctx, operator, address); err != nil {
+			reason := ReasonUnknownName
+			if operator != nil {
+				reason = ReasonWrongPassword
+			}
+			if err := l.AddLoginFailure(ctx, operator, reason, address); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -54,6 +54,9 @@ func (o *Service) Delete(ctx context.Context, name string, by models.Actor) erro
 		if ended.Error != nil {
 			return ended.Error
 		}
+		if err := removeSecondFactors(tx, operator); err != nil {
+			return err
+		}
 		return o.audit(tx, by, audit.ActionOperatorDelete, name, fmt.Sprintf("sessions=%d", ended.RowsAffected))
 	})
 	return wrap(err, "deleting operator")

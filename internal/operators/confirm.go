@@ -2,6 +2,7 @@ package operators
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -14,20 +15,27 @@ import (
 	"rollcall/models"
 )
 
-// ConfirmationLifetime is how long a confirmed password counts in its session.
+var errWrongPassword = fault.Invalid("current", "wrong", "the current password is wrong")
+
+// ConfirmationLifetime is how long a confirmation counts in its session.
 const ConfirmationLifetime = 10 * time.Minute
 
-// Confirmed reports whether the operator has recently confirmed its password in the session. A
+// Confirmed reports whether the operator has recently confirmed its identity in the session. A
 // login does not count: a browser left open after it must not be enough.
 func (o *Service) Confirmed(session *models.OperatorSession) bool {
 	return models.TimeOf(o.clock()) < session.ConfirmedAt.Add(ConfirmationLifetime)
 }
 
-// Confirm records in the session that the operator has just confirmed its password. Returns
-// INVALID_ARGUMENT for the field current if the password is wrong; RATE_LIMITED; UNAUTHENTICATED if
-// the session has ended.
-func (o *Service) Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
-	if err := o.comparePassword(ctx, operator, session, password, by); err != nil {
+// Confirm records in the session that the operator has just confirmed its identity: by its password
+// or, if it has a second factor, by a code instead, which neither an open session nor a browser that
+// remembers passwords has. Returns INVALID_ARGUMENT for the field current or code if proof is wrong;
+// RATE_LIMITED; UNAUTHENTICATED if the session has ended.
+func (o *Service) Confirm(ctx context.Context, operator *models.Operator, session *models.OperatorSession, proof string, by models.Actor) error {
+	compare := o.comparePassword
+	if operator.HasSecondFactor {
+		compare = o.compareCode
+	}
+	if err := compare(ctx, operator, session, proof, by); err != nil {
 		return err
 	}
 	now := models.TimeOf(o.clock())
@@ -39,32 +47,55 @@ func (o *Service) Confirm(ctx context.Context, operator *models.Operator, sessio
 		return noted.Error
 	})
 	if err != nil {
-		return wrap(err, "confirming password")
+		return wrap(err, "confirming identity")
 	}
 	session.ConfirmedAt = now
 	return nil
 }
 
-// comparePassword compares a password with that of the operator, whose session is given. Wrong
-// passwords are audited. They are counted by session, so that those of other sessions do not block
-// this one. Returns INVALID_ARGUMENT for the field current; RATE_LIMITED.
+// comparePassword compares a password with that of the operator, whose session is given. Returns
+// INVALID_ARGUMENT for the field current; RATE_LIMITED.
 func (o *Service) comparePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, password string, by models.Actor) error {
+	return o.compare(ctx, operator, session, by, func() error {
+		right, err := o.hasher.verify(ctx, o.hasher.known, password, operator.PasswordHash)
+		if err == nil && !right {
+			err = errWrongPassword
+		}
+		return err
+	})
+}
+
+// compareCode accepts a code of the operator, whose session is given. Returns INVALID_ARGUMENT for
+// the field code; RATE_LIMITED.
+func (o *Service) compareCode(ctx context.Context, operator *models.Operator, session *models.OperatorSession, code string, by models.Actor) error {
+	return o.compare(ctx, operator, session, by, func() error {
+		return o.db.Tx(ctx, func(tx *gorm.DB) error {
+			_, err := o.useCode(tx, operator, code)
+			return err
+		})
+	})
+}
+
+// compare calls check, which returns errWrongPassword or errWrongCode if what the operator has
+// entered is wrong. That is audited. It is counted by session, so that failures in other sessions do
+// not block this one.
+func (o *Service) compare(ctx context.Context, operator *models.Operator, session *models.OperatorSession, by models.Actor, check func() error) error {
 	attempt, refusal := o.throttle.Begin(ctx, throttle.Key{Rule: deviceRule, Subject: "session " + strconv.FormatInt(session.ID, 10)})
 	if refusal != nil {
 		return rateLimited(refusal)
 	}
-	right, err := o.hasher.verify(ctx, o.hasher.known, password, operator.PasswordHash)
-	if err != nil {
-		attempt.Cancel(ctx)
-		return fmt.Errorf("comparing password: %w", err)
-	}
-	if right {
+	wrong := check()
+	switch {
+	case wrong == nil:
 		attempt.Succeed(ctx)
 		return nil
+	case !errors.Is(wrong, errWrongPassword) && !errors.Is(wrong, errWrongCode):
+		attempt.Cancel(ctx)
+		return fmt.Errorf("confirming identity: %w", wrong)
 	}
-	err = o.db.Tx(ctx, func(tx *gorm.DB) error { return o.audit(tx, by, audit.ActionConfirmFailed, operator.Name, "") })
+	err := o.db.Tx(ctx, func(tx *gorm.DB) error { return o.audit(tx, by, audit.ActionConfirmFailed, operator.Name, "") })
 	if err != nil {
-		return fmt.Errorf("auditing wrong password: %w", err)
+		return fmt.Errorf("auditing a failed confirmation: %w", err)
 	}
-	return fault.Invalid("current", "wrong", "the current password is wrong")
+	return wrong
 }

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"gorm.io/gorm"
+
+	"rollcall/internal/audit"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/fault"
 	"rollcall/internal/throttle"
@@ -83,9 +86,12 @@ type LoginRequest struct {
 	Device string
 }
 
-// Login is a new session.
+// Login is a new session, or one that still needs a second factor.
 type Login struct {
 	Operator *models.Operator
+	// Pending is the token for FinishLogin if the operator has a second factor. There is no session
+	// yet then, and Token and Device are "".
+	Pending string
 	// Token is the session's token.
 	Token string
 	// Device marks the browser as one that has logged in as this operator. It is valid until the
@@ -93,7 +99,7 @@ type Login struct {
 	Device string
 }
 
-// Login begins a session if the password is right. Returns the same UNAUTHENTICATED, after the same
+// Login begins a session if the password is right and the operator has no second factor. Returns the same UNAUTHENTICATED, after the same
 // time, for a wrong name and a wrong password. Returns RATE_LIMITED, with the extensions
 // retryAfterMs and limit, independently of the password and of whether the name exists.
 func (o *Service) Login(ctx context.Context, in LoginRequest) (*Login, error) {
@@ -154,7 +160,7 @@ func (o *Service) login(ctx context.Context, in LoginRequest, operator *models.O
 	return login, err
 }
 
-// compareAndBegin begins a session if the password is the operator's. A wrong password is audited
+// compareAndBegin continues the login if the password is the operator's. A wrong password is audited
 // and returns UNAUTHENTICATED.
 func (o *Service) compareAndBegin(ctx context.Context, in LoginRequest, operator *models.Operator) (*Login, error) {
 	var err error
@@ -177,22 +183,41 @@ func (o *Service) compareAndBegin(ctx context.Context, in LoginRequest, operator
 		return nil, fmt.Errorf("comparing password: %w", err)
 	}
 	if right {
-		login := &Login{Operator: operator, Device: in.Device}
-		if !isDevice(operator, in.Device) {
-			login.Device = newDevice(operator)
-		}
-		login.Token, err = o.begin(ctx, operator, in.Address, in.UserAgent)
-		if err == nil {
-			return login, nil
-		}
-		if !errors.Is(err, errPasswordChanged) {
-			return nil, err
+		login, err := o.passed(ctx, in, operator)
+		if !errors.Is(err, errOperatorChanged) {
+			return login, err
 		}
 	}
-	if err := o.log.AddLoginFailure(ctx, operator, in.Address); err != nil {
+	reason := audit.ReasonWrongPassword
+	if operator == nil {
+		reason = audit.ReasonUnknownName
+	}
+	if err := o.log.AddLoginFailure(ctx, operator, reason, in.Address); err != nil {
 		return nil, err
 	}
 	return nil, fault.New(fault.Unauthenticated, "the name or the password is wrong")
+}
+
+// passed begins the session of a login whose password is right, or lets it wait for the second
+// factor. Returns errOperatorChanged if the password is no longer the operator's.
+func (o *Service) passed(ctx context.Context, in LoginRequest, operator *models.Operator) (*Login, error) {
+	login := &Login{Operator: operator}
+	var err error
+	if operator.HasSecondFactor {
+		login.Pending, err = o.pend(ctx, operator)
+		return login, err
+	}
+	if login.Device = in.Device; !isDevice(operator, in.Device) {
+		login.Device = newDevice(operator)
+	}
+	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
+		if err := claim(tx, operator); err != nil {
+			return err
+		}
+		login.Token, err = o.begin(tx, operator, models.MethodPassword, in.Address, in.UserAgent)
+		return err
+	})
+	return login, wrap(err, "beginning session")
 }
 
 // delayFailure waits until a multiple of the failure time has passed since began, or until ctx

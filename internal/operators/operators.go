@@ -16,12 +16,13 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/showonce"
 	"rollcall/internal/throttle"
+	"rollcall/internal/token"
 	"rollcall/internal/validate"
 	"rollcall/models"
 )
 
 // Service implements the rules for operators: accounts in this file and change.go, logins in
-// logins.go, sessions in sessions.go.
+// logins.go, second factors in second_factor.go, sessions in sessions.go.
 type Service struct {
 	db     *database.DB
 	clock  func() time.Time
@@ -30,6 +31,8 @@ type Service struct {
 	// throttle counts failed logins.
 	throttle *throttle.Throttle
 	log      *audit.Log
+	// vault encrypts the secrets of authenticator apps.
+	vault *token.Vault
 	// The time of a failed login is a multiple of failureTime. If it is 0, failed logins are not
 	// delayed.
 	failureTime time.Duration
@@ -39,7 +42,18 @@ type Service struct {
 // New returns a Service that counts failed logins in its own memory. clock is time.Now outside
 // tests.
 func New(db *database.DB, clock func() time.Time) *Service {
-	return &Service{db: db, clock: clock, hasher: newHasher(), rooms: newRooms(), throttle: throttle.New(clock), log: audit.New(db, clock)}
+	return &Service{
+		db: db, clock: clock, hasher: newHasher(), rooms: newRooms(), throttle: throttle.New(clock), log: audit.New(db, clock),
+		vault: token.NewVault(db, ""),
+	}
+}
+
+// Encrypting returns a copy of o that encrypts the secrets of authenticator apps also for the
+// configured token keys; see token.CheckConfigured.
+func (o *Service) Encrypting(tokenKey string) *Service {
+	encrypts := *o
+	encrypts.vault = token.NewVault(o.db, tokenKey)
+	return &encrypts
 }
 
 // Limiting returns a copy of o that counts failed logins in t and delays each to a multiple of
@@ -167,6 +181,9 @@ func (o *Service) setPassword(ctx context.Context, name, password string, spared
 		ended := tx.Where("operator_id = ? AND id <> ?", operator.ID, spared).Delete(&models.OperatorSession{})
 		if ended.Error != nil {
 			return ended.Error
+		}
+		if err := tx.Where("operator_id = ?", operator.ID).Delete(&models.OperatorPendingLogin{}).Error; err != nil {
+			return err
 		}
 		if err := o.audit(tx, by, audit.ActionPasswordSet, name, fmt.Sprintf("sessions=%d", ended.RowsAffected)); err != nil {
 			return err

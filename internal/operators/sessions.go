@@ -36,47 +36,53 @@ const (
 	userAgentLength = 255
 )
 
-// errPasswordChanged means that another request changed the operator's password while this login
-// compared the old one.
-var errPasswordChanged = errors.New("password changed")
+// errOperatorChanged means that another request changed what the operator needs to log in, while
+// this login compared the former.
+var errOperatorChanged = errors.New("operator changed")
 
 // errSessionEnded is returned for a token without an open session.
 var errSessionEnded = fault.New(fault.Unauthenticated, "the session has ended")
 
-// begin writes the session and its audit entry.
-func (o *Service) begin(ctx context.Context, operator *models.Operator, address, userAgent string) (string, error) {
+// claim locks the operator's row until the commit, so that a concurrent change of what a login needs
+// either sees what this login writes and ends it, or this login sees the change and returns
+// errOperatorChanged.
+func claim(tx *gorm.DB, operator *models.Operator) error {
+	same := tx.Model(&models.Operator{}).
+		Where("id = ? AND password_hash = ? AND has_second_factor = ?", operator.ID, operator.PasswordHash, operator.HasSecondFactor).
+		Update("password_hash", operator.PasswordHash)
+	if same.Error == nil && same.RowsAffected == 0 {
+		return errOperatorChanged
+	}
+	return same.Error
+}
+
+// newToken returns a random token, and what the database stores of it.
+func newToken() (token string, hash []byte) {
 	raw := make([]byte, sessionTokenBytes)
 	rand.Read(raw)
-	token := base64.RawURLEncoding.EncodeToString(raw)
+	token = base64.RawURLEncoding.EncodeToString(raw)
+	return token, hashToken(token)
+}
+
+// begin writes a session and its audit entry, and returns the session's token. The caller has called
+// claim.
+func (o *Service) begin(tx *gorm.DB, operator *models.Operator, method models.LoginMethod, address, userAgent string) (string, error) {
+	token, hash := newToken()
 	now := models.TimeOf(o.clock())
-	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
-		// The update locks the operator's row until the commit. So a concurrent change of the
-		// password either sees this session and ends it, or this login sees the change.
-		same := tx.Model(&models.Operator{}).Where("id = ? AND password_hash = ?", operator.ID, operator.PasswordHash).
-			Update("password_hash", operator.PasswordHash)
-		if same.Error != nil {
-			return same.Error
-		}
-		if same.RowsAffected == 0 {
-			return errPasswordChanged
-		}
-		session := &models.OperatorSession{
-			TokenHash:  hashToken(token),
-			OperatorID: operator.ID,
-			CreatedAt:  now,
-			LastSeenAt: now,
-			Address:    validate.ClipASCII(address, addressLength),
-			UserAgent:  validate.Clip(userAgent, userAgentLength),
-		}
-		if err := tx.Create(session).Error; err != nil {
-			return err
-		}
-		return o.audit(tx, models.Actor{Name: operator.Name, Address: address}, audit.ActionLogin, operator.Name, "")
-	})
-	if err != nil {
-		return "", fmt.Errorf("beginning session: %w", err)
+	session := &models.OperatorSession{
+		TokenHash:  hash,
+		OperatorID: operator.ID,
+		CreatedAt:  now,
+		LastSeenAt: now,
+		Address:    validate.ClipASCII(address, addressLength),
+		UserAgent:  validate.Clip(userAgent, userAgentLength),
+		Method:     method,
 	}
-	return token, nil
+	if err := tx.Create(session).Error; err != nil {
+		return "", err
+	}
+	by := models.Actor{Name: operator.Name, Address: address}
+	return token, o.audit(tx, by, audit.ActionLogin, operator.Name, "method="+string(method))
 }
 
 // ByToken returns the session with that token and its operator, and counts as a use of the session.

@@ -1,0 +1,167 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+
+	"rollcall/internal/fault"
+	"rollcall/internal/operators"
+)
+
+const (
+	// totpPath is the page that sets up an authenticator app.
+	totpPath = accountPath + "/totp"
+	// recoveryPath is the page that makes new recovery codes.
+	recoveryPath = accountPath + "/recovery-codes"
+)
+
+// factorsPart is the data of the part of the account page about the second factor.
+type factorsPart struct {
+	*operators.Factors
+	TOTPPath, RecoveryPath string
+}
+
+// AllCodes returns how many recovery codes an operator gets.
+func (factorsPart) AllCodes() int { return operators.RecoveryCodes }
+
+func (c *console) factorsPart(v *visit) (factorsPart, error) {
+	factors, err := c.Operators.Factors(v.r.Context(), v.operator)
+	return factorsPart{Factors: factors, TOTPPath: totpPath, RecoveryPath: recoveryPath}, err
+}
+
+// afterConfirming returns a handler that calls handle once the visitor has confirmed its identity,
+// for changes of the visitor's own account, whatever its role is.
+func afterConfirming(handle func(*console, *visit) error) func(*console, *visit) error {
+	return func(c *console, v *visit) error {
+		if may, err := c.confirm(v); err != nil || !may {
+			return err
+		}
+		return handle(c, v)
+	}
+}
+
+// totpPage is the data of totp.html.
+type totpPage struct {
+	Path, Back string
+	// Started is what to enter in the app, or nil before the operator has begun. QR is its QR code.
+	Started *operators.Enrolment
+	QR      *qrCode
+	// Wrong is true if the code was wrong.
+	Wrong bool
+}
+
+// Minutes returns for how long the secret can be confirmed.
+func (totpPage) Minutes() int { return int(operators.EnrolmentLifetime.Minutes()) }
+
+func (c *console) showTOTP(v *visit) error {
+	return c.renderTOTP(v, http.StatusOK, false)
+}
+
+func (c *console) renderTOTP(v *visit, status int, wrong bool) error {
+	started, err := c.Operators.StartedTOTP(v.r.Context(), v.operator)
+	if err != nil {
+		return err
+	}
+	p := totpPage{Path: totpPath, Back: accountPath, Started: started, Wrong: wrong}
+	if started != nil {
+		if p.QR, err = newQRCode(started.URL); err != nil {
+			return err
+		}
+	}
+	return c.render(v, status, "totp", p)
+}
+
+func (c *console) startTOTP(v *visit) error {
+	if err := c.Operators.StartTOTP(v.r.Context(), v.operator); err != nil {
+		return err
+	}
+	return v.redirect(totpPath)
+}
+
+// confirmTOTP makes the app the visitor's second factor if its code is right, and shows the first
+// recovery codes.
+func (c *console) confirmTOTP(v *visit) error {
+	codes, err := c.Operators.ConfirmTOTP(v.r.Context(), v.operator, v.r.PostFormValue("code"), c.actor(v))
+	var refusal *fault.Error
+	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
+		return c.renderTOTP(v, http.StatusUnprocessableEntity, true)
+	}
+	if err != nil {
+		return err
+	}
+	if codes != nil {
+		return c.showRecoveryCodes(v, "totp.done", codes)
+	}
+	return c.toAccount(v, "totp.done")
+}
+
+func (c *console) removeTOTP(v *visit) error {
+	removed, err := c.Operators.RemoveTOTP(v.r.Context(), v.operator, c.actor(v))
+	if err != nil {
+		return err
+	}
+	if !removed {
+		return c.toAccount(v, "totp.gone")
+	}
+	return c.toAccount(v, "totp.removed")
+}
+
+// recoveryPage is the data of recovery_codes.html: codes that were just made. They appear in this
+// response only.
+type recoveryPage struct {
+	// Title is the text that explains why there are codes.
+	Title string
+	Codes []string
+	Back  string
+}
+
+func (c *console) renewRecoveryCodes(v *visit) error {
+	codes, err := c.Operators.RenewRecoveryCodes(v.r.Context(), v.operator, c.actor(v))
+	var refusal *fault.Error
+	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
+		return c.toAccount(v, "recovery.refused")
+	}
+	if err != nil {
+		return err
+	}
+	return c.showRecoveryCodes(v, "recovery.title", codes)
+}
+
+func (c *console) showRecoveryCodes(v *visit, title string, codes []string) error {
+	return c.show(v, "recovery_codes", recoveryPage{Title: title, Codes: codes, Back: accountPath})
+}
+
+// toAccount redirects to the account page, which shows that message.
+func (c *console) toAccount(v *visit, text string) error {
+	if err := c.setFlash(v, text, ""); err != nil {
+		return err
+	}
+	return v.redirect(accountPath)
+}
+
+// factorQuestion is a change of the visitor's second factors that a page asks about first.
+type factorQuestion struct {
+	// Name begins the keys of its texts.
+	Name string
+	// Danger marks a change that makes the account less safe.
+	Danger bool
+}
+
+// The questions.
+var (
+	askRemoveTOTP    = factorQuestion{"totp-remove", true}
+	askRecoveryCodes = factorQuestion{"recovery-renew", false}
+)
+
+// factorQuestionPage is the data of second_factor_ask.html.
+type factorQuestionPage struct {
+	factorQuestion
+	Path, Back string
+}
+
+// askFactor returns a handler that shows the question, with a form that posts to the same path.
+func askFactor(q factorQuestion) func(*console, *visit) error {
+	return func(c *console, v *visit) error {
+		return c.show(v, "second_factor_ask", factorQuestionPage{q, v.r.URL.EscapedPath(), accountPath})
+	}
+}

@@ -1,0 +1,210 @@
+package console
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/totp"
+
+	"rollcall/internal/database"
+	"rollcall/internal/operators"
+	"rollcall/internal/testenv"
+	"rollcall/models"
+)
+
+var (
+	shownAppSecret = regexp.MustCompile(`<dd><code>([A-Z2-7 ]+)</code>`)
+	shownRecovery  = regexp.MustCompile(`<li><code>([a-z2-7-]{19})</code>`)
+)
+
+// codeOf returns what an authenticator app with that secret shows.
+func (s *site) codeOf(secret string) string {
+	s.t.Helper()
+	code, err := totp.GenerateCode(secret, s.clock())
+	s.check(err)
+	return code
+}
+
+// setUpApp sets up an authenticator app for the operator of a browser that has confirmed its
+// password, and waits until its next code.
+func (b *browser) setUpApp() (secret string, recovery []string) {
+	b.t.Helper()
+	b.post(totpPath, nil).wantRedirect(b.t, totpPath)
+	page := b.get(totpPath)
+	page.want(b.t, http.StatusOK, "<svg", "QR code with the secret")
+	secret = strings.ReplaceAll(shownAppSecret.FindStringSubmatch(page.body)[1], " ", "")
+	done := b.post(totpPath+"/confirm", url.Values{"code": {b.codeOf(secret)}})
+	done.want(b.t, http.StatusOK, "The authenticator app is set up", "shown only once")
+	for _, match := range shownRecovery.FindAllStringSubmatch(done.body, -1) {
+		recovery = append(recovery, match[1])
+	}
+	if len(recovery) != operators.RecoveryCodes {
+		b.t.Fatalf("recovery codes %q", recovery)
+	}
+	b.pass(30 * time.Second)
+	return secret, recovery
+}
+
+// operatorNamed returns an operator.
+func (s *site) operatorNamed(name string) *models.Operator {
+	s.t.Helper()
+	list, err := s.deps.Operators.List(context.Background())
+	s.check(err)
+	at := slices.IndexFunc(list, func(o *models.Operator) bool { return o.Name == name })
+	return list[at]
+}
+
+// startTOTP returns a new secret that the operator has not confirmed.
+func (s *site) startTOTP(name string) string {
+	s.t.Helper()
+	operator := s.operatorNamed(name)
+	s.check(s.deps.Operators.StartTOTP(context.Background(), operator))
+	started, err := s.deps.Operators.StartedTOTP(context.Background(), operator)
+	s.check(err)
+	return started.Secret
+}
+
+// enrol gives the operator an authenticator app, and returns its secret.
+func (s *site) enrol(name string) string {
+	s.t.Helper()
+	secret := s.startTOTP(name)
+	_, err := s.deps.Operators.ConfirmTOTP(context.Background(), s.operatorNamed(name), s.codeOf(secret), setup)
+	s.check(err)
+	s.pass(30 * time.Second)
+	return secret
+}
+
+// TestLoginCode_IsAuditedInItsTransaction checks that a login whose audit entry cannot be written
+// begins no session and uses up no code.
+func TestLoginCode_IsAuditedInItsTransaction(t *testing.T) {
+	s := onSQLite(t)
+	secret := s.enrol("viewer")
+	b := s.browser()
+	b.login("viewer", password)
+	before := s.tables()
+	s.exec("CREATE TRIGGER mute BEFORE INSERT ON audit_entries BEGIN SELECT RAISE(ABORT, 'mute'); END")
+	b.loginCode(s.codeOf(secret)).want(t, http.StatusInternalServerError, "Something went wrong")
+	if !maps.Equal(s.tables(), before) {
+		t.Error("the login has changed something without an audit entry")
+	}
+	s.exec("DROP TRIGGER mute")
+	b.loginCode(s.codeOf(secret)).wantRedirect(t, operatorsPath)
+}
+
+// loginCode sends a code on the second page of the login.
+func (b *browser) loginCode(code string) *answer {
+	b.t.Helper()
+	return b.post(loginCodePath, url.Values{"code": {code}, "next": {operatorsPath}, "name": {"viewer"}})
+}
+
+func TestSecondFactor_IsAskedForAtTheLogin(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		b := s.as("viewer")
+		b.get(accountPath).want(t, http.StatusOK, "Set up an app", "Not set up", "!Recovery codes", "!Remove")
+		secret, recovery := b.setUpApp()
+		b.get(accountPath).want(t, http.StatusOK, "Set up another app", "10 of 10 codes are left", "!"+secret, "!"+recovery[0])
+		b.post(totpPath+"/confirm", url.Values{"code": {s.codeOf(secret)}}).want(t, http.StatusUnprocessableEntity, "The set-up has expired")
+
+		next := s.browser()
+		asked := next.post("/console/login", url.Values{"name": {"viewer"}, "password": {password}, "next": {operatorsPath}})
+		asked.wantRedirect(t, loginCodePath+"?next="+url.QueryEscape(operatorsPath))
+		for _, c := range asked.Cookies() {
+			if c.Name != pendingCookie {
+				t.Errorf("cookie %v after the password", c)
+			}
+		}
+		next.get(operatorsPath).wantRedirect(t, "/console/login?"+url.Values{"next": {operatorsPath}}.Encode())
+		page := next.get(asked.Header.Get("Location"))
+		page.want(t, http.StatusOK, "Enter a code", `value="viewer"`, `name="next" value="`+operatorsPath+`"`, "!Log out")
+		next.loginCode("000000").want(t, http.StatusUnprocessableEntity, "The code is wrong, or it was used before", `role="alert"`, `value="viewer"`)
+		next.loginCode(s.codeOf(secret)).wantRedirect(t, operatorsPath)
+		next.get(operatorsPath).want(t, http.StatusOK, "Log out")
+		next.get(loginCodePath).wantRedirect(t, Root)
+
+		lost := s.browser()
+		lost.login("viewer", password)
+		lost.loginCode(recovery[2]).wantRedirect(t, operatorsPath)
+		lost.get(accountPath).want(t, http.StatusOK, "9 of 10 codes are left")
+		lost.get("/console/audit?action=operator.login").want(t, http.StatusOK, "password and code", "password and recovery code")
+		lost.get("/console/audit?action=operator.login_failed").want(t, http.StatusOK, "right password, wrong code")
+		if log := s.log.String(); strings.Contains(log, secret) || strings.Contains(log, recovery[2]) {
+			t.Error("the log has a secret")
+		}
+	})
+}
+
+func TestLoginCode_Expires(t *testing.T) {
+	s := onSQLite(t)
+	secret := s.enrol("viewer")
+	b := s.browser()
+	b.login("viewer", password)
+	s.pass(operators.PendingLifetime)
+	b.loginCode(s.codeOf(secret)).wantRedirect(t, "/console/login?"+url.Values{"next": {operatorsPath}}.Encode())
+	b.get("/console/login").want(t, http.StatusOK, "The login has expired.")
+	b.get(loginCodePath).wantRedirect(t, "/console/login?"+url.Values{"next": {Root}}.Encode())
+}
+
+func TestLoginCode_IsThrottled(t *testing.T) {
+	s := onSQLite(t)
+	secret := s.enrol("viewer")
+	b := s.browser()
+	b.login("viewer", password)
+	for range 5 {
+		b.loginCode("000000").want(t, http.StatusUnprocessableEntity)
+	}
+	throttled := b.loginCode(s.codeOf(secret))
+	throttled.want(t, http.StatusTooManyRequests, "Too many wrong codes. Try again in 1 second.", `role="alert"`)
+	if got := throttled.Header.Get("Retry-After"); got != "1" {
+		t.Errorf("Retry-After: %q", got)
+	}
+}
+
+// TestSecondFactor_ChangesAreConfirmed checks that an open session alone can change nothing of the
+// second factor, whatever the operator's role, and that a code confirms in place of the password.
+func TestSecondFactor_ChangesAreConfirmed(t *testing.T) {
+	s := onSQLite(t)
+	b := s.loggedIn("viewer")
+	b.post(totpPath, nil).want(t, http.StatusForbidden, "Confirm your password")
+	b.post(totpPath, url.Values{confirmField: {password}}).wantRedirect(t, totpPath)
+	secret, recovery := b.setUpApp()
+	s.pass(operators.ConfirmationLifetime)
+	for path, done := range map[string]string{
+		recoveryPath:         "Make new recovery codes?",
+		totpPath + "/remove": "Remove the authenticator app?",
+	} {
+		b.get(path).want(t, http.StatusOK, done, `action="`+path+`"`)
+		b.post(path, nil).want(t, http.StatusForbidden, "Confirm with a code", `action="`+path+`"`, "!Password")
+		b.post(path, url.Values{confirmField: {password}}).want(t, http.StatusUnprocessableEntity, "The code is wrong")
+	}
+	b.post(recoveryPath, url.Values{confirmField: {s.codeOf(secret)}}).want(t, http.StatusOK, "shown only once", "!"+recovery[0])
+	b.post(totpPath+"/remove", nil).wantRedirect(t, accountPath)
+	b.get(accountPath).want(t, http.StatusOK, "The authenticator app was removed.", "Set up an app", "!Recovery codes")
+	b.post(totpPath+"/remove", nil).want(t, http.StatusSeeOther)
+	b.post(recoveryPath, nil).wantRedirect(t, accountPath)
+	b.get(accountPath).want(t, http.StatusOK, "no second factor yet")
+	s.browser().login("viewer", password).wantRedirect(t, Root)
+}
+
+func TestResetSecondFactor_OnTheOperatorsPage(t *testing.T) {
+	s := onSQLite(t)
+	admin, viewer := s.as("admin"), s.as("viewer")
+	path := operatorsPath + "/" + s.operatorID("viewer")
+	admin.get(path).want(t, http.StatusOK, "without a second factor", "!Reset the second factor")
+	viewer.setUpApp()
+	admin.get(path).want(t, http.StatusOK, "with a second factor", "Reset the second factor")
+	admin.get(path+"/reset-second-factor").want(t, http.StatusOK, "Reset the second factor of viewer?", "make sure that the request is genuine")
+	admin.post(path+"/reset-second-factor", nil).wantRedirect(t, path)
+	admin.get(path).want(t, http.StatusOK, "viewer has no second factor now.", "No open sessions.")
+	admin.post(path+"/reset-second-factor", nil).wantRedirect(t, path)
+	admin.get(path).want(t, http.StatusOK, "viewer had no second factor.")
+	viewer.get(Root).wantRedirect(t, "/console/login")
+	s.browser().login("viewer", password).wantRedirect(t, Root)
+}
