@@ -12,6 +12,7 @@ import (
 
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
+	"rollcall/internal/operators"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
 	"rollcall/node"
@@ -118,6 +119,7 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 		Version:            Version,
 		TokenKey:           c.TokenKey,
 		AuditRetention:     c.AuditRetention,
+		SecondFactor:       operators.Requirement(c.SecondFactor),
 		SubscriptionLinger: c.SubscriptionLinger,
 
 		WebhookAllowPrivate: c.WebhookAllowPrivate,

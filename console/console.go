@@ -62,6 +62,9 @@ type Operators interface {
 	// field "operator".
 	SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error)
 	Delete(ctx context.Context, name string, by models.Actor) error
+	// LacksSecondFactor reports whether the operator must set up a second factor before anything
+	// else.
+	LacksSecondFactor(operator *models.Operator) bool
 	// Factors, and the methods for an operator's own second factors.
 	Factors(ctx context.Context, operator *models.Operator) (*operators.Factors, error)
 	StartTOTP(ctx context.Context, operator *models.Operator) error

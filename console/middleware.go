@@ -115,6 +115,10 @@ func (c *console) handler(rt route) http.Handler {
 		if err == nil {
 			err = checkAccess(v, rt.access)
 		}
+		if err == nil && c.mustEnrol(v) && rt.access != anyone && !enrolment[rt.pattern] {
+			toEnrolment(v)
+			return
+		}
 		if err == nil && rt.access == confirmed {
 			var may bool
 			if may, err = c.confirm(v); err == nil && !may {

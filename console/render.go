@@ -81,7 +81,7 @@ func (p *pages) page(tag, name string) (*template.Template, error) {
 type view struct {
 	Page     any
 	Operator *models.Operator
-	// Nav is empty if the visitor is not logged in.
+	// Nav is empty if the visitor is not logged in or must set up a second factor first.
 	Nav []navItem
 	// Tabs are the pages of the app in the path, or empty if there is no app.
 	Tabs      []navItem
@@ -130,7 +130,7 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 		return err
 	}
 	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Here: v.here()}
-	if v.operator != nil {
+	if v.operator != nil && !c.mustEnrol(v) {
 		data.Nav = []navItem{
 			{Path: Root, Text: "nav.apps"},
 			{Path: operatorsPath, Text: "nav.operators"},

@@ -29,6 +29,31 @@ func (c *console) factorsPart(v *visit) (factorsPart, error) {
 	return factorsPart{Factors: factors, TOTPPath: totpPath, RecoveryPath: recoveryPath}, err
 }
 
+// enrolment has the routes that an operator may use before it has the second factor that it must
+// have, besides those of anyone.
+var enrolment = map[string]bool{
+	"POST /console/logout":               true,
+	"GET /console/account/totp":          true,
+	"POST /console/account/totp":         true,
+	"POST /console/account/totp/confirm": true,
+}
+
+// mustEnrol reports whether the visitor must set up a second factor before it may do anything else.
+func (c *console) mustEnrol(v *visit) bool {
+	return v.operator != nil && c.Operators.LacksSecondFactor(v.operator)
+}
+
+// toEnrolment redirects the browser to the page that sets up a second factor.
+func toEnrolment(v *visit) {
+	if v.r.Header.Get("HX-Request") == "true" {
+		// After a redirect, htmx would put that page into a part of this one.
+		v.w.Header().Set("HX-Redirect", totpPath)
+		v.w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	_ = v.redirect(totpPath)
+}
+
 // afterConfirming returns a handler that calls handle once the visitor has confirmed its identity,
 // for changes of the visitor's own account, whatever its role is.
 func afterConfirming(handle func(*console, *visit) error) func(*console, *visit) error {
@@ -46,6 +71,8 @@ type totpPage struct {
 	// Started is what to enter in the app, or nil before the operator has begun. QR is its QR code.
 	Started *operators.Enrolment
 	QR      *qrCode
+	// Required is true if the operator can do nothing else before.
+	Required bool
 	// Wrong is true if the code was wrong.
 	Wrong bool
 }
@@ -62,7 +89,7 @@ func (c *console) renderTOTP(v *visit, status int, wrong bool) error {
 	if err != nil {
 		return err
 	}
-	p := totpPage{Path: totpPath, Back: accountPath, Started: started, Wrong: wrong}
+	p := totpPage{Path: totpPath, Back: accountPath, Started: started, Required: c.mustEnrol(v), Wrong: wrong}
 	if started != nil {
 		if p.QR, err = newQRCode(started.URL); err != nil {
 			return err

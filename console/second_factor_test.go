@@ -193,6 +193,45 @@ func TestSecondFactor_ChangesAreConfirmed(t *testing.T) {
 	s.browser().login("viewer", password).wantRedirect(t, Root)
 }
 
+// TestRequiredSecondFactor_ComesFirst checks that an operator without the second factor that it must
+// have can do nothing but set it up.
+func TestRequiredSecondFactor_ComesFirst(t *testing.T) {
+	s := onSQLite(t)
+	admin, viewer := s.as("admin"), s.as("viewer")
+	s.deps.Operators = s.deps.Operators.(*operators.Service).Requiring(operators.RequireAdmins)
+	s.serve()
+	viewer.get(operatorsPath).want(t, http.StatusOK)
+	for _, rt := range routes {
+		method, path := s.path(rt)
+		switch got := admin.send(method, path, nil); {
+		case rt.pattern == "POST /console/logout":
+			admin = s.as("admin")
+		case rt.pattern == "GET "+totpPath:
+			got.want(t, http.StatusOK, "Your account needs a second factor", "!Go back", "!Audit", "Log out")
+		case strings.Contains(rt.pattern, totpPath) && enrolment[rt.pattern]:
+			if got.StatusCode == http.StatusSeeOther && got.Header.Get("Location") != totpPath {
+				t.Errorf("%s: %d", rt.pattern, got.StatusCode)
+			}
+		case rt.access != anyone:
+			got.wantRedirect(t, totpPath)
+		}
+	}
+	admin.head.Set("HX-Request", "true")
+	part := admin.get(appPath(s.dev) + "/counts")
+	part.want(t, http.StatusForbidden)
+	if got := part.Header.Get("HX-Redirect"); got != totpPath {
+		t.Errorf("HX-Redirect %q", got)
+	}
+	admin.head.Del("HX-Request")
+	admin.setUpApp()
+	admin.get(operatorsPath).want(t, http.StatusOK, "Audit")
+	for pattern := range enrolment {
+		if !slices.ContainsFunc(routes, func(rt route) bool { return rt.pattern == pattern }) {
+			t.Errorf("%s is no route", pattern)
+		}
+	}
+}
+
 func TestResetSecondFactor_OnTheOperatorsPage(t *testing.T) {
 	s := onSQLite(t)
 	admin, viewer := s.as("admin"), s.as("viewer")

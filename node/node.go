@@ -28,6 +28,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/clientaddr"
 	"rollcall/internal/database"
+	"rollcall/internal/operators"
 	"rollcall/internal/outage"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
@@ -52,6 +53,8 @@ type Config struct {
 	TokenKey string
 	// AuditRetention is how long the audit's entries are stored. If 0, they are never deleted.
 	AuditRetention time.Duration
+	// SecondFactor is which operators must have a second factor.
+	SecondFactor operators.Requirement
 	// SubscriptionLinger is how long status subscriptions outlive the user's last device. If 0, it
 	// is subscriptions.DefaultLinger.
 	SubscriptionLinger time.Duration

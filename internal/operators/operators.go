@@ -31,6 +31,8 @@ type Service struct {
 	// throttle counts failed logins.
 	throttle *throttle.Throttle
 	log      *audit.Log
+	// requirement is which operators must have a second factor.
+	requirement Requirement
 	// vault encrypts the secrets of authenticator apps.
 	vault *token.Vault
 	// The time of a failed login is a multiple of failureTime. If it is 0, failed logins are not

@@ -385,3 +385,23 @@ func TestSecrets_AreEncrypted(t *testing.T) {
 		t.Errorf("a recovery code: %v", err)
 	}
 }
+
+func TestLacksSecondFactor_ByRequirement(t *testing.T) {
+	for requirement, want := range map[Requirement]string{
+		"": "", RequireNone: "", RequireAdmins: "admin", RequireAll: "admin viewer",
+	} {
+		o := new(Service).Requiring(requirement)
+		var lack []string
+		for _, role := range []models.Role{models.RoleAdmin, models.RoleViewer} {
+			if o.LacksSecondFactor(&models.Operator{Role: role}) {
+				lack = append(lack, string(role))
+			}
+			if o.LacksSecondFactor(&models.Operator{Role: role, HasSecondFactor: true}) {
+				t.Errorf("%q: a %s with a second factor lacks one", requirement, role)
+			}
+		}
+		if got := strings.Join(lack, " "); got != want {
+			t.Errorf("%q: required of %q, want %q", requirement, got, want)
+		}
+	}
+}
