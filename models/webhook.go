@@ -63,12 +63,23 @@ type Event struct {
 	Data string
 	// Personal is a JSON object with the values that are erased with the user, or nil.
 	Personal *string
-	// FeedNumber is the event's place in the feed of its app: nil if it is not in the feed, and 0
-	// until it is numbered. See webhooks.Service.Events.
+	// FeedNumber is the event's place in the feed of its app. Until the event is distributed it is
+	// NotNumbered or, if it is not in the feed, NotInFeed; then it is nil if it is not in the feed. See
+	// webhooks.Service.Events.
 	FeedNumber *int64
+	// Recipients are the webhook_endpoints.id, separated by commas, that the event is for. It is nil if
+	// there are none, or if the event is distributed: then there are deliveries.
+	Recipients *string
 }
 
-// EventFeed is the feed of an app that has been read.
+// The values of Event.FeedNumber until the event is distributed.
+const (
+	NotNumbered int64 = 0
+	NotInFeed   int64 = -1
+)
+
+// EventFeed is the feed of an app that has been read, or whose events have been distributed. Its row is
+// locked by those who distribute the events.
 type EventFeed struct {
 	AppID int64 `gorm:"primaryKey;autoIncrement:false"`
 	// LastNumber is the number of the last event that was numbered.

@@ -1,6 +1,9 @@
 // Package outbox records events for App Servers in the transactions of the changes, so that neither
 // is committed without the other. internal/webhooks delivers them.
 //
+// A change waits for two statements more, however many endpoints the app has: the events name their
+// recipients, and their deliveries are made after the commit, those of many changes together.
+//
 // Events are recorded only for apps with an enabled endpoint that has chosen their type, or with a
 // feed, which has all types that Write is given. So that other changes need no query for that, the
 // enabled endpoints and the feeds of all apps are read at most once in Freshness, outside the
@@ -17,7 +20,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,10 +37,15 @@ import (
 // Freshness is how long the endpoints that were read are used.
 const Freshness = time.Second
 
-// chunk is how many events or users one statement names at most. A change can have hundreds of
-// thousands of events, if a user with many friends is erased, and databases limit the values of a
-// statement.
+// chunk is how many rows one statement names at most, because databases limit its values.
 const chunk = 500
+
+// sizes is how many sizes the prepared statements have: for 1, 2, 4 … users or events. A change can
+// have hundreds of thousands of events, if a user with many friends is erased.
+const sizes = 7
+
+// most is the largest size.
+const most = 1 << (sizes - 1)
 
 // MaxEndpoints is how many endpoints an app may have.
 const MaxEndpoints = 20
@@ -55,6 +65,10 @@ func AwaitFresh(ctx context.Context) error {
 // Outbox records events.
 type Outbox struct {
 	enabled *database.Query
+	// versions reads the last versions of users, and insert records events. They are indexed by the
+	// binary logarithm of their sizes.
+	versions [sizes]*database.Query
+	insert   [sizes]*database.Command
 
 	mu sync.Mutex
 	// endpoints are the enabled endpoints by apps.id, as they were at readAt or later.
@@ -74,9 +88,19 @@ type endpoint struct {
 // New returns an Outbox that writes to db.
 func New(db *database.DB) *Outbox {
 	// The row of a feed has no endpoint.
-	return &Outbox{enabled: db.NewQuery("SELECT id, app_id, event_types FROM " +
+	o := &Outbox{enabled: db.NewQuery("SELECT id, app_id, event_types FROM " +
 		db.Using("webhook_endpoints", "webhook_endpoints_state") + " WHERE state = 'ENABLED' UNION ALL SELECT 0, id, '' FROM " +
 		db.Using("apps", "apps_event_feed") + " WHERE event_feed_enabled = TRUE")}
+	const row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	for i := range sizes {
+		further := 1<<i - 1
+		o.versions[i] = db.NewQuery("SELECT subject, MAX(version) FROM events WHERE app_id = ? AND subject IN (?" +
+			strings.Repeat(", ?", further) + ") GROUP BY subject")
+		o.insert[i] = db.NewCommand("INSERT INTO events " +
+			"(uid, app_id, type, subject, version, occurred_at, data, personal, feed_number, recipients) VALUES " +
+			row + strings.Repeat(", "+row, further))
+	}
+	return o
 }
 
 // of returns the enabled endpoints of an app, and reports whether it has a feed.
@@ -113,6 +137,13 @@ func (o *Outbox) read() error {
 		// The order in which all transactions write deliveries.
 		slices.SortFunc(list, func(a, b endpoint) int { return cmp.Compare(a.id, b.id) })
 	}
+	if len(found)+len(feeds) > 0 {
+		for i := range sizes {
+			if err := database.Prepare(o.versions[i], o.insert[i]); err != nil {
+				return fmt.Errorf("preparing to record events: %w", err)
+			}
+		}
+	}
 	o.endpoints, o.feeds, o.readAt = found, feeds, readAt
 	return nil
 }
@@ -138,15 +169,15 @@ func (e endpoint) wants(t Type) bool {
 	return slices.Contains(e.types, t)
 }
 
-// Write records events of an app's users in tx, which has locked their rows. It calls make only if
+// Write records events of an app's users in tx, which has locked their rows. It calls list only if
 // the app has an enabled endpoint or a feed. recorded reports whether an event was recorded for an
 // endpoint: the caller must then publish bus.EventsRecorded after the commit.
-func (o *Outbox) Write(tx *gorm.DB, appID int64, make func() ([]Event, error)) (recorded bool, err error) {
+func (o *Outbox) Write(tx *gorm.DB, appID int64, list func() ([]Event, error)) (recorded bool, err error) {
 	endpoints, feed, err := o.of(appID)
 	if err != nil || len(endpoints) == 0 && !feed {
 		return false, err
 	}
-	events, err := make()
+	events, err := list()
 	if err != nil {
 		return false, err
 	}
@@ -156,72 +187,60 @@ func (o *Outbox) Write(tx *gorm.DB, appID int64, make func() ([]Event, error)) (
 	if len(events) == 0 {
 		return false, nil
 	}
-	rows, err := newRows(tx, appID, events)
+	rows, err := o.newRows(tx, appID, events)
 	if err != nil {
 		return false, err
 	}
-	if feed {
-		for _, row := range rows {
-			row.FeedNumber = new(int64)
+	for _, row := range rows {
+		row.FeedNumber = new(models.NotInFeed)
+		if feed {
+			row.FeedNumber = new(models.NotNumbered)
 		}
+		row.Recipients = recipients(endpoints, Type(row.Type))
+		recorded = recorded || row.Recipients != nil
 	}
-	for some := range slices.Chunk(rows, chunk) {
-		if err := tx.Create(some).Error; err != nil {
-			return false, fmt.Errorf("recording events: %w", err)
-		}
-	}
-	for _, to := range endpoints {
-		var uids []string
-		for _, row := range rows {
-			if to.wants(Type(row.Type)) {
-				uids = append(uids, row.UID)
-			}
-		}
-		if err := Deliver(tx, to.id, uids); err != nil {
-			return false, err
-		}
-		recorded = recorded || len(uids) > 0
+	if err := o.record(tx, rows); err != nil {
+		return false, fmt.Errorf("recording events: %w", err)
 	}
 	return recorded, nil
 }
 
-// Deliver adds the deliveries of events in tx, by their UIDs, to an endpoint.
-func Deliver(tx *gorm.DB, endpointID int64, uids []string) error {
-	for some := range slices.Chunk(uids, chunk) {
-		// The keys of the rows are not known here: in a cluster, those of one INSERT need not be
-		// consecutive. The version as the time of the first attempt keeps the order of a user's events.
-		err := tx.Exec(`INSERT INTO deliveries (endpoint_id, event_id, state, next_attempt_at)
-			SELECT ?, id, ?, version FROM events WHERE uid IN ? ORDER BY id`, endpointID, models.DeliveryPending, some).Error
-		if err != nil {
-			return fmt.Errorf("recording deliveries: %w", err)
+// recipients returns models.Event.Recipients of an event of that type, or nil if no endpoint wants it.
+func recipients(endpoints []endpoint, t Type) *string {
+	var ids []string
+	for _, to := range endpoints {
+		if to.wants(t) {
+			ids = append(ids, strconv.FormatInt(to.id, 10))
 		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return new(strings.Join(ids, ","))
+}
+
+// record records events in tx.
+func (o *Outbox) record(tx *gorm.DB, rows []*models.Event) error {
+	for len(rows) > 0 {
+		size := min(bits.Len(uint(len(rows)))-1, sizes-1)
+		var args []any
+		for _, r := range rows[:1<<size] {
+			args = append(args, r.UID, r.AppID, r.Type, r.Subject, r.Version, r.OccurredAt, r.Data, r.Personal, r.FeedNumber, r.Recipients)
+		}
+		if _, err := o.insert[size].Run(tx, args...); err != nil {
+			return err
+		}
+		rows = rows[1<<size:]
 	}
 	return nil
 }
 
 // newRows returns the rows of events, with the next versions of their users.
-func newRows(tx *gorm.DB, appID int64, events []Event) ([]*models.Event, error) {
-	var subjects []string
-	for _, e := range events {
-		subjects = append(subjects, e.Subject)
+func (o *Outbox) newRows(tx *gorm.DB, appID int64, events []Event) ([]*models.Event, error) {
+	versions, err := o.lastVersions(tx, appID, events)
+	if err != nil {
+		return nil, fmt.Errorf("reading versions of events: %w", err)
 	}
-	slices.Sort(subjects)
-	versions := make(map[string]models.Time)
-	for some := range slices.Chunk(slices.Compact(subjects), chunk) {
-		var last []struct {
-			Subject string
-			Version models.Time
-		}
-		err := tx.Model(&models.Event{}).Select("subject, MAX(version) AS version").
-			Where("app_id = ? AND subject IN ?", appID, some).Group("subject").Find(&last).Error
-		if err != nil {
-			return nil, fmt.Errorf("reading versions of events: %w", err)
-		}
-		for _, l := range last {
-			versions[l.Subject] = l.Version
-		}
-	}
-	var err error
 	rows := make([]*models.Event, len(events))
 	for i, e := range events {
 		// Clocks may have been set back, and those of nodes differ.
@@ -232,6 +251,29 @@ func newRows(tx *gorm.DB, appID int64, events []Event) ([]*models.Event, error) 
 		}
 	}
 	return rows, nil
+}
+
+// lastVersions returns the last versions of the users that have recorded events already.
+func (o *Outbox) lastVersions(tx *gorm.DB, appID int64, events []Event) (map[string]models.Time, error) {
+	var subjects []string
+	for _, e := range events {
+		subjects = append(subjects, e.Subject)
+	}
+	slices.Sort(subjects)
+	versions := make(map[string]models.Time)
+	for some := range slices.Chunk(slices.Compact(subjects), most) {
+		size := bits.Len(uint(len(some) - 1)) // of the smallest statement that can have them all
+		args := []any{appID}
+		for i := range 1 << size {
+			args = append(args, some[min(i, len(some)-1)])
+		}
+		var subject string
+		var version models.Time
+		if err := o.versions[size].EachIn(tx, args, []any{&subject, &version}, func() { versions[subject] = version }); err != nil {
+			return nil, err
+		}
+	}
+	return versions, nil
 }
 
 // NewRow returns the row of an event, with a new UID.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -278,8 +279,8 @@ func (p *Presence) record(ctx context.Context, b *batch) error {
 	if err != nil {
 		return err
 	}
-	endpoints = slices.DeleteFunc(slices.Clone(endpoints), func(e endpoint) bool { return !e.wants(PresenceChanged) })
-	if len(endpoints) == 0 {
+	to := recipients(endpoints, PresenceChanged)
+	if to == nil {
 		return nil
 	}
 	err = p.db.Tx(ctx, func(tx *gorm.DB) error {
@@ -287,8 +288,6 @@ func (p *Presence) record(ctx context.Context, b *batch) error {
 		if err != nil {
 			return err
 		}
-		var rows []*models.Event
-		holders := make(map[string][]string) // the users with personal values, by UID
 		now := models.TimeOf(p.clock())
 		for i := 0; i < len(b.users); i += PresenceBatch {
 			changes, personal := b.changes(i, min(i+PresenceBatch, len(b.users)), erasable)
@@ -296,23 +295,11 @@ func (p *Presence) record(ctx context.Context, b *batch) error {
 			if err != nil {
 				return err
 			}
-			rows = append(rows, row)
-			for user := range personal {
-				holders[row.UID] = append(holders[row.UID], user)
+			row.Recipients, row.FeedNumber = to, new(models.NotInFeed)
+			if err := tx.Create(row).Error; err != nil {
+				return fmt.Errorf("recording events: %w", err)
 			}
-		}
-		if err := tx.Create(rows).Error; err != nil {
-			return fmt.Errorf("recording events: %w", err)
-		}
-		var uids []string
-		for _, row := range rows {
-			uids = append(uids, row.UID)
-		}
-		if err := recordHolders(tx, b.appID, now, holders); err != nil {
-			return err
-		}
-		for _, to := range endpoints {
-			if err := Deliver(tx, to.id, uids); err != nil {
+			if err := recordHolders(tx, row, slices.Sorted(maps.Keys(personal))); err != nil {
 				return err
 			}
 		}
@@ -385,24 +372,11 @@ func newPresenceRow(appID int64, changes []PresenceChange, personal map[string]s
 	return row, nil
 }
 
-// recordHolders records which users the personal values of events belong to.
-func recordHolders(tx *gorm.DB, appID int64, now models.Time, holders map[string][]string) error {
-	if len(holders) == 0 {
-		return nil
-	}
-	var uids []string
-	for uid := range holders {
-		uids = append(uids, uid)
-	}
-	var events []*models.Event
-	if err := tx.Select("id", "uid").Where("uid IN ?", uids).Find(&events).Error; err != nil {
-		return fmt.Errorf("reading recorded events: %w", err)
-	}
+// recordHolders records the users that the personal values of an event belong to.
+func recordHolders(tx *gorm.DB, event *models.Event, users []string) error {
 	var rows []*models.EventUser
-	for _, e := range events {
-		for _, user := range holders[e.UID] {
-			rows = append(rows, &models.EventUser{EventID: e.ID, AppID: appID, Subject: user, OccurredAt: now})
-		}
+	for _, user := range users {
+		rows = append(rows, &models.EventUser{EventID: event.ID, AppID: event.AppID, Subject: user, OccurredAt: event.OccurredAt})
 	}
 	for some := range slices.Chunk(rows, chunk) {
 		if err := tx.Create(some).Error; err != nil {

@@ -17,14 +17,14 @@ const (
 const feedKept = deliveredKept
 
 // Expiring returns the rules that delete deliveries that have ended, and the events that no delivery
-// refers to any more. An event that is not numbered yet stays, if the feed has been read: a reader
-// would otherwise not notice that it has missed it.
+// refers to any more. An event stays that is not distributed yet: to its recipients, or to a feed that
+// has been read, whose reader would otherwise not notice that it has missed it.
 func Expiring() []retention.Rule {
 	return []retention.Rule{
 		{Rows: "old webhook deliveries", Table: &models.Delivery{}, Key: "id", Column: "expires_at"},
 		{Rows: "old events", Table: &models.Event{}, Key: "id", Column: "occurred_at", Age: deliveredKept,
-			Unless: "(EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id) OR " +
-				"feed_number = 0 AND EXISTS (SELECT 1 FROM event_feeds WHERE event_feeds.app_id = events.app_id))"},
+			Unless: "(recipients IS NOT NULL OR EXISTS (SELECT 1 FROM deliveries WHERE deliveries.event_id = events.id) OR " +
+				"COALESCE(feed_number, 1) = 0 AND EXISTS (SELECT 1 FROM event_feeds WHERE event_feeds.app_id = events.app_id))"},
 		{Rows: "users of old events", Table: &models.EventUser{}, Key: "id", Column: "occurred_at", Age: deliveredKept,
 			Unless: "EXISTS (SELECT 1 FROM events WHERE events.id = event_users.event_id)"},
 	}

@@ -96,8 +96,10 @@ func TestDeliver_PausesIfOnlySomeAreAccepted(t *testing.T) {
 			retryAfter = test.retryAfter
 			w.register(fmt.Sprint("accepted-", i), fmt.Sprint("refused-", i))
 			w.pass(10 * time.Millisecond)
+			w.distribute()
 			now := w.webhooks.now()
-			w.must(w.webhooks.deliver(ctx, e.ID))
+			_, err := w.webhooks.deliver(ctx, e.ID)
+			w.must(err)
 			if row := w.row(e.ID); row.ResumeAt != now.Add(test.pause) || row.FailingSince != 0 {
 				w.t.Errorf("Retry-After %q: a pause of %d ms, failing since %d", test.retryAfter, row.ResumeAt-now, row.FailingSince)
 			}
@@ -176,6 +178,7 @@ func TestFinish_WritesEachResult(t *testing.T) {
 	each(t, func(w *world) {
 		e, _ := w.endpoint("http://127.0.0.1:1", outbox.UserRegistered)
 		w.register("a", "b", "c", "d", "e")
+		w.distribute()
 		w.must(w.db.Exec(ctx, "UPDATE deliveries SET attempts = 2"))
 		w.pass(time.Second)
 		to, err := w.webhooks.claim(ctx, e.ID, 7)

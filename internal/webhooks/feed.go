@@ -2,12 +2,6 @@ package webhooks
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
-
-	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
 	"rollcall/internal/fault"
 	"rollcall/internal/outbox"
@@ -19,12 +13,12 @@ import (
 //
 // The keys of events cannot be that order, because they are assigned before the commit: a reader that
 // has read up to a key would miss an event with a smaller one whose transaction commits later. So
-// events get a number after the commit. A transaction that numbers has locked the row of the feed, and
-// numbers only what is committed. So each number is larger than all that a reader has seen, there are no
-// gaps, and a user's events, which are committed in the order of their versions, are numbered in it.
+// events get a number after the commit, when they are distributed. Each number is larger than all that a
+// reader has seen, there are no gaps, and a user's events, which are committed in the order of their
+// versions, are numbered in it.
 //
-// A read numbers what is new. Feeds that were read once are also numbered by keepTidy, before the
-// events are deleted. So a gap behind a cursor means that the reader has missed events.
+// A read distributes what is new. Run does so too, before the events are deleted. So a gap behind a
+// cursor means that the reader has missed events.
 
 // FeedEvent is an event of the feed.
 type FeedEvent struct {
@@ -61,8 +55,8 @@ func (s *Service) Events(ctx context.Context, app *models.App, r page.Request) (
 	}
 	rows, err := s.numbered(ctx, app, after, r.First+1)
 	if err == nil && len(rows) <= r.First {
-		var more bool
-		if more, err = s.number(ctx, app.ID); err == nil && more {
+		var n int
+		if n, err = s.distribute(ctx, app.ID); err == nil && n > 0 {
 			rows, err = s.numbered(ctx, app, after, r.First+1)
 		}
 	}
@@ -129,64 +123,4 @@ func feedEvent(row *models.Event, appKey string) (*FeedEvent, error) {
 		return nil, err
 	}
 	return &FeedEvent{UID: row.UID, Type: row.Type, Subject: row.Subject, OccurredAt: row.OccurredAt, Data: string(data), Body: string(body)}, nil
-}
-
-// numberChunk is how many events one transaction numbers at most. It is larger than any page.
-const numberChunk = 1000
-
-// number numbers a chunk of the app's events that are committed and have no number yet. It reports
-// whether there were any.
-func (s *Service) number(ctx context.Context, appID int64) (bool, error) {
-	var one []int64
-	unnumbered := func(db *gorm.DB) *gorm.DB {
-		return db.Table(s.db.Using("events", "events_feed")).Where("app_id = ? AND feed_number = 0", appID)
-	}
-	if err := unnumbered(s.db.Read(ctx)).Limit(1).Pluck("id", &one).Error; err != nil || len(one) == 0 {
-		return false, err
-	}
-	any := false
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		// Those who number wait here for each other. What they read next is committed.
-		feed := models.EventFeed{AppID: appID}
-		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&feed).Error; err != nil {
-			return err
-		}
-		if err := tx.Clauses(forUpdate).Take(&feed, "app_id = ?", appID).Error; err != nil {
-			return err
-		}
-		var ids []int64
-		if err := unnumbered(tx).Order("version, id").Limit(numberChunk).Pluck("id", &ids).Error; err != nil {
-			return err
-		}
-		if any = len(ids) > 0; !any {
-			return nil
-		}
-		var numbers strings.Builder
-		for i, id := range ids {
-			fmt.Fprintf(&numbers, " WHEN %d THEN %d", id, feed.LastNumber+int64(i)+1)
-		}
-		slices.Sort(ids) // the order in which others lock them
-		if err := tx.Exec("UPDATE events SET feed_number = CASE id"+numbers.String()+" END WHERE id IN ?", ids).Error; err != nil {
-			return err
-		}
-		return tx.Model(&models.EventFeed{}).Where("app_id = ?", appID).Update("last_number", feed.LastNumber+int64(len(ids))).Error
-	})
-	return any, err
-}
-
-// numberAll numbers the events of all feeds that have been read.
-func (s *Service) numberAll(ctx context.Context) error {
-	var apps []int64
-	if err := s.db.Read(ctx).Model(&models.EventFeed{}).Order("app_id").Pluck("app_id", &apps).Error; err != nil {
-		return fmt.Errorf("reading the feeds of events: %w", err)
-	}
-	for _, app := range apps {
-		for more := true; more; {
-			var err error
-			if more, err = s.number(ctx, app); err != nil {
-				return fmt.Errorf("numbering events: %w", err)
-			}
-		}
-	}
-	return nil
 }

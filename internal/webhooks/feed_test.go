@@ -2,7 +2,6 @@ package webhooks
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -15,7 +14,6 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/outbox"
 	"rollcall/internal/page"
-	"rollcall/internal/retention"
 	"rollcall/internal/users"
 	"rollcall/models"
 )
@@ -203,11 +201,6 @@ func TestEvents_ConcurrentWriters(t *testing.T) {
 func TestEvents_NoLongerKept(t *testing.T) {
 	each(t, func(w *world) {
 		w.feed()
-		sweep := func() {
-			w.t.Helper()
-			_, err := retention.New(w.db, w.clock, slog.New(slog.DiscardHandler), Expiring()...).Sweep(ctx)
-			w.must(err)
-		}
 		w.register("ann", "bo")
 		_, cursor, err := w.poll(1, nil)
 		w.must(err)
@@ -215,7 +208,7 @@ func TestEvents_NoLongerKept(t *testing.T) {
 		w.must(err)
 		w.pass(feedKept)
 		w.register("cy") // is not numbered yet
-		sweep()
+		w.sweep()
 		if _, _, err := w.poll(1, cursor); !isKept(err) {
 			w.t.Errorf("after a deleted event: %v", err)
 		}
@@ -225,12 +218,12 @@ func TestEvents_NoLongerKept(t *testing.T) {
 		}
 		w.register("di")
 		w.pass(feedKept)
-		sweep() // di has no number, so it stays
+		w.sweep() // di has no number, so it stays
 		if _, _, err := w.poll(1, latest); !isKept(err) {
 			w.t.Errorf("after an event that no reader has got: %v", err)
 		}
 		w.must(w.webhooks.tidy(ctx))
-		sweep()
+		w.sweep()
 		var n int64
 		w.must(w.db.Read(ctx).Model(&models.Event{}).Count(&n).Error)
 		if all, _, err := w.poll(1, nil); err != nil || len(all) != 0 || n != 0 {

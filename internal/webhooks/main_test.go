@@ -77,7 +77,7 @@ func (w *world) nodeWith(tokenKey string, log *slog.Logger) *Service {
 	s := New(w.db, w.bus, Options{Clock: w.clock, Logger: log, Version: "test", AllowPrivate: true, TokenKey: tokenKey})
 	// Endpoints are created before the rules have read any.
 	s.awaitFresh = func(context.Context) error { return nil }
-	s.timing.poll = 20 * time.Millisecond
+	s.timing.poll, s.timing.pace = 20*time.Millisecond, 10*time.Millisecond
 	return s
 }
 
@@ -125,9 +125,20 @@ func (w *world) row(id int64) *models.WebhookEndpoint {
 	return e
 }
 
+// distribute distributes the events that are recorded.
+func (w *world) distribute() {
+	w.t.Helper()
+	for more := true; more; {
+		var err error
+		more, err = w.webhooks.distributeAll(ctx)
+		w.must(err)
+	}
+}
+
 // deliveries returns the deliveries to an endpoint, the oldest first.
 func (w *world) deliveries(id int64) []*Sent {
 	w.t.Helper()
+	w.distribute()
 	list, err := w.webhooks.Deliveries(ctx, w.app, Filter{EndpointID: id, Limit: MaxDeliveries})
 	w.must(err)
 	slices.Reverse(list)

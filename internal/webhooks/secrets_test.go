@@ -190,8 +190,9 @@ func TestSecrets_WrongKey(t *testing.T) {
 		w.must(err)
 		w.register("ann")
 		w.pass(10 * time.Millisecond)
+		w.distribute()
 		var keyErr *token.KeyError
-		if err := wrong.deliver(ctx, e.ID); !errors.As(err, &keyErr) {
+		if _, err := wrong.deliver(ctx, e.ID); !errors.As(err, &keyErr) {
 			w.t.Errorf("delivering: %v", err)
 		}
 		stop := w.run(wrong)

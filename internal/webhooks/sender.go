@@ -23,7 +23,7 @@ import (
 const (
 	// batchSize is how many deliveries a batch has at most, and concurrency how many of them are
 	// sent at the same time.
-	batchSize   = 64
+	batchSize   = 256
 	concurrency = 8
 	// endpointsAtOnce is how many endpoints a node sends to at the same time, and failingAtOnce how
 	// many of them may be failing. Each of these can take a whole attempt's time to respond, so they
@@ -37,8 +37,11 @@ const (
 	// pollInterval is how often a node looks for deliveries that it was not notified of: those that
 	// are due again, and those of nodes that have stopped.
 	pollInterval = time.Second
-	// gather is how long a node waits after it was notified, so that changes share a batch.
+	// gather is how long a node waits after it was notified, and pace the time from one look for
+	// deliveries to the next, unless a batch was full: the more changes share a batch, the less work it is,
+	// which the changes would otherwise have to wait for.
 	gather = 10 * time.Millisecond
+	pace   = 100 * time.Millisecond
 	// tidyInterval is how often the deliveries of disabled and deleted endpoints are ended.
 	tidyInterval = 10 * time.Second
 	// unopenedInterval is the time between two attempts to decrypt the secret of an endpoint, and
@@ -64,17 +67,18 @@ var schedule = []time.Duration{
 
 // timing has the durations that tests shorten.
 type timing struct {
-	attempt, lease, margin, poll, tidy, unopened time.Duration
+	attempt, lease, margin, poll, pace, tidy, unopened time.Duration
 }
 
 var usualTiming = timing{
-	attempt: attemptTimeout, lease: leaseTime, margin: leaseMargin, poll: pollInterval, tidy: tidyInterval, unopened: unopenedInterval,
+	attempt: attemptTimeout, lease: leaseTime, margin: leaseMargin, poll: pollInterval, pace: pace,
+	tidy: tidyInterval, unopened: unopenedInterval,
 }
 
 var forUpdate = clause.Locking{Strength: clause.LockingStrengthUpdate}
 
-// Run sends deliveries until ctx ends, and then returns when running attempts have ended. It cuts
-// those that last longer than drain; they are sent again later.
+// Run distributes events and sends deliveries until ctx ends, and then returns when running attempts
+// have ended. It cuts those that last longer than drain; they are sent again later.
 func (s *Service) Run(ctx context.Context, drain time.Duration) {
 	sending, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -82,50 +86,98 @@ func (s *Service) Run(ctx context.Context, drain time.Duration) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.keepTidy(ctx) })
-	busy, failing := make(map[int64]bool), 0
-	done := make(chan delivered, endpointsAtOnce)
-	unopened := &unopenedEndpoints{service: s, until: make(map[int64]time.Time)}
+	r := &rounds{
+		Service: s, sending: sending, running: &running, busy: make(map[int64]bool), done: make(chan delivered, endpointsAtOnce),
+		unopened: &unopenedEndpoints{service: s, until: make(map[int64]time.Time)},
+	}
 	poll := time.NewTicker(s.timing.poll)
 	defer poll.Stop()
-	for ctx.Err() == nil {
-		due, err := s.dueEndpoints(ctx, unopened.now()...)
-		if err != nil && !outage.CallerGone(ctx, err) {
-			s.opts.Logger.WarnContext(ctx, "looking for webhook deliveries failed; retrying", "error", err)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	planned, began := time.Now(), time.Time{} // the next round, if there is one, and the last one
+	plan := func(at time.Time) {
+		if planned.IsZero() || at.Before(planned) {
+			planned = at
+			next.Reset(time.Until(at))
 		}
-		for _, e := range due {
-			if busy[e.ID] || len(busy) >= endpointsAtOnce || e.Failing && failing >= failingAtOnce {
-				continue
-			}
-			busy[e.ID] = true
-			if e.Failing {
-				failing++
-			}
-			running.Go(func() {
-				err := s.deliver(sending, e.ID)
-				var keyErr *token.KeyError
-				if err != nil && !errors.As(err, &keyErr) && !outage.CallerGone(sending, err) {
-					s.opts.Logger.WarnContext(ctx, "delivering webhook events failed; retrying", "endpoint", e.ID, "error", err)
-				}
-				done <- delivered{e, keyErr}
-			})
-		}
+	}
+	for {
+		paced := began.Add(s.timing.pace)
 		select {
 		case <-ctx.Done():
-		case d := <-done:
-			delete(busy, d.ID)
-			if d.Failing {
-				failing--
+			return
+		case d := <-r.done:
+			r.ended(ctx, d)
+			if d.full {
+				paced = time.Now()
 			}
-			if d.err != nil {
-				unopened.add(ctx, d)
-			}
+			plan(paced)
 		case <-poll.C:
+			plan(paced)
 		case <-s.wake:
-			select {
-			case <-ctx.Done():
-			case <-time.After(gather):
+			if gathered := time.Now().Add(gather); gathered.After(paced) {
+				paced = gathered
+			}
+			plan(paced)
+		case began = <-next.C:
+			planned = time.Time{}
+			if r.begin(ctx) {
+				plan(began)
 			}
 		}
+	}
+}
+
+// rounds are the rounds of Run: each distributes what is new and begins to send what is due.
+type rounds struct {
+	*Service
+	sending context.Context
+	running *sync.WaitGroup
+	// busy are the endpoints that this node sends to, of which so many are failing.
+	busy     map[int64]bool
+	failing  int
+	done     chan delivered
+	unopened *unopenedEndpoints
+}
+
+// begin begins a round. It reports whether there may be more to distribute.
+func (r *rounds) begin(ctx context.Context) (more bool) {
+	more, err := r.distributeAll(ctx)
+	if err != nil && !outage.CallerGone(ctx, err) {
+		r.opts.Logger.WarnContext(ctx, "distributing webhook events failed; retrying", "error", err)
+	}
+	due, err := r.dueEndpoints(ctx, r.unopened.now()...)
+	if err != nil && !outage.CallerGone(ctx, err) {
+		r.opts.Logger.WarnContext(ctx, "looking for webhook deliveries failed; retrying", "error", err)
+	}
+	for _, e := range due {
+		if r.busy[e.ID] || len(r.busy) >= endpointsAtOnce || e.Failing && r.failing >= failingAtOnce {
+			continue
+		}
+		r.busy[e.ID] = true
+		if e.Failing {
+			r.failing++
+		}
+		r.running.Go(func() {
+			full, err := r.deliver(r.sending, e.ID)
+			var keyErr *token.KeyError
+			if err != nil && !errors.As(err, &keyErr) && !outage.CallerGone(r.sending, err) {
+				r.opts.Logger.WarnContext(ctx, "delivering webhook events failed; retrying", "endpoint", e.ID, "error", err)
+			}
+			r.done <- delivered{e, full, keyErr}
+		})
+	}
+	return more
+}
+
+// ended notes the end of a batch.
+func (r *rounds) ended(ctx context.Context, d delivered) {
+	delete(r.busy, d.ID)
+	if d.Failing {
+		r.failing--
+	}
+	if d.err != nil {
+		r.unopened.add(ctx, d)
 	}
 }
 
@@ -138,6 +190,8 @@ type dueEndpoint struct {
 // delivered is the end of a batch to an endpoint.
 type delivered struct {
 	dueEndpoint
+	// full means that there are probably more deliveries that are due.
+	full bool
 	// err is why this node cannot decrypt the endpoint's secret, or nil.
 	err *token.KeyError
 }
@@ -187,14 +241,15 @@ func (s *Service) nextAttempt() string {
 		" WHERE d.endpoint_id = e.id AND d.state = ? ORDER BY d.next_attempt_at LIMIT 1)"
 }
 
-// deliver sends a batch of deliveries to an endpoint, unless another node does.
-func (s *Service) deliver(ctx context.Context, id int64) error {
+// deliver sends a batch of deliveries to an endpoint, unless another node does. It reports whether the
+// batch was full.
+func (s *Service) deliver(ctx context.Context, id int64) (full bool, err error) {
 	// The lease ends later than this node assumes.
 	end := time.Now().Add(s.timing.lease - s.timing.margin)
 	lease := rand.Int64N(1<<62) + 1
 	to, err := s.claim(ctx, id, lease)
 	if err != nil || to == nil {
-		return err
+		return false, err
 	}
 	results := []*result(nil)
 	deliveries, err := s.batch(ctx, id)
@@ -205,10 +260,7 @@ func (s *Service) deliver(ctx context.Context, id int64) error {
 	if finishErr := s.finish(context.WithoutCancel(ctx), to.endpoint, lease, results); err == nil {
 		err = finishErr
 	}
-	if len(deliveries) == batchSize {
-		s.notify()
-	}
-	return err
+	return len(deliveries) == batchSize, err
 }
 
 // claim takes the lease of an endpoint. It returns nil if the endpoint is disabled or pauses, or if
@@ -495,14 +547,10 @@ func (s *Service) keepTidy(ctx context.Context) {
 	}
 }
 
-// tidy ends the deliveries of disabled and deleted endpoints, in chunks, measures the queue, and
-// numbers the events of feeds.
+// tidy ends the deliveries of disabled and deleted endpoints, in chunks, and measures the queue.
 // Nodes may record further deliveries for a short time, so it finds those the next time.
 func (s *Service) tidy(ctx context.Context) error {
 	if err := s.measure(ctx); err != nil {
-		return err
-	}
-	if err := s.numberAll(ctx); err != nil {
 		return err
 	}
 	var list []*models.WebhookEndpoint

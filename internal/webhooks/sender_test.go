@@ -223,13 +223,18 @@ func TestDeliver_GivesUp(t *testing.T) {
 	})
 }
 
+// sweep deletes what is old.
+func (w *world) sweep() {
+	w.t.Helper()
+	_, err := retention.New(w.db, w.clock, slog.New(slog.DiscardHandler), Expiring()...).Sweep(ctx)
+	w.must(err)
+}
+
 // expire checks that everything is deleted when it is old.
 func (w *world) expire() {
 	w.t.Helper()
 	w.pass(failedKept + deliveredKept)
-	sweeper := retention.New(w.db, w.clock, slog.New(slog.DiscardHandler), Expiring()...)
-	_, err := sweeper.Sweep(ctx)
-	w.must(err)
+	w.sweep()
 	var deliveries, events int64
 	w.must(w.db.Read(ctx).Model(&models.Delivery{}).Count(&deliveries).Error)
 	w.must(w.db.Read(ctx).Model(&models.Event{}).Count(&events).Error)
@@ -243,6 +248,7 @@ func TestExpiring_KeepsEventsOfDeliveries(t *testing.T) {
 	each(t, func(w *world) {
 		w.endpoint("http://127.0.0.1:1")
 		w.register("ann")
+		w.distribute()
 		w.pass(100 * 24 * time.Hour)
 		sweeper := retention.New(w.db, w.clock, slog.New(slog.DiscardHandler), Expiring()...)
 		if n, err := sweeper.Sweep(ctx); n != 0 || err != nil {
@@ -333,6 +339,7 @@ func TestRun_AfterKill(t *testing.T) {
 		killed.timing.lease, killed.timing.margin = 2*time.Second, 0
 		to, err := killed.claim(ctx, e.ID, 7)
 		w.must(err)
+		w.distribute()
 		list, err := killed.batch(ctx, e.ID)
 		w.must(err)
 		killed.timing.attempt = time.Second

@@ -1,8 +1,8 @@
 // Package webhooks delivers the events of apps to the endpoints of their App Servers: signed, at
 // least once, and from any node.
 //
-// internal/outbox has recorded the events and their deliveries in the transactions of the changes.
-// Run sends them. A node that sends to an endpoint has its lease, so that no two nodes send to the
+// internal/outbox has recorded the events and their recipients in the transactions of the changes. Run
+// makes their deliveries and sends them. A node that sends to an endpoint has its lease, so that no two nodes send to the
 // same endpoint at the same time, and one slow endpoint holds up no other; see claim. It sends one
 // batch, writes its results and ends the lease. If the node dies, the lease ends by itself, and
 // another node sends the batch again.

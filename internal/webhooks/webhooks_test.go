@@ -154,12 +154,14 @@ func TestBodies(t *testing.T) {
 	})
 }
 
-// deliverAll sends what is due, once.
+// deliverAll distributes what is new, and sends what is due, once.
 func (s *Service) deliverAll(w *world) error {
 	w.pass(10 * time.Millisecond) // versions may be later than the time of the change
+	w.distribute()
 	due, err := s.dueEndpoints(ctx)
 	for _, e := range due {
-		err = errors.Join(err, s.deliver(ctx, e.ID))
+		_, deliverErr := s.deliver(ctx, e.ID)
+		err = errors.Join(err, deliverErr)
 	}
 	return err
 }
