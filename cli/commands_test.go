@@ -75,28 +75,28 @@ func TestOperatorCommands(t *testing.T) {
 	if status, out, errs := run(t, "correct horse battery\n", "operator", "create", "ann", "--role", "viewer"); status != 0 || strings.Contains(out, "horse") {
 		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
-	if status, out, errs := run(t, "", "operator", "create", "bob", "--role", "admin"); status != 0 || !strings.Contains(out, "password  ") {
+	if status, out, errs := run(t, "", "operator", "create", "bob", "--role", "owner"); status != 0 || !strings.Contains(out, "password  ") {
 		t.Errorf("a generated password is printed: status %d, %q, %q", status, out, errs)
 	}
 	if status, out, errs := run(t, "", "operator", "set-password", "ann"); status != 0 || !strings.Contains(out, "password  ") {
 		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
-	if status, out, errs := run(t, "", "operator", "set-role", "ann", "--role", "admin"); status != 0 || out != "ann is admin now\n" {
+	if status, out, errs := run(t, "", "operator", "set-role", "ann", "--role", "owner"); status != 0 || out != "ann is owner of all apps now\n" {
 		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
 	if status, out, errs := run(t, "", "operator", "delete", "bob"); status != 0 || out != "bob is deleted\n" {
 		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
-	if status, _, errs := run(t, "", "operator", "delete", "ann"); status != 2 || !strings.Contains(errs, "only admin") {
-		t.Errorf("deleting the last admin: status %d, %q", status, errs)
+	if status, _, errs := run(t, "", "operator", "delete", "ann"); status != 2 || !strings.Contains(errs, "only owner") {
+		t.Errorf("deleting the last owner: status %d, %q", status, errs)
 	}
-	if status, _, errs := run(t, "", "operator", "set-role", "ann", "--role", "viewer"); status != 2 || !strings.Contains(errs, "only admin") {
-		t.Errorf("making the last admin a viewer: status %d, %q", status, errs)
+	if status, _, errs := run(t, "", "operator", "set-role", "ann", "--role", "viewer"); status != 2 || !strings.Contains(errs, "only owner") {
+		t.Errorf("making the last owner a viewer: status %d, %q", status, errs)
 	}
-	if status, out, errs := run(t, "", "operator", "set-role", "ann", "--role", "admin"); status != 0 || out != "ann is admin already\n" {
+	if status, out, errs := run(t, "", "operator", "set-role", "ann", "--role", "owner"); status != 0 || out != "ann is owner of all apps already\n" {
 		t.Errorf("status %d, %q, %q", status, out, errs)
 	}
-	if status, out, _ := run(t, "", "operator", "list"); status != 0 || !strings.Contains(out, "ann") || !strings.Contains(out, "admin") || strings.Contains(out, "bob") {
+	if status, out, _ := run(t, "", "operator", "list"); status != 0 || !strings.Contains(out, "ann") || !strings.Contains(out, "owner  all apps") || strings.Contains(out, "bob") {
 		t.Errorf("status %d, %q", status, out)
 	}
 }
@@ -136,6 +136,43 @@ func TestOperator_ResetSecondFactor(t *testing.T) {
 	}
 	if status, _, errs := run(t, "", "operator", "reset-second-factor", "bob"); status != 2 || !strings.Contains(errs, "bob") {
 		t.Errorf("an unknown name: status %d, %q", status, errs)
+	}
+}
+
+func TestOperatorCommands_NamedApps(t *testing.T) {
+	t.Setenv("ROLLCALL_DATABASE_URL", testenv.SQLiteURL(t))
+	keys := map[string]string{}
+	for _, name := range []string{"chat", "game"} {
+		_, out, errs := run(t, "", "app", "create", "--name", name, "--environment", "production", "--json")
+		var made struct{ Key string }
+		if err := json.Unmarshal([]byte(out), &made); err != nil {
+			t.Fatal(err, errs)
+		}
+		keys[name] = made.Key
+	}
+	if status, out, errs := run(t, "", "operator", "create", "mo", "--role", "moderator", "--app", keys["game"], "--app", keys["chat"]); status != 0 {
+		t.Errorf("status %d, %q, %q", status, out, errs)
+	}
+	if _, out, _ := run(t, "", "operator", "list"); !strings.Contains(out, "moderator  chat, game") {
+		t.Errorf("%q", out)
+	}
+	for _, c := range []struct {
+		args   []string
+		status int
+		text   string
+	}{
+		// Without --app and --all-apps the apps stay.
+		{[]string{"--role", "admin"}, 0, "mo is admin of chat, game now\n"},
+		{[]string{"--role", "admin", "--app", keys["chat"]}, 0, "mo is admin of chat now\n"},
+		{[]string{"--role", "admin", "--app", "rcnothing"}, 2, "rcnothing"},
+		{[]string{"--role", "admin", "--app", keys["chat"], "--all-apps"}, 2, "--all-apps"},
+		{[]string{"--role", "owner"}, 2, "an owner is always for all apps"},
+		{[]string{"--role", "owner", "--all-apps"}, 0, "mo is owner of all apps now\n"},
+	} {
+		status, out, errs := run(t, "", append([]string{"operator", "set-role", "mo"}, c.args...)...)
+		if status != c.status || !strings.Contains(out+errs, c.text) {
+			t.Errorf("%v: status %d, %q, %q", c.args, status, out, errs)
+		}
 	}
 }
 

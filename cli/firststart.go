@@ -66,7 +66,7 @@ func (f *firstStart) makeOperator(ctx context.Context, given string) error {
 			password = "as given in ROLLCALL_ADMIN_PASSWORD"
 		}
 		return printText(f.out, "\nOperator    %s\nPassword    %s\n", name, password)
-	}).Create(ctx, firstOperator, models.RoleAdmin, given, startActor)
+	}).Create(ctx, firstOperator, models.Grant{Role: models.RoleOwner, AllApps: true}, given, startActor)
 	if taken(err) {
 		return nil
 	}

@@ -55,7 +55,7 @@ func TestLostOutput_ChangesNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		password, err := operatorRules.Create(ctx, "ann", models.RoleAdmin, "", audit.CommandLine)
+		password, err := operatorRules.Create(ctx, "ann", models.Grant{Role: models.RoleOwner, AllApps: true}, "", audit.CommandLine)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -16,15 +18,16 @@ import (
 type operatorCommand struct {
 	Create      operatorCreate      `cmd:"" help:"Create an operator; the password comes from standard input or is generated."`
 	SetPassword operatorSetPassword `cmd:"" help:"Give an operator a new password, from standard input or generated; ends its sessions."`
-	SetRole     operatorSetRole     `cmd:"" help:"Change an operator's role, from its next request on."`
+	SetRole     operatorSetRole     `cmd:"" help:"Change an operator's role and apps, from its next request on."`
 	ResetFactor operatorResetFactor `cmd:"" name:"reset-second-factor" help:"Remove an operator's second factors and recovery codes, if it has lost them; ends its sessions."`
 	Delete      operatorDelete      `cmd:"" help:"Delete an operator; its sessions end at once."`
 	List        operatorList        `cmd:"" help:"List the operators."`
 }
 
 type operatorCreate struct {
-	Name string `arg:"" help:"The operator's name."`
-	Role string `required:"" enum:"admin,viewer" placeholder:"admin|viewer" help:"admin (may do everything) or viewer (sees everything, changes nothing)."`
+	Name string   `arg:"" help:"The operator's name."`
+	Role string   `required:"" enum:"viewer,moderator,admin,owner" placeholder:"viewer|moderator|admin|owner" help:"viewer (sees everything except secrets), moderator (also bans and disconnects users), admin (changes everything in apps) or owner (also manages operators)."`
+	Apps []string `name:"app" sep:"none" placeholder:"KEY" help:"The key of an app that the role is for; repeat it for several. Without it, the role is for all apps."`
 }
 
 // Run creates the operator and prints a generated password.
@@ -34,8 +37,16 @@ func (c operatorCreate) Run(ctx context.Context, s *settings, streams *Streams) 
 		if err != nil {
 			return err
 		}
-		_, err = node.Offline(db, clock).Operators.Showing(passwordPrinter(streams, given)).
-			Create(ctx, c.Name, models.Role(c.Role), given, audit.CommandLine)
+		rules := node.Offline(db, clock)
+		grant := models.Grant{Role: models.Role(c.Role), AllApps: len(c.Apps) == 0}
+		list, err := rules.Apps.List(ctx)
+		if err != nil {
+			return err
+		}
+		if grant.AppIDs, err = appIDs(list, c.Apps); err != nil {
+			return err
+		}
+		_, err = rules.Operators.Showing(passwordPrinter(streams, given)).Create(ctx, c.Name, grant, given, audit.CommandLine)
 		return err
 	})
 }
@@ -58,22 +69,47 @@ func (c operatorSetPassword) Run(ctx context.Context, s *settings, streams *Stre
 }
 
 type operatorSetRole struct {
-	Name string `arg:"" help:"The operator's name."`
-	Role string `required:"" enum:"admin,viewer" placeholder:"admin|viewer" help:"admin (may do everything) or viewer (sees everything, changes nothing)."`
+	Name    string   `arg:"" help:"The operator's name."`
+	Role    string   `required:"" enum:"viewer,moderator,admin,owner" placeholder:"viewer|moderator|admin|owner" help:"viewer (sees everything except secrets), moderator (also bans and disconnects users), admin (changes everything in apps) or owner (also manages operators)."`
+	Apps    []string `name:"app" sep:"none" xor:"apps" placeholder:"KEY" help:"The key of an app that the role is for; repeat it for several. Without it and --all-apps, the operator's apps stay."`
+	AllApps bool     `xor:"apps" help:"The role is for all apps. An owner's always is."`
 }
 
-// Run changes the role.
+// Run changes the role and the apps.
 func (c operatorSetRole) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
-		changed, err := node.Offline(db, clock).Operators.SetRole(ctx, c.Name, models.Role(c.Role), audit.CommandLine)
+		rules := node.Offline(db, clock)
+		grant := models.Grant{Role: models.Role(c.Role), AllApps: c.AllApps}
+		list, err := rules.Apps.List(ctx)
 		if err != nil {
 			return err
 		}
-		if changed {
-			fmt.Fprintf(streams.Out, "%s is %s now\n", c.Name, c.Role)
-		} else {
-			fmt.Fprintf(streams.Out, "%s is %s already\n", c.Name, c.Role)
+		if grant.AppIDs, err = appIDs(list, c.Apps); err != nil {
+			return err
 		}
+		if !c.AllApps && len(c.Apps) == 0 {
+			operator, err := rules.Operators.ByName(ctx, c.Name)
+			if err != nil {
+				return err
+			}
+			if operator != nil { // otherwise SetRole refuses the name
+				grant.AllApps = operator.AllApps
+				for _, app := range list {
+					if !grant.AllApps && operator.Covers(app.ID) {
+						grant.AppIDs = append(grant.AppIDs, app.ID)
+					}
+				}
+			}
+		}
+		changed, err := rules.Operators.SetRole(ctx, c.Name, grant, audit.CommandLine)
+		if err != nil {
+			return err
+		}
+		when := "already"
+		if changed {
+			when = "now"
+		}
+		fmt.Fprintf(streams.Out, "%s is %s of %s %s\n", c.Name, c.Role, scopeText(list, grant), when)
 		return nil
 	})
 }
@@ -98,6 +134,33 @@ func (c operatorResetFactor) Run(ctx context.Context, s *settings, streams *Stre
 	})
 }
 
+// appIDs returns the apps.id of the apps with these keys. list has all apps.
+func appIDs(list []*models.App, keys []string) (models.IDs, error) {
+	var ids models.IDs
+	for _, key := range keys {
+		at := slices.IndexFunc(list, func(app *models.App) bool { return app.Key == key })
+		if at < 0 {
+			return nil, unknownApp(key)
+		}
+		ids = append(ids, list[at].ID)
+	}
+	return ids, nil
+}
+
+// scopeText describes the apps that a grant is for. list has all apps.
+func scopeText(list []*models.App, grant models.Grant) string {
+	if grant.AllApps {
+		return "all apps"
+	}
+	var names []string
+	for _, app := range list {
+		if grant.Covers(app.ID) {
+			names = append(names, app.Name)
+		}
+	}
+	return cmp.Or(strings.Join(names, ", "), "no app")
+}
+
 type operatorDelete struct {
 	Name string `arg:"" help:"The operator's name."`
 }
@@ -118,14 +181,19 @@ type operatorList struct{}
 // Run lists the operators.
 func (operatorList) Run(ctx context.Context, s *settings, streams *Streams) error {
 	return s.withDB(ctx, func(db *database.DB) error {
-		list, err := node.Offline(db, clock).Operators.List(ctx)
+		rules := node.Offline(db, clock)
+		list, err := rules.Operators.List(ctx)
+		if err != nil {
+			return err
+		}
+		apps, err := rules.Apps.List(ctx)
 		if err != nil {
 			return err
 		}
 		table := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "NAME\tROLE\tCREATED")
+		fmt.Fprintln(table, "NAME\tROLE\tAPPS\tCREATED")
 		for _, op := range list {
-			fmt.Fprintf(table, "%s\t%s\t%s\n", op.Name, op.Role, op.CreatedAt)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", op.Name, op.Role, scopeText(apps, op.Grant), op.CreatedAt)
 		}
 		return table.Flush()
 	})

@@ -3,46 +3,133 @@ package console
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 
 	"rollcall/models"
 )
 
-// access determines which visitors may use a route; routes.go lists the access of each route. A
-// viewer may use the routes of anyone, viewers and polls. An admin may use all.
-type access int
+// access determines which visitors may use a route; routes.go lists the access of each route. The
+// zero value is for every visitor, logged in or not.
+type access struct {
+	// role is the lowest role of operators that may use the route.
+	role models.Role
+	// allApps is true for routes whose operator must be for all apps, because they show or change
+	// what belongs to no single app.
+	allApps bool
+	// confirm is true if the operator must have confirmed its password recently; others are asked
+	// for it first. It is for POSTs that give access to accounts or apps.
+	confirm bool
+	// poll is true for requests that pages send by themselves. They do not count as use of the
+	// session, and once it has ended they respond with 401 instead of a redirect.
+	poll bool
+}
 
-const (
-	// anyone is every visitor, logged in or not.
-	anyone access = iota
-	// viewers is every operator, viewer or admin.
-	viewers
-	// admins is the operators that may change things.
-	admins
-	// confirmed is the admins that have confirmed their password recently; others are asked for it
-	// first. It is for POSTs that give access to accounts or apps.
-	confirmed
-	// polls is every operator. It is for requests that pages send by themselves. They do not count
-	// as use of the session, and once it has ended they respond with 401 instead of a redirect.
-	polls
+var (
+	anyone     = access{}
+	viewers    = access{role: models.RoleViewer}
+	polls      = access{role: models.RoleViewer, poll: true}
+	moderators = access{role: models.RoleModerator}
+	admins     = access{role: models.RoleAdmin}
+	// confirmed is admins with a confirmed password.
+	confirmed = access{role: models.RoleAdmin, confirm: true}
+	// viewersOfAll and adminsOfAll are the viewers and admins that are for all apps.
+	viewersOfAll = access{role: models.RoleViewer, allApps: true}
+	adminsOfAll  = access{role: models.RoleAdmin, allApps: true}
+	owners       = access{role: models.RoleOwner, allApps: true}
+	// confirmedOwners is owners with a confirmed password.
+	confirmedOwners = access{role: models.RoleOwner, allApps: true, confirm: true}
 )
 
 // errLoggedOut is returned for a route that needs a login, if the visitor is not logged in.
 var errLoggedOut = errors.New("not logged in")
 
-// checkAccess returns an error if the visitor may not use a route with that access. Whether an admin
-// has confirmed its password is checked by confirm.
+// checkAccess returns an error if the visitor may not use a route with that access. Whether the
+// operator has confirmed its password is checked by confirm, and whether it is for the app in the
+// path by findApp.
 func checkAccess(v *visit, needed access) error {
 	switch {
 	case needed == anyone:
 		return nil
 	case v.operator == nil:
 		return errLoggedOut
-	case (needed == admins || needed == confirmed) && !v.mayChange():
-		return problem{status: http.StatusForbidden, text: "error.viewer"}
+	}
+	return v.rights().check(needed)
+}
+
+// findApp sets v.app to the app in the route's path, if the route has one. Returns the problem for
+// an unknown path if there is no such app or the operator is not for it, so that operators cannot
+// find out which other apps exist.
+func (c *console) findApp(v *visit, rt route) error {
+	if !strings.Contains(rt.pattern, "{key}") {
+		return nil
+	}
+	app, err := c.appOf(v, v.r.PathValue("key"))
+	v.app = app
+	return err
+}
+
+// appOf returns the app with that key, or the problem for an unknown path if there is none or the
+// operator is not for it.
+func (c *console) appOf(v *visit, key string) (*models.App, error) {
+	app, err := c.Apps.ByKey(v.r.Context(), key)
+	if err != nil {
+		return nil, err
+	}
+	if app == nil || !v.operator.Covers(app.ID) {
+		return nil, c.notFound(v)
+	}
+	return app, nil
+}
+
+// appsOf returns the apps that the operator is for. Pages read apps only by appsOf and appOf.
+func (c *console) appsOf(v *visit) ([]*models.App, error) {
+	list, err := c.Apps.List(v.r.Context())
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list, func(app *models.App) bool { return !v.operator.Covers(app.ID) }), nil
+}
+
+// rights are what an operator may do. Pages show the forms and links of a route only to an operator
+// that may use it.
+type rights struct{ grant models.Grant }
+
+// rights returns what the visitor, which is logged in, may do.
+func (v *visit) rights() rights { return rights{v.operator.Grant} }
+
+// check returns the problem that explains why the operator may not use a route with that access, or
+// nil if it may.
+func (r rights) check(needed access) error {
+	switch {
+	case needed == anyone:
+		return nil
+	case !r.grant.Role.Includes(needed.role):
+		return problem{status: http.StatusForbidden, text: needsTexts[needed.role]}
+	case needed.allApps && !r.grant.AllApps:
+		return problem{status: http.StatusForbidden, text: "error.needs.all_apps"}
 	}
 	return nil
 }
 
-// mayChange reports whether the visitor, which is logged in, may use the routes of admins. Pages show
-// the forms and links of these routes only to a visitor that may use them.
-func (v *visit) mayChange() bool { return v.operator.Role == models.RoleAdmin }
+// needsTexts are the texts that explain which role is missing.
+var needsTexts = map[models.Role]string{
+	models.RoleViewer:    "error.forbidden", // for a role of a newer release
+	models.RoleModerator: "error.needs.moderator",
+	models.RoleAdmin:     "error.needs.admin",
+	models.RoleOwner:     "error.needs.owner",
+}
+
+func (r rights) may(needed access) bool { return r.check(needed) == nil }
+
+// Moderate reports whether the operator may use the routes of moderators.
+func (r rights) Moderate() bool { return r.may(moderators) }
+
+// Administer reports whether the operator may use the routes of admins.
+func (r rights) Administer() bool { return r.may(admins) }
+
+// SeeAll reports whether the operator may use the routes of viewers that are for all apps.
+func (r rights) SeeAll() bool { return r.may(viewersOfAll) }
+
+// Own reports whether the operator may use the routes of owners.
+func (r rights) Own() bool { return r.may(owners) }

@@ -1,12 +1,16 @@
 package console
 
 import (
+	"context"
 	"io/fs"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
+
+	"rollcall/models"
 )
 
 func TestLoggedOut_RedirectsToLogin(t *testing.T) {
@@ -31,46 +35,250 @@ func TestLoggedOut_RedirectsToLogin(t *testing.T) {
 	}
 }
 
-// TestRoutes_POSTsNeedAdmin keeps a new POST from being open to viewers by oversight: a POST that
-// viewers may use must be listed here.
-func TestRoutes_POSTsNeedAdmin(t *testing.T) {
-	open := map[string]bool{
-		"POST /console/login":      true,
-		"POST /console/login/code": true,
-		"POST /console/logout":     true, // ends the viewer's own session
-		"POST /console/language":   true, // sets a cookie
-		// The viewer's own account.
-		"POST /console/account/password":       true,
-		"POST /console/account/totp":           true,
-		"POST /console/account/totp/confirm":   true,
-		"POST /console/account/totp/remove":    true,
-		"POST /console/account/recovery-codes": true,
-		"POST /console/account/end-session":    true,
-		"POST /console/account/end-sessions":   true,
-	}
+// lowerPOSTs has the POSTs of apps that need less than the role admin, and those of no app that need
+// less than the role owner. So a new POST is not open to more operators by oversight.
+var lowerPOSTs = map[string]access{
+	"POST /console/login":      anyone,
+	"POST /console/login/code": anyone,
+	"POST /console/language":   anyone, // sets a cookie
+	"POST /console/logout":     viewers,
+	// The operator's own account.
+	"POST /console/account/password":       viewers,
+	"POST /console/account/totp":           viewers,
+	"POST /console/account/totp/confirm":   viewers,
+	"POST /console/account/totp/remove":    viewers,
+	"POST /console/account/recovery-codes": viewers,
+	"POST /console/account/end-session":    viewers,
+	"POST /console/account/end-sessions":   viewers,
+
+	"POST /console/apps/{key}/users/{id}/ban":           moderators,
+	"POST /console/apps/{key}/users/{id}/unban":         moderators,
+	"POST /console/apps/{key}/users/{id}/disconnect":    moderators,
+	"POST /console/apps/{key}/users/{id}/sign-out":      moderators,
+	"POST /console/apps/{key}/users/{id}/expire-tokens": moderators,
+	"POST /console/apps/{key}/users/{id}/whitelist-on":  moderators,
+	"POST /console/apps/{key}/users/{id}/whitelist-off": moderators,
+	"POST /console/apps/{key}/permission/allow":         moderators,
+	"POST /console/apps/{key}/permission/unblock":       moderators,
+	"POST /console/apps/{key}/bulk/ban":                 moderators,
+	"POST /console/apps/{key}/bulk/unban":               moderators,
+
+	"POST /console/apps/new": adminsOfAll,
+	"POST /console/explorer": confirmed, // finds the app by appOf
+}
+
+// openGETs has the pages outside of apps that operators of named apps may see. They show nothing of
+// other apps, which TestPages_OfferAndShowOnlyWhatOperatorsMay checks.
+var openGETs = map[string]bool{
+	"GET /console/{$}":                    true,
+	"GET /console/account":                true,
+	"GET /console/account/totp":           true,
+	"GET /console/account/totp/remove":    true,
+	"GET /console/account/recovery-codes": true,
+	"GET /console/account/end-session":    true,
+	"GET /console/account/end-sessions":   true,
+	"GET /console/audit":                  true,
+	"GET /console/explorer":               true,
+	"/console/":                           true, // the page for unknown paths
+}
+
+// readablePages has the pages that show something and have a form, which needs a higher role.
+var readablePages = map[string]bool{
+	"GET /console/apps/{key}/settings": true,
+	"GET /console/operators":           true,
+	"GET /console/explorer":            true,
+	"GET /console/login":               true,
+}
+
+func TestRoutes_HaveTheRoleOfTheirKind(t *testing.T) {
 	for _, rt := range routes {
-		if strings.HasPrefix(rt.pattern, "POST ") && rt.access != admins && rt.access != confirmed && !open[rt.pattern] {
-			t.Errorf("%s is open to operators other than admins", rt.pattern)
+		ofApp := strings.Contains(rt.pattern, "{key}")
+		path, isPOST := strings.CutPrefix(rt.pattern, "POST ")
+		if ofApp && rt.access.allApps {
+			t.Errorf("%s belongs to one app, and needs all", rt.pattern)
+		}
+		if isPOST {
+			needed := access{role: models.RoleOwner, allApps: true}
+			if ofApp {
+				needed = admins
+			}
+			if lower, listed := lowerPOSTs[rt.pattern]; listed {
+				needed = lower
+			}
+			if rt.access.role != needed.role || rt.access.allApps != needed.allApps {
+				t.Errorf("%s needs %+v, want %+v", rt.pattern, rt.access, needed)
+			}
+			continue
+		}
+		if !ofApp && rt.access != anyone && !rt.access.allApps && !openGETs[rt.pattern] {
+			t.Errorf("%s is open to operators of named apps", rt.pattern)
+		}
+		path, _ = strings.CutPrefix(path, "GET ")
+		for _, change := range routes {
+			if change.pattern == "POST "+path && change.access.role != rt.access.role && !readablePages[rt.pattern] {
+				t.Errorf("%s needs %q, and its POST %q", rt.pattern, rt.access.role, change.access.role)
+			}
 		}
 	}
 }
 
-func TestViewerSeesAndChangesNothing(t *testing.T) {
-	s := onSQLite(t)
-	viewer := s.as("viewer")
-	for _, rt := range routes {
-		method, path := s.path(rt)
-		switch {
-		case rt.access == admins, rt.access == confirmed:
-			viewer.send(method, path, nil).want(t, http.StatusForbidden, "Your role is viewer")
-		case rt.access == viewers && method == http.MethodGet && !strings.HasSuffix(path, "nowhere"):
-			viewer.get(path).want(t, http.StatusOK, "!Delete this user")
+// grants are the kinds of operators. Those of named apps are for the DEVELOPMENT app.
+func (s *site) grants() map[string]models.Grant {
+	all := map[string]models.Grant{}
+	for _, role := range models.Roles() {
+		all[string(role)+" of all"] = models.Grant{Role: role, AllApps: true}
+		if role != models.RoleOwner {
+			all[string(role)+" of one"] = models.Grant{Role: role, AppIDs: models.IDs{s.dev.ID}}
 		}
 	}
-	if !s.there(s.dev, "ann") {
-		t.Error("a viewer deleted a user")
+	for name, grant := range all {
+		_, err := s.deps.Operators.Create(context.Background(), name, grant, password, setup)
+		s.check(err)
 	}
-	viewer.get("/console/apps/"+s.dev.Key+"/users/ann").want(t, http.StatusOK, "Your role is viewer")
+	return all
+}
+
+// TestRoutes_Matrix sends the request of each route as each kind of operator, in its own app, in
+// another one and in a missing one. Handlers are replaced, so that nothing but the rule decides.
+func TestRoutes_Matrix(t *testing.T) {
+	s := onSQLite(t)
+	const reached = http.StatusTeapot
+	var stubs []route
+	for _, rt := range routes {
+		if rt.pattern != "POST /console/login" {
+			rt.handle = func(_ *console, v *visit) error {
+				v.w.WriteHeader(reached)
+				return nil
+			}
+		}
+		stubs = append(stubs, rt)
+	}
+	server := httptest.NewServer(newConsole(s.deps, stubs))
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	rank := map[models.Role]int{"": -1, models.RoleViewer: 0, models.RoleModerator: 1, models.RoleAdmin: 2, models.RoleOwner: 3}
+	for name, grant := range s.grants() {
+		b := s.as(name)
+		for _, rt := range routes {
+			if rt.pattern == "POST /console/login" {
+				continue
+			}
+			method, path := s.path(rt)
+			want := reached
+			if rank[grant.Role] < rank[rt.access.role] || rt.access.allApps && !grant.AllApps {
+				want = http.StatusForbidden
+			}
+			if got := b.send(method, path, nil); got.StatusCode != want {
+				t.Errorf("%s: %s: %d, want %d", name, rt.pattern, got.StatusCode, want)
+			}
+			if !strings.Contains(path, s.dev.Key) {
+				continue
+			}
+			missing := b.send(method, strings.Replace(path, s.dev.Key, "rcmissing", 1), nil)
+			other := b.send(method, strings.Replace(path, s.dev.Key, s.prod.Key, 1), nil)
+			if want == reached && missing.StatusCode != http.StatusNotFound {
+				t.Errorf("%s: %s of a missing app: %d", name, rt.pattern, missing.StatusCode)
+			}
+			switch same := strings.ReplaceAll(other.body, s.prod.Key, "rcmissing"); {
+			case grant.AllApps:
+				if other.StatusCode != want {
+					t.Errorf("%s: %s of another app: %d, want %d", name, rt.pattern, other.StatusCode, want)
+				}
+			case other.StatusCode != missing.StatusCode || same != missing.body:
+				t.Errorf("%s: %s tells an app of others from a missing one: %d %s", name, rt.pattern, other.StatusCode, other.body)
+			}
+		}
+	}
+}
+
+var (
+	forms       = regexp.MustCompile(`<form([^>]*)>`)
+	formActions = regexp.MustCompile(`<button[^>]* formaction="([^"]*)"`)
+	attributes  = regexp.MustCompile(`(method|action)="([^"]*)"`)
+)
+
+// targets returns the requests that the page's links and forms send, as "METHOD path".
+func (a *answer) targets() []string {
+	var list []string
+	for _, link := range a.links() {
+		list = append(list, "GET "+link)
+	}
+	for _, match := range formActions.FindAllStringSubmatch(a.body, -1) {
+		list = append(list, "GET "+match[1])
+	}
+	for _, form := range forms.FindAllStringSubmatch(a.body, -1) {
+		has := map[string]string{}
+		for _, match := range attributes.FindAllStringSubmatch(form[1], -1) {
+			has[match[1]] = match[2]
+		}
+		list = append(list, strings.ToUpper(has["method"])+" "+has["action"])
+	}
+	return list
+}
+
+// TestPages_OfferAndShowOnlyWhatOperatorsMay requests every page as each kind of operator. A page
+// must show nothing of apps that the operator is not for, and have no link or form that the rule
+// refuses.
+func TestPages_OfferAndShowOnlyWhatOperatorsMay(t *testing.T) {
+	s := onSQLite(t)
+	s.connect(s.dev, "ann", silent{})
+	s.open("192.0.2.1")
+	s.check(banAnn(s))
+	mux := http.NewServeMux()
+	rules := map[string]access{}
+	for _, rt := range routes {
+		mux.HandleFunc(rt.pattern, func(http.ResponseWriter, *http.Request) {})
+		rules[rt.pattern] = rt.access
+	}
+	for name, grant := range s.grants() {
+		b := s.as(name)
+		for _, rt := range routes {
+			method, path := s.path(rt)
+			if method != http.MethodGet || rt.pattern == "/console/" || (rights{grant}).check(rt.access) != nil {
+				continue
+			}
+			page := b.get(path)
+			page.want(t, page.StatusCode, "!error.needs")
+			if page.StatusCode >= http.StatusBadRequest {
+				t.Errorf("%s: %s: %d", name, path, page.StatusCode)
+			}
+			if !grant.AllApps && (strings.Contains(page.body, s.prod.Key) || strings.Contains(page.body, "<bdi>live</bdi>")) {
+				t.Errorf("%s: %s shows another app\n%s", name, path, page.body)
+			}
+			for _, target := range page.targets() {
+				method, to, _ := strings.Cut(target, " ")
+				if !strings.HasPrefix(to, Root) || to == settingsPath(s.dev) { // without its button, the settings are only shown
+					continue
+				}
+				r := httptest.NewRequest(method, to, nil)
+				_, pattern := mux.Handler(r)
+				if err := (rights{grant}).check(rules[pattern]); err != nil {
+					t.Errorf("%s: %s offers %s: %v", name, path, target, err)
+				}
+			}
+		}
+	}
+}
+
+func TestAudit_OfNamedAppsHasTheirEntriesOnly(t *testing.T) {
+	s := onSQLite(t)
+	s.operator("mo", models.RoleModerator, s.dev)
+	b := s.as("mo")
+	b.get(auditPath).want(t, http.StatusOK, "<bdi>"+s.dev.Key+"</bdi>", "!<bdi>live</bdi>", "!<bdi>viewer</bdi>")
+	b.get(auditPath+"?app="+s.prod.Key).want(t, http.StatusNotFound)
+	b.get(auditPath+"?target="+s.prod.Key).want(t, http.StatusOK, "<h2>No entries<")
+	b.get(auditPath+"?action=operator.login").want(t, http.StatusOK, "<h2>No entries<")
+	s.as("viewer").get(auditPath).want(t, http.StatusOK, "<bdi>"+s.dev.Key+"</bdi>", "<bdi>live</bdi>", "<bdi>viewer</bdi>")
+}
+
+func TestExplorer_RefusesAppsOfOthers(t *testing.T) {
+	s := onSQLite(t)
+	s.operator("ada", models.RoleAdmin, s.dev)
+	b := s.as("ada")
+	for _, app := range []string{s.prod.Key, "rcmissing"} {
+		b.post(explorerPath, url.Values{"app": {app}}).want(t, http.StatusNotFound, "!eyJ")
+	}
+	b.post(explorerPath, url.Values{"app": {s.dev.Key}}).want(t, http.StatusOK, "Bearer")
 }
 
 func TestCrossSiteForms_Refused(t *testing.T) {

@@ -16,6 +16,8 @@ type accountPage struct {
 	Path, SessionPath, SessionsPath string
 	Sessions                        []sessionRow
 	Factors                         factorsPart
+	// Scope is the apps that the operator is for.
+	Scope scope
 	// WrongField is the field of the password form that was refused, and Wrong the end of the key
 	// of the text that explains why.
 	WrongField, Wrong string
@@ -46,10 +48,17 @@ func (c *console) accountPage(v *visit) (*accountPage, error) {
 		return nil, err
 	}
 	factors, err := c.factorsPart(v)
+	if err != nil {
+		return nil, err
+	}
+	apps, err := c.appsOf(v)
+	if err != nil {
+		return nil, err
+	}
 	return &accountPage{
 		Path: accountPath, SessionPath: accountPath + "/end-session", SessionsPath: accountPath + "/end-sessions", Sessions: rows,
-		Factors: factors,
-	}, err
+		Factors: factors, Scope: scopeOf(apps, v.operator.Grant),
+	}, nil
 }
 
 // changePassword changes the visitor's own password and ends its other sessions.

@@ -31,12 +31,12 @@ type appRow struct {
 func (r appRow) Development() bool { return r.Environment == models.EnvironmentDevelopment }
 
 func (c *console) listApps(v *visit) error {
-	list, err := c.Apps.List(v.r.Context())
+	list, err := c.appsOf(v)
 	if err != nil {
 		return err
 	}
 	page := appsPage{}
-	if v.mayChange() {
+	if v.rights().may(adminsOfAll) {
 		page.NewPath = newAppPath
 	}
 	counts, err := c.Apps.UserCounts(v.r.Context(), list...)
@@ -71,16 +71,4 @@ func (c *console) countedRow(v *visit, app *models.App) (appRow, error) {
 	row := c.appRow(v, app)
 	row.Users = counts[app.ID]
 	return row, nil
-}
-
-// app returns the app whose key is in the path, or a problem if the key is unknown.
-func (c *console) app(v *visit) (*models.App, error) {
-	app, err := c.Apps.ByKey(v.r.Context(), v.r.PathValue("key"))
-	if err != nil {
-		return nil, err
-	}
-	if app == nil {
-		return nil, c.notFound(v)
-	}
-	return app, nil
 }

@@ -73,10 +73,13 @@ type auditRow struct {
 	AppName string
 	// TargetPath is the page of the entry's user or webhook endpoint, or "" if its target is neither.
 	TargetPath string
+	// GrantApps are the names of the apps that an operator's new role is for, or their keys if they
+	// no longer exist. It is empty if the role is for all apps, and for other entries.
+	GrantApps []string
 }
 
 func (c *console) showAudit(v *visit) error {
-	list, err := c.Apps.List(v.r.Context())
+	list, err := c.appsOf(v)
 	if err != nil {
 		return err
 	}
@@ -93,6 +96,12 @@ func (c *console) showAudit(v *visit) error {
 		First:   query.Get("after") == "",
 	}
 	filter := audit.Filter{Actor: shown.Actor, Action: shown.Action, Target: shown.Target}
+	if !v.operator.AllApps {
+		filter.Within = make([]int64, len(list))
+		for i, app := range list {
+			filter.Within[i] = app.ID
+		}
+	}
 	if at := slices.IndexFunc(list, func(a *models.App) bool { return a.Key == shown.App }); at >= 0 {
 		filter.App = list[at]
 	}
@@ -145,6 +154,7 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 	rows := make([]auditRow, len(entries))
 	for i, e := range entries {
 		rows[i].AuditEntry = e
+		rows[i].GrantApps = grantApps(list, e)
 		for _, app := range list {
 			if e.AppID == nil || app.ID != *e.AppID {
 				continue
@@ -159,6 +169,21 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 		}
 	}
 	return rows
+}
+
+// grantApps returns the value of auditRow.GrantApps.
+func grantApps(list []*models.App, e *models.AuditEntry) []string {
+	role, keys, found := strings.Cut(e.Detail, " apps=")
+	if !found || !strings.HasPrefix(role, "role=") {
+		return nil
+	}
+	names := strings.Split(keys, ",")
+	for i, key := range names {
+		if at := slices.IndexFunc(list, func(app *models.App) bool { return app.Key == key }); at >= 0 {
+			names[i] = list[at].Name
+		}
+	}
+	return names
 }
 
 // auditOf returns the path of the audit of one user.
@@ -212,7 +237,10 @@ func (r auditRow) Before() *models.Time {
 func (r auditRow) Sessions() int { return r.number("sessions") }
 
 // Role returns the role that an operator was given, or "" if none was.
-func (r auditRow) Role() string { return r.value("role") }
+func (r auditRow) Role() string {
+	role, _, _ := strings.Cut(r.value("role"), " ")
+	return role
+}
 
 // Method returns what an operator logged in with, or "" if the entry is not a login.
 func (r auditRow) Method() string { return r.value("method") }

@@ -116,10 +116,7 @@ func (c *console) startBulk(v *visit, p *bulkPage, kind models.JobKind, do func(
 
 // bulkPage reads the chosen users and leaves out those that no longer exist.
 func (c *console) bulkPage(v *visit, action string, values url.Values) (*bulkPage, error) {
-	app, err := c.app(v)
-	if err != nil {
-		return nil, err
-	}
+	app := v.app
 	ids := values["id"]
 	if len(ids) > maxBulk {
 		return nil, problem{http.StatusBadRequest, "error.invalid"}

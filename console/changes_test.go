@@ -116,12 +116,8 @@ var changes = map[string]change{
 	"POST /console/apps/{key}/webhooks/{endpoint}/replay":                       form("since", "60"),
 	"POST /console/apps/{key}/webhooks/{endpoint}/deliveries/{delivery}/replay": form(),
 
-	"POST /console/operators":                       form("name", "new", "role", "viewer"),
-	"POST /console/operators/{operator}/make-admin": form(),
-	"POST /console/operators/{operator}/make-viewer": after(func(s *site) error {
-		_, err := s.deps.Operators.SetRole(context.Background(), "viewer", models.RoleAdmin, setup)
-		return err
-	}),
+	"POST /console/operators":                         form("name", "new", "role", "viewer", "scope", "all"),
+	"POST /console/operators/{operator}/role":         func(s *site) url.Values { return form("role", "admin", "scope", "named", "app", s.dev.Key)(s) },
 	"POST /console/operators/{operator}/end-session":  sessionOf("viewer"),
 	"POST /console/operators/{operator}/end-sessions": sessionOf("viewer"),
 	"POST /console/operators/{operator}/password":     form(),

@@ -50,10 +50,7 @@ func (c *console) clear(v *visit) error {
 }
 
 func (c *console) clearPage(v *visit) (*clearPage, error) {
-	app, err := c.app(v)
-	if err != nil {
-		return nil, err
-	}
+	app := v.app
 	if app.Environment != models.EnvironmentDevelopment {
 		return nil, errProduction
 	}

@@ -27,8 +27,7 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 	s := onSQLite(t)
 	want := map[string]bool{
 		"POST /console/operators":                                true,
-		"POST /console/operators/{operator}/make-admin":          true,
-		"POST /console/operators/{operator}/make-viewer":         true,
+		"POST /console/operators/{operator}/role":                true,
 		"POST /console/operators/{operator}/password":            true,
 		"POST /console/operators/{operator}/delete":              true,
 		"POST /console/operators/{operator}/reset-second-factor": true,
@@ -41,22 +40,22 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 	}
 	before := s.audited(s.dev)
 	for _, rt := range routes {
-		if (rt.access == confirmed) != want[rt.pattern] {
-			t.Errorf("%s asks for the password: %v", rt.pattern, rt.access == confirmed)
+		if rt.access.confirm != want[rt.pattern] {
+			t.Errorf("%s asks for the password: %v", rt.pattern, rt.access.confirm)
 		}
-		if rt.access != confirmed {
+		if !rt.access.confirm {
 			continue
 		}
 		_, path := s.path(rt)
 		b := s.loggedIn("admin")
-		form := url.Values{"name": {"olga"}, "role": {"admin"}, "app": {s.dev.Key}}
+		form := url.Values{"name": {"olga"}, "role": {"admin"}, "scope": {"named"}, "app": {s.dev.Key}}
 		b.post(path, form).want(t, http.StatusForbidden, "Confirm your password", `action="`+path+`"`,
 			`type="hidden" name="name" value="olga"`, `value="admin" autocomplete="username"`)
 		form.Set(confirmField, "a wrong password")
 		b.post(path, form).want(t, http.StatusUnprocessableEntity, "That is not your current password.", `role="alert"`, "!a wrong password")
 		// A viewer is refused even with the password.
 		form.Set(confirmField, password)
-		s.loggedIn("viewer").post(path, form).want(t, http.StatusForbidden, "Your role is viewer")
+		s.loggedIn("viewer").post(path, form).want(t, http.StatusForbidden, "This needs the role")
 	}
 	if got := s.audited(s.dev); len(got) != len(before) {
 		t.Errorf("done without a password: %q", got)
@@ -75,7 +74,7 @@ func TestConfirm_CarriesTheFormAlong(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
 		b := s.loggedIn("admin")
-		asked := b.post(operatorsPath, url.Values{"name": {`olga "<o>" 王`}, "role": {"admin"}})
+		asked := b.post(operatorsPath, url.Values{"name": {`olga "<o>" 王`}, "role": {"admin"}, "scope": {"all"}})
 		asked.want(t, http.StatusForbidden, "Confirm your password", "!<o>")
 		form := asked.form()
 		form.Del("")

@@ -18,10 +18,10 @@ type connectionsPage struct {
 	Path, NowPath, ClosePath, CloseAllPath string
 	Connections                            []connectionRow
 	// Count is the number of connections on all pages.
-	Count     int
-	First     bool
-	Next      string
-	MayChange bool
+	Count int
+	First bool
+	Next  string
+	May   rights
 }
 
 // connectionRow is a connection on a page.
@@ -56,10 +56,7 @@ func (c *console) pollConnections(v *visit) error {
 }
 
 func (c *console) connectionsPage(v *visit) (*connectionsPage, error) {
-	app, err := c.app(v)
-	if err != nil {
-		return nil, err
-	}
+	app := v.app
 	request := pageOf(v, usersPerPage)
 	found, err := c.Connections.List(v.r.Context(), app, request)
 	if err != nil {
@@ -69,7 +66,7 @@ func (c *console) connectionsPage(v *visit) (*connectionsPage, error) {
 	behind := func(cursor *string) string { return "?" + url.Values{"after": {*cursor}}.Encode() }
 	p := &connectionsPage{
 		App: c.appRow(v, app), Path: path, NowPath: path + "/now", ClosePath: path + "/close", CloseAllPath: path + "/close-all",
-		First: request.After == nil, MayChange: v.mayChange(),
+		First: request.After == nil, May: v.rights(),
 	}
 	if !p.First {
 		p.NowPath += behind(request.After)
@@ -102,10 +99,7 @@ type closeConnectionPage struct {
 
 // askCloseConnection asks before one connection is closed.
 func (c *console) askCloseConnection(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	p := closeConnectionPage{App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: connectionsPath(app)}
 	if id, err := strconv.ParseInt(v.r.URL.Query().Get("connection"), 10, 64); err == nil {
 		o, err := c.Connections.ByID(v.r.Context(), app, id)
@@ -122,10 +116,7 @@ func (c *console) askCloseConnection(v *visit) error {
 
 // askCloseConnections asks before all connections are closed.
 func (c *console) askCloseConnections(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	found, err := c.Connections.List(v.r.Context(), app, page.Request{First: 1})
 	if err != nil {
 		return err
@@ -140,10 +131,7 @@ func (c *console) askCloseConnections(v *visit) error {
 
 // closeConnection closes the connection that the form names.
 func (c *console) closeConnection(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	id, err := strconv.ParseInt(v.r.PostFormValue("connection"), 10, 64)
 	if err != nil {
 		return problem{http.StatusBadRequest, "error.invalid"}
@@ -165,10 +153,7 @@ func (c *console) closeConnection(v *visit) error {
 // closeConnections closes all connections of the app's App Servers, including those that are not
 // listed yet.
 func (c *console) closeConnections(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	found, err := c.Connections.CloseAll(v.r.Context(), app, c.actor(v))
 	if err != nil {
 		return err

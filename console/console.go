@@ -47,7 +47,7 @@ type Operators interface {
 	List(ctx context.Context) ([]*models.Operator, error)
 	// Create and SetPassword return the password. They generate one if password is "". SetPassword
 	// refuses the operator's own account by a rule of the field "operator".
-	Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error)
+	Create(ctx context.Context, name string, grant models.Grant, password string, by models.Actor) (string, error)
 	SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error)
 	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error)
 	// Confirmed reports whether Confirm was called in the session recently.
@@ -58,9 +58,9 @@ type Operators interface {
 	EndSession(ctx context.Context, operatorID, sessionID int64, by models.Actor) (bool, error)
 	// EndSessions ends all sessions except keep and returns how many it ended.
 	EndSessions(ctx context.Context, operatorID, keep int64, by models.Actor) (int, error)
-	// SetRole and Delete refuse the operator's own account and the last admin, by rules of the
+	// SetRole and Delete refuse the operator's own account and the last owner, by rules of the
 	// field "operator".
-	SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error)
+	SetRole(ctx context.Context, name string, grant models.Grant, by models.Actor) (changed bool, err error)
 	Delete(ctx context.Context, name string, by models.Actor) error
 	// LacksSecondFactor reports whether the operator must set up a second factor before anything
 	// else.
@@ -170,14 +170,17 @@ type console struct {
 
 // New returns the handler of all paths below Root. It panics if the embedded templates or texts are
 // broken. No setting can cause that, and the tests of this package would fail.
-func New(deps Deps) http.Handler {
+func New(deps Deps) http.Handler { return newConsole(deps, routes) }
+
+// newConsole is New for other routes.
+func newConsole(deps Deps, routes []route) http.Handler {
 	c := loadEmbedded()
 	c.Deps, c.polls, c.outages = deps, map[string]bool{}, outage.NewLog(deps.Logger)
 	mux := http.NewServeMux()
 	mux.Handle("GET "+assetRoot, c.assets)
 	for _, rt := range routes {
 		mux.Handle(rt.pattern, c.handler(rt))
-		c.polls[rt.pattern] = rt.access == polls
+		c.polls[rt.pattern] = rt.access.poll
 	}
 	return c.guard(mux)
 }

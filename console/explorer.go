@@ -58,11 +58,11 @@ func (c *console) showExplorer(v *visit) error {
 // explorerPage returns the data of a page without a token.
 func (c *console) explorerPage(v *visit) (*explorerPage, error) {
 	p := &explorerPage{Path: explorerPath}
-	if !v.mayChange() {
+	if !v.rights().Administer() {
 		return p, nil
 	}
 	var err error
-	p.Apps, err = c.Apps.List(v.r.Context())
+	p.Apps, err = c.appsOf(v)
 	return p, err
 }
 
@@ -81,12 +81,9 @@ func (c *console) fillExplorer(v *visit) error {
 		return err
 	}
 	p.App, p.User = v.r.PostFormValue("app"), searchText(v.r.PostFormValue("user"))
-	app, err := c.Apps.ByKey(v.r.Context(), p.App)
+	app, err := c.appOf(v, p.App)
 	if err != nil {
 		return err
-	}
-	if app == nil {
-		return c.notFound(v)
 	}
 	p.AppName = app.Name
 	if p.User == "" {

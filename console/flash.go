@@ -67,11 +67,9 @@ var flashTexts = map[string]bool{
 	"sessions.done": true,
 	"sessions.gone": false,
 
-	"operator.make-admin.done":     true,
-	"operator.make-admin.already":  false,
-	"operator.make-viewer.done":    true,
-	"operator.make-viewer.already": false,
-	"operator.delete.done":         true,
+	"operator.role.done":    true,
+	"operator.role.already": false,
+	"operator.delete.done":  true,
 
 	"operator.reset-second-factor.done":    true,
 	"operator.reset-second-factor.already": false,
@@ -84,7 +82,7 @@ var flashTexts = map[string]bool{
 
 	// By the rule of the refusal.
 	"operator.refused.self":         false,
-	"operator.refused.last_admin":   false,
+	"operator.refused.last_owner":   false,
 	"operator.refused.own_password": false,
 
 	"webhook.edit.done":        true,

@@ -50,10 +50,7 @@ func jobRowOf(app *models.App, job *models.Job) jobRow {
 }
 
 func (c *console) listJobs(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	request := pageOf(v, usersPerPage)
 	found, err := c.Jobs.List(v.r.Context(), app, request)
 	if err != nil {
@@ -68,10 +65,7 @@ func (c *console) listJobs(v *visit) error {
 
 // showJob shows the progress of a job. The job does not depend on the page.
 func (c *console) showJob(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	id, err := strconv.ParseInt(v.r.PathValue("job"), 10, 64)
 	if err != nil {
 		return c.notFound(v)
@@ -84,7 +78,7 @@ func (c *console) showJob(v *visit) error {
 		return c.notFound(v)
 	}
 	p := jobPage{App: c.appRow(v, app), Job: jobRowOf(app, job), JobsPath: jobsPath(app), AuditPath: auditOfJob(app, job)}
-	if job.Kind == models.JobClear && v.mayChange() {
+	if job.Kind == models.JobClear && v.rights().Administer() {
 		p.AgainPath = clearPath(app)
 	}
 	status := http.StatusOK

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 
 	"rollcall/internal/batch"
 	"rollcall/internal/fault"
@@ -18,8 +19,8 @@ type permissionPage struct {
 	Path, From, To string
 	// Decision is nil until both IDs are given.
 	Decision *relations.Explanation
-	// MayChange is true if the visitor may carry out remedies.
-	MayChange bool
+	// May is what the visitor may do.
+	May rights
 	// Sender and Recipient are nil if there is no such user.
 	Sender, Recipient *userRow
 }
@@ -47,40 +48,36 @@ type permissionRemedy struct {
 	// Form reports whether the button sends a form with both IDs; otherwise it is a link to a page
 	// that asks for confirmation.
 	Form bool
+	// needs is the access of the route.
+	needs access
 }
 
 // Remedies returns the remedies that the visitor may carry out. Only an App Server registers users,
 // and only the users or their App Server make them friends.
 func (p permissionPage) Remedies() []permissionRemedy {
 	var out []permissionRemedy
-	if !p.MayChange {
-		return nil
-	}
 	app := p.App.App
 	for _, change := range p.Decision.Needs {
 		switch change {
 		case relations.LiftBan:
-			out = append(out, permissionRemedy{Text: "action.unban.open", Path: userPath(app, p.From) + "/" + unbanUser.Path()})
+			out = append(out, permissionRemedy{needs: unbanUser.needs, Text: "action.unban.open", Path: userPath(app, p.From) + "/" + unbanUser.Path()})
 		case relations.ReactivateSender:
-			out = append(out, permissionRemedy{Text: "permission.reactivate", Path: userPath(app, p.From) + "/" + reactivateUser.Path()})
+			out = append(out, permissionRemedy{needs: reactivateUser.needs, Text: "permission.reactivate", Path: userPath(app, p.From) + "/" + reactivateUser.Path()})
 		case relations.ReactivateRecipient:
-			out = append(out, permissionRemedy{Text: "permission.reactivate", Path: userPath(app, p.To) + "/" + reactivateUser.Path()})
+			out = append(out, permissionRemedy{needs: reactivateUser.needs, Text: "permission.reactivate", Path: userPath(app, p.To) + "/" + reactivateUser.Path()})
 		case relations.AllowSender, relations.AllowSenderOrUnblock:
-			out = append(out, permissionRemedy{Text: "permission.allow", Path: p.Path + "/allow", Form: true})
+			out = append(out, permissionRemedy{needs: moderators, Text: "permission.allow", Path: p.Path + "/allow", Form: true})
 		case relations.Unblock:
-			out = append(out, permissionRemedy{Text: "permission.unblock", Path: p.Path + "/unblock", Form: true})
+			out = append(out, permissionRemedy{needs: moderators, Text: "permission.unblock", Path: p.Path + "/unblock", Form: true})
 		}
 	}
-	return out
+	return slices.DeleteFunc(out, func(r permissionRemedy) bool { return !p.May.may(r.needs) })
 }
 
 // remedy returns the handler of a remedy. It returns to the page, which then shows the new decision.
 func remedy(name string, do func(*relations.Service, context.Context, *models.App, relations.Pair, models.Actor) (*batch.Result, error)) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
-		app, err := c.app(v)
-		if err != nil {
-			return err
-		}
+		app := v.app
 		pair := relations.Pair{From: searchText(v.r.PostFormValue("from")), To: searchText(v.r.PostFormValue("to"))}
 		result, err := do(c.Relations, v.r.Context(), app, pair, c.actor(v))
 		var refusal *fault.Error
@@ -102,18 +99,16 @@ func permissionPath(app *models.App) string { return appPath(app) + "/permission
 
 // explainPermission shows whether one user may message another, and why.
 func (c *console) explainPermission(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	query := v.r.URL.Query()
 	p := permissionPage{
-		App: c.appRow(v, app), Path: permissionPath(app), MayChange: v.mayChange(),
+		App: c.appRow(v, app), Path: permissionPath(app), May: v.rights(),
 		From: searchText(query.Get("from")), To: searchText(query.Get("to")),
 	}
 	if p.From == "" || p.To == "" {
 		return c.show(v, "permission", p)
 	}
+	var err error
 	if p.Decision, err = c.Relations.Explain(v.r.Context(), app, relations.Pair{From: p.From, To: p.To}); err != nil {
 		return err
 	}

@@ -119,7 +119,10 @@ func (c *console) handler(rt route) http.Handler {
 			toEnrolment(v)
 			return
 		}
-		if err == nil && rt.access == confirmed {
+		if err == nil {
+			err = c.findApp(v, rt)
+		}
+		if err == nil && rt.access.confirm {
 			var may bool
 			if may, err = c.confirm(v); err == nil && !may {
 				return
@@ -152,7 +155,7 @@ func (c *console) identify(v *visit, to access) error {
 		return nil // not logged in
 	}
 	read := c.Operators.ByToken
-	if to == polls {
+	if to.poll {
 		read = c.Operators.Peek
 	}
 	ctx, cancel := context.WithTimeout(v.r.Context(), outage.AuthTimeout)
@@ -178,7 +181,7 @@ func toLogin(v *visit, from access) {
 	}
 	if v.r.Header.Get("HX-Request") == "true" {
 		// After a redirect, htmx would put the login page into a part of this one.
-		if from != polls {
+		if !from.poll {
 			v.w.Header().Set("HX-Redirect", Root+"login")
 		}
 		v.w.WriteHeader(http.StatusUnauthorized)

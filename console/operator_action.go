@@ -1,14 +1,8 @@
 package console
 
-import (
-	"errors"
-	"strconv"
+import "strconv"
 
-	"rollcall/internal/fault"
-	"rollcall/models"
-)
-
-// operatorAction is something an admin does to one operator: a page that asks for confirmation, and
+// operatorAction is something an owner does to one operator: a page that asks for confirmation, and
 // a form that does it. The name ends its path and begins the keys of its texts.
 type operatorAction struct {
 	Name string
@@ -23,8 +17,6 @@ type operatorAction struct {
 // operatorActions are the actions on an operator's page, in this order; the page shows those that
 // fit. The list of sessions offers to end a single one.
 var (
-	makeAdmin          = roleAction("make-admin", models.RoleAdmin)
-	makeViewer         = roleAction("make-viewer", models.RoleViewer)
 	endOperatorSession = &operatorAction{
 		Name: "end-session",
 		fits: func(p *operatorPage) bool { return p.Session != nil && !p.Session.Own },
@@ -63,23 +55,8 @@ var (
 			return "operator.delete.done", c.Operators.Delete(v.r.Context(), p.Operator.Name, c.actor(v))
 		},
 	}
-	operatorActions = []*operatorAction{makeAdmin, makeViewer, endOperatorSessions, resetPassword, resetSecondFactor, deleteOperator}
+	operatorActions = []*operatorAction{changeRole, endOperatorSessions, resetPassword, resetSecondFactor, deleteOperator}
 )
-
-// roleAction returns the action that gives an operator that role.
-func roleAction(name string, role models.Role) *operatorAction {
-	return &operatorAction{
-		Name: name,
-		fits: func(p *operatorPage) bool { return !p.Own && p.Operator.Role != role },
-		do: func(c *console, v *visit, p *operatorPage) (string, error) {
-			changed, err := c.Operators.SetRole(v.r.Context(), p.Operator.Name, role, c.actor(v))
-			if changed {
-				return "operator." + name + ".done", err
-			}
-			return "operator." + name + ".already", err
-		},
-	}
-}
 
 // operatorActionPage is the data of operator_action.html.
 type operatorActionPage struct {
@@ -110,25 +87,33 @@ func actOnOperator(a *operatorAction) func(*console, *visit) error {
 			return err
 		}
 		text, err := a.do(c, v, p)
-		var refusal *fault.Error
-		if errors.As(err, &refusal) && refusal.Extensions["field"] == "operator" {
-			rule, _ := refusal.Extensions["rule"].(string)
-			text, err = "operator.refused."+rule, nil
+		if text == "" && err == nil {
+			return nil
 		}
-		if err != nil || text == "" {
-			return err
-		}
-		if err := c.setFlash(v, text, p.Operator.Name); err != nil {
-			return err
-		}
-		switch text {
-		case "operator.delete.done":
-			return v.redirect(operatorsPath)
-		case "operator.refused.own_password":
-			return v.redirect(accountPath)
-		}
-		return v.redirect(p.Operator.Path)
+		return c.showOperatorResult(v, p, text, err)
 	}
+}
+
+// showOperatorResult redirects to a page with a message: the text, or the rule if err is a refusal
+// about the operator.
+func (c *console) showOperatorResult(v *visit, p *operatorPage, text string, err error) error {
+	if refusal := refusalOf(err); refusal != nil && refusal.Extensions["field"] == "operator" {
+		rule, _ := refusal.Extensions["rule"].(string)
+		text, err = "operator.refused."+rule, nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := c.setFlash(v, text, p.Operator.Name); err != nil {
+		return err
+	}
+	switch text {
+	case "operator.delete.done":
+		return v.redirect(operatorsPath)
+	case "operator.refused.own_password":
+		return v.redirect(accountPath)
+	}
+	return v.redirect(p.Operator.Path)
 }
 
 // session returns the operator's session with that ID, or nil if there is none.

@@ -1,13 +1,11 @@
 package console
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
-	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -18,20 +16,17 @@ const operatorsPath = Root + "operators"
 type operatorsPage struct {
 	Path      string
 	Operators []operatorRow
-	MayChange bool
-	// The values of the form, and what is wrong with them.
-	Name, Role        string
+	May       rights
+	// Name and Form are the values of the form that creates an operator, and what is wrong with them.
+	Name              string
+	Form              grantForm
 	WrongField, Wrong string
-}
-
-// Roles returns the roles to choose from.
-func (*operatorsPage) Roles() []models.Role {
-	return []models.Role{models.RoleViewer, models.RoleAdmin}
 }
 
 type operatorRow struct {
 	*models.Operator
-	Path string
+	Path  string
+	Scope scope
 }
 
 // passwordPage is the data of operator_password.html: a password that was just made. It appears in
@@ -62,32 +57,41 @@ func (c *console) operatorsPage(v *visit) (*operatorsPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &operatorsPage{Path: operatorsPath, MayChange: v.mayChange(), Role: string(models.RoleViewer)}
-	for _, o := range list {
-		p.Operators = append(p.Operators, operatorRow{o, operatorPath(o)})
+	apps, err := c.appsOf(v)
+	if err != nil {
+		return nil, err
 	}
-	return p, nil
+	p := &operatorsPage{Path: operatorsPath, May: v.rights()}
+	for _, o := range list {
+		p.Operators = append(p.Operators, operatorRow{o, operatorPath(o), scopeOf(apps, o.Grant)})
+	}
+	p.Form, err = c.grantForm(v, models.Grant{Role: models.RoleViewer, AllApps: true})
+	return p, err
 }
 
 // createOperator creates an operator and shows its password.
 func (c *console) createOperator(v *visit) error {
-	name, role := strings.TrimSpace(v.r.PostFormValue("name")), v.r.PostFormValue("role")
-	password, err := c.Operators.Create(v.r.Context(), name, models.Role(role), "", c.actor(v))
-	var refusal *fault.Error
-	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
+	form, grant, err := c.readGrant(v)
+	if err != nil {
+		return err
+	}
+	name := strings.TrimSpace(v.r.PostFormValue("name"))
+	password, err := c.Operators.Create(v.r.Context(), name, grant, "", c.actor(v))
+	if refusal := refusalOf(err); refusal != nil {
 		p, err := c.operatorsPage(v)
 		if err != nil {
 			return err
 		}
-		p.Name, p.Role = name, role
+		p.Name, p.Form = name, form
 		p.WrongField, p.Wrong = wrongPassword(v, refusal)
+		p.Form.WrongField, p.Form.Wrong = p.WrongField, p.Wrong
 		return c.render(v, http.StatusUnprocessableEntity, "operators", p)
 	}
 	if err != nil {
 		return err
 	}
 	return c.show(v, "operator_password", passwordPage{
-		Title: "operator.made", Name: name, Role: models.Role(role), Password: password,
+		Title: "operator.made", Name: name, Role: grant.Role, Password: password,
 		NextPath: operatorsPath, Next: "operators.all",
 	})
 }
@@ -100,12 +104,12 @@ type operatorPage struct {
 	// Session is the session that an action is about, or nil.
 	Session *sessionRow
 	// Own is true if this is the visitor's account.
-	Own       bool
-	MayChange bool
+	Own bool
+	May rights
 }
 
 // MayEnd reports whether the visitor may end the sessions.
-func (p *operatorPage) MayEnd() bool { return p.MayChange }
+func (p *operatorPage) MayEnd() bool { return p.May.Own() }
 
 // Actions returns the actions that fit the operator.
 func (p *operatorPage) Actions() []*operatorAction {
@@ -143,9 +147,13 @@ func (c *console) operatorPage(v *visit) (*operatorPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	apps, err := c.appsOf(v)
+	if err != nil {
+		return nil, err
+	}
 	path := operatorPath(o)
 	return &operatorPage{
-		Operator: operatorRow{o, path}, SessionPath: path + "/end-session", Sessions: rows,
-		Own: o.ID == v.operator.ID, MayChange: v.mayChange(),
+		Operator: operatorRow{o, path, scopeOf(apps, o.Grant)}, SessionPath: path + "/end-session", Sessions: rows,
+		Own: o.ID == v.operator.ID, May: v.rights(),
 	}, nil
 }

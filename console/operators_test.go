@@ -30,13 +30,13 @@ func TestOperators(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
 		b := s.as("admin")
-		b.post(operatorsPath, url.Values{"name": {"viewer"}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "Another operator has this name.")
-		b.post(operatorsPath, url.Values{"name": {"App Server"}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, "Another operator has this name.")
-		b.post(operatorsPath, url.Values{"name": {""}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`)
-		b.post(operatorsPath, url.Values{"name": {"\u3164"}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "at least one visible character")
-		b.post(operatorsPath, url.Values{"name": {"adm\u202ein"}, "role": {"admin"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "not contain bidirectional overrides")
-		b.post(operatorsPath, url.Values{"name": {"x"}, "role": {"god"}}).want(t, http.StatusUnprocessableEntity, `id="role-error" role="alert"`)
-		made := b.post(operatorsPath, url.Values{"name": {hostile}, "role": {"viewer"}})
+		b.post(operatorsPath, url.Values{"name": {"viewer"}, "role": {"admin"}, "scope": {"all"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "Another operator has this name.")
+		b.post(operatorsPath, url.Values{"name": {"App Server"}, "role": {"admin"}, "scope": {"all"}}).want(t, http.StatusUnprocessableEntity, "Another operator has this name.")
+		b.post(operatorsPath, url.Values{"name": {""}, "role": {"admin"}, "scope": {"all"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`)
+		b.post(operatorsPath, url.Values{"name": {"\u3164"}, "role": {"admin"}, "scope": {"all"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "at least one visible character")
+		b.post(operatorsPath, url.Values{"name": {"adm\u202ein"}, "role": {"admin"}, "scope": {"all"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "not contain bidirectional overrides")
+		b.post(operatorsPath, url.Values{"name": {"x"}, "role": {"god"}, "scope": {"all"}}).want(t, http.StatusUnprocessableEntity, `id="role-error" role="alert"`)
+		made := b.post(operatorsPath, url.Values{"name": {hostile}, "role": {"viewer"}, "scope": {"all"}})
 		made.want(t, http.StatusOK, "<h1>The operator was created</h1>", "shown only once", ">viewer</span>", `href="/console/operators">All operators`, "!<script>alert")
 		secret := shownPassword.FindStringSubmatch(made.body)[1]
 		if !s.login(hostile, secret) {
@@ -140,36 +140,62 @@ func TestOperatorActions(t *testing.T) {
 		b, viewer := s.as("admin"), s.as("viewer")
 		path, own := operatorsPath+"/"+s.operatorID("viewer"), operatorsPath+"/"+s.operatorID("admin")
 
-		// Neither the page nor a form lets admins change their own role or delete their account.
-		b.get(own).want(t, http.StatusOK, "This is your own account", "!Make a viewer", "!Delete this operator", "!Set a new password", `class="button" href="/console/account"`)
-		for _, action := range []string{"make-viewer", "delete"} {
+		// Neither the page nor a form lets owners change their own role or delete their account.
+		member := url.Values{"role": {"admin"}, "scope": {"all"}}
+		b.get(own).want(t, http.StatusOK, "This is your own account", "!Role and apps", "!Delete this operator", "!Set a new password", `class="button" href="/console/account"`)
+		for _, action := range []string{"role", "delete"} {
 			b.get(own+"/"+action).want(t, http.StatusOK, "This is your own account", "!<form class")
-			b.post(own+"/"+action, nil).wantRedirect(t, own)
-			b.get(own).want(t, http.StatusOK, "Ask another admin")
+			b.post(own+"/"+action, member).wantRedirect(t, own)
+			b.get(own).want(t, http.StatusOK, "Ask another owner")
 		}
 		b.get(own+"/password").want(t, http.StatusOK, "This is your own account", "!<form class", `class="button" href="/console/account"`)
 		b.post(own+"/password", nil).wantRedirect(t, accountPath)
 		b.get(accountPath).want(t, http.StatusOK, "To change your own password, enter the current one on this page.")
 		if !s.login("admin", password) {
-			t.Fatal("the admin's own password was changed")
+			t.Fatal("the owner's own password was changed")
 		}
 
 		// A new role applies from the next request on.
-		clear := clearPath(s.dev)
+		clear, other := clearPath(s.dev), clearPath(s.prod)
 		viewer.get(clear).want(t, http.StatusForbidden)
-		b.get(path).want(t, http.StatusOK, "Make an admin", "!Make a viewer")
-		b.get(path+"/make-viewer").want(t, http.StatusOK, "there is nothing to do", "!<form class")
-		b.get(path+"/make-admin").want(t, http.StatusOK, "Make viewer an admin?", `action="`+path+`/make-admin"`)
+		b.get(path).want(t, http.StatusOK, "Role and apps", ">viewer</span> <span>All apps")
+		asked := b.get(path + "/role")
+		asked.want(t, http.StatusOK, "Change what viewer may do?", `action="`+path+`/role"`)
+		if form := asked.form(); form.Get("role") != "viewer" || form.Get("scope") != "all" || form.Has("app") {
+			t.Errorf("the form begins with %v", form)
+		}
 		viewer.get(clear).want(t, http.StatusForbidden) // the question alone changes nothing
-		b.post(path+"/make-admin", nil).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "viewer is now an admin.", "Make a viewer")
+		for _, wrong := range []struct {
+			form url.Values
+			text string
+		}{
+			{url.Values{"role": {"god"}, "scope": {"all"}}, "Choose a role."},
+			{url.Values{"role": {"admin"}}, "Choose all apps, or name at least one app."},
+			{url.Values{"role": {"admin"}, "scope": {"named"}}, "Choose all apps, or name at least one app."},
+			{url.Values{"role": {"admin"}, "scope": {"all"}, "app": {s.dev.Key}}, "Choose all apps, or name at least one app."},
+			{url.Values{"role": {"owner"}, "scope": {"named"}, "app": {s.dev.Key}}, "An owner is always for all apps."},
+			{url.Values{"role": {"admin"}, "scope": {"named"}, "app": {"rcmissing"}}, "One of these apps no longer exists."},
+		} {
+			b.post(path+"/role", wrong.form).want(t, http.StatusUnprocessableEntity, `role="alert">`+wrong.text, "Change what viewer may do?")
+		}
+		one := url.Values{"role": {"admin"}, "scope": {"named"}, "app": {s.dev.Key}}
+		b.post(path+"/role", one).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "The role of viewer was changed.", ">admin</span> <span><bdi>demo</bdi></span>")
+		if form := b.get(path + "/role").form(); form.Get("scope") != "named" || form.Get("app") != s.dev.Key {
+			t.Errorf("then the form begins with %v", form)
+		}
 		viewer.get(clear).want(t, http.StatusOK)
-		b.post(path+"/make-admin", nil).wantRedirect(t, path)
-		b.get(path).want(t, http.StatusOK, "viewer was already an admin.")
-		viewer.post(own+"/make-viewer", nil).wantRedirect(t, own)
-		b.get(clear).want(t, http.StatusForbidden)
-		b.post(path+"/delete", nil).want(t, http.StatusForbidden)
-		viewer.post(own+"/make-admin", nil).wantRedirect(t, own)
+		viewer.get(other).want(t, http.StatusNotFound)
+		viewer.get(accountPath).want(t, http.StatusOK, "<bdi>demo</bdi>", "!Operators")
+		b.get(operatorsPath).want(t, http.StatusOK, "<bdi>demo</bdi>", "All apps")
+		b.post(path+"/role", one).wantRedirect(t, path)
+		b.get(path).want(t, http.StatusOK, "viewer already had this role for these apps.")
+		viewer.post(own+"/role", member).want(t, http.StatusForbidden)
+		b.post(path+"/role", url.Values{"role": {"owner"}, "scope": {"all"}}).wantRedirect(t, path)
+		viewer.post(own+"/role", member).wantRedirect(t, own)
+		b.get(clear).want(t, http.StatusOK)
+		b.post(path+"/delete", nil).want(t, http.StatusForbidden, "This needs the role owner.")
+		viewer.post(own+"/role", url.Values{"role": {"owner"}, "scope": {"all"}}).wantRedirect(t, own)
 
 		// All sessions, and then the account.
 		again := s.as("viewer")
@@ -188,7 +214,7 @@ func TestOperatorActions(t *testing.T) {
 		b.get(path).want(t, http.StatusNotFound)
 
 		for action, words := range map[string][]string{
-			"operator.set_role": {"Changed a role <span", ">admin</span>"}, "operator.delete": {"Deleted an operator <span", "1 session<"},
+			"operator.set_role": {"Changed a role <span", ">admin · <bdi>demo</bdi></span>", ">owner</span>"}, "operator.delete": {"Deleted an operator <span", "1 session<"},
 			"operator.end_sessions": {"Ended all sessions <span", "2 sessions<"},
 		} {
 			b.get(auditPath+"?actor=admin&action="+action).want(t, http.StatusOK, words...)
@@ -199,23 +225,22 @@ func TestOperatorActions(t *testing.T) {
 	})
 }
 
-// TestOperatorActions_LastAdmin: the rule refuses even if the question was shown before.
-func TestOperatorActions_LastAdmin(t *testing.T) {
+// TestOperatorActions_LastOwner: the rule refuses even if the question was shown before.
+func TestOperatorActions_LastOwner(t *testing.T) {
 	s := onSQLite(t)
 	operators := s.deps.Operators
-	_, err := operators.Create(context.Background(), "second", models.RoleAdmin, password, models.Actor{})
-	s.check(err)
+	s.operator("second", models.RoleOwner)
 	path := operatorsPath + "/" + s.operatorID("second")
-	s.deps.Operators = lastAdmin{operators}
+	s.deps.Operators = lastOwner{operators}
 	s.serve()
 	b := s.as("admin")
 	b.post(path+"/delete", nil).wantRedirect(t, path)
-	b.get(path).want(t, http.StatusOK, "second is the only admin; nothing was changed.")
+	b.get(path).want(t, http.StatusOK, "second is the only owner; nothing was changed.")
 }
 
-// lastAdmin refuses as the rules do if another admin was removed concurrently.
-type lastAdmin struct{ Operators }
+// lastOwner refuses as the rules do if another owner was removed concurrently.
+type lastOwner struct{ Operators }
 
-func (lastAdmin) Delete(context.Context, string, models.Actor) error {
-	return fault.Invalid("operator", "last_admin", "the only admin")
+func (lastOwner) Delete(context.Context, string, models.Actor) error {
+	return fault.Invalid("operator", "last_owner", "the only owner")
 }

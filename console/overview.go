@@ -29,6 +29,8 @@ type nodeRow struct {
 	// RoundTrip is in milliseconds, Memory in megabytes.
 	RoundTrip string
 	Memory    int
+	// AllApps is true if the visitor may see the number of devices, which are those of all apps.
+	AllApps bool
 }
 
 // chart is a time series with a graph for each of its figures. Its name begins the keys of its
@@ -68,10 +70,7 @@ func (c *console) pollOverview(v *visit) error {
 
 // pollCharts responds with the charts. Days are in the zone that the query names.
 func (c *console) pollCharts(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	charts, err := c.charts(v, app)
 	if err != nil {
 		return err
@@ -80,10 +79,7 @@ func (c *console) pollCharts(v *visit) error {
 }
 
 func (c *console) overview(v *visit) (*overviewPage, error) {
-	app, err := c.app(v)
-	if err != nil {
-		return nil, err
-	}
+	app := v.app
 	row, err := c.countedRow(v, app)
 	if err != nil {
 		return nil, err
@@ -103,7 +99,7 @@ func (c *console) overview(v *visit) (*overviewPage, error) {
 	return &overviewPage{
 		App: row, Banned: banned, Webhooks: hooks,
 		OnlinePath: usersPath(app) + "?show=online", BannedPath: bannedList.path(app), DeactivatedPath: deactivatedList.path(app),
-		Node: nodeRow{Report: report, RoundTrip: milliseconds(report.RoundTrip), Memory: report.Memory >> 20},
+		Node: nodeRow{Report: report, RoundTrip: milliseconds(report.RoundTrip), Memory: report.Memory >> 20, AllApps: v.operator.AllApps},
 	}, nil
 }
 

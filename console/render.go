@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,9 +134,11 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	if v.operator != nil && !c.mustEnrol(v) {
 		data.Nav = []navItem{
 			{Path: Root, Text: "nav.apps"},
-			{Path: operatorsPath, Text: "nav.operators"},
 			{Path: auditPath, Text: "nav.audit"},
 			{Path: explorerPath, Text: "nav.explorer"},
+		}
+		if v.rights().SeeAll() {
+			data.Nav = slices.Insert(data.Nav, 1, navItem{Path: operatorsPath, Text: "nav.operators"})
 		}
 		// The last one that matches, because Root is a prefix of them all.
 		for i := len(data.Nav) - 1; i >= 0; i-- {

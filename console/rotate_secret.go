@@ -98,19 +98,13 @@ func (c *console) previousEnds(app *models.App) *models.Time {
 
 // askRotateSecret shows what a new secret will end, and asks when.
 func (c *console) askRotateSecret(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	return c.show(v, "rotate_secret", c.rotatePage(v, app, overlapForm{Overlap: noOverlap, Unit: "hours"}))
 }
 
 // rotateSecret responds with the new secret itself, without a redirect.
 func (c *console) rotateSecret(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	form, overlap := readOverlap(v.r)
 	if len(form.Errors) > 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "rotate_secret", c.rotatePage(v, app, form))

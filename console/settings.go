@@ -27,8 +27,8 @@ type settingsPage struct {
 	// Loaded is what the form contained when it was loaded. Fields that still have these values are
 	// not written, because another operator may have changed them since.
 	Loaded map[string]string
-	// MayChange is true if the visitor may change things.
-	MayChange bool
+	// May is what the visitor may do.
+	May rights
 	// WrongField is the field that the rules refused, and Wrong the text that explains why.
 	WrongField, Wrong string
 }
@@ -66,10 +66,7 @@ var editions = []models.Edition{models.EditionStandard, models.EditionFlagship, 
 func settingsPath(app *models.App) string { return appPath(app) + "/settings" }
 
 func (c *console) showSettings(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	return c.show(v, "settings", c.settingsPage(v, app))
 }
 
@@ -77,7 +74,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 	set := app.Settings
 	p := &settingsPage{
 		App: c.appRow(v, app), Path: settingsPath(app), RotatePath: appPath(app) + "/rotate-secret",
-		PreviousEnds: c.previousEnds(app), Name: app.Name, Edition: string(app.Edition), MayChange: v.mayChange(),
+		PreviousEnds: c.previousEnds(app), Name: app.Name, Edition: string(app.Edition), May: v.rights(),
 		Switches: []switchField{
 			{"statusQueryEnabled", set.StatusQueryEnabled},
 			{"friendStatusNotifyEnabled", set.FriendStatusNotifyEnabled},
@@ -149,11 +146,7 @@ func (p *settingsPage) read(r *http.Request) map[string]string {
 }
 
 func (c *console) saveSettings(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
-	p := c.settingsPage(v, app)
+	p := c.settingsPage(v, v.app)
 	changed := p.read(v.r)
 	if len(changed) == 0 {
 		if err := c.setFlash(v, "settings.same", ""); err != nil {
@@ -161,7 +154,7 @@ func (c *console) saveSettings(v *visit) error {
 		}
 		return v.redirect(p.Path)
 	}
-	app, err = c.Apps.Set(v.r.Context(), app.Key, changed, c.actor(v))
+	app, err := c.Apps.Set(v.r.Context(), v.app.Key, changed, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
 		p.WrongField, _ = refusal.Extensions["field"].(string)

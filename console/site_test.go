@@ -34,7 +34,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// password is the password of both operators.
+// password is the password of all operators.
 const password = "tidy harbour"
 
 // hostile is a user name that pages must show unchanged.
@@ -66,7 +66,7 @@ type NodeRules struct {
 var StartNode func(t *testing.T, cfg NodeConfig) NodeRules
 
 // site is the console of a node with a real database. It has a DEVELOPMENT and a PRODUCTION app
-// with a user "ann" each, and the operators "admin" and "viewer".
+// with a user "ann" each, and the operators "admin", an owner, and "viewer", both for all apps.
 type site struct {
 	t         *testing.T
 	deps      Deps
@@ -106,10 +106,8 @@ func newSite(t *testing.T, db *database.DB) *site {
 	})
 	s.apps, s.users, s.relations, s.presence, s.figures, s.jobs = n.Apps, n.Users, n.Relations, n.Presence, n.Figures, n.Jobs
 	s.node = appconnections.NewNode(db, "node/1")
-	for name, role := range map[string]models.Role{"admin": models.RoleAdmin, "viewer": models.RoleViewer} {
-		_, err := s.deps.Operators.Create(ctx, name, role, password, setup)
-		s.check(err)
-	}
+	s.operator("admin", models.RoleOwner)
+	s.operator("viewer", models.RoleViewer)
 	var err error
 	s.dev, _, err = s.apps.Create(ctx, apps.NewApp{Name: "demo", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, setup)
 	s.check(err)
@@ -132,6 +130,17 @@ func (s *site) serve() {
 	server := httptest.NewServer(New(s.deps))
 	s.t.Cleanup(server.Close)
 	s.url = server.URL
+}
+
+// operator creates an operator for these apps, or for all if there are none.
+func (s *site) operator(name string, role models.Role, apps ...*models.App) {
+	s.t.Helper()
+	grant := models.Grant{Role: role, AllApps: len(apps) == 0}
+	for _, app := range apps {
+		grant.AppIDs = append(grant.AppIDs, app.ID)
+	}
+	_, err := s.deps.Operators.Create(context.Background(), name, grant, password, setup)
+	s.check(err)
 }
 
 func (s *site) check(err error) {

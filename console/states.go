@@ -25,33 +25,30 @@ type statesPage struct {
 	App        appRow
 	Name, Path string
 	Users      []userRow
-	// MayChange is true if the visitor may choose banned users to lift their bans.
-	MayChange bool
-	First     bool
-	Next      string
+	// May is what the visitor may do. Moderators choose banned users to lift their bans.
+	May   rights
+	First bool
+	Next  string
 }
 
 // Banned reports whether this is the list of banned users.
 func (p statesPage) Banned() bool { return p.Name == bannedList.name }
 
 // Choosing reports whether users can be chosen.
-func (p statesPage) Choosing() bool { return p.Banned() && p.MayChange }
+func (p statesPage) Choosing() bool { return p.Banned() && p.May.Moderate() }
 
 func (l *stateList) path(app *models.App) string { return appPath(app) + "/" + l.name }
 
 // showStates returns the handler of the list's pages.
 func showStates(l *stateList) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
-		app, err := c.app(v)
-		if err != nil {
-			return err
-		}
+		app := v.app
 		request := pageOf(v, usersPerPage)
 		found, err := l.read(c.Users, v.r.Context(), app, request)
 		if err != nil {
 			return err
 		}
-		p := statesPage{App: c.appRow(v, app), Name: l.name, Path: l.path(app), First: request.After == nil, MayChange: v.mayChange()}
+		p := statesPage{App: c.appRow(v, app), Name: l.name, Path: l.path(app), First: request.After == nil, May: v.rights()}
 		p.Users = c.userRows(v, app, found.Nodes())
 		p.Next = nextPage(v, found.PageInfo())
 		return c.show(v, "states", p)

@@ -22,9 +22,9 @@ type userPage struct {
 	App     appRow
 	User    userRow
 	Devices []models.Device
-	// MayChange is true if the visitor may change things. Whether users can be deleted depends on
+	// May is what the visitor may do. Whether users can be deleted also depends on
 	// the app's environment.
-	MayChange bool
+	May rights
 	// Tab is the tab that the page belongs to.
 	Tab string
 }
@@ -62,7 +62,7 @@ func (p *userPage) Tabs() []navItem {
 // Polled returns the IDs of the parts of the page that are polled.
 func (p *userPage) Polled() string {
 	parts := "#facts-now"
-	if p.MayChange {
+	if p.May.Moderate() {
 		parts += ",#actions-now,#more-now"
 	}
 	switch p.Tab {
@@ -79,14 +79,14 @@ func (p *userPage) PermissionPath() string {
 	return permissionPath(p.App.App) + "?" + url.Values{"to": {p.User.ExternalID}}.Encode()
 }
 
-// MainActions returns the actions that fit the user and are shown first.
+// MainActions returns the actions that fit the user, that the visitor may do, and that are shown first.
 func (p *userPage) MainActions() []*userAction { return p.actions(true) }
 
-// OtherActions returns the other actions that fit the user.
+// OtherActions returns the other actions that fit the user and that the visitor may do.
 func (p *userPage) OtherActions() []*userAction { return p.actions(false) }
 
 func (p *userPage) actions(main bool) []*userAction {
-	return slices.DeleteFunc(slices.Clone(userActions), func(a *userAction) bool { return a.main != main || !a.fits(p) })
+	return slices.DeleteFunc(slices.Clone(userActions), func(a *userAction) bool { return a.main != main || !p.May.may(a.needs) || !a.fits(p) })
 }
 
 // device returns the user's live connection with that ID, or nil if there is none.
@@ -167,10 +167,7 @@ func (c *console) pollUser(v *visit) error {
 // userPage reads the user whose app and ID are in the path. It returns a problem if either is
 // unknown.
 func (c *console) userPage(v *visit) (*userPage, error) {
-	app, err := c.app(v)
-	if err != nil {
-		return nil, err
-	}
+	app := v.app
 	u, err := c.Users.ByID(v.r.Context(), app.ID, v.userID())
 	if err != nil {
 		return nil, err
@@ -179,9 +176,9 @@ func (c *console) userPage(v *visit) (*userPage, error) {
 		return nil, c.notFound(v)
 	}
 	return &userPage{
-		App:       c.appRow(v, app),
-		User:      c.userRow(v, app, u),
-		Devices:   c.devices(v, u),
-		MayChange: v.mayChange(),
+		App:     c.appRow(v, app),
+		User:    c.userRow(v, app, u),
+		Devices: c.devices(v, u),
+		May:     v.rights(),
 	}, nil
 }

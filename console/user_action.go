@@ -19,6 +19,8 @@ type userAction struct {
 	Direct bool
 	// Danger marks an action that cannot be undone.
 	Danger bool
+	// needs is the access of its routes.
+	needs access
 	// fits reports whether the action would change the user.
 	fits func(*userPage) bool
 	do   func(*console, *visit, *userPage) (*batch.Result, error)
@@ -29,30 +31,30 @@ type userAction struct {
 var (
 	banUser = &userAction{
 		Name: "ban",
-		main: true,
+		main: true, needs: moderators,
 		fits: func(p *userPage) bool { return p.User.State == models.UserActive },
 	}
 	changeBan = &userAction{
 		Name: "change-ban",
-		main: true,
+		main: true, needs: moderators,
 		path: "ban",
 		fits: func(p *userPage) bool { return p.User.State == models.UserBanned },
 	}
 	unbanUser = &userAction{
 		Name: "unban",
-		main: true,
+		main: true, needs: moderators,
 		fits: func(p *userPage) bool { return p.User.State == models.UserBanned },
 		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Users.Unban(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
 		},
 	}
 	disconnectUser = &userAction{
-		Name: "disconnect",
+		Name: "disconnect", needs: moderators,
 		fits: func(p *userPage) bool { return len(p.Devices) > 0 },
 		do:   (*console).disconnect,
 	}
 	expireTokens = &userAction{
-		Name: "expire-tokens",
+		Name: "expire-tokens", needs: moderators,
 		fits: func(p *userPage) bool { return p.User.State != models.UserDeactivated },
 		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			// The next millisecond, so that the newest token ends too.
@@ -64,19 +66,19 @@ var (
 		Name:   "sign-out",
 		main:   true,
 		Direct: true,
+		needs:  moderators,
 		fits:   func(p *userPage) bool { return p.User.State != models.UserDeactivated },
 	}
 	deactivateUser = &userAction{
-		Name:   "deactivate",
-		Danger: true,
-		fits:   func(p *userPage) bool { return p.User.State != models.UserDeactivated },
+		Name: "deactivate", Danger: true, needs: admins,
+		fits: func(p *userPage) bool { return p.User.State != models.UserDeactivated },
 		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Users.Deactivate(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
 		},
 	}
 	reactivateUser = &userAction{
 		Name: "reactivate",
-		main: true,
+		main: true, needs: admins,
 		fits: func(p *userPage) bool { return p.User.State == models.UserDeactivated },
 		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Users.Reactivate(v.r.Context(), p.App.App, p.ids(), c.actor(v)))
@@ -100,7 +102,7 @@ func (a *userAction) Path() string {
 // whitelistSwitch returns the action that turns the user's whitelist on or off.
 func whitelistSwitch(name string, on bool) *userAction {
 	return &userAction{
-		Name: name,
+		Name: name, needs: moderators,
 		fits: func(p *userPage) bool { return p.User.State != models.UserDeactivated && p.User.WhitelistEnabled != on },
 		do: func(c *console, v *visit, p *userPage) (*batch.Result, error) {
 			return single(c.Relations.SetWhitelistEnabled(v.r.Context(), p.App.App, p.ids(), on, c.actor(v)))

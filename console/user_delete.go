@@ -23,10 +23,7 @@ func (c *console) askDeleteUser(v *visit) error {
 }
 
 func (c *console) deleteUser(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	id := v.userID()
 	results, err := c.Users.Delete(v.r.Context(), app, []string{id}, c.actor(v))
 	if fault.CodeOf(err) == fault.Forbidden {

@@ -20,8 +20,9 @@ type usersPage struct {
 	Search string
 	// Show selects users: "" for all, or a key of showFilters.
 	Show string
-	// MayChange is true if the visitor may choose users to change them, or clear the app.
-	MayChange bool
+	// May is what the visitor may do. Moderators choose users to ban them; admins also delete users
+	// and clear the app.
+	May       rights
 	ClearPath string
 	// ExportPath is the form that exports the users shown.
 	ExportPath string
@@ -67,10 +68,7 @@ type userRow struct {
 }
 
 func (c *console) listUsers(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	query := v.r.URL.Query()
 	search, show := searchText(query.Get("q")), query.Get("show")
 	filter, known := showFilters[show]
@@ -89,7 +87,7 @@ func (c *console) listUsers(v *visit) error {
 	}
 	shown := usersPage{
 		App: row, Search: search, Show: show, First: request.After == nil,
-		MayChange: v.mayChange(), ClearPath: clearPath(app), ExportPath: usersPath(app) + ".csv",
+		May: v.rights(), ClearPath: clearPath(app), ExportPath: usersPath(app) + ".csv",
 	}
 	shown.Users = c.userRows(v, app, found.Nodes())
 	shown.Next = nextPage(v, found.PageInfo())
@@ -98,10 +96,7 @@ func (c *console) listUsers(v *visit) error {
 
 // pollCounts responds with the number of users and how many are online.
 func (c *console) pollCounts(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	row, err := c.countedRow(v, app)
 	if err != nil {
 		return err

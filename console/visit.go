@@ -16,7 +16,9 @@ type visit struct {
 	// operator and session are nil if the visitor is not logged in.
 	operator *models.Operator
 	session  *models.OperatorSession
-	locale   *locale
+	// app is the app in the path, which the operator is for, or nil if the route has none.
+	app    *models.App
+	locale *locale
 }
 
 // actor returns the visitor as an actor for the audit.

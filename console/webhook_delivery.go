@@ -59,7 +59,7 @@ type deliveryPage struct {
 	Body    string
 	// MayReplay is true if the visitor may send the delivery again and the endpoint is enabled.
 	MayReplay bool
-	MayChange bool
+	May       rights
 }
 
 // headerRow is a header of a request.
@@ -91,12 +91,12 @@ func (c *console) deliveryPage(v *visit) (*deliveryPage, error) {
 	}
 	p := &deliveryPage{
 		App: c.appRow(v, app), ListPath: webhooksPath(app), Endpoint: c.endpointRow(v, app, e), Delivery: deliveryRowOf(app, e, &x.Sent),
-		Body: string(x.Body), MayChange: v.mayChange(),
+		Body: string(x.Body), May: v.rights(),
 	}
-	p.MayReplay = p.MayChange && p.Endpoint.Enabled()
+	p.MayReplay = p.May.Administer() && p.Endpoint.Enabled()
 	for name, values := range x.Header {
 		h := headerRow{Name: strings.ToLower(name), Value: strings.Join(values, ", ")}
-		if h.Name == signatureHeader && !p.MayChange {
+		if h.Name == signatureHeader && !p.May.Administer() {
 			h.Value, h.Withheld = "", true
 		}
 		p.Headers = append(p.Headers, h)

@@ -107,10 +107,7 @@ func (p *endpointFormPage) refuse(v *visit, err error) bool {
 }
 
 func (c *console) newEndpointPage(v *visit) (*endpointFormPage, error) {
-	app, err := c.app(v)
-	if err != nil {
-		return nil, err
-	}
+	app := v.app
 	list, err := c.Webhooks.List(v.r.Context(), app)
 	if err != nil {
 		return nil, err

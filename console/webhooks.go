@@ -86,7 +86,7 @@ func endpointPath(app *models.App, id int64) string {
 // endpointRow returns the row of an endpoint without its counts.
 func (c *console) endpointRow(v *visit, app *models.App, e *models.WebhookEndpoint) endpointRow {
 	row := endpointRow{WebhookEndpoint: e, Path: endpointPath(app, e.ID), ShownURL: e.URL, Types: outbox.ParseTypes(e.EventTypes)}
-	if before, _, found := strings.Cut(e.URL, "?"); found && !v.mayChange() {
+	if before, _, found := strings.Cut(e.URL, "?"); found && !v.rights().Administer() {
 		row.ShownURL = before + "?…" // a query often contains a key, which viewers may not see
 	}
 	return row
@@ -107,16 +107,13 @@ func (c *console) endpointRows(v *visit, app *models.App, list ...*models.Webhoo
 }
 
 func (c *console) listWebhooks(v *visit) error {
-	app, err := c.app(v)
-	if err != nil {
-		return err
-	}
+	app := v.app
 	list, err := c.Webhooks.List(v.r.Context(), app)
 	if err != nil {
 		return err
 	}
 	p := webhooksPage{App: c.appRow(v, app), Path: webhooksPath(app), Limit: outbox.MaxEndpoints}
-	if v.mayChange() {
+	if v.rights().Administer() {
 		p.NewPath = p.Path + "/new"
 	}
 	if p.Endpoints, err = c.endpointRows(v, app, list...); err != nil {
@@ -155,10 +152,7 @@ func (c *console) webhookSummary(v *visit, app *models.App) (*webhookSummary, er
 
 // endpoint returns the app and the endpoint in the path, or a problem if one of them is unknown.
 func (c *console) endpoint(v *visit) (*models.App, *models.WebhookEndpoint, error) {
-	app, err := c.app(v)
-	if err != nil {
-		return nil, nil, err
-	}
+	app := v.app
 	id, err := strconv.ParseInt(v.r.PathValue("endpoint"), 10, 64)
 	if err != nil {
 		return nil, nil, c.notFound(v)
@@ -178,7 +172,7 @@ type endpointPage struct {
 	Deliveries []deliveryRow
 	First      bool
 	Next       string
-	MayChange  bool
+	May        rights
 	// PreviousEnds is when the previous secret ends, or nil if it has ended.
 	PreviousEnds *models.Time
 }
@@ -208,7 +202,7 @@ func (c *console) showWebhook(v *visit) error {
 	}
 	p := endpointPage{
 		App: c.appRow(v, app), ListPath: webhooksPath(app), Path: rows[0].Path, Endpoint: rows[0], State: state,
-		First: request.After == nil, Next: nextPage(v, found.PageInfo()), MayChange: v.mayChange(),
+		First: request.After == nil, Next: nextPage(v, found.PageInfo()), May: v.rights(),
 		PreviousEnds: c.previousSecretEnds(e),
 	}
 	if state != "" {

@@ -90,18 +90,18 @@ describe('operators, apps and tokens in Chromium', () => {
   for (const javaScriptEnabled of [true, false]) {
     const mode = javaScriptEnabled ? 'with' : 'without';
 
-    test(`an admin changes a role and deletes an operator, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+    test(`an owner changes a role and deletes an operator, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
       const name = `olga.${mode}`;
       const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
       const { page } = operator;
       await operator.login();
       await page.getByRole('link', { name: 'Operators' }).click();
       const form = page.getByRole('form', { name: 'New operator' });
-      await form.getByLabel('Name').fill('admin');
+      await form.getByLabel('Name', { exact: true }).fill('admin');
       await form.getByRole('button', { name: 'Create the operator' }).click();
       await operator.confirm();
       await page.getByRole('alert').filter({ hasText: 'Another operator has this name.' }).waitFor();
-      await form.getByLabel('Name').fill(name);
+      await form.getByLabel('Name', { exact: true }).fill(name);
       await form.getByRole('button', { name: 'Create the operator' }).click();
       const password = await page.getByRole('definition').nth(1).innerText();
       const other = await Operator.arrive(browser, server, { javaScriptEnabled });
@@ -110,12 +110,23 @@ describe('operators, apps and tokens in Chromium', () => {
 
       await page.getByRole('link', { name: 'All operators' }).click();
       await page.getByRole('link', { name, exact: true }).click();
-      await page.getByRole('link', { name: 'Make an admin' }).click();
-      await page.getByRole('heading', { name: `Make ${name} an admin?` }).waitFor();
-      await page.getByRole('button', { name: 'Make an admin' }).click();
-      await page.getByRole('status').filter({ hasText: `${name} is now an admin.` }).waitFor();
+      await page.getByRole('link', { name: 'Change', exact: true }).click();
+      await page.getByRole('heading', { name: `Change what ${name} may do?` }).waitFor();
+      await page.getByRole('radio', { name: 'admin' }).check();
+      await page.getByRole('button', { name: 'Change', exact: true }).click();
+      await page.getByRole('status').filter({ hasText: `The role of ${name} was changed.` }).waitFor();
       await other.page.reload();
       await other.page.getByRole('link', { name: 'New app' }).waitFor();
+
+      // Only the named app is left.
+      await page.getByRole('link', { name: 'Change', exact: true }).click();
+      await page.getByRole('radio', { name: 'Named apps' }).check();
+      await page.getByRole('checkbox', { name: 'Chat in development' }).check();
+      await page.getByRole('button', { name: 'Change', exact: true }).click();
+      await page.getByRole('status').filter({ hasText: `The role of ${name} was changed.` }).waitFor();
+      await other.page.reload();
+      await other.page.getByRole('link', { name: 'Chat in development' }).waitFor();
+      for (const gone of ['New app', 'Operators']) assert.equal(await other.page.getByRole('link', { name: gone }).count(), 0);
 
       // One session, and then the account with the next.
       await page.getByRole('link', { name: /^End 127/ }).click();

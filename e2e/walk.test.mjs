@@ -358,8 +358,8 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['operator-end-session', session],
       ['operator-end-session-nothing', `${path}/end-session?session=0`],
       ['operator-end-sessions', `${path}/end-sessions`],
-      ['operator-make-admin', `${path}/make-admin`],
-      ['operator-make-viewer-nothing', `${path}/make-viewer`],
+      ['operator-role', `${path}/role`],
+      ['operator-role-own', '/console/operators/1/role'],
       ['operator-password', `${path}/password`],
       ['operator-delete', `${path}/delete`],
       ['operator-delete-own', '/console/operators/1/delete'],
@@ -367,7 +367,11 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     ]);
     await operator.open(session);
     await walk.answer('operator-end-session-done', 200, `${path}/end-session`);
-    for (const action of ['make-admin', 'make-viewer', 'password']) {
+    await operator.open(`${path}/role`);
+    await walk.answer('operator-role-wrong', 422, `${path}/role`, { scope: 'named' });
+    await operator.open(`${path}/role`);
+    await walk.answer('operator-role-done', 200, `${path}/role`, { role: 'moderator' });
+    for (const action of ['password']) {
       await operator.open(`${path}/${action}`);
       await walk.answer(`operator-${action}-done`, 200, `${path}/${action}`);
     }

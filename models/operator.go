@@ -1,13 +1,88 @@
 package models
 
+import (
+	"database/sql/driver"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
 // Role determines what an operator may do in the console.
 type Role string
 
-// The roles: an admin may do everything, a viewer may change nothing.
+// The roles. Each may do what the ones before it may.
 const (
-	RoleAdmin  Role = "admin"
+	// RoleViewer sees everything except secrets, and changes nothing.
 	RoleViewer Role = "viewer"
+	// RoleModerator bans and disconnects users, ends their tokens and switches their whitelists.
+	RoleModerator Role = "moderator"
+	// RoleAdmin changes everything in apps.
+	RoleAdmin Role = "admin"
+	// RoleOwner also manages operators. Owners are for all apps.
+	RoleOwner Role = "owner"
 )
+
+// Roles returns all roles, from the one with the fewest rights to the one with the most.
+func Roles() []Role { return []Role{RoleViewer, RoleModerator, RoleAdmin, RoleOwner} }
+
+// Includes reports whether r may do everything that other may. An unknown role includes no role,
+// and no role includes it.
+func (r Role) Includes(other Role) bool {
+	roles := Roles()
+	at := slices.Index(roles, other)
+	return at >= 0 && slices.Index(roles, r) >= at
+}
+
+// Grant is what an operator may do: a role, in all apps or in named ones.
+type Grant struct {
+	Role Role
+	// AllApps is true if the role is for all apps, also those that are created later.
+	AllApps bool
+	// AppIDs are the apps.id of the named apps, in ascending order, if AllApps is false. Apps that
+	// were deleted may be among them.
+	AppIDs IDs
+}
+
+// Covers reports whether the grant is for the app with that apps.id.
+func (g Grant) Covers(appID int64) bool { return g.AllApps || slices.Contains(g.AppIDs, appID) }
+
+// IDs is a list of keys in one column, separated by commas.
+type IDs []int64
+
+// Value returns the column's text.
+func (ids IDs) Value() (driver.Value, error) {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = strconv.FormatInt(id, 10)
+	}
+	return strings.Join(texts, ","), nil
+}
+
+// Scan reads the column's text.
+func (ids *IDs) Scan(value any) error {
+	var text string
+	switch value := value.(type) {
+	case string:
+		text = value
+	case []byte:
+		text = string(value)
+	default:
+		return fmt.Errorf("reading IDs: the column is a %T", value)
+	}
+	*ids = nil
+	for part := range strings.SplitSeq(text, ",") {
+		if text == "" {
+			break
+		}
+		id, err := strconv.ParseInt(part, 10, 64)
+		if err != nil {
+			return fmt.Errorf("reading IDs: %w", err)
+		}
+		*ids = append(*ids, id)
+	}
+	return nil
+}
 
 // Operator is a person who runs the service and logs in to the console.
 type Operator struct {
@@ -15,7 +90,7 @@ type Operator struct {
 	Name string
 	// PasswordHash is an argon2id hash in PHC form.
 	PasswordHash string
-	Role         Role
+	Grant        `gorm:"embedded"`
 	CreatedAt    Time `gorm:"autoCreateTime:false"`
 	// HasSecondFactor reports whether a login needs more than the password.
 	HasSecondFactor bool

@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -29,6 +31,9 @@ func New(db *database.DB, clock func() time.Time) *Log { return &Log{db: db, clo
 type Filter struct {
 	// App selects what was done in that app.
 	App *models.App
+	// Within selects what was done in the apps with these apps.id, unless App is set. If it is nil,
+	// all entries are selected, also those that concern no app.
+	Within []int64
 	// Actor, Action and Target select the entries with exactly these values.
 	Actor, Action, Target string
 	// From and Until select a range of time that includes From and excludes Until. If they are 0,
@@ -43,23 +48,51 @@ func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*page.Connect
 	if f.App != nil {
 		order.Owner = f.App.ID
 	}
-	rows, err := order.Limit(l.entries(ctx, f, r.After != nil), r)
-	if err != nil {
-		return nil, err
-	}
 	var entries []*models.AuditEntry
-	if err := rows.Find(&entries).Error; err != nil {
-		return nil, fmt.Errorf("listing the audit: %w", err)
+	for _, part := range f.parts() {
+		rows, err := order.Limit(l.entries(ctx, part, r.After != nil), r)
+		if err != nil {
+			return nil, err
+		}
+		var found []*models.AuditEntry
+		if err := rows.Find(&found).Error; err != nil {
+			return nil, fmt.Errorf("listing the audit: %w", err)
+		}
+		entries = append(entries, found...)
 	}
+	slices.SortFunc(entries, func(a, b *models.AuditEntry) int {
+		return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(b.ID, a.ID))
+	})
+	entries = entries[:min(len(entries), r.First+1)]
 	keys := make([]page.Key, len(entries))
 	for i, e := range entries {
 		keys[i] = page.Key{At: e.At, ID: e.ID}
 	}
 	return page.Of(order, r, entries, keys, func(ctx context.Context) (int, error) {
-		var n int64
-		err := l.entries(ctx, f, false).Count(&n).Error
-		return int(n), err
+		total := 0
+		for _, part := range f.parts() {
+			var n int64
+			if err := l.entries(ctx, part, false).Count(&n).Error; err != nil {
+				return 0, err
+			}
+			total += int(n)
+		}
+		return total, nil
 	}), nil
+}
+
+// parts returns filters that together select what f does. Each reads a range of an index in the
+// list's order, which one filter of several apps could not.
+func (f Filter) parts() []Filter {
+	if f.App != nil || f.Within == nil {
+		return []Filter{f}
+	}
+	parts := make([]Filter, len(f.Within))
+	for i, id := range f.Within {
+		parts[i] = f
+		parts[i].App = &models.App{ID: id}
+	}
+	return parts
 }
 
 // revokedMost is the maximum number of users that RevokedSince returns.

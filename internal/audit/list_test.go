@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -55,9 +56,19 @@ var auditFilters = map[string]struct {
 		"audit_entries_app_target"},
 }
 
+// withinFilters select by several apps.
+var withinFilters = map[string]Filter{
+	"within two":           {Within: []int64{1, 3}},
+	"within two, by actor": {Within: []int64{3, 1}, Actor: "actor 1"},
+	"app within two":       {App: &models.App{ID: 1}, Within: []int64{1, 3}},
+}
+
 // selects reports whether f selects e.
 func (f Filter) selects(e *models.AuditEntry) bool {
-	return (f.App == nil || *e.AppID == f.App.ID) && (f.Actor == "" || f.Actor == e.Actor) &&
+	if f.App == nil && f.Within != nil && (e.AppID == nil || !slices.Contains(f.Within, *e.AppID)) {
+		return false
+	}
+	return (f.App == nil || e.AppID != nil && *e.AppID == f.App.ID) && (f.Actor == "" || f.Actor == e.Actor) &&
 		(f.Action == "" || f.Action == e.Action) && (f.Target == "" || f.Target == e.Target) &&
 		e.At >= f.From && (f.Until == 0 || e.At < f.Until)
 }
@@ -68,19 +79,30 @@ func TestList_Pages(t *testing.T) {
 	eachLog(t, func(t *testing.T, l *Log) {
 		ctx := context.Background()
 		fillAudit(t, l, 2000)
+		third := int64(3)
+		err := l.db.Tx(ctx, func(tx *gorm.DB) error {
+			return Write(tx, models.AuditEntry{At: 1100, Action: ActionLogin, Actor: "actor 1"}, models.AuditEntry{AppID: &third, At: 1100, Action: ActionUserBan, Actor: "actor 1"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		var all []*models.AuditEntry
 		if err := l.db.Read(ctx).Order("at DESC, id DESC").Find(&all).Error; err != nil {
 			t.Fatal(err)
 		}
+		filters := maps.Clone(withinFilters)
 		for name, c := range auditFilters {
+			filters[name] = c.filter
+		}
+		for name, filter := range filters {
 			var want, got []int64
 			for _, e := range all {
-				if c.filter.selects(e) {
+				if filter.selects(e) {
 					want = append(want, e.ID)
 				}
 			}
 			for request := (page.Request{First: 90}); ; {
-				found, err := l.List(ctx, c.filter, request)
+				found, err := l.List(ctx, filter, request)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -97,6 +119,17 @@ func TestList_Pages(t *testing.T) {
 			if len(want) == 0 || !slices.Equal(got, want) {
 				t.Errorf("%s: got %d entries, want %d", name, len(got), len(want))
 			}
+		}
+	})
+}
+
+// TestList_WithinNoApp checks that an empty list of apps does not select everything.
+func TestList_WithinNoApp(t *testing.T) {
+	eachLog(t, func(t *testing.T, l *Log) {
+		fillAudit(t, l, 4)
+		found, err := l.List(context.Background(), Filter{Within: []int64{}}, page.Request{First: 10})
+		if err != nil || len(found.Nodes()) != 0 {
+			t.Errorf("%v, %v", found, err)
 		}
 	})
 }

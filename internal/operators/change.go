@@ -12,24 +12,26 @@ import (
 	"rollcall/models"
 )
 
-// SetRole changes an operator's role, from its next request on, and reports whether it was another
-// one. Returns INVALID_ARGUMENT for an unknown name or role, for one's own role (rule self), and if
-// no admin would be left (rule last_admin).
-func (o *Service) SetRole(ctx context.Context, name string, role models.Role, by models.Actor) (changed bool, err error) {
-	if err := checkRole(role); err != nil {
-		return false, err
-	}
-	err = o.edit(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, admins int) error {
-		if changed = operator.Role != role; !changed {
-			return nil
-		}
-		if operator.Role == models.RoleAdmin && admins == 1 {
-			return errLastAdmin(name)
-		}
-		if err := tx.Model(operator).Update("role", role).Error; err != nil {
+// SetRole changes an operator's role and apps, from its next request on, and reports whether they
+// were others. Returns INVALID_ARGUMENT for an unknown name, role or app, for oneself (rule self),
+// and if no owner would be left (rule last_owner).
+func (o *Service) SetRole(ctx context.Context, name string, grant models.Grant, by models.Actor) (changed bool, err error) {
+	err = o.edit(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, owners int) error {
+		detail, err := prepareGrant(tx, &grant)
+		if err != nil {
 			return err
 		}
-		return o.audit(tx, by, audit.ActionOperatorSetRole, name, "role="+string(role))
+		if changed = !sameGrant(operator.Grant, grant); !changed {
+			return nil
+		}
+		if operator.Role == models.RoleOwner && owners == 1 {
+			return errLastOwner(name)
+		}
+		err = tx.Model(operator).Select("role", "all_apps", "app_ids").Updates(&models.Operator{Grant: grant}).Error
+		if err != nil {
+			return err
+		}
+		return o.audit(tx, by, audit.ActionOperatorSetRole, name, detail)
 	})
 	if err != nil {
 		return false, wrap(err, "setting operator's role")
@@ -38,12 +40,12 @@ func (o *Service) SetRole(ctx context.Context, name string, role models.Role, by
 }
 
 // Delete removes an operator and ends its sessions immediately. Its entries stay in the audit.
-// Returns INVALID_ARGUMENT for an unknown name, for oneself (rule self), and for the last admin
-// (rule last_admin).
+// Returns INVALID_ARGUMENT for an unknown name, for oneself (rule self), and for the last owner
+// (rule last_owner).
 func (o *Service) Delete(ctx context.Context, name string, by models.Actor) error {
-	err := o.edit(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, admins int) error {
-		if operator.Role == models.RoleAdmin && admins == 1 {
-			return errLastAdmin(name)
+	err := o.edit(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, owners int) error {
+		if operator.Role == models.RoleOwner && owners == 1 {
+			return errLastOwner(name)
 		}
 		// Delete the operator first: a concurrent login locks its row, so that login's session is
 		// either visible here or is never created.
@@ -62,13 +64,13 @@ func (o *Service) Delete(ctx context.Context, name string, by models.Actor) erro
 	return wrap(err, "deleting operator")
 }
 
-// edit runs fn in a transaction with the operator of that name and the number of admins. All
-// operators are locked until it ends, always in the same order. So if two admins revoke each
-// other's role, the second fails as the last admin.
+// edit runs fn in a transaction with the operator of that name and the number of owners. All
+// operators are locked until it ends, always in the same order. So if two owners revoke each
+// other's role, the second fails as the last owner.
 //
-// Operators cannot change their own account in this way: only another admin could mend such a slip.
-// Another admin always exists, because the last one cannot be changed.
-func (o *Service) edit(ctx context.Context, name string, by models.Actor, fn func(tx *gorm.DB, operator *models.Operator, admins int) error) error {
+// Operators cannot change their own account in this way: only another owner could mend such a slip.
+// Another owner always exists, because the last one cannot be changed.
+func (o *Service) edit(ctx context.Context, name string, by models.Actor, fn func(tx *gorm.DB, operator *models.Operator, owners int) error) error {
 	return o.db.Tx(ctx, func(tx *gorm.DB) error {
 		var all []*models.Operator
 		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Order("id").Find(&all).Error
@@ -76,10 +78,10 @@ func (o *Service) edit(ctx context.Context, name string, by models.Actor, fn fun
 			return err
 		}
 		var found *models.Operator
-		admins := 0
+		owners := 0
 		for _, operator := range all {
-			if operator.Role == models.RoleAdmin {
-				admins++
+			if operator.Role == models.RoleOwner {
+				owners++
 			}
 			if operator.Name == name {
 				found = operator
@@ -89,12 +91,12 @@ func (o *Service) edit(ctx context.Context, name string, by models.Actor, fn fun
 		case found == nil:
 			return errNoOperator(name)
 		case name == by.Name:
-			return fault.Invalid("operator", "self", "another admin must do this to the operator %q", name)
+			return fault.Invalid("operator", "self", "another owner must do this to the operator %q", name)
 		}
-		return fn(tx, found, admins)
+		return fn(tx, found, owners)
 	})
 }
 
-func errLastAdmin(name string) error {
-	return fault.Invalid("operator", "last_admin", "%q is the only admin", name)
+func errLastOwner(name string) error {
+	return fault.Invalid("operator", "last_owner", "%q is the only owner", name)
 }

@@ -24,11 +24,11 @@ func ruleOf(err error) string {
 	return rule
 }
 
-func TestSetRole_RefusesUnknownSelfAndLastAdmin(t *testing.T) {
+func TestSetRole_RefusesUnknownSelfAndLastOwner(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, _ := newOperators(db)
-		mustCreate(t, o, "ada", models.RoleAdmin)
+		mustCreate(t, o, "ada", models.RoleOwner)
 		mustCreate(t, o, "vera", models.RoleViewer)
 		ada := models.Actor{Name: "ada"}
 		for name, c := range map[string]struct {
@@ -37,30 +37,30 @@ func TestSetRole_RefusesUnknownSelfAndLastAdmin(t *testing.T) {
 			by       models.Actor
 			rule     string
 		}{
-			"unknown":      {"nobody", models.RoleAdmin, ada, "exists"},
-			"another case": {"VERA", models.RoleAdmin, ada, "exists"},
+			"unknown":      {"nobody", models.RoleOwner, ada, "exists"},
+			"another case": {"VERA", models.RoleOwner, ada, "exists"},
 			"unknown role": {"vera", "god", ada, "oneof"},
 			"oneself":      {"ada", models.RoleViewer, ada, "self"},
-			"last admin":   {"ada", models.RoleViewer, shell, "last_admin"},
+			"last owner":   {"ada", models.RoleViewer, shell, "last_owner"},
 		} {
-			if changed, err := o.SetRole(ctx, c.operator, c.role, c.by); changed || ruleOf(err) != c.rule {
+			if changed, err := o.SetRole(ctx, c.operator, of(c.role), c.by); changed || ruleOf(err) != c.rule {
 				t.Errorf("%s: %v, %v", name, changed, err)
 			}
 		}
 		token, _ := mustLogin(t, o, "vera")
 		for i, want := range []bool{true, false} {
-			if changed, err := o.SetRole(ctx, "vera", models.RoleAdmin, ada); changed != want || err != nil {
+			if changed, err := o.SetRole(ctx, "vera", of(models.RoleOwner), ada); changed != want || err != nil {
 				t.Errorf("call %d: %v, %v", i, changed, err)
 			}
 		}
 		// The role is in force for the open session.
-		if _, vera, err := o.ByToken(ctx, token); err != nil || vera.Role != models.RoleAdmin {
+		if _, vera, err := o.ByToken(ctx, token); err != nil || vera.Role != models.RoleOwner {
 			t.Errorf("%+v, %v", vera, err)
 		}
-		if changed, err := o.SetRole(ctx, "ada", models.RoleViewer, shell); !changed || err != nil {
-			t.Errorf("one of two admins: %v, %v", changed, err)
+		if changed, err := o.SetRole(ctx, "ada", of(models.RoleViewer), shell); !changed || err != nil {
+			t.Errorf("one of two owners: %v, %v", changed, err)
 		}
-		want := []string{"ada operator.set_role vera: role=admin", "shell operator.set_role ada: role=viewer"}
+		want := []string{"ada operator.set_role vera: role=owner", "shell operator.set_role ada: role=viewer"}
 		got := slices.DeleteFunc(audited(t, o), func(line string) bool { return !strings.Contains(line, "set_role") })
 		if !slices.Equal(got, want) {
 			t.Errorf("audit %q", got)
@@ -72,7 +72,7 @@ func TestDelete_EndsSessionsAndLogins(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, _ := newOperators(db)
-		mustCreate(t, o, "ada", models.RoleAdmin)
+		mustCreate(t, o, "ada", models.RoleOwner)
 		mustCreate(t, o, "vera", models.RoleViewer)
 		ada := models.Actor{Name: "ada"}
 		if err := o.Delete(ctx, "nobody", ada); ruleOf(err) != "exists" {
@@ -81,8 +81,8 @@ func TestDelete_EndsSessionsAndLogins(t *testing.T) {
 		if err := o.Delete(ctx, "ada", ada); ruleOf(err) != "self" {
 			t.Errorf("oneself: %v", err)
 		}
-		if err := o.Delete(ctx, "ada", shell); ruleOf(err) != "last_admin" {
-			t.Errorf("the last admin: %v", err)
+		if err := o.Delete(ctx, "ada", shell); ruleOf(err) != "last_owner" {
+			t.Errorf("the last owner: %v", err)
 		}
 		token, _ := mustLogin(t, o, "vera")
 		if err := o.Delete(ctx, "vera", ada); err != nil {
@@ -95,7 +95,7 @@ func TestDelete_EndsSessionsAndLogins(t *testing.T) {
 			t.Errorf("the login still works: %v", err)
 		}
 		// The name is free again, and its next owner does not get the old session.
-		mustCreate(t, o, "vera", models.RoleAdmin)
+		mustCreate(t, o, "vera", models.RoleOwner)
 		if _, _, err := o.ByToken(ctx, token); fault.CodeOf(err) != fault.Unauthenticated {
 			t.Errorf("the session is valid again: %v", err)
 		}
@@ -105,15 +105,15 @@ func TestDelete_EndsSessionsAndLogins(t *testing.T) {
 	})
 }
 
-// TestOneAdminStays checks that one admin stays, however many admins remove each other
+// TestOneOwnerStays checks that one owner stays, however many owners remove each other
 // concurrently.
-func TestOneAdminStays(t *testing.T) {
+func TestOneOwnerStays(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, _ := newOperators(db)
 		names := []string{"a", "b", "c", "d", "e", "f"}
 		for _, name := range names {
-			mustCreate(t, o, name, models.RoleAdmin)
+			mustCreate(t, o, name, models.RoleOwner)
 		}
 		var wg sync.WaitGroup
 		for i, name := range names {
@@ -121,11 +121,11 @@ func TestOneAdminStays(t *testing.T) {
 			wg.Go(func() {
 				var err error
 				if i%2 == 0 {
-					_, err = o.SetRole(ctx, victim, models.RoleViewer, models.Actor{Name: name})
+					_, err = o.SetRole(ctx, victim, of(models.RoleViewer), models.Actor{Name: name})
 				} else {
 					err = o.Delete(ctx, victim, models.Actor{Name: name})
 				}
-				if err != nil && ruleOf(err) != "last_admin" {
+				if err != nil && ruleOf(err) != "last_owner" {
 					t.Error(err)
 				}
 			})
@@ -135,14 +135,14 @@ func TestOneAdminStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		admins := 0
+		owners := 0
 		for _, operator := range list {
-			if operator.Role == models.RoleAdmin {
-				admins++
+			if operator.Role == models.RoleOwner {
+				owners++
 			}
 		}
-		if admins != 1 {
-			t.Errorf("%d admins are left", admins)
+		if owners != 1 {
+			t.Errorf("%d owners are left", owners)
 		}
 	})
 }
@@ -151,7 +151,7 @@ func TestEndSessions(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		ctx := context.Background()
 		o, _ := newOperators(db)
-		mustCreate(t, o, "ada", models.RoleAdmin)
+		mustCreate(t, o, "ada", models.RoleOwner)
 		mustCreate(t, o, "vera", models.RoleViewer)
 		for _, name := range []string{"ada", "vera", "vera", "vera"} {
 			if _, err := o.Login(ctx, LoginRequest{Name: name, Password: "tidy harbour"}); err != nil {

@@ -83,16 +83,14 @@ func (o *Service) showing(name, password string) *showonce.Showing {
 }
 
 // Create creates an operator and returns its password: the given one, or a generated one if that is
-// "". The password cannot be read later.
-func (o *Service) Create(ctx context.Context, name string, role models.Role, password string, by models.Actor) (string, error) {
+// "". The password cannot be read later. Returns INVALID_ARGUMENT for the fields name, password,
+// role and apps.
+func (o *Service) Create(ctx context.Context, name string, grant models.Grant, password string, by models.Actor) (string, error) {
 	if err := validate.Name(name); err != nil {
 		return "", err
 	}
 	if slices.Contains(reservedNames, name) {
 		return "", fault.Invalid("name", "unique", "the name %q is reserved", name)
-	}
-	if err := checkRole(role); err != nil {
-		return "", err
 	}
 	password, hash, err := o.prepare(ctx, password)
 	if err != nil {
@@ -101,11 +99,15 @@ func (o *Service) Create(ctx context.Context, name string, role models.Role, pas
 	now := models.TimeOf(o.clock())
 	shown := o.showing(name, password)
 	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
-		operator := &models.Operator{Name: name, PasswordHash: hash, Role: role, CreatedAt: now}
+		detail, err := prepareGrant(tx, &grant)
+		if err != nil {
+			return err
+		}
+		operator := &models.Operator{Name: name, PasswordHash: hash, Grant: grant, CreatedAt: now}
 		if err := tx.Create(operator).Error; err != nil {
 			return err
 		}
-		if err := o.audit(tx, by, audit.ActionOperatorCreate, name, "role="+string(role)); err != nil {
+		if err := o.audit(tx, by, audit.ActionOperatorCreate, name, detail); err != nil {
 			return err
 		}
 		return shown.Now()
@@ -114,20 +116,13 @@ func (o *Service) Create(ctx context.Context, name string, role models.Role, pas
 		return "", fault.Invalid("name", "unique", "an operator named %q already exists", name)
 	}
 	if err != nil {
-		return "", fmt.Errorf("creating operator: %w", shown.Explain(err))
+		return "", wrap(shown.Explain(err), "creating operator")
 	}
 	return password, nil
 }
 
 // reservedNames are names that the audit uses for other actors.
 var reservedNames = []string{audit.AppServer.Name, audit.CommandLine.Name}
-
-func checkRole(role models.Role) error {
-	if role != models.RoleAdmin && role != models.RoleViewer {
-		return fault.Invalid("role", "oneof", "role must be admin or viewer")
-	}
-	return nil
-}
 
 func errNoOperator(name string) error {
 	return fault.Invalid("name", "exists", "there is no operator named %q", name)

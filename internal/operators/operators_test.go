@@ -28,10 +28,13 @@ func newOperators(db *database.DB) (*Service, *tick) {
 	return New(db, clock.read), clock
 }
 
+// of returns the grant of the role for all apps.
+func of(role models.Role) models.Grant { return models.Grant{Role: role, AllApps: true} }
+
 // mustCreate creates an operator whose password is "tidy harbour".
 func mustCreate(t *testing.T, o *Service, name string, role models.Role) {
 	t.Helper()
-	if _, err := o.Create(context.Background(), name, role, "tidy harbour", shell); err != nil {
+	if _, err := o.Create(context.Background(), name, of(role), "tidy harbour", shell); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -60,11 +63,11 @@ func TestCreate(t *testing.T) {
 		if found, err := o.Any(ctx); found || err != nil {
 			t.Errorf("Any on an empty database = %v, %v", found, err)
 		}
-		password, err := o.Create(ctx, "ada", models.RoleAdmin, "", shell)
+		password, err := o.Create(ctx, "ada", of(models.RoleAdmin), "", shell)
 		if err != nil || CheckPassword(password) != nil {
 			t.Fatalf("generated password %q, %v", password, err)
 		}
-		if given, err := o.Create(ctx, "Ada", models.RoleViewer, "tidy harbour", shell); err != nil || given != "tidy harbour" {
+		if given, err := o.Create(ctx, "Ada", of(models.RoleViewer), "tidy harbour", shell); err != nil || given != "tidy harbour" {
 			t.Fatalf("a name that differs in case: %q, %v", given, err)
 		}
 		if found, err := o.Any(ctx); !found || err != nil {
@@ -92,16 +95,16 @@ func TestCreate(t *testing.T) {
 			{"\u3164", "tidy harbour", models.RoleAdmin, "name", "notblank"},
 			{"a\x00b", "tidy harbour", models.RoleAdmin, "name", "nocontrol"},
 			{"ad\u202ea", "tidy harbour", models.RoleAdmin, "name", "nobidi"},
-			{"bob", "tidy harbour", "owner", "role", "oneof"},
+			{"bob", "tidy harbour", "king", "role", "oneof"},
 			{"bob", "short", models.RoleAdmin, "password", "min"},
 		} {
-			_, err := o.Create(ctx, bad.name, bad.role, bad.password, shell)
+			_, err := o.Create(ctx, bad.name, of(bad.role), bad.password, shell)
 			var refusal *fault.Error
 			if !errors.As(err, &refusal) || refusal.Extensions["field"] != bad.field || refusal.Extensions["rule"] != bad.rule {
 				t.Errorf("%+v: %v", bad, err)
 			}
 		}
-		if _, err := o.Create(ctx, strings.Repeat("é", 64), models.RoleAdmin, "tidy harbour", shell); err != nil {
+		if _, err := o.Create(ctx, strings.Repeat("é", 64), of(models.RoleAdmin), "tidy harbour", shell); err != nil {
 			t.Errorf("a name of 64 characters: %v", err)
 		}
 	})

@@ -393,10 +393,10 @@ func TestLacksSecondFactor_ByRequirement(t *testing.T) {
 		o := new(Service).Requiring(requirement)
 		var lack []string
 		for _, role := range []models.Role{models.RoleAdmin, models.RoleViewer} {
-			if o.LacksSecondFactor(&models.Operator{Role: role}) {
+			if o.LacksSecondFactor(&models.Operator{Grant: of(role)}) {
 				lack = append(lack, string(role))
 			}
-			if o.LacksSecondFactor(&models.Operator{Role: role, HasSecondFactor: true}) {
+			if o.LacksSecondFactor(&models.Operator{Grant: of(role), HasSecondFactor: true}) {
 				t.Errorf("%q: a %s with a second factor lacks one", requirement, role)
 			}
 		}

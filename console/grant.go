@@ -1,0 +1,100 @@
+package console
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+
+	"rollcall/internal/fault"
+	"rollcall/models"
+)
+
+// The choices of a grant's apps.
+const (
+	allApps   = "all"
+	namedApps = "named"
+)
+
+// grantForm is the part of a form that has a role and its apps.
+type grantForm struct {
+	// Role, Scope and the chosen Apps are the values of the form.
+	Role, Scope string
+	Apps        []appChoice
+	// WrongField is "role" or "apps" if the rules refused it, and Wrong the end of the key of the text
+	// that explains why.
+	WrongField, Wrong string
+}
+
+// appChoice is an app to choose.
+type appChoice struct {
+	*models.App
+	Chosen bool
+}
+
+// Roles returns the roles to choose from.
+func (grantForm) Roles() []models.Role { return models.Roles() }
+
+// grantForm returns the form filled in with a grant.
+func (c *console) grantForm(v *visit, grant models.Grant) (grantForm, error) {
+	list, err := c.appsOf(v)
+	if err != nil {
+		return grantForm{}, err
+	}
+	f := grantForm{Role: string(grant.Role), Scope: allApps}
+	if !grant.AllApps {
+		f.Scope = namedApps
+	}
+	for _, app := range list {
+		f.Apps = append(f.Apps, appChoice{app, slices.Contains(grant.AppIDs, app.ID)})
+	}
+	return f, nil
+}
+
+// readGrant reads the form. The rules check the grant.
+func (c *console) readGrant(v *visit) (grantForm, models.Grant, error) {
+	if err := v.r.ParseForm(); err != nil {
+		return grantForm{}, models.Grant{}, problem{http.StatusBadRequest, "error.invalid"}
+	}
+	form := v.r.PostForm
+	grant := models.Grant{Role: models.Role(form.Get("role")), AllApps: form.Get("scope") == allApps}
+	f, err := c.grantForm(v, grant)
+	if err != nil {
+		return grantForm{}, models.Grant{}, err
+	}
+	for _, key := range form["app"] {
+		id := int64(0) // of no app
+		for i := range f.Apps {
+			if f.Apps[i].Key == key {
+				f.Apps[i].Chosen, id = true, f.Apps[i].ID
+			}
+		}
+		grant.AppIDs = append(grant.AppIDs, id)
+	}
+	return f, grant, nil
+}
+
+// refusal returns the fault if err is about a field of a form, or nil.
+func refusalOf(err error) *fault.Error {
+	var refusal *fault.Error
+	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
+		return refusal
+	}
+	return nil
+}
+
+// scope is the apps of a grant, on a page.
+type scope struct {
+	All  bool
+	Apps []*models.App
+}
+
+// scopeOf returns the apps of a grant. list has the apps that the visitor may see.
+func scopeOf(list []*models.App, grant models.Grant) scope {
+	s := scope{All: grant.AllApps}
+	for _, app := range list {
+		if !s.All && grant.Covers(app.ID) {
+			s.Apps = append(s.Apps, app)
+		}
+	}
+	return s
+}
