@@ -16,6 +16,8 @@ type accountPage struct {
 	Path, SessionPath, SessionsPath string
 	Sessions                        []sessionRow
 	Factors                         factorsPart
+	Logins                          []auditRow
+	sessionTimes
 	// Scope is the apps that the operator is for.
 	Scope scope
 	// WrongField is the field of the password form that was refused, and Wrong the end of the key
@@ -55,9 +57,13 @@ func (c *console) accountPage(v *visit) (*accountPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	logins, err := c.logins(v, v.operator)
+	if err != nil {
+		return nil, err
+	}
 	return &accountPage{
 		Path: accountPath, SessionPath: accountPath + "/end-session", SessionsPath: accountPath + "/end-sessions", Sessions: rows,
-		Factors: factors, Scope: scopeOf(apps, v.operator.Grant),
+		Factors: factors, Logins: logins, Scope: scopeOf(apps, v.operator.Grant),
 	}, nil
 }
 

@@ -242,8 +242,14 @@ func (r auditRow) Role() string {
 	return role
 }
 
-// Method returns what an operator logged in with, or "" if the entry is not a login.
-func (r auditRow) Method() string { return r.value("method") }
+// Login returns how an operator logged in, or nil if the entry is not a login.
+func (r auditRow) Login() *loginFacts {
+	if r.Action != audit.ActionLogin {
+		return nil
+	}
+	method, name := audit.ReadLogin(r.Detail)
+	return &loginFacts{Method: method, Client: clientNamed(name)}
+}
 
 // Failures returns the failed logins that the entry counts, or nil if it is another kind of entry.
 func (r auditRow) Failures() *audit.LoginFailures {

@@ -101,6 +101,8 @@ type operatorPage struct {
 	Operator    operatorRow
 	SessionPath string
 	Sessions    []sessionRow
+	Logins      []auditRow
+	sessionTimes
 	// Session is the session that an action is about, or nil.
 	Session *sessionRow
 	// Own is true if this is the visitor's account.
@@ -147,13 +149,17 @@ func (c *console) operatorPage(v *visit) (*operatorPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	logins, err := c.logins(v, o)
+	if err != nil {
+		return nil, err
+	}
 	apps, err := c.appsOf(v)
 	if err != nil {
 		return nil, err
 	}
 	path := operatorPath(o)
 	return &operatorPage{
-		Operator: operatorRow{o, path, scopeOf(apps, o.Grant)}, SessionPath: path + "/end-session", Sessions: rows,
+		Operator: operatorRow{o, path, scopeOf(apps, o.Grant)}, SessionPath: path + "/end-session", Sessions: rows, Logins: logins,
 		Own: o.ID == v.operator.ID, May: v.rights(),
 	}, nil
 }

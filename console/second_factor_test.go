@@ -193,6 +193,29 @@ func TestSecondFactor_ChangesAreConfirmed(t *testing.T) {
 	s.browser().login("viewer", password).wantRedirect(t, Root)
 }
 
+// TestLoginHistory_ShowsFailures checks the list of logins on the account page and on the operator's
+// page, and that sessions name their client and method.
+func TestLoginHistory_ShowsFailures(t *testing.T) {
+	s := onSQLite(t)
+	secret := s.enrol("viewer")
+	b := s.browser()
+	b.head.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+	b.head.Set("X-Test-Address", "192.0.2.7")
+	b.login("viewer", "wrong password")
+	b.login("viewer", "wrong password")
+	b.login("viewer", password)
+	b.loginCode(s.codeOf(secret)).wantRedirect(t, operatorsPath)
+	want := []string{
+		"<code>192.0.2.7</code>", "Firefox on Linux", "password and code",
+		"logged in</span>", "failed</span>", "wrong password, 2 times", "A session ends after 12 hours without use, and 7 days after its login.",
+	}
+	b.get(accountPath).want(t, http.StatusOK, want...)
+	s.as("admin").get(operatorsPath+"/"+s.operatorID("viewer")).want(t, http.StatusOK, want...)
+	s.as("admin").get(accountPath).want(t, http.StatusOK, "!192.0.2.7", "!failed</span>")
+	b.head.Set("Accept-Language", "zh-CN")
+	b.get(accountPath).want(t, http.StatusOK, "Linux 上的 Firefox", "密码和验证码", "密码错误")
+}
+
 // TestRequiredSecondFactor_ComesFirst checks that an operator without the second factor that it must
 // have can do nothing but set it up.
 func TestRequiredSecondFactor_ComesFirst(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"rollcall/internal/operators"
 	"rollcall/models"
 )
 
@@ -14,6 +15,18 @@ type sessionRow struct {
 	// Own is true for the session of this request.
 	Own bool
 }
+
+// Client returns the program that the session was begun with.
+func (s sessionRow) Client() client { return clientNamed(operators.ClientOf(s.UserAgent)) }
+
+// sessionTimes are when sessions end, for a text.
+type sessionTimes struct{}
+
+// IdleHours returns after how many hours an unused session ends.
+func (sessionTimes) IdleHours() int { return int(operators.SessionIdle.Hours()) }
+
+// Days returns how many days after its login a session ends.
+func (sessionTimes) Days() int { return int(operators.SessionLifetime.Hours() / 24) }
 
 // others returns how many sessions are not the session of this request.
 func others(rows []sessionRow) int {

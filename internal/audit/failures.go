@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -36,11 +37,20 @@ const (
 	reasonVarious = "various"
 )
 
-// AddLoginFailure records a failed login. operator is nil if the name is unknown.
-func (l *Log) AddLoginFailure(ctx context.Context, operator *models.Operator, reason, address string) error {
-	own := failure{reason: reason, network: validate.ClipASCII(clientaddr.Network(address), addressLength)}
-	if operator != nil {
-		own.name = operator.Name
+// FailedLogin is a failed login to record.
+type FailedLogin struct {
+	// Operator is nil if the name is unknown.
+	Operator        *models.Operator
+	Reason, Address string
+	// Client is what the client calls itself, or "".
+	Client string
+}
+
+// AddLoginFailure records a failed login.
+func (l *Log) AddLoginFailure(ctx context.Context, in FailedLogin) error {
+	own := failure{reason: in.Reason, network: validate.ClipASCII(clientaddr.Network(in.Address), addressLength), client: in.Client}
+	if in.Operator != nil {
+		own.name = in.Operator.Name
 	}
 	// One at a time, so that concurrent failures find each other's entry.
 	l.failures.Lock()
@@ -58,10 +68,10 @@ func (l *Log) AddLoginFailure(ctx context.Context, operator *models.Operator, re
 			entry = what.find(recent)
 		}
 		if entry != nil {
-			return countFailure(tx, entry.ID, now)
+			return countFailure(tx, entry.ID, now, what.client)
 		}
 		return Write(tx, models.AuditEntry{
-			At: now, Action: ActionLoginFailed, Target: what.name, Detail: "reason=" + what.reason, Address: what.network,
+			At: now, Action: ActionLoginFailed, Target: what.name, Detail: "reason=" + what.reason + withClient(what.client), Address: what.network,
 		})
 	})
 	if err != nil {
@@ -79,8 +89,8 @@ func (l *Log) recentFailures(tx *gorm.DB, now models.Time) ([]*models.AuditEntry
 	return list, err
 }
 
-// failure is what the failures that share an entry have in common.
-type failure struct{ name, reason, network string }
+// failure is what the failures that share an entry have in common, and the client of the last.
+type failure struct{ name, reason, network, client string }
 
 // find returns the entry of such failures, or nil if there is none.
 func (f failure) find(list []*models.AuditEntry) *models.AuditEntry {
@@ -94,14 +104,15 @@ func (f failure) find(list []*models.AuditEntry) *models.AuditEntry {
 }
 
 // countFailure adds a failure to an entry, which another node may be changing concurrently.
-func countFailure(tx *gorm.DB, id int64, now models.Time) error {
+func countFailure(tx *gorm.DB, id int64, now models.Time, client string) error {
 	entry := &models.AuditEntry{}
 	err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where("id = ?", id).Take(entry).Error
 	if err != nil {
 		return err
 	}
 	f := ReadLoginFailures(entry.Detail)
-	return tx.Model(entry).Update("detail", fmt.Sprintf("reason=%s count=%d last=%s", f.Reason, f.Count+1, now)).Error
+	detail := fmt.Sprintf("reason=%s count=%d last=%s", f.Reason, f.Count+1, now) + withClient(client)
+	return tx.Model(entry).Update("detail", detail).Error
 }
 
 // LoginFailures is what an entry records about failed logins, besides the account and the network.
@@ -111,12 +122,15 @@ type LoginFailures struct {
 	Count  int
 	// Last is when the last one was, if there were several.
 	Last models.Time
+	// Client is what the last one's client calls itself, or "".
+	Client string
 }
 
 // ReadLoginFailures reads the detail of an entry with the action ActionLoginFailed.
 func ReadLoginFailures(detail string) LoginFailures {
 	f := LoginFailures{Count: 1}
 	last := ""
+	_, f.Client, _ = strings.Cut(detail, clientMark)
 	_, _ = fmt.Sscanf(detail, "reason=%s count=%d last=%s", &f.Reason, &f.Count, &last) // a single failure has only a reason
 	if at, err := time.Parse(time.RFC3339, last); err == nil {
 		f.Last = models.TimeOf(at)

@@ -26,7 +26,7 @@ func TestAddLoginFailure_IsBounded(t *testing.T) {
 			if operator != nil {
 				reason = ReasonWrongPassword
 			}
-			if err := l.AddLoginFailure(ctx, operator, reason, address); err != nil {
+			if err := l.AddLoginFailure(ctx, FailedLogin{Operator: operator, Reason: reason, Address: address}); err != nil {
 				t.Fatal(err)
 			}
 		}

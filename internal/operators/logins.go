@@ -192,7 +192,8 @@ func (o *Service) compareAndBegin(ctx context.Context, in LoginRequest, operator
 	if operator == nil {
 		reason = audit.ReasonUnknownName
 	}
-	if err := o.log.AddLoginFailure(ctx, operator, reason, in.Address); err != nil {
+	failed := audit.FailedLogin{Operator: operator, Reason: reason, Address: in.Address, Client: ClientOf(in.UserAgent)}
+	if err := o.log.AddLoginFailure(ctx, failed); err != nil {
 		return nil, err
 	}
 	return nil, fault.New(fault.Unauthenticated, "the name or the password is wrong")

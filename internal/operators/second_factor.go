@@ -145,7 +145,8 @@ func (o *Service) FinishLogin(ctx context.Context, in FactorRequest) (*Login, er
 		attempt.Succeed(ctx)
 		return login, nil
 	case errors.Is(err, errWrongCode):
-		if err := o.log.AddLoginFailure(ctx, operator, audit.ReasonWrongCode, in.Address); err != nil {
+		failed := audit.FailedLogin{Operator: operator, Reason: audit.ReasonWrongCode, Address: in.Address, Client: ClientOf(in.UserAgent)}
+		if err := o.log.AddLoginFailure(ctx, failed); err != nil {
 			return nil, err
 		}
 		return nil, errWrongCode

@@ -131,8 +131,8 @@ func TestFinishLogin_AcceptsEachCodeOnce(t *testing.T) {
 		}
 		lines := audited(t, e.Service)
 		for _, want := range []string{
-			"ada operator.add_totp ada: ", "ada operator.login ada: method=password_and_code",
-			" operator.login_failed ada: reason=wrong_code count=6 last=2026-11-20T08:00:30.000Z",
+			"ada operator.add_totp ada: ", "ada operator.login ada: method=password_and_code client=browser",
+			" operator.login_failed ada: reason=wrong_code count=6 last=2026-11-20T08:00:30.000Z client=browser",
 		} {
 			if !slices.Contains(lines, want) {
 				t.Errorf("no audit entry %q:\n%s", want, strings.Join(lines, "\n"))

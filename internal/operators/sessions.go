@@ -82,7 +82,7 @@ func (o *Service) begin(tx *gorm.DB, operator *models.Operator, method models.Lo
 		return "", err
 	}
 	by := models.Actor{Name: operator.Name, Address: address}
-	return token, o.audit(tx, by, audit.ActionLogin, operator.Name, "method="+string(method))
+	return token, o.audit(tx, by, audit.ActionLogin, operator.Name, audit.LoginDetail(method, ClientOf(userAgent)))
 }
 
 // ByToken returns the session with that token and its operator, and counts as a use of the session.

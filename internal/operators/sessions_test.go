@@ -67,7 +67,7 @@ func TestLogin(t *testing.T) {
 		}
 		want := []string{
 			"shell operator.create ada: role=viewer",
-			"ada operator.login ada: method=password",
+			"ada operator.login ada: method=password client=" + strings.Repeat("?", clientLength),
 			" operator.login_failed ada: reason=wrong_password count=2 last=2026-11-20T08:00:00.000Z",
 			" operator.login_failed : reason=unknown_name count=3 last=2026-11-20T08:00:00.000Z",
 		}
