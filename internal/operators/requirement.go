@@ -8,7 +8,7 @@ type Requirement string
 // The requirements. The zero value is RequireNone.
 const (
 	RequireNone Requirement = "off"
-	// RequireAdmins is for all operators that may change anything.
+	// RequireAdmins is for admins and owners.
 	RequireAdmins Requirement = "admins"
 	RequireAll    Requirement = "all"
 )
@@ -30,7 +30,7 @@ func (o *Service) LacksSecondFactor(operator *models.Operator) bool {
 	case RequireAll:
 		return true
 	case RequireAdmins:
-		return operator.Role != models.RoleViewer
+		return operator.Role.Includes(models.RoleAdmin)
 	}
 	return false
 }

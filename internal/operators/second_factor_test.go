@@ -388,11 +388,11 @@ func TestSecrets_AreEncrypted(t *testing.T) {
 
 func TestLacksSecondFactor_ByRequirement(t *testing.T) {
 	for requirement, want := range map[Requirement]string{
-		"": "", RequireNone: "", RequireAdmins: "admin", RequireAll: "admin viewer",
+		"": "", RequireNone: "", RequireAdmins: "admin owner", RequireAll: "viewer moderator admin owner",
 	} {
 		o := new(Service).Requiring(requirement)
 		var lack []string
-		for _, role := range []models.Role{models.RoleAdmin, models.RoleViewer} {
+		for _, role := range models.Roles() {
 			if o.LacksSecondFactor(&models.Operator{Grant: of(role)}) {
 				lack = append(lack, string(role))
 			}
