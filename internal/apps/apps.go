@@ -23,6 +23,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
+	"rollcall/internal/outbox"
 	"rollcall/internal/showonce"
 	"rollcall/internal/throttle"
 	"rollcall/internal/token"
@@ -38,10 +39,11 @@ const DefaultUserLimit = 10_000
 
 // Service applies the rules about apps.
 type Service struct {
-	db    *database.DB
-	bus   *bus.Bus
-	keys  *token.Keys
-	clock func() time.Time
+	db     *database.DB
+	bus    *bus.Bus
+	keys   *token.Keys
+	clock  func() time.Time
+	outbox *outbox.Outbox
 	// throttle counts wrong keys and secrets.
 	throttle *throttle.Throttle
 	show     func(app *models.App, secret string) error // see Showing; may be nil
@@ -51,7 +53,7 @@ type Service struct {
 // New returns a Service that publishes changes of apps on b, and counts wrong secrets in this
 // process. clock is time.Now outside tests.
 func New(db *database.DB, b *bus.Bus, keys *token.Keys, clock func() time.Time) *Service {
-	return &Service{db: db, bus: b, keys: keys, clock: clock, throttle: throttle.New(clock)}
+	return &Service{db: db, bus: b, keys: keys, clock: clock, outbox: outbox.New(db), throttle: throttle.New(clock)}
 }
 
 // Limiting returns a copy of s that counts wrong secrets in t.
@@ -315,8 +317,9 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 	secret, hash := newSecret()
 	app := &models.App{}
 	shown := s.showing(app, secret)
+	recorded := false
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		*app = models.App{}
+		*app, recorded = models.App{}, false
 		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where(&models.App{Key: key}, "key").Take(app).Error
 		if err != nil {
 			return err
@@ -331,6 +334,13 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 		app.SecretGeneration++
 		err = tx.Model(app).Select("secret_hash", "secret_generation", "previous_secret_hash", "previous_secret_ends_at").Updates(app).Error
 		if err != nil {
+			return err
+		}
+		rotated := outbox.Secret{}
+		if ends := app.PreviousSecretEndsAt; ends > 0 {
+			rotated.PreviousEndsAt = new(ends.String())
+		}
+		if recorded, err = s.record(tx, app, outbox.AppSecretRotated, now, outbox.App{Secret: &rotated}); err != nil {
 			return err
 		}
 		err = audit.Write(tx, models.AuditEntry{
@@ -349,7 +359,23 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 		return nil, "", fmt.Errorf("rotating secret: %w", shown.Explain(err))
 	}
 	s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})
+	s.recorded(ctx, recorded)
 	return app, secret, nil
+}
+
+// record records an event of the app in tx, which has locked its row, and reports whether an endpoint
+// receives it.
+func (s *Service) record(tx *gorm.DB, app *models.App, kind outbox.Type, at models.Time, what outbox.App) (bool, error) {
+	return s.outbox.Write(tx, app.ID, func() ([]outbox.Event, error) {
+		return []outbox.Event{{Type: kind, At: at, Data: outbox.Data{App: &what}}}, nil
+	})
+}
+
+// recorded publishes that a committed change has recorded events.
+func (s *Service) recorded(ctx context.Context, any bool) {
+	if any {
+		s.bus.PublishEventsRecorded(ctx, bus.EventsRecorded{})
+	}
 }
 
 // newKey returns an app key: 100 random bits in letters and digits only, so that a double click

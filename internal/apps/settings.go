@@ -134,16 +134,16 @@ func SettingNames() []string { return slices.Sorted(maps.Keys(settings)) }
 // Set changes settings of the app by their names in the API, all or none, and returns the changed
 // app, or nil if the key is unknown. It refuses a setting that the app's edition lacks. A limit
 // below the present count stops growth and removes nothing. The change has one audit entry with the
-// previous values. If it turns eventFeedEnabled on, Set returns after a wait of outbox.Freshness: each
+// previous values, and an event. If it turns eventFeedEnabled on, Set returns after a wait of outbox.Freshness: each
 // change that begins later is recorded.
 func (s *Service) Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error) {
 	if !database.IsASCII(key) {
 		return nil, nil
 	}
 	var app *models.App
-	feeds := false
+	feeds, recorded := false, false
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		app = &models.App{}
+		app, recorded = &models.App{}, false
 		// Locked, so that the audit's previous values and the switches that the edition is checked
 		// against are those that the change replaces.
 		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where(&models.App{Key: key}, "key").Take(app).Error
@@ -157,7 +157,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		hadLimit := app.RegisteredUserLimit() != nil
 		hadFeed := app.Settings.EventFeedEnabled
 		columns := make(map[string]any, len(values))
-		var changes []string
+		var changed, changes []string
 		for _, name := range slices.Sorted(maps.Keys(values)) {
 			known, ok := settings[name]
 			if !ok {
@@ -169,6 +169,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 			}
 			if after := known.get(app); after != before {
 				columns[known.column] = after
+				changed = append(changed, name)
 				changes = append(changes, fmt.Sprintf("%s=%v (was %v)", name, after, before))
 			}
 		}
@@ -197,8 +198,12 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		if err != nil {
 			return err
 		}
+		now := models.TimeOf(s.clock())
+		if recorded, err = s.record(tx, app, outbox.AppUpdated, now, outbox.App{Settings: changed}); err != nil {
+			return err
+		}
 		return audit.Write(tx, models.AuditEntry{
-			AppID: &app.ID, At: models.TimeOf(s.clock()), Actor: by.Name, Action: audit.ActionAppSet,
+			AppID: &app.ID, At: now, Actor: by.Name, Action: audit.ActionAppSet,
 			Target: app.Key, Detail: strings.Join(changes, " "), Address: by.Address,
 		})
 	})
@@ -215,6 +220,7 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 	if app != nil {
 		s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})
 	}
+	s.recorded(ctx, recorded)
 	if feeds {
 		if err := outbox.AwaitFresh(ctx); err != nil {
 			return nil, err

@@ -33,6 +33,11 @@ const (
 	BlockRemoved     Type = "block.removed"
 	WhitelistChanged Type = "whitelist.changed"
 
+	SubscriptionsChanged Type = "subscriptions.changed"
+
+	AppUpdated       Type = "app.updated"
+	AppSecretRotated Type = "app.secret_rotated"
+
 	// PresenceChanged has changes of many users; see Presence. Endpoints that choose no types do not
 	// receive it.
 	PresenceChanged Type = "presence.changed"
@@ -47,17 +52,18 @@ func Types() []Type {
 		UserRegistered, UserUpdated, UserBanned, UserUnbanned, UserDeactivated, UserReactivated, UserDeleted, UserTokensExpired,
 		FriendAdded, FriendRemoved, FriendRemarkChanged,
 		FriendRequestReceived, FriendRequestAccepted, FriendRequestDeclined, FriendRequestCancelled,
-		BlockAdded, BlockRemoved, WhitelistChanged, PresenceChanged,
+		BlockAdded, BlockRemoved, WhitelistChanged, SubscriptionsChanged, AppUpdated, AppSecretRotated, PresenceChanged,
 	}
 }
 
 // IsType reports whether endpoints can choose the type.
 func IsType(t Type) bool { return slices.Contains(Types(), t) }
 
-// Event is a change of a user or of its relations.
+// Event is a change of a user, of its relations or of its app.
 type Event struct {
 	Type Type
-	// Subject is the external ID of the user, and At when the change was made.
+	// Subject is the external ID of the user, or "" if the event is about the app. At is when the change
+	// was made.
 	Subject string
 	At      models.Time
 	// Data is what a receiver learns about it, besides the user's ID and version.
@@ -79,6 +85,10 @@ type Data struct {
 	Request *Request `json:"request,omitempty"`
 	// Whitelist is in whitelist.changed.
 	Whitelist *Whitelist `json:"whitelist,omitempty"`
+	// Subscriptions is in subscriptions.changed.
+	Subscriptions *Subscriptions `json:"subscriptions,omitempty"`
+	// App is in the events of the app, which have no User.
+	App *App `json:"app,omitempty"`
 }
 
 // User is the user that an event is about.
@@ -118,6 +128,28 @@ type Whitelist struct {
 	Enabled *bool    `json:"enabled,omitempty"`
 	Added   []string `json:"added,omitempty"`
 	Removed []string `json:"removed,omitempty"`
+}
+
+// Subscriptions is a change of the users whose statuses the user has subscribed to.
+type Subscriptions struct {
+	Added   []string `json:"added,omitempty"`
+	Removed []string `json:"removed,omitempty"`
+}
+
+// App is a change of the app: exactly one of the fields besides Version is set.
+type App struct {
+	// Version increases with each event of the app.
+	Version int64 `json:"version"`
+	// Settings are the names of the settings that were changed, in app.updated.
+	Settings []string `json:"settings,omitempty"`
+	// Secret is in app.secret_rotated.
+	Secret *Secret `json:"secret,omitempty"`
+}
+
+// Secret is the rotation of an app's secret.
+type Secret struct {
+	// PreviousEndsAt is until when the previous secret is valid, or nil if it has ended.
+	PreviousEndsAt *string `json:"previousEndsAt"`
 }
 
 // Personal are the values of an event that are erased with its user.

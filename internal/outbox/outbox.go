@@ -12,7 +12,8 @@
 // creation has returned is therefore recorded, on every node and whatever the clocks; of those that
 // run during the creation, some are recorded and others are not.
 //
-// Events of a user have increasing versions, because the caller has locked the user's row.
+// Events of a user have increasing versions, because the caller has locked the user's row; so do those
+// of an app.
 package outbox
 
 import (
@@ -169,7 +170,7 @@ func (e endpoint) wants(t Type) bool {
 	return slices.Contains(e.types, t)
 }
 
-// Write records events of an app's users in tx, which has locked their rows. It calls list only if
+// Write records events of an app or of its users in tx, which has locked their rows. It calls list only if
 // the app has an enabled endpoint or a feed. recorded reports whether an event was recorded for an
 // endpoint: the caller must then publish bus.EventsRecorded after the commit.
 func (o *Outbox) Write(tx *gorm.DB, appID int64, list func() ([]Event, error)) (recorded bool, err error) {
@@ -280,6 +281,11 @@ func (o *Outbox) lastVersions(tx *gorm.DB, appID int64, events []Event) (map[str
 func NewRow(appID int64, e Event, version models.Time) (*models.Event, error) {
 	if e.Subject != "" {
 		e.Data.User.ID, e.Data.User.Version = e.Subject, int64(version)
+	}
+	if e.Data.App != nil {
+		app := *e.Data.App
+		app.Version = int64(version)
+		e.Data.App = &app
 	}
 	uid, err := uuid.NewV7()
 	if err != nil {

@@ -18,6 +18,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/outbox"
 	"rollcall/internal/relations"
+	"rollcall/internal/subscriptions"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
@@ -31,13 +32,15 @@ var ctx = context.Background()
 // world has the rules that record events, on one database, with a clock that stands still, and an app
 // with an endpoint that receives all events.
 type world struct {
-	t         *testing.T
-	db        *database.DB
-	keys      *token.Keys
-	users     *users.Service
-	relations *relations.Service
-	app       *models.App
-	endpoint  *models.WebhookEndpoint
+	t             *testing.T
+	db            *database.DB
+	keys          *token.Keys
+	users         *users.Service
+	relations     *relations.Service
+	apps          *apps.Service
+	subscriptions *subscriptions.Service
+	app           *models.App
+	endpoint      *models.WebhookEndpoint
 }
 
 const now = 1_790_000_000_000
@@ -50,15 +53,23 @@ func each(t *testing.T, test func(w *world)) {
 		var err error
 		w.keys, err = token.OpenKeys(ctx, db, "", clock)
 		w.must(err)
-		w.app, _, err = apps.New(db, new(bus.Bus), w.keys, clock).
-			Create(ctx, apps.NewApp{Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, models.Actor{})
+		w.apps = apps.New(db, new(bus.Bus), w.keys, clock)
+		w.app, _, err = w.apps.Create(ctx, apps.NewApp{Name: "app", Environment: models.EnvironmentDevelopment, Edition: models.EditionFlagship}, models.Actor{})
 		w.must(err)
 		w.app.Settings.FriendLimit = apps.MaxListLimit
 		w.endpoint = w.newEndpoint()
 		w.relations = w.node()
+		w.subscriptions = subscriptions.New(db, new(bus.Bus), devices{}, subscriptions.Options{Clock: clock})
 		w.users = users.New(db, new(bus.Bus), w.keys, users.Erasers{w.relations}, users.Options{Clock: clock})
 		test(w)
 	})
+}
+
+// devices is the presence of users that have none.
+type devices struct{ subscriptions.Presence }
+
+func (devices) WatchedStatusesOf(_ context.Context, users []*models.User) ([]models.UserStatus, error) {
+	return make([]models.UserStatus, len(users)), nil
 }
 
 // node returns the relations of another node.
@@ -185,6 +196,23 @@ func TestEvents_Bodies(t *testing.T) {
 				_, err := w.relations.SetWhitelistEnabled(ctx, w.app, []string{"ann"}, false, by)
 				return err
 			}, []string{`whitelist.changed {"user":{"id":"ann","version":VERSION},"whitelist":{"enabled":false}}`}},
+			{"subscribe", func() error { return w.subscribe("ann", "bo") },
+				[]string{`subscriptions.changed {"user":{"id":"ann","version":VERSION},"subscriptions":{"added":["bo"]}}`}},
+			{"subscribe again", func() error { return w.subscribe("ann", "bo") }, nil},
+			{"unsubscribe", func() error { return w.unsubscribe("ann", "bo") },
+				[]string{`subscriptions.changed {"user":{"id":"ann","version":VERSION},"subscriptions":{"removed":["bo"]}}`}},
+			{"set the app", func() error {
+				_, err := w.apps.Set(ctx, w.app.Key, map[string]string{"friendLimit": "7", "name": "app", "deviceLimit": "3"}, by)
+				return err
+			}, []string{`app.updated {"app":{"version":VERSION,"settings":["deviceLimit","friendLimit"]}}`}},
+			{"set the same", func() error {
+				_, err := w.apps.Set(ctx, w.app.Key, map[string]string{"friendLimit": "7"}, by)
+				return err
+			}, nil},
+			{"rotate", func() error { _, _, err := w.apps.RotateSecret(ctx, w.app.Key, time.Hour, by); return err },
+				[]string{`app.secret_rotated {"app":{"version":VERSION,"secret":{"previousEndsAt":"2026-09-21T15:13:20.000Z"}}}`}},
+			{"rotate at once", func() error { _, _, err := w.apps.RotateSecret(ctx, w.app.Key, 0, by); return err },
+				[]string{`app.secret_rotated {"app":{"version":VERSION,"secret":{"previousEndsAt":null}}}`}},
 			{"expire tokens", func() error { _, err := w.users.ExpireTokens(ctx, w.app, []string{"ann"}, now, by); return err },
 				[]string{`user.tokens_expired {"user":{"id":"ann","version":VERSION,"state":"ACTIVE"},"tokensValidFrom":"2026-09-21T14:13:20.000Z"}`}},
 			{"ban", func() error {
@@ -250,11 +278,27 @@ func TestEvents_Bodies(t *testing.T) {
 	})
 }
 
+// subscribe subscribes one user to the status of another, and unsubscribe ends that.
+func (w *world) subscribe(owner, target string) error {
+	_, err := w.subscriptions.Subscribe(ctx, w.app, w.user(owner), []string{target})
+	return err
+}
+
+func (w *world) unsubscribe(owner, target string) error {
+	_, err := w.subscriptions.Unsubscribe(ctx, w.app, w.user(owner), []string{target})
+	return err
+}
+
+func (w *world) user(id string) *models.User {
+	w.t.Helper()
+	u, err := w.users.ByID(ctx, w.app.ID, id)
+	w.must(err)
+	return u
+}
+
 // endRequest ends the request between ann and bo, as one of them.
 func (w *world) endRequest(id string, end func(context.Context, *models.App, string, string) (*relations.FriendRequest, error)) error {
-	user, err := w.users.ByID(ctx, w.app.ID, "ann")
-	w.must(err)
-	request, err := w.relations.RequestWith(ctx, w.app, user, "bo")
+	request, err := w.relations.RequestWith(ctx, w.app, w.user("ann"), "bo")
 	w.must(err)
 	_, err = end(ctx, w.app, id, request.ID)
 	return err

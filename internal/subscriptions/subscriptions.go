@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
 	"rollcall/internal/opaque"
+	"rollcall/internal/outbox"
 	"rollcall/internal/page"
 	"rollcall/internal/turn"
 	"rollcall/internal/userlock"
@@ -65,6 +66,7 @@ type Service struct {
 	presence Presence
 	clock    func() time.Time
 	log      *slog.Logger
+	outbox   *outbox.Outbox
 	secret   opaque.Secret
 	locks    locks
 	linger   time.Duration
@@ -87,7 +89,7 @@ func New(db *database.DB, b *bus.Bus, presence Presence, opts Options) *Service 
 	}
 	s := &Service{
 		db: db, bus: b, presence: presence, clock: opts.Clock, log: opts.Logger, secret: opts.Secret, linger: opts.Linger,
-		locks: newLocks(),
+		locks: newLocks(), outbox: outbox.New(db),
 	}
 	s.inactive.init()
 	b.OnLastDeviceGone(func(_ context.Context, ev bus.LastDeviceGone) { s.inactive.note(ev.UserID, ev.At) })
@@ -154,7 +156,7 @@ func (s *Service) subscribe(ctx context.Context, app *models.App, owner *models.
 	}
 	// Before the commit, so that expiry does not delete the new subscriptions.
 	s.inactive.note(owner.ID, s.now())
-	add := addition{app: app, owner: owner, targets: targets}
+	add := addition{app: app, owner: owner, targets: targets, outbox: s.outbox}
 	err = s.db.Tx(ctx, add.write(s.now))
 	if errors.Is(err, errListChanged) {
 		add.lockAll = true
@@ -166,16 +168,14 @@ func (s *Service) subscribe(ctx context.Context, app *models.App, owner *models.
 	s.bus.PublishSubscriptionsChanged(ctx, bus.SubscriptionsChanged{
 		UserID: owner.ID, Added: userlock.Keys(targets), Removed: userlock.Keys(add.evicted),
 	})
+	s.recorded(ctx, add.recorded)
 	statuses, err := s.presence.WatchedStatusesOf(ctx, targets)
 	if err != nil {
 		return nil, err
 	}
-	out := &Subscribed{Statuses: make([]*models.UserStatus, len(targets)), EvictedIDs: make([]string, len(add.evicted))}
+	out := &Subscribed{Statuses: make([]*models.UserStatus, len(targets)), EvictedIDs: externalIDs(add.evicted)}
 	for i := range statuses {
 		out.Statuses[i] = &statuses[i]
-	}
-	for i, u := range add.evicted {
-		out.EvictedIDs[i] = u.ExternalID
 	}
 	return out, nil
 }
@@ -199,6 +199,34 @@ func (s *Service) targets(ctx context.Context, app *models.App, owner *models.Us
 	return targets, nil
 }
 
+// record records a change of the owner's list in tx, which has locked the owner, for App Servers.
+// change is called only if one receives it.
+func record(tx *gorm.DB, to *outbox.Outbox, owner *models.User, at models.Time, change func() (outbox.Subscriptions, error)) (bool, error) {
+	return to.Write(tx, owner.AppID, func() ([]outbox.Event, error) {
+		c, err := change()
+		if err != nil || len(c.Added)+len(c.Removed) == 0 {
+			return nil, err
+		}
+		return []outbox.Event{{Type: outbox.SubscriptionsChanged, Subject: owner.ExternalID, At: at, Data: outbox.Data{Subscriptions: &c}}}, nil
+	})
+}
+
+// recorded publishes that a committed change has recorded events.
+func (s *Service) recorded(ctx context.Context, any bool) {
+	if any {
+		s.bus.PublishEventsRecorded(ctx, bus.EventsRecorded{})
+	}
+}
+
+// externalIDs returns the external IDs of users.
+func externalIDs(users []*models.User) []string {
+	ids := make([]string, len(users))
+	for i, u := range users {
+		ids[i] = u.ExternalID
+	}
+	return ids
+}
+
 // errListChanged is returned by an addition if the list has changed between reading and locking it.
 var errListChanged = errors.New("the subscriptions have changed concurrently")
 
@@ -211,6 +239,10 @@ type addition struct {
 	// lockAll locks all targets, even those that are on the list.
 	lockAll bool
 	evicted []*models.User
+
+	outbox *outbox.Outbox
+	// recorded reports whether an endpoint of an App Server receives the change.
+	recorded bool
 }
 
 // write returns the addition's transaction. It locks the owner and the targets that are new on the
@@ -270,6 +302,10 @@ func (a *addition) check(locked userlock.Users, known []int64, rows []*models.St
 // rows beyond the limit.
 func (a *addition) replace(tx *gorm.DB, rows []*models.StatusSubscription, at models.Time) error {
 	targetKeys := userlock.Keys(a.targets)
+	var listed []int64
+	for _, row := range rows {
+		listed = append(listed, row.TargetID)
+	}
 	position := int64(0)
 	if len(rows) > 0 {
 		position = rows[len(rows)-1].Position
@@ -290,12 +326,27 @@ func (a *addition) replace(tx *gorm.DB, rows []*models.StatusSubscription, at mo
 		return err
 	}
 	// The rows of this call are the last.
-	if added := rows[max(len(surplus), len(rows)-len(targetKeys)):]; len(added) > 0 {
-		if err := tx.Create(added).Error; err != nil {
+	if written := rows[max(len(surplus), len(rows)-len(targetKeys)):]; len(written) > 0 {
+		if err := tx.Create(written).Error; err != nil {
 			return err
 		}
 	}
-	a.evicted, err = usersInOrder(tx, surplusKeys)
+	if a.evicted, err = usersInOrder(tx, surplusKeys); err != nil {
+		return err
+	}
+	a.recorded, err = record(tx, a.outbox, a.owner, at, func() (change outbox.Subscriptions, err error) {
+		for _, u := range a.targets {
+			if !slices.Contains(listed, u.ID) && !slices.Contains(surplusKeys, u.ID) {
+				change.Added = append(change.Added, u.ExternalID)
+			}
+		}
+		for _, u := range a.evicted {
+			if slices.Contains(listed, u.ID) {
+				change.Removed = append(change.Removed, u.ExternalID)
+			}
+		}
+		return change, nil
+	})
 	return err
 }
 
@@ -355,25 +406,37 @@ func (s *Service) unsubscribeAll(ctx context.Context, owner *models.User) (int, 
 // they were. If condition returns nil, it removes none. The caller holds the owner's lock.
 func (s *Service) remove(ctx context.Context, ownerID int64, condition func(tx *gorm.DB) *gorm.DB) (int, error) {
 	var removed []int64
+	recorded := false
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		removed = nil
-		if _, err := userlock.LockKeys(tx, []int64{ownerID}); err != nil {
+		removed, recorded = nil, false
+		owners, err := userlock.LockKeys(tx, []int64{ownerID})
+		if err != nil {
 			return err
 		}
 		selected := condition(tx)
 		if selected == nil {
 			return nil
 		}
-		err := selected.Model(&models.StatusSubscription{}).Where("user_id = ?", ownerID).Pluck("target_id", &removed).Error
+		err = selected.Model(&models.StatusSubscription{}).Where("user_id = ?", ownerID).Pluck("target_id", &removed).Error
 		if err != nil || len(removed) == 0 {
 			return err
 		}
-		return tx.Where("user_id = ? AND target_id IN ?", ownerID, removed).Delete(&models.StatusSubscription{}).Error
+		if err := tx.Where("user_id = ? AND target_id IN ?", ownerID, removed).Delete(&models.StatusSubscription{}).Error; err != nil {
+			return err
+		}
+		for _, owner := range owners {
+			recorded, err = record(tx, s.outbox, owner, s.now(), func() (outbox.Subscriptions, error) {
+				targets, err := usersInOrder(tx, removed)
+				return outbox.Subscriptions{Removed: externalIDs(targets)}, err
+			})
+		}
+		return err
 	})
 	if err != nil || len(removed) == 0 {
 		return 0, err
 	}
 	s.bus.PublishSubscriptionsChanged(ctx, bus.SubscriptionsChanged{UserID: ownerID, Removed: removed})
+	s.recorded(ctx, recorded)
 	return len(removed), nil
 }
 

@@ -2615,8 +2615,8 @@ type AppSettings {
   """
   profileEditEnabled: Boolean!
   """
-  Whether changes of users and relations are recorded for the feed ` + "`" + `events` + "`" + `; otherwise it is
-  FEATURE_DISABLED. Off in a new app.
+  Whether changes of the app, its users and their relations are recorded for the feed ` + "`" + `events` + "`" + `;
+  otherwise it is FEATURE_DISABLED. Off in a new app.
   """
   eventFeedEnabled: Boolean!
   "What a friend request does, for users that have not chosen their own policy. APPROVAL in a new app."
