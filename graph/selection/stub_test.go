@@ -198,6 +198,7 @@ type (
 	stubQuery        struct{ stub }
 	stubSubscription struct{ stub }
 	stubUser         struct{ stub }
+	stubBan          struct{ stub }
 	stubWhitelist    struct{ stub }
 )
 
@@ -205,6 +206,7 @@ func (s stub) App() generated.AppResolver                   { return stubApp{s} 
 func (s stub) Query() generated.QueryResolver               { return stubQuery{s} }
 func (s stub) Subscription() generated.SubscriptionResolver { return stubSubscription{s} }
 func (s stub) User() generated.UserResolver                 { return stubUser{s} }
+func (s stub) BanRecord() generated.BanRecordResolver       { return stubBan{s} }
 func (s stub) Whitelist() generated.WhitelistResolver       { return stubWhitelist{s} }
 
 func (s stub) feedEvent(where string) webhooks.FeedEvent {
@@ -404,6 +406,23 @@ func (s stubUser) Ban(_ context.Context, obj *models.User) (*generated.Ban, erro
 	return result(s.stub, "ban "+obj.ExternalID, func(where string) generated.Ban {
 		return generated.Ban{Until: new(s.time(where)), Since: s.time("since " + where), Reason: optional(s.stub, where, s.text)}
 	})
+}
+
+func (s stubUser) Bans(_ context.Context, obj *models.User, first *int, _ *string) (*page.Connection[*models.BanRecord], error) {
+	return connection(s.stub, obj.ExternalID+".bans", first, func(where string) models.BanRecord {
+		return models.BanRecord{
+			BannedAt: s.time(where), BannedBy: optional(s.stub, "by "+where, s.text), BannedUntil: s.time("until " + where),
+			Reason: optional(s.stub, "reason "+where, s.text), EndedBy: optional(s.stub, "ended by "+where, s.text),
+		}
+	})
+}
+
+func (s stubBan) State(_ context.Context, obj *models.BanRecord) (models.BanState, error) {
+	return models.BanLifted, s.fault("state of ban " + obj.BannedAt.String())
+}
+
+func (s stubBan) EndedAt(_ context.Context, obj *models.BanRecord) (*models.Time, error) {
+	return result(s.stub, "end of ban "+obj.BannedAt.String(), s.time)
 }
 
 func (s stubUser) Status(_ context.Context, obj *models.User) (*models.UserStatus, error) {
