@@ -227,6 +227,7 @@ var owners = map[string][]string{
 	"jobs":                  {"internal/jobs"},
 	"operator_sessions":     {"internal/operators"},
 	"operators":             {"internal/operators"},
+	"sealed_values":         {"internal/sealed"},
 	"status_subscriptions":  {"internal/subscriptions"},
 	"token_keys":            {"internal/token"},
 	"user_count_parts":      {"internal/headcount"},

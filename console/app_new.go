@@ -38,7 +38,7 @@ func (c *console) askCreateApp(v *visit) error {
 	})
 }
 
-// createApp creates an app and responds with its secret, as rotateSecret does.
+// createApp creates an app and reveals its secret.
 func (c *console) createApp(v *visit) error {
 	p := newAppPage{
 		Path: newAppPath, Name: strings.TrimSpace(v.r.PostFormValue("name")),
@@ -59,7 +59,7 @@ func (c *console) createApp(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "app_secret", secretPage{
-		App: c.appRow(v, app), Title: "app.made", Secret: secret, NextPath: overviewPath(app), Next: "app.made.next",
+	return c.reveal(v, "app_secret", secretPage{
+		App: secretApp(app), Title: "app.made", Secret: secret, NextPath: overviewPath(app), Next: "app.made.next",
 	})
 }

@@ -42,8 +42,8 @@ func TestCreateApp(t *testing.T) {
 		b.post(newAppPath, form("demo", "PRODUCTION", "PREMIUM")).want(t, http.StatusUnprocessableEntity,
 			`value="demo"`, `value="PRODUCTION" checked`, `value="PREMIUM" selected`)
 
-		made := b.post(newAppPath, form(hostile, "PRODUCTION", "PREMIUM"))
-		made.want(t, http.StatusOK, "The app was created", "shown only once", "&lt;script&gt;", "!<script>alert", "!Back to the settings")
+		made := b.reveal(newAppPath, form(hostile, "PRODUCTION", "PREMIUM"))
+		made.want(t, http.StatusOK, "The app was created", "shown here for 5 minutes", "&lt;script&gt;", "!<script>alert", "!Back to the settings")
 		secret := shownSecret.FindStringSubmatch(made.body)[1]
 		key := regexp.MustCompile(`<code>(rc[a-z0-9]{20})</code>`).FindStringSubmatch(made.body)[1]
 		made.want(t, http.StatusOK, `href="/console/apps/`+key+`">To the app’s overview`)

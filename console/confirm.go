@@ -52,7 +52,7 @@ func (c *console) confirm(v *visit) (confirmed bool, err error) {
 	p := confirmPage{Path: v.r.URL.RequestURI(), Back: v.r.URL.EscapedPath(), ByCode: v.operator.HasSecondFactor}
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		for _, value := range form[name] {
-			if name != confirmField {
+			if name != confirmField && name != onceField {
 				p.Fields = append(p.Fields, formField{name, value})
 			}
 		}

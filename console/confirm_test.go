@@ -82,10 +82,10 @@ func TestConfirm_CarriesTheFormAlong(t *testing.T) {
 			t.Fatalf("the form lost something: %v", form)
 		}
 		form.Set(confirmField, password)
-		b.post(operatorsPath, form).want(t, http.StatusOK, "shown only once", "olga")
+		b.reveal(operatorsPath, form).want(t, http.StatusOK, "shown here for 5 minutes", "olga")
 		// A form that has a page of its own, and one with several values for one field.
 		rotate := appPath(s.dev) + "/rotate-secret"
-		b.post(rotate, url.Values{"overlap": {"0"}}).want(t, http.StatusOK, "The new app secret")
+		b.reveal(rotate, url.Values{"overlap": {"0"}}).want(t, http.StatusOK, "The new app secret")
 		s.pass(operators.ConfirmationLifetime)
 		several := b.post(rotate, url.Values{"a": {"1", "2"}, "b": {"line\nline"}})
 		several.want(t, http.StatusForbidden, `name="a" value="1"`, `name="a" value="2"`, "value=\"line\nline\"", "!The new app secret")
@@ -112,7 +112,7 @@ func TestConfirm_IsThrottled(t *testing.T) {
 	b.head.Set("Accept-Language", "zh-CN")
 	b.get("/console/audit?action=operator.confirm_failed").want(t, http.StatusOK, "输入了错误的密码", "admin")
 	s.pass(2 * time.Second)
-	if token := filledToken(b.post(explorerPath, right)); token == "" {
+	if token := filledToken(b.reveal(explorerPath, right)); token == "" {
 		t.Error("no token after the wait")
 	}
 	if strings.Contains(s.log.String(), "a wrong password") || strings.Contains(s.log.String(), password) {

@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/page"
 	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
+	"rollcall/internal/sealed"
 	"rollcall/internal/subscriptions"
 	"rollcall/internal/users"
 	"rollcall/internal/vitals"
@@ -148,7 +149,9 @@ type Deps struct {
 	Figures     *figures.Recorder
 	Node        *vitals.Node
 	Jobs        *jobs.Service
-	Logger      *slog.Logger
+	// Sealed keeps what operators may read once or for a short time.
+	Sealed *sealed.Store
+	Logger *slog.Logger
 	// Clock is time.Now except in tests.
 	Clock func() time.Time
 	// ClientAddress returns the address that a request came from, as seen by trusted proxies.

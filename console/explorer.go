@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"rollcall/internal/fault"
@@ -22,17 +23,22 @@ type explorerPage struct {
 	Path string
 	// Apps are the choices, or empty if the visitor may not have a token made.
 	Apps []*models.App
-	// App is the key of the chosen app. User is the ID of one of its users, or "" for an app token.
-	App, User string
-	// AppName is the name of the chosen app.
-	AppName string
-	// Token is a token that was just made, or "". It appears in this response only.
-	Token   string
-	Expires models.Time
+	explorerToken
 	// Kept is the text of the Headers pane at the time when a token was refused.
 	Kept string
 	// Wrong is the text that explains why there is no token for the user.
 	Wrong string
+}
+
+// explorerToken is the choice in the form, and the token that was made for it.
+type explorerToken struct {
+	// App is the key of the chosen app. User is the ID of one of its users, or "" for an app token.
+	App, User string
+	// AppName is the name of the chosen app.
+	AppName string
+	// Token is a token that was just made, or "".
+	Token   string
+	Expires models.Time
 }
 
 // Headers returns the initial text of the Headers pane, or "" for GraphiQL's default.
@@ -52,6 +58,12 @@ func (c *console) showExplorer(v *visit) error {
 		return err
 	}
 	p.App = v.r.FormValue("app")
+	if key := v.r.URL.Query().Get("shown"); key != "" {
+		// Without the token if it is no longer shown.
+		if _, err := c.Sealed.Get(v.r.Context(), v.session.ID, key, &p.explorerToken); err != nil {
+			return err
+		}
+	}
 	return c.show(v, "explorer", p)
 }
 
@@ -73,8 +85,8 @@ var tokenRefusals = map[fault.Code]string{
 	fault.UserBanned:      "explorer.user.banned",
 }
 
-// fillExplorer responds with the explorer and a new token filled in. It does not redirect, because
-// an address or a cookie would be stored and this response is not.
+// fillExplorer redirects to the explorer, which has a new token filled in. The address has the key of
+// the token, as in reveal.
 func (c *console) fillExplorer(v *visit) error {
 	p, err := c.explorerPage(v)
 	if err != nil {
@@ -91,7 +103,7 @@ func (c *console) fillExplorer(v *visit) error {
 		if err != nil {
 			return err
 		}
-		return c.show(v, "explorer", p)
+		return c.revealToken(v, p)
 	}
 	granted, err := c.Users.GrantToken(v.r.Context(), app, p.User, explorerTokenTTL, c.actor(v))
 	var refusal *fault.Error
@@ -103,5 +115,14 @@ func (c *console) fillExplorer(v *visit) error {
 		return err
 	}
 	p.Token, p.Expires = granted.Token, *granted.ExpiresAt
-	return c.show(v, "explorer", p)
+	return c.revealToken(v, p)
+}
+
+// revealToken redirects to the explorer with the page's token.
+func (c *console) revealToken(v *visit, p *explorerPage) error {
+	key, err := c.Sealed.Put(v.r.Context(), v.session.ID, p.explorerToken, shownFor)
+	if err != nil {
+		return err
+	}
+	return v.redirect(explorerPath + "?" + url.Values{"shown": {key}}.Encode())
 }

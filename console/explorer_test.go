@@ -39,9 +39,9 @@ func TestExplorerToken(t *testing.T) {
 		b.get(explorerPath).want(t, http.StatusOK, "Fill in a token", "!data-headers")
 		s.as("viewer").get(explorerPath).want(t, http.StatusOK, "!Fill in a token", "!<form class", "Headers pane")
 
-		ofApp := b.post(explorerPath, url.Values{"app": {s.dev.Key}, "user": {""}})
+		ofApp := b.reveal(explorerPath, url.Values{"app": {s.dev.Key}, "user": {""}})
 		ofApp.want(t, http.StatusOK, "An app token of demo was filled in", `value="`+s.dev.Key+`" selected`, `role="status"`)
-		ofUser := b.post(explorerPath, url.Values{"app": {s.dev.Key}, "user": {" ann "}})
+		ofUser := b.reveal(explorerPath, url.Values{"app": {s.dev.Key}, "user": {" ann "}})
 		ofUser.want(t, http.StatusOK, "A token of the user ann of demo was filled in", `value="ann"`, "2026-11-20 09:00 UTC")
 		appToken, userToken := filledToken(ofApp), filledToken(ofUser)
 		if app, user, err := s.users.Verify(ctx, appToken); err != nil || app.ID != s.dev.ID || user != nil {
@@ -81,7 +81,7 @@ func TestExplorerToken(t *testing.T) {
 		const kept = `{"Authorization": "Bearer <old>"}`
 		b.post(explorerPath, url.Values{"app": {s.dev.Key}, "user": {"nobody"}, "headers": {kept}}).want(t,
 			http.StatusUnprocessableEntity, `data-headers="`+html.EscapeString(kept)+`"`)
-		replaced := b.post(explorerPath, url.Values{"app": {s.prod.Key}, "user": {""}, "headers": {kept}})
+		replaced := b.reveal(explorerPath, url.Values{"app": {s.prod.Key}, "user": {""}, "headers": {kept}})
 		if token := filledToken(replaced); token == "" || strings.Contains(token, "old") {
 			t.Errorf("a new token in the place of an old one: %q", token)
 		}
@@ -98,7 +98,7 @@ func TestExplorerToken(t *testing.T) {
 				t.Errorf("after a new secret: %v", err)
 			}
 		}
-		fresh := filledToken(b.post(explorerPath, url.Values{"app": {s.dev.Key}, "user": {"ann"}}))
+		fresh := filledToken(b.reveal(explorerPath, url.Values{"app": {s.dev.Key}, "user": {"ann"}}))
 		if _, _, err := s.users.Verify(ctx, fresh); err != nil {
 			t.Error(err)
 		}

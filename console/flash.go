@@ -3,6 +3,8 @@ package console
 import (
 	"encoding/base64"
 	"encoding/json"
+	"net/http"
+	"strings"
 
 	"rollcall/internal/strictbase64"
 )
@@ -120,6 +122,17 @@ func (c *console) setFlash(v *visit, text, subject string) error {
 	}
 	c.setCookie(v, flashCookie, base64.RawURLEncoding.EncodeToString(raw), flashAge)
 	return nil
+}
+
+// flashOf returns the cookie that setFlash has added to the header of a response, or "".
+func (c *console) flashOf(v *visit, header http.Header) string {
+	name := c.cookieName(v.r, flashCookie) + "="
+	for _, cookie := range header.Values("Set-Cookie") {
+		if strings.HasPrefix(cookie, name) {
+			return cookie
+		}
+	}
+	return ""
 }
 
 // takeFlash returns the message for this page, or nil if there is none, and removes it.

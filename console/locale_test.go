@@ -185,6 +185,9 @@ func TestEveryPageInEveryLanguage(t *testing.T) {
 				if strings.HasSuffix(path, "nowhere") {
 					status = http.StatusNotFound
 				}
+				if strings.HasPrefix(path, shownPath) {
+					status = http.StatusGone
+				}
 				b.get(path).want(t, status, `<html lang="`+language.tag+`">`)
 			}
 		}

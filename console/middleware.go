@@ -136,7 +136,7 @@ func (c *console) handler(rt route) http.Handler {
 			if v.operator == nil {
 				r.Body = http.MaxBytesReader(w, r.Body, maxGuestForm)
 			}
-			err = rt.handle(c, v)
+			err = c.once(v, func() error { return rt.handle(c, v) })
 		}
 		if err != nil {
 			c.fail(v, err)
@@ -235,14 +235,19 @@ func (c *console) setCookie(v *visit, name, value string, maxAge int) {
 // cookie returns the value of a cookie that setCookie has set over the same kind of connection, or
 // "" if there is none.
 func (c *console) cookie(r *http.Request, name string) string {
-	if c.Secure(r) {
-		name = hostPrefix + name
-	}
-	cookie, err := r.Cookie(name)
+	cookie, err := r.Cookie(c.cookieName(r, name))
 	if err != nil {
 		return ""
 	}
 	return cookie.Value
+}
+
+// cookieName returns the name that setCookie gives a cookie.
+func (c *console) cookieName(r *http.Request, name string) string {
+	if c.Secure(r) {
+		return hostPrefix + name
+	}
+	return name
 }
 
 // seconds returns d as used in Max-Age and Retry-After, rounded up.

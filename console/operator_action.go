@@ -126,13 +126,13 @@ func (p *operatorPage) session(id string) *sessionRow {
 	return nil
 }
 
-// resetPassword gives an operator a new password and shows it. This ends the operator's sessions.
+// resetPassword gives an operator a new password and reveals it. This ends the operator's sessions.
 func (c *console) resetPassword(v *visit, p *operatorPage) (string, error) {
 	password, err := c.Operators.SetPassword(v.r.Context(), p.Operator.Name, "", c.actor(v))
 	if err != nil {
 		return "", err
 	}
-	return "", c.show(v, "operator_password", passwordPage{
+	return "", c.reveal(v, "operator_password", passwordPage{
 		Title: "operator.password", Name: p.Operator.Name, Role: p.Operator.Role, Password: password,
 		NextPath: p.Operator.Path, Next: "operator.back",
 	})

@@ -29,8 +29,7 @@ type operatorRow struct {
 	Scope scope
 }
 
-// passwordPage is the data of operator_password.html: a password that was just made. It appears in
-// this response only.
+// passwordPage is the data of operator_password.html: a password that was just made; see reveal.
 type passwordPage struct {
 	// Title is the text that explains why there is a password.
 	Title, Name string
@@ -69,7 +68,7 @@ func (c *console) operatorsPage(v *visit) (*operatorsPage, error) {
 	return p, err
 }
 
-// createOperator creates an operator and shows its password.
+// createOperator creates an operator and reveals its password.
 func (c *console) createOperator(v *visit) error {
 	form, grant, err := c.readGrant(v)
 	if err != nil {
@@ -90,7 +89,7 @@ func (c *console) createOperator(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "operator_password", passwordPage{
+	return c.reveal(v, "operator_password", passwordPage{
 		Title: "operator.made", Name: name, Role: grant.Role, Password: password,
 		NextPath: operatorsPath, Next: "operators.all",
 	})

@@ -15,7 +15,7 @@ import (
 	"rollcall/models"
 )
 
-var shownPassword = regexp.MustCompile(`<dt>Password</dt><dd><code>([^<]+)</code>`)
+var shownPassword = regexp.MustCompile(`<dt>Password</dt><dd><code[^>]*>([^<]+)</code>`)
 
 // linkedSession matches the link to end a session.
 var linkedSession = regexp.MustCompile(`end-session\?session=(\d+)"`)
@@ -36,8 +36,8 @@ func TestOperators(t *testing.T) {
 		b.post(operatorsPath, url.Values{"name": {"\u3164"}, "role": {"admin"}, "scope": {"all"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "at least one visible character")
 		b.post(operatorsPath, url.Values{"name": {"adm\u202ein"}, "role": {"admin"}, "scope": {"all"}}).want(t, http.StatusUnprocessableEntity, `id="name-error" role="alert"`, "not contain bidirectional overrides")
 		b.post(operatorsPath, url.Values{"name": {"x"}, "role": {"god"}, "scope": {"all"}}).want(t, http.StatusUnprocessableEntity, `id="role-error" role="alert"`)
-		made := b.post(operatorsPath, url.Values{"name": {hostile}, "role": {"viewer"}, "scope": {"all"}})
-		made.want(t, http.StatusOK, "<h1>The operator was created</h1>", "shown only once", ">viewer</span>", `href="/console/operators">All operators`, "!<script>alert")
+		made := b.reveal(operatorsPath, url.Values{"name": {hostile}, "role": {"viewer"}, "scope": {"all"}})
+		made.want(t, http.StatusOK, "<h1>The operator was created</h1>", "shown here for 5 minutes", ">viewer</span>", `href="/console/operators">All operators`, "!<script>alert")
 		secret := shownPassword.FindStringSubmatch(made.body)[1]
 		if !s.login(hostile, secret) {
 			t.Fatal("the password shown does not work")
@@ -57,8 +57,8 @@ func TestOperators(t *testing.T) {
 		b.post(path+"/end-session", url.Values{"session": {session}}).wantRedirect(t, path)
 		b.get(path).want(t, http.StatusOK, "The session has ended.", "No open sessions.")
 		b.get(path+"/password").want(t, http.StatusOK, "Set a new password for", "all sessions of the operator end")
-		again := b.post(path+"/password", nil)
-		again.want(t, http.StatusOK, "<h1>The new password</h1>", "shown only once", "Back to the operator", "!"+secret)
+		again := b.reveal(path+"/password", nil)
+		again.want(t, http.StatusOK, "<h1>The new password</h1>", "shown here for 5 minutes", "Back to the operator", "!"+secret)
 		if s.login(hostile, secret) || !s.login(hostile, shownPassword.FindStringSubmatch(again.body)[1]) {
 			t.Error("the password is not the new one")
 		}

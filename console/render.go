@@ -36,19 +36,17 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 		return nil, err
 	}
 	for _, l := range locales {
-		layout, err := template.New(layoutFile).
-			Option("missingkey=error").
-			Funcs(template.FuncMap{
-				"t":     l.text,
-				"n":     l.count,
-				"num":   display,
-				"lang":  func() string { return l.tag },
-				"asset": files.address,
-				"time":  timeOf,
-				"isURL": validate.IsHTTPURL,
-			}).
-			ParseFS(templateFiles, "templates/"+layoutFile)
-		if err != nil {
+		layout := template.New(layoutFile).Option("missingkey=error").Funcs(template.FuncMap{
+			"t":     l.text,
+			"n":     l.count,
+			"num":   display,
+			"lang":  func() string { return l.tag },
+			"asset": files.address,
+			"time":  timeOf,
+			"isURL": validate.IsHTTPURL,
+			"once":  onceInput,
+		})
+		if err := parseFile(layout, "templates/"+layoutFile); err != nil {
 			return nil, fmt.Errorf("parsing templates: %w", err)
 		}
 		set := map[string]func() (*template.Template, error){}
@@ -61,12 +59,25 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 				if err != nil {
 					return nil, err
 				}
-				return page.ParseFS(templateFiles, name)
+				return page, parseFile(page, name)
 			})
 		}
 		p.byLanguage[l.tag] = set
 	}
 	return p, nil
+}
+
+// parseFile adds the definitions in a file of templates/ to a page.
+func parseFile(page *template.Template, name string) error {
+	text, err := templateFiles.ReadFile(name)
+	if err != nil {
+		return err
+	}
+	if path.Base(name) != page.Name() {
+		page = page.New(path.Base(name))
+	}
+	_, err = page.Parse(withOnce(string(text)))
+	return err
 }
 
 // page returns the template of a page in the language with this tag.

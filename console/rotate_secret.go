@@ -11,8 +11,7 @@ import (
 	"rollcall/models"
 )
 
-// secretPage is the data of app_secret.html: a secret that was just made. It appears in this
-// response only and is not stored in plain text.
+// secretPage is the data of app_secret.html: a secret that was just made; see reveal.
 type secretPage struct {
 	App appRow
 	// Title is the text that explains why there is a secret.
@@ -21,6 +20,11 @@ type secretPage struct {
 	PreviousEnds *models.Time
 	// NextPath is where the page's link leads, and Next its text.
 	NextPath, Next string
+}
+
+// secretApp returns what a page with a secret shows of an app.
+func secretApp(app *models.App) appRow {
+	return appRow{App: &models.App{Key: app.Key, Name: app.Name, Environment: app.Environment}}
 }
 
 // rotatePage is the data of rotate_secret.html.
@@ -102,7 +106,7 @@ func (c *console) askRotateSecret(v *visit) error {
 	return c.show(v, "rotate_secret", c.rotatePage(v, app, overlapForm{Overlap: noOverlap, Unit: "hours"}))
 }
 
-// rotateSecret responds with the new secret itself, without a redirect.
+// rotateSecret makes a new secret and reveals it.
 func (c *console) rotateSecret(v *visit) error {
 	app := v.app
 	form, overlap := readOverlap(v.r)
@@ -116,7 +120,7 @@ func (c *console) rotateSecret(v *visit) error {
 	if app == nil {
 		return c.notFound(v)
 	}
-	return c.show(v, "app_secret", secretPage{
-		App: c.appRow(v, app), Title: "secret.done", Secret: secret, PreviousEnds: c.previousEnds(app), NextPath: settingsPath(app), Next: "secret.back",
+	return c.reveal(v, "app_secret", secretPage{
+		App: secretApp(app), Title: "secret.done", Secret: secret, PreviousEnds: c.previousEnds(app), NextPath: settingsPath(app), Next: "secret.back",
 	})
 }

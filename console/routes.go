@@ -19,6 +19,8 @@ var routes = []route{
 	{"POST /console/logout", viewers, (*console).logout},
 	{"POST /console/language", anyone, (*console).chooseLanguage},
 
+	{"GET /console/shown/{shown}", viewers, (*console).showSecret},
+
 	{"GET /console/{$}", viewers, (*console).listApps},
 	{"GET /console/apps/new", adminsOfAll, (*console).askCreateApp},
 	{"POST /console/apps/new", adminsOfAll, (*console).createApp},

@@ -133,8 +133,7 @@ func (c *console) removeTOTP(v *visit) error {
 	return c.toAccount(v, "totp.removed")
 }
 
-// recoveryPage is the data of recovery_codes.html: codes that were just made. They appear in this
-// response only.
+// recoveryPage is the data of recovery_codes.html: codes that were just made; see reveal.
 type recoveryPage struct {
 	// Title is the text that explains why there are codes.
 	Title string
@@ -155,7 +154,7 @@ func (c *console) renewRecoveryCodes(v *visit) error {
 }
 
 func (c *console) showRecoveryCodes(v *visit, title string, codes []string) error {
-	return c.show(v, "recovery_codes", recoveryPage{Title: title, Codes: codes, Back: accountPath})
+	return c.reveal(v, "recovery_codes", recoveryPage{Title: title, Codes: codes, Back: accountPath})
 }
 
 // toAccount redirects to the account page, which shows that message.

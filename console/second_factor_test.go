@@ -40,8 +40,8 @@ func (b *browser) setUpApp() (secret string, recovery []string) {
 	page := b.get(totpPath)
 	page.want(b.t, http.StatusOK, "<svg", "QR code with the secret")
 	secret = strings.ReplaceAll(shownAppSecret.FindStringSubmatch(page.body)[1], " ", "")
-	done := b.post(totpPath+"/confirm", url.Values{"code": {b.codeOf(secret)}})
-	done.want(b.t, http.StatusOK, "The authenticator app is set up", "shown only once")
+	done := b.reveal(totpPath+"/confirm", url.Values{"code": {b.codeOf(secret)}})
+	done.want(b.t, http.StatusOK, "The authenticator app is set up", "shown here for 5 minutes")
 	for _, match := range shownRecovery.FindAllStringSubmatch(done.body, -1) {
 		recovery = append(recovery, match[1])
 	}
@@ -184,7 +184,7 @@ func TestSecondFactor_ChangesAreConfirmed(t *testing.T) {
 		b.post(path, nil).want(t, http.StatusForbidden, "Confirm with a code", `action="`+path+`"`, "!Password")
 		b.post(path, url.Values{confirmField: {password}}).want(t, http.StatusUnprocessableEntity, "The code is wrong")
 	}
-	b.post(recoveryPath, url.Values{confirmField: {s.codeOf(secret)}}).want(t, http.StatusOK, "shown only once", "!"+recovery[0])
+	b.reveal(recoveryPath, url.Values{confirmField: {s.codeOf(secret)}}).want(t, http.StatusOK, "shown here for 5 minutes", "!"+recovery[0])
 	b.post(totpPath+"/remove", nil).wantRedirect(t, accountPath)
 	b.get(accountPath).want(t, http.StatusOK, "The authenticator app was removed.", "Set up an app", "!Recovery codes")
 	b.post(totpPath+"/remove", nil).want(t, http.StatusSeeOther)

@@ -140,7 +140,7 @@ func TestSettingsInTwoTabs(t *testing.T) {
 	})
 }
 
-var shownSecret = regexp.MustCompile(`<code>([A-Za-z0-9_-]{43})</code>`)
+var shownSecret = regexp.MustCompile(`<code data-copy[^>]*>([A-Za-z0-9_-]{43})</code>`)
 
 func TestRotateSecret(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
@@ -152,8 +152,8 @@ func TestRotateSecret(t *testing.T) {
 		if _, _, err := s.users.Verify(context.Background(), token); err != nil {
 			t.Fatal("asking rotated the secret")
 		}
-		answer := b.post(path, url.Values{"overlap": {"0"}})
-		answer.want(t, http.StatusOK, "shown only once")
+		answer := b.reveal(path, url.Values{"overlap": {"0"}})
+		answer.want(t, http.StatusOK, "shown here for 5 minutes")
 		found := shownSecret.FindStringSubmatch(answer.body)
 		if found == nil || answer.Header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("no secret, or one that is kept\n%s", answer.body)
@@ -199,8 +199,8 @@ func TestRotateSecret_Overlap(t *testing.T) {
 		}
 		rotate := func(form url.Values, texts ...string) string {
 			t.Helper()
-			answer := b.post(path, form)
-			answer.want(t, http.StatusOK, append(texts, "shown only once")...)
+			answer := b.reveal(path, form)
+			answer.want(t, http.StatusOK, append(texts, "shown here for 5 minutes")...)
 			return shownSecret.FindStringSubmatch(answer.body)[1]
 		}
 		works := func(secret string, want bool) {

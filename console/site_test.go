@@ -383,5 +383,16 @@ func (s *site) path(rt route) (method, path string) {
 		endpoint, delivery := s.hook()
 		path = strings.NewReplacer("{endpoint}", endpoint, "{delivery}", delivery).Replace(path)
 	}
-	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer"), "{job}", s.jobID()).Replace(path)
+	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer"), "{job}", s.jobID(), "{shown}", "nothing").Replace(path)
+}
+
+// reveal sends a form that makes a secret, and returns the page that shows it.
+func (b *browser) reveal(path string, form url.Values) *answer {
+	b.t.Helper()
+	made := b.post(path, form)
+	target := made.Header.Get("Location")
+	if made.StatusCode != http.StatusSeeOther || !strings.HasPrefix(target, shownPath) && !strings.HasPrefix(target, explorerPath+"?shown=") {
+		b.t.Fatalf("%s: %d to %q, want a page with a secret\n%s", path, made.StatusCode, target, made.body)
+	}
+	return b.get(target)
 }

@@ -117,8 +117,7 @@ func (c *console) refusedWebhook(v *visit, app *models.App, e *models.WebhookEnd
 	return v.redirect(endpointPath(app, e.ID))
 }
 
-// endpointSecretPage is the data of webhook_secret.html: a secret that was just made. It appears in
-// this response only.
+// endpointSecretPage is the data of webhook_secret.html: a secret that was just made; see reveal.
 type endpointSecretPage struct {
 	App appRow
 	// Title is the text that explains why there is a secret.
@@ -126,6 +125,12 @@ type endpointSecretPage struct {
 	Endpoint      endpointRow
 	// PreviousEnds is when the secret before it ends, or nil if it has ended.
 	PreviousEnds *models.Time
+}
+
+// secretEndpoint returns what a page with a secret shows of an endpoint.
+func (c *console) secretEndpoint(v *visit, app *models.App, e *models.WebhookEndpoint) endpointRow {
+	row := c.endpointRow(v, app, e)
+	return endpointRow{WebhookEndpoint: new(models.WebhookEndpoint), Path: row.Path, ShownURL: row.ShownURL}
 }
 
 // rotateEndpointPage is the data of webhook_rotate.html.
@@ -153,7 +158,7 @@ func (c *console) askRotateEndpointSecret(v *visit) error {
 	return c.show(v, "webhook_rotate", c.rotateEndpointPage(v, app, e, overlapForm{Overlap: strconv.Itoa(24 * 60), Unit: "hours"}))
 }
 
-// rotateEndpointSecret responds with the new secret itself, as rotateSecret does.
+// rotateEndpointSecret makes a new secret and reveals it.
 func (c *console) rotateEndpointSecret(v *visit) error {
 	app, e, err := c.endpoint(v)
 	if err != nil {
@@ -167,8 +172,8 @@ func (c *console) rotateEndpointSecret(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "webhook_secret", endpointSecretPage{
-		App: c.appRow(v, app), Title: "webhook.rotate.done", Secret: secret, Endpoint: c.endpointRow(v, app, e), PreviousEnds: c.previousSecretEnds(e),
+	return c.reveal(v, "webhook_secret", endpointSecretPage{
+		App: secretApp(app), Title: "webhook.rotate.done", Secret: secret, Endpoint: c.secretEndpoint(v, app, e), PreviousEnds: c.previousSecretEnds(e),
 	})
 }
 

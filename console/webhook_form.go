@@ -127,7 +127,7 @@ func (c *console) askCreateEndpoint(v *visit) error {
 	return c.show(v, "webhook_form", p)
 }
 
-// createEndpoint creates an endpoint and responds with its secret, as rotateSecret does.
+// createEndpoint creates an endpoint and reveals its secret.
 func (c *console) createEndpoint(v *visit) error {
 	p, err := c.newEndpointPage(v)
 	if err != nil {
@@ -146,8 +146,8 @@ func (c *console) createEndpoint(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "webhook_secret", endpointSecretPage{
-		App: c.appRow(v, app), Title: "webhook.made", Secret: secret, Endpoint: c.endpointRow(v, app, e),
+	return c.reveal(v, "webhook_secret", endpointSecretPage{
+		App: secretApp(app), Title: "webhook.made", Secret: secret, Endpoint: c.secretEndpoint(v, app, e),
 	})
 }
 

@@ -99,8 +99,8 @@ func TestWebhooks(t *testing.T) {
 
 		// Create, and see the secret once.
 		form := url.Values{"url": {" https://app.example/hooks?key=sesame "}, "description": {"Orders " + hostile}, "events": {"all"}}
-		made := admin.post(list+"/new", form)
-		made.want(t, http.StatusOK, "The endpoint was created", "shown only once", "https://app.example/hooks?key=sesame")
+		made := admin.reveal(list+"/new", form)
+		made.want(t, http.StatusOK, "The endpoint was created", "shown here for 5 minutes", "https://app.example/hooks?key=sesame")
 		first := secretIn(t, made)
 		s.hold()
 		found, err := s.deps.Webhooks.List(t.Context(), s.dev)
@@ -132,7 +132,7 @@ func TestWebhooks(t *testing.T) {
 
 		// Rotate. During the overlap both secrets sign.
 		admin.get(path+"/rotate-secret").want(t, http.StatusOK, "Rotate the endpoint’s secret?", `value="1440" checked`, "!whsec_")
-		rotated := admin.post(path+"/rotate-secret", url.Values{"overlap": {"60"}, "unit": {"hours"}})
+		rotated := admin.reveal(path+"/rotate-secret", url.Values{"overlap": {"60"}, "unit": {"hours"}})
 		rotated.want(t, http.StatusOK, "The new secret of the endpoint", "signed with the previous secret until", "2026-11-20 09:00 UTC")
 		second := secretIn(t, rotated)
 		if second == first {

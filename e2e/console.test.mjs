@@ -121,7 +121,7 @@ describe('the console in Chromium', () => {
       if (!javaScriptEnabled) await page.getByLabel('Number').fill('');
       await page.getByRole('button', { name: 'Ban the user' }).click();
       await page.getByRole('status').filter({ hasText: `${id} is banned.` }).waitFor();
-      await page.getByText('Advertising in every room').waitFor();
+      await page.getByText('Advertising in every room').first().waitFor();
       const banned = await within(device.closed, 'the close of the device');
       assert.equal(banned.code, 4401);
       assert.match(banned.reason, /^USER_BANNED until 2/);
@@ -244,7 +244,7 @@ describe('the console in Chromium', () => {
       await page.getByLabel('Reason').fill('Still testing');
       await page.getByRole('button', { name: 'Change the ban' }).click();
       await page.getByRole('status').filter({ hasText: 'The ban of tester-1 was changed.' }).waitFor();
-      await page.getByText('Still testing').waitFor();
+      await page.getByText('Still testing').first().waitFor();
       await page.getByRole('link', { name: 'Which users may message this one' }).click();
       assert.equal(await page.getByLabel('ID of the recipient').inputValue(), 'tester-1');
       await page.getByRole('link', { name: 'Users', exact: true }).click();
@@ -315,8 +315,8 @@ describe('the console in Chromium', () => {
       await page.getByRole('link', { name: 'Rotate the secret' }).click();
       await page.getByRole('button', { name: 'Make a new secret' }).click();
       await operator.confirm();
-      await page.getByText('shown only once').waitFor();
-      const secret = await page.getByRole('definition').nth(1).innerText();
+      await page.getByText('shown here for 5 minutes').waitFor();
+      const secret = await page.locator('[data-copy]').innerText();
       await assert.rejects(AppServer.login(server, settled), { code: 'UNAUTHENTICATED' });
       await AppServer.login(server, { ...settled, secret });
       assert.ok(!server.output.includes(secret), 'the secret is in the log');

@@ -103,7 +103,7 @@ describe('operators, apps and tokens in Chromium', () => {
       await page.getByRole('alert').filter({ hasText: 'Another operator has this name.' }).waitFor();
       await form.getByLabel('Name', { exact: true }).fill(name);
       await form.getByRole('button', { name: 'Create the operator' }).click();
-      const password = await page.getByRole('definition').nth(1).innerText();
+      const password = await page.locator('[data-copy]').innerText();
       const other = await Operator.arrive(browser, server, { javaScriptEnabled });
       await other.login(name, password);
       assert.equal(await other.page.getByRole('link', { name: 'New app' }).count(), 0);
@@ -202,9 +202,9 @@ describe('operators, apps and tokens in Chromium', () => {
       assert.ok(await page.getByRole('radio', { name: 'Production' }).isChecked());
       await page.getByLabel('Name').fill(`Made ${mode} script`);
       await page.getByRole('button', { name: 'Create the app' }).click();
-      await page.getByText('shown only once').waitFor();
+      await page.getByText('shown here for 5 minutes').waitFor();
       await page.getByRole('heading', { name: 'The app was created' }).waitFor();
-      const [key, secret] = await page.getByRole('definition').allInnerTexts();
+      const [key, secret] = await page.locator('dd code').allInnerTexts();
       await AppServer.login(server, { key, secret });
       const [made] = JSON.parse(await server.command('app', 'list', '--json')).filter((a) => a.key === key);
       assert.deepEqual([made.environment, made.edition], ['PRODUCTION', 'PREMIUM']);

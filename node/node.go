@@ -33,6 +33,7 @@ import (
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/redis"
 	"rollcall/internal/retention"
+	"rollcall/internal/sealed"
 	"rollcall/internal/token"
 	"rollcall/internal/vitals"
 )
@@ -219,6 +220,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Figures:       n.Figures,
 		Node:          vitals.New(cfg.DB, n.Presence.DeviceCount, cfg.Version, cfg.Clock),
 		Jobs:          n.Jobs,
+		Sealed:        sealed.New(cfg.DB, cfg.Clock),
 		Logger:        cfg.Logger,
 		ClientAddress: cfg.Addresses.Address,
 		Secure:        cfg.Addresses.Secure,

@@ -23,6 +23,7 @@ import (
 	"rollcall/internal/presence/status"
 	"rollcall/internal/relations"
 	"rollcall/internal/retention"
+	"rollcall/internal/sealed"
 	"rollcall/internal/subscriptions"
 	"rollcall/internal/throttle"
 	"rollcall/internal/token"
@@ -121,5 +122,5 @@ func (p presenceEvents) Changed(r *status.Record) { p.Note(r.AppID, r.ID, r.Stat
 
 // expiring returns the rows that are deleted when they are old.
 func expiring(auditRetention time.Duration) []retention.Rule {
-	return slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), audit.Expiring(auditRetention), webhooks.Expiring())
+	return slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), audit.Expiring(auditRetention), webhooks.Expiring(), sealed.Expiring())
 }
