@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -33,8 +34,49 @@ type endpointRow struct {
 	ShownURL string
 	// Types are the types that it receives, or nil for all.
 	Types []outbox.Type
-	// Pending and Failed count its deliveries, if the page has read them.
+	// Pending and Failed count its deliveries, and Health has its attempts, if the page has read them.
 	Pending, Failed deliveryCount
+	Health          endpointHealth
+}
+
+// endpointHealth is how the attempts of the last day ended.
+type endpointHealth struct{ *webhooks.Health }
+
+// Attempts returns the number of attempts.
+func (h endpointHealth) Attempts() int {
+	sum := h.Sum()
+	return int(sum.Succeeded + sum.Failed)
+}
+
+// Rate returns the percentage of the attempts that succeeded, rounded down to a tenth, so that it is
+// 100 only if all did.
+func (h endpointHealth) Rate() string {
+	sum := h.Sum()
+	tenths := sum.Succeeded * 1000 / max(1, sum.Succeeded+sum.Failed)
+	return strings.TrimSuffix(fmt.Sprintf("%d.%d", tenths/10, tenths%10), ".0")
+}
+
+// healthBar is an hour in the strip: its class says how its attempts ended.
+type healthBar struct {
+	X     int
+	Class string
+}
+
+// Bars returns the hours, the present one last.
+func (h endpointHealth) Bars() (list []healthBar) {
+	for i, hour := range h.Health {
+		bar := healthBar{X: i * 8, Class: "some"}
+		switch {
+		case hour == (webhooks.Attempts{}):
+			bar.Class = "none"
+		case hour.Failed == 0:
+			bar.Class = "good"
+		case hour.Succeeded == 0:
+			bar.Class = "bad"
+		}
+		list = append(list, bar)
+	}
+	return list
 }
 
 // Enabled reports whether events are delivered to the endpoint.
@@ -98,9 +140,14 @@ func (c *console) endpointRows(v *visit, app *models.App, list ...*models.Webhoo
 	if err != nil {
 		return nil, err
 	}
+	health, err := c.Webhooks.Health(v.r.Context(), list...)
+	if err != nil {
+		return nil, err
+	}
 	rows := make([]endpointRow, len(list))
 	for i, e := range list {
 		rows[i] = c.endpointRow(v, app, e)
+		rows[i].Health = endpointHealth{health[e.ID]}
 		rows[i].Pending, rows[i].Failed = deliveryCount(backlogs[e.ID].Pending), deliveryCount(backlogs[e.ID].Failed)
 	}
 	return rows, nil

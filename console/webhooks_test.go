@@ -352,6 +352,27 @@ func TestWebhookDeliveries(t *testing.T) {
 }
 
 // TestWebhooks_ManyFailed: the pages show bounded counts.
+// TestWebhooks_Health: the pages show how the attempts of the last day ended, and 100 % only if all
+// succeeded.
+func TestWebhooks_Health(t *testing.T) {
+	s := onSQLite(t)
+	viewer := s.as("viewer")
+	e := s.addEndpoint(s.dev, "https://app.example/hooks")
+	path := endpointPath(s.dev, e.ID)
+	viewer.get(path).want(t, http.StatusOK, "No attempts", "!class=\"health\"")
+	hour := func(ago time.Duration, succeeded, failed int64) {
+		begins := models.TimeOf(s.clock().Add(-ago).Truncate(time.Hour))
+		s.check(s.db.Exec(t.Context(), "INSERT INTO webhook_hours (endpoint_id, begins_at, succeeded, failed) VALUES (?, ?, ?, ?)",
+			e.ID, begins, succeeded, failed))
+	}
+	hour(3*time.Hour, 19_998, 0)
+	viewer.get(path).want(t, http.StatusOK, "100 % of 19,998 attempts", `<rect class="good" x="160"`)
+	hour(2*time.Hour, 0, 1)
+	hour(0, 1, 1)
+	viewer.get(path).want(t, http.StatusOK, "99.9 % of 20,001 attempts", `<rect class="bad" x="168"`, `<rect class="none" x="176"`, `<rect class="some" x="184"`)
+	viewer.get(webhooksPath(s.dev)).want(t, http.StatusOK, ">99.9 %<")
+}
+
 func TestWebhooks_ManyFailed(t *testing.T) {
 	s := onSQLite(t)
 	e := s.addEndpoint(s.dev, "https://app.example/hooks")

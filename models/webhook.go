@@ -47,6 +47,14 @@ type WebhookEndpoint struct {
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
 }
 
+// WebhookHour is how many attempts to reach an endpoint succeeded and failed in an hour.
+type WebhookHour struct {
+	EndpointID int64 `gorm:"primaryKey;autoIncrement:false"`
+	BeginsAt   Time  `gorm:"primaryKey;autoIncrement:false"`
+	Succeeded  int64
+	Failed     int64
+}
+
 // Event is a change that App Servers are notified of.
 type Event struct {
 	ID int64 `gorm:"primaryKey"`

@@ -405,6 +405,9 @@ func (s *Service) finish(ctx context.Context, e *models.WebhookEndpoint, lease i
 				return err
 			}
 		}
+		if err := count(tx, e.ID, results, now); err != nil {
+			return err
+		}
 		return s.release(tx, e, lease, results, now)
 	})
 	if err != nil {
@@ -602,6 +605,9 @@ func (s *Service) tidyEndpoint(ctx context.Context, e *models.WebhookEndpoint) (
 		case n > 0:
 			return tx.Where("id IN ?", ids).Delete(&models.Delivery{}).Error
 		case e.State == models.EndpointDeleted && now > e.ResumeAt.Add(deletedKept):
+			if err := tx.Where("endpoint_id = ?", e.ID).Delete(&models.WebhookHour{}).Error; err != nil {
+				return err
+			}
 			return tx.Delete(&models.WebhookEndpoint{}, e.ID).Error
 		}
 		return nil
