@@ -235,6 +235,7 @@ var owners = map[string][]string{
 	"webhook_endpoints":     {"internal/outbox", "internal/webhooks"},
 	"whitelist_entries":     {"internal/relations"},
 
+	"operator_invitations":    {"internal/operators"},
 	"operator_pending_logins": {"internal/operators"},
 	"operator_recovery_codes": {"internal/operators"},
 	"operator_totps":          {"internal/operators"},

@@ -61,6 +61,7 @@ func sessionOf(operator string) change {
 // in unaudited.
 var changes = map[string]change{
 	"POST /console/login":                       form("name", "admin", "password", password),
+	"POST /console/invitation/{token}":          form("password", password, "again", password),
 	"POST /console/logout":                      form(),
 	"POST /console/apps/new":                    form("name", "new", "environment", "PRODUCTION", "edition", "STANDARD"),
 	"POST /console/apps/{key}/users.csv":        form(),
@@ -116,12 +117,13 @@ var changes = map[string]change{
 	"POST /console/apps/{key}/webhooks/{endpoint}/replay":                       form("since", "60"),
 	"POST /console/apps/{key}/webhooks/{endpoint}/deliveries/{delivery}/replay": form(),
 
-	"POST /console/operators":                         form("name", "new", "role", "viewer", "scope", "all"),
-	"POST /console/operators/{operator}/role":         func(s *site) url.Values { return form("role", "admin", "scope", "named", "app", s.dev.Key)(s) },
-	"POST /console/operators/{operator}/end-session":  sessionOf("viewer"),
-	"POST /console/operators/{operator}/end-sessions": sessionOf("viewer"),
-	"POST /console/operators/{operator}/password":     form(),
-	"POST /console/operators/{operator}/delete":       form(),
+	"POST /console/operators/invitations":                     form("name", "new", "role", "viewer", "scope", "all"),
+	"POST /console/operators/invitations/{invitation}/revoke": form(),
+	"POST /console/operators/{operator}/role":                 func(s *site) url.Values { return form("role", "admin", "scope", "named", "app", s.dev.Key)(s) },
+	"POST /console/operators/{operator}/end-session":          sessionOf("viewer"),
+	"POST /console/operators/{operator}/end-sessions":         sessionOf("viewer"),
+	"POST /console/operators/{operator}/password":             form(),
+	"POST /console/operators/{operator}/delete":               form(),
 	"POST /console/operators/{operator}/reset-second-factor": after(func(s *site) error {
 		s.enrol("viewer")
 		return nil

@@ -26,7 +26,7 @@ func (s *site) loggedIn(operator string) *browser {
 func TestConfirm_EverySuchForm(t *testing.T) {
 	s := onSQLite(t)
 	want := map[string]bool{
-		"POST /console/operators":                                true,
+		"POST /console/operators/invitations":                    true,
 		"POST /console/operators/{operator}/role":                true,
 		"POST /console/operators/{operator}/password":            true,
 		"POST /console/operators/{operator}/delete":              true,
@@ -74,7 +74,7 @@ func TestConfirm_CarriesTheFormAlong(t *testing.T) {
 	testenv.Each(t, func(t *testing.T, db *database.DB) {
 		s := newSite(t, db)
 		b := s.loggedIn("admin")
-		asked := b.post(operatorsPath, url.Values{"name": {`olga "<o>" 王`}, "role": {"admin"}, "scope": {"all"}})
+		asked := b.post(invitationsPath, url.Values{"name": {`olga "<o>" 王`}, "role": {"admin"}, "scope": {"all"}})
 		asked.want(t, http.StatusForbidden, "Confirm your password", "!<o>")
 		form := asked.form()
 		form.Del("")
@@ -82,7 +82,7 @@ func TestConfirm_CarriesTheFormAlong(t *testing.T) {
 			t.Fatalf("the form lost something: %v", form)
 		}
 		form.Set(confirmField, password)
-		b.reveal(operatorsPath, form).want(t, http.StatusOK, "shown here for 5 minutes", "olga")
+		b.reveal(invitationsPath, form).want(t, http.StatusOK, "shown here for 5 minutes", "olga")
 		// A form that has a page of its own, and one with several values for one field.
 		rotate := appPath(s.dev) + "/rotate-secret"
 		b.reveal(rotate, url.Values{"overlap": {"0"}}).want(t, http.StatusOK, "The new app secret")

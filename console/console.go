@@ -46,9 +46,17 @@ type Operators interface {
 	// Peek is like ByToken but does not count as use of the session. It is for polls.
 	Peek(ctx context.Context, token string) (*models.OperatorSession, *models.Operator, error)
 	List(ctx context.Context) ([]*models.Operator, error)
-	// Create and SetPassword return the password. They generate one if password is "". SetPassword
-	// refuses the operator's own account by a rule of the field "operator".
-	Create(ctx context.Context, name string, grant models.Grant, password string, by models.Actor) (string, error)
+	// Invite returns the token of the invitation's link.
+	Invite(ctx context.Context, name string, grant models.Grant, by models.Actor) (i *models.OperatorInvitation, token string, err error)
+	Invitations(ctx context.Context) ([]*models.OperatorInvitation, error)
+	// RevokeInvitation returns nil if the invitation could not be accepted any longer.
+	RevokeInvitation(ctx context.Context, id int64, by models.Actor) (*models.OperatorInvitation, error)
+	// Invitation and AcceptInvitation refuse an invitation that cannot be accepted by a rule of the
+	// field "invitation".
+	Invitation(ctx context.Context, token, address string) (*models.OperatorInvitation, error)
+	AcceptInvitation(ctx context.Context, in operators.AcceptRequest) (*operators.Login, error)
+	// SetPassword returns the password. It generates one if password is "", and refuses the
+	// operator's own account by a rule of the field "operator".
 	SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error)
 	ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error)
 	// Confirmed reports whether Confirm was called in the session recently.

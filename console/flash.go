@@ -69,6 +69,9 @@ var flashTexts = map[string]bool{
 	"sessions.done": true,
 	"sessions.gone": false,
 
+	"invitation.revoke.done":    true,
+	"invitation.revoke.already": false,
+
 	"operator.role.done":    true,
 	"operator.role.already": false,
 	"operator.delete.done":  true,

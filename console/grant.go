@@ -85,7 +85,7 @@ func refusalOf(err error) *fault.Error {
 // scope is the apps of a grant, on a page.
 type scope struct {
 	All  bool
-	Apps []*models.App
+	Apps []string // their names
 }
 
 // scopeOf returns the apps of a grant. list has the apps that the visitor may see.
@@ -93,7 +93,7 @@ func scopeOf(list []*models.App, grant models.Grant) scope {
 	s := scope{All: grant.AllApps}
 	for _, app := range list {
 		if !s.All && grant.Covers(app.ID) {
-			s.Apps = append(s.Apps, app)
+			s.Apps = append(s.Apps, app.Name)
 		}
 	}
 	return s

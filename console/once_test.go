@@ -55,7 +55,7 @@ func TestOnce_SecondSubmissionGetsTheFirstResult(t *testing.T) {
 		}{
 			{"ban", userPath(s.dev, "ann") + "/ban", userPath(s.dev, "ann") + "/ban", url.Values{"length": {"60"}, "reason": {"spam"}}, "user.ban ann"},
 			{"app", newAppPath, newAppPath, url.Values{"name": {"new"}, "environment": {"DEVELOPMENT"}, "edition": {"STANDARD"}}, "app.create"},
-			{"operator", operatorsPath, operatorsPath, url.Values{"name": {"olga"}, "role": {"viewer"}, "scope": {"all"}}, "operator.create olga"},
+			{"invitation", operatorsPath, invitationsPath, url.Values{"name": {"olga"}, "role": {"viewer"}, "scope": {"all"}}, "operator.invite olga"},
 			{"bulk", appPath(s.dev) + "/bulk/ban?id=bob", appPath(s.dev) + "/bulk/ban", url.Values{"id": {"bob"}, "length": {"60"}}, "user.ban bob"},
 		} {
 			t.Run(form.name, func(t *testing.T) {

@@ -133,7 +133,6 @@ func (c *console) resetPassword(v *visit, p *operatorPage) (string, error) {
 		return "", err
 	}
 	return "", c.reveal(v, "operator_password", passwordPage{
-		Title: "operator.password", Name: p.Operator.Name, Role: p.Operator.Role, Password: password,
-		NextPath: p.Operator.Path, Next: "operator.back",
+		Name: p.Operator.Name, Role: p.Operator.Role, Password: password, NextPath: p.Operator.Path,
 	})
 }

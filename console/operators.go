@@ -1,10 +1,8 @@
 package console
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"rollcall/models"
 )
@@ -14,10 +12,13 @@ const operatorsPath = Root + "operators"
 
 // operatorsPage is the data of operators.html.
 type operatorsPage struct {
-	Path      string
 	Operators []operatorRow
 	May       rights
-	// Name and Form are the values of the form that creates an operator, and what is wrong with them.
+	// Invitations are the open ones, which only owners see.
+	Invitations []invitationRow
+	// InvitePath is the path of the form that invites an operator. Name and Form are its values, and
+	// what is wrong with them.
+	InvitePath        string
 	Name              string
 	Form              grantForm
 	WrongField, Wrong string
@@ -31,12 +32,10 @@ type operatorRow struct {
 
 // passwordPage is the data of operator_password.html: a password that was just made; see reveal.
 type passwordPage struct {
-	// Title is the text that explains why there is a password.
-	Title, Name string
-	Role        models.Role
-	Password    string
-	// NextPath is where the page's link leads, and Next its text.
-	NextPath, Next string
+	Name     string
+	Role     models.Role
+	Password string
+	NextPath string
 }
 
 func operatorPath(o *models.Operator) string {
@@ -60,39 +59,22 @@ func (c *console) operatorsPage(v *visit) (*operatorsPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &operatorsPage{Path: operatorsPath, May: v.rights()}
+	p := &operatorsPage{InvitePath: invitationsPath, May: v.rights()}
 	for _, o := range list {
 		p.Operators = append(p.Operators, operatorRow{o, operatorPath(o), scopeOf(apps, o.Grant)})
 	}
+	if !p.May.Own() {
+		return p, nil
+	}
+	invitations, err := c.Operators.Invitations(v.r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range invitations {
+		p.Invitations = append(p.Invitations, c.invitationRow(apps, i))
+	}
 	p.Form, err = c.grantForm(v, models.Grant{Role: models.RoleViewer, AllApps: true})
 	return p, err
-}
-
-// createOperator creates an operator and reveals its password.
-func (c *console) createOperator(v *visit) error {
-	form, grant, err := c.readGrant(v)
-	if err != nil {
-		return err
-	}
-	name := strings.TrimSpace(v.r.PostFormValue("name"))
-	password, err := c.Operators.Create(v.r.Context(), name, grant, "", c.actor(v))
-	if refusal := refusalOf(err); refusal != nil {
-		p, err := c.operatorsPage(v)
-		if err != nil {
-			return err
-		}
-		p.Name, p.Form = name, form
-		p.WrongField, p.Wrong = wrongPassword(v, refusal)
-		p.Form.WrongField, p.Form.Wrong = p.WrongField, p.Wrong
-		return c.render(v, http.StatusUnprocessableEntity, "operators", p)
-	}
-	if err != nil {
-		return err
-	}
-	return c.reveal(v, "operator_password", passwordPage{
-		Title: "operator.made", Name: name, Role: grant.Role, Password: password,
-		NextPath: operatorsPath, Next: "operators.all",
-	})
 }
 
 // operatorPage is the data of operator.html and operator_action.html.

@@ -20,6 +20,7 @@ var revealed = map[string]func() any{
 	"app_secret":        func() any { return new(secretPage) },
 	"recovery_codes":    func() any { return new(recoveryPage) },
 	"operator_password": func() any { return new(passwordPage) },
+	"operator_invited":  func() any { return new(invitedPage) },
 	"webhook_secret":    func() any { return new(endpointSecretPage) },
 }
 

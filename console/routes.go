@@ -16,6 +16,8 @@ var routes = []route{
 	{"POST /console/login", anyone, (*console).login},
 	{"GET /console/login/code", anyone, (*console).showLoginCode},
 	{"POST /console/login/code", anyone, (*console).loginCode},
+	{"GET /console/invitation/{token}", anyone, (*console).showInvitation},
+	{"POST /console/invitation/{token}", anyone, (*console).acceptInvitation},
 	{"POST /console/logout", viewers, (*console).logout},
 	{"POST /console/language", anyone, (*console).chooseLanguage},
 
@@ -109,7 +111,8 @@ var routes = []route{
 	{"POST /console/apps/{key}/webhooks/{endpoint}/deliveries/{delivery}/replay", admins, (*console).replayDelivery},
 
 	{"GET /console/operators", viewersOfAll, (*console).listOperators},
-	{"POST /console/operators", confirmedOwners, (*console).createOperator},
+	{"POST /console/operators/invitations", confirmedOwners, (*console).invite},
+	{"POST /console/operators/invitations/{invitation}/revoke", owners, (*console).revokeInvitation},
 	{"GET /console/operators/{operator}", viewersOfAll, (*console).showOperator},
 	{"GET /console/operators/{operator}/role", owners, (*console).askRole},
 	{"POST /console/operators/{operator}/role", confirmedOwners, (*console).setRole},

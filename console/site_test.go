@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
 	"rollcall/internal/jobs"
+	"rollcall/internal/operators"
 	"rollcall/internal/presence"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
@@ -86,6 +87,8 @@ type site struct {
 	dev, prod *models.App
 	anyJob    *models.Job
 	anyHook   *models.WebhookEndpoint
+	anyInvite *models.OperatorInvitation
+	anyToken  string
 }
 
 func newSite(t *testing.T, db *database.DB) *site {
@@ -139,8 +142,27 @@ func (s *site) operator(name string, role models.Role, apps ...*models.App) {
 	for _, app := range apps {
 		grant.AppIDs = append(grant.AppIDs, app.ID)
 	}
-	_, err := s.deps.Operators.Create(context.Background(), name, grant, password, setup)
+	s.create(name, grant)
+}
+
+// create creates an operator.
+func (s *site) create(name string, grant models.Grant) {
+	s.t.Helper()
+	_, err := s.deps.Operators.(*operators.Service).Create(context.Background(), name, grant, password, setup)
 	s.check(err)
+}
+
+// invitation returns the ID and the token of an open invitation of "ivy", as used in paths. It is
+// made when it is first asked for.
+func (s *site) invitation() (id, token string) {
+	s.t.Helper()
+	if s.anyInvite == nil {
+		var err error
+		grant := models.Grant{Role: models.RoleModerator, AppIDs: models.IDs{s.dev.ID}}
+		s.anyInvite, s.anyToken, err = s.deps.Operators.Invite(context.Background(), "ivy", grant, setup)
+		s.check(err)
+	}
+	return strconv.FormatInt(s.anyInvite.ID, 10), s.anyToken
 }
 
 func (s *site) check(err error) {
@@ -382,6 +404,10 @@ func (s *site) path(rt route) (method, path string) {
 	if strings.Contains(path, "{endpoint}") {
 		endpoint, delivery := s.hook()
 		path = strings.NewReplacer("{endpoint}", endpoint, "{delivery}", delivery).Replace(path)
+	}
+	if strings.Contains(path, "{invitation}") || strings.Contains(path, "{token}") {
+		invitation, token := s.invitation()
+		path = strings.NewReplacer("{invitation}", invitation, "{token}", token).Replace(path)
 	}
 	return method, strings.NewReplacer("{$}", "", "{key}", s.dev.Key, "{id}", "ann", "{operator}", s.operatorID("viewer"), "{job}", s.jobID(), "{shown}", "nothing").Replace(path)
 }

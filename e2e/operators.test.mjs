@@ -90,22 +90,27 @@ describe('operators, apps and tokens in Chromium', () => {
   for (const javaScriptEnabled of [true, false]) {
     const mode = javaScriptEnabled ? 'with' : 'without';
 
-    test(`an owner changes a role and deletes an operator, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
+    test(`an owner invites an operator, changes its role and deletes it, JavaScript ${javaScriptEnabled ? 'on' : 'off'}`, async () => {
       const name = `olga.${mode}`;
       const operator = await Operator.arrive(browser, server, { javaScriptEnabled });
       const { page } = operator;
       await operator.login();
       await page.getByRole('link', { name: 'Operators' }).click();
-      const form = page.getByRole('form', { name: 'New operator' });
+      const form = page.getByRole('form', { name: 'Invite a colleague' });
       await form.getByLabel('Name', { exact: true }).fill('admin');
-      await form.getByRole('button', { name: 'Create the operator' }).click();
+      await form.getByRole('button', { name: 'Invite' }).click();
       await operator.confirm();
       await page.getByRole('alert').filter({ hasText: 'Another operator has this name.' }).waitFor();
       await form.getByLabel('Name', { exact: true }).fill(name);
-      await form.getByRole('button', { name: 'Create the operator' }).click();
-      const password = await page.locator('[data-copy]').innerText();
+      await form.getByRole('button', { name: 'Invite' }).click();
+      const link = await page.locator('[data-copy]').innerText();
+      const password = 'chosen by the invited';
       const other = await Operator.arrive(browser, server, { javaScriptEnabled });
-      await other.login(name, password);
+      await other.page.goto(link);
+      await other.page.getByLabel('Password', { exact: true }).fill(password);
+      await other.page.getByLabel('Repeat the password').fill(password);
+      await other.page.getByRole('button', { name: 'Accept and log in' }).click();
+      await other.page.getByRole('heading', { name: 'Apps' }).waitFor();
       assert.equal(await other.page.getByRole('link', { name: 'New app' }).count(), 0);
 
       await page.getByRole('link', { name: 'All operators' }).click();

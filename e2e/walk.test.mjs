@@ -347,8 +347,21 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     const sam = await Operator.arrive(page.context().browser(), walk.server);
     await sam.login('sam', 'only looking around');
     await walk.visit([['operators', '/console/operators']]);
-    await walk.answer('operators-wrong', 422, '/console/operators', { name: 'admin' });
-    await walk.answer('operator-made', 200, '/console/operators', { name: 'new' });
+    const invite = '/console/operators/invitations';
+    await walk.answer('operators-wrong', 422, invite, { name: 'admin' });
+    await walk.answer('operator-invited', 200, invite, { name: 'new' });
+    const link = new URL(await page.locator('[data-copy]').innerText()).pathname;
+    await walk.visit([
+      ['operators-invitation', '/console/operators'],
+      ['invitation', link],
+      ['invitation-unknown', `${link}x`, 404],
+    ]);
+    await operator.open(link);
+    await walk.answer('invitation-wrong', 422, link, { password: 'short', again: 'short' });
+    await operator.open('/console/operators');
+    const revoke = await page.locator(`form[action^="${invite}/"]`).getAttribute('action');
+    await walk.answer('operators-revoked', 200, revoke);
+    await walk.visit([['invitation-revoked', link, 410]]);
     await operator.open('/console/operators');
     const path = await page.getByRole('link', { name: 'sam', exact: true }).getAttribute('href');
     await walk.visit([['operator', path], ['operator-own', '/console/operators/1']]);

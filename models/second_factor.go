@@ -8,6 +8,8 @@ const (
 	MethodPassword     LoginMethod = "password"
 	MethodCode         LoginMethod = "password_and_code"
 	MethodRecoveryCode LoginMethod = "password_and_recovery_code"
+	// MethodInvitation is for the session that begins when an invitation is accepted.
+	MethodInvitation LoginMethod = "invitation"
 )
 
 // OperatorTOTP is the secret that an operator shares with its authenticator app (RFC 6238). An

@@ -20,9 +20,13 @@ const (
 	ActionOperatorCreate  = "operator.create"
 	ActionOperatorSetRole = "operator.set_role"
 	ActionOperatorDelete  = "operator.delete"
-	ActionPasswordSet     = "operator.set_password"
-	ActionSessionEnd      = "operator.end_session"
-	ActionSessionsEnd     = "operator.end_sessions"
+	// The target of an invitation is the name of the operator.
+	ActionOperatorInvite   = "operator.invite"
+	ActionInvitationRevoke = "operator.revoke_invitation"
+	ActionInvitationAccept = "operator.accept_invitation"
+	ActionPasswordSet      = "operator.set_password"
+	ActionSessionEnd       = "operator.end_session"
+	ActionSessionsEnd      = "operator.end_sessions"
 
 	ActionTOTPAdd            = "operator.add_totp"
 	ActionTOTPRemove         = "operator.remove_totp"
@@ -84,6 +88,7 @@ func Actions() []string {
 		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
 		ActionAppCloseConnection, ActionAppCloseConnections,
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
+		ActionOperatorInvite, ActionInvitationRevoke, ActionInvitationAccept,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 		ActionTOTPAdd, ActionTOTPRemove, ActionRecoveryCodesRenew, ActionSecondFactorReset,
 		ActionTokenKeyRotate, ActionTokenKeyRetire,

@@ -13,7 +13,7 @@ import (
 )
 
 // SetRole changes an operator's role and apps, from its next request on, and reports whether they
-// were others. Returns INVALID_ARGUMENT for an unknown name, role or app, for oneself (rule self),
+// were others. The open invitations of an operator that is no longer an owner are revoked. Returns INVALID_ARGUMENT for an unknown name, role or app, for oneself (rule self),
 // and if no owner would be left (rule last_owner).
 func (o *Service) SetRole(ctx context.Context, name string, grant models.Grant, by models.Actor) (changed bool, err error) {
 	err = o.edit(ctx, name, by, func(tx *gorm.DB, operator *models.Operator, owners int) error {
@@ -31,6 +31,11 @@ func (o *Service) SetRole(ctx context.Context, name string, grant models.Grant, 
 		if err != nil {
 			return err
 		}
+		if grant.Role != models.RoleOwner {
+			if err := revokeInvitationsOf(tx, name); err != nil {
+				return err
+			}
+		}
 		return o.audit(tx, by, audit.ActionOperatorSetRole, name, detail)
 	})
 	if err != nil {
@@ -39,7 +44,7 @@ func (o *Service) SetRole(ctx context.Context, name string, grant models.Grant, 
 	return changed, nil
 }
 
-// Delete removes an operator and ends its sessions immediately. Its entries stay in the audit.
+// Delete removes an operator, ends its sessions immediately and revokes its open invitations. Its entries stay in the audit.
 // Returns INVALID_ARGUMENT for an unknown name, for oneself (rule self), and for the last owner
 // (rule last_owner).
 func (o *Service) Delete(ctx context.Context, name string, by models.Actor) error {
@@ -57,6 +62,9 @@ func (o *Service) Delete(ctx context.Context, name string, by models.Actor) erro
 			return ended.Error
 		}
 		if err := removeSecondFactors(tx, operator); err != nil {
+			return err
+		}
+		if err := revokeInvitationsOf(tx, name); err != nil {
 			return err
 		}
 		return o.audit(tx, by, audit.ActionOperatorDelete, name, fmt.Sprintf("sessions=%d", ended.RowsAffected))

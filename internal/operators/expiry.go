@@ -5,12 +5,13 @@ import (
 	"rollcall/models"
 )
 
-// Expiring returns the rules that delete the expired sessions and unfinished logins of
-// operators.
+// Expiring returns the rules that delete the expired sessions, unfinished logins and old
+// invitations of operators.
 func Expiring() []retention.Rule {
 	return []retention.Rule{
 		{Rows: "idle sessions", Table: &models.OperatorSession{}, Key: "id", Column: "last_seen_at", Age: SessionIdle},
 		{Rows: "unfinished logins", Table: &models.OperatorPendingLogin{}, Key: "id", Column: "created_at", Age: PendingLifetime},
+		{Rows: "old invitations", Table: &models.OperatorInvitation{}, Key: "id", Column: "created_at", Age: invitationMemory},
 		{Rows: "old sessions", Table: &models.OperatorSession{}, Key: "id", Column: "created_at", Age: SessionLifetime},
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"gorm.io/gorm"
@@ -86,11 +85,8 @@ func (o *Service) showing(name, password string) *showonce.Showing {
 // "". The password cannot be read later. Returns INVALID_ARGUMENT for the fields name, password,
 // role and apps.
 func (o *Service) Create(ctx context.Context, name string, grant models.Grant, password string, by models.Actor) (string, error) {
-	if err := validate.Name(name); err != nil {
+	if err := checkName(name); err != nil {
 		return "", err
-	}
-	if slices.Contains(reservedNames, name) {
-		return "", fault.Invalid("name", "unique", "the name %q is reserved", name)
 	}
 	password, hash, err := o.prepare(ctx, password)
 	if err != nil {
@@ -113,7 +109,7 @@ func (o *Service) Create(ctx context.Context, name string, grant models.Grant, p
 		return shown.Now()
 	})
 	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return "", fault.Invalid("name", "unique", "an operator named %q already exists", name)
+		return "", errNameTaken(name)
 	}
 	if err != nil {
 		return "", wrap(shown.Explain(err), "creating operator")
