@@ -62,6 +62,13 @@ var lowerPOSTs = map[string]access{
 	"POST /console/apps/{key}/permission/unblock":       moderators,
 	"POST /console/apps/{key}/bulk/ban":                 moderators,
 	"POST /console/apps/{key}/bulk/unban":               moderators,
+	"POST /console/apps/{key}/bulk/sign-out":            moderators,
+	"POST /console/apps/{key}/bulk/disconnect":          moderators,
+	"POST /console/apps/{key}/bulk/expire-tokens":       moderators,
+
+	// Both export what the operator may see of the audit.
+	"POST /console/audit.csv":    admins,
+	"POST /console/audit.ndjson": admins,
 
 	"POST /console/apps/new": adminsOfAll,
 	"POST /console/explorer": confirmed, // finds the app by appOf

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"rollcall/internal/audit"
-	"rollcall/internal/page"
 	"rollcall/models"
 )
 
@@ -33,8 +32,9 @@ type auditPage struct {
 	Apps    []*models.App
 	Actions []string
 	Entries []auditRow
-	First   bool
-	Next    string
+	// MayExport is true if the visitor may export the entries.
+	MayExport bool
+	pager
 }
 
 // Filtered reports whether the page has a filter.
@@ -63,6 +63,15 @@ func (p auditPage) Days() []dayField {
 	return days
 }
 
+// Filter returns the fields of the filter that are set.
+func (p auditPage) Filter() []formField {
+	all := []formField{{"app", p.App}, {"actor", p.Actor}, {"action", p.Action}, {"target", p.Target}, {"from", p.From}, {"until", p.Until}}
+	return slices.DeleteFunc(all, func(f formField) bool { return f.Value == "" })
+}
+
+// Formats returns the formats of exports.
+func (auditPage) Formats() []string { return exportFormats }
+
 // Path returns the first page of the audit.
 func (auditPage) Path() string { return auditPath }
 
@@ -79,21 +88,40 @@ type auditRow struct {
 }
 
 func (c *console) showAudit(v *visit) error {
-	list, err := c.appsOf(v)
+	shown, filter, err := c.auditFilter(v, v.r.URL.Query())
 	if err != nil {
 		return err
 	}
-	query := v.r.URL.Query()
+	if shown.Wrong != "" {
+		return c.render(v, http.StatusUnprocessableEntity, "audit", shown)
+	}
+	request := pageBothWays(v, auditPerPage)
+	found, err := c.Audit.List(v.r.Context(), filter, request)
+	if err != nil {
+		return err
+	}
+	shown.Entries = auditRows(shown.Apps, found.Nodes())
+	shown.pager = pagerBothWays(v, request, found.PageInfo())
+	return c.show(v, "audit", shown)
+}
+
+// auditFilter reads the filter from a query or a form, for the page and for the rule. It returns a
+// problem if there is no such app or action. If a day is invalid, the page's Wrong says so.
+func (c *console) auditFilter(v *visit, values url.Values) (auditPage, audit.Filter, error) {
+	list, err := c.appsOf(v)
+	if err != nil {
+		return auditPage{}, audit.Filter{}, err
+	}
 	shown := auditPage{
-		App:     query.Get("app"),
-		Actor:   searchText(query.Get("actor")),
-		Action:  query.Get("action"),
-		Target:  searchText(query.Get("target")),
-		From:    searchText(query.Get("from")),
-		Until:   searchText(query.Get("until")),
-		Apps:    list,
-		Actions: audit.Actions(),
-		First:   query.Get("after") == "",
+		App:       values.Get("app"),
+		Actor:     searchText(values.Get("actor")),
+		Action:    values.Get("action"),
+		Target:    searchText(values.Get("target")),
+		From:      searchText(values.Get("from")),
+		Until:     searchText(values.Get("until")),
+		Apps:      list,
+		Actions:   audit.Actions(),
+		MayExport: v.rights().Administer(),
 	}
 	filter := audit.Filter{Actor: shown.Actor, Action: shown.Action, Target: shown.Target}
 	if !v.operator.AllApps {
@@ -106,18 +134,10 @@ func (c *console) showAudit(v *visit) error {
 		filter.App = list[at]
 	}
 	if shown.App != "" && filter.App == nil || shown.Action != "" && !slices.Contains(shown.Actions, shown.Action) {
-		return c.notFound(v)
+		return shown, filter, c.notFound(v)
 	}
-	if shown.WrongField, shown.Wrong = shown.days(&filter); shown.Wrong != "" {
-		return c.render(v, http.StatusUnprocessableEntity, "audit", shown)
-	}
-	found, err := c.Audit.List(v.r.Context(), filter, pageOf(v, auditPerPage))
-	if err != nil {
-		return err
-	}
-	shown.Entries = auditRows(list, found.Nodes())
-	shown.Next = nextPage(v, found.PageInfo())
-	return c.show(v, "audit", shown)
+	shown.WrongField, shown.Wrong = shown.days(&filter)
+	return shown, filter, nil
 }
 
 // The texts that explain what is wrong with a day.
@@ -193,12 +213,11 @@ func auditOf(app *models.App, id string) string {
 
 // auditOfJob returns the path of the audit filtered by a job's operator and kind.
 func auditOfJob(app *models.App, job *models.Job) string {
-	action := audit.ActionUserDelete
-	switch job.Kind {
-	case models.JobBan:
-		action = audit.ActionUserBan
-	case models.JobUnban:
-		action = audit.ActionUserUnban
+	action := audit.ActionUserDelete // of a job that clears the app
+	for _, a := range bulkActions {
+		if a.Kind == job.Kind {
+			action = a.audited
+		}
 	}
 	return auditPath + "?" + url.Values{"app": {app.Key}, "actor": {job.Actor}, "action": {action}}.Encode()
 }
@@ -273,23 +292,4 @@ func (r auditRow) value(name string) string {
 		return ""
 	}
 	return value
-}
-
-// pageOf returns the page of a list that the query asks for.
-func pageOf(v *visit, size int) page.Request {
-	r := page.Request{First: size}
-	if after := v.r.URL.Query().Get("after"); after != "" {
-		r.After = &after
-	}
-	return r
-}
-
-// nextPage returns the path of the list's next page, or "" on the last page.
-func nextPage(v *visit, info *page.Info) string {
-	if !info.HasNextPage {
-		return ""
-	}
-	query := v.r.URL.Query()
-	query.Set("after", *info.EndCursor)
-	return v.r.URL.EscapedPath() + "?" + query.Encode()
 }

@@ -5,131 +5,272 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/batch"
 	"rollcall/internal/jobs"
+	"rollcall/internal/page"
+	"rollcall/internal/presence/status"
+	"rollcall/internal/users"
 	"rollcall/models"
 )
 
-// maxBulk is the maximum number of users that may be chosen at once; a page shows fewer.
-const maxBulk = 100
+const (
+	// maxBulk is the maximum number of users that may be chosen one by one, the largest page.
+	maxBulk = 100
+	// bulkSample is how many of the users that match a filter the question shows.
+	bulkSample = 20
+	// bulkPageSize is the number of users that a job reads at once.
+	bulkPageSize = 1000
+)
+
+// bulkAction is what is done to chosen users, by a job. The kind of the job ends the action's path
+// and begins the keys of its texts.
+type bulkAction struct {
+	Kind models.JobKind
+	// Danger marks an action that cannot be undone. If it is for all users that match, their number
+	// must be typed.
+	Danger bool
+	// main actions are shown first, the others in a menu.
+	main bool
+	// development actions are for DEVELOPMENT apps only.
+	development bool
+	// needs is the access of its routes.
+	needs access
+	// lists are the names of the lists that offer the action.
+	lists []string
+	// audited is the action in the audit.
+	audited string
+	do      func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error)
+}
+
+// bulkWork is what a bulk action needs besides the users.
+type bulkWork struct {
+	app      *models.App
+	sentence users.Sentence // of a ban
+	by       models.Actor
+}
+
+var (
+	banMany = &bulkAction{
+		Kind: models.JobBan, needs: moderators, main: true, lists: []string{usersList, "banned"}, audited: audit.ActionUserBan,
+		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
+			return c.Users.Ban(ctx, d.app, ids, d.sentence, d.by)
+		},
+	}
+	unbanMany = &bulkAction{
+		Kind: models.JobUnban, needs: moderators, main: true, lists: []string{usersList, "banned"}, audited: audit.ActionUserUnban,
+		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
+			return c.Users.Unban(ctx, d.app, ids, d.by)
+		},
+	}
+	signOutMany = &bulkAction{
+		Kind: models.JobSignOut, needs: moderators, main: true, lists: []string{usersList}, audited: audit.ActionUserSignOut,
+		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
+			results, err := c.Users.SignOut(ctx, d.app, ids, d.by)
+			if err != nil {
+				return nil, err
+			}
+			for _, r := range results {
+				if r.Outcome != models.OutcomeDone {
+					continue
+				}
+				if _, err := c.Presence.DisconnectAll(ctx, status.AccountOf(r.User)); err != nil {
+					return nil, err
+				}
+			}
+			return results, nil
+		},
+	}
+	disconnectMany = &bulkAction{
+		Kind: models.JobDisconnect, needs: moderators, lists: []string{usersList}, audited: audit.ActionUserDisconnect,
+		do: (*console).disconnectMany,
+	}
+	expireMany = &bulkAction{
+		Kind: models.JobExpireTokens, needs: moderators, lists: []string{usersList}, audited: audit.ActionUserExpireTokens,
+		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
+			return c.Users.ExpireTokens(ctx, d.app, ids, models.TimeOf(c.Clock())+1, d.by)
+		},
+	}
+	deactivateMany = &bulkAction{
+		Kind: models.JobDeactivate, needs: admins, Danger: true, lists: []string{usersList, "banned"}, audited: audit.ActionUserDeactivate,
+		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
+			return c.Users.Deactivate(ctx, d.app, ids, d.by)
+		},
+	}
+	deleteMany = &bulkAction{
+		Kind: models.JobDelete, needs: admins, Danger: true, main: true, development: true, lists: []string{usersList, "banned", "deactivated"},
+		audited: audit.ActionUserDelete,
+		do: func(c *console, ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
+			return c.Users.Delete(ctx, d.app, ids, d.by)
+		},
+	}
+	bulkActions = []*bulkAction{banMany, unbanMany, signOutMany, deleteMany, disconnectMany, expireMany, deactivateMany}
+)
+
+// disconnectMany closes the connections of these users. Those without one stay out of the audit.
+func (c *console) disconnectMany(ctx context.Context, d bulkWork, ids []string) ([]*batch.Result, error) {
+	found, err := c.Users.ByIDs(ctx, d.app.ID, ids)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]*batch.Result, len(ids))
+	for i, u := range found {
+		results[i] = &batch.Result{UserID: ids[i], User: u, Outcome: models.OutcomeAlready}
+		if u == nil {
+			continue
+		}
+		devices, err := c.Presence.Devices(ctx, u.ID)
+		if err != nil {
+			return nil, err
+		}
+		if len(devices) == 0 {
+			continue
+		}
+		n, err := c.Presence.Disconnect(ctx, status.AccountOf(u), nil, d.by)
+		if err != nil {
+			return nil, err
+		}
+		if n > 0 {
+			results[i].Outcome = models.OutcomeDone
+		}
+	}
+	return results, nil
+}
 
 // bulkPage is the data of bulk.html.
 type bulkPage struct {
-	App   appRow
+	App    appRow
+	Action *bulkAction
+	// Users are the chosen users, or the first of all that match.
 	Users []userRow
-	// Action is "ban", "unban" or "delete".
-	Action string
-	// BackPath is the list from which the users were chosen.
-	BackPath string
-	Form     banForm
+	// All is true if all users are chosen that the filter of Search and Show selects. Count is their
+	// number, or that of the chosen users.
+	All          bool
+	Search, Show string
+	Count        int
+	// BackPath is the list from which the users were chosen, and BackText the text of its link.
+	BackPath, BackText string
+	Form               banForm
+	// Typed is the number typed to confirm, and Wrong is true if it is not Count.
+	Typed string
+	Wrong bool
 }
+
+// Ban reports whether the question asks for the length and the reason of a ban.
+func (p *bulkPage) Ban() bool { return p.Action == banMany }
+
+// Counted reports whether the number of users must be typed.
+func (p *bulkPage) Counted() bool { return p.All && p.Action.Danger }
+
+// More returns how many users match besides those that are shown.
+func (p *bulkPage) More() int { return max(0, p.Count-len(p.Users)) }
 
 // bulkPath begins the paths of the actions on several users.
 func bulkPath(app *models.App) string { return appPath(app) + "/bulk" }
 
-// askBulkBan shows the chosen users and asks how long and why to ban them.
-func (c *console) askBulkBan(v *visit) error {
-	p, err := c.bulkPage(v, "ban", v.r.URL.Query())
-	if err != nil {
-		return err
+// askMany returns a handler that shows the chosen users and asks whether to act on them.
+func askMany(a *bulkAction) func(*console, *visit) error {
+	return func(c *console, v *visit) error {
+		p, err := c.bulkPage(v, a, v.r.URL.Query())
+		if err != nil {
+			return err
+		}
+		p.Form = newBan()
+		return c.show(v, "bulk", p)
 	}
-	p.Form = newBan()
-	return c.show(v, "bulk", p)
 }
 
-func (c *console) bulkBan(v *visit) error {
-	form, sentence := readBan(v.r)
-	p, err := c.bulkPage(v, "ban", v.r.PostForm)
-	if err != nil {
-		return err
+// actOnMany returns a handler that starts the job for the chosen users and redirects to its page. If
+// none of them exists any longer, it shows the question again.
+func actOnMany(a *bulkAction) func(*console, *visit) error {
+	return func(c *console, v *visit) error {
+		if err := v.r.ParseForm(); err != nil {
+			return problem{http.StatusBadRequest, "error.invalid"}
+		}
+		p, err := c.bulkPage(v, a, v.r.PostForm)
+		if err != nil {
+			return err
+		}
+		work := bulkWork{app: p.App.App, by: c.actor(v)}
+		if p.Ban() {
+			p.Form, work.sentence = readBan(v.r)
+		}
+		p.Typed = strings.TrimSpace(v.r.PostFormValue("count"))
+		p.Wrong = p.Counted() && !sameNumber(p.Typed, p.Count)
+		if p.Count == 0 || len(p.Form.Errors) > 0 || p.Wrong {
+			return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
+		}
+		do := func(ctx context.Context, ids []string) ([]*batch.Result, error) { return a.do(c, ctx, work, ids) }
+		if !p.All {
+			return c.start(v, work.app, a.Kind, p.Count, jobs.Each(p.ids(), do))
+		}
+		filter := showFilters[p.Show]
+		filter.Search = p.Search
+		return c.start(v, work.app, a.Kind, p.Count, c.eachMatching(work.app, filter, do))
 	}
-	if p.Form = form; len(form.Errors) > 0 {
-		return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
-	}
-	app, by := p.App.App, c.actor(v)
-	return c.startBulk(v, p, models.JobBan, func(ctx context.Context, ids []string) ([]*batch.Result, error) {
-		return c.Users.Ban(ctx, app, ids, sentence, by)
-	})
 }
 
-// askBulkUnban shows the users whose bans will be lifted.
-func (c *console) askBulkUnban(v *visit) error {
-	p, err := c.bulkPage(v, "unban", v.r.URL.Query())
-	if err != nil {
-		return err
+// eachMatching returns the work on all users that match, newest first. Users that are registered
+// during the work are not among them.
+func (c *console) eachMatching(app *models.App, filter users.Filter, do func(context.Context, []string) ([]*batch.Result, error)) jobs.Work {
+	return func(ctx context.Context, progress jobs.Progress) error {
+		for r := (page.Request{First: bulkPageSize}); ; {
+			found, err := c.Users.List(ctx, app, filter, r)
+			if err != nil {
+				return err
+			}
+			ids := make([]string, len(found.Nodes()))
+			for i, u := range found.Nodes() {
+				ids[i] = u.ExternalID
+			}
+			if err := jobs.Each(ids, do)(ctx, progress); err != nil {
+				return err
+			}
+			if !found.PageInfo().HasNextPage {
+				return nil
+			}
+			r.After = found.PageInfo().EndCursor
+		}
 	}
-	return c.show(v, "bulk", p)
-}
-
-func (c *console) bulkUnban(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return problem{http.StatusBadRequest, "error.invalid"}
-	}
-	p, err := c.bulkPage(v, "unban", v.r.PostForm)
-	if err != nil {
-		return err
-	}
-	app, by := p.App.App, c.actor(v)
-	return c.startBulk(v, p, models.JobUnban, func(ctx context.Context, ids []string) ([]*batch.Result, error) {
-		return c.Users.Unban(ctx, app, ids, by)
-	})
-}
-
-// askBulkDelete shows the users that will be deleted.
-func (c *console) askBulkDelete(v *visit) error {
-	p, err := c.bulkPage(v, "delete", v.r.URL.Query())
-	if err != nil {
-		return err
-	}
-	if !p.App.Development() {
-		return errProduction
-	}
-	return c.show(v, "bulk", p)
-}
-
-func (c *console) bulkDelete(v *visit) error {
-	if err := v.r.ParseForm(); err != nil {
-		return problem{http.StatusBadRequest, "error.invalid"}
-	}
-	p, err := c.bulkPage(v, "delete", v.r.PostForm)
-	if err != nil {
-		return err
-	}
-	if !p.App.Development() {
-		return errProduction
-	}
-	app, by := p.App.App, c.actor(v)
-	return c.startBulk(v, p, models.JobDelete, func(ctx context.Context, ids []string) ([]*batch.Result, error) {
-		return c.Users.Delete(ctx, app, ids, by)
-	})
-}
-
-// startBulk starts a job for the chosen users and redirects to its page. If none of them exists any
-// longer, it shows the question again.
-func (c *console) startBulk(v *visit, p *bulkPage, kind models.JobKind, do func(context.Context, []string) ([]*batch.Result, error)) error {
-	if len(p.Users) == 0 {
-		return c.render(v, http.StatusUnprocessableEntity, "bulk", p)
-	}
-	return c.start(v, p.App.App, kind, len(p.Users), jobs.Each(p.ids(), do))
 }
 
 // bulkPage reads the chosen users and leaves out those that no longer exist.
-func (c *console) bulkPage(v *visit, action string, values url.Values) (*bulkPage, error) {
+func (c *console) bulkPage(v *visit, a *bulkAction, values url.Values) (*bulkPage, error) {
 	app := v.app
+	if a.development && app.Environment != models.EnvironmentDevelopment {
+		return nil, errProduction
+	}
+	p := &bulkPage{App: c.appRow(v, app), Action: a, BackPath: usersPath(app), BackText: "bulk.back", All: values.Get("all") != ""}
+	filter, known := filterOf(values)
 	ids := values["id"]
-	if len(ids) > maxBulk {
+	if len(ids) > maxBulk || !known {
 		return nil, problem{http.StatusBadRequest, "error.invalid"}
 	}
-	found, err := c.Users.ByIDs(v.r.Context(), app.ID, ids)
-	if err != nil {
-		return nil, err
+	p.Search, p.Show = filter.Search, values.Get("show")
+	if values.Get("show") == bannedList.name && p.Search == "" {
+		p.BackPath, p.BackText = bannedList.path(app), "bulk.unban.back"
 	}
-	found = slices.DeleteFunc(found, func(u *models.User) bool { return u == nil })
-	p := &bulkPage{App: c.appRow(v, app), Action: action, BackPath: usersPath(app), Users: c.userRows(v, app, found)}
-	if action == "unban" {
-		p.BackPath = bannedList.path(app)
+	var found []*models.User
+	var err error
+	if p.All {
+		matching, err := c.Users.List(v.r.Context(), app, filter, page.Request{First: bulkSample})
+		if err != nil {
+			return nil, err
+		}
+		if p.Count, err = matching.TotalCount(v.r.Context()); err != nil {
+			return nil, err
+		}
+		found = matching.Nodes()
+	} else {
+		if found, err = c.Users.ByIDs(v.r.Context(), app.ID, ids); err != nil {
+			return nil, err
+		}
+		found = slices.DeleteFunc(found, func(u *models.User) bool { return u == nil })
+		p.Count = len(found)
 	}
+	p.Users = c.userRows(v, app, found)
 	return p, nil
 }
 

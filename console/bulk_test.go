@@ -26,9 +26,9 @@ func TestBulk(t *testing.T) {
 		s.connect(s.dev, "bob", link)
 		b := s.as("admin")
 		root, bulk := usersPath(s.dev), bulkPath(s.dev)
-		b.get(root).want(t, http.StatusOK, `form="bulk" name="id" value="bob"`, "Ban the chosen users", "Delete the chosen users", "Delete all test users")
-		b.get(usersPath(s.prod)).want(t, http.StatusOK, "Ban the chosen users", "!Delete the chosen users", "!Delete all")
-		s.as("viewer").get(root).want(t, http.StatusOK, "!checkbox", "!Ban the chosen users", "!Delete all")
+		b.get(root).want(t, http.StatusOK, `form="bulk" name="id" value="bob"`, `formaction="`+bulk+`/ban"`, `formaction="`+bulk+`/delete"`, "All 3 that match", "Delete all test users")
+		b.get(usersPath(s.prod)).want(t, http.StatusOK, bulkPath(s.prod)+"/ban", "!"+bulkPath(s.prod)+"/delete", "!Delete all")
+		s.as("viewer").get(root).want(t, http.StatusOK, "!checkbox", "!"+bulk, "!Delete all")
 
 		b.get(bulk+"/ban").want(t, http.StatusOK, "No user is chosen")
 		b.get(bulk+"/ban?id=nobody&id=%ff&id=王").want(t, http.StatusOK, "No user is chosen")
@@ -81,19 +81,19 @@ func TestBulkUnban(t *testing.T) {
 		s.check(err)
 		b := s.as("admin")
 		list, bulk := bannedList.path(s.dev), bulkPath(s.dev)+"/unban"
-		b.get(list).want(t, http.StatusOK, `form="bulk" name="id" value="bob"`, `action="`+bulk+`"`, "Lift the bans")
-		s.as("viewer").get(list).want(t, http.StatusOK, "!checkbox", "!Lift the bans")
+		b.get(list).want(t, http.StatusOK, `form="bulk" name="id" value="bob"`, `action="`+bulk+`"`, "Lift bans", "All 3 that match")
+		s.as("viewer").get(list).want(t, http.StatusOK, "!checkbox", "!Lift bans")
 		s.as("viewer").post(bulk, url.Values{"id": {"bob"}}).want(t, http.StatusForbidden)
-		b.get(deactivatedList.path(s.dev)).want(t, http.StatusOK, "!checkbox", "!Lift the bans")
+		b.get(deactivatedList.path(s.dev)).want(t, http.StatusOK, "!checkbox", "!Lift bans")
 
 		back := `href="` + list + `">Back to the banned users`
-		b.get(bulk).want(t, http.StatusOK, "No user is chosen", back)
+		b.get(bulk+"?show=banned").want(t, http.StatusOK, "No user is chosen", back)
 		b.get(bulk+"?id=bob&id=eve&id=nobody").want(t, http.StatusOK, "Lift the bans of 2 users?", `name="id" value="eve"`, "!<script>alert", "!Custom length")
 		b.get(bulk+"?"+strings.Repeat("id=bob&", 101)).want(t, http.StatusBadRequest)
 		if state := s.user(s.dev, "bob").State(models.TimeOf(s.clock())); state != models.UserBanned {
 			t.Fatalf("asking made the user %s", state)
 		}
-		b.post(bulk, url.Values{"id": {"nobody"}}).want(t, http.StatusUnprocessableEntity, "No user is chosen", back)
+		b.post(bulk, url.Values{"id": {"nobody"}, "show": {"banned"}}).want(t, http.StatusUnprocessableEntity, "No user is chosen", back)
 		// ann is not banned: she stays as she is, and no audit entry is written.
 		done := b.finish(b.post(bulk, url.Values{"id": {"bob", "eve", "ann", "nobody"}}))
 		done.want(t, http.StatusOK, "Lifting bans", "Bans lifted: 2.", "The others were no longer banned", "action=user.unban")
@@ -105,6 +105,57 @@ func TestBulkUnban(t *testing.T) {
 		want := []string{"admin user.unban bob", "admin user.unban eve", "test user.ban bob minutes=60", "test user.ban eve minutes=60", "test user.ban late minutes=60"}
 		if got := slices.Sorted(slices.Values(s.audited(s.dev))); !slices.Equal(got, want) {
 			t.Errorf("audit\n%s", strings.Join(got, "\n"))
+		}
+	})
+}
+
+// TestBulkAll_ActsOnAllThatMatch: an action on all users that a search and a filter select reaches
+// those on other pages and no others. One that cannot be undone needs their number.
+func TestBulkAll_ActsOnAllThatMatch(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		s := newSite(t, db)
+		for i := range 30 {
+			s.register(s.dev, fmt.Sprintf("test-%02d", i), "Test")
+		}
+		b := s.as("admin")
+		root, bulk := usersPath(s.dev), bulkPath(s.dev)
+		b.get(root+"?q=test-").want(t, http.StatusOK, "All 30 that match", "30 users", `name="q" value="test-"`)
+		all := func(pairs ...string) url.Values {
+			return form(append([]string{"all", "1", "q", "test-"}, pairs...)...)(s)
+		}
+		states := func() (n map[models.UserState]int) {
+			n = map[models.UserState]int{}
+			for i := range 30 {
+				n[s.user(s.dev, fmt.Sprintf("test-%02d", i)).State(models.TimeOf(s.clock()))]++
+			}
+			return n
+		}
+		b.get(bulk+"/ban?all=1&q=test-&show=active").want(t, http.StatusOK, "Ban 30 users?", "match “test-”", "Only those that are active", "and 10 more")
+		b.finish(b.post(bulk+"/ban", all("length", "180"))).want(t, http.StatusOK, "Users banned: 30.", "30 of 30 users")
+		b.finish(b.post(bulk+"/unban", all("show", "banned"))).want(t, http.StatusOK, "Bans lifted: 30.")
+		b.finish(b.post(bulk+"/expire-tokens", all())).want(t, http.StatusOK, "Users whose tokens have ended: 30.")
+		link := make(cut, 1)
+		s.connect(s.dev, "test-03", link)
+		b.finish(b.post(bulk+"/disconnect", all())).want(t, http.StatusOK, "Users disconnected: 1.", "The others were not connected")
+		<-link
+		s.connect(s.dev, "test-03", link)
+		b.finish(b.post(bulk+"/sign-out", all())).want(t, http.StatusOK, "Users signed out: 30.")
+		<-link
+		b.get(bulk+"/deactivate?all=1&q=test-").want(t, http.StatusOK, "Type 30 to confirm")
+		b.post(bulk+"/deactivate", all("count", "29")).want(t, http.StatusUnprocessableEntity, "The number is not 30")
+		if n := states(); n[models.UserActive] != 30 {
+			t.Fatalf("before the number was typed: %v", n)
+		}
+		b.finish(b.post(bulk+"/deactivate", all("count", "30"))).want(t, http.StatusOK, "Users deactivated: 30.")
+		b.finish(b.post(bulk+"/delete", all("count", "30", "show", "deactivated"))).want(t, http.StatusOK, "Users deleted: 30.")
+		if !s.there(s.dev, "ann") || s.there(s.dev, "test-00") || s.there(s.dev, "test-29") {
+			t.Error("others were deleted than those that match")
+		}
+		b.get(bulk+"/ban?all=1&show=nonsense").want(t, http.StatusBadRequest)
+		b.post(bulk+"/deactivate", all("count", "0")).want(t, http.StatusUnprocessableEntity, "No user is chosen")
+		b.get(bulkPath(s.prod)+"/delete?all=1").want(t, http.StatusForbidden)
+		if n := len(s.audited(s.dev)); n != 6*30+1 {
+			t.Errorf("%d audit entries, want %d", n, 6*30+1)
 		}
 	})
 }

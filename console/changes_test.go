@@ -84,10 +84,20 @@ var changes = map[string]change{
 		return err
 	}),
 	"POST /console/apps/{key}/users/{id}/delete": form(),
+	"POST /console/apps/{key}/users.ndjson":      form("id", "ann"),
+	"POST /console/audit.csv":                    form(),
+	"POST /console/audit.ndjson":                 form(),
 	"POST /console/apps/{key}/bulk/ban":          form("id", "ann", "length", "60"),
-	"POST /console/apps/{key}/bulk/unban":        after(banAnn, "id", "ann"),
-	"POST /console/apps/{key}/bulk/delete":       form("id", "ann"),
-	"POST /console/apps/{key}/clear":             form("count", "1"),
+	"POST /console/apps/{key}/bulk/sign-out":     form("id", "ann"),
+	"POST /console/apps/{key}/bulk/disconnect": after(func(s *site) error {
+		s.connect(s.dev, "ann", silent{})
+		return nil
+	}, "id", "ann"),
+	"POST /console/apps/{key}/bulk/expire-tokens": form("all", "1"),
+	"POST /console/apps/{key}/bulk/deactivate":    form("all", "1", "count", "1"),
+	"POST /console/apps/{key}/bulk/unban":         after(banAnn, "id", "ann"),
+	"POST /console/apps/{key}/bulk/delete":        form("id", "ann"),
+	"POST /console/apps/{key}/clear":              form("count", "1"),
 	"POST /console/apps/{key}/settings": form("name", "renamed", "edition", "FLAGSHIP", "friendRequestPolicy", "ANYONE",
 		"friendLimit", "7", "blocklistLimit", "8", "whitelistLimit", "9", "statusSubscriptionLimit", "10", "friendRequestDailyLimit", "11", "deviceLimit", "12"),
 	"POST /console/apps/{key}/rotate-secret": form("overlap", "0"),
@@ -147,6 +157,9 @@ var changes = map[string]change{
 // token or cut a connection.
 var rowless = map[string]bool{
 	"POST /console/apps/{key}/users.csv":             true,
+	"POST /console/apps/{key}/users.ndjson":          true,
+	"POST /console/audit.csv":                        true,
+	"POST /console/audit.ndjson":                     true,
 	"POST /console/apps/{key}/users/{id}/disconnect": true,
 	"POST /console/explorer":                         true,
 }

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"rollcall/internal/jobs"
@@ -39,7 +40,7 @@ func (c *console) clear(v *visit) error {
 		return err
 	}
 	p.Typed = strings.TrimSpace(v.r.PostFormValue("count"))
-	if strings.ReplaceAll(p.Typed, ",", "") != strings.ReplaceAll(display(p.Count), ",", "") {
+	if !sameNumber(p.Typed, p.Count) {
 		p.Wrong = true
 		return c.render(v, http.StatusUnprocessableEntity, "clear", p)
 	}
@@ -47,6 +48,11 @@ func (c *console) clear(v *visit) error {
 	return c.start(v, app, models.JobClear, p.Count, func(ctx context.Context, progress jobs.Progress) error {
 		return c.Users.Clear(ctx, app, by, progress)
 	})
+}
+
+// sameNumber reports whether the text is that number, with or without its commas.
+func sameNumber(typed string, n int) bool {
+	return strings.ReplaceAll(typed, ",", "") == strconv.Itoa(n)
 }
 
 func (c *console) clearPage(v *visit) (*clearPage, error) {

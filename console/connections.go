@@ -19,9 +19,8 @@ type connectionsPage struct {
 	Connections                            []connectionRow
 	// Count is the number of connections on all pages.
 	Count int
-	First bool
-	Next  string
-	May   rights
+	pager
+	May rights
 }
 
 // connectionRow is a connection on a page.
@@ -57,22 +56,18 @@ func (c *console) pollConnections(v *visit) error {
 
 func (c *console) connectionsPage(v *visit) (*connectionsPage, error) {
 	app := v.app
-	request := pageOf(v, usersPerPage)
+	request := pageOf(v, pageSizes[0])
 	found, err := c.Connections.List(v.r.Context(), app, request)
 	if err != nil {
 		return nil, err
 	}
 	path := connectionsPath(app)
-	behind := func(cursor *string) string { return "?" + url.Values{"after": {*cursor}}.Encode() }
 	p := &connectionsPage{
 		App: c.appRow(v, app), Path: path, NowPath: path + "/now", ClosePath: path + "/close", CloseAllPath: path + "/close-all",
-		First: request.After == nil, May: v.rights(),
+		pager: pagerAt(path, url.Values{}, request, found.PageInfo()), May: v.rights(),
 	}
-	if !p.First {
-		p.NowPath += behind(request.After)
-	}
-	if info := found.PageInfo(); info.HasNextPage {
-		p.Next = path + behind(info.EndCursor)
+	if request.After != nil {
+		p.NowPath += "?" + url.Values{"after": {*request.After}}.Encode()
 	}
 	if p.Count, err = found.TotalCount(v.r.Context()); err != nil {
 		return nil, err

@@ -94,14 +94,14 @@ func TestConnections(t *testing.T) {
 func TestConnectionsPages(t *testing.T) {
 	s := onSQLite(t)
 	var addresses []string
-	for i := range usersPerPage + 3 {
+	for i := range pageSizes[0] + 3 {
 		addresses = append(addresses, fmt.Sprintf("192.0.2.%d", 100+i))
 	}
 	s.open(addresses...)
 	b := s.as("viewer")
 	first := b.get(connectionsPath(s.dev))
 	listed := func(a *answer) []string { return regexp.MustCompile(`192\.0\.2\.\d+`).FindAllString(a.body, -1) }
-	if got := listed(first); !slices.Equal(got, addresses[:usersPerPage]) {
+	if got := listed(first); !slices.Equal(got, addresses[:pageSizes[0]]) {
 		t.Errorf("the first page has %q", got)
 	}
 	first.want(t, http.StatusOK, fmt.Sprintf("%d connections", len(addresses)))
@@ -112,7 +112,7 @@ func TestConnectionsPages(t *testing.T) {
 	next := first.links()[at]
 	for _, path := range []string{next, strings.Replace(next, "?", "/now?", 1)} {
 		second := b.get(path)
-		if got := listed(second); !slices.Equal(got, addresses[usersPerPage:]) {
+		if got := listed(second); !slices.Equal(got, addresses[pageSizes[0]:]) {
 			t.Errorf("%s has %q", path, got)
 		}
 		second.want(t, http.StatusOK, fmt.Sprintf(`href="%s"`, connectionsPath(s.dev)))

@@ -105,6 +105,8 @@ type Users interface {
 	List(ctx context.Context, app *models.App, f users.Filter, r page.Request) (*users.Connection, error)
 	// Export calls write with each page of the users that the filter selects.
 	Export(ctx context.Context, app *models.App, f users.Filter, by models.Actor, write func([]*models.User) error) error
+	// ExportByIDs is Export of the users with these IDs.
+	ExportByIDs(ctx context.Context, app *models.App, ids []string, by models.Actor, write func([]*models.User) error) error
 	// ByID returns nil if the ID is unknown.
 	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
 	ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error)

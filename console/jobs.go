@@ -10,11 +10,10 @@ import (
 
 // jobsPage is the data of jobs.html.
 type jobsPage struct {
-	App   appRow
-	Path  string
-	Jobs  []jobRow
-	First bool
-	Next  string
+	App  appRow
+	Path string
+	Jobs []jobRow
+	pager
 }
 
 // jobRow is a job on a page.
@@ -51,12 +50,12 @@ func jobRowOf(app *models.App, job *models.Job) jobRow {
 
 func (c *console) listJobs(v *visit) error {
 	app := v.app
-	request := pageOf(v, usersPerPage)
+	request := pageBothWays(v, pageSizes[0])
 	found, err := c.Jobs.List(v.r.Context(), app, request)
 	if err != nil {
 		return err
 	}
-	p := jobsPage{App: c.appRow(v, app), Path: jobsPath(app), First: request.After == nil, Next: nextPage(v, found.PageInfo())}
+	p := jobsPage{App: c.appRow(v, app), Path: jobsPath(app), pager: pagerBothWays(v, request, found.PageInfo())}
 	for _, job := range found.Nodes() {
 		p.Jobs = append(p.Jobs, jobRowOf(app, job))
 	}

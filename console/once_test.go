@@ -29,7 +29,7 @@ func TestOnce_IsInEveryForm(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if forms, keys := strings.Count(string(text), `method="post"`), strings.Count(withOnce(string(text)), "{{once}}"); forms != keys {
+		if forms, keys := strings.Count(string(text), ` method="post"`), strings.Count(withOnce(string(text)), "{{once}}"); forms != keys {
 			t.Errorf("%s: %d of %d forms have a key", name, keys, forms)
 		}
 	}

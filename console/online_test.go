@@ -52,7 +52,7 @@ func TestListsAskForStatusesAtOnce(t *testing.T) {
 	if n := strings.Count(got.body, online); n != 1 {
 		t.Errorf("%d users are online", n)
 	}
-	questions.want(t, usersPerPage)
+	questions.want(t, pageSizes[0])
 	b.get(usersPath(s.dev)+"?show=online").want(t, http.StatusOK, "u20", online, "!u19")
 	questions.want(t, 1)
 	b.get(usersPath(s.dev)+"/../bulk/ban?id=u20&id=u19&id=nobody").want(t, http.StatusOK, "u20", "u19")

@@ -34,15 +34,13 @@ type userTabPage struct {
 	*userPage
 	// Lists are the first entries of each of the user's lists that has any, and Empty the others.
 	Lists, Empty []*peopleView
-	// Bans are the user's newest bans, on the first page of its activity.
+	// Bans are the user's newest bans on the first page of its activity, and nil on the others.
 	Bans *banHistory
 	// Audit is what was done to the user, and AuditPath is the search for it in the audit.
 	Audit     []auditRow
 	AuditPath string
-	// Path, First and Next are those of the audit's pages.
-	Path  string
-	First bool
-	Next  string
+	// pager is that of the audit's pages.
+	pager
 }
 
 // Tabs returns the links to the user's pages.
@@ -140,18 +138,18 @@ func (c *console) fillRelations(v *visit, p *userTabPage) error {
 
 // fillActivity reads a page of what was done to the user.
 func (c *console) fillActivity(v *visit, p *userTabPage) error {
-	app, id, request := p.App.App, p.User.ExternalID, pageOf(v, auditPerPage)
+	app, id, request := p.App.App, p.User.ExternalID, pageBothWays(v, auditPerPage)
 	entries, err := c.Audit.List(v.r.Context(), audit.Filter{App: app, Target: id}, request)
 	if err != nil {
 		return err
 	}
 	p.Audit, p.AuditPath = auditRows(nil, entries.Nodes()), auditOf(app, id)
-	if request.After == nil {
+	if request.After == nil && request.Before == nil {
 		if p.Bans, err = c.recentBans(v, p.User); err != nil {
 			return err
 		}
 	}
-	p.Path, p.First, p.Next = p.User.Path+"/"+userActivity, request.After == nil, nextPage(v, entries.PageInfo())
+	p.pager = pagerBothWays(v, request, entries.PageInfo())
 	return nil
 }
 

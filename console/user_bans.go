@@ -32,10 +32,8 @@ func (r banRow) Ender() string {
 type banHistory struct {
 	Bans []banRow
 	// Path is the page with the whole history.
-	Path  string
-	First bool
-	// Next is the path of the next page, or "" on the last.
-	Next string
+	Path string
+	pager
 }
 
 // userBansPage is the data of user_bans.html.
@@ -51,7 +49,7 @@ func (c *console) banHistory(v *visit, u userRow, r page.Request) (*banHistory, 
 		return nil, nil, err
 	}
 	now := models.TimeOf(c.Clock())
-	h := &banHistory{Path: u.Path + "/bans", First: r.After == nil}
+	h := &banHistory{Path: u.Path + "/bans"}
 	for _, b := range found.Nodes() {
 		h.Bans = append(h.Bans, banRow{b, b.State(now), b.End(now)})
 	}
@@ -77,10 +75,11 @@ func (c *console) showUserBans(v *visit) error {
 		return err
 	}
 	p.Tab = userActivity
-	h, info, err := c.banHistory(v, p.User, pageOf(v, bansPerPage))
+	request := pageBothWays(v, bansPerPage)
+	h, info, err := c.banHistory(v, p.User, request)
 	if err != nil {
 		return err
 	}
-	h.Next = nextPage(v, info)
+	h.pager = pagerBothWays(v, request, info)
 	return c.show(v, "user_bans", userBansPage{p, h})
 }

@@ -94,10 +94,8 @@ type peopleView struct {
 	Name   string
 	People []person
 	// Path is the page with the whole list.
-	Path  string
-	First bool
-	// Next is the path of the next page, or "" on the last.
-	Next string
+	Path string
+	pager
 }
 
 // Marked reports whether the list's entries have a remark or a message.
@@ -122,11 +120,12 @@ func showPeople(l *peopleList) func(*console, *visit) error {
 			return err
 		}
 		p.Tab = userRelations
-		list, info, err := c.people(v, p, l, pageOf(v, peoplePerPage))
+		request := pageOf(v, peoplePerPage)
+		list, info, err := c.people(v, p, l, request)
 		if err != nil {
 			return err
 		}
-		list.Next = nextPage(v, info)
+		list.pager = pagerOf(v, request, info)
 		return c.show(v, "people", peoplePage{p, list})
 	}
 }
@@ -140,5 +139,5 @@ func (c *console) people(v *visit, p *userPage, l *peopleList, r page.Request) (
 	for i := range list {
 		list[i].Path = userPath(p.App.App, list[i].ExternalID)
 	}
-	return &peopleView{Name: l.name, People: list, Path: p.User.Path + "/" + l.name, First: r.After == nil}, info, nil
+	return &peopleView{Name: l.name, People: list, Path: p.User.Path + "/" + l.name}, info, nil
 }

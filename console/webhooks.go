@@ -217,9 +217,8 @@ type endpointPage struct {
 	Endpoint   endpointRow
 	State      models.DeliveryState
 	Deliveries []deliveryRow
-	First      bool
-	Next       string
-	May        rights
+	pager
+	May rights
 	// PreviousEnds is when the previous secret ends, or nil if it has ended.
 	PreviousEnds *models.Time
 }
@@ -238,7 +237,7 @@ func (c *console) showWebhook(v *visit) error {
 	if state != "" && !slices.Contains(deliveryStates, state) {
 		return c.notFound(v)
 	}
-	request := pageOf(v, deliveriesPerPage)
+	request := pageBothWays(v, deliveriesPerPage)
 	found, err := c.Webhooks.Browse(v.r.Context(), e, state, request)
 	if err != nil {
 		return err
@@ -249,7 +248,7 @@ func (c *console) showWebhook(v *visit) error {
 	}
 	p := endpointPage{
 		App: c.appRow(v, app), ListPath: webhooksPath(app), Path: rows[0].Path, Endpoint: rows[0], State: state,
-		First: request.After == nil, Next: nextPage(v, found.PageInfo()), May: v.rights(),
+		pager: pagerBothWays(v, request, found.PageInfo()), May: v.rights(),
 		PreviousEnds: c.previousSecretEnds(e),
 	}
 	if state != "" {

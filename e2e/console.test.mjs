@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { AppServer, send } from './lib/api.mjs';
 import { launch, Operator } from './lib/browser.mjs';
@@ -43,14 +44,14 @@ describe('the console in Chromium', () => {
       const search = page.getByRole('search').getByLabel('Start of an ID, or part of a name');
       await search.fill('ea Leav'); // part of the name
       await page.getByRole('button', { name: 'Search' }).click();
-      await page.getByRole('link', { name: id, exact: true }).waitFor();
-      await page.getByRole('link', { name: 'member-', exact: false }).first().waitFor({ state: 'detached' });
+      await page.getByRole('cell', { name: id, exact: true }).waitFor();
+      await page.getByRole('link', { name: 'Member number', exact: false }).first().waitFor({ state: 'detached' });
       await search.fill(id.slice(0, -2)); // the beginning of the ID
       await page.getByRole('button', { name: 'Search' }).click();
-      const row = page.getByRole('row').filter({ has: page.getByRole('link', { name: id, exact: true }) });
+      const row = page.getByRole('row').filter({ has: page.getByRole('cell', { name: id, exact: true }) });
       await row.getByText('Online').waitFor();
 
-      await row.getByRole('link', { name: id }).click();
+      await row.getByRole('link', { name: 'Lea Leaver' }).click();
       await page.getByRole('heading', { name: 'Lea Leaver' }).waitFor();
       await page.getByText('More actions').click();
       await page.getByRole('link', { name: 'Delete this user' }).click();
@@ -64,7 +65,7 @@ describe('the console in Chromium', () => {
       await page.getByRole('button', { name: 'Delete permanently' }).click();
 
       await page.getByRole('status').filter({ hasText: `${id} was deleted.` }).waitFor();
-      assert.equal(await page.getByRole('link', { name: id, exact: true }).count(), 0);
+      assert.equal(await page.getByRole('cell', { name: id, exact: true }).count(), 0);
       assert.equal((await within(device.closed, 'the close of the device')).code, 4401);
       await assert.rejects(send(server, token, '{ me { id } }'), { status: 401, code: 'UNAUTHENTICATED' });
       await assert.rejects(Connection.open(server, token), { code: 4401 });
@@ -188,14 +189,16 @@ describe('the console in Chromium', () => {
       await operator.open(`/console/apps/${development.key}/users?q=member-`);
       const seen = [];
       for (;;) {
-        const links = page.getByRole('link', { name: /^member-\d+$/ });
-        await links.first().waitFor();
-        seen.push(...(await links.allTextContents()));
-        const older = page.getByRole('link', { name: 'Older' });
-        if (!(await older.count())) break;
-        await older.click();
+        const cells = page.getByRole('cell', { name: /^member-\d+$/ });
+        await cells.first().waitFor();
+        seen.push(...(await cells.allTextContents()));
+        const next = page.getByRole('link', { name: 'Next' });
+        if (!(await next.count())) break;
+        await next.click();
         await page.getByText(seen.at(-1), { exact: true }).waitFor({ state: 'detached' });
       }
+      await page.getByRole('link', { name: 'Previous' }).click();
+      await page.getByRole('cell', { name: 'member-25', exact: true }).waitFor();
       assert.deepEqual(seen, Array.from({ length: 45 }, (_, n) => `member-${45 - n}`)); // newest first
       await operator.leave();
     });
@@ -216,23 +219,23 @@ describe('the console in Chromium', () => {
       // Some of them first.
       await page.getByRole('checkbox', { name: 'Choose tester-2' }).check();
       await page.getByRole('checkbox', { name: 'Choose tester-5' }).check();
-      await page.getByRole('button', { name: 'Delete the chosen users' }).click();
+      await page.getByRole('button', { name: 'Delete', exact: true }).click();
       await page.getByRole('heading', { name: 'Delete 2 users?' }).waitFor();
       await page.getByRole('button', { name: 'Delete permanently' }).click();
       await operator.finished('Users deleted: 2.');
       await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
-      await page.getByRole('button', { name: 'Ban the chosen users' }).click();
+      await page.getByRole('button', { name: 'Ban', exact: true }).click();
       await page.getByRole('heading', { name: 'Ban 1 user?' }).waitFor();
       await page.getByRole('button', { name: 'Ban them' }).click();
       await operator.finished('Users banned: 1.');
       await page.getByRole('link', { name: 'Back to the users' }).click();
       await page.getByRole('link', { name: 'Banned', exact: true }).click();
-      await page.getByRole('link', { name: 'tester-1', exact: true }).waitFor();
+      await page.getByRole('cell', { name: 'tester-1', exact: true }).waitFor();
       // The ban is lifted in the list of banned users, and set again.
-      if (javaScriptEnabled) await page.getByRole('button', { name: 'Choose all shown' }).click();
+      if (javaScriptEnabled) await page.getByRole('checkbox', { name: 'This page' }).check();
       else await page.getByRole('checkbox', { name: 'Choose tester-1' }).check();
-      await page.getByRole('button', { name: 'Lift the bans' }).click();
+      await page.getByRole('button', { name: 'Lift bans' }).click();
       await page.getByRole('heading', { name: 'Lift the ban of 1 user?' }).waitFor();
       await page.getByRole('button', { name: 'Lift the bans' }).click();
       await operator.finished('Bans lifted: 1.');
@@ -250,12 +253,26 @@ describe('the console in Chromium', () => {
       await page.getByRole('link', { name: 'Users', exact: true }).click();
       await page.getByLabel('Which users').selectOption('Banned');
       await page.getByRole('button', { name: 'Search' }).click();
-      await page.getByRole('link', { name: 'tester-3', exact: true }).waitFor({ state: 'detached' });
+      await page.getByRole('cell', { name: 'tester-3', exact: true }).waitFor({ state: 'detached' });
+      const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export CSV' }).click()]);
+      assert.match(await readFile(await file.path(), 'utf8'), /^\uFEFFid,name,.*\r\ntester-1,.*Still testing.*\r\n$/);
       if (javaScriptEnabled) {
-        await page.getByRole('button', { name: 'Choose all shown' }).click();
+        await page.getByRole('checkbox', { name: 'This page' }).check();
         assert.ok(await page.getByRole('checkbox', { name: 'Choose tester-1' }).isChecked());
+        await page.getByText('1 chosen').waitFor();
       }
 
+      // All that match, on all pages, and then all users of the app.
+      await page.getByLabel('Which users').selectOption('All users');
+      await page.getByRole('searchbox').fill('tester-');
+      await page.getByRole('button', { name: 'Search' }).click();
+      await page.getByRole('checkbox', { name: 'All 5 that match' }).check();
+      await page.getByRole('button', { name: 'Sign out everywhere' }).click();
+      await page.getByRole('heading', { name: 'Sign out 5 users everywhere?' }).waitFor();
+      await page.getByRole('button', { name: 'Sign them out' }).click();
+      await operator.finished('Users signed out: 5.');
+      await page.getByRole('link', { name: 'Back to the users' }).click();
+      await page.getByText('More', { exact: true }).click();
       await page.getByRole('link', { name: 'Delete all test users' }).click();
       await page.getByLabel('Type 5 to confirm').fill('7');
       await page.getByRole('button', { name: 'Delete all permanently' }).click();
@@ -335,13 +352,13 @@ describe('the console in Chromium', () => {
     await page.getByRole('link', { name: 'Chat in development' }).click();
     await page.getByRole('link', { name: 'Users', exact: true }).click();
     await page.getByRole('search').getByRole('searchbox').pressSequentially('member-17');
-    await page.getByRole('link', { name: 'member-18', exact: true }).waitFor({ state: 'detached' });
-    await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
+    await page.getByRole('cell', { name: 'member-18', exact: true }).waitFor({ state: 'detached' });
+    await page.getByRole('cell', { name: 'member-17', exact: true }).waitFor();
     await page.getByLabel('Which users').selectOption('Banned');
     await page.getByRole('heading', { name: 'No user matches' }).waitFor();
     assert.match(page.url(), /\?(?=.*q=member-17)(?=.*show=banned)/);
     await page.getByLabel('Which users').selectOption('All users');
-    await page.getByRole('link', { name: 'member-17', exact: true }).waitFor();
+    await page.getByRole('cell', { name: 'member-17', exact: true }).waitFor();
     await operator.leave();
   });
 
@@ -351,7 +368,7 @@ describe('the console in Chromium', () => {
     await operator.login();
     await page.getByRole('link', { name: 'Chat in production' }).click();
     await page.getByRole('link', { name: 'Users', exact: true }).click();
-    await page.getByRole('link', { name: 'real', exact: true }).click();
+    await page.getByRole('link', { name: 'A real user' }).click();
     await page.getByText('More actions').click();
     await page.getByText('Users of a production app cannot be deleted, only deactivated.').waitFor();
     assert.equal(await page.getByRole('link', { name: 'Delete this user' }).count(), 0);

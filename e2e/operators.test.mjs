@@ -227,7 +227,7 @@ describe('operators, apps and tokens in Chromium', () => {
       const { page } = operator;
       await operator.login();
       await operator.open(`/console/apps/${development.key}/users?q=-dash.${mode}`);
-      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Save as CSV' }).click()]);
+      const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Export CSV' }).click()]);
       assert.match(download.suggestedFilename(), /^users-Chat-in-development-\d{4}-\d\d-\d\d\.csv$/);
       const text = await readFile(await download.path(), 'utf8');
       const [head, row, end, ...rest] = text.split('\r\n');

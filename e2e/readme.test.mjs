@@ -297,7 +297,7 @@ for (const { name, create, skip } of databases) {
       await operator.login();
       await operator.page.getByRole('link', { name: 'demo', exact: true }).click();
       await operator.page.getByRole('link', { name: 'Users', exact: true }).click();
-      await operator.page.getByRole('link', { name: 'bob', exact: true }).waitFor();
+      await operator.page.getByRole('cell', { name: 'bob', exact: true }).waitFor();
       await operator.leave();
     });
   });

@@ -322,6 +322,7 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
       ['bulk-ban', `${app}/bulk/ban?${chosen}`],
       ['bulk-unban', `${app}/bulk/unban?${chosen}`],
       ['bulk-delete', `${app}/bulk/delete?${chosen}`],
+      ...['sign-out', 'disconnect', 'expire-tokens', 'deactivate'].map((action) => [`bulk-${action}`, `${app}/bulk/${action}?all=1&show=active`]),
     ]);
     await walk.operator.open(`${app}/bulk/ban?${chosen}`);
     await walk.answer('bulk-ban-wrong', 422, `${app}/bulk/ban`, { length: 'own', amount: '99999' });

@@ -5,9 +5,14 @@ type JobKind string
 
 // The kinds of jobs.
 const (
-	JobBan    JobKind = "ban"
-	JobUnban  JobKind = "unban"
-	JobDelete JobKind = "delete"
+	JobBan   JobKind = "ban"
+	JobUnban JobKind = "unban"
+	// JobSignOut ends tokens and disconnects devices.
+	JobSignOut      JobKind = "sign-out"
+	JobDisconnect   JobKind = "disconnect"
+	JobExpireTokens JobKind = "expire-tokens"
+	JobDeactivate   JobKind = "deactivate"
+	JobDelete       JobKind = "delete"
 	// JobClear deletes all users of an app.
 	JobClear JobKind = "clear"
 )

@@ -39,24 +39,49 @@
     if (said && source) said.textContent = source.dataset.announce;
   });
 
-  // A button to choose all users on the page.
-  function offerAll(root) {
-    for (const place of root.querySelectorAll("[data-bulk]:not([data-offered])")) {
-      place.dataset.offered = "true";
-      const button = document.createElement("button");
-      button.type = "button";
-      button.textContent = place.dataset.bulk;
-      button.addEventListener("click", () => {
-        const boxes = [...document.querySelectorAll('input[form="bulk"]')];
-        const on = !boxes.every((box) => box.checked);
-        for (const box of boxes) box.checked = on;
-      });
-      place.prepend(button);
+  // Choosing users: a box for all on the page, and how many are chosen. Choosing all that match ticks
+  // those on the page too.
+  function offerAll() {
+    const place = document.querySelector("[data-all]:empty");
+    if (!place) return;
+    const label = document.createElement("label");
+    const all = document.createElement("input");
+    all.type = "checkbox";
+    label.className = "choice";
+    label.append(all, ` ${place.dataset.all}`);
+    place.append(label);
+    const boxes = [...document.querySelectorAll('input[form="bulk"][name="id"]')];
+    const matching = document.querySelector('input[form="bulk"][name="all"]');
+    const chosen = document.querySelector("[data-chosen]");
+    function update() {
+      const n = boxes.filter((box) => box.checked).length;
+      all.checked = n === boxes.length;
+      all.indeterminate = n > 0 && n < boxes.length;
+      chosen.textContent = n > 0 && !matching.checked ? chosen.dataset.chosen.replace("{n}", n) : "";
     }
+    function tickAll(on) {
+      for (const box of boxes) box.checked = on;
+    }
+    all.addEventListener("change", () => {
+      if (!all.checked) matching.checked = false;
+      tickAll(all.checked);
+      update();
+    });
+    matching.addEventListener("change", () => {
+      tickAll(matching.checked);
+      update();
+    });
+    for (const box of boxes) {
+      box.addEventListener("change", () => {
+        if (!box.checked) matching.checked = false;
+        update();
+      });
+    }
+    update(); // the browser keeps ticks over a reload
   }
 
-  offerAll(document);
-  document.addEventListener("htmx:afterSwap", () => offerAll(document));
+  offerAll();
+  document.addEventListener("htmx:afterSwap", offerAll);
 
   // A button to copy a text, such as an ID.
   for (const source of document.querySelectorAll("[data-copy]")) {

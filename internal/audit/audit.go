@@ -66,6 +66,9 @@ const (
 	ActionTokenKeyRetire = "token_key.retire"
 )
 
+// ActionExport is the export of the audit itself. It has no target.
+const ActionExport = "audit.export"
+
 // The actions of the audit that concern a webhook endpoint. The target is the endpoint's ID.
 const (
 	ActionWebhookCreate       = "webhook.create"
@@ -92,6 +95,7 @@ func Actions() []string {
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 		ActionTOTPAdd, ActionTOTPRemove, ActionRecoveryCodesRenew, ActionSecondFactorReset,
 		ActionTokenKeyRotate, ActionTokenKeyRetire,
+		ActionExport,
 		ActionWebhookCreate, ActionWebhookUpdate, ActionWebhookEnable, ActionWebhookDelete, ActionWebhookRotateSecret, ActionWebhookTest, ActionWebhookReplay, ActionWebhookDisable,
 	}
 }

@@ -50,7 +50,7 @@ func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*page.Connect
 	}
 	var entries []*models.AuditEntry
 	for _, part := range f.parts() {
-		rows, err := order.Limit(l.entries(ctx, part, r.After != nil), r)
+		rows, err := order.Limit(l.entries(ctx, part, r), r)
 		if err != nil {
 			return nil, err
 		}
@@ -61,6 +61,9 @@ func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*page.Connect
 		entries = append(entries, found...)
 	}
 	slices.SortFunc(entries, func(a, b *models.AuditEntry) int {
+		if r.Before != nil {
+			a, b = b, a // read backwards
+		}
 		return cmp.Or(cmp.Compare(b.At, a.At), cmp.Compare(b.ID, a.ID))
 	})
 	entries = entries[:min(len(entries), r.First+1)]
@@ -72,7 +75,7 @@ func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*page.Connect
 		total := 0
 		for _, part := range f.parts() {
 			var n int64
-			if err := l.entries(ctx, part, false).Count(&n).Error; err != nil {
+			if err := l.entries(ctx, part, page.Request{}).Count(&n).Error; err != nil {
 				return 0, err
 			}
 			total += int(n)
@@ -112,8 +115,8 @@ func (l *Log) RevokedSince(ctx context.Context, since models.Time) (users []bus.
 	return users, len(users) <= revokedMost, nil
 }
 
-// entries returns the entries that f selects. later means that the page begins behind a cursor.
-func (l *Log) entries(ctx context.Context, f Filter, later bool) *gorm.DB {
+// entries returns the entries that f selects, for the page r of them.
+func (l *Log) entries(ctx context.Context, f Filter, r page.Request) *gorm.DB {
 	query := l.db.Read(ctx).Model(&models.AuditEntry{}).Table(l.db.Using("audit_entries", f.index()))
 	if f.App != nil {
 		query = query.Where("app_id = ?", f.App.ID)
@@ -123,17 +126,20 @@ func (l *Log) entries(ctx context.Context, f Filter, later bool) *gorm.DB {
 			query = query.Where(column+" = ?", value)
 		}
 	}
-	if f.From != 0 {
-		query = query.Where("at >= ?", f.From)
+	// A plus sign leaves the index's range to the cursor, which is the narrower bound on its side:
+	// SQLite uses only one of the two.
+	from, until := "at >= ?", "at < ?"
+	if r.Before != nil {
+		from = "+" + from
 	}
-	switch {
-	case f.Until == 0:
-	case later:
-		// The plus sign leaves the index's range to the cursor, which is the narrower bound: SQLite
-		// uses only one of the two.
-		query = query.Where("+at < ?", f.Until)
-	default:
-		query = query.Where("at < ?", f.Until)
+	if r.After != nil {
+		until = "+" + until
+	}
+	if f.From != 0 {
+		query = query.Where(from, f.From)
+	}
+	if f.Until != 0 {
+		query = query.Where(until, f.Until)
 	}
 	return query
 }

@@ -101,6 +101,7 @@ func TestList_Pages(t *testing.T) {
 					want = append(want, e.ID)
 				}
 			}
+			var last *page.Info
 			for request := (page.Request{First: 90}); ; {
 				found, err := l.List(ctx, filter, request)
 				if err != nil {
@@ -112,12 +113,27 @@ func TestList_Pages(t *testing.T) {
 				for _, e := range found.Nodes() {
 					got = append(got, e.ID)
 				}
+				last = found.PageInfo()
 				if request.After = found.PageInfo().EndCursor; !found.PageInfo().HasNextPage {
 					break
 				}
 			}
 			if len(want) == 0 || !slices.Equal(got, want) {
 				t.Errorf("%s: got %d entries, want %d", name, len(got), len(want))
+			}
+			// The page before the last one.
+			found, err := l.List(ctx, filter, page.Request{First: 20, Before: last.StartCursor})
+			if err != nil {
+				t.Fatal(err)
+			}
+			end := (len(want) - 1) / 90 * 90
+			start := max(0, end-20)
+			got = nil
+			for _, e := range found.Nodes() {
+				got = append(got, e.ID)
+			}
+			if !slices.Equal(got, want[start:end]) || found.PageInfo().HasPreviousPage != (start > 0) {
+				t.Errorf("%s: before the last page are %v, want %v", name, got, want[start:end])
 			}
 		}
 	})
@@ -141,17 +157,18 @@ func TestList_Plans(t *testing.T) {
 		fillAudit(t, l, 4000)
 		cursor := page.Order{List: "audit", Owner: 0}.Cursor(page.Key{At: 1200, ID: 800})
 		for name, c := range auditFilters {
-			for _, after := range []*string{nil, &cursor} {
-				request := page.Request{First: 50, After: after}
-				rows, err := page.Order{List: "audit", At: "at", ID: "id"}.Limit(l.entries(context.Background(), c.filter, after != nil), request)
+			for where, request := range map[string]page.Request{
+				"first page": {First: 50}, "late page": {First: 50, After: &cursor}, "page before": {First: 50, Before: &cursor},
+			} {
+				rows, err := page.Order{List: "audit", At: "at", ID: "id"}.Limit(l.entries(context.Background(), c.filter, request), request)
 				if err != nil {
 					t.Fatal(err)
 				}
 				statement := rows.Session(&gorm.Session{DryRun: true}).Find(&[]*models.AuditEntry{}).Statement
 				plan := testenv.Explain(t, l.db, testenv.Statement{SQL: statement.SQL.String(), Vars: statement.Vars})
-				seeks := name != "all" || after != nil // else it begins at the end of the index
+				seeks := name != "all" || where != "first page" // else it begins at the end of the index
 				if len(plan) != 1 || plan[0].Index != c.index || plan[0].Sorts || plan[0].Scans && seeks {
-					t.Errorf("%s, later page %v: %s%s", name, after != nil, statement.SQL.String(), plan)
+					t.Errorf("%s, %s: %s%s", name, where, statement.SQL.String(), plan)
 				}
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"gorm.io/gorm"
@@ -23,6 +24,9 @@ type Request struct {
 	First int
 	// After is the cursor behind which the page begins, or nil for the first page.
 	After *string
+	// Before is the cursor before which the page ends, or nil. Only lists that are read with Limit
+	// have it, and not together with After.
+	Before *string
 	// OldestFirst reverses the order of a list that has both orders.
 	OldestFirst bool
 	// Profiles means that the caller needs only models.ProfileColumns of the users in the list. The
@@ -110,16 +114,20 @@ func (c *Connection[T]) PageInfo() *Info {
 func (c *Connection[T]) TotalCount(ctx context.Context) (int, error) { return c.total(ctx) }
 
 // Limit returns query restricted to the requested page and one more row, which shows whether there
-// is a next page. Returns INVALID_ARGUMENT for a cursor of another list.
+// is another page. A page that ends before a cursor is read backwards. Returns INVALID_ARGUMENT for a cursor of another list.
 func (o Order) Limit(query *gorm.DB, r Request) (*gorm.DB, error) {
-	args, err := o.Behind(r)
+	read, from := o, r.After
+	if r.Before != nil {
+		read.OldestFirst, from = !o.OldestFirst, r.Before
+	}
+	args, err := o.behind(from)
 	if err != nil {
 		return nil, err
 	}
 	if args != nil {
-		query = query.Where(o.Condition(), args...)
+		query = query.Where(read.Condition(), args...)
 	}
-	return query.Order(o.By()).Limit(r.First + 1), nil
+	return query.Order(read.By()).Limit(r.First + 1), nil
 }
 
 // Condition returns the SQL condition for the rows behind a cursor; Behind returns its arguments.
@@ -137,10 +145,14 @@ func (o Order) Condition() string {
 // Behind returns the arguments of Condition, or nil for the first page. Returns INVALID_ARGUMENT
 // for a cursor of another list.
 func (o Order) Behind(r Request) ([]any, error) {
-	if r.After == nil {
+	return o.behind(r.After)
+}
+
+func (o Order) behind(cursor *string) ([]any, error) {
+	if cursor == nil {
 		return nil, nil
 	}
-	key, err := o.cursors().decode(*r.After)
+	key, err := o.cursors().decode(*cursor)
 	if errors.Is(err, ErrCursor) {
 		return nil, fault.Invalid("after", "cursor", "after: %s", err)
 	}
@@ -170,8 +182,16 @@ func (o Order) cursors() cursors {
 // in the order.
 func Of[T any](o Order, r Request, rows []T, keys []Key, total Total) *Connection[T] {
 	c := &Connection[T]{cursors: sync.OnceValue(o.cursors), items: rows, keys: keys, before: r.After != nil, total: total}
-	if len(rows) > r.First {
-		c.items, c.behind = rows[:r.First], true
+	more := len(rows) > r.First
+	if more {
+		c.items, c.keys = rows[:r.First], keys[:r.First]
 	}
+	if r.Before == nil {
+		c.behind = more
+		return c
+	}
+	c.before, c.behind = more, true
+	slices.Reverse(c.items)
+	slices.Reverse(c.keys)
 	return c
 }

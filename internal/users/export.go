@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"gorm.io/gorm"
 
@@ -18,14 +19,8 @@ const exportPage = 500
 // for one page only. It is audited before the first page is read, so an export is in the audit even
 // if the transfer breaks off. If write returns an error, Export stops and returns it.
 func (s *Service) Export(ctx context.Context, app *models.App, f Filter, by models.Actor, write func([]*models.User) error) error {
-	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
-		return audit.Write(tx, models.AuditEntry{
-			AppID: &app.ID, At: s.now(), Actor: by.Name, Action: audit.ActionAppExportUsers,
-			Target: app.Key, Detail: f.audited(), Address: by.Address,
-		})
-	})
-	if err != nil {
-		return fmt.Errorf("auditing an export: %w", err)
+	if err := s.auditExport(ctx, app, f.audited(), by); err != nil {
+		return err
 	}
 	for r := (page.Request{First: exportPage}); ; {
 		found, err := s.List(ctx, app, f, r)
@@ -40,6 +35,32 @@ func (s *Service) Export(ctx context.Context, app *models.App, f Filter, by mode
 		}
 		r.After = found.PageInfo().EndCursor
 	}
+}
+
+// ExportByIDs calls write once with the users with these IDs, those that exist. It is audited first.
+func (s *Service) ExportByIDs(ctx context.Context, app *models.App, ids []string, by models.Actor, write func([]*models.User) error) error {
+	if err := s.auditExport(ctx, app, fmt.Sprintf("users=%d", len(ids)), by); err != nil {
+		return err
+	}
+	found, err := s.ByIDs(ctx, app.ID, ids)
+	if err != nil {
+		return err
+	}
+	return write(slices.DeleteFunc(found, func(u *models.User) bool { return u == nil }))
+}
+
+// auditExport writes that users are exported.
+func (s *Service) auditExport(ctx context.Context, app *models.App, detail string, by models.Actor) error {
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		return audit.Write(tx, models.AuditEntry{
+			AppID: &app.ID, At: s.now(), Actor: by.Name, Action: audit.ActionAppExportUsers,
+			Target: app.Key, Detail: detail, Address: by.Address,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("auditing an export: %w", err)
+	}
+	return nil
 }
 
 // audited returns the filter for the audit. It does not contain the text of a search, which may be

@@ -87,6 +87,47 @@ func TestList_StableWhileRowsChange(t *testing.T) {
 	})
 }
 
+// TestList_Backwards goes to the end of a list and back, in both orders.
+func TestList_Backwards(t *testing.T) {
+	each(t, func(w *world) {
+		app := w.newApp("big", models.EnvironmentProduction, models.EditionFlagship)
+		for i := range 25 {
+			w.register(app, fmt.Sprintf("u%02d", i))
+			if i%3 == 0 {
+				w.pass(time.Millisecond)
+			}
+		}
+		for _, oldest := range []bool{false, true} {
+			pages := [][]string{}
+			r := page.Request{First: 10, OldestFirst: oldest}
+			var c *Connection
+			for {
+				c = w.list(app, Filter{}, r)
+				pages = append(pages, ids(c.Nodes()))
+				if !c.PageInfo().HasNextPage {
+					break
+				}
+				r.After = c.PageInfo().EndCursor
+			}
+			if len(pages) != 3 || len(pages[2]) != 5 {
+				w.t.Fatalf("pages %q", pages)
+			}
+			r.After = nil
+			for n := 1; n >= 0; n-- {
+				r.Before = c.PageInfo().StartCursor
+				c = w.list(app, Filter{}, r)
+				if info := c.PageInfo(); !slices.Equal(ids(c.Nodes()), pages[n]) || info.HasPreviousPage != (n > 0) || !info.HasNextPage {
+					w.t.Errorf("oldest first %t: page %d is %q, want %q; %+v", oldest, n, ids(c.Nodes()), pages[n], info)
+				}
+			}
+			r.Before = c.PageInfo().StartCursor
+			if c = w.list(app, Filter{}, r); len(c.Nodes()) != 0 || c.PageInfo().HasPreviousPage {
+				w.t.Errorf("before the first page are %q", ids(c.Nodes()))
+			}
+		}
+	})
+}
+
 func TestSearch(t *testing.T) {
 	each(t, func(w *world) {
 		for id, name := range map[string]string{"ann": "Ann Example", "Ann2": "Zoë", "bob": "Bob 100%", "li": "林丽 Lin", "a_b": "under", "axb": "no"} {

@@ -157,6 +157,10 @@ func (c *crowd) testPlans(statistics string) {
 				if err != nil || i == 0 && len(later.Nodes()) == 0 {
 					t.Errorf("%d users on a late page, %v", len(later.Nodes()), err)
 				}
+				check(want.sorts, func() { _, err = want.list(page.Request{First: 20, Before: &cursor}) })
+				if err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}

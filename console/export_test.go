@@ -51,7 +51,7 @@ func TestExport(t *testing.T) {
 		b := s.as("admin")
 		path := usersPath(s.dev) + ".csv"
 		b.get(usersPath(s.dev)+"?show=banned&q=b").want(t, http.StatusOK, `action="`+path+`"`, `name="q" value="b"`, `name="show" value="banned"`)
-		s.as("viewer").get(usersPath(s.dev)).want(t, http.StatusOK, "!Save as CSV")
+		s.as("viewer").get(usersPath(s.dev)).want(t, http.StatusOK, "!Export CSV")
 
 		got := b.post(path, nil)
 		kind, attributes, err := mime.ParseMediaType(got.Header.Get("Content-Disposition"))
@@ -81,10 +81,28 @@ func TestExport(t *testing.T) {
 				t.Errorf("%s: %q", form, found)
 			}
 		}
+		chosen := url.Values{"id": {"li", "nobody", "ann"}, "show": {"banned"}}
+		var found []string
+		for _, row := range b.post(path, chosen).table(t)[1:] {
+			found = append(found, row[0])
+		}
+		if !slices.Equal(found, []string{"li", "ann"}) {
+			t.Errorf("of the chosen users: %q", found)
+		}
+		lines := b.post(usersPath(s.dev)+".ndjson", url.Values{"id": {"bad", "=cmd"}})
+		wantLines := `{"id":"bad","name":"Bad","avatarUrl":null,"state":"BANNED","presence":"UNLOGINED","registeredAt":"` + at +
+			`","bannedUntil":"2026-11-20T09:00:00.000Z","banReason":"+spam","deactivatedAt":null}` + "\n" +
+			`{"id":"=cmd","name":"=HYPERLINK(\"http://evil.example\",\"x\")","avatarUrl":null,"state":"ACTIVE","presence":"UNLOGINED","registeredAt":"` + at +
+			`","bannedUntil":null,"banReason":null,"deactivatedAt":null}` + "\n"
+		if lines.body != wantLines || lines.Header.Get("Content-Type") != "application/x-ndjson" ||
+			lines.Header.Get("Content-Disposition") != "attachment; filename=users-demo-2026-11-20.ndjson" {
+			t.Errorf("%v\n%s\nwant\n%s", lines.Header, lines.body, wantLines)
+		}
 		b.post(path, url.Values{"show": {"nonsense"}}).want(t, http.StatusNotFound)
 		b.get(path).want(t, http.StatusNotFound)
 		want2 := []string{
 			"searched=false", "searched=false state=BANNED", "searched=true", "searched=true state=ACTIVE", "searched=true state=DEACTIVATED",
+			"users=2", "users=3",
 		}
 		var details []string
 		for _, line := range s.audited(s.dev) {
@@ -95,6 +113,33 @@ func TestExport(t *testing.T) {
 		}
 		b.get(auditPath+"?action=app.export_users").want(t, http.StatusOK, "Exported users")
 	})
+}
+
+// TestExportAudit: the entries that the filter selects, with the export itself, by admins only.
+func TestExportAudit(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	b.head.Set("X-Test-Address", "192.0.2.7")
+	b.post(userPath(s.dev, "ann")+"/ban", url.Values{"length": {"60"}})
+	filter := url.Values{"app": {s.dev.Key}, "actor": {"admin"}}
+	b.get(auditPath+"?"+filter.Encode()).want(t, http.StatusOK, `formaction="/console/audit.ndjson"`, `name="app" value="`+s.dev.Key+`"`)
+	s.as("viewer").get(auditPath).want(t, http.StatusOK, "!Export CSV")
+	const at = "2026-11-20T08:00:00.000Z"
+	want := [][]string{
+		{"at", "app", "actor", "action", "target", "detail", "address"},
+		{at, s.dev.Key, "admin", "audit.export", "", "actor=true target=false days=false", "192.0.2.7"},
+		{at, s.dev.Key, "admin", "user.ban", "ann", "minutes=60", "192.0.2.7"},
+	}
+	if rows := b.post("/console/audit.csv", filter).table(t); !slices.EqualFunc(rows, want, slices.Equal) {
+		t.Errorf("%q", rows)
+	}
+	filter.Set("action", "user.ban")
+	line := `{"at":"` + at + `","app":"` + s.dev.Key + `","actor":"admin","action":"user.ban","target":"ann","detail":"minutes=60","address":"192.0.2.7"}` + "\n"
+	if got := b.post("/console/audit.ndjson", filter).body; got != line {
+		t.Errorf("%s, want %s", got, line)
+	}
+	b.post("/console/audit.csv", url.Values{"from": {"soon"}}).want(t, http.StatusBadRequest)
+	b.post("/console/audit.csv", url.Values{"app": {"nonsense"}}).want(t, http.StatusNotFound)
 }
 
 // TestExportOfMany: an export of several pages has each user once.
@@ -165,7 +210,7 @@ func TestExportName(t *testing.T) {
 	for name, want := range map[string]string{
 		"demo": "users-demo-2026-11-20.csv", "../../x": "users-------x-2026-11-20.csv", "聊天 2": "users-聊天-2-2026-11-20.csv", `a";b=c`: "users-a--b-c-2026-11-20.csv",
 	} {
-		if got := c.exportName(&models.App{Name: name}); got != want {
+		if got := c.exportName("users", name) + ".csv"; got != want {
 			t.Errorf("%s: %s", fmt.Sprintf("%q", name), got)
 		}
 	}
