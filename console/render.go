@@ -198,7 +198,7 @@ func (v *visit) respond(tmpl *template.Template, name string, status int, data a
 	head.Set("Content-Language", v.locale.tag)
 	head.Set("Vary", "Cookie, Accept-Language")
 	v.w.WriteHeader(status)
-	_, _ = v.w.Write(out.Bytes()) // the browser may have disconnected
+	_, _ = v.w.Write(withMarks(out.Bytes())) // the browser may have disconnected
 	return nil
 }
 
