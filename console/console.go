@@ -95,7 +95,8 @@ type Apps interface {
 	// UserCounts returns how many users each app has, by apps.id.
 	UserCounts(ctx context.Context, list ...*models.App) (map[int64]models.UserCounts, error)
 	Create(ctx context.Context, in apps.NewApp, by models.Actor) (app *models.App, secret string, err error)
-	Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error)
+	// Change returns *apps.Stale if a setting no longer has its value in loaded.
+	Change(ctx context.Context, key string, values, loaded map[string]string, by models.Actor) (*models.App, error)
 	GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (token string, expires models.Time, err error)
 	RotateSecret(ctx context.Context, key string, overlap time.Duration, by models.Actor) (*models.App, string, error)
 }

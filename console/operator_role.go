@@ -1,7 +1,10 @@
 package console
 
 import (
+	"fmt"
 	"net/http"
+
+	"rollcall/models"
 )
 
 // changeRole is the action that changes an operator's role and apps. It needs more than a
@@ -15,7 +18,16 @@ var changeRole = &operatorAction{
 type rolePage struct {
 	*operatorPage
 	Form grantForm
+	// Version is the role and the apps that the form replaces.
+	Version string
+	// Stale is true if another operator has changed them since the form was loaded.
+	Stale bool
+	// Now has the present role and apps if Stale is true.
+	Now grantForm
 }
+
+// grantVersion identifies a role and its apps.
+func grantVersion(g models.Grant) string { return fmt.Sprint(g.Role, g.AllApps, g.AppIDs) }
 
 func (c *console) askRole(v *visit) error {
 	p, err := c.operatorPage(v)
@@ -26,7 +38,7 @@ func (c *console) askRole(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "operator_role", rolePage{p, form})
+	return c.show(v, "operator_role", rolePage{operatorPage: p, Form: form, Version: grantVersion(p.Operator.Grant)})
 }
 
 // setRole changes the operator's role and apps.
@@ -39,10 +51,17 @@ func (c *console) setRole(v *visit) error {
 	if err != nil {
 		return err
 	}
+	if seen, now := v.r.PostFormValue("version"), grantVersion(p.Operator.Grant); seen != "" && seen != now && grantVersion(grant) != now {
+		present, err := c.grantForm(v, p.Operator.Grant)
+		if err != nil {
+			return err
+		}
+		return c.render(v, http.StatusConflict, "operator_role", rolePage{operatorPage: p, Form: form, Version: now, Stale: true, Now: present})
+	}
 	changed, err := c.Operators.SetRole(v.r.Context(), p.Operator.Name, grant, c.actor(v))
 	if refusal := refusalOf(err); refusal != nil && refusal.Extensions["field"] != "operator" {
 		form.WrongField, form.Wrong = wrongPassword(v, refusal)
-		return c.render(v, http.StatusUnprocessableEntity, "operator_role", rolePage{p, form})
+		return c.render(v, http.StatusUnprocessableEntity, "operator_role", rolePage{operatorPage: p, Form: form, Version: v.r.PostFormValue("version")})
 	}
 	text := "operator.role.already"
 	if changed {

@@ -99,7 +99,7 @@ func (b brokenApps) GrantToken(context.Context, *models.App, time.Duration, mode
 	return "", 0, b()
 }
 
-func (b brokenApps) Set(context.Context, string, map[string]string, models.Actor) (*models.App, error) {
+func (b brokenApps) Change(context.Context, string, map[string]string, map[string]string, models.Actor) (*models.App, error) {
 	return nil, b()
 }
 

@@ -2,7 +2,9 @@ package console
 
 import (
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,8 +31,62 @@ type settingsPage struct {
 	Loaded map[string]string
 	// May is what the visitor may do.
 	May rights
-	// WrongField is the field that the rules refused, and Wrong the text that explains why.
-	WrongField, Wrong string
+	// Wrong has the text that explains what is wrong with a field, by the names of the settings.
+	Wrong map[string]string
+	// Stale has the present values of the settings that other operators have changed since the form
+	// was loaded. If there are any, the form asks whether to replace them.
+	Stale map[string]string
+	// Over asks whether to set a limit below the number of users that the app has.
+	Over bool
+}
+
+// fieldNotes are what the form says about one field.
+type fieldNotes struct {
+	Name string
+	// Wrong is the text that explains what is wrong, or "". Min and Max are used in it.
+	Wrong    string
+	Min, Max int
+	// Stale is true if another operator has changed the setting. Now is its value, or the key of a
+	// text if IsKey is true.
+	Stale, IsKey bool
+	Now          string
+}
+
+// Any reports whether there is something to say.
+func (n fieldNotes) Any() bool { return n.Wrong != "" || n.Stale }
+
+// Notes returns what the form says about a field.
+func (p *settingsPage) Notes(name string) fieldNotes {
+	n := fieldNotes{Name: name, Wrong: p.Wrong[name]}
+	for _, l := range p.Limits {
+		if l.Name == name {
+			n.Min, n.Max = l.Min, l.Max
+		}
+	}
+	if n.Now, n.Stale = p.Stale[name]; n.Stale {
+		switch {
+		case name == "edition":
+			n.Now, n.IsKey = "edition."+n.Now, true
+		case name == "friendRequestPolicy":
+			n.Now, n.IsKey = "policy."+n.Now, true
+		case n.Now == "true" || n.Now == "false":
+			n.Now, n.IsKey = "settings.is."+n.Now, name != "name"
+		}
+		if !n.IsKey {
+			n.Now = p.Stale[name]
+		}
+	}
+	return n
+}
+
+// UserLimit returns the limit of users in the form.
+func (p *settingsPage) UserLimit() string {
+	for _, l := range p.Limits {
+		if l.Name == registeredUserLimit {
+			return l.Value
+		}
+	}
+	return ""
 }
 
 // switchField is a setting that is on or off.
@@ -43,16 +99,6 @@ type switchField struct {
 type limitField struct {
 	Name, Value string
 	Min, Max    int
-}
-
-// WrongLimit returns the limit that was refused, or zero if none was.
-func (p *settingsPage) WrongLimit() limitField {
-	for _, l := range p.Limits {
-		if l.Name == p.WrongField {
-			return l
-		}
-	}
-	return limitField{}
 }
 
 // Editions returns the editions to choose from.
@@ -92,11 +138,22 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 			{"friendRequestDailyLimit", strconv.Itoa(set.FriendRequestDailyLimit), 0, apps.MaxDailyRequests},
 		},
 	}
-	if app.Environment == models.EnvironmentProduction {
-		p.Limits = append(p.Limits, limitField{registeredUserLimit, strconv.Itoa(app.UserLimit), 0, apps.MaxUserLimit})
-	}
+	p.offerUserLimit()
 	p.Loaded = p.values()
 	return p
+}
+
+// offerUserLimit adds the limit of users to the form, or removes it, according to the edition in the
+// form: other editions have no limit.
+func (p *settingsPage) offerUserLimit() {
+	at := slices.IndexFunc(p.Limits, func(l limitField) bool { return l.Name == registeredUserLimit })
+	limited := p.App.Environment == models.EnvironmentProduction && p.Edition == string(models.EditionStandard)
+	switch {
+	case limited && at < 0:
+		p.Limits = append(p.Limits, limitField{registeredUserLimit, strconv.Itoa(p.App.UserLimit), 0, apps.MaxUserLimit})
+	case !limited && at >= 0:
+		p.Limits = slices.Delete(p.Limits, at, at+1)
+	}
 }
 
 // values returns the values of the form, by the names of the settings.
@@ -126,8 +183,12 @@ func (p *settingsPage) read(r *http.Request) map[string]string {
 		s := &p.Switches[i]
 		s.On = r.PostFormValue(s.Name) == "true"
 	}
+	p.offerUserLimit()
 	for i := range p.Limits {
 		l := &p.Limits[i]
+		if l.Name == registeredUserLimit && !r.PostForm.Has(l.Name) {
+			continue // the form had another edition when it was loaded
+		}
 		l.Value = strings.TrimSpace(r.PostFormValue(l.Name))
 	}
 	changed := p.values()
@@ -138,9 +199,6 @@ func (p *settingsPage) read(r *http.Request) map[string]string {
 				delete(changed, name)
 			}
 		}
-	}
-	if p.Edition != string(models.EditionStandard) {
-		delete(changed, registeredUserLimit)
 	}
 	return changed
 }
@@ -154,24 +212,32 @@ func (c *console) saveSettings(v *visit) error {
 		}
 		return v.redirect(p.Path)
 	}
-	app, err := c.Apps.Set(v.r.Context(), v.app.Key, changed, c.actor(v))
+	for name, refusal := range apps.Check(v.app, changed) {
+		p.refuse(v, name, refusal)
+	}
+	if len(p.Wrong) > 0 {
+		return c.render(v, http.StatusUnprocessableEntity, "settings", p)
+	}
+	over, err := c.exceedsLimit(v, p, changed)
+	if err != nil {
+		return err
+	}
+	if over && v.r.PostForm.Get(acceptedLimit) != p.UserLimit() {
+		p.Over = true
+		return c.render(v, http.StatusConflict, "settings", p)
+	}
+	app, err := c.Apps.Change(v.r.Context(), v.app.Key, changed, p.Loaded, c.actor(v))
+	var stale *apps.Stale
+	if errors.As(err, &stale) {
+		p.Over = over // which has been accepted
+		p.Stale = stale.Now
+		maps.Copy(p.Loaded, stale.Now) // the next submission replaces what the operator now sees
+		return c.render(v, http.StatusConflict, "settings", p)
+	}
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
-		p.WrongField, _ = refusal.Extensions["field"].(string)
-		rule, _ := refusal.Extensions["rule"].(string)
-		switch {
-		case p.WrongField == registeredUserLimit && rule == "edition":
-			p.Wrong = "settings.wrong.unlimited"
-		case rule == "oneof":
-			p.Wrong = "wrong.choice"
-		case p.WrongField != "name" && (rule == "number" || rule == "min" || rule == "max"):
-			p.Wrong = "settings.wrong.limit"
-		default:
-			p.Wrong = "settings.wrong." + rule
-		}
-		if !v.locale.has(p.Wrong) {
-			p.Wrong = "error.invalid"
-		}
+		field, _ := refusal.Extensions["field"].(string)
+		p.refuse(v, field, refusal)
 		return c.render(v, http.StatusUnprocessableEntity, "settings", p)
 	}
 	if err != nil {
@@ -184,4 +250,47 @@ func (c *console) saveSettings(v *visit) error {
 		return err
 	}
 	return v.redirect(p.Path)
+}
+
+// acceptedLimit is the field with the limit of users that the operator has accepted although the app
+// has more.
+const acceptedLimit = "accepted-limit"
+
+// exceedsLimit reports whether the app has more users than the form would allow, and the form changes
+// that. It reads the number of users into the page.
+func (c *console) exceedsLimit(v *visit, p *settingsPage, changed map[string]string) (bool, error) {
+	_, edition := changed["edition"]
+	_, limit := changed[registeredUserLimit]
+	if p.UserLimit() == "" || !edition && !limit {
+		return false, nil
+	}
+	most, err := strconv.Atoi(p.UserLimit())
+	if err != nil {
+		return false, nil // the rules refuse it
+	}
+	if p.App, err = c.countedRow(v, v.app); err != nil {
+		return false, err
+	}
+	return p.App.Users.Registered > most, nil
+}
+
+// refuse records what is wrong with a field.
+func (p *settingsPage) refuse(v *visit, field string, refusal *fault.Error) {
+	rule, _ := refusal.Extensions["rule"].(string)
+	text := "settings.wrong." + rule
+	switch {
+	case field == registeredUserLimit && rule == "edition":
+		text = "settings.wrong.unlimited"
+	case rule == "oneof":
+		text = "wrong.choice"
+	case field != "name" && (rule == "number" || rule == "min" || rule == "max"):
+		text = "settings.wrong.limit"
+	}
+	if !v.locale.has(text) {
+		text = "error.invalid"
+	}
+	if p.Wrong == nil {
+		p.Wrong = map[string]string{}
+	}
+	p.Wrong[field] = text
 }

@@ -8,7 +8,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"rollcall/internal/page"
 	"rollcall/internal/users"
+	"rollcall/models"
 )
 
 // The choices of a length that are not in banLengths: one that the operator enters, and a ban that
@@ -56,6 +58,13 @@ func (banForm) Units() []string { return banUnits }
 type banPage struct {
 	*userPage
 	Form banForm
+	// Version is the ban that the form replaces; see users.BanVersion.
+	Version string
+	// Changed is the ban in force that another operator or App Server has imposed since the form was
+	// loaded, or nil.
+	Changed *banRow
+	// Lifted is true if the ban was lifted or expired since then.
+	Lifted bool
 }
 
 // Action returns what the form does: ban the user, or change its ban.
@@ -71,7 +80,7 @@ func (c *console) askBan(v *visit) error {
 	if err != nil {
 		return err
 	}
-	page := banPage{p, newBan()}
+	page := banPage{userPage: p, Form: newBan(), Version: c.banVersion(p)}
 	if page.Action() == changeBan && p.User.BanReason != nil {
 		page.Form.Reason = *p.User.BanReason // a changed ban keeps its reason unless the operator edits it
 	}
@@ -84,15 +93,44 @@ func (c *console) ban(v *visit) error {
 		return err
 	}
 	form, sentence := readBan(v.r)
-	page := banPage{p, form}
+	page := banPage{userPage: p, Form: form, Version: v.r.PostFormValue("version")}
 	if len(form.Errors) > 0 {
 		return c.render(v, http.StatusUnprocessableEntity, "user_ban", page)
 	}
+	sentence.Version = page.Version
 	result, err := single(c.Users.Ban(v.r.Context(), p.App.App, p.ids(), sentence, c.actor(v)))
 	if err != nil {
 		return err
 	}
+	if users.IsStale(result.Error) {
+		return c.askBanAgain(v, form)
+	}
 	return c.showResult(v, page.Action(), p, result)
+}
+
+// banVersion returns the version of the user's ban on the page.
+func (c *console) banVersion(p *userPage) string {
+	return users.BanVersion(p.User.User, models.TimeOf(c.Clock()))
+}
+
+// askBanAgain shows the form again with what has changed since it was loaded. The next submission
+// replaces that.
+func (c *console) askBanAgain(v *visit, form banForm) error {
+	p, err := c.userPage(v)
+	if err != nil {
+		return err
+	}
+	again := banPage{userPage: p, Form: form, Version: c.banVersion(p), Lifted: p.User.State != models.UserBanned}
+	if !again.Lifted {
+		h, _, err := c.banHistory(v, p.User, page.Request{First: 1})
+		if err != nil {
+			return err
+		}
+		if len(h.Bans) > 0 {
+			again.Changed = &h.Bans[0]
+		}
+	}
+	return c.render(v, http.StatusConflict, "user_ban", again)
 }
 
 // newBan returns the form before anything is filled in.

@@ -28,6 +28,8 @@ type endpointFormPage struct {
 	// fields. Fields that still have these values are not written, because another operator may
 	// have changed them since.
 	Loaded map[string]string
+	// Stale is the endpoint as another operator has changed it since the form was loaded, or nil.
+	Stale *endpointRow
 	// WrongField is the field that the rules refused, and Wrong ends the key of the text that
 	// explains why.
 	WrongField, Wrong string
@@ -190,7 +192,9 @@ func (c *console) editEndpoint(v *visit) error {
 	if !ok {
 		return c.render(v, http.StatusUnprocessableEntity, "webhook_form", p)
 	}
-	var change webhooks.EndpointChange
+	change := webhooks.EndpointChange{Seen: &models.WebhookEndpoint{
+		URL: p.Loaded["url"], Description: p.Loaded["description"], EventTypes: p.Loaded["types"],
+	}}
 	if p.URL != p.Loaded["url"] {
 		change.URL = &p.URL
 	}
@@ -207,6 +211,14 @@ func (c *console) editEndpoint(v *visit) error {
 		return v.redirect(p.Back)
 	}
 	_, err = c.Webhooks.Update(v.r.Context(), app, p.Endpoint.ID, change, c.actor(v))
+	if webhooks.IsStale(err) {
+		now, _, err := c.editEndpointPage(v)
+		if err != nil {
+			return err
+		}
+		p.Stale, p.Loaded = now.Endpoint, now.Loaded // the next submission replaces what the operator now sees
+		return c.render(v, http.StatusConflict, "webhook_form", p)
+	}
 	if p.refuse(v, err) {
 		return c.render(v, http.StatusUnprocessableEntity, "webhook_form", p)
 	}

@@ -123,8 +123,8 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 	if in.Settings != nil {
 		app.Settings = *in.Settings
 	}
-	if err := checkSwitches(app); err != nil {
-		return nil, "", err
+	if lacking := checkSwitches(app); len(lacking) > 0 {
+		return nil, "", lacking[0]
 	}
 	shown := s.showing(app, secret)
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {

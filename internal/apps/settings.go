@@ -131,12 +131,59 @@ func number(column string, least, most int, field func(*models.App) *int) settin
 // SettingNames returns the names of the settings that Set can change, sorted.
 func SettingNames() []string { return slices.Sorted(maps.Keys(settings)) }
 
+// Stale is the error of Change if other values were replaced since the caller read them.
+type Stale struct {
+	// Now has the present values of these settings, as texts.
+	Now map[string]string
+}
+
+// Error names the settings.
+func (e *Stale) Error() string {
+	return "changed by others: " + strings.Join(slices.Sorted(maps.Keys(e.Now)), ", ")
+}
+
+// Check returns the refusals of new values for settings of the app by the names of the settings. It
+// finds all that Set would refuse, except for a name that another app has.
+func Check(app *models.App, values map[string]string) map[string]*fault.Error {
+	refused := map[string]*fault.Error{}
+	add := func(err error) {
+		if refusal, ok := fault.As(err); ok && refusal.Field() != nil {
+			refused[*refusal.Field()] = refusal
+		}
+	}
+	after := *app
+	for name, value := range values {
+		if known, ok := settings[name]; ok {
+			add(known.set(&after, name, value))
+		}
+	}
+	if refused["edition"] == nil {
+		for _, err := range checkSwitches(&after) {
+			add(err)
+		}
+	}
+	if _, given := values["registeredUserLimit"]; given && refused["registeredUserLimit"] == nil {
+		add(checkUserLimit(&after))
+	}
+	return refused
+}
+
+// Change is like Set for a caller that has read the values in loaded: if a setting that it changes no
+// longer has that value, nothing is changed and the error is a *Stale.
+func (s *Service) Change(ctx context.Context, key string, values, loaded map[string]string, by models.Actor) (*models.App, error) {
+	return s.set(ctx, key, values, loaded, by)
+}
+
 // Set changes settings of the app by their names in the API, all or none, and returns the changed
 // app, or nil if the key is unknown. It refuses a setting that the app's edition lacks. A limit
 // below the present count stops growth and removes nothing. The change has one audit entry with the
 // previous values, and an event. If it turns eventFeedEnabled on, Set returns after a wait of outbox.Freshness: each
 // change that begins later is recorded.
 func (s *Service) Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error) {
+	return s.set(ctx, key, values, nil, by)
+}
+
+func (s *Service) set(ctx context.Context, key string, values, loaded map[string]string, by models.Actor) (*models.App, error) {
 	if !database.IsASCII(key) {
 		return nil, nil
 	}
@@ -156,6 +203,9 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		}
 		hadLimit := app.RegisteredUserLimit() != nil
 		hadFeed := app.Settings.EventFeedEnabled
+		if err := stale(app, values, loaded); err != nil {
+			return err
+		}
 		columns := make(map[string]any, len(values))
 		var changed, changes []string
 		for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -174,8 +224,8 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 			}
 		}
 		feeds = app.Settings.EventFeedEnabled && !hadFeed
-		if err := checkSwitches(app); err != nil {
-			return err
+		if lacking := checkSwitches(app); len(lacking) > 0 {
+			return lacking[0]
 		}
 		if _, given := values["registeredUserLimit"]; given {
 			if err := checkUserLimit(app); err != nil {
@@ -211,7 +261,8 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 		return nil, fault.Invalid("name", "unique", "an app named %q already exists", values["name"])
 	}
 	var refusal *fault.Error
-	if err != nil && !errors.As(err, &refusal) {
+	var changed *Stale
+	if err != nil && !errors.As(err, &refusal) && !errors.As(err, &changed) {
 		return nil, fmt.Errorf("setting app: %w", err)
 	}
 	if err != nil {
@@ -229,22 +280,42 @@ func (s *Service) Set(ctx context.Context, key string, values map[string]string,
 	return app, nil
 }
 
-// checkSwitches refuses an app, as it would be after a change, if its edition lacks a switch that
-// is on.
-func checkSwitches(app *models.App) error {
+// stale returns a *Stale if a setting in values has neither its value in loaded nor the new one.
+func stale(app *models.App, values, loaded map[string]string) error {
+	now := map[string]string{}
+	for name, value := range values {
+		before, known := loaded[name]
+		if !known || settings[name].get == nil {
+			continue
+		}
+		if present := fmt.Sprint(settings[name].get(app)); present != before && present != value {
+			now[name] = present
+		}
+	}
+	if len(now) > 0 {
+		return &Stale{now}
+	}
+	return nil
+}
+
+// checkSwitches returns the refusals of an app, as it would be after a change, if its edition lacks
+// switches that are on.
+func checkSwitches(app *models.App) (refusals []error) {
 	if app.Edition != models.EditionStandard {
 		return nil
 	}
-	lacks := func(name string) error {
-		return fault.Invalid(name, "edition", "edition STANDARD lacks %s; leave it off, or choose FLAGSHIP or PREMIUM", name)
+	for _, s := range []struct {
+		name string
+		on   bool
+	}{
+		{"statusQueryEnabled", app.Settings.StatusQueryEnabled},
+		{"friendStatusNotifyEnabled", app.Settings.FriendStatusNotifyEnabled},
+	} {
+		if s.on {
+			refusals = append(refusals, fault.Invalid(s.name, "edition", "edition STANDARD lacks %s; leave it off, or choose FLAGSHIP or PREMIUM", s.name))
+		}
 	}
-	switch {
-	case app.Settings.StatusQueryEnabled:
-		return lacks("statusQueryEnabled")
-	case app.Settings.FriendStatusNotifyEnabled:
-		return lacks("friendStatusNotifyEnabled")
-	}
-	return nil
+	return refusals
 }
 
 // checkUserLimit refuses a limit of users for an app that, as it would be after a change, has no

@@ -3,6 +3,7 @@ package users
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"time"
 
 	"gorm.io/gorm"
@@ -24,10 +25,33 @@ type Sentence struct {
 	// Permanent reports whether the ban lasts until it is lifted.
 	Permanent bool    `json:"permanent"`
 	Reason    *string `json:"reason" validate:"omitnil,max=255,nocontrol"`
+	// Version, if set, is the BanVersion of the user that the caller has seen. A user with another one
+	// is REFUSED; see IsStale.
+	Version string `json:"-"`
 }
 
 // Validate returns INVALID_ARGUMENT if a value violates its rule.
 func (s Sentence) Validate() error { return validate.Input(s) }
+
+// staleBan is the rule of the refusal of a Sentence with another Version.
+const staleBan = "stale"
+
+// IsStale reports whether a user was refused because its ban is not the one of Sentence.Version.
+func IsStale(refusal *fault.Error) bool {
+	return refusal != nil && refusal.Rule() != nil && *refusal.Rule() == staleBan
+}
+
+// BanVersion identifies the user's ban in force at the time now, or that there is none.
+func BanVersion(u *models.User, now models.Time) string {
+	if u.State(now) != models.UserBanned {
+		return "none"
+	}
+	reason := fnv.New64a()
+	if u.BanReason != nil {
+		_, _ = reason.Write([]byte(*u.BanReason)) // never fails
+	}
+	return fmt.Sprintf("%d-%d-%x", *u.BannedAt, *u.BannedUntil, reason.Sum64())
+}
 
 // until returns when a ban that begins now ends.
 func (s Sentence) until(now models.Time) models.Time {
@@ -60,6 +84,9 @@ func (s *Service) Ban(ctx context.Context, app *models.App, ids []string, senten
 		item: func(u *models.User) (models.Outcome, *fault.Error) {
 			if u.DeactivatedAt != nil {
 				return models.OutcomeRefused, userlock.Deactivated(u.ExternalID)
+			}
+			if sentence.Version != "" && sentence.Version != BanVersion(u, now) {
+				return models.OutcomeRefused, fault.Invalid("version", staleBan, "the ban of %s has been changed", u.ExternalID)
 			}
 			if u.State(now) != models.UserBanned {
 				u.BannedAt = &now

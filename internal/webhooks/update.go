@@ -23,6 +23,32 @@ type EndpointChange struct {
 	Types []outbox.Type `json:"eventTypes"`
 	// State is EndpointEnabled or EndpointDisabled.
 	State models.EndpointState
+	// Seen, if set, is the endpoint as the caller has read it. If another value to change differs from
+	// it, nothing is changed; see IsStale.
+	Seen *models.WebhookEndpoint `json:"-"`
+}
+
+// staleSeen is the rule of the refusal of a change with another Seen.
+const staleSeen = "stale"
+
+// IsStale reports whether Update refused a change because of its Seen.
+func IsStale(err error) bool {
+	refusal, ok := fault.As(err)
+	return ok && refusal.Rule() != nil && *refusal.Rule() == staleSeen
+}
+
+// checkSeen returns a refusal if e has another value than Seen in a field that the change replaces by
+// yet another value.
+func (c EndpointChange) checkSeen(e *models.WebhookEndpoint) error {
+	if c.Seen == nil {
+		return nil
+	}
+	if c.URL != nil && e.URL != c.Seen.URL && e.URL != *c.URL ||
+		c.Description != nil && e.Description != c.Seen.Description && e.Description != *c.Description ||
+		c.Types != nil && e.EventTypes != c.Seen.EventTypes && e.EventTypes != joinTypes(c.Types) {
+		return fault.Invalid("version", staleSeen, "the endpoint has been changed")
+	}
+	return nil
 }
 
 // Validate returns INVALID_ARGUMENT if a value violates its rule. It checks neither the types nor the
@@ -46,6 +72,9 @@ func (s *Service) Update(ctx context.Context, app *models.App, id int64, c Endpo
 	}
 	widened := false
 	e, err := s.change(ctx, app, id, "", by, func(tx *gorm.DB, e *models.WebhookEndpoint) error {
+		if err := c.checkSeen(e); err != nil {
+			return err
+		}
 		before := *e
 		if c.URL != nil {
 			e.URL = *c.URL
