@@ -78,6 +78,7 @@ var lowerPOSTs = map[string]access{
 // other apps, which TestPages_OfferAndShowOnlyWhatOperatorsMay checks.
 var openGETs = map[string]bool{
 	"GET /console/{$}":                    true,
+	"GET /console/find":                   true,
 	"GET /console/account":                true,
 	"GET /console/account/totp":           true,
 	"GET /console/account/totp/remove":    true,

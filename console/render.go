@@ -99,6 +99,8 @@ type view struct {
 	Tabs      []navItem
 	Flash     *flash
 	Languages []languageItem
+	// AppPath begins the paths of that app, or is "".
+	AppPath string
 	// Here is the page to return to after the reader chooses a language.
 	Here string
 }
@@ -160,7 +162,8 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 		}
 	}
 	if key := v.r.PathValue("key"); key != "" {
-		data.Tabs = appTabs(v, &models.App{Key: key})
+		app := &models.App{Key: key}
+		data.Tabs, data.AppPath = appTabs(v, app), appPath(app)
 	}
 	for _, l := range c.locales {
 		data.Languages = append(data.Languages, languageItem{Tag: l.tag, Name: l.name, Current: l == v.locale})

@@ -24,6 +24,8 @@ var routes = []route{
 	{"GET /console/shown/{shown}", viewers, (*console).showSecret},
 
 	{"GET /console/{$}", viewers, (*console).listApps},
+	{"GET /console/find", viewers, (*console).findApps},
+	{"GET /console/apps/{key}/find", viewers, (*console).findUsers},
 	{"GET /console/apps/new", adminsOfAll, (*console).askCreateApp},
 	{"POST /console/apps/new", adminsOfAll, (*console).createApp},
 	{"GET /console/apps/{key}", viewers, (*console).showOverview},

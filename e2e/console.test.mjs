@@ -362,6 +362,36 @@ describe('the console in Chromium', () => {
     await operator.leave();
   });
 
+  test('pages and users are reached with the keyboard, and users are picked by name', async () => {
+    const operator = await Operator.arrive(browser, server);
+    const { page } = operator;
+    await operator.login();
+    await operator.open(`/console/apps/${development.key}/users`);
+    await page.keyboard.press('/');
+    assert.ok(await page.getByRole('searchbox').evaluate((field) => field === document.activeElement));
+    await page.getByRole('heading', { name: 'Users' }).click();
+    await page.keyboard.press('?');
+    const shortcuts = page.getByRole('dialog', { name: 'Keyboard shortcuts' });
+    await shortcuts.waitFor();
+    await operator.hasNoBarrier('the shortcuts');
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('Control+k');
+    const field = page.getByRole('combobox', { name: 'Go to a page, an app or a user' });
+    await field.fill('number 31');
+    await page.getByRole('option', { name: 'Member number 31 member-31' }).waitFor();
+    await operator.hasNoBarrier('the palette');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Member number 31' }).waitFor();
+    await page.keyboard.press('Control+k');
+    await field.fill('message');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Message permission' }).waitFor();
+    const sender = page.getByLabel('ID of the sender');
+    await sender.fill('number 17');
+    await page.locator('#from-choices option[value="member-17"]').waitFor({ state: 'attached' });
+    await operator.leave();
+  });
+
   test('a user of a PRODUCTION app cannot be deleted', async () => {
     const operator = await Operator.arrive(browser, server);
     const { page } = operator;

@@ -105,6 +105,115 @@
     getSelection().removeAllRanges();
   }
 
+  // find returns the apps or users that a path finds for a text, or none if it fails.
+  async function find(path, text) {
+    try {
+      const answer = await fetch(`${path}?${new URLSearchParams({ q: text })}`, { headers: { Accept: "application/json" } });
+      return answer.ok && !answer.redirected ? await answer.json() : [];
+    } catch {
+      return [];
+    }
+  }
+
+  // Where an ID is asked for, users are found by their names.
+  for (const field of document.querySelectorAll("input[data-find]")) {
+    const choices = document.createElement("datalist");
+    choices.id = `${field.id}-choices`;
+    field.after(choices);
+    field.setAttribute("list", choices.id);
+    let timer;
+    field.addEventListener("input", () => {
+      clearTimeout(timer);
+      timer = setTimeout(async () => {
+        const text = field.value;
+        const found = text.trim() ? await find(field.dataset.find, text) : [];
+        if (field.value !== text) return;
+        choices.replaceChildren(...found.map(({ id, name }) => new Option(`${name} · ${id}`, id)));
+      }, 200);
+    });
+  }
+
+  // Ctrl-K opens a palette of pages, apps and users; "/" goes to the search, "?" lists the shortcuts.
+  const palette = document.getElementById("palette");
+  const shortcuts = document.getElementById("shortcuts");
+  if (palette) {
+    const [field, list] = palette.children;
+    const pages = [...document.querySelectorAll("header nav a, nav.tabs a")].map((link) => ({ name: link.textContent, path: link.href }));
+    let chosen = 0;
+    const choose = (at) => {
+      const options = [...list.children];
+      chosen = (at + options.length) % (options.length || 1);
+      for (const [i, option] of options.entries()) option.setAttribute("aria-selected", i === chosen);
+      field.setAttribute("aria-activedescendant", options.length ? options[chosen].id : "");
+      options[chosen]?.scrollIntoView({ block: "nearest" });
+    };
+    const show = (items) => {
+      list.replaceChildren(...items.map(({ id, name, path }, i) => {
+        const option = document.createElement("li");
+        option.id = `palette-${i}`;
+        option.role = "option";
+        option.dataset.path = path;
+        const label = document.createElement("bdi");
+        label.textContent = name || id;
+        option.append(label);
+        if (id && name) {
+          const code = document.createElement("code");
+          code.textContent = id;
+          option.append(" ", code);
+        }
+        option.addEventListener("click", () => location.assign(path));
+        return option;
+      }));
+      choose(0);
+    };
+    const matching = () => pages.filter(({ name }) => name.toLowerCase().includes(field.value.trim().toLowerCase()));
+    let timer;
+    field.addEventListener("input", () => {
+      show(matching());
+      clearTimeout(timer);
+      timer = setTimeout(async () => {
+        const text = field.value;
+        if (!text.trim()) return;
+        const paths = [palette.dataset.root, palette.dataset.app && `${palette.dataset.app}/`].filter(Boolean);
+        const found = await Promise.all(paths.map((path) => find(`${path}find`, text)));
+        if (field.value === text) show([...matching(), ...found.flat()]);
+      }, 200);
+    });
+    field.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (!step && event.key !== "Enter") return;
+      event.preventDefault();
+      if (step) choose(chosen + step);
+      else if (list.children[chosen]) location.assign(list.children[chosen].dataset.path);
+    });
+    for (const dialog of [palette, shortcuts]) {
+      dialog.addEventListener("click", ({ target }) => { if (target === dialog) dialog.close(); });
+    }
+    const hint = document.querySelector('[data-shows="shortcuts"]');
+    hint.hidden = false;
+    hint.addEventListener("click", () => shortcuts.showModal());
+    document.addEventListener("keydown", (event) => {
+      const { key, target } = event;
+      if ((event.ctrlKey || event.metaKey) && !event.shiftKey && !event.altKey && key.toLowerCase() === "k") {
+        if (target.closest(".graphiql-container") || document.querySelector("dialog[open]")) return;
+        event.preventDefault();
+        field.value = "";
+        show(pages);
+        palette.showModal();
+        return;
+      }
+      const typing = target.closest("input, textarea, select, [contenteditable], .graphiql-container, dialog");
+      if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (key === "?") shortcuts.showModal();
+      const search = document.querySelector("form[role=search] input");
+      if (key === "/" && search) {
+        event.preventDefault();
+        search.focus();
+        search.select();
+      }
+    });
+  }
+
   // A menu closes with Escape, and when something outside of it is clicked.
   const menus = () => document.querySelectorAll("details.menu[open]");
   document.addEventListener("click", ({ target }) => {
