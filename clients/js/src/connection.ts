@@ -1,13 +1,14 @@
 import type { Doc } from './documents';
-import { inTime, invalid, RollcallError, toError } from './errors';
+import { failedIn, incomplete, inTime, invalid, RollcallError, toError } from './errors';
 import { openSocket, type End, type Result, type Socket } from './socket';
 import { createStore, notify, when } from './store';
+import { shareTabs, type Line } from './tabs';
 import type { ConnectionState, RollcallOptions, Store, Timing, Token, TokenReason } from './types';
 
 /** What the stores need of the connection. */
 export interface Connection {
   readonly state: Store<ConnectionState>;
-  readonly timing: Timing;
+  readonly times: Timing;
   /** Calls `start` with each new socket: what ran on the one before has ended or soon will. */
   onOnline(start: () => void): void;
   /** Reports whether there is a connection. */
@@ -16,6 +17,8 @@ export interface Connection {
   fatal(): RollcallError | false;
   /** Runs a query or a mutation, and waits for a connection if there is none. Rejects with a RollcallError. */
   run<D, V>(document: Doc<D, V>, variables: V): Promise<D>;
+  /** Runs a mutation with one input, and returns its result. */
+  mutate<R, I>(document: Doc<{ readonly result: R | null }, { readonly input: I }>, input: I): Promise<R>;
   /**
    * Starts a subscription on the present socket, which there must be. `failed` is called if the server ends it, but not
    * when the socket is lost: then `onOnline` starts everything again.
@@ -29,9 +32,9 @@ export interface Connection {
   report(error: RollcallError): void;
   /** The same, unless the connection is lost: what failed for that reason is done again. */
   reportOnline(error: RollcallError): void;
-  readonly errors: Set<(error: RollcallError) => void>;
+  readonly errorListeners: Set<(error: RollcallError) => void>;
   reconnect(): void;
-  close(error?: RollcallError): void;
+  close(error?: RollcallError | null): void;
 }
 
 const defaults: Timing = {
@@ -67,14 +70,13 @@ export function createConnection(options: RollcallOptions): Connection {
 
   const state = createStore<ConnectionState>({ status: 'connecting' });
   const is = (...statuses: ConnectionState['status'][]) => statuses.includes(state.getSnapshot().status);
-  const errors = new Set<(error: RollcallError) => void>();
+  const errorListeners = new Set<(error: RollcallError) => void>();
   const starters: (() => void)[] = [];
   let current: Socket | undefined;
-  let running = Promise.resolve(); // settles when the requests have been answered
   let life = 0; // counts the calls of live; an older one ends
   let wake = () => {}; // ends what live waits for
 
-  const report = (error: RollcallError) => notify(errors, error);
+  const report = (error: RollcallError) => notify(errorListeners, error);
   const online = () => !!current && !current.end;
   /** Returns why no call can succeed. */
   const fatal = () =>
@@ -89,33 +91,38 @@ export function createConnection(options: RollcallOptions): Connection {
     try {
       const given = await inTime<Token>((resolve) => resolve(options.getToken(why)), timing.requestMs);
       const expires = +new Date(given.expiresAt ?? FOREVER);
-      if (typeof given.token != 'string' || !given.token || isNaN(expires)) throw invalid('token');
+      // What is no text has no `trim`.
+      if (!given.token.trim() || isNaN(expires)) throw invalid('token');
       // The clock may be wrong: the server knows when a token has expired.
       return { token: given.token, expires: expires > Date.now() ? expires : FOREVER };
     } catch (cause) {
-      const error = new RollcallError('TOKEN_FAILED', `getToken: ${toError(cause).message}`, { cause });
+      const error = failedIn('getToken', 'TOKEN_FAILED', cause);
       report(error);
       throw error;
     }
   }
 
-  // The tabs of a browser share a connection; without the file each has its own.
-  const share =
-    options.tabs !== false && globalThis.document && navigator.locks
-      ? import('./tabs.js').then(
-          ({ shareTabs }) => shareTabs(Class),
-          () => () => Class,
-        )
-      : () => Class;
+  const connect = () => new Class(url, 'graphql-transport-ws') as WebSocket;
+  const lineOf = options.tabs !== false && globalThis.document && navigator.locks ? shareTabs(url, connect) : (): Line => ({ connect });
 
   /** Resolves with an acknowledged socket; rejects with an End. */
   const open = async (accessToken: string) => {
-    const shared = (await share)(accessToken);
+    const line = await lineOf(accessToken);
     return new Promise<Socket>((resolve, reject) =>
-      openSocket(shared, url, { Authorization: `Bearer ${accessToken}`, platform: options.platform ?? 'WEB' }, timing, resolve, (socket) => {
-        reject(socket.end);
-        if (socket == current) wake();
-      }),
+      openSocket(
+        line.connect,
+        { Authorization: `Bearer ${accessToken}`, platform: options.platform ?? 'WEB' },
+        timing,
+        (socket) => {
+          line.opened?.(socket);
+          resolve(socket);
+        },
+        (socket) => {
+          line.ended?.(socket);
+          reject(socket.end);
+          if (socket == current) wake();
+        },
+      ),
     );
   };
 
@@ -132,30 +139,28 @@ export function createConnection(options: RollcallOptions): Connection {
   /** Connects again and again until the connection is closed or refused for good. */
   async function live(): Promise<void> {
     const mine = ++life;
-    let used = { token: '', expires: FOREVER };
-    let why: TokenReason = 'start';
+    let used!: Awaited<ReturnType<typeof getToken>>;
+    let why: TokenReason | undefined = 'start'; // another token is needed
     let attempts = 0;
     let renewedAt = 0; // when the last token came in place of one that was refused
     follow('addEventListener');
     for (;;) {
       const old = current;
-      const rest = running;
       let cause: unknown;
       if (!old && !is('banned')) state.set({ status: 'connecting' });
       try {
-        if (used.expires < Date.now() + (old ? 2 * RENEW : 0)) why = 'expired';
-        if (why != 'start' || !used.token) used = await getToken(why);
+        if (!why && used.expires < Date.now() + (old ? 2 * RENEW : 0)) why = 'expired';
+        if (why) used = await getToken(why);
         if (why == 'refused') renewedAt = Date.now();
+        why = undefined;
         if (mine != life) return;
         const socket = await open(used.token);
         if (mine != life) return socket.close();
         if (socket.end) throw socket.end;
-        why = 'start';
         current = socket;
         state.set({ status: 'online' });
         starters.forEach((start) => start());
-        // The old one is closed when its requests have been answered.
-        rest.then(() => old?.close());
+        old?.retire();
         later(STABLE, () => (attempts = 0));
         const left = used.expires - Date.now();
         const lead = RENEW * (0.9 + Math.random() / 5);
@@ -173,7 +178,7 @@ export function createConnection(options: RollcallOptions): Connection {
       const end = cause as End;
       const [code = '', , until] = end.code == 4401 ? end.reason.split(' ') : [];
       const error =
-        cause instanceof RollcallError ? cause : new RollcallError(code || 'CONNECTION_LOST', `closed: ${end.code} ${end.reason}`, until ? { until } : {});
+        cause instanceof RollcallError ? cause : new RollcallError(code || 'CONNECTION_LOST', `closed: ${end.code} ${end.reason}`, { until });
       if (code == 'USER_BANNED') {
         const time = Date.parse(until!);
         state.set({ status: 'banned', until: time ? new Date(time) : null, error });
@@ -211,7 +216,7 @@ export function createConnection(options: RollcallOptions): Connection {
 
   /** A network or a page that comes back cuts a back-off short. */
   function back(): void {
-    if (is('reconnecting', 'offline') && !globalThis.document?.hidden) wake();
+    if (!online() && !globalThis.document?.hidden) wake();
   }
 
   const connected = () =>
@@ -231,8 +236,32 @@ export function createConnection(options: RollcallOptions): Connection {
   /** Returns the error of an operation. A token that was ended while connected is replaced, as at a connect. */
   function failed(socket: Socket, failures: unknown, fallback?: string): RollcallError {
     const error = toError(failures, fallback);
-    if (error.code == 'UNAUTHENTICATED') socket.close(4401, error.code);
+    if (error.code == 'UNAUTHENTICATED') socket.close({ code: 4401, reason: error.code });
     return error;
+  }
+
+  async function run<D, V>(query: Doc<D, V>, variables: V): Promise<D> {
+    for (;;) {
+      const socket = await connected();
+      const result = inTime<D>((resolve, reject) => {
+        let last: Result | undefined;
+        return socket.start({ query, variables }, {
+          next: (value) => (last = value),
+          done(failures = last?.errors) {
+            if (failures || !last?.data) reject(failed(socket, failures));
+            else resolve(last.data as D);
+          },
+        });
+      }, timing.requestMs);
+      try {
+        return await result;
+      } catch (error) {
+        // A query is sent again, with the next connection. A mutation may have been executed.
+        const { code, details } = error as RollcallError;
+        if (query[0] == 'm' || (!socket.end && code != 'RATE_LIMITED')) throw error;
+        await new Promise((resolve) => setTimeout(resolve, details.retryAfterMs));
+      }
+    }
   }
 
   // After the stores have been made.
@@ -240,37 +269,19 @@ export function createConnection(options: RollcallOptions): Connection {
 
   return {
     state,
-    timing,
-    errors,
+    times: timing,
+    errorListeners,
     report,
     reportOnline: (error) => online() && report(error),
     online,
     fatal,
     later,
     onOnline: (fn) => void starters.push(fn),
-    async run<D, V>(query: Doc<D, V>, variables: V) {
-      for (;;) {
-        const socket = await connected();
-        const result = inTime<D>((resolve, reject) => {
-          let last: Result | undefined;
-          return socket.start({ query, variables }, {
-            next: (value) => (last = value),
-            done(failures = last?.errors) {
-              if (failures || !last?.data) reject(failed(socket, failures));
-              else resolve(last.data as D);
-            },
-          });
-        }, timing.requestMs);
-        running = Promise.allSettled([running, result]).then(() => {});
-        try {
-          return await result;
-        } catch (error) {
-          // A query is sent again, with the next connection. A mutation may have been executed.
-          const { code, details } = error as RollcallError;
-          if (query[0] == 'm' || (!socket.end && code != 'RATE_LIMITED')) throw error;
-          await new Promise((resolve) => setTimeout(resolve, details.retryAfterMs));
-        }
-      }
+    run,
+    async mutate(document, input) {
+      const { result } = await run(document, { input });
+      if (!result) throw incomplete();
+      return result;
     },
     stream<D, V>(query: Doc<D, V>, variables: V, next: (data: D) => void, onFailure: (error: RollcallError) => void) {
       const socket = current!;
@@ -279,16 +290,14 @@ export function createConnection(options: RollcallOptions): Connection {
         if (!socket.end) onFailure(error);
       };
       const stop = socket.start({ query, variables }, {
-        next(result) {
-          let failures = result.errors as unknown;
+        next({ data, errors }) {
           try {
-            if (result.data) return next(result.data as D);
+            next(data as D);
           } catch (thrown) {
-            failures = thrown;
+            // An event was missed: there is no data, or it lacks something.
+            stop();
+            done(errors ?? thrown);
           }
-          // An event was missed.
-          stop();
-          done(failures);
         },
         done,
       });
@@ -299,7 +308,7 @@ export function createConnection(options: RollcallOptions): Connection {
       if (is('closed', 'unauthenticated')) live();
       else if (!online()) wake();
     },
-    close: (error) => finish('closed', error ?? null),
+    close: (error = null) => finish('closed', error),
   };
 }
 

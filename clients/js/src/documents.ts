@@ -10,8 +10,8 @@ const profile = '{id name avatarUrl updatedAt}';
 const friendship = `{user${profile} remark createdAt blocked}`;
 const request = `{id from${profile} to${profile} message createdAt expiresAt}`;
 const status = '{userId presence customStatus changedAt}';
-const paged = (field: string, node: string, variables = '', filter = '') =>
-  `query(${variables}$after:String){me{page:${field}(${filter}first:100,after:$after){nodes${node}pageInfo{hasNextPage endCursor}}}}`;
+const page = (field: string, node: string, filter = '') =>
+  `query($after:String){me{page:${field}(${filter}first:100,after:$after){nodes${node}pageInfo{hasNextPage endCursor}}}}`;
 const mutation = (field: string, input: string, selection: string) => `mutation($input:${input}Input!){result:${field}(input:$input){${selection}}}`;
 const batch = 'results{outcome error{code message limit}}';
 
@@ -19,14 +19,15 @@ export const Me = `{me{id status${status}}}` as Doc<G.MeData, G.MeVariables>;
 export const UsersByID = `query($ids:[ID!]!){users(ids:$ids)${profile}}` as Doc<G.UsersByIDData, G.UsersByIDVariables>;
 export const UserChanged = `subscription($ids:[ID!]!){userChanged(ids:$ids)${profile}}` as Doc<G.UserChangedData, G.UserChangedVariables>;
 
-export const FriendsPage = paged('friends', friendship) as Doc<G.FriendsPageData, G.FriendsPageVariables>;
-export const RequestsPage = paged('friendRequests', request, '$direction:RequestDirection!,', 'direction:$direction,') as Doc<G.RequestsPageData, G.RequestsPageVariables>;
-export const BlocksPage = paged('blocklist', `{user${profile} createdAt}`) as Doc<G.BlocksPageData, G.BlocksPageVariables>;
+export const FriendsPage = page('friends', friendship) as Doc<G.FriendsPageData, G.FriendsPageVariables>;
+export const IncomingPage = page('friendRequests', request, 'direction:INCOMING,') as Doc<G.IncomingPageData, G.IncomingPageVariables>;
+export const OutgoingPage = page('friendRequests', request, 'direction:OUTGOING,') as Doc<G.OutgoingPageData, G.OutgoingPageVariables>;
+export const BlocksPage = page('blocklist', `{user${profile} createdAt}`) as Doc<G.BlocksPageData, G.BlocksPageVariables>;
 export const RelationshipChanged = `subscription{relationshipChanged{kind user${profile} occurredAt friendship${friendship} request${request}}}` as Doc<G.RelationshipChangedData, G.RelationshipChangedVariables>;
 
 export const RemoveFriend = mutation('removeFriend', 'RemoveFriend', 'outcome') as Doc<G.RemoveFriendData, G.RemoveFriendVariables>;
 export const SetRemark = mutation('setFriendRemark', 'SetFriendRemark', 'friendship{remark}') as Doc<G.SetRemarkData, G.SetRemarkVariables>;
-export const SendRequest = mutation('sendFriendRequest', 'SendFriendRequest', `result{__typename ...on FriendRequest${request} ...on Friendship${friendship}}`) as Doc<G.SendRequestData, G.SendRequestVariables>;
+export const SendRequest = mutation('sendFriendRequest', 'SendFriendRequest', `result{...on FriendRequest${request} ...on Friendship${friendship}}`) as Doc<G.SendRequestData, G.SendRequestVariables>;
 export const AcceptRequest = mutation('acceptFriendRequest', 'FriendRequest', `friendship${friendship}`) as Doc<G.AcceptRequestData, G.AcceptRequestVariables>;
 export const DeclineRequest = mutation('declineFriendRequest', 'FriendRequest', '__typename') as Doc<G.DeclineRequestData, G.DeclineRequestVariables>;
 export const CancelRequest = mutation('cancelFriendRequest', 'FriendRequest', '__typename') as Doc<G.CancelRequestData, G.CancelRequestVariables>;

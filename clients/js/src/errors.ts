@@ -28,7 +28,7 @@ export interface ErrorDetails {
   /** The limit that is reached, with the codes that end in LIMIT_REACHED. */
   readonly limit?: number | undefined;
   /** When a ban ends (RFC 3339), with USER_BANNED; missing for a ban without an end. */
-  readonly until?: string;
+  readonly until?: string | undefined;
   /** The path of the invalid value, with INVALID_ARGUMENT. */
   readonly field?: string;
   /** The rule that the value violates, with INVALID_ARGUMENT. */
@@ -57,13 +57,19 @@ export class RollcallError extends Error {
 /** Returns the first error of a GraphQL response, or that of anything else that was thrown. */
 export function toError(thrown: unknown, fallback: RollcallErrorCode = 'CONNECTION_LOST'): RollcallError {
   if (thrown instanceof RollcallError) return thrown;
-  const first = (Array.isArray(thrown) ? thrown[0] : thrown) as { message?: unknown; extensions?: { code?: string } & ErrorDetails } | undefined;
+  const first = [thrown].flat()[0] as { message?: unknown; extensions?: { code?: string } & ErrorDetails } | undefined;
   const extensions = first?.extensions;
   return new RollcallError(extensions?.code ?? fallback, String(first?.message || fallback), extensions ?? { cause: thrown });
 }
 
 /** Returns the error of an option that is missing or wrong. */
 export const invalid = (field: string) => new RollcallError('INVALID_ARGUMENT', `invalid ${field}`, { field });
+
+/** Returns the error of an answer of the server that lacks what it must have. */
+export const incomplete = () => toError(undefined, 'UNAVAILABLE');
+
+/** Returns the error of a function of the app that threw, or returned nonsense. */
+export const failedIn = (name: string, code: RollcallErrorCode, cause: unknown) => new RollcallError(code, `${name}: ${toError(cause).message}`, { cause });
 
 /** Returns a promise that rejects with `code` after `ms`. What `start` returns is called at the end. */
 export function inTime<T>(

@@ -88,11 +88,6 @@ export interface RemoveFriendInput {
   readonly friendId: string;
 }
 
-/** The direction of friend requests. */
-export type RequestDirection =
-  | 'INCOMING'
-  | 'OUTGOING';
-
 export interface SendFriendRequestInput {
   readonly userId?: string | null;
   readonly targetId: string;
@@ -211,6 +206,38 @@ export interface FriendsPageVariables {
   readonly after?: string | null;
 }
 
+export type IncomingPageData = {
+  readonly me: {
+    readonly page: {
+      readonly nodes: readonly {
+        readonly id: string;
+        readonly from: {
+          readonly id: string;
+          readonly name: string;
+          readonly avatarUrl: string | null;
+          readonly updatedAt: string;
+        };
+        readonly to: {
+          readonly id: string;
+          readonly name: string;
+          readonly avatarUrl: string | null;
+          readonly updatedAt: string;
+        };
+        readonly message: string | null;
+        readonly createdAt: string;
+        readonly expiresAt: string;
+      }[];
+      readonly pageInfo: {
+        readonly hasNextPage: boolean;
+        readonly endCursor: string | null;
+      };
+    } | null;
+  } | null;
+};
+export interface IncomingPageVariables {
+  readonly after?: string | null;
+}
+
 export type LogoutData = {
   readonly result: {
     readonly __typename: 'LogoutPayload';
@@ -232,6 +259,38 @@ export type MeData = {
   } | null;
 };
 export type MeVariables = Record<string, never>;
+
+export type OutgoingPageData = {
+  readonly me: {
+    readonly page: {
+      readonly nodes: readonly {
+        readonly id: string;
+        readonly from: {
+          readonly id: string;
+          readonly name: string;
+          readonly avatarUrl: string | null;
+          readonly updatedAt: string;
+        };
+        readonly to: {
+          readonly id: string;
+          readonly name: string;
+          readonly avatarUrl: string | null;
+          readonly updatedAt: string;
+        };
+        readonly message: string | null;
+        readonly createdAt: string;
+        readonly expiresAt: string;
+      }[];
+      readonly pageInfo: {
+        readonly hasNextPage: boolean;
+        readonly endCursor: string | null;
+      };
+    } | null;
+  } | null;
+};
+export interface OutgoingPageVariables {
+  readonly after?: string | null;
+}
 
 export type RelationshipChangedData = {
   readonly relationshipChanged: {
@@ -285,43 +344,9 @@ export interface RemoveFriendVariables {
   readonly input: RemoveFriendInput;
 }
 
-export type RequestsPageData = {
-  readonly me: {
-    readonly page: {
-      readonly nodes: readonly {
-        readonly id: string;
-        readonly from: {
-          readonly id: string;
-          readonly name: string;
-          readonly avatarUrl: string | null;
-          readonly updatedAt: string;
-        };
-        readonly to: {
-          readonly id: string;
-          readonly name: string;
-          readonly avatarUrl: string | null;
-          readonly updatedAt: string;
-        };
-        readonly message: string | null;
-        readonly createdAt: string;
-        readonly expiresAt: string;
-      }[];
-      readonly pageInfo: {
-        readonly hasNextPage: boolean;
-        readonly endCursor: string | null;
-      };
-    } | null;
-  } | null;
-};
-export interface RequestsPageVariables {
-  readonly direction: RequestDirection;
-  readonly after?: string | null;
-}
-
 export type SendRequestData = {
   readonly result: {
     readonly result: {
-      readonly __typename: 'FriendRequest';
       readonly id: string;
       readonly from: {
         readonly id: string;
@@ -339,7 +364,6 @@ export type SendRequestData = {
       readonly createdAt: string;
       readonly expiresAt: string;
     } | {
-      readonly __typename: 'Friendship';
       readonly user: {
         readonly id: string;
         readonly name: string;

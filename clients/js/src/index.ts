@@ -35,10 +35,10 @@ export function createRollcall(options: RollcallOptions): Rollcall {
     getUserInfo: ((id: string | readonly string[]) => (typeof id == 'string' ? users.get(id) : users.getMany(id))) as Rollcall['getUserInfo'],
     peekUserInfo: users.peek,
     refreshUserInfo: users.refresh,
-    onError: (listener) => listen(connection.errors, listener),
+    onError: (listener) => listen(connection.errorListeners, listener),
     reconnect: connection.reconnect,
     async logout(input = {}) {
-      await connection.run(Logout, { input });
+      await connection.mutate(Logout, input);
       users.forget();
       connection.close(new RollcallError('LOGGED_OUT', 'logged out'));
     },

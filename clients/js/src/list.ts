@@ -1,5 +1,6 @@
 import type { Connection } from './connection';
-import { toError, type RollcallError } from './errors';
+import type { Doc } from './documents';
+import { incomplete, toError, type RollcallError } from './errors';
 import { batched, createStore, when } from './store';
 import type { ListState, LiveList, UserInfo } from './types';
 import type { Profile, UserStore } from './users';
@@ -17,11 +18,11 @@ export interface Raw {
 /** A change of the items by their keys. It must be idempotent. */
 export type Change<R> = (items: Map<string, R>) => void;
 
-/** One page of a list, and the cursor of the next one if there is one. */
-export interface Page<R> {
-  readonly items: readonly R[];
-  readonly after: string | null;
+/** The data of a document with a page of a list. */
+interface PageData<Node> {
+  readonly me: { readonly page: { readonly nodes: readonly Node[]; readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null } } | null } | null;
 }
+export type PageDoc<Node> = Doc<PageData<Node>, { readonly after?: string | null }>;
 
 /** A list that the relations write to. */
 export interface ListStore<R extends Raw> extends LiveList<Omit<R, 'user'> & { readonly user: UserInfo }> {
@@ -34,45 +35,41 @@ export interface ListStore<R extends Raw> extends LiveList<Omit<R, 'user'> & { r
   /** Shows a change that the server has not confirmed, until the returned function is called. */
   assume(change: Change<R>): () => void;
   /** Returns an item as the server holds it. */
-  find(key: string): R | undefined;
+  raw(key: string): R | undefined;
 }
 
-/** Returns a list. `page` loads a page of it, and `breach` returns why it does not follow the server. */
-export function createList<R extends Raw>(
+/** Returns a list of what `rawOf` returns for the nodes of a document. `breach` returns why it does not follow the server. */
+export function createList<Node, R extends Raw>(
   connection: Connection,
   users: UserStore,
   breach: () => RollcallError | null,
-  page: (after: string | null) => Promise<Page<R>>,
+  document: PageDoc<Node>,
+  rawOf: (node: Node) => R,
 ): ListStore<R> {
   type Item = Omit<R, 'user'> & { readonly user: UserInfo };
   const store = createStore<ListState<Item>>({ items: [], status: 'idle', error: null });
   const assumed = new Set<Change<R>>();
-  const shown = new WeakMap<R, Item>();
+  const followed = new Map<string, () => void>(); // ends to follow a user, by ID
   let confirmed = new Map<string, R>();
-  let held = new Set<string>();
-  let buffer: Change<R>[] | undefined; // what came while the list is being loaded
-  let loads = 0;
+  let buffer: Change<R>[] | undefined; // what has come since the load that is running began
   let used = false;
-  let loaded = false;
   let failure: RollcallError | null = null;
 
   function publish(): void {
     if (!used) return;
     const error = failure ?? breach();
+    for (const [key, raw] of confirmed) {
+      const user = users.peek(raw.userId) ?? raw.user;
+      if (user != raw.user) confirmed.set(key, { ...raw, user });
+    }
     const items = new Map(confirmed);
     for (const change of assumed) change(items);
     const now = new Date().toISOString();
     store.set({
       items: [...items.values()]
         .filter(({ expiresAt }) => !expiresAt || expiresAt > now)
-        .sort((a, b) => +(a.createdAt < b.createdAt) - +(a.createdAt > b.createdAt))
-        .map((raw) => {
-          const user = users.peek(raw.userId) ?? raw.user;
-          let item = shown.get(raw);
-          if (item?.user != user) shown.set(raw, (item = { ...raw, user }));
-          return item!;
-        }),
-      status: error ? 'failed' : loaded ? 'ready' : 'loading',
+        .sort((a, b) => +(a.createdAt < b.createdAt) - +(a.createdAt > b.createdAt)),
+      status: error ? 'failed' : buffer ? 'loading' : 'ready',
       error,
     });
   }
@@ -81,37 +78,37 @@ export function createList<R extends Raw>(
   const queue = batched(publish);
 
   function changed(): void {
-    const before = held;
-    held = new Set([...confirmed.values()].map(({ userId }) => userId));
-    users.hold([...held].filter((id) => !before.has(id)));
-    users.release([...before].filter((id) => !held.has(id)));
+    const ids = new Set([...confirmed.values()].map(({ userId }) => userId));
+    for (const id of ids) if (!followed.has(id)) followed.set(id, users.subscribe(id, queue));
+    for (const [id, end] of followed) if (!ids.has(id) && followed.delete(id)) end();
     publish();
   }
 
   async function load(): Promise<void> {
     if (!used) return;
-    const mine = ++loads;
-    const later: Change<R>[] = (buffer = []);
-    loaded = false;
-    queue();
+    const mine: Change<R>[] = (buffer = []);
+    publish();
+    if (!connection.online()) return;
     try {
       const fresh = new Map<string, R>();
       let after: string | null = null;
       do {
-        const next: Page<R> = await page(after);
-        if (mine != loads) return;
-        for (const raw of next.items) {
+        const data: PageData<Node> = await connection.run(document, { after });
+        if (mine != buffer) return;
+        const page = data.me?.page;
+        if (!page) throw incomplete();
+        for (const node of page.nodes) {
+          const raw = rawOf(node);
           fresh.set(raw.id ?? raw.userId, raw);
           users.seed(raw.user);
         }
-        after = next.after;
+        after = page.pageInfo.hasNextPage ? page.pageInfo.endCursor : null;
       } while (after);
-      for (const change of later) change(fresh);
+      for (const change of mine) change(fresh);
       confirmed = fresh;
-      loaded = true;
       failure = null;
     } catch (error) {
-      if (mine != loads) return;
+      if (mine != buffer) return;
       failure = toError(error);
       // Without a connection the next one loads it.
       connection.later(connection.pause(failure), load);
@@ -120,7 +117,6 @@ export function createList<R extends Raw>(
     changed();
   }
 
-  users.onChange((id) => held.has(id) && queue());
   // What expires must go; to the minute is soon enough for what lasts a week.
   const tick = () => {
     if ([...confirmed.values()].some(({ expiresAt }) => expiresAt)) publish();
@@ -131,8 +127,7 @@ export function createList<R extends Raw>(
   const use = () => {
     if (used) return;
     used = true;
-    publish();
-    if (connection.online()) load();
+    load();
   };
 
   const settled = () =>
@@ -150,19 +145,17 @@ export function createList<R extends Raw>(
   return {
     getSnapshot: store.getSnapshot,
     subscribe(listener) {
-      const stop = store.subscribe(listener);
       use();
-      return stop;
+      return store.subscribe(listener);
     },
     ready() {
       use();
       return settled();
     },
     reload() {
-      use();
+      used = true;
       failure = null;
-      if (connection.online()) load();
-      publish();
+      load();
       return settled();
     },
     publish,
@@ -180,6 +173,6 @@ export function createList<R extends Raw>(
         publish();
       };
     },
-    find: (key) => confirmed.get(key),
+    raw: (key) => confirmed.get(key),
   };
 }

@@ -8,19 +8,18 @@ import { createWatcher } from './watch';
 export function createPresence(connection: Connection): PresenceStore {
   const store = createStore<PresenceState>({ self: null, statuses: new Map(), status: 'idle', error: null });
   const statuses = new Map<string, UserStatus>();
-  let assumed: { text?: string } = {}; // the last custom status, until the server has confirmed it
+  let assumed: { readonly customStatus: string } | undefined; // until the server has confirmed it
   let self: string | undefined;
 
   function show(): void {
-    const error = watcher.error();
-    const { text } = assumed;
+    const error = watcher.failure();
     const present = new Map(statuses);
     let own = (self && statuses.get(self)) || null;
-    if (own && text != null) present.set(own.userId, (own = { ...own, customStatus: text }));
+    if (own && assumed) present.set(own.userId, (own = { ...own, ...assumed }));
     store.set({
       self: own,
       statuses: present,
-      status: error ? (error.code == 'FEATURE_DISABLED' ? 'disabled' : 'failed') : watcher.status(),
+      status: error ? (error.code == 'FEATURE_DISABLED' ? 'disabled' : 'failed') : watcher.progress(),
       error,
     });
   }
@@ -39,7 +38,7 @@ export function createPresence(connection: Connection): PresenceStore {
 
   const watcher = createWatcher(connection, {
     chunks: 40,
-    paceMs: connection.timing.statusPaceMs,
+    paceMs: connection.times.statusPaceMs,
     open: (ids, answered, failed) =>
       connection.stream(
         D.StatusOf,
@@ -74,32 +73,22 @@ export function createPresence(connection: Connection): PresenceStore {
 
   connection.onOnline(() => {
     // Friends' statuses that came by themselves may have changed; the watched ones are sent again.
-    for (const id of statuses.keys()) if (!watcher.has(id)) forget(id);
+    for (const id of statuses.keys()) if (!watcher.followed().has(id)) forget(id);
     start();
-    watcher.restart();
   });
 
   return {
     getSnapshot: store.getSnapshot,
     subscribe: store.subscribe,
-    watch(userIds) {
-      const ids = [...new Set(userIds)];
-      watcher.add(ids);
-      publish();
-      return () => {
-        watcher.remove(ids.splice(0)); // once
-        publish();
-      };
-    },
+    watch: watcher.follow,
     get: (userId) => store.getSnapshot().statuses.get(userId),
-    async setCustomStatus(text) {
-      const mine = (assumed = { text });
+    async setCustomStatus(customStatus) {
+      const mine = (assumed = { customStatus });
       show();
       try {
-        const { result } = await connection.run(D.SetStatus, { input: { customStatus: text } });
-        if (result) put(result.status);
+        put((await connection.mutate(D.SetStatus, mine)).status);
       } finally {
-        if (assumed == mine) assumed = {};
+        if (assumed == mine) assumed = undefined;
         show();
       }
     },

@@ -3,41 +3,35 @@ import * as D from './documents';
 import type { Doc } from './documents';
 import { RollcallError } from './errors';
 import type * as G from './generated';
-import type { BlocksPageData, FriendsPageData, RelationshipChangedData, RequestDirection, RequestsPageData } from './generated';
-import { createList, type Change, type ListStore, type Raw } from './list';
+import type { RelationshipChangedData } from './generated';
+import { createList, type Change, type ListStore, type PageDoc, type Raw } from './list';
 import type { Blocklist, Friends, Requests } from './types';
-import type { UserStore } from './users';
+import type { Profile, UserStore } from './users';
 
-/** The data of a document with a page of a list. */
-interface PageData<N> {
-  readonly me: { readonly page: { readonly nodes: readonly N[]; readonly pageInfo: { readonly hasNextPage: boolean; readonly endCursor: string | null } } | null } | null;
-}
-type Node<D> = D extends PageData<infer N> ? N : never;
-type Friendship = Node<FriendsPageData>;
-type Request = Node<RequestsPageData>;
-type Block = Node<BlocksPageData>;
+type Node<D> = D extends PageDoc<infer N> ? N : never;
+type Friendship = Node<typeof D.FriendsPage>;
+type Request = Node<typeof D.IncomingPage>;
+type Direction = 'INCOMING' | 'OUTGOING';
+type Block = Node<typeof D.BlocksPage>;
 type RawFriend = Friendship & Raw;
-type RawRequest = Omit<Request, 'from' | 'to'> & Raw & { readonly id: string; readonly direction: RequestDirection; readonly expiresAt: string };
+type RawRequest = Omit<Request, 'from' | 'to'> & Raw & { readonly id: string; readonly direction: Direction; readonly expiresAt: string };
 
 /** The data of a document that ends a request. */
 interface AnswerData {
   readonly result: { readonly friendship?: Friendship; readonly __typename?: string } | null;
 }
 
+/** What a call for one user, or an item of a batch, returns. */
+interface UserResult {
+  readonly outcome: G.Outcome;
+  readonly error?: { readonly code: string; readonly message: string; readonly limit: number | null } | null;
+}
+
 /** Friendships and blocks become items by the key of their user. */
 const keyed = <N extends Friendship | Block>(node: N) => ({ ...node, userId: node.user.id });
-const requestOf = (direction: RequestDirection, { from, to, ...rest }: Request): RawRequest => {
-  const user = direction == 'INCOMING' ? from : to;
-  return { ...rest, direction, userId: user.id, user };
-};
-
-/** Throws what a batch of one user would have thrown as a call of its own. */
-function single(result: { outcome: string; error?: { code: string; message: string; limit: number | null } | null } | null | undefined, userId: string): void {
-  if (result?.error || result?.outcome == 'NOT_FOUND') {
-    const { code, message, limit } = result.error ?? { code: 'USER_NOT_FOUND', message: 'unknown user' };
-    throw new RollcallError(code, message, { userId, limit: limit ?? undefined });
-  }
-}
+const requestOf = (direction: Direction, user: Profile, { from, to, ...rest }: Request): RawRequest => ({ ...rest, direction, userId: user.id, user });
+const received = (request: Request) => requestOf('INCOMING', request.from, request);
+const sent = (request: Request) => requestOf('OUTGOING', request.to, request);
 
 // Changes, which events and own calls share.
 
@@ -61,15 +55,14 @@ const apply = (...steps: readonly Step[]) => steps.forEach(([list, change]) => l
 
 /** Returns the friends, requests and blocklist. One subscription tells them all what changes. */
 export function createRelations(connection: Connection, users: UserStore): { friends: Friends; requests: Requests; blocklist: Blocklist } {
-  const { run } = connection;
-  /** How many events about a user have come. */
-  const events = new Map<string, number>();
+  const { mutate } = connection;
+  const events = new Map<string, object>(); // the last one about each user
   let breach: RollcallError | null = null;
 
   /** Subscribes first and loads then: the pages are never older than the events before them. */
   function start(): void {
     breach = null;
-    connection.stream(D.RelationshipChanged, {}, received, (error) => {
+    connection.stream(D.RelationshipChanged, {}, handle, (error) => {
       breach = error;
       for (const list of all) list.publish();
       connection.later(connection.pause(error), start);
@@ -77,20 +70,11 @@ export function createRelations(connection: Connection, users: UserStore): { fri
     for (const list of all) list.load();
   }
 
-  function list<N, V, R extends Raw>(document: Doc<PageData<N>, V>, variables: Omit<V, 'after'>, raw: (node: N) => R): ListStore<R> {
-    return createList(connection, users, () => breach, async (after) => {
-      const { me } = await run(document, { ...variables, after } as V);
-      if (!me?.page) throw new RollcallError('UNAUTHENTICATED', 'user deleted');
-      const { nodes, pageInfo } = me.page;
-      return { items: nodes.map(raw), after: pageInfo.hasNextPage ? pageInfo.endCursor : null };
-    });
-  }
-
-  const requestList = (direction: RequestDirection) => list(D.RequestsPage, { direction }, (node: Request) => requestOf(direction, node));
-  const friends = list(D.FriendsPage, {}, keyed<Friendship>);
-  const blocks = list(D.BlocksPage, {}, keyed<Block>);
-  const incoming = requestList('INCOMING');
-  const outgoing = requestList('OUTGOING');
+  const list = <N, R extends Raw>(document: PageDoc<N>, raw: (node: N) => R) => createList(connection, users, () => breach, document, raw);
+  const friends = list(D.FriendsPage, keyed<Friendship>);
+  const blocks = list(D.BlocksPage, keyed<Block>);
+  const incoming = list(D.IncomingPage, received);
+  const outgoing = list(D.OutgoingPage, sent);
   const requests = [incoming, outgoing];
   const all = [friends, blocks, ...requests];
 
@@ -109,16 +93,17 @@ export function createRelations(connection: Connection, users: UserStore): { fri
     return [step(friends, put(friend)), ...ofRequests(endRequests(friend.userId, friend.createdAt))];
   }
 
-  function received({ relationshipChanged: { kind, user, occurredAt, friendship, request } }: RelationshipChangedData): void {
+  function handle({ relationshipChanged: event }: RelationshipChangedData): void {
+    const { kind, user, occurredAt, friendship, request } = event;
     const { id } = user;
-    events.set(id, (events.get(id) ?? 0) + 1);
+    events.set(id, event);
     // The user of an event may lack what has been erased.
     if (user.name) users.seed(user);
     if (/^FRIEND_(ADD|REMA)/.test(kind) && friendship) apply(...befriended(friendship));
     else if (kind == 'FRIEND_REMOVED') apply(...unfriended(id));
     else if (kind == 'BLOCK_ADDED') apply(...blocked(put({ userId: id, user, createdAt: occurredAt }), id, occurredAt));
     else if (kind == 'BLOCK_REMOVED') apply(...unblocked(id));
-    else if (kind == 'FRIEND_REQUEST_RECEIVED' && request) incoming.apply(put(requestOf('INCOMING', request)));
+    else if (kind == 'FRIEND_REQUEST_RECEIVED' && request) incoming.apply(put(received(request)));
     // A request that has ended is in one of the two.
     else if (/_(ACC|DECL|CANC)/.test(kind) && request) apply(...ofRequests(drop(request.id)));
   }
@@ -138,9 +123,17 @@ export function createRelations(connection: Connection, users: UserStore): { fri
     }
   }
 
+  /** Runs a call for one user. */
+  async function single<I>(document: Doc<{ readonly result: UserResult | { readonly results: readonly UserResult[] } | null }, { readonly input: I }>, userId: string, input: I): Promise<void> {
+    const result = await mutate(document, input);
+    const { outcome, error } = 'results' in result ? result.results[0]! : result;
+    if (!error && outcome != 'NOT_FOUND') return;
+    throw new RollcallError(error?.code ?? 'USER_NOT_FOUND', error?.message ?? 'unknown user', { userId, limit: error?.limit ?? undefined });
+  }
+
   /** Ends a request, of which this device receives no event. */
   async function answer(list: ListStore<RawRequest>, requestId: string, document: Doc<AnswerData, G.AcceptRequestVariables>): Promise<void> {
-    const request = list.find(requestId);
+    const request = list.raw(requestId);
     const ended = step(list, drop(requestId));
     const steps = [ended];
     if (request && document == D.AcceptRequest) {
@@ -149,9 +142,9 @@ export function createRelations(connection: Connection, users: UserStore): { fri
     }
     await optimistic(request?.userId ?? '', steps, async () => {
       try {
-        const { result } = await run(document, { input: { requestId } });
+        const { friendship } = await mutate(document, { requestId });
         apply(ended);
-        return result?.friendship ? befriended(result.friendship) : [];
+        return friendship ? befriended(friendship) : [];
       } catch (error) {
         // Another device was faster.
         if ((error as RollcallError).code == 'REQUEST_NOT_FOUND') apply(ended);
@@ -165,12 +158,11 @@ export function createRelations(connection: Connection, users: UserStore): { fri
   return {
     friends: {
       ...friends,
-      remove: (userId: string) =>
-        optimistic(userId, unfriended(userId), async () => single((await run(D.RemoveFriend, { input: { friendId: userId } })).result, userId)),
+      remove: (userId: string) => optimistic(userId, unfriended(userId), () => single(D.RemoveFriend, userId, { friendId: userId })),
       setRemark: (userId: string, remark: string) =>
         optimistic(userId, marked(userId, { remark: remark || null }), async () => {
-          const { result } = await run(D.SetRemark, { input: { friendId: userId, remark } });
-          return marked(userId, { remark: result?.friendship.remark ?? null });
+          const { friendship } = await mutate(D.SetRemark, { friendId: userId, remark });
+          return marked(userId, friendship);
         }),
     },
     requests: {
@@ -178,12 +170,12 @@ export function createRelations(connection: Connection, users: UserStore): { fri
       outgoing,
       async send(targetId, message) {
         const before = events.get(targetId);
-        const result = (await run(D.SendRequest, { input: { targetId, message: message || null } })).result?.result;
-        const friends = result?.__typename == 'Friendship';
+        const { result } = await mutate(D.SendRequest, { targetId, message: message || null });
+        const friends = 'remark' in result;
         // An event may have ended the request already.
         if (events.get(targetId) != before) requests.forEach((list) => list.load());
         else if (friends) apply(...befriended(result));
-        else if (result) outgoing.apply(put(requestOf('OUTGOING', result)));
+        else outgoing.apply(put(sent(result)));
         return friends ? 'FRIENDS' : 'PENDING';
       },
       accept: (requestId) => answer(incoming, requestId, D.AcceptRequest),
@@ -196,12 +188,9 @@ export function createRelations(connection: Connection, users: UserStore): { fri
       add(userId: string) {
         const raw: Block & Raw = { userId, user: { id: userId, name: '', avatarUrl: null, updatedAt: '' }, createdAt: new Date().toISOString() };
         // Later than any time: whatever is pending now ends.
-        return optimistic(userId, blocked(add(raw), userId, '9'), async () =>
-          single((await run(D.Block, { input: { targetIds: [userId] } })).result?.results[0], userId),
-        );
+        return optimistic(userId, blocked(add(raw), userId, '9'), () => single(D.Block, userId, { targetIds: [userId] }));
       },
-      remove: (userId: string) =>
-        optimistic(userId, unblocked(userId), async () => single((await run(D.Unblock, { input: { targetIds: [userId] } })).result?.results[0], userId)),
+      remove: (userId: string) => optimistic(userId, unblocked(userId), () => single(D.Unblock, userId, { targetIds: [userId] })),
     },
   };
 }

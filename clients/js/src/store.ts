@@ -20,8 +20,8 @@ export function notify<A extends unknown[]>(listeners: Iterable<(...args: A) => 
 /** The least time between two calls of a batched function, in ms: a thousand events render a page a few times. */
 const PACE = 50;
 
-/** Returns a function that calls `fn` once after what runs now, or a moment later if it was called just before. */
-export function batched(fn: () => void): () => void {
+/** Returns a function that calls `fn` once after what runs now, or `pace` ms after the last time. */
+export function batched(fn: () => void, pace = PACE): () => void {
   let queued = false;
   let earliest = 0;
   return () => {
@@ -29,7 +29,7 @@ export function batched(fn: () => void): () => void {
     queued = true;
     const run = () => {
       queued = false;
-      earliest = Date.now() + PACE;
+      earliest = Date.now() + pace;
       fn();
     };
     setTimeout(run, earliest - Date.now());

@@ -1,8 +1,8 @@
 import type { Connection } from './connection';
 import { UserChanged, UsersByID } from './documents';
-import { inTime, RollcallError, toError } from './errors';
+import { failedIn, inTime, invalid, type RollcallError } from './errors';
 import type { UsersByIDData } from './generated';
-import { listen, notify } from './store';
+import { batched, listen, notify } from './store';
 import type { CacheOptions, InfoStorage, ProvidedUser, ProvidedUsers, UserInfo, UserInfoProvider, Users } from './types';
 import { createWatcher } from './watch';
 
@@ -13,7 +13,7 @@ export type Profile = NonNullable<UsersByIDData['users'] extends readonly (infer
 interface Entry {
   readonly info: UserInfo | null;
   /** Until when it counts as fresh, in ms since 1970. */
-  readonly until: number;
+  readonly freshUntil: number;
   /** The profile's updatedAt, if it is Rollcall's. */
   readonly version: string;
 }
@@ -22,11 +22,6 @@ interface Entry {
 export interface UserStore extends Users {
   /** Takes in a profile that came with something else, unless the provider knows the user. */
   seed(profile: Profile): void;
-  /** Keeps users fresh that a list shows. */
-  hold(ids: readonly string[]): void;
-  release(ids: readonly string[]): void;
-  /** Calls the listener with each user that changes. */
-  onChange(listener: (id: string) => void): void;
   /** Empties the storage. */
   forget(): void;
 }
@@ -35,20 +30,18 @@ export interface UserStore extends Users {
 const BATCH = 500;
 /** How long calls for users are gathered into one, in ms. */
 const GATHER = 10;
-/** How long writes to the storage are gathered, in ms. */
+/** The least time between two writes to the storage, in ms. */
 const SAVE = 1_000;
 
 /** Returns the users: a cache before the provider, and Rollcall behind that. */
 export function createUsers(connection: Connection, first: UserInfoProvider | undefined, options: CacheOptions = {}): UserStore {
   const { ttlMs = 300_000, max = 5_000, storage, storageKey = 'rollcall:users' } = options;
-  const { timing } = connection;
+  const { times: timing } = connection;
   const cache = new Map<string, Entry>(); // the least recently used first
   const flying = new Map<string, Promise<UserInfo | null>>();
   const listeners = new Map<string, Set<() => void>>();
-  const lists = new Set<(id: string) => void>();
   let provider = first;
-  let gathering: { ids: string[]; loaded: Promise<unknown> } | undefined;
-  let saving = false;
+  let gathering: { members: string[]; loaded: Promise<unknown> } | undefined;
 
   /** Uses the storage, which may be full, closed, or hold another text: the cache in memory goes on. */
   function stored(use: (storage: InfoStorage) => void): void {
@@ -61,33 +54,25 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
 
   stored((from) => {
     for (const info of JSON.parse(from.getItem(storageKey) ?? '[]') as UserInfo[]) {
-      if (typeof info.name == 'string') cache.set(info.id, { info, until: 0, version: '' });
+      if (typeof info.name == 'string') cache.set(info.id, { info, freshUntil: 0, version: '' });
     }
   });
 
-  function save(): void {
-    if (!storage || saving) return;
-    saving = true;
-    setTimeout(() => {
-      saving = false;
-      stored((to) => to.setItem(storageKey, JSON.stringify([...cache.values()].flatMap(({ info }) => info ?? []))));
-    }, SAVE);
-  }
+  const save = batched(() => stored((to) => to.setItem(storageKey, JSON.stringify([...cache.values()].flatMap(({ info }) => info ?? [])))), SAVE);
 
   /** Caches a user for `ttl` ms, and tells the listeners if that is a change. */
   function put(id: string, info: UserInfo | null, ttl: number, version = ''): void {
     const old = cache.get(id);
-    const same = old && JSON.stringify(old.info) == JSON.stringify(info);
+    const same = JSON.stringify(old?.info) == JSON.stringify(info);
     cache.delete(id);
-    cache.set(id, { info: same ? old.info : info, until: Date.now() + ttl, version });
+    cache.set(id, { info: same ? old!.info : info, freshUntil: Date.now() + ttl, version });
     for (const key of cache.keys()) {
       if (cache.size <= max) break;
-      if (key != id && !watcher.has(key)) cache.delete(key);
+      if (key != id && !watcher.followed().has(key)) cache.delete(key);
     }
     if (same) return;
     save();
     notify(listeners.get(id) ?? []);
-    notify(lists, id);
   }
 
   function putProfile({ id, name, avatarUrl, updatedAt }: Profile, ttl = ttlMs): void {
@@ -107,24 +92,22 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
   async function fromProvider(ids: readonly string[], ask: UserInfoProvider): Promise<void> {
     const missing = new Set(ids);
     let ttl = ttlMs;
-    const fail = (message: string, cause?: unknown) => {
-      connection.report(new RollcallError('PROVIDER_FAILED', `userInfoProvider: ${message}`, { cause }));
+    const fail = (cause: unknown) => {
+      connection.report(failedIn('userInfoProvider', 'PROVIDER_FAILED', cause));
       ttl = timing.recoverMs;
     };
+    let users: Iterable<[string, ProvidedUser]> = [];
     try {
       const given = await inTime<ProvidedUsers>((resolve) => resolve(ask(ids)), timing.requestMs);
-      const entries = given instanceof Map ? given : Object.entries(given as Record<string, ProvidedUser>);
-      for (const [id, user] of entries) {
-        if (!user) continue;
-        if (!missing.has(id) || typeof user.name != 'string' || (user.id ?? id) != id) {
-          fail(`invalid user ${id}`);
-          continue;
-        }
-        missing.delete(id);
-        if (provider == ask) put(id, { ...user, id, avatarUrl: user.avatarUrl ?? null }, ttlMs);
-      }
+      users = given instanceof Map ? given : Object.entries(given);
     } catch (cause) {
-      fail(toError(cause).message, cause);
+      fail(cause);
+    }
+    if (provider != ask) return;
+    for (const [id, user] of users) {
+      if (!user) continue;
+      if (typeof user.name != 'string' || (user.id ?? id) != id || !missing.delete(id)) fail(invalid(`user ${id}`));
+      else put(id, { ...user, id, avatarUrl: user.avatarUrl ?? null }, ttlMs);
     }
     // What the provider returned before is better than what Rollcall has, if the provider has only failed.
     const rest = [...missing].filter((id) => {
@@ -132,7 +115,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
       if (info) put(id, info, ttl, version);
       return !info;
     });
-    if (rest.length && provider == ask) await fromRollcall(rest, ttl);
+    if (rest.length) await fromRollcall(rest, ttl);
   }
 
   /** Loads a user. Calls within a moment become one, and there is one at a time for each user. */
@@ -140,15 +123,15 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     const running = flying.get(id);
     if (running) return running;
     const ask = provider;
-    if (!gathering || gathering.ids.length == BATCH) {
-      const ids: string[] = [];
+    if (!gathering || gathering.members.length == BATCH) {
+      const members: string[] = [];
       const loaded = new Promise((resolve) => setTimeout(resolve, GATHER)).then(() => {
-        if (gathering?.ids == ids) gathering = undefined;
-        return ask ? fromProvider(ids, ask) : fromRollcall(ids);
+        if (gathering?.members == members) gathering = undefined;
+        return ask ? fromProvider(members, ask) : fromRollcall(members);
       });
-      gathering = { ids, loaded };
+      gathering = { members, loaded };
     }
-    gathering.ids.push(id);
+    gathering.members.push(id);
     const result: Promise<UserInfo | null> = gathering.loaded
       .finally(() => flying.get(id) == result && flying.delete(id))
       .then(() => (ask == provider ? (cache.get(id)?.info ?? null) : load(id)));
@@ -156,12 +139,10 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     return result;
   }
 
-  // Without a connection it is loaded after the next connect, if it is still in use.
-  const background = (id: string) => void load(id).catch(connection.reportOnline);
+  const isFresh = (id: string) => cache.get(id)?.freshUntil! > Date.now();
 
   function peek(id: string): UserInfo | null | undefined {
-    const entry = cache.get(id);
-    return entry && (entry.info || entry.until > Date.now()) ? entry.info : undefined;
+    return cache.get(id)?.info ?? (isFresh(id) ? null : undefined);
   }
 
   async function get(id: string): Promise<UserInfo | null> {
@@ -174,8 +155,9 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     return info;
   }
 
-  function renew(ids: readonly string[]): void {
-    for (const id of ids) if ((cache.get(id)?.until ?? 0) <= Date.now()) background(id);
+  /** Loads users in the background. Without a connection they are loaded after the next connect, if they are still in use. */
+  function renew(ids: Iterable<string>): void {
+    for (const id of ids) if (!isFresh(id)) load(id).catch(connection.reportOnline);
   }
 
   // Without a provider, the users in use are followed. userChanged sends nothing at the start, so the
@@ -191,7 +173,7 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
       }
       const fail = (error: RollcallError) => {
         failed(error);
-        if (watcher.error() == error) connection.report(error);
+        if (watcher.failure() == error) connection.report(error);
       };
       const stop = connection.stream(UserChanged, { ids }, (data) => putProfile(data.userChanged), fail);
       // The server counts the IDs of both: what other chunks follow comes first.
@@ -203,9 +185,8 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
     changed() {},
     dropped() {},
   });
-  connection.onOnline(() => watcher.restart());
 
-  const users: UserStore = {
+  return {
     get,
     getMany: (ids) => Promise.all(ids.map(get)),
     peek,
@@ -222,37 +203,29 @@ export function createUsers(connection: Connection, first: UserInfoProvider | un
       flying.clear();
       gathering = undefined;
       for (const [id, { info }] of cache) {
-        if (info) cache.set(id, { info, until: 0, version: '' });
+        if (info) cache.set(id, { info, freshUntil: 0, version: '' });
         else cache.delete(id);
       }
       watcher.restart();
-      for (const id of [...cache.keys(), ...listeners.keys()]) if (watcher.has(id)) background(id);
+      renew(watcher.followed());
     },
     subscribe(id, listener) {
       const all = listeners.get(id) ?? new Set();
       listeners.set(id, all);
       const stop = listen(all, listener);
-      users.hold([id]);
+      const release = watcher.follow([id]);
+      renew([id]);
       return () => {
-        if (!stop()) return;
-        if (!all.size) listeners.delete(id);
-        watcher.remove([id]);
+        release();
+        if (stop() && !all.size) listeners.delete(id);
       };
     },
     seed(profile) {
-      if (!provider) putProfile(profile);
-      else if (!cache.has(profile.id)) putProfile({ ...profile, updatedAt: '' }, 0);
+      if (!provider || !cache.has(profile.id)) putProfile(profile, provider && 0);
     },
-    hold(ids) {
-      watcher.add(ids);
-      renew(ids);
-    },
-    release: watcher.remove,
-    onChange: (listener) => void lists.add(listener),
     forget() {
       cache.clear();
       stored((from) => from.removeItem(storageKey));
     },
   };
-  return users;
 }

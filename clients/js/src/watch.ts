@@ -13,7 +13,7 @@ const ANSWERED = 2;
 
 /** A part of the watched IDs, which one operation watches. */
 interface Chunk {
-  readonly ids: Set<string>;
+  readonly members: Set<string>;
   stop: () => void;
   state: typeof DIRTY | typeof ASKED | typeof ANSWERED;
   /** When its operation may be replaced, in ms since 1970. */
@@ -28,22 +28,23 @@ export interface WatcherOptions {
   readonly paceMs: number;
   /** Starts an operation. `answered` is called after its first answer, `failed` if it ends. */
   open(ids: readonly string[], answered: () => void, failed: (error: RollcallError) => void): () => void;
-  /** Is called when `state` has changed. */
+  /** Is called when `failure` or `progress` may have changed. */
   changed(): void;
   /** Is called with IDs that are no longer watched, or that the server does not know, when changes are gathered. */
   dropped(id: string): void;
 }
 
-/** Counts who watches which IDs, and keeps operations for them running. */
+/** Gathers the IDs that are watched, and keeps operations for them running. */
 export interface Watcher {
-  add(ids: readonly string[]): void;
-  remove(ids: readonly string[]): void;
-  has(id: string): boolean;
+  /** Watches IDs until the returned function is called. Others may watch the same. */
+  follow(ids: readonly string[]): () => void;
+  /** Returns the watched IDs. */
+  followed(): ReadonlySet<string>;
   /** Why an operation failed, until one is answered. */
-  error(): RollcallError | null;
+  failure(): RollcallError | null;
   /** Returns `idle` if nothing is watched, and `ready` when all operations have been answered. */
-  status(): 'idle' | 'loading' | 'ready';
-  /** Starts all operations again. */
+  progress(): 'idle' | 'loading' | 'ready';
+  /** Starts all operations again, as after each connect. */
   restart(): void;
 }
 
@@ -52,50 +53,50 @@ export interface Watcher {
  * operation, and its old one is stopped when the new one has been answered, so that nothing is missed.
  */
 export function createWatcher(connection: Connection, options: WatcherOptions): Watcher {
-  const counts = new Map<string, number>();
+  const sources = new Set<readonly string[]>(); // what `follow` was called with
+  let watched: Set<string> | undefined; // all IDs in it, once they have been gathered
   const unknown = new Set<string>();
   let chunks: Chunk[] = [];
   let planned = false;
   let earliest = 0;
   let error: RollcallError | null = null;
 
-  function schedule(ms = connection.timing.debounceMs): void {
+  function schedule(ms = connection.times.debounceMs): void {
     if (planned) return;
     planned = connection.online();
     connection.later(ms, plan);
   }
 
-  function count(ids: readonly string[], change: number): void {
-    for (const id of ids) {
-      const after = (counts.get(id) ?? 0) + change;
-      // Nothing is dropped before `plan`: an ID may be watched again at once, by the next page of an app.
-      if (after > 0) counts.set(id, after);
-      else counts.delete(id);
-    }
+  const followed = () => (watched ??= new Set([...sources].flat()));
+
+  // Nothing is dropped before `plan`: an ID may be watched again at once, by the next page of an app.
+  function changed(): void {
+    watched = undefined;
     schedule();
+    options.changed();
   }
 
   function plan(): void {
     planned = false;
+    const added = new Set([...followed()].filter((id) => USER_ID.test(id) && !unknown.has(id)));
     for (const chunk of chunks) {
-      for (const id of chunk.ids) {
-        if (counts.has(id) && !unknown.has(id)) continue;
-        chunk.ids.delete(id);
+      for (const id of chunk.members) {
+        if (added.delete(id)) continue;
+        chunk.members.delete(id);
         chunk.state = DIRTY;
         options.dropped(id);
       }
     }
-    for (const id of counts.keys()) {
-      if (!USER_ID.test(id) || unknown.has(id) || chunks.some(({ ids }) => ids.has(id))) continue;
-      let chunk = chunks.find(({ ids }) => ids.size < SIZE);
+    for (const id of added) {
+      let chunk = chunks.find(({ members }) => members.size < SIZE);
       if (!chunk) {
         if (chunks.length == options.chunks) break;
-        chunks.push((chunk = { ids: new Set(), stop() {}, state: DIRTY, earliest: 0 }));
+        chunks.push((chunk = { members: new Set(), stop() {}, state: DIRTY, earliest: 0 }));
       }
-      chunk.ids.add(id);
+      chunk.members.add(id);
       chunk.state = DIRTY;
     }
-    chunks = chunks.filter((chunk) => chunk.ids.size || chunk.stop());
+    chunks = chunks.filter((chunk) => chunk.members.size || chunk.stop());
     let wait = Infinity;
     for (const chunk of chunks) {
       const left = Math.max(earliest, chunk.earliest) - Date.now();
@@ -112,10 +113,10 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
     let before = chunk.stop;
     let replaced = false;
     chunk.state = ASKED;
-    earliest = Date.now() + connection.timing.statusPaceMs;
+    earliest = Date.now() + connection.times.statusPaceMs;
     chunk.earliest = Date.now() + options.paceMs;
     const stop = options.open(
-      [...chunk.ids],
+      [...chunk.members],
       () => {
         if (replaced) return;
         before();
@@ -127,7 +128,7 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
       (failure) => {
         if (replaced) return;
         const { userId } = failure.details;
-        if (failure.code == 'USER_NOT_FOUND' && userId && chunk.ids.has(userId)) {
+        if (failure.code == 'USER_NOT_FOUND' && userId && chunk.members.has(userId)) {
           unknown.add(userId);
         } else {
           earliest = Date.now() + connection.pause(failure);
@@ -144,21 +145,30 @@ export function createWatcher(connection: Connection, options: WatcherOptions): 
     };
   }
 
+  function restart(): void {
+    planned = false;
+    error = null;
+    unknown.clear();
+    for (const chunk of chunks) {
+      chunk.state = DIRTY;
+      chunk.earliest = 0;
+    }
+    if (followed().size && connection.online()) plan();
+  }
+  connection.onOnline(restart);
+
   return {
-    add: (ids) => count(ids, 1),
-    remove: (ids) => count(ids, -1),
-    has: (id) => counts.has(id),
-    error: () => (counts.size ? error : null),
-    status: () => (!counts.size ? 'idle' : planned || chunks.some(({ state }) => state != ANSWERED) ? 'loading' : 'ready'),
-    restart() {
-      planned = false;
-      error = null;
-      unknown.clear();
-      for (const chunk of chunks) {
-        chunk.state = DIRTY;
-        chunk.earliest = 0;
-      }
-      if (counts.size && connection.online()) plan();
+    follow(ids) {
+      const source = [...ids];
+      sources.add(source);
+      changed();
+      return () => {
+        if (sources.delete(source)) changed();
+      };
     },
+    followed,
+    failure: () => (followed().size ? error : null),
+    progress: () => (!followed().size ? 'idle' : planned || chunks.some(({ state }) => state != ANSWERED) ? 'loading' : 'ready'),
+    restart,
   };
 }

@@ -13,9 +13,7 @@ let tokenOf = (user) => world.token(user);
 const site = createServer(async (request, response) => {
   const { pathname, searchParams } = new URL(request.url, 'http://site');
   if (pathname === '/token') return response.end(JSON.stringify(await tokenOf(searchParams.get('user'), searchParams.get('tab'), searchParams.get('why'))));
-  const published = pathname.match(/^\/(?:dist|without)\/(\w+\.js)$/)?.[1];
-  if (pathname === '/without/tabs.js') return response.writeHead(404).end();
-  if (published) return response.setHeader('Content-Type', 'text/javascript').end(await readFile(new URL(`../dist/${published}`, import.meta.url)));
+  if (pathname === '/index.js') return response.setHeader('Content-Type', 'text/javascript').end(await readFile(new URL('../dist/index.js', import.meta.url)));
   if (pathname === '/page.js') return response.setHeader('Content-Type', 'text/javascript').end(script);
   response.setHeader('Content-Type', 'text/html').end('<!doctype html><title>Tabs</title><link rel="icon" href="data:,"><script type="module" src="/page.js"></script>');
 });
@@ -42,9 +40,10 @@ async function twoTabs(t, user, options) {
   return [await open(context, user, 'one', options), await open(context, user, 'two', options)];
 }
 
+const address = (user, tab, options) => `${origin}/?${new URLSearchParams({ user, tab, url: world.server.graphql, timing: JSON.stringify(quick), ...options })}`;
 async function open(context, user, tab, options) {
   const page = await context.newPage();
-  await page.goto(`${origin}/?${new URLSearchParams({ user, tab, url: world.server.graphql, timing: JSON.stringify(quick), ...options })}`);
+  await page.goto(address(user, tab, options));
   await reaches(page, 'online');
   return page;
 }
@@ -64,8 +63,8 @@ test('two tabs are one device, both follow the server, and both can call it', as
   assert.equal((await world.back.send('{ user(id: "tab") { friends(first: 5) { nodes { remark } } } }')).user.friends.nodes[0].remark, 'Buddy');
   await one.evaluate(() => window.rollcall.presence.setCustomStatus('shared'));
   await two.evaluate(() => window.rollcall.presence.setCustomStatus('really'));
-  // The second pings too, and the first passes on the pongs of the server.
-  await one.waitForFunction(() => window.letters.filter(({ text }) => text?.includes('"pong"')).length >= 3);
+  // The second pings too, and the first answers.
+  await one.waitForFunction(() => window.letters.filter(({ type }) => type === 'pong').length >= 3);
   assert.ok(!(await two.evaluate(() => window.states)).includes('reconnecting'));
   assert.equal(await devices('tab'), 1);
 });
@@ -86,18 +85,14 @@ test('a tab that has gone takes its operations with it, and one with too many co
   /** Runs operations on a socket of its own, and returns how it was closed if it was. */
   const run = (count) => two.evaluate(async (wanted) => {
     const socket = await window.another();
+    window.last = socket; // left open: a reload ends it
     return new Promise((resolve) => {
-    let left = wanted;
-    socket.onopen = () => socket.send('{"type":"connection_init"}');
-    socket.onclose = ({ code, reason }) => resolve(`${code} ${reason}`);
-    socket.onmessage = ({ data }) => {
-      const { type } = JSON.parse(data);
-      if (type === 'connection_ack') for (let id = 1; id <= wanted; id++) socket.send(JSON.stringify({ id: `${id}`, type: 'subscribe', payload: { query: 'subscription { userStatus(ids: ["gone"]) { userId } }' } }));
-      if (type === 'error') resolve(data);
-      if (type !== 'next' || --left) return;
-      resolve('answered');
-      window.last = socket; // left open: a reload ends it
-    };
+      let left = wanted;
+      const sink = {
+        next: () => --left || resolve('answered'),
+        done: (errors) => resolve(socket.end ? `${socket.end.code} ${socket.end.reason}` : JSON.stringify(errors)),
+      };
+      for (let i = 0; i < wanted; i++) socket.start({ query: 'subscription { userStatus(ids: ["gone"]) { userId } }' }, sink);
     });
   }, count);
   for (let i = 0; i < 3; i++) {
@@ -108,7 +103,7 @@ test('a tab that has gone takes its operations with it, and one with too many co
     await reaches(two, 'online');
   }
   assert.equal(await sockets(two), 0);
-  assert.equal(await run(95), '1012 full');
+  assert.equal(await run(95), '1012 another tab leads');
   assert.deepEqual([await sockets(one), await sockets(two)], [1, 0]);
   await one.evaluate(() => window.rollcall.presence.setCustomStatus('fits'));
 });
@@ -211,16 +206,31 @@ test('a tab with the connection that the browser freezes: another takes over, an
   assert.equal(await sockets(one), 1);
 });
 
-test('a page that is not bundled loads the file for tabs itself, and each tab connects if there is none', async (t) => {
+test('a tab that cannot connect loses the lead to another, and follows it', async (t) => {
+  await world.register('dud');
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const one = await context.newPage();
+  await one.addInitScript(() => { window.held = /connection_init/; });
+  await one.goto(address('dud', 'one'));
+  await one.waitForFunction(() => window.swallowed === 1);
+  const two = await open(context, 'dud', 'two');
+  await reaches(one, 'online');
+  assert.deepEqual([await sockets(one), await sockets(two)], [1, 1]);
+  assert.equal(await devices('dud'), 1);
+});
+
+test('a page that is not bundled shares too, and each tab connects if it may not use locks', async (t) => {
   await world.register('raw');
   const context = await browser.newContext();
   t.after(() => context.close());
-  for (const [folder, wanted] of [['dist', [1, 0]], ['without', [1, 1]]]) {
+  for (const [setting, wanted] of [['', [1, 0]], ["LockManager.prototype.request = () => Promise.reject(new DOMException('refused', 'SecurityError'));", [1, 1]]]) {
     const tabs = [];
     for (const name of ['one', 'two']) {
       const page = await context.newPage();
       await page.route('**/page.js', (route) => route.fulfill({ contentType: 'text/javascript', body: `
-        import { createRollcall } from '/${folder}/index.js';
+        import { createRollcall } from '/index.js';
+        ${setting}
         window.sockets = 0;
         class Counted extends WebSocket {
           constructor(...args) {
@@ -234,7 +244,7 @@ test('a page that is not bundled loads the file for tabs itself, and each tab co
       await reaches(page, 'online');
       tabs.push(page);
     }
-    assert.deepEqual(await Promise.all(tabs.map(sockets)), wanted, folder);
+    assert.deepEqual(await Promise.all(tabs.map(sockets)), wanted, setting);
     await Promise.all(tabs.map((tab) => tab.close()));
   }
 });
