@@ -169,6 +169,35 @@ test('a renewed token of the tab with the connection ends no call of the other',
   await has(two, 'renpal');
 });
 
+test('the end of a connection that a renewal has replaced leaves the next one to all tabs', async (t) => {
+  let calls = 0;
+  tokenOf = (user) => world.token(user, calls++ ? 600 : 2);
+  t.after(() => { tokenOf = (user) => world.token(user); });
+  await world.register('old');
+  const context = await browser.newContext();
+  t.after(() => context.close());
+  const one = await open(context, 'old', 'one');
+  await one.evaluate(() => {
+    window.held = /users\(/;
+    window.rollcall.getUserInfo('old').catch(() => {}); // keeps the first connection open
+  });
+  await one.waitForFunction(() => window.states.filter((state) => state === 'online').length === 2); // renewed
+  await one.evaluate(() => {
+    window.held = /connection_init/;
+    window.opened[1].close();
+  });
+  await one.waitForFunction(() => window.swallowed === 2); // the next connection has begun
+  assert.equal(await one.evaluate(() => window.opened[0].readyState), 1);
+  await one.evaluate(() => new Promise((resolve) => {
+    window.opened[0].addEventListener('close', resolve);
+    window.opened[0].close();
+  }));
+  await one.evaluate(() => window.sendHeld());
+  await reaches(one, 'online');
+  const two = await open(context, 'old', 'two');
+  assert.deepEqual([await sockets(one), await sockets(two)], [3, 0]);
+});
+
 test('when the tab with the connection is closed during calls, queries are sent again and changes are lost', async (t) => {
   const [one, two] = await twoTabs(t, 'run');
   await world.register('runpal');
