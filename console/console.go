@@ -160,6 +160,8 @@ type Deps struct {
 	Figures     *figures.Recorder
 	Node        *vitals.Node
 	Jobs        *jobs.Service
+	// Away returns what this node needs and cannot reach at present. It must not block.
+	Away func() []Outage
 	// Sealed keeps what operators may read once or for a short time.
 	Sealed *sealed.Store
 	Logger *slog.Logger

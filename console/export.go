@@ -159,7 +159,7 @@ func exportUsers(format string) func(*console, *visit) error {
 func (c *console) exportedUser(u *models.User, presence models.Presence) []string {
 	state := u.State(models.TimeOf(c.Clock()))
 	row := []string{
-		u.ExternalID, u.Name, textOf(u.AvatarURL), string(state), presence.String(),
+		u.ExternalID, u.Name, textOf(u.AvatarURL), string(state), presenceName(presence),
 		u.CreatedAt.String(), "", "", momentOf(u.DeactivatedAt),
 	}
 	if state == models.UserBanned {

@@ -14,7 +14,6 @@ import (
 	"unicode/utf8"
 
 	"rollcall/internal/fault"
-	"rollcall/internal/outage"
 )
 
 const (
@@ -110,7 +109,14 @@ func (c *console) panicked(answer *recorder, r *http.Request, cause any) {
 // handler checks that the visitor may use the route, and turns the route's error into a page.
 func (c *console) handler(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := bounded(r)
+		defer cancel()
+		r = r.WithContext(ctx)
 		v := c.visit(w, r)
+		if c.isAway(Database) {
+			c.fail(v, errDatabaseAway)
+			return
+		}
 		err := c.identify(v, rt.access)
 		if err == nil {
 			err = checkAccess(v, rt.access)
@@ -158,7 +164,7 @@ func (c *console) identify(v *visit, to access) error {
 	if to.poll {
 		read = c.Operators.Peek
 	}
-	ctx, cancel := context.WithTimeout(v.r.Context(), outage.AuthTimeout)
+	ctx, cancel := context.WithTimeout(v.r.Context(), pageTime)
 	defer cancel()
 	session, operator, err := read(ctx, token)
 	if fault.CodeOf(err) == fault.Unauthenticated {

@@ -64,15 +64,15 @@ func TestListsAskForStatusesAtOnce(t *testing.T) {
 	questions.want(t, 25)
 }
 
-// TestListsWithoutStatuses: if statuses are unknown, users are shown as they are in the database.
+// TestListsWithoutStatuses: if statuses are unknown, users are shown without them.
 func TestListsWithoutStatuses(t *testing.T) {
 	s := onSQLite(t)
 	s.register(s.dev, "bob", "Bob")
 	s.deps.Presence = &questioned{Presence: s.presence, err: errors.New("no Redis")}
 	s.serve()
 	b := s.as("admin")
-	b.get(usersPath(s.dev)).want(t, http.StatusOK, "ann", "bob", `<span class="status UNLOGINED">`)
-	if rows := b.post(usersPath(s.dev)+".csv", nil).table(t); len(rows) != 3 || rows[1][4] != "UNLOGINED" {
+	b.get(usersPath(s.dev)).want(t, http.StatusOK, "ann", "bob", `<span class="status UNKNOWN">`)
+	if rows := b.post(usersPath(s.dev)+".csv", nil).table(t); len(rows) != 3 || rows[1][4] != "UNKNOWN" {
 		t.Errorf("the rows %q", rows)
 	}
 	if !strings.Contains(s.log.String(), "no Redis") {

@@ -45,6 +45,8 @@ func parsePages(locales []*locale, files *assets) (*pages, error) {
 			"time":  timeOf,
 			"isURL": validate.IsHTTPURL,
 			"once":  onceInput,
+
+			"presence": presenceName,
 		})
 		if err := parseFile(layout, "templates/"+layoutFile); err != nil {
 			return nil, fmt.Errorf("parsing templates: %w", err)
@@ -96,8 +98,10 @@ type view struct {
 	// Nav is empty if the visitor is not logged in or must set up a second factor first.
 	Nav []navItem
 	// Tabs are the pages of the app in the path, or empty if there is no app.
-	Tabs      []navItem
-	Flash     *flash
+	Tabs  []navItem
+	Flash *flash
+	// Away is what the node needs and cannot reach.
+	Away      []Outage
 	Languages []languageItem
 	// AppPath begins the paths of that app, or is "".
 	AppPath string
@@ -143,7 +147,7 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	if err != nil {
 		return err
 	}
-	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Here: v.here()}
+	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Away: c.Away(), Here: v.here()}
 	if v.operator != nil && !c.mustEnrol(v) {
 		data.Nav = []navItem{
 			{Path: Root, Text: "nav.apps"},

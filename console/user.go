@@ -22,6 +22,8 @@ type userPage struct {
 	App     appRow
 	User    userRow
 	Devices []models.Device
+	// DevicesKnown is false if Redis does not respond.
+	DevicesKnown bool
 	// May is what the visitor may do. Whether users can be deleted also depends on
 	// the app's environment.
 	May rights
@@ -173,10 +175,7 @@ func (c *console) userPage(v *visit) (*userPage, error) {
 	if u == nil {
 		return nil, c.notFound(v)
 	}
-	return &userPage{
-		App:     c.appRow(v, app),
-		User:    c.userRow(v, app, u),
-		Devices: c.devices(v, u),
-		May:     v.rights(),
-	}, nil
+	p := &userPage{App: c.appRow(v, app), User: c.userRow(v, app, u), May: v.rights()}
+	p.Devices, p.DevicesKnown = c.devices(v, u)
+	return p, nil
 }

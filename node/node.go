@@ -125,6 +125,7 @@ type Node struct {
 	events  *bus.Bus
 	link    *bus.Link // nil before Start, and without Redis
 	health  *health
+	watches []*watched
 	sweeper *retention.Sweeper
 	trusted *trusted.Store // nil without trusted documents
 	started bool           // presence runs
@@ -207,6 +208,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.Connections.OnClosing(n.GraphQL.CheckAppLinks)
 
 	// The console.
+	n.watches = watches(cfg.DB, cfg.Redis, cfg.Clock)
 	pages := console.Deps{
 		Operators:     n.Operators,
 		Apps:          n.Apps,
@@ -220,6 +222,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Figures:       n.Figures,
 		Node:          vitals.New(cfg.DB, n.Presence.DeviceCount, cfg.Version, cfg.Clock),
 		Jobs:          n.Jobs,
+		Away:          func() []console.Outage { return away(n.watches) },
 		Sealed:        sealed.New(cfg.DB, cfg.Clock),
 		Logger:        cfg.Logger,
 		ClientAddress: cfg.Addresses.Address,

@@ -120,6 +120,9 @@ func (n *Node) work(ctx context.Context, drain time.Duration) (end func()) {
 		running.Go(func() { n.trusted.Run(ctx) })
 	}
 	running.Go(func() { keepScrubbed(ctx, n.cfg.DB, cmp.Or(n.cfg.ScrubInterval, defaultScrubInterval), n.cfg.Logger) })
+	for _, w := range n.watches {
+		running.Go(func() { w.run(ctx) })
+	}
 	if n.health.redis != nil {
 		running.Go(func() { n.health.redis.run(ctx) })
 	}

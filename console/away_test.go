@@ -1,0 +1,85 @@
+package console
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+
+	"rollcall/models"
+)
+
+// hungPresence and hungUsers respond only when the caller gives up.
+type hungPresence struct{ Presence }
+
+func (hungPresence) StatusesOf(ctx context.Context, _ []*models.User) ([]models.UserStatus, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (hungPresence) OnlineCount(ctx context.Context, _ int64) (int, error) {
+	<-ctx.Done()
+	return 0, ctx.Err()
+}
+
+func (hungPresence) Devices(ctx context.Context, _ int64) ([]models.Device, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+type hungUsers struct{ Users }
+
+func (hungUsers) ByID(ctx context.Context, _ int64, _ string) (*models.User, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// within requests a page, which must respond in that time.
+func (b *browser) within(limit time.Duration, path string) *answer {
+	b.t.Helper()
+	begun := time.Now()
+	got := b.get(path)
+	if took := time.Since(begun); took > limit {
+		b.t.Errorf("%s took %v", path, took)
+	}
+	return got
+}
+
+func TestAway_EveryPageNamesWhatIsAwayAndSinceWhen(t *testing.T) {
+	s := onSQLite(t)
+	var down []Outage
+	s.deps.Away = func() []Outage { return down }
+	s.deps.Presence = hungPresence{s.presence}
+	s.serve()
+	s.connect(s.dev, "ann", silent{})
+	admin, guest := s.as("admin"), s.as("")
+	down = []Outage{{Redis, models.TimeOf(s.clock())}}
+	pages := []string{Root, overviewPath(s.dev), usersPath(s.dev), userPath(s.dev, "ann"), userPath(s.dev, "ann") + "/devices", operatorsPath, auditPath, accountPath, Root + "nothing"}
+	for _, path := range pages {
+		admin.within(time.Second, path).want(t, map[bool]int{true: http.StatusNotFound, false: http.StatusOK}[path == Root+"nothing"],
+			"Redis does not respond", "2026-11-20 08:00 UTC")
+	}
+	// What is unknown is not shown as something else.
+	admin.get(userPath(s.dev, "ann")).want(t, http.StatusOK, "status UNKNOWN", "Unknown", "!No device is connected", "!Not logged in")
+	admin.get(userPath(s.dev, "ann")+"/devices").want(t, http.StatusOK, "Which devices are connected is unknown", "!No device is connected")
+	down = []Outage{{Database, models.TimeOf(s.clock())}}
+	for _, path := range append(pages, "/console/login") {
+		for _, b := range []*browser{admin, guest} {
+			b.within(time.Second, path).want(t, http.StatusServiceUnavailable, "The database does not respond", "2026-11-20 08:00 UTC")
+		}
+	}
+	down = nil
+	guest.get("/console/login").want(t, http.StatusOK, "!does not respond")
+}
+
+// TestAway_PagesRespondBeforeTheOutageIsKnown: an outage is known after a moment only.
+func TestAway_PagesRespondBeforeTheOutageIsKnown(t *testing.T) {
+	s := onSQLite(t)
+	s.deps.Presence = hungPresence{s.presence}
+	s.serve()
+	b := s.as("admin")
+	b.within(3*time.Second, userPath(s.dev, "ann")).want(t, http.StatusOK, "status UNKNOWN")
+	s.deps.Users = hungUsers{s.deps.Users}
+	s.serve()
+	b.within(3*time.Second, userPath(s.dev, "ann")).want(t, http.StatusServiceUnavailable)
+}
