@@ -236,6 +236,8 @@ var owners = map[string][]string{
 	"whitelist_entries":     {"internal/relations"},
 
 	"operator_invitations":    {"internal/operators"},
+	"operator_challenges":     {"internal/operators"},
+	"operator_passkeys":       {"internal/operators"},
 	"operator_pending_logins": {"internal/operators"},
 	"operator_recovery_codes": {"internal/operators"},
 	"operator_totps":          {"internal/operators"},

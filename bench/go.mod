@@ -9,7 +9,7 @@ require rollcall v0.0.0
 require (
 	github.com/99designs/gqlgen v0.17.95
 	github.com/go-sql-driver/mysql v1.10.0
-	github.com/golang-jwt/jwt/v5 v5.3.0
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/gorilla/websocket v1.5.3
 	github.com/ncruces/go-sqlite3 v0.34.0
 	github.com/vektah/gqlparser/v2 v2.5.37

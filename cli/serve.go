@@ -119,6 +119,7 @@ func (c *serveCommand) config(db *database.DB, shared *redis.Client, addresses *
 		Version:            Version,
 		TokenKey:           c.TokenKey,
 		AuditRetention:     c.AuditRetention,
+		ConsoleURL:         c.ConsoleURL,
 		SecondFactor:       operators.Requirement(c.SecondFactor),
 		SubscriptionLinger: c.SubscriptionLinger,
 

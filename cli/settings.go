@@ -68,6 +68,7 @@ type serveSettings struct {
 	webhookSetting
 	Listen             string        `env:"ROLLCALL_LISTEN" default:"127.0.0.1:8080" help:"HOST:PORT to serve on; port 0 takes a free one (${env})."`
 	ConsoleListen      string        `env:"ROLLCALL_CONSOLE_LISTEN" help:"HOST:PORT for the console, with the API for its explorer; ROLLCALL_LISTEN then does not serve it (${env})."`
+	ConsoleURL         string        `env:"ROLLCALL_CONSOLE_URL" name:"console-url" help:"The console's address in browsers, as https://console.example, for passkeys; that of each request unless given (${env})."`
 	SecondFactor       string        `env:"ROLLCALL_CONSOLE_SECOND_FACTOR" name:"console-second-factor" default:"off" enum:"off,admins,all" help:"Which operators must have a second factor: off, admins (with owners) or all (${env})."`
 	OpsListen          string        `env:"ROLLCALL_OPS_LISTEN" default:"127.0.0.1:8081" help:"HOST:PORT for /metrics and /debug/pprof; empty: off (${env})."`
 	OpsHosts           []string      `env:"ROLLCALL_OPS_HOSTS" help:"Host names under which /metrics and /debug/pprof are served, besides IP addresses and localhost (${env})."`
@@ -150,16 +151,24 @@ func (s *serveSettings) check() error {
 			return usageError{fmt.Errorf("ROLLCALL_OPS_HOSTS: %q is not a host name without a port", name)}
 		}
 	}
+	if s.ConsoleURL = strings.TrimSuffix(s.ConsoleURL, "/"); s.ConsoleURL != "" && !isOrigin(s.ConsoleURL) {
+		return usageError{fmt.Errorf("ROLLCALL_CONSOLE_URL: %q is not an address without a path such as https://console.example", s.ConsoleURL)}
+	}
 	for i, origin := range s.AllowedOrigins {
 		origin = strings.TrimSuffix(strings.TrimSpace(origin), "/")
 		s.AllowedOrigins[i] = origin
-		u, err := url.Parse(origin)
-		// A * in a host would look like a pattern, and patterns do not exist.
-		if origin != "*" && (err != nil || u.Scheme == "" || u.Host == "" || origin != u.Scheme+"://"+u.Host || strings.Contains(origin, "*")) {
+		if origin != "*" && !isOrigin(origin) {
 			return usageError{fmt.Errorf("ROLLCALL_ALLOWED_ORIGINS: %q is not an origin such as https://chat.example", origin)}
 		}
 	}
 	return nil
+}
+
+// isOrigin reports whether text is a scheme and a host, as browsers write an origin.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	// A * in a host would look like a pattern, and patterns do not exist.
+	return err == nil && u.Scheme != "" && u.Host != "" && text == u.Scheme+"://"+u.Host && !strings.Contains(text, "*")
 }
 
 // redisTLS returns the files for the connections to Redis.

@@ -42,14 +42,18 @@ var lowerPOSTs = map[string]access{
 	"POST /console/invitation/{token}": anyone,
 	"POST /console/language":           anyone, // sets a cookie
 	"POST /console/logout":             viewers,
+	"POST /console/login/passkey":      anyone,
 	// The operator's own account.
-	"POST /console/account/password":       viewers,
-	"POST /console/account/totp":           viewers,
-	"POST /console/account/totp/confirm":   viewers,
-	"POST /console/account/totp/remove":    viewers,
-	"POST /console/account/recovery-codes": viewers,
-	"POST /console/account/end-session":    viewers,
-	"POST /console/account/end-sessions":   viewers,
+	"POST /console/account/password":        viewers,
+	"POST /console/account/passkeys":        viewers,
+	"POST /console/account/passkeys/add":    viewers,
+	"POST /console/account/passkeys/remove": viewers,
+	"POST /console/account/totp":            viewers,
+	"POST /console/account/totp/confirm":    viewers,
+	"POST /console/account/totp/remove":     viewers,
+	"POST /console/account/recovery-codes":  viewers,
+	"POST /console/account/end-session":     viewers,
+	"POST /console/account/end-sessions":    viewers,
 
 	"POST /console/apps/{key}/users/{id}/ban":           moderators,
 	"POST /console/apps/{key}/users/{id}/unban":         moderators,
@@ -77,18 +81,20 @@ var lowerPOSTs = map[string]access{
 // openGETs has the pages outside of apps that operators of named apps may see. They show nothing of
 // other apps, which TestPages_OfferAndShowOnlyWhatOperatorsMay checks.
 var openGETs = map[string]bool{
-	"GET /console/{$}":                    true,
-	"GET /console/find":                   true,
-	"GET /console/account":                true,
-	"GET /console/account/totp":           true,
-	"GET /console/account/totp/remove":    true,
-	"GET /console/account/recovery-codes": true,
-	"GET /console/account/end-session":    true,
-	"GET /console/account/end-sessions":   true,
-	"GET /console/audit":                  true,
-	"GET /console/explorer":               true,
-	"GET /console/shown/{shown}":          true,
-	"/console/":                           true, // the page for unknown paths
+	"GET /console/{$}":                     true,
+	"GET /console/find":                    true,
+	"GET /console/account":                 true,
+	"GET /console/account/passkeys":        true,
+	"GET /console/account/passkeys/remove": true,
+	"GET /console/account/totp":            true,
+	"GET /console/account/totp/remove":     true,
+	"GET /console/account/recovery-codes":  true,
+	"GET /console/account/end-session":     true,
+	"GET /console/account/end-sessions":    true,
+	"GET /console/audit":                   true,
+	"GET /console/explorer":                true,
+	"GET /console/shown/{shown}":           true,
+	"/console/":                            true, // the page for unknown paths
 }
 
 // readablePages has the pages that show something and have a form, which needs a higher role.

@@ -143,6 +143,7 @@ var changes = map[string]change{
 		s.enrol("admin")
 		return nil
 	}),
+	"POST /console/account/passkeys/remove": func(s *site) url.Values { return form("passkey", s.addPasskey("admin"))(s) },
 	"POST /console/account/recovery-codes": after(func(s *site) error {
 		s.enrol("admin")
 		return nil
@@ -166,9 +167,12 @@ var rowless = map[string]bool{
 
 // unaudited has the POSTs without an audit entry, and one that has a test of its own.
 var unaudited = map[string]bool{
-	"POST /console/language":     true, // sets a cookie
-	"POST /console/account/totp": true, // the secret that it makes has no effect until it is confirmed
-	"POST /console/login/code":   true, // see TestLoginCode_IsAuditedInItsTransaction
+	"POST /console/language":             true, // sets a cookie
+	"POST /console/account/totp":         true, // the secret that it makes has no effect until it is confirmed
+	"POST /console/login/code":           true, // see TestLoginCode_IsAuditedInItsTransaction
+	"POST /console/account/passkeys":     true, // shows a form
+	"POST /console/account/passkeys/add": true, // these two need a passkey, see TestLoginByPasskey in package operators
+	"POST /console/login/passkey":        true,
 }
 
 // TestEveryChangeIsAuditedInItsTransaction tries each change twice. While no audit entry can be

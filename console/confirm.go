@@ -20,10 +20,12 @@ const confirmField = "present-password"
 type confirmPage struct {
 	Path, Back string
 	Fields     []formField
-	// ByCode is true if the page asks for a code.
-	ByCode bool
-	// Wrong is true if the password or the code was wrong.
-	Wrong bool
+	// ByCode is true if the page asks for a code. Passkey is the part that asks for a passkey.
+	ByCode  bool
+	Passkey passkeyField
+	// Wrong is true if the password, the code or the passkey was wrong, WrongPasskey if it was the
+	// passkey.
+	Wrong, WrongPasskey bool
 	// WaitSeconds is how long to wait after too many wrong ones, or 0 if there were not too many.
 	WaitSeconds int
 }
@@ -52,15 +54,18 @@ func (c *console) confirm(v *visit) (confirmed bool, err error) {
 	p := confirmPage{Path: v.r.URL.RequestURI(), Back: v.r.URL.EscapedPath(), ByCode: v.operator.HasSecondFactor}
 	for _, name := range slices.Sorted(maps.Keys(form)) {
 		for _, value := range form[name] {
-			if name != confirmField && name != onceField {
+			if name != confirmField && name != onceField && name != confirmPasskey {
 				p.Fields = append(p.Fields, formField{name, value})
 			}
 		}
 	}
+	if p.Passkey, err = c.passkeyConfirmation(v); err != nil {
+		return false, err
+	}
 	if !form.Has(confirmField) {
 		return false, c.render(v, http.StatusForbidden, "confirm", p)
 	}
-	err = c.Operators.Confirm(v.r.Context(), v.operator, v.session, form.Get(confirmField), c.actor(v))
+	err = c.proof(v, form)
 	var refusal *fault.Error
 	switch {
 	case err == nil:
@@ -68,7 +73,8 @@ func (c *console) confirm(v *visit) (confirmed bool, err error) {
 	case !errors.As(err, &refusal):
 		return false, err
 	case refusal.Code == fault.InvalidArgument:
-		p.Wrong = true
+		field, _ := refusal.Extensions["field"].(string)
+		p.Wrong, p.WrongPasskey = true, field == "passkey"
 		return false, c.render(v, http.StatusUnprocessableEntity, "confirm", p)
 	case refusal.Code == fault.RateLimited:
 		p.WaitSeconds = retryAfter(v, refusal)

@@ -82,6 +82,16 @@ type Operators interface {
 	// ConfirmTOTP returns recovery codes if the operator had none.
 	ConfirmTOTP(ctx context.Context, operator *models.Operator, code string, by models.Actor) ([]string, error)
 	RemoveTOTP(ctx context.Context, operator *models.Operator, by models.Actor) (removed bool, err error)
+	// The options for the browser are JSON.
+	PasskeyRegistration(ctx context.Context, rp operators.RelyingParty, operator *models.Operator, session *models.OperatorSession) (options string, err error)
+	PasskeyLogin(ctx context.Context, rp operators.RelyingParty) (options string, err error)
+	PasskeyConfirmation(ctx context.Context, rp operators.RelyingParty, session *models.OperatorSession) (options string, err error)
+	// AddPasskey returns recovery codes if the operator had none.
+	AddPasskey(ctx context.Context, rp operators.RelyingParty, operator *models.Operator, session *models.OperatorSession, in operators.NewPasskey, by models.Actor) ([]string, error)
+	RemovePasskey(ctx context.Context, operator *models.Operator, id int64, by models.Actor) (removed bool, err error)
+	LoginByPasskey(ctx context.Context, rp operators.RelyingParty, in operators.PasskeyRequest) (*operators.Login, error)
+	// ConfirmByPasskey is Confirm by a passkey.
+	ConfirmByPasskey(ctx context.Context, rp operators.RelyingParty, operator *models.Operator, session *models.OperatorSession, response string, by models.Actor) error
 	RenewRecoveryCodes(ctx context.Context, operator *models.Operator, by models.Actor) ([]string, error)
 	ResetSecondFactor(ctx context.Context, name string, by models.Actor) (reset bool, err error)
 	Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error
@@ -165,6 +175,9 @@ type Deps struct {
 	// Sealed keeps what operators may read once or for a short time.
 	Sealed *sealed.Store
 	Logger *slog.Logger
+	// URL is the console's address in browsers without a path, for passkeys. If "", it is that of
+	// each request.
+	URL string
 	// Clock is time.Now except in tests.
 	Clock func() time.Time
 	// ClientAddress returns the address that a request came from, as seen by trusted proxies.

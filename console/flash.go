@@ -84,6 +84,9 @@ var flashTexts = map[string]bool{
 	"totp.removed":     true,
 	"totp.gone":        false,
 	"recovery.refused": false,
+	"passkey.done":     true,
+	"passkey.removed":  true,
+	"passkey.gone":     false,
 
 	// By the rule of the refusal.
 	"operator.refused.self":         false,

@@ -22,8 +22,10 @@ const (
 // loginPage is the data of login.html.
 type loginPage struct {
 	Next, Name string
-	// Wrong is true if the name or the password was wrong.
-	Wrong bool
+	// Wrong is true if the name or the password was wrong, WrongPasskey if a passkey was.
+	Wrong, WrongPasskey bool
+	// Passkey is the part of the form that logs in by a passkey.
+	Passkey passkeyField
 	// Limited is the text that names the limit that was reached, or "" if none was. WaitSeconds is
 	// how long to wait.
 	Limited     string
@@ -35,7 +37,7 @@ func (c *console) showLogin(v *visit) error {
 	if v.operator != nil {
 		return v.redirect(next)
 	}
-	return c.show(v, "login", loginPage{Next: next})
+	return c.show(v, "login", loginPage{Next: next, Passkey: c.passkeyLogin(v)})
 }
 
 func (c *console) login(v *visit) error {
@@ -58,7 +60,7 @@ func (c *console) login(v *visit) error {
 	case !errors.As(err, &refusal):
 		return err
 	case refusal.Code == fault.Unauthenticated:
-		page.Wrong = true
+		page.Wrong, page.Passkey = true, c.passkeyLogin(v)
 		return c.render(v, http.StatusUnauthorized, "login", page)
 	case refusal.Code == fault.RateLimited:
 		page.Limited, page.WaitSeconds = limitText(refusal), retryAfter(v, refusal)

@@ -19,6 +19,8 @@ const (
 // loginCodePage is the data of login_code.html.
 type loginCodePage struct {
 	Path, Next, Name string
+	// Passkey is the part of the form that asks for a passkey.
+	Passkey passkeyField
 	// Wrong is true if the code was wrong.
 	Wrong bool
 	// WaitSeconds is how long to wait after too many wrong codes, or 0 if there were not too many.
@@ -43,7 +45,7 @@ func (c *console) showLoginCode(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "login_code", loginCodePage{Path: loginCodePath, Next: next, Name: operator.Name})
+	return c.show(v, "login_code", loginCodePage{Path: loginCodePath, Next: next, Name: operator.Name, Passkey: c.passkeyLogin(v)})
 }
 
 // loginCode finishes a login with a code.
@@ -51,7 +53,7 @@ func (c *console) loginCode(v *visit) error {
 	if err := v.r.ParseForm(); err != nil {
 		return problem{http.StatusBadRequest, "error.invalid"}
 	}
-	p := loginCodePage{Path: loginCodePath, Next: localPath(v.r.PostForm.Get("next")), Name: v.r.PostForm.Get("name")}
+	p := loginCodePage{Path: loginCodePath, Next: localPath(v.r.PostForm.Get("next")), Name: v.r.PostForm.Get("name"), Passkey: c.passkeyLogin(v)}
 	login, err := c.Operators.FinishLogin(v.r.Context(), operators.FactorRequest{
 		Pending: c.cookie(v.r, pendingCookie), Code: v.r.PostForm.Get("code"),
 		Address: c.ClientAddress(v.r), UserAgent: v.r.UserAgent(), Device: c.cookie(v.r, deviceCookie),

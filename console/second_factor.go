@@ -6,6 +6,7 @@ import (
 
 	"rollcall/internal/fault"
 	"rollcall/internal/operators"
+	"rollcall/models"
 )
 
 const (
@@ -18,7 +19,7 @@ const (
 // factorsPart is the data of the part of the account page about the second factor.
 type factorsPart struct {
 	*operators.Factors
-	TOTPPath, RecoveryPath string
+	TOTPPath, RecoveryPath, PasskeysPath string
 }
 
 // AllCodes returns how many recovery codes an operator gets.
@@ -26,7 +27,7 @@ func (factorsPart) AllCodes() int { return operators.RecoveryCodes }
 
 func (c *console) factorsPart(v *visit) (factorsPart, error) {
 	factors, err := c.Operators.Factors(v.r.Context(), v.operator)
-	return factorsPart{Factors: factors, TOTPPath: totpPath, RecoveryPath: recoveryPath}, err
+	return factorsPart{Factors: factors, TOTPPath: totpPath, RecoveryPath: recoveryPath, PasskeysPath: passkeysPath}, err
 }
 
 // enrolment has the routes that an operator may use before it has the second factor that it must
@@ -36,6 +37,9 @@ var enrolment = map[string]bool{
 	"GET /console/account/totp":          true,
 	"POST /console/account/totp":         true,
 	"POST /console/account/totp/confirm": true,
+	"GET /console/account/passkeys":      true,
+	"POST /console/account/passkeys":     true,
+	"POST /console/account/passkeys/add": true,
 }
 
 // mustEnrol reports whether the visitor must set up a second factor before it may do anything else.
@@ -68,6 +72,8 @@ func afterConfirming(handle func(*console, *visit) error) func(*console, *visit)
 // totpPage is the data of totp.html.
 type totpPage struct {
 	Path, Back string
+	// PasskeysPath is where to set up a passkey instead, or "" if there are none at this address.
+	PasskeysPath string
 	// Started is what to enter in the app, or nil before the operator has begun. QR is its QR code.
 	Started *operators.Enrolment
 	QR      *qrCode
@@ -90,6 +96,9 @@ func (c *console) renderTOTP(v *visit, status int, wrong bool) error {
 		return err
 	}
 	p := totpPage{Path: totpPath, Back: accountPath, Started: started, Required: c.mustEnrol(v), Wrong: wrong}
+	if _, ok := c.relyingParty(v.r); ok && p.Required {
+		p.PasskeysPath = passkeysPath
+	}
 	if started != nil {
 		if p.QR, err = newQRCode(started.URL); err != nil {
 			return err
@@ -183,11 +192,17 @@ var (
 type factorQuestionPage struct {
 	factorQuestion
 	Path, Back string
+	// Passkey is the passkey that the question is about, if NeedsPasskey, or nil if it was removed.
+	Passkey      *models.OperatorPasskey
+	NeedsPasskey bool
 }
+
+// Gone reports whether there is nothing left to ask about.
+func (p factorQuestionPage) Gone() bool { return p.NeedsPasskey && p.Passkey == nil }
 
 // askFactor returns a handler that shows the question, with a form that posts to the same path.
 func askFactor(q factorQuestion) func(*console, *visit) error {
 	return func(c *console, v *visit) error {
-		return c.show(v, "second_factor_ask", factorQuestionPage{q, v.r.URL.EscapedPath(), accountPath})
+		return c.show(v, "second_factor_ask", factorQuestionPage{factorQuestion: q, Path: v.r.URL.EscapedPath(), Back: accountPath})
 	}
 }

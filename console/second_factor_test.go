@@ -4,14 +4,17 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pquerna/otp/totp"
+	"gorm.io/gorm"
 
 	"rollcall/internal/database"
 	"rollcall/internal/operators"
@@ -96,6 +99,83 @@ func TestLoginCode_IsAuditedInItsTransaction(t *testing.T) {
 	}
 	s.exec("DROP TRIGGER mute")
 	b.loginCode(s.codeOf(secret)).wantRedirect(t, operatorsPath)
+}
+
+// addPasskey gives the operator a passkey that no device has, and returns its ID.
+func (s *site) addPasskey(name string) string {
+	s.t.Helper()
+	operator := s.operatorNamed(name)
+	passkey := &models.OperatorPasskey{OperatorID: operator.ID, Name: "Phone " + hostile[:10], CredentialHash: []byte("hash"), Credential: []byte("{}"), CreatedAt: models.TimeOf(s.clock())}
+	s.check(s.db.Tx(context.Background(), func(tx *gorm.DB) error {
+		if err := tx.Create(passkey).Error; err != nil {
+			return err
+		}
+		return tx.Model(operator).Update("has_second_factor", true).Error
+	}))
+	return strconv.FormatInt(passkey.ID, 10)
+}
+
+// TestPasskeys_OfferedWhereBrowsersHaveThem checks at which addresses the login offers a passkey.
+func TestPasskeys_OfferedWhereBrowsersHaveThem(t *testing.T) {
+	s := onSQLite(t)
+	const offered = `data-passkey="get"`
+	b := s.browser()
+	b.get("/console/login").want(t, http.StatusOK, "!"+offered, "!passkey.js") // an IP address
+	c := &console{Deps: s.deps}
+	for _, x := range []struct{ url, host, tls, id, origin string }{
+		{"", "localhost:8080", "", "localhost", "http://localhost:8080"},
+		{"", "console.example", "yes", "console.example", "https://console.example"},
+		{"", "console.example", "", "", ""},
+		{"", "192.0.2.1:8080", "yes", "", ""},
+		{"", "[::1]:8080", "", "", ""},
+		{"", "", "", "", ""},
+		{"https://Console.example:8443", "10.0.0.1:8080", "", "console.example", "https://console.example:8443"},
+	} {
+		c.URL = x.url
+		r := httptest.NewRequest(http.MethodGet, "/console/login", nil)
+		r.Host = x.host
+		if x.tls != "" {
+			r.Header.Set("X-Test-TLS", x.tls)
+		}
+		rp, ok := c.relyingParty(r)
+		if rp.ID != x.id || rp.Origin != x.origin || ok != (x.id != "") {
+			t.Errorf("%+v: %+v, %v", x, rp, ok)
+		}
+	}
+	s.deps.URL = "https://console.example"
+	s.serve()
+	b.get("/console/login").want(t, http.StatusOK, offered, "passkey.js", `action="/console/login/passkey"`)
+	b.post(passkeyLoginPath, url.Values{"passkey": {"{}"}, "next": {operatorsPath}}).
+		want(t, http.StatusUnauthorized, "The passkey was not accepted", offered, `name="next" value="`+operatorsPath+`"`)
+}
+
+func TestPasskeys_OfAnAccount(t *testing.T) {
+	s := onSQLite(t)
+	s.deps.URL = "https://console.example"
+	s.serve()
+	b := s.loggedIn("viewer")
+	b.get(accountPath).want(t, http.StatusOK, "Add a passkey", "!Last used")
+	b.get(passkeysPath).want(t, http.StatusOK, "fingerprint", "!data-passkey")
+	b.post(passkeysPath, nil).want(t, http.StatusForbidden, "Confirm your password", "!data-passkey")
+	b.post(passkeysPath, url.Values{confirmField: {password}}).want(t, http.StatusOK, `data-passkey="create"`, "passkey.js", "Passkeys need JavaScript", `action="`+passkeysPath+`/add"`)
+	b.post(passkeysPath+"/add", url.Values{"name": {"Phone"}, "passkey": {"{}"}}).want(t, http.StatusUnprocessableEntity, "The passkey was not accepted")
+	b.post(passkeysPath+"/add", url.Values{"name": {""}, "passkey": {"{}"}}).want(t, http.StatusUnprocessableEntity, "A name has 1 to 64 characters.")
+	id := s.addPasskey("viewer")
+	b.get(accountPath).want(t, http.StatusOK, "Phone &lt;script", "never", "Recovery codes")
+	s.pass(operators.ConfirmationLifetime)
+	b.get(passkeysPath+"/remove?passkey="+id).want(t, http.StatusOK, "Remove this passkey?", "Phone", `value="`+id+`"`)
+	b.post(passkeysPath+"/remove", url.Values{"passkey": {id}}).want(t, http.StatusForbidden, "Confirm with a code", `data-passkey="get"`, `name="passkey" value="`+id+`"`)
+	b.post(passkeysPath+"/remove", url.Values{"passkey": {id}, confirmField: {""}, confirmPasskey: {"{}"}}).
+		want(t, http.StatusUnprocessableEntity, "The passkey was not accepted", `name="passkey" value="`+id+`"`)
+	s.check(s.db.Tx(context.Background(), func(tx *gorm.DB) error {
+		return tx.Model(&models.OperatorSession{}).Where("1 = 1").Update("confirmed_at", models.TimeOf(s.clock())).Error
+	}))
+	b.post(passkeysPath+"/remove", url.Values{"passkey": {"x"}}).want(t, http.StatusBadRequest)
+	for _, text := range []string{"The passkey was removed.", "The passkey had already been removed."} {
+		b.post(passkeysPath+"/remove", url.Values{"passkey": {id}}).wantRedirect(t, accountPath)
+		b.get(accountPath).want(t, http.StatusOK, text, "!Recovery codes")
+	}
+	b.get(passkeysPath+"/remove?passkey="+id).want(t, http.StatusOK, "already been removed", "!Remove the passkey")
 }
 
 // loginCode sends a code on the second page of the login.
@@ -231,8 +311,8 @@ func TestRequiredSecondFactor_ComesFirst(t *testing.T) {
 			admin = s.as("admin")
 		case rt.pattern == "GET "+totpPath:
 			got.want(t, http.StatusOK, "Your account needs a second factor", "!Go back", "!Audit", "Log out")
-		case strings.Contains(rt.pattern, totpPath) && enrolment[rt.pattern]:
-			if got.StatusCode == http.StatusSeeOther && got.Header.Get("Location") != totpPath {
+		case enrolment[rt.pattern]:
+			if got.StatusCode >= http.StatusInternalServerError {
 				t.Errorf("%s: %d", rt.pattern, got.StatusCode)
 			}
 		case rt.access != anyone:

@@ -8,6 +8,9 @@ const (
 	MethodPassword     LoginMethod = "password"
 	MethodCode         LoginMethod = "password_and_code"
 	MethodRecoveryCode LoginMethod = "password_and_recovery_code"
+	// MethodPasskey is a passkey alone, MethodPasswordPasskey one after the password.
+	MethodPasskey         LoginMethod = "passkey"
+	MethodPasswordPasskey LoginMethod = "password_and_passkey"
 	// MethodInvitation is for the session that begins when an invitation is accepted.
 	MethodInvitation LoginMethod = "invitation"
 )
@@ -49,4 +52,26 @@ type OperatorPendingLogin struct {
 	TokenHash  []byte
 	OperatorID int64
 	CreatedAt  Time `gorm:"autoCreateTime:false"`
+}
+
+// OperatorPasskey is a passkey (WebAuthn) that an operator logs in with.
+type OperatorPasskey struct {
+	ID         int64 `gorm:"primaryKey"`
+	OperatorID int64
+	// Name is what the operator calls it.
+	Name string
+	// CredentialHash is the SHA-256 of the credential's ID.
+	CredentialHash []byte
+	// Credential is the public key, with its ID, counter and flags, as JSON.
+	Credential []byte
+	CreatedAt  Time `gorm:"autoCreateTime:false"`
+	// LastUsedAt is 0 until the first use.
+	LastUsedAt Time
+}
+
+// OperatorChallenge is a challenge that a passkey has signed.
+type OperatorChallenge struct {
+	ID            int64 `gorm:"primaryKey"`
+	ChallengeHash []byte
+	UsedAt        Time
 }

@@ -67,6 +67,9 @@ type Config struct {
 	Addresses *clientaddr.Resolver
 	// ConsoleApart takes the console off the public address; it has a listener of its own.
 	ConsoleApart bool
+	// ConsoleURL is the console's address in browsers without a path. If "", it is that of each
+	// request.
+	ConsoleURL string
 	// OpsHosts are the host names of the operators' own address, besides IP addresses and localhost.
 	OpsHosts []string
 
@@ -225,6 +228,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Away:          func() []console.Outage { return away(n.watches) },
 		Sealed:        sealed.New(cfg.DB, cfg.Clock),
 		Logger:        cfg.Logger,
+		URL:           cfg.ConsoleURL,
 		ClientAddress: cfg.Addresses.Address,
 		Secure:        cfg.Addresses.Secure,
 		Clock:         cfg.Clock,

@@ -30,6 +30,8 @@ const (
 
 	ActionTOTPAdd            = "operator.add_totp"
 	ActionTOTPRemove         = "operator.remove_totp"
+	ActionPasskeyAdd         = "operator.add_passkey"
+	ActionPasskeyRemove      = "operator.remove_passkey"
 	ActionRecoveryCodesRenew = "operator.renew_recovery_codes"
 	ActionSecondFactorReset  = "operator.reset_second_factor"
 )
@@ -93,7 +95,7 @@ func Actions() []string {
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionOperatorInvite, ActionInvitationRevoke, ActionInvitationAccept,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
-		ActionTOTPAdd, ActionTOTPRemove, ActionRecoveryCodesRenew, ActionSecondFactorReset,
+		ActionTOTPAdd, ActionTOTPRemove, ActionPasskeyAdd, ActionPasskeyRemove, ActionRecoveryCodesRenew, ActionSecondFactorReset,
 		ActionTokenKeyRotate, ActionTokenKeyRetire,
 		ActionExport,
 		ActionWebhookCreate, ActionWebhookUpdate, ActionWebhookEnable, ActionWebhookDelete, ActionWebhookRotateSecret, ActionWebhookTest, ActionWebhookReplay, ActionWebhookDisable,

@@ -30,7 +30,8 @@ const (
 const (
 	ReasonWrongPassword = "wrong_password"
 	// ReasonWrongCode means that the password was right.
-	ReasonWrongCode = "wrong_code"
+	ReasonWrongCode    = "wrong_code"
+	ReasonWrongPasskey = "wrong_passkey"
 	// ReasonUnknownName is used without the name, because it may be a password in the wrong field.
 	ReasonUnknownName = "unknown_name"
 	// reasonVarious is used for the failures that share one entry because there are many others.
@@ -117,7 +118,7 @@ func countFailure(tx *gorm.DB, id int64, now models.Time, client string) error {
 
 // LoginFailures is what an entry records about failed logins, besides the account and the network.
 type LoginFailures struct {
-	// Reason is wrong_password, wrong_code, unknown_name or various.
+	// Reason is wrong_password, wrong_code, wrong_passkey, unknown_name or various.
 	Reason string
 	Count  int
 	// Last is when the last one was, if there were several.

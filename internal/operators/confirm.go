@@ -38,6 +38,11 @@ func (o *Service) Confirm(ctx context.Context, operator *models.Operator, sessio
 	if err := compare(ctx, operator, session, proof, by); err != nil {
 		return err
 	}
+	return o.noteConfirmed(ctx, session)
+}
+
+// noteConfirmed records in the session that the operator has just confirmed its identity.
+func (o *Service) noteConfirmed(ctx context.Context, session *models.OperatorSession) error {
 	now := models.TimeOf(o.clock())
 	err := o.db.Tx(ctx, func(tx *gorm.DB) error {
 		noted := tx.Model(&models.OperatorSession{}).Where("id = ?", session.ID).Update("confirmed_at", now)
@@ -76,7 +81,7 @@ func (o *Service) compareCode(ctx context.Context, operator *models.Operator, se
 	})
 }
 
-// compare calls check, which returns errWrongPassword or errWrongCode if what the operator has
+// compare calls check, which returns errWrongPassword, errWrongCode or errWrongPasskey if what the operator has
 // entered is wrong. That is audited. It is counted by session, so that failures in other sessions do
 // not block this one.
 func (o *Service) compare(ctx context.Context, operator *models.Operator, session *models.OperatorSession, by models.Actor, check func() error) error {
@@ -89,7 +94,7 @@ func (o *Service) compare(ctx context.Context, operator *models.Operator, sessio
 	case wrong == nil:
 		attempt.Succeed(ctx)
 		return nil
-	case !errors.Is(wrong, errWrongPassword) && !errors.Is(wrong, errWrongCode):
+	case !errors.Is(wrong, errWrongPassword) && !errors.Is(wrong, errWrongCode) && !errors.Is(wrong, errWrongPasskey):
 		attempt.Cancel(ctx)
 		return fmt.Errorf("confirming identity: %w", wrong)
 	}

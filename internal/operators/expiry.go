@@ -12,6 +12,7 @@ func Expiring() []retention.Rule {
 		{Rows: "idle sessions", Table: &models.OperatorSession{}, Key: "id", Column: "last_seen_at", Age: SessionIdle},
 		{Rows: "unfinished logins", Table: &models.OperatorPendingLogin{}, Key: "id", Column: "created_at", Age: PendingLifetime},
 		{Rows: "old invitations", Table: &models.OperatorInvitation{}, Key: "id", Column: "created_at", Age: invitationMemory},
+		{Rows: "used challenges", Table: &models.OperatorChallenge{}, Key: "id", Column: "used_at", Age: ChallengeLifetime},
 		{Rows: "old sessions", Table: &models.OperatorSession{}, Key: "id", Column: "created_at", Age: SessionLifetime},
 	}
 }

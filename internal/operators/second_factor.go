@@ -36,6 +36,8 @@ type Factors struct {
 	TOTP *models.OperatorTOTP
 	// RecoveryCodes is how many recovery codes are left.
 	RecoveryCodes int
+	// Passkeys are the oldest first.
+	Passkeys []*models.OperatorPasskey
 }
 
 // Factors returns the operator's second factors.
@@ -51,6 +53,9 @@ func (o *Service) Factors(ctx context.Context, operator *models.Operator) (*Fact
 		return nil, fmt.Errorf("counting recovery codes: %w", err)
 	}
 	f.RecoveryCodes = int(left)
+	if f.Passkeys, err = passkeysOf(o.db.Read(ctx), operator); err != nil {
+		return nil, err
+	}
 	return f, nil
 }
 
@@ -199,7 +204,7 @@ func (o *Service) ResetSecondFactor(ctx context.Context, name string, by models.
 // removeSecondFactors deletes the operator's second factors and recovery codes, and its logins that
 // wait for one.
 func removeSecondFactors(tx *gorm.DB, operator *models.Operator) error {
-	for _, table := range []any{&models.OperatorTOTP{}, &models.OperatorRecoveryCode{}, &models.OperatorPendingLogin{}} {
+	for _, table := range []any{&models.OperatorTOTP{}, &models.OperatorPasskey{}, &models.OperatorRecoveryCode{}, &models.OperatorPendingLogin{}} {
 		if err := tx.Where("operator_id = ?", operator.ID).Delete(table).Error; err != nil {
 			return err
 		}
@@ -214,10 +219,15 @@ func updateHasSecondFactor(tx *gorm.DB, operator *models.Operator) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.Model(operator).Update("has_second_factor", totp != nil).Error; err != nil {
+	passkeys, err := passkeysOf(tx, operator)
+	if err != nil {
 		return err
 	}
-	if totp != nil {
+	some := totp != nil || len(passkeys) > 0
+	if err := tx.Model(operator).Update("has_second_factor", some).Error; err != nil {
+		return err
+	}
+	if some {
 		return nil
 	}
 	return tx.Where("operator_id = ?", operator.ID).Delete(&models.OperatorRecoveryCode{}).Error

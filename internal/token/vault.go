@@ -132,11 +132,8 @@ func (r *Ring) Seal(secret []byte, place string) ([]byte, error) {
 	if len(secret) != atrest.PlainSize {
 		panic(fmt.Sprintf("token: a secret of %d bytes", len(secret)))
 	}
-	switch {
-	case len(r.keys) == 0 && r.err != nil:
-		return nil, &KeyError{r.err.Error()}
-	case len(r.keys) == 0:
-		return nil, &KeyError{"there is no token key to encrypt with: set ROLLCALL_TOKEN_KEY as for the servers, or start a server first"}
+	if len(r.keys) == 0 {
+		return nil, r.noKey()
 	}
 	out := []byte{vaultVersion}
 	for _, key := range r.keys {
@@ -144,6 +141,37 @@ func (r *Ring) Seal(secret []byte, place string) ([]byte, error) {
 		out = key.aead.Seal(out, nil, secret, []byte(place))
 	}
 	return out, nil
+}
+
+// Ticket returns data, encrypted under one key, that a client is given and brings back soon. It is
+// for that purpose only. Returns a *KeyError if there is no key.
+func (r *Ring) Ticket(data []byte, purpose string) ([]byte, error) {
+	if len(r.keys) == 0 {
+		return nil, r.noKey()
+	}
+	return r.keys[0].aead.Seal(nil, nil, data, ticketPlace(purpose)), nil
+}
+
+// OpenTicket returns the data of a Ticket for that purpose. ok is false if it is none of a node with
+// the same keys.
+func (r *Ring) OpenTicket(ticket []byte, purpose string) (data []byte, ok bool) {
+	for _, aead := range r.openers {
+		if data, err := aead.Open(nil, nil, ticket, ticketPlace(purpose)); err == nil {
+			return data, true
+		}
+	}
+	return nil, false
+}
+
+// ticketPlace is no place of a stored secret.
+func ticketPlace(purpose string) []byte { return []byte("ticket: " + purpose) }
+
+// noKey returns why nothing can be encrypted.
+func (r *Ring) noKey() *KeyError {
+	if r.err != nil {
+		return &KeyError{r.err.Error()}
+	}
+	return &KeyError{"there is no token key to encrypt with: set ROLLCALL_TOKEN_KEY as for the servers, or start a server first"}
 }
 
 // parts returns the parts of a stored secret, or nil if it was not stored by a Vault.
