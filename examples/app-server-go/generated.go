@@ -290,9 +290,9 @@ func (v *UpdateUserInput) GetRemoveAvatar() bool { return v.RemoveAvatar }
 
 // Which users to list: those that match all given fields.
 type UserFilter struct {
-	// The beginning of the ID (case-sensitive), or a part of the name (case-insensitive). If it is
-	// omitted or empty, all users match. To limit its cost in large apps, a search examines the first
-	// 10 000 IDs that begin with it, in the order of the IDs, and the names of the 50 000 newest users.
+	// A part of the ID or the name, ignoring case. If it is omitted or empty, all users match. To limit
+	// its cost in large apps, a search examines the 50 000 newest users, and of older ones the first
+	// 10 000 whose ID begins with it, in its exact case and in the order of the IDs.
 	// Example: "ann"
 	// Complexity: 2000.
 	// Allowed: at most 64 characters.

@@ -4445,9 +4445,9 @@ type UserEdge {
 "Which users to list: those that match all given fields."
 input UserFilter {
   """
-  The beginning of the ID (case-sensitive), or a part of the name (case-insensitive). If it is
-  omitted or empty, all users match. To limit its cost in large apps, a search examines the first
-  10 000 IDs that begin with it, in the order of the IDs, and the names of the 50 000 newest users.
+  A part of the ID or the name, ignoring case. If it is omitted or empty, all users match. To limit
+  its cost in large apps, a search examines the 50 000 newest users, and of older ones the first
+  10 000 whose ID begins with it, in its exact case and in the order of the IDs.
   """
   search: String @example(value: "ann") @cost(weight: 2000) @goTag(key: "validate", value: "omitempty,max=64")
   "Users in one of these states; omitted or empty for any state."

@@ -18,7 +18,7 @@ const (
 	// SearchIDs is how many of the IDs that begin with the text a search examines, in the order of
 	// the IDs.
 	SearchIDs = 10_000
-	// SearchNames is how many of the newest users a name search examines.
+	// SearchNames is how many of the newest users a search examines for any part of an ID or a name.
 	SearchNames = 50_000
 )
 
@@ -27,8 +27,9 @@ type reach struct{ ids, names int }
 
 // Filter selects some of an app's users. Its zero value selects all.
 type Filter struct {
-	// Search selects users whose ID begins with it, or whose name contains it, ignoring case. See
-	// SearchIDs and SearchNames.
+	// Search selects users whose ID or name contains it, ignoring case. Of users that are older than
+	// the SearchNames newest, it finds only those whose ID begins with it, in its exact case; see
+	// SearchIDs.
 	Search string
 	// States selects users in one of these states. If it is empty, it selects users in any state.
 	States []models.UserState
@@ -261,11 +262,14 @@ func (s *Service) searched(ctx context.Context, app *models.App, text string) *g
 	return union(s.db.Read(ctx), prefixed, newest)
 }
 
-// matches returns the condition that an examined user matches the search.
+// matches returns the condition that an examined user matches the search. Without an index, which
+// for parts of words would be many times larger than the users, it costs the reading of the users
+// that searched allows.
 func (s *Service) matches(ctx context.Context, text string) *gorm.DB {
-	either := s.db.Read(ctx).Where("search_name LIKE ? ESCAPE '!'", "%"+escapeLike(models.SearchForm(text))+"%")
+	part := "%" + escapeLike(models.SearchForm(text)) + "%"
+	either := s.db.Read(ctx).Where("search_name LIKE ? ESCAPE '!'", part)
 	if mayBeginID(text) {
-		either = either.Or(beginsWith, text, text+afterID)
+		either = either.Or("LOWER(external_id) LIKE ? ESCAPE '!'", part)
 	}
 	return either
 }

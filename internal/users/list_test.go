@@ -136,8 +136,9 @@ func TestSearch(t *testing.T) {
 			}
 		}
 		for search, want := range map[string][]string{
-			"ann":     {"ann"},
-			"Ann":     {"Ann2", "ann"}, // the prefix of an ID is case-sensitive, a name is not
+			"ann":     {"Ann2", "ann"},
+			"NN":      {"Ann2", "ann"}, // any part of an ID or a name, in any case
+			"n2":      {"Ann2"},
 			"a_":      {"a_b"},
 			"100%":    {"bob"},
 			"EXAMPLE": {"ann"},

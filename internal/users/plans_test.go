@@ -221,6 +221,7 @@ func TestSearchBounds(t *testing.T) {
 		}
 		for search, want := range map[string]int{
 			"old": 2, "too old": 0, // names: only those of the newest users
+			"0000030": 1, "SER-0000030": 1, "0000010": 0, // a part of an ID, and another case: as names
 			"user-0000001": 1, "user-0000010": 1, "user-0000030": 1, // IDs: of all users
 			"user-000000": 5,      // and the first of them
 			"user-00000":  20 + 5, // and those whose names are examined anyway
