@@ -232,6 +232,7 @@ var owners = map[string][]string{
 	"token_keys":            {"internal/token"},
 	"user_count_parts":      {"internal/headcount"},
 	"event_feeds":           {"internal/webhooks"},
+	"webhook_hours":         {"internal/webhooks"},
 	"webhook_endpoints":     {"internal/outbox", "internal/webhooks"},
 	"whitelist_entries":     {"internal/relations"},
 

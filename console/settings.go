@@ -127,6 +127,7 @@ func (c *console) settingsPage(v *visit, app *models.App) *settingsPage {
 			{"onlyFriendsCanMessage", set.OnlyFriendsCanMessage},
 			{"profileEditEnabled", set.ProfileEditEnabled},
 			{"eventFeedEnabled", set.EventFeedEnabled},
+			{"presenceFeedEnabled", set.PresenceFeedEnabled},
 		},
 		FriendRequestPolicy: string(set.FriendRequestPolicy),
 		Limits: []limitField{

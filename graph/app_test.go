@@ -76,9 +76,9 @@ func TestApp(t *testing.T) {
 	graphtest.Each(t, func(w *graphtest.World) {
 		w.Register(w.App, "ann")
 		const app = `{ app { name environment edition registeredUserCount registeredUserLimit onlineUserCount createdAt
-			settings { statusQueryEnabled friendStatusNotifyEnabled onlyFriendsCanMessage profileEditEnabled eventFeedEnabled friendRequestPolicy friendLimit blocklistLimit whitelistLimit statusSubscriptionLimit deviceLimit friendRequestDailyLimit } } }`
+			settings { statusQueryEnabled friendStatusNotifyEnabled onlyFriendsCanMessage profileEditEnabled eventFeedEnabled presenceFeedEnabled friendRequestPolicy friendLimit blocklistLimit whitelistLimit statusSubscriptionLimit deviceLimit friendRequestDailyLimit } } }`
 		const want = `{"app":{"name":"NAME","environment":"DEVELOPMENT","edition":"FLAGSHIP","registeredUserCount":COUNT,"registeredUserLimit":100,"onlineUserCount":0,
-			"createdAt":"2026-11-20T08:15:30.123Z","settings":{"statusQueryEnabled":true,"friendStatusNotifyEnabled":true,"onlyFriendsCanMessage":false,"profileEditEnabled":false,"eventFeedEnabled":false,"friendRequestPolicy":"APPROVAL",
+			"createdAt":"2026-11-20T08:15:30.123Z","settings":{"statusQueryEnabled":true,"friendStatusNotifyEnabled":true,"onlyFriendsCanMessage":false,"profileEditEnabled":false,"eventFeedEnabled":false,"presenceFeedEnabled":false,"friendRequestPolicy":"APPROVAL",
 			"friendLimit":1000,"blocklistLimit":500,"whitelistLimit":3000,"statusSubscriptionLimit":200,"deviceLimit":20,"friendRequestDailyLimit":200}}}`
 		w.Run(
 			graphtest.Scenario{Name: "one's own", As: graphtest.AppServer, Query: app,

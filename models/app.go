@@ -33,6 +33,8 @@ type AppSettings struct {
 	ProfileEditEnabled        bool `json:"profileEditEnabled"`
 	// EventFeedEnabled records changes for the feed that the App Server reads.
 	EventFeedEnabled bool `json:"eventFeedEnabled"`
+	// PresenceFeedEnabled records changes of statuses for the feed too, if EventFeedEnabled is set.
+	PresenceFeedEnabled bool `json:"presenceFeedEnabled"`
 	// FriendRequestPolicy is that of users that have not chosen their own.
 	FriendRequestPolicy     FriendRequestPolicy `json:"friendRequestPolicy"`
 	FriendLimit             int                 `json:"friendLimit" validate:"min=0,max=100000"`

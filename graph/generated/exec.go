@@ -88,6 +88,7 @@ type ComplexityRoot struct {
 		FriendRequestPolicy       func(childComplexity int) int
 		FriendStatusNotifyEnabled func(childComplexity int) int
 		OnlyFriendsCanMessage     func(childComplexity int) int
+		PresenceFeedEnabled       func(childComplexity int) int
 		ProfileEditEnabled        func(childComplexity int) int
 		StatusQueryEnabled        func(childComplexity int) int
 		StatusSubscriptionLimit   func(childComplexity int) int
@@ -875,6 +876,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AppSettings.OnlyFriendsCanMessage(childComplexity), true
+	case "AppSettings.presenceFeedEnabled":
+		if e.ComplexityRoot.AppSettings.PresenceFeedEnabled == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AppSettings.PresenceFeedEnabled(childComplexity), true
 	case "AppSettings.profileEditEnabled":
 		if e.ComplexityRoot.AppSettings.ProfileEditEnabled == nil {
 			break
@@ -3148,6 +3155,11 @@ type AppSettings {
   otherwise it is FEATURE_DISABLED. Off in a new app.
   """
   eventFeedEnabled: Boolean!
+  """
+  Whether the feed has ` + "`" + `presence.changed` + "`" + ` too, with up to 500 changes of statuses in an event. It has
+  no effect without ` + "`" + `eventFeedEnabled` + "`" + `. Off in a new app.
+  """
+  presenceFeedEnabled: Boolean!
   "What a friend request does, for users that have not chosen their own policy. APPROVAL in a new app."
   friendRequestPolicy: FriendRequestPolicy!
   "How many friends a user may have."
@@ -5029,7 +5041,8 @@ type EventEdge {
 extend type Query {
   """
   The app's events of the last 7 days, the oldest first, for App Servers that have no webhook endpoint.
-  Needs the app's ` + "`" + `eventFeedEnabled` + "`" + `, and has all events since it was turned on. No event appears before
+  Needs the app's ` + "`" + `eventFeedEnabled` + "`" + `, and has all events since it was turned on; those of statuses
+  need ` + "`" + `presenceFeedEnabled` + "`" + ` too. No event appears before
   one that was returned earlier, and the events of a user are in the order of their versions. If
   there is no event yet, ` + "`" + `endCursor` + "`" + ` is null: keep the cursor that you have, and ask again later.
   Errors: FEATURE_DISABLED; INVALID_ARGUMENT, with the rule ` + "`" + `kept` + "`" + ` if events after the cursor are no longer kept.
@@ -5190,6 +5203,8 @@ func (ec *executionContext) childFields_AppSettings(ctx context.Context, field g
 		return ec.fieldContext_AppSettings_profileEditEnabled(ctx, field)
 	case "eventFeedEnabled":
 		return ec.fieldContext_AppSettings_eventFeedEnabled(ctx, field)
+	case "presenceFeedEnabled":
+		return ec.fieldContext_AppSettings_presenceFeedEnabled(ctx, field)
 	case "friendRequestPolicy":
 		return ec.fieldContext_AppSettings_friendRequestPolicy(ctx, field)
 	case "friendLimit":
@@ -7732,6 +7747,29 @@ func (ec *executionContext) _AppSettings_eventFeedEnabled(ctx context.Context, f
 	)
 }
 func (ec *executionContext) fieldContext_AppSettings_eventFeedEnabled(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _AppSettings_presenceFeedEnabled(ctx context.Context, field graphql.CollectedField, obj *models.AppSettings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AppSettings_presenceFeedEnabled(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PresenceFeedEnabled, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AppSettings_presenceFeedEnabled(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AppSettings", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
@@ -19536,6 +19574,11 @@ func (ec *executionContext) _AppSettings(ctx context.Context, sel ast.SelectionS
 			}
 		case "eventFeedEnabled":
 			out.Values[i] = ec._AppSettings_eventFeedEnabled(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "presenceFeedEnabled":
+			out.Values[i] = ec._AppSettings_presenceFeedEnabled(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

@@ -123,6 +123,11 @@ func Selections(resolvers ResolverRoot) selection.Types {
 				v := obj.EventFeedEnabled
 				return e.Boolean(v)
 			}},
+			"presenceFeedEnabled": {Leaf: func(e *selection.Encoder, o any) bool {
+				obj := o.(*models.AppSettings)
+				v := obj.PresenceFeedEnabled
+				return e.Boolean(v)
+			}},
 			"friendRequestPolicy": {Leaf: func(e *selection.Encoder, o any) bool {
 				obj := o.(*models.AppSettings)
 				v := obj.FriendRequestPolicy

@@ -66,6 +66,7 @@ var settings = map[string]setting{
 	"onlyFriendsCanMessage":     toggle("only_friends_can_message", func(a *models.App) *bool { return &a.Settings.OnlyFriendsCanMessage }),
 	"profileEditEnabled":        toggle("profile_edit_enabled", func(a *models.App) *bool { return &a.Settings.ProfileEditEnabled }),
 	"eventFeedEnabled":          toggle("event_feed_enabled", func(a *models.App) *bool { return &a.Settings.EventFeedEnabled }),
+	"presenceFeedEnabled":       toggle("presence_feed_enabled", func(a *models.App) *bool { return &a.Settings.PresenceFeedEnabled }),
 	"friendRequestPolicy": {
 		column: "friend_request_policy",
 		set: func(a *models.App, name, text string) error {
@@ -177,8 +178,8 @@ func (s *Service) Change(ctx context.Context, key string, values, loaded map[str
 // Set changes settings of the app by their names in the API, all or none, and returns the changed
 // app, or nil if the key is unknown. It refuses a setting that the app's edition lacks. A limit
 // below the present count stops growth and removes nothing. The change has one audit entry with the
-// previous values, and an event. If it turns eventFeedEnabled on, Set returns after a wait of outbox.Freshness: each
-// change that begins later is recorded.
+// previous values, and an event. If it turns eventFeedEnabled or presenceFeedEnabled on,
+// Set returns after a wait of outbox.Freshness: each change that begins later is recorded.
 func (s *Service) Set(ctx context.Context, key string, values map[string]string, by models.Actor) (*models.App, error) {
 	return s.set(ctx, key, values, nil, by)
 }
@@ -202,7 +203,7 @@ func (s *Service) set(ctx context.Context, key string, values, loaded map[string
 			return err
 		}
 		hadLimit := app.RegisteredUserLimit() != nil
-		hadFeed := app.Settings.EventFeedEnabled
+		had := app.Settings
 		if err := stale(app, values, loaded); err != nil {
 			return err
 		}
@@ -223,7 +224,7 @@ func (s *Service) set(ctx context.Context, key string, values, loaded map[string
 				changes = append(changes, fmt.Sprintf("%s=%v (was %v)", name, after, before))
 			}
 		}
-		feeds = app.Settings.EventFeedEnabled && !hadFeed
+		feeds = app.Settings.EventFeedEnabled && !had.EventFeedEnabled || app.Settings.PresenceFeedEnabled && !had.PresenceFeedEnabled
 		if lacking := checkSwitches(app); len(lacking) > 0 {
 			return lacking[0]
 		}

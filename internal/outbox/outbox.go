@@ -72,11 +72,23 @@ type Outbox struct {
 	insert   [sizes]*database.Command
 
 	mu sync.Mutex
-	// endpoints are the enabled endpoints by apps.id, as they were at readAt or later.
-	endpoints map[int64][]endpoint
-	// feeds has the apps with a feed, which has all events that Write is given.
-	feeds  map[int64]bool
-	readAt time.Time
+	// audiences are those of all apps that have one, by apps.id, as they were at readAt or later.
+	audiences map[int64]audience
+	readAt    time.Time
+}
+
+// audience is who receives the events of an app.
+type audience struct {
+	// endpoints are the enabled ones, by their IDs.
+	endpoints []endpoint
+	// feed reports whether there is a feed, which has all events that Write is given, and presence
+	// whether it has PresenceChanged too.
+	feed, presence bool
+}
+
+// wantsPresence reports whether it receives PresenceChanged.
+func (a audience) wantsPresence() bool {
+	return a.presence || slices.ContainsFunc(a.endpoints, func(e endpoint) bool { return e.wants(PresenceChanged) })
 }
 
 // endpoint is an enabled endpoint.
@@ -88,9 +100,9 @@ type endpoint struct {
 
 // New returns an Outbox that writes to db.
 func New(db *database.DB) *Outbox {
-	// The row of a feed has no endpoint.
+	// The row of a feed has no endpoint, and PresenceChanged as its types or none.
 	o := &Outbox{enabled: db.NewQuery("SELECT id, app_id, event_types FROM " +
-		db.Using("webhook_endpoints", "webhook_endpoints_state") + " WHERE state = 'ENABLED' UNION ALL SELECT 0, id, '' FROM " +
+		db.Using("webhook_endpoints", "webhook_endpoints_state") + " WHERE state = 'ENABLED' UNION ALL SELECT 0, id, CASE WHEN presence_feed_enabled THEN 'presence.changed' ELSE '' END FROM " +
 		db.Using("apps", "apps_event_feed") + " WHERE event_feed_enabled = TRUE")}
 	const row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	for i := range sizes {
@@ -104,48 +116,48 @@ func New(db *database.DB) *Outbox {
 	return o
 }
 
-// of returns the enabled endpoints of an app, and reports whether it has a feed.
-func (o *Outbox) of(appID int64) (list []endpoint, feed bool, err error) {
+// of returns the audience of an app.
+func (o *Outbox) of(appID int64) (audience, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	// The clock of the process: that of the rules may be set by a test, or by an administrator.
-	if o.endpoints != nil && time.Since(o.readAt) < Freshness {
-		return o.endpoints[appID], o.feeds[appID], nil
+	if o.audiences == nil || time.Since(o.readAt) >= Freshness {
+		if err := o.read(); err != nil {
+			return audience{}, err
+		}
 	}
-	if err := o.read(); err != nil {
-		return nil, false, err
-	}
-	return o.endpoints[appID], o.feeds[appID], nil
+	return o.audiences[appID], nil
 }
 
-// read reads the enabled endpoints and the feeds. The caller holds o.mu.
+// read reads the audiences. The caller holds o.mu.
 func (o *Outbox) read() error {
 	readAt := time.Now()
-	found, feeds := make(map[int64][]endpoint), make(map[int64]bool)
+	found := make(map[int64]audience)
 	var id, app int64
 	var types string
 	err := o.enabled.Each(nil, []any{&id, &app, &types}, func() {
+		a := found[app]
 		if id == 0 {
-			feeds[app] = true
-			return
+			a.feed, a.presence = true, types == string(PresenceChanged)
+		} else {
+			a.endpoints = append(a.endpoints, endpoint{id, ParseTypes(types)})
 		}
-		found[app] = append(found[app], endpoint{id, ParseTypes(types)})
+		found[app] = a
 	})
 	if err != nil {
 		return fmt.Errorf("reading webhook endpoints: %w", err)
 	}
-	for _, list := range found {
-		// The order in which all transactions write deliveries.
-		slices.SortFunc(list, func(a, b endpoint) int { return cmp.Compare(a.id, b.id) })
+	for _, a := range found {
+		slices.SortFunc(a.endpoints, func(a, b endpoint) int { return cmp.Compare(a.id, b.id) })
 	}
-	if len(found)+len(feeds) > 0 {
+	if len(found) > 0 {
 		for i := range sizes {
 			if err := database.Prepare(o.versions[i], o.insert[i]); err != nil {
 				return fmt.Errorf("preparing to record events: %w", err)
 			}
 		}
 	}
-	o.endpoints, o.feeds, o.readAt = found, feeds, readAt
+	o.audiences, o.readAt = found, readAt
 	return nil
 }
 
@@ -174,8 +186,8 @@ func (e endpoint) wants(t Type) bool {
 // the app has an enabled endpoint or a feed. recorded reports whether an event was recorded for an
 // endpoint: the caller must then publish bus.EventsRecorded after the commit.
 func (o *Outbox) Write(tx *gorm.DB, appID int64, list func() ([]Event, error)) (recorded bool, err error) {
-	endpoints, feed, err := o.of(appID)
-	if err != nil || len(endpoints) == 0 && !feed {
+	to, err := o.of(appID)
+	if err != nil || len(to.endpoints) == 0 && !to.feed {
 		return false, err
 	}
 	events, err := list()
@@ -183,7 +195,7 @@ func (o *Outbox) Write(tx *gorm.DB, appID int64, list func() ([]Event, error)) (
 		return false, err
 	}
 	events = slices.DeleteFunc(events, func(e Event) bool {
-		return !feed && !slices.ContainsFunc(endpoints, func(to endpoint) bool { return to.wants(e.Type) })
+		return !to.feed && !slices.ContainsFunc(to.endpoints, func(one endpoint) bool { return one.wants(e.Type) })
 	})
 	if len(events) == 0 {
 		return false, nil
@@ -193,17 +205,22 @@ func (o *Outbox) Write(tx *gorm.DB, appID int64, list func() ([]Event, error)) (
 		return false, err
 	}
 	for _, row := range rows {
-		row.FeedNumber = new(models.NotInFeed)
-		if feed {
-			row.FeedNumber = new(models.NotNumbered)
-		}
-		row.Recipients = recipients(endpoints, Type(row.Type))
+		row.FeedNumber = feedNumber(to.feed)
+		row.Recipients = recipients(to.endpoints, Type(row.Type))
 		recorded = recorded || row.Recipients != nil
 	}
 	if err := o.record(tx, rows); err != nil {
 		return false, fmt.Errorf("recording events: %w", err)
 	}
 	return recorded, nil
+}
+
+// feedNumber returns models.Event.FeedNumber of a new event.
+func feedNumber(feed bool) *int64 {
+	if feed {
+		return new(models.NotNumbered)
+	}
+	return new(models.NotInFeed)
 }
 
 // recipients returns models.Event.Recipients of an event of that type, or nil if no endpoint wants it.

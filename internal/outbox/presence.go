@@ -196,8 +196,8 @@ func (p *Presence) refresh() error {
 		return err
 	}
 	found := make(map[int64]bool)
-	for app, endpoints := range o.endpoints {
-		if slices.ContainsFunc(endpoints, func(e endpoint) bool { return e.wants(PresenceChanged) }) {
+	for app, a := range o.audiences {
+		if a.wantsPresence() {
 			found[app] = true
 		}
 	}
@@ -273,15 +273,11 @@ func (p *Presence) putBack(b *batch) {
 	w.order = append(before, w.order...)
 }
 
-// record records changes for the endpoints of their app that want them.
+// record records changes for the endpoints of their app that want them, and for its feed.
 func (p *Presence) record(ctx context.Context, b *batch) error {
-	endpoints, _, err := p.outbox.of(b.appID)
-	if err != nil {
+	to, err := p.outbox.of(b.appID)
+	if err != nil || !to.wantsPresence() {
 		return err
-	}
-	to := recipients(endpoints, PresenceChanged)
-	if to == nil {
-		return nil
 	}
 	err = p.db.Tx(ctx, func(tx *gorm.DB) error {
 		erasable, err := lockActive(tx, b)
@@ -295,7 +291,7 @@ func (p *Presence) record(ctx context.Context, b *batch) error {
 			if err != nil {
 				return err
 			}
-			row.Recipients, row.FeedNumber = to, new(models.NotInFeed)
+			row.Recipients, row.FeedNumber = recipients(to.endpoints, PresenceChanged), feedNumber(to.presence)
 			if err := tx.Create(row).Error; err != nil {
 				return fmt.Errorf("recording events: %w", err)
 			}

@@ -156,6 +156,28 @@ func TestPresence_CoalescesAndFlushesAtTheEnd(t *testing.T) {
 	})
 }
 
+// TestPresence_InTheFeed: the feed has changes of statuses only if both settings are on.
+func TestPresence_InTheFeed(t *testing.T) {
+	each(t, 1, func(w *world) {
+		for i, test := range []struct{ feed, presence, want bool }{{true, false, false}, {false, true, false}, {true, true, true}} {
+			w.change(func(tx *gorm.DB) error {
+				return tx.Model(w.app).Updates(map[string]any{"event_feed_enabled": test.feed, "presence_feed_enabled": test.presence}).Error
+			})
+			w.node()
+			w.start()
+			w.note(0, models.PresenceOnline, "", models.Time(1_790_000_000_000+i))
+			w.closes()
+			var numbers []int64
+			if err := w.db.Read(ctx).Model(&models.Event{}).Pluck("feed_number", &numbers).Error; err != nil {
+				w.t.Fatal(err)
+			}
+			if found := slices.Equal(numbers, []int64{models.NotNumbered}); found != test.want || !found && len(numbers) > 0 {
+				w.t.Errorf("%+v: the numbers of the events are %v", test, numbers)
+			}
+		}
+	})
+}
+
 func TestPresence_FullEventsDoNotWait(t *testing.T) {
 	each(t, 2*PresenceBatch+1, func(w *world) {
 		w.endpoint(string(PresenceChanged))
