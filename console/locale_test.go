@@ -180,7 +180,9 @@ func TestEveryPageInEveryLanguage(t *testing.T) {
 		b := s.as("admin")
 		b.post("/console/language", url.Values{"language": {language.tag}})
 		for _, rt := range routes {
-			if method, path := s.path(rt); method == http.MethodGet && !strings.HasPrefix(path, "/console/login") && rt.access != polls {
+			method, path := s.path(rt)
+			data := strings.HasSuffix(path, "/find") // without texts
+			if method == http.MethodGet && !data && !strings.HasPrefix(path, "/console/login") && rt.access != polls {
 				status := http.StatusOK
 				if strings.HasSuffix(path, "nowhere") {
 					status = http.StatusNotFound
