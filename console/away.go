@@ -57,13 +57,3 @@ func bounded(r *http.Request) (context.Context, context.CancelFunc) {
 	}
 	return context.WithTimeout(r.Context(), pageTime)
 }
-
-// asking returns the context of a question about who is online, or false if Redis is known to be
-// away.
-func (c *console) asking(v *visit) (ctx context.Context, cancel context.CancelFunc, ok bool) {
-	if c.isAway(Redis) {
-		return nil, nil, false
-	}
-	ctx, cancel = context.WithTimeout(v.r.Context(), presenceTime)
-	return ctx, cancel, true
-}

@@ -1,6 +1,9 @@
 package console
 
 import (
+	"context"
+
+	"rollcall/internal/outage"
 	"rollcall/models"
 )
 
@@ -12,14 +15,8 @@ type online struct{ Users int }
 
 // online returns how many users of the app are online, or nil if that is unknown.
 func (c *console) online(v *visit, app *models.App) *online {
-	ctx, cancel, ok := c.asking(v)
-	if !ok {
-		return nil
-	}
-	defer cancel()
-	n, err := c.Presence.OnlineCount(ctx, app.ID)
-	if err != nil {
-		c.unknown(v, err)
+	n, known := askPresence(c, v, func(ctx context.Context) (int, error) { return c.Presence.OnlineCount(ctx, app.ID) })
+	if !known {
 		return nil
 	}
 	return &online{n}
@@ -29,15 +26,11 @@ func (c *console) online(v *visit, app *models.App) *online {
 // unknown. It asks for all statuses in one call, because each call may be a round trip to another
 // server.
 func (c *console) statuses(v *visit, users []*models.User) []models.UserStatus {
-	if ctx, cancel, ok := c.asking(v); ok {
-		defer cancel()
-		statuses, err := c.Presence.StatusesOf(ctx, users)
-		if err == nil {
-			return statuses
-		}
-		c.unknown(v, err)
+	statuses, known := askPresence(c, v, func(ctx context.Context) ([]models.UserStatus, error) { return c.Presence.StatusesOf(ctx, users) })
+	if known {
+		return statuses
 	}
-	statuses := make([]models.UserStatus, len(users))
+	statuses = make([]models.UserStatus, len(users))
 	for i, u := range users {
 		statuses[i] = models.UserStatus{UserID: u.ExternalID, Presence: presenceUnknown}
 	}
@@ -46,16 +39,20 @@ func (c *console) statuses(v *visit, users []*models.User) []models.UserStatus {
 
 // devices returns a user's devices. known is false if they are unknown.
 func (c *console) devices(v *visit, u *models.User) (devices []models.Device, known bool) {
-	ctx, cancel, ok := c.asking(v)
-	if !ok {
-		return nil, false
+	return askPresence(c, v, func(ctx context.Context) ([]models.Device, error) { return c.Presence.Devices(ctx, u.ID) })
+}
+
+// askPresence returns what presence knows. known is false if Redis is known to be away, or if the question
+// fails or takes longer than presenceTime.
+func askPresence[T any](c *console, v *visit, question func(context.Context) (T, error)) (value T, known bool) {
+	if c.isAway(Redis) {
+		return value, false
 	}
-	defer cancel()
-	devices, err := c.Presence.Devices(ctx, u.ID)
+	value, err := outage.Within(v.r.Context(), presenceTime, question)
 	if err != nil {
 		c.unknown(v, err)
 	}
-	return devices, err == nil
+	return value, err == nil
 }
 
 func (c *console) unknown(v *visit, err error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"rollcall/internal/outage"
 	"rollcall/models"
 )
 
@@ -41,6 +42,9 @@ func (r *Recorder) LastDays(ctx context.Context, appID int64, n int, zone *time.
 	return points, r.fill(ctx, appID, hour, points)
 }
 
+// onlineTime is how long a series waits for the number of users that are online now.
+const onlineTime = 500 * time.Millisecond
+
 // fill sums the app's buckets of span up into points, each of which lasts until the next. The users
 // online now count in the last point, whose bucket may have begun after the last count. If their
 // number is unknown, only the written figures count.
@@ -59,7 +63,8 @@ func (r *Recorder) fill(ctx context.Context, appID, span int64, points []Point) 
 		points[at].Registrations += row.Registrations
 		points[at].PeakOnline = max(points[at].PeakOnline, row.PeakOnline)
 	}
-	if online, err := r.online(ctx, appID); err == nil {
+	ask := func(ctx context.Context) (int, error) { return r.online(ctx, appID) }
+	if online, err := outage.Within(ctx, onlineTime, ask); err == nil {
 		last := &points[len(points)-1]
 		last.PeakOnline = max(last.PeakOnline, online)
 	}
