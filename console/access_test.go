@@ -12,8 +12,13 @@ import (
 	"rollcall/models"
 )
 
+// TestLoggedOut_RedirectsToLogin: the login leads back to the page, also after a form.
 func TestLoggedOut_RedirectsToLogin(t *testing.T) {
 	s := onSQLite(t)
+	pages := map[string]bool{}
+	for _, rt := range routes {
+		pages[rt.pattern] = true
+	}
 	for _, rt := range routes {
 		method, path := s.path(rt)
 		got := s.as("").send(method, path, nil)
@@ -23,7 +28,9 @@ func TestLoggedOut_RedirectsToLogin(t *testing.T) {
 			if strings.HasPrefix(got.Header.Get("Location"), "/console/login") && !strings.HasSuffix(rt.pattern, loginCodePath) {
 				t.Errorf("%s: leads to the login", rt.pattern)
 			}
-		case method == http.MethodGet && path != Root:
+		case path == Root:
+			got.wantRedirect(t, "/console/login")
+		case method == http.MethodGet || pages[strings.Replace(rt.pattern, "POST ", "GET ", 1)]:
 			got.wantRedirect(t, "/console/login?"+url.Values{"next": {path}}.Encode())
 		default:
 			got.wantRedirect(t, "/console/login")

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -193,7 +194,9 @@ type console struct {
 	locales []*locale
 	pages   *pages
 	// polls has the patterns of the routes that pages poll.
-	polls   map[string]bool
+	polls map[string]bool
+	// paged has the patterns of the forms whose paths are also those of pages.
+	paged   map[string]bool
 	outages *outage.Log
 }
 
@@ -204,12 +207,15 @@ func New(deps Deps) http.Handler { return newConsole(deps, routes) }
 // newConsole is New for other routes.
 func newConsole(deps Deps, routes []route) http.Handler {
 	c := loadEmbedded()
-	c.Deps, c.polls, c.outages = deps, map[string]bool{}, outage.NewLog(deps.Logger)
+	c.Deps, c.polls, c.paged, c.outages = deps, map[string]bool{}, map[string]bool{}, outage.NewLog(deps.Logger)
 	mux := http.NewServeMux()
 	mux.Handle("GET "+assetRoot, c.assets)
 	for _, rt := range routes {
 		mux.Handle(rt.pattern, c.handler(rt))
 		c.polls[rt.pattern] = rt.access.poll
+		if path, ok := strings.CutPrefix(rt.pattern, "GET "); ok {
+			c.paged["POST "+path] = true
+		}
 	}
 	return c.guard(mux)
 }

@@ -195,3 +195,15 @@ func TestEveryPageInEveryLanguage(t *testing.T) {
 		}
 	}
 }
+
+// TestLanguage_LeadsBackToTheForm: the page that shows what is wrong with a form is at the form's path.
+func TestLanguage_LeadsBackToTheForm(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	path := userPath(s.dev, "ann") + "/ban"
+	b.post(path, url.Values{"length": {"7"}}).want(t, http.StatusUnprocessableEntity, `name="next" value="`+path+`"`)
+	b.head.Set("Referer", s.url+accountPath)
+	b.post(accountPath+"/password", url.Values{}).want(t, http.StatusUnprocessableEntity, `name="next" value="`+accountPath+`"`)
+	b.head.Set("Referer", "https://evil.example"+accountPath)
+	b.post(accountPath+"/password", url.Values{}).want(t, http.StatusUnprocessableEntity, `name="next" value="`+Root+`"`)
+}

@@ -151,7 +151,7 @@ func (c *console) handler(rt route) http.Handler {
 }
 
 func (c *console) visit(w http.ResponseWriter, r *http.Request) *visit {
-	return &visit{w: w, r: r, locale: c.localeOf(r)}
+	return &visit{w: w, r: r, locale: c.localeOf(r), hasPage: c.paged[r.Pattern]}
 }
 
 // identify reads the visitor's session and operator, if there are any.

@@ -19,6 +19,8 @@ type visit struct {
 	// app is the app in the path, which the operator is for, or nil if the route has none.
 	app    *models.App
 	locale *locale
+	// hasPage is true for a form whose path is also that of a page.
+	hasPage bool
 }
 
 // actor returns the visitor as an actor for the audit.
@@ -32,12 +34,20 @@ func (v *visit) redirect(target string) error {
 	return nil
 }
 
-// here returns the page that the browser shows, or Root if it has sent a form.
+// here returns the page that the browser shows. If it has sent a form, that is the page of the form:
+// the one with the form's own path, or the one that the browser names, or else Root.
 func (v *visit) here() string {
 	if v.r.Method == http.MethodGet || v.r.Method == http.MethodHead {
 		return v.r.URL.RequestURI()
 	}
-	return Root
+	if v.hasPage {
+		return v.r.URL.RequestURI()
+	}
+	from, err := url.Parse(v.r.Referer())
+	if err != nil || from.Host != v.r.Host {
+		return Root
+	}
+	return localPath(from.RequestURI())
 }
 
 // localPath returns target if it is a path of the console that can be requested with GET, and Root
