@@ -25,7 +25,7 @@ async function writePast(database, key) {
   const figures = (span, points, registrations, online) => `REPLACE INTO app_figures
     SELECT ${app}, ${span}, (${now} DIV ${span} - seq) * ${span}, ${registrations}, ${online} FROM seq_0_to_${points}`;
   // A daily wave, higher at weekends, rising over the month.
-  const wave = `(1 + SIN((seq + 22 - HOUR(UTC_TIME())) / 24 * 2 * PI()))
+  const wave = `(1 + SIN((seq + 46 - HOUR(UTC_TIME())) / 24 * 2 * PI()))
     * IF(WEEKDAY(NOW() - INTERVAL seq HOUR) > 4, 1.3, 1) * (1.3 - seq / 1800) * (0.9 + RAND(seq DIV 24) / 5)`;
   await database.sql(`
     UPDATE users JOIN (SELECT MAX(id) AS newest FROM users) AS all_of_them
