@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,12 +62,14 @@ func (f *firstStart) run(ctx context.Context, password string) error {
 // makeOperator prints the password only if it was generated: a given password is already known, and
 // the output may be a log.
 func (f *firstStart) makeOperator(ctx context.Context, given string) error {
+	// Not temporary, as one that Create generates: who starts the server can set every password.
+	password := cmp.Or(given, operators.NewPassword())
 	_, err := f.operators.Showing(func(name, password string) error {
 		if given != "" {
 			password = "as given in ROLLCALL_ADMIN_PASSWORD"
 		}
 		return printText(f.out, "\nOperator    %s\nPassword    %s\n", name, password)
-	}).Create(ctx, firstOperator, models.Grant{Role: models.RoleOwner, AllApps: true}, given, startActor)
+	}).Create(ctx, firstOperator, models.Grant{Role: models.RoleOwner, AllApps: true}, password, startActor)
 	if taken(err) {
 		return nil
 	}

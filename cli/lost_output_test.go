@@ -137,6 +137,11 @@ func TestFirstStart_LostOutput(t *testing.T) {
 	if status := n.end(); status != 0 {
 		t.Errorf("status %d", status)
 	}
+	// The quick start logs in without choosing another password.
+	admin, err := operators.New(testenv.Open(t, url), time.Now).ByName(t.Context(), firstOperator)
+	if err != nil || admin == nil || admin.PasswordTemporary || admin.Role != models.RoleOwner {
+		t.Errorf("the first operator is %+v, %v", admin, err)
+	}
 
 	// If there is nothing to create, the server serves without its output.
 	again := startWith(t, Streams{Out: lostOutputs(t)["full"]}, url)

@@ -220,6 +220,6 @@ func passwordPrinter(streams *Streams, given string) func(name, password string)
 		if given != "" {
 			return printText(streams.Out, "operator  %s\n", name)
 		}
-		return printText(streams.Out, "operator  %s\npassword  %s   (shown only now)\n", name, password)
+		return printText(streams.Out, "operator  %s\npassword  %s   (shown only now, and changed after the first login)\n", name, password)
 	}
 }

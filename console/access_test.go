@@ -51,6 +51,7 @@ var lowerPOSTs = map[string]access{
 	"POST /console/logout":             viewers,
 	"POST /console/login/passkey":      anyone,
 	// The operator's own account.
+	"POST /console/account/new-password":    viewers,
 	"POST /console/account/password":        viewers,
 	"POST /console/account/passkeys":        viewers,
 	"POST /console/account/passkeys/add":    viewers,
@@ -96,6 +97,7 @@ var openGETs = map[string]bool{
 	"GET /console/account/totp":            true,
 	"GET /console/account/totp/remove":     true,
 	"GET /console/account/recovery-codes":  true,
+	"GET /console/account/new-password":    true,
 	"GET /console/account/end-session":     true,
 	"GET /console/account/end-sessions":    true,
 	"GET /console/audit":                   true,

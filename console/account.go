@@ -20,15 +20,20 @@ type accountPage struct {
 	sessionTimes
 	// Scope is the apps that the operator is for.
 	Scope scope
-	// WrongField is the field of the password form that was refused, and Wrong the end of the key
-	// of the text that explains why.
+	passwordForm
+}
+
+// passwordForm is what is wrong with the form that changes the visitor's password.
+type passwordForm struct {
+	// WrongField is the field that was refused, and Wrong the end of the key of the text that explains
+	// why.
 	WrongField, Wrong string
 	// WaitSeconds is how long to wait after too many wrong current passwords.
 	WaitSeconds int
 }
 
 // MinPassword returns the minimum length of a password.
-func (accountPage) MinPassword() int { return operators.MinPasswordLength }
+func (passwordForm) MinPassword() int { return operators.MinPasswordLength }
 
 // Others returns the number of the operator's sessions other than the current one.
 func (p accountPage) Others() int { return others(p.Sessions) }
@@ -69,33 +74,42 @@ func (c *console) accountPage(v *visit) (*accountPage, error) {
 
 // changePassword changes the visitor's own password and ends its other sessions.
 func (c *console) changePassword(v *visit) error {
+	form, status, err := c.changeOwnPassword(v)
+	if err != nil {
+		return err
+	}
+	if status == 0 {
+		return v.redirect(accountPath)
+	}
 	p, err := c.accountPage(v)
 	if err != nil {
 		return err
 	}
+	p.passwordForm = form
+	return c.render(v, status, "account", p)
+}
+
+// changeOwnPassword changes the visitor's own password, and sets a message for the next page. If it
+// is refused, status is that of the page with the form.
+func (c *console) changeOwnPassword(v *visit) (f passwordForm, status int, err error) {
 	next := v.r.PostFormValue("password")
 	if next != v.r.PostFormValue("again") {
-		p.WrongField, p.Wrong = "again", "password.again"
-		return c.render(v, http.StatusUnprocessableEntity, "account", p)
+		return passwordForm{WrongField: "again", Wrong: "password.again"}, http.StatusUnprocessableEntity, nil
 	}
 	device, err := c.Operators.ChangePassword(v.r.Context(), v.operator, v.session, v.r.PostFormValue("current"), next, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
-		p.WrongField, p.Wrong = wrongPassword(v, refusal)
-		return c.render(v, http.StatusUnprocessableEntity, "account", p)
+		f.WrongField, f.Wrong = wrongPassword(v, refusal)
+		return f, http.StatusUnprocessableEntity, nil
 	}
 	if refusal != nil && refusal.Code == fault.RateLimited {
-		p.WrongField, p.WaitSeconds = "current", retryAfter(v, refusal)
-		return c.render(v, http.StatusTooManyRequests, "account", p)
+		return passwordForm{WrongField: "current", WaitSeconds: retryAfter(v, refusal)}, http.StatusTooManyRequests, nil
 	}
 	if err != nil {
-		return err
+		return f, 0, err
 	}
 	c.setCookie(v, deviceCookie, device, seconds(deviceAge))
-	if err := c.setFlash(v, "password.done", ""); err != nil {
-		return err
-	}
-	return v.redirect(accountPath)
+	return f, 0, c.setFlash(v, "password.done", "")
 }
 
 // wrongPassword returns the form field for a password that the rules refused, and the end of the

@@ -149,6 +149,7 @@ var changes = map[string]change{
 		return nil
 	}),
 	"POST /console/account/password":     form("current", password, "password", "another password", "again", "another password"),
+	"POST /console/account/new-password": form("current", password, "password", "another password", "again", "another password"),
 	"POST /console/account/end-session":  sessionOf("admin"),
 	"POST /console/account/end-sessions": sessionOf("admin"),
 	"POST /console/explorer":             func(s *site) url.Values { return form("app", s.dev.Key, "user", "ann")(s) },

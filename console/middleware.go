@@ -121,9 +121,11 @@ func (c *console) handler(rt route) http.Handler {
 		if err == nil {
 			err = checkAccess(v, rt.access)
 		}
-		if err == nil && c.mustEnrol(v) && rt.access != anyone && !enrolment[rt.pattern] {
-			toEnrolment(v)
-			return
+		if err == nil {
+			if target := c.duty(v, rt); target != "" {
+				toDuty(v, target)
+				return
+			}
 		}
 		if err == nil {
 			err = c.findApp(v, rt)

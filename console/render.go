@@ -95,7 +95,7 @@ func (p *pages) page(tag, name string) (*template.Template, error) {
 type view struct {
 	Page     any
 	Operator *models.Operator
-	// Nav is empty if the visitor is not logged in or must set up a second factor first.
+	// Nav is empty if the visitor is not logged in or has a duty first.
 	Nav []navItem
 	// Tabs are the pages of the app in the path, or empty if there is no app.
 	Tabs  []navItem
@@ -148,7 +148,7 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 		return err
 	}
 	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Away: c.Away(), Here: v.here()}
-	if v.operator != nil && !c.mustEnrol(v) {
+	if v.operator != nil && !c.hasDuty(v) {
 		data.Nav = []navItem{
 			{Path: Root, Text: "nav.apps"},
 			{Path: auditPath, Text: "nav.audit"},

@@ -140,6 +140,8 @@ var routes = []route{
 	{"POST /console/operators/{operator}/delete", confirmedOwners, actOnOperator(deleteOperator)},
 	{"GET /console/account", viewers, (*console).showAccount},
 	{"POST /console/account/password", viewers, (*console).changePassword},
+	{"GET /console/account/new-password", viewers, (*console).askNewPassword},
+	{"POST /console/account/new-password", viewers, (*console).setNewPassword},
 	{"GET /console/account/totp", viewers, (*console).showTOTP},
 	{"POST /console/account/totp", viewers, afterConfirming((*console).startTOTP)},
 	{"POST /console/account/totp/confirm", viewers, (*console).confirmTOTP},

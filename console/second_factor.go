@@ -47,17 +47,6 @@ func (c *console) mustEnrol(v *visit) bool {
 	return v.operator != nil && c.Operators.LacksSecondFactor(v.operator)
 }
 
-// toEnrolment redirects the browser to the page that sets up a second factor.
-func toEnrolment(v *visit) {
-	if v.r.Header.Get("HX-Request") == "true" {
-		// After a redirect, htmx would put that page into a part of this one.
-		v.w.Header().Set("HX-Redirect", totpPath)
-		v.w.WriteHeader(http.StatusForbidden)
-		return
-	}
-	_ = v.redirect(totpPath)
-}
-
 // afterConfirming returns a handler that calls handle once the visitor has confirmed its identity,
 // for changes of the visitor's own account, whatever its role is.
 func afterConfirming(handle func(*console, *visit) error) func(*console, *visit) error {

@@ -90,8 +90,11 @@ type Operator struct {
 	Name string
 	// PasswordHash is an argon2id hash in PHC form.
 	PasswordHash string
-	Grant        `gorm:"embedded"`
-	CreatedAt    Time `gorm:"autoCreateTime:false"`
+	// PasswordTemporary is true if the password was generated for the operator, so that another
+	// person may know it. The operator must change it before it can do anything else.
+	PasswordTemporary bool
+	Grant             `gorm:"embedded"`
+	CreatedAt         Time `gorm:"autoCreateTime:false"`
 	// HasSecondFactor reports whether a login needs more than the password.
 	HasSecondFactor bool
 }

@@ -3,6 +3,7 @@ package operators
 import (
 	"context"
 
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -13,6 +14,9 @@ import (
 func (o *Service) ChangePassword(ctx context.Context, operator *models.Operator, session *models.OperatorSession, current, next string, by models.Actor) (device string, err error) {
 	if err := CheckPassword(next); err != nil {
 		return "", err
+	}
+	if canonical(next) == canonical(current) {
+		return "", fault.Invalid("password", "same", "the new password must not be the current one")
 	}
 	if err := o.comparePassword(ctx, operator, session, current, by); err != nil {
 		return "", err

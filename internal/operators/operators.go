@@ -82,12 +82,13 @@ func (o *Service) showing(name, password string) *showonce.Showing {
 }
 
 // Create creates an operator and returns its password: the given one, or a generated one if that is
-// "". The password cannot be read later. Returns INVALID_ARGUMENT for the fields name, password,
+// "". The password cannot be read later. A generated one is temporary. Returns INVALID_ARGUMENT for the fields name, password,
 // role and apps.
 func (o *Service) Create(ctx context.Context, name string, grant models.Grant, password string, by models.Actor) (string, error) {
 	if err := checkName(name); err != nil {
 		return "", err
 	}
+	temporary := password == ""
 	password, hash, err := o.prepare(ctx, password)
 	if err != nil {
 		return "", err
@@ -99,7 +100,9 @@ func (o *Service) Create(ctx context.Context, name string, grant models.Grant, p
 		if err != nil {
 			return err
 		}
-		operator := &models.Operator{Name: name, PasswordHash: hash, Grant: grant, CreatedAt: now}
+		operator := &models.Operator{
+			Name: name, PasswordHash: hash, PasswordTemporary: temporary, Grant: grant, CreatedAt: now,
+		}
 		if err := tx.Create(operator).Error; err != nil {
 			return err
 		}
@@ -140,8 +143,8 @@ func wrap(err error, operation string) error {
 	return fmt.Errorf("%s: %w", operation, err)
 }
 
-// SetPassword sets an operator's password, or generates one if it is "", and returns it. The
-// operator's sessions end. Returns INVALID_ARGUMENT for an unknown name and for oneself (rule
+// SetPassword sets an operator's password, or generates a temporary one if it is "", and returns it.
+// The operator's sessions end. Returns INVALID_ARGUMENT for an unknown name and for oneself (rule
 // own_password): an open session must not be enough to take over its account, so operators change
 // their own password only by ChangePassword.
 func (o *Service) SetPassword(ctx context.Context, name, password string, by models.Actor) (string, error) {
@@ -162,13 +165,16 @@ func (o *Service) setPassword(ctx context.Context, name, password string, spared
 	if operator == nil {
 		return nil, "", errNoOperator(name)
 	}
+	temporary := password == ""
 	password, hash, err := o.prepare(ctx, password)
 	if err != nil {
 		return nil, "", err
 	}
 	shown := o.showing(name, password)
 	err = o.db.Tx(ctx, func(tx *gorm.DB) error {
-		if err := tx.Model(operator).Update("password_hash", hash).Error; err != nil {
+		err := tx.Model(operator).Select("password_hash", "password_temporary").
+			Updates(&models.Operator{PasswordHash: hash, PasswordTemporary: temporary}).Error
+		if err != nil {
 			return err
 		}
 		ended := tx.Where("operator_id = ? AND id <> ?", operator.ID, spared).Delete(&models.OperatorSession{})
@@ -192,7 +198,7 @@ func (o *Service) setPassword(ctx context.Context, name, password string, spared
 // prepare checks a password, or generates one if it is "", and hashes it.
 func (o *Service) prepare(ctx context.Context, password string) (plain, hash string, err error) {
 	if password == "" {
-		password = newPassword()
+		password = NewPassword()
 	}
 	if err := CheckPassword(password); err != nil {
 		return "", "", err

@@ -79,9 +79,9 @@ func typedForms(typed string) []string {
 	return forms
 }
 
-// newPassword returns a password of 100 random bits, in letters and digits that are easy to tell
+// NewPassword returns a password of 100 random bits, in letters and digits that are easy to tell
 // apart.
-func newPassword() string {
+func NewPassword() string {
 	const group = 5
 	text := strings.ToLower(rand.Text()[:4*group])
 	return strings.Join([]string{text[:group], text[group : 2*group], text[2*group : 3*group], text[3*group:]}, "-")

@@ -178,7 +178,7 @@ func TestCheckPassword(t *testing.T) {
 
 func TestNewPassword(t *testing.T) {
 	form := regexp.MustCompile(`^[a-z2-7]{5}(-[a-z2-7]{5}){3}$`)
-	if a, b := newPassword(), newPassword(); a == b || !form.MatchString(a) || CheckPassword(a) != nil {
+	if a, b := NewPassword(), NewPassword(); a == b || !form.MatchString(a) || CheckPassword(a) != nil {
 		t.Errorf("passwords %q, %q", a, b)
 	}
 }

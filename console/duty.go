@@ -1,0 +1,43 @@
+package console
+
+import "net/http"
+
+// ownPassword has the routes that an operator may use before it has replaced a temporary password,
+// besides those of anyone.
+var ownPassword = map[string]bool{
+	"POST /console/logout":               true,
+	"GET /console/account/new-password":  true,
+	"POST /console/account/new-password": true,
+}
+
+// duty returns the page that the visitor must attend to before it may use the route, or "" if it may
+// use it: first the password, then the second factor.
+func (c *console) duty(v *visit, rt route) string {
+	switch {
+	case rt.access == anyone || v.operator == nil:
+		return ""
+	case v.operator.PasswordTemporary:
+		if !ownPassword[rt.pattern] {
+			return newPasswordPath
+		}
+	case c.mustEnrol(v) && !enrolment[rt.pattern]:
+		return totpPath
+	}
+	return ""
+}
+
+// hasDuty reports whether the visitor must attend to something before it may do anything else.
+func (c *console) hasDuty(v *visit) bool {
+	return v.operator != nil && (v.operator.PasswordTemporary || c.mustEnrol(v))
+}
+
+// toDuty redirects the browser to the page that duty has returned.
+func toDuty(v *visit, target string) {
+	if v.r.Header.Get("HX-Request") == "true" {
+		// After a redirect, htmx would put that page into a part of this one.
+		v.w.Header().Set("HX-Redirect", target)
+		v.w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	_ = v.redirect(target)
+}
