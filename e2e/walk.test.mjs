@@ -11,8 +11,8 @@ const names = ['member', 'busy', 'sam', 'new', 'admin', 'nobody', 'Shown', 'Chat
 
 /**
  * A walk through all pages and all responses, by one operator in one language and theme. The
- * screenshots alternate between two widths, by page and by language; every page must fit both, and
- * axe examines it.
+ * screenshots alternate between two widths, by page and by language; every page must fit these and
+ * some others, and axe examines it.
  */
 class Walk {
   #shown = 0;
@@ -24,7 +24,7 @@ class Walk {
   async show(name) {
     const widths = [1280, 390];
     if ((this.#shown++ % 2 === 0) === (this.language === 'en')) widths.reverse();
-    for (const width of widths) {
+    for (const width of [320, 640, 810, 900, 1920, ...widths]) {
       await this.page.setViewportSize({ width, height: 844 });
       await this.operator.fits(`${name} at ${width} px`);
     }
