@@ -10,6 +10,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/internal/database"
 	"rollcall/models"
 )
 
@@ -23,13 +24,19 @@ import (
 // distributeChunk is how many events one transaction distributes at most. It is larger than any page.
 const distributeChunk = 1000
 
+// freshApps returns the query for the apps that have events to distribute. It seeks for each app and
+// value: for EXISTS or a range, MariaDB may read all events.
+func freshApps(db *database.DB) *database.Query {
+	seek := "(SELECT events.app_id FROM " + db.Using("events", "events_feed") + " WHERE events.app_id = a.app_id AND feed_number = ? LIMIT 1)"
+	return db.NewBoundedQuery("SELECT app_id FROM (SELECT app_id FROM webhook_endpoints UNION SELECT app_id FROM event_feeds) a WHERE COALESCE(" +
+		seek + ", " + seek + ") IS NOT NULL ORDER BY app_id")
+}
+
 // distributeAll distributes a chunk of each app's events. It reports whether there may be more.
 func (s *Service) distributeAll(ctx context.Context) (more bool, err error) {
-	// It seeks for each app and value: for EXISTS or a range, MariaDB may read all events.
-	seek := "(SELECT events.app_id FROM " + s.db.Using("events", "events_feed") + " WHERE events.app_id = a.app_id AND feed_number = ? LIMIT 1)"
 	var apps []int64
-	err = s.db.Read(ctx).Raw("SELECT app_id FROM (SELECT app_id FROM webhook_endpoints UNION SELECT app_id FROM event_feeds) a WHERE COALESCE("+
-		seek+", "+seek+") IS NOT NULL ORDER BY app_id", models.NotInFeed, models.NotNumbered).Scan(&apps).Error
+	var app int64
+	err = s.fresh.Each([]any{models.NotInFeed, models.NotNumbered}, []any{&app}, func() { apps = append(apps, app) })
 	if err != nil {
 		return false, fmt.Errorf("looking for new events: %w", err)
 	}

@@ -62,6 +62,8 @@ type Service struct {
 	timing     timing
 	wake       chan struct{}
 	awaitFresh func(context.Context) error
+	// fresh is freshApps.
+	fresh *database.Query
 
 	showing func(e *models.WebhookEndpoint, secret string) error
 	metrics *metrics
@@ -72,6 +74,7 @@ func New(db *database.DB, b *bus.Bus, opts Options) *Service {
 	s := &Service{
 		db: db, opts: opts, vault: token.NewVault(db, opts.TokenKey), client: newClient(opts.AllowPrivate), timing: usualTiming,
 		wake: make(chan struct{}, 1), awaitFresh: outbox.AwaitFresh, metrics: newMetrics(),
+		fresh: freshApps(db),
 	}
 	if opts.AwaitFresh != nil {
 		s.awaitFresh = opts.AwaitFresh
