@@ -78,6 +78,7 @@ export class Server {
       cwd: this.folder,
       env: settings({ ROLLCALL_DATABASE_URL: this.database.url }),
     });
+    running.child.stdin.on('error', () => {}); // a command may end without reading it
     running.child.stdin.end(input);
     return (await running).stdout;
   }
