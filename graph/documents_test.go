@@ -122,12 +122,12 @@ func TestDocuments_LiveHeap(t *testing.T) {
 		text func(int) string
 		max  int // in MiB
 	}{
-		{"of guests", context.Background(), 1100, aliases, 4},
-		{"of guests, with list literals", context.Background(), 500, lists, 4},
-		{"of an App Server", appServer(), 1100, aliases, 24},
-		{"of an App Server, with list literals", appServer(), 500, lists, 24},
-		{"of an App Server, with comments", appServer(), 500, comments, 24},
-		{"of an App Server, with escapes", appServer(), 500, escapes, 24},
+		{"of guests", context.Background(), 200, aliases, 4},
+		{"of guests, with list literals", context.Background(), 50, lists, 4},
+		{"of an App Server", appServer(), 500, aliases, 24},
+		{"of an App Server, with list literals", appServer(), 100, lists, 24},
+		{"of an App Server, with comments", appServer(), 100, comments, 24},
+		{"of an App Server, with escapes", appServer(), 100, escapes, 24},
 	} {
 		d := testDocuments()
 		before := liveHeap()
