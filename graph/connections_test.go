@@ -74,12 +74,18 @@ func TestConnectionsPerAddress(t *testing.T) {
 		first.Close()
 		until(w.T, "the place of a closed WebSocket", func() bool {
 			conn, _ := dial("192.0.2.1")
+			if conn != nil {
+				w.T.Cleanup(conn.Close) // an open one would delay the end of the node
+			}
 			return conn != nil
 		})
 		refused("192.0.2.1")
 		stream.Body.Close()
 		until(w.T, "the place of a closed event stream", func() bool {
 			conn, _ := dial("192.0.2.1")
+			if conn != nil {
+				w.T.Cleanup(conn.Close) // an open one would delay the end of the node
+			}
 			return conn != nil
 		})
 		refused("192.0.2.1")
