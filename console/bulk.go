@@ -141,6 +141,7 @@ func (c *console) disconnectMany(ctx context.Context, d bulkWork, ids []string) 
 
 // bulkPage is the data of bulk.html.
 type bulkPage struct {
+	question
 	App    appRow
 	Action *bulkAction
 	// Users are the chosen users, or the first of all that match.
@@ -150,9 +151,7 @@ type bulkPage struct {
 	All          bool
 	Search, Show string
 	Count        int
-	// BackPath is the list from which the users were chosen, and BackText the text of its link.
-	BackPath, BackText string
-	Form               banForm
+	Form         banForm
 	// Typed is the number typed to confirm, and Wrong is true if it is not Count.
 	Typed string
 	Wrong bool
@@ -242,7 +241,8 @@ func (c *console) bulkPage(v *visit, a *bulkAction, values url.Values) (*bulkPag
 	if a.development && app.Environment != models.EnvironmentDevelopment {
 		return nil, errProduction
 	}
-	p := &bulkPage{App: c.appRow(v, app), Action: a, BackPath: usersPath(app), BackText: "bulk.back", All: values.Get("all") != ""}
+	p := &bulkPage{App: c.appRow(v, app), Action: a, All: values.Get("all") != ""}
+	p.question = question{Path: bulkPath(app) + "/" + string(a.Kind), Back: usersPath(app), Danger: a.Danger || p.Ban()}
 	filter, known := filterOf(values)
 	ids := values["id"]
 	if len(ids) > maxBulk || !known {
@@ -250,7 +250,7 @@ func (c *console) bulkPage(v *visit, a *bulkAction, values url.Values) (*bulkPag
 	}
 	p.Search, p.Show = filter.Search, values.Get("show")
 	if values.Get("show") == bannedList.name && p.Search == "" {
-		p.BackPath, p.BackText = bannedList.path(app), "bulk.unban.back"
+		p.Back = bannedList.path(app)
 	}
 	var found []*models.User
 	var err error
@@ -270,7 +270,7 @@ func (c *console) bulkPage(v *visit, a *bulkAction, values url.Values) (*bulkPag
 		found = slices.DeleteFunc(found, func(u *models.User) bool { return u == nil })
 		p.Count = len(found)
 	}
-	p.Users = c.userRows(v, app, found)
+	p.Users, p.Fits = c.userRows(v, app, found), p.Count > 0
 	return p, nil
 }
 

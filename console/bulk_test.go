@@ -86,7 +86,7 @@ func TestBulkUnban(t *testing.T) {
 		s.as("viewer").post(bulk, url.Values{"id": {"bob"}}).want(t, http.StatusForbidden)
 		b.get(deactivatedList.path(s.dev)).want(t, http.StatusOK, "!checkbox", "!Lift bans")
 
-		back := `href="` + list + `">Back to the banned users`
+		back := `href="` + list + `">Go back`
 		b.get(bulk+"?show=banned").want(t, http.StatusOK, "No user is chosen", back)
 		b.get(bulk+"?id=bob&id=eve&id=nobody").want(t, http.StatusOK, "Lift the bans of 2 users?", `name="id" value="eve"`, "!<script>alert", "!Custom length")
 		b.get(bulk+"?"+strings.Repeat("id=bob&", 101)).want(t, http.StatusBadRequest)

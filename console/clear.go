@@ -12,8 +12,8 @@ import (
 
 // clearPage is the data of clear.html.
 type clearPage struct {
-	App  appRow
-	Path string
+	question
+	App appRow
 	// Count is the number of users, which must be typed to confirm.
 	Count int
 	Typed string
@@ -64,5 +64,9 @@ func (c *console) clearPage(v *visit) (*clearPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &clearPage{App: row, Path: clearPath(app), Count: row.Users.Registered + row.Users.Deactivated}, nil
+	count := row.Users.Registered + row.Users.Deactivated
+	return &clearPage{
+		question: question{Path: clearPath(app), Back: usersPath(app), Fits: count > 0, Danger: true},
+		App:      row, Count: count,
+	}, nil
 }

@@ -81,21 +81,26 @@ func (c *console) connectionsPage(v *visit) (*connectionsPage, error) {
 // closeConnectionPage is the data of connection_close.html, which asks before one connection or all
 // connections are closed.
 type closeConnectionPage struct {
-	App        appRow
-	Path, Back string
+	question
+	App appRow
 	// All is true if all connections are to be closed.
 	All bool
 	// Connection is the one to close. It is nil if it no longer exists, or if All is true.
 	Connection *connectionRow
 	Count      int
-	// Fits is true if there is something to close.
-	Fits bool
+}
+
+func (c *console) closeConnectionPage(v *visit) closeConnectionPage {
+	return closeConnectionPage{
+		App:      c.appRow(v, v.app),
+		question: question{Path: v.r.URL.EscapedPath(), Back: connectionsPath(v.app), Danger: true},
+	}
 }
 
 // askCloseConnection asks before one connection is closed.
 func (c *console) askCloseConnection(v *visit) error {
 	app := v.app
-	p := closeConnectionPage{App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: connectionsPath(app)}
+	p := c.closeConnectionPage(v)
 	if id, err := strconv.ParseInt(v.r.URL.Query().Get("connection"), 10, 64); err == nil {
 		o, err := c.Connections.ByID(v.r.Context(), app, id)
 		if err != nil {
@@ -116,7 +121,8 @@ func (c *console) askCloseConnections(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := closeConnectionPage{App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: connectionsPath(app), All: true}
+	p := c.closeConnectionPage(v)
+	p.All = true
 	if p.Count, err = found.TotalCount(v.r.Context()); err != nil {
 		return err
 	}

@@ -61,9 +61,8 @@ var (
 // operatorActionPage is the data of operator_action.html.
 type operatorActionPage struct {
 	*operatorPage
+	question
 	Action *operatorAction
-	// Fits is true if there is something to do.
-	Fits bool
 }
 
 // askOperator returns a handler that shows what the action will do, with a button that does it.
@@ -74,7 +73,8 @@ func askOperator(a *operatorAction) func(*console, *visit) error {
 			return err
 		}
 		p.Session = p.session(v.r.URL.Query().Get("session"))
-		return c.show(v, "operator_action", operatorActionPage{p, a, a.fits(p)})
+		ask := question{Path: v.r.URL.EscapedPath(), Back: p.Operator.Path, Fits: a.fits(p), Danger: a.Danger}
+		return c.show(v, "operator_action", operatorActionPage{p, ask, a})
 	}
 }
 

@@ -17,6 +17,7 @@ var changeRole = &operatorAction{
 // rolePage is the data of operator_role.html.
 type rolePage struct {
 	*operatorPage
+	question
 	Form grantForm
 	// Version is the role and the apps that the form replaces.
 	Version string
@@ -24,6 +25,11 @@ type rolePage struct {
 	Stale bool
 	// Now has the present role and apps if Stale is true.
 	Now grantForm
+}
+
+// role returns the frame of the page that asks for the operator's role.
+func (p *operatorPage) role() question {
+	return question{Path: p.Operator.Path + "/" + changeRole.Name, Back: p.Operator.Path, Fits: changeRole.fits(p)}
 }
 
 // grantVersion identifies a role and its apps.
@@ -38,7 +44,7 @@ func (c *console) askRole(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "operator_role", rolePage{operatorPage: p, Form: form, Version: grantVersion(p.Operator.Grant)})
+	return c.show(v, "operator_role", rolePage{operatorPage: p, question: p.role(), Form: form, Version: grantVersion(p.Operator.Grant)})
 }
 
 // setRole changes the operator's role and apps.
@@ -56,12 +62,12 @@ func (c *console) setRole(v *visit) error {
 		if err != nil {
 			return err
 		}
-		return c.render(v, http.StatusConflict, "operator_role", rolePage{operatorPage: p, Form: form, Version: now, Stale: true, Now: present})
+		return c.render(v, http.StatusConflict, "operator_role", rolePage{operatorPage: p, question: p.role(), Form: form, Version: now, Stale: true, Now: present})
 	}
 	changed, err := c.Operators.SetRole(v.r.Context(), p.Operator.Name, grant, c.actor(v))
 	if refusal := refusalOf(err); refusal != nil && refusal.Extensions["field"] != "operator" {
 		form.WrongField, form.Wrong = wrongPassword(v, refusal)
-		return c.render(v, http.StatusUnprocessableEntity, "operator_role", rolePage{operatorPage: p, Form: form, Version: v.r.PostFormValue("version")})
+		return c.render(v, http.StatusUnprocessableEntity, "operator_role", rolePage{operatorPage: p, question: p.role(), Form: form, Version: v.r.PostFormValue("version")})
 	}
 	text := "operator.role.already"
 	if changed {

@@ -29,8 +29,8 @@ func secretApp(app *models.App) appRow {
 
 // rotatePage is the data of rotate_secret.html.
 type rotatePage struct {
-	App        appRow
-	Path, Back string
+	question
+	App appRow
 	// PreviousEnds is when the previous secret ends, or nil if it has ended.
 	PreviousEnds *models.Time
 	Form         overlapForm
@@ -87,8 +87,8 @@ func readOverlap(r *http.Request) (form overlapForm, overlap time.Duration) {
 // rotatePage returns the page with that form.
 func (c *console) rotatePage(v *visit, app *models.App, form overlapForm) rotatePage {
 	return rotatePage{
-		App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: settingsPath(app),
-		PreviousEnds: c.previousEnds(app), Form: form,
+		question: question{Path: v.r.URL.EscapedPath(), Back: settingsPath(app), Fits: true, Danger: true},
+		App:      c.appRow(v, app), PreviousEnds: c.previousEnds(app), Form: form,
 	}
 }
 

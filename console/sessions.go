@@ -86,14 +86,11 @@ func (c *console) endSessions(v *visit, operatorID int64) (text string, err erro
 // endSessionPage is the data of end_session.html, which asks before the visitor's sessions are
 // ended.
 type endSessionPage struct {
+	question
 	// All is true if all sessions except the one of this request are to end.
 	All bool
 	// Session is the session to end, or nil if it no longer exists.
 	Session *sessionRow
-	// Path is the target of the form, and Back the page with the sessions.
-	Path, Back string
-	// Fits is true if there is something to end.
-	Fits bool
 }
 
 func (c *console) askEndSession(v *visit) error {
@@ -101,7 +98,7 @@ func (c *console) askEndSession(v *visit) error {
 	if err != nil {
 		return err
 	}
-	p := endSessionPage{Path: v.r.URL.EscapedPath(), Back: accountPath}
+	p := endSessionPage{question: question{Path: v.r.URL.EscapedPath(), Back: accountPath}}
 	id := v.r.URL.Query().Get("session")
 	at := slices.IndexFunc(rows, func(s sessionRow) bool { return strconv.FormatInt(s.ID, 10) == id })
 	if at >= 0 {
@@ -115,7 +112,8 @@ func (c *console) askEndSessions(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return c.show(v, "end_session", endSessionPage{All: true, Path: v.r.URL.EscapedPath(), Back: accountPath, Fits: others(rows) > 0})
+	ask := question{Path: v.r.URL.EscapedPath(), Back: accountPath, Fits: others(rows) > 0}
+	return c.show(v, "end_session", endSessionPage{question: ask, All: true})
 }
 
 // endOwnSessions returns a handler that calls end for the visitor.

@@ -121,9 +121,8 @@ func single(results []*batch.Result, err error) (*batch.Result, error) {
 // actionPage is the data of user_action.html.
 type actionPage struct {
 	*userPage
+	question
 	Action *userAction
-	// Fits is true if there is something to do.
-	Fits bool
 	// Device is the device to disconnect, or nil for all of them.
 	Device *models.Device
 }
@@ -135,7 +134,9 @@ func ask(a *userAction) func(*console, *visit) error {
 		if err != nil {
 			return err
 		}
-		page := actionPage{userPage: p, Action: a, Fits: a.fits(p)}
+		page := actionPage{userPage: p, Action: a, question: question{
+			Path: v.r.URL.EscapedPath(), Back: p.User.Path, Fits: a.fits(p), Danger: a.Danger,
+		}}
 		if id := v.r.URL.Query().Get("device"); id != "" {
 			page.Device = p.device(id)
 			page.Fits = page.Fits && page.Device != nil

@@ -10,6 +10,12 @@ import (
 // errProduction is the console's text for what the rule refuses.
 var errProduction = problem{http.StatusForbidden, "delete.production"}
 
+// deleteUserPage is the data of user_delete.html.
+type deleteUserPage struct {
+	*userPage
+	question
+}
+
 // askDeleteUser shows what will be deleted, with a button that does it.
 func (c *console) askDeleteUser(v *visit) error {
 	page, err := c.userPage(v)
@@ -19,7 +25,8 @@ func (c *console) askDeleteUser(v *visit) error {
 	if !page.App.Development() {
 		return errProduction
 	}
-	return c.show(v, "user_delete", page)
+	ask := question{Path: v.r.URL.EscapedPath(), Back: page.User.Path, Fits: true, Danger: true}
+	return c.show(v, "user_delete", deleteUserPage{page, ask})
 }
 
 func (c *console) deleteUser(v *visit) error {

@@ -53,12 +53,10 @@ var (
 
 // endpointActionPage is the data of webhook_action.html.
 type endpointActionPage struct {
-	App        appRow
-	Path, Back string
-	Action     *endpointAction
-	Endpoint   endpointRow
-	// Fits is true if there is something to do.
-	Fits bool
+	question
+	App      appRow
+	Action   *endpointAction
+	Endpoint endpointRow
 }
 
 // askEndpoint returns a handler that shows what the action will do, with a button that does it.
@@ -73,7 +71,8 @@ func askEndpoint(a *endpointAction) func(*console, *visit) error {
 			return err
 		}
 		return c.show(v, "webhook_action", endpointActionPage{
-			App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: rows[0].Path, Action: a, Endpoint: rows[0], Fits: a.fits(rows[0]),
+			question: question{Path: v.r.URL.EscapedPath(), Back: rows[0].Path, Fits: a.fits(rows[0]), Danger: a.Danger},
+			App:      c.appRow(v, app), Action: a, Endpoint: rows[0],
 		})
 	}
 }
@@ -135,8 +134,8 @@ func (c *console) secretEndpoint(v *visit, app *models.App, e *models.WebhookEnd
 
 // rotateEndpointPage is the data of webhook_rotate.html.
 type rotateEndpointPage struct {
+	question
 	App          appRow
-	Path, Back   string
 	Endpoint     endpointRow
 	PreviousEnds *models.Time
 	Form         overlapForm
@@ -145,7 +144,8 @@ type rotateEndpointPage struct {
 func (c *console) rotateEndpointPage(v *visit, app *models.App, e *models.WebhookEndpoint, form overlapForm) rotateEndpointPage {
 	row := c.endpointRow(v, app, e)
 	return rotateEndpointPage{
-		App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: row.Path, Endpoint: row, PreviousEnds: c.previousSecretEnds(e), Form: form,
+		question: question{Path: v.r.URL.EscapedPath(), Back: row.Path, Fits: true, Danger: true},
+		App:      c.appRow(v, app), Endpoint: row, PreviousEnds: c.previousSecretEnds(e), Form: form,
 	}
 }
 

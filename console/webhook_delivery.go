@@ -164,10 +164,10 @@ func (c *console) replayDelivery(v *visit) error {
 
 // replayPage is the data of webhook_replay.html.
 type replayPage struct {
-	App        appRow
-	Path, Back string
-	Endpoint   endpointRow
-	Form       sinceForm
+	question
+	App      appRow
+	Endpoint endpointRow
+	Form     sinceForm
 	// Limit is how many deliveries are replayed at once.
 	Limit int
 }
@@ -178,7 +178,8 @@ func (c *console) replayPage(v *visit, app *models.App, e *models.WebhookEndpoin
 		return nil, err
 	}
 	return &replayPage{
-		App: c.appRow(v, app), Path: v.r.URL.EscapedPath(), Back: rows[0].Path, Endpoint: rows[0], Form: form, Limit: webhooks.MaxDeliveries,
+		question: question{Path: v.r.URL.EscapedPath(), Back: rows[0].Path, Fits: rows[0].Enabled()},
+		App:      c.appRow(v, app), Endpoint: rows[0], Form: form, Limit: webhooks.MaxDeliveries,
 	}, nil
 }
 

@@ -58,7 +58,7 @@ describe('the console in Chromium', () => {
 
       // The page asks first, and going back changes nothing.
       await page.getByRole('heading', { name: `Delete ${id}?` }).waitFor();
-      await page.getByRole('link', { name: 'Keep the user' }).click();
+      await page.getByRole('link', { name: 'Go back' }).click();
       assert.equal((await send(server, token, '{ me { id } }')).me.id, id);
       await page.getByText('More actions').click();
       await page.getByRole('link', { name: 'Delete this user' }).click();
