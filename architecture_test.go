@@ -231,6 +231,7 @@ var owners = map[string][]string{
 	"status_subscriptions":  {"internal/subscriptions"},
 	"token_keys":            {"internal/token"},
 	"user_count_parts":      {"internal/headcount"},
+	"user_notes":            {"internal/users"},
 	"event_feeds":           {"internal/webhooks"},
 	"webhook_hours":         {"internal/webhooks"},
 	"webhook_endpoints":     {"internal/outbox", "internal/webhooks"},

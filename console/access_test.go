@@ -63,6 +63,7 @@ var lowerPOSTs = map[string]access{
 	"POST /console/account/end-session":     viewers,
 	"POST /console/account/end-sessions":    viewers,
 
+	"POST /console/apps/{key}/users/{id}/notes":         moderators,
 	"POST /console/apps/{key}/users/{id}/ban":           moderators,
 	"POST /console/apps/{key}/users/{id}/unban":         moderators,
 	"POST /console/apps/{key}/users/{id}/disconnect":    moderators,
@@ -70,13 +71,16 @@ var lowerPOSTs = map[string]access{
 	"POST /console/apps/{key}/users/{id}/expire-tokens": moderators,
 	"POST /console/apps/{key}/users/{id}/whitelist-on":  moderators,
 	"POST /console/apps/{key}/users/{id}/whitelist-off": moderators,
-	"POST /console/apps/{key}/permission/allow":         moderators,
-	"POST /console/apps/{key}/permission/unblock":       moderators,
-	"POST /console/apps/{key}/bulk/ban":                 moderators,
-	"POST /console/apps/{key}/bulk/unban":               moderators,
-	"POST /console/apps/{key}/bulk/sign-out":            moderators,
-	"POST /console/apps/{key}/bulk/disconnect":          moderators,
-	"POST /console/apps/{key}/bulk/expire-tokens":       moderators,
+	// Admins delete the notes of others.
+	"POST /console/apps/{key}/users/{id}/notes/{note}/delete": moderators,
+
+	"POST /console/apps/{key}/permission/allow":   moderators,
+	"POST /console/apps/{key}/permission/unblock": moderators,
+	"POST /console/apps/{key}/bulk/ban":           moderators,
+	"POST /console/apps/{key}/bulk/unban":         moderators,
+	"POST /console/apps/{key}/bulk/sign-out":      moderators,
+	"POST /console/apps/{key}/bulk/disconnect":    moderators,
+	"POST /console/apps/{key}/bulk/expire-tokens": moderators,
 
 	// Both export what the operator may see of the audit.
 	"POST /console/audit.csv":    admins,
@@ -108,9 +112,10 @@ var openGETs = map[string]bool{
 
 // readablePages has the pages that show something and have a form, which needs a higher role.
 var readablePages = map[string]bool{
-	"GET /console/apps/{key}/settings": true,
-	"GET /console/explorer":            true,
-	"GET /console/login":               true,
+	"GET /console/apps/{key}/settings":         true,
+	"GET /console/apps/{key}/users/{id}/notes": true,
+	"GET /console/explorer":                    true,
+	"GET /console/login":                       true,
 }
 
 func TestRoutes_HaveTheRoleOfTheirKind(t *testing.T) {

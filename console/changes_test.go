@@ -84,11 +84,15 @@ var changes = map[string]change{
 		return err
 	}),
 	"POST /console/apps/{key}/users/{id}/delete": form(),
-	"POST /console/apps/{key}/users.ndjson":      form("id", "ann"),
-	"POST /console/audit.csv":                    form(),
-	"POST /console/audit.ndjson":                 form(),
-	"POST /console/apps/{key}/bulk/ban":          form("id", "ann", "length", "60"),
-	"POST /console/apps/{key}/bulk/sign-out":     form("id", "ann"),
+	"POST /console/apps/{key}/users/{id}/notes":  form("text", "polite"),
+
+	"POST /console/apps/{key}/users/{id}/notes/{note}/delete": form(),
+
+	"POST /console/apps/{key}/users.ndjson":  form("id", "ann"),
+	"POST /console/audit.csv":                form(),
+	"POST /console/audit.ndjson":             form(),
+	"POST /console/apps/{key}/bulk/ban":      form("id", "ann", "length", "60"),
+	"POST /console/apps/{key}/bulk/sign-out": form("id", "ann"),
 	"POST /console/apps/{key}/bulk/disconnect": after(func(s *site) error {
 		s.connect(s.dev, "ann", silent{})
 		return nil

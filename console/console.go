@@ -127,6 +127,12 @@ type Users interface {
 	BannedCount(ctx context.Context, app *models.App) (int, error)
 	// Bans returns the user's bans, past and in force.
 	Bans(ctx context.Context, u *models.User, r page.Request) (*users.BanConnection, error)
+	// Notes returns the notes of operators about the user, and Note one of them, or nil.
+	Notes(ctx context.Context, u *models.User, r page.Request) (*users.NoteConnection, error)
+	Note(ctx context.Context, u *models.User, id int64) (*models.UserNote, error)
+	AddNote(ctx context.Context, app *models.App, id, text string, by models.Actor) (*models.UserNote, error)
+	// DeleteNote refuses the note of another operator unless ofOthers is true.
+	DeleteNote(ctx context.Context, app *models.App, id string, noteID int64, ofOthers bool, by models.Actor) (deleted bool, err error)
 	Ban(ctx context.Context, app *models.App, ids []string, sentence users.Sentence, by models.Actor) ([]*batch.Result, error)
 	Unban(ctx context.Context, app *models.App, ids []string, by models.Actor) ([]*batch.Result, error)
 	ExpireTokens(ctx context.Context, app *models.App, ids []string, issuedBefore models.Time, by models.Actor) ([]*batch.Result, error)

@@ -106,6 +106,10 @@ var flashTexts = map[string]bool{
 	"webhook.refused.disabled": false,
 	"delivery.replay.done":     true,
 
+	"note.add.done":       true,
+	"note.delete.done":    true,
+	"note.delete.already": false,
+
 	"delete.done":    true,
 	"delete.gone":    false,
 	"delete.refused": false,

@@ -89,6 +89,7 @@ type site struct {
 	anyHook   *models.WebhookEndpoint
 	anyInvite *models.OperatorInvitation
 	anyToken  string
+	anyNote   *models.UserNote
 }
 
 func newSite(t *testing.T, db *database.DB) *site {
@@ -381,6 +382,17 @@ func (s *site) hook() (endpoint, delivery string) {
 	return strconv.FormatInt(s.anyHook.ID, 10), strconv.FormatInt(s.addDelivery(s.anyHook, models.Delivery{State: models.DeliveryFailed}), 10)
 }
 
+// noteID returns the ID of a note about the user ann of the DEVELOPMENT app, as used in paths.
+func (s *site) noteID() string {
+	s.t.Helper()
+	if s.anyNote == nil {
+		var err error
+		s.anyNote, err = s.users.AddNote(context.Background(), s.dev, "ann", "polite", setup)
+		s.check(err)
+	}
+	return strconv.FormatInt(s.anyNote.ID, 10)
+}
+
 // finish follows a redirect to a job, waits until the job has ended, and returns the job's page.
 func (b *browser) finish(a *answer) *answer {
 	b.t.Helper()
@@ -405,6 +417,7 @@ func (s *site) path(rt route) (method, path string) {
 		endpoint, delivery := s.hook()
 		path = strings.NewReplacer("{endpoint}", endpoint, "{delivery}", delivery).Replace(path)
 	}
+	path = strings.Replace(path, "{note}", s.noteID(), 1)
 	if strings.Contains(path, "{invitation}") || strings.Contains(path, "{token}") {
 		invitation, token := s.invitation()
 		path = strings.NewReplacer("{invitation}", invitation, "{token}", token).Replace(path)

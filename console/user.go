@@ -36,6 +36,8 @@ type userTabPage struct {
 	*userPage
 	// Lists are the first entries of each of the user's lists that has any, and Empty the others.
 	Lists, Empty []*peopleView
+	// Notes are the newest notes about the user, on the overview.
+	Notes *noteList
 	// Bans are the user's newest bans on the first page of its activity, and nil on the others.
 	Bans *banHistory
 	// Audit is what was done to the user, and AuditPath is the search for it in the audit.

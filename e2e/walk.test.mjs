@@ -70,7 +70,7 @@ class Walk {
     const controls = await page.evaluate(() => {
       // A hidden page does not poll, and so does not change.
       Object.defineProperty(document, 'hidden', { value: true });
-      const all = [...document.querySelectorAll('a[href], button, input:not([type="hidden"]), select, summary')];
+      const all = [...document.querySelectorAll('a[href], button, input:not([type="hidden"]), select, textarea, summary')];
       const visible = all.filter((control) => !control.disabled && control.checkVisibility());
       visible.forEach((control, at) => { control.dataset.stop = at; });
       return visible.map((control) => control.outerHTML);
@@ -254,6 +254,9 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     await walk.operator.open(`${other}/ban`);
     await walk.answer('user-ban-wrong', 422, `${other}/ban`, { length: 'own', amount: '31' });
     await walk.answer('user-ban-done', 200, `${other}/ban`, { length: '1440', reason: 'Advertising' });
+    await walk.operator.open(other);
+    await walk.answer('user-note-done', 200, `${other}/notes`, { text: 'busy' });
+    await walk.visit([['user-note-delete', await walk.page.locator('.notes a').getAttribute('href')]]);
     for (const action of ['unban', 'expire-tokens', 'whitelist-on', 'whitelist-off', 'deactivate', 'reactivate']) {
       await walk.operator.open(`${other}/${action}`);
       await walk.answer(`user-${action}-done`, 200, `${other}/${action}`);

@@ -15,7 +15,8 @@ type Role string
 const (
 	// RoleViewer sees everything except secrets, and changes nothing.
 	RoleViewer Role = "viewer"
-	// RoleModerator bans and disconnects users, ends their tokens and switches their whitelists.
+	// RoleModerator bans and disconnects users, ends their tokens, switches their whitelists and writes
+	// notes about them.
 	RoleModerator Role = "moderator"
 	// RoleAdmin changes everything in apps.
 	RoleAdmin Role = "admin"

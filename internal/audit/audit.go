@@ -60,6 +60,9 @@ const (
 	ActionUserWhitelistOff = "user.whitelist_off"
 	ActionUserDelete       = "user.delete"
 	ActionUserGrantToken   = "user.grant_token"
+	// The detail of the next two is the number of the note.
+	ActionUserAddNote    = "user.add_note"
+	ActionUserDeleteNote = "user.delete_note"
 )
 
 // The actions of the audit that concern a signing key of tokens. The target is the key's ID.
@@ -89,7 +92,7 @@ func Actions() []string {
 	return []string{
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect, ActionUserSignOut,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserUnblock, ActionUserAllow, ActionUserDelete,
-		ActionUserGrantToken,
+		ActionUserGrantToken, ActionUserAddNote, ActionUserDeleteNote,
 		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
 		ActionAppCloseConnection, ActionAppCloseConnections,
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,

@@ -80,6 +80,9 @@ func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reas
 		if err := eraseBans(tx, changed); err != nil {
 			return err
 		}
+		if err := eraseNotes(tx, changed); err != nil {
+			return err
+		}
 		return write(tx, changed)
 	}
 	results, before, err := s.batch(ctx, app, ids, op)

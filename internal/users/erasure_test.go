@@ -82,7 +82,7 @@ type marks map[string]string
 func (w *erasureWorld) live(offline bool) marks {
 	w.t.Helper()
 	m := marks{}
-	for _, what := range []string{"id", "name", "avatar", "reason", "custom", "sent", "received", "remark", "friend's remark"} {
+	for _, what := range []string{"id", "name", "avatar", "reason", "custom", "sent", "received", "remark", "friend's remark", "note"} {
 		m[what] = strings.ToLower(rand.Text())
 	}
 	m["policy"] = strings.ToLower(string(models.PolicyNobody)) // no other user has it
@@ -117,6 +117,7 @@ func (w *erasureWorld) live(offline bool) marks {
 	must(w.subscriptions.Subscribe(ctx, w.app, row(), []string{"ann"}))
 	must(w.subscriptions.Subscribe(ctx, w.app, ann, []string{id}))
 
+	must(w.users.AddNote(ctx, w.app, id, m["note"], by))
 	must(w.users.GrantToken(ctx, w.app, id, time.Minute, by))
 	must(w.users.ExpireTokens(ctx, w.app, []string{id}, models.TimeOf(w.clock()), by))
 	must(w.presence.Disconnect(ctx, status.AccountOf(row()), []string{"unknown"}, by))
