@@ -228,6 +228,7 @@ var owners = map[string][]string{
 	"operator_sessions":     {"internal/operators"},
 	"operators":             {"internal/operators"},
 	"sealed_values":         {"internal/sealed"},
+	"service_nodes":         {"internal/vitals"},
 	"status_subscriptions":  {"internal/subscriptions"},
 	"token_keys":            {"internal/token"},
 	"user_count_parts":      {"internal/headcount"},

@@ -3,23 +3,33 @@ package console
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
+	"rollcall/internal/vitals"
 	"rollcall/models"
 )
 
-// The names of what a node needs.
-const (
-	Database = "database"
-	Redis    = "redis"
-)
+// outageRow is a part of the service that is away.
+type outageRow struct {
+	// What is "database", "redis" or "node", and Name the node's name.
+	What, Name string
+	Since      models.Time
+}
 
-// Outage is something that this node needs and cannot reach.
-type Outage struct {
-	// What is Database or Redis.
-	What  string
-	Since models.Time
+// awayIn returns what is away, and the nodes that were lost recently.
+func awayIn(h vitals.Health) (list []outageRow) {
+	if h.Database.Away {
+		list = append(list, outageRow{What: "database", Since: h.Database.Since})
+	}
+	if h.Redis != nil && h.Redis.Away {
+		list = append(list, outageRow{What: "redis", Since: h.Redis.Since})
+	}
+	for _, node := range h.Others {
+		if node.Fresh {
+			list = append(list, outageRow{What: "node", Name: node.Name, Since: node.Since()})
+		}
+	}
+	return list
 }
 
 const (
@@ -38,11 +48,6 @@ func presenceName(p models.Presence) string {
 		return "UNKNOWN"
 	}
 	return p.String()
-}
-
-// isAway reports whether something that the node needs is known to be away.
-func (c *console) isAway(what string) bool {
-	return slices.ContainsFunc(c.Away(), func(o Outage) bool { return o.What == what })
 }
 
 // errDatabaseAway is the problem of pages while the database is known to be away. They respond at

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/vitals"
 	"rollcall/models"
 )
 
@@ -47,13 +48,15 @@ func (b *browser) within(limit time.Duration, path string) *answer {
 
 func TestAway_EveryPageNamesWhatIsAwayAndSinceWhen(t *testing.T) {
 	s := onSQLite(t)
-	var down []Outage
-	s.deps.Away = func() []Outage { return down }
+	self := vitals.Peer{Name: "host/1", State: vitals.Running}
+	down := vitals.Health{Self: self}
+	s.deps.Health = func() vitals.Health { return down }
 	s.deps.Presence = hungPresence{s.presence}
 	s.serve()
 	s.connect(s.dev, "ann", silent{})
 	admin, guest := s.as("admin"), s.as("")
-	down = []Outage{{Redis, models.TimeOf(s.clock())}}
+	since := models.TimeOf(s.clock())
+	down = vitals.Health{Self: self, Redis: &vitals.Server{Away: true, Since: since}}
 	pages := []string{Root, overviewPath(s.dev), usersPath(s.dev), userPath(s.dev, "ann"), userPath(s.dev, "ann") + "/devices", operatorsPath, auditPath, accountPath, Root + "nothing"}
 	for _, path := range pages {
 		admin.within(time.Second, path).want(t, map[bool]int{true: http.StatusNotFound, false: http.StatusOK}[path == Root+"nothing"],
@@ -62,13 +65,13 @@ func TestAway_EveryPageNamesWhatIsAwayAndSinceWhen(t *testing.T) {
 	// What is unknown is not shown as something else.
 	admin.get(userPath(s.dev, "ann")).want(t, http.StatusOK, "status UNKNOWN", "Unknown", "!No device is connected", "!Not logged in")
 	admin.get(userPath(s.dev, "ann")+"/devices").want(t, http.StatusOK, "Which devices are connected is unknown", "!No device is connected")
-	down = []Outage{{Database, models.TimeOf(s.clock())}}
+	down = vitals.Health{Database: vitals.Server{Away: true, Since: since}}
 	for _, path := range append(pages, "/console/login") {
 		for _, b := range []*browser{admin, guest} {
 			b.within(time.Second, path).want(t, http.StatusServiceUnavailable, "The database does not respond", "2026-11-20 08:00 UTC")
 		}
 	}
-	down = nil
+	down = vitals.Health{Self: self}
 	guest.get("/console/login").want(t, http.StatusOK, "!does not respond")
 }
 

@@ -177,8 +177,8 @@ type Deps struct {
 	Figures     *figures.Recorder
 	Node        *vitals.Node
 	Jobs        *jobs.Service
-	// Away returns what this node needs and cannot reach at present. It must not block.
-	Away func() []Outage
+	// Health returns the state of the service as this node sees it. It must not block.
+	Health func() vitals.Health
 	// Sealed keeps what operators may read once or for a short time.
 	Sealed *sealed.Store
 	Logger *slog.Logger

@@ -113,7 +113,7 @@ func (c *console) handler(rt route) http.Handler {
 		defer cancel()
 		r = r.WithContext(ctx)
 		v := c.visit(w, r)
-		if c.isAway(Database) {
+		if c.Health().Database.Away {
 			c.fail(v, errDatabaseAway)
 			return
 		}

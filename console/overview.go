@@ -19,18 +19,97 @@ type overviewPage struct {
 	OnlinePath, BannedPath, DeactivatedPath string
 	// Webhooks is nil if the app has no endpoints.
 	Webhooks *webhookSummary
-	Node     nodeRow
-	Charts   []chart
+	// Missing is nil unless nodes with devices were lost recently.
+	Missing *missing
+	Node    nodeRow
+	Charts  []chart
 }
 
-// nodeRow describes the node that responds and its database.
-type nodeRow struct {
-	*vitals.Report
-	// RoundTrip is in milliseconds, Memory in megabytes.
-	RoundTrip string
-	Memory    int
-	// AllApps is true if the visitor may see the number of devices, which are those of all apps.
+// missing describes why the number of online users is uncertain.
+type missing struct {
+	// Devices is how many devices the lost nodes had, of all apps.
+	Devices int
+	// AllApps is true if the visitor may see that.
 	AllApps bool
+}
+
+// nodeRow describes the parts of the service, and the node that responds.
+type nodeRow struct {
+	Parts []partRow
+	*vitals.Report
+	// Memory is in megabytes.
+	Memory int
+	// AllApps is true if the visitor may see the numbers of devices, which are those of all apps.
+	AllApps bool
+}
+
+// partRow is a node, the database or Redis.
+type partRow struct {
+	// What is "node", "database" or "redis".
+	What string
+	// Name is that of a node, Version the release of a node or the product and version of a server.
+	Name, Version string
+	// Own is true for the node that responds.
+	Own bool
+	// State is a vitals.NodeState, or "AWAY".
+	State       string
+	Since, Seen models.Time
+	Devices     int
+	Trips       []tripRow
+}
+
+// tripRow is a round trip in milliseconds. To is "database" or "redis", or "" if it is that of the row.
+type tripRow struct{ To, Ms string }
+
+// partsOf returns the rows of the service.
+func partsOf(h vitals.Health) []partRow {
+	rows := []partRow{nodePart(h.Self)}
+	rows[0].Own = true
+	for _, node := range h.Others {
+		rows = append(rows, nodePart(node))
+	}
+	rows = append(rows, serverPart("database", h.Database))
+	if h.Redis != nil {
+		rows = append(rows, serverPart("redis", *h.Redis))
+	}
+	return rows
+}
+
+func nodePart(p vitals.Peer) partRow {
+	row := partRow{What: "node", Name: p.Name, Version: "Rollcall " + p.Version, State: string(p.State), Since: p.Since(), Seen: p.Seen, Devices: p.Devices}
+	if p.Database > 0 {
+		row.Trips = append(row.Trips, tripRow{"database", milliseconds(p.Database)})
+	}
+	if p.Redis > 0 {
+		row.Trips = append(row.Trips, tripRow{"redis", milliseconds(p.Redis)})
+	}
+	return row
+}
+
+func serverPart(what string, s vitals.Server) partRow {
+	row := partRow{What: what, Version: s.Product, State: string(vitals.Running), Since: s.Since, Seen: s.Seen}
+	switch {
+	case s.Away:
+		row.State = "AWAY"
+	case s.Since == 0:
+		row.State = string(vitals.Unsure)
+	default:
+		row.Trips = []tripRow{{Ms: milliseconds(s.RoundTrip)}}
+	}
+	return row
+}
+
+// missingIn returns what the recently lost nodes make uncertain: nothing if none had devices.
+func missingIn(v *visit, h vitals.Health) (m *missing) {
+	for _, node := range h.Others {
+		if node.Fresh && node.Devices > 0 {
+			if m == nil {
+				m = &missing{AllApps: v.operator.AllApps}
+			}
+			m.Devices += node.Devices
+		}
+	}
+	return m
 }
 
 // chart is a time series with a graph for each of its figures. Its name begins the keys of its
@@ -96,10 +175,11 @@ func (c *console) overview(v *visit) (*overviewPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	health := c.Health()
 	return &overviewPage{
-		App: row, Banned: banned, Webhooks: hooks,
+		App: row, Banned: banned, Webhooks: hooks, Missing: missingIn(v, health),
 		OnlinePath: usersPath(app) + "?show=online", BannedPath: bannedList.path(app), DeactivatedPath: deactivatedList.path(app),
-		Node: nodeRow{Report: report, RoundTrip: milliseconds(report.RoundTrip), Memory: report.Memory >> 20, AllApps: v.operator.AllApps},
+		Node: nodeRow{Parts: partsOf(health), Report: report, Memory: report.Memory >> 20, AllApps: v.operator.AllApps},
 	}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 	"rollcall/internal/users"
+	"rollcall/internal/vitals"
 	"rollcall/models"
 )
 
@@ -56,7 +57,7 @@ func TestOverview(t *testing.T) {
 		now := []string{
 			`<span>Registered</span> <strong>3</strong> <small>of 100</small>`, `<span>Online now</span> <strong>1</strong>`,
 			`<span>Banned</span> <strong>2</strong>`, `<span>Deactivated</span> <strong>1</strong>`,
-			"responds in", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall <bdi>1.2.3</bdi>, <bdi>go",
+			"This node", "Running", fmt.Sprintf("Version %d, up to date", schema.Latest), "2026-11-20 08:00 UTC", "Rollcall <bdi>1.2.3</bdi>, <bdi>go",
 		}
 		series := []string{
 			">4 in total<", ">1 at most<", `<time datetime="2026-11-20T00:00:00.000Z">2026-11-20</time></th><td>4</td><td>1</td>`,
@@ -70,6 +71,38 @@ func TestOverview(t *testing.T) {
 			b.get("/console/apps/nothing"+part).want(t, http.StatusNotFound)
 		}
 	})
+}
+
+// TestOverview_HasARowForEachPart: nodes, the database and Redis have a state, since when, round trips,
+// a version and a last sign of life. A node that was lost makes the number of online users uncertain.
+func TestOverview_HasARowForEachPart(t *testing.T) {
+	s := onSQLite(t)
+	began := models.TimeOf(s.clock()).Add(-time.Hour)
+	lost := vitals.Peer{Name: "host/3", Version: "1.2.2", State: vitals.Lost, Started: began, Seen: began.Add(30 * time.Minute), Devices: 1500, Fresh: true}
+	health := vitals.Health{
+		Database: vitals.Server{Product: "MariaDB 11.8.3", Since: began, Seen: began, RoundTrip: 300 * time.Microsecond},
+		Redis:    &vitals.Server{Away: true, Since: began.Add(10 * time.Minute), Seen: began.Add(9 * time.Minute)},
+		Self:     vitals.Peer{Name: "host/1", Version: "1.2.3", State: vitals.Running, Started: began, Seen: began, Devices: 3, Database: 2 * time.Millisecond},
+		Others:   []vitals.Peer{{Name: "host/2", Version: "1.2.4", State: vitals.Stopping, Started: began, Seen: began}, lost},
+	}
+	s.deps.Health = func() vitals.Health { return health }
+	s.serve()
+	s.operator("local", models.RoleViewer, s.dev)
+	path := overviewPath(s.dev)
+	for _, part := range []string{path, path + "/now"} {
+		s.as("viewer").get(part).want(t, http.StatusOK,
+			"MariaDB 11.8.3", "0.3 ms", "2026-11-20 07:00 UTC",
+			"Does not respond", "2026-11-20 07:10 UTC", "2026-11-20 07:09 UTC",
+			"<code>host/1</code> <span class=\"badge\">This node", "Rollcall 1.2.3", "2 ms", "3 devices connected",
+			"<code>host/2</code>", "Rollcall 1.2.4", "Stopping",
+			"<code>host/3</code>", "Lost", "2026-11-20 07:30 UTC", "1,500 devices were connected", "Uncertain: lost nodes had 1,500 devices")
+		// The devices are those of all apps.
+		s.as("local").get(part).want(t, http.StatusOK, "<code>host/3</code>", "Uncertain: a node was lost", "!1,500", "!devices connected")
+	}
+	s.as("viewer").get(usersPath(s.dev)).want(t, http.StatusOK, "Node host/3 was lost", "2026-11-20 07:30 UTC", "Redis does not respond", "2026-11-20 07:10 UTC", "!host/2")
+	lost.Fresh = false
+	health.Others = []vitals.Peer{lost}
+	s.as("viewer").get(path).want(t, http.StatusOK, "<code>host/3</code>", "Lost", "!Uncertain", "!Node host/3 was lost")
 }
 
 // TestDaysOfTheReadersZone: a browser names its zone and gets the days of that zone.

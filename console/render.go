@@ -100,8 +100,8 @@ type view struct {
 	// Tabs are the pages of the app in the path, or empty if there is no app.
 	Tabs  []navItem
 	Flash *flash
-	// Away is what the node needs and cannot reach.
-	Away      []Outage
+	// Away is what is away of the service.
+	Away      []outageRow
 	Languages []languageItem
 	// AppPath begins the paths of that app, or is "".
 	AppPath string
@@ -147,7 +147,7 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	if err != nil {
 		return err
 	}
-	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Away: c.Away(), Here: v.here()}
+	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Away: awayIn(c.Health()), Here: v.here()}
 	if v.operator != nil && !c.hasDuty(v) {
 		data.Nav = []navItem{
 			{Path: Root, Text: "nav.apps"},

@@ -168,21 +168,35 @@ describe('three nodes on one MariaDB and one Redis', { skip }, () => {
     await operator.login();
     await operator.open(`/console/apps/${created.key}/connections`);
     await operator.page.getByText('1 connection').waitFor();
+    const overview = await operator.context.newPage();
+    const part = (text) => overview.locator('#node tr').filter({ hasText: text });
+    const shows = (check, what) =>
+      until(async () => (await overview.goto(`${nodes[0].url}/console/apps/${created.key}`), check()), what);
+    await shows(
+      async () => (await part('Running').count()) === 5 && (await part('2 devices connected').count()) === 1,
+      'three nodes, MariaDB and Redis to run',
+    );
     await nodes[2].kill();
     assert.equal(await seen.takeStatus(), 'ben OFFLINE');
     assert.deepEqual(await app.presences('ben', 'dan'), ['OFFLINE', 'ONLINE']);
     await operator.page.getByRole('heading', { name: 'No App Server is connected' }).waitFor();
-    await operator.leave();
+    // The lost node is named, and what that makes uncertain.
+    await shows(() => part('Lost').filter({ hasText: '2 devices were connected' }).count(), 'the node to be lost');
+    await overview.getByText('Uncertain: lost nodes had 2 devices').waitFor();
+    await overview.getByRole('status').filter({ hasText: 'was lost' }).waitFor();
 
     // The node starts again and works as before.
     await nodes[2].start({ ROLLCALL_REDIS_URL: redis });
     const back = await Connection.open(nodes[2], tokens.ben);
     assert.equal(await seen.takeStatus(), 'ben ONLINE');
+    await shows(async () => (await part('Running').count()) === 5 && !(await part('Lost').count()), 'the node to be replaced by its successor');
 
     // A node that stops disconnects its devices at once, with a close code that makes them
     // reconnect.
     assert.equal(await nodes[2].stop(), 0);
     assert.equal((await back.closed).code, 1012);
+    await shows(async () => (await part('Running').count()) === 4 && !(await part('Lost').count()), 'the node that stopped to be listed no more');
+    await operator.leave();
     assert.equal(await seen.takeStatus(), 'ben OFFLINE');
     await elsewhere.close();
     assert.equal(await seen.takeStatus(), 'dan OFFLINE');

@@ -128,7 +128,7 @@ type Node struct {
 	events  *bus.Bus
 	link    *bus.Link // nil before Start, and without Redis
 	health  *health
-	watches []*watched
+	vitals  *vitals.Node
 	sweeper *retention.Sweeper
 	trusted *trusted.Store // nil without trusted documents
 	started bool           // presence runs
@@ -211,7 +211,10 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	n.Connections.OnClosing(n.GraphQL.CheckAppLinks)
 
 	// The console.
-	n.watches = watches(cfg.DB, cfg.Redis, cfg.Clock)
+	n.vitals = vitals.New(vitals.Config{
+		DB: cfg.DB, Redis: cfg.Redis, Name: appconnections.NodeName(), Version: cfg.Version,
+		Devices: n.Presence.DeviceCount, Logger: cfg.Logger, Clock: cfg.Clock,
+	})
 	pages := console.Deps{
 		Operators:     n.Operators,
 		Apps:          n.Apps,
@@ -223,9 +226,9 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Connections:   n.Connections,
 		Webhooks:      n.Webhooks,
 		Figures:       n.Figures,
-		Node:          vitals.New(cfg.DB, n.Presence.DeviceCount, cfg.Version, cfg.Clock),
+		Node:          n.vitals,
 		Jobs:          n.Jobs,
-		Away:          func() []console.Outage { return away(n.watches) },
+		Health:        n.vitals.Health,
 		Sealed:        sealed.New(cfg.DB, cfg.Clock),
 		Logger:        cfg.Logger,
 		URL:           cfg.ConsoleURL,

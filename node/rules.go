@@ -28,6 +28,7 @@ import (
 	"rollcall/internal/throttle"
 	"rollcall/internal/token"
 	"rollcall/internal/users"
+	"rollcall/internal/vitals"
 	"rollcall/internal/webhooks"
 )
 
@@ -122,5 +123,5 @@ func (p presenceEvents) Changed(r *status.Record) { p.Note(r.AppID, r.ID, r.Stat
 
 // expiring returns the rows that are deleted when they are old.
 func expiring(auditRetention time.Duration) []retention.Rule {
-	return slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), audit.Expiring(auditRetention), webhooks.Expiring(), sealed.Expiring())
+	return slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), audit.Expiring(auditRetention), webhooks.Expiring(), sealed.Expiring(), vitals.Expiring())
 }

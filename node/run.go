@@ -70,7 +70,7 @@ func (n *Node) Settle(ctx context.Context) error {
 // the time given: the node is not ready, there are no new connections, running requests end,
 // WebSockets are closed with 1012, and all statuses are written.
 func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain time.Duration) error {
-	defer n.work(ctx, drain)()
+	defer n.work(ctx, listeners.Public.Addr().String(), drain)()
 	failed := make(chan error, 3)
 	serve := func(srv *http.Server, l net.Listener) {
 		if l != nil {
@@ -91,6 +91,7 @@ func (n *Node) Serve(ctx context.Context, listeners *Listeners, drain time.Durat
 		n.cfg.Logger.Info("draining", "timeout", drain.String())
 	}
 	n.health.drain()
+	n.vitals.Drain()
 	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
 	return errors.Join(err, n.shutdown(patience, public, console))
@@ -108,9 +109,9 @@ func (n *Node) Close(ctx context.Context) (err error) {
 }
 
 // work starts what runs all the time: figures are recorded, expired rows deleted, webhook events
-// sent, SQLite's files scrubbed, Redis checked, and token keys and trusted documents followed. end
-// waits until none of it uses the database any more; attempts to send events end within drain.
-func (n *Node) work(ctx context.Context, drain time.Duration) (end func()) {
+// sent, SQLite's files scrubbed, Redis checked, token keys and trusted documents followed, and the node
+// reports itself under its address. end waits until none of it uses the database any more; attempts to send events end within drain.
+func (n *Node) work(ctx context.Context, address string, drain time.Duration) (end func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
 	running.Go(func() { n.Figures.Run(ctx) })
@@ -120,15 +121,13 @@ func (n *Node) work(ctx context.Context, drain time.Duration) (end func()) {
 		running.Go(func() { n.trusted.Run(ctx) })
 	}
 	running.Go(func() { keepScrubbed(ctx, n.cfg.DB, cmp.Or(n.cfg.ScrubInterval, defaultScrubInterval), n.cfg.Logger) })
-	for _, w := range n.watches {
-		running.Go(func() { w.run(ctx) })
-	}
 	if n.health.redis != nil {
 		running.Go(func() { n.health.redis.run(ctx) })
 	}
-	// Tokens are verified until the last request has ended.
+	// Tokens are verified, and the node reports itself, until the last request has ended.
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx))
 	running.Go(func() { n.Keys.Follow(following, n.cfg.Logger, n.GraphQL.CheckTokens) })
+	running.Go(func() { n.vitals.Run(following, address) })
 	return func() {
 		cancel()
 		unfollow()

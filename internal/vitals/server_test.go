@@ -1,4 +1,4 @@
-package node
+package vitals
 
 import (
 	"context"
@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"rollcall/console"
 )
 
 // TestWatched_NoticesAServerThatHangs: a server that hangs, or refuses, is known to be away within
@@ -18,7 +16,7 @@ func TestWatched_NoticesAServerThatHangs(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
 		var hangs, refuses atomic.Bool
-		w := &watched{name: console.Redis, clock: time.Now, look: func(ctx context.Context) error {
+		w := &watched{clock: time.Now, product: func(context.Context) (string, error) { return "Redis 8", nil }, look: func(ctx context.Context) error {
 			if hangs.Load() {
 				<-ctx.Done()
 				return ctx.Err()
@@ -31,25 +29,26 @@ func TestWatched_NoticesAServerThatHangs(t *testing.T) {
 		go w.run(ctx)
 		seen := func(when string, want bool) {
 			t.Helper()
-			if got := away([]*watched{w}); (len(got) == 1) != want || want && got[0].What != console.Redis {
+			got := w.server()
+			if got.Away != want || got.Since == 0 || !want && got.Product != "Redis 8" {
 				t.Errorf("%s: %+v", when, got)
 			}
 		}
-		time.Sleep(watchInterval / 2)
+		time.Sleep(lookInterval / 2)
 		seen("at first", false)
 		hangs.Store(true)
-		time.Sleep(watchInterval + watchTimeout)
+		time.Sleep(lookInterval + lookTimeout)
 		seen("hanging", true)
-		since := away([]*watched{w})[0].Since
+		since := w.server().Since
 		hangs.Store(false)
 		refuses.Store(true)
-		time.Sleep(watchInterval + watchTimeout)
+		time.Sleep(lookInterval + lookTimeout)
 		seen("refusing", true)
-		if got := away([]*watched{w})[0].Since; got != since {
+		if got := w.server().Since; got != since {
 			t.Errorf("away since %v, want %v", got, since)
 		}
 		refuses.Store(false)
-		time.Sleep(watchInterval + watchTimeout)
+		time.Sleep(lookInterval + lookTimeout)
 		seen("back", false)
 	})
 }
