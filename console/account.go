@@ -25,9 +25,7 @@ type accountPage struct {
 
 // passwordForm is what is wrong with the form that changes the visitor's password.
 type passwordForm struct {
-	// WrongField is the field that was refused, and Wrong the end of the key of the text that explains
-	// why.
-	WrongField, Wrong string
+	Errors faults
 	// WaitSeconds is how long to wait after too many wrong current passwords.
 	WaitSeconds int
 }
@@ -94,31 +92,19 @@ func (c *console) changePassword(v *visit) error {
 func (c *console) changeOwnPassword(v *visit) (f passwordForm, status int, err error) {
 	next := v.r.PostFormValue("password")
 	if next != v.r.PostFormValue("again") {
-		return passwordForm{WrongField: "again", Wrong: "password.again"}, http.StatusUnprocessableEntity, nil
+		return passwordForm{Errors: faults{"again": "wrong.again.same"}}, http.StatusUnprocessableEntity, nil
 	}
 	device, err := c.Operators.ChangePassword(v.r.Context(), v.operator, v.session, v.r.PostFormValue("current"), next, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
-		f.WrongField, f.Wrong = wrongPassword(v, refusal)
-		return f, http.StatusUnprocessableEntity, nil
+		return passwordForm{Errors: faultsOf(v, refusal)}, http.StatusUnprocessableEntity, nil
 	}
 	if refusal != nil && refusal.Code == fault.RateLimited {
-		return passwordForm{WrongField: "current", WaitSeconds: retryAfter(v, refusal)}, http.StatusTooManyRequests, nil
+		return passwordForm{Errors: faults{"current": "login.throttled"}, WaitSeconds: retryAfter(v, refusal)}, http.StatusTooManyRequests, nil
 	}
 	if err != nil {
 		return f, 0, err
 	}
 	c.setCookie(v, deviceCookie, device, seconds(deviceAge))
 	return f, 0, c.setFlash(v, "password.done", "")
-}
-
-// wrongPassword returns the form field for a password that the rules refused, and the end of the
-// key of the text that explains why.
-func wrongPassword(v *visit, refusal *fault.Error) (field, text string) {
-	field, _ = refusal.Extensions["field"].(string)
-	rule, _ := refusal.Extensions["rule"].(string)
-	if text = field + "." + rule; !v.locale.has("wrong." + text) {
-		text = "other"
-	}
-	return field, text
 }

@@ -17,8 +17,7 @@ const newAppPath = Root + "apps/new"
 type newAppPage struct {
 	Path                       string
 	Name, Environment, Edition string
-	// WrongField is the field that the rules refused, and Wrong the text that explains why.
-	WrongField, Wrong string
+	Errors                     faults
 }
 
 // Environments returns the environments to choose from.
@@ -49,11 +48,13 @@ func (c *console) createApp(v *visit) error {
 	}, c.actor(v))
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
-		p.WrongField, _ = refusal.Extensions["field"].(string)
+		field, _ := refusal.Extensions["field"].(string)
 		rule, _ := refusal.Extensions["rule"].(string)
-		if p.Wrong = "settings.wrong." + rule; p.WrongField != "name" {
-			p.Wrong = "wrong.choice"
+		text := "wrong.choice"
+		if field == "name" {
+			text = "settings.wrong." + rule
 		}
+		p.Errors = faults{field: text}
 		return c.render(v, http.StatusUnprocessableEntity, "app_new", p)
 	}
 	if err != nil {

@@ -20,9 +20,7 @@ type grantForm struct {
 	// Role, Scope and the chosen Apps are the values of the form.
 	Role, Scope string
 	Apps        []appChoice
-	// WrongField is "role" or "apps" if the rules refused it, and Wrong the end of the key of the text
-	// that explains why.
-	WrongField, Wrong string
+	Errors      faults
 }
 
 // appChoice is an app to choose.

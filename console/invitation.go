@@ -58,8 +58,7 @@ func (c *console) invite(v *visit) error {
 			return err
 		}
 		p.Name, p.Form = name, form
-		p.WrongField, p.Wrong = wrongPassword(v, refusal)
-		p.Form.WrongField, p.Form.Wrong = p.WrongField, p.Wrong
+		p.Form.Errors = faultsOf(v, refusal)
 		return c.render(v, http.StatusUnprocessableEntity, "operators", p)
 	}
 	if err != nil {
@@ -106,9 +105,7 @@ type acceptPage struct {
 	// Invitation is nil if it cannot be accepted; Refused is then the rule that explains why.
 	Invitation *models.OperatorInvitation
 	Refused    string
-	// WrongField is the field that was refused, and Wrong the end of the key of the text that
-	// explains why.
-	WrongField, Wrong string
+	Errors     faults
 	// Limited is the text that names the limit that was reached, or "" if none was. WaitSeconds is
 	// how long to wait.
 	Limited     string
@@ -140,7 +137,7 @@ func (c *console) acceptInvitation(v *visit) error {
 	var login *operators.Login
 	var err error
 	if request.Password != v.r.PostFormValue("again") {
-		err = fault.Invalid("again", "password.again", "the passwords differ")
+		err = fault.Invalid("again", "same", "the passwords differ")
 	} else {
 		login, err = c.Operators.AcceptInvitation(v.r.Context(), request)
 	}
@@ -160,10 +157,7 @@ func (c *console) acceptInvitation(v *visit) error {
 	if p.Invitation, err = c.Operators.Invitation(v.r.Context(), request.Token, request.Address); err != nil {
 		return c.refuseInvitation(v, p, err)
 	}
-	p.WrongField, p.Wrong = "again", "password.again"
-	if refusal.Extensions["field"] != "again" {
-		p.WrongField, p.Wrong = wrongPassword(v, refusal)
-	}
+	p.Errors = faultsOf(v, refusal)
 	return c.render(v, http.StatusUnprocessableEntity, "invitation", p)
 }
 

@@ -46,8 +46,9 @@ func TestLanguagesHaveTheSameTexts(t *testing.T) {
 var (
 	// quoted matches what may be a key, in Go and in templates.
 	quoted = regexp.MustCompile(`"([a-z_]+(?:\.[A-Za-z_0-9]+)*)"`)
-	// begun matches the constant prefix of a key that a template assembles.
-	begun = regexp.MustCompile(`\(print "([a-z_.]+\.)"`)
+	// begun matches the constant prefix of a key that a template assembles, or that Go does for what
+	// is wrong with a field.
+	begun = regexp.MustCompile(`\(print "([a-z_.]+\.)"|= "([a-z.]*wrong\.)" \+`)
 	// asked matches the keys that a template uses, with the name of the function.
 	asked = regexp.MustCompile(`\b([tn]) "([^"]+)"`)
 )
@@ -79,11 +80,11 @@ func TestTextsAreAllThereAndAllUsed(t *testing.T) {
 		for _, match := range quoted.FindAllStringSubmatch(string(text), -1) {
 			used[match[1]] = true
 		}
+		for _, match := range begun.FindAllStringSubmatch(string(text), -1) {
+			prefixes = append(prefixes, match[1]+match[2])
+		}
 		if strings.HasSuffix(file, ".go") {
 			continue
-		}
-		for _, match := range begun.FindAllStringSubmatch(string(text), -1) {
-			prefixes = append(prefixes, match[1])
 		}
 		for _, match := range asked.FindAllStringSubmatch(string(text), -1) {
 			keys := []string{match[2]}

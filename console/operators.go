@@ -18,10 +18,9 @@ type operatorsPage struct {
 	Invitations []invitationRow
 	// InvitePath is the path of the form that invites an operator. Name and Form are its values, and
 	// what is wrong with them.
-	InvitePath        string
-	Name              string
-	Form              grantForm
-	WrongField, Wrong string
+	InvitePath string
+	Name       string
+	Form       grantForm
 }
 
 type operatorRow struct {

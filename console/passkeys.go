@@ -155,9 +155,10 @@ func (c *console) addPasskey(v *visit) error {
 	var refusal *fault.Error
 	if errors.As(err, &refusal) && refusal.Code == fault.InvalidArgument {
 		// The page has no form for another try: that needs a new confirmation.
-		field, text := wrongPassword(v, refusal)
-		if p.Wrong = "wrong." + text; field == "passkey" && text == "other" {
-			p.Wrong = "wrong.passkey.wrong"
+		for field, text := range faultsOf(v, refusal) {
+			if p.Wrong = text; field == "passkey" && text == "wrong.other" {
+				p.Wrong = "wrong.passkey.wrong"
+			}
 		}
 		return c.render(v, http.StatusUnprocessableEntity, "passkeys", p)
 	}

@@ -39,8 +39,7 @@ type rotatePage struct {
 // overlapForm has how long the present secret stays valid.
 type overlapForm struct {
 	Overlap, Amount, Unit string
-	// Errors has the text for each invalid field.
-	Errors map[string]string
+	Errors                faults
 }
 
 // overlaps are the times to choose from, besides none.

@@ -44,8 +44,7 @@ var unitMinutes = map[string]int{"minutes": 1, "hours": 60, "days": 24 * 60}
 // banForm has the length and the reason of a ban.
 type banForm struct {
 	Length, Amount, Unit, Reason string
-	// Errors has the text for each invalid field.
-	Errors map[string]string
+	Errors                       faults
 }
 
 // Lengths returns the lengths to choose from.
@@ -145,7 +144,7 @@ func readBan(r *http.Request) (form banForm, sentence users.Sentence) {
 		Amount: strings.TrimSpace(r.PostFormValue("amount")),
 		Unit:   r.PostFormValue("unit"),
 		Reason: strings.TrimSpace(r.PostFormValue("reason")),
-		Errors: map[string]string{},
+		Errors: faults{},
 	}
 	var minutes int
 	switch form.Length {

@@ -180,8 +180,7 @@ func (c *console) rotateEndpointSecret(v *visit) error {
 // sinceForm has how old the events are whose failed deliveries are sent again.
 type sinceForm struct {
 	Since, Amount, Unit string
-	// Errors has the text for each invalid field.
-	Errors map[string]string
+	Errors              faults
 }
 
 // sinces are the times to choose from. The last is as long as failed deliveries are kept.
@@ -202,7 +201,7 @@ func (sinceForm) Units() []string { return banUnits }
 func readSince(r *http.Request) (form sinceForm, since time.Duration) {
 	form = sinceForm{
 		Since: r.PostFormValue("since"), Amount: strings.TrimSpace(r.PostFormValue("amount")), Unit: r.PostFormValue("unit"),
-		Errors: map[string]string{},
+		Errors: faults{},
 	}
 	minutes, _ := strconv.Atoi(form.Since)
 	switch known := slices.ContainsFunc(sinces, func(l banLength) bool { return l.Minutes == minutes }); {

@@ -29,10 +29,8 @@ type endpointFormPage struct {
 	// have changed them since.
 	Loaded map[string]string
 	// Stale is the endpoint as another operator has changed it since the form was loaded, or nil.
-	Stale *endpointRow
-	// WrongField is the field that the rules refused, and Wrong ends the key of the text that
-	// explains why.
-	WrongField, Wrong string
+	Stale  *endpointRow
+	Errors faults
 	// Full is true if the app has as many endpoints as it may have, which is Limit.
 	Full  bool
 	Limit int
@@ -78,13 +76,13 @@ func (p *endpointFormPage) read(r *http.Request) (types []outbox.Type, ok bool) 
 	switch {
 	case p.Events == allEvents && len(p.Chosen) > 0:
 		// Types that were ticked but are not chosen are an error: they must not be ignored.
-		p.WrongField, p.Wrong = "eventTypes", "events.both"
+		p.Errors = faults{"eventTypes": "webhook.wrong.events.both"}
 	case p.Events == someEvents && len(p.Chosen) == 0:
-		p.WrongField, p.Wrong = "eventTypes", "events.none"
+		p.Errors = faults{"eventTypes": "webhook.wrong.events.none"}
 	case p.Events != allEvents && p.Events != someEvents:
-		p.WrongField, p.Wrong = "eventTypes", "events.choice"
+		p.Errors = faults{"eventTypes": "webhook.wrong.events.choice"}
 	}
-	return types, p.Wrong == ""
+	return types, p.Errors == nil
 }
 
 // refuse records a refusal of the rules. It reports false if err is not about a field of the form.
@@ -101,10 +99,11 @@ func (p *endpointFormPage) refuse(v *visit, err error) bool {
 	if field == "url" && p.URL == "" {
 		rule = "required" // a change has no rule of its own for that
 	}
-	p.WrongField, p.Wrong = field, field+"."+rule
-	if !v.locale.has("webhook.wrong." + p.Wrong) {
-		p.Wrong = "other"
+	text := "webhook.wrong." + field + "." + rule
+	if !v.locale.has(text) {
+		text = "webhook.wrong.other"
 	}
+	p.Errors = faults{field: text}
 	return true
 }
 

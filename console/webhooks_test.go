@@ -213,15 +213,15 @@ func TestWebhooks_WrongForms(t *testing.T) {
 		return form
 	}
 	for says, change := range map[string]url.Values{
-		`id="url-error" role="alert">Enter a URL.`:                                    {"url": {""}},
-		`id="url-error" role="alert">Enter a URL such as`:                             {"url": {"https://me@app.example"}},
-		`id="url-error" role="alert">A URL has at most`:                               {"url": {"https://app.example/" + strings.Repeat("a", 1024)}},
-		`id="description-error" role="alert">A description has at most`:               {"description": {strings.Repeat("a", 129)}},
-		`id="description-error" role="alert">A description must not contain bi`:       {"description": {"a\u202eb"}},
-		`id="events-error" role="alert">Choose only types from the list.`:             {"type": {"endpoint.test"}},
-		`id="events-error" role="alert">Types are ticked, but all events are chosen.`: {"events": {"all"}},
-		`id="events-error" role="alert">Tick at least one type`:                       {"type": nil},
-		`id="events-error" role="alert">Choose one of these.`:                         {"events": {"x"}},
+		`id="url-error" role="alert">Enter a URL.`:                                        {"url": {""}},
+		`id="url-error" role="alert">Enter a URL such as`:                                 {"url": {"https://me@app.example"}},
+		`id="url-error" role="alert">A URL has at most`:                                   {"url": {"https://app.example/" + strings.Repeat("a", 1024)}},
+		`id="description-error" role="alert">A description has at most`:                   {"description": {strings.Repeat("a", 129)}},
+		`id="description-error" role="alert">A description must not contain bi`:           {"description": {"a\u202eb"}},
+		`id="eventTypes-error" role="alert">Choose only types from the list.`:             {"type": {"endpoint.test"}},
+		`id="eventTypes-error" role="alert">Types are ticked, but all events are chosen.`: {"events": {"all"}},
+		`id="eventTypes-error" role="alert">Tick at least one type`:                       {"type": nil},
+		`id="eventTypes-error" role="alert">Choose one of these.`:                         {"events": {"x"}},
 	} {
 		form := good(change)
 		for _, to := range []string{list + "/new", path + "/edit"} {

@@ -1,0 +1,55 @@
+package console
+
+import (
+	"html/template"
+	"strings"
+
+	"rollcall/internal/fault"
+)
+
+// faults are what is wrong with the fields of a form: the key of the text that explains it, by the
+// name of the field. A page embeds them as Errors; its templates use Attrs and Of beside each field.
+type faults map[string]string
+
+// fieldFault is what is wrong with one field. Text is "" if nothing is.
+type fieldFault struct{ Field, Text string }
+
+// ID returns the ID of the element with the text.
+func (f fieldFault) ID() string { return f.Field + "-error" }
+
+// Of returns what is wrong with a field.
+func (f faults) Of(field string) fieldFault { return fieldFault{field, f[field]} }
+
+// Attrs returns the attributes of a field's control: the elements that describe it, which are those
+// with the IDs hints and the text of a fault, and whether it is wrong. The first wrong control of a
+// page gets the focus.
+func (f faults) Attrs(field string, hints ...string) template.HTMLAttr {
+	attrs := f.Described(field, hints...)
+	if f[field] != "" {
+		attrs += ` aria-invalid="true" autofocus`
+	}
+	return attrs
+}
+
+// Described is Attrs for a group of controls, which cannot be wrong or have the focus itself.
+func (f faults) Described(field string, hints ...string) template.HTMLAttr {
+	if f[field] != "" {
+		hints = append(hints, f.Of(field).ID())
+	}
+	if len(hints) == 0 {
+		return ""
+	}
+	return template.HTMLAttr(` aria-describedby="` + strings.Join(hints, " ") + `"`)
+}
+
+// faultsOf returns the fault of the field that the rules refused. Its text is that of the field and
+// the rule, or a general one.
+func faultsOf(v *visit, refusal *fault.Error) faults {
+	field, _ := refusal.Extensions["field"].(string)
+	rule, _ := refusal.Extensions["rule"].(string)
+	text := "wrong." + field + "." + rule
+	if !v.locale.has(text) {
+		text = "wrong.other"
+	}
+	return faults{field: text}
+}
