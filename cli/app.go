@@ -16,6 +16,8 @@ type appCommand struct {
 	Create       appCreate       `cmd:"" help:"Create an app and print its key and, once, its secret."`
 	List         appList         `cmd:"" help:"List the apps."`
 	Set          appSet          `cmd:"" help:"Change an app's settings, either all or none."`
+	Disable      appDisable      `cmd:"" help:"Disable an app: its secret and all tokens are refused until it is enabled. Nothing is deleted."`
+	Enable       appEnable       `cmd:"" help:"Enable an app that is disabled."`
 	RotateSecret appRotateSecret `cmd:"" help:"Give an app a new secret; the present one and its tokens end, at once or after an overlap."`
 }
 
@@ -29,6 +31,8 @@ type appJSON struct {
 	Settings    *models.AppSettings `json:"settings,omitempty"`
 	// UserLimit is null if there is no limit.
 	UserLimit *int `json:"registeredUserLimit,omitempty"`
+	// DisabledAt is null if the app is not disabled.
+	DisabledAt *models.Time `json:"disabledAt,omitempty"`
 }
 
 type appCreate struct {
@@ -72,6 +76,9 @@ func (c appList) Run(ctx context.Context, s *settings, streams *Streams) error {
 			for i, app := range list {
 				out[i] = appJSON{Key: app.Key, Name: app.Name, Environment: app.Environment, Edition: app.Edition,
 					Settings: &app.Settings, UserLimit: app.RegisteredUserLimit()}
+				if app.Disabled() {
+					out[i].DisabledAt = &app.DisabledAt
+				}
 			}
 			return printJSON(streams.Out, out)
 		}
@@ -80,13 +87,17 @@ func (c appList) Run(ctx context.Context, s *settings, streams *Streams) error {
 			return err
 		}
 		table := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "KEY\tNAME\tENVIRONMENT\tEDITION\tUSERS\tLIMIT")
+		fmt.Fprintln(table, "KEY\tNAME\tENVIRONMENT\tEDITION\tUSERS\tLIMIT\tSTATE")
 		for _, app := range list {
 			limit := "none"
 			if n := app.RegisteredUserLimit(); n != nil {
 				limit = fmt.Sprint(*n)
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", app.Key, app.Name, app.Environment, app.Edition, counts[app.ID].Registered, limit)
+			state := "enabled"
+			if app.Disabled() {
+				state = "disabled"
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", app.Key, app.Name, app.Environment, app.Edition, counts[app.ID].Registered, limit, state)
 		}
 		return table.Flush()
 	})
@@ -150,6 +161,43 @@ func (c appRotateSecret) Run(ctx context.Context, s *settings, streams *Streams)
 		}
 		return err
 	})
+}
+
+type appDisable struct {
+	Key string `arg:"" help:"The app key."`
+}
+
+// Run disables the app.
+func (c appDisable) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withApps(ctx, func(rules *apps.Service) error {
+		app, changed, err := rules.Disable(ctx, c.Key, audit.CommandLine)
+		return printAppState(streams, c.Key, app, "disabled", changed, err)
+	})
+}
+
+type appEnable struct {
+	Key string `arg:"" help:"The app key."`
+}
+
+// Run enables the app.
+func (c appEnable) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withApps(ctx, func(rules *apps.Service) error {
+		app, changed, err := rules.Enable(ctx, c.Key, audit.CommandLine)
+		return printAppState(streams, c.Key, app, "enabled", changed, err)
+	})
+}
+
+// printAppState prints the result of disabling or enabling the app with that key.
+func printAppState(streams *Streams, key string, app *models.App, state string, changed bool, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case app == nil:
+		return unknownApp(key)
+	case !changed:
+		return printText(streams.Out, "%s is already %s\n", app.Name, state)
+	}
+	return printText(streams.Out, "%s is %s\n", app.Name, state)
 }
 
 func unknownApp(key string) error {

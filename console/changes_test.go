@@ -105,6 +105,11 @@ var changes = map[string]change{
 	"POST /console/apps/{key}/settings": form("name", "renamed", "edition", "FLAGSHIP", "friendRequestPolicy", "ANYONE",
 		"friendLimit", "7", "blocklistLimit", "8", "whitelistLimit", "9", "statusSubscriptionLimit", "10", "friendRequestDailyLimit", "11", "deviceLimit", "12"),
 	"POST /console/apps/{key}/rotate-secret": form("overlap", "0"),
+	"POST /console/apps/{key}/disable":       form("name", "demo"),
+	"POST /console/apps/{key}/enable": after(func(s *site) error {
+		_, _, err := s.apps.Disable(context.Background(), s.dev.Key, setup)
+		return err
+	}),
 	"POST /console/apps/{key}/connections/close": func(s *site) url.Values {
 		return form("connection", s.open("192.0.2.1")[0])(s)
 	},

@@ -32,6 +32,8 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 		"POST /console/operators/{operator}/delete":              true,
 		"POST /console/operators/{operator}/reset-second-factor": true,
 		"POST /console/apps/{key}/rotate-secret":                 true,
+		"POST /console/apps/{key}/disable":                       true,
+		"POST /console/apps/{key}/enable":                        true,
 		"POST /console/apps/{key}/webhooks/new":                  true,
 
 		"POST /console/apps/{key}/webhooks/{endpoint}/edit":          true,

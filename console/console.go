@@ -109,6 +109,9 @@ type Apps interface {
 	// Change returns *apps.Stale if a setting no longer has its value in loaded.
 	Change(ctx context.Context, key string, values, loaded map[string]string, by models.Actor) (*models.App, error)
 	GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (token string, expires models.Time, err error)
+	// Disable and Enable return nil if the key is unknown; changed is false if there was nothing to do.
+	Disable(ctx context.Context, key string, by models.Actor) (app *models.App, changed bool, err error)
+	Enable(ctx context.Context, key string, by models.Actor) (app *models.App, changed bool, err error)
 	RotateSecret(ctx context.Context, key string, overlap time.Duration, by models.Actor) (*models.App, string, error)
 }
 

@@ -61,6 +61,11 @@ var flashTexts = map[string]bool{
 	"connections.all_done": true,
 	"connections.gone":     false,
 
+	"app.disable.done":    true,
+	"app.disable.already": false,
+	"app.enable.done":     true,
+	"app.enable.already":  false,
+
 	"settings.done": true,
 	"settings.same": false,
 	"password.done": true,

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -93,6 +94,9 @@ const stopPolling = 286
 // start starts a job and redirects to its page.
 func (c *console) start(v *visit, app *models.App, kind models.JobKind, total int, work jobs.Work) error {
 	job, err := c.Jobs.Start(v.r.Context(), app, kind, total, c.actor(v), work)
+	if errors.Is(err, jobs.ErrAppDisabled) {
+		return problem{http.StatusConflict, "job.refused.disabled"}
+	}
 	if err != nil {
 		return err
 	}

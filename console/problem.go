@@ -31,6 +31,9 @@ func problemOf(err error) (p problem, ok bool) {
 	if errors.As(err, &p) {
 		return p, true
 	}
+	if errors.Is(err, fault.AppDisabled) {
+		return problem{http.StatusConflict, "error.app_disabled"}, true
+	}
 	switch outage.CodeOf(err) {
 	case fault.Unavailable:
 		return problem{http.StatusServiceUnavailable, "error.unavailable"}, false

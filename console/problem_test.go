@@ -77,6 +77,7 @@ func TestRefusalsHavePages(t *testing.T) {
 		{fault.New(fault.Forbidden, "no"), http.StatusForbidden, "You are not allowed to do this."},
 		{fault.New(fault.UserNotFound, "no"), http.StatusNotFound, "There is nothing here."},
 		{fault.Invalid("x", "y", "no"), http.StatusBadRequest, "contains an invalid value"},
+		{fault.AppDisabled, http.StatusConflict, "The app is disabled"},
 		{fault.New(fault.RateLimited, "no"), http.StatusTooManyRequests, "Wait a moment"},
 		{fault.New(fault.NotOnline, "no"), http.StatusInternalServerError, "The request failed."},
 	} {
@@ -142,4 +143,12 @@ func record(h http.Handler) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/console/", nil))
 	return w
+}
+
+func (b brokenApps) Disable(context.Context, string, models.Actor) (*models.App, bool, error) {
+	return nil, false, b()
+}
+
+func (b brokenApps) Enable(context.Context, string, models.Actor) (*models.App, bool, error) {
+	return nil, false, b()
 }

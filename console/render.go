@@ -100,6 +100,8 @@ type view struct {
 	// Tabs are the pages of the app in the path, or empty if there is no app.
 	Tabs  []navItem
 	Flash *flash
+	// App is the app in the path, or nil if there is none.
+	App *models.App
 	// Away is what is away of the service.
 	Away      []outageRow
 	Languages []languageItem
@@ -147,7 +149,7 @@ func (c *console) render(v *visit, status int, page string, content any) error {
 	if err != nil {
 		return err
 	}
-	data := view{Page: content, Operator: v.operator, Flash: c.takeFlash(v), Away: awayIn(c.Health()), Here: v.here()}
+	data := view{Page: content, Operator: v.operator, App: v.app, Flash: c.takeFlash(v), Away: awayIn(c.Health()), Here: v.here()}
 	if v.operator != nil && !c.hasDuty(v) {
 		data.Nav = []navItem{
 			{Path: Root, Text: "nav.apps"},

@@ -55,8 +55,8 @@ func DefaultAppSettings() AppSettings {
 	}
 }
 
-// NoSecret is an App.SecretGeneration that no secret has. A read returns it if it finds no app; SQL
-// text contains it as -1.
+// NoSecret is an App.SecretGeneration that no secret has. A read returns it if it finds no app, or a
+// disabled one; SQL text contains it as -1.
 const NoSecret = -1
 
 // App is one tenant: a customer's application in one environment. Every other row belongs to one
@@ -80,6 +80,8 @@ type App struct {
 	// ConnectionGeneration is incremented each time an operator closes all connections of the app's
 	// App Servers. Connections opened under an earlier one must be closed.
 	ConnectionGeneration int
+	// DisabledAt is when the app was disabled, or 0 if it is not; see Disabled.
+	DisabledAt Time
 	// UserLimit limits the registered users of a PRODUCTION app in edition STANDARD. Other apps
 	// keep it but ignore it. See RegisteredUserLimit.
 	UserLimit int
@@ -89,6 +91,9 @@ type App struct {
 	Settings  AppSettings `gorm:"embedded"`
 	CreatedAt Time        `gorm:"autoCreateTime:false"`
 }
+
+// Disabled reports whether all tokens of the app, and its secret, are refused.
+func (a *App) Disabled() bool { return a.DisabledAt != 0 }
 
 // AcceptsSecret reports whether the secret of that generation, and the tokens issued under it, are
 // valid: the present one, and the one before until its overlap ends.

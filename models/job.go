@@ -26,7 +26,8 @@ const (
 	JobDone    JobState = "DONE"
 	// JobFailed means that an error ended the job. What was done before stays in effect.
 	JobFailed JobState = "FAILED"
-	// JobInterrupted means that the job's node stopped. What was done before stays in effect.
+	// JobInterrupted means that the job's node stopped or that its app was disabled. What was done
+	// before stays in effect.
 	JobInterrupted JobState = "INTERRUPTED"
 )
 

@@ -90,6 +90,8 @@ const (
 	// TokenRevoked means that the secret under which the token was issued has ended, or that the app
 	// was deleted.
 	TokenRevoked
+	// AppDisabled means that the app was disabled.
+	AppDisabled
 	// OperatorClosed means that an operator has closed all connections of the app's App Servers.
 	OperatorClosed
 )
@@ -111,6 +113,8 @@ func (a *Authenticator) Ended(ctx context.Context, appServers []*Principal) ([]E
 		switch app := apps[p.AppID()]; {
 		case a.Users.RevokedIn(app, p.credential()):
 			endings[i] = TokenRevoked
+		case app.Disabled():
+			endings[i] = AppDisabled
 		case app.ConnectionGeneration != p.App.ConnectionGeneration:
 			endings[i] = OperatorClosed
 		}

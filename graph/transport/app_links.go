@@ -159,8 +159,8 @@ func (a *appLinks) pass(ctx context.Context, record bool) error {
 	return errors.Join(err, a.endClosing(ctx, links, records))
 }
 
-// endEnded ends the links whose tokens have been revoked, and those of apps all of whose
-// connections were closed.
+// endEnded ends the links whose tokens have been revoked, and those of apps that were disabled or all
+// of whose connections were closed.
 func (a *appLinks) endEnded(ctx context.Context, links []link, principals []*auth.Principal) error {
 	if len(links) == 0 {
 		return nil
@@ -173,6 +173,8 @@ func (a *appLinks) endEnded(ctx context.Context, links []link, principals []*aut
 		switch endings[i] {
 		case auth.TokenRevoked:
 			l.endLink(tokenEnded)
+		case auth.AppDisabled:
+			l.endLink(appDisabled)
 		case auth.OperatorClosed:
 			l.endLink(operatorClosed)
 		}

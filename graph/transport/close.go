@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"errors"
+
 	"github.com/gobwas/ws"
 
 	"rollcall/internal/fault"
@@ -60,6 +62,7 @@ var (
 	closeDeactivated     = closing{4401, "USER_DEACTIVATED"}
 	closeLoggedOut       = closing{4401, "LOGGED_OUT"}
 	closeDeviceLimit     = closing{4401, "DEVICE_LIMIT"}
+	closeAppDisabled     = closing{4401, "APP_DISABLED"}
 )
 
 // closeBanned returns the closing for a USER_BANNED.
@@ -74,6 +77,9 @@ func closeBanned(err *fault.Error) closing {
 // closingFor returns how a WebSocket ends when its principal was refused, or when the server could
 // not determine whether the principal may connect.
 func closingFor(err error) closing {
+	if errors.Is(err, fault.AppDisabled) {
+		return closeAppDisabled
+	}
 	switch outage.CodeOf(err) {
 	case fault.Unavailable:
 		return closeUnavailable
@@ -100,6 +106,8 @@ var (
 	tokenEnded = linkEnding{
 		closeUnauthenticated, fault.New(fault.Unauthenticated, "the token has expired or was revoked"),
 	}
+	// appDisabled ends the links of an app that was disabled.
+	appDisabled = linkEnding{closeAppDisabled, fault.AppDisabled}
 	// operatorClosed ends a link that an operator has closed.
 	operatorClosed = linkEnding{
 		closeByOperator, fault.New(fault.Unauthenticated, "an operator has closed the connection"),
@@ -118,6 +126,8 @@ func endingOf(cause status.Cause) linkEnding {
 		return linkEnding{closeDeactivated, fault.New(fault.UserDeactivated, "the user is deactivated")}
 	case status.ReasonDisconnected:
 		return linkEnding{closeDisconnected, fault.New(fault.Forbidden, "disconnected by the App Server or an operator")}
+	case status.ReasonAppDisabled:
+		return appDisabled
 	case status.ReasonDeviceLimit:
 		return linkEnding{closeDeviceLimit, fault.New(fault.Forbidden,
 			"DEVICE_LIMIT: the user connected a newer device and already had the maximum number")}

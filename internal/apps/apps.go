@@ -199,7 +199,8 @@ func (s *Service) one(ctx context.Context, where *models.App, column string) (*m
 }
 
 // IssueToken returns an app token for a caller with the app's secret. It returns INVALID_ARGUMENT for
-// a lifetime that is not allowed, and the same UNAUTHENTICATED for an unknown key and a wrong secret.
+// a lifetime that is not allowed, the same UNAUTHENTICATED for an unknown key and a wrong secret, and
+// fault.AppDisabled for the secret of a disabled app.
 func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.Duration) (string, models.Time, error) {
 	if err := validate.Value("ttl", ttl, "min=1s,max=720h"); err != nil {
 		return "", 0, err
@@ -214,6 +215,9 @@ func (s *Service) IssueToken(ctx context.Context, key, secret string, ttl time.D
 	}
 	if generation == models.NoSecret {
 		return "", 0, fault.New(fault.Unauthenticated, "the app key or the secret is wrong")
+	}
+	if app.Disabled() {
+		return "", 0, fault.AppDisabled
 	}
 	return s.sign(app, generation, ttl)
 }
@@ -250,7 +254,7 @@ var (
 // retryAfterMs after too many wrong keys or secrets.
 func (s *Service) IssueTokenTo(ctx context.Context, address, key, secret string, ttl time.Duration) (string, models.Time, error) {
 	text, expires, err := s.IssueToken(ctx, key, secret, ttl)
-	if fault.CodeOf(err) != fault.Unauthenticated {
+	if fault.CodeOf(err) != fault.Unauthenticated || errors.Is(err, fault.AppDisabled) {
 		return text, expires, err
 	}
 	network := clientaddr.Network(address)
@@ -265,8 +269,11 @@ func (s *Service) IssueTokenTo(ctx context.Context, address, key, secret string,
 }
 
 // GrantToken returns an app token for an operator, who needs no secret, and records that in the
-// audit. If it fails, it records nothing.
+// audit. If it fails, it records nothing. It returns fault.AppDisabled for a disabled app.
 func (s *Service) GrantToken(ctx context.Context, app *models.App, ttl time.Duration, by models.Actor) (text string, expires models.Time, err error) {
+	if app.Disabled() {
+		return "", 0, fault.AppDisabled
+	}
 	err = s.db.Tx(ctx, func(tx *gorm.DB) (err error) {
 		if text, expires, err = s.sign(app, app.SecretGeneration, ttl); err != nil {
 			return err

@@ -93,7 +93,7 @@ func Actions() []string {
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect, ActionUserSignOut,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserUnblock, ActionUserAllow, ActionUserDelete,
 		ActionUserGrantToken, ActionUserAddNote, ActionUserDeleteNote,
-		ActionAppCreate, ActionAppSet, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
+		ActionAppCreate, ActionAppSet, ActionAppDisable, ActionAppEnable, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
 		ActionAppCloseConnection, ActionAppCloseConnections,
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionOperatorInvite, ActionInvitationRevoke, ActionInvitationAccept,
@@ -109,6 +109,8 @@ func Actions() []string {
 const (
 	ActionAppCreate       = "app.create"
 	ActionAppSet          = "app.set"
+	ActionAppDisable      = "app.disable"
+	ActionAppEnable       = "app.enable"
 	ActionAppRotateSecret = "app.rotate_secret"
 	ActionAppGrantToken   = "app.grant_token"
 	ActionAppExportUsers  = "app.export_users"

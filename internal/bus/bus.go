@@ -64,7 +64,8 @@ type LastDeviceGone struct {
 // NodeSwept is published after this node has removed the devices of a node that has stopped.
 type NodeSwept struct{}
 
-// AppChanged is published after the commit that changes an app's settings or its secret.
+// AppChanged is published after the commit that changes an app's settings or its secret, or disables or
+// enables it.
 type AppChanged struct {
 	// App is the new row.
 	App *models.App

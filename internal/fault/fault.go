@@ -61,6 +61,10 @@ type Error struct {
 	Extensions map[string]any
 }
 
+// AppDisabled is returned for the tokens and the secret of a disabled app. They are valid again once
+// the app is enabled.
+var AppDisabled = New(Unauthenticated, "APP_DISABLED: the app is disabled")
+
 // New returns an Error with a formatted message.
 func New(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}

@@ -2,8 +2,8 @@
 // each of which is atomic and audited by the rule that does it. The progress of a job is stored in
 // the database, so that every node can show it, also after a restart.
 //
-// A job is not continued by another node or after a restart: it has recorded what it did, and an
-// operator decides whether to start it again.
+// A job is not continued by another node, after a restart or after its app was disabled: it has
+// recorded what it did, and an operator decides whether to start it again.
 package jobs
 
 import (
@@ -38,6 +38,9 @@ const (
 // ErrStopped ends a job whose node stops. Start returns it once Close was called.
 var ErrStopped = errors.New("the node is stopping")
 
+// ErrAppDisabled ends the jobs of an app that is disabled.
+var ErrAppDisabled = errors.New("the app is disabled")
+
 // Progress records, after a chunk, how many users it handled and how many of these it changed. If
 // it returns an error, the job must end with that error.
 type Progress func(handled, changed int) error
@@ -66,8 +69,11 @@ func New(db *database.DB, log *slog.Logger, clock func() time.Time) *Service {
 func (s *Service) now() models.Time { return models.TimeOf(s.clock()) }
 
 // Start starts a job for total users of the app and returns it at once. The work continues after
-// ctx has ended. Returns ErrStopped after Close.
+// ctx has ended. Returns ErrStopped after Close, and ErrAppDisabled for a disabled app.
 func (s *Service) Start(ctx context.Context, app *models.App, kind models.JobKind, total int, by models.Actor, work Work) (*models.Job, error) {
+	if app.Disabled() {
+		return nil, ErrAppDisabled
+	}
 	if !s.enter() {
 		return nil, ErrStopped
 	}
@@ -118,7 +124,7 @@ func (s *Service) run(ctx context.Context, job *models.Job, work Work) {
 	stopBeating()
 	state := models.JobDone
 	switch {
-	case errors.Is(err, ErrStopped):
+	case errors.Is(err, ErrStopped), errors.Is(err, ErrAppDisabled):
 		state = models.JobInterrupted
 	case err != nil:
 		state = models.JobFailed
@@ -144,8 +150,24 @@ func (s *Service) attempt(ctx context.Context, job *models.Job, work Work) (err 
 		if err == nil && s.stops() {
 			return ErrStopped
 		}
+		if err == nil {
+			err = s.checkApp(ctx, job.AppID)
+		}
 		return err
 	})
+}
+
+// checkApp returns ErrAppDisabled if the app is disabled.
+func (s *Service) checkApp(ctx context.Context, appID int64) error {
+	var disabled int64
+	err := s.db.Read(ctx).Model(&models.App{}).Where("id = ? AND disabled_at > 0", appID).Count(&disabled).Error
+	if err != nil {
+		return fmt.Errorf("reading a job's app: %w", err)
+	}
+	if disabled > 0 {
+		return ErrAppDisabled
+	}
+	return nil
 }
 
 // stops reports whether Close was called.

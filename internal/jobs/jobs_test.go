@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"gorm.io/gorm"
+
 	"rollcall/internal/batch"
 	"rollcall/internal/database"
 	"rollcall/internal/page"
@@ -274,4 +276,35 @@ func TestEach(t *testing.T) {
 	if err := Each(ids, do)(context.Background(), func(int, int) error { return stop }); !errors.Is(err, stop) || len(seen) != 55 {
 		t.Errorf("after progress's error: %d, %v", len(seen), err)
 	}
+}
+
+// TestDisabledApp_EndsJobs: a job ends after its current chunk, and no other begins.
+func TestDisabledApp_EndsJobs(t *testing.T) {
+	each(t, func(w *world) {
+		disable := func(at models.Time) {
+			err := w.db.Tx(context.Background(), func(tx *gorm.DB) error {
+				return tx.Model(w.app).Update("disabled_at", at).Error
+			})
+			if err != nil {
+				w.t.Error(err)
+			}
+		}
+		w.app = &models.App{Key: "key", Name: "app"}
+		if err := w.db.Tx(context.Background(), func(tx *gorm.DB) error { return tx.Create(w.app).Error }); err != nil {
+			w.t.Fatal(err)
+		}
+		id := w.start(func(_ context.Context, progress Progress) error {
+			if err := progress(10, 9); err != nil {
+				return err
+			}
+			disable(1)
+			return errors.Join(progress(10, 9), errors.New("it goes on"))
+		})
+		w.wait()
+		w.want(id, models.JobInterrupted, 20, 18)
+		w.app.DisabledAt = 1
+		if _, err := w.Start(context.Background(), w.app, models.JobDelete, 30, ann, nil); !errors.Is(err, ErrAppDisabled) {
+			w.t.Errorf("a job was started: %v", err)
+		}
+	})
 }

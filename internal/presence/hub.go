@@ -66,6 +66,8 @@ type Hub struct {
 	board *fanout.Board
 	// circles receive statuses as far as friendships, subscriptions and the apps' switches allow.
 	circles *circles.Circles
+	// disabled ends the devices of disabled apps.
+	disabled *disabledApps
 
 	// background is every goroutine of the hub.
 	background sync.WaitGroup
@@ -108,6 +110,8 @@ func New(db *database.DB, b *bus.Bus, interests circles.Interests, opts Options)
 		})
 	}
 	b.OnAccessRevoked(h.revoke)
+	h.disabled = newDisabledApps(h)
+	b.OnAppChanged(h.disabled.appChanged)
 	h.circles = circles.New(circles.Config{
 		DB: db, Bus: b, Board: h.board, Registry: h.registry, Interests: interests, Moment: h.moment, Log: h.log,
 		Closing: h.closing, Life: h.life,
@@ -127,6 +131,7 @@ func (h *Hub) Start(ctx context.Context) error {
 	}
 	h.background.Go(func() { h.registry.Run(h.closing, h.life) })
 	h.background.Go(h.circles.Run)
+	h.background.Go(h.disabled.run)
 	return nil
 }
 

@@ -33,6 +33,8 @@ type registry interface {
 	DevicesOf(ctx context.Context, userID int64) ([]models.Device, error)
 	OnlineCount(ctx context.Context, appID int64) (int, error)
 
+	// AccountsHere returns the accounts with devices of this node in the apps that in selects.
+	AccountsHere(in func(appID int64) bool) []status.Account
 	// Cut ends the devices with these IDs, or all if that is nil, those that are arriving included,
 	// and returns how many there were. With its last device the account gets the presence to.
 	Cut(ctx context.Context, acc status.Account, deviceIDs []string, to models.Presence, cause status.Cause) (int, error)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"rollcall/internal/database"
+	"rollcall/internal/token"
 	"rollcall/models"
 )
 
@@ -54,7 +55,7 @@ type facts struct {
 	SenderDeactivatedAt, SenderBannedUntil     models.Time
 	RecipientDeactivatedAt                     models.Time
 	WhitelistEnabled, Listed, Blocked, Friends bool
-	// SecretGeneration is the app's, or models.NoSecret if there is no such app.
+	// SecretGeneration is the app's, or models.NoSecret if there is no such app or it is disabled.
 	SecretGeneration int
 	FriendsOnly      bool
 }
@@ -71,7 +72,8 @@ func (s *Service) Permission(ctx context.Context, app *models.App, pair Pair) (*
 
 // PermissionWithSecret returns the same decision as Permission, in the app with that apps.id, and
 // from the same statement the generation of the app's secret, which confirms a token (see
-// auth.Deferred). The generation is models.NoSecret if there is no such app.
+// auth.Deferred). The generation is models.NoSecret if there is no such app or
+// it is disabled.
 func (s *Service) PermissionWithSecret(ctx context.Context, appID int64, pair Pair) (*Permission, int, error) {
 	found, ok, err := s.permissions.Get(ctx, question{appID, pair})
 	if err != nil {
@@ -174,7 +176,7 @@ LEFT JOIN friendships f ON f.user_id = r.id AND f.friend_id = s.id`
 	if n == 1 && db.Dialect() == database.MySQL {
 		// Without a derived table of questions, which the server would materialize first, the
 		// optimizer reads all rows by their unique keys while it plans.
-		return "SELECT 0," + decisionColumns + `a.secret_generation, a.only_friends_can_message
+		return "SELECT 0," + decisionColumns + token.LiveGeneration("a") + `, a.only_friends_can_message
 FROM apps a
 LEFT JOIN users s ON s.app_id = a.id AND s.external_id = ?
 LEFT JOIN users r ON r.app_id = a.id AND r.external_id = ?` + entries + `
@@ -200,7 +202,7 @@ WHERE a.id = ?`
 		sql.WriteString(")")
 	}
 	return "SELECT q.n," + decisionColumns + `
-	COALESCE((SELECT secret_generation FROM apps WHERE id = q.app), -1),
+	COALESCE((SELECT ` + token.LiveGeneration("apps") + ` FROM apps WHERE id = q.app), -1),
 	COALESCE((SELECT only_friends_can_message FROM apps WHERE id = q.app), 0)
 FROM (` + sql.String() + `) q
 LEFT JOIN users s ON s.app_id = q.app AND s.external_id = q.sender

@@ -49,9 +49,10 @@ func countReads(tb testing.TB, db *database.DB) {
 }
 
 // ofTimers reports whether a statement is one that the timers of a running node repeat every few
-// seconds: they look for webhooks to send, report the node, and look for other nodes that ended.
+// seconds: they look for webhooks to send and for disabled apps, report the node, and look for other
+// nodes that ended.
 func ofTimers(text string) bool {
-	for _, name := range []string{"webhook_", "connection_nodes", "service_nodes"} {
+	for _, name := range []string{"webhook_", "connection_nodes", "service_nodes", "disabled_at > 0"} {
 		if strings.Contains(text, name) {
 			return true
 		}

@@ -119,3 +119,10 @@ func (k *Keys) remember(sum [sha256.Size]byte, claims Claims) {
 	}
 	k.verified[sum] = claims
 }
+
+// LiveGeneration returns the SQL expression for the generation of the secret that tokens of an app
+// must have been issued under, given the name of the app's row. It is models.NoSecret if the app is
+// disabled.
+func LiveGeneration(app string) string {
+	return "CASE WHEN " + app + ".disabled_at = 0 THEN " + app + ".secret_generation ELSE -1 END"
+}

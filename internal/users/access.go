@@ -19,8 +19,8 @@ type access struct {
 }
 
 // Verify returns the app of a valid token and, for a user token, the user, as they are in the
-// database now. Returns UNAUTHENTICATED for an invalid token, and USER_BANNED, with `until`, while
-// the user is banned.
+// database now. Returns UNAUTHENTICATED for an invalid token, fault.AppDisabled while the app is
+// disabled, and USER_BANNED, with `until`, while the user is banned.
 func (s *Service) Verify(ctx context.Context, text string) (*models.App, *models.User, error) {
 	claim, err := s.Inspect(ctx, text)
 	if err != nil {
@@ -70,6 +70,9 @@ func (s *Service) Confirm(ctx context.Context, c Claim) (*models.App, *models.Us
 		}
 		if !ok || c.revoked(app, nil, now) {
 			return nil, nil, errRefused
+		}
+		if app.Disabled() {
+			return nil, nil, fault.AppDisabled
 		}
 		return app, nil, nil
 	}
@@ -123,17 +126,26 @@ func (s *Service) CurrentApps(ctx context.Context, ids []int64) (map[int64]*mode
 	return s.appByID.GetAll(ctx, ids)
 }
 
-// CurrentApp returns the app as it is now. Returns UNAUTHENTICATED if it has been deleted.
+// CurrentApp returns the app as it is now. Returns UNAUTHENTICATED if it has been deleted or disabled.
 func (s *Service) CurrentApp(ctx context.Context, appID int64) (*models.App, error) {
 	app, ok, err := s.appByID.Get(ctx, appID)
-	if err == nil && !ok {
-		err = errRefused
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return nil, errRefused
+	case app.Disabled():
+		return nil, fault.AppDisabled
 	}
-	return app, err
+	return app, nil
 }
 
-// checkState returns the user and its app, or the error for a deactivated or banned user.
+// checkState returns the user and its app, or the error for a disabled app or a deactivated or banned
+// user.
 func (s *Service) checkState(a *access) (*models.App, *models.User, error) {
+	if a.App.Disabled() {
+		return nil, nil, fault.AppDisabled
+	}
 	switch a.User.State(s.now()) {
 	case models.UserDeactivated:
 		return nil, nil, errRefused

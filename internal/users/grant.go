@@ -15,8 +15,11 @@ import (
 
 // GrantToken returns a token of a user to an operator, who acts as that user with it, and audits
 // that. Returns USER_NOT_FOUND, and USER_DEACTIVATED or USER_BANNED, because such a user's token is
-// refused. Nothing is audited then.
+// refused; and fault.AppDisabled. Nothing is audited then.
 func (s *Service) GrantToken(ctx context.Context, app *models.App, id string, ttl time.Duration, by models.Actor) (*Issued, error) {
+	if app.Disabled() {
+		return nil, fault.AppDisabled
+	}
 	var out Issued
 	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
 		u, err := find(tx, app, id)

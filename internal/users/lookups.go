@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"rollcall/internal/database"
+	"rollcall/internal/token"
 	"rollcall/models"
 )
 
@@ -56,7 +57,7 @@ func userAndSecretByExternalID(db *database.DB, user database.Row[models.User]) 
 	return database.Lookup[externalKey, *userAndSecret]{
 		What: "users and secrets",
 		Text: func(n int) string {
-			return "SELECT " + user.Columns("users") + ", apps.secret_generation FROM " + byIndex(db) +
+			return "SELECT " + user.Columns("users") + ", " + token.LiveGeneration("apps") + " FROM " + byIndex(db) +
 				" JOIN apps ON apps.id = users.app_id" + whereExternalID(n)
 		},
 		Bind: bindExternalKey,

@@ -221,13 +221,15 @@ func (u *unopenedEndpoints) add(ctx context.Context, d delivered) {
 }
 
 // dueEndpoints returns the endpoints with deliveries that are due, which no node sends to: first
-// those that work, and of these the ones that have waited longest. Those in except are left out.
+// those that work, and of these the ones that have waited longest. Those in except are left out, and
+// those of disabled apps, whose deliveries wait until the app is enabled.
 func (s *Service) dueEndpoints(ctx context.Context, except ...int64) (list []dueEndpoint, err error) {
 	now := s.now()
 	if len(except) == 0 {
 		except = []int64{0}
 	}
 	err = s.db.Read(ctx).Raw(`SELECT e.id, e.failing_since > 0 AS failing FROM webhook_endpoints e
+		JOIN apps a ON a.id = e.app_id AND a.disabled_at = 0
 		WHERE e.state = ? AND e.resume_at <= ? AND e.id NOT IN ? AND e.lease_until < `+s.db.Now()+` AND `+s.nextAttempt()+` <= ?
 		ORDER BY e.failing_since > 0, e.resume_at, e.id LIMIT ?`,
 		models.EndpointEnabled, now, except, models.DeliveryPending, now, 2*endpointsAtOnce).Scan(&list).Error
@@ -263,8 +265,11 @@ func (s *Service) deliver(ctx context.Context, id int64) (full bool, err error) 
 	return len(deliveries) == batchSize, err
 }
 
-// claim takes the lease of an endpoint. It returns nil if the endpoint is disabled or pauses, or if
-// another node has the lease. If this node cannot decrypt the endpoint's secret, it takes no lease and
+// errAppDisabled undoes a claim.
+var errAppDisabled = errors.New("the app is disabled")
+
+// claim takes the lease of an endpoint. It returns nil if the endpoint or its app is disabled, if the
+// endpoint pauses, or if another node has the lease. If this node cannot decrypt the endpoint's secret, it takes no lease and
 // returns a *token.KeyError: another node may have the key.
 //
 // The UPDATE is atomic, so that of several nodes one gets the lease. Leases are compared by the
@@ -284,8 +289,11 @@ func (s *Service) claim(ctx context.Context, id, lease int64) (*target, error) {
 			return err
 		}
 		app := &models.App{}
-		if err := tx.Select("key").Take(app, e.AppID).Error; err != nil {
+		if err := tx.Select("key", "disabled_at").Take(app, e.AppID).Error; err != nil {
 			return err
+		}
+		if app.Disabled() {
+			return errAppDisabled
 		}
 		ring, err := s.vault.Read(tx, s.now())
 		if err != nil {
@@ -295,6 +303,9 @@ func (s *Service) claim(ctx context.Context, id, lease int64) (*target, error) {
 		to = &target{endpoint: e, appKey: app.Key, secrets: secrets}
 		return err
 	})
+	if errors.Is(err, errAppDisabled) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("claiming webhook endpoint: %w", err)
 	}

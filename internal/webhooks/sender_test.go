@@ -457,3 +457,34 @@ func TestErase_ReachesUndeliveredEvents(t *testing.T) {
 		}
 	})
 }
+
+// TestDeliver_WaitsWhileAppIsDisabled: deliveries of a disabled app are sent once it is enabled.
+func TestDeliver_WaitsWhileAppIsDisabled(t *testing.T) {
+	each(t, func(w *world) {
+		r := newReceiver(t)
+		e, _ := w.endpoint(r.URL)
+		w.register("ann")
+		w.distribute()
+		if _, _, err := w.apps.Disable(ctx, w.app.Key, models.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		due, err := w.webhooks.dueEndpoints(ctx)
+		w.must(err)
+		if len(due) != 0 {
+			t.Errorf("due while disabled: %v", due)
+		}
+		// The app was disabled after the endpoint was found.
+		if _, err := w.webhooks.deliver(ctx, e.ID); err != nil || len(r.got()) != 0 || w.row(e.ID).LeaseID != 0 {
+			t.Errorf("delivered while disabled: %v, %d requests", err, len(r.got()))
+		}
+		if _, _, err := w.apps.Enable(ctx, w.app.Key, models.Actor{}); err != nil {
+			t.Fatal(err)
+		}
+		if due, err = w.webhooks.dueEndpoints(ctx); len(due) != 1 || err != nil {
+			t.Errorf("due once enabled: %v, %v", due, err)
+		}
+		if _, err := w.webhooks.deliver(ctx, e.ID); err != nil || len(r.kinds("ann")) != 1 {
+			t.Errorf("once enabled: %v, %d requests", err, len(r.got()))
+		}
+	})
+}

@@ -183,7 +183,7 @@ export function createConnection(options: RollcallOptions): Connection {
         const time = Date.parse(until!);
         state.set({ status: 'banned', until: time ? new Date(time) : null, error });
         await sleep(Math.min(timing.bannedMs, (time || Infinity) - Date.now() + timing.backoffMs));
-      } else if (/LOG|LIM|DEACT/.test(code)) {
+      } else if (/LOG|LIM|DEACT|APP/.test(code)) {
         return finish('closed', error);
       } else if (code) {
         if (Date.now() - renewedAt < REFUSAL) return finish('unauthenticated', error);

@@ -4,7 +4,7 @@ import type { ErrorCode } from './generated';
  * What is wrong beyond the server's codes: no connection in time (OFFLINE), a connection that was
  * lost during the call, so that a change may have been made (CONNECTION_LOST), no answer in time
  * (TIMEOUT), `close` was called (CLOSED), the token function or the provider failed or returned
- * nonsense, another device took this one's place, or the user logged out.
+ * nonsense, another device took this one's place, the app is disabled, or the user logged out.
  */
 export type ClientErrorCode =
   | 'OFFLINE'
@@ -14,6 +14,7 @@ export type ClientErrorCode =
   | 'TOKEN_FAILED'
   | 'PROVIDER_FAILED'
   | 'DEVICE_LIMIT'
+  | 'APP_DISABLED'
   | 'LOGGED_OUT';
 
 /** The codes of a RollcallError. A newer server may send others. */

@@ -28,7 +28,7 @@ export type ConnectionState =
   | { readonly status: 'unauthenticated'; readonly error: RollcallError }
   /**
    * Ended: by `close` (`error` is null), or for good by the server, with the code LOGGED_OUT,
-   * DEVICE_LIMIT or USER_DEACTIVATED.
+   * DEVICE_LIMIT, USER_DEACTIVATED or APP_DISABLED.
    */
   | { readonly status: 'closed'; readonly error: RollcallError | null };
 

@@ -164,6 +164,16 @@ test('a deactivated user and a device too many are closed for good', async () =>
   await world.set('deviceLimit=20');
 });
 
+test('a disabled app closes its clients for good, which connect again once it is enabled', async () => {
+  await world.register('off');
+  const client = await world.online('off');
+  await world.server.command('app', 'disable', world.app.key);
+  assert.equal((await world.reaches(client, 'closed')).error.code, 'APP_DISABLED');
+  await world.server.command('app', 'enable', world.app.key);
+  client.reconnect();
+  await world.reaches(client, 'online');
+});
+
 test('a token that was ended while connected: the first call that is refused gets another one', async () => {
   await world.register('end');
   const tokens = [];

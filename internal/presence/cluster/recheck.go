@@ -114,3 +114,13 @@ func (s *Registry) access(ctx context.Context, accounts []*local) (map[int64]*mo
 	}
 	return found, nil
 }
+
+// AccountsHere returns the accounts with devices of this node in the apps that in selects.
+func (s *Registry) AccountsHere(in func(appID int64) bool) (list []status.Account) {
+	for _, l := range s.accounts() {
+		if in(l.account.AppID) {
+			list = append(list, l.account)
+		}
+	}
+	return list
+}

@@ -145,6 +145,21 @@ func (r *Registry) DevicesOf(_ context.Context, userID int64) ([]models.Device, 
 	return infos, nil
 }
 
+// AccountsHere returns the accounts with devices in the apps that in selects.
+func (r *Registry) AccountsHere(in func(appID int64) bool) (list []status.Account) {
+	for i := range r.shards {
+		s := &r.shards[i]
+		s.Lock()
+		for _, e := range s.entries {
+			if len(e.devices) > 0 && in(e.AppID) {
+				list = append(list, e.devices[0].Account())
+			}
+		}
+		s.Unlock()
+	}
+	return list
+}
+
 // Status returns the account's present status.
 func (r *Registry) Status(_ context.Context, acc status.Account) (models.UserStatus, error) {
 	s := r.shard(acc.ID)

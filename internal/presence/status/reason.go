@@ -33,6 +33,8 @@ const (
 	ReasonDisconnected
 	// ReasonDeviceLimit: a newer device connected, and the user had as many as it may have.
 	ReasonDeviceLimit
+	// ReasonAppDisabled: the app was disabled.
+	ReasonAppDisabled
 )
 
 // String returns the reason in a few words, for logs.
@@ -50,18 +52,20 @@ func (r Reason) String() string {
 		return "disconnected"
 	case ReasonDeviceLimit:
 		return "device limit"
+	case ReasonAppDisabled:
+		return "app disabled"
 	}
 	return "unknown"
 }
 
 // IsRevocation reports whether r means that the user may no longer be connected.
 func (r Reason) IsRevocation() bool {
-	return r == ReasonBanned || r == ReasonDeactivated || r == ReasonDeleted
+	return r == ReasonBanned || r == ReasonDeactivated || r == ReasonDeleted || r == ReasonAppDisabled
 }
 
 // Leaves returns the presence of a user whose access was revoked for that reason.
 func (r Reason) Leaves() models.Presence {
-	if r == ReasonBanned {
+	if r == ReasonBanned || r == ReasonAppDisabled {
 		return models.PresenceOffline
 	}
 	return models.PresenceUnlogined
