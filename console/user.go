@@ -143,7 +143,7 @@ func (c *console) fillRelations(v *visit, p *userTabPage) error {
 // fillActivity reads a page of what was done to the user.
 func (c *console) fillActivity(v *visit, p *userTabPage) error {
 	app, id, request := p.App.App, p.User.ExternalID, pageBothWays(v, auditPerPage)
-	entries, err := c.Audit.List(v.r.Context(), audit.Filter{App: app, Target: id}, request)
+	entries, err := c.Audit.List(v.r.Context(), audit.Filter{App: app, Target: id, Kind: audit.KindUser}, request)
 	if err != nil {
 		return err
 	}

@@ -36,10 +36,18 @@ type Filter struct {
 	Within []int64
 	// Actor, Action and Target select the entries with exactly these values.
 	Actor, Action, Target string
+	// Kind selects the entries whose target is of that kind, such as KindUser. Without it, Target also
+	// selects what has another kind of target with the same text: the ID of a user may be a number,
+	// which endpoints have too, or the key of an app.
+	Kind string
 	// From and Until select a range of time that includes From and excludes Until. If they are 0,
 	// it has no beginning or no end.
 	From, Until models.Time
 }
+
+// KindUser is the kind of the targets that are users. The action of an entry begins with the kind of
+// its target.
+const KindUser = "user"
 
 // List returns a page of the audit, newest first. Returns INVALID_ARGUMENT for a cursor of another
 // list.
@@ -125,6 +133,9 @@ func (l *Log) entries(ctx context.Context, f Filter, r page.Request) *gorm.DB {
 		if value != "" {
 			query = query.Where(column+" = ?", value)
 		}
+	}
+	if f.Kind != "" {
+		query = query.Where("action LIKE ?", f.Kind+".%")
 	}
 	// A plus sign leaves the index's range to the cursor, which is the narrower bound on its side:
 	// SQLite uses only one of the two.
