@@ -103,3 +103,14 @@ func TestActionsHaveWords(t *testing.T) {
 		}
 	}
 }
+
+func TestActivity_HasNoEntriesAboutAnEndpointWithTheNumberOfTheUser(t *testing.T) {
+	s := onSQLite(t)
+	endpoint, _ := s.hook()
+	s.register(s.dev, endpoint, "x")
+	b := s.as("admin")
+	b.post(userPath(s.dev, endpoint)+"/ban", url.Values{"length": {"60"}})
+	b.post(endpointPath(s.dev, s.anyHook.ID)+"/disable", nil)
+	b.get(userPath(s.dev, endpoint)+"/activity").want(t, http.StatusOK, "Banned", "!webhook endpoint")
+	b.get(auditOf(s.dev, endpoint)).want(t, http.StatusOK, "webhook endpoint")
+}

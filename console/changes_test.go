@@ -83,8 +83,9 @@ var changes = map[string]change{
 		_, err := s.users.Deactivate(context.Background(), s.dev, []string{"ann"}, setup)
 		return err
 	}),
-	"POST /console/apps/{key}/users/{id}/delete": form(),
-	"POST /console/apps/{key}/users/{id}/notes":  form("text", "polite"),
+	"POST /console/apps/{key}/users/{id}/delete":    form(),
+	"POST /console/apps/{key}/users/{id}/notes":     form("text", "polite"),
+	"POST /console/apps/{key}/users/{id}/data.json": form(),
 
 	"POST /console/apps/{key}/users/{id}/notes/{note}/delete": form(),
 
@@ -169,6 +170,7 @@ var changes = map[string]change{
 var rowless = map[string]bool{
 	"POST /console/apps/{key}/users.csv":             true,
 	"POST /console/apps/{key}/users.ndjson":          true,
+	"POST /console/apps/{key}/users/{id}/data.json":  true,
 	"POST /console/audit.csv":                        true,
 	"POST /console/audit.ndjson":                     true,
 	"POST /console/apps/{key}/users/{id}/disconnect": true,

@@ -122,6 +122,8 @@ type Users interface {
 	Export(ctx context.Context, app *models.App, f users.Filter, by models.Actor, write func([]*models.User) error) error
 	// ExportByIDs is Export of the users with these IDs.
 	ExportByIDs(ctx context.Context, app *models.App, ids []string, by models.Actor, write func([]*models.User) error) error
+	// AuditDataExport records that the console exports all data of a user.
+	AuditDataExport(ctx context.Context, app *models.App, id string, by models.Actor) error
 	// ByID returns nil if the ID is unknown.
 	ByID(ctx context.Context, appID int64, id string) (*models.User, error)
 	ByIDs(ctx context.Context, appID int64, ids []string) ([]*models.User, error)

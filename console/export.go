@@ -49,26 +49,34 @@ func (c *console) exportName(content, app string) string {
 // column.
 func (e *export) write(v *visit, rows [][]string) error {
 	var out bytes.Buffer
-	if !e.begun {
-		e.begun = true
-		kind := "application/x-ndjson"
-		if e.format == "csv" {
-			kind = "text/csv; charset=utf-8"
-			out.WriteString(byteOrderMark)
-			e.encode(&out, e.columns)
-		}
-		v.w.Header().Set("Content-Type", kind)
-		v.w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": e.name + "." + e.format}))
+	if !e.begun && e.format == "csv" {
+		out.WriteString(byteOrderMark)
+		e.encode(&out, e.columns)
 	}
 	for _, row := range rows {
 		e.encode(&out, row)
+	}
+	return e.send(v, out.Bytes())
+}
+
+// exportTypes are the media types of files, by their formats.
+var exportTypes = map[string]string{
+	"csv": "text/csv; charset=utf-8", "ndjson": "application/x-ndjson", "json": "application/json", "txt": "text/plain; charset=utf-8",
+}
+
+// send sends the next part of the file.
+func (e *export) send(v *visit, part []byte) error {
+	if !e.begun {
+		e.begun = true
+		v.w.Header().Set("Content-Type", exportTypes[e.format])
+		v.w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": e.name + "." + e.format}))
 	}
 	// The server's own deadline covers one part, not all of them.
 	control := http.NewResponseController(v.w)
 	if err := control.SetWriteDeadline(time.Now().Add(exportPatience)); err != nil {
 		return err
 	}
-	if _, err := v.w.Write(out.Bytes()); err != nil {
+	if _, err := v.w.Write(part); err != nil {
 		return err
 	}
 	return control.Flush()

@@ -48,6 +48,7 @@ var routes = []route{
 	{"GET /console/apps/{key}/users/{id}/whitelist", viewers, showPeople(whiteList)},
 	{"GET /console/apps/{key}/users/{id}/subscriptions", viewers, showPeople(subscriptionList)},
 	{"GET /console/apps/{key}/users/{id}/bans", viewers, (*console).showUserBans},
+	{"POST /console/apps/{key}/users/{id}/data.json", admins, (*console).exportUserData},
 	{"GET /console/apps/{key}/users/{id}/notes", viewers, (*console).showUserNotes},
 	{"POST /console/apps/{key}/users/{id}/notes", moderators, (*console).addUserNote},
 	{"GET /console/apps/{key}/users/{id}/notes/{note}/delete", moderators, (*console).askDeleteUserNote},

@@ -63,6 +63,8 @@ const (
 	// The detail of the next two is the number of the note.
 	ActionUserAddNote    = "user.add_note"
 	ActionUserDeleteNote = "user.delete_note"
+	// ActionUserExportData is the export of all that is stored about the user.
+	ActionUserExportData = "user.export_data"
 )
 
 // The actions of the audit that concern a signing key of tokens. The target is the key's ID.
@@ -92,7 +94,7 @@ func Actions() []string {
 	return []string{
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect, ActionUserSignOut,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserUnblock, ActionUserAllow, ActionUserDelete,
-		ActionUserGrantToken, ActionUserAddNote, ActionUserDeleteNote,
+		ActionUserGrantToken, ActionUserAddNote, ActionUserDeleteNote, ActionUserExportData,
 		ActionAppCreate, ActionAppSet, ActionAppDisable, ActionAppEnable, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
 		ActionAppCloseConnection, ActionAppCloseConnections,
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,

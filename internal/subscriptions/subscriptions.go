@@ -524,6 +524,13 @@ func (s *Service) List(ctx context.Context, owner *models.User, r page.Request) 
 	return page.Of(order, r, items, keys, total), nil
 }
 
+// SubscriberCount returns how many users have subscribed to the target's status.
+func (s *Service) SubscriberCount(ctx context.Context, target *models.User) (int, error) {
+	var n int64
+	err := s.db.Read(ctx).Model(&models.StatusSubscription{}).Where("target_id = ?", target.ID).Count(&n).Error
+	return int(n), fault.Wrap(err, "counting subscribers")
+}
+
 // Of returns the owner's subscription to the target's status, or nil if there is none.
 func (s *Service) Of(ctx context.Context, owner, target *models.User) (*Subscription, error) {
 	var rows []models.StatusSubscription

@@ -8,6 +8,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/audit"
+	"rollcall/internal/fault"
 	"rollcall/internal/page"
 	"rollcall/models"
 )
@@ -47,6 +48,15 @@ func (s *Service) ExportByIDs(ctx context.Context, app *models.App, ids []string
 		return err
 	}
 	return write(slices.DeleteFunc(found, func(u *models.User) bool { return u == nil }))
+}
+
+// AuditDataExport writes to the audit that all data of a user is exported. The caller then reads the data
+// from the rules.
+func (s *Service) AuditDataExport(ctx context.Context, app *models.App, id string, by models.Actor) error {
+	err := s.db.Tx(ctx, func(tx *gorm.DB) error {
+		return audit.Write(tx, s.entry(app, by, audit.ActionUserExportData, id, ""))
+	})
+	return fault.Wrap(err, "auditing an export")
 }
 
 // auditExport writes that users are exported.

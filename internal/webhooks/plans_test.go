@@ -113,6 +113,9 @@ func TestPlans(t *testing.T) {
 				return err
 			},
 			"replay since": func() error { _, err := w.webhooks.Replay(ctx, w.app, nil, filter("", recent), by); return err },
+			"the events about a user": func() error {
+				return w.webhooks.EventsAbout(ctx, w.app, "user-7", func([]*FeedEvent) error { return nil })
+			},
 			"expired": func() error {
 				_, err := retention.New(w.db, w.clock, slog.New(slog.DiscardHandler), Expiring()...).Sweep(ctx)
 				return err
