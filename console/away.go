@@ -1,9 +1,7 @@
 package console
 
 import (
-	"context"
 	"net/http"
-	"time"
 
 	"rollcall/internal/vitals"
 	"rollcall/models"
@@ -32,13 +30,6 @@ func awayIn(h vitals.Health) (list []outageRow) {
 	return list
 }
 
-const (
-	// pageTime is how long a page waits for the database. It leaves time to respond within 3 s.
-	pageTime = 2500 * time.Millisecond
-	// presenceTime is how long a page waits for Redis, for each question.
-	presenceTime = 700 * time.Millisecond
-)
-
 // presenceUnknown is the presence of a user on a page while Redis does not respond.
 const presenceUnknown models.Presence = -1
 
@@ -53,12 +44,3 @@ func presenceName(p models.Presence) string {
 // errDatabaseAway is the problem of pages while the database is known to be away. They respond at
 // once, because they would only wait.
 var errDatabaseAway = problem{http.StatusServiceUnavailable, "error.database"}
-
-// bounded returns the context of a request for a page, which must not wait for long. Forms take the
-// time that their changes need.
-func bounded(r *http.Request) (context.Context, context.CancelFunc) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return context.WithCancel(r.Context())
-	}
-	return context.WithTimeout(r.Context(), pageTime)
-}

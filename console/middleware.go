@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -48,7 +49,7 @@ func (c *console) guard(next http.Handler) http.Handler {
 			}
 			c.Logger.LogAttrs(r.Context(), level, "console request",
 				slog.String("requestId", info.id),
-				slog.String("operator", info.operator),
+				slog.String("operator", info.operatorName()),
 				slog.String("route", r.Pattern),
 				slog.Int("status", answer.status),
 				slog.Duration("took", c.Clock().Sub(begun)))
@@ -78,8 +79,16 @@ func (c *console) guard(next http.Handler) http.Handler {
 
 // requestInfo is what the log records about a request besides its route.
 type requestInfo struct {
-	id       string
-	operator string // "" until the session has been checked
+	id string
+	// operator is the operator's name, or nil until the session has been checked.
+	operator atomic.Pointer[string]
+}
+
+func (i *requestInfo) operatorName() string {
+	if name := i.operator.Load(); name != nil {
+		return *name
+	}
+	return ""
 }
 
 type requestInfoKey struct{}
@@ -99,57 +108,72 @@ func (c *console) panicked(answer *recorder, r *http.Request, cause any) {
 	if cause == http.ErrAbortHandler {
 		panic(cause)
 	}
-	c.Logger.ErrorContext(r.Context(), "console panic",
-		"requestId", requestID(r), "route", r.Pattern, "cause", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	p, ok := cause.(*handlerPanic)
+	if !ok {
+		p = &handlerPanic{cause, debug.Stack()}
+	}
+	c.logPanic(r, p)
 	if answer.status == 0 {
 		failPlain(answer, r)
 	}
 }
 
+func (c *console) logPanic(r *http.Request, p *handlerPanic) {
+	c.Logger.ErrorContext(r.Context(), "console panic",
+		"requestId", requestID(r), "route", r.Pattern, "cause", fmt.Sprint(p.cause), "stack", string(p.stack))
+}
+
 // handler checks that the visitor may use the route, and turns the route's error into a page.
 func (c *console) handler(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := bounded(r)
-		defer cancel()
-		r = r.WithContext(ctx)
-		v := c.visit(w, r)
-		if c.Health().Database.Away {
-			c.fail(v, errDatabaseAway)
-			return
-		}
-		err := c.identify(v, rt.access)
-		if err == nil {
-			err = checkAccess(v, rt.access)
-		}
-		if err == nil {
-			if target := c.duty(v, rt); target != "" {
-				toDuty(v, target)
-				return
-			}
-		}
-		if err == nil {
-			err = c.findApp(v, rt)
-		}
-		if err == nil && rt.access.confirm {
-			var may bool
-			if may, err = c.confirm(v); err == nil && !may {
-				return
-			}
-		}
-		switch {
-		case errors.Is(err, errLoggedOut):
-			toLogin(v, rt.access)
-			return
-		case err == nil:
-			if v.operator == nil {
-				r.Body = http.MaxBytesReader(w, r.Body, maxGuestForm)
-			}
-			err = c.once(v, func() error { return rt.handle(c, v) })
-		}
-		if err != nil {
-			c.fail(v, err)
-		}
+		c.within(w, r, func(r *http.Request, l *limit) { c.serve(rt, r, l) })
 	})
+}
+
+// serve is handler for one request.
+func (c *console) serve(rt route, r *http.Request, l *limit) {
+	v := c.visit(l, r)
+	v.limit = l
+	if c.Health().Database.Away {
+		c.fail(v, errDatabaseAway)
+		return
+	}
+	err := c.identify(v, rt.access)
+	l.identified(v.operator)
+	if err == nil {
+		err = checkAccess(v, rt.access)
+	}
+	if err == nil {
+		if target := c.duty(v, rt); target != "" {
+			toDuty(v, target)
+			return
+		}
+	}
+	if err == nil {
+		err = c.findApp(v, rt)
+	}
+	if err == nil && rt.access.confirm {
+		var may bool
+		if may, err = c.confirm(v); err == nil && !may {
+			return
+		}
+	}
+	switch {
+	case errors.Is(err, errLoggedOut):
+		toLogin(v, rt.access)
+		return
+	case err == nil:
+		if v.operator == nil {
+			v.r.Body = http.MaxBytesReader(l, v.r.Body, maxGuestForm)
+		}
+		err = c.once(v, func() error {
+			v.r = v.r.WithContext(l.commits.Context(v.r.Context()))
+			return rt.handle(c, v)
+		})
+	}
+	if err != nil {
+		c.fail(v, err)
+	}
 }
 
 func (c *console) visit(w http.ResponseWriter, r *http.Request) *visit {
@@ -176,7 +200,7 @@ func (c *console) identify(v *visit, to access) error {
 		return err
 	}
 	v.session, v.operator = session, operator
-	infoOf(v.r).operator = operator.Name
+	infoOf(v.r).operator.Store(&operator.Name)
 	return nil
 }
 

@@ -15,7 +15,7 @@ func startNode(t *testing.T, cfg console.NodeConfig) console.NodeRules {
 	t.Helper()
 	ctx := context.Background()
 	n, err := node.New(ctx, node.Config{
-		DB: cfg.DB, Logger: cfg.Logger, Clock: cfg.Clock, Version: "1.2.3",
+		DB: cfg.DB, Redis: cfg.Redis, Logger: cfg.Logger, Clock: cfg.Clock, Version: "1.2.3",
 		LoginFailureTime: time.Millisecond, AdjustConsole: cfg.Adjust,
 	})
 	if err != nil {

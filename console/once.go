@@ -23,11 +23,9 @@ const (
 	// onceLifetime is how long the result of a submission is known.
 	onceLifetime = time.Hour
 	// onceWait is how long the same submission waits for the result of the first one.
-	onceWait = 2500 * time.Millisecond
+	onceWait = 2 * time.Second
 	// onceStep is the time between two looks for that result.
 	onceStep = 50 * time.Millisecond
-	// handlingTime limits a submission that goes on although the browser has disconnected.
-	handlingTime = 30 * time.Second
 )
 
 // postForm is the start tag of a form that is sent with POST.
@@ -74,11 +72,10 @@ func (c *console) once(v *visit, handle func() error) error {
 	if err != nil || !mine {
 		return err
 	}
-	// The first submission ends even if the browser has given up on it for the second.
+	// The result is kept even if the browser does not wait for it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.r.Context()), handlingTime)
 	defer cancel()
-	v.r = v.r.WithContext(ctx)
-	w := &onceWriter{ResponseWriter: v.w, console: c, visit: v, key: key}
+	w := &onceWriter{ResponseWriter: v.w, console: c, visit: v, key: key, ctx: ctx}
 	v.w = w
 	defer w.release() // unless the response has ended the claim
 	if err := handle(); err != nil {
@@ -123,7 +120,9 @@ type onceWriter struct {
 	console *console
 	visit   *visit
 	key     string
-	ended   bool
+	// ctx is for the key, not for what the form changes.
+	ctx   context.Context
+	ended bool
 }
 
 // WriteHeader keeps a redirect, and releases the key before any other response.
@@ -131,7 +130,7 @@ func (w *onceWriter) WriteHeader(status int) {
 	if status == http.StatusSeeOther && !w.ended {
 		w.ended = true
 		result := submissionResult{Location: w.Header().Get("Location"), Flash: w.console.flashOf(w.visit, w.Header())}
-		if err := w.console.Sealed.Set(w.visit.r.Context(), w.visit.session.ID, w.key, result); err != nil {
+		if err := w.console.Sealed.Set(w.ctx, w.visit.session.ID, w.key, result); err != nil {
 			w.warn("keeping the result of a form", err)
 		}
 	}
@@ -154,7 +153,7 @@ func (w *onceWriter) release() {
 		return
 	}
 	w.ended = true
-	if err := w.console.Sealed.Release(w.visit.r.Context(), w.visit.session.ID, w.key); err != nil {
+	if err := w.console.Sealed.Release(w.ctx, w.visit.session.ID, w.key); err != nil {
 		w.warn("releasing the key of a form", err)
 	}
 }

@@ -70,10 +70,14 @@ func (c *console) fail(v *visit, err error) {
 	}
 	p, expected := problemOf(err)
 	content := errorPage{Status: p.status, Text: p.text}
+	if !expected && p.status == http.StatusServiceUnavailable && v.limit != nil && isForm(v.r) {
+		p = v.limit.problem()
+		content = errorPage{Status: p.status, Text: p.text}
+	}
 	if !expected {
 		content.RequestID = requestID(v.r)
 		args := []any{"requestId", content.RequestID, "route", v.r.Pattern, "error", err}
-		if p.status == http.StatusServiceUnavailable {
+		if p.status >= http.StatusServiceUnavailable {
 			v.w.Header().Set("Retry-After", strconv.Itoa(seconds(outage.RetryAfter)))
 			c.outages.Warn(ctx, "console error", args...)
 		} else {

@@ -26,6 +26,7 @@ import (
 	"rollcall/internal/jobs"
 	"rollcall/internal/operators"
 	"rollcall/internal/presence"
+	"rollcall/internal/redis"
 	"rollcall/internal/relations"
 	"rollcall/internal/testenv"
 	"rollcall/internal/users"
@@ -47,6 +48,7 @@ var setup = models.Actor{Name: "setup"}
 // NodeConfig is what a test gives a node. Adjust is node.Config.AdjustConsole.
 type NodeConfig struct {
 	DB     *database.DB
+	Redis  *redis.Client // nil: a node of its own
 	Clock  func() time.Time
 	Logger *slog.Logger
 	Adjust func(*Deps)
@@ -94,10 +96,16 @@ type site struct {
 
 func newSite(t *testing.T, db *database.DB) *site {
 	t.Helper()
+	return newSiteWith(t, db, nil)
+}
+
+// newSiteWith is newSite for a node with Redis.
+func newSiteWith(t *testing.T, db *database.DB, client *redis.Client) *site {
+	t.Helper()
 	ctx := context.Background()
 	s := &site{t: t, now: time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC), log: &testenv.Log{}, db: db}
 	n := StartNode(t, NodeConfig{
-		DB: db, Clock: s.clock, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
+		DB: db, Redis: client, Clock: s.clock, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
 		Adjust: func(deps *Deps) {
 			deps.Webhooks = webhooks.New(db, new(bus.Bus), webhooks.Options{
 				Clock: s.clock, Logger: slog.New(slog.DiscardHandler), Version: "1.2.3", AllowPrivate: true,
@@ -130,8 +138,10 @@ func onSQLite(t *testing.T) *site {
 }
 
 // serve starts the console with the current deps.
-func (s *site) serve() {
-	server := httptest.NewServer(New(s.deps))
+func (s *site) serve() { s.serveHandler(New(s.deps)) }
+
+func (s *site) serveHandler(h http.Handler) {
+	server := httptest.NewServer(h)
 	s.t.Cleanup(server.Close)
 	s.url = server.URL
 }

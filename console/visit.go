@@ -21,6 +21,8 @@ type visit struct {
 	locale *locale
 	// hasPage is true for a form whose path is also that of a page.
 	hasPage bool
+	// limit is nil in responses without a handler.
+	limit *limit
 }
 
 // actor returns the visitor as an actor for the audit.

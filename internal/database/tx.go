@@ -37,21 +37,33 @@ var errNoTurn = errors.New("the database was busy with other changes for too lon
 // fails by itself. On SQLite, transactions that wait for the writing connection share a commit; see
 // writer.
 func (db *DB) Tx(ctx context.Context, fn func(tx *gorm.DB) error) error {
+	commits := commitsOf(ctx)
+	if commits == nil {
+		return db.again(ctx, func(a attempt) error { return db.try(ctx, a, fn) })
+	}
 	return db.again(ctx, func(a attempt) error {
-		if db.writer != nil {
-			return db.writer.run(ctx, a.deadline, a.alone, fn)
-		}
-		return db.onConn(ctx, a.deadline, func(session *gorm.DB) error {
-			var failed error
-			err := session.Transaction(func(tx *gorm.DB) error {
-				failed = fn(tx)
-				return failed
-			})
-			if failed == nil && err != nil {
-				return commitError{err}
-			}
-			return err
+		followed, end := commits.follow(fn)
+		err := db.try(ctx, a, followed)
+		end(err)
+		return err
+	})
+}
+
+// try runs fn in one transaction, once.
+func (db *DB) try(ctx context.Context, a attempt, fn func(tx *gorm.DB) error) error {
+	if db.writer != nil {
+		return db.writer.run(ctx, a.deadline, a.alone, fn)
+	}
+	return db.onConn(ctx, a.deadline, func(session *gorm.DB) error {
+		var failed error
+		err := session.Transaction(func(tx *gorm.DB) error {
+			failed = fn(tx)
+			return failed
 		})
+		if failed == nil && err != nil {
+			return commitError{err}
+		}
+		return err
 	})
 }
 
@@ -69,10 +81,16 @@ func (db *DB) Exec(ctx context.Context, sql string, args ...any) error {
 	}
 	return db.again(ctx, func(a attempt) error {
 		return db.onConn(ctx, a.deadline, func(session *gorm.DB) error {
-			if err := run(session); err != nil {
-				return commitError{err}
+			commits := commitsOf(ctx)
+			if err := commits.begin(); err != nil {
+				return err
 			}
-			return nil
+			err := run(session)
+			if err != nil {
+				err = commitError{err}
+			}
+			commits.end(err)
+			return err
 		})
 	})
 }

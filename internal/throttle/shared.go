@@ -21,7 +21,7 @@ var (
 )
 
 // redisTimeout is how long an attempt waits for Redis before it is counted in this process.
-const redisTimeout = time.Second
+const redisTimeout = 500 * time.Millisecond
 
 func (t *Throttle) beginShared(ctx context.Context, keys []Key) (*Refusal, error) {
 	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
