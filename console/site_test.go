@@ -427,7 +427,9 @@ func (s *site) path(rt route) (method, path string) {
 		endpoint, delivery := s.hook()
 		path = strings.NewReplacer("{endpoint}", endpoint, "{delivery}", delivery).Replace(path)
 	}
-	path = strings.Replace(path, "{note}", s.noteID(), 1)
+	if strings.Contains(path, "{note}") {
+		path = strings.NewReplacer("{note}", s.noteID()).Replace(path)
+	}
 	if strings.Contains(path, "{invitation}") || strings.Contains(path, "{token}") {
 		invitation, token := s.invitation()
 		path = strings.NewReplacer("{invitation}", invitation, "{token}", token).Replace(path)
