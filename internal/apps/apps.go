@@ -48,6 +48,8 @@ type Service struct {
 	throttle *throttle.Throttle
 	show     func(app *models.App, secret string) error // see Showing; may be nil
 	renew    []func(tx *gorm.DB, ring *token.Ring) error
+	// deletions is nil unless s can delete apps; see Deleting.
+	deletions *deletions
 }
 
 // New returns a Service that publishes changes of apps on b, and counts wrong secrets in this
@@ -331,6 +333,9 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 		if err != nil {
 			return err
 		}
+		if app.Deleting() {
+			return errDeleting
+		}
 		now, detail := models.TimeOf(s.clock()), ""
 		app.PreviousSecretHash, app.PreviousSecretEndsAt = nil, 0
 		if overlap > 0 {
@@ -361,6 +366,9 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 	})
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, "", nil
+	}
+	if errors.Is(err, errDeleting) {
+		return nil, "", err
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("rotating secret: %w", shown.Explain(err))

@@ -18,7 +18,7 @@ import (
 // the other, in the order of the call. But the rows are read and locked once and written once.
 type operation struct {
 	// action and detail are the values for the audit entry of each changed user, and by is the
-	// actor. An entry outlives the user, so detail contains lengths and codes, never a text about a
+	// actor. Without an action, there are neither entries nor events. An entry outlives the user, so detail contains lengths and codes, never a text about a
 	// user that would have to be erased.
 	action, detail string
 	by             models.Actor
@@ -77,6 +77,9 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, op o
 		}
 		if err := op.write(tx, changed); err != nil {
 			return err
+		}
+		if op.action == "" {
+			return nil
 		}
 		entries := make([]models.AuditEntry, len(changed))
 		for i, u := range changed {
