@@ -73,6 +73,8 @@ var routes = []route{
 	{"GET /console/apps/{key}/users/{id}/delete", admins, (*console).askDeleteUser},
 	{"POST /console/apps/{key}/users/{id}/delete", admins, (*console).deleteUser},
 
+	{"GET /console/apps/{key}/erasures/{entry}", viewers, (*console).showCertificate},
+	{"GET /console/apps/{key}/erasures/{entry}/certificate.json", viewers, (*console).saveCertificate},
 	{"GET /console/apps/{key}/bulk/ban", moderators, askMany(banMany)},
 	{"POST /console/apps/{key}/bulk/ban", moderators, actOnMany(banMany)},
 	{"GET /console/apps/{key}/bulk/unban", moderators, askMany(unbanMany)},
