@@ -3,20 +3,17 @@ package console
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"strings"
 
+	"rollcall/internal/operators"
 	"rollcall/models"
 )
 
 // access determines which visitors may use a route; routes.go lists the access of each route. The
 // zero value is for every visitor, logged in or not.
 type access struct {
-	// role is the lowest role of operators that may use the route.
-	role models.Role
-	// allApps is true for routes whose operator must be for all apps, because they show or change
-	// what belongs to no single app.
-	allApps bool
+	// Right is what the operator needs.
+	operators.Right
 	// confirm is true if the operator must have confirmed its password recently; others are asked
 	// for it first. It is for POSTs that give access to accounts or apps.
 	confirm bool
@@ -27,18 +24,17 @@ type access struct {
 
 var (
 	anyone     = access{}
-	viewers    = access{role: models.RoleViewer}
-	polls      = access{role: models.RoleViewer, poll: true}
-	moderators = access{role: models.RoleModerator}
-	admins     = access{role: models.RoleAdmin}
+	viewers    = access{Right: operators.Viewers}
+	polls      = access{Right: operators.Viewers, poll: true}
+	moderators = access{Right: operators.Moderators}
+	admins     = access{Right: operators.Admins}
 	// confirmed is admins with a confirmed password.
-	confirmed = access{role: models.RoleAdmin, confirm: true}
-	// viewersOfAll and adminsOfAll are the viewers and admins that are for all apps.
-	viewersOfAll = access{role: models.RoleViewer, allApps: true}
-	adminsOfAll  = access{role: models.RoleAdmin, allApps: true}
-	owners       = access{role: models.RoleOwner, allApps: true}
+	confirmed    = access{Right: operators.Admins, confirm: true}
+	viewersOfAll = access{Right: operators.ViewersOfAll}
+	adminsOfAll  = access{Right: operators.AdminsOfAll}
+	owners       = access{Right: operators.Owners}
 	// confirmedOwners is owners with a confirmed password.
-	confirmedOwners = access{role: models.RoleOwner, allApps: true, confirm: true}
+	confirmedOwners = access{Right: operators.Owners, confirm: true}
 )
 
 // errLoggedOut is returned for a route that needs a login, if the visitor is not logged in.
@@ -70,7 +66,7 @@ func (c *console) findApp(v *visit, rt route) error {
 }
 
 // appOf returns the app with that key, or the problem for an unknown path if there is none or the
-// operator is not for it, or the problem for one that is being deleted.
+// operator is not for it.
 func (c *console) appOf(v *visit, key string) (*models.App, error) {
 	app, err := c.Apps.ByKey(v.r.Context(), key)
 	if err != nil {
@@ -78,9 +74,6 @@ func (c *console) appOf(v *visit, key string) (*models.App, error) {
 	}
 	if app == nil || !v.operator.Covers(app.ID) {
 		return nil, c.notFound(v)
-	}
-	if app.Deleting() {
-		return nil, errAppDeleting
 	}
 	return app, nil
 }
@@ -91,7 +84,7 @@ func (c *console) appsOf(v *visit) ([]*models.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(list, func(app *models.App) bool { return !v.operator.Covers(app.ID) }), nil
+	return v.operator.Only(list), nil
 }
 
 // rights are what an operator may do. Pages show the forms and links of a route only to an operator
@@ -104,12 +97,13 @@ func (v *visit) rights() rights { return rights{v.operator.Grant} }
 // check returns the problem that explains why the operator may not use a route with that access, or
 // nil if it may.
 func (r rights) check(needed access) error {
-	switch {
-	case needed == anyone:
+	if needed == anyone {
 		return nil
-	case !r.grant.Role.Includes(needed.role):
-		return problem{status: http.StatusForbidden, text: needsTexts[needed.role]}
-	case needed.allApps && !r.grant.AllApps:
+	}
+	switch needed.Lacks(r.grant) {
+	case operators.LacksRole:
+		return problem{status: http.StatusForbidden, text: needsTexts[needed.Role]}
+	case operators.LacksApps:
 		return problem{status: http.StatusForbidden, text: "error.needs.all_apps"}
 	}
 	return nil

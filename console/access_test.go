@@ -122,29 +122,29 @@ func TestRoutes_HaveTheRoleOfTheirKind(t *testing.T) {
 	for _, rt := range routes {
 		ofApp := strings.Contains(rt.pattern, "{key}")
 		path, isPOST := strings.CutPrefix(rt.pattern, "POST ")
-		if ofApp && rt.access.allApps {
+		if ofApp && rt.access.AllApps {
 			t.Errorf("%s belongs to one app, and needs all", rt.pattern)
 		}
 		if isPOST {
-			needed := access{role: models.RoleOwner, allApps: true}
+			needed := owners
 			if ofApp {
 				needed = admins
 			}
 			if lower, listed := lowerPOSTs[rt.pattern]; listed {
 				needed = lower
 			}
-			if rt.access.role != needed.role || rt.access.allApps != needed.allApps {
+			if rt.access.Right != needed.Right {
 				t.Errorf("%s needs %+v, want %+v", rt.pattern, rt.access, needed)
 			}
 			continue
 		}
-		if !ofApp && rt.access != anyone && !rt.access.allApps && !openGETs[rt.pattern] {
+		if !ofApp && rt.access != anyone && !rt.access.AllApps && !openGETs[rt.pattern] {
 			t.Errorf("%s is open to operators of named apps", rt.pattern)
 		}
 		path, _ = strings.CutPrefix(path, "GET ")
 		for _, change := range routes {
-			if change.pattern == "POST "+path && change.access.role != rt.access.role && !readablePages[rt.pattern] {
-				t.Errorf("%s needs %q, and its POST %q", rt.pattern, rt.access.role, change.access.role)
+			if change.pattern == "POST "+path && change.access.Role != rt.access.Role && !readablePages[rt.pattern] {
+				t.Errorf("%s needs %q, and its POST %q", rt.pattern, rt.access.Role, change.access.Role)
 			}
 		}
 	}
@@ -195,7 +195,7 @@ func TestRoutes_Matrix(t *testing.T) {
 			}
 			method, path := s.path(rt)
 			want := reached
-			if rank[grant.Role] < rank[rt.access.role] || rt.access.allApps && !grant.AllApps {
+			if rank[grant.Role] < rank[rt.access.Role] || rt.access.AllApps && !grant.AllApps {
 				want = http.StatusForbidden
 			}
 			if got := b.send(method, path, nil); got.StatusCode != want {

@@ -19,7 +19,7 @@ func TestTemporaryPassword_ComesFirst(t *testing.T) {
 		switch {
 		case rt.access == anyone:
 		case ownPassword[rt.pattern]:
-		case rt.access.role == "viewer" && !rt.access.allApps:
+		case rt.access.Role == "viewer" && !rt.access.AllApps:
 			b.send(method, path, nil).wantRedirect(t, newPasswordPath)
 		}
 	}

@@ -47,6 +47,36 @@ type Grant struct {
 // Covers reports whether the grant is for the app with that apps.id.
 func (g Grant) Covers(appID int64) bool { return g.AllApps || slices.Contains(g.AppIDs, appID) }
 
+// Within returns what both grants permit: the lower role, in the apps of both.
+func (g Grant) Within(other Grant) Grant {
+	common := Grant{AllApps: g.AllApps && other.AllApps}
+	switch {
+	case g.Role.Includes(other.Role):
+		common.Role = other.Role
+	case other.Role.Includes(g.Role):
+		common.Role = g.Role
+	}
+	for _, id := range append(slices.Clone(g.AppIDs), other.AppIDs...) {
+		if g.Covers(id) && other.Covers(id) {
+			common.AppIDs = append(common.AppIDs, id)
+		}
+	}
+	slices.Sort(common.AppIDs)
+	common.AppIDs = slices.Compact(common.AppIDs)
+	return common
+}
+
+// Only returns those of the apps that the grant is for.
+func (g Grant) Only(list []*App) []*App {
+	var covered []*App
+	for _, app := range list {
+		if g.Covers(app.ID) {
+			covered = append(covered, app)
+		}
+	}
+	return covered
+}
+
 // IDs is a list of keys in one column, separated by commas.
 type IDs []int64
 
