@@ -33,8 +33,9 @@ build: ## builds the server into .build/, without debugging information as `go r
 	$(GO) build -trimpath -ldflags='-s -w' -o $(BUILD)/rollcall .
 
 .PHONY: generate
-generate: ## writes the code and docs/schema.graphql from the GraphQL schema, and THIRD_PARTY_NOTICES
+generate: ## writes the code and docs/schema.graphql from the GraphQL schemas, and THIRD_PARTY_NOTICES
 	$(GO) run ./graph/selection/generate
+	$(GO) run ./management/generate
 	cd bench/stock && $(GO) run ./generate
 	$(GO) run ./internal/notices
 	mkdir -p $(BUILD)
@@ -48,7 +49,7 @@ deps: ## installs what the tests need where it is missing
 
 .PHONY: fresh
 fresh: ## fails if what `make generate` writes is not up to date
-	@scripts/fresh "graph/generated bench/stock/generated docs/schema.graphql examples/app-server-go/generated.go THIRD_PARTY_NOTICES" $(MAKE) --no-print-directory generate
+	@scripts/fresh "graph/generated management/generated bench/stock/generated docs/schema.graphql examples/app-server-go/generated.go THIRD_PARTY_NOTICES" $(MAKE) --no-print-directory generate
 
 .PHONY: lint
 lint: ## checks format, imports, wording, go vet and staticcheck, in the other modules too

@@ -11,6 +11,7 @@ import (
 
 	"rollcall/internal/audit"
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/models"
 	"rollcall/node"
 )
@@ -20,6 +21,8 @@ type operatorCommand struct {
 	SetPassword operatorSetPassword `cmd:"" help:"Give an operator a new password, from standard input or generated; ends its sessions."`
 	SetRole     operatorSetRole     `cmd:"" help:"Change an operator's role and apps, from its next request on."`
 	ResetFactor operatorResetFactor `cmd:"" name:"reset-second-factor" help:"Remove an operator's second factors and recovery codes, if it has lost them; ends its sessions."`
+	Keys        operatorKeys        `cmd:"" help:"List an operator's API keys."`
+	RevokeKey   operatorRevokeKey   `cmd:"" help:"Revoke an API key of an operator."`
 	Delete      operatorDelete      `cmd:"" help:"Delete an operator; its sessions end at once."`
 	List        operatorList        `cmd:"" help:"List the operators."`
 }
@@ -197,6 +200,74 @@ func (operatorList) Run(ctx context.Context, s *settings, streams *Streams) erro
 		}
 		return table.Flush()
 	})
+}
+
+type operatorKeys struct {
+	Name string `arg:"" help:"The operator's name."`
+}
+
+// Run lists the keys, newest first.
+func (c operatorKeys) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withDB(ctx, func(db *database.DB) error {
+		rules := node.Offline(db, clock)
+		operator, keys, err := keysOf(ctx, rules, c.Name)
+		if err != nil {
+			return err
+		}
+		apps, err := rules.Apps.List(ctx)
+		if err != nil {
+			return err
+		}
+		table := tabwriter.NewWriter(streams.Out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "NAME\tKEY\tROLE\tAPPS\tEXPIRES\tLAST USED")
+		for _, k := range keys {
+			used := "never"
+			if k.LastUsedAt != 0 {
+				used = fmt.Sprintf("%s from %s", k.LastUsedAt, k.LastUsedAddress)
+			}
+			grant := k.Within(operator.Grant)
+			fmt.Fprintf(table, "%s\t%s…\t%s\t%s\t%s\t%s\n", k.Name, k.Prefix, grant.Role, scopeText(apps, grant), k.ExpiresAt, used)
+		}
+		return table.Flush()
+	})
+}
+
+type operatorRevokeKey struct {
+	Name string `arg:"" help:"The operator's name."`
+	Key  string `arg:"" help:"The name of the API key."`
+}
+
+// Run revokes the key.
+func (c operatorRevokeKey) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withDB(ctx, func(db *database.DB) error {
+		rules := node.Offline(db, clock)
+		operator, keys, err := keysOf(ctx, rules, c.Name)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(keys, func(k *models.OperatorKey) bool { return k.Name == c.Key })
+		if at < 0 {
+			return fault.Invalid("key", "exists", "%s has no API key named %q", c.Name, c.Key)
+		}
+		if _, err := rules.Operators.RevokeKey(ctx, operator.ID, keys[at].ID, audit.CommandLine); err != nil {
+			return err
+		}
+		fmt.Fprintf(streams.Out, "the API key %s of %s is revoked\n", c.Key, c.Name)
+		return nil
+	})
+}
+
+// keysOf returns the operator of that name and its API keys.
+func keysOf(ctx context.Context, rules node.Rules, name string) (*models.Operator, []*models.OperatorKey, error) {
+	operator, err := rules.Operators.ByName(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if operator == nil {
+		return nil, nil, fault.Invalid("name", "exists", "there is no operator named %q", name)
+	}
+	keys, err := rules.Operators.Keys(ctx, operator.ID)
+	return operator, keys, err
 }
 
 // readPassword returns the first line of the piped input. It returns "" if there is none, and at a

@@ -61,6 +61,8 @@ var lowerPOSTs = map[string]access{
 	"POST /console/account/totp/remove":     viewers,
 	"POST /console/account/recovery-codes":  viewers,
 	"POST /console/account/end-session":     viewers,
+	"POST /console/account/api-keys/new":    viewers,
+	"POST /console/account/api-keys/revoke": viewers,
 	"POST /console/account/end-sessions":    viewers,
 
 	"POST /console/apps/{key}/users/{id}/notes":         moderators,
@@ -103,6 +105,8 @@ var openGETs = map[string]bool{
 	"GET /console/account/recovery-codes":  true,
 	"GET /console/account/new-password":    true,
 	"GET /console/account/end-session":     true,
+	"GET /console/account/api-keys/new":    true,
+	"GET /console/account/api-keys/revoke": true,
 	"GET /console/account/end-sessions":    true,
 	"GET /console/audit":                   true,
 	"GET /console/explorer":                true,

@@ -17,6 +17,9 @@ type accountPage struct {
 	Sessions                        []sessionRow
 	Factors                         factorsPart
 	Logins                          []auditRow
+	Keys                            []keyRow
+	// KeyPath revokes a key, and NewKeyPath makes one.
+	KeyPath, NewKeyPath string
 	sessionTimes
 	// Scope is the apps that the operator is for.
 	Scope scope
@@ -64,9 +67,14 @@ func (c *console) accountPage(v *visit) (*accountPage, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := c.keys(v, apps, v.operator)
+	if err != nil {
+		return nil, err
+	}
 	return &accountPage{
 		Path: accountPath, SessionPath: accountPath + "/end-session", SessionsPath: accountPath + "/end-sessions", Sessions: rows,
 		Factors: factors, Logins: logins, Scope: scopeOf(apps, v.operator.Grant),
+		Keys: keys, KeyPath: revokeKeyPath, NewKeyPath: newKeyPath,
 	}, nil
 }
 

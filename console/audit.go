@@ -82,8 +82,6 @@ type auditRow struct {
 	AppName string
 	// TargetPath is the page of the entry's user or webhook endpoint, or "" if its target is neither.
 	TargetPath string
-	// CertificatePath is the certificate of the erasure of a user, or "" for other entries.
-	CertificatePath string
 	// GrantApps are the names of the apps that an operator's new role is for, or their keys if they
 	// no longer exist. It is empty if the role is for all apps, and for other entries.
 	GrantApps []string
@@ -182,9 +180,6 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 				continue
 			}
 			rows[i].AppName = app.Name
-			if audit.IsErasure(e) {
-				rows[i].CertificatePath = certificatePath(app, e.ID)
-			}
 			if strings.HasPrefix(e.Action, "user.") {
 				rows[i].TargetPath = userPath(app, e.Target)
 			}
@@ -264,6 +259,18 @@ func (r auditRow) Sessions() int { return r.number("sessions") }
 func (r auditRow) Role() string {
 	role, _, _ := strings.Cut(r.value("role"), " ")
 	return role
+}
+
+// keyFacts are what an entry about an API key shows of it.
+type keyFacts struct{ Prefix, Name string }
+
+// APIKey returns the API key that the entry is about, or nil if it is another kind of entry.
+func (r auditRow) APIKey() *keyFacts {
+	if r.Action != audit.ActionKeyCreate && r.Action != audit.ActionKeyRevoke {
+		return nil
+	}
+	prefix, name := audit.ReadKey(r.Detail)
+	return &keyFacts{prefix, name}
 }
 
 // Login returns how an operator logged in, or nil if the entry is not a login.

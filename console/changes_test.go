@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/internal/operators"
 	"rollcall/internal/users"
 	"rollcall/internal/webhooks"
 	"rollcall/models"
@@ -55,6 +56,15 @@ func sessionOf(operator string) change {
 		s.check(s.db.Read(context.Background()).Where("operator_id = ?", s.operatorID(operator)).Order("id DESC").Take(&session).Error)
 		return form("session", strconv.FormatInt(session.ID, 10))(s)
 	}
+}
+
+// makeKey makes an API key of the operator and returns its ID.
+func (s *site) makeKey(operator string) string {
+	s.t.Helper()
+	o := s.operatorNamed(operator)
+	key, _, err := s.deps.Operators.CreateKey(context.Background(), o, operators.NewKey{Name: "deploy", Lifetime: time.Hour, Grant: o.Grant}, setup)
+	s.check(err)
+	return strconv.FormatInt(key.ID, 10)
 }
 
 // changes has all routes that change something. The test fails for a POST that is neither here nor
@@ -107,10 +117,6 @@ var changes = map[string]change{
 		"friendLimit", "7", "blocklistLimit", "8", "whitelistLimit", "9", "statusSubscriptionLimit", "10", "friendRequestDailyLimit", "11", "deviceLimit", "12"),
 	"POST /console/apps/{key}/rotate-secret": form("overlap", "0"),
 	"POST /console/apps/{key}/disable":       form("name", "demo"),
-	"POST /console/apps/{key}/delete": after(func(s *site) error {
-		_, _, err := s.apps.Disable(context.Background(), s.dev.Key, setup)
-		return err
-	}, "name", "demo", "users", "1"),
 	"POST /console/apps/{key}/enable": after(func(s *site) error {
 		_, _, err := s.apps.Disable(context.Background(), s.dev.Key, setup)
 		return err
@@ -146,6 +152,7 @@ var changes = map[string]change{
 	"POST /console/operators/{operator}/role":                 func(s *site) url.Values { return form("role", "admin", "scope", "named", "app", s.dev.Key)(s) },
 	"POST /console/operators/{operator}/end-session":          sessionOf("viewer"),
 	"POST /console/operators/{operator}/end-sessions":         sessionOf("viewer"),
+	"POST /console/operators/{operator}/revoke-key":           func(s *site) url.Values { return form(keyField, s.makeKey("viewer"))(s) },
 	"POST /console/operators/{operator}/password":             form(),
 	"POST /console/operators/{operator}/delete":               form(),
 	"POST /console/operators/{operator}/reset-second-factor": after(func(s *site) error {
@@ -162,11 +169,13 @@ var changes = map[string]change{
 		s.enrol("admin")
 		return nil
 	}),
-	"POST /console/account/password":     form("current", password, "password", "another password", "again", "another password"),
-	"POST /console/account/new-password": form("current", password, "password", "another password", "again", "another password"),
-	"POST /console/account/end-session":  sessionOf("admin"),
-	"POST /console/account/end-sessions": sessionOf("admin"),
-	"POST /console/explorer":             func(s *site) url.Values { return form("app", s.dev.Key, "user", "ann")(s) },
+	"POST /console/account/password":        form("current", password, "password", "another password", "again", "another password"),
+	"POST /console/account/new-password":    form("current", password, "password", "another password", "again", "another password"),
+	"POST /console/account/api-keys/new":    form("name", "deploy", "expiry", "30", "role", "owner", "scope", "all"),
+	"POST /console/account/api-keys/revoke": func(s *site) url.Values { return form(keyField, s.makeKey("admin"))(s) },
+	"POST /console/account/end-session":     sessionOf("admin"),
+	"POST /console/account/end-sessions":    sessionOf("admin"),
+	"POST /console/explorer":                func(s *site) url.Values { return form("app", s.dev.Key, "user", "ann")(s) },
 }
 
 // rowless has the changes that write no row except the audit entry, because they read, grant a

@@ -95,6 +95,11 @@ type Operators interface {
 	ConfirmByPasskey(ctx context.Context, rp operators.RelyingParty, operator *models.Operator, session *models.OperatorSession, response string, by models.Actor) error
 	RenewRecoveryCodes(ctx context.Context, operator *models.Operator, by models.Actor) ([]string, error)
 	ResetSecondFactor(ctx context.Context, name string, by models.Actor) (reset bool, err error)
+	// Keys and RevokeKey are about the API keys of one operator. CreateKey returns the key's text.
+	Keys(ctx context.Context, operatorID int64) ([]*models.OperatorKey, error)
+	CreateKey(ctx context.Context, operator *models.Operator, in operators.NewKey, by models.Actor) (key *models.OperatorKey, text string, err error)
+	// RevokeKey returns nil if the operator has no such key.
+	RevokeKey(ctx context.Context, operatorID, keyID int64, by models.Actor) (*models.OperatorKey, error)
 	Logout(ctx context.Context, session *models.OperatorSession, by models.Actor) error
 }
 
@@ -112,10 +117,6 @@ type Apps interface {
 	// Disable and Enable return nil if the key is unknown; changed is false if there was nothing to do.
 	Disable(ctx context.Context, key string, by models.Actor) (app *models.App, changed bool, err error)
 	Enable(ctx context.Context, key string, by models.Actor) (app *models.App, changed bool, err error)
-	// CheckDeletion refuses an app that cannot be deleted as FORBIDDEN, with a rule.
-	CheckDeletion(ctx context.Context, app *models.App) error
-	// Delete returns nil if the key is unknown.
-	Delete(ctx context.Context, key, name string, by models.Actor) (*models.App, error)
 	RotateSecret(ctx context.Context, key string, overlap time.Duration, by models.Actor) (*models.App, string, error)
 }
 
@@ -191,9 +192,12 @@ type Deps struct {
 	// Sealed keeps what operators may read once or for a short time.
 	Sealed *sealed.Store
 	Logger *slog.Logger
-	// URL is the console's address in browsers without a path, for passkeys. If "", it is that of
+	// URL is the console's address in browsers without a path, for passkeys and
+	// the links of invitations. If "", it is that of
 	// each request.
 	URL string
+	// APIPath is the path of the management API, for those who make a key.
+	APIPath string
 	// Clock is time.Now except in tests.
 	Clock func() time.Time
 	// ClientAddress returns the address that a request came from, as seen by trusted proxies.

@@ -177,7 +177,7 @@ func (c *console) exportedUser(u *models.User, presence models.Presence) []strin
 }
 
 // auditColumns are the columns of an export of the audit.
-var auditColumns = []string{"at", "app", "actor", "action", "target", "detail", "address"}
+var auditColumns = []string{"at", "app", "actor", "action", "target", "detail", "address", "apiKey"}
 
 // exportAudit returns the handler that responds with all entries that the filter selects. It is a
 // POST for admins and is audited.
@@ -201,7 +201,7 @@ func exportAudit(format string) func(*console, *visit) error {
 		err = c.Audit.Export(v.r.Context(), filter, c.actor(v), func(entries []*models.AuditEntry) error {
 			rows := make([][]string, len(entries))
 			for i, entry := range entries {
-				rows[i] = []string{entry.At.String(), "", entry.Actor, entry.Action, entry.Target, entry.Detail, entry.Address}
+				rows[i] = []string{entry.At.String(), "", entry.Actor, entry.Action, entry.Target, entry.Detail, entry.Address, entry.ActorKey}
 				if entry.AppID != nil {
 					rows[i][1] = keys[*entry.AppID]
 				}

@@ -126,15 +126,15 @@ func TestExportAudit(t *testing.T) {
 	s.as("viewer").get(auditPath).want(t, http.StatusOK, "!Export CSV")
 	const at = "2026-11-20T08:00:00.000Z"
 	want := [][]string{
-		{"at", "app", "actor", "action", "target", "detail", "address"},
-		{at, s.dev.Key, "admin", "audit.export", "", "actor=true target=false days=false", "192.0.2.7"},
-		{at, s.dev.Key, "admin", "user.ban", "ann", "minutes=60", "192.0.2.7"},
+		{"at", "app", "actor", "action", "target", "detail", "address", "apiKey"},
+		{at, s.dev.Key, "admin", "audit.export", "", "actor=true target=false days=false", "192.0.2.7", ""},
+		{at, s.dev.Key, "admin", "user.ban", "ann", "minutes=60", "192.0.2.7", ""},
 	}
 	if rows := b.post("/console/audit.csv", filter).table(t); !slices.EqualFunc(rows, want, slices.Equal) {
 		t.Errorf("%q", rows)
 	}
 	filter.Set("action", "user.ban")
-	line := `{"at":"` + at + `","app":"` + s.dev.Key + `","actor":"admin","action":"user.ban","target":"ann","detail":"minutes=60","address":"192.0.2.7"}` + "\n"
+	line := `{"at":"` + at + `","app":"` + s.dev.Key + `","actor":"admin","action":"user.ban","target":"ann","detail":"minutes=60","address":"192.0.2.7","apiKey":null}` + "\n"
 	if got := b.post("/console/audit.ndjson", filter).body; got != line {
 		t.Errorf("%s, want %s", got, line)
 	}

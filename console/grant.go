@@ -21,6 +21,8 @@ type grantForm struct {
 	Role, Scope string
 	Apps        []appChoice
 	Errors      faults
+	// Most is what the visitor itself may do, which is the most that it may choose.
+	Most models.Grant
 }
 
 // appChoice is an app to choose.
@@ -30,7 +32,9 @@ type appChoice struct {
 }
 
 // Roles returns the roles to choose from.
-func (grantForm) Roles() []models.Role { return models.Roles() }
+func (f grantForm) Roles() []models.Role {
+	return slices.DeleteFunc(models.Roles(), func(r models.Role) bool { return !f.Most.Role.Includes(r) })
+}
 
 // grantForm returns the form filled in with a grant.
 func (c *console) grantForm(v *visit, grant models.Grant) (grantForm, error) {
@@ -38,7 +42,7 @@ func (c *console) grantForm(v *visit, grant models.Grant) (grantForm, error) {
 	if err != nil {
 		return grantForm{}, err
 	}
-	f := grantForm{Role: string(grant.Role), Scope: allApps}
+	f := grantForm{Role: string(grant.Role), Scope: allApps, Most: v.operator.Grant}
 	if !grant.AllApps {
 		f.Scope = namedApps
 	}

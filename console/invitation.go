@@ -68,16 +68,28 @@ func (c *console) invite(v *visit) error {
 	if err != nil {
 		return err
 	}
-	// The address by which this browser reaches the console.
-	scheme := "http://"
-	if c.Secure(v.r) {
-		scheme = "https://"
-	}
 	row := c.invitationRow(apps, invitation)
 	return c.reveal(v, "operator_invited", invitedPage{
 		Name: row.Name, Role: row.Role, Scope: row.Scope, Ends: row.Ends,
-		Link: scheme + v.r.Host + invitationPath + token, NextPath: operatorsPath,
+		Link: c.InvitationLink(v.r, token), NextPath: operatorsPath,
 	})
+}
+
+// InvitationLink returns the link of an invitation with that token. It leads to the configured address
+// or, without one, to that of the request.
+func (d *Deps) InvitationLink(r *http.Request, token string) string {
+	return d.origin(r) + invitationPath + token
+}
+
+// origin returns the console's address in browsers, without a path.
+func (d *Deps) origin(r *http.Request) string {
+	switch {
+	case d.URL != "":
+		return d.URL
+	case d.Secure(r):
+		return "https://" + r.Host
+	}
+	return "http://" + r.Host
 }
 
 func (c *console) revokeInvitation(v *visit) error {

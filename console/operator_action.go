@@ -15,7 +15,7 @@ type operatorAction struct {
 }
 
 // operatorActions are the actions on an operator's page, in this order; the page shows those that
-// fit. The list of sessions offers to end a single one.
+// fit. The lists of sessions and of API keys offer to end a single one.
 var (
 	endOperatorSession = &operatorAction{
 		Name: "end-session",
@@ -29,6 +29,14 @@ var (
 		fits: func(p *operatorPage) bool { return others(p.Sessions) > 0 },
 		do: func(c *console, v *visit, p *operatorPage) (string, error) {
 			return c.endSessions(v, p.Operator.ID)
+		},
+	}
+	revokeOperatorKey = &operatorAction{
+		Name:   "revoke-key",
+		Danger: true,
+		fits:   func(p *operatorPage) bool { return p.Key != nil },
+		do: func(c *console, v *visit, p *operatorPage) (string, error) {
+			return c.revokeKey(v, p.Operator.ID)
 		},
 	}
 	resetPassword = &operatorAction{
@@ -73,6 +81,7 @@ func askOperator(a *operatorAction) func(*console, *visit) error {
 			return err
 		}
 		p.Session = p.session(v.r.URL.Query().Get("session"))
+		p.Key = keyNamed(p.Keys, v.r.URL.Query().Get(keyField))
 		ask := question{Path: v.r.URL.EscapedPath(), Back: p.Operator.Path, Fits: a.fits(p), Danger: a.Danger}
 		return c.show(v, "operator_action", operatorActionPage{p, ask, a})
 	}

@@ -85,6 +85,11 @@ type operatorPage struct {
 	sessionTimes
 	// Session is the session that an action is about, or nil.
 	Session *sessionRow
+	// Keys are the operator's API keys, which only owners see. Key is the one that an action is about,
+	// or nil.
+	Keys    []keyRow
+	Key     *keyRow
+	KeyPath string
 	// Own is true if this is the visitor's account.
 	Own bool
 	May rights
@@ -138,8 +143,12 @@ func (c *console) operatorPage(v *visit) (*operatorPage, error) {
 		return nil, err
 	}
 	path := operatorPath(o)
-	return &operatorPage{
+	p := &operatorPage{
 		Operator: operatorRow{o, path, scopeOf(apps, o.Grant)}, SessionPath: path + "/end-session", Sessions: rows, Logins: logins,
-		Own: o.ID == v.operator.ID, May: v.rights(),
-	}, nil
+		KeyPath: path + "/revoke-key", Own: o.ID == v.operator.ID, May: v.rights(),
+	}
+	if p.May.Own() {
+		p.Keys, err = c.keys(v, apps, o)
+	}
+	return p, err
 }

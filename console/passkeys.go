@@ -35,15 +35,7 @@ type passkeyField struct {
 // relyingParty returns the console as the visitor's browser sees it. ok is false if browsers have no
 // passkeys there: at an IP address, and without TLS except on localhost.
 func (c *console) relyingParty(r *http.Request) (rp operators.RelyingParty, ok bool) {
-	origin := c.URL
-	if origin == "" {
-		scheme := "http"
-		if c.Secure(r) {
-			scheme = "https"
-		}
-		origin = scheme + "://" + r.Host
-	}
-	u, err := url.Parse(strings.ToLower(origin))
+	u, err := url.Parse(strings.ToLower(c.origin(r)))
 	if err != nil || u.Hostname() == "" {
 		return rp, false
 	}

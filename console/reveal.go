@@ -17,6 +17,7 @@ const shownFor = 5 * time.Minute
 
 // revealed are the pages with a new secret, and their data.
 var revealed = map[string]func() any{
+	"api_key":           func() any { return new(apiKeyPage) },
 	"app_secret":        func() any { return new(secretPage) },
 	"recovery_codes":    func() any { return new(recoveryPage) },
 	"operator_password": func() any { return new(passwordPage) },

@@ -3,7 +3,6 @@ package console
 import (
 	"net/http"
 
-	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -50,5 +49,5 @@ func (c *console) deleteUser(v *visit) error {
 	if err := c.setFlash(v, text, id); err != nil {
 		return err
 	}
-	return c.showErased(v, results[0], audit.ActionUserDelete, usersPath(app))
+	return v.redirect(usersPath(app))
 }

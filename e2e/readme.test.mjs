@@ -272,7 +272,11 @@ for (const { name, create, skip } of databases) {
         await mkdir(commands, { recursive: true });
         await symlink(binary(), join(commands, 'rollcall')).catch((error) => assert.equal(error.code, 'EEXIST'));
         const environment = { PATH: `${commands}:${process.env.PATH}`, ROLLCALL_DATABASE_URL: server.database.url };
-        const schema = buildSchema(await (await fetch(`${server.graphql}/schema.graphql`)).text());
+        const schema = buildSchema(
+          name === 'management'
+            ? await readFile(new URL('../management/schema.graphqls', import.meta.url), 'utf8')
+            : await (await fetch(`${server.graphql}/schema.graphql`)).text(),
+        );
 
         const prelude = gql.match(/^gql\(\) .*$/m)[0];
         const script = [prelude];

@@ -402,6 +402,14 @@ describe('every page and every answer, as people see it', { concurrency: 2 }, ()
     const own = await page.locator('a[href*="session="]').first().getAttribute('href');
     await walk.visit([['account-end-session', own], ['account-end-sessions', '/console/account/end-sessions']]);
     await walk.answer('account-end-sessions-done', 200, '/console/account/end-sessions');
+    const newKey = '/console/account/api-keys/new';
+    await walk.visit([['account-api-key', newKey]]);
+    await walk.answer('account-api-key-wrong', 422, newKey, { name: 'deploy', expiry: 'own' });
+    await walk.answer('account-api-key-made', 200, newKey, { expiry: '30' });
+    await walk.visit([['account-api-keys', '/console/account']]);
+    const revokeKey = await page.locator('a[href*="api-key="]').first().getAttribute('href');
+    await walk.visit([['account-api-key-revoke', revokeKey]]);
+    await walk.answer('account-api-key-revoked', 200, revokeKey.split('?')[0]);
     await walk.answer('account-wrong', 422, '/console/account/password', { current: 'a', password: 'b', again: 'c' });
     const guess = { current: 'a guess', password: 'another good one', again: 'another good one' };
     while ((await walk.submit('/console/account/password', guess)) !== 429);

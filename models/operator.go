@@ -40,7 +40,8 @@ type Grant struct {
 	Role Role
 	// AllApps is true if the role is for all apps, also those that are created later.
 	AllApps bool
-	// AppIDs are the apps.id of the named apps, in ascending order, if AllApps is false.
+	// AppIDs are the apps.id of the named apps, in ascending order, if AllApps is false. Apps that
+	// were deleted may be among them.
 	AppIDs IDs
 }
 
@@ -146,6 +147,26 @@ type OperatorSession struct {
 	Method LoginMethod
 }
 
+// OperatorKey is an API key, with which programs use the management API as an operator.
+type OperatorKey struct {
+	ID         int64 `gorm:"primaryKey"`
+	OperatorID int64
+	// Name is how the operator recognizes the key.
+	Name string
+	// KeyHash is the SHA-256 of the key, which is not stored.
+	KeyHash []byte
+	// Prefix is how the key begins.
+	Prefix string
+	// Grant is the most that the key may do; see Grant.Within.
+	Grant     `gorm:"embedded"`
+	CreatedAt Time `gorm:"autoCreateTime:false"`
+	ExpiresAt Time
+	// LastUsedAt is when the key was last used, to the minute, or 0 if it was not. LastUsedAddress is
+	// where that request came from.
+	LastUsedAt      Time
+	LastUsedAddress string
+}
+
 // AuditEntry records one action. Entries are not changed after they are added, except that an entry
 // for failed logins counts those that follow it. They are deleted after ROLLCALL_AUDIT_RETENTION.
 type AuditEntry struct {
@@ -154,8 +175,10 @@ type AuditEntry struct {
 	AppID *int64
 	At    Time
 	// Actor is the operator's name.
-	Actor  string
-	Action string
+	Actor string
+	// ActorKey is the name of the operator's API key, or "" if the operator acted in the console.
+	ActorKey string
+	Action   string
 	// Target is the external ID or the name of what the action changed.
 	Target string
 	// Detail never contains a secret, a token, or a user's name or avatar.
@@ -190,6 +213,8 @@ type TokenKey struct {
 type Actor struct {
 	// Name is an operator's name, or the name of a command.
 	Name string
+	// Key is the name of the API key that the operator used, or "".
+	Key string
 	// Address is where the request came from, or "" for a command.
 	Address string
 }

@@ -36,6 +36,7 @@ import (
 	"rollcall/internal/sealed"
 	"rollcall/internal/token"
 	"rollcall/internal/vitals"
+	"rollcall/management"
 )
 
 // Config is what a node is made of. DB, Logger and Clock are required.
@@ -232,6 +233,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		Sealed:        sealed.New(cfg.DB, cfg.Clock),
 		Logger:        cfg.Logger,
 		URL:           cfg.ConsoleURL,
+		APIPath:       management.Path,
 		ClientAddress: cfg.Addresses.Address,
 		Secure:        cfg.Addresses.Secure,
 		Clock:         cfg.Clock,
@@ -240,12 +242,18 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		cfg.AdjustConsole(&pages)
 	}
 
+	// The management API.
+	api := management.New(management.Deps{
+		Apps: n.Apps, Operators: n.Operators, Audit: n.Audit, Webhooks: n.Webhooks, Rates: rates,
+		Logger: cfg.Logger, Clock: cfg.Clock, ClientAddress: cfg.Addresses.Address, InvitationLink: pages.InvitationLink,
+	})
+
 	// Health, and the routes to all of this.
 	n.health = &health{db: cfg.DB, keys: keys, outages: outage.NewLog(cfg.Logger)}
 	if cfg.Redis != nil {
 		n.health.redis = newRedisHealth(cfg.Redis, metrics, cfg.Logger)
 	}
-	n.route(console.New(pages), metrics)
+	n.route(console.New(pages), api, metrics)
 	return n, nil
 }
 

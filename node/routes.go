@@ -7,14 +7,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/graph"
+	"rollcall/management"
 )
 
 // route sets what the three listeners serve.
-func (n *Node) route(pages http.Handler, metrics *prometheus.Registry) {
-	withConsole := n.routes(pages)
+func (n *Node) route(pages, api http.Handler, metrics *prometheus.Registry) {
+	withConsole := n.routes(pages, api)
 	public := withConsole
 	if n.cfg.ConsoleApart {
-		public = n.routes(nil)
+		public = n.routes(nil, nil)
 	}
 	addresses := n.cfg.Addresses
 	proxies := &proxyWarning{addresses: addresses, log: n.cfg.Logger}
@@ -23,8 +24,9 @@ func (n *Node) route(pages http.Handler, metrics *prometheus.Registry) {
 	n.Ops = withHeaders(opsRoutes(metrics, n.cfg.OpsHosts), addresses.Secure)
 }
 
-// routes returns what the public address serves, without the console if pages is nil.
-func (n *Node) routes(pages http.Handler) http.Handler {
+// routes returns what the public address serves, without the console and the management API
+// if they are nil.
+func (n *Node) routes(pages, api http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", n.GraphQL)
 	if n.cfg.Introspection {
@@ -34,6 +36,7 @@ func (n *Node) routes(pages http.Handler) http.Handler {
 	mux.HandleFunc("GET /readyz", n.health.ready)
 	if pages != nil {
 		mux.Handle("/console/", pages)
+		mux.Handle(management.Path, api)
 		mux.Handle("GET /{$}", http.RedirectHandler("/console/", http.StatusFound))
 	}
 	return mux

@@ -24,6 +24,7 @@ import (
 	"rollcall/internal/fault"
 	"rollcall/internal/headcount"
 	"rollcall/internal/outbox"
+	"rollcall/internal/page"
 	"rollcall/internal/showonce"
 	"rollcall/internal/throttle"
 	"rollcall/internal/token"
@@ -48,8 +49,6 @@ type Service struct {
 	throttle *throttle.Throttle
 	show     func(app *models.App, secret string) error // see Showing; may be nil
 	renew    []func(tx *gorm.DB, ring *token.Ring) error
-	// deletions is nil unless s can delete apps; see Deleting.
-	deletions *deletions
 }
 
 // New returns a Service that publishes changes of apps on b, and counts wrong secrets in this
@@ -140,7 +139,7 @@ func (s *Service) Create(ctx context.Context, in NewApp, by models.Actor) (*mode
 			}
 		}
 		err := audit.Write(tx, models.AuditEntry{
-			AppID: &app.ID, At: app.CreatedAt, Actor: by.Name, Action: audit.ActionAppCreate, Target: app.Key,
+			AppID: &app.ID, At: app.CreatedAt, Actor: by.Name, ActorKey: by.Key, Action: audit.ActionAppCreate, Target: app.Key,
 			Detail: fmt.Sprintf("name=%s environment=%s edition=%s", app.Name, app.Environment, app.Edition), Address: by.Address,
 		})
 		if err != nil {
@@ -164,6 +163,42 @@ func (s *Service) List(ctx context.Context) ([]*models.App, error) {
 		return nil, fmt.Errorf("listing apps: %w", err)
 	}
 	return list, nil
+}
+
+// Connection is a page of apps, and Edge an app in it.
+type (
+	Connection = page.Connection[*models.App]
+	Edge       = page.Edge[*models.App]
+)
+
+// Page returns a page of the apps that the grant is for, newest first. Returns INVALID_ARGUMENT for a
+// cursor of another list.
+func (s *Service) Page(ctx context.Context, grant models.Grant, r page.Request) (*Connection, error) {
+	order := page.Order{List: "apps", At: "created_at", ID: "id"}
+	covered := func() *gorm.DB {
+		query := s.db.Read(ctx).Model(&models.App{})
+		if !grant.AllApps {
+			query = query.Where("id IN ?", []int64(grant.AppIDs))
+		}
+		return query
+	}
+	query, err := order.Limit(covered(), r)
+	if err != nil {
+		return nil, err
+	}
+	var list []*models.App
+	if err := query.Find(&list).Error; err != nil {
+		return nil, fmt.Errorf("listing apps: %w", err)
+	}
+	keys := make([]page.Key, len(list))
+	for i, app := range list {
+		keys[i] = page.Key{At: app.CreatedAt, ID: app.ID}
+	}
+	return page.Of(order, r, list, keys, func(context.Context) (int, error) {
+		var n int64
+		err := covered().Count(&n).Error
+		return int(n), err
+	}), nil
 }
 
 // UserCounts returns how many users each of the apps has, by apps.id.
@@ -333,9 +368,6 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 		if err != nil {
 			return err
 		}
-		if app.Deleting() {
-			return errDeleting
-		}
 		now, detail := models.TimeOf(s.clock()), ""
 		app.PreviousSecretHash, app.PreviousSecretEndsAt = nil, 0
 		if overlap > 0 {
@@ -356,7 +388,7 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 			return err
 		}
 		err = audit.Write(tx, models.AuditEntry{
-			AppID: &app.ID, At: now, Actor: by.Name, Action: audit.ActionAppRotateSecret,
+			AppID: &app.ID, At: now, Actor: by.Name, ActorKey: by.Key, Action: audit.ActionAppRotateSecret,
 			Target: app.Key, Detail: detail, Address: by.Address,
 		})
 		if err != nil {
@@ -366,9 +398,6 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 	})
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, "", nil
-	}
-	if errors.Is(err, errDeleting) {
-		return nil, "", err
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("rotating secret: %w", shown.Explain(err))

@@ -3,6 +3,7 @@ package apps
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -10,7 +11,6 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
-	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -25,7 +25,7 @@ func (s *Service) Disable(ctx context.Context, key string, by models.Actor) (app
 
 // Enable ends Disable: tokens that have neither expired nor been revoked are valid again, and webhook
 // deliveries continue. changed is false if the app was not disabled. Returns nil if the key is
-// unknown, and FORBIDDEN if the app is being deleted.
+// unknown.
 func (s *Service) Enable(ctx context.Context, key string, by models.Actor) (app *models.App, changed bool, err error) {
 	return s.setDisabled(ctx, key, false, by)
 }
@@ -40,9 +40,6 @@ func (s *Service) setDisabled(ctx context.Context, key string, disabled bool, by
 		if err != nil || app.Disabled() == disabled {
 			return err
 		}
-		if app.Deleting() {
-			return errDeleting
-		}
 		now, action := models.TimeOf(s.clock()), audit.ActionAppEnable
 		app.DisabledAt, changed = 0, true
 		if disabled {
@@ -52,14 +49,14 @@ func (s *Service) setDisabled(ctx context.Context, key string, disabled bool, by
 			return err
 		}
 		return audit.Write(tx, models.AuditEntry{
-			AppID: &app.ID, At: now, Actor: by.Name, Action: action, Target: app.Key, Address: by.Address,
+			AppID: &app.ID, At: now, Actor: by.Name, ActorKey: by.Key, Action: action, Target: app.Key, Address: by.Address,
 		})
 	})
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, fault.Wrap(err, "disabling or enabling app")
+		return nil, false, fmt.Errorf("disabling or enabling app: %w", err)
 	}
 	if changed {
 		s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})

@@ -202,9 +202,6 @@ func (s *Service) set(ctx context.Context, key string, values, loaded map[string
 		if err != nil {
 			return err
 		}
-		if app.Deleting() {
-			return errDeleting
-		}
 		hadLimit := app.RegisteredUserLimit() != nil
 		had := app.Settings
 		if err := stale(app, values, loaded); err != nil {
@@ -257,7 +254,7 @@ func (s *Service) set(ctx context.Context, key string, values, loaded map[string
 			return err
 		}
 		return audit.Write(tx, models.AuditEntry{
-			AppID: &app.ID, At: now, Actor: by.Name, Action: audit.ActionAppSet,
+			AppID: &app.ID, At: now, Actor: by.Name, ActorKey: by.Key, Action: audit.ActionAppSet,
 			Target: app.Key, Detail: strings.Join(changes, " "), Address: by.Address,
 		})
 	})

@@ -34,6 +34,10 @@ const (
 	ActionPasskeyRemove      = "operator.remove_passkey"
 	ActionRecoveryCodesRenew = "operator.renew_recovery_codes"
 	ActionSecondFactorReset  = "operator.reset_second_factor"
+
+	// The target of an API key is the name of its operator.
+	ActionKeyCreate = "operator.create_api_key"
+	ActionKeyRevoke = "operator.revoke_api_key"
 )
 
 // The lengths of the audit's columns, in characters.
@@ -95,12 +99,13 @@ func Actions() []string {
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect, ActionUserSignOut,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserUnblock, ActionUserAllow, ActionUserDelete,
 		ActionUserGrantToken, ActionUserAddNote, ActionUserDeleteNote, ActionUserExportData,
-		ActionAppCreate, ActionAppSet, ActionAppDisable, ActionAppEnable, ActionAppDelete, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
+		ActionAppCreate, ActionAppSet, ActionAppDisable, ActionAppEnable, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
 		ActionAppCloseConnection, ActionAppCloseConnections,
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionOperatorInvite, ActionInvitationRevoke, ActionInvitationAccept,
 		ActionPasswordSet, ActionSessionEnd, ActionSessionsEnd,
 		ActionTOTPAdd, ActionTOTPRemove, ActionPasskeyAdd, ActionPasskeyRemove, ActionRecoveryCodesRenew, ActionSecondFactorReset,
+		ActionKeyCreate, ActionKeyRevoke,
 		ActionTokenKeyRotate, ActionTokenKeyRetire,
 		ActionExport,
 		ActionWebhookCreate, ActionWebhookUpdate, ActionWebhookEnable, ActionWebhookDelete, ActionWebhookRotateSecret, ActionWebhookTest, ActionWebhookReplay, ActionWebhookDisable,
@@ -113,7 +118,6 @@ const (
 	ActionAppSet          = "app.set"
 	ActionAppDisable      = "app.disable"
 	ActionAppEnable       = "app.enable"
-	ActionAppDelete       = "app.delete"
 	ActionAppRotateSecret = "app.rotate_secret"
 	ActionAppGrantToken   = "app.grant_token"
 	ActionAppExportUsers  = "app.export_users"
@@ -138,7 +142,7 @@ func Write(tx *gorm.DB, entries ...models.AuditEntry) error {
 			return errors.New("writing audit entry: at or action is missing")
 		}
 		e.ID = 0
-		e.Actor = validate.Clip(e.Actor, actorLength)
+		e.Actor, e.ActorKey = validate.Clip(e.Actor, actorLength), validate.Clip(e.ActorKey, actorLength)
 		e.Target = validate.Clip(e.Target, targetLength)
 		e.Detail = validate.Clip(e.Detail, detailLength)
 		e.Address = validate.ClipASCII(e.Address, addressLength)

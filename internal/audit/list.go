@@ -49,9 +49,15 @@ type Filter struct {
 // its target.
 const KindUser = "user"
 
+// Connection is a page of the audit, and Edge an entry in it.
+type (
+	Connection = page.Connection[*models.AuditEntry]
+	Edge       = page.Edge[*models.AuditEntry]
+)
+
 // List returns a page of the audit, newest first. Returns INVALID_ARGUMENT for a cursor of another
 // list.
-func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*page.Connection[*models.AuditEntry], error) {
+func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*Connection, error) {
 	order := page.Order{List: "audit", At: "at", ID: "id"}
 	if f.App != nil {
 		order.Owner = f.App.ID

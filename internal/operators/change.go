@@ -44,7 +44,8 @@ func (o *Service) SetRole(ctx context.Context, name string, grant models.Grant, 
 	return changed, nil
 }
 
-// Delete removes an operator, ends its sessions immediately and revokes its open invitations. Its entries stay in the audit.
+// Delete removes an operator with its API keys, ends its sessions immediately and revokes its open
+// invitations. Its entries stay in the audit.
 // Returns INVALID_ARGUMENT for an unknown name, for oneself (rule self), and for the last owner
 // (rule last_owner).
 func (o *Service) Delete(ctx context.Context, name string, by models.Actor) error {
@@ -62,6 +63,9 @@ func (o *Service) Delete(ctx context.Context, name string, by models.Actor) erro
 			return ended.Error
 		}
 		if err := removeSecondFactors(tx, operator); err != nil {
+			return err
+		}
+		if err := removeKeys(tx, operator); err != nil {
 			return err
 		}
 		if err := revokeInvitationsOf(tx, name); err != nil {

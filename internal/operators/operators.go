@@ -1,5 +1,5 @@
 // Package operators implements the rules for operators of the console: their accounts, logins,
-// sessions and passwords.
+// sessions, passwords and API keys.
 package operators
 
 import (
@@ -21,7 +21,7 @@ import (
 )
 
 // Service implements the rules for operators: accounts in this file and change.go, logins in
-// logins.go, second factors in second_factor.go, sessions in sessions.go.
+// logins.go, second factors in second_factor.go, sessions in sessions.go, API keys in keys.go.
 type Service struct {
 	db     *database.DB
 	clock  func() time.Time
@@ -130,7 +130,7 @@ func errNoOperator(name string) error {
 // audit records in tx what by did to an operator.
 func (o *Service) audit(tx *gorm.DB, by models.Actor, action, name, detail string) error {
 	return audit.Write(tx, models.AuditEntry{
-		At: models.TimeOf(o.clock()), Actor: by.Name, Action: action, Target: name, Detail: detail, Address: by.Address,
+		At: models.TimeOf(o.clock()), Actor: by.Name, ActorKey: by.Key, Action: action, Target: name, Detail: detail, Address: by.Address,
 	})
 }
 
