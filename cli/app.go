@@ -18,6 +18,7 @@ type appCommand struct {
 	Set          appSet          `cmd:"" help:"Change an app's settings, either all or none."`
 	Disable      appDisable      `cmd:"" help:"Disable an app: its secret and all tokens are refused until it is enabled. Nothing is deleted."`
 	Enable       appEnable       `cmd:"" help:"Enable an app that is disabled."`
+	Delete       appDelete       `cmd:"" help:"Delete an app that is disabled, with everything in it: a DEVELOPMENT app, or one without users. Run again, it completes a deletion that was interrupted."`
 	RotateSecret appRotateSecret `cmd:"" help:"Give an app a new secret; the present one and its tokens end, at once or after an overlap."`
 }
 
@@ -31,8 +32,8 @@ type appJSON struct {
 	Settings    *models.AppSettings `json:"settings,omitempty"`
 	// UserLimit is null if there is no limit.
 	UserLimit *int `json:"registeredUserLimit,omitempty"`
-	// DisabledAt is null if the app is not disabled.
-	DisabledAt *models.Time `json:"disabledAt,omitempty"`
+	// DisabledAt is absent if the app is not disabled.
+	DisabledAt string `json:"disabledAt,omitempty"`
 }
 
 type appCreate struct {
@@ -77,7 +78,7 @@ func (c appList) Run(ctx context.Context, s *settings, streams *Streams) error {
 				out[i] = appJSON{Key: app.Key, Name: app.Name, Environment: app.Environment, Edition: app.Edition,
 					Settings: &app.Settings, UserLimit: app.RegisteredUserLimit()}
 				if app.Disabled() {
-					out[i].DisabledAt = &app.DisabledAt
+					out[i].DisabledAt = app.DisabledAt.String()
 				}
 			}
 			return printJSON(streams.Out, out)
@@ -94,7 +95,10 @@ func (c appList) Run(ctx context.Context, s *settings, streams *Streams) error {
 				limit = fmt.Sprint(*n)
 			}
 			state := "enabled"
-			if app.Disabled() {
+			switch {
+			case app.Deleting():
+				state = "being deleted"
+			case app.Disabled():
 				state = "disabled"
 			}
 			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", app.Key, app.Name, app.Environment, app.Edition, counts[app.ID].Registered, limit, state)
@@ -184,6 +188,28 @@ func (c appEnable) Run(ctx context.Context, s *settings, streams *Streams) error
 	return s.withApps(ctx, func(rules *apps.Service) error {
 		app, changed, err := rules.Enable(ctx, c.Key, audit.CommandLine)
 		return printAppState(streams, c.Key, app, "enabled", changed, err)
+	})
+}
+
+type appDelete struct {
+	Key  string `arg:"" help:"The app key."`
+	Name string `required:"" help:"The name of the app, to confirm."`
+}
+
+// Run deletes the app.
+func (c appDelete) Run(ctx context.Context, s *settings, streams *Streams) error {
+	return s.withApps(ctx, func(rules *apps.Service) error {
+		app, err := rules.Delete(ctx, c.Key, c.Name, audit.CommandLine)
+		if err != nil {
+			return err
+		}
+		if app == nil {
+			return unknownApp(c.Key)
+		}
+		if err := rules.CompleteDeletions(ctx); err != nil {
+			return err
+		}
+		return printText(streams.Out, "%s is deleted\n", app.Name)
 	})
 }
 

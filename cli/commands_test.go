@@ -18,6 +18,44 @@ import (
 	"rollcall/models"
 )
 
+// TestAppCommands_DisableAndDelete also deletes users, as no other command does.
+func TestAppCommands_DisableAndDelete(t *testing.T) {
+	t.Setenv("ROLLCALL_DATABASE_URL", testenv.SQLiteURL(t))
+	_, out, _ := run(t, "", "app", "create", "--name", "chat", "--environment", "development", "--json")
+	var created struct{ Key string }
+	if err := json.Unmarshal([]byte(out), &created); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "", "seed", "--app", created.Key, "--users", "40", "--friends", "3")
+	for _, c := range []struct {
+		args   string
+		status int
+		words  string
+	}{
+		{"delete KEY --name chat", 2, "disable the app"},
+		{"disable KEY", 0, "chat is disabled"},
+		{"disable KEY", 0, "chat is already disabled"},
+		{"list", 0, "disabled"},
+		{"list --json", 0, `"disabledAt":"20`},
+		{"enable KEY", 0, "chat is enabled"},
+		{"enable KEY", 0, "chat is already enabled"},
+		{"list", 0, "enabled"},
+		{"disable KEY", 0, "chat is disabled"},
+		{"delete KEY --name demo", 2, "is not that of the app"},
+		{"delete KEY", 2, "--name"},
+		{"delete KEY --name chat", 0, "chat is deleted"},
+		{"list --json", 0, "[]"},
+		{"delete KEY --name chat", 2, "there is no app"},
+		{"disable KEY", 2, "there is no app"},
+		{"enable KEY", 2, "there is no app"},
+	} {
+		status, out, errs := run(t, "", append([]string{"app"}, strings.Fields(strings.ReplaceAll(c.args, "KEY", created.Key))...)...)
+		if status != c.status || !strings.Contains(out+errs, c.words) {
+			t.Errorf("app %s: status %d, %q, %q", c.args, status, out, errs)
+		}
+	}
+}
+
 func TestAppCommands(t *testing.T) {
 	testenv.EachURL(t, func(t *testing.T, url string) {
 		t.Setenv("ROLLCALL_DATABASE_URL", url)

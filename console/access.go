@@ -66,7 +66,7 @@ func (c *console) findApp(v *visit, rt route) error {
 }
 
 // appOf returns the app with that key, or the problem for an unknown path if there is none or the
-// operator is not for it.
+// operator is not for it, or the problem for one that is being deleted.
 func (c *console) appOf(v *visit, key string) (*models.App, error) {
 	app, err := c.Apps.ByKey(v.r.Context(), key)
 	if err != nil {
@@ -74,6 +74,9 @@ func (c *console) appOf(v *visit, key string) (*models.App, error) {
 	}
 	if app == nil || !v.operator.Covers(app.ID) {
 		return nil, c.notFound(v)
+	}
+	if app.Deleting() {
+		return nil, errAppDeleting
 	}
 	return app, nil
 }

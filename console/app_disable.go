@@ -7,43 +7,49 @@ import (
 	"rollcall/models"
 )
 
-// disablePage is the data of app_disable.html, which disables or enables an app.
-type disablePage struct {
-	App   appRow
-	Back  string
-	Typed typedName
-}
-
-// typedName is a field in which the name of the app must be typed to confirm.
-type typedName struct {
-	App *models.App
-	// Typed is what was typed, and Wrong is true if it is not the app's name.
+// appQuestion is the data of app_disable.html and app_enable.html, and part of that of
+// app_delete.html.
+type appQuestion struct {
+	question
+	App appRow
+	// Typed is what was typed as the name of the app, and Wrong is true if it is not its name.
 	Typed string
 	Wrong bool
 }
 
-// readTypedName reads the field from a form.
-func readTypedName(v *visit) typedName {
-	typed := strings.TrimSpace(v.r.PostFormValue("name"))
-	return typedName{App: v.app, Typed: typed, Wrong: typed != strings.TrimSpace(v.app.Name)}
+// appQuestion returns a question about the app. fits is true if there is something to do.
+func (c *console) appQuestion(v *visit, fits, danger bool) appQuestion {
+	return appQuestion{
+		question: question{Path: v.r.URL.EscapedPath(), Back: settingsPath(v.app), Fits: fits, Danger: danger},
+		App:      c.appRow(v, v.app),
+	}
 }
 
-func (c *console) disablePage(v *visit, typed typedName) disablePage {
-	return disablePage{App: c.appRow(v, v.app), Back: settingsPath(v.app), Typed: typed}
+// readName reads the typed name of the app, and reports whether it is right.
+func (q *appQuestion) readName(v *visit) bool {
+	q.Typed = strings.TrimSpace(v.r.PostFormValue("name"))
+	q.Wrong = q.Typed != strings.TrimSpace(q.App.Name)
+	return !q.Wrong
 }
 
-// askDisableApp shows what it means to disable the app, or to enable one that is disabled.
+// askDisableApp shows what it means to disable the app.
 func (c *console) askDisableApp(v *visit) error {
-	return c.show(v, "app_disable", c.disablePage(v, typedName{App: v.app}))
+	return c.show(v, "app_disable", c.appQuestion(v, !v.app.Disabled(), true))
 }
 
 // disableApp disables the app if its name was typed.
 func (c *console) disableApp(v *visit) error {
-	if typed := readTypedName(v); typed.Wrong && !v.app.Disabled() {
-		return c.render(v, http.StatusUnprocessableEntity, "app_disable", c.disablePage(v, typed))
+	q := c.appQuestion(v, !v.app.Disabled(), true)
+	if !q.readName(v) && q.Fits {
+		return c.render(v, http.StatusUnprocessableEntity, "app_disable", q)
 	}
 	app, changed, err := c.Apps.Disable(v.r.Context(), v.app.Key, c.actor(v))
 	return c.showAppState(v, app, "disable", changed, err)
+}
+
+// askEnableApp shows what it means to enable the app.
+func (c *console) askEnableApp(v *visit) error {
+	return c.show(v, "app_enable", c.appQuestion(v, v.app.Disabled(), false))
 }
 
 // enableApp enables the app.

@@ -17,6 +17,7 @@ func TestDisableApp(t *testing.T) {
 	admin.get(settings).want(t, http.StatusOK, disable, "!"+enable, "!This app is disabled")
 	viewer.get(settings).want(t, http.StatusOK, "!"+disable)
 	s.as("mo").get(disable).want(t, http.StatusForbidden)
+	admin.get(enable).want(t, http.StatusOK, "was not disabled", "!<form class=\"fields\"")
 	admin.get(disable).want(t, http.StatusOK, "Disable this app?", "Type the name of the app, demo, to confirm")
 	admin.post(disable, url.Values{"name": {"live"}}).want(t, http.StatusUnprocessableEntity, "This is not the name of the app", `value="live"`)
 	admin.get(settings).want(t, http.StatusOK, "!This app is disabled")
@@ -40,4 +41,46 @@ func TestDisableApp(t *testing.T) {
 	admin.post(enable, nil).wantRedirect(t, settings)
 	admin.get(settings).want(t, http.StatusOK, "demo was not disabled")
 	admin.get(auditPath+"?app="+s.dev.Key).want(t, http.StatusOK, "Disabled the app", "Enabled the app")
+}
+
+func TestDeleteApp(t *testing.T) {
+	s := onSQLite(t)
+	s.operator("dora", models.RoleAdmin, s.dev)
+	admin, dora := s.as("admin"), s.as("dora")
+	path := appPath(s.dev) + "/delete"
+	disable := func(app *models.App) {
+		_, _, err := s.apps.Disable(t.Context(), app.Key, setup)
+		s.check(err)
+	}
+	dora.get(path).want(t, http.StatusOK, "The app is not disabled", appPath(s.dev)+"/disable", "!Type the name")
+	dora.post(path, url.Values{"name": {"demo"}, "users": {"1"}}).want(t, http.StatusConflict, "The app is not disabled")
+	disable(s.dev)
+	disable(s.prod)
+	admin.get(appPath(s.prod)+"/delete").want(t, http.StatusOK, "This is a production app with users", "!Type the name")
+
+	form := dora.get(path).form()
+	form.Set("name", "live")
+	dora.post(path, form).want(t, http.StatusUnprocessableEntity, "This is not the name of the app")
+	form.Set("name", "demo")
+	s.register(s.dev, "bob", "Bob")
+	stale := dora.post(path, form)
+	stale.want(t, http.StatusConflict, "The number of users has changed: it is 2 now")
+	if !s.there(s.dev, "ann") {
+		t.Error("a stale form has deleted users")
+	}
+	dora.post(path, stale.form()).wantRedirect(t, Root)
+	dora.get(Root).want(t, http.StatusOK, "demo is being deleted", "Being deleted", "!"+overviewPath(s.dev)+`"`)
+	for _, path := range []string{overviewPath(s.dev), settingsPath(s.dev), path} {
+		dora.get(path).want(t, http.StatusGone, "This app is being deleted.")
+	}
+	dora.post(appPath(s.dev)+"/enable", nil).want(t, http.StatusGone, "This app is being deleted.")
+
+	s.check(s.apps.CompleteDeletions(t.Context()))
+	dora.get(overviewPath(s.dev)).want(t, http.StatusNotFound)
+	dora.get(Root).want(t, http.StatusOK, "!demo")
+	admin.get(Root).want(t, http.StatusOK, "live", "!demo")
+	admin.get(auditPath).want(t, http.StatusOK, "Deleted the app", "<bdi>"+s.dev.Key+"</bdi>")
+	if s.there(s.dev, "ann") {
+		t.Error("a user is left")
+	}
 }

@@ -19,8 +19,8 @@ type appRow struct {
 	UsersPath string
 	// BulkPath begins the paths of the actions on several users.
 	BulkPath string
-	// DisablePath and EnablePath are where the app is disabled and enabled.
-	DisablePath, EnablePath string
+	// DisablePath, EnablePath and DeletePath are where the app is disabled, enabled and deleted.
+	DisablePath, EnablePath, DeletePath string
 	// Limit is the maximum number of users if Limited is true.
 	Limit   int
 	Limited bool
@@ -56,7 +56,7 @@ func (c *console) listApps(v *visit) error {
 func (c *console) appRow(v *visit, app *models.App) appRow {
 	row := appRow{
 		App: app, OverviewPath: overviewPath(app), UsersPath: usersPath(app), BulkPath: bulkPath(app),
-		DisablePath: appPath(app) + "/disable", EnablePath: appPath(app) + "/enable",
+		DisablePath: appPath(app) + "/disable", EnablePath: appPath(app) + "/enable", DeletePath: appPath(app) + "/delete",
 		Online: c.online(v, app),
 	}
 	if limit := app.RegisteredUserLimit(); limit != nil {

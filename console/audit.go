@@ -82,6 +82,8 @@ type auditRow struct {
 	AppName string
 	// TargetPath is the page of the entry's user or webhook endpoint, or "" if its target is neither.
 	TargetPath string
+	// CertificatePath is the certificate of the erasure of a user, or "" for other entries.
+	CertificatePath string
 	// GrantApps are the names of the apps that an operator's new role is for, or their keys if they
 	// no longer exist. It is empty if the role is for all apps, and for other entries.
 	GrantApps []string
@@ -180,6 +182,9 @@ func auditRows(list []*models.App, entries []*models.AuditEntry) []auditRow {
 				continue
 			}
 			rows[i].AppName = app.Name
+			if audit.IsErasure(e) {
+				rows[i].CertificatePath = certificatePath(app, e.ID)
+			}
 			if strings.HasPrefix(e.Action, "user.") {
 				rows[i].TargetPath = userPath(app, e.Target)
 			}

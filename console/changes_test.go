@@ -117,6 +117,10 @@ var changes = map[string]change{
 		"friendLimit", "7", "blocklistLimit", "8", "whitelistLimit", "9", "statusSubscriptionLimit", "10", "friendRequestDailyLimit", "11", "deviceLimit", "12"),
 	"POST /console/apps/{key}/rotate-secret": form("overlap", "0"),
 	"POST /console/apps/{key}/disable":       form("name", "demo"),
+	"POST /console/apps/{key}/delete": after(func(s *site) error {
+		_, _, err := s.apps.Disable(context.Background(), s.dev.Key, setup)
+		return err
+	}, "name", "demo", "users", "1"),
 	"POST /console/apps/{key}/enable": after(func(s *site) error {
 		_, _, err := s.apps.Disable(context.Background(), s.dev.Key, setup)
 		return err

@@ -34,6 +34,7 @@ func TestConfirm_EverySuchForm(t *testing.T) {
 		"POST /console/apps/{key}/rotate-secret":                 true,
 		"POST /console/apps/{key}/disable":                       true,
 		"POST /console/apps/{key}/enable":                        true,
+		"POST /console/apps/{key}/delete":                        true,
 		"POST /console/apps/{key}/webhooks/new":                  true,
 
 		"POST /console/apps/{key}/webhooks/{endpoint}/edit":          true,

@@ -117,6 +117,10 @@ type Apps interface {
 	// Disable and Enable return nil if the key is unknown; changed is false if there was nothing to do.
 	Disable(ctx context.Context, key string, by models.Actor) (app *models.App, changed bool, err error)
 	Enable(ctx context.Context, key string, by models.Actor) (app *models.App, changed bool, err error)
+	// CheckDeletion refuses an app that cannot be deleted as FORBIDDEN, with a rule.
+	CheckDeletion(ctx context.Context, app *models.App) error
+	// Delete returns nil if the key is unknown.
+	Delete(ctx context.Context, key, name string, by models.Actor) (*models.App, error)
 	RotateSecret(ctx context.Context, key string, overlap time.Duration, by models.Actor) (*models.App, string, error)
 }
 

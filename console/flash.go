@@ -65,6 +65,7 @@ var flashTexts = map[string]bool{
 	"app.disable.already": false,
 	"app.enable.done":     true,
 	"app.enable.already":  false,
+	"app.delete.done":     true,
 
 	"settings.done": true,
 	"settings.same": false,

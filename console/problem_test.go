@@ -152,3 +152,9 @@ func (b brokenApps) Disable(context.Context, string, models.Actor) (*models.App,
 func (b brokenApps) Enable(context.Context, string, models.Actor) (*models.App, bool, error) {
 	return nil, false, b()
 }
+
+func (b brokenApps) CheckDeletion(context.Context, *models.App) error { return b() }
+
+func (b brokenApps) Delete(context.Context, string, string, models.Actor) (*models.App, error) {
+	return nil, b()
+}

@@ -92,6 +92,7 @@ type site struct {
 	anyInvite *models.OperatorInvitation
 	anyToken  string
 	anyNote   *models.UserNote
+	anyErased int64
 }
 
 func newSite(t *testing.T, db *database.DB) *site {
@@ -403,6 +404,21 @@ func (s *site) noteID() string {
 	return strconv.FormatInt(s.anyNote.ID, 10)
 }
 
+// erasureID returns the ID of the audit entry about a user of the DEVELOPMENT app that was deactivated,
+// as used in paths.
+func (s *site) erasureID() string {
+	s.t.Helper()
+	if s.anyErased == 0 {
+		s.register(s.dev, "gone", "Gone")
+		_, err := s.users.Deactivate(context.Background(), s.dev, []string{"gone"}, setup)
+		s.check(err)
+		_, err = s.users.Delete(context.Background(), s.dev, []string{"gone"}, setup)
+		s.check(err)
+		s.check(s.db.Read(context.Background()).Model(&models.AuditEntry{}).Where("target = ?", "gone").Select("MIN(id)").Scan(&s.anyErased).Error)
+	}
+	return strconv.FormatInt(s.anyErased, 10)
+}
+
 // finish follows a redirect to a job, waits until the job has ended, and returns the job's page.
 func (b *browser) finish(a *answer) *answer {
 	b.t.Helper()
@@ -427,8 +443,10 @@ func (s *site) path(rt route) (method, path string) {
 		endpoint, delivery := s.hook()
 		path = strings.NewReplacer("{endpoint}", endpoint, "{delivery}", delivery).Replace(path)
 	}
-	if strings.Contains(path, "{note}") {
-		path = strings.NewReplacer("{note}", s.noteID()).Replace(path)
+	for parameter, value := range map[string]func() string{"{note}": s.noteID, "{entry}": s.erasureID} {
+		if strings.Contains(path, parameter) {
+			path = strings.Replace(path, parameter, value(), 1)
+		}
 	}
 	if strings.Contains(path, "{invitation}") || strings.Contains(path, "{token}") {
 		invitation, token := s.invitation()

@@ -148,6 +148,11 @@ func (c *console) fillActivity(v *visit, p *userTabPage) error {
 		return err
 	}
 	p.Audit, p.AuditPath = auditRows(nil, entries.Nodes()), auditOf(app, id)
+	for i := range p.Audit {
+		if audit.IsErasure(p.Audit[i].AuditEntry) {
+			p.Audit[i].CertificatePath = certificatePath(app, p.Audit[i].ID)
+		}
+	}
 	if request.After == nil && request.Before == nil {
 		if p.Bans, err = c.recentBans(v, p.User); err != nil {
 			return err

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"rollcall/internal/audit"
 	"rollcall/internal/batch"
 	"rollcall/internal/presence/status"
 	"rollcall/models"
@@ -182,6 +183,9 @@ func (c *console) showResult(v *visit, a *userAction, p *userPage, result *batch
 	text := resultText("action."+a.Name, result)
 	if err := c.setFlash(v, text, p.User.ExternalID); err != nil {
 		return err
+	}
+	if a == deactivateUser {
+		return c.showErased(v, result, audit.ActionUserDeactivate, p.User.Path)
 	}
 	if v.r.PostFormValue("device") != "" {
 		return v.redirect(p.User.Path + "/" + userDevices)

@@ -108,7 +108,7 @@ func TestUserData_HasAllAboutTheUserAndNothingOfOthers(t *testing.T) {
 		s.operator("mo", models.RoleModerator)
 		s.as("mo").get(path).want(t, http.StatusOK, "!data.json")
 		mo.get(path).want(t, http.StatusOK, `formaction="`+path+`/data.json"`)
-		mo.post(path+"/deactivate", nil).wantRedirect(t, path)
+		mo.post(path+"/deactivate", nil).wantCertificate(t)
 		mo.post(path+"/data.json", nil).want(t, http.StatusOK, `"name": ""`, "!spam", "!called twice", "!Former")
 	})
 }

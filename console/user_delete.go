@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/models"
 )
@@ -49,5 +50,5 @@ func (c *console) deleteUser(v *visit) error {
 	if err := c.setFlash(v, text, id); err != nil {
 		return err
 	}
-	return v.redirect(usersPath(app))
+	return c.showErased(v, results[0], audit.ActionUserDelete, usersPath(app))
 }

@@ -34,7 +34,7 @@ func TestDeleteUser(t *testing.T) {
 		}
 		b.get(root).want(t, http.StatusOK, "ANN no longer existed")
 
-		b.post(path+"/delete", nil).wantRedirect(t, root)
+		b.post(path+"/delete", nil).wantCertificate(t)
 		if s.there(s.dev, "ann") {
 			t.Error("the user is still there")
 		}
@@ -72,7 +72,7 @@ func TestDeleteUser_Production(t *testing.T) {
 		user := userPath(s.prod, "ann")
 		b.get(user).want(t, http.StatusOK, "only deactivated", "!This user is deactivated")
 		b.get(user+"/deactivate").want(t, http.StatusOK, "Deactivate and erase", "as an empty account", "!permanently</button>")
-		b.post(user+"/deactivate", nil).wantRedirect(t, user)
+		b.post(user+"/deactivate", nil).wantCertificate(t)
 		b.get(user).want(t, http.StatusOK, "This user is deactivated: its profile and its lists are erased.", "!only deactivated")
 	})
 }

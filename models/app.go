@@ -82,6 +82,8 @@ type App struct {
 	ConnectionGeneration int
 	// DisabledAt is when the app was disabled, or 0 if it is not; see Disabled.
 	DisabledAt Time
+	// DeletingAt is when the deletion of the app began, or 0; see Deleting.
+	DeletingAt Time
 	// UserLimit limits the registered users of a PRODUCTION app in edition STANDARD. Other apps
 	// keep it but ignore it. See RegisteredUserLimit.
 	UserLimit int
@@ -94,6 +96,10 @@ type App struct {
 
 // Disabled reports whether all tokens of the app, and its secret, are refused.
 func (a *App) Disabled() bool { return a.DisabledAt != 0 }
+
+// Deleting reports whether the app is being deleted. It is then disabled, and nothing of it can be
+// changed.
+func (a *App) Deleting() bool { return a.DeletingAt != 0 }
 
 // AcceptsSecret reports whether the secret of that generation, and the tokens issued under it, are
 // valid: the present one, and the one before until its overlap ends.

@@ -40,8 +40,7 @@ type Grant struct {
 	Role Role
 	// AllApps is true if the role is for all apps, also those that are created later.
 	AllApps bool
-	// AppIDs are the apps.id of the named apps, in ascending order, if AllApps is false. Apps that
-	// were deleted may be among them.
+	// AppIDs are the apps.id of the named apps, in ascending order, if AllApps is false.
 	AppIDs IDs
 }
 

@@ -15,6 +15,7 @@ import (
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/figures"
+	"rollcall/internal/headcount"
 	"rollcall/internal/jobs"
 	"rollcall/internal/operators"
 	"rollcall/internal/outbox"
@@ -30,6 +31,7 @@ import (
 	"rollcall/internal/users"
 	"rollcall/internal/vitals"
 	"rollcall/internal/webhooks"
+	"rollcall/models"
 )
 
 // Rules are the rules of the service on one database.
@@ -112,7 +114,15 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	if metrics != nil {
 		r.Webhooks.Observe(metrics)
 	}
+	r.Apps = r.Apps.Deleting(r.Users.DeleteOfApp, r.Operators.ForgetApp, func(ctx context.Context, app *models.App) (int, error) {
+		return retention.DeleteOfApp(ctx, cfg.DB, app.ID, ofApp()...)
+	})
 	return r
+}
+
+// ofApp returns the rows that are deleted with an app, besides those of its users.
+func ofApp() []retention.AppRows {
+	return slices.Concat(webhooks.OfApp(), jobs.OfApp(), figures.OfApp(), appconnections.OfApp(), headcount.OfApp())
 }
 
 // presenceEvents makes events of the changes of statuses.

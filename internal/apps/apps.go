@@ -49,6 +49,8 @@ type Service struct {
 	throttle *throttle.Throttle
 	show     func(app *models.App, secret string) error // see Showing; may be nil
 	renew    []func(tx *gorm.DB, ring *token.Ring) error
+	// deletions is nil unless s can delete apps; see Deleting.
+	deletions *deletions
 }
 
 // New returns a Service that publishes changes of apps on b, and counts wrong secrets in this
@@ -368,6 +370,9 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 		if err != nil {
 			return err
 		}
+		if app.Deleting() {
+			return errDeleting
+		}
 		now, detail := models.TimeOf(s.clock()), ""
 		app.PreviousSecretHash, app.PreviousSecretEndsAt = nil, 0
 		if overlap > 0 {
@@ -398,6 +403,9 @@ func (s *Service) RotateSecret(ctx context.Context, key string, overlap time.Dur
 	})
 	if errors.Is(err, gorm.ErrRecordNotFound) {
 		return nil, "", nil
+	}
+	if errors.Is(err, errDeleting) {
+		return nil, "", err
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("rotating secret: %w", shown.Explain(err))

@@ -3,7 +3,6 @@ package apps
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -11,6 +10,7 @@ import (
 	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -25,7 +25,7 @@ func (s *Service) Disable(ctx context.Context, key string, by models.Actor) (app
 
 // Enable ends Disable: tokens that have neither expired nor been revoked are valid again, and webhook
 // deliveries continue. changed is false if the app was not disabled. Returns nil if the key is
-// unknown.
+// unknown, and FORBIDDEN if the app is being deleted.
 func (s *Service) Enable(ctx context.Context, key string, by models.Actor) (app *models.App, changed bool, err error) {
 	return s.setDisabled(ctx, key, false, by)
 }
@@ -39,6 +39,9 @@ func (s *Service) setDisabled(ctx context.Context, key string, disabled bool, by
 		err := tx.Clauses(clause.Locking{Strength: clause.LockingStrengthUpdate}).Where(&models.App{Key: key}, "key").Take(app).Error
 		if err != nil || app.Disabled() == disabled {
 			return err
+		}
+		if app.Deleting() {
+			return errDeleting
 		}
 		now, action := models.TimeOf(s.clock()), audit.ActionAppEnable
 		app.DisabledAt, changed = 0, true
@@ -56,7 +59,7 @@ func (s *Service) setDisabled(ctx context.Context, key string, disabled bool, by
 		return nil, false, nil
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("disabling or enabling app: %w", err)
+		return nil, false, fault.Wrap(err, "disabling or enabling app")
 	}
 	if changed {
 		s.bus.PublishAppChanged(ctx, bus.AppChanged{App: app})

@@ -202,6 +202,9 @@ func (s *Service) set(ctx context.Context, key string, values, loaded map[string
 		if err != nil {
 			return err
 		}
+		if app.Deleting() {
+			return errDeleting
+		}
 		hadLimit := app.RegisteredUserLimit() != nil
 		had := app.Settings
 		if err := stale(app, values, loaded); err != nil {

@@ -99,7 +99,7 @@ func Actions() []string {
 		ActionUserBan, ActionUserUnban, ActionUserDeactivate, ActionUserReactivate, ActionUserExpireTokens, ActionUserDisconnect, ActionUserSignOut,
 		ActionUserWhitelistOn, ActionUserWhitelistOff, ActionUserUnblock, ActionUserAllow, ActionUserDelete,
 		ActionUserGrantToken, ActionUserAddNote, ActionUserDeleteNote, ActionUserExportData,
-		ActionAppCreate, ActionAppSet, ActionAppDisable, ActionAppEnable, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
+		ActionAppCreate, ActionAppSet, ActionAppDisable, ActionAppEnable, ActionAppDelete, ActionAppRotateSecret, ActionAppGrantToken, ActionAppExportUsers,
 		ActionAppCloseConnection, ActionAppCloseConnections,
 		ActionLogin, ActionLoginFailed, ActionConfirmFailed, ActionLogout, ActionOperatorCreate, ActionOperatorSetRole, ActionOperatorDelete,
 		ActionOperatorInvite, ActionInvitationRevoke, ActionInvitationAccept,
@@ -118,6 +118,7 @@ const (
 	ActionAppSet          = "app.set"
 	ActionAppDisable      = "app.disable"
 	ActionAppEnable       = "app.enable"
+	ActionAppDelete       = "app.delete"
 	ActionAppRotateSecret = "app.rotate_secret"
 	ActionAppGrantToken   = "app.grant_token"
 	ActionAppExportUsers  = "app.export_users"

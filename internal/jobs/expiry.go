@@ -9,3 +9,8 @@ import (
 func Expiring() []retention.Rule {
 	return []retention.Rule{{Rows: "old jobs", Table: &models.Job{}, Key: "id", Column: "started_at", Age: memory}}
 }
+
+// OfApp returns the jobs of an app.
+func OfApp() []retention.AppRows {
+	return []retention.AppRows{{Rows: "jobs", Table: &models.Job{}, Key: "id", Of: "app_id = ?"}}
+}

@@ -32,6 +32,7 @@ import (
 	"gorm.io/gorm"
 
 	"rollcall/internal/database"
+	"rollcall/internal/fault"
 	"rollcall/models"
 )
 
@@ -324,6 +325,27 @@ func NewRow(appID int64, e Event, version models.Time) (*models.Event, error) {
 		row.Personal = &text
 	}
 	return row, nil
+}
+
+// CountPersonal returns in how many recorded events Erase will erase personal values of each user, by
+// external ID.
+func CountPersonal(tx *gorm.DB, appID int64, subjects []string) (map[string]int, error) {
+	counts := make(map[string]int)
+	count := func(query *gorm.DB) error {
+		var rows []struct {
+			Subject string
+			N       int
+		}
+		err := query.Select("subject, COUNT(*) AS n").Where("app_id = ? AND subject IN ?", appID, subjects).Group("subject").Find(&rows).Error
+		for _, row := range rows {
+			counts[row.Subject] += row.N
+		}
+		return fault.Wrap(err, "counting events")
+	}
+	if err := count(tx.Model(&models.Event{}).Where("personal IS NOT NULL")); err != nil {
+		return nil, err
+	}
+	return counts, count(tx.Model(&models.EventUser{}))
 }
 
 // Erase erases the personal values in the recorded events of an app's users in tx, delivered or

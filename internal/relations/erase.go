@@ -7,6 +7,7 @@ import (
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/fault"
 	"rollcall/internal/userlock"
 	"rollcall/models"
@@ -24,6 +25,28 @@ func (s *Service) Hold(ctx context.Context, app *models.App, ids []string) (rele
 		return nil, fault.Wrap(err, "changing relations")
 	}
 	return held.Release, nil
+}
+
+// Count adds how many entries of lists and requests Erase will delete.
+func (s *Service) Count(tx *gorm.DB, users []int64, counts audit.Erasures) error {
+	for _, c := range []struct {
+		kind   string
+		table  any
+		column string
+	}{
+		{audit.ErasedFriends, &models.Friendship{}, "user_id"},
+		{audit.ErasedBlocklist, &models.Block{}, "user_id"},
+		{audit.ErasedMentions, &models.Block{}, "blocked_id"},
+		{audit.ErasedWhitelist, &models.WhitelistEntry{}, "user_id"},
+		{audit.ErasedMentions, &models.WhitelistEntry{}, "allowed_id"},
+		{audit.ErasedRequests, &models.FriendRequest{}, "from_id"},
+		{audit.ErasedRequests, &models.FriendRequest{}, "to_id"},
+	} {
+		if err := counts.Add(tx, c.kind, c.table, c.column, users); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Erase deletes all relations of users that are deactivated or deleted in tx, including the entries

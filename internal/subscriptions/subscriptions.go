@@ -20,6 +20,7 @@ import (
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/bus"
 	"rollcall/internal/database"
 	"rollcall/internal/fault"
@@ -448,6 +449,14 @@ func (s *Service) Hold(ctx context.Context, app *models.App, ids []string) (rele
 		return nil, err
 	}
 	return locked.Release, nil
+}
+
+// Count adds how many subscriptions of the users, and of others to them, Erase will delete.
+func (s *Service) Count(tx *gorm.DB, users []int64, counts audit.Erasures) error {
+	if err := counts.Add(tx, audit.ErasedSubscriptions, &models.StatusSubscription{}, "user_id", users); err != nil {
+		return err
+	}
+	return counts.Add(tx, audit.ErasedMentions, &models.StatusSubscription{}, "target_id", users)
 }
 
 // Erase deletes the subscriptions of and to users that are deactivated or deleted in tx. The caller

@@ -63,7 +63,9 @@ func TestChanges_AreAudited(t *testing.T) {
 		want := []string{
 			"op user.ban ann minutes=60", "op user.ban bob minutes=60", "op user.unban ann ",
 			"op user.expire_tokens ann before=" + (now + 1).String(),
-			"op user.deactivate ann ", "op user.reactivate ann ", "op user.delete ann ", "op user.delete bob ",
+			"op user.deactivate ann " + audit.Erased{audit.ErasedProfile: 1, audit.ErasedBans: 1}.String(),
+			"op user.reactivate ann ", "op user.delete ann " + audit.Erased{}.String(),
+			"op user.delete bob " + audit.Erased{audit.ErasedProfile: 1, audit.ErasedBans: 1}.String(),
 		}
 		if got := w.audited(); !slices.Equal(got, want) {
 			t.Errorf("audit\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -18,10 +18,12 @@ import (
 // the other, in the order of the call. But the rows are read and locked once and written once.
 type operation struct {
 	// action and detail are the values for the audit entry of each changed user, and by is the
-	// actor. An entry outlives the user, so detail contains lengths and codes, never a text about a
+	// actor. Without an action, there are neither entries nor events. An entry outlives the user, so detail contains lengths and codes, never a text about a
 	// user that would have to be erased.
 	action, detail string
-	by             models.Actor
+	// detailOf, if set, returns the detail of one user instead. It is called after write.
+	detailOf func(u *models.User) string
+	by       models.Actor
 	// prepare, if set, is called with the transaction before the first item. It is called again if
 	// the transaction is retried.
 	prepare func(tx *gorm.DB) error
@@ -78,9 +80,16 @@ func (s *Service) batch(ctx context.Context, app *models.App, ids []string, op o
 		if err := op.write(tx, changed); err != nil {
 			return err
 		}
+		if op.action == "" {
+			return nil
+		}
 		entries := make([]models.AuditEntry, len(changed))
 		for i, u := range changed {
-			entries[i] = s.entry(app, op.by, op.action, u.ExternalID, op.detail)
+			detail := op.detail
+			if op.detailOf != nil {
+				detail = op.detailOf(u)
+			}
+			entries[i] = s.entry(app, op.by, op.action, u.ExternalID, detail)
 		}
 		if err := audit.Write(tx, entries...); err != nil {
 			return err

@@ -75,7 +75,7 @@ func TestBatch_Statements(t *testing.T) {
 		two := count("A", idsOf(registrations(0, 2)))
 		hundred := count("B", idsOf(registrations(0, 100)))
 		for name, n := range hundred {
-			if n != two[name] || n == 0 || n > 20 {
+			if n != two[name] || n == 0 || n > 32 {
 				t.Errorf("%s: %d statements for 100 users and %d for two", name, n, two[name])
 			}
 		}

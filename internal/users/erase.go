@@ -2,11 +2,16 @@ package users
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"gorm.io/gorm"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/batch"
 	"rollcall/internal/bus"
+	"rollcall/internal/outbox"
+	"rollcall/internal/userlock"
 	"rollcall/models"
 )
 
@@ -17,6 +22,9 @@ type Eraser interface {
 	// entirely before or entirely after. Returns an error if the concurrent changes do not end in
 	// time; release must not be called then.
 	Hold(ctx context.Context, app *models.App, ids []string) (release func(), err error)
+	// Count adds to counts how much Erase will erase of the users with these users.id, in the
+	// transaction.
+	Count(tx *gorm.DB, users []int64, counts audit.Erasures) error
 	// Erase erases the data in the transaction. announce publishes the events of that, and is
 	// called after the commit.
 	Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error)
@@ -44,6 +52,16 @@ func (es Erasers) Hold(ctx context.Context, app *models.App, ids []string) (rele
 	return release, nil
 }
 
+// Count calls Count of each eraser.
+func (es Erasers) Count(tx *gorm.DB, users []int64, counts audit.Erasures) error {
+	for _, e := range es {
+		if err := e.Count(tx, users, counts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Erase calls Erase of each eraser. announce calls all their announce functions.
 func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err error) {
 	announcements := make([]func(), len(es))
@@ -61,7 +79,7 @@ func (es Erasers) Erase(tx *gorm.DB, gone []*models.User) (announce func(), err 
 
 // erase performs op, which deactivates or deletes users. What other rules store about the changed
 // users is erased first, in the same transaction. After it, the users' devices are disconnected for
-// the given reason, and then the events are published.
+// the given reason, and then the events are published. The audit records how much was erased of each.
 func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reason bus.Reason, op operation) ([]*batch.Result, error) {
 	release, err := s.eraser.Hold(ctx, app, ids)
 	if err != nil {
@@ -69,8 +87,13 @@ func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reas
 	}
 	defer release()
 	var announce func()
+	var counts audit.Erasures
 	write := op.write
+	op.detailOf = func(u *models.User) string { return counts[u.ID].String() }
 	op.write = func(tx *gorm.DB, changed []*models.User) (err error) {
+		if counts, err = s.countErased(tx, app, changed); err != nil {
+			return err
+		}
 		if announce, err = s.eraser.Erase(tx, changed); err != nil {
 			return err
 		}
@@ -92,4 +115,32 @@ func (s *Service) erase(ctx context.Context, app *models.App, ids []string, reas
 	s.revoke(ctx, before, reason, nil)
 	announce()
 	return results, nil
+}
+
+// countErased returns how much erase will erase of each user, before it does.
+func (s *Service) countErased(tx *gorm.DB, app *models.App, gone []*models.User) (audit.Erasures, error) {
+	counts, keys := make(audit.Erasures), userlock.Keys(gone)
+	if err := s.eraser.Count(tx, keys, counts); err != nil {
+		return nil, err
+	}
+	if err := counts.Add(tx, audit.ErasedBans, &models.BanRecord{}, "user_id", keys); err != nil {
+		return nil, err
+	}
+	if err := counts.Add(tx, audit.ErasedNotes, &models.UserNote{}, "user_id", keys); err != nil {
+		return nil, err
+	}
+	// The rows as they are: gone is as they will be.
+	named := tx.Where("name <> '' OR avatar_url IS NOT NULL")
+	if err := counts.Add(named, audit.ErasedProfile, &models.User{}, "id", keys); err != nil {
+		return nil, err
+	}
+	subjects := make(map[string]int64, len(gone))
+	for _, u := range gone {
+		subjects[u.ExternalID] = u.ID
+	}
+	events, err := outbox.CountPersonal(tx, app.ID, slices.Collect(maps.Keys(subjects)))
+	for subject, n := range events {
+		counts.Count(audit.ErasedEvents, subjects[subject], n)
+	}
+	return counts, err
 }

@@ -29,3 +29,16 @@ func Expiring() []retention.Rule {
 			Unless: "EXISTS (SELECT 1 FROM events WHERE events.id = event_users.event_id)"},
 	}
 }
+
+// OfApp returns what belongs to an app. Events are deleted first, so that no more deliveries are made.
+func OfApp() []retention.AppRows {
+	const ofEndpoints = "endpoint_id IN (SELECT id FROM webhook_endpoints WHERE app_id = ?)"
+	return []retention.AppRows{
+		{Rows: "events", Table: &models.Event{}, Key: "id", Of: "app_id = ?"},
+		{Rows: "users of events", Table: &models.EventUser{}, Key: "id", Of: "app_id = ?"},
+		{Rows: "webhook deliveries", Table: &models.Delivery{}, Key: "id", Of: ofEndpoints},
+		{Rows: "hours of webhooks", Table: &models.WebhookHour{}, Key: "begins_at", Of: ofEndpoints},
+		{Rows: "webhook endpoints", Table: &models.WebhookEndpoint{}, Key: "id", Of: "app_id = ?"},
+		{Rows: "event feeds", Table: &models.EventFeed{}, Key: "app_id", Of: "app_id = ?"},
+	}
+}
