@@ -55,6 +55,16 @@ func TestAPI_DoesWhatAnOwnerDoes(t *testing.T) {
 		disabled := w.do(key, `mutation($key: ID!) { a: disableApp(input: {appKey: $key}) { changed app { disabledAt } } b: disableApp(input: {appKey: $key}) { changed } c: enableApp(input: {appKey: $key}) { changed app { disabledAt } } d: enableApp(input: {appKey: $key}) { changed } }`, variables)
 		disabled.wantData(t, fmt.Sprintf(`{"a": {"changed": true, "app": {"disabledAt": %q}}, "b": {"changed": false}, "c": {"changed": true, "app": {"disabledAt": null}}, "d": {"changed": false}}`, models.TimeOf(w.clock())))
 
+		w.do(key, `mutation { createApp(input: {name: "old", environment: DEVELOPMENT}) { app { name } } }`, "").wantData(t, `{"createApp": {"app": {"name": "old"}}}`)
+		old, _ := w.do(key, `{ apps(first: 1) { nodes { key } } }`, "").Data["apps"].(map[string]any)["nodes"].([]any)[0].(map[string]any)["key"].(string)
+		of := fmt.Sprintf(`{"key": %q}`, old)
+		w.do(key, `mutation($key: ID!) { deleteApp(input: {appKey: $key, name: "old"}) { app { deletingAt } } }`, of).wantRefused(t, "FORBIDDEN", "", "enabled")
+		w.do(key, `mutation($key: ID!) { disableApp(input: {appKey: $key}) { changed } }`, of)
+		w.do(key, `mutation($key: ID!) { deleteApp(input: {appKey: $key, name: "new"}) { app { deletingAt } } }`, of).wantRefused(t, "INVALID_ARGUMENT", "input.name", "eq")
+		w.do(key, `mutation($key: ID!) { deleteApp(input: {appKey: $key, name: "old"}) { app { deletingAt } } }`, of).
+			wantData(t, fmt.Sprintf(`{"deleteApp": {"app": {"deletingAt": %q}}}`, models.TimeOf(w.clock())))
+		w.do(key, `mutation($key: ID!) { updateAppSettings(input: {appKey: $key, settings: {friendLimit: 1}}) { app { key } } }`, of).wantRefused(t, "FORBIDDEN", "", "")
+
 		invited := w.do(key, `mutation($key: ID!) { inviteOperator(input: {name: "ivan", role: ADMIN, appKeys: [$key]}) { link invitation { id name role allApps apps { key } invitedBy } } }`, variables)
 		if !strings.Contains(invited.text, `"link":"https://console.example/console/invitation/`) || !strings.Contains(invited.text, `"apps":[{"key":"`+appKey+`"}],"invitedBy":"carol"`) {
 			t.Error(invited.text)
@@ -84,7 +94,7 @@ func TestAPI_DoesWhatAnOwnerDoes(t *testing.T) {
 		}
 		slices.Reverse(changes)
 		want := []string{
-			"app.create", "app.set", "app.set", "app.rotate_secret", "app.disable", "app.enable", "operator.invite", "operator.revoke_invitation",
+			"app.create", "app.set", "app.set", "app.rotate_secret", "app.disable", "app.enable", "app.create", "app.disable", "app.delete", "operator.invite", "operator.revoke_invitation",
 			"operator.set_role", "operator.end_sessions", "operator.delete",
 		}
 		if !slices.Equal(changes, want) {
@@ -250,6 +260,7 @@ func TestKeys_OfNamedAppsSeeNothingOfOthers(t *testing.T) {
 		`mutation { updateAppSettings(input: {appKey: "KEY", settings: {friendLimit: 1}}) { app { key } } }`,
 		`mutation { rotateAppSecret(input: {appKey: "KEY"}) { secret } }`,
 		`mutation { disableApp(input: {appKey: "KEY"}) { changed } }`,
+		`mutation { deleteApp(input: {appKey: "KEY", name: "live"}) { app { key } } }`,
 	} {
 		foreign := w.do(key, strings.ReplaceAll(document, "KEY", w.live.Key), "")
 		unknown := w.do(key, strings.ReplaceAll(document, "KEY", "rcnone"), "")

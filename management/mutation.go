@@ -116,6 +116,22 @@ func (r *mutationResolver) setDisabled(ctx context.Context, key string, set func
 	return app, changed, err
 }
 
+// DeleteApp begins to delete an app.
+func (r *mutationResolver) DeleteApp(ctx context.Context, in generated.DeleteAppInput) (*generated.DeleteAppPayload, error) {
+	app, err := r.appOf(ctx, "input.appKey", in.AppKey)
+	if err != nil {
+		return nil, err
+	}
+	app, err = r.Apps.Delete(ctx, app.Key, in.Name, callOf(ctx).by)
+	switch {
+	case err != nil:
+		return nil, inInput(err, nil)
+	case app == nil: // deleted concurrently
+		return nil, errNotFound("input.appKey", "app")
+	}
+	return &generated.DeleteAppPayload{App: app}, nil
+}
+
 // InviteOperator invites an operator.
 func (r *mutationResolver) InviteOperator(ctx context.Context, in generated.InviteOperatorInput) (*generated.InviteOperatorPayload, error) {
 	grant, err := r.grantOf(ctx, in.Role, in.AllApps, in.AppKeys)

@@ -203,6 +203,14 @@ func (r *appResolver) DisabledAt(_ context.Context, app *models.App) (*models.Ti
 	return &app.DisabledAt, nil
 }
 
+// DeletingAt returns since when the app is being deleted, or nil if it is not.
+func (r *appResolver) DeletingAt(_ context.Context, app *models.App) (*models.Time, error) {
+	if !app.Deleting() {
+		return nil, nil
+	}
+	return &app.DeletingAt, nil
+}
+
 // PreviousSecretEndsAt returns when the previous secret ends, or nil if it has ended.
 func (r *appResolver) PreviousSecretEndsAt(_ context.Context, app *models.App) (*models.Time, error) {
 	if app.PreviousSecretEndsAt <= models.TimeOf(r.Clock()) {

@@ -30,6 +30,7 @@ var rootFields = map[string]struct {
 	"rotateAppSecret":     {`mutation { rotateAppSecret(input: {appKey: "rcnone"}) { secret } }`, []string{"admin of demo", "admin", "owner"}},
 	"disableApp":          {`mutation { disableApp(input: {appKey: "rcnone"}) { changed } }`, []string{"admin of demo", "admin", "owner"}},
 	"enableApp":           {`mutation { enableApp(input: {appKey: "rcnone"}) { changed } }`, []string{"admin of demo", "admin", "owner"}},
+	"deleteApp":           {`mutation { deleteApp(input: {appKey: "rcnone", name: ""}) { app { key } } }`, []string{"admin of demo", "admin", "owner"}},
 	"createApp":           {`mutation { createApp(input: {name: "", environment: DEVELOPMENT}) { secret } }`, []string{"admin", "owner"}},
 	"inviteOperator":      {`mutation { inviteOperator(input: {name: "", role: VIEWER}) { link } }`, []string{"owner"}},
 	"revokeInvitation":    {`mutation { revokeInvitation(input: {id: "none"}) { revoked } }`, []string{"owner"}},

@@ -98,7 +98,7 @@ func (s *Service) Delete(ctx context.Context, key, name string, by models.Actor)
 			return err
 		}
 		return audit.Write(tx, models.AuditEntry{
-			AppID: &app.ID, At: app.DeletingAt, Actor: by.Name, Action: audit.ActionAppDelete, Target: app.Key,
+			AppID: &app.ID, At: app.DeletingAt, Actor: by.Name, ActorKey: by.Key, Action: audit.ActionAppDelete, Target: app.Key,
 			Detail: fmt.Sprintf("name=%s environment=%s", app.Name, app.Environment), Address: by.Address,
 		})
 	})

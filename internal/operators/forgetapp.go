@@ -11,8 +11,8 @@ import (
 	"rollcall/models"
 )
 
-// ForgetApp takes an app that is being deleted out of the roles of operators and invitations for named
-// apps, and returns how many there were. An operator whose only app it was stays, for no app.
+// ForgetApp takes an app that is being deleted out of the roles of operators, invitations and API
+// keys for named apps, and returns how many there were. An operator whose only app it was stays, for no app.
 func (s *Service) ForgetApp(ctx context.Context, app *models.App) (changed int, err error) {
 	err = s.db.Tx(ctx, func(tx *gorm.DB) error {
 		changed = 0
@@ -35,6 +35,15 @@ func (s *Service) ForgetApp(ctx context.Context, app *models.App) (changed int, 
 				return err
 			}
 		}
+		var keys []*models.OperatorKey
+		if err := locked.Session(&gorm.Session{}).Find(&keys).Error; err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if err := forget(tx, k, k.Grant, app.ID, &changed); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 	if err != nil {
@@ -43,7 +52,7 @@ func (s *Service) ForgetApp(ctx context.Context, app *models.App) (changed int, 
 	return changed, nil
 }
 
-// forget writes the row of an operator or an invitation without the app, if its grant names it.
+// forget writes the row of an operator, an invitation or an API key without the app, if its grant names it.
 func forget(tx *gorm.DB, row any, grant models.Grant, appID int64, changed *int) error {
 	if !slices.Contains(grant.AppIDs, appID) {
 		return nil

@@ -185,3 +185,26 @@ func TestRight_Lacks(t *testing.T) {
 		}
 	}
 }
+
+func TestForgetApp_TakesTheAppOutOfKeys(t *testing.T) {
+	testenv.Each(t, func(t *testing.T, db *database.DB) {
+		ctx := context.Background()
+		o, _ := newOperators(db)
+		ids := addApps(t, db, 2)
+		mustCreate(t, o, "ada", models.RoleOwner)
+		ada, err := o.ByName(ctx, "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text, err := o.CreateKey(ctx, ada, NewKey{Name: "deploy", Lifetime: time.Hour, Grant: models.Grant{Role: models.RoleAdmin, AppIDs: ids}}, shell)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := o.ForgetApp(ctx, &models.App{ID: ids[0]}); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+		if use, err := o.ByKey(ctx, text, "192.0.2.1"); err != nil || !slices.Equal(use.Grant.AppIDs, ids[1:]) {
+			t.Errorf("%+v, %v", use, err)
+		}
+	})
+}

@@ -56,6 +56,7 @@ type ComplexityRoot struct {
 
 	App struct {
 		CreatedAt            func(childComplexity int) int
+		DeletingAt           func(childComplexity int) int
 		DisabledAt           func(childComplexity int) int
 		Edition              func(childComplexity int) int
 		Environment          func(childComplexity int) int
@@ -124,6 +125,10 @@ type ComplexityRoot struct {
 		Secret func(childComplexity int) int
 	}
 
+	DeleteAppPayload struct {
+		App func(childComplexity int) int
+	}
+
 	DeleteOperatorPayload struct {
 		Name func(childComplexity int) int
 	}
@@ -160,6 +165,7 @@ type ComplexityRoot struct {
 
 	Mutation struct {
 		CreateApp           func(childComplexity int, input CreateAppInput) int
+		DeleteApp           func(childComplexity int, input DeleteAppInput) int
 		DeleteOperator      func(childComplexity int, input DeleteOperatorInput) int
 		DisableApp          func(childComplexity int, input DisableAppInput) int
 		EnableApp           func(childComplexity int, input EnableAppInput) int
@@ -248,6 +254,7 @@ type AppResolver interface {
 	RegisteredUserCount(ctx context.Context, obj *models.App) (int, error)
 
 	DisabledAt(ctx context.Context, obj *models.App) (*models.Time, error)
+	DeletingAt(ctx context.Context, obj *models.App) (*models.Time, error)
 	PreviousSecretEndsAt(ctx context.Context, obj *models.App) (*models.Time, error)
 	WebhookEndpoints(ctx context.Context, obj *models.App) ([]*WebhookEndpoint, error)
 }
@@ -262,6 +269,7 @@ type MutationResolver interface {
 	RotateAppSecret(ctx context.Context, input RotateAppSecretInput) (*RotateAppSecretPayload, error)
 	DisableApp(ctx context.Context, input DisableAppInput) (*DisableAppPayload, error)
 	EnableApp(ctx context.Context, input EnableAppInput) (*EnableAppPayload, error)
+	DeleteApp(ctx context.Context, input DeleteAppInput) (*DeleteAppPayload, error)
 	InviteOperator(ctx context.Context, input InviteOperatorInput) (*InviteOperatorPayload, error)
 	RevokeInvitation(ctx context.Context, input RevokeInvitationInput) (*RevokeInvitationPayload, error)
 	SetOperatorRole(ctx context.Context, input SetOperatorRoleInput) (*SetOperatorRolePayload, error)
@@ -371,6 +379,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.App.CreatedAt(childComplexity), true
+	case "App.deletingAt":
+		if e.ComplexityRoot.App.DeletingAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.App.DeletingAt(childComplexity), true
 	case "App.disabledAt":
 		if e.ComplexityRoot.App.DisabledAt == nil {
 			break
@@ -649,6 +663,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CreateAppPayload.Secret(childComplexity), true
 
+	case "DeleteAppPayload.app":
+		if e.ComplexityRoot.DeleteAppPayload.App == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteAppPayload.App(childComplexity), true
+
 	case "DeleteOperatorPayload.name":
 		if e.ComplexityRoot.DeleteOperatorPayload.Name == nil {
 			break
@@ -762,6 +783,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateApp(childComplexity, args["input"].(CreateAppInput)), true
+	case "Mutation.deleteApp":
+		if e.ComplexityRoot.Mutation.DeleteApp == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteApp_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteApp(childComplexity, args["input"].(DeleteAppInput)), true
 	case "Mutation.deleteOperator":
 		if e.ComplexityRoot.Mutation.DeleteOperator == nil {
 			break
@@ -1137,6 +1169,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputAppSettingsInput,
 		ec.unmarshalInputAuditFilter,
 		ec.unmarshalInputCreateAppInput,
+		ec.unmarshalInputDeleteAppInput,
 		ec.unmarshalInputDeleteOperatorInput,
 		ec.unmarshalInputDisableAppInput,
 		ec.unmarshalInputEnableAppInput,
@@ -1330,6 +1363,8 @@ type App @needs(right: VIEWER) {
   registeredUserLimit: Int
   "Since when the app is disabled; null if it is not."
   disabledAt: DateTime
+  "Since when the app is being deleted; null if it is not. It can no longer be changed."
+  deletingAt: DateTime
   "When the secret before the last rotation ends; null if it has ended."
   previousSecretEndsAt: DateTime
   "The webhook endpoints, the oldest first."
@@ -1602,6 +1637,11 @@ type Mutation {
   disableApp("The app." input: DisableAppInput!): DisableAppPayload @needs(right: ADMIN)
   "Ends ` + "`" + `disableApp` + "`" + `: tokens that have neither expired nor been revoked are valid again."
   enableApp("The app." input: EnableAppInput!): EnableAppPayload @needs(right: ADMIN)
+  """
+  Begins to delete an app with everything that belongs to it, except its audit entries. The app must be
+  disabled, and a PRODUCTION app must have no users, deactivated ones included; otherwise FORBIDDEN.
+  """
+  deleteApp("The app." input: DeleteAppInput!): DeleteAppPayload @needs(right: ADMIN)
   "Invites a colleague. The link works once, within 72 hours."
   inviteOperator("The future operator." input: InviteOperatorInput!): InviteOperatorPayload @needs(right: OWNER)
   "Makes the link of an open invitation useless."
@@ -1738,6 +1778,20 @@ type EnableAppPayload @needs(right: ADMIN) {
   app: App!
   "False if it was not disabled."
   changed: Boolean!
+}
+
+"The app to delete."
+input DeleteAppInput {
+  "The app key."
+  appKey: ID!
+  "The app's name, so that no other app is deleted by mistake."
+  name: String!
+}
+
+"The app that is being deleted."
+type DeleteAppPayload @needs(right: ADMIN) {
+  "The app as it is now."
+  app: App!
 }
 
 "A colleague to invite."
@@ -1881,6 +1935,8 @@ func (ec *executionContext) childFields_App(ctx context.Context, field graphql.C
 		return ec.fieldContext_App_registeredUserLimit(ctx, field)
 	case "disabledAt":
 		return ec.fieldContext_App_disabledAt(ctx, field)
+	case "deletingAt":
+		return ec.fieldContext_App_deletingAt(ctx, field)
 	case "previousSecretEndsAt":
 		return ec.fieldContext_App_previousSecretEndsAt(ctx, field)
 	case "webhookEndpoints":
@@ -2001,6 +2057,14 @@ func (ec *executionContext) childFields_CreateAppPayload(ctx context.Context, fi
 		return ec.fieldContext_CreateAppPayload_secret(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateAppPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DeleteAppPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "app":
+		return ec.fieldContext_DeleteAppPayload_app(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteAppPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DeleteOperatorPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -2305,6 +2369,20 @@ func (ec *executionContext) field_Mutation_createApp_args(ctx context.Context, r
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (CreateAppInput, error) {
 			return ec.unmarshalNCreateAppInput2rollcallᚋmanagementᚋgeneratedᚐCreateAppInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_deleteApp_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (DeleteAppInput, error) {
+			return ec.unmarshalNDeleteAppInput2rollcallᚋmanagementᚋgeneratedᚐDeleteAppInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -3059,6 +3137,29 @@ func (ec *executionContext) _App_disabledAt(ctx context.Context, field graphql.C
 	)
 }
 func (ec *executionContext) fieldContext_App_disabledAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("App", field, true, true, errors.New("field of type DateTime does not have child fields"))
+}
+
+func (ec *executionContext) _App_deletingAt(ctx context.Context, field graphql.CollectedField, obj *models.App) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_App_deletingAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.App().DeletingAt(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_App_deletingAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("App", field, true, true, errors.New("field of type DateTime does not have child fields"))
 }
 
@@ -4035,6 +4136,38 @@ func (ec *executionContext) fieldContext_CreateAppPayload_secret(_ context.Conte
 	return graphql.NewScalarFieldContext("CreateAppPayload", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
+func (ec *executionContext) _DeleteAppPayload_app(ctx context.Context, field graphql.CollectedField, obj *DeleteAppPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DeleteAppPayload_app(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.App, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *models.App) graphql.Marshaler {
+			return ec.marshalNApp2ᚖrollcallᚋmodelsᚐApp(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DeleteAppPayload_app(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DeleteAppPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_App(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _DeleteOperatorPayload_name(ctx context.Context, field graphql.CollectedField, obj *DeleteOperatorPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4653,6 +4786,50 @@ func (ec *executionContext) fieldContext_Mutation_enableApp(ctx context.Context,
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_enableApp_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_deleteApp(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_deleteApp(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DeleteApp(ctx, fc.Args["input"].(DeleteAppInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *DeleteAppPayload) graphql.Marshaler {
+			return ec.marshalODeleteAppPayload2ᚖrollcallᚋmanagementᚋgeneratedᚐDeleteAppPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_deleteApp(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DeleteAppPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_deleteApp_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -7349,6 +7526,43 @@ func (ec *executionContext) unmarshalInputCreateAppInput(ctx context.Context, ob
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputDeleteAppInput(ctx context.Context, obj any) (DeleteAppInput, error) {
+	var it DeleteAppInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"appKey", "name"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "appKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("appKey"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AppKey = data
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputDeleteOperatorInput(ctx context.Context, obj any) (DeleteOperatorInput, error) {
 	var it DeleteOperatorInput
 	if obj == nil {
@@ -7909,6 +8123,44 @@ func (ec *executionContext) _App(ctx context.Context, sel ast.SelectionSet, obj 
 					}
 				}()
 				res = ec._App_disabledAt(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "deletingAt":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._App_deletingAt(ctx, field, obj)
 				if res == graphql.RequiredNull {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -8577,6 +8829,44 @@ func (ec *executionContext) _CreateAppPayload(ctx context.Context, sel ast.Selec
 	return out
 }
 
+var deleteAppPayloadImplementors = []string{"DeleteAppPayload"}
+
+func (ec *executionContext) _DeleteAppPayload(ctx context.Context, sel ast.SelectionSet, obj *DeleteAppPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, deleteAppPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DeleteAppPayload")
+		case "app":
+			out.Values[i] = ec._DeleteAppPayload_app(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var deleteOperatorPayloadImplementors = []string{"DeleteOperatorPayload"}
 
 func (ec *executionContext) _DeleteOperatorPayload(ctx context.Context, sel ast.SelectionSet, obj *DeleteOperatorPayload) graphql.Marshaler {
@@ -8906,6 +9196,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "enableApp":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_enableApp(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "deleteApp":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_deleteApp(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -10234,6 +10531,11 @@ func (ec *executionContext) marshalNDateTime2rollcallᚋmodelsᚐTime(ctx contex
 	return res
 }
 
+func (ec *executionContext) unmarshalNDeleteAppInput2rollcallᚋmanagementᚋgeneratedᚐDeleteAppInput(ctx context.Context, v any) (DeleteAppInput, error) {
+	res, err := ec.unmarshalInputDeleteAppInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNDeleteOperatorInput2rollcallᚋmanagementᚋgeneratedᚐDeleteOperatorInput(ctx context.Context, v any) (DeleteOperatorInput, error) {
 	res, err := ec.unmarshalInputDeleteOperatorInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -10773,6 +11075,13 @@ func (ec *executionContext) marshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx con
 	_ = ctx
 	res := scalar.MarshalDateTime(*v)
 	return res
+}
+
+func (ec *executionContext) marshalODeleteAppPayload2ᚖrollcallᚋmanagementᚋgeneratedᚐDeleteAppPayload(ctx context.Context, sel ast.SelectionSet, v *DeleteAppPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DeleteAppPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalODeleteOperatorPayload2ᚖrollcallᚋmanagementᚋgeneratedᚐDeleteOperatorPayload(ctx context.Context, sel ast.SelectionSet, v *DeleteOperatorPayload) graphql.Marshaler {

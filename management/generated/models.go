@@ -108,6 +108,20 @@ type CreateAppPayload struct {
 	Secret string `json:"secret"`
 }
 
+// The app to delete.
+type DeleteAppInput struct {
+	// The app key.
+	AppKey string `json:"appKey"`
+	// The app's name, so that no other app is deleted by mistake.
+	Name string `json:"name"`
+}
+
+// The app that is being deleted.
+type DeleteAppPayload struct {
+	// The app as it is now.
+	App *models.App `json:"app"`
+}
+
 // The operator to delete.
 type DeleteOperatorInput struct {
 	// The operator's name.
