@@ -217,6 +217,7 @@ func compare(t *testing.T, verb string, found, known map[arrow]string) {
 var owners = map[string][]string{
 	"app_connections":       {"internal/appconnections"},
 	"app_figures":           {"internal/figures"},
+	"audit_chains":          {"internal/audit"},
 	"audit_entries":         {"internal/audit"},
 	"ban_records":           {"internal/users"},
 	"blocks":                {"internal/relations"},

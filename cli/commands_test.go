@@ -10,13 +10,53 @@ import (
 	"time"
 
 	"github.com/pquerna/otp/totp"
+	"gorm.io/gorm"
 
 	"rollcall/graph"
+	"rollcall/internal/audit"
 	"rollcall/internal/operators"
 	"rollcall/internal/testenv"
 	"rollcall/internal/token"
 	"rollcall/models"
 )
+
+func TestAuditVerify(t *testing.T) {
+	url := testenv.SQLiteURL(t)
+	t.Setenv("ROLLCALL_DATABASE_URL", url)
+	run(t, "", "app", "create", "--name", "chat", "--environment", "development")
+	db := testenv.Open(t, url)
+	chain := func() {
+		if err := audit.New(db, time.Now).Chain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(status int, words string, args ...string) string {
+		t.Helper()
+		got, out, errs := run(t, "", append([]string{"audit", "verify"}, args...)...)
+		if got != status || !strings.Contains(out+errs, words) {
+			t.Errorf("%q: status %d, %q, %q", args, got, out, errs)
+		}
+		return out
+	}
+	want(0, "unchained  1")
+	chain()
+	out := want(0, "checked    1 entries, after number 0")
+	_, head, _ := strings.Cut(strings.TrimSpace(out), "head       ")
+	run(t, "", "app", "create", "--name", "other", "--environment", "development")
+	chain()
+	want(0, "checked    2", "--head", head)
+	want(0, `"ok":true`, "--json", "--head", head)
+	want(2, "is not a head", "--head", "12")
+	want(1, "the head is not in the chain", "--head", "1:"+strings.Repeat("00", 32))
+	err := db.Tx(t.Context(), func(tx *gorm.DB) error {
+		return tx.Exec("UPDATE audit_entries SET actor = 'bob' WHERE chain_number = 2").Error
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want(1, "(app.create, number 2 of the chain) was changed")
+	want(1, `"fault":"changed","number":2`, "--json")
+}
 
 // TestAppCommands_DisableAndDelete also deletes users, as no other command does.
 func TestAppCommands_DisableAndDelete(t *testing.T) {

@@ -167,7 +167,8 @@ type OperatorKey struct {
 }
 
 // AuditEntry records one action. Entries are not changed after they are added, except that an entry
-// for failed logins counts those that follow it. They are deleted after ROLLCALL_AUDIT_RETENTION.
+// for failed logins counts those that follow it for an hour. They are deleted after
+// ROLLCALL_AUDIT_RETENTION.
 type AuditEntry struct {
 	ID int64 `gorm:"primaryKey"`
 	// AppID is nil if the action concerns no app, such as a login.
@@ -183,6 +184,21 @@ type AuditEntry struct {
 	// Detail never contains a secret, a token, or a user's name or avatar.
 	Detail  string
 	Address string
+	// ChainNumber is the entry's place in the chain, and ChainHash its hash with that of the entry
+	// before. They are nil until the entry is chained; see audit.Log.Chain.
+	ChainNumber *int64
+	ChainHash   []byte
+}
+
+// AuditChain has the ends of the chain of audit entries, in one row with the ID 1.
+type AuditChain struct {
+	ID int64 `gorm:"primaryKey;autoIncrement:false"`
+	// LastNumber and LastHash are those of the last entry.
+	LastNumber int64
+	LastHash   []byte
+	// AnchorNumber and AnchorHash are those of the last entry that was deleted because of its age.
+	AnchorNumber int64
+	AnchorHash   []byte
 }
 
 // KeyPurpose is what a TokenKey is for.

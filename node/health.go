@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"rollcall/internal/audit"
 	"rollcall/internal/database"
 	"rollcall/internal/outage"
 	"rollcall/internal/token"
@@ -17,6 +18,7 @@ type health struct {
 	db       *database.DB
 	redis    *redisHealth // nil without Redis
 	keys     *token.Keys
+	audit    *audit.Log
 	outages  *outage.Log
 	draining atomic.Bool
 }
@@ -59,6 +61,9 @@ func (h *health) ready(w http.ResponseWriter, r *http.Request) {
 			}
 			degraded = append(degraded, problem)
 		}
+	}
+	if h.audit.Stalled() {
+		degraded = append(degraded, "the audit's chain has stalled")
 	}
 	if degraded != nil {
 		fmt.Fprintln(w, "degraded: "+strings.Join(degraded, "; "))

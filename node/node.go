@@ -164,7 +164,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 		cfg.Logger.WarnContext(ctx, "secrets of authenticator apps cannot be decrypted; their operators need recovery codes on this node",
 			"operators", unopened, "error", keyErr)
 	}
-	n.sweeper = retention.New(cfg.DB, cfg.Clock, cfg.Logger, expiring(cfg.AuditRetention)...)
+	n.sweeper = retention.New(cfg.DB, cfg.Clock, cfg.Logger, expiring(n.Audit, cfg.AuditRetention)...)
 
 	// The GraphQL adapter.
 	rates := cfg.rates()
@@ -249,7 +249,7 @@ func New(ctx context.Context, cfg Config) (*Node, error) {
 	})
 
 	// Health, and the routes to all of this.
-	n.health = &health{db: cfg.DB, keys: keys, outages: outage.NewLog(cfg.Logger)}
+	n.health = &health{db: cfg.DB, keys: keys, audit: n.Audit, outages: outage.NewLog(cfg.Logger)}
 	if cfg.Redis != nil {
 		n.health.redis = newRedisHealth(cfg.Redis, metrics, cfg.Logger)
 	}

@@ -113,6 +113,7 @@ func newRules(cfg *Config, keys *token.Keys, events *bus.Bus, metrics prometheus
 	})
 	if metrics != nil {
 		r.Webhooks.Observe(metrics)
+		r.Audit.Observe(metrics)
 	}
 	r.Apps = r.Apps.Deleting(r.Users.DeleteOfApp, r.Operators.ForgetApp, func(ctx context.Context, app *models.App) (int, error) {
 		return retention.DeleteOfApp(ctx, cfg.DB, app.ID, ofApp()...)
@@ -132,6 +133,6 @@ type presenceEvents struct{ *outbox.Presence }
 func (p presenceEvents) Changed(r *status.Record) { p.Note(r.AppID, r.ID, r.Status()) }
 
 // expiring returns the rows that are deleted when they are old.
-func expiring(auditRetention time.Duration) []retention.Rule {
-	return slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), audit.Expiring(auditRetention), webhooks.Expiring(), sealed.Expiring(), vitals.Expiring())
+func expiring(log *audit.Log, auditRetention time.Duration) []retention.Rule {
+	return slices.Concat(relations.Expiring(), jobs.Expiring(), operators.Expiring(), log.Expiring(auditRetention), webhooks.Expiring(), sealed.Expiring(), vitals.Expiring())
 }

@@ -108,7 +108,7 @@ func (n *Node) Close(ctx context.Context) (err error) {
 	return err
 }
 
-// work starts what runs all the time: figures are recorded, expired rows and deleted apps removed, webhook events
+// work starts what runs all the time: figures are recorded, expired rows and deleted apps removed, the audit chained, webhook events
 // sent, SQLite's files scrubbed, Redis checked, token keys and trusted documents followed, and the node
 // reports itself under its address. end waits until none of it uses the database any more; attempts to send events end within drain.
 func (n *Node) work(ctx context.Context, address string, drain time.Duration) (end func()) {
@@ -116,6 +116,7 @@ func (n *Node) work(ctx context.Context, address string, drain time.Duration) (e
 	var running sync.WaitGroup
 	running.Go(func() { n.Figures.Run(ctx) })
 	running.Go(func() { n.sweeper.Run(ctx) })
+	running.Go(func() { n.Audit.Run(ctx, n.cfg.Logger) })
 	running.Go(func() { n.Apps.RunDeletions(ctx, n.cfg.Logger) })
 	running.Go(func() { n.Webhooks.Run(ctx, drain) })
 	if n.trusted != nil {

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"rollcall/internal/retention"
-	"rollcall/models"
 )
 
 // MinRetention is the shortest time for which entries may be kept. It is longer than an entry
@@ -12,12 +11,13 @@ import (
 const MinRetention = 24 * time.Hour
 
 // Expiring returns the rule that deletes the entries older than age. If age is 0, entries are kept
-// forever.
-func Expiring(age time.Duration) []retention.Rule {
+// forever. They are deleted in the order of the chain, so that the rest can be verified: an entry stays
+// while an earlier one of the chain is not older than age.
+func (l *Log) Expiring(age time.Duration) []retention.Rule {
 	if age <= 0 {
 		return nil
 	}
 	return []retention.Rule{
-		{Rows: "old audit entries", Table: &models.AuditEntry{}, Key: "id", Column: "at", Age: age},
+		{Rows: "old audit entries", Age: age, Delete: l.expire},
 	}
 }

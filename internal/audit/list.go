@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"gorm.io/gorm"
 
 	"rollcall/internal/bus"
@@ -22,10 +24,15 @@ type Log struct {
 	clock func() time.Time
 	// failures is locked while a failed login is recorded.
 	failures sync.Mutex
+	// behind is how long entries wait to be chained, and stalled whether that is too long.
+	behind  prometheus.Gauge
+	stalled atomic.Bool
 }
 
 // New returns the audit of db; clock is time.Now outside tests.
-func New(db *database.DB, clock func() time.Time) *Log { return &Log{db: db, clock: clock} }
+func New(db *database.DB, clock func() time.Time) *Log {
+	return &Log{db: db, clock: clock, behind: newBehind()}
+}
 
 // Filter selects entries of the audit. Its zero value selects all.
 type Filter struct {

@@ -38,6 +38,9 @@ type Rule struct {
 	Age    time.Duration
 	// Unless, if set, is a condition in SQL. Rows that satisfy it stay.
 	Unless string
+	// Delete, if set, deletes the rows in place of the fields from Table to Column and Unless: up to
+	// most rows, the oldest first, whose time is not after end. It returns how many there were.
+	Delete func(ctx context.Context, end models.Time, most int) (deleted int, err error)
 }
 
 // Sweeper deletes the rows of its rules.
@@ -96,6 +99,9 @@ func (s *Sweeper) sweep(ctx context.Context, r Rule) (deleted int, err error) {
 // deleteChunk deletes up to a chunk of rows, the oldest first, and returns how many.
 func (s *Sweeper) deleteChunk(ctx context.Context, r Rule) (int, error) {
 	end := models.TimeOf(s.clock()).Add(-r.Age)
+	if r.Delete != nil {
+		return r.Delete(ctx, end, chunk)
+	}
 	old := r.Column + " <= ?"
 	if r.Unless != "" {
 		old += " AND NOT " + r.Unless

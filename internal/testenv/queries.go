@@ -52,7 +52,7 @@ func countReads(tb testing.TB, db *database.DB) {
 // seconds: they look for webhooks to send and for disabled apps, report the node, and look for other
 // nodes that ended.
 func ofTimers(text string) bool {
-	for _, name := range []string{"webhook_", "connection_nodes", "service_nodes", "disabled_at > 0"} {
+	for _, name := range []string{"webhook_", "connection_nodes", "service_nodes", "disabled_at > 0", "deleting_at > 0", "chain_number"} {
 		if strings.Contains(text, name) {
 			return true
 		}

@@ -292,7 +292,7 @@ func TestErasure_LeavesNoTrace(t *testing.T) {
 
 				const auditRetention = audit.MinRetention
 				w.pass(auditRetention)
-				rules := slices.Concat(operators.Expiring(), audit.Expiring(auditRetention), relations.Expiring(), jobs.Expiring())
+				rules := slices.Concat(operators.Expiring(), audit.New(db, w.clock).Expiring(auditRetention), relations.Expiring(), jobs.Expiring())
 				if _, err := retention.New(db, w.clock, slog.Default(), rules...).Sweep(t.Context()); err != nil {
 					t.Fatal(err)
 				}

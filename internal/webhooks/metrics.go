@@ -43,7 +43,7 @@ func (s *Service) Observe(r prometheus.Registerer) {
 // measure sets the age of the queue.
 func (s *Service) measure(ctx context.Context) error {
 	var oldest *models.Time
-	err := s.db.Read(ctx).Raw("SELECT MIN(next_at) FROM (SELECT "+s.nextAttempt()+" AS next_at FROM webhook_endpoints e WHERE e.state = ?) q",
+	err := s.db.Read(ctx).Raw("SELECT MIN(next_at) FROM (SELECT "+s.nextAttempt()+" AS next_at FROM webhook_endpoints e JOIN apps a ON a.id = e.app_id AND a.disabled_at = 0 WHERE e.state = ?) q",
 		models.DeliveryPending, models.EndpointEnabled).Scan(&oldest).Error
 	if err != nil {
 		return fmt.Errorf("measuring webhook deliveries: %w", err)
