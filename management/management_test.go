@@ -3,6 +3,7 @@ package management_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"rollcall/internal/operators"
 	"rollcall/internal/ratelimit"
 	"rollcall/internal/testenv"
+	"rollcall/management"
 	"rollcall/models"
 	"rollcall/node"
 )
@@ -404,5 +406,15 @@ func TestDocuments_AreLimited(t *testing.T) {
 	r := w.do(key, `{ apps(first: 100) { nodes { key name environment edition registeredUserCount registeredUserLimit createdAt webhookEndpoints { url enabled } } pageInfo { endCursor } } }`, "")
 	if r.status != http.StatusOK || len(r.Errors) > 0 {
 		t.Errorf("%d %s", r.status, r.text)
+	}
+}
+
+func TestHTTP_IsOnlyAtTheAddressOfTheConsole(t *testing.T) {
+	w := onSQLite(t, func(cfg *node.Config) { cfg.ConsoleApart = true })
+	w.do(w.key(w.carol, "deploy"), `{ __typename }`, "").wantData(t, `{"__typename": "Query"}`)
+	answer := httptest.NewRecorder()
+	w.node.Public.ServeHTTP(answer, httptest.NewRequest(http.MethodPost, management.Path, nil))
+	if answer.Code != http.StatusNotFound {
+		t.Errorf("the public address responds with %d", answer.Code)
 	}
 }
