@@ -25,7 +25,8 @@ func TestRules_AreDocumented(t *testing.T) {
 			t.Fatalf("%s: %d files, %v", pattern, len(files), err)
 		}
 		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") || strings.HasSuffix(file, "/seed.go") { // seed is for commands alone
+			// Seeds are for commands alone, and notes for operators.
+			if strings.HasSuffix(file, "_test.go") || strings.HasSuffix(file, "/seed.go") || strings.HasSuffix(file, "/users/notes.go") {
 				continue
 			}
 			text, err := os.ReadFile(file)
