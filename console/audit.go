@@ -22,7 +22,13 @@ const (
 // auditPage is the data of audit.html.
 type auditPage struct {
 	// The filter.
-	App, Actor, Action, Target string
+	App, Actor, Action, Target, Text string
+	// Zone is the time zone of the days, which is UTC if the browser has not named its own.
+	Zone string
+	// Since is since when the entries were searched for Text, or nil if all were.
+	Since *models.Time
+	// KeptDays is for how many days entries are kept, or 0 if they are never deleted.
+	KeptDays int
 	// From and Until are the first and the last day, both inclusive.
 	From, Until string
 	// WrongField is "from" or "until" if that day is malformed or the days are out of order, and
@@ -38,7 +44,9 @@ type auditPage struct {
 }
 
 // Filtered reports whether the page has a filter.
-func (p auditPage) Filtered() bool { return p.App+p.Actor+p.Action+p.Target+p.From+p.Until != "" }
+func (p auditPage) Filtered() bool {
+	return p.App+p.Actor+p.Action+p.Target+p.Text+p.From+p.Until != ""
+}
 
 // dayField is a day field of the filter.
 type dayField struct {
@@ -65,7 +73,7 @@ func (p auditPage) Days() []dayField {
 
 // Filter returns the fields of the filter that are set.
 func (p auditPage) Filter() []formField {
-	all := []formField{{"app", p.App}, {"actor", p.Actor}, {"action", p.Action}, {"target", p.Target}, {"from", p.From}, {"until", p.Until}}
+	all := []formField{{"app", p.App}, {"actor", p.Actor}, {"action", p.Action}, {"target", p.Target}, {"text", p.Text}, {"from", p.From}, {"until", p.Until}}
 	return slices.DeleteFunc(all, func(f formField) bool { return f.Value == "" })
 }
 
@@ -102,6 +110,13 @@ func (c *console) showAudit(v *visit) error {
 	if err != nil {
 		return err
 	}
+	since, err := c.Audit.SearchedSince(v.r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	if since != 0 {
+		shown.Since = &since
+	}
 	shown.Entries = auditRows(shown.Apps, found.Nodes())
 	shown.pager = pagerBothWays(v, request, found.PageInfo())
 	return c.show(v, "audit", shown)
@@ -119,13 +134,16 @@ func (c *console) auditFilter(v *visit, values url.Values) (auditPage, audit.Fil
 		Actor:     searchText(values.Get("actor")),
 		Action:    values.Get("action"),
 		Target:    searchText(values.Get("target")),
+		Text:      searchText(values.Get("text")),
 		From:      searchText(values.Get("from")),
 		Until:     searchText(values.Get("until")),
 		Apps:      list,
 		Actions:   audit.Actions(),
 		MayExport: v.rights().Administer(),
+		Zone:      zoneOf(c.zoneName(v)).String(),
+		KeptDays:  int(c.AuditRetention / (24 * time.Hour)),
 	}
-	filter := audit.Filter{Actor: shown.Actor, Action: shown.Action, Target: shown.Target}
+	filter := audit.Filter{Actor: shown.Actor, Action: shown.Action, Target: shown.Target, Text: shown.Text}
 	if !v.operator.AllApps {
 		filter.Within = make([]int64, len(list))
 		for i, app := range list {
@@ -149,7 +167,7 @@ const (
 )
 
 // days parses the days into the filter. If one is invalid, days returns its field and the text that
-// explains why. Days are in UTC, because without a script the reader's time zone is unknown.
+// explains why.
 func (p auditPage) days(filter *audit.Filter) (field, wrong string) {
 	for _, bound := range []struct {
 		field, text string
@@ -163,12 +181,43 @@ func (p auditPage) days(filter *audit.Filter) (field, wrong string) {
 		if err != nil {
 			return bound.field, wrongDay
 		}
-		*bound.at = models.TimeOf(day.AddDate(0, 0, bound.days))
+		*bound.at = models.TimeOf(startOfDay(day.AddDate(0, 0, bound.days), zoneOf(p.Zone)))
 	}
 	if filter.From != 0 && filter.Until != 0 && filter.From >= filter.Until {
 		return "until", wrongOrder
 	}
 	return "", ""
+}
+
+// zoneCookie has the name of the reader's time zone. The script sets it; without one, days are in UTC.
+const zoneCookie = "rollcall_zone"
+
+// zoneName returns the name of the reader's time zone as the browser has sent it, or "".
+func (c *console) zoneName(v *visit) string {
+	cookie, err := v.r.Cookie(zoneCookie)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
+// startOfDay returns when the day of a date begins in a zone. That need not be at midnight: a clock may
+// skip midnight, and then the day begins when the clock was changed. A clock that is set back at
+// midnight shows it twice; the day begins with the first.
+func startOfDay(date time.Time, zone *time.Location) time.Time {
+	year, month, day := date.Date()
+	at := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	if at.Day() != day || at.Hour() > 0 {
+		begins, ends := at.ZoneBounds()
+		if at.Day() == day {
+			return begins
+		}
+		return ends
+	}
+	if earlier := at.Add(-time.Hour); earlier.Day() == day {
+		return earlier
+	}
+	return at
 }
 
 // auditRows adds to each entry the name of its app and the path of its target.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -32,6 +33,10 @@ func TestAudit(t *testing.T) {
 			"actor=admin":                      {"36 hours", "1 day"},
 			"actor=ADMIN":                      {"No entries", "Show all entries"},
 			"target=nobody":                    {"No entries"},
+			"text=192.0.2.":                    {"36 hours", "!<bdi>viewer</bdi>"},
+			"text=DMI&action=user.ban":         {"36 hours", "1 day"},
+			"text=nn&app=" + s.prod.Key:        {"1 day", "!36 hours", "!were searched"},
+			"text=nowhere%25":                  {"No entries", "search for a part of them", `value="nowhere%"`},
 			"actor=%3Cscript%3E":               {"No entries", "!<script>"},
 			"actor=%ff%00":                     {"36 hours"},
 			"from=2026-11-20&until=2026-11-20": {"36 hours", `value="2026-11-20"`},
@@ -46,7 +51,7 @@ func TestAudit(t *testing.T) {
 		}
 		b.get(auditPath+"?from=2026-11-21&until=2026-11-20").want(t, http.StatusUnprocessableEntity,
 			`value="2026-11-20" max="9999-12-31" aria-invalid="true"`, `id="until-error" role="alert">The last day is before the first.`,
-			`value="2026-11-21"`, "!Enter names and IDs", "!36 hours")
+			`value="2026-11-21"`, "!Enter actors and targets", "!36 hours")
 		b.get(auditPath+"?app=nothing").want(t, http.StatusNotFound)
 		b.get(auditPath+"?action=nothing").want(t, http.StatusNotFound)
 		b.get(auditPath+"?after=nonsense").want(t, http.StatusBadRequest)
@@ -113,4 +118,63 @@ func TestActivity_HasNoEntriesAboutAnEndpointWithTheNumberOfTheUser(t *testing.T
 	b.post(endpointPath(s.dev, s.anyHook.ID)+"/disable", nil)
 	b.get(userPath(s.dev, endpoint)+"/activity").want(t, http.StatusOK, "Banned", "!webhook endpoint")
 	b.get(auditOf(s.dev, endpoint)).want(t, http.StatusOK, "webhook endpoint")
+}
+
+// TestAudit_DaysAreThoseOfTheReader: days begin in the time zone that the browser has named.
+func TestAudit_DaysAreThoseOfTheReader(t *testing.T) {
+	s := onSQLite(t)
+	b := s.as("admin")
+	at := models.TimeOf(time.Date(2026, 11, 9, 23, 30, 0, 0, time.UTC))
+	s.check(s.db.Tx(t.Context(), func(tx *gorm.DB) error {
+		return audit.Write(tx, models.AuditEntry{AppID: &s.dev.ID, At: at, Actor: "x", Action: audit.ActionUserUnban, Target: "rose"})
+	}))
+	for zone, day := range map[string]string{"": "2026-11-09", "Asia/Shanghai": "2026-11-10", "America/New_York": "2026-11-09", "Nowhere/City": "2026-11-09", "../../etc/passwd": "2026-11-09", "Local": "2026-11-09"} {
+		b.head.Set("Cookie", zoneCookie+"="+zone)
+		label := "time zone UTC."
+		if strings.HasPrefix(zone, "A") {
+			label = "time zone " + zone + "."
+		}
+		for _, other := range []string{"2026-11-09", "2026-11-10"} {
+			want := []string{label, "rose"}
+			if other != day {
+				want[1] = "No entries"
+			}
+			b.get(auditPath+"?from="+other+"&until="+other).want(t, http.StatusOK, want...)
+		}
+		if rows := b.post("/console/audit.csv", url.Values{"from": {day}, "until": {day}}).table(t); len(rows) != 2 {
+			t.Errorf("%q: exported %q", zone, rows)
+		}
+	}
+}
+
+func TestAudit_ShowsTheRetention(t *testing.T) {
+	s := onSQLite(t)
+	s.as("viewer").get(auditPath).want(t, http.StatusOK, "They are never deleted.")
+	s.deps.AuditRetention = 365 * 24 * time.Hour
+	s.serve()
+	s.as("viewer").get(auditPath).want(t, http.StatusOK, "They are kept for 365 days.")
+}
+
+func TestStartOfDay(t *testing.T) {
+	for _, c := range []struct{ zone, day, want string }{
+		{"UTC", "2026-11-20", "2026-11-20T00:00:00Z"},
+		{"Asia/Shanghai", "2026-11-20", "2026-11-19T16:00:00Z"},
+		{"America/New_York", "2026-03-08", "2026-03-08T05:00:00Z"}, // has 23 hours
+		{"America/New_York", "2026-03-09", "2026-03-09T04:00:00Z"},
+		{"America/New_York", "2026-11-01", "2026-11-01T04:00:00Z"}, // has 25 hours
+		{"America/New_York", "2026-11-02", "2026-11-02T05:00:00Z"},
+		{"Africa/Cairo", "2026-04-24", "2026-04-23T22:00:00Z"},     // from 00:00 to 01:00
+		{"America/Havana", "2026-03-08", "2026-03-08T05:00:00Z"},   // the same
+		{"America/Havana", "2026-11-01", "2026-11-01T04:00:00Z"},   // from 01:00 to 00:00
+		{"America/Santiago", "2026-04-05", "2026-04-05T04:00:00Z"}, // from 00:00 to 23:00
+		{"America/Santiago", "2026-09-06", "2026-09-06T04:00:00Z"}, // from 00:00 to 01:00
+	} {
+		date, err := time.Parse(time.DateOnly, c.day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := startOfDay(date, zoneOf(c.zone)).UTC().Format(time.RFC3339); got != c.want {
+			t.Errorf("%s in %s begins at %s, want %s", c.day, c.zone, got, c.want)
+		}
+	}
 }

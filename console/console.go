@@ -196,6 +196,8 @@ type Deps struct {
 	// Sealed keeps what operators may read once or for a short time.
 	Sealed *sealed.Store
 	Logger *slog.Logger
+	// AuditRetention is how long entries of the audit are kept. If 0, they are never deleted.
+	AuditRetention time.Duration
 	// URL is the console's address in browsers without a path, for passkeys and
 	// the links of invitations. If "", it is that of
 	// each request.

@@ -127,7 +127,7 @@ func TestExportAudit(t *testing.T) {
 	const at = "2026-11-20T08:00:00.000Z"
 	want := [][]string{
 		{"at", "app", "actor", "action", "target", "detail", "address", "apiKey"},
-		{at, s.dev.Key, "admin", "audit.export", "", "actor=true target=false days=false", "192.0.2.7", ""},
+		{at, s.dev.Key, "admin", "audit.export", "", "actor=true target=false text=false days=false", "192.0.2.7", ""},
 		{at, s.dev.Key, "admin", "user.ban", "ann", "minutes=60", "192.0.2.7", ""},
 	}
 	if rows := b.post("/console/audit.csv", filter).table(t); !slices.EqualFunc(rows, want, slices.Equal) {
@@ -137,6 +137,10 @@ func TestExportAudit(t *testing.T) {
 	line := `{"at":"` + at + `","app":"` + s.dev.Key + `","actor":"admin","action":"user.ban","target":"ann","detail":"minutes=60","address":"192.0.2.7","apiKey":null}` + "\n"
 	if got := b.post("/console/audit.ndjson", filter).body; got != line {
 		t.Errorf("%s, want %s", got, line)
+	}
+	b.get(auditPath+"?text=UTES%3D6").want(t, http.StatusOK, `name="text" value="UTES=6"`)
+	if rows := b.post("/console/audit.csv", url.Values{"text": {"UTES=6"}}).table(t); len(rows) != 2 || rows[1][3] != "user.ban" {
+		t.Errorf("by text: %q", rows)
 	}
 	b.post("/console/audit.csv", url.Values{"from": {"soon"}}).want(t, http.StatusBadRequest)
 	b.post("/console/audit.csv", url.Values{"app": {"nonsense"}}).want(t, http.StatusNotFound)

@@ -85,6 +85,9 @@ describe('pages that update themselves', () => {
       }, 'the registrations in the figures');
       assert.equal(await page.locator('.plot canvas').count(), 4);
       await page.locator('#days-rows[data-zone="Asia/Shanghai"]').waitFor({ state: 'attached' });
+      await operator.open('/console/audit');
+      await page.getByText('Asia/Shanghai').waitFor(); // for the days of the filter
+      await operator.open(overview());
       for (const series of ['hour', 'days']) {
         const section = page.getByRole('region', { name: text[series] });
         await section.getByText(text.table).press('Enter');

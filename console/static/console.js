@@ -6,6 +6,10 @@
   const moment = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
   const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
 
+  // For days in forms, which the server reads.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  document.cookie = `rollcall_zone=${zone}; Path=/console/; Max-Age=31536000; SameSite=Lax${location.protocol === "https:" ? "; Secure" : ""}`;
+
   // Times are sent in UTC. Show them in the reader's time zone, and in UTC to the second on hover.
   // A day is in the zone that its list names.
   function localiseTimes(root) {
@@ -257,7 +261,7 @@
   });
   document.addEventListener("htmx:configRequest", (event) => {
     if (event.target.dataset.poll === "zone") {
-      event.detail.parameters.zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      event.detail.parameters.zone = zone;
     }
   });
 

@@ -42,10 +42,10 @@ func (l *Log) Export(ctx context.Context, f Filter, by models.Actor, write func(
 	}
 }
 
-// audited returns which parts the filter has, and its action. It contains no actor and no target,
+// audited returns which parts the filter has, and its action. It contains no actor, target and text,
 // which may be mistyped passwords.
 func (f Filter) audited() string {
-	detail := fmt.Sprintf("actor=%t target=%t days=%t", f.Actor != "", f.Target != "", f.From != 0 || f.Until != 0)
+	detail := fmt.Sprintf("actor=%t target=%t text=%t days=%t", f.Actor != "", f.Target != "", f.Text != "", f.From != 0 || f.Until != 0)
 	if f.Action != "" {
 		detail += " action=" + f.Action
 	}

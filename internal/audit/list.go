@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,11 +28,13 @@ type Log struct {
 	// behind is how long entries wait to be chained, and stalled whether that is too long.
 	behind  prometheus.Gauge
 	stalled atomic.Bool
+	// searchNewest is SearchNewest except in tests.
+	searchNewest int
 }
 
 // New returns the audit of db; clock is time.Now outside tests.
 func New(db *database.DB, clock func() time.Time) *Log {
-	return &Log{db: db, clock: clock, behind: newBehind()}
+	return &Log{db: db, clock: clock, behind: newBehind(), searchNewest: SearchNewest}
 }
 
 // Filter selects entries of the audit. Its zero value selects all.
@@ -47,6 +50,10 @@ type Filter struct {
 	// selects what has another kind of target with the same text: the ID of a user may be a number,
 	// which endpoints have too, or the key of an app.
 	Kind string
+	// Text selects the entries that have it in any part of the actor, its API key, the target, the
+	// detail or the address, with letters in any case. Of the entries that the rest of the filter
+	// selects, the newest SearchNewest are searched, and of each app if Within names apps.
+	Text string
 	// From and Until select a range of time that includes From and excludes Until. If they are 0,
 	// it has no beginning or no end.
 	From, Until models.Time
@@ -62,6 +69,9 @@ type (
 	Edge       = page.Edge[*models.AuditEntry]
 )
 
+// SearchNewest is how many entries a search for a text examines. No index finds a part of a value.
+const SearchNewest = 50_000
+
 // List returns a page of the audit, newest first. Returns INVALID_ARGUMENT for a cursor of another
 // list.
 func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*Connection, error) {
@@ -69,8 +79,12 @@ func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*Connection, 
 	if f.App != nil {
 		order.Owner = f.App.ID
 	}
+	parts, _, err := l.searched(ctx, f)
+	if err != nil {
+		return nil, err
+	}
 	var entries []*models.AuditEntry
-	for _, part := range f.parts() {
+	for _, part := range parts {
 		rows, err := order.Limit(l.entries(ctx, part, r), r)
 		if err != nil {
 			return nil, err
@@ -94,7 +108,7 @@ func (l *Log) List(ctx context.Context, f Filter, r page.Request) (*Connection, 
 	}
 	return page.Of(order, r, entries, keys, func(ctx context.Context) (int, error) {
 		total := 0
-		for _, part := range f.parts() {
+		for _, part := range parts {
 			var n int64
 			if err := l.entries(ctx, part, page.Request{}).Count(&n).Error; err != nil {
 				return 0, err
@@ -117,6 +131,58 @@ func (f Filter) parts() []Filter {
 		parts[i].App = &models.App{ID: id}
 	}
 	return parts
+}
+
+// SearchedSince returns since when the entries have been searched for f.Text, or 0 if all that the rest
+// of the filter selects are.
+func (l *Log) SearchedSince(ctx context.Context, f Filter) (models.Time, error) {
+	_, since, err := l.searched(ctx, f)
+	return since, err
+}
+
+// searched returns the parts of f, each limited to the entries that a search for its text examines, and
+// the latest beginning of these, or 0 if none is limited.
+func (l *Log) searched(ctx context.Context, f Filter) (parts []Filter, since models.Time, err error) {
+	parts = f.parts()
+	if f.Text == "" {
+		return parts, 0, nil
+	}
+	for i, part := range parts {
+		part.Text = ""
+		var beyond []models.Time
+		err := l.entries(ctx, part, page.Request{}).Order("at DESC, id DESC").Offset(l.searchNewest).Limit(1).Pluck("at", &beyond).Error
+		if err != nil {
+			return nil, 0, fmt.Errorf("searching the audit: %w", err)
+		}
+		if len(beyond) > 0 {
+			parts[i].From = beyond[0] + 1 // so that those of one time are in or out together
+			since = max(since, parts[i].From)
+		}
+	}
+	return parts, since, nil
+}
+
+// containing returns the query with the condition that a column contains the text.
+func (l *Log) containing(query *gorm.DB, text string) *gorm.DB {
+	lower := strings.ToLower(text)
+	if l.db.Dialect() == database.SQLite {
+		lower = lowerASCII(text) // as its LOWER
+	}
+	var conditions []string
+	var args []any
+	for _, column := range []string{"target", "actor", "actor_key", "detail", "address"} {
+		conditions, args = append(conditions, "INSTR(LOWER("+column+"), ?) > 0"), append(args, lower)
+	}
+	return query.Where("("+strings.Join(conditions, " OR ")+")", args...)
+}
+
+func lowerASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'A' <= r && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, text)
 }
 
 // revokedMost is the maximum number of users that RevokedSince returns.
@@ -149,6 +215,9 @@ func (l *Log) entries(ctx context.Context, f Filter, r page.Request) *gorm.DB {
 	}
 	if f.Kind != "" {
 		query = query.Where("action LIKE ?", f.Kind+".%")
+	}
+	if f.Text != "" {
+		query = l.containing(query, f.Text)
 	}
 	// A plus sign leaves the index's range to the cursor, which is the narrower bound on its side:
 	// SQLite uses only one of the two.

@@ -174,3 +174,59 @@ func TestList_Plans(t *testing.T) {
 		}
 	})
 }
+
+// TestList_SearchesTheNewest finds a text in each column, of the newest entries that the rest of the filter
+// selects.
+func TestList_SearchesTheNewest(t *testing.T) {
+	eachLog(t, func(t *testing.T, l *Log) {
+		one, two := int64(1), int64(2)
+		var entries []models.AuditEntry
+		for i := range 6 {
+			e := models.AuditEntry{AppID: &one, At: models.Time(100 + i), Action: ActionUserBan}
+			for at, column := range []*string{&e.Actor, &e.ActorKey, &e.Target, &e.Detail, &e.Address} {
+				*column = "other"
+				if i == at {
+					*column = "x 100%_Ann-" + fmt.Sprint(i)
+				}
+			}
+			entries = append(entries, e)
+		}
+		for i := range 4 {
+			entries = append(entries, models.AuditEntry{AppID: &two, At: models.Time(200 + i), Action: ActionUserBan, Target: "ann"})
+		}
+		if err := l.db.Tx(t.Context(), func(tx *gorm.DB) error { return Write(tx, entries...) }); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			newest int
+			filter Filter
+			found  int
+			since  models.Time
+		}{
+			{100, Filter{Text: "0%_aNN-"}, 5, 0},
+			{100, Filter{Text: "0%_ann-3"}, 1, 0},
+			{100, Filter{Text: "1000"}, 0, 0},
+			{100, Filter{Text: "ann"}, 9, 0},
+			{100, Filter{Text: "ann", App: &models.App{ID: 1}}, 5, 0},
+			{100, Filter{Text: "ann", Target: "ann", From: 201}, 3, 0},
+			{3, Filter{Text: "ann"}, 3, 201},
+			{6, Filter{Text: "ann"}, 5, 104},
+			{3, Filter{Text: "ann", App: &models.App{ID: 1}}, 2, 103},
+			{3, Filter{Text: "ann", Within: []int64{1, 2}}, 5, 201},
+			{6, Filter{Text: "ann", App: &models.App{ID: 1}}, 5, 0},
+		} {
+			l.searchNewest = c.newest
+			found, err := l.List(t.Context(), c.filter, page.Request{First: 50})
+			if err != nil {
+				t.Fatal(err)
+			}
+			total, err := found.TotalCount(t.Context())
+			if err != nil || len(found.Nodes()) != c.found || total != c.found {
+				t.Errorf("%+v of the newest %d: %d entries, total %d, %v; want %d", c.filter, c.newest, len(found.Nodes()), total, err, c.found)
+			}
+			if since, err := l.SearchedSince(t.Context(), c.filter); since != c.since || err != nil {
+				t.Errorf("%+v of the newest %d: since %d, %v; want %d", c.filter, c.newest, since, err, c.since)
+			}
+		}
+	})
+}
