@@ -33,6 +33,8 @@ const (
 	listSize = 50
 	// queryCost is what a field counts as that runs a query of its own for each object.
 	queryCost = 10
+	// searchCost is what a search in the audit counts as, which reads up to audit.SearchNewest entries.
+	searchCost = 2000
 )
 
 // pageRequest returns the page that a list's arguments request.
@@ -53,7 +55,12 @@ func weigh(c *generated.ComplexityRoot) {
 	c.Query.Operators, c.Query.Invitations, c.Query.APIKeys = list, list, list
 	c.Viewer.Apps, c.Operator.Apps, c.ApiKey.Apps, c.Invitation.Apps = list, list, list, list
 	c.Query.Apps = func(child, first int, _ *string) int { return paged(child, first) }
-	c.Query.Audit = func(child, first int, _ *string, _ *generated.AuditFilter) int { return paged(child, first) }
+	c.Query.Audit = func(child, first int, _ *string, filter *generated.AuditFilter) int {
+		if filter != nil && filter.Text != nil {
+			return searchCost + paged(child, first)
+		}
+		return paged(child, first)
+	}
 	c.App.RegisteredUserCount = func(int) int { return queryCost }
 	c.App.WebhookEndpoints = func(child int) int { return queryCost + child }
 }

@@ -106,6 +106,8 @@ func TestAPI_DoesWhatAnOwnerDoes(t *testing.T) {
 			fmt.Sprintf(`{"f": {"appKey": %q, "action": "app.set", "actor": "carol", "from": "2026-11-20T08:00:00Z"}}`, appKey)).
 			wantData(t, fmt.Sprintf(`{"audit": {"totalCount": 2, "nodes": [{"actor": "carol", "apiKey": "deploy", "action": "app.set", "target": %q, "app": {"key": %q}}], "pageInfo": {"hasNextPage": true}}}`, appKey, appKey))
 
+		w.do(key, `{ audit(filter: {text: "DEPLOY", action: "operator.delete"}) { totalCount nodes { target } } }`, "").
+			wantData(t, `{"audit": {"totalCount": 1, "nodes": [{"target": "vera"}]}}`)
 		w.do(key, `mutation { revokeApiKey(input: {id: "1"}) { apiKey { name operator } } }`, "").
 			wantData(t, `{"revokeApiKey": {"apiKey": {"name": "deploy", "operator": "carol"}}}`)
 		if r := w.do(key, `{ viewer { role } }`, ""); r.status != http.StatusUnauthorized || r.code() != "UNAUTHENTICATED" {
@@ -165,6 +167,8 @@ func TestRefusals_NameFieldAndRule(t *testing.T) {
 		{`{ app(key: "rcnone") { key } }`, "NOT_FOUND", "key", ""},
 		{`{ operator(name: "none") { name } }`, "NOT_FOUND", "name", ""},
 		{`{ audit(filter: {action: "app.explode"}) { nodes { at } } }`, "INVALID_ARGUMENT", "filter.action", "oneof"},
+		{`{ audit(filter: {text: ""}) { nodes { at } } }`, "INVALID_ARGUMENT", "filter.text", "min"},
+		{`{ audit(filter: {text: "` + strings.Repeat("x", 129) + `"}) { nodes { at } } }`, "INVALID_ARGUMENT", "filter.text", "max"},
 		{`{ audit(filter: {appKey: "rcnone"}) { nodes { at } } }`, "NOT_FOUND", "filter.appKey", ""},
 		{`{ audit(filter: {from: "yesterday"}) { nodes { at } } }`, "INVALID_ARGUMENT", "filter.from", "datetime"},
 		{`{ audit(first: -5) { nodes { at } } }`, "INVALID_ARGUMENT", "first", "min"},

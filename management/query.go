@@ -8,6 +8,7 @@ import (
 	"rollcall/internal/apps"
 	"rollcall/internal/audit"
 	"rollcall/internal/fault"
+	"rollcall/internal/validate"
 	"rollcall/management/generated"
 	"rollcall/models"
 )
@@ -157,7 +158,12 @@ func (r *queryResolver) Audit(ctx context.Context, first int, after *string, in 
 	filter := audit.Filter{}
 	if in != nil {
 		filter = audit.Filter{
-			Actor: given(in.Actor), Action: given(in.Action), Target: given(in.Target), From: given(in.From), Until: given(in.Until),
+			Actor: given(in.Actor), Action: given(in.Action), Target: given(in.Target), Text: given(in.Text), From: given(in.From), Until: given(in.Until),
+		}
+		if in.Text != nil {
+			if err := validate.Value("filter.text", *in.Text, "min=1,max=128"); err != nil {
+				return nil, err
+			}
 		}
 		if in.Action != nil && !slices.Contains(audit.Actions(), filter.Action) {
 			return nil, fault.Invalid("filter.action", "oneof", "there is no action %q; the actions are %s", filter.Action, strings.Join(audit.Actions(), ", "))

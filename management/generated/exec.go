@@ -1574,6 +1574,12 @@ input AuditFilter {
   action: String
   "Exactly this target."
   target: String
+  """
+  This text in any part of the actor, its API key, the target, the detail or the address, in any case: 1
+  to 128 characters. Of the entries that the other conditions select, the newest 50 000 are searched,
+  and as many of each app if the key is for named apps.
+  """
+  text: String
   "The entries at this time or later."
   from: DateTime
   "The entries before this time."
@@ -7424,7 +7430,7 @@ func (ec *executionContext) unmarshalInputAuditFilter(ctx context.Context, obj a
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"appKey", "actor", "action", "target", "from", "until"}
+	fieldsInOrder := [...]string{"appKey", "actor", "action", "target", "text", "from", "until"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -7459,6 +7465,13 @@ func (ec *executionContext) unmarshalInputAuditFilter(ctx context.Context, obj a
 				return it, err
 			}
 			it.Target = data
+		case "text":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("text"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Text = data
 		case "from":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("from"))
 			data, err := ec.unmarshalODateTime2ᚖrollcallᚋmodelsᚐTime(ctx, v)

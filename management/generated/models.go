@@ -84,6 +84,10 @@ type AuditFilter struct {
 	Action *string `json:"action,omitempty"`
 	// Exactly this target.
 	Target *string `json:"target,omitempty"`
+	// This text in any part of the actor, its API key, the target, the detail or the address, in any case: 1
+	// to 128 characters. Of the entries that the other conditions select, the newest 50 000 are searched,
+	// and as many of each app if the key is for named apps.
+	Text *string `json:"text,omitempty"`
 	// The entries at this time or later.
 	From *models.Time `json:"from,omitempty"`
 	// The entries before this time.
