@@ -98,7 +98,7 @@ describe('pages that update themselves', () => {
       const today = new Intl.DateTimeFormat(language, { month: 'short', day: 'numeric', timeZone: 'Asia/Shanghai' }).format(new Date());
       assert.equal(await page.locator('#days-rows time').first().innerText(), today);
       // Times are in the reader's zone, and in UTC on hover.
-      const since = page.locator('#node time');
+      const since = page.locator('#node time').first();
       const began = new Date(await since.getAttribute('datetime'));
       assert.equal(await since.getAttribute('title'), `${began.toISOString().slice(0, 19).replace('T', ' ')} UTC`);
       assert.equal(await since.innerText(), began.toLocaleString(language, { dateStyle: 'medium', timeStyle: 'short', timeZone: 'Asia/Shanghai' }));
